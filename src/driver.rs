@@ -105,7 +105,7 @@ pub async fn run<P: Probe>(mut monitor: Monitor, mut inputs: Inputs, mut outputs
                     flush(&mut monitor, &mut outputs);
                     publish(&monitor, &inputs, &mut outputs, clock::now());
                     // Whoever asked may have gone; the plan is in force all the same.
-                    drop(done.send(()));
+                    let _ = done.send(());
                 }
             },
             () = wake => monitor.handle_timeout(clock::now()),

@@ -1,5 +1,7 @@
 //! Watches both ends of AWS Site-to-Site VPN tunnels; ARCHITECTURE.md is the map.
 
+#![warn(unreachable_pub)]
+
 pub mod clock;
 pub mod domain;
 pub mod driver;

@@ -143,7 +143,9 @@ mod tests {
     fn what_was_answered_before_a_suspicion_does_not_count() {
         let mut replies = Replies::new(3, 8);
         (1..=4).for_each(|echo| replies.asked(EchoId(echo)));
-        (1..=3).for_each(|echo| drop(replies.answered(EchoId(echo))));
+        for echo in 1..=3 {
+            replies.answered(EchoId(echo));
+        }
         replies.count_from(EchoId(4));
         assert_eq!(replies.answered(EchoId(4)), 1);
     }
