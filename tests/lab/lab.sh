@@ -15,6 +15,8 @@
 # LAB_NAME   first part of the namespaces' names (default bothends): labs of different names do not meet
 # LAB_OWNER  for "up": the process the lab is for. While it lives, nobody else's "up" takes the lab away.
 # LAB_DPD, LAB_RETRANSMIT, LAB_BGP_HOLD  seconds; see README.md, "Timers"
+
+# shellcheck disable=SC2034,SC2154,SC2086  # used by the parts; tunnel numbers need no quotes
 set -euo pipefail
 
 # Some shells of root lack the directories of swanctl, bird and nft.
@@ -89,5 +91,5 @@ case ${1:-} in
   status)   status ;;
   aws-view) aws_view ;;
   exec)     shift; ns "$@" ;;
-  *)        sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//p}' "$0"; exit 64 ;;
+  *)        sed -n '2,/^$/s/^# \{0,1\}//p' "$0"; exit 64 ;;
 esac

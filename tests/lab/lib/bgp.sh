@@ -1,4 +1,4 @@
-# shellcheck shell=bash disable=SC2154
+# shellcheck shell=bash disable=SC2154,SC2086  # globals of lab.sh; tunnel numbers need no quotes
 # eBGP over both tunnels (65000 on the gateway, 64512 at AWS), iBGP between the endpoints and the VPC.
 
 bird_node() { # NODE PROTOCOLS ROUTER_ID ASN

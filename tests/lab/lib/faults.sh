@@ -1,4 +1,4 @@
-# shellcheck shell=bash disable=SC2154
+# shellcheck shell=bash disable=SC2154,SC2086  # globals of lab.sh; tunnel numbers need no quotes
 # Real faults. A packet filter's fault is an nft table "fault_KINDn" in one node, so healing deletes it.
 
 drop() { # NODE FAULT RULE...: RULE sees what NODE receives, before routing

@@ -1,4 +1,4 @@
-# shellcheck shell=bash disable=SC2154
+# shellcheck shell=bash disable=SC2154,SC2086  # globals of lab.sh; tunnel numbers need no quotes
 # One charon per tunnel end: libipsec has no marks or interface ids, so two 0.0.0.0/0 tunnels need two
 # charons on the gateway. Each brings its own TUN device, named ipsec0, ipsec1 in order of start (never
 # rename it: charon installs a route by that name). libipsec always encapsulates in UDP.

@@ -1,4 +1,4 @@
-# shellcheck shell=bash disable=SC2154
+# shellcheck shell=bash disable=SC2154,SC2086  # globals of lab.sh; tunnel numbers need no quotes
 # Nodes, the links between them, and their addresses.
 
 link() { # NODE_A IF_A ADDR_A NODE_B IF_B ADDR_B

@@ -1,4 +1,4 @@
-# shellcheck shell=bash disable=SC2154
+# shellcheck shell=bash disable=SC2154,SC2086  # globals of lab.sh; tunnel numbers need no quotes
 # Running things in the lab's nodes, and ending them by their process ids.
 
 die() { echo "lab: $*" >&2; exit 1; }

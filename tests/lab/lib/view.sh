@@ -1,4 +1,4 @@
-# shellcheck shell=bash disable=SC2154
+# shellcheck shell=bash disable=SC2154,SC2086  # globals of lab.sh; tunnel numbers need no quotes
 # What AWS would say of a tunnel of a VPN connection with dynamic routing, from nothing but the state of
 # the charon and the BIRD at its end: UP is "BGP is ESTABLISHED" (Site-to-Site VPN user guide, "Monitor
 # AWS Site-to-Site VPN tunnels using Amazon CloudWatch"); the messages are those of DescribeVpnConnections.
