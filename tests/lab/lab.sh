@@ -13,7 +13,7 @@
 #  192.0.2.2      +-- aws2 198.51.100.2 (169.254.20.1, fd00:20::1) --+
 #
 # LAB_NAME   first part of the namespaces' names (default bothends): labs of different names do not meet
-# LAB_OWNER  for "up": the process the lab is for. While it lives, nobody else's "up" takes the lab away.
+# LAB_OWNER  the process the lab is for; while it lives, no "up" and no other owner's "down" takes the lab away
 # LAB_DPD, LAB_RETRANSMIT, LAB_BGP_HOLD  seconds; see README.md, "Timers"
 
 # shellcheck disable=SC2034,SC2154,SC2086  # used by the parts; tunnel numbers need no quotes
@@ -42,10 +42,9 @@ for part in process network ipsec bgp view faults; do
 done
 
 up() {
-  local owner n
-  owner=$(cat "$L/owner" 2>/dev/null || true)
-  if [[ -n $owner && $owner != "${LAB_OWNER:-}" && -d /proc/$owner ]]; then
-    die "$LAB_NAME is in use by process $owner; \"lab.sh down\" would end it, another LAB_NAME leaves it alone"
+  local n
+  if somebody_elses; then
+    die "$LAB_NAME is in use by process $owner; another LAB_NAME leaves it alone, \"lab.sh down\" ends it"
   fi
   down
   mkdir -p "$L"
@@ -56,6 +55,11 @@ up() {
   for n in 1 2; do charon cgw $n; done
   bgp
   for n in 1 2; do wait_for 30 is_up $n; done
+}
+
+somebody_elses() { # sets owner
+  owner=$(cat "$L/owner" 2>/dev/null || true)
+  [[ -n $owner && $owner != "${LAB_OWNER:-}" && -d /proc/$owner ]]
 }
 
 down() {
@@ -85,7 +89,8 @@ each_tunnel() { # 1|2|all CMD ARGS...: CMD TUNNEL ARGS
 
 [[ $EUID == 0 ]] || die "needs root"
 case ${1:-} in
-  up|down)  lock; "$1" ;;
+  up)       lock; up ;;
+  down)     lock; [[ -n ${LAB_OWNER:-} ]] && somebody_elses || down ;;
   break)    lock; each_tunnel "${3:-}" break_ "${2:-}" "${4:-}" ;;
   heal)     lock; each_tunnel "${2:-}" heal_start; each_tunnel "$2" heal_finish ;;
   status)   status ;;
