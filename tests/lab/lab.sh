@@ -90,7 +90,7 @@ each_tunnel() { # 1|2|all CMD ARGS...: CMD TUNNEL ARGS
 [[ $EUID == 0 ]] || die "needs root"
 case ${1:-} in
   up)       lock; up ;;
-  down)     lock; [[ -n ${LAB_OWNER:-} ]] && somebody_elses || down ;;
+  down)     lock; if [[ -z ${LAB_OWNER:-} ]] || ! somebody_elses; then down; fi ;;
   break)    lock; each_tunnel "${3:-}" break_ "${2:-}" "${4:-}" ;;
   heal)     lock; each_tunnel "${2:-}" heal_start; each_tunnel "$2" heal_finish ;;
   status)   status ;;
