@@ -9,38 +9,37 @@ VPN = "vpn-0123456789abcdef0"
 TUNNELS = {1: "203.0.113.2", 2: "198.51.100.2"}
 
 
-REQUESTS_COMMAND = f"-X POST {STAND_IN}/_stand-in/received -d '{{}}'"
-
-
 def command(name, **members):
     """Gives the stand-in a command; returns its answer, or None if it does not answer."""
     answer = fetch(f"{STAND_IN}/_stand-in/{name}", "POST", json.dumps(members))
-    return None if answer is None else json.loads(answer or "null")
+    return None if answer is None else json.loads(answer)
 
 
 def stand_in_answers():
-    return command("received") is not None
+    return command("now") is not None
 
 
 def received(operation):
-    """The parameters of every request of this operation that AWS got, oldest first."""
-    return [request["input"] for request in command("received", operation=operation) or []]
+    """The parameters of every request of this operation that AWS accepted, oldest first."""
+    requests = command("received", operation=operation) or []
+    return [request["parameters"] for request in requests if request["result"] == "ok"]
 
 
-def hold_view(tunnel, status):
-    """AWS says `status` of a tunnel, whatever its real state is."""
-    command("set-apart", tunnel=TUNNELS[tunnel], status=status)
+def hold_up(tunnel):
+    """AWS says UP of a tunnel, in CloudWatch and in EC2, whatever its real state is."""
+    command("set_view", outside_ip=TUNNELS[tunnel], cloudwatch={"value": 1.0},
+            ec2={"fixed": {"status": "UP", "message": "1 BGP ROUTES"}})
 
 
 def follow_again(tunnel):
     """AWS says what is real again."""
-    command("follow", tunnel=TUNNELS[tunnel])
+    command("set_view", outside_ip=TUNNELS[tunnel])
 
 
-def records(kind):
-    """The incident records of a kind as AWS keeps them, oldest first."""
-    return [record for record in command("records") or []
-            if record["incidentRecordSource"]["source"] == f"bothends.{kind}"]
+def incidents(kind):
+    """The incidents of a kind as AWS keeps them, oldest first: record, rawData, timeline, relatedItems."""
+    return [incident for incident in command("incidents") or []
+            if incident["record"]["incidentRecordSource"]["source"] == f"bothends.{kind}"]
 
 
 def samples():

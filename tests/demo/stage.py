@@ -101,6 +101,7 @@ class Stage:
     def start_stand_in(self):
         return self.start("aws-stand-in", [
             TARGET / "examples" / "aws-stand-in",
+            "--settings", HERE / "aws.json",
             "--listen", f"127.0.0.1:{STAND_IN_PORT}",
             "--follow", f"{LAB} aws-view",
         ], {"LAB_NAME": LAB_NAME})

@@ -12,7 +12,7 @@ import sys
 import time
 
 import ask
-from stage import DAEMON, GATEWAY, HERE, LAB, LAB_NAME, TARGET, Broken, Stage, fetch, lab
+from stage import DAEMON, GATEWAY, HERE, LAB, LAB_NAME, STAND_IN, TARGET, Broken, Stage, fetch, lab
 
 MARK = "\033[32m✔\033[0m" if sys.stdout.isatty() else "✔"
 CROSS = "\033[31m✘\033[0m" if sys.stdout.isatty() else "✘"
@@ -65,7 +65,7 @@ def everything_comes_up(story):
 
 def one_end_alone_pages_nobody(story):
     story.scene("Nothing passes inside tunnel 2 any more, and AWS has not noticed: its view is held at UP.")
-    ask.hold_view(2, "UP")
+    ask.hold_up(2)
     lab("break", "dead", "2")
     story.shows("our end says Down", lambda: ask.verdict(2, "local") == "down")
     story.shows("AWS says Up, so the tunnel is Disputed", lambda: ask.assessment(2) == "disputed")
@@ -79,8 +79,8 @@ def agreement_pages(story):
     story.scene("AWS's view follows reality again: BGP is down in tunnel 2.")
     ask.follow_again(2)
     story.shows("AWS says DOWN too: both ends agree", lambda: ask.assessment(2) == "down")
-    record = story.shows("AWS received an incident of kind redundancy_lost", lambda: newest("redundancy_lost", "OPEN"))
-    show_incident(story, record, "redundancy_lost")
+    incident = story.shows("AWS received an incident of kind redundancy_lost", lambda: newest("redundancy_lost", "OPEN"))
+    show_incident(story, incident, "redundancy_lost")
     expect("tunnel 1 is still Healthy", ask.assessment(1) == "healthy")
 
 
@@ -88,10 +88,10 @@ def a_further_tunnel_pages_again(story):
     story.scene("The path to tunnel 1 is cut as well.")
     lab("break", "path", "1")
     story.shows("both ends agree on tunnel 1, too", lambda: ask.assessment(1) == "down")
-    record = story.shows("AWS received a further incident, of kind outage", lambda: newest("outage", "OPEN"))
-    show_incident(story, record, "outage")
-    before = newest("redundancy_lost", "OPEN")
-    story.shows("it names the first one as related", lambda: before["arn"] in json.dumps(newest("outage", "OPEN")))
+    incident = story.shows("AWS received a further incident, of kind outage", lambda: newest("outage", "OPEN"))
+    show_incident(story, incident, "outage")
+    first = newest("redundancy_lost", "OPEN")["record"]["arn"]
+    story.shows("it names the first one as related", lambda: first in json.dumps(newest("outage", "OPEN")["relatedItems"]))
 
 
 def healing_resolves(story):
@@ -136,16 +136,17 @@ def expect(claim, truth):
 
 
 def newest(kind, status):
-    """The newest record of a kind, if it has this status."""
-    found = ask.records(kind)
-    return found[-1] if found and found[-1]["status"] == status else None
+    """The newest incident of a kind, if it has this status."""
+    found = ask.incidents(kind)
+    return found[-1] if found and found[-1]["record"]["status"] == status else None
 
 
-def show_incident(story, record, kind):
-    request = next(r for r in ask.received("StartIncident")
-                   if r["triggerDetails"]["source"] == f"bothends.{kind}")
+def show_incident(story, incident, kind):
+    """As AWS received it."""
+    request = [request for request in ask.received("StartIncident")
+               if request["triggerDetails"]["source"] == f"bothends.{kind}"][-1]
     story.quote(f"title    {request['title']}\nimpact   {request['impact']}\n"
-                f"record   {record['arn']}\ntrigger  {request['triggerDetails'].get('triggerArn')}")
+                f"record   {incident['record']['arn']}\ntrigger  {request['triggerDetails'].get('triggerArn')}")
     evidence = request["triggerDetails"].get("rawData", "")
     try:
         evidence = json.dumps(json.loads(evidence), indent=2, ensure_ascii=False)
@@ -196,7 +197,7 @@ def what_to_look_at(stage):
 Left running:
   {inside} {TARGET}/bothends status --config {HERE}/bothends.toml
   {inside} curl -s {DAEMON}/metrics
-  {inside} curl -s {ask.REQUESTS_COMMAND} | python3 -m json.tool
+  {inside} curl -s -X POST {STAND_IN}/_stand-in/incidents | python3 -m json.tool   (also: received, metrics, tunnels)
   {named}{LAB} status
   {named}{LAB} break icmp 2         (kinds: {LAB.parent}/README.md)
   tail -f {stage.directory}/*.log
