@@ -2,6 +2,7 @@
 
 pub mod clock;
 pub mod domain;
+pub mod driver;
 pub mod health;
 pub mod incident;
 pub mod publish;
