@@ -4,4 +4,5 @@ pub mod clock;
 pub mod domain;
 pub mod health;
 pub mod incident;
+pub mod probe;
 pub mod publish;
