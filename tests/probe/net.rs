@@ -6,7 +6,9 @@ use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 
-use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+use rustix::thread::{
+    CapabilitySet, CapabilitySets, LinkNameSpaceType, move_into_link_name_space, set_capabilities,
+};
 
 /// A network namespace with its loopback up; it goes when this is dropped.
 #[derive(Debug)]
@@ -52,6 +54,16 @@ impl Netns {
     /// Sets a sysctl, named by its path below `/proc/sys`, in here.
     pub(crate) fn set(&self, sysctl: &str, value: &str) {
         self.run(async || set(sysctl, value));
+    }
+
+    /// Like [`Netns::run`], with no capability at all.
+    pub(crate) fn run_unprivileged(&self, test: impl AsyncFnOnce() + Send) {
+        self.run(async || {
+            let none = CapabilitySet::empty();
+            set_capabilities(None, CapabilitySets { effective: none, permitted: none, inheritable: none })
+                .unwrap();
+            test().await;
+        });
     }
 
     /// Runs a test on a thread in here, under a current-thread runtime as the probing thread has it.

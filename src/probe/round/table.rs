@@ -120,6 +120,11 @@ pub(super) mod tests {
         let healthy = Row { sent: 5, replies: 4, late: 1, rtts, ..row("tunnel 1") };
         let silent = Row { sent: 3, no_path: 2, ..row("tunnel 2") };
         let ours = Row { faults: vec![Fault::AddressMissing; 5], ..row("Zürich") };
-        insta::assert_snapshot!(table(&[healthy, silent, ours]), @"");
+        insta::assert_snapshot!(table(&[healthy, silent, ours]), @"
+        VPN connection     tunnel    from                    to            sent  replies  late  lost  min ms  median ms    max ms
+        Milan DC, primary  tunnel 1  169.254.10.2 on ipsec0  169.254.10.1     5        4     1     0   1.234      1.500  1100.000
+        Milan DC, primary  tunnel 2  169.254.10.2 on ipsec0  169.254.10.1     3        0     0     5       -          -         -  no reply: 3; no path: 2
+        Milan DC, primary  Zürich    169.254.10.2 on ipsec0  169.254.10.1     0        0     0     0       -          -         -  could not ask: this host does not have the source address or interface
+        ");
     }
 }
