@@ -63,8 +63,8 @@ impl Prober {
     }
 
     /// Lets go of a client: its socket closes when its last echo has ended. Nothing happens if it is not open.
-    pub fn retire(&mut self, check: CheckId, client: ClientId) {
-        self.clients.remove(&(check, client));
+    pub fn retire(&mut self, check: &CheckId, client: ClientId) {
+        self.clients.remove(&(check.clone(), client));
     }
 
     /// Lets go of every client.

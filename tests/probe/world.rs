@@ -62,7 +62,7 @@ impl World {
     }
 
     pub(crate) fn retire(&mut self, client: u64) {
-        self.prober.retire(check(1), ClientId(client));
+        self.prober.retire(&check(1), ClientId(client));
     }
 
     /// The one open problem.
