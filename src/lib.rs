@@ -7,4 +7,5 @@ pub mod domain;
 pub mod driver;
 pub mod health;
 pub mod incident;
+pub mod probe;
 pub mod publish;
