@@ -46,8 +46,10 @@ pub enum Command {
 /// Where the driver hears from.
 #[derive(Debug)]
 pub struct Inputs {
-    /// From the probe, the pollers and the sinks.
-    pub events: mpsc::UnboundedReceiver<Event>,
+    /// From the probe, on the same thread; never more than the core has asked for.
+    pub echoes: mpsc::UnboundedReceiver<Event>,
+    /// From the pollers and the sinks.
+    pub events: mpsc::Receiver<Event>,
     /// From the daemon.
     pub commands: mpsc::Receiver<Command>,
     /// Set to true when the daemon is to end.
@@ -62,7 +64,7 @@ pub struct Outputs<P> {
     /// Sends echoes.
     pub probe: P,
     /// Asks AWS; a source that is asked already is asked once more afterwards.
-    pub ask_aws: mpsc::UnboundedSender<SourceId>,
+    pub ask_aws: Box<dyn FnMut(SourceId)>,
     /// Takes every fact.
     pub facts: Box<dyn FnMut(Fact)>,
     /// The Board, latest wins.
@@ -93,12 +95,13 @@ pub async fn run<P: Probe>(mut monitor: Monitor, mut inputs: Inputs, mut outputs
                     break;
                 }
             }
-            Some(event) = inputs.events.recv() => {
+            Some(event) = inputs.echoes.recv() => {
                 monitor.handle(event, clock::now());
-                while let Ok(event) = inputs.events.try_recv() {
+                while let Ok(event) = inputs.echoes.try_recv() {
                     monitor.handle(event, clock::now());
                 }
             }
+            Some(event) = inputs.events.recv() => monitor.handle(event, clock::now()),
             Some(command) = inputs.commands.recv() => match command {
                 Command::Reconfigure(plan, done) => {
                     monitor.reconfigure(plan, clock::now());
@@ -120,8 +123,7 @@ fn flush<P: Probe>(monitor: &mut Monitor, outputs: &mut Outputs<P>) -> bool {
         match request {
             Request::Echo(echo) => outputs.probe.execute(echo),
             Request::Retire { check, client } => outputs.probe.retire(&check, client),
-            // The poller lives as long as the driver, except while the daemon ends.
-            Request::AskAws { source } => drop(outputs.ask_aws.send(source)),
+            Request::AskAws { source } => (outputs.ask_aws)(source),
         }
     }
     let mut news = false;
