@@ -1,6 +1,7 @@
 //! Watches both ends of AWS Site-to-Site VPN tunnels; ARCHITECTURE.md is the map.
 
 pub mod clock;
+pub mod config;
 pub mod domain;
 pub mod health;
 pub mod incident;

@@ -1,0 +1,87 @@
+//! Which files make up the configuration, and their text.
+
+use std::fs::{self, File};
+use std::io::{self, ErrorKind, Read as _};
+use std::path::{Path, PathBuf};
+
+use super::problem::{Notes, Place};
+
+/// One file of the configuration.
+#[derive(Debug)]
+pub(super) struct SourceFile {
+    pub(super) path: PathBuf,
+    pub(super) text: String,
+}
+
+/// No configuration is longer; a device or a log given by mistake is not read to its end.
+const SIZE_MAX: u64 = 4 * 1024 * 1024;
+
+/// `path`, then `conf.d/*.toml` beside it, in lexical order; hidden files are left out, as editors leave them behind.
+pub(super) fn read(path: &Path, notes: &mut Notes) -> Vec<SourceFile> {
+    let drop_ins = path.parent().unwrap_or(Path::new("")).join("conf.d");
+    let mut paths = vec![path.to_owned()];
+    match list(&drop_ins) {
+        Ok(found) => paths.extend(found),
+        Err(error) if error.kind() == ErrorKind::NotFound => {}
+        Err(error) => notes.file_lost(Place::file(&drop_ins), unreadable(&drop_ins, &error)),
+    }
+    paths.into_iter().filter_map(|path| read_one(path, notes)).collect()
+}
+
+/// The kernel's name for this host.
+pub(super) fn host_name() -> Option<String> {
+    // On Linux this is what gethostname(2) answers, in the network namespace's UTS namespace.
+    let name = fs::read_to_string("/proc/sys/kernel/hostname").ok()?;
+    Some(name.trim().to_owned()).filter(|name| !name.is_empty())
+}
+
+fn list(directory: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(directory)? {
+        let path = entry?.path();
+        let hidden = path.file_name().is_none_or(|name| name.as_encoded_bytes().starts_with(b"."));
+        if !hidden && path.extension().is_some_and(|extension| extension == "toml") {
+            found.push(path);
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+fn read_one(path: PathBuf, notes: &mut Notes) -> Option<SourceFile> {
+    let mut bytes = Vec::new();
+    if let Err(error) = File::open(&path).and_then(|file| file.take(SIZE_MAX + 1).read_to_end(&mut bytes)) {
+        notes.file_lost(Place::file(&path), unreadable(&path, &error));
+        return None;
+    }
+    if bytes.len() as u64 > SIZE_MAX {
+        notes.file_lost(Place::file(&path), "is longer than 4 MiB: not a configuration");
+        return None;
+    }
+    match String::from_utf8(bytes) {
+        Ok(text) => Some(SourceFile { path, text }),
+        Err(error) => {
+            let before = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+            let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();
+            notes.file_lost(Place::line(&path, line), "is not UTF-8 text: save the file as UTF-8");
+            None
+        }
+    }
+}
+
+fn unreadable(path: &Path, error: &io::Error) -> String {
+    let advice = match error.kind() {
+        ErrorKind::PermissionDenied => format!(
+            "; run as root, or let the user bothends read it: chgrp bothends {0} && chmod g+rX {0}, and its directory",
+            path.display()
+        ),
+        ErrorKind::NotFound => "; name the file with --config".to_owned(),
+        ErrorKind::IsADirectory => "; name a file, not a directory".to_owned(),
+        #[expect(
+            clippy::wildcard_enum_match_arm,
+            reason = "std's list is open, and the rest speaks for itself"
+        )]
+        _ => String::new(),
+    };
+    format!("cannot be read: {error}{advice}")
+}
