@@ -67,7 +67,12 @@ fn items(path: &str, list: Option<Value>) -> Vec<Item> {
             .enumerate()
             .map(|(index, value)| Item { path: format!("{path}[{index}]"), value })
             .collect(),
-        Some(_) | None => Vec::new(),
+        // Something is there, and what is wrong with it has been told.
+        Some(value) => vec![Item {
+            path: path.to_owned(),
+            value: Value::new(value.origin().map(str::to_owned).as_ref(), ValueKind::Nil),
+        }],
+        None => Vec::new(),
     }
 }
 
@@ -168,7 +173,7 @@ impl Walk<'_> {
                 }
                 ValueKind::Array(items)
             }
-            DeValue::Table(_) => ValueKind::Table(Map::new()),
+            DeValue::Table(_) => self.misshapen(place, path, value, "a value, no table".to_owned()),
         }
     }
 

@@ -30,7 +30,7 @@ pub(super) fn read(path: &Path, notes: &mut Notes) -> Vec<SourceFile> {
 
 /// The kernel's name for this host.
 pub(super) fn host_name() -> Option<String> {
-    // On Linux this is what gethostname(2) answers, in the network namespace's UTS namespace.
+    // On Linux this is what gethostname(2) answers.
     let name = fs::read_to_string("/proc/sys/kernel/hostname").ok()?;
     Some(name.trim().to_owned()).filter(|name| !name.is_empty())
 }
@@ -84,4 +84,33 @@ fn unreadable(path: &Path, error: &io::Error) -> String {
         _ => String::new(),
     };
     format!("cannot be read: {error}{advice}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_may_not_be_read_is_told_with_what_would_help() {
+        let told = unreadable(
+            Path::new("/etc/bothends/bothends.toml"),
+            &io::Error::from(ErrorKind::PermissionDenied),
+        );
+        assert!(
+            told.contains("run as root, or let the user bothends read it: chgrp bothends /etc/bothends/"),
+            "{told}"
+        );
+    }
+
+    #[test]
+    fn what_is_longer_than_a_configuration_is_not_read_to_its_end() {
+        let mut notes = Notes::default();
+        assert!(read_one(PathBuf::from("/dev/zero"), &mut notes).is_none());
+        assert!(!notes.files_complete());
+    }
+
+    #[test]
+    fn this_host_has_a_name() {
+        assert!(host_name().is_some_and(|name| !name.contains(char::is_whitespace)));
+    }
 }

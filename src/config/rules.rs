@@ -31,8 +31,8 @@ pub(super) const PROBE_DEFAULT: ProbeRules = ProbeRules {
     interval: Duration::from_secs(1),
     suspect_interval: Duration::from_millis(200),
     timeout: Duration::from_secs(1),
-    down_after: const_count(10),
-    up_after: const_count(5),
+    down_after: NonZeroU32::new(10).expect("ten is not zero, as the compiler has checked"),
+    up_after: NonZeroU32::new(5).expect("five is not zero, as the compiler has checked"),
 };
 
 /// Where nothing is said.
@@ -43,13 +43,6 @@ pub(super) const INCIDENT_DEFAULT: IncidentRules = IncidentRules {
     resolve_after: Duration::from_secs(300),
     start_grace: Duration::from_secs(120),
 };
-
-const fn const_count(count: u32) -> NonZeroU32 {
-    match NonZeroU32::new(count) {
-        Some(count) => count,
-        None => NonZeroU32::MIN,
-    }
-}
 
 /// `base` with what `section` says otherwise.
 pub(super) fn probe(section: &Section<'_>, base: ProbeRules, notes: &mut Notes) -> ProbeRules {

@@ -154,17 +154,21 @@ pub(super) fn single_scalars() -> Vec<String> {
     found
 }
 
-/// The paths of the tables that have a key of this name, without indices.
+/// The paths of the tables that have a key of this name, without indices. Single tables inside others are left out: they
+/// override or refine what lies outside.
 pub(super) fn homes_of(name: &str) -> Vec<String> {
     fn collect(at: &str, keys: &[Key], name: &str, found: &mut Vec<String>) {
-        if !at.is_empty() && find(keys, name).is_some() {
-            found.push(at.to_owned());
-        }
         for key in keys {
-            match key.shape {
-                Shape::Table(keys) | Shape::Tables(keys) => collect(&join(at, key.name), keys, name, found),
-                Shape::Scalar | Shape::List => {}
+            let path = join(at, key.name);
+            let inner = match key.shape {
+                Shape::Tables(keys) => keys,
+                Shape::Table(keys) if at.is_empty() => keys,
+                Shape::Table(_) | Shape::Scalar | Shape::List => continue,
+            };
+            if find(inner, name).is_some() {
+                found.push(path.clone());
             }
+            collect(&path, inner, name, found);
         }
     }
     let mut found = Vec::new();
@@ -228,6 +232,7 @@ mod tests {
     #[test]
     fn a_key_knows_where_it_belongs() {
         assert_eq!(homes_of("poll_interval"), ["aws"]);
+        assert_eq!(homes_of("one_sided"), [""; 0]);
         assert_eq!(homes_of("region"), ["aws", "vpn", "incident.sink", "cloudwatch"]);
     }
 }
