@@ -139,9 +139,10 @@ impl Walk<'_> {
         for (index, item) in list.iter().enumerate() {
             let place = self.place(item.span());
             let path = format!("{path}[{index}]");
-            let kind = match item.get_ref() {
-                DeValue::Table(table) => ValueKind::Table(self.table(&path, keys, table)),
-                other => self.misshapen(&place, &path, other, "a table".to_owned()),
+            let kind = if let DeValue::Table(table) = item.get_ref() {
+                ValueKind::Table(self.table(&path, keys, table))
+            } else {
+                self.misshapen(&place, &path, item.get_ref(), "a table".to_owned())
             };
             tables.push(Value::new(Some(&merge::origin(&place)), kind));
         }

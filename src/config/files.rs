@@ -70,18 +70,16 @@ fn read_one(path: PathBuf, notes: &mut Notes) -> Option<SourceFile> {
 }
 
 fn unreadable(path: &Path, error: &io::Error) -> String {
-    let advice = match error.kind() {
-        ErrorKind::PermissionDenied => format!(
-            "; run as root, or let the user bothends read it: chgrp bothends {0} && chmod g+rX {0}, and its directory",
-            path.display()
-        ),
-        ErrorKind::NotFound => "; name the file with --config".to_owned(),
-        ErrorKind::IsADirectory => "; name a file, not a directory".to_owned(),
-        #[expect(
-            clippy::wildcard_enum_match_arm,
-            reason = "std's list is open, and the rest speaks for itself"
-        )]
-        _ => String::new(),
+    let is = |kind| error.kind() == kind;
+    let advice = if is(ErrorKind::PermissionDenied) {
+        let path = path.display();
+        format!("; run as root, or let the user bothends read it: chgrp bothends {path} && chmod g+rX {path}")
+    } else if is(ErrorKind::NotFound) {
+        "; name the file with --config".to_owned()
+    } else if is(ErrorKind::IsADirectory) {
+        "; name a file, not a directory".to_owned()
+    } else {
+        String::new()
     };
     format!("cannot be read: {error}{advice}")
 }
