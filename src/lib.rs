@@ -3,6 +3,7 @@
 #![warn(unreachable_pub)]
 
 pub mod clock;
+pub mod config;
 pub mod domain;
 pub mod driver;
 pub mod health;
