@@ -5,3 +5,4 @@ pub mod domain;
 pub mod health;
 pub mod incident;
 pub mod publish;
+pub mod store;
