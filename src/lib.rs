@@ -10,3 +10,4 @@ pub mod health;
 pub mod incident;
 pub mod probe;
 pub mod publish;
+pub mod store;
