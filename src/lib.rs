@@ -1,5 +1,6 @@
 //! Watches both ends of AWS Site-to-Site VPN tunnels; ARCHITECTURE.md is the map.
 
+pub mod aws;
 pub mod clock;
 pub mod domain;
 pub mod health;
