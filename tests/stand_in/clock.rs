@@ -31,8 +31,10 @@ impl Clock {
     }
 }
 
+/// To the millisecond, as AWS has it: finer fractions would not survive JSON.
 fn machine() -> Epoch {
-    jiff::Timestamp::now().as_duration().as_secs_f64()
+    let now = jiff::Timestamp::now().as_duration().as_secs_f64();
+    (now * 1e3).round() / 1e3
 }
 
 fn timestamp(time: Epoch) -> jiff::Timestamp {

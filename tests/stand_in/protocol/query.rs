@@ -6,6 +6,7 @@ use quick_xml::escape::escape;
 use serde_json::Value;
 
 use super::super::api::Service;
+use super::super::check::Invalid;
 use super::super::clock;
 use super::super::model::{Kind, Member, Model, Operation};
 use super::super::refusal::{Coded, Refusal};
@@ -42,36 +43,34 @@ pub(super) fn decode(service: Service, operation: &Operation, request: &Incoming
             return Err(Refusal::Malformed(format!("the parameter {name} comes twice")));
         }
     }
-    Ok(structure(model, service.protocol(), &operation.input.shape, &root))
+    structure(model, service.protocol(), &operation.input.shape, &root).map_err(Refusal::Invalid)
 }
 
-fn shaped(model: &Model, protocol: Protocol, name: &str, node: &Node) -> Wire {
+fn shaped(model: &Model, protocol: Protocol, name: &str, node: &Node) -> Result<Wire, Invalid> {
     let shape = model.shape(name);
     match shape.kind {
         Kind::Structure => structure(model, protocol, name, node),
         Kind::List => list(model, protocol, shape.member.as_ref(), node),
-        Kind::Map => tree(node),
-        Kind::String | Kind::Blob => tree(node),
-        Kind::Integer | Kind::Long => leaf(node, |text| text.parse().ok().map(Wire::Int)),
-        Kind::Double | Kind::Float => leaf(node, |text| text.parse().ok().map(Wire::Float)),
-        Kind::Boolean => leaf(node, |text| text.parse().ok().map(Wire::Bool)),
-        Kind::Timestamp => leaf(node, |text| clock::parse_iso(text).map(Wire::Time)),
+        Kind::Map | Kind::String | Kind::Blob => Ok(tree(node)),
+        Kind::Integer | Kind::Long => Ok(leaf(node, |text| text.parse().ok().map(Wire::Int))),
+        Kind::Double | Kind::Float => Ok(leaf(node, |text| text.parse().ok().map(Wire::Float))),
+        Kind::Boolean => Ok(leaf(node, |text| text.parse().ok().map(Wire::Bool))),
+        Kind::Timestamp => Ok(leaf(node, |text| clock::parse_iso(text).map(Wire::Time))),
     }
 }
 
-fn structure(model: &Model, protocol: Protocol, name: &str, node: &Node) -> Wire {
+fn structure(model: &Model, protocol: Protocol, name: &str, node: &Node) -> Result<Wire, Invalid> {
     let shape = model.shape(name);
     if node.value.is_some() {
-        return tree(node);
+        return Ok(tree(node));
     }
     let entries = node.below.iter().map(|(sent, below)| {
+        // What a member is called on the wire may be another member's name in the model, so this cannot wait for `check`.
         let member = shape.members.iter().find(|(name, member)| sent_name(protocol, name, member) == *sent);
-        match member {
-            Some((name, member)) => (name.clone(), shaped(model, protocol, &member.shape, below)),
-            None => (sent.clone(), tree(below)),
-        }
+        let (name, member) = member.ok_or_else(|| Invalid::Unknown { path: sent.clone() })?;
+        Ok((name.clone(), shaped(model, protocol, &member.shape, below)?))
     });
-    Wire::Map(entries.collect())
+    entries.collect::<Result<_, _>>().map(Wire::Map)
 }
 
 /// EC2 capitalises a member's location name in requests; Query takes it as it is.
@@ -84,12 +83,13 @@ fn sent_name(protocol: Protocol, name: &str, member: &Member) -> String {
 }
 
 /// `Name.1`, `Name.2` at EC2, `Name.member.1` elsewhere; numbered from 1 without gaps.
-fn list(model: &Model, protocol: Protocol, member: Option<&Member>, node: &Node) -> Wire {
+fn list(model: &Model, protocol: Protocol, member: Option<&Member>, node: &Node) -> Result<Wire, Invalid> {
     let items = if protocol == Protocol::Ec2Query { Some(node) } else { node.below.get("member") };
-    let (Some(items), Some(member)) = (items, member) else { return tree(node) };
+    let (Some(items), Some(member)) = (items, member) else { return Ok(tree(node)) };
     let numbered = (1..=items.below.len()).map(|index| items.below.get(&index.to_string()));
-    let listed = numbered.map(|item| Some(shaped(model, protocol, &member.shape, item?)));
-    listed.collect::<Option<Vec<_>>>().map_or_else(|| tree(node), Wire::List)
+    let Some(numbered) = numbered.collect::<Option<Vec<_>>>() else { return Ok(tree(node)) };
+    let listed = numbered.into_iter().map(|item| shaped(model, protocol, &member.shape, item));
+    listed.collect::<Result<_, _>>().map(Wire::List)
 }
 
 fn leaf(node: &Node, parse: impl Fn(&str) -> Option<Wire>) -> Wire {

@@ -2,7 +2,8 @@
 
 use serde_json::{Map, Value};
 
-use super::super::model::{Model, Operation};
+use super::super::check::Invalid;
+use super::super::model::{Member, Model, Operation};
 use super::super::refusal::{Coded, Refusal};
 use super::super::server::{Incoming, Reply};
 use super::super::wire::Wire;
@@ -12,12 +13,10 @@ pub(super) fn decode(model: &Model, operation: &Operation, request: &Incoming) -
     let shape = model.shape(&operation.input.shape);
     let mut entries = Vec::new();
     for (sent, value) in form::pairs(request.query.as_bytes()) {
-        // `Filters=&maxResults=` and the like have no operation here: what travels in a query string is text.
-        let member = shape.members.iter().find(|(_, member)| {
-            member.location.as_deref() == Some("querystring")
-                && member.location_name.as_deref() == Some(&sent)
-        });
-        entries.push((member.map_or_else(|| sent.clone(), |(name, _)| name.clone()), Wire::Text(value)));
+        let member = shape.members.iter().find(|(_, member)| in_query(member) == Some(&sent));
+        let (name, _) = member.ok_or_else(|| unknown(&sent))?;
+        // No operation here has anything but text in its query string.
+        entries.push((name.clone(), Wire::Text(value)));
     }
     if !request.body.is_empty() {
         if request.header("content-type") != Some("application/json") {
@@ -28,9 +27,22 @@ pub(super) fn decode(model: &Model, operation: &Operation, request: &Incoming) -
         let Wire::Map(members) = Wire::from_json(&body) else {
             return Err(Refusal::Malformed("the body is not a JSON object".to_owned()));
         };
+        let in_query = |(name, _): &&(String, Wire)| shape.members.get(name).and_then(in_query).is_some();
+        if let Some((name, _)) = members.iter().find(in_query) {
+            return Err(unknown(name));
+        }
         entries.extend(members);
     }
     Ok(with_times(model, &operation.input.shape, Wire::Map(entries)))
+}
+
+/// The name under which a member travels in the query string, if it does.
+fn in_query(member: &Member) -> Option<&str> {
+    member.location_name.as_deref().filter(|_| member.location.as_deref() == Some("querystring"))
+}
+
+fn unknown(name: &str) -> Refusal {
+    Refusal::Invalid(Invalid::Unknown { path: name.to_owned() })
 }
 
 pub(super) fn encode(operation: &Operation, output: &Value) -> Reply {
