@@ -130,10 +130,8 @@ impl World {
 }
 
 fn answered_by(event: &Event) -> SourceId {
-    match event {
-        Event::Answered(answer) => answer.source.clone(),
-        other => panic!("{other:?} is no answer"),
-    }
+    let Event::Answered(answer) = event else { panic!("{event:?} is no answer") };
+    answer.source.clone()
 }
 
 fn throttled() -> Failure {
