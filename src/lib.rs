@@ -2,6 +2,7 @@
 
 #![warn(unreachable_pub)]
 
+pub mod aws;
 pub mod clock;
 pub mod config;
 pub mod domain;
