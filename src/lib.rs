@@ -2,6 +2,9 @@
 
 pub mod clock;
 pub mod domain;
+#[cfg(test)]
+mod fixture;
 pub mod health;
 pub mod incident;
 pub mod publish;
+pub mod telemetry;
