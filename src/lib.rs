@@ -5,6 +5,8 @@ pub mod domain;
 #[cfg(test)]
 mod fixture;
 pub mod health;
+pub mod http;
 pub mod incident;
 pub mod publish;
+pub mod systemd;
 pub mod telemetry;
