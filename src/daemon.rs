@@ -182,8 +182,13 @@ fn watch_over(
     };
 
     let (echoes, echoes_in) = mpsc::unbounded_channel();
-    let inputs =
-        driver::Inputs { echoes: echoes_in, events: events_in, commands: commands_in, shutdown: shutdown_in, io_beat };
+    let inputs = driver::Inputs {
+        echoes: echoes_in,
+        events: events_in,
+        commands: commands_in,
+        shutdown: shutdown_in,
+        io_beat,
+    };
     let outputs = driver::Outputs {
         probe: Probing(Prober::new(echoes, health)),
         ask_aws: Box::new(move |source| ask(&orders, source)),

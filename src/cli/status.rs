@@ -28,7 +28,10 @@ pub(super) fn run(config: &Config, json: bool) -> Exit {
             Exit::Success
         }
         Err(error) => {
-            eprintln!("what the daemon at {} answered is not understood ({error}); is it of another version?", config.http.listen);
+            eprintln!(
+                "what the daemon at {} answered is not understood ({error}); is it of another version?",
+                config.http.listen
+            );
             Exit::BadNews
         }
     }

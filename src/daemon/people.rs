@@ -185,7 +185,12 @@ fn spawn_pollers(people: &People, orders: mpsc::Receiver<Order>, tasks: &mut Joi
     });
 }
 
-fn spawn_listener(people: &People, listener: TcpListener, about: watch::Receiver<About>, tasks: &mut JoinSet<()>) {
+fn spawn_listener(
+    people: &People,
+    listener: TcpListener,
+    about: watch::Receiver<About>,
+    tasks: &mut JoinSet<()>,
+) {
     let prometheus = Arc::clone(&people.prometheus);
     let sources = Sources::new(
         people.status.clone(),

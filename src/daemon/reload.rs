@@ -67,7 +67,8 @@ fn keep_what_needs_a_restart(people: &People, config: &mut Config) {
         people.health.clear(&Component::Configuration);
         return;
     }
-    let text = format!("{} changed, which needs a restart: systemctl restart bothends", pending.join(" and "));
+    let text =
+        format!("{} changed, which needs a restart: systemctl restart bothends", pending.join(" and "));
     people.health.set(Component::Configuration, Problem { severity: Severity::Degraded, text });
 }
 
