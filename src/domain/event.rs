@@ -1,0 +1,150 @@
+//! What the core is told.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::board::IncidentId;
+use super::names::{CheckId, SinkId, SourceId, TunnelId, VpnId};
+use super::request::EchoId;
+use super::time::{Moment, Stamp};
+use super::verdict::{Fault, Loss};
+
+/// Something that happened outside.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Event {
+    /// An echo has left.
+    Sent {
+        /// The check it belongs to.
+        check: CheckId,
+        /// Which echo.
+        echo: EchoId,
+        /// When it left.
+        at: Moment,
+    },
+    /// A reply to an echo came, in time or late.
+    Reply {
+        /// The check it belongs to.
+        check: CheckId,
+        /// Which echo.
+        echo: EchoId,
+        /// Round-trip time.
+        rtt: Duration,
+    },
+    /// An echo could not be sent.
+    Failed {
+        /// The check it belongs to.
+        check: CheckId,
+        /// Which echo.
+        echo: EchoId,
+        /// What the system said.
+        failure: AskFailure,
+    },
+    /// AWS answered.
+    Answered(AwsAnswer),
+    /// AWS did not answer, or refused to.
+    Refused {
+        /// Who was asked.
+        source: SourceId,
+    },
+    /// A sink has brought its record into line with an incident that is over.
+    Settled {
+        /// Which sink.
+        sink: SinkId,
+        /// Which incident.
+        incident: IncidentId,
+        /// The incident's revision that the sink has taken in.
+        revision: u64,
+    },
+}
+
+/// Why an echo could not be sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AskFailure {
+    /// We could not ask: no evidence.
+    Fault(Fault),
+    /// The tunnel did not take it: evidence of loss.
+    Lost(Loss),
+    /// The socket could not be bound, because the source address (EADDRNOTAVAIL) or the interface (ENODEV) is missing:
+    /// a fault until the check's socket has once been bound, a loss (no path) afterwards.
+    AddressMissing,
+}
+
+/// One answer of one source, about some or all of the tunnels it was asked about.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AwsAnswer {
+    /// Who answered.
+    pub source: SourceId,
+    /// When the question was sent. The answer's Date lies between this and its receipt; the earlier bound is taken, so
+    /// that an answer which took its time never counts as fresher than it is.
+    pub asked: Moment,
+    /// The answer's Date header.
+    pub date: Stamp,
+    /// One reading per tunnel.
+    pub readings: Vec<(TunnelId, Reading)>,
+}
+
+/// What a source said of one tunnel, as it said it; [`super::remote`] decides what that means.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Reading {
+    /// CloudWatch's newest datapoint of `TunnelState`, if there is one.
+    TunnelState(Option<Datapoint>),
+    /// EC2's telemetry.
+    Telemetry(Telemetry),
+    /// The VPN connection's State is deleting or deleted, or AWS does not know it.
+    Gone,
+    /// The answer's part on this tunnel could not be understood.
+    Garbage,
+}
+
+/// A datapoint of a CloudWatch metric.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Datapoint {
+    /// The start of its period, on AWS's clock.
+    pub stamp: Stamp,
+    /// The length of its period.
+    pub period: Duration,
+    /// The average over the period.
+    pub value: f64,
+}
+
+/// `VgwTelemetry` of `DescribeVpnConnections`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Telemetry {
+    /// `Status`.
+    pub status: TelemetryStatus,
+    /// `StatusMessage`, such as `IPSEC IS DOWN` or `2 BGP ROUTES`; free text, a hint for people and never decisive.
+    pub message: Arc<str>,
+    /// `LastStatusChange`; it also moves when a phase of IKE or IPsec changes without `Status` changing.
+    pub last_status_change: Option<Stamp>,
+}
+
+/// `Status` of `VgwTelemetry`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TelemetryStatus {
+    /// `UP`.
+    Up,
+    /// `DOWN`.
+    Down,
+    /// Anything else, or nothing.
+    Other,
+}
+
+/// What outlived the last run.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Remembered {
+    /// The ends that have seen a tunnel Up.
+    pub seen_up: Vec<SeenUp>,
+    /// The incidents on the Board, open or not yet settled.
+    pub incidents: Vec<Arc<super::board::Incident>>,
+    /// When incidents of each kind were opened within the last 24 h, for the doubling of `resolve_after`.
+    pub openings: Vec<(VpnId, super::names::Kind, Stamp)>,
+}
+
+/// An end has seen a tunnel Up at least once.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum SeenUp {
+    /// A check got a reply over this route.
+    Local(CheckId, super::plan::RouteKey),
+    /// AWS said Up.
+    Aws(TunnelId),
+}

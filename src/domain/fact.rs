@@ -1,0 +1,152 @@
+//! What happened, in sink-neutral statements: journal, Prometheus and the store all read facts.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::board::Incident;
+use super::event::SeenUp;
+use super::names::{CheckId, End, Kind, SourceId, TunnelId, VpnId};
+use super::rollup::Rollup;
+use super::time::{Now, Stamp};
+use super::verdict::{Assessment, Outcome, Verdict, View};
+
+/// One statement.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Fact {
+    /// An echo ended. Not a transition: it is counted, never logged.
+    EchoEnded {
+        /// The check it belongs to.
+        check: CheckId,
+        /// What became of it.
+        outcome: Outcome,
+    },
+    /// Ticks of a check were left out, because the host was suspended, the process was held up, or 64 echoes were in
+    /// flight already.
+    TicksSkipped {
+        /// The check.
+        check: CheckId,
+        /// How many.
+        count: u64,
+    },
+    /// A check began or ceased to be suspect.
+    Suspicion {
+        /// The check.
+        check: CheckId,
+        /// Whether it is suspect.
+        suspect: bool,
+        /// When.
+        at: Now,
+    },
+    /// An end's verdict on a tunnel changed.
+    ViewChanged {
+        /// The tunnel.
+        tunnel: TunnelId,
+        /// Whose verdict.
+        end: End,
+        /// The verdict before.
+        from: Verdict,
+        /// The view since.
+        view: View,
+        /// When.
+        at: Now,
+    },
+    /// The assessment of a tunnel changed.
+    AssessmentChanged {
+        /// The tunnel.
+        tunnel: TunnelId,
+        /// The assessment before.
+        from: Assessment,
+        /// The assessment since.
+        to: Assessment,
+        /// Our view.
+        local: View,
+        /// AWS's view.
+        aws: View,
+        /// When.
+        at: Now,
+    },
+    /// An end has seen a tunnel Up for the first time.
+    SeenUp(SeenUp),
+    /// The condition of a kind began to hold, and will open an incident in `opens_in` if it goes on.
+    IncidentPending {
+        /// The connection.
+        vpn: VpnId,
+        /// The kind.
+        kind: Kind,
+        /// After this long.
+        opens_in: Duration,
+        /// When.
+        at: Now,
+    },
+    /// The condition ceased before an incident opened.
+    IncidentAverted {
+        /// The connection.
+        vpn: VpnId,
+        /// The kind.
+        kind: Kind,
+        /// When.
+        at: Now,
+    },
+    /// An incident opened, changed, began to clear, came back, was resolved, or is no longer watched. The store keeps
+    /// the newest; the journal tells `change`.
+    IncidentChanged {
+        /// The incident as it stands.
+        incident: Arc<Incident>,
+        /// What happened to it.
+        change: IncidentChange,
+        /// When.
+        at: Now,
+    },
+    /// Every sink has settled an incident that is over: it has left the Board.
+    IncidentSettled {
+        /// The incident as it stood.
+        incident: Arc<Incident>,
+        /// When.
+        at: Now,
+    },
+    /// AWS's answer held evidence that could not be used on a tunnel: garbage, a fraction, a stamp in the future.
+    EvidenceUnusable {
+        /// Who answered.
+        source: SourceId,
+        /// The tunnel.
+        tunnel: TunnelId,
+        /// Why.
+        verdict: Verdict,
+    },
+    /// The core was not called for much longer than it asked for: the host slept, or the process was held up.
+    Resumed {
+        /// For how long nothing was done.
+        gap: Duration,
+        /// When.
+        at: Now,
+    },
+    /// A minute of a tunnel is complete.
+    RollupReady(Arc<Rollup>),
+    /// A minute of a connection in which the daemon could have voted on every tunnel: a local verdict and fresh AWS
+    /// evidence.
+    CouldVote {
+        /// The connection.
+        vpn: VpnId,
+        /// The start of the minute.
+        minute: Stamp,
+    },
+}
+
+/// What happened to an incident.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IncidentChange {
+    /// It opened.
+    Opened,
+    /// Its timeline grew.
+    Updated,
+    /// A further tunnel went Down, or the same again after it had been Healthy.
+    Worsened,
+    /// Its closing condition began to hold.
+    Clearing,
+    /// Its closing condition ceased to hold.
+    Reopened,
+    /// Its closing condition held long enough.
+    Resolved,
+    /// Its connection is no longer in the configuration: the record is left open, for a person.
+    Unwatched,
+}

@@ -1,0 +1,38 @@
+//! The decisions, and nothing else.
+//!
+//! Everything in here is `std` only: it reads no clock, does no input or output, writes no log and counts no
+//! metric. Time comes in as an argument ([`time::Now`]), what happened comes in as an [`event::Event`], and what
+//! should be done or told is polled from the [`monitor::Monitor`] as [`request::Request`]s and [`fact::Fact`]s.
+//! The same events at the same times give the same requests and the same facts.
+//!
+//! Read in this order: [`names`] and [`verdict`] (the vocabulary), [`plan`] (what is to be watched), [`echo`] and
+//! [`check`] (an end's own view), [`remote`] (AWS's view), [`correlate`] (both views together), [`incident`] (what
+//! people must know), [`rollup`] (what goes to CloudWatch), [`monitor`] (the composition).
+
+pub mod aggregate;
+pub mod board;
+pub mod check;
+pub mod clients;
+pub mod condition;
+pub mod connection;
+pub mod correlate;
+pub mod echo;
+pub mod effects;
+pub mod event;
+pub mod fact;
+pub mod incident;
+pub mod monitor;
+pub mod names;
+pub mod pace;
+pub mod plan;
+pub mod polling;
+pub mod remote;
+pub mod request;
+pub mod rollup;
+pub mod status;
+pub mod story;
+pub mod streak;
+pub mod time;
+pub mod timers;
+pub mod tunnel;
+pub mod verdict;

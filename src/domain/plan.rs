@@ -1,0 +1,163 @@
+//! What is to be watched and by which rules: the configuration as the core needs it.
+//!
+//! `config` builds it and guarantees the ranges stated here, so that nothing later has to check them again.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::names::{Kind, Role, SinkId, SourceId, TunnelId, VpnId};
+
+/// Everything the core decides on.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Plan {
+    /// This gateway's name, unique per daemon.
+    pub site: Arc<str>,
+    /// The VPN connections, in the order of the configuration; ids are unique.
+    pub vpns: Vec<Arc<VpnPlan>>,
+    /// Where incidents go; empty in mode `observe`.
+    pub sinks: Vec<SinkPlan>,
+}
+
+/// One VPN connection.
+#[derive(Debug, Clone, PartialEq)]
+pub struct VpnPlan {
+    /// Its id.
+    pub id: VpnId,
+    /// People's words for it.
+    pub name: Arc<str>,
+    /// Its tunnels, in the order of the configuration; at least one, outside addresses unique.
+    pub tunnels: Vec<Arc<TunnelPlan>>,
+    /// How its tunnels are probed.
+    pub probe: ProbeRules,
+    /// When an incident opens and closes.
+    pub incident: IncidentRules,
+    /// How AWS is asked.
+    pub aws: AwsRules,
+}
+
+/// One tunnel.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TunnelPlan {
+    /// Its identity.
+    pub id: TunnelId,
+    /// People's words for it.
+    pub name: Arc<str>,
+    /// What it is for.
+    pub role: Role,
+    /// What is probed and from where.
+    pub route: Arc<Route>,
+}
+
+/// The way an echo takes: bound to our address and, if given, to the interface, so that it can leave by no other path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Route {
+    /// AWS's end inside the tunnel.
+    pub inside_ip: IpAddr,
+    /// Our end inside the tunnel; of the same address family.
+    pub source_ip: IpAddr,
+    /// The interface the socket is bound to.
+    pub interface: Option<Arc<str>>,
+}
+
+/// `[probe]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ProbeRules {
+    /// Between echoes in calm; 100 ms to 60 s.
+    pub interval: Duration,
+    /// Between echoes under suspicion; 50 ms to `interval`.
+    pub suspect_interval: Duration,
+    /// An on-time reply arrives within this; 100 ms to 10 s.
+    pub timeout: Duration,
+    /// Overdue echoes in a row that make Down.
+    pub down_after: NonZeroU32,
+    /// Replies in a row that make Up.
+    pub up_after: NonZeroU32,
+}
+
+/// `[incident]`, as far as the core decides on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct IncidentRules {
+    /// How long an outage must hold before it opens.
+    pub open_after_outage: Duration,
+    /// How long lost redundancy must hold before it opens.
+    pub open_after_redundancy_lost: Duration,
+    /// How long a one-sided view must hold before it opens; `None` is "off".
+    pub one_sided_after: Option<Duration>,
+    /// How long the closing condition must hold.
+    pub resolve_after: Duration,
+    /// After start or resume nothing opens for this long.
+    pub start_grace: Duration,
+}
+
+/// `[aws]`, as far as the core decides on it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AwsRules {
+    /// Between questions in calm; 5 s to 15 min.
+    pub poll_interval: Duration,
+    /// Between questions while in doubt; 2 s to `poll_interval`.
+    pub suspect_poll_interval: Duration,
+    /// Evidence older than this is Unknown(stale).
+    pub stale_after: Duration,
+    /// The pollers that speak for this connection: CloudWatch's, and EC2's where it is switched on.
+    pub sources: Vec<SourceId>,
+}
+
+/// One sink, as far as the core must know: whose word it waits for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SinkPlan {
+    /// Its id.
+    pub id: SinkId,
+    /// The kinds it takes.
+    pub kinds: BTreeSet<Kind>,
+    /// The connections it takes; `None` takes all.
+    pub vpns: Option<BTreeSet<VpnId>>,
+}
+
+/// A route as a value that can be stored: a check that moves to another address has to prove itself again.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RouteKey {
+    /// See [`Route::inside_ip`].
+    pub inside_ip: IpAddr,
+}
+
+impl Route {
+    /// What of the route decides whether "was answered before" still holds: the address that is asked.
+    pub const fn key(&self) -> RouteKey {
+        RouteKey { inside_ip: self.inside_ip }
+    }
+}
+
+impl SinkPlan {
+    /// Whether incidents of this kind on this connection go to this sink.
+    pub fn takes(&self, vpn: &VpnId, kind: Kind) -> bool {
+        self.kinds.contains(&kind) && self.vpns.as_ref().is_none_or(|vpns| vpns.contains(vpn))
+    }
+}
+
+impl Plan {
+    /// The connection with this id.
+    pub fn vpn(&self, id: &VpnId) -> Option<&Arc<VpnPlan>> {
+        self.vpns.iter().find(|vpn| vpn.id == *id)
+    }
+}
+
+impl VpnPlan {
+    /// The tunnels that are probed and counted: all but the unused ones.
+    pub fn used_tunnels(&self) -> impl Iterator<Item = &Arc<TunnelPlan>> {
+        self.tunnels.iter().filter(|tunnel| tunnel.role != Role::Unused)
+    }
+}
+
+impl IncidentRules {
+    /// How long the condition of `kind` must hold before it opens; `None` never opens.
+    pub fn open_after(&self, kind: Kind) -> Option<Duration> {
+        match kind {
+            Kind::Outage => Some(self.open_after_outage),
+            Kind::RedundancyLost => Some(self.open_after_redundancy_lost),
+            Kind::OneSided => self.one_sided_after,
+        }
+    }
+}

@@ -1,0 +1,49 @@
+//! What the core wants done.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::names::{CheckId, SourceId};
+use super::plan::Route;
+
+/// An echo of a check; never used twice in a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct EchoId(pub u64);
+
+/// A client (one socket, one ICMP identifier) of a check; never used twice in a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ClientId(pub u64);
+
+/// Something to be done outside.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Request {
+    /// Send one echo; answer with `Sent` or `Failed`, and with `Reply` if one comes before `give_up`.
+    Echo(EchoRequest),
+    /// This client gets no more echoes: close it when its last one has ended (closing earlier would kill them).
+    Retire {
+        /// The check it belongs to.
+        check: CheckId,
+        /// Which client.
+        client: ClientId,
+    },
+    /// Ask AWS about every tunnel of every connection that names this source; answer with `Answered` or `Refused`.
+    AskAws {
+        /// Who is to ask.
+        source: SourceId,
+    },
+}
+
+/// One ICMP echo.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EchoRequest {
+    /// The check it belongs to.
+    pub check: CheckId,
+    /// Which echo.
+    pub echo: EchoId,
+    /// The client to send it with; one that is not open yet is opened for it.
+    pub client: ClientId,
+    /// The way it takes.
+    pub route: Arc<Route>,
+    /// A reply is of no use any more after this.
+    pub give_up: Duration,
+}

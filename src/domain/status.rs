@@ -1,0 +1,123 @@
+//! What the daemon knows at this moment: the one source of `/status`, of the scrape's state and ages, and of systemd's
+//! status line.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::board::Incident;
+use super::names::{CheckKind, Kind, Role, SourceId, TunnelId, VpnId};
+use super::time::Now;
+use super::verdict::{Assessment, Verdict, View};
+
+/// Everything, both ends side by side.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Status {
+    /// When it was taken.
+    pub at: Now,
+    /// The site's name.
+    pub site: Arc<str>,
+    /// Every connection, in the order of the configuration.
+    pub vpns: Vec<VpnStatus>,
+    /// Incidents on the Board: open, or not yet settled by every sink.
+    pub incidents: Vec<Arc<Incident>>,
+    /// Every poller.
+    pub sources: Vec<SourceStatus>,
+}
+
+/// One connection.
+#[derive(Debug, Clone, PartialEq)]
+pub struct VpnStatus {
+    /// Its id.
+    pub id: VpnId,
+    /// Its name.
+    pub name: Arc<str>,
+    /// Its tunnels, in the order of the configuration.
+    pub tunnels: Vec<TunnelStatus>,
+    /// Where each kind stands.
+    pub phases: Vec<(Kind, Phase)>,
+}
+
+/// Where a kind of incident stands on a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// Nothing.
+    Clear,
+    /// The condition holds, not yet for long enough.
+    Pending,
+    /// An incident is open.
+    Open,
+    /// An incident is open, and its closing condition holds, not yet for long enough.
+    Clearing,
+}
+
+impl Phase {
+    /// The word used in `/status`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Clear => "clear",
+            Self::Pending => "pending",
+            Self::Open => "open",
+            Self::Clearing => "clearing",
+        }
+    }
+}
+
+/// One tunnel.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TunnelStatus {
+    /// Its identity.
+    pub id: TunnelId,
+    /// Its name.
+    pub name: Arc<str>,
+    /// Its role.
+    pub role: Role,
+    /// Our view.
+    pub local: View,
+    /// AWS's view.
+    pub aws: View,
+    /// Both together.
+    pub assessment: Assessment,
+    /// Since when.
+    pub assessed_since: Now,
+    /// AWS's evidence was this old at [`Status::at`]; `None` before the first.
+    pub aws_evidence_age: Option<Duration>,
+    /// Its checks; none if it is unused.
+    pub checks: Vec<CheckStatus>,
+}
+
+/// One check.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CheckStatus {
+    /// Which.
+    pub kind: CheckKind,
+    /// What it says.
+    pub verdict: Verdict,
+    /// Whether it asks faster, because an echo is overdue.
+    pub suspect: bool,
+    /// Whether an echo has been asked and has ended, or become overdue, since the start.
+    pub asked: bool,
+    /// Ticks left out since the start.
+    pub ticks_skipped: u64,
+}
+
+/// One poller.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SourceStatus {
+    /// Which.
+    pub id: SourceId,
+    /// When it last answered.
+    pub last_answer: Option<Now>,
+    /// Refusals since it last answered.
+    pub refusals_in_row: u32,
+}
+
+impl Status {
+    /// Whether every tunnel in use has been asked once: the daemon is then of use, whether AWS can be reached or not.
+    pub fn every_tunnel_asked(&self) -> bool {
+        self.vpns
+            .iter()
+            .flat_map(|vpn| &vpn.tunnels)
+            .flat_map(|tunnel| &tunnel.checks)
+            .all(|check| check.asked)
+    }
+}

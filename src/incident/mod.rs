@@ -1,0 +1,3 @@
+//! Bringing the sinks' records into line with the Board.
+
+pub mod sink;
