@@ -1,8 +1,22 @@
 //! Watches both ends of AWS Site-to-Site VPN tunnels; ARCHITECTURE.md is the map.
 
+#![warn(unreachable_pub, clippy::unwrap_used, clippy::wildcard_enum_match_arm)]
+
+pub mod aws;
+pub mod cli;
 pub mod clock;
+pub mod config;
+pub mod daemon;
 pub mod domain;
+pub mod driver;
 pub mod health;
+pub mod http;
 pub mod incident;
+pub mod probe;
 pub mod publish;
 pub mod store;
+pub mod systemd;
+pub mod telemetry;
+
+#[cfg(test)]
+mod fixture;

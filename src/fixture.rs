@@ -1,0 +1,189 @@
+//! A status for tests: one connection, tunnel 1 cut, tunnel 2 healthy, an incident open.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::domain::board::{
+    Incident, IncidentId, IncidentState, TimelineChange, TimelineEntry, TunnelSnapshot,
+};
+use crate::domain::names::{CheckKind, End, Kind, Role, SourceId, SourceKind, TunnelId, VpnId};
+use crate::domain::status::{CheckStatus, Phase, SourceStatus, Status, TunnelStatus, VpnStatus};
+use crate::domain::time::{Moment, Now, Stamp};
+use crate::domain::verdict::{Assessment, AwsEvidence, Evidence, LocalEvidence, Loss, Verdict, View, Why};
+
+/// 2025-11-22T03:12:00Z, 100 s after the origin.
+pub(crate) fn start() -> Now {
+    Now { mono: Moment::from_nanos(100_000_000_000), wall: Stamp::from_secs(1_763_781_120) }
+}
+
+pub(crate) fn after(seconds: u64) -> Now {
+    start().after(Duration::from_secs(seconds))
+}
+
+pub(crate) fn tunnel(n: u8) -> TunnelId {
+    TunnelId { vpn: vpn(), outside_ip: IpAddr::from([203, 0, 113, 10 + n]) }
+}
+
+pub(crate) fn vpn() -> VpnId {
+    VpnId::new("vpn-0123456789abcdef0")
+}
+
+pub(crate) fn local_down() -> View {
+    View {
+        verdict: Verdict::Down,
+        since: after(7),
+        evidence: Evidence::Local(LocalEvidence {
+            last_reply: Some(after(3)),
+            losses_in_row: 10,
+            first_loss: Some(after(4)),
+            last_loss: Some(Loss::Timeout),
+            replies_in_row: 0,
+            loss_percent: Some(12.0),
+            median_rtt: Some(Duration::from_micros(12_340)),
+        }),
+    }
+}
+
+pub(crate) fn local_up() -> View {
+    View {
+        verdict: Verdict::Up,
+        since: start(),
+        evidence: Evidence::Local(LocalEvidence {
+            last_reply: Some(after(29)),
+            replies_in_row: 29,
+            loss_percent: Some(0.0),
+            median_rtt: Some(Duration::from_micros(11_900)),
+            ..LocalEvidence::default()
+        }),
+    }
+}
+
+pub(crate) fn aws(verdict: Verdict) -> View {
+    let (words, as_of) = match verdict {
+        Verdict::Up => (Some("TunnelState 1"), Some(after(10).wall)),
+        Verdict::Down => (Some("TunnelState 0"), Some(after(10).wall)),
+        Verdict::Unknown(Why::Stale) => (Some("TunnelState 1"), Some(Stamp::from_secs(1_763_694_660))),
+        Verdict::Unknown(_) => (None, None),
+    };
+    View {
+        verdict,
+        since: after(12),
+        evidence: Evidence::Aws(AwsEvidence {
+            source: as_of.map(|_| SourceKind::CloudWatch),
+            as_of,
+            as_of_here: as_of.map(|_| after(10)),
+            words: words.map(Arc::from),
+        }),
+    }
+}
+
+pub(crate) fn incident() -> Incident {
+    let entry = |seq, seconds, what| TimelineEntry { seq, at: after(seconds).wall, what, repeats: 0 };
+    Incident {
+        id: IncidentId { vpn: vpn(), kind: Kind::RedundancyLost, opened: after(20).wall },
+        site: "milan-1".into(),
+        vpn_name: "Milan DC, primary".into(),
+        state: IncidentState::Open,
+        began: after(12).wall,
+        tunnels: vec![
+            TunnelSnapshot {
+                id: tunnel(1),
+                name: "tunnel 1".into(),
+                role: Role::Active,
+                local: local_down(),
+                aws: aws(Verdict::Down),
+                assessment: Assessment::Down,
+            },
+            TunnelSnapshot {
+                id: tunnel(2),
+                name: "tunnel 2".into(),
+                role: Role::Standby,
+                local: local_up(),
+                aws: aws(Verdict::Up),
+                assessment: Assessment::Healthy,
+            },
+        ],
+        timeline: vec![
+            entry(0, 20, TimelineChange::Opened),
+            entry(
+                1,
+                25,
+                TimelineChange::View {
+                    tunnel: tunnel(2),
+                    name: "tunnel 2".into(),
+                    end: End::Aws,
+                    verdict: Verdict::Unknown(Why::Stale),
+                    as_of: Some(after(10).wall),
+                },
+            ),
+            entry(
+                2,
+                25,
+                TimelineChange::Assessment {
+                    tunnel: tunnel(2),
+                    name: "tunnel 2".into(),
+                    assessment: Assessment::Blind,
+                },
+            ),
+        ],
+        related: None,
+        worsened: 0,
+        revision: 3,
+    }
+}
+
+/// Taken 30 s in, with AWS's evidence 20 s old.
+pub(crate) fn status() -> Status {
+    let check = |verdict, suspect| CheckStatus {
+        kind: CheckKind::Inside,
+        verdict,
+        suspect,
+        asked: true,
+        ticks_skipped: 0,
+    };
+    let tunnels = vec![
+        TunnelStatus {
+            id: tunnel(1),
+            name: "tunnel 1".into(),
+            role: Role::Active,
+            local: local_down(),
+            aws: aws(Verdict::Down),
+            assessment: Assessment::Down,
+            assessed_since: after(12),
+            aws_evidence_age: Some(Duration::from_secs(20)),
+            checks: vec![check(Verdict::Down, false)],
+        },
+        TunnelStatus {
+            id: tunnel(2),
+            name: "tunnel 2".into(),
+            role: Role::Standby,
+            local: local_up(),
+            aws: aws(Verdict::Unknown(Why::NotAsked)),
+            assessment: Assessment::Blind,
+            assessed_since: after(12),
+            aws_evidence_age: None,
+            checks: vec![check(Verdict::Up, false)],
+        },
+    ];
+    Status {
+        at: after(30),
+        site: "milan-1".into(),
+        vpns: vec![VpnStatus {
+            id: vpn(),
+            name: "Milan DC, primary".into(),
+            tunnels,
+            phases: vec![
+                (Kind::Outage, Phase::Clear),
+                (Kind::RedundancyLost, Phase::Open),
+                (Kind::OneSided, Phase::Clear),
+            ],
+        }],
+        incidents: vec![Arc::new(incident())],
+        sources: vec![SourceStatus {
+            id: SourceId { kind: SourceKind::CloudWatch, region: Some("eu-west-1".into()), role_arn: None },
+            last_answer: Some(after(12)),
+            refusals_in_row: 0,
+        }],
+    }
+}

@@ -1,0 +1,152 @@
+//! One GET against the daemon's own listener, for `bothends status`: blocking, bounded in time and size, and small.
+
+use std::error::Error;
+use std::fmt;
+use std::io::{self, Read, Write};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
+use std::time::Duration;
+
+/// The daemon answers within milliseconds; a connection that hangs this long is stuck.
+const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The status of 60 tunnels with full timelines takes about 2 MB.
+const ANSWER_MAX: u64 = 16 * 1024 * 1024;
+
+/// An answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// The HTTP status code.
+    pub code: u16,
+    /// The body.
+    pub body: String,
+}
+
+/// Why there is no answer.
+#[derive(Debug)]
+pub enum ClientError {
+    /// Nobody listens there, or nobody answers.
+    Unreachable {
+        /// Where.
+        address: SocketAddr,
+        /// The cause.
+        source: io::Error,
+    },
+    /// What answers is no bothends.
+    NotUnderstood {
+        /// Where.
+        address: SocketAddr,
+        /// What is wrong with the answer.
+        why: &'static str,
+    },
+}
+
+impl fmt::Display for ClientError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unreachable { address, source } => {
+                write!(f, "cannot ask the daemon at {address}: {source}")?;
+                if source.kind() == io::ErrorKind::ConnectionRefused {
+                    f.write_str(
+                        "; is it running (`systemctl status bothends`), and is this its [http] listen?",
+                    )?;
+                }
+                Ok(())
+            }
+            Self::NotUnderstood { address, why } => {
+                write!(f, "what answers at {address} is not bothends: {why}")
+            }
+        }
+    }
+}
+
+impl Error for ClientError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Unreachable { source, .. } => Some(source),
+            Self::NotUnderstood { .. } => None,
+        }
+    }
+}
+
+/// Asks the daemon that listens at `listen` for `path`. A daemon that listens on every address is asked on loopback.
+///
+/// # Errors
+/// Nobody listens there, the answer takes over 5 s, or it is not HTTP.
+pub fn get(listen: SocketAddr, path: &str) -> Result<Answer, ClientError> {
+    let address = reachable(listen);
+    let answer = exchange(address, path).map_err(|source| ClientError::Unreachable { address, source })?;
+    parse(&answer).map_err(|why| ClientError::NotUnderstood { address, why })
+}
+
+fn exchange(address: SocketAddr, path: &str) -> io::Result<Vec<u8>> {
+    let mut stream = TcpStream::connect_timeout(&address, TIMEOUT)?;
+    stream.set_read_timeout(Some(TIMEOUT))?;
+    stream.set_write_timeout(Some(TIMEOUT))?;
+    let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes())?;
+    let mut answer = Vec::new();
+    stream.take(ANSWER_MAX).read_to_end(&mut answer)?;
+    Ok(answer)
+}
+
+/// The listener gives every answer a length, so that one cut short is told from a whole one.
+fn parse(answer: &[u8]) -> Result<Answer, &'static str> {
+    let text = std::str::from_utf8(answer).map_err(|_| "the answer is not text")?;
+    let (head, body) = text.split_once("\r\n\r\n").ok_or("the answer has no head")?;
+    let mut lines = head.split("\r\n");
+    let code = lines
+        .next()
+        .and_then(|line| line.strip_prefix("HTTP/1."))
+        .and_then(|rest| rest.split(' ').nth(1))
+        .and_then(|code| code.parse().ok())
+        .ok_or("the answer is not HTTP")?;
+    let length: usize = lines
+        .filter_map(|line| line.split_once(':'))
+        .find(|(name, _)| name.eq_ignore_ascii_case("content-length"))
+        .and_then(|(_, value)| value.trim().parse().ok())
+        .ok_or("the answer has no length")?;
+    let body = body.get(..length).ok_or("the answer was cut short")?;
+    Ok(Answer { code, body: body.to_owned() })
+}
+
+fn reachable(listen: SocketAddr) -> SocketAddr {
+    let ip = match listen.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
+        ip @ (IpAddr::V4(_) | IpAddr::V6(_)) => ip,
+    };
+    SocketAddr::new(ip, listen.port())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_is_read_by_its_length() {
+        let answer = parse(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok and more");
+        assert_eq!(answer, Ok(Answer { code: 200, body: "ok".to_owned() }));
+    }
+
+    #[test]
+    fn an_answer_that_is_cut_or_foreign_is_refused_in_words() {
+        assert_eq!(parse(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nok"), Err("the answer was cut short"));
+        assert_eq!(parse(b"HTTP/1.1 200 OK\r\n\r\nok"), Err("the answer has no length"));
+        assert_eq!(parse(b"SSH-2.0-OpenSSH_9.2\r\n\r\n"), Err("the answer is not HTTP"));
+        assert_eq!(parse(b""), Err("the answer has no head"));
+    }
+
+    #[test]
+    fn a_daemon_on_every_address_is_asked_on_loopback() {
+        let asked = ["0.0.0.0:9846", "[::]:9846", "192.0.2.1:9846"]
+            .map(|listen| reachable(listen.parse().unwrap()).to_string());
+        assert_eq!(asked, ["127.0.0.1:9846", "[::1]:9846", "192.0.2.1:9846"]);
+    }
+
+    #[test]
+    fn nobody_listening_is_said_with_what_to_look_at() {
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let error = get(free, "/status").unwrap_err().to_string();
+        assert!(error.contains("systemctl status bothends"), "{error}");
+    }
+}

@@ -1,0 +1,170 @@
+//! The shape that scripts rely on.
+
+use super::*;
+use crate::fixture;
+
+fn problems() -> Problems {
+    let problem = Problem { severity: Severity::Failed, text: "AccessDenied".to_owned() };
+    Problems::from([(Component::Sink("incident_manager".to_owned()), problem)])
+}
+
+#[test]
+fn the_shape_is_what_docs_status_md_says() {
+    let status = StatusJson::of(&fixture::status(), &problems(), "0.1.0", "raise", fixture::after(31));
+    insta::assert_snapshot!(serde_json::to_string_pretty(&status).unwrap(), @r#"
+    {
+      "site": "milan-1",
+      "version": "0.1.0",
+      "mode": "raise",
+      "at": "2025-11-22T03:12:30Z",
+      "vpns": [
+        {
+          "id": "vpn-0123456789abcdef0",
+          "name": "Milan DC, primary",
+          "tunnels": [
+            {
+              "outside_ip": "203.0.113.11",
+              "name": "tunnel 1",
+              "role": "active",
+              "assessment": "down",
+              "assessed_since": "2025-11-22T03:12:12Z",
+              "local": {
+                "verdict": "down",
+                "since": "2025-11-22T03:12:07Z",
+                "evidence": {
+                  "last_reply": "2025-11-22T03:12:03Z",
+                  "losses_in_row": 10,
+                  "first_loss": "2025-11-22T03:12:04Z",
+                  "last_loss": "timeout",
+                  "replies_in_row": 0,
+                  "loss_percent": 12.0,
+                  "median_rtt_ms": 12.34
+                }
+              },
+              "aws": {
+                "verdict": "down",
+                "since": "2025-11-22T03:12:12Z",
+                "source": "cloudwatch",
+                "as_of": "2025-11-22T03:12:10Z",
+                "age_seconds": 21.0,
+                "words": "TunnelState 0"
+              },
+              "checks": [
+                {
+                  "check": "inside",
+                  "verdict": "down",
+                  "suspect": false,
+                  "asked": true,
+                  "ticks_skipped": 0
+                }
+              ]
+            },
+            {
+              "outside_ip": "203.0.113.12",
+              "name": "tunnel 2",
+              "role": "standby",
+              "assessment": "blind",
+              "assessed_since": "2025-11-22T03:12:12Z",
+              "local": {
+                "verdict": "up",
+                "since": "2025-11-22T03:12:00Z",
+                "evidence": {
+                  "last_reply": "2025-11-22T03:12:29Z",
+                  "losses_in_row": 0,
+                  "replies_in_row": 29,
+                  "loss_percent": 0.0,
+                  "median_rtt_ms": 11.9
+                }
+              },
+              "aws": {
+                "verdict": "unknown",
+                "why": "not_asked",
+                "since": "2025-11-22T03:12:12Z"
+              },
+              "checks": [
+                {
+                  "check": "inside",
+                  "verdict": "up",
+                  "suspect": false,
+                  "asked": true,
+                  "ticks_skipped": 0
+                }
+              ]
+            }
+          ],
+          "phases": {
+            "outage": "clear",
+            "redundancy_lost": "open",
+            "one_sided": "clear"
+          }
+        }
+      ],
+      "incidents": [
+        {
+          "id": "vpn-0123456789abcdef0/redundancy_lost/1763781140000",
+          "vpn": "vpn-0123456789abcdef0",
+          "kind": "redundancy_lost",
+          "state": "open",
+          "began": "2025-11-22T03:12:12Z",
+          "opened": "2025-11-22T03:12:20Z",
+          "worsened": 0,
+          "timeline": [
+            {
+              "seq": 0,
+              "at": "2025-11-22T03:12:20Z",
+              "what": "opened",
+              "repeats": 0
+            },
+            {
+              "seq": 1,
+              "at": "2025-11-22T03:12:25Z",
+              "what": "view",
+              "tunnel": "203.0.113.12",
+              "end": "aws",
+              "verdict": "unknown",
+              "why": "stale",
+              "as_of": "2025-11-22T03:12:10Z",
+              "repeats": 0
+            },
+            {
+              "seq": 2,
+              "at": "2025-11-22T03:12:25Z",
+              "what": "assessment",
+              "tunnel": "203.0.113.12",
+              "assessment": "blind",
+              "repeats": 0
+            }
+          ]
+        }
+      ],
+      "sources": [
+        {
+          "source": "cloudwatch",
+          "region": "eu-west-1",
+          "last_answer": "2025-11-22T03:12:12Z",
+          "refusals_in_row": 0
+        }
+      ],
+      "problems": [
+        {
+          "component": "sink incident_manager",
+          "severity": "failed",
+          "text": "AccessDenied"
+        }
+      ]
+    }
+    "#);
+}
+
+#[test]
+fn what_is_written_can_be_read_back() {
+    let status = StatusJson::of(&fixture::status(), &problems(), "0.1.0", "raise", fixture::after(31));
+    let text = serde_json::to_string(&status).unwrap();
+    assert_eq!(serde_json::from_str::<StatusJson>(&text).unwrap(), status);
+}
+
+#[test]
+fn the_age_of_evidence_goes_on_between_two_statuses() {
+    let status = StatusJson::of(&fixture::status(), &Problems::new(), "0.1.0", "raise", fixture::after(35));
+    assert_eq!(status.vpns[0].tunnels[0].aws.age_seconds, Some(25.0));
+}

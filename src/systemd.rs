@@ -1,0 +1,148 @@
+//! What systemd is told over NOTIFY_SOCKET (sd_notify(3)). Without that variable nothing is sent; that a message could not
+//! be sent is no reason to stop watching tunnels.
+
+use std::time::Duration;
+
+use sd_notify::NotifyState;
+
+use crate::domain::names::Role;
+use crate::domain::status::{Status, TunnelStatus};
+use crate::domain::verdict::{Assessment, Verdict};
+
+/// `READY=1`: every tunnel has been asked once, or the configuration of a reload is in force.
+pub fn ready() {
+    tell(&[NotifyState::Ready]);
+}
+
+/// `RELOADING=1`, with the time that systemd needs to tell this reload from another, in one message. [`ready`] ends it.
+pub fn reloading() {
+    match NotifyState::monotonic_usec_now() {
+        Ok(now) => tell(&[NotifyState::Reloading, now]),
+        Err(error) => log::debug!("systemd is not told of the reload: no monotonic time: {error}"),
+    }
+}
+
+/// `STOPPING=1`
+pub fn stopping() {
+    tell(&[NotifyState::Stopping]);
+}
+
+/// `WATCHDOG=1`: the core makes progress.
+pub fn watchdog() {
+    tell(&[NotifyState::Watchdog]);
+}
+
+/// `STATUS=`, the line of `systemctl status`. It costs a message: call it when [`status_line`] is another than before.
+pub fn status(line: &str) {
+    tell(&[NotifyState::Status(line)]);
+}
+
+/// How often [`watchdog`] is due: half of what the unit's `WatchdogSec=` allows. `None` if it is off.
+pub fn watchdog_interval() -> Option<Duration> {
+    sd_notify::watchdog_enabled().map(|allowed| allowed / 2).filter(|interval| !interval.is_zero())
+}
+
+/// `1/2 tunnels up, 1 disputed, 0 incidents`. A tunnel counts as up if our end says so and AWS does not say otherwise.
+pub fn status_line(status: &Status) -> String {
+    let tunnels: Vec<_> = status
+        .vpns
+        .iter()
+        .flat_map(|vpn| &vpn.tunnels)
+        .filter(|tunnel| match tunnel.role {
+            Role::Active | Role::Standby => true,
+            Role::Unused => false,
+        })
+        .collect();
+    let up = tunnels.iter().filter(|tunnel| is_up(tunnel)).count();
+    let disputed =
+        tunnels.iter().filter(|tunnel| matches!(tunnel.assessment, Assessment::Disputed(_))).count();
+    let without_aws =
+        tunnels.iter().filter(|tunnel| matches!(tunnel.aws.verdict, Verdict::Unknown(_))).count();
+    let mut line = format!("{up}/{} tunnels up", tunnels.len());
+    if disputed > 0 {
+        line.push_str(&format!(", {disputed} disputed"));
+    }
+    if without_aws > 0 {
+        line.push_str(&format!(", {without_aws} without AWS's word"));
+    }
+    let incidents = status.incidents.iter().filter(|incident| incident.state.as_str() == "open").count();
+    line.push_str(&format!(", {incidents} incident{}", if incidents == 1 { "" } else { "s" }));
+    line
+}
+
+fn is_up(tunnel: &TunnelStatus) -> bool {
+    match (tunnel.local.verdict, tunnel.assessment) {
+        (Verdict::Up, Assessment::Healthy | Assessment::Blind) => true,
+        (Verdict::Up, Assessment::Down | Assessment::Disputed(_) | Assessment::Unconfirmed(_))
+        | (Verdict::Down | Verdict::Unknown(_), _) => false,
+    }
+}
+
+fn tell(state: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(state) {
+        log::debug!("systemd could not be told {state:?}: {error}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixDatagram;
+    use std::process::Command;
+
+    use super::*;
+    use crate::domain::names::End;
+    use crate::fixture;
+
+    #[test]
+    fn the_status_line_counts_tunnels_in_use_and_open_incidents() {
+        let mut status = fixture::status();
+        assert_eq!(status_line(&status), "1/2 tunnels up, 1 without AWS's word, 1 incident");
+        status.vpns[0].tunnels[0].role = Role::Unused;
+        status.vpns[0].tunnels[1].aws = fixture::aws(Verdict::Up);
+        status.vpns[0].tunnels[1].assessment = Assessment::Healthy;
+        status.incidents.clear();
+        assert_eq!(status_line(&status), "1/1 tunnels up, 0 incidents");
+    }
+
+    #[test]
+    fn a_tunnel_that_only_we_see_up_is_not_counted_as_up() {
+        let mut status = fixture::status();
+        status.vpns[0].tunnels[1].aws = fixture::aws(Verdict::Down);
+        status.vpns[0].tunnels[1].assessment = Assessment::Disputed(End::Aws);
+        assert_eq!(status_line(&status), "0/2 tunnels up, 1 disputed, 1 incident");
+    }
+
+    /// Says everything once; run by the test below in a process of its own, because the socket is named by a variable.
+    #[test]
+    fn everything_can_be_said_without_a_socket() {
+        ready();
+        reloading();
+        stopping();
+        watchdog();
+        status("2/2 tunnels up, 0 incidents");
+    }
+
+    #[test]
+    fn systemd_hears_each_message_in_one_datagram() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("notify");
+        let socket = UnixDatagram::bind(&path).unwrap();
+        socket.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+        let child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "systemd::tests::everything_can_be_said_without_a_socket"])
+            .env("NOTIFY_SOCKET", &path)
+            .output()
+            .unwrap();
+        assert!(child.status.success(), "{child:?}");
+        let heard: Vec<_> = std::iter::repeat_with(|| {
+            let mut buffer = [0; 256];
+            let len = socket.recv(&mut buffer).unwrap();
+            String::from_utf8_lossy(&buffer[..len]).into_owned()
+        })
+        .take(5)
+        .collect();
+        assert_eq!(heard[0], "READY=1\n");
+        assert!(heard[1].starts_with("RELOADING=1\nMONOTONIC_USEC="), "{heard:?}");
+        assert_eq!(heard[2..], ["STOPPING=1\n", "WATCHDOG=1\n", "STATUS=2/2 tunnels up, 0 incidents\n"]);
+    }
+}

@@ -1,0 +1,109 @@
+//! Where records go.
+
+use std::io::{self, IsTerminal, Write};
+
+use systemd_journal_logger::{JournalLog, connected_to_journal};
+
+use super::line::Line;
+use crate::clock;
+use crate::domain::time::Stamp;
+
+/// Something that takes records, one at a time, and may block.
+pub(super) trait Output {
+    fn write(&mut self, line: &Line) -> io::Result<()>;
+}
+
+/// The journal, or standard error.
+pub(super) enum Destination {
+    Journal(JournalLog),
+    StandardError {
+        /// A person who watches wants the time; whoever collects standard error stamps its lines anyway.
+        interactive: bool,
+    },
+}
+
+impl Destination {
+    /// The journal if standard error is connected to it and it can be reached, else standard error.
+    pub(super) fn connect() -> Self {
+        let journal = connected_to_journal().then(JournalLog::empty).and_then(Result::ok);
+        match journal {
+            Some(journal) => {
+                Self::Journal(journal.with_syslog_identifier(env!("CARGO_CRATE_NAME").to_owned()))
+            }
+            None => Self::StandardError { interactive: io::stderr().is_terminal() },
+        }
+    }
+}
+
+impl Output for Destination {
+    fn write(&mut self, line: &Line) -> io::Result<()> {
+        match self {
+            Self::Journal(journal) => line.with_record(|record| journal.journal_send(record)),
+            Self::StandardError { interactive } => {
+                let at = interactive.then(clock::wall);
+                io::stderr().lock().write_all(as_text(line, at).as_bytes())
+            }
+        }
+    }
+}
+
+/// `03:12:04Z WARN  message KEY=value`, ended by a line break and holding no other; `MESSAGE_ID` is for machines and
+/// left out.
+fn as_text(line: &Line, at: Option<Stamp>) -> String {
+    let Line { level, target: _, message, fields } = line;
+    let mut text = String::with_capacity(message.len() + 64);
+    if let Some(at) = at.and_then(|at| jiff::Timestamp::from_millisecond(at.as_millis()).ok()) {
+        text.push_str(&at.strftime("%H:%M:%SZ ").to_string());
+    }
+    text.push_str(&format!("{level:<5} "));
+    push_escaped(&mut text, message);
+    for (key, value) in fields.iter().filter(|(key, _)| key != "MESSAGE_ID") {
+        text.push(' ');
+        push_escaped(&mut text, key);
+        text.push('=');
+        if value.is_empty() || value.contains([' ', '"', '=']) {
+            text.push_str(&format!("{value:?}"));
+        } else {
+            push_escaped(&mut text, value);
+        }
+    }
+    text.push('\n');
+    text
+}
+
+/// A line break inside a record would forge another one, and an escape sequence would reach the reader's terminal.
+fn push_escaped(text: &mut String, part: &str) {
+    for c in part.chars() {
+        if c.is_control() {
+            text.extend(c.escape_default());
+        } else {
+            text.push(c);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use log::Level;
+
+    use super::*;
+    use crate::telemetry::message_id::MessageId;
+
+    #[test]
+    fn a_record_on_standard_error_is_one_line_with_its_fields() {
+        let mut line =
+            Line::ours(Level::Warn, MessageId::DISPUTED, "milan-1: \x1b[31mforged\nline".to_owned());
+        line.fields.push(("VPN_ID".to_owned(), "vpn-1".to_owned()));
+        line.fields.push(("ERROR".to_owned(), "two words\n".to_owned()));
+        assert_eq!(
+            as_text(&line, Some(Stamp::from_secs(11_524))),
+            "03:12:04Z WARN  milan-1: \\u{1b}[31mforged\\nline VPN_ID=vpn-1 ERROR=\"two words\\n\"\n"
+        );
+    }
+
+    #[test]
+    fn nobody_watching_means_no_time() {
+        let line = Line::ours(Level::Error, MessageId::DISPUTED, "text".to_owned());
+        assert_eq!(as_text(&line, None), "ERROR text\n");
+    }
+}

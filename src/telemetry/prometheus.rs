@@ -1,0 +1,275 @@
+//! Facts and status as Prometheus metrics.
+//!
+//! Counters and histograms live in the recorder and only grow. State and ages are rendered at the scrape from the current
+//! [`Status`], so that nothing of a tunnel that left the configuration stays behind.
+
+mod exposition;
+mod process;
+mod state;
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+mod validator;
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use metrics::{Counter, Histogram, Key, Label, Level, Metadata, Recorder};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
+use tokio::time::MissedTickBehavior;
+
+use self::exposition::Exposition;
+use super::journal;
+use super::metric::{self, Metric, MetricKind};
+use crate::domain::fact::Fact;
+use crate::domain::names::{CheckId, SinkId, SourceKind, TunnelId};
+use crate::domain::status::Status;
+use crate::domain::time::{Now, Stamp};
+use crate::domain::verdict::{Outcome, Verdict};
+
+/// The `Content-Type` of [`Prometheus::render`].
+pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// Upper bounds in seconds: tunnels within a country take 2 to 50 ms, across the world 300 ms, and a Late reply up to 13 s.
+const RTT_BUCKETS: [f64; 15] =
+    [0.001, 0.0025, 0.005, 0.01, 0.02, 0.035, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1.0, 2.5, 10.0];
+
+/// The recorder keeps each sample of a histogram until a scrape or an upkeep folds it into its bucket.
+const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
+
+const METADATA: Metadata<'static> = Metadata::new(module_path!(), Level::INFO, None);
+
+/// The daemon's metrics. All methods are quick and may be called from any thread.
+#[derive(Debug)]
+pub struct Prometheus {
+    recorder: PrometheusRecorder,
+    handle: PrometheusHandle,
+    checks: Mutex<BTreeMap<CheckId, CheckMeters>>,
+    told: Mutex<Told>,
+}
+
+/// The meters of one check, looked up once.
+struct CheckMeters {
+    outcomes: [Counter; Outcome::LABELS.len()],
+    rtt: Histogram,
+    ticks_skipped: Counter,
+}
+
+/// Values that components tell and that are not in the status.
+#[derive(Debug, Clone)]
+struct Told {
+    sink_pending: BTreeMap<SinkId, u64>,
+    rollups_pending: Option<u64>,
+    credentials_expiry: Option<Stamp>,
+    config_reload_success: bool,
+}
+
+impl Default for Prometheus {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Prometheus {
+    /// A recorder of its own; nothing global is touched.
+    pub fn new() -> Self {
+        let recorder = PrometheusBuilder::new()
+            .set_buckets_for_metric(Matcher::Full(metric::ECHO_RTT.name.to_owned()), &RTT_BUCKETS)
+            .expect("only an empty list of buckets is refused")
+            .build_recorder();
+        for metric in metric::ALL {
+            match metric.kind {
+                MetricKind::Counter => {
+                    recorder.describe_counter(metric.name.into(), None, metric.help.into())
+                }
+                MetricKind::Histogram => {
+                    recorder.describe_histogram(metric.name.into(), None, metric.help.into());
+                }
+                MetricKind::Gauge => {}
+            }
+        }
+        let told = Told {
+            sink_pending: BTreeMap::new(),
+            rollups_pending: None,
+            credentials_expiry: None,
+            config_reload_success: true,
+        };
+        let prometheus =
+            Self { handle: recorder.handle(), recorder, checks: Mutex::default(), told: Mutex::new(told) };
+        // A series that exists from the start shows its first increment.
+        prometheus.counter(&metric::ROLLUPS_DROPPED, &[]).increment(0);
+        prometheus
+    }
+
+    /// Counts what a fact is worth counting for.
+    pub fn count(&self, fact: &Fact) {
+        match fact {
+            Fact::EchoEnded { check, outcome } => self.with_check(check, |meters| meters.echo(*outcome)),
+            Fact::TicksSkipped { check, count } => {
+                self.with_check(check, |meters| meters.ticks_skipped.increment(*count));
+            }
+            Fact::EvidenceUnusable { source: _, tunnel, verdict } => {
+                let why = match verdict {
+                    Verdict::Unknown(why) => why.as_str(),
+                    Verdict::Up | Verdict::Down => verdict.as_str(),
+                };
+                let TunnelId { vpn, outside_ip } = tunnel;
+                let labels = [vpn.as_str(), &outside_ip.to_string(), why];
+                self.counter(&metric::AWS_EVIDENCE_UNUSABLE, &labels).increment(1);
+            }
+            Fact::Suspicion { .. }
+            | Fact::ViewChanged { .. }
+            | Fact::AssessmentChanged { .. }
+            | Fact::SeenUp(_)
+            | Fact::IncidentPending { .. }
+            | Fact::IncidentAverted { .. }
+            | Fact::IncidentChanged { .. }
+            | Fact::IncidentSettled { .. }
+            | Fact::Resumed { .. }
+            | Fact::RollupReady(_)
+            | Fact::CouldVote { .. } => {}
+        }
+    }
+
+    /// A sink was asked for `action` (`find`, `start`, …), and this came of it (`ok`, `temporary`, `rejected`, …).
+    pub fn sink_request(&self, sink: &SinkId, action: &str, result: &str) {
+        self.counter(&metric::SINK_REQUESTS, &[sink.as_str(), action, result]).increment(1);
+    }
+
+    /// How many incidents' records at a sink are not in line with ours; `None` when the sink is no more.
+    pub fn sink_pending(&self, sink: &SinkId, incidents: Option<u64>) {
+        let mut told = self.told();
+        match incidents {
+            Some(incidents) => _ = told.sink_pending.insert(sink.clone(), incidents),
+            None => _ = told.sink_pending.remove(sink),
+        }
+    }
+
+    /// AWS was asked about the tunnels, and this came of it (`ok`, `throttled`, `denied`, …).
+    pub fn aws_poll(&self, source: SourceKind, result: &str) {
+        self.counter(&metric::AWS_POLLS, &[source.as_str(), result]).increment(1);
+    }
+
+    /// How many rollups wait to be sent.
+    pub fn rollups_pending(&self, pending: u64) {
+        self.told().rollups_pending = Some(pending);
+    }
+
+    /// So many more rollups will never be sent.
+    pub fn rollups_dropped(&self, more: u64) {
+        self.counter(&metric::ROLLUPS_DROPPED, &[]).increment(more);
+    }
+
+    /// Whether the configuration was taken when it was last read.
+    pub fn config_reload(&self, success: bool) {
+        self.told().config_reload_success = success;
+    }
+
+    /// When the AWS credentials in use expire; `None` if they do not.
+    pub fn credentials_expiry(&self, at: Option<Stamp>) {
+        self.told().credentials_expiry = at;
+    }
+
+    /// Facts did not reach a consumer (`journal`, `store`) because its queue was full.
+    pub fn facts_dropped(&self, consumer: &str, count: u64) {
+        self.counter(&metric::FACTS_DROPPED, &[consumer]).increment(count);
+    }
+
+    /// The scrape, in the text format 0.0.4; see [`CONTENT_TYPE`]. Ages are as of `now`.
+    pub fn render(&self, status: &Status, now: Now) -> String {
+        for tunnel in status.vpns.iter().flat_map(|vpn| &vpn.tunnels) {
+            for check in &tunnel.checks {
+                // Every outcome is a series from the first scrape on, so that `rate` sees the first loss.
+                self.with_check(&CheckId { tunnel: tunnel.id.clone(), kind: check.kind }, |_| {});
+            }
+        }
+        let mut out = Exposition::default();
+        state::write(&mut out, status, now);
+        let told = self.told().clone();
+        write_told(&mut out, &told);
+        process::write(&mut out);
+        let mut text = out.into_text();
+        text.push_str(&self.handle.render());
+        text
+    }
+
+    /// Keeps the histograms' memory bounded between scrapes. Never ends; dropping it is safe at any time.
+    pub async fn upkeep(&self) {
+        let mut ticks = tokio::time::interval(UPKEEP_INTERVAL);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            self.handle.run_upkeep();
+        }
+    }
+
+    fn told(&self) -> MutexGuard<'_, Told> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn with_check(&self, check: &CheckId, tell: impl FnOnce(&CheckMeters)) {
+        let mut checks = self.checks.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(meters) = checks.get(check) {
+            tell(meters);
+        } else {
+            tell(checks.entry(check.clone()).or_insert_with(|| self.register_check(check)));
+        }
+    }
+
+    fn register_check(&self, check: &CheckId) -> CheckMeters {
+        let CheckId { tunnel: TunnelId { vpn, outside_ip }, kind } = check;
+        let (vpn, tunnel, kind) = (vpn.as_str(), outside_ip.to_string(), kind.as_str());
+        CheckMeters {
+            outcomes: Outcome::LABELS
+                .map(|outcome| self.counter(&metric::ECHOES, &[vpn, &tunnel, kind, outcome])),
+            rtt: self.recorder.register_histogram(&key(&metric::ECHO_RTT, &[vpn, &tunnel, kind]), &METADATA),
+            ticks_skipped: self.counter(&metric::TICKS_SKIPPED, &[vpn, &tunnel, kind]),
+        }
+    }
+
+    fn counter(&self, metric: &Metric, values: &[&str]) -> Counter {
+        self.recorder.register_counter(&key(metric, values), &METADATA)
+    }
+}
+
+impl CheckMeters {
+    fn echo(&self, outcome: Outcome) {
+        let word = outcome.as_str();
+        if let Some(counter) = Outcome::LABELS.iter().position(|label| *label == word) {
+            self.outcomes[counter].increment(1);
+        }
+        match outcome {
+            Outcome::Reply { rtt } | Outcome::Late { rtt } => self.rtt.record(rtt.as_secs_f64()),
+            Outcome::Lost(_) | Outcome::Fault(_) => {}
+        }
+    }
+}
+
+impl std::fmt::Debug for CheckMeters {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("CheckMeters").finish_non_exhaustive()
+    }
+}
+
+fn write_told(out: &mut Exposition, told: &Told) {
+    let Told { sink_pending, rollups_pending, credentials_expiry, config_reload_success } = told;
+    out.family(&metric::SINK_PENDING, sink_pending.iter().map(|(sink, n)| ([sink.as_str()], *n as f64)));
+    out.family(&metric::ROLLUPS_PENDING, rollups_pending.map(|n| ([""; 0], n as f64)));
+    let expiry = credentials_expiry.map(|at| ([""; 0], at.as_millis() as f64 / 1e3));
+    out.family(&metric::CREDENTIALS_EXPIRY, expiry);
+    out.single(&metric::CONFIG_RELOAD_SUCCESS, f64::from(u8::from(*config_reload_success)));
+    out.single(&metric::JOURNAL_RECORDS_DROPPED, journal::records_dropped() as f64);
+    out.family(&metric::BUILD_INFO, [([env!("CARGO_PKG_VERSION")], 1.0)]);
+}
+
+fn key(metric: &Metric, values: &[&str]) -> Key {
+    debug_assert_eq!(metric.labels.len(), values.len(), "{}", metric.name);
+    let labels: Vec<_> = metric
+        .labels
+        .iter()
+        .zip(values)
+        .map(|(name, value)| Label::new(*name, (*value).to_owned()))
+        .collect();
+    Key::from_parts(metric.name, labels)
+}

@@ -1,0 +1,331 @@
+//! Facts, and what befalls the daemon itself, as journal records. Every text of the journal is here and in [`phrases`].
+//!
+//! A record says one transition; an echo is none. WARNING: someone should look today. ERROR: the daemon cannot do its job.
+
+mod notice;
+mod phrases;
+#[cfg(test)]
+mod tests;
+
+use log::Level;
+
+pub use self::notice::Notice;
+use self::phrases::{count, duration, time, view, whose};
+use super::message_id::MessageId;
+use super::names::Names;
+use crate::domain::board::{Incident, TunnelSnapshot};
+use crate::domain::event::SeenUp;
+use crate::domain::fact::{Fact, IncidentChange};
+use crate::domain::names::{End, Kind, Role, SourceId, TunnelId, VpnId};
+use crate::domain::time::Now;
+use crate::domain::verdict::{Assessment, Fault, Verdict, View, Why};
+
+/// A few ticks are left out whenever the host is busy; a stretch of as many as this is worth a record.
+const TICKS_WORTH_A_RECORD: u64 = 50;
+
+/// One journal record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    /// How much it matters. The journal shows `Info` as notice.
+    pub level: Level,
+    /// What kind of record it is.
+    pub kind: MessageId,
+    /// One line for people; begins with the names of what it is about.
+    pub message: String,
+    /// The journal's fields, `MESSAGE_ID` apart.
+    pub fields: Vec<(&'static str, String)>,
+}
+
+/// The record of a fact, if it is worth one.
+pub fn record(fact: &Fact, names: &Names) -> Option<Record> {
+    match fact {
+        Fact::EchoEnded { .. } | Fact::RollupReady(_) | Fact::CouldVote { .. } => None,
+        Fact::TicksSkipped { check, count } => (*count >= TICKS_WORTH_A_RECORD).then(|| {
+            let text = format!("{count} echoes were left out: the host slept, or was too busy");
+            about_tunnel(names, &check.tunnel, Level::Info, MessageId::TICKS_SKIPPED, &text)
+        }),
+        Fact::Suspicion { check, suspect, at: _ } => {
+            let text = match suspect {
+                true => format!("check {} is suspect: an echo is overdue", check.kind.as_str()),
+                false => format!("check {} is suspect no more", check.kind.as_str()),
+            };
+            Some(about_tunnel(names, &check.tunnel, Level::Debug, MessageId::SUSPICION, &text))
+        }
+        Fact::ViewChanged { tunnel, end, from, view, at } => {
+            Some(view_changed(names, tunnel, *end, *from, view, *at))
+        }
+        Fact::AssessmentChanged { tunnel, from: _, to, local, aws, at } => {
+            Some(assessment_changed(names, tunnel, *to, local, aws, *at))
+        }
+        Fact::SeenUp(SeenUp::Local(check, route)) => Some(
+            about_tunnel(
+                names,
+                &check.tunnel,
+                Level::Info,
+                MessageId::FIRST_SEEN_UP,
+                &format!("{} answered for the first time: our end has a vote", route.inside_ip),
+            )
+            .with("END", End::Local.as_str()),
+        ),
+        Fact::SeenUp(SeenUp::Aws(tunnel)) => Some(
+            about_tunnel(
+                names,
+                tunnel,
+                Level::Info,
+                MessageId::FIRST_SEEN_UP,
+                "AWS has seen it up for the first time",
+            )
+            .with("END", End::Aws.as_str()),
+        ),
+        Fact::IncidentPending { vpn, kind, opens_in, at: _ } => Some(about_vpn(
+            names,
+            vpn,
+            *kind,
+            Level::Info,
+            MessageId::INCIDENT_PENDING,
+            &format!("{}; an incident opens in {} if this goes on", meaning(*kind), duration(*opens_in)),
+        )),
+        Fact::IncidentAverted { vpn, kind, at: _ } => Some(about_vpn(
+            names,
+            vpn,
+            *kind,
+            Level::Info,
+            MessageId::INCIDENT_AVERTED,
+            "over before an incident opened",
+        )),
+        Fact::IncidentChanged { incident, change, at } => Some(incident_changed(incident, *change, *at)),
+        Fact::IncidentSettled { incident, at: _ } => Some(about_incident(
+            incident,
+            Level::Info,
+            MessageId::INCIDENT_SETTLED,
+            "every sink knows that it is over",
+        )),
+        Fact::EvidenceUnusable { source, tunnel, verdict } => {
+            Some(evidence_unusable(names, source, tunnel, *verdict))
+        }
+        Fact::Resumed { gap, at: _ } => Some(Record {
+            level: Level::Warn,
+            kind: MessageId::RESUMED,
+            message: format!(
+                "{}: nothing was watched for {}: the host slept, or the process was held up",
+                names.site(),
+                duration(*gap)
+            ),
+            fields: Vec::new(),
+        }),
+    }
+}
+
+impl Record {
+    /// Hands the record to the process's logger.
+    pub fn emit(&self) {
+        let mut fields = Vec::with_capacity(self.fields.len() + 1);
+        fields.push(("MESSAGE_ID", self.kind.id));
+        fields.extend(self.fields.iter().map(|(key, value)| (*key, value.as_str())));
+        log::logger().log(
+            &log::Record::builder()
+                .level(self.level)
+                .target(env!("CARGO_CRATE_NAME"))
+                .args(format_args!("{}", self.message))
+                .key_values(&fields)
+                .build(),
+        );
+    }
+
+    fn with(mut self, field: &'static str, value: impl Into<String>) -> Self {
+        self.fields.push((field, value.into()));
+        self
+    }
+}
+
+fn about_tunnel(names: &Names, tunnel: &TunnelId, level: Level, kind: MessageId, text: &str) -> Record {
+    Record {
+        level,
+        kind,
+        message: format!("{}: {text}", names.of_tunnel(tunnel)),
+        fields: vec![("VPN_ID", tunnel.vpn.to_string()), ("TUNNEL_IP", tunnel.outside_ip.to_string())],
+    }
+}
+
+fn about_vpn(names: &Names, vpn: &VpnId, kind: Kind, level: Level, id: MessageId, text: &str) -> Record {
+    Record {
+        level,
+        kind: id,
+        message: format!("{}: {}: {text}", names.of_vpn(vpn), kind.as_str()),
+        fields: vec![("VPN_ID", vpn.to_string()), ("KIND", kind.as_str().to_owned())],
+    }
+}
+
+/// An incident carries its own names: its connection may have left the configuration.
+fn about_incident(incident: &Incident, level: Level, id: MessageId, text: &str) -> Record {
+    Record {
+        level,
+        kind: id,
+        message: format!(
+            "{}: {}: {} incident: {text}",
+            incident.site,
+            incident.vpn_name,
+            incident.id.kind.as_str()
+        ),
+        fields: vec![("VPN_ID", incident.id.vpn.to_string()), ("KIND", incident.id.kind.as_str().to_owned())],
+    }
+}
+
+fn view_changed(names: &Names, tunnel: &TunnelId, end: End, from: Verdict, to: &View, at: Now) -> Record {
+    let (level, kind) = match (to.verdict, end) {
+        (Verdict::Up, End::Local | End::Aws) => (Level::Info, MessageId::END_UP),
+        // The assessment of both ends, told in the next record, says how much it matters.
+        (Verdict::Down, End::Local | End::Aws) => (Level::Info, MessageId::END_DOWN),
+        (Verdict::Unknown(why), End::Local | End::Aws) => unknown(why),
+    };
+    let text = format!("{}; before: {}", view(to, names.inside_ip(tunnel), at), from.as_str());
+    about_tunnel(names, tunnel, level, kind, &text)
+        .with("END", end.as_str())
+        .with("VERDICT", to.verdict.as_str())
+}
+
+const fn unknown(why: Why) -> (Level, MessageId) {
+    match why {
+        Why::NeverAnswered => (Level::Warn, MessageId::NEVER_ANSWERED),
+        // The host was away; the verdict returns by itself.
+        Why::Fault(Fault::HeldUp) => (Level::Info, MessageId::CANNOT_ASK),
+        // It is so at boot until the interface is there, and heals by itself.
+        Why::Fault(Fault::AddressMissing) => (Level::Warn, MessageId::CANNOT_ASK),
+        Why::Fault(Fault::NoPermission | Fault::NoMemory | Fault::TooManyFiles | Fault::Socket(_)) => {
+            (Level::Error, MessageId::CANNOT_ASK)
+        }
+        Why::Silent => (Level::Warn, MessageId::CANNOT_ASK),
+        Why::NoData | Why::Stale | Why::Contradiction | Why::Gone => (Level::Warn, MessageId::END_UNKNOWN),
+        // Before the first answer it cannot be otherwise.
+        Why::Starting | Why::Unused | Why::NotAsked => (Level::Info, MessageId::END_UNKNOWN),
+        // EVIDENCE_UNUSABLE says it at WARNING.
+        Why::Fraction | Why::Future | Why::Garbage => (Level::Info, MessageId::END_UNKNOWN),
+    }
+}
+
+fn assessment_changed(
+    names: &Names,
+    tunnel: &TunnelId,
+    to: Assessment,
+    local: &View,
+    aws: &View,
+    at: Now,
+) -> Record {
+    let (level, kind, text) = match to {
+        Assessment::Healthy => (Level::Info, MessageId::HEALTHY, "healthy"),
+        Assessment::Down => (Level::Warn, MessageId::BOTH_ENDS_DOWN, "both ends agree that it is down"),
+        Assessment::Disputed(_) => (Level::Warn, MessageId::DISPUTED, "disputed"),
+        Assessment::Unconfirmed(_) => (Level::Warn, MessageId::UNCONFIRMED, "unconfirmed"),
+        Assessment::Blind => (Level::Info, MessageId::BLIND, "blind"),
+    };
+    let level = match names.role(tunnel) {
+        // A standby tunnel that is down alone is nothing.
+        Some(Role::Standby | Role::Unused) => Level::Info,
+        Some(Role::Active) | None => level,
+    };
+    let inside = names.inside_ip(tunnel);
+    let text = format!("{text}: {}; {}", view(local, inside, at), view(aws, inside, at));
+    about_tunnel(names, tunnel, level, kind, &text).with("ASSESSMENT", to.as_str())
+}
+
+fn evidence_unusable(names: &Names, source: &SourceId, tunnel: &TunnelId, verdict: Verdict) -> Record {
+    let why = match verdict {
+        Verdict::Unknown(Why::Fraction) => {
+            "TunnelState between 0 and 1: it changed within the period".to_owned()
+        }
+        Verdict::Unknown(why) => why.to_string(),
+        Verdict::Up | Verdict::Down => verdict.to_string(),
+    };
+    let text = format!("what {source} answered cannot be used: {why}; it counts as unknown");
+    about_tunnel(names, tunnel, Level::Warn, MessageId::EVIDENCE_UNUSABLE, &text)
+        .with("END", End::Aws.as_str())
+        .with("VERDICT", verdict.as_str())
+        .with("ERROR", why)
+}
+
+fn incident_changed(incident: &Incident, change: IncidentChange, at: Now) -> Record {
+    let (level, id, text) = match change {
+        IncidentChange::Opened => (Level::Warn, MessageId::INCIDENT_OPENED, opened(incident, at)),
+        IncidentChange::Updated => {
+            let told = format!("its timeline has {}", count(incident.timeline.len(), "line"));
+            (Level::Debug, MessageId::INCIDENT_UPDATED, told)
+        }
+        IncidentChange::Worsened => (
+            Level::Warn,
+            MessageId::INCIDENT_WORSENED,
+            "worse: a further tunnel is down, or the same again".to_owned(),
+        ),
+        IncidentChange::Clearing => {
+            let told = format!("{}; it is resolved if that lasts", relief(incident.id.kind));
+            (Level::Info, MessageId::INCIDENT_CLEARING, told)
+        }
+        IncidentChange::Reopened => {
+            let told = format!("not over: {} again", meaning(incident.id.kind));
+            (Level::Warn, MessageId::INCIDENT_REOPENED, told)
+        }
+        IncidentChange::Resolved => {
+            let lasted = duration(at.wall.since(incident.began));
+            (Level::Info, MessageId::INCIDENT_RESOLVED, format!("resolved, {lasted} after it began"))
+        }
+        IncidentChange::Unwatched => (
+            Level::Warn,
+            MessageId::INCIDENT_UNWATCHED,
+            "its connection left the configuration: its records stay open, for a person to close".to_owned(),
+        ),
+    };
+    about_incident(incident, level, id, &text)
+}
+
+fn opened(incident: &Incident, at: Now) -> String {
+    let Incident {
+        id,
+        site: _,
+        vpn_name: _,
+        state: _,
+        began,
+        tunnels,
+        timeline: _,
+        related,
+        worsened: _,
+        revision: _,
+    } = incident;
+    let tunnels: Vec<_> = tunnels.iter().map(snapshot).collect();
+    let mut text = format!("{} since {}: {}", meaning(id.kind), time(*began, at.wall), tunnels.join(", "));
+    if let Some(related) = related {
+        text.push_str("; follows the incident ");
+        text.push_str(&related.to_string());
+    }
+    text
+}
+
+fn snapshot(tunnel: &TunnelSnapshot) -> String {
+    let TunnelSnapshot { id, name, role, local, aws, assessment: _ } = tunnel;
+    let role = match role {
+        Role::Active => String::new(),
+        Role::Standby | Role::Unused => format!(", {}", role.as_str()),
+    };
+    format!(
+        "{name} ({}{role}) {} by {}, {} by {}",
+        id.outside_ip,
+        local.verdict.as_str(),
+        whose(End::Local),
+        aws.verdict.as_str(),
+        whose(End::Aws)
+    )
+}
+
+const fn meaning(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Outage => "nothing gets through the connection",
+        Kind::RedundancyLost => "the connection works, on fewer tunnels than it should",
+        Kind::OneSided => "one end alone says that every tunnel is down",
+    }
+}
+
+const fn relief(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Outage => "some tunnel works again",
+        Kind::RedundancyLost => "every active tunnel works again",
+        Kind::OneSided => "some tunnel works again, or both ends agree",
+    }
+}

@@ -1,0 +1,140 @@
+//! What befalls the daemon itself, as journal records.
+
+use std::time::Duration;
+
+use log::Level;
+
+use super::Record;
+use super::phrases::{count, duration};
+use crate::health::{Component, Problem, Severity};
+use crate::telemetry::message_id::MessageId;
+
+/// What befalls the daemon itself.
+#[derive(Debug, Clone, Copy)]
+pub enum Notice<'a> {
+    /// It watches.
+    Started {
+        /// Its version.
+        version: &'a str,
+        /// How many connections are in the configuration.
+        vpns: usize,
+        /// How many tunnels are probed.
+        tunnels: usize,
+        /// Whether incidents are sent (`raise`) or only decided (`observe`).
+        mode: &'a str,
+    },
+    /// It was asked to end.
+    Stopping {
+        /// How long it ran.
+        after: Duration,
+    },
+    /// Another configuration is in force.
+    Reloaded {
+        /// How many connections are in it.
+        vpns: usize,
+        /// How many tunnels are probed.
+        tunnels: usize,
+    },
+    /// A reload was refused, and the earlier configuration stays in force.
+    ReloadRefused {
+        /// Every problem of the configuration, one a line.
+        problems: &'a str,
+    },
+    /// A part of the daemon has a problem, or another than before.
+    Problem {
+        /// Which part.
+        component: &'a Component,
+        /// What is wrong.
+        problem: &'a Problem,
+    },
+    /// A part of the daemon has its problem no more.
+    ProblemOver {
+        /// Which part.
+        component: &'a Component,
+    },
+    /// Facts were dropped because a consumer's queue was full.
+    FactsDropped {
+        /// Whose queue.
+        consumer: &'a str,
+        /// How many.
+        count: u64,
+    },
+}
+
+impl Notice<'_> {
+    /// The record; it begins with the site's name.
+    pub fn record(&self, site: &str) -> Record {
+        let (level, kind, text) = match *self {
+            Self::Started { version, vpns, tunnels, mode } => {
+                let watched = watched(vpns, tunnels);
+                let text = format!("bothends {version} started: {watched}; incidents: {mode}");
+                (Level::Info, MessageId::STARTED, text)
+            }
+            Self::Stopping { after } => {
+                (Level::Info, MessageId::STOPPING, format!("stopping after {}", duration(after)))
+            }
+            Self::Reloaded { vpns, tunnels } => {
+                let text = format!("configuration reloaded: {}", watched(vpns, tunnels));
+                (Level::Info, MessageId::CONFIGURATION_RELOADED, text)
+            }
+            Self::ReloadRefused { problems } => (
+                Level::Error,
+                MessageId::CONFIGURATION_REFUSED,
+                format!("reload refused, the configuration before it stays in force: {problems}"),
+            ),
+            Self::Problem { component, problem: Problem { severity, text } } => {
+                let level = match severity {
+                    Severity::Degraded => Level::Warn,
+                    Severity::Failed => Level::Error,
+                };
+                (level, MessageId::PROBLEM_BEGAN, format!("{}: {text}", name(component)))
+            }
+            Self::ProblemOver { component } => {
+                (Level::Info, MessageId::PROBLEM_ENDED, format!("{}: all is well again", name(component)))
+            }
+            Self::FactsDropped { consumer, count } => (
+                Level::Error,
+                MessageId::FACTS_DROPPED,
+                format!("{count} facts did not reach the {consumer}: it is too slow"),
+            ),
+        };
+        let record = Record { level, kind, message: format!("{site}: {text}"), fields: Vec::new() };
+        match *self {
+            Self::ReloadRefused { problems } => record.with("ERROR", problems),
+            Self::Problem { component, problem } => {
+                with_component(record, component).with("ERROR", problem.text.as_str())
+            }
+            Self::ProblemOver { component } => with_component(record, component),
+            Self::Started { .. }
+            | Self::Stopping { .. }
+            | Self::Reloaded { .. }
+            | Self::FactsDropped { .. } => record,
+        }
+    }
+}
+
+fn watched(vpns: usize, tunnels: usize) -> String {
+    format!("{} in {}", count(tunnels, "tunnel"), count(vpns, "VPN connection"))
+}
+
+fn name(component: &Component) -> String {
+    match component {
+        Component::Source(source) => format!("asking {source}"),
+        Component::Sink(sink) => format!("sink {sink}"),
+        Component::Publisher => "sending metrics to CloudWatch".to_owned(),
+        Component::Store => "store".to_owned(),
+        Component::Configuration => "configuration".to_owned(),
+        Component::Probe => "probing".to_owned(),
+    }
+}
+
+fn with_component(record: Record, component: &Component) -> Record {
+    match component {
+        Component::Sink(sink) => record.with("SINK", sink.as_str()),
+        Component::Source(_)
+        | Component::Publisher
+        | Component::Store
+        | Component::Configuration
+        | Component::Probe => record,
+    }
+}

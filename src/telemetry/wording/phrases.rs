@@ -1,0 +1,185 @@
+//! The phrases that records are made of: times, numbers, and the evidence behind a verdict.
+
+use std::fmt::Write as _;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::domain::names::End;
+use crate::domain::time::{Now, Stamp};
+use crate::domain::verdict::{AwsEvidence, Evidence, LocalEvidence, Loss, Verdict, View, Why};
+
+const DAY_MILLIS: i64 = 24 * 60 * 60 * 1000;
+
+/// `03:12:04Z`, or with its date if that is not the day of `near`.
+pub(super) fn time(stamp: Stamp, near: Stamp) -> String {
+    let same_day = stamp.as_millis().div_euclid(DAY_MILLIS) == near.as_millis().div_euclid(DAY_MILLIS);
+    match Timestamp::from_millisecond(stamp.as_millis()) {
+        Ok(at) if same_day => at.strftime("%H:%M:%SZ").to_string(),
+        Ok(at) => at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+        Err(_) => "an unknown time".to_owned(),
+    }
+}
+
+/// `850 ms`, `30 s`, `2 min`, `1 h 5 min`.
+pub(super) fn duration(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    match (seconds / 3600, seconds % 3600 / 60, seconds % 60) {
+        (0, 0, 0) => format!("{} ms", duration.as_millis()),
+        (0, 0, s) => format!("{s} s"),
+        (0, m, 0) => format!("{m} min"),
+        (0, m, s) => format!("{m} min {s} s"),
+        (h, 0, _) => format!("{h} h"),
+        (h, m, _) => format!("{h} h {m} min"),
+    }
+}
+
+/// `1 tunnel`, `2 tunnels`.
+pub(super) fn count(number: usize, noun: &str) -> String {
+    if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
+}
+
+/// `down by our end: 10 echoes to 169.254.10.1 unanswered since 03:12:04Z, …`: what a view says, whose it is, and on what
+/// evidence.
+pub(super) fn view(view: &View, inside_ip: Option<IpAddr>, at: Now) -> String {
+    let (whose, evidence) = match &view.evidence {
+        Evidence::Local(evidence) => ("our end", local_evidence(view.verdict, evidence, inside_ip, at.wall)),
+        Evidence::Aws(evidence) => ("AWS", aws_evidence(view.verdict, evidence, at.wall)),
+    };
+    format!("{} by {whose}: {evidence}", view.verdict.as_str())
+}
+
+/// Whose verdict it is, in words for people.
+pub(super) fn whose(end: End) -> &'static str {
+    match end {
+        End::Local => "our end",
+        End::Aws => "AWS",
+    }
+}
+
+fn local_evidence(verdict: Verdict, evidence: &LocalEvidence, inside: Option<IpAddr>, near: Stamp) -> String {
+    let inside = inside.map_or_else(|| "the inside address".to_owned(), |ip| ip.to_string());
+    let mut text = match verdict {
+        Verdict::Up => match evidence.median_rtt {
+            Some(rtt) => format!("{inside} answers in {}", milliseconds(rtt)),
+            None => format!("{inside} answers"),
+        },
+        Verdict::Down => unanswered(evidence, &inside, near),
+        Verdict::Unknown(why) => why_local(why, &inside),
+    };
+    match verdict {
+        Verdict::Up => {}
+        Verdict::Down | Verdict::Unknown(_) => {
+            if let Some(reply) = evidence.last_reply {
+                _ = write!(text, ", last reply {}", time(reply.wall, near));
+            }
+        }
+    }
+    if let Some(loss) = evidence.loss_percent {
+        _ = write!(text, ", loss {}", percent(loss));
+    }
+    text
+}
+
+fn unanswered(evidence: &LocalEvidence, inside: &str, near: Stamp) -> String {
+    let echoes = match evidence.losses_in_row {
+        1 => "1 echo".to_owned(),
+        losses => format!("{losses} echoes"),
+    };
+    let mut text = format!("{echoes} to {inside} unanswered");
+    if let Some(first) = evidence.first_loss {
+        _ = write!(text, " since {}", time(first.wall, near));
+    }
+    match evidence.last_loss {
+        None | Some(Loss::Timeout) => {}
+        Some(Loss::NoPath) => text.push_str(" (the kernel has no path to it)"),
+        Some(Loss::Blocked) => text.push_str(" (the kernel refuses to send: an XFRM policy or the firewall)"),
+    }
+    text
+}
+
+fn why_local(why: Why, inside: &str) -> String {
+    match why {
+        Why::NeverAnswered => format!(
+            "{inside} has never answered, so our end has no vote; is inside_ip right, and does the gateway let ICMP echo through?"
+        ),
+        Why::Starting => format!("{inside} has not been asked for long enough"),
+        Why::Fault(_)
+        | Why::Silent
+        | Why::Unused
+        | Why::NotAsked
+        | Why::NoData
+        | Why::Stale
+        | Why::Fraction
+        | Why::Future
+        | Why::Contradiction
+        | Why::Gone
+        | Why::Garbage => why.to_string(),
+    }
+}
+
+fn aws_evidence(verdict: Verdict, evidence: &AwsEvidence, near: Stamp) -> String {
+    let mut parts = Vec::new();
+    match verdict {
+        Verdict::Up | Verdict::Down => {}
+        Verdict::Unknown(why) => parts.push(why_aws(why)),
+    }
+    match (evidence.source, &evidence.words) {
+        (Some(source), Some(words)) => parts.push(format!("{}: {words}", source.as_str())),
+        (Some(source), None) => parts.push(source.as_str().to_owned()),
+        (None, Some(words)) => parts.push(words.to_string()),
+        (None, None) => {}
+    }
+    if let Some(as_of) = evidence.as_of {
+        parts.push(format!("as of {}", time(as_of, near)));
+    }
+    parts.join(", ")
+}
+
+fn why_aws(why: Why) -> String {
+    match why {
+        Why::NoData => "AWS has no data on this tunnel (is outside_ip right?)".to_owned(),
+        Why::Stale => "AWS's newest evidence is too old".to_owned(),
+        Why::Gone => "AWS is deleting, or does not have, this VPN connection".to_owned(),
+        Why::Contradiction => "AWS's sources contradict each other".to_owned(),
+        Why::Fraction => "the tunnel changed within AWS's period".to_owned(),
+        Why::Starting
+        | Why::NeverAnswered
+        | Why::Fault(_)
+        | Why::Silent
+        | Why::Unused
+        | Why::NotAsked
+        | Why::Future
+        | Why::Garbage => why.to_string(),
+    }
+}
+
+fn milliseconds(duration: Duration) -> String {
+    format!("{:.1} ms", duration.as_secs_f64() * 1e3)
+}
+
+fn percent(percent: f64) -> String {
+    if percent.fract() == 0.0 { format!("{percent:.0} %") } else { format!("{percent:.1} %") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_of_another_day_carries_its_date() {
+        let noon = Stamp::from_secs(1_763_812_800);
+        assert_eq!(time(noon, noon), "12:00:00Z");
+        assert_eq!(time(noon, noon + Duration::from_secs(86_400)), "2025-11-22T12:00:00Z");
+    }
+
+    #[test]
+    fn a_duration_is_told_in_at_most_two_units() {
+        let told: Vec<_> = [850, 30_000, 120_000, 125_000, 3_600_000, 3_905_000]
+            .into_iter()
+            .map(|millis| duration(Duration::from_millis(millis)))
+            .collect();
+        assert_eq!(told, ["850 ms", "30 s", "2 min", "2 min 5 s", "1 h", "1 h 5 min"]);
+    }
+}

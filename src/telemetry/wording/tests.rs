@@ -1,0 +1,344 @@
+//! Every record as people read it.
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::*;
+use crate::domain::names::{CheckId, CheckKind};
+use crate::domain::plan::{AwsRules, IncidentRules, Plan, ProbeRules, Route, RouteKey, TunnelPlan, VpnPlan};
+use crate::domain::rollup::Rollup;
+use crate::domain::time::Stamp;
+use crate::domain::verdict::{Evidence, LocalEvidence, Outcome};
+use crate::fixture::{self, after};
+use crate::health::{Component, Problem, Severity};
+
+fn names() -> Names {
+    let tunnel = |n: u8, role| {
+        Arc::new(TunnelPlan {
+            id: fixture::tunnel(n),
+            name: format!("tunnel {n}").into(),
+            role,
+            route: Arc::new(Route {
+                inside_ip: [169, 254, 9 + n, 1].into(),
+                source_ip: [169, 254, 9 + n, 2].into(),
+                interface: None,
+            }),
+        })
+    };
+    let second = Duration::from_secs(1);
+    let ten = NonZeroU32::MIN.saturating_add(9);
+    let vpn = VpnPlan {
+        id: fixture::vpn(),
+        name: "Milan DC, primary".into(),
+        tunnels: vec![tunnel(1, Role::Active), tunnel(2, Role::Standby)],
+        probe: ProbeRules {
+            interval: second,
+            suspect_interval: second,
+            timeout: second,
+            down_after: ten,
+            up_after: ten,
+        },
+        incident: IncidentRules {
+            open_after_outage: second,
+            open_after_redundancy_lost: second,
+            one_sided_after: None,
+            resolve_after: second,
+            start_grace: second,
+        },
+        aws: AwsRules {
+            poll_interval: second,
+            suspect_poll_interval: second,
+            stale_after: second,
+            sources: Vec::new(),
+        },
+    };
+    Names::from(&Plan { site: "milan-1".into(), vpns: vec![Arc::new(vpn)], sinks: Vec::new() })
+}
+
+/// `WARN DISPUTED text KEY=value`
+fn shown(record: &Record) -> String {
+    let fields: Vec<_> = record
+        .fields
+        .iter()
+        .filter(|(key, _)| !["VPN_ID", "TUNNEL_IP"].contains(key))
+        .map(|(key, value)| format!(" {key}={value}"))
+        .collect();
+    format!("{} {} {}{}", record.level, record.kind.name, record.message, fields.concat())
+}
+
+fn told(facts: impl IntoIterator<Item = Fact>) -> String {
+    let names = names();
+    let lines: Vec<_> = facts
+        .into_iter()
+        .map(|fact| record(&fact, &names).map_or_else(|| "-".to_owned(), |record| shown(&record)))
+        .collect();
+    lines.join("\n")
+}
+
+fn check() -> CheckId {
+    CheckId { tunnel: fixture::tunnel(1), kind: CheckKind::Inside }
+}
+
+fn view_changed(end: End, from: Verdict, view: View) -> Fact {
+    Fact::ViewChanged { tunnel: fixture::tunnel(1), end, from, view, at: after(15) }
+}
+
+fn local_unknown(why: Why) -> View {
+    View {
+        verdict: Verdict::Unknown(why),
+        since: after(15),
+        evidence: Evidence::Local(LocalEvidence::default()),
+    }
+}
+
+fn assessed(tunnel: u8, to: Assessment, local: View, aws: View) -> Fact {
+    Fact::AssessmentChanged {
+        tunnel: fixture::tunnel(tunnel),
+        from: Assessment::Healthy,
+        to,
+        local,
+        aws,
+        at: after(15),
+    }
+}
+
+#[test]
+fn what_is_no_transition_is_no_record() {
+    let rollup = Rollup {
+        tunnel: fixture::tunnel(1),
+        minute: Stamp::default(),
+        replies: 60,
+        late: 0,
+        lost: 0,
+        faults: 0,
+        rtt: Vec::new(),
+        up: Some(true),
+        both_ends_down: Some(false),
+    };
+    let facts = [
+        Fact::EchoEnded { check: check(), outcome: Outcome::Reply { rtt: Duration::from_millis(1) } },
+        Fact::TicksSkipped { check: check(), count: TICKS_WORTH_A_RECORD - 1 },
+        Fact::RollupReady(Arc::new(rollup)),
+        Fact::CouldVote { vpn: fixture::vpn(), minute: Stamp::default() },
+    ];
+    assert_eq!(told(facts), "-\n-\n-\n-");
+}
+
+#[test]
+fn checks_are_told_quietly() {
+    insta::assert_snapshot!(told([
+        Fact::TicksSkipped { check: check(), count: 3600 },
+        Fact::Suspicion { check: check(), suspect: true, at: after(4) },
+        Fact::Suspicion { check: check(), suspect: false, at: after(5) },
+        Fact::SeenUp(SeenUp::Local(check(), RouteKey { inside_ip: [169, 254, 10, 1].into() })),
+        Fact::SeenUp(SeenUp::Aws(fixture::tunnel(1))),
+        Fact::Resumed { gap: Duration::from_secs(3 * 3600), at: after(15) },
+    ]), @r"
+    INFO TICKS_SKIPPED milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): 3600 echoes were left out: the host slept, or was too busy
+    DEBUG SUSPICION milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): check inside is suspect: an echo is overdue
+    DEBUG SUSPICION milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): check inside is suspect no more
+    INFO FIRST_SEEN_UP milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): 169.254.10.1 answered for the first time: our end has a vote END=local
+    INFO FIRST_SEEN_UP milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): AWS has seen it up for the first time END=aws
+    WARN RESUMED milan-1: nothing was watched for 3 h: the host slept, or the process was held up
+    ");
+}
+
+#[test]
+fn a_view_is_told_with_its_evidence() {
+    insta::assert_snapshot!(told([
+        view_changed(End::Local, Verdict::Up, fixture::local_down()),
+        view_changed(End::Local, Verdict::Down, fixture::local_up()),
+        view_changed(End::Aws, Verdict::Up, fixture::aws(Verdict::Down)),
+        view_changed(End::Aws, Verdict::Unknown(Why::NotAsked), fixture::aws(Verdict::Up)),
+        view_changed(End::Aws, Verdict::Up, fixture::aws(Verdict::Unknown(Why::Stale))),
+        view_changed(End::Aws, Verdict::Up, fixture::aws(Verdict::Unknown(Why::Gone))),
+    ]), @r"
+    INFO END_DOWN milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): down by our end: 10 echoes to 169.254.10.1 unanswered since 03:12:04Z, last reply 03:12:03Z, loss 12 %; before: up END=local VERDICT=down
+    INFO END_UP milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): up by our end: 169.254.10.1 answers in 11.9 ms, loss 0 %; before: down END=local VERDICT=up
+    INFO END_DOWN milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): down by AWS: cloudwatch: TunnelState 0, as of 03:12:10Z; before: up END=aws VERDICT=down
+    INFO END_UP milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): up by AWS: cloudwatch: TunnelState 1, as of 03:12:10Z; before: unknown END=aws VERDICT=up
+    WARN END_UNKNOWN milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): unknown by AWS: AWS's newest evidence is too old, cloudwatch: TunnelState 1, as of 2025-11-21T03:11:00Z; before: up END=aws VERDICT=unknown
+    WARN END_UNKNOWN milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): unknown by AWS: AWS is deleting, or does not have, this VPN connection; before: up END=aws VERDICT=unknown
+    ");
+}
+
+#[test]
+fn an_end_that_cannot_say_tells_why_and_what_to_look_at() {
+    let local = [
+        Why::Starting,
+        Why::NeverAnswered,
+        Why::Fault(Fault::NoPermission),
+        Why::Fault(Fault::AddressMissing),
+        Why::Fault(Fault::Socket(97)),
+        Why::Silent,
+        Why::Unused,
+    ]
+    .map(|why| view_changed(End::Local, Verdict::Up, local_unknown(why)));
+    insta::assert_snapshot!(told(local), @r"
+    INFO END_UNKNOWN milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): unknown by our end: 169.254.10.1 has not been asked for long enough; before: up END=local VERDICT=unknown
+    WARN NEVER_ANSWERED milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): unknown by our end: 169.254.10.1 has never answered, so our end has no vote; is inside_ip right, and does the gateway let ICMP echo through?; before: up END=local VERDICT=unknown
+    ERROR CANNOT_ASK milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): unknown by our end: fault: no permission for an ICMP socket; before: up END=local VERDICT=unknown
+    WARN CANNOT_ASK milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): unknown by our end: fault: this host does not have the source address or interface; before: up END=local VERDICT=unknown
+    ERROR CANNOT_ASK milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): unknown by our end: fault: socket error 97; before: up END=local VERDICT=unknown
+    WARN CANNOT_ASK milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): unknown by our end: nothing sent; before: up END=local VERDICT=unknown
+    INFO END_UNKNOWN milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): unknown by our end: unused; before: up END=local VERDICT=unknown
+    ");
+    let aws = [Why::NotAsked, Why::NoData, Why::Fraction, Why::Future, Why::Contradiction, Why::Garbage]
+        .map(|why| view_changed(End::Aws, Verdict::Up, fixture::aws(Verdict::Unknown(why))));
+    insta::assert_snapshot!(told(aws), @r"
+    INFO END_UNKNOWN milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): unknown by AWS: AWS has not answered; before: up END=aws VERDICT=unknown
+    WARN END_UNKNOWN milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): unknown by AWS: AWS has no data on this tunnel (is outside_ip right?); before: up END=aws VERDICT=unknown
+    INFO END_UNKNOWN milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): unknown by AWS: the tunnel changed within AWS's period; before: up END=aws VERDICT=unknown
+    INFO END_UNKNOWN milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): unknown by AWS: stamped in the future; before: up END=aws VERDICT=unknown
+    WARN END_UNKNOWN milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): unknown by AWS: AWS's sources contradict each other; before: up END=aws VERDICT=unknown
+    INFO END_UNKNOWN milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): unknown by AWS: not understood; before: up END=aws VERDICT=unknown
+    ");
+}
+
+#[test]
+fn an_assessment_is_told_with_the_evidence_of_both_ends() {
+    let (up, down) = (Verdict::Up, Verdict::Down);
+    let silent = || fixture::aws(Verdict::Unknown(Why::NotAsked));
+    insta::assert_snapshot!(told([
+        assessed(1, Assessment::Down, fixture::local_down(), fixture::aws(down)),
+        assessed(1, Assessment::Disputed(End::Local), fixture::local_down(), fixture::aws(up)),
+        assessed(1, Assessment::Disputed(End::Aws), fixture::local_up(), fixture::aws(down)),
+        assessed(1, Assessment::Unconfirmed(End::Local), fixture::local_down(), silent()),
+        assessed(1, Assessment::Healthy, fixture::local_up(), fixture::aws(up)),
+        assessed(1, Assessment::Blind, fixture::local_up(), silent()),
+        assessed(2, Assessment::Down, fixture::local_down(), fixture::aws(down)),
+    ]), @r"
+    WARN BOTH_ENDS_DOWN milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): both ends agree that it is down: down by our end: 10 echoes to 169.254.10.1 unanswered since 03:12:04Z, last reply 03:12:03Z, loss 12 %; down by AWS: cloudwatch: TunnelState 0, as of 03:12:10Z ASSESSMENT=down
+    WARN DISPUTED milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): disputed: down by our end: 10 echoes to 169.254.10.1 unanswered since 03:12:04Z, last reply 03:12:03Z, loss 12 %; up by AWS: cloudwatch: TunnelState 1, as of 03:12:10Z ASSESSMENT=disputed_local
+    WARN DISPUTED milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): disputed: up by our end: 169.254.10.1 answers in 11.9 ms, loss 0 %; down by AWS: cloudwatch: TunnelState 0, as of 03:12:10Z ASSESSMENT=disputed_aws
+    WARN UNCONFIRMED milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): unconfirmed: down by our end: 10 echoes to 169.254.10.1 unanswered since 03:12:04Z, last reply 03:12:03Z, loss 12 %; unknown by AWS: AWS has not answered ASSESSMENT=unconfirmed_local
+    INFO HEALTHY milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): healthy: up by our end: 169.254.10.1 answers in 11.9 ms, loss 0 %; up by AWS: cloudwatch: TunnelState 1, as of 03:12:10Z ASSESSMENT=healthy
+    INFO BLIND milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): blind: up by our end: 169.254.10.1 answers in 11.9 ms, loss 0 %; unknown by AWS: AWS has not answered ASSESSMENT=blind
+    INFO BOTH_ENDS_DOWN milan-1: Milan DC, primary: tunnel 2 (203.0.113.12): both ends agree that it is down: down by our end: 10 echoes to 169.254.11.1 unanswered since 03:12:04Z, last reply 03:12:03Z, loss 12 %; down by AWS: cloudwatch: TunnelState 0, as of 03:12:10Z ASSESSMENT=down
+    ");
+}
+
+#[test]
+fn losses_without_a_path_name_the_kernels_reason() {
+    let because = |loss| {
+        let evidence = LocalEvidence { losses_in_row: 1, last_loss: Some(loss), ..LocalEvidence::default() };
+        View { verdict: Verdict::Down, since: after(1), evidence: Evidence::Local(evidence) }
+    };
+    use crate::domain::verdict::Loss;
+    insta::assert_snapshot!(told([Loss::Timeout, Loss::NoPath, Loss::Blocked]
+        .map(|loss| view_changed(End::Local, Verdict::Up, because(loss)))), @r"
+    INFO END_DOWN milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): down by our end: 1 echo to 169.254.10.1 unanswered; before: up END=local VERDICT=down
+    INFO END_DOWN milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): down by our end: 1 echo to 169.254.10.1 unanswered (the kernel has no path to it); before: up END=local VERDICT=down
+    INFO END_DOWN milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): down by our end: 1 echo to 169.254.10.1 unanswered (the kernel refuses to send: an XFRM policy or the firewall); before: up END=local VERDICT=down
+    ");
+}
+
+#[test]
+fn the_course_of_an_incident_is_told() {
+    let vpn = fixture::vpn();
+    let incident = Arc::new(Incident { related: Some(fixture::incident().id), ..fixture::incident() });
+    let changes = [
+        IncidentChange::Opened,
+        IncidentChange::Updated,
+        IncidentChange::Worsened,
+        IncidentChange::Clearing,
+        IncidentChange::Reopened,
+        IncidentChange::Resolved,
+        IncidentChange::Unwatched,
+    ];
+    let mut facts = vec![
+        Fact::IncidentPending {
+            vpn: vpn.clone(),
+            kind: Kind::Outage,
+            opens_in: Duration::from_secs(30),
+            at: after(12),
+        },
+        Fact::IncidentPending {
+            vpn: vpn.clone(),
+            kind: Kind::OneSided,
+            opens_in: Duration::from_secs(900),
+            at: after(12),
+        },
+        Fact::IncidentAverted { vpn, kind: Kind::Outage, at: after(14) },
+    ];
+    facts.extend(changes.map(|change| Fact::IncidentChanged {
+        incident: Arc::clone(&incident),
+        change,
+        at: after(600),
+    }));
+    facts.push(Fact::IncidentSettled { incident, at: after(700) });
+    insta::assert_snapshot!(told(facts), @r"
+    INFO INCIDENT_PENDING milan-1: Milan DC, primary: outage: nothing gets through the connection; an incident opens in 30 s if this goes on KIND=outage
+    INFO INCIDENT_PENDING milan-1: Milan DC, primary: one_sided: one end alone says that every tunnel is down; an incident opens in 15 min if this goes on KIND=one_sided
+    INFO INCIDENT_AVERTED milan-1: Milan DC, primary: outage: over before an incident opened KIND=outage
+    WARN INCIDENT_OPENED milan-1: Milan DC, primary: redundancy_lost incident: the connection works, on fewer tunnels than it should since 03:12:12Z: tunnel 1 (203.0.113.11) down by our end, down by AWS, tunnel 2 (203.0.113.12, standby) up by our end, up by AWS; follows the incident vpn-0123456789abcdef0/redundancy_lost/1763781140000 KIND=redundancy_lost
+    DEBUG INCIDENT_UPDATED milan-1: Milan DC, primary: redundancy_lost incident: its timeline has 3 lines KIND=redundancy_lost
+    WARN INCIDENT_WORSENED milan-1: Milan DC, primary: redundancy_lost incident: worse: a further tunnel is down, or the same again KIND=redundancy_lost
+    INFO INCIDENT_CLEARING milan-1: Milan DC, primary: redundancy_lost incident: every active tunnel works again; it is resolved if that lasts KIND=redundancy_lost
+    WARN INCIDENT_REOPENED milan-1: Milan DC, primary: redundancy_lost incident: not over: the connection works, on fewer tunnels than it should again KIND=redundancy_lost
+    INFO INCIDENT_RESOLVED milan-1: Milan DC, primary: redundancy_lost incident: resolved, 9 min 48 s after it began KIND=redundancy_lost
+    WARN INCIDENT_UNWATCHED milan-1: Milan DC, primary: redundancy_lost incident: its connection left the configuration: its records stay open, for a person to close KIND=redundancy_lost
+    INFO INCIDENT_SETTLED milan-1: Milan DC, primary: redundancy_lost incident: every sink knows that it is over KIND=redundancy_lost
+    ");
+}
+
+#[test]
+fn unusable_evidence_is_a_warning_that_names_who_answered() {
+    let source = fixture::status().sources[0].id.clone();
+    let facts = [Why::Garbage, Why::Fraction, Why::Future].map(|why| Fact::EvidenceUnusable {
+        source: source.clone(),
+        tunnel: fixture::tunnel(1),
+        verdict: Verdict::Unknown(why),
+    });
+    insta::assert_snapshot!(told(facts), @r"
+    WARN EVIDENCE_UNUSABLE milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): what cloudwatch in eu-west-1 answered cannot be used: not understood; it counts as unknown END=aws VERDICT=unknown ERROR=not understood
+    WARN EVIDENCE_UNUSABLE milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): what cloudwatch in eu-west-1 answered cannot be used: TunnelState between 0 and 1: it changed within the period; it counts as unknown END=aws VERDICT=unknown ERROR=TunnelState between 0 and 1: it changed within the period
+    WARN EVIDENCE_UNUSABLE milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): what cloudwatch in eu-west-1 answered cannot be used: stamped in the future; it counts as unknown END=aws VERDICT=unknown ERROR=stamped in the future
+    ");
+}
+
+#[test]
+fn what_befalls_the_daemon_is_told() {
+    let sink = Component::Sink("incident_manager".to_owned());
+    let source = Component::Source(fixture::status().sources[0].id.to_string());
+    let denied = Problem {
+        severity: Severity::Failed,
+        text: "AccessDenied: allow ssm-incidents:StartIncident".to_owned(),
+    };
+    let slow = Problem { severity: Severity::Degraded, text: "throttled".to_owned() };
+    let notices = [
+        Notice::Started { version: "0.1.0", vpns: 1, tunnels: 2, mode: "raise" },
+        Notice::Reloaded { vpns: 2, tunnels: 4 },
+        Notice::ReloadRefused { problems: "bothends.toml:3: vpn.id: expected vpn-…" },
+        Notice::Problem { component: &sink, problem: &denied },
+        Notice::Problem { component: &source, problem: &slow },
+        Notice::ProblemOver { component: &sink },
+        Notice::FactsDropped { consumer: "store", count: 12 },
+        Notice::Stopping { after: Duration::from_secs(3600) },
+    ];
+    let lines: Vec<_> = notices.iter().map(|notice| shown(&notice.record("milan-1"))).collect();
+    insta::assert_snapshot!(lines.join("\n"), @r"
+    INFO STARTED milan-1: bothends 0.1.0 started: 2 tunnels in 1 VPN connection; incidents: raise
+    INFO CONFIGURATION_RELOADED milan-1: configuration reloaded: 4 tunnels in 2 VPN connections
+    ERROR CONFIGURATION_REFUSED milan-1: reload refused, the configuration before it stays in force: bothends.toml:3: vpn.id: expected vpn-… ERROR=bothends.toml:3: vpn.id: expected vpn-…
+    ERROR PROBLEM_BEGAN milan-1: sink incident_manager: AccessDenied: allow ssm-incidents:StartIncident SINK=incident_manager ERROR=AccessDenied: allow ssm-incidents:StartIncident
+    WARN PROBLEM_BEGAN milan-1: asking cloudwatch in eu-west-1: throttled ERROR=throttled
+    INFO PROBLEM_ENDED milan-1: sink incident_manager: all is well again SINK=incident_manager
+    ERROR FACTS_DROPPED milan-1: 12 facts did not reach the store: it is too slow
+    INFO STOPPING milan-1: stopping after 1 h
+    ");
+}
+
+#[test]
+fn what_is_not_in_the_configuration_is_named_by_its_id() {
+    let fact = view_changed(End::Aws, Verdict::Up, fixture::aws(Verdict::Down));
+    let record = record(&fact, &Names::default()).unwrap();
+    assert!(
+        record.message.contains("vpn-0123456789abcdef0: 203.0.113.11: down by AWS"),
+        "{}",
+        record.message
+    );
+    assert_eq!(record.fields[0], ("VPN_ID", "vpn-0123456789abcdef0".to_owned()));
+    assert_eq!(record.fields[1], ("TUNNEL_IP", "203.0.113.11".to_owned()));
+}
