@@ -9,13 +9,30 @@
 //! [`check`] (an end's own view), [`remote`] (AWS's view), [`correlate`] (both views together), [`incident`] (what
 //! people must know), [`rollup`] (what goes to CloudWatch), [`monitor`] (the composition).
 
+pub mod aggregate;
 pub mod board;
+pub mod check;
+pub mod clients;
+pub mod condition;
+pub mod connection;
+pub mod correlate;
+pub mod echo;
+pub mod effects;
 pub mod event;
 pub mod fact;
+pub mod incident;
+pub mod monitor;
 pub mod names;
+pub mod pace;
 pub mod plan;
+pub mod polling;
+pub mod remote;
 pub mod request;
 pub mod rollup;
 pub mod status;
+pub mod story;
+pub mod streak;
 pub mod time;
+pub mod timers;
+pub mod tunnel;
 pub mod verdict;

@@ -6,7 +6,7 @@ use super::names::TunnelId;
 use super::time::Stamp;
 
 /// One minute of one tunnel. An echo belongs to the minute it was sent in.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Rollup {
     /// The tunnel.
     pub tunnel: TunnelId,
@@ -34,7 +34,7 @@ pub struct Rollup {
 pub const RTT_BINS_MAX: usize = 24;
 
 /// Round-trip times that fell together.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct RttBin {
     /// The mean of the round-trip times in the bin.
     pub mean: Duration,

@@ -129,6 +129,8 @@ pub enum Fault {
     TooManyFiles,
     /// This host has never owned the source address or the interface (EADDRNOTAVAIL, ENODEV at bind).
     AddressMissing,
+    /// The host slept or the process was held up while the echo was under way: a reply could not be seen.
+    HeldUp,
     /// Any other failure to set up a socket, by its errno.
     Socket(i32),
 }
@@ -140,6 +142,7 @@ impl fmt::Display for Fault {
             Self::NoMemory => f.write_str("no memory"),
             Self::TooManyFiles => f.write_str("too many open files"),
             Self::AddressMissing => f.write_str("this host does not have the source address or interface"),
+            Self::HeldUp => f.write_str("the host slept or the process was held up"),
             Self::Socket(errno) => write!(f, "socket error {errno}"),
         }
     }

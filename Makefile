@@ -1,0 +1,42 @@
+# Everything works from a clean clone; "make test", "make demo", "make bench" and "make lab-up" need root on Debian.
+.DEFAULT_GOAL := help
+.PHONY: help build test demo bench lint advisories fmt lab-up lab-down setup
+
+help: ## say what there is
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r t d; do printf '  make %-12s %s\n' "$$t" "$$d"; done
+
+build: ## the daemon, as it is shipped
+	cargo build --locked --release
+
+test: setup ## install what the tests need, run every test, the lab's included
+	cargo test --locked --no-fail-fast
+
+demo: setup ## two real tunnels, a story that checks itself (KEEP=1 leaves it running)
+	cargo build --locked --bin bothends --example aws-stand-in
+	@python3 tests/demo/story.py
+
+bench: setup ## from a real break to the local Down, from agreement to StartIncident on the wire
+	cargo bench --locked
+
+lint: ## formatting, clippy, licences and banned dependencies
+	cargo fmt --check
+	cargo clippy --locked --all-targets -- -D warnings
+	@tests/setup.sh cargo-deny
+	cargo deny --locked check bans licenses sources
+
+advisories: ## known vulnerabilities in dependencies (needs the advisory database from GitHub)
+	@tests/setup.sh cargo-deny
+	cargo deny --locked check advisories
+
+fmt: ## format the code
+	cargo fmt
+
+lab-up: setup ## bring up the lab of real tunnels (tests/lab/README.md)
+	@tests/lab/lab.sh up
+	@tests/lab/lab.sh status
+
+lab-down: ## take the lab down
+	@tests/lab/lab.sh down
+
+setup:
+	@tests/setup.sh

@@ -1,0 +1,84 @@
+//! Arguments → one function per command → exit code. Nothing is bound or sent before the configuration stands.
+
+mod check;
+mod exit;
+mod probe;
+mod status;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use clap::{Parser, Subcommand};
+
+pub use self::exit::Exit;
+use crate::config::{self, Config};
+use crate::daemon;
+
+/// Where the package puts it.
+const DEFAULT_CONFIG: &str = "/etc/bothends/bothends.toml";
+
+/// Watches both ends of AWS Site-to-Site VPN tunnels and raises an incident when both agree that one is down.
+#[derive(Debug, Parser)]
+#[command(name = "bothends", version, about, arg_required_else_help = true)]
+pub struct Arguments {
+    /// The configuration; conf.d/*.toml beside it is read after it.
+    #[arg(long, short, global = true, value_name = "PATH", default_value = DEFAULT_CONFIG)]
+    config: PathBuf,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the daemon.
+    Run,
+    /// Print what the configuration means, or everything that is wrong with it. Asks nobody.
+    Check,
+    /// Ask every tunnel now, once, and print a table.
+    Probe {
+        /// Echoes per tunnel.
+        #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100))]
+        echoes: u32,
+    },
+    /// Print what the running daemon knows, both ends side by side.
+    Status {
+        /// As JSON, for scripts.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// Carries a command out.
+pub fn run(arguments: Arguments) -> Exit {
+    let Arguments { config, command } = arguments;
+    match command {
+        Command::Run => daemon::run(&config),
+        Command::Check => with_config(&config, check::run),
+        Command::Probe { echoes } => with_config(&config, |config| probe::run(config, echoes)),
+        Command::Status { json } => with_config(&config, |config| status::run(config, json)),
+    }
+}
+
+/// Prints what was wrong with the arguments, or the help or version that was asked for.
+pub fn usage(error: &clap::Error) -> Exit {
+    // Where not even this can be printed there is nobody to tell.
+    let _ = error.print();
+    if error.use_stderr() { Exit::Usage } else { Exit::Success }
+}
+
+/// The process's environment, as far as it is text.
+pub fn environment() -> BTreeMap<String, String> {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect()
+}
+
+fn with_config(path: &Path, command: impl FnOnce(&Config) -> Exit) -> Exit {
+    match config::load(path, &environment()) {
+        Ok(config) => command(&config),
+        Err(rejection) => {
+            eprintln!("{rejection}");
+            Exit::Configuration
+        }
+    }
+}

@@ -1,0 +1,234 @@
+//! Builds the daemon, spawns its parts, supervises them and drains them.
+//!
+//! ```text
+//! this thread   probe + driver, on a current-thread runtime of their own: nothing delays an echo
+//! "io"          AWS, the sinks, the publisher, HTTP, signals, reloads: likewise
+//! "store"       SQLite
+//! "journal"     journald or standard error
+//! ```
+//! To end, the sources are cancelled: the driver returns, its channels close, and what hangs on them ends by itself, within
+//! [`DRAIN_WITHIN`].
+
+mod facts;
+mod people;
+mod reload;
+mod sinks;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
+use std::thread;
+use std::time::Duration;
+
+use log::LevelFilter;
+use tokio::sync::{mpsc, watch};
+
+use crate::aws::{AwsConnections, AwsSettings};
+use crate::cli::{Exit, environment};
+use crate::clock;
+use crate::config::{self, Config};
+use crate::domain::board::Board;
+use crate::domain::monitor::Monitor;
+use crate::domain::names::{CheckId, SourceId};
+use crate::domain::request::{ClientId, EchoRequest};
+use crate::domain::status::Status;
+use crate::driver;
+use crate::health::{Component, Health, Problem, Severity};
+use crate::probe::{self, Prober};
+use crate::store::{self, OpenError, Store};
+use crate::systemd;
+use crate::telemetry::journal;
+use crate::telemetry::prometheus::Prometheus;
+
+use self::facts::FactSink;
+use self::people::People;
+
+/// systemd sends SIGKILL after its own, longer limit; this leaves room to say so.
+const DRAIN_WITHIN: Duration = Duration::from_secs(4);
+
+/// Events of the pollers and sinks that may wait for the driver, which takes them within microseconds.
+const EVENTS: usize = 1024;
+
+/// Questions to AWS that may wait for the pollers: far more than there are sources.
+const ORDERS: usize = 256;
+
+/// History is kept this long.
+const KEEP: Duration = Duration::from_secs(90 * 24 * 3600);
+
+/// `bothends run`.
+pub fn run(config_path: &Path) -> Exit {
+    let level = journal::level_from_env();
+    if let Err(error) = journal::init_logging(*level.as_ref().unwrap_or(&LevelFilter::Info)) {
+        eprintln!("cannot start logging: {error}");
+        return Exit::Internal;
+    }
+    if let Err(error) = level {
+        log::warn!("{error}");
+    }
+    let exit = start(config_path);
+    log::logger().flush();
+    exit
+}
+
+fn start(config_path: &Path) -> Exit {
+    let config = match config::load(config_path, &environment()) {
+        Ok(config) => config,
+        Err(rejection) => {
+            log::error!("{rejection}");
+            return Exit::Configuration;
+        }
+    };
+    for warning in &config.warnings {
+        log::warn!("{warning}");
+    }
+    if let Err(denied) = probe::permission::icmp_access() {
+        log::error!("{denied}");
+        return Exit::Permission;
+    }
+    let connections = match AwsConnections::load(AwsSettings::from_env(Arc::clone(&config.plan.site))) {
+        Ok(connections) => connections,
+        Err(error) => {
+            log::error!("{error}");
+            return Exit::Configuration;
+        }
+    };
+    let listener = match people::bind(config.http.listen) {
+        Ok(listener) => listener,
+        Err(error) => {
+            log::error!("{error}");
+            return if error.is_permission() { Exit::Permission } else { Exit::Configuration };
+        }
+    };
+    let health = Health::default();
+    let opened = match open_store(&config, &health) {
+        Ok(opened) => opened,
+        Err(error) => {
+            log::error!("{error}");
+            return Exit::Configuration;
+        }
+    };
+    watch_over(config_path, config, connections, listener, health, opened)
+}
+
+/// Opens the store. A disk that fails keeps nobody from watching: then memory must do. A file that is not ours to write
+/// to is a matter of configuration.
+fn open_store(config: &Config, health: &Health) -> Result<store::Opened, OpenError> {
+    let settings =
+        store::Settings { path: config.store.path.clone(), keep: KEEP, spool: config.cloudwatch.is_some() };
+    let now = clock::now();
+    Store::open(&settings, health.clone(), now).or_else(|error| match error.is_misconfigured() {
+        true => Err(error),
+        false => Store::without_disk(&settings, health.clone(), now, &error),
+    })
+}
+
+fn watch_over(
+    config_path: &Path,
+    config: Config,
+    connections: AwsConnections,
+    listener: std::net::TcpListener,
+    health: Health,
+    opened: store::Opened,
+) -> Exit {
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            log::error!("cannot start: {error}");
+            return Exit::Internal;
+        }
+    };
+    let store::Opened { store, remembered, thread: store_thread } = opened;
+    let prometheus = Arc::new(Prometheus::new());
+    let (events, events_in) = mpsc::channel(EVENTS);
+    let (orders, orders_in) = mpsc::channel(ORDERS);
+    let (commands, commands_in) = mpsc::channel(4);
+    let (shutdown, shutdown_in) = watch::channel(false);
+    let (board, board_in) = watch::channel(Arc::<Board>::default());
+    let (status, status_in) = watch::channel(Arc::<Status>::default());
+    let io_beat = Arc::new(AtomicI64::new(clock::now().mono.as_nanos()));
+    let (facts, fact_sink) = facts::channel(&config, store.clone(), Arc::clone(&prometheus));
+    let monitor = Monitor::new(Arc::clone(&config.plan), remembered, clock::now());
+
+    let people = People {
+        config_path: config_path.to_owned(),
+        config,
+        connections,
+        store,
+        prometheus,
+        health: health.clone(),
+        events,
+        orders: orders.clone(),
+        commands,
+        shutdown,
+        board: board_in,
+        status: status_in,
+        facts,
+        io_beat: Arc::clone(&io_beat),
+    };
+    let spawned = thread::Builder::new()
+        .name("io".into())
+        .spawn(move || people::run(people, orders_in, listener, store_thread));
+    let io = match spawned {
+        Ok(io) => io,
+        Err(error) => {
+            log::error!("cannot start the I/O thread: {error}");
+            return Exit::Internal;
+        }
+    };
+
+    let (echoes, echoes_in) = mpsc::unbounded_channel();
+    let inputs =
+        driver::Inputs { echoes: echoes_in, events: events_in, commands: commands_in, shutdown: shutdown_in, io_beat };
+    let outputs = driver::Outputs {
+        probe: Probing(Prober::new(echoes, health)),
+        ask_aws: Box::new(move |source| ask(&orders, source)),
+        facts: fact_sink.into_closure(),
+        board,
+        status,
+        pet: watchdog(),
+    };
+    runtime.block_on(driver::run(monitor, inputs, outputs));
+    // The driver's ends of every channel are closed by now: whatever hangs on them is ending.
+    match io.join() {
+        Ok(exit) => exit,
+        Err(_panicked) => Exit::Internal,
+    }
+}
+
+/// A queue that is full means that the pollers have not taken an order for minutes; the core asks again in its time.
+fn ask(orders: &mpsc::Sender<crate::aws::poller::Order>, source: SourceId) {
+    if orders.try_send(crate::aws::poller::Order::Ask(source)).is_err() {
+        log::debug!("a question to AWS was left out: the pollers are busy");
+    }
+}
+
+/// Feeds systemd's watchdog, at most as often as it wants to be fed.
+fn watchdog() -> Box<dyn FnMut()> {
+    let Some(interval) = systemd::watchdog_interval() else { return Box::new(|| {}) };
+    let mut fed: Option<crate::domain::time::Moment> = None;
+    Box::new(move || {
+        let now = clock::now().mono;
+        if fed.is_none_or(|at| now.since(at) >= interval / 2) {
+            fed = Some(now);
+            systemd::watchdog();
+        }
+    })
+}
+
+/// The prober, as the driver sees it.
+struct Probing(Prober);
+
+impl driver::Probe for Probing {
+    fn execute(&mut self, request: EchoRequest) {
+        self.0.execute(request);
+    }
+
+    fn retire(&mut self, check: &CheckId, client: ClientId) {
+        self.0.retire(check, client);
+    }
+}
+
+/// States a problem of the configuration in force.
+fn configuration_problem(health: &Health, text: String) {
+    health.set(Component::Configuration, Problem { severity: Severity::Degraded, text });
+}

@@ -1,0 +1,475 @@
+//! One check: echoes in, a verdict out.
+//!
+//! In calm it asks every `interval`. The first overdue echo makes it *suspect*: it asks every `suspect_interval`, on two
+//! clients in turn, until `up_after` replies in a row allay the suspicion or `down_after` overdue echoes in a row, the
+//! oldest of them past `timeout` and not all on one client, make it Down. While Down it asks every `interval`; the first
+//! reply makes it suspect again. A check that was never answered is Unknown instead of Down. Faults are no evidence.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::clients::{Clients, Slot};
+use super::echo::{LATE_WINDOW, RttMemory, answered};
+use super::effects::Effects;
+use super::event::{AskFailure, SeenUp};
+use super::fact::Fact;
+use super::names::CheckId;
+use super::pace::{next_on_grid, ticks_between};
+use super::plan::{ProbeRules, Route};
+use super::request::{ClientId, EchoId, EchoRequest, Request};
+use super::streak::{Losses, Replies};
+use super::time::{Moment, Now};
+use super::verdict::{Fault, LocalEvidence, Loss, Outcome, Verdict, Why};
+
+/// More would only say the same: at 64 unanswered echoes nothing is in doubt any more.
+pub const IN_FLIGHT_MAX: usize = 64;
+
+/// How often to ask, and what an overdue echo means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Pace {
+    /// The first replies are awaited: fast, so that a verdict stands within a second or two of the start.
+    Starting,
+    /// It works.
+    Calm,
+    /// An echo was overdue, or a first reply came after Down.
+    Suspect,
+    /// Nothing is expected: Down, never answered, or faults alone.
+    Waiting,
+}
+
+/// An echo under way.
+#[derive(Debug, Clone, Copy)]
+struct Pending {
+    asked: Now,
+    sent: Option<Moment>,
+    slot: Slot,
+    client: ClientId,
+    overdue: bool,
+}
+
+/// A check of one tunnel.
+#[derive(Debug)]
+pub struct Check {
+    id: CheckId,
+    route: Arc<Route>,
+    rules: ProbeRules,
+    anchor: Moment,
+    suspect_interval: Duration,
+
+    pace: Pace,
+    due: Moment,
+    verdict: Verdict,
+    since: Now,
+
+    pending: BTreeMap<EchoId, Pending>,
+    clients: Clients,
+    rtt: RttMemory,
+    replies: Replies,
+    losses: Losses,
+
+    seen_up: bool,
+    bound_once: bool,
+    fault: Option<(Fault, Moment)>,
+    last_evidence: Moment,
+    last_activity: Moment,
+    last_reply: Option<Now>,
+    replies_in_row: u32,
+    ticks_skipped: u64,
+    asked_once: bool,
+}
+
+impl Check {
+    /// A check that asks on the grid through `anchor`; `seen_up` is whether it was ever answered, in this run or an
+    /// earlier one.
+    pub fn new(
+        id: CheckId,
+        route: Arc<Route>,
+        rules: ProbeRules,
+        anchor: Moment,
+        seen_up: bool,
+        now: Now,
+        fx: &mut Effects,
+    ) -> Self {
+        Self {
+            id,
+            route,
+            rules,
+            anchor,
+            suspect_interval: rules.suspect_interval,
+            pace: Pace::Starting,
+            due: next_on_grid(anchor, rules.suspect_interval, now.mono),
+            verdict: Verdict::Unknown(Why::Starting),
+            since: now,
+            pending: BTreeMap::new(),
+            clients: Clients::new(fx.new_client()),
+            rtt: RttMemory::default(),
+            replies: Replies::new(usize::try_from(rules.up_after.get()).unwrap_or(usize::MAX), IN_FLIGHT_MAX),
+            losses: Losses::default(),
+            seen_up,
+            bound_once: false,
+            fault: None,
+            last_evidence: now.mono,
+            last_activity: now.mono,
+            last_reply: None,
+            replies_in_row: 0,
+            ticks_skipped: 0,
+            asked_once: false,
+        }
+    }
+
+    /// Which check this is.
+    pub const fn id(&self) -> &CheckId {
+        &self.id
+    }
+
+    /// What it says.
+    pub const fn verdict(&self) -> Verdict {
+        self.verdict
+    }
+
+    /// Whether it asks faster because something is in doubt.
+    pub const fn is_suspect(&self) -> bool {
+        matches!(self.pace, Pace::Suspect | Pace::Starting)
+    }
+
+    /// Whether an echo has ended or become overdue since the start.
+    pub const fn was_asked(&self) -> bool {
+        self.asked_once
+    }
+
+    /// Ticks left out since the start.
+    pub const fn ticks_skipped(&self) -> u64 {
+        self.ticks_skipped
+    }
+
+    /// Its state in numbers; the loss over the last minute is not known here.
+    pub fn evidence(&self) -> LocalEvidence {
+        LocalEvidence {
+            last_reply: self.last_reply,
+            losses_in_row: self.losses.count(),
+            first_loss: self.losses.first(),
+            last_loss: self.losses.last(),
+            replies_in_row: self.replies_in_row,
+            loss_percent: None,
+            median_rtt: self.rtt.median(),
+        }
+    }
+
+    /// How fast it asks under suspicion, which depends on how many checks are suspect.
+    pub fn set_suspect_interval(&mut self, interval: Duration) {
+        self.suspect_interval = interval;
+    }
+
+    /// Takes other rules; what is under way ends by them.
+    pub fn set_rules(&mut self, rules: ProbeRules, anchor: Moment, now: Now) {
+        if self.rules == rules && self.anchor == anchor {
+            return;
+        }
+        self.rules = rules;
+        self.anchor = anchor;
+        self.suspect_interval = rules.suspect_interval;
+        self.replies =
+            Replies::new(usize::try_from(rules.up_after.get()).unwrap_or(usize::MAX), IN_FLIGHT_MAX);
+        self.due = next_on_grid(anchor, self.interval(), now.mono);
+    }
+
+    /// An echo has left.
+    pub fn sent(&mut self, echo: EchoId, at: Moment) {
+        if let Some(pending) = self.pending.get_mut(&echo) {
+            pending.sent = Some(at);
+            self.bound_once = true;
+            self.last_activity = self.last_activity.max(at);
+        }
+    }
+
+    /// A reply came.
+    pub fn replied(&mut self, echo: EchoId, rtt: Duration, now: Now, fx: &mut Effects) {
+        let Some(pending) = self.pending.remove(&echo) else { return };
+        self.end(pending, answered(rtt, self.rules.timeout), now, fx);
+        if rtt <= self.rules.timeout {
+            self.rtt.record(rtt, matches!(self.pace, Pace::Suspect | Pace::Waiting));
+        }
+        self.clients.answered(pending.client);
+        self.losses.clear();
+        self.fault = None;
+        self.last_reply = Some(now);
+        self.replies_in_row = self.replies.answered(echo);
+        if !self.seen_up {
+            self.seen_up = true;
+            fx.facts.push_back(Fact::SeenUp(SeenUp::Local(self.id.clone(), self.route.key())));
+        }
+        if self.pace == Pace::Waiting {
+            self.set_pace(Pace::Suspect, now, fx);
+        }
+        if self.replies_in_row >= self.rules.up_after.get() {
+            self.set_verdict(Verdict::Up, now);
+            self.set_pace(Pace::Calm, now, fx);
+        }
+    }
+
+    /// An echo could not be sent.
+    pub fn failed(&mut self, echo: EchoId, failure: AskFailure, now: Now, fx: &mut Effects) {
+        let Some(pending) = self.pending.remove(&echo) else { return };
+        let fresh = fx.new_client();
+        if self.clients.replace(pending.client, fresh) {
+            fx.requests.push_back(Request::Retire { check: self.id.clone(), client: pending.client });
+        }
+        let loss = match failure {
+            AskFailure::Fault(fault) => Err(fault),
+            AskFailure::Lost(loss) => Ok(loss),
+            AskFailure::AddressMissing if self.bound_once => Ok(Loss::NoPath),
+            AskFailure::AddressMissing => Err(Fault::AddressMissing),
+        };
+        match loss {
+            Ok(loss) => {
+                self.bound_once = true;
+                self.end(pending, Outcome::Lost(loss), now, fx);
+                // The echo may have been found overdue before the failure was told.
+                if !pending.overdue {
+                    self.lost(echo, pending, loss, now, fx);
+                }
+            }
+            Err(fault) => {
+                self.replies.not_asked(echo);
+                self.end(pending, Outcome::Fault(fault), now, fx);
+                self.fault = Some((fault, now.mono));
+                self.judge_silence(now, fx);
+            }
+        }
+        self.judge_down(now, fx);
+    }
+
+    /// The host slept or the process was held up: replies may have been missed, so what is under way says nothing.
+    pub fn held_up(&mut self, now: Now, fx: &mut Effects) {
+        for (echo, pending) in std::mem::take(&mut self.pending) {
+            self.replies.not_asked(echo);
+            self.end(pending, Outcome::Fault(Fault::HeldUp), now, fx);
+        }
+    }
+
+    /// Time has passed.
+    pub fn handle_timeout(&mut self, now: Now, fx: &mut Effects) {
+        if self.due <= now.mono {
+            self.tick(now, fx);
+        }
+        self.find_overdue(now, fx);
+        self.end_unanswered(now, fx);
+        self.judge_down(now, fx);
+        self.judge_silence(now, fx);
+    }
+
+    /// When it wants to be called again.
+    pub fn next_timeout(&self) -> Moment {
+        let overdue_after = self.rtt.overdue_after(self.rules.timeout);
+        let echoes = self.pending.values().map(|pending| match pending.sent {
+            Some(sent) if !pending.overdue => sent + overdue_after,
+            Some(_) | None => pending.asked.mono + self.given_up_after(),
+        });
+        let down = (!self.waits_in_vain() && self.lost_on_both())
+            .then(|| self.losses.oldest_of_run(self.rules.down_after.get()))
+            .flatten()
+            .map(|oldest| oldest + self.rules.timeout);
+        let silence = match self.verdict {
+            Verdict::Up | Verdict::Down => {
+                Some(self.last_evidence.max(self.last_activity) + self.silence_after())
+            }
+            Verdict::Unknown(_) => None,
+        };
+        echoes.chain(down).chain(silence).fold(self.due, Moment::min)
+    }
+
+    /// Closes its clients, because the check is no longer wanted.
+    pub fn retire(&self, fx: &mut Effects) {
+        for client in self.clients.all() {
+            fx.requests.push_back(Request::Retire { check: self.id.clone(), client });
+        }
+    }
+
+    //--- asking
+
+    fn interval(&self) -> Duration {
+        match self.pace {
+            Pace::Starting | Pace::Suspect => self.suspect_interval,
+            Pace::Calm | Pace::Waiting => self.rules.interval,
+        }
+    }
+
+    fn tick(&mut self, now: Now, fx: &mut Effects) {
+        let interval = self.interval();
+        let next = next_on_grid(self.anchor, interval, now.mono);
+        let mut skipped = ticks_between(self.due, next, interval);
+        self.due = next;
+        if self.pending.len() >= IN_FLIGHT_MAX {
+            skipped += 1;
+        } else {
+            self.ask(now, fx);
+        }
+        if skipped > 0 {
+            self.ticks_skipped += skipped;
+            fx.facts.push_back(Fact::TicksSkipped { check: self.id.clone(), count: skipped });
+        }
+    }
+
+    fn ask(&mut self, now: Now, fx: &mut Effects) {
+        let in_doubt = self.pace != Pace::Calm;
+        if self.pace == Pace::Waiting {
+            self.refresh_client(now, fx);
+        }
+        let (slot, client) = self.clients.next(in_doubt);
+        let echo = fx.new_echo();
+        self.replies.asked(echo);
+        self.pending.insert(echo, Pending { asked: now, sent: None, slot, client, overdue: false });
+        fx.requests.push_back(Request::Echo(EchoRequest {
+            check: self.id.clone(),
+            echo,
+            client,
+            route: Arc::clone(&self.route),
+            give_up: self.given_up_after(),
+        }));
+    }
+
+    fn given_up_after(&self) -> Duration {
+        self.rules.timeout + LATE_WINDOW
+    }
+
+    fn refresh_client(&mut self, now: Now, fx: &mut Effects) {
+        if self.clients.may_refresh(now.mono) {
+            let fresh = fx.new_client();
+            if let Some(client) = self.clients.refresh(fresh, now.mono) {
+                fx.requests.push_back(Request::Retire { check: self.id.clone(), client });
+            }
+        }
+    }
+
+    //--- judging
+
+    fn find_overdue(&mut self, now: Now, fx: &mut Effects) {
+        let overdue_after = self.rtt.overdue_after(self.rules.timeout);
+        let overdue: Vec<EchoId> = self
+            .pending
+            .iter()
+            .filter(|(_, pending)| !pending.overdue)
+            .filter(|(_, pending)| pending.sent.is_some_and(|sent| sent + overdue_after <= now.mono))
+            .map(|(echo, _)| *echo)
+            .collect();
+        for echo in overdue {
+            if let Some(pending) = self.pending.get_mut(&echo) {
+                pending.overdue = true;
+                let pending = *pending;
+                self.lost(echo, pending, Loss::Timeout, now, fx);
+            }
+        }
+    }
+
+    /// An echo is overdue, or the tunnel did not take it.
+    fn lost(&mut self, echo: EchoId, pending: Pending, loss: Loss, now: Now, fx: &mut Effects) {
+        self.asked_once = true;
+        self.last_evidence = now.mono;
+        self.last_activity = now.mono;
+        self.replies_in_row = 0;
+        self.losses.add(pending.asked, pending.slot, loss, self.rules.down_after.get());
+        if !self.waits_in_vain() {
+            if self.pace != Pace::Suspect {
+                self.replies.count_from(echo);
+                self.set_pace(Pace::Suspect, now, fx);
+            }
+            self.refresh_client(now, fx);
+        }
+    }
+
+    /// Nothing more can be lost: it is Down, or was never answered, already.
+    const fn waits_in_vain(&self) -> bool {
+        matches!(self.verdict, Verdict::Down | Verdict::Unknown(Why::NeverAnswered))
+            && matches!(self.pace, Pace::Waiting)
+    }
+
+    fn end_unanswered(&mut self, now: Now, fx: &mut Effects) {
+        while let Some((&echo, &pending)) = self.pending.first_key_value() {
+            if pending.asked.mono + self.given_up_after() > now.mono {
+                break;
+            }
+            self.pending.remove(&echo);
+            let outcome = match pending.sent {
+                Some(_) => Outcome::Lost(Loss::Timeout),
+                None => Outcome::Fault(Fault::HeldUp),
+            };
+            self.end(pending, outcome, now, fx);
+        }
+    }
+
+    fn judge_down(&mut self, now: Now, fx: &mut Effects) {
+        let Some(oldest) = self.losses.oldest_of_run(self.rules.down_after.get()) else { return };
+        if self.waits_in_vain() || oldest + self.rules.timeout > now.mono || !self.lost_on_both() {
+            return;
+        }
+        let verdict = if self.seen_up { Verdict::Down } else { Verdict::Unknown(Why::NeverAnswered) };
+        self.set_verdict(verdict, now);
+        self.set_pace(Pace::Waiting, now, fx);
+    }
+
+    /// Whether both clients have lost; where the other cannot be had, one alone decides, because a wrong loss costs a
+    /// Disputed, but a wrong fault the page.
+    const fn lost_on_both(&self) -> bool {
+        self.losses.on_both() || self.fault.is_some()
+    }
+
+    /// Faults alone, or nothing sent and nothing ended, for long enough: it cannot be said.
+    fn judge_silence(&mut self, now: Now, fx: &mut Effects) {
+        let quiet = |since: Moment| now.mono.since(since) >= self.silence_after();
+        if !quiet(self.last_evidence) {
+            return;
+        }
+        let why = match self.fault {
+            Some((fault, at)) if at >= self.last_evidence => Why::Fault(fault),
+            Some(_) | None if quiet(self.last_activity) => Why::Silent,
+            Some(_) | None => return,
+        };
+        self.losses.clear();
+        self.replies_in_row = 0;
+        self.set_verdict(Verdict::Unknown(why), now);
+        self.set_pace(Pace::Waiting, now, fx);
+    }
+
+    fn silence_after(&self) -> Duration {
+        (self.rules.interval.max(self.suspect_interval) * 3).max(self.rules.timeout * 2)
+    }
+
+    fn end(&mut self, pending: Pending, outcome: Outcome, now: Now, fx: &mut Effects) {
+        self.asked_once = true;
+        self.last_activity = now.mono;
+        match outcome {
+            Outcome::Reply { .. } | Outcome::Late { .. } | Outcome::Lost(_) => self.last_evidence = now.mono,
+            Outcome::Fault(_) => {}
+        }
+        fx.ended.push((self.id.tunnel.clone(), pending.asked.wall, outcome));
+        fx.facts.push_back(Fact::EchoEnded { check: self.id.clone(), outcome });
+    }
+
+    fn set_verdict(&mut self, verdict: Verdict, now: Now) {
+        if self.verdict != verdict {
+            if !self.verdict.same_word(verdict) {
+                self.since = now;
+            }
+            self.verdict = verdict;
+        }
+    }
+
+    fn set_pace(&mut self, pace: Pace, now: Now, fx: &mut Effects) {
+        if self.pace == pace {
+            return;
+        }
+        let was_suspect = self.pace == Pace::Suspect;
+        self.pace = pace;
+        self.due = next_on_grid(self.anchor, self.interval(), now.mono);
+        if pace == Pace::Calm {
+            self.rtt.thaw();
+        }
+        if was_suspect != (pace == Pace::Suspect) {
+            fx.facts.push_back(Fact::Suspicion { check: self.id.clone(), suspect: !was_suspect, at: now });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

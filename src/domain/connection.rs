@@ -1,0 +1,307 @@
+//! One VPN connection: its tunnels, and what people must know of them.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::board::{Incident, IncidentId, IncidentState, TimelineChange};
+use super::condition::{TunnelTruth, closes, opens};
+use super::effects::Effects;
+use super::event::Remembered;
+use super::fact::{Fact, IncidentChange};
+use super::incident::{KindWatch, Scene, Step};
+use super::names::{End, Kind, Role, SourceId, TunnelId};
+use super::plan::VpnPlan;
+use super::status::{Phase, VpnStatus};
+use super::time::{Moment, Now, Stamp};
+use super::tunnel::{Changes, Tunnel};
+use super::verdict::{Evidence, Verdict, Why};
+
+/// After a verdict changed, AWS is asked more often for this long: its view follows within minutes.
+const DOUBT_AFTER_CHANGE: Duration = Duration::from_secs(600);
+
+/// A connection under watch.
+#[derive(Debug)]
+pub struct Connection {
+    plan: Arc<VpnPlan>,
+    site: Arc<str>,
+    tunnels: Vec<Tunnel>,
+    kinds: [KindWatch; 3],
+    last_change: Option<Moment>,
+}
+
+/// What a refresh brought about, beyond facts.
+#[derive(Debug, Default)]
+pub struct Refreshed {
+    /// A local verdict changed: AWS is to be asked at once.
+    pub ask_aws: bool,
+    /// Incidents that are over.
+    pub over: Vec<Arc<Incident>>,
+}
+
+impl Connection {
+    /// Begins to watch a connection, with what is remembered of earlier runs.
+    pub fn new(
+        plan: Arc<VpnPlan>,
+        site: Arc<str>,
+        anchor: Moment,
+        remembered: &Remembered,
+        now: Now,
+        fx: &mut Effects,
+    ) -> Self {
+        let tunnels = plan
+            .tunnels
+            .iter()
+            .map(|tunnel| Tunnel::new(Arc::clone(tunnel), plan.probe, anchor, &remembered.seen_up, now, fx))
+            .collect();
+        let kinds = Kind::ALL.map(|kind| {
+            let open = remembered
+                .incidents
+                .iter()
+                .find(|incident| {
+                    incident.id.vpn == plan.id
+                        && incident.id.kind == kind
+                        && incident.state == IncidentState::Open
+                })
+                .cloned();
+            KindWatch::new(plan.id.clone(), kind, open, openings(remembered, &plan, kind, now))
+        });
+        Self { plan, site, tunnels, kinds, last_change: None }
+    }
+
+    /// What it is.
+    pub const fn plan(&self) -> &Arc<VpnPlan> {
+        &self.plan
+    }
+
+    /// Its tunnels.
+    pub fn tunnels(&self) -> &[Tunnel] {
+        &self.tunnels
+    }
+
+    /// A tunnel, to be told something.
+    pub fn tunnel_mut(&mut self, id: &TunnelId) -> Option<&mut Tunnel> {
+        self.tunnels.iter_mut().find(|tunnel| tunnel.plan().id == *id)
+    }
+
+    /// Every tunnel, to be told something.
+    pub fn tunnels_mut(&mut self) -> impl Iterator<Item = &mut Tunnel> {
+        self.tunnels.iter_mut()
+    }
+
+    /// The open incidents.
+    pub fn open_incidents(&self) -> impl Iterator<Item = &Arc<Incident>> {
+        self.kinds.iter().filter_map(KindWatch::incident)
+    }
+
+    /// Whether a tunnel is locally Down, so that sinks should look up its records beforehand.
+    pub fn is_locally_down(&self) -> bool {
+        self.tunnels.iter().any(|tunnel| tunnel.local().verdict == Verdict::Down)
+    }
+
+    /// Judges every tunnel and every kind as of `now`.
+    pub fn refresh(&mut self, grace_until: Moment, now: Now, fx: &mut Effects) -> Refreshed {
+        let mut refreshed = Refreshed::default();
+        for index in 0..self.tunnels.len() {
+            let changes = self.tunnels[index].judge(self.plan.aws.stale_after, now, fx);
+            self.notice(index, changes, now, fx);
+            if changes.local.is_some_and(|from| raises_doubt(from, self.tunnels[index].local().verdict)) {
+                refreshed.ask_aws = true;
+                self.last_change = Some(now.mono);
+            }
+            if changes.aws.is_some_and(|from| raises_doubt(from, self.tunnels[index].aws().verdict)) {
+                self.last_change = Some(now.mono);
+            }
+        }
+        let truths: Vec<TunnelTruth> =
+            self.tunnels.iter().filter(|tunnel| is_used(tunnel)).map(Tunnel::truth).collect();
+        for index in 0..self.kinds.len() {
+            let kind = self.kinds[index].kind();
+            let step = Step {
+                opens: opens(kind, &truths),
+                closes: closes(kind, &truths),
+                rules: self.plan.incident,
+                grace_until,
+            };
+            let related = self.other_open(kind);
+            let scene = || Scene {
+                site: Arc::clone(&self.site),
+                vpn_name: Arc::clone(&self.plan.name),
+                tunnels: self.tunnels.iter().filter(|tunnel| is_used(tunnel)).map(Tunnel::snapshot).collect(),
+                related,
+            };
+            refreshed.over.extend(self.kinds[index].step(step, scene, now, fx));
+        }
+        refreshed
+    }
+
+    /// When `refresh` must be called again, if nothing happens before.
+    pub fn deadline(&self, grace_until: Moment) -> Option<Moment> {
+        let stale = self.tunnels.iter().filter_map(|tunnel| tunnel.stale_at(self.plan.aws.stale_after));
+        let kinds = self.kinds.iter().filter_map(|kind| kind.deadline(&self.plan.incident, grace_until));
+        stale.chain(kinds).min()
+    }
+
+    /// How often AWS is to be asked: faster while in doubt, that is, when a verdict changed a short while ago, or an
+    /// incident is opening or clearing.
+    pub fn poll_interval(&self, now: Moment) -> Duration {
+        let changed = self.last_change.is_some_and(|at| now.since(at) < DOUBT_AFTER_CHANGE);
+        let moving = self.kinds.iter().any(|kind| match kind.phase() {
+            Phase::Pending | Phase::Clearing => true,
+            Phase::Clear | Phase::Open => false,
+        });
+        if changed || moving { self.plan.aws.suspect_poll_interval } else { self.plan.aws.poll_interval }
+    }
+
+    /// AWS answered about one tunnel.
+    pub fn read(
+        &mut self,
+        source: &SourceId,
+        tunnel: &TunnelId,
+        reading: &super::event::Reading,
+        asked: Now,
+        date: Stamp,
+        fx: &mut Effects,
+    ) {
+        if self.plan.aws.sources.contains(source)
+            && let Some(tunnel) = self.tunnel_mut(tunnel)
+        {
+            tunnel.read(source, reading, asked, date, fx);
+        }
+    }
+
+    /// Whether every active tunnel could be voted on.
+    pub fn could_vote(&self, now: Moment) -> bool {
+        let mut active = self.tunnels.iter().filter(|tunnel| tunnel.plan().role == Role::Active).peekable();
+        active.peek().is_some() && active.all(|tunnel| tunnel.could_vote(self.plan.aws.stale_after, now))
+    }
+
+    /// Takes another plan: a tunnel that did not change keeps its state, one whose route or role changed starts afresh.
+    pub fn reconfigure(
+        &mut self,
+        plan: Arc<VpnPlan>,
+        site: Arc<str>,
+        anchor: Moment,
+        now: Now,
+        fx: &mut Effects,
+    ) {
+        let mut before: BTreeMap<TunnelId, Tunnel> = std::mem::take(&mut self.tunnels)
+            .into_iter()
+            .map(|tunnel| (tunnel.plan().id.clone(), tunnel))
+            .collect();
+        for tunnel_plan in &plan.tunnels {
+            let tunnel = match before.remove(&tunnel_plan.id) {
+                Some(mut same) if same.is_same(tunnel_plan) => {
+                    same.reconfigure(Arc::clone(tunnel_plan), plan.probe, anchor, now);
+                    same.keep_sources(&plan.aws.sources);
+                    same
+                }
+                changed => {
+                    changed.inspect(|tunnel| tunnel.retire(fx));
+                    Tunnel::new(Arc::clone(tunnel_plan), plan.probe, anchor, &[], now, fx)
+                }
+            };
+            self.tunnels.push(tunnel);
+        }
+        before.values().for_each(|tunnel| tunnel.retire(fx));
+        self.plan = plan;
+        self.site = site;
+    }
+
+    /// Ceases to watch; returns the incidents that were open.
+    pub fn unwatch(&mut self, now: Now, fx: &mut Effects) -> Vec<Arc<Incident>> {
+        self.tunnels.iter().for_each(|tunnel| tunnel.retire(fx));
+        self.kinds.iter_mut().filter_map(|kind| kind.unwatch(now, fx)).collect()
+    }
+
+    /// For whoever asks.
+    pub fn status(&self, now: Now) -> VpnStatus {
+        VpnStatus {
+            id: self.plan.id.clone(),
+            name: Arc::clone(&self.plan.name),
+            tunnels: self.tunnels.iter().map(|tunnel| tunnel.status(now)).collect(),
+            phases: self.kinds.iter().map(|kind| (kind.kind(), kind.phase())).collect(),
+        }
+    }
+
+    /// Continues the stories of the open incidents with what changed on a tunnel.
+    fn notice(&mut self, index: usize, changes: Changes, now: Now, fx: &mut Effects) {
+        let tunnel = &self.tunnels[index];
+        if !is_used(tunnel) {
+            return;
+        }
+        let (id, name) = (&tunnel.plan().id, &tunnel.plan().name);
+        let view = |end, view: &super::verdict::View| TimelineChange::View {
+            tunnel: id.clone(),
+            name: Arc::clone(name),
+            end,
+            verdict: view.verdict,
+            as_of: match &view.evidence {
+                Evidence::Local(_) => None,
+                Evidence::Aws(evidence) => evidence.as_of,
+            },
+        };
+        let entries: Vec<TimelineChange> = [
+            changes.local.map(|_| view(End::Local, tunnel.local())),
+            changes.aws.map(|_| view(End::Aws, tunnel.aws())),
+            changes.assessment.map(|_| TimelineChange::Assessment {
+                tunnel: id.clone(),
+                name: Arc::clone(name),
+                assessment: tunnel.assessment(),
+            }),
+        ]
+        .into_iter()
+        .flatten()
+        .collect();
+        if entries.is_empty() {
+            return;
+        }
+        for kind in &mut self.kinds {
+            let Some(story) = kind.story_mut() else { continue };
+            let worsened = story.incident().worsened;
+            entries.iter().for_each(|entry| story.add(entry.clone(), now.wall));
+            let change = if story.incident().worsened > worsened {
+                IncidentChange::Worsened
+            } else {
+                IncidentChange::Updated
+            };
+            fx.facts.push_back(Fact::IncidentChanged {
+                incident: Arc::clone(story.incident()),
+                change,
+                at: now,
+            });
+        }
+    }
+
+    /// The open incident of another kind that one of `kind` follows.
+    fn other_open(&self, kind: Kind) -> Option<IncidentId> {
+        self.kinds
+            .iter()
+            .filter(|other| other.kind() != kind)
+            .filter_map(KindWatch::incident)
+            .map(|incident| incident.id.clone())
+            .next_back()
+    }
+}
+
+fn is_used(tunnel: &Tunnel) -> bool {
+    tunnel.plan().role != Role::Unused
+}
+
+/// The first verdict after a start is news, but no reason for doubt, unless it is Down.
+fn raises_doubt(from: Verdict, to: Verdict) -> bool {
+    let first = matches!(from, Verdict::Unknown(Why::Starting | Why::NotAsked));
+    !from.same_word(to) && !(first && to == Verdict::Up)
+}
+
+/// When incidents of this kind were opened within the last day, on the monotonic clock of this run.
+fn openings(remembered: &Remembered, plan: &VpnPlan, kind: Kind, now: Now) -> VecDeque<Moment> {
+    let mut openings: VecDeque<Moment> = remembered
+        .openings
+        .iter()
+        .filter(|(vpn, of, _)| *vpn == plan.id && *of == kind)
+        .map(|(_, _, at)| now.mono - now.wall.since(*at))
+        .collect();
+    openings.make_contiguous().sort_unstable();
+    openings
+}

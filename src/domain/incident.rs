@@ -1,0 +1,279 @@
+//! When people must know: one phase machine per connection and kind.
+//!
+//! `Clear → Pending → Open → Clearing → Clear`. The condition must hold for a while before an incident opens, and the
+//! closing condition before it is resolved; Unknown pauses both clocks and resets neither. The return of the condition
+//! sends Clearing back to Open. Each further incident of a kind within a day doubles how long the closing condition must
+//! hold, so that a flapping line is one incident.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::board::{Incident, IncidentId, IncidentState, TimelineChange, TunnelSnapshot};
+use super::condition::Truth;
+use super::effects::Effects;
+use super::fact::{Fact, IncidentChange};
+use super::names::{Kind, VpnId};
+use super::plan::IncidentRules;
+use super::status::Phase;
+use super::story::Story;
+use super::time::{Moment, Now};
+
+/// Openings older than this do not count as flapping.
+const FLAPPING_WITHIN: Duration = Duration::from_secs(24 * 3600);
+
+/// However often a line flaps, an hour of health is health.
+const RESOLVE_AFTER_MAX: Duration = Duration::from_secs(3600);
+
+/// How long a condition has held, with the times left out in which it could not be said.
+#[derive(Debug, Clone, Copy, Default)]
+struct Hold {
+    held: Duration,
+    since: Option<Moment>,
+}
+
+impl Hold {
+    fn observe(&mut self, truth: Truth, now: Moment) {
+        if let Some(since) = self.since.take() {
+            self.held += now.since(since);
+        }
+        match truth {
+            Truth::True => self.since = Some(now),
+            Truth::False => *self = Self::default(),
+            Truth::Unknown => {}
+        }
+    }
+
+    fn has_held(&self, needed: Duration) -> bool {
+        self.since.is_some() && self.held >= needed
+    }
+
+    fn deadline(&self, needed: Duration) -> Option<Moment> {
+        self.since.map(|since| since + needed.saturating_sub(self.held))
+    }
+}
+
+#[derive(Debug)]
+enum State {
+    Clear,
+    Pending { hold: Hold, began: Now },
+    Open { story: Story },
+    Clearing { story: Story, hold: Hold },
+}
+
+/// What an incident that opens is about.
+#[derive(Debug, Clone)]
+pub struct Scene {
+    /// The site's name.
+    pub site: Arc<str>,
+    /// The connection's name.
+    pub vpn_name: Arc<str>,
+    /// The tunnels as they are.
+    pub tunnels: Vec<TunnelSnapshot>,
+    /// An open incident of another kind that this one follows.
+    pub related: Option<IncidentId>,
+}
+
+/// One step's input.
+#[derive(Debug, Clone, Copy)]
+pub struct Step {
+    /// Whether the condition holds.
+    pub opens: Truth,
+    /// Whether the closing condition holds.
+    pub closes: Truth,
+    /// The rules in force.
+    pub rules: IncidentRules,
+    /// Nothing opens before.
+    pub grace_until: Moment,
+}
+
+/// The phase machine of one kind on one connection.
+#[derive(Debug)]
+pub struct KindWatch {
+    vpn: VpnId,
+    kind: Kind,
+    state: State,
+    openings: VecDeque<Moment>,
+}
+
+impl KindWatch {
+    /// Clear, or Open if an incident of an earlier run is still open.
+    pub fn new(vpn: VpnId, kind: Kind, open: Option<Arc<Incident>>, openings: VecDeque<Moment>) -> Self {
+        let state = open.map_or(State::Clear, |incident| State::Open { story: Story::resume(incident) });
+        Self { vpn, kind, state, openings }
+    }
+
+    /// Which kind.
+    pub const fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// Where it stands.
+    pub const fn phase(&self) -> Phase {
+        match self.state {
+            State::Clear => Phase::Clear,
+            State::Pending { .. } => Phase::Pending,
+            State::Open { .. } => Phase::Open,
+            State::Clearing { .. } => Phase::Clearing,
+        }
+    }
+
+    /// The open incident.
+    pub const fn incident(&self) -> Option<&Arc<Incident>> {
+        match &self.state {
+            State::Open { story } | State::Clearing { story, .. } => Some(story.incident()),
+            State::Clear | State::Pending { .. } => None,
+        }
+    }
+
+    /// The open incident's story, to be continued.
+    pub const fn story_mut(&mut self) -> Option<&mut Story> {
+        match &mut self.state {
+            State::Open { story } | State::Clearing { story, .. } => Some(story),
+            State::Clear | State::Pending { .. } => None,
+        }
+    }
+
+    /// Takes the conditions in as of `now`; returns the incident if it is over.
+    pub fn step(
+        &mut self,
+        step: Step,
+        scene: impl FnOnce() -> Scene,
+        now: Now,
+        fx: &mut Effects,
+    ) -> Option<Arc<Incident>> {
+        match std::mem::replace(&mut self.state, State::Clear) {
+            State::Clear => {
+                if step.opens == Truth::True
+                    && let Some(opens_in) = step.rules.open_after(self.kind)
+                {
+                    let (vpn, kind) = (self.vpn.clone(), self.kind);
+                    fx.facts.push_back(Fact::IncidentPending { vpn, kind, opens_in, at: now });
+                    self.pend(Hold::default(), now, step, scene, now, fx);
+                }
+                None
+            }
+            State::Pending { hold, began } => {
+                self.pend(hold, began, step, scene, now, fx);
+                None
+            }
+            State::Open { story } => self.open(story, step, now, fx),
+            State::Clearing { story, hold } => self.clear(story, hold, step, now, fx),
+        }
+    }
+
+    /// When `step` must be called again, if nothing happens before.
+    pub fn deadline(&self, rules: &IncidentRules, grace_until: Moment) -> Option<Moment> {
+        match &self.state {
+            State::Clear | State::Open { .. } => None,
+            State::Pending { hold, .. } => {
+                hold.deadline(rules.open_after(self.kind)?).map(|at| at.max(grace_until))
+            }
+            State::Clearing { hold, .. } => hold.deadline(self.resolve_after(rules)),
+        }
+    }
+
+    /// The connection is no longer watched; returns the incident that was open.
+    pub fn unwatch(&mut self, now: Now, fx: &mut Effects) -> Option<Arc<Incident>> {
+        match std::mem::replace(&mut self.state, State::Clear) {
+            State::Clear | State::Pending { .. } => None,
+            State::Open { story } | State::Clearing { story, .. } => {
+                Some(self.end(story, IncidentState::Unwatched { at: now.wall }, now, fx))
+            }
+        }
+    }
+
+    fn pend(
+        &mut self,
+        mut hold: Hold,
+        began: Now,
+        step: Step,
+        scene: impl FnOnce() -> Scene,
+        now: Now,
+        fx: &mut Effects,
+    ) {
+        hold.observe(step.opens, now.mono);
+        let open_after = match step.opens {
+            Truth::True | Truth::Unknown => step.rules.open_after(self.kind),
+            Truth::False => None,
+        };
+        let Some(open_after) = open_after else {
+            let (vpn, kind) = (self.vpn.clone(), self.kind);
+            fx.facts.push_back(Fact::IncidentAverted { vpn, kind, at: now });
+            return;
+        };
+        if !hold.has_held(open_after) || now.mono < step.grace_until {
+            self.state = State::Pending { hold, began };
+            return;
+        }
+        self.openings.push_back(now.mono);
+        while self.openings.front().is_some_and(|at| now.mono.since(*at) > FLAPPING_WITHIN) {
+            self.openings.pop_front();
+        }
+        let story = Story::open(self.vpn.clone(), self.kind, scene(), began, now);
+        tell(&story, IncidentChange::Opened, now, fx);
+        self.state = State::Open { story };
+    }
+
+    fn open(&mut self, mut story: Story, step: Step, now: Now, fx: &mut Effects) -> Option<Arc<Incident>> {
+        match step.closes {
+            Truth::True => {
+                story.add(TimelineChange::Clearing, now.wall);
+                tell(&story, IncidentChange::Clearing, now, fx);
+                self.clear(story, Hold::default(), step, now, fx)
+            }
+            Truth::False | Truth::Unknown => {
+                self.state = State::Open { story };
+                None
+            }
+        }
+    }
+
+    fn clear(
+        &mut self,
+        mut story: Story,
+        mut hold: Hold,
+        step: Step,
+        now: Now,
+        fx: &mut Effects,
+    ) -> Option<Arc<Incident>> {
+        hold.observe(step.closes, now.mono);
+        if step.closes == Truth::False {
+            story.add(TimelineChange::Reopened, now.wall);
+            tell(&story, IncidentChange::Reopened, now, fx);
+            self.state = State::Open { story };
+            return None;
+        }
+        if !hold.has_held(self.resolve_after(&step.rules)) {
+            self.state = State::Clearing { story, hold };
+            return None;
+        }
+        Some(self.end(story, IncidentState::Resolved { at: now.wall }, now, fx))
+    }
+
+    fn end(&self, mut story: Story, state: IncidentState, now: Now, fx: &mut Effects) -> Arc<Incident> {
+        let (entry, change) = match state {
+            IncidentState::Open | IncidentState::Resolved { .. } => {
+                (TimelineChange::Resolved, IncidentChange::Resolved)
+            }
+            IncidentState::Unwatched { .. } => (TimelineChange::Unwatched, IncidentChange::Unwatched),
+        };
+        story.set_state(state);
+        story.add(entry, now.wall);
+        tell(&story, change, now, fx);
+        Arc::clone(story.incident())
+    }
+
+    fn resolve_after(&self, rules: &IncidentRules) -> Duration {
+        let doublings = u32::try_from(self.openings.len()).unwrap_or(u32::MAX).saturating_sub(1).min(16);
+        let doubled = rules.resolve_after.saturating_mul(1 << doublings);
+        doubled.min(RESOLVE_AFTER_MAX.max(rules.resolve_after))
+    }
+}
+
+fn tell(story: &Story, change: IncidentChange, at: Now, fx: &mut Effects) {
+    fx.facts.push_back(Fact::IncidentChanged { incident: Arc::clone(story.incident()), change, at });
+}
+
+#[cfg(test)]
+mod tests;

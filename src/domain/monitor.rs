@@ -1,0 +1,536 @@
+//! The composition: events and time in, requests and facts out.
+//!
+//! The driver owns the one Monitor. It calls [`Monitor::handle`] with each event and [`Monitor::handle_timeout`] when the
+//! moment that [`Monitor::poll_timeout`] named has come, and then polls requests and facts until there are none.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::aggregate::Minutes;
+use super::board::{Board, Incident, IncidentId};
+use super::connection::Connection;
+use super::echo::LATE_WINDOW;
+use super::effects::Effects;
+use super::event::{AwsAnswer, Event, Remembered};
+use super::fact::Fact;
+use super::names::{CheckId, SinkId, SourceId, VpnId};
+use super::pace::{phase, suspect_interval};
+use super::plan::Plan;
+use super::polling::Polling;
+use super::request::Request;
+use super::status::Status;
+use super::time::{Moment, Now, Stamp};
+use super::timers::Timers;
+
+/// Not being called for this long is not the jitter of a busy host: it slept, or the process was stopped, and what AWS
+/// and the tunnels did meanwhile is not known.
+const HELD_UP_AFTER: Duration = Duration::from_secs(10);
+
+/// Why the core wants to be called.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Wake {
+    Check(CheckId),
+    Connection(VpnId),
+    Source(SourceId),
+    Minute,
+}
+
+impl Wake {
+    const fn reason(&self) -> &'static str {
+        match self {
+            Self::Check(_) => "a check has an echo to send or to judge",
+            Self::Connection(_) => "evidence goes stale or a condition has held",
+            Self::Source(_) => "AWS is to be asked",
+            Self::Minute => "a minute ends",
+        }
+    }
+}
+
+/// The pure core.
+#[derive(Debug)]
+pub struct Monitor {
+    plan: Arc<Plan>,
+    origin: Moment,
+    connections: BTreeMap<VpnId, Connection>,
+    sources: BTreeMap<SourceId, Polling>,
+    minutes: Minutes,
+    minute: Stamp,
+    over: BTreeMap<IncidentId, (Arc<Incident>, BTreeSet<SinkId>)>,
+    board: Arc<Board>,
+    timers: Timers<Wake>,
+    grace_until: Moment,
+    last_called: Now,
+    suspects: usize,
+    fx: Effects,
+}
+
+impl Monitor {
+    /// Begins to watch.
+    pub fn new(plan: Arc<Plan>, remembered: Remembered, now: Now) -> Self {
+        let mut monitor = Self {
+            plan: Arc::clone(&plan),
+            origin: now.mono,
+            connections: BTreeMap::new(),
+            sources: BTreeMap::new(),
+            minutes: Minutes::default(),
+            minute: now.wall.minute(),
+            over: BTreeMap::new(),
+            board: Arc::default(),
+            timers: Timers::default(),
+            grace_until: now.mono + start_grace(&plan),
+            last_called: now,
+            suspects: 0,
+            fx: Effects::default(),
+        };
+        for incident in &remembered.incidents {
+            let watched = plan.vpn(&incident.id.vpn).is_some();
+            match incident.state {
+                super::board::IncidentState::Open if watched => {}
+                super::board::IncidentState::Open => monitor.unwatch_remembered(incident, now),
+                super::board::IncidentState::Resolved { .. }
+                | super::board::IncidentState::Unwatched { .. } => {
+                    monitor.put_over(Arc::clone(incident));
+                }
+            }
+        }
+        monitor.adopt(plan, &remembered, now);
+        monitor.after(now);
+        monitor
+    }
+
+    /// Something happened.
+    pub fn handle(&mut self, event: Event, now: Now) {
+        self.called(now);
+        match event {
+            Event::Sent { check, echo, at } => self.with_check(&check, now, |check, _| check.sent(echo, at)),
+            Event::Reply { check, echo, rtt } => {
+                self.with_check(&check, now, |check, fx| check.replied(echo, rtt, now, fx));
+            }
+            Event::Failed { check, echo, failure } => {
+                self.with_check(&check, now, |check, fx| check.failed(echo, failure, now, fx));
+            }
+            Event::Answered(answer) => self.answered(answer, now),
+            Event::Refused { source } => {
+                if let Some(polling) = self.sources.get_mut(&source) {
+                    polling.refused();
+                }
+                self.set_source_timer(&source, now.mono);
+            }
+            Event::Settled { sink, incident, revision } => self.settled(&sink, &incident, revision),
+        }
+        self.after(now);
+    }
+
+    /// Time has passed.
+    pub fn handle_timeout(&mut self, now: Now) {
+        self.called(now);
+        while let Some(wake) = self.timers.pop_due(now.mono) {
+            match wake {
+                Wake::Check(id) => self.with_check(&id, now, |check, fx| check.handle_timeout(now, fx)),
+                Wake::Connection(vpn) => self.refresh(&vpn, now),
+                Wake::Source(id) => self.ask_aws(&id, now),
+                Wake::Minute => self.end_minute(now),
+            }
+        }
+        self.after(now);
+    }
+
+    /// When to call [`Self::handle_timeout`], and why.
+    pub fn poll_timeout(&self) -> Option<(Moment, &'static str)> {
+        self.timers.next().map(|(at, wake)| (*at, wake.reason()))
+    }
+
+    /// The next thing to be done.
+    pub fn poll_request(&mut self) -> Option<Request> {
+        self.fx.requests.pop_front()
+    }
+
+    /// The next thing that happened.
+    pub fn poll_fact(&mut self) -> Option<Fact> {
+        self.fx.facts.pop_front()
+    }
+
+    /// What should be known; the same `Arc` as long as nothing changed.
+    pub const fn board(&self) -> &Arc<Board> {
+        &self.board
+    }
+
+    /// Everything, for whoever asks.
+    pub fn status(&self, now: Now) -> Status {
+        Status {
+            at: now,
+            site: Arc::clone(&self.plan.site),
+            vpns: self
+                .plan
+                .vpns
+                .iter()
+                .filter_map(|vpn| self.connections.get(&vpn.id))
+                .map(|connection| connection.status(now))
+                .collect(),
+            incidents: self.board.incidents.clone(),
+            sources: self.sources.values().map(Polling::status).collect(),
+        }
+    }
+
+    /// Takes another plan. A tunnel that did not change loses no state; what is no longer watched is told so.
+    pub fn reconfigure(&mut self, plan: Arc<Plan>, now: Now) {
+        self.called(now);
+        let gone: Vec<VpnId> =
+            self.connections.keys().filter(|vpn| plan.vpn(vpn).is_none()).cloned().collect();
+        for vpn in gone {
+            if let Some(mut connection) = self.connections.remove(&vpn) {
+                self.clear_check_timers(&connection);
+                self.timers.set(Wake::Connection(vpn), None);
+                for incident in connection.unwatch(now, &mut self.fx) {
+                    self.put_over(incident);
+                }
+            }
+        }
+        self.adopt(plan, &Remembered::default(), now);
+        let waiting: Vec<IncidentId> = self.over.keys().cloned().collect();
+        for incident in waiting {
+            self.recount_sinks(&incident);
+        }
+        self.after(now);
+    }
+
+    //--- composition
+
+    fn adopt(&mut self, plan: Arc<Plan>, remembered: &Remembered, now: Now) {
+        self.plan = Arc::clone(&plan);
+        for (index, vpn) in plan.vpns.iter().enumerate() {
+            let anchor = self.origin + phase(vpn.probe.interval, index, plan.vpns.len());
+            let site = Arc::clone(&plan.site);
+            match self.connections.remove(&vpn.id) {
+                Some(mut same) => {
+                    self.clear_check_timers(&same);
+                    same.reconfigure(Arc::clone(vpn), site, anchor, now, &mut self.fx);
+                    self.connections.insert(vpn.id.clone(), same);
+                }
+                None => {
+                    let fresh = Connection::new(Arc::clone(vpn), site, anchor, remembered, now, &mut self.fx);
+                    self.connections.insert(vpn.id.clone(), fresh);
+                }
+            }
+        }
+        let wanted: BTreeSet<SourceId> =
+            plan.vpns.iter().flat_map(|vpn| vpn.aws.sources.iter().cloned()).collect();
+        for gone in self.sources.keys().filter(|id| !wanted.contains(id)).cloned().collect::<Vec<_>>() {
+            self.sources.remove(&gone);
+            self.timers.set(Wake::Source(gone), None);
+        }
+        for id in wanted {
+            self.sources.entry(id.clone()).or_insert_with(|| Polling::new(id.clone(), &plan.site));
+            self.set_source_timer(&id, now.mono);
+        }
+        for vpn in &plan.vpns {
+            self.set_check_timers(&vpn.id);
+            self.refresh(&vpn.id, now);
+        }
+        self.note_states(now.wall);
+        self.set_minute_timer(now);
+    }
+
+    fn unwatch_remembered(&mut self, incident: &Arc<Incident>, now: Now) {
+        let mut watch = super::incident::KindWatch::new(
+            incident.id.vpn.clone(),
+            incident.id.kind,
+            Some(Arc::clone(incident)),
+            std::collections::VecDeque::new(),
+        );
+        if let Some(incident) = watch.unwatch(now, &mut self.fx) {
+            self.put_over(incident);
+        }
+    }
+
+    /// Notices a gap in the calls.
+    fn called(&mut self, now: Now) {
+        let expected = self.timers.next().map_or(now.mono, |(at, _)| (*at).max(self.last_called.mono));
+        let gap = now.mono.since(expected);
+        self.last_called = now;
+        if gap < HELD_UP_AFTER {
+            return;
+        }
+        self.grace_until = self.grace_until.max(now.mono + start_grace(&self.plan));
+        self.fx.facts.push_back(Fact::Resumed { gap, at: now });
+        for connection in self.connections.values_mut() {
+            for tunnel in connection.tunnels_mut() {
+                for kind in tunnel.checks().iter().map(|check| check.id().kind).collect::<Vec<_>>() {
+                    if let Some(check) = tunnel.check_mut(kind) {
+                        check.held_up(now, &mut self.fx);
+                    }
+                }
+            }
+        }
+    }
+
+    fn with_check(
+        &mut self,
+        id: &CheckId,
+        now: Now,
+        act: impl FnOnce(&mut super::check::Check, &mut Effects),
+    ) {
+        let Some(check) = self
+            .connections
+            .get_mut(&id.tunnel.vpn)
+            .and_then(|connection| connection.tunnel_mut(&id.tunnel))
+            .and_then(|tunnel| tunnel.check_mut(id.kind))
+        else {
+            return;
+        };
+        let before = (check.verdict(), check.is_suspect());
+        act(check, &mut self.fx);
+        let after = (check.verdict(), check.is_suspect());
+        self.timers.set(Wake::Check(id.clone()), Some(check.next_timeout()));
+        if before.1 != after.1 {
+            self.share_budget();
+        }
+        self.take_ended(now);
+        if before.0 != after.0 {
+            self.refresh(&id.tunnel.vpn, now);
+        }
+    }
+
+    /// Judges a connection, and sees to what follows from it.
+    fn refresh(&mut self, vpn: &VpnId, now: Now) {
+        let Some(connection) = self.connections.get_mut(vpn) else { return };
+        let refreshed = connection.refresh(self.grace_until, now, &mut self.fx);
+        self.timers.set(Wake::Connection(vpn.clone()), connection.deadline(self.grace_until));
+        let sources = connection.plan().aws.sources.clone();
+        for tunnel in connection.tunnels() {
+            self.minutes.state(&tunnel.plan().id, now.wall, tunnel.local().verdict, tunnel.assessment());
+        }
+        for incident in refreshed.over {
+            self.put_over(incident);
+        }
+        for source in sources {
+            if refreshed.ask_aws
+                && let Some(polling) = self.sources.get_mut(&source)
+            {
+                polling.hurry();
+            }
+            self.set_source_timer(&source, now.mono);
+        }
+    }
+
+    fn after(&mut self, now: Now) {
+        self.settle_unclaimed(now);
+        let incidents: Vec<Arc<Incident>> = self
+            .connections
+            .values()
+            .flat_map(Connection::open_incidents)
+            .chain(self.over.values().map(|(incident, _)| incident))
+            .map(|incident| (incident.id.clone(), Arc::clone(incident)))
+            .collect::<BTreeMap<_, _>>()
+            .into_values()
+            .collect();
+        let prepare = self
+            .connections
+            .iter()
+            .filter(|(_, connection)| connection.is_locally_down())
+            .map(|(vpn, _)| vpn.clone())
+            .collect();
+        let same = self.board.prepare == prepare
+            && self.board.incidents.len() == incidents.len()
+            && self
+                .board
+                .incidents
+                .iter()
+                .zip(&incidents)
+                .all(|(a, b)| a.id == b.id && a.revision == b.revision);
+        if !same {
+            self.board = Arc::new(Board { incidents, prepare });
+        }
+    }
+
+    //--- AWS
+
+    fn answered(&mut self, answer: AwsAnswer, now: Now) {
+        let AwsAnswer { source, asked, date, readings } = answer;
+        let Some(polling) = self.sources.get_mut(&source) else { return };
+        polling.answered(now);
+        let asked = Now { mono: asked, wall: now.wall - now.mono.since(asked) };
+        let mut touched = BTreeSet::new();
+        for (tunnel, reading) in readings {
+            if let Some(connection) = self.connections.get_mut(&tunnel.vpn) {
+                connection.read(&source, &tunnel, &reading, asked, date, &mut self.fx);
+                touched.insert(tunnel.vpn.clone());
+            }
+        }
+        for vpn in touched {
+            self.refresh(&vpn, now);
+        }
+        self.set_source_timer(&source, now.mono);
+    }
+
+    fn ask_aws(&mut self, id: &SourceId, now: Now) {
+        let interval = self.source_interval(id, now.mono);
+        let Some(polling) = self.sources.get_mut(id) else { return };
+        // Doubt may have gone since the timer was set.
+        if polling.due(interval).is_some_and(|due| due <= now.mono) {
+            polling.ask(now.mono);
+            self.fx.requests.push_back(Request::AskAws { source: id.clone() });
+        }
+        self.set_source_timer(id, now.mono);
+    }
+
+    fn source_interval(&self, id: &SourceId, now: Moment) -> Duration {
+        self.connections
+            .values()
+            .filter(|connection| connection.plan().aws.sources.contains(id))
+            .map(|connection| connection.poll_interval(now))
+            .min()
+            .unwrap_or(Duration::MAX)
+    }
+
+    fn set_source_timer(&mut self, id: &SourceId, now: Moment) {
+        let interval = self.source_interval(id, now);
+        let due = self.sources.get(id).and_then(|polling| polling.due(interval));
+        self.timers.set(Wake::Source(id.clone()), due);
+    }
+
+    //--- checks
+
+    fn set_check_timers(&mut self, vpn: &VpnId) {
+        let Some(connection) = self.connections.get(vpn) else { return };
+        for check in connection.tunnels().iter().flat_map(|tunnel| tunnel.checks()) {
+            self.timers.set(Wake::Check(check.id().clone()), Some(check.next_timeout()));
+        }
+    }
+
+    fn clear_check_timers(&mut self, connection: &Connection) {
+        for check in connection.tunnels().iter().flat_map(|tunnel| tunnel.checks()) {
+            self.timers.set(Wake::Check(check.id().clone()), None);
+        }
+    }
+
+    /// Shares the budget of echoes among the suspect checks.
+    fn share_budget(&mut self) {
+        let suspects = self
+            .connections
+            .values()
+            .flat_map(Connection::tunnels)
+            .flat_map(|tunnel| tunnel.checks())
+            .filter(|check| check.is_suspect())
+            .count();
+        if suspects == self.suspects {
+            return;
+        }
+        self.suspects = suspects;
+        for connection in self.connections.values_mut() {
+            let interval = suspect_interval(connection.plan().probe.suspect_interval, suspects);
+            for tunnel in connection.tunnels_mut() {
+                for kind in tunnel.checks().iter().map(|check| check.id().kind).collect::<Vec<_>>() {
+                    if let Some(check) = tunnel.check_mut(kind) {
+                        check.set_suspect_interval(interval);
+                    }
+                }
+            }
+        }
+    }
+
+    //--- minutes
+
+    fn take_ended(&mut self, now: Now) {
+        for (tunnel, asked, outcome) in std::mem::take(&mut self.fx.ended) {
+            self.minutes.echo_ended(&tunnel, asked, outcome);
+            if let Some(tunnel) =
+                self.connections.get_mut(&tunnel.vpn).and_then(|connection| connection.tunnel_mut(&tunnel))
+            {
+                tunnel.echo_ended(outcome, now.mono);
+            }
+        }
+    }
+
+    fn end_minute(&mut self, now: Now) {
+        self.take_ended(now);
+        let minute = now.wall.minute();
+        if minute != self.minute {
+            let ended = std::mem::replace(&mut self.minute, minute);
+            // A minute that the clock jumped over or fell back from was not lived through.
+            if minute == ended + Duration::from_secs(60) {
+                for (vpn, connection) in &self.connections {
+                    if connection.could_vote(now.mono) {
+                        self.fx.facts.push_back(Fact::CouldVote { vpn: vpn.clone(), minute: ended });
+                    }
+                }
+            }
+            self.note_states(now.wall);
+        }
+        for rollup in self.minutes.complete(now.wall, self.settle_after()) {
+            self.fx.facts.push_back(Fact::RollupReady(rollup));
+        }
+        self.set_minute_timer(now);
+    }
+
+    fn note_states(&mut self, at: Stamp) {
+        for tunnel in self.connections.values().flat_map(Connection::tunnels) {
+            if !tunnel.checks().is_empty() {
+                self.minutes.state(&tunnel.plan().id, at, tunnel.local().verdict, tunnel.assessment());
+            }
+        }
+    }
+
+    /// Wakes at the end of the minute, and again when the echoes of the last one must have ended.
+    fn set_minute_timer(&mut self, now: Now) {
+        let minute = now.wall.minute();
+        let settled = minute + self.settle_after();
+        let next = if now.wall < settled { settled } else { minute + Duration::from_secs(60) };
+        self.timers.set(Wake::Minute, Some(now.mono + next.since(now.wall)));
+    }
+
+    /// After a minute's end its last echo may be under way for this long.
+    fn settle_after(&self) -> Duration {
+        let timeout = self.plan.vpns.iter().map(|vpn| vpn.probe.timeout).max().unwrap_or_default();
+        timeout + LATE_WINDOW + Duration::from_secs(1)
+    }
+
+    //--- incidents that are over
+
+    fn put_over(&mut self, incident: Arc<Incident>) {
+        let sinks = self.sinks_of(&incident);
+        self.over.insert(incident.id.clone(), (incident, sinks));
+    }
+
+    fn settled(&mut self, sink: &SinkId, incident: &IncidentId, revision: u64) {
+        if let Some((over, sinks)) = self.over.get_mut(incident)
+            && over.revision == revision
+        {
+            sinks.remove(sink);
+        }
+    }
+
+    /// A sink that was removed from the configuration is not waited for.
+    fn recount_sinks(&mut self, id: &IncidentId) {
+        let Some((incident, _)) = self.over.get(id) else { return };
+        let wanted = self.sinks_of(incident);
+        if let Some((_, sinks)) = self.over.get_mut(id) {
+            sinks.retain(|sink| wanted.contains(sink));
+        }
+    }
+
+    fn settle_unclaimed(&mut self, now: Now) {
+        let done: Vec<IncidentId> =
+            self.over.iter().filter(|(_, (_, sinks))| sinks.is_empty()).map(|(id, _)| id.clone()).collect();
+        for id in done {
+            if let Some((incident, _)) = self.over.remove(&id) {
+                self.fx.facts.push_back(Fact::IncidentSettled { incident, at: now });
+            }
+        }
+    }
+
+    fn sinks_of(&self, incident: &Incident) -> BTreeSet<SinkId> {
+        self.plan
+            .sinks
+            .iter()
+            .filter(|sink| sink.takes(&incident.id.vpn, incident.id.kind))
+            .map(|sink| sink.id.clone())
+            .collect()
+    }
+}
+
+/// One grace for the daemon: the longest that any connection asks for.
+fn start_grace(plan: &Plan) -> Duration {
+    plan.vpns.iter().map(|vpn| vpn.incident.start_grace).max().unwrap_or_default()
+}

@@ -1,0 +1,130 @@
+//! When AWS is asked.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::time::Duration;
+
+use super::names::SourceId;
+use super::status::SourceStatus;
+use super::time::{Moment, Now};
+
+/// A question that was neither answered nor refused after this long is taken for lost.
+const QUESTION_LOST_AFTER: Duration = Duration::from_secs(120);
+
+/// The pace of one source.
+#[derive(Debug)]
+pub struct Polling {
+    id: SourceId,
+    /// Two sites that start together are pulled apart by this share of the first interval.
+    share: f64,
+    asked: Option<Moment>,
+    asking: bool,
+    urgent: bool,
+    asked_often: bool,
+    last_answer: Option<Now>,
+    refusals_in_row: u32,
+}
+
+impl Polling {
+    /// A source that has not been asked.
+    pub fn new(id: SourceId, site: &str) -> Self {
+        let mut hasher = DefaultHasher::new();
+        (site, &id).hash(&mut hasher);
+        let share = f64::from(u32::try_from(hasher.finish() % 1000).unwrap_or(0)) / 1000.0;
+        Self {
+            id,
+            share,
+            asked: None,
+            asking: false,
+            urgent: false,
+            asked_often: false,
+            last_answer: None,
+            refusals_in_row: 0,
+        }
+    }
+
+    /// Ask as soon as the question under way, if any, has ended.
+    pub const fn hurry(&mut self) {
+        self.urgent = true;
+    }
+
+    /// When to ask, at this interval.
+    pub fn due(&self, interval: Duration) -> Option<Moment> {
+        let Some(asked) = self.asked else { return Some(Moment::ORIGIN) };
+        if self.asking {
+            return Some(asked + QUESTION_LOST_AFTER);
+        }
+        if self.urgent {
+            return Some(asked);
+        }
+        let stretch = if self.asked_often { 1.0 } else { 0.5 + self.share / 2.0 };
+        Some(asked + interval.mul_f64(stretch))
+    }
+
+    /// The question is sent.
+    pub const fn ask(&mut self, now: Moment) {
+        self.asked_often = self.asked.is_some();
+        self.asked = Some(now);
+        self.asking = true;
+        self.urgent = false;
+    }
+
+    /// It was answered.
+    pub const fn answered(&mut self, now: Now) {
+        self.asking = false;
+        self.last_answer = Some(now);
+        self.refusals_in_row = 0;
+    }
+
+    /// It was refused.
+    pub const fn refused(&mut self) {
+        self.asking = false;
+        self.refusals_in_row = self.refusals_in_row.saturating_add(1);
+    }
+
+    /// For whoever asks.
+    pub fn status(&self) -> SourceStatus {
+        SourceStatus {
+            id: self.id.clone(),
+            last_answer: self.last_answer,
+            refusals_in_row: self.refusals_in_row,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::names::SourceKind;
+    use super::*;
+
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    fn polling() -> Polling {
+        Polling::new(SourceId { kind: SourceKind::CloudWatch, region: None, role_arn: None }, "site")
+    }
+
+    #[test]
+    fn the_first_question_is_due_at_once_and_the_second_within_an_interval() {
+        let mut polling = polling();
+        assert_eq!(polling.due(MINUTE), Some(Moment::ORIGIN));
+        polling.ask(Moment::ORIGIN);
+        polling.answered(Now::default());
+        let second = polling.due(MINUTE).unwrap();
+        assert!(second >= Moment::ORIGIN + MINUTE / 2 && second <= Moment::ORIGIN + MINUTE);
+        polling.ask(second);
+        polling.answered(Now::default());
+        assert_eq!(polling.due(MINUTE), Some(second + MINUTE));
+    }
+
+    #[test]
+    fn a_hurry_during_a_question_is_one_more_question_after_it() {
+        let mut polling = polling();
+        polling.ask(Moment::ORIGIN);
+        polling.hurry();
+        assert_eq!(polling.due(MINUTE), Some(Moment::ORIGIN + QUESTION_LOST_AFTER));
+        polling.refused();
+        assert_eq!(polling.due(MINUTE), Some(Moment::ORIGIN));
+        polling.ask(Moment::ORIGIN);
+        polling.answered(Now::default());
+        assert!(polling.due(MINUTE) > Some(Moment::ORIGIN));
+    }
+}

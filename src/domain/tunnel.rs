@@ -1,0 +1,346 @@
+//! One tunnel: its checks make our view, AWS's evidence makes AWS's, both together the assessment.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::board::TunnelSnapshot;
+use super::check::Check;
+use super::condition::TunnelTruth;
+use super::correlate::assess;
+use super::effects::Effects;
+use super::event::{Reading, SeenUp};
+use super::fact::Fact;
+use super::names::{CheckId, CheckKind, End, Role, SourceId};
+use super::plan::{ProbeRules, TunnelPlan};
+use super::remote::Remote;
+use super::status::{CheckStatus, TunnelStatus};
+use super::time::{Moment, Now, Stamp};
+use super::verdict::{Assessment, Evidence, LocalEvidence, Outcome, Verdict, View, Why};
+
+/// What changed in one judgement.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct Changes {
+    /// Our verdict before.
+    pub local: Option<Verdict>,
+    /// AWS's verdict before.
+    pub aws: Option<Verdict>,
+    /// The assessment before.
+    pub assessment: Option<Assessment>,
+}
+
+/// A tunnel under watch.
+#[derive(Debug)]
+pub struct Tunnel {
+    plan: Arc<TunnelPlan>,
+    checks: Vec<Check>,
+    remote: Remote,
+    local: View,
+    local_seen_up: bool,
+    aws_seen_up: bool,
+    assessment: Assessment,
+    assessed_since: Now,
+    loss: LossWindow,
+    last_complaint: Option<Why>,
+}
+
+impl Tunnel {
+    /// Begins to watch a tunnel. `seen_up` is what is remembered of earlier runs.
+    pub fn new(
+        plan: Arc<TunnelPlan>,
+        rules: ProbeRules,
+        anchor: Moment,
+        seen_up: &[SeenUp],
+        now: Now,
+        fx: &mut Effects,
+    ) -> Self {
+        let id = CheckId { tunnel: plan.id.clone(), kind: CheckKind::Inside };
+        let local_seen_up = seen_up.contains(&SeenUp::Local(id.clone(), plan.route.key()));
+        let aws_seen_up = seen_up.contains(&SeenUp::Aws(plan.id.clone()));
+        let (checks, why) = match plan.role {
+            Role::Unused => (Vec::new(), Why::Unused),
+            Role::Active | Role::Standby => {
+                let route = Arc::clone(&plan.route);
+                (vec![Check::new(id, route, rules, anchor, local_seen_up, now, fx)], Why::Starting)
+            }
+        };
+        Self {
+            plan,
+            checks,
+            remote: Remote::new(now),
+            local: View {
+                verdict: Verdict::Unknown(why),
+                since: now,
+                evidence: Evidence::Local(LocalEvidence::default()),
+            },
+            local_seen_up,
+            aws_seen_up,
+            assessment: Assessment::Blind,
+            assessed_since: now,
+            loss: LossWindow::default(),
+            last_complaint: None,
+        }
+    }
+
+    /// What it is.
+    pub const fn plan(&self) -> &Arc<TunnelPlan> {
+        &self.plan
+    }
+
+    /// Its checks.
+    pub fn checks(&self) -> &[Check] {
+        &self.checks
+    }
+
+    /// Its checks, to be told something.
+    pub fn check_mut(&mut self, kind: CheckKind) -> Option<&mut Check> {
+        self.checks.iter_mut().find(|check| check.id().kind == kind)
+    }
+
+    /// Our view.
+    pub const fn local(&self) -> &View {
+        &self.local
+    }
+
+    /// AWS's view.
+    pub const fn aws(&self) -> &View {
+        self.remote.view()
+    }
+
+    /// Both together.
+    pub const fn assessment(&self) -> Assessment {
+        self.assessment
+    }
+
+    /// Takes other names and rules; a tunnel whose route or role changed starts afresh instead.
+    pub fn reconfigure(&mut self, plan: Arc<TunnelPlan>, rules: ProbeRules, anchor: Moment, now: Now) {
+        self.plan = plan;
+        for check in &mut self.checks {
+            check.set_rules(rules, anchor, now);
+        }
+    }
+
+    /// Whether another plan is for the same tunnel in the same role over the same route, so that no state is lost.
+    pub fn is_same(&self, plan: &TunnelPlan) -> bool {
+        self.plan.id == plan.id && self.plan.role == plan.role && self.plan.route == plan.route
+    }
+
+    /// Sources that are not asked any more have no say.
+    pub fn keep_sources(&mut self, sources: &[SourceId]) {
+        self.remote.keep_sources(|kind| sources.iter().any(|source| source.kind == kind));
+    }
+
+    /// An echo ended: for the loss that a person sees beside a verdict.
+    pub fn echo_ended(&mut self, outcome: Outcome, now: Moment) {
+        self.loss.add(outcome, now);
+    }
+
+    /// AWS answered.
+    pub fn read(&mut self, source: &SourceId, reading: &Reading, asked: Now, date: Stamp, fx: &mut Effects) {
+        let complaint = self.remote.read(source.kind, reading, asked, date);
+        if let Some(why) = complaint
+            && self.last_complaint != complaint
+        {
+            fx.facts.push_back(Fact::EvidenceUnusable {
+                source: source.clone(),
+                tunnel: self.plan.id.clone(),
+                verdict: Verdict::Unknown(why),
+            });
+        }
+        self.last_complaint = complaint;
+    }
+
+    /// Judges all evidence anew.
+    pub fn judge(&mut self, stale_after: Duration, now: Now, fx: &mut Effects) -> Changes {
+        let mut changes = Changes { local: self.judge_local(now), ..Changes::default() };
+        if let Some(from) = changes.local {
+            self.tell_view(End::Local, from, now, fx);
+        }
+        changes.aws = self.remote.judge(stale_after, now);
+        if let Some(from) = changes.aws {
+            self.tell_view(End::Aws, from, now, fx);
+            if self.aws().verdict == Verdict::Up && !self.aws_seen_up {
+                self.aws_seen_up = true;
+                fx.facts.push_back(Fact::SeenUp(SeenUp::Aws(self.plan.id.clone())));
+            }
+        }
+        let assessment = self.assess();
+        if assessment != self.assessment {
+            changes.assessment = Some(std::mem::replace(&mut self.assessment, assessment));
+            self.assessed_since = now;
+        }
+        if let Some(from) = changes.assessment {
+            fx.facts.push_back(Fact::AssessmentChanged {
+                tunnel: self.plan.id.clone(),
+                from,
+                to: assessment,
+                local: self.local.clone(),
+                aws: self.aws().clone(),
+                at: now,
+            });
+        }
+        changes
+    }
+
+    /// When AWS's evidence becomes stale.
+    pub fn stale_at(&self, stale_after: Duration) -> Option<Moment> {
+        self.remote.stale_at(stale_after)
+    }
+
+    /// Whether a vote was possible: a local verdict, and fresh evidence of AWS.
+    pub fn could_vote(&self, stale_after: Duration, now: Moment) -> bool {
+        let local_knows = match self.local.verdict {
+            Verdict::Up | Verdict::Down => true,
+            Verdict::Unknown(_) => false,
+        };
+        local_knows && self.remote.is_fresh(stale_after, now)
+    }
+
+    /// For the conditions of the kinds.
+    pub fn truth(&self) -> TunnelTruth {
+        TunnelTruth {
+            role: self.plan.role,
+            local: self.local.verdict,
+            aws: self.aws().verdict,
+            assessment: self.assessment,
+            local_seen_up: self.local_seen_up || self.local.verdict == Verdict::Down,
+            aws_seen_up: self.aws_seen_up,
+        }
+    }
+
+    /// For an incident's evidence.
+    pub fn snapshot(&self) -> TunnelSnapshot {
+        TunnelSnapshot {
+            id: self.plan.id.clone(),
+            name: Arc::clone(&self.plan.name),
+            role: self.plan.role,
+            local: self.local.clone(),
+            aws: self.aws().clone(),
+            assessment: self.assessment,
+        }
+    }
+
+    /// For whoever asks.
+    pub fn status(&self, now: Now) -> TunnelStatus {
+        let mut local = self.local.clone();
+        local.evidence = Evidence::Local(self.local_evidence(now.mono));
+        TunnelStatus {
+            id: self.plan.id.clone(),
+            name: Arc::clone(&self.plan.name),
+            role: self.plan.role,
+            local,
+            aws: self.aws().clone(),
+            assessment: self.assessment,
+            assessed_since: self.assessed_since,
+            aws_evidence_age: self.remote.as_of_here().map(|as_of| now.mono.since(as_of)),
+            checks: self
+                .checks
+                .iter()
+                .map(|check| CheckStatus {
+                    kind: check.id().kind,
+                    verdict: check.verdict(),
+                    suspect: check.is_suspect(),
+                    asked: check.was_asked(),
+                    ticks_skipped: check.ticks_skipped(),
+                })
+                .collect(),
+        }
+    }
+
+    /// Closes its checks, because it is no longer watched.
+    pub fn retire(&self, fx: &mut Effects) {
+        self.checks.iter().for_each(|check| check.retire(fx));
+    }
+
+    /// Down if any required check is Down, Up if all are Up, else Unknown. Returns the verdict before, if it changed.
+    fn judge_local(&mut self, now: Now) -> Option<Verdict> {
+        let verdict = self.checks.iter().map(Check::verdict).reduce(worst)?;
+        let before = self.local.verdict;
+        if before == verdict {
+            return None;
+        }
+        if !before.same_word(verdict) {
+            self.local.since = now;
+        }
+        self.local.verdict = verdict;
+        self.local.evidence = Evidence::Local(self.local_evidence(now.mono));
+        if verdict == Verdict::Up {
+            self.local_seen_up = true;
+        }
+        Some(before)
+    }
+
+    fn local_evidence(&self, now: Moment) -> LocalEvidence {
+        let mut evidence = self.checks.first().map(Check::evidence).unwrap_or_default();
+        evidence.loss_percent = self.loss.percent(now);
+        evidence
+    }
+
+    fn assess(&self) -> Assessment {
+        match self.plan.role {
+            Role::Unused => Assessment::Blind,
+            Role::Active | Role::Standby => assess(
+                self.local.verdict,
+                self.local.since.mono,
+                self.aws().verdict,
+                self.remote.as_of_here(),
+            ),
+        }
+    }
+
+    fn tell_view(&self, end: End, from: Verdict, at: Now, fx: &mut Effects) {
+        let view = match end {
+            End::Local => self.local.clone(),
+            End::Aws => self.aws().clone(),
+        };
+        fx.facts.push_back(Fact::ViewChanged { tunnel: self.plan.id.clone(), end, from, view, at });
+    }
+}
+
+const fn worst(a: Verdict, b: Verdict) -> Verdict {
+    match (a, b) {
+        (Verdict::Down, _) | (_, Verdict::Down) => Verdict::Down,
+        (Verdict::Unknown(why), _) | (Verdict::Up, Verdict::Unknown(why)) => Verdict::Unknown(why),
+        (Verdict::Up, Verdict::Up) => Verdict::Up,
+    }
+}
+
+/// The lost share of the echoes that ended within the last minute, in steps of ten seconds.
+#[derive(Debug, Default)]
+struct LossWindow {
+    steps: VecDeque<(i64, u32, u32)>,
+}
+
+const STEP_NANOS: i64 = 10_000_000_000;
+const STEPS: i64 = 6;
+
+impl LossWindow {
+    fn add(&mut self, outcome: Outcome, now: Moment) {
+        let lost = match outcome {
+            Outcome::Reply { .. } | Outcome::Late { .. } => 0,
+            Outcome::Lost(_) => 1,
+            Outcome::Fault(_) => return,
+        };
+        let step = now.as_nanos().div_euclid(STEP_NANOS);
+        match self.steps.back_mut() {
+            Some(last) if last.0 == step => {
+                last.1 += lost;
+                last.2 += 1;
+            }
+            Some(_) | None => self.steps.push_back((step, lost, 1)),
+        }
+        while self.steps.front().is_some_and(|first| first.0 <= step - STEPS) {
+            self.steps.pop_front();
+        }
+    }
+
+    fn percent(&self, now: Moment) -> Option<f64> {
+        let step = now.as_nanos().div_euclid(STEP_NANOS);
+        let (lost, ended) = self
+            .steps
+            .iter()
+            .filter(|(at, _, _)| *at > step - STEPS)
+            .fold((0, 0), |(lost, ended), (_, l, e)| (lost + l, ended + e));
+        (ended > 0).then(|| f64::from(lost) * 100.0 / f64::from(ended))
+    }
+}

@@ -1,0 +1,170 @@
+//! The one task that owns the core: it reads the clock once per wake-up, feeds events and time in, and hands requests,
+//! facts, the Board and the status on. It never waits for any of them.
+//!
+//! Cancel-safety: every await is on a channel or a timer; nothing is lost when the `select!` drops one.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::clock;
+use crate::domain::board::Board;
+use crate::domain::event::Event;
+use crate::domain::fact::Fact;
+use crate::domain::monitor::Monitor;
+use crate::domain::names::{CheckId, SourceId};
+use crate::domain::plan::Plan;
+use crate::domain::request::{ClientId, EchoRequest, Request};
+use crate::domain::status::Status;
+use crate::domain::time::{Moment, Now};
+
+/// The status is taken at least this often, so that ages and systemd's watchdog move even while nothing else does.
+const STATUS_EVERY: Duration = Duration::from_secs(1);
+
+/// The watchdog is fed only while the thread that speaks to AWS and to people is this fresh: a daemon that probes but
+/// can tell nobody is as good as dead.
+const BEAT_FRESH_FOR: Duration = Duration::from_secs(15);
+
+/// Who sends echoes.
+pub trait Probe {
+    /// Sends one echo; what becomes of it comes back as events. Must not block.
+    fn execute(&mut self, request: EchoRequest);
+
+    /// A client gets no more echoes.
+    fn retire(&mut self, check: &CheckId, client: ClientId);
+}
+
+/// Something a person or the system wants of the core.
+#[derive(Debug)]
+pub enum Command {
+    /// Take another plan; answered when it is in force.
+    Reconfigure(Arc<Plan>, oneshot::Sender<()>),
+}
+
+/// Where the driver hears from.
+#[derive(Debug)]
+pub struct Inputs {
+    /// From the probe, on the same thread; never more than the core has asked for.
+    pub echoes: mpsc::UnboundedReceiver<Event>,
+    /// From the pollers and the sinks.
+    pub events: mpsc::Receiver<Event>,
+    /// From the daemon.
+    pub commands: mpsc::Receiver<Command>,
+    /// Set to true when the daemon is to end.
+    pub shutdown: watch::Receiver<bool>,
+    /// The last beat of the I/O thread, in nanoseconds of the monotonic clock.
+    pub io_beat: Arc<AtomicI64>,
+}
+
+/// Where the driver speaks to. Nothing here may block.
+#[expect(missing_debug_implementations, reason = "it holds closures")]
+pub struct Outputs<P> {
+    /// Sends echoes.
+    pub probe: P,
+    /// Asks AWS; a source that is asked already is asked once more afterwards.
+    pub ask_aws: Box<dyn FnMut(SourceId)>,
+    /// Takes every fact.
+    pub facts: Box<dyn FnMut(Fact)>,
+    /// The Board, latest wins.
+    pub board: watch::Sender<Arc<Board>>,
+    /// The status, latest wins.
+    pub status: watch::Sender<Arc<Status>>,
+    /// Feeds systemd's watchdog.
+    pub pet: Box<dyn FnMut()>,
+}
+
+/// Runs the core until it is told to end.
+pub async fn run<P: Probe>(mut monitor: Monitor, mut inputs: Inputs, mut outputs: Outputs<P>) {
+    let mut published = Moment::ORIGIN - STATUS_EVERY;
+    loop {
+        let now = clock::now();
+        let news = flush(&mut monitor, &mut outputs);
+        if news || now.mono.since(published) >= STATUS_EVERY {
+            published = now.mono;
+            publish(&monitor, &inputs, &mut outputs, now);
+        }
+        let wake_at = monitor.poll_timeout().map_or(published + STATUS_EVERY, |(at, _)| at);
+        let wake = tokio::time::sleep_until(clock::timer_at(wake_at.min(published + STATUS_EVERY)));
+        tokio::select! {
+            // Replies before deadlines: one that has arrived must not be judged overdue.
+            biased;
+            changed = inputs.shutdown.changed() => {
+                if changed.is_err() || *inputs.shutdown.borrow() {
+                    break;
+                }
+            }
+            Some(event) = inputs.echoes.recv() => {
+                monitor.handle(event, clock::now());
+                while let Ok(event) = inputs.echoes.try_recv() {
+                    monitor.handle(event, clock::now());
+                }
+            }
+            Some(event) = inputs.events.recv() => monitor.handle(event, clock::now()),
+            Some(command) = inputs.commands.recv() => match command {
+                Command::Reconfigure(plan, done) => {
+                    monitor.reconfigure(plan, clock::now());
+                    flush(&mut monitor, &mut outputs);
+                    publish(&monitor, &inputs, &mut outputs, clock::now());
+                    // Whoever asked may have gone; the plan is in force all the same.
+                    let _ = done.send(());
+                }
+            },
+            () = wake => monitor.handle_timeout(clock::now()),
+        }
+    }
+    flush(&mut monitor, &mut outputs);
+}
+
+/// Hands on what the core wants done and what happened; true if something changed that people see.
+fn flush<P: Probe>(monitor: &mut Monitor, outputs: &mut Outputs<P>) -> bool {
+    while let Some(request) = monitor.poll_request() {
+        match request {
+            Request::Echo(echo) => outputs.probe.execute(echo),
+            Request::Retire { check, client } => outputs.probe.retire(&check, client),
+            Request::AskAws { source } => (outputs.ask_aws)(source),
+        }
+    }
+    let mut news = false;
+    while let Some(fact) = monitor.poll_fact() {
+        news |= is_news(&fact);
+        (outputs.facts)(fact);
+    }
+    outputs.board.send_if_modified(|board| {
+        let changed = !Arc::ptr_eq(board, monitor.board());
+        if changed {
+            *board = Arc::clone(monitor.board());
+        }
+        changed
+    });
+    news
+}
+
+fn publish<P: Probe>(monitor: &Monitor, inputs: &Inputs, outputs: &mut Outputs<P>, now: Now) {
+    outputs.status.send_replace(Arc::new(monitor.status(now)));
+    let beat = Moment::from_nanos(inputs.io_beat.load(Ordering::Relaxed));
+    if now.mono.since(beat) < BEAT_FRESH_FOR {
+        (outputs.pet)();
+    }
+}
+
+/// Whether a fact changes what the status shows at a glance; echoes do not.
+const fn is_news(fact: &Fact) -> bool {
+    match fact {
+        Fact::EchoEnded { .. }
+        | Fact::TicksSkipped { .. }
+        | Fact::RollupReady(_)
+        | Fact::CouldVote { .. } => false,
+        Fact::Suspicion { .. }
+        | Fact::ViewChanged { .. }
+        | Fact::AssessmentChanged { .. }
+        | Fact::SeenUp(_)
+        | Fact::IncidentPending { .. }
+        | Fact::IncidentAverted { .. }
+        | Fact::IncidentChanged { .. }
+        | Fact::IncidentSettled { .. }
+        | Fact::EvidenceUnusable { .. }
+        | Fact::Resumed { .. } => true,
+    }
+}

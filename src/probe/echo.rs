@@ -1,0 +1,152 @@
+//! One echo, from leaving to its reply or the end of the wait.
+
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::task::Poll;
+use std::time::Duration;
+
+use surge_ping::{IcmpPacket, PingSequence, SurgeError};
+use tokio::sync::mpsc::UnboundedSender;
+
+use super::client::Handle;
+use super::errno::{self, Call};
+use crate::clock;
+use crate::domain::event::{AskFailure, Event};
+use crate::domain::request::EchoRequest;
+use crate::domain::verdict::Fault;
+
+/// What an echo carries. Not empty, because some networks drop echoes without a payload.
+const PAYLOAD: &[u8] = b"bothends";
+
+// The types of a reply: RFC 792 and RFC 4443, section 4.2.
+const ECHO_REPLY_V4: u8 = 0;
+const ECHO_REPLY_V6: u8 = 129;
+
+type Answer = Result<(IcmpPacket, Duration), SurgeError>;
+
+/// Sends one echo and reports `Sent` or `Failed`, and `Reply` if one comes before `give_up`.
+///
+/// surge-ping sends and waits in one future. It sends in the first poll, so what that poll leaves behind tells whether
+/// the echo has left. Only if the socket's buffer is full does it leave later; an echo that the kernel refuses then is
+/// `Failed` after it was `Sent`.
+pub(super) async fn run(
+    client: Handle,
+    sequence: PingSequence,
+    request: EchoRequest,
+    events: UnboundedSender<Event>,
+) {
+    let EchoRequest { check, echo, client: _, route, give_up } = request;
+    // The receiver is gone only when the daemon is ending.
+    let tell = |event| drop(events.send(event));
+
+    let mut pinger = client.pinger(route.inside_ip).await;
+    pinger.timeout(give_up);
+    let mut ping = pin!(pinger.ping(sequence, PAYLOAD));
+    let at = clock::now().mono;
+    let first: Poll<Answer> = poll_fn(|cx| Poll::Ready(ping.as_mut().poll(cx))).await;
+
+    let answer = match first {
+        Poll::Pending => {
+            tell(Event::Sent { check: check.clone(), echo, at });
+            ping.await
+        }
+        Poll::Ready(answer) => answer,
+    };
+    match outcome(answer) {
+        Ending::Reply(rtt) => tell(Event::Reply { check, echo, rtt }),
+        Ending::Failed(failure) => tell(Event::Failed { check, echo, failure }),
+        Ending::Nothing => (),
+    }
+}
+
+/// How the wait for an answer ended.
+#[derive(Debug, PartialEq)]
+enum Ending {
+    Reply(Duration),
+    Failed(AskFailure),
+    /// The core knows by its own deadlines that no reply has come.
+    Nothing,
+}
+
+fn outcome(answer: Answer) -> Ending {
+    match answer {
+        Ok((packet, rtt)) if is_echo_reply(&packet) => Ending::Reply(rtt),
+        // Only a raw socket gets to see an ICMP error. The echo had left and will find no reply, as it would through a
+        // datagram socket: a loss like any other, and not told as one of ours, which would cost the client its socket.
+        Ok((packet, _)) => {
+            log::debug!("an echo was answered with an ICMP error: {packet:?}");
+            Ending::Nothing
+        }
+        Err(SurgeError::IOError(error)) => Ending::Failed(errno::meaning_of(Call::SendTo, &error)),
+        Err(SurgeError::Timeout { .. } | SurgeError::NetworkError) => Ending::Nothing,
+        // Nothing of this can happen with a sequence number of its own and a client that is held. The echo has not left.
+        Err(
+            error @ (SurgeError::IdenticalRequests { .. }
+            | SurgeError::ClientDestroyed
+            | SurgeError::IncorrectBufferSize
+            | SurgeError::MalformedPacket(_)
+            | SurgeError::EchoRequestPacket),
+        ) => {
+            log::error!("an echo could not be made: {error}");
+            Ending::Failed(AskFailure::Fault(Fault::Socket(libc::EIO)))
+        }
+    }
+}
+
+fn is_echo_reply(packet: &IcmpPacket) -> bool {
+    match packet {
+        IcmpPacket::V4(packet) => packet.get_icmp_type().0 == ECHO_REPLY_V4,
+        IcmpPacket::V6(packet) => packet.get_icmpv6_type().0 == ECHO_REPLY_V6,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::net::{Ipv4Addr, Ipv6Addr};
+
+    use surge_ping::{Icmpv4Packet, Icmpv6Packet};
+
+    use super::*;
+    use crate::domain::verdict::Loss;
+
+    const HERE: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
+
+    fn v4(kind: u8) -> IcmpPacket {
+        let mut message = vec![kind, 0, 0, 0, 0, 0, 0, 0];
+        // The packet that an error quotes: an IPv4 header and the head of an echo.
+        message.extend([0x45, 0, 0, 28, 0, 0, 0, 0, 64, 1, 0, 0, 192, 0, 2, 1, 192, 0, 2, 2]);
+        message.extend([8, 0, 0, 0, 0, 1, 0, 2]);
+        IcmpPacket::V4(Icmpv4Packet::decode(&message, socket2::Type::DGRAM, HERE, HERE).unwrap())
+    }
+
+    fn v6_reply() -> IcmpPacket {
+        let message = [ECHO_REPLY_V6, 0, 0, 0, 0, 1, 0, 2];
+        IcmpPacket::V6(Icmpv6Packet::decode(&message, Ipv6Addr::LOCALHOST).unwrap())
+    }
+
+    #[test]
+    fn only_an_echo_reply_is_a_reply() {
+        const DESTINATION_UNREACHABLE: u8 = 3;
+        const TIME_EXCEEDED: u8 = 11;
+        let rtt = Duration::from_millis(7);
+        assert_eq!(outcome(Ok((v4(ECHO_REPLY_V4), rtt))), Ending::Reply(rtt));
+        assert_eq!(outcome(Ok((v6_reply(), rtt))), Ending::Reply(rtt));
+        assert_eq!(outcome(Ok((v4(DESTINATION_UNREACHABLE), rtt))), Ending::Nothing);
+        assert_eq!(outcome(Ok((v4(TIME_EXCEEDED), rtt))), Ending::Nothing);
+    }
+
+    #[test]
+    fn an_error_of_the_system_is_looked_up_in_the_table_and_a_timeout_is_the_cores_to_tell() {
+        let refused = SurgeError::IOError(io::Error::from_raw_os_error(libc::EPERM));
+        assert_eq!(outcome(Err(refused)), Ending::Failed(AskFailure::Lost(Loss::Blocked)));
+        let timeout = SurgeError::Timeout { seq: PingSequence(1) };
+        assert_eq!(outcome(Err(timeout)), Ending::Nothing);
+    }
+
+    #[test]
+    fn an_echo_that_surge_ping_would_not_make_is_our_fault() {
+        let failure = outcome(Err(SurgeError::ClientDestroyed));
+        assert_eq!(failure, Ending::Failed(AskFailure::Fault(Fault::Socket(libc::EIO))));
+    }
+}

@@ -1,0 +1,124 @@
+//! Whether this process may send echoes at all, and what would let it.
+
+use std::error::Error;
+use std::fmt;
+use std::io;
+
+use socket2::{Domain, Protocol, Socket, Type};
+
+use crate::health::{Problem, Severity};
+
+/// How echoes are sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SocketKind {
+    /// An ICMP datagram socket: it gets the replies to its own echoes and nothing else.
+    Datagram,
+    /// A raw socket: it gets every ICMP packet of the host.
+    Raw,
+}
+
+impl From<Type> for SocketKind {
+    fn from(kind: Type) -> Self {
+        if kind == Type::RAW { Self::Raw } else { Self::Datagram }
+    }
+}
+
+/// Neither kind of ICMP socket can be had; shown to people, it says what would help.
+#[derive(Debug)]
+pub struct AccessDenied {
+    datagram: io::Error,
+    raw: io::Error,
+    gid: u32,
+}
+
+/// Finds out which kind of ICMP socket this process can open; datagram is tried first. Nothing is sent.
+///
+/// # Errors
+/// [`AccessDenied`] if it can open neither.
+pub fn icmp_access() -> Result<SocketKind, AccessDenied> {
+    let datagram = match open(Type::DGRAM) {
+        Ok(()) => return Ok(SocketKind::Datagram),
+        Err(error) => error,
+    };
+    match open(Type::RAW) {
+        Ok(()) => Ok(SocketKind::Raw),
+        Err(raw) => Err(AccessDenied { datagram, raw, gid: effective_gid() }),
+    }
+}
+
+/// What is worse while raw sockets have to do, and what would end it.
+pub(super) fn raw_in_use() -> Problem {
+    let gid = effective_gid();
+    Problem {
+        severity: Severity::Degraded,
+        text: format!(
+            "echoes go through raw sockets, because ICMP datagram sockets are closed to group {gid}: \
+             bothends wakes for every ICMP packet of this host, which costs CPU on a busy router. \
+             {}",
+            sysctl_advice(gid)
+        ),
+    }
+}
+
+impl fmt::Display for AccessDenied {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { datagram, raw, gid } = self;
+        write!(
+            f,
+            "no permission to send ICMP echoes (datagram socket: {datagram}; raw socket: {raw})\n\
+             {}\n\
+             Or let the service use raw sockets, at a higher cost in CPU (`systemctl edit bothends`, then restart it):\n    \
+             [Service]\n    \
+             AmbientCapabilities=CAP_NET_RAW\n    \
+             CapabilityBoundingSet=CAP_NET_RAW\n    \
+             PrivateUsers=no",
+            sysctl_advice(*gid)
+        )
+    }
+}
+
+impl Error for AccessDenied {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&self.datagram)
+    }
+}
+
+/// One sysctl governs IPv4 and IPv6 alike, and each network namespace has its own.
+fn sysctl_advice(gid: u32) -> String {
+    format!(
+        "Let group {gid} open ICMP datagram sockets: \
+         `sysctl -w net.ipv4.ping_group_range=\"{gid} {gid}\"` (or \"0 2147483647\" for every group), \
+         and the same line in /etc/sysctl.d for the next boot."
+    )
+}
+
+fn open(kind: Type) -> io::Result<()> {
+    Socket::new(Domain::IPV4, kind, Some(Protocol::ICMPV4)).map(drop)
+}
+
+fn effective_gid() -> u32 {
+    rustix::process::getegid().as_raw()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_denied_is_told_the_sysctl_and_the_capability_with_the_group_it_runs_as() {
+        let denied = AccessDenied {
+            datagram: io::Error::from_raw_os_error(libc::EACCES),
+            raw: io::Error::from_raw_os_error(libc::EPERM),
+            gid: 987,
+        };
+        insta::assert_snapshot!(denied, @r#"
+        no permission to send ICMP echoes (datagram socket: Permission denied (os error 13); raw socket: Operation not permitted (os error 1))
+        Let group 987 open ICMP datagram sockets: `sysctl -w net.ipv4.ping_group_range="987 987"` (or "0 2147483647" for every group), and the same line in /etc/sysctl.d for the next boot.
+        Or let the service use raw sockets, at a higher cost in CPU (`systemctl edit bothends`, then restart it):
+            [Service]
+            AmbientCapabilities=CAP_NET_RAW
+            CapabilityBoundingSet=CAP_NET_RAW
+            PrivateUsers=no
+        "#);
+    }
+}

@@ -1,0 +1,152 @@
+//! What holds whatever happens.
+
+use std::time::Duration;
+
+use bothends::domain::event::Remembered;
+use bothends::domain::fact::Fact;
+use bothends::domain::names::{End, Kind};
+use bothends::domain::time::Moment;
+use bothends::domain::verdict::{Assessment, Evidence, Verdict};
+use proptest::prelude::*;
+
+use crate::world::*;
+
+/// Something happens to the world, and then time passes.
+#[derive(Debug, Clone)]
+struct Turn {
+    tunnel: u8,
+    line: Line,
+    aws: Aws,
+    aws_reachable: bool,
+    lasts: u64,
+}
+
+fn line() -> impl Strategy<Value = Line> {
+    prop_oneof![
+        4 => Just(FAST),
+        1 => (100_u64..2500).prop_map(|millis| Line::Carries(Duration::from_millis(millis))),
+        3 => Just(Line::Swallows),
+        1 => Just(Line::NoPath),
+        1 => Just(Line::Faulty),
+    ]
+}
+
+fn aws() -> impl Strategy<Value = Aws> {
+    prop_oneof![4 => Just(Aws::Up), 4 => Just(Aws::Down), 1 => Just(Aws::Fraction), 1 => Just(Aws::Nothing)]
+}
+
+fn turns(line: impl Strategy<Value = Line>) -> impl Strategy<Value = Vec<Turn>> {
+    let turn = (1_u8..3, line, aws(), prop::bool::weighted(0.8), 1_u64..300).prop_map(
+        |(tunnel, line, aws, aws_reachable, lasts)| Turn { tunnel, line, aws, aws_reachable, lasts },
+    );
+    prop::collection::vec(turn, 1..12)
+}
+
+fn play(world: &mut World, turns: &[Turn]) {
+    for turn in turns {
+        world.line(turn.tunnel, turn.line);
+        world.aws(turn.tunnel, turn.aws);
+        world.aws_reachable = turn.aws_reachable;
+        world.run(secs(turn.lasts));
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(32))]
+
+    #[test]
+    fn no_tunnel_is_assessed_down_without_aws_evidence_of_after_the_local_down_began(turns in turns(line())) {
+        let mut world = World::healthy(two_active());
+        play(&mut world, &turns);
+        for (_, fact) in &world.facts {
+            if let Fact::AssessmentChanged { to: Assessment::Down, local, aws, .. } = fact {
+                prop_assert_eq!((local.verdict, aws.verdict), (Verdict::Down, Verdict::Down));
+                let Evidence::Aws(evidence) = &aws.evidence else { panic!("AWS's view rests on AWS's evidence") };
+                prop_assert!(evidence.as_of_here.unwrap().mono > local.since.mono);
+            }
+        }
+    }
+
+    #[test]
+    fn no_agreed_incident_opens_without_a_moment_at_which_both_ends_said_down(turns in turns(line())) {
+        let mut world = World::healthy(two_active());
+        play(&mut world, &turns);
+        let agreed: Vec<Moment> = world
+            .facts
+            .iter()
+            .filter(|(_, fact)| matches!(fact, Fact::AssessmentChanged { to: Assessment::Down, .. }))
+            .map(|(at, _)| *at)
+            .collect();
+        for (opened, kind) in world.opened() {
+            match kind {
+                Kind::Outage | Kind::RedundancyLost => prop_assert!(agreed.iter().any(|at| *at < opened)),
+                Kind::OneSided => {}
+            }
+        }
+    }
+
+    #[test]
+    fn a_history_of_faults_alone_opens_nothing(turns in turns(Just(Line::Faulty))) {
+        let mut world = World::healthy(two_active());
+        for n in [1, 2] {
+            world.line(n, Line::Faulty);
+        }
+        // AWS alone may still say Down of everything, which is one-sided and not agreed.
+        play(&mut world, &turns);
+        prop_assert!(world.opened().iter().all(|(_, kind)| *kind == Kind::OneSided));
+        for (_, fact) in &world.facts {
+            if let Fact::ViewChanged { end: End::Local, view, .. } = fact {
+                prop_assert_ne!(view.verdict, Verdict::Down);
+            }
+        }
+    }
+
+    #[test]
+    fn a_tunnel_that_was_never_answered_never_votes(turns in turns(prop_oneof![Just(Line::Swallows), Just(Line::NoPath)])) {
+        let mut world = World::new(two_active(), Remembered::default());
+        for n in [1, 2] {
+            world.line(n, Line::Swallows);
+        }
+        play(&mut world, &turns);
+        for (_, fact) in &world.facts {
+            if let Fact::ViewChanged { end: End::Local, view, .. } = fact {
+                prop_assert!(matches!(view.verdict, Verdict::Unknown(_)));
+            }
+        }
+        prop_assert!(world.opened().iter().all(|(_, kind)| *kind == Kind::OneSided));
+    }
+
+    #[test]
+    fn the_same_events_give_the_same_facts(turns in turns(line())) {
+        let play = || {
+            let mut world = World::new(two_active(), Remembered::default());
+            play(&mut world, &turns);
+            (world.facts, world.questions)
+        };
+        prop_assert_eq!(play(), play());
+    }
+
+    #[test]
+    fn an_incident_is_on_the_board_from_its_opening_until_it_is_settled(turns in turns(line())) {
+        let mut world = World::healthy(two_active());
+        play(&mut world, &turns);
+        prop_assert_eq!(world.incidents().len(), world.opened().len());
+        for incident in world.incidents() {
+            prop_assert!(incident.timeline.is_sorted_by_key(|entry| entry.seq));
+            prop_assert_eq!(incident.timeline[0].seq, 0);
+        }
+    }
+
+    #[test]
+    fn suspicion_never_sends_more_than_its_budget(cut in 1_u64..30) {
+        let mut world = World::healthy(two_active());
+        world.facts.clear();
+        for n in [1, 2] {
+            world.line(n, Line::Swallows);
+        }
+        world.run(secs(cut));
+        let ended = world.facts.iter().filter(|(_, fact)| matches!(fact, Fact::EchoEnded { .. })).count();
+        // Two checks at five a second, at the most.
+        prop_assert!(ended <= usize::try_from(2 * 5 * cut + 10).unwrap());
+    }
+}

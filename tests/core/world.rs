@@ -1,0 +1,310 @@
+//! A made-up world around one Monitor: lines that carry echoes or not, an AWS that says what it is told to say, and
+//! virtual time.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bothends::domain::board::Incident;
+use bothends::domain::event::{
+    AskFailure, AwsAnswer, Datapoint, Event, Reading, Remembered, Telemetry, TelemetryStatus,
+};
+use bothends::domain::fact::{Fact, IncidentChange};
+use bothends::domain::monitor::Monitor;
+use bothends::domain::names::{CheckId, Kind, Role, SinkId, SourceId, SourceKind, TunnelId, VpnId};
+use bothends::domain::plan::{
+    AwsRules, IncidentRules, Plan, ProbeRules, Route, SinkPlan, TunnelPlan, VpnPlan,
+};
+use bothends::domain::request::{EchoId, Request};
+use bothends::domain::time::{Moment, Now, Stamp};
+use bothends::domain::verdict::{Assessment, Fault, Loss, Verdict};
+
+/// What a line does with an echo.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Line {
+    Carries(Duration),
+    Swallows,
+    NoPath,
+    Faulty,
+}
+
+/// What AWS says of a tunnel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Aws {
+    Up,
+    Down,
+    Fraction,
+    Nothing,
+}
+
+pub const FAST: Line = Line::Carries(Duration::from_millis(20));
+pub const WALL: Stamp = Stamp::from_secs(1_800_000_000);
+
+pub fn secs(secs: u64) -> Duration {
+    Duration::from_secs(secs)
+}
+
+pub fn vpn() -> VpnId {
+    VpnId::new("vpn-0123456789abcdef0")
+}
+
+pub fn tunnel(last: u8) -> TunnelId {
+    TunnelId { vpn: vpn(), outside_ip: [203, 0, 113, last].into() }
+}
+
+pub fn sink() -> SinkId {
+    SinkId::new("incident_manager")
+}
+
+pub fn source(kind: SourceKind) -> SourceId {
+    SourceId { kind, region: None, role_arn: None }
+}
+
+/// Two tunnels by default rules, asked of EC2 alone, whose evidence is of the moment.
+pub fn plan(roles: &[Role]) -> Plan {
+    let tunnels = roles
+        .iter()
+        .zip(1_u8..)
+        .map(|(role, n)| {
+            Arc::new(TunnelPlan {
+                id: tunnel(n),
+                name: format!("tunnel {n}").into(),
+                role: *role,
+                route: Arc::new(Route {
+                    inside_ip: [169, 254, n, 1].into(),
+                    source_ip: [169, 254, n, 2].into(),
+                    interface: None,
+                }),
+            })
+        })
+        .collect();
+    Plan {
+        site: "milan-1".into(),
+        vpns: vec![Arc::new(VpnPlan {
+            id: vpn(),
+            name: "Milan DC".into(),
+            tunnels,
+            probe: ProbeRules {
+                interval: secs(1),
+                suspect_interval: Duration::from_millis(200),
+                timeout: secs(1),
+                down_after: NonZeroU32::new(10).unwrap(),
+                up_after: NonZeroU32::new(5).unwrap(),
+            },
+            incident: IncidentRules {
+                open_after_outage: secs(30),
+                open_after_redundancy_lost: secs(120),
+                one_sided_after: Some(secs(900)),
+                resolve_after: secs(300),
+                start_grace: secs(120),
+            },
+            aws: AwsRules {
+                poll_interval: secs(60),
+                suspect_poll_interval: secs(15),
+                stale_after: secs(600),
+                sources: vec![source(SourceKind::Ec2)],
+            },
+        })],
+        sinks: vec![SinkPlan { id: sink(), kinds: BTreeSet::from(Kind::ALL), vpns: None }],
+    }
+}
+
+pub fn two_active() -> Plan {
+    plan(&[Role::Active, Role::Active])
+}
+
+pub struct World {
+    pub monitor: Monitor,
+    pub now: Now,
+    pub lines: BTreeMap<TunnelId, Line>,
+    pub aws: BTreeMap<TunnelId, Aws>,
+    pub aws_reachable: bool,
+    pub facts: Vec<(Moment, Fact)>,
+    pub questions: Vec<Moment>,
+    replies: BTreeMap<(Moment, EchoId), (CheckId, Duration)>,
+    /// Questions that reached AWS, by the moment of their answer.
+    asked: BTreeMap<(Moment, SourceId), Moment>,
+}
+
+/// Until a question has left, and until its answer is here.
+const QUESTION: Duration = Duration::from_millis(1);
+const ANSWER: Duration = Duration::from_millis(80);
+
+impl World {
+    /// Everything works, and has been found to.
+    pub fn healthy(plan: Plan) -> Self {
+        let mut world = Self::new(plan, Remembered::default());
+        world.run(secs(180));
+        world
+    }
+
+    pub fn new(plan: Plan, remembered: Remembered) -> Self {
+        let now = Now { mono: Moment::ORIGIN, wall: WALL };
+        let tunnels: Vec<TunnelId> =
+            plan.vpns.iter().flat_map(|vpn| &vpn.tunnels).map(|tunnel| tunnel.id.clone()).collect();
+        Self {
+            monitor: Monitor::new(Arc::new(plan), remembered, now),
+            now,
+            lines: tunnels.iter().map(|tunnel| (tunnel.clone(), FAST)).collect(),
+            aws: tunnels.iter().map(|tunnel| (tunnel.clone(), Aws::Up)).collect(),
+            aws_reachable: true,
+            facts: Vec::new(),
+            questions: Vec::new(),
+            replies: BTreeMap::new(),
+            asked: BTreeMap::new(),
+        }
+    }
+
+    /// Cuts or mends a line.
+    pub fn line(&mut self, n: u8, line: Line) {
+        self.lines.insert(tunnel(n), line);
+    }
+
+    /// Sets AWS's word.
+    pub fn aws(&mut self, n: u8, aws: Aws) {
+        self.aws.insert(tunnel(n), aws);
+    }
+
+    /// Lets time pass.
+    pub fn run(&mut self, duration: Duration) {
+        let end = self.now.mono + duration;
+        self.execute();
+        loop {
+            let reply = self.replies.first_key_value().map(|((at, _), _)| *at);
+            let answer = self.asked.first_key_value().map(|((at, _), _)| *at);
+            let timeout = self.monitor.poll_timeout().map(|(at, _)| at);
+            let Some(next) = [reply, answer, timeout].into_iter().flatten().min() else { break };
+            let next = next.max(self.now.mono);
+            if next > end {
+                break;
+            }
+            self.now = self.now.after(next.since(self.now.mono));
+            if reply.is_some_and(|reply| reply <= next) {
+                let ((_, echo), (check, rtt)) = self.replies.pop_first().unwrap();
+                self.monitor.handle(Event::Reply { check, echo, rtt }, self.now);
+            } else if answer.is_some_and(|answer| answer <= next) {
+                let ((_, source), asked) = self.asked.pop_first().unwrap();
+                let event =
+                    if self.aws_reachable { self.answer(source, asked) } else { Event::Refused { source } };
+                self.monitor.handle(event, self.now);
+            } else {
+                self.monitor.handle_timeout(self.now);
+            }
+            self.execute();
+        }
+        self.now = self.now.after(end.since(self.now.mono));
+    }
+
+    /// The host sleeps.
+    pub fn sleep(&mut self, duration: Duration) {
+        self.now = self.now.after(duration);
+        self.replies.clear();
+        self.asked.clear();
+    }
+
+    pub fn reconfigure(&mut self, plan: Plan) {
+        self.monitor.reconfigure(Arc::new(plan), self.now);
+        self.execute();
+    }
+
+    fn execute(&mut self) {
+        loop {
+            while let Some(fact) = self.monitor.poll_fact() {
+                self.facts.push((self.now.mono, fact));
+            }
+            let Some(request) = self.monitor.poll_request() else { break };
+            match request {
+                Request::Echo(echo) => {
+                    let line = self.lines[&echo.check.tunnel];
+                    let sent = Event::Sent { check: echo.check.clone(), echo: echo.echo, at: self.now.mono };
+                    let failed =
+                        |failure| Event::Failed { check: echo.check.clone(), echo: echo.echo, failure };
+                    match line {
+                        Line::Carries(rtt) => {
+                            self.monitor.handle(sent, self.now);
+                            self.replies.insert((self.now.mono + rtt, echo.echo), (echo.check.clone(), rtt));
+                        }
+                        Line::Swallows => self.monitor.handle(sent, self.now),
+                        Line::NoPath => {
+                            self.monitor.handle(failed(AskFailure::Lost(Loss::NoPath)), self.now);
+                        }
+                        Line::Faulty => {
+                            self.monitor.handle(failed(AskFailure::Fault(Fault::NoMemory)), self.now);
+                        }
+                    }
+                }
+                Request::Retire { .. } => {}
+                Request::AskAws { source } => {
+                    self.questions.push(self.now.mono);
+                    self.asked.insert((self.now.mono + ANSWER, source), self.now.mono + QUESTION);
+                }
+            }
+        }
+    }
+
+    fn answer(&self, source: SourceId, asked: Moment) -> Event {
+        let reading = |aws: Aws| match (source.kind, aws) {
+            (_, Aws::Nothing) => Reading::TunnelState(None),
+            (SourceKind::CloudWatch, Aws::Up) => {
+                Reading::TunnelState(Some(Datapoint::of_minute(self.now.wall.minute(), 1.0)))
+            }
+            (SourceKind::CloudWatch, Aws::Down) => {
+                Reading::TunnelState(Some(Datapoint::of_minute(self.now.wall.minute(), 0.0)))
+            }
+            (_, Aws::Fraction) => {
+                Reading::TunnelState(Some(Datapoint::of_minute(self.now.wall.minute(), 0.5)))
+            }
+            (SourceKind::Ec2, Aws::Up) => telemetry(TelemetryStatus::Up, "2 BGP ROUTES"),
+            (SourceKind::Ec2, Aws::Down) => telemetry(TelemetryStatus::Down, "IPSEC IS DOWN"),
+        };
+        let readings = self.aws.iter().map(|(tunnel, aws)| (tunnel.clone(), reading(*aws))).collect();
+        Event::Answered(AwsAnswer { source, asked, date: self.now.wall, readings })
+    }
+
+    pub fn assessment(&self, n: u8) -> Assessment {
+        let status = self.monitor.status(self.now);
+        status.vpns.iter().flat_map(|vpn| &vpn.tunnels).find(|t| t.id == tunnel(n)).unwrap().assessment
+    }
+
+    pub fn local(&self, n: u8) -> Verdict {
+        let status = self.monitor.status(self.now);
+        status.vpns.iter().flat_map(|vpn| &vpn.tunnels).find(|t| t.id == tunnel(n)).unwrap().local.verdict
+    }
+
+    pub fn incidents(&self) -> Vec<Arc<Incident>> {
+        self.monitor.board().incidents.clone()
+    }
+
+    /// The kinds of the incidents on the Board.
+    pub fn kinds(&self) -> Vec<Kind> {
+        self.incidents().iter().map(|incident| incident.id.kind).collect()
+    }
+
+    /// The incidents that opened, with the moment.
+    pub fn opened(&self) -> Vec<(Moment, Kind)> {
+        self.facts
+            .iter()
+            .filter_map(|(at, fact)| match fact {
+                Fact::IncidentChanged { incident, change: IncidentChange::Opened, .. } => {
+                    Some((*at, incident.id.kind))
+                }
+                _ => None,
+            })
+            .collect()
+    }
+
+    /// Every sink settles what is over.
+    pub fn settle(&mut self) {
+        for incident in self.incidents() {
+            let settled =
+                Event::Settled { sink: sink(), incident: incident.id.clone(), revision: incident.revision };
+            self.monitor.handle(settled, self.now);
+        }
+        self.execute();
+    }
+}
+
+fn telemetry(status: TelemetryStatus, message: &str) -> Reading {
+    Reading::Telemetry(Telemetry { status, message: message.into(), last_status_change: None })
+}

@@ -1,0 +1,232 @@
+#!/usr/bin/env python3
+"""The daemon's job from end to end, on two real IPsec tunnels, told as a story that checks itself.
+
+make demo          plays it and takes everything down again; exit code 0 only if every step was so
+KEEP=1 make demo   leaves everything running and says what to look at
+"""
+
+import json
+import os
+import signal
+import sys
+import time
+
+import ask
+from stage import DAEMON, GATEWAY, HERE, LAB, LAB_NAME, STAND_IN, TARGET, Broken, Stage, fetch, lab
+
+MARK = "\033[32m✔\033[0m" if sys.stdout.isatty() else "✔"
+CROSS = "\033[31m✘\033[0m" if sys.stdout.isatty() else "✘"
+
+
+class Story:
+    """Tells scenes, and holds each claim against what is really there."""
+
+    def __init__(self, stage):
+        self.stage = stage
+        self.began = time.monotonic()
+
+    def scene(self, text):
+        print(f"\n{text}", flush=True)
+
+    def shows(self, claim, condition, within=20):
+        """Waits until `condition()` is truthy and returns that; at the deadline the story is broken."""
+        deadline = time.monotonic() + within
+        while not (seen := condition()):
+            self.stage.check_alive()
+            if time.monotonic() > deadline:
+                raise Broken(f"{claim}: not so after {within} s")
+            time.sleep(0.1)
+        print(f"  {MARK} {claim}  ({time.monotonic() - self.began:.0f} s)", flush=True)
+        return seen
+
+    def holds(self, claim, condition, until, within=30):
+        """Checks `condition()` again and again, until `until()` says that it has been long enough."""
+        def still():
+            if not condition():
+                raise Broken(f"{claim}: no longer so")
+            return until()
+        self.shows(claim, still, within)
+
+    def quote(self, text):
+        for line in text.splitlines():
+            print(f"      {line}", flush=True)
+
+
+def everything_comes_up(story):
+    story.scene("Two IPsec tunnels with BGP between a gateway and \"AWS\", an AWS API, and the daemon on the gateway.")
+    lab("up")
+    story.quote(lab("aws-view").strip())
+    story.stage.start_stand_in()
+    story.shows("the AWS stand-in answers; it says of the tunnels what the charon and BIRD at AWS's end say",
+                ask.stand_in_answers)
+    story.stage.start_daemon()
+    story.shows("both tunnels are Healthy: pings pass, and AWS says UP", lambda: both(ask.assessment, "healthy"))
+
+
+def one_end_alone_pages_nobody(story):
+    story.scene("Nothing passes inside tunnel 2 any more, and AWS has not noticed: its view is held at UP.")
+    ask.hold_up(2)
+    lab("break", "dead", "2")
+    story.shows("our end says Down", lambda: ask.verdict(2, "local") == "down")
+    story.shows("AWS says Up, so the tunnel is Disputed", lambda: ask.assessment(2) == "disputed")
+    polls = len(ask.received("DescribeVpnConnections"))
+    story.holds("AWS is asked three more times, it stays Disputed, and nobody is paged",
+                lambda: ask.assessment(2) == "disputed" and not ask.received("StartIncident"),
+                lambda: len(ask.received("DescribeVpnConnections")) >= polls + 3)
+
+
+def agreement_pages(story):
+    story.scene("AWS's view follows reality again: BGP is down in tunnel 2.")
+    ask.follow_again(2)
+    story.shows("AWS says DOWN too: both ends agree", lambda: ask.assessment(2) == "down")
+    incident = story.shows("AWS received an incident of kind redundancy_lost", lambda: newest("redundancy_lost", "OPEN"))
+    show_incident(story, incident, "redundancy_lost")
+    expect("tunnel 1 is still Healthy", ask.assessment(1) == "healthy")
+
+
+def a_further_tunnel_pages_again(story):
+    story.scene("The path to tunnel 1 is cut as well.")
+    lab("break", "path", "1")
+    story.shows("both ends agree on tunnel 1, too", lambda: ask.assessment(1) == "down")
+    incident = story.shows("AWS received a further incident, of kind outage", lambda: newest("outage", "OPEN"))
+    show_incident(story, incident, "outage")
+    first = newest("redundancy_lost", "OPEN")["record"]["arn"]
+    story.shows("it names the first one as related", lambda: first in json.dumps(newest("outage", "OPEN")["relatedItems"]))
+
+
+def healing_resolves(story):
+    story.scene("Both tunnels are repaired.")
+    lab("heal", "all")
+    story.shows("both tunnels are Healthy", lambda: both(ask.assessment, "healthy"))
+    for kind in ("outage", "redundancy_lost"):
+        story.shows(f"the {kind} incident is RESOLVED", lambda k=kind: newest(k, "RESOLVED"), within=40)
+    expect("two incidents, no more", len(ask.received("StartIncident")) == 2)
+    story.quote(f"StartIncident 2, CreateTimelineEvent {len(ask.received('CreateTimelineEvent'))}, "
+                f"UpdateIncidentRecord {len(ask.received('UpdateIncidentRecord'))}")
+
+
+def numbers_arrive(story):
+    story.scene("What the daemon measured.")
+    wanted = ["TunnelUp", "PacketLoss", "RoundTripTime", "BothEndsDown", "Heartbeat"]
+    data = story.shows(f"CloudWatch got {', '.join(wanted)}", lambda: metric_data(wanted), within=90)
+    for name in wanted:
+        story.quote(describe(data[name]))
+    lines = story.shows("Prometheus sees the state and the counters", lambda: [
+        line for line in (fetch(f"{DAEMON}/metrics") or "").splitlines()
+        if line.endswith(" 1") and line.startswith("bothends_tunnel_assessment{")
+        or line.startswith(("bothends_echoes_total{", "bothends_sink_requests_total{"))])
+    story.quote("\n".join(lines))
+
+
+def the_daemon_ends(story):
+    story.scene("SIGTERM.")
+    code = story.stage.processes.pop().stop()
+    if code != 0:
+        raise Broken(f"the daemon ended with {code}")
+    story.shows("the daemon ends with 0", lambda: True)
+
+
+def both(of, value):
+    return all(of(tunnel) == value for tunnel in ask.TUNNELS)
+
+
+def expect(claim, truth):
+    if not truth:
+        raise Broken(f"{claim}: it is not so")
+
+
+def newest(kind, status):
+    """The newest incident of a kind, if it has this status."""
+    found = ask.incidents(kind)
+    return found[-1] if found and found[-1]["record"]["status"] == status else None
+
+
+def show_incident(story, incident, kind):
+    """As AWS received it."""
+    request = [request for request in ask.received("StartIncident")
+               if request["triggerDetails"]["source"] == f"bothends.{kind}"][-1]
+    story.quote(f"title    {request['title']}\nimpact   {request['impact']}\n"
+                f"record   {incident['record']['arn']}\ntrigger  {request['triggerDetails'].get('triggerArn')}")
+    evidence = request["triggerDetails"].get("rawData", "")
+    try:
+        evidence = json.dumps(json.loads(evidence), indent=2, ensure_ascii=False)
+    except ValueError:
+        pass  # it need not be JSON
+    story.quote("evidence " + evidence.replace("\n", "\n         "))
+
+
+def metric_data(wanted):
+    """The newest datum of each name, once all are there."""
+    newest_of = {datum["MetricName"]: datum
+                 for request in ask.received("PutMetricData") for datum in request.get("MetricData", [])}
+    return newest_of if all(name in newest_of for name in wanted) else None
+
+
+def describe(datum):
+    where = " ".join(d["Value"] for d in datum.get("Dimensions", []))
+    if "Values" in datum:
+        counts = datum.get("Counts") or [1] * len(datum["Values"])
+        what = f"{sum(counts):.0f} values from {min(datum['Values']):.3g} to {max(datum['Values']):.3g}"
+    else:
+        what = datum.get("Value", datum.get("StatisticValues"))
+    return f"{datum['MetricName']:14} {what} {datum.get('Unit', '')}  ({where})"
+
+
+SCENES = [everything_comes_up, one_end_alone_pages_nobody, agreement_pages, a_further_tunnel_pages_again,
+          healing_resolves, numbers_arrive]
+
+
+def tell(stage, keep):
+    story = Story(stage)
+    try:
+        for scene in SCENES if keep else [*SCENES, the_daemon_ends]:
+            scene(story)
+    except Broken as broken:
+        print(f"  {CROSS} {broken}", flush=True)
+        for process in stage.processes:
+            print(f"--- {process.name}, its last words\n{process.last_words()}", flush=True)
+        return 1
+    print(f"\n{MARK} Every step was so, in {time.monotonic() - story.began:.0f} s.", flush=True)
+    return 0
+
+
+def what_to_look_at(stage):
+    inside = " ".join(GATEWAY)
+    named = "" if LAB_NAME == "bothends" else f"LAB_NAME={LAB_NAME} "
+    print(f"""
+Left running:
+  {inside} {TARGET}/bothends status --config {HERE}/bothends.toml
+  {inside} curl -s {DAEMON}/metrics
+  {inside} curl -s -X POST {STAND_IN}/_stand-in/incidents | python3 -m json.tool   (also: received, metrics, tunnels)
+  {named}{LAB} status
+  {named}{LAB} break icmp 2         (kinds: {LAB.parent}/README.md)
+  tail -f {stage.directory}/*.log
+End it:
+  {named}{LAB} down; rm -r {stage.directory}""")
+
+
+def main():
+    sys.stdout.reconfigure(encoding="utf-8")
+    if os.geteuid() != 0:
+        sys.exit("demo: needs root, for network namespaces")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    keep = os.environ.get("KEEP") == "1"
+    stage = Stage()
+    told = False
+    try:
+        code = tell(stage, keep)
+        told = True
+    except KeyboardInterrupt:
+        code = 130
+    finally:
+        if keep and told:
+            what_to_look_at(stage)
+        else:
+            for impatient in (signal.SIGINT, signal.SIGTERM):
+                signal.signal(impatient, signal.SIG_IGN)
+            stage.down()
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,55 @@
+# shellcheck shell=bash disable=SC2154,SC2086  # globals of lab.sh; tunnel numbers need no quotes
+# Running things in the lab's nodes, and ending them by their process ids.
+
+die() { echo "lab: $*" >&2; exit 1; }
+
+is_there() { [[ -d $L && -e /run/netns/$LAB_NAME-cgw ]] || die "$LAB_NAME is not up"; }
+
+# Commands that change one lab wait for each other. Nothing that stays may inherit descriptor 9.
+lock() {
+  exec 9>"$L.lock"
+  flock -w 120 9 || die "another command holds $L.lock"
+}
+
+ns() { local n=$1; shift; ip netns exec "$LAB_NAME-$n" "$@"; }
+
+wait_for() { # SECONDS CMD...
+  local end=$((SECONDS + $1)); shift
+  until "$@" >/dev/null 2>&1; do
+    (( SECONDS < end )) || die "timed out: $*"
+    sleep 0.05
+  done
+}
+
+# Debian's AppArmor profiles keep strongSwan out of every directory but its own; where there is no
+# AppArmor the write fails and nothing is lost.
+unconfined() {
+  { echo 'exec unconfined' >/proc/self/attr/exec; } 2>/dev/null || true
+  exec "$@"
+}
+
+spawn() { # NAME NODE CMD...: start in the background, remember the pid
+  local name=$1 node=$2; shift 2
+  unconfined ip netns exec "$LAB_NAME-$node" setsid "$@" </dev/null >>"$L/$name.out" 2>&1 9>&- &
+  echo $! >"$L/$name.pid"
+}
+
+# A zombie is gone: where init reaps slowly it stays for a second.
+gone() { ! grep -qs '^State:[[:space:]]*[^ZX]' "/proc/$1/status"; }
+
+stop() { # NAME
+  local pid
+  pid=$(cat "$L/$1.pid" 2>/dev/null) || return 0
+  rm -f "$L/$1.pid"
+  kill -KILL "$pid" 2>/dev/null || return 0
+  wait_for 5 gone "$pid"
+}
+
+show_logs() {
+  local f
+  for f in "$L"/*.out "$L"/*.log; do
+    [[ -s $f ]] || continue
+    echo "--- ${f##*/}"
+    tail -n 15 "$f"
+  done
+}

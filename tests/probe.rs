@@ -1,0 +1,383 @@
+//! Echoes over real sockets, each test in network namespaces of its own. Needs root, iproute2 and nft.
+
+#![expect(clippy::unwrap_used, reason = "a test whose world cannot be set up fails")]
+
+#[path = "probe/journal.rs"]
+mod journal;
+#[path = "probe/net.rs"]
+mod net;
+#[path = "probe/world.rs"]
+mod world;
+
+use std::time::Duration;
+
+use bothends::domain::event::AskFailure;
+use bothends::domain::verdict::{Fault, Loss};
+use bothends::health::{Component, Severity};
+use bothends::probe::permission::{SocketKind, icmp_access};
+use bothends::probe::round::{Round, one_round};
+use bothends::probe::{Ownership, owns};
+use net::Netns;
+use world::{Heard, World, route, vpn};
+
+/// Datagram sockets for every group.
+const OPEN: &str = "0 2147483647";
+/// As the kernel ships it: for no group.
+const CLOSED: &str = "1 0";
+
+#[test]
+fn an_address_that_answers_gives_sent_and_then_reply() {
+    let here = Netns::with_ping_group_range(OPEN);
+    here.run(async || {
+        let mut world = World::new();
+        let echo = world.ask(1, &route("127.0.0.1", "127.0.0.2", Some("lo")));
+        assert_eq!(world.end().await, [Heard::Sent(echo), Heard::Reply(echo)]);
+    });
+}
+
+#[test]
+fn an_ipv6_address_that_answers_gives_sent_and_then_reply() {
+    let here = Netns::with_ping_group_range(OPEN);
+    here.ip("addr add fd00::1/128 dev lo nodad");
+    here.run(async || {
+        let mut world = World::new();
+        let echo = world.ask(1, &route("fd00::1", "::1", None));
+        assert_eq!(world.end().await, [Heard::Sent(echo), Heard::Reply(echo)]);
+    });
+}
+
+#[test]
+fn a_link_local_address_is_asked_on_its_interface() {
+    let (here, there) = Netns::pair();
+    here.ip("addr add fe80::1/64 dev tunnel nodad");
+    there.ip("addr add fe80::2/64 dev tunnel nodad");
+    here.run(async || {
+        let mut world = World::new();
+        let echo = world.ask(1, &route("fe80::1", "fe80::2", Some("tunnel")));
+        assert_eq!(world.end().await, [Heard::Sent(echo), Heard::Reply(echo)]);
+    });
+}
+
+#[test]
+fn where_datagram_sockets_are_to_be_had_they_are_used_and_nothing_is_said() {
+    let here = Netns::with_ping_group_range(OPEN);
+    here.run(async || {
+        assert_eq!(icmp_access().unwrap(), SocketKind::Datagram);
+        let mut world = World::new();
+        world.ask(1, &route("127.0.0.1", "127.0.0.2", None));
+        assert!(world.problem().is_none());
+        world.end().await;
+        assert_eq!(journal::warnings(), Vec::<String>::new());
+    });
+}
+
+#[test]
+fn datagram_sockets_bound_to_an_interface_need_no_privilege() {
+    let here = Netns::with_ping_group_range(OPEN);
+    here.run_unprivileged(async || {
+        let mut world = World::new();
+        let echo = world.ask(1, &route("127.0.0.1", "127.0.0.2", Some("lo")));
+        assert_eq!(world.end().await, [Heard::Sent(echo), Heard::Reply(echo)]);
+    });
+}
+
+#[test]
+fn where_no_socket_is_to_be_had_access_is_denied_and_an_echo_is_a_fault() {
+    let here = Netns::with_ping_group_range(CLOSED);
+    here.run_unprivileged(async || {
+        let denied = icmp_access().unwrap_err().to_string();
+        assert!(denied.contains("net.ipv4.ping_group_range=\"0 0\""), "{denied}");
+        assert!(denied.contains("AmbientCapabilities=CAP_NET_RAW"), "{denied}");
+
+        let mut world = World::new();
+        let no_permission = AskFailure::Fault(Fault::NoPermission);
+        let v4 = world.ask(1, &route("127.0.0.1", "127.0.0.2", None));
+        let v6 = world.ask(2, &route("::1", "::1", None));
+        assert_eq!(world.end().await, [Heard::Failed(v4, no_permission), Heard::Failed(v6, no_permission)]);
+    });
+}
+
+#[test]
+fn where_only_raw_sockets_are_to_be_had_they_are_used_and_one_warning_names_the_sysctl() {
+    let here = Netns::with_ping_group_range(CLOSED);
+    here.run(async || {
+        assert_eq!(icmp_access().unwrap(), SocketKind::Raw);
+        let mut world = World::new();
+        let first = world.ask(1, &route("127.0.0.1", "127.0.0.2", None));
+        world.ask(2, &route("127.0.0.1", "127.0.0.2", None));
+
+        let (component, problem) = world.problem().unwrap();
+        assert_eq!((component, problem.severity), (Component::Probe, Severity::Degraded));
+        assert!(problem.text.contains("net.ipv4.ping_group_range=\"0 0\""), "{}", problem.text);
+        assert_eq!(journal::warnings(), [problem.text]);
+
+        let heard = world.end().await;
+        assert!(heard.contains(&Heard::Reply(first)), "{heard:?}");
+    });
+}
+
+#[test]
+fn once_datagram_sockets_can_be_had_the_problem_is_taken_back_with_the_last_raw_client() {
+    let here = Netns::with_ping_group_range(CLOSED);
+    here.run(async || {
+        let lo = route("127.0.0.1", "127.0.0.2", None);
+        let mut world = World::new();
+        world.ask(1, &lo);
+        net::set_ping_group_range(OPEN);
+        world.ask(2, &lo);
+        assert!(world.problem().is_some(), "client 1 is raw");
+        world.retire(1);
+        world.ask(3, &lo);
+        assert!(world.problem().is_none());
+    });
+}
+
+#[test]
+fn through_a_raw_socket_an_unreachable_from_a_router_is_no_reply() {
+    let (here, there) = Netns::pair();
+    net_v4(&here, &there);
+    here.ip("route add 10.9.0.0/24 via 10.0.0.2");
+    there.set("net/ipv4/ip_forward", "1");
+    there.ip("route add unreachable 10.9.0.0/24");
+    here.set("net/ipv4/ping_group_range", CLOSED);
+    here.run(async || {
+        let mut world = World::new();
+        let dead = world.ask(1, &route("10.0.0.1", "10.9.0.9", None));
+        let heard = world.end().await;
+        assert_eq!(heard, [Heard::Sent(dead)]);
+    });
+}
+
+#[test]
+fn a_source_address_that_is_not_here_is_missing_and_nothing_is_sent_from_another() {
+    let here = Netns::with_ping_group_range(OPEN);
+    here.run(async || {
+        let mut world = World::new();
+        let echo = world.ask(1, &route("10.0.0.1", "127.0.0.1", None));
+        assert_eq!(world.end().await, [Heard::Failed(echo, AskFailure::AddressMissing)]);
+    });
+}
+
+#[test]
+fn an_interface_that_is_not_here_is_missing_and_nothing_is_sent_by_another() {
+    let here = Netns::with_ping_group_range(OPEN);
+    here.run(async || {
+        let mut world = World::new();
+        let v4 = world.ask(1, &route("127.0.0.1", "127.0.0.2", Some("tunnel")));
+        let v6 = world.ask(2, &route("fe80::1", "fe80::2", Some("tunnel")));
+        let missing = [v4, v6].map(|echo| Heard::Failed(echo, AskFailure::AddressMissing));
+        assert_eq!(world.end().await, missing);
+    });
+}
+
+#[test]
+fn a_client_that_could_not_be_opened_is_tried_again_with_its_next_echo() {
+    let here = Netns::with_ping_group_range(OPEN);
+    here.run(async || {
+        let mut world = World::new();
+        let late_address = route("10.0.0.1", "127.0.0.1", None);
+        let failed = world.ask(1, &late_address);
+        net::ip("addr add 10.0.0.1/32 dev lo");
+        let echo = world.ask(1, &late_address);
+        let heard = world.end().await;
+        let expected =
+            [Heard::Failed(failed, AskFailure::AddressMissing), Heard::Sent(echo), Heard::Reply(echo)];
+        assert_eq!(heard, expected);
+    });
+}
+
+#[test]
+fn routes_that_refuse_a_packet_block_it_and_routes_that_lead_nowhere_are_no_path() {
+    let here = Netns::with_ping_group_range(OPEN);
+    here.ip("route add blackhole 10.9.1.0/24");
+    here.ip("route add prohibit 10.9.2.0/24");
+    here.ip("route add unreachable 10.9.3.0/24");
+    here.ip("route add throw 10.9.4.0/24");
+    here.run(async || {
+        for (destination, loss) in [
+            ("10.9.1.1", Loss::Blocked),
+            ("10.9.2.1", Loss::Blocked),
+            ("10.9.3.1", Loss::NoPath),
+            ("10.9.4.1", Loss::NoPath),
+        ] {
+            let mut world = World::new();
+            let echo = world.ask(1, &route("127.0.0.1", destination, None));
+            assert_eq!(world.end().await, [Heard::Failed(echo, AskFailure::Lost(loss))], "{destination}");
+        }
+    });
+}
+
+#[test]
+fn a_packet_that_an_xfrm_policy_blocks_is_blocked() {
+    let (here, there) = Netns::pair();
+    net_v4(&here, &there);
+    here.ip("xfrm policy add dst 10.0.0.2 dir out action block");
+    here.run(async || {
+        let mut world = World::new();
+        let echo = world.ask(1, &route("10.0.0.1", "10.0.0.2", None));
+        assert_eq!(world.end().await, [Heard::Failed(echo, AskFailure::Lost(Loss::Blocked))]);
+    });
+}
+
+#[test]
+fn a_packet_that_the_firewall_drops_is_blocked() {
+    let here = Netns::with_ping_group_range(OPEN);
+    here.nft("add table ip guard");
+    here.nft("add chain ip guard out { type filter hook output priority 0 ; }");
+    here.nft("add rule ip guard out ip daddr 127.0.0.2 drop");
+    here.run(async || {
+        let mut world = World::new();
+        let echo = world.ask(1, &route("127.0.0.1", "127.0.0.2", None));
+        assert_eq!(world.end().await, [Heard::Failed(echo, AskFailure::Lost(Loss::Blocked))]);
+    });
+}
+
+#[test]
+fn a_client_whose_source_address_was_taken_away_has_no_path() {
+    let (here, there) = Netns::pair();
+    net_v4(&here, &there);
+    here.run(async || {
+        let tunnel = route("10.0.0.1", "10.0.0.2", None);
+        let mut world = World::new();
+        let before = world.ask(1, &tunnel);
+        assert_eq!(world.next().await, Heard::Sent(before));
+        assert_eq!(world.next().await, Heard::Reply(before));
+
+        net::ip("addr del 10.0.0.1/24 dev tunnel");
+        let no_path = AskFailure::Lost(Loss::NoPath);
+        let without_route = world.ask(1, &tunnel);
+        assert_eq!(world.next().await, Heard::Failed(without_route, no_path));
+        net::ip("route add 10.0.0.2 dev tunnel");
+        let with_route = world.ask(1, &tunnel);
+        assert_eq!(world.end().await, [Heard::Failed(with_route, no_path)]);
+    });
+}
+
+#[test]
+fn after_its_interface_was_made_anew_an_old_client_has_no_path_and_another_one_works() {
+    let (here, there) = Netns::pair();
+    net_v4(&here, &there);
+    here.run(async || {
+        let tunnel = route("10.0.0.1", "10.0.0.2", Some("tunnel"));
+        let mut world = World::new();
+        let before = world.ask(1, &tunnel);
+        assert_eq!(world.next().await, Heard::Sent(before));
+        assert_eq!(world.next().await, Heard::Reply(before));
+
+        net::ip("link del tunnel");
+        let without = world.ask(1, &tunnel);
+        assert_eq!(world.next().await, Heard::Failed(without, AskFailure::Lost(Loss::NoPath)));
+        let replaced = world.ask(2, &tunnel);
+        assert_eq!(world.next().await, Heard::Failed(replaced, AskFailure::AddressMissing));
+
+        here.link_to(&there);
+        net_v4(&here, &there);
+        let stale = world.ask(1, &tunnel);
+        assert_eq!(world.next().await, Heard::Failed(stale, AskFailure::Lost(Loss::NoPath)));
+        world.retire(1);
+        let anew = world.ask(2, &tunnel);
+        assert_eq!(world.end().await, [Heard::Sent(anew), Heard::Reply(anew)]);
+    });
+}
+
+#[test]
+fn a_reply_that_comes_late_reaches_even_an_echo_of_a_retired_client() {
+    let (here, there) = Netns::pair();
+    here.ip("addr add 10.0.0.1/24 dev tunnel");
+    here.run(async || {
+        let mut world = World::new();
+        // Nobody has the address yet, so the echo waits for ARP and leaves with the answer to it.
+        let echo = world.ask(1, &route("10.0.0.1", "10.0.0.2", Some("tunnel")));
+        assert_eq!(world.next().await, Heard::Sent(echo));
+        world.retire(1);
+        there.ip("addr add 10.0.0.2/24 dev tunnel");
+        assert_eq!(world.end().await, [Heard::Reply(echo)]);
+    });
+}
+
+#[test]
+fn sixty_four_echoes_in_flight_on_one_client_find_their_replies() {
+    const IN_FLIGHT: usize = 64;
+    let (here, there) = Netns::pair();
+    here.ip("addr add 10.0.0.1/24 dev tunnel");
+    here.run(async || {
+        let tunnel = route("10.0.0.1", "10.0.0.2", Some("tunnel"));
+        let mut world = World::new();
+        let mut echoes = Vec::new();
+        for _ in 0..IN_FLIGHT {
+            let echo = world.ask(1, &tunnel);
+            assert_eq!(world.next().await, Heard::Sent(echo));
+            echoes.push(Heard::Reply(echo));
+        }
+        there.ip("addr add 10.0.0.2/24 dev tunnel");
+        let heard = world.end().await;
+        assert_eq!(heard.len(), IN_FLIGHT);
+        assert!(echoes.iter().all(|reply| heard.contains(reply)), "{heard:?}");
+    });
+}
+
+#[test]
+fn clients_that_nobody_retires_do_not_pile_up() {
+    const KEPT: u64 = 8;
+    let here = Netns::with_ping_group_range(OPEN);
+    here.run(async || {
+        let lo = route("127.0.0.1", "127.0.0.2", None);
+        let mut world = World::new();
+        for client in 0..KEPT {
+            world.ask(client, &lo);
+        }
+        assert_eq!(journal::warnings(), Vec::<String>::new());
+        let echo = world.ask(KEPT, &lo);
+        assert_eq!(journal::warnings().len(), 1);
+        assert!(world.end().await.contains(&Heard::Reply(echo)));
+    });
+}
+
+#[test]
+fn an_echo_that_is_never_answered_ends_without_a_word() {
+    let (here, _there) = Netns::pair();
+    here.ip("addr add 10.0.0.1/24 dev tunnel");
+    here.run(async || {
+        let mut world = World::giving_up_after(Duration::from_millis(50));
+        let echo = world.ask(1, &route("10.0.0.1", "10.0.0.2", None));
+        assert_eq!(world.end().await, [Heard::Sent(echo)]);
+    });
+}
+
+#[test]
+fn a_host_owns_an_address_as_long_as_it_has_it() {
+    let here = Netns::with_ping_group_range(OPEN);
+    here.run(async || {
+        let tunnel = route("10.0.0.1", "10.0.0.2", Some("lo"));
+        assert_eq!(owns(&tunnel).unwrap(), Ownership::NoAddress);
+        net::ip("addr add 10.0.0.1/32 dev lo");
+        assert_eq!(owns(&tunnel).unwrap(), Ownership::Here);
+        assert_eq!(owns(&route("10.0.0.1", "10.0.0.2", Some("tunnel"))).unwrap(), Ownership::NoInterface);
+    });
+}
+
+#[test]
+fn a_round_asks_every_tunnel_and_returns_a_row_for_each() {
+    let here = Netns::with_ping_group_range(OPEN);
+    here.ip("route add unreachable 10.9.0.0/24");
+    here.run(async || {
+        let vpns = [vpn(&[
+            route("127.0.0.1", "127.0.0.2", None),
+            route("127.0.0.1", "10.9.0.1", None),
+            route("10.0.0.1", "127.0.0.1", None),
+        ])];
+        let round = Round { echoes: 3, spacing: Duration::from_millis(1) };
+        let rows = one_round(&vpns, round, Default::default()).await;
+
+        let counts: Vec<_> = rows.iter().map(|row| (row.sent, row.replies + row.late, row.no_path)).collect();
+        assert_eq!(counts, [(3, 3, 0), (0, 0, 3), (0, 0, 0)]);
+        assert_eq!(rows[2].faults, [Fault::AddressMissing; 3]);
+        assert_eq!(rows[0].rtts.len(), 3);
+        assert!(rows[0].rtts.is_sorted());
+    });
+}
+
+fn net_v4(here: &Netns, there: &Netns) {
+    here.ip("addr add 10.0.0.1/24 dev tunnel");
+    there.ip("addr add 10.0.0.2/24 dev tunnel");
+}

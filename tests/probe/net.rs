@@ -1,0 +1,112 @@
+//! Network namespaces, and threads inside them.
+
+use std::fs::{self, File};
+use std::os::fd::AsFd;
+use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread;
+
+use rustix::thread::{
+    CapabilitySet, CapabilitySets, LinkNameSpaceType, move_into_link_name_space, set_capabilities,
+};
+
+/// A network namespace with its loopback up; it goes when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Netns(String);
+
+impl Netns {
+    /// A namespace where these groups, as in `net.ipv4.ping_group_range`, may open ICMP datagram sockets.
+    pub(crate) fn with_ping_group_range(range: &str) -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let netns = Self(format!("bothends-probe-{}-{count}", std::process::id()));
+        ip(&format!("netns add {}", netns.0));
+        netns.ip("link set lo up");
+        netns.set("net/ipv4/ping_group_range", range);
+        netns
+    }
+
+    /// Two namespaces where every group may open ICMP datagram sockets, with a link between them that both call
+    /// `tunnel`.
+    pub(crate) fn pair() -> (Self, Self) {
+        let [here, there] = [(); 2].map(|()| Self::with_ping_group_range("0 2147483647"));
+        here.link_to(&there);
+        (here, there)
+    }
+
+    /// Makes a link to another namespace; both call it `tunnel`.
+    pub(crate) fn link_to(&self, there: &Self) {
+        ip(&format!("link add tunnel netns {} type veth peer name tunnel netns {}", self.0, there.0));
+        self.ip("link set tunnel up");
+        there.ip("link set tunnel up");
+    }
+
+    /// `ip ARGUMENTS` in here.
+    pub(crate) fn ip(&self, arguments: &str) {
+        ip(&format!("-n {} {arguments}", self.0));
+    }
+
+    /// `nft ARGUMENTS` in here.
+    pub(crate) fn nft(&self, arguments: &str) {
+        ip(&format!("netns exec {} nft {arguments}", self.0));
+    }
+
+    /// Sets a sysctl, named by its path below `/proc/sys`, in here.
+    pub(crate) fn set(&self, sysctl: &str, value: &str) {
+        self.run(async || set(sysctl, value));
+    }
+
+    /// Like [`Netns::run`], with no capability at all.
+    pub(crate) fn run_unprivileged(&self, test: impl AsyncFnOnce() + Send) {
+        self.run(async || {
+            let none = CapabilitySet::empty();
+            set_capabilities(None, CapabilitySets { effective: none, permitted: none, inheritable: none })
+                .unwrap();
+            test().await;
+        });
+    }
+
+    /// Runs a test on a thread in here, under a current-thread runtime as the probing thread has it.
+    pub(crate) fn run(&self, test: impl AsyncFnOnce() + Send) {
+        let namespace = File::open(format!("/run/netns/{}", self.0)).unwrap();
+        let inside = || {
+            move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network)).unwrap();
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(test());
+        };
+        let ended = thread::scope(|scope| scope.spawn(inside).join());
+        if let Err(panic) = ended {
+            std::panic::resume_unwind(panic);
+        }
+    }
+}
+
+impl Drop for Netns {
+    fn drop(&mut self) {
+        let deleted = Command::new("ip").args(["netns", "del", &self.0]).status();
+        if !deleted.as_ref().is_ok_and(|status| status.success()) {
+            eprintln!("{} is left over: {deleted:?}", self.0);
+        }
+    }
+}
+
+/// `ip ARGUMENTS` in the namespace of the calling thread.
+#[track_caller]
+pub(crate) fn ip(arguments: &str) {
+    let output = Command::new("ip").args(arguments.split_whitespace()).output().unwrap();
+    assert!(
+        output.status.success(),
+        "ip {arguments}: {} (these tests need root)",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+/// Sets `net.ipv4.ping_group_range` in the namespace of the calling thread.
+pub(crate) fn set_ping_group_range(range: &str) {
+    set("net/ipv4/ping_group_range", range);
+}
+
+fn set(sysctl: &str, value: &str) {
+    // /proc/sys/net shows the namespace of whoever opens the file.
+    fs::write(format!("/proc/sys/{sysctl}"), value).unwrap();
+}

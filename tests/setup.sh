@@ -1,0 +1,56 @@
+#!/usr/bin/env bash
+# Installs what the tests and the demo need on a Debian machine; at once when it is all there. As root.
+#
+#   setup.sh              Debian packages: real tunnels, BGP, packet filters
+#   setup.sh cargo-deny   the licence and dependency check of "make lint", built from source (minutes)
+set -euo pipefail
+
+packages=(strongswan-swanctl charon-systemd libcharon-extra-plugins bird2 nftables
+          iproute2 iputils-ping procps util-linux curl python3 make)
+cargo_deny=0.20.2
+
+installed() { [[ $(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null) == installed ]]; }
+
+apt_packages() {
+  local p missing=() fresh=() log
+  for p in "${packages[@]}"; do installed "$p" || missing+=("$p"); done
+  (( ${#missing[@]} )) || return 0
+  [[ $EUID == 0 ]] || { echo "setup: needs root to install ${missing[*]}" >&2; exit 77; }
+  echo "setup: installing ${missing[*]}"
+  for p in charon-systemd:strongswan bird2:bird; do
+    installed "${p%%:*}" || fresh+=("${p##*:}")
+  done
+  # The lab starts its own charons and BIRDs; this machine's must not start, here or at the next boot.
+  if [[ ! -e /usr/sbin/policy-rc.d ]]; then
+    trap 'rm -f /usr/sbin/policy-rc.d' EXIT
+    printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d
+    chmod +x /usr/sbin/policy-rc.d
+  fi
+  log=$(mktemp)
+  export DEBIAN_FRONTEND=noninteractive
+  { apt-get -q update && apt-get -qy install --no-install-recommends "${missing[@]}"; } >"$log" 2>&1 ||
+    { cat "$log" >&2; rm -f "$log"; echo "setup: apt-get failed" >&2; exit 1; }
+  rm -f "$log"
+  if (( ${#fresh[@]} )) && command -v systemctl >/dev/null; then
+    systemctl disable --quiet "${fresh[@]}" >/dev/null 2>&1 || true
+  fi
+}
+
+# A target directory of its own: its artefacts must not mix with ours. Unoptimised: it runs for a second.
+cargo_tool() {
+  local root=${CARGO_HOME:-$HOME/.cargo}
+  [[ -x $root/bin/cargo-deny ]] || command -v cargo-deny >/dev/null || {
+    echo "setup: building cargo-deny $cargo_deny"
+    CARGO_TARGET_DIR=$(mktemp -d)
+    export CARGO_TARGET_DIR
+    trap 'rm -rf "$CARGO_TARGET_DIR"' EXIT
+    CARGO_PROFILE_RELEASE_OPT_LEVEL=0 CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 \
+      cargo install --quiet --locked "cargo-deny@$cargo_deny"
+  }
+}
+
+case ${1:-} in
+  '')         apt_packages ;;
+  cargo-deny) cargo_tool ;;
+  *)          sed -n '2,5s/^# \{0,1\}//p' "$0"; exit 64 ;;
+esac
