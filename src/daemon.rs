@@ -11,6 +11,7 @@
 
 mod facts;
 mod people;
+mod publisher;
 mod reload;
 mod sinks;
 
@@ -21,6 +22,8 @@ use std::thread;
 use std::time::Duration;
 
 use log::LevelFilter;
+use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, watch};
 
 use crate::aws::{AwsConnections, AwsSettings};
@@ -33,7 +36,8 @@ use crate::domain::names::{CheckId, SourceId};
 use crate::domain::request::{ClientId, EchoRequest};
 use crate::domain::status::Status;
 use crate::driver;
-use crate::health::{Component, Health, Problem, Severity};
+use crate::health::Health;
+use crate::http::server;
 use crate::probe::{self, Prober};
 use crate::store::{self, OpenError, Store};
 use crate::systemd;
@@ -92,7 +96,11 @@ fn start(config_path: &Path) -> Exit {
             return Exit::Configuration;
         }
     };
-    let listener = match people::bind(config.http.listen) {
+    let io = match runtime() {
+        Ok(runtime) => runtime,
+        Err(exit) => return exit,
+    };
+    let listener = match io.block_on(server::bind(config.http.listen)) {
         Ok(listener) => listener,
         Err(error) => {
             log::error!("{error}");
@@ -107,7 +115,7 @@ fn start(config_path: &Path) -> Exit {
             return Exit::Configuration;
         }
     };
-    watch_over(config_path, config, connections, listener, health, opened)
+    watch_over(config_path, config, connections, (io, listener), health, opened)
 }
 
 /// Opens the store. A disk that fails keeps nobody from watching: then memory must do. A file that is not ours to write
@@ -126,16 +134,13 @@ fn watch_over(
     config_path: &Path,
     config: Config,
     connections: AwsConnections,
-    listener: std::net::TcpListener,
+    (io, listener): (Runtime, TcpListener),
     health: Health,
     opened: store::Opened,
 ) -> Exit {
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+    let runtime = match runtime() {
         Ok(runtime) => runtime,
-        Err(error) => {
-            log::error!("cannot start: {error}");
-            return Exit::Internal;
-        }
+        Err(exit) => return exit,
     };
     let store::Opened { store, remembered, thread: store_thread } = opened;
     let prometheus = Arc::new(Prometheus::new());
@@ -167,7 +172,7 @@ fn watch_over(
     };
     let spawned = thread::Builder::new()
         .name("io".into())
-        .spawn(move || people::run(people, orders_in, listener, store_thread));
+        .spawn(move || people::run(&io, people, orders_in, listener, store_thread));
     let io = match spawned {
         Ok(io) => io,
         Err(error) => {
@@ -177,8 +182,13 @@ fn watch_over(
     };
 
     let (echoes, echoes_in) = mpsc::unbounded_channel();
-    let inputs =
-        driver::Inputs { echoes: echoes_in, events: events_in, commands: commands_in, shutdown: shutdown_in, io_beat };
+    let inputs = driver::Inputs {
+        echoes: echoes_in,
+        events: events_in,
+        commands: commands_in,
+        shutdown: shutdown_in,
+        io_beat,
+    };
     let outputs = driver::Outputs {
         probe: Probing(Prober::new(echoes, health)),
         ask_aws: Box::new(move |source| ask(&orders, source)),
@@ -193,6 +203,13 @@ fn watch_over(
         Ok(exit) => exit,
         Err(_panicked) => Exit::Internal,
     }
+}
+
+fn runtime() -> Result<Runtime, Exit> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| {
+        log::error!("cannot start: {error}");
+        Exit::Internal
+    })
 }
 
 /// A queue that is full means that the pollers have not taken an order for minutes; the core asks again in its time.
@@ -226,9 +243,4 @@ impl driver::Probe for Probing {
     fn retire(&mut self, check: &CheckId, client: ClientId) {
         self.0.retire(check, client);
     }
-}
-
-/// States a problem of the configuration in force.
-fn configuration_problem(health: &Health, text: String) {
-    health.set(Component::Configuration, Problem { severity: Severity::Degraded, text });
 }

@@ -2,15 +2,21 @@
 
 #![warn(unreachable_pub)]
 
+pub mod aws;
+pub mod cli;
 pub mod clock;
+pub mod config;
+pub mod daemon;
 pub mod domain;
 pub mod driver;
-#[cfg(test)]
-mod fixture;
 pub mod health;
 pub mod http;
 pub mod incident;
 pub mod probe;
 pub mod publish;
+pub mod store;
 pub mod systemd;
 pub mod telemetry;
+
+#[cfg(test)]
+mod fixture;

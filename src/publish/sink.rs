@@ -99,10 +99,15 @@ pub trait MetricSink: Send + Sync + 'static {
 
 /// The rollups that wait to be sent, kept across restarts.
 pub trait Spool: Send + Sync + 'static {
-    /// Up to `limit` unsent rollups, newest minute first.
-    fn unsent(&self, limit: usize) -> impl Future<Output = Result<Vec<Arc<Rollup>>, SpoolError>> + Send;
+    /// Up to `limit` unsent rollups of minutes that began at `until` or before, newest minute first.
+    fn unsent(
+        &self,
+        until: Stamp,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<Arc<Rollup>>, SpoolError>> + Send;
 
-    /// Marks rollups as sent (or as never to be sent).
+    /// Marks rollups as sent (or as never to be sent), whether they had been recorded before or not; returns when that
+    /// would survive a crash.
     fn sent(&self, rollups: &[Arc<Rollup>]) -> impl Future<Output = Result<(), SpoolError>> + Send;
 
     /// How many wait.

@@ -1,0 +1,267 @@
+//! CloudWatch's view of the tunnels: the metric `TunnelState` of the namespace `AWS/VPN`.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use aws_sdk_cloudwatch::operation::get_metric_data::GetMetricDataOutput;
+use aws_sdk_cloudwatch::types::{
+    Dimension, Metric, MetricDataQuery, MetricDataResult, MetricStat, ScanBy, StatusCode,
+};
+use aws_smithy_types::DateTime;
+
+use super::connection::Connection;
+use super::errors::Failure;
+use super::exchange::{Exchange, call};
+use super::permission::Call;
+use super::poller::{Heard, Remark, Watch};
+use crate::clock;
+use crate::domain::event::{Datapoint, Reading};
+use crate::domain::names::TunnelId;
+use crate::domain::time::Stamp;
+
+/// `AWS/VPN` publishes by the minute at best; a longer period would mix an outage into the minutes before it.
+const PERIOD: Duration = Duration::from_secs(60);
+/// What one call may ask for (GetMetricData, API Reference).
+const PER_CALL: usize = 500;
+/// Far more pages than the few minutes asked for ever take.
+const MAX_PAGES: usize = 20;
+/// A datapoint older than `stale_after` is still worth asking for, to tell "stale" from "never".
+const MARGIN_BEFORE: Duration = Duration::from_secs(5 * 60);
+/// A datapoint stamped ahead of AWS's own clock is worth seeing: the core refuses it.
+const MARGIN_AFTER: Duration = Duration::from_secs(60);
+/// When our clock is further off than this, the question asked by it missed its window.
+const CLOCK_TOLERANCE: Duration = Duration::from_secs(60);
+
+/// Asks CloudWatch; keeps in mind what its clock read last, because the window asked for is on that clock.
+#[derive(Debug, Default)]
+pub(super) struct CloudWatch {
+    clock: Option<Exchange>,
+}
+
+impl CloudWatch {
+    /// Asks about every tunnel that is watched.
+    pub(super) async fn ask(&mut self, connection: &Connection, watch: &Watch) -> Result<Heard, Failure> {
+        if connection.place.region.is_none() {
+            return Err(Failure::no_region(Call::GetMetricData));
+        }
+        let tunnels: Vec<&TunnelId> = watch.tunnels().collect();
+        let mut heard: Option<Heard> = None;
+        for batch in tunnels.chunks(PER_CALL) {
+            let first = heard.is_none();
+            let (mut pages, mut exchange, assumed) = self.batch(connection, watch, batch).await?;
+            let date = exchange.date.ok_or_else(|| {
+                Failure::garbage(Call::GetMetricData, &connection.place, "the answer has no Date")
+            })?;
+            self.clock = Some(exchange);
+            let off = date.since(assumed).max(assumed.since(date));
+            let date = if first && off > CLOCK_TOLERANCE {
+                (pages, exchange, _) = self.batch(connection, watch, batch).await?;
+                exchange.date.unwrap_or(date)
+            } else {
+                date
+            };
+            let heard = heard.get_or_insert_with(|| Heard::at(exchange.asked, date));
+            for (index, tunnel) in batch.iter().enumerate() {
+                let (reading, remark) = pages.read(&query_id(index), tunnel);
+                heard.readings.push(((*tunnel).clone(), reading));
+                heard.remarks.extend(remark);
+            }
+        }
+        heard.ok_or_else(|| {
+            Failure::garbage(Call::GetMetricData, &connection.place, "nothing is watched here")
+        })
+    }
+
+    /// Asks about some tunnels; also tells what time it took it to be at AWS.
+    async fn batch(
+        &self,
+        connection: &Connection,
+        watch: &Watch,
+        tunnels: &[&TunnelId],
+    ) -> Result<(Pages, Exchange, Stamp), Failure> {
+        let now = clock::now();
+        let at_aws = self.clock.and_then(|exchange| exchange.aws_time(now.mono)).unwrap_or(now.wall);
+        let start = at_aws - watch.stale_after - MARGIN_BEFORE;
+        let end = at_aws + MARGIN_AFTER;
+        let queries: Vec<MetricDataQuery> =
+            tunnels.iter().enumerate().map(|(index, tunnel)| query(&query_id(index), tunnel)).collect();
+        let mut pages = Pages::default();
+        let mut first: Option<Exchange> = None;
+        let mut token: Option<String> = None;
+        for _ in 0..MAX_PAGES {
+            let request = connection
+                .cloudwatch
+                .get_metric_data()
+                .set_metric_data_queries(Some(queries.clone()))
+                .start_time(DateTime::from_millis(start.as_millis()))
+                .end_time(DateTime::from_millis(end.as_millis()))
+                .scan_by(ScanBy::TimestampDescending)
+                .set_next_token(token.take());
+            let send = |capture| request.clone().customize().interceptor(capture).send();
+            let (page, exchange) = call(Call::GetMetricData, &connection.place, send).await?;
+            first.get_or_insert(exchange);
+            token = page.next_token().map(str::to_owned);
+            pages.add(page);
+            if token.is_none() {
+                break;
+            }
+        }
+        let exchange = first.ok_or_else(|| {
+            Failure::garbage(Call::GetMetricData, &connection.place, "no page of an answer")
+        })?;
+        Ok((pages, exchange, at_aws))
+    }
+}
+
+/// Ids must begin with a lower-case letter.
+fn query_id(index: usize) -> String {
+    format!("t{index}")
+}
+
+fn query(id: &str, tunnel: &TunnelId) -> MetricDataQuery {
+    let dimension = |name: &str, value: String| Dimension::builder().name(name).value(value).build();
+    let metric = Metric::builder()
+        .namespace("AWS/VPN")
+        .metric_name("TunnelState")
+        .dimensions(dimension("VpnId", tunnel.vpn.as_str().to_owned()))
+        .dimensions(dimension("TunnelIpAddress", tunnel.outside_ip.to_string()))
+        .build();
+    let period = i32::try_from(PERIOD.as_secs()).unwrap_or(i32::MAX);
+    let statistic = MetricStat::builder().metric(metric).period(period).stat("Average").build();
+    MetricDataQuery::builder().id(id).metric_stat(statistic).return_data(true).build()
+}
+
+/// The results of one question, from all its pages.
+#[derive(Debug, Default)]
+struct Pages {
+    results: BTreeMap<String, Found>,
+    messages: Vec<String>,
+}
+
+#[derive(Debug, Default)]
+struct Found {
+    newest: Option<(Stamp, f64)>,
+    trouble: Option<&'static str>,
+}
+
+impl Pages {
+    fn add(&mut self, page: GetMetricDataOutput) {
+        for message in page.messages() {
+            let said = [message.code(), message.value()].map(Option::unwrap_or_default).join(": ");
+            self.messages.push(said);
+        }
+        for result in page.metric_data_results() {
+            self.results.entry(result.id().unwrap_or_default().to_owned()).or_default().add(result);
+        }
+    }
+
+    fn read(&self, id: &str, tunnel: &TunnelId) -> (Reading, Option<Remark>) {
+        let garbage = |what: &str| {
+            let said = self.messages.first().map(|said| format!(" ({said})")).unwrap_or_default();
+            let text = format!("CloudWatch's answer on TunnelState of {tunnel}: {what}{said}");
+            (Reading::Garbage, Some(Remark::garbage(text)))
+        };
+        let Some(found) = self.results.get(id) else { return garbage("there is none") };
+        match (found.trouble, found.newest) {
+            (Some(trouble), _) => garbage(trouble),
+            (None, Some((_, value))) if !value.is_finite() => garbage("its value is not a number"),
+            (None, Some((stamp, value))) => {
+                (Reading::TunnelState(Some(Datapoint { stamp, period: PERIOD, value })), None)
+            }
+            (None, None) => (Reading::TunnelState(None), None),
+        }
+    }
+}
+
+impl Found {
+    fn add(&mut self, result: &MetricDataResult) {
+        let (stamps, values) = (result.timestamps(), result.values());
+        if stamps.len() != values.len() {
+            self.trouble = Some("its stamps and values differ in number");
+        }
+        match result.status_code() {
+            // PartialData announces a further page; the newest datapoint is on the first.
+            None | Some(StatusCode::Complete | StatusCode::PartialData) => {}
+            Some(StatusCode::Forbidden) => self.trouble = Some("access to the metric is forbidden"),
+            Some(StatusCode::InternalError) => self.trouble = Some("CloudWatch failed on this metric"),
+            Some(_) => self.trouble = Some("its status is one that we do not know"),
+        }
+        for (stamp, value) in stamps.iter().zip(values) {
+            let Ok(millis) = stamp.to_millis() else {
+                self.trouble = Some("a stamp lies outside of time");
+                continue;
+            };
+            let stamp = Stamp::from_millis(millis);
+            if self.newest.is_none_or(|(newest, _)| stamp > newest) {
+                self.newest = Some((stamp, *value));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::names::VpnId;
+
+    fn tunnel() -> TunnelId {
+        TunnelId { vpn: VpnId::new("vpn-0123456789abcdef0"), outside_ip: "203.0.113.11".parse().unwrap() }
+    }
+
+    fn result(status: StatusCode, points: &[(i64, f64)]) -> MetricDataResult {
+        MetricDataResult::builder()
+            .id("t0")
+            .status_code(status)
+            .set_timestamps(Some(points.iter().map(|(at, _)| DateTime::from_secs(*at)).collect()))
+            .set_values(Some(points.iter().map(|(_, value)| *value).collect()))
+            .build()
+    }
+
+    fn reading(results: Vec<MetricDataResult>) -> Reading {
+        let mut pages = Pages::default();
+        for result in results {
+            pages.add(GetMetricDataOutput::builder().metric_data_results(result).build());
+        }
+        pages.read("t0", &tunnel()).0
+    }
+
+    fn state(at: i64, value: f64) -> Reading {
+        Reading::TunnelState(Some(Datapoint { stamp: Stamp::from_secs(at), period: PERIOD, value }))
+    }
+
+    #[test]
+    fn the_newest_datapoint_is_taken_wherever_it_stands() {
+        let page = |points| result(StatusCode::Complete, points);
+        assert_eq!(reading(vec![page(&[(120, 1.0), (60, 0.0)])]), state(120, 1.0));
+        assert_eq!(reading(vec![page(&[(60, 0.0), (120, 1.0)])]), state(120, 1.0));
+        let first = result(StatusCode::PartialData, &[(120, 1.0)]);
+        assert_eq!(reading(vec![first, page(&[(60, 0.0)])]), state(120, 1.0));
+    }
+
+    #[test]
+    fn a_fraction_is_passed_on_and_no_datapoint_is_said_to_be_none() {
+        assert_eq!(reading(vec![result(StatusCode::Complete, &[(60, 0.5)])]), state(60, 0.5));
+        assert_eq!(reading(vec![result(StatusCode::Complete, &[])]), Reading::TunnelState(None));
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_garbage() {
+        let torn = MetricDataResult::builder().id("t0").timestamps(DateTime::from_secs(60)).build();
+        assert_eq!(reading(vec![torn]), Reading::Garbage);
+        assert_eq!(reading(vec![result(StatusCode::Complete, &[(60, f64::NAN)])]), Reading::Garbage);
+        assert_eq!(reading(vec![result(StatusCode::InternalError, &[])]), Reading::Garbage);
+        assert_eq!(reading(vec![result(StatusCode::Forbidden, &[])]), Reading::Garbage);
+        assert_eq!(reading(vec![result(StatusCode::from("Sunny"), &[(60, 1.0)])]), Reading::Garbage);
+        let timeless =
+            MetricDataResult::builder().id("t0").timestamps(DateTime::from_secs(i64::MAX)).values(1.0);
+        assert_eq!(reading(vec![timeless.build()]), Reading::Garbage);
+        assert_eq!(reading(vec![]), Reading::Garbage);
+    }
+
+    #[test]
+    fn garbage_comes_with_a_word_that_names_the_tunnel() {
+        let (_, remark) = Pages::default().read("t0", &tunnel());
+        let remark = remark.unwrap();
+        assert!(remark.is_garbage && remark.text.contains("vpn-0123456789abcdef0 203.0.113.11"));
+    }
+}

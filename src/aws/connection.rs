@@ -1,0 +1,257 @@
+//! Who calls AWS and from where: one [`Connection`] per Region and role, each with its clients.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use aws_config::identity::IdentityCache;
+use aws_config::retry::RetryConfig;
+use aws_config::sts::AssumeRoleProvider;
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{AppName, BehaviorVersion, Region, SdkConfig};
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_smithy_http_client::pool::Client as HttpClient;
+use tokio::sync::OnceCell;
+
+use super::credentials::{Expiry, Watched};
+use super::ec2::Ec2;
+use super::errors::Failure;
+use super::http::{self, HttpSettingsError};
+use crate::domain::time::Stamp;
+
+/// Establishing TCP and TLS.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// From the request to the answer's headers.
+const READ_TIMEOUT: Duration = Duration::from_secs(10);
+/// One attempt, body included.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(15);
+/// One call, loading credentials included.
+pub(super) const OPERATION_TIMEOUT: Duration = Duration::from_secs(20);
+/// For STS and the credential services, which the SDK calls out of reach of our loops: a second attempt is what mends
+/// a clock of ours that is wrong.
+const CREDENTIAL_ATTEMPTS: u32 = 2;
+
+/// What a connection to AWS depends on besides the SDK's own chain (environment, profiles, containers, IMDS).
+#[derive(Debug, Clone)]
+pub struct AwsSettings {
+    /// The site's name; roles are assumed in a session named after it.
+    pub site: Arc<str>,
+    /// `AWS_CA_BUNDLE`: the authorities to trust in place of the system's.
+    pub ca_bundle: Option<PathBuf>,
+    /// One endpoint for every service, in place of whatever the chain says.
+    pub endpoint_url: Option<String>,
+    /// Credentials in place of the chain's.
+    pub credentials: Option<StaticCredentials>,
+}
+
+/// Credentials given by value.
+#[derive(Clone)]
+pub struct StaticCredentials {
+    /// The access key's id.
+    pub access_key_id: String,
+    /// The access key's secret.
+    pub secret_access_key: String,
+    /// The token of temporary credentials.
+    pub session_token: Option<String>,
+}
+
+impl fmt::Debug for StaticCredentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StaticCredentials")
+            .field("access_key_id", &self.access_key_id)
+            .finish_non_exhaustive()
+    }
+}
+
+impl AwsSettings {
+    /// What the environment says.
+    pub fn from_env(site: impl Into<Arc<str>>) -> Self {
+        let ca_bundle = std::env::var_os("AWS_CA_BUNDLE").filter(|path| !path.is_empty()).map(PathBuf::from);
+        Self { site: site.into(), ca_bundle, endpoint_url: None, credentials: None }
+    }
+}
+
+/// Every connection to AWS; cheap to clone.
+#[derive(Debug, Clone)]
+pub struct AwsConnections(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    settings: AwsSettings,
+    http: HttpClient,
+    open: Mutex<BTreeMap<Place, Arc<OnceCell<Arc<Connection>>>>>,
+}
+
+impl AwsConnections {
+    /// Reads what must be right from the start; connects to nothing.
+    ///
+    /// # Errors
+    /// When the CA bundle is of no use. A person must act.
+    pub fn load(settings: AwsSettings) -> Result<Self, HttpSettingsError> {
+        let http = http::client(settings.ca_bundle.as_deref())?;
+        Ok(Self(Arc::new(Inner { settings, http, open: Mutex::default() })))
+    }
+
+    /// The earliest expiry among the credentials in use, if any of them expire.
+    pub fn credentials_expiry(&self) -> Option<Stamp> {
+        let open = self.0.open.lock().unwrap_or_else(PoisonError::into_inner);
+        open.values().filter_map(|cell| cell.get()).filter_map(|connection| connection.expiry.get()).min()
+    }
+
+    /// The connection for a place; the first to ask loads it.
+    pub(super) async fn at(&self, place: &Place) -> Arc<Connection> {
+        let cell = {
+            let mut open = self.0.open.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(open.entry(place.clone()).or_default())
+        };
+        Arc::clone(cell.get_or_init(|| self.connect(place)).await)
+    }
+
+    /// Forgets a connection whose credentials were not accepted: the SDK reads a profile's keys once and keeps them,
+    /// while agents that rotate keys rewrite the file.
+    pub(super) fn renew_after(&self, failure: &Failure, stale: &Arc<Connection>) {
+        if failure.is_about_credentials() {
+            let mut open = self.0.open.lock().unwrap_or_else(PoisonError::into_inner);
+            open.retain(|_, cell| cell.get().is_none_or(|connection| !Arc::ptr_eq(connection, stale)));
+        }
+    }
+
+    async fn connect(&self, place: &Place) -> Arc<Connection> {
+        let expiry = Expiry::default();
+        let chain = self.chain(place).await;
+        let provider = match &place.role_arn {
+            Some(role) => Some(self.role(role, &chain).await),
+            None => chain.credentials_provider(),
+        };
+        let watched =
+            provider.map(|inner| SharedCredentialsProvider::new(Watched::new(inner, expiry.clone())));
+        let mut config = chain.into_builder();
+        config.set_credentials_provider(watched);
+        let config = config
+            .identity_cache(IdentityCache::lazy().build())
+            .retry_config(RetryConfig::disabled())
+            .build();
+        let place = Place {
+            region: config.region().map(|region| Arc::from(region.as_ref())),
+            role_arn: place.role_arn.clone(),
+        };
+        Arc::new(Connection {
+            cloudwatch: aws_sdk_cloudwatch::Client::new(&config),
+            incidents: aws_sdk_ssmincidents::Client::new(&config),
+            ec2: Ec2::new(&config, place.clone()),
+            place,
+            expiry,
+        })
+    }
+
+    /// The SDK's default chain, with what the settings put in its place.
+    async fn chain(&self, place: &Place) -> SdkConfig {
+        let settings = &self.0.settings;
+        let timeouts = TimeoutConfig::builder()
+            .connect_timeout(CONNECT_TIMEOUT)
+            .read_timeout(READ_TIMEOUT)
+            .operation_attempt_timeout(ATTEMPT_TIMEOUT)
+            .operation_timeout(OPERATION_TIMEOUT)
+            .build();
+        let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
+            .http_client(self.0.http.clone())
+            .timeout_config(timeouts)
+            .retry_config(RetryConfig::standard().with_max_attempts(CREDENTIAL_ATTEMPTS));
+        if let Ok(name) = AppName::new("bothends") {
+            loader = loader.app_name(name);
+        }
+        if let Some(region) = &place.region {
+            loader = loader.region(Region::new(region.to_string()));
+        }
+        if let Some(url) = &settings.endpoint_url {
+            loader = loader.endpoint_url(url);
+        }
+        if let Some(given) = &settings.credentials {
+            let StaticCredentials { access_key_id, secret_access_key, session_token } = given.clone();
+            loader = loader.credentials_provider(Credentials::new(
+                access_key_id,
+                secret_access_key,
+                session_token,
+                None,
+                "settings",
+            ));
+        }
+        loader.load().await
+    }
+
+    async fn role(&self, role: &str, chain: &SdkConfig) -> SharedCredentialsProvider {
+        let provider = AssumeRoleProvider::builder(role)
+            .session_name(session_name(&self.0.settings.site))
+            .configure(chain)
+            .build()
+            .await;
+        SharedCredentialsProvider::new(provider)
+    }
+}
+
+/// The clients of one Region and role. Each remembers how far our clock is off.
+#[derive(Debug)]
+pub(super) struct Connection {
+    pub(super) cloudwatch: aws_sdk_cloudwatch::Client,
+    pub(super) incidents: aws_sdk_ssmincidents::Client,
+    /// `None` without a Region.
+    pub(super) ec2: Option<Ec2>,
+    /// With the Region that the chain found, if it was not given.
+    pub(super) place: Place,
+    expiry: Expiry,
+}
+
+/// A Region, and the role it is called with; `None` leaves either to the SDK's chain.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Place {
+    pub(super) region: Option<Arc<str>>,
+    pub(super) role_arn: Option<Arc<str>>,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.region {
+            Some(region) => write!(f, "in {region}")?,
+            None => f.write_str("without a Region")?,
+        }
+        match &self.role_arn {
+            Some(role) => write!(f, " as {role}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// `bothends-<site>` within what STS takes (`RoleSessionName` of AssumeRole: `[\w+=,.@-]{2,64}`).
+fn session_name(site: &str) -> String {
+    format!("bothends-{site}")
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() || "_+=,.@-".contains(c) { c } else { '-' })
+        .take(64)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_is_named_after_the_site_within_what_sts_takes() {
+        assert_eq!(session_name("milan-1"), "bothends-milan-1");
+        assert_eq!(session_name("Zürich / Süd"), "bothends-Z-rich---S-d");
+        assert_eq!(session_name(&"x".repeat(100)).len(), 64);
+    }
+
+    #[test]
+    fn given_credentials_do_not_show_their_secret() {
+        let credentials = StaticCredentials {
+            access_key_id: "AKIDEXAMPLE".to_owned(),
+            secret_access_key: "wJalrXUtnFEMI".to_owned(),
+            session_token: Some("token".to_owned()),
+        };
+        let shown = format!("{credentials:?}");
+        assert!(shown.contains("AKIDEXAMPLE") && !shown.contains("wJalr") && !shown.contains("token"));
+    }
+}

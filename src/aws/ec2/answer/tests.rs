@@ -1,0 +1,119 @@
+use super::*;
+
+/// Shaped as EC2's, with the key in all three places where EC2 has it.
+const ANSWER: &str = r#"<?xml version="1.0" encoding="UTF-8"?>
+<DescribeVpnConnectionsResponse xmlns="http://ec2.amazonaws.com/doc/2016-11-15/">
+    <requestId>f2ab1c0e-0000-4000-8000-000000000000</requestId>
+    <vpnConnectionSet>
+        <item>
+            <customerGatewayConfiguration>&lt;vpn_connection&gt;&lt;pre_shared_key&gt;s3cr3t&lt;/pre_shared_key&gt;</customerGatewayConfiguration>
+            <options>
+                <tunnelOptionSet>
+                    <item>
+                        <outsideIpAddress>198.51.100.1</outsideIpAddress>
+                        <preSharedKey>s3cr3t</preSharedKey>
+                        <status>UP</status>
+                    </item>
+                </tunnelOptionSet>
+            </options>
+            <vpnConnectionId>vpn-0123456789abcdef0</vpnConnectionId>
+            <state>available</state>
+            <vgwTelemetry>
+                <item>
+                    <acceptedRouteCount>2</acceptedRouteCount>
+                    <lastStatusChange>2026-11-22T10:00:00.000Z</lastStatusChange>
+                    <outsideIpAddress>203.0.113.11</outsideIpAddress>
+                    <status>UP</status>
+                    <statusMessage>2 BGP ROUTES</statusMessage>
+                </item>
+                <item>
+                    <outsideIpAddress>2001:db8::12</outsideIpAddress>
+                    <status>DOWN</status>
+                    <statusMessage>A &amp; B &#33;</statusMessage>
+                </item>
+            </vgwTelemetry>
+            <tagSet><item><key>status</key><value>s3cr3t</value></item></tagSet>
+        </item>
+        <item><vpnConnectionId>vpn-0fedcba9876543210</vpnConnectionId><state>pending</state><vgwTelemetry/></item>
+    </vpnConnectionSet>
+</DescribeVpnConnectionsResponse>"#;
+
+#[test]
+fn only_ids_state_and_telemetry_are_taken() {
+    let read = connections(ANSWER.as_bytes()).unwrap();
+    assert_eq!(
+        read,
+        vec![
+            VpnConnection {
+                id: "vpn-0123456789abcdef0".to_owned(),
+                state: "available".to_owned(),
+                telemetry: vec![
+                    TunnelTelemetry {
+                        outside_ip: "203.0.113.11".parse().ok(),
+                        status: "UP".to_owned(),
+                        message: "2 BGP ROUTES".to_owned(),
+                        last_status_change: Some(Stamp::from_secs(1_795_341_600)),
+                    },
+                    TunnelTelemetry {
+                        outside_ip: "2001:db8::12".parse().ok(),
+                        status: "DOWN".to_owned(),
+                        message: "A & B !".to_owned(),
+                        last_status_change: None,
+                    },
+                ],
+            },
+            VpnConnection {
+                id: "vpn-0fedcba9876543210".to_owned(),
+                state: "pending".to_owned(),
+                telemetry: vec![],
+            },
+        ]
+    );
+    assert!(!format!("{read:?}").contains("s3cr3t"));
+}
+
+#[test]
+fn an_answer_cut_anywhere_is_never_taken_for_a_whole_one() {
+    for end in 0..ANSWER.len() {
+        if let Ok(read) = connections(&ANSWER.as_bytes()[..end]) {
+            panic!("cut at {end} it reads {read:?}");
+        }
+    }
+}
+
+#[test]
+fn the_pieces_in_which_an_answer_arrives_make_no_difference() {
+    let whole = connections(ANSWER.as_bytes()).unwrap();
+    for size in [1, 2, 3, 7, 64, 1000, 100_000] {
+        let pieces: Vec<&[u8]> = ANSWER.as_bytes().chunks(size).collect();
+        assert_eq!(connections(Pieces::new(pieces)).as_ref(), Ok(&whole), "in pieces of {size}");
+    }
+}
+
+#[test]
+fn what_is_no_answer_of_ec2_is_refused_by_kind() {
+    assert_eq!(connections(&b"<html><body>portal</body></html>"[..]), Err(Garbled::Foreign));
+    assert_eq!(connections(&b"{\"message\": \"hello\"}"[..]), Err(Garbled::Foreign));
+    assert_eq!(connections(&b""[..]), Err(Garbled::Foreign));
+    assert_eq!(connections(&b"<DescribeVpnConnectionsResponse><a></b>"[..]), Err(Garbled::Malformed));
+    assert_eq!(connections(&b"<DescribeVpnConnectionsResponse>\xff\xfe"[..]), Err(Garbled::Malformed));
+    let deep = "<DescribeVpnConnectionsResponse>".to_owned() + &"<a>".repeat(100);
+    assert_eq!(connections(deep.as_bytes()), Err(Garbled::Malformed));
+}
+
+#[test]
+fn an_error_answer_gives_its_code_and_message() {
+    let body = b"<Response><Errors><Error><Code>InvalidVpnConnectionID.NotFound</Code><Message>The vpnConnection ID \
+        'vpn-0123456789abcdef0' does not exist</Message></Error></Errors><RequestID>x</RequestID></Response>";
+    let (code, message) = error(body).unwrap();
+    assert_eq!(code, "InvalidVpnConnectionID.NotFound");
+    assert!(message.contains("vpn-0123456789abcdef0"));
+    assert_eq!(error(b"<html>502</html>"), None);
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_bytes_make_the_reader_panic(bytes: Vec<u8>) {
+        let _ = connections(bytes.as_slice());
+    }
+}

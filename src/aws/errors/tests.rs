@@ -1,0 +1,144 @@
+use aws_credential_types::provider::error::CredentialsError;
+use aws_smithy_runtime_api::http::StatusCode;
+use aws_smithy_types::body::SdkBody;
+use aws_smithy_types::error::ErrorMetadata;
+
+use super::*;
+
+fn milan() -> Place {
+    Place { region: Some("eu-south-1".into()), role_arn: None }
+}
+
+fn answer(status: u16) -> HttpResponse {
+    HttpResponse::new(StatusCode::try_from(status).unwrap(), SdkBody::empty())
+}
+
+fn refused(call: Call, status: u16, code: &str, message: &str) -> Failure {
+    let error = ErrorMetadata::builder().code(code).message(message).build();
+    Failure::of(call, &milan(), SdkError::service_error(error, answer(status)))
+}
+
+#[test]
+fn each_code_means_one_thing_to_every_service() {
+    use FailureKind as K;
+    for (call, status, code, expected) in [
+        (Call::PutMetricData, 400, "Throttling", K::Throttled { retry_after: None }),
+        (Call::StartIncident, 429, "ThrottlingException", K::Throttled { retry_after: None }),
+        (Call::DescribeVpnConnections, 503, "RequestLimitExceeded", K::Throttled { retry_after: None }),
+        (Call::GetMetricData, 403, "ExpiredToken", K::CredentialsRefused),
+        (Call::GetMetricData, 403, "ExpiredTokenException", K::CredentialsRefused),
+        (Call::DescribeVpnConnections, 400, "RequestExpired", K::CredentialsRefused),
+        (Call::DescribeVpnConnections, 401, "AuthFailure", K::CredentialsRefused),
+        (Call::GetMetricData, 403, "InvalidClientTokenId", K::CredentialsRefused),
+        (Call::GetMetricData, 403, "AccessDenied", K::Denied),
+        (Call::StartIncident, 403, "AccessDeniedException", K::Denied),
+        (Call::DescribeVpnConnections, 403, "UnauthorizedOperation", K::Denied),
+        (Call::GetMetricData, 403, "no error code", K::Denied),
+        (Call::DescribeVpnConnections, 400, "InvalidVpnConnectionID.NotFound", K::NotFound),
+        (Call::GetIncidentRecord, 404, "ResourceNotFoundException", K::NotFound),
+        (Call::StartIncident, 409, "ConflictException", K::TokenKnown),
+        (Call::UpdateIncidentRecord, 409, "ConflictException", K::Contended),
+        (Call::StartIncident, 400, "IdempotentParameterMismatchException", K::TokenKnown),
+        (Call::StartIncident, 500, "InternalServerException", K::ServiceFault),
+        (Call::PutMetricData, 503, "no error code", K::ServiceFault),
+        (Call::StartIncident, 400, "ValidationException", K::Rejected),
+        (Call::PutMetricData, 400, "InvalidParameterValue", K::Rejected),
+    ] {
+        assert_eq!(refused(call, status, code, "").kind, expected, "{call} {status} {code}");
+    }
+}
+
+#[test]
+fn a_denial_says_call_place_permission_and_what_to_do() {
+    let message =
+        "User: arn:aws:iam::123456789012:user/gw is not authorized to perform: cloudwatch:GetMetricData";
+    let failure = refused(Call::GetMetricData, 403, "AccessDenied", message);
+    assert_eq!(
+        failure.text,
+        format!(
+            "CloudWatch GetMetricData in eu-south-1 was refused (AccessDenied): the permission \
+             cloudwatch:GetMetricData on * is missing; allow it to the daemon's identity; AWS says: {message}"
+        )
+    );
+}
+
+#[test]
+fn a_denial_leaves_out_the_encoded_part_that_differs_each_time() {
+    let text = |blob: &str| {
+        let message = format!("You are not authorized. Encoded authorization failure message: {blob}");
+        refused(Call::DescribeVpnConnections, 403, "UnauthorizedOperation", &message).text
+    };
+    assert_eq!(text("aaaa"), text("bbbb"));
+}
+
+#[test]
+fn aws_word_on_when_to_come_back_is_kept() {
+    let mut response = answer(429);
+    response.headers_mut().insert("retry-after", "7");
+    let error = ErrorMetadata::builder().code("ThrottlingException").build();
+    let failure = Failure::of(Call::StartIncident, &milan(), SdkError::service_error(error, response));
+    assert_eq!(failure.kind, FailureKind::Throttled { retry_after: Some(Duration::from_secs(7)) });
+}
+
+#[test]
+fn the_canonical_request_that_aws_quotes_is_shown_nowhere() {
+    let message = "The request signature we calculated does not match. The Canonical String for this request should \
+                   have been 'POST / x-amz-security-token:IQoJb3JpZ2luX2VjE'";
+    for code in ["SignatureDoesNotMatch", "ValidationException"] {
+        let failure = refused(Call::PutMetricData, 403, code, message);
+        let mut shown = format!("{failure} {failure:?}");
+        let mut cause = failure.source();
+        while let Some(error) = cause {
+            shown = format!("{shown} {error} {error:?}");
+            cause = error.source();
+        }
+        assert!(!shown.contains("IQoJb3JpZ2luX2VjE"), "{shown}");
+    }
+}
+
+fn unsent(place: &Place, error: CredentialsError) -> Failure {
+    let error: SdkError<ErrorMetadata, HttpResponse> =
+        SdkError::dispatch_failure(ConnectorError::other(error.into(), None));
+    Failure::of(Call::GetMetricData, place, error)
+}
+
+#[test]
+fn missing_credentials_are_told_apart_from_a_source_that_cannot_be_reached() {
+    let kind = |error| unsent(&milan(), error).kind;
+    assert_eq!(kind(CredentialsError::not_loaded_no_source()), FailureKind::CredentialsMissing);
+    let late = CredentialsError::provider_timed_out(Duration::from_secs(5));
+    assert_eq!(kind(late), FailureKind::TimedOut);
+    let broken =
+        CredentialsError::provider_error("external process exited with code 1. Stderr: no certificate");
+    assert_eq!(kind(broken), FailureKind::CredentialsMissing);
+    let unreachable =
+        CredentialsError::provider_error(ConnectorError::io(std::io::Error::other("refused").into()));
+    assert_eq!(kind(unreachable), FailureKind::Unreachable);
+}
+
+#[test]
+fn a_role_that_may_not_be_assumed_names_the_permission_for_it() {
+    let place = Place { role_arn: Some("arn:aws:iam::123456789012:role/vpn".into()), ..milan() };
+    let failure = unsent(&place, CredentialsError::provider_error("service error: AccessDenied"));
+    assert_eq!(failure.kind, FailureKind::Denied);
+    assert!(failure.text.contains("sts:AssumeRole"), "{failure}");
+    assert!(failure.text.contains("arn:aws:iam::123456789012:role/vpn"), "{failure}");
+}
+
+#[test]
+fn what_a_credential_process_prints_of_its_credentials_is_withheld() {
+    let printed =
+        CredentialsError::provider_error("could not parse response: {\"SecretAccessKey\": \"wJalrXUtn");
+    let failure = unsent(&milan(), printed);
+    assert!(!format!("{failure} {failure:?}").contains("wJalrXUtn"));
+}
+
+#[test]
+fn no_answer_in_time_and_no_connection_are_two_things() {
+    let error = |source| SdkError::<ErrorMetadata, HttpResponse>::dispatch_failure(source);
+    let timeout = ConnectorError::timeout("connect timed out".into());
+    let refused = ConnectorError::io("connection refused".into());
+    let kind = |source| Failure::of(Call::PutMetricData, &milan(), error(source)).kind;
+    assert_eq!(kind(timeout), FailureKind::TimedOut);
+    assert_eq!(kind(refused), FailureKind::Unreachable);
+}

@@ -1,0 +1,164 @@
+//! One call: made, timed by AWS's own clock, tried once more if only our clock was wrong.
+
+use std::future::Future;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use aws_smithy_runtime_api::box_error::BoxError;
+use aws_smithy_runtime_api::client::interceptors::context::{
+    BeforeDeserializationInterceptorContextRef, BeforeTransmitInterceptorContextRef,
+};
+use aws_smithy_runtime_api::client::interceptors::{Intercept, dyn_dispatch_hint};
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_runtime_api::client::result::SdkError;
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use aws_smithy_types::DateTime;
+use aws_smithy_types::config_bag::ConfigBag;
+use aws_smithy_types::date_time::Format;
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+
+use super::connection::Place;
+use super::errors::{Failure, is_about_the_clock};
+use super::permission::Call;
+use crate::clock;
+use crate::domain::time::{Moment, Stamp};
+
+/// A signature is refused when the clocks are more than 5 min apart (SigV4, "Elements of an AWS API request
+/// signature"); the SDK takes a refusal for a matter of clocks from 4 min on.
+const SKEW_THAT_COUNTS: Duration = Duration::from_secs(4 * 60);
+
+/// What a call's answer says of time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Exchange {
+    /// When the request left.
+    pub(super) asked: Moment,
+    /// The same, on our wall clock.
+    pub(super) asked_wall: Stamp,
+    /// The answer's Date header.
+    pub(super) date: Option<Stamp>,
+}
+
+impl Exchange {
+    /// What AWS's clock reads at `at`, by this exchange.
+    pub(super) fn aws_time(&self, at: Moment) -> Option<Stamp> {
+        self.date.map(|date| date + at.since(self.asked))
+    }
+
+    fn skewed(&self) -> bool {
+        self.date.is_some_and(|date| {
+            date.since(self.asked_wall).max(self.asked_wall.since(date)) > SKEW_THAT_COUNTS
+        })
+    }
+}
+
+/// Takes down an [`Exchange`]; goes into the call as an interceptor.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Capture(Arc<Mutex<Option<Exchange>>>);
+
+impl Capture {
+    fn get(&self) -> Option<Exchange> {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn with(&self, change: impl FnOnce(&mut Option<Exchange>)) {
+        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+#[dyn_dispatch_hint]
+impl Intercept for Capture {
+    fn name(&self) -> &'static str {
+        "Capture"
+    }
+
+    fn read_before_transmit(
+        &self,
+        _context: &BeforeTransmitInterceptorContextRef<'_>,
+        _components: &RuntimeComponents,
+        _config: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let now = clock::now();
+        self.with(|exchange| {
+            *exchange = Some(Exchange { asked: now.mono, asked_wall: now.wall, date: None });
+        });
+        Ok(())
+    }
+
+    fn read_before_deserialization(
+        &self,
+        context: &BeforeDeserializationInterceptorContextRef<'_>,
+        _components: &RuntimeComponents,
+        _config: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let date = context.response().headers().get("date").and_then(parse_date);
+        self.with(|exchange| {
+            if let Some(exchange) = exchange {
+                exchange.date = date;
+            }
+        });
+        Ok(())
+    }
+}
+
+fn parse_date(header: &str) -> Option<Stamp> {
+    let at = DateTime::from_str(header, Format::HttpDate).ok()?;
+    at.to_millis().ok().map(Stamp::from_millis)
+}
+
+/// Makes a call. `send` must put the capture it is given into the request as an interceptor.
+///
+/// The SDK remembers how far our clock is off from any answer, a refusal included, and signs the next request by it.
+/// With its retries off that next request is ours to make: it follows at once, since nothing else was wrong.
+pub(super) async fn call<T, E, Sent>(
+    call: Call,
+    place: &Place,
+    send: impl Fn(Capture) -> Sent,
+) -> Result<(T, Exchange), Failure>
+where
+    E: std::error::Error + ProvideErrorMetadata + Send + Sync + 'static,
+    Sent: Future<Output = Result<T, SdkError<E, HttpResponse>>>,
+{
+    let mut capture = Capture::default();
+    let mut result = send(capture.clone()).await;
+    let skewed = capture.get().is_some_and(|exchange| exchange.skewed());
+    if skewed && result.as_ref().is_err_and(is_about_the_clock) {
+        capture = Capture::default();
+        result = send(capture.clone()).await;
+    }
+    match (result, capture.get()) {
+        (Ok(value), Some(exchange)) => Ok((value, exchange)),
+        (Ok(_), None) => Err(Failure::garbage(call, place, "the answer came without a request")),
+        (Err(error), exchange) => Err(Failure::of(call, place, error).at(exchange)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_date_header_is_read_as_http_writes_it() {
+        assert_eq!(parse_date("Sun, 22 Nov 2026 10:00:00 GMT"), Some(Stamp::from_secs(1_795_341_600)));
+        assert_eq!(parse_date("yesterday"), None);
+    }
+
+    #[test]
+    fn aws_time_goes_on_from_the_date_by_our_monotonic_clock() {
+        let asked = Moment::from_nanos(5_000_000_000);
+        let exchange =
+            Exchange { asked, asked_wall: Stamp::from_secs(0), date: Some(Stamp::from_secs(1_000)) };
+        assert_eq!(exchange.aws_time(asked + Duration::from_secs(7)), Some(Stamp::from_secs(1_007)));
+    }
+
+    #[test]
+    fn a_clock_counts_as_wrong_from_four_minutes_on_to_either_side() {
+        for (ours, theirs, wrong) in [(0, 239, false), (0, 241, true), (241, 0, true), (239, 0, false)] {
+            let exchange = Exchange {
+                asked: Moment::ORIGIN,
+                asked_wall: Stamp::from_secs(ours),
+                date: Some(Stamp::from_secs(theirs)),
+            };
+            assert_eq!(exchange.skewed(), wrong, "ours {ours} s, theirs {theirs} s");
+        }
+    }
+}

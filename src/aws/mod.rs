@@ -1,0 +1,34 @@
+//! Everything that talks to AWS: the pollers behind AWS's verdict, Incident Manager as a sink, CloudWatch as a metric
+//! sink. No other module names a type of the SDK.
+//!
+//! | what | where |
+//! |---|---|
+//! | who calls: credentials, Region, role, endpoint, proxy, CA | `connection`, `credentials`, `http`, `endpoint` |
+//! | what is called and which permission it needs | [`Call`] in `permission` |
+//! | how a call is made and what its failure means | `exchange`, `errors` |
+//! | AWS's view of the tunnels | [`poller`], fed by `cloudwatch` and `ec2` |
+//! | the traits of `incident` and `publish` | [`IncidentManager`], [`CloudWatchMetrics`] |
+//!
+//! The SDK's own retries are off: pollers, reconcilers and the publisher have their own back-off. The one exception is
+//! a wrong clock of ours, which the SDK learns from a refusal and which `exchange` therefore tries once more at once.
+
+mod backoff;
+mod cloudwatch;
+mod connection;
+mod credentials;
+mod ec2;
+mod endpoint;
+mod errors;
+mod exchange;
+mod http;
+mod incident_manager;
+mod metrics;
+mod permission;
+pub mod poller;
+
+pub use connection::{AwsConnections, AwsSettings, StaticCredentials};
+pub use errors::{Failure, FailureKind};
+pub use http::HttpSettingsError;
+pub use incident_manager::IncidentManager;
+pub use metrics::CloudWatchMetrics;
+pub use permission::Call;

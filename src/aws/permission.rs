@@ -1,0 +1,133 @@
+//! The AWS calls that the daemon makes and the IAM permission that each of them needs: the one place that knows.
+
+use std::fmt;
+
+/// A call of an AWS API.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Call {
+    /// CloudWatch's view of the tunnels.
+    GetMetricData,
+    /// EC2's view of the tunnels.
+    DescribeVpnConnections,
+    /// The daemon's own metrics.
+    PutMetricData,
+    /// Looks for records to adopt.
+    ListIncidentRecords,
+    /// Reads one record.
+    GetIncidentRecord,
+    /// Starts a record.
+    StartIncident,
+    /// Adds to a record's timeline.
+    CreateTimelineEvent,
+    /// Names a related record.
+    UpdateRelatedItems,
+    /// Resolves a record.
+    UpdateIncidentRecord,
+    /// Tells whether the account uses Incident Manager at all.
+    ListReplicationSets,
+    /// Takes on the `role_arn` of a connection or a sink.
+    AssumeRole,
+}
+
+impl Call {
+    /// Every call.
+    pub const ALL: [Self; 11] = [
+        Self::GetMetricData,
+        Self::DescribeVpnConnections,
+        Self::PutMetricData,
+        Self::ListIncidentRecords,
+        Self::GetIncidentRecord,
+        Self::StartIncident,
+        Self::CreateTimelineEvent,
+        Self::UpdateRelatedItems,
+        Self::UpdateIncidentRecord,
+        Self::ListReplicationSets,
+        Self::AssumeRole,
+    ];
+
+    /// The API action, as AWS's documentation and CloudTrail spell it.
+    pub const fn action(self) -> &'static str {
+        match self {
+            Self::GetMetricData => "GetMetricData",
+            Self::DescribeVpnConnections => "DescribeVpnConnections",
+            Self::PutMetricData => "PutMetricData",
+            Self::ListIncidentRecords => "ListIncidentRecords",
+            Self::GetIncidentRecord => "GetIncidentRecord",
+            Self::StartIncident => "StartIncident",
+            Self::CreateTimelineEvent => "CreateTimelineEvent",
+            Self::UpdateRelatedItems => "UpdateRelatedItems",
+            Self::UpdateIncidentRecord => "UpdateIncidentRecord",
+            Self::ListReplicationSets => "ListReplicationSets",
+            Self::AssumeRole => "AssumeRole",
+        }
+    }
+
+    /// The service, in people's words.
+    pub const fn service(self) -> &'static str {
+        match self {
+            Self::GetMetricData | Self::PutMetricData => "CloudWatch",
+            Self::DescribeVpnConnections => "EC2",
+            Self::ListIncidentRecords
+            | Self::GetIncidentRecord
+            | Self::StartIncident
+            | Self::CreateTimelineEvent
+            | Self::UpdateRelatedItems
+            | Self::UpdateIncidentRecord
+            | Self::ListReplicationSets => "Incident Manager",
+            Self::AssumeRole => "STS",
+        }
+    }
+
+    /// The action as an IAM policy names it.
+    pub const fn permission(self) -> &'static str {
+        match self {
+            Self::GetMetricData => "cloudwatch:GetMetricData",
+            Self::DescribeVpnConnections => "ec2:DescribeVpnConnections",
+            Self::PutMetricData => "cloudwatch:PutMetricData",
+            Self::ListIncidentRecords => "ssm-incidents:ListIncidentRecords",
+            Self::GetIncidentRecord => "ssm-incidents:GetIncidentRecord",
+            Self::StartIncident => "ssm-incidents:StartIncident",
+            Self::CreateTimelineEvent => "ssm-incidents:CreateTimelineEvent",
+            Self::UpdateRelatedItems => "ssm-incidents:UpdateRelatedItems",
+            Self::UpdateIncidentRecord => "ssm-incidents:UpdateIncidentRecord",
+            Self::ListReplicationSets => "ssm-incidents:ListReplicationSets",
+            Self::AssumeRole => "sts:AssumeRole",
+        }
+    }
+
+    /// What the permission can be limited to, after the Service Authorization Reference's tables of resource types and
+    /// condition keys.
+    pub const fn resource(self) -> &'static str {
+        match self {
+            Self::PutMetricData => "* (limit it by the condition cloudwatch:namespace)",
+            Self::GetMetricData
+            | Self::DescribeVpnConnections
+            | Self::ListIncidentRecords
+            | Self::ListReplicationSets => "*",
+            Self::StartIncident => "the response plan",
+            Self::GetIncidentRecord
+            | Self::CreateTimelineEvent
+            | Self::UpdateRelatedItems
+            | Self::UpdateIncidentRecord => "the response plan and its incident records",
+            Self::AssumeRole => "the role, whose trust policy must admit the daemon's own credentials",
+        }
+    }
+}
+
+impl fmt::Display for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.service(), self.action())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_permission_ends_in_the_action_it_allows() {
+        for call in Call::ALL {
+            assert_eq!(call.permission().split_once(':').map(|(_, action)| action), Some(call.action()));
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! The pollers: one task per source, so that a call that hangs delays no other.
+//!
+//! ```text
+//! driver ─ Order ─► run ─ ask (capacity 1: more is folded) ─► source task ─ Event::{Answered, Refused} ─► driver
+//!                       └ watch<Watch> ───────────────────────┘         └─ Health, PollOutcome, log
+//! ```
+//! A source has at most one call under way; a request that comes meanwhile is answered by one more call after it. After
+//! a failure a source is left alone for a while, and requests that come then are answered `Refused`. A task may be
+//! dropped at any await: it owns nothing but what it knows of AWS's clock.
+
+mod report;
+mod task;
+mod watch;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, watch as channel};
+use tokio::task::AbortHandle;
+
+pub use report::{PollOutcome, PollResult};
+use task::{Ask, AwsSource, SourceTask};
+pub(super) use task::{Heard, Remark};
+pub use watch::Watch;
+
+use super::connection::AwsConnections;
+use crate::domain::event::Event;
+use crate::domain::names::SourceId;
+use crate::domain::plan::Plan;
+use crate::health::{Component, Health};
+
+/// What the pollers are told.
+#[derive(Debug, Clone)]
+pub enum Order {
+    /// Ask this source about every tunnel that names it.
+    Ask(SourceId),
+    /// From here on this is what is watched. Sources that are not named in it any more fall silent.
+    Watch(Arc<Plan>),
+}
+
+/// Where the pollers say what they learn.
+#[derive(Clone)]
+pub struct Outlets {
+    /// The driver.
+    pub events: mpsc::Sender<Event>,
+    /// What stands between a source and its job.
+    pub health: Health,
+    /// Told of every poll that was made.
+    pub observe: Arc<dyn Fn(&PollOutcome) + Send + Sync>,
+}
+
+impl fmt::Debug for Outlets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Outlets")
+    }
+}
+
+/// Runs the pollers until `orders` closes or nobody takes their events any more.
+pub async fn run(connections: AwsConnections, mut orders: mpsc::Receiver<Order>, outlets: Outlets) {
+    let mut pollers =
+        Pollers::new(outlets, move |source: &SourceId| AwsSource::new(connections.clone(), source.clone()));
+    while let Some(order) = orders.recv().await {
+        match order {
+            Order::Ask(source) => pollers.ask(source).await,
+            Order::Watch(plan) => pollers.watch(&plan),
+        }
+    }
+}
+
+/// The tasks that run. They end when this is dropped.
+struct Pollers<Make> {
+    outlets: Outlets,
+    make: Make,
+    tasks: BTreeMap<SourceId, Handle>,
+}
+
+struct Handle {
+    asks: mpsc::Sender<()>,
+    watch: channel::Sender<Arc<Watch>>,
+    task: AbortHandle,
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl<Make, Source> Pollers<Make>
+where
+    Make: Fn(&SourceId) -> Source,
+    Source: Ask,
+{
+    fn new(outlets: Outlets, make: Make) -> Self {
+        Self { outlets, make, tasks: BTreeMap::new() }
+    }
+
+    async fn ask(&mut self, source: SourceId) {
+        match self.tasks.get(&source) {
+            // Full means that a request already waits for the call under way: this one is folded into it.
+            Some(handle) => match handle.asks.try_send(()) {
+                Ok(()) | Err(mpsc::error::TrySendError::Full(())) => {}
+                Err(mpsc::error::TrySendError::Closed(())) => self.refuse(source).await,
+            },
+            // A request that crossed with a change of what is watched.
+            None => self.refuse(source).await,
+        }
+    }
+
+    /// A driver that is gone ends everything soon by closing the orders.
+    async fn refuse(&self, source: SourceId) {
+        drop(self.outlets.events.send(Event::Refused { source }).await);
+    }
+
+    fn watch(&mut self, plan: &Plan) {
+        let mut wanted = Watch::of(plan);
+        let health = &self.outlets.health;
+        self.tasks.retain(|source, _| {
+            let stays = wanted.contains_key(source);
+            if !stays {
+                health.clear(&Component::Source(source.to_string()));
+            }
+            stays
+        });
+        while let Some((source, watch)) = wanted.pop_first() {
+            match self.tasks.get(&source) {
+                Some(handle) => {
+                    handle.watch.send_replace(Arc::new(watch));
+                }
+                None => {
+                    let handle = self.start(&source, Arc::new(watch));
+                    self.tasks.insert(source, handle);
+                }
+            }
+        }
+    }
+
+    fn start(&self, source: &SourceId, watch: Arc<Watch>) -> Handle {
+        // One request may wait while a call is under way.
+        let (asks, requests) = mpsc::channel(1);
+        let (watch, watched) = channel::channel(watch);
+        let task = SourceTask::new(source.clone(), (self.make)(source), self.outlets.clone());
+        let task = tokio::spawn(task.run(requests, watched)).abort_handle();
+        Handle { asks, watch, task }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,193 @@
+//! One source's task: waits for a request, asks, answers.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+
+use super::report::{PollOutcome, PollResult, Reporter};
+use super::{Outlets, Watch};
+use crate::aws::backoff::Backoff;
+use crate::aws::cloudwatch::CloudWatch;
+use crate::aws::connection::{AwsConnections, Place};
+use crate::aws::ec2;
+use crate::aws::errors::{Failure, FailureKind};
+use crate::aws::permission::Call;
+use crate::clock;
+use crate::domain::event::{AwsAnswer, Event, Reading};
+use crate::domain::names::{SourceId, SourceKind, TunnelId};
+use crate::domain::time::{Moment, Stamp};
+
+/// For one poll, however many calls it takes. A call has a bound of its own; this one holds if even that one fails.
+const POLL_LIMIT: Duration = Duration::from_secs(60);
+
+/// What a source said.
+#[derive(Debug, Clone, PartialEq)]
+pub(in crate::aws) struct Heard {
+    /// See [`AwsAnswer::asked`].
+    pub(in crate::aws) asked: Moment,
+    /// See [`AwsAnswer::date`].
+    pub(in crate::aws) date: Stamp,
+    /// See [`AwsAnswer::readings`].
+    pub(in crate::aws) readings: Vec<(TunnelId, Reading)>,
+    /// What people should look at.
+    pub(in crate::aws) remarks: Vec<Remark>,
+}
+
+impl Heard {
+    pub(in crate::aws) fn at(asked: Moment, date: Stamp) -> Self {
+        Self { asked, date, readings: Vec::new(), remarks: Vec::new() }
+    }
+}
+
+/// Something in an answer that people should look at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::aws) struct Remark {
+    pub(in crate::aws) text: String,
+    /// Part of the answer could not be understood, and is counted as such.
+    pub(in crate::aws) is_garbage: bool,
+}
+
+impl Remark {
+    pub(in crate::aws) fn garbage(text: String) -> Self {
+        Self { text, is_garbage: true }
+    }
+
+    pub(in crate::aws) fn advice(text: String) -> Self {
+        Self { text, is_garbage: false }
+    }
+}
+
+/// Who can be asked.
+pub(super) trait Ask: Send + 'static {
+    /// Which call asks.
+    fn call(&self) -> Call;
+
+    /// Asks about everything that is watched.
+    fn ask(&mut self, watch: &Watch) -> impl Future<Output = Result<Heard, Failure>> + Send;
+}
+
+/// A source at AWS.
+#[derive(Debug)]
+pub(super) struct AwsSource {
+    connections: AwsConnections,
+    kind: SourceKind,
+    place: Place,
+    cloudwatch: CloudWatch,
+}
+
+impl AwsSource {
+    pub(super) fn new(connections: AwsConnections, source: SourceId) -> Self {
+        let SourceId { kind, region, role_arn } = source;
+        Self { connections, kind, place: Place { region, role_arn }, cloudwatch: CloudWatch::default() }
+    }
+}
+
+impl Ask for AwsSource {
+    fn call(&self) -> Call {
+        match self.kind {
+            SourceKind::CloudWatch => Call::GetMetricData,
+            SourceKind::Ec2 => Call::DescribeVpnConnections,
+        }
+    }
+
+    async fn ask(&mut self, watch: &Watch) -> Result<Heard, Failure> {
+        let connection = self.connections.at(&self.place).await;
+        let heard = match self.kind {
+            SourceKind::CloudWatch => self.cloudwatch.ask(&connection, watch).await,
+            SourceKind::Ec2 => ec2::ask(&connection, watch).await,
+        };
+        heard.inspect_err(|failure| self.connections.renew_after(failure, &connection))
+    }
+}
+
+/// The task of one source.
+pub(super) struct SourceTask<Source> {
+    id: SourceId,
+    source: Source,
+    outlets: Outlets,
+    backoff: Backoff,
+    reporter: Reporter,
+}
+
+impl<Source: Ask> SourceTask<Source> {
+    pub(super) fn new(id: SourceId, source: Source, outlets: Outlets) -> Self {
+        let reporter = Reporter::new(id.clone(), outlets.health.clone());
+        Self { id, source, outlets, backoff: Backoff::new(), reporter }
+    }
+
+    /// Answers every request, until there can be no more or nobody listens.
+    pub(super) async fn run(
+        mut self,
+        mut requests: mpsc::Receiver<()>,
+        watched: watch::Receiver<Arc<Watch>>,
+    ) {
+        while requests.recv().await.is_some() {
+            let watch = Arc::clone(&watched.borrow());
+            let event = if self.backoff.ready(clock::now().mono) {
+                self.poll(&watch).await
+            } else {
+                Event::Refused { source: self.id.clone() }
+            };
+            if self.outlets.events.send(event).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    async fn poll(&mut self, watch: &Watch) -> Event {
+        let heard = match tokio::time::timeout(POLL_LIMIT, self.source.ask(watch)).await {
+            Ok(heard) => heard,
+            Err(_) => {
+                let place = Place { region: self.id.region.clone(), role_arn: self.id.role_arn.clone() };
+                Err(Failure::timed_out(self.source.call(), &place))
+            }
+        };
+        match heard {
+            Ok(heard) => Event::Answered(self.answered(heard)),
+            Err(failure) => {
+                self.refused(&failure);
+                Event::Refused { source: self.id.clone() }
+            }
+        }
+    }
+
+    fn answered(&mut self, heard: Heard) -> AwsAnswer {
+        let Heard { asked, date, readings, remarks } = heard;
+        self.backoff.succeeded();
+        let garbled = remarks.iter().any(|remark| remark.is_garbage);
+        self.observe(if garbled { PollResult::Garbage } else { PollResult::Ok });
+        if remarks.is_empty() {
+            self.reporter.well();
+        }
+        for remark in &remarks {
+            self.reporter.remarked(&remark.text);
+        }
+        AwsAnswer { source: self.id.clone(), asked, date, readings }
+    }
+
+    fn refused(&mut self, failure: &Failure) {
+        let retry_after = match failure.kind {
+            FailureKind::Throttled { retry_after } => retry_after,
+            FailureKind::TimedOut
+            | FailureKind::Unreachable
+            | FailureKind::ServiceFault
+            | FailureKind::Contended
+            | FailureKind::Denied
+            | FailureKind::CredentialsRefused
+            | FailureKind::CredentialsMissing
+            | FailureKind::Garbage
+            | FailureKind::NotFound
+            | FailureKind::TokenKnown
+            | FailureKind::Rejected => None,
+        };
+        self.backoff.failed(clock::now().mono, retry_after);
+        self.observe(PollResult::of(failure.kind));
+        self.reporter.failed(failure);
+    }
+
+    fn observe(&self, result: PollResult) {
+        (self.outlets.observe)(&PollOutcome { source: self.id.clone(), result });
+    }
+}

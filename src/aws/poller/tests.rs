@@ -1,0 +1,248 @@
+use std::sync::Mutex;
+use std::time::Duration;
+
+use tokio::sync::Notify;
+
+use super::super::connection::Place;
+use super::super::errors::Failure;
+use super::super::permission::Call;
+use super::*;
+use crate::domain::names::{Role, SourceKind, TunnelId, VpnId};
+use crate::domain::plan::{AwsRules, IncidentRules, ProbeRules, Route, TunnelPlan, VpnPlan};
+use crate::domain::time::{Moment, Stamp};
+use crate::health::{Problems, Severity};
+
+fn source(region: &str) -> SourceId {
+    SourceId { kind: SourceKind::CloudWatch, region: Some(region.into()), role_arn: None }
+}
+
+fn plan(vpns: &[(&str, &[SourceId])]) -> Plan {
+    let vpn = |(id, sources): &(&str, &[SourceId])| {
+        let vpn = VpnId::new(*id);
+        let tunnel = TunnelId { vpn: vpn.clone(), outside_ip: "203.0.113.11".parse().unwrap() };
+        let route = Route {
+            inside_ip: "169.254.10.1".parse().unwrap(),
+            source_ip: "169.254.10.2".parse().unwrap(),
+            interface: None,
+        };
+        let second = Duration::from_secs(1);
+        Arc::new(VpnPlan {
+            id: vpn,
+            name: "Milan".into(),
+            tunnels: vec![Arc::new(TunnelPlan {
+                id: tunnel,
+                name: "tunnel 1".into(),
+                role: Role::Active,
+                route: Arc::new(route),
+            })],
+            probe: ProbeRules {
+                interval: second,
+                suspect_interval: second,
+                timeout: second,
+                down_after: std::num::NonZeroU32::MIN,
+                up_after: std::num::NonZeroU32::MIN,
+            },
+            incident: IncidentRules {
+                open_after_outage: second,
+                open_after_redundancy_lost: second,
+                one_sided_after: None,
+                resolve_after: second,
+                start_grace: second,
+            },
+            aws: AwsRules {
+                poll_interval: second,
+                suspect_poll_interval: second,
+                stale_after: Duration::from_secs(600),
+                sources: sources.to_vec(),
+            },
+        })
+    };
+    Plan { site: "milan-1".into(), vpns: vpns.iter().map(vpn).collect(), sinks: Vec::new() }
+}
+
+/// Answers when told to, with what it is told to.
+#[derive(Clone, Default)]
+struct Scripted {
+    calls: Arc<Mutex<Vec<String>>>,
+    called: Arc<Notify>,
+    /// Regions whose calls hang until `release`.
+    hanging: Arc<Mutex<Vec<String>>>,
+    release: Arc<Notify>,
+    failure: Arc<Mutex<Option<Failure>>>,
+}
+
+struct ScriptedSource(Scripted, SourceId);
+
+impl Ask for ScriptedSource {
+    fn call(&self) -> Call {
+        Call::GetMetricData
+    }
+
+    async fn ask(&mut self, watch: &Watch) -> Result<Heard, Failure> {
+        let region = self.1.region.as_deref().unwrap_or_default().to_owned();
+        self.0.calls.lock().unwrap().push(format!("{region}: {} tunnels", watch.tunnels().count()));
+        self.0.called.notify_one();
+        let hangs = self.0.hanging.lock().unwrap().contains(&region);
+        if hangs {
+            self.0.release.notified().await;
+        }
+        match self.0.failure.lock().unwrap().clone() {
+            Some(failure) => Err(failure),
+            None => Ok(Heard::at(Moment::ORIGIN, Stamp::from_secs(0))),
+        }
+    }
+}
+
+struct World {
+    script: Scripted,
+    events: mpsc::Receiver<Event>,
+    outcomes: Arc<Mutex<Vec<PollResult>>>,
+    problems: channel::Receiver<Problems>,
+}
+
+impl World {
+    fn new() -> (Self, Pollers<impl Fn(&SourceId) -> ScriptedSource>) {
+        let (sender, events) = mpsc::channel(16);
+        let health = Health::default();
+        let problems = health.watch();
+        let outcomes: Arc<Mutex<Vec<PollResult>>> = Arc::default();
+        let observed = Arc::clone(&outcomes);
+        let observe = Arc::new(move |outcome: &PollOutcome| observed.lock().unwrap().push(outcome.result));
+        let script = Scripted::default();
+        let scripted = script.clone();
+        let pollers = Pollers::new(Outlets { events: sender, health, observe }, move |source: &SourceId| {
+            ScriptedSource(scripted.clone(), source.clone())
+        });
+        (Self { script, events, outcomes, problems }, pollers)
+    }
+
+    async fn event(&mut self) -> Event {
+        tokio::time::timeout(Duration::from_secs(10), self.events.recv()).await.unwrap().unwrap()
+    }
+
+    fn calls(&self) -> Vec<String> {
+        self.script.calls.lock().unwrap().clone()
+    }
+
+    fn problem(&self) -> Option<(Severity, String)> {
+        self.problems.borrow().values().next().map(|problem| (problem.severity, problem.text.clone()))
+    }
+}
+
+fn answered_by(event: &Event) -> SourceId {
+    let Event::Answered(answer) = event else { panic!("{event:?} is no answer") };
+    answer.source.clone()
+}
+
+fn throttled() -> Failure {
+    use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+    use aws_smithy_runtime_api::client::result::SdkError;
+    use aws_smithy_types::error::ErrorMetadata;
+    let mut response = HttpResponse::new(429.try_into().unwrap(), aws_smithy_types::body::SdkBody::empty());
+    response.headers_mut().insert("retry-after", "60");
+    let error = ErrorMetadata::builder().code("ThrottlingException").build();
+    let place = Place { region: Some("eu-south-1".into()), role_arn: None };
+    Failure::of(Call::GetMetricData, &place, SdkError::service_error(error, response))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_hangs_delays_no_other_source() {
+    let (mut world, mut pollers) = World::new();
+    let (stuck, free) = (source("eu-south-1"), source("eu-west-1"));
+    pollers.watch(&plan(&[("vpn-0a", &[stuck.clone(), free.clone()])]));
+    world.script.hanging.lock().unwrap().push("eu-south-1".to_owned());
+    pollers.ask(stuck.clone()).await;
+    pollers.ask(free.clone()).await;
+    assert_eq!(answered_by(&world.event().await), free);
+    world.script.release.notify_one();
+    assert_eq!(answered_by(&world.event().await), stuck);
+}
+
+#[tokio::test(start_paused = true)]
+async fn requests_during_a_call_are_folded_into_one_more() {
+    let (mut world, mut pollers) = World::new();
+    let milan = source("eu-south-1");
+    pollers.watch(&plan(&[("vpn-0a", std::slice::from_ref(&milan))]));
+    world.script.hanging.lock().unwrap().push("eu-south-1".to_owned());
+    pollers.ask(milan.clone()).await;
+    world.script.called.notified().await;
+    for _ in 0..5 {
+        pollers.ask(milan.clone()).await;
+    }
+    world.script.hanging.lock().unwrap().clear();
+    world.script.release.notify_one();
+    world.event().await;
+    world.event().await;
+    assert_eq!(world.calls().len(), 2);
+    pollers.ask(milan.clone()).await;
+    world.event().await;
+    assert_eq!(world.calls().len(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_never_ends_is_given_up_and_counted_as_a_timeout() {
+    let (mut world, mut pollers) = World::new();
+    let milan = source("eu-south-1");
+    pollers.watch(&plan(&[("vpn-0a", std::slice::from_ref(&milan))]));
+    world.script.hanging.lock().unwrap().push("eu-south-1".to_owned());
+    pollers.ask(milan.clone()).await;
+    let event = tokio::time::timeout(Duration::from_secs(600), world.events.recv()).await.unwrap();
+    assert_eq!(event, Some(Event::Refused { source: milan }));
+    assert_eq!(*world.outcomes.lock().unwrap(), [PollResult::Timeout]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_failure_requests_are_refused_without_a_call() {
+    let (mut world, mut pollers) = World::new();
+    let milan = source("eu-south-1");
+    pollers.watch(&plan(&[("vpn-0a", std::slice::from_ref(&milan))]));
+    *world.script.failure.lock().unwrap() = Some(throttled());
+    for _ in 0..3 {
+        pollers.ask(milan.clone()).await;
+        assert_eq!(world.event().await, Event::Refused { source: milan.clone() });
+    }
+    assert_eq!(world.calls().len(), 1);
+    assert_eq!(*world.outcomes.lock().unwrap(), [PollResult::Throttled]);
+    assert_eq!(world.problem().unwrap().0, Severity::Degraded);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_watched_can_change_and_a_source_that_is_gone_falls_silent() {
+    let (mut world, mut pollers) = World::new();
+    let milan = source("eu-south-1");
+    pollers.watch(&plan(&[("vpn-0a", std::slice::from_ref(&milan))]));
+    pollers.ask(milan.clone()).await;
+    world.event().await;
+    let sources = std::slice::from_ref(&milan);
+    pollers.watch(&plan(&[("vpn-0a", sources), ("vpn-0b", sources)]));
+    pollers.ask(milan.clone()).await;
+    world.event().await;
+    assert_eq!(world.calls(), ["eu-south-1: 1 tunnels", "eu-south-1: 2 tunnels"]);
+
+    pollers.outlets.health.set(
+        Component::Source(milan.to_string()),
+        crate::health::Problem { severity: Severity::Failed, text: "denied".to_owned() },
+    );
+    pollers.watch(&plan(&[("vpn-0a", &[])]));
+    assert_eq!(world.problem(), None);
+    pollers.ask(milan.clone()).await;
+    assert_eq!(world.event().await, Event::Refused { source: milan });
+}
+
+#[test]
+fn each_source_is_asked_about_the_connections_that_name_it_with_the_longest_patience() {
+    let (milan, paris) = (source("eu-south-1"), source("eu-west-3"));
+    let mut plan =
+        plan(&[("vpn-0a", &[milan.clone(), paris.clone()]), ("vpn-0b", std::slice::from_ref(&paris))]);
+    let mut patient = (*plan.vpns[1]).clone();
+    patient.aws.stale_after = Duration::from_secs(900);
+    plan.vpns[1] = Arc::new(patient);
+    let watches = Watch::of(&plan);
+    let seen = |source: &SourceId| {
+        let watch = &watches[source];
+        let ids: Vec<&str> = watch.vpns.iter().map(|(vpn, _)| vpn.as_str()).collect();
+        (ids, watch.stale_after.as_secs())
+    };
+    assert_eq!(seen(&milan), (vec!["vpn-0a"], 600));
+    assert_eq!(seen(&paris), (vec!["vpn-0a", "vpn-0b"], 900));
+}

@@ -1,0 +1,37 @@
+//! What a source is asked about.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::domain::names::{SourceId, TunnelId, VpnId};
+use crate::domain::plan::Plan;
+
+/// The connections that name a source.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Watch {
+    /// The connections and their tunnels, in the order of the plan.
+    pub(in crate::aws) vpns: Vec<(VpnId, Vec<TunnelId>)>,
+    /// The longest time that evidence stays good for any of them.
+    pub(in crate::aws) stale_after: Duration,
+}
+
+impl Watch {
+    /// What each source of the plan is asked about.
+    pub(super) fn of(plan: &Plan) -> BTreeMap<SourceId, Self> {
+        let mut watches: BTreeMap<SourceId, Self> = BTreeMap::new();
+        for vpn in &plan.vpns {
+            for source in &vpn.aws.sources {
+                let watch = watches.entry(source.clone()).or_default();
+                let tunnels = vpn.tunnels.iter().map(|tunnel| tunnel.id.clone()).collect();
+                watch.vpns.push((vpn.id.clone(), tunnels));
+                watch.stale_after = watch.stale_after.max(vpn.aws.stale_after);
+            }
+        }
+        watches
+    }
+
+    /// Every tunnel, in the order of the plan.
+    pub(in crate::aws) fn tunnels(&self) -> impl Iterator<Item = &TunnelId> {
+        self.vpns.iter().flat_map(|(_, tunnels)| tunnels)
+    }
+}

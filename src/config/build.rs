@@ -1,0 +1,107 @@
+//! Merged values → [`Config`].
+
+use std::sync::Arc;
+
+use crate::domain::names::Kind;
+use crate::domain::plan::Plan;
+
+use super::merge::Merged;
+use super::patterns;
+use super::problem::{Notes, Place, What};
+use super::section::Section;
+use super::settings::{Config, Mode, SinkSettings};
+use super::sinks::Sinks;
+use super::vpns::{Common, Vpns};
+use super::{Surroundings, globals, rules};
+
+/// What the values are read with.
+pub(super) struct Inputs<'a> {
+    pub(super) surroundings: &'a Surroundings<'a>,
+    /// Whether every file was understood, so that what is not there is known to be missing.
+    pub(super) complete: bool,
+}
+
+/// Reads everything. The result is of use only if nothing was noted.
+pub(super) fn config(merged: &Merged, inputs: &Inputs<'_>, notes: &mut Notes) -> Option<Config> {
+    let Inputs { surroundings, complete } = *inputs;
+    let root = Section::root(merged);
+    let site = globals::site(&root.section("site"), surroundings.host_name.as_deref(), notes);
+    let (aws, aws_rules) = globals::aws(&root.section("aws"), notes);
+    let probe = rules::probe(&root.section("probe"), rules::PROBE_DEFAULT, notes);
+    let incident_section = root.section("incident");
+    let incident = rules::incident(&incident_section, rules::INCIDENT_DEFAULT, notes);
+    let mode = incident_section.text("mode", &patterns::MODE, notes).unwrap_or(Mode::Raise);
+    let cloudwatch = globals::cloudwatch(&root.section("cloudwatch"), notes);
+    let http = globals::http(&root.section("http"), notes);
+    let store = globals::store(&root.section("store"), surroundings.env, notes);
+
+    let common = Common { aws, aws_rules, probe, incident };
+    let mut vpns = Vpns::default();
+    for item in &merged.vpns {
+        vpns.read(&Section::item(item, &merged.main), &common, notes);
+    }
+    let mut sinks = Sinks::default();
+    for item in &merged.sinks {
+        sinks.read(&Section::item(item, &merged.main), &vpns, complete, notes);
+    }
+    if complete {
+        presence(merged, mode, notes);
+    }
+
+    let Vpns { plans, settings, .. } = vpns;
+    let Sinks { settings: sinks, .. } = sinks;
+    let plan = Plan { site, vpns: plans, sinks: Vec::new() };
+    match mode {
+        Mode::Raise => homeless(&plan, &sinks, &merged.main, notes),
+        Mode::Observe => {}
+    }
+    let told = match mode {
+        Mode::Raise => sinks.iter().map(SinkSettings::plan).collect(),
+        Mode::Observe => Vec::new(),
+    };
+    Some(Config {
+        plan: Arc::new(Plan { sinks: told, ..plan }),
+        mode,
+        aws: common.aws,
+        vpns: settings,
+        sinks,
+        cloudwatch,
+        http,
+        store,
+        warnings: Vec::new(),
+        files: Vec::new(),
+    })
+}
+
+/// Without a connection there is nothing to watch; without a sink nobody would ever be paged.
+fn presence(merged: &Merged, mode: Mode, notes: &mut Notes) {
+    let mut missing = |key: &str, allowed: &str| {
+        notes.problem(merged.main.clone(), key, What::Missing { allowed: allowed.to_owned() });
+    };
+    if merged.vpns.is_empty() {
+        missing("vpn", "at least one [[vpn]]");
+    }
+    if merged.sinks.is_empty() && mode == Mode::Raise {
+        missing(
+            "incident.sink",
+            "at least one [[incident.sink]]; or [incident] mode = \"observe\", which records everything and pages nobody",
+        );
+    }
+}
+
+/// Warns of incidents that would open and go nowhere.
+fn homeless(plan: &Plan, sinks: &[SinkSettings], main: &Place, notes: &mut Notes) {
+    for vpn in &plan.vpns {
+        let lost: Vec<_> = Kind::ALL
+            .into_iter()
+            .filter(|kind| vpn.incident.open_after(*kind).is_some())
+            .filter(|kind| !sinks.iter().any(|sink| sink.plan().takes(&vpn.id, *kind)))
+            .map(Kind::as_str)
+            .collect();
+        if !lost.is_empty() {
+            let what =
+                format!("no sink takes {} of {}: recorded, but nobody is told", lost.join(", "), vpn.id);
+            notes.warning(main.clone(), "incident.sink", what);
+        }
+    }
+}

@@ -1,0 +1,235 @@
+//! What a configuration means, in words: the page that `bothends check` prints.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use crate::domain::names::{Kind, SourceId, SourceKind};
+use crate::domain::plan::{IncidentRules, ProbeRules, TunnelPlan, VpnPlan};
+
+use super::consequences::{
+    asked_by, calls_a_month, custom_metrics, locally_down_after, puts_a_month, tunnels_asked_by,
+};
+use super::duration::Shown;
+use super::settings::{Config, Mode, SinkSettings, VpnSettings};
+
+/// What the configuration means: site, connections, rules, pollers, sinks, metrics, listener, store, and what follows
+/// from them.
+pub fn describe(config: &Config) -> String {
+    Page { config }.to_string()
+}
+
+struct Page<'a> {
+    config: &'a Config,
+}
+
+impl fmt::Display for Page<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let config = self.config;
+        for (index, file) in config.files.iter().enumerate() {
+            writeln!(f, "{} {}", if index == 0 { "read       " } else { "           " }, file.display())?;
+        }
+        writeln!(f, "site        {}", config.plan.site)?;
+        writeln!(f, "mode        {}", mode(config.mode))?;
+
+        let rules: BTreeSet<_> = config.plan.vpns.iter().map(|vpn| rules_text(vpn)).collect();
+        let shared = rules.len() == 1;
+        for vpn in &config.plan.vpns {
+            self.vpn(f, vpn, !shared)?;
+        }
+        if let (true, Some(rules)) = (shared, rules.first()) {
+            write!(f, "\n{rules}")?;
+        }
+        self.aws(f)?;
+        self.sinks(f)?;
+        self.edges(f)?;
+        for warning in &config.warnings {
+            writeln!(f, "\nwarning     {warning}")?;
+        }
+        Ok(())
+    }
+}
+
+impl Page<'_> {
+    fn vpn(&self, f: &mut fmt::Formatter<'_>, vpn: &VpnPlan, own_rules: bool) -> fmt::Result {
+        writeln!(f, "\nconnection  {} ({})", vpn.name, vpn.id)?;
+        for tunnel in &vpn.tunnels {
+            writeln!(f, "  {}", tunnel_line(tunnel))?;
+        }
+        if let Some(VpnSettings { runbook_url, notes, region: _, role_arn: _ }) =
+            self.config.vpns.get(&vpn.id)
+        {
+            if let Some(url) = runbook_url {
+                writeln!(f, "  runbook   {url}")?;
+            }
+            for line in notes.iter().flat_map(|notes| notes.lines()) {
+                writeln!(f, "  note      {line}")?;
+            }
+        }
+        if own_rules {
+            for line in rules_text(vpn).lines() {
+                writeln!(f, "  {line}")?;
+            }
+        }
+        Ok(())
+    }
+
+    fn aws(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let plan = &self.config.plan;
+        let sources: BTreeSet<_> = plan.vpns.iter().flat_map(|vpn| &vpn.aws.sources).collect();
+        for (index, source) in sources.iter().enumerate() {
+            write!(f, "{}", if index == 0 { "\nAWS       " } else { "          " })?;
+            writeln!(f, "  {}: {}", poller(source), vpn_ids(asked_by(plan, source)))?;
+            let calls =
+                asked_by(plan, source).map(|vpn| calls_a_month(vpn.aws.poll_interval)).max().unwrap_or(0);
+            write!(f, "              about {calls} calls a month")?;
+            match source.kind {
+                SourceKind::CloudWatch => {
+                    let tunnels = u64::try_from(tunnels_asked_by(plan, source)).unwrap_or(u64::MAX);
+                    writeln!(
+                        f,
+                        ", {} metrics requested; more while in doubt",
+                        calls.saturating_mul(tunnels)
+                    )?;
+                }
+                SourceKind::Ec2 => writeln!(f, "; more while in doubt")?,
+            }
+        }
+        // The same for every connection: there is no table to override it.
+        if let Some(vpn) = plan.vpns.first() {
+            writeln!(
+                f,
+                "            asked every {}, every {} while in doubt; evidence older than {} is none",
+                Shown(vpn.aws.poll_interval),
+                Shown(vpn.aws.suspect_poll_interval),
+                Shown(vpn.aws.stale_after),
+            )?;
+        }
+        Ok(())
+    }
+
+    fn sinks(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for sink in &self.config.sinks {
+            writeln!(
+                f,
+                "\nsink        {}{}",
+                sink.id,
+                place(sink.region.as_deref(), sink.role_arn.as_deref())
+            )?;
+            for line in self.targets(sink) {
+                writeln!(f, "  {line}")?;
+            }
+        }
+        if self.config.sinks.is_empty() {
+            writeln!(f, "\nsink        none")?;
+        }
+        Ok(())
+    }
+
+    /// One line per connection and kind that a sink takes.
+    fn targets(&self, sink: &SinkSettings) -> Vec<String> {
+        let taken = sink.plan();
+        let pairs = self.config.plan.vpns.iter().flat_map(|vpn| Kind::ALL.map(|kind| (vpn, kind)));
+        pairs
+            .filter(|(vpn, kind)| taken.takes(&vpn.id, *kind))
+            .map(|(vpn, kind)| {
+                let (plan, impact) = (sink.response_plan(&vpn.id, kind), sink.impact(kind));
+                format!("{} {:<15} impact {impact}  {plan}", vpn.id, kind.as_str())
+            })
+            .collect()
+    }
+
+    fn edges(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.config.cloudwatch {
+            Some(settings) => {
+                let metrics = custom_metrics(&self.config.plan);
+                writeln!(
+                    f,
+                    "\nmetrics     namespace {}, every {}{}",
+                    settings.namespace,
+                    Shown(settings.interval),
+                    place(settings.region.as_deref(), settings.role_arn.as_deref()),
+                )?;
+                let puts = puts_a_month(settings, metrics);
+                writeln!(
+                    f,
+                    "            {metrics} custom metrics, about {puts} PutMetricData calls a month"
+                )?;
+            }
+            None => writeln!(f, "\nmetrics     none go to CloudWatch")?,
+        }
+        let listen = self.config.http.listen;
+        writeln!(f, "listener    http://{listen}/ with /metrics, /status, /healthz, /readyz")?;
+        writeln!(f, "store       {}", self.config.store.path.display())
+    }
+}
+
+const fn mode(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Raise => "raise: incidents go to the sinks",
+        Mode::Observe => "observe: everything is decided and recorded, nothing is sent",
+    }
+}
+
+fn tunnel_line(tunnel: &TunnelPlan) -> String {
+    let interface = tunnel.route.interface.as_ref().map_or(String::new(), |name| format!(" on {name}"));
+    let probed = format!("echo {} -> {}{interface}", tunnel.route.source_ip, tunnel.route.inside_ip);
+    let probed =
+        if tunnel.role == crate::domain::names::Role::Unused { "not probed".to_owned() } else { probed };
+    format!("{:<9} {} ({}): {probed}", tunnel.role.as_str(), tunnel.name, tunnel.id.outside_ip)
+}
+
+/// The rules a connection is watched by, and what follows from them.
+fn rules_text(vpn: &VpnPlan) -> String {
+    let ProbeRules { interval, suspect_interval, timeout, down_after, up_after } = vpn.probe;
+    let IncidentRules {
+        open_after_outage,
+        open_after_redundancy_lost,
+        one_sided_after,
+        resolve_after,
+        start_grace,
+    } = vpn.incident;
+    let down = locally_down_after(&vpn.probe);
+    let one_sided = one_sided_after.map_or("never".to_owned(), |after| format!("after {}", Shown(after)));
+    format!(
+        "probing     an echo every {}, every {} under suspicion, answered in time within {}\n            \
+         Down after {down_after} overdue echoes in a row, Up after {up_after} replies\n            \
+         a dead tunnel is locally Down about {} after the break\n\
+         incidents   outage opens after {}, redundancy_lost after {}, one_sided {one_sided}\n            \
+         resolved once over for {}; nothing opens in the first {} after the start\n            \
+         an outage pages no earlier than {} after the break, and not before AWS says Down as well\n",
+        Shown(interval),
+        Shown(suspect_interval),
+        Shown(timeout),
+        seconds(down),
+        Shown(open_after_outage),
+        Shown(open_after_redundancy_lost),
+        Shown(resolve_after),
+        Shown(start_grace),
+        seconds(down + open_after_outage),
+    )
+}
+
+fn seconds(duration: std::time::Duration) -> String {
+    format!("{:.1} s", duration.as_secs_f64())
+}
+
+fn poller(source: &SourceId) -> String {
+    let what = match source.kind {
+        SourceKind::CloudWatch => "CloudWatch TunnelState",
+        SourceKind::Ec2 => "EC2 DescribeVpnConnections",
+    };
+    let region = source.region.as_deref().unwrap_or("the Region of the SDK's own chain");
+    format!(
+        "{what} in {region}{}",
+        source.role_arn.as_ref().map_or(String::new(), |role| format!(" as {role}"))
+    )
+}
+
+fn place(region: Option<&str>, role_arn: Option<&str>) -> String {
+    let region = region.map_or(String::new(), |region| format!(" in {region}"));
+    region + &role_arn.map_or(String::new(), |role| format!(" as {role}"))
+}
+
+fn vpn_ids<'p>(vpns: impl Iterator<Item = &'p VpnPlan>) -> String {
+    vpns.map(|vpn| vpn.id.as_str()).collect::<Vec<_>>().join(", ")
+}

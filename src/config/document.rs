@@ -1,0 +1,263 @@
+//! One file: its text walked once along the schema. Keys that do not exist are told here, with their line; every value that
+//! goes on carries its line as its origin.
+
+use std::ops::Range;
+use std::path::Path;
+
+use ::config::{Map, Value, ValueKind};
+use toml::Spanned;
+use toml::de::{DeArray, DeTable, DeValue};
+
+use super::merge;
+use super::problem::{Notes, Place, What, quoted};
+use super::schema::{self, Key, ROOT, Renamed, Shape, join};
+
+/// A file's keys. A value that was found wrong already is [`ValueKind::Nil`]: it is there, and there is no more to say.
+#[derive(Debug)]
+pub(super) struct Document {
+    /// The single tables, which later files override key by key.
+    pub(super) tables: Map<String, Value>,
+    /// `[[vpn]]`.
+    pub(super) vpns: Vec<Item>,
+    /// `[[incident.sink]]`.
+    pub(super) sinks: Vec<Item>,
+}
+
+/// One table of a list of tables that grows from file to file.
+#[derive(Debug)]
+pub(super) struct Item {
+    /// Its path, counted within its file, such as `vpn[0]`.
+    pub(super) path: String,
+    /// Its keys.
+    pub(super) value: Value,
+}
+
+/// Walks the text of `path`; `None` if it is not TOML.
+pub(super) fn parse(path: &Path, text: &str, renamed: &[Renamed], notes: &mut Notes) -> Option<Document> {
+    let lines = Lines::of(text);
+    let (root, errors) = DeTable::parse_recoverable(text);
+    if !errors.is_empty() {
+        let mut last = None;
+        for error in errors {
+            let line = error.span().map_or(1, |span| lines.at(span.start));
+            // What follows on the same line is most often the first error's echo.
+            if last.replace(line) != Some(line) {
+                notes.file_lost(Place::line(path, line), format!("is not TOML: {}", error.message()));
+            }
+        }
+        return None;
+    }
+
+    let mut walk = Walk { path, lines, renamed, notes };
+    let mut tables = walk.table("", ROOT, root.get_ref());
+    let vpns = items("vpn", tables.remove("vpn"));
+    let sinks = match tables.get_mut("incident") {
+        Some(Value { kind: ValueKind::Table(incident), .. }) => {
+            items("incident.sink", incident.remove("sink"))
+        }
+        Some(_) | None => Vec::new(),
+    };
+    Some(Document { tables, vpns, sinks })
+}
+
+fn items(path: &str, list: Option<Value>) -> Vec<Item> {
+    match list {
+        Some(Value { kind: ValueKind::Array(list), .. }) => list
+            .into_iter()
+            .enumerate()
+            .map(|(index, value)| Item { path: format!("{path}[{index}]"), value })
+            .collect(),
+        // Something is there, and what is wrong with it has been told.
+        Some(value) => vec![Item {
+            path: path.to_owned(),
+            value: Value::new(value.origin().map(str::to_owned).as_ref(), ValueKind::Nil),
+        }],
+        None => Vec::new(),
+    }
+}
+
+/// Where each line begins.
+struct Lines(Vec<usize>);
+
+impl Lines {
+    fn of(text: &str) -> Self {
+        Self(text.match_indices('\n').map(|(end, _)| end + 1).collect())
+    }
+
+    /// The line, from 1, that this byte lies in.
+    fn at(&self, byte: usize) -> usize {
+        1 + self.0.partition_point(|start| *start <= byte)
+    }
+}
+
+struct Walk<'a> {
+    path: &'a Path,
+    lines: Lines,
+    renamed: &'a [Renamed],
+    notes: &'a mut Notes,
+}
+
+impl Walk<'_> {
+    fn place(&self, span: Range<usize>) -> Place {
+        Place::line(self.path, self.lines.at(span.start))
+    }
+
+    fn table(&mut self, at: &str, keys: &[Key], table: &DeTable<'_>) -> Map<String, Value> {
+        let mut found = Map::new();
+        for (name, value) in table {
+            let place = self.place(name.span());
+            let written = name.get_ref().as_ref();
+            let Some(key) =
+                schema::find(keys, written).or_else(|| self.renamed(at, written, keys, table, &place))
+            else {
+                self.unknown(at, written, keys, place);
+                continue;
+            };
+            let kind = self.value(&join(at, key.name), key, value, &place);
+            found.insert(key.name.to_owned(), Value::new(Some(&merge::origin(&place)), kind));
+        }
+        found
+    }
+
+    fn value(&mut self, path: &str, key: &Key, value: &Spanned<DeValue<'_>>, place: &Place) -> ValueKind {
+        match (&key.shape, value.get_ref()) {
+            (Shape::Table(keys), DeValue::Table(table)) => ValueKind::Table(self.table(path, keys, table)),
+            (Shape::Table(_), other) => {
+                self.misshapen(place, path, other, format!("a table, [{}]", bare(path)))
+            }
+            (Shape::Tables(keys), DeValue::Array(list)) => self.tables(path, keys, list),
+            (Shape::Tables(_), other) => {
+                let allowed = format!("a list of tables, [[{}]] with double brackets", bare(path));
+                self.misshapen(place, path, other, allowed)
+            }
+            (Shape::Scalar | Shape::List, value) => self.plain(path, value, place),
+        }
+    }
+
+    fn tables(&mut self, path: &str, keys: &[Key], list: &DeArray<'_>) -> ValueKind {
+        let mut tables = Vec::new();
+        for (index, item) in list.iter().enumerate() {
+            let place = self.place(item.span());
+            let path = format!("{path}[{index}]");
+            let kind = if let DeValue::Table(table) = item.get_ref() {
+                ValueKind::Table(self.table(&path, keys, table))
+            } else {
+                self.misshapen(&place, &path, item.get_ref(), "a table".to_owned())
+            };
+            tables.push(Value::new(Some(&merge::origin(&place)), kind));
+        }
+        ValueKind::Array(tables)
+    }
+
+    /// A value as it is; whether its type is right is for the one who reads it.
+    fn plain(&mut self, path: &str, value: &DeValue<'_>, place: &Place) -> ValueKind {
+        match value {
+            DeValue::String(text) => ValueKind::String(text.clone().into_owned()),
+            DeValue::Boolean(flag) => ValueKind::Boolean(*flag),
+            DeValue::Integer(number) => match i64::from_str_radix(number.as_str(), number.radix()) {
+                Ok(number) => ValueKind::I64(number),
+                Err(_) => self.misshapen(place, path, value, "a number that fits 64 bits".to_owned()),
+            },
+            DeValue::Float(number) => match number.as_str().parse() {
+                Ok(number) => ValueKind::Float(number),
+                Err(_) => self.misshapen(place, path, value, "a number".to_owned()),
+            },
+            DeValue::Datetime(_) => {
+                self.misshapen(place, path, value, "no date; put text in quotes".to_owned())
+            }
+            DeValue::Array(list) => {
+                let mut items = Vec::new();
+                for (index, item) in list.iter().enumerate() {
+                    let place = self.place(item.span());
+                    let kind = self.plain(&format!("{path}[{index}]"), item.get_ref(), &place);
+                    items.push(Value::new(Some(&merge::origin(&place)), kind));
+                }
+                ValueKind::Array(items)
+            }
+            DeValue::Table(_) => self.misshapen(place, path, value, "a value, no table".to_owned()),
+        }
+    }
+
+    fn misshapen(&mut self, place: &Place, path: &str, value: &DeValue<'_>, allowed: String) -> ValueKind {
+        let found = match value {
+            DeValue::String(text) => quoted(text),
+            DeValue::Boolean(flag) => flag.to_string(),
+            DeValue::Integer(number) => number.to_string(),
+            DeValue::Float(number) => number.to_string(),
+            DeValue::Datetime(date) => date.to_string(),
+            DeValue::Array(_) => "a list".to_owned(),
+            DeValue::Table(_) => "a table".to_owned(),
+        };
+        self.notes.problem(place.clone(), path, What::Value { found, allowed });
+        ValueKind::Nil
+    }
+
+    /// The key that `written` is the former name of.
+    fn renamed<'k>(
+        &mut self,
+        at: &str,
+        written: &str,
+        keys: &'k [Key],
+        table: &DeTable<'_>,
+        place: &Place,
+    ) -> Option<&'k Key> {
+        let path = join(at, written);
+        let renamed = self.renamed.iter().find(|renamed| renamed.from == bare(&path))?;
+        let key = schema::find(keys, renamed.to)?;
+        self.notes.warning(
+            place.clone(),
+            path.as_str(),
+            format!("is called {:?} today; rename it", key.name),
+        );
+        if table.contains_key(key.name) {
+            let what = format!("is the former name of {:?}, which is set as well; keep that one", key.name);
+            self.notes.problem(place.clone(), path, What::Other(what));
+        }
+        Some(key)
+    }
+
+    fn unknown(&mut self, at: &str, written: &str, keys: &[Key], place: Place) {
+        let near = schema::nearest(written, keys.iter().map(|key| key.name));
+        let hint = match (near, schema::homes_of(written).as_slice()) {
+            (Some(near), _) => format!("did you mean {near:?}? "),
+            (None, []) => String::new(),
+            (None, homes) => format!("it belongs under {}; ", homes.join(" or ")),
+        };
+        let names: Vec<_> = keys.iter().map(|key| format!("{:?}", key.name)).collect();
+        let what = format!("unknown key; {hint}allowed here: {}", names.join(", "));
+        // Quoted keys may hold anything, so that what is no bare key is shown quoted as well.
+        let plain =
+            written.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-') && written.len() <= 64;
+        let shown = if plain { written.to_owned() } else { quoted(written) };
+        self.notes.problem(place, join(at, &shown), What::Other(what));
+    }
+}
+
+/// A path without its indices: `vpn[0].tunnel[1].role` is `vpn.tunnel.role`.
+fn bare(path: &str) -> String {
+    let mut inside = false;
+    path.chars()
+        .filter(|c| {
+            inside = (inside || *c == '[') && *c != ']';
+            !inside && *c != ']'
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_loses_its_indices_and_nothing_else() {
+        assert_eq!(bare("vpn[0].tunnel[12].role"), "vpn.tunnel.role");
+        assert_eq!(bare("aws.region"), "aws.region");
+    }
+
+    #[test]
+    fn a_line_is_counted_from_one_and_ends_with_its_newline() {
+        let lines = Lines::of("a\nb\n\nc");
+        let counted: Vec<_> = (0..6).map(|byte| lines.at(byte)).collect();
+        assert_eq!(counted, [1, 1, 2, 2, 3, 4]);
+    }
+}

@@ -1,0 +1,105 @@
+//! The single tables that are about the daemon as a whole: `[site]`, `[aws]`, `[cloudwatch]`, `[http]`, `[store]`.
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::domain::plan::AwsRules;
+
+use super::duration::Span;
+use super::patterns;
+use super::problem::Notes;
+use super::rules::not_longer;
+use super::section::Section;
+use super::settings::{AwsSettings, CloudWatchSettings, HttpSettings, StoreSettings};
+
+/// EC2's throttling allows no faster question, and 15 min late is no evidence.
+const POLL_INTERVAL: Span = Span::new(Duration::from_secs(5), Duration::from_secs(900));
+const SUSPECT_POLL_INTERVAL: Span = Span::new(Duration::from_secs(2), Duration::from_secs(900));
+/// CloudWatch shows a datapoint of `TunnelState` after minutes: under two of them all evidence is stale.
+const STALE_AFTER: Span = Span::new(Duration::from_secs(120), Duration::from_secs(3600));
+const PUT_INTERVAL: Span = Span::new(Duration::from_secs(10), Duration::from_secs(300));
+
+const LISTEN_DEFAULT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 9846);
+const STATE_DIRECTORY_DEFAULT: &str = "/var/lib/bothends";
+
+/// `site.name`, or the host's.
+pub(super) fn site(section: &Section<'_>, host_name: Option<&str>, notes: &mut Notes) -> Arc<str> {
+    if section.sets("name") {
+        return section.text("name", &patterns::SITE_NAME, notes).unwrap_or_default();
+    }
+    let Some(name) = host_name.and_then(patterns::SITE_NAME.parse) else {
+        section.missing("name", patterns::SITE_NAME.allowed, notes);
+        return Arc::default();
+    };
+    if &*name == "localhost" {
+        section.warn(
+            "name",
+            "is not set, and this host is called \"localhost\"; name the site, unique per daemon",
+            notes,
+        );
+    }
+    name
+}
+
+/// `[aws]`; the rules have no sources yet.
+pub(super) fn aws(section: &Section<'_>, notes: &mut Notes) -> (AwsSettings, AwsRules) {
+    let settings = AwsSettings {
+        region: section.text("region", &patterns::REGION, notes),
+        ec2_telemetry: section.flag("ec2_telemetry", notes).unwrap_or(false),
+    };
+    let rules = AwsRules {
+        poll_interval: section
+            .duration("poll_interval", &POLL_INTERVAL, notes)
+            .unwrap_or(Duration::from_secs(60)),
+        suspect_poll_interval: section
+            .duration("suspect_poll_interval", &SUSPECT_POLL_INTERVAL, notes)
+            .unwrap_or(Duration::from_secs(15)),
+        stale_after: section.duration("stale_after", &STALE_AFTER, notes).unwrap_or(Duration::from_secs(600)),
+        sources: Vec::new(),
+    };
+    let poll_interval = ("poll_interval", rules.poll_interval);
+    not_longer(section, ("suspect_poll_interval", rules.suspect_poll_interval), poll_interval, notes);
+    // Else all evidence is stale before the next question.
+    not_longer(section, poll_interval, ("stale_after", rules.stale_after), notes);
+    (settings, rules)
+}
+
+/// `[cloudwatch]`; `None` if it is turned off.
+pub(super) fn cloudwatch(section: &Section<'_>, notes: &mut Notes) -> Option<CloudWatchSettings> {
+    let settings = CloudWatchSettings {
+        namespace: section
+            .text("namespace", &patterns::NAMESPACE, notes)
+            .unwrap_or_else(|| "BothEnds".into()),
+        interval: section.duration("interval", &PUT_INTERVAL, notes).unwrap_or(Duration::from_secs(60)),
+        region: section.text("region", &patterns::REGION, notes),
+        role_arn: section.text("role_arn", &patterns::ROLE_ARN, notes),
+    };
+    section.flag("enabled", notes).unwrap_or(true).then_some(settings)
+}
+
+/// `[http]`.
+pub(super) fn http(section: &Section<'_>, notes: &mut Notes) -> HttpSettings {
+    let listen = section.text("listen", &patterns::LISTEN, notes).unwrap_or(LISTEN_DEFAULT);
+    if !listen.ip().is_loopback() {
+        let what = "is no loopback address: whoever reaches it can read /status and /metrics, for there is no log-in";
+        section.warn("listen", what, notes);
+    }
+    HttpSettings { listen }
+}
+
+/// `[store]`. systemd names the state directory in `STATE_DIRECTORY`, several with colons between them (systemd.exec(5)).
+pub(super) fn store(
+    section: &Section<'_>,
+    env: &BTreeMap<String, String>,
+    notes: &mut Notes,
+) -> StoreSettings {
+    let path = section.text("path", &patterns::FILE_PATH, notes).unwrap_or_else(|| {
+        let directory =
+            env.get("STATE_DIRECTORY").and_then(|list| list.split(':').find(|one| one.starts_with('/')));
+        PathBuf::from(directory.unwrap_or(STATE_DIRECTORY_DEFAULT)).join("bothends.db")
+    });
+    StoreSettings { path }
+}

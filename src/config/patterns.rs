@@ -1,0 +1,348 @@
+//! What single texts may look like.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::domain::names::{Kind, Role, VpnId};
+
+use super::section::Rule;
+use super::settings::Mode;
+
+/// `site.name`. It is a CloudWatch dimension's value: ASCII, no control characters, no colon in front
+/// (API reference, `Dimension`); and as long as a Linux host name may be.
+pub(super) const SITE_NAME: Rule<Arc<str>> = Rule {
+    allowed: "1 to 64 printable ASCII characters, the first no blank and no colon",
+    parse: |text| {
+        let ascii = text.chars().all(|c| c == ' ' || c.is_ascii_graphic());
+        (ascii && length(text, 64) && !text.starts_with([' ', ':'])).then(|| text.into())
+    },
+};
+
+/// The name of a connection or a tunnel: site, connection and tunnel share 200 characters of a title.
+pub(super) const LABEL: Rule<Arc<str>> = Rule {
+    allowed: "1 to 64 characters on one line",
+    parse: |text| (line(text) && length(text, 64)).then(|| text.into()),
+};
+
+/// `vpn.notes`.
+pub(super) const NOTES: Rule<Arc<str>> = Rule {
+    allowed: "1 to 1000 characters",
+    parse: |text| {
+        (length(text, 1000) && text.chars().all(|c| !c.is_control() || c == '\n' || c == '\t'))
+            .then(|| text.into())
+    },
+};
+
+/// `vpn.runbook_url`.
+pub(super) const URL: Rule<Arc<str>> = Rule {
+    allowed: "an address that begins with https:// or http://, at most 1000 characters",
+    parse: |text| {
+        let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"))?;
+        let plain = !rest.is_empty() && !rest.contains(|c: char| c.is_whitespace() || c.is_control());
+        (plain && length(text, 1000)).then(|| text.into())
+    },
+};
+
+/// The id of a VPN connection: 8 digits in old accounts, 17 since 2018.
+pub(super) const VPN_ID: Rule<VpnId> = Rule {
+    allowed: "\"vpn-\" and 8 or 17 hexadecimal digits in lower case, as AWS shows it",
+    parse: |text| {
+        let digits = text.strip_prefix("vpn-")?;
+        let hex = digits.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+        (hex && matches!(digits.len(), 8 | 17)).then(|| VpnId::new(text))
+    },
+};
+
+/// An address of one host.
+pub(super) const HOST_IP: Rule<IpAddr> = Rule {
+    allowed: "the IPv4 or IPv6 address of one host, without a prefix length",
+    parse: |text| {
+        let ip: IpAddr = text.parse().ok()?;
+        let broadcast = matches!(ip, IpAddr::V4(ip) if ip.is_broadcast());
+        (!ip.is_unspecified() && !ip.is_multicast() && !broadcast).then_some(ip)
+    },
+};
+
+/// The name of a network interface, as Linux takes it (`dev_valid_name` in net/core/dev.c).
+pub(super) const INTERFACE: Rule<Arc<str>> = Rule {
+    allowed: "the name of a network interface: 1 to 15 characters, no blank, slash or colon",
+    parse: |text| {
+        let bytes = text.bytes().all(|b| b.is_ascii_graphic() && b != b'/' && b != b':');
+        (bytes && matches!(text.len(), 1..=15) && text != "." && text != "..").then(|| text.into())
+    },
+};
+
+/// The role of a tunnel.
+pub(super) const ROLE: Rule<Role> = Rule {
+    allowed: "\"active\", \"standby\", \"unused\"",
+    parse: |text| [Role::Active, Role::Standby, Role::Unused].into_iter().find(|role| role.as_str() == text),
+};
+
+/// `incident.mode`.
+pub(super) const MODE: Rule<Mode> = Rule {
+    allowed: "\"raise\", \"observe\"",
+    parse: |text| [Mode::Raise, Mode::Observe].into_iter().find(|mode| mode.as_str() == text),
+};
+
+/// A kind of incident.
+pub(super) const KIND: Rule<Kind> = Rule {
+    allowed: "\"outage\", \"redundancy_lost\", \"one_sided\"",
+    parse: |text| Kind::ALL.into_iter().find(|kind| kind.as_str() == text),
+};
+
+/// An AWS Region's code: lower-case words and a number, such as `us-gov-west-1` or `eusc-de-east-1`.
+pub(super) const REGION: Rule<Arc<str>> = Rule {
+    allowed: "the code of an AWS Region, such as \"eu-west-1\"",
+    parse: |text| {
+        let mut parts = text.split('-').rev();
+        let number = parts.next().is_some_and(|part| matches!(part.len(), 1 | 2) && digits(part));
+        let words: Vec<_> = parts.collect();
+        let lower = words.iter().all(|word| !word.is_empty() && word.bytes().all(|b| b.is_ascii_lowercase()));
+        (number && lower && words.len() >= 2 && length(text, 32)).then(|| text.into())
+    },
+};
+
+/// The ARN of an IAM role (IAM User Guide, "IAM identifiers"; names are at most 64 characters, paths 512).
+pub(super) const ROLE_ARN: Rule<Arc<str>> = Rule {
+    allowed: "the ARN of an IAM role, such as \"arn:aws:iam::123456789012:role/NAME\"",
+    parse: |text| {
+        let [partition, service, region, account, resource] = arn(text)?;
+        let path = resource.strip_prefix("role/")?;
+        let name = path.rsplit('/').next()?;
+        let plain = path.bytes().all(|b| b.is_ascii_alphanumeric() || b"+=,.@_-/".contains(&b));
+        let right = is_partition(partition) && service == "iam" && region.is_empty() && is_account(account);
+        (right && plain && length(name, 64) && path.len() <= 64 + 512).then(|| text.into())
+    },
+};
+
+/// The ARN of a response plan, placeholders included. The API takes the partitions aws, aws-cn and aws-us-gov, and
+/// names of up to 200 letters, digits, hyphens and underscores (Incident Manager API reference, `CreateResponsePlan`).
+pub(super) const RESPONSE_PLAN: Rule<Arc<str>> = Rule {
+    allowed: "the ARN of a response plan, such as \"arn:aws:ssm-incidents::123456789012:response-plan/NAME\", \
+              NAME of at most 200 letters, digits, hyphens and underscores, and the placeholders {vpn_id} and {kind} if need be",
+    parse: |text| {
+        let longest = text
+            .replace("{vpn_id}", "vpn-0123456789abcdef0")
+            .replace("{kind}", Kind::RedundancyLost.as_str());
+        let [partition, service, region, account, resource] = arn(&longest)?;
+        let name = resource.strip_prefix("response-plan/")?;
+        let plain = name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
+        let right = matches!(partition, "aws" | "aws-cn" | "aws-us-gov") && service == "ssm-incidents";
+        // A placeholder in the account would make a garbled one; there the text itself has to be right.
+        let fixed = text.starts_with(&longest[..longest.len() - name.len()]);
+        (right && fixed && region.is_empty() && is_account(account) && plain && length(name, 200))
+            .then(|| text.into())
+    },
+};
+
+/// The namespace of custom metrics (CloudWatch API reference, `PutMetricData`).
+pub(super) const NAMESPACE: Rule<Arc<str>> = Rule {
+    allowed: "1 to 255 letters, digits, blanks and . - _ / # : , the first neither a blank nor a colon, and not beginning with AWS/",
+    parse: |text| {
+        let plain = text.bytes().all(|b| b.is_ascii_alphanumeric() || b".-_/#: ".contains(&b));
+        (plain && length(text, 255) && !text.starts_with([':', ' ']) && !text.starts_with("AWS/"))
+            .then(|| text.into())
+    },
+};
+
+/// `http.listen`.
+pub(super) const LISTEN: Rule<SocketAddr> = Rule {
+    allowed: "an IP address and a port, such as \"127.0.0.1:9846\" or \"[::1]:9846\"",
+    parse: |text| text.parse().ok(),
+};
+
+/// `store.path`.
+pub(super) const FILE_PATH: Rule<PathBuf> = Rule {
+    allowed: "the absolute path of a file",
+    parse: |text| {
+        let path = Path::new(text);
+        let plain = !text.chars().any(char::is_control) && !text.ends_with('/');
+        (plain && path.is_absolute() && path.file_name().is_some()).then(|| path.to_owned())
+    },
+};
+
+fn length(text: &str, max: usize) -> bool {
+    (1..=max).contains(&text.chars().count())
+}
+
+fn line(text: &str) -> bool {
+    !text.chars().any(char::is_control) && !text.trim().is_empty()
+}
+
+fn digits(text: &str) -> bool {
+    text.bytes().all(|b| b.is_ascii_digit())
+}
+
+/// Partition, service, Region, account and resource of an ARN.
+fn arn(text: &str) -> Option<[&str; 5]> {
+    let mut parts = text.strip_prefix("arn:")?.splitn(5, ':');
+    Some([parts.next()?, parts.next()?, parts.next()?, parts.next()?, parts.next()?])
+}
+
+/// `aws`, `aws-cn`, `aws-us-gov`, `aws-iso-b` and whatever comes.
+fn is_partition(text: &str) -> bool {
+    let mut words = text.split('-');
+    words.next() == Some("aws")
+        && words.all(|word| !word.is_empty() && word.bytes().all(|b| b.is_ascii_lowercase()))
+}
+
+fn is_account(text: &str) -> bool {
+    text.len() == 12 && digits(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn verdicts<T>(rule: &Rule<T>, right: &[&str], wrong: &[&str]) {
+        for text in right {
+            assert!((rule.parse)(text).is_some(), "{text:?} should be taken as {}", rule.allowed);
+        }
+        for text in wrong {
+            assert!((rule.parse)(text).is_none(), "{text:?} should not be taken as {}", rule.allowed);
+        }
+    }
+
+    #[test]
+    fn regions_of_every_partition_are_known_by_their_form() {
+        let right = [
+            "eu-west-1",
+            "us-gov-west-1",
+            "cn-north-1",
+            "ap-southeast-7",
+            "us-isob-east-1",
+            "eusc-de-east-1",
+        ];
+        verdicts(
+            &REGION,
+            &right,
+            &["", "eu-west", "eu-west-1a", "EU-WEST-1", "west-1", "eu--west-1", "eu-west-1 ", "-a-1"],
+        );
+    }
+
+    #[test]
+    fn vpn_ids_have_8_or_17_hexadecimal_digits() {
+        verdicts(
+            &VPN_ID,
+            &["vpn-0123abcd", "vpn-0123456789abcdef0"],
+            &[
+                "",
+                "vpn-",
+                "vpn-0123456",
+                "vpn-0123456789abcdef",
+                "vpn-0123ABCD",
+                "vgw-0123abcd",
+                "vpn-0123abcg",
+                " vpn-0123abcd",
+            ],
+        );
+    }
+
+    #[test]
+    fn role_arns_may_have_a_path_and_any_partition() {
+        verdicts(
+            &ROLE_ARN,
+            &[
+                "arn:aws:iam::123456789012:role/BothEnds",
+                "arn:aws-cn:iam::123456789012:role/ops/site/BothEnds",
+                "arn:aws-us-gov:iam::123456789012:role/a+b=c,d.e@f_g-h",
+            ],
+            &[
+                "BothEnds",
+                "arn:aws:iam::123456789012:user/me",
+                "arn:aws:iam::12345678901:role/BothEnds",
+                "arn:aws:iam:eu-west-1:123456789012:role/BothEnds",
+                "arn:aws:iam::123456789012:role/",
+                "arn:aws:iam::123456789012:role/ops/",
+                "arn:gcp:iam::123456789012:role/BothEnds",
+            ],
+        );
+    }
+
+    #[test]
+    fn response_plans_may_have_the_two_placeholders_in_their_name_only() {
+        let long = format!("arn:aws:ssm-incidents::123456789012:response-plan/{}", "x".repeat(201));
+        let long_once_filled =
+            format!("arn:aws:ssm-incidents::123456789012:response-plan/{}{{kind}}", "x".repeat(190));
+        verdicts(
+            &RESPONSE_PLAN,
+            &[
+                "arn:aws:ssm-incidents::123456789012:response-plan/bothends",
+                "arn:aws:ssm-incidents::123456789012:response-plan/bothends-{vpn_id}-{kind}",
+                "arn:aws-cn:ssm-incidents::123456789012:response-plan/a_b",
+                "arn:aws-us-gov:ssm-incidents::123456789012:response-plan/{kind}",
+            ],
+            &[
+                "bothends",
+                "arn:aws:ssm-incidents::123456789012:response-plan/",
+                "arn:aws:ssm-incidents:eu-west-1:123456789012:response-plan/a",
+                "arn:aws:ssm-incidents::123456789012:responseplan/a",
+                "arn:aws:ssm-incidents::123456789012:response-plan/a/b",
+                "arn:aws:ssm-incidents::123456789012:response-plan/{vpn}",
+                "arn:aws:ssm-incidents::123456789012:response-plan/{kind",
+                "arn:aws:ssm-incidents::{kind}:response-plan/a",
+                "arn:aws-iso:ssm-incidents::123456789012:response-plan/a",
+                "arn:aws:ssm::123456789012:response-plan/a",
+                &long,
+                &long_once_filled,
+            ],
+        );
+    }
+
+    #[test]
+    fn a_namespace_is_not_one_of_aws_own() {
+        verdicts(
+            &NAMESPACE,
+            &["BothEnds", "Net/VPN #1: a.b-c_d", "AWSome"],
+            &["", "AWS/VPN", ":x", " x", "Ünï", "a,b", "a\tb"],
+        );
+    }
+
+    #[test]
+    fn names_are_one_line_and_a_site_is_a_dimension_value() {
+        verdicts(&LABEL, &["Mailand, primär", "t"], &["", "  ", "a\nb", "a\u{7f}"]);
+        verdicts(&SITE_NAME, &["milan-1", "a b"], &["", " a", ":a", "mailänd", "a\tb"]);
+        assert!((LABEL.parse)(&"x".repeat(64)).is_some());
+        assert!((LABEL.parse)(&"x".repeat(65)).is_none());
+    }
+
+    #[test]
+    fn addresses_are_those_of_single_hosts() {
+        verdicts(
+            &HOST_IP,
+            &["203.0.113.11", "fd00::1", "127.0.0.1"],
+            &[
+                "",
+                "0.0.0.0",
+                "::",
+                "224.0.0.1",
+                "ff02::1",
+                "255.255.255.255",
+                "169.254.10.1/30",
+                "fe80::1%eth0",
+                "010.0.0.1",
+            ],
+        );
+    }
+
+    #[test]
+    fn interfaces_listeners_paths_and_addresses_of_runbooks() {
+        verdicts(
+            &INTERFACE,
+            &["ipsec0", "eth0.100", "a"],
+            &["", ".", "..", "a/b", "a:1", "a b", "sixteen-letters-"],
+        );
+        verdicts(&LISTEN, &["127.0.0.1:9846", "[::1]:0"], &["localhost:9846", ":9846", "127.0.0.1", "9846"]);
+        verdicts(
+            &FILE_PATH,
+            &["/var/lib/bothends/bothends.db"],
+            &["", "bothends.db", "/", "/var/lib/", "/a\n"],
+        );
+        verdicts(
+            &URL,
+            &["https://wiki/vpn", "http://a"],
+            &["", "wiki/vpn", "ftp://a", "https://", "https://a b"],
+        );
+    }
+}

@@ -1,0 +1,238 @@
+//! Every key there is. The walk, the environment and the documentation's test all go by this one list.
+
+/// A key of a table.
+#[derive(Debug)]
+pub(super) struct Key {
+    pub(super) name: &'static str,
+    pub(super) shape: Shape,
+}
+
+/// What a key holds.
+#[derive(Debug)]
+pub(super) enum Shape {
+    /// One value.
+    Scalar,
+    /// A list of values.
+    List,
+    /// A table of its own, `[name]`.
+    Table(&'static [Key]),
+    /// A list of tables, `[[name]]`.
+    Tables(&'static [Key]),
+}
+
+/// A key that has another name than it once had. It is read as what it is called, with a warning.
+#[derive(Debug)]
+pub(super) struct Renamed {
+    /// Its former path, without indices, such as `vpn.tunnel.inside`.
+    pub(super) from: &'static str,
+    /// Its name, in the same table.
+    pub(super) to: &'static str,
+}
+
+/// The keys that were renamed less than a major version ago.
+pub(super) const RENAMED: &[Renamed] = &[];
+
+const fn scalar(name: &'static str) -> Key {
+    Key { name, shape: Shape::Scalar }
+}
+
+const fn list(name: &'static str) -> Key {
+    Key { name, shape: Shape::List }
+}
+
+const fn table(name: &'static str, keys: &'static [Key]) -> Key {
+    Key { name, shape: Shape::Table(keys) }
+}
+
+const fn tables(name: &'static str, keys: &'static [Key]) -> Key {
+    Key { name, shape: Shape::Tables(keys) }
+}
+
+/// The whole configuration.
+pub(super) const ROOT: &[Key] = &[
+    table("site", &[scalar("name")]),
+    table(
+        "aws",
+        &[
+            scalar("region"),
+            scalar("poll_interval"),
+            scalar("suspect_poll_interval"),
+            scalar("stale_after"),
+            scalar("ec2_telemetry"),
+        ],
+    ),
+    table("probe", PROBE),
+    tables("vpn", VPN),
+    table(
+        "incident",
+        &[
+            scalar("mode"),
+            table("open_after", OPEN_AFTER),
+            scalar("one_sided_after"),
+            scalar("resolve_after"),
+            scalar("start_grace"),
+            tables("sink", SINK),
+        ],
+    ),
+    table(
+        "cloudwatch",
+        &[scalar("enabled"), scalar("namespace"), scalar("interval"), scalar("region"), scalar("role_arn")],
+    ),
+    table("http", &[scalar("listen")]),
+    table("store", &[scalar("path")]),
+];
+
+const PROBE: &[Key] = &[
+    scalar("interval"),
+    scalar("suspect_interval"),
+    scalar("timeout"),
+    scalar("down_after"),
+    scalar("up_after"),
+];
+
+const OPEN_AFTER: &[Key] = &[scalar("outage"), scalar("redundancy_lost")];
+
+const VPN: &[Key] = &[
+    scalar("id"),
+    scalar("name"),
+    scalar("runbook_url"),
+    scalar("notes"),
+    scalar("region"),
+    scalar("role_arn"),
+    tables("tunnel", TUNNEL),
+    table("probe", PROBE),
+    table(
+        "incident",
+        &[
+            table("open_after", OPEN_AFTER),
+            scalar("one_sided_after"),
+            scalar("resolve_after"),
+            scalar("start_grace"),
+        ],
+    ),
+];
+
+const TUNNEL: &[Key] = &[
+    scalar("name"),
+    scalar("outside_ip"),
+    scalar("inside_ip"),
+    scalar("source_ip"),
+    scalar("interface"),
+    scalar("role"),
+];
+
+const SINK: &[Key] = &[
+    scalar("type"),
+    scalar("response_plan"),
+    list("kinds"),
+    list("vpns"),
+    scalar("region"),
+    scalar("role_arn"),
+    table("impact", &[scalar("outage"), scalar("redundancy_lost"), scalar("one_sided")]),
+];
+
+/// The key of this name.
+pub(super) fn find<'k>(keys: &'k [Key], name: &str) -> Option<&'k Key> {
+    keys.iter().find(|key| key.name == name)
+}
+
+/// The paths of the scalar keys that lie in single tables only, such as `incident.open_after.outage`: there is one of
+/// each, so a variable can name it.
+pub(super) fn single_scalars() -> Vec<String> {
+    fn collect(at: &str, keys: &[Key], found: &mut Vec<String>) {
+        for key in keys {
+            let path = join(at, key.name);
+            match key.shape {
+                Shape::Scalar => found.push(path),
+                Shape::Table(keys) => collect(&path, keys, found),
+                Shape::List | Shape::Tables(_) => {}
+            }
+        }
+    }
+    let mut found = Vec::new();
+    collect("", ROOT, &mut found);
+    found
+}
+
+/// The paths of the tables that have a key of this name, without indices. Single tables inside others are left out: they
+/// override or refine what lies outside.
+pub(super) fn homes_of(name: &str) -> Vec<String> {
+    fn collect(at: &str, keys: &[Key], name: &str, found: &mut Vec<String>) {
+        for key in keys {
+            let path = join(at, key.name);
+            let inner = match key.shape {
+                Shape::Tables(keys) => keys,
+                Shape::Table(keys) if at.is_empty() => keys,
+                Shape::Table(_) | Shape::Scalar | Shape::List => continue,
+            };
+            if find(inner, name).is_some() {
+                found.push(path.clone());
+            }
+            collect(&path, inner, name, found);
+        }
+    }
+    let mut found = Vec::new();
+    collect("", ROOT, name, &mut found);
+    found
+}
+
+/// The path of `key` in the table at `at`.
+pub(super) fn join(at: &str, key: &str) -> String {
+    if at.is_empty() { key.to_owned() } else { format!("{at}.{key}") }
+}
+
+/// The one of `names` that somebody who typed `typed` most likely meant.
+pub(super) fn nearest<'n>(typed: &str, names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
+    // A third of the letters wrong is a typo; more is another word.
+    let limit = (typed.chars().count() / 3).max(1);
+    names
+        .map(|name| (edits(typed, name), name))
+        .filter(|(edits, _)| *edits <= limit)
+        .min_by_key(|(edits, _)| *edits)
+        .map(|(_, name)| name)
+}
+
+/// The Levenshtein distance.
+fn edits(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, y) in b.iter().enumerate() {
+            let substituted = diagonal + usize::from(x != *y);
+            diagonal = row[j + 1];
+            row[j + 1] = substituted.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nearest_name_is_a_typo_away_and_not_another_word() {
+        let names = ["interval", "suspect_interval", "timeout"];
+        assert_eq!(nearest("intervall", names.into_iter()), Some("interval"));
+        assert_eq!(nearest("timout", names.into_iter()), Some("timeout"));
+        assert_eq!(nearest("down_after", names.into_iter()), None);
+        assert_eq!(nearest("", names.into_iter()), None);
+    }
+
+    #[test]
+    fn a_variable_can_name_scalars_of_single_tables_only() {
+        let scalars = single_scalars();
+        assert!(scalars.contains(&"aws.region".to_owned()));
+        assert!(scalars.contains(&"incident.open_after.outage".to_owned()));
+        assert!(!scalars.iter().any(|path| path.starts_with("vpn") || path.contains("sink")));
+    }
+
+    #[test]
+    fn a_key_knows_where_it_belongs() {
+        assert_eq!(homes_of("poll_interval"), ["aws"]);
+        assert_eq!(homes_of("one_sided"), [""; 0]);
+        assert_eq!(homes_of("region"), ["aws", "vpn", "incident.sink", "cloudwatch"]);
+    }
+}

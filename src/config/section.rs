@@ -1,0 +1,244 @@
+//! A table of the merged configuration, read key by key. What is wrong is noted and reads as absent.
+
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use ::config::{Map, Value, ValueKind};
+
+use super::document::Item;
+use super::duration::Span;
+use super::merge::{self, Merged};
+use super::problem::{Notes, Place, What, quoted};
+use super::schema::join;
+
+/// What the text of a key may be, and what it means.
+pub(super) struct Rule<T> {
+    /// In an operator's words.
+    pub(super) allowed: &'static str,
+    /// The meaning; `None` if it is not allowed.
+    pub(super) parse: fn(&str) -> Option<T>,
+}
+
+/// A table; one that is not there has no keys.
+#[derive(Debug)]
+pub(super) struct Section<'a> {
+    path: String,
+    place: Place,
+    keys: Option<&'a Map<String, Value>>,
+}
+
+/// A value of a list, with its place and path.
+#[derive(Debug)]
+pub(super) struct Listed<T> {
+    pub(super) value: T,
+    pub(super) place: Place,
+    pub(super) path: String,
+}
+
+impl<'a> Section<'a> {
+    /// The single tables.
+    pub(super) fn root(merged: &'a Merged) -> Self {
+        Self::of(String::new(), &merged.tables, &merged.main)
+    }
+
+    /// A table of a list.
+    pub(super) fn item(item: &'a Item, main: &Place) -> Self {
+        Self::of(item.path.clone(), &item.value, main)
+    }
+
+    fn of(path: String, value: &'a Value, fallback: &Place) -> Self {
+        let place = merge::place(value, &path).unwrap_or_else(|| fallback.clone());
+        Self { path, place, keys: table(value) }
+    }
+
+    /// The table under `key`.
+    pub(super) fn section(&self, key: &str) -> Self {
+        let path = join(&self.path, key);
+        match self.get(key) {
+            Some(value) => Self::of(path, value, &self.place),
+            None => Self { path, place: self.place.clone(), keys: None },
+        }
+    }
+
+    /// The list of tables under `key`; `None` for one that was found to be something else.
+    pub(super) fn sections(&self, key: &str) -> Option<Vec<Self>> {
+        let path = join(&self.path, key);
+        let Some(value) = self.get(key) else { return Some(Vec::new()) };
+        let items = list(value)?.iter().enumerate();
+        Some(items.map(|(index, value)| Self::of(format!("{path}[{index}]"), value, &self.place)).collect())
+    }
+
+    /// Whether this is a table at all, and not something that was found wrong.
+    pub(super) const fn is_table(&self) -> bool {
+        self.keys.is_some()
+    }
+
+    /// Whether `key` is set, rightly or wrongly.
+    pub(super) fn sets(&self, key: &str) -> bool {
+        self.get(key).is_some()
+    }
+
+    /// The path of `key`.
+    pub(super) fn path(&self, key: &str) -> String {
+        join(&self.path, key)
+    }
+
+    /// Where `key` is set, or where the table begins if it is not.
+    pub(super) fn place(&self, key: &str) -> Place {
+        self.get(key)
+            .and_then(|value| merge::place(value, &self.path(key)))
+            .unwrap_or_else(|| self.place.clone())
+    }
+
+    /// A text that obeys `rule`.
+    pub(super) fn text<T>(&self, key: &str, rule: &Rule<T>, notes: &mut Notes) -> Option<T> {
+        self.read(key, &rule.allowed, notes, |value| text(value).and_then(rule.parse))
+    }
+
+    /// A text that must be there.
+    pub(super) fn required<T>(&self, key: &str, rule: &Rule<T>, notes: &mut Notes) -> Option<T> {
+        if !self.sets(key) {
+            self.missing(key, rule.allowed, notes);
+        }
+        self.text(key, rule, notes)
+    }
+
+    /// `true` or `false`.
+    pub(super) fn flag(&self, key: &str, notes: &mut Notes) -> Option<bool> {
+        let from_variable = self.is_variable(key);
+        self.read(key, &"true, false", notes, |value| {
+            if let ValueKind::Boolean(flag) = &value.kind {
+                return Some(*flag);
+            }
+            text(value).filter(|_| from_variable)?.parse().ok()
+        })
+    }
+
+    /// A whole number within `range`.
+    pub(super) fn count(&self, key: &str, range: RangeInclusive<u32>, notes: &mut Notes) -> Option<u32> {
+        let from_variable = self.is_variable(key);
+        let allowed = format!("a whole number from {} to {}", range.start(), range.end());
+        self.read(key, &allowed, notes, |value| {
+            let number = if let ValueKind::I64(number) = &value.kind {
+                u32::try_from(*number).ok()?
+            } else {
+                text(value).filter(|_| from_variable)?.parse().ok()?
+            };
+            range.contains(&number).then_some(number)
+        })
+    }
+
+    /// A duration within `span`.
+    pub(super) fn duration(&self, key: &str, span: &Span, notes: &mut Notes) -> Option<Duration> {
+        self.read(key, span, notes, |value| text(value).and_then(|text| span.parse(text)))
+    }
+
+    /// A duration within `span`, or `Some(None)` for "off".
+    pub(super) fn duration_or_off(
+        &self,
+        key: &str,
+        span: &Span,
+        notes: &mut Notes,
+    ) -> Option<Option<Duration>> {
+        self.read(key, &format_args!("{span}, or \"off\""), notes, |value| match text(value)? {
+            "off" => Some(None),
+            text => span.parse(text).map(Some),
+        })
+    }
+
+    /// A list of texts that obey `rule`; it may not be empty.
+    pub(super) fn texts<T>(&self, key: &str, rule: &Rule<T>, notes: &mut Notes) -> Option<Vec<Listed<T>>> {
+        let allowed = format!("a list, not empty, of: {}", rule.allowed);
+        let list = self.read(key, &allowed, notes, |value| list(value).filter(|list| !list.is_empty()))?;
+        let mut found = Vec::new();
+        for (index, value) in list.iter().enumerate() {
+            let path = format!("{}[{index}]", self.path(key));
+            let place = merge::place(value, &path).unwrap_or_else(|| self.place(key));
+            if let Some(value) =
+                checked(value, &path, &place, &rule.allowed, notes, |value| text(value).and_then(rule.parse))
+            {
+                found.push(Listed { value, place, path });
+            }
+        }
+        Some(found)
+    }
+
+    /// Notes that `key` is not there.
+    pub(super) fn missing(&self, key: &str, allowed: &str, notes: &mut Notes) {
+        notes.problem(self.place.clone(), self.path(key), What::Missing { allowed: allowed.to_owned() });
+    }
+
+    /// Notes that `key`, right in itself, does not go with the rest.
+    pub(super) fn wrong(&self, key: &str, what: impl Into<String>, notes: &mut Notes) {
+        notes.problem(self.place(key), self.path(key), What::Other(what.into()));
+    }
+
+    /// Notes what deserves a look.
+    pub(super) fn warn(&self, key: &str, what: impl Into<String>, notes: &mut Notes) {
+        notes.warning(self.place(key), self.path(key), what);
+    }
+
+    fn get(&self, key: &str) -> Option<&'a Value> {
+        self.keys.and_then(|keys| keys.get(key))
+    }
+
+    fn is_variable(&self, key: &str) -> bool {
+        matches!(self.place(key), Place::Variable(_))
+    }
+
+    fn read<T>(
+        &self,
+        key: &str,
+        allowed: &dyn std::fmt::Display,
+        notes: &mut Notes,
+        parse: impl FnOnce(&'a Value) -> Option<T>,
+    ) -> Option<T> {
+        checked(self.get(key)?, &self.path(key), &self.place(key), allowed, notes, parse)
+    }
+}
+
+fn checked<'a, T>(
+    value: &'a Value,
+    path: &str,
+    place: &Place,
+    allowed: &dyn std::fmt::Display,
+    notes: &mut Notes,
+    parse: impl FnOnce(&'a Value) -> Option<T>,
+) -> Option<T> {
+    if matches!(value.kind, ValueKind::Nil) {
+        return None;
+    }
+    let parsed = parse(value);
+    if parsed.is_none() {
+        notes.problem(place.clone(), path, What::Value { found: found(value), allowed: allowed.to_string() });
+    }
+    parsed
+}
+
+const fn table(value: &Value) -> Option<&Map<String, Value>> {
+    if let ValueKind::Table(keys) = &value.kind { Some(keys) } else { None }
+}
+
+const fn list(value: &Value) -> Option<&Vec<Value>> {
+    if let ValueKind::Array(list) = &value.kind { Some(list) } else { None }
+}
+
+fn text(value: &Value) -> Option<&str> {
+    if let ValueKind::String(text) = &value.kind { Some(text) } else { None }
+}
+
+fn found(value: &Value) -> String {
+    match &value.kind {
+        ValueKind::Nil => "nothing".to_owned(),
+        ValueKind::Boolean(flag) => flag.to_string(),
+        ValueKind::I64(number) => number.to_string(),
+        ValueKind::I128(number) => number.to_string(),
+        ValueKind::U64(number) => number.to_string(),
+        ValueKind::U128(number) => number.to_string(),
+        ValueKind::Float(number) => number.to_string(),
+        ValueKind::String(text) => quoted(text),
+        ValueKind::Table(_) => "a table".to_owned(),
+        ValueKind::Array(list) if list.is_empty() => "an empty list".to_owned(),
+        ValueKind::Array(_) => "a list".to_owned(),
+    }
+}

@@ -1,0 +1,164 @@
+//! The configuration as the daemon takes it: the core's [`Plan`], and beside it what each edge needs.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::domain::names::{Kind, SinkId, VpnId};
+use crate::domain::plan::{Plan, SinkPlan};
+
+use super::problem::Warning;
+
+/// The whole configuration, checked.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config {
+    /// What the core decides on; its `sinks` are empty in mode [`Mode::Observe`].
+    pub plan: Arc<Plan>,
+    /// Whether incidents are raised.
+    pub mode: Mode,
+    /// `[aws]`, as far as it is not in the plan.
+    pub aws: AwsSettings,
+    /// What the plan does not hold of each connection of the plan.
+    pub vpns: BTreeMap<VpnId, VpnSettings>,
+    /// `[[incident.sink]]` in order, in mode [`Mode::Observe`] too.
+    pub sinks: Vec<SinkSettings>,
+    /// `[cloudwatch]`; `None` if it is turned off.
+    pub cloudwatch: Option<CloudWatchSettings>,
+    /// `[http]`.
+    pub http: HttpSettings,
+    /// `[store]`.
+    pub store: StoreSettings,
+    /// What is allowed but deserves a look.
+    pub warnings: Vec<Warning>,
+    /// The files that were read, in order.
+    pub files: Vec<PathBuf>,
+}
+
+/// `incident.mode`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// Incidents go to the sinks.
+    Raise,
+    /// Everything is decided and recorded, nothing is sent.
+    Observe,
+}
+
+/// `[aws]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AwsSettings {
+    /// The Region of whatever has none of its own; `None` leaves it to the SDK's own chain.
+    pub region: Option<Arc<str>>,
+    /// Whether EC2 `DescribeVpnConnections` is asked besides CloudWatch.
+    pub ec2_telemetry: bool,
+}
+
+/// `[[vpn]]`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct VpnSettings {
+    /// The Region of the connection, if it is not that of `[aws]`.
+    pub region: Option<Arc<str>>,
+    /// The role to assume for asking about it.
+    pub role_arn: Option<Arc<str>>,
+    /// Where people read what to do.
+    pub runbook_url: Option<Arc<str>>,
+    /// What people should know.
+    pub notes: Option<Arc<str>>,
+}
+
+/// `[[incident.sink]]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SinkSettings {
+    /// Its type and, from the second of a type on, its place among them.
+    pub id: SinkId,
+    /// Where records are kept.
+    pub vendor: Vendor,
+    /// Its Region, if it is not that of `[aws]`.
+    pub region: Option<Arc<str>>,
+    /// The role to assume.
+    pub role_arn: Option<Arc<str>>,
+    /// The kinds it takes.
+    pub kinds: BTreeSet<Kind>,
+    /// The connections it takes; `None` takes all.
+    pub vpns: Option<BTreeSet<VpnId>>,
+    /// The impact of each kind, 1 (critical) to 5 (none); every kind has one.
+    pub impact: BTreeMap<Kind, u8>,
+}
+
+/// Who keeps the records of a sink.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Vendor {
+    /// AWS Systems Manager Incident Manager.
+    IncidentManager {
+        /// The ARN of the response plan, with the placeholders `{vpn_id}` and `{kind}` where there are any.
+        response_plan: Arc<str>,
+    },
+}
+
+/// `[cloudwatch]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CloudWatchSettings {
+    /// The namespace of the metrics.
+    pub namespace: Arc<str>,
+    /// Between two deliveries of live data; 10 s to 5 min.
+    pub interval: Duration,
+    /// The Region, if it is not that of `[aws]`.
+    pub region: Option<Arc<str>>,
+    /// The role to assume.
+    pub role_arn: Option<Arc<str>>,
+}
+
+/// `[http]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HttpSettings {
+    /// Where the listener is; port 0 lets the kernel choose.
+    pub listen: SocketAddr,
+}
+
+/// `[store]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoreSettings {
+    /// The database's file; absolute.
+    pub path: PathBuf,
+}
+
+impl Mode {
+    /// The word used in the configuration.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Raise => "raise",
+            Self::Observe => "observe",
+        }
+    }
+}
+
+impl Vendor {
+    /// The word used in the configuration and in the ids of sinks.
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::IncidentManager { .. } => "incident_manager",
+        }
+    }
+}
+
+impl SinkSettings {
+    /// The response plan (its ARN) for incidents of this kind on this connection.
+    pub fn response_plan(&self, vpn: &VpnId, kind: Kind) -> String {
+        match &self.vendor {
+            Vendor::IncidentManager { response_plan } => {
+                response_plan.replace("{vpn_id}", vpn.as_str()).replace("{kind}", kind.as_str())
+            }
+        }
+    }
+
+    /// The impact of incidents of this kind, 1 (critical) to 5 (none).
+    pub fn impact(&self, kind: Kind) -> u8 {
+        self.impact.get(&kind).copied().unwrap_or(kind.default_impact())
+    }
+
+    /// What the core must know of it.
+    pub fn plan(&self) -> SinkPlan {
+        SinkPlan { id: self.id.clone(), kinds: self.kinds.clone(), vpns: self.vpns.clone() }
+    }
+}

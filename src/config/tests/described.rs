@@ -1,0 +1,130 @@
+//! The page that `bothends check` prints.
+
+use crate::config::describe;
+use crate::config::tests::{OTHER_VPN, SINK, VPN, load_text};
+
+fn page(text: &str) -> String {
+    let mut config = load_text(text).unwrap();
+    config.files = vec!["/etc/bothends/bothends.toml".into()];
+    describe(&config)
+}
+
+#[test]
+fn a_short_configuration_means_this() {
+    insta::assert_snapshot!(page(&format!("{VPN}{SINK}")), @r#"
+    read        /etc/bothends/bothends.toml
+    site        gateway-1
+    mode        raise: incidents go to the sinks
+
+    connection  vpn-0123456789abcdef0 (vpn-0123456789abcdef0)
+      active    tunnel 1 (203.0.113.11): echo 169.254.10.2 -> 169.254.10.1
+
+    probing     an echo every 1s, every 200ms under suspicion, answered in time within 1s
+                Down after 10 overdue echoes in a row, Up after 5 replies
+                a dead tunnel is locally Down about 2.3 s after the break
+    incidents   outage opens after 30s, redundancy_lost after 2m, one_sided after 15m
+                resolved once over for 5m; nothing opens in the first 2m after the start
+                an outage pages no earlier than 32.3 s after the break, and not before AWS says Down as well
+
+    AWS         CloudWatch TunnelState in the Region of the SDK's own chain: vpn-0123456789abcdef0
+                  about 43200 calls a month, 43200 metrics requested; more while in doubt
+                asked every 1m, every 15s while in doubt; evidence older than 10m is none
+
+    sink        incident_manager
+      vpn-0123456789abcdef0 outage          impact 1  arn:aws:ssm-incidents::123456789012:response-plan/bothends-vpn-0123456789abcdef0-outage
+      vpn-0123456789abcdef0 redundancy_lost impact 3  arn:aws:ssm-incidents::123456789012:response-plan/bothends-vpn-0123456789abcdef0-redundancy_lost
+      vpn-0123456789abcdef0 one_sided       impact 2  arn:aws:ssm-incidents::123456789012:response-plan/bothends-vpn-0123456789abcdef0-one_sided
+
+    metrics     namespace BothEnds, every 1m
+                6 custom metrics, about 43200 PutMetricData calls a month
+    listener    http://127.0.0.1:9846/ with /metrics, /status, /healthz, /readyz
+    store       /var/lib/bothends/bothends.db
+    "#);
+}
+
+#[test]
+fn a_long_configuration_means_this() {
+    let text = format!(
+        r#"
+[site]
+name = "milan-1"
+[aws]
+region = "eu-west-1"
+ec2_telemetry = true
+[incident]
+mode = "observe"
+[cloudwatch]
+enabled = false
+{VPN}name = "tunnel B"
+interface = "ipsec0"
+role = "standby"
+[[vpn.tunnel]]
+outside_ip = "203.0.113.13"
+inside_ip = "fd00::1"
+source_ip = "fd00::2"
+[[vpn.tunnel]]
+outside_ip = "203.0.113.14"
+inside_ip = "169.254.30.1"
+source_ip = "169.254.30.2"
+role = "unused"
+[vpn.incident]
+one_sided_after = "off"
+{other}{SINK}region = "eu-central-1"
+kinds = ["outage", "one_sided"]
+impact = {{ outage = 2 }}
+"#,
+        other = OTHER_VPN.replace(
+            "[[vpn.tunnel]]",
+            "name = \"Rome\"\nrunbook_url = \"https://wiki.example.com/vpn\"\nnotes = \"first\\nsecond\"\n\
+             region = \"eu-south-1\"\n[[vpn.tunnel]]"
+        ),
+    );
+    insta::assert_snapshot!(page(&text), @r#"
+    read        /etc/bothends/bothends.toml
+    site        milan-1
+    mode        observe: everything is decided and recorded, nothing is sent
+
+    connection  vpn-0123456789abcdef0 (vpn-0123456789abcdef0)
+      standby   tunnel B (203.0.113.11): echo 169.254.10.2 -> 169.254.10.1 on ipsec0
+      active    tunnel 2 (203.0.113.13): echo fd00::2 -> fd00::1
+      unused    tunnel 3 (203.0.113.14): not probed
+      probing     an echo every 1s, every 200ms under suspicion, answered in time within 1s
+                  Down after 10 overdue echoes in a row, Up after 5 replies
+                  a dead tunnel is locally Down about 2.3 s after the break
+      incidents   outage opens after 30s, redundancy_lost after 2m, one_sided never
+                  resolved once over for 5m; nothing opens in the first 2m after the start
+                  an outage pages no earlier than 32.3 s after the break, and not before AWS says Down as well
+
+    connection  Rome (vpn-0123456789abcdef1)
+      active    tunnel 1 (203.0.113.21): echo 169.254.20.2 -> 169.254.20.1
+      runbook   https://wiki.example.com/vpn
+      note      first
+      note      second
+      probing     an echo every 1s, every 200ms under suspicion, answered in time within 1s
+                  Down after 10 overdue echoes in a row, Up after 5 replies
+                  a dead tunnel is locally Down about 2.3 s after the break
+      incidents   outage opens after 30s, redundancy_lost after 2m, one_sided after 15m
+                  resolved once over for 5m; nothing opens in the first 2m after the start
+                  an outage pages no earlier than 32.3 s after the break, and not before AWS says Down as well
+
+    AWS         CloudWatch TunnelState in eu-south-1: vpn-0123456789abcdef1
+                  about 43200 calls a month, 43200 metrics requested; more while in doubt
+                CloudWatch TunnelState in eu-west-1: vpn-0123456789abcdef0
+                  about 43200 calls a month, 86400 metrics requested; more while in doubt
+                EC2 DescribeVpnConnections in eu-south-1: vpn-0123456789abcdef1
+                  about 43200 calls a month; more while in doubt
+                EC2 DescribeVpnConnections in eu-west-1: vpn-0123456789abcdef0
+                  about 43200 calls a month; more while in doubt
+                asked every 1m, every 15s while in doubt; evidence older than 10m is none
+
+    sink        incident_manager in eu-central-1
+      vpn-0123456789abcdef0 outage          impact 2  arn:aws:ssm-incidents::123456789012:response-plan/bothends-vpn-0123456789abcdef0-outage
+      vpn-0123456789abcdef0 one_sided       impact 2  arn:aws:ssm-incidents::123456789012:response-plan/bothends-vpn-0123456789abcdef0-one_sided
+      vpn-0123456789abcdef1 outage          impact 2  arn:aws:ssm-incidents::123456789012:response-plan/bothends-vpn-0123456789abcdef1-outage
+      vpn-0123456789abcdef1 one_sided       impact 2  arn:aws:ssm-incidents::123456789012:response-plan/bothends-vpn-0123456789abcdef1-one_sided
+
+    metrics     none go to CloudWatch
+    listener    http://127.0.0.1:9846/ with /metrics, /status, /healthz, /readyz
+    store       /var/lib/bothends/bothends.db
+    "#);
+}

@@ -1,0 +1,84 @@
+//! One file per rule in `tests/config_rejections`: a comment that says the rule, the configuration that breaks it, and
+//! behind `#!` what is told.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::config::tests::{Files, SINK, VPN, load_file};
+use crate::config::{Place, What};
+
+const MARK: &str = "#! ";
+
+fn rejections() -> Vec<PathBuf> {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/config_rejections");
+    let mut files: Vec<_> = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    files
+}
+
+#[test]
+fn each_rule_is_told_with_line_key_found_and_allowed() {
+    let mut wrong = Vec::new();
+    for path in rejections() {
+        let text = fs::read_to_string(&path).unwrap();
+        let expected: Vec<_> = text.lines().filter_map(|line| line.strip_prefix(MARK)).collect();
+        let told =
+            load_file(&path, &[]).map_or_else(|rejection| rejection.to_string(), |_| "taken".to_owned());
+        let told = told.replace(&format!("{}/", path.parent().unwrap().display()), "");
+        if told.lines().ne(expected.iter().copied()) {
+            let told: Vec<_> = told.lines().map(|line| format!("{MARK}{line}")).collect();
+            wrong.push(format!("{}\n{}", path.display(), told.join("\n")));
+        }
+    }
+    assert!(wrong.is_empty(), "these files do not say what is told:\n\n{}", wrong.join("\n\n"));
+}
+
+#[test]
+fn a_problem_can_be_taken_apart() {
+    let files = Files::new(&format!("[probe]\ninterval = 5\n{VPN}{SINK}"));
+    let rejection = files.load(&[]).unwrap_err();
+    let problem = &rejection.problems[0];
+    assert_eq!(problem.place, Place::File { path: files.main(), line: Some(2) });
+    assert_eq!(problem.key, "probe.interval");
+    assert!(matches!(&problem.what, What::Value { found, .. } if found == "5"), "{problem:?}");
+}
+
+#[test]
+fn a_file_that_is_not_there_is_told_with_advice() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("bothends.toml");
+    let told = load_file(&path, &[]).unwrap_err().to_string();
+    assert!(told.starts_with(&format!("{}: cannot be read: No such file", path.display())), "{told}");
+    assert!(told.ends_with("name the file with --config"), "{told}");
+    assert_eq!(told.lines().count(), 1, "what is not there is not missed key by key: {told}");
+}
+
+#[test]
+fn a_directory_in_place_of_a_file_is_told() {
+    let directory = tempfile::tempdir().unwrap();
+    let told = load_file(directory.path(), &[]).unwrap_err().to_string();
+    assert!(told.contains("name a file, not a directory"), "{told}");
+}
+
+#[test]
+fn a_file_that_is_not_text_is_told_by_line() {
+    let files = Files::new(&format!("{VPN}{SINK}")).with("latin-1.toml", b"[site]\nname = \"M\xfcnchen\"\n");
+    assert_eq!(files.problems(&[]), "conf.d/latin-1.toml:2: is not UTF-8 text: save the file as UTF-8");
+}
+
+#[test]
+fn a_file_that_is_lost_does_not_hide_what_is_wrong_in_another() {
+    let files = Files::new("[site]\nname = \"\"\n").with("vpns.toml", "[[vpn]\n");
+    let told = files.problems(&[]);
+    assert!(told.contains("bothends.toml:2: site.name: found \"\""), "{told}");
+    assert!(told.contains("conf.d/vpns.toml:1: is not TOML"), "{told}");
+    assert!(!told.contains("missing"), "the connections may well be in the lost file: {told}");
+}
+
+#[test]
+fn the_value_of_an_unknown_key_is_never_told() {
+    let files = Files::new(&format!("[aws]\nsecret_access_key = \"hunter2\"\n{VPN}{SINK}"));
+    let told = files.problems(&[("BOTHENDS_AWS__SECRET_ACCESS_KEY", "hunter2")]);
+    assert_eq!(told.lines().count(), 2, "{told}");
+    assert!(!told.contains("hunter2"), "{told}");
+}

@@ -1,0 +1,184 @@
+//! `[[vpn]]` and `[[vpn.tunnel]]`.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use crate::domain::names::{Role, SourceId, SourceKind, TunnelId, VpnId};
+use crate::domain::plan::{AwsRules, IncidentRules, ProbeRules, Route, TunnelPlan, VpnPlan};
+
+use super::patterns;
+use super::problem::{Notes, Place};
+use super::rules;
+use super::section::Section;
+use super::settings::{AwsSettings, VpnSettings};
+
+/// What holds for every connection that says nothing else.
+#[derive(Debug)]
+pub(super) struct Common {
+    pub(super) aws: AwsSettings,
+    pub(super) aws_rules: AwsRules,
+    pub(super) probe: ProbeRules,
+    pub(super) incident: IncidentRules,
+}
+
+/// Reads the connections one by one and keeps what may exist only once.
+#[derive(Debug, Default)]
+pub(super) struct Vpns {
+    pub(super) plans: Vec<Arc<VpnPlan>>,
+    pub(super) settings: BTreeMap<VpnId, VpnSettings>,
+    ids: Once<VpnId>,
+    outside_ips: Once<IpAddr>,
+    routes: Once<(IpAddr, IpAddr, Option<Arc<str>>)>,
+}
+
+impl Vpns {
+    /// Whether `id` stands in the configuration, though something else about its connection may be wrong.
+    pub(super) fn names(&self, id: &VpnId) -> bool {
+        self.ids.0.contains_key(id)
+    }
+
+    /// Reads one connection; its plan is kept if it is whole.
+    pub(super) fn read(&mut self, section: &Section<'_>, common: &Common, notes: &mut Notes) {
+        if !section.is_table() {
+            return;
+        }
+        let id = section.required("id", &patterns::VPN_ID, notes);
+        if let Some(id) = &id {
+            self.ids.claim(id.clone(), section, "id", notes);
+        }
+        let name = section.text("name", &patterns::LABEL, notes);
+        let settings = VpnSettings {
+            region: section.text("region", &patterns::REGION, notes),
+            role_arn: section.text("role_arn", &patterns::ROLE_ARN, notes),
+            runbook_url: section.text("runbook_url", &patterns::URL, notes),
+            notes: section.text("notes", &patterns::NOTES, notes),
+        };
+        let probe = rules::probe(&section.section("probe"), common.probe, notes);
+        let incident = rules::incident(&section.section("incident"), common.incident, notes);
+        let tunnels = self.tunnels(section, id.as_ref(), notes);
+
+        let (Some(id), Some(tunnels)) = (id, tunnels) else { return };
+        self.plans.push(Arc::new(VpnPlan {
+            name: name.unwrap_or_else(|| id.as_str().into()),
+            tunnels,
+            probe,
+            incident,
+            aws: AwsRules { sources: sources(&settings, &common.aws), ..common.aws_rules.clone() },
+            id: id.clone(),
+        }));
+        self.settings.insert(id, settings);
+    }
+
+    fn tunnels(
+        &mut self,
+        section: &Section<'_>,
+        vpn: Option<&VpnId>,
+        notes: &mut Notes,
+    ) -> Option<Vec<Arc<TunnelPlan>>> {
+        let sections = section.sections("tunnel")?;
+        if sections.is_empty() {
+            section.missing("tunnel", "at least one [[vpn.tunnel]]", notes);
+            return None;
+        }
+        // Every tunnel is read, so that every problem is told.
+        let read: Vec<_> = sections
+            .iter()
+            .enumerate()
+            .map(|(index, tunnel)| self.tunnel(index, tunnel, vpn, notes))
+            .collect();
+        let tunnels: Vec<_> = read.into_iter().collect::<Option<_>>()?;
+        let used = |role: Role| tunnels.iter().any(|tunnel: &Arc<TunnelPlan>| tunnel.role == role);
+        match (used(Role::Active), used(Role::Standby)) {
+            (true, _) => {}
+            (false, true) => {
+                let what = "none of them is active: neither outage nor redundancy_lost can ever open";
+                section.warn("tunnel", what, notes);
+            }
+            (false, false) => {
+                section.wrong(
+                    "tunnel",
+                    "all of them are unused: at least one must be active or standby",
+                    notes,
+                );
+            }
+        }
+        Some(tunnels)
+    }
+
+    fn tunnel(
+        &mut self,
+        index: usize,
+        section: &Section<'_>,
+        vpn: Option<&VpnId>,
+        notes: &mut Notes,
+    ) -> Option<Arc<TunnelPlan>> {
+        if !section.is_table() {
+            return None;
+        }
+        let name = section.text("name", &patterns::LABEL, notes);
+        let outside_ip = section.required("outside_ip", &patterns::HOST_IP, notes);
+        let inside_ip = section.required("inside_ip", &patterns::HOST_IP, notes);
+        let source_ip = section.required("source_ip", &patterns::HOST_IP, notes);
+        let interface = section.text("interface", &patterns::INTERFACE, notes);
+        let role = section.text("role", &patterns::ROLE, notes);
+
+        if let Some(outside_ip) = outside_ip {
+            self.outside_ips.claim(outside_ip, section, "outside_ip", notes);
+        }
+        let (inside_ip, source_ip) = (inside_ip?, source_ip?);
+        if inside_ip.is_ipv4() != source_ip.is_ipv4() {
+            let what = format!(
+                "{source_ip} and inside_ip {inside_ip} must be of the same family, both IPv4 or both IPv6"
+            );
+            section.wrong("source_ip", what, notes);
+        } else if inside_ip == source_ip {
+            section.wrong(
+                "source_ip",
+                "is inside_ip as well: inside_ip is AWS's end, source_ip is ours",
+                notes,
+            );
+        } else {
+            self.routes.claim((inside_ip, source_ip, interface.clone()), section, "inside_ip", notes);
+        }
+        Some(Arc::new(TunnelPlan {
+            id: TunnelId { vpn: vpn?.clone(), outside_ip: outside_ip? },
+            name: name.unwrap_or_else(|| format!("tunnel {}", index + 1).into()),
+            role: role.unwrap_or(Role::Active),
+            route: Arc::new(Route { inside_ip, source_ip, interface }),
+        }))
+    }
+}
+
+/// The pollers that speak for a connection: one per source, Region and role.
+fn sources(vpn: &VpnSettings, aws: &AwsSettings) -> Vec<SourceId> {
+    let source = |kind| SourceId {
+        kind,
+        region: vpn.region.clone().or_else(|| aws.region.clone()),
+        role_arn: vpn.role_arn.clone(),
+    };
+    let ec2 = aws.ec2_telemetry.then(|| source(SourceKind::Ec2));
+    [source(SourceKind::CloudWatch)].into_iter().chain(ec2).collect()
+}
+
+/// What may be there only once, and where it was seen.
+#[derive(Debug)]
+pub(super) struct Once<T>(BTreeMap<T, (Place, String)>);
+
+impl<T> Default for Once<T> {
+    fn default() -> Self {
+        Self(BTreeMap::new())
+    }
+}
+
+impl<T: Ord> Once<T> {
+    /// Notes it if `key` of `section` says what another has said.
+    pub(super) fn claim(&mut self, value: T, section: &Section<'_>, key: &str, notes: &mut Notes) {
+        match self.0.get(&value) {
+            Some((place, path)) => section.wrong(key, format!("is the same as {path} at {place}"), notes),
+            None => {
+                self.0.insert(value, (section.place(key), section.path(key)));
+            }
+        }
+    }
+}

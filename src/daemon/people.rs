@@ -1,0 +1,274 @@
+//! The thread that speaks to AWS and to people: pollers, sinks, publisher, listener, signals. It beats, so that the driver
+//! knows that it is alive.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tokio::time::{interval, timeout};
+
+use super::facts::Facts;
+use super::reload;
+use super::sinks::Sinks;
+use super::{DRAIN_WITHIN, publisher::Publishing};
+use crate::aws::AwsConnections;
+use crate::aws::poller::{self, Order, Outlets};
+use crate::cli::Exit;
+use crate::clock;
+use crate::config::Config;
+use crate::domain::board::Board;
+use crate::domain::event::Event;
+use crate::domain::status::Status;
+use crate::driver::Command;
+use crate::health::{Health, Problems};
+use crate::http::server::{self, About, Limits, Sources};
+use crate::store::{Store, StoreThread};
+use crate::systemd;
+use crate::telemetry::prometheus::{self, Prometheus};
+use crate::telemetry::wording::Notice;
+
+/// The thread shows that it is alive this often.
+const BEAT_EVERY: Duration = Duration::from_secs(1);
+
+/// What this thread is given.
+pub(super) struct People {
+    pub(super) config_path: PathBuf,
+    pub(super) config: Config,
+    pub(super) connections: AwsConnections,
+    pub(super) store: Store,
+    pub(super) prometheus: Arc<Prometheus>,
+    pub(super) health: Health,
+    pub(super) events: mpsc::Sender<Event>,
+    pub(super) orders: mpsc::Sender<Order>,
+    pub(super) commands: mpsc::Sender<Command>,
+    pub(super) shutdown: watch::Sender<bool>,
+    pub(super) board: watch::Receiver<Arc<Board>>,
+    pub(super) status: watch::Receiver<Arc<Status>>,
+    pub(super) facts: Facts,
+    pub(super) io_beat: Arc<AtomicI64>,
+}
+
+/// Runs until a signal ends the daemon, or the driver is gone.
+pub(super) fn run(
+    runtime: &Runtime,
+    people: People,
+    orders: mpsc::Receiver<Order>,
+    listener: TcpListener,
+    store: StoreThread,
+) -> Exit {
+    runtime.block_on(async move {
+        let signals = match Signals::new() {
+            Ok(signals) => signals,
+            Err(error) => {
+                log::error!("cannot listen for signals: {error}");
+                return Exit::Internal;
+            }
+        };
+        work(people, orders, listener, store, signals).await
+    })
+}
+
+struct Signals {
+    hangup: Signal,
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            hangup: signal(SignalKind::hangup())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
+    }
+}
+
+async fn work(
+    mut people: People,
+    orders: mpsc::Receiver<Order>,
+    listener: TcpListener,
+    store: StoreThread,
+    mut signals: Signals,
+) -> Exit {
+    let started = clock::now();
+    let mut tasks = JoinSet::new();
+    let (about, about_in) = watch::channel(reload::about(&people.config));
+    spawn_pollers(&people, orders, &mut tasks);
+    spawn_listener(&people, listener, about_in, &mut tasks);
+    spawn_housekeeping(&people, &mut tasks);
+    tasks.spawn(tell_problems(people.health.watch(), Arc::clone(&people.config.plan.site)));
+    let mut sinks = Sinks::new(&people);
+    sinks.adopt(&people.config, &mut tasks).await;
+    let mut publishing = Publishing::default();
+    publishing.adopt(&people, &mut tasks);
+    watch_plan(&people).await;
+    reload::started(&people.config);
+
+    let mut status = people.status.clone();
+    let ended_by_itself = loop {
+        tokio::select! {
+            changed = status.changed() => if changed.is_err() { break true },
+            _ = signals.terminate.recv() => break false,
+            _ = signals.interrupt.recv() => break false,
+            _ = signals.hangup.recv() => {
+                systemd::reloading();
+                if let Some(config) = reload::reload(&people).await {
+                    people.config = config;
+                    about.send_replace(reload::about(&people.config));
+                    sinks.adopt(&people.config, &mut tasks).await;
+                    publishing.adopt(&people, &mut tasks);
+                    watch_plan(&people).await;
+                }
+                systemd::ready();
+            }
+        }
+    };
+    systemd::stopping();
+    Notice::Stopping { after: clock::now().mono.since(started.mono) }.record(&people.config.plan.site).emit();
+    drain(people, sinks, status, tasks, store).await;
+    if ended_by_itself { Exit::Internal } else { Exit::Success }
+}
+
+/// Cancels the source of everything, and gives the rest its time to end.
+async fn drain(
+    people: People,
+    sinks: Sinks,
+    mut status: watch::Receiver<Arc<Status>>,
+    mut tasks: JoinSet<()>,
+    store: StoreThread,
+) {
+    let site = Arc::clone(&people.config.plan.site);
+    people.shutdown.send_replace(true);
+    let drained = timeout(DRAIN_WITHIN, async move {
+        while status.changed().await.is_ok() {}
+        people.facts.set_publisher(None);
+        drop((people, sinks, status));
+        while tasks.join_next().await.is_some() {}
+        store.ended().await;
+    });
+    if drained.await.is_err() {
+        log::warn!(
+            "{site}: not everything had ended {} s after the signal; what was on its way to AWS is taken up at the next start",
+            DRAIN_WITHIN.as_secs()
+        );
+    }
+}
+
+/// Tells the pollers what is watched.
+async fn watch_plan(people: &People) {
+    // The pollers end only with the daemon.
+    let _ = people.orders.send(Order::Watch(Arc::clone(&people.config.plan))).await;
+}
+
+fn spawn_pollers(people: &People, orders: mpsc::Receiver<Order>, tasks: &mut JoinSet<()>) {
+    let prometheus = Arc::clone(&people.prometheus);
+    let outlets = Outlets {
+        events: people.events.clone(),
+        health: people.health.clone(),
+        observe: Arc::new(move |outcome| prometheus.aws_poll(outcome.source.kind, outcome.result.as_str())),
+    };
+    let pollers = poller::run(people.connections.clone(), orders, outlets);
+    let ends = until_driver_ends(people);
+    // A poll that is under way at the end is of no use to anybody.
+    tasks.spawn(async move {
+        tokio::select! {
+            () = pollers => {}
+            () = ends => {}
+        }
+    });
+}
+
+fn spawn_listener(
+    people: &People,
+    listener: TcpListener,
+    about: watch::Receiver<About>,
+    tasks: &mut JoinSet<()>,
+) {
+    let prometheus = Arc::clone(&people.prometheus);
+    let sources = Sources::new(
+        people.status.clone(),
+        people.health.watch(),
+        about,
+        Arc::new(move |status, now| (prometheus::CONTENT_TYPE, prometheus.render(status, now))),
+    );
+    tasks.spawn(server::serve(listener, sources, Limits::default(), until_driver_ends(people)));
+}
+
+/// Beats, tells systemd how things are, and keeps the numbers that nobody reports by himself.
+fn spawn_housekeeping(people: &People, tasks: &mut JoinSet<()>) {
+    let ends = until_driver_ends(people);
+    let (prometheus, store, connections) =
+        (Arc::clone(&people.prometheus), people.store.clone(), people.connections.clone());
+    let (status, io_beat) = (people.status.clone(), Arc::clone(&people.io_beat));
+    tasks.spawn({
+        let (prometheus, ends) = (Arc::clone(&prometheus), until_driver_ends(people));
+        async move {
+            tokio::select! {
+                () = prometheus.upkeep() => {}
+                () = ends => {}
+            }
+        }
+    });
+    tasks.spawn(async move {
+        let mut beat = interval(BEAT_EVERY);
+        let mut dropped = store.counts();
+        let mut told = String::new();
+        let mut ready = false;
+        tokio::pin!(ends);
+        loop {
+            tokio::select! {
+                _ = beat.tick() => {}
+                () = &mut ends => return,
+            }
+            io_beat.store(clock::now().mono.as_nanos(), Ordering::Relaxed);
+            prometheus.credentials_expiry(connections.credentials_expiry());
+            let counts = store.counts();
+            prometheus.rollups_dropped(counts.rollups_dropped - dropped.rollups_dropped);
+            prometheus.facts_dropped("store", counts.transitions_dropped - dropped.transitions_dropped);
+            dropped = counts;
+            let status = Arc::clone(&status.borrow());
+            if !ready && !status.vpns.is_empty() && status.every_tunnel_asked() {
+                ready = true;
+                systemd::ready();
+            }
+            let line = systemd::status_line(&status);
+            if ready && line != told {
+                systemd::status(&line);
+                told = line;
+            }
+        }
+    });
+}
+
+/// Every problem is told once when it comes and once when it goes, whoever has it.
+async fn tell_problems(mut problems: watch::Receiver<Problems>, site: Arc<str>) {
+    let mut told = Problems::new();
+    loop {
+        let current = problems.borrow_and_update().clone();
+        for (component, problem) in &current {
+            if told.get(component) != Some(problem) {
+                Notice::Problem { component, problem }.record(&site).emit();
+            }
+        }
+        for component in told.keys().filter(|component| !current.contains_key(component)) {
+            Notice::ProblemOver { component }.record(&site).emit();
+        }
+        told = current;
+        if problems.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+/// The driver holds the status' sending end.
+fn until_driver_ends(people: &People) -> impl Future<Output = ()> + Send + 'static {
+    let mut status = people.status.clone();
+    async move { while status.changed().await.is_ok() {} }
+}

@@ -1,0 +1,74 @@
+//! The publisher, as the configuration wants it.
+
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
+use std::sync::Arc;
+
+use tokio::task::JoinSet;
+
+use super::people::People;
+use crate::aws::CloudWatchMetrics;
+use crate::clock;
+use crate::config::CloudWatchSettings;
+use crate::domain::names::VpnId;
+use crate::domain::plan::SinkPlan;
+use crate::health::{Component, Health, Severity};
+use crate::publish::feed;
+use crate::publish::machine::{Publisher, Settings};
+use crate::publish::shell::{self, Tally};
+
+/// Which publisher runs.
+#[derive(Debug, Default)]
+pub(super) struct Publishing {
+    running: Option<(Arc<str>, CloudWatchSettings, Vec<SinkPlan>)>,
+}
+
+impl Publishing {
+    /// Runs what the configuration wants; the publisher before, if it was another, ends when it has sent what it has.
+    pub(super) fn adopt(&mut self, people: &People, tasks: &mut JoinSet<()>) {
+        let plan = &people.config.plan;
+        let wanted = people
+            .config
+            .cloudwatch
+            .clone()
+            .map(|cloudwatch| (Arc::clone(&plan.site), cloudwatch, plan.sinks.clone()));
+        if wanted == self.running {
+            return;
+        }
+        self.running = wanted;
+        let Some((site, cloudwatch, sinks)) = self.running.clone() else {
+            people.facts.set_publisher(None);
+            return;
+        };
+        let (feed, news) = feed::channel();
+        let CloudWatchSettings { namespace, interval, region, role_arn } = cloudwatch;
+        let settings = Settings { site, interval, seed: RandomState::new().hash_one("publisher") };
+        let sink = CloudWatchMetrics::new(people.connections.clone(), region, role_arn, namespace);
+        let (health, prometheus) = (people.health.clone(), Arc::clone(&people.prometheus));
+        let tally = move |tally| match tally {
+            Tally::Pending(pending) => prometheus.rollups_pending(pending),
+            Tally::Dropped(more) => prometheus.rollups_dropped(more),
+        };
+        tasks.spawn(shell::run(
+            Publisher::new(settings, clock::now()),
+            news,
+            sink,
+            people.store.clone(),
+            people.health.clone(),
+            move |vpn| can_page(&health, &sinks, vpn),
+            tally,
+        ));
+        people.facts.set_publisher(Some(feed));
+    }
+}
+
+/// Whether some sink that takes incidents of the connection would take one at this moment.
+fn can_page(health: &Health, sinks: &[SinkPlan], vpn: &VpnId) -> bool {
+    let problems = health.watch();
+    let problems = problems.borrow();
+    sinks.iter().filter(|sink| sink.vpns.as_ref().is_none_or(|vpns| vpns.contains(vpn))).any(|sink| {
+        problems
+            .get(&Component::Sink(sink.id.to_string()))
+            .is_none_or(|problem| problem.severity != Severity::Failed)
+    })
+}

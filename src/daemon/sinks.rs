@@ -1,0 +1,132 @@
+//! One reconciler per configured sink; a reload restarts those whose settings changed, and no other.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, watch};
+use tokio::task::{AbortHandle, JoinSet};
+
+use super::people::People;
+use crate::aws::{AwsConnections, IncidentManager};
+use crate::config::{Config, Mode, SinkSettings, Vendor};
+use crate::domain::board::Board;
+use crate::domain::event::Event;
+use crate::domain::names::SinkId;
+use crate::domain::plan::SinkPlan;
+use crate::health::{Component, Health};
+use crate::incident::action::SinkReport;
+use crate::incident::settings::{Settings, VpnSettings};
+use crate::incident::shell;
+use crate::store::Store;
+use crate::telemetry::prometheus::Prometheus;
+
+/// What makes a sink the same sink after a reload.
+#[derive(Debug, Clone, PartialEq)]
+struct Wanted {
+    configured: SinkSettings,
+    settings: Settings,
+}
+
+/// The reconcilers that run.
+pub(super) struct Sinks {
+    connections: AwsConnections,
+    store: Store,
+    prometheus: Arc<Prometheus>,
+    health: Health,
+    events: mpsc::Sender<Event>,
+    board: watch::Receiver<Arc<Board>>,
+    running: BTreeMap<SinkId, (Wanted, AbortHandle)>,
+}
+
+impl Sinks {
+    pub(super) fn new(people: &People) -> Self {
+        Self {
+            connections: people.connections.clone(),
+            store: people.store.clone(),
+            prometheus: Arc::clone(&people.prometheus),
+            health: people.health.clone(),
+            events: people.events.clone(),
+            board: people.board.clone(),
+            running: BTreeMap::new(),
+        }
+    }
+
+    /// Runs what the configuration wants. A reconciler may be dropped at any moment: what it was about is in the ledger.
+    pub(super) async fn adopt(&mut self, config: &Config, tasks: &mut JoinSet<()>) {
+        let mut wanted = BTreeMap::new();
+        if config.mode == Mode::Raise {
+            for configured in &config.sinks {
+                let settings = self.settings(config, configured).await;
+                wanted.insert(configured.id.clone(), Wanted { configured: configured.clone(), settings });
+            }
+        }
+        self.running.retain(|id, (runs, task)| {
+            let stays = wanted.get(id) == Some(runs);
+            if !stays {
+                task.abort();
+                self.health.clear(&Component::Sink(id.to_string()));
+                self.prometheus.sink_pending(id, None);
+            }
+            stays
+        });
+        for (id, wanted) in wanted {
+            if !self.running.contains_key(&id) {
+                let task = self.start(&wanted, tasks);
+                self.running.insert(id, (wanted, task));
+            }
+        }
+    }
+
+    fn start(&self, wanted: &Wanted, tasks: &mut JoinSet<()>) -> AbortHandle {
+        let Wanted { configured, settings } = wanted;
+        let sink = match &configured.vendor {
+            Vendor::IncidentManager { .. } => IncidentManager::new(
+                self.connections.clone(),
+                configured.region.clone(),
+                configured.role_arn.clone(),
+            ),
+        };
+        let prometheus = Arc::clone(&self.prometheus);
+        let observe = move |report: &SinkReport| match report {
+            SinkReport::Request { sink, action, result } => prometheus.sink_request(sink, action, result),
+            SinkReport::Pending { sink, incidents } => {
+                prometheus.sink_pending(sink, Some(u64::try_from(*incidents).unwrap_or(u64::MAX)));
+            }
+        };
+        tasks.spawn(shell::run(
+            settings.clone(),
+            sink,
+            self.store.clone(),
+            self.board.clone(),
+            self.events.clone(),
+            self.health.clone(),
+            observe,
+        ))
+    }
+
+    async fn settings(&self, config: &Config, configured: &SinkSettings) -> Settings {
+        let mut vpns = BTreeMap::new();
+        for (id, vpn) in &config.vpns {
+            let region = vpn.region.clone().or_else(|| config.aws.region.clone());
+            let region = match region {
+                Some(region) => region,
+                None => self.connections.default_region().await.unwrap_or_else(|| "".into()),
+            };
+            let known =
+                VpnSettings { region, runbook_url: vpn.runbook_url.clone(), notes: vpn.notes.clone() };
+            vpns.insert(id.clone(), known);
+        }
+        let Vendor::IncidentManager { response_plan } = &configured.vendor;
+        Settings {
+            sink: SinkPlan {
+                id: configured.id.clone(),
+                kinds: configured.kinds.clone(),
+                vpns: configured.vpns.clone(),
+            },
+            site: Arc::clone(&config.plan.site),
+            plan: Arc::clone(response_plan),
+            impact: configured.impact.clone(),
+            vpns,
+        }
+    }
+}

@@ -1,0 +1,234 @@
+//! What a reconciler wants done, and what it is told, as data: a simulation can delay, lose, repeat or reorder it.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::domain::board::{Board, IncidentId};
+use crate::domain::names::{Kind, SinkId, VpnId};
+
+use super::sink::{LedgerError, LedgerRow, Note, Record, RecordId, Scope, SinkError, StartRequest};
+
+/// Names an action; never used twice in a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ActionId(pub u64);
+
+/// Something to be done at the sink or in the ledger. Whoever takes it answers with [`SinkEvent::Ended`]; if no answer
+/// comes the reconciler gives it up after a while and does what is then needed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Action {
+    /// Its name.
+    pub id: ActionId,
+    /// What.
+    pub work: Work,
+}
+
+/// The ways to act: those of [`super::sink::IncidentSink`] and [`super::sink::Ledger`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Work {
+    /// Look for the records of a scope.
+    Find {
+        /// Where.
+        scope: Scope,
+    },
+    /// Write a row to the ledger.
+    Commit {
+        /// The row.
+        row: LedgerRow,
+    },
+    /// Start a record.
+    Start {
+        /// As committed.
+        request: StartRequest,
+    },
+    /// Read a record.
+    Read {
+        /// Which.
+        record: RecordId,
+    },
+    /// Add to a record's timeline.
+    Note {
+        /// Which.
+        record: RecordId,
+        /// What.
+        note: Note,
+    },
+    /// Name another record as related.
+    Relate {
+        /// Which.
+        record: RecordId,
+        /// The other.
+        other: RecordId,
+        /// The other's title.
+        title: String,
+    },
+    /// Close a record.
+    Resolve {
+        /// Which.
+        record: RecordId,
+        /// What people read.
+        summary: String,
+        /// What makes retries one.
+        client_token: String,
+    },
+    /// Remove an incident's rows from the ledger.
+    Forget {
+        /// Which.
+        incident: IncidentId,
+    },
+}
+
+impl Work {
+    /// Which way it is.
+    pub const fn act(&self) -> Act {
+        match self {
+            Self::Find { .. } => Act::Find,
+            Self::Commit { .. } => Act::Commit,
+            Self::Start { .. } => Act::Start,
+            Self::Read { .. } => Act::Read,
+            Self::Note { .. } => Act::Note,
+            Self::Relate { .. } => Act::Relate,
+            Self::Resolve { .. } => Act::Resolve,
+            Self::Forget { .. } => Act::Forget,
+        }
+    }
+}
+
+/// A way to act, without its particulars.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Act {
+    /// See [`Work::Find`].
+    Find,
+    /// See [`Work::Commit`].
+    Commit,
+    /// See [`Work::Start`].
+    Start,
+    /// See [`Work::Read`].
+    Read,
+    /// See [`Work::Note`].
+    Note,
+    /// See [`Work::Relate`].
+    Relate,
+    /// See [`Work::Resolve`].
+    Resolve,
+    /// See [`Work::Forget`].
+    Forget,
+}
+
+impl Act {
+    /// The value of the label `action` of `bothends_sink_requests_total`, for those that go to the sink.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Find => "find",
+            Self::Commit => "commit",
+            Self::Start => "start",
+            Self::Read => "read",
+            Self::Note => "note",
+            Self::Relate => "relate",
+            Self::Resolve => "resolve",
+            Self::Forget => "forget",
+        }
+    }
+
+    /// Whether it goes to the sink, and not to the ledger.
+    pub const fn is_request(self) -> bool {
+        match self {
+            Self::Find | Self::Start | Self::Read | Self::Note | Self::Relate | Self::Resolve => true,
+            Self::Commit | Self::Forget => false,
+        }
+    }
+}
+
+/// What a reconciler is told.
+#[derive(Debug, Clone)]
+pub enum SinkEvent {
+    /// The Board as it stands.
+    Board(Arc<Board>),
+    /// An action has ended. An answer to an action that was given up, or a second answer, is not heard.
+    Ended {
+        /// Which.
+        id: ActionId,
+        /// How.
+        result: Result<Reply, Failure>,
+    },
+}
+
+/// How an action went well.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reply {
+    /// To `Find`.
+    Found(Vec<Record>),
+    /// To `Start`.
+    Started(RecordId),
+    /// To `Read`.
+    Read(Record),
+    /// To `Commit`, `Note`, `Relate`, `Resolve` and `Forget`.
+    Done,
+}
+
+/// How an action failed.
+#[derive(Debug, Clone)]
+pub enum Failure {
+    /// At the sink.
+    Sink(SinkError),
+    /// In the ledger.
+    Ledger(LedgerError),
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sink(error) => error.fmt(f),
+            Self::Ledger(error) => error.fmt(f),
+        }
+    }
+}
+
+/// A sink's record is in line with an incident that is over; see [`crate::domain::event::Event::Settled`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settled {
+    /// Which incident.
+    pub incident: IncidentId,
+    /// Its revision that was taken in.
+    pub revision: u64,
+}
+
+/// For telemetry: plain data, told as it happens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SinkReport {
+    /// A request to the sink has ended: one more of `bothends_sink_requests_total`.
+    Request {
+        /// The sink.
+        sink: SinkId,
+        /// What was asked; see [`Act::as_str`].
+        action: &'static str,
+        /// `ok`, `temporary`, `rejected`, `token_known`, `not_found`, or `no_answer`.
+        result: &'static str,
+    },
+    /// How many incidents the sink's records are not in line with: `bothends_sink_pending`.
+    Pending {
+        /// The sink.
+        sink: SinkId,
+        /// How many.
+        incidents: usize,
+    },
+}
+
+/// What people should hear of a record; what is wrong with the sink itself is its `problem`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Notice {
+    /// How loud.
+    pub level: NoticeLevel,
+    /// The connection and kind that it is about.
+    pub about: Option<(VpnId, Kind)>,
+    /// The whole line, the site's and the connection's names first.
+    pub text: String,
+}
+
+/// How loud a [`Notice`] is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum NoticeLevel {
+    /// Good to know.
+    Info,
+    /// Someone should look today.
+    Warning,
+}

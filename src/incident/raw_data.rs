@@ -1,0 +1,172 @@
+//! The evidence of both ends that a record is started with, as JSON.
+
+use serde::Serialize;
+
+use crate::domain::board::{Incident, TunnelSnapshot};
+use crate::domain::time::Now;
+use crate::domain::verdict::{Evidence, View};
+
+use super::settings::VpnSettings;
+use super::wording::{Tunnel, WORDS_MAX, as_they_stand, clip, time};
+
+/// Incident Manager's limit on `triggerDetails.rawData`, in characters; held in bytes, to be safe.
+/// <https://docs.aws.amazon.com/incident-manager/latest/APIReference/API_TriggerDetails.html>
+pub(super) const RAW_DATA_MAX: usize = 10_000;
+
+/// The evidence as JSON of at most [`RAW_DATA_MAX`] bytes. If it does not fit the last tunnels lose their details, then
+/// are left out and counted, then the notes go: what is left is always whole.
+pub(super) fn raw_data(incident: &Incident, vpn: Option<&VpnSettings>, generation: u32) -> String {
+    let standing = as_they_stand(incident);
+    let mut data = RawData {
+        site: clip(&incident.site, WORDS_MAX),
+        vpn_id: incident.id.vpn.to_string(),
+        vpn_name: clip(&incident.vpn_name, WORDS_MAX),
+        kind: incident.id.kind.as_str(),
+        began: time(incident.began),
+        opened: time(incident.id.opened),
+        follows: incident.related.as_ref().map(ToString::to_string),
+        worsened_after_close: (generation > 0).then_some(true),
+        runbook_url: vpn.and_then(|vpn| vpn.runbook_url.as_deref()).map(|url| clip(url, 1000)),
+        notes: vpn.and_then(|vpn| vpn.notes.as_deref()).map(|notes| clip(notes, 2000)),
+        tunnels: incident.tunnels.iter().zip(&standing).map(|(at, now)| TunnelData::new(at, now)).collect(),
+        tunnels_left_out: 0,
+    };
+    let mut json = data.to_json();
+    for index in (0..data.tunnels.len()).rev() {
+        if json.len() > RAW_DATA_MAX {
+            data.tunnels[index].local = None;
+            data.tunnels[index].aws = None;
+            json = data.to_json();
+        }
+    }
+    while json.len() > RAW_DATA_MAX && data.tunnels.pop().is_some() {
+        data.tunnels_left_out += 1;
+        json = data.to_json();
+    }
+    if json.len() > RAW_DATA_MAX {
+        data.notes = None;
+        json = data.to_json();
+    }
+    json
+}
+
+#[derive(Serialize)]
+struct RawData {
+    site: String,
+    vpn_id: String,
+    vpn_name: String,
+    kind: &'static str,
+    began: String,
+    opened: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    follows: Option<String>,
+    /// A person closed an earlier record of the same incident, and it has worsened since.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    worsened_after_close: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    runbook_url: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    notes: Option<String>,
+    tunnels: Vec<TunnelData>,
+    #[serde(skip_serializing_if = "is_zero")]
+    tunnels_left_out: u32,
+}
+
+#[derive(Serialize)]
+struct TunnelData {
+    name: String,
+    outside_ip: String,
+    role: &'static str,
+    /// As it stands when the record is started.
+    assessment: &'static str,
+    /// As it was when the incident opened.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    local: Option<ViewData>,
+    /// As it was when the incident opened.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    aws: Option<ViewData>,
+}
+
+#[derive(Serialize)]
+struct ViewData {
+    verdict: String,
+    since: String,
+    #[serde(flatten)]
+    evidence: EvidenceData,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum EvidenceData {
+    Local {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        last_reply: Option<String>,
+        losses_in_row: u32,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        first_loss: Option<String>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        last_loss: Option<&'static str>,
+        replies_in_row: u32,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        loss_percent: Option<f64>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        median_rtt_ms: Option<f64>,
+    },
+    Aws {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        source: Option<&'static str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        as_of: Option<String>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        words: Option<String>,
+    },
+}
+
+impl RawData {
+    fn to_json(&self) -> String {
+        // Structs of strings and numbers always become JSON.
+        serde_json::to_string(self).unwrap_or_default()
+    }
+}
+
+impl TunnelData {
+    fn new(at_opening: &TunnelSnapshot, standing: &Tunnel) -> Self {
+        let TunnelSnapshot { id, name, role, local, aws, assessment: _ } = at_opening;
+        Self {
+            name: clip(name, WORDS_MAX),
+            outside_ip: id.outside_ip.to_string(),
+            role: role.as_str(),
+            assessment: standing.assessment.as_str(),
+            local: Some(ViewData::new(local)),
+            aws: Some(ViewData::new(aws)),
+        }
+    }
+}
+
+impl ViewData {
+    fn new(view: &View) -> Self {
+        let at = |now: &Now| time(now.wall);
+        let evidence = match &view.evidence {
+            Evidence::Local(local) => EvidenceData::Local {
+                last_reply: local.last_reply.as_ref().map(at),
+                losses_in_row: local.losses_in_row,
+                first_loss: local.first_loss.as_ref().map(at),
+                last_loss: local.last_loss.map(|loss| loss.as_str()),
+                replies_in_row: local.replies_in_row,
+                loss_percent: local.loss_percent.map(|percent| (percent * 10.0).round() / 10.0),
+                median_rtt_ms: local.median_rtt.map(|rtt| (rtt.as_secs_f64() * 1e6).round() / 1e3),
+            },
+            Evidence::Aws(aws) => EvidenceData::Aws {
+                source: aws.source.map(|source| source.as_str()),
+                as_of: aws.as_of.map(time),
+                words: aws.words.as_deref().map(|words| clip(words, WORDS_MAX)),
+            },
+        };
+        Self { verdict: view.verdict.to_string(), since: time(view.since.wall), evidence }
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(count: &u32) -> bool {
+    *count == 0
+}

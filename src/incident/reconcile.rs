@@ -1,0 +1,491 @@
+//! One sink's reconciler: pure, level-triggered, patient.
+//!
+//! It is told the Board ([`SinkEvent::Board`]) and how its actions ended ([`SinkEvent::Ended`]); it is polled for
+//! actions, for what is settled, for reports, notices and the time at which it wants to be asked again. It reads no
+//! clock and does no input or output. Each incident has at most one action on its way, each scope at most one look-up;
+//! a reply may be lost, late, repeated or out of order.
+//!
+//! # Why one incident becomes one record
+//! An incident is told when its record exists, and the daemon may die, the reply be lost or the twin act at any moment. What
+//! makes it one record nevertheless:
+//!
+//! 1. *Look first.* An open record of the scope is ours whoever started it, and is adopted. So a second record can only
+//!    come from a start that does not see the first: within the list's lag, or with the list out of reach.
+//! 2. *One token.* Within that time everybody derives the same token from the newest record they know of, and a sink
+//!    makes one record of one token. A retry, also after a crash, sends the committed bytes, so that it is the same call to
+//!    a sink that compares parameters; a twin's call differs in them, and where the sink therefore answers "known" the
+//!    record is looked for until it shows.
+//! 3. *The two overlap.* The list lags a minute or so; a token is remembered for longer. A retry that comes so late that
+//!    its token may be forgotten looks again first. Hence there is no time at which neither helps.
+//! 4. *A fresh token when it must be one.* The token names the newest record, so a record that is over gives its successor
+//!    another. If the list did not show that record, the token leads to it (or to "known"): what comes back is read, found to be
+//!    closed and older than the incident, and the fresh token is derived from it.
+//! 5. *What remains is mended.* A sink that makes a second record of a known token with other parameters, or an alarm
+//!    that starts its own in the same minute, leaves two. When the list must show both, whoever started the younger
+//!    closes it and goes on in the older.
+//!
+//! # Why none is lost
+//! The row is committed before the call, so a crash before, during or after it leads back here; the Board keeps the incident
+//! until this sink has settled it; every failure is followed by another try. A ledger that cannot be written, or a
+//! list that cannot be read, delays a page by seconds or a minute and never prevents it: then 2 and 5 alone stand against a
+//! second record.
+//!
+//! # Why it is resolved once, and only by a reason
+//! Only an incident that is on the Board as resolved has its record closed, after a read that found it open; absence
+//! from the Board does nothing. A closed record under an open incident is a person's (or the twin's) decision: it stays until
+//! the incident has worsened since the record was last known to be open. It is read whenever the incident worsens, so
+//! that a close before that moment is told apart from one after it. A record that another open incident holds is never closed.
+
+mod advance;
+mod case;
+mod ended;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::mem;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::domain::board::{Board, IncidentId};
+use crate::domain::names::{Kind, VpnId};
+use crate::domain::time::{Moment, Now};
+use crate::health::{Problem, Severity};
+
+use super::action::{
+    Act, Action, ActionId, Failure, Notice, NoticeLevel, Reply, Settled, SinkEvent, SinkReport, Work,
+};
+use super::backoff::Hold;
+use super::lookup::Place;
+use super::settings::Settings;
+use super::sink::{LedgerRow, SinkError};
+use super::wording;
+use case::{Around, Case, Newer, Older, Standing, Step, given_up_after};
+use ended::Hearing;
+
+/// A row whose incident is not on the Board may be of one that the core takes up late after a start: it is let be for
+/// this long before it is forgotten (if settled) or complained of.
+const ABSENT_GRACE: Duration = Duration::from_secs(300);
+
+/// One sink's reconciler.
+#[derive(Debug)]
+pub struct Reconciler {
+    settings: Settings,
+    cases: BTreeMap<IncidentId, Case>,
+    places: BTreeMap<(VpnId, Kind), Place>,
+    /// What the ledger has of incidents that were not on the Board in this run.
+    stored: BTreeMap<IncidentId, Vec<LedgerRow>>,
+    started: Moment,
+    board: Arc<Board>,
+    routes: BTreeMap<ActionId, Route>,
+    next_id: u64,
+    wake: Option<(Moment, &'static str)>,
+    pending: Option<usize>,
+    complaints: BTreeSet<String>,
+    actions: VecDeque<Action>,
+    settled: VecDeque<Settled>,
+    reports: VecDeque<SinkReport>,
+    notices: Vec<Notice>,
+}
+
+/// Whose action it is.
+#[derive(Debug)]
+enum Route {
+    Case(IncidentId),
+    Place { at: (VpnId, Kind), asked: Moment, until: Moment },
+    Stored { until: Moment },
+}
+
+impl Reconciler {
+    /// A reconciler that takes up what the ledger has of this sink.
+    pub fn new(settings: Settings, rows: Vec<LedgerRow>, now: Now) -> Self {
+        let mut stored: BTreeMap<IncidentId, Vec<LedgerRow>> = BTreeMap::new();
+        for row in rows {
+            stored.entry(row.incident.clone()).or_default().push(row);
+        }
+        for rows in stored.values_mut() {
+            rows.sort_by_key(|row| row.generation);
+        }
+        Self {
+            settings,
+            cases: BTreeMap::new(),
+            places: BTreeMap::new(),
+            stored,
+            started: now.mono,
+            board: Arc::default(),
+            routes: BTreeMap::new(),
+            next_id: 0,
+            wake: None,
+            pending: None,
+            complaints: BTreeSet::new(),
+            actions: VecDeque::new(),
+            settled: VecDeque::new(),
+            reports: VecDeque::new(),
+            notices: Vec::new(),
+        }
+    }
+
+    /// Something happened.
+    pub fn handle(&mut self, event: SinkEvent, now: Now) {
+        match event {
+            SinkEvent::Board(board) => self.see(board, now),
+            SinkEvent::Ended { id, result } => {
+                let label = label(&result);
+                self.ended(id, result, label, now);
+            }
+        }
+        self.plan(now);
+    }
+
+    /// Time has passed.
+    pub fn handle_timeout(&mut self, now: Now) {
+        for id in self.given_up(now.mono) {
+            let failure =
+                SinkError::Temporary { what: "no answer".to_owned(), retry_after: None, source: None };
+            self.ended(id, Err(Failure::Sink(failure)), "no_answer", now);
+        }
+        self.plan(now);
+    }
+
+    /// When to call [`Self::handle_timeout`], and why.
+    pub const fn poll_timeout(&self) -> Option<(Moment, &'static str)> {
+        self.wake
+    }
+
+    /// What is to be done. Take all of them: each may be under way at the same time as the others.
+    pub fn poll_action(&mut self) -> Option<Action> {
+        self.actions.pop_front()
+    }
+
+    /// What has been brought into line for good; once per incident and revision.
+    pub fn poll_settled(&mut self) -> Option<Settled> {
+        self.settled.pop_front()
+    }
+
+    /// What telemetry counts.
+    pub fn poll_report(&mut self) -> Option<SinkReport> {
+        self.reports.pop_front()
+    }
+
+    /// What people should hear.
+    pub fn poll_notices(&mut self) -> Vec<Notice> {
+        mem::take(&mut self.notices)
+    }
+
+    /// What stands between this sink and its job.
+    pub fn problem(&self) -> Option<Problem> {
+        let cases = self.cases.values().flat_map(|case| &case.holds).map(|(act, hold)| (*act, hold));
+        let places = self.places.values().map(|place| (Act::Find, &place.hold));
+        let complaints = cases.chain(places).filter_map(|(act, hold)| self.complaint(act, hold));
+        complaints.max_by_key(|problem| problem.severity)
+    }
+
+    fn complaint(&self, act: Act, hold: &Hold) -> Option<Problem> {
+        let what = hold.complaint()?;
+        let severity = match act {
+            Act::Find | Act::Start | Act::Read | Act::Resolve if hold.is_rejected() => Severity::Failed,
+            Act::Find | Act::Start | Act::Read | Act::Resolve => Severity::Degraded,
+            // A record without its story, or a ledger that is kept in memory only, is still a record.
+            Act::Note | Act::Relate | Act::Commit | Act::Forget => Severity::Degraded,
+        };
+        Some(Problem { severity, text: format!("{}: {}: {what}", self.settings.id(), act.as_str()) })
+    }
+
+    /// Takes the Board in.
+    fn see(&mut self, board: Arc<Board>, now: Now) {
+        for case in self.cases.values_mut() {
+            case.present = false;
+        }
+        for incident in &board.incidents {
+            if !self.settings.sink.takes(&incident.id.vpn, incident.id.kind) {
+                continue;
+            }
+            if let Some(case) = self.cases.get_mut(&incident.id) {
+                case.present = true;
+                case.incident = incident.clone();
+            } else {
+                let rows = self.stored.remove(&incident.id).unwrap_or_default();
+                let case = Case::new(&self.settings, incident.clone(), rows, now.mono);
+                self.cases.insert(incident.id.clone(), case);
+            }
+        }
+        // Nobody was told of these, so nothing has to be taken back.
+        let told = |case: &Case| case.row.start.is_some() || case.row.record.is_some() || case.row.settled;
+        self.cases.retain(|_, case| case.present || case.in_flight.is_some() || told(case));
+        for case in self.cases.values().filter(|case| !case.present && !case.row.settled) {
+            let text = format!(
+                "{}: {}: is not known any more; its record {} is left as it is",
+                wording::about(&case.incident),
+                self.settings.id(),
+                case.row.record.as_ref().map_or("(not known)", |record| &record.0)
+            );
+            complain(&mut self.complaints, &mut self.notices, &case.incident.id, NoticeLevel::Warning, text);
+        }
+        self.board = board;
+    }
+
+    /// An action has ended, or is given up.
+    fn ended(&mut self, id: ActionId, result: Result<Reply, Failure>, label: &'static str, now: Now) {
+        let Some(route) = self.routes.remove(&id) else { return };
+        match route {
+            Route::Case(incident) => {
+                let Some(case) = self.cases.get_mut(&incident) else { return };
+                let Some(flight) = case.in_flight.take_if(|flight| flight.id == id) else { return };
+                let act = flight.act;
+                if act == Act::Forget && result.is_ok() {
+                    self.cases.remove(&incident);
+                    return;
+                }
+                let place = self.places.entry((incident.vpn.clone(), incident.kind)).or_default();
+                let mut hearing =
+                    Hearing { now, settings: &self.settings, place, notices: &mut self.notices };
+                case.ended(flight, result, &mut hearing);
+                self.report(act, label);
+            }
+            Route::Place { at, asked, until: _ } => {
+                let seed = [&*self.settings.site, self.settings.id().as_str(), at.0.as_str(), at.1.as_str()];
+                let place = self.places.entry(at.clone()).or_default();
+                place.asked = None;
+                match result {
+                    Ok(Reply::Found(records)) => {
+                        place.hold.clear();
+                        place.found(asked, records);
+                    }
+                    Ok(Reply::Started(_) | Reply::Read(_) | Reply::Done) => place.failed(now.mono),
+                    Err(failure) => {
+                        place.failed(now.mono);
+                        place.hold.failed(now.mono, &failure, &seed);
+                    }
+                }
+                self.report(Act::Find, label);
+            }
+            Route::Stored { .. } => {}
+        }
+    }
+
+    fn report(&mut self, act: Act, result: &'static str) {
+        if act.is_request() {
+            let sink = self.settings.id().clone();
+            self.reports.push_back(SinkReport::Request { sink, action: act.as_str(), result });
+        }
+    }
+
+    fn given_up(&self, now: Moment) -> Vec<ActionId> {
+        let due = |id: &ActionId| self.deadline(*id).is_some_and(|until| until <= now);
+        self.routes.keys().copied().filter(due).collect()
+    }
+
+    fn deadline(&self, id: ActionId) -> Option<Moment> {
+        match self.routes.get(&id)? {
+            Route::Case(incident) => self.cases.get(incident)?.in_flight.as_ref().map(|flight| flight.until),
+            Route::Place { until, .. } | Route::Stored { until, .. } => Some(*until),
+        }
+    }
+
+    /// Asks every case what it wants, and every place whether a look-up is due.
+    fn plan(&mut self, now: Now) {
+        self.wake = None;
+        let mut wanted: BTreeMap<(VpnId, Kind), Moment> = BTreeMap::new();
+        let ids: Vec<IncidentId> = self.cases.keys().cloned().collect();
+        for id in &ids {
+            self.plan_case(id, now, &mut wanted);
+        }
+        self.plan_look_ups(now, &wanted);
+        self.plan_stored(now);
+        let deadline = self.routes.keys().filter_map(|id| self.deadline(*id)).min();
+        self.wake_at(deadline, "an answer is overdue");
+        let pending = self.cases.values().filter(|case| case.present && !case.is_in_line()).count();
+        if self.pending.replace(pending) != Some(pending) {
+            let sink = self.settings.id().clone();
+            self.reports.push_back(SinkReport::Pending { sink, incidents: pending });
+        }
+    }
+
+    fn plan_case(&mut self, id: &IncidentId, now: Now, wanted: &mut BTreeMap<(VpnId, Kind), Moment>) {
+        let at = (id.vpn.clone(), id.kind);
+        self.places.entry(at.clone()).or_default();
+        let scope = self.settings.scope(&id.vpn, id.kind);
+        let (older, newer) = self.siblings(id);
+        let related = self.related(id);
+        let held = self.held_by_others(id);
+        let (Some(case), Some(place)) = (self.cases.get_mut(id), self.places.get(&at)) else { return };
+        if case.in_flight.is_some() {
+            return;
+        }
+        let around = Around {
+            now,
+            settings: &self.settings,
+            scope: scope.as_ref(),
+            place,
+            older,
+            newer,
+            related,
+            held,
+        };
+        let step = case.advance(&around);
+        let commit = case.held(Act::Commit, now.mono).filter(|_| case.dirty);
+        match step {
+            Step::Do(aim, work) => {
+                let action = ActionId(self.next_id);
+                case.launch(action, aim, work.act(), now);
+                self.send(work, Route::Case(id.clone()));
+            }
+            Step::Wait { until, look_up } => {
+                if let Some((until, why)) = until {
+                    self.wake_at(Some(until), why);
+                }
+                if let Some(bound) = look_up.filter(|_| scope.is_some()) {
+                    wanted.entry(at).and_modify(|known| *known = bound.min(*known)).or_insert(bound);
+                }
+            }
+            Step::Settled => {
+                case.settled_revision = Some(case.incident.revision);
+                self.settled.push_back(Settled { incident: id.clone(), revision: case.incident.revision });
+            }
+        }
+        self.wake_at(commit, "commit again");
+    }
+
+    /// How far the earlier incidents of the same scope are, and whether there is a later one that is open.
+    fn siblings(&self, id: &IncidentId) -> (Older, Option<Newer>) {
+        let siblings = || {
+            self.cases.values().filter(|case| {
+                let other = &case.incident.id;
+                case.present && other.vpn == id.vpn && other.kind == id.kind
+            })
+        };
+        let older =
+            siblings().filter(|case| case.incident.id.opened < id.opened && !case.row.settled).map(|case| {
+                let known = case.row.start.is_some() || case.row.record.is_some();
+                let stuck =
+                    [Act::Start, Act::Read, Act::Resolve].into_iter().any(|act| case.is_rejected(act));
+                if case.in_flight.as_ref().is_some_and(|flight| flight.act == Act::Resolve) {
+                    Older::Closing
+                } else if known && !stuck {
+                    Older::Working
+                } else {
+                    Older::Clear
+                }
+            });
+        let newer = siblings()
+            .filter(|case| case.incident.id.opened > id.opened && case.is_open())
+            .last()
+            .map(|case| {
+                let open = matches!(case.standing, Standing::Open { .. });
+                Newer { ahead: case.ahead, record: case.row.record.clone().filter(|_| open) }
+            });
+        (older.max().unwrap_or(Older::Clear), newer)
+    }
+
+    fn related(&self, id: &IncidentId) -> Option<(super::sink::RecordId, String)> {
+        let related = self.cases.get(id)?.incident.related.as_ref()?;
+        let case = self.cases.get(related)?;
+        Some((case.row.record.clone()?, wording::title(&case.incident)))
+    }
+
+    fn held_by_others(&self, id: &IncidentId) -> BTreeSet<super::sink::RecordId> {
+        let others =
+            self.cases.values().filter(|case| case.incident.id != *id && case.present && case.is_open());
+        others.filter_map(|case| case.row.record.clone()).collect()
+    }
+
+    /// Look-ups that a case needs, and those made beforehand, so that nothing but the commit and the start itself stands
+    /// between agreement and page.
+    fn plan_look_ups(&mut self, now: Now, wanted: &BTreeMap<(VpnId, Kind), Moment>) {
+        for vpn in &self.board.prepare {
+            for kind in Kind::ALL.into_iter().filter(|kind| self.settings.sink.takes(vpn, *kind)) {
+                self.places.entry((vpn.clone(), kind)).or_default();
+            }
+        }
+        let keys: Vec<(VpnId, Kind)> = self.places.keys().cloned().collect();
+        for at in keys {
+            let Some(scope) = self.settings.scope(&at.0, at.1) else { continue };
+            let told = self.cases.values().any(|case| {
+                let id = &case.incident.id;
+                case.present
+                    && case.row.record.is_some()
+                    && !case.row.settled
+                    && (&id.vpn, id.kind) == (&at.0, at.1)
+            });
+            let taken = self.settings.sink.takes(&at.0, at.1);
+            let Some(place) = self.places.get_mut(&at) else { continue };
+            place.prepare(taken && !told && self.board.prepare.contains(&at.0), now.mono);
+            let Some(due) = place.due(wanted.get(&at).copied(), now.mono) else { continue };
+            if due > now.mono {
+                self.wake_at(Some(due), "look up");
+                continue;
+            }
+            place.asked = Some(now.mono);
+            let until = now.mono + given_up_after(Act::Find);
+            self.send(Work::Find { scope }, Route::Place { at, asked: now.mono, until });
+        }
+    }
+
+    /// Rows of incidents that have not come back on the Board since the start.
+    fn plan_stored(&mut self, now: Now) {
+        if self.stored.is_empty() {
+            return;
+        }
+        let due = self.started + ABSENT_GRACE;
+        if due > now.mono {
+            self.wake_at(Some(due), "rows without an incident");
+            return;
+        }
+        for (incident, rows) in mem::take(&mut self.stored) {
+            if rows.last().is_some_and(|row| row.settled) {
+                let until = now.mono + given_up_after(Act::Forget);
+                self.send(Work::Forget { incident }, Route::Stored { until });
+                continue;
+            }
+            let record =
+                rows.last().and_then(|row| row.record.as_ref()).map_or("(not known)", |record| &record.0);
+            let text = format!(
+                "{}: {}: incident {incident} is not known any more; its record {record} is left as it is",
+                self.settings.site,
+                self.settings.id()
+            );
+            complain(&mut self.complaints, &mut self.notices, &incident, NoticeLevel::Warning, text);
+        }
+    }
+
+    fn send(&mut self, work: Work, route: Route) {
+        let id = ActionId(self.next_id);
+        self.next_id += 1;
+        self.routes.insert(id, route);
+        self.actions.push_back(Action { id, work });
+    }
+
+    fn wake_at(&mut self, at: Option<Moment>, why: &'static str) {
+        if let Some(at) = at.filter(|at| self.wake.is_none_or(|(wake, _)| *at < wake)) {
+            self.wake = Some((at, why));
+        }
+    }
+}
+
+/// Says something once in a run.
+fn complain(
+    said: &mut BTreeSet<String>,
+    notices: &mut Vec<Notice>,
+    incident: &IncidentId,
+    level: NoticeLevel,
+    text: String,
+) {
+    if said.insert(text.clone()) {
+        notices.push(Notice { level, about: Some((incident.vpn.clone(), incident.kind)), text });
+    }
+}
+
+fn label(result: &Result<Reply, Failure>) -> &'static str {
+    match result {
+        Ok(Reply::Found(_) | Reply::Started(_) | Reply::Read(_) | Reply::Done) => "ok",
+        Err(Failure::Sink(SinkError::Temporary { .. }) | Failure::Ledger(_)) => "temporary",
+        Err(Failure::Sink(SinkError::Rejected { .. })) => "rejected",
+        Err(Failure::Sink(SinkError::TokenKnown)) => "token_known",
+        Err(Failure::Sink(SinkError::NotFound)) => "not_found",
+    }
+}
+
+#[cfg(test)]
+mod model;
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+mod world;

@@ -1,0 +1,337 @@
+//! One incident at one sink: what is known of its record, and what has to be done next.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::domain::board::{Incident, IncidentState};
+use crate::domain::time::{Moment, Now, Stamp};
+
+use super::super::action::{Act, ActionId, Work};
+use super::super::backoff::Hold;
+use super::super::lookup::Place;
+use super::super::settings::Settings;
+use super::super::sink::{LedgerRow, Record, RecordId, Scope};
+use super::super::wording;
+
+/// One incident at one sink.
+#[derive(Debug)]
+pub(super) struct Case {
+    pub(super) incident: Arc<Incident>,
+    /// Whether it is on the Board.
+    pub(super) present: bool,
+    /// The row as it should be in the ledger.
+    pub(super) row: LedgerRow,
+    /// Whether the ledger may have another.
+    pub(super) dirty: bool,
+    /// What is known of the row's record in this run.
+    pub(super) standing: Standing,
+    /// The incident's `worsened` when its record was last known to be open.
+    pub(super) open_at: u32,
+    /// When this run first heard of it.
+    pub(super) since: Moment,
+    /// It need not wait (any longer) for an earlier incident of its scope.
+    pub(super) ahead: bool,
+    /// Only a look-up asked at this moment or later is of use.
+    pub(super) look_after: Moment,
+    /// The first call with the row's request in this run.
+    pub(super) attempted: Option<Now>,
+    /// Since when the sink says that it knows the request's token, and how often it was looked for since.
+    pub(super) token_known: Option<(Moment, u32)>,
+    /// Records that this incident has behind it: closed in an earlier generation, or as a duplicate.
+    pub(super) past: BTreeSet<RecordId>,
+    /// Since when the sink says that it does not have the record.
+    pub(super) missing_since: Option<Moment>,
+    /// Up to where the witness's note that is being tried speaks.
+    pub(super) witness_upto: Option<u32>,
+    /// When the list will show duplicates of a record that we have started.
+    pub(super) duplicates_due: Option<Moment>,
+    /// Another record of the scope that was read and found open, and when that was asked.
+    pub(super) other_open: Option<(Record, Moment)>,
+    /// When, in this run, the record was first known to be closed and the incident over.
+    pub(super) sweep_after: Option<Moment>,
+    pub(super) holds: BTreeMap<Act, Hold>,
+    pub(super) in_flight: Option<InFlight>,
+    /// The revision that was last reported as settled.
+    pub(super) settled_revision: Option<u64>,
+}
+
+/// What is known of a record in this run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// Nothing yet.
+    Unread,
+    /// It was open when the sink was last asked.
+    Open {
+        /// When the sink was asked.
+        asked: Moment,
+        /// When it was created, on the sink's clock.
+        created: Stamp,
+    },
+    /// It is closed, or gone.
+    Closed,
+}
+
+/// An action that has not ended.
+#[derive(Debug)]
+pub(super) struct InFlight {
+    pub(super) id: ActionId,
+    pub(super) aim: Aim,
+    pub(super) act: Act,
+    pub(super) asked: Moment,
+    /// When it is given up.
+    pub(super) until: Moment,
+}
+
+/// What an action is for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Aim {
+    Commit,
+    Start,
+    /// Read the incident's own record, when the incident had worsened so often.
+    ReadOwn {
+        worsened: u32,
+    },
+    /// Read another record of the scope.
+    ReadOther(RecordId),
+    /// Tell up to and excluding this `seq`.
+    Note {
+        told: u32,
+    },
+    Relate,
+    /// Close the own record, because the incident is over.
+    ResolveOwn,
+    /// Close the own record in favour of an older one.
+    ResolveDuplicate {
+        older: RecordId,
+    },
+    /// Close another open record of the scope, because the incident is over.
+    ResolveLeftover(RecordId),
+    Forget,
+}
+
+/// What a case wants.
+#[derive(Debug)]
+pub(super) enum Step {
+    /// To do this.
+    Do(Aim, Work),
+    /// To be asked again at the latest at that moment, and when a look-up asked at this moment or later is there.
+    Wait { until: Option<(Moment, &'static str)>, look_up: Option<Moment> },
+    /// To say that it is settled.
+    Settled,
+}
+
+/// What a case must know beyond itself.
+#[derive(Debug)]
+pub(super) struct Around<'a> {
+    pub(super) now: Now,
+    pub(super) settings: &'a Settings,
+    /// `None` if the connection is not configured (any more).
+    pub(super) scope: Option<&'a Scope>,
+    pub(super) place: &'a Place,
+    /// An earlier incident of the scope is over, and its record is being brought into line.
+    pub(super) older: Older,
+    /// A later incident of the scope is open.
+    pub(super) newer: Option<Newer>,
+    /// The related incident's record and title.
+    pub(super) related: Option<(RecordId, String)>,
+    /// The records of other open incidents: these are not ours to close.
+    pub(super) held: BTreeSet<RecordId>,
+}
+
+/// How far the earlier incidents of the same scope are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Older {
+    /// There is none, or nothing of it stands in the way, or a person must act before it gets on.
+    Clear,
+    /// A record of it is being brought into line.
+    Working,
+    /// A record of it is being closed at this moment.
+    Closing,
+}
+
+/// A later incident of the same scope.
+#[derive(Debug)]
+pub(super) struct Newer {
+    /// It did not wait (any longer).
+    pub(super) ahead: bool,
+    /// Its record, once known.
+    pub(super) record: Option<RecordId>,
+}
+
+impl Case {
+    /// A case for an incident that has appeared on the Board, with the rows that the ledger has of it, oldest generation
+    /// first.
+    pub(super) fn new(
+        settings: &Settings,
+        incident: Arc<Incident>,
+        rows: Vec<LedgerRow>,
+        now: Moment,
+    ) -> Self {
+        let mut rows = rows;
+        let row = rows.pop();
+        let past = rows.into_iter().filter_map(|row| row.record).collect();
+        let stored = row.is_some();
+        let row = row.unwrap_or_else(|| LedgerRow {
+            sink: settings.id().clone(),
+            incident: incident.id.clone(),
+            generation: 0,
+            start: None,
+            record: None,
+            told: 0,
+            closed_by_person_at: None,
+            related: false,
+            settled: false,
+        });
+        let standing = if row.closed_by_person_at.is_some() { Standing::Closed } else { Standing::Unread };
+        Self {
+            open_at: incident.worsened,
+            incident,
+            present: true,
+            row,
+            dirty: false,
+            standing,
+            since: now,
+            ahead: false,
+            // A stored request may have been sent by an earlier run: look what became of it. Otherwise what was looked up
+            // beforehand will do.
+            look_after: if stored { now } else { Moment::from_nanos(i64::MIN) },
+            attempted: None,
+            token_known: None,
+            past,
+            missing_since: None,
+            witness_upto: None,
+            duplicates_due: None,
+            other_open: None,
+            sweep_after: None,
+            holds: BTreeMap::new(),
+            in_flight: None,
+            settled_revision: None,
+        }
+    }
+
+    /// When the incident was over, if it is resolved.
+    pub(super) fn over(&self) -> Option<Stamp> {
+        match self.incident.state {
+            IncidentState::Open | IncidentState::Unwatched { .. } => None,
+            IncidentState::Resolved { at } => Some(at),
+        }
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        match self.incident.state {
+            IncidentState::Open => true,
+            IncidentState::Resolved { .. } | IncidentState::Unwatched { .. } => false,
+        }
+    }
+
+    /// Whether nothing is left to do, for the time being.
+    pub(super) fn is_in_line(&self) -> bool {
+        if self.row.settled && !self.is_open() {
+            return true;
+        }
+        let record = match self.standing {
+            Standing::Unread => false,
+            Standing::Open { .. } => self.next_told().is_none(),
+            Standing::Closed => self.row.closed_by_person_at.is_none_or(|at| at >= self.incident.worsened),
+        };
+        self.is_open() && self.row.record.is_some() && record
+    }
+
+    /// Whether an action of this kind is refused until a person acts.
+    pub(super) fn is_rejected(&self, act: Act) -> bool {
+        self.holds.get(&act).is_some_and(Hold::is_rejected)
+    }
+
+    pub(super) fn held(&self, act: Act, now: Moment) -> Option<Moment> {
+        self.holds.get(&act).and_then(|hold| hold.until(now))
+    }
+
+    /// Up to where the next note tells: `None` if everything has been told.
+    pub(super) fn next_told(&self) -> Option<u32> {
+        if self.row.told == 0 {
+            return Some(self.witness_upto.unwrap_or_else(|| self.end_of_story()));
+        }
+        self.incident.timeline.iter().find(|entry| entry.seq >= self.row.told).map(|entry| entry.seq + 1)
+    }
+
+    /// Just after the last entry; never 0, which means that the record has no word of ours yet.
+    fn end_of_story(&self) -> u32 {
+        self.incident.timeline.last().map_or(1, |entry| entry.seq + 1)
+    }
+
+    /// Just after the entry of the opening, which is what a record is started with.
+    pub(super) fn after_opening(&self) -> u32 {
+        wording::opened_seq(&self.incident).map_or(1, |seq| seq + 1)
+    }
+
+    /// Makes a record the incident's own, whoever started it.
+    pub(super) fn adopt(&mut self, record: RecordId, standing: Standing) {
+        self.row.start = None;
+        self.row.record = Some(record);
+        self.row.told = 0;
+        self.row.related = false;
+        self.row.closed_by_person_at = None;
+        self.standing = standing;
+        self.open_at = self.incident.worsened;
+        self.token_known = None;
+        self.attempted = None;
+        self.witness_upto = None;
+        self.duplicates_due = None;
+        self.missing_since = None;
+        self.dirty = true;
+    }
+
+    /// Takes the record as closed by a person (or the twin): it stays so until the incident worsens.
+    pub(super) fn count_as_closed(&mut self) {
+        self.row.closed_by_person_at = Some(self.open_at);
+        self.standing = Standing::Closed;
+        self.missing_since = None;
+        self.duplicates_due = None;
+        self.dirty = true;
+    }
+
+    /// Drops what led to a record that is not this incident's, and looks again. The ledger keeps the row until there is
+    /// something to put in its place: after a crash it leads to the same insight.
+    pub(super) fn look_again(&mut self, now: Moment) {
+        self.row.record = None;
+        self.row.start = None;
+        self.standing = Standing::Unread;
+        self.token_known = None;
+        self.attempted = None;
+        self.look_after = now;
+    }
+
+    /// Begins another record, because the incident has worsened since a person closed the last.
+    pub(super) fn next_generation(&mut self, now: Moment) {
+        self.past.extend(self.row.record.clone());
+        self.row.generation += 1;
+        self.row.closed_by_person_at = None;
+        self.row.related = false;
+        self.open_at = self.incident.worsened;
+        self.look_again(now);
+    }
+
+    /// An action is on its way.
+    pub(super) fn launch(&mut self, id: ActionId, aim: Aim, act: Act, now: Now) {
+        if aim == Aim::Start {
+            self.attempted.get_or_insert(now);
+        }
+        self.in_flight =
+            Some(InFlight { id, aim, act, asked: now.mono, until: now.mono + given_up_after(act) });
+    }
+}
+
+/// How long without an answer an action is given up, and what it would have done is found out. Above the time that a
+/// sink's own client gives a call.
+const REQUEST_GIVEN_UP: Duration = Duration::from_secs(60);
+/// The ledger gets less: a disk that hangs must not hold up a page.
+const LEDGER_GIVEN_UP: Duration = Duration::from_secs(5);
+
+/// After how long without an answer an action is given up.
+pub(super) const fn given_up_after(act: Act) -> Duration {
+    match act {
+        Act::Find | Act::Start | Act::Read | Act::Note | Act::Relate | Act::Resolve => REQUEST_GIVEN_UP,
+        Act::Commit | Act::Forget => LEDGER_GIVEN_UP,
+    }
+}

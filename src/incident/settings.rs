@@ -1,0 +1,101 @@
+//! What a sink's reconciler is configured with.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::domain::names::{Kind, SinkId, VpnId};
+use crate::domain::plan::SinkPlan;
+
+use super::sink::Scope;
+
+/// One sink, as its reconciler needs it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// Its id, and what it takes.
+    pub sink: SinkPlan,
+    /// This gateway's name.
+    pub site: Arc<str>,
+    /// The response plan's ARN (or the vendor's counterpart), with the placeholders `{vpn_id}` and `{kind}`.
+    pub plan: Arc<str>,
+    /// The impact of each kind, 1 (critical) to 5 (none); a kind that is not listed has [`Kind::default_impact`].
+    pub impact: BTreeMap<Kind, u8>,
+    /// What is known of each connection beyond the core's plan.
+    pub vpns: BTreeMap<VpnId, VpnSettings>,
+}
+
+/// One connection, as its records name it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VpnSettings {
+    /// The AWS Region it is in, which is not always the sink's.
+    pub region: Arc<str>,
+    /// Where people read what to do.
+    pub runbook_url: Option<Arc<str>>,
+    /// What else people should know.
+    pub notes: Option<Arc<str>>,
+}
+
+impl Settings {
+    /// The sink's id.
+    pub const fn id(&self) -> &SinkId {
+        &self.sink.id
+    }
+
+    /// Where the records of a connection and kind are; `None` if the connection is not configured (any more).
+    pub fn scope(&self, vpn: &VpnId, kind: Kind) -> Option<Scope> {
+        let region = &self.vpns.get(vpn)?.region;
+        let plan = self.plan.replace("{vpn_id}", vpn.as_str()).replace("{kind}", kind.as_str());
+        // arn:<partition>:<service>:<region>:<account>:<resource>
+        let mut fields = plan.splitn(6, ':');
+        let partition = fields.nth(1).unwrap_or("aws").to_owned();
+        let account = fields.nth(2).unwrap_or_default().to_owned();
+        Some(Scope {
+            vpn: vpn.clone(),
+            kind,
+            plan,
+            source: format!("bothends.{}", kind.as_str()),
+            resource: format!("arn:{partition}:ec2:{region}:{account}:vpn-connection/{vpn}"),
+        })
+    }
+
+    /// The impact of a kind, 1 (critical) to 5 (none).
+    pub fn impact(&self, kind: Kind) -> u8 {
+        self.impact.get(&kind).copied().unwrap_or_else(|| kind.default_impact())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn a_scope_names_the_plan_the_source_and_the_connections_own_arn() {
+        let vpn = VpnId::new("vpn-0123456789abcdef0");
+        let settings = Settings {
+            sink: SinkPlan {
+                id: SinkId::new("incident_manager"),
+                kinds: BTreeSet::from(Kind::ALL),
+                vpns: None,
+            },
+            site: "milan-1".into(),
+            plan: "arn:aws-cn:ssm-incidents::123456789012:response-plan/bothends-{vpn_id}-{kind}".into(),
+            impact: BTreeMap::new(),
+            vpns: BTreeMap::from([(
+                vpn.clone(),
+                VpnSettings { region: "eu-south-1".into(), runbook_url: None, notes: None },
+            )]),
+        };
+        let scope = settings.scope(&vpn, Kind::OneSided).unwrap();
+        assert_eq!(
+            scope.plan,
+            "arn:aws-cn:ssm-incidents::123456789012:response-plan/bothends-vpn-0123456789abcdef0-one_sided"
+        );
+        assert_eq!(scope.source, "bothends.one_sided");
+        assert_eq!(
+            scope.resource,
+            "arn:aws-cn:ec2:eu-south-1:123456789012:vpn-connection/vpn-0123456789abcdef0"
+        );
+        assert_eq!(settings.scope(&VpnId::new("vpn-0"), Kind::Outage), None);
+    }
+}

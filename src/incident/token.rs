@@ -1,0 +1,68 @@
+//! Client tokens: what makes retries, restarts and twins one request to the sink.
+
+use sha2::{Digest, Sha256};
+
+use crate::domain::board::{IncidentId, TimelineChange, TimelineEntry};
+use crate::domain::time::Stamp;
+
+use super::sink::{RecordId, Scope};
+
+/// The token that starts the record which follows `newest`. Whoever sees the same newest record arrives at the same
+/// token, and a record that is over gives its successor another one.
+pub(super) fn start(scope: &Scope, newest: Option<&RecordId>) -> String {
+    let newest = newest.map_or("none", |record| &record.0);
+    digest(&["start", &scope.plan, scope.vpn.as_str(), scope.kind.as_str(), newest])
+}
+
+/// The token of one timeline entry in one record. Twins may both tell the same event: the site is part of it.
+pub(super) fn note(record: &RecordId, site: &str, entry: &TimelineEntry) -> String {
+    let (what, tunnel, said, evidence) = match &entry.what {
+        TimelineChange::Opened => ("opened", String::new(), "", None),
+        TimelineChange::View { tunnel, name: _, end, verdict, as_of } => {
+            (end.as_str(), tunnel.to_string(), verdict.as_str(), *as_of)
+        }
+        TimelineChange::Assessment { tunnel, name: _, assessment } => {
+            ("both", tunnel.to_string(), assessment.as_str(), None)
+        }
+        TimelineChange::Clearing => ("clearing", String::new(), "", None),
+        TimelineChange::Reopened => ("reopened", String::new(), "", None),
+        TimelineChange::Resolved => ("resolved", String::new(), "", None),
+        TimelineChange::Unwatched => ("unwatched", String::new(), "", None),
+    };
+    digest(&["note", &record.0, site, what, &tunnel, said, &millis(evidence), &millis(Some(entry.at))])
+}
+
+/// The token of the note by which a site joins a record that it did not start.
+pub(super) fn witness(record: &RecordId, site: &str, incident: &IncidentId, told: u32) -> String {
+    digest(&["witness", &record.0, site, &incident.to_string(), &told.to_string()])
+}
+
+/// The token that closes a record. The site is part of it, because a twin's words differ.
+pub(super) fn resolve(record: &RecordId, site: &str, incident: &IncidentId, why: &str) -> String {
+    digest(&["resolve", &record.0, site, &incident.to_string(), why])
+}
+
+/// A number that is spread evenly, and the same for the same parts.
+pub(super) fn spread(parts: &[&str]) -> u32 {
+    let hash = hash(parts);
+    u32::from_be_bytes([hash[0], hash[1], hash[2], hash[3]])
+}
+
+/// 64 hexadecimal digits: within the 128 characters that Incident Manager allows.
+fn digest(parts: &[&str]) -> String {
+    hash(parts).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn hash(parts: &[&str]) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    for part in parts {
+        // The length first, so that no two lists of parts run together into the same bytes.
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part.as_bytes());
+    }
+    hash.finalize().into()
+}
+
+fn millis(stamp: Option<Stamp>) -> String {
+    stamp.map_or_else(String::new, |stamp| stamp.as_millis().to_string())
+}

@@ -1,0 +1,511 @@
+//! What is sent when, in what order, and what becomes of it; pure, like the core.
+//!
+//! One call to CloudWatch and one to the spool are under way at a time. What waits is sent newest minute first, so that
+//! fresh data never waits behind a backlog. A rollup is marked in the spool only after CloudWatch has taken all its data:
+//! a crash between the two sends it again (CloudWatch has no token that would prevent it), never not at all.
+
+mod doubt;
+#[cfg(test)]
+mod tests;
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::mem;
+use std::sync::Arc;
+use std::time::Duration;
+
+use self::doubt::{Doubt, Heartbeat, Owner, Piece};
+use super::backoff::Backoff;
+use super::datum::{self, DATA_PER_CALL};
+use super::sink::{Datum, PutError, SpoolError};
+use crate::domain::names::VpnId;
+use crate::domain::rollup::Rollup;
+use crate::domain::time::{Moment, Now, Stamp};
+use crate::health::{Problem, Severity};
+
+/// CloudWatch takes data up to two weeks old (PutMetricData API reference); what is about to turn so old is left out, since
+/// one datum too old would spoil its batch.
+const AGE_MAX: Duration = Duration::from_secs(14 * 24 * 3600 - 600);
+/// CloudWatch takes data up to two hours ahead (the same page).
+const AHEAD_MAX: Duration = Duration::from_secs(2 * 3600 - 600);
+/// A refusal that a person must mend is tried again this often.
+const DENIED_PAUSE: Duration = Duration::from_secs(60);
+/// Failing for this long is no hiccup any more.
+const FAILING_IS_A_PROBLEM: Duration = Duration::from_secs(300);
+/// The minutes of all tunnels become complete within moments of each other; waiting a little makes them one call.
+const SETTLE: Duration = Duration::from_secs(2);
+/// Spread over this much more, so that the gateways of a company do not all call at the same instant.
+const SETTLE_SPREAD: Duration = Duration::from_secs(2);
+/// A heartbeat never waits longer than this for the next call, whatever the interval.
+const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(60);
+/// Rollups read from the spool at a time: as many as fill a call.
+const READ: usize = DATA_PER_CALL / 4;
+/// Rollups kept in memory until they are sent; the spool has the others.
+const WAITING_MAX: usize = 2_000;
+/// Rollups remembered as delivered while the spool cannot be written. Of those beyond it some may be sent twice.
+const DELIVERED_MAX: usize = 20_000;
+/// Rollups marked at a time.
+const MARK: usize = 1_000;
+/// Data in doubt at a time: two full calls.
+const DOUBT_MAX: usize = 2 * DATA_PER_CALL;
+
+/// What the publisher goes by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// This gateway's name, for the dimension `Site`.
+    pub site: Arc<str>,
+    /// How often what is complete is sent; 10 s to 5 min.
+    pub interval: Duration,
+    /// Makes this daemon's pauses differ from another's.
+    pub seed: u64,
+}
+
+/// What the publisher is told.
+#[derive(Debug)]
+pub enum Event {
+    /// A minute of a tunnel is complete.
+    Ready(Arc<Rollup>),
+    /// A minute of a connection in which the daemon could have voted on every tunnel.
+    CouldVote {
+        /// The connection.
+        vpn: VpnId,
+        /// The start of the minute.
+        minute: Stamp,
+        /// Whether some sink that takes the connection is not rejecting. Without one there is no heartbeat.
+        can_page: bool,
+    },
+    /// The answer to [`Action::Put`].
+    Put(Result<(), PutError>),
+    /// The answer to [`Action::Read`].
+    Read(Result<Vec<Arc<Rollup>>, SpoolError>),
+    /// The answer to [`Action::Mark`].
+    Marked(Result<(), SpoolError>),
+    /// The daemon stops: what is under way is brought to its end, nothing else is begun.
+    Closing,
+}
+
+/// What the publisher wants done.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Action {
+    /// Send these data, at most [`DATA_PER_CALL`]; answer with [`Event::Put`].
+    Put(Arc<[Datum]>),
+    /// Read the spool; answer with [`Event::Read`].
+    Read {
+        /// No minute that began after this.
+        until: Stamp,
+        /// No more rollups than this.
+        limit: usize,
+    },
+    /// Mark these as sent in the spool; answer with [`Event::Marked`].
+    Mark(Arc<[Arc<Rollup>]>),
+    /// State the publisher's problem, or take it back.
+    Problem(Option<Problem>),
+    /// So many rollups, or single data of one, will never be sent.
+    Dropped(u64),
+    /// Tell people.
+    Warn(String),
+}
+
+/// The machine.
+#[derive(Debug)]
+pub struct Publisher {
+    settings: Settings,
+    settle: Duration,
+    /// To be sent, newest minute first.
+    waiting: BTreeSet<Newest>,
+    heartbeats: BTreeSet<Heartbeat>,
+    doubt: Doubt,
+    flight: Option<Batch>,
+    /// Rollups in flight or in doubt, with how many of their data are undecided.
+    undecided: BTreeMap<Arc<Rollup>, usize>,
+    /// To be marked in the spool, oldest last.
+    delivered: BTreeSet<Newest>,
+    spool: SpoolLane,
+    /// Whether the spool may hold rollups that are not known here.
+    look: bool,
+    /// Whether what waits is to be sent, until nothing waits.
+    sending: bool,
+    /// When the next sending begins.
+    due: Option<Moment>,
+    last_begun: Option<Moment>,
+    pause: Option<Moment>,
+    backoff: Backoff,
+    failing_since: Option<Moment>,
+    problem: Option<Problem>,
+    closing: bool,
+    actions: VecDeque<Action>,
+}
+
+/// A rollup in the order of sending: newest minute first.
+type Newest = (Reverse<Stamp>, Arc<Rollup>);
+
+/// What one call carries.
+#[derive(Debug)]
+enum Batch {
+    /// Whole rollups and heartbeats.
+    Whole(Vec<Piece>),
+    /// A part of what was refused.
+    Part(Vec<Piece>),
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum SpoolLane {
+    Idle,
+    Reading,
+    Marking(Arc<[Arc<Rollup>]>),
+    Resting { until: Moment },
+}
+
+impl Publisher {
+    /// A publisher that first looks for what an earlier run left in the spool.
+    pub fn new(settings: Settings, now: Now) -> Self {
+        let mut backoff = Backoff::new(settings.seed);
+        let settle = SETTLE + backoff.draw(SETTLE_SPREAD);
+        Self {
+            settings,
+            settle,
+            waiting: BTreeSet::new(),
+            heartbeats: BTreeSet::new(),
+            doubt: Doubt::default(),
+            flight: None,
+            undecided: BTreeMap::new(),
+            delivered: BTreeSet::new(),
+            spool: SpoolLane::Idle,
+            look: false,
+            sending: false,
+            due: Some(now.mono + settle),
+            last_begun: None,
+            pause: None,
+            backoff,
+            failing_since: None,
+            problem: None,
+            closing: false,
+            actions: VecDeque::new(),
+        }
+    }
+
+    /// Takes in what happened.
+    pub fn handle(&mut self, event: Event, now: Now) {
+        match event {
+            Event::Ready(rollup) => self.ready(rollup, now),
+            Event::CouldVote { vpn, minute, can_page: true } => {
+                self.heartbeats.insert(Heartbeat { minute, vpn });
+                self.begin_by(self.settings.interval.min(HEARTBEAT_INTERVAL), now);
+            }
+            Event::CouldVote { can_page: false, .. } => {}
+            Event::Put(reply) => self.replied(reply, now),
+            Event::Read(found) => self.found(found, now),
+            Event::Marked(done) => self.marked(done, now),
+            Event::Closing => self.closing = true,
+        }
+        self.advance(now);
+    }
+
+    /// Does what is due.
+    pub fn handle_timeout(&mut self, now: Now) {
+        if self.due.is_some_and(|due| due <= now.mono) {
+            self.due = None;
+            self.last_begun = Some(now.mono);
+            self.sending = true;
+            self.look = true;
+        }
+        if self.pause.is_some_and(|until| until <= now.mono) {
+            self.pause = None;
+        }
+        if matches!(self.spool, SpoolLane::Resting { until } if until <= now.mono) {
+            self.spool = SpoolLane::Idle;
+        }
+        self.advance(now);
+    }
+
+    /// When [`Self::handle_timeout`] is to be called, and why.
+    pub fn poll_timeout(&self) -> Option<(Moment, &'static str)> {
+        if self.closing {
+            return None;
+        }
+        let due = self.due.map(|at| (at, "publish"));
+        let pause = self.pause.map(|at| (at, "try CloudWatch again"));
+        let rest = match &self.spool {
+            SpoolLane::Resting { until } => Some((*until, "try the spool again")),
+            SpoolLane::Idle | SpoolLane::Reading | SpoolLane::Marking(_) => None,
+        };
+        [due, pause, rest].into_iter().flatten().min()
+    }
+
+    /// The next thing to be done, in order.
+    pub fn poll_action(&mut self) -> Option<Action> {
+        self.actions.pop_front()
+    }
+
+    /// Whether, after [`Event::Closing`], nothing is under way any more and everything sent is marked as such (unless
+    /// the spool cannot be written).
+    pub fn is_finished(&self) -> bool {
+        let spool_done = match &self.spool {
+            SpoolLane::Idle => self.delivered.is_empty(),
+            SpoolLane::Resting { .. } => true,
+            SpoolLane::Reading | SpoolLane::Marking(_) => false,
+        };
+        self.closing && self.flight.is_none() && spool_done && self.actions.is_empty()
+    }
+
+    fn ready(&mut self, rollup: Arc<Rollup>, now: Now) {
+        if self.knows(&rollup) {
+            return;
+        }
+        if rollup.minute > now.wall + AHEAD_MAX {
+            // It is in the spool, and will be found there when its time has come.
+            return;
+        }
+        self.waiting.insert((Reverse(rollup.minute), rollup));
+        if self.waiting.len() > WAITING_MAX {
+            self.waiting.pop_last();
+        }
+        self.begin_by(self.settings.interval, now);
+    }
+
+    /// Plans a sending: when the data of this moment have settled, but `interval` after the last one began.
+    fn begin_by(&mut self, interval: Duration, now: Now) {
+        let settled = now.mono + self.settle;
+        // Less the settling, so that data that come a little earlier than the last time still go a round, not a round later.
+        let paced = self.last_begun.map_or(settled, |begun| begun + interval.saturating_sub(self.settle));
+        let at = settled.max(paced);
+        self.due = Some(self.due.map_or(at, |due| due.min(at)));
+    }
+
+    fn knows(&self, rollup: &Arc<Rollup>) -> bool {
+        let key = (Reverse(rollup.minute), Arc::clone(rollup));
+        self.waiting.contains(&key) || self.delivered.contains(&key) || self.undecided.contains_key(rollup)
+    }
+
+    /// Begins whatever can begin.
+    fn advance(&mut self, now: Now) {
+        if self.closing {
+            self.sending = false;
+        }
+        if self.sending && self.flight.is_none() && self.pause.is_none() {
+            match self.next_batch(now) {
+                Some(batch) => {
+                    let (Batch::Whole(pieces) | Batch::Part(pieces)) = &batch;
+                    self.actions
+                        .push_back(Action::Put(pieces.iter().map(|piece| piece.datum.clone()).collect()));
+                    self.flight = Some(batch);
+                }
+                None => self.sending = false,
+            }
+        }
+        if self.spool != SpoolLane::Idle {
+            return;
+        }
+        if !self.delivered.is_empty() {
+            let mark: Arc<[_]> =
+                self.delivered.iter().take(MARK).map(|(_, rollup)| Arc::clone(rollup)).collect();
+            self.actions.push_back(Action::Mark(Arc::clone(&mark)));
+            self.spool = SpoolLane::Marking(mark);
+        } else if self.look && !self.sending && !self.closing && self.flight.is_none() && self.pause.is_none()
+        {
+            self.spool = SpoolLane::Reading;
+            let limit = READ + self.undecided.len() + self.waiting.len();
+            self.actions.push_back(Action::Read { until: now.wall + AHEAD_MAX, limit });
+        }
+    }
+
+    /// The newest of what waits, or of what is in doubt.
+    fn next_batch(&mut self, now: Now) -> Option<Batch> {
+        self.heartbeats.retain(|heartbeat| heartbeat.is_live(now.wall));
+        let waiting = self.waiting.first().map(|(Reverse(minute), _)| *minute);
+        if self.heartbeats.is_empty() && waiting < self.doubt.newest() {
+            if let Some(part) = self.doubt.next(now.wall) {
+                return Some(Batch::Part(part));
+            }
+        }
+        let mut pieces = Vec::new();
+        while pieces.len() + 2 <= DATA_PER_CALL
+            && let Some(heartbeat) = self.heartbeats.pop_last()
+        {
+            let data = datum::heartbeat(&heartbeat.vpn, &self.settings.site, heartbeat.minute);
+            pieces.extend(data.map(|datum| Piece { datum, owner: Owner::Heartbeat(heartbeat.clone()) }));
+        }
+        let mut too_old = 0;
+        while let Some((Reverse(minute), rollup)) = self.waiting.pop_first() {
+            if minute > now.wall + AHEAD_MAX {
+                // Our clock was set back. The spool has it for later.
+                continue;
+            }
+            if now.wall.since(minute) > AGE_MAX {
+                too_old += 1;
+                self.deliver(rollup);
+                continue;
+            }
+            let data = datum::of_rollup(&rollup);
+            if pieces.len() + data.len() > DATA_PER_CALL {
+                self.waiting.insert((Reverse(minute), rollup));
+                break;
+            }
+            if data.is_empty() {
+                self.deliver(rollup);
+                continue;
+            }
+            self.undecided.insert(Arc::clone(&rollup), data.len());
+            pieces.extend(
+                data.into_iter().map(|datum| Piece { datum, owner: Owner::Rollup(Arc::clone(&rollup)) }),
+            );
+        }
+        if too_old > 0 {
+            self.actions.push_back(Action::Dropped(too_old));
+            self.actions.push_back(Action::Warn(format!(
+                "{too_old} minutes could not be sent for two weeks, which is as long as CloudWatch takes them, and are given up"
+            )));
+        }
+        if pieces.is_empty() {
+            self.doubt.next(now.wall).map(Batch::Part)
+        } else {
+            Some(Batch::Whole(pieces))
+        }
+    }
+
+    fn replied(&mut self, reply: Result<(), PutError>, now: Now) {
+        let Some(batch) = self.flight.take() else { return };
+        match reply {
+            Ok(()) => {
+                let (Batch::Whole(pieces) | Batch::Part(pieces)) = batch;
+                for piece in &pieces {
+                    self.decide(&piece.owner);
+                }
+                self.doubt.taken();
+                self.backoff.succeeded();
+                self.failing_since = None;
+                self.state(None);
+            }
+            Err(PutError::Temporary { what, throttled: _, source: _ }) => {
+                self.give_back(batch);
+                self.pause = Some(now.mono + self.backoff.failed());
+                let since = *self.failing_since.get_or_insert(now.mono);
+                if now.mono.since(since) >= FAILING_IS_A_PROBLEM {
+                    self.state(Some(format!(
+                        "CloudWatch has taken no metrics for some minutes ({what}); they are kept and sent when it can be reached"
+                    )));
+                }
+            }
+            Err(PutError::Denied { what }) => {
+                self.give_back(batch);
+                self.pause = Some(now.mono + DENIED_PAUSE);
+                self.state(Some(what));
+            }
+            Err(PutError::BadData { what }) => self.refused(batch, &what, now),
+        }
+    }
+
+    fn refused(&mut self, batch: Batch, what: &str, now: Now) {
+        let hopeless = match batch {
+            Batch::Whole(pieces) if self.doubt.len() + pieces.len() > DOUBT_MAX => {
+                self.give_back(Batch::Whole(pieces));
+                true
+            }
+            Batch::Whole(pieces) | Batch::Part(pieces) => {
+                if let Some(bad) = self.doubt.refused(pieces) {
+                    self.drop_bad(&bad, what);
+                }
+                self.doubt.needs_rest()
+            }
+        };
+        if hopeless {
+            self.pause = Some(now.mono + DENIED_PAUSE);
+            self.state(Some(format!(
+                "CloudWatch refuses all metrics, so they are kept and tried once a minute: {what}"
+            )));
+        }
+    }
+
+    fn drop_bad(&mut self, bad: &Piece, what: &str) {
+        let Datum { name, dimensions, stamp, value, unit: _ } = &bad.datum;
+        let named: Vec<_> = dimensions.iter().map(|(_, value)| value.as_str()).collect();
+        self.actions.push_back(Action::Warn(format!(
+            "{}: CloudWatch refuses the datum {name} of {} ms since 1970, {value:?}, which is given up: {what}",
+            named.join(" "),
+            stamp.as_millis()
+        )));
+        if matches!(bad.owner, Owner::Rollup(_)) {
+            self.actions.push_back(Action::Dropped(1));
+        }
+        self.decide(&bad.owner);
+    }
+
+    /// One datum of `owner` has been taken or given up.
+    fn decide(&mut self, owner: &Owner) {
+        let Owner::Rollup(rollup) = owner else { return };
+        let Some(left) = self.undecided.get_mut(rollup) else { return };
+        *left -= 1;
+        if *left == 0 {
+            self.undecided.remove(rollup);
+            self.deliver(Arc::clone(rollup));
+        }
+    }
+
+    fn deliver(&mut self, rollup: Arc<Rollup>) {
+        self.delivered.insert((Reverse(rollup.minute), rollup));
+        if self.delivered.len() > DELIVERED_MAX {
+            self.delivered.pop_last();
+        }
+    }
+
+    /// The batch was not taken, through no fault of the data.
+    fn give_back(&mut self, batch: Batch) {
+        match batch {
+            Batch::Whole(pieces) => {
+                for piece in pieces {
+                    match piece.owner {
+                        Owner::Rollup(rollup) => {
+                            self.undecided.remove(&rollup);
+                            self.waiting.insert((Reverse(rollup.minute), rollup));
+                        }
+                        Owner::Heartbeat(heartbeat) => {
+                            self.heartbeats.insert(heartbeat);
+                        }
+                    }
+                }
+                while self.waiting.len() > WAITING_MAX {
+                    self.waiting.pop_last();
+                }
+            }
+            Batch::Part(pieces) => self.doubt.put_back(pieces),
+        }
+    }
+
+    fn found(&mut self, found: Result<Vec<Arc<Rollup>>, SpoolError>, now: Now) {
+        match found {
+            Ok(rollups) => {
+                self.spool = SpoolLane::Idle;
+                self.look = false;
+                for rollup in rollups {
+                    if !self.knows(&rollup) {
+                        self.waiting.insert((Reverse(rollup.minute), rollup));
+                        self.look = true;
+                        self.sending = true;
+                    }
+                }
+            }
+            Err(error) => self.spool = SpoolLane::Resting { until: now.mono + error.retry_after },
+        }
+    }
+
+    fn marked(&mut self, done: Result<(), SpoolError>, now: Now) {
+        match done {
+            Ok(()) => {
+                if let SpoolLane::Marking(marked) = mem::replace(&mut self.spool, SpoolLane::Idle) {
+                    for rollup in marked.iter() {
+                        self.delivered.remove(&(Reverse(rollup.minute), Arc::clone(rollup)));
+                    }
+                }
+            }
+            Err(error) => self.spool = SpoolLane::Resting { until: now.mono + error.retry_after },
+        }
+    }
+
+    fn state(&mut self, text: Option<String>) {
+        let problem = text.map(|text| Problem { severity: Severity::Degraded, text });
+        if problem != self.problem {
+            self.problem.clone_from(&problem);
+            self.actions.push_back(Action::Problem(problem));
+        }
+    }
+}

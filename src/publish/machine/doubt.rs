@@ -1,0 +1,142 @@
+//! Finding the datum that CloudWatch will never take among those it takes.
+//!
+//! `PutMetricData` takes a batch or refuses it as a whole. A refused batch is cut in halves until the bad datum stands
+//! alone; that one is dropped, the others are sent. But a service that refuses *everything* finds fault with us (a
+//! namespace, an endpoint), not with the data: therefore a datum that stands alone is only suspect until something else
+//! has been taken, and after many refusals in a row a pause is due.
+
+use std::collections::VecDeque;
+use std::mem;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::domain::names::VpnId;
+use crate::domain::rollup::Rollup;
+use crate::domain::time::Stamp;
+use crate::publish::sink::Datum;
+
+/// A heartbeat says "could have voted and paged" of a minute that has just ended. Told any later it would be history, and
+/// an alarm that waits for it would be calmed after the event.
+const HEARTBEAT_TTL: Duration = Duration::from_secs(180);
+
+/// After this many refusals in a row it is not the data that are wrong. Cutting a full call down to one datum takes ten.
+const REFUSALS_MAX: u32 = 32;
+
+/// A heartbeat that waits.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Heartbeat {
+    pub(super) minute: Stamp,
+    pub(super) vpn: VpnId,
+}
+
+impl Heartbeat {
+    pub(super) fn is_live(&self, wall: Stamp) -> bool {
+        wall.since(self.minute) <= HEARTBEAT_TTL && self.minute <= wall
+    }
+}
+
+/// What a datum is part of.
+#[derive(Debug, Clone)]
+pub(super) enum Owner {
+    Rollup(Arc<Rollup>),
+    Heartbeat(Heartbeat),
+}
+
+/// A datum on its way.
+#[derive(Debug, Clone)]
+pub(super) struct Piece {
+    pub(super) datum: Datum,
+    pub(super) owner: Owner,
+}
+
+impl Piece {
+    fn is_live(&self, wall: Stamp) -> bool {
+        match &self.owner {
+            Owner::Rollup(_) => true,
+            Owner::Heartbeat(heartbeat) => heartbeat.is_live(wall),
+        }
+    }
+}
+
+/// The data that were refused together and are not yet told apart.
+#[derive(Debug, Default)]
+pub(super) struct Doubt {
+    /// What is to be tried next, in this order.
+    parts: VecDeque<Vec<Piece>>,
+    /// Refused alone, while nothing else had been taken.
+    suspects: Vec<Piece>,
+    /// Whether anything has been taken since doubt arose.
+    taken: bool,
+    refusals_in_row: u32,
+}
+
+impl Doubt {
+    /// How many data are in doubt.
+    pub(super) fn len(&self) -> usize {
+        self.parts.iter().map(Vec::len).sum::<usize>() + self.suspects.len()
+    }
+
+    /// The newest minute in the part to be tried next.
+    pub(super) fn newest(&self) -> Option<Stamp> {
+        self.parts.front().and_then(|part| part.iter().map(|piece| piece.datum.stamp).max())
+    }
+
+    /// The part to be tried next, without heartbeats that are too old by `wall`.
+    pub(super) fn next(&mut self, wall: Stamp) -> Option<Vec<Piece>> {
+        while let Some(mut part) = self.parts.pop_front() {
+            part.retain(|piece| piece.is_live(wall));
+            if !part.is_empty() {
+                return Some(part);
+            }
+        }
+        None
+    }
+
+    /// A part could not be tried.
+    pub(super) fn put_back(&mut self, part: Vec<Piece>) {
+        self.parts.push_front(part);
+    }
+
+    /// CloudWatch took something: whoever it still refuses is bad.
+    pub(super) fn taken(&mut self) {
+        self.taken = true;
+        self.refusals_in_row = 0;
+        self.parts.extend(mem::take(&mut self.suspects).into_iter().map(|suspect| vec![suspect]));
+    }
+
+    /// CloudWatch refused these data together. Returns the bad one if that is certain.
+    pub(super) fn refused(&mut self, mut pieces: Vec<Piece>) -> Option<Piece> {
+        if self.len() == 0 && pieces.len() > 1 {
+            self.taken = false;
+        }
+        self.refusals_in_row += 1;
+        if pieces.len() > 1 {
+            let rest = pieces.split_off(pieces.len() / 2);
+            self.parts.push_front(rest);
+            self.parts.push_front(pieces);
+            return None;
+        }
+        let alone = pieces.pop()?;
+        if self.taken {
+            Some(alone)
+        } else {
+            self.suspects.push(alone);
+            None
+        }
+    }
+
+    /// Whether it is of no use to go on at once: everything that can be tried has been refused, or too much in a row.
+    /// What is in doubt stays in doubt, in another order.
+    pub(super) fn needs_rest(&mut self) -> bool {
+        let exhausted = self.parts.is_empty() && !self.suspects.is_empty();
+        if exhausted {
+            self.parts.push_back(mem::take(&mut self.suspects));
+        } else if self.refusals_in_row < REFUSALS_MAX {
+            return false;
+        }
+        self.refusals_in_row = 0;
+        self.taken = false;
+        self.parts.rotate_left(usize::from(self.parts.len() > 1));
+        true
+    }
+}

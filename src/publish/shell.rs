@@ -1,0 +1,131 @@
+//! Does what the [`Publisher`] decides.
+
+use std::future::{Future, pending};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::time::{sleep_until, timeout};
+
+use super::feed::News;
+use super::machine::{Action, Event, Publisher};
+use super::sink::{Datum, MetricSink, PutError, Spool};
+use crate::clock;
+use crate::domain::names::VpnId;
+use crate::domain::rollup::Rollup;
+use crate::domain::time::Stamp;
+use crate::health::{Component, Health};
+
+/// A call that has neither succeeded nor failed by then is given up. A sink has shorter limits of its own.
+const STUCK: Duration = Duration::from_secs(60);
+
+/// What is to be counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tally {
+    /// So many rollups wait in the spool.
+    Pending(u64),
+    /// So many more rollups, or single data of one, will never be sent.
+    Dropped(u64),
+}
+
+type Pending<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// Publishes until the last [`super::feed::Feed`] is dropped; then it waits for what is under way, and ends.
+///
+/// `can_page` says whether some sink that takes the connection is not rejecting; `tally` is told what telemetry counts.
+/// Dropping the future loses nothing that is in the spool, but may send twice what was in flight.
+pub async fn run<S: MetricSink, P: Spool>(
+    mut publisher: Publisher,
+    mut news: mpsc::Receiver<News>,
+    sink: S,
+    spool: P,
+    health: Health,
+    can_page: impl Fn(&VpnId) -> bool,
+    mut tally: impl FnMut(Tally),
+) {
+    let mut putting: Option<Pending<'_, Event>> = None;
+    let mut spooling: Option<Pending<'_, (Event, Option<u64>)>> = None;
+    let mut open = true;
+    loop {
+        while let Some(action) = publisher.poll_action() {
+            match action {
+                Action::Put(data) => putting = Some(Box::pin(put(&sink, data))),
+                Action::Read { until, limit } => {
+                    spooling = Some(Box::pin(read(&spool, until, limit)));
+                }
+                Action::Mark(rollups) => spooling = Some(Box::pin(mark(&spool, rollups))),
+                Action::Problem(Some(problem)) => {
+                    let text = problem.text.clone();
+                    if health.set(Component::Publisher, problem) {
+                        log::warn!("metrics: {text}");
+                    }
+                }
+                Action::Problem(None) => {
+                    if health.clear(&Component::Publisher) {
+                        log::info!("metrics: CloudWatch takes them again");
+                    }
+                }
+                Action::Dropped(count) => tally(Tally::Dropped(count)),
+                Action::Warn(text) => log::warn!("metrics: {text}"),
+            }
+        }
+        if publisher.is_finished() {
+            return;
+        }
+        let wake = publisher.poll_timeout().map(|(at, _why)| clock::timer_at(at));
+        tokio::select! {
+            received = news.recv(), if open => {
+                let event = match received {
+                    Some(News::Ready(rollup)) => Event::Ready(rollup),
+                    Some(News::CouldVote { vpn, minute }) => {
+                        let can_page = can_page(&vpn);
+                        Event::CouldVote { vpn, minute, can_page }
+                    }
+                    None => {
+                        open = false;
+                        Event::Closing
+                    }
+                };
+                publisher.handle(event, clock::now());
+            }
+            reply = or_never(&mut putting) => {
+                putting = None;
+                publisher.handle(reply, clock::now());
+            }
+            (answer, waiting) = or_never(&mut spooling) => {
+                spooling = None;
+                if let Some(waiting) = waiting {
+                    tally(Tally::Pending(waiting));
+                }
+                publisher.handle(answer, clock::now());
+            }
+            () = async { if let Some(at) = wake { sleep_until(at).await } else { pending().await } } => {
+                publisher.handle_timeout(clock::now());
+            }
+        }
+    }
+}
+
+async fn put<S: MetricSink>(sink: &S, data: Arc<[Datum]>) -> Event {
+    let stuck =
+        || PutError::Temporary { what: "no answer within a minute".into(), throttled: false, source: None };
+    Event::Put(timeout(STUCK, sink.put(&data)).await.unwrap_or_else(|_elapsed| Err(stuck())))
+}
+
+async fn read<P: Spool>(spool: &P, until: Stamp, limit: usize) -> (Event, Option<u64>) {
+    let found = spool.unsent(until, limit).await;
+    (Event::Read(found), spool.pending().await.ok())
+}
+
+async fn mark<P: Spool>(spool: &P, rollups: Arc<[Arc<Rollup>]>) -> (Event, Option<u64>) {
+    let done = spool.sent(&rollups).await;
+    (Event::Marked(done), spool.pending().await.ok())
+}
+
+async fn or_never<T>(slot: &mut Option<Pending<'_, T>>) -> T {
+    match slot {
+        Some(future) => future.await,
+        None => pending().await,
+    }
+}

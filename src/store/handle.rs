@@ -1,0 +1,263 @@
+//! The store as the rest of the daemon sees it.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use super::database::Database;
+use super::mirror::{Change, Transition};
+use super::open::OpenError;
+use super::pending::Pending;
+use super::thread::{Job, Pace, RETRY, Reply, Worker};
+use crate::domain::board::IncidentId;
+use crate::domain::event::Remembered;
+use crate::domain::fact::Fact;
+use crate::domain::names::SinkId;
+use crate::domain::rollup::Rollup;
+use crate::domain::time::{Now, Stamp};
+use crate::health::{Component, Health, Problem, Severity};
+use crate::incident::sink::{Ledger, LedgerError, LedgerRow};
+use crate::publish::sink::{Spool, SpoolError};
+
+/// Rollups and transitions that may wait for the thread. State is not bounded: there is a piece of it per change that people
+/// must know, and losing one would be worse than any queue.
+const HISTORY_QUEUE: usize = 8192;
+
+/// What the store goes by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// The file.
+    pub path: PathBuf,
+    /// History older than this goes.
+    pub keep: Duration,
+    /// Whether rollups wait to be sent; without a publisher they would wait in vain.
+    pub spool: bool,
+}
+
+/// What opening a store gives.
+#[derive(Debug)]
+pub struct Opened {
+    /// The handle.
+    pub store: Store,
+    /// What outlived the last run.
+    pub remembered: Remembered,
+    /// The thread, to be waited for at the end.
+    pub thread: StoreThread,
+}
+
+/// A handle of the store. When the last clone is dropped, the thread writes what is left and ends.
+#[derive(Debug, Clone)]
+pub struct Store {
+    jobs: mpsc::Sender<Job>,
+    shared: Arc<Shared>,
+    spool: bool,
+}
+
+/// History that was lost since the start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counts {
+    /// Rollups that will never be sent: the queue was full, the disk failed for too long, or they became too old or too many.
+    pub rollups_dropped: u64,
+    /// Transitions that are not kept, likewise.
+    pub transitions_dropped: u64,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Shared {
+    pub(super) history_waiting: AtomicUsize,
+    pub(super) rollups_dropped: AtomicU64,
+    pub(super) transitions_dropped: AtomicU64,
+}
+
+/// The store's thread.
+#[derive(Debug)]
+pub struct StoreThread {
+    ended: oneshot::Receiver<()>,
+}
+
+impl StoreThread {
+    /// Waits until everything is written and the file is closed; that needs every [`Store`] dropped.
+    pub async fn ended(self) {
+        // The other half is dropped, unused, when the thread ends.
+        let _dropped = self.ended.await;
+    }
+}
+
+impl Store {
+    /// Opens the file, or creates it (0600, and its directory 0700), and starts the thread. Blocks for as long as the disk
+    /// takes.
+    ///
+    /// `now` anchors the moments of what is remembered: they keep their distance on the wall clock.
+    pub fn open(settings: &Settings, health: Health, now: Now) -> Result<Opened, OpenError> {
+        let database = Database::open(&settings.path, settings.keep)?;
+        Self::start(database, settings, health, now, true)
+    }
+
+    /// A store that is kept in memory, for when the disk cannot be used: everything works, and a restart forgets it. States
+    /// `why` as the store's problem.
+    pub fn without_disk(
+        settings: &Settings,
+        health: Health,
+        now: Now,
+        why: &OpenError,
+    ) -> Result<Opened, OpenError> {
+        let failed = |source| OpenError::Failed { path: settings.path.clone(), source };
+        let database = Database::in_memory(settings.keep).map_err(failed)?;
+        let text = format!("{why}. Probing and incidents go on from memory, and a restart would forget them");
+        log::error!(
+            "{text}{}",
+            std::error::Error::source(why).map_or(String::new(), |source| format!(" ({source})"))
+        );
+        health.set(Component::Store, Problem { severity: Severity::Failed, text });
+        Self::start(database, settings, health, now, false)
+    }
+
+    /// Takes in what must outlive a restart and what is history; never waits.
+    pub fn record(&self, fact: &Fact) {
+        match fact {
+            Fact::ViewChanged { tunnel, end, from, view, at } => {
+                let change = Change::View { end: *end, from: *from, view: view.clone() };
+                self.transition(Transition { tunnel: tunnel.clone(), at: at.wall, change });
+            }
+            Fact::AssessmentChanged { tunnel, from, to, local, aws, at } => {
+                let change =
+                    Change::Assessment { from: *from, to: *to, local: local.clone(), aws: aws.clone() };
+                self.transition(Transition { tunnel: tunnel.clone(), at: at.wall, change });
+            }
+            Fact::SeenUp(seen) => self.send(Job::SeenUp(seen.clone())),
+            Fact::IncidentChanged { incident, change: _, at: _ } => {
+                self.send(Job::Incident { incident: Arc::clone(incident), settled: None });
+            }
+            Fact::IncidentSettled { incident, at } => {
+                self.send(Job::Incident { incident: Arc::clone(incident), settled: Some(at.wall) });
+            }
+            Fact::RollupReady(rollup) => {
+                let job = Job::Rollup { rollup: Arc::clone(rollup), sent: !self.spool };
+                self.history(job, &self.shared.rollups_dropped);
+            }
+            Fact::EchoEnded { .. }
+            | Fact::TicksSkipped { .. }
+            | Fact::Suspicion { .. }
+            | Fact::IncidentPending { .. }
+            | Fact::IncidentAverted { .. }
+            | Fact::EvidenceUnusable { .. }
+            | Fact::Resumed { .. }
+            | Fact::CouldVote { .. } => {}
+        }
+    }
+
+    /// What was lost since the start.
+    pub fn counts(&self) -> Counts {
+        Counts {
+            rollups_dropped: self.shared.rollups_dropped.load(Ordering::Relaxed),
+            transitions_dropped: self.shared.transitions_dropped.load(Ordering::Relaxed),
+        }
+    }
+
+    fn start(
+        database: Database,
+        settings: &Settings,
+        health: Health,
+        now: Now,
+        on_disk: bool,
+    ) -> Result<Opened, OpenError> {
+        let name = format!("store {}", settings.path.display());
+        let found = database.remembered(now).map_err(|source| OpenError::of(&settings.path, source))?;
+        for what in found.unreadable {
+            log::warn!("{name}: cannot read {what}; it is left as it is");
+        }
+        let (jobs, queue) = mpsc::channel();
+        let (alive, ended) = oneshot::channel();
+        let shared = Arc::new(Shared::default());
+        let worker = Worker {
+            database,
+            name,
+            on_disk,
+            health,
+            shared: Arc::clone(&shared),
+            pending: Pending::default(),
+            pace: Pace::default(),
+            failing: false,
+        };
+        let run = move || {
+            worker.run(&queue);
+            drop::<oneshot::Sender<()>>(alive);
+        };
+        thread::Builder::new().name("store".into()).spawn(run).map_err(|source| OpenError::Unusable {
+            path: settings.path.clone(),
+            doing: "start its thread",
+            source,
+        })?;
+        let store = Self { jobs, shared, spool: settings.spool };
+        Ok(Opened { store, remembered: found.remembered, thread: StoreThread { ended } })
+    }
+
+    fn transition(&self, transition: Transition) {
+        self.history(Job::Transition(Box::new(transition)), &self.shared.transitions_dropped);
+    }
+
+    fn history(&self, job: Job, dropped: &AtomicU64) {
+        if self.shared.history_waiting.fetch_add(1, Ordering::Relaxed) < HISTORY_QUEUE {
+            self.send(job);
+        } else {
+            self.shared.history_waiting.fetch_sub(1, Ordering::Relaxed);
+            dropped.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn send(&self, job: Job) {
+        // The thread lives as long as a handle does; if it is gone the process is about to be.
+        let _ended = self.jobs.send(job);
+    }
+
+    async fn ask<T>(&self, job: impl FnOnce(Reply<T>) -> Job) -> Result<T, String> {
+        let (reply, answer) = oneshot::channel();
+        self.send(job(reply));
+        answer.await.unwrap_or_else(|_| Err("the store's thread has ended".into()))
+    }
+}
+
+/// An error here means: not on the disk, but held by the thread and written as soon as the disk can be. The caller goes on
+/// from its own memory.
+impl Ledger for Store {
+    async fn load(&self, sink: &SinkId) -> Result<Vec<LedgerRow>, LedgerError> {
+        let sink = sink.clone();
+        self.ask(|reply| Job::Load { sink, reply }).await.map_err(|what| LedgerError { what })
+    }
+
+    async fn commit(&self, row: LedgerRow) -> Result<(), LedgerError> {
+        self.ask(|reply| Job::Commit { row: Box::new(row), reply }).await.map_err(|what| LedgerError { what })
+    }
+
+    async fn forget(&self, sink: &SinkId, incident: &IncidentId) -> Result<(), LedgerError> {
+        let (sink, incident) = (sink.clone(), incident.clone());
+        self.ask(|reply| Job::Forget { sink, incident, reply }).await.map_err(|what| LedgerError { what })
+    }
+}
+
+impl Spool for Store {
+    async fn unsent(&self, until: Stamp, limit: usize) -> Result<Vec<Arc<Rollup>>, SpoolError> {
+        self.ask(|reply| Job::Unsent { until, limit, reply }).await.map_err(spool_error)
+    }
+
+    async fn sent(&self, rollups: &[Arc<Rollup>]) -> Result<(), SpoolError> {
+        let rollups = rollups.to_vec();
+        self.ask(|reply| Job::Sent { rollups, reply }).await.map_err(spool_error)
+    }
+
+    async fn pending(&self) -> Result<u64, SpoolError> {
+        self.ask(|reply| Job::Count { reply }).await.map_err(spool_error)
+    }
+}
+
+fn spool_error(what: String) -> SpoolError {
+    SpoolError { what, retry_after: RETRY }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,268 @@
+//! What is written is read back as it was.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use proptest::option;
+use proptest::prelude::*;
+use proptest::sample::select;
+
+use super::*;
+use crate::domain::board::{
+    Incident, IncidentId, IncidentState, TimelineChange, TimelineEntry, TunnelSnapshot,
+};
+use crate::domain::names::{End, Role, SinkId, SourceKind};
+use crate::domain::time::Moment;
+use crate::domain::verdict::{
+    Assessment, AwsEvidence, Evidence, Fault, LocalEvidence, Loss, Verdict, View, Why,
+};
+use crate::incident::sink::{LedgerRow, RecordId, Scope, StartRequest};
+
+const ANCHOR: Now = Now { mono: Moment::ORIGIN, wall: Stamp::from_secs(1_800_000_000) };
+
+fn now() -> impl Strategy<Value = Now> {
+    (-1_000_000_000_i64..1_000_000_000).prop_map(|millis| Now {
+        mono: Moment::from_nanos(millis * 1_000_000),
+        wall: Stamp::from_millis(ANCHOR.wall.as_millis() + millis),
+    })
+}
+
+fn stamp() -> impl Strategy<Value = Stamp> {
+    any::<i32>().prop_map(|millis| Stamp::from_millis(1_800_000_000_000 + i64::from(millis)))
+}
+
+fn words() -> impl Strategy<Value = Arc<str>> {
+    any::<String>().prop_map(Arc::from)
+}
+
+fn tunnel() -> impl Strategy<Value = TunnelId> {
+    (any::<String>(), any::<IpAddr>())
+        .prop_map(|(vpn, outside_ip)| TunnelId { vpn: VpnId::new(vpn), outside_ip })
+}
+
+fn end() -> impl Strategy<Value = End> {
+    select(vec![End::Local, End::Aws])
+}
+
+fn fault() -> impl Strategy<Value = Fault> {
+    prop_oneof![
+        select(vec![Fault::NoPermission, Fault::NoMemory, Fault::TooManyFiles, Fault::AddressMissing]),
+        any::<i32>().prop_map(Fault::Socket),
+    ]
+}
+
+fn verdict() -> impl Strategy<Value = Verdict> {
+    let why = prop_oneof![
+        select(vec![
+            Why::Starting,
+            Why::NeverAnswered,
+            Why::Silent,
+            Why::Unused,
+            Why::NotAsked,
+            Why::NoData,
+            Why::Stale,
+            Why::Fraction,
+            Why::Future,
+            Why::Contradiction,
+            Why::Gone,
+            Why::Garbage,
+        ]),
+        fault().prop_map(Why::Fault),
+    ];
+    prop_oneof![Just(Verdict::Up), Just(Verdict::Down), why.prop_map(Verdict::Unknown)]
+}
+
+fn assessment() -> impl Strategy<Value = Assessment> {
+    select(Assessment::ALL.to_vec())
+}
+
+fn evidence() -> impl Strategy<Value = Evidence> {
+    let loss = select(vec![Loss::Timeout, Loss::NoPath, Loss::Blocked]);
+    let percent = (0..=400_u16).prop_map(|quarters| f64::from(quarters) / 4.0);
+    let rtt = any::<u64>().prop_map(Duration::from_nanos);
+    let local = (
+        option::of(now()),
+        any::<u32>(),
+        option::of(now()),
+        option::of(loss),
+        any::<u32>(),
+        option::of(percent),
+        option::of(rtt),
+    )
+        .prop_map(
+            |(last_reply, losses_in_row, first_loss, last_loss, replies_in_row, loss_percent, median_rtt)| {
+                Evidence::Local(LocalEvidence {
+                    last_reply,
+                    losses_in_row,
+                    first_loss,
+                    last_loss,
+                    replies_in_row,
+                    loss_percent,
+                    median_rtt,
+                })
+            },
+        );
+    let source = select(vec![SourceKind::CloudWatch, SourceKind::Ec2]);
+    let aws = (option::of(source), option::of(stamp()), option::of(now()), option::of(words())).prop_map(
+        |(source, as_of, as_of_here, words)| Evidence::Aws(AwsEvidence { source, as_of, as_of_here, words }),
+    );
+    prop_oneof![local, aws]
+}
+
+fn view() -> impl Strategy<Value = View> {
+    (verdict(), now(), evidence()).prop_map(|(verdict, since, evidence)| View { verdict, since, evidence })
+}
+
+fn id() -> impl Strategy<Value = IncidentId> {
+    (any::<String>(), select(Kind::ALL.to_vec()), stamp()).prop_map(|(vpn, kind, opened)| IncidentId {
+        vpn: VpnId::new(vpn),
+        kind,
+        opened,
+    })
+}
+
+fn snapshot() -> impl Strategy<Value = TunnelSnapshot> {
+    let role = select(vec![Role::Active, Role::Standby, Role::Unused]);
+    (tunnel(), words(), role, view(), view(), assessment()).prop_map(
+        |(id, name, role, local, aws, assessment)| TunnelSnapshot { id, name, role, local, aws, assessment },
+    )
+}
+
+fn entry() -> impl Strategy<Value = TimelineEntry> {
+    let view = (tunnel(), words(), end(), verdict(), option::of(stamp())).prop_map(
+        |(tunnel, name, end, verdict, as_of)| TimelineChange::View { tunnel, name, end, verdict, as_of },
+    );
+    let assessment = (tunnel(), words(), assessment())
+        .prop_map(|(tunnel, name, assessment)| TimelineChange::Assessment { tunnel, name, assessment });
+    let plain = select(vec![
+        TimelineChange::Opened,
+        TimelineChange::Clearing,
+        TimelineChange::Reopened,
+        TimelineChange::Resolved,
+        TimelineChange::Unwatched,
+    ]);
+    (any::<u32>(), stamp(), prop_oneof![view, assessment, plain], any::<u32>())
+        .prop_map(|(seq, at, what, repeats)| TimelineEntry { seq, at, what, repeats })
+}
+
+fn incident() -> impl Strategy<Value = Incident> {
+    let state = prop_oneof![
+        Just(IncidentState::Open),
+        stamp().prop_map(|at| IncidentState::Resolved { at }),
+        stamp().prop_map(|at| IncidentState::Unwatched { at }),
+    ];
+    let lists = (prop::collection::vec(snapshot(), 0..4), prop::collection::vec(entry(), 0..8));
+    ((id(), words(), words(), state, stamp()), lists, (option::of(id()), any::<u32>(), any::<u64>()))
+        .prop_map(
+            |((id, site, vpn_name, state, began), (tunnels, timeline), (related, worsened, revision))| {
+                Incident { id, site, vpn_name, state, began, tunnels, timeline, related, worsened, revision }
+            },
+        )
+}
+
+fn start() -> impl Strategy<Value = StartRequest> {
+    let scope = (id(), any::<String>(), any::<String>(), any::<String>()).prop_map(
+        |(IncidentId { vpn, kind, opened: _ }, plan, source, resource)| Scope {
+            vpn,
+            kind,
+            plan,
+            source,
+            resource,
+        },
+    );
+    (scope, any::<String>(), any::<String>(), any::<u8>(), stamp(), any::<String>()).prop_map(
+        |(scope, client_token, title, impact, triggered, raw_data)| StartRequest {
+            scope,
+            client_token,
+            title,
+            impact,
+            triggered,
+            raw_data,
+        },
+    )
+}
+
+fn row() -> impl Strategy<Value = LedgerRow> {
+    let key = (any::<String>(), id(), any::<u32>());
+    let told = (any::<u32>(), option::of(any::<u32>()), any::<bool>(), any::<bool>());
+    (key, option::of(start()), option::of(any::<String>()), told).prop_map(
+        |((sink, incident, generation), start, record, (told, closed_by_person_at, related, settled))| {
+            LedgerRow {
+                sink: SinkId::new(sink),
+                incident,
+                generation,
+                start,
+                record: record.map(RecordId),
+                told,
+                closed_by_person_at,
+                related,
+                settled,
+            }
+        },
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn an_incident_survives(incident in incident()) {
+        let text = write_incident(&incident).unwrap();
+        prop_assert_eq!(read_incident(&text, ANCHOR).unwrap(), incident);
+    }
+
+    #[test]
+    fn a_ledger_row_survives(row in row()) {
+        prop_assert_eq!(read_row(&write_row(&row).unwrap()).unwrap(), row);
+    }
+
+    #[test]
+    fn round_trip_times_survive(bins in prop::collection::vec((any::<u64>(), any::<u32>()), 0..24)) {
+        let bins: Vec<_> = bins
+            .into_iter()
+            .map(|(mean, count)| RttBin { mean: Duration::from_nanos(mean), count })
+            .collect();
+        prop_assert_eq!(read_rtt(&write_rtt(&bins)).unwrap(), bins);
+    }
+
+    #[test]
+    fn a_transition_can_be_written(view in view(), other in view(), at in stamp(), tunnel in tunnel()) {
+        let change = Change::Assessment { from: Assessment::Blind, to: Assessment::Down, local: view, aws: other };
+        let transition = Transition { tunnel, at, change };
+        prop_assert!(write_transition(&transition.change).unwrap().contains("blind"));
+    }
+}
+
+#[test]
+fn moments_keep_their_distance_on_the_wall_clock_in_another_run() {
+    let stored = Millis::of(Now { mono: Moment::from_nanos(77), wall: Stamp::from_secs(1000) });
+    let anchor = Now { mono: Moment::from_nanos(5_000_000_000), wall: Stamp::from_secs(1010) };
+    assert_eq!(stored.anchored(anchor).mono, Moment::from_nanos(-5_000_000_000));
+}
+
+#[test]
+fn a_text_of_an_unknown_shape_is_an_error() {
+    assert!(read_incident("{\"id\":7}", ANCHOR).is_err());
+    assert!(read_row("").is_err());
+    assert!(read_rtt("[[1]]").is_err());
+}
+
+#[test]
+fn the_digest_of_a_minute_never_changes() {
+    let rollup = Rollup {
+        tunnel: TunnelId { vpn: VpnId::new("vpn-1"), outside_ip: [203, 0, 113, 1].into() },
+        minute: Stamp::from_secs(60),
+        replies: 59,
+        late: 0,
+        lost: 1,
+        faults: 0,
+        rtt: vec![RttBin { mean: Duration::from_micros(12_500), count: 59 }],
+        up: Some(true),
+        both_ends_down: None,
+    };
+    // Files in the field hold it.
+    assert_eq!(digest(&rollup), DIGEST);
+    assert_ne!(digest(&Rollup { replies: 58, ..rollup }), DIGEST);
+}
+
+const DIGEST: i64 = 0;

@@ -1,0 +1,20 @@
+//! What must outlive a restart, and the history: one SQLite file, written by one thread.
+//!
+//! [`Store::open`] gives a cloneable handle. What it takes in is one of two things:
+//! - *state* (incidents, the ledger, what was ever seen Up, what has been sent): never dropped, committed at once;
+//! - *history* (rollups, transitions): buffered, committed with the next state or at the latest after a minute, so that
+//!   flash lives; dropped and counted if it comes faster than the disk can take it.
+//!
+//! Every commit is synced to the disk: in calm there is one a minute. If the disk fails, everything is kept in memory (of
+//! history only so much), is tried again, and the problem is stated; nobody who records waits for a disk.
+
+mod database;
+mod handle;
+mod mirror;
+mod open;
+mod pending;
+mod schema;
+mod thread;
+
+pub use self::handle::{Counts, Opened, Settings, Store, StoreThread};
+pub use self::open::OpenError;

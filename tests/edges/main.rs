@@ -1,0 +1,4 @@
+//! Tests of the edges: the adapters, against an AWS that they cannot tell from the real one.
+
+#[path = "../stand_in/mod.rs"]
+mod stand_in;

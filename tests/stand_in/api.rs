@@ -1,0 +1,122 @@
+//! Which service and which operation a request is for: the table of everything that the stand-in answers.
+//!
+//! A further service is a model, a file with its operations, and a row here.
+
+use std::sync::LazyLock;
+
+use serde_json::Value;
+
+use super::model::{Model, Operation};
+use super::protocol::{Protocol, form};
+use super::refusal::Refusal;
+use super::server::Incoming;
+use super::sigv4::Caller;
+use super::state::State;
+use super::{cloudwatch, ec2, incidents, sts};
+
+/// What carries out an operation: checked input in, output of the model's shape out.
+pub(super) type Handler = fn(&mut State, &Caller, Value) -> Result<Value, Refusal>;
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Service {
+    CloudWatch,
+    Ec2,
+    Incidents,
+    Sts,
+}
+
+/// One operation of one service, found.
+pub(super) struct Target {
+    pub(super) service: Service,
+    pub(super) name: String,
+    /// None where the service has no such operation, or the stand-in does not know it.
+    pub(super) found: Option<(&'static Operation, Handler)>,
+}
+
+const MODEL_IS_READ: &str = "models/*.json is what reduce.py wrote, and every test reads it";
+
+static CLOUDWATCH: LazyLock<Model> =
+    LazyLock::new(|| Model::parse(include_str!("models/cloudwatch.json")).expect(MODEL_IS_READ));
+static EC2: LazyLock<Model> =
+    LazyLock::new(|| Model::parse(include_str!("models/ec2.json")).expect(MODEL_IS_READ));
+static INCIDENTS: LazyLock<Model> =
+    LazyLock::new(|| Model::parse(include_str!("models/ssm-incidents.json")).expect(MODEL_IS_READ));
+static STS: LazyLock<Model> =
+    LazyLock::new(|| Model::parse(include_str!("models/sts.json")).expect(MODEL_IS_READ));
+
+impl Service {
+    pub(super) fn model(self) -> &'static Model {
+        match self {
+            Self::CloudWatch => &CLOUDWATCH,
+            Self::Ec2 => &EC2,
+            Self::Incidents => &INCIDENTS,
+            Self::Sts => &STS,
+        }
+    }
+
+    pub(super) fn protocol(self) -> Protocol {
+        match self {
+            Self::CloudWatch => Protocol::RpcV2Cbor,
+            Self::Ec2 => Protocol::Ec2Query,
+            Self::Incidents => Protocol::RestJson,
+            Self::Sts => Protocol::Query,
+        }
+    }
+
+    /// The service's name in a signature's credential scope.
+    pub(super) fn signing_name(self) -> &'static str {
+        match self {
+            Self::CloudWatch => "monitoring",
+            Self::Ec2 => "ec2",
+            Self::Incidents => "ssm-incidents",
+            Self::Sts => "sts",
+        }
+    }
+
+    /// The service's name in an IAM action.
+    pub(super) fn action_prefix(self) -> &'static str {
+        match self {
+            Self::CloudWatch => "cloudwatch",
+            Self::Ec2 => "ec2",
+            Self::Incidents => "ssm-incidents",
+            Self::Sts => "sts",
+        }
+    }
+
+    fn operations(self) -> &'static [(&'static str, Handler)] {
+        match self {
+            Self::CloudWatch => cloudwatch::OPERATIONS,
+            Self::Ec2 => ec2::OPERATIONS,
+            Self::Incidents => incidents::OPERATIONS,
+            Self::Sts => sts::OPERATIONS,
+        }
+    }
+
+    fn target(self, name: String) -> Target {
+        let operation = self.model().operations.get(&name);
+        let handler = self.operations().iter().find(|(known, _)| *known == name).map(|(_, handler)| *handler);
+        Target { service: self, found: operation.zip(handler), name }
+    }
+}
+
+/// Tells the services apart as their clients address them; whatever fits none is Incident Manager's, whose operations
+/// are paths.
+pub(super) fn target(request: &Incoming) -> Target {
+    let rpc = format!("/service/{}/operation/", CLOUDWATCH.metadata.target_prefix);
+    if let Some(name) = request.path.strip_prefix(&rpc) {
+        return Service::CloudWatch.target(name.to_owned());
+    }
+    if request.path == "/" && request.method == "POST" {
+        let parameters = form::pairs(&request.body);
+        let value =
+            |key: &str| parameters.iter().find(|(name, _)| name == key).map(|(_, value)| value.clone());
+        let version = value("Version").unwrap_or_default();
+        let service = if version == EC2.metadata.api_version { Service::Ec2 } else { Service::Sts };
+        return service.target(value("Action").unwrap_or_default());
+    }
+    let named = INCIDENTS.operations.iter().find(|(_, operation)| {
+        operation.http.request_uri == request.path && operation.http.method == request.method
+    });
+    let name = named.map_or_else(|| request.path.trim_matches('/').to_owned(), |(name, _)| name.clone());
+    Service::Incidents.target(name)
+}

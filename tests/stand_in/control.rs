@@ -1,0 +1,192 @@
+//! The control side: what a test, a demo or a person does to the stand-in and reads from it.
+
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::clock::Epoch;
+use super::faults::Fault;
+use super::incidents;
+use super::observation;
+use super::server::Reply;
+use super::settings::Switches;
+use super::state::State;
+use super::tunnels::{ConnectionState, MetricView, TelemetryView, Tunnel};
+
+/// Paths below it are commands; no AWS service has such.
+pub(super) const PREFIX: &str = "/_stand-in/";
+
+/// Everything that can be asked of the stand-in beside AWS's own operations. Times are in seconds since 1970.
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub(crate) enum Command {
+    /// Sets the real state of a tunnel, from `at` (default: now) on.
+    SetTunnel {
+        outside_ip: String,
+        up: bool,
+        #[serde(default)]
+        message: Option<String>,
+        #[serde(default)]
+        at: Option<Epoch>,
+    },
+    /// Sets real states from a watcher's lines, `OUTSIDE_IP UP|DOWN [STATUS MESSAGE…]`; answers how many it took.
+    Observe {
+        lines: String,
+    },
+    /// Sets what CloudWatch and EC2 show of a tunnel apart from the real state; what is left out follows it again.
+    SetView {
+        outside_ip: String,
+        #[serde(default)]
+        cloudwatch: MetricView,
+        #[serde(default)]
+        ec2: TelemetryView,
+    },
+    SetConnection {
+        vpn_id: String,
+        state: ConnectionState,
+    },
+    /// Every connection and tunnel: real state and views.
+    Tunnels {},
+    AddFault {
+        fault: Fault,
+    },
+    Faults {},
+    /// Clears the faults of an operation, or all.
+    ClearFaults {
+        #[serde(default)]
+        operation: Option<String>,
+    },
+    /// Sets the switches that it names.
+    SetSwitches {
+        switches: Map<String, Value>,
+    },
+    Switches {},
+    /// Shifts AWS's clock; the client's then has a skew.
+    AdvanceClock {
+        seconds: f64,
+    },
+    /// Stops AWS's clock, or lets it run on.
+    HoldClock {
+        still: bool,
+    },
+    Now {},
+    /// The requests received, oldest first, of an operation or all.
+    Received {
+        #[serde(default)]
+        operation: Option<String>,
+    },
+    /// Every incident record with its timeline and related items.
+    Incidents {},
+    /// A person resolves a record by hand.
+    CloseIncident {
+        arn: String,
+        by: String,
+    },
+    /// A CloudWatch alarm goes off whose action is this response plan; answers the record's ARN.
+    StartByAlarm {
+        response_plan: String,
+        alarm: String,
+    },
+    /// What `PutMetricData` stored, of a namespace or all.
+    Metrics {
+        #[serde(default)]
+        namespace: Option<String>,
+    },
+    /// Everything as it was at the start.
+    Reset {},
+}
+
+/// `POST /_stand-in/<command>`, with the command's members as a JSON object (or nothing).
+pub(super) fn respond(state: &mut State, command: &str, body: &[u8]) -> Reply {
+    let members = if body.is_empty() { Ok(json!({})) } else { serde_json::from_slice(body) };
+    let command = members.and_then(|members| serde_json::from_value(json!({ command: members })));
+    let done = command.map_err(|error: serde_json::Error| error.to_string());
+    let (status, answer) = match done.and_then(|command| execute(state, command)) {
+        Ok(answer) => (200, answer),
+        Err(why) => (400, json!({ "error": why })),
+    };
+    Reply::new(status, "application/json", answer.to_string().into_bytes())
+}
+
+pub(super) fn execute(state: &mut State, command: Command) -> Result<Value, String> {
+    let now = state.clock.now();
+    match command {
+        Command::SetTunnel { outside_ip, up, message, at } => {
+            tunnel(state, &outside_ip)?.set(at.unwrap_or(now), up, message);
+        }
+        Command::Observe { lines } => return Ok(observe(state, &lines, now).into()),
+        Command::SetView { outside_ip, cloudwatch, ec2 } => {
+            let tunnel = tunnel(state, &outside_ip)?;
+            tunnel.metric_view = cloudwatch;
+            tunnel.telemetry_view = ec2;
+        }
+        Command::SetConnection { vpn_id, state: wanted } => {
+            let known = state.connections.iter_mut().find(|connection| connection.id == vpn_id);
+            known.ok_or_else(|| format!("no connection {vpn_id}"))?.state = wanted;
+        }
+        Command::Tunnels {} => return Ok(tunnels(state, now)),
+        Command::AddFault { fault } => state.faults.push(fault),
+        Command::Faults {} => return Ok(json!(state.faults)),
+        Command::ClearFaults { operation } => {
+            state.faults.retain(|fault| operation.as_ref().is_some_and(|name| fault.operation != *name));
+        }
+        Command::SetSwitches { switches } => state.switches = merged(&state.switches, switches)?,
+        Command::Switches {} => return Ok(json!(state.switches)),
+        Command::AdvanceClock { seconds } => state.clock.advance(seconds),
+        Command::HoldClock { still } => state.clock.hold(still),
+        Command::Now {} => return Ok(now.into()),
+        Command::Received { operation } => return Ok(json!(state.received(operation.as_deref()))),
+        Command::Incidents {} => return Ok(state.incidents.listed()),
+        Command::CloseIncident { arn, by } => {
+            if !state.incidents.close(&arn, &by, now) {
+                return Err(format!("no incident record {arn}"));
+            }
+        }
+        Command::StartByAlarm { response_plan, alarm } => {
+            return incidents::start_by_alarm(state, &response_plan, &alarm).map(Value::from);
+        }
+        Command::Metrics { namespace } => return Ok(state.metrics.listed(namespace.as_deref())),
+        Command::Reset {} => state.reset(),
+    }
+    Ok(Value::Null)
+}
+
+fn tunnel<'a>(state: &'a mut State, outside_ip: &str) -> Result<&'a mut Tunnel, String> {
+    let mut tunnels = state.connections.iter_mut().flat_map(|connection| &mut connection.tunnels);
+    tunnels.find(|tunnel| tunnel.outside_ip == outside_ip).ok_or_else(|| format!("no tunnel {outside_ip}"))
+}
+
+/// Lines that say nothing about a tunnel of ours are passed over: a watcher may see more than AWS.
+fn observe(state: &mut State, lines: &str, now: Epoch) -> usize {
+    let mut taken = 0;
+    for seen in lines.lines().filter_map(observation::parse) {
+        if let Ok(tunnel) = tunnel(state, &seen.outside_ip) {
+            tunnel.set(now, seen.up, seen.message);
+            taken += 1;
+        }
+    }
+    taken
+}
+
+fn tunnels(state: &State, now: Epoch) -> Value {
+    let connections = state.connections.iter().map(|connection| {
+        let tunnels = connection.tunnels.iter().map(|tunnel| {
+            json!({
+                "outside_ip": tunnel.outside_ip,
+                "real": tunnel.latest(now),
+                "cloudwatch": tunnel.metric_view,
+                "ec2": tunnel.telemetry_view,
+            })
+        });
+        let tunnels: Vec<_> = tunnels.collect();
+        json!({ "id": connection.id, "state": connection.state, "tunnels": tunnels })
+    });
+    connections.collect()
+}
+
+fn merged(switches: &Switches, changes: Map<String, Value>) -> Result<Switches, String> {
+    let mut all = json!(switches);
+    for (name, value) in changes {
+        all[name] = value;
+    }
+    serde_json::from_value(all).map_err(|error| error.to_string())
+}

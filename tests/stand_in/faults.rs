@@ -1,0 +1,96 @@
+//! Faults that a test injects: what goes wrong, for which operation, how many times.
+
+use serde::{Deserialize, Serialize};
+
+use super::refusal::Refusal;
+
+/// Something that goes wrong at AWS or on the way there.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Fault {
+    /// The operation's name (`StartIncident`), or `*`.
+    pub(crate) operation: String,
+    pub(crate) kind: FaultKind,
+    /// How many requests meet it; without a number, all until it is cleared.
+    #[serde(default)]
+    pub(crate) times: Option<u32>,
+}
+
+/// A clock that is off is no fault here: `advance_clock` sets AWS's against the client's.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum FaultKind {
+    /// The service's own code and status for "too many requests".
+    Throttle,
+    /// 500.
+    Internal,
+    /// 503.
+    Unavailable,
+    /// The credentials have expired.
+    Expired,
+    /// IAM does not allow the action.
+    Denied,
+    /// RST instead of an answer; not executed.
+    Reset,
+    /// No answer for so long, then the connection closes; not executed.
+    Hang { seconds: f64 },
+    /// Executed; the answer comes so late.
+    Slow { seconds: f64 },
+    /// Executed; the connection closes without an answer.
+    LostReply,
+    /// Executed; status 200 and a body that is no answer.
+    Garbage,
+    /// Executed; the answer breaks off in the middle.
+    Truncated,
+}
+
+/// When a fault strikes.
+pub(super) enum Strike {
+    /// AWS refuses; nothing is executed.
+    Refused(Refusal),
+    /// Nothing is executed, and no answer comes.
+    Before { delay: f64, reset: bool },
+    /// The operation is executed; its answer suffers.
+    After(Spoilt),
+}
+
+/// What becomes of an answer.
+pub(super) enum Spoilt {
+    Slow(f64),
+    Lost,
+    Garbage,
+    Truncated,
+}
+
+impl FaultKind {
+    pub(super) fn strike(&self, principal: &str, operation: &str) -> Strike {
+        match self {
+            Self::Throttle => Strike::Refused(Refusal::Throttled),
+            Self::Internal => Strike::Refused(Refusal::Internal),
+            Self::Unavailable => Strike::Refused(Refusal::Unavailable),
+            Self::Expired => Strike::Refused(Refusal::ExpiredToken),
+            Self::Denied => Strike::Refused(Refusal::Denied {
+                principal: principal.to_owned(),
+                action: operation.to_owned(),
+            }),
+            Self::Reset => Strike::Before { delay: 0.0, reset: true },
+            Self::Hang { seconds } => Strike::Before { delay: *seconds, reset: false },
+            Self::Slow { seconds } => Strike::After(Spoilt::Slow(*seconds)),
+            Self::LostReply => Strike::After(Spoilt::Lost),
+            Self::Garbage => Strike::After(Spoilt::Garbage),
+            Self::Truncated => Strike::After(Spoilt::Truncated),
+        }
+    }
+}
+
+/// Takes the first fault that waits for `operation`, and counts it.
+pub(super) fn take(faults: &mut Vec<Fault>, operation: &str) -> Option<FaultKind> {
+    let index = faults.iter().position(|fault| fault.operation == "*" || fault.operation == operation)?;
+    let fault = &mut faults[index];
+    let kind = fault.kind.clone();
+    fault.times = fault.times.map(|times| times.saturating_sub(1));
+    if fault.times == Some(0) {
+        faults.remove(index);
+    }
+    Some(kind)
+}

@@ -1,0 +1,270 @@
+//! What AWS says when it says no: one cause, as each service words it.
+//!
+//! Sources: the `errors` of the models, each API reference's "Common errors" page, and the EC2 API's "Error codes" page.
+
+use serde_json::{Map, Value};
+
+use super::api::Service;
+use super::check::Invalid;
+
+/// Why a request is refused.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Refusal {
+    NotSigned,
+    UnknownKey,
+    WrongSignature(String),
+    /// Signed at another time than now.
+    Skewed(String),
+    ExpiredToken,
+    Denied {
+        principal: String,
+        action: String,
+    },
+    Throttled,
+    Internal,
+    Unavailable,
+    UnknownOperation(String),
+    /// Not even a request: bytes that do not decode.
+    Malformed(String),
+    Invalid(Invalid),
+    /// An error that only this operation has.
+    Coded(Coded),
+}
+
+/// An error as the wire has it.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Coded {
+    pub(super) status: u16,
+    /// The code of the Query protocols (`Throttling`).
+    pub(super) code: &'static str,
+    /// The name in the Smithy model (`ThrottlingException`), which CBOR and REST-JSON carry.
+    pub(super) name: &'static str,
+    pub(super) message: String,
+    /// Further members of the error's shape.
+    pub(super) members: Map<String, Value>,
+}
+
+impl Coded {
+    pub(super) fn new(
+        status: u16,
+        code: &'static str,
+        name: &'static str,
+        message: impl Into<String>,
+    ) -> Self {
+        Self { status, code, name, message: message.into(), members: Map::new() }
+    }
+
+    pub(super) fn with(mut self, member: &str, value: impl Into<Value>) -> Self {
+        self.members.insert(member.to_owned(), value.into());
+        self
+    }
+}
+
+impl From<Coded> for Refusal {
+    fn from(coded: Coded) -> Self {
+        Self::Coded(coded)
+    }
+}
+
+impl Refusal {
+    /// The words of `service` for it.
+    pub(super) fn coded(self, service: Service) -> Coded {
+        match self {
+            Self::NotSigned => not_signed(service),
+            Self::UnknownKey => unknown_key(service),
+            Self::WrongSignature(why) => wrong_signature(service, why),
+            Self::Skewed(why) => skewed(service, why),
+            Self::ExpiredToken => expired(service),
+            Self::Denied { principal, action } => denied(service, &principal, &action),
+            Self::Throttled => throttled(service),
+            Self::Internal => internal(service),
+            Self::Unavailable => unavailable(service),
+            Self::UnknownOperation(what) => unknown_operation(service, &what),
+            Self::Malformed(why) => malformed(service, why),
+            Self::Invalid(invalid) => invalid_member(service, &invalid),
+            Self::Coded(coded) => coded,
+        }
+    }
+}
+
+fn not_signed(service: Service) -> Coded {
+    let status = match service {
+        Service::CloudWatch | Service::Incidents | Service::Sts => 403,
+        Service::Ec2 => 401,
+    };
+    let code = "MissingAuthenticationToken";
+    Coded::new(status, code, "MissingAuthenticationTokenException", "Missing Authentication Token")
+}
+
+fn unknown_key(service: Service) -> Coded {
+    let message = "The security token included in the request is invalid.";
+    match service {
+        Service::Ec2 => Coded::new(
+            401,
+            "AuthFailure",
+            "AuthFailure",
+            "AWS was not able to validate the provided access credentials",
+        ),
+        Service::CloudWatch | Service::Incidents | Service::Sts => {
+            Coded::new(403, "InvalidClientTokenId", "UnrecognizedClientException", message)
+        }
+    }
+}
+
+fn wrong_signature(_: Service, why: String) -> Coded {
+    Coded::new(403, "SignatureDoesNotMatch", "InvalidSignatureException", why)
+}
+
+fn skewed(service: Service, why: String) -> Coded {
+    match service {
+        Service::Ec2 => Coded::new(400, "RequestExpired", "RequestExpired", "Request has expired."),
+        Service::CloudWatch | Service::Incidents | Service::Sts => {
+            Coded::new(403, "SignatureDoesNotMatch", "InvalidSignatureException", why)
+        }
+    }
+}
+
+fn expired(service: Service) -> Coded {
+    let message = "The security token included in the request is expired";
+    match service {
+        Service::Ec2 => Coded::new(400, "RequestExpired", "RequestExpired", "Request has expired."),
+        Service::CloudWatch | Service::Incidents | Service::Sts => {
+            Coded::new(403, "ExpiredToken", "ExpiredTokenException", message)
+        }
+    }
+}
+
+fn denied(service: Service, principal: &str, action: &str) -> Coded {
+    let action = format!("{}:{action}", service.action_prefix());
+    let message = format!(
+        "User: {principal} is not authorized to perform: {action} because no identity-based policy allows the \
+         {action} action"
+    );
+    match service {
+        Service::Ec2 => {
+            let message = format!("You are not authorized to perform this operation. {message}");
+            Coded::new(403, "UnauthorizedOperation", "UnauthorizedOperation", message)
+        }
+        Service::CloudWatch | Service::Incidents | Service::Sts => {
+            Coded::new(403, "AccessDenied", "AccessDeniedException", message)
+        }
+    }
+}
+
+fn throttled(service: Service) -> Coded {
+    match service {
+        Service::CloudWatch | Service::Sts => {
+            Coded::new(400, "Throttling", "ThrottlingException", "Rate exceeded")
+        }
+        Service::Ec2 => {
+            Coded::new(503, "RequestLimitExceeded", "RequestLimitExceeded", "Request limit exceeded.")
+        }
+        Service::Incidents => Coded::new(429, "ThrottlingException", "ThrottlingException", "Rate exceeded")
+            .with("serviceCode", "ssm-incidents")
+            .with("quotaCode", "L-00000000"),
+    }
+}
+
+fn internal(service: Service) -> Coded {
+    let message = "An internal error has occurred";
+    match service {
+        Service::CloudWatch => Coded::new(500, "InternalServiceError", "InternalServiceFault", message),
+        Service::Ec2 => Coded::new(500, "InternalError", "InternalError", message),
+        Service::Incidents => Coded::new(500, "InternalServerException", "InternalServerException", message),
+        Service::Sts => Coded::new(500, "InternalFailure", "InternalFailure", message),
+    }
+}
+
+fn unavailable(service: Service) -> Coded {
+    let message = "The service is unavailable. Please try again shortly.";
+    match service {
+        Service::Ec2 => Coded::new(503, "Unavailable", "Unavailable", message),
+        Service::CloudWatch | Service::Incidents | Service::Sts => {
+            Coded::new(503, "ServiceUnavailable", "ServiceUnavailableException", message)
+        }
+    }
+}
+
+fn unknown_operation(service: Service, what: &str) -> Coded {
+    match service {
+        Service::CloudWatch | Service::Incidents => {
+            Coded::new(404, "UnknownOperationException", "UnknownOperationException", "")
+        }
+        Service::Ec2 | Service::Sts => {
+            let message = format!("The action {what} is not valid for this web service.");
+            Coded::new(400, "InvalidAction", "InvalidAction", message)
+        }
+    }
+}
+
+fn malformed(service: Service, why: String) -> Coded {
+    match service {
+        Service::CloudWatch | Service::Incidents => {
+            Coded::new(400, "SerializationException", "SerializationException", why)
+        }
+        Service::Ec2 | Service::Sts => Coded::new(400, "MalformedQueryString", "MalformedQueryString", why),
+    }
+}
+
+fn invalid_member(service: Service, invalid: &Invalid) -> Coded {
+    match service {
+        Service::CloudWatch => invalid_for_cloudwatch(invalid),
+        Service::Ec2 => invalid_for_ec2(invalid),
+        Service::Incidents => match invalid {
+            Invalid::WrongType { path, wanted } => malformed(service, format!("{path} is not {wanted}")),
+            Invalid::Missing { .. } | Invalid::Unknown { .. } | Invalid::OutOfBounds { .. } => {
+                Coded::new(400, "ValidationException", "ValidationException", sentence(invalid))
+            }
+        },
+        Service::Sts => Coded::new(400, "ValidationError", "ValidationError", sentence(invalid)),
+    }
+}
+
+fn invalid_for_cloudwatch(invalid: &Invalid) -> Coded {
+    match invalid {
+        Invalid::Missing { path } => {
+            let message = format!("The parameter {path} is required.");
+            Coded::new(400, "MissingParameter", "MissingRequiredParameterException", message)
+        }
+        Invalid::WrongType { path, wanted } => {
+            malformed(Service::CloudWatch, format!("{path} is not {wanted}"))
+        }
+        Invalid::Unknown { .. } | Invalid::OutOfBounds { .. } => {
+            Coded::new(400, "InvalidParameterValue", "InvalidParameterValueException", sentence(invalid))
+        }
+    }
+}
+
+fn invalid_for_ec2(invalid: &Invalid) -> Coded {
+    match invalid {
+        Invalid::Missing { path } => {
+            let message = format!("The request must contain the parameter {path}");
+            Coded::new(400, "MissingParameter", "MissingParameter", message)
+        }
+        Invalid::Unknown { path } => {
+            let message = format!("The parameter {path} is not recognized");
+            Coded::new(400, "UnknownParameter", "UnknownParameter", message)
+        }
+        Invalid::WrongType { .. } | Invalid::OutOfBounds { .. } => {
+            Coded::new(400, "InvalidParameterValue", "InvalidParameterValue", sentence(invalid))
+        }
+    }
+}
+
+fn sentence(invalid: &Invalid) -> String {
+    match invalid {
+        Invalid::Missing { path } => {
+            format!(
+                "1 validation error detected: Value null at '{path}' failed to satisfy constraint: Member must not be null"
+            )
+        }
+        // AWS ignores members that it does not know, so a misspelt one goes unnoticed there; here it is an error.
+        Invalid::Unknown { path } => format!("The member {path} does not exist in this operation's model"),
+        Invalid::WrongType { path, wanted } => format!("{path} is not {wanted}"),
+        Invalid::OutOfBounds { path, found, constraint } => {
+            format!(
+                "1 validation error detected: Value '{found}' at '{path}' failed to satisfy constraint: {constraint}"
+            )
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! What a stand-in starts with: the account, its keys and its VPN connections; and the switches for what AWS leaves open.
+
+use serde::{Deserialize, Serialize};
+
+use super::clock::Epoch;
+use super::tunnels::ConnectionState;
+
+#[derive(Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Settings {
+    /// Twelve digits.
+    pub(crate) account: String,
+    /// Every other Region is refused as AWS refuses one that does not exist.
+    pub(crate) regions: Vec<String>,
+    pub(crate) credentials: Vec<Credential>,
+    /// ARNs of roles that anyone here may assume.
+    pub(crate) roles: Vec<String>,
+    pub(crate) vpns: Vec<Vpn>,
+    pub(crate) response_plans: Vec<ResponsePlan>,
+    /// ARNs; none means an account that has never set Incident Manager up.
+    pub(crate) replication_sets: Vec<String>,
+    pub(crate) switches: Switches,
+}
+
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Credential {
+    pub(crate) access_key_id: String,
+    pub(crate) secret_access_key: String,
+    #[serde(default)]
+    pub(crate) session_token: Option<String>,
+    /// Whose they are, as an ARN.
+    pub(crate) principal: String,
+    #[serde(default)]
+    pub(crate) expires_at: Option<Epoch>,
+}
+
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Vpn {
+    pub(crate) id: String,
+    #[serde(default = "default_region")]
+    pub(crate) region: String,
+    #[serde(default)]
+    pub(crate) name: Option<String>,
+    #[serde(default)]
+    pub(crate) static_routes: bool,
+    #[serde(default)]
+    pub(crate) state: ConnectionState,
+    pub(crate) tunnels: Vec<Tunnel>,
+}
+
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Tunnel {
+    pub(crate) outside_ip: String,
+    pub(crate) inside_cidr: String,
+    pub(crate) pre_shared_key: String,
+    #[serde(default = "yes")]
+    pub(crate) up: bool,
+}
+
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ResponsePlan {
+    pub(crate) arn: String,
+    #[serde(default = "default_title")]
+    pub(crate) title: String,
+    #[serde(default = "default_impact")]
+    pub(crate) impact: u8,
+    #[serde(default)]
+    pub(crate) dedupe_string: Option<String>,
+}
+
+/// What AWS does not document, or does differently from day to day. Times are in seconds.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Switches {
+    /// What `StartIncident` does with a client token that it knows, and other parameters than the first time.
+    pub(crate) known_token: KnownToken,
+    /// How long a client token is remembered; null: for ever.
+    pub(crate) token_memory: Option<f64>,
+    /// How old the records are that `ListIncidentRecords` shows.
+    pub(crate) list_lag: f64,
+    /// Whether `StartIncident` folds a start into an open record with the plan's dedupe string.
+    pub(crate) fold_by_dedupe_string: bool,
+    /// Whether TunnelState has no datapoints for the minutes in which a tunnel was down throughout.
+    pub(crate) silent_while_down: bool,
+    /// How long after a minute's end its TunnelState shows.
+    pub(crate) metric_lag: f64,
+    /// Whether the minute that is not over yet already shows, as the average so far.
+    pub(crate) partial_minutes: bool,
+    /// How old the state is that EC2's telemetry shows.
+    pub(crate) ec2_lag: f64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum KnownToken {
+    OldArn,
+    Conflict,
+    NewRecord,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            account: "123456789012".to_owned(),
+            regions: vec![default_region()],
+            credentials: vec![Credential {
+                access_key_id: "AKIASTANDINEXAMPLE01".to_owned(),
+                secret_access_key: "a-secret-that-only-the-stand-in-knows".to_owned(),
+                session_token: None,
+                principal: "arn:aws:iam::123456789012:user/gateway".to_owned(),
+                expires_at: None,
+            }],
+            roles: vec![],
+            vpns: vec![],
+            response_plans: vec![],
+            replication_sets: vec!["arn:aws:ssm-incidents::123456789012:replication-set/stand-in".to_owned()],
+            switches: Switches::default(),
+        }
+    }
+}
+
+impl Default for Switches {
+    fn default() -> Self {
+        Self {
+            known_token: KnownToken::OldArn,
+            token_memory: None,
+            list_lag: 0.0,
+            fold_by_dedupe_string: true,
+            silent_while_down: false,
+            metric_lag: 0.0,
+            partial_minutes: false,
+            ec2_lag: 0.0,
+        }
+    }
+}
+
+fn default_region() -> String {
+    "eu-west-1".to_owned()
+}
+
+fn default_title() -> String {
+    "The response plan's own title".to_owned()
+}
+
+fn default_impact() -> u8 {
+    3
+}
+
+fn yes() -> bool {
+    true
+}

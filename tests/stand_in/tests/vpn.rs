@@ -1,0 +1,97 @@
+//! EC2's `DescribeVpnConnections`.
+
+use serde_json::json;
+
+use super::super::clock;
+use super::raw::Raw;
+use super::{OTHER_REGION, TUNNEL, VPN, control, now, started};
+
+#[test]
+fn a_connection_comes_with_its_telemetry_and_its_secrets() {
+    let stand_in = started();
+    let text = Raw::ec2(&format!("&VpnConnectionId.1={VPN}")).send(&stand_in).text();
+    for part in [
+        "<DescribeVpnConnectionsResponse xmlns=\"http://ec2.amazonaws.com/doc/2016-11-15/\">",
+        "<vpnConnectionId>vpn-0123456789abcdef0</vpnConnectionId>",
+        "<state>available</state>",
+        "<outsideIpAddress>203.0.113.11</outsideIpAddress>",
+        "<status>UP</status>",
+        "<acceptedRouteCount>1</acceptedRouteCount>",
+        "<preSharedKey>key.of_tunnel.1</preSharedKey>",
+        "&lt;pre_shared_key&gt;key.of_tunnel.2&lt;/pre_shared_key&gt;",
+        "<key>Name</key><value>R&amp;D &lt;milan&gt;</value>",
+    ] {
+        assert!(text.contains(part), "{part} in {text}");
+    }
+}
+
+#[test]
+fn ids_that_are_none_or_nobodys_are_told_apart() {
+    let stand_in = started();
+    let malformed = "invalidvpnconnectionid.malformed";
+    let cases = [
+        ("vpn-0123456789abcdef1", "invalidvpnconnectionid.notfound"),
+        ("vpn-01234567", "invalidvpnconnectionid.notfound"),
+        ("vpn-0123456789ABCDEF0", malformed),
+        ("vpn-123", malformed),
+        ("vgw-0123456789abcdef0", malformed),
+    ];
+    for (id, code) in cases {
+        let answer = Raw::ec2(&format!("&VpnConnectionId.1={id}")).send(&stand_in);
+        assert_eq!((answer.status, answer.code().as_str()), (400, code), "{id}");
+    }
+}
+
+#[test]
+fn a_connection_exists_only_in_its_own_region() {
+    let stand_in = started();
+    let mut raw = Raw::ec2(&format!("&VpnConnectionId.1={VPN}"));
+    assert_eq!(raw.send(&stand_in).code(), "ok");
+    raw.region = OTHER_REGION;
+    assert_eq!(raw.send(&stand_in).code(), "invalidvpnconnectionid.notfound");
+}
+
+#[test]
+fn a_dry_run_says_only_that_it_would_have_succeeded() {
+    let stand_in = started();
+    let answer = Raw::ec2("&DryRun=true").send(&stand_in);
+    assert_eq!((answer.status, answer.code().as_str()), (412, "dryrunoperation"));
+}
+
+#[test]
+fn filters_choose_and_unknown_ones_are_refused() {
+    let stand_in = started();
+    let found = |form: &str| Raw::ec2(form).send(&stand_in).text().contains(VPN);
+    assert!(found("&Filter.1.Name=state&Filter.1.Value.1=available"));
+    assert!(!found("&Filter.1.Name=state&Filter.1.Value.1=deleted"));
+    assert!(found(&format!("&Filter.1.Name=vpn-connection-id&Filter.1.Value.1={VPN}")));
+    assert_eq!(Raw::ec2("&Filter.1.Name=colour").send(&stand_in).code(), "invalidparametervalue");
+}
+
+#[test]
+fn a_connection_that_goes_away_keeps_its_state_and_loses_the_rest() {
+    let stand_in = started();
+    for (state, telemetry) in
+        [("available", true), ("pending", false), ("deleting", false), ("deleted", false)]
+    {
+        control(&stand_in, json!({ "set_connection": { "vpn_id": VPN, "state": state } }));
+        let text = Raw::ec2("").send(&stand_in).text();
+        assert!(text.contains(&format!("<state>{state}</state>")), "{text}");
+        assert_eq!(text.contains("<vgwTelemetry>"), telemetry, "{state}: {text}");
+        assert_eq!(text.contains("customerGatewayConfiguration"), matches!(state, "available" | "pending"));
+    }
+}
+
+#[test]
+fn a_tunnel_that_went_down_says_when_and_has_no_routes() {
+    let stand_in = started();
+    control(&stand_in, json!({ "hold_clock": { "still": true } }));
+    let at = (now(&stand_in) / 60.0).floor() * 60.0;
+    let command = json!({ "outside_ip": TUNNEL, "up": false, "message": "IPSEC IS UP", "at": at });
+    control(&stand_in, json!({ "set_tunnel": command }));
+    let text = Raw::ec2("").send(&stand_in).text();
+    let item = text.split("<vgwTelemetry>").nth(1).unwrap().split("</item>").next().unwrap();
+    assert!(item.contains("<status>DOWN</status><statusMessage>IPSEC IS UP</statusMessage>"), "{item}");
+    assert!(item.contains("<acceptedRouteCount>0</acceptedRouteCount>"), "{item}");
+    assert!(item.contains(&format!("<lastStatusChange>{}</lastStatusChange>", clock::iso(at))), "{item}");
+}
