@@ -44,7 +44,6 @@ use crate::systemd;
 use crate::telemetry::journal;
 use crate::telemetry::prometheus::Prometheus;
 
-use self::facts::FactSink;
 use self::people::People;
 
 /// systemd sends SIGKILL after its own, longer limit; this leaves room to say so.

@@ -1,6 +1,6 @@
 //! Watches both ends of AWS Site-to-Site VPN tunnels; ARCHITECTURE.md is the map.
 
-#![warn(unreachable_pub)]
+#![warn(unreachable_pub, clippy::unwrap_used, clippy::wildcard_enum_match_arm)]
 
 pub mod aws;
 pub mod cli;

@@ -101,6 +101,11 @@ impl AwsConnections {
         open.values().filter_map(|cell| cell.get()).filter_map(|connection| connection.expiry.get()).min()
     }
 
+    /// The Region that the SDK's own chain comes to, if it comes to one.
+    pub async fn default_region(&self) -> Option<Arc<str>> {
+        self.at(&Place { region: None, role_arn: None }).await.place.region.clone()
+    }
+
     /// The connection for a place; the first to ask loads it.
     pub(super) async fn at(&self, place: &Place) -> Arc<Connection> {
         let cell = {

@@ -291,7 +291,7 @@ fn is_used(tunnel: &Tunnel) -> bool {
 /// The first verdict after a start is news, but no reason for doubt, unless it is Down.
 fn raises_doubt(from: Verdict, to: Verdict) -> bool {
     let first = matches!(from, Verdict::Unknown(Why::Starting | Why::NotAsked));
-    !from.same_word(to) && !(first && to == Verdict::Up)
+    !(from.same_word(to) || (first && to == Verdict::Up))
 }
 
 /// When incidents of this kind were opened within the last day, on the monotonic clock of this run.

@@ -366,8 +366,7 @@ impl Reconciler {
                 }
             });
         let newer = siblings()
-            .filter(|case| case.incident.id.opened > id.opened && case.is_open())
-            .last()
+            .rfind(|case| case.incident.id.opened > id.opened && case.is_open())
             .map(|case| {
                 let open = matches!(case.standing, Standing::Open { .. });
                 Newer { ahead: case.ahead, record: case.row.record.clone().filter(|_| open) }

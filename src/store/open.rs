@@ -49,6 +49,16 @@ pub enum OpenError {
     },
 }
 
+impl OpenError {
+    /// Whether the path is wrong, and not the disk: a person must change the configuration.
+    pub const fn is_misconfigured(&self) -> bool {
+        match self {
+            Self::Unsuitable { .. } => true,
+            Self::Unusable { .. } | Self::Failed { .. } | Self::Corrupt { .. } => false,
+        }
+    }
+}
+
 impl fmt::Display for OpenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -151,10 +151,14 @@ impl Prometheus {
         self.counter(&metric::AWS_POLLS, &[source.as_str(), result]).increment(1);
     }
 
-    /// How many rollups wait to be sent, and how many more will never be.
-    pub fn rollups(&self, pending: u64, dropped_more: u64) {
+    /// How many rollups wait to be sent.
+    pub fn rollups_pending(&self, pending: u64) {
         self.told().rollups_pending = Some(pending);
-        self.counter(&metric::ROLLUPS_DROPPED, &[]).increment(dropped_more);
+    }
+
+    /// So many more rollups will never be sent.
+    pub fn rollups_dropped(&self, more: u64) {
+        self.counter(&metric::ROLLUPS_DROPPED, &[]).increment(more);
     }
 
     /// Whether the configuration was taken when it was last read.

@@ -187,6 +187,8 @@ fn view_changed(names: &Names, tunnel: &TunnelId, end: End, from: Verdict, to: &
 const fn unknown(why: Why) -> (Level, MessageId) {
     match why {
         Why::NeverAnswered => (Level::Warn, MessageId::NEVER_ANSWERED),
+        // The host was away; the verdict returns by itself.
+        Why::Fault(Fault::HeldUp) => (Level::Info, MessageId::CANNOT_ASK),
         // It is so at boot until the interface is there, and heals by itself.
         Why::Fault(Fault::AddressMissing) => (Level::Warn, MessageId::CANNOT_ASK),
         Why::Fault(Fault::NoPermission | Fault::NoMemory | Fault::TooManyFiles | Fault::Socket(_)) => {

@@ -199,7 +199,7 @@ fn the_file_and_its_directory_are_private() {
     let settings = settings(&directory);
     let opened = open(&settings);
     opened.store.record(&Fact::SeenUp(SeenUp::Aws(tunnel())));
-    let mode = |path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    let mode = |path: &std::path::Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(settings.path.parent().unwrap()), 0o700);
     for entry in fs::read_dir(settings.path.parent().unwrap()).unwrap() {
         assert_eq!(mode(&entry.unwrap().path()), 0o600);

@@ -265,4 +265,4 @@ fn the_digest_of_a_minute_never_changes() {
     assert_ne!(digest(&Rollup { replies: 58, ..rollup }), DIGEST);
 }
 
-const DIGEST: i64 = 0;
+const DIGEST: i64 = 6_144_448_536_726_499_681;

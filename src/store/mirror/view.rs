@@ -46,6 +46,7 @@ pub(super) enum Fault {
     NoMemory,
     TooManyFiles,
     AddressMissing,
+    HeldUp,
     Socket(i32),
 }
 
@@ -231,6 +232,7 @@ impl From<verdict::Fault> for Fault {
             verdict::Fault::NoMemory => Self::NoMemory,
             verdict::Fault::TooManyFiles => Self::TooManyFiles,
             verdict::Fault::AddressMissing => Self::AddressMissing,
+            verdict::Fault::HeldUp => Self::HeldUp,
             verdict::Fault::Socket(errno) => Self::Socket(errno),
         }
     }
@@ -243,6 +245,7 @@ impl From<Fault> for verdict::Fault {
             Fault::NoMemory => Self::NoMemory,
             Fault::TooManyFiles => Self::TooManyFiles,
             Fault::AddressMissing => Self::AddressMissing,
+            Fault::HeldUp => Self::HeldUp,
             Fault::Socket(errno) => Self::Socket(errno),
         }
     }

@@ -29,7 +29,8 @@ fn a_full_scrape_is_valid_and_only_of_metrics_in_the_table() {
     prometheus.sink_request(&sink, "start", "ok");
     prometheus.sink_pending(&sink, Some(2));
     prometheus.aws_poll(SourceKind::CloudWatch, "ok");
-    prometheus.rollups(3, 1);
+    prometheus.rollups_pending(3);
+    prometheus.rollups_dropped(1);
     prometheus.credentials_expiry(Some(Stamp::from_secs(1_763_781_120)));
     prometheus.facts_dropped("store", 4);
     prometheus.count(&Fact::EvidenceUnusable {
