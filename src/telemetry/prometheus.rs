@@ -152,11 +152,11 @@ impl Prometheus {
     }
 
     /// How many rollups wait to be sent.
-    pub fn rollups_pending(&self, pending: u64) {
-        self.told().rollups_pending = Some(pending);
+    pub fn rollups_pending(&self, rollups: u64) {
+        self.told().rollups_pending = Some(rollups);
     }
 
-    /// So many more rollups will never be sent.
+    /// So many more rollups will never reach CloudWatch.
     pub fn rollups_dropped(&self, more: u64) {
         self.counter(&metric::ROLLUPS_DROPPED, &[]).increment(more);
     }
