@@ -152,11 +152,11 @@ impl Prometheus {
     }
 
     /// How many rollups wait to be sent.
-    pub fn rollups_pending(&self, rollups: u64) {
-        self.told().rollups_pending = Some(rollups);
+    pub fn rollups_pending(&self, pending: u64) {
+        self.told().rollups_pending = Some(pending);
     }
 
-    /// So many more rollups will never reach CloudWatch.
+    /// So many more rollups will never be sent.
     pub fn rollups_dropped(&self, more: u64) {
         self.counter(&metric::ROLLUPS_DROPPED, &[]).increment(more);
     }

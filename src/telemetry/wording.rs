@@ -194,8 +194,7 @@ const fn unknown(why: Why) -> (Level, MessageId) {
         Why::Fault(Fault::NoPermission | Fault::NoMemory | Fault::TooManyFiles | Fault::Socket(_)) => {
             (Level::Error, MessageId::CANNOT_ASK)
         }
-        // It passes by itself, and RESUMED tells it too.
-        Why::Fault(Fault::HeldUp) | Why::Silent => (Level::Warn, MessageId::CANNOT_ASK),
+        Why::Silent => (Level::Warn, MessageId::CANNOT_ASK),
         Why::NoData | Why::Stale | Why::Contradiction | Why::Gone => (Level::Warn, MessageId::END_UNKNOWN),
         // Before the first answer it cannot be otherwise.
         Why::Starting | Why::Unused | Why::NotAsked => (Level::Info, MessageId::END_UNKNOWN),
