@@ -83,11 +83,9 @@ impl Sinks {
     fn start(&self, wanted: &Wanted, tasks: &mut JoinSet<()>) -> AbortHandle {
         let Wanted { configured, region, settings } = wanted;
         let sink = match &configured.vendor {
-            Vendor::IncidentManager { .. } => IncidentManager::new(
-                self.connections.clone(),
-                region.clone(),
-                configured.role_arn.clone(),
-            ),
+            Vendor::IncidentManager { .. } => {
+                IncidentManager::new(self.connections.clone(), region.clone(), configured.role_arn.clone())
+            }
         };
         let prometheus = Arc::clone(&self.prometheus);
         let observe = move |report: &SinkReport| match report {

@@ -56,15 +56,10 @@ pub async fn run<S: MetricSink, P: Spool>(
                 }
                 Action::Mark(rollups) => spooling = Some(Box::pin(mark(&spool, rollups))),
                 Action::Problem(Some(problem)) => {
-                    let text = problem.text.clone();
-                    if health.set(Component::Publisher, problem) {
-                        log::warn!("metrics: {text}");
-                    }
+                    health.set(Component::Publisher, problem);
                 }
                 Action::Problem(None) => {
-                    if health.clear(&Component::Publisher) {
-                        log::info!("metrics: CloudWatch takes them again");
-                    }
+                    health.clear(&Component::Publisher);
                 }
                 Action::Dropped(count) => tally(Tally::Dropped(count)),
                 Action::Warn(text) => log::warn!("metrics: {text}"),

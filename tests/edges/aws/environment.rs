@@ -1,0 +1,190 @@
+//! The variables and files of AWS's own tools, as those have them.
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::sync::mpsc;
+
+use bothends::domain::names::SourceKind;
+use serde_json::json;
+use tempfile::TempDir;
+
+use super::child::polls;
+use super::tls_server::TlsServer;
+use super::{DEADLINE, KEY, SECRET, received, stand_in};
+
+const KEYS: [(&str, &str); 2] = [("AWS_ACCESS_KEY_ID", KEY), ("AWS_SECRET_ACCESS_KEY", SECRET)];
+
+fn home() -> TempDir {
+    TempDir::new().unwrap()
+}
+
+fn with_keys<'a>(more: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
+    [&KEYS[..], more].concat()
+}
+
+#[test]
+fn an_endpoint_for_one_service_goes_before_that_for_all() {
+    let (everything, ec2, cloudwatch) = (stand_in(), stand_in(), stand_in());
+    let urls = (everything.url(), ec2.url(), cloudwatch.url());
+    let all = ("AWS_ENDPOINT_URL", urls.0.as_str());
+    for (kind, variable, url, own, operation) in [
+        (SourceKind::Ec2, "AWS_ENDPOINT_URL_EC2", &urls.1, &ec2, "DescribeVpnConnections"),
+        (SourceKind::CloudWatch, "AWS_ENDPOINT_URL_CLOUDWATCH", &urls.2, &cloudwatch, "GetMetricData"),
+    ] {
+        let printed = polls(kind, home().path(), &with_keys(&[all]));
+        assert!(printed.contains("event: Answered"), "{printed}");
+        assert_eq!(received(&everything, operation).len(), 1);
+        polls(kind, home().path(), &with_keys(&[all, (variable, url)]));
+        assert_eq!((received(&everything, operation).len(), received(own, operation).len()), (1, 1));
+    }
+}
+
+#[test]
+fn a_profile_may_name_region_endpoints_and_keys() {
+    let (aws, home) = (stand_in(), home());
+    let config = format!(
+        "[profile site]\nregion = eu-west-1\nservices = local\n[services local]\nec2 =\n  endpoint_url = {}\n",
+        aws.url()
+    );
+    write(home.path(), "config", &config);
+    let keys = format!("[site]\naws_access_key_id = {KEY}\naws_secret_access_key = {SECRET}\n");
+    write(home.path(), "credentials", &keys);
+    let printed = polls(SourceKind::Ec2, home.path(), &[("AWS_PROFILE", "site"), ("AWS_REGION", "")]);
+    assert!(printed.contains("event: Answered"), "{printed}");
+    assert_eq!(received(&aws, "DescribeVpnConnections")[0]["region"], "eu-west-1");
+}
+
+#[test]
+fn a_credential_process_provides_the_keys() {
+    let (aws, home) = (stand_in(), home());
+    let made = json!({ "Version": 1, "AccessKeyId": KEY, "SecretAccessKey": SECRET }).to_string();
+    write(home.path(), "made.json", &made);
+    let command = format!("cat {}", home.path().join(".aws/made.json").display());
+    write(home.path(), "config", &format!("[default]\ncredential_process = {command}\n"));
+    let url = aws.url();
+    for kind in [SourceKind::CloudWatch, SourceKind::Ec2] {
+        let printed = polls(kind, home.path(), &[("AWS_ENDPOINT_URL", &url)]);
+        assert!(printed.contains("event: Answered"), "{printed}");
+    }
+    assert_eq!(received(&aws, "GetMetricData")[0]["principal"], "arn:aws:iam::123456789012:user/gateway");
+}
+
+#[test]
+fn a_credential_process_that_fails_is_quoted_without_its_secrets() {
+    let (aws, home) = (stand_in(), home());
+    let url = aws.url();
+    let asked = |script: &str| {
+        write(home.path(), "config", &format!("[default]\ncredential_process = {script}\n"));
+        polls(SourceKind::CloudWatch, home.path(), &[("AWS_ENDPOINT_URL", &url)])
+    };
+    let printed = asked("echo the certificate has expired >&2; exit 3");
+    assert!(printed.contains("the certificate has expired"), "{printed}");
+    let printed = asked(r#"echo '{"Version": 1, "SecretAccessKey": "wJalrXUtn"' >&2; exit 3"#);
+    assert!(printed.contains("event: Refused") && !printed.contains("wJalrXUtn"), "{printed}");
+}
+
+#[test]
+fn without_credentials_the_problem_says_what_to_give() {
+    let aws = stand_in();
+    let url = aws.url();
+    for kind in [SourceKind::CloudWatch, SourceKind::Ec2] {
+        let printed = polls(kind, home().path(), &[("AWS_ENDPOINT_URL", &url)]);
+        assert!(printed.contains("no AWS credentials"), "{printed}");
+    }
+}
+
+#[test]
+fn without_a_region_the_problem_says_what_to_set() {
+    for kind in [SourceKind::CloudWatch, SourceKind::Ec2] {
+        let printed = polls(kind, home().path(), &with_keys(&[("AWS_REGION", "")]));
+        assert!(printed.contains("set region under [aws]"), "{printed}");
+    }
+}
+
+#[test]
+fn calls_go_through_the_proxy() {
+    for (kind, host) in [
+        (SourceKind::CloudWatch, "monitoring.eu-west-1.amazonaws.com:443"),
+        (SourceKind::Ec2, "ec2.eu-west-1.amazonaws.com:443"),
+    ] {
+        let proxy = Listening::start();
+        let printed = polls(kind, home().path(), &with_keys(&[("HTTPS_PROXY", &proxy.url)]));
+        assert!(printed.contains("no connection"), "{printed}");
+        assert_eq!(proxy.first_line(), format!("CONNECT {host} HTTP/1.1"));
+    }
+}
+
+#[test]
+fn hosts_under_no_proxy_are_called_directly() {
+    let (proxy, aws) = (Listening::start(), stand_in());
+    let url = aws.url();
+    let environment =
+        with_keys(&[("ALL_PROXY", &proxy.url), ("NO_PROXY", "127.0.0.1"), ("AWS_ENDPOINT_URL", &url)]);
+    let printed = polls(SourceKind::CloudWatch, home().path(), &environment);
+    assert!(printed.contains("event: Answered"), "{printed}");
+    assert!(proxy.lines.try_recv().is_err(), "the proxy was asked");
+}
+
+#[test]
+fn a_private_authority_is_trusted_if_it_is_named_and_not_otherwise() {
+    let authority = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/edges/aws/tls/authority.pem");
+    for kind in [SourceKind::CloudWatch, SourceKind::Ec2] {
+        let server = TlsServer::start();
+        let endpoint = ("AWS_ENDPOINT_URL", server.url.as_str());
+        let printed = polls(kind, home().path(), &with_keys(&[endpoint, ("AWS_CA_BUNDLE", authority)]));
+        assert!(printed.contains("HTTP 503"), "{printed}");
+        let printed = polls(kind, home().path(), &with_keys(&[endpoint, ("SSL_CERT_FILE", authority)]));
+        assert!(printed.contains("HTTP 503"), "{printed}");
+        let printed = polls(kind, home().path(), &with_keys(&[endpoint]));
+        assert!(printed.contains("no connection") && printed.contains("UnknownIssuer"), "{printed}");
+    }
+}
+
+#[test]
+fn a_bundle_of_no_use_is_said_before_anything_is_called() {
+    let home = home();
+    write(home.path(), "ca.pem", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n");
+    let path = home.path().join(".aws/ca.pem");
+    let printed = polls(SourceKind::Ec2, home.path(), &[("AWS_CA_BUNDLE", path.to_str().unwrap())]);
+    assert!(printed.contains("event: not loaded: AWS_CA_BUNDLE names"), "{printed}");
+}
+
+fn write(home: &Path, file: &str, content: &str) {
+    let directory = home.join(".aws");
+    std::fs::create_dir_all(&directory).unwrap();
+    std::fs::write(directory.join(file), content).unwrap();
+}
+
+/// A proxy that refuses, and tells the first line of each connection. Its thread ends with the process.
+struct Listening {
+    url: String,
+    lines: mpsc::Receiver<String>,
+}
+
+impl Listening {
+    fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let (sender, lines) = mpsc::channel();
+        std::thread::spawn(move || {
+            for connection in listener.incoming().map_while(Result::ok) {
+                if sender.send(refuse(connection)).is_err() {
+                    return;
+                }
+            }
+        });
+        Self { url, lines }
+    }
+
+    fn first_line(&self) -> String {
+        self.lines.recv_timeout(DEADLINE).unwrap()
+    }
+}
+
+fn refuse(mut connection: TcpStream) -> String {
+    let mut line = String::new();
+    BufReader::new(&connection).read_line(&mut line).unwrap();
+    connection.write_all(b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n").unwrap();
+    line.trim_end().to_owned()
+}

@@ -1,0 +1,209 @@
+//! Incident Manager as a sink.
+
+use bothends::aws::IncidentManager;
+use bothends::domain::names::{Kind, VpnId};
+use bothends::domain::time::Stamp;
+use bothends::incident::sink::{
+    IncidentSink, Note, Origin, Record, RecordId, RecordStatus, Scope, SinkError, StartRequest,
+};
+use serde_json::{Value, json};
+
+use super::{PLAN, REGION, VPN, connections, control, fault, received, stand_in, stand_in_with};
+use crate::stand_in::StandIn;
+
+const EVIDENCE: &str = r#"{"local":"down","aws":"down"}"#;
+
+fn sink(aws: &StandIn) -> IncidentManager {
+    IncidentManager::new(connections(aws), Some(REGION.into()), None)
+}
+
+fn scope(kind: Kind) -> Scope {
+    Scope {
+        vpn: VpnId::new(VPN),
+        kind,
+        plan: PLAN.to_owned(),
+        source: format!("bothends.{}", kind.as_str()),
+        resource: format!("arn:aws:ec2:eu-west-1:123456789012:vpn-connection/{VPN}"),
+    }
+}
+
+fn request(kind: Kind, token: &str) -> StartRequest {
+    StartRequest {
+        scope: scope(kind),
+        client_token: token.to_owned(),
+        title: "milan-1: Milan DC is down on both tunnels".to_owned(),
+        impact: 1,
+        triggered: Stamp::from_secs(1_795_341_600),
+        raw_data: EVIDENCE.to_owned(),
+    }
+}
+
+fn incidents(aws: &StandIn) -> Vec<Value> {
+    control(aws, json!({ "incidents": {} })).as_array().unwrap().clone()
+}
+
+fn ids(records: &[Record]) -> Vec<&RecordId> {
+    records.iter().map(|record| &record.id).collect()
+}
+
+#[tokio::test]
+async fn a_record_is_started_found_told_related_and_resolved() {
+    let aws = stand_in();
+    let sink = sink(&aws);
+    assert_eq!(sink.find(&scope(Kind::Outage)).await.unwrap(), []);
+    let record = sink.start(&request(Kind::Outage, "token-1")).await.unwrap();
+    let found = sink.find(&scope(Kind::Outage)).await.unwrap();
+    assert_eq!(ids(&found), [&record]);
+    assert_eq!((found[0].status, found[0].origin), (RecordStatus::Open, Origin::Daemon));
+    let read = sink.read(&record).await.unwrap();
+    assert_eq!(read.id, record);
+    assert_eq!(sink.find(&scope(Kind::OneSided)).await.unwrap(), [], "another kind is another scope");
+
+    let at = Stamp::from_millis(bothends::clock::wall().as_millis());
+    let note = Note { at, text: "tunnel 2 is down".to_owned(), client_token: "note-1".to_owned() };
+    sink.note(&record, &note).await.unwrap();
+    sink.note(&record, &note).await.unwrap();
+    let other = sink.start(&request(Kind::RedundancyLost, "token-2")).await.unwrap();
+    sink.relate(&record, &other, "redundancy was lost before").await.unwrap();
+    sink.relate(&record, &other, "redundancy was lost before").await.unwrap();
+    sink.resolve(&record, "It was down for 4 minutes", "resolve-1").await.unwrap();
+    sink.resolve(&record, "It was down for 4 minutes", "resolve-1").await.unwrap();
+
+    let stored = incidents(&aws).into_iter().find(|it| it["record"]["arn"] == record.0).unwrap();
+    assert_eq!(stored["rawData"], EVIDENCE);
+    assert_eq!(stored["record"]["title"], "milan-1: Milan DC is down on both tunnels");
+    assert_eq!(stored["record"]["impact"], 1);
+    assert_eq!(stored["record"]["status"], "RESOLVED");
+    assert_eq!(stored["record"]["incidentRecordSource"]["resourceArn"], scope(Kind::Outage).resource);
+    let told = stored["timeline"].as_array().unwrap();
+    let notes = told.iter().filter(|event| event["eventData"] == "tunnel 2 is down").count();
+    assert_eq!(notes, 1, "{told:?}");
+    assert!(stored["relatedItems"].to_string().contains(&other.0));
+    assert_eq!(received(&aws, "UpdateIncidentRecord").len(), 1, "a closed record is not closed again");
+    let after = sink.find(&scope(Kind::Outage)).await.unwrap();
+    assert_eq!((ids(&after), after[0].status), (vec![&record], RecordStatus::Resolved));
+}
+
+#[tokio::test]
+async fn all_open_records_and_only_the_newest_closed_one_are_found_newest_first() {
+    let aws = stand_in();
+    let sink = sink(&aws);
+    let mut started = Vec::new();
+    for (index, closed) in [true, true, false, false].into_iter().enumerate() {
+        let record = sink.start(&request(Kind::Outage, &format!("token-{index}"))).await.unwrap();
+        if closed {
+            sink.resolve(&record, "", &format!("resolve-{index}")).await.unwrap();
+        }
+        started.push(record);
+        control(&aws, json!({ "advance_clock": { "seconds": 1.0 } }));
+    }
+    let found = sink.find(&scope(Kind::Outage)).await.unwrap();
+    assert_eq!(ids(&found), [&started[3], &started[2], &started[1]]);
+}
+
+#[tokio::test]
+async fn a_record_that_our_own_alarm_started_is_adopted_and_another_alarms_is_not() {
+    let aws = stand_in();
+    let by_alarm = |name: &str| {
+        let alarm = format!("arn:aws:cloudwatch:eu-west-1:123456789012:alarm:{name}");
+        control(&aws, json!({ "start_by_alarm": { "response_plan": PLAN, "alarm": alarm } }))
+    };
+    let ours = by_alarm(&format!("bothends-{VPN}-outage"));
+    by_alarm("disk-full");
+    let sink = sink(&aws);
+    let found = sink.find(&scope(Kind::Outage)).await.unwrap();
+    assert_eq!(ids(&found), [&RecordId(ours.as_str().unwrap().to_owned())]);
+    assert_eq!(found[0].origin, Origin::Alarm);
+    assert_eq!(sink.read(&found[0].id).await.unwrap().origin, Origin::Alarm);
+}
+
+#[tokio::test]
+async fn one_token_is_one_record_also_when_the_reply_is_lost() {
+    let aws = stand_in();
+    let sink = sink(&aws);
+    let lost = json!({ "operation": "StartIncident", "kind": "lost_reply", "times": 1 });
+    control(&aws, json!({ "add_fault": { "fault": lost } }));
+    let start = request(Kind::Outage, "token-1");
+    let error = sink.start(&start).await.unwrap_err();
+    assert!(matches!(error, SinkError::Temporary { .. }), "{error:?}");
+    let record = sink.start(&start).await.unwrap();
+    assert_eq!(sink.start(&start).await.unwrap(), record);
+    assert_eq!(incidents(&aws).len(), 1);
+}
+
+#[tokio::test]
+async fn a_token_that_is_known_with_other_parameters_is_said_to_be() {
+    let aws = stand_in_with(json!({ "switches": { "known_token": "conflict" } }));
+    let sink = sink(&aws);
+    sink.start(&request(Kind::Outage, "token-1")).await.unwrap();
+    let other = StartRequest { title: "another".to_owned(), ..request(Kind::Outage, "token-1") };
+    let error = sink.start(&other).await.unwrap_err();
+    assert!(matches!(error, SinkError::TokenKnown), "{error:?}");
+}
+
+#[tokio::test]
+async fn what_a_person_closed_is_left_as_it_is() {
+    let aws = stand_in();
+    let sink = sink(&aws);
+    let record = sink.start(&request(Kind::Outage, "token-1")).await.unwrap();
+    control(
+        &aws,
+        json!({ "close_incident": { "arn": record.0, "by": "arn:aws:iam::123456789012:user/anna" } }),
+    );
+    sink.resolve(&record, "back", "resolve-1").await.unwrap();
+    assert_eq!(received(&aws, "UpdateIncidentRecord").len(), 0);
+}
+
+#[tokio::test]
+async fn a_title_that_is_too_long_is_cut_and_not_refused() {
+    let aws = stand_in();
+    let long = StartRequest { title: "ü".repeat(300), ..request(Kind::Outage, "token-1") };
+    sink(&aws).start(&long).await.unwrap();
+    let title = incidents(&aws)[0]["record"]["title"].as_str().unwrap().chars().count();
+    assert_eq!(title, 200);
+}
+
+#[tokio::test]
+async fn refusals_say_what_the_reconciler_may_do() {
+    let start = async |kind| {
+        let aws = stand_in();
+        fault(&aws, "StartIncident", kind);
+        sink(&aws).start(&request(Kind::Outage, "token-1")).await.unwrap_err()
+    };
+    for kind in ["throttle", "unavailable", "internal", "reset", "garbage", "truncated"] {
+        let error = start(json!(kind)).await;
+        assert!(matches!(error, SinkError::Temporary { .. }), "{kind}: {error:?}");
+    }
+    let denied = start(json!("denied")).await;
+    assert!(
+        matches!(&denied, SinkError::Rejected { what, .. } if what.contains("ssm-incidents:StartIncident"))
+    );
+    assert!(matches!(start(json!("expired")).await, SinkError::Rejected { .. }));
+}
+
+#[tokio::test]
+async fn a_missing_plan_and_a_missing_record_are_two_things() {
+    let aws = stand_in();
+    let sink = sink(&aws);
+    let mut nowhere = request(Kind::Outage, "token-1");
+    nowhere.scope.plan = PLAN.replace("bothends", "nowhere");
+    let error = sink.start(&nowhere).await.unwrap_err();
+    assert!(
+        matches!(&error, SinkError::Rejected { what, .. } if what.contains("response-plan/nowhere")),
+        "{error}"
+    );
+    let missing = RecordId(PLAN.replace("response-plan", "incident-record") + "/9f1c");
+    assert!(matches!(sink.read(&missing).await, Err(SinkError::NotFound)));
+    assert!(matches!(sink.resolve(&missing, "", "token-2").await, Err(SinkError::NotFound)));
+}
+
+#[tokio::test]
+async fn an_account_that_never_set_incident_manager_up_is_told_what_to_do() {
+    let aws = stand_in_with(json!({ "replication_sets": [] }));
+    let error = sink(&aws).check_onboarded().await.unwrap_err();
+    assert!(
+        matches!(&error, SinkError::Rejected { what, .. } if what.contains("replication set")),
+        "{error}"
+    );
+    sink(&stand_in()).check_onboarded().await.unwrap();
+}

@@ -1,0 +1,159 @@
+//! What AWS says of the tunnels, as the core gets it.
+
+use bothends::domain::event::{Reading, TelemetryStatus};
+use bothends::domain::names::SourceKind;
+use bothends::domain::time::Stamp;
+use serde_json::json;
+
+use super::{
+    NO_VPN, OTHER_TUNNEL, OTHER_VPN, Polling, ROLE, TUNNELS, VPN, connections, control, received, source,
+    stand_in, tunnel,
+};
+
+fn state(reading: &Reading) -> (Stamp, f64) {
+    let Reading::TunnelState(Some(datapoint)) = reading else { panic!("{reading:?} is no datapoint") };
+    (datapoint.stamp, datapoint.value)
+}
+
+fn status(reading: &Reading) -> (TelemetryStatus, String) {
+    let Reading::Telemetry(telemetry) = reading else { panic!("{reading:?} is no telemetry") };
+    (telemetry.status, telemetry.message.to_string())
+}
+
+#[tokio::test]
+async fn cloudwatch_tells_each_tunnels_newest_state_by_its_own_clock() {
+    let aws = stand_in();
+    control(&aws, json!({ "set_view": { "outside_ip": TUNNELS[1], "cloudwatch": { "value": 0.0 } } }));
+    let vpns: [(&str, &[&str]); 2] = [(VPN, &TUNNELS), (OTHER_VPN, &[OTHER_TUNNEL])];
+    let mut polling = Polling::watching(connections(&aws), source(SourceKind::CloudWatch), &vpns).await;
+    let answer = polling.answer().await;
+    let asked: Vec<_> = answer.readings.iter().map(|(tunnel, _)| tunnel.clone()).collect();
+    let watched = [tunnel(VPN, TUNNELS[0]), tunnel(VPN, TUNNELS[1]), tunnel(OTHER_VPN, OTHER_TUNNEL)];
+    assert_eq!(asked, watched);
+    let values: Vec<f64> = answer.readings.iter().map(|(_, reading)| state(reading).1).collect();
+    assert_eq!(values, [1.0, 0.0, 1.0]);
+    for (_, reading) in &answer.readings {
+        let age = answer.date.since(state(reading).0).as_secs();
+        assert!((60..=180).contains(&age), "a minute that ended within the last two began {age} s ago");
+    }
+    assert_eq!(received(&aws, "GetMetricData").len(), 1);
+    assert_eq!(polling.problem(), None);
+}
+
+#[tokio::test]
+async fn a_tunnel_without_a_datapoint_a_fraction_and_a_future_stamp_are_told_as_they_are() {
+    let aws = stand_in();
+    control(&aws, json!({ "set_view": { "outside_ip": TUNNELS[0], "cloudwatch": "silent" } }));
+    control(&aws, json!({ "set_view": { "outside_ip": TUNNELS[1], "cloudwatch": { "value": 0.5 } } }));
+    let mut polling = Polling::start(connections(&aws), source(SourceKind::CloudWatch)).await;
+    let readings = polling.readings().await;
+    assert_eq!(readings[0], Reading::TunnelState(None));
+    assert_eq!(state(&readings[1]).1, 0.5);
+}
+
+#[tokio::test]
+async fn an_impossible_value_spoils_that_tunnel_alone_and_is_said_once() {
+    let aws = stand_in();
+    control(&aws, json!({ "set_view": { "outside_ip": TUNNELS[0], "cloudwatch": "garbage" } }));
+    let mut polling = Polling::start(connections(&aws), source(SourceKind::CloudWatch)).await;
+    let readings = polling.readings().await;
+    assert_eq!(readings[0], Reading::Garbage);
+    assert_eq!(state(&readings[1]).1, 1.0);
+    assert_eq!(polling.outcomes()[0].as_str(), "garbage");
+    assert!(polling.problem().unwrap().text.contains(TUNNELS[0]));
+    control(&aws, json!({ "set_view": { "outside_ip": TUNNELS[0] } }));
+    polling.answer().await;
+    assert_eq!(polling.problem(), None);
+}
+
+#[tokio::test]
+async fn ec2_tells_each_tunnels_status_and_message() {
+    let aws = stand_in();
+    let down = json!({ "set_tunnel": { "outside_ip": TUNNELS[1], "up": false, "message": "IPSEC IS DOWN" } });
+    control(&aws, down);
+    let vpns: [(&str, &[&str]); 2] = [(VPN, &TUNNELS), (OTHER_VPN, &[OTHER_TUNNEL])];
+    let mut polling = Polling::watching(connections(&aws), source(SourceKind::Ec2), &vpns).await;
+    let readings = polling.readings().await;
+    assert_eq!(status(&readings[0]).0, TelemetryStatus::Up);
+    assert_eq!(status(&readings[1]), (TelemetryStatus::Down, "IPSEC IS DOWN".to_owned()));
+    assert_eq!(status(&readings[2]).0, TelemetryStatus::Up);
+    assert_eq!(received(&aws, "DescribeVpnConnections").len(), 1);
+}
+
+#[tokio::test]
+async fn a_connection_that_ec2_does_not_know_is_gone_and_hides_no_other() {
+    let aws = stand_in();
+    let vpns: [(&str, &[&str]); 2] = [(NO_VPN, &["203.0.113.77"]), (VPN, &TUNNELS)];
+    let mut polling = Polling::watching(connections(&aws), source(SourceKind::Ec2), &vpns).await;
+    let readings = polling.readings().await;
+    assert_eq!(readings[0], Reading::Gone);
+    assert_eq!(status(&readings[1]).0, TelemetryStatus::Up);
+
+    let mut alone = Polling::watching(connections(&aws), source(SourceKind::Ec2), &vpns[..1]).await;
+    assert_eq!(alone.readings().await, [Reading::Gone]);
+    control(&aws, json!({ "set_connection": { "vpn_id": VPN, "state": "deleting" } }));
+    assert_eq!(polling.readings().await, [Reading::Gone, Reading::Gone, Reading::Gone]);
+}
+
+#[tokio::test]
+async fn an_outside_address_that_ec2_does_not_list_is_unknown_and_said() {
+    let aws = stand_in();
+    let vpns: [(&str, &[&str]); 1] = [(VPN, &["203.0.113.99"])];
+    let mut polling = Polling::watching(connections(&aws), source(SourceKind::Ec2), &vpns).await;
+    assert_eq!(status(&polling.readings().await[0]).0, TelemetryStatus::Other);
+    assert!(polling.problem().unwrap().text.contains("EC2 lists 203.0.113.11, 203.0.113.12"));
+}
+
+#[tokio::test]
+async fn a_wrong_clock_of_ours_costs_one_refusal_and_no_answer() {
+    for (kind, operation) in
+        [(SourceKind::CloudWatch, "GetMetricData"), (SourceKind::Ec2, "DescribeVpnConnections")]
+    {
+        for seconds in [1200.0, -1200.0] {
+            let aws = stand_in();
+            control(&aws, json!({ "advance_clock": { "seconds": seconds } }));
+            let mut polling = Polling::start(connections(&aws), source(kind)).await;
+            polling.answer().await;
+            let first = received(&aws, operation).len();
+            polling.answer().await;
+            assert_eq!(received(&aws, operation).len(), first + 1, "the clock is learnt once");
+            let refused = received(&aws, operation).iter().filter(|call| call["result"] != "ok").count();
+            assert_eq!(refused, 1, "{operation} with AWS {seconds} s ahead");
+            assert_eq!(polling.problem(), None);
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_window_asked_for_is_on_awss_clock() {
+    let aws = stand_in();
+    // Too little for a refused signature, and more than the window reaches ahead.
+    control(&aws, json!({ "advance_clock": { "seconds": 200.0 } }));
+    let mut polling = Polling::start(connections(&aws), source(SourceKind::CloudWatch)).await;
+    for _ in 0..2 {
+        let answer = polling.answer().await;
+        let age = answer.date.since(state(&answer.readings[0].1).0).as_secs();
+        assert!((60..=180).contains(&age), "{age} s");
+    }
+    assert_eq!(received(&aws, "GetMetricData").len(), 3, "the first question is asked again, the second not");
+}
+
+#[tokio::test]
+async fn a_role_is_assumed_in_the_sites_name_and_its_expiry_is_known() {
+    let aws = stand_in();
+    let connections = connections(&aws);
+    assert_eq!(connections.credentials_expiry(), None);
+    for kind in [SourceKind::CloudWatch, SourceKind::Ec2] {
+        let mut source = source(kind);
+        source.role_arn = Some(ROLE.into());
+        Polling::start(connections.clone(), source).await.answer().await;
+    }
+    for operation in ["GetMetricData", "DescribeVpnConnections"] {
+        let principal = received(&aws, operation)[0]["principal"].clone();
+        assert_eq!(principal, "arn:aws:sts::123456789012:assumed-role/watcher/bothends-milan-1");
+    }
+    assert_eq!(received(&aws, "AssumeRole").len(), 1, "both sources share one session");
+    let expiry = connections.credentials_expiry().unwrap();
+    let left = expiry.since(bothends::clock::wall()).as_secs();
+    assert!((3000..=3600).contains(&left), "{left} s");
+}

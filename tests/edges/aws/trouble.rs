@@ -1,0 +1,117 @@
+//! What goes wrong at AWS or on the way there: refused, counted, said, and over when it is over.
+
+use std::time::Duration;
+
+use bothends::domain::event::Event;
+use bothends::domain::names::{SourceId, SourceKind};
+use bothends::health::Severity;
+use serde_json::{Value, json};
+
+use super::{DEADLINE, Polling, ROLE, connections, control, fault, received, source, stand_in};
+
+const SOURCES: [(SourceKind, &str); 2] =
+    [(SourceKind::CloudWatch, "GetMetricData"), (SourceKind::Ec2, "DescribeVpnConnections")];
+
+#[tokio::test]
+async fn each_trouble_is_refused_counted_and_said_by_what_it_is() {
+    let troubles: [(Value, &str, Severity, &str); 9] = [
+        (json!("throttle"), "throttled", Severity::Degraded, "slow down"),
+        (json!("denied"), "denied", Severity::Failed, "permission"),
+        (json!("expired"), "expired", Severity::Failed, "credentials"),
+        (json!("internal"), "error", Severity::Degraded, "AWS failed"),
+        (json!("unavailable"), "error", Severity::Degraded, "AWS failed"),
+        (json!("reset"), "error", Severity::Degraded, "no connection"),
+        (json!("lost_reply"), "error", Severity::Degraded, "no connection"),
+        (json!("garbage"), "garbage", Severity::Degraded, "answer"),
+        (json!("truncated"), "garbage", Severity::Degraded, "answer"),
+    ];
+    for (kind, operation) in SOURCES {
+        for (trouble, result, severity, word) in troubles.clone() {
+            let aws = stand_in();
+            fault(&aws, operation, trouble.clone());
+            let mut polling = Polling::start(connections(&aws), source(kind)).await;
+            assert_eq!(polling.ask().await, Event::Refused { source: source(kind) }, "{trouble}");
+            let problem = polling.problem().unwrap();
+            let counted: Vec<&str> = polling.outcomes().iter().map(|outcome| outcome.as_str()).collect();
+            assert_eq!(counted, [result], "{operation} {trouble}: {}", problem.text);
+            assert_eq!(problem.severity, severity, "{operation} {trouble}");
+            assert!(problem.text.contains(word), "{operation} {trouble}: {}", problem.text);
+            assert!(
+                problem.text.contains(operation) && problem.text.contains("in eu-west-1"),
+                "{}",
+                problem.text
+            );
+            assert_eq!(received(&aws, operation).len(), 1, "the SDK retries nothing by itself");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_denial_names_the_permission_that_is_missing() {
+    for (kind, permission) in [
+        (SourceKind::CloudWatch, "cloudwatch:GetMetricData"),
+        (SourceKind::Ec2, "ec2:DescribeVpnConnections"),
+    ] {
+        let aws = stand_in();
+        fault(&aws, "*", json!("denied"));
+        let mut polling = Polling::start(connections(&aws), source(kind)).await;
+        polling.ask().await;
+        let text = polling.problem().unwrap().text;
+        assert!(text.contains(permission), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn a_role_that_may_not_be_assumed_is_said_with_its_name() {
+    let aws = stand_in();
+    let other = ROLE.replace("watcher", "stranger");
+    let source = SourceId { role_arn: Some(other.as_str().into()), ..source(SourceKind::CloudWatch) };
+    let mut polling = Polling::start(connections(&aws), source).await;
+    polling.ask().await;
+    let text = polling.problem().unwrap().text;
+    assert!(text.contains("sts:AssumeRole") && text.contains(&other), "{text}");
+    assert_eq!(polling.outcomes()[0].as_str(), "denied");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_gets_no_answer_ends_as_a_timeout() {
+    for (kind, operation) in SOURCES {
+        let aws = stand_in();
+        fault(&aws, operation, json!({ "hang": { "seconds": 3600.0 } }));
+        let mut polling = Polling::start(connections(&aws), source(kind)).await;
+        assert_eq!(polling.ask().await, Event::Refused { source: source(kind) });
+        assert_eq!(polling.outcomes()[0].as_str(), "timeout", "{:?}", polling.problem());
+    }
+}
+
+#[tokio::test]
+async fn what_is_over_is_taken_back_and_asked_about_again() {
+    for (kind, operation) in SOURCES {
+        let aws = stand_in();
+        fault(&aws, operation, json!("unavailable"));
+        let mut polling = Polling::start(connections(&aws), source(kind)).await;
+        polling.ask().await;
+        assert!(polling.problem().is_some());
+        control(&aws, json!({ "clear_faults": {} }));
+        let answered = async {
+            let mut ticks = tokio::time::interval(Duration::from_millis(20));
+            while !matches!(polling.ask().await, Event::Answered(_)) {
+                ticks.tick().await;
+            }
+        };
+        tokio::time::timeout(DEADLINE, answered).await.unwrap();
+        assert_eq!(polling.problem(), None);
+        assert_eq!(received(&aws, operation).len(), 2, "no request went out while it was left alone");
+    }
+}
+
+#[tokio::test]
+async fn an_endpoint_that_nobody_serves_is_no_connection() {
+    let aws = stand_in();
+    let connections = connections(&aws);
+    drop(aws);
+    let mut polling = Polling::start(connections, source(SourceKind::CloudWatch)).await;
+    polling.ask().await;
+    let text = polling.problem().unwrap().text;
+    assert!(text.contains("no connection") && text.contains("refused"), "{text}");
+}
