@@ -28,13 +28,18 @@ pub(super) fn polls(kind: SourceKind, home: &Path, environment: &[(&str, &str)])
         .envs(environment.iter().copied())
         .output()
         .unwrap();
-    let printed = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
+    let printed =
+        [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
     assert!(printed.contains("event: "), "the child broke: {printed}");
     printed
 }
 
 /// The same with every log record.
-pub(super) fn polls_and_logs_everything(kind: SourceKind, home: &Path, environment: &[(&str, &str)]) -> String {
+pub(super) fn polls_and_logs_everything(
+    kind: SourceKind,
+    home: &Path,
+    environment: &[(&str, &str)],
+) -> String {
     polls(kind, home, &[environment, &[(TRACE, "1")]].concat())
 }
 

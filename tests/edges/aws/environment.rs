@@ -119,7 +119,8 @@ fn calls_go_through_the_proxy() {
 fn hosts_under_no_proxy_are_called_directly() {
     let (proxy, aws) = (Listening::start(), stand_in());
     let url = aws.url();
-    let environment = with_keys(&[("ALL_PROXY", &proxy.url), ("NO_PROXY", "127.0.0.1"), ("AWS_ENDPOINT_URL", &url)]);
+    let environment =
+        with_keys(&[("ALL_PROXY", &proxy.url), ("NO_PROXY", "127.0.0.1"), ("AWS_ENDPOINT_URL", &url)]);
     let printed = polls(SourceKind::CloudWatch, home().path(), &environment);
     assert!(printed.contains("event: Answered"), "{printed}");
     assert!(proxy.lines.try_recv().is_err(), "the proxy was asked");

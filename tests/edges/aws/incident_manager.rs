@@ -146,7 +146,10 @@ async fn what_a_person_closed_is_left_as_it_is() {
     let aws = stand_in();
     let sink = sink(&aws);
     let record = sink.start(&request(Kind::Outage, "token-1")).await.unwrap();
-    control(&aws, json!({ "close_incident": { "arn": record.0, "by": "arn:aws:iam::123456789012:user/anna" } }));
+    control(
+        &aws,
+        json!({ "close_incident": { "arn": record.0, "by": "arn:aws:iam::123456789012:user/anna" } }),
+    );
     sink.resolve(&record, "back", "resolve-1").await.unwrap();
     assert_eq!(received(&aws, "UpdateIncidentRecord").len(), 0);
 }
@@ -172,7 +175,9 @@ async fn refusals_say_what_the_reconciler_may_do() {
         assert!(matches!(error, SinkError::Temporary { .. }), "{kind}: {error:?}");
     }
     let denied = start(json!("denied")).await;
-    assert!(matches!(&denied, SinkError::Rejected { what, .. } if what.contains("ssm-incidents:StartIncident")));
+    assert!(
+        matches!(&denied, SinkError::Rejected { what, .. } if what.contains("ssm-incidents:StartIncident"))
+    );
     assert!(matches!(start(json!("expired")).await, SinkError::Rejected { .. }));
 }
 
@@ -183,7 +188,10 @@ async fn a_missing_plan_and_a_missing_record_are_two_things() {
     let mut nowhere = request(Kind::Outage, "token-1");
     nowhere.scope.plan = PLAN.replace("bothends", "nowhere");
     let error = sink.start(&nowhere).await.unwrap_err();
-    assert!(matches!(&error, SinkError::Rejected { what, .. } if what.contains("response-plan/nowhere")), "{error}");
+    assert!(
+        matches!(&error, SinkError::Rejected { what, .. } if what.contains("response-plan/nowhere")),
+        "{error}"
+    );
     let missing = RecordId(PLAN.replace("response-plan", "incident-record") + "/9f1c");
     assert!(matches!(sink.read(&missing).await, Err(SinkError::NotFound)));
     assert!(matches!(sink.resolve(&missing, "", "token-2").await, Err(SinkError::NotFound)));
@@ -193,6 +201,9 @@ async fn a_missing_plan_and_a_missing_record_are_two_things() {
 async fn an_account_that_never_set_incident_manager_up_is_told_what_to_do() {
     let aws = stand_in_with(json!({ "replication_sets": [] }));
     let error = sink(&aws).check_onboarded().await.unwrap_err();
-    assert!(matches!(&error, SinkError::Rejected { what, .. } if what.contains("replication set")), "{error}");
+    assert!(
+        matches!(&error, SinkError::Rejected { what, .. } if what.contains("replication set")),
+        "{error}"
+    );
     sink(&stand_in()).check_onboarded().await.unwrap();
 }

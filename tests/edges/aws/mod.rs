@@ -46,9 +46,7 @@ fn stand_in() -> StandIn {
 
 /// A stand-in with two connections, a response plan and a role, and these settings besides.
 fn stand_in_with(more: Value) -> StandIn {
-    let tunnel = |outside: &str, inside: &str| {
-        json!({ "outside_ip": outside, "inside_cidr": inside, "pre_shared_key": PRE_SHARED_KEY })
-    };
+    let tunnel = |outside: &str, inside: &str| json!({ "outside_ip": outside, "inside_cidr": inside, "pre_shared_key": PRE_SHARED_KEY });
     let mut settings = json!({
         "regions": [REGION],
         "roles": [ROLE],

@@ -36,7 +36,11 @@ async fn each_trouble_is_refused_counted_and_said_by_what_it_is() {
             assert_eq!(counted, [result], "{operation} {trouble}: {}", problem.text);
             assert_eq!(problem.severity, severity, "{operation} {trouble}");
             assert!(problem.text.contains(word), "{operation} {trouble}: {}", problem.text);
-            assert!(problem.text.contains(operation) && problem.text.contains("in eu-west-1"), "{}", problem.text);
+            assert!(
+                problem.text.contains(operation) && problem.text.contains("in eu-west-1"),
+                "{}",
+                problem.text
+            );
             assert_eq!(received(&aws, operation).len(), 1, "the SDK retries nothing by itself");
         }
     }
@@ -44,9 +48,10 @@ async fn each_trouble_is_refused_counted_and_said_by_what_it_is() {
 
 #[tokio::test]
 async fn a_denial_names_the_permission_that_is_missing() {
-    for (kind, permission) in
-        [(SourceKind::CloudWatch, "cloudwatch:GetMetricData"), (SourceKind::Ec2, "ec2:DescribeVpnConnections")]
-    {
+    for (kind, permission) in [
+        (SourceKind::CloudWatch, "cloudwatch:GetMetricData"),
+        (SourceKind::Ec2, "ec2:DescribeVpnConnections"),
+    ] {
         let aws = stand_in();
         fault(&aws, "*", json!("denied"));
         let mut polling = Polling::start(connections(&aws), source(kind)).await;
