@@ -68,10 +68,10 @@ fn items(path: &str, list: Option<Value>) -> Vec<Item> {
             .map(|(index, value)| Item { path: format!("{path}[{index}]"), value })
             .collect(),
         // Something is there, and what is wrong with it has been told.
-        Some(value) => vec![Item {
-            path: path.to_owned(),
-            value: Value::new(value.origin().map(str::to_owned).as_ref(), ValueKind::Nil),
-        }],
+        Some(mut value) => {
+            value.kind = ValueKind::Nil;
+            vec![Item { path: path.to_owned(), value }]
+        }
         None => Vec::new(),
     }
 }

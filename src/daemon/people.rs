@@ -1,6 +1,7 @@
 //! The thread that speaks to AWS and to people: pollers, sinks, publisher, listener, signals. It beats, so that the driver
 //! knows that it is alive.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -26,7 +27,7 @@ use crate::domain::board::Board;
 use crate::domain::event::Event;
 use crate::domain::status::Status;
 use crate::driver::Command;
-use crate::health::{Health, Problems};
+use crate::health::{Component, Health, Problems};
 use crate::http::server::{self, About, Limits, Sources};
 use crate::store::{Store, StoreThread};
 use crate::systemd;
@@ -249,18 +250,22 @@ fn spawn_housekeeping(people: &People, tasks: &mut JoinSet<()>) {
 
 /// Every problem is told once when it comes and once when it goes, whoever has it.
 async fn tell_problems(mut problems: watch::Receiver<Problems>, site: Arc<str>) {
-    let mut told = Problems::new();
+    // A problem that comes and goes in two wordings is told once in each.
+    let mut told: BTreeMap<Component, BTreeSet<String>> = BTreeMap::new();
     loop {
         let current = problems.borrow_and_update().clone();
         for (component, problem) in &current {
-            if told.get(component) != Some(problem) {
+            if told.entry(component.clone()).or_default().insert(problem.text.clone()) {
                 Notice::Problem { component, problem }.record(&site).emit();
             }
         }
-        for component in told.keys().filter(|component| !current.contains_key(component)) {
-            Notice::ProblemOver { component }.record(&site).emit();
-        }
-        told = current;
+        told.retain(|component, _| {
+            let goes_on = current.contains_key(component);
+            if !goes_on {
+                Notice::ProblemOver { component }.record(&site).emit();
+            }
+            goes_on
+        });
         if problems.changed().await.is_err() {
             return;
         }

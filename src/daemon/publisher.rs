@@ -27,11 +27,10 @@ impl Publishing {
     /// Runs what the configuration wants; the publisher before, if it was another, ends when it has sent what it has.
     pub(super) fn adopt(&mut self, people: &People, tasks: &mut JoinSet<()>) {
         let plan = &people.config.plan;
-        let wanted = people
-            .config
-            .cloudwatch
-            .clone()
-            .map(|cloudwatch| (Arc::clone(&plan.site), cloudwatch, plan.sinks.clone()));
+        let wanted = people.config.cloudwatch.clone().map(|mut cloudwatch| {
+            cloudwatch.region = cloudwatch.region.or_else(|| people.config.aws.region.clone());
+            (Arc::clone(&plan.site), cloudwatch, plan.sinks.clone())
+        });
         if wanted == self.running {
             return;
         }

@@ -24,6 +24,7 @@ use crate::telemetry::prometheus::Prometheus;
 #[derive(Debug, Clone, PartialEq)]
 struct Wanted {
     configured: SinkSettings,
+    region: Option<Arc<str>>,
     settings: Settings,
 }
 
@@ -57,7 +58,9 @@ impl Sinks {
         if config.mode == Mode::Raise {
             for configured in &config.sinks {
                 let settings = self.settings(config, configured).await;
-                wanted.insert(configured.id.clone(), Wanted { configured: configured.clone(), settings });
+                let region = configured.region.clone().or_else(|| config.aws.region.clone());
+                let sink = Wanted { configured: configured.clone(), region, settings };
+                wanted.insert(configured.id.clone(), sink);
             }
         }
         self.running.retain(|id, (runs, task)| {
@@ -78,13 +81,11 @@ impl Sinks {
     }
 
     fn start(&self, wanted: &Wanted, tasks: &mut JoinSet<()>) -> AbortHandle {
-        let Wanted { configured, settings } = wanted;
+        let Wanted { configured, region, settings } = wanted;
         let sink = match &configured.vendor {
-            Vendor::IncidentManager { .. } => IncidentManager::new(
-                self.connections.clone(),
-                configured.region.clone(),
-                configured.role_arn.clone(),
-            ),
+            Vendor::IncidentManager { .. } => {
+                IncidentManager::new(self.connections.clone(), region.clone(), configured.role_arn.clone())
+            }
         };
         let prometheus = Arc::clone(&self.prometheus);
         let observe = move |report: &SinkReport| match report {

@@ -156,6 +156,11 @@ impl Check {
         }
     }
 
+    /// Echoes under way that are overdue: lost, as far as anybody can say yet.
+    pub fn overdue_in_flight(&self) -> u32 {
+        u32::try_from(self.pending.values().filter(|pending| pending.overdue).count()).unwrap_or(u32::MAX)
+    }
+
     /// How fast it asks under suspicion, which depends on how many checks are suspect.
     pub fn set_suspect_interval(&mut self, interval: Duration) {
         self.suspect_interval = interval;

@@ -272,7 +272,8 @@ impl Tunnel {
 
     fn local_evidence(&self, now: Moment) -> LocalEvidence {
         let mut evidence = self.checks.first().map(Check::evidence).unwrap_or_default();
-        evidence.loss_percent = self.loss.percent(now);
+        let overdue = self.checks.iter().map(Check::overdue_in_flight).sum();
+        evidence.loss_percent = self.loss.percent(now, overdue);
         evidence
     }
 
@@ -334,13 +335,14 @@ impl LossWindow {
         }
     }
 
-    fn percent(&self, now: Moment) -> Option<f64> {
+    /// With so many further echoes counted as lost.
+    fn percent(&self, now: Moment, overdue: u32) -> Option<f64> {
         let step = now.as_nanos().div_euclid(STEP_NANOS);
         let (lost, ended) = self
             .steps
             .iter()
             .filter(|(at, _, _)| *at > step - STEPS)
-            .fold((0, 0), |(lost, ended), (_, l, e)| (lost + l, ended + e));
+            .fold((overdue, overdue), |(lost, ended), (_, l, e)| (lost + l, ended + e));
         (ended > 0).then(|| f64::from(lost) * 100.0 / f64::from(ended))
     }
 }

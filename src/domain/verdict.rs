@@ -275,19 +275,19 @@ pub enum Assessment {
 }
 
 impl Assessment {
-    /// The word used in metrics, logs and `/status`: `healthy`, `down`, `disputed_local`, `disputed_aws`,
-    /// `unconfirmed_local`, `unconfirmed_aws`, `blind`. The end named is the one that says Down.
+    /// The word used in metrics, logs and `/status`; which end says Down is told by the verdicts beside it.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Healthy => "healthy",
             Self::Down => "down",
-            Self::Disputed(End::Local) => "disputed_local",
-            Self::Disputed(End::Aws) => "disputed_aws",
-            Self::Unconfirmed(End::Local) => "unconfirmed_local",
-            Self::Unconfirmed(End::Aws) => "unconfirmed_aws",
+            Self::Disputed(_) => "disputed",
+            Self::Unconfirmed(_) => "unconfirmed",
             Self::Blind => "blind",
         }
     }
+
+    /// Every word.
+    pub const WORDS: [&'static str; 5] = ["healthy", "down", "disputed", "unconfirmed", "blind"];
 
     /// Every assessment.
     pub const ALL: [Self; 7] = [

@@ -78,18 +78,18 @@ fn row(tunnel: &TunnelJson, at: &str) -> [String; 6] {
         name.clone(),
         outside_ip.clone(),
         role.clone(),
-        format!("{} since {}", in_words(assessment), short(assessed_since, at)),
+        format!("{} since {}", in_words(assessment, &local.verdict), short(assessed_since, at)),
         local_cell(local, at),
         aws_cell(aws, at),
     ]
 }
 
-/// `disputed_local` is `disputed, down by our end`.
-fn in_words(assessment: &str) -> String {
-    match assessment.split_once('_') {
-        Some((word, "local")) => format!("{word}, down by our end"),
-        Some((word, "aws")) => format!("{word}, down by AWS"),
-        Some(_) | None => assessment.to_owned(),
+/// Where one end alone says down, which one.
+fn in_words(assessment: &str, local: &str) -> String {
+    match (assessment, local) {
+        ("disputed" | "unconfirmed", "down") => format!("{assessment}, down by our end"),
+        ("disputed" | "unconfirmed", _) => format!("{assessment}, down by AWS"),
+        _ => assessment.to_owned(),
     }
 }
 
@@ -205,7 +205,8 @@ mod tests {
 
     #[test]
     fn an_assessment_names_the_end_that_says_down() {
-        let told = ["disputed_local", "unconfirmed_aws", "healthy"].map(in_words);
+        let told = [("disputed", "down"), ("unconfirmed", "unknown"), ("healthy", "up")]
+            .map(|(assessment, local)| in_words(assessment, local));
         assert_eq!(told, ["disputed, down by our end", "unconfirmed, down by AWS", "healthy"]);
     }
 

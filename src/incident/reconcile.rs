@@ -365,9 +365,8 @@ impl Reconciler {
                     Older::Clear
                 }
             });
-        let newer = siblings()
-            .rfind(|case| case.incident.id.opened > id.opened && case.is_open())
-            .map(|case| {
+        let newer =
+            siblings().rfind(|case| case.incident.id.opened > id.opened && case.is_open()).map(|case| {
                 let open = matches!(case.standing, Standing::Open { .. });
                 Newer { ahead: case.ahead, record: case.row.record.clone().filter(|_| open) }
             });

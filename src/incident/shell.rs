@@ -4,7 +4,6 @@
 //! no other. Dropping [`run`] at any moment is safe, and like a crash: what was under way is found out about at the next
 //! start. When the Board's channel closes nothing more is begun, and [`run`] returns when what was under way has ended.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +14,7 @@ use crate::clock;
 use crate::domain::board::Board;
 use crate::domain::event::Event;
 use crate::domain::time::Now;
-use crate::health::{Component, Health, Problem, Severity};
+use crate::health::{Component, Health, Problem};
 
 use super::action::{
     Action, ActionId, Failure, Notice, NoticeLevel, Reply, Settled, SinkEvent, SinkReport, Work,
@@ -163,17 +162,15 @@ fn done(result: Result<(), Failure>) -> Result<Reply, Failure> {
 
 /// Says to people what the reconciler has to say: each problem once until it is mended.
 struct Speaker {
-    site: Arc<str>,
     sink: String,
     health: Health,
     problem: Option<Problem>,
-    said: BTreeSet<String>,
 }
 
 impl Speaker {
     fn new(settings: &Settings, health: Health) -> Self {
         let sink = settings.id().to_string();
-        Self { site: settings.site.clone(), sink, health, problem: None, said: BTreeSet::new() }
+        Self { sink, health, problem: None }
     }
 
     fn say(&mut self, notices: Vec<Notice>, problem: Option<Problem>) {
@@ -189,25 +186,10 @@ impl Speaker {
             return;
         }
         let component = Component::Sink(self.sink.clone());
-        let sink = self.sink.as_str();
         match &problem {
-            Some(problem) => {
-                self.health.set(component, problem.clone());
-                let text = problem.text.as_str();
-                if self.said.insert(text.to_owned()) {
-                    let level = match problem.severity {
-                        Severity::Degraded => log::Level::Warn,
-                        Severity::Failed => log::Level::Error,
-                    };
-                    log::log!(level, SINK = sink, ERROR = text; "{}: {text}", self.site);
-                }
-            }
-            None => {
-                self.health.clear(&component);
-                self.said.clear();
-                log::info!(SINK = sink; "{}: {sink}: works again", self.site);
-            }
-        }
+            Some(problem) => self.health.set(component, problem.clone()),
+            None => self.health.clear(&component),
+        };
         self.problem = problem;
     }
 }

@@ -95,17 +95,11 @@ impl Prober {
     fn tell_socket_kind(&self, kind: SocketKind) {
         match kind {
             SocketKind::Raw => {
-                let problem = permission::raw_in_use();
-                let text = problem.text.clone();
-                if self.health.set(Component::Probe, problem) {
-                    log::warn!("{text}");
-                }
+                self.health.set(Component::Probe, permission::raw_in_use());
             }
             SocketKind::Datagram if self.uses_raw() => (),
             SocketKind::Datagram => {
-                if self.health.clear(&Component::Probe) {
-                    log::info!("echoes go through ICMP datagram sockets again");
-                }
+                self.health.clear(&Component::Probe);
             }
         }
     }

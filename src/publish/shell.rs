@@ -56,15 +56,10 @@ pub async fn run<S: MetricSink, P: Spool>(
                 }
                 Action::Mark(rollups) => spooling = Some(Box::pin(mark(&spool, rollups))),
                 Action::Problem(Some(problem)) => {
-                    let text = problem.text.clone();
-                    if health.set(Component::Publisher, problem) {
-                        log::warn!("metrics: {text}");
-                    }
+                    health.set(Component::Publisher, problem);
                 }
                 Action::Problem(None) => {
-                    if health.clear(&Component::Publisher) {
-                        log::info!("metrics: CloudWatch takes them again");
-                    }
+                    health.clear(&Component::Publisher);
                 }
                 Action::Dropped(count) => tally(Tally::Dropped(count)),
                 Action::Warn(text) => log::warn!("metrics: {text}"),
@@ -127,5 +122,91 @@ async fn or_never<T>(slot: &mut Option<Pending<'_, T>>) -> T {
     match slot {
         Some(future) => future.await,
         None => pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+    use crate::domain::fact::Fact;
+    use crate::domain::names::TunnelId;
+    use crate::publish::feed;
+    use crate::publish::machine::Settings;
+    use crate::publish::sink::SpoolError;
+
+    /// Answers a call when it is let go.
+    struct Sink {
+        called: mpsc::UnboundedSender<Vec<Datum>>,
+        go: tokio::sync::Semaphore,
+    }
+
+    impl MetricSink for Arc<Sink> {
+        async fn put(&self, data: &[Datum]) -> Result<(), PutError> {
+            self.called.send(data.to_vec()).unwrap();
+            self.go.acquire().await.unwrap().forget();
+            Ok(())
+        }
+    }
+
+    #[derive(Clone, Default)]
+    struct Marked(Arc<Mutex<Vec<Arc<Rollup>>>>);
+
+    impl Spool for Marked {
+        async fn unsent(&self, _until: Stamp, _limit: usize) -> Result<Vec<Arc<Rollup>>, SpoolError> {
+            Ok(Vec::new())
+        }
+
+        async fn sent(&self, rollups: &[Arc<Rollup>]) -> Result<(), SpoolError> {
+            self.0.lock().unwrap().extend_from_slice(rollups);
+            Ok(())
+        }
+
+        async fn pending(&self) -> Result<u64, SpoolError> {
+            Ok(7)
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_in_flight_at_the_end_is_waited_for_and_marked() {
+        let now = clock::now();
+        let rollup = Arc::new(Rollup {
+            tunnel: TunnelId { vpn: VpnId::new("vpn-1"), outside_ip: [203, 0, 113, 1].into() },
+            minute: now.wall.minute(),
+            replies: 60,
+            late: 0,
+            lost: 0,
+            faults: 0,
+            rtt: vec![],
+            up: Some(true),
+            both_ends_down: None,
+        });
+        let (called, mut calls) = mpsc::unbounded_channel();
+        let sink = Arc::new(Sink { called, go: tokio::sync::Semaphore::new(0) });
+        let spool = Marked::default();
+        let settings = Settings { site: "milan-1".into(), interval: Duration::from_secs(60), seed: 1 };
+        let (feed, news) = feed::channel();
+        let tallied = Arc::new(Mutex::new(Vec::new()));
+        let tally = {
+            let tallied = Arc::clone(&tallied);
+            move |count| tallied.lock().unwrap().push(count)
+        };
+        let publisher = Publisher::new(settings, now);
+        let health = Health::default();
+        let running =
+            tokio::spawn(run(publisher, news, Arc::clone(&sink), spool.clone(), health, |_vpn| true, tally));
+        feed.record(&Fact::RollupReady(Arc::clone(&rollup)));
+        feed.record(&Fact::CouldVote { vpn: VpnId::new("vpn-1"), minute: rollup.minute });
+
+        let data = timeout(Duration::from_secs(30), calls.recv()).await.unwrap().unwrap();
+        let names: Vec<_> = data.iter().map(|datum| datum.name).collect();
+        assert_eq!(names, ["Heartbeat", "Heartbeat", "TunnelUp", "PacketLoss"]);
+        drop(feed);
+        assert!(spool.0.lock().unwrap().is_empty(), "marked before the reply");
+        sink.go.add_permits(1);
+        timeout(Duration::from_secs(30), running).await.unwrap().unwrap();
+        assert_eq!(*spool.0.lock().unwrap(), [rollup]);
+        assert!(tallied.lock().unwrap().contains(&Tally::Pending(7)));
     }
 }

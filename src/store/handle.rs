@@ -108,11 +108,9 @@ impl Store {
     ) -> Result<Opened, OpenError> {
         let failed = |source| OpenError::Failed { path: settings.path.clone(), source };
         let database = Database::in_memory(settings.keep).map_err(failed)?;
-        let text = format!("{why}. Probing and incidents go on from memory, and a restart would forget them");
-        log::error!(
-            "{text}{}",
-            std::error::Error::source(why).map_or(String::new(), |source| format!(" ({source})"))
-        );
+        let cause = std::error::Error::source(why).map_or(String::new(), |source| format!(" ({source})"));
+        let text =
+            format!("{why}{cause}. Probing and incidents go on from memory, and a restart would forget them");
         health.set(Component::Store, Problem { severity: Severity::Failed, text });
         Self::start(database, settings, health, now, false)
     }

@@ -190,8 +190,8 @@ impl Worker {
                 self.pending = Pending::default();
                 self.pace.committed(now.mono);
                 self.shared.rollups_dropped.fetch_add(given_up, Ordering::Relaxed);
-                if self.on_disk && self.failing && self.health.clear(&Component::Store) {
-                    log::info!("{}: written again, nothing of what must be kept is missing", self.name);
+                if self.on_disk && self.failing {
+                    self.health.clear(&Component::Store);
                 }
                 self.failing = false;
                 Ok(())
@@ -202,9 +202,8 @@ impl Worker {
                 if !self.failing {
                     self.failing = true;
                     let text = format!(
-                        "{what}. Probing and incidents go on from memory, and a restart would forget them"
+                        "{what} ({error}). Probing and incidents go on from memory, and a restart would forget them"
                     );
-                    log::error!("{text} ({error})");
                     self.health.set(Component::Store, Problem { severity: Severity::Failed, text });
                 }
                 Err(what)

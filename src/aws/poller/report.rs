@@ -1,7 +1,5 @@
 //! What a poll came to: for the counter, for `/readyz`, for the journal.
 
-use std::collections::BTreeSet;
-
 use crate::aws::errors::{Failure, FailureKind};
 use crate::domain::names::SourceId;
 use crate::health::{Component, Health, Problem, Severity};
@@ -69,17 +67,16 @@ impl PollResult {
     }
 }
 
-/// Says a source's problems: each once until the source is well again, however they alternate.
+/// States a source's problems.
 #[derive(Debug)]
 pub(super) struct Reporter {
     source: SourceId,
     health: Health,
-    said: BTreeSet<String>,
 }
 
 impl Reporter {
     pub(super) fn new(source: SourceId, health: Health) -> Self {
-        Self { source, health, said: BTreeSet::new() }
+        Self { source, health }
     }
 
     /// A poll that failed.
@@ -96,17 +93,11 @@ impl Reporter {
 
     /// A poll that succeeded without reserve.
     pub(super) fn well(&mut self) {
-        self.said.clear();
-        if self.health.clear(&self.component()) {
-            log::info!(aws_source = self.source.to_string().as_str(); "{} answers again", self.source);
-        }
+        self.health.clear(&self.component());
     }
 
     fn state(&mut self, severity: Severity, text: &str) {
         self.health.set(self.component(), Problem { severity, text: text.to_owned() });
-        if self.said.insert(text.to_owned()) {
-            log::warn!(aws_source = self.source.to_string().as_str(), error = text; "{text}");
-        }
     }
 
     fn component(&self) -> Component {

@@ -17,8 +17,8 @@ pub struct TunnelJson {
     pub name: String,
     /// `active`, `standby` or `unused`.
     pub role: String,
-    /// Both ends together: `healthy`, `down`, `disputed_local`, `disputed_aws`, `unconfirmed_local`, `unconfirmed_aws` or
-    /// `blind`; the end named is the one that says down.
+    /// Both ends together: `healthy`, `down`, `disputed`, `unconfirmed` or `blind`; the verdicts below tell which end
+    /// says down.
     pub assessment: String,
     /// Since when.
     pub assessed_since: String,

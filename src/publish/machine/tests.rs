@@ -1,211 +1,15 @@
-//! The machine against a world of a sink and a spool with faults, under a clock moved by hand.
+//! The machine against a world of faults.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod world;
+
+use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 
+use self::world::{Fault, START, World, key, rollup, unknown};
 use super::*;
-use crate::domain::names::TunnelId;
-use crate::domain::rollup::RttBin;
+use crate::publish::datum;
 use crate::publish::sink::DatumValue;
-
-const START: i64 = 1_800_000_000;
-
-fn rollup(tunnel: u8, minute: i64) -> Arc<Rollup> {
-    Arc::new(Rollup {
-        tunnel: TunnelId { vpn: VpnId::new("vpn-1"), outside_ip: [203, 0, 113, tunnel].into() },
-        minute: Stamp::from_secs(START + minute * 60),
-        replies: 59,
-        late: 0,
-        lost: 1,
-        faults: 0,
-        rtt: vec![RttBin { mean: Duration::from_millis(12), count: 59 }],
-        up: Some(true),
-        both_ends_down: Some(false),
-    })
-}
-
-fn unknown(tunnel: u8, minute: i64) -> Arc<Rollup> {
-    let known = Rollup::clone(&rollup(tunnel, minute));
-    Arc::new(Rollup { replies: 0, lost: 0, faults: 60, rtt: vec![], up: None, both_ends_down: None, ..known })
-}
-
-/// What the sink does with a call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Fault {
-    None,
-    Unreachable,
-    Throttled,
-    /// It takes the data, and its reply is lost.
-    LostReply,
-    Denied,
-    /// It finds fault with whatever it is given.
-    RefusesAll,
-}
-
-struct World {
-    now: Now,
-    publisher: Publisher,
-    /// Rollups, and whether they are marked as sent.
-    spool: BTreeMap<Arc<Rollup>, bool>,
-    spool_broken: bool,
-    fault: Fault,
-    /// Data that the sink never takes.
-    bad: BTreeSet<(Stamp, String)>,
-    /// Data taken, in order.
-    taken: Vec<Datum>,
-    /// Data that may be taken twice, because the reply was lost.
-    doubled: BTreeSet<(Stamp, String)>,
-    calls: Vec<Arc<[Datum]>>,
-    dropped: u64,
-    warnings: Vec<String>,
-    problem: Option<Problem>,
-}
-
-fn key(datum: &Datum) -> (Stamp, String) {
-    (datum.stamp, format!("{} {:?}", datum.name, datum.dimensions))
-}
-
-impl World {
-    fn new(interval: u64) -> Self {
-        let now = Now { mono: Moment::ORIGIN, wall: Stamp::from_secs(START) };
-        let settings = Settings { site: "milan-1".into(), interval: Duration::from_secs(interval), seed: 1 };
-        Self {
-            now,
-            publisher: Publisher::new(settings, now),
-            spool: BTreeMap::new(),
-            spool_broken: false,
-            fault: Fault::None,
-            bad: BTreeSet::new(),
-            taken: Vec::new(),
-            doubled: BTreeSet::new(),
-            calls: Vec::new(),
-            dropped: 0,
-            warnings: Vec::new(),
-            problem: None,
-        }
-    }
-
-    fn restart(&mut self) {
-        let settings = self.publisher.settings.clone();
-        self.publisher = Publisher::new(settings, self.now);
-    }
-
-    fn ready(&mut self, rollup: &Arc<Rollup>) {
-        self.spool.entry(Arc::clone(rollup)).or_insert(false);
-        self.tell(Event::Ready(Arc::clone(rollup)));
-    }
-
-    fn could_vote(&mut self, minute: i64, can_page: bool) {
-        let minute = Stamp::from_secs(START + minute * 60);
-        self.tell(Event::CouldVote { vpn: VpnId::new("vpn-1"), minute, can_page });
-    }
-
-    fn tell(&mut self, event: Event) {
-        self.publisher.handle(event, self.now);
-        self.serve();
-    }
-
-    fn serve(&mut self) {
-        while let Some(action) = self.publisher.poll_action() {
-            let reply = match action {
-                Action::Put(data) => {
-                    self.calls.push(Arc::clone(&data));
-                    Event::Put(self.put(&data))
-                }
-                Action::Read { until, limit } => Event::Read(self.read(until, limit)),
-                Action::Mark(rollups) => Event::Marked(self.mark(&rollups)),
-                Action::Problem(problem) => {
-                    self.problem = problem;
-                    continue;
-                }
-                Action::Dropped(count) => {
-                    self.dropped += count;
-                    continue;
-                }
-                Action::Warn(text) => {
-                    self.warnings.push(text);
-                    continue;
-                }
-            };
-            self.publisher.handle(reply, self.now);
-        }
-    }
-
-    fn put(&mut self, data: &[Datum]) -> Result<(), PutError> {
-        assert!(!data.is_empty() && data.len() <= DATA_PER_CALL, "{} data in a call", data.len());
-        let temporary = |throttled| PutError::Temporary { what: "fault".into(), throttled, source: None };
-        match self.fault {
-            Fault::Unreachable => return Err(temporary(false)),
-            Fault::Throttled => return Err(temporary(true)),
-            Fault::Denied => {
-                return Err(PutError::Denied { what: "cloudwatch:PutMetricData is missing".into() });
-            }
-            Fault::RefusesAll => return Err(PutError::BadData { what: "no such namespace".into() }),
-            Fault::None | Fault::LostReply => {}
-        }
-        if data.iter().any(|datum| self.bad.contains(&key(datum))) {
-            return Err(PutError::BadData { what: "bad".into() });
-        }
-        self.taken.extend_from_slice(data);
-        if self.fault == Fault::LostReply {
-            self.doubled.extend(data.iter().map(key));
-            return Err(temporary(false));
-        }
-        Ok(())
-    }
-
-    fn read(&self, until: Stamp, limit: usize) -> Result<Vec<Arc<Rollup>>, SpoolError> {
-        if self.spool_broken {
-            return Err(SpoolError { what: "disk full".into(), retry_after: Duration::from_secs(30) });
-        }
-        let mut unsent: Vec<_> = self
-            .spool
-            .iter()
-            .filter(|(rollup, sent)| !**sent && rollup.minute <= until)
-            .map(|(rollup, _)| Arc::clone(rollup))
-            .collect();
-        unsent.sort_by_key(|rollup| Reverse(rollup.minute));
-        unsent.truncate(limit);
-        Ok(unsent)
-    }
-
-    fn mark(&mut self, rollups: &[Arc<Rollup>]) -> Result<(), SpoolError> {
-        if self.spool_broken {
-            return Err(SpoolError { what: "disk full".into(), retry_after: Duration::from_secs(30) });
-        }
-        for rollup in rollups {
-            self.spool.insert(Arc::clone(rollup), true);
-        }
-        Ok(())
-    }
-
-    /// Moves the clock on by `secs`, stopping at every timer on the way.
-    fn advance(&mut self, secs: u64) {
-        let end = self.now.after(Duration::from_secs(secs));
-        let mut wakes = 0;
-        while let Some((at, _why)) = self.publisher.poll_timeout().filter(|(at, _)| *at <= end.mono) {
-            self.now = self.now.after(at.since(self.now.mono));
-            self.publisher.handle_timeout(self.now);
-            self.serve();
-            wakes += 1;
-            assert!(wakes < 100_000, "the machine spins");
-        }
-        self.now = end;
-    }
-
-    fn counts(&self) -> BTreeMap<(Stamp, String), usize> {
-        let mut counts = BTreeMap::new();
-        for datum in &self.taken {
-            *counts.entry(key(datum)).or_default() += 1;
-        }
-        counts
-    }
-
-    fn minutes(data: &[Datum]) -> Vec<i64> {
-        data.iter().map(|datum| (datum.stamp.as_millis() / 1000 - START) / 60).collect()
-    }
-}
 
 #[test]
 fn the_minutes_of_all_tunnels_go_in_one_call_a_minute() {
@@ -529,7 +333,8 @@ proptest! {
                 }
             }
         }
-        let told: BTreeSet<_> = world.spool.keys().flat_map(|rollup| datum::of_rollup(rollup)).map(|datum| key(&datum)).collect();
+        let data = world.spool.keys().flat_map(|rollup| datum::of_rollup(rollup));
+        let told: BTreeSet<_> = data.map(|datum| key(&datum)).collect();
         let dropped = bad_before_it_was_sent.intersection(&told).count();
         prop_assert_eq!(usize::try_from(world.dropped).unwrap(), dropped);
         for datum in &world.taken {

@@ -37,9 +37,9 @@ fn verdicts(tunnel: &TunnelStatus) -> impl Iterator<Item = ([String; 4], f64)> {
 }
 
 fn assessments(tunnel: &TunnelStatus) -> impl Iterator<Item = ([String; 3], f64)> {
-    Assessment::ALL.into_iter().map(move |assessment| {
+    Assessment::WORDS.into_iter().map(move |word| {
         let [vpn, address] = names(tunnel);
-        ([vpn, address, assessment.as_str().to_owned()], flag(tunnel.assessment == assessment))
+        ([vpn, address, word.to_owned()], flag(tunnel.assessment.as_str() == word))
     })
 }
 
