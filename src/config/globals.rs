@@ -18,8 +18,8 @@ use super::settings::{AwsSettings, CloudWatchSettings, HttpSettings, StoreSettin
 /// EC2's throttling allows no faster question, and 15 min late is no evidence.
 const POLL_INTERVAL: Span = Span::new(Duration::from_secs(5), Duration::from_secs(900));
 const SUSPECT_POLL_INTERVAL: Span = Span::new(Duration::from_secs(2), Duration::from_secs(900));
-/// CloudWatch shows a datapoint of `TunnelState` after minutes: under two of them all evidence is stale.
-const STALE_AFTER: Span = Span::new(Duration::from_secs(120), Duration::from_secs(3600));
+/// CloudWatch shows a datapoint of `TunnelState` after some minutes; less is for EC2's fresher evidence.
+const STALE_AFTER: Span = Span::new(Duration::from_secs(10), Duration::from_secs(3600));
 const PUT_INTERVAL: Span = Span::new(Duration::from_secs(10), Duration::from_secs(300));
 
 const LISTEN_DEFAULT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 9846);
@@ -50,13 +50,14 @@ pub(super) fn aws(section: &Section<'_>, notes: &mut Notes) -> (AwsSettings, Aws
         region: section.text("region", &patterns::REGION, notes),
         ec2_telemetry: section.flag("ec2_telemetry", notes).unwrap_or(false),
     };
+    let poll_interval =
+        section.duration("poll_interval", &POLL_INTERVAL, notes).unwrap_or(Duration::from_secs(60));
     let rules = AwsRules {
-        poll_interval: section
-            .duration("poll_interval", &POLL_INTERVAL, notes)
-            .unwrap_or(Duration::from_secs(60)),
+        poll_interval,
+        // Where nothing is said, a faster pace in calm takes the pace in doubt along.
         suspect_poll_interval: section
             .duration("suspect_poll_interval", &SUSPECT_POLL_INTERVAL, notes)
-            .unwrap_or(Duration::from_secs(15)),
+            .unwrap_or(Duration::from_secs(15).min(poll_interval)),
         stale_after: section.duration("stale_after", &STALE_AFTER, notes).unwrap_or(Duration::from_secs(600)),
         sources: Vec::new(),
     };

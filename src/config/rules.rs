@@ -20,10 +20,10 @@ const RUN: RangeInclusive<u32> = 1..=1000;
 
 /// Longer than an hour nobody means to go without a page.
 const OPEN_AFTER: Span = Span::new(Duration::ZERO, HOUR);
-/// Under a minute AWS's evidence is too old to tell one-sided from late.
-const ONE_SIDED_AFTER: Span = Span::new(MINUTE, Duration::from_secs(24 * 3600));
-/// Flapping doubles it up to an hour, so that more makes no sense; under ten seconds every gap is a resolution.
-const RESOLVE_AFTER: Span = Span::new(Duration::from_secs(10), HOUR);
+/// Below some minutes AWS's evidence is too old to tell one-sided from late; seconds are for trying it out.
+const ONE_SIDED_AFTER: Span = Span::new(Duration::from_secs(1), Duration::from_secs(24 * 3600));
+/// Flapping doubles it up to an hour, so that more makes no sense; seconds are for trying it out.
+const RESOLVE_AFTER: Span = Span::new(Duration::from_secs(1), HOUR);
 const START_GRACE: Span = Span::new(Duration::ZERO, HOUR);
 
 /// Where nothing is said.
@@ -46,11 +46,13 @@ pub(super) const INCIDENT_DEFAULT: IncidentRules = IncidentRules {
 
 /// `base` with what `section` says otherwise.
 pub(super) fn probe(section: &Section<'_>, base: ProbeRules, notes: &mut Notes) -> ProbeRules {
+    let interval = section.duration("interval", &INTERVAL, notes).unwrap_or(base.interval);
     let rules = ProbeRules {
-        interval: section.duration("interval", &INTERVAL, notes).unwrap_or(base.interval),
+        interval,
+        // Where nothing is said, a faster pace in calm takes the pace under suspicion along.
         suspect_interval: section
             .duration("suspect_interval", &SUSPECT_INTERVAL, notes)
-            .unwrap_or(base.suspect_interval),
+            .unwrap_or(base.suspect_interval.min(interval)),
         timeout: section.duration("timeout", &TIMEOUT, notes).unwrap_or(base.timeout),
         down_after: run(section, "down_after", notes).unwrap_or(base.down_after),
         up_after: run(section, "up_after", notes).unwrap_or(base.up_after),

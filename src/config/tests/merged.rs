@@ -141,3 +141,12 @@ fn a_renamed_key_beside_its_successor_is_an_error() {
     let both = format!("{VPN}inside = \"169.254.10.1\"\n{SINK}");
     insta::assert_snapshot!(with_renamed(&Files::new(&both)).unwrap_err(), @r#"bothends.toml:8: vpn[0].tunnel[0].inside: is the former name of "inside_ip", which is set as well; keep that one"#);
 }
+
+#[test]
+fn a_faster_pace_in_calm_takes_the_pace_in_doubt_along_where_that_is_not_set() {
+    let main = format!("[aws]\npoll_interval = \"5s\"\n[probe]\ninterval = \"100ms\"\n{VPN}{SINK}");
+    let config = Files::new(&main).load(&[]).unwrap();
+    let vpn = &config.plan.vpns[0];
+    assert_eq!(vpn.aws.suspect_poll_interval, vpn.aws.poll_interval);
+    assert_eq!(vpn.probe.suspect_interval, vpn.probe.interval);
+}
