@@ -1,4 +1,4 @@
-//! What a poll came to: for the counter, for `/readyz`, for the journal.
+//! What a poll came to: for the counter, and for whoever reads `Health`.
 
 use super::Remark;
 use crate::aws::errors::{Failure, FailureKind};
