@@ -9,7 +9,7 @@ use crate::domain::plan::Plan;
 /// The connections that name a source.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Watch {
-    /// The connections and their tunnels, in the order of the plan.
+    /// The connections and their tunnels that are not unused, in the order of the plan.
     pub(in crate::aws) vpns: Vec<(VpnId, Vec<TunnelId>)>,
     /// The longest time that evidence stays good for any of them.
     pub(in crate::aws) stale_after: Duration,
@@ -22,7 +22,7 @@ impl Watch {
         for vpn in &plan.vpns {
             for source in &vpn.aws.sources {
                 let watch = watches.entry(source.clone()).or_default();
-                let tunnels = vpn.tunnels.iter().map(|tunnel| tunnel.id.clone()).collect();
+                let tunnels = vpn.used_tunnels().map(|tunnel| tunnel.id.clone()).collect();
                 watch.vpns.push((vpn.id.clone(), tunnels));
                 watch.stale_after = watch.stale_after.max(vpn.aws.stale_after);
             }
