@@ -47,8 +47,8 @@ impl Output for Destination {
     }
 }
 
-/// `03:12:04Z WARN  message KEY=value`, ended by a line break and holding no other; `MESSAGE_ID` is for machines and
-/// left out.
+/// `03:12:04Z WARN  message KEY=value`, ended by a line break; further lines of a message are indented, so that none can
+/// pass for a record of its own. `MESSAGE_ID` is for machines and left out.
 fn as_text(line: &Line, at: Option<Stamp>) -> String {
     let Line { level, target: _, message, fields } = line;
     let mut text = String::with_capacity(message.len() + 64);
@@ -56,7 +56,12 @@ fn as_text(line: &Line, at: Option<Stamp>) -> String {
         text.push_str(&at.strftime("%H:%M:%SZ ").to_string());
     }
     text.push_str(&format!("{level:<5} "));
-    push_escaped(&mut text, message);
+    for (index, part) in message.split('\n').enumerate() {
+        if index > 0 {
+            text.push_str(CONTINUATION);
+        }
+        push_escaped(&mut text, part);
+    }
     for (key, value) in fields.iter().filter(|(key, _)| key != "MESSAGE_ID") {
         text.push(' ');
         push_escaped(&mut text, key);
@@ -71,7 +76,10 @@ fn as_text(line: &Line, at: Option<Stamp>) -> String {
     text
 }
 
-/// A line break inside a record would forge another one, and an escape sequence would reach the reader's terminal.
+/// What a message of several lines, such as all that is wrong with a configuration, goes on with; as wide as a level.
+const CONTINUATION: &str = "\n      ";
+
+/// A line break inside a field would forge another record, and an escape sequence would reach the reader's terminal.
 fn push_escaped(text: &mut String, part: &str) {
     for c in part.chars() {
         if c.is_control() {
@@ -90,14 +98,14 @@ mod tests {
     use crate::telemetry::message_id::MessageId;
 
     #[test]
-    fn a_record_on_standard_error_is_one_line_with_its_fields() {
+    fn a_record_on_standard_error_begins_one_line_and_ends_with_its_fields() {
         let mut line =
             Line::ours(Level::Warn, MessageId::DISPUTED, "milan-1: \x1b[31mforged\nline".to_owned());
         line.fields.push(("VPN_ID".to_owned(), "vpn-1".to_owned()));
         line.fields.push(("ERROR".to_owned(), "two words\n".to_owned()));
         assert_eq!(
             as_text(&line, Some(Stamp::from_secs(11_524))),
-            "03:12:04Z WARN  milan-1: \\u{1b}[31mforged\\nline VPN_ID=vpn-1 ERROR=\"two words\\n\"\n"
+            "03:12:04Z WARN  milan-1: \\u{1b}[31mforged\n      line VPN_ID=vpn-1 ERROR=\"two words\\n\"\n"
         );
     }
 

@@ -1,5 +1,6 @@
 //! A configuration that is wrong, and one that is right.
 
+use std::collections::BTreeSet;
 use std::net::TcpListener;
 
 use serde_json::Value;
@@ -35,14 +36,12 @@ fn a_wrong_configuration_is_refused_with_every_mistake_at_once_and_nothing_was_b
     for command in ["run", "check", "probe", "status"] {
         let ended = site.run(&[command]);
         assert_eq!(ended.code, Some(78), "{command}: {ended:?}");
+        let mut lines = BTreeSet::new();
         for (place, what) in MISTAKES {
-            let line = ended.stderr.lines().find(|line| line.contains(place));
-            assert!(
-                line.is_some_and(|line| line.contains(what)),
-                "{command}: {place}{what}\n{}",
-                ended.stderr
-            );
+            let line = ended.stderr.lines().find(|line| line.contains(place) && line.contains(what));
+            lines.insert(line.unwrap_or_else(|| panic!("{command}: {place}{what}\n{}", ended.stderr)));
         }
+        assert_eq!(lines.len(), MISTAKES.len(), "{command}: a line for each\n{}", ended.stderr);
         assert!(!ended.stderr.contains("cannot listen"), "{command}: {}", ended.stderr);
     }
     assert_eq!(site.packets(), packets, "something was sent");
