@@ -44,13 +44,13 @@ pub async fn run<S: MetricSink, P: Spool>(
     can_page: impl Fn(&VpnId) -> bool,
     mut tally: impl FnMut(Tally),
 ) {
-    let mut putting: Option<Pending<'_, Event>> = None;
+    let mut putting: Option<Pending<'_, (Event, Option<u64>)>> = None;
     let mut spooling: Option<Pending<'_, (Event, Option<u64>)>> = None;
     let mut open = true;
     loop {
         while let Some(action) = publisher.poll_action() {
             match action {
-                Action::Put(data) => putting = Some(Box::pin(put(&sink, data))),
+                Action::Put(data) => putting = Some(Box::pin(put(&sink, &spool, data))),
                 Action::Read { until, limit } => {
                     spooling = Some(Box::pin(read(&spool, until, limit)));
                 }
@@ -84,8 +84,11 @@ pub async fn run<S: MetricSink, P: Spool>(
                 };
                 publisher.handle(event, clock::now());
             }
-            reply = or_never(&mut putting) => {
+            (reply, waiting) = or_never(&mut putting) => {
                 putting = None;
+                if let Some(waiting) = waiting {
+                    tally(Tally::Pending(waiting));
+                }
                 publisher.handle(reply, clock::now());
             }
             (answer, waiting) = or_never(&mut spooling) => {
@@ -102,10 +105,13 @@ pub async fn run<S: MetricSink, P: Spool>(
     }
 }
 
-async fn put<S: MetricSink>(sink: &S, data: Arc<[Datum]>) -> Event {
+async fn put<S: MetricSink, P: Spool>(sink: &S, spool: &P, data: Arc<[Datum]>) -> (Event, Option<u64>) {
     let stuck =
         || PutError::Temporary { what: "no answer within a minute".into(), throttled: false, source: None };
-    Event::Put(timeout(STUCK, sink.put(&data)).await.unwrap_or_else(|_elapsed| Err(stuck())))
+    let done = timeout(STUCK, sink.put(&data)).await.unwrap_or_else(|_elapsed| Err(stuck()));
+    // The spool is not looked into while CloudWatch takes nothing: its count is what shows then.
+    let waiting = if done.is_err() { spool.pending().await.ok() } else { None };
+    (Event::Put(done), waiting)
 }
 
 async fn read<P: Spool>(spool: &P, until: Stamp, limit: usize) -> (Event, Option<u64>) {
