@@ -56,6 +56,8 @@ pub struct Monitor {
     sources: BTreeMap<SourceId, Polling>,
     minutes: Minutes,
     minute: Stamp,
+    /// Votes of the minute that has ended, to be told together with its rollups: what is sent by the minute goes at once.
+    votes: Vec<Fact>,
     over: BTreeMap<IncidentId, (Arc<Incident>, BTreeSet<SinkId>)>,
     board: Arc<Board>,
     timers: Timers<Wake>,
@@ -75,6 +77,7 @@ impl Monitor {
             sources: BTreeMap::new(),
             minutes: Minutes::default(),
             minute: now.wall.minute(),
+            votes: Vec::new(),
             over: BTreeMap::new(),
             board: Arc::default(),
             timers: Timers::default(),
@@ -452,7 +455,7 @@ impl Monitor {
             if minute == ended + Duration::from_secs(60) {
                 for (vpn, connection) in &self.connections {
                     if connection.could_vote(now.mono) {
-                        self.fx.facts.push_back(Fact::CouldVote { vpn: vpn.clone(), minute: ended });
+                        self.votes.push(Fact::CouldVote { vpn: vpn.clone(), minute: ended });
                     }
                 }
             }
@@ -460,6 +463,9 @@ impl Monitor {
         }
         for rollup in self.minutes.complete(now.wall, self.settle_after()) {
             self.fx.facts.push_back(Fact::RollupReady(rollup));
+        }
+        if now.wall >= minute + self.settle_after() {
+            self.fx.facts.extend(self.votes.drain(..));
         }
         self.set_minute_timer(now);
     }

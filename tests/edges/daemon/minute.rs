@@ -81,6 +81,13 @@ fn metrics_arrive_by_the_minute_as_documented_while_a_page_hangs_and_one_end_alo
     for unknown in ["TunnelUp", "RoundTripTime"] {
         assert_eq!(put(&site, unknown, &of_two), Vec::<Value>::new(), "{unknown}");
     }
+    for request in site.received("PutMetricData") {
+        let data = request["parameters"]["MetricData"].as_array().unwrap();
+        let minutes: BTreeSet<_> = data.iter().map(|datum| datum["Timestamp"].to_string()).collect();
+        let names: BTreeSet<_> = data.iter().map(|datum| datum["MetricName"].as_str().unwrap()).collect();
+        assert_eq!(minutes.len(), 1, "a call a minute: {minutes:?}");
+        assert!(names.contains("Heartbeat") && names.contains("TunnelUp"), "all in one call: {names:?}");
+    }
     let all = site.control(json!({ "metrics": {} }));
     let mut told = BTreeSet::new();
     for one in all.as_array().unwrap() {
