@@ -164,7 +164,10 @@ impl Pages {
         let Some(found) = self.results.get(id) else { return garbage("there is none") };
         match (found.trouble, found.newest) {
             (Some(trouble), _) => garbage(trouble),
-            (None, Some((_, value))) if !value.is_finite() => garbage("its value is not a number"),
+            // Also what is no number is not contained.
+            (None, Some((_, value))) if !(0.0..=1.0).contains(&value) => {
+                garbage(&format!("its value is {value}, and not from 0 to 1"))
+            }
             (None, Some((stamp, value))) => {
                 (Reading::TunnelState(Some(Datapoint { stamp, period: PERIOD, value })), None)
             }

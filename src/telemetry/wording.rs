@@ -198,7 +198,7 @@ const fn unknown(why: Why) -> (Level, MessageId) {
         Why::NoData | Why::Stale | Why::Contradiction | Why::Gone => (Level::Warn, MessageId::END_UNKNOWN),
         // Before the first answer it cannot be otherwise.
         Why::Starting | Why::Unused | Why::NotAsked => (Level::Info, MessageId::END_UNKNOWN),
-        // EVIDENCE_UNUSABLE says it at WARNING.
+        // EVIDENCE_UNUSABLE says it at WARNING, or who asked AWS does.
         Why::Fraction | Why::Future | Why::Garbage => (Level::Info, MessageId::END_UNKNOWN),
     }
 }
@@ -236,8 +236,13 @@ fn evidence_unusable(names: &Names, source: &SourceId, tunnel: &TunnelId, verdic
         Verdict::Unknown(why) => why.to_string(),
         Verdict::Up | Verdict::Down => verdict.to_string(),
     };
+    let level = match verdict {
+        // Who asked AWS says at WARNING what is wrong with the answer.
+        Verdict::Unknown(Why::Garbage) => Level::Info,
+        Verdict::Up | Verdict::Down | Verdict::Unknown(_) => Level::Warn,
+    };
     let text = format!("what {source} answered cannot be used: {why}; it counts as unknown");
-    about_tunnel(names, tunnel, Level::Warn, MessageId::EVIDENCE_UNUSABLE, &text)
+    about_tunnel(names, tunnel, level, MessageId::EVIDENCE_UNUSABLE, &text)
         .with("END", End::Aws.as_str())
         .with("VERDICT", verdict.as_str())
         .with("ERROR", why)

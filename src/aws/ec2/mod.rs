@@ -134,13 +134,16 @@ fn read(tunnel: &TunnelId, known: Option<&Known>) -> (Reading, Option<Remark>) {
         return (Reading::Telemetry(unlisted), remark);
     };
     let TunnelTelemetry { outside_ip: _, status, message, last_status_change } = telemetry;
-    let status = match status.as_str() {
-        "UP" => TelemetryStatus::Up,
-        "DOWN" => TelemetryStatus::Down,
-        _ => TelemetryStatus::Other,
+    let (status, remark) = match status.as_str() {
+        "UP" => (TelemetryStatus::Up, None),
+        "DOWN" => (TelemetryStatus::Down, None),
+        _ => {
+            let what = format!("EC2's status of {tunnel} is neither UP nor DOWN");
+            (TelemetryStatus::Other, Some(Remark::garbage(what)))
+        }
     };
     let message: Arc<str> = Arc::from(message.as_str());
-    (Reading::Telemetry(Telemetry { status, message, last_status_change: *last_status_change }), None)
+    (Reading::Telemetry(Telemetry { status, message, last_status_change: *last_status_change }), remark)
 }
 
 #[cfg(test)]

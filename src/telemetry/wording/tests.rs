@@ -284,7 +284,7 @@ fn the_course_of_an_incident_is_told() {
 }
 
 #[test]
-fn unusable_evidence_is_a_warning_that_names_who_answered() {
+fn unusable_evidence_names_who_answered_and_is_a_warning_unless_who_asked_gives_one() {
     let source = fixture::status().sources[0].id.clone();
     let facts = [Why::Garbage, Why::Fraction, Why::Future].map(|why| Fact::EvidenceUnusable {
         source: source.clone(),
@@ -292,7 +292,7 @@ fn unusable_evidence_is_a_warning_that_names_who_answered() {
         verdict: Verdict::Unknown(why),
     });
     insta::assert_snapshot!(told(facts), @r"
-    WARN EVIDENCE_UNUSABLE milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): what cloudwatch in eu-west-1 answered cannot be used: not understood; it counts as unknown END=aws VERDICT=unknown ERROR=not understood
+    INFO EVIDENCE_UNUSABLE milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): what cloudwatch in eu-west-1 answered cannot be used: not understood; it counts as unknown END=aws VERDICT=unknown ERROR=not understood
     WARN EVIDENCE_UNUSABLE milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): what cloudwatch in eu-west-1 answered cannot be used: TunnelState between 0 and 1: it changed within the period; it counts as unknown END=aws VERDICT=unknown ERROR=TunnelState between 0 and 1: it changed within the period
     WARN EVIDENCE_UNUSABLE milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): what cloudwatch in eu-west-1 answered cannot be used: stamped in the future; it counts as unknown END=aws VERDICT=unknown ERROR=stamped in the future
     ");
