@@ -39,6 +39,22 @@ fn a_good_change_takes_force_and_a_tunnel_that_did_not_change_keeps_its_state() 
 }
 
 #[test]
+fn a_tunnel_that_is_asked_from_another_address_is_still_known_to_have_worked() {
+    let site = Site::new();
+    site.here.ip("addr add 169.254.11.3/32 dev lo");
+    let daemon = site.start_healthy();
+    site.aws_says(false, &[&TWO]);
+    site.cut(&[&TWO]);
+    daemon.until_assessed("down", &[&TWO]);
+    let since = daemon.tunnel(&TWO)["local"]["since"].clone();
+
+    site.home.edit("source_ip = \"169.254.11.2\"", "source_ip = \"169.254.11.3\"");
+    daemon.signal(Signal::HUP);
+    until("it is asked anew", || daemon.tunnel(&TWO)["local"]["since"] != since);
+    daemon.until_assessed("down", &[&TWO]);
+}
+
+#[test]
 fn a_wrong_change_leaves_the_old_configuration_in_force_and_is_told_until_it_is_mended() {
     let site = Site::new();
     let daemon = site.start_healthy();

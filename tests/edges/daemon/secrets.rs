@@ -23,7 +23,6 @@ fn pre_shared_keys_and_credentials_appear_nowhere_at_any_log_level() {
     // Answers that break off or cannot be understood are told of, but never quoted.
     site.fault_times("DescribeVpnConnections", json!("truncated"), 1);
     site.fault_times("DescribeVpnConnections", json!("garbage"), 1);
-    site.fault_times("DescribeVpnConnections", json!("denied"), 1);
     until("EC2 was misunderstood", || site.control(json!({ "faults": {} })) == json!([]));
     let fixed = json!({ "fixed": { "status": "SIDEWAYS", "message": "" } });
     site.control(json!({ "set_view": { "outside_ip": TWO.outside, "ec2": fixed } }));
