@@ -13,6 +13,7 @@ pub mod health;
 pub mod http;
 pub mod incident;
 pub mod probe;
+pub mod process;
 pub mod publish;
 pub mod store;
 pub mod systemd;
