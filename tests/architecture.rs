@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What every part may stand on.
-const GROUND: [&str; 3] = ["domain", "clock", "health"];
+const GROUND: [&str; 4] = ["domain", "clock", "health", "process"];
 
 /// The SDK's crates.
 const SDK: [&str; 10] = [
