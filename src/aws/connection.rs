@@ -140,7 +140,8 @@ impl AwsConnections {
             .retry_config(RetryConfig::disabled())
             .build();
         let place = Place {
-            region: config.region().map(|region| Arc::from(region.as_ref())),
+            // A variable that is set to nothing is no Region.
+            region: config.region().map(Region::as_ref).filter(|region| !region.is_empty()).map(Arc::from),
             role_arn: place.role_arn.clone(),
         };
         Arc::new(Connection {

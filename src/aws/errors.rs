@@ -101,8 +101,9 @@ impl Failure {
             }
             SdkError::ResponseError(response) => {
                 let status = response.raw().status().as_u16();
-                let what = format!("the answer (HTTP {status}) cannot be understood");
-                Self::unanswered(call, place, FailureKind::Garbage, &what, &error)
+                let text = not_understood(call, place, status);
+                let cause = Some(Arc::new(Cause::of(&error)));
+                Self { kind: FailureKind::Garbage, call, text, exchange: None, cause }
             }
             other => Self::unanswered(call, place, FailureKind::Unreachable, "the call failed", other),
         }
@@ -150,9 +151,9 @@ impl Failure {
 
     fn said_by_aws(call: Call, place: &Place, error: &impl ProvideErrorMetadata, raw: &HttpResponse) -> Self {
         let status = raw.status().as_u16();
+        let kind = codes::kind_of(call, error.code(), status, codes::retry_after(raw.headers()));
         let code = error.code().unwrap_or("no error code");
         let message = error.message().map(safe_words).unwrap_or_default();
-        let kind = codes::kind_of(call, code, status, codes::retry_after(raw.headers()));
         let text = match kind {
             FailureKind::Denied => denied(call, place, code, &message),
             FailureKind::CredentialsRefused => format!(
@@ -162,11 +163,14 @@ impl Failure {
             FailureKind::TimedOut | FailureKind::Unreachable | FailureKind::ServiceFault => {
                 format!("{call} {place}: AWS failed (HTTP {status}, {code})")
             }
+            FailureKind::Garbage if status < 300 => not_understood(call, place, status),
+            FailureKind::Garbage => format!(
+                "{call} {place}: the answer (HTTP {status}) has no error code of AWS's; does a proxy answer in its stead?"
+            ),
             FailureKind::NotFound
             | FailureKind::TokenKnown
             | FailureKind::Contended
             | FailureKind::CredentialsMissing
-            | FailureKind::Garbage
             | FailureKind::Rejected => format!("{call} {place} was rejected ({code}): {message}"),
         };
         let cause = Cause::new(format!("HTTP {status}, {code}: {message}"), None);
@@ -233,6 +237,10 @@ impl Failure {
             cause: Some(Arc::new(Cause::of(error))),
         }
     }
+}
+
+fn not_understood(call: Call, place: &Place, status: u16) -> String {
+    format!("{call} {place}: the answer (HTTP {status}) cannot be understood")
 }
 
 /// What is missing and what to do about it. AWS's own message names the principal and the policy at fault.

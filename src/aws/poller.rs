@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! driver ─ Order ─► run ─ ask (capacity 1: more is folded) ─► source task ─ Event::{Answered, Refused} ─► driver
-//!                       └ watch<Watch> ───────────────────────┘         └─ Health, PollOutcome, log
+//!                       └ watch<Watch> ───────────────────────┘         └─ Health, PollOutcome
 //! ```
 //! A source has at most one call under way; a request that comes meanwhile is answered by one more call after it. After
 //! a failure a source is left alone for a while, and requests that come then are answered `Refused`. A task may be

@@ -9,14 +9,14 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::board::{Incident, IncidentId, IncidentState, TimelineChange, TunnelSnapshot};
+use super::board::{Incident, IncidentState, TimelineChange};
 use super::condition::Truth;
 use super::effects::Effects;
 use super::fact::{Fact, IncidentChange};
 use super::names::{Kind, VpnId};
 use super::plan::IncidentRules;
 use super::status::Phase;
-use super::story::Story;
+use super::story::{Scene, Story};
 use super::time::{Moment, Now};
 
 /// Openings older than this do not count as flapping.
@@ -59,19 +59,6 @@ enum State {
     Pending { hold: Hold, began: Now },
     Open { story: Story },
     Clearing { story: Story, hold: Hold },
-}
-
-/// What an incident that opens is about.
-#[derive(Debug, Clone)]
-pub struct Scene {
-    /// The site's name.
-    pub site: Arc<str>,
-    /// The connection's name.
-    pub vpn_name: Arc<str>,
-    /// The tunnels as they are.
-    pub tunnels: Vec<TunnelSnapshot>,
-    /// An open incident of another kind that this one follows.
-    pub related: Option<IncidentId>,
 }
 
 /// One step's input.

@@ -2,6 +2,7 @@
 //! on real tunnels.
 
 mod aws;
+mod daemon;
 mod lab;
 #[path = "../stand_in/mod.rs"]
 mod stand_in;

@@ -65,7 +65,7 @@ pub(in crate::aws) struct Ec2 {
 impl Ec2 {
     /// `None` without a Region; the chain's configuration always has the rest.
     pub(in crate::aws) fn new(config: &SdkConfig, place: Place) -> Option<Self> {
-        let region = config.region()?.clone();
+        let region = config.region().filter(|_| place.region.is_some())?.clone();
         Some(Self {
             endpoint: endpoint::ec2(config, region.as_ref()),
             signing: SigV4OperationSigningConfig {

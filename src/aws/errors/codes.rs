@@ -78,9 +78,14 @@ const TOKEN_MISMATCH: &[&str] =
 
 const CONFLICT: &str = "ConflictException";
 
-/// What an error answer means. The code is asked first, then the HTTP status: something on the way may answer in AWS's stead.
-pub(super) fn kind_of(call: Call, code: &str, status: u16, retry_after: Option<Duration>) -> FailureKind {
-    let among = |codes: &[&str]| codes.contains(&code);
+/// What an error answer means. AWS gives every error of its own a code, and nothing on the way there knows these codes.
+pub(super) fn kind_of(
+    call: Call,
+    code: Option<&str>,
+    status: u16,
+    retry_after: Option<Duration>,
+) -> FailureKind {
+    let among = |codes: &[&str]| code.is_some_and(|code| codes.contains(&code));
     if among(THROTTLED) || status == 429 {
         FailureKind::Throttled { retry_after }
     } else if among(DENIED) {
@@ -91,10 +96,12 @@ pub(super) fn kind_of(call: Call, code: &str, status: u16, retry_after: Option<D
         FailureKind::NotFound
     } else if among(TOKEN_MISMATCH) {
         FailureKind::TokenKnown
-    } else if code == CONFLICT {
+    } else if among(&[CONFLICT]) {
         conflict(call)
     } else if among(FAULTS) || status >= 500 {
         FailureKind::ServiceFault
+    } else if code.is_none() {
+        FailureKind::Garbage
     } else if status == 403 {
         FailureKind::Denied
     } else {

@@ -14,7 +14,10 @@ fn answer(status: u16) -> HttpResponse {
 }
 
 fn refused(call: Call, status: u16, code: &str, message: &str) -> Failure {
-    let error = ErrorMetadata::builder().code(code).message(message).build();
+    let error = match code {
+        "" => ErrorMetadata::builder().build(),
+        code => ErrorMetadata::builder().code(code).message(message).build(),
+    };
     Failure::of(call, &milan(), SdkError::service_error(error, answer(status)))
 }
 
@@ -33,14 +36,18 @@ fn each_code_means_one_thing_to_every_service() {
         (Call::GetMetricData, 403, "AccessDenied", K::Denied),
         (Call::StartIncident, 403, "AccessDeniedException", K::Denied),
         (Call::DescribeVpnConnections, 403, "UnauthorizedOperation", K::Denied),
-        (Call::GetMetricData, 403, "no error code", K::Denied),
+        (Call::GetMetricData, 403, "SomethingElse", K::Denied),
+        (Call::GetMetricData, 200, "", K::Garbage),
+        (Call::PutMetricData, 403, "", K::Garbage),
+        (Call::PutMetricData, 400, "", K::Garbage),
+        (Call::PutMetricData, 429, "", K::Throttled { retry_after: None }),
         (Call::DescribeVpnConnections, 400, "InvalidVpnConnectionID.NotFound", K::NotFound),
         (Call::GetIncidentRecord, 404, "ResourceNotFoundException", K::NotFound),
         (Call::StartIncident, 409, "ConflictException", K::TokenKnown),
         (Call::UpdateIncidentRecord, 409, "ConflictException", K::Contended),
         (Call::StartIncident, 400, "IdempotentParameterMismatchException", K::TokenKnown),
         (Call::StartIncident, 500, "InternalServerException", K::ServiceFault),
-        (Call::PutMetricData, 503, "no error code", K::ServiceFault),
+        (Call::PutMetricData, 503, "", K::ServiceFault),
         (Call::StartIncident, 400, "ValidationException", K::Rejected),
         (Call::PutMetricData, 400, "InvalidParameterValue", K::Rejected),
     ] {

@@ -1,8 +1,12 @@
-//! What a poll came to: for the counter, for `/readyz`, for the journal.
+//! What a poll came to: for the counter, and for whoever reads `Health`.
 
+use super::Remark;
 use crate::aws::errors::{Failure, FailureKind};
 use crate::domain::names::SourceId;
 use crate::health::{Component, Health, Problem, Severity};
+
+/// A source that speaks for many connections may have as many problems; people need some to start with.
+const REMARKS_SHOWN: usize = 3;
 
 /// One poll that was made.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,40 +71,100 @@ impl PollResult {
     }
 }
 
-/// States a source's problems.
+/// States a source's problem, each time in the same words for the same problem.
 #[derive(Debug)]
 pub(super) struct Reporter {
-    source: SourceId,
+    component: Component,
     health: Health,
+    /// The problem that stands is that AWS cannot be reached.
+    unreachable: bool,
 }
 
 impl Reporter {
-    pub(super) fn new(source: SourceId, health: Health) -> Self {
-        Self { source, health }
+    pub(super) fn new(source: &SourceId, health: Health) -> Self {
+        Self { component: Component::Source(source.to_string()), health, unreachable: false }
     }
 
     /// A poll that failed.
+    ///
+    /// How a path that is cut shows differs from call to call (a timeout, a name that does not resolve): that is one
+    /// problem, and the first words for it stay.
     pub(super) fn failed(&mut self, failure: &Failure) {
+        let unreachable = matches!(failure.kind, FailureKind::TimedOut | FailureKind::Unreachable);
+        if unreachable && self.unreachable {
+            return;
+        }
+        self.unreachable = unreachable;
         // Without AWS's word nothing can be agreed on; what passes by itself is not yet that.
         let severity = if failure.kind.is_temporary() { Severity::Degraded } else { Severity::Failed };
-        self.state(severity, &failure.text);
+        self.state(severity, failure.text.clone());
     }
 
-    /// A poll that succeeded, but for this.
-    pub(super) fn remarked(&mut self, text: &str) {
+    /// A poll that succeeded, with what people should look at.
+    pub(super) fn answered(&mut self, remarks: &[Remark]) {
+        self.unreachable = false;
+        let (first, more) = remarks.split_at(remarks.len().min(REMARKS_SHOWN));
+        let mut text = first.iter().map(|remark| remark.text.as_str()).collect::<Vec<_>>().join("; ");
+        match (first.is_empty(), more.len()) {
+            (true, _) => {
+                self.health.clear(&self.component);
+                return;
+            }
+            (false, 0) => {}
+            (false, count) => text.push_str(&format!("; and {count} more")),
+        }
         self.state(Severity::Degraded, text);
     }
 
-    /// A poll that succeeded without reserve.
-    pub(super) fn well(&mut self) {
-        self.health.clear(&self.component());
+    fn state(&self, severity: Severity, text: String) {
+        self.health.set(self.component.clone(), Problem { severity, text });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::aws::connection::Place;
+    use crate::aws::permission::Call;
+    use crate::domain::names::SourceKind;
+
+    fn reporter() -> (Reporter, Health) {
+        let health = Health::default();
+        let source = SourceId { kind: SourceKind::Ec2, region: None, role_arn: None };
+        (Reporter::new(&source, health.clone()), health)
     }
 
-    fn state(&mut self, severity: Severity, text: &str) {
-        self.health.set(self.component(), Problem { severity, text: text.to_owned() });
+    fn shown(health: &Health) -> Option<String> {
+        health.watch().borrow().values().next().map(|problem| problem.text.clone())
     }
 
-    fn component(&self) -> Component {
-        Component::Source(self.source.to_string())
+    fn failure(kind: FailureKind, what: &str) -> Failure {
+        let place = Place { region: Some("eu-south-1".into()), role_arn: None };
+        let mut failure = Failure::garbage(Call::DescribeVpnConnections, &place, what);
+        failure.kind = kind;
+        failure
+    }
+
+    #[test]
+    fn a_path_that_is_cut_is_one_problem_however_it_shows() {
+        let (mut reporter, health) = reporter();
+        reporter.failed(&failure(FailureKind::TimedOut, "late"));
+        let first = shown(&health);
+        reporter.failed(&failure(FailureKind::Unreachable, "no such host"));
+        assert_eq!(shown(&health), first);
+        reporter.failed(&failure(FailureKind::Denied, "denied"));
+        assert!(shown(&health).unwrap().contains("denied"));
+        reporter.failed(&failure(FailureKind::Unreachable, "no such host"));
+        assert!(shown(&health).unwrap().contains("no such host"));
+    }
+
+    #[test]
+    fn the_remarks_of_one_answer_are_one_problem_and_not_endless() {
+        let (mut reporter, health) = reporter();
+        let remarks: Vec<Remark> = (0..5).map(|n| Remark::advice(format!("remark {n}"))).collect();
+        reporter.answered(&remarks);
+        assert_eq!(shown(&health).unwrap(), "remark 0; remark 1; remark 2; and 2 more");
+        reporter.answered(&[]);
+        assert_eq!(shown(&health), None);
     }
 }

@@ -113,7 +113,7 @@ pub(super) struct SourceTask<Source> {
 
 impl<Source: Ask> SourceTask<Source> {
     pub(super) fn new(id: SourceId, source: Source, outlets: Outlets) -> Self {
-        let reporter = Reporter::new(id.clone(), outlets.health.clone());
+        let reporter = Reporter::new(&id, outlets.health.clone());
         Self { id, source, outlets, backoff: Backoff::new(), reporter }
     }
 
@@ -158,12 +158,7 @@ impl<Source: Ask> SourceTask<Source> {
         self.backoff.succeeded();
         let garbled = remarks.iter().any(|remark| remark.is_garbage);
         self.observe(if garbled { PollResult::Garbage } else { PollResult::Ok });
-        if remarks.is_empty() {
-            self.reporter.well();
-        }
-        for remark in &remarks {
-            self.reporter.remarked(&remark.text);
-        }
+        self.reporter.answered(&remarks);
         AwsAnswer { source: self.id.clone(), asked, date, readings }
     }
 

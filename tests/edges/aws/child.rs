@@ -13,6 +13,8 @@ use super::{Polling, REGION};
 
 /// What the child does: `cloudwatch` or `ec2`. Without it this is no child.
 const TASK: &str = "BOTHENDS_TEST_CHILD";
+/// To be put into the environment of a child that leaves the Region to the SDK's chain.
+pub(super) const REGION_OF_CHAIN: (&str, &str) = ("BOTHENDS_TEST_REGION_OF_CHAIN", "1");
 /// Set if the child prints every log record, at every level.
 const TRACE: &str = "BOTHENDS_TEST_TRACE";
 
@@ -70,7 +72,7 @@ async fn a_child_polls_once_if_it_is_one() {
         log::set_max_level(log::LevelFilter::Trace);
     }
     let settings = AwsSettings::from_env("milan-1");
-    let region = std::env::var_os("AWS_REGION").is_none().then(|| REGION.into());
+    let region = std::env::var_os(REGION_OF_CHAIN.0).is_none().then(|| REGION.into());
     let connections = match AwsConnections::load(settings) {
         Ok(connections) => connections,
         Err(error) => {

@@ -9,7 +9,7 @@ use bothends::domain::names::SourceKind;
 use serde_json::json;
 use tempfile::TempDir;
 
-use super::child::polls;
+use super::child::{REGION_OF_CHAIN, polls};
 use super::tls_server::TlsServer;
 use super::{DEADLINE, KEY, SECRET, received, stand_in};
 
@@ -50,7 +50,7 @@ fn a_profile_may_name_region_endpoints_and_keys() {
     write(home.path(), "config", &config);
     let keys = format!("[site]\naws_access_key_id = {KEY}\naws_secret_access_key = {SECRET}\n");
     write(home.path(), "credentials", &keys);
-    let printed = polls(SourceKind::Ec2, home.path(), &[("AWS_PROFILE", "site"), ("AWS_REGION", "")]);
+    let printed = polls(SourceKind::Ec2, home.path(), &[("AWS_PROFILE", "site"), REGION_OF_CHAIN]);
     assert!(printed.contains("event: Answered"), "{printed}");
     assert_eq!(received(&aws, "DescribeVpnConnections")[0]["region"], "eu-west-1");
 }
@@ -97,8 +97,10 @@ fn without_credentials_the_problem_says_what_to_give() {
 #[test]
 fn without_a_region_the_problem_says_what_to_set() {
     for kind in [SourceKind::CloudWatch, SourceKind::Ec2] {
-        let printed = polls(kind, home().path(), &with_keys(&[("AWS_REGION", "")]));
-        assert!(printed.contains("set region under [aws]"), "{printed}");
+        for set in [&[REGION_OF_CHAIN][..], &[REGION_OF_CHAIN, ("AWS_REGION", "")]] {
+            let printed = polls(kind, home().path(), &with_keys(set));
+            assert!(printed.contains("set region under [aws]"), "{printed}");
+        }
     }
 }
 

@@ -14,7 +14,7 @@ use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use bothends::aws::poller::{self, Order, Outlets, PollOutcome, PollResult};
+use bothends::aws::poller::{Order, Outlets, PollOutcome, PollResult, run};
 use bothends::aws::{AwsConnections, AwsSettings, StaticCredentials};
 use bothends::domain::event::{AwsAnswer, Event, Reading};
 use bothends::domain::names::{Role, SourceId, SourceKind, TunnelId, VpnId};
@@ -168,7 +168,7 @@ impl Polling {
         let observed = Arc::clone(&outcomes);
         let observe = Arc::new(move |outcome: &PollOutcome| observed.lock().unwrap().push(outcome.result));
         let outlets = Outlets { events: events_out, health: health.clone(), observe };
-        tokio::spawn(poller::run(connections, orders_in, outlets));
+        tokio::spawn(run(connections, orders_in, outlets));
         orders.send(Order::Watch(plan(&source, vpns))).await.unwrap();
         Self { source, orders, events, health, outcomes }
     }

@@ -93,16 +93,36 @@ async fn what_is_over_is_taken_back_and_asked_about_again() {
         polling.ask().await;
         assert!(polling.problem().is_some());
         control(&aws, json!({ "clear_faults": {} }));
-        let answered = async {
-            let mut ticks = tokio::time::interval(Duration::from_millis(20));
-            while !matches!(polling.ask().await, Event::Answered(_)) {
-                ticks.tick().await;
-            }
-        };
-        tokio::time::timeout(DEADLINE, answered).await.unwrap();
+        ask_until_answered(&mut polling).await;
         assert_eq!(polling.problem(), None);
         assert_eq!(received(&aws, operation).len(), 2, "no request went out while it was left alone");
     }
+}
+
+/// Agents rewrite the keys in a profile's file, which the SDK reads but once; a role's session stands for it here.
+#[tokio::test]
+async fn credentials_that_were_not_accepted_are_loaded_afresh() {
+    let aws = stand_in();
+    let source = SourceId { role_arn: Some(ROLE.into()), ..source(SourceKind::CloudWatch) };
+    let mut polling = Polling::start(connections(&aws), source).await;
+    polling.answer().await;
+    fault(&aws, "GetMetricData", json!("expired"));
+    polling.ask().await;
+    control(&aws, json!({ "clear_faults": {} }));
+    assert_eq!(received(&aws, "AssumeRole").len(), 1);
+    ask_until_answered(&mut polling).await;
+    assert_eq!(received(&aws, "AssumeRole").len(), 2);
+}
+
+/// After a failure the source is left alone for a second or so.
+async fn ask_until_answered(polling: &mut Polling) {
+    let answered = async {
+        let mut ticks = tokio::time::interval(Duration::from_millis(20));
+        while !matches!(polling.ask().await, Event::Answered(_)) {
+            ticks.tick().await;
+        }
+    };
+    tokio::time::timeout(DEADLINE, answered).await.unwrap();
 }
 
 #[tokio::test]

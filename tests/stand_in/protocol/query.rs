@@ -114,13 +114,15 @@ pub(super) fn encode(service: Service, name: &str, operation: &Operation, output
             None => inner,
         };
     }
-    let id = if service.protocol() == Protocol::Ec2Query {
-        format!("<requestId>{}</requestId>", Reply::REQUEST_ID)
+    let id = Reply::REQUEST_ID;
+    let content = if service.protocol() == Protocol::Ec2Query {
+        format!("<requestId>{id}</requestId>{body}")
     } else {
-        format!("<ResponseMetadata><RequestId>{}</RequestId></ResponseMetadata>", Reply::REQUEST_ID)
+        // The SDK takes the result for the first element.
+        format!("{body}<ResponseMetadata><RequestId>{id}</RequestId></ResponseMetadata>")
     };
     let namespace = format!("{}{}", model.metadata.xml_namespace, trailing_slash(service));
-    xml(200, format!("<{name}Response xmlns=\"{namespace}\">{id}{body}</{name}Response>"))
+    xml(200, format!("<{name}Response xmlns=\"{namespace}\">{content}</{name}Response>"))
 }
 
 /// EC2's answers carry a slash at the end of the namespace that its model does not have.

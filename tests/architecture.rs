@@ -1,0 +1,190 @@
+//! The walls of the house, as ARCHITECTURE.md draws them. A module may name the modules it stands on, and no other.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// What every part may stand on.
+const GROUND: [&str; 5] = ["domain", "backoff", "clock", "health", "process"];
+
+/// The SDK's crates.
+const SDK: [&str; 10] = [
+    "aws_config",
+    "aws_credential_types",
+    "aws_runtime",
+    "aws_sdk_cloudwatch",
+    "aws_sdk_ssmincidents",
+    "aws_smithy_async",
+    "aws_smithy_http_client",
+    "aws_smithy_runtime",
+    "aws_smithy_types",
+    "aws_types",
+];
+
+/// What each top-level module may import from the crate, the ground apart.
+fn allowed() -> BTreeMap<&'static str, Vec<&'static str>> {
+    BTreeMap::from([
+        ("config", vec![]),
+        ("probe", vec![]),
+        ("incident", vec![]),
+        ("publish", vec![]),
+        ("telemetry", vec![]),
+        ("systemd", vec![]),
+        ("http", vec![]),
+        ("driver", vec![]),
+        // It implements the traits by which `incident` and `publish` remember.
+        ("store", vec!["incident::sink", "publish::sink"]),
+        // It implements the traits by which they speak.
+        ("aws", vec!["incident", "publish"]),
+        // The commands, which are composed of parts like the daemon itself.
+        ("cli", vec!["config", "probe", "http", "daemon"]),
+        (
+            "daemon",
+            vec![
+                "aws",
+                "config",
+                "driver",
+                "http",
+                "incident",
+                "probe",
+                "publish",
+                "store",
+                "systemd",
+                "telemetry",
+            ],
+        ),
+    ])
+}
+
+struct Source {
+    path: PathBuf,
+    /// Code lines only: comments do not import.
+    code: String,
+}
+
+impl Source {
+    fn module(&self) -> String {
+        let inside = self.path.strip_prefix(src()).unwrap();
+        inside.components().next().unwrap().as_os_str().to_str().unwrap().trim_end_matches(".rs").to_owned()
+    }
+
+    fn is_test(&self) -> bool {
+        let path = self.path.to_str().unwrap();
+        path.ends_with("/tests.rs") || path.contains("/tests/")
+    }
+
+    /// The code before the tests.
+    fn product(&self) -> &str {
+        self.code.split("#[cfg(test)]\nmod tests {").next().unwrap()
+    }
+
+    /// Paths of the crate that are named, as `module` or `module::inner`.
+    fn named(&self) -> Vec<&str> {
+        self.product()
+            .split("crate::")
+            .skip(1)
+            .map(|rest| rest.split([';', '{', ' ', '(', '<', ',', ')']).next().unwrap())
+            .collect()
+    }
+}
+
+fn src() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
+}
+
+fn sources() -> Vec<Source> {
+    let mut directories = vec![src()];
+    let mut sources = Vec::new();
+    while let Some(directory) = directories.pop() {
+        for entry in fs::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                directories.push(path);
+            } else {
+                let text = fs::read_to_string(&path).unwrap();
+                let code: Vec<&str> =
+                    text.lines().filter(|line| !line.trim_start().starts_with("//")).collect();
+                sources.push(Source { path, code: code.join("\n") });
+            }
+        }
+    }
+    assert!(sources.len() > 50, "the sources were not found");
+    sources
+}
+
+#[test]
+fn parts_import_the_ground_and_what_they_are_allowed_and_never_each_other() {
+    let allowed = allowed();
+    let mut breaches = Vec::new();
+    for source in sources().iter().filter(|source| !source.is_test()) {
+        let module = source.module();
+        if ["main", "lib", "backoff", "clock", "health", "process", "domain", "fixture"]
+            .contains(&module.as_str())
+        {
+            continue;
+        }
+        let Some(allowed) = allowed.get(module.as_str()) else {
+            breaches.push(format!("{module} has no place in this test's table"));
+            continue;
+        };
+        for named in source.named() {
+            let top = named.split("::").next().unwrap();
+            let may = top == module
+                || GROUND.contains(&top)
+                || allowed.iter().any(|path| named == *path || named.starts_with(&format!("{path}::")));
+            if !may {
+                breaches.push(format!("{} names {named}", source.path.display()));
+            }
+        }
+    }
+    assert!(breaches.is_empty(), "{breaches:#?}");
+}
+
+#[test]
+fn the_domain_stands_on_nothing_but_std() {
+    let foreign = [
+        "crate::",
+        "tokio",
+        "log::",
+        "metrics",
+        "serde",
+        "aws_sdk",
+        "std::fs",
+        "std::io",
+        "std::time::Instant",
+        "SystemTime",
+        "std::env",
+        "std::thread",
+        "HashMap",
+        "println!",
+        "rand",
+    ];
+    let mut breaches = Vec::new();
+    for source in sources().iter().filter(|source| source.module() == "domain" && !source.is_test()) {
+        for word in foreign {
+            let named = source.product().matches(word).count();
+            let own = source.product().matches("crate::domain").count();
+            if named > if word == "crate::" { own } else { 0 } {
+                breaches.push(format!("{} names {word}", source.path.display()));
+            }
+        }
+    }
+    assert!(breaches.is_empty(), "{breaches:#?}");
+}
+
+#[test]
+fn only_the_aws_module_names_a_type_of_the_sdk() {
+    let breaches: Vec<String> = sources()
+        .iter()
+        .filter(|source| source.module() != "aws")
+        .filter(|source| SDK.iter().any(|name| source.product().contains(&format!("{name}::"))))
+        .map(|source| source.path.display().to_string())
+        .collect();
+    assert!(breaches.is_empty(), "{breaches:#?}");
+}
+
+#[test]
+fn the_main_function_only_parses_and_hands_on() {
+    let main = sources().into_iter().find(|source| source.module() == "main").unwrap();
+    assert!(main.code.lines().count() <= 60);
+}

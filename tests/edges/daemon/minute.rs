@@ -1,0 +1,138 @@
+//! What CloudWatch is told, minute by minute.
+
+use std::collections::BTreeSet;
+
+use rusqlite::Connection;
+use serde_json::{Value, json};
+
+use super::site::{FIVE, FOUR, MILAN, ONE, ROME, ROMES_REGION, Site, THREE, TURIN, TWO};
+use super::wait::{until, until_some};
+
+/// A datum's dimensions as `name=value`, in order.
+fn dimensions(datum: &Value) -> String {
+    let dimensions = datum["Dimensions"].as_array().unwrap().iter();
+    let told =
+        dimensions.map(|one| format!("{}={}", one["Name"].as_str().unwrap(), one["Value"].as_str().unwrap()));
+    told.collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>().join(" ")
+}
+
+/// What was put of one metric, oldest first.
+fn put(site: &Site, name: &str, of: &str) -> Vec<Value> {
+    let all = site.control(json!({ "metrics": { "namespace": "BothEnds" } }));
+    let data = all.as_array().unwrap().iter().map(|one| &one["datum"]);
+    data.filter(|datum| datum["MetricName"] == name && dimensions(datum) == of).cloned().collect()
+}
+
+fn of_tunnel(vpn: &str, outside: &str) -> String {
+    format!("TunnelIpAddress={outside} VpnId={vpn}")
+}
+
+#[test]
+fn metrics_arrive_by_the_minute_as_documented_while_a_page_hangs_and_one_end_alone_is_an_incident_of_its_own()
+{
+    let site = Site::new();
+    let (three, four, five) = (THREE.toml(), FOUR.toml(), FIVE.toml());
+    site.home.add(
+        "more.toml",
+        &format!(
+            "[[vpn]]\nid = \"{TURIN}\"\n{five}\n\
+             [[vpn]]\nid = \"{ROME}\"\nname = \"Rome\"\nregion = \"{ROMES_REGION}\"\n{three}\n{four}\n\
+             [vpn.incident]\none_sided_after = \"1m\"\n"
+        ),
+    );
+    // Milan's second tunnel never answers, Turin is out and its page hangs, Rome is out in our eyes alone.
+    site.cut(&[&TWO]);
+    let daemon = site.start();
+    daemon.until_assessed("healthy", &[&ONE, &THREE, &FOUR, &FIVE]);
+    site.fault("StartIncident", json!({ "hang": { "seconds": 3600.0 } }));
+    site.aws_says(false, &[&FIVE]);
+    site.cut(&[&THREE, &FOUR, &FIVE]);
+    until("a page hangs", || !site.received("StartIncident").is_empty());
+    daemon.until_assessed("disputed", &[&THREE, &FOUR]);
+
+    // The first minute may have begun before the start and before the break; the one after it is whole.
+    until("the first minute is told", || !put(&site, "Heartbeat", &format!("VpnId={TURIN}")).is_empty());
+    daemon.until_probed_further(MILAN, &ONE);
+    site.until_asked(1);
+    let of_one = of_tunnel(MILAN, ONE.outside);
+    let up = until_some("the tunnel's metrics are there", || put(&site, "TunnelUp", &of_one).pop());
+    assert_eq!((&up["Value"], &up["Unit"]), (&json!(1.0), &json!("None")));
+    let loss = &put(&site, "PacketLoss", &of_one)[0];
+    assert_eq!(loss["Unit"], "Percent");
+    assert!((0.0..=100.0).contains(&loss["Value"].as_f64().unwrap()), "{loss}");
+    let down = &put(&site, "BothEndsDown", &of_one)[0];
+    assert_eq!((&down["Value"], &down["Unit"]), (&json!(0.0), &json!("None")));
+    let rtt = &put(&site, "RoundTripTime", &of_one)[0];
+    let (values, counts) = (rtt["Values"].as_array().unwrap(), rtt["Counts"].as_array().unwrap());
+    assert_eq!((&rtt["Unit"], values.len()), (&json!("Milliseconds"), counts.len()));
+    assert!((1..=24).contains(&values.len()) && rtt["Value"].is_null(), "{rtt}");
+
+    let of_five = of_tunnel(TURIN, FIVE.outside);
+    assert_eq!(put(&site, "TunnelUp", &of_five)[0]["Value"], 0.0);
+    assert_eq!(put(&site, "BothEndsDown", &of_five)[0]["Value"], 1.0);
+    for (vpn, votes) in [(TURIN, true), (ROME, true), (MILAN, false)] {
+        for of in [format!("VpnId={vpn}"), format!("Site=milan-1 VpnId={vpn}")] {
+            let beats = put(&site, "Heartbeat", &of);
+            assert_eq!(!beats.is_empty(), votes, "{of}: {beats:?}");
+            assert!(beats.iter().all(|beat| beat["Value"] == 1.0 && beat["Unit"] == "Count"), "{beats:?}");
+        }
+    }
+    let of_two = of_tunnel(MILAN, TWO.outside);
+    for unknown in ["TunnelUp", "RoundTripTime"] {
+        assert_eq!(put(&site, unknown, &of_two), Vec::<Value>::new(), "{unknown}");
+    }
+    let all = site.control(json!({ "metrics": {} }));
+    let mut told = BTreeSet::new();
+    for one in all.as_array().unwrap() {
+        assert_eq!((&one["region"], &one["namespace"]), (&json!("eu-west-1"), &json!("BothEnds")));
+        let datum = &one["datum"];
+        let stamp = datum["Timestamp"].as_f64().unwrap();
+        assert_eq!(stamp % 60.0, 0.0, "{datum}");
+        let key = format!("{} {} {stamp}", datum["MetricName"], dimensions(datum));
+        assert!(told.insert(key), "told twice: {datum}");
+    }
+
+    assert!(site.records("outage").is_empty() && site.records("one_sided").is_empty());
+    site.clear_faults();
+    for (kind, words) in [("outage", "outage"), ("one_sided", "this site alone says that")] {
+        until(&format!("{kind} is raised"), || site.records(kind).len() == 1);
+        let title = site.records(kind)[0]["record"]["title"].as_str().unwrap().to_owned();
+        assert!(title.contains(words), "{title}");
+    }
+    assert_eq!(site.records("one_sided")[0]["record"]["impact"], 2);
+}
+
+#[test]
+fn metrics_that_cloudwatch_refuses_are_kept_over_a_restart_and_delivered_with_their_true_times() {
+    let site = Site::new();
+    site.fault("PutMetricData", json!("denied"));
+    let daemon = site.start_healthy();
+    let answer = daemon.until_readyz_says("the permission cloudwatch:PutMetricData on *");
+    assert_eq!(answer.code, 200, "it votes and pages all the same: {answer:?}");
+    until("minutes wait", || daemon.metric("bothends_rollups_pending") >= 2.0);
+    daemon.stop();
+    let store = Connection::open(site.home.store()).unwrap();
+    let kept: i64 =
+        store.query_row("SELECT min(minute) FROM rollup WHERE sent = 0", [], |row| row.get(0)).unwrap();
+    drop(store);
+    let refused = site.received("PutMetricData");
+    let stamps = |requests: &[Value]| -> BTreeSet<String> {
+        let data =
+            requests.iter().flat_map(|request| request["parameters"]["MetricData"].as_array().unwrap());
+        data.filter(|datum| datum["MetricName"] == "TunnelUp")
+            .map(|datum| datum["Timestamp"].to_string())
+            .collect()
+    };
+    let wanted = stamps(&refused);
+    assert!(kept > 0 && !wanted.is_empty(), "{refused:#?}");
+
+    site.clear_faults();
+    let _next = site.start();
+    until("what was refused is there", || {
+        let put: BTreeSet<String> = put(&site, "TunnelUp", &of_tunnel(MILAN, ONE.outside))
+            .iter()
+            .map(|datum| datum["Timestamp"].to_string())
+            .collect();
+        put.is_superset(&wanted)
+    });
+}

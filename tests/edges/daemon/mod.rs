@@ -1,0 +1,24 @@
+//! The real binary from end to end: a daemon in a network namespace of its own, the stand-in for AWS beside it.
+//!
+//! There is no IPsec here: the tunnels' inside addresses are the namespace's own, and a packet filter cuts them. Every wait
+//! ends with what is waited for, or fails. Needs root, iproute2, nft and setpriv.
+
+mod commands;
+mod configuration;
+mod ending;
+mod incidents;
+mod minute;
+#[path = "../../probe/net.rs"]
+#[expect(dead_code, reason = "the tests of the probe need more of it")]
+mod net;
+mod nonsense;
+mod people;
+mod process;
+mod refusals;
+mod reload;
+mod restart;
+mod secrets;
+mod several;
+mod site;
+mod store;
+mod wait;

@@ -1,0 +1,100 @@
+//! AWS refuses, or does not answer.
+
+use serde_json::{Value, json};
+
+use super::site::{MILAN, ONE, Site, TWO};
+use super::wait::until;
+
+#[test]
+fn a_permission_that_is_missing_to_ask_is_named_and_once_it_is_there_all_is_well() {
+    asking_is_refused(json!("denied"), "the permission cloudwatch:GetMetricData on * is missing", "denied");
+}
+
+#[test]
+fn credentials_that_expired_are_told_so_and_once_they_are_good_all_is_well() {
+    asking_is_refused(
+        json!("expired"),
+        "AWS does not accept the daemon's credentials (ExpiredToken",
+        "expired",
+    );
+}
+
+fn asking_is_refused(fault: Value, told: &str, counted: &str) {
+    let site = Site::new();
+    site.fault("GetMetricData", fault);
+    let daemon = site.start();
+    let answer = daemon.until_readyz_says(told);
+    assert_eq!(answer.code, 503, "{answer:?}");
+    assert!(
+        daemon.metric(&format!("bothends_aws_polls_total{{source=\"cloudwatch\",result=\"{counted}\"}}"))
+            >= 1.0
+    );
+    daemon.until_says("local", "up", &[&ONE, &TWO]);
+    let aws = &daemon.tunnel(&ONE)["aws"];
+    assert_eq!((&aws["verdict"], &aws["why"]), (&json!("unknown"), &json!("not_asked")));
+    daemon.until_probed_further(MILAN, &ONE);
+    site.until_asked(2);
+    assert_eq!(daemon.logged("ERROR", told).len(), 1, "it is told once");
+
+    site.clear_faults();
+    daemon.until_assessed("healthy", &[&ONE, &TWO]);
+    until("/readyz is content", || daemon.get("/readyz").body == "ready\n");
+    daemon.until_logged("all is well again");
+}
+
+#[test]
+fn a_permission_that_is_missing_to_page_is_named_and_the_page_goes_out_when_it_is_there() {
+    let site = Site::new();
+    site.fault("StartIncident", json!("denied"));
+    let daemon = site.start_healthy();
+    site.aws_says(false, &[&ONE, &TWO]);
+    site.cut(&[&ONE, &TWO]);
+    let answer = daemon
+        .until_readyz_says("the permission ssm-incidents:StartIncident on the response plan is missing");
+    assert_eq!(answer.code, 503);
+    assert_eq!(daemon.logged("ERROR", "ssm-incidents:StartIncident").len(), 1);
+    let refused =
+        "bothends_sink_requests_total{sink=\"incident_manager\",action=\"start\",result=\"rejected\"}";
+    assert_eq!(daemon.metric(refused), 1.0);
+    assert_eq!(daemon.metric("bothends_sink_pending{sink=\"incident_manager\"}"), 1.0);
+    site.heal(&[&TWO]);
+    daemon.until_says("local", "up", &[&TWO]);
+    site.until_asked(1);
+
+    // What was refused is tried again after minutes, and at once by a daemon that starts.
+    site.cut(&[&TWO]);
+    daemon.until_says("local", "down", &[&TWO]);
+    daemon.stop();
+    site.clear_faults();
+    let daemon = site.start();
+    until("the record is there", || site.records("outage").len() == 1);
+    until("/readyz is content", || daemon.get("/readyz").body == "ready\n");
+}
+
+#[test]
+fn throttling_slows_every_call_and_stops_none() {
+    let site = Site::new();
+    for operation in [
+        "GetMetricData",
+        "ListIncidentRecords",
+        "StartIncident",
+        "CreateTimelineEvent",
+        "UpdateIncidentRecord",
+    ] {
+        site.fault_times(operation, json!("throttle"), 2);
+    }
+    let daemon = site.start_healthy();
+    site.aws_says(false, &[&ONE, &TWO]);
+    site.cut(&[&ONE, &TWO]);
+    until("the outage is raised", || site.records("outage").len() == 1);
+    site.aws_says(true, &[&ONE, &TWO]);
+    site.heal(&[&ONE, &TWO]);
+    until("it is resolved", || site.records("outage")[0]["record"]["status"] == "RESOLVED");
+    until("the timeline is told", || {
+        site.received("CreateTimelineEvent").iter().any(|event| event["result"] == "ok")
+    });
+    assert_eq!(site.records("outage").len(), 1);
+    assert_eq!(site.control(json!({ "faults": {} })), json!([]), "every call was throttled");
+    let throttled = "bothends_aws_polls_total{source=\"cloudwatch\",result=\"throttled\"}";
+    assert_eq!(daemon.metric(throttled), 2.0);
+}

@@ -1,0 +1,107 @@
+//! Several connections, roles, overrides, Regions and roles to assume.
+
+use serde_json::{Value, json};
+
+use super::site::{
+    FIVE, FOUR, MILAN, ONE, PAGER, REGION, ROME, ROMES_PLAN, ROMES_REGION, Site, THREE, TURIN, TWO, WATCHER,
+};
+use super::wait::until;
+
+/// Rome: IPv6 inside, one tunnel unused, asked about and paged in another Region by other roles.
+fn add_rome(site: &Site) {
+    let (three, four) = (THREE.toml(), FOUR.toml());
+    let text = format!(
+        r#"
+[[vpn]]
+id = "{ROME}"
+name = "Rome"
+region = "{ROMES_REGION}"
+role_arn = "{WATCHER}"
+{three}
+{four}
+role = "unused"
+[[incident.sink]]
+type = "incident_manager"
+response_plan = "{ROMES_PLAN}"
+vpns = ["{ROME}"]
+region = "{ROMES_REGION}"
+role_arn = "{PAGER}"
+impact = {{ outage = 2 }}
+"#
+    );
+    site.home.add("rome.toml", &text);
+}
+
+/// Turin: one tunnel, probed at a pace of its own, and its outages wait.
+fn add_turin(site: &Site) {
+    let five = FIVE.toml();
+    let text = format!(
+        r#"
+[[vpn]]
+id = "{TURIN}"
+name = "Turin"
+{five}
+[vpn.probe]
+interval = "500ms"
+[vpn.incident]
+open_after = {{ outage = "1h" }}
+"#
+    );
+    site.home.add("turin.toml", &text);
+}
+
+#[test]
+fn connections_of_conf_d_are_watched_and_paged_each_by_its_own_rules_in_its_own_region_and_role() {
+    let site = Site::new();
+    add_rome(&site);
+    add_turin(&site);
+    site.home.edit("source_ip = \"169.254.11.2\"", "source_ip = \"169.254.11.2\"\nrole = \"standby\"");
+    let daemon = site.start_healthy();
+    daemon.until_assessed("healthy", &[&THREE, &FIVE]);
+
+    let unused = daemon.tunnel(&FOUR);
+    assert_eq!((&unused["role"], &unused["assessment"]), (&json!("unused"), &json!("blind")));
+    assert_eq!(unused["checks"], json!([]));
+    assert_eq!(daemon.tunnel(&TWO)["role"], "standby");
+
+    let assumed = |role: &str| format!("arn:aws:sts::123456789012:assumed-role/{role}/bothends-milan-1");
+    let us = "arn:aws:iam::123456789012:user/gateway";
+    for asked in site.received("GetMetricData") {
+        let (region, principal) = (asked["region"].as_str().unwrap(), asked["principal"].as_str().unwrap());
+        match asked["parameters"].to_string().contains(ROME) {
+            true => assert_eq!((region, principal), (ROMES_REGION, &*assumed("watcher"))),
+            false => assert_eq!((region, principal), (REGION, us)),
+        }
+        assert!(!asked["parameters"].to_string().contains(FOUR.outside), "{asked}");
+    }
+
+    // A standby tunnel that is down alone is nothing, and Turin's people want to wait an hour.
+    site.aws_says(false, &[&TWO, &FIVE]);
+    site.cut(&[&TWO, &FIVE]);
+    daemon.until_assessed("down", &[&TWO, &FIVE]);
+    assert_eq!(daemon.vpn(TURIN)["phases"]["outage"], "pending");
+
+    site.aws_says(false, &[&THREE]);
+    site.cut(&[&THREE]);
+    until("both sinks are told of Rome", || site.records("outage").len() == 2);
+    let told = |of_rome: bool| -> Vec<(Value, Value, Value)> {
+        let starts = site.received("StartIncident").into_iter();
+        let starts = starts.filter(|start| (start["parameters"]["responsePlanArn"] == ROMES_PLAN) == of_rome);
+        starts
+            .map(|start| {
+                (start["region"].clone(), start["principal"].clone(), start["parameters"]["impact"].clone())
+            })
+            .collect()
+    };
+    assert_eq!(told(true), [(json!(ROMES_REGION), json!(assumed("pager")), json!(2))]);
+    assert_eq!(told(false), [(json!(REGION), json!(us), json!(1))]);
+    for record in site.records("outage") {
+        let resource = format!("arn:aws:ec2:{ROMES_REGION}:123456789012:vpn-connection/{ROME}");
+        assert_eq!(record["record"]["incidentRecordSource"]["resourceArn"], resource);
+    }
+    assert_eq!(
+        daemon.vpn(MILAN)["phases"],
+        json!({ "outage": "clear", "redundancy_lost": "clear", "one_sided": "clear" })
+    );
+    assert_eq!(daemon.tunnel(&ONE)["assessment"], "healthy");
+}

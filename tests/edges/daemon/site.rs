@@ -1,0 +1,340 @@
+//! A site: a network namespace with the tunnels' addresses, an AWS to call from there, and the daemon's files.
+
+use std::fs;
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use super::super::stand_in::{self, Settings, StandIn};
+use super::net::Netns;
+use super::process::{Daemon, Ended};
+use super::wait::until;
+
+/// The connection that [`Home`] configures, with the tunnels [`ONE`] and [`TWO`].
+pub(super) const MILAN: &str = "vpn-0123456789abcdef0";
+/// In another Region, with the tunnels [`THREE`] and [`FOUR`], which are IPv6 inside.
+pub(super) const ROME: &str = "vpn-0fedcba9876543210";
+/// With the one tunnel [`FIVE`].
+pub(super) const TURIN: &str = "vpn-00112233";
+
+pub(super) const ONE: Tunnel = Tunnel::new("203.0.113.11", "169.254.10.1", "169.254.10.2");
+pub(super) const TWO: Tunnel = Tunnel::new("203.0.113.12", "169.254.11.1", "169.254.11.2");
+pub(super) const THREE: Tunnel = Tunnel::new("198.51.100.21", "fd00:10::1", "fd00:10::2");
+pub(super) const FOUR: Tunnel = Tunnel::new("198.51.100.22", "fd00:11::1", "fd00:11::2");
+pub(super) const FIVE: Tunnel = Tunnel::new("192.0.2.31", "169.254.12.1", "169.254.12.2");
+
+pub(super) const REGION: &str = "eu-west-1";
+pub(super) const ROMES_REGION: &str = "eu-central-1";
+pub(super) const PLAN: &str = "arn:aws:ssm-incidents::123456789012:response-plan/bothends";
+pub(super) const ROMES_PLAN: &str = "arn:aws:ssm-incidents::123456789012:response-plan/rome";
+/// Roles that the stand-in lets anybody assume.
+pub(super) const WATCHER: &str = "arn:aws:iam::123456789012:role/watcher";
+pub(super) const PAGER: &str = "arn:aws:iam::123456789012:role/pager";
+
+pub(super) const SECRET: &str = "a-secret-that-only-the-stand-in-knows";
+pub(super) const PRE_SHARED_KEY: &str = "pre.shared_key.of.a.tunnel";
+const ACCESS_KEY: &str = "AKIASTANDINEXAMPLE01";
+
+/// Datagram sockets for every group.
+const OPEN: &str = "0 2147483647";
+
+/// A tunnel's addresses, all of them the namespace's.
+#[derive(Debug)]
+pub(super) struct Tunnel {
+    pub(super) outside: &'static str,
+    inside: &'static str,
+    source: &'static str,
+}
+
+impl Tunnel {
+    const fn new(outside: &'static str, inside: &'static str, source: &'static str) -> Self {
+        Self { outside, inside, source }
+    }
+
+    /// As the configuration has it.
+    pub(super) fn toml(&self) -> String {
+        let Self { outside, inside, source } = self;
+        format!(
+            "[[vpn.tunnel]]\noutside_ip = \"{outside}\"\ninside_ip = \"{inside}\"\nsource_ip = \"{source}\"\n"
+        )
+    }
+
+    fn set(&self) -> &'static str {
+        if self.inside.contains(':') { "inside6" } else { "inside4" }
+    }
+}
+
+/// Where a daemon's files are, and where it listens.
+#[derive(Debug)]
+pub(super) struct Home {
+    directory: PathBuf,
+    pub(super) listen: SocketAddr,
+}
+
+impl Home {
+    /// A gateway of this name that watches [`MILAN`]; an outage pages at once, other kinds do not within a test.
+    fn new(directory: PathBuf, name: &str, port: u16) -> Self {
+        let listen = SocketAddr::from(([127, 0, 0, 1], port));
+        let home = Self { directory, listen };
+        fs::create_dir_all(home.directory.join("conf.d")).unwrap();
+        let (one, two, store) = (ONE.toml(), TWO.toml(), home.store());
+        let text = format!(
+            r#"
+[site]
+name = "{name}"
+[aws]
+region = "{REGION}"
+poll_interval = "5s"
+suspect_poll_interval = "2s"
+[probe]
+interval = "200ms"
+suspect_interval = "100ms"
+timeout = "500ms"
+down_after = 5
+up_after = 3
+[[vpn]]
+id = "{MILAN}"
+name = "Milan DC"
+runbook_url = "https://wiki.example.com/vpn"
+{one}
+{two}
+[incident]
+open_after = {{ outage = "0s", redundancy_lost = "1h" }}
+resolve_after = "10s"
+start_grace = "0s"
+[[incident.sink]]
+type = "incident_manager"
+response_plan = "{PLAN}"
+[cloudwatch]
+interval = "10s"
+[http]
+listen = "{listen}"
+[store]
+path = "{}"
+"#,
+            store.display()
+        );
+        fs::write(home.config(), text).unwrap();
+        home
+    }
+
+    pub(super) fn config(&self) -> PathBuf {
+        self.directory.join("bothends.toml")
+    }
+
+    pub(super) fn store(&self) -> PathBuf {
+        self.directory.join("state/bothends.db")
+    }
+
+    /// Writes a file of `conf.d`: its keys override, its connections and sinks add up.
+    pub(super) fn add(&self, name: &str, text: &str) {
+        fs::write(self.directory.join("conf.d").join(name), text).unwrap();
+    }
+
+    pub(super) fn remove(&self, name: &str) {
+        fs::remove_file(self.directory.join("conf.d").join(name)).unwrap();
+    }
+
+    /// Changes the main file.
+    pub(super) fn edit(&self, from: &str, to: &str) {
+        let text = fs::read_to_string(self.config()).unwrap();
+        assert!(text.contains(from), "there is no {from:?} to edit in\n{text}");
+        fs::write(self.config(), text.replace(from, to)).unwrap();
+    }
+}
+
+/// The site.
+pub(super) struct Site {
+    pub(super) here: Netns,
+    pub(super) home: Home,
+    aws: StandIn,
+    directory: TempDir,
+}
+
+impl Site {
+    /// Every tunnel is up, and AWS says so.
+    pub(super) fn new() -> Self {
+        let here = Netns::with_ping_group_range(OPEN);
+        for Tunnel { outside: _, inside, source } in [ONE, TWO, THREE, FOUR, FIVE] {
+            for address in [inside, source] {
+                let (length, dad) = if address.contains(':') { (128, "nodad") } else { (32, "") };
+                here.ip(&format!("addr add {address}/{length} dev lo {dad}"));
+            }
+        }
+        here.nft(
+            "add table inet cut ; \
+             add set inet cut inside4 { type ipv4_addr ; } ; \
+             add set inet cut inside6 { type ipv6_addr ; } ; \
+             add chain inet cut in { type filter hook input priority 0 ; } ; \
+             add rule inet cut in ip daddr @inside4 drop ; \
+             add rule inet cut in ip6 daddr @inside6 drop",
+        );
+        let listener = inside(&here, || TcpListener::bind("127.0.0.1:0").unwrap());
+        let aws = StandIn::start(listener, settings()).unwrap();
+        let directory = TempDir::new().unwrap();
+        let home = Home::new(directory.path().join("milan-1"), "milan-1", 9846);
+        Self { here, home, aws, directory }
+    }
+
+    /// The home of another gateway of the same connection.
+    pub(super) fn twin(&self) -> Home {
+        Home::new(self.directory.path().join("milan-2"), "milan-2", 9847)
+    }
+
+    //--- the network
+
+    /// Nothing arrives at AWS's end of these tunnels any more.
+    pub(super) fn cut(&self, tunnels: &[&Tunnel]) {
+        for tunnel in tunnels {
+            self.here.nft(&format!("add element inet cut {} {{ {} }}", tunnel.set(), tunnel.inside));
+        }
+    }
+
+    pub(super) fn heal(&self, tunnels: &[&Tunnel]) {
+        for tunnel in tunnels {
+            self.here.nft(&format!("delete element inet cut {} {{ {} }}", tunnel.set(), tunnel.inside));
+        }
+    }
+
+    /// How many packets have passed the namespace's only interface.
+    pub(super) fn packets(&self) -> u64 {
+        let devices = inside(&self.here, || fs::read_to_string("/proc/thread-self/net/dev").unwrap());
+        let lo = devices.lines().find_map(|line| line.trim().strip_prefix("lo:")).unwrap();
+        lo.split_whitespace().nth(1).unwrap().parse().unwrap()
+    }
+
+    //--- AWS
+
+    /// Carries out a command given as JSON.
+    pub(super) fn control(&self, command: Value) -> Value {
+        self.aws.control(serde_json::from_value::<stand_in::Command>(command).unwrap()).unwrap()
+    }
+
+    /// CloudWatch says that these tunnels are up, or down, at once and whatever is true.
+    pub(super) fn aws_says(&self, up: bool, tunnels: &[&Tunnel]) {
+        for tunnel in tunnels {
+            self.cloudwatch_shows(tunnel, json!({ "value": if up { 1.0 } else { 0.0 } }));
+        }
+    }
+
+    pub(super) fn cloudwatch_shows(&self, tunnel: &Tunnel, view: Value) {
+        self.control(json!({ "set_view": { "outside_ip": tunnel.outside, "cloudwatch": view } }));
+    }
+
+    /// From here on this goes wrong with an operation.
+    pub(super) fn fault(&self, operation: &str, kind: Value) {
+        self.control(json!({ "add_fault": { "fault": { "operation": operation, "kind": kind } } }));
+    }
+
+    /// So many times.
+    pub(super) fn fault_times(&self, operation: &str, kind: Value, times: u32) {
+        let fault = json!({ "operation": operation, "kind": kind, "times": times });
+        self.control(json!({ "add_fault": { "fault": fault } }));
+    }
+
+    pub(super) fn clear_faults(&self) {
+        self.control(json!({ "clear_faults": {} }));
+    }
+
+    /// The requests of one operation that AWS received, oldest first.
+    pub(super) fn received(&self, operation: &str) -> Vec<Value> {
+        self.control(json!({ "received": { "operation": operation } })).as_array().unwrap().clone()
+    }
+
+    /// All requests that AWS received.
+    pub(super) fn received_at_all(&self) -> Vec<Value> {
+        self.control(json!({ "received": {} })).as_array().unwrap().clone()
+    }
+
+    /// The incident records of one kind, oldest first, whoever opened them.
+    pub(super) fn records(&self, kind: &str) -> Vec<Value> {
+        let source = format!("bothends.{kind}");
+        let mut all = self.control(json!({ "incidents": {} })).as_array().unwrap().clone();
+        all.retain(|incident| incident["record"]["incidentRecordSource"]["source"] == source);
+        all
+    }
+
+    /// Waits until AWS was asked so often more about the tunnels.
+    pub(super) fn until_asked(&self, times: usize) {
+        let before = self.received("GetMetricData").len();
+        until("AWS is asked again", || self.received("GetMetricData").len() >= before + times);
+    }
+
+    //--- the binary
+
+    /// The binary with these arguments, to be run in the namespace, with an environment that leads to this AWS.
+    pub(super) fn command(&self, home: &Home, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_bothends"));
+        command.args(arguments).arg("--config").arg(home.config());
+        self.with_environment(command, &home.directory)
+    }
+
+    /// The same without any capability.
+    pub(super) fn powerless(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new("setpriv");
+        command.args(["--bounding-set=-all", "--inh-caps=-all", "--ambient-caps=-all"]);
+        command.arg(env!("CARGO_BIN_EXE_bothends")).args(arguments).arg("--config").arg(self.home.config());
+        self.with_environment(command, &self.home.directory)
+    }
+
+    fn with_environment(&self, mut command: Command, directory: &Path) -> Command {
+        command
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("HOME", directory)
+            .env("AWS_EC2_METADATA_DISABLED", "true")
+            .env("AWS_ACCESS_KEY_ID", ACCESS_KEY)
+            .env("AWS_SECRET_ACCESS_KEY", SECRET)
+            .env("AWS_ENDPOINT_URL", self.aws.url());
+        command
+    }
+
+    /// Runs the binary to its end.
+    pub(super) fn run(&self, arguments: &[&str]) -> Ended {
+        self.run_command(self.command(&self.home, arguments))
+    }
+
+    /// Runs a command to its end, in the namespace.
+    pub(super) fn run_command(&self, mut command: Command) -> Ended {
+        Ended::from(inside(&self.here, || command.output().unwrap()))
+    }
+
+    /// Starts the daemon.
+    pub(super) fn start(&self) -> Daemon<'_> {
+        Daemon::start(self, &self.home, self.command(&self.home, &["run"]))
+    }
+
+    /// Starts the daemon and waits until both tunnels of [`MILAN`] are healthy.
+    pub(super) fn start_healthy(&self) -> Daemon<'_> {
+        let daemon = self.start();
+        daemon.until_assessed("healthy", &[&ONE, &TWO]);
+        daemon
+    }
+}
+
+/// Runs something on a thread in a namespace; a process that it starts is in there, too.
+pub(super) fn inside<T: Send>(here: &Netns, act: impl FnOnce() -> T + Send) -> T {
+    let mut result = None;
+    here.run(async || result = Some(act()));
+    result.unwrap()
+}
+
+fn settings() -> Settings {
+    let tunnel = |tunnel: Tunnel, inside: &str| json!({ "outside_ip": tunnel.outside, "inside_cidr": inside, "pre_shared_key": PRE_SHARED_KEY });
+    let settings = json!({
+        "regions": [REGION, ROMES_REGION],
+        "roles": [WATCHER, PAGER],
+        "vpns": [
+            { "id": MILAN, "tunnels": [tunnel(ONE, "169.254.10.0/30"), tunnel(TWO, "169.254.11.0/30")] },
+            { "id": ROME, "region": ROMES_REGION, "tunnels": [tunnel(THREE, "fd00:10::/126"), tunnel(FOUR, "fd00:11::/126")] },
+            { "id": TURIN, "tunnels": [tunnel(FIVE, "169.254.12.0/30")] },
+        ],
+        "response_plans": [{ "arn": PLAN }, { "arn": ROMES_PLAN }],
+        // So that a test need not wait for the end of a minute before AWS can agree.
+        "switches": { "partial_minutes": true },
+    });
+    serde_json::from_value(settings).unwrap()
+}
