@@ -15,8 +15,8 @@ demo: setup ## two real tunnels, a story that checks itself (KEEP=1 leaves it ru
 	cargo build --locked --bin bothends --example aws-stand-in
 	@python3 tests/demo/story.py
 
-bench: setup ## from a real break to the local Down, from agreement to StartIncident on the wire
-	cargo bench --locked
+bench: setup ## how long a break takes to be known and told (BENCH_PROFILE=dev: with the tests' build)
+	cargo bench --locked $(if $(BENCH_PROFILE),--profile $(BENCH_PROFILE))
 
 lint: ## formatting, clippy, licences and banned dependencies
 	cargo fmt --check
