@@ -138,6 +138,11 @@ impl Check {
         self.asked_once
     }
 
+    /// Over which route it was ever answered, in this run or an earlier one.
+    pub fn seen_up(&self) -> Option<SeenUp> {
+        self.seen_up.then(|| SeenUp::Local(self.id.clone(), self.route.key()))
+    }
+
     /// Ticks left out since the start.
     pub const fn ticks_skipped(&self) -> u64 {
         self.ticks_skipped
@@ -201,7 +206,7 @@ impl Check {
         self.replies_in_row = self.replies.answered(echo);
         if !self.seen_up {
             self.seen_up = true;
-            fx.facts.push_back(Fact::SeenUp(SeenUp::Local(self.id.clone(), self.route.key())));
+            fx.facts.extend(self.seen_up().map(Fact::SeenUp));
         }
         if self.pace == Pace::Waiting {
             self.set_pace(Pace::Suspect, now, fx);

@@ -44,6 +44,11 @@ impl Hold {
         }
     }
 
+    /// Nobody looked for so long: that time does not count.
+    fn held_up(&mut self, gap: Duration) {
+        self.since = self.since.map(|since| since + gap);
+    }
+
     fn has_held(&self, needed: Duration) -> bool {
         self.since.is_some() && self.held >= needed
     }
@@ -160,6 +165,19 @@ impl KindWatch {
         }
     }
 
+    /// Nobody looked for so long: what may have held meanwhile does not count.
+    pub fn held_up(&mut self, gap: Duration) {
+        match &mut self.state {
+            State::Clear | State::Open { .. } => {}
+            State::Pending { hold, .. } | State::Clearing { hold, .. } => hold.held_up(gap),
+        }
+    }
+
+    /// When incidents were opened, as far as it still counts.
+    pub const fn openings(&self) -> &VecDeque<Moment> {
+        &self.openings
+    }
+
     /// The connection is no longer watched; returns the incident that was open.
     pub fn unwatch(&mut self, now: Now, fx: &mut Effects) -> Option<Arc<Incident>> {
         match std::mem::replace(&mut self.state, State::Clear) {
@@ -225,7 +243,7 @@ impl KindWatch {
         fx: &mut Effects,
     ) -> Option<Arc<Incident>> {
         hold.observe(step.closes, now.mono);
-        if step.closes == Truth::False {
+        if step.closes == Truth::False || step.opens == Truth::True {
             story.add(TimelineChange::Reopened, now.wall);
             tell(&story, IncidentChange::Reopened, now, fx);
             self.state = State::Open { story };
