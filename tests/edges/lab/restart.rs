@@ -9,12 +9,14 @@ const POLLS: usize = 3;
 fn a_daemon_that_is_killed_in_an_outage_goes_on_in_the_same_record_and_resolves_it() {
     let stage = in_an_outage();
     let before = stage.open_incident("outage").unwrap();
-    stage.daemon.is_killed_and_started_again();
-    for outside in OUTSIDE {
-        stage.eventually("both ends say Down again", || stage.assessment(outside) == "down");
-    }
+    stage.daemon.is_killed_and_started_again(|_| ());
+    both_ends_agree(&stage);
     let after = stage.open_incident("outage").unwrap();
     assert_eq!((&after.id, &after.opened), (&before.id, &before.opened));
+    assert_eq!(
+        after.worsened, before.worsened,
+        "what was down before is no worse for being found down again"
+    );
     stage.stays_so_for_polls(POLLS, || assert!(stage.aws.incident("outage", "OPEN").is_some()));
 
     stage.lab.heal("all");
@@ -48,10 +50,17 @@ fn a_reload_in_an_outage_keeps_verdicts_and_incident_and_a_wrong_configuration_c
     assert!(stage.aws.incident("outage", "OPEN").is_some());
 }
 
-/// Nothing passes in either tunnel, and people have been told.
+/// Nothing passes in either tunnel, both ends say so of both, and people have been told.
 fn in_an_outage() -> Stage {
     let stage = Stage::healthy(&Config::default());
     stage.lab.breaks("dead", "all");
     stage.awaits("an outage is raised", || stage.aws.incident("outage", "OPEN"));
+    both_ends_agree(&stage);
     stage
+}
+
+fn both_ends_agree(stage: &Stage) {
+    for outside in OUTSIDE {
+        stage.eventually("both ends say Down", || stage.assessment(outside) == "down");
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::fs::{self, File};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 
@@ -102,21 +102,13 @@ impl Daemon {
         Self { gateway: gateway.clone(), aws_url: aws_url.to_owned(), directory, child }
     }
 
-    /// Kills it without warning and starts it again, with what its state directory holds.
-    pub(crate) fn is_killed_and_started_again(&self) {
-        self.is_killed();
-        *self.child.borrow_mut() = spawn(&self.gateway, &self.aws_url, &self.directory);
-    }
-
-    /// The same, with an empty state directory.
-    pub(crate) fn is_started_afresh(&self) {
-        self.is_killed();
-        for file in fs::read_dir(self.directory.path()).unwrap().map(|entry| entry.unwrap().path()) {
-            if file.file_name().is_some_and(|name| name.to_string_lossy().starts_with("bothends.db")) {
-                fs::remove_file(file).unwrap();
-            }
-        }
-        *self.child.borrow_mut() = spawn(&self.gateway, &self.aws_url, &self.directory);
+    /// Kills it without warning and starts it again; `meanwhile` is given its state directory.
+    pub(crate) fn is_killed_and_started_again(&self, meanwhile: impl FnOnce(&Path)) {
+        let mut child = self.child.borrow_mut();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        meanwhile(self.directory.path());
+        *child = spawn(&self.gateway, &self.aws_url, &self.directory);
     }
 
     /// Gives it another configuration and tells it so.
@@ -129,12 +121,6 @@ impl Daemon {
         fs::write(config_path(&self.directory), config).unwrap();
         let pid = Pid::from_child(&self.child.borrow());
         kill_process(pid, Signal::HUP).unwrap();
-    }
-
-    fn is_killed(&self) {
-        let mut child = self.child.borrow_mut();
-        child.kill().unwrap();
-        child.wait().unwrap();
     }
 
     /// How it ended, if it has.
