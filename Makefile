@@ -9,7 +9,7 @@ build: ## the daemon, as it is shipped
 	cargo build --locked --release
 
 test: setup ## install what the tests need, run every test, the lab's included
-	cargo test --locked --no-fail-fast
+	RUST_TEST_THREADS=6 cargo test --locked --no-fail-fast
 
 demo: setup ## two real tunnels, a story that checks itself (KEEP=1 leaves it running)
 	cargo build --locked --bin bothends --example aws-stand-in
