@@ -9,14 +9,14 @@ build: ## the daemon, as it is shipped
 	cargo build --locked --release
 
 test: setup ## install what the tests need, run every test, the lab's included
-	cargo test --locked --no-fail-fast
+	RUST_TEST_THREADS=6 cargo test --locked --no-fail-fast
 
 demo: setup ## two real tunnels, a story that checks itself (KEEP=1 leaves it running)
 	cargo build --locked --bin bothends --example aws-stand-in
 	@python3 tests/demo/story.py
 
-bench: setup ## from a real break to the local Down, from agreement to StartIncident on the wire
-	cargo bench --locked
+bench: setup ## how long a break takes to be known and told (BENCH_PROFILE=dev: with the tests' build)
+	cargo bench --locked $(if $(BENCH_PROFILE),--profile $(BENCH_PROFILE))
 
 lint: ## formatting, clippy, licences and banned dependencies
 	cargo fmt --check

@@ -1,18 +1,16 @@
 //! Arguments → one function per command → exit code. Nothing is bound or sent before the configuration stands.
 
 mod check;
-mod exit;
 mod probe;
 mod status;
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use clap::{Parser, Subcommand};
 
-pub use self::exit::Exit;
 use crate::config::{self, Config};
 use crate::daemon;
+use crate::process::{Exit, environment};
 
 /// Where the package puts it.
 const DEFAULT_CONFIG: &str = "/etc/bothends/bothends.toml";
@@ -64,13 +62,6 @@ pub fn usage(error: &clap::Error) -> Exit {
     // Where not even this can be printed there is nobody to tell.
     let _ = error.print();
     if error.use_stderr() { Exit::Usage } else { Exit::Success }
-}
-
-/// The process's environment, as far as it is text.
-pub fn environment() -> BTreeMap<String, String> {
-    std::env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-        .collect()
 }
 
 fn with_config(path: &Path, command: impl FnOnce(&Config) -> Exit) -> Exit {

@@ -27,7 +27,6 @@ use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, watch};
 
 use crate::aws::{AwsConnections, AwsSettings};
-use crate::cli::{Exit, environment};
 use crate::clock;
 use crate::config::{self, Config};
 use crate::domain::board::Board;
@@ -39,6 +38,7 @@ use crate::driver;
 use crate::health::Health;
 use crate::http::server;
 use crate::probe::{self, Prober};
+use crate::process::{Exit, environment};
 use crate::store::{self, OpenError, Store};
 use crate::systemd;
 use crate::telemetry::journal;

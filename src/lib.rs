@@ -3,6 +3,7 @@
 #![warn(unreachable_pub, clippy::unwrap_used, clippy::wildcard_enum_match_arm)]
 
 pub mod aws;
+pub mod backoff;
 pub mod cli;
 pub mod clock;
 pub mod config;
@@ -13,6 +14,7 @@ pub mod health;
 pub mod http;
 pub mod incident;
 pub mod probe;
+pub mod process;
 pub mod publish;
 pub mod store;
 pub mod systemd;

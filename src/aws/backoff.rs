@@ -4,19 +4,17 @@ use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
 use std::time::Duration;
 
+use crate::backoff;
 use crate::domain::time::Moment;
 
-/// After the first failure; as short as the shortest useful retry, because most failures are a lost packet.
-const FIRST: Duration = Duration::from_secs(1);
-/// The longest: a path to AWS that is back is used again within a minute.
+/// Whatever AWS says, a path that is back is used again within a minute.
 const LONGEST: Duration = Duration::from_secs(60);
 
-/// Doubles from [`FIRST`] to [`LONGEST`], less a random half, so that 60 daemons behind one outage do not come back in step.
+/// A [`backoff::Backoff`] that knows until when, and what AWS itself asked for.
 #[derive(Debug)]
 pub(super) struct Backoff {
-    failures: u32,
+    steps: backoff::Backoff,
     until: Option<Moment>,
-    random: Xorshift,
 }
 
 impl Backoff {
@@ -25,7 +23,7 @@ impl Backoff {
     }
 
     fn seeded(seed: u64) -> Self {
-        Self { failures: 0, until: None, random: Xorshift(seed | 1) }
+        Self { steps: backoff::Backoff::new(seed), until: None }
     }
 
     /// Whether AWS may be asked.
@@ -35,30 +33,14 @@ impl Backoff {
 
     /// Notes a failure; `retry_after` is AWS's own word on when to come back.
     pub(super) fn failed(&mut self, now: Moment, retry_after: Option<Duration>) {
-        let whole = FIRST.saturating_mul(1 << self.failures.min(6)).min(LONGEST);
-        let wait = whole.mul_f64(1.0 - self.random.fraction() / 2.0);
-        self.failures = self.failures.saturating_add(1);
+        let wait = self.steps.failed();
         self.until = Some(now + retry_after.map_or(wait, |asked| asked.min(LONGEST).max(wait)));
     }
 
     /// Notes a success.
     pub(super) fn succeeded(&mut self) {
-        self.failures = 0;
+        self.steps.succeeded();
         self.until = None;
-    }
-}
-
-/// Marsaglia's xorshift64 (Journal of Statistical Software 8 (14), 2003): enough to spread retries.
-#[derive(Debug)]
-struct Xorshift(u64);
-
-impl Xorshift {
-    /// In [0, 1).
-    fn fraction(&mut self) -> f64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 >> 11) as f64 / (1u64 << 53) as f64
     }
 }
 

@@ -1,9 +1,9 @@
 //! `bothends check`: what the configuration means.
 
-use super::Exit;
 use crate::config::{Config, describe};
 use crate::domain::plan::TunnelPlan;
 use crate::probe::{Ownership, owns};
+use crate::process::Exit;
 
 pub(super) fn run(config: &Config) -> Exit {
     print!("{}", describe(config));

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use super::Exit;
 use crate::config::Config;
 use crate::health::Health;
 use crate::probe::permission::icmp_access;
 use crate::probe::round::{Round, one_round, table};
+use crate::process::Exit;
 
 /// Between the echoes of a tunnel: as under suspicion by default.
 const SPACING: Duration = Duration::from_millis(200);

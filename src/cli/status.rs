@@ -1,10 +1,10 @@
 //! `bothends status`: what the running daemon knows.
 
-use super::Exit;
 use crate::config::Config;
 use crate::http::client;
 use crate::http::status_json::StatusJson;
 use crate::http::table::render_table;
+use crate::process::Exit;
 
 pub(super) fn run(config: &Config, json: bool) -> Exit {
     let answer = match client::get(config.http.listen, "/status") {

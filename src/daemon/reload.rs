@@ -5,11 +5,11 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 
 use super::people::People;
-use crate::cli::environment;
 use crate::config::{self, Config};
 use crate::driver::Command;
 use crate::health::{Component, Problem, Severity};
 use crate::http::server::About;
+use crate::process::environment;
 use crate::telemetry::names::Names;
 use crate::telemetry::wording::Notice;
 

@@ -138,6 +138,11 @@ impl Check {
         self.asked_once
     }
 
+    /// Over which route it was ever answered, in this run or an earlier one.
+    pub fn seen_up(&self) -> Option<SeenUp> {
+        self.seen_up.then(|| SeenUp::Local(self.id.clone(), self.route.key()))
+    }
+
     /// Ticks left out since the start.
     pub const fn ticks_skipped(&self) -> u64 {
         self.ticks_skipped
@@ -174,8 +179,7 @@ impl Check {
         self.rules = rules;
         self.anchor = anchor;
         self.suspect_interval = rules.suspect_interval;
-        self.replies =
-            Replies::new(usize::try_from(rules.up_after.get()).unwrap_or(usize::MAX), IN_FLIGHT_MAX);
+        self.replies.remember(usize::try_from(rules.up_after.get()).unwrap_or(usize::MAX), IN_FLIGHT_MAX);
         self.due = next_on_grid(anchor, self.interval(), now.mono);
     }
 
@@ -202,7 +206,7 @@ impl Check {
         self.replies_in_row = self.replies.answered(echo);
         if !self.seen_up {
             self.seen_up = true;
-            fx.facts.push_back(Fact::SeenUp(SeenUp::Local(self.id.clone(), self.route.key())));
+            fx.facts.extend(self.seen_up().map(Fact::SeenUp));
         }
         if self.pace == Pace::Waiting {
             self.set_pace(Pace::Suspect, now, fx);
@@ -238,7 +242,6 @@ impl Check {
             Err(fault) => {
                 self.replies.not_asked(echo);
                 self.end(pending, Outcome::Fault(fault), now, fx);
-                self.fault = Some((fault, now.mono));
                 self.judge_silence(now, fx);
             }
         }
@@ -271,10 +274,7 @@ impl Check {
             Some(sent) if !pending.overdue => sent + overdue_after,
             Some(_) | None => pending.asked.mono + self.given_up_after(),
         });
-        let down = (!self.waits_in_vain() && self.lost_on_both())
-            .then(|| self.losses.oldest_of_run(self.rules.down_after.get()))
-            .flatten()
-            .map(|oldest| oldest + self.rules.timeout);
+        let down = (!self.waits_in_vain() && self.lost_on_both()).then(|| self.down_at()).flatten();
         let silence = match self.verdict {
             Verdict::Up | Verdict::Down => {
                 Some(self.last_evidence.max(self.last_activity) + self.silence_after())
@@ -373,7 +373,7 @@ impl Check {
         self.last_evidence = now.mono;
         self.last_activity = now.mono;
         self.replies_in_row = 0;
-        self.losses.add(pending.asked, pending.slot, loss, self.rules.down_after.get());
+        self.losses.add(pending.asked, pending.slot, loss);
         if !self.waits_in_vain() {
             if self.pace != Pace::Suspect {
                 self.replies.count_from(echo);
@@ -404,8 +404,7 @@ impl Check {
     }
 
     fn judge_down(&mut self, now: Now, fx: &mut Effects) {
-        let Some(oldest) = self.losses.oldest_of_run(self.rules.down_after.get()) else { return };
-        if self.waits_in_vain() || oldest + self.rules.timeout > now.mono || !self.lost_on_both() {
+        if self.waits_in_vain() || !self.lost_on_both() || self.down_at().is_none_or(|at| at > now.mono) {
             return;
         }
         let verdict = if self.seen_up { Verdict::Down } else { Verdict::Unknown(Why::NeverAnswered) };
@@ -413,10 +412,29 @@ impl Check {
         self.set_pace(Pace::Waiting, now, fx);
     }
 
+    /// When the oldest of the unanswered echoes is past `timeout`, once `down_after` are overdue. It is the oldest of all
+    /// of them: where more than `down_after` are asked within one `timeout`, the last `down_after` would always be young.
+    fn down_at(&self) -> Option<Moment> {
+        let oldest = self.losses.first()?;
+        (self.losses.count() >= self.rules.down_after.get()).then(|| oldest.mono + self.rules.timeout)
+    }
+
     /// Whether both clients have lost; where the other cannot be had, one alone decides, because a wrong loss costs a
     /// Disputed, but a wrong fault the page.
     const fn lost_on_both(&self) -> bool {
-        self.losses.on_both() || self.fault.is_some()
+        let other_cannot_be_had = match self.fault {
+            // A client that was held up is there all the same.
+            None | Some((Fault::HeldUp, _)) => false,
+            Some((
+                Fault::NoPermission
+                | Fault::NoMemory
+                | Fault::TooManyFiles
+                | Fault::AddressMissing
+                | Fault::Socket(_),
+                _,
+            )) => true,
+        };
+        self.losses.on_both() || other_cannot_be_had
     }
 
     /// Faults alone, or nothing sent and nothing ended, for long enough: it cannot be said.
@@ -431,6 +449,7 @@ impl Check {
             Some(_) | None => return,
         };
         self.losses.clear();
+        self.replies.forget_answers();
         self.replies_in_row = 0;
         self.set_verdict(Verdict::Unknown(why), now);
         self.set_pace(Pace::Waiting, now, fx);
@@ -445,7 +464,7 @@ impl Check {
         self.last_activity = now.mono;
         match outcome {
             Outcome::Reply { .. } | Outcome::Late { .. } | Outcome::Lost(_) => self.last_evidence = now.mono,
-            Outcome::Fault(_) => {}
+            Outcome::Fault(fault) => self.fault = Some((fault, now.mono)),
         }
         fx.ended.push((self.id.tunnel.clone(), pending.asked.wall, outcome));
         fx.facts.push_back(Fact::EchoEnded { check: self.id.clone(), outcome });

@@ -38,13 +38,15 @@ pub struct Clients {
     a: ClientId,
     b: Option<ClientId>,
     turn: Slot,
+    /// The one that was answered last.
+    alive: Slot,
     last_fresh: Option<Moment>,
 }
 
 impl Clients {
     /// One client.
     pub const fn new(first: ClientId) -> Self {
-        Self { a: first, b: None, turn: Slot::A, last_fresh: None }
+        Self { a: first, b: None, turn: Slot::A, alive: Slot::A, last_fresh: None }
     }
 
     /// The client for the next echo; in doubt they take turns.
@@ -63,10 +65,11 @@ impl Clients {
         self.last_fresh.is_none_or(|at| now.since(at) >= FRESH_EVERY)
     }
 
-    /// Opens a fresh client beside the current one; the one whose place it takes is returned, to be retired.
+    /// Opens a fresh client beside the one that was answered last, so that a socket that is useless for ever does not
+    /// stay; the one whose place it takes is returned, to be retired.
     pub fn refresh(&mut self, fresh: ClientId, now: Moment) -> Option<ClientId> {
         self.last_fresh = Some(now);
-        match self.turn {
+        match self.alive {
             Slot::A => self.b.replace(fresh),
             Slot::B => Some(std::mem::replace(&mut self.a, fresh)),
         }
@@ -87,11 +90,15 @@ impl Clients {
 
     /// A client was answered: in calm it is the one to go on with.
     pub fn answered(&mut self, client: ClientId) {
-        if self.a == client {
-            self.turn = Slot::A;
+        let slot = if self.a == client {
+            Slot::A
         } else if self.b == Some(client) {
-            self.turn = Slot::B;
-        }
+            Slot::B
+        } else {
+            return;
+        };
+        self.turn = slot;
+        self.alive = slot;
     }
 
     /// Every client in use.
@@ -120,10 +127,11 @@ mod tests {
     }
 
     #[test]
-    fn a_fresh_client_takes_the_place_of_the_one_that_is_not_in_use_at_most_every_30_s() {
+    fn a_fresh_client_takes_the_place_of_the_one_that_was_not_answered_last_at_most_every_30_s() {
         let mut clients = Clients::new(FIRST);
         clients.refresh(SECOND, Moment::ORIGIN);
         clients.answered(SECOND);
+        assert_eq!(clients.next(true), (Slot::A, FIRST), "whose turn it is says nothing of which one works");
         assert!(!clients.may_refresh(Moment::ORIGIN + Duration::from_secs(29)));
         let later = Moment::ORIGIN + Duration::from_secs(30);
         assert!(clients.may_refresh(later));

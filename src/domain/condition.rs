@@ -80,7 +80,7 @@ pub fn closes(kind: Kind, tunnels: &[TunnelTruth]) -> Truth {
         Kind::RedundancyLost => {
             Truth::all(tunnels.iter().filter(|tunnel| tunnel.role == Role::Active).map(healthy))
         }
-        Kind::OneSided => some_healthy.or(agreed(outage(tunnels))),
+        Kind::OneSided => some_healthy.or(outage(tunnels)),
     }
 }
 
@@ -144,14 +144,6 @@ fn healthy(tunnel: &TunnelTruth) -> Truth {
         Assessment::Healthy => Truth::True,
         Assessment::Down | Assessment::Disputed(_) | Assessment::Unconfirmed(_) => Truth::False,
         Assessment::Blind => Truth::Unknown,
-    }
-}
-
-/// Only a certain agreement counts; without one nothing is said either way.
-const fn agreed(outage: Truth) -> Truth {
-    match outage {
-        Truth::True => Truth::True,
-        Truth::False | Truth::Unknown => Truth::False,
     }
 }
 
@@ -244,5 +236,6 @@ mod tests {
         assert_eq!(closes(Kind::OneSided, &[well, active(DOWN, UP)]), Truth::True);
         assert_eq!(closes(Kind::OneSided, &[dead, active(DOWN, UP)]), Truth::True);
         assert_eq!(closes(Kind::OneSided, &[active(DOWN, UP), active(DOWN, UP)]), Truth::False);
+        assert_eq!(closes(Kind::OneSided, &[dead, active(UNKNOWN, DOWN)]), Truth::Unknown);
     }
 }

@@ -9,10 +9,11 @@ use super::condition::{TunnelTruth, closes, opens};
 use super::effects::Effects;
 use super::event::Remembered;
 use super::fact::{Fact, IncidentChange};
-use super::incident::{KindWatch, Scene, Step};
+use super::incident::{KindWatch, Step};
 use super::names::{End, Kind, Role, SourceId, TunnelId};
 use super::plan::VpnPlan;
 use super::status::{Phase, VpnStatus};
+use super::story::Scene;
 use super::time::{Moment, Now, Stamp};
 use super::tunnel::{Changes, Tunnel};
 use super::verdict::{Evidence, Verdict, Why};
@@ -99,8 +100,9 @@ impl Connection {
         self.tunnels.iter().any(|tunnel| tunnel.local().verdict == Verdict::Down)
     }
 
-    /// Judges every tunnel and every kind as of `now`.
-    pub fn refresh(&mut self, grace_until: Moment, now: Now, fx: &mut Effects) -> Refreshed {
+    /// Judges every tunnel and every kind as of `now`; `started` is when the daemon started or resumed.
+    pub fn refresh(&mut self, started: Moment, now: Now, fx: &mut Effects) -> Refreshed {
+        let grace_until = self.grace_until(started);
         let mut refreshed = Refreshed::default();
         for index in 0..self.tunnels.len() {
             let changes = self.tunnels[index].judge(self.plan.aws.stale_after, now, fx);
@@ -136,10 +138,20 @@ impl Connection {
     }
 
     /// When `refresh` must be called again, if nothing happens before.
-    pub fn deadline(&self, grace_until: Moment) -> Option<Moment> {
+    pub fn deadline(&self, started: Moment) -> Option<Moment> {
+        let grace_until = self.grace_until(started);
         let stale = self.tunnels.iter().filter_map(|tunnel| tunnel.stale_at(self.plan.aws.stale_after));
         let kinds = self.kinds.iter().filter_map(|kind| kind.deadline(&self.plan.incident, grace_until));
         stale.chain(kinds).min()
+    }
+
+    fn grace_until(&self, started: Moment) -> Moment {
+        started + self.plan.incident.start_grace
+    }
+
+    /// Nobody looked for so long, because the host slept or the process was held up.
+    pub fn held_up(&mut self, gap: Duration) {
+        self.kinds.iter_mut().for_each(|kind| kind.held_up(gap));
     }
 
     /// How often AWS is to be asked: faster while in doubt, that is, when a verdict changed a short while ago, or an
@@ -176,12 +188,29 @@ impl Connection {
         active.peek().is_some() && active.all(|tunnel| tunnel.could_vote(self.plan.aws.stale_after, now))
     }
 
-    /// Takes another plan: a tunnel that did not change keeps its state, one whose route or role changed starts afresh.
+    /// What is to be remembered of it, should it or one of its tunnels be removed and added again.
+    pub fn remember(&self, remembered: &mut Remembered, now: Now) {
+        for seen_up in self.tunnels.iter().flat_map(Tunnel::seen_up) {
+            if !remembered.seen_up.contains(&seen_up) {
+                remembered.seen_up.push(seen_up);
+            }
+        }
+        remembered.openings.retain(|(vpn, _, _)| *vpn != self.plan.id);
+        for kind in &self.kinds {
+            let stamp = |at: &Moment| now.wall - now.mono.since(*at);
+            let openings = kind.openings().iter().map(|at| (self.plan.id.clone(), kind.kind(), stamp(at)));
+            remembered.openings.extend(openings);
+        }
+    }
+
+    /// Takes another plan: a tunnel that did not change keeps its state, one whose route changed or that comes into use
+    /// starts afresh, with what is remembered of it.
     pub fn reconfigure(
         &mut self,
         plan: Arc<VpnPlan>,
         site: Arc<str>,
         anchor: Moment,
+        remembered: &Remembered,
         now: Now,
         fx: &mut Effects,
     ) {
@@ -198,7 +227,8 @@ impl Connection {
                 }
                 changed => {
                     changed.inspect(|tunnel| tunnel.retire(fx));
-                    Tunnel::new(Arc::clone(tunnel_plan), plan.probe, anchor, &[], now, fx)
+                    let seen_up = &remembered.seen_up;
+                    Tunnel::new(Arc::clone(tunnel_plan), plan.probe, anchor, seen_up, now, fx)
                 }
             };
             self.tunnels.push(tunnel);

@@ -9,14 +9,14 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::board::{Incident, IncidentId, IncidentState, TimelineChange, TunnelSnapshot};
+use super::board::{Incident, IncidentState, TimelineChange};
 use super::condition::Truth;
 use super::effects::Effects;
 use super::fact::{Fact, IncidentChange};
 use super::names::{Kind, VpnId};
 use super::plan::IncidentRules;
 use super::status::Phase;
-use super::story::Story;
+use super::story::{Scene, Story};
 use super::time::{Moment, Now};
 
 /// Openings older than this do not count as flapping.
@@ -44,6 +44,11 @@ impl Hold {
         }
     }
 
+    /// Nobody looked for so long: that time does not count.
+    fn held_up(&mut self, gap: Duration) {
+        self.since = self.since.map(|since| since + gap);
+    }
+
     fn has_held(&self, needed: Duration) -> bool {
         self.since.is_some() && self.held >= needed
     }
@@ -59,19 +64,6 @@ enum State {
     Pending { hold: Hold, began: Now },
     Open { story: Story },
     Clearing { story: Story, hold: Hold },
-}
-
-/// What an incident that opens is about.
-#[derive(Debug, Clone)]
-pub struct Scene {
-    /// The site's name.
-    pub site: Arc<str>,
-    /// The connection's name.
-    pub vpn_name: Arc<str>,
-    /// The tunnels as they are.
-    pub tunnels: Vec<TunnelSnapshot>,
-    /// An open incident of another kind that this one follows.
-    pub related: Option<IncidentId>,
 }
 
 /// One step's input.
@@ -173,6 +165,19 @@ impl KindWatch {
         }
     }
 
+    /// Nobody looked for so long: what may have held meanwhile does not count.
+    pub fn held_up(&mut self, gap: Duration) {
+        match &mut self.state {
+            State::Clear | State::Open { .. } => {}
+            State::Pending { hold, .. } | State::Clearing { hold, .. } => hold.held_up(gap),
+        }
+    }
+
+    /// When incidents were opened, as far as it still counts.
+    pub const fn openings(&self) -> &VecDeque<Moment> {
+        &self.openings
+    }
+
     /// The connection is no longer watched; returns the incident that was open.
     pub fn unwatch(&mut self, now: Now, fx: &mut Effects) -> Option<Arc<Incident>> {
         match std::mem::replace(&mut self.state, State::Clear) {
@@ -238,7 +243,7 @@ impl KindWatch {
         fx: &mut Effects,
     ) -> Option<Arc<Incident>> {
         hold.observe(step.closes, now.mono);
-        if step.closes == Truth::False {
+        if step.closes == Truth::False || step.opens == Truth::True {
             story.add(TimelineChange::Reopened, now.wall);
             tell(&story, IncidentChange::Reopened, now, fx);
             self.state = State::Open { story };

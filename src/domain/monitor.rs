@@ -61,9 +61,11 @@ pub struct Monitor {
     over: BTreeMap<IncidentId, (Arc<Incident>, BTreeSet<SinkId>)>,
     board: Arc<Board>,
     timers: Timers<Wake>,
-    grace_until: Moment,
+    /// When it started or resumed: nothing opens for a while after that.
+    started: Moment,
     last_called: Now,
-    suspects: usize,
+    /// What outlives a connection or a tunnel that is removed from the plan, should it be added again.
+    remembered: Remembered,
     fx: Effects,
 }
 
@@ -81,9 +83,9 @@ impl Monitor {
             over: BTreeMap::new(),
             board: Arc::default(),
             timers: Timers::default(),
-            grace_until: now.mono + start_grace(&plan),
+            started: now.mono,
             last_called: now,
-            suspects: 0,
+            remembered: Remembered::default(),
             fx: Effects::default(),
         };
         for incident in &remembered.incidents {
@@ -98,6 +100,7 @@ impl Monitor {
             }
         }
         monitor.adopt(plan, &remembered, now);
+        monitor.remembered = Remembered { incidents: Vec::new(), ..remembered };
         monitor.after(now);
         monitor
     }
@@ -179,6 +182,8 @@ impl Monitor {
     /// Takes another plan. A tunnel that did not change loses no state; what is no longer watched is told so.
     pub fn reconfigure(&mut self, plan: Arc<Plan>, now: Now) {
         self.called(now);
+        let mut remembered = std::mem::take(&mut self.remembered);
+        self.connections.values().for_each(|connection| connection.remember(&mut remembered, now));
         let gone: Vec<VpnId> =
             self.connections.keys().filter(|vpn| plan.vpn(vpn).is_none()).cloned().collect();
         for vpn in gone {
@@ -190,7 +195,8 @@ impl Monitor {
                 }
             }
         }
-        self.adopt(plan, &Remembered::default(), now);
+        self.adopt(plan, &remembered, now);
+        self.remembered = remembered;
         let waiting: Vec<IncidentId> = self.over.keys().cloned().collect();
         for incident in waiting {
             self.recount_sinks(&incident);
@@ -208,7 +214,7 @@ impl Monitor {
             match self.connections.remove(&vpn.id) {
                 Some(mut same) => {
                     self.clear_check_timers(&same);
-                    same.reconfigure(Arc::clone(vpn), site, anchor, now, &mut self.fx);
+                    same.reconfigure(Arc::clone(vpn), site, anchor, remembered, now, &mut self.fx);
                     self.connections.insert(vpn.id.clone(), same);
                 }
                 None => {
@@ -227,11 +233,11 @@ impl Monitor {
             self.sources.entry(id.clone()).or_insert_with(|| Polling::new(id.clone(), &plan.site));
             self.set_source_timer(&id, now.mono);
         }
+        self.share_budget();
         for vpn in &plan.vpns {
             self.set_check_timers(&vpn.id);
             self.refresh(&vpn.id, now);
         }
-        self.note_states(now.wall);
         self.set_minute_timer(now);
     }
 
@@ -255,9 +261,10 @@ impl Monitor {
         if gap < HELD_UP_AFTER {
             return;
         }
-        self.grace_until = self.grace_until.max(now.mono + start_grace(&self.plan));
+        self.started = now.mono;
         self.fx.facts.push_back(Fact::Resumed { gap, at: now });
         for connection in self.connections.values_mut() {
+            connection.held_up(gap);
             for tunnel in connection.tunnels_mut() {
                 for kind in tunnel.checks().iter().map(|check| check.id().kind).collect::<Vec<_>>() {
                     if let Some(check) = tunnel.check_mut(kind) {
@@ -298,12 +305,10 @@ impl Monitor {
     /// Judges a connection, and sees to what follows from it.
     fn refresh(&mut self, vpn: &VpnId, now: Now) {
         let Some(connection) = self.connections.get_mut(vpn) else { return };
-        let refreshed = connection.refresh(self.grace_until, now, &mut self.fx);
-        self.timers.set(Wake::Connection(vpn.clone()), connection.deadline(self.grace_until));
+        let refreshed = connection.refresh(self.started, now, &mut self.fx);
+        self.timers.set(Wake::Connection(vpn.clone()), connection.deadline(self.started));
         let sources = connection.plan().aws.sources.clone();
-        for tunnel in connection.tunnels() {
-            self.minutes.state(&tunnel.plan().id, now.wall, tunnel.local().verdict, tunnel.assessment());
-        }
+        note_states(&mut self.minutes, connection, now.wall);
         for incident in refreshed.over {
             self.put_over(incident);
         }
@@ -417,10 +422,6 @@ impl Monitor {
             .flat_map(|tunnel| tunnel.checks())
             .filter(|check| check.is_suspect())
             .count();
-        if suspects == self.suspects {
-            return;
-        }
-        self.suspects = suspects;
         for connection in self.connections.values_mut() {
             let interval = suspect_interval(connection.plan().probe.suspect_interval, suspects);
             for tunnel in connection.tunnels_mut() {
@@ -459,7 +460,9 @@ impl Monitor {
                     }
                 }
             }
-            self.note_states(now.wall);
+            for connection in self.connections.values() {
+                note_states(&mut self.minutes, connection, now.wall);
+            }
         }
         for rollup in self.minutes.complete(now.wall, self.settle_after()) {
             self.fx.facts.push_back(Fact::RollupReady(rollup));
@@ -468,14 +471,6 @@ impl Monitor {
             self.fx.facts.extend(self.votes.drain(..));
         }
         self.set_minute_timer(now);
-    }
-
-    fn note_states(&mut self, at: Stamp) {
-        for tunnel in self.connections.values().flat_map(Connection::tunnels) {
-            if !tunnel.checks().is_empty() {
-                self.minutes.state(&tunnel.plan().id, at, tunnel.local().verdict, tunnel.assessment());
-            }
-        }
     }
 
     /// Wakes at the end of the minute, and again when the echoes of the last one must have ended.
@@ -536,7 +531,11 @@ impl Monitor {
     }
 }
 
-/// One grace for the daemon: the longest that any connection asks for.
-fn start_grace(plan: &Plan) -> Duration {
-    plan.vpns.iter().map(|vpn| vpn.incident.start_grace).max().unwrap_or_default()
+/// What the tunnels of a connection are at this time of the minute; an unused one has no minutes.
+fn note_states(minutes: &mut Minutes, connection: &Connection, at: Stamp) {
+    for tunnel in connection.tunnels() {
+        if !tunnel.checks().is_empty() {
+            minutes.state(&tunnel.plan().id, at, tunnel.local().verdict, tunnel.assessment());
+        }
+    }
 }

@@ -87,6 +87,10 @@ impl Remote {
             Reading::TunnelState(Some(point)) => {
                 let (verdict, complaint) = tunnel_state(point.value);
                 let as_of = (point.stamp + point.period).min(date);
+                if self.claims.get(&source).is_some_and(|known| known.is_evidence() && known.as_of > as_of) {
+                    // CloudWatch shows new datapoints at some of its hosts sooner than at others.
+                    return None;
+                }
                 (claim(verdict, as_of, point.stamp, format!("TunnelState {}", point.value)), complaint)
             }
             Reading::Telemetry(telemetry) => {
@@ -134,20 +138,26 @@ impl Remote {
     /// When the newest evidence becomes stale, if it still counts.
     pub fn stale_at(&self, stale_after: Duration) -> Option<Moment> {
         match self.view.verdict {
-            Verdict::Unknown(Why::Stale | Why::NotAsked | Why::NoData) => None,
+            // What is gone does not come back by growing old.
+            Verdict::Unknown(Why::Stale | Why::NotAsked | Why::NoData | Why::Gone) => None,
             Verdict::Up | Verdict::Down | Verdict::Unknown(_) => {
                 self.newest().map(|(_, claim)| claim.as_of_here.mono + stale_after + Duration::from_nanos(1))
             }
         }
     }
 
-    /// Whether AWS has said something, usable or not, that is not stale: the daemon could have voted.
+    /// Whether AWS has given evidence that is not stale: the daemon could have voted.
     pub fn is_fresh(&self, stale_after: Duration, now: Moment) -> bool {
-        self.newest().is_some_and(|(_, claim)| now.since(claim.as_of_here.mono) <= stale_after)
+        self.newest()
+            .is_some_and(|(_, claim)| claim.is_evidence() && now.since(claim.as_of_here.mono) <= stale_after)
     }
 
+    /// The newest evidence; what is none counts only where there is nothing else.
     fn newest(&self) -> Option<(SourceKind, &Claim)> {
-        self.claims.iter().max_by_key(|(_, claim)| claim.as_of).map(|(source, claim)| (*source, claim))
+        self.claims
+            .iter()
+            .max_by_key(|(_, claim)| (claim.is_evidence(), claim.as_of))
+            .map(|(source, claim)| (*source, claim))
     }
 
     fn weigh(&self, stale_after: Duration, now: Moment) -> Verdict {
@@ -164,6 +174,30 @@ impl Remote {
             return Verdict::Unknown(Why::Contradiction);
         }
         newest.verdict
+    }
+}
+
+impl Claim {
+    /// Whether it speaks of the tunnel at all: what could not be understood, or lies in the future, does not.
+    const fn is_evidence(&self) -> bool {
+        match self.verdict {
+            Verdict::Unknown(Why::Garbage | Why::Future) => false,
+            Verdict::Up
+            | Verdict::Down
+            | Verdict::Unknown(
+                Why::Starting
+                | Why::NeverAnswered
+                | Why::Fault(_)
+                | Why::Silent
+                | Why::Unused
+                | Why::NotAsked
+                | Why::NoData
+                | Why::Stale
+                | Why::Fraction
+                | Why::Contradiction
+                | Why::Gone,
+            ) => true,
+        }
     }
 }
 

@@ -3,14 +3,28 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::board::{Incident, IncidentId, IncidentState, TIMELINE_MAX, TimelineChange, TimelineEntry};
-use super::incident::Scene;
+use super::board::{
+    Incident, IncidentId, IncidentState, TIMELINE_MAX, TimelineChange, TimelineEntry, TunnelSnapshot,
+};
 use super::names::{Kind, TunnelId, VpnId};
 use super::time::{Now, Stamp};
 use super::verdict::Assessment;
 
 /// From this many entries on, a change that was told before is folded into the entry that told it.
 const FOLD_FROM: usize = TIMELINE_MAX / 2;
+
+/// What an incident that opens is about.
+#[derive(Debug, Clone)]
+pub struct Scene {
+    /// The site's name.
+    pub site: Arc<str>,
+    /// The connection's name.
+    pub vpn_name: Arc<str>,
+    /// The tunnels as they are.
+    pub tunnels: Vec<TunnelSnapshot>,
+    /// An open incident of another kind that this one follows.
+    pub related: Option<IncidentId>,
+}
 
 /// An open incident.
 #[derive(Debug)]

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use super::clients::Slot;
 use super::request::EchoId;
-use super::time::{Moment, Now};
+use super::time::Now;
 use super::verdict::Loss;
 
 /// Replies in a row, counted in the order of asking, so that a slow line, whose replies arrive while later echoes are
@@ -20,6 +20,14 @@ impl Replies {
     /// Remembers enough for runs of `up_after` while `in_flight` further echoes are unanswered.
     pub fn new(up_after: usize, in_flight: usize) -> Self {
         Self { asked: VecDeque::new(), from: EchoId(0), remembered: up_after + in_flight }
+    }
+
+    /// Remembers enough for runs of another `up_after`; the run goes on.
+    pub fn remember(&mut self, up_after: usize, in_flight: usize) {
+        self.remembered = up_after + in_flight;
+        while self.asked.len() > self.remembered {
+            self.asked.pop_front();
+        }
     }
 
     /// An echo was asked.
@@ -51,6 +59,13 @@ impl Replies {
         u32::try_from(run).unwrap_or(u32::MAX)
     }
 
+    /// What was answered is too long ago to count.
+    pub fn forget_answers(&mut self) {
+        for (_, answered) in &mut self.asked {
+            *answered = false;
+        }
+    }
+
     /// Runs are counted from this echo on: what was answered before a suspicion does not allay it.
     pub const fn count_from(&mut self, echo: EchoId) {
         self.from = echo;
@@ -61,7 +76,6 @@ impl Replies {
 #[derive(Debug, Clone, Default)]
 pub struct Losses {
     count: u32,
-    recent: VecDeque<Moment>,
     first: Option<Now>,
     last: Option<Loss>,
     on_a: bool,
@@ -69,13 +83,9 @@ pub struct Losses {
 }
 
 impl Losses {
-    /// One more: an echo asked at `asked` on `slot` is overdue or was not taken. Keeps the last `down_after` times.
-    pub fn add(&mut self, asked: Now, slot: Slot, loss: Loss, down_after: u32) {
+    /// One more: an echo asked at `asked` on `slot` is overdue or was not taken.
+    pub fn add(&mut self, asked: Now, slot: Slot, loss: Loss) {
         self.count = self.count.saturating_add(1);
-        if self.recent.len() >= usize::try_from(down_after).unwrap_or(usize::MAX) {
-            self.recent.pop_front();
-        }
-        self.recent.push_back(asked.mono);
         self.first.get_or_insert(asked);
         self.last = Some(loss);
         match slot {
@@ -87,11 +97,6 @@ impl Losses {
     /// A reply ends the run.
     pub fn clear(&mut self) {
         *self = Self::default();
-    }
-
-    /// When the oldest of the last `down_after` losses was asked, if there are that many.
-    pub fn oldest_of_run(&self, down_after: u32) -> Option<Moment> {
-        (self.count >= down_after).then(|| self.recent.front().copied()).flatten()
     }
 
     /// Whether both clients have lost.
@@ -118,6 +123,7 @@ impl Losses {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::time::Moment;
 
     #[test]
     fn replies_are_counted_in_the_order_of_asking_not_of_arrival() {
@@ -151,16 +157,38 @@ mod tests {
     }
 
     #[test]
-    fn the_run_of_losses_is_as_old_as_the_oldest_of_the_last_down_after() {
+    fn what_is_forgotten_does_not_count_and_what_is_still_under_way_does() {
+        let mut replies = Replies::new(3, 8);
+        (1..=3).for_each(|echo| replies.asked(EchoId(echo)));
+        replies.answered(EchoId(1));
+        replies.answered(EchoId(2));
+        replies.forget_answers();
+        assert_eq!(replies.answered(EchoId(3)), 1);
+    }
+
+    #[test]
+    fn another_up_after_cuts_no_run_short_that_it_needs() {
+        let mut replies = Replies::new(3, 1);
+        (1..=4).for_each(|echo| replies.asked(EchoId(echo)));
+        (1..=3).for_each(|echo| assert!(replies.answered(EchoId(echo)) > 0));
+        replies.remember(5, 1);
+        (5..=6).for_each(|echo| replies.asked(EchoId(echo)));
+        (4..=5).for_each(|echo| assert!(replies.answered(EchoId(echo)) > 0));
+        assert_eq!(replies.answered(EchoId(6)), 6);
+        replies.remember(2, 1);
+        assert_eq!(replies.answered(EchoId(6)), 3);
+    }
+
+    #[test]
+    fn the_run_of_losses_is_as_old_as_its_first_and_a_reply_ends_it() {
         let mut losses = Losses::default();
         let asked = |secs: i64| Now { mono: Moment::from_nanos(secs), wall: Default::default() };
-        (1..=3).for_each(|secs| losses.add(asked(secs), Slot::A, Loss::Timeout, 2));
-        assert_eq!(losses.oldest_of_run(2), Some(Moment::from_nanos(2)));
-        assert_eq!(losses.oldest_of_run(4), None);
+        (1..=3).for_each(|secs| losses.add(asked(secs), Slot::A, Loss::Timeout));
+        assert_eq!((losses.count(), losses.first()), (3, Some(asked(1))));
         assert!(!losses.on_both());
-        losses.add(asked(4), Slot::B, Loss::NoPath, 2);
+        losses.add(asked(4), Slot::B, Loss::NoPath);
         assert!(losses.on_both());
         losses.clear();
-        assert_eq!((losses.count(), losses.on_both()), (0, false));
+        assert_eq!((losses.count(), losses.first(), losses.on_both()), (0, None, false));
     }
 }

@@ -1,6 +1,6 @@
 //! One tunnel: its checks make our view, AWS's evidence makes AWS's, both together the assessment.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use super::correlate::assess;
 use super::effects::Effects;
 use super::event::{Reading, SeenUp};
 use super::fact::Fact;
-use super::names::{CheckId, CheckKind, End, Role, SourceId};
+use super::names::{CheckId, CheckKind, End, Role, SourceId, SourceKind};
 use super::plan::{ProbeRules, TunnelPlan};
 use super::remote::Remote;
 use super::status::{CheckStatus, TunnelStatus};
@@ -41,7 +41,7 @@ pub struct Tunnel {
     assessment: Assessment,
     assessed_since: Now,
     loss: LossWindow,
-    last_complaint: Option<Why>,
+    complaints: BTreeMap<SourceKind, Why>,
 }
 
 impl Tunnel {
@@ -78,7 +78,7 @@ impl Tunnel {
             assessment: Assessment::Blind,
             assessed_since: now,
             loss: LossWindow::default(),
-            last_complaint: None,
+            complaints: BTreeMap::new(),
         }
     }
 
@@ -112,7 +112,7 @@ impl Tunnel {
         self.assessment
     }
 
-    /// Takes other names and rules; a tunnel whose route or role changed starts afresh instead.
+    /// Takes other names and rules; a tunnel whose route changed, or that comes into use, starts afresh instead.
     pub fn reconfigure(&mut self, plan: Arc<TunnelPlan>, rules: ProbeRules, anchor: Moment, now: Now) {
         self.plan = plan;
         for check in &mut self.checks {
@@ -120,9 +120,18 @@ impl Tunnel {
         }
     }
 
-    /// Whether another plan is for the same tunnel in the same role over the same route, so that no state is lost.
+    /// Whether another plan asks the same tunnel over the same route, so that no state is lost.
     pub fn is_same(&self, plan: &TunnelPlan) -> bool {
-        self.plan.id == plan.id && self.plan.role == plan.role && self.plan.route == plan.route
+        let is_used = |role| role != Role::Unused;
+        self.plan.id == plan.id
+            && is_used(self.plan.role) == is_used(plan.role)
+            && self.plan.route == plan.route
+    }
+
+    /// The ends that have seen it Up.
+    pub fn seen_up(&self) -> impl Iterator<Item = SeenUp> {
+        let local = self.checks.iter().filter_map(Check::seen_up);
+        local.chain(self.aws_seen_up.then(|| SeenUp::Aws(self.plan.id.clone())))
     }
 
     /// Sources that are not asked any more have no say.
@@ -137,17 +146,17 @@ impl Tunnel {
 
     /// AWS answered.
     pub fn read(&mut self, source: &SourceId, reading: &Reading, asked: Now, date: Stamp, fx: &mut Effects) {
-        let complaint = self.remote.read(source.kind, reading, asked, date);
-        if let Some(why) = complaint
-            && self.last_complaint != complaint
-        {
+        let Some(why) = self.remote.read(source.kind, reading, asked, date) else {
+            self.complaints.remove(&source.kind);
+            return;
+        };
+        if self.complaints.insert(source.kind, why) != Some(why) {
             fx.facts.push_back(Fact::EvidenceUnusable {
                 source: source.clone(),
                 tunnel: self.plan.id.clone(),
                 verdict: Verdict::Unknown(why),
             });
         }
-        self.last_complaint = complaint;
     }
 
     /// Judges all evidence anew.

@@ -16,9 +16,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use self::doubt::{Doubt, Heartbeat, Piece};
-use super::backoff::Backoff;
 use super::datum::DATA_PER_CALL;
 use super::sink::{Datum, PutError, SpoolError};
+use crate::backoff::Backoff;
 use crate::domain::names::VpnId;
 use crate::domain::rollup::Rollup;
 use crate::domain::time::{Moment, Now, Stamp};

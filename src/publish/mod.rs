@@ -4,7 +4,6 @@
 //! be done. [`shell::run`] does it, on one task. What is to be published comes through a [`feed::Feed`] straight from the
 //! facts, so that a broken store delays nothing; the [`sink::Spool`] holds what could not be sent, across restarts.
 
-mod backoff;
 pub mod datum;
 pub mod feed;
 pub mod machine;

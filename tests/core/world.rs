@@ -36,6 +36,7 @@ pub enum Aws {
     Down,
     Fraction,
     Nothing,
+    Gone,
 }
 
 pub const FAST: Line = Line::Carries(Duration::from_millis(20));
@@ -120,8 +121,12 @@ pub struct World {
     pub lines: BTreeMap<TunnelId, Line>,
     pub aws: BTreeMap<TunnelId, Aws>,
     pub aws_reachable: bool,
+    /// A source whose answers cannot be understood.
+    pub garbled: Option<SourceKind>,
     pub facts: Vec<(Moment, Fact)>,
     pub questions: Vec<Moment>,
+    /// When echoes were asked.
+    pub echoes: Vec<Moment>,
     replies: BTreeMap<(Moment, EchoId), (CheckId, Duration)>,
     /// Questions that reached AWS, by the moment of their answer.
     asked: BTreeMap<(Moment, SourceId), Moment>,
@@ -149,8 +154,10 @@ impl World {
             lines: tunnels.iter().map(|tunnel| (tunnel.clone(), FAST)).collect(),
             aws: tunnels.iter().map(|tunnel| (tunnel.clone(), Aws::Up)).collect(),
             aws_reachable: true,
+            garbled: None,
             facts: Vec::new(),
             questions: Vec::new(),
+            echoes: Vec::new(),
             replies: BTreeMap::new(),
             asked: BTreeMap::new(),
         }
@@ -190,6 +197,11 @@ impl World {
                 self.monitor.handle(event, self.now);
             } else {
                 self.monitor.handle_timeout(self.now);
+                let next = self.monitor.poll_timeout();
+                assert!(
+                    next.is_none_or(|(at, _)| at > self.now.mono),
+                    "it would be called for ever: {next:?}"
+                );
             }
             self.execute();
         }
@@ -216,6 +228,7 @@ impl World {
             let Some(request) = self.monitor.poll_request() else { break };
             match request {
                 Request::Echo(echo) => {
+                    self.echoes.push(self.now.mono);
                     let line = self.lines[&echo.check.tunnel];
                     let sent = Event::Sent { check: echo.check.clone(), echo: echo.echo, at: self.now.mono };
                     let failed =
@@ -245,7 +258,9 @@ impl World {
 
     fn answer(&self, source: SourceId, asked: Moment) -> Event {
         let reading = |aws: Aws| match (source.kind, aws) {
+            _ if self.garbled == Some(source.kind) => Reading::Garbage,
             (_, Aws::Nothing) => Reading::TunnelState(None),
+            (_, Aws::Gone) => Reading::Gone,
             (SourceKind::CloudWatch, Aws::Up) => {
                 Reading::TunnelState(Some(Datapoint::of_minute(self.now.wall.minute(), 1.0)))
             }

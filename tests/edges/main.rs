@@ -1,6 +1,8 @@
-//! Tests of the edges: the adapters, against an AWS that they cannot tell from the real one.
+//! Tests of the edges: the adapters, against an AWS that they cannot tell from the real one; and the daemon as a whole,
+//! on real tunnels.
 
 mod aws;
 mod daemon;
+mod lab;
 #[path = "../stand_in/mod.rs"]
 mod stand_in;

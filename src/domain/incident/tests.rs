@@ -168,3 +168,31 @@ fn a_connection_that_is_no_longer_watched_leaves_its_incident_unresolved() {
     assert_eq!(incident.state, IncidentState::Unwatched { at: Stamp::from_secs(30) });
     assert_eq!(incident.timeline.last().unwrap().what, TimelineChange::Unwatched);
 }
+
+#[test]
+fn the_return_of_the_condition_reopens_it_even_where_the_closing_condition_cannot_be_said() {
+    let mut rig = Rig::new(Kind::Outage);
+    rig.hold(True, False, 30);
+    rig.hold(False, True, 200);
+    rig.hold(True, Unknown, 1);
+    assert_eq!(rig.phase(), Phase::Open);
+    assert!(rig.hold(False, True, 299).is_none());
+}
+
+#[test]
+fn a_time_in_which_nobody_looked_counts_neither_as_held_nor_against_it() {
+    let mut rig = Rig::new(Kind::Outage);
+    let night = Duration::from_secs(8 * 3600);
+    rig.hold(True, False, 20);
+    rig.now = rig.now.after(night);
+    rig.watch.held_up(night);
+    rig.step(True, False);
+    assert_eq!(rig.phase(), Phase::Pending);
+    rig.hold(True, False, 10);
+    assert_eq!(rig.phase(), Phase::Open);
+    rig.hold(False, True, 200);
+    rig.now = rig.now.after(night);
+    rig.watch.held_up(night);
+    assert!(rig.hold(False, True, 99).is_none());
+    assert!(rig.hold(False, True, 1).is_some());
+}

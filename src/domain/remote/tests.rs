@@ -126,3 +126,47 @@ fn a_connection_that_is_gone_is_unknown_whatever_else_is_said() {
 fn a_status_that_is_neither_up_nor_down_is_unknown_whatever_its_message_says() {
     assert_eq!(judged(&[(Ec2, telemetry(TelemetryStatus::Other, None))]), Verdict::Unknown(Why::Garbage));
 }
+
+#[test]
+fn a_connection_that_is_gone_stays_gone_and_wants_no_call_for_it() {
+    let mut remote = Remote::new(asked());
+    remote.read(Ec2, &Reading::Gone, asked(), NOON);
+    for later in [Duration::ZERO, STALE_AFTER, 2 * STALE_AFTER] {
+        remote.judge(STALE_AFTER, asked().after(later));
+        assert_eq!(remote.view().verdict, Verdict::Unknown(Why::Gone));
+        assert_eq!(remote.stale_at(STALE_AFTER), None, "it would be called for ever");
+    }
+}
+
+#[test]
+fn what_cannot_be_understood_of_one_source_takes_nothing_from_the_other() {
+    let down = telemetry(TelemetryStatus::Down, None);
+    for garbage in [Reading::Garbage, tunnel_state(-1, 0.0)] {
+        assert_eq!(judged(&[(Ec2, down.clone()), (CloudWatch, garbage)]), Verdict::Down);
+    }
+    let readings = [(CloudWatch, tunnel_state(2, 0.0)), (Ec2, telemetry(TelemetryStatus::Other, None))];
+    assert_eq!(judged(&readings), Verdict::Down);
+}
+
+#[test]
+fn what_cannot_be_understood_is_no_fresh_evidence() {
+    let is_fresh = |reading: &Reading| {
+        let mut remote = Remote::new(asked());
+        remote.read(CloudWatch, reading, asked(), NOON);
+        remote.is_fresh(STALE_AFTER, asked().mono)
+    };
+    assert!(is_fresh(&tunnel_state(1, 0.5)));
+    assert!(!is_fresh(&tunnel_state(-1, 1.0)));
+    assert!(!is_fresh(&Reading::Garbage));
+    assert!(!is_fresh(&Reading::TunnelState(None)));
+}
+
+#[test]
+fn the_newer_as_of_wins_within_one_source_too() {
+    let readings = [(CloudWatch, tunnel_state(2, 0.0)), (CloudWatch, tunnel_state(3, 1.0))];
+    assert_eq!(judged(&readings), Verdict::Down);
+    let corrected = [(CloudWatch, tunnel_state(2, 0.0)), (CloudWatch, tunnel_state(2, 1.0))];
+    assert_eq!(judged(&corrected), Verdict::Up);
+    let after_garbage = [(CloudWatch, Reading::Garbage), (CloudWatch, tunnel_state(3, 1.0))];
+    assert_eq!(judged(&after_garbage), Verdict::Up);
+}

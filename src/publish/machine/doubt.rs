@@ -104,11 +104,13 @@ impl Doubt {
         self.parts.extend(mem::take(&mut self.suspects).into_iter().map(|suspect| vec![suspect]));
     }
 
+    /// Data that were not in doubt were refused: until something is taken again, it may be everything that is refused.
+    pub(super) fn arises(&mut self) {
+        self.taken = false;
+    }
+
     /// CloudWatch refused these data together. Returns the bad one if that is certain.
     pub(super) fn refused(&mut self, mut pieces: Vec<Piece>) -> Option<Piece> {
-        if self.len() == 0 && pieces.len() > 1 {
-            self.taken = false;
-        }
         self.refusals_in_row += 1;
         if pieces.len() > 1 {
             let rest = pieces.split_off(pieces.len() / 2);

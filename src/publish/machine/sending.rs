@@ -115,7 +115,11 @@ impl Publisher {
                 self.give_back(Batch::Whole(pieces));
                 true
             }
-            Batch::Whole(pieces) | Batch::Part(pieces) => {
+            Batch::Whole(_) | Batch::Part(_) => {
+                if matches!(batch, Batch::Whole(_)) {
+                    self.doubt.arises();
+                }
+                let (Batch::Whole(pieces) | Batch::Part(pieces)) = batch;
                 if let Some(bad) = self.doubt.refused(pieces) {
                     self.drop_bad(&bad, what);
                 }

@@ -241,6 +241,23 @@ fn at_the_end_what_is_under_way_is_finished_and_nothing_else_begun() {
     assert_eq!((world.taken.len(), world.publisher.poll_timeout()), (4, None));
 }
 
+#[test]
+fn two_bad_data_that_are_left_over_together_are_both_given_up_once_fresh_data_are_taken() {
+    let mut world = World::new(60);
+    let minute = rollup(1, 0);
+    for which in [2, 3] {
+        world.bad.insert(key(&datum::of_rollup(&minute)[which]));
+    }
+    world.ready(&minute);
+    for fresh in 2..5 {
+        world.advance(60);
+        world.ready(&rollup(1, fresh));
+    }
+    world.advance(120);
+    assert_eq!(world.dropped, 2);
+    assert!(world.spool.values().all(|sent| *sent), "a minute is left in the spool");
+}
+
 #[derive(Debug, Clone)]
 enum Step {
     Minute { tunnels: u8, unknown: bool },
@@ -312,11 +329,13 @@ proptest! {
         }
         world.fault = Fault::None;
         world.spool_broken = false;
-        // A fresh minute shows that the service takes data, which settles what is suspect.
-        world.advance(600);
-        minute = minute.max((world.now.wall.as_millis() / 1000 - START) / 60);
-        world.ready(&rollup(9, minute));
-        world.advance(1200);
+        // Fresh minutes, as there are in life, show that the service takes data, which settles what is suspect.
+        for _ in 0..3 {
+            world.advance(600);
+            minute = (minute + 1).max((world.now.wall.as_millis() / 1000 - START) / 60);
+            world.ready(&rollup(9, minute));
+            world.advance(1200);
+        }
 
         let counts = world.counts();
         for (rollup, sent) in &world.spool {

@@ -100,7 +100,7 @@ fn a_state_set_has_exactly_one_1() {
     );
     assert_eq!(
         of(&format!("bothends_tunnel_assessment{{{TUNNEL}")),
-        (7, format!(r#"bothends_tunnel_assessment{{{TUNNEL},assessment="down"}}"#))
+        (5, format!(r#"bothends_tunnel_assessment{{{TUNNEL},assessment="down"}}"#))
     );
     assert_eq!(
         of("bothends_incident_open{"),

@@ -8,32 +8,32 @@ const LONGEST: Duration = Duration::from_secs(60);
 /// Doubling waits with jitter: each is drawn from the upper half of its step, so that many daemons that failed together
 /// do not come back together.
 #[derive(Debug, Clone)]
-pub(super) struct Backoff {
+pub struct Backoff {
     step: Duration,
     random: u64,
 }
 
 impl Backoff {
     /// Equal seeds give equal waits.
-    pub(super) fn new(seed: u64) -> Self {
+    pub fn new(seed: u64) -> Self {
         // Neighbouring seeds are spread by the golden ratio; xorshift never leaves zero.
         Self { step: FIRST, random: seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1 }
     }
 
     /// The wait after a further failure: between half a step and a step, and the next step is twice as long.
-    pub(super) fn failed(&mut self) -> Duration {
+    pub fn failed(&mut self) -> Duration {
         let half = self.step / 2;
         self.step = (self.step * 2).min(LONGEST);
         half + self.draw(half)
     }
 
     /// The first step again.
-    pub(super) fn succeeded(&mut self) {
+    pub fn succeeded(&mut self) {
         self.step = FIRST;
     }
 
     /// A duration from zero to `below`.
-    pub(super) fn draw(&mut self, below: Duration) -> Duration {
+    pub fn draw(&mut self, below: Duration) -> Duration {
         // Marsaglia, "Xorshift RNGs" (2003).
         self.random ^= self.random << 13;
         self.random ^= self.random >> 7;

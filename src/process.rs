@@ -1,8 +1,16 @@
-//! How a command ended, in the numbers of sysexits(3), which service managers and Ansible read.
+//! The process: its environment, and how it ends.
 
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 
-/// How a command ended.
+/// The environment, as far as it is text.
+pub fn environment() -> BTreeMap<String, String> {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect()
+}
+
+/// How a command ended, in the numbers of sysexits(3), which service managers and Ansible read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
     /// Well.

@@ -1,0 +1,28 @@
+//! One end alone says down: nobody is paged.
+
+use super::stage::{Config, OUTSIDE, Stage};
+
+/// Enough for a page that should not be: incidents open a poll and a second after agreement.
+const POLLS: usize = 4;
+
+#[test]
+fn dropped_pings_are_disputed_by_our_end_and_a_lost_bgp_session_by_aws_and_neither_pages() {
+    let stage = Stage::healthy(&Config::default());
+    stage.lab.breaks("icmp", "1");
+    stage.lab.breaks("bgp", "2");
+    for outside in OUTSIDE {
+        stage.eventually("one end says Down", || stage.assessment(outside) == "disputed");
+    }
+    stage.stays_so_for_polls(POLLS, || {
+        assert_eq!(verdicts(&stage, OUTSIDE[0]), ("down".to_owned(), "up".to_owned()));
+        assert_eq!(verdicts(&stage, OUTSIDE[1]), ("up".to_owned(), "down".to_owned()));
+    });
+    assert_eq!(stage.aws.pages(), 0);
+    assert_eq!(stage.status().unwrap().incidents, []);
+}
+
+/// What our end says, and what AWS says.
+fn verdicts(stage: &Stage, outside: &str) -> (String, String) {
+    let tunnel = stage.tunnel(outside).unwrap();
+    (tunnel.local.verdict, tunnel.aws.verdict)
+}

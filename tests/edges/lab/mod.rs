@@ -1,0 +1,9 @@
+//! The daemon from end to end on two real IPsec tunnels: real echoes, real faults, and an AWS whose view follows the
+//! state of the charon and the BIRD at its end. Needs root; tests/setup.sh installs the rest.
+
+mod agreement;
+mod disagreement;
+mod interface;
+mod loss;
+mod restart;
+mod stage;

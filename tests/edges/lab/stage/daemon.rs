@@ -1,0 +1,187 @@
+//! The daemon as a process on the gateway, with no environment but what it needs for AWS.
+
+use std::cell::RefCell;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread;
+
+use bothends::http::client::{self, Answer};
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+
+use super::aws::{ACCESS_KEY_ID, RESPONSE_PLAN, SECRET_ACCESS_KEY};
+use super::gateway::Gateway;
+use super::{OUTSIDE, VPN};
+
+/// Where it listens unless told otherwise.
+const LISTEN: &str = "127.0.0.1:9846";
+
+/// A configuration of the lab's two tunnels, with what tests have different.
+pub(crate) struct Config {
+    /// People's word for the connection.
+    pub(crate) vpn_name: &'static str,
+    /// The keys of `[probe]`.
+    pub(crate) probe: &'static str,
+    /// The keys of `[incident]`.
+    pub(crate) incident: &'static str,
+    /// Further connections.
+    pub(crate) further: String,
+}
+
+impl Default for Config {
+    /// Short times, so that a test takes seconds.
+    fn default() -> Self {
+        Self {
+            vpn_name: "Lab office",
+            probe: "interval = '200ms'\nsuspect_interval = '100ms'\ntimeout = '500ms'",
+            incident: "open_after = { outage = '1s', redundancy_lost = '3s' }\nresolve_after = '4s'\nstart_grace = '1s'",
+            further: String::new(),
+        }
+    }
+}
+
+impl Config {
+    fn text(&self) -> String {
+        let Self { vpn_name, probe, incident, further } = self;
+        let [outside_1, outside_2] = OUTSIDE;
+        format!(
+            "[site]
+name = 'lab'
+[aws]
+region = 'eu-west-1'
+poll_interval = '5s'
+suspect_poll_interval = '2s'
+ec2_telemetry = true
+[probe]
+{probe}
+[[vpn]]
+id = '{VPN}'
+name = '{vpn_name}'
+[[vpn.tunnel]]
+name = 'tunnel 1'
+outside_ip = '{outside_1}'
+inside_ip = '169.254.10.1'
+source_ip = '169.254.10.2'
+interface = 'ipsec0'
+[[vpn.tunnel]]
+name = 'tunnel 2'
+outside_ip = '{outside_2}'
+inside_ip = '169.254.20.1'
+source_ip = '169.254.20.2'
+interface = 'ipsec1'
+{further}
+[incident]
+{incident}
+[[incident.sink]]
+type = 'incident_manager'
+response_plan = '{RESPONSE_PLAN}'
+[cloudwatch]
+interval = '10s'
+[http]
+listen = '{LISTEN}'
+"
+        )
+    }
+}
+
+/// A running daemon. Dropping it ends the process; after a panic it also prints what the daemon had to say.
+pub(crate) struct Daemon {
+    gateway: Gateway,
+    aws_url: String,
+    directory: TempDir,
+    child: RefCell<Child>,
+}
+
+impl Daemon {
+    /// Starts it on the gateway.
+    pub(crate) fn start(gateway: &Gateway, aws_url: &str, config: &Config) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        fs::write(config_path(&directory), config.text()).unwrap();
+        let child = RefCell::new(spawn(gateway, aws_url, &directory));
+        Self { gateway: gateway.clone(), aws_url: aws_url.to_owned(), directory, child }
+    }
+
+    /// Kills it without warning and starts it again; `meanwhile` is given its state directory.
+    pub(crate) fn is_killed_and_started_again(&self, meanwhile: impl FnOnce(&Path)) {
+        let mut child = self.child.borrow_mut();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        meanwhile(self.directory.path());
+        *child = spawn(&self.gateway, &self.aws_url, &self.directory);
+    }
+
+    /// Gives it another configuration and tells it so.
+    pub(crate) fn is_reconfigured(&self, config: &Config) {
+        self.reads(&config.text());
+    }
+
+    /// Gives it a text for its configuration and tells it so.
+    pub(crate) fn reads(&self, config: &str) {
+        fs::write(config_path(&self.directory), config).unwrap();
+        let pid = Pid::from_child(&self.child.borrow());
+        kill_process(pid, Signal::HUP).unwrap();
+    }
+
+    /// How it ended, if it has.
+    pub(crate) fn ended(&self) -> Option<ExitStatus> {
+        self.child.borrow_mut().try_wait().unwrap()
+    }
+
+    /// Asks its listener; nothing if nobody answers.
+    pub(crate) fn get(&self, path: &str) -> Option<Answer> {
+        self.gateway.inside(|| client::get(LISTEN.parse().unwrap(), path)).ok()
+    }
+
+    /// What Prometheus sees of a metric: each sample's labels and value.
+    pub(crate) fn samples(&self, metric: &str) -> Vec<(String, f64)> {
+        let Some(scrape) = self.get("/metrics") else { return Vec::new() };
+        let of_metric = |line: &str| {
+            let rest = line.strip_prefix(metric)?;
+            let (labels, value) = rest.rsplit_once(' ')?;
+            (labels.is_empty() || labels.starts_with('{'))
+                .then(|| (labels.to_owned(), value.parse().unwrap()))
+        };
+        scrape.body.lines().filter_map(of_metric).collect()
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let child = self.child.get_mut();
+        // One that has ended already is none to kill.
+        drop(child.kill());
+        drop(child.wait());
+        if thread::panicking() {
+            eprintln!("--- the daemon\n{}", fs::read_to_string(log(&self.directory)).unwrap_or_default());
+        }
+    }
+}
+
+fn spawn(gateway: &Gateway, aws_url: &str, directory: &TempDir) -> Child {
+    let log = File::options().create(true).append(true).open(log(directory)).unwrap();
+    Command::new("ip")
+        .args(["netns", "exec", gateway.name(), env!("CARGO_BIN_EXE_bothends"), "run", "--config"])
+        .arg(config_path(directory))
+        .env_clear()
+        .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+        .env("HOME", directory.path())
+        .env("STATE_DIRECTORY", directory.path())
+        .env("AWS_ACCESS_KEY_ID", ACCESS_KEY_ID)
+        .env("AWS_SECRET_ACCESS_KEY", SECRET_ACCESS_KEY)
+        .env("AWS_EC2_METADATA_DISABLED", "true")
+        .env("AWS_ENDPOINT_URL", aws_url)
+        .stdin(Stdio::null())
+        .stdout(log.try_clone().unwrap())
+        .stderr(log)
+        .spawn()
+        .unwrap()
+}
+
+fn config_path(directory: &TempDir) -> PathBuf {
+    directory.path().join("bothends.toml")
+}
+
+fn log(directory: &TempDir) -> PathBuf {
+    directory.path().join("log")
+}
