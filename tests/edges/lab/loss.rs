@@ -8,7 +8,7 @@ const ECHOES: f64 = 150.0;
 #[test]
 fn twenty_percent_loss_shows_in_the_numbers_and_never_makes_a_tunnel_down() {
     let config = Config {
-        probe: "interval = '100ms'\nsuspect_interval = '100ms'\ntimeout = '500ms'",
+        probe: "interval = '100ms'\nsuspect_interval = '100ms'\ntimeout = '3s'",
         ..Config::default()
     };
     let stage = Stage::healthy(&config);
