@@ -58,7 +58,7 @@ use super::lookup::Place;
 use super::settings::Settings;
 use super::sink::{LedgerRow, SinkError};
 use super::wording;
-use case::{Around, Case, Newer, Older, Standing, Step, given_up_after};
+use case::{Around, Case, InFlight, Newer, Older, Standing, Step, given_up_after};
 use ended::Hearing;
 
 /// A row whose incident is not on the Board may be of one that the core takes up late after a start: it is let be for
@@ -246,14 +246,14 @@ impl Reconciler {
                 place.asked = None;
                 match result {
                     Ok(Reply::Found(records)) => {
-                        place.hold.clear();
                         place.found(asked, records);
                     }
-                    Ok(Reply::Started(_) | Reply::Read(_) | Reply::Done) => place.failed(now.mono),
-                    Err(failure) => {
-                        place.failed(now.mono);
-                        place.hold.failed(now.mono, &failure, &seed);
+                    Ok(reply @ (Reply::Started(_) | Reply::Read(_) | Reply::Done)) => {
+                        let what = format!("an answer that is no list: {reply:?}");
+                        let failure = SinkError::Temporary { what, retry_after: None, source: None };
+                        place.failed(&Failure::Sink(failure), now.mono, &seed);
                     }
+                    Err(failure) => place.failed(&failure, now.mono, &seed),
                 }
                 self.report(Act::Find, label);
             }
@@ -354,11 +354,12 @@ impl Reconciler {
         };
         let older =
             siblings().filter(|case| case.incident.id.opened < id.opened && !case.row.settled).map(|case| {
+                let busy = |flight: &InFlight| matches!(flight.act, Act::Start | Act::Resolve);
                 let known = case.row.start.is_some() || case.row.record.is_some();
                 let stuck =
                     [Act::Start, Act::Read, Act::Resolve].into_iter().any(|act| case.is_rejected(act));
-                if case.in_flight.as_ref().is_some_and(|flight| flight.act == Act::Resolve) {
-                    Older::Closing
+                if case.in_flight.as_ref().is_some_and(busy) {
+                    Older::Busy
                 } else if known && !stuck {
                     Older::Working
                 } else {
@@ -369,8 +370,11 @@ impl Reconciler {
             .filter(|case| case.incident.id.opened > id.opened && case.is_open())
             .last()
             .map(|case| {
-                let open = matches!(case.standing, Standing::Open { .. });
-                Newer { ahead: case.ahead, record: case.row.record.clone().filter(|_| open) }
+                let read = case.row.record.clone().map(|record| (record, case.standing));
+                Newer {
+                    ahead: case.ahead,
+                    record: read.filter(|(_, standing)| *standing != Standing::Unread),
+                }
             });
         (older.max().unwrap_or(Older::Clear), newer)
     }

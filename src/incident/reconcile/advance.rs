@@ -5,25 +5,32 @@
 
 use std::time::Duration;
 
-use crate::domain::board::IncidentState;
+use crate::domain::board::{IncidentState, TimelineChange, TimelineEntry};
 use crate::domain::time::{Moment, Stamp};
+use crate::domain::verdict::Assessment;
 
 use super::super::action::{Act, Work};
 use super::super::backoff;
 use super::super::lookup::{GOOD_FOR, LIST_LAG, Place};
 use super::super::raw_data::raw_data;
-use super::super::sink::{Note, Record, RecordId, RecordStatus, Scope, StartRequest};
+use super::super::sink::{Note, Origin, Record, RecordId, RecordStatus, Scope, StartRequest};
 use super::super::{token, wording};
-use super::case::{Aim, Around, Case, Older, Standing, Step};
+use super::case::{Aim, Around, Case, Newer, Older, Standing, Step};
 
 /// How often an open record is read, to see whether a person has closed it, and how often a closed incident's scope is
 /// searched for a record that somebody has opened since.
 const CHECK: Duration = Duration::from_secs(60);
 /// Before a note the record must have been read this recently: a story does not go on in a record that is closed.
 const NOTE_CHECK: Duration = Duration::from_secs(10);
-/// How long an incident waits for the record of the one before it to be closed. After that it goes on in that record:
+/// How long an open incident waits for the record of the one before it to be closed. After that it goes on in that record:
 /// people who have an open record in front of them need no second one, but they do need to hear.
 const OLDER_PATIENCE: Duration = Duration::from_secs(60);
+/// If looking up fails for this long, a page goes out without: then the token alone makes twins and restarts one, as
+/// long as it is remembered and everybody knows of the same predecessor; a duplicate is found and closed later. A page
+/// that waits for a list for ever is worse, and one that is this late is bad: the time is for the list to recover in.
+const BLIND_AFTER: Duration = Duration::from_secs(300);
+/// … and then only this soon after looking up has failed once more, so that a sink that works again is looked at first.
+const STILL: Duration = Duration::from_secs(10);
 /// A sink surely remembers a token this long (AWS does not say; other services of theirs forget after an hour at the
 /// earliest). A retry after that first looks for what an earlier call may have started.
 const TOKEN_TRUST: Duration = Duration::from_secs(1800);
@@ -82,20 +89,36 @@ impl Case {
             // Nobody was told, and nothing is known of it any more: there is nothing to tell.
             IncidentState::Unwatched { .. } => return self.settle(),
             IncidentState::Resolved { .. } => {
-                if let (None, Some(newer)) = (&self.row.start, &around.newer) {
-                    // The page that matters is the later incident's; this one is told in its record.
-                    let Some(record) = newer.record.clone() else { return Some(REST) };
-                    self.adopt(record, Standing::Unread);
+                if self.row.start.is_none() && self.row.generation > 0 {
+                    // People had a record, closed it, and it is over: the worsening in between is no page any more.
+                    return self.settle();
+                }
+                let yields = |newer: &&Newer| newer.ahead || self.row.start.is_none();
+                if let Some(newer) = around.newer.as_ref().filter(yields) {
+                    // The page that matters is the later incident's; this one is told in its record. If a call of ours has
+                    // got through after all, the later incident finds what it has started.
+                    match newer.record.clone() {
+                        None => return Some(REST),
+                        Some((record, Standing::Closed)) => {
+                            self.adopt(record, Standing::Closed);
+                            self.count_as_closed();
+                        }
+                        Some((record, Standing::Unread | Standing::Open { .. })) => {
+                            self.adopt(record, Standing::Unread);
+                        }
+                    }
                     return None;
                 }
             }
         }
-        match around.older {
-            Older::Closing => return Some(REST),
-            Older::Working if !self.ahead && now.since(self.since) < OLDER_PATIENCE => {
-                return Some(wait(self.since + OLDER_PATIENCE, "an earlier incident's record"));
+        let patience = self.since + OLDER_PATIENCE;
+        match (around.older, self.over()) {
+            (Older::Busy, _) | (Older::Idle | Older::Working, Some(_)) => return Some(REST),
+            (Older::Working, None) if !self.ahead && now < patience => {
+                return Some(wait(patience, "an earlier incident's record"));
             }
-            Older::Working | Older::Clear => {}
+            (Older::Working, None) if !self.ahead => self.look_after = now,
+            (Older::Clear | Older::Idle | Older::Working, _) => {}
         }
         self.ahead = true;
         let Some(scope) = around.scope else { return Some(REST) };
@@ -106,29 +129,47 @@ impl Case {
         let records = match bound {
             None => around.place.known(),
             Some(bound) => match around.place.view(bound) {
-                Some(records) => records,
-                None if around.place.is_hopeless(now) => around.place.known(),
-                None => return Some(look_up(bound)),
+                Some(records) => {
+                    self.looking_since = None;
+                    self.blind = false;
+                    records
+                }
+                None if self.may_start_blindly(around) => {
+                    self.blind = true;
+                    around.place.known()
+                }
+                None => {
+                    if around.older >= Older::Working {
+                        // It was no look-up that was missing so far.
+                        self.looking_since = Some(now);
+                    }
+                    self.looking_since.get_or_insert(now);
+                    return Some(look_up(bound));
+                }
             },
         };
         if let Some(open) = records.iter().find(|record| record.status == RecordStatus::Open) {
             // A list may lag behind: what it calls open is read before it is believed.
-            return self.read_other(&open.id, now).or_else(|| self.adopt_other());
+            return self.read_other(&open.id, now).or_else(|| self.adopt_other(around));
         }
         let newest = records.last();
         if let Some(closed) =
             newest.filter(|newest| self.is_of_this_incident(newest, around.place, around.now.wall))
         {
-            // Somebody, our twin or we before a crash, has started it, and somebody has closed it since.
+            // Somebody, our twin or we before a crash, has started it, and somebody has closed it since. If we have, what
+            // has worsened since counts as after the close; if the twin has, the twin sees to that.
+            let open_at = self.row.start.as_ref().map_or(self.incident.worsened, |_| self.open_at);
             self.adopt(closed.id.clone(), Standing::Closed);
+            self.open_at = open_at;
             self.count_as_closed();
             return None;
         }
-        let token = token::start(scope, newest.map(|newest| &newest.id));
+        let token = token::start(scope, newest.map(|newest| &newest.id).or(self.predecessor.as_ref()));
         match (&self.row.start, self.token_known) {
             (None, _) => {
                 self.row.start = Some(self.request(around, scope, token));
                 self.row.told = self.row.told.max(self.after_opening());
+                self.attempted = Some(around.now);
                 self.open_at = self.incident.worsened;
                 self.dirty = true;
                 None
@@ -151,11 +192,30 @@ impl Case {
 
     /// From when on a look-up is of use; `None` if none is needed.
     fn look_up_bound(&self, now: Moment) -> Option<Moment> {
-        let trusted = self.attempted.is_some_and(|first| now.since(first.mono) < TOKEN_TRUST);
         match (&self.row.start, self.token_known) {
-            (Some(_), None) if trusted => None,
+            (Some(_), None) if self.is_token_fresh(now) && !self.blind => None,
             (Some(_) | None, _) => Some(self.look_after.max(now - GOOD_FOR)),
         }
+    }
+
+    /// Whether the sink surely remembers a start with the row's token, should one have got through.
+    fn is_token_fresh(&self, now: Moment) -> bool {
+        self.attempted.is_some_and(|first| now.since(first.mono) < TOKEN_TRUST)
+    }
+
+    /// Whether a start without a look-up is better than waiting for one. A page that nobody has had is; one that may have
+    /// gone out long ago, that is over, or that follows one whose record may still be open, is not, as long as looking up
+    /// may work again by itself.
+    fn may_start_blindly(&self, around: &Around<'_>) -> bool {
+        let now = around.now.mono;
+        let first = self.is_open() && (self.row.start.is_none() || self.is_token_fresh(now));
+        let alone = match around.older {
+            Older::Clear | Older::Idle => true,
+            Older::Working | Older::Busy => false,
+        };
+        let long = self.looking_since.is_some_and(|since| now.since(since) >= BLIND_AFTER);
+        let still = around.place.failed_at.is_some_and(|at| now.since(at) <= STILL);
+        around.place.is_refused() || (long && still && first && alone)
     }
 
     fn request(&self, around: &Around<'_>, scope: &Scope, client_token: String) -> StartRequest {
@@ -170,20 +230,27 @@ impl Case {
         }
     }
 
-    /// Whether a closed record was about this very incident, and not about an earlier one of its kind: it was created
-    /// while the condition held. A wrong "yes" would lose a page and a wrong "no" repeat one, so whatever speaks
+    /// Whether a closed record was about this very incident, and not about an earlier one of its kind: it was created after
+    /// the condition began to hold, or to be worse. (If it was about a later one, this one has been over for long, and nobody needs
+    /// a page for it.) A wrong "yes" would lose a page and a wrong "no" repeat one, so whatever speaks
     /// for a "no" is believed: a clock that cannot be right, and what this run knows of the record.
     pub(super) fn is_of_this_incident(&self, record: &Record, place: &Place, now: Stamp) -> bool {
         let other = place.owner(&record.id).is_some_and(|owner| *owner != self.incident.id);
-        let ended = match (self.over(), &self.row.start) {
-            // What we start after the end is created after it.
-            (Some(_), Some(_)) | (None, _) => now,
-            (Some(over), None) => over,
-        };
         !other
             && !self.past.contains(&record.id)
-            && record.created + CLOCKS_APART >= self.incident.began
-            && record.created <= ended + CLOCKS_APART
+            && record.created + CLOCKS_APART >= self.due_since()
+            && record.created <= now + CLOCKS_APART
+    }
+
+    /// Since when this generation of the record has been due: the beginning, or the last worsening.
+    fn due_since(&self) -> Stamp {
+        let down = |entry: &&TimelineEntry| {
+            matches!(entry.what, TimelineChange::Assessment { assessment: Assessment::Down, .. })
+        };
+        match (self.row.generation, self.over()) {
+            (0, _) | (_, Some(_)) => self.incident.began,
+            (_, None) => self.incident.timeline.iter().rev().find(down).map_or(self.incident.began, |entry| entry.at),
+        }
     }
 
     fn read_own(&self, record: RecordId, now: Moment) -> Step {
@@ -226,7 +293,7 @@ impl Case {
         // A story with a gap is better than a record that stays open: only what will pass by itself is waited for.
         let note_passes = self.held(Act::Note, now).filter(|_| !self.is_rejected(Act::Note));
         match self.incident.state {
-            IncidentState::Open => self.seek_duplicate(around, record, created, asked, retry),
+            IncidentState::Open => self.seek_duplicate(around, record, asked, retry),
             IncidentState::Unwatched { .. } => match note_passes {
                 Some(until) => Some(wait(until, "note again")),
                 None => self.settle(),
@@ -256,7 +323,7 @@ impl Case {
     fn is_handed_over(&self, around: &Around<'_>, record: &RecordId, created: Stamp, over: Stamp) -> bool {
         around.held.contains(record)
             || around.newer.as_ref().is_some_and(|newer| newer.ahead)
-            || (self.row.start.is_none() && created > over)
+            || (created > over && (self.row.start.is_none() || around.newer.is_some()))
     }
 
     fn note(&mut self, around: &Around<'_>, record: &RecordId, told: u32) -> Step {
@@ -281,45 +348,46 @@ impl Case {
         Step::Do(Aim::Note { told }, Work::Note { record: record.clone(), note })
     }
 
-    /// A start of ours can be one too many: the alarm's or a twin's record was not in the list yet, and the token did not
-    /// make them one. When the list must have caught up, whoever started the younger record closes it and goes on in
-    /// the older, so that one stays open whichever of them acts.
+    /// A start can be one too many: the alarm's or a twin's record was not in the list yet, and the token did not make
+    /// them one. When the list must have caught up, the oldest open record stays, the younger ones that daemons have
+    /// started are closed, and whoever was in one of these goes on in the oldest. Everybody chooses the same, so
+    /// one stays open whoever acts; the alarm's is left to people, who may be working in it.
     fn seek_duplicate(
         &mut self,
         around: &Around<'_>,
         record: &RecordId,
-        created: Stamp,
         asked: Moment,
         retry: Option<Moment>,
     ) -> Option<Step> {
         let now = around.now.mono;
         let check = (asked + CHECK, "read the record");
         let until = Some(retry.filter(|retry| *retry < check.0).map_or(check, |retry| (retry, "note again")));
-        let Some(due) = self.duplicates_due.filter(|_| self.row.start.is_some()) else {
+        let Some(due) = self.duplicates_due else {
             return Some(Step::Wait { until, look_up: None });
         };
         let Some(records) = around.place.view(due) else {
-            if around.place.is_hopeless(now) {
-                return Some(Step::Wait { until, look_up: None });
-            }
             return Some(Step::Wait { until, look_up: Some(due) });
         };
-        let oldest = records
-            .iter()
-            .find(|record| record.status == RecordStatus::Open && !self.past.contains(&record.id));
-        let Some(older) = oldest.filter(|older| (older.created, &older.id) < (created, record)) else {
+        let mut open = records.iter().filter(|record| record.status == RecordStatus::Open);
+        let oldest = open.next().map_or(record, |oldest| &oldest.id);
+        let daemons = open.filter(|younger| younger.origin == Origin::Daemon).map(|younger| &younger.id);
+        let own = if oldest == record { None } else { daemons.clone().find(|younger| *younger == record) };
+        let Some(younger) = own.or_else(|| daemons.clone().find(|younger| *younger != record)) else {
             self.duplicates_due = None;
             return None;
         };
-        if let Some(step) = self.read_other(&older.id, now) {
-            return Some(step);
-        }
-        let summary = wording::duplicate_summary(&self.incident, &older.id.0);
-        let aim = Aim::ResolveDuplicate { older: older.id.clone() };
-        match self.resolve(around, record.clone(), aim, summary) {
-            Step::Wait { .. } => Some(Step::Wait { until, look_up: None }),
-            step @ (Step::Do(..) | Step::Settled) => Some(step),
-        }
+        let step =
+            self.read_other(if younger == record { oldest } else { younger }, now).unwrap_or_else(|| {
+                let summary = wording::duplicate_summary(&self.incident, &oldest.0);
+                let aim = Aim::ResolveDuplicate { younger: younger.clone(), oldest: oldest.clone() };
+                self.resolve(around, younger.clone(), aim, summary)
+            });
+        Some(match step {
+            Step::Wait { until: Some(held), look_up: _ } if held.0 > check.0 => {
+                Step::Wait { until, look_up: None }
+            }
+            step @ (Step::Wait { .. } | Step::Do(..) | Step::Settled) => step,
+        })
     }
 
     /// Reads another record, unless it was found open just before.
@@ -335,10 +403,19 @@ impl Case {
     }
 
     /// Makes the record that was just found open the incident's own.
-    fn adopt_other<T>(&mut self) -> Option<T> {
-        if let Some((record, asked)) = self.other_open.take() {
-            self.adopt(record.id, Standing::Open { asked, created: record.created });
+    fn adopt_other<T>(&mut self, around: &Around<'_>) -> Option<T> {
+        let (record, asked) = self.other_open.take()?;
+        let standing = Standing::Open { asked, created: record.created };
+        let late = self.over().is_some_and(|over| record.created > over);
+        if late && self.row.start.is_some() && self.token_known.is_none() && around.newer.is_none() {
+            // Nobody else starts a record of what is over: a call of ours has got through, and its answer has not.
+            self.row.record = Some(record.id);
+            self.standing = standing;
+            self.dirty = true;
+        } else {
+            self.adopt(record.id, standing);
         }
+        self.duplicates_due = Some(around.now.mono + LIST_LAG);
         None
     }
 
@@ -385,7 +462,7 @@ impl Case {
             Some(open) if open.id == *record => Some(self.read_own(record.clone(), now)),
             Some(open) => self.read_other(&open.id, now).or_else(|| {
                 self.past.insert(record.clone());
-                self.adopt_other()
+                self.adopt_other(around)
             }),
             None => {
                 self.look_after = now + CHECK;
@@ -400,7 +477,7 @@ impl Case {
         let now = around.now.mono;
         let after = *self.sweep_after.get_or_insert(now);
         let Some(records) = around.place.view(after) else {
-            if around.scope.is_none() || around.newer.is_some() || around.place.is_hopeless(now) {
+            if around.scope.is_none() || around.newer.is_some() || around.place.is_refused() {
                 return self.settle();
             }
             return Some(look_up(after));
