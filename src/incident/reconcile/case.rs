@@ -122,7 +122,7 @@ pub(super) enum Aim {
 #[derive(Debug)]
 pub(super) enum Step {
     /// To do this.
-    Do(Aim, Work),
+    Do(Aim, Box<Work>),
     /// To be asked again at the latest at that moment, and when a look-up asked at this moment or later is there.
     Wait { until: Option<(Moment, &'static str)>, look_up: Option<Moment> },
     /// To say that it is settled.

@@ -9,7 +9,6 @@ use proptest::prelude::*;
 use super::super::action::Work;
 use super::super::sink::{Origin, RecordStatus};
 use super::world::*;
-use crate::domain::board::TimelineChange;
 use crate::domain::names::{End, Kind};
 use crate::domain::time::Stamp;
 use crate::domain::verdict::Verdict;
@@ -182,7 +181,10 @@ fn play(schedule: &Schedule) -> (World, Truth) {
 /// What must be true of the records in the end, and was checked all along.
 fn check(schedule: &Schedule, world: &World, truth: &Truth) -> Result<(), TestCaseError> {
     // A sink that makes two records of one token, and an alarm of its own, make duplicates: these are closed later.
-    let strict = !truth.alarm && schedule.switches.known_token != KnownToken::NewRecord;
+    // So does a page that could wait for a list no longer.
+    let blind =
+        world.daemons.iter().flat_map(|daemon| &daemon.said).any(|said| said.contains("told without a list"));
+    let strict = !blind && !truth.alarm && schedule.switches.known_token != KnownToken::NewRecord;
     let records = &world.vendor.records;
     // The alarm's own record beside ours is left to people while it lasts: somebody may be working in it.
     let mut open = world.vendor.open();
@@ -196,7 +198,7 @@ fn check(schedule: &Schedule, world: &World, truth: &Truth) -> Result<(), TestCa
         let allowed = truth.episodes.len() + if closed { truth.worsenings * world.daemons.len() } else { 0 };
         prop_assert!(records.len() <= allowed, "{} records, {allowed} reasons", records.len());
     }
-    // Twins whose starts get lost at a sink that makes a record of each can end before the list shows what they did.
+    // Starts that get lost at such a sink can end before the list shows what they did.
     let mended = strict || !(schedule.twin && truth.trouble);
     prop_assert!(open.len() <= 1 || !mended, "duplicates stay open: {open:?}");
     for daemon in &world.daemons {
@@ -257,21 +259,13 @@ fn check(schedule: &Schedule, world: &World, truth: &Truth) -> Result<(), TestCa
             }
             // What a site says as a witness may come again with more in it.
             notes.retain(|(_, _, note)| !note.text.contains("also seen by this site"));
-            let told: BTreeSet<_> = world
-                .log
-                .iter()
-                .filter(|(_, site, _)| *site == daemon.site)
-                .filter_map(|(_, _, work)| match work {
-                    Work::Commit { row } if row.record.as_ref() == Some(&kept.id) => Some(&row.incident),
-                    Work::Commit { .. }
-                    | Work::Find { .. }
-                    | Work::Start { .. }
-                    | Work::Read { .. }
-                    | Work::Note { .. }
-                    | Work::Relate { .. }
-                    | Work::Resolve { .. }
-                    | Work::Forget { .. } => None,
-                })
+            let committed =
+                world.log.iter().filter(|(_, site, _)| *site == daemon.site).filter_map(|(_, _, work)| {
+                    if let Work::Commit { row } = work { Some(row) } else { None }
+                });
+            let told: BTreeSet<_> = committed
+                .filter(|row| row.record.as_ref() == Some(&kept.id))
+                .map(|row| &row.incident)
                 .collect();
             if told.len() > 1 {
                 // Two stories in one record are each in order, but not together.
@@ -287,7 +281,7 @@ fn check(schedule: &Schedule, world: &World, truth: &Truth) -> Result<(), TestCa
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 8000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn whatever_fails_each_outage_is_told_once_and_resolved_once(schedule in schedules()) {
@@ -309,61 +303,4 @@ fn a_change_of_an_open_incident_is_told_by_each_site_once() {
             record.notes.iter().filter(|(_, by, note)| *by == site && note.text.contains("\"end\"")).count();
         assert_eq!(said, 2, "{site}");
     }
-    let _ = TimelineChange::Opened;
-}
-#[test]
-fn zz_replay() {
-    let schedule = include!("/tmp/sched.rs");
-    let (world, truth) = play(&schedule);
-    for (at, site, work) in &world.log {
-        use super::super::action::Work as W;
-        let t = at.as_millis() - 1_000_000_000;
-        let text = match work {
-            W::Find { .. } => continue,
-            W::Commit { row } => format!(
-                "COMMIT {} gen{} start={:?} rec={:?} told={} closed={:?} settled={}",
-                row.incident.opened.as_millis() - 1_000_000_000,
-                row.generation,
-                row.start.as_ref().map(|s| &s.client_token[..6]),
-                row.record.as_ref().map(|r| &r.0),
-                row.told,
-                row.closed_by_person_at,
-                row.settled
-            ),
-            W::Start { request } => format!(
-                "START {} began {}",
-                &request.client_token[..6],
-                request.triggered.as_millis() - 1_000_000_000
-            ),
-            W::Read { record } => format!("read {record}"),
-            W::Note { record, note } => {
-                format!("note {record} {}", note.text.chars().take(90).collect::<String>())
-            }
-            W::Relate { .. } => "relate".into(),
-            W::Resolve { record, .. } => format!("RESOLVE {record}"),
-            W::Forget { incident } => format!("forget {incident}"),
-        };
-        println!("{t:>9} {site} {text}");
-    }
-    for r in &world.vendor.records {
-        println!(
-            "{} created {} {:?} changes {:?} closed {:?}",
-            r.id,
-            r.created.as_millis() - 1_000_000_000,
-            r.origin,
-            r.changes.iter().map(|(a, s)| (a.as_millis() - 1_000_000_000, s)).collect::<Vec<_>>(),
-            r.closed.iter().map(|c| &c.1).collect::<Vec<_>>()
-        );
-    }
-    for e in &truth.episodes {
-        println!("{:?}", e);
-    }
-    for d in &world.daemons {
-        println!(
-            "{} {:?}",
-            d.site,
-            d.said.iter().map(|s| s.chars().skip(50).collect::<String>()).collect::<Vec<_>>()
-        );
-    }
-    check(&schedule, &world, &truth).unwrap();
 }

@@ -24,7 +24,7 @@ pub(super) const fn secs(secs: u64) -> Duration {
     Duration::from_secs(secs)
 }
 
-pub(super) fn vpn() -> VpnId {
+pub(in super::super) fn vpn() -> VpnId {
     VpnId::new("vpn-0123456789abcdef0")
 }
 
@@ -32,7 +32,7 @@ pub(super) fn tunnel(last: u8) -> TunnelId {
     TunnelId { vpn: vpn(), outside_ip: [203, 0, 113, last].into() }
 }
 
-pub(super) fn settings(site: &str) -> Settings {
+pub(in super::super) fn settings(site: &str) -> Settings {
     Settings {
         sink: SinkPlan { id: SinkId::new("incident_manager"), kinds: BTreeSet::from(Kind::ALL), vpns: None },
         site: site.into(),
@@ -62,7 +62,7 @@ pub(super) fn snapshot(last: u8, at: Now) -> TunnelSnapshot {
     }
 }
 
-pub(super) fn story(site: &str, kind: Kind, related: Option<IncidentId>, now: Now) -> Story {
+pub(in super::super) fn story(site: &str, kind: Kind, related: Option<IncidentId>, now: Now) -> Story {
     let tunnels = vec![snapshot(11, now), snapshot(12, now)];
     let scene = Scene { site: site.into(), vpn_name: "Milan DC, primary".into(), tunnels, related };
     let began = Now { mono: now.mono - secs(30), wall: now.wall - secs(30) };
@@ -118,7 +118,7 @@ pub(super) struct Daemon {
 }
 
 enum Due {
-    Execute { daemon: usize, life: u32, id: ActionId, work: Work, reach: bool, answer: Answer },
+    Execute { daemon: usize, life: u32, id: ActionId, work: Box<Work>, reach: bool, answer: Answer },
     Answer { daemon: usize, life: u32, id: ActionId, result: Result<Reply, Failure> },
     Do(Box<dyn FnOnce(&mut World)>),
 }
@@ -319,7 +319,7 @@ impl World {
         let slow = if self.faults.refused > 0 { 3_000 } else { 50 };
         let after = Duration::from_millis(1 + self.dice.roll(if request { slow } else { 20 }));
         let life = self.daemons[index].life;
-        self.schedule(after, Due::Execute { daemon: index, life, id, work, reach, answer });
+        self.schedule(after, Due::Execute { daemon: index, life, id, work: Box::new(work), reach, answer });
     }
 
     fn happen(&mut self, due: Due) {
@@ -329,7 +329,7 @@ impl World {
                 if !work.act().is_request() && life != self.daemons[daemon].life {
                     return;
                 }
-                let result = self.execute(daemon, work, reach);
+                let result = self.execute(daemon, *work, reach);
                 let lost = || Err(Failure::Sink(temporary()));
                 let (first, second) = match answer {
                     Answer::Once => (Some(result), None),
@@ -411,6 +411,6 @@ pub(super) fn worse() -> Vec<TimelineChange> {
     vec![assessed(11, Assessment::Healthy), assessed(11, Assessment::Down)]
 }
 
-pub(super) fn over() -> Vec<TimelineChange> {
+pub(in super::super) fn over() -> Vec<TimelineChange> {
     vec![assessed(11, Assessment::Healthy), TimelineChange::Clearing, TimelineChange::Resolved]
 }
