@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::domain::board::IncidentId;
 use crate::domain::time::Moment;
 
+use super::action::Failure;
 use super::backoff::Hold;
 use super::sink::{Record, RecordId, RecordStatus};
 
@@ -18,9 +19,6 @@ pub(super) const GOOD_FOR: Duration = Duration::from_secs(360);
 const REFRESH_FIRST: Duration = Duration::from_secs(30);
 /// … and more and more rarely up to this, for a tunnel that stays down for days; less than [`GOOD_FOR`].
 const REFRESH_LAST: Duration = Duration::from_secs(300);
-/// If looking up fails for this long, a page goes out without: the token still makes twins and restarts one in most
-/// cases, and a duplicate is found and closed later. A page that waits for a list is worse.
-const PATIENCE: Duration = Duration::from_secs(60);
 /// So many records are remembered; only the newest matter.
 const SEEN_MAX: usize = 16;
 
@@ -29,10 +27,11 @@ const SEEN_MAX: usize = 16;
 pub(super) struct Place {
     last: Option<LookUp>,
     prepared_since: Option<Moment>,
-    failing_since: Option<Moment>,
     seen: BTreeMap<RecordId, Seen>,
     /// When looking up may be tried again.
     pub(super) hold: Hold,
+    /// When the last look-up failed, if it did.
+    pub(super) failed_at: Option<Moment>,
     /// When a look-up in flight was asked.
     pub(super) asked: Option<Moment>,
 }
@@ -82,20 +81,22 @@ impl Place {
         self.seen.get(record).and_then(|seen| seen.of.as_ref())
     }
 
-    /// Whether looking up is of no use at present: it is refused, or has failed for too long.
-    pub(super) fn is_hopeless(&self, now: Moment) -> bool {
-        self.hold.is_rejected() || self.failing_since.is_some_and(|since| now.since(since) >= PATIENCE)
+    /// Whether looking up is refused, until a person acts.
+    pub(super) const fn is_refused(&self) -> bool {
+        self.hold.is_rejected()
     }
 
     /// A look-up was answered.
     pub(super) fn found(&mut self, asked: Moment, records: Vec<Record>) {
-        self.failing_since = None;
+        self.hold.clear();
+        self.failed_at = None;
         self.last = Some(LookUp { asked, records });
     }
 
     /// A look-up failed.
-    pub(super) fn failed(&mut self, now: Moment) {
-        self.failing_since.get_or_insert(now);
+    pub(super) fn failed(&mut self, failure: &Failure, now: Moment, seed: &[&str]) {
+        self.failed_at = Some(now);
+        self.hold.failed(now, failure, seed);
     }
 
     /// A record was read.
@@ -112,10 +113,11 @@ impl Place {
         }
     }
 
-    /// A record that was read before is closed or gone.
-    pub(super) fn closed(&mut self, record: &RecordId, now: Moment) {
+    /// A record that was read before has been closed by us, because `of` is over or has another.
+    pub(super) fn closed(&mut self, record: &RecordId, of: &IncidentId, now: Moment) {
         if let Some(seen) = self.seen.get_mut(record) {
             seen.record.status = RecordStatus::Resolved;
+            seen.of = Some(of.clone());
             seen.closed = Some(now);
         }
     }

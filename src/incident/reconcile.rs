@@ -38,12 +38,15 @@
 
 mod advance;
 mod case;
+mod closed;
 mod ended;
+mod open;
+mod plan;
+mod start;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::mem;
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::domain::board::{Board, IncidentId};
 use crate::domain::names::{Kind, VpnId};
@@ -58,12 +61,8 @@ use super::lookup::Place;
 use super::settings::Settings;
 use super::sink::{LedgerRow, SinkError};
 use super::wording;
-use case::{Around, Case, Newer, Older, Standing, Step, given_up_after};
+use case::Case;
 use ended::Hearing;
-
-/// A row whose incident is not on the Board may be of one that the core takes up late after a start: it is let be for
-/// this long before it is forgotten (if settled) or complained of.
-const ABSENT_GRACE: Duration = Duration::from_secs(300);
 
 /// One sink's reconciler.
 #[derive(Debug)]
@@ -246,14 +245,14 @@ impl Reconciler {
                 place.asked = None;
                 match result {
                     Ok(Reply::Found(records)) => {
-                        place.hold.clear();
                         place.found(asked, records);
                     }
-                    Ok(Reply::Started(_) | Reply::Read(_) | Reply::Done) => place.failed(now.mono),
-                    Err(failure) => {
-                        place.failed(now.mono);
-                        place.hold.failed(now.mono, &failure, &seed);
+                    Ok(reply @ (Reply::Started(_) | Reply::Read(_) | Reply::Done)) => {
+                        let what = format!("an answer that is no list: {reply:?}");
+                        let failure = SinkError::Temporary { what, retry_after: None, source: None };
+                        place.failed(&Failure::Sink(failure), now.mono, &seed);
                     }
+                    Err(failure) => place.failed(&failure, now.mono, &seed),
                 }
                 self.report(Act::Find, label);
             }
@@ -277,170 +276,6 @@ impl Reconciler {
         match self.routes.get(&id)? {
             Route::Case(incident) => self.cases.get(incident)?.in_flight.as_ref().map(|flight| flight.until),
             Route::Place { until, .. } | Route::Stored { until, .. } => Some(*until),
-        }
-    }
-
-    /// Asks every case what it wants, and every place whether a look-up is due.
-    fn plan(&mut self, now: Now) {
-        self.wake = None;
-        let mut wanted: BTreeMap<(VpnId, Kind), Moment> = BTreeMap::new();
-        let ids: Vec<IncidentId> = self.cases.keys().cloned().collect();
-        for id in &ids {
-            self.plan_case(id, now, &mut wanted);
-        }
-        self.plan_look_ups(now, &wanted);
-        self.plan_stored(now);
-        let deadline = self.routes.keys().filter_map(|id| self.deadline(*id)).min();
-        self.wake_at(deadline, "an answer is overdue");
-        let pending = self.cases.values().filter(|case| case.present && !case.is_in_line()).count();
-        if self.pending.replace(pending) != Some(pending) {
-            let sink = self.settings.id().clone();
-            self.reports.push_back(SinkReport::Pending { sink, incidents: pending });
-        }
-    }
-
-    fn plan_case(&mut self, id: &IncidentId, now: Now, wanted: &mut BTreeMap<(VpnId, Kind), Moment>) {
-        let at = (id.vpn.clone(), id.kind);
-        self.places.entry(at.clone()).or_default();
-        let scope = self.settings.scope(&id.vpn, id.kind);
-        let (older, newer) = self.siblings(id);
-        let related = self.related(id);
-        let held = self.held_by_others(id);
-        let (Some(case), Some(place)) = (self.cases.get_mut(id), self.places.get(&at)) else { return };
-        if case.in_flight.is_some() {
-            return;
-        }
-        let around = Around {
-            now,
-            settings: &self.settings,
-            scope: scope.as_ref(),
-            place,
-            older,
-            newer,
-            related,
-            held,
-        };
-        let step = case.advance(&around);
-        let commit = case.held(Act::Commit, now.mono).filter(|_| case.dirty);
-        match step {
-            Step::Do(aim, work) => {
-                let action = ActionId(self.next_id);
-                case.launch(action, aim, work.act(), now);
-                self.send(work, Route::Case(id.clone()));
-            }
-            Step::Wait { until, look_up } => {
-                if let Some((until, why)) = until {
-                    self.wake_at(Some(until), why);
-                }
-                if let Some(bound) = look_up.filter(|_| scope.is_some()) {
-                    wanted.entry(at).and_modify(|known| *known = bound.min(*known)).or_insert(bound);
-                }
-            }
-            Step::Settled => {
-                case.settled_revision = Some(case.incident.revision);
-                self.settled.push_back(Settled { incident: id.clone(), revision: case.incident.revision });
-            }
-        }
-        self.wake_at(commit, "commit again");
-    }
-
-    /// How far the earlier incidents of the same scope are, and whether there is a later one that is open.
-    fn siblings(&self, id: &IncidentId) -> (Older, Option<Newer>) {
-        let siblings = || {
-            self.cases.values().filter(|case| {
-                let other = &case.incident.id;
-                case.present && other.vpn == id.vpn && other.kind == id.kind
-            })
-        };
-        let older =
-            siblings().filter(|case| case.incident.id.opened < id.opened && !case.row.settled).map(|case| {
-                let known = case.row.start.is_some() || case.row.record.is_some();
-                let stuck =
-                    [Act::Start, Act::Read, Act::Resolve].into_iter().any(|act| case.is_rejected(act));
-                if case.in_flight.as_ref().is_some_and(|flight| flight.act == Act::Resolve) {
-                    Older::Closing
-                } else if known && !stuck {
-                    Older::Working
-                } else {
-                    Older::Clear
-                }
-            });
-        let newer =
-            siblings().rfind(|case| case.incident.id.opened > id.opened && case.is_open()).map(|case| {
-                let open = matches!(case.standing, Standing::Open { .. });
-                Newer { ahead: case.ahead, record: case.row.record.clone().filter(|_| open) }
-            });
-        (older.max().unwrap_or(Older::Clear), newer)
-    }
-
-    fn related(&self, id: &IncidentId) -> Option<(super::sink::RecordId, String)> {
-        let related = self.cases.get(id)?.incident.related.as_ref()?;
-        let case = self.cases.get(related)?;
-        Some((case.row.record.clone()?, wording::title(&case.incident)))
-    }
-
-    fn held_by_others(&self, id: &IncidentId) -> BTreeSet<super::sink::RecordId> {
-        let others =
-            self.cases.values().filter(|case| case.incident.id != *id && case.present && case.is_open());
-        others.filter_map(|case| case.row.record.clone()).collect()
-    }
-
-    /// Look-ups that a case needs, and those made beforehand, so that nothing but the commit and the start itself stands
-    /// between agreement and page.
-    fn plan_look_ups(&mut self, now: Now, wanted: &BTreeMap<(VpnId, Kind), Moment>) {
-        for vpn in &self.board.prepare {
-            for kind in Kind::ALL.into_iter().filter(|kind| self.settings.sink.takes(vpn, *kind)) {
-                self.places.entry((vpn.clone(), kind)).or_default();
-            }
-        }
-        let keys: Vec<(VpnId, Kind)> = self.places.keys().cloned().collect();
-        for at in keys {
-            let Some(scope) = self.settings.scope(&at.0, at.1) else { continue };
-            let told = self.cases.values().any(|case| {
-                let id = &case.incident.id;
-                case.present
-                    && case.row.record.is_some()
-                    && !case.row.settled
-                    && (&id.vpn, id.kind) == (&at.0, at.1)
-            });
-            let taken = self.settings.sink.takes(&at.0, at.1);
-            let Some(place) = self.places.get_mut(&at) else { continue };
-            place.prepare(taken && !told && self.board.prepare.contains(&at.0), now.mono);
-            let Some(due) = place.due(wanted.get(&at).copied(), now.mono) else { continue };
-            if due > now.mono {
-                self.wake_at(Some(due), "look up");
-                continue;
-            }
-            place.asked = Some(now.mono);
-            let until = now.mono + given_up_after(Act::Find);
-            self.send(Work::Find { scope }, Route::Place { at, asked: now.mono, until });
-        }
-    }
-
-    /// Rows of incidents that have not come back on the Board since the start.
-    fn plan_stored(&mut self, now: Now) {
-        if self.stored.is_empty() {
-            return;
-        }
-        let due = self.started + ABSENT_GRACE;
-        if due > now.mono {
-            self.wake_at(Some(due), "rows without an incident");
-            return;
-        }
-        for (incident, rows) in mem::take(&mut self.stored) {
-            if rows.last().is_some_and(|row| row.settled) {
-                let until = now.mono + given_up_after(Act::Forget);
-                self.send(Work::Forget { incident }, Route::Stored { until });
-                continue;
-            }
-            let record =
-                rows.last().and_then(|row| row.record.as_ref()).map_or("(not known)", |record| &record.0);
-            let text = format!(
-                "{}: {}: incident {incident} is not known any more; its record {record} is left as it is",
-                self.settings.site,
-                self.settings.id()
-            );
-            complain(&mut self.complaints, &mut self.notices, &incident, NoticeLevel::Warning, text);
         }
     }
 
@@ -486,4 +321,4 @@ mod model;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
-mod world;
+pub(super) mod world;

@@ -2,13 +2,16 @@
 //!
 //! One task, which owns the reconciler; each action is a task of its own beneath it, so that a call that hangs holds up
 //! no other. Dropping [`run`] at any moment is safe, and like a crash: what was under way is found out about at the next
-//! start. When the Board's channel closes nothing more is begun, and [`run`] returns when what was under way has ended.
+//! start. When the Board's channel closes nothing more is begun but to commit what was learnt, and [`run`] returns when what was
+//! under way has ended, or after [`DRAIN`].
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
+use tokio::time::Sleep;
 
 use crate::clock;
 use crate::domain::board::Board;
@@ -17,7 +20,7 @@ use crate::domain::time::Now;
 use crate::health::{Component, Health, Problem};
 
 use super::action::{
-    Action, ActionId, Failure, Notice, NoticeLevel, Reply, Settled, SinkEvent, SinkReport, Work,
+    Act, Action, ActionId, Failure, Notice, NoticeLevel, Reply, Settled, SinkEvent, SinkReport, Work,
 };
 use super::reconcile::Reconciler;
 use super::settings::Settings;
@@ -28,6 +31,9 @@ use super::sink::{IncidentSink, Ledger, LedgerRow};
 const LOAD_TRIES: u32 = 3;
 /// Between these tries.
 const LOAD_WAIT: Duration = Duration::from_secs(1);
+
+/// At the end, what is under way gets this long: less than what the daemon has to end in.
+const DRAIN: Duration = Duration::from_secs(3);
 
 /// Serves a sink until the Board's channel closes.
 ///
@@ -63,10 +69,10 @@ async fn run_by<S: IncidentSink, L: Ledger>(
     let mut under_way: JoinSet<(ActionId, Result<Reply, Failure>)> = JoinSet::new();
     let first = board.borrow_and_update().clone();
     reconciler.handle(SinkEvent::Board(first), now());
-    let mut closing = false;
+    let mut closing: Option<Pin<Box<Sleep>>> = None;
     loop {
         while let Some(action) = reconciler.poll_action() {
-            if !closing {
+            if closing.is_none() || action.work.act() == Act::Commit {
                 let doer = doer.clone();
                 under_way.spawn(async move { doer.execute(action).await });
             }
@@ -80,7 +86,7 @@ async fn run_by<S: IncidentSink, L: Ledger>(
             // If nobody listens the daemon is ending: it is said again at the next start.
             let _ = settled.send(Event::Settled { sink, incident, revision }).await;
         }
-        if closing && under_way.is_empty() {
+        if closing.is_some() && under_way.is_empty() {
             return;
         }
         let timeout = reconciler.poll_timeout().map(|(at, _why)| at.since(now().mono));
@@ -90,15 +96,23 @@ async fn run_by<S: IncidentSink, L: Ledger>(
                 // A call that panicked gives no answer: the reconciler gives it up in its time.
                 Err(_) => reconciler.handle_timeout(now()),
             },
-            changed = board.changed(), if !closing => match changed {
+            changed = board.changed(), if closing.is_none() => match changed {
                 Ok(()) => {
                     let board = board.borrow_and_update().clone();
                     reconciler.handle(SinkEvent::Board(board), now());
                 }
-                Err(_) => closing = true,
+                Err(_) => closing = Some(Box::pin(tokio::time::sleep(DRAIN))),
             },
+            () = drained(closing.as_mut()) => return,
             () = sleep(timeout) => reconciler.handle_timeout(now()),
         }
+    }
+}
+
+async fn drained(closing: Option<&mut Pin<Box<Sleep>>>) {
+    match closing {
+        Some(end) => end.await,
+        None => std::future::pending().await,
     }
 }
 

@@ -69,7 +69,7 @@ pub fn note(incident: &Incident, entry: &TimelineEntry) -> String {
     let repeats = match entry.repeats {
         0 => String::new(),
         1 => " (and once more)".to_owned(),
-        more => format!(" (and {more} times more)"),
+        more => format!(" (and {more} more times)"),
     };
     note.finish(&format!("{line}{repeats}"))
 }

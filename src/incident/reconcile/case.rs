@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::domain::board::{Incident, IncidentState};
+use crate::domain::story::Story;
 use crate::domain::time::{Moment, Now, Stamp};
 
 use super::super::action::{Act, ActionId, Work};
@@ -34,17 +35,23 @@ pub(super) struct Case {
     pub(super) ahead: bool,
     /// Only a look-up asked at this moment or later is of use.
     pub(super) look_after: Moment,
-    /// The first call with the row's request in this run.
+    /// Since when a look-up is waited for.
+    pub(super) looking_since: Option<Moment>,
+    /// The row's request was made, or would be repeated, without a look-up.
+    pub(super) blind: bool,
+    /// When, in this run, the row's request was made, or first sent if it is an earlier run's.
     pub(super) attempted: Option<Now>,
     /// Since when the sink says that it knows the request's token, and how often it was looked for since.
     pub(super) token_known: Option<(Moment, u32)>,
     /// Records that this incident has behind it: closed in an earlier generation, or as a duplicate.
     pub(super) past: BTreeSet<RecordId>,
+    /// The record of the generation before.
+    pub(super) predecessor: Option<RecordId>,
     /// Since when the sink says that it does not have the record.
     pub(super) missing_since: Option<Moment>,
     /// Up to where the witness's note that is being tried speaks.
     pub(super) witness_upto: Option<u32>,
-    /// When the list will show duplicates of a record that we have started.
+    /// When the list will show duplicates of the record, if that has not been seen to.
     pub(super) duplicates_due: Option<Moment>,
     /// Another record of the scope that was read and found open, and when that was asked.
     pub(super) other_open: Option<(Record, Moment)>,
@@ -101,9 +108,10 @@ pub(super) enum Aim {
     Relate,
     /// Close the own record, because the incident is over.
     ResolveOwn,
-    /// Close the own record in favour of an older one.
+    /// Close a record, the own or another, in favour of the oldest.
     ResolveDuplicate {
-        older: RecordId,
+        younger: RecordId,
+        oldest: RecordId,
     },
     /// Close another open record of the scope, because the incident is over.
     ResolveLeftover(RecordId),
@@ -115,7 +123,7 @@ pub(super) enum Aim {
 #[expect(clippy::large_enum_variant, reason = "it lives for one call on the stack")]
 pub(super) enum Step {
     /// To do this.
-    Do(Aim, Work),
+    Do(Aim, Box<Work>),
     /// To be asked again at the latest at that moment, and when a look-up asked at this moment or later is there.
     Wait { until: Option<(Moment, &'static str)>, look_up: Option<Moment> },
     /// To say that it is settled.
@@ -145,10 +153,12 @@ pub(super) struct Around<'a> {
 pub(super) enum Older {
     /// There is none, or nothing of it stands in the way, or a person must act before it gets on.
     Clear,
+    /// It is over, and nobody was told of it yet.
+    Idle,
     /// A record of it is being brought into line.
     Working,
-    /// A record of it is being closed at this moment.
-    Closing,
+    /// A record of it is being started or closed at this moment.
+    Busy,
 }
 
 /// A later incident of the same scope.
@@ -156,8 +166,8 @@ pub(super) enum Older {
 pub(super) struct Newer {
     /// It did not wait (any longer).
     pub(super) ahead: bool,
-    /// Its record, once known.
-    pub(super) record: Option<RecordId>,
+    /// Its record, once read.
+    pub(super) record: Option<(RecordId, Standing)>,
 }
 
 impl Case {
@@ -171,7 +181,7 @@ impl Case {
     ) -> Self {
         let mut rows = rows;
         let row = rows.pop();
-        let past = rows.into_iter().filter_map(|row| row.record).collect();
+        let past: Vec<RecordId> = rows.into_iter().filter_map(|row| row.record).collect();
         let stored = row.is_some();
         let row = row.unwrap_or_else(|| LedgerRow {
             sink: settings.id().clone(),
@@ -186,7 +196,7 @@ impl Case {
         });
         let standing = if row.closed_by_person_at.is_some() { Standing::Closed } else { Standing::Unread };
         Self {
-            open_at: incident.worsened,
+            open_at: incident.worsened.saturating_sub(worsened_since(&incident, row.told)),
             incident,
             present: true,
             row,
@@ -197,9 +207,12 @@ impl Case {
             // A stored request may have been sent by an earlier run: look what became of it. Otherwise what was looked up
             // beforehand will do.
             look_after: if stored { now } else { Moment::from_nanos(i64::MIN) },
+            looking_since: None,
+            blind: false,
             attempted: None,
             token_known: None,
-            past,
+            predecessor: past.last().cloned(),
+            past: past.into_iter().collect(),
             missing_since: None,
             witness_upto: None,
             duplicates_due: None,
@@ -305,7 +318,8 @@ impl Case {
 
     /// Begins another record, because the incident has worsened since a person closed the last.
     pub(super) fn next_generation(&mut self, now: Moment) {
-        self.past.extend(self.row.record.clone());
+        self.predecessor = self.row.record.clone();
+        self.past.extend(self.predecessor.clone());
         self.row.generation += 1;
         self.row.closed_by_person_at = None;
         self.row.related = false;
@@ -321,6 +335,22 @@ impl Case {
         self.in_flight =
             Some(InFlight { id, aim, act, asked: now.mono, until: now.mono + given_up_after(act) });
     }
+}
+
+/// How often an incident has worsened with what its record has not been told yet. Notes go only to open records, so before
+/// that the record was open.
+fn worsened_since(incident: &Arc<Incident>, told: u32) -> u32 {
+    let mut before = Incident::clone(incident);
+    let first = before.timeline.partition_point(|entry| entry.seq < told);
+    if told == 0 || first == before.timeline.len() {
+        return 0;
+    }
+    let later = before.timeline.split_off(first);
+    let mut story = Story::resume(Arc::new(before));
+    for entry in later {
+        story.add(entry.what, entry.at);
+    }
+    story.incident().worsened - incident.worsened
 }
 
 /// How long without an answer an action is given up, and what it would have done is found out. Above the time that a

@@ -72,14 +72,17 @@ impl Case {
                 self.closed_own(now, hearing.place);
                 self.tell(hearing, NoticeLevel::Info, "closed its record".to_owned());
             }
-            (Aim::ResolveDuplicate { older }, Ok(Reply::Done) | Err(Sink(NotFound))) => {
-                self.closed_own(now, hearing.place);
-                self.past.extend(self.row.record.clone());
-                self.tell(hearing, NoticeLevel::Info, format!("closed its record as a duplicate of {older}"));
-                self.adopt(older, Standing::Unread);
+            (Aim::ResolveDuplicate { younger, oldest }, Ok(Reply::Done) | Err(Sink(NotFound))) => {
+                hearing.place.closed(&younger, &self.incident.id, now);
+                self.other_open = None;
+                self.tell(hearing, NoticeLevel::Info, format!("closed {younger}, a duplicate of {oldest}"));
+                if self.row.record.as_ref() == Some(&younger) {
+                    self.past.insert(younger);
+                    self.adopt(oldest, Standing::Unread);
+                }
             }
             (Aim::ResolveLeftover(record), Ok(Reply::Done) | Err(Sink(NotFound))) => {
-                hearing.place.closed(&record, now);
+                hearing.place.closed(&record, &self.incident.id, now);
                 self.other_open = None;
                 self.tell(hearing, NoticeLevel::Info, format!("closed {record}, which was left open"));
             }
@@ -109,6 +112,7 @@ impl Case {
         if act == Act::Start {
             // When the token may be forgotten, only a look-up from here on tells what the call has done.
             self.look_after = now;
+            self.looking_since = None;
         }
         let incident = self.incident.id.to_string();
         let seed = [&*hearing.settings.site, hearing.settings.id().as_str(), &incident, act.as_str()];
@@ -129,13 +133,13 @@ impl Case {
         match record.status {
             RecordStatus::Open => {
                 hearing.place.read(record.clone(), Some(&self.incident.id), now.mono);
-                if self.standing == Standing::Unread && self.row.start.is_some() {
-                    self.duplicates_due = Some(now.mono + LIST_LAG);
-                    if self.is_somebody_elses(&record) {
+                if self.standing == Standing::Unread {
+                    if self.row.start.is_some() && self.is_somebody_elses(&record) {
                         let text = format!("{} was there already, and is taken up", record.id);
                         self.tell(hearing, NoticeLevel::Info, text);
                         self.adopt(record.id, Standing::Unread);
                     }
+                    self.duplicates_due = Some(now.mono + LIST_LAG);
                 }
                 if self.row.closed_by_person_at.take().is_some() {
                     self.dirty = true;
@@ -145,7 +149,7 @@ impl Case {
             }
             RecordStatus::Resolved => {
                 // What was told into it was told while it was open: then it is ours, whatever the clocks say.
-                let told = self.row.told > self.after_opening();
+                let told = self.row.told > self.after_opening() && !self.past.contains(&record.id);
                 let from_before =
                     self.standing == Standing::Unread && self.row.start.is_some() && !told && !ours;
                 let owner = (!from_before).then_some(&self.incident.id);
@@ -167,6 +171,10 @@ impl Case {
 
     /// Whether the record that a start of ours led to was there before: the alarm's, or the twin's.
     fn is_somebody_elses(&self, record: &Record) -> bool {
+        if self.over().is_some_and(|over| record.created > over) {
+            // Nobody else starts a record of what is over: an earlier call of ours has got through.
+            return false;
+        }
         match record.origin {
             Origin::Alarm => true,
             Origin::Daemon => {
@@ -194,7 +202,7 @@ impl Case {
 
     fn closed_own(&mut self, now: Moment, place: &mut Place) {
         if let Some(record) = &self.row.record {
-            place.closed(record, now);
+            place.closed(record, &self.incident.id, now);
         }
         self.standing = Standing::Closed;
     }

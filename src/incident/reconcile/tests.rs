@@ -1,1 +1,414 @@
+//! Each rule by itself, in a world where nothing fails but what the test makes fail.
 
+use super::super::action::{Act, Work};
+use super::super::sink::{Origin, RecordId, SinkError};
+use super::world::*;
+use crate::domain::board::TimelineChange;
+use crate::domain::names::{End, Kind};
+use crate::domain::time::Stamp;
+use crate::domain::verdict::Verdict;
+
+fn world() -> World {
+    World::new(Switches::default(), &["milan-1"], 7)
+}
+
+fn twins(switches: Switches) -> World {
+    World::new(switches, &["milan-1", "milan-2"], 7)
+}
+
+/// The acts that were executed since, ledger and sink.
+fn acts(world: &World, since: Stamp) -> Vec<Act> {
+    world.log.iter().filter(|(at, _, _)| *at >= since).map(|(_, _, work)| work.act()).collect()
+}
+
+fn count(world: &World, act: Act) -> usize {
+    world.log.iter().filter(|(_, _, work)| work.act() == act).count()
+}
+
+fn rejected() -> SinkError {
+    SinkError::Rejected { what: "not allowed: ssm-incidents:StartIncident".into(), source: None }
+}
+
+fn record(number: usize) -> RecordId {
+    RecordId(format!("record-{number:03}"))
+}
+
+#[test]
+fn nothing_but_the_commit_and_the_start_stands_between_agreement_and_page() {
+    let mut world = world();
+    world.daemons[0].prepare = true;
+    world.show(0);
+    world.pass(secs(20));
+    let agreed = world.now.wall;
+    world.open(0, Kind::Outage);
+    world.pass(secs(1));
+    assert_eq!(acts(&world, agreed), [Act::Commit, Act::Start, Act::Commit, Act::Read]);
+}
+
+#[test]
+fn records_are_looked_up_again_while_a_tunnel_stays_down_and_more_and_more_rarely() {
+    let mut world = world();
+    world.daemons[0].prepare = true;
+    world.show(0);
+    world.pass(secs(3600));
+    let finds = count(&world, Act::Find);
+    assert!((3 * 10..3 * 25).contains(&finds), "{finds} for three kinds in an hour");
+    world.daemons[0].prepare = false;
+    world.show(0);
+    world.pass(secs(3600));
+    assert_eq!(count(&world, Act::Find), finds);
+}
+
+#[test]
+fn the_whole_request_is_committed_before_the_call_and_a_retry_sends_the_same_bytes() {
+    let mut world = world();
+    world.scripted.entry(Act::Start).or_default().extend([temporary(), temporary()]);
+    world.open(0, Kind::Outage);
+    world.tell(0, worse());
+    world.pass(secs(60));
+    let committed = world
+        .log
+        .iter()
+        .find_map(|(_, _, work)| if let Work::Commit { row } = work { row.start.clone() } else { None });
+    let sent = world.log.iter().find_map(|(_, _, work)| {
+        if let Work::Start { request } = work { Some(request.clone()) } else { None }
+    });
+    assert!(sent.is_some());
+    assert_eq!(committed, sent);
+}
+
+#[test]
+fn a_crash_between_the_start_and_its_answer_leads_to_the_same_record() {
+    let mut world = world();
+    world.faults.lost = 100;
+    world.open(0, Kind::Outage);
+    world.pass(secs(1));
+    assert_eq!(world.vendor.records.len(), 0, "without a look-up nothing is started");
+    world.faults.lost = 0;
+    world.pass(secs(3));
+    world.faults.lost = 100;
+    world.pass(secs(3));
+    world.crash(0);
+    world.faults.lost = 0;
+    world.pass(secs(120));
+    assert_eq!(world.vendor.records.len(), 1);
+    assert_eq!(world.daemons[0].pending, 0);
+}
+
+#[test]
+fn an_open_record_is_adopted_whoever_started_it_and_gets_one_note_with_our_evidence() {
+    for origin in [Origin::Daemon, Origin::Alarm] {
+        let mut world = world();
+        let scope = settings("").scope(&vpn(), Kind::Outage).unwrap();
+        world.vendor.create(scope, origin, world.now.wall);
+        world.pass(secs(60));
+        world.open(0, Kind::Outage);
+        world.pass(secs(300));
+        let [kept] = world.vendor.records.as_slice() else { panic!("{:?}", world.vendor.records) };
+        let [(_, "milan-1", note)] = kept.notes.as_slice() else { panic!("{:?}", kept.notes) };
+        assert!(note.text.contains("also seen by this site since"), "{}", note.text);
+        world.tell(0, over());
+        world.pass(secs(60));
+        assert!(world.vendor.open().is_empty());
+    }
+}
+
+#[test]
+fn a_list_that_still_shows_a_closed_record_as_open_is_not_believed() {
+    let mut world = world();
+    world.open(0, Kind::Outage);
+    world.pass(secs(120));
+    world.tell(0, over());
+    world.pass(secs(2));
+    world.crash(0);
+    world.open(0, Kind::Outage);
+    world.pass(secs(5));
+    assert_eq!(world.vendor.records.len(), 2);
+    assert_eq!(world.vendor.open()[0].id, record(2));
+}
+
+#[test]
+fn a_token_that_leads_to_a_closed_predecessor_gives_a_fresh_one() {
+    let mut world = world();
+    world.open(0, Kind::Outage);
+    world.pass(secs(120));
+    world.tell(0, over());
+    world.pass(secs(40));
+    world.crash(0);
+    // The list has forgotten what it had: as if it never told closed records.
+    world.vendor.switches.lag = secs(1_000_000);
+    world.open(0, Kind::Outage);
+    world.pass(secs(60));
+    assert_eq!(count(&world, Act::Start), 3, "the first record's, its token again, and the fresh one");
+    assert_eq!(world.vendor.open()[0].id, record(2));
+}
+
+#[test]
+fn a_known_token_means_look_again_until_it_shows_and_never_another_token() {
+    let mut world = twins(Switches { known_token: KnownToken::Conflict, ..Switches::default() });
+    world.open(0, Kind::Outage);
+    world.open(1, Kind::Outage);
+    world.pass(secs(20));
+    assert_eq!(world.daemons[1].pending + world.daemons[0].pending, 1, "one waits for the list");
+    world.pass(secs(60));
+    assert_eq!((world.daemons[0].pending, world.daemons[1].pending), (0, 0));
+    assert_eq!(world.vendor.records.len(), 1);
+    assert_eq!(count(&world, Act::Start), 2, "one each, and one of them refused");
+}
+
+#[test]
+fn duplicates_of_a_sink_that_ignores_tokens_are_closed_in_favour_of_the_oldest() {
+    let mut world = twins(Switches { known_token: KnownToken::NewRecord, ..Switches::default() });
+    world.open(0, Kind::Outage);
+    world.open(1, Kind::Outage);
+    world.pass(secs(20));
+    assert_eq!(world.vendor.open().len(), 2);
+    world.pass(secs(300));
+    let open: Vec<_> = world.vendor.open().iter().map(|kept| kept.id.clone()).collect();
+    assert_eq!(open, [record(1)]);
+    for index in [0, 1] {
+        world.tell(index, over());
+    }
+    world.pass(secs(60));
+    assert!(world.vendor.open().is_empty());
+    assert_eq!(world.vendor.records[0].closed.len(), 1, "resolved once");
+}
+
+#[test]
+fn changes_are_told_in_order_and_once() {
+    let mut world = world();
+    world.open(0, Kind::Outage);
+    world.tell(0, vec![viewed(11, End::Local, Verdict::Up)]);
+    world.pass(secs(5));
+    world.tell(0, vec![viewed(12, End::Aws, Verdict::Up)]);
+    world.tell(0, over());
+    world.pass(secs(60));
+    let said: Vec<_> = world.vendor.records[0]
+        .notes
+        .iter()
+        .map(|(_, _, note)| {
+            let json: serde_json::Value = serde_json::from_str(&note.text).unwrap();
+            json["text"].as_str().unwrap().to_owned()
+        })
+        .collect();
+    insta::assert_snapshot!(said.join("\n"), @"
+    milan-1: tunnel 1 (203.0.113.11): up as seen from this site
+    milan-1: tunnel 2 (203.0.113.12): up as AWS sees it
+    milan-1: tunnel 1 (203.0.113.11): up at both ends
+    milan-1: clearing; it will be resolved if this lasts
+    milan-1: outage over
+    ");
+}
+
+#[test]
+fn what_a_person_closed_stays_closed_and_gets_no_more_notes() {
+    let mut world = world();
+    world.open(0, Kind::Outage);
+    world.pass(secs(30));
+    world.vendor.close(&record(1), world.now.wall, "a person");
+    world.pass(secs(90));
+    world.tell(0, vec![viewed(11, End::Local, Verdict::Up)]);
+    world.pass(secs(600));
+    world.tell(0, over());
+    world.pass(secs(60));
+    assert_eq!(world.vendor.records.len(), 1);
+    assert!(world.vendor.records[0].notes.is_empty());
+    assert_eq!(count(&world, Act::Resolve), 0);
+    assert_eq!(world.daemons[0].settled.len(), 1);
+}
+
+#[test]
+fn what_a_person_closed_pages_again_when_it_worsens_even_if_the_close_was_not_seen_yet() {
+    for seen in [false, true] {
+        let mut world = world();
+        world.open(0, Kind::Outage);
+        world.pass(secs(30));
+        world.vendor.close(&record(1), world.now.wall, "a person");
+        world.pass(secs(if seen { 120 } else { 1 }));
+        world.tell(0, worse());
+        world.pass(secs(5));
+        let open: Vec<_> = world.vendor.open().iter().map(|kept| kept.id.clone()).collect();
+        assert_eq!(open, [record(2)], "close seen before: {seen}");
+        let request = world.vendor.records[1].request.as_ref().unwrap();
+        assert!(request.raw_data.contains("\"worsened_after_close\":true"), "{}", request.raw_data);
+        let notes = &world.vendor.records[1].notes;
+        assert_eq!(notes.len(), 2, "the worsening itself");
+    }
+}
+
+#[test]
+fn a_record_that_a_person_opens_again_is_ours_again() {
+    let mut world = world();
+    world.open(0, Kind::Outage);
+    world.pass(secs(30));
+    world.vendor.close(&record(1), world.now.wall, "a person");
+    world.pass(secs(400));
+    world.vendor.reopen(&record(1), world.now.wall);
+    world.pass(secs(300));
+    world.tell(0, over());
+    world.pass(secs(60));
+    assert_eq!(world.vendor.records.len(), 1);
+    assert!(world.vendor.open().is_empty());
+}
+
+#[test]
+fn a_deleted_record_is_taken_as_closed_and_not_replaced() {
+    let mut world = world();
+    world.open(0, Kind::Outage);
+    world.pass(secs(30));
+    world.vendor.records.clear();
+    world.pass(secs(600));
+    assert_eq!(count(&world, Act::Start), 1);
+    assert_eq!(world.daemons[0].pending, 0);
+    assert!(world.daemons[0].said.iter().any(|said| said.contains("does not exist any more")));
+}
+
+#[test]
+fn an_incident_that_came_and_went_while_the_sink_was_away_is_told_and_closed() {
+    let mut world = world();
+    world.daemons[0].away_until = world.now.wall + secs(1200);
+    world.open(0, Kind::Outage);
+    world.pass(secs(100));
+    world.tell(0, over());
+    world.pass(secs(1300));
+    let [kept] = world.vendor.records.as_slice() else { panic!("{:?}", world.vendor.records) };
+    assert_eq!((kept.notes.len(), kept.closed.len()), (3, 1));
+    assert_eq!(world.daemons[0].settled.len(), 1);
+}
+
+#[test]
+fn a_past_incident_never_delays_the_page_of_one_that_lasts() {
+    let mut world = world();
+    world.daemons[0].away_until = world.now.wall + secs(250);
+    world.open(0, Kind::Outage);
+    world.pass(secs(100));
+    world.tell(0, over());
+    world.pass(secs(100));
+    world.open(0, Kind::Outage);
+    let lasts = world.daemons[0].stories[1].incident().began;
+    world.pass(secs(300));
+    let [kept] = world.vendor.records.as_slice() else { panic!("{:?}", world.vendor.records) };
+    assert_eq!(kept.request.as_ref().unwrap().triggered, lasts);
+    assert!(kept.notes.iter().any(|(_, _, note)| note.text.contains("not told in its time")));
+    assert!(kept.closed.is_empty());
+}
+
+#[test]
+fn the_related_record_is_named_once_and_never_delays_the_start() {
+    let mut world = world();
+    world.open(0, Kind::RedundancyLost);
+    world.open(0, Kind::Outage);
+    world.pass(secs(120));
+    let outage = world.vendor.records.iter().find(|kept| kept.scope.kind == Kind::Outage).unwrap();
+    let other = world.vendor.records.iter().find(|kept| kept.scope.kind == Kind::RedundancyLost).unwrap();
+    assert_eq!(outage.related, std::slice::from_ref(&other.id));
+    assert!(other.related.is_empty());
+}
+
+#[test]
+fn unwatched_is_noted_and_leaves_the_record_open() {
+    let mut world = world();
+    world.open(0, Kind::Outage);
+    world.pass(secs(30));
+    world.tell(0, vec![TimelineChange::Unwatched]);
+    world.pass(secs(60));
+    let [kept] = world.vendor.records.as_slice() else { panic!("{:?}", world.vendor.records) };
+    assert!(kept.notes[0].2.text.contains("no longer watched"));
+    assert!(kept.is_open());
+    assert_eq!(world.daemons[0].settled.len(), 1);
+}
+
+#[test]
+fn absence_from_the_board_resolves_nothing_and_is_complained_of_once() {
+    let mut world = world();
+    world.open(0, Kind::Outage);
+    world.pass(secs(30));
+    world.daemons[0].stories.clear();
+    world.show(0);
+    world.crash(0);
+    world.pass(secs(3600));
+    assert_eq!(world.vendor.open().len(), 1);
+    assert_eq!(world.daemons[0].ledger.len(), 1);
+    let complaints = world.daemons[0].said.iter().filter(|said| said.contains("not known any more")).count();
+    assert_eq!(complaints, 2, "once in each run");
+}
+
+#[test]
+fn what_is_settled_is_forgotten_when_it_has_left_the_board() {
+    let mut world = world();
+    world.open(0, Kind::Outage);
+    world.pass(secs(30));
+    world.tell(0, over());
+    world.pass(secs(60));
+    assert_eq!(world.daemons[0].settled.len(), 1);
+    assert!(world.daemons[0].ledger.is_empty());
+}
+
+#[test]
+fn a_refusal_is_a_failure_of_health_and_tried_again_every_five_minutes() {
+    let mut world = world();
+    world.scripted.entry(Act::Start).or_default().extend([rejected(), rejected()]);
+    world.open(0, Kind::Outage);
+    world.pass(secs(30));
+    let problem = world.daemons[0].machine.problem().unwrap();
+    assert_eq!(problem.severity, crate::health::Severity::Failed);
+    assert_eq!(problem.text, "incident_manager: start: not allowed: ssm-incidents:StartIncident");
+    world.pass(secs(540));
+    assert!(world.vendor.records.is_empty());
+    world.pass(secs(60));
+    assert_eq!(world.vendor.open().len(), 1);
+    assert_eq!(world.daemons[0].machine.problem(), None);
+}
+
+#[test]
+fn a_look_up_that_is_refused_does_not_hold_up_the_page() {
+    let mut world = world();
+    world.scripted.entry(Act::Find).or_default().extend([rejected()]);
+    world.open(0, Kind::Outage);
+    world.pass(secs(5));
+    assert_eq!(world.vendor.open().len(), 1);
+}
+
+#[test]
+fn a_ledger_that_cannot_be_written_does_not_hold_up_the_page() {
+    let mut world = world();
+    world.faults.ledger = 100;
+    world.open(0, Kind::Outage);
+    world.pass(secs(5));
+    assert_eq!(world.vendor.open().len(), 1);
+    world.tell(0, over());
+    world.pass(secs(60));
+    assert!(world.vendor.open().is_empty());
+    assert_eq!(world.daemons[0].settled.len(), 1);
+}
+
+#[test]
+fn a_note_that_is_refused_does_not_keep_a_record_open() {
+    let mut world = world();
+    world.open(0, Kind::Outage);
+    world.pass(secs(30));
+    world.scripted.entry(Act::Note).or_default().extend([rejected()]);
+    world.tell(0, over());
+    world.pass(secs(60));
+    assert!(world.vendor.open().is_empty());
+    assert_eq!(world.daemons[0].settled.len(), 1);
+}
+
+#[test]
+fn a_twins_leftover_is_closed_when_its_daemon_has_died() {
+    let mut world = twins(Switches::default());
+    world.open(0, Kind::Outage);
+    world.open(1, Kind::Outage);
+    world.pass(secs(300));
+    world.vendor.close(&record(1), world.now.wall, "a person");
+    world.pass(secs(5));
+    world.tell(0, worse());
+    world.pass(secs(5));
+    assert_eq!(world.vendor.open()[0].id, record(2));
+    // The first daemon dies for good; the second has not seen a worsening.
+    world.daemons[0].away_until = world.now.wall + secs(1_000_000);
+    world.pass(secs(100));
+    world.tell(1, over());
+    world.pass(secs(100));
+    assert!(world.vendor.open().is_empty());
+}

@@ -1,1 +1,416 @@
+//! A world for the reconciler's tests: a sink whose doubtful habits are switches, a line that fails, daemons with ledgers
+//! of their own, and time by hand.
 
+mod vendor;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::super::action::{Act, Action, ActionId, Failure, Reply, SinkEvent, SinkReport, Work};
+use super::super::settings::{Settings, VpnSettings};
+use super::super::sink::{LedgerError, LedgerRow, RecordId, SinkError};
+use super::Reconciler;
+use crate::domain::board::{Board, Incident, IncidentId, IncidentState, TimelineChange, TunnelSnapshot};
+use crate::domain::names::{End, Kind, Role, SinkId, TunnelId, VpnId};
+use crate::domain::plan::SinkPlan;
+use crate::domain::story::Scene;
+use crate::domain::story::Story;
+use crate::domain::time::{Now, Stamp};
+use crate::domain::verdict::{Assessment, AwsEvidence, Evidence, LocalEvidence, Verdict, View};
+pub(super) use vendor::{KnownToken, Switches, Vendor};
+
+pub(super) const fn secs(secs: u64) -> Duration {
+    Duration::from_secs(secs)
+}
+
+pub(in super::super) fn vpn() -> VpnId {
+    VpnId::new("vpn-0123456789abcdef0")
+}
+
+pub(super) fn tunnel(last: u8) -> TunnelId {
+    TunnelId { vpn: vpn(), outside_ip: [203, 0, 113, last].into() }
+}
+
+pub(in super::super) fn settings(site: &str) -> Settings {
+    Settings {
+        sink: SinkPlan { id: SinkId::new("incident_manager"), kinds: BTreeSet::from(Kind::ALL), vpns: None },
+        site: site.into(),
+        plan: "arn:aws:ssm-incidents::123456789012:response-plan/bothends-{vpn_id}-{kind}".into(),
+        impact: BTreeMap::new(),
+        vpns: BTreeMap::from([(
+            vpn(),
+            VpnSettings {
+                region: "eu-west-1".into(),
+                runbook_url: Some("https://wiki.example/vpn".into()),
+                notes: Some("Ring the carrier first.".into()),
+            },
+        )]),
+    }
+}
+
+pub(super) fn snapshot(last: u8, at: Now) -> TunnelSnapshot {
+    let local = Evidence::Local(LocalEvidence { losses_in_row: 10, ..LocalEvidence::default() });
+    let aws = Evidence::Aws(AwsEvidence { as_of: Some(at.wall), ..AwsEvidence::default() });
+    TunnelSnapshot {
+        id: tunnel(last),
+        name: format!("tunnel {}", last - 10).into(),
+        role: Role::Active,
+        local: View { verdict: Verdict::Down, since: at, evidence: local },
+        aws: View { verdict: Verdict::Down, since: at, evidence: aws },
+        assessment: Assessment::Down,
+    }
+}
+
+pub(in super::super) fn story(site: &str, kind: Kind, related: Option<IncidentId>, now: Now) -> Story {
+    let tunnels = vec![snapshot(11, now), snapshot(12, now)];
+    let scene = Scene { site: site.into(), vpn_name: "Milan DC, primary".into(), tunnels, related };
+    let began = Now { mono: now.mono - secs(30), wall: now.wall - secs(30) };
+    Story::open(vpn(), kind, scene, began, now)
+}
+
+/// SplitMix64, as published by Steele, Lea and Flood (OOPSLA 2014): small, and the same everywhere.
+pub(super) struct Dice(pub(super) u64);
+
+impl Dice {
+    pub(super) fn roll(&mut self, sides: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z ^ (z >> 31)) % sides
+    }
+
+    fn percent(&mut self, percent: u64) -> bool {
+        self.roll(100) < percent
+    }
+}
+
+/// How the line fails, in percent of the calls.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Faults {
+    /// The sink is not reached.
+    pub(super) refused: u64,
+    /// The sink acts, and its answer is lost.
+    pub(super) lost: u64,
+    /// The sink acts, or not, and there is no answer at all.
+    pub(super) silent: u64,
+    /// The answer comes twice.
+    pub(super) twice: u64,
+    /// The ledger does not write.
+    pub(super) ledger: u64,
+}
+
+pub(super) struct Daemon {
+    pub(super) site: &'static str,
+    pub(super) machine: Reconciler,
+    pub(super) ledger: BTreeMap<(IncidentId, u32), LedgerRow>,
+    pub(super) stories: Vec<Story>,
+    pub(super) prepare: bool,
+    /// Every incident that it has settled, with its record.
+    pub(super) settled: Vec<(IncidentId, Option<RecordId>)>,
+    pub(super) pending: usize,
+    pub(super) said: Vec<String>,
+    pub(super) away_until: Stamp,
+    /// It crashes when so many more of its actions have been executed.
+    pub(super) fuse: Option<u32>,
+    life: u32,
+}
+
+enum Due {
+    Execute { daemon: usize, life: u32, id: ActionId, work: Box<Work>, reach: bool, answer: Answer },
+    Answer { daemon: usize, life: u32, id: ActionId, result: Result<Reply, Failure> },
+    Do(Box<dyn FnOnce(&mut World)>),
+}
+
+#[derive(Clone, Copy)]
+enum Answer {
+    Once,
+    Twice,
+    Lost,
+    None,
+}
+
+pub(super) struct World {
+    pub(super) now: Now,
+    pub(super) vendor: Vendor,
+    pub(super) daemons: Vec<Daemon>,
+    pub(super) faults: Faults,
+    /// What to answer to the next actions of a kind, without executing them.
+    pub(super) scripted: BTreeMap<Act, VecDeque<SinkError>>,
+    /// Every action as executed: when, by which site, what.
+    pub(super) log: Vec<(Stamp, &'static str, Work)>,
+    pub(super) dice: Dice,
+    due: BTreeMap<(Stamp, u64), Due>,
+    next: u64,
+}
+
+impl World {
+    pub(super) fn new(switches: Switches, sites: &[&'static str], seed: u64) -> Self {
+        let now = Now::default().after(secs(1_000_000));
+        let daemons = sites
+            .iter()
+            .map(|site| Daemon {
+                site,
+                machine: Reconciler::new(settings(site), Vec::new(), now),
+                ledger: BTreeMap::new(),
+                stories: Vec::new(),
+                prepare: false,
+                settled: Vec::new(),
+                pending: 0,
+                said: Vec::new(),
+                away_until: Stamp::default(),
+                fuse: None,
+                life: 0,
+            })
+            .collect();
+        Self {
+            now,
+            vendor: Vendor::new(switches),
+            daemons,
+            faults: Faults::default(),
+            scripted: BTreeMap::new(),
+            log: Vec::new(),
+            dice: Dice(seed),
+            due: BTreeMap::new(),
+            next: 0,
+        }
+    }
+
+    /// Lets time pass, and everything happen that is due.
+    pub(super) fn pass(&mut self, by: Duration) {
+        let end = self.now.wall + by;
+        loop {
+            let event = self.due.keys().next().copied();
+            let timer = self
+                .daemons
+                .iter()
+                .enumerate()
+                .filter_map(|(index, daemon)| daemon.machine.poll_timeout().map(|(at, _)| (at, index)))
+                .min();
+            // The simulated clocks run together; a timer between two milliseconds fires at the later.
+            let timer = timer.map(|(at, index)| {
+                let nanos = at.since(self.now.mono).as_nanos();
+                let wait = Duration::from_millis(u64::try_from(nanos.div_ceil(1_000_000)).unwrap());
+                (self.now.wall + wait, index)
+            });
+            match (event, timer) {
+                (Some((at, _)), timer) if at <= end && timer.is_none_or(|(timer, _)| at <= timer) => {
+                    self.advance_to(at);
+                    let (_, due) = self.due.pop_first().unwrap();
+                    self.happen(due);
+                }
+                (_, Some((at, index))) if at <= end => {
+                    self.advance_to(at);
+                    let now = self.now;
+                    self.daemons[index].machine.handle_timeout(now);
+                    self.take(index);
+                }
+                (_, _) => break,
+            }
+        }
+        self.advance_to(end);
+    }
+
+    fn advance_to(&mut self, at: Stamp) {
+        self.now = self.now.after(at.since(self.now.wall));
+    }
+
+    pub(super) fn later(&mut self, after: Duration, what: impl FnOnce(&mut Self) + 'static) {
+        self.schedule(after, Due::Do(Box::new(what)));
+    }
+
+    fn schedule(&mut self, after: Duration, due: Due) {
+        self.next += 1;
+        self.due.insert((self.now.wall + after, self.next), due);
+    }
+
+    /// Shows a daemon its Board.
+    pub(super) fn show(&mut self, index: usize) {
+        let now = self.now;
+        let daemon = &mut self.daemons[index];
+        let mut incidents: Vec<Arc<Incident>> =
+            daemon.stories.iter().map(|story| story.incident().clone()).collect();
+        incidents.sort_by(|a, b| a.id.cmp(&b.id));
+        let prepare = daemon.prepare.then(vpn).into_iter().collect();
+        daemon.machine.handle(SinkEvent::Board(Arc::new(Board { incidents, prepare })), now);
+        self.take(index);
+    }
+
+    pub(super) fn open(&mut self, index: usize, kind: Kind) {
+        let related = self.daemons[index].stories.last().map(|story| story.incident().id.clone());
+        let story = story(self.daemons[index].site, kind, related.filter(|id| id.kind != kind), self.now);
+        self.daemons[index].stories.push(story);
+        self.show(index);
+    }
+
+    /// Adds to the newest open incident of a daemon.
+    pub(super) fn tell(&mut self, index: usize, changes: Vec<TimelineChange>) {
+        let at = self.now.wall;
+        let mut stories = self.daemons[index].stories.iter_mut().rev();
+        if let Some(story) = stories.find(|story| story.incident().state == IncidentState::Open) {
+            for change in changes {
+                match change {
+                    TimelineChange::Resolved => story.set_state(IncidentState::Resolved { at }),
+                    TimelineChange::Unwatched => story.set_state(IncidentState::Unwatched { at }),
+                    TimelineChange::Opened
+                    | TimelineChange::View { .. }
+                    | TimelineChange::Assessment { .. }
+                    | TimelineChange::Clearing
+                    | TimelineChange::Reopened => {}
+                }
+                story.add(change, at);
+            }
+            self.show(index);
+        }
+    }
+
+    /// The daemon dies and starts again, from its ledger and what its store remembers of the Board.
+    pub(super) fn crash(&mut self, index: usize) {
+        let now = self.now;
+        let daemon = &mut self.daemons[index];
+        daemon.life += 1;
+        daemon.fuse = None;
+        let rows = daemon.ledger.values().cloned().collect();
+        daemon.machine = Reconciler::new(settings(daemon.site), rows, now);
+        self.show(index);
+    }
+
+    /// Takes from a daemon's machine whatever it has.
+    fn take(&mut self, index: usize) {
+        while let Some(action) = self.daemons[index].machine.poll_action() {
+            self.carry(index, action);
+        }
+        let daemon = &mut self.daemons[index];
+        while let Some(report) = daemon.machine.poll_report() {
+            match report {
+                SinkReport::Pending { sink: _, incidents } => daemon.pending = incidents,
+                SinkReport::Request { .. } => {}
+            }
+        }
+        daemon.said.extend(daemon.machine.poll_notices().into_iter().map(|notice| notice.text));
+        let mut left = false;
+        while let Some(settled) = daemon.machine.poll_settled() {
+            let case = &daemon.machine.cases[&settled.incident];
+            let record = case.row.record.as_ref().or(case.past.first());
+            daemon.settled.push((settled.incident.clone(), record.cloned()));
+            daemon.stories.retain(|story| story.incident().id != settled.incident);
+            left = true;
+        }
+        if left {
+            self.show(index);
+        }
+    }
+
+    /// An action leaves; the line decides what becomes of it.
+    fn carry(&mut self, index: usize, action: Action) {
+        let Action { id, work } = action;
+        let request = work.act().is_request();
+        let Faults { refused, lost, silent, twice, ledger } = self.faults;
+        let away = request && self.daemons[index].away_until > self.now.wall;
+        let refused = if request { refused } else { ledger };
+        let reach = !away && !self.dice.percent(refused);
+        let answer = match () {
+            () if request && self.dice.percent(lost) => Answer::Lost,
+            () if request && self.dice.percent(silent) => Answer::None,
+            () if self.dice.percent(twice) => Answer::Twice,
+            () => Answer::Once,
+        };
+        let slow = if self.faults.refused > 0 { 3_000 } else { 50 };
+        let after = Duration::from_millis(1 + self.dice.roll(if request { slow } else { 20 }));
+        let life = self.daemons[index].life;
+        self.schedule(after, Due::Execute { daemon: index, life, id, work: Box::new(work), reach, answer });
+    }
+
+    fn happen(&mut self, due: Due) {
+        match due {
+            Due::Execute { daemon, life, id, work, reach, answer } => {
+                // What was on the wire is executed whether or not who sent it lives; a ledger dies with its daemon.
+                if !work.act().is_request() && life != self.daemons[daemon].life {
+                    return;
+                }
+                let result = self.execute(daemon, *work, reach);
+                let lost = || Err(Failure::Sink(temporary()));
+                let (first, second) = match answer {
+                    Answer::Once => (Some(result), None),
+                    Answer::Twice => (Some(result.clone()), Some(result)),
+                    Answer::Lost => (Some(result.and_then(|_| lost())), None),
+                    Answer::None => (None, None),
+                };
+                for result in [first, second].into_iter().flatten() {
+                    let after = Duration::from_millis(1 + self.dice.roll(100));
+                    self.schedule(after, Due::Answer { daemon, life, id, result });
+                }
+                let fuse = &mut self.daemons[daemon].fuse;
+                *fuse = fuse.map(|left| left.saturating_sub(1));
+                if *fuse == Some(0) {
+                    self.crash(daemon);
+                }
+            }
+            Due::Answer { daemon, life, id, result } => {
+                if life == self.daemons[daemon].life {
+                    let now = self.now;
+                    self.daemons[daemon].machine.handle(SinkEvent::Ended { id, result }, now);
+                    self.take(daemon);
+                }
+            }
+            Due::Do(what) => what(self),
+        }
+    }
+
+    fn execute(&mut self, index: usize, work: Work, reach: bool) -> Result<Reply, Failure> {
+        if let Some(error) = self.scripted.get_mut(&work.act()).and_then(VecDeque::pop_front) {
+            return Err(Failure::Sink(error));
+        }
+        if !reach {
+            return Err(if work.act().is_request() {
+                Failure::Sink(temporary())
+            } else {
+                Failure::Ledger(LedgerError { what: "disk full".into() })
+            });
+        }
+        let daemon = &mut self.daemons[index];
+        self.log.push((self.now.wall, daemon.site, work.clone()));
+        match work {
+            Work::Commit { row } => {
+                daemon.ledger.insert((row.incident.clone(), row.generation), row);
+                Ok(Reply::Done)
+            }
+            Work::Forget { incident } => {
+                daemon.ledger.retain(|(known, _), _| *known != incident);
+                Ok(Reply::Done)
+            }
+            work @ (Work::Find { .. }
+            | Work::Start { .. }
+            | Work::Read { .. }
+            | Work::Note { .. }
+            | Work::Relate { .. }
+            | Work::Resolve { .. }) => {
+                self.vendor.execute(work, self.now.wall, daemon.site).map_err(Failure::Sink)
+            }
+        }
+    }
+}
+
+pub(super) fn temporary() -> SinkError {
+    SinkError::Temporary { what: "no way to AWS".into(), retry_after: None, source: None }
+}
+
+pub(super) fn assessed(last: u8, assessment: Assessment) -> TimelineChange {
+    let name = format!("tunnel {}", last - 10).into();
+    TimelineChange::Assessment { tunnel: tunnel(last), name, assessment }
+}
+
+pub(super) fn viewed(last: u8, end: End, verdict: Verdict) -> TimelineChange {
+    let name = format!("tunnel {}", last - 10).into();
+    TimelineChange::View { tunnel: tunnel(last), name, end, verdict, as_of: None }
+}
+
+/// What makes an incident worsen: the same tunnel Down again after it was Healthy.
+pub(super) fn worse() -> Vec<TimelineChange> {
+    vec![assessed(11, Assessment::Healthy), assessed(11, Assessment::Down)]
+}
+
+pub(in super::super) fn over() -> Vec<TimelineChange> {
+    vec![assessed(11, Assessment::Healthy), TimelineChange::Clearing, TimelineChange::Resolved]
+}

@@ -1,0 +1,200 @@
+//! Who wants what: every case and every place is asked, and what they want is sent.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::mem;
+use std::time::Duration;
+
+use crate::domain::board::IncidentId;
+use crate::domain::names::{Kind, VpnId};
+use crate::domain::time::{Moment, Now};
+
+use super::super::action::{Act, ActionId, NoticeLevel, Settled, SinkReport, Work};
+use super::super::sink::RecordId;
+use super::super::wording;
+use super::case::{Aim, Around, InFlight, Newer, Older, Standing, Step, given_up_after};
+use super::{Reconciler, Route, complain};
+
+/// A row whose incident is not on the Board may be of one that the core takes up late after a start: it is let be for
+/// this long before it is forgotten (if settled) or complained of.
+const ABSENT_GRACE: Duration = Duration::from_secs(300);
+
+impl Reconciler {
+    /// Asks every case what it wants, and every place whether a look-up is due.
+    pub(super) fn plan(&mut self, now: Now) {
+        self.wake = None;
+        let mut wanted: BTreeMap<(VpnId, Kind), Moment> = BTreeMap::new();
+        let ids: Vec<IncidentId> = self.cases.keys().cloned().collect();
+        for id in &ids {
+            self.plan_case(id, now, &mut wanted);
+        }
+        self.plan_look_ups(now, &wanted);
+        self.plan_stored(now);
+        let deadline = self.routes.keys().filter_map(|id| self.deadline(*id)).min();
+        self.wake_at(deadline, "an answer is overdue");
+        let pending = self.cases.values().filter(|case| case.present && !case.is_in_line()).count();
+        if self.pending.replace(pending) != Some(pending) {
+            let sink = self.settings.id().clone();
+            self.reports.push_back(SinkReport::Pending { sink, incidents: pending });
+        }
+    }
+
+    fn plan_case(&mut self, id: &IncidentId, now: Now, wanted: &mut BTreeMap<(VpnId, Kind), Moment>) {
+        let at = (id.vpn.clone(), id.kind);
+        self.places.entry(at.clone()).or_default();
+        let scope = self.settings.scope(&id.vpn, id.kind);
+        let (older, newer) = self.siblings(id);
+        let related = self.related(id);
+        let held = self.held_by_others(id);
+        let (Some(case), Some(place)) = (self.cases.get_mut(id), self.places.get(&at)) else { return };
+        if case.in_flight.is_some() {
+            return;
+        }
+        let around = Around {
+            now,
+            settings: &self.settings,
+            scope: scope.as_ref(),
+            place,
+            older,
+            newer,
+            related,
+            held,
+        };
+        let step = case.advance(&around);
+        let commit = case.held(Act::Commit, now.mono).filter(|_| case.dirty);
+        match step {
+            Step::Do(aim, work) => {
+                let action = ActionId(self.next_id);
+                if aim == Aim::Start && case.blind {
+                    let text = format!(
+                        "{}: {}: is told without a list of what is open there, which has not been had for long; if there is a \
+                         record already, this one will be closed as its duplicate",
+                        wording::about(&case.incident),
+                        self.settings.id()
+                    );
+                    complain(&mut self.complaints, &mut self.notices, id, NoticeLevel::Warning, text);
+                }
+                case.launch(action, aim, work.act(), now);
+                self.send(*work, Route::Case(id.clone()));
+            }
+            Step::Wait { until, look_up } => {
+                if let Some((until, why)) = until {
+                    self.wake_at(Some(until), why);
+                }
+                if let Some(bound) = look_up.filter(|_| scope.is_some()) {
+                    wanted.entry(at).and_modify(|known| *known = bound.min(*known)).or_insert(bound);
+                }
+            }
+            Step::Settled => {
+                case.settled_revision = Some(case.incident.revision);
+                self.settled.push_back(Settled { incident: id.clone(), revision: case.incident.revision });
+            }
+        }
+        self.wake_at(commit, "commit again");
+    }
+
+    /// How far the earlier incidents of the same scope are, and whether there is a later one that is open.
+    fn siblings(&self, id: &IncidentId) -> (Older, Option<Newer>) {
+        let siblings = || {
+            self.cases.values().filter(|case| {
+                let other = &case.incident.id;
+                case.present && other.vpn == id.vpn && other.kind == id.kind
+            })
+        };
+        let older =
+            siblings().filter(|case| case.incident.id.opened < id.opened && !case.row.settled).map(|case| {
+                let busy = |flight: &InFlight| matches!(flight.act, Act::Start | Act::Resolve);
+                let known = case.row.start.is_some() || case.row.record.is_some();
+                let stuck =
+                    [Act::Start, Act::Read, Act::Resolve].into_iter().any(|act| case.is_rejected(act));
+                if case.in_flight.as_ref().is_some_and(busy) {
+                    Older::Busy
+                } else if stuck {
+                    Older::Clear
+                } else if known {
+                    Older::Working
+                } else {
+                    Older::Idle
+                }
+            });
+        let newer =
+            siblings().rfind(|case| case.incident.id.opened > id.opened && case.is_open()).map(|case| {
+                let read = case.row.record.clone().map(|record| (record, case.standing));
+                Newer {
+                    ahead: case.ahead,
+                    record: read.filter(|(_, standing)| *standing != Standing::Unread),
+                }
+            });
+        (older.max().unwrap_or(Older::Clear), newer)
+    }
+
+    fn related(&self, id: &IncidentId) -> Option<(RecordId, String)> {
+        let related = self.cases.get(id)?.incident.related.as_ref()?;
+        let case = self.cases.get(related)?;
+        Some((case.row.record.clone()?, wording::title(&case.incident)))
+    }
+
+    fn held_by_others(&self, id: &IncidentId) -> BTreeSet<RecordId> {
+        let others =
+            self.cases.values().filter(|case| case.incident.id != *id && case.present && case.is_open());
+        others.filter_map(|case| case.row.record.clone()).collect()
+    }
+
+    /// Look-ups that a case needs, and those made beforehand, so that nothing but the commit and the start itself stands
+    /// between agreement and page.
+    fn plan_look_ups(&mut self, now: Now, wanted: &BTreeMap<(VpnId, Kind), Moment>) {
+        for vpn in &self.board.prepare {
+            for kind in Kind::ALL.into_iter().filter(|kind| self.settings.sink.takes(vpn, *kind)) {
+                self.places.entry((vpn.clone(), kind)).or_default();
+            }
+        }
+        let keys: Vec<(VpnId, Kind)> = self.places.keys().cloned().collect();
+        for at in keys {
+            let Some(scope) = self.settings.scope(&at.0, at.1) else { continue };
+            let told = self.cases.values().any(|case| {
+                let id = &case.incident.id;
+                case.present
+                    && case.row.record.is_some()
+                    && !case.row.settled
+                    && (&id.vpn, id.kind) == (&at.0, at.1)
+            });
+            let taken = self.settings.sink.takes(&at.0, at.1);
+            let Some(place) = self.places.get_mut(&at) else { continue };
+            place.prepare(taken && !told && self.board.prepare.contains(&at.0), now.mono);
+            let Some(due) = place.due(wanted.get(&at).copied(), now.mono) else { continue };
+            if due > now.mono {
+                self.wake_at(Some(due), "look up");
+                continue;
+            }
+            place.asked = Some(now.mono);
+            let until = now.mono + given_up_after(Act::Find);
+            self.send(Work::Find { scope }, Route::Place { at, asked: now.mono, until });
+        }
+    }
+
+    /// Rows of incidents that have not come back on the Board since the start.
+    fn plan_stored(&mut self, now: Now) {
+        if self.stored.is_empty() {
+            return;
+        }
+        let due = self.started + ABSENT_GRACE;
+        if due > now.mono {
+            self.wake_at(Some(due), "rows without an incident");
+            return;
+        }
+        for (incident, rows) in mem::take(&mut self.stored) {
+            if rows.last().is_some_and(|row| row.settled) {
+                let until = now.mono + given_up_after(Act::Forget);
+                self.send(Work::Forget { incident }, Route::Stored { until });
+                continue;
+            }
+            let record =
+                rows.last().and_then(|row| row.record.as_ref()).map_or("(not known)", |record| &record.0);
+            let text = format!(
+                "{}: {}: incident {incident} is not known any more; its record {record} is left as it is",
+                self.settings.site,
+                self.settings.id()
+            );
+            complain(&mut self.complaints, &mut self.notices, &incident, NoticeLevel::Warning, text);
+        }
+    }
+}
