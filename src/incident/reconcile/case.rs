@@ -120,7 +120,6 @@ pub(super) enum Aim {
 
 /// What a case wants.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "it lives for one call on the stack")]
 pub(super) enum Step {
     /// To do this.
     Do(Aim, Box<Work>),
