@@ -254,7 +254,10 @@ async fn tell_problems(mut problems: watch::Receiver<Problems>, site: Arc<str>) 
     let mut told: BTreeMap<Component, BTreeSet<String>> = BTreeMap::new();
     loop {
         let current = problems.borrow_and_update().clone();
-        for (component, problem) in &current {
+        // What is wrong with the configuration is told where it is found, with all its problems.
+        for (component, problem) in
+            current.iter().filter(|(component, _)| **component != Component::Configuration)
+        {
             if told.entry(component.clone()).or_default().insert(problem.text.clone()) {
                 Notice::Problem { component, problem }.record(&site).emit();
             }

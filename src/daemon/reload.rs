@@ -69,6 +69,7 @@ fn keep_what_needs_a_restart(people: &People, config: &mut Config) {
     }
     let text =
         format!("{} changed, which needs a restart: systemctl restart bothends", pending.join(" and "));
+    log::warn!("{}: {text}", config.plan.site);
     people.health.set(Component::Configuration, Problem { severity: Severity::Degraded, text });
 }
 
