@@ -20,21 +20,30 @@
 //! 4. *A fresh token when it must be one.* The token names the newest record, so a record that is over gives its successor
 //!    another. If the list did not show that record, the token leads to it (or to "known"): what comes back is read, found to be
 //!    closed and older than the incident, and the fresh token is derived from it.
-//! 5. *What remains is mended.* A sink that makes a second record of a known token with other parameters, or an alarm
-//!    that starts its own in the same minute, leaves two. When the list must show both, whoever started the younger
-//!    closes it and goes on in the older.
+//! 5. *What remains is mended.* A sink that makes a second record of a known token with other parameters, an alarm
+//!    that starts its own in the same minute, or a page that could not wait for a list leave two. When the list must show both,
+//!    the oldest stays and the younger ones of daemons are closed; everybody chooses the same one.
 //!
 //! # Why none is lost
 //! The row is committed before the call, so a crash before, during or after it leads back here; the Board keeps the incident
-//! until this sink has settled it; every failure is followed by another try. A ledger that cannot be written, or a
-//! list that cannot be read, delays a page by seconds or a minute and never prevents it: then 2 and 5 alone stand against a
-//! second record.
+//! until this sink has settled it; every failure is followed by another try. A ledger that cannot be written does
+//! not hold up a page, a list that is refused neither; a list that fails holds it up for some minutes at most, and
+//! then 2 and 5 alone stand against a second record.
+//!
+//! Wherever a rule must guess whether a closed record means "people know" or "that was another time" (clocks that differ, an
+//! answer that was lost), it guesses for the page: one too many is closed by a person in a second.
 //!
 //! # Why it is resolved once, and only by a reason
 //! Only an incident that is on the Board as resolved has its record closed, after a read that found it open; absence
 //! from the Board does nothing. A closed record under an open incident is a person's (or the twin's) decision: it stays until
 //! the incident has worsened since the record was last known to be open. It is read whenever the incident worsens, so
-//! that a close before that moment is told apart from one after it. A record that another open incident holds is never closed.
+//! that a close before that moment is told apart from one after it.
+//!
+//! # One after the other
+//! Of the incidents of one scope the earlier is brought into line first, so that its record is closed before the later looks.
+//! But an open one waits no longer than a minute for one that is over, and not at all for one that nobody was told of: it
+//! goes ahead, in the earlier's record if that is still open, and the earlier is told there. A record that an open
+//! incident holds, or may be about to hold, is not closed by another.
 
 mod advance;
 mod case;
