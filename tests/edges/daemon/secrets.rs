@@ -27,7 +27,11 @@ fn pre_shared_keys_and_credentials_appear_nowhere_at_any_log_level() {
     let fixed = json!({ "fixed": { "status": "SIDEWAYS", "message": "" } });
     let view = json!({ "outside_ip": TWO.outside, "ec2": fixed, "cloudwatch": "silent" });
     site.control(json!({ "set_view": view }));
-    until("EC2 says what makes no sense", || daemon.tunnel(&TWO)["aws"]["why"] == "garbage");
+    let counted = format!(
+        "bothends_aws_evidence_unusable_total{{vpn=\"{MILAN}\",tunnel=\"{}\",why=\"garbage\"}}",
+        TWO.outside
+    );
+    until("EC2 says what makes no sense", || daemon.metric(&counted) >= 1.0);
 
     site.cut(&[&ONE, &TWO]);
     for tunnel in [&ONE, &TWO] {
