@@ -68,8 +68,11 @@ fn metrics_arrive_by_the_minute_as_documented_while_a_page_hangs_and_one_end_alo
     assert!((1..=24).contains(&values.len()) && rtt["Value"].is_null(), "{rtt}");
 
     let of_five = of_tunnel(TURIN, FIVE.outside);
-    assert_eq!(put(&site, "TunnelUp", &of_five)[0]["Value"], 0.0);
-    assert_eq!(put(&site, "BothEndsDown", &of_five)[0]["Value"], 1.0);
+    // If the break came at a minute's end, that minute was still a good one.
+    until("Turin's break is told", || {
+        let said = |name, value| put(&site, name, &of_five).iter().any(|datum| datum["Value"] == value);
+        said("TunnelUp", 0.0) && said("BothEndsDown", 1.0)
+    });
     for (vpn, votes) in [(TURIN, true), (ROME, true), (MILAN, false)] {
         for of in [format!("VpnId={vpn}"), format!("Site=milan-1 VpnId={vpn}")] {
             let beats = put(&site, "Heartbeat", &of);

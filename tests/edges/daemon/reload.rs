@@ -100,6 +100,9 @@ fn a_connection_that_is_removed_leaves_its_record_open_with_a_note() {
     site.aws_says(false, &[&FIVE]);
     site.cut(&[&FIVE]);
     until("its outage is raised", || site.records("outage").len() == 1);
+    until("the daemon knows its record", || {
+        daemon.metric("bothends_sink_pending{sink=\"incident_manager\"}") == 0.0
+    });
 
     site.home.remove("turin.toml");
     daemon.signal(Signal::HUP);
