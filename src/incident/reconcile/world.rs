@@ -14,8 +14,7 @@ use super::Reconciler;
 use crate::domain::board::{Board, Incident, IncidentId, IncidentState, TimelineChange, TunnelSnapshot};
 use crate::domain::names::{End, Kind, Role, SinkId, TunnelId, VpnId};
 use crate::domain::plan::SinkPlan;
-use crate::domain::story::Scene;
-use crate::domain::story::Story;
+use crate::domain::story::{Scene, Story};
 use crate::domain::time::{Now, Stamp};
 use crate::domain::verdict::{Assessment, AwsEvidence, Evidence, LocalEvidence, Verdict, View};
 pub(super) use vendor::{KnownToken, Switches, Vendor};
@@ -138,7 +137,7 @@ pub(super) struct World {
     pub(super) faults: Faults,
     /// What to answer to the next actions of a kind, without executing them.
     pub(super) scripted: BTreeMap<Act, VecDeque<SinkError>>,
-    /// Every action as executed: when, by which site, what.
+    /// Every action that has arrived: when, from which site, what.
     pub(super) log: Vec<(Stamp, &'static str, Work)>,
     pub(super) dice: Dice,
     due: BTreeMap<(Stamp, u64), Due>,
@@ -359,6 +358,11 @@ impl World {
     }
 
     fn execute(&mut self, index: usize, work: Work, reach: bool) -> Result<Reply, Failure> {
+        let site = self.daemons[index].site;
+        let scripted = self.scripted.get(&work.act()).is_some_and(|errors| !errors.is_empty());
+        if scripted || reach {
+            self.log.push((self.now.wall, site, work.clone()));
+        }
         if let Some(error) = self.scripted.get_mut(&work.act()).and_then(VecDeque::pop_front) {
             return Err(Failure::Sink(error));
         }
@@ -370,7 +374,6 @@ impl World {
             });
         }
         let daemon = &mut self.daemons[index];
-        self.log.push((self.now.wall, daemon.site, work.clone()));
         match work {
             Work::Commit { row } => {
                 daemon.ledger.insert((row.incident.clone(), row.generation), row);
