@@ -155,6 +155,13 @@ mod tests {
     }
 
     #[test]
+    fn a_minute_that_lies_ahead_because_the_clock_was_set_back_is_taken_out_at_once() {
+        let mut minutes = Minutes::default();
+        minutes.state(&tunnel(), Stamp::from_secs(3600), Verdict::Up, Assessment::Healthy);
+        assert_eq!(minutes.complete(Stamp::from_secs(1800), Duration::ZERO).len(), 1);
+    }
+
+    #[test]
     fn a_minute_was_up_unless_it_was_down_at_any_time_of_it() {
         let up = |verdicts: &[Verdict]| {
             let mut minutes = Minutes::default();

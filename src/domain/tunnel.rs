@@ -355,3 +355,38 @@ impl LossWindow {
         (ended > 0).then(|| f64::from(lost) * 100.0 / f64::from(ended))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tunnel_is_down_if_any_check_is_and_up_only_if_all_are() {
+        const UNKNOWN: Verdict = Verdict::Unknown(Why::Silent);
+        let table = [
+            (Verdict::Up, Verdict::Up, Verdict::Up),
+            (Verdict::Up, Verdict::Down, Verdict::Down),
+            (Verdict::Down, Verdict::Down, Verdict::Down),
+            (Verdict::Up, UNKNOWN, UNKNOWN),
+            (Verdict::Down, UNKNOWN, Verdict::Down),
+            (UNKNOWN, UNKNOWN, UNKNOWN),
+        ];
+        for (a, b, expected) in table {
+            assert_eq!((worst(a, b), worst(b, a)), (expected, expected), "{a} and {b}");
+        }
+    }
+
+    #[test]
+    fn the_loss_that_is_shown_is_of_the_last_minute_and_counts_what_is_overdue() {
+        let mut window = LossWindow::default();
+        let at = |secs: i64| Moment::from_nanos(secs * 1_000_000_000);
+        let reply = Outcome::Reply { rtt: Duration::from_millis(1) };
+        assert_eq!(window.percent(at(0), 0), None);
+        window.add(Outcome::Lost(super::super::verdict::Loss::Timeout), at(1));
+        window.add(reply, at(11));
+        window.add(Outcome::Fault(super::super::verdict::Fault::NoMemory), at(11));
+        assert_eq!(window.percent(at(12), 0), Some(50.0));
+        assert_eq!(window.percent(at(12), 2), Some(75.0));
+        assert_eq!(window.percent(at(65), 0), Some(0.0));
+    }
+}

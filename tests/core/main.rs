@@ -1,5 +1,6 @@
 //! The core, driven by hand through its public interface only, under virtual time.
 
+mod board;
 mod changes;
 mod episodes;
 mod properties;

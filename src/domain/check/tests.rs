@@ -225,6 +225,7 @@ fn a_late_reply_is_a_sign_of_life_and_counts_towards_up() {
     rig.run(30 * SECOND, |_, _| Fate::Reply(millis(1500)));
     assert_eq!(rig.check.verdict(), Verdict::Up);
     assert!(rig.outcomes.iter().all(|outcome| matches!(outcome, Outcome::Late { .. })));
+    assert_eq!(rig.check.evidence().median_rtt, None, "what is late is not usual");
 }
 
 #[test]

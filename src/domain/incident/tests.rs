@@ -140,6 +140,12 @@ fn each_further_incident_within_a_day_doubles_resolve_after_up_to_an_hour() {
         assert!(rig.hold(False, True, 3600).is_some());
     }
     assert_eq!(took, [300, 600, 1200, 2400, 3600, 3600]);
+    rig.hold(False, True, 22 * 3600);
+    rig.hold(True, False, 30);
+    rig.step(False, True);
+    let at = rig.watch.deadline(&RULES, rig.grace_until).unwrap();
+    assert!(at.since(rig.now.mono).as_secs() > 300, "the last one was less than a day ago");
+    assert!(rig.hold(False, True, 3600).is_some());
     rig.hold(False, True, 24 * 3600 + 1);
     rig.hold(True, False, 30);
     rig.step(False, True);

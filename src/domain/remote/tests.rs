@@ -52,6 +52,13 @@ fn a_datapoint_speaks_of_its_period_and_never_of_a_time_after_the_answer() {
     };
     assert_eq!(as_of(2), Some(asked().mono - Duration::from_secs(60)));
     assert_eq!(as_of(0), Some(asked().mono));
+    let mut remote = Remote::new(asked());
+    remote.read(CloudWatch, &tunnel_state(0, 1.0), asked(), NOON);
+    remote.judge(STALE_AFTER, asked());
+    let Evidence::Aws(evidence) = &remote.view().evidence else {
+        panic!("AWS's view rests on AWS's evidence")
+    };
+    assert_eq!(evidence.as_of, Some(NOON));
 }
 
 #[test]

@@ -59,3 +59,39 @@ fn a_run_of_replies_goes_on_when_only_the_pacing_changes() {
     rig.run(millis(250), |_, _| Fate::Reply(millis(20)));
     assert_eq!(rig.check.verdict(), Verdict::Up);
 }
+
+#[test]
+fn one_client_that_lost_all_it_was_given_is_not_enough_for_down() {
+    let hasty = ProbeRules { timeout: millis(100), down_after: NonZeroU32::MIN, ..rules() };
+    let mut rig = Rig::new(hasty, false);
+    rig.run(40 * SECOND, |_, _| Fate::Reply(millis(20)));
+    let useless = *rig.clients.last().unwrap();
+    rig.run(20 * SECOND, |_, client| if client == useless { Fate::Lost } else { Fate::Reply(millis(20)) });
+    assert!(!rig.was_ever(Verdict::Down));
+}
+
+#[test]
+fn faults_alone_for_twice_the_timeout_make_it_unknown_and_not_before() {
+    let mut rig = Rig::new(ProbeRules { timeout: 5 * SECOND, ..rules() }, false);
+    rig.run(40 * SECOND + millis(500), |_, _| Fate::Reply(millis(20)));
+    let line = |_, _| Fate::Fails(AskFailure::Fault(Fault::TooManyFiles));
+    rig.run(9 * SECOND, line);
+    assert_eq!(rig.check.verdict(), Verdict::Up);
+    rig.run(2 * SECOND, line);
+    assert_eq!(rig.check.verdict(), Verdict::Unknown(Why::Fault(Fault::TooManyFiles)));
+}
+
+#[test]
+fn what_is_usual_is_frozen_while_down_too() {
+    let mut rig = Rig::new(rules(), true);
+    rig.run(millis(900), |echo, _| if echo <= 4 { Fate::Reply(millis(20)) } else { Fate::Lost });
+    rig.run(10 * SECOND, |_, _| Fate::Lost);
+    assert_eq!(rig.check.verdict(), Verdict::Down);
+    let mut answered = 0;
+    rig.run(millis(1500), |_, _| {
+        answered += 1;
+        if answered == 1 { Fate::Reply(millis(20)) } else { Fate::Lost }
+    });
+    assert!(rig.check.is_suspect());
+    assert_eq!(rig.check.rtt.overdue_after(SECOND), SECOND, "five replies would make 100 ms");
+}

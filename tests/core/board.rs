@@ -1,0 +1,201 @@
+//! What is on the Board, for how long, and what AWS and the sinks are asked for meanwhile.
+
+use std::sync::Arc;
+
+use bothends::domain::board::{Incident, IncidentState};
+use bothends::domain::event::{Event, Remembered};
+use bothends::domain::fact::{Fact, IncidentChange};
+use bothends::domain::names::Kind;
+use bothends::domain::plan::Plan;
+
+use crate::world::*;
+
+fn cut(world: &mut World) {
+    for n in [1, 2] {
+        world.line(n, Line::Swallows);
+        world.aws(n, Aws::Down);
+    }
+}
+
+fn mend(world: &mut World) {
+    for n in [1, 2] {
+        world.line(n, FAST);
+        world.aws(n, Aws::Up);
+    }
+}
+
+/// An outage that is open, and the same when it was resolved.
+fn outage() -> (World, Arc<Incident>) {
+    let mut world = World::healthy(two_active());
+    cut(&mut world);
+    world.run(secs(60));
+    let open = world.incidents().remove(0);
+    (world, open)
+}
+
+fn resolved() -> World {
+    let (mut world, _) = outage();
+    mend(&mut world);
+    world.run(secs(330));
+    assert!(matches!(world.incidents()[0].state, IncidentState::Resolved { .. }));
+    world
+}
+
+#[test]
+fn the_board_is_another_one_exactly_when_something_on_it_changed() {
+    let (mut world, open) = outage();
+    let before = Arc::clone(world.monitor.board());
+    world.run(secs(5));
+    assert!(Arc::ptr_eq(&before, world.monitor.board()));
+    world.aws(2, Aws::Up);
+    world.run(secs(120));
+    assert!(world.incidents()[0].revision > open.revision, "its timeline grew");
+}
+
+#[test]
+fn sinks_look_records_up_as_soon_as_a_tunnel_is_locally_down() {
+    let mut world = World::healthy(two_active());
+    assert!(world.monitor.board().prepare.is_empty());
+    world.line(1, Line::Swallows);
+    world.run(secs(4));
+    assert!(world.monitor.board().prepare.contains(&vpn()));
+    world.line(1, FAST);
+    world.run(secs(4));
+    assert!(world.monitor.board().prepare.is_empty());
+}
+
+#[test]
+fn a_sink_that_settled_an_older_revision_has_not_settled_it() {
+    let mut world = resolved();
+    let incident = world.incidents().remove(0);
+    let settled = |revision| Event::Settled { sink: sink(), incident: incident.id.clone(), revision };
+    world.monitor.handle(settled(incident.revision - 1), world.now);
+    assert_eq!(world.incidents().len(), 1);
+    world.monitor.handle(settled(incident.revision), world.now);
+    assert_eq!(world.incidents(), []);
+}
+
+#[test]
+fn a_sink_that_is_removed_is_not_waited_for() {
+    let mut world = resolved();
+    world.reconfigure(Plan { sinks: Vec::new(), ..two_active() });
+    assert_eq!(world.incidents(), []);
+}
+
+#[test]
+fn what_no_sink_takes_is_settled_as_soon_as_it_is_over() {
+    let mut world = World::healthy(Plan { sinks: Vec::new(), ..two_active() });
+    cut(&mut world);
+    world.run(secs(60));
+    assert_eq!(world.kinds(), [Kind::Outage], "it is known all the same");
+    mend(&mut world);
+    world.run(secs(330));
+    assert_eq!(world.incidents(), []);
+    assert!(world.facts.iter().any(|(_, fact)| matches!(fact, Fact::IncidentSettled { .. })));
+}
+
+#[test]
+fn an_incident_that_was_over_but_not_settled_is_on_the_board_after_a_restart() {
+    let before = resolved();
+    let remembered = Remembered { incidents: before.incidents(), ..Remembered::default() };
+    let mut after = World::new(two_active(), remembered);
+    assert_eq!(after.incidents(), before.incidents());
+    after.settle();
+    assert_eq!(after.incidents(), []);
+}
+
+#[test]
+fn an_open_incident_of_a_connection_that_is_not_in_the_plan_after_a_restart_is_no_longer_watched() {
+    let (_, open) = outage();
+    let remembered = Remembered { incidents: vec![open], ..Remembered::default() };
+    let mut after = World::new(Plan { vpns: Vec::new(), ..two_active() }, remembered);
+    after.run(secs(1));
+    assert!(matches!(after.incidents()[0].state, IncidentState::Unwatched { .. }));
+    assert!(
+        after
+            .facts
+            .iter()
+            .any(|(_, fact)| matches!(fact, Fact::IncidentChanged { change: IncidentChange::Unwatched, .. }))
+    );
+}
+
+#[test]
+fn incidents_of_an_earlier_run_count_towards_flapping() {
+    let opened = WALL - secs(3600);
+    let remembered = Remembered { openings: vec![(vpn(), Kind::Outage, opened)], ..Remembered::default() };
+    let mut world = World::new(two_active(), remembered);
+    world.run(secs(180));
+    cut(&mut world);
+    world.run(secs(60));
+    mend(&mut world);
+    world.run(secs(590));
+    assert_eq!(world.incidents()[0].state, IncidentState::Open, "it is the second within a day");
+    world.run(secs(60));
+    assert!(matches!(world.incidents()[0].state, IncidentState::Resolved { .. }));
+}
+
+#[test]
+fn the_first_answer_after_a_local_change_is_asked_for_at_once() {
+    let mut world = World::healthy(two_active());
+    world.run(secs(900));
+    world.line(1, Line::Swallows);
+    world.facts.clear();
+    world.questions.clear();
+    world.run(secs(10));
+    let down = world.facts.iter().find(|(_, fact)| matches!(fact, Fact::ViewChanged { .. })).unwrap().0;
+    assert_eq!(world.questions.first(), Some(&down));
+}
+
+#[test]
+fn aws_is_asked_often_for_ten_minutes_after_a_change() {
+    let mut world = World::healthy(two_active());
+    world.run(secs(900));
+    world.line(1, Line::Swallows);
+    world.run(secs(590));
+    world.questions.clear();
+    world.run(secs(60));
+    assert!(world.questions.len() <= 2, "{:?}", world.questions);
+    world.line(1, FAST);
+    world.run(secs(530));
+    world.questions.clear();
+    world.run(secs(60));
+    assert!(world.questions.len() >= 4, "{:?}", world.questions);
+}
+
+#[test]
+fn aws_is_asked_often_while_an_incident_is_opening() {
+    let mut world = World::healthy(two_active());
+    for n in [1, 2] {
+        world.line(n, Line::Swallows);
+    }
+    world.run(secs(700));
+    assert_eq!(world.opened(), []);
+    world.questions.clear();
+    world.run(secs(60));
+    assert!(world.questions.len() >= 4, "one-sided opens after fifteen minutes: {:?}", world.questions);
+}
+
+#[test]
+fn a_minute_could_have_voted_only_if_every_active_tunnel_could() {
+    for (line, votes) in [(Line::Swallows, 10), (Line::Faulty, 0)] {
+        let mut world = World::healthy(two_active());
+        world.line(2, line);
+        world.run(secs(60));
+        world.facts.clear();
+        world.run(secs(600));
+        let voted = world.facts.iter().filter(|(_, fact)| matches!(fact, Fact::CouldVote { .. })).count();
+        assert_eq!(voted, votes, "{line:?}");
+    }
+}
+
+#[test]
+fn a_minute_that_the_clock_jumped_over_is_none_in_which_it_could_have_voted() {
+    let mut world = World::healthy(two_active());
+    world.run(secs(30));
+    world.facts.clear();
+    world.now.wall = world.now.wall + secs(3600);
+    world.run(secs(29));
+    world.now.wall = world.now.wall - secs(1800);
+    world.run(secs(29));
+    assert!(!world.facts.iter().any(|(_, fact)| matches!(fact, Fact::CouldVote { .. })));
+}
