@@ -1,0 +1,359 @@
+//! What really happened, in the world's own books: kept without asking the daemons' core, except for what it said when.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bothends::domain::board::{Incident, IncidentId};
+use bothends::domain::event::Reading;
+use bothends::domain::fact::{Fact, IncidentChange};
+use bothends::domain::names::{Kind, SourceKind};
+use bothends::domain::request::EchoId;
+use bothends::domain::rollup::Rollup;
+use bothends::domain::time::Moment;
+use bothends::domain::verdict::Assessment;
+use bothends::incident::sink::RecordId;
+
+use super::gateway::Gateway;
+use super::manager::Manager;
+use super::schedule::{Line, Switches};
+use super::views::Views;
+use super::world::tunnel;
+
+/// The echoes of one gateway through one tunnel.
+#[derive(Debug, Default, Clone)]
+pub struct Echoes {
+    numbers: BTreeMap<EchoId, u64>,
+    pub sent: u64,
+    /// The number of the last that was answered.
+    answered: u64,
+    pub ever_answered: bool,
+    /// When more than `down_after` in a row were unanswered: from, and until if it is over.
+    pub down: Vec<(Moment, Option<Moment>)>,
+    /// When nothing got through, likewise.
+    pub dead: Vec<(Moment, Option<Moment>)>,
+}
+
+/// What a daemon said of an incident.
+#[derive(Debug, Clone)]
+pub struct Told {
+    pub at: Moment,
+    pub gateway: usize,
+    pub change: IncidentChange,
+    pub incident: Arc<Incident>,
+    /// Which run of the daemon.
+    pub life: u32,
+}
+
+/// A minute that a daemon completed.
+#[derive(Debug)]
+pub struct Ready {
+    pub rollup: Arc<Rollup>,
+    pub at: Moment,
+    /// Whether the disk has it.
+    pub durable: bool,
+    /// Whether the daemon died before that.
+    pub died: bool,
+}
+
+#[derive(Debug)]
+pub struct Truth {
+    pub switches: Switches,
+    pub echoes: Vec<[Echoes; 2]>,
+    pub told: Vec<Told>,
+    pub ready: Vec<Vec<Ready>>,
+    /// Of each record of the manager's, in order, the incident it was started for; `None` if a daemon did not start it.
+    pub stories: Vec<Option<IncidentId>>,
+    /// Calls that close a record.
+    pub resolves: Vec<(usize, RecordId, Moment)>,
+    /// When people closed records, and of which kinds.
+    pub closes: Vec<(Moment, BTreeSet<Kind>)>,
+    pub crashes: Vec<Vec<Moment>>,
+    pub jumped: Vec<bool>,
+    /// Whether a page went out without a look at the list.
+    pub blind: bool,
+    /// What the stores dropped, up to the last crash.
+    pub dropped_before: Vec<u64>,
+    pub broken: Vec<String>,
+    /// What each gateway heard last of each tunnel: by source, as of when, and whether "Up" or "Down".
+    heard: BTreeMap<(usize, usize, SourceKind), (Moment, Option<bool>)>,
+    lives: Vec<u32>,
+    started: Vec<Moment>,
+}
+
+impl Truth {
+    pub fn new(gateways: usize, switches: Switches) -> Self {
+        Self {
+            switches,
+            echoes: vec![Default::default(); gateways],
+            told: Vec::new(),
+            ready: (0..gateways).map(|_| Vec::new()).collect(),
+            stories: Vec::new(),
+            resolves: Vec::new(),
+            closes: Vec::new(),
+            crashes: vec![Vec::new(); gateways],
+            jumped: vec![false; gateways],
+            blind: false,
+            dropped_before: vec![0; gateways],
+            broken: Vec::new(),
+            heard: BTreeMap::new(),
+            lives: vec![0; gateways],
+            started: vec![Moment::ORIGIN; gateways],
+        }
+    }
+
+    pub fn records(&self) -> usize {
+        self.stories.len()
+    }
+
+    /// A promise is broken.
+    pub fn breaks(&mut self, at: Moment, promise: &str, how: &str) {
+        self.broken.push(format!("{:>8.1} s  {promise}: {how}", seconds(at)));
+    }
+
+    //--- echoes
+
+    pub fn sent(&mut self, gateway: usize, tunnel: usize, echo: EchoId, at: Moment) {
+        let down_after = u64::from(self.switches.probe.down_after.get());
+        let echoes = &mut self.echoes[gateway][tunnel];
+        echoes.sent += 1;
+        echoes.numbers.insert(echo, echoes.sent);
+        if echoes.numbers.len() > 256 {
+            echoes.numbers.pop_first();
+        }
+        if echoes.sent - echoes.answered >= down_after && !is_now(&echoes.down) {
+            echoes.down.push((at, None));
+        }
+    }
+
+    pub fn replied(&mut self, gateway: usize, tunnel: usize, echo: EchoId, at: Moment) {
+        let down_after = u64::from(self.switches.probe.down_after.get());
+        let echoes = &mut self.echoes[gateway][tunnel];
+        echoes.ever_answered = true;
+        let Some(number) = echoes.numbers.remove(&echo) else { return };
+        echoes.answered = echoes.answered.max(number);
+        if echoes.sent - echoes.answered < down_after {
+            end(&mut echoes.down, at);
+        }
+    }
+
+    /// What a path does with echoes has changed.
+    pub fn path(&mut self, gateway: usize, tunnel: usize, line: Line, at: Moment) {
+        let dead = &mut self.echoes[gateway][tunnel].dead;
+        match line {
+            Line::Dead | Line::NoRoute => {
+                if !is_now(dead) {
+                    dead.push((at, None));
+                }
+            }
+            Line::Carries | Line::Loses(_) | Line::Slow | Line::Faulty => end(dead, at),
+        }
+    }
+
+    //--- lives
+
+    pub fn started(&mut self, gateway: usize, at: Moment) {
+        self.lives[gateway] += 1;
+        self.started[gateway] = at;
+        for echoes in &mut self.echoes[gateway] {
+            echoes.numbers.clear();
+            echoes.answered = echoes.sent;
+            end(&mut echoes.down, at);
+        }
+    }
+
+    pub fn crashed(&mut self, gateway: usize, blind: bool, dropped: u64, at: Moment) {
+        self.blind |= blind;
+        self.dropped_before[gateway] += dropped;
+        self.crashes[gateway].push(at);
+        for ready in self.ready[gateway].iter_mut().filter(|ready| !ready.durable) {
+            ready.died = true;
+        }
+    }
+
+    pub fn jumped(&mut self, gateway: usize) {
+        self.jumped[gateway] = true;
+    }
+
+    pub fn durable(&mut self, gateway: usize) {
+        for ready in self.ready[gateway].iter_mut().rev().take_while(|ready| !ready.durable) {
+            ready.durable = !ready.died;
+        }
+    }
+
+    //--- AWS
+
+    pub fn heard(&mut self, gateway: usize, source: SourceKind, tunnel: usize, reading: &Reading, at: Moment) {
+        let word = match reading {
+            Reading::TunnelState(Some(point)) if point.value == 1.0 => Some(true),
+            Reading::TunnelState(Some(point)) if point.value == 0.0 => Some(false),
+            Reading::Telemetry(telemetry) => {
+                Some(telemetry.status == bothends::domain::event::TelemetryStatus::Up)
+            }
+            Reading::TunnelState(Some(_)) | Reading::Garbage | Reading::Gone => None,
+            Reading::TunnelState(None) => return,
+        };
+        self.heard.insert((gateway, tunnel, source), (at, word));
+    }
+
+    pub fn record_created(&mut self, incident: Option<IncidentId>) {
+        self.stories.push(incident);
+    }
+
+    pub fn resolved(&mut self, gateway: usize, record: RecordId, at: Moment) {
+        self.resolves.push((gateway, record, at));
+    }
+
+    pub fn person_closes(&mut self, at: Moment, manager: &Manager) {
+        let kinds = manager.records.iter().filter(|kept| kept.is_open()).map(|kept| kept.scope.kind).collect();
+        self.closes.push((at, kinds));
+    }
+
+    //--- what daemons say
+
+    pub fn hear(&mut self, gateway: usize, fact: &Fact, at: Moment, views: &Views) {
+        match fact {
+            Fact::AssessmentChanged { tunnel: of, to: Assessment::Down, .. } => {
+                let index = (0..2).find(|index| tunnel(*index) == *of).unwrap();
+                if !self.both_down(gateway, index, at, views) {
+                    let how = format!("gateway {gateway} says that tunnel {index} is Down");
+                    self.breaks(at, "a moment at which both ends were Down", &how);
+                }
+            }
+            Fact::IncidentChanged { incident, change, .. } => {
+                self.incident(gateway, incident, *change, at, views);
+            }
+            Fact::RollupReady(rollup) => {
+                let ready = Ready { rollup: Arc::clone(rollup), at, durable: false, died: false };
+                self.ready[gateway].push(ready);
+            }
+            _ => {}
+        }
+    }
+
+    fn incident(
+        &mut self,
+        gateway: usize,
+        incident: &Arc<Incident>,
+        change: IncidentChange,
+        at: Moment,
+        views: &Views,
+    ) {
+        let kind = incident.id.kind;
+        match change {
+            IncidentChange::Opened => self.opened(gateway, incident, at, views),
+            IncidentChange::Resolved => {
+                if let Some(how) = self.why_not_over(gateway, kind, at) {
+                    let how = format!("gateway {gateway}, {}: {how}", kind.as_str());
+                    self.breaks(at, "resolved only when the closing condition has held", &how);
+                }
+            }
+            _ => {}
+        }
+        let life = self.lives[gateway];
+        self.told.push(Told { at, gateway, change, incident: Arc::clone(incident), life });
+    }
+
+    fn opened(&mut self, gateway: usize, incident: &Arc<Incident>, at: Moment, views: &Views) {
+        let kind = incident.id.kind;
+        let locally = |index: usize| is_now(&self.echoes[gateway][index].down);
+        let actives = self.actives();
+        let agreed = actives.iter().any(|index| self.both_down(gateway, *index, at, views));
+        let fine = match kind {
+            Kind::Outage => agreed && (0..2).all(locally),
+            Kind::RedundancyLost => agreed,
+            Kind::OneSided => {
+                let lately = at - self.switches.stale_after - Duration::from_secs(60);
+                let by_aws =
+                    |index: usize| views.said_down[index].iter().any(|(_, until)| *until >= lately);
+                (0..2).all(locally) || (0..2).all(by_aws)
+            }
+        };
+        if !fine {
+            let how = format!("gateway {gateway} opens {}", incident.id);
+            self.breaks(at, "an incident has its reason", &how);
+        }
+        let last = self.told.iter().rev().find(|told| told.gateway == gateway && told.incident.id.kind == kind);
+        if let Some(last) = last.filter(|last| last.change != IncidentChange::Resolved) {
+            // What had not reached the disk, nobody had been told of.
+            let lost = self.crashes[gateway]
+                .iter()
+                .any(|crash| *crash >= last.at && crash.since(last.at) < Duration::from_secs(65));
+            if !lost {
+                let how = format!("{} while {} lasts", incident.id, last.incident.id);
+                self.breaks(at, "none is opened twice", &how);
+            }
+        }
+    }
+
+    /// Whether our end is Down, and AWS has said "Down" of a time in which it was.
+    fn both_down(&self, gateway: usize, tunnel: usize, at: Moment, views: &Views) -> bool {
+        let Some((from, until)) = self.echoes[gateway][tunnel].down.last() else { return false };
+        // It takes some replies in a row to be Up again.
+        let lasts = until.is_none_or(|until| until + self.detection() >= at);
+        lasts && views.said_down[tunnel].iter().any(|(_, said_until)| said_until >= from)
+    }
+
+    /// Why the closing condition cannot have held for `resolve_after`, if so.
+    fn why_not_over(&self, gateway: usize, kind: Kind, at: Moment) -> Option<String> {
+        let from = at - self.switches.resolve_after;
+        if self.started[gateway] > from {
+            return Some("the daemon has not run for so long".into());
+        }
+        let healthy = |index: usize| {
+            let dead = self.echoes[gateway][index].dead.iter().any(|(since, until)| {
+                *since + self.detection() < until.unwrap_or(at) && until.is_none_or(|until| until > from)
+            });
+            let heard = self.heard.range((gateway, index, SourceKind::CloudWatch)..=(gateway, index, SourceKind::Ec2));
+            let up = heard.map(|(_, heard)| heard).any(|(when, word)| {
+                *word == Some(true) && at.since(*when) <= self.switches.stale_after + Duration::from_secs(60)
+            });
+            if dead { Err("dead") } else if up { Ok(()) } else { Err("not Up by AWS") }
+        };
+        let which = match kind {
+            Kind::RedundancyLost => self.actives(),
+            Kind::Outage | Kind::OneSided => vec![0, 1],
+        };
+        let each: Vec<_> = which.iter().map(|index| healthy(*index)).collect();
+        let over = match kind {
+            Kind::RedundancyLost => each.iter().all(Result::is_ok),
+            // An outage closes one_sided, too.
+            Kind::OneSided => true,
+            Kind::Outage => each.iter().any(Result::is_ok),
+        };
+        (!over).then(|| format!("{each:?}"))
+    }
+
+    pub fn actives(&self) -> Vec<usize> {
+        if self.switches.standby { vec![0] } else { vec![0, 1] }
+    }
+
+    /// By then a dead path has surely been found to be Down.
+    pub fn detection(&self) -> Duration {
+        let probe = &self.switches.probe;
+        probe.interval * 2
+            + probe.suspect_interval * (2 * probe.down_after.get() + 4)
+            + probe.timeout * 3
+            + Duration::from_secs(5)
+    }
+}
+
+/// So that gateways that are told of it look the same.
+pub fn seconds(at: Moment) -> f64 {
+    at.since(Moment::ORIGIN + Duration::from_secs(24 * 3600)).as_secs_f64()
+}
+
+fn is_now(periods: &[(Moment, Option<Moment>)]) -> bool {
+    periods.last().is_some_and(|(_, until)| until.is_none())
+}
+
+fn end(periods: &mut [(Moment, Option<Moment>)], at: Moment) {
+    if let Some((_, until @ None)) = periods.last_mut() {
+        *until = Some(at);
+    }
+}
+
+/// Whether nothing is wrong but the tunnels: then an outage must have its incident.
+pub fn is_clean(gateway: &Gateway) -> bool {
+    gateway.reachable && gateway.credentials && gateway.writable && gateway.daemon.is_some()
+}

@@ -1,0 +1,138 @@
+//! AWS's own view of the tunnels, and what its two sources say of it, each as late as it is.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use bothends::domain::event::{Datapoint, Reading, Telemetry, TelemetryStatus};
+use bothends::domain::names::SourceKind;
+use bothends::domain::time::{Moment, Stamp};
+
+use super::schedule::{Source, Switches, Word};
+use super::time::{aws_clock, of_aws_clock};
+
+const MINUTE: Duration = Duration::from_secs(60);
+/// GetMetricData is asked about this much of the past.
+const LOOK_BACK: usize = 15;
+
+#[derive(Debug)]
+pub struct Views {
+    switches: Switches,
+    /// Per tunnel, since when AWS sees it Up or not, oldest first.
+    sees: Vec<Vec<(Moment, bool)>>,
+    words: BTreeMap<u8, Word>,
+    /// Per tunnel, the periods of which a source has said "Down", in the order of saying: from, to.
+    pub said_down: Vec<Vec<(Moment, Moment)>>,
+    /// The same of "Up".
+    pub said_up: Vec<Vec<(Moment, Moment)>>,
+}
+
+impl Views {
+    pub fn new(switches: Switches, tunnels: usize) -> Self {
+        Self {
+            switches,
+            sees: vec![vec![(Moment::ORIGIN, true)]; tunnels],
+            words: BTreeMap::new(),
+            said_down: vec![Vec::new(); tunnels],
+            said_up: vec![Vec::new(); tunnels],
+        }
+    }
+
+    pub fn see(&mut self, tunnel: usize, up: bool, at: Moment) {
+        if self.sees_up(tunnel, at) != up {
+            self.sees[tunnel].push((at, up));
+        }
+    }
+
+    pub fn sees_up(&self, tunnel: usize, at: Moment) -> bool {
+        self.since(tunnel, at).1
+    }
+
+    pub fn say(&mut self, source: Source, word: Word) {
+        self.words.insert(source as u8, word);
+    }
+
+    /// Whether the sources say what AWS sees.
+    pub fn are_truthful(&self) -> bool {
+        self.words.values().all(|word| *word == Word::Truth)
+    }
+
+    /// What a source says of a tunnel.
+    pub fn read(&mut self, source: SourceKind, tunnel: usize, at: Moment) -> Reading {
+        match source {
+            SourceKind::CloudWatch => self.tunnel_state(tunnel, at),
+            SourceKind::Ec2 => self.telemetry(tunnel, at),
+        }
+    }
+
+    fn since(&self, tunnel: usize, at: Moment) -> (Moment, bool) {
+        *self.sees[tunnel].iter().rev().find(|(since, _)| *since <= at).unwrap_or(&self.sees[tunnel][0])
+    }
+
+    fn tunnel_state(&mut self, tunnel: usize, at: Moment) -> Reading {
+        let word = self.words.get(&(Source::CloudWatch as u8)).copied().unwrap_or(Word::Truth);
+        // The newest whole minute that has had time to show.
+        let shown = aws_clock(at - self.switches.cloudwatch_lag);
+        let newest = shown.minute() - MINUTE;
+        let mut stamp = newest;
+        for _ in 0..LOOK_BACK {
+            let value = match word {
+                Word::Truth => Some(self.fraction(tunnel, stamp)),
+                Word::SaysUp => Some(1.0),
+                Word::SaysDown => Some(0.0),
+                Word::Fraction => Some(0.5),
+                Word::Garbage => return Reading::Garbage,
+                Word::Silent => None,
+            };
+            let value = value.filter(|value| *value != 0.0 || !self.switches.silent_while_down);
+            if let Some(value) = value {
+                let from = of_aws_clock(stamp);
+                if value == 0.0 {
+                    self.said_down[tunnel].push((from, from + MINUTE));
+                } else if value == 1.0 {
+                    self.said_up[tunnel].push((from, from + MINUTE));
+                }
+                return Reading::TunnelState(Some(Datapoint::of_minute(stamp, value)));
+            }
+            stamp = stamp - MINUTE;
+        }
+        Reading::TunnelState(None)
+    }
+
+    /// How much of a minute AWS saw the tunnel Up.
+    fn fraction(&self, tunnel: usize, minute: Stamp) -> f64 {
+        let (from, to) = (of_aws_clock(minute), of_aws_clock(minute) + MINUTE);
+        let (_, first) = self.since(tunnel, from);
+        let mut up = Duration::ZERO;
+        let (mut at, mut is_up) = (from, first);
+        for (since, becomes) in self.sees[tunnel].iter().filter(|(since, _)| *since > from && *since < to) {
+            if is_up {
+                up += since.since(at);
+            }
+            (at, is_up) = (*since, *becomes);
+        }
+        if is_up {
+            up += to.since(at);
+        }
+        up.as_secs_f64() / MINUTE.as_secs_f64()
+    }
+
+    fn telemetry(&mut self, tunnel: usize, at: Moment) -> Reading {
+        let word = self.words.get(&(Source::Ec2 as u8)).copied().unwrap_or(Word::Truth);
+        let lag = self.switches.ec2_lag.unwrap_or_default();
+        let (since, up) = self.since(tunnel, at - lag);
+        let (up, since) = match word {
+            Word::Truth => (up, Some(since).filter(|_| self.switches.ec2_says_since)),
+            Word::SaysUp => (true, None),
+            Word::SaysDown => (false, None),
+            Word::Garbage | Word::Silent | Word::Fraction => return Reading::Garbage,
+        };
+        // Its answer names no time, so that it speaks of the moment it is given.
+        let said = if up { &mut self.said_up } else { &mut self.said_down };
+        said[tunnel].push((at, at));
+        Reading::Telemetry(Telemetry {
+            status: if up { TelemetryStatus::Up } else { TelemetryStatus::Down },
+            message: if up { "1 BGP ROUTES".into() } else { "IPSEC IS DOWN".into() },
+            last_status_change: since.map(aws_clock),
+        })
+    }
+}
