@@ -51,13 +51,7 @@ impl Weather {
     }
 
     /// Draws the fate of a call; `reach` is whether there is a way, `valid` whether the credentials are.
-    pub fn fate(
-        &self,
-        calls: Calls,
-        reach: bool,
-        valid: bool,
-        chance: &mut Chance,
-    ) -> (Fate, Option<Fault>) {
+    pub fn fate(&self, calls: Calls, reach: bool, valid: bool, chance: &mut Chance) -> (Fate, Option<Fault>) {
         let quick = chance.millis(QUICK.0, QUICK.1);
         if !reach {
             let after = chance.millis(NO_WAY.0, NO_WAY.1);

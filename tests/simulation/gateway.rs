@@ -1,6 +1,6 @@
 //! A gateway: the real core, reconciler, publisher and store, put together as the daemon does it, without its threads.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,12 +18,15 @@ use bothends::health::Severity;
 use bothends::incident::action::{Action, ActionId, SinkEvent, Work};
 use bothends::incident::reconcile::Reconciler;
 use bothends::incident::settings::Settings as SinkSettings;
+use bothends::incident::sink::StartRequest;
+use bothends::publish::datum;
 use bothends::publish::machine::{
     Action as Publishing, Event as Published, Publisher, Settings as PublisherSettings,
 };
 use bothends::publish::sink::Datum;
 use bothends::store::{Keeper, Settings as StoreSettings};
 
+use super::metrics::{Key, key};
 use super::time::Clocks;
 
 /// What a daemon wants done; it hears of it later.
@@ -34,15 +37,18 @@ pub enum Wish {
     /// A call to the sink.
     Call(Action),
     Put(Arc<[Datum]>),
-    Read { until: Stamp, limit: usize },
+    Read {
+        until: Stamp,
+        limit: usize,
+    },
 }
 
 /// Who waits for the disk.
 #[derive(Debug)]
 pub enum Waiter {
     Ledger(ActionId),
-    /// The spool has been told of everything that calls up to this many had delivered.
-    Mark(usize),
+    /// The spool is told that these were delivered.
+    Mark(BTreeSet<Key>),
 }
 
 /// What a gateway is made of; it outlives its daemon.
@@ -68,7 +74,6 @@ pub struct Gateway {
 /// One run of the daemon.
 #[derive(Debug)]
 pub struct Daemon {
-    pub started: Moment,
     monitor: Monitor,
     pub reconciler: Reconciler,
     publisher: Publisher,
@@ -77,10 +82,10 @@ pub struct Daemon {
     pub waiters: Vec<Waiter>,
     /// Whether the disk is at work, or rests after a failure.
     pub disk_busy: bool,
-    /// Calls that were heard to have been taken, and that the spool has not been told of on the disk.
-    pub undurable: Vec<usize>,
+    /// Calls that were heard to have been taken, with the data that the spool has not on the disk as sent.
+    pub undurable: Vec<(usize, Vec<Key>)>,
     /// The incident that each token stands for.
-    pub tokens: BTreeMap<String, IncidentId>,
+    tokens: BTreeMap<String, IncidentId>,
     /// Whether a page went out without a look at the list, which is stated.
     pub blind: bool,
 }
@@ -133,7 +138,6 @@ impl Gateway {
             seed: u64::from(self.life),
         };
         self.daemon = Some(Daemon {
-            started: at,
             monitor: Monitor::new(Arc::clone(&self.plan), remembered, now),
             reconciler: Reconciler::new(self.sink.clone(), rows, now),
             publisher: Publisher::new(publisher, now),
@@ -282,7 +286,26 @@ impl Daemon {
 
     fn mark(&mut self, rollups: &[Arc<Rollup>], now: Now) {
         self.keeper.sent(rollups, now);
-        self.waiters.push(Waiter::Mark(self.undurable.len()));
+        let data = rollups.iter().flat_map(|rollup| datum::of_rollup(rollup));
+        self.waiters.push(Waiter::Mark(data.map(|datum| key(&datum)).collect()));
+    }
+
+    /// The disk has these as sent.
+    pub fn marked(&mut self, data: &BTreeSet<Key>) {
+        for (_, lacking) in &mut self.undurable {
+            lacking.retain(|key| !data.contains(key));
+        }
+        self.undurable.retain(|(_, lacking)| !lacking.is_empty());
+    }
+
+    /// The incident that a record was started for.
+    pub fn story_of(&self, request: &StartRequest) -> Option<IncidentId> {
+        // If the ledger cannot be written a page goes out without it.
+        let newest = || {
+            let mut of_kind = self.board.incidents.iter().filter(|it| it.id.kind == request.scope.kind);
+            of_kind.next_back().map(|incident| incident.id.clone())
+        };
+        self.tokens.get(&request.client_token).cloned().or_else(newest)
     }
 
     pub fn board(&self) -> &Board {

@@ -10,6 +10,7 @@ mod calls;
 mod chance;
 mod expected;
 mod gateway;
+mod history;
 mod manager;
 mod metrics;
 mod promises;

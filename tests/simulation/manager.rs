@@ -4,9 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bothends::domain::time::Moment;
 use bothends::incident::action::{Reply, Work};
-use bothends::incident::sink::{
-    Origin, Record, RecordId, RecordStatus, Scope, SinkError, StartRequest,
-};
+use bothends::incident::sink::{Origin, Record, RecordId, RecordStatus, Scope, SinkError, StartRequest};
 
 use super::schedule::{KnownToken, Switches};
 use super::time::aws_clock;
@@ -25,8 +23,6 @@ pub struct Kept {
     pub scope: Scope,
     pub created: Moment,
     pub origin: Origin,
-    /// The token that started it.
-    pub token: Option<String>,
     pub closed: Option<(Moment, Closer)>,
     /// Its timeline: when it was told, by which gateway, what.
     pub notes: Vec<(Moment, usize, String)>,
@@ -75,7 +71,7 @@ impl Manager {
     /// The alarm starts its record, unless one of its own is open.
     pub fn alarm(&mut self, scope: Scope, at: Moment) {
         if self.open_in(&scope).all(|kept| kept.origin != Origin::Alarm) {
-            self.create(scope, Origin::Alarm, None, at);
+            self.create(scope, Origin::Alarm, at);
         }
     }
 
@@ -141,17 +137,15 @@ impl Manager {
         let same_plan = |kept: &&Kept| kept.is_open() && kept.scope.plan == request.scope.plan;
         let folded =
             self.records.iter().find(same_plan).filter(|_| self.switches.folds).map(|kept| kept.id.clone());
-        let id = folded.unwrap_or_else(|| {
-            self.create(request.scope.clone(), Origin::Daemon, Some(request.client_token.clone()), at)
-        });
+        let id = folded.unwrap_or_else(|| self.create(request.scope.clone(), Origin::Daemon, at));
         self.tokens.insert(request.client_token.clone(), (request.clone(), id.clone(), at));
         Ok(id)
     }
 
-    fn create(&mut self, scope: Scope, origin: Origin, token: Option<String>, at: Moment) -> RecordId {
+    fn create(&mut self, scope: Scope, origin: Origin, at: Moment) -> RecordId {
         let id = RecordId(format!("record-{}", self.records.len() + 1));
         let notes = Vec::new();
-        self.records.push(Kept { id: id.clone(), scope, created: at, origin, token, closed: None, notes });
+        self.records.push(Kept { id: id.clone(), scope, created: at, origin, closed: None, notes });
         id
     }
 }

@@ -18,9 +18,8 @@ const DISTINCT_VALUES: usize = 150;
 #[derive(Debug)]
 pub struct Taken {
     pub gateway: usize,
-    pub data: Vec<Key>,
-    /// Whether the gateway knows for good: it heard, and its spool says so on the disk.
-    pub known: bool,
+    /// What it held, and whether the gateway knows for good: it heard, and its spool says so on the disk.
+    pub data: Vec<(Key, bool)>,
 }
 
 /// What makes a datum that datum: name, dimensions, minute, value.
@@ -68,8 +67,21 @@ impl Metrics {
         if data.iter().any(|datum| self.is_poison(datum)) {
             return Err(PutError::BadData { what: "a value that is not taken".into() });
         }
-        self.taken.push(Taken { gateway, data: data.iter().map(key).collect(), known: false });
+        self.taken.push(Taken { gateway, data: data.iter().map(|datum| (key(datum), false)).collect() });
         Ok(self.taken.len() - 1)
+    }
+
+    /// The gateway has heard that a call was taken.
+    pub fn heard(&mut self, taken: usize) -> Vec<Key> {
+        self.taken[taken].data.iter_mut().for_each(|(_, known)| *known = true);
+        self.taken[taken].data.iter().map(|(key, _)| key.clone()).collect()
+    }
+
+    /// The gateway has died before the disk had it.
+    pub fn forgotten(&mut self, taken: usize, lost: &[Key]) {
+        for (key, known) in &mut self.taken[taken].data {
+            *known &= !lost.contains(key);
+        }
     }
 
     pub fn is_poison(&self, datum: &Datum) -> bool {
@@ -80,10 +92,10 @@ impl Metrics {
     pub fn counts(&self, gateway: usize) -> BTreeMap<&Key, Count> {
         let mut counts: BTreeMap<&Key, Count> = BTreeMap::new();
         for taken in self.taken.iter().filter(|taken| taken.gateway == gateway) {
-            for datum in &taken.data {
+            for (datum, known) in &taken.data {
                 let count = counts.entry(datum).or_default();
                 count.taken += 1;
-                count.unknown += usize::from(!taken.known);
+                count.unknown += usize::from(!known);
             }
         }
         counts

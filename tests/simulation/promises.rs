@@ -126,7 +126,8 @@ fn resolved_without_reason(world: &World) -> Vec<String> {
     for (gateway, record, at) in &world.truth.resolves {
         let Some(kept) = world.manager.records.iter().find(|kept| kept.id == *record) else { continue };
         let kind = kept.scope.kind;
-        let over = told(world, kind, IncidentChange::Resolved).any(|told| told.at <= *at && told.gateway == *gateway);
+        let over = told(world, kind, IncidentChange::Resolved)
+            .any(|told| told.at <= *at && told.gateway == *gateway);
         let twice = world.manager.records.iter().any(|other| {
             other.id != kept.id
                 && other.scope == kept.scope
@@ -152,8 +153,11 @@ fn closes_not_respected(schedule: &Schedule, world: &World) -> Vec<String> {
             });
             let worse = |told: &&Told| told.at + WHILE_READING >= *at;
             if let Some((kept, _)) = after {
-                let worsened = told(world, *kind, IncidentChange::Worsened)
-                    .chain(told(world, *kind, IncidentChange::Opened));
+                let worsened = told(world, *kind, IncidentChange::Worsened).chain(told(
+                    world,
+                    *kind,
+                    IncidentChange::Opened,
+                ));
                 if !worsened.filter(worse).any(|told| told.at <= kept.created) {
                     wrong.push(format!("{} after a close at {:.1} s", kept.id, seconds(*at)));
                 }
@@ -271,7 +275,10 @@ fn unaccounted(schedule: &Schedule, world: &World, index: usize) -> Vec<String> 
         };
         let expected = last.since(*first).as_secs() / 60 + 1;
         if minutes.len() != of.len() || u64::try_from(of.len()).ok() != Some(expected) {
-            wrong.push(format!("gateway {index}, tunnel {tunnel}: {} rollups of {expected} minutes", of.len()));
+            wrong.push(format!(
+                "gateway {index}, tunnel {tunnel}: {} rollups of {expected} minutes",
+                of.len()
+            ));
         }
         let counted: u64 =
             of.iter().map(|it| u64::from(it.replies) + u64::from(it.late) + u64::from(it.lost)).sum();

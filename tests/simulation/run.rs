@@ -17,6 +17,8 @@ pub struct Report {
     pub simulated: Duration,
     pub met: BTreeMap<&'static str, u64>,
     pub records: usize,
+    /// What happened, if `BOTHENDS_HISTORY` is set.
+    pub history: Vec<String>,
 }
 
 /// Plays one schedule. A panic is a broken promise, too.
@@ -27,8 +29,9 @@ pub fn play(schedule: &Schedule) -> Report {
         Report {
             broken: promises::broken(schedule, &world),
             simulated: world.at.since(Moment::ORIGIN + Duration::from_secs(24 * 3600)),
-            met: world.met,
             records: world.manager.records.len(),
+            met: world.met,
+            history: world.history.unwrap_or_default(),
         }
     }));
     played.unwrap_or_else(|panic| {
@@ -39,6 +42,7 @@ pub fn play(schedule: &Schedule) -> Report {
             simulated: Duration::ZERO,
             met: BTreeMap::new(),
             records: 0,
+            history: Vec::new(),
         }
     })
 }
@@ -94,6 +98,9 @@ pub fn tell(schedule: &Schedule, report: &Report) -> String {
     let _ = writeln!(text, "\n  {:?}\n", schedule.switches);
     for Timed { at, op, number } in &schedule.ops {
         let _ = writeln!(text, "  {number:>4} {:>10.3} s  {op:?}", at.as_secs_f64());
+    }
+    for line in &report.history {
+        let _ = writeln!(text, "{line}");
     }
     text
 }

@@ -386,11 +386,8 @@ impl Draw {
 
     fn crash(&mut self, at: u64) {
         let gateway = self.gateway();
-        let down = if self.chance.percent(70) {
-            self.chance.millis(100, 5_000)
-        } else {
-            self.chance.secs(5, 1500)
-        };
+        let down =
+            if self.chance.percent(70) { self.chance.millis(100, 5_000) } else { self.chance.secs(5, 1500) };
         if self.chance.percent(60) {
             let steps = u32::try_from(self.chance.below(1, 60)).unwrap();
             self.push(at, Op::CrashSoon { gateway, steps, down });

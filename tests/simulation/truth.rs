@@ -41,8 +41,6 @@ pub struct Told {
     pub gateway: usize,
     pub change: IncidentChange,
     pub incident: Arc<Incident>,
-    /// Which run of the daemon.
-    pub life: u32,
 }
 
 /// A minute that a daemon completed.
@@ -77,7 +75,6 @@ pub struct Truth {
     pub broken: Vec<String>,
     /// What each gateway heard last of each tunnel: by source, as of when, and whether "Up" or "Down".
     heard: BTreeMap<(usize, usize, SourceKind), (Moment, Option<bool>)>,
-    lives: Vec<u32>,
     started: Vec<Moment>,
 }
 
@@ -97,7 +94,6 @@ impl Truth {
             dropped_before: vec![0; gateways],
             broken: Vec::new(),
             heard: BTreeMap::new(),
-            lives: vec![0; gateways],
             started: vec![Moment::ORIGIN; gateways],
         }
     }
@@ -153,7 +149,6 @@ impl Truth {
     //--- lives
 
     pub fn started(&mut self, gateway: usize, at: Moment) {
-        self.lives[gateway] += 1;
         self.started[gateway] = at;
         for echoes in &mut self.echoes[gateway] {
             echoes.numbers.clear();
@@ -183,7 +178,14 @@ impl Truth {
 
     //--- AWS
 
-    pub fn heard(&mut self, gateway: usize, source: SourceKind, tunnel: usize, reading: &Reading, at: Moment) {
+    pub fn heard(
+        &mut self,
+        gateway: usize,
+        source: SourceKind,
+        tunnel: usize,
+        reading: &Reading,
+        at: Moment,
+    ) {
         let word = match reading {
             Reading::TunnelState(Some(point)) if point.value == 1.0 => Some(true),
             Reading::TunnelState(Some(point)) if point.value == 0.0 => Some(false),
@@ -205,7 +207,8 @@ impl Truth {
     }
 
     pub fn person_closes(&mut self, at: Moment, manager: &Manager) {
-        let kinds = manager.records.iter().filter(|kept| kept.is_open()).map(|kept| kept.scope.kind).collect();
+        let kinds =
+            manager.records.iter().filter(|kept| kept.is_open()).map(|kept| kept.scope.kind).collect();
         self.closes.push((at, kinds));
     }
 
@@ -250,13 +253,12 @@ impl Truth {
             }
             _ => {}
         }
-        let life = self.lives[gateway];
-        self.told.push(Told { at, gateway, change, incident: Arc::clone(incident), life });
+        self.told.push(Told { at, gateway, change, incident: Arc::clone(incident) });
     }
 
     fn opened(&mut self, gateway: usize, incident: &Arc<Incident>, at: Moment, views: &Views) {
         let kind = incident.id.kind;
-        let locally = |index: usize| is_now(&self.echoes[gateway][index].down);
+        let locally = |index: usize| self.locally_down_since(gateway, index, at).is_some();
         let actives = self.actives();
         let agreed = actives.iter().any(|index| self.both_down(gateway, *index, at, views));
         let fine = match kind {
@@ -264,8 +266,7 @@ impl Truth {
             Kind::RedundancyLost => agreed,
             Kind::OneSided => {
                 let lately = at - self.switches.stale_after - Duration::from_secs(60);
-                let by_aws =
-                    |index: usize| views.said_down[index].iter().any(|(_, until)| *until >= lately);
+                let by_aws = |index: usize| views.said_down[index].iter().any(|(_, until)| *until >= lately);
                 (0..2).all(locally) || (0..2).all(by_aws)
             }
         };
@@ -273,7 +274,8 @@ impl Truth {
             let how = format!("gateway {gateway} opens {}", incident.id);
             self.breaks(at, "an incident has its reason", &how);
         }
-        let last = self.told.iter().rev().find(|told| told.gateway == gateway && told.incident.id.kind == kind);
+        let last =
+            self.told.iter().rev().find(|told| told.gateway == gateway && told.incident.id.kind == kind);
         if let Some(last) = last.filter(|last| last.change != IncidentChange::Resolved) {
             // What had not reached the disk, nobody had been told of.
             let lost = self.crashes[gateway]
@@ -288,10 +290,21 @@ impl Truth {
 
     /// Whether our end is Down, and AWS has said "Down" of a time in which it was.
     fn both_down(&self, gateway: usize, tunnel: usize, at: Moment, views: &Views) -> bool {
-        let Some((from, until)) = self.echoes[gateway][tunnel].down.last() else { return false };
-        // It takes some replies in a row to be Up again.
-        let lasts = until.is_none_or(|until| until + self.detection() >= at);
-        lasts && views.said_down[tunnel].iter().any(|(_, said_until)| said_until >= from)
+        let Some(from) = self.locally_down_since(gateway, tunnel, at) else { return false };
+        views.said_down[tunnel].iter().any(|(_, said_until)| *said_until >= from)
+    }
+
+    /// Since when our end is Down, if it is: it takes some replies in a row to be Up again.
+    fn locally_down_since(&self, gateway: usize, tunnel: usize, at: Moment) -> Option<Moment> {
+        let mut since = None;
+        let mut until_then = at;
+        for (from, until) in self.echoes[gateway][tunnel].down.iter().rev() {
+            if until.is_some_and(|until| until + self.detection() < until_then) {
+                break;
+            }
+            (since, until_then) = (Some(*from), *from);
+        }
+        since
     }
 
     /// Why the closing condition cannot have held for `resolve_after`, if so.
@@ -304,11 +317,19 @@ impl Truth {
             let dead = self.echoes[gateway][index].dead.iter().any(|(since, until)| {
                 *since + self.detection() < until.unwrap_or(at) && until.is_none_or(|until| until > from)
             });
-            let heard = self.heard.range((gateway, index, SourceKind::CloudWatch)..=(gateway, index, SourceKind::Ec2));
+            let heard = self
+                .heard
+                .range((gateway, index, SourceKind::CloudWatch)..=(gateway, index, SourceKind::Ec2));
             let up = heard.map(|(_, heard)| heard).any(|(when, word)| {
                 *word == Some(true) && at.since(*when) <= self.switches.stale_after + Duration::from_secs(60)
             });
-            if dead { Err("dead") } else if up { Ok(()) } else { Err("not Up by AWS") }
+            if dead {
+                Err("dead")
+            } else if up {
+                Ok(())
+            } else {
+                Err("not Up by AWS")
+            }
         };
         let which = match kind {
             Kind::RedundancyLost => self.actives(),

@@ -7,9 +7,7 @@ use std::time::Duration;
 
 use bothends::domain::event::{AskFailure, AwsAnswer, Event};
 use bothends::domain::names::{Kind, Role, SinkId, SourceId, SourceKind, TunnelId, VpnId};
-use bothends::domain::plan::{
-    AwsRules, IncidentRules, Plan, Route, SinkPlan, TunnelPlan, VpnPlan,
-};
+use bothends::domain::plan::{AwsRules, IncidentRules, Plan, Route, SinkPlan, TunnelPlan, VpnPlan};
 use bothends::domain::request::EchoRequest;
 use bothends::domain::time::{Moment, Now, Stamp};
 use bothends::domain::verdict::{Fault as EchoFault, Loss};
@@ -23,11 +21,12 @@ use super::calls::{Heard, Weather};
 use super::chance::Chance;
 use super::expected::Expected;
 use super::gateway::{Gateway, Waiter, Wish};
+use super::history;
 use super::manager::Manager;
 use super::metrics::Metrics;
 use super::schedule::{Calls, Fault, Line, Op, Schedule, Switches, Timed};
 use super::time::{Clocks, aws_clock};
-use super::truth::Truth;
+use super::truth::{Truth, seconds};
 use super::views::Views;
 
 /// The publisher's shell gives a call up after this long.
@@ -78,6 +77,8 @@ pub struct World {
     expected: Expected,
     /// How often each fault was met.
     pub met: BTreeMap<&'static str, u64>,
+    /// What happened, if it is to be told.
+    pub history: Option<Vec<String>>,
     agenda: BTreeMap<(Moment, u64), Happening>,
     numbers: u64,
     echo_luck: Vec<Chance>,
@@ -191,6 +192,7 @@ impl World {
             truth: Truth::new(count, switches),
             expected: Expected::new(count),
             met: BTreeMap::new(),
+            history: std::env::var_os("BOTHENDS_HISTORY").map(|_| Vec::new()),
             agenda: BTreeMap::new(),
             numbers: 0,
             echo_luck: luck("echoes"),
@@ -222,6 +224,12 @@ impl World {
         let boards = self.gateways.iter().filter_map(|gateway| gateway.daemon.as_ref());
         let board = boards.map(|daemon| daemon.board().incidents.len()).sum::<usize>() > 0;
         open || board || self.gateways.iter().any(|gateway| gateway.daemon.is_none())
+    }
+
+    fn remember(&mut self, what: impl FnOnce() -> String) {
+        if let Some(history) = &mut self.history {
+            history.push(format!("{:>10.3} s  {}", seconds(self.at), what()));
+        }
     }
 
     fn later(&mut self, after: Duration, what: Happening) {
@@ -335,8 +343,10 @@ impl World {
                     let metrics = &mut self.metrics;
                     let gateway = &mut self.gateways[to.gateway];
                     if let (Some(taken), Some(daemon)) = (taken, &mut gateway.daemon) {
-                        metrics.taken[taken].known = true;
-                        daemon.undurable.push(taken);
+                        let mut lacking = metrics.heard(taken);
+                        // A heartbeat is not spooled: it is sent at once or never.
+                        lacking.retain(|(name, _)| !name.starts_with("Heartbeat"));
+                        daemon.undurable.push((taken, lacking));
                     }
                     self.with(to.gateway, |daemon, now| daemon.published(Published::Put(result), now));
                 }
@@ -388,6 +398,11 @@ impl World {
             let outcome = daemon.drain(gateway.sink.id(), now);
             gateway.dropped += outcome.dropped;
             for fact in &outcome.facts {
+                if self.history.is_some()
+                    && let Some(line) = history::fact(fact)
+                {
+                    self.remember(|| format!("gateway {index} {line}"));
+                }
                 self.truth.hear(index, fact, self.at, &self.views);
             }
             let mut echoed = false;
@@ -521,12 +536,14 @@ impl World {
 
     fn execute(&mut self, to: To, action: Action, answers: Option<(Duration, Heard)>) {
         let before = self.manager.records.len();
+        self.remember(|| format!("gateway {} {}", to.gateway, history::call(&action.work)));
         let result = self.manager.execute(&action.work, to.gateway, self.at);
-        let tokens = self.gateways[to.gateway].daemon.as_ref().map(|daemon| &daemon.tokens);
+        self.remember(|| format!("    {result:?}"));
         if self.manager.records.len() > before
             && let Work::Start { request } = &action.work
         {
-            let incident = tokens.and_then(|tokens| tokens.get(&request.client_token)).cloned();
+            let daemon = self.gateways[to.gateway].daemon.as_ref();
+            let incident = daemon.and_then(|daemon| daemon.story_of(request));
             self.truth.record_created(incident);
         }
         if let Work::Resolve { record, .. } = &action.work
@@ -566,12 +583,12 @@ impl World {
                         daemon.sink_ended(SinkEvent::Ended { id, result }, now);
                     });
                 }
-                Waiter::Mark(covers) => {
+                Waiter::Mark(data) => {
                     let retry_after = DISK_RETRY;
                     let result = done.map_err(|what| SpoolError { what, retry_after });
                     self.with(to.gateway, |daemon, now| {
                         if result.is_ok() {
-                            daemon.undurable.drain(..covers.min(daemon.undurable.len()));
+                            daemon.marked(&data);
                         }
                         daemon.published(Published::Marked(result), now);
                     });
@@ -585,12 +602,13 @@ impl World {
     }
 
     fn crash(&mut self, index: usize, down: Duration) {
+        self.remember(|| format!("gateway {index} dies"));
         let gateway = &mut self.gateways[index];
         gateway.fuse = None;
         let Some(daemon) = gateway.daemon.take() else { return };
         *self.met.entry("crashes").or_default() += 1;
-        for taken in &daemon.undurable {
-            self.metrics.taken[*taken].known = false;
+        for (taken, lacking) in &daemon.undurable {
+            self.metrics.forgotten(*taken, lacking);
         }
         self.truth.crashed(index, daemon.blind, daemon.keeper.counts().rollups_dropped, self.at);
         if self.switches.power_cuts {
@@ -601,6 +619,7 @@ impl World {
     }
 
     fn op(&mut self, op: Op) {
+        self.remember(|| format!("{op:?}"));
         let name = match op {
             Op::Path { who, tunnel, line } => {
                 for (gateway, lines) in self.lines.iter_mut().enumerate() {
