@@ -10,7 +10,7 @@ use super::effects::Effects;
 use super::event::Remembered;
 use super::fact::{Fact, IncidentChange};
 use super::incident::{KindWatch, Step};
-use super::names::{End, Kind, Role, SourceId, TunnelId};
+use super::names::{End, Kind, Role, SinkId, SourceId, TunnelId};
 use super::plan::VpnPlan;
 use super::status::{Phase, VpnStatus};
 use super::story::Scene;
@@ -126,15 +126,19 @@ impl Connection {
                 grace_until,
             };
             let related = self.other_open(kind);
-            let scene = || Scene {
-                site: Arc::clone(&self.site),
-                vpn_name: Arc::clone(&self.plan.name),
-                tunnels: self.tunnels.iter().filter(|tunnel| is_used(tunnel)).map(Tunnel::snapshot).collect(),
-                related,
-            };
+            let scene = || scene(&self.site, &self.plan, &self.tunnels, related);
             refreshed.over.extend(self.kinds[index].step(step, scene, now, fx));
         }
         refreshed
+    }
+
+    /// A record of this kind was found open at `sink`; see [`KindWatch::take_up`].
+    pub fn take_up(&mut self, kind: Kind, sink: SinkId, created: Stamp, now: Now, fx: &mut Effects) {
+        // What it followed is for whoever started the record to say.
+        let scene = scene(&self.site, &self.plan, &self.tunnels, None);
+        if let Some(watch) = self.kinds.iter_mut().find(|watch| watch.kind() == kind) {
+            watch.take_up(sink, created, scene, now, fx);
+        }
     }
 
     /// When `refresh` must be called again, if nothing happens before.
@@ -311,6 +315,15 @@ impl Connection {
             .filter_map(KindWatch::incident)
             .map(|incident| incident.id.clone())
             .next_back()
+    }
+}
+
+fn scene(site: &Arc<str>, plan: &VpnPlan, tunnels: &[Tunnel], related: Option<IncidentId>) -> Scene {
+    Scene {
+        site: Arc::clone(site),
+        vpn_name: Arc::clone(&plan.name),
+        tunnels: tunnels.iter().filter(|tunnel| is_used(tunnel)).map(Tunnel::snapshot).collect(),
+        related,
     }
 }
 

@@ -137,6 +137,10 @@ pub enum Fact {
 pub enum IncidentChange {
     /// It opened.
     Opened,
+    /// Its record was found open at a sink, and it is taken up.
+    TakenUp,
+    /// It was taken up, and this site sees it too.
+    Witnessed,
     /// Its timeline grew.
     Updated,
     /// A further tunnel went Down, or the same again after it had been Healthy.

@@ -44,6 +44,8 @@ message_ids! {
     INCIDENT_PENDING = "2c4db85a219e4b67afbde24e1f1a129b", "the condition of an incident holds";
     INCIDENT_AVERTED = "dddec6133d6c4280bb807a939f06a8e8", "the condition ceased before the incident opened";
     INCIDENT_OPENED = "a162f22482324803b21ce10ec509918c", "an incident opened";
+    INCIDENT_TAKEN_UP = "82ce1b78a78441d8aa1838dbaa989528", "an open record was found at a sink, and its incident is taken up";
+    INCIDENT_WITNESSED = "03597d1ad6784e0da9671264d585c049", "this site sees for itself what it took up";
     INCIDENT_UPDATED = "13f58fd38b7146c78aca88e0784ac14b", "an incident's timeline grew";
     INCIDENT_WORSENED = "74e381e33bd64640b74c2913db6fd973", "an incident became worse";
     INCIDENT_CLEARING = "d5d4f4440f3b4130b5465a040f54b9e6", "an incident's closing condition holds";

@@ -251,6 +251,11 @@ fn evidence_unusable(names: &Names, source: &SourceId, tunnel: &TunnelId, verdic
 fn incident_changed(incident: &Incident, change: IncidentChange, at: Now) -> Record {
     let (level, id, text) = match change {
         IncidentChange::Opened => (Level::Warn, MessageId::INCIDENT_OPENED, opened(incident, at)),
+        IncidentChange::TakenUp => (Level::Info, MessageId::INCIDENT_TAKEN_UP, taken_up(incident, at)),
+        IncidentChange::Witnessed => {
+            let told = format!("this site sees it too: {}", meaning(incident.id.kind));
+            (Level::Warn, MessageId::INCIDENT_WITNESSED, told)
+        }
         IncidentChange::Updated => {
             let told = format!("its timeline has {}", count(incident.timeline.len(), "line"));
             (Level::Debug, MessageId::INCIDENT_UPDATED, told)
@@ -288,6 +293,7 @@ fn opened(incident: &Incident, at: Now) -> String {
         vpn_name: _,
         state: _,
         began,
+        found_at: _,
         tunnels,
         timeline: _,
         related,
@@ -301,6 +307,13 @@ fn opened(incident: &Incident, at: Now) -> String {
         text.push_str(&related.to_string());
     }
     text
+}
+
+fn taken_up(incident: &Incident, at: Now) -> String {
+    let sink = incident.found_at.as_ref().map_or("a sink", |sink| sink.as_str());
+    let tunnels: Vec<_> = incident.tunnels.iter().map(snapshot).collect();
+    let created = time(incident.id.opened, at.wall);
+    format!("found open at {sink} since {created}, taken up: {}", tunnels.join(", "))
 }
 
 fn snapshot(tunnel: &TunnelSnapshot) -> String {

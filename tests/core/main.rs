@@ -4,4 +4,5 @@ mod board;
 mod changes;
 mod episodes;
 mod properties;
+mod take_up;
 mod world;

@@ -215,6 +215,12 @@ impl World {
         self.asked.clear();
     }
 
+    /// Something else happens.
+    pub fn tell(&mut self, event: Event) {
+        self.monitor.handle(event, self.now);
+        self.execute();
+    }
+
     pub fn reconfigure(&mut self, plan: Plan) {
         self.monitor.reconfigure(Arc::new(plan), self.now);
         self.execute();

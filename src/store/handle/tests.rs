@@ -51,6 +51,7 @@ fn incident() -> Arc<Incident> {
         vpn_name: "Milan".into(),
         state: IncidentState::Open,
         began: NOW.wall,
+        found_at: None,
         tunnels: vec![],
         timeline: vec![],
         related: None,

@@ -35,6 +35,9 @@ struct Incident {
     vpn_name: String,
     state: State,
     began: Millis,
+    /// Rows of releases that took nothing up have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    found_at: Option<String>,
     tunnels: Vec<Snapshot>,
     timeline: Vec<Entry>,
     related: Option<Id>,
@@ -72,6 +75,8 @@ struct Entry {
 #[serde(rename_all = "snake_case")]
 enum Change {
     Opened,
+    TakenUp { sink: String },
+    Witnessed,
     View { tunnel: Tunnel, name: String, end: End, verdict: Verdict, as_of: Option<Millis> },
     Assessment { tunnel: Tunnel, name: String, assessment: Assessment },
     Clearing,
@@ -100,6 +105,7 @@ impl From<&board::Incident> for Incident {
             vpn_name,
             state,
             began,
+            found_at,
             tunnels,
             timeline,
             related,
@@ -116,6 +122,7 @@ impl From<&board::Incident> for Incident {
                 board::IncidentState::Unwatched { at } => State::Unwatched { at: at.into() },
             },
             began: (*began).into(),
+            found_at: found_at.as_ref().map(ToString::to_string),
             tunnels: tunnels.iter().map(Snapshot::from).collect(),
             timeline: timeline.iter().map(Entry::from).collect(),
             related: related.as_ref().map(Id::from),
@@ -127,7 +134,19 @@ impl From<&board::Incident> for Incident {
 
 impl Incident {
     fn read(self, anchor: Now) -> board::Incident {
-        let Self { id, site, vpn_name, state, began, tunnels, timeline, related, worsened, revision } = self;
+        let Self {
+            id,
+            site,
+            vpn_name,
+            state,
+            began,
+            found_at,
+            tunnels,
+            timeline,
+            related,
+            worsened,
+            revision,
+        } = self;
         board::Incident {
             id: id.into(),
             site: site.into(),
@@ -138,6 +157,7 @@ impl Incident {
                 State::Unwatched { at } => board::IncidentState::Unwatched { at: at.stamp() },
             },
             began: began.stamp(),
+            found_at: found_at.map(names::SinkId::new),
             tunnels: tunnels.into_iter().map(|tunnel| tunnel.read(anchor)).collect(),
             timeline: timeline.into_iter().map(Entry::read).collect(),
             related: related.map(Into::into),
@@ -192,6 +212,8 @@ impl From<&board::TimelineChange> for Change {
     fn from(change: &board::TimelineChange) -> Self {
         match change {
             board::TimelineChange::Opened => Self::Opened,
+            board::TimelineChange::TakenUp { sink } => Self::TakenUp { sink: sink.to_string() },
+            board::TimelineChange::Witnessed => Self::Witnessed,
             board::TimelineChange::View { tunnel, name, end, verdict, as_of } => Self::View {
                 tunnel: tunnel.into(),
                 name: name.as_ref().to_owned(),
@@ -216,6 +238,8 @@ impl From<Change> for board::TimelineChange {
     fn from(change: Change) -> Self {
         match change {
             Change::Opened => Self::Opened,
+            Change::TakenUp { sink } => Self::TakenUp { sink: names::SinkId::new(sink) },
+            Change::Witnessed => Self::Witnessed,
             Change::View { tunnel, name, end, verdict, as_of } => Self::View {
                 tunnel: tunnel.into(),
                 name: name.into(),

@@ -240,6 +240,8 @@ fn the_course_of_an_incident_is_told() {
     let incident = Arc::new(Incident { related: Some(fixture::incident().id), ..fixture::incident() });
     let changes = [
         IncidentChange::Opened,
+        IncidentChange::TakenUp,
+        IncidentChange::Witnessed,
         IncidentChange::Updated,
         IncidentChange::Worsened,
         IncidentChange::Clearing,
@@ -273,6 +275,8 @@ fn the_course_of_an_incident_is_told() {
     INFO INCIDENT_PENDING milan-1: Milan DC, primary: one_sided: one end alone says that every tunnel is down; an incident opens in 15 min if this goes on KIND=one_sided
     INFO INCIDENT_AVERTED milan-1: Milan DC, primary: outage: over before an incident opened KIND=outage
     WARN INCIDENT_OPENED milan-1: Milan DC, primary: redundancy_lost incident: the connection works, on fewer tunnels than it should since 03:12:12Z: tunnel 1 (203.0.113.11) down by our end, down by AWS, tunnel 2 (203.0.113.12, standby) up by our end, up by AWS; follows the incident vpn-0123456789abcdef0/redundancy_lost/1763781140000 KIND=redundancy_lost
+    INFO INCIDENT_TAKEN_UP milan-1: Milan DC, primary: redundancy_lost incident: found open at a sink since 03:12:20Z, taken up: tunnel 1 (203.0.113.11) down by our end, down by AWS, tunnel 2 (203.0.113.12, standby) up by our end, up by AWS KIND=redundancy_lost
+    WARN INCIDENT_WITNESSED milan-1: Milan DC, primary: redundancy_lost incident: this site sees it too: the connection works, on fewer tunnels than it should KIND=redundancy_lost
     DEBUG INCIDENT_UPDATED milan-1: Milan DC, primary: redundancy_lost incident: its timeline has 3 lines KIND=redundancy_lost
     WARN INCIDENT_WORSENED milan-1: Milan DC, primary: redundancy_lost incident: worse: a further tunnel is down, or the same again KIND=redundancy_lost
     INFO INCIDENT_CLEARING milan-1: Milan DC, primary: redundancy_lost incident: every active tunnel works again; it is resolved if that lasts KIND=redundancy_lost
