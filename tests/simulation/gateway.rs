@@ -15,7 +15,7 @@ use bothends::domain::request::{EchoRequest, Request};
 use bothends::domain::rollup::Rollup;
 use bothends::domain::time::{Moment, Now, Stamp};
 use bothends::health::Severity;
-use bothends::incident::action::{Action, ActionId, SinkEvent, Work};
+use bothends::incident::action::{Action, ActionId, Found, SinkEvent, Work};
 use bothends::incident::reconcile::Reconciler;
 use bothends::incident::settings::Settings as SinkSettings;
 use bothends::incident::sink::StartRequest;
@@ -238,6 +238,10 @@ impl Daemon {
                 let (incident, revision) = (settled.incident, settled.revision);
                 self.monitor.handle(Event::Settled { sink: sink.clone(), incident, revision }, now);
             }
+            while let Some(Found { vpn, kind, created }) = self.reconciler.poll_found() {
+                quiet = false;
+                self.monitor.handle(Event::RecordFound { sink: sink.clone(), vpn, kind, created }, now);
+            }
             while let Some(action) = self.reconciler.poll_action() {
                 quiet = false;
                 self.act(action, sink, &mut outcome, now);
@@ -276,6 +280,7 @@ impl Daemon {
                 self.waiters.push(Waiter::Ledger(action.id));
             }
             Work::Find { .. }
+            | Work::Survey { .. }
             | Work::Start { .. }
             | Work::Read { .. }
             | Work::Note { .. }

@@ -7,6 +7,7 @@ use bothends::incident::action::Work;
 pub fn call(work: &Work) -> String {
     match work {
         Work::Find { scope } => format!("find {}", scope.kind.as_str()),
+        Work::Survey { scopes: _ } => "survey".into(),
         Work::Start { request } => {
             format!("start {} {:.6}: {}", request.scope.kind.as_str(), request.client_token, request.title)
         }

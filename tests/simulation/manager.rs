@@ -79,6 +79,14 @@ impl Manager {
     pub fn execute(&mut self, work: &Work, gateway: usize, at: Moment) -> Result<Reply, SinkError> {
         match work {
             Work::Find { scope } => Ok(Reply::Found(self.list(scope, at))),
+            Work::Survey { scopes } => {
+                let open = |scope: &Scope| {
+                    let listed = self.list(scope, at).into_iter();
+                    let open = listed.filter(|record| record.status == RecordStatus::Open);
+                    open.map(|record| (scope.clone(), record)).collect::<Vec<_>>()
+                };
+                Ok(Reply::Surveyed(scopes.iter().flat_map(open).collect()))
+            }
             Work::Start { request } => self.start(request, at).map(Reply::Started),
             Work::Read { record } => {
                 self.kept(record)?.record(at).map(Reply::Read).ok_or(SinkError::NotFound)

@@ -41,6 +41,8 @@ pub struct Told {
     pub gateway: usize,
     pub change: IncidentChange,
     pub incident: Arc<Incident>,
+    /// Whether the daemon died before the disk had it.
+    pub lost: bool,
 }
 
 /// A minute that a daemon completed.
@@ -76,6 +78,8 @@ pub struct Truth {
     /// What each gateway heard last of each tunnel: by source, as of when, and whether "Up" or "Down".
     heard: BTreeMap<(usize, usize, SourceKind), (Moment, Option<bool>)>,
     started: Vec<Moment>,
+    /// When the disk had everything.
+    written: Vec<Moment>,
 }
 
 impl Truth {
@@ -95,6 +99,7 @@ impl Truth {
             broken: Vec::new(),
             heard: BTreeMap::new(),
             started: vec![Moment::ORIGIN; gateways],
+            written: vec![Moment::ORIGIN; gateways],
         }
     }
 
@@ -164,13 +169,19 @@ impl Truth {
         for ready in self.ready[gateway].iter_mut().filter(|ready| !ready.durable) {
             ready.died = true;
         }
+        let written = self.written[gateway];
+        for told in self.told.iter_mut().filter(|told| told.gateway == gateway && told.at > written) {
+            told.lost = true;
+        }
     }
 
     pub fn jumped(&mut self, gateway: usize) {
         self.jumped[gateway] = true;
     }
 
-    pub fn durable(&mut self, gateway: usize) {
+    /// The disk has everything.
+    pub fn durable(&mut self, gateway: usize, at: Moment) {
+        self.written[gateway] = at;
         for ready in self.ready[gateway].iter_mut().rev().take_while(|ready| !ready.durable) {
             ready.durable = !ready.died;
         }
@@ -253,7 +264,7 @@ impl Truth {
             }
             _ => {}
         }
-        self.told.push(Told { at, gateway, change, incident: Arc::clone(incident) });
+        self.told.push(Told { at, gateway, change, incident: Arc::clone(incident), lost: false });
     }
 
     fn opened(&mut self, gateway: usize, incident: &Arc<Incident>, at: Moment, views: &Views) {

@@ -569,7 +569,7 @@ impl World {
         let waiters = std::mem::take(&mut daemon.waiters);
         let done = if writable { daemon.keeper.commit(now) } else { Err("the disk is full".to_owned()) };
         if done.is_ok() {
-            self.truth.durable(to.gateway);
+            self.truth.durable(to.gateway, self.at);
         } else {
             *self.met.entry("failed writes").or_default() += 1;
         }
