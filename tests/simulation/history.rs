@@ -1,7 +1,8 @@
 //! What happened, a line each: what a replay tells with `BOTHENDS_HISTORY=1`.
 
 use bothends::domain::fact::Fact;
-use bothends::incident::action::Work;
+use bothends::incident::action::{Reply, Work};
+use bothends::incident::sink::{Record, SinkError};
 
 /// A call to the sink.
 pub fn call(work: &Work) -> String {
@@ -17,6 +18,21 @@ pub fn call(work: &Work) -> String {
         Work::Resolve { record, summary, client_token: _ } => format!("resolve {record}: {summary:.60}"),
         Work::Commit { row } => format!("commit {}", row.incident),
         Work::Forget { incident } => format!("forget {incident}"),
+    }
+}
+
+/// What it came to, if that is worth a line.
+pub fn reply(result: &Result<Reply, SinkError>) -> String {
+    let record = |record: &Record| format!("{} {:?}", record.id, record.status);
+    match result {
+        Ok(Reply::Found(records)) => records.iter().map(record).collect::<Vec<_>>().join(", "),
+        Ok(Reply::Surveyed(found)) => {
+            found.iter().map(|(_, found)| record(found)).collect::<Vec<_>>().join(", ")
+        }
+        Ok(Reply::Read(found)) => record(found),
+        Ok(Reply::Started(id)) => id.to_string(),
+        Ok(Reply::Done) => "done".into(),
+        Err(error) => error.to_string(),
     }
 }
 

@@ -285,17 +285,12 @@ impl Truth {
             let how = format!("gateway {gateway} opens {}", incident.id);
             self.breaks(at, "an incident has its reason", &how);
         }
-        let last =
-            self.told.iter().rev().find(|told| told.gateway == gateway && told.incident.id.kind == kind);
-        if let Some(last) = last.filter(|last| last.change != IncidentChange::Resolved) {
-            // What had not reached the disk, nobody had been told of.
-            let lost = self.crashes[gateway]
-                .iter()
-                .any(|crash| *crash >= last.at && crash.since(last.at) < Duration::from_secs(65));
-            if !lost {
-                let how = format!("{} while {} lasts", incident.id, last.incident.id);
-                self.breaks(at, "none is opened twice", &how);
-            }
+        let mut of_kind = self.told.iter().filter(|it| it.gateway == gateway && it.incident.id.kind == kind);
+        if let Some(last) = of_kind.rfind(|told| !told.lost)
+            && last.change != IncidentChange::Resolved
+        {
+            let how = format!("{} while {} lasts", incident.id, last.incident.id);
+            self.breaks(at, "none is opened twice", &how);
         }
     }
 
@@ -324,16 +319,30 @@ impl Truth {
         if self.started[gateway] > from {
             return Some("the daemon has not run for so long".into());
         }
+        // Surely dead at some moment between `from` and now, likewise of both at once.
+        let overlap = |indices: &[usize]| {
+            let mut common = vec![(from, at)];
+            for index in indices {
+                let dead = self.echoes[gateway][*index]
+                    .dead
+                    .iter()
+                    .map(|(since, until)| (*since + self.detection(), until.unwrap_or(at)));
+                common = dead
+                    .flat_map(|(a, b)| common.iter().map(move |(c, d)| (a.max(*c), b.min(*d))))
+                    .filter(|(a, b)| a < b)
+                    .collect();
+            }
+            !common.is_empty()
+        };
         let healthy = |index: usize| {
-            let dead = self.echoes[gateway][index].dead.iter().any(|(since, until)| {
-                *since + self.detection() < until.unwrap_or(at) && until.is_none_or(|until| until > from)
-            });
-            let heard = self
-                .heard
-                .range((gateway, index, SourceKind::CloudWatch)..=(gateway, index, SourceKind::Ec2));
-            let up = heard.map(|(_, heard)| heard).any(|(when, word)| {
+            let sources = (gateway, index, SourceKind::CloudWatch)..=(gateway, index, SourceKind::Ec2);
+            let up = self.heard.range(sources).any(|(_, (when, word))| {
                 *word == Some(true) && at.since(*when) <= self.switches.stale_after + Duration::from_secs(60)
             });
+            let dead = self.echoes[gateway][index]
+                .dead
+                .last()
+                .is_some_and(|(since, until)| until.is_none() && *since + self.detection() < at);
             if dead {
                 Err("dead")
             } else if up {
@@ -348,10 +357,12 @@ impl Truth {
         };
         let each: Vec<_> = which.iter().map(|index| healthy(*index)).collect();
         let over = match kind {
-            Kind::RedundancyLost => each.iter().all(Result::is_ok),
+            Kind::RedundancyLost => {
+                each.iter().all(Result::is_ok) && which.iter().all(|index| !overlap(&[*index]))
+            }
+            Kind::Outage => each.iter().any(Result::is_ok) && !overlap(&which),
             // An outage closes one_sided, too.
             Kind::OneSided => true,
-            Kind::Outage => each.iter().any(Result::is_ok),
         };
         (!over).then(|| format!("{each:?}"))
     }

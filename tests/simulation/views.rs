@@ -37,6 +37,15 @@ impl Views {
         }
     }
 
+    /// In the end the sources say what AWS sees, and not so late that it would never count.
+    pub fn mend(&mut self) {
+        self.words.clear();
+        let soon = MINUTE;
+        self.switches.cloudwatch_lag = self.switches.cloudwatch_lag.min(soon);
+        self.switches.ec2_lag = self.switches.ec2_lag.map(|lag| lag.min(soon));
+        self.switches.silent_while_down = false;
+    }
+
     pub fn see(&mut self, tunnel: usize, up: bool, at: Moment) {
         if self.sees_up(tunnel, at) != up {
             self.sees[tunnel].push((at, up));

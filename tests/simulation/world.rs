@@ -266,9 +266,7 @@ impl World {
     /// Everything works again.
     fn mend(&mut self) {
         self.weather.clear();
-        for source in [super::schedule::Source::CloudWatch, super::schedule::Source::Ec2] {
-            self.views.say(source, super::schedule::Word::Truth);
-        }
+        self.views.mend();
         for tunnel in 0..2 {
             self.views.see(tunnel, true, self.at);
         }
@@ -536,9 +534,11 @@ impl World {
 
     fn execute(&mut self, to: To, action: Action, answers: Option<(Duration, Heard)>) {
         let before = self.manager.records.len();
-        self.remember(|| format!("gateway {} {}", to.gateway, history::call(&action.work)));
         let result = self.manager.execute(&action.work, to.gateway, self.at);
-        self.remember(|| format!("    {result:?}"));
+        self.remember(|| {
+            let call = history::call(&action.work);
+            format!("gateway {} {call}: {}", to.gateway, history::reply(&result))
+        });
         if self.manager.records.len() > before
             && let Work::Start { request } = &action.work
         {
