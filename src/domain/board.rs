@@ -79,7 +79,8 @@ pub enum IncidentState {
         /// When.
         at: Stamp,
     },
-    /// Its connection was removed from the configuration: nothing is known of it any more, and its record is left open.
+    /// Nothing is known of it here any more, and its record is left open: its connection was removed from the configuration, or
+    /// this host has ceased to hold the address that it votes for.
     Unwatched {
         /// When.
         at: Stamp,
@@ -169,4 +170,6 @@ pub enum TimelineChange {
     Resolved,
     /// The connection was removed from the configuration.
     Unwatched,
+    /// This host has ceased to hold the address that it votes for: whoever holds it takes the record up.
+    HandedOver,
 }

@@ -1,5 +1,6 @@
 //! What the core is told.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -54,6 +55,13 @@ pub enum Event {
         incident: IncidentId,
         /// The incident's revision that the sink has taken in.
         revision: u64,
+    },
+    /// This host does, or does not, hold an address; told at first and when it changes.
+    AddressHeld {
+        /// Which.
+        address: IpAddr,
+        /// Whether it is this host's.
+        held: bool,
     },
     /// A sink has an open record of ours that no incident on the Board accounts for: the store was lost, the twin that
     /// started it has died, or our CloudWatch alarm started it while nobody here could speak.

@@ -19,6 +19,7 @@ use super::status::Phase;
 use super::story::{Scene, Story};
 use super::time::{Moment, Now};
 
+mod leave;
 mod take_up;
 
 /// Openings older than this do not count as flapping.

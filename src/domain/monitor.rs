@@ -28,6 +28,8 @@ use super::timers::Timers;
 /// and the tunnels did meanwhile is not known.
 const HELD_UP_AFTER: Duration = Duration::from_secs(10);
 
+mod presence;
+
 /// Why the core wants to be called.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum Wake {
@@ -62,8 +64,10 @@ pub struct Monitor {
     over: Over,
     board: Arc<Board>,
     timers: Timers<Wake>,
-    /// When it started or resumed: nothing opens for a while after that.
+    /// When it started, resumed, or took over: nothing opens for a while after that.
     started: Moment,
+    /// Whether the plan's address is held, once that was told.
+    held: Option<bool>,
     last_called: Now,
     /// What outlives a connection or a tunnel that is removed from the plan, should it be added again.
     remembered: Remembered,
@@ -85,6 +89,7 @@ impl Monitor {
             board: Arc::default(),
             timers: Timers::default(),
             started: now.mono,
+            held: None,
             last_called: now,
             remembered: Remembered::default(),
             fx: Effects::default(),
@@ -125,6 +130,7 @@ impl Monitor {
                 self.set_source_timer(&source, now.mono);
             }
             Event::Settled { sink, incident, revision } => self.over.settled(&sink, &incident, revision),
+            Event::AddressHeld { address, held } => self.address_held(address, held, now),
             Event::RecordFound { sink, vpn, kind, created } => {
                 self.record_found(sink, &vpn, kind, created, now);
             }
@@ -199,8 +205,11 @@ impl Monitor {
                 }
             }
         }
+        // An address that was not asked for before is not held until it is said to be.
+        self.held = self.held.filter(|_| plan.votes_if_address == self.plan.votes_if_address);
         self.adopt(plan, &remembered, now);
         self.remembered = remembered;
+        self.take_place(now);
         self.over.recount(&self.plan);
         self.after(now);
     }
@@ -209,6 +218,7 @@ impl Monitor {
 
     fn adopt(&mut self, plan: Arc<Plan>, remembered: &Remembered, now: Now) {
         self.plan = Arc::clone(&plan);
+        let here = self.is_here();
         for (index, vpn) in plan.vpns.iter().enumerate() {
             let anchor = self.origin + phase(vpn.probe.interval, index, plan.vpns.len());
             let site = Arc::clone(&plan.site);
@@ -219,8 +229,9 @@ impl Monitor {
                     self.connections.insert(vpn.id.clone(), same);
                 }
                 None => {
-                    let fresh = Connection::new(Arc::clone(vpn), site, anchor, remembered, now, &mut self.fx);
-                    self.connections.insert(vpn.id.clone(), fresh);
+                    let (id, vpn, fx) = (vpn.id.clone(), Arc::clone(vpn), &mut self.fx);
+                    let fresh = Connection::new(vpn, site, anchor, remembered, here, now, fx);
+                    self.connections.insert(id, fresh);
                 }
             }
         }

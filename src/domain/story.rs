@@ -99,7 +99,8 @@ impl Story {
             | TimelineChange::Clearing
             | TimelineChange::Reopened
             | TimelineChange::Resolved
-            | TimelineChange::Unwatched => false,
+            | TimelineChange::Unwatched
+            | TimelineChange::HandedOver => false,
         };
         let incident = Arc::make_mut(&mut self.incident);
         incident.worsened += u32::from(worsens);
@@ -144,7 +145,8 @@ fn down_at_first(incident: &Incident) -> BTreeMap<TunnelId, bool> {
             | TimelineChange::Clearing
             | TimelineChange::Reopened
             | TimelineChange::Resolved
-            | TimelineChange::Unwatched,
+            | TimelineChange::Unwatched
+            | TimelineChange::HandedOver,
         )
         | None => false,
     };

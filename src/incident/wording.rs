@@ -64,6 +64,10 @@ pub fn note(incident: &Incident, entry: &TimelineEntry) -> String {
         TimelineChange::Clearing => "clearing; it will be resolved if this lasts".to_owned(),
         TimelineChange::Reopened => "no longer clearing".to_owned(),
         TimelineChange::Resolved => format!("{} over", kind_words(incident.id.kind)),
+        TimelineChange::HandedOver => {
+            "handed over: the address that this site votes for is another host's, which goes on with this record"
+                .to_owned()
+        }
         TimelineChange::Unwatched => {
             "no longer watched: the connection was removed from this site's configuration; this \
                                       record is left open for a person to close"
@@ -183,7 +187,8 @@ pub(super) fn as_they_stand(incident: &Incident) -> Vec<Tunnel> {
             | TimelineChange::Clearing
             | TimelineChange::Reopened
             | TimelineChange::Resolved
-            | TimelineChange::Unwatched => {}
+            | TimelineChange::Unwatched
+            | TimelineChange::HandedOver => {}
         }
     }
     tunnels
@@ -199,7 +204,8 @@ pub(super) fn opened_seq(incident: &Incident) -> Option<u32> {
         | TimelineChange::Clearing
         | TimelineChange::Reopened
         | TimelineChange::Resolved
-        | TimelineChange::Unwatched => false,
+        | TimelineChange::Unwatched
+        | TimelineChange::HandedOver => false,
     };
     incident.timeline.iter().find(begins).map(|entry| entry.seq)
 }

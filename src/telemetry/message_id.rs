@@ -52,7 +52,10 @@ message_ids! {
     INCIDENT_REOPENED = "61bddc01f5a14fa4ab599369f6ddfc18", "an incident's closing condition ceased to hold";
     INCIDENT_RESOLVED = "85cc0d8fd3da437a800cf7c4e8293f60", "an incident is over";
     INCIDENT_UNWATCHED = "a4c2c9183f6446d798342661fa54dcf2", "an open incident's connection left the configuration";
+    INCIDENT_HANDED_OVER = "c9a60eeed52349c3a826e4b091dd9bcb", "an open incident is left to the host that holds the address";
     INCIDENT_SETTLED = "b8e9d7778f344e4d80fb298cb9d1d7fc", "every sink knows that an incident is over";
+    ADDRESS_TAKEN = "77f192e510e04bfa8a3fd55354f25081", "this host holds the address that it votes for";
+    ADDRESS_LEFT = "9b10664c53ac466d9254addcff902803", "this host does not hold the address that it votes for";
     PROBLEM_BEGAN = "a481049643974a34be1fab147d702697", "a part of the daemon has a problem";
     PROBLEM_ENDED = "7b06607bb1f84637bdf52c0b4121cf24", "a part of the daemon has its problem no more";
     STARTED = "bcb47757f9e4418a80a6f6e546f92784", "the daemon started";

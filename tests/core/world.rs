@@ -82,6 +82,7 @@ pub fn plan(roles: &[Role]) -> Plan {
         .collect();
     Plan {
         site: "milan-1".into(),
+        votes_if_address: None,
         vpns: vec![Arc::new(VpnPlan {
             id: vpn(),
             name: "Milan DC".into(),

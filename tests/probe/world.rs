@@ -158,6 +158,7 @@ fn hear(event: Event) -> Heard {
         other @ (Event::Answered(_)
         | Event::Refused { .. }
         | Event::Settled { .. }
+        | Event::AddressHeld { .. }
         | Event::RecordFound { .. }) => {
             panic!("not of a Prober: {other:?}")
         }

@@ -43,7 +43,8 @@ pub struct EntryJson {
     pub seq: u32,
     /// When.
     pub at: String,
-    /// `opened`, `taken_up`, `witnessed`, `view`, `assessment`, `clearing`, `reopened`, `resolved` or `unwatched`.
+    /// `opened`, `taken_up`, `witnessed`, `view`, `assessment`, `clearing`, `reopened`, `resolved`, `unwatched` or
+    /// `handed_over`.
     pub what: String,
     /// The outside address of the tunnel that changed.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -134,6 +135,7 @@ impl EntryJson {
             TimelineChange::Reopened => plain("reopened"),
             TimelineChange::Resolved => plain("resolved"),
             TimelineChange::Unwatched => plain("unwatched"),
+            TimelineChange::HandedOver => plain("handed_over"),
         }
     }
 }

@@ -274,7 +274,9 @@ impl World {
             for change in changes {
                 match change {
                     TimelineChange::Resolved => story.set_state(IncidentState::Resolved { at }),
-                    TimelineChange::Unwatched => story.set_state(IncidentState::Unwatched { at }),
+                    TimelineChange::Unwatched | TimelineChange::HandedOver => {
+                        story.set_state(IncidentState::Unwatched { at })
+                    }
                     TimelineChange::Opened
                     | TimelineChange::TakenUp { .. }
                     | TimelineChange::Witnessed

@@ -83,6 +83,7 @@ enum Change {
     Reopened,
     Resolved,
     Unwatched,
+    HandedOver,
 }
 
 impl From<&board::IncidentId> for Id {
@@ -230,6 +231,7 @@ impl From<&board::TimelineChange> for Change {
             board::TimelineChange::Reopened => Self::Reopened,
             board::TimelineChange::Resolved => Self::Resolved,
             board::TimelineChange::Unwatched => Self::Unwatched,
+            board::TimelineChange::HandedOver => Self::HandedOver,
         }
     }
 }
@@ -254,6 +256,7 @@ impl From<Change> for board::TimelineChange {
             Change::Reopened => Self::Reopened,
             Change::Resolved => Self::Resolved,
             Change::Unwatched => Self::Unwatched,
+            Change::HandedOver => Self::HandedOver,
         }
     }
 }

@@ -58,6 +58,7 @@ fn verdict() -> impl Strategy<Value = Verdict> {
             Why::NeverAnswered,
             Why::Silent,
             Why::Unused,
+            Why::NotHere,
             Why::NotAsked,
             Why::NoData,
             Why::Stale,
@@ -142,6 +143,7 @@ fn entry() -> impl Strategy<Value = TimelineEntry> {
         TimelineChange::Reopened,
         TimelineChange::Resolved,
         TimelineChange::Unwatched,
+        TimelineChange::HandedOver,
     ]);
     (any::<u32>(), stamp(), prop_oneof![view, assessment, plain], any::<u32>())
         .prop_map(|(seq, at, what, repeats)| TimelineEntry { seq, at, what, repeats })

@@ -53,7 +53,12 @@ fn names() -> Names {
             sources: Vec::new(),
         },
     };
-    Names::from(&Plan { site: "milan-1".into(), vpns: vec![Arc::new(vpn)], sinks: Vec::new() })
+    Names::from(&Plan {
+        site: "milan-1".into(),
+        votes_if_address: None,
+        vpns: vec![Arc::new(vpn)],
+        sinks: Vec::new(),
+    })
 }
 
 /// `WARN DISPUTED text KEY=value`
@@ -134,6 +139,8 @@ fn checks_are_told_quietly() {
         Fact::SeenUp(SeenUp::Local(check(), RouteKey { inside_ip: [169, 254, 10, 1].into() })),
         Fact::SeenUp(SeenUp::Aws(fixture::tunnel(1))),
         Fact::Resumed { gap: Duration::from_secs(3 * 3600), at: after(15) },
+        Fact::AddressHeld { address: [192, 0, 2, 100].into(), held: true, at: after(15) },
+        Fact::AddressHeld { address: [192, 0, 2, 100].into(), held: false, at: after(15) },
     ]), @r"
     INFO TICKS_SKIPPED milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): 3600 echoes were left out: the host slept, or was too busy
     DEBUG SUSPICION milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): check inside is suspect: an echo is overdue
@@ -141,6 +148,8 @@ fn checks_are_told_quietly() {
     INFO FIRST_SEEN_UP milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): 169.254.10.1 answered for the first time: our end has a vote END=local
     INFO FIRST_SEEN_UP milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): AWS has seen it up for the first time END=aws
     WARN RESUMED milan-1: nothing was watched for 3 h: the host slept, or the process was held up
+    INFO ADDRESS_TAKEN milan-1: this host holds 192.0.2.100: its end is asked, and votes
+    INFO ADDRESS_LEFT milan-1: this host does not hold 192.0.2.100: its end is not asked, and has no vote
     ");
 }
 
@@ -248,6 +257,7 @@ fn the_course_of_an_incident_is_told() {
         IncidentChange::Reopened,
         IncidentChange::Resolved,
         IncidentChange::Unwatched,
+        IncidentChange::HandedOver,
     ];
     let mut facts = vec![
         Fact::IncidentPending {
@@ -283,6 +293,7 @@ fn the_course_of_an_incident_is_told() {
     WARN INCIDENT_REOPENED milan-1: Milan DC, primary: redundancy_lost incident: not over: the connection works, on fewer tunnels than it should again KIND=redundancy_lost
     INFO INCIDENT_RESOLVED milan-1: Milan DC, primary: redundancy_lost incident: resolved, 9 min 48 s after it began KIND=redundancy_lost
     WARN INCIDENT_UNWATCHED milan-1: Milan DC, primary: redundancy_lost incident: its connection left the configuration: its records stay open, for a person to close KIND=redundancy_lost
+    INFO INCIDENT_HANDED_OVER milan-1: Milan DC, primary: redundancy_lost incident: handed over: its records stay open, for the host that holds the address KIND=redundancy_lost
     INFO INCIDENT_SETTLED milan-1: Milan DC, primary: redundancy_lost incident: every sink knows that it is over KIND=redundancy_lost
     ");
 }

@@ -20,5 +20,6 @@ mod restart;
 mod secrets;
 mod several;
 mod site;
+mod standby;
 mod store;
 mod wait;
