@@ -62,6 +62,8 @@ pub struct Gateway {
     pub reachable: bool,
     pub credentials: bool,
     pub writable: bool,
+    /// Whether it holds the address that it votes for, or needs none.
+    pub votes: bool,
     pub daemon: Option<Daemon>,
     /// How many daemons have run.
     pub life: u32,
@@ -115,6 +117,7 @@ impl Gateway {
             reachable: true,
             credentials: true,
             writable: true,
+            votes: true,
             daemon: None,
             life: 0,
             fuse: None,

@@ -195,6 +195,7 @@ fn is_quiet(schedule: &Schedule) -> bool {
         | Op::Crash { .. }
         | Op::CrashSoon { .. }
         | Op::Clock { .. }
+        | Op::TakeOver { .. }
         | Op::Alarm => false,
     })
 }
@@ -253,7 +254,8 @@ fn minutes(schedule: &Schedule, world: &World) -> Vec<String> {
 
 /// Where nothing disturbs the daemon itself, each tunnel has a rollup of each minute, and each echo is in one.
 fn unaccounted(schedule: &Schedule, world: &World, index: usize) -> Vec<String> {
-    let undisturbed = !world.truth.jumped[index] && world.truth.crashes[index].is_empty();
+    let undisturbed =
+        !world.switches.vrrp && !world.truth.jumped[index] && world.truth.crashes[index].is_empty();
     let faulty = schedule
         .ops
         .iter()

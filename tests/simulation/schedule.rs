@@ -29,6 +29,8 @@ pub struct Timed {
 pub struct Switches {
     /// Two gateways watch the connection.
     pub twin: bool,
+    /// Of these only the one that holds a VRRP address votes.
+    pub vrrp: bool,
     /// The second tunnel's role is `standby`.
     pub standby: bool,
     pub probe: ProbeRules,
@@ -162,6 +164,8 @@ pub enum Op {
     CrashSoon { gateway: usize, steps: u32, down: Duration },
     /// The wall clock is set to this much beside AWS's, in seconds.
     Clock { gateway: usize, offset: i64 },
+    /// The VRRP address moves here.
+    TakeOver { gateway: usize },
     /// Somebody closes every open record.
     PersonCloses,
     /// The alarm of our template opens its record of an outage.
@@ -178,7 +182,7 @@ impl Schedule {
     pub fn draw(seed: u64) -> Self {
         let mut chance = Chance::of(seed, "schedule");
         let switches = Switches::draw(&mut chance);
-        let mut draw = Draw { at: 0, ops: Vec::new(), gateways: if switches.twin { 2 } else { 1 }, chance };
+        let mut draw = Draw { at: 0, ops: Vec::new(), switches, chance };
         draw.at = if draw.chance.percent(95) { CALM_FIRST } else { 5 };
         for _ in 0..draw.chance.below(2, 9) {
             draw.episode();
@@ -202,8 +206,10 @@ impl Switches {
         let count = |count| NonZeroU32::new(count).unwrap();
         let lag = if chance.percent(80) { chance.secs(0, 180) } else { chance.secs(0, 600) };
         let poll_interval = chance.one_of(&[secs(30), secs(60), secs(60), secs(300)]);
+        let twin = chance.percent(40);
         Self {
-            twin: chance.percent(40),
+            twin,
+            vrrp: twin && chance.percent(30),
             standby: chance.percent(20),
             probe: ProbeRules {
                 interval: secs(interval),
@@ -242,7 +248,7 @@ struct Draw {
     /// Milliseconds.
     at: u64,
     ops: Vec<(u64, Op)>,
-    gateways: usize,
+    switches: Switches,
     chance: Chance,
 }
 
@@ -267,7 +273,7 @@ impl Draw {
     }
 
     fn gateway(&mut self) -> usize {
-        usize::try_from(self.chance.below(0, self.gateways as u64)).unwrap()
+        usize::from(self.switches.twin && self.chance.percent(50))
     }
 
     fn who(&mut self) -> Who {
@@ -287,6 +293,10 @@ impl Draw {
         }
         if self.chance.percent(45) {
             self.trouble();
+        }
+        if self.switches.vrrp && self.chance.percent(30) {
+            let (at, gateway) = (self.lasting(), self.gateway());
+            self.push(at, Op::TakeOver { gateway });
         }
     }
 
@@ -393,6 +403,15 @@ impl Draw {
             self.push(at, Op::CrashSoon { gateway, steps, down });
         } else {
             self.push(at, Op::Crash { gateway, down });
+        }
+        if self.switches.vrrp {
+            // VRRP notices within some seconds (RFC 9568 section 6.1), and may give the address back.
+            let noticed = at + self.chance.below(1_000, 5_000);
+            self.push(noticed, Op::TakeOver { gateway: 1 - gateway });
+            if self.chance.percent(30) {
+                let back = noticed + self.lasting();
+                self.push(back, Op::TakeOver { gateway });
+            }
         }
     }
 

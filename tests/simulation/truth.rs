@@ -287,7 +287,7 @@ impl Truth {
         }
         let mut of_kind = self.told.iter().filter(|it| it.gateway == gateway && it.incident.id.kind == kind);
         if let Some(last) = of_kind.rfind(|told| !told.lost)
-            && last.change != IncidentChange::Resolved
+            && !matches!(last.change, IncidentChange::Resolved | IncidentChange::HandedOver)
         {
             let how = format!("{} while {} lasts", incident.id, last.incident.id);
             self.breaks(at, "none is opened twice", &how);
@@ -398,5 +398,5 @@ fn end(periods: &mut [(Moment, Option<Moment>)], at: Moment) {
 
 /// Whether nothing is wrong but the tunnels: then an outage must have its incident.
 pub fn is_clean(gateway: &Gateway) -> bool {
-    gateway.reachable && gateway.credentials && gateway.writable && gateway.daemon.is_some()
+    gateway.votes && gateway.reachable && gateway.credentials && gateway.writable && gateway.daemon.is_some()
 }

@@ -1,6 +1,7 @@
 //! The world: what happens when, and what comes of it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -79,6 +80,8 @@ pub struct World {
     pub met: BTreeMap<&'static str, u64>,
     /// What happened, if it is to be told.
     pub history: Option<Vec<String>>,
+    /// Who holds the shared address.
+    holder: usize,
     agenda: BTreeMap<(Moment, u64), Happening>,
     numbers: u64,
     echo_luck: Vec<Chance>,
@@ -142,7 +145,13 @@ fn plan(switches: &Switches, site: &str) -> Plan {
         },
     };
     let sink = SinkPlan { id: sink(), kinds: BTreeSet::from(Kind::ALL), vpns: None };
-    Plan { site: site.into(), vpns: vec![Arc::new(vpn)], sinks: vec![sink] }
+    let votes_if_address = switches.vrrp.then(shared_address);
+    Plan { site: site.into(), votes_if_address, vpns: vec![Arc::new(vpn)], sinks: vec![sink] }
+}
+
+/// What VRRP moves between the gateways.
+fn shared_address() -> IpAddr {
+    [192, 0, 2, 1].into()
 }
 
 fn sink() -> SinkId {
@@ -193,6 +202,7 @@ impl World {
             expected: Expected::new(count),
             met: BTreeMap::new(),
             history: std::env::var_os("BOTHENDS_HISTORY").map(|_| Vec::new()),
+            holder: 0,
             agenda: BTreeMap::new(),
             numbers: 0,
             echo_luck: luck("echoes"),
@@ -290,6 +300,7 @@ impl World {
                 self.truth.started(gateway, at);
                 self.expected.started(gateway);
                 self.with(gateway, |_, _| {});
+                self.look_at_addresses(gateway);
             }
             Happening::Reply { to, echo, sent } => {
                 let rtt = self.at.since(sent);
@@ -366,6 +377,15 @@ impl World {
                     self.write(to);
                 }
             }
+        }
+    }
+
+    /// A daemon looks which addresses are its host's.
+    fn look_at_addresses(&mut self, gateway: usize) {
+        let (address, held) = (shared_address(), self.holder == gateway);
+        self.gateways[gateway].votes = held || !self.switches.vrrp;
+        if self.switches.vrrp {
+            self.with(gateway, |daemon, now| daemon.handle(Event::AddressHeld { address, held }, now));
         }
     }
 
@@ -683,6 +703,18 @@ impl World {
                     self.truth.record_created(None);
                 }
                 "alarms"
+            }
+            Op::TakeOver { gateway } => {
+                if self.holder == gateway {
+                    return;
+                }
+                self.holder = gateway;
+                self.truth.started(gateway, self.at);
+                self.expected.started(gateway);
+                for gateway in 0..self.gateways.len() {
+                    self.look_at_addresses(gateway);
+                }
+                "take-overs"
             }
             Op::Poison => {
                 self.metrics.poison.push(("RoundTripTime", aws_clock(self.at).minute()));
