@@ -69,14 +69,29 @@ const STEPS: &[&str] = &[
         PRIMARY KEY (minute, tunnel, digest)
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX rollup_unsent ON rollup (minute) WHERE sent = 0;",
+    "-- The rollups of an hour, added up once they are some days old. A minute of two parts counts once, but may count as
+    -- one that was up and as one that was down.
+    CREATE TABLE hour (
+        hour INTEGER NOT NULL,
+        tunnel INTEGER NOT NULL REFERENCES tunnel,
+        minutes INTEGER NOT NULL,
+        up_minutes INTEGER NOT NULL,
+        down_minutes INTEGER NOT NULL,
+        both_ends_down_minutes INTEGER NOT NULL,
+        replies INTEGER NOT NULL,
+        late INTEGER NOT NULL,
+        lost INTEGER NOT NULL,
+        faults INTEGER NOT NULL,
+        PRIMARY KEY (hour, tunnel)
+    ) STRICT, WITHOUT ROWID;",
 ];
 
 /// The version this release writes.
 pub(super) const VERSION: usize = STEPS.len();
 
 /// Brings a file up to [`VERSION`], each step with its version number in one transaction. A file that is newer stays as
-/// it is.
-pub(super) fn migrate(connection: &mut Connection) -> rusqlite::Result<()> {
+/// it is. Returns whether it was older.
+pub(super) fn migrate(connection: &mut Connection) -> rusqlite::Result<bool> {
     run(connection, STEPS)
 }
 
@@ -85,7 +100,7 @@ pub(super) fn version(connection: &Connection) -> rusqlite::Result<i64> {
     connection.query_row("PRAGMA user_version", [], |row| row.get(0))
 }
 
-fn run(connection: &mut Connection, steps: &[&str]) -> rusqlite::Result<()> {
+fn run(connection: &mut Connection, steps: &[&str]) -> rusqlite::Result<bool> {
     let found = usize::try_from(version(connection)?).unwrap_or(0);
     for (from, step) in steps.iter().enumerate().skip(found) {
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -96,7 +111,7 @@ fn run(connection: &mut Connection, steps: &[&str]) -> rusqlite::Result<()> {
         ))?;
         transaction.commit()?;
     }
-    Ok(())
+    Ok(found < steps.len())
 }
 
 #[cfg(test)]
@@ -119,13 +134,13 @@ mod tests {
             assert_eq!(version(&connection).unwrap(), i64::try_from(VERSION).unwrap());
             assert_eq!(
                 tables(&connection),
-                ["incident", "ledger", "rollup", "seen_up", "transition", "tunnel"]
+                ["hour", "incident", "ledger", "rollup", "seen_up", "transition", "tunnel"]
             );
         }
     }
 
     #[test]
-    fn a_further_step_keeps_what_version_1_holds() {
+    fn a_further_step_keeps_what_an_older_version_holds() {
         let mut connection = Connection::open_in_memory().unwrap();
         run(&mut connection, &STEPS[..1]).unwrap();
         connection

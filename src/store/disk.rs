@@ -1,0 +1,243 @@
+//! The file through everything that can happen to it: it comes and goes, fills up, cannot be written, is damaged.
+
+use std::collections::VecDeque;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rusqlite::ErrorCode;
+
+use super::aside::set_aside;
+use super::database::{Database, Found};
+use super::handle::Settings;
+use super::held::Held;
+use super::notice::Notice;
+use super::open::OpenError;
+use super::pending::{Pending, ROLLUPS_MAX};
+use crate::domain::rollup::Rollup;
+use crate::domain::time::{Moment, Now};
+
+/// No more than one file is set aside in this time: a disk that damages whatever is written to it would fill up with
+/// them.
+const SET_ASIDE_AT_MOST_EVERY: Duration = Duration::from_secs(3600);
+
+#[derive(Debug)]
+pub(super) struct Disk {
+    path: PathBuf,
+    max_size: u64,
+    keep: Duration,
+    /// `None` while it cannot be opened.
+    database: Option<Database>,
+    /// Set when reading found damage.
+    damaged: Option<OpenError>,
+    set_aside_at: Option<Moment>,
+}
+
+impl Disk {
+    /// Opens the file, if that can be, and finds what the last run left.
+    ///
+    /// # Errors
+    /// The path is wrong.
+    pub(super) fn open(
+        settings: &Settings,
+        now: Now,
+        notices: &mut VecDeque<Notice>,
+    ) -> Result<(Self, Opening), OpenError> {
+        let Settings { path, max_size, keep, spool: _ } = settings;
+        let mut disk = Self {
+            path: path.clone(),
+            max_size: *max_size,
+            keep: *keep,
+            database: None,
+            damaged: None,
+            set_aside_at: None,
+        };
+        let opening = match disk.look(now) {
+            Ok(found) => Opening { found, ..Opening::default() },
+            Err((error, _)) if error.is_misconfigured() => return Err(error),
+            Err((error @ OpenError::Corrupt { .. }, found)) => {
+                let rescued = disk.rescue();
+                let failure = disk.begin_anew(&error, now, notices).err();
+                Opening { found, rescued, begun_anew: true, failure }
+            }
+            Err((error, _)) => {
+                // What it says cannot be added to, but known.
+                let found = Database::peek(path, now).unwrap_or_default();
+                Opening { found, failure: Some(error), ..Opening::default() }
+            }
+        };
+        Ok((disk, opening))
+    }
+
+    /// Opens it and reads what there is; if it is damaged, also what could be read all the same.
+    fn look(&mut self, now: Now) -> Result<Found, (OpenError, Found)> {
+        let nothing = |error| (error, Found::default());
+        let database = Database::open(&self.path, self.keep, self.max_size, now).map_err(nothing)?;
+        let found = database.found(now).map_err(|error| nothing(OpenError::of(&self.path, error)))?;
+        self.database = Some(database);
+        match found.damage {
+            None => Ok(found),
+            Some(error) => Err((OpenError::of(&self.path, error), Found { damage: None, ..found })),
+        }
+    }
+
+    /// Writes everything that waits. Returns how many unsent rollups had to go for want of room.
+    pub(super) fn write(
+        &mut self,
+        pending: &mut Pending,
+        held: &Held,
+        now: Now,
+        notices: &mut VecDeque<Notice>,
+    ) -> Result<u64, OpenError> {
+        if self.database.as_ref().is_some_and(|database| !database.is_in_place()) {
+            let text = format!(
+                "store {}: the file was removed or replaced; another is written in its place",
+                self.path.display()
+            );
+            notices.push_back(Notice::Error(text));
+            self.let_go();
+        }
+        let mut dropped = 0;
+        let mut failure =
+            self.damaged.take().map_or_else(|| self.attempt(pending, held, now, &mut dropped), Err);
+        if let Err(error @ OpenError::Corrupt { .. }) = &failure {
+            let rescued = self.rescue();
+            failure = self.begin_anew(error, now, notices).and_then(|()| {
+                held.write_again(pending);
+                dropped += rescued.into_iter().map(|rollup| pending.rollup(rollup, false)).sum::<u64>();
+                self.attempt(pending, held, now, &mut dropped)
+            });
+        }
+        failure.map(|()| dropped)
+    }
+
+    fn attempt(
+        &mut self,
+        pending: &mut Pending,
+        held: &Held,
+        now: Now,
+        dropped: &mut u64,
+    ) -> Result<(), OpenError> {
+        let done = self.write_parts(pending, held, now, dropped);
+        if let Err(OpenError::Failed { source, .. }) = &done
+            && may_need_opening(source.sqlite_error_code())
+        {
+            self.let_go();
+        }
+        done
+    }
+
+    fn write_parts(
+        &mut self,
+        pending: &mut Pending,
+        held: &Held,
+        now: Now,
+        dropped: &mut u64,
+    ) -> Result<(), OpenError> {
+        let database = match &mut self.database {
+            Some(database) => database,
+            none => {
+                let opened = Database::open(&self.path, self.keep, self.max_size, now)?;
+                // It may be another file than before.
+                held.write_again(pending);
+                none.insert(opened)
+            }
+        };
+        let failed = |error| OpenError::of(&self.path, error);
+        while !pending.is_empty() {
+            let part = pending.part(database.limits().rollups_per_commit());
+            match database.write(&part, now) {
+                Ok(gone) => *dropped += gone,
+                Err(error) => {
+                    pending.take_back(part);
+                    return Err(failed(error));
+                }
+            }
+            database.empty_log().map_err(failed)?;
+        }
+        // What failed is tried again when nothing waits, too.
+        database.empty_log().map_err(failed)
+    }
+
+    /// Reads from the file; `None` while there is none. Damage that is found so is dealt with at the next
+    /// [`Self::write`].
+    pub(super) fn read<T>(
+        &mut self,
+        read: impl FnOnce(&Database) -> rusqlite::Result<T>,
+    ) -> Result<Option<T>, String> {
+        let Some(database) = &self.database else { return Ok(None) };
+        read(database).map(Some).map_err(|error| {
+            let error = OpenError::of(&self.path, error);
+            let text = error.in_full();
+            if matches!(error, OpenError::Corrupt { .. }) {
+                self.damaged = Some(error);
+            }
+            text
+        })
+    }
+
+    /// Whether there is damage to be dealt with.
+    pub(super) const fn is_damaged(&self) -> bool {
+        self.damaged.is_some()
+    }
+
+    fn rescue(&self) -> Vec<Arc<Rollup>> {
+        self.database.as_ref().map_or_else(Vec::new, |database| database.rescue_unsent(ROLLUPS_MAX))
+    }
+
+    /// Sets the damaged file aside and begins a fresh one.
+    fn begin_anew(
+        &mut self,
+        damage: &OpenError,
+        now: Now,
+        notices: &mut VecDeque<Notice>,
+    ) -> Result<(), OpenError> {
+        self.let_go();
+        let unusable = |doing| {
+            let path = self.path.clone();
+            move |source| OpenError::Unusable { path, doing, source }
+        };
+        if self.set_aside_at.is_some_and(|at| now.mono.since(at) < SET_ASIDE_AT_MOST_EVERY) {
+            let source = std::io::Error::other(damage.in_full());
+            return Err(unusable(
+                "go on: the file is damaged for the second time within an hour; check the disk",
+            )(source));
+        }
+        let aside = set_aside(&self.path, now.wall).map_err(unusable("set the damaged file aside"))?;
+        self.set_aside_at = Some(now.mono);
+        notices.push_back(Notice::Error(format!(
+            "{}. It is kept as {}, and a fresh one is begun with what is in memory: check the disk",
+            damage.in_full(),
+            aside.display()
+        )));
+        self.database = Some(Database::open(&self.path, self.keep, self.max_size, now)?);
+        Ok(())
+    }
+
+    fn let_go(&mut self) {
+        if let Some(database) = self.database.take() {
+            database.abandon();
+        }
+    }
+}
+
+/// What was found when the store was opened.
+#[derive(Debug, Default)]
+pub(super) struct Opening {
+    pub(super) found: Found,
+    /// Unsent rollups of a damaged file.
+    pub(super) rescued: Vec<Arc<Rollup>>,
+    /// Whether the file at hand is a fresh one, to which everything is to be written again.
+    pub(super) begun_anew: bool,
+    /// Why there is no file at hand.
+    pub(super) failure: Option<OpenError>,
+}
+
+/// Whether the file may work again only once it is opened again: a connection does not notice that a disk can be written
+/// again, or that another one is there.
+const fn may_need_opening(code: Option<ErrorCode>) -> bool {
+    matches!(
+        code,
+        Some(ErrorCode::ReadOnly | ErrorCode::SystemIoFailure | ErrorCode::CannotOpen | ErrorCode::NotFound)
+    )
+}
