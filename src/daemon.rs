@@ -108,14 +108,14 @@ fn start(config_path: &Path) -> Exit {
         Ok(opened) => opened,
         Err(error) => {
             log::error!("{error}");
-            return Exit::Configuration;
+            return if error.is_misconfigured() { Exit::Configuration } else { Exit::Internal };
         }
     };
     watch_over(config_path, config, connections, (io, listener), health, opened)
 }
 
-/// Opens the store. A disk that fails keeps nobody from watching: then memory must do. A file that is not ours to write
-/// to is a matter of configuration.
+/// Opens the store. A disk that fails keeps nobody from watching: then memory must do until it works. A file that is not
+/// ours to write to is a matter of configuration.
 fn open_store(config: &Config, health: &Health) -> Result<store::Opened, OpenError> {
     let config::StoreSettings { path, max_size, keep } = config.store.clone();
     let settings = store::Settings { path, max_size, keep, spool: config.cloudwatch.is_some() };

@@ -33,9 +33,7 @@ fn lasting(config: &Config) -> String {
     let history = if history == keep {
         format!("{keep} of {of_tunnels} take about {megabytes:.1} MB of it")
     } else {
-        format!(
-            "it holds about {history} of {of_tunnels}: {keep} would take {megabytes:.1} MB more than incidents leave"
-        )
+        format!("it holds about {history} of {of_tunnels}, of which {keep} would take {megabytes:.1} MB")
     };
     if config.cloudwatch.is_none() {
         return history;

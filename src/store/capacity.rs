@@ -13,13 +13,13 @@ const HOURS: u64 = 24;
 
 /// A rollup that has been sent. Like all of these, measured in the file, index and the slack of pages included; a test
 /// holds them to it.
-pub(super) const SENT_BYTES: u64 = 60;
+pub(super) const SENT_BYTES: u64 = 42;
 /// A rollup that waits, on a line whose round trips fall into a handful of bins.
 const UNSENT_BYTES: u64 = 180;
 /// A rollup that waits, with as many bins as there can be.
-pub(super) const UNSENT_BYTES_MAX: u64 = 600;
+pub(super) const UNSENT_BYTES_MAX: u64 = 500;
 /// The rollups of an hour, added up.
-const HOUR_BYTES: u64 = 60;
+const HOUR_BYTES: u64 = 32;
 /// A transition, with the evidence of both ends.
 pub(super) const TRANSITION_BYTES: u64 = 1024;
 
@@ -37,20 +37,23 @@ pub struct Capacity {
 /// Computes it for so many tunnels that are probed, as if incidents and transitions had taken up their whole shares.
 pub fn capacity(max_size: u64, keep: Duration, tunnels: u64) -> Capacity {
     let room = Limits::of(max_size).rollups();
-    let by_minute = (tunnels * SENT_BYTES * MINUTES).max(1);
-    let by_hour = (tunnels * HOUR_BYTES * HOURS).max(1);
+    let by_minute = tunnels * SENT_BYTES * MINUTES;
+    let by_hour = tunnels * HOUR_BYTES * HOURS;
     let recent = keep.min(FOLD_AFTER);
     let takes = |span: Duration, per_day: u64| span.as_secs() * per_day / DAY.as_secs();
-    let lasts = |bytes: u64, per_day: u64| DAY * u32::try_from(bytes / per_day).unwrap_or(u32::MAX);
+    let lasts = |bytes: u64, per_day: u64| DAY * u32::try_from(bytes / per_day.max(1)).unwrap_or(u32::MAX);
     let minutes = takes(recent, by_minute);
     let history = match room.checked_sub(minutes) {
         None => lasts(room, by_minute),
         Some(rest) => recent + lasts(rest, by_hour),
     };
-    let waiting = lasts(room, (tunnels * UNSENT_BYTES * MINUTES).max(1));
+    let waiting = lasts(room, tunnels * UNSENT_BYTES * MINUTES);
     Capacity {
         bytes: minutes + takes(keep - recent, by_hour),
         history: history.min(keep),
         waiting: waiting.min(keep).min(CLOUDWATCH_TAKES_BACK),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -128,11 +128,11 @@ impl Database {
         Ok(rows.into_iter().flatten().map(Arc::new).collect())
     }
 
-    /// The unsent rollups that a damaged file still gives, up to `limit`. No index is trusted: one that is damaged could
-    /// bring up what has been sent.
+    /// The unsent rollups that a damaged file still gives, newest first, up to `limit` and to where the damage begins.
     pub(super) fn rescue_unsent(&self, limit: usize) -> Vec<Arc<Rollup>> {
+        // The plus keeps the index out of it: one that is damaged could bring up what has been sent.
         let query = format!(
-            "SELECT {} FROM rollup NOT INDEXED JOIN tunnel ON tunnel.id = tunnel WHERE sent = 0 ORDER BY +minute DESC",
+            "SELECT {} FROM rollup JOIN tunnel ON tunnel.id = tunnel WHERE +sent = 0 ORDER BY minute DESC",
             read::ROLLUP
         );
         let Ok(mut statement) = self.connection.prepare(&query) else { return Vec::new() };
@@ -155,6 +155,14 @@ impl Database {
         let key =
             params![rollup.minute.as_millis(), vpn.as_str(), outside_ip.to_string(), mirror::digest(rollup)];
         Ok(self.connection.query_row(query, key, |_row| Ok(())).optional()?.is_some())
+    }
+}
+
+#[cfg(test)]
+impl Database {
+    /// Bytes of pages that are not free.
+    pub(super) fn used(&mut self) -> u64 {
+        room::used(&self.connection.transaction().unwrap()).unwrap()
     }
 }
 

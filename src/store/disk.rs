@@ -52,16 +52,23 @@ impl Disk {
             damaged: None,
             set_aside_at: None,
         };
-        let opening = match disk.look(now) {
-            Ok(found) => Opening { found, ..Opening::default() },
-            Err((error, _)) if error.is_misconfigured() => return Err(error),
-            Err((error @ OpenError::Corrupt { .. }, found)) => {
+        let (found, failure) = match disk.look(now) {
+            Err(error) if error.is_misconfigured() => return Err(error),
+            Err(error) => (Found::default(), Some(error)),
+            Ok(mut found) => {
+                let damage = found.damage.take().map(|error| OpenError::of(path, error));
+                (found, damage)
+            }
+        };
+        let opening = match failure {
+            None => Opening { found, ..Opening::default() },
+            Some(error @ OpenError::Corrupt { .. }) => {
                 let rescued = disk.rescue();
                 let failure = disk.begin_anew(&error, now, notices).err();
                 Opening { found, rescued, begun_anew: true, failure }
             }
-            Err((error, _)) => {
-                // What it says cannot be added to, but known.
+            Some(error) => {
+                // It cannot be written, but perhaps it can be read.
                 let found = Database::peek(path, now).unwrap_or_default();
                 Opening { found, failure: Some(error), ..Opening::default() }
             }
@@ -69,16 +76,12 @@ impl Disk {
         Ok((disk, opening))
     }
 
-    /// Opens it and reads what there is; if it is damaged, also what could be read all the same.
-    fn look(&mut self, now: Now) -> Result<Found, (OpenError, Found)> {
-        let nothing = |error| (error, Found::default());
-        let database = Database::open(&self.path, self.keep, self.max_size, now).map_err(nothing)?;
-        let found = database.found(now).map_err(|error| nothing(OpenError::of(&self.path, error)))?;
+    /// Opens it and reads what there is.
+    fn look(&mut self, now: Now) -> Result<Found, OpenError> {
+        let database = Database::open(&self.path, self.keep, self.max_size, now)?;
+        let found = database.found(now).map_err(|error| OpenError::of(&self.path, error))?;
         self.database = Some(database);
-        match found.damage {
-            None => Ok(found),
-            Some(error) => Err((OpenError::of(&self.path, error), Found { damage: None, ..found })),
-        }
+        Ok(found)
     }
 
     /// Writes everything that waits. Returns how many unsent rollups had to go for want of room.

@@ -85,7 +85,7 @@ impl fmt::Display for OpenError {
             }
             Self::Failed { path, source } => write!(f, "store {}: {}", path.display(), words(source)),
             Self::Corrupt { path, source: _ } => {
-                write!(f, "store {}: the file is damaged; check the disk", path.display())
+                write!(f, "store {}: the file is damaged", path.display())
             }
         }
     }

@@ -27,7 +27,7 @@ pub(super) fn make(transaction: &Transaction<'_>, limits: &Limits) -> rusqlite::
 }
 
 /// Bytes of pages that are not free.
-fn used(transaction: &Transaction<'_>) -> rusqlite::Result<u64> {
+pub(super) fn used(transaction: &Transaction<'_>) -> rusqlite::Result<u64> {
     let pragma = |name: &str| -> rusqlite::Result<i64> {
         transaction.query_row(&format!("PRAGMA {name}"), [], |row| row.get(0))
     };
@@ -64,3 +64,6 @@ fn remove_older_half(transaction: &Transaction<'_>) -> rusqlite::Result<bool> {
     settled_before(transaction, before)?;
     Ok(true)
 }
+
+#[cfg(test)]
+mod tests;

@@ -161,3 +161,6 @@ fn oldest(transaction: &Transaction<'_>, query: &str) -> rusqlite::Result<Option
     let oldest: Option<Option<i64>> = transaction.query_row(query, [], |row| row.get(0)).optional()?;
     Ok(oldest.flatten().map(Stamp::from_millis))
 }
+
+#[cfg(test)]
+mod tests;
