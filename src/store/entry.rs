@@ -44,6 +44,7 @@ impl Entry {
             | Fact::IncidentPending { .. }
             | Fact::IncidentAverted { .. }
             | Fact::EvidenceUnusable { .. }
+            | Fact::AddressHeld { .. }
             | Fact::Resumed { .. }
             | Fact::CouldVote { .. } => None,
         }

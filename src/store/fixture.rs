@@ -60,6 +60,7 @@ pub(super) fn incident(ago: Duration) -> Arc<Incident> {
         vpn_name: "Milan".into(),
         state: IncidentState::Open,
         began: NOW.wall - ago,
+        found_at: None,
         tunnels: vec![],
         timeline: vec![],
         related: None,

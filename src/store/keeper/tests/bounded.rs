@@ -80,13 +80,12 @@ fn the_log_is_emptied_when_it_is_long_and_a_reader_only_delays_that() {
     let [log, _] = crate::store::open::companions(&settings.path);
     let length = || std::fs::metadata(&log).unwrap().len();
     let (mut keeper, _) = Keeper::open(&settings, NOW).unwrap();
-    let mut write = |from: u32| {
-        for minute in from..from + 500 {
-            keeper.record(
-                &Fact::RollupReady(of(1, wide_rollup(minute.into()))),
-                NOW.after(minute * 60 * SECOND),
-            );
-            keeper.commit(NOW.after(minute * 60 * SECOND)).unwrap();
+    let mut write = |from: i64| {
+        for minute in (from..from + 500).step_by(10) {
+            for minute in minute..minute + 10 {
+                keeper.record(&Fact::RollupReady(of(1, wide_rollup(minute))), NOW);
+            }
+            keeper.commit(NOW).unwrap();
         }
     };
     write(0);
