@@ -1,6 +1,7 @@
 //! The file through everything that can happen to it: it comes and goes, fills up, cannot be written, is damaged.
 
 use std::collections::VecDeque;
+use std::mem;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,6 +32,8 @@ pub(super) struct Disk {
     /// Set when reading found damage.
     damaged: Option<OpenError>,
     set_aside_at: Option<Moment>,
+    /// Unsent rollups that had to go.
+    dropped: u64,
 }
 
 impl Disk {
@@ -51,6 +54,7 @@ impl Disk {
             database: None,
             damaged: None,
             set_aside_at: None,
+            dropped: 0,
         };
         let (found, failure) = match disk.look(now) {
             Err(error) if error.is_misconfigured() => return Err(error),
@@ -84,14 +88,14 @@ impl Disk {
         Ok(found)
     }
 
-    /// Writes everything that waits. Returns how many unsent rollups had to go for want of room.
+    /// Writes everything that waits.
     pub(super) fn write(
         &mut self,
         pending: &mut Pending,
         held: &Held,
         now: Now,
         notices: &mut VecDeque<Notice>,
-    ) -> Result<u64, OpenError> {
+    ) -> Result<(), OpenError> {
         if self.database.as_ref().is_some_and(|database| !database.is_in_place()) {
             let text = format!(
                 "store {}: the file was removed or replaced; another is written in its place",
@@ -100,28 +104,27 @@ impl Disk {
             notices.push_back(Notice::Error(text));
             self.let_go();
         }
-        let mut dropped = 0;
-        let mut failure =
-            self.damaged.take().map_or_else(|| self.attempt(pending, held, now, &mut dropped), Err);
-        if let Err(error @ OpenError::Corrupt { .. }) = &failure {
-            let rescued = self.rescue();
-            failure = self.begin_anew(error, now, notices).and_then(|()| {
-                held.write_again(pending);
-                dropped += rescued.into_iter().map(|rollup| pending.rollup(rollup, false)).sum::<u64>();
-                self.attempt(pending, held, now, &mut dropped)
-            });
+        let done = match self.damaged.take() {
+            None => self.attempt(pending, held, now),
+            Some(damage) => Err(damage),
+        };
+        let Err(damage @ OpenError::Corrupt { .. }) = done else { return done };
+        // Whatever becomes of the file, this is in memory from here on.
+        for rollup in self.rescue() {
+            self.dropped += pending.rollup(rollup, false);
         }
-        failure.map(|()| dropped)
+        held.write_again(pending);
+        self.begin_anew(&damage, now, notices)?;
+        self.attempt(pending, held, now)
     }
 
-    fn attempt(
-        &mut self,
-        pending: &mut Pending,
-        held: &Held,
-        now: Now,
-        dropped: &mut u64,
-    ) -> Result<(), OpenError> {
-        let done = self.write_parts(pending, held, now, dropped);
+    /// How many unsent rollups had to go since this was asked last.
+    pub(super) fn take_dropped(&mut self) -> u64 {
+        mem::take(&mut self.dropped)
+    }
+
+    fn attempt(&mut self, pending: &mut Pending, held: &Held, now: Now) -> Result<(), OpenError> {
+        let done = self.write_parts(pending, held, now);
         if let Err(OpenError::Failed { source, .. }) = &done
             && may_need_opening(source.sqlite_error_code())
         {
@@ -130,13 +133,7 @@ impl Disk {
         done
     }
 
-    fn write_parts(
-        &mut self,
-        pending: &mut Pending,
-        held: &Held,
-        now: Now,
-        dropped: &mut u64,
-    ) -> Result<(), OpenError> {
+    fn write_parts(&mut self, pending: &mut Pending, held: &Held, now: Now) -> Result<(), OpenError> {
         let database = match &mut self.database {
             Some(database) => database,
             none => {
@@ -150,7 +147,7 @@ impl Disk {
         while !pending.is_empty() {
             let part = pending.part(database.limits().rollups_per_commit());
             match database.write(&part, now) {
-                Ok(gone) => *dropped += gone,
+                Ok(dropped) => self.dropped += dropped,
                 Err(error) => {
                     pending.take_back(part);
                     return Err(failed(error));

@@ -169,11 +169,13 @@ impl Keeper {
         if self.pending.is_empty() && !self.disk.is_damaged() && self.problem.is_none() {
             return Ok(());
         }
-        match self.disk.write(&mut self.pending, &self.held, now, &mut self.notices) {
-            Ok(dropped) => {
+        let done = self.disk.write(&mut self.pending, &self.held, now, &mut self.notices);
+        let dropped = self.disk.take_dropped();
+        self.dropped(dropped);
+        match done {
+            Ok(()) => {
                 self.pace.committed(now.mono);
                 self.problem = None;
-                self.dropped(dropped);
                 Ok(())
             }
             Err(error) => Err(self.fail(&error)),
