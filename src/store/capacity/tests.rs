@@ -10,7 +10,7 @@ use crate::store::entry::Entry;
 use crate::store::fixture::{DAY, HOUR, KEEP, MAX_SIZE, NOW, rollup, view_changed, wide_rollup};
 use crate::store::pending::Pending;
 
-const ROWS: i64 = 9_000;
+const ROWS: i64 = 3_000;
 
 /// What each of [`ROWS`] rows took in a file that was written minute by minute.
 fn measure(mut add: impl FnMut(&mut Pending, i64)) -> f64 {

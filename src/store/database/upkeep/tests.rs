@@ -174,7 +174,7 @@ fn of(n: u8) -> TunnelId {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig::with_cases(24))]
 
     #[test]
     fn folding_loses_no_echo_and_counts_none_twice(steps in prop::collection::vec(step(), 1..300)) {
