@@ -9,7 +9,7 @@ use super::calls::Weather;
 use super::gateway::Gateway;
 use super::manager::{Closer, Manager};
 use super::schedule::{Calls, Line, Switches};
-use super::truth::{Truth, is_clean};
+use super::truth::{Truth, can_tell};
 use super::views::Views;
 use super::world::scope;
 
@@ -49,9 +49,11 @@ impl Expected {
         let switches = truth.switches;
         let calm = weather.is_calm(Calls::Ask) && weather.is_calm(Calls::Incidents) && views.are_truthful();
         let sees = [views.sees_up(0, at), views.sees_up(1, at)];
+        let telling = weather.is_calm(Calls::Incidents) && gateways.iter().all(can_tell);
+        truth.troubled(at, !telling);
         for (index, gateway) in gateways.iter().enumerate() {
             let known = (0..2).all(|tunnel| truth.echoes[index][tunnel].ever_answered);
-            let clean = calm && known && is_clean(gateway) && gateway.clocks.offset == 0;
+            let clean = calm && known && gateway.votes && can_tell(gateway) && gateway.clocks.offset == 0;
             for (slot, kind) in Kind::ALL.into_iter().enumerate() {
                 let lasts = holds(kind, lines[index], sees, &switches);
                 keep(&mut self.lasting[index][slot], lasts, at);

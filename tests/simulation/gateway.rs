@@ -129,8 +129,8 @@ impl Gateway {
     pub fn start(&mut self, at: Moment) {
         let now = self.clocks.now(at);
         self.life += 1;
-        let (mut keeper, remembered) = Keeper::open(&self.store, now).unwrap();
-        let rows = keeper.load(self.sink.id()).unwrap();
+        let (keeper, remembered) = Keeper::open(&self.store, now).unwrap();
+        let rows = keeper.load(self.sink.id());
         let tokens = rows
             .iter()
             .filter_map(|row| Some((row.start.as_ref()?.client_token.clone(), row.incident.clone())))

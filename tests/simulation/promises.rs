@@ -28,7 +28,7 @@ pub fn broken(schedule: &Schedule, world: &World) -> Vec<String> {
     for how in resolved_without_reason(world) {
         say("none is resolved by absence", how);
     }
-    for how in closes_not_respected(schedule, world) {
+    for how in closes_not_respected(world) {
         say("what a person closed stays closed, until it worsens", how);
     }
     for how in minutes(schedule, world) {
@@ -141,7 +141,7 @@ fn resolved_without_reason(world: &World) -> Vec<String> {
     wrong
 }
 
-fn closes_not_respected(schedule: &Schedule, world: &World) -> Vec<String> {
+fn closes_not_respected(world: &World) -> Vec<String> {
     let mut wrong = Vec::new();
     if !is_strict(world) {
         return wrong;
@@ -161,9 +161,11 @@ fn closes_not_respected(schedule: &Schedule, world: &World) -> Vec<String> {
                 if !worsened.filter(worse).any(|told| told.at <= kept.created) {
                     wrong.push(format!("{} after a close at {:.1} s", kept.id, seconds(*at)));
                 }
-            } else if is_quiet(schedule) {
+            } else {
                 let worse = told(world, *kind, IncidentChange::Worsened).find(|told| {
-                    told.at > *at + Duration::from_secs(90) && lasts(world, told, Duration::from_secs(900))
+                    told.at > *at + Duration::from_secs(90)
+                        && lasts(world, told, LASTING)
+                        && world.truth.was_quiet(told.at - LASTING, told.at + LASTING)
                 });
                 if let Some(worse) = worse {
                     wrong.push(format!("it worsened at {:.1} s and nobody was told", seconds(worse.at)));
@@ -184,21 +186,8 @@ fn lasts(world: &World, since: &Told, long: Duration) -> bool {
     })
 }
 
-/// Whether nothing in a schedule keeps a daemon from telling.
-fn is_quiet(schedule: &Schedule) -> bool {
-    schedule.ops.iter().all(|timed| match timed.op {
-        Op::Path { .. } | Op::Sees { .. } | Op::Says { .. } | Op::PersonCloses | Op::Poison => true,
-        Op::Trouble { .. }
-        | Op::Reach { .. }
-        | Op::Credentials { .. }
-        | Op::Disk { .. }
-        | Op::Crash { .. }
-        | Op::CrashSoon { .. }
-        | Op::Clock { .. }
-        | Op::TakeOver { .. }
-        | Op::Alarm => false,
-    })
-}
+/// Long enough for every back-off of before, and for the telling.
+const LASTING: Duration = Duration::from_secs(900);
 
 /// The last minutes are still on their way.
 const ON_THE_WAY: Duration = Duration::from_secs(300);

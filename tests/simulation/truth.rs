@@ -75,6 +75,8 @@ pub struct Truth {
     /// What the stores dropped, up to the last crash.
     pub dropped_before: Vec<u64>,
     pub broken: Vec<String>,
+    /// When something kept a daemon from telling: from, and until if it is over.
+    trouble: Vec<(Moment, Option<Moment>)>,
     /// What each gateway heard last of each tunnel: by source, as of when, and whether "Up" or "Down".
     heard: BTreeMap<(usize, usize, SourceKind), (Moment, Option<bool>)>,
     started: Vec<Moment>,
@@ -97,6 +99,7 @@ impl Truth {
             blind: false,
             dropped_before: vec![0; gateways],
             broken: Vec::new(),
+            trouble: Vec::new(),
             heard: BTreeMap::new(),
             started: vec![Moment::ORIGIN; gateways],
             written: vec![Moment::ORIGIN; gateways],
@@ -110,6 +113,20 @@ impl Truth {
     /// A promise is broken.
     pub fn breaks(&mut self, at: Moment, promise: &str, how: &str) {
         self.broken.push(format!("{:>8.1} s  {promise}: {how}", seconds(at)));
+    }
+
+    /// Whether something keeps a daemon from telling.
+    pub fn troubled(&mut self, at: Moment, is_troubled: bool) {
+        match (is_now(&self.trouble), is_troubled) {
+            (false, true) => self.trouble.push((at, None)),
+            (true, false) => end(&mut self.trouble, at),
+            (true, true) | (false, false) => {}
+        }
+    }
+
+    /// Whether nothing did in all that time.
+    pub fn was_quiet(&self, from: Moment, to: Moment) -> bool {
+        self.trouble.iter().all(|(since, until)| *since > to || until.is_some_and(|until| until < from))
     }
 
     //--- echoes
@@ -396,7 +413,7 @@ fn end(periods: &mut [(Moment, Option<Moment>)], at: Moment) {
     }
 }
 
-/// Whether nothing is wrong but the tunnels: then an outage must have its incident.
-pub fn is_clean(gateway: &Gateway) -> bool {
-    gateway.votes && gateway.reachable && gateway.credentials && gateway.writable && gateway.daemon.is_some()
+/// Whether nothing keeps a daemon from telling.
+pub fn can_tell(gateway: &Gateway) -> bool {
+    gateway.reachable && gateway.credentials && gateway.writable && gateway.daemon.is_some()
 }
