@@ -26,15 +26,16 @@ use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, watch};
 
+use crate::aws::poller::{Order, Past};
 use crate::aws::{AwsConnections, AwsSettings};
 use crate::clock;
 use crate::config::{self, Config};
 use crate::domain::board::Board;
 use crate::domain::monitor::Monitor;
-use crate::domain::names::{CheckId, SourceId};
+use crate::domain::names::CheckId;
 use crate::domain::request::{ClientId, EchoRequest};
 use crate::domain::status::Status;
-use crate::driver;
+use crate::driver::{self, Question};
 use crate::health::Health;
 use crate::http::server;
 use crate::probe::{self, Prober};
@@ -183,7 +184,7 @@ fn watch_over(
     };
     let outputs = driver::Outputs {
         probe: Probing(Prober::new(echoes, health)),
-        ask_aws: Box::new(move |source| ask(&orders, source)),
+        ask_aws: Box::new(move |question| ask(&orders, question)),
         facts: fact_sink.into_closure(),
         board,
         status,
@@ -205,8 +206,12 @@ fn runtime() -> Result<Runtime, Exit> {
 }
 
 /// A queue that is full means that the pollers have not taken an order for minutes; the core asks again in its time.
-fn ask(orders: &mpsc::Sender<crate::aws::poller::Order>, source: SourceId) {
-    if orders.try_send(crate::aws::poller::Order::Ask(source)).is_err() {
+fn ask(orders: &mpsc::Sender<Order>, question: Question) {
+    let order = match question {
+        Question::Views(source) => Order::Ask(source),
+        Question::History { source, vpn, from, to } => Order::History(source, Past { vpn, from, to }),
+    };
+    if orders.try_send(order).is_err() {
         log::debug!("a question to AWS was left out: the pollers are busy");
     }
 }

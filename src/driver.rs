@@ -14,11 +14,11 @@ use crate::domain::board::Board;
 use crate::domain::event::Event;
 use crate::domain::fact::Fact;
 use crate::domain::monitor::Monitor;
-use crate::domain::names::{CheckId, SourceId};
+use crate::domain::names::{CheckId, SourceId, VpnId};
 use crate::domain::plan::Plan;
 use crate::domain::request::{ClientId, EchoRequest, Request};
 use crate::domain::status::Status;
-use crate::domain::time::{Moment, Now};
+use crate::domain::time::{Moment, Now, Stamp};
 
 /// The status is taken at least this often, so that ages and systemd's watchdog move even while nothing else does.
 const STATUS_EVERY: Duration = Duration::from_secs(1);
@@ -34,6 +34,24 @@ pub trait Probe {
 
     /// A client gets no more echoes.
     fn retire(&mut self, check: &CheckId, client: ClientId);
+}
+
+/// What AWS is asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Question {
+    /// See [`Request::AskAws`].
+    Views(SourceId),
+    /// See [`Request::AskHistory`].
+    History {
+        /// Who is to ask.
+        source: SourceId,
+        /// About which connection.
+        vpn: VpnId,
+        /// From when, on AWS's clock.
+        from: Stamp,
+        /// Until when, on AWS's clock.
+        to: Stamp,
+    },
 }
 
 /// Something a person or the system wants of the core.
@@ -64,7 +82,7 @@ pub struct Outputs<P> {
     /// Sends echoes.
     pub probe: P,
     /// Asks AWS; a source that is asked already is asked once more afterwards.
-    pub ask_aws: Box<dyn FnMut(SourceId)>,
+    pub ask_aws: Box<dyn FnMut(Question)>,
     /// Takes every fact.
     pub facts: Box<dyn FnMut(Fact)>,
     /// The Board, latest wins.
@@ -123,7 +141,10 @@ fn flush<P: Probe>(monitor: &mut Monitor, outputs: &mut Outputs<P>) -> bool {
         match request {
             Request::Echo(echo) => outputs.probe.execute(echo),
             Request::Retire { check, client } => outputs.probe.retire(&check, client),
-            Request::AskAws { source } => (outputs.ask_aws)(source),
+            Request::AskAws { source } => (outputs.ask_aws)(Question::Views(source)),
+            Request::AskHistory { source, vpn, from, to } => {
+                (outputs.ask_aws)(Question::History { source, vpn, from, to });
+            }
         }
     }
     let mut news = false;
@@ -164,6 +185,7 @@ const fn is_news(fact: &Fact) -> bool {
         | Fact::IncidentAverted { .. }
         | Fact::IncidentChanged { .. }
         | Fact::IncidentSettled { .. }
+        | Fact::IncidentMissed { .. }
         | Fact::EvidenceUnusable { .. }
         | Fact::AddressHeld { .. }
         | Fact::Resumed { .. } => true,

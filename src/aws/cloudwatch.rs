@@ -1,5 +1,7 @@
 //! CloudWatch's view of the tunnels: the metric `TunnelState` of the namespace `AWS/VPN`.
 
+mod history;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -9,6 +11,7 @@ use aws_sdk_cloudwatch::types::{
 };
 use aws_smithy_types::DateTime;
 
+pub(super) use self::history::ask as history;
 use super::connection::Connection;
 use super::errors::Failure;
 use super::exchange::{Exchange, call};

@@ -26,17 +26,34 @@ pub use watch::Watch;
 
 use super::connection::AwsConnections;
 use crate::domain::event::Event;
-use crate::domain::names::SourceId;
+use crate::domain::names::{SourceId, VpnId};
 use crate::domain::plan::Plan;
+use crate::domain::time::Stamp;
 use crate::health::{Component, Health};
+
+/// Questions about the past that may wait for one source.
+const HISTORIES: usize = 64;
 
 /// What the pollers are told.
 #[derive(Debug, Clone)]
 pub enum Order {
     /// Ask this source about every tunnel that names it.
     Ask(SourceId),
+    /// Ask this source about the past.
+    History(SourceId, Past),
     /// From here on this is what is watched. Sources that are not named in it any more fall silent.
     Watch(Arc<Plan>),
+}
+
+/// A time of a connection that is asked about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Past {
+    /// The connection.
+    pub vpn: VpnId,
+    /// From when, on AWS's clock.
+    pub from: Stamp,
+    /// Until when, on AWS's clock.
+    pub to: Stamp,
 }
 
 /// Where the pollers say what they learn.
@@ -63,6 +80,7 @@ pub async fn run(connections: AwsConnections, mut orders: mpsc::Receiver<Order>,
     while let Some(order) = orders.recv().await {
         match order {
             Order::Ask(source) => pollers.ask(source).await,
+            Order::History(source, past) => pollers.ask_history(&source, past).await,
             Order::Watch(plan) => pollers.watch(&plan),
         }
     }
@@ -77,6 +95,7 @@ struct Pollers<Make> {
 
 struct Handle {
     asks: mpsc::Sender<()>,
+    histories: mpsc::Sender<Past>,
     watch: channel::Sender<Arc<Watch>>,
     task: AbortHandle,
 }
@@ -105,6 +124,17 @@ where
             },
             // A request that crossed with a change of what is watched.
             None => self.refuse(source).await,
+        }
+    }
+
+    /// As many may wait as a large site has connections; the core asks again for what is refused.
+    async fn ask_history(&mut self, source: &SourceId, past: Past) {
+        let taken = self.tasks.get(source).map(|handle| handle.histories.try_send(past.clone()));
+        match taken {
+            Some(Ok(())) => {}
+            Some(Err(_)) | None => {
+                drop(self.outlets.events.send(Event::HistoryRefused { vpn: past.vpn }).await);
+            }
         }
     }
 
@@ -139,10 +169,11 @@ where
     fn start(&self, source: &SourceId, watch: Arc<Watch>) -> Handle {
         // One request may wait while a call is under way.
         let (asks, requests) = mpsc::channel(1);
+        let (histories, pasts) = mpsc::channel(HISTORIES);
         let (watch, watched) = channel::channel(watch);
         let task = SourceTask::new(source.clone(), (self.make)(source), self.outlets.clone());
-        let task = tokio::spawn(task.run(requests, watched)).abort_handle();
-        Handle { asks, watch, task }
+        let task = tokio::spawn(task.run(requests, pasts, watched)).abort_handle();
+        Handle { asks, histories, watch, task }
     }
 }
 

@@ -172,4 +172,6 @@ pub enum TimelineChange {
     Unwatched,
     /// This host has ceased to hold the address that it votes for: whoever holds it takes the record up.
     HandedOver,
+    /// It became known only after the incident was over: nobody was told.
+    Missed,
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::board::{Incident, IncidentId, IncidentState, TimelineChange};
 use super::condition::{Truth, TunnelTruth, closes, opens};
+use super::cut_off::CutOff;
 use super::effects::Effects;
 use super::event::Remembered;
 use super::fact::{Fact, IncidentChange};
@@ -32,7 +33,10 @@ pub struct Connection {
     anchor: Moment,
     /// Whether this host judges it.
     here: bool,
+    cut_off: CutOff,
 }
+
+mod history;
 
 /// What a refresh brought about, beyond facts.
 #[derive(Debug, Default)]
@@ -73,7 +77,7 @@ impl Connection {
                 .cloned();
             KindWatch::new(plan.id.clone(), kind, open, openings(remembered, &plan, kind, now))
         });
-        Self { plan, site, tunnels, kinds, last_change: None, anchor, here }
+        Self { plan, site, tunnels, kinds, last_change: None, anchor, here, cut_off: CutOff::default() }
     }
 
     /// What it is.
@@ -121,6 +125,7 @@ impl Connection {
                 self.last_change = Some(now.mono);
             }
         }
+        self.note_for_history(now);
         let truths: Vec<TunnelTruth> =
             self.tunnels.iter().filter(|tunnel| is_used(tunnel)).map(Tunnel::truth).collect();
         for index in 0..self.kinds.len() {
@@ -156,7 +161,7 @@ impl Connection {
         let grace_until = self.grace_until(started);
         let stale = self.tunnels.iter().filter_map(|tunnel| tunnel.stale_at(self.plan.aws.stale_after));
         let kinds = self.kinds.iter().filter_map(|kind| kind.deadline(&self.plan.incident, grace_until));
-        stale.chain(kinds).min()
+        stale.chain(kinds).chain(self.history_due()).min()
     }
 
     fn grace_until(&self, started: Moment) -> Moment {

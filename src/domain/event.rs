@@ -47,6 +47,13 @@ pub enum Event {
         /// Who was asked.
         source: SourceId,
     },
+    /// CloudWatch has told what became of a connection's tunnels while it was not heard.
+    HistoryAnswered(History),
+    /// It has not, or would not.
+    HistoryRefused {
+        /// Of which connection.
+        vpn: VpnId,
+    },
     /// A sink has brought its record into line with an incident that is over.
     Settled {
         /// Which sink.
@@ -101,6 +108,19 @@ pub struct AwsAnswer {
     pub date: Stamp,
     /// One reading per tunnel.
     pub readings: Vec<(TunnelId, Reading)>,
+}
+
+/// `TunnelState` of a connection's tunnels over a time.
+#[derive(Debug, Clone, PartialEq)]
+pub struct History {
+    /// The connection.
+    pub vpn: VpnId,
+    /// When the question was sent.
+    pub asked: Moment,
+    /// The answer's Date header.
+    pub date: Stamp,
+    /// Every datapoint there is of each tunnel, in any order.
+    pub points: Vec<(TunnelId, Vec<Datapoint>)>,
 }
 
 /// What a source said of one tunnel, as it said it; [`super::remote`] decides what that means.

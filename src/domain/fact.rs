@@ -105,6 +105,14 @@ pub enum Fact {
         /// When.
         at: Now,
     },
+    /// There was an incident while AWS could not be reached, and it is over: nobody was told, and nobody is any more. It is
+    /// resolved and settled from the first.
+    IncidentMissed {
+        /// As it was.
+        incident: Arc<Incident>,
+        /// When that became known.
+        at: Now,
+    },
     /// AWS's answer held evidence that could not be used on a tunnel: garbage, a fraction, a stamp in the future.
     EvidenceUnusable {
         /// Who answered.

@@ -191,6 +191,18 @@ impl KindWatch {
         }
     }
 
+    /// AWS's history tells that the condition has held since `began`. True if this is about what is pending or open.
+    pub fn began_before(&mut self, began: Now) -> bool {
+        match &mut self.state {
+            State::Clear => false,
+            State::Pending { began: known, .. } => {
+                *known = if began.mono < known.mono { began } else { *known };
+                true
+            }
+            State::Open { .. } | State::Clearing { .. } => true,
+        }
+    }
+
     /// When incidents were opened, as far as it still counts.
     pub const fn openings(&self) -> &VecDeque<Moment> {
         &self.openings

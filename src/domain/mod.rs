@@ -7,7 +7,8 @@
 //!
 //! Read in this order: [`names`] and [`verdict`] (the vocabulary), [`plan`] (what is to be watched), [`echo`] and
 //! [`check`] (an end's own view), [`remote`] (AWS's view), [`correlate`] (both views together), [`incident`] (what
-//! people must know), [`rollup`] (what goes to CloudWatch), [`monitor`] (the composition).
+//! people must know), [`rollup`] (what goes to CloudWatch), [`retrospect`] (what
+//! happened while AWS could not be reached), [`monitor`] (the composition).
 
 pub mod aggregate;
 pub mod board;
@@ -16,6 +17,7 @@ pub mod clients;
 pub mod condition;
 pub mod connection;
 pub mod correlate;
+pub mod cut_off;
 pub mod echo;
 pub mod effects;
 pub mod event;
@@ -29,7 +31,9 @@ pub mod plan;
 pub mod polling;
 pub mod remote;
 pub mod request;
+pub mod retrospect;
 pub mod rollup;
+pub mod span;
 pub mod status;
 pub mod story;
 pub mod streak;

@@ -28,6 +28,7 @@ use super::timers::Timers;
 /// and the tunnels did meanwhile is not known.
 const HELD_UP_AFTER: Duration = Duration::from_secs(10);
 
+mod history;
 mod presence;
 
 /// Why the core wants to be called.
@@ -123,12 +124,9 @@ impl Monitor {
                 self.with_check(&check, now, |check, fx| check.failed(echo, failure, now, fx));
             }
             Event::Answered(answer) => self.answered(answer, now),
-            Event::Refused { source } => {
-                if let Some(polling) = self.sources.get_mut(&source) {
-                    polling.refused();
-                }
-                self.set_source_timer(&source, now.mono);
-            }
+            Event::Refused { source } => self.refused(&source, now),
+            Event::HistoryAnswered(history) => self.history(&history.vpn, Some(&history), now),
+            Event::HistoryRefused { vpn } => self.history(&vpn, None, now),
             Event::Settled { sink, incident, revision } => self.over.settled(&sink, &incident, revision),
             Event::AddressHeld { address, held } => self.address_held(address, held, now),
             Event::RecordFound { sink, vpn, kind, created } => {
@@ -318,6 +316,8 @@ impl Monitor {
     fn refresh(&mut self, vpn: &VpnId, now: Now) {
         let Some(connection) = self.connections.get_mut(vpn) else { return };
         let refreshed = connection.refresh(self.started, now, &mut self.fx);
+        self.ask_history(vpn, now);
+        let Some(connection) = self.connections.get(vpn) else { return };
         self.timers.set(Wake::Connection(vpn.clone()), connection.deadline(self.started));
         let sources = connection.plan().aws.sources.clone();
         note_states(&mut self.minutes, connection, now.wall);
@@ -372,6 +372,9 @@ impl Monitor {
         let Some(polling) = self.sources.get_mut(&source) else { return };
         polling.answered(now);
         let asked = Now { mono: asked, wall: now.wall - now.mono.since(asked) };
+        for connection in self.connections.values_mut() {
+            connection.answered(&source, asked.mono, date, now.mono);
+        }
         let mut touched = BTreeSet::new();
         for (tunnel, reading) in readings {
             if let Some(connection) = self.connections.get_mut(&tunnel.vpn) {

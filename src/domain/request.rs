@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::names::{CheckId, SourceId};
+use super::names::{CheckId, SourceId, VpnId};
 use super::plan::Route;
+use super::time::Stamp;
 
 /// An echo of a check; never used twice in a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -30,6 +31,17 @@ pub enum Request {
     AskAws {
         /// Who is to ask.
         source: SourceId,
+    },
+    /// Ask CloudWatch what became of a connection's tunnels; answer with `HistoryAnswered` or `HistoryRefused`.
+    AskHistory {
+        /// Who is to ask.
+        source: SourceId,
+        /// About which connection.
+        vpn: VpnId,
+        /// From when, on AWS's clock.
+        from: Stamp,
+        /// Until when, on AWS's clock.
+        to: Stamp,
     },
 }
 

@@ -100,7 +100,8 @@ impl Story {
             | TimelineChange::Reopened
             | TimelineChange::Resolved
             | TimelineChange::Unwatched
-            | TimelineChange::HandedOver => false,
+            | TimelineChange::HandedOver
+            | TimelineChange::Missed => false,
         };
         let incident = Arc::make_mut(&mut self.incident);
         incident.worsened += u32::from(worsens);
@@ -146,7 +147,8 @@ fn down_at_first(incident: &Incident) -> BTreeMap<TunnelId, bool> {
             | TimelineChange::Reopened
             | TimelineChange::Resolved
             | TimelineChange::Unwatched
-            | TimelineChange::HandedOver,
+            | TimelineChange::HandedOver
+            | TimelineChange::Missed,
         )
         | None => false,
     };

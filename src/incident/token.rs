@@ -31,6 +31,7 @@ pub(super) fn note(record: &RecordId, site: &str, entry: &TimelineEntry) -> Stri
         TimelineChange::Resolved => ("resolved", String::new(), "", None),
         TimelineChange::Unwatched => ("unwatched", String::new(), "", None),
         TimelineChange::HandedOver => ("handed over", String::new(), "", None),
+        TimelineChange::Missed => ("missed", String::new(), "", None),
     };
     digest(&["note", &record.0, site, what, &tunnel, said, &millis(evidence), &millis(Some(entry.at))])
 }

@@ -64,6 +64,7 @@ pub fn note(incident: &Incident, entry: &TimelineEntry) -> String {
         TimelineChange::Clearing => "clearing; it will be resolved if this lasts".to_owned(),
         TimelineChange::Reopened => "no longer clearing".to_owned(),
         TimelineChange::Resolved => format!("{} over", kind_words(incident.id.kind)),
+        TimelineChange::Missed => "known only when it was over: nobody was told".to_owned(),
         TimelineChange::HandedOver => {
             "handed over: the address that this site votes for is another host's, which goes on with this record"
                 .to_owned()
@@ -188,7 +189,8 @@ pub(super) fn as_they_stand(incident: &Incident) -> Vec<Tunnel> {
             | TimelineChange::Reopened
             | TimelineChange::Resolved
             | TimelineChange::Unwatched
-            | TimelineChange::HandedOver => {}
+            | TimelineChange::HandedOver
+            | TimelineChange::Missed => {}
         }
     }
     tunnels
@@ -205,7 +207,8 @@ pub(super) fn opened_seq(incident: &Incident) -> Option<u32> {
         | TimelineChange::Reopened
         | TimelineChange::Resolved
         | TimelineChange::Unwatched
-        | TimelineChange::HandedOver => false,
+        | TimelineChange::HandedOver
+        | TimelineChange::Missed => false,
     };
     incident.timeline.iter().find(begins).map(|entry| entry.seq)
 }

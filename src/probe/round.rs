@@ -173,6 +173,8 @@ fn hear(rows: &mut [Row], event: Event) {
         Event::Answered(_)
         | Event::Refused { .. }
         | Event::Settled { .. }
+        | Event::HistoryAnswered(_)
+        | Event::HistoryRefused { .. }
         | Event::AddressHeld { .. }
         | Event::RecordFound { .. } => (),
     }

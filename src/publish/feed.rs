@@ -55,6 +55,7 @@ impl Feed {
             | Fact::IncidentAverted { .. }
             | Fact::IncidentChanged { .. }
             | Fact::IncidentSettled { .. }
+            | Fact::IncidentMissed { .. }
             | Fact::EvidenceUnusable { .. }
             | Fact::AddressHeld { .. }
             | Fact::Resumed { .. } => return,

@@ -34,7 +34,7 @@ impl Entry {
             Fact::IncidentChanged { incident, change: _, at: _ } => {
                 Some(Self::Incident { incident: Arc::clone(incident), settled: None })
             }
-            Fact::IncidentSettled { incident, at } => {
+            Fact::IncidentMissed { incident, at } | Fact::IncidentSettled { incident, at } => {
                 Some(Self::Incident { incident: Arc::clone(incident), settled: Some(at.wall) })
             }
             Fact::RollupReady(rollup) => Some(Self::Rollup(Arc::clone(rollup))),

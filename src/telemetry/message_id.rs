@@ -53,6 +53,7 @@ message_ids! {
     INCIDENT_RESOLVED = "85cc0d8fd3da437a800cf7c4e8293f60", "an incident is over";
     INCIDENT_UNWATCHED = "a4c2c9183f6446d798342661fa54dcf2", "an open incident's connection left the configuration";
     INCIDENT_HANDED_OVER = "c9a60eeed52349c3a826e4b091dd9bcb", "an open incident is left to the host that holds the address";
+    INCIDENT_MISSED = "25897a07c499454699d6252d32b4477f", "there was an incident while AWS could not be reached, and nobody was told";
     INCIDENT_SETTLED = "b8e9d7778f344e4d80fb298cb9d1d7fc", "every sink knows that an incident is over";
     ADDRESS_TAKEN = "77f192e510e04bfa8a3fd55354f25081", "this host holds the address that it votes for";
     ADDRESS_LEFT = "9b10664c53ac466d9254addcff902803", "this host does not hold the address that it votes for";

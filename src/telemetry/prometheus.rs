@@ -126,6 +126,7 @@ impl Prometheus {
             | Fact::IncidentAverted { .. }
             | Fact::IncidentChanged { .. }
             | Fact::IncidentSettled { .. }
+            | Fact::IncidentMissed { .. }
             | Fact::AddressHeld { .. }
             | Fact::Resumed { .. }
             | Fact::RollupReady(_)

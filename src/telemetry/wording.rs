@@ -15,7 +15,7 @@ pub use self::notice::Notice;
 use self::phrases::{count, duration, time, view, whose};
 use super::message_id::MessageId;
 use super::names::Names;
-use crate::domain::board::{Incident, TunnelSnapshot};
+use crate::domain::board::{Incident, IncidentState, TunnelSnapshot};
 use crate::domain::event::SeenUp;
 use crate::domain::fact::{Fact, IncidentChange};
 use crate::domain::names::{End, Kind, Role, SourceId, TunnelId, VpnId};
@@ -102,6 +102,9 @@ pub fn record(fact: &Fact, names: &Names) -> Option<Record> {
             MessageId::INCIDENT_SETTLED,
             "every sink knows that it is over",
         )),
+        Fact::IncidentMissed { incident, at } => {
+            Some(about_incident(incident, Level::Warn, MessageId::INCIDENT_MISSED, &missed(incident, *at)))
+        }
         Fact::EvidenceUnusable { source, tunnel, verdict } => {
             Some(evidence_unusable(names, source, tunnel, *verdict))
         }
@@ -327,6 +330,22 @@ fn opened(incident: &Incident, at: Now) -> String {
         text.push_str(&related.to_string());
     }
     text
+}
+
+fn missed(incident: &Incident, at: Now) -> String {
+    let tunnels: Vec<_> =
+        incident.tunnels.iter().map(|tunnel| format!("{} ({})", tunnel.name, tunnel.id.outside_ip)).collect();
+    let until = match incident.state {
+        IncidentState::Resolved { at: ended } | IncidentState::Unwatched { at: ended } => {
+            time(ended, at.wall)
+        }
+        IncidentState::Open => "now".to_owned(),
+    };
+    format!(
+        "both ends had {} down from {} to {until}, while AWS could not be reached: nobody was told",
+        tunnels.join(", "),
+        time(incident.began, at.wall)
+    )
 }
 
 fn taken_up(incident: &Incident, at: Now) -> String {

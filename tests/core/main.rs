@@ -2,6 +2,7 @@
 
 mod board;
 mod changes;
+mod cut_off;
 mod episodes;
 mod properties;
 mod standby;

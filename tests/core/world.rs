@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bothends::domain::board::Incident;
 use bothends::domain::event::{
-    AskFailure, AwsAnswer, Datapoint, Event, Reading, Remembered, Telemetry, TelemetryStatus,
+    AskFailure, AwsAnswer, Datapoint, Event, History, Reading, Remembered, Telemetry, TelemetryStatus,
 };
 use bothends::domain::fact::{Fact, IncidentChange};
 use bothends::domain::monitor::Monitor;
@@ -126,6 +126,10 @@ pub struct World {
     pub garbled: Option<SourceKind>,
     pub facts: Vec<(Moment, Fact)>,
     pub questions: Vec<Moment>,
+    /// When AWS was asked about the past, and about which time.
+    pub histories: Vec<(Moment, Stamp, Stamp)>,
+    /// What AWS has said, minute by minute, whether or not it was reached.
+    pub past: BTreeMap<(TunnelId, Stamp), f64>,
     /// When echoes were asked.
     pub echoes: Vec<Moment>,
     replies: BTreeMap<(Moment, EchoId), (CheckId, Duration)>,
@@ -158,6 +162,8 @@ impl World {
             garbled: None,
             facts: Vec::new(),
             questions: Vec::new(),
+            histories: Vec::new(),
+            past: BTreeMap::new(),
             echoes: Vec::new(),
             replies: BTreeMap::new(),
             asked: BTreeMap::new(),
@@ -255,12 +261,45 @@ impl World {
                     }
                 }
                 Request::Retire { .. } => {}
+                Request::AskHistory { vpn, from, to, .. } => {
+                    self.histories.push((self.now.mono, from, to));
+                    let event = self.history(vpn, from, to);
+                    self.monitor.handle(event, self.now);
+                }
                 Request::AskAws { source } => {
                     self.questions.push(self.now.mono);
                     self.asked.insert((self.now.mono + ANSWER, source), self.now.mono + QUESTION);
                 }
             }
         }
+    }
+
+    /// AWS writes down what it sees, minute by minute.
+    pub fn live(&mut self, minutes: u64) {
+        for _ in 0..minutes {
+            for (tunnel, aws) in &self.aws {
+                let value = match aws {
+                    Aws::Up => 1.0,
+                    Aws::Down => 0.0,
+                    Aws::Fraction => 0.5,
+                    Aws::Nothing | Aws::Gone => continue,
+                };
+                self.past.insert((tunnel.clone(), self.now.wall.minute()), value);
+            }
+            self.run(secs(60));
+        }
+    }
+
+    fn history(&self, vpn: VpnId, from: Stamp, to: Stamp) -> Event {
+        if !self.aws_reachable {
+            return Event::HistoryRefused { vpn };
+        }
+        let of = |tunnel: &TunnelId| {
+            let points = self.past.iter().filter(|((id, at), _)| id == tunnel && (from..to).contains(at));
+            points.map(|((_, at), value)| Datapoint::of_minute(*at, *value)).collect()
+        };
+        let points = self.aws.keys().map(|tunnel| (tunnel.clone(), of(tunnel))).collect();
+        Event::HistoryAnswered(History { vpn, asked: self.now.mono, date: self.now.wall, points })
     }
 
     fn answer(&self, source: SourceId, asked: Moment) -> Event {

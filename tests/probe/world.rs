@@ -158,6 +158,8 @@ fn hear(event: Event) -> Heard {
         other @ (Event::Answered(_)
         | Event::Refused { .. }
         | Event::Settled { .. }
+        | Event::HistoryAnswered(_)
+        | Event::HistoryRefused { .. }
         | Event::AddressHeld { .. }
         | Event::RecordFound { .. }) => {
             panic!("not of a Prober: {other:?}")

@@ -7,15 +7,15 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 
 use super::report::{PollOutcome, PollResult, Reporter};
-use super::{Outlets, Watch};
+use super::{Outlets, Past, Watch};
 use crate::aws::backoff::Backoff;
-use crate::aws::cloudwatch::CloudWatch;
+use crate::aws::cloudwatch::{self, CloudWatch};
 use crate::aws::connection::{AwsConnections, Place};
 use crate::aws::ec2;
 use crate::aws::errors::{Failure, FailureKind};
 use crate::aws::permission::Call;
 use crate::clock;
-use crate::domain::event::{AwsAnswer, Event, Reading};
+use crate::domain::event::{AwsAnswer, Event, History, Reading};
 use crate::domain::names::{SourceId, SourceKind, TunnelId};
 use crate::domain::time::{Moment, Stamp};
 
@@ -66,6 +66,13 @@ pub(super) trait Ask: Send + 'static {
 
     /// Asks about everything that is watched.
     fn ask(&mut self, watch: &Watch) -> impl Future<Output = Result<Heard, Failure>> + Send;
+
+    /// Asks what became of these tunnels over a time.
+    fn history(
+        &mut self,
+        past: &Past,
+        tunnels: &[TunnelId],
+    ) -> impl Future<Output = Result<History, Failure>> + Send;
 }
 
 /// A source at AWS.
@@ -100,6 +107,16 @@ impl Ask for AwsSource {
         };
         heard.inspect_err(|failure| self.connections.renew_after(failure, &connection))
     }
+
+    async fn history(&mut self, past: &Past, tunnels: &[TunnelId]) -> Result<History, Failure> {
+        let connection = self.connections.at(&self.place).await;
+        let Past { vpn, from, to } = past.clone();
+        let heard = match self.kind {
+            SourceKind::CloudWatch => cloudwatch::history(&connection, vpn, tunnels, from, to).await,
+            SourceKind::Ec2 => Err(Failure::garbage(self.call(), &self.place, "EC2 keeps no history")),
+        };
+        heard.inspect_err(|failure| self.connections.renew_after(failure, &connection))
+    }
 }
 
 /// The task of one source.
@@ -121,14 +138,23 @@ impl<Source: Ask> SourceTask<Source> {
     pub(super) async fn run(
         mut self,
         mut requests: mpsc::Receiver<()>,
+        mut pasts: mpsc::Receiver<Past>,
         watched: watch::Receiver<Arc<Watch>>,
     ) {
-        while requests.recv().await.is_some() {
+        loop {
+            // What is comes before what was.
+            let past = tokio::select! {
+                biased;
+                request = requests.recv() => if request.is_some() { None } else { return },
+                Some(past) = pasts.recv() => Some(past),
+            };
             let watch = Arc::clone(&watched.borrow());
-            let event = if self.backoff.ready(clock::now().mono) {
-                self.poll(&watch).await
-            } else {
-                Event::Refused { source: self.id.clone() }
+            let ready = self.backoff.ready(clock::now().mono);
+            let event = match past {
+                Some(past) if ready => self.look_back(past, &watch).await,
+                Some(Past { vpn, from: _, to: _ }) => Event::HistoryRefused { vpn },
+                None if ready => self.poll(&watch).await,
+                None => Event::Refused { source: self.id.clone() },
             };
             if self.outlets.events.send(event).await.is_err() {
                 return;
@@ -150,6 +176,22 @@ impl<Source: Ask> SourceTask<Source> {
                 self.refused(&failure);
                 Event::Refused { source: self.id.clone() }
             }
+        }
+    }
+
+    async fn look_back(&mut self, past: Past, watch: &Watch) -> Event {
+        let tunnels = watch.tunnels_of(&past.vpn);
+        match tokio::time::timeout(POLL_LIMIT, self.source.history(&past, tunnels)).await {
+            Ok(Ok(history)) => {
+                self.backoff.succeeded();
+                self.observe(PollResult::Ok);
+                Event::HistoryAnswered(history)
+            }
+            Ok(Err(failure)) => {
+                self.refused(&failure);
+                Event::HistoryRefused { vpn: past.vpn }
+            }
+            Err(_) => Event::HistoryRefused { vpn: past.vpn },
         }
     }
 

@@ -30,6 +30,11 @@ impl Watch {
         watches
     }
 
+    /// The tunnels of a connection; none if it is not watched (any more).
+    pub(in crate::aws) fn tunnels_of(&self, vpn: &VpnId) -> &[TunnelId] {
+        self.vpns.iter().find(|(id, _)| id == vpn).map_or(&[], |(_, tunnels)| tunnels)
+    }
+
     /// Every tunnel, in the order of the plan.
     pub(in crate::aws) fn tunnels(&self) -> impl Iterator<Item = &TunnelId> {
         self.vpns.iter().flat_map(|(_, tunnels)| tunnels)

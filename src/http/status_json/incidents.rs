@@ -136,6 +136,7 @@ impl EntryJson {
             TimelineChange::Resolved => plain("resolved"),
             TimelineChange::Unwatched => plain("unwatched"),
             TimelineChange::HandedOver => plain("handed_over"),
+            TimelineChange::Missed => plain("missed"),
         }
     }
 }

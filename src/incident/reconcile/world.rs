@@ -283,7 +283,8 @@ impl World {
                     | TimelineChange::View { .. }
                     | TimelineChange::Assessment { .. }
                     | TimelineChange::Clearing
-                    | TimelineChange::Reopened => {}
+                    | TimelineChange::Reopened
+                    | TimelineChange::Missed => {}
                 }
                 story.add(change, at);
             }

@@ -84,6 +84,7 @@ enum Change {
     Resolved,
     Unwatched,
     HandedOver,
+    Missed,
 }
 
 impl From<&board::IncidentId> for Id {
@@ -232,6 +233,7 @@ impl From<&board::TimelineChange> for Change {
             board::TimelineChange::Resolved => Self::Resolved,
             board::TimelineChange::Unwatched => Self::Unwatched,
             board::TimelineChange::HandedOver => Self::HandedOver,
+            board::TimelineChange::Missed => Self::Missed,
         }
     }
 }
@@ -257,6 +259,7 @@ impl From<Change> for board::TimelineChange {
             Change::Resolved => Self::Resolved,
             Change::Unwatched => Self::Unwatched,
             Change::HandedOver => Self::HandedOver,
+            Change::Missed => Self::Missed,
         }
     }
 }

@@ -144,6 +144,7 @@ fn entry() -> impl Strategy<Value = TimelineEntry> {
         TimelineChange::Resolved,
         TimelineChange::Unwatched,
         TimelineChange::HandedOver,
+        TimelineChange::Missed,
     ]);
     (any::<u32>(), stamp(), prop_oneof![view, assessment, plain], any::<u32>())
         .prop_map(|(seq, at, what, repeats)| TimelineEntry { seq, at, what, repeats })

@@ -260,6 +260,13 @@ fn the_course_of_an_incident_is_told() {
         IncidentChange::HandedOver,
     ];
     let mut facts = vec![
+        Fact::IncidentMissed {
+            incident: Arc::new(Incident {
+                state: IncidentState::Resolved { at: after(400).wall },
+                ..fixture::incident()
+            }),
+            at: after(700),
+        },
         Fact::IncidentPending {
             vpn: vpn.clone(),
             kind: Kind::Outage,
@@ -281,6 +288,7 @@ fn the_course_of_an_incident_is_told() {
     }));
     facts.push(Fact::IncidentSettled { incident, at: after(700) });
     insta::assert_snapshot!(told(facts), @r"
+    WARN INCIDENT_MISSED milan-1: Milan DC, primary: redundancy_lost incident: both ends had tunnel 1 (203.0.113.11), tunnel 2 (203.0.113.12) down from 03:12:12Z to 03:18:40Z, while AWS could not be reached: nobody was told KIND=redundancy_lost
     INFO INCIDENT_PENDING milan-1: Milan DC, primary: outage: nothing gets through the connection; an incident opens in 30 s if this goes on KIND=outage
     INFO INCIDENT_PENDING milan-1: Milan DC, primary: one_sided: one end alone says that every tunnel is down; an incident opens in 15 min if this goes on KIND=one_sided
     INFO INCIDENT_AVERTED milan-1: Milan DC, primary: outage: over before an incident opened KIND=outage

@@ -207,3 +207,18 @@ async fn an_account_that_never_set_incident_manager_up_is_told_what_to_do() {
     );
     sink(&stand_in()).check_onboarded().await.unwrap();
 }
+
+#[tokio::test]
+async fn one_list_tells_what_is_open_in_every_scope() {
+    let aws = stand_in();
+    let sink = sink(&aws);
+    let outage = sink.start(&request(Kind::Outage, "token-1")).await.unwrap();
+    let lost = sink.start(&request(Kind::RedundancyLost, "token-2")).await.unwrap();
+    let over = sink.start(&request(Kind::OneSided, "token-3")).await.unwrap();
+    sink.resolve(&over, "It is over", "resolve-1").await.unwrap();
+    let before = received(&aws, "ListIncidentRecords").len();
+    let open = sink.survey(&Kind::ALL.map(scope)).await.unwrap();
+    let open: Vec<_> = open.iter().map(|(scope, record)| (scope.kind, &record.id)).collect();
+    assert_eq!(open, [(Kind::Outage, &outage), (Kind::RedundancyLost, &lost)]);
+    assert_eq!(received(&aws, "ListIncidentRecords").len(), before + 1);
+}

@@ -2,6 +2,7 @@
 
 mod child;
 mod environment;
+mod history;
 mod incident_manager;
 mod metrics;
 mod poller;

@@ -1,0 +1,95 @@
+use super::super::names::VpnId;
+use super::*;
+
+const RULES: IncidentRules = IncidentRules {
+    open_after_outage: Duration::from_secs(30),
+    open_after_redundancy_lost: Duration::from_secs(120),
+    one_sided_after: Some(Duration::from_secs(900)),
+    resolve_after: Duration::from_secs(300),
+    start_grace: Duration::from_secs(120),
+};
+
+fn at(secs: i64) -> Moment {
+    Moment::from_nanos(secs * 1_000_000_000)
+}
+
+fn spans(pairs: &[(i64, i64)]) -> Spans {
+    Spans::of(pairs.iter().map(|(from, to)| Span { from: at(*from), to: at(*to) }))
+}
+
+fn tunnel(last: u8) -> TunnelId {
+    TunnelId { vpn: VpnId::new("vpn-1"), outside_ip: [203, 0, 113, last].into() }
+}
+
+fn seen(last: u8, role: Role, local: &[(i64, i64)], aws: &[(i64, i64)]) -> Seen {
+    Seen { tunnel: tunnel(last), role, local: spans(local), aws: spans(aws) }
+}
+
+fn active(last: u8, local: &[(i64, i64)], aws: &[(i64, i64)]) -> Seen {
+    seen(last, Role::Active, local, aws)
+}
+
+/// Kind, beginning and end of each.
+fn told(seen: &[Seen]) -> Vec<(Kind, i64, i64)> {
+    let cut_off = spans(&[(-100_000, 100_000)]);
+    let secs = |moment: Moment| moment.as_nanos() / 1_000_000_000;
+    incidents(seen, &cut_off, &RULES).iter().map(|p| (p.kind, secs(p.began), secs(p.ended))).collect()
+}
+
+#[test]
+fn an_outage_is_where_both_ends_were_down_at_the_same_time_for_long_enough() {
+    let both = [active(1, &[(10, 500)], &[(60, 600)]), active(2, &[(20, 500)], &[(60, 600)])];
+    assert_eq!(told(&both), [(Kind::Outage, 60, 500)]);
+    let other_only_here = [active(1, &[(10, 500)], &[(60, 600)]), active(2, &[(20, 500)], &[])];
+    assert_eq!(told(&other_only_here), [(Kind::Outage, 60, 500)]);
+    let short = [active(1, &[(10, 500)], &[(480, 600)]), active(2, &[(20, 500)], &[(480, 600)])];
+    assert_eq!(told(&short), []);
+    let apart = [active(1, &[(10, 500)], &[(600, 900)]), active(2, &[(20, 500)], &[(600, 900)])];
+    assert_eq!(told(&apart), []);
+    let one_end_alone = [active(1, &[(10, 500)], &[]), active(2, &[(20, 500)], &[])];
+    assert_eq!(told(&one_end_alone), []);
+    assert_eq!(told(&[]), []);
+}
+
+#[test]
+fn lost_redundancy_is_what_is_no_outage_and_a_standby_alone_is_nothing() {
+    let lost = [active(1, &[(0, 1000)], &[(0, 1000)]), active(2, &[(200, 400)], &[(200, 400)])];
+    assert_eq!(
+        told(&lost),
+        [(Kind::RedundancyLost, 0, 1000), (Kind::Outage, 200, 400)],
+        "what is interrupted by the outage goes on"
+    );
+    let standby = [seen(1, Role::Standby, &[(0, 1000)], &[(0, 1000)]), active(2, &[], &[])];
+    assert_eq!(told(&standby), []);
+    let with_standby = [seen(1, Role::Standby, &[(0, 1000)], &[]), active(2, &[(0, 100)], &[(0, 100)])];
+    assert_eq!(told(&with_standby), [(Kind::Outage, 0, 100)]);
+}
+
+#[test]
+fn what_flaps_is_one_and_what_is_far_apart_is_two() {
+    let flaps = [active(1, &[(0, 100), (200, 300), (1000, 1100)], &[(0, 2000)])];
+    assert_eq!(told(&flaps), [(Kind::Outage, 0, 300), (Kind::Outage, 1000, 1100)]);
+}
+
+#[test]
+fn only_what_fell_into_the_time_without_aws_was_missed() {
+    let outage = [active(1, &[(0, 1000)], &[(0, 1000)])];
+    assert_eq!(incidents(&outage, &spans(&[(980, 1000)]), &RULES), []);
+    assert_eq!(incidents(&outage, &spans(&[(900, 1000)]), &RULES).len(), 1);
+}
+
+#[test]
+fn each_tunnel_is_named_with_the_time_for_which_both_ends_had_it_down() {
+    let both = [active(1, &[(10, 500)], &[(60, 600)]), active(2, &[(20, 500)], &[(120, 600)])];
+    let past = incidents(&both, &spans(&[(0, 1000)]), &RULES);
+    let named = |last, from, to| (tunnel(last), Span { from: at(from), to: at(to) });
+    assert_eq!(past[0].tunnels, [named(1, 60, 500), named(2, 120, 500)]);
+}
+
+#[test]
+fn only_a_datapoint_of_nought_says_down_and_it_says_so_on_our_clock() {
+    let date = Stamp::from_secs(1_800_000_000);
+    let point = |secs_ago: u64, value| Datapoint::of_minute(date - Duration::from_secs(secs_ago), value);
+    let points = [point(600, 0.0), point(540, 0.0), point(480, 0.5), point(420, 1.0), point(30, 0.0)];
+    assert_eq!(down_by_aws(&points, at(1000), date), spans(&[(400, 520), (970, 1000)]));
+}

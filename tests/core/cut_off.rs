@@ -1,0 +1,181 @@
+//! What happened while AWS could not be reached.
+
+use std::sync::Arc;
+
+use bothends::domain::board::{Incident, IncidentState, TimelineChange};
+use bothends::domain::event::Remembered;
+use bothends::domain::fact::Fact;
+use bothends::domain::names::{Kind, Role, SourceKind};
+use bothends::domain::plan::{AwsRules, IncidentRules, Plan, VpnPlan};
+use bothends::domain::verdict::{Evidence, Verdict};
+
+use crate::world::*;
+
+/// What one end alone says is another story, and off here.
+fn by_cloudwatch(plan: Plan) -> Plan {
+    let vpn = &plan.vpns[0];
+    let aws = AwsRules { sources: vec![source(SourceKind::CloudWatch)], ..vpn.aws.clone() };
+    let incident = IncidentRules { one_sided_after: None, ..vpn.incident };
+    Plan { vpns: vec![Arc::new(VpnPlan { aws, incident, ..VpnPlan::clone(vpn) })], ..plan }
+}
+
+fn healthy() -> World {
+    let mut world = World::new(by_cloudwatch(two_active()), Remembered::default());
+    world.live(5);
+    world
+}
+
+fn cut(world: &mut World, aws: Aws) {
+    for n in [1, 2] {
+        world.line(n, Line::Swallows);
+        world.aws(n, aws);
+    }
+}
+
+fn mend(world: &mut World) {
+    for n in [1, 2] {
+        world.line(n, FAST);
+        world.aws(n, Aws::Up);
+    }
+}
+
+fn missed(world: &World) -> Vec<Arc<Incident>> {
+    let missed = world.facts.iter().filter_map(|(_, fact)| match fact {
+        Fact::IncidentMissed { incident, .. } => Some(Arc::clone(incident)),
+        _ => None,
+    });
+    missed.collect()
+}
+
+#[test]
+fn an_outage_that_is_over_when_aws_answers_again_is_recorded_and_pages_nobody() {
+    let mut world = healthy();
+    world.aws_reachable = false;
+    world.live(1);
+    let broke = world.now.wall;
+    cut(&mut world, Aws::Down);
+    world.live(20);
+    mend(&mut world);
+    let mended = world.now.wall;
+    world.live(3);
+    world.aws_reachable = true;
+    world.live(10);
+    let [outage] = missed(&world).try_into().unwrap();
+    assert_eq!(outage.id.kind, Kind::Outage);
+    assert!(outage.began >= broke && outage.began.since(broke) <= secs(5), "{outage:?}");
+    let IncidentState::Resolved { at } = outage.state else { panic!("{:?}", outage.state) };
+    assert!(at.since(mended).max(mended.since(at)) <= secs(60), "{at:?} for {mended:?}");
+    assert_eq!(outage.tunnels.len(), 2);
+    for tunnel in &outage.tunnels {
+        assert_eq!((tunnel.local.verdict, tunnel.aws.verdict), (Verdict::Down, Verdict::Down));
+        let Evidence::Aws(evidence) = &tunnel.aws.evidence else { panic!("{:?}", tunnel.aws) };
+        assert!(evidence.as_of.is_some());
+    }
+    assert_eq!(outage.timeline.last().unwrap().what, TimelineChange::Missed);
+    assert_eq!((world.opened(), world.incidents()), (vec![], vec![]));
+    assert_eq!(world.histories.len(), 1);
+}
+
+#[test]
+fn an_outage_that_lasts_when_aws_answers_again_opens_then_with_its_true_beginning() {
+    let mut world = healthy();
+    world.aws_reachable = false;
+    world.live(1);
+    let broke = world.now.wall;
+    cut(&mut world, Aws::Down);
+    world.live(20);
+    assert_eq!(world.opened(), []);
+    world.aws_reachable = true;
+    world.live(2);
+    let [outage] = world.incidents().try_into().unwrap();
+    assert!(outage.began >= broke && outage.began.since(broke) <= secs(5), "{outage:?}");
+    assert!(outage.id.opened.since(broke) >= secs(1200));
+    world.live(20);
+    assert_eq!(missed(&world), []);
+    assert_eq!(world.opened().len(), 1);
+}
+
+#[test]
+fn where_aws_did_not_see_it_or_has_no_word_of_it_nothing_was_missed() {
+    for aws in [Aws::Up, Aws::Nothing, Aws::Fraction] {
+        let mut world = healthy();
+        world.aws_reachable = false;
+        world.live(1);
+        cut(&mut world, aws);
+        world.live(20);
+        mend(&mut world);
+        world.live(1);
+        world.aws_reachable = true;
+        world.live(10);
+        assert_eq!((missed(&world), world.opened()), (vec![], vec![]), "{aws:?}");
+        assert_eq!(world.histories.len(), 1);
+    }
+}
+
+#[test]
+fn what_people_were_told_before_aws_fell_silent_is_not_recorded_again() {
+    let mut world = healthy();
+    cut(&mut world, Aws::Down);
+    world.live(3);
+    assert_eq!(world.kinds(), [Kind::Outage]);
+    world.aws_reachable = false;
+    world.live(30);
+    mend(&mut world);
+    world.live(2);
+    world.aws_reachable = true;
+    world.live(20);
+    assert_eq!(missed(&world), []);
+    assert_eq!(world.opened().len(), 1);
+}
+
+#[test]
+fn lost_redundancy_is_recorded_with_the_tunnel_that_was_lost() {
+    let mut world = World::new(by_cloudwatch(plan(&[Role::Active, Role::Standby])), Remembered::default());
+    world.live(5);
+    world.aws_reachable = false;
+    world.live(1);
+    world.line(1, Line::Swallows);
+    world.aws(1, Aws::Down);
+    world.live(10);
+    mend(&mut world);
+    world.live(1);
+    world.aws_reachable = true;
+    world.live(10);
+    let [lost] = missed(&world).try_into().unwrap();
+    assert_eq!(lost.id.kind, Kind::RedundancyLost);
+    assert_eq!(lost.tunnels.iter().map(|tunnel| tunnel.id.clone()).collect::<Vec<_>>(), [tunnel(1)]);
+}
+
+#[test]
+fn what_aws_will_not_tell_is_asked_again_until_it_does() {
+    let mut world = healthy();
+    world.aws_reachable = false;
+    world.live(1);
+    cut(&mut world, Aws::Down);
+    world.live(10);
+    mend(&mut world);
+    world.live(1);
+    world.aws_reachable = true;
+    world.live(2);
+    world.aws_reachable = false;
+    world.live(10);
+    assert!(world.histories.len() > 2);
+    assert_eq!(missed(&world), []);
+    world.aws_reachable = true;
+    world.live(10);
+    assert_eq!(missed(&world).len(), 1);
+}
+
+#[test]
+fn aws_is_asked_about_no_past_in_which_our_end_saw_nothing_wrong() {
+    let mut world = healthy();
+    world.aws_reachable = false;
+    world.live(30);
+    world.aws_reachable = true;
+    world.live(10);
+    cut(&mut world, Aws::Down);
+    world.live(10);
+    mend(&mut world);
+    world.live(10);
+    assert_eq!(world.histories, []);
+}

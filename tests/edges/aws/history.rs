@@ -1,0 +1,47 @@
+//! CloudWatch's word on a time in which it was not asked.
+
+use std::time::Duration;
+
+use bothends::aws::poller::{Order, Past};
+use bothends::domain::event::Event;
+use bothends::domain::names::{SourceKind, VpnId};
+use serde_json::json;
+
+use super::{DEADLINE, Polling, REGION, TUNNELS, VPN, connections, control, fault, source, stand_in};
+
+async fn look_back(polling: &mut Polling, minutes: u64, vpn: &str) -> Event {
+    let now = polling.answer().await.date;
+    let past = Past { vpn: VpnId::new(vpn), from: now - Duration::from_secs(60 * minutes), to: now };
+    polling.orders.send(Order::History(polling.source.clone(), past)).await.unwrap();
+    tokio::time::timeout(DEADLINE, polling.events.recv()).await.unwrap().unwrap()
+}
+
+#[tokio::test]
+async fn every_minute_of_both_tunnels_is_told() {
+    let aws = stand_in();
+    control(&aws, json!({ "advance_clock": { "seconds": 100.0 } }));
+    let mut polling = Polling::start(connections(&aws), source(SourceKind::CloudWatch)).await;
+    let event = look_back(&mut polling, 60, VPN).await;
+    let Event::HistoryAnswered(history) = event else { panic!("{event:?}") };
+    assert_eq!(history.points.len(), 2, "in {REGION}");
+    for ((tunnel, points), outside) in history.points.iter().zip(TUNNELS) {
+        assert_eq!(tunnel.outside_ip.to_string(), outside);
+        assert!(points.len() > 30, "{} minutes of an hour", points.len());
+        assert!(points.iter().all(|point| point.value == 1.0 && point.stamp < history.date));
+    }
+    assert_eq!(polling.problem(), None);
+}
+
+#[tokio::test]
+async fn what_is_not_watched_has_no_history_and_a_refusal_is_told() {
+    let aws = stand_in();
+    let mut polling = Polling::start(connections(&aws), source(SourceKind::CloudWatch)).await;
+    polling.answer().await;
+    fault(&aws, "GetMetricData", json!("denied"));
+    let now = bothends::clock::wall();
+    let past = Past { vpn: VpnId::new(VPN), from: now - Duration::from_secs(600), to: now };
+    polling.orders.send(Order::History(polling.source.clone(), past)).await.unwrap();
+    let event = tokio::time::timeout(DEADLINE, polling.events.recv()).await.unwrap().unwrap();
+    assert_eq!(event, Event::HistoryRefused { vpn: VpnId::new(VPN) });
+    assert!(polling.problem().unwrap().text.contains("GetMetricData"));
+}
