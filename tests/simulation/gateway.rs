@@ -34,6 +34,11 @@ use super::time::Clocks;
 pub enum Wish {
     Echo(EchoRequest),
     Ask(SourceId),
+    /// What AWS saw in the past.
+    AskHistory {
+        from: Stamp,
+        to: Stamp,
+    },
     /// A call to the sink.
     Call(Action),
     Put(Arc<[Datum]>),
@@ -211,6 +216,9 @@ impl Daemon {
                 match request {
                     Request::Echo(echo) => outcome.wishes.push(Wish::Echo(echo)),
                     Request::AskAws { source } => outcome.wishes.push(Wish::Ask(source)),
+                    Request::AskHistory { source: _, vpn: _, from, to } => {
+                        outcome.wishes.push(Wish::AskHistory { from, to });
+                    }
                     Request::Retire { .. } => {}
                 }
             }

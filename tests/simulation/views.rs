@@ -77,23 +77,41 @@ impl Views {
         *self.sees[tunnel].iter().rev().find(|(since, _)| *since <= at).unwrap_or(&self.sees[tunnel][0])
     }
 
-    fn tunnel_state(&mut self, tunnel: usize, at: Moment) -> Reading {
+    /// The minutes of the past, as CloudWatch shows them.
+    pub fn history(&self, tunnel: usize, from: Stamp, to: Stamp, at: Moment) -> Vec<Datapoint> {
+        let newest = aws_clock(at - self.switches.cloudwatch_lag).minute() - MINUTE;
+        let mut points = Vec::new();
+        let mut stamp = from.minute().max(aws_clock(Moment::ORIGIN));
+        while stamp < to && stamp <= newest {
+            points.extend(self.minute(tunnel, stamp).map(|value| Datapoint::of_minute(stamp, value)));
+            stamp = stamp + MINUTE;
+        }
+        points
+    }
+
+    /// What CloudWatch has of a minute, if it is to be understood.
+    fn minute(&self, tunnel: usize, stamp: Stamp) -> Option<f64> {
         let word = self.words.get(&(Source::CloudWatch as u8)).copied().unwrap_or(Word::Truth);
+        let value = match word {
+            Word::Truth => Some(self.fraction(tunnel, stamp)),
+            Word::SaysUp => Some(1.0),
+            Word::SaysDown => Some(0.0),
+            Word::Fraction => Some(0.5),
+            Word::Garbage | Word::Silent => None,
+        };
+        value.filter(|value| *value != 0.0 || !self.switches.silent_while_down)
+    }
+
+    fn tunnel_state(&mut self, tunnel: usize, at: Moment) -> Reading {
+        if self.words.get(&(Source::CloudWatch as u8)) == Some(&Word::Garbage) {
+            return Reading::Garbage;
+        }
         // The newest whole minute that has had time to show.
         let shown = aws_clock(at - self.switches.cloudwatch_lag);
         let newest = shown.minute() - MINUTE;
         let mut stamp = newest;
         for _ in 0..LOOK_BACK {
-            let value = match word {
-                Word::Truth => Some(self.fraction(tunnel, stamp)),
-                Word::SaysUp => Some(1.0),
-                Word::SaysDown => Some(0.0),
-                Word::Fraction => Some(0.5),
-                Word::Garbage => return Reading::Garbage,
-                Word::Silent => None,
-            };
-            let value = value.filter(|value| *value != 0.0 || !self.switches.silent_while_down);
-            if let Some(value) = value {
+            if let Some(value) = self.minute(tunnel, stamp) {
                 let from = of_aws_clock(stamp);
                 if value == 0.0 {
                     self.said_down[tunnel].push((from, from + MINUTE));

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bothends::domain::event::{AskFailure, AwsAnswer, Event};
+use bothends::domain::event::{AskFailure, AwsAnswer, Event, History};
 use bothends::domain::names::{Kind, Role, SinkId, SourceId, SourceKind, TunnelId, VpnId};
 use bothends::domain::plan::{AwsRules, IncidentRules, Plan, Route, SinkPlan, TunnelPlan, VpnPlan};
 use bothends::domain::request::EchoRequest;
@@ -50,6 +50,7 @@ enum Happening {
     Start { gateway: usize },
     Reply { to: To, echo: EchoRequest, sent: Moment },
     Answer { to: To, source: SourceId, asked: Moment, heard: Heard },
+    History { to: To, from: Stamp, until: Stamp, asked: Moment, heard: Heard },
     Do { to: To, action: Action, answers: Option<(Duration, Heard)> },
     Hear { to: To, id: ActionId, result: Result<Reply, Failure> },
     Put { to: To, data: Arc<[Datum]>, answers: Option<Duration> },
@@ -332,6 +333,22 @@ impl World {
                     self.with(to.gateway, |daemon, now| daemon.handle(event, now));
                 }
             }
+            Happening::History { to, from, until, asked, heard } => {
+                let event = match heard {
+                    Heard::Answer => Event::HistoryAnswered(History {
+                        vpn: vpn(),
+                        asked: self.gateways[to.gateway].clocks.now(asked).mono,
+                        date: aws_clock(self.at),
+                        points: (0..2)
+                            .map(|index| (tunnel(index), self.views.history(index, from, until, self.at)))
+                            .collect(),
+                    }),
+                    Heard::Throttled | Heard::Failed | Heard::Denied => Event::HistoryRefused { vpn: vpn() },
+                };
+                if self.lives(to) {
+                    self.with(to.gateway, |daemon, now| daemon.handle(event, now));
+                }
+            }
             Happening::Do { to, action, answers } => self.execute(to, action, answers),
             Happening::Hear { to, id, result } => {
                 if self.lives(to) {
@@ -460,6 +477,16 @@ impl World {
                 if let Some((after, heard)) = fate.heard {
                     let heard = if lost { Heard::Failed } else { heard };
                     self.later(after, Happening::Answer { to, source, asked: self.at, heard });
+                }
+            }
+            Wish::AskHistory { from, to: until } => {
+                let luck = &mut self.call_luck[to.gateway];
+                let (fate, fault) = self.weather.fate(Calls::Ask, reach, valid, luck);
+                self.meet(Calls::Ask, fault);
+                if let Some((after, heard)) = fate.heard {
+                    let heard = if fault == Some(Fault::LostReply) { Heard::Failed } else { heard };
+                    let asked = self.at;
+                    self.later(after, Happening::History { to, from, until, asked, heard });
                 }
             }
             Wish::Call(action) => {
