@@ -48,6 +48,7 @@ pub fn fact(fact: &Fact) -> Option<String> {
         Fact::IncidentChanged { incident, change, at: _ } => {
             format!("{change:?} {} worsened {}", incident.id, incident.worsened)
         }
+        Fact::IncidentMissed { incident, at: _ } => format!("missed {}", incident.id),
         Fact::IncidentSettled { incident, at: _ } => format!("settled {}", incident.id),
         Fact::IncidentPending { kind, .. } => format!("pending {}", kind.as_str()),
         Fact::IncidentAverted { kind, .. } => format!("averted {}", kind.as_str()),

@@ -25,6 +25,9 @@ pub fn broken(schedule: &Schedule, world: &World) -> Vec<String> {
     for how in opened_twice(world) {
         say("none is opened twice", how);
     }
+    for how in past_and_paged(world) {
+        say("what is past is not paged", how);
+    }
     for how in resolved_without_reason(world) {
         say("none is resolved by absence", how);
     }
@@ -119,6 +122,13 @@ fn is_later(world: &World, kind: Kind, first: &Kept, opened: Moment) -> bool {
 const WHILE_TELLING: Duration = Duration::from_secs(100_000);
 /// A record is read when its incident worsens; while the sink is away that takes longer.
 const WHILE_READING: Duration = Duration::from_secs(600);
+
+/// Nobody gets a record of what was over before AWS could be reached.
+fn past_and_paged(world: &World) -> Vec<String> {
+    let stories = world.manager.records.iter().zip(&world.truth.stories);
+    let past = stories.filter(|(_, story)| story.as_ref().is_some_and(|id| world.truth.missed.contains(id)));
+    past.map(|(kept, _)| kept.id.to_string()).collect()
+}
 
 /// A daemon closes a record only when it has said that the incident is over, or where two are one.
 fn resolved_without_reason(world: &World) -> Vec<String> {

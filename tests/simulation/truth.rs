@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bothends::domain::board::{Incident, IncidentId};
+use bothends::domain::board::{Incident, IncidentId, IncidentState};
 use bothends::domain::event::Reading;
 use bothends::domain::fact::{Fact, IncidentChange};
 use bothends::domain::names::{Kind, SourceKind};
@@ -17,6 +17,7 @@ use bothends::incident::sink::RecordId;
 use super::gateway::Gateway;
 use super::manager::Manager;
 use super::schedule::{Line, Switches};
+use super::time::of_aws_clock;
 use super::views::Views;
 use super::world::tunnel;
 
@@ -75,6 +76,8 @@ pub struct Truth {
     /// What the stores dropped, up to the last crash.
     pub dropped_before: Vec<u64>,
     pub broken: Vec<String>,
+    /// Incidents that nobody was told of, because AWS could not be reached.
+    pub missed: Vec<IncidentId>,
     /// When something kept a daemon from telling: from, and until if it is over.
     trouble: Vec<(Moment, Option<Moment>)>,
     /// What each gateway heard last of each tunnel: by source, as of when, and whether "Up" or "Down".
@@ -99,6 +102,7 @@ impl Truth {
             blind: false,
             dropped_before: vec![0; gateways],
             broken: Vec::new(),
+            missed: Vec::new(),
             trouble: Vec::new(),
             heard: BTreeMap::new(),
             started: vec![Moment::ORIGIN; gateways],
@@ -254,6 +258,7 @@ impl Truth {
             Fact::IncidentChanged { incident, change, .. } => {
                 self.incident(gateway, incident, *change, at, views);
             }
+            Fact::IncidentMissed { incident, at: _ } => self.missed(gateway, incident, at, views),
             Fact::RollupReady(rollup) => {
                 let ready = Ready { rollup: Arc::clone(rollup), at, durable: false, died: false };
                 self.ready[gateway].push(ready);
@@ -308,6 +313,31 @@ impl Truth {
         {
             let how = format!("{} while {} lasts", incident.id, last.incident.id);
             self.breaks(at, "none is opened twice", &how);
+        }
+    }
+
+    /// What was over before AWS could be reached again, and nobody was told of.
+    fn missed(&mut self, gateway: usize, incident: &Arc<Incident>, at: Moment, views: &Views) {
+        self.missed.push(incident.id.clone());
+        let IncidentState::Resolved { at: ended } = incident.state else {
+            self.breaks(at, "what was missed is over", &incident.id.to_string());
+            return;
+        };
+        if self.jumped[gateway] {
+            return;
+        }
+        // The metric's minutes are whole.
+        let slack = Duration::from_secs(120);
+        let (from, to) = (of_aws_clock(incident.began) - slack, of_aws_clock(ended) + slack);
+        let both = self.actives().iter().any(|index| {
+            let local = self.echoes[gateway][*index].down.iter();
+            local
+                .filter(|(since, until)| *since < to && until.is_none_or(|until| until > from))
+                .any(|(since, until)| views.was_down(*index, (*since).max(from), until.unwrap_or(at).min(to)))
+        });
+        if !both {
+            let how = format!("gateway {gateway} says that it missed {}", incident.id);
+            self.breaks(at, "what was missed has happened", &how);
         }
     }
 

@@ -20,6 +20,8 @@ pub struct Views {
     /// Per tunnel, since when AWS sees it Up or not, oldest first.
     sees: Vec<Vec<(Moment, bool)>>,
     words: BTreeMap<u8, Word>,
+    /// Whether a source has ever said "Down" of what AWS did not see so.
+    said_falsely: bool,
     /// Per tunnel, the periods of which a source has said "Down", in the order of saying: from, to.
     pub said_down: Vec<Vec<(Moment, Moment)>>,
     /// The same of "Up".
@@ -32,6 +34,7 @@ impl Views {
             switches,
             sees: vec![vec![(Moment::ORIGIN, true)]; tunnels],
             words: BTreeMap::new(),
+            said_falsely: false,
             said_down: vec![Vec::new(); tunnels],
             said_up: vec![Vec::new(); tunnels],
         }
@@ -57,6 +60,7 @@ impl Views {
     }
 
     pub fn say(&mut self, source: Source, word: Word) {
+        self.said_falsely |= word == Word::SaysDown;
         self.words.insert(source as u8, word);
     }
 
@@ -75,6 +79,13 @@ impl Views {
 
     fn since(&self, tunnel: usize, at: Moment) -> (Moment, bool) {
         *self.sees[tunnel].iter().rev().find(|(since, _)| *since <= at).unwrap_or(&self.sees[tunnel][0])
+    }
+
+    /// Whether AWS saw it Down at some moment, or one of its sources said so.
+    pub fn was_down(&self, tunnel: usize, from: Moment, to: Moment) -> bool {
+        let (_, first) = self.since(tunnel, from);
+        let later = self.sees[tunnel].iter().any(|(since, up)| *since > from && *since < to && !up);
+        !first || later || self.said_falsely
     }
 
     /// The minutes of the past, as CloudWatch shows them.
