@@ -7,6 +7,7 @@ mod commands;
 mod configuration;
 mod ending;
 mod incidents;
+mod matrix;
 mod minute;
 #[path = "../../probe/net.rs"]
 #[expect(dead_code, reason = "the tests of the probe need more of it")]
