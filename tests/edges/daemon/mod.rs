@@ -14,6 +14,7 @@ mod minute;
 #[expect(dead_code, reason = "the tests of the probe need more of it")]
 mod net;
 mod nonsense;
+mod pair;
 mod people;
 mod process;
 mod refusals;

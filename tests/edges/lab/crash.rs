@@ -11,12 +11,12 @@ use super::stage::{Config, OUTSIDE, Stage};
 
 /// How often the daemon is killed.
 const KILLS: usize = 50;
-/// From the start of a daemon that finds an outage to its page, and a little more.
-const A_START: Duration = Duration::from_secs(6);
+/// From the start of a daemon in an outage to the agreement of both ends, and a little more.
+const A_START: Duration = Duration::from_secs(4);
 /// Less than an answer takes, so that a call is under way.
 const WITHIN_A_CALL: Duration = Duration::from_millis(1500);
 /// Longer than a daemon takes to come to any call: it may have no reason to make one.
-const PATIENCE: Duration = Duration::from_secs(8);
+const PATIENCE: Duration = Duration::from_secs(5);
 /// Enough for a second record, or a second end, if there were to be one.
 const POLLS: usize = 4;
 
@@ -82,11 +82,11 @@ impl Killer<'_> {
         for _ in 0..4 {
             self.strikes_at_random(A_START);
         }
+        self.strikes_during("CreateTimelineEvent", &slow());
+        self.strikes_during("GetIncidentRecord", &hang());
         for fault in [hang(), hang(), slow(), json!("lost_reply")] {
             self.strikes_during("UpdateIncidentRecord", &fault);
         }
-        self.strikes_during("CreateTimelineEvent", &slow());
-        self.strikes_during("GetIncidentRecord", &hang());
     }
 
     fn strikes_at_random(&mut self, most: Duration) {
