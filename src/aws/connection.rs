@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -123,12 +124,14 @@ impl AwsConnections {
     }
 
     /// Forgets a connection whose credentials were not accepted: the SDK reads a profile's keys once and keeps them,
-    /// while agents that rotate keys rewrite the file.
-    pub(super) fn renew_after(&self, failure: &Failure, stale: &Arc<Connection>) {
-        if failure.is_about_credentials() {
-            let mut open = self.0.open.lock().unwrap_or_else(PoisonError::into_inner);
-            open.retain(|_, cell| cell.get().is_none_or(|connection| !Arc::ptr_eq(connection, stale)));
+    /// while agents that rotate keys rewrite the file. Returns whether fresh ones may well do: these did until now.
+    pub(super) fn renew_after(&self, failure: &Failure, stale: &Arc<Connection>) -> bool {
+        if !failure.is_about_credentials() {
+            return false;
         }
+        let mut open = self.0.open.lock().unwrap_or_else(PoisonError::into_inner);
+        open.retain(|_, cell| cell.get().is_none_or(|connection| !Arc::ptr_eq(connection, stale)));
+        stale.was_accepted.load(Ordering::Relaxed)
     }
 
     async fn connect(&self, place: &Place) -> Arc<Connection> {
@@ -160,6 +163,7 @@ impl AwsConnections {
             ec2: Ec2::new(&config, place.clone(), clock.clone()),
             place,
             expiry,
+            was_accepted: AtomicBool::new(false),
         })
     }
 
@@ -218,6 +222,14 @@ pub(super) struct Connection {
     /// With the Region that the chain found, if it was not given.
     pub(super) place: Place,
     expiry: Expiry,
+    was_accepted: AtomicBool,
+}
+
+impl Connection {
+    /// AWS has accepted its credentials.
+    pub(super) fn accepted(&self) {
+        self.was_accepted.store(true, Ordering::Relaxed);
+    }
 }
 
 /// A Region, and the role it is called with; `None` leaves either to the SDK's chain.

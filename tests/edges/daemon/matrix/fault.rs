@@ -52,8 +52,9 @@ impl Fault {
     /// Whether a person mends it, and restarts the daemon.
     pub(super) const fn needs_a_person(self) -> bool {
         match self {
-            Self::Expired | Self::Denied => true,
-            Self::Throttle
+            Self::Denied => true,
+            Self::Expired
+            | Self::Throttle
             | Self::Internal
             | Self::Unavailable
             | Self::Reset

@@ -10,9 +10,10 @@
 //! fault run side by side.
 //!
 //! No cell is left out. What one of them means is not always obvious:
-//! - *denied* and *expired* are mended by a person. What a person must mend is tried again after a minute or more, and at
-//!   once by a daemon that starts: once the fault has struck the daemon is restarted, except where it asks about tunnels, which
-//!   it does again and again anyway.
+//! - *denied* is mended by a person. What a person must mend is tried again after a minute or more, and at once by a daemon
+//!   that starts: once the fault has struck the daemon is restarted, except where it asks about tunnels, which it does
+//!   again and again anyway.
+//! - *expired* strikes once: credentials that were good are loaded afresh, and the call is made again.
 //! - *garbage* and *lost reply* strike after AWS has done what it was asked. `PutMetricData` has no token that would keep
 //!   the same data from being taken again: these two cells alone may have a minute more than once.
 //! - *skew* sets AWS's clock forward by an hour for good as the operation is first called: ours is an hour slow from then on.
