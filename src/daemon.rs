@@ -56,6 +56,9 @@ const EVENTS: usize = 1024;
 /// Questions to AWS that may wait for the pollers: far more than there are sources.
 const ORDERS: usize = 256;
 
+/// The store's file stays below this.
+const MAX_SIZE: u64 = 64 << 20;
+
 /// History is kept this long.
 const KEEP: Duration = Duration::from_secs(90 * 24 * 3600);
 
@@ -121,13 +124,13 @@ fn start(config_path: &Path) -> Exit {
 /// Opens the store. A disk that fails keeps nobody from watching: then memory must do. A file that is not ours to write
 /// to is a matter of configuration.
 fn open_store(config: &Config, health: &Health) -> Result<store::Opened, OpenError> {
-    let settings =
-        store::Settings { path: config.store.path.clone(), keep: KEEP, spool: config.cloudwatch.is_some() };
-    let now = clock::now();
-    Store::open(&settings, health.clone(), now).or_else(|error| match error.is_misconfigured() {
-        true => Err(error),
-        false => Store::without_disk(&settings, health.clone(), now, &error),
-    })
+    let settings = store::Settings {
+        path: config.store.path.clone(),
+        max_size: MAX_SIZE,
+        keep: KEEP,
+        spool: config.cloudwatch.is_some(),
+    };
+    Store::open(&settings, health.clone(), clock::now())
 }
 
 fn watch_over(

@@ -165,6 +165,7 @@ const fn is_news(fact: &Fact) -> bool {
         | Fact::IncidentChanged { .. }
         | Fact::IncidentSettled { .. }
         | Fact::EvidenceUnusable { .. }
+        | Fact::AddressHeld { .. }
         | Fact::Resumed { .. } => true,
     }
 }

@@ -86,6 +86,7 @@ pub(crate) fn incident() -> Incident {
         vpn_name: "Milan DC, primary".into(),
         state: IncidentState::Open,
         began: after(12).wall,
+        found_at: None,
         tunnels: vec![
             TunnelSnapshot {
                 id: tunnel(1),

@@ -103,6 +103,14 @@ impl IncidentSink for IncidentManager {
         })
     }
 
+    async fn survey(&self, scopes: &[Scope]) -> Result<Vec<(Scope, Record)>, SinkError> {
+        let connection = self.connection(Call::ListIncidentRecords).await?;
+        find::open(&connection, scopes).await.map_err(|failure| {
+            self.connections.renew_after(&failure, &connection);
+            sink_error(failure)
+        })
+    }
+
     async fn start(&self, start: &StartRequest) -> Result<RecordId, SinkError> {
         let connection = self.connection(Call::StartIncident).await?;
         let trigger = request::trigger(start);

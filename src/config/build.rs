@@ -26,6 +26,7 @@ pub(super) fn config(merged: &Merged, inputs: &Inputs<'_>, notes: &mut Notes) ->
     let Inputs { surroundings, complete } = *inputs;
     let root = Section::root(merged);
     let site = globals::site(&root.section("site"), surroundings.host_name.as_deref(), notes);
+    let votes_if_address = globals::votes_if_address(&root.section("site"), notes);
     let (aws, aws_rules) = globals::aws(&root.section("aws"), notes);
     let probe = rules::probe(&root.section("probe"), rules::PROBE_DEFAULT, notes);
     let incident_section = root.section("incident");
@@ -50,7 +51,7 @@ pub(super) fn config(merged: &Merged, inputs: &Inputs<'_>, notes: &mut Notes) ->
 
     let Vpns { plans, settings, .. } = vpns;
     let Sinks { settings: sinks, .. } = sinks;
-    let plan = Plan { site, vpns: plans, sinks: Vec::new() };
+    let plan = Plan { site, votes_if_address, vpns: plans, sinks: Vec::new() };
     match mode {
         Mode::Raise => homeless(&plan, &sinks, &merged.main, notes),
         Mode::Observe => {}

@@ -29,6 +29,9 @@ impl fmt::Display for Page<'_> {
             writeln!(f, "{} {}", if index == 0 { "read       " } else { "           " }, file.display())?;
         }
         writeln!(f, "site        {}", config.plan.site)?;
+        if let Some(address) = config.plan.votes_if_address {
+            writeln!(f, "            probes and votes only while this host holds {address}")?;
+        }
         writeln!(f, "mode        {}", mode(config.mode))?;
 
         let rules: BTreeSet<_> = config.plan.vpns.iter().map(|vpn| rules_text(vpn)).collect();

@@ -1,7 +1,7 @@
 //! The single tables that are about the daemon as a whole: `[site]`, `[aws]`, `[cloudwatch]`, `[http]`, `[store]`.
 
 use std::collections::BTreeMap;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,7 +22,7 @@ const SUSPECT_POLL_INTERVAL: Span = Span::new(Duration::from_secs(2), Duration::
 const STALE_AFTER: Span = Span::new(Duration::from_secs(10), Duration::from_secs(3600));
 const PUT_INTERVAL: Span = Span::new(Duration::from_secs(10), Duration::from_secs(300));
 
-const LISTEN_DEFAULT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 9846);
+const LISTEN_DEFAULT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9846);
 const STATE_DIRECTORY_DEFAULT: &str = "/var/lib/bothends";
 
 /// `site.name`, or the host's.
@@ -42,6 +42,11 @@ pub(super) fn site(section: &Section<'_>, host_name: Option<&str>, notes: &mut N
         );
     }
     name
+}
+
+/// `site.votes_if_address`.
+pub(super) fn votes_if_address(section: &Section<'_>, notes: &mut Notes) -> Option<IpAddr> {
+    section.text("votes_if_address", &patterns::MOVING_IP, notes)
 }
 
 /// `[aws]`; the rules have no sources yet.

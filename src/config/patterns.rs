@@ -64,6 +64,19 @@ pub(super) const HOST_IP: Rule<IpAddr> = Rule {
     },
 };
 
+/// `site.votes_if_address`. Every host has its own loopback and link-local addresses: they say nothing of which host it is.
+pub(super) const MOVING_IP: Rule<IpAddr> = Rule {
+    allowed: "the IPv4 or IPv6 address that moves between the hosts of the pair, without a prefix length; neither loopback \
+              nor link-local",
+    parse: |text| {
+        let link_local = |ip: &IpAddr| match ip {
+            IpAddr::V4(ip) => ip.is_link_local(),
+            IpAddr::V6(ip) => ip.is_unicast_link_local(),
+        };
+        (HOST_IP.parse)(text).filter(|ip| !ip.is_loopback() && !link_local(ip))
+    },
+};
+
 /// The name of a network interface, as Linux takes it (`dev_valid_name` in net/core/dev.c).
 pub(super) const INTERFACE: Rule<Arc<str>> = Rule {
     allowed: "the name of a network interface: 1 to 15 characters, no blank, slash or colon",

@@ -50,7 +50,7 @@ const fn tables(name: &'static str, keys: &'static [Key]) -> Key {
 
 /// The whole configuration.
 pub(super) const ROOT: &[Key] = &[
-    table("site", &[scalar("name")]),
+    table("site", &[scalar("name"), scalar("votes_if_address")]),
     table(
         "aws",
         &[

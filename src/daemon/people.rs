@@ -2,6 +2,7 @@
 //! knows that it is alive.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -29,6 +30,7 @@ use crate::domain::status::Status;
 use crate::driver::Command;
 use crate::health::{Component, Health, Problems};
 use crate::http::server::{self, About, Limits, Sources};
+use crate::probe::held;
 use crate::process::Exit;
 use crate::store::{Store, StoreThread};
 use crate::systemd;
@@ -105,6 +107,8 @@ async fn work(
     spawn_pollers(&people, orders, &mut tasks);
     spawn_listener(&people, listener, about_in, &mut tasks);
     spawn_housekeeping(&people, &mut tasks);
+    let (address, address_in) = watch::channel(people.config.plan.votes_if_address);
+    spawn_held(&people, address_in, &mut tasks);
     tasks.spawn(tell_problems(people.health.watch(), Arc::clone(&people.config.plan.site)));
     let mut sinks = Sinks::new(&people);
     sinks.adopt(&people.config, &mut tasks).await;
@@ -123,6 +127,7 @@ async fn work(
                 systemd::reloading();
                 if let Some(config) = reload::reload(&people).await {
                     people.config = config;
+                    address.send_replace(people.config.plan.votes_if_address);
                     about.send_replace(reload::about(&people.config));
                     sinks.adopt(&people.config, &mut tasks).await;
                     publishing.adopt(&people, &mut tasks);
@@ -182,6 +187,18 @@ fn spawn_pollers(people: &People, orders: mpsc::Receiver<Order>, tasks: &mut Joi
     tasks.spawn(async move {
         tokio::select! {
             () = pollers => {}
+            () = ends => {}
+        }
+    });
+}
+
+/// Looks whether this host holds the address that it votes for.
+fn spawn_held(people: &People, wanted: watch::Receiver<Option<IpAddr>>, tasks: &mut JoinSet<()>) {
+    let telling = held::tell(wanted, people.events.clone());
+    let ends = until_driver_ends(people);
+    tasks.spawn(async move {
+        tokio::select! {
+            () = telling => {}
             () = ends => {}
         }
     });

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
-use super::names::{End, Kind, Role, TunnelId, VpnId};
+use super::names::{End, Kind, Role, SinkId, TunnelId, VpnId};
 use super::time::Stamp;
 use super::verdict::{Assessment, Verdict, View};
 
@@ -30,7 +30,7 @@ pub struct IncidentId {
     pub vpn: VpnId,
     /// The kind.
     pub kind: Kind,
-    /// When it opened, on our wall clock.
+    /// When it opened, on our wall clock; of one that was taken up, when its record was created, on the sink's clock.
     pub opened: Stamp,
 }
 
@@ -51,9 +51,12 @@ pub struct Incident {
     pub vpn_name: Arc<str>,
     /// Where it stands.
     pub state: IncidentState,
-    /// When the condition began to hold: the incident's true start.
+    /// When the condition began to hold: the incident's true start. Of one that was taken up, when its record was created.
     pub began: Stamp,
-    /// The tunnels as they were when it opened, unused ones left out.
+    /// The sink at which its record was found open, as long as this site has not seen the condition hold for itself: until
+    /// then no record of it is started anywhere.
+    pub found_at: Option<SinkId>,
+    /// The tunnels as they were when it opened, or was taken up, unused ones left out.
     pub tunnels: Vec<TunnelSnapshot>,
     /// What happened, oldest first, at most [`TIMELINE_MAX`] entries.
     pub timeline: Vec<TimelineEntry>,
@@ -76,7 +79,8 @@ pub enum IncidentState {
         /// When.
         at: Stamp,
     },
-    /// Its connection was removed from the configuration: nothing is known of it any more, and its record is left open.
+    /// Nothing is known of it here any more, and its record is left open: its connection was removed from the configuration, or
+    /// this host has ceased to hold the address that it votes for.
     Unwatched {
         /// When.
         at: Stamp,
@@ -129,6 +133,13 @@ pub struct TimelineEntry {
 pub enum TimelineChange {
     /// The incident opened.
     Opened,
+    /// Its record was found open, and nothing on the Board accounted for it: it is taken up.
+    TakenUp {
+        /// Where.
+        sink: SinkId,
+    },
+    /// The condition of an incident that was taken up has held for as long as would have opened one.
+    Witnessed,
     /// An end's verdict on a tunnel changed.
     View {
         /// The tunnel.
@@ -159,4 +170,6 @@ pub enum TimelineChange {
     Resolved,
     /// The connection was removed from the configuration.
     Unwatched,
+    /// This host has ceased to hold the address that it votes for: whoever holds it takes the record up.
+    HandedOver,
 }

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::board::{Incident, IncidentId, IncidentState, TimelineChange};
-use super::condition::{TunnelTruth, closes, opens};
+use super::condition::{Truth, TunnelTruth, closes, opens};
 use super::effects::Effects;
 use super::event::Remembered;
 use super::fact::{Fact, IncidentChange};
 use super::incident::{KindWatch, Step};
-use super::names::{End, Kind, Role, SourceId, TunnelId};
+use super::names::{End, Kind, Role, SinkId, SourceId, TunnelId};
 use super::plan::VpnPlan;
 use super::status::{Phase, VpnStatus};
 use super::story::Scene;
@@ -29,6 +29,9 @@ pub struct Connection {
     tunnels: Vec<Tunnel>,
     kinds: [KindWatch; 3],
     last_change: Option<Moment>,
+    anchor: Moment,
+    /// Whether this host judges it.
+    here: bool,
 }
 
 /// What a refresh brought about, beyond facts.
@@ -47,13 +50,16 @@ impl Connection {
         site: Arc<str>,
         anchor: Moment,
         remembered: &Remembered,
+        here: bool,
         now: Now,
         fx: &mut Effects,
     ) -> Self {
         let tunnels = plan
             .tunnels
             .iter()
-            .map(|tunnel| Tunnel::new(Arc::clone(tunnel), plan.probe, anchor, &remembered.seen_up, now, fx))
+            .map(|tunnel| {
+                Tunnel::new(Arc::clone(tunnel), plan.probe, anchor, &remembered.seen_up, here, now, fx)
+            })
             .collect();
         let kinds = Kind::ALL.map(|kind| {
             let open = remembered
@@ -67,7 +73,7 @@ impl Connection {
                 .cloned();
             KindWatch::new(plan.id.clone(), kind, open, openings(remembered, &plan, kind, now))
         });
-        Self { plan, site, tunnels, kinds, last_change: None }
+        Self { plan, site, tunnels, kinds, last_change: None, anchor, here }
     }
 
     /// What it is.
@@ -120,21 +126,29 @@ impl Connection {
         for index in 0..self.kinds.len() {
             let kind = self.kinds[index].kind();
             let step = Step {
-                opens: opens(kind, &truths),
-                closes: closes(kind, &truths),
+                opens: if self.here { opens(kind, &truths) } else { Truth::Unknown },
+                closes: if self.here { closes(kind, &truths) } else { Truth::Unknown },
                 rules: self.plan.incident,
                 grace_until,
             };
             let related = self.other_open(kind);
-            let scene = || Scene {
-                site: Arc::clone(&self.site),
-                vpn_name: Arc::clone(&self.plan.name),
-                tunnels: self.tunnels.iter().filter(|tunnel| is_used(tunnel)).map(Tunnel::snapshot).collect(),
-                related,
-            };
+            let scene = || scene(&self.site, &self.plan, &self.tunnels, related);
             refreshed.over.extend(self.kinds[index].step(step, scene, now, fx));
         }
         refreshed
+    }
+
+    /// A record of this kind was found open at `sink`; see [`KindWatch::take_up`].
+    pub fn take_up(&mut self, kind: Kind, sink: SinkId, created: Stamp, now: Now, fx: &mut Effects) {
+        // What it followed is for whoever started the record to say.
+        let scene = scene(&self.site, &self.plan, &self.tunnels, None);
+        if !self.here {
+            // Whoever judges accounts for it.
+            return;
+        }
+        if let Some(watch) = self.kinds.iter_mut().find(|watch| watch.kind() == kind) {
+            watch.take_up(sink, created, scene, now, fx);
+        }
     }
 
     /// When `refresh` must be called again, if nothing happens before.
@@ -228,7 +242,7 @@ impl Connection {
                 changed => {
                     changed.inspect(|tunnel| tunnel.retire(fx));
                     let seen_up = &remembered.seen_up;
-                    Tunnel::new(Arc::clone(tunnel_plan), plan.probe, anchor, seen_up, now, fx)
+                    Tunnel::new(Arc::clone(tunnel_plan), plan.probe, anchor, seen_up, self.here, now, fx)
                 }
             };
             self.tunnels.push(tunnel);
@@ -236,6 +250,19 @@ impl Connection {
         before.values().for_each(|tunnel| tunnel.retire(fx));
         self.plan = plan;
         self.site = site;
+        self.anchor = anchor;
+    }
+
+    /// This host judges it, or another one does; returns the incidents that are handed over. Where another does, nothing can be
+    /// said: AWS's word alone would open what is one-sided only because one end is not asked.
+    pub fn set_here(&mut self, here: bool, now: Now, fx: &mut Effects) -> Vec<Arc<Incident>> {
+        let left = self.here && !here;
+        self.here = here;
+        for tunnel in &mut self.tunnels {
+            tunnel.set_here(here, self.plan.probe, self.anchor, now, fx);
+        }
+        let kinds = self.kinds.iter_mut().filter(|_| left);
+        kinds.filter_map(|kind| kind.leave(now, fx)).collect()
     }
 
     /// Ceases to watch; returns the incidents that were open.
@@ -311,6 +338,15 @@ impl Connection {
             .filter_map(KindWatch::incident)
             .map(|incident| incident.id.clone())
             .next_back()
+    }
+}
+
+fn scene(site: &Arc<str>, plan: &VpnPlan, tunnels: &[Tunnel], related: Option<IncidentId>) -> Scene {
+    Scene {
+        site: Arc::clone(site),
+        vpn_name: Arc::clone(&plan.name),
+        tunnels: tunnels.iter().filter(|tunnel| is_used(tunnel)).map(Tunnel::snapshot).collect(),
+        related,
     }
 }
 

@@ -1,10 +1,11 @@
 //! What the core is told.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::board::IncidentId;
-use super::names::{CheckId, SinkId, SourceId, TunnelId, VpnId};
+use super::names::{CheckId, Kind, SinkId, SourceId, TunnelId, VpnId};
 use super::request::EchoId;
 use super::time::{Moment, Stamp};
 use super::verdict::{Fault, Loss};
@@ -54,6 +55,25 @@ pub enum Event {
         incident: IncidentId,
         /// The incident's revision that the sink has taken in.
         revision: u64,
+    },
+    /// This host does, or does not, hold an address; told at first and when it changes.
+    AddressHeld {
+        /// Which.
+        address: IpAddr,
+        /// Whether it is this host's.
+        held: bool,
+    },
+    /// A sink has an open record of ours that no incident on the Board accounts for: the store was lost, the twin that
+    /// started it has died, or our CloudWatch alarm started it while nobody here could speak.
+    RecordFound {
+        /// Which sink.
+        sink: SinkId,
+        /// The record's connection.
+        vpn: VpnId,
+        /// Its kind.
+        kind: Kind,
+        /// When it was created, on the sink's clock.
+        created: Stamp,
     },
 }
 
@@ -137,7 +157,7 @@ pub struct Remembered {
     /// The incidents on the Board, open or not yet settled.
     pub incidents: Vec<Arc<super::board::Incident>>,
     /// When incidents of each kind were opened within the last 24 h, for the doubling of `resolve_after`.
-    pub openings: Vec<(VpnId, super::names::Kind, Stamp)>,
+    pub openings: Vec<(VpnId, Kind, Stamp)>,
 }
 
 /// An end has seen a tunnel Up at least once.

@@ -1,5 +1,6 @@
 //! What happened, in sink-neutral statements: journal, Prometheus and the store all read facts.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -120,6 +121,15 @@ pub enum Fact {
         /// When.
         at: Now,
     },
+    /// This host has begun, or ceased, to hold the address that it votes for.
+    AddressHeld {
+        /// The address.
+        address: IpAddr,
+        /// Whether it is held.
+        held: bool,
+        /// When.
+        at: Now,
+    },
     /// A minute of a tunnel is complete.
     RollupReady(Arc<Rollup>),
     /// A minute of a connection in which the daemon could have voted on every tunnel: a local verdict and fresh AWS
@@ -137,6 +147,10 @@ pub enum Fact {
 pub enum IncidentChange {
     /// It opened.
     Opened,
+    /// Its record was found open at a sink, and it is taken up.
+    TakenUp,
+    /// It was taken up, and this site sees it too.
+    Witnessed,
     /// Its timeline grew.
     Updated,
     /// A further tunnel went Down, or the same again after it had been Healthy.
@@ -149,4 +163,6 @@ pub enum IncidentChange {
     Resolved,
     /// Its connection is no longer in the configuration: the record is left open, for a person.
     Unwatched,
+    /// This host has ceased to hold the address that it votes for: the record is left open, for whoever holds it.
+    HandedOver,
 }

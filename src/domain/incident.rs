@@ -19,6 +19,9 @@ use super::status::Phase;
 use super::story::{Scene, Story};
 use super::time::{Moment, Now};
 
+mod leave;
+mod take_up;
+
 /// Openings older than this do not count as flapping.
 const FLAPPING_WITHIN: Duration = Duration::from_secs(24 * 3600);
 
@@ -61,9 +64,19 @@ impl Hold {
 #[derive(Debug)]
 enum State {
     Clear,
-    Pending { hold: Hold, began: Now },
-    Open { story: Story },
-    Clearing { story: Story, hold: Hold },
+    Pending {
+        hold: Hold,
+        began: Now,
+    },
+    /// `witness`: how long the condition of an incident that was taken up has held here.
+    Open {
+        story: Story,
+        witness: Hold,
+    },
+    Clearing {
+        story: Story,
+        hold: Hold,
+    },
 }
 
 /// One step's input.
@@ -91,7 +104,10 @@ pub struct KindWatch {
 impl KindWatch {
     /// Clear, or Open if an incident of an earlier run is still open.
     pub fn new(vpn: VpnId, kind: Kind, open: Option<Arc<Incident>>, openings: VecDeque<Moment>) -> Self {
-        let state = open.map_or(State::Clear, |incident| State::Open { story: Story::resume(incident) });
+        let state = open.map_or(State::Clear, |incident| State::Open {
+            story: Story::resume(incident),
+            witness: Hold::default(),
+        });
         Self { vpn, kind, state, openings }
     }
 
@@ -113,7 +129,7 @@ impl KindWatch {
     /// The open incident.
     pub const fn incident(&self) -> Option<&Arc<Incident>> {
         match &self.state {
-            State::Open { story } | State::Clearing { story, .. } => Some(story.incident()),
+            State::Open { story, .. } | State::Clearing { story, .. } => Some(story.incident()),
             State::Clear | State::Pending { .. } => None,
         }
     }
@@ -121,7 +137,7 @@ impl KindWatch {
     /// The open incident's story, to be continued.
     pub const fn story_mut(&mut self) -> Option<&mut Story> {
         match &mut self.state {
-            State::Open { story } | State::Clearing { story, .. } => Some(story),
+            State::Open { story, .. } | State::Clearing { story, .. } => Some(story),
             State::Clear | State::Pending { .. } => None,
         }
     }
@@ -149,7 +165,7 @@ impl KindWatch {
                 self.pend(hold, began, step, scene, now, fx);
                 None
             }
-            State::Open { story } => self.open(story, step, now, fx),
+            State::Open { story, witness } => self.open(story, witness, step, now, fx),
             State::Clearing { story, hold } => self.clear(story, hold, step, now, fx),
         }
     }
@@ -157,8 +173,8 @@ impl KindWatch {
     /// When `step` must be called again, if nothing happens before.
     pub fn deadline(&self, rules: &IncidentRules, grace_until: Moment) -> Option<Moment> {
         match &self.state {
-            State::Clear | State::Open { .. } => None,
-            State::Pending { hold, .. } => {
+            State::Clear => None,
+            State::Pending { hold, .. } | State::Open { witness: hold, .. } => {
                 hold.deadline(rules.open_after(self.kind)?).map(|at| at.max(grace_until))
             }
             State::Clearing { hold, .. } => hold.deadline(self.resolve_after(rules)),
@@ -168,8 +184,10 @@ impl KindWatch {
     /// Nobody looked for so long: what may have held meanwhile does not count.
     pub fn held_up(&mut self, gap: Duration) {
         match &mut self.state {
-            State::Clear | State::Open { .. } => {}
-            State::Pending { hold, .. } | State::Clearing { hold, .. } => hold.held_up(gap),
+            State::Clear => {}
+            State::Pending { hold, .. }
+            | State::Open { witness: hold, .. }
+            | State::Clearing { hold, .. } => hold.held_up(gap),
         }
     }
 
@@ -182,7 +200,7 @@ impl KindWatch {
     pub fn unwatch(&mut self, now: Now, fx: &mut Effects) -> Option<Arc<Incident>> {
         match std::mem::replace(&mut self.state, State::Clear) {
             State::Clear | State::Pending { .. } => None,
-            State::Open { story } | State::Clearing { story, .. } => {
+            State::Open { story, .. } | State::Clearing { story, .. } => {
                 Some(self.end(story, IncidentState::Unwatched { at: now.wall }, now, fx))
             }
         }
@@ -211,16 +229,21 @@ impl KindWatch {
             self.state = State::Pending { hold, began };
             return;
         }
-        self.openings.push_back(now.mono);
-        while self.openings.front().is_some_and(|at| now.mono.since(*at) > FLAPPING_WITHIN) {
-            self.openings.pop_front();
-        }
+        self.count_opening(now.mono, now.mono);
         let story = Story::open(self.vpn.clone(), self.kind, scene(), began, now);
         tell(&story, IncidentChange::Opened, now, fx);
-        self.state = State::Open { story };
+        self.state = State::Open { story, witness: Hold::default() };
     }
 
-    fn open(&mut self, mut story: Story, step: Step, now: Now, fx: &mut Effects) -> Option<Arc<Incident>> {
+    fn open(
+        &mut self,
+        mut story: Story,
+        mut witness: Hold,
+        step: Step,
+        now: Now,
+        fx: &mut Effects,
+    ) -> Option<Arc<Incident>> {
+        self.bear_witness(&mut story, &mut witness, step, now, fx);
         match step.closes {
             Truth::True => {
                 story.add(TimelineChange::Clearing, now.wall);
@@ -228,7 +251,7 @@ impl KindWatch {
                 self.clear(story, Hold::default(), step, now, fx)
             }
             Truth::False | Truth::Unknown => {
-                self.state = State::Open { story };
+                self.state = State::Open { story, witness };
                 None
             }
         }
@@ -246,7 +269,9 @@ impl KindWatch {
         if step.closes == Truth::False || step.opens == Truth::True {
             story.add(TimelineChange::Reopened, now.wall);
             tell(&story, IncidentChange::Reopened, now, fx);
-            self.state = State::Open { story };
+            let mut witness = Hold::default();
+            self.bear_witness(&mut story, &mut witness, step, now, fx);
+            self.state = State::Open { story, witness };
             return None;
         }
         if !hold.has_held(self.resolve_after(&step.rules)) {
@@ -267,6 +292,15 @@ impl KindWatch {
         story.add(entry, now.wall);
         tell(&story, change, now, fx);
         Arc::clone(story.incident())
+    }
+
+    /// An opening at `at` counts as long as it is not too old.
+    fn count_opening(&mut self, at: Moment, now: Moment) {
+        self.openings.push_back(at);
+        self.openings.make_contiguous().sort_unstable();
+        while self.openings.front().is_some_and(|at| now.since(*at) > FLAPPING_WITHIN) {
+            self.openings.pop_front();
+        }
     }
 
     fn resolve_after(&self, rules: &IncidentRules) -> Duration {

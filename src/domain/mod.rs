@@ -23,6 +23,7 @@ pub mod fact;
 pub mod incident;
 pub mod monitor;
 pub mod names;
+pub mod over;
 pub mod pace;
 pub mod plan;
 pub mod polling;

@@ -8,13 +8,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::aggregate::Minutes;
-use super::board::{Board, Incident, IncidentId};
+use super::board::{Board, Incident};
 use super::connection::Connection;
 use super::echo::LATE_WINDOW;
 use super::effects::Effects;
 use super::event::{AwsAnswer, Event, Remembered};
 use super::fact::Fact;
-use super::names::{CheckId, SinkId, SourceId, VpnId};
+use super::names::{CheckId, Kind, SinkId, SourceId, VpnId};
+use super::over::Over;
 use super::pace::{phase, suspect_interval};
 use super::plan::Plan;
 use super::polling::Polling;
@@ -26,6 +27,8 @@ use super::timers::Timers;
 /// Not being called for this long is not the jitter of a busy host: it slept, or the process was stopped, and what AWS
 /// and the tunnels did meanwhile is not known.
 const HELD_UP_AFTER: Duration = Duration::from_secs(10);
+
+mod presence;
 
 /// Why the core wants to be called.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -58,11 +61,13 @@ pub struct Monitor {
     minute: Stamp,
     /// Votes of the minute that has ended, to be told together with its rollups: what is sent by the minute goes at once.
     votes: Vec<Fact>,
-    over: BTreeMap<IncidentId, (Arc<Incident>, BTreeSet<SinkId>)>,
+    over: Over,
     board: Arc<Board>,
     timers: Timers<Wake>,
-    /// When it started or resumed: nothing opens for a while after that.
+    /// When it started, resumed, or took over: nothing opens for a while after that.
     started: Moment,
+    /// Whether the plan's address is held, once that was told.
+    held: Option<bool>,
     last_called: Now,
     /// What outlives a connection or a tunnel that is removed from the plan, should it be added again.
     remembered: Remembered,
@@ -80,10 +85,11 @@ impl Monitor {
             minutes: Minutes::default(),
             minute: now.wall.minute(),
             votes: Vec::new(),
-            over: BTreeMap::new(),
+            over: Over::default(),
             board: Arc::default(),
             timers: Timers::default(),
             started: now.mono,
+            held: None,
             last_called: now,
             remembered: Remembered::default(),
             fx: Effects::default(),
@@ -95,7 +101,7 @@ impl Monitor {
                 super::board::IncidentState::Open => monitor.unwatch_remembered(incident, now),
                 super::board::IncidentState::Resolved { .. }
                 | super::board::IncidentState::Unwatched { .. } => {
-                    monitor.put_over(Arc::clone(incident));
+                    monitor.over.put(Arc::clone(incident), &plan);
                 }
             }
         }
@@ -123,7 +129,11 @@ impl Monitor {
                 }
                 self.set_source_timer(&source, now.mono);
             }
-            Event::Settled { sink, incident, revision } => self.settled(&sink, &incident, revision),
+            Event::Settled { sink, incident, revision } => self.over.settled(&sink, &incident, revision),
+            Event::AddressHeld { address, held } => self.address_held(address, held, now),
+            Event::RecordFound { sink, vpn, kind, created } => {
+                self.record_found(sink, &vpn, kind, created, now);
+            }
         }
         self.after(now);
     }
@@ -191,16 +201,16 @@ impl Monitor {
                 self.clear_check_timers(&connection);
                 self.timers.set(Wake::Connection(vpn), None);
                 for incident in connection.unwatch(now, &mut self.fx) {
-                    self.put_over(incident);
+                    self.over.put(incident, &plan);
                 }
             }
         }
+        // An address that was not asked for before is not held until it is said to be.
+        self.held = self.held.filter(|_| plan.votes_if_address == self.plan.votes_if_address);
         self.adopt(plan, &remembered, now);
         self.remembered = remembered;
-        let waiting: Vec<IncidentId> = self.over.keys().cloned().collect();
-        for incident in waiting {
-            self.recount_sinks(&incident);
-        }
+        self.take_place(now);
+        self.over.recount(&self.plan);
         self.after(now);
     }
 
@@ -208,6 +218,7 @@ impl Monitor {
 
     fn adopt(&mut self, plan: Arc<Plan>, remembered: &Remembered, now: Now) {
         self.plan = Arc::clone(&plan);
+        let here = self.is_here();
         for (index, vpn) in plan.vpns.iter().enumerate() {
             let anchor = self.origin + phase(vpn.probe.interval, index, plan.vpns.len());
             let site = Arc::clone(&plan.site);
@@ -218,8 +229,9 @@ impl Monitor {
                     self.connections.insert(vpn.id.clone(), same);
                 }
                 None => {
-                    let fresh = Connection::new(Arc::clone(vpn), site, anchor, remembered, now, &mut self.fx);
-                    self.connections.insert(vpn.id.clone(), fresh);
+                    let (id, vpn, fx) = (vpn.id.clone(), Arc::clone(vpn), &mut self.fx);
+                    let fresh = Connection::new(vpn, site, anchor, remembered, here, now, fx);
+                    self.connections.insert(id, fresh);
                 }
             }
         }
@@ -249,7 +261,7 @@ impl Monitor {
             std::collections::VecDeque::new(),
         );
         if let Some(incident) = watch.unwatch(now, &mut self.fx) {
-            self.put_over(incident);
+            self.over.put(incident, &self.plan);
         }
     }
 
@@ -310,7 +322,7 @@ impl Monitor {
         let sources = connection.plan().aws.sources.clone();
         note_states(&mut self.minutes, connection, now.wall);
         for incident in refreshed.over {
-            self.put_over(incident);
+            self.over.put(incident, &self.plan);
         }
         for source in sources {
             if refreshed.ask_aws
@@ -323,12 +335,13 @@ impl Monitor {
     }
 
     fn after(&mut self, now: Now) {
-        self.settle_unclaimed(now);
+        let settled = self.over.take_settled().into_iter();
+        self.fx.facts.extend(settled.map(|incident| Fact::IncidentSettled { incident, at: now }));
         let incidents: Vec<Arc<Incident>> = self
             .connections
             .values()
             .flat_map(Connection::open_incidents)
-            .chain(self.over.values().map(|(incident, _)| incident))
+            .chain(self.over.incidents())
             .map(|incident| (incident.id.clone(), Arc::clone(incident)))
             .collect::<BTreeMap<_, _>>()
             .into_values()
@@ -487,47 +500,18 @@ impl Monitor {
         timeout + LATE_WINDOW + Duration::from_secs(1)
     }
 
-    //--- incidents that are over
+    //--- incidents
 
-    fn put_over(&mut self, incident: Arc<Incident>) {
-        let sinks = self.sinks_of(&incident);
-        self.over.insert(incident.id.clone(), (incident, sinks));
-    }
-
-    fn settled(&mut self, sink: &SinkId, incident: &IncidentId, revision: u64) {
-        if let Some((over, sinks)) = self.over.get_mut(incident)
-            && over.revision == revision
-        {
-            sinks.remove(sink);
+    /// What is over sees to its record itself, and a sink that the plan no longer names has no say.
+    fn record_found(&mut self, sink: SinkId, vpn: &VpnId, kind: Kind, created: Stamp, now: Now) {
+        let takes = self.plan.sinks.iter().any(|plan| plan.id == sink && plan.takes(vpn, kind));
+        if !takes || self.over.has(vpn, kind) {
+            return;
         }
-    }
-
-    /// A sink that was removed from the configuration is not waited for.
-    fn recount_sinks(&mut self, id: &IncidentId) {
-        let Some((incident, _)) = self.over.get(id) else { return };
-        let wanted = self.sinks_of(incident);
-        if let Some((_, sinks)) = self.over.get_mut(id) {
-            sinks.retain(|sink| wanted.contains(sink));
+        if let Some(connection) = self.connections.get_mut(vpn) {
+            connection.take_up(kind, sink, created, now, &mut self.fx);
         }
-    }
-
-    fn settle_unclaimed(&mut self, now: Now) {
-        let done: Vec<IncidentId> =
-            self.over.iter().filter(|(_, (_, sinks))| sinks.is_empty()).map(|(id, _)| id.clone()).collect();
-        for id in done {
-            if let Some((incident, _)) = self.over.remove(&id) {
-                self.fx.facts.push_back(Fact::IncidentSettled { incident, at: now });
-            }
-        }
-    }
-
-    fn sinks_of(&self, incident: &Incident) -> BTreeSet<SinkId> {
-        self.plan
-            .sinks
-            .iter()
-            .filter(|sink| sink.takes(&incident.id.vpn, incident.id.kind))
-            .map(|sink| sink.id.clone())
-            .collect()
+        self.refresh(vpn, now);
     }
 }
 

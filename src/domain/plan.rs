@@ -15,6 +15,8 @@ use super::names::{Kind, Role, SinkId, SourceId, TunnelId, VpnId};
 pub struct Plan {
     /// This gateway's name, unique per daemon.
     pub site: Arc<str>,
+    /// Our end votes only while this host holds this address; `None` always.
+    pub votes_if_address: Option<IpAddr>,
     /// The VPN connections, in the order of the configuration; ids are unique.
     pub vpns: Vec<Arc<VpnPlan>>,
     /// Where incidents go; empty in mode `observe`.

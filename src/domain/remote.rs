@@ -190,6 +190,7 @@ impl Claim {
                 | Why::Fault(_)
                 | Why::Silent
                 | Why::Unused
+                | Why::NotHere
                 | Why::NotAsked
                 | Why::NoData
                 | Why::Stale

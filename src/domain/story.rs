@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::board::{
     Incident, IncidentId, IncidentState, TIMELINE_MAX, TimelineChange, TimelineEntry, TunnelSnapshot,
 };
-use super::names::{Kind, TunnelId, VpnId};
+use super::names::{Kind, SinkId, TunnelId, VpnId};
 use super::time::{Now, Stamp};
 use super::verdict::Assessment;
 
@@ -38,31 +38,40 @@ pub struct Story {
 impl Story {
     /// An incident opens.
     pub fn open(vpn: VpnId, kind: Kind, scene: Scene, began: Now, now: Now) -> Self {
+        Self::begin(IncidentId { vpn, kind, opened: now.wall }, scene, began.wall, None, now.wall)
+    }
+
+    /// An incident whose record was found open at `sink` is taken up. The record's creation names it, so that it is the
+    /// same incident whenever, and by whomever, it is taken up.
+    pub fn take_up(vpn: VpnId, kind: Kind, scene: Scene, sink: SinkId, created: Stamp, now: Stamp) -> Self {
+        Self::begin(IncidentId { vpn, kind, opened: created }, scene, created, Some(sink), now)
+    }
+
+    fn begin(id: IncidentId, scene: Scene, began: Stamp, found_at: Option<SinkId>, now: Stamp) -> Self {
         let Scene { site, vpn_name, tunnels, related } = scene;
-        let mut story = Self::resume(Arc::new(Incident {
-            id: IncidentId { vpn, kind, opened: now.wall },
+        let first = match &found_at {
+            None => TimelineChange::Opened,
+            Some(sink) => TimelineChange::TakenUp { sink: sink.clone() },
+        };
+        let incident = Incident {
+            id,
             site,
             vpn_name,
             state: IncidentState::Open,
-            began: began.wall,
+            began,
+            found_at,
             tunnels,
-            timeline: Vec::new(),
+            timeline: vec![TimelineEntry { seq: 0, at: now, what: first, repeats: 0 }],
             related,
             worsened: 0,
-            revision: 0,
-        }));
-        story.add(TimelineChange::Opened, now.wall);
-        story
+            revision: 1,
+        };
+        Self::resume(Arc::new(incident))
     }
 
     /// An incident of an earlier run goes on.
     pub fn resume(incident: Arc<Incident>) -> Self {
-        let mut was_down: BTreeMap<TunnelId, bool> = incident
-            .tunnels
-            .iter()
-            .filter(|tunnel| tunnel.assessment == Assessment::Down)
-            .map(|tunnel| (tunnel.id.clone(), false))
-            .collect();
+        let mut was_down = down_at_first(&incident);
         for entry in &incident.timeline {
             if let TimelineChange::Assessment { tunnel, assessment, .. } = &entry.what {
                 note_assessment(&mut was_down, tunnel, *assessment);
@@ -84,11 +93,14 @@ impl Story {
                 note_assessment(&mut self.was_down, tunnel, *assessment)
             }
             TimelineChange::Opened
+            | TimelineChange::TakenUp { .. }
+            | TimelineChange::Witnessed
             | TimelineChange::View { .. }
             | TimelineChange::Clearing
             | TimelineChange::Reopened
             | TimelineChange::Resolved
-            | TimelineChange::Unwatched => false,
+            | TimelineChange::Unwatched
+            | TimelineChange::HandedOver => false,
         };
         let incident = Arc::make_mut(&mut self.incident);
         incident.worsened += u32::from(worsens);
@@ -108,10 +120,38 @@ impl Story {
         self.next_seq += 1;
     }
 
+    /// It was taken up, and this site sees it too.
+    pub fn witness(&mut self, at: Stamp) {
+        Arc::make_mut(&mut self.incident).found_at = None;
+        self.add(TimelineChange::Witnessed, at);
+    }
+
     /// It is over.
     pub fn set_state(&mut self, state: IncidentState) {
         Arc::make_mut(&mut self.incident).state = state;
     }
+}
+
+/// The tunnels that count as Down from the first, and whether they have been Healthy since. Whoever started a record that was
+/// taken up saw tunnels Down; that this site sees one Down a little later makes nothing worse, unless it was Healthy here.
+fn down_at_first(incident: &Incident) -> BTreeMap<TunnelId, bool> {
+    let taken_up = match incident.timeline.first().map(|entry| &entry.what) {
+        Some(TimelineChange::TakenUp { .. }) => true,
+        Some(
+            TimelineChange::Opened
+            | TimelineChange::Witnessed
+            | TimelineChange::View { .. }
+            | TimelineChange::Assessment { .. }
+            | TimelineChange::Clearing
+            | TimelineChange::Reopened
+            | TimelineChange::Resolved
+            | TimelineChange::Unwatched
+            | TimelineChange::HandedOver,
+        )
+        | None => false,
+    };
+    let tunnels = incident.tunnels.iter().filter(|tunnel| taken_up || tunnel.assessment == Assessment::Down);
+    tunnels.map(|tunnel| (tunnel.id.clone(), tunnel.assessment == Assessment::Healthy)).collect()
 }
 
 /// Keeps count of which tunnels are Down; true if a further one is, or the same again after it was Healthy.

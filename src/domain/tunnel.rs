@@ -18,6 +18,8 @@ use super::status::{CheckStatus, TunnelStatus};
 use super::time::{Moment, Now, Stamp};
 use super::verdict::{Assessment, Evidence, LocalEvidence, Outcome, Verdict, View, Why};
 
+mod presence;
+
 /// What changed in one judgement.
 #[derive(Debug, Default, Clone, Copy)]
 pub struct Changes {
@@ -38,6 +40,8 @@ pub struct Tunnel {
     local: View,
     local_seen_up: bool,
     aws_seen_up: bool,
+    /// Whether its check was answered before it was last taken away.
+    answered: bool,
     assessment: Assessment,
     assessed_since: Now,
     loss: LossWindow,
@@ -45,28 +49,26 @@ pub struct Tunnel {
 }
 
 impl Tunnel {
-    /// Begins to watch a tunnel. `seen_up` is what is remembered of earlier runs.
+    /// Begins to watch a tunnel. `seen_up` is what is remembered of earlier runs; see [`Self::set_here`].
     pub fn new(
         plan: Arc<TunnelPlan>,
         rules: ProbeRules,
         anchor: Moment,
         seen_up: &[SeenUp],
+        here: bool,
         now: Now,
         fx: &mut Effects,
     ) -> Self {
         let id = CheckId { tunnel: plan.id.clone(), kind: CheckKind::Inside };
         let local_seen_up = seen_up.contains(&SeenUp::Local(id.clone(), plan.route.key()));
         let aws_seen_up = seen_up.contains(&SeenUp::Aws(plan.id.clone()));
-        let (checks, why) = match plan.role {
-            Role::Unused => (Vec::new(), Why::Unused),
-            Role::Active | Role::Standby => {
-                let route = Arc::clone(&plan.route);
-                (vec![Check::new(id, route, rules, anchor, local_seen_up, now, fx)], Why::Starting)
-            }
+        let why = match plan.role {
+            Role::Active | Role::Standby if here => Why::Starting,
+            role @ (Role::Active | Role::Standby | Role::Unused) => Self::why_unasked(role),
         };
-        Self {
+        let mut tunnel = Self {
             plan,
-            checks,
+            checks: Vec::new(),
             remote: Remote::new(now),
             local: View {
                 verdict: Verdict::Unknown(why),
@@ -75,11 +77,14 @@ impl Tunnel {
             },
             local_seen_up,
             aws_seen_up,
+            answered: local_seen_up,
             assessment: Assessment::Blind,
             assessed_since: now,
             loss: LossWindow::default(),
             complaints: BTreeMap::new(),
-        }
+        };
+        tunnel.set_here(here, rules, anchor, now, fx);
+        tunnel
     }
 
     /// What it is.
@@ -126,12 +131,6 @@ impl Tunnel {
         self.plan.id == plan.id
             && is_used(self.plan.role) == is_used(plan.role)
             && self.plan.route == plan.route
-    }
-
-    /// The ends that have seen it Up.
-    pub fn seen_up(&self) -> impl Iterator<Item = SeenUp> {
-        let local = self.checks.iter().filter_map(Check::seen_up);
-        local.chain(self.aws_seen_up.then(|| SeenUp::Aws(self.plan.id.clone())))
     }
 
     /// Sources that are not asked any more have no say.
@@ -263,7 +262,8 @@ impl Tunnel {
 
     /// Down if any required check is Down, Up if all are Up, else Unknown. Returns the verdict before, if it changed.
     fn judge_local(&mut self, now: Now) -> Option<Verdict> {
-        let verdict = self.checks.iter().map(Check::verdict).reduce(worst)?;
+        let unasked = Verdict::Unknown(Self::why_unasked(self.plan.role));
+        let verdict = self.checks.iter().map(Check::verdict).reduce(worst).unwrap_or(unasked);
         let before = self.local.verdict;
         if before == verdict {
             return None;

@@ -59,6 +59,8 @@ pub enum Why {
     Silent,
     /// The tunnel's role is `unused`.
     Unused,
+    /// This host does not hold the address that it votes for: the other one of the pair does.
+    NotHere,
     /// AWS has not been asked or has not answered.
     NotAsked,
     /// AWS answered without a word on this tunnel.
@@ -86,6 +88,7 @@ impl Why {
             Self::Fault(_) => "fault",
             Self::Silent => "silent",
             Self::Unused => "unused",
+            Self::NotHere => "not_here",
             Self::NotAsked => "not_asked",
             Self::NoData => "no_data",
             Self::Stale => "stale",
@@ -106,6 +109,7 @@ impl fmt::Display for Why {
             Self::Fault(fault) => write!(f, "fault: {fault}"),
             Self::Silent => f.write_str("nothing sent"),
             Self::Unused => f.write_str("unused"),
+            Self::NotHere => f.write_str("not here"),
             Self::NotAsked => f.write_str("AWS has not answered"),
             Self::NoData => f.write_str("no data"),
             Self::Stale => f.write_str("stale"),

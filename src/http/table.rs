@@ -126,12 +126,27 @@ fn said(verdict: &str, why: Option<&str>, since: &str, at: &str) -> String {
 }
 
 fn render_incident(text: &mut String, incident: &IncidentJson, at: &str) {
-    let IncidentJson { id: _, vpn, kind, state, began, opened, ended, worsened: _, related, timeline } =
-        incident;
+    let IncidentJson {
+        id: _,
+        vpn,
+        kind,
+        state,
+        began,
+        opened,
+        found_at,
+        ended,
+        worsened: _,
+        related,
+        timeline,
+    } = incident;
     let ended = ended.as_ref().map(|ended| format!(" at {}", short(ended, at))).unwrap_or_default();
     let related = related.as_ref().map(|related| format!(", follows {related}")).unwrap_or_default();
+    let found = found_at.as_ref().map(|sink| format!(", found at {sink}")).unwrap_or_default();
     let (began, opened) = (short(began, at), short(opened, at));
-    line(text, format_args!("  {kind} on {vpn}: {state}{ended}; began {began}, opened {opened}{related}"));
+    line(
+        text,
+        format_args!("  {kind} on {vpn}: {state}{ended}; began {began}, opened {opened}{found}{related}"),
+    );
     for entry in timeline {
         line(text, format_args!("    {}  {}", short(&entry.at, at), told(entry)));
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::domain::board::{Board, IncidentId};
 use crate::domain::names::{Kind, SinkId, VpnId};
+use crate::domain::time::Stamp;
 
 use super::sink::{LedgerError, LedgerRow, Note, Record, RecordId, Scope, SinkError, StartRequest};
 
@@ -29,6 +30,11 @@ pub enum Work {
     Find {
         /// Where.
         scope: Scope,
+    },
+    /// Look for what is open in any of these scopes.
+    Survey {
+        /// Where.
+        scopes: Vec<Scope>,
     },
     /// Write a row to the ledger.
     Commit {
@@ -82,6 +88,7 @@ impl Work {
     pub const fn act(&self) -> Act {
         match self {
             Self::Find { .. } => Act::Find,
+            Self::Survey { .. } => Act::Survey,
             Self::Commit { .. } => Act::Commit,
             Self::Start { .. } => Act::Start,
             Self::Read { .. } => Act::Read,
@@ -98,6 +105,8 @@ impl Work {
 pub enum Act {
     /// See [`Work::Find`].
     Find,
+    /// See [`Work::Survey`].
+    Survey,
     /// See [`Work::Commit`].
     Commit,
     /// See [`Work::Start`].
@@ -119,6 +128,7 @@ impl Act {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Find => "find",
+            Self::Survey => "survey",
             Self::Commit => "commit",
             Self::Start => "start",
             Self::Read => "read",
@@ -132,7 +142,13 @@ impl Act {
     /// Whether it goes to the sink, and not to the ledger.
     pub const fn is_request(self) -> bool {
         match self {
-            Self::Find | Self::Start | Self::Read | Self::Note | Self::Relate | Self::Resolve => true,
+            Self::Find
+            | Self::Survey
+            | Self::Start
+            | Self::Read
+            | Self::Note
+            | Self::Relate
+            | Self::Resolve => true,
             Self::Commit | Self::Forget => false,
         }
     }
@@ -157,6 +173,8 @@ pub enum SinkEvent {
 pub enum Reply {
     /// To `Find`.
     Found(Vec<Record>),
+    /// To `Survey`: every open record, with the scope it is of.
+    Surveyed(Vec<(Scope, Record)>),
     /// To `Start`.
     Started(RecordId),
     /// To `Read`.
@@ -190,6 +208,17 @@ pub struct Settled {
     pub incident: IncidentId,
     /// Its revision that was taken in.
     pub revision: u64,
+}
+
+/// A record is open, and no incident on the Board accounts for it; see [`crate::domain::event::Event::RecordFound`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// The connection.
+    pub vpn: VpnId,
+    /// The kind.
+    pub kind: Kind,
+    /// When it was created, on the sink's clock.
+    pub created: Stamp,
 }
 
 /// For telemetry: plain data, told as it happens.

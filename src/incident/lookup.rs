@@ -81,6 +81,16 @@ impl Place {
         self.seen.get(record).and_then(|seen| seen.of.as_ref())
     }
 
+    /// Whether a record is known to be closed although a list that was asked for at `asked` shows it open: that list may lag
+    /// behind, or a person has opened what we closed again, and works in it.
+    pub(super) fn knows_closed(&self, record: &RecordId, asked: Moment) -> bool {
+        self.seen.get(record).is_some_and(|seen| match (seen.closed, &seen.of) {
+            (Some(_), Some(_)) => true,
+            (Some(closed), None) => closed + LIST_LAG > asked,
+            (None, _) => false,
+        })
+    }
+
     /// Whether looking up is refused, until a person acts.
     pub(super) const fn is_refused(&self) -> bool {
         self.hold.is_rejected()

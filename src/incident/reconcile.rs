@@ -33,6 +33,9 @@
 //! Wherever a rule must guess whether a closed record means "people know" or "that was another time" (clocks that differ, an
 //! answer that was lost), it guesses for the page: one too many is closed by a person in a second.
 //!
+//! A record whose incident nobody has any more (the store was lost, the twin has died) is found by a survey and taken up by
+//! the core, see `survey.rs`; of what was only found no record is started.
+//!
 //! # Why it is resolved once, and only by a reason
 //! Only an incident that is on the Board as resolved has its record closed, after a read that found it open; absence
 //! from the Board does nothing. A closed record under an open incident is a person's (or the twin's) decision: it stays until
@@ -49,9 +52,11 @@ mod advance;
 mod case;
 mod closed;
 mod ended;
+mod found;
 mod open;
 mod plan;
 mod start;
+mod survey;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::mem;
@@ -63,15 +68,16 @@ use crate::domain::time::{Moment, Now};
 use crate::health::{Problem, Severity};
 
 use super::action::{
-    Act, Action, ActionId, Failure, Notice, NoticeLevel, Reply, Settled, SinkEvent, SinkReport, Work,
+    Act, Action, ActionId, Failure, Found, Notice, NoticeLevel, Reply, Settled, SinkEvent, SinkReport, Work,
 };
 use super::backoff::Hold;
 use super::lookup::Place;
 use super::settings::Settings;
-use super::sink::{LedgerRow, SinkError};
+use super::sink::{LedgerRow, RecordId, SinkError};
 use super::wording;
 use case::Case;
 use ended::Hearing;
+use survey::Survey;
 
 /// One sink's reconciler.
 #[derive(Debug)]
@@ -81,6 +87,7 @@ pub struct Reconciler {
     places: BTreeMap<(VpnId, Kind), Place>,
     /// What the ledger has of incidents that were not on the Board in this run.
     stored: BTreeMap<IncidentId, Vec<LedgerRow>>,
+    survey: Survey,
     started: Moment,
     board: Arc<Board>,
     routes: BTreeMap<ActionId, Route>,
@@ -90,6 +97,7 @@ pub struct Reconciler {
     complaints: BTreeSet<String>,
     actions: VecDeque<Action>,
     settled: VecDeque<Settled>,
+    found: VecDeque<Found>,
     reports: VecDeque<SinkReport>,
     notices: Vec<Notice>,
 }
@@ -98,8 +106,24 @@ pub struct Reconciler {
 #[derive(Debug)]
 enum Route {
     Case(IncidentId),
-    Place { at: (VpnId, Kind), asked: Moment, until: Moment },
-    Stored { until: Moment },
+    Place {
+        at: (VpnId, Kind),
+        asked: Moment,
+        until: Moment,
+    },
+    Stored {
+        until: Moment,
+    },
+    Survey {
+        asked: Moment,
+        until: Moment,
+    },
+    /// A record that is open, and that nothing accounts for.
+    Unclaimed {
+        at: (VpnId, Kind),
+        record: RecordId,
+        until: Moment,
+    },
 }
 
 impl Reconciler {
@@ -117,6 +141,7 @@ impl Reconciler {
             cases: BTreeMap::new(),
             places: BTreeMap::new(),
             stored,
+            survey: Survey::default(),
             started: now.mono,
             board: Arc::default(),
             routes: BTreeMap::new(),
@@ -126,6 +151,7 @@ impl Reconciler {
             complaints: BTreeSet::new(),
             actions: VecDeque::new(),
             settled: VecDeque::new(),
+            found: VecDeque::new(),
             reports: VecDeque::new(),
             notices: Vec::new(),
         }
@@ -168,6 +194,11 @@ impl Reconciler {
         self.settled.pop_front()
     }
 
+    /// What is open at the sink without an incident on the Board: for the core to take up.
+    pub fn poll_found(&mut self) -> Option<Found> {
+        self.found.pop_front()
+    }
+
     /// What telemetry counts.
     pub fn poll_report(&mut self) -> Option<SinkReport> {
         self.reports.pop_front()
@@ -182,7 +213,10 @@ impl Reconciler {
     pub fn problem(&self) -> Option<Problem> {
         let cases = self.cases.values().flat_map(|case| &case.holds).map(|(act, hold)| (*act, hold));
         let places = self.places.values().map(|place| (Act::Find, &place.hold));
-        let complaints = cases.chain(places).filter_map(|(act, hold)| self.complaint(act, hold));
+        let complaints = cases
+            .chain(places)
+            .chain([(Act::Survey, &self.survey.hold)])
+            .filter_map(|(act, hold)| self.complaint(act, hold));
         complaints.max_by_key(|problem| problem.severity)
     }
 
@@ -192,7 +226,8 @@ impl Reconciler {
             Act::Find | Act::Start | Act::Read | Act::Resolve if hold.is_rejected() => Severity::Failed,
             Act::Find | Act::Start | Act::Read | Act::Resolve => Severity::Degraded,
             // A record without its story, or a ledger that is kept in memory only, is still a record.
-            Act::Note | Act::Relate | Act::Commit | Act::Forget => Severity::Degraded,
+            // Nor does it stand in the way of a page that nobody looks for what others have left open.
+            Act::Survey | Act::Note | Act::Relate | Act::Commit | Act::Forget => Severity::Degraded,
         };
         Some(Problem { severity, text: format!("{}: {}: {what}", self.settings.id(), act.as_str()) })
     }
@@ -256,7 +291,7 @@ impl Reconciler {
                     Ok(Reply::Found(records)) => {
                         place.found(asked, records);
                     }
-                    Ok(reply @ (Reply::Started(_) | Reply::Read(_) | Reply::Done)) => {
+                    Ok(reply @ (Reply::Surveyed(_) | Reply::Started(_) | Reply::Read(_) | Reply::Done)) => {
                         let what = format!("an answer that is no list: {reply:?}");
                         let failure = SinkError::Temporary { what, retry_after: None, source: None };
                         place.failed(&Failure::Sink(failure), now.mono, &seed);
@@ -266,6 +301,14 @@ impl Reconciler {
                 self.report(Act::Find, label);
             }
             Route::Stored { .. } => {}
+            Route::Survey { asked, until: _ } => {
+                self.surveyed(asked, result, now);
+                self.report(Act::Survey, label);
+            }
+            Route::Unclaimed { at, record, until: _ } => {
+                self.read_unclaimed(at, &record, result, now);
+                self.report(Act::Read, label);
+            }
         }
     }
 
@@ -284,7 +327,10 @@ impl Reconciler {
     fn deadline(&self, id: ActionId) -> Option<Moment> {
         match self.routes.get(&id)? {
             Route::Case(incident) => self.cases.get(incident)?.in_flight.as_ref().map(|flight| flight.until),
-            Route::Place { until, .. } | Route::Stored { until, .. } => Some(*until),
+            Route::Place { until, .. }
+            | Route::Stored { until }
+            | Route::Survey { until, .. }
+            | Route::Unclaimed { until, .. } => Some(*until),
         }
     }
 
@@ -317,7 +363,7 @@ fn complain(
 
 fn label(result: &Result<Reply, Failure>) -> &'static str {
     match result {
-        Ok(Reply::Found(_) | Reply::Started(_) | Reply::Read(_) | Reply::Done) => "ok",
+        Ok(Reply::Found(_) | Reply::Surveyed(_) | Reply::Started(_) | Reply::Read(_) | Reply::Done) => "ok",
         Err(Failure::Sink(SinkError::Temporary { .. }) | Failure::Ledger(_)) => "temporary",
         Err(Failure::Sink(SinkError::Rejected { .. })) => "rejected",
         Err(Failure::Sink(SinkError::TokenKnown)) => "token_known",

@@ -57,6 +57,12 @@ impl Settings {
         })
     }
 
+    /// Every scope that the sink takes.
+    pub fn scopes(&self) -> Vec<Scope> {
+        let kinds = |vpn| Kind::ALL.into_iter().filter(move |kind| self.sink.takes(vpn, *kind));
+        self.vpns.keys().flat_map(|vpn| kinds(vpn).filter_map(|kind| self.scope(vpn, kind))).collect()
+    }
+
     /// The impact of a kind, 1 (critical) to 5 (none).
     pub fn impact(&self, kind: Kind) -> u8 {
         self.impact.get(&kind).copied().unwrap_or_else(|| kind.default_impact())

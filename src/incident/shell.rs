@@ -20,7 +20,7 @@ use crate::domain::time::Now;
 use crate::health::{Component, Health, Problem};
 
 use super::action::{
-    Act, Action, ActionId, Failure, Notice, NoticeLevel, Reply, Settled, SinkEvent, SinkReport, Work,
+    Act, Action, ActionId, Failure, Found, Notice, NoticeLevel, Reply, Settled, SinkEvent, SinkReport, Work,
 };
 use super::reconcile::Reconciler;
 use super::settings::Settings;
@@ -37,18 +37,18 @@ const DRAIN: Duration = Duration::from_secs(3);
 
 /// Serves a sink until the Board's channel closes.
 ///
-/// `settled` gets an [`Event::Settled`] for each incident that is over and brought into line; the receiver must go on
-/// receiving, or this sink waits. `observe` is called on this task and must not block.
+/// `events` gets an [`Event::Settled`] for each incident that is over and brought into line, and an
+/// [`Event::RecordFound`] for each open record that nothing accounts for; the receiver must go on receiving, or this sink waits. `observe` is called on this task and must not block.
 pub async fn run<S: IncidentSink, L: Ledger>(
     settings: Settings,
     sink: S,
     ledger: L,
     board: watch::Receiver<Arc<Board>>,
-    settled: mpsc::Sender<Event>,
+    events: mpsc::Sender<Event>,
     health: Health,
     observe: impl Fn(&SinkReport),
 ) {
-    run_by(clock::now, settings, sink, ledger, board, settled, health, observe).await;
+    run_by(clock::now, settings, sink, ledger, board, events, health, observe).await;
 }
 
 #[expect(clippy::too_many_arguments, reason = "the clock is an argument only for the tests")]
@@ -58,7 +58,7 @@ async fn run_by<S: IncidentSink, L: Ledger>(
     sink: S,
     ledger: L,
     mut board: watch::Receiver<Arc<Board>>,
-    settled: mpsc::Sender<Event>,
+    events: mpsc::Sender<Event>,
     health: Health,
     observe: impl Fn(&SinkReport),
 ) {
@@ -84,7 +84,11 @@ async fn run_by<S: IncidentSink, L: Ledger>(
         while let Some(Settled { incident, revision }) = reconciler.poll_settled() {
             let sink = doer.settings.id().clone();
             // If nobody listens the daemon is ending: it is said again at the next start.
-            let _ = settled.send(Event::Settled { sink, incident, revision }).await;
+            let _ = events.send(Event::Settled { sink, incident, revision }).await;
+        }
+        while let Some(Found { vpn, kind, created }) = reconciler.poll_found() {
+            let sink = doer.settings.id().clone();
+            let _ = events.send(Event::RecordFound { sink, vpn, kind, created }).await;
         }
         if closing.is_some() && under_way.is_empty() {
             return;
@@ -150,6 +154,9 @@ impl<S: IncidentSink, L: Ledger> Doer<S, L> {
         let Action { id, work } = action;
         let result = match work {
             Work::Find { scope } => self.sink.find(&scope).await.map(Reply::Found).map_err(Failure::Sink),
+            Work::Survey { scopes } => {
+                self.sink.survey(&scopes).await.map(Reply::Surveyed).map_err(Failure::Sink)
+            }
             Work::Start { request } => {
                 self.sink.start(&request).await.map(Reply::Started).map_err(Failure::Sink)
             }

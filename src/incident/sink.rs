@@ -147,6 +147,13 @@ pub trait IncidentSink: Send + Sync + 'static {
     /// open ones, and the newest closed one if the sink can tell; newest first.
     fn find(&self, scope: &Scope) -> impl Future<Output = Result<Vec<Record>, SinkError>> + Send;
 
+    /// Every open record that [`Self::find`] would find in any of these scopes, in as few calls as it takes: it is asked every
+    /// few minutes, and there may be many scopes.
+    fn survey(
+        &self,
+        scopes: &[Scope],
+    ) -> impl Future<Output = Result<Vec<(Scope, Record)>, SinkError>> + Send;
+
     /// Starts a record, or finds the one that this token has started.
     fn start(&self, request: &StartRequest) -> impl Future<Output = Result<RecordId, SinkError>> + Send;
 

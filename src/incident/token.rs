@@ -18,6 +18,8 @@ pub(super) fn start(scope: &Scope, newest: Option<&RecordId>) -> String {
 pub(super) fn note(record: &RecordId, site: &str, entry: &TimelineEntry) -> String {
     let (what, tunnel, said, evidence) = match &entry.what {
         TimelineChange::Opened => ("opened", String::new(), "", None),
+        TimelineChange::TakenUp { sink } => ("taken up", sink.to_string(), "", None),
+        TimelineChange::Witnessed => ("witnessed", String::new(), "", None),
         TimelineChange::View { tunnel, name: _, end, verdict, as_of } => {
             (end.as_str(), tunnel.to_string(), verdict.as_str(), *as_of)
         }
@@ -28,6 +30,7 @@ pub(super) fn note(record: &RecordId, site: &str, entry: &TimelineEntry) -> Stri
         TimelineChange::Reopened => ("reopened", String::new(), "", None),
         TimelineChange::Resolved => ("resolved", String::new(), "", None),
         TimelineChange::Unwatched => ("unwatched", String::new(), "", None),
+        TimelineChange::HandedOver => ("handed over", String::new(), "", None),
     };
     digest(&["note", &record.0, site, what, &tunnel, said, &millis(evidence), &millis(Some(entry.at))])
 }

@@ -38,6 +38,10 @@ pub fn note(incident: &Incident, entry: &TimelineEntry) -> String {
     let mut note = NoteText::new(incident, entry.at);
     let line = match &entry.what {
         TimelineChange::Opened => format!("{} opened", kind_words(incident.id.kind)),
+        TimelineChange::TakenUp { sink } => {
+            format!("{} found open at {sink}, and taken up", kind_words(incident.id.kind))
+        }
+        TimelineChange::Witnessed => format!("{} seen by this site as well", kind_words(incident.id.kind)),
         TimelineChange::View { tunnel, name, end, verdict, as_of } => {
             note.tunnel(tunnel, name);
             note.end = Some(end.as_str());
@@ -60,6 +64,10 @@ pub fn note(incident: &Incident, entry: &TimelineEntry) -> String {
         TimelineChange::Clearing => "clearing; it will be resolved if this lasts".to_owned(),
         TimelineChange::Reopened => "no longer clearing".to_owned(),
         TimelineChange::Resolved => format!("{} over", kind_words(incident.id.kind)),
+        TimelineChange::HandedOver => {
+            "handed over: the address that this site votes for is another host's, which goes on with this record"
+                .to_owned()
+        }
         TimelineChange::Unwatched => {
             "no longer watched: the connection was removed from this site's configuration; this \
                                       record is left open for a person to close"
@@ -78,7 +86,16 @@ pub fn note(incident: &Incident, entry: &TimelineEntry) -> String {
 pub fn witness(incident: &Incident) -> String {
     let kind = kind_words(incident.id.kind);
     let line = match incident.state {
+        IncidentState::Open if incident.found_at.is_some() => {
+            format!("{kind} taken up by this site, which closes this record when it is over")
+        }
         IncidentState::Open => format!("{kind} also seen by this site since {}", time(incident.began)),
+        IncidentState::Resolved { at } if incident.found_at.is_some() => {
+            format!(
+                "{kind} taken up by this site, which has not seen it for itself, and over at {}",
+                time(at)
+            )
+        }
         IncidentState::Resolved { at } => format!(
             "{kind} also seen by this site from {} to {}, and not told in its time",
             time(incident.began),
@@ -165,18 +182,32 @@ pub(super) fn as_they_stand(incident: &Incident) -> Vec<Tunnel> {
                 }
             }
             TimelineChange::Opened
+            | TimelineChange::TakenUp { .. }
+            | TimelineChange::Witnessed
             | TimelineChange::Clearing
             | TimelineChange::Reopened
             | TimelineChange::Resolved
-            | TimelineChange::Unwatched => {}
+            | TimelineChange::Unwatched
+            | TimelineChange::HandedOver => {}
         }
     }
     tunnels
 }
 
-/// The place of the entry that says that the incident opened.
+/// The place of the entry that says that the incident opened, or was taken up.
 pub(super) fn opened_seq(incident: &Incident) -> Option<u32> {
-    incident.timeline.iter().find(|entry| entry.what == TimelineChange::Opened).map(|entry| entry.seq)
+    let begins = |entry: &&TimelineEntry| match entry.what {
+        TimelineChange::Opened | TimelineChange::TakenUp { .. } => true,
+        TimelineChange::Witnessed
+        | TimelineChange::View { .. }
+        | TimelineChange::Assessment { .. }
+        | TimelineChange::Clearing
+        | TimelineChange::Reopened
+        | TimelineChange::Resolved
+        | TimelineChange::Unwatched
+        | TimelineChange::HandedOver => false,
+    };
+    incident.timeline.iter().find(begins).map(|entry| entry.seq)
 }
 
 /// RFC 3339, in UTC.

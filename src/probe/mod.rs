@@ -8,6 +8,7 @@ mod address;
 mod client;
 mod echo;
 pub mod errno;
+pub mod held;
 mod ownership;
 pub mod permission;
 mod prober;

@@ -170,7 +170,11 @@ fn hear(rows: &mut [Row], event: Event) {
         Event::Reply { check, echo: _, rtt } => on(rows, &check, |row| row.replied(rtt)),
         Event::Failed { check, echo: _, failure } => on(rows, &check, |row| row.failed(failure)),
         // Not of a Prober.
-        Event::Answered(_) | Event::Refused { .. } | Event::Settled { .. } => (),
+        Event::Answered(_)
+        | Event::Refused { .. }
+        | Event::Settled { .. }
+        | Event::AddressHeld { .. }
+        | Event::RecordFound { .. } => (),
     }
 }
 

@@ -56,6 +56,7 @@ impl Feed {
             | Fact::IncidentChanged { .. }
             | Fact::IncidentSettled { .. }
             | Fact::EvidenceUnusable { .. }
+            | Fact::AddressHeld { .. }
             | Fact::Resumed { .. } => return,
         };
         // A full queue is no error: see QUEUE.

@@ -2,25 +2,25 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-use super::database::Database;
-use super::mirror::{Change, Transition};
+use super::entry::Entry;
+use super::keeper::Keeper;
 use super::open::OpenError;
-use super::pending::Pending;
-use super::thread::{Job, Pace, RETRY, Reply, Worker};
+use super::pace::RETRY;
+use super::thread::{Job, Reply, Shared, Worker};
 use crate::domain::board::IncidentId;
 use crate::domain::event::Remembered;
 use crate::domain::fact::Fact;
 use crate::domain::names::SinkId;
 use crate::domain::rollup::Rollup;
 use crate::domain::time::{Now, Stamp};
-use crate::health::{Component, Health, Problem, Severity};
+use crate::health::Health;
 use crate::incident::sink::{Ledger, LedgerError, LedgerRow};
 use crate::publish::sink::{Spool, SpoolError};
 
@@ -33,6 +33,8 @@ const HISTORY_QUEUE: usize = 8192;
 pub struct Settings {
     /// The file.
     pub path: PathBuf,
+    /// The file and what belongs to it stay below so many bytes.
+    pub max_size: u64,
     /// History older than this goes.
     pub keep: Duration,
     /// Whether rollups wait to be sent; without a publisher they would wait in vain.
@@ -55,7 +57,6 @@ pub struct Opened {
 pub struct Store {
     jobs: mpsc::Sender<Job>,
     shared: Arc<Shared>,
-    spool: bool,
 }
 
 /// History that was lost since the start.
@@ -65,13 +66,6 @@ pub struct Counts {
     pub rollups_dropped: u64,
     /// Transitions that are not kept, likewise.
     pub transitions_dropped: u64,
-}
-
-#[derive(Debug, Default)]
-pub(super) struct Shared {
-    pub(super) history_waiting: AtomicUsize,
-    pub(super) rollups_dropped: AtomicU64,
-    pub(super) transitions_dropped: AtomicU64,
 }
 
 /// The store's thread.
@@ -90,62 +84,43 @@ impl StoreThread {
 
 impl Store {
     /// Opens the file, or creates it (0600, and its directory 0700), and starts the thread. Blocks for as long as the disk
-    /// takes.
+    /// takes. If the disk cannot be used that is stated, and everything is kept in memory.
     ///
     /// `now` anchors the moments of what is remembered: they keep their distance on the wall clock.
+    ///
+    /// # Errors
+    /// The path does not name a file that could be ours, or there can be no thread.
     pub fn open(settings: &Settings, health: Health, now: Now) -> Result<Opened, OpenError> {
-        let database = Database::open(&settings.path, settings.keep)?;
-        Self::start(database, settings, health, now, true)
-    }
-
-    /// A store that is kept in memory, for when the disk cannot be used: everything works, and a restart forgets it. States
-    /// `why` as the store's problem.
-    pub fn without_disk(
-        settings: &Settings,
-        health: Health,
-        now: Now,
-        why: &OpenError,
-    ) -> Result<Opened, OpenError> {
-        let failed = |source| OpenError::Failed { path: settings.path.clone(), source };
-        let database = Database::in_memory(settings.keep).map_err(failed)?;
-        let cause = std::error::Error::source(why).map_or(String::new(), |source| format!(" ({source})"));
-        let text =
-            format!("{why}{cause}. Probing and incidents go on from memory, and a restart would forget them");
-        health.set(Component::Store, Problem { severity: Severity::Failed, text });
-        Self::start(database, settings, health, now, false)
+        let (keeper, remembered) = Keeper::open(settings, now)?;
+        let (jobs, queue) = mpsc::channel();
+        let (alive, ended) = oneshot::channel();
+        let shared = Arc::new(Shared::default());
+        let worker = Worker::new(keeper, health, Arc::clone(&shared));
+        let run = move || {
+            worker.run(&queue);
+            drop::<oneshot::Sender<()>>(alive);
+        };
+        thread::Builder::new().name("store".into()).spawn(run).map_err(|source| OpenError::Unusable {
+            path: settings.path.clone(),
+            doing: "start its thread",
+            source,
+        })?;
+        Ok(Opened { store: Self { jobs, shared }, remembered, thread: StoreThread { ended } })
     }
 
     /// Takes in what must outlive a restart and what is history; never waits.
     pub fn record(&self, fact: &Fact) {
-        match fact {
-            Fact::ViewChanged { tunnel, end, from, view, at } => {
-                let change = Change::View { end: *end, from: *from, view: view.clone() };
-                self.transition(Transition { tunnel: tunnel.clone(), at: at.wall, change });
+        let Some(entry) = Entry::of(fact) else { return };
+        let dropped = match &entry {
+            Entry::SeenUp(_) | Entry::Incident { .. } => None,
+            Entry::Transition(_) => Some(&self.shared.transitions_dropped),
+            Entry::Rollup(_) => Some(&self.shared.rollups_dropped),
+        };
+        match dropped {
+            Some(dropped) if !self.has_room() => {
+                dropped.fetch_add(1, Ordering::Relaxed);
             }
-            Fact::AssessmentChanged { tunnel, from, to, local, aws, at } => {
-                let change =
-                    Change::Assessment { from: *from, to: *to, local: local.clone(), aws: aws.clone() };
-                self.transition(Transition { tunnel: tunnel.clone(), at: at.wall, change });
-            }
-            Fact::SeenUp(seen) => self.send(Job::SeenUp(seen.clone())),
-            Fact::IncidentChanged { incident, change: _, at: _ } => {
-                self.send(Job::Incident { incident: Arc::clone(incident), settled: None });
-            }
-            Fact::IncidentSettled { incident, at } => {
-                self.send(Job::Incident { incident: Arc::clone(incident), settled: Some(at.wall) });
-            }
-            Fact::RollupReady(rollup) => {
-                let job = Job::Rollup { rollup: Arc::clone(rollup), sent: !self.spool };
-                self.history(job, &self.shared.rollups_dropped);
-            }
-            Fact::EchoEnded { .. }
-            | Fact::TicksSkipped { .. }
-            | Fact::Suspicion { .. }
-            | Fact::IncidentPending { .. }
-            | Fact::IncidentAverted { .. }
-            | Fact::EvidenceUnusable { .. }
-            | Fact::Resumed { .. }
-            | Fact::CouldVote { .. } => {}
+            Some(_) | None => self.send(Job::Record(entry)),
         }
     }
 
@@ -157,55 +132,13 @@ impl Store {
         }
     }
 
-    fn start(
-        database: Database,
-        settings: &Settings,
-        health: Health,
-        now: Now,
-        on_disk: bool,
-    ) -> Result<Opened, OpenError> {
-        let name = format!("store {}", settings.path.display());
-        let found = database.remembered(now).map_err(|source| OpenError::of(&settings.path, source))?;
-        for what in found.unreadable {
-            log::warn!("{name}: cannot read {what}; it is left as it is");
-        }
-        let (jobs, queue) = mpsc::channel();
-        let (alive, ended) = oneshot::channel();
-        let shared = Arc::new(Shared::default());
-        let worker = Worker {
-            database,
-            name,
-            on_disk,
-            health,
-            shared: Arc::clone(&shared),
-            pending: Pending::default(),
-            pace: Pace::default(),
-            failing: false,
-        };
-        let run = move || {
-            worker.run(&queue);
-            drop::<oneshot::Sender<()>>(alive);
-        };
-        thread::Builder::new().name("store".into()).spawn(run).map_err(|source| OpenError::Unusable {
-            path: settings.path.clone(),
-            doing: "start its thread",
-            source,
-        })?;
-        let store = Self { jobs, shared, spool: settings.spool };
-        Ok(Opened { store, remembered: found.remembered, thread: StoreThread { ended } })
-    }
-
-    fn transition(&self, transition: Transition) {
-        self.history(Job::Transition(Box::new(transition)), &self.shared.transitions_dropped);
-    }
-
-    fn history(&self, job: Job, dropped: &AtomicU64) {
-        if self.shared.history_waiting.fetch_add(1, Ordering::Relaxed) < HISTORY_QUEUE {
-            self.send(job);
-        } else {
+    /// Whether one more piece of history may wait; it is counted as waiting then.
+    fn has_room(&self) -> bool {
+        let room = self.shared.history_waiting.fetch_add(1, Ordering::Relaxed) < HISTORY_QUEUE;
+        if !room {
             self.shared.history_waiting.fetch_sub(1, Ordering::Relaxed);
-            dropped.fetch_add(1, Ordering::Relaxed);
         }
+        room
     }
 
     fn send(&self, job: Job) {

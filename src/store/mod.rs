@@ -1,6 +1,6 @@
 //! What must outlive a restart, and the history: one SQLite file, written by one thread.
 //!
-//! [`Store::open`] gives a cloneable handle. What it takes in is one of two things:
+//! [`Store::open`] gives a cloneable handle; the thread behind it is a thin loop around a [`Keeper`]. What it takes in is one of two things:
 //! - *state* (incidents, the ledger, what was ever seen Up, what has been sent): never dropped, committed at once;
 //! - *history* (rollups, transitions): buffered, committed with the next state or at the latest after a minute, so that
 //!   flash lives; dropped and counted if it comes faster than the disk can take it.
@@ -9,12 +9,16 @@
 //! history only so much), is tried again, and the problem is stated; nobody who records waits for a disk.
 
 mod database;
+mod entry;
 mod handle;
+mod keeper;
 mod mirror;
 mod open;
+mod pace;
 mod pending;
 mod schema;
 mod thread;
 
 pub use self::handle::{Counts, Opened, Settings, Store, StoreThread};
+pub use self::keeper::{Keeper, Notice};
 pub use self::open::OpenError;

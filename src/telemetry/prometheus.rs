@@ -128,6 +128,7 @@ impl Prometheus {
             | Fact::IncidentAverted { .. }
             | Fact::IncidentChanged { .. }
             | Fact::IncidentSettled { .. }
+            | Fact::AddressHeld { .. }
             | Fact::Resumed { .. }
             | Fact::RollupReady(_)
             | Fact::CouldVote { .. } => {}

@@ -7,6 +7,8 @@ mod phrases;
 #[cfg(test)]
 mod tests;
 
+use std::net::IpAddr;
+
 use log::Level;
 
 pub use self::notice::Notice;
@@ -103,6 +105,7 @@ pub fn record(fact: &Fact, names: &Names) -> Option<Record> {
         Fact::EvidenceUnusable { source, tunnel, verdict } => {
             Some(evidence_unusable(names, source, tunnel, *verdict))
         }
+        Fact::AddressHeld { address, held, at: _ } => Some(address_held(names, *address, *held)),
         Fact::Resumed { gap, at: _ } => Some(Record {
             level: Level::Warn,
             kind: MessageId::RESUMED,
@@ -197,7 +200,7 @@ const fn unknown(why: Why) -> (Level, MessageId) {
         Why::Silent => (Level::Warn, MessageId::CANNOT_ASK),
         Why::NoData | Why::Stale | Why::Contradiction | Why::Gone => (Level::Warn, MessageId::END_UNKNOWN),
         // Before the first answer it cannot be otherwise.
-        Why::Starting | Why::Unused | Why::NotAsked => (Level::Info, MessageId::END_UNKNOWN),
+        Why::Starting | Why::Unused | Why::NotHere | Why::NotAsked => (Level::Info, MessageId::END_UNKNOWN),
         // EVIDENCE_UNUSABLE says it at WARNING, or who asked AWS does.
         Why::Fraction | Why::Future | Why::Garbage => (Level::Info, MessageId::END_UNKNOWN),
     }
@@ -228,6 +231,18 @@ fn assessment_changed(
     about_tunnel(names, tunnel, level, kind, &text).with("ASSESSMENT", to.as_str())
 }
 
+fn address_held(names: &Names, address: IpAddr, held: bool) -> Record {
+    let (kind, text) = if held {
+        (MessageId::ADDRESS_TAKEN, format!("this host holds {address}: its end is asked, and votes"))
+    } else {
+        (
+            MessageId::ADDRESS_LEFT,
+            format!("this host does not hold {address}: its end is not asked, and has no vote"),
+        )
+    };
+    Record { level: Level::Info, kind, message: format!("{}: {text}", names.site()), fields: Vec::new() }
+}
+
 fn evidence_unusable(names: &Names, source: &SourceId, tunnel: &TunnelId, verdict: Verdict) -> Record {
     let why = match verdict {
         Verdict::Unknown(Why::Fraction) => {
@@ -251,6 +266,11 @@ fn evidence_unusable(names: &Names, source: &SourceId, tunnel: &TunnelId, verdic
 fn incident_changed(incident: &Incident, change: IncidentChange, at: Now) -> Record {
     let (level, id, text) = match change {
         IncidentChange::Opened => (Level::Warn, MessageId::INCIDENT_OPENED, opened(incident, at)),
+        IncidentChange::TakenUp => (Level::Info, MessageId::INCIDENT_TAKEN_UP, taken_up(incident, at)),
+        IncidentChange::Witnessed => {
+            let told = format!("this site sees it too: {}", meaning(incident.id.kind));
+            (Level::Warn, MessageId::INCIDENT_WITNESSED, told)
+        }
         IncidentChange::Updated => {
             let told = format!("its timeline has {}", count(incident.timeline.len(), "line"));
             (Level::Debug, MessageId::INCIDENT_UPDATED, told)
@@ -272,6 +292,11 @@ fn incident_changed(incident: &Incident, change: IncidentChange, at: Now) -> Rec
             let lasted = duration(at.wall.since(incident.began));
             (Level::Info, MessageId::INCIDENT_RESOLVED, format!("resolved, {lasted} after it began"))
         }
+        IncidentChange::HandedOver => (
+            Level::Info,
+            MessageId::INCIDENT_HANDED_OVER,
+            "handed over: its records stay open, for the host that holds the address".to_owned(),
+        ),
         IncidentChange::Unwatched => (
             Level::Warn,
             MessageId::INCIDENT_UNWATCHED,
@@ -288,6 +313,7 @@ fn opened(incident: &Incident, at: Now) -> String {
         vpn_name: _,
         state: _,
         began,
+        found_at: _,
         tunnels,
         timeline: _,
         related,
@@ -301,6 +327,13 @@ fn opened(incident: &Incident, at: Now) -> String {
         text.push_str(&related.to_string());
     }
     text
+}
+
+fn taken_up(incident: &Incident, at: Now) -> String {
+    let sink = incident.found_at.as_ref().map_or("a sink", |sink| sink.as_str());
+    let tunnels: Vec<_> = incident.tunnels.iter().map(snapshot).collect();
+    let created = time(incident.id.opened, at.wall);
+    format!("found open at {sink} since {created}, taken up: {}", tunnels.join(", "))
 }
 
 fn snapshot(tunnel: &TunnelSnapshot) -> String {

@@ -4,4 +4,6 @@ mod board;
 mod changes;
 mod episodes;
 mod properties;
+mod standby;
+mod take_up;
 mod world;

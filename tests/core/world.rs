@@ -82,6 +82,7 @@ pub fn plan(roles: &[Role]) -> Plan {
         .collect();
     Plan {
         site: "milan-1".into(),
+        votes_if_address: None,
         vpns: vec![Arc::new(VpnPlan {
             id: vpn(),
             name: "Milan DC".into(),
@@ -213,6 +214,12 @@ impl World {
         self.now = self.now.after(duration);
         self.replies.clear();
         self.asked.clear();
+    }
+
+    /// Something else happens.
+    pub fn tell(&mut self, event: Event) {
+        self.monitor.handle(event, self.now);
+        self.execute();
     }
 
     pub fn reconfigure(&mut self, plan: Plan) {

@@ -155,7 +155,11 @@ fn hear(event: Event) -> Heard {
             assert_eq!(of, check(1));
             Heard::Failed(echo, failure)
         }
-        other @ (Event::Answered(_) | Event::Refused { .. } | Event::Settled { .. }) => {
+        other @ (Event::Answered(_)
+        | Event::Refused { .. }
+        | Event::Settled { .. }
+        | Event::AddressHeld { .. }
+        | Event::RecordFound { .. }) => {
             panic!("not of a Prober: {other:?}")
         }
     }

@@ -47,6 +47,14 @@ pub(super) async fn records(connection: &Connection, scope: &Scope) -> Result<Ve
     Ok(found)
 }
 
+/// All open records of any of the scopes: one list serves for all of them.
+pub(super) async fn open(connection: &Connection, scopes: &[Scope]) -> Result<Vec<(Scope, Record)>, Failure> {
+    let open = list(connection, &[status(&IncidentRecordStatus::Open)]).await?;
+    let of =
+        |scope| open.iter().filter_map(move |summary| Some((Scope::clone(scope), ours(summary, scope)?)));
+    Ok(scopes.iter().flat_map(of).collect())
+}
+
 /// A record read in full.
 pub(super) fn record(record: &IncidentRecord) -> Record {
     let alarm =

@@ -57,7 +57,12 @@ fn plan(vpns: &[(&str, &[SourceId])]) -> Plan {
             },
         })
     };
-    Plan { site: "milan-1".into(), vpns: vpns.iter().map(vpn).collect(), sinks: Vec::new() }
+    Plan {
+        site: "milan-1".into(),
+        votes_if_address: None,
+        vpns: vpns.iter().map(vpn).collect(),
+        sinks: Vec::new(),
+    }
 }
 
 /// Answers when told to, with what it is told to.

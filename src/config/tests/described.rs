@@ -47,6 +47,7 @@ fn a_long_configuration_means_this() {
     let text = format!(
         r#"
 [site]
+votes_if_address = "192.0.2.100"
 name = "milan-1"
 [aws]
 region = "eu-west-1"
@@ -82,6 +83,7 @@ impact = {{ outage = 2 }}
     insta::assert_snapshot!(page(&text), @r#"
     read        /etc/bothends/bothends.toml
     site        milan-1
+                probes and votes only while this host holds 192.0.2.100
     mode        observe: everything is decided and recorded, nothing is sent
 
     connection  vpn-0123456789abcdef0 (vpn-0123456789abcdef0)

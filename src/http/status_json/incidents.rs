@@ -19,8 +19,11 @@ pub struct IncidentJson {
     pub state: String,
     /// When the condition began to hold.
     pub began: String,
-    /// When the incident opened.
+    /// When the incident opened; of one that was taken up, when its record was created.
     pub opened: String,
+    /// The sink at which its record was found open, as long as this site has not seen the condition hold for itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub found_at: Option<String>,
     /// When it was resolved, or ceased to be watched.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ended: Option<String>,
@@ -40,7 +43,8 @@ pub struct EntryJson {
     pub seq: u32,
     /// When.
     pub at: String,
-    /// `opened`, `view`, `assessment`, `clearing`, `reopened`, `resolved` or `unwatched`.
+    /// `opened`, `taken_up`, `witnessed`, `view`, `assessment`, `clearing`, `reopened`, `resolved`, `unwatched` or
+    /// `handed_over`.
     pub what: String,
     /// The outside address of the tunnel that changed.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -72,6 +76,7 @@ impl IncidentJson {
             vpn_name: _,
             state,
             began,
+            found_at,
             tunnels: _,
             timeline,
             related,
@@ -90,6 +95,7 @@ impl IncidentJson {
             state: state.as_str().to_owned(),
             began: rfc3339(*began),
             opened: rfc3339(*opened),
+            found_at: found_at.as_ref().map(ToString::to_string),
             ended,
             worsened: *worsened,
             related: related.as_ref().map(ToString::to_string),
@@ -110,6 +116,8 @@ impl EntryJson {
         };
         match what {
             TimelineChange::Opened => plain("opened"),
+            TimelineChange::TakenUp { sink: _ } => plain("taken_up"),
+            TimelineChange::Witnessed => plain("witnessed"),
             TimelineChange::View { tunnel, name: _, end, verdict, as_of } => Self {
                 tunnel: Some(tunnel.outside_ip.to_string()),
                 end: Some(end.as_str().to_owned()),
@@ -127,6 +135,7 @@ impl EntryJson {
             TimelineChange::Reopened => plain("reopened"),
             TimelineChange::Resolved => plain("resolved"),
             TimelineChange::Unwatched => plain("unwatched"),
+            TimelineChange::HandedOver => plain("handed_over"),
         }
     }
 }

@@ -243,12 +243,16 @@ impl Case {
         if self.row.settled && !self.is_open() {
             return true;
         }
-        let record = match self.standing {
-            Standing::Unread => false,
-            Standing::Open { .. } => self.next_told().is_none(),
-            Standing::Closed => self.row.closed_by_person_at.is_none_or(|at| at >= self.incident.worsened),
+        let told = match (&self.row.record, self.standing) {
+            (None, _) => self.is_only_found(),
+            (Some(_), Standing::Unread) => false,
+            (Some(_), Standing::Open { .. }) => self.next_told().is_none(),
+            (Some(_), Standing::Closed) => {
+                let closed = self.row.closed_by_person_at;
+                self.is_only_found() || closed.is_none_or(|at| at >= self.incident.worsened)
+            }
         };
-        self.is_open() && self.row.record.is_some() && record
+        self.is_open() && told
     }
 
     /// Whether an action of this kind is refused until a person acts.
@@ -361,7 +365,9 @@ const LEDGER_GIVEN_UP: Duration = Duration::from_secs(5);
 /// After how long without an answer an action is given up.
 pub(super) const fn given_up_after(act: Act) -> Duration {
     match act {
-        Act::Find | Act::Start | Act::Read | Act::Note | Act::Relate | Act::Resolve => REQUEST_GIVEN_UP,
+        Act::Find | Act::Survey | Act::Start | Act::Read | Act::Note | Act::Relate | Act::Resolve => {
+            REQUEST_GIVEN_UP
+        }
         Act::Commit | Act::Forget => LEDGER_GIVEN_UP,
     }
 }

@@ -23,7 +23,8 @@ impl Case {
     /// What a person closed stays closed as it was, until the incident worsens, or somebody opens a record.
     fn stay_closed(&mut self, around: &Around<'_>, record: &RecordId) -> Option<Step> {
         let now = around.now.mono;
-        if self.row.closed_by_person_at.is_none_or(|closed| self.incident.worsened > closed) {
+        let worse = self.row.closed_by_person_at.is_none_or(|closed| self.incident.worsened > closed);
+        if worse && !self.is_only_found() {
             self.next_generation(now);
             return None;
         }

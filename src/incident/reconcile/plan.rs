@@ -11,7 +11,7 @@ use crate::domain::time::{Moment, Now};
 use super::super::action::{Act, ActionId, NoticeLevel, Settled, SinkReport, Work};
 use super::super::sink::RecordId;
 use super::super::wording;
-use super::case::{Aim, Around, InFlight, Newer, Older, Standing, Step, given_up_after};
+use super::case::{Aim, Around, Case, InFlight, Newer, Older, Standing, Step, given_up_after};
 use super::{Reconciler, Route, complain};
 
 /// A row whose incident is not on the Board may be of one that the core takes up late after a start: it is let be for
@@ -29,6 +29,7 @@ impl Reconciler {
         }
         self.plan_look_ups(now, &wanted);
         self.plan_stored(now);
+        self.plan_survey(now);
         let deadline = self.routes.keys().filter_map(|id| self.deadline(*id)).min();
         self.wake_at(deadline, "an answer is overdue");
         let pending = self.cases.values().filter(|case| case.present && !case.is_in_line()).count();
@@ -187,8 +188,15 @@ impl Reconciler {
                 self.send(Work::Forget { incident }, Route::Stored { until });
                 continue;
             }
-            let record =
-                rows.last().and_then(|row| row.record.as_ref()).map_or("(not known)", |record| &record.0);
+            let record = rows.last().and_then(|row| row.record.as_ref());
+            let goes_on = |case: &Case| case.present && case.row.record.as_ref() == record;
+            if record.is_some() && self.cases.values().any(goes_on) {
+                // It was found open, and taken up.
+                let until = now.mono + given_up_after(Act::Forget);
+                self.send(Work::Forget { incident }, Route::Stored { until });
+                continue;
+            }
+            let record = record.map_or("(not known)", |record| &record.0);
             let text = format!(
                 "{}: {}: incident {incident} is not known any more; its record {record} is left as it is",
                 self.settings.site,

@@ -34,6 +34,10 @@ impl Case {
     /// No record is known: find it, or start it.
     pub(super) fn without_record(&mut self, around: &Around<'_>) -> Option<Step> {
         match self.incident.state {
+            IncidentState::Open if self.is_only_found() => return self.without_found_record(around),
+            IncidentState::Resolved { .. } if self.is_only_found() => {
+                return self.without_found_record(around);
+            }
             IncidentState::Open => {}
             // Nobody was told, and nothing is known of it any more: there is nothing to tell.
             IncidentState::Unwatched { .. } => return self.settle(),

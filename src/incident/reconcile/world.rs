@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::super::action::{Act, Action, ActionId, Failure, Reply, SinkEvent, SinkReport, Work};
+use super::super::action::{Act, Action, ActionId, Failure, Found, Reply, SinkEvent, SinkReport, Work};
 use super::super::settings::{Settings, VpnSettings};
 use super::super::sink::{LedgerError, LedgerRow, RecordId, SinkError};
 use super::Reconciler;
@@ -105,9 +105,12 @@ pub(super) struct Daemon {
     pub(super) machine: Reconciler,
     pub(super) ledger: BTreeMap<(IncidentId, u32), LedgerRow>,
     pub(super) stories: Vec<Story>,
+    /// What it was told to take up.
+    pub(super) found: Vec<Found>,
     pub(super) prepare: bool,
-    /// Every incident that it has settled, with its record.
+    /// Every incident that it has settled, with its record; those apart that it had taken up and never seen for itself.
     pub(super) settled: Vec<(IncidentId, Option<RecordId>)>,
+    pub(super) settled_as_found: Vec<(IncidentId, Option<RecordId>)>,
     pub(super) pending: usize,
     pub(super) said: Vec<String>,
     pub(super) away_until: Stamp,
@@ -140,6 +143,10 @@ pub(super) struct World {
     /// Every action that has arrived: when, from which site, what.
     pub(super) log: Vec<(Stamp, &'static str, Work)>,
     pub(super) dice: Dice,
+    /// Whether the cores take up what is found.
+    pub(super) takes_up: bool,
+    /// Since when nothing is down.
+    pub(super) well_since: Option<Stamp>,
     due: BTreeMap<(Stamp, u64), Due>,
     next: u64,
 }
@@ -154,8 +161,10 @@ impl World {
                 machine: Reconciler::new(settings(site), Vec::new(), now),
                 ledger: BTreeMap::new(),
                 stories: Vec::new(),
+                found: Vec::new(),
                 prepare: false,
                 settled: Vec::new(),
+                settled_as_found: Vec::new(),
                 pending: 0,
                 said: Vec::new(),
                 away_until: Stamp::default(),
@@ -171,6 +180,8 @@ impl World {
             scripted: BTreeMap::new(),
             log: Vec::new(),
             dice: Dice(seed),
+            takes_up: false,
+            well_since: None,
             due: BTreeMap::new(),
             next: 0,
         }
@@ -236,7 +247,19 @@ impl World {
         self.take(index);
     }
 
+    /// A daemon's core is sure: it opens an incident, or sees for itself what it has taken up.
     pub(super) fn open(&mut self, index: usize, kind: Kind) {
+        let at = self.now.wall;
+        let mut stories = self.daemons[index].stories.iter_mut();
+        let open = |story: &&mut Story| {
+            story.incident().id.kind == kind && story.incident().state == IncidentState::Open
+        };
+        if let Some(story) = stories.find(open) {
+            if story.incident().found_at.is_some() {
+                story.witness(at);
+            }
+            return self.show(index);
+        }
         let related = self.daemons[index].stories.last().map(|story| story.incident().id.clone());
         let story = story(self.daemons[index].site, kind, related.filter(|id| id.kind != kind), self.now);
         self.daemons[index].stories.push(story);
@@ -251,8 +274,12 @@ impl World {
             for change in changes {
                 match change {
                     TimelineChange::Resolved => story.set_state(IncidentState::Resolved { at }),
-                    TimelineChange::Unwatched => story.set_state(IncidentState::Unwatched { at }),
+                    TimelineChange::Unwatched | TimelineChange::HandedOver => {
+                        story.set_state(IncidentState::Unwatched { at })
+                    }
                     TimelineChange::Opened
+                    | TimelineChange::TakenUp { .. }
+                    | TimelineChange::Witnessed
                     | TimelineChange::View { .. }
                     | TimelineChange::Assessment { .. }
                     | TimelineChange::Clearing
@@ -275,6 +302,50 @@ impl World {
         self.show(index);
     }
 
+    /// The daemon's store is lost, and it starts again.
+    pub(super) fn forget(&mut self, index: usize) {
+        self.daemons[index].stories.clear();
+        self.daemons[index].ledger.clear();
+        self.crash(index);
+    }
+
+    /// What the core does with a record that was found: it takes it up, unless there is an incident of that kind.
+    fn take_up(&mut self, index: usize, found: Found) {
+        self.daemons[index].found.push(found.clone());
+        let Found { vpn, kind, created } = found;
+        let known = |story: &Story| story.incident().id.kind == kind;
+        if !self.takes_up || self.daemons[index].stories.iter().any(known) {
+            return;
+        }
+        let tunnels = vec![snapshot(11, self.now), snapshot(12, self.now)];
+        let site = self.daemons[index].site.into();
+        let scene = Scene { site, vpn_name: "Milan DC, primary".into(), tunnels, related: None };
+        let sink = SinkId::new("incident_manager");
+        let story = Story::take_up(vpn, kind, scene, sink, created, self.now.wall);
+        let id = story.incident().id.clone();
+        self.daemons[index].stories.push(story);
+        self.show(index);
+        self.resolve_when_well(index, id);
+    }
+
+    /// What was taken up is resolved when all has been well for long enough.
+    fn resolve_when_well(&mut self, index: usize, id: IncidentId) {
+        self.later(secs(300), move |world| {
+            let open = |story: &Story| {
+                let incident = story.incident();
+                incident.id == id && incident.state == IncidentState::Open
+            };
+            if !world.daemons[index].stories.iter().any(open) {
+                return;
+            }
+            if world.well_since.is_some_and(|since| world.now.wall.since(since) >= secs(300)) {
+                world.tell(index, over());
+            } else {
+                world.resolve_when_well(index, id);
+            }
+        });
+    }
+
     /// Takes from a daemon's machine whatever it has.
     fn take(&mut self, index: usize) {
         while let Some(action) = self.daemons[index].machine.poll_action() {
@@ -292,12 +363,18 @@ impl World {
         while let Some(settled) = daemon.machine.poll_settled() {
             let case = &daemon.machine.cases[&settled.incident];
             let record = case.row.record.as_ref().or(case.past.first());
-            daemon.settled.push((settled.incident.clone(), record.cloned()));
+            let as_found = case.incident.found_at.is_some();
+            let list = if as_found { &mut daemon.settled_as_found } else { &mut daemon.settled };
+            list.push((settled.incident.clone(), record.cloned()));
             daemon.stories.retain(|story| story.incident().id != settled.incident);
             left = true;
         }
+        let found: Vec<Found> = std::iter::from_fn(|| daemon.machine.poll_found()).collect();
         if left {
             self.show(index);
+        }
+        for found in found {
+            self.take_up(index, found);
         }
     }
 
@@ -384,6 +461,7 @@ impl World {
                 Ok(Reply::Done)
             }
             work @ (Work::Find { .. }
+            | Work::Survey { .. }
             | Work::Start { .. }
             | Work::Read { .. }
             | Work::Note { .. }

@@ -33,6 +33,15 @@ impl IncidentSink for OneRecord {
         async move { if hangs { pending().await } else { Ok(found) } }
     }
 
+    fn survey(
+        &self,
+        scopes: &[Scope],
+    ) -> impl Future<Output = Result<Vec<(Scope, Record)>, SinkError>> + Send {
+        let open = self.get().ok().filter(|record| record.status == RecordStatus::Open);
+        let scope = scopes.iter().find(|scope| scope.kind == Kind::Outage).cloned();
+        ready(Ok(scope.zip(open).into_iter().collect()))
+    }
+
     fn start(&self, _: &StartRequest) -> impl Future<Output = Result<RecordId, SinkError>> + Send {
         let id = RecordId("record-1".into());
         let record = Record {

@@ -58,6 +58,7 @@ fn incident(kind: Kind, tunnels: Vec<TunnelSnapshot>) -> Incident {
         vpn_name: "Milan DC, primary".into(),
         state: IncidentState::Open,
         began: Stamp::from_millis(OPENED.as_millis() - 30_500),
+        found_at: None,
         tunnels,
         timeline: vec![TimelineEntry { seq: 0, at: OPENED, what: TimelineChange::Opened, repeats: 0 }],
         related: None,

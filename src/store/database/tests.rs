@@ -40,6 +40,7 @@ fn incident(opened: i64) -> Arc<Incident> {
         vpn_name: "Milan".into(),
         state: IncidentState::Open,
         began: NOW.wall,
+        found_at: None,
         tunnels: vec![],
         timeline: vec![],
         related: None,

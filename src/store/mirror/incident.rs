@@ -35,6 +35,9 @@ struct Incident {
     vpn_name: String,
     state: State,
     began: Millis,
+    /// Rows of releases that took nothing up have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    found_at: Option<String>,
     tunnels: Vec<Snapshot>,
     timeline: Vec<Entry>,
     related: Option<Id>,
@@ -72,12 +75,15 @@ struct Entry {
 #[serde(rename_all = "snake_case")]
 enum Change {
     Opened,
+    TakenUp { sink: String },
+    Witnessed,
     View { tunnel: Tunnel, name: String, end: End, verdict: Verdict, as_of: Option<Millis> },
     Assessment { tunnel: Tunnel, name: String, assessment: Assessment },
     Clearing,
     Reopened,
     Resolved,
     Unwatched,
+    HandedOver,
 }
 
 impl From<&board::IncidentId> for Id {
@@ -100,6 +106,7 @@ impl From<&board::Incident> for Incident {
             vpn_name,
             state,
             began,
+            found_at,
             tunnels,
             timeline,
             related,
@@ -116,6 +123,7 @@ impl From<&board::Incident> for Incident {
                 board::IncidentState::Unwatched { at } => State::Unwatched { at: at.into() },
             },
             began: (*began).into(),
+            found_at: found_at.as_ref().map(ToString::to_string),
             tunnels: tunnels.iter().map(Snapshot::from).collect(),
             timeline: timeline.iter().map(Entry::from).collect(),
             related: related.as_ref().map(Id::from),
@@ -127,7 +135,19 @@ impl From<&board::Incident> for Incident {
 
 impl Incident {
     fn read(self, anchor: Now) -> board::Incident {
-        let Self { id, site, vpn_name, state, began, tunnels, timeline, related, worsened, revision } = self;
+        let Self {
+            id,
+            site,
+            vpn_name,
+            state,
+            began,
+            found_at,
+            tunnels,
+            timeline,
+            related,
+            worsened,
+            revision,
+        } = self;
         board::Incident {
             id: id.into(),
             site: site.into(),
@@ -138,6 +158,7 @@ impl Incident {
                 State::Unwatched { at } => board::IncidentState::Unwatched { at: at.stamp() },
             },
             began: began.stamp(),
+            found_at: found_at.map(names::SinkId::new),
             tunnels: tunnels.into_iter().map(|tunnel| tunnel.read(anchor)).collect(),
             timeline: timeline.into_iter().map(Entry::read).collect(),
             related: related.map(Into::into),
@@ -192,6 +213,8 @@ impl From<&board::TimelineChange> for Change {
     fn from(change: &board::TimelineChange) -> Self {
         match change {
             board::TimelineChange::Opened => Self::Opened,
+            board::TimelineChange::TakenUp { sink } => Self::TakenUp { sink: sink.to_string() },
+            board::TimelineChange::Witnessed => Self::Witnessed,
             board::TimelineChange::View { tunnel, name, end, verdict, as_of } => Self::View {
                 tunnel: tunnel.into(),
                 name: name.as_ref().to_owned(),
@@ -208,6 +231,7 @@ impl From<&board::TimelineChange> for Change {
             board::TimelineChange::Reopened => Self::Reopened,
             board::TimelineChange::Resolved => Self::Resolved,
             board::TimelineChange::Unwatched => Self::Unwatched,
+            board::TimelineChange::HandedOver => Self::HandedOver,
         }
     }
 }
@@ -216,6 +240,8 @@ impl From<Change> for board::TimelineChange {
     fn from(change: Change) -> Self {
         match change {
             Change::Opened => Self::Opened,
+            Change::TakenUp { sink } => Self::TakenUp { sink: names::SinkId::new(sink) },
+            Change::Witnessed => Self::Witnessed,
             Change::View { tunnel, name, end, verdict, as_of } => Self::View {
                 tunnel: tunnel.into(),
                 name: name.into(),
@@ -230,6 +256,7 @@ impl From<Change> for board::TimelineChange {
             Change::Reopened => Self::Reopened,
             Change::Resolved => Self::Resolved,
             Change::Unwatched => Self::Unwatched,
+            Change::HandedOver => Self::HandedOver,
         }
     }
 }

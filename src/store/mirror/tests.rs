@@ -58,6 +58,7 @@ fn verdict() -> impl Strategy<Value = Verdict> {
             Why::NeverAnswered,
             Why::Silent,
             Why::Unused,
+            Why::NotHere,
             Why::NotAsked,
             Why::NoData,
             Why::Stale,
@@ -136,10 +137,13 @@ fn entry() -> impl Strategy<Value = TimelineEntry> {
         .prop_map(|(tunnel, name, assessment)| TimelineChange::Assessment { tunnel, name, assessment });
     let plain = select(vec![
         TimelineChange::Opened,
+        TimelineChange::TakenUp { sink: SinkId::new("incident_manager") },
+        TimelineChange::Witnessed,
         TimelineChange::Clearing,
         TimelineChange::Reopened,
         TimelineChange::Resolved,
         TimelineChange::Unwatched,
+        TimelineChange::HandedOver,
     ]);
     (any::<u32>(), stamp(), prop_oneof![view, assessment, plain], any::<u32>())
         .prop_map(|(seq, at, what, repeats)| TimelineEntry { seq, at, what, repeats })
@@ -152,10 +156,31 @@ fn incident() -> impl Strategy<Value = Incident> {
         stamp().prop_map(|at| IncidentState::Unwatched { at }),
     ];
     let lists = (prop::collection::vec(snapshot(), 0..4), prop::collection::vec(entry(), 0..8));
-    ((id(), words(), words(), state, stamp()), lists, (option::of(id()), any::<u32>(), any::<u64>()))
+    let found_at = option::of(any::<String>().prop_map(SinkId::new));
+    (
+        (id(), words(), words(), state, stamp(), found_at),
+        lists,
+        (option::of(id()), any::<u32>(), any::<u64>()),
+    )
         .prop_map(
-            |((id, site, vpn_name, state, began), (tunnels, timeline), (related, worsened, revision))| {
-                Incident { id, site, vpn_name, state, began, tunnels, timeline, related, worsened, revision }
+            |(
+                (id, site, vpn_name, state, began, found_at),
+                (tunnels, timeline),
+                (related, worsened, revision),
+            )| {
+                Incident {
+                    id,
+                    site,
+                    vpn_name,
+                    state,
+                    began,
+                    found_at,
+                    tunnels,
+                    timeline,
+                    related,
+                    worsened,
+                    revision,
+                }
             },
         )
 }

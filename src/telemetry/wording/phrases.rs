@@ -105,6 +105,7 @@ fn why_local(why: Why, inside: &str) -> String {
             "{inside} has never answered, so our end has no vote; is inside_ip right, and does the gateway let ICMP echo through?"
         ),
         Why::Starting => format!("{inside} has not been asked for long enough"),
+        Why::NotHere => "this host does not hold the address of votes_if_address".to_owned(),
         Why::Fault(_)
         | Why::Silent
         | Why::Unused
@@ -149,6 +150,7 @@ fn why_aws(why: Why) -> String {
         | Why::Fault(_)
         | Why::Silent
         | Why::Unused
+        | Why::NotHere
         | Why::NotAsked
         | Why::Future
         | Why::Garbage => why.to_string(),

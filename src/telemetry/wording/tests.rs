@@ -53,7 +53,12 @@ fn names() -> Names {
             sources: Vec::new(),
         },
     };
-    Names::from(&Plan { site: "milan-1".into(), vpns: vec![Arc::new(vpn)], sinks: Vec::new() })
+    Names::from(&Plan {
+        site: "milan-1".into(),
+        votes_if_address: None,
+        vpns: vec![Arc::new(vpn)],
+        sinks: Vec::new(),
+    })
 }
 
 /// `WARN DISPUTED text KEY=value`
@@ -134,6 +139,8 @@ fn checks_are_told_quietly() {
         Fact::SeenUp(SeenUp::Local(check(), RouteKey { inside_ip: [169, 254, 10, 1].into() })),
         Fact::SeenUp(SeenUp::Aws(fixture::tunnel(1))),
         Fact::Resumed { gap: Duration::from_secs(3 * 3600), at: after(15) },
+        Fact::AddressHeld { address: [192, 0, 2, 100].into(), held: true, at: after(15) },
+        Fact::AddressHeld { address: [192, 0, 2, 100].into(), held: false, at: after(15) },
     ]), @r"
     INFO TICKS_SKIPPED milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): 3600 echoes were left out: the host slept, or was too busy
     DEBUG SUSPICION milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): check inside is suspect: an echo is overdue
@@ -141,6 +148,8 @@ fn checks_are_told_quietly() {
     INFO FIRST_SEEN_UP milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): 169.254.10.1 answered for the first time: our end has a vote END=local
     INFO FIRST_SEEN_UP milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): AWS has seen it up for the first time END=aws
     WARN RESUMED milan-1: nothing was watched for 3 h: the host slept, or the process was held up
+    INFO ADDRESS_TAKEN milan-1: this host holds 192.0.2.100: its end is asked, and votes
+    INFO ADDRESS_LEFT milan-1: this host does not hold 192.0.2.100: its end is not asked, and has no vote
     ");
 }
 
@@ -240,12 +249,15 @@ fn the_course_of_an_incident_is_told() {
     let incident = Arc::new(Incident { related: Some(fixture::incident().id), ..fixture::incident() });
     let changes = [
         IncidentChange::Opened,
+        IncidentChange::TakenUp,
+        IncidentChange::Witnessed,
         IncidentChange::Updated,
         IncidentChange::Worsened,
         IncidentChange::Clearing,
         IncidentChange::Reopened,
         IncidentChange::Resolved,
         IncidentChange::Unwatched,
+        IncidentChange::HandedOver,
     ];
     let mut facts = vec![
         Fact::IncidentPending {
@@ -273,12 +285,15 @@ fn the_course_of_an_incident_is_told() {
     INFO INCIDENT_PENDING milan-1: Milan DC, primary: one_sided: one end alone says that every tunnel is down; an incident opens in 15 min if this goes on KIND=one_sided
     INFO INCIDENT_AVERTED milan-1: Milan DC, primary: outage: over before an incident opened KIND=outage
     WARN INCIDENT_OPENED milan-1: Milan DC, primary: redundancy_lost incident: the connection works, on fewer tunnels than it should since 03:12:12Z: tunnel 1 (203.0.113.11) down by our end, down by AWS, tunnel 2 (203.0.113.12, standby) up by our end, up by AWS; follows the incident vpn-0123456789abcdef0/redundancy_lost/1763781140000 KIND=redundancy_lost
+    INFO INCIDENT_TAKEN_UP milan-1: Milan DC, primary: redundancy_lost incident: found open at a sink since 03:12:20Z, taken up: tunnel 1 (203.0.113.11) down by our end, down by AWS, tunnel 2 (203.0.113.12, standby) up by our end, up by AWS KIND=redundancy_lost
+    WARN INCIDENT_WITNESSED milan-1: Milan DC, primary: redundancy_lost incident: this site sees it too: the connection works, on fewer tunnels than it should KIND=redundancy_lost
     DEBUG INCIDENT_UPDATED milan-1: Milan DC, primary: redundancy_lost incident: its timeline has 3 lines KIND=redundancy_lost
     WARN INCIDENT_WORSENED milan-1: Milan DC, primary: redundancy_lost incident: worse: a further tunnel is down, or the same again KIND=redundancy_lost
     INFO INCIDENT_CLEARING milan-1: Milan DC, primary: redundancy_lost incident: every active tunnel works again; it is resolved if that lasts KIND=redundancy_lost
     WARN INCIDENT_REOPENED milan-1: Milan DC, primary: redundancy_lost incident: not over: the connection works, on fewer tunnels than it should again KIND=redundancy_lost
     INFO INCIDENT_RESOLVED milan-1: Milan DC, primary: redundancy_lost incident: resolved, 9 min 48 s after it began KIND=redundancy_lost
     WARN INCIDENT_UNWATCHED milan-1: Milan DC, primary: redundancy_lost incident: its connection left the configuration: its records stay open, for a person to close KIND=redundancy_lost
+    INFO INCIDENT_HANDED_OVER milan-1: Milan DC, primary: redundancy_lost incident: handed over: its records stay open, for the host that holds the address KIND=redundancy_lost
     INFO INCIDENT_SETTLED milan-1: Milan DC, primary: redundancy_lost incident: every sink knows that it is over KIND=redundancy_lost
     ");
 }

@@ -142,7 +142,12 @@ fn plan(source: &SourceId, vpns: &[(&str, &[&str])]) -> Arc<Plan> {
             aws: aws.clone(),
         })
     };
-    Arc::new(Plan { site: "milan-1".into(), vpns: vpns.iter().map(vpn).collect(), sinks: vec![] })
+    Arc::new(Plan {
+        site: "milan-1".into(),
+        votes_if_address: None,
+        vpns: vpns.iter().map(vpn).collect(),
+        sinks: vec![],
+    })
 }
 
 /// Pollers at work on one source.

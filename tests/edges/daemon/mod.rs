@@ -23,5 +23,6 @@ mod restart;
 mod secrets;
 mod several;
 mod site;
+mod standby;
 mod store;
 mod wait;

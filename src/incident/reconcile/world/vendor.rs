@@ -70,7 +70,11 @@ impl Kept {
     }
 
     pub(in super::super) fn is_open(&self) -> bool {
-        self.changes.last().is_some_and(|(_, status)| *status == RecordStatus::Open)
+        self.status_now() == RecordStatus::Open
+    }
+
+    pub(in super::super) fn status_now(&self) -> RecordStatus {
+        self.changes.last().map_or(RecordStatus::Resolved, |(_, status)| *status)
     }
 
     fn record(&self, at: Stamp) -> Option<Record> {
@@ -127,6 +131,14 @@ impl Vendor {
     pub(super) fn execute(&mut self, work: Work, now: Stamp, site: &'static str) -> Result<Reply, SinkError> {
         match work {
             Work::Find { scope } => Ok(Reply::Found(self.list(&scope, now))),
+            Work::Survey { scopes } => {
+                let open = |scope: &Scope| {
+                    let records = self.list(scope, now).into_iter();
+                    let open = records.filter(|record| record.status == RecordStatus::Open);
+                    open.map(|record| (scope.clone(), record)).collect::<Vec<_>>()
+                };
+                Ok(Reply::Surveyed(scopes.iter().flat_map(open).collect()))
+            }
             Work::Start { request } => self.start(request, now).map(Reply::Started),
             Work::Read { record } => {
                 let kept = self.records.iter().find(|kept| kept.id == record).ok_or(SinkError::NotFound)?;

@@ -1,0 +1,168 @@
+//! Records that are open at the sink and that no incident on the Board accounts for: the store was lost, the twin that
+//! started one has died, or our alarm started it while nobody here could speak. They are looked for at the start and then now
+//! and again, and the core is told, which takes them up.
+//!
+//! A list may lag behind, so each is read before it is believed: what we, the twin or a person closed a moment ago is not
+//! found again.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::domain::names::{Kind, VpnId};
+use crate::domain::time::{Moment, Now};
+
+use super::super::action::{Act, Failure, Found, Reply, Work};
+use super::super::backoff::Hold;
+use super::super::sink::{Record, RecordId, RecordStatus, Scope, SinkError};
+use super::super::token;
+use super::case::given_up_after;
+use super::{Reconciler, Route};
+
+/// At most this long a record stays open without anybody to close it, beyond what its incident needs to be resolved: as long
+/// as the shortest `resolve_after` by default. One list serves for all connections, so that it costs one call each time,
+/// however many they are.
+const EVERY: Duration = Duration::from_secs(300);
+
+/// What is known of records that nobody accounts for.
+#[derive(Debug, Default)]
+pub(super) struct Survey {
+    /// When the last list was asked for; `None` before the first, and if one is due as soon as may be.
+    last: Option<Moment>,
+    listing: bool,
+    reading: bool,
+    /// The oldest open record of each scope that nothing accounted for, to be read.
+    unread: BTreeMap<(VpnId, Kind), RecordId>,
+    pub(super) hold: Hold,
+}
+
+impl Survey {
+    /// A list, or one of its records, was not to be had: all is asked again after a while.
+    fn failed(&mut self, failure: &Failure, now: Moment, seed: &[&str]) {
+        self.hold.failed(now, failure, seed);
+        self.last = None;
+    }
+}
+
+impl Reconciler {
+    /// Asks for a list if one is due, and reads what it showed, one at a time.
+    pub(super) fn plan_survey(&mut self, now: Now) {
+        while !self.survey.reading
+            && let Some((at, record)) = self.survey.unread.pop_first()
+        {
+            if !self.is_accounted_for(&at) {
+                self.survey.reading = true;
+                let until = now.mono + given_up_after(Act::Read);
+                self.send(Work::Read { record: record.clone() }, Route::Unclaimed { at, record, until });
+            }
+        }
+        let scopes = self.settings.scopes();
+        if self.survey.listing || self.survey.reading || scopes.is_empty() {
+            return;
+        }
+        let due = self.survey.last.map_or(self.started, |last| last + self.survey_interval());
+        let due = self.survey.hold.until(now.mono).map_or(due, |until| due.max(until));
+        if due > now.mono {
+            self.wake_at(Some(due), "records that nobody accounts for");
+            return;
+        }
+        self.survey.listing = true;
+        self.survey.last = Some(now.mono);
+        let until = now.mono + given_up_after(Act::Survey);
+        self.send(Work::Survey { scopes }, Route::Survey { asked: now.mono, until });
+    }
+
+    /// A list has come, or not.
+    pub(super) fn surveyed(&mut self, asked: Moment, result: Result<Reply, Failure>, now: Now) {
+        self.survey.listing = false;
+        match result {
+            Ok(Reply::Surveyed(open)) => {
+                self.survey.hold.clear();
+                self.survey.unread = self.unaccounted_for(asked, open);
+            }
+            Ok(reply @ (Reply::Found(_) | Reply::Started(_) | Reply::Read(_) | Reply::Done)) => {
+                let what = format!("an answer that is no survey: {reply:?}");
+                let failure = SinkError::Temporary { what, retry_after: None, source: None };
+                self.survey_failed(&Failure::Sink(failure), now.mono);
+            }
+            Err(failure) => self.survey_failed(&failure, now.mono),
+        }
+    }
+
+    /// A record that the list showed as open was read, or not.
+    pub(super) fn read_unclaimed(
+        &mut self,
+        at: (VpnId, Kind),
+        record: &RecordId,
+        result: Result<Reply, Failure>,
+        now: Now,
+    ) {
+        self.survey.reading = false;
+        match result {
+            Ok(Reply::Read(record)) => {
+                let (status, created) = (record.status, record.created);
+                self.places.entry(at.clone()).or_default().read(record, None, now.mono);
+                match status {
+                    RecordStatus::Open if !self.is_accounted_for(&at) => {
+                        self.found.push_back(Found { vpn: at.0, kind: at.1, created });
+                    }
+                    RecordStatus::Open | RecordStatus::Resolved => {}
+                }
+            }
+            Ok(reply @ (Reply::Found(_) | Reply::Started(_) | Reply::Surveyed(_) | Reply::Done)) => {
+                let what = format!("an answer that is no record: {reply:?}");
+                let failure = SinkError::Temporary { what, retry_after: None, source: None };
+                self.survey_failed(&Failure::Sink(failure), now.mono);
+            }
+            Err(Failure::Sink(SinkError::NotFound)) => {
+                self.places.entry(at).or_default().gone(record);
+            }
+            Err(failure) => self.survey_failed(&failure, now.mono),
+        }
+    }
+
+    fn survey_failed(&mut self, failure: &Failure, now: Moment) {
+        let seed = [&*self.settings.site, self.settings.id().as_str(), Act::Survey.as_str()];
+        self.survey.failed(failure, now, &seed);
+    }
+
+    /// The oldest open record of each scope that nothing accounts for.
+    fn unaccounted_for(
+        &self,
+        asked: Moment,
+        open: Vec<(Scope, Record)>,
+    ) -> BTreeMap<(VpnId, Kind), RecordId> {
+        let mut oldest: BTreeMap<(VpnId, Kind), Record> = BTreeMap::new();
+        for (Scope { vpn, kind, plan: _, source: _, resource: _ }, record) in open {
+            let at = (vpn, kind);
+            let known = self.places.get(&at).is_some_and(|place| place.knows_closed(&record.id, asked));
+            if known || self.is_accounted_for(&at) {
+                continue;
+            }
+            let key = |record: &Record| (record.created, record.id.clone());
+            match oldest.get(&at) {
+                Some(older) if key(older) <= key(&record) => {}
+                Some(_) | None => {
+                    oldest.insert(at, record);
+                }
+            }
+        }
+        oldest.into_iter().map(|(at, record)| (at, record.id)).collect()
+    }
+
+    /// Whether an incident of this scope is on the Board, open or over: it sees to every record of the scope.
+    fn is_accounted_for(&self, at: &(VpnId, Kind)) -> bool {
+        self.cases.values().any(|case| {
+            let id = &case.incident.id;
+            case.present && (&id.vpn, id.kind) == (&at.0, at.1)
+        })
+    }
+
+    /// Twins that started together do not stay in step.
+    fn survey_interval(&self) -> Duration {
+        let spread = token::spread(&[&self.settings.site, self.settings.id().as_str()]);
+        EVERY.mul_f64(0.8 + 0.2 * f64::from(spread) / f64::from(u32::MAX))
+    }
+}
+
+#[cfg(test)]
+mod tests;

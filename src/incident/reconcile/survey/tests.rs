@@ -1,0 +1,305 @@
+//! Records that nobody accounts for: found once they are sure, taken up, and resolved like one's own.
+
+use super::super::super::action::{Act, Found};
+use super::super::super::sink::{Origin, RecordId, RecordStatus, SinkError};
+use super::super::world::*;
+use crate::domain::board::TimelineChange;
+use crate::domain::names::{Kind, SinkId};
+use crate::domain::story::{Scene, Story};
+use crate::health::Severity;
+
+fn world() -> World {
+    worlds(&["milan-1"])
+}
+
+fn worlds(sites: &[&'static str]) -> World {
+    let mut world = World::new(Switches::default(), sites, 7);
+    world.takes_up = true;
+    world
+}
+
+/// A record that somebody else has started.
+fn left_open(world: &mut World, origin: Origin) -> RecordId {
+    let scope = settings("").scope(&vpn(), Kind::Outage).unwrap();
+    world.vendor.create(scope, origin, world.now.wall)
+}
+
+/// An incident that another sink has found.
+fn found_elsewhere(world: &World) -> Story {
+    let tunnels = vec![snapshot(11, world.now), snapshot(12, world.now)];
+    let scene = Scene { site: "milan-1".into(), vpn_name: "Milan".into(), tunnels, related: None };
+    Story::take_up(vpn(), Kind::Outage, scene, SinkId::new("elsewhere"), world.now.wall, world.now.wall)
+}
+
+fn count(world: &World, act: Act) -> usize {
+    world.log.iter().filter(|(_, _, work)| work.act() == act).count()
+}
+
+#[test]
+fn an_open_record_that_nobody_accounts_for_is_told_to_the_core_at_the_start_and_within_minutes() {
+    for at_start in [true, false] {
+        let mut world = World::new(Switches::default(), &["milan-1"], 7);
+        if !at_start {
+            world.show(0);
+            world.pass(secs(40));
+        }
+        let created = world.now.wall;
+        left_open(&mut world, Origin::Daemon);
+        world.now = world.now.after(secs(31));
+        world.show(0);
+        world.pass(secs(if at_start { 5 } else { 300 }));
+        let found = Found { vpn: vpn(), kind: Kind::Outage, created };
+        assert_eq!(world.daemons[0].found, [found], "at the start: {at_start}");
+    }
+}
+
+#[test]
+fn one_list_in_some_minutes_serves_for_every_connection_and_kind() {
+    let mut world = world();
+    world.show(0);
+    world.pass(secs(3600));
+    let surveys = count(&world, Act::Survey);
+    assert!((12..=16).contains(&surveys), "{surveys} in an hour");
+    assert_eq!(count(&world, Act::Find), 0);
+}
+
+#[test]
+fn what_was_closed_a_moment_ago_is_not_found_whoever_closed_it_and_whatever_the_list_shows() {
+    for (by, crash) in [("a person", false), ("a person", true), ("milan-1", false), ("milan-1", true)] {
+        let mut world = world();
+        world.vendor.switches.lag = secs(60);
+        world.open(0, Kind::Outage);
+        world.pass(secs(200));
+        if by == "a person" {
+            world.vendor.close(&RecordId("record-001".into()), world.now.wall, by);
+        }
+        world.tell(0, over());
+        world.pass(secs(5));
+        assert_eq!(world.daemons[0].stories.len(), 0, "it is settled");
+        if crash {
+            world.crash(0);
+        }
+        world.pass(secs(1200));
+        assert_eq!(world.daemons[0].found, [], "closed by {by}, crash: {crash}");
+        assert_eq!(world.vendor.records[0].closed.len(), 1);
+    }
+}
+
+#[test]
+fn what_is_on_the_board_accounts_for_its_record_open_or_over() {
+    let mut world = world();
+    world.open(0, Kind::Outage);
+    world.pass(secs(30));
+    world.daemons[0].away_until = world.now.wall + secs(20);
+    world.tell(0, over());
+    world.crash(0);
+    world.pass(secs(1200));
+    assert_eq!(world.daemons[0].found, []);
+    assert!(world.vendor.open().is_empty());
+}
+
+#[test]
+fn an_incident_whose_store_was_lost_is_taken_up_and_resolved_without_a_second_record() {
+    let mut world = world();
+    world.open(0, Kind::Outage);
+    world.pass(secs(120));
+    world.forget(0);
+    world.pass(secs(60));
+    world.tell(0, over());
+    world.pass(secs(60));
+    assert_eq!((world.vendor.records.len(), world.vendor.open().len()), (1, 0));
+    let notes = &world.vendor.records[0].notes;
+    assert!(notes[0].2.text.contains("taken up by this site, which closes this record"), "{notes:?}");
+    assert_eq!(world.daemons[0].settled_as_found.len(), 1);
+}
+
+#[test]
+fn the_alarms_record_is_taken_up_by_both_twins_and_resolved_once() {
+    let mut world = worlds(&["milan-1", "milan-2"]);
+    let record = left_open(&mut world, Origin::Alarm);
+    for index in [0, 1] {
+        world.show(index);
+    }
+    world.pass(secs(400));
+    assert_eq!(world.daemons[0].stories[0].incident().id, world.daemons[1].stories[0].incident().id);
+    for index in [0, 1] {
+        world.tell(index, over());
+    }
+    world.pass(secs(60));
+    assert_eq!((world.vendor.records.len(), world.vendor.open().len()), (1, 0));
+    assert_eq!(world.vendor.records[0].closed.len(), 1);
+    assert!(world.daemons.iter().all(|daemon| daemon.settled_as_found[0].1.as_ref() == Some(&record)));
+}
+
+#[test]
+fn a_restart_after_taking_up_goes_on_in_the_same_record_and_tells_nothing_twice() {
+    let mut world = world();
+    left_open(&mut world, Origin::Daemon);
+    world.show(0);
+    world.pass(secs(400));
+    world.crash(0);
+    world.pass(secs(400));
+    assert_eq!((world.vendor.records.len(), world.vendor.records[0].notes.len()), (1, 1));
+    world.tell(0, over());
+    world.pass(secs(60));
+    assert!(world.vendor.open().is_empty());
+}
+
+#[test]
+fn of_what_another_sink_has_found_a_record_is_started_only_when_this_site_sees_it_too() {
+    let mut world = world();
+    let story = found_elsewhere(&world);
+    world.daemons[0].stories.push(story);
+    world.show(0);
+    world.pass(secs(1200));
+    assert_eq!((count(&world, Act::Start), world.daemons[0].pending), (0, 0));
+    world.open(0, Kind::Outage);
+    world.pass(secs(10));
+    assert_eq!(world.vendor.open().len(), 1);
+}
+
+#[test]
+fn what_another_sink_has_found_and_nobody_here_saw_is_over_without_a_record() {
+    let mut world = world();
+    let story = found_elsewhere(&world);
+    world.daemons[0].stories.push(story);
+    world.show(0);
+    world.pass(secs(60));
+    world.tell(0, over());
+    world.pass(secs(60));
+    assert_eq!((count(&world, Act::Start), world.daemons[0].settled_as_found.len()), (0, 1));
+}
+
+#[test]
+fn each_sink_goes_on_in_the_record_that_is_open_there() {
+    let mut world = world();
+    let story = found_elsewhere(&world);
+    world.daemons[0].stories.push(story);
+    world.show(0);
+    world.pass(secs(60));
+    let record = left_open(&mut world, Origin::Daemon);
+    world.pass(secs(400));
+    assert_eq!(world.vendor.records[0].notes.len(), 1);
+    world.tell(0, over());
+    world.pass(secs(60));
+    assert_eq!(world.daemons[0].settled_as_found[0].1, Some(record));
+    assert!(world.vendor.open().is_empty());
+}
+
+#[test]
+fn what_a_person_closed_after_it_was_found_stays_closed_until_this_site_sees_it_become_worse() {
+    for (worsens, witnessed, records) in [(false, true, 1), (true, false, 1), (true, true, 2)] {
+        let mut world = world();
+        let record = left_open(&mut world, Origin::Daemon);
+        world.show(0);
+        world.pass(secs(400));
+        world.vendor.close(&record, world.now.wall, "a person");
+        world.pass(secs(120));
+        if worsens {
+            world.tell(0, worse());
+        }
+        world.pass(secs(30));
+        if witnessed {
+            world.open(0, Kind::Outage);
+        }
+        world.pass(secs(300));
+        assert_eq!(world.vendor.records.len(), records, "worsens: {worsens}, witnessed: {witnessed}");
+    }
+}
+
+#[test]
+fn a_record_that_a_person_closes_while_it_is_taken_up_is_not_started_again() {
+    let mut world = world();
+    let record = left_open(&mut world, Origin::Daemon);
+    world.now = world.now.after(secs(31));
+    world.show(0);
+    while world.daemons[0].found.is_empty() {
+        world.pass(std::time::Duration::from_millis(1));
+    }
+    world.vendor.close(&record, world.now.wall, "a person");
+    world.pass(secs(200));
+    world.open(0, Kind::Outage);
+    world.pass(secs(300));
+    assert_eq!((count(&world, Act::Start), world.vendor.records.len()), (0, 1));
+    assert_eq!(world.daemons[0].pending, 0);
+}
+
+#[test]
+fn a_record_that_a_person_opens_again_after_we_closed_it_is_theirs() {
+    let mut world = world();
+    world.open(0, Kind::Outage);
+    world.pass(secs(60));
+    world.tell(0, over());
+    world.pass(secs(120));
+    world.vendor.reopen(&RecordId("record-001".into()), world.now.wall);
+    world.pass(secs(1200));
+    assert_eq!(world.daemons[0].found, []);
+    assert_eq!(world.vendor.open().len(), 1);
+}
+
+#[test]
+fn a_survey_that_is_refused_is_told_and_tried_again_and_stands_in_nobodys_way() {
+    let mut world = world();
+    let refused = SinkError::Rejected { what: "not allowed".into(), source: None };
+    world.scripted.entry(Act::Survey).or_default().push_back(refused);
+    left_open(&mut world, Origin::Daemon);
+    world.show(0);
+    world.pass(secs(60));
+    let problem = world.daemons[0].machine.problem().unwrap();
+    assert_eq!(
+        (problem.severity, problem.text.as_str()),
+        (Severity::Degraded, "incident_manager: survey: not allowed")
+    );
+    world.pass(secs(300));
+    assert_eq!(world.daemons[0].machine.problem(), None);
+    assert_eq!(world.daemons[0].found.len(), 1);
+}
+
+#[test]
+fn a_record_that_cannot_be_read_is_looked_for_again_soon() {
+    let mut world = world();
+    left_open(&mut world, Origin::Daemon);
+    world.now = world.now.after(secs(31));
+    world.scripted.entry(Act::Read).or_default().push_back(temporary());
+    world.show(0);
+    world.pass(secs(10));
+    assert_eq!(world.daemons[0].found.len(), 1);
+}
+
+#[test]
+fn the_row_of_a_lost_incident_goes_when_its_record_is_taken_up() {
+    let mut world = world();
+    world.open(0, Kind::Outage);
+    world.pass(secs(120));
+    // The ledger can be read, the incident cannot.
+    world.daemons[0].stories.clear();
+    world.crash(0);
+    world.pass(secs(600));
+    assert_eq!(world.daemons[0].ledger.len(), 1, "the row of what was taken up");
+    assert!(world.daemons[0].said.iter().all(|said| !said.contains("not known any more")));
+    assert_eq!(world.vendor.records[0].status_now(), RecordStatus::Open);
+}
+
+#[test]
+fn what_was_taken_up_tells_how_it_goes_on() {
+    let mut world = world();
+    left_open(&mut world, Origin::Daemon);
+    world.show(0);
+    world.pass(secs(400));
+    world.open(0, Kind::Outage);
+    world.tell(0, vec![TimelineChange::Clearing]);
+    world.pass(secs(60));
+    let said: Vec<_> = world.vendor.records[0]
+        .notes
+        .iter()
+        .map(|(_, _, note)| {
+            let json: serde_json::Value = serde_json::from_str(&note.text).unwrap();
+            json["text"].as_str().unwrap().to_owned()
+        })
+        .collect();
+    insta::assert_snapshot!(said.join("\n"), @"
+    milan-1: outage taken up by this site, which closes this record when it is over
+    milan-1: outage seen by this site as well
+    milan-1: clearing; it will be resolved if this lasts
+    ");
+}
