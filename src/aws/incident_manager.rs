@@ -70,16 +70,15 @@ impl IncidentManager {
         connection: &Arc<Connection>,
         result: Result<(T, Exchange), Failure>,
     ) -> Result<T, SinkError> {
-        match result {
-            Ok((value, _)) => {
-                connection.accepted();
-                Ok(value)
-            }
-            Err(failure) => {
-                let renewed = self.connections.renew_after(&failure, connection);
-                Err(sink_error(failure, renewed))
-            }
-        }
+        self.outcome(connection, result.map(|(value, _)| value))
+    }
+
+    /// The same of what took any number of calls.
+    fn outcome<T>(&self, connection: &Arc<Connection>, result: Result<T, Failure>) -> Result<T, SinkError> {
+        result.inspect(|_| connection.accepted()).map_err(|failure| {
+            let renewed = self.connections.renew_after(&failure, connection);
+            sink_error(failure, renewed)
+        })
     }
 
     async fn get(&self, record: &RecordId) -> Result<IncidentRecord, SinkError> {
@@ -97,18 +96,12 @@ impl IncidentManager {
 impl IncidentSink for IncidentManager {
     async fn find(&self, scope: &Scope) -> Result<Vec<Record>, SinkError> {
         let connection = self.connection(Call::ListIncidentRecords).await?;
-        find::records(&connection, scope).await.inspect(|_| connection.accepted()).map_err(|failure| {
-            let renewed = self.connections.renew_after(&failure, &connection);
-            sink_error(failure, renewed)
-        })
+        self.outcome(&connection, find::records(&connection, scope).await)
     }
 
     async fn survey(&self, scopes: &[Scope]) -> Result<Vec<(Scope, Record)>, SinkError> {
         let connection = self.connection(Call::ListIncidentRecords).await?;
-        find::open(&connection, scopes).await.map_err(|failure| {
-            self.connections.renew_after(&failure, &connection);
-            sink_error(failure)
-        })
+        self.outcome(&connection, find::open(&connection, scopes).await)
     }
 
     async fn start(&self, start: &StartRequest) -> Result<RecordId, SinkError> {

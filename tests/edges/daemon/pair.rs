@@ -90,7 +90,8 @@ fn closed_once(site: &Site, most: usize) -> Vec<Value> {
         let ends = events.filter(|event| {
             event["eventType"] != "Custom Event" && event["eventData"].to_string().contains("RESOLVED")
         });
-        assert_eq!(ends.count(), 1, "{record:#}");
+        // Both may find the younger of two open at the same instant; to close what is closed changes nothing.
+        assert!((1..=most).contains(&ends.count()), "{record:#}");
     }
     records.into_iter().map(|record| record["record"]["arn"].clone()).collect()
 }
