@@ -133,7 +133,9 @@ impl Player<'_> {
         self.restart = false;
         self.restarts += 1;
         self.no_echo_was_left_out();
+        let probed = (clock::wall() - Duration::from_secs(2)).minute();
         drop(self.daemon.take().map(Daemon::stop));
+        assert!(delivered::keeps(self.site, probed), "what was probed of {probed:?} is lost");
         self.daemon = Some(self.site.start());
     }
 

@@ -1,6 +1,7 @@
 //! What AWS has at the end, held against what was to be told.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use bothends::domain::time::Stamp;
 use rusqlite::Connection;
@@ -82,12 +83,18 @@ pub(super) fn minutes(site: &Site, story: &Story) {
             let told = told.get(&minute).copied().unwrap_or_default();
             assert!(told >= sent, "{outside} {minute:?} is marked as sent and was told {told} times");
             assert!(told <= sent + waiting || story.may_repeat, "{outside} {minute:?} was told {told} times");
-            minute = minute + std::time::Duration::from_secs(60);
+            minute = minute + Duration::from_secs(60);
         }
     }
     if !story.may_repeat {
         nothing_is_told_twice(site, story);
     }
+}
+
+/// Whether the store has this minute, or what was probed of it, of either tunnel.
+pub(super) fn keeps(site: &Site, minute: Stamp) -> bool {
+    let kept = parts(site);
+    [&ONE, &TWO].iter().all(|tunnel| kept.contains_key(&(minute, tunnel.outside.to_owned())))
 }
 
 fn nothing_is_told_twice(site: &Site, story: &Story) {
