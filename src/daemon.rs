@@ -56,12 +56,6 @@ const EVENTS: usize = 1024;
 /// Questions to AWS that may wait for the pollers: far more than there are sources.
 const ORDERS: usize = 256;
 
-/// The store's file stays below this.
-const MAX_SIZE: u64 = 64 << 20;
-
-/// History is kept this long.
-const KEEP: Duration = Duration::from_secs(90 * 24 * 3600);
-
 /// `bothends run`.
 pub fn run(config_path: &Path) -> Exit {
     let level = journal::level_from_env();
@@ -115,21 +109,17 @@ fn start(config_path: &Path) -> Exit {
         Ok(opened) => opened,
         Err(error) => {
             log::error!("{error}");
-            return Exit::Configuration;
+            return if error.is_misconfigured() { Exit::Configuration } else { Exit::Internal };
         }
     };
     watch_over(config_path, config, connections, (io, listener), health, opened)
 }
 
-/// Opens the store. A disk that fails keeps nobody from watching: then memory must do. A file that is not ours to write
-/// to is a matter of configuration.
+/// Opens the store. A disk that fails keeps nobody from watching: then memory must do until it works. A file that is not
+/// ours to write to is a matter of configuration.
 fn open_store(config: &Config, health: &Health) -> Result<store::Opened, OpenError> {
-    let settings = store::Settings {
-        path: config.store.path.clone(),
-        max_size: MAX_SIZE,
-        keep: KEEP,
-        spool: config.cloudwatch.is_some(),
-    };
+    let config::StoreSettings { path, max_size, keep } = config.store.clone();
+    let settings = store::Settings { path, max_size, keep, spool: config.cloudwatch.is_some() };
     Store::open(&settings, health.clone(), clock::now())
 }
 

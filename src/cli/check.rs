@@ -1,12 +1,16 @@
 //! `bothends check`: what the configuration means.
 
-use crate::config::{Config, describe};
+use std::time::Duration;
+
+use crate::config::{Config, StoreSettings, describe};
 use crate::domain::plan::TunnelPlan;
 use crate::probe::{Ownership, owns};
 use crate::process::Exit;
+use crate::store::{Capacity, capacity};
 
 pub(super) fn run(config: &Config) -> Exit {
     print!("{}", describe(config));
+    println!("            {}", lasting(config));
     for warning in &config.warnings {
         eprintln!("warning: {warning}");
     }
@@ -16,6 +20,33 @@ pub(super) fn run(config: &Config) -> Exit {
         }
     }
     Exit::Success
+}
+
+/// How long the store's `max_size` lasts.
+fn lasting(config: &Config) -> String {
+    let StoreSettings { path: _, max_size, keep } = config.store;
+    let tunnels = config.plan.vpns.iter().map(|vpn| vpn.used_tunnels().count()).sum::<usize>();
+    let Capacity { bytes, history, waiting } = capacity(max_size, keep, tunnels as u64);
+    let [keep, history, waiting] = [keep, history, waiting].map(days);
+    let megabytes = bytes as f64 / 1e6;
+    let of_tunnels = if tunnels == 1 { "one tunnel".to_owned() } else { format!("{tunnels} tunnels") };
+    let history = if history == keep {
+        format!("{keep} of {of_tunnels} take about {megabytes:.1} MB of it")
+    } else {
+        format!("it holds about {history} of {of_tunnels}, of which {keep} would take {megabytes:.1} MB")
+    };
+    if config.cloudwatch.is_none() {
+        return history;
+    }
+    format!("{history}; while CloudWatch takes nothing, minutes wait for up to {waiting}")
+}
+
+fn days(duration: Duration) -> String {
+    match duration.as_secs() / 86_400 {
+        0 => "less than a day".to_owned(),
+        1 => "a day".to_owned(),
+        days => format!("{days} days"),
+    }
 }
 
 /// A configuration may be checked on another host than the one it is for, so this is no error.

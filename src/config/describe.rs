@@ -10,7 +10,8 @@ use super::consequences::{
     asked_by, calls_a_month, custom_metrics, locally_down_after, puts_a_month, tunnels_asked_by,
 };
 use super::duration::Shown;
-use super::settings::{Config, Mode, SinkSettings, VpnSettings};
+use super::settings::{Config, Mode, SinkSettings, StoreSettings, VpnSettings};
+use super::size::Shown as Size;
 
 /// What the configuration means: site, connections, rules, pollers, sinks, metrics, listener, store, and what follows
 /// from them.
@@ -162,7 +163,9 @@ impl Page<'_> {
         }
         let listen = self.config.http.listen;
         writeln!(f, "listener    http://{listen}/ with /metrics, /status, /healthz, /readyz")?;
-        writeln!(f, "store       {}", self.config.store.path.display())
+        let StoreSettings { path, max_size, keep } = &self.config.store;
+        writeln!(f, "store       {}", path.display())?;
+        writeln!(f, "            at most {}, history of {}", Size(*max_size), Shown(*keep))
     }
 }
 

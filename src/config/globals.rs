@@ -14,6 +14,7 @@ use super::problem::Notes;
 use super::rules::not_longer;
 use super::section::Section;
 use super::settings::{AwsSettings, CloudWatchSettings, HttpSettings, StoreSettings};
+use super::size::Bounds;
 
 /// EC2's throttling allows no faster question, and 15 min late is no evidence.
 const POLL_INTERVAL: Span = Span::new(Duration::from_secs(5), Duration::from_secs(900));
@@ -21,6 +22,12 @@ const SUSPECT_POLL_INTERVAL: Span = Span::new(Duration::from_secs(2), Duration::
 /// CloudWatch shows a datapoint of `TunnelState` after some minutes; less is for EC2's fresher evidence.
 const STALE_AFTER: Span = Span::new(Duration::from_secs(10), Duration::from_secs(3600));
 const PUT_INTERVAL: Span = Span::new(Duration::from_secs(10), Duration::from_secs(300));
+
+/// Below this the incidents of a bad day would leave no room for history; above it nobody means a router's disk.
+const MAX_SIZE: Bounds = Bounds::new(4_000_000, 10_000_000_000);
+const DAY: u64 = 24 * 3600;
+/// Openings count for a day.
+const KEEP: Span = Span::new(Duration::from_secs(DAY), Duration::from_secs(3650 * DAY));
 
 const LISTEN_DEFAULT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9846);
 const STATE_DIRECTORY_DEFAULT: &str = "/var/lib/bothends";
@@ -107,5 +114,9 @@ pub(super) fn store(
             env.get("STATE_DIRECTORY").and_then(|list| list.split(':').find(|one| one.starts_with('/')));
         PathBuf::from(directory.unwrap_or(STATE_DIRECTORY_DEFAULT)).join("bothends.db")
     });
-    StoreSettings { path }
+    StoreSettings {
+        path,
+        max_size: section.size("max_size", &MAX_SIZE, notes).unwrap_or(64_000_000),
+        keep: section.duration("keep", &KEEP, notes).unwrap_or(Duration::from_secs(90 * DAY)),
+    }
 }

@@ -21,6 +21,7 @@ mod schema;
 mod section;
 mod settings;
 mod sinks;
+mod size;
 #[cfg(test)]
 mod tests;
 mod vpns;

@@ -79,7 +79,7 @@ pub(super) const ROOT: &[Key] = &[
         &[scalar("enabled"), scalar("namespace"), scalar("interval"), scalar("region"), scalar("role_arn")],
     ),
     table("http", &[scalar("listen")]),
-    table("store", &[scalar("path")]),
+    table("store", &[scalar("path"), scalar("max_size"), scalar("keep")]),
 ];
 
 const PROBE: &[Key] = &[

@@ -10,6 +10,7 @@ use super::duration::Span;
 use super::merge::{self, Merged};
 use super::problem::{Notes, Place, What, quoted};
 use super::schema::join;
+use super::size::Bounds;
 
 /// What the text of a key may be, and what it means.
 pub(super) struct Rule<T> {
@@ -144,6 +145,11 @@ impl<'a> Section<'a> {
             "off" => Some(None),
             text => span.parse(text).map(Some),
         })
+    }
+
+    /// A size in bytes within `bounds`.
+    pub(super) fn size(&self, key: &str, bounds: &Bounds, notes: &mut Notes) -> Option<u64> {
+        self.read(key, bounds, notes, |value| text(value).and_then(|text| bounds.parse(text)))
     }
 
     /// A list of texts that obey `rule`; it may not be empty.

@@ -121,6 +121,10 @@ pub struct HttpSettings {
 pub struct StoreSettings {
     /// The database's file; absolute.
     pub path: PathBuf,
+    /// The file and what belongs to it stay below so many bytes.
+    pub max_size: u64,
+    /// History older than this goes.
+    pub keep: Duration,
 }
 
 impl Mode {

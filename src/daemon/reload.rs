@@ -59,7 +59,7 @@ fn keep_what_needs_a_restart(people: &People, config: &mut Config) {
         pending.push("[http] listen");
     }
     if config.store != people.config.store {
-        pending.push("[store] path");
+        pending.push("[store]");
     }
     config.http = people.config.http;
     config.store = people.config.store.clone();

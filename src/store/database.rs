@@ -1,22 +1,28 @@
-//! The file: what is written and read, one transaction at a time. Synchronous; it lives on the store's thread.
+//! The file: what is written and read, one transaction at a time.
 
-mod prune;
+mod read;
+mod room;
+mod upkeep;
+mod write;
 
-use std::path::Path;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
+pub(super) use self::upkeep::FOLD_AFTER;
+use self::upkeep::Upkeep;
+use super::limits::Limits;
 use super::mirror;
-use super::open::{self, OpenError};
+use super::open::{self, BUSY, OpenError, is_damage};
 use super::pending::Pending;
-use crate::domain::board::IncidentId;
-use crate::domain::event::{Remembered, SeenUp};
-use crate::domain::names::{CheckId, CheckKind, SinkId, TunnelId, VpnId};
-use crate::domain::plan::RouteKey;
+use crate::domain::event::Remembered;
+use crate::domain::names::{TunnelId, VpnId};
 use crate::domain::rollup::Rollup;
-use crate::domain::time::{Moment, Now, Stamp};
+use crate::domain::time::{Now, Stamp};
 use crate::incident::sink::LedgerRow;
 
 /// How far back openings count for the doubling of `resolve_after`.
@@ -25,97 +31,113 @@ const OPENINGS_COUNT_FOR: Duration = Duration::from_secs(24 * 3600);
 #[derive(Debug)]
 pub(super) struct Database {
     connection: Connection,
+    path: PathBuf,
+    /// Which file it is, whatever its name: device and inode.
+    file: Option<(u64, u64)>,
     /// History older than this goes.
     keep: Duration,
-    next_prune: Option<Moment>,
+    limits: Limits,
+    upkeep: Upkeep,
 }
 
-/// What the last run left, and what of it could not be read, in an operator's words.
+/// What the last run left.
 #[derive(Debug, Default)]
 pub(super) struct Found {
     pub(super) remembered: Remembered,
+    pub(super) ledger: Vec<LedgerRow>,
+    /// What of it cannot be understood, in an operator's words. It stays in the file as it is.
     pub(super) unreadable: Vec<String>,
+    /// Set if the file turned out to be damaged; then this is what could be read all the same.
+    pub(super) damage: Option<rusqlite::Error>,
 }
 
 impl Database {
-    pub(super) fn open(path: &Path, keep: Duration) -> Result<Self, OpenError> {
-        Ok(Self { connection: open::open(path)?, keep, next_prune: None })
+    pub(super) fn open(path: &Path, keep: Duration, max_size: u64, now: Now) -> Result<Self, OpenError> {
+        Ok(Self {
+            connection: open::open(path)?,
+            path: path.into(),
+            file: file_at(path),
+            keep,
+            limits: Limits::of(max_size),
+            upkeep: Upkeep::beginning(now.mono),
+        })
     }
 
-    /// A database that ends with the process.
-    pub(super) fn in_memory(keep: Duration) -> rusqlite::Result<Self> {
-        let mut connection = Connection::open_in_memory()?;
-        open::configure(&mut connection)?;
-        Ok(Self { connection, keep, next_prune: None })
+    /// What can be known of a file that cannot be written.
+    pub(super) fn peek(path: &Path, now: Now) -> rusqlite::Result<Found> {
+        found(&open::open_to_read(path)?, now)
     }
 
-    /// Writes everything that is pending in one transaction, synced when it returns, and now and then removes what is too
-    /// old. Returns how many unsent rollups were given up for their age or number.
+    /// Whether this is still the file of that name: it may have been removed or replaced, and would be written in vain.
+    pub(super) fn is_in_place(&self) -> bool {
+        self.file.is_some() && self.file == file_at(&self.path)
+    }
+
+    /// Writes everything in one transaction, synced when it returns; folds and removes what is too old, and makes room.
+    /// Returns how many unsent rollups had to go.
     pub(super) fn write(&mut self, pending: &Pending, now: Now) -> rusqlite::Result<u64> {
         let transaction = self.connection.transaction()?;
-        write_state(&transaction, pending)?;
-        write_history(&transaction, pending)?;
-        let prune = self.next_prune.is_none_or(|at| at <= now.mono);
-        let given_up = if prune { prune::prune(&transaction, self.keep, now.wall)? } else { 0 };
+        write::state(&transaction, pending)?;
+        write::history(&transaction, pending)?;
+        let mut upkeep = self.upkeep;
+        let mut dropped = upkeep.run(&transaction, self.keep, &self.limits, now)?;
+        dropped += room::make(&transaction, &self.limits)?;
         transaction.commit()?;
-        if prune {
-            self.next_prune = Some(now.mono + prune::INTERVAL);
-        }
-        Ok(given_up)
+        self.upkeep = upkeep;
+        Ok(dropped)
     }
 
-    /// What outlived the last run. A row that cannot be read stays where it is, and is named.
-    pub(super) fn remembered(&self, now: Now) -> rusqlite::Result<Found> {
-        let mut found = Found::default();
-        let query = "SELECT \"end\", check_kind, inside_ip, vpn, outside_ip FROM seen_up JOIN tunnel ON tunnel.id = tunnel";
-        for seen in self.rows(query, [], |row| Ok((seen_up(row)?, describe(row)?)))? {
-            match seen {
-                (Some(seen), _) => found.remembered.seen_up.push(seen),
-                (None, what) => found.unreadable.push(format!("what was seen up: {what}")),
-            }
+    /// Moves what the log holds into the file, if the log has become long. A reader may prevent it: then it is for the
+    /// next time.
+    pub(super) fn empty_log(&self) -> rusqlite::Result<()> {
+        let [log, _shared_memory] = open::companions(&self.path);
+        if fs::metadata(log).map_or(0, |log| log.len()) < self.limits.log {
+            return Ok(());
         }
-        let query =
-            "SELECT vpn, kind, opened, body FROM incident WHERE settled IS NULL ORDER BY vpn, kind, opened";
-        let bodies = self.rows(query, [], |row| {
-            Ok((format!("{}/{}/{}", text(row, 0)?, text(row, 1)?, row.get::<_, i64>(2)?), text(row, 3)?))
-        })?;
-        for (id, body) in bodies {
-            match mirror::read_incident(&body, now) {
-                Ok(incident) => found.remembered.incidents.push(Arc::new(incident)),
-                Err(error) => found.unreadable.push(format!("incident {id}: {error}")),
-            }
-        }
-        let (from, to) = (now.wall - OPENINGS_COUNT_FOR, now.wall + OPENINGS_COUNT_FOR);
-        let query = "SELECT vpn, kind, opened FROM incident WHERE opened BETWEEN ?1 AND ?2 ORDER BY opened, vpn, kind";
-        let openings = self.rows(query, params![from.as_millis(), to.as_millis()], |row| {
-            Ok((VpnId::new(text(row, 0)?), mirror::kind(&text(row, 1)?), Stamp::from_millis(row.get(2)?)))
-        })?;
-        found.remembered.openings =
-            openings.into_iter().filter_map(|(vpn, kind, at)| Some((vpn, kind?, at))).collect();
-        Ok(found)
+        self.connection.busy_timeout(Duration::ZERO)?;
+        let emptied = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_row| Ok(()));
+        self.connection.busy_timeout(BUSY)?;
+        emptied
     }
 
-    /// The ledger rows of a sink, and what could not be read.
-    pub(super) fn ledger(&self, sink: &SinkId) -> rusqlite::Result<(Vec<LedgerRow>, Vec<String>)> {
-        let query = "SELECT body FROM ledger WHERE sink = ?1 ORDER BY vpn, kind, opened, generation";
-        let (mut rows, mut unreadable) = (Vec::new(), Vec::new());
-        for body in self.rows(query, [sink.as_str()], |row| text(row, 0))? {
-            match mirror::read_row(&body) {
-                Ok(row) => rows.push(row),
-                Err(error) => unreadable.push(format!("a ledger row of {sink}: {error}")),
-            }
-        }
-        Ok((rows, unreadable))
+    /// Closes the file without touching it or its log any more.
+    pub(super) fn abandon(self) {
+        // If it cannot be set, closing tidies up as usual.
+        let _kept = open::keep_log(&self.connection, true);
+    }
+
+    /// How many rollups a commit takes up.
+    pub(super) const fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// What outlived the last run.
+    pub(super) fn found(&self, now: Now) -> rusqlite::Result<Found> {
+        found(&self.connection, now)
     }
 
     /// Up to `limit` unsent rollups of minutes until `until`, newest first. Rows that cannot be read are left out.
     pub(super) fn unsent(&self, until: Stamp, limit: usize) -> rusqlite::Result<Vec<Arc<Rollup>>> {
-        let query = "SELECT vpn, outside_ip, minute, replies, late, lost, faults, rtt, up, both_ends_down
-            FROM rollup JOIN tunnel ON tunnel.id = tunnel
-            WHERE sent = 0 AND minute <= ?1 ORDER BY minute DESC LIMIT ?2";
+        let query = format!(
+            "SELECT {} FROM rollup JOIN tunnel ON tunnel.id = tunnel
+             WHERE sent = 0 AND minute <= ?1 ORDER BY minute DESC LIMIT ?2",
+            read::ROLLUP
+        );
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let rows = self.rows(query, params![until.as_millis(), limit], rollup)?;
+        let rows = rows(&self.connection, &query, params![until.as_millis(), limit], read::rollup)?;
         Ok(rows.into_iter().flatten().map(Arc::new).collect())
+    }
+
+    /// The unsent rollups that a damaged file still gives, newest first, up to `limit` and to where the damage begins.
+    pub(super) fn rescue_unsent(&self, limit: usize) -> Vec<Arc<Rollup>> {
+        // The plus keeps the index out of it: one that is damaged could bring up what has been sent.
+        let query = format!(
+            "SELECT {} FROM rollup JOIN tunnel ON tunnel.id = tunnel WHERE +sent = 0 ORDER BY minute DESC",
+            read::ROLLUP
+        );
+        let Ok(mut statement) = self.connection.prepare(&query) else { return Vec::new() };
+        let Ok(rows) = statement.query_map([], read::rollup) else { return Vec::new() };
+        rows.map_while(Result::ok).flatten().take(limit).map(Arc::new).collect()
     }
 
     /// How many rollups are unsent.
@@ -134,156 +156,92 @@ impl Database {
             params![rollup.minute.as_millis(), vpn.as_str(), outside_ip.to_string(), mirror::digest(rollup)];
         Ok(self.connection.query_row(query, key, |_row| Ok(())).optional()?.is_some())
     }
+}
 
-    fn rows<T>(
-        &self,
-        query: &str,
-        params: impl rusqlite::Params,
-        read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
-    ) -> rusqlite::Result<Vec<T>> {
-        self.connection.prepare(query)?.query_map(params, read)?.collect()
+#[cfg(test)]
+impl Database {
+    /// Bytes of pages that are not free.
+    pub(super) fn used(&mut self) -> u64 {
+        room::used(&self.connection.transaction().unwrap()).unwrap()
     }
 }
 
-fn write_state(transaction: &Transaction<'_>, pending: &Pending) -> rusqlite::Result<()> {
-    for seen in &pending.seen_up {
-        let (tunnel, end, check, inside_ip) = match seen {
-            SeenUp::Local(CheckId { tunnel, kind }, RouteKey { inside_ip }) => {
-                (tunnel, "local", kind.as_str(), inside_ip.to_string())
-            }
-            SeenUp::Aws(tunnel) => (tunnel, "aws", "", String::new()),
-        };
-        transaction.execute(
-            "INSERT INTO seen_up (tunnel, \"end\", check_kind, inside_ip) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING",
-            params![tunnel_row(transaction, tunnel)?, end, check, inside_ip],
-        )?;
-    }
-    for (IncidentId { vpn, kind, opened }, write) in &pending.incidents {
-        let body = mirror::write_incident(&write.incident).map_err(unwritable)?;
-        transaction.execute(
-            "INSERT INTO incident (vpn, kind, opened, state, settled, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
-             ON CONFLICT DO UPDATE SET state = excluded.state, settled = excluded.settled, body = excluded.body",
-            params![
-                vpn.as_str(),
-                kind.as_str(),
-                opened.as_millis(),
-                write.incident.state.as_str(),
-                write.settled.map(Stamp::as_millis),
-                body
-            ],
-        )?;
-    }
-    for (sink, IncidentId { vpn, kind, opened }) in &pending.forgotten {
-        transaction.execute(
-            "DELETE FROM ledger WHERE sink = ?1 AND vpn = ?2 AND kind = ?3 AND opened = ?4",
-            params![sink.as_str(), vpn.as_str(), kind.as_str(), opened.as_millis()],
-        )?;
-    }
-    for ((sink, IncidentId { vpn, kind, opened }, generation), row) in &pending.ledger {
-        let body = mirror::write_row(row).map_err(unwritable)?;
-        transaction.execute(
-            "INSERT INTO ledger (sink, vpn, kind, opened, generation, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
-             ON CONFLICT DO UPDATE SET body = excluded.body",
-            params![sink.as_str(), vpn.as_str(), kind.as_str(), opened.as_millis(), generation, body],
-        )?;
-    }
-    Ok(())
+fn file_at(path: &Path) -> Option<(u64, u64)> {
+    fs::symlink_metadata(path).ok().map(|file| (file.dev(), file.ino()))
 }
 
-fn write_history(transaction: &Transaction<'_>, pending: &Pending) -> rusqlite::Result<()> {
-    for mirror::Transition { tunnel, at, change } in &pending.transitions {
-        let body = mirror::write_transition(change).map_err(unwritable)?;
-        transaction.execute(
-            "INSERT INTO transition (at, tunnel, what, body) VALUES (?1, ?2, ?3, ?4)",
-            params![at.as_millis(), tunnel_row(transaction, tunnel)?, change.as_str(), body],
-        )?;
-    }
-    for ((_, rollup), sent) in &pending.rollups {
-        let digest = mirror::digest(rollup);
-        let Rollup { tunnel, minute, replies, late, lost, faults, rtt, up, both_ends_down } = &**rollup;
-        let rtt = (!sent).then(|| mirror::write_rtt(rtt));
-        transaction.execute(
-            "INSERT INTO rollup
-                (minute, tunnel, digest, replies, late, lost, faults, up, both_ends_down, rtt, sent)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
-             ON CONFLICT DO UPDATE SET sent = 1, rtt = NULL WHERE excluded.sent = 1",
-            params![
-                minute.as_millis(),
-                tunnel_row(transaction, tunnel)?,
-                digest,
-                replies,
-                late,
-                lost,
-                faults,
-                up,
-                both_ends_down,
-                rtt,
-                sent
-            ],
-        )?;
-    }
-    Ok(())
-}
-
-/// The tunnel's row, made where it is missing.
-fn tunnel_row(
-    transaction: &Transaction<'_>,
-    TunnelId { vpn, outside_ip }: &TunnelId,
-) -> rusqlite::Result<i64> {
-    let key = params![vpn.as_str(), outside_ip.to_string()];
-    transaction
-        .execute("INSERT INTO tunnel (vpn, outside_ip) VALUES (?1, ?2) ON CONFLICT DO NOTHING", key)?;
-    transaction.query_row("SELECT id FROM tunnel WHERE vpn = ?1 AND outside_ip = ?2", key, |row| row.get(0))
-}
-
-fn text(row: &Row<'_>, column: usize) -> rusqlite::Result<String> {
-    row.get(column)
-}
-
-fn describe(row: &Row<'_>) -> rusqlite::Result<String> {
-    Ok((0..5).map(|column| text(row, column)).collect::<rusqlite::Result<Vec<_>>>()?.join(" "))
-}
-
-fn tunnel(vpn: String, outside_ip: &str) -> Option<TunnelId> {
-    Some(TunnelId { vpn: VpnId::new(vpn), outside_ip: outside_ip.parse().ok()? })
-}
-
-/// `None` if its words are not known.
-fn seen_up(row: &Row<'_>) -> rusqlite::Result<Option<SeenUp>> {
-    let (end, check, inside_ip) = (text(row, 0)?, text(row, 1)?, text(row, 2)?);
-    let Some(tunnel) = tunnel(text(row, 3)?, &text(row, 4)?) else { return Ok(None) };
-    Ok(match (end.as_str(), inside_ip.parse()) {
-        ("aws", _) => Some(SeenUp::Aws(tunnel)),
-        ("local", Ok(inside_ip)) if check == CheckKind::Inside.as_str() => {
-            Some(SeenUp::Local(CheckId { tunnel, kind: CheckKind::Inside }, RouteKey { inside_ip }))
+fn found(connection: &Connection, now: Now) -> rusqlite::Result<Found> {
+    let mut found = Found::default();
+    // Each by itself: what is damaged takes nothing else along.
+    for read in [find_seen_up, find_incidents, find_openings, find_ledger] {
+        match read(connection, now, &mut found) {
+            Err(error) if is_damage(&error) => found.damage = Some(error),
+            done => done?,
         }
-        (_, _) => None,
-    })
+    }
+    Ok(found)
 }
 
-/// `None` if its words are not known.
-fn rollup(row: &Row<'_>) -> rusqlite::Result<Option<Rollup>> {
-    let rtt: Option<String> = row.get(7)?;
-    let (Some(tunnel), Ok(rtt)) =
-        (tunnel(text(row, 0)?, &text(row, 1)?), rtt.map_or(Ok(Vec::new()), |rtt| mirror::read_rtt(&rtt)))
-    else {
-        return Ok(None);
-    };
-    Ok(Some(Rollup {
-        tunnel,
-        minute: Stamp::from_millis(row.get(2)?),
-        replies: row.get(3)?,
-        late: row.get(4)?,
-        lost: row.get(5)?,
-        faults: row.get(6)?,
-        rtt,
-        up: row.get(8)?,
-        both_ends_down: row.get(9)?,
-    }))
+fn find_seen_up(connection: &Connection, _now: Now, found: &mut Found) -> rusqlite::Result<()> {
+    let query = "SELECT \"end\", check_kind, inside_ip, vpn, outside_ip FROM seen_up JOIN tunnel ON tunnel.id = tunnel";
+    for seen in rows(connection, query, [], |row| Ok((read::seen_up(row)?, read::describe(row)?)))? {
+        match seen {
+            (Some(seen), _) => found.remembered.seen_up.push(seen),
+            (None, what) => found.unreadable.push(format!("what was seen up, {what}; it is left as it is")),
+        }
+    }
+    Ok(())
 }
 
-fn unwritable(error: serde_json::Error) -> rusqlite::Error {
-    rusqlite::Error::ToSqlConversionFailure(Box::new(error))
+fn find_incidents(connection: &Connection, now: Now, found: &mut Found) -> rusqlite::Result<()> {
+    let query =
+        "SELECT vpn, kind, opened, body FROM incident WHERE settled IS NULL ORDER BY vpn, kind, opened";
+    let bodies = rows(connection, query, [], |row| {
+        let id = format!("{}/{}/{}", read::text(row, 0)?, read::text(row, 1)?, row.get::<_, i64>(2)?);
+        Ok((id, read::text(row, 3)?))
+    })?;
+    for (id, body) in bodies {
+        match mirror::read_incident(&body, now) {
+            Ok(incident) => found.remembered.incidents.push(Arc::new(incident)),
+            Err(error) => found.unreadable.push(format!("incident {id}: {error}; it is left as it is")),
+        }
+    }
+    Ok(())
+}
+
+fn find_openings(connection: &Connection, now: Now, found: &mut Found) -> rusqlite::Result<()> {
+    let (from, to) = (now.wall - OPENINGS_COUNT_FOR, now.wall + OPENINGS_COUNT_FOR);
+    let query =
+        "SELECT vpn, kind, opened FROM incident WHERE opened BETWEEN ?1 AND ?2 ORDER BY opened, vpn, kind";
+    let openings = rows(connection, query, params![from.as_millis(), to.as_millis()], |row| {
+        let opened = Stamp::from_millis(row.get(2)?);
+        Ok((VpnId::new(read::text(row, 0)?), mirror::kind(&read::text(row, 1)?), opened))
+    })?;
+    found.remembered.openings =
+        openings.into_iter().filter_map(|(vpn, kind, at)| Some((vpn, kind?, at))).collect();
+    Ok(())
+}
+
+fn find_ledger(connection: &Connection, _now: Now, found: &mut Found) -> rusqlite::Result<()> {
+    let query = "SELECT sink, body FROM ledger ORDER BY sink, vpn, kind, opened, generation";
+    for (sink, body) in rows(connection, query, [], |row| Ok((read::text(row, 0)?, read::text(row, 1)?)))? {
+        match mirror::read_row(&body) {
+            Ok(row) => found.ledger.push(row),
+            Err(error) => found.unreadable.push(format!(
+                "a ledger row of {sink}: {error}; it is left as it is, and its record at the sink is looked for again"
+            )),
+        }
+    }
+    Ok(())
+}
+
+fn rows<T>(
+    connection: &Connection,
+    query: &str,
+    params: impl rusqlite::Params,
+    read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+) -> rusqlite::Result<Vec<T>> {
+    connection.prepare(query)?.query_map(params, read)?.collect()
 }
 
 #[cfg(test)]

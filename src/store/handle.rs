@@ -62,7 +62,8 @@ pub struct Store {
 /// History that was lost since the start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Counts {
-    /// Rollups that will never be sent: the queue was full, the disk failed for too long, or they became too old or too many.
+    /// Rollups that the store could not keep until they were sent: the queue was full, the disk failed for too long, the
+    /// file was full, or they outlived `keep`. What CloudWatch takes no more is kept, and counted by the publisher alone.
     pub rollups_dropped: u64,
     /// Transitions that are not kept, likewise.
     pub transitions_dropped: u64,

@@ -5,12 +5,14 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
-use rusqlite::ErrorCode;
-
-use super::database::{Database, Found};
+use super::database::Database;
+use super::disk::{Disk, Opening};
 use super::entry::Entry;
 use super::handle::{Counts, Settings};
+use super::held::Held;
+use super::notice::Notice;
 use super::open::OpenError;
 use super::pace::Pace;
 use super::pending::Pending;
@@ -23,81 +25,68 @@ use crate::domain::time::{Moment, Now, Stamp};
 use crate::health::{Problem, Severity};
 use crate::incident::sink::LedgerRow;
 
+/// That minutes are lost for want of room is said once a day: someone should look today, and not every minute.
+const WARN_EVERY: Duration = Duration::from_secs(24 * 3600);
+
 /// The store's whole logic: what is written when, what is read, and what is said of a disk that fails.
 #[derive(Debug)]
 pub struct Keeper {
-    database: Database,
+    disk: Disk,
     /// What it is called in messages.
     name: String,
-    /// Whether it is on a disk at all; if not, that is its problem, and stays so.
-    on_disk: bool,
     /// Whether rollups wait to be sent.
     spool: bool,
+    held: Held,
     pending: Pending,
     pace: Pace,
     counts: Counts,
     problem: Option<Problem>,
     notices: VecDeque<Notice>,
-}
-
-/// What people are to be told, once.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Notice {
-    /// Someone should look today.
-    Warning(String),
-    /// Something was lost.
-    Error(String),
+    warned_of_room_at: Option<Moment>,
+    /// When this was last called.
+    now: Now,
 }
 
 impl Keeper {
     /// Opens the file, or creates it (0600, and its directory 0700); blocks for as long as the disk takes. A disk that
-    /// cannot be used is no error but a [`Self::problem`]: everything is kept in memory.
+    /// cannot be used is no error but a [`Self::problem`]: everything is kept in memory, and written once it can be. A
+    /// damaged file is set aside, and a fresh one begun with what could be read of it.
     ///
     /// `now` anchors the moments of what is remembered: they keep their distance on the wall clock.
     ///
     /// # Errors
     /// The path does not name a file that could be ours: [`OpenError::is_misconfigured`]. It is untouched.
     pub fn open(settings: &Settings, now: Now) -> Result<(Self, Remembered), OpenError> {
-        match Self::on_disk(settings, now) {
-            Err(error) if !error.is_misconfigured() => Self::without_disk(settings, now, &error),
-            opened => opened,
-        }
-    }
-
-    fn on_disk(settings: &Settings, now: Now) -> Result<(Self, Remembered), OpenError> {
-        let database = Database::open(&settings.path, settings.keep)?;
-        let failed = |source| OpenError::of(&settings.path, source);
-        let Found { remembered, unreadable } = database.remembered(now).map_err(failed)?;
-        let mut keeper = Self::new(database, settings, true);
-        for what in unreadable {
-            let text = format!("{}: cannot read {what}; it is left as it is", keeper.name);
-            keeper.notices.push_back(Notice::Warning(text));
-        }
-        Ok((keeper, remembered))
-    }
-
-    fn without_disk(settings: &Settings, now: Now, why: &OpenError) -> Result<(Self, Remembered), OpenError> {
-        let failed = |source| OpenError::Failed { path: settings.path.clone(), source };
-        let database = Database::in_memory(settings.keep).map_err(failed)?;
-        let Found { remembered, unreadable: _ } = database.remembered(now).map_err(failed)?;
-        let mut keeper = Self::new(database, settings, false);
-        let cause = std::error::Error::source(why).map_or(String::new(), |source| format!(" ({source})"));
-        keeper.problem = Some(from_memory(format!("{why}{cause}")));
-        Ok((keeper, remembered))
-    }
-
-    fn new(database: Database, settings: &Settings, on_disk: bool) -> Self {
-        Self {
-            database,
+        let mut notices = VecDeque::new();
+        let (disk, opening) = Disk::open(settings, now, &mut notices)?;
+        let Opening { found, rescued, begun_anew, failure } = opening;
+        let mut keeper = Self {
+            disk,
             name: format!("store {}", settings.path.display()),
-            on_disk,
             spool: settings.spool,
+            held: Held::of(&found),
             pending: Pending::default(),
             pace: Pace::default(),
             counts: Counts::default(),
             problem: None,
-            notices: VecDeque::new(),
+            notices,
+            warned_of_room_at: None,
+            now,
+        };
+        for what in found.unreadable {
+            keeper.notices.push_back(Notice::Warning(format!("{}: cannot read {what}", keeper.name)));
         }
+        if begun_anew {
+            keeper.held.write_again(&mut keeper.pending);
+            for rollup in rescued {
+                keeper.take(Entry::Rollup(rollup), now);
+            }
+            keeper.pace.state(now.mono);
+        }
+        if let Some(error) = failure {
+            keeper.fail(&error);
+        }
+        Ok((keeper, found.remembered))
     }
 
     //--- what comes in
@@ -110,12 +99,15 @@ impl Keeper {
     }
 
     pub(super) fn take(&mut self, entry: Entry, now: Now) {
+        self.now = now;
         match entry {
             Entry::SeenUp(seen) => {
+                self.held.seen_up(seen.clone());
                 self.pending.seen_up.insert(seen);
                 self.pace.state(now.mono);
             }
             Entry::Incident { incident, settled } => {
+                self.held.incident(&incident, settled);
                 self.pending.incident(incident, settled);
                 self.pace.state(now.mono);
             }
@@ -132,12 +124,14 @@ impl Keeper {
 
     /// Takes in a row of the ledger, in place of the one with the same sink, incident and generation, for a commit at once.
     pub fn commit_row(&mut self, row: LedgerRow, now: Now) {
+        self.held.row(row.clone());
         self.pending.row(row);
         self.pace.state(now.mono);
     }
 
     /// Takes in that an incident's rows of a sink are to go, for a commit at once.
     pub fn forget(&mut self, sink: &SinkId, incident: &IncidentId, now: Now) {
+        self.held.forget(sink, incident);
         self.pending.forget(sink.clone(), incident.clone());
         self.pace.state(now.mono);
     }
@@ -171,69 +165,65 @@ impl Keeper {
     /// # Errors
     /// What is wrong with the disk, in an operator's words. Everything is kept, and tried again at [`Self::poll_timeout`].
     pub fn commit(&mut self, now: Now) -> Result<(), String> {
-        if self.pending.is_empty() {
+        self.now = now;
+        if self.pending.is_empty() && !self.disk.is_damaged() && self.problem.is_none() {
             return Ok(());
         }
-        match self.database.write(&self.pending, now) {
-            Ok(given_up) => {
-                self.pending = Pending::default();
+        let done = self.disk.write(&mut self.pending, &self.held, now, &mut self.notices);
+        let dropped = self.disk.take_dropped();
+        self.dropped(dropped);
+        match done {
+            Ok(()) => {
                 self.pace.committed(now.mono);
-                self.counts.rollups_dropped += given_up;
-                if self.on_disk {
-                    self.problem = None;
-                }
+                self.problem = None;
                 Ok(())
             }
-            Err(error) => {
-                self.pace.failed(now.mono);
-                let what = self.failed(&error);
-                if self.problem.is_none() {
-                    self.problem = Some(from_memory(format!("{what} ({error})")));
-                }
-                Err(what)
-            }
+            Err(error) => Err(self.fail(&error)),
+        }
+    }
+
+    fn fail(&mut self, error: &OpenError) -> String {
+        self.pace.failed(self.now.mono);
+        let what = error.in_full();
+        self.problem.get_or_insert_with(|| Problem {
+            severity: Severity::Failed,
+            text: format!("{what}. Probing and incidents go on from memory, and a restart would forget them"),
+        });
+        what
+    }
+
+    fn dropped(&mut self, rollups: u64) {
+        self.counts.rollups_dropped += rollups;
+        let is_told = self.warned_of_room_at.is_some_and(|at| self.now.mono.since(at) < WARN_EVERY);
+        if rollups > 0 && !is_told {
+            self.warned_of_room_at = Some(self.now.mono);
+            self.notices.push_back(Notice::Warning(format!(
+                "{}: [store] max_size is reached or keep is over, and the oldest minutes that CloudWatch has not taken are \
+                 given up; bothends_rollups_dropped_total counts them",
+                self.name
+            )));
         }
     }
 
     //--- what is read
 
     /// Every row of a sink's ledger, committed or waiting.
-    ///
-    /// # Errors
-    /// What is wrong with the disk, in an operator's words.
-    pub fn load(&mut self, sink: &SinkId) -> Result<Vec<LedgerRow>, String> {
-        let (stored, unreadable) = self.database.ledger(sink).map_err(|error| self.failed(&error))?;
-        for what in unreadable {
-            let text =
-                format!("{}: cannot read {what}; its record at the sink is looked for again", self.name);
-            self.notices.push_back(Notice::Error(text));
-        }
-        let forgotten = |row: &LedgerRow| {
-            self.pending.forgotten.iter().any(|(of, incident)| of == sink && *incident == row.incident)
-        };
-        let mut rows: Vec<_> = stored.into_iter().filter(|row| !forgotten(row)).collect();
-        for ((of, incident, generation), row) in &self.pending.ledger {
-            if of == sink {
-                rows.retain(|stored| (&stored.incident, &stored.generation) != (incident, generation));
-                rows.push(row.clone());
-            }
-        }
-        Ok(rows)
+    pub fn load(&self, sink: &SinkId) -> Vec<LedgerRow> {
+        self.held.ledger(sink)
     }
 
     /// Up to `limit` unsent rollups of minutes that began at `until` or before, newest first, committed or waiting.
     ///
     /// # Errors
     /// What is wrong with the disk, in an operator's words.
-    pub fn unsent(&self, until: Stamp, limit: usize) -> Result<Vec<Arc<Rollup>>, String> {
+    pub fn unsent(&mut self, until: Stamp, limit: usize) -> Result<Vec<Arc<Rollup>>, String> {
         let sent = self.pending.rollups.values().filter(|sent| **sent).count();
-        let stored =
-            self.database.unsent(until, limit.saturating_add(sent)).map_err(|error| self.failed(&error))?;
+        let stored = self.read(|database| database.unsent(until, limit.saturating_add(sent)))?;
         let is_known =
             |rollup: &Arc<Rollup>| self.pending.rollups.contains_key(&(rollup.minute, Arc::clone(rollup)));
         let waiting = self.pending.rollups.iter().filter(|((minute, _), sent)| !**sent && *minute <= until);
         let mut unsent: Vec<_> = waiting.map(|((_, rollup), _)| Arc::clone(rollup)).collect();
-        unsent.extend(stored.into_iter().filter(|rollup| !is_known(rollup)));
+        unsent.extend(stored.unwrap_or_default().into_iter().filter(|rollup| !is_known(rollup)));
         unsent.sort_by_key(|rollup| std::cmp::Reverse(rollup.minute));
         unsent.truncate(limit);
         Ok(unsent)
@@ -243,17 +233,28 @@ impl Keeper {
     ///
     /// # Errors
     /// What is wrong with the disk, in an operator's words.
-    pub fn pending(&self) -> Result<u64, String> {
-        let mut count = self.database.unsent_count().map_err(|error| self.failed(&error))?;
-        for ((_, rollup), sent) in &self.pending.rollups {
-            let stored = self.database.is_unsent(rollup).map_err(|error| self.failed(&error))?;
-            match (stored, *sent) {
+    pub fn pending(&mut self) -> Result<u64, String> {
+        let mut count = self.read(|database| database.unsent_count())?.unwrap_or(0);
+        let waiting: Vec<_> =
+            self.pending.rollups.iter().map(|((_, rollup), sent)| (Arc::clone(rollup), *sent)).collect();
+        for (rollup, sent) in waiting {
+            let stored = self.read(|database| database.is_unsent(&rollup))?.unwrap_or(false);
+            match (stored, sent) {
                 (true, true) => count = count.saturating_sub(1),
                 (false, false) => count += 1,
                 (true, false) | (false, true) => {}
             }
         }
         Ok(count)
+    }
+
+    fn read<T>(&mut self, read: impl FnOnce(&Database) -> rusqlite::Result<T>) -> Result<Option<T>, String> {
+        let found = self.disk.read(read);
+        if self.disk.is_damaged() {
+            // The next commit deals with it.
+            self.pace.state(self.now.mono);
+        }
+        found
     }
 
     //--- what is told
@@ -272,31 +273,6 @@ impl Keeper {
     pub fn poll_notice(&mut self) -> Option<Notice> {
         self.notices.pop_front()
     }
-
-    fn failed(&self, error: &rusqlite::Error) -> String {
-        format!("{}: {}", self.name, words(error))
-    }
-}
-
-fn from_memory(what: String) -> Problem {
-    let text = format!("{what}. Probing and incidents go on from memory, and a restart would forget them");
-    Problem { severity: Severity::Failed, text }
-}
-
-/// What SQLite's error means to an operator.
-fn words(error: &rusqlite::Error) -> String {
-    let known = match error.sqlite_error_code() {
-        Some(ErrorCode::DiskFull) => "the disk is full; make room",
-        Some(ErrorCode::ReadOnly) => "it cannot be written; check the mount and the file's owner",
-        Some(ErrorCode::SystemIoFailure) => "the disk reports an error; check it",
-        Some(ErrorCode::CannotOpen) => "it cannot be opened; check its directory",
-        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => "another process holds it; let it go",
-        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
-            "the file is damaged; move it away and restart"
-        }
-        Some(_) | None => return error.to_string(),
-    };
-    known.to_owned()
 }
 
 #[cfg(test)]

@@ -8,17 +8,28 @@
 //! Every commit is synced to the disk: in calm there is one a minute. If the disk fails, everything is kept in memory (of
 //! history only so much), is tried again, and the problem is stated; nobody who records waits for a disk.
 
+mod aside;
+mod capacity;
 mod database;
+mod disk;
 mod entry;
+#[cfg(test)]
+mod fixture;
 mod handle;
+mod held;
+mod identity;
 mod keeper;
+mod limits;
 mod mirror;
+mod notice;
 mod open;
 mod pace;
 mod pending;
 mod schema;
 mod thread;
 
+pub use self::capacity::{Capacity, capacity};
 pub use self::handle::{Counts, Opened, Settings, Store, StoreThread};
-pub use self::keeper::{Keeper, Notice};
+pub use self::keeper::Keeper;
+pub use self::notice::Notice;
 pub use self::open::OpenError;

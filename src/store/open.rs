@@ -1,20 +1,22 @@
 //! Taking hold of the file, or saying why not.
 
 use std::fmt;
-use std::fs::{self, DirBuilder, OpenOptions, Permissions};
+use std::fs::{self, DirBuilder, Metadata, OpenOptions, Permissions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rusqlite::{Connection, ErrorCode, OpenFlags};
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, ErrorCode, MAIN_DB, OpenFlags, ffi};
 
+use super::identity::{Identity, identify};
 use super::schema;
 
 /// Another process (`sqlite3`, a backup) may hold the file for a moment.
-const BUSY: Duration = Duration::from_secs(5);
+pub(super) const BUSY: Duration = Duration::from_secs(5);
 
-/// Why a store could not be opened. Its text is for an operator.
+/// Why a store cannot be opened, read or written. Its text is for an operator.
 #[derive(Debug)]
 pub enum OpenError {
     /// The path does not name a file that could be ours: the configuration is wrong (exit 78), the file is untouched.
@@ -57,6 +59,21 @@ impl OpenError {
             Self::Unusable { .. } | Self::Failed { .. } | Self::Corrupt { .. } => false,
         }
     }
+
+    /// What SQLite's error says of the file at `path`.
+    pub(super) fn of(path: &Path, source: rusqlite::Error) -> Self {
+        if is_damage(&source) {
+            Self::Corrupt { path: path.into(), source }
+        } else {
+            Self::Failed { path: path.into(), source }
+        }
+    }
+
+    /// The text with its cause.
+    pub(super) fn in_full(&self) -> String {
+        let cause = std::error::Error::source(self).map_or(String::new(), |source| format!(" ({source})"));
+        format!("{self}{cause}")
+    }
 }
 
 impl fmt::Display for OpenError {
@@ -66,13 +83,9 @@ impl fmt::Display for OpenError {
             Self::Unusable { path, doing, source: _ } => {
                 write!(f, "store {}: cannot {doing}", path.display())
             }
-            Self::Failed { path, source: _ } => write!(f, "store {}: cannot use it", path.display()),
+            Self::Failed { path, source } => write!(f, "store {}: {}", path.display(), words(source)),
             Self::Corrupt { path, source: _ } => {
-                write!(
-                    f,
-                    "store {}: the file is damaged; move it away, and a fresh one is begun",
-                    path.display()
-                )
+                write!(f, "store {}: the file is damaged", path.display())
             }
         }
     }
@@ -88,26 +101,61 @@ impl std::error::Error for OpenError {
     }
 }
 
+/// Whether the file itself is damaged.
+pub(super) fn is_damage(error: &rusqlite::Error) -> bool {
+    matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
+}
+
+/// What SQLite's error means to an operator.
+fn words(error: &rusqlite::Error) -> &'static str {
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DiskFull) => "the disk is full; make room",
+        Some(ErrorCode::ReadOnly) => "it cannot be written; check the mount and the file's owner",
+        Some(ErrorCode::SystemIoFailure) => "the disk reports an error; check it",
+        Some(ErrorCode::CannotOpen) => "it cannot be opened; check its directory",
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => "another process holds it; let it go",
+        Some(_) | None => "cannot use it",
+    }
+}
+
 /// Opens the file, creating it (0600) and its directory (0700) where they are missing, and brings it up to this release's
 /// tables. Refuses, untouched, what is not our file.
 pub(super) fn open(path: &Path) -> Result<Connection, OpenError> {
     prepare(path)?;
     connect(path).map_err(|error| match error {
-        Refusal::Unsuitable(what) => OpenError::Unsuitable { path: path.into(), what },
+        Refusal::Unsuitable(what) => unsuitable(path, what),
         Refusal::Sqlite(source) => OpenError::of(path, source),
     })
 }
 
-impl OpenError {
-    /// What SQLite's error says of the file at `path`.
-    pub(super) fn of(path: &Path, source: rusqlite::Error) -> Self {
-        match source.sqlite_error_code() {
-            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
-                Self::Corrupt { path: path.into(), source }
-            }
-            Some(_) | None => Self::Failed { path: path.into(), source },
-        }
+/// Opens our file for reading alone, for what can be known of it while it cannot be written.
+pub(super) fn open_to_read(path: &Path) -> rusqlite::Result<Connection> {
+    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    if schema::version(&connection).is_ok() {
+        return Ok(connection);
     }
+    // The shared memory that WAL needs cannot be made there. Without a log the file is complete in itself.
+    let escaped: String = path
+        .to_string_lossy()
+        .chars()
+        .map(|c| if matches!(c, '%' | '?' | '#') { format!("%{:02x}", u32::from(c)) } else { c.into() })
+        .collect();
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
+    Connection::open_with_flags(format!("file:{escaped}?immutable=1"), flags)
+}
+
+/// The log and the shared memory that belong to a database's file.
+pub(super) fn companions(path: &Path) -> [PathBuf; 2] {
+    ["-wal", "-shm"].map(|suffix| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(suffix);
+        name.into()
+    })
+}
+
+/// Leaves the log as it is when the connection is closed: whoever looks at the file later finds what there was.
+pub(super) fn keep_log(connection: &Connection, keep: bool) -> rusqlite::Result<bool> {
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, keep)
 }
 
 enum Refusal {
@@ -121,59 +169,115 @@ impl From<rusqlite::Error> for Refusal {
     }
 }
 
+fn unsuitable(path: &Path, what: impl Into<String>) -> OpenError {
+    OpenError::Unsuitable { path: path.into(), what: what.into() }
+}
+
 fn prepare(path: &Path) -> Result<(), OpenError> {
-    let unsuitable = |what: &str| OpenError::Unsuitable { path: path.into(), what: what.into() };
     let unusable = |doing| move |source| OpenError::Unusable { path: path.into(), doing, source };
-    match fs::symlink_metadata(path) {
-        Ok(found) if found.is_symlink() => {
-            Err(unsuitable("this is a symbolic link; give the path of the file itself"))
-        }
-        Ok(found) if found.is_dir() => Err(unsuitable("this is a directory; give the path of a file")),
-        Ok(found) if !found.is_file() => Err(unsuitable("this is not a regular file")),
-        Ok(found) if found.permissions().mode() & 0o077 != 0 => {
-            fs::set_permissions(path, Permissions::from_mode(0o600))
-                .map_err(unusable("make the file private"))
-        }
-        Ok(_) => Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-                let created = DirBuilder::new().recursive(true).mode(0o700).create(parent);
-                created.map_err(unusable("create its directory"))?;
-            }
-            // SQLite would create it with the umask's permissions; its -wal and -shm files follow these.
-            let created = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
-            created.map(drop).map_err(unusable("create the file"))
-        }
-        Err(error) => Err(unusable("look at the file")(error)),
+    let found = match fs::symlink_metadata(path) {
+        Ok(found) => found,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return create(path),
+        Err(error) => return Err(unusable("look at the file")(error)),
+    };
+    if found.is_symlink() {
+        return Err(unsuitable(path, "this is a symbolic link; give the path of the file itself"));
+    } else if found.is_dir() {
+        return Err(unsuitable(path, "this is a directory; give the path of a file"));
+    } else if !found.is_file() {
+        return Err(unsuitable(path, "this is not a regular file"));
     }
+    match identify(path).map_err(unusable("read the file"))? {
+        Identity::Empty if has_log(path) => {
+            return Err(no_database(path, "the file is empty, and its log is not"));
+        }
+        Identity::Zeros => return Err(no_database(path, "the file begins with zeros")),
+        Identity::NoDatabase => {
+            return Err(unsuitable(path, "this is no database; give a path of its own"));
+        }
+        Identity::OfAnotherProgram => return Err(unsuitable(path, OF_ANOTHER_PROGRAM)),
+        Identity::Ours { version } => usable(version.into()).map_err(|what| unsuitable(path, what))?,
+        Identity::Empty | Identity::Unmarked => {}
+    }
+    make_private(path, &found).map_err(unusable("make the file private"))
+}
+
+const OF_ANOTHER_PROGRAM: &str = "this is another program's database; give a path of its own";
+
+/// Whether a file of this version can be used. Steps only add, so that the release before the one that wrote the file can
+/// use it.
+fn usable(version: i64) -> Result<(), String> {
+    let known = i64::try_from(schema::VERSION).unwrap_or(i64::MAX);
+    if (0..=known + 1).contains(&version) {
+        return Ok(());
+    }
+    Err(format!(
+        "its version is {version}, and this release knows up to {known}; install the newer release, or give another path"
+    ))
+}
+
+fn create(path: &Path) -> Result<(), OpenError> {
+    let unusable = |doing| move |source| OpenError::Unusable { path: path.into(), doing, source };
+    if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        let created = DirBuilder::new().recursive(true).mode(0o700).create(parent);
+        created.map_err(unusable("create its directory"))?;
+    }
+    // SQLite would create it with the umask's permissions; its -wal and -shm files follow these.
+    let created = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+    created.map(drop).map_err(unusable("create the file"))
+}
+
+fn make_private(path: &Path, found: &Metadata) -> io::Result<()> {
+    if found.permissions().mode() & 0o077 == 0 {
+        return Ok(());
+    }
+    fs::set_permissions(path, Permissions::from_mode(0o600))
+}
+
+fn has_log(path: &Path) -> bool {
+    let [log, _shared_memory] = companions(path);
+    fs::metadata(log).is_ok_and(|log| log.len() > 0)
+}
+
+/// The damage of a file that has no header any more.
+fn no_database(path: &Path, what: &str) -> OpenError {
+    let source = rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_NOTADB), Some(what.into()));
+    OpenError::of(path, source)
 }
 
 fn connect(path: &Path) -> Result<Connection, Refusal> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(BUSY)?;
+    keep_log(&connection, true)?;
+    // What a log adds to the header has been seen by nobody yet.
     let id: i64 = connection.query_row("PRAGMA application_id", [], |row| row.get(0))?;
     let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
     if tables > 0 && id != schema::APPLICATION_ID {
-        return Err(Refusal::Unsuitable("this is another program's database; give a path of its own".into()));
+        return Err(Refusal::Unsuitable(OF_ANOTHER_PROGRAM.into()));
     }
-    let (found, known) = (schema::version(&connection)?, i64::try_from(schema::VERSION).unwrap_or(i64::MAX));
-    // Steps only add, so that the release before the one that wrote the file can use it.
-    if found > known + 1 {
-        return Err(Refusal::Unsuitable(format!(
-            "its version is {found}, and this release knows up to {known}; install the newer release, or give another path"
-        )));
+    usable(schema::version(&connection)?).map_err(Refusal::Unsuitable)?;
+    if connection.is_readonly(MAIN_DB)? {
+        // SQLite makes do with that; a connection that began so never writes again.
+        let error = ffi::Error::new(ffi::SQLITE_READONLY);
+        return Err(rusqlite::Error::SqliteFailure(error, None).into());
     }
     configure(&mut connection)?;
+    keep_log(&connection, false)?;
     Ok(connection)
 }
 
-/// What holds for every connection that writes.
-pub(super) fn configure(connection: &mut Connection) -> rusqlite::Result<()> {
-    // WAL: one sync per commit, and readers do not block the writer. The database in memory that tests use has none.
-    connection.query_row("PRAGMA journal_mode = WAL", [], |_row| Ok(()))?;
+fn configure(connection: &mut Connection) -> rusqlite::Result<()> {
     // The ledger's promise rests on this: what a commit has returned for survives a power cut.
     connection
         .execute_batch("PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY")?;
-    schema::migrate(connection)
+    let was_older = schema::migrate(connection)?;
+    // WAL: one sync per commit, and readers do not block the writer. The log is emptied by size, not by SQLite's count.
+    connection.query_row("PRAGMA journal_mode = WAL", [], |_row| Ok(()))?;
+    connection.execute_batch("PRAGMA wal_autocheckpoint = 0")?;
+    if was_older {
+        // So that the header itself says whose file it is and of which version, and need not be looked for in the log.
+        connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_row| Ok(()))?;
+    }
+    Ok(())
 }

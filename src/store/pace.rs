@@ -46,9 +46,11 @@ impl Pace {
         if self.urgent_since.is_some() {
             return self.urgent_since;
         }
+        if self.retry_at.is_some() {
+            return self.retry_at;
+        }
         let settled = self.waiting_since? + SETTLE;
-        let paced = self.last_commit.map_or(settled, |at| at + COMMIT_INTERVAL);
-        Some(self.retry_at.unwrap_or_else(|| settled.max(paced)))
+        Some(self.last_commit.map_or(settled, |at| settled.max(at + COMMIT_INTERVAL)))
     }
 }
 

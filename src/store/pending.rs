@@ -1,6 +1,7 @@
 //! What is not on the disk yet.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::mem;
 use std::sync::Arc;
 
 use super::mirror::Transition;
@@ -12,7 +13,7 @@ use crate::domain::time::Stamp;
 use crate::incident::sink::LedgerRow;
 
 /// Rollups held while the disk fails: half a kilobyte each, three days of two tunnels.
-const ROLLUPS_MAX: usize = 10_000;
+pub(super) const ROLLUPS_MAX: usize = 10_000;
 /// Transitions held while the disk fails.
 const TRANSITIONS_MAX: usize = 5_000;
 
@@ -85,6 +86,39 @@ impl Pending {
             return 1;
         }
         0
+    }
+
+    /// Takes out what one commit writes: all state, and of the history the oldest, up to about `rollups` rollups. A
+    /// transition takes as much room as one.
+    pub(super) fn part(&mut self, rollups: usize) -> Self {
+        let transitions = self.transitions.len().min(rollups);
+        let rest = self.transitions.split_off(transitions);
+        let mut part = Self {
+            rollups: BTreeMap::new(),
+            transitions: mem::replace(&mut self.transitions, rest),
+            seen_up: mem::take(&mut self.seen_up),
+            incidents: mem::take(&mut self.incidents),
+            forgotten: mem::take(&mut self.forgotten),
+            ledger: mem::take(&mut self.ledger),
+        };
+        while part.rollups.len() + transitions < rollups
+            && let Some((key, sent)) = self.rollups.pop_first()
+        {
+            part.rollups.insert(key, sent);
+        }
+        part
+    }
+
+    /// Takes back a part that was not written.
+    pub(super) fn take_back(&mut self, part: Self) {
+        let Self { seen_up, incidents, forgotten, ledger, rollups, mut transitions } = part;
+        self.seen_up.extend(seen_up);
+        self.incidents.extend(incidents);
+        self.forgotten.extend(forgotten);
+        self.ledger.extend(ledger);
+        self.rollups.extend(rollups);
+        transitions.append(&mut self.transitions);
+        self.transitions = transitions;
     }
 
     fn bound(&mut self) -> u64 {

@@ -69,14 +69,29 @@ const STEPS: &[&str] = &[
         PRIMARY KEY (minute, tunnel, digest)
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX rollup_unsent ON rollup (minute) WHERE sent = 0;",
+    "-- The rollups of an hour, added up once they are some days old. A minute of two parts counts once, but may count as
+    -- one that was up and as one that was down.
+    CREATE TABLE hour (
+        hour INTEGER NOT NULL,
+        tunnel INTEGER NOT NULL REFERENCES tunnel,
+        minutes INTEGER NOT NULL,
+        up_minutes INTEGER NOT NULL,
+        down_minutes INTEGER NOT NULL,
+        both_ends_down_minutes INTEGER NOT NULL,
+        replies INTEGER NOT NULL,
+        late INTEGER NOT NULL,
+        lost INTEGER NOT NULL,
+        faults INTEGER NOT NULL,
+        PRIMARY KEY (hour, tunnel)
+    ) STRICT, WITHOUT ROWID;",
 ];
 
 /// The version this release writes.
 pub(super) const VERSION: usize = STEPS.len();
 
 /// Brings a file up to [`VERSION`], each step with its version number in one transaction. A file that is newer stays as
-/// it is.
-pub(super) fn migrate(connection: &mut Connection) -> rusqlite::Result<()> {
+/// it is. Returns whether it was older.
+pub(super) fn migrate(connection: &mut Connection) -> rusqlite::Result<bool> {
     run(connection, STEPS)
 }
 
@@ -85,7 +100,7 @@ pub(super) fn version(connection: &Connection) -> rusqlite::Result<i64> {
     connection.query_row("PRAGMA user_version", [], |row| row.get(0))
 }
 
-fn run(connection: &mut Connection, steps: &[&str]) -> rusqlite::Result<()> {
+fn run(connection: &mut Connection, steps: &[&str]) -> rusqlite::Result<bool> {
     let found = usize::try_from(version(connection)?).unwrap_or(0);
     for (from, step) in steps.iter().enumerate().skip(found) {
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -96,60 +111,8 @@ fn run(connection: &mut Connection, steps: &[&str]) -> rusqlite::Result<()> {
         ))?;
         transaction.commit()?;
     }
-    Ok(())
+    Ok(found < steps.len())
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn tables(connection: &Connection) -> Vec<String> {
-        let mut statement =
-            connection.prepare("SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name").unwrap();
-        statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
-    }
-
-    #[test]
-    fn every_older_version_is_brought_up_to_this_one() {
-        for old in 0..=VERSION {
-            let mut connection = Connection::open_in_memory().unwrap();
-            run(&mut connection, &STEPS[..old]).unwrap();
-            assert_eq!(version(&connection).unwrap(), i64::try_from(old).unwrap());
-            migrate(&mut connection).unwrap();
-            assert_eq!(version(&connection).unwrap(), i64::try_from(VERSION).unwrap());
-            assert_eq!(
-                tables(&connection),
-                ["incident", "ledger", "rollup", "seen_up", "transition", "tunnel"]
-            );
-        }
-    }
-
-    #[test]
-    fn a_further_step_keeps_what_version_1_holds() {
-        let mut connection = Connection::open_in_memory().unwrap();
-        run(&mut connection, &STEPS[..1]).unwrap();
-        connection
-            .execute("INSERT INTO tunnel (vpn, outside_ip) VALUES ('vpn-1', '203.0.113.1')", [])
-            .unwrap();
-        let further = [STEPS[0], "ALTER TABLE tunnel ADD COLUMN note TEXT NOT NULL DEFAULT 'none'"];
-        run(&mut connection, &further).unwrap();
-        let note: String = connection.query_row("SELECT note FROM tunnel", [], |row| row.get(0)).unwrap();
-        assert_eq!((note.as_str(), version(&connection).unwrap()), ("none", 2));
-    }
-
-    #[test]
-    fn a_step_that_fails_leaves_the_file_as_it_was() {
-        let mut connection = Connection::open_in_memory().unwrap();
-        assert!(run(&mut connection, &["CREATE TABLE a (x); CREATE TABLE a (x)"]).is_err());
-        assert_eq!((version(&connection).unwrap(), tables(&connection)), (0, vec![]));
-    }
-
-    #[test]
-    fn steps_only_add() {
-        for step in STEPS {
-            for word in ["DROP ", "RENAME ", "DELETE ", "UPDATE "] {
-                assert!(!step.contains(word), "the release before could not use the file after {word}");
-            }
-        }
-    }
-}
+mod tests;

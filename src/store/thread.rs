@@ -7,7 +7,8 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use tokio::sync::oneshot;
 
 use super::entry::Entry;
-use super::keeper::{Keeper, Notice};
+use super::keeper::Keeper;
+use super::notice::Notice;
 use crate::clock;
 use crate::domain::board::IncidentId;
 use crate::domain::names::SinkId;
@@ -118,7 +119,7 @@ impl Worker {
                 Some(reply)
             }
             Job::Load { sink, reply } => {
-                let _gone = reply.send(self.keeper.load(&sink));
+                let _gone = reply.send(Ok(self.keeper.load(&sink)));
                 None
             }
             Job::Unsent { until, limit, reply } => {

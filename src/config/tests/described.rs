@@ -39,6 +39,7 @@ fn a_short_configuration_means_this() {
                 6 custom metrics, about 43200 PutMetricData calls a month
     listener    http://127.0.0.1:9846/ with /metrics, /status, /healthz, /readyz
     store       /var/lib/bothends/bothends.db
+                at most 64MB, history of 90d
     "#);
 }
 
@@ -128,5 +129,6 @@ impact = {{ outage = 2 }}
     metrics     none go to CloudWatch
     listener    http://127.0.0.1:9846/ with /metrics, /status, /healthz, /readyz
     store       /var/lib/bothends/bothends.db
+                at most 64MB, history of 90d
     "#);
 }

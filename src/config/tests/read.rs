@@ -80,6 +80,8 @@ fn a_short_configuration_has_the_defaults() {
     assert_eq!(vpn.aws.poll_interval, Duration::from_secs(60));
     assert_eq!(config.http.listen, "127.0.0.1:9846".parse().unwrap());
     assert_eq!(config.store.path, Path::new("/var/lib/bothends/bothends.db"));
+    assert_eq!(config.store.max_size, 64_000_000);
+    assert_eq!(config.store.keep, Duration::from_secs(90 * 24 * 3600));
     assert_eq!(config.sinks[0].impact.values().copied().collect::<Vec<_>>(), [1, 3, 2]);
     assert_eq!(config.plan.sinks[0].id, config.sinks[0].id);
 }

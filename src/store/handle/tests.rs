@@ -2,88 +2,33 @@
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::Path;
 
 use rusqlite::Connection;
-use tempfile::TempDir;
 
 use super::*;
-use crate::domain::board::{Incident, IncidentState};
 use crate::domain::event::SeenUp;
-use crate::domain::fact::IncidentChange;
-use crate::domain::names::{End, Kind, TunnelId, VpnId};
-use crate::domain::time::Moment;
-use crate::domain::verdict::{Evidence, LocalEvidence, Verdict, View, Why};
+use crate::domain::names::{Kind, VpnId};
 use crate::health::{Component, Severity};
+use crate::store::fixture::{
+    HOUR, NOW, incident as incident_of, opened, rollup, row as row_of, seen_up, settings as settings_in,
+    tunnel, view_changed,
+};
 
-const NOW: Now = Now { mono: Moment::ORIGIN, wall: Stamp::from_secs(1_800_000_000) };
+fn settings(directory: &tempfile::TempDir) -> Settings {
+    settings_in(directory.path())
+}
 
-fn settings(directory: &TempDir) -> Settings {
-    let path = directory.path().join("state/bothends.db");
-    Settings { path, max_size: 64 << 20, keep: Duration::from_secs(90 * 24 * 3600), spool: true }
+fn incident() -> Arc<crate::domain::board::Incident> {
+    incident_of(HOUR)
+}
+
+fn row() -> LedgerRow {
+    row_of(&incident(), 0)
 }
 
 fn open(settings: &Settings) -> Opened {
     Store::open(settings, Health::default(), NOW).unwrap()
-}
-
-fn tunnel() -> TunnelId {
-    TunnelId { vpn: VpnId::new("vpn-1"), outside_ip: [203, 0, 113, 1].into() }
-}
-
-fn rollup(minute: i64) -> Arc<Rollup> {
-    Arc::new(Rollup {
-        tunnel: tunnel(),
-        minute: Stamp::from_secs(1_800_000_000 + minute * 60),
-        replies: 60,
-        late: 0,
-        lost: 0,
-        faults: 0,
-        rtt: vec![],
-        up: Some(true),
-        both_ends_down: Some(false),
-    })
-}
-
-fn incident() -> Arc<Incident> {
-    Arc::new(Incident {
-        id: IncidentId { vpn: VpnId::new("vpn-1"), kind: Kind::Outage, opened: NOW.wall },
-        site: "milan-1".into(),
-        vpn_name: "Milan".into(),
-        state: IncidentState::Open,
-        began: NOW.wall,
-        found_at: None,
-        tunnels: vec![],
-        timeline: vec![],
-        related: None,
-        worsened: 0,
-        revision: 1,
-    })
-}
-
-fn row() -> LedgerRow {
-    LedgerRow {
-        sink: SinkId::new("incident_manager"),
-        incident: incident().id.clone(),
-        generation: 0,
-        start: None,
-        record: None,
-        told: 0,
-        closed_by_person_at: None,
-        related: false,
-        settled: false,
-    }
-}
-
-fn view_changed() -> Fact {
-    let view =
-        View { verdict: Verdict::Down, since: NOW, evidence: Evidence::Local(LocalEvidence::default()) };
-    Fact::ViewChanged {
-        tunnel: tunnel(),
-        end: End::Local,
-        from: Verdict::Unknown(Why::Starting),
-        view,
-        at: NOW,
-    }
 }
 
 fn count(settings: &Settings, table: &str) -> i64 {
@@ -97,11 +42,10 @@ async fn what_was_recorded_is_remembered_after_a_restart() {
     let settings = settings(&directory);
     let Opened { store, remembered, thread } = open(&settings);
     assert_eq!(remembered, Remembered::default());
-    store.record(&Fact::SeenUp(SeenUp::Aws(tunnel())));
+    store.record(&seen_up());
     store.record(&view_changed());
     store.record(&Fact::RollupReady(rollup(0)));
-    let change = IncidentChange::Opened;
-    store.record(&Fact::IncidentChanged { incident: incident(), change, at: NOW });
+    store.record(&opened(&incident()));
     drop(store);
     thread.ended().await;
     assert_eq!(count(&settings, "transition"), 1);
@@ -109,7 +53,7 @@ async fn what_was_recorded_is_remembered_after_a_restart() {
     let Opened { store, remembered, thread } = open(&settings);
     assert_eq!(remembered.seen_up, [SeenUp::Aws(tunnel())]);
     assert_eq!(remembered.incidents, [incident()]);
-    assert_eq!(remembered.openings, [(VpnId::new("vpn-1"), Kind::Outage, NOW.wall)]);
+    assert_eq!(remembered.openings, [(VpnId::new("vpn-1"), Kind::Outage, incident().id.opened)]);
     assert_eq!(store.unsent(NOW.wall, 10).await.unwrap(), [rollup(0)]);
     store.record(&Fact::IncidentSettled { incident: incident(), at: NOW });
     drop(store);
@@ -164,7 +108,7 @@ async fn a_disk_that_fails_is_stated_and_what_came_meanwhile_is_written_when_it_
     // A table that is not there fails like a disk: the transaction is not taken.
     let other = Connection::open(&settings.path).unwrap();
     other.execute_batch("ALTER TABLE ledger RENAME TO away").unwrap();
-    store.record(&Fact::SeenUp(SeenUp::Aws(tunnel())));
+    store.record(&seen_up());
     assert!(store.commit(row()).await.is_err());
     assert!(store.sent(&[rollup(0)]).await.is_err());
     let problem = health.watch().borrow().get(&Component::Store).cloned().unwrap();
@@ -190,7 +134,7 @@ async fn history_beyond_the_queue_is_dropped_and_counted_while_state_is_not() {
         store.record(&Fact::RollupReady(rollup(minute)));
     }
     store.record(&view_changed());
-    store.record(&Fact::SeenUp(SeenUp::Aws(tunnel())));
+    store.record(&seen_up());
     assert_eq!(store.counts(), Counts { rollups_dropped: 5, transitions_dropped: 1 });
     assert!(matches!(queue.try_iter().last(), Some(Job::Record(Entry::SeenUp(_)))));
 }
@@ -200,8 +144,8 @@ fn the_file_and_its_directory_are_private() {
     let directory = tempfile::tempdir().unwrap();
     let settings = settings(&directory);
     let opened = open(&settings);
-    opened.store.record(&Fact::SeenUp(SeenUp::Aws(tunnel())));
-    let mode = |path: &std::path::Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    opened.store.record(&seen_up());
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(settings.path.parent().unwrap()), 0o700);
     for entry in fs::read_dir(settings.path.parent().unwrap()).unwrap() {
         assert_eq!(mode(&entry.unwrap().path()), 0o600);
@@ -240,6 +184,13 @@ fn what_is_not_our_file_is_refused_untouched() {
         "{error}"
     );
     assert_eq!(fs::read(&theirs).unwrap(), before);
+
+    let notes = directory.path().join("notes.txt");
+    fs::write(&notes, "call the carrier").unwrap();
+    let error = refusal(&at(notes.clone()));
+    assert!(error.to_string().contains("no database"), "{error}");
+    assert_eq!(fs::read(&notes).unwrap(), b"call the carrier");
+    assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 3, "nothing was left beside them");
 }
 
 #[test]
@@ -260,17 +211,4 @@ fn a_file_newer_by_one_version_is_used_as_it_is_and_a_newer_one_refused() {
         matches!(&error, OpenError::Unsuitable { .. }) && error.to_string().contains("version"),
         "{error}"
     );
-}
-
-#[tokio::test]
-async fn without_a_disk_everything_works_and_the_problem_stays_stated() {
-    let directory = tempfile::tempdir().unwrap();
-    let settings = settings(&directory);
-    fs::create_dir(settings.path.parent().unwrap()).unwrap();
-    fs::write(&settings.path, "garbage that is no database, and is kept").unwrap();
-    let health = Health::default();
-    let Opened { store, .. } = Store::open(&settings, health.clone(), NOW).unwrap();
-    store.commit(row()).await.unwrap();
-    assert_eq!(store.load(&row().sink).await.unwrap(), [row()]);
-    assert!(health.watch().borrow().contains_key(&Component::Store));
 }

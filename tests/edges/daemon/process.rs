@@ -70,6 +70,11 @@ impl<'s> Daemon<'s> {
 
     //--- what it says
 
+    /// Its process.
+    pub(super) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// What it has logged so far.
     pub(super) fn log(&self) -> String {
         self.log.lock().unwrap().clone()

@@ -280,6 +280,31 @@ impl Site {
         self.with_environment(command, &self.home.directory)
     }
 
+    /// `bothends run` where the store's directory is a disk of its own, which is gone when the daemon is: a `tmpfs` with
+    /// these options, made ready by a shell script. `$OLD` is a copy of what the directory held, `$DISK` the disk.
+    pub(super) fn on_its_own_disk(&self, options: &str, prepare: &str) -> Command {
+        let script = format!(
+            "set -e; mkdir -p $DISK; cp -a $DISK $OLD; mount -t tmpfs -o {options} tmpfs $DISK; {prepare}; exec \"$@\""
+        );
+        let mut command = Command::new("unshare");
+        command.args([
+            "--mount",
+            "sh",
+            "-c",
+            &script,
+            "sh",
+            env!("CARGO_BIN_EXE_bothends"),
+            "run",
+            "--config",
+        ]);
+        command.arg(self.home.config());
+        let mut command = self.with_environment(command, &self.home.directory);
+        let store = self.home.store();
+        let disk = store.parent().unwrap();
+        command.env("DISK", disk).env("OLD", disk.with_extension("old"));
+        command
+    }
+
     fn with_environment(&self, mut command: Command, directory: &Path) -> Command {
         command
             .env_clear()

@@ -1,7 +1,7 @@
 //! A store that cannot be used.
 
 use std::fs::{self, Permissions};
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
 
 use rusqlite::Connection;
 
@@ -20,6 +20,52 @@ fn a_store_that_is_a_directory_is_a_matter_of_configuration() {
 }
 
 #[test]
+fn what_is_not_ours_is_refused_and_left_as_it_is() {
+    let site = Site::new();
+    let store = site.home.store();
+    let directory = store.parent().unwrap();
+    fs::create_dir_all(directory).unwrap();
+    let refused = |told: &str| {
+        let before = fs::read(&store).unwrap();
+        let ended = site.run(&["run"]);
+        assert_eq!(ended.code, Some(78), "{ended:?}");
+        assert!(ended.stderr.contains(told), "{}", ended.stderr);
+        assert!(fs::read(&store).unwrap() == before, "{told}: it was touched");
+        assert_eq!(fs::read_dir(directory).unwrap().count(), 1, "{told}: something was left beside it");
+    };
+
+    fs::write(&store, "call the carrier").unwrap();
+    refused("this is no database; give a path of its own");
+
+    fs::remove_file(&store).unwrap();
+    let theirs = Connection::open(&store).unwrap();
+    theirs.execute_batch("PRAGMA application_id = 7; CREATE TABLE songs (title TEXT)").unwrap();
+    drop(theirs);
+    refused("this is another program's database");
+
+    fs::remove_file(&store).unwrap();
+    let elsewhere = site.home.config();
+    symlink(&elsewhere, &store).unwrap();
+    refused("this is a symbolic link; give the path of the file itself");
+    assert!(site.received_at_all().is_empty());
+}
+
+#[test]
+fn check_prints_how_long_the_largest_size_lasts() {
+    let site = Site::new();
+    let ended = site.run(&["check"]);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(ended.stdout.contains("at most 64MB, history of 90d\n"), "{}", ended.stdout);
+    let told = "90 days of 2 tunnels take about 1.0 MB of it; while CloudWatch takes nothing, minutes wait for up to 14 days";
+    assert!(ended.stdout.contains(told), "{}", ended.stdout);
+
+    site.home.edit("[store]\n", "[store]\nmax_size = \"4MB\"\nkeep = \"3650d\"\n");
+    let ended = site.run(&["check"]);
+    let told = "it holds about 432 days of 2 tunnels, of which 3650 days would take 6.4 MB";
+    assert!(ended.stdout.contains(told), "{}", ended.stdout);
+}
+
+#[test]
 fn a_store_of_a_newer_release_is_refused_and_left_as_it_is() {
     let site = Site::new();
     site.start_healthy().stop();
@@ -32,7 +78,9 @@ fn a_store_of_a_newer_release_is_refused_and_left_as_it_is() {
     let ended = site.run(&["run"]);
     assert_eq!(ended.code, Some(78), "{ended:?}");
     assert!(ended.stderr.contains("its version is 99"), "{}", ended.stderr);
-    assert_eq!(fs::read(site.home.store()).unwrap(), before);
+    assert!(fs::read(site.home.store()).unwrap() == before, "it was touched");
+    let directory = fs::read_dir(site.home.store().parent().unwrap()).unwrap();
+    assert_eq!(directory.count(), 1, "nothing was left beside it");
     assert_eq!(site.received_at_all().len(), asked);
 }
 
@@ -54,4 +102,8 @@ fn a_directory_that_cannot_be_written_to_is_told_and_pages_go_out_from_memory() 
     until("the outage is raised", || site.records("outage").len() == 1);
     assert!(!site.home.store().exists());
     fs::set_permissions(&directory, Permissions::from_mode(0o755)).unwrap();
+    until("/readyz is content", || daemon.get("/readyz").body == "ready\n");
+    let written = Connection::open(site.home.store()).unwrap();
+    let incidents: i64 = written.query_row("SELECT count(*) FROM incident", [], |row| row.get(0)).unwrap();
+    assert_eq!(incidents, 1);
 }

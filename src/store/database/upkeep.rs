@@ -1,0 +1,166 @@
+//! History that grows old: minutes are folded into hours, and what is older than `keep` goes.
+//!
+//! Age is measured on the wall clock, and the wall clock can be wrong: a dead battery says 2000, a bad time server 2100.
+//! So the clock alone moves nothing. Each pass takes away at most as much from the oldest end of the history as the time
+//! that has passed on the monotonic clock since the pass before justifies: a clock that is wrong for an hour costs two
+//! hours of the oldest history, and some days of it their minutes; one that says 2000 costs nothing. What a long stop
+//! made too old goes somewhat later for it. Rows that a wrong clock stamped with 2000 are the oldest end, and go first.
+
+use std::time::Duration;
+
+use rusqlite::{OptionalExtension, Transaction, params};
+
+use crate::domain::time::{Moment, Now, Stamp};
+use crate::store::limits::Limits;
+
+/// Between two passes; a fold's unit.
+const HOUR: Duration = Duration::from_secs(3600);
+const HOUR_MILLIS: i64 = 3_600_000;
+/// Minutes that were sent are folded after this: by then nobody asks what happened in which minute.
+pub(in crate::store) const FOLD_AFTER: Duration = Duration::from_secs(7 * 24 * 3600);
+/// How much faster than time passes history may be removed. One would keep pace; two catches up after a stop.
+const REMOVE_AT_MOST: u32 = 2;
+/// How much faster than time passes minutes may be folded. It loses no sums, so it may catch up sooner.
+const FOLD_AT_MOST: u32 = 24;
+
+/// When the last pass was, and what it left over.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Upkeep {
+    last: Moment,
+    /// Minutes before this are still to be folded: a pass takes only so many rows at a time.
+    folding_until: Option<Stamp>,
+}
+
+impl Upkeep {
+    /// The first pass is an hour away: nothing is known of the time before.
+    pub(super) const fn beginning(now: Moment) -> Self {
+        Self { last: now, folding_until: None }
+    }
+
+    /// Does what is due. Returns how many unsent rollups went.
+    pub(super) fn run(
+        &mut self,
+        transaction: &Transaction<'_>,
+        keep: Duration,
+        limits: &Limits,
+        now: Now,
+    ) -> rusqlite::Result<u64> {
+        let passed = now.mono.since(self.last);
+        let mut dropped = 0;
+        if passed >= HOUR {
+            self.last = now.mono;
+            dropped = remove(transaction, now.wall - keep, passed * REMOVE_AT_MOST)?;
+            remove_beyond(transaction, limits)?;
+            let oldest =
+                oldest(transaction, "SELECT minute FROM rollup WHERE sent = 1 ORDER BY minute LIMIT 1")?;
+            self.folding_until =
+                oldest.map(|oldest| (oldest + passed * FOLD_AT_MOST).min(now.wall - FOLD_AFTER));
+        }
+        if let Some(until) = self.folding_until
+            && fold(transaction, until, limits.rows)?
+        {
+            self.folding_until = None;
+        }
+        Ok(dropped)
+    }
+}
+
+/// Adds up the sent rollups of whole hours before `until`, about `rows` of them. Returns whether that was all.
+pub(super) fn fold(transaction: &Transaction<'_>, until: Stamp, rows: i64) -> rusqlite::Result<bool> {
+    let until = hour_of(until.as_millis());
+    let query = "SELECT minute FROM rollup WHERE sent = 1 AND minute < ?1 ORDER BY minute LIMIT 1 OFFSET ?2";
+    let minute = |offset: i64| -> rusqlite::Result<Option<i64>> {
+        transaction.query_row(query, params![until, offset], |row| row.get(0)).optional()
+    };
+    let Some(first) = minute(0)? else { return Ok(true) };
+    let (until, all) = match minute(rows)? {
+        None => (until, true),
+        // At least one hour, however many tunnels it has.
+        Some(beyond) => (hour_of(beyond).max(hour_of(first) + HOUR_MILLIS), false),
+    };
+    transaction.execute(
+        "INSERT INTO hour (hour, tunnel, minutes, up_minutes, down_minutes, both_ends_down_minutes,
+                replies, late, lost, faults)
+            SELECT minute - ((minute % ?2) + ?2) % ?2, tunnel, count(DISTINCT minute),
+                count(DISTINCT iif(up = 1, minute, NULL)), count(DISTINCT iif(up = 0, minute, NULL)),
+                count(DISTINCT iif(both_ends_down = 1, minute, NULL)),
+                sum(replies), sum(late), sum(lost), sum(faults)
+            FROM rollup WHERE sent = 1 AND minute < ?1 GROUP BY 1, 2
+            ON CONFLICT DO UPDATE SET
+                minutes = minutes + excluded.minutes,
+                up_minutes = up_minutes + excluded.up_minutes,
+                down_minutes = down_minutes + excluded.down_minutes,
+                both_ends_down_minutes = both_ends_down_minutes + excluded.both_ends_down_minutes,
+                replies = replies + excluded.replies, late = late + excluded.late,
+                lost = lost + excluded.lost, faults = faults + excluded.faults",
+        [until, HOUR_MILLIS],
+    )?;
+    transaction.execute("DELETE FROM rollup WHERE sent = 1 AND minute < ?1", [until])?;
+    Ok(all)
+}
+
+const fn hour_of(millis: i64) -> i64 {
+    millis.div_euclid(HOUR_MILLIS) * HOUR_MILLIS
+}
+
+/// Removes what is from before `wanted`, but of each table no more than `reach` from its oldest end. Returns how many
+/// unsent rollups went. Never an incident on the Board, and never a ledger row of one.
+fn remove(transaction: &Transaction<'_>, wanted: Stamp, reach: Duration) -> rusqlite::Result<u64> {
+    let before = |query: &str| -> rusqlite::Result<i64> {
+        let oldest = oldest(transaction, query)?;
+        Ok(oldest.map_or(wanted, |oldest| wanted.min(oldest + reach)).as_millis())
+    };
+    let minutes = before("SELECT min(minute) FROM rollup")?;
+    let unsent: i64 = transaction.query_row(
+        "SELECT count(*) FROM rollup WHERE sent = 0 AND minute < ?1",
+        [minutes],
+        |row| row.get(0),
+    )?;
+    transaction.execute("DELETE FROM rollup WHERE minute < ?1", [minutes])?;
+    transaction.execute("DELETE FROM hour WHERE hour < ?1", [before("SELECT min(hour) FROM hour")?])?;
+    let transitions = before("SELECT min(at) FROM transition")?;
+    transaction.execute("DELETE FROM transition WHERE at < ?1", [transitions])?;
+    settled_before(transaction, before("SELECT min(settled) FROM incident")?)?;
+    Ok(u64::try_from(unsent).unwrap_or(0))
+}
+
+/// Removes the oldest transitions and settled incidents beyond their shares of the file.
+fn remove_beyond(transaction: &Transaction<'_>, limits: &Limits) -> rusqlite::Result<()> {
+    transaction.execute(
+        "DELETE FROM transition WHERE id <= (SELECT max(id) FROM transition) - ?1",
+        [limits.transitions],
+    )?;
+    let mut statement = transaction.prepare(
+        "SELECT settled, octet_length(body) FROM incident WHERE settled IS NOT NULL ORDER BY settled DESC",
+    )?;
+    let mut rows = statement.query([])?;
+    let mut bytes = 0_u64;
+    while let Some(row) = rows.next()? {
+        bytes += u64::try_from(row.get::<_, i64>(1)?).unwrap_or(0);
+        if bytes > limits.incidents {
+            let settled: i64 = row.get(0)?;
+            drop(rows);
+            return settled_before(transaction, settled + 1);
+        }
+    }
+    Ok(())
+}
+
+/// Removes the incidents that were settled before, and what a sink that is configured no more was told of them.
+pub(super) fn settled_before(transaction: &Transaction<'_>, before: i64) -> rusqlite::Result<()> {
+    transaction.execute(
+        "DELETE FROM ledger WHERE EXISTS (SELECT 1 FROM incident WHERE settled < ?1
+            AND incident.vpn = ledger.vpn AND incident.kind = ledger.kind AND incident.opened = ledger.opened)",
+        [before],
+    )?;
+    transaction.execute("DELETE FROM incident WHERE settled < ?1", [before])?;
+    Ok(())
+}
+
+fn oldest(transaction: &Transaction<'_>, query: &str) -> rusqlite::Result<Option<Stamp>> {
+    let oldest: Option<Option<i64>> = transaction.query_row(query, [], |row| row.get(0)).optional()?;
+    Ok(oldest.flatten().map(Stamp::from_millis))
+}
+
+#[cfg(test)]
+mod tests;

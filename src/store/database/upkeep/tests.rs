@@ -1,0 +1,222 @@
+//! What folding and forgetting keep, and what a wrong clock may cost.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use proptest::prelude::*;
+use rusqlite::Connection;
+
+use super::*;
+use crate::domain::names::TunnelId;
+use crate::domain::rollup::Rollup;
+use crate::store::database::Database;
+use crate::store::fixture::{DAY, KEEP, MAX_SIZE, NOW, incident, rollup, row, tunnel};
+use crate::store::pending::Pending;
+
+const DAY_MINUTES: i64 = 24 * 60;
+
+fn database() -> (tempfile::TempDir, Database) {
+    let directory = tempfile::tempdir().unwrap();
+    let database = Database::open(&directory.path().join("a.db"), KEEP, MAX_SIZE, NOW).unwrap();
+    (directory, database)
+}
+
+/// Writes what waits, and lets the upkeep run.
+fn write(database: &mut Database, pending: Pending, now: Now) -> u64 {
+    database.write(&pending, now).unwrap()
+}
+
+fn ages(database: &Database, query: &str) -> Vec<i64> {
+    let mut statement = database.connection.prepare(query).unwrap();
+    let stamps = statement.query_map([], |row| row.get::<_, i64>(0)).unwrap().map(Result::unwrap);
+    stamps.map(|stamp| (stamp - NOW.wall.as_millis()).div_euclid(60_000)).collect()
+}
+
+fn minutes(database: &Database) -> Vec<i64> {
+    ages(database, "SELECT minute FROM rollup ORDER BY minute")
+}
+
+fn hours(database: &Database) -> Vec<i64> {
+    ages(database, "SELECT hour FROM hour ORDER BY hour")
+}
+
+/// Lets time pass, hour by hour, with a commit in each.
+fn pass(database: &mut Database, hours: u32, mut wall: impl FnMut(Now) -> Stamp) -> u64 {
+    (1..=hours)
+        .map(|hour| {
+            let now = NOW.after(HOUR * hour);
+            write(database, Pending::default(), Now { wall: wall(now), ..now })
+        })
+        .sum()
+}
+
+fn sent(minutes: impl IntoIterator<Item = i64>) -> Pending {
+    let mut pending = Pending::default();
+    for minute in minutes {
+        pending.sent(rollup(minute));
+    }
+    pending
+}
+
+#[test]
+fn minutes_become_hours_a_week_after_they_were_sent() {
+    let (_directory, mut database) = database();
+    let mut pending = sent([-9 * DAY_MINUTES, -8 * DAY_MINUTES, -DAY_MINUTES]);
+    pending.rollup(rollup(-8 * DAY_MINUTES + 1), false);
+    write(&mut database, pending, NOW);
+    pass(&mut database, 3, |now| now.wall);
+    assert_eq!(minutes(&database), [-8 * DAY_MINUTES + 1, -DAY_MINUTES], "what waits is never folded");
+    assert_eq!(hours(&database), [-9 * DAY_MINUTES, -8 * DAY_MINUTES]);
+}
+
+#[test]
+fn what_is_too_old_goes_and_what_has_waited_in_vain_is_counted() {
+    let (_directory, mut database) = database();
+    let mut pending = sent([-100 * DAY_MINUTES]);
+    pending.rollup(rollup(-100 * DAY_MINUTES + 30), false);
+    pending.rollup(rollup(-60 * DAY_MINUTES), false);
+    let (settled, on_board) = (incident(101 * DAY), incident(100 * DAY));
+    pending.incident(Arc::clone(&settled), Some(NOW.wall - 100 * DAY));
+    pending.incident(Arc::clone(&on_board), None);
+    pending.row(row(&settled, 0));
+    pending.row(row(&on_board, 0));
+    assert_eq!(write(&mut database, pending, NOW), 0, "nothing goes at the start");
+    assert_eq!(pass(&mut database, 1, |now| now.wall), 1);
+    assert_eq!(minutes(&database), [-60 * DAY_MINUTES]);
+    let found = database.found(NOW).unwrap();
+    assert_eq!(
+        (found.remembered.incidents, found.ledger),
+        (vec![Arc::clone(&on_board)], vec![row(&on_board, 0)])
+    );
+}
+
+#[test]
+fn a_clock_that_is_decades_ahead_costs_no_more_than_twice_the_time_that_it_is() {
+    let (_directory, mut database) = database();
+    write(&mut database, sent((-30 * DAY_MINUTES..-29 * DAY_MINUTES).step_by(10)), NOW);
+    pass(&mut database, 3, |now| now.wall + 27_000 * DAY);
+    let oldest = hours(&database).first().copied().or(minutes(&database).first().copied());
+    assert_eq!(oldest, Some(-30 * DAY_MINUTES + 6 * 60));
+    assert_eq!(minutes(&database), [0; 0], "a day of them may be folded in an hour: that loses no sums");
+}
+
+#[test]
+fn a_clock_that_says_2000_costs_nothing_and_what_it_stamped_goes_before_what_is_old() {
+    let (_directory, mut database) = database();
+    let old = -80 * DAY_MINUTES;
+    write(&mut database, sent([old, old + 1]), NOW);
+    let in_2000 = Stamp::from_secs(946_684_800);
+    pass(&mut database, 2, |_now| in_2000);
+    assert_eq!(minutes(&database).len(), 2);
+
+    let ago = (in_2000.as_millis() - NOW.wall.as_millis()) / 60_000;
+    let mut pending = sent((0..30).map(|minute| ago + minute));
+    pending.rollup(rollup(ago + 30), false);
+    write(&mut database, pending, Now { wall: in_2000, ..NOW.after(2 * HOUR) });
+    assert_eq!(minutes(&database).len(), 33, "it is kept while it may be true");
+    pass(&mut database, 3, |now| now.wall);
+    assert_eq!(
+        database.connection.query_row("SELECT sum(replies) FROM hour", [], |row| row.get(0)),
+        Ok(2 * 59)
+    );
+}
+
+#[test]
+fn a_fold_takes_so_many_rows_at_a_time_and_goes_on_with_the_next_commit() {
+    let (_directory, mut database) = database();
+    write(&mut database, sent((-10 * DAY_MINUTES..-9 * DAY_MINUTES).step_by(4)), NOW);
+    let transaction = database.connection.transaction().unwrap();
+    let until = NOW.wall - FOLD_AFTER;
+    assert!(!fold(&transaction, until, 20).unwrap());
+    let left = |connection: &Connection| -> i64 {
+        connection.query_row("SELECT count(*) FROM rollup", [], |row| row.get(0)).unwrap()
+    };
+    assert_eq!(left(&transaction), 345, "a whole hour");
+    assert!(!fold(&transaction, until, 1).unwrap(), "an hour is taken even if it has more rows");
+    assert_eq!(left(&transaction), 330);
+    assert!(fold(&transaction, until, 1000).unwrap());
+    assert_eq!(left(&transaction), 0);
+}
+
+#[test]
+fn settled_incidents_have_their_share_of_the_file_and_the_oldest_go() {
+    let (_directory, mut database) = database();
+    let mut pending = Pending::default();
+    for days in 1..=20 {
+        pending.incident(incident(days * DAY), Some(NOW.wall - days * DAY));
+    }
+    write(&mut database, pending, NOW);
+    let transaction = database.connection.transaction().unwrap();
+    let bytes: i64 =
+        transaction.query_row("SELECT max(octet_length(body)) FROM incident", [], |row| row.get(0)).unwrap();
+    let limits = Limits { incidents: u64::try_from(bytes).unwrap() * 5, ..Limits::of(MAX_SIZE) };
+    remove_beyond(&transaction, &limits).unwrap();
+    let oldest: i64 =
+        transaction.query_row("SELECT min(settled) FROM incident", [], |row| row.get(0)).unwrap();
+    assert_eq!(Stamp::from_millis(oldest), NOW.wall - 5 * DAY);
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    Write { minute: i64, tunnel: u8, lost: u32, up: Option<bool>, sent: bool },
+    Fold { until: i64, rows: i64 },
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let write = (0..600_i64, 0..3_u8, 0..60_u32, any::<Option<bool>>(), any::<bool>())
+        .prop_map(|(minute, tunnel, lost, up, sent)| Step::Write { minute, tunnel, lost, up, sent });
+    let fold = (0..700_i64, 1..40_i64).prop_map(|(until, rows)| Step::Fold { until, rows });
+    prop_oneof![8 => write, 1 => fold]
+}
+
+fn of(n: u8) -> TunnelId {
+    TunnelId { outside_ip: [203, 0, 113, n].into(), ..tunnel() }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn folding_loses_no_echo_and_counts_none_twice(steps in prop::collection::vec(step(), 1..300)) {
+        let (_directory, mut database) = database();
+        let mut truth: BTreeMap<String, i64> = BTreeMap::new();
+        let mut waiting = std::collections::BTreeSet::new();
+        let mut known = std::collections::BTreeSet::new();
+        let mut pending = Pending::default();
+        for step in steps {
+            match step {
+                Step::Write { minute, tunnel, lost, up, sent } => {
+                    let rollup =
+                        Rollup { tunnel: of(tunnel), lost, up, ..Rollup::clone(&rollup(minute)) };
+                    // A minute is told once.
+                    if !known.insert(rollup.clone()) {
+                        continue;
+                    }
+                    *truth.entry(rollup.tunnel.outside_ip.to_string()).or_default() += i64::from(lost);
+                    if !sent {
+                        waiting.insert(rollup.clone());
+                    }
+                    pending.rollup(Arc::new(rollup), sent);
+                }
+                Step::Fold { until, rows } => {
+                    write(&mut database, std::mem::take(&mut pending), NOW);
+                    let transaction = database.connection.transaction().unwrap();
+                    fold(&transaction, rollup(until).minute, rows).unwrap();
+                    transaction.commit().unwrap();
+                }
+            }
+        }
+        write(&mut database, pending, NOW);
+        let query = "SELECT outside_ip, sum(lost) FROM
+            (SELECT tunnel, lost FROM hour UNION ALL SELECT tunnel, lost FROM rollup)
+            JOIN tunnel ON tunnel.id = tunnel GROUP BY outside_ip";
+        let mut statement = database.connection.prepare(query).unwrap();
+        let sums = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+        prop_assert_eq!(sums.map(Result::unwrap).collect::<BTreeMap<_, _>>(), truth);
+        let unsent = database.unsent(rollup(1000).minute, 1000).unwrap();
+        prop_assert_eq!(unsent.iter().map(|one| Rollup::clone(one)).collect::<std::collections::BTreeSet<_>>(), waiting);
+        let query = "SELECT count(*) FROM hour WHERE hour % 3600000 != 0 OR minutes > 60 OR up_minutes > minutes";
+        let odd: i64 = database.connection.query_row(query, [], |row| row.get(0)).unwrap();
+        prop_assert_eq!(odd, 0);
+    }
+}

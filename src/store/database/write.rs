@@ -1,0 +1,109 @@
+//! What a commit writes.
+
+use rusqlite::{Transaction, params};
+
+use crate::domain::board::IncidentId;
+use crate::domain::event::SeenUp;
+use crate::domain::names::{CheckId, TunnelId};
+use crate::domain::plan::RouteKey;
+use crate::domain::rollup::Rollup;
+use crate::domain::time::Stamp;
+use crate::store::mirror;
+use crate::store::pending::Pending;
+
+/// Everything that must outlive a restart.
+pub(super) fn state(transaction: &Transaction<'_>, pending: &Pending) -> rusqlite::Result<()> {
+    for seen in &pending.seen_up {
+        let (tunnel, end, check, inside_ip) = match seen {
+            SeenUp::Local(CheckId { tunnel, kind }, RouteKey { inside_ip }) => {
+                (tunnel, "local", kind.as_str(), inside_ip.to_string())
+            }
+            SeenUp::Aws(tunnel) => (tunnel, "aws", "", String::new()),
+        };
+        transaction.execute(
+            "INSERT INTO seen_up (tunnel, \"end\", check_kind, inside_ip) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING",
+            params![tunnel_row(transaction, tunnel)?, end, check, inside_ip],
+        )?;
+    }
+    for (IncidentId { vpn, kind, opened }, write) in &pending.incidents {
+        let body = mirror::write_incident(&write.incident).map_err(unwritable)?;
+        transaction.execute(
+            "INSERT INTO incident (vpn, kind, opened, state, settled, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+             ON CONFLICT DO UPDATE SET state = excluded.state, settled = excluded.settled, body = excluded.body",
+            params![
+                vpn.as_str(),
+                kind.as_str(),
+                opened.as_millis(),
+                write.incident.state.as_str(),
+                write.settled.map(Stamp::as_millis),
+                body
+            ],
+        )?;
+    }
+    for (sink, IncidentId { vpn, kind, opened }) in &pending.forgotten {
+        transaction.execute(
+            "DELETE FROM ledger WHERE sink = ?1 AND vpn = ?2 AND kind = ?3 AND opened = ?4",
+            params![sink.as_str(), vpn.as_str(), kind.as_str(), opened.as_millis()],
+        )?;
+    }
+    for ((sink, IncidentId { vpn, kind, opened }, generation), row) in &pending.ledger {
+        let body = mirror::write_row(row).map_err(unwritable)?;
+        transaction.execute(
+            "INSERT INTO ledger (sink, vpn, kind, opened, generation, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+             ON CONFLICT DO UPDATE SET body = excluded.body",
+            params![sink.as_str(), vpn.as_str(), kind.as_str(), opened.as_millis(), generation, body],
+        )?;
+    }
+    Ok(())
+}
+
+/// Rollups and transitions.
+pub(super) fn history(transaction: &Transaction<'_>, pending: &Pending) -> rusqlite::Result<()> {
+    for mirror::Transition { tunnel, at, change } in &pending.transitions {
+        let body = mirror::write_transition(change).map_err(unwritable)?;
+        transaction.execute(
+            "INSERT INTO transition (at, tunnel, what, body) VALUES (?1, ?2, ?3, ?4)",
+            params![at.as_millis(), tunnel_row(transaction, tunnel)?, change.as_str(), body],
+        )?;
+    }
+    for ((_, rollup), sent) in &pending.rollups {
+        let digest = mirror::digest(rollup);
+        let Rollup { tunnel, minute, replies, late, lost, faults, rtt, up, both_ends_down } = &**rollup;
+        let rtt = (!sent).then(|| mirror::write_rtt(rtt));
+        transaction.execute(
+            "INSERT INTO rollup
+                (minute, tunnel, digest, replies, late, lost, faults, up, both_ends_down, rtt, sent)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
+             ON CONFLICT DO UPDATE SET sent = 1, rtt = NULL WHERE excluded.sent = 1",
+            params![
+                minute.as_millis(),
+                tunnel_row(transaction, tunnel)?,
+                digest,
+                replies,
+                late,
+                lost,
+                faults,
+                up,
+                both_ends_down,
+                rtt,
+                sent
+            ],
+        )?;
+    }
+    Ok(())
+}
+
+/// The tunnel's row, made where it is missing.
+fn tunnel_row(
+    transaction: &Transaction<'_>,
+    TunnelId { vpn, outside_ip }: &TunnelId,
+) -> rusqlite::Result<i64> {
+    let key = params![vpn.as_str(), outside_ip.to_string()];
+    transaction
+        .execute("INSERT INTO tunnel (vpn, outside_ip) VALUES (?1, ?2) ON CONFLICT DO NOTHING", key)?;
+    transaction.query_row("SELECT id FROM tunnel WHERE vpn = ?1 AND outside_ip = ?2", key, |row| row.get(0))
+}
+
+fn unwritable(error: serde_json::Error) -> rusqlite::Error {
+    rusqlite::Error::ToSqlConversionFailure(Box::new(error))
+}

@@ -1,0 +1,243 @@
+//! The file through everything that can happen to it: it comes and goes, fills up, cannot be written, is damaged.
+
+use std::collections::VecDeque;
+use std::mem;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rusqlite::ErrorCode;
+
+use super::aside::set_aside;
+use super::database::{Database, Found};
+use super::handle::Settings;
+use super::held::Held;
+use super::notice::Notice;
+use super::open::OpenError;
+use super::pending::{Pending, ROLLUPS_MAX};
+use crate::domain::rollup::Rollup;
+use crate::domain::time::{Moment, Now};
+
+/// No more than one file is set aside in this time: a disk that damages whatever is written to it would fill up with
+/// them.
+const SET_ASIDE_AT_MOST_EVERY: Duration = Duration::from_secs(3600);
+
+#[derive(Debug)]
+pub(super) struct Disk {
+    path: PathBuf,
+    max_size: u64,
+    keep: Duration,
+    /// `None` while it cannot be opened.
+    database: Option<Database>,
+    /// Set when reading found damage.
+    damaged: Option<OpenError>,
+    set_aside_at: Option<Moment>,
+    /// Unsent rollups that had to go.
+    dropped: u64,
+}
+
+impl Disk {
+    /// Opens the file, if that can be, and finds what the last run left.
+    ///
+    /// # Errors
+    /// The path is wrong.
+    pub(super) fn open(
+        settings: &Settings,
+        now: Now,
+        notices: &mut VecDeque<Notice>,
+    ) -> Result<(Self, Opening), OpenError> {
+        let Settings { path, max_size, keep, spool: _ } = settings;
+        let mut disk = Self {
+            path: path.clone(),
+            max_size: *max_size,
+            keep: *keep,
+            database: None,
+            damaged: None,
+            set_aside_at: None,
+            dropped: 0,
+        };
+        let (found, failure) = match disk.look(now) {
+            Err(error) if error.is_misconfigured() => return Err(error),
+            Err(error) => (Found::default(), Some(error)),
+            Ok(mut found) => {
+                let damage = found.damage.take().map(|error| OpenError::of(path, error));
+                (found, damage)
+            }
+        };
+        let opening = match failure {
+            None => Opening { found, ..Opening::default() },
+            Some(error @ OpenError::Corrupt { .. }) => {
+                let rescued = disk.rescue();
+                let failure = disk.begin_anew(&error, now, notices).err();
+                Opening { found, rescued, begun_anew: true, failure }
+            }
+            Some(error) => {
+                // It cannot be written, but perhaps it can be read.
+                let found = Database::peek(path, now).unwrap_or_default();
+                Opening { found, failure: Some(error), ..Opening::default() }
+            }
+        };
+        Ok((disk, opening))
+    }
+
+    /// Opens it and reads what there is.
+    fn look(&mut self, now: Now) -> Result<Found, OpenError> {
+        let database = Database::open(&self.path, self.keep, self.max_size, now)?;
+        let found = database.found(now).map_err(|error| OpenError::of(&self.path, error))?;
+        self.database = Some(database);
+        Ok(found)
+    }
+
+    /// Writes everything that waits.
+    pub(super) fn write(
+        &mut self,
+        pending: &mut Pending,
+        held: &Held,
+        now: Now,
+        notices: &mut VecDeque<Notice>,
+    ) -> Result<(), OpenError> {
+        if self.database.as_ref().is_some_and(|database| !database.is_in_place()) {
+            let text = format!(
+                "store {}: the file was removed or replaced; another is written in its place",
+                self.path.display()
+            );
+            notices.push_back(Notice::Error(text));
+            self.let_go();
+        }
+        let done = match self.damaged.take() {
+            None => self.attempt(pending, held, now),
+            Some(damage) => Err(damage),
+        };
+        let Err(damage @ OpenError::Corrupt { .. }) = done else { return done };
+        // Whatever becomes of the file, this is in memory from here on.
+        for rollup in self.rescue() {
+            self.dropped += pending.rollup(rollup, false);
+        }
+        held.write_again(pending);
+        self.begin_anew(&damage, now, notices)?;
+        self.attempt(pending, held, now)
+    }
+
+    /// How many unsent rollups had to go since this was asked last.
+    pub(super) fn take_dropped(&mut self) -> u64 {
+        mem::take(&mut self.dropped)
+    }
+
+    fn attempt(&mut self, pending: &mut Pending, held: &Held, now: Now) -> Result<(), OpenError> {
+        let done = self.write_parts(pending, held, now);
+        if let Err(OpenError::Failed { source, .. }) = &done
+            && may_need_opening(source.sqlite_error_code())
+        {
+            self.let_go();
+        }
+        done
+    }
+
+    fn write_parts(&mut self, pending: &mut Pending, held: &Held, now: Now) -> Result<(), OpenError> {
+        let database = match &mut self.database {
+            Some(database) => database,
+            none => {
+                let opened = Database::open(&self.path, self.keep, self.max_size, now)?;
+                // It may be another file than before.
+                held.write_again(pending);
+                none.insert(opened)
+            }
+        };
+        let failed = |error| OpenError::of(&self.path, error);
+        while !pending.is_empty() {
+            let part = pending.part(database.limits().rollups_per_commit());
+            match database.write(&part, now) {
+                Ok(dropped) => self.dropped += dropped,
+                Err(error) => {
+                    pending.take_back(part);
+                    return Err(failed(error));
+                }
+            }
+            database.empty_log().map_err(failed)?;
+        }
+        // What failed is tried again when nothing waits, too.
+        database.empty_log().map_err(failed)
+    }
+
+    /// Reads from the file; `None` while there is none. Damage that is found so is dealt with at the next
+    /// [`Self::write`].
+    pub(super) fn read<T>(
+        &mut self,
+        read: impl FnOnce(&Database) -> rusqlite::Result<T>,
+    ) -> Result<Option<T>, String> {
+        let Some(database) = &self.database else { return Ok(None) };
+        read(database).map(Some).map_err(|error| {
+            let error = OpenError::of(&self.path, error);
+            let text = error.in_full();
+            if matches!(error, OpenError::Corrupt { .. }) {
+                self.damaged = Some(error);
+            }
+            text
+        })
+    }
+
+    /// Whether there is damage to be dealt with.
+    pub(super) const fn is_damaged(&self) -> bool {
+        self.damaged.is_some()
+    }
+
+    fn rescue(&self) -> Vec<Arc<Rollup>> {
+        self.database.as_ref().map_or_else(Vec::new, |database| database.rescue_unsent(ROLLUPS_MAX))
+    }
+
+    /// Sets the damaged file aside and begins a fresh one.
+    fn begin_anew(
+        &mut self,
+        damage: &OpenError,
+        now: Now,
+        notices: &mut VecDeque<Notice>,
+    ) -> Result<(), OpenError> {
+        self.let_go();
+        let unusable = |doing| {
+            let path = self.path.clone();
+            move |source| OpenError::Unusable { path, doing, source }
+        };
+        if self.set_aside_at.is_some_and(|at| now.mono.since(at) < SET_ASIDE_AT_MOST_EVERY) {
+            let source = std::io::Error::other(damage.in_full());
+            return Err(unusable(
+                "go on: the file is damaged for the second time within an hour; check the disk",
+            )(source));
+        }
+        let aside = set_aside(&self.path, now.wall).map_err(unusable("set the damaged file aside"))?;
+        self.set_aside_at = Some(now.mono);
+        notices.push_back(Notice::Error(format!(
+            "{}. It is kept as {}, and a fresh one is begun with what is in memory: check the disk",
+            damage.in_full(),
+            aside.display()
+        )));
+        self.database = Some(Database::open(&self.path, self.keep, self.max_size, now)?);
+        Ok(())
+    }
+
+    fn let_go(&mut self) {
+        if let Some(database) = self.database.take() {
+            database.abandon();
+        }
+    }
+}
+
+/// What was found when the store was opened.
+#[derive(Debug, Default)]
+pub(super) struct Opening {
+    pub(super) found: Found,
+    /// Unsent rollups of a damaged file.
+    pub(super) rescued: Vec<Arc<Rollup>>,
+    /// Whether the file at hand is a fresh one, to which everything is to be written again.
+    pub(super) begun_anew: bool,
+    /// Why there is no file at hand.
+    pub(super) failure: Option<OpenError>,
+}
+
+/// Whether the file may work again only once it is opened again: a connection does not notice that a disk can be written
+/// again, or that another one is there.
+const fn may_need_opening(code: Option<ErrorCode>) -> bool {
+    matches!(
+        code,
+        Some(ErrorCode::ReadOnly | ErrorCode::SystemIoFailure | ErrorCode::CannotOpen | ErrorCode::NotFound)
+    )
+}

@@ -1,0 +1,110 @@
+//! What the store's tests keep.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::handle::Settings;
+use super::open::companions;
+use crate::domain::board::{Incident, IncidentId, IncidentState};
+use crate::domain::event::SeenUp;
+use crate::domain::fact::{Fact, IncidentChange};
+use crate::domain::names::{End, Kind, SinkId, TunnelId, VpnId};
+use crate::domain::rollup::{RTT_BINS_MAX, Rollup, RttBin};
+use crate::domain::time::{Moment, Now, Stamp};
+use crate::domain::verdict::{Evidence, LocalEvidence, Verdict, View, Why};
+use crate::incident::sink::{LedgerRow, RecordId};
+
+pub(super) const KEEP: Duration = Duration::from_secs(90 * 24 * 3600);
+pub(super) const MAX_SIZE: u64 = 64_000_000;
+pub(super) const HOUR: Duration = Duration::from_secs(3600);
+pub(super) const DAY: Duration = Duration::from_secs(24 * 3600);
+/// 2027-01-15T08:00:00Z.
+pub(super) const NOW: Now = Now { mono: Moment::ORIGIN, wall: Stamp::from_secs(1_800_000_000) };
+
+pub(super) fn settings(directory: &Path) -> Settings {
+    Settings { path: directory.join("state/bothends.db"), max_size: MAX_SIZE, keep: KEEP, spool: true }
+}
+
+pub(super) fn tunnel() -> TunnelId {
+    TunnelId { vpn: VpnId::new("vpn-1"), outside_ip: [203, 0, 113, 1].into() }
+}
+
+/// So many minutes after [`NOW`].
+pub(super) fn rollup(minute: i64) -> Arc<Rollup> {
+    Arc::new(Rollup {
+        tunnel: tunnel(),
+        minute: Stamp::from_secs(NOW.wall.as_millis() / 1000 + minute * 60),
+        replies: 59,
+        late: 1,
+        lost: 2,
+        faults: 3,
+        rtt: vec![RttBin { mean: Duration::from_micros(12_345), count: 60 }],
+        up: Some(true),
+        both_ends_down: None,
+    })
+}
+
+/// The same with as many bins as there can be.
+pub(super) fn wide_rollup(minute: i64) -> Rollup {
+    let bin = |n| RttBin { mean: Duration::from_nanos(50_123_456 + n), count: 25 };
+    let bins = (0..u64::try_from(RTT_BINS_MAX).unwrap()).map(bin);
+    Rollup { rtt: bins.collect(), ..Rollup::clone(&rollup(minute)) }
+}
+
+/// Opened so long before [`NOW`].
+pub(super) fn incident(ago: Duration) -> Arc<Incident> {
+    Arc::new(Incident {
+        id: IncidentId { vpn: VpnId::new("vpn-1"), kind: Kind::Outage, opened: NOW.wall - ago },
+        site: "milan-1".into(),
+        vpn_name: "Milan".into(),
+        state: IncidentState::Open,
+        began: NOW.wall - ago,
+        found_at: None,
+        tunnels: vec![],
+        timeline: vec![],
+        related: None,
+        worsened: 0,
+        revision: 1,
+    })
+}
+
+pub(super) fn sink() -> SinkId {
+    SinkId::new("incident_manager")
+}
+
+pub(super) fn row(incident: &Incident, generation: u32) -> LedgerRow {
+    LedgerRow {
+        sink: sink(),
+        incident: incident.id.clone(),
+        generation,
+        start: None,
+        record: Some(RecordId(format!("arn:{generation}"))),
+        told: 3,
+        closed_by_person_at: None,
+        related: false,
+        settled: false,
+    }
+}
+
+pub(super) fn seen_up() -> Fact {
+    Fact::SeenUp(SeenUp::Aws(tunnel()))
+}
+
+pub(super) fn view_changed() -> Fact {
+    let view =
+        View { verdict: Verdict::Down, since: NOW, evidence: Evidence::Local(LocalEvidence::default()) };
+    let from = Verdict::Unknown(Why::Starting);
+    Fact::ViewChanged { tunnel: tunnel(), end: End::Local, from, view, at: NOW }
+}
+
+pub(super) fn opened(incident: &Arc<Incident>) -> Fact {
+    Fact::IncidentChanged { incident: Arc::clone(incident), change: IncidentChange::Opened, at: NOW }
+}
+
+/// Bytes of the file, its log and its shared memory.
+pub(super) fn size(path: &Path) -> u64 {
+    let [log, shared_memory] = companions(path);
+    let length = |path: &Path| std::fs::metadata(path).map_or(0, |file| file.len());
+    length(path) + length(&log) + length(&shared_memory)
+}

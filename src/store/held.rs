@@ -1,0 +1,66 @@
+//! The state that is in memory as well as in the file: small, and what a fresh file must be given.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::database::Found;
+use super::pending::{LedgerKey, Pending};
+use crate::domain::board::{Incident, IncidentId};
+use crate::domain::event::SeenUp;
+use crate::domain::names::SinkId;
+use crate::domain::time::Stamp;
+use crate::incident::sink::LedgerRow;
+
+#[derive(Debug, Default)]
+pub(super) struct Held {
+    seen_up: BTreeSet<SeenUp>,
+    /// Those that are not settled.
+    incidents: BTreeMap<IncidentId, Arc<Incident>>,
+    ledger: BTreeMap<LedgerKey, LedgerRow>,
+}
+
+impl Held {
+    pub(super) fn of(found: &Found) -> Self {
+        let mut held = Self::default();
+        held.seen_up.extend(found.remembered.seen_up.iter().cloned());
+        found.remembered.incidents.iter().for_each(|incident| held.incident(incident, None));
+        found.ledger.iter().for_each(|row| held.row(row.clone()));
+        held
+    }
+
+    pub(super) fn seen_up(&mut self, seen: SeenUp) {
+        self.seen_up.insert(seen);
+    }
+
+    pub(super) fn incident(&mut self, incident: &Arc<Incident>, settled: Option<Stamp>) {
+        if settled.is_some() {
+            self.incidents.remove(&incident.id);
+        } else {
+            self.incidents.insert(incident.id.clone(), Arc::clone(incident));
+        }
+    }
+
+    pub(super) fn row(&mut self, row: LedgerRow) {
+        self.ledger.insert((row.sink.clone(), row.incident.clone(), row.generation), row);
+    }
+
+    pub(super) fn forget(&mut self, sink: &SinkId, incident: &IncidentId) {
+        self.ledger.retain(|(of, about, _), _| (of, about) != (sink, incident));
+    }
+
+    /// Every row of a sink.
+    pub(super) fn ledger(&self, sink: &SinkId) -> Vec<LedgerRow> {
+        self.ledger.values().filter(|row| row.sink == *sink).cloned().collect()
+    }
+
+    /// Everything is to be written again, with what waits already.
+    pub(super) fn write_again(&self, pending: &mut Pending) {
+        pending.seen_up.extend(self.seen_up.iter().cloned());
+        for incident in self.incidents.values() {
+            pending.incident(Arc::clone(incident), None);
+        }
+        for row in self.ledger.values() {
+            pending.row(row.clone());
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! The file stays below `max_size`, with its log, whatever comes.
+
+use super::*;
+use crate::domain::names::TunnelId;
+use crate::domain::rollup::Rollup;
+use crate::store::fixture::{DAY, size, tunnel, wide_rollup};
+
+const SMALL: u64 = 4_000_000;
+
+fn of(n: u8, rollup: Rollup) -> Arc<Rollup> {
+    Arc::new(Rollup { tunnel: TunnelId { outside_ip: [203, 0, 113, n].into(), ..tunnel() }, ..rollup })
+}
+
+#[test]
+fn a_small_file_stays_below_its_size_and_keeps_what_must_not_be_lost() {
+    let directory = tempfile::tempdir().unwrap();
+    let settings = Settings { max_size: SMALL, ..settings(directory.path()) };
+    let (mut keeper, _) = Keeper::open(&settings, NOW).unwrap();
+    keeper.record(&seen_up(), NOW);
+    for hours in 1..=5 {
+        keeper.record(&opened(&incident(hours * HOUR)), NOW);
+        keeper.commit_row(row(&incident(hours * HOUR), 0), NOW);
+    }
+    let mut largest = 0;
+    let mut warnings = 0;
+    let mut recorded = 0;
+    for minute in 0..400 {
+        let now = NOW.after(minute * 60 * SECOND);
+        // CloudWatch takes something at first, then nothing, then the newest.
+        for n in 0..40 {
+            let rollup = of(n, wide_rollup(i64::from(minute)));
+            recorded += 1;
+            keeper.record(&Fact::RollupReady(Arc::clone(&rollup)), now);
+            if !(40..=300).contains(&minute) {
+                keeper.sent(&[rollup], now);
+            }
+            keeper.record(&view_changed(), now);
+        }
+        keeper.handle_timeout(now.after(10 * SECOND)).unwrap();
+        largest = largest.max(size(&settings.path));
+        while let Some(notice) = keeper.poll_notice() {
+            assert!(matches!(notice, Notice::Warning(_)), "{notice:?}");
+            warnings += 1;
+        }
+    }
+    assert!(largest < SMALL, "{largest}");
+    assert!(largest > SMALL / 2, "it is made use of: {largest}");
+    assert_eq!(warnings, 1);
+    let waiting = keeper.pending().unwrap();
+    let sent = 40 * (40 + 99);
+    assert_eq!(keeper.counts().rollups_dropped + waiting, recorded - sent, "each is counted once");
+    assert!(waiting > 0 && keeper.counts().rollups_dropped > 0);
+    let newest = keeper.unsent(rollup(1000).minute, 1).unwrap();
+    assert_eq!(newest[0].minute, rollup(300).minute, "the oldest went");
+    drop(keeper);
+    let (keeper, remembered) = Keeper::open(&settings, NOW).unwrap();
+    assert_eq!((remembered.seen_up.len(), remembered.incidents.len()), (1, 5));
+    assert_eq!(keeper.load(&sink()).len(), 5);
+}
+
+#[test]
+fn what_piled_up_in_memory_is_written_in_parts_that_keep_the_file_below_its_size() {
+    let directory = tempfile::tempdir().unwrap();
+    let settings = Settings { max_size: SMALL, ..settings(directory.path()) };
+    let (mut keeper, _) = Keeper::open(&settings, NOW).unwrap();
+    for minute in 0..10_000 {
+        keeper.record(&Fact::RollupReady(of(1, wide_rollup(minute))), NOW);
+    }
+    keeper.commit(NOW.after(DAY)).unwrap();
+    assert!(size(&settings.path) < SMALL, "{}", size(&settings.path));
+    let waiting = keeper.pending().unwrap();
+    assert_eq!(waiting + keeper.counts().rollups_dropped, 10_000);
+    assert!(waiting > 3_000, "{waiting}");
+}
+
+#[test]
+fn the_log_is_emptied_when_it_is_long_and_a_reader_only_delays_that() {
+    let directory = tempfile::tempdir().unwrap();
+    let settings = Settings { max_size: SMALL, ..settings(directory.path()) };
+    let [log, _] = crate::store::open::companions(&settings.path);
+    let length = || std::fs::metadata(&log).unwrap().len();
+    let (mut keeper, _) = Keeper::open(&settings, NOW).unwrap();
+    let mut write = |from: i64| {
+        for minute in (from..from + 500).step_by(10) {
+            for minute in minute..minute + 10 {
+                keeper.record(&Fact::RollupReady(of(1, wide_rollup(minute))), NOW);
+            }
+            keeper.commit(NOW).unwrap();
+        }
+    };
+    write(0);
+    assert!(length() < SMALL / 16 + 100_000, "{}", length());
+    let reader = rusqlite::Connection::open(&settings.path).unwrap();
+    reader.execute_batch("BEGIN").unwrap();
+    let rollups: i64 = reader.query_row("SELECT count(*) FROM rollup", [], |row| row.get(0)).unwrap();
+    write(500);
+    assert_eq!(rollups, 500);
+    drop(reader);
+    write(1000);
+    assert!(length() < SMALL / 16 + 100_000, "{}", length());
+}

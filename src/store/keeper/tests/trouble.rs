@@ -1,0 +1,258 @@
+//! A disk that fails, and files that are damaged or not ours.
+
+use std::fs;
+use std::io::{Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use rusqlite::Connection;
+
+use super::*;
+use crate::store::fixture::wide_rollup;
+use crate::store::open::companions;
+
+fn notices(keeper: &mut Keeper) -> Vec<Notice> {
+    std::iter::from_fn(|| keeper.poll_notice()).collect()
+}
+
+/// Fills a store with state and a good many minutes, of which the first 50 wait.
+fn filled(settings: &Settings) -> Keeper {
+    let (mut keeper, _) = Keeper::open(settings, NOW).unwrap();
+    keeper.record(&seen_up(), NOW);
+    keeper.record(&opened(&incident(HOUR)), NOW);
+    keeper.commit_row(row(&incident(HOUR), 0), NOW);
+    for minute in 0..2000 {
+        let rollup = Arc::new(wide_rollup(minute));
+        keeper.record(&Fact::RollupReady(Arc::clone(&rollup)), NOW);
+        if minute >= 50 {
+            keeper.sent(&[rollup], NOW);
+        }
+    }
+    keeper.commit(NOW).unwrap();
+    keeper
+}
+
+/// The first page of a table or index.
+fn root_of(path: &Path, name: &str) -> u64 {
+    let connection = Connection::open(path).unwrap();
+    let root: i64 = connection
+        .query_row("SELECT rootpage FROM sqlite_schema WHERE name = ?1", [name], |row| row.get(0))
+        .unwrap();
+    u64::try_from(root).unwrap()
+}
+
+fn spoil_page(path: &Path, page: u64) {
+    let mut file = fs::OpenOptions::new().write(true).open(path).unwrap();
+    file.seek(SeekFrom::Start((page - 1) * 4096)).unwrap();
+    file.write_all(&[0xa5; 4096]).unwrap();
+}
+
+fn set_aside(settings: &Settings) -> Vec<PathBuf> {
+    let entries = fs::read_dir(settings.path.parent().unwrap()).unwrap().map(|entry| entry.unwrap().path());
+    let is_damaged = |path: &PathBuf| {
+        let name = path.to_str().unwrap();
+        name.contains(".damaged-") && !name.ends_with("-wal") && !name.ends_with("-shm")
+    };
+    entries.filter(is_damaged).collect()
+}
+
+fn assert_says_once(keeper: &mut Keeper, what: &str) {
+    let notices = notices(keeper);
+    assert!(matches!(&notices[..], [Notice::Error(text)] if text.contains(what)), "{notices:?}");
+}
+
+#[test]
+fn a_file_found_damaged_at_the_start_is_set_aside_and_what_can_be_read_of_it_goes_on() {
+    let directory = tempfile::tempdir().unwrap();
+    let settings = settings(directory.path());
+    drop(filled(&settings));
+    spoil_page(&settings.path, root_of(&settings.path, "incident"));
+    let damaged = fs::read(&settings.path).unwrap();
+
+    let (mut keeper, remembered) = Keeper::open(&settings, NOW).unwrap();
+    assert_eq!((remembered.seen_up.len(), remembered.incidents.len()), (1, 0));
+    assert_eq!(keeper.load(&sink()), [row(&incident(HOUR), 0)]);
+    assert_eq!(keeper.pending().unwrap(), 50, "what waits is rescued, and what was sent is not sent again");
+    assert_eq!(keeper.problem(), None);
+    keeper.handle_timeout(NOW).unwrap();
+    assert_says_once(&mut keeper, "bothends.db.damaged-2027-01-15T08-00-00Z");
+    drop(keeper);
+    assert_eq!(
+        set_aside(&settings).iter().map(|path| fs::read(path).unwrap()).collect::<Vec<_>>(),
+        [damaged]
+    );
+
+    let (mut keeper, remembered) = Keeper::open(&settings, NOW).unwrap();
+    assert_eq!(remembered.seen_up.len(), 1);
+    assert_eq!((keeper.load(&sink()).len(), keeper.pending().unwrap()), (1, 50));
+    assert_eq!(notices(&mut keeper), []);
+}
+
+#[test]
+fn a_file_that_lost_its_header_or_its_end_is_set_aside() {
+    let spoils: [fn(&Path); 4] = [
+        |path| fs::write(path, vec![0; 8192]).unwrap(),
+        |path| fs::OpenOptions::new().write(true).open(path).unwrap().set_len(5000).unwrap(),
+        |path| spoil_page(path, 2),
+        |path| {
+            fs::write(path, "").unwrap();
+            fs::write(&companions(path)[0], "half a log").unwrap();
+        },
+    ];
+    for (n, spoil) in spoils.into_iter().enumerate() {
+        let directory = tempfile::tempdir().unwrap();
+        let settings = settings(directory.path());
+        drop(filled(&settings));
+        spoil(&settings.path);
+        let (mut keeper, _) = Keeper::open(&settings, NOW).unwrap();
+        keeper.record(&opened(&incident(HOUR)), NOW);
+        keeper.commit(NOW).unwrap();
+        assert_says_once(&mut keeper, "is kept as");
+        assert!(!set_aside(&settings).is_empty(), "{n}");
+        drop(keeper);
+        assert_eq!(Keeper::open(&settings, NOW).unwrap().1.incidents, [incident(HOUR)]);
+    }
+}
+
+#[test]
+fn damage_that_is_found_while_running_costs_no_state() {
+    let directory = tempfile::tempdir().unwrap();
+    let settings = settings(directory.path());
+    drop(filled(&settings));
+    let (mut keeper, _) = Keeper::open(&settings, NOW).unwrap();
+    for name in ["incident", "ledger", "rollup", "rollup_unsent", "seen_up", "tunnel"] {
+        spoil_page(&settings.path, root_of(&settings.path, name));
+    }
+    keeper.record(&Fact::RollupReady(rollup(9000)), NOW);
+    keeper.commit_row(row(&incident(2 * HOUR), 0), NOW);
+    keeper.commit(NOW).unwrap();
+    assert_eq!(keeper.problem(), None);
+    assert_says_once(&mut keeper, "is kept as");
+    drop(keeper);
+    let (mut keeper, remembered) = Keeper::open(&settings, NOW).unwrap();
+    assert_eq!((remembered.incidents.len(), remembered.seen_up.len()), (1, 1));
+    assert_eq!((keeper.load(&sink()).len(), keeper.pending().unwrap()), (2, 1));
+}
+
+#[test]
+fn damage_that_reading_finds_is_dealt_with_at_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let settings = settings(directory.path());
+    drop(filled(&settings));
+    let (mut keeper, _) = Keeper::open(&settings, NOW).unwrap();
+    spoil_page(&settings.path, root_of(&settings.path, "rollup_unsent"));
+    assert!(keeper.unsent(rollup(9000).minute, 100).is_err());
+    assert!(keeper.poll_timeout().is_some_and(|at| at <= NOW.mono));
+    keeper.handle_timeout(NOW).unwrap();
+    assert_says_once(&mut keeper, "is kept as");
+    assert_eq!(keeper.unsent(rollup(9000).minute, 100).unwrap().len(), 50, "they were rescued");
+}
+
+#[test]
+fn a_disk_that_damages_everything_is_not_filled_up_with_damaged_files() {
+    let directory = tempfile::tempdir().unwrap();
+    let settings = settings(directory.path());
+    drop(filled(&settings));
+    let (mut keeper, _) = Keeper::open(&settings, NOW).unwrap();
+    let damage = |keeper: &mut Keeper, now| {
+        let page = root_of(&settings.path, "incident");
+        // What is in the log would hide it.
+        Connection::open(&settings.path)
+            .unwrap()
+            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_row| Ok(()))
+            .unwrap();
+        spoil_page(&settings.path, page);
+        keeper.record(&opened(&incident(HOUR)), now);
+        keeper.commit(now)
+    };
+    damage(&mut keeper, NOW).unwrap();
+    let soon = NOW.after(60 * SECOND);
+    assert!(damage(&mut keeper, soon).is_err());
+    assert_eq!(set_aside(&settings).len(), 1);
+    assert!(keeper.problem().unwrap().text.contains("second time within an hour"));
+    let later = NOW.after(2 * HOUR);
+    assert!(keeper.poll_timeout().is_some_and(|at| at <= later.mono), "it is tried again");
+    keeper.handle_timeout(later).unwrap();
+    assert_eq!((keeper.problem(), set_aside(&settings).len()), (None, 2));
+}
+
+#[test]
+fn what_could_not_be_written_from_the_start_on_is_written_once_it_can_be() {
+    let directory = tempfile::tempdir().unwrap();
+    let settings = settings(directory.path());
+    let parent = settings.path.parent().unwrap();
+    fs::write(parent, "in the way").unwrap();
+    let (mut keeper, _) = Keeper::open(&settings, NOW).unwrap();
+    let problem = keeper.problem().unwrap().text.clone();
+    assert!(problem.contains("go on from memory"), "{problem}");
+    keeper.record(&opened(&incident(HOUR)), NOW);
+    keeper.commit_row(row(&incident(HOUR), 0), NOW);
+    keeper.record(&Fact::RollupReady(rollup(0)), NOW);
+    assert!(keeper.commit(NOW).is_err());
+    assert_eq!(keeper.load(&sink()), [row(&incident(HOUR), 0)]);
+    assert_eq!(keeper.unsent(NOW.wall, 10).unwrap(), [rollup(0)]);
+    assert_eq!(keeper.problem().unwrap().text, problem, "it is told once");
+
+    fs::remove_file(parent).unwrap();
+    let later = NOW.after(30 * SECOND);
+    assert_eq!(keeper.poll_timeout(), Some(later.mono));
+    keeper.handle_timeout(later).unwrap();
+    assert_eq!(keeper.problem(), None);
+    assert_eq!(notices(&mut keeper), []);
+    drop(keeper);
+    let (mut keeper, remembered) = Keeper::open(&settings, NOW).unwrap();
+    assert_eq!((remembered.incidents, keeper.pending().unwrap()), (vec![incident(HOUR)], 1));
+}
+
+#[test]
+fn a_store_that_has_nothing_to_write_is_well_again_when_the_disk_is() {
+    let directory = tempfile::tempdir().unwrap();
+    let settings = settings(directory.path());
+    let parent = settings.path.parent().unwrap();
+    fs::write(parent, "in the way").unwrap();
+    let (mut keeper, _) = Keeper::open(&settings, NOW).unwrap();
+    fs::remove_file(parent).unwrap();
+    keeper.handle_timeout(NOW.after(60 * SECOND)).unwrap();
+    assert_eq!((keeper.problem(), keeper.poll_timeout()), (None, None));
+}
+
+#[test]
+fn a_file_that_is_removed_while_it_is_used_is_written_anew() {
+    let directory = tempfile::tempdir().unwrap();
+    let settings = settings(directory.path());
+    let mut keeper = filled(&settings);
+    fs::remove_file(&settings.path).unwrap();
+    keeper.record(&Fact::RollupReady(rollup(9000)), NOW);
+    keeper.commit(NOW).unwrap();
+    assert_says_once(&mut keeper, "was removed");
+    drop(keeper);
+    let (keeper, remembered) = Keeper::open(&settings, NOW).unwrap();
+    assert_eq!((remembered.incidents.len(), remembered.seen_up.len()), (1, 1));
+    assert_eq!(keeper.load(&sink()).len(), 1);
+}
+
+#[test]
+fn a_file_of_a_later_release_but_one_is_left_as_it_is_to_the_byte_even_if_only_its_log_says_so() {
+    let directory = tempfile::tempdir().unwrap();
+    let settings = settings(directory.path());
+    drop(filled(&settings));
+    let connection = Connection::open(&settings.path).unwrap();
+    let raise = format!("PRAGMA user_version = {}", crate::store::schema::VERSION + 2);
+    // The connection stays: what it wrote is in the log alone.
+    connection.execute_batch(&raise).unwrap();
+    let [log, _] = companions(&settings.path);
+    let read = || (fs::read(&settings.path).unwrap(), fs::read(&log).unwrap());
+    let before = read();
+    assert!(!before.1.is_empty());
+    assert!(Keeper::open(&settings, NOW).unwrap_err().is_misconfigured());
+    assert_eq!(read(), before);
+
+    drop(connection);
+    let before = fs::read(&settings.path).unwrap();
+    assert!(Keeper::open(&settings, NOW).unwrap_err().is_misconfigured());
+    assert_eq!(fs::read(&settings.path).unwrap(), before);
+    assert_eq!(
+        fs::read_dir(settings.path.parent().unwrap()).unwrap().count(),
+        1,
+        "nothing is left beside it"
+    );
+}

@@ -1,0 +1,10 @@
+//! What the store has to say to people.
+
+/// What people are to be told, once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Notice {
+    /// Someone should look today.
+    Warning(String),
+    /// Something was lost, or may be.
+    Error(String),
+}
