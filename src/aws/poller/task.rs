@@ -105,7 +105,10 @@ impl Ask for AwsSource {
             SourceKind::CloudWatch => self.cloudwatch.ask(&connection, watch).await,
             SourceKind::Ec2 => ec2::ask(&connection, watch).await,
         };
-        heard.inspect_err(|failure| self.connections.renew_after(failure, &connection))
+        // A source is asked again soon, whatever it is told.
+        heard
+            .inspect(|_| connection.accepted())
+            .inspect_err(|failure| _ = self.connections.renew_after(failure, &connection))
     }
 
     async fn history(&mut self, past: &Past, tunnels: &[TunnelId]) -> Result<History, Failure> {
@@ -115,7 +118,9 @@ impl Ask for AwsSource {
             SourceKind::CloudWatch => cloudwatch::history(&connection, vpn, tunnels, from, to).await,
             SourceKind::Ec2 => Err(Failure::garbage(self.call(), &self.place, "EC2 keeps no history")),
         };
-        heard.inspect_err(|failure| self.connections.renew_after(failure, &connection))
+        heard
+            .inspect(|_| connection.accepted())
+            .inspect_err(|failure| _ = self.connections.renew_after(failure, &connection))
     }
 }
 
