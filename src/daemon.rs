@@ -9,6 +9,7 @@
 //! To end, the sources are cancelled: the driver returns, its channels close, and what hangs on them ends by itself, within
 //! [`DRAIN_WITHIN`].
 
+mod clock_offset;
 mod facts;
 mod people;
 mod publisher;

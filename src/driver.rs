@@ -132,6 +132,7 @@ pub async fn run<P: Probe>(mut monitor: Monitor, mut inputs: Inputs, mut outputs
             () = wake => monitor.handle_timeout(clock::now()),
         }
     }
+    monitor.close();
     flush(&mut monitor, &mut outputs);
 }
 

@@ -23,6 +23,8 @@ pub enum Component {
     Configuration,
     /// The ICMP sockets.
     Probe,
+    /// This host's clock.
+    Clock,
 }
 
 /// What is wrong, and what would mend it.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -20,6 +21,7 @@ use super::credentials::{Expiry, Watched};
 use super::ec2::Ec2;
 use super::errors::Failure;
 use super::http::{self, HttpSettingsError};
+use super::offset::{self, AwsClock};
 use crate::domain::time::Stamp;
 
 /// Establishing TCP and TLS.
@@ -82,6 +84,7 @@ pub struct AwsConnections(Arc<Inner>);
 struct Inner {
     settings: AwsSettings,
     http: HttpClient,
+    clock: offset::Watch,
     open: Mutex<BTreeMap<Place, Arc<OnceCell<Arc<Connection>>>>>,
 }
 
@@ -92,13 +95,18 @@ impl AwsConnections {
     /// When the CA bundle is of no use. A person must act.
     pub fn load(settings: AwsSettings) -> Result<Self, HttpSettingsError> {
         let http = http::client(settings.ca_bundle.as_deref())?;
-        Ok(Self(Arc::new(Inner { settings, http, open: Mutex::default() })))
+        Ok(Self(Arc::new(Inner { settings, http, clock: offset::Watch::default(), open: Mutex::default() })))
     }
 
     /// The earliest expiry among the credentials in use, if any of them expire.
     pub fn credentials_expiry(&self) -> Option<Stamp> {
         let open = self.0.open.lock().unwrap_or_else(PoisonError::into_inner);
         open.values().filter_map(|cell| cell.get()).filter_map(|connection| connection.expiry.get()).min()
+    }
+
+    /// AWS's clock, as the Date of its last answer showed it.
+    pub fn clock(&self) -> Option<AwsClock> {
+        self.0.clock.get()
     }
 
     /// The Region that the SDK's own chain comes to, if it comes to one.
@@ -116,12 +124,14 @@ impl AwsConnections {
     }
 
     /// Forgets a connection whose credentials were not accepted: the SDK reads a profile's keys once and keeps them,
-    /// while agents that rotate keys rewrite the file.
-    pub(super) fn renew_after(&self, failure: &Failure, stale: &Arc<Connection>) {
-        if failure.is_about_credentials() {
-            let mut open = self.0.open.lock().unwrap_or_else(PoisonError::into_inner);
-            open.retain(|_, cell| cell.get().is_none_or(|connection| !Arc::ptr_eq(connection, stale)));
+    /// while agents that rotate keys rewrite the file. Returns whether fresh ones may well do: these did until now.
+    pub(super) fn renew_after(&self, failure: &Failure, stale: &Arc<Connection>) -> bool {
+        if !failure.is_about_credentials() {
+            return false;
         }
+        let mut open = self.0.open.lock().unwrap_or_else(PoisonError::into_inner);
+        open.retain(|_, cell| cell.get().is_none_or(|connection| !Arc::ptr_eq(connection, stale)));
+        stale.was_accepted.load(Ordering::Relaxed)
     }
 
     async fn connect(&self, place: &Place) -> Arc<Connection> {
@@ -144,12 +154,16 @@ impl AwsConnections {
             region: config.region().map(Region::as_ref).filter(|region| !region.is_empty()).map(Arc::from),
             role_arn: place.role_arn.clone(),
         };
+        let clock = &self.0.clock;
+        let cloudwatch = aws_sdk_cloudwatch::config::Builder::from(&config).interceptor(clock.clone());
+        let incidents = aws_sdk_ssmincidents::config::Builder::from(&config).interceptor(clock.clone());
         Arc::new(Connection {
-            cloudwatch: aws_sdk_cloudwatch::Client::new(&config),
-            incidents: aws_sdk_ssmincidents::Client::new(&config),
-            ec2: Ec2::new(&config, place.clone()),
+            cloudwatch: aws_sdk_cloudwatch::Client::from_conf(cloudwatch.build()),
+            incidents: aws_sdk_ssmincidents::Client::from_conf(incidents.build()),
+            ec2: Ec2::new(&config, place.clone(), clock.clone()),
             place,
             expiry,
+            was_accepted: AtomicBool::new(false),
         })
     }
 
@@ -208,6 +222,14 @@ pub(super) struct Connection {
     /// With the Region that the chain found, if it was not given.
     pub(super) place: Place,
     expiry: Expiry,
+    was_accepted: AtomicBool,
+}
+
+impl Connection {
+    /// AWS has accepted its credentials.
+    pub(super) fn accepted(&self) {
+        self.was_accepted.store(true, Ordering::Relaxed);
+    }
 }
 
 /// A Region, and the role it is called with; `None` leaves either to the SDK's chain.

@@ -32,8 +32,8 @@ const SKEW_THAT_COUNTS: Duration = Duration::from_secs(4 * 60);
 pub(super) struct Exchange {
     /// When the request left.
     pub(super) asked: Moment,
-    /// The same, on our wall clock.
-    pub(super) asked_wall: Stamp,
+    /// The time that it was signed with: our wall clock's, as the SDK corrects it by the answer before.
+    pub(super) signed: Option<Stamp>,
     /// The answer's Date header.
     pub(super) date: Option<Stamp>,
 }
@@ -44,10 +44,11 @@ impl Exchange {
         self.date.map(|date| date + at.since(self.asked))
     }
 
+    /// Whether it was signed with a wrong time. That our clock agrees with AWS's does not say so: it may have been set
+    /// right since the answer by which the SDK corrected it.
     fn skewed(&self) -> bool {
-        self.date.is_some_and(|date| {
-            date.since(self.asked_wall).max(self.asked_wall.since(date)) > SKEW_THAT_COUNTS
-        })
+        let both = self.date.zip(self.signed);
+        both.is_some_and(|(date, signed)| date.since(signed).max(signed.since(date)) > SKEW_THAT_COUNTS)
     }
 }
 
@@ -73,13 +74,13 @@ impl Intercept for Capture {
 
     fn read_before_transmit(
         &self,
-        _context: &BeforeTransmitInterceptorContextRef<'_>,
+        context: &BeforeTransmitInterceptorContextRef<'_>,
         _components: &RuntimeComponents,
         _config: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        let now = clock::now();
+        let signed = context.request().headers().get("x-amz-date").and_then(parse_basic);
         self.with(|exchange| {
-            *exchange = Some(Exchange { asked: now.mono, asked_wall: now.wall, date: None });
+            *exchange = Some(Exchange { asked: clock::now().mono, signed, date: None });
         });
         Ok(())
     }
@@ -90,7 +91,7 @@ impl Intercept for Capture {
         _components: &RuntimeComponents,
         _config: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        let date = context.response().headers().get("date").and_then(parse_date);
+        let date = date_of(context.response());
         self.with(|exchange| {
             if let Some(exchange) = exchange {
                 exchange.date = date;
@@ -100,9 +101,25 @@ impl Intercept for Capture {
     }
 }
 
+/// An answer's Date.
+pub(super) fn date_of(response: &HttpResponse) -> Option<Stamp> {
+    response.headers().get("date").and_then(parse_date)
+}
+
 fn parse_date(header: &str) -> Option<Stamp> {
-    let at = DateTime::from_str(header, Format::HttpDate).ok()?;
-    at.to_millis().ok().map(Stamp::from_millis)
+    parse(header, Format::HttpDate)
+}
+
+/// `20261122T100000Z`, as Signature Version 4 has it.
+fn parse_basic(header: &str) -> Option<Stamp> {
+    let part = |range| header.get(range);
+    let (year, month, day) = (part(0..4)?, part(4..6)?, part(6..8)?);
+    let (hour, minute, second) = (part(9..11)?, part(11..13)?, part(13..15)?);
+    parse(&format!("{year}-{month}-{day}T{hour}:{minute}:{second}Z"), Format::DateTime)
+}
+
+fn parse(text: &str, format: Format) -> Option<Stamp> {
+    DateTime::from_str(text, format).ok()?.to_millis().ok().map(Stamp::from_millis)
 }
 
 /// Makes a call. `send` must put the capture it is given into the request as an interceptor.
@@ -143,22 +160,27 @@ mod tests {
     }
 
     #[test]
+    fn the_time_of_a_signature_is_read_as_it_is_signed() {
+        assert_eq!(parse_basic("20261122T100000Z"), Some(Stamp::from_secs(1_795_341_600)));
+        assert_eq!(parse_basic("20261122"), None);
+    }
+
+    #[test]
     fn aws_time_goes_on_from_the_date_by_our_monotonic_clock() {
         let asked = Moment::from_nanos(5_000_000_000);
-        let exchange =
-            Exchange { asked, asked_wall: Stamp::from_secs(0), date: Some(Stamp::from_secs(1_000)) };
+        let exchange = Exchange { asked, signed: None, date: Some(Stamp::from_secs(1_000)) };
         assert_eq!(exchange.aws_time(asked + Duration::from_secs(7)), Some(Stamp::from_secs(1_007)));
     }
 
     #[test]
-    fn a_clock_counts_as_wrong_from_four_minutes_on_to_either_side() {
-        for (ours, theirs, wrong) in [(0, 239, false), (0, 241, true), (241, 0, true), (239, 0, false)] {
+    fn a_signature_counts_as_of_a_wrong_time_from_four_minutes_on_to_either_side() {
+        for (signed, theirs, wrong) in [(0, 239, false), (0, 241, true), (241, 0, true), (239, 0, false)] {
             let exchange = Exchange {
                 asked: Moment::ORIGIN,
-                asked_wall: Stamp::from_secs(ours),
+                signed: Some(Stamp::from_secs(signed)),
                 date: Some(Stamp::from_secs(theirs)),
             };
-            assert_eq!(exchange.skewed(), wrong, "ours {ours} s, theirs {theirs} s");
+            assert_eq!(exchange.skewed(), wrong, "signed {signed} s, theirs {theirs} s");
         }
     }
 }

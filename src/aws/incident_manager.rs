@@ -59,7 +59,7 @@ impl IncidentManager {
             None => {
                 let failure = Failure::no_region(about);
                 self.connections.renew_after(&failure, &connection);
-                Err(sink_error(failure))
+                Err(sink_error(failure, false))
             }
         }
     }
@@ -70,9 +70,14 @@ impl IncidentManager {
         connection: &Arc<Connection>,
         result: Result<(T, Exchange), Failure>,
     ) -> Result<T, SinkError> {
-        result.map(|(value, _)| value).map_err(|failure| {
-            self.connections.renew_after(&failure, connection);
-            sink_error(failure)
+        self.outcome(connection, result.map(|(value, _)| value))
+    }
+
+    /// The same of what took any number of calls.
+    fn outcome<T>(&self, connection: &Arc<Connection>, result: Result<T, Failure>) -> Result<T, SinkError> {
+        result.inspect(|_| connection.accepted()).map_err(|failure| {
+            let renewed = self.connections.renew_after(&failure, connection);
+            sink_error(failure, renewed)
         })
     }
 
@@ -83,7 +88,7 @@ impl IncidentManager {
         let answer = call(Call::GetIncidentRecord, &connection.place, send).await;
         self.settle(&connection, answer)?.incident_record.ok_or_else(|| {
             let what = "the answer holds no record";
-            sink_error(Failure::garbage(Call::GetIncidentRecord, &connection.place, what))
+            sink_error(Failure::garbage(Call::GetIncidentRecord, &connection.place, what), false)
         })
     }
 }
@@ -91,18 +96,12 @@ impl IncidentManager {
 impl IncidentSink for IncidentManager {
     async fn find(&self, scope: &Scope) -> Result<Vec<Record>, SinkError> {
         let connection = self.connection(Call::ListIncidentRecords).await?;
-        find::records(&connection, scope).await.map_err(|failure| {
-            self.connections.renew_after(&failure, &connection);
-            sink_error(failure)
-        })
+        self.outcome(&connection, find::records(&connection, scope).await)
     }
 
     async fn survey(&self, scopes: &[Scope]) -> Result<Vec<(Scope, Record)>, SinkError> {
         let connection = self.connection(Call::ListIncidentRecords).await?;
-        find::open(&connection, scopes).await.map_err(|failure| {
-            self.connections.renew_after(&failure, &connection);
-            sink_error(failure)
-        })
+        self.outcome(&connection, find::open(&connection, scopes).await)
     }
 
     async fn start(&self, start: &StartRequest) -> Result<RecordId, SinkError> {
@@ -212,11 +211,15 @@ impl IncidentSink for IncidentManager {
     }
 }
 
-fn sink_error(failure: Failure) -> SinkError {
+/// `renewed`: the credentials were good until now and are loaded afresh, so that the same again may well do.
+fn sink_error(failure: Failure, renewed: bool) -> SinkError {
     let what = failure.text.clone();
     match failure.kind {
         FailureKind::Throttled { retry_after } => {
             SinkError::Temporary { what, retry_after, source: Some(Arc::new(failure)) }
+        }
+        FailureKind::CredentialsRefused if renewed => {
+            SinkError::Temporary { what, retry_after: None, source: Some(Arc::new(failure)) }
         }
         FailureKind::TimedOut
         | FailureKind::Unreachable

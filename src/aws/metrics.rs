@@ -41,7 +41,7 @@ impl MetricSink for CloudWatchMetrics {
     async fn put(&self, data: &[Datum]) -> Result<(), PutError> {
         let connection = self.connections.at(&self.place).await;
         if connection.place.region.is_none() {
-            return Err(put_error(Failure::no_region(Call::PutMetricData)));
+            return Err(put_error(Failure::no_region(Call::PutMetricData), false));
         }
         let request = connection
             .cloudwatch
@@ -50,10 +50,13 @@ impl MetricSink for CloudWatchMetrics {
             .set_metric_data(Some(data.iter().map(datum).collect()));
         let send = |capture| request.clone().customize().interceptor(capture).send();
         match call(Call::PutMetricData, &connection.place, send).await {
-            Ok(_) => Ok(()),
+            Ok(_) => {
+                connection.accepted();
+                Ok(())
+            }
             Err(failure) => {
-                self.connections.renew_after(&failure, &connection);
-                Err(put_error(failure))
+                let renewed = self.connections.renew_after(&failure, &connection);
+                Err(put_error(failure, renewed))
             }
         }
     }
@@ -82,11 +85,15 @@ fn datum(datum: &Datum) -> MetricDatum {
     }
 }
 
-fn put_error(failure: Failure) -> PutError {
+/// `renewed`: the credentials were good until now and are loaded afresh, so that the same again may well do.
+fn put_error(failure: Failure, renewed: bool) -> PutError {
     let what = failure.text.clone();
     match failure.kind {
         FailureKind::Throttled { .. } => {
             PutError::Temporary { what, throttled: true, source: Some(Arc::new(failure)) }
+        }
+        FailureKind::CredentialsRefused if renewed => {
+            PutError::Temporary { what, throttled: false, source: Some(Arc::new(failure)) }
         }
         FailureKind::TimedOut
         | FailureKind::Unreachable

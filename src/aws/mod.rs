@@ -6,6 +6,7 @@
 //! | who calls: credentials, Region, role, endpoint, proxy, CA | `connection`, `credentials`, `http`, `endpoint` |
 //! | what is called and which permission it needs | [`Call`] in `permission` |
 //! | how a call is made and what its failure means | `exchange`, `errors` |
+//! | what AWS's clock reads, and how far ours is off | [`AwsClock`] in `offset` |
 //! | AWS's view of the tunnels | [`poller`], fed by `cloudwatch` and `ec2` |
 //! | the traits of `incident` and `publish` | [`IncidentManager`], [`CloudWatchMetrics`] |
 //!
@@ -23,6 +24,7 @@ mod exchange;
 mod http;
 mod incident_manager;
 mod metrics;
+mod offset;
 mod permission;
 pub mod poller;
 
@@ -31,4 +33,5 @@ pub use errors::{Failure, FailureKind};
 pub use http::HttpSettingsError;
 pub use incident_manager::IncidentManager;
 pub use metrics::CloudWatchMetrics;
+pub use offset::{AwsClock, ClockOffset};
 pub use permission::Call;

@@ -15,6 +15,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{interval, timeout};
 
+use super::clock_offset::Teller;
 use super::facts::Facts;
 use super::reload;
 use super::sinks::Sinks;
@@ -224,6 +225,7 @@ fn spawn_housekeeping(people: &People, tasks: &mut JoinSet<()>) {
     let ends = until_driver_ends(people);
     let (prometheus, store, connections) =
         (Arc::clone(&people.prometheus), people.store.clone(), people.connections.clone());
+    let mut teller = Teller::new(people.health.clone());
     let (status, io_beat) = (people.status.clone(), Arc::clone(&people.io_beat));
     tasks.spawn({
         let (prometheus, ends) = (Arc::clone(&prometheus), until_driver_ends(people));
@@ -245,7 +247,13 @@ fn spawn_housekeeping(people: &People, tasks: &mut JoinSet<()>) {
                 _ = beat.tick() => {}
                 () = &mut ends => return,
             }
-            io_beat.store(clock::now().mono.as_nanos(), Ordering::Relaxed);
+            let now = clock::now();
+            io_beat.store(now.mono.as_nanos(), Ordering::Relaxed);
+            let offset = connections.clock().map(|clock| clock.offset(now));
+            prometheus.clock_offset(offset.map(|offset| offset.millis));
+            if let Some(offset) = offset {
+                teller.tell(offset);
+            }
             prometheus.credentials_expiry(connections.credentials_expiry());
             let counts = store.counts();
             prometheus.rollups_dropped(counts.rollups_dropped - dropped.rollups_dropped);

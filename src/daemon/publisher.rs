@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use tokio::task::JoinSet;
 
+use super::clock_offset;
 use super::people::People;
 use crate::aws::CloudWatchMetrics;
 use crate::clock;
@@ -48,7 +49,9 @@ impl Publishing {
             Tally::Pending(pending) => prometheus.rollups_pending(pending),
             Tally::Dropped(more) => prometheus.rollups_dropped(more),
         };
+        let connections = people.connections.clone();
         tasks.spawn(shell::run(
+            move || clock_offset::as_cloudwatch_judges(&connections),
             Publisher::new(settings, clock::now()),
             news,
             sink,

@@ -94,6 +94,12 @@ impl Minutes {
         complete.into_iter().filter_map(take).collect()
     }
 
+    /// Takes out all of them, as far as they have come.
+    pub fn rest(&mut self) -> Vec<Arc<Rollup>> {
+        let open = std::mem::take(&mut self.open).into_iter();
+        open.map(|((minute, tunnel), accumulator)| Arc::new(accumulator.rollup(tunnel, minute))).collect()
+    }
+
     fn minute(&mut self, tunnel: &TunnelId, at: Stamp) -> &mut Accumulator {
         self.open.entry((at.minute(), tunnel.clone())).or_default()
     }
@@ -140,6 +146,17 @@ mod tests {
         let mut complete = minutes.complete(Stamp::from_secs(3600), Duration::ZERO);
         assert_eq!(complete.len(), 1);
         complete.remove(0)
+    }
+
+    #[test]
+    fn the_rest_is_everything_once() {
+        let mut minutes = Minutes::default();
+        for second in [59, 60, 61] {
+            minutes.echo_ended(&tunnel(), Stamp::from_secs(second), Outcome::Lost(Loss::Timeout));
+        }
+        let rest: Vec<_> = minutes.rest().iter().map(|rollup| (rollup.minute, rollup.lost)).collect();
+        assert_eq!(rest, [(Stamp::from_secs(0), 1), (Stamp::from_secs(60), 2)]);
+        assert!(minutes.rest().is_empty());
     }
 
     #[test]

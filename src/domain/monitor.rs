@@ -155,6 +155,12 @@ impl Monitor {
         self.after(now);
     }
 
+    /// Nothing more will be told: the minutes that are not complete are given out as far as they have come. What a later
+    /// run adds to them is a part of its own.
+    pub fn close(&mut self) {
+        self.fx.facts.extend(self.minutes.rest().into_iter().map(Fact::RollupReady));
+    }
+
     /// When to call [`Self::handle_timeout`], and why.
     pub fn poll_timeout(&self) -> Option<(Moment, &'static str)> {
         self.timers.next().map(|(at, wake)| (*at, wake.reason()))

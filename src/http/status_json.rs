@@ -148,6 +148,7 @@ pub(super) fn component(component: &Component) -> String {
         Component::Store => "store".to_owned(),
         Component::Configuration => "configuration".to_owned(),
         Component::Probe => "probe".to_owned(),
+        Component::Clock => "clock".to_owned(),
     }
 }
 

@@ -14,7 +14,7 @@ use super::sink::{Datum, MetricSink, PutError, Spool};
 use crate::clock;
 use crate::domain::names::VpnId;
 use crate::domain::rollup::Rollup;
-use crate::domain::time::Stamp;
+use crate::domain::time::{Now, Stamp};
 use crate::health::{Component, Health};
 
 /// A call that has neither succeeded nor failed by then is given up. A sink has shorter limits of its own.
@@ -33,9 +33,12 @@ type Pending<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// Publishes until the last [`super::feed::Feed`] is dropped; then it waits for what is under way, and ends.
 ///
-/// `can_page` says whether some sink that takes the connection is not rejecting; `tally` is told what telemetry counts.
+/// `now` is the time by which CloudWatch judges what is too old or too far ahead. `can_page` says whether some sink that takes
+/// the connection is not rejecting; `tally` is told what telemetry counts.
 /// Dropping the future loses nothing that is in the spool, but may send twice what was in flight.
+#[expect(clippy::too_many_arguments, reason = "each is another part of the daemon")]
 pub async fn run<S: MetricSink, P: Spool>(
+    now: impl Fn() -> Now,
     mut publisher: Publisher,
     mut news: mpsc::Receiver<News>,
     sink: S,
@@ -82,24 +85,24 @@ pub async fn run<S: MetricSink, P: Spool>(
                         Event::Closing
                     }
                 };
-                publisher.handle(event, clock::now());
+                publisher.handle(event, now());
             }
             (reply, waiting) = or_never(&mut putting) => {
                 putting = None;
                 if let Some(waiting) = waiting {
                     tally(Tally::Pending(waiting));
                 }
-                publisher.handle(reply, clock::now());
+                publisher.handle(reply, now());
             }
             (answer, waiting) = or_never(&mut spooling) => {
                 spooling = None;
                 if let Some(waiting) = waiting {
                     tally(Tally::Pending(waiting));
                 }
-                publisher.handle(answer, clock::now());
+                publisher.handle(answer, now());
             }
             () = async { if let Some(at) = wake { sleep_until(at).await } else { pending().await } } => {
-                publisher.handle_timeout(clock::now());
+                publisher.handle_timeout(now());
             }
         }
     }
@@ -200,8 +203,16 @@ mod tests {
         };
         let publisher = Publisher::new(settings, now);
         let health = Health::default();
-        let running =
-            tokio::spawn(run(publisher, news, Arc::clone(&sink), spool.clone(), health, |_vpn| true, tally));
+        let running = tokio::spawn(run(
+            clock::now,
+            publisher,
+            news,
+            Arc::clone(&sink),
+            spool.clone(),
+            health,
+            |_vpn| true,
+            tally,
+        ));
         feed.record(&Fact::RollupReady(Arc::clone(&rollup)));
         feed.record(&Fact::CouldVote { vpn: VpnId::new("vpn-1"), minute: rollup.minute });
 

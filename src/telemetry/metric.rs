@@ -89,6 +89,8 @@ metrics! {
         "Minutes of tunnels that will never reach CloudWatch: too old, refused, or without room.";
     CREDENTIALS_EXPIRY = Gauge "bothends_credentials_expiry_timestamp_seconds" []
         "When the AWS credentials in use expire, in Unix time; absent if they do not.";
+    CLOCK_OFFSET = Gauge "bothends_clock_offset_seconds" []
+        "How far this host's clock is ahead of AWS's, negative if behind; 0 if they agree within what an answer shows.";
     CONFIG_RELOAD_SUCCESS = Gauge "bothends_config_reload_success" []
         "1 if the configuration was taken when it was last read, else 0: an earlier one is in force.";
     FACTS_DROPPED = Counter "bothends_facts_dropped_total" ["consumer"]

@@ -62,6 +62,7 @@ struct Told {
     sink_pending: BTreeMap<SinkId, u64>,
     rollups_pending: Option<u64>,
     credentials_expiry: Option<Stamp>,
+    clock_offset: Option<i64>,
     config_reload_success: bool,
 }
 
@@ -93,6 +94,7 @@ impl Prometheus {
             sink_pending: BTreeMap::new(),
             rollups_pending: None,
             credentials_expiry: None,
+            clock_offset: None,
             config_reload_success: true,
         };
         let prometheus =
@@ -171,6 +173,11 @@ impl Prometheus {
     /// When the AWS credentials in use expire; `None` if they do not.
     pub fn credentials_expiry(&self, at: Option<Stamp>) {
         self.told().credentials_expiry = at;
+    }
+
+    /// How far this host's clock is ahead of AWS's, in milliseconds; `None` before AWS's first answer.
+    pub fn clock_offset(&self, millis: Option<i64>) {
+        self.told().clock_offset = millis;
     }
 
     /// Facts did not reach a consumer (`journal`, `store`) because its queue was full.
@@ -255,11 +262,13 @@ impl std::fmt::Debug for CheckMeters {
 }
 
 fn write_told(out: &mut Exposition, told: &Told) {
-    let Told { sink_pending, rollups_pending, credentials_expiry, config_reload_success } = told;
+    let Told { sink_pending, rollups_pending, credentials_expiry, clock_offset, config_reload_success } =
+        told;
     out.family(&metric::SINK_PENDING, sink_pending.iter().map(|(sink, n)| ([sink.as_str()], *n as f64)));
     out.family(&metric::ROLLUPS_PENDING, rollups_pending.map(|n| ([""; 0], n as f64)));
     let expiry = credentials_expiry.map(|at| ([""; 0], at.as_millis() as f64 / 1e3));
     out.family(&metric::CREDENTIALS_EXPIRY, expiry);
+    out.family(&metric::CLOCK_OFFSET, clock_offset.map(|millis| ([""; 0], millis as f64 / 1e3)));
     out.single(&metric::CONFIG_RELOAD_SUCCESS, f64::from(u8::from(*config_reload_success)));
     out.single(&metric::JOURNAL_RECORDS_DROPPED, journal::records_dropped() as f64);
     out.family(&metric::BUILD_INFO, [([env!("CARGO_PKG_VERSION")], 1.0)]);

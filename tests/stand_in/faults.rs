@@ -16,7 +16,6 @@ pub(crate) struct Fault {
     pub(crate) times: Option<u32>,
 }
 
-/// A clock that is off is no fault here: `advance_clock` sets AWS's against the client's.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum FaultKind {
@@ -32,6 +31,8 @@ pub(crate) enum FaultKind {
     Denied,
     /// RST instead of an answer; not executed.
     Reset,
+    /// The connection closes without an answer; not executed.
+    Close,
     /// No answer for so long, then the connection closes; not executed.
     Hang { seconds: f64 },
     /// Executed; the answer comes so late.
@@ -42,6 +43,9 @@ pub(crate) enum FaultKind {
     Garbage,
     /// Executed; the answer breaks off in the middle.
     Truncated,
+    /// AWS's clock jumps by so much just before the request arrives, and stays there. To AWS, and to whoever reads its
+    /// `Date`, the client's clock is off by as much from then on. (`advance_clock` does it at any other time.)
+    Skew { seconds: f64 },
 }
 
 /// When a fault strikes.
@@ -63,8 +67,9 @@ pub(super) enum Spoilt {
 }
 
 impl FaultKind {
-    pub(super) fn strike(&self, principal: &str, operation: &str) -> Strike {
-        match self {
+    /// What becomes of a request that was signed as it should be; `None`: nothing.
+    pub(super) fn strike(&self, principal: &str, operation: &str) -> Option<Strike> {
+        Some(match self {
             Self::Throttle => Strike::Refused(Refusal::Throttled),
             Self::Internal => Strike::Refused(Refusal::Internal),
             Self::Unavailable => Strike::Refused(Refusal::Unavailable),
@@ -74,18 +79,35 @@ impl FaultKind {
                 action: operation.to_owned(),
             }),
             Self::Reset => Strike::Before { delay: 0.0, reset: true },
+            Self::Close => Strike::Before { delay: 0.0, reset: false },
             Self::Hang { seconds } => Strike::Before { delay: *seconds, reset: false },
             Self::Slow { seconds } => Strike::After(Spoilt::Slow(*seconds)),
             Self::LostReply => Strike::After(Spoilt::Lost),
             Self::Garbage => Strike::After(Spoilt::Garbage),
             Self::Truncated => Strike::After(Spoilt::Truncated),
-        }
+            Self::Skew { .. } => return None,
+        })
     }
 }
 
 /// Takes the first fault that waits for `operation`, and counts it.
 pub(super) fn take(faults: &mut Vec<Fault>, operation: &str) -> Option<FaultKind> {
-    let index = faults.iter().position(|fault| fault.operation == "*" || fault.operation == operation)?;
+    take_if(faults, operation, |kind| !matches!(kind, FaultKind::Skew { .. }))
+}
+
+/// By how many seconds AWS's clock jumps as a request for `operation` arrives.
+pub(super) fn take_skew(faults: &mut Vec<Fault>, operation: &str) -> Option<f64> {
+    let skew = take_if(faults, operation, |kind| matches!(kind, FaultKind::Skew { .. }))?;
+    if let FaultKind::Skew { seconds } = skew { Some(seconds) } else { None }
+}
+
+fn take_if(
+    faults: &mut Vec<Fault>,
+    operation: &str,
+    wanted: impl Fn(&FaultKind) -> bool,
+) -> Option<FaultKind> {
+    let waits = |fault: &Fault| fault.operation == "*" || fault.operation == operation;
+    let index = faults.iter().position(|fault| waits(fault) && wanted(&fault.kind))?;
     let fault = &mut faults[index];
     let kind = fault.kind.clone();
     fault.times = fault.times.map(|times| times.saturating_sub(1));

@@ -43,6 +43,9 @@ pub(super) fn respond(state: &Mutex<State>, request: &Incoming) -> Delivery {
         return whole(control::respond(state, command, &request.body));
     }
     let target = api::target(request);
+    if let Some(seconds) = faults::take_skew(&mut state.faults, &target.name) {
+        state.clock.advance(seconds);
+    }
     let now = state.clock.now();
     let mut received = Received {
         number: 0,
@@ -71,7 +74,8 @@ fn admit(state: &mut State, request: &Incoming, target: &Target, received: &mut 
     received.principal.clone_from(&caller.principal);
     let checked = parameters(request, target);
     received.parameters = checked.as_ref().map_or(Value::Null, Clone::clone);
-    let strike = faults::take(&mut state.faults, &target.name).map(|fault| struck(&fault, target, received));
+    let strike =
+        faults::take(&mut state.faults, &target.name).and_then(|fault| struck(&fault, target, received));
     let spoilt = match strike {
         Some(Strike::Refused(refusal)) => return Admitted::Refused(refusal),
         Some(Strike::Before { delay, reset }) => return Admitted::Silent { delay, reset },
@@ -84,7 +88,7 @@ fn admit(state: &mut State, request: &Incoming, target: &Target, received: &mut 
     }
 }
 
-fn struck(fault: &FaultKind, target: &Target, received: &mut Received) -> Strike {
+fn struck(fault: &FaultKind, target: &Target, received: &mut Received) -> Option<Strike> {
     received.result = format!("fault: {fault:?}");
     fault.strike(&received.principal, &target.name)
 }

@@ -41,6 +41,7 @@ use crate::aws::connection::{OPERATION_TIMEOUT, Place};
 use crate::aws::endpoint;
 use crate::aws::errors::Failure;
 use crate::aws::exchange::{Capture, Exchange, call};
+use crate::aws::offset;
 use crate::aws::permission::Call;
 use crate::domain::names::VpnId;
 
@@ -60,11 +61,12 @@ pub(in crate::aws) struct Ec2 {
     credentials: SharedCredentialsProvider,
     config: SdkConfig,
     skew: SharedInterceptor,
+    clock: SharedInterceptor,
 }
 
 impl Ec2 {
     /// `None` without a Region; the chain's configuration always has the rest.
-    pub(in crate::aws) fn new(config: &SdkConfig, place: Place) -> Option<Self> {
+    pub(in crate::aws) fn new(config: &SdkConfig, place: Place, clock: offset::Watch) -> Option<Self> {
         let region = config.region().filter(|_| place.region.is_some())?.clone();
         Some(Self {
             endpoint: endpoint::ec2(config, region.as_ref()),
@@ -78,6 +80,7 @@ impl Ec2 {
             credentials: config.credentials_provider()?,
             config: config.clone(),
             skew: SharedInterceptor::new(ServiceClockSkewInterceptor::new()),
+            clock: SharedInterceptor::new(clock),
         })
     }
 
@@ -148,6 +151,7 @@ impl Ec2 {
             .no_retry()
             .with_connection_poisoning()
             .interceptor(self.skew.clone())
+            .interceptor(self.clock.clone())
             .interceptor(capture)
             .runtime_plugin(
                 StaticRuntimePlugin::new().with_config(bag.freeze()).with_runtime_components(components),

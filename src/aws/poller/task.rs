@@ -105,7 +105,10 @@ impl Ask for AwsSource {
             SourceKind::CloudWatch => self.cloudwatch.ask(&connection, watch).await,
             SourceKind::Ec2 => ec2::ask(&connection, watch).await,
         };
-        heard.inspect_err(|failure| self.connections.renew_after(failure, &connection))
+        // A source is asked again soon, whatever it is told.
+        heard
+            .inspect(|_| connection.accepted())
+            .inspect_err(|failure| _ = self.connections.renew_after(failure, &connection))
     }
 
     async fn history(&mut self, past: &Past, tunnels: &[TunnelId]) -> Result<History, Failure> {

@@ -67,7 +67,7 @@ impl Publisher {
         if too_old > 0 {
             self.actions.push_back(Action::Dropped(too_old));
             self.actions.push_back(Action::Warn(format!(
-                "{too_old} minutes could not be sent for two weeks, which is as long as CloudWatch takes them, and are given up"
+                "{too_old} minutes are two weeks old by AWS's clock, which is as long as CloudWatch takes them, and are given up"
             )));
         }
         if pieces.is_empty() {

@@ -32,6 +32,7 @@ fn a_full_scrape_is_valid_and_only_of_metrics_in_the_table() {
     prometheus.rollups_pending(3);
     prometheus.rollups_dropped(1);
     prometheus.credentials_expiry(Some(Stamp::from_secs(1_763_781_120)));
+    prometheus.clock_offset(Some(-3_600_500));
     prometheus.facts_dropped("store", 4);
     prometheus.count(&Fact::EvidenceUnusable {
         source: fixture::status().sources[0].id.clone(),

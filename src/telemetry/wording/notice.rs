@@ -125,6 +125,7 @@ fn name(component: &Component) -> String {
         Component::Store => "store".to_owned(),
         Component::Configuration => "configuration".to_owned(),
         Component::Probe => "probing".to_owned(),
+        Component::Clock => "clock".to_owned(),
     }
 }
 
@@ -135,6 +136,7 @@ fn with_component(record: Record, component: &Component) -> Record {
         | Component::Publisher
         | Component::Store
         | Component::Configuration
-        | Component::Probe => record,
+        | Component::Probe
+        | Component::Clock => record,
     }
 }

@@ -124,6 +124,29 @@ async fn a_wrong_clock_of_ours_costs_one_refusal_and_no_answer() {
     }
 }
 
+/// As at boot, when the first answers come before the time server's.
+#[tokio::test]
+async fn a_wrong_clock_of_ours_that_is_set_right_costs_one_refusal_and_no_answer() {
+    for (kind, operation) in
+        [(SourceKind::CloudWatch, "GetMetricData"), (SourceKind::Ec2, "DescribeVpnConnections")]
+    {
+        for seconds in [1200.0, -1200.0] {
+            let aws = stand_in();
+            let set_clock = |seconds: f64| control(&aws, json!({ "advance_clock": { "seconds": seconds } }));
+            set_clock(seconds);
+            let mut polling = Polling::start(connections(&aws), source(kind)).await;
+            polling.answer().await;
+            set_clock(-seconds);
+            polling.answer().await;
+            let refused = received(&aws, operation).iter().filter(|call| call["result"] != "ok").count();
+            assert_eq!(
+                refused, 2,
+                "{operation}: once by the wrong clock, once by the SDK's correction of it"
+            );
+        }
+    }
+}
+
 #[tokio::test]
 async fn the_window_asked_for_is_on_awss_clock() {
     let aws = stand_in();

@@ -3,16 +3,19 @@
 //! There is no IPsec here: the tunnels' inside addresses are the namespace's own, and a packet filter cuts them. Every wait
 //! ends with what is waited for, or fails. Needs root, iproute2, nft, setpriv, and util-linux's unshare, nsenter and mount.
 
+mod clocks;
 mod commands;
 mod configuration;
 mod disk;
 mod ending;
 mod incidents;
+mod matrix;
 mod minute;
 #[path = "../../probe/net.rs"]
 #[expect(dead_code, reason = "the tests of the probe need more of it")]
 mod net;
 mod nonsense;
+mod pair;
 mod people;
 mod process;
 mod refusals;

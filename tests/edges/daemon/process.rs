@@ -1,5 +1,6 @@
 //! The binary as a process: run to its end, or running and asked.
 
+use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, Command, Output, Stdio};
@@ -121,6 +122,13 @@ impl<'s> Daemon<'s> {
         self.metric(&format!(
             "bothends_echoes_total{{vpn=\"{vpn}\",tunnel=\"{outside}\",check=\"inside\",outcome=\"reply\"}}"
         ))
+    }
+
+    /// How long its first thread, which probes, was ready to run and had to wait for a processor.
+    pub(super) fn waited_for_a_processor(&self) -> Duration {
+        let pid = self.child.id();
+        let told = fs::read_to_string(format!("/proc/{pid}/task/{pid}/schedstat")).unwrap();
+        Duration::from_nanos(told.split_whitespace().nth(1).unwrap().parse().unwrap())
     }
 
     //--- waiting

@@ -1,0 +1,107 @@
+//! How far this host's clock is from AWS's, told to Prometheus and, if it is far, to people.
+
+use std::time::Duration;
+
+use crate::aws::{AwsClock, AwsConnections, ClockOffset};
+use crate::clock;
+use crate::domain::time::Now;
+use crate::health::{Component, Health, Problem, Severity};
+
+/// Verdicts and durations do not depend on the wall clock, but what people read does: beyond a minute the journal of this
+/// host and AWS's console tell different stories.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// As long as our clock is off by less, CloudWatch takes the minutes that it stamps: up to two hours ahead, up to two weeks
+/// old (PutMetricData, API Reference).
+const CLOUDWATCH_TAKES: Duration = Duration::from_secs(3600);
+
+/// The time by which CloudWatch judges our minutes. Those of a clock that was reset to the year 2000 are too old by AWS's
+/// clock, though not by ours.
+pub(super) fn as_cloudwatch_judges(connections: &AwsConnections) -> Now {
+    let now = clock::now();
+    let far_off = |aws: &AwsClock| aws.offset(now).exceeds(CLOUDWATCH_TAKES) == Some(true);
+    let wall = connections.clock().filter(far_off).map_or(now.wall, |aws| aws.reads(now.mono));
+    Now { wall, ..now }
+}
+
+/// States the problem when the offset passes the limit, in the same words until it has moved by as much again.
+#[derive(Debug)]
+pub(super) struct Teller {
+    health: Health,
+    /// The offset that stands told, in milliseconds.
+    told: Option<i64>,
+}
+
+impl Teller {
+    pub(super) fn new(health: Health) -> Self {
+        Self { health, told: None }
+    }
+
+    /// Takes in what AWS's last answer shows as of this moment.
+    pub(super) fn tell(&mut self, offset: ClockOffset) {
+        match offset.exceeds(LIMIT) {
+            Some(true) if self.is_news(offset) => {
+                self.told = Some(offset.millis);
+                self.health.set(Component::Clock, problem(offset));
+            }
+            Some(false) if self.told.take().is_some() => _ = self.health.clear(&Component::Clock),
+            // A round trip that leaves it open changes nothing.
+            Some(_) | None => {}
+        }
+    }
+
+    fn is_news(&self, offset: ClockOffset) -> bool {
+        let moved = |told: i64| Duration::from_millis(told.abs_diff(offset.millis));
+        self.told.is_none_or(|told| moved(told) > LIMIT + offset.within)
+    }
+}
+
+fn problem(offset: ClockOffset) -> Problem {
+    let seconds = Duration::from_millis(offset.millis.unsigned_abs()).as_secs();
+    let side = if offset.millis > 0 { "ahead of" } else { "behind" };
+    let text = format!(
+        "this host's clock is {seconds} s {side} AWS's, and so are the times in journal, records and metrics; set it \
+         (timedatectl status says whether it is synchronized)"
+    );
+    Problem { severity: Severity::Degraded, text }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(teller: &Teller) -> Option<String> {
+        teller.health.watch().borrow().get(&Component::Clock).map(|problem| problem.text.clone())
+    }
+
+    fn off(seconds: i64) -> ClockOffset {
+        ClockOffset { millis: seconds * 1000, within: Duration::from_millis(600) }
+    }
+
+    #[test]
+    fn a_clock_far_off_is_told_once_in_the_same_words_until_it_is_set() {
+        let mut teller = Teller::new(Health::default());
+        teller.tell(off(59));
+        assert_eq!(told(&teller), None);
+        teller.tell(off(-3600));
+        let words = told(&teller).unwrap();
+        assert!(words.contains("3600 s behind AWS's"), "{words}");
+        teller.tell(off(-3610));
+        assert_eq!(told(&teller).unwrap(), words);
+        teller.tell(off(3600));
+        assert!(told(&teller).unwrap().contains("3600 s ahead of AWS's"));
+        teller.tell(off(0));
+        assert_eq!(told(&teller), None);
+    }
+
+    #[test]
+    fn an_answer_too_slow_to_tell_neither_begins_nor_ends_it() {
+        let mut teller = Teller::new(Health::default());
+        let slow = |seconds: i64| ClockOffset { millis: seconds * 1000, within: Duration::from_secs(10) };
+        teller.tell(slow(65));
+        assert_eq!(told(&teller), None);
+        teller.tell(off(65));
+        teller.tell(slow(55));
+        assert!(told(&teller).is_some());
+    }
+}

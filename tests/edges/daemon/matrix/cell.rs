@@ -1,0 +1,187 @@
+//! One cell: the story of an outage with a fault in it.
+
+use std::thread;
+use std::time::Duration;
+
+use bothends::clock;
+use bothends::domain::time::Stamp;
+use serde_json::{Value, json};
+
+use super::super::process::Daemon;
+use super::super::site::{ONE, Site, TWO, Tunnel};
+use super::delivered::{self, dated};
+use super::fault::{Fault, Operation};
+
+/// For each step of the story: a minute's end and all back-off, on a machine that is busy with dozens of cells.
+const PATIENCE: Duration = Duration::from_secs(150);
+/// Between two looks. Dozens of cells look at the same time.
+const PAUSE: Duration = Duration::from_millis(400);
+
+/// Echoes are slow enough that a machine which plays dozens of cells leaves none out. Lists lag, so that it is the
+/// tokens that keep a record from being started twice.
+const PACE: &str = r#"
+[probe]
+interval = "1s"
+suspect_interval = "1s"
+timeout = "1s"
+down_after = 3
+up_after = 2
+[incident]
+open_after = { outage = "0s", redundancy_lost = "0s" }
+"#;
+const LIST_LAG: f64 = 15.0;
+
+/// A site on which the story is played.
+struct Player<'s> {
+    site: &'s Site,
+    fault: Fault,
+    operation: Operation,
+    daemon: Option<Daemon<'s>>,
+    /// A person is to restart the daemon once the fault, which waits for its operation, has struck.
+    restart: bool,
+    /// How often it was restarted.
+    restarts: u32,
+}
+
+/// Plays the story and checks what became of it.
+pub(super) fn play(fault: Fault, operation: Operation) {
+    let site = Site::new();
+    site.home.add("pace.toml", PACE);
+    site.control(json!({ "set_switches": { "switches": { "list_lag": LIST_LAG } } }));
+    let mut player = Player { site: &site, fault, operation, daemon: None, restart: false, restarts: 0 };
+    player.prepare();
+    player.aws_says(true, &[&ONE, &TWO]);
+    // Metrics leave at a minute's end, whenever that is.
+    let from_the_start = operation == Operation::PutMetricData;
+    if from_the_start {
+        player.goes_wrong();
+    }
+    player.daemon = Some(site.start());
+    player.until("both tunnels are healthy", |player| player.are("healthy", &[&ONE, &TWO]));
+    let healthy = clock::wall();
+    if !from_the_start {
+        player.goes_wrong();
+    }
+
+    player.breaks(&TWO);
+    player.until("lost redundancy is raised", |player| player.has("redundancy_lost"));
+    player.breaks(&ONE);
+    player.until("the outage is raised", |player| player.has("outage"));
+    player.aws_says(true, &[&ONE, &TWO]);
+    site.heal(&[&ONE, &TWO]);
+    player.until("all is settled", |player| player.has_settled());
+    player.until("the fault has struck as often as it was to", |player| player.has_struck());
+    player.until("the minute is told", |player| player.has_told(healthy.minute()));
+    player.no_echo_was_left_out();
+    let end = clock::wall();
+    drop(player.daemon.take().map(Daemon::stop));
+
+    delivered::incidents(&site);
+    let may_repeat = operation == Operation::PutMetricData && fault.is_done_in_secret();
+    let story = delivered::Story { first: healthy.minute(), end, restarts: player.restarts, may_repeat };
+    delivered::minutes(&site, &story);
+}
+
+impl Player<'_> {
+    /// Where EC2 is to be asked, nothing but EC2 says anything.
+    fn prepare(&self) {
+        if self.operation == Operation::DescribeVpnConnections {
+            self.site.home.add("ec2.toml", "[aws]\nec2_telemetry = true\n");
+        }
+    }
+
+    fn aws_says(&self, up: bool, tunnels: &[&Tunnel]) {
+        if self.operation != Operation::DescribeVpnConnections {
+            self.site.aws_says(up, tunnels);
+            return;
+        }
+        for tunnel in tunnels {
+            let status = if up { "UP" } else { "DOWN" };
+            let ec2 = json!({ "fixed": { "status": status, "message": "" } });
+            let view = json!({ "outside_ip": tunnel.outside, "cloudwatch": "silent", "ec2": ec2 });
+            self.site.control(json!({ "set_view": view }));
+        }
+    }
+
+    /// From here on the fault waits for its operation.
+    fn goes_wrong(&mut self) {
+        self.site.fault_times(&format!("{:?}", self.operation), self.fault.kind(), self.fault.times());
+        self.restart = self.fault.needs_a_person() && !self.operation.asks();
+    }
+
+    fn breaks(&self, tunnel: &Tunnel) {
+        self.aws_says(false, &[tunnel]);
+        self.site.cut(&[tunnel]);
+    }
+
+    #[track_caller]
+    fn until(&mut self, what: &str, so: impl Fn(&Self) -> bool) {
+        let deadline = clock::now().mono + PATIENCE;
+        loop {
+            if self.restart && self.has_struck() {
+                self.restarted();
+            }
+            if so(self) {
+                return;
+            }
+            assert!(clock::now().mono < deadline, "waited {PATIENCE:?} in vain: {what}");
+            thread::sleep(PAUSE);
+        }
+    }
+
+    fn restarted(&mut self) {
+        self.restart = false;
+        self.restarts += 1;
+        self.no_echo_was_left_out();
+        let probed = (clock::wall() - Duration::from_secs(2)).minute();
+        drop(self.daemon.take().map(Daemon::stop));
+        assert!(delivered::keeps(self.site, probed), "what was probed of {probed:?} is lost");
+        self.daemon = Some(self.site.start());
+    }
+
+    //--- how things are
+
+    fn daemon(&self) -> &Daemon<'_> {
+        self.daemon.as_ref().unwrap()
+    }
+
+    fn are(&self, assessment: &str, tunnels: &[&Tunnel]) -> bool {
+        tunnels.iter().all(|tunnel| self.daemon().tunnel(tunnel)["assessment"] == assessment)
+    }
+
+    fn has(&self, kind: &str) -> bool {
+        !self.site.records(kind).is_empty()
+    }
+
+    fn has_struck(&self) -> bool {
+        self.site.control(json!({ "faults": {} })) == json!([])
+    }
+
+    fn has_settled(&self) -> bool {
+        self.daemon().status()["incidents"] == json!([])
+    }
+
+    /// Whether CloudWatch has a minute of either tunnel, and nothing waits.
+    fn has_told(&self, minute: Stamp) -> bool {
+        let told = |tunnel: &Tunnel| {
+            let data = delivered::put(self.site, "PacketLoss", tunnel);
+            data.iter().any(|datum| dated(datum) == minute)
+        };
+        told(&ONE) && told(&TWO) && self.daemon().metric("bothends_rollups_pending") == 0.0
+    }
+
+    /// But for those that a machine with too much to do kept from leaving: a tick is left out after a second's wait.
+    fn no_echo_was_left_out(&self) {
+        let scrape = self.daemon().get("/metrics").body;
+        let counts = scrape.lines().filter_map(|line| line.strip_prefix("bothends_ticks_skipped_total{"));
+        let counts: Vec<f64> = counts.map(|line| line.rsplit_once(' ').unwrap().1.parse().unwrap()).collect();
+        assert_eq!(counts.len(), 2, "there is a count for either tunnel: {scrape}");
+        let waited = self.daemon().waited_for_a_processor().as_secs_f64();
+        assert!(counts.iter().all(|left_out| *left_out <= waited), "left out: {counts:?} in {waited} s");
+    }
+}
+
+/// The text of a member; empty where there is none.
+pub(super) fn text<'a>(value: &'a Value, member: &str) -> &'a str {
+    value[member].as_str().unwrap_or_default()
+}

@@ -1,0 +1,125 @@
+//! The matrix's rows and columns.
+
+use serde_json::{Value, json};
+
+/// What goes wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fault {
+    Throttle,
+    Internal,
+    Unavailable,
+    Expired,
+    Denied,
+    Reset,
+    Close,
+    Garbage,
+    Hang,
+    Slow,
+    LostReply,
+    Skew,
+}
+
+impl Fault {
+    /// The fault as the stand-in has it.
+    pub(super) fn kind(self) -> Value {
+        match self {
+            Self::Throttle => json!("throttle"),
+            Self::Internal => json!("internal"),
+            Self::Unavailable => json!("unavailable"),
+            Self::Expired => json!("expired"),
+            Self::Denied => json!("denied"),
+            Self::Reset => json!("reset"),
+            Self::Close => json!("close"),
+            Self::Garbage => json!("garbage"),
+            // The daemon gives a call up after 10 s.
+            Self::Hang => json!({ "hang": { "seconds": 3600.0 } }),
+            Self::Slow => json!({ "slow": { "seconds": 2.0 } }),
+            Self::LostReply => json!("lost_reply"),
+            Self::Skew => json!({ "skew": { "seconds": 3600.0 } }),
+        }
+    }
+
+    /// How many calls it strikes: as many as there surely are.
+    pub(super) const fn times(self) -> u32 {
+        match self {
+            Self::Throttle | Self::Internal | Self::Unavailable | Self::Reset | Self::Close => 3,
+            // What was done may be found out by other means than asking for it again.
+            Self::Garbage | Self::LostReply | Self::Slow => 2,
+            Self::Expired | Self::Denied | Self::Hang | Self::Skew => 1,
+        }
+    }
+
+    /// Whether a person mends it, and restarts the daemon.
+    pub(super) const fn needs_a_person(self) -> bool {
+        match self {
+            Self::Denied => true,
+            Self::Expired
+            | Self::Throttle
+            | Self::Internal
+            | Self::Unavailable
+            | Self::Reset
+            | Self::Close
+            | Self::Garbage
+            | Self::Hang
+            | Self::Slow
+            | Self::LostReply
+            | Self::Skew => false,
+        }
+    }
+
+    /// Whether AWS does what it was asked, and the daemon cannot know.
+    pub(super) const fn is_done_in_secret(self) -> bool {
+        match self {
+            Self::Garbage | Self::LostReply => true,
+            Self::Throttle
+            | Self::Internal
+            | Self::Unavailable
+            | Self::Expired
+            | Self::Denied
+            | Self::Reset
+            | Self::Close
+            | Self::Hang
+            | Self::Slow
+            | Self::Skew => false,
+        }
+    }
+}
+
+/// What it goes wrong with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Operation {
+    PutMetricData,
+    GetMetricData,
+    DescribeVpnConnections,
+    StartIncident,
+    UpdateIncidentRecord,
+    CreateTimelineEvent,
+    ListIncidentRecords,
+    GetIncidentRecord,
+}
+
+impl Operation {
+    pub(super) const ALL: [Self; 8] = [
+        Self::PutMetricData,
+        Self::GetMetricData,
+        Self::DescribeVpnConnections,
+        Self::StartIncident,
+        Self::UpdateIncidentRecord,
+        Self::CreateTimelineEvent,
+        Self::ListIncidentRecords,
+        Self::GetIncidentRecord,
+    ];
+
+    /// Whether it asks about the tunnels, which is done again and again.
+    pub(super) const fn asks(self) -> bool {
+        match self {
+            Self::GetMetricData | Self::DescribeVpnConnections => true,
+            Self::PutMetricData
+            | Self::StartIncident
+            | Self::UpdateIncidentRecord
+            | Self::CreateTimelineEvent
+            | Self::ListIncidentRecords
+            | Self::GetIncidentRecord => false,
+        }
+    }
+}

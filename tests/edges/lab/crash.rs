@@ -1,0 +1,161 @@
+//! SIGKILL at any instant.
+
+use std::thread;
+use std::time::Duration;
+
+use bothends::backoff::Backoff;
+use bothends::clock;
+use serde_json::{Value, json};
+
+use super::stage::{Config, OUTSIDE, Stage};
+
+/// How often the daemon is killed.
+const KILLS: usize = 50;
+/// From the start of a daemon in an outage to the agreement of both ends, and a little more.
+const A_START: Duration = Duration::from_secs(4);
+/// Less than an answer takes, so that a call is under way.
+const WITHIN_A_CALL: Duration = Duration::from_millis(1500);
+/// Longer than a daemon takes to come to any call: it may have no reason to make one.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Enough for a second record, or a second end, if there were to be one.
+const POLLS: usize = 4;
+
+/// Kills the daemon again and again.
+struct Killer<'s> {
+    stage: &'s Stage,
+    random: Backoff,
+    kills: usize,
+}
+
+#[test]
+fn a_daemon_that_is_killed_at_fifty_instants_of_an_outage_has_one_record_of_each_kind_to_its_end() {
+    let seed = seed();
+    println!("BOTHENDS_CRASH_SEED={seed} plays the same instants again");
+    let stage = Stage::healthy(&Config {
+        incident: "open_after = { outage = '0s', redundancy_lost = '0s' }\nresolve_after = '3s'\nstart_grace = '0s'",
+        ..Config::default()
+    });
+    // For as long as a list does not show a record, only its token keeps it from being started again.
+    stage.aws.control(json!({ "set_switches": { "switches": { "list_lag": 30.0 } } }));
+    let mut killer = Killer { stage: &stage, random: Backoff::new(seed), kills: 0 };
+
+    stage.lab.breaks("dead", "1");
+    killer.strikes_while_a_record_is_begun("redundancy_lost");
+    stage.lab.breaks("dead", "2");
+    killer.strikes_while_a_record_is_begun("outage");
+    stage.lab.heal("all");
+    killer.strikes_while_records_are_closed();
+    while killer.kills < KILLS {
+        killer.strikes_at_random(A_START);
+    }
+
+    stage.eventually("nothing is left", || nothing_is_left(&stage));
+    let settled = stage.aws.control(json!({ "incidents": {} }));
+    stage.stays_so_for_polls(POLLS, || assert!(nothing_is_left(&stage)));
+    assert_eq!(stage.aws.control(json!({ "incidents": {} })), settled, "what is over stays as it is");
+    assert_eq!(stage.aws.pages(), 2, "{settled:#}");
+    for kind in ["redundancy_lost", "outage"] {
+        let record = stage.aws.incident(kind, "RESOLVED").expect(kind);
+        assert_eq!(told_twice(&record), Vec::<String>::new(), "{kind}");
+        assert_eq!(ends(&record), 1, "{kind}: {record:#}");
+    }
+}
+
+impl Killer<'_> {
+    fn strikes_while_a_record_is_begun(&mut self, kind: &str) {
+        for _ in 0..4 {
+            self.strikes_at_random(A_START);
+        }
+        for fault in [json!("lost_reply"), slow(), hang(), slow(), json!("lost_reply"), hang()] {
+            self.strikes_during("StartIncident", &fault);
+        }
+        for operation in ["ListIncidentRecords", "GetIncidentRecord", "CreateTimelineEvent"] {
+            self.strikes_during(operation, &slow());
+        }
+        self.stage.awaits("it is raised", || self.stage.aws.incident(kind, "OPEN"));
+        for _ in 0..3 {
+            self.strikes_at_random(A_START);
+        }
+    }
+
+    fn strikes_while_records_are_closed(&mut self) {
+        for _ in 0..4 {
+            self.strikes_at_random(A_START);
+        }
+        self.strikes_during("CreateTimelineEvent", &slow());
+        self.strikes_during("GetIncidentRecord", &hang());
+        for fault in [hang(), hang(), slow(), json!("lost_reply")] {
+            self.strikes_during("UpdateIncidentRecord", &fault);
+        }
+    }
+
+    fn strikes_at_random(&mut self, most: Duration) {
+        thread::sleep(self.random.draw(most));
+        self.strikes();
+    }
+
+    /// Strikes while a call of this operation is under way, if there comes to be one.
+    fn strikes_during(&mut self, operation: &str, fault: &Value) {
+        let aws = &self.stage.aws;
+        aws.control(json!({ "add_fault": { "fault": { "operation": operation, "kind": fault } } }));
+        let received =
+            || aws.control(json!({ "received": { "operation": operation } })).as_array().unwrap().len();
+        let (before, began) = (received(), clock::now().mono);
+        while received() == before && clock::now().mono.since(began) < PATIENCE {
+            thread::sleep(Duration::from_millis(10));
+        }
+        self.strikes_at_random(WITHIN_A_CALL);
+        self.stage.aws.control(json!({ "clear_faults": { "operation": operation } }));
+    }
+
+    fn strikes(&mut self) {
+        assert_eq!(self.stage.daemon.ended(), None, "it ended by itself");
+        self.stage.daemon.is_killed_and_started_again(|_| ());
+        self.kills += 1;
+    }
+}
+
+/// Executed, and the answer comes when nobody waits for it any more.
+fn slow() -> Value {
+    json!({ "slow": { "seconds": 2.0 * WITHIN_A_CALL.as_secs_f64() } })
+}
+
+/// Not executed, and no answer.
+fn hang() -> Value {
+    json!({ "hang": { "seconds": 3600.0 } })
+}
+
+/// The variable's, or any.
+fn seed() -> u64 {
+    let given = std::env::var("BOTHENDS_CRASH_SEED").ok();
+    given.map_or_else(|| clock::wall().as_millis().unsigned_abs(), |seed| seed.parse().unwrap())
+}
+
+/// Both tunnels are well, and there is no incident, nor will there be.
+fn nothing_is_left(stage: &Stage) -> bool {
+    let Some(status) = stage.status() else { return false };
+    let phases = &status.vpns[0].phases;
+    OUTSIDE.iter().all(|outside| stage.assessment(outside) == "healthy")
+        && status.incidents.is_empty()
+        && [&phases.outage, &phases.redundancy_lost, &phases.one_sided].iter().all(|phase| *phase == "clear")
+}
+
+/// The lines of a record's story that stand in it more than once.
+fn told_twice(record: &Value) -> Vec<String> {
+    let events = record["timeline"].as_array().unwrap().iter();
+    let lines = events.filter(|event| event["eventType"] == "Custom Event");
+    let mut lines: Vec<String> =
+        lines.map(|event| format!("{} {}", event["eventTime"], event["eventData"])).collect();
+    lines.sort();
+    lines.windows(2).filter(|pair| pair[0] == pair[1]).map(|pair| pair[0].clone()).collect()
+}
+
+/// How often a record was resolved, by AWS's own entries in its timeline.
+fn ends(record: &Value) -> usize {
+    let events = record["timeline"].as_array().unwrap().iter();
+    events
+        .filter(|event| {
+            event["eventType"] != "Custom Event" && event["eventData"].to_string().contains("RESOLVED")
+        })
+        .count()
+}
