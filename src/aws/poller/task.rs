@@ -118,7 +118,9 @@ impl Ask for AwsSource {
             SourceKind::CloudWatch => cloudwatch::history(&connection, vpn, tunnels, from, to).await,
             SourceKind::Ec2 => Err(Failure::garbage(self.call(), &self.place, "EC2 keeps no history")),
         };
-        heard.inspect_err(|failure| self.connections.renew_after(failure, &connection))
+        heard
+            .inspect(|_| connection.accepted())
+            .inspect_err(|failure| _ = self.connections.renew_after(failure, &connection))
     }
 }
 
