@@ -68,6 +68,16 @@ impl Minutes {
         };
     }
 
+    /// The clock read `wrong` where it should have read `right`: what is not complete belongs to other minutes.
+    pub fn restamp(&mut self, wrong: Stamp, right: Stamp) {
+        if wrong == right {
+            return;
+        }
+        let open = std::mem::take(&mut self.open).into_iter();
+        let moved = |minute: Stamp| (minute + right.since(wrong) - wrong.since(right)).minute();
+        self.open = open.map(|((minute, tunnel), echoes)| ((moved(minute), tunnel), echoes)).collect();
+    }
+
     /// Takes out the minutes that ended at least `settle` before `now`, oldest first; and those that lie ahead of it,
     /// because the clock was set back and they can never be completed.
     pub fn complete(&mut self, now: Stamp, settle: Duration) -> Vec<Arc<Rollup>> {

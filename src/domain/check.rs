@@ -466,7 +466,7 @@ impl Check {
             Outcome::Reply { .. } | Outcome::Late { .. } | Outcome::Lost(_) => self.last_evidence = now.mono,
             Outcome::Fault(fault) => self.fault = Some((fault, now.mono)),
         }
-        fx.ended.push((self.id.tunnel.clone(), pending.asked.wall, outcome));
+        fx.ended.push((self.id.tunnel.clone(), pending.asked.mono, outcome));
         fx.facts.push_back(Fact::EchoEnded { check: self.id.clone(), outcome });
     }
 

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use super::fact::Fact;
 use super::names::TunnelId;
 use super::request::{ClientId, EchoId, Request};
-use super::time::Stamp;
+use super::time::Moment;
 use super::verdict::Outcome;
 
 /// Requests and facts in the order they came about, and the ids that are next.
@@ -15,8 +15,8 @@ pub struct Effects {
     pub requests: VecDeque<Request>,
     /// For whoever reads them.
     pub facts: VecDeque<Fact>,
-    /// Echoes that ended, by tunnel and the wall-clock time they were asked at: the raw material of rollups.
-    pub ended: Vec<(TunnelId, Stamp, Outcome)>,
+    /// Echoes that ended, by tunnel and the moment they were asked at: the raw material of rollups.
+    pub ended: Vec<(TunnelId, Moment, Outcome)>,
     last_echo: u64,
     last_client: u64,
 }

@@ -12,6 +12,7 @@
 
 pub mod aggregate;
 pub mod board;
+pub mod calendar;
 pub mod check;
 pub mod clients;
 pub mod condition;

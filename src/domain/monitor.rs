@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use super::aggregate::Minutes;
 use super::board::{Board, Incident};
+use super::calendar::{self, Calendar};
 use super::connection::Connection;
-use super::echo::LATE_WINDOW;
 use super::effects::Effects;
 use super::event::{AwsAnswer, Event, Remembered};
 use super::fact::Fact;
@@ -29,7 +29,10 @@ use super::timers::Timers;
 const HELD_UP_AFTER: Duration = Duration::from_secs(10);
 
 mod history;
+mod minutes;
 mod presence;
+
+use self::minutes::note_states;
 
 /// Why the core wants to be called.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -70,6 +73,7 @@ pub struct Monitor {
     /// Whether the plan's address is held, once that was told.
     held: Option<bool>,
     last_called: Now,
+    calendar: Calendar,
     /// What outlives a connection or a tunnel that is removed from the plan, should it be added again.
     remembered: Remembered,
     fx: Effects,
@@ -92,6 +96,7 @@ impl Monitor {
             started: now.mono,
             held: None,
             last_called: now,
+            calendar: Calendar::default(),
             remembered: Remembered::default(),
             fx: Effects::default(),
         };
@@ -114,7 +119,7 @@ impl Monitor {
 
     /// Something happened.
     pub fn handle(&mut self, event: Event, now: Now) {
-        self.called(now);
+        let now = self.called(now);
         match event {
             Event::Sent { check, echo, at } => self.with_check(&check, now, |check, _| check.sent(echo, at)),
             Event::Reply { check, echo, rtt } => {
@@ -138,7 +143,7 @@ impl Monitor {
 
     /// Time has passed.
     pub fn handle_timeout(&mut self, now: Now) {
-        self.called(now);
+        let now = self.called(now);
         while let Some(wake) = self.timers.pop_due(now.mono) {
             match wake {
                 Wake::Check(id) => self.with_check(&id, now, |check, fx| check.handle_timeout(now, fx)),
@@ -178,6 +183,7 @@ impl Monitor {
 
     /// Everything, for whoever asks.
     pub fn status(&self, now: Now) -> Status {
+        let now = self.calendar.date(now);
         Status {
             at: now,
             site: Arc::clone(&self.plan.site),
@@ -195,7 +201,7 @@ impl Monitor {
 
     /// Takes another plan. A tunnel that did not change loses no state; what is no longer watched is told so.
     pub fn reconfigure(&mut self, plan: Arc<Plan>, now: Now) {
-        self.called(now);
+        let now = self.called(now);
         let mut remembered = std::mem::take(&mut self.remembered);
         self.connections.values().for_each(|connection| connection.remember(&mut remembered, now));
         let gone: Vec<VpnId> =
@@ -269,13 +275,13 @@ impl Monitor {
         }
     }
 
-    /// Notices a gap in the calls.
-    fn called(&mut self, now: Now) {
+    /// Notices a gap in the calls, and a clock that is wrong; gives the time that counts.
+    fn called(&mut self, now: Now) -> Now {
         let expected = self.timers.next().map_or(now.mono, |(at, _)| (*at).max(self.last_called.mono));
+        let now = self.dated(now);
         let gap = now.mono.since(expected);
-        self.last_called = now;
         if gap < HELD_UP_AFTER {
-            return;
+            return now;
         }
         self.started = now.mono;
         self.fx.facts.push_back(Fact::Resumed { gap, at: now });
@@ -289,6 +295,17 @@ impl Monitor {
                 }
             }
         }
+        now
+    }
+
+    /// The time that counts. Where the date jumps, what is under way goes by the one after the jump: it is the better one.
+    fn dated(&mut self, now: Now) -> Now {
+        let now = self.calendar.date(now);
+        if let Some(expected) = calendar::jumped(self.last_called, now) {
+            self.minutes.restamp(expected, now.wall);
+        }
+        self.last_called = now;
+        now
     }
 
     fn with_check(
@@ -377,6 +394,8 @@ impl Monitor {
         let AwsAnswer { source, asked, date, readings } = answer;
         let Some(polling) = self.sources.get_mut(&source) else { return };
         polling.answered(now);
+        self.calendar.heard(asked, date);
+        let now = self.dated(now);
         let asked = Now { mono: asked, wall: now.wall - now.mono.since(asked) };
         for connection in self.connections.values_mut() {
             connection.answered(&source, asked.mono, date, now.mono);
@@ -456,59 +475,6 @@ impl Monitor {
         }
     }
 
-    //--- minutes
-
-    fn take_ended(&mut self, now: Now) {
-        for (tunnel, asked, outcome) in std::mem::take(&mut self.fx.ended) {
-            self.minutes.echo_ended(&tunnel, asked, outcome);
-            if let Some(tunnel) =
-                self.connections.get_mut(&tunnel.vpn).and_then(|connection| connection.tunnel_mut(&tunnel))
-            {
-                tunnel.echo_ended(outcome, now.mono);
-            }
-        }
-    }
-
-    fn end_minute(&mut self, now: Now) {
-        self.take_ended(now);
-        let minute = now.wall.minute();
-        if minute != self.minute {
-            let ended = std::mem::replace(&mut self.minute, minute);
-            // A minute that the clock jumped over or fell back from was not lived through.
-            if minute == ended + Duration::from_secs(60) {
-                for (vpn, connection) in &self.connections {
-                    if connection.could_vote(now.mono) {
-                        self.votes.push(Fact::CouldVote { vpn: vpn.clone(), minute: ended });
-                    }
-                }
-            }
-            for connection in self.connections.values() {
-                note_states(&mut self.minutes, connection, now.wall);
-            }
-        }
-        for rollup in self.minutes.complete(now.wall, self.settle_after()) {
-            self.fx.facts.push_back(Fact::RollupReady(rollup));
-        }
-        if now.wall >= minute + self.settle_after() {
-            self.fx.facts.extend(self.votes.drain(..));
-        }
-        self.set_minute_timer(now);
-    }
-
-    /// Wakes at the end of the minute, and again when the echoes of the last one must have ended.
-    fn set_minute_timer(&mut self, now: Now) {
-        let minute = now.wall.minute();
-        let settled = minute + self.settle_after();
-        let next = if now.wall < settled { settled } else { minute + Duration::from_secs(60) };
-        self.timers.set(Wake::Minute, Some(now.mono + next.since(now.wall)));
-    }
-
-    /// After a minute's end its last echo may be under way for this long.
-    fn settle_after(&self) -> Duration {
-        let timeout = self.plan.vpns.iter().map(|vpn| vpn.probe.timeout).max().unwrap_or_default();
-        timeout + LATE_WINDOW + Duration::from_secs(1)
-    }
-
     //--- incidents
 
     /// What is over sees to its record itself, and a sink that the plan no longer names has no say.
@@ -521,14 +487,5 @@ impl Monitor {
             connection.take_up(kind, sink, created, now, &mut self.fx);
         }
         self.refresh(vpn, now);
-    }
-}
-
-/// What the tunnels of a connection are at this time of the minute; an unused one has no minutes.
-fn note_states(minutes: &mut Minutes, connection: &Connection, at: Stamp) {
-    for tunnel in connection.tunnels() {
-        if !tunnel.checks().is_empty() {
-            minutes.state(&tunnel.plan().id, at, tunnel.local().verdict, tunnel.assessment());
-        }
     }
 }

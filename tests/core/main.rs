@@ -2,6 +2,7 @@
 
 mod board;
 mod changes;
+mod clocks;
 mod cut_off;
 mod episodes;
 mod properties;

@@ -122,6 +122,8 @@ pub struct World {
     pub lines: BTreeMap<TunnelId, Line>,
     pub aws: BTreeMap<TunnelId, Aws>,
     pub aws_reachable: bool,
+    /// What is wrong with the host's wall clock, in seconds.
+    pub wrong_by: i64,
     /// A source whose answers cannot be understood.
     pub garbled: Option<SourceKind>,
     pub facts: Vec<(Moment, Fact)>,
@@ -159,6 +161,7 @@ impl World {
             lines: tunnels.iter().map(|tunnel| (tunnel.clone(), FAST)).collect(),
             aws: tunnels.iter().map(|tunnel| (tunnel.clone(), Aws::Up)).collect(),
             aws_reachable: true,
+            wrong_by: 0,
             garbled: None,
             facts: Vec::new(),
             questions: Vec::new(),
@@ -196,14 +199,14 @@ impl World {
             self.now = self.now.after(next.since(self.now.mono));
             if reply.is_some_and(|reply| reply <= next) {
                 let ((_, echo), (check, rtt)) = self.replies.pop_first().unwrap();
-                self.monitor.handle(Event::Reply { check, echo, rtt }, self.now);
+                self.monitor.handle(Event::Reply { check, echo, rtt }, self.here());
             } else if answer.is_some_and(|answer| answer <= next) {
                 let ((_, source), asked) = self.asked.pop_first().unwrap();
                 let event =
                     if self.aws_reachable { self.answer(source, asked) } else { Event::Refused { source } };
-                self.monitor.handle(event, self.now);
+                self.monitor.handle(event, self.here());
             } else {
-                self.monitor.handle_timeout(self.now);
+                self.monitor.handle_timeout(self.here());
                 let next = self.monitor.poll_timeout();
                 assert!(
                     next.is_none_or(|(at, _)| at > self.now.mono),
@@ -215,6 +218,12 @@ impl World {
         self.now = self.now.after(end.since(self.now.mono));
     }
 
+    /// The host's clocks.
+    fn here(&self) -> Now {
+        let wall = Stamp::from_millis(self.now.wall.as_millis() + self.wrong_by * 1000);
+        Now { wall, ..self.now }
+    }
+
     /// The host sleeps.
     pub fn sleep(&mut self, duration: Duration) {
         self.now = self.now.after(duration);
@@ -224,12 +233,12 @@ impl World {
 
     /// Something else happens.
     pub fn tell(&mut self, event: Event) {
-        self.monitor.handle(event, self.now);
+        self.monitor.handle(event, self.here());
         self.execute();
     }
 
     pub fn reconfigure(&mut self, plan: Plan) {
-        self.monitor.reconfigure(Arc::new(plan), self.now);
+        self.monitor.reconfigure(Arc::new(plan), self.here());
         self.execute();
     }
 
@@ -248,15 +257,15 @@ impl World {
                         |failure| Event::Failed { check: echo.check.clone(), echo: echo.echo, failure };
                     match line {
                         Line::Carries(rtt) => {
-                            self.monitor.handle(sent, self.now);
+                            self.monitor.handle(sent, self.here());
                             self.replies.insert((self.now.mono + rtt, echo.echo), (echo.check.clone(), rtt));
                         }
-                        Line::Swallows => self.monitor.handle(sent, self.now),
+                        Line::Swallows => self.monitor.handle(sent, self.here()),
                         Line::NoPath => {
-                            self.monitor.handle(failed(AskFailure::Lost(Loss::NoPath)), self.now);
+                            self.monitor.handle(failed(AskFailure::Lost(Loss::NoPath)), self.here());
                         }
                         Line::Faulty => {
-                            self.monitor.handle(failed(AskFailure::Fault(Fault::NoMemory)), self.now);
+                            self.monitor.handle(failed(AskFailure::Fault(Fault::NoMemory)), self.here());
                         }
                     }
                 }
@@ -264,7 +273,7 @@ impl World {
                 Request::AskHistory { vpn, from, to, .. } => {
                     self.histories.push((self.now.mono, from, to));
                     let event = self.history(vpn, from, to);
-                    self.monitor.handle(event, self.now);
+                    self.monitor.handle(event, self.here());
                 }
                 Request::AskAws { source } => {
                     self.questions.push(self.now.mono);
@@ -360,7 +369,7 @@ impl World {
         for incident in self.incidents() {
             let settled =
                 Event::Settled { sink: sink(), incident: incident.id.clone(), revision: incident.revision };
-            self.monitor.handle(settled, self.now);
+            self.monitor.handle(settled, self.here());
         }
         self.execute();
     }

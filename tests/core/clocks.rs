@@ -1,0 +1,68 @@
+//! A wall clock that jumps changes no decision, and no minute for long.
+
+use bothends::domain::event::Remembered;
+use bothends::domain::fact::Fact;
+use bothends::domain::time::{Moment, Stamp};
+use proptest::prelude::*;
+
+use crate::world::*;
+
+/// An hour off either way, and a dead battery's 2000.
+fn wrong() -> impl Strategy<Value = i64> {
+    let year_2000 = 946_684_800 - WALL.as_millis() / 1000;
+    prop_oneof![Just(0), Just(3600), Just(-3600), Just(year_2000), -100_000_i64..100_000]
+}
+
+/// Verdicts, assessments and incidents, with the moment.
+fn decided(world: &World) -> Vec<(Moment, String)> {
+    let said = |fact: &Fact| match fact {
+        Fact::ViewChanged { tunnel, end, view, .. } => Some(format!("{tunnel} {end:?} {}", view.verdict)),
+        Fact::AssessmentChanged { tunnel, to, .. } => Some(format!("{tunnel} {to}")),
+        Fact::IncidentChanged { incident, change, .. } => Some(format!("{:?} {change:?}", incident.id.kind)),
+        Fact::IncidentPending { kind, .. } => Some(format!("{kind:?} pending")),
+        Fact::IncidentAverted { kind, .. } => Some(format!("{kind:?} averted")),
+        _ => None,
+    };
+    world.facts.iter().filter_map(|(at, fact)| said(fact).map(|said| (*at, said))).collect()
+}
+
+/// Breaks and mends the lines, with these jumps of the wall clock in between.
+fn play(wrong_at_start: i64, turns: &[(bool, u64, i64)]) -> World {
+    let mut world = World::new(two_active(), Remembered::default());
+    world.wrong_by = wrong_at_start;
+    world.run(secs(180));
+    for (up, lasts, wrong_by) in turns {
+        for n in [1, 2] {
+            world.line(n, if *up { FAST } else { Line::Swallows });
+            world.aws(n, if *up { Aws::Up } else { Aws::Down });
+        }
+        world.run(secs(lasts / 2));
+        world.wrong_by = *wrong_by;
+        world.run(secs(lasts - lasts / 2));
+    }
+    world
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 16, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn jumps_of_the_wall_clock_make_no_verdict_no_incident_and_no_false_minute(
+        at_start in wrong(),
+        turns in prop::collection::vec((any::<bool>(), 10_u64..900, wrong()), 1..6),
+    ) {
+        let jumpy = play(at_start, &turns);
+        let steady: Vec<_> = turns.iter().map(|(up, lasts, _)| (*up, *lasts, 0)).collect();
+        prop_assert_eq!(decided(&jumpy), decided(&play(0, &steady)));
+        let mut opened: Vec<Stamp> = jumpy.incidents().iter().map(|incident| incident.id.opened).collect();
+        opened.dedup();
+        prop_assert_eq!(opened.len(), jumpy.incidents().len(), "two incidents of one name");
+        for (at, fact) in &jumpy.facts {
+            if let Fact::RollupReady(rollup) = fact {
+                let truly = WALL.as_millis() + at.as_nanos() / 1_000_000;
+                let off = (truly - rollup.minute.as_millis()).abs();
+                prop_assert!(off <= 180_000, "a minute that is {off} ms off at {at}");
+            }
+        }
+    }
+}
