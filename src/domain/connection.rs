@@ -266,8 +266,12 @@ impl Connection {
         for tunnel in &mut self.tunnels {
             tunnel.set_here(here, self.plan.probe, self.anchor, now, fx);
         }
-        let kinds = self.kinds.iter_mut().filter(|_| left);
-        kinds.filter_map(|kind| kind.leave(now, fx)).collect()
+        if left { self.hand_over(now, fx) } else { Vec::new() }
+    }
+
+    /// Another host judges: returns the incidents that were open.
+    pub fn hand_over(&mut self, now: Now, fx: &mut Effects) -> Vec<Arc<Incident>> {
+        self.kinds.iter_mut().filter_map(|kind| kind.leave(now, fx)).collect()
     }
 
     /// Ceases to watch; returns the incidents that were open.

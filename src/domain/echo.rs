@@ -28,27 +28,31 @@ const ENOUGH: usize = 5;
 #[derive(Debug, Clone, Default)]
 pub struct RttMemory {
     usual: VecDeque<Duration>,
+    /// The same in order of size: the threshold is asked for at every wake-up of a check, and must not sort each time.
+    by_size: Vec<Duration>,
     held_back: VecDeque<Duration>,
 }
 
 impl RttMemory {
     /// An on-time reply came.
     pub fn record(&mut self, rtt: Duration, frozen: bool) {
-        push_bounded(if frozen { &mut self.held_back } else { &mut self.usual }, rtt);
+        if frozen {
+            let _oldest = push_bounded(&mut self.held_back, rtt);
+        } else {
+            self.learn(rtt);
+        }
     }
 
     /// The check is calm again.
     pub fn thaw(&mut self) {
         for rtt in std::mem::take(&mut self.held_back) {
-            push_bounded(&mut self.usual, rtt);
+            self.learn(rtt);
         }
     }
 
     /// The median of what is usual.
     pub fn median(&self) -> Option<Duration> {
-        let mut sorted: Vec<Duration> = self.usual.iter().copied().collect();
-        sorted.sort_unstable();
-        sorted.get(sorted.len() / 2).copied()
+        self.by_size.get(self.by_size.len() / 2).copied()
     }
 
     /// After this long without a reply an echo is overdue.
@@ -60,6 +64,16 @@ impl RttMemory {
             Some(_) | None => timeout,
         }
     }
+
+    fn learn(&mut self, rtt: Duration) {
+        if let Some(forgotten) = push_bounded(&mut self.usual, rtt)
+            && let Ok(at) = self.by_size.binary_search(&forgotten)
+        {
+            self.by_size.remove(at);
+        }
+        let at = self.by_size.partition_point(|smaller| *smaller < rtt);
+        self.by_size.insert(at, rtt);
+    }
 }
 
 /// A reply in time or late.
@@ -67,11 +81,11 @@ pub fn answered(rtt: Duration, timeout: Duration) -> Outcome {
     if rtt <= timeout { Outcome::Reply { rtt } } else { Outcome::Late { rtt } }
 }
 
-fn push_bounded(rtts: &mut VecDeque<Duration>, rtt: Duration) {
-    if rtts.len() == REMEMBERED {
-        rtts.pop_front();
-    }
+/// What had to go for it, if something had.
+fn push_bounded(rtts: &mut VecDeque<Duration>, rtt: Duration) -> Option<Duration> {
+    let forgotten = if rtts.len() == REMEMBERED { rtts.pop_front() } else { None };
     rtts.push_back(rtt);
+    forgotten
 }
 
 #[cfg(test)]
@@ -103,6 +117,18 @@ mod tests {
     fn only_the_last_32_replies_are_usual() {
         let memory = memory(std::iter::repeat_n(400, 40).chain(std::iter::repeat_n(30, 32)));
         assert_eq!(memory.median(), Some(Duration::from_millis(30)));
+    }
+
+    #[test]
+    fn the_median_is_that_of_the_last_32_whatever_their_order() {
+        let mut memory = RttMemory::default();
+        let rtts: Vec<u64> = (0..200).map(|n| n * 7919 % 101).collect();
+        for (n, rtt) in rtts.iter().enumerate() {
+            memory.record(Duration::from_millis(*rtt), false);
+            let mut last = rtts[(n + 1).saturating_sub(REMEMBERED)..=n].to_vec();
+            last.sort_unstable();
+            assert_eq!(memory.median(), Some(Duration::from_millis(last[last.len() / 2])));
+        }
     }
 
     #[test]

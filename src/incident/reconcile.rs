@@ -62,7 +62,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::mem;
 use std::sync::Arc;
 
-use crate::domain::board::{Board, IncidentId};
+use crate::domain::board::{Board, IncidentId, IncidentState};
 use crate::domain::names::{Kind, VpnId};
 use crate::domain::time::{Moment, Now};
 use crate::health::{Problem, Severity};
@@ -241,11 +241,14 @@ impl Reconciler {
             if !self.settings.sink.takes(&incident.id.vpn, incident.id.kind) {
                 continue;
             }
-            if let Some(case) = self.cases.get_mut(&incident.id) {
+            let again = |settled: bool| settled && incident.state == IncidentState::Open;
+            if let Some(case) = self.cases.get_mut(&incident.id).filter(|case| !again(case.row.settled)) {
                 case.present = true;
                 case.incident = incident.clone();
             } else {
-                let rows = self.stored.remove(&incident.id).unwrap_or_default();
+                // What is settled and open was handed over, and is taken up again under the same name: another story.
+                let mut rows = self.stored.remove(&incident.id).unwrap_or_default();
+                rows.retain(|row| !again(row.settled));
                 let case = Case::new(&self.settings, incident.clone(), rows, now.mono);
                 self.cases.insert(incident.id.clone(), case);
             }

@@ -137,6 +137,21 @@ mod tests {
     }
 
     #[test]
+    fn the_documentation_names_every_metric_with_its_dimensions_and_unit() {
+        let documented = include_str!("../../docs/cloudwatch.md");
+        let heartbeats = heartbeat(&VpnId::new("vpn-1"), "milan-1", Stamp::from_secs(60));
+        for datum in of_rollup(&rollup()).into_iter().chain(heartbeats) {
+            let dimensions: Vec<_> = datum.dimensions.iter().map(|(name, _)| *name).collect();
+            let row = documented
+                .lines()
+                .find(|line| line.starts_with(&format!("| `{}` |", datum.name)))
+                .unwrap_or_else(|| panic!("{} is not documented", datum.name));
+            assert!(row.contains(&dimensions.join(", ")), "{row}");
+            assert!(row.contains(&format!("| {:?} |", datum.unit)), "{row}");
+        }
+    }
+
+    #[test]
     fn a_full_call_stays_well_below_a_megabyte() {
         // A generous count of what CBOR takes: names of members and metric, stamp and unit, 9 bytes a number.
         fn bytes(datum: &Datum) -> usize {

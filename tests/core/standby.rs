@@ -122,6 +122,21 @@ fn an_open_incident_is_handed_over_with_the_address_and_not_resolved() {
 }
 
 #[test]
+fn what_an_earlier_run_left_open_is_handed_over_when_the_address_has_moved_meanwhile() {
+    let mut world = holder();
+    cut(&mut world);
+    world.run(secs(60));
+    let incidents = world.incidents();
+    assert_eq!(incidents.len(), 1);
+    let mut world = World::new(pair(), Remembered { incidents, ..Remembered::default() });
+    assert_eq!(world.kinds(), [Kind::Outage], "as long as it is not known who holds it");
+    held(&mut world, false);
+    assert!(matches!(world.incidents()[0].state, IncidentState::Unwatched { .. }));
+    world.settle();
+    assert_eq!(world.incidents(), []);
+}
+
+#[test]
 fn another_address_than_the_plans_says_nothing() {
     let mut world = World::new(pair(), Remembered::default());
     world.tell(Event::AddressHeld { address: [192, 0, 2, 101].into(), held: true });

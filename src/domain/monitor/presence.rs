@@ -23,6 +23,14 @@ impl Monitor {
         }
         self.fx.facts.push_back(Fact::AddressHeld { address, held, at: now });
         self.take_place(now);
+        if !held {
+            // What an earlier run left open, too: the address has moved while this host was down.
+            for connection in self.connections.values_mut() {
+                for incident in connection.hand_over(now, &mut self.fx) {
+                    self.over.put(incident, &self.plan);
+                }
+            }
+        }
     }
 
     /// Whether this host judges. As long as that is not known it does not.

@@ -114,6 +114,31 @@ fn an_incident_whose_store_was_lost_is_taken_up_and_resolved_without_a_second_re
 }
 
 #[test]
+fn what_was_handed_over_and_is_taken_up_again_is_closed_in_its_time_though_the_ledger_calls_it_settled() {
+    for crash in [false, true] {
+        let mut world = world();
+        left_open(&mut world, Origin::Alarm);
+        world.show(0);
+        world.pass(secs(400));
+        assert_eq!(world.daemons[0].stories.len(), 1, "taken up");
+        // The ledger takes nothing, so that what is settled is not forgotten.
+        world.faults.ledger = 100;
+        world.tell(0, vec![TimelineChange::HandedOver]);
+        world.pass(secs(30));
+        if crash {
+            world.faults.ledger = 0;
+            world.crash(0);
+        }
+        world.pass(secs(400));
+        assert_eq!(world.daemons[0].stories.len(), 1, "taken up again");
+        world.faults.ledger = 0;
+        world.tell(0, over());
+        world.pass(secs(120));
+        assert_eq!(world.vendor.open().len(), 0, "crash: {crash}");
+    }
+}
+
+#[test]
 fn the_alarms_record_is_taken_up_by_both_twins_and_resolved_once() {
     let mut world = worlds(&["milan-1", "milan-2"]);
     let record = left_open(&mut world, Origin::Alarm);

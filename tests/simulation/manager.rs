@@ -1,0 +1,159 @@
+//! Incident Manager: records, and what it does not document as switches.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bothends::domain::time::Moment;
+use bothends::incident::action::{Reply, Work};
+use bothends::incident::sink::{Origin, Record, RecordId, RecordStatus, Scope, SinkError, StartRequest};
+
+use super::schedule::{KnownToken, Switches};
+use super::time::aws_clock;
+
+/// Who closed a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Closer {
+    Gateway(usize),
+    Person,
+}
+
+/// A record.
+#[derive(Debug, Clone)]
+pub struct Kept {
+    pub id: RecordId,
+    pub scope: Scope,
+    pub created: Moment,
+    pub origin: Origin,
+    pub closed: Option<(Moment, Closer)>,
+    /// Its timeline: when it was told, by which gateway, what.
+    pub notes: Vec<(Moment, usize, String)>,
+}
+
+impl Kept {
+    pub fn is_open(&self) -> bool {
+        self.closed.is_none()
+    }
+
+    fn record(&self, at: Moment) -> Option<Record> {
+        if self.created > at {
+            return None;
+        }
+        let closed = self.closed.is_some_and(|(closed, _)| closed <= at);
+        let status = if closed { RecordStatus::Resolved } else { RecordStatus::Open };
+        Some(Record { id: self.id.clone(), status, created: aws_clock(self.created), origin: self.origin })
+    }
+}
+
+/// The service.
+#[derive(Debug)]
+pub struct Manager {
+    switches: Switches,
+    pub records: Vec<Kept>,
+    tokens: BTreeMap<String, (StartRequest, RecordId, Moment)>,
+    spent: BTreeSet<String>,
+}
+
+impl Manager {
+    pub fn new(switches: Switches) -> Self {
+        Self { switches, records: Vec::new(), tokens: BTreeMap::new(), spent: BTreeSet::new() }
+    }
+
+    pub fn open_in(&self, scope: &Scope) -> impl Iterator<Item = &Kept> {
+        self.records.iter().filter(move |kept| kept.is_open() && kept.scope == *scope)
+    }
+
+    /// Somebody closes whatever is open.
+    pub fn person_closes(&mut self, at: Moment) {
+        for kept in self.records.iter_mut().filter(|kept| kept.is_open()) {
+            kept.closed = Some((at, Closer::Person));
+        }
+    }
+
+    /// The alarm starts its record, unless one of its own is open.
+    pub fn alarm(&mut self, scope: Scope, at: Moment) {
+        if self.open_in(&scope).all(|kept| kept.origin != Origin::Alarm) {
+            self.create(scope, Origin::Alarm, at);
+        }
+    }
+
+    /// Does what a gateway asks.
+    pub fn execute(&mut self, work: &Work, gateway: usize, at: Moment) -> Result<Reply, SinkError> {
+        match work {
+            Work::Find { scope } => Ok(Reply::Found(self.list(scope, at))),
+            Work::Survey { scopes } => {
+                let open = |scope: &Scope| {
+                    let listed = self.list(scope, at).into_iter();
+                    let open = listed.filter(|record| record.status == RecordStatus::Open);
+                    open.map(|record| (scope.clone(), record)).collect::<Vec<_>>()
+                };
+                Ok(Reply::Surveyed(scopes.iter().flat_map(open).collect()))
+            }
+            Work::Start { request } => self.start(request, at).map(Reply::Started),
+            Work::Read { record } => {
+                self.kept(record)?.record(at).map(Reply::Read).ok_or(SinkError::NotFound)
+            }
+            Work::Note { record, note } => {
+                self.kept(record)?;
+                if self.spent.insert(note.client_token.clone()) {
+                    let text = note.text.clone();
+                    self.kept(record)?.notes.push((at, gateway, text));
+                }
+                Ok(Reply::Done)
+            }
+            Work::Relate { record, other: _, title: _ } => self.kept(record).map(|_| Reply::Done),
+            Work::Resolve { record, summary: _, client_token } => {
+                self.kept(record)?;
+                if self.spent.insert(client_token.clone()) {
+                    self.kept(record)?.closed.get_or_insert((at, Closer::Gateway(gateway)));
+                }
+                Ok(Reply::Done)
+            }
+            Work::Commit { .. } | Work::Forget { .. } => unreachable!("these go to the ledger"),
+        }
+    }
+
+    fn kept(&mut self, id: &RecordId) -> Result<&mut Kept, SinkError> {
+        self.records.iter_mut().find(|kept| kept.id == *id).ok_or(SinkError::NotFound)
+    }
+
+    /// All open ones and the newest closed one, newest first, as they were a while ago.
+    fn list(&self, scope: &Scope, at: Moment) -> Vec<Record> {
+        let seen = at - self.switches.list_lag;
+        let mut closed_told = false;
+        let ours = self.records.iter().rev().filter(|kept| kept.scope == *scope);
+        ours.filter_map(|kept| kept.record(seen))
+            .filter(|record| match record.status {
+                RecordStatus::Open => true,
+                RecordStatus::Resolved => !std::mem::replace(&mut closed_told, true),
+            })
+            .collect()
+    }
+
+    fn start(&mut self, request: &StartRequest, at: Moment) -> Result<RecordId, SinkError> {
+        let known = self.tokens.get(&request.client_token);
+        if let Some((first, record, _)) =
+            known.filter(|(_, _, since)| at.since(*since) < self.switches.token_memory)
+        {
+            if first == request {
+                return Ok(record.clone());
+            }
+            match self.switches.known_token {
+                KnownToken::OldRecord => return Ok(record.clone()),
+                KnownToken::Conflict => return Err(SinkError::TokenKnown),
+                KnownToken::NewRecord => {}
+            }
+        }
+        let same_plan = |kept: &&Kept| kept.is_open() && kept.scope.plan == request.scope.plan;
+        let folded =
+            self.records.iter().find(same_plan).filter(|_| self.switches.folds).map(|kept| kept.id.clone());
+        let id = folded.unwrap_or_else(|| self.create(request.scope.clone(), Origin::Daemon, at));
+        self.tokens.insert(request.client_token.clone(), (request.clone(), id.clone(), at));
+        Ok(id)
+    }
+
+    fn create(&mut self, scope: Scope, origin: Origin, at: Moment) -> RecordId {
+        let id = RecordId(format!("record-{}", self.records.len() + 1));
+        let notes = Vec::new();
+        self.records.push(Kept { id: id.clone(), scope, created: at, origin, closed: None, notes });
+        id
+    }
+}

@@ -1,0 +1,294 @@
+//! What must be true at the end of every schedule.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use bothends::domain::fact::IncidentChange;
+use bothends::domain::names::Kind;
+use bothends::domain::time::Moment;
+use bothends::incident::sink::Origin;
+use bothends::publish::datum;
+
+use super::manager::{Closer, Kept};
+use super::metrics::{Key, key};
+use super::schedule::{KnownToken, Op, Schedule};
+use super::truth::{Told, seconds};
+use super::world::World;
+
+/// Every promise that was broken, in words.
+pub fn broken(schedule: &Schedule, world: &World) -> Vec<String> {
+    let mut broken = world.truth.broken.clone();
+    let mut say = |promise: &str, how: String| broken.push(format!("{:>10}  {promise}: {how}", "at the end"));
+    for how in left_open(world) {
+        say("none is left open", how);
+    }
+    for how in opened_twice(world) {
+        say("none is opened twice", how);
+    }
+    for how in past_and_paged(world) {
+        say("what is past is not paged", how);
+    }
+    for how in resolved_without_reason(world) {
+        say("none is resolved by absence", how);
+    }
+    for how in closes_not_respected(world) {
+        say("what a person closed stays closed, until it worsens", how);
+    }
+    for how in minutes(schedule, world) {
+        say("every minute is in CloudWatch, once", how);
+    }
+    for how in &world.metrics.complaints {
+        say("nothing is sent that AWS would reject", how.clone());
+    }
+    broken
+}
+
+/// Whether two records of one story can be ruled out: not where the sink makes a second one of a known token, not where a page
+/// could not wait for a list that failed for minutes, not where the alarm started one of its own.
+fn is_strict(world: &World) -> bool {
+    let blind = world.gateways.iter().any(|gateway| gateway.daemon.as_ref().is_some_and(|it| it.blind));
+    world.switches.known_token != KnownToken::NewRecord && !blind && !world.truth.blind && !has_alarm(world)
+}
+
+fn has_alarm(world: &World) -> bool {
+    world.manager.records.iter().any(|kept| kept.origin == Origin::Alarm)
+}
+
+fn left_open(world: &World) -> Vec<String> {
+    let open = world.manager.records.iter().filter(|kept| kept.is_open()).map(|kept| kept.id.to_string());
+    let board = world.gateways.iter().filter_map(|gateway| gateway.daemon.as_ref()).flat_map(|daemon| {
+        daemon.board().incidents.iter().map(|incident| format!("{} on a Board", incident.id))
+    });
+    open.chain(board).collect()
+}
+
+fn told(world: &World, kind: Kind, change: IncidentChange) -> impl Iterator<Item = &Told> {
+    world.truth.told.iter().filter(move |told| told.change == change && told.incident.id.kind == kind)
+}
+
+/// Records of one scope tell different stories, one after the other.
+fn opened_twice(world: &World) -> Vec<String> {
+    let mut wrong = Vec::new();
+    if !is_strict(world) {
+        return wrong;
+    }
+    for kind in Kind::ALL {
+        let records: Vec<(usize, &Kept)> =
+            world.manager.records.iter().enumerate().filter(|(_, kept)| kept.scope.kind == kind).collect();
+        for pair in records.windows(2) {
+            let [(_, first), (number, second)] = pair else { continue };
+            if first.closed.is_none_or(|(closed, _)| closed > second.created) {
+                wrong.push(format!("{} and {} are open at a time", first.id, second.id));
+                continue;
+            }
+            let story = &world.truth.stories[*number];
+            let opened = told(world, kind, IncidentChange::Opened)
+                .filter(|told| Some(&told.incident.id) == story.as_ref())
+                .map(|told| told.at)
+                .min();
+            let Some(opened) = opened else {
+                wrong.push(format!("{} tells of nothing", second.id));
+                continue;
+            };
+            // The story of the first was over, or somebody had closed it.
+            let over = told(world, kind, IncidentChange::Resolved).any(|told| told.at <= opened);
+            let closed = matches!(first.closed, Some((_, Closer::Person)));
+            let worse = told(world, kind, IncidentChange::Worsened)
+                .any(|told| told.at + WHILE_READING >= first.closed.map_or(told.at, |(closed, _)| closed));
+            let earlier = opened < first.created && !worse;
+            let after = told(world, kind, IncidentChange::Resolved)
+                .any(|told| told.at <= opened && told.at + WHILE_TELLING >= first.created);
+            if !(closed || worse || (over && after && !earlier)) && !is_later(world, kind, first, opened) {
+                wrong.push(format!("{} and {} tell the same story", first.id, second.id));
+            }
+        }
+    }
+    wrong
+}
+
+/// Whether what opened then is another episode than the one that the record tells of.
+fn is_later(world: &World, kind: Kind, first: &Kept, opened: Moment) -> bool {
+    told(world, kind, IncidentChange::Resolved).any(|told| {
+        told.at <= opened
+            && world.truth.told.iter().any(|begun| {
+                begun.change == IncidentChange::Opened
+                    && begun.incident.id == told.incident.id
+                    && first.closed.is_none_or(|(closed, _)| begun.at <= closed)
+            })
+    })
+}
+
+/// The sink may be away for as long as a schedule lasts.
+const WHILE_TELLING: Duration = Duration::from_secs(100_000);
+/// A record is read when its incident worsens; while the sink is away that takes longer.
+const WHILE_READING: Duration = Duration::from_secs(600);
+
+/// Nobody gets a record of what was over before AWS could be reached.
+fn past_and_paged(world: &World) -> Vec<String> {
+    let stories = world.manager.records.iter().zip(&world.truth.stories);
+    let past = stories.filter(|(_, story)| story.as_ref().is_some_and(|id| world.truth.missed.contains(id)));
+    past.map(|(kept, _)| kept.id.to_string()).collect()
+}
+
+/// A daemon closes a record only when it has said that the incident is over, or where two are one.
+fn resolved_without_reason(world: &World) -> Vec<String> {
+    let mut wrong = Vec::new();
+    for (gateway, record, at) in &world.truth.resolves {
+        let Some(kept) = world.manager.records.iter().find(|kept| kept.id == *record) else { continue };
+        let kind = kept.scope.kind;
+        let over = told(world, kind, IncidentChange::Resolved)
+            .any(|told| told.at <= *at && told.gateway == *gateway);
+        let twice = world.manager.records.iter().any(|other| {
+            other.id != kept.id
+                && other.scope == kept.scope
+                && other.created <= *at
+                && other.closed.is_none_or(|(closed, _)| closed >= *at)
+        });
+        if !over && !twice {
+            wrong.push(format!("{record} by gateway {gateway} at {:.1} s", seconds(*at)));
+        }
+    }
+    wrong
+}
+
+fn closes_not_respected(world: &World) -> Vec<String> {
+    let mut wrong = Vec::new();
+    if !is_strict(world) {
+        return wrong;
+    }
+    for (at, kinds) in &world.truth.closes {
+        for kind in kinds {
+            let after = world.manager.records.iter().zip(&world.truth.stories).find(|(kept, _)| {
+                kept.scope.kind == *kind && kept.created > *at && kept.origin == Origin::Daemon
+            });
+            let worse = |told: &&Told| told.at + WHILE_READING >= *at;
+            if let Some((kept, _)) = after {
+                let worsened = told(world, *kind, IncidentChange::Worsened).chain(told(
+                    world,
+                    *kind,
+                    IncidentChange::Opened,
+                ));
+                if !worsened.filter(worse).any(|told| told.at <= kept.created) {
+                    wrong.push(format!("{} after a close at {:.1} s", kept.id, seconds(*at)));
+                }
+            } else {
+                let worse = told(world, *kind, IncidentChange::Worsened).find(|told| {
+                    told.at > *at + Duration::from_secs(90)
+                        && lasts(world, told, LASTING)
+                        && world.truth.was_quiet(told.at - LASTING, told.at + LASTING)
+                });
+                if let Some(worse) = worse {
+                    wrong.push(format!("it worsened at {:.1} s and nobody was told", seconds(worse.at)));
+                }
+            }
+        }
+    }
+    wrong
+}
+
+/// Whether an incident lasts for so long after that.
+fn lasts(world: &World, since: &Told, long: Duration) -> bool {
+    !world.truth.told.iter().any(|told| {
+        told.incident.id.kind == since.incident.id.kind
+            && told.change == IncidentChange::Resolved
+            && told.at >= since.at
+            && told.at < since.at + long
+    })
+}
+
+/// Long enough for every back-off of before, and for the telling.
+const LASTING: Duration = Duration::from_secs(900);
+
+/// The last minutes are still on their way.
+const ON_THE_WAY: Duration = Duration::from_secs(300);
+
+fn minutes(schedule: &Schedule, world: &World) -> Vec<String> {
+    let mut wrong = Vec::new();
+    for (index, gateway) in world.gateways.iter().enumerate() {
+        let counts = world.metrics.counts(index);
+        let mut due: BTreeMap<Key, (usize, usize)> = BTreeMap::new();
+        let mut missing_minutes = BTreeSet::new();
+        let ready = &world.truth.ready[index];
+        for ready in ready {
+            for datum in datum::of_rollup(&ready.rollup) {
+                let (due, excused) = due.entry(key(&datum)).or_default();
+                *due += 1;
+                let fresh = ready.at + ON_THE_WAY > world.at;
+                *excused += usize::from(ready.died || fresh || world.metrics.is_poison(&datum));
+            }
+        }
+        for (key, count) in &counts {
+            if key.0.starts_with("Heartbeat") {
+                continue;
+            }
+            let Some((due, _)) = due.get(*key) else {
+                wrong.push(format!("gateway {index} sent {key:?}, which no minute holds"));
+                continue;
+            };
+            if count.taken > due + count.unknown {
+                wrong.push(format!("gateway {index} sent {key:?} {} times", count.taken));
+            }
+        }
+        for (key, (due, excused)) in &due {
+            let taken = counts.get(key).map_or(0, |count| count.taken);
+            // Equal parts of one minute are one to the store.
+            let needed = usize::from(*due > *excused);
+            if taken < needed {
+                missing_minutes.insert((key.0.clone(), key.1));
+            }
+        }
+        let dropped = gateway.dropped
+            + world.truth.dropped_before[index]
+            + gateway.daemon.as_ref().map_or(0, |daemon| daemon.keeper.counts().rollups_dropped);
+        let dropped = usize::try_from(dropped).unwrap_or(usize::MAX);
+        if missing_minutes.len() > dropped * 4 {
+            let first = missing_minutes.first();
+            let missing = missing_minutes.len();
+            wrong.push(format!("gateway {index}: {missing} data missing, {dropped} dropped; {first:?}"));
+        }
+        wrong.extend(unaccounted(schedule, world, index));
+    }
+    wrong
+}
+
+/// Where nothing disturbs the daemon itself, each tunnel has a rollup of each minute, and each echo is in one.
+fn unaccounted(schedule: &Schedule, world: &World, index: usize) -> Vec<String> {
+    let undisturbed =
+        !world.switches.vrrp && !world.truth.jumped[index] && world.truth.crashes[index].is_empty();
+    let faulty = schedule
+        .ops
+        .iter()
+        .any(|timed| matches!(timed.op, Op::Path { line: super::schedule::Line::Faulty, .. }));
+    if !undisturbed || faulty {
+        return Vec::new();
+    }
+    let mut wrong = Vec::new();
+    for tunnel in 0..2 {
+        let of: Vec<_> = world.truth.ready[index]
+            .iter()
+            .map(|ready| &ready.rollup)
+            .filter(|rollup| rollup.tunnel == super::world::tunnel(tunnel))
+            .collect();
+        let minutes: BTreeSet<_> = of.iter().map(|rollup| rollup.minute).collect();
+        let (Some(first), Some(last)) = (minutes.first(), minutes.last()) else {
+            wrong.push(format!("gateway {index}, tunnel {tunnel}: no minute at all"));
+            continue;
+        };
+        let expected = last.since(*first).as_secs() / 60 + 1;
+        if minutes.len() != of.len() || u64::try_from(of.len()).ok() != Some(expected) {
+            wrong.push(format!(
+                "gateway {index}, tunnel {tunnel}: {} rollups of {expected} minutes",
+                of.len()
+            ));
+        }
+        let counted: u64 =
+            of.iter().map(|it| u64::from(it.replies) + u64::from(it.late) + u64::from(it.lost)).sum();
+        let sent = world.truth.echoes[index][tunnel].sent;
+        // What was sent in the last minute and a half is in no rollup.
+        let open = 90 * 1000 / world.switches.probe.interval.as_millis().max(1);
+        if counted > sent || u128::from(sent - counted) > open + 16 {
+            wrong.push(format!("gateway {index}, tunnel {tunnel}: {sent} echoes sent, {counted} counted"));
+        }
+    }
+    wrong
+}
