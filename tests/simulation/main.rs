@@ -55,6 +55,7 @@ mod metrics;
 mod promises;
 mod run;
 mod schedule;
+mod site;
 mod time;
 mod truth;
 mod views;
