@@ -23,6 +23,16 @@ const TELLING: Duration = Duration::from_secs(150);
 /// A person who has just closed a record of the same outage is not disturbed, unless it worsens.
 const PERSON: Duration = Duration::from_secs(2 * 3600);
 
+/// The world as it is.
+#[derive(Clone, Copy)]
+pub struct Scene<'a> {
+    pub gateways: &'a [Gateway],
+    pub lines: &'a [[Line; 2]],
+    pub views: &'a Views,
+    pub weather: &'a Weather,
+    pub manager: &'a Manager,
+}
+
 /// Since when, per gateway and kind, everything has been so that people must be told.
 #[derive(Debug)]
 pub struct Expected {
@@ -36,16 +46,8 @@ impl Expected {
     }
 
     /// Looks whether an incident is overdue.
-    pub fn look(
-        &mut self,
-        at: Moment,
-        gateways: &[Gateway],
-        lines: &[[Line; 2]],
-        views: &Views,
-        weather: &Weather,
-        manager: &Manager,
-        truth: &mut Truth,
-    ) {
+    pub fn look(&mut self, at: Moment, scene: &Scene<'_>, truth: &mut Truth) {
+        let Scene { gateways, lines, views, weather, manager } = *scene;
         let switches = truth.switches;
         let calm = weather.is_calm(Calls::Ask) && weather.is_calm(Calls::Incidents) && views.are_truthful();
         let sees = [views.sees_up(0, at), views.sees_up(1, at)];

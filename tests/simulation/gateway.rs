@@ -40,7 +40,7 @@ pub enum Wish {
         to: Stamp,
     },
     /// A call to the sink.
-    Call(Action),
+    Call(Box<Action>),
     Put(Arc<[Datum]>),
     Read {
         until: Stamp,
@@ -296,7 +296,7 @@ impl Daemon {
             | Work::Read { .. }
             | Work::Note { .. }
             | Work::Relate { .. }
-            | Work::Resolve { .. } => outcome.wishes.push(Wish::Call(action)),
+            | Work::Resolve { .. } => outcome.wishes.push(Wish::Call(Box::new(action))),
         }
     }
 

@@ -67,6 +67,7 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use bothends::clock;
 use run::{play, shrink, tell};
 use schedule::Schedule;
 
@@ -152,11 +153,11 @@ fn two_thousand_schedules_break_no_promise() {
 #[test]
 fn soak() {
     let Some(seconds) = number("BOTHENDS_SOAK") else { return };
-    let began = tokio::time::Instant::now();
+    let began = clock::now().mono;
     let said = AtomicU64::new(0);
     let first = number("BOTHENDS_SEED").unwrap_or(1_000_000);
     let sum = play_many(first, |sum| {
-        let elapsed = began.elapsed().as_secs();
+        let elapsed = clock::now().mono.since(began).as_secs();
         if elapsed / 10 > said.swap(elapsed / 10, Ordering::Relaxed) {
             // Not by println, which the test's harness holds back.
             let _ = writeln!(std::io::stderr(), "{elapsed:>6} s: {sum}");

@@ -98,7 +98,8 @@ fn opened_twice(world: &World) -> Vec<String> {
             let earlier = opened < first.created && !worse;
             let after = told(world, kind, IncidentChange::Resolved)
                 .any(|told| told.at <= opened && told.at + WHILE_TELLING >= first.created);
-            if !(closed || worse || (over && after && !earlier)) && !is_later(world, kind, first, opened) {
+            let later = (over && after && !earlier) || is_later(world, kind, first, opened);
+            if !closed && !worse && !later {
                 wrong.push(format!("{} and {} tell the same story", first.id, second.id));
             }
         }

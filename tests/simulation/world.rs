@@ -20,7 +20,7 @@ use bothends::publish::sink::{Datum, PutError, SpoolError};
 
 use super::calls::{Heard, Weather};
 use super::chance::Chance;
-use super::expected::Expected;
+use super::expected::{Expected, Scene};
 use super::gateway::{Gateway, Waiter, Wish};
 use super::history;
 use super::manager::Manager;
@@ -51,7 +51,7 @@ enum Happening {
     Reply { to: To, echo: EchoRequest, sent: Moment },
     Answer { to: To, source: SourceId, asked: Moment, heard: Heard },
     History { to: To, from: Stamp, until: Stamp, asked: Moment, heard: Heard },
-    Do { to: To, action: Action, answers: Option<(Duration, Heard)> },
+    Do { to: To, action: Box<Action>, answers: Option<(Duration, Heard)> },
     Hear { to: To, id: ActionId, result: Result<Reply, Failure> },
     Put { to: To, data: Arc<[Datum]>, answers: Option<Duration> },
     HearPut { to: To, taken: Option<usize>, result: Result<(), PutError> },
@@ -269,7 +269,7 @@ impl World {
                 self.with(gateway, |daemon, now| daemon.handle_timeout(now));
             }
             let Self { at, gateways, lines, views, weather, manager, truth, expected, .. } = self;
-            expected.look(*at, gateways, lines, views, weather, manager, truth);
+            expected.look(*at, &Scene { gateways, lines, views, weather, manager }, truth);
         }
         self.at = end;
     }
@@ -579,7 +579,7 @@ impl World {
         }
     }
 
-    fn execute(&mut self, to: To, action: Action, answers: Option<(Duration, Heard)>) {
+    fn execute(&mut self, to: To, action: Box<Action>, answers: Option<(Duration, Heard)>) {
         let before = self.manager.records.len();
         let result = self.manager.execute(&action.work, to.gateway, self.at);
         self.remember(|| {
