@@ -233,6 +233,9 @@ impl World {
                             .map(|index| (tunnel(index), self.views.read(source.kind, index, self.at)))
                             .collect();
                         if self.lives(to) {
+                            if let Some(daemon) = &mut self.gateways[to.gateway].daemon {
+                                daemon.heard = true;
+                            }
                             for (index, (_, reading)) in readings.iter().enumerate() {
                                 self.truth.heard(to.gateway, source.kind, index, reading, self.at);
                             }
@@ -266,7 +269,7 @@ impl World {
             Happening::Hear { to, id, result } => {
                 if self.lives(to) {
                     self.with(to.gateway, |daemon, now| {
-                        daemon.sink_ended(SinkEvent::Ended { id, result }, now);
+                        daemon.sink_event(SinkEvent::Ended { id, result }, now);
                     });
                 }
             }
@@ -330,6 +333,7 @@ impl World {
         let now = gateway.clocks.now(self.at);
         let to = To { gateway: index, life: gateway.life };
         let Some(daemon) = &mut gateway.daemon else { return };
+        daemon.offset = gateway.clocks.offset;
         act(daemon, now);
         if let Some((steps, down)) = &mut gateway.fuse {
             let down = *down;

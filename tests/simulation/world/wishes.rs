@@ -18,6 +18,8 @@ use super::super::schedule::{Calls, Fault, Line};
 use super::super::site::index_of;
 use super::{DISK_RETRY, Happening, To, World};
 
+/// How far off a clock may be for TLS, in seconds.
+const CERTIFICATES: u64 = 30 * 86_400;
 /// The publisher's shell gives a call up after this long.
 const PUT_GIVEN_UP: Duration = Duration::from_secs(60);
 
@@ -25,7 +27,9 @@ impl World {
     /// Whether the daemon was told something at once.
     pub(super) fn grant(&mut self, to: To, wish: Wish, now: Now) -> bool {
         let gateway = &self.gateways[to.gateway];
-        let (reach, valid) = (gateway.reachable, gateway.credentials);
+        // By a clock that is years off no certificate is valid.
+        let reach = gateway.reachable && gateway.clocks.offset.unsigned_abs() < CERTIFICATES;
+        let valid = gateway.credentials;
         match wish {
             Wish::Echo(echo) => {
                 self.echo(to, echo, now);
@@ -190,7 +194,7 @@ impl World {
                     let result =
                         done.map(|()| Reply::Done).map_err(|what| Failure::Ledger(LedgerError { what }));
                     self.with(to.gateway, |daemon, now| {
-                        daemon.sink_ended(SinkEvent::Ended { id, result }, now);
+                        daemon.sink_event(SinkEvent::Ended { id, result }, now);
                     });
                 }
                 Waiter::Mark(data) => {
