@@ -224,7 +224,7 @@ mod tests {
         let down = active(DOWN, UNKNOWN);
         assert_eq!(cut_off(Kind::OneSided, &[down, active(DOWN, UP)]), Truth::Unknown);
         assert_eq!(cut_off(Kind::OneSided, &[down, active(UNKNOWN, UNKNOWN)]), Truth::Unknown);
-        assert_eq!(cut_off(Kind::OneSided, &[down, active(UP, UNKNOWN)]), Truth::False);
+        assert_eq!(cut_off(Kind::OneSided, &[down, active(UP, UP)]), Truth::False);
         assert_eq!(cut_off(Kind::OneSided, &[active(DOWN, DOWN), active(DOWN, UP)]), Truth::False);
         assert_eq!(cut_off(Kind::OneSided, &[active(UP, DOWN), active(UP, DOWN)]), Truth::True);
         assert_eq!(cut_off(Kind::Outage, &[active(DOWN, DOWN), down]), Truth::True);
