@@ -300,7 +300,7 @@ impl Monitor {
 
     /// The time that counts. Where the date jumps, what is under way goes by the one after the jump: it is the better one.
     fn dated(&mut self, now: Now) -> Now {
-        let now = self.calendar.date(now);
+        let now = self.calendar.follow(now);
         if let Some(expected) = calendar::jumped(self.last_called, now) {
             self.minutes.restamp(expected, now.wall);
         }
