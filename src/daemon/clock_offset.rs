@@ -24,6 +24,15 @@ pub(super) fn as_cloudwatch_judges(connections: &AwsConnections) -> Now {
     Now { wall, ..now }
 }
 
+/// The time by which AWS dates its records, as far as this host's clock may be wrong by more than what is usual: a record of a
+/// minute ago is told from one of an hour ago by it.
+pub(super) fn as_aws_dates(connections: &AwsConnections) -> Now {
+    let now = clock::now();
+    let far_off = |aws: &AwsClock| aws.offset(now).exceeds(LIMIT) == Some(true);
+    let wall = connections.clock().filter(far_off).map_or(now.wall, |aws| aws.reads(now.mono));
+    Now { wall, ..now }
+}
+
 /// States the problem when the offset passes the limit, in the same words until it has moved by as much again.
 #[derive(Debug)]
 pub(super) struct Teller {

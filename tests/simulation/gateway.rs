@@ -29,6 +29,10 @@ use bothends::store::{Keeper, Settings as StoreSettings};
 use super::metrics::{Key, key};
 use super::time::Clocks;
 
+/// From so many seconds on the daemon goes by AWS's clock, as `daemon/clock_offset.rs` gives it.
+const FAR_OFF_FOR_RECORDS: u64 = 60;
+const FAR_OFF_FOR_METRICS: u64 = 3600;
+
 /// What a daemon wants done; it hears of it later.
 #[derive(Debug)]
 pub enum Wish {
@@ -93,6 +97,9 @@ pub struct Daemon {
     pub undurable: Vec<(usize, Vec<Key>)>,
     /// The incident that each token stands for.
     tokens: BTreeMap<String, IncidentId>,
+    /// Whether AWS has answered it, and how far its host's clock is ahead.
+    pub heard: bool,
+    pub offset: i64,
     /// Whether a page went out without a look at the list, which is stated.
     pub blind: bool,
 }
@@ -155,6 +162,8 @@ impl Gateway {
             disk_busy: false,
             undurable: Vec::new(),
             tokens,
+            heard: false,
+            offset: 0,
             blind: false,
         });
     }
@@ -186,12 +195,24 @@ impl Daemon {
         self.monitor.handle(event, now);
     }
 
-    pub fn sink_ended(&mut self, event: SinkEvent, now: Now) {
+    pub fn sink_event(&mut self, event: SinkEvent, now: Now) {
+        let now = self.dated(now, FAR_OFF_FOR_RECORDS);
         self.reconciler.handle(event, now);
     }
 
     pub fn published(&mut self, event: Published, now: Now) {
+        let now = self.dated(now, FAR_OFF_FOR_METRICS);
         self.publisher.handle(event, now);
+    }
+
+    /// The time as AWS has it, where it has been heard and the host is far off; else the host's.
+    fn dated(&self, now: Now, far_off: u64) -> Now {
+        if !self.heard || self.offset.unsigned_abs() <= far_off {
+            return now;
+        }
+        let beside = Duration::from_secs(self.offset.unsigned_abs());
+        let wall = if self.offset < 0 { now.wall + beside } else { now.wall - beside };
+        Now { wall, ..now }
     }
 
     /// Calls whoever is due.
@@ -200,10 +221,10 @@ impl Daemon {
             self.monitor.handle_timeout(now);
         }
         if self.reconciler.poll_timeout().is_some_and(|(at, _)| at <= now.mono) {
-            self.reconciler.handle_timeout(now);
+            self.reconciler.handle_timeout(self.dated(now, FAR_OFF_FOR_RECORDS));
         }
         if self.publisher.poll_timeout().is_some_and(|(at, _)| at <= now.mono) {
-            self.publisher.handle_timeout(now);
+            self.publisher.handle_timeout(self.dated(now, FAR_OFF_FOR_METRICS));
         }
     }
 
@@ -227,13 +248,13 @@ impl Daemon {
                 self.keeper.record(&fact, now);
                 match &fact {
                     Fact::RollupReady(rollup) => {
-                        self.publisher.handle(Published::Ready(Arc::clone(rollup)), now);
+                        self.published(Published::Ready(Arc::clone(rollup)), now);
                     }
                     Fact::CouldVote { vpn, minute } => {
                         let can_page =
                             self.reconciler.problem().is_none_or(|it| it.severity < Severity::Failed);
                         let (vpn, minute) = (vpn.clone(), *minute);
-                        self.publisher.handle(Published::CouldVote { vpn, minute, can_page }, now);
+                        self.published(Published::CouldVote { vpn, minute, can_page }, now);
                     }
                     _ => {}
                 }
@@ -242,7 +263,7 @@ impl Daemon {
             if !Arc::ptr_eq(&self.board, self.monitor.board()) {
                 quiet = false;
                 self.board = Arc::clone(self.monitor.board());
-                self.reconciler.handle(SinkEvent::Board(Arc::clone(&self.board)), now);
+                self.sink_event(SinkEvent::Board(Arc::clone(&self.board)), now);
             }
             while let Some(settled) = self.reconciler.poll_settled() {
                 quiet = false;
