@@ -21,7 +21,7 @@ use bothends::incident::settings::Settings as SinkSettings;
 use bothends::incident::sink::StartRequest;
 use bothends::publish::datum;
 use bothends::publish::machine::{
-    Action as Publishing, Event as Published, Publisher, Settings as PublisherSettings,
+    Action as Publishing, Clock, Event as Published, Publisher, Settings as PublisherSettings, Whose,
 };
 use bothends::publish::sink::Datum;
 use bothends::store::{Keeper, Settings as StoreSettings};
@@ -84,6 +84,8 @@ pub struct Daemon {
     monitor: Monitor,
     pub reconciler: Reconciler,
     publisher: Publisher,
+    /// When AWS was asked last, and the Date of its answer.
+    heard: Option<(Moment, Stamp)>,
     pub keeper: Keeper,
     board: Arc<Board>,
     pub waiters: Vec<Waiter>,
@@ -149,6 +151,7 @@ impl Gateway {
             monitor: Monitor::new(Arc::clone(&self.plan), remembered, now),
             reconciler: Reconciler::new(self.sink.clone(), rows, now),
             publisher: Publisher::new(publisher, now),
+            heard: None,
             keeper,
             board: Arc::default(),
             waiters: Vec::new(),
@@ -183,6 +186,9 @@ impl Daemon {
     }
 
     pub fn handle(&mut self, event: Event, now: Now) {
+        if let Event::Answered(answer) = &event {
+            self.heard = Some((answer.asked, answer.date));
+        }
         self.monitor.handle(event, now);
     }
 
@@ -190,8 +196,17 @@ impl Daemon {
         self.reconciler.handle(event, now);
     }
 
+    fn as_cloudwatch_judges(&self, now: Now) -> Clock {
+        match self.heard {
+            Some((asked, date)) => {
+                Clock { now: Now { wall: date + now.mono.since(asked), ..now }, whose: Whose::Aws }
+            }
+            None => Clock { now, whose: Whose::Host },
+        }
+    }
+
     pub fn published(&mut self, event: Published, now: Now) {
-        self.publisher.handle(event, now);
+        self.publisher.handle(event, self.as_cloudwatch_judges(now));
     }
 
     /// Calls whoever is due.
@@ -203,7 +218,7 @@ impl Daemon {
             self.reconciler.handle_timeout(now);
         }
         if self.publisher.poll_timeout().is_some_and(|(at, _)| at <= now.mono) {
-            self.publisher.handle_timeout(now);
+            self.publisher.handle_timeout(self.as_cloudwatch_judges(now));
         }
     }
 
@@ -227,13 +242,15 @@ impl Daemon {
                 self.keeper.record(&fact, now);
                 match &fact {
                     Fact::RollupReady(rollup) => {
-                        self.publisher.handle(Published::Ready(Arc::clone(rollup)), now);
+                        let clock = self.as_cloudwatch_judges(now);
+                        self.publisher.handle(Published::Ready(Arc::clone(rollup)), clock);
                     }
                     Fact::CouldVote { vpn, minute } => {
                         let can_page =
                             self.reconciler.problem().is_none_or(|it| it.severity < Severity::Failed);
                         let (vpn, minute) = (vpn.clone(), *minute);
-                        self.publisher.handle(Published::CouldVote { vpn, minute, can_page }, now);
+                        let clock = self.as_cloudwatch_judges(now);
+                        self.publisher.handle(Published::CouldVote { vpn, minute, can_page }, clock);
                     }
                     _ => {}
                 }
