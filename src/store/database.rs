@@ -140,6 +140,16 @@ impl Database {
         rows.map_while(Result::ok).flatten().take(limit).map(Arc::new).collect()
     }
 
+    /// How many rollups a damaged file holds unsent, if that can still be read.
+    pub(super) fn count_unsent_of_damaged(&self) -> Option<u64> {
+        // As the rescue reads them; else by the index, which may be whole where the table is not.
+        ["+sent = 0", "sent = 0"].into_iter().find_map(|unsent| {
+            let query = format!("SELECT count(*) FROM rollup WHERE {unsent}");
+            let count: i64 = self.connection.query_row(&query, [], |row| row.get(0)).ok()?;
+            u64::try_from(count).ok()
+        })
+    }
+
     /// How many rollups are unsent.
     pub(super) fn unsent_count(&self) -> rusqlite::Result<u64> {
         let count: i64 =

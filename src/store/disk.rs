@@ -32,8 +32,10 @@ pub(super) struct Disk {
     /// Set when reading found damage.
     damaged: Option<OpenError>,
     set_aside_at: Option<Moment>,
-    /// Unsent rollups that had to go.
+    /// Unsent rollups that had to go for want of room.
     dropped: u64,
+    /// Unsent rollups that were lost with a damaged file.
+    lost: u64,
 }
 
 impl Disk {
@@ -55,6 +57,7 @@ impl Disk {
             damaged: None,
             set_aside_at: None,
             dropped: 0,
+            lost: 0,
         };
         let (found, failure) = match disk.look(now) {
             Err(error) if error.is_misconfigured() => return Err(error),
@@ -67,9 +70,9 @@ impl Disk {
         let opening = match failure {
             None => Opening { found, ..Opening::default() },
             Some(error @ OpenError::Corrupt { .. }) => {
-                let rescued = disk.rescue();
-                let failure = disk.begin_anew(&error, now, notices).err();
-                Opening { found, rescued, begun_anew: true, failure }
+                let Rescue { rollups, lost } = disk.rescue();
+                let failure = disk.begin_anew(&error, lost, now, notices).err();
+                Opening { found, rescued: rollups, begun_anew: true, failure }
             }
             Some(error) => {
                 // It cannot be written, but perhaps it can be read.
@@ -110,17 +113,23 @@ impl Disk {
         };
         let Err(damage @ OpenError::Corrupt { .. }) = done else { return done };
         // Whatever becomes of the file, this is in memory from here on.
-        for rollup in self.rescue() {
+        let Rescue { rollups, lost } = self.rescue();
+        for rollup in rollups {
             self.dropped += pending.rollup(rollup, false);
         }
         held.write_again(pending);
-        self.begin_anew(&damage, now, notices)?;
+        self.begin_anew(&damage, lost, now, notices)?;
         self.attempt(pending, held, now)
     }
 
-    /// How many unsent rollups had to go since this was asked last.
+    /// How many unsent rollups had to go for want of room since this was asked last.
     pub(super) fn take_dropped(&mut self) -> u64 {
         mem::take(&mut self.dropped)
+    }
+
+    /// How many unsent rollups were lost with a damaged file since this was asked last.
+    pub(super) fn take_lost(&mut self) -> u64 {
+        mem::take(&mut self.lost)
     }
 
     fn attempt(&mut self, pending: &mut Pending, held: &Held, now: Now) -> Result<(), OpenError> {
@@ -181,14 +190,19 @@ impl Disk {
         self.damaged.is_some()
     }
 
-    fn rescue(&self) -> Vec<Arc<Rollup>> {
-        self.database.as_ref().map_or_else(Vec::new, |database| database.rescue_unsent(ROLLUPS_MAX))
+    fn rescue(&self) -> Rescue {
+        let Some(database) = &self.database else { return Rescue { rollups: Vec::new(), lost: None } };
+        let rollups = database.rescue_unsent(ROLLUPS_MAX);
+        let rescued = u64::try_from(rollups.len()).unwrap_or(u64::MAX);
+        let lost = database.count_unsent_of_damaged().map(|unsent| unsent.saturating_sub(rescued));
+        Rescue { rollups, lost }
     }
 
     /// Sets the damaged file aside and begins a fresh one.
     fn begin_anew(
         &mut self,
         damage: &OpenError,
+        lost: Option<u64>,
         now: Now,
         notices: &mut VecDeque<Notice>,
     ) -> Result<(), OpenError> {
@@ -206,10 +220,16 @@ impl Disk {
         let aside = set_aside(&self.path, now.wall).map_err(unusable("set the damaged file aside"))?;
         self.set_aside_at = Some(now.mono);
         notices.push_back(Notice::Error(format!(
-            "{}. It is kept as {}, and a fresh one is begun with what is in memory: check the disk",
+            "{}. It is kept as {}, and a fresh one is begun with what is in memory{}: check the disk",
             damage.in_full(),
-            aside.display()
+            aside.display(),
+            match lost {
+                Some(0) => String::new(),
+                Some(lost) => format!("; {lost} minutes that CloudWatch has not taken are lost"),
+                None => "; how many minutes that CloudWatch has not taken are lost is not known".to_owned(),
+            }
         )));
+        self.lost += lost.unwrap_or(0);
         self.database = Some(Database::open(&self.path, self.keep, self.max_size, now)?);
         Ok(())
     }
@@ -219,6 +239,13 @@ impl Disk {
             database.abandon();
         }
     }
+}
+
+/// What a damaged file still gives of the rollups that wait to be sent.
+struct Rescue {
+    rollups: Vec<Arc<Rollup>>,
+    /// How many it held beyond them; `None` if that cannot be read.
+    lost: Option<u64>,
 }
 
 /// What was found when the store was opened.

@@ -172,6 +172,7 @@ impl Keeper {
         let done = self.disk.write(&mut self.pending, &self.held, now, &mut self.notices);
         let dropped = self.disk.take_dropped();
         self.dropped(dropped);
+        self.counts.rollups_dropped += self.disk.take_lost();
         match done {
             Ok(()) => {
                 self.pace.committed(now.mono);
