@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::mem;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +15,7 @@ use super::held::Held;
 use super::notice::Notice;
 use super::open::OpenError;
 use super::pending::{Pending, ROLLUPS_MAX};
+use crate::domain::board::IncidentId;
 use crate::domain::rollup::Rollup;
 use crate::domain::time::{Moment, Now};
 
@@ -95,7 +96,7 @@ impl Disk {
     pub(super) fn write(
         &mut self,
         pending: &mut Pending,
-        held: &Held,
+        held: &mut Held,
         now: Now,
         notices: &mut VecDeque<Notice>,
     ) -> Result<(), OpenError> {
@@ -108,7 +109,7 @@ impl Disk {
             self.let_go();
         }
         let done = match self.damaged.take() {
-            None => self.attempt(pending, held, now),
+            None => self.attempt(pending, held, now, notices),
             Some(damage) => Err(damage),
         };
         let Err(damage @ OpenError::Corrupt { .. }) = done else { return done };
@@ -119,7 +120,7 @@ impl Disk {
         }
         held.write_again(pending);
         self.begin_anew(&damage, lost, now, notices)?;
-        self.attempt(pending, held, now)
+        self.attempt(pending, held, now, notices)
     }
 
     /// How many unsent rollups had to go for want of room since this was asked last.
@@ -132,8 +133,14 @@ impl Disk {
         mem::take(&mut self.lost)
     }
 
-    fn attempt(&mut self, pending: &mut Pending, held: &Held, now: Now) -> Result<(), OpenError> {
-        let done = self.write_parts(pending, held, now);
+    fn attempt(
+        &mut self,
+        pending: &mut Pending,
+        held: &mut Held,
+        now: Now,
+        notices: &mut VecDeque<Notice>,
+    ) -> Result<(), OpenError> {
+        let done = self.write_parts(pending, held, now, notices);
         if let Err(OpenError::Failed { source, .. }) = &done
             && may_need_opening(source.sqlite_error_code())
         {
@@ -142,13 +149,37 @@ impl Disk {
         done
     }
 
-    fn write_parts(&mut self, pending: &mut Pending, held: &Held, now: Now) -> Result<(), OpenError> {
+    fn write_parts(
+        &mut self,
+        pending: &mut Pending,
+        held: &mut Held,
+        now: Now,
+        notices: &mut VecDeque<Notice>,
+    ) -> Result<(), OpenError> {
         let database = match &mut self.database {
             Some(database) => database,
             none => {
                 let opened = Database::open(&self.path, self.keep, self.max_size, now)?;
-                // It may be another file than before.
+                // It may be another file than before, or one that could not be read until this moment.
+                let damage = match opened.found(now) {
+                    Ok(mut found) => {
+                        let damage = found.damage.take();
+                        for id in held.join(found, pending, now) {
+                            notices.push_back(second_open(&self.path, &id));
+                        }
+                        damage
+                    }
+                    Err(error) => Some(error),
+                };
                 held.write_again(pending);
+                if let Some(damage) = damage {
+                    let error = OpenError::of(&self.path, damage);
+                    if matches!(error, OpenError::Corrupt { .. }) {
+                        // What it still gives is to be rescued.
+                        *none = Some(opened);
+                    }
+                    return Err(error);
+                }
                 none.insert(opened)
             }
         };
@@ -258,6 +289,16 @@ pub(super) struct Opening {
     pub(super) begun_anew: bool,
     /// Why there is no file at hand.
     pub(super) failure: Option<OpenError>,
+}
+
+/// What is said of an incident that was open in a file that was opened late, while another of its kind was open already.
+fn second_open(path: &Path, IncidentId { vpn, kind, opened }: &IncidentId) -> Notice {
+    Notice::Warning(format!(
+        "store {}: the file, which could not be used until this moment, held {vpn}/{}/{} open, while another incident of          this kind is open; it is closed in the file: look whether its record is still open at a sink",
+        path.display(),
+        kind.as_str(),
+        opened.as_millis()
+    ))
 }
 
 /// Whether the file may work again only once it is opened again: a connection does not notice that a disk can be written

@@ -255,6 +255,60 @@ fn what_could_not_be_written_from_the_start_on_is_written_once_it_can_be() {
 }
 
 #[test]
+fn what_a_file_holds_that_is_opened_late_is_joined_with_what_is_in_memory() {
+    let directory = tempfile::tempdir().unwrap();
+    let settings = settings(directory.path());
+    drop(filled(&settings));
+    let parent = settings.path.parent().unwrap();
+    let away = directory.path().join("away");
+    fs::rename(parent, &away).unwrap();
+    fs::write(parent, "in the way").unwrap();
+    let (mut keeper, remembered) = Keeper::open(&settings, NOW).unwrap();
+    assert_eq!(remembered, Remembered::default());
+    keeper.record(&opened(&incident(SECOND)), NOW);
+    keeper.commit_row(row(&incident(SECOND), 0), NOW);
+
+    fs::remove_file(parent).unwrap();
+    fs::rename(&away, parent).unwrap();
+    let later = NOW.after(60 * SECOND);
+    keeper.commit(later).unwrap();
+    let notices = notices(&mut keeper);
+    assert!(
+        matches!(&notices[..], [Notice::Warning(text)] if text.contains("held vpn-1/outage/")),
+        "{notices:?}"
+    );
+    let rows = [row(&incident(HOUR), 0), row(&incident(SECOND), 0)];
+    assert_eq!(keeper.load(&sink()), rows);
+    // Should the file be lost, the memory has it all.
+    fs::remove_file(&settings.path).unwrap();
+    keeper.commit_row(row(&incident(SECOND), 0), later);
+    keeper.commit(later).unwrap();
+    drop(keeper);
+    let (keeper, remembered) = Keeper::open(&settings, later).unwrap();
+    assert_eq!((remembered.incidents, remembered.seen_up.len()), (vec![incident(SECOND)], 1));
+    assert_eq!(keeper.load(&sink()), rows);
+}
+
+#[test]
+fn of_a_file_that_is_opened_late_no_second_incident_of_a_kind_is_open() {
+    let directory = tempfile::tempdir().unwrap();
+    let settings = settings(directory.path());
+    drop(filled(&settings));
+    let parent = settings.path.parent().unwrap();
+    let away = directory.path().join("away");
+    fs::rename(parent, &away).unwrap();
+    fs::write(parent, "in the way").unwrap();
+    let (mut keeper, _) = Keeper::open(&settings, NOW).unwrap();
+    keeper.record(&opened(&incident(SECOND)), NOW);
+    fs::remove_file(parent).unwrap();
+    fs::rename(&away, parent).unwrap();
+    keeper.commit(NOW).unwrap();
+    drop(keeper);
+    let (_, remembered) = Keeper::open(&settings, NOW).unwrap();
+    assert_eq!(remembered.incidents, [incident(SECOND)]);
+}
+
+#[test]
 fn a_store_that_has_nothing_to_write_is_well_again_when_the_disk_is() {
     let directory = tempfile::tempdir().unwrap();
     let settings = settings(directory.path());
