@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::aws::{AwsConnections, ClockOffset};
+use crate::aws::{AwsClock, AwsConnections, ClockOffset};
 use crate::clock;
 use crate::domain::time::Now;
 use crate::health::{Component, Health, Problem, Severity};
@@ -20,6 +20,15 @@ pub(super) fn as_cloudwatch_judges(connections: &AwsConnections) -> Clock {
         Some(aws) => Clock { now: Now { wall: aws.reads(now.mono), ..now }, whose: Whose::Aws },
         None => Clock { now, whose: Whose::Host },
     }
+}
+
+/// The time by which AWS dates its records, as far as this host's clock may be wrong by more than what is usual: a record of a
+/// minute ago is told from one of an hour ago by it.
+pub(super) fn as_aws_dates(connections: &AwsConnections) -> Now {
+    let now = clock::now();
+    let far_off = |aws: &AwsClock| aws.offset(now).exceeds(LIMIT) == Some(true);
+    let wall = connections.clock().filter(far_off).map_or(now.wall, |aws| aws.reads(now.mono));
+    Now { wall, ..now }
 }
 
 /// States the problem when the offset passes the limit, in the same words until it has moved by as much again.

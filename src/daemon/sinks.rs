@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{AbortHandle, JoinSet};
 
+use super::clock_offset;
 use super::people::People;
 use crate::aws::{AwsConnections, IncidentManager};
 use crate::config::{Config, Mode, SinkSettings, Vendor};
@@ -94,7 +95,9 @@ impl Sinks {
                 prometheus.sink_pending(sink, Some(u64::try_from(*incidents).unwrap_or(u64::MAX)));
             }
         };
+        let connections = self.connections.clone();
         tasks.spawn(shell::run(
+            move || clock_offset::as_aws_dates(&connections),
             settings.clone(),
             sink,
             self.store.clone(),

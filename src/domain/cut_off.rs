@@ -73,6 +73,7 @@ impl CutOff {
         let Some(since) = self.since.take() else { return };
         let lasts = self.down.values().any(|(_, touched)| *touched);
         if !lasts && self.was_down.is_empty() {
+            self.told.clear();
             return;
         }
         self.gaps.push(Span { from: since, to: now });

@@ -242,6 +242,8 @@ impl KindWatch {
             return;
         }
         self.count_opening(now.mono, now.mono);
+        // What it was pending since is dated by the clock as it is known to be, which it may not have been then.
+        let began = Now { mono: began.mono, wall: now.wall - now.mono.since(began.mono) };
         let story = Story::open(self.vpn.clone(), self.kind, scene(), began, now);
         tell(&story, IncidentChange::Opened, now, fx);
         self.state = State::Open { story, witness: Hold::default() };

@@ -300,6 +300,7 @@ impl Monitor {
 
     /// The time that counts. Where the date jumps, what is under way goes by the one after the jump: it is the better one.
     fn dated(&mut self, now: Now) -> Now {
+        self.calendar.judge(now);
         let now = self.calendar.date(now);
         if let Some(expected) = calendar::jumped(self.last_called, now) {
             self.minutes.restamp(expected, now.wall);
@@ -394,7 +395,7 @@ impl Monitor {
         let AwsAnswer { source, asked, date, readings } = answer;
         let Some(polling) = self.sources.get_mut(&source) else { return };
         polling.answered(now);
-        self.calendar.heard(asked, date);
+        self.calendar.heard(asked, now.mono, date);
         let now = self.dated(now);
         let asked = Now { mono: asked, wall: now.wall - now.mono.since(asked) };
         for connection in self.connections.values_mut() {

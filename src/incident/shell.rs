@@ -13,7 +13,6 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::Sleep;
 
-use crate::clock;
 use crate::domain::board::Board;
 use crate::domain::event::Event;
 use crate::domain::time::Now;
@@ -38,21 +37,13 @@ const DRAIN: Duration = Duration::from_secs(3);
 /// Serves a sink until the Board's channel closes.
 ///
 /// `events` gets an [`Event::Settled`] for each incident that is over and brought into line, and an
-/// [`Event::RecordFound`] for each open record that nothing accounts for; the receiver must go on receiving, or this sink waits. `observe` is called on this task and must not block.
+/// [`Event::RecordFound`] for each open record that nothing accounts for; the receiver must go on receiving, or this sink
+/// waits. `observe` is called on this task and must not block. `now` tells the time as the sink's records are dated.
+#[expect(
+    clippy::too_many_arguments,
+    reason = "everything it works with, once, where the daemon is put together"
+)]
 pub async fn run<S: IncidentSink, L: Ledger>(
-    settings: Settings,
-    sink: S,
-    ledger: L,
-    board: watch::Receiver<Arc<Board>>,
-    events: mpsc::Sender<Event>,
-    health: Health,
-    observe: impl Fn(&SinkReport),
-) {
-    run_by(clock::now, settings, sink, ledger, board, events, health, observe).await;
-}
-
-#[expect(clippy::too_many_arguments, reason = "the clock is an argument only for the tests")]
-async fn run_by<S: IncidentSink, L: Ledger>(
     now: impl Fn() -> Now,
     settings: Settings,
     sink: S,

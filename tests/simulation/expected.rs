@@ -9,9 +9,9 @@ use super::calls::Weather;
 use super::gateway::Gateway;
 use super::manager::{Closer, Manager};
 use super::schedule::{Calls, Line, Switches};
+use super::site::scope;
 use super::truth::{Truth, can_tell};
 use super::views::Views;
-use super::world::scope;
 
 /// Back-off of before: a rejection holds a call for five minutes.
 const BACKOFF: Duration = Duration::from_secs(330);

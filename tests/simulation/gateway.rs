@@ -29,6 +29,9 @@ use bothends::store::{Keeper, Settings as StoreSettings};
 use super::metrics::{Key, key};
 use super::time::Clocks;
 
+/// From so many seconds on the daemon goes by AWS's clock, as `daemon/clock_offset.rs` gives it.
+const FAR_OFF_FOR_RECORDS: u64 = 60;
+
 /// What a daemon wants done; it hears of it later.
 #[derive(Debug)]
 pub enum Wish {
@@ -84,8 +87,6 @@ pub struct Daemon {
     monitor: Monitor,
     pub reconciler: Reconciler,
     publisher: Publisher,
-    /// When AWS was asked last, and the Date of its answer.
-    heard: Option<(Moment, Stamp)>,
     pub keeper: Keeper,
     board: Arc<Board>,
     pub waiters: Vec<Waiter>,
@@ -95,6 +96,9 @@ pub struct Daemon {
     pub undurable: Vec<(usize, Vec<Key>)>,
     /// The incident that each token stands for.
     tokens: BTreeMap<String, IncidentId>,
+    /// Whether AWS has answered it, and how far its host's clock is ahead.
+    pub heard: bool,
+    pub offset: i64,
     /// Whether a page went out without a look at the list, which is stated.
     pub blind: bool,
 }
@@ -151,13 +155,14 @@ impl Gateway {
             monitor: Monitor::new(Arc::clone(&self.plan), remembered, now),
             reconciler: Reconciler::new(self.sink.clone(), rows, now),
             publisher: Publisher::new(publisher, now),
-            heard: None,
             keeper,
             board: Arc::default(),
             waiters: Vec::new(),
             disk_busy: false,
             undurable: Vec::new(),
             tokens,
+            heard: false,
+            offset: 0,
             blind: false,
         });
     }
@@ -186,27 +191,31 @@ impl Daemon {
     }
 
     pub fn handle(&mut self, event: Event, now: Now) {
-        if let Event::Answered(answer) = &event {
-            self.heard = Some((answer.asked, answer.date));
-        }
         self.monitor.handle(event, now);
     }
 
-    pub fn sink_ended(&mut self, event: SinkEvent, now: Now) {
+    pub fn sink_event(&mut self, event: SinkEvent, now: Now) {
+        let now = self.dated(now, FAR_OFF_FOR_RECORDS);
         self.reconciler.handle(event, now);
-    }
-
-    fn as_cloudwatch_judges(&self, now: Now) -> Clock {
-        match self.heard {
-            Some((asked, date)) => {
-                Clock { now: Now { wall: date + now.mono.since(asked), ..now }, whose: Whose::Aws }
-            }
-            None => Clock { now, whose: Whose::Host },
-        }
     }
 
     pub fn published(&mut self, event: Published, now: Now) {
         self.publisher.handle(event, self.as_cloudwatch_judges(now));
+    }
+
+    fn as_cloudwatch_judges(&self, now: Now) -> Clock {
+        let whose = if self.heard { Whose::Aws } else { Whose::Host };
+        Clock { now: self.dated(now, 0), whose }
+    }
+
+    /// The time as AWS has it, where it has been heard and the host is far off; else the host's.
+    fn dated(&self, now: Now, far_off: u64) -> Now {
+        if !self.heard || self.offset.unsigned_abs() <= far_off {
+            return now;
+        }
+        let beside = Duration::from_secs(self.offset.unsigned_abs());
+        let wall = if self.offset < 0 { now.wall + beside } else { now.wall - beside };
+        Now { wall, ..now }
     }
 
     /// Calls whoever is due.
@@ -215,7 +224,7 @@ impl Daemon {
             self.monitor.handle_timeout(now);
         }
         if self.reconciler.poll_timeout().is_some_and(|(at, _)| at <= now.mono) {
-            self.reconciler.handle_timeout(now);
+            self.reconciler.handle_timeout(self.dated(now, FAR_OFF_FOR_RECORDS));
         }
         if self.publisher.poll_timeout().is_some_and(|(at, _)| at <= now.mono) {
             self.publisher.handle_timeout(self.as_cloudwatch_judges(now));
@@ -242,15 +251,13 @@ impl Daemon {
                 self.keeper.record(&fact, now);
                 match &fact {
                     Fact::RollupReady(rollup) => {
-                        let clock = self.as_cloudwatch_judges(now);
-                        self.publisher.handle(Published::Ready(Arc::clone(rollup)), clock);
+                        self.published(Published::Ready(Arc::clone(rollup)), now);
                     }
                     Fact::CouldVote { vpn, minute } => {
                         let can_page =
                             self.reconciler.problem().is_none_or(|it| it.severity < Severity::Failed);
                         let (vpn, minute) = (vpn.clone(), *minute);
-                        let clock = self.as_cloudwatch_judges(now);
-                        self.publisher.handle(Published::CouldVote { vpn, minute, can_page }, clock);
+                        self.published(Published::CouldVote { vpn, minute, can_page }, now);
                     }
                     _ => {}
                 }
@@ -259,7 +266,7 @@ impl Daemon {
             if !Arc::ptr_eq(&self.board, self.monitor.board()) {
                 quiet = false;
                 self.board = Arc::clone(self.monitor.board());
-                self.reconciler.handle(SinkEvent::Board(Arc::clone(&self.board)), now);
+                self.sink_event(SinkEvent::Board(Arc::clone(&self.board)), now);
             }
             while let Some(settled) = self.reconciler.poll_settled() {
                 quiet = false;

@@ -55,6 +55,7 @@ mod metrics;
 mod promises;
 mod run;
 mod schedule;
+mod site;
 mod time;
 mod truth;
 mod views;
@@ -68,7 +69,7 @@ use std::thread;
 use std::time::Duration;
 
 use bothends::clock;
-use run::{play, shrink, tell};
+use run::{play, shrink, shrink_by, tell};
 use schedule::Schedule;
 
 /// What `make test` plays.
@@ -190,12 +191,14 @@ fn the_same_seed_gives_the_same_history() {
     }
 }
 
-/// What a shrunk schedule was tried on: without it nobody would know whether it shrinks at all.
 #[test]
-fn luck_that_is_not_needed_is_left_out_of_a_failure() {
-    let schedule = Schedule::draw(1);
-    let mut shorter = schedule.clone();
-    shorter.ops.truncate(1);
+fn a_failure_is_shrunk_to_what_it_needs_and_told_with_its_replay() {
+    let schedule = Schedule::draw(3);
+    let last = schedule.ops.len() - 1;
+    let needs = |schedule: &Schedule, number| schedule.ops.iter().any(|timed| timed.number == number);
+    let shorter = shrink_by(&schedule, |candidate| needs(candidate, 1) && needs(candidate, last));
+    let numbers: Vec<_> = shorter.ops.iter().map(|timed| timed.number).collect();
+    assert_eq!(numbers, [1, last]);
     let text = tell(&shorter, &play(&shorter));
-    assert!(text.contains("BOTHENDS_SEED=1 BOTHENDS_KEEP=0 "), "{text}");
+    assert!(text.contains(&format!("BOTHENDS_SEED=3 BOTHENDS_KEEP=1,{last} ")), "{text}");
 }

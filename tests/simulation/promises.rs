@@ -268,7 +268,7 @@ fn unaccounted(schedule: &Schedule, world: &World, index: usize) -> Vec<String> 
         let of: Vec<_> = world.truth.ready[index]
             .iter()
             .map(|ready| &ready.rollup)
-            .filter(|rollup| rollup.tunnel == super::world::tunnel(tunnel))
+            .filter(|rollup| rollup.tunnel == super::site::tunnel(tunnel))
             .collect();
         let minutes: BTreeSet<_> = of.iter().map(|rollup| rollup.minute).collect();
         let (Some(first), Some(last)) = (minutes.first(), minutes.last()) else {

@@ -55,6 +55,11 @@ fn memory() -> std::path::PathBuf {
 
 /// Takes out of a schedule what its failure does not need, as long as tries are left.
 pub fn shrink(schedule: &Schedule) -> Schedule {
+    shrink_by(schedule, |candidate| !play(candidate).broken.is_empty())
+}
+
+/// The same of any failure.
+pub fn shrink_by(schedule: &Schedule, fails: impl Fn(&Schedule) -> bool) -> Schedule {
     let mut tries = 300;
     let mut shortest = schedule.clone();
     let mut chunk = shortest.ops.len().div_ceil(2).max(1);
@@ -66,11 +71,11 @@ pub fn shrink(schedule: &Schedule) -> Schedule {
             ops.drain(from..(from + chunk).min(ops.len()));
             let candidate = Schedule { ops, ..shortest.clone() };
             tries -= 1;
-            if play(&candidate).broken.is_empty() {
-                from += chunk;
-            } else {
+            if fails(&candidate) {
                 shortest = candidate;
                 shorter = true;
+            } else {
+                from += chunk;
             }
         }
         if tries == 0 || (chunk == 1 && !shorter) {

@@ -1,25 +1,23 @@
 //! What really happened, in the world's own books: kept without asking the daemons' core, except for what it said when.
 
+mod said;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bothends::domain::board::{Incident, IncidentId, IncidentState};
+use bothends::domain::board::{Incident, IncidentId};
 use bothends::domain::event::Reading;
-use bothends::domain::fact::{Fact, IncidentChange};
+use bothends::domain::fact::IncidentChange;
 use bothends::domain::names::{Kind, SourceKind};
 use bothends::domain::request::EchoId;
 use bothends::domain::rollup::Rollup;
 use bothends::domain::time::Moment;
-use bothends::domain::verdict::Assessment;
 use bothends::incident::sink::RecordId;
 
 use super::gateway::Gateway;
 use super::manager::Manager;
 use super::schedule::{Line, Switches};
-use super::time::of_aws_clock;
-use super::views::Views;
-use super::world::tunnel;
 
 /// The echoes of one gateway through one tunnel.
 #[derive(Debug, Default, Clone)]
@@ -242,176 +240,6 @@ impl Truth {
         let kinds =
             manager.records.iter().filter(|kept| kept.is_open()).map(|kept| kept.scope.kind).collect();
         self.closes.push((at, kinds));
-    }
-
-    //--- what daemons say
-
-    pub fn hear(&mut self, gateway: usize, fact: &Fact, at: Moment, views: &Views) {
-        match fact {
-            Fact::AssessmentChanged { tunnel: of, to: Assessment::Down, .. } => {
-                let index = (0..2).find(|index| tunnel(*index) == *of).unwrap();
-                if !self.both_down(gateway, index, at, views) {
-                    let how = format!("gateway {gateway} says that tunnel {index} is Down");
-                    self.breaks(at, "a moment at which both ends were Down", &how);
-                }
-            }
-            Fact::IncidentChanged { incident, change, .. } => {
-                self.incident(gateway, incident, *change, at, views);
-            }
-            Fact::IncidentMissed { incident, at: _ } => self.missed(gateway, incident, at, views),
-            Fact::RollupReady(rollup) => {
-                let ready = Ready { rollup: Arc::clone(rollup), at, durable: false, died: false };
-                self.ready[gateway].push(ready);
-            }
-            _ => {}
-        }
-    }
-
-    fn incident(
-        &mut self,
-        gateway: usize,
-        incident: &Arc<Incident>,
-        change: IncidentChange,
-        at: Moment,
-        views: &Views,
-    ) {
-        let kind = incident.id.kind;
-        match change {
-            IncidentChange::Opened => self.opened(gateway, incident, at, views),
-            IncidentChange::Resolved => {
-                if let Some(how) = self.why_not_over(gateway, kind, at) {
-                    let how = format!("gateway {gateway}, {}: {how}", kind.as_str());
-                    self.breaks(at, "resolved only when the closing condition has held", &how);
-                }
-            }
-            _ => {}
-        }
-        self.told.push(Told { at, gateway, change, incident: Arc::clone(incident), lost: false });
-    }
-
-    fn opened(&mut self, gateway: usize, incident: &Arc<Incident>, at: Moment, views: &Views) {
-        let kind = incident.id.kind;
-        let locally = |index: usize| self.locally_down_since(gateway, index, at).is_some();
-        let actives = self.actives();
-        let agreed = actives.iter().any(|index| self.both_down(gateway, *index, at, views));
-        let fine = match kind {
-            Kind::Outage => agreed && (0..2).all(locally),
-            Kind::RedundancyLost => agreed,
-            Kind::OneSided => {
-                let lately = at - self.switches.stale_after - Duration::from_secs(60);
-                let by_aws = |index: usize| views.said_down[index].iter().any(|(_, until)| *until >= lately);
-                (0..2).all(locally) || (0..2).all(by_aws)
-            }
-        };
-        if !fine {
-            let how = format!("gateway {gateway} opens {}", incident.id);
-            self.breaks(at, "an incident has its reason", &how);
-        }
-        let mut of_kind = self.told.iter().filter(|it| it.gateway == gateway && it.incident.id.kind == kind);
-        if let Some(last) = of_kind.rfind(|told| !told.lost)
-            && !matches!(last.change, IncidentChange::Resolved | IncidentChange::HandedOver)
-        {
-            let how = format!("{} while {} lasts", incident.id, last.incident.id);
-            self.breaks(at, "none is opened twice", &how);
-        }
-    }
-
-    /// What was over before AWS could be reached again, and nobody was told of.
-    fn missed(&mut self, gateway: usize, incident: &Arc<Incident>, at: Moment, views: &Views) {
-        self.missed.push(incident.id.clone());
-        let IncidentState::Resolved { at: ended } = incident.state else {
-            self.breaks(at, "what was missed is over", &incident.id.to_string());
-            return;
-        };
-        if self.jumped[gateway] {
-            return;
-        }
-        // The metric's minutes are whole.
-        let slack = Duration::from_secs(120);
-        let (from, to) = (of_aws_clock(incident.began) - slack, of_aws_clock(ended) + slack);
-        let both = self.actives().iter().any(|index| {
-            let local = self.echoes[gateway][*index].down.iter();
-            local
-                .filter(|(since, until)| *since < to && until.is_none_or(|until| until > from))
-                .any(|(since, until)| views.was_down(*index, (*since).max(from), until.unwrap_or(at).min(to)))
-        });
-        if !both {
-            let how = format!("gateway {gateway} says that it missed {}", incident.id);
-            self.breaks(at, "what was missed has happened", &how);
-        }
-    }
-
-    /// Whether our end is Down, and AWS has said "Down" of a time in which it was.
-    fn both_down(&self, gateway: usize, tunnel: usize, at: Moment, views: &Views) -> bool {
-        let Some(from) = self.locally_down_since(gateway, tunnel, at) else { return false };
-        views.said_down[tunnel].iter().any(|(_, said_until)| *said_until >= from)
-    }
-
-    /// Since when our end is Down, if it is: it takes some replies in a row to be Up again.
-    fn locally_down_since(&self, gateway: usize, tunnel: usize, at: Moment) -> Option<Moment> {
-        let mut since = None;
-        let mut until_then = at;
-        for (from, until) in self.echoes[gateway][tunnel].down.iter().rev() {
-            if until.is_some_and(|until| until + self.detection() < until_then) {
-                break;
-            }
-            (since, until_then) = (Some(*from), *from);
-        }
-        since
-    }
-
-    /// Why the closing condition cannot have held for `resolve_after`, if so.
-    fn why_not_over(&self, gateway: usize, kind: Kind, at: Moment) -> Option<String> {
-        let from = at - self.switches.resolve_after;
-        if self.started[gateway] > from {
-            return Some("the daemon has not run for so long".into());
-        }
-        // Surely dead at some moment between `from` and now, likewise of both at once.
-        let overlap = |indices: &[usize]| {
-            let mut common = vec![(from, at)];
-            for index in indices {
-                let dead = self.echoes[gateway][*index]
-                    .dead
-                    .iter()
-                    .map(|(since, until)| (*since + self.detection(), until.unwrap_or(at)));
-                common = dead
-                    .flat_map(|(a, b)| common.iter().map(move |(c, d)| (a.max(*c), b.min(*d))))
-                    .filter(|(a, b)| a < b)
-                    .collect();
-            }
-            !common.is_empty()
-        };
-        let healthy = |index: usize| {
-            let sources = (gateway, index, SourceKind::CloudWatch)..=(gateway, index, SourceKind::Ec2);
-            let up = self.heard.range(sources).any(|(_, (when, word))| {
-                *word == Some(true) && at.since(*when) <= self.switches.stale_after + Duration::from_secs(60)
-            });
-            let dead = self.echoes[gateway][index]
-                .dead
-                .last()
-                .is_some_and(|(since, until)| until.is_none() && *since + self.detection() < at);
-            if dead {
-                Err("dead")
-            } else if up {
-                Ok(())
-            } else {
-                Err("not Up by AWS")
-            }
-        };
-        let which = match kind {
-            Kind::RedundancyLost => self.actives(),
-            Kind::Outage | Kind::OneSided => vec![0, 1],
-        };
-        let each: Vec<_> = which.iter().map(|index| healthy(*index)).collect();
-        let over = match kind {
-            Kind::RedundancyLost => {
-                each.iter().all(Result::is_ok) && which.iter().all(|index| !overlap(&[*index]))
-            }
-            Kind::Outage => each.iter().any(Result::is_ok) && !overlap(&which),
-            // An outage closes one_sided, too.
-            Kind::OneSided => true,
-        };
-        (!over).then(|| format!("{each:?}"))
     }
 
     pub fn actives(&self) -> Vec<usize> {

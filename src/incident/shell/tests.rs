@@ -111,7 +111,7 @@ async fn an_incident_is_told_and_settled_though_another_call_hangs_and_the_ledge
     let (settled, mut heard) = mpsc::channel(8);
     let (health, reports) = (Health::default(), RefCell::new(Vec::new()));
     let observe = |report: &SinkReport| reports.borrow_mut().push(report.clone());
-    let running = run_by(now, settings("milan-1"), sink, Broken, watched, settled, health.clone(), observe);
+    let running = run(now, settings("milan-1"), sink, Broken, watched, settled, health.clone(), observe);
     let story_told = async {
         tokio::time::sleep(Duration::from_secs(10)).await;
         let mut story = story("milan-1", Kind::Outage, None, now());

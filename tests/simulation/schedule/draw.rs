@@ -1,0 +1,281 @@
+//! Drawing a schedule from its seed.
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use bothends::domain::plan::ProbeRules;
+
+use super::super::chance::Chance;
+use super::{Calls, Fault, KnownToken, Line, Op, Schedule, Source, Switches, Timed, Who, Word};
+
+/// Before anything happens every tunnel is found to work.
+const CALM_FIRST: u64 = 600;
+
+impl Schedule {
+    /// The schedule of a seed.
+    pub fn draw(seed: u64) -> Self {
+        let mut chance = Chance::of(seed, "schedule");
+        let switches = Switches::draw(&mut chance);
+        let mut draw = Draw { at: 0, ops: Vec::new(), switches, chance };
+        draw.at = if draw.chance.percent(95) { CALM_FIRST } else { 5 };
+        for _ in 0..draw.chance.below(2, 9) {
+            draw.episode();
+            draw.at += draw.gap();
+        }
+        let mut ops = draw.ops;
+        ops.sort_by_key(|(at, _)| *at);
+        let ops = ops
+            .into_iter()
+            .enumerate()
+            .map(|(number, (at, op))| Timed { number, at: Duration::from_millis(at), op })
+            .collect();
+        Self { seed, switches, ops }
+    }
+}
+
+impl Switches {
+    fn draw(chance: &mut Chance) -> Self {
+        let secs = Duration::from_secs;
+        let interval = chance.one_of(&[1, 5, 5, 10, 10, 10, 20, 20, 20, 30, 30, 30]);
+        let count = |count| NonZeroU32::new(count).unwrap();
+        let lag = if chance.percent(80) { chance.secs(0, 180) } else { chance.secs(0, 600) };
+        let poll_interval = chance.one_of(&[secs(30), secs(60), secs(60), secs(300)]);
+        let twin = chance.percent(40);
+        Self {
+            twin,
+            vrrp: twin && chance.percent(30),
+            standby: chance.percent(20),
+            probe: ProbeRules {
+                interval: secs(interval),
+                suspect_interval: secs(interval).min(chance.one_of(&[secs(1), secs(2), secs(5)])),
+                timeout: chance.one_of(&[secs(1), secs(1), secs(3)]),
+                down_after: count(chance.one_of(&[3, 5, 10])),
+                up_after: count(chance.one_of(&[2, 5])),
+            },
+            poll_interval,
+            stale_after: chance.one_of(&[secs(600), secs(600), secs(300)]).max(poll_interval * 2),
+            open_after_outage: chance.one_of(&[secs(0), secs(30), secs(30), secs(120)]),
+            open_after_redundancy_lost: chance.one_of(&[secs(30), secs(120)]),
+            one_sided_after: chance.one_of(&[None, Some(secs(300)), Some(secs(900))]),
+            resolve_after: chance.one_of(&[secs(60), secs(300), secs(300)]),
+            start_grace: chance.one_of(&[secs(0), secs(120)]),
+            known_token: chance.one_of(&[
+                KnownToken::OldRecord,
+                KnownToken::Conflict,
+                KnownToken::Conflict,
+                KnownToken::NewRecord,
+            ]),
+            token_memory: chance.one_of(&[secs(3600), secs(24 * 3600)]),
+            list_lag: chance.secs(0, 61),
+            folds: chance.percent(30),
+            silent_while_down: chance.percent(10),
+            cloudwatch_lag: lag,
+            ec2_lag: chance.percent(40).then(|| chance.secs(0, 300)),
+            ec2_says_since: chance.percent(50),
+            power_cuts: chance.percent(50),
+        }
+    }
+}
+
+/// A schedule in the making.
+struct Draw {
+    /// Milliseconds.
+    at: u64,
+    ops: Vec<(u64, Op)>,
+    switches: Switches,
+    chance: Chance,
+}
+
+impl Draw {
+    fn push(&mut self, after: u64, op: Op) {
+        self.ops.push((self.at * 1000 + after, op));
+    }
+
+    /// Seconds: short, middling or long.
+    fn gap(&mut self) -> u64 {
+        match self.chance.below(0, 6) {
+            0 | 1 => self.chance.below(1, 30),
+            2 | 3 => self.chance.below(30, 400),
+            4 => self.chance.below(400, 1500),
+            _ => self.chance.below(1500, 5000),
+        }
+    }
+
+    /// Milliseconds likewise.
+    fn lasting(&mut self) -> u64 {
+        self.gap() * 1000 + self.chance.below(0, 1000)
+    }
+
+    fn gateway(&mut self) -> usize {
+        usize::from(self.switches.twin && self.chance.percent(50))
+    }
+
+    fn who(&mut self) -> Who {
+        if self.chance.percent(70) { Who::Both } else { Who::One(self.gateway()) }
+    }
+
+    /// Something that belongs together, and perhaps something in the middle of it.
+    fn episode(&mut self) {
+        match self.chance.below(0, 20) {
+            0..=7 => self.outage(),
+            8..=9 => self.one_end(),
+            10 => self.flapping(),
+            11 => self.weather(),
+            12 => self.words(),
+            13 => self.clock(),
+            _ => self.trouble(),
+        }
+        if self.chance.percent(45) {
+            self.trouble();
+        }
+        if self.switches.vrrp && self.chance.percent(30) {
+            let (at, gateway) = (self.lasting(), self.gateway());
+            self.push(at, Op::TakeOver { gateway });
+        }
+    }
+
+    /// Both ends lose one tunnel or both; AWS sees it a little earlier or later.
+    fn outage(&mut self) {
+        let both = self.chance.percent(60);
+        let line = if self.chance.percent(85) { Line::Dead } else { Line::NoRoute };
+        let from = self.chance.below(0, 120_000);
+        let lasting = self.lasting() + self.lasting();
+        for tunnel in 0..2 {
+            if !both && tunnel != 0 {
+                continue;
+            }
+            let tunnel = if both { tunnel } else { usize::from(self.chance.percent(50)) };
+            let beside = if self.chance.percent(50) { 0 } else { self.chance.below(0, 600_000) };
+            let end = from + beside + lasting;
+            let sees = self.chance.below(0, 90_000);
+            self.push(from + beside, Op::Path { who: Who::Both, tunnel, line });
+            self.push(from + beside + sees, Op::Sees { tunnel, up: false });
+            self.push(end, Op::Path { who: Who::Both, tunnel, line: Line::Carries });
+            let sees = self.chance.below(0, 90_000);
+            self.push(end + sees, Op::Sees { tunnel, up: true });
+        }
+        let during = from + self.chance.below(0, lasting.max(1));
+        if self.chance.percent(25) {
+            self.push(during, Op::PersonCloses);
+        }
+        if self.chance.percent(10) {
+            self.push(during, Op::Alarm);
+        }
+        if self.chance.percent(30) {
+            self.crash(during);
+        }
+        if self.chance.percent(20) {
+            // The way to AWS goes through the tunnels.
+            let who = self.who();
+            self.push(from, Op::Reach { who, reachable: false });
+            let end = if self.chance.percent(50) { from + lasting } else { during };
+            self.push(end, Op::Reach { who, reachable: true });
+        }
+    }
+
+    /// Only one end loses it.
+    fn one_end(&mut self) {
+        let ours = self.chance.percent(50);
+        let who = self.who();
+        let lasting = self.lasting();
+        let tunnels = self.chance.one_of(&[&[0, 1][..], &[0], &[1]]);
+        for &tunnel in tunnels {
+            if ours {
+                self.push(0, Op::Path { who, tunnel, line: Line::Dead });
+                self.push(lasting, Op::Path { who, tunnel, line: Line::Carries });
+            } else {
+                self.push(0, Op::Sees { tunnel, up: false });
+                self.push(lasting, Op::Sees { tunnel, up: true });
+            }
+        }
+    }
+
+    fn flapping(&mut self) {
+        let tunnel = usize::from(self.chance.percent(50));
+        let mut at = 0;
+        for _ in 0..self.chance.below(3, 12) {
+            for (up, line) in [(false, Line::Dead), (true, Line::Carries)] {
+                self.push(at, Op::Path { who: Who::Both, tunnel, line });
+                self.push(at, Op::Sees { tunnel, up });
+                at += self.chance.below(5_000, 200_000);
+            }
+        }
+    }
+
+    /// Loss, delay or faults.
+    fn weather(&mut self) {
+        let loss = Line::Loses(u8::try_from(self.chance.below(1, 61)).unwrap());
+        let line = self.chance.one_of(&[loss, loss, Line::Slow, Line::Faulty]);
+        let (who, tunnel, lasting) = (self.who(), usize::from(self.chance.percent(50)), self.lasting());
+        self.push(0, Op::Path { who, tunnel, line });
+        self.push(lasting, Op::Path { who, tunnel, line: Line::Carries });
+    }
+
+    /// AWS's sources say something else than what AWS sees.
+    fn words(&mut self) {
+        let words = [Word::Silent, Word::Garbage, Word::SaysUp, Word::SaysDown, Word::Fraction];
+        let source = self.chance.one_of(&[Source::CloudWatch, Source::Ec2]);
+        let (word, lasting) = (self.chance.one_of(&words), self.lasting());
+        self.push(0, Op::Says { source, word });
+        self.push(lasting, Op::Says { source, word: Word::Truth });
+    }
+
+    fn clock(&mut self) {
+        let gateway = self.gateway();
+        let offset = self.chance.one_of(&[-3600, 3600, -90, 90, -20, 20, -26 * 365 * 86_400]);
+        let lasting = self.lasting();
+        self.push(0, Op::Clock { gateway, offset });
+        self.push(lasting, Op::Clock { gateway, offset: 0 });
+    }
+
+    fn crash(&mut self, at: u64) {
+        let gateway = self.gateway();
+        let down =
+            if self.chance.percent(70) { self.chance.millis(100, 5_000) } else { self.chance.secs(5, 1500) };
+        if self.chance.percent(60) {
+            let steps = u32::try_from(self.chance.below(1, 60)).unwrap();
+            self.push(at, Op::CrashSoon { gateway, steps, down });
+        } else {
+            self.push(at, Op::Crash { gateway, down });
+        }
+        if self.switches.vrrp {
+            // VRRP notices within some seconds (RFC 9568 section 6.1), and may give the address back.
+            let noticed = at + self.chance.below(1_000, 5_000);
+            self.push(noticed, Op::TakeOver { gateway: 1 - gateway });
+            if self.chance.percent(30) {
+                let back = noticed + self.lasting();
+                self.push(back, Op::TakeOver { gateway });
+            }
+        }
+    }
+
+    fn trouble(&mut self) {
+        let lasting = self.lasting();
+        match self.chance.below(0, 10) {
+            0..=4 => {
+                let calls = self.chance.one_of(&[Calls::Ask, Calls::Incidents, Calls::Incidents, Calls::Put]);
+                let fault = self.chance.one_of(&Fault::ALL);
+                let percent = self.chance.one_of(&[10, 40, 90, 100]);
+                self.push(0, Op::Trouble { calls, fault, percent });
+                self.push(lasting, Op::Trouble { calls, fault, percent: 0 });
+            }
+            5 => {
+                let who = self.who();
+                self.push(0, Op::Reach { who, reachable: false });
+                self.push(lasting, Op::Reach { who, reachable: true });
+            }
+            6 => {
+                let who = self.who();
+                self.push(0, Op::Credentials { who, valid: false });
+                self.push(lasting, Op::Credentials { who, valid: true });
+            }
+            7 => {
+                let who = self.who();
+                self.push(0, Op::Disk { who, writable: false });
+                self.push(lasting, Op::Disk { who, writable: true });
+            }
+            8 => self.push(0, Op::Poison),
+            _ => self.crash(0),
+        }
+    }
+}

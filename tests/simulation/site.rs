@@ -1,0 +1,97 @@
+//! The one connection that is watched, as each gateway is configured for it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bothends::domain::names::{Kind, Role, SinkId, SourceId, SourceKind, TunnelId, VpnId};
+use bothends::domain::plan::{AwsRules, IncidentRules, Plan, Route, SinkPlan, TunnelPlan, VpnPlan};
+use bothends::incident::settings::{Settings as SinkSettings, VpnSettings};
+use bothends::incident::sink::Scope;
+
+use super::schedule::Switches;
+
+pub fn vpn() -> VpnId {
+    VpnId::new("vpn-0123456789abcdef0")
+}
+
+pub fn tunnel(index: usize) -> TunnelId {
+    let last = u8::try_from(index + 1).unwrap();
+    TunnelId { vpn: vpn(), outside_ip: [203, 0, 113, last].into() }
+}
+
+pub fn index_of(tunnel: &TunnelId) -> usize {
+    (0..2).find(|index| self::tunnel(*index) == *tunnel).unwrap()
+}
+
+fn sources(switches: &Switches) -> Vec<SourceId> {
+    let of = |kind| SourceId { kind, region: None, role_arn: None };
+    let mut sources = vec![of(SourceKind::CloudWatch)];
+    sources.extend(switches.ec2_lag.map(|_| of(SourceKind::Ec2)));
+    sources
+}
+
+pub fn plan(switches: &Switches, site: &str) -> Plan {
+    let tunnels = (0..2_u8)
+        .map(|index| {
+            Arc::new(TunnelPlan {
+                id: tunnel(usize::from(index)),
+                name: format!("tunnel {}", index + 1).into(),
+                role: if index == 1 && switches.standby { Role::Standby } else { Role::Active },
+                route: Arc::new(Route {
+                    inside_ip: [169, 254, index, 1].into(),
+                    source_ip: [169, 254, index, 2].into(),
+                    interface: None,
+                }),
+            })
+        })
+        .collect();
+    let vpn = VpnPlan {
+        id: vpn(),
+        name: "Milan DC".into(),
+        tunnels,
+        probe: switches.probe,
+        incident: IncidentRules {
+            open_after_outage: switches.open_after_outage,
+            open_after_redundancy_lost: switches.open_after_redundancy_lost,
+            one_sided_after: switches.one_sided_after,
+            resolve_after: switches.resolve_after,
+            start_grace: switches.start_grace,
+        },
+        aws: AwsRules {
+            poll_interval: switches.poll_interval,
+            suspect_poll_interval: switches.poll_interval.min(Duration::from_secs(15)),
+            stale_after: switches.stale_after,
+            sources: sources(switches),
+        },
+    };
+    let sink = SinkPlan { id: sink(), kinds: BTreeSet::from(Kind::ALL), vpns: None };
+    let votes_if_address = switches.vrrp.then(shared_address);
+    Plan { site: site.into(), votes_if_address, vpns: vec![Arc::new(vpn)], sinks: vec![sink] }
+}
+
+/// What VRRP moves between the gateways.
+pub fn shared_address() -> IpAddr {
+    [192, 0, 2, 1].into()
+}
+
+fn sink() -> SinkId {
+    SinkId::new("incident_manager")
+}
+
+pub fn sink_settings(site: &str) -> SinkSettings {
+    let region = VpnSettings { region: "eu-west-1".into(), runbook_url: None, notes: None };
+    SinkSettings {
+        sink: SinkPlan { id: sink(), kinds: BTreeSet::from(Kind::ALL), vpns: None },
+        site: site.into(),
+        plan: "arn:aws:ssm-incidents::123456789012:response-plan/bothends-{vpn_id}-{kind}".into(),
+        impact: BTreeMap::new(),
+        vpns: BTreeMap::from([(vpn(), region)]),
+    }
+}
+
+/// Where the records of a kind are.
+pub fn scope(kind: Kind) -> Scope {
+    sink_settings("").scope(&vpn(), kind).unwrap()
+}

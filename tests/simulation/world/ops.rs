@@ -1,0 +1,124 @@
+//! What a schedule does to the world.
+
+use std::time::Duration;
+
+use bothends::domain::names::Kind;
+
+use super::super::gateway::Gateway;
+use super::super::schedule::{Line, Op, Who};
+use super::super::site::scope;
+use super::super::time::{Clocks, aws_clock};
+use super::{Happening, World};
+
+impl World {
+    pub(super) fn op(&mut self, op: Op) {
+        self.remember(|| format!("{op:?}"));
+        let name = match op {
+            Op::Path { who, tunnel, line } => {
+                for (gateway, lines) in self.lines.iter_mut().enumerate() {
+                    if who.includes(gateway) {
+                        lines[tunnel] = line;
+                        self.truth.path(gateway, tunnel, line, self.at);
+                    }
+                }
+                match line {
+                    Line::Carries => return,
+                    Line::Dead | Line::NoRoute => "dead paths",
+                    Line::Loses(_) | Line::Slow => "bad paths",
+                    Line::Faulty => "faulty sockets",
+                }
+            }
+            Op::Sees { tunnel, up } => return self.views.see(tunnel, up, self.at),
+            Op::Says { source, word } => {
+                self.views.say(source, word);
+                "false words"
+            }
+            Op::Trouble { calls, fault, percent } => return self.weather.set(calls, fault, percent),
+            Op::Reach { who, reachable } => {
+                self.each(who, |gateway| gateway.reachable = reachable);
+                if reachable {
+                    return;
+                }
+                "cut off"
+            }
+            Op::Credentials { who, valid } => {
+                self.each(who, |gateway| gateway.credentials = valid);
+                if valid {
+                    return;
+                }
+                "expired credentials"
+            }
+            Op::Disk { who, writable } => {
+                self.each(who, |gateway| gateway.writable = writable);
+                if writable {
+                    return;
+                }
+                "full disks"
+            }
+            Op::Crash { gateway, down } => return self.crash(gateway, down),
+            Op::CrashSoon { gateway, steps, down } => {
+                self.gateways[gateway].fuse = Some((steps, down));
+                return;
+            }
+            Op::Clock { gateway, offset } => {
+                self.gateways[gateway].clocks.offset = offset;
+                self.truth.jumped(gateway);
+                "clock jumps"
+            }
+            Op::PersonCloses => {
+                self.truth.person_closes(self.at, &self.manager);
+                self.manager.person_closes(self.at);
+                "closes by people"
+            }
+            Op::Alarm => {
+                self.manager.alarm(scope(Kind::Outage), self.at);
+                while self.truth.records() < self.manager.records.len() {
+                    self.truth.record_created(None);
+                }
+                "alarms"
+            }
+            Op::TakeOver { gateway } => {
+                if self.holder == gateway {
+                    return;
+                }
+                self.holder = gateway;
+                self.truth.started(gateway, self.at);
+                self.expected.started(gateway);
+                for gateway in 0..self.gateways.len() {
+                    self.look_at_addresses(gateway);
+                }
+                "take-overs"
+            }
+            Op::Poison => {
+                self.metrics.poison.push(("RoundTripTime", aws_clock(self.at).minute()));
+                "poisoned data"
+            }
+        };
+        *self.met.entry(name).or_default() += 1;
+    }
+
+    pub(super) fn each(&mut self, who: Who, change: impl Fn(&mut Gateway)) {
+        for (index, gateway) in self.gateways.iter_mut().enumerate() {
+            if who.includes(index) {
+                change(gateway);
+            }
+        }
+    }
+
+    pub(super) fn crash(&mut self, index: usize, down: Duration) {
+        self.remember(|| format!("gateway {index} dies"));
+        let gateway = &mut self.gateways[index];
+        gateway.fuse = None;
+        let Some(daemon) = gateway.daemon.take() else { return };
+        *self.met.entry("crashes").or_default() += 1;
+        for (taken, lacking) in &daemon.undurable {
+            self.metrics.forgotten(*taken, lacking);
+        }
+        self.truth.crashed(index, daemon.blind, daemon.keeper.counts().rollups_dropped, self.at);
+        if self.switches.power_cuts {
+            let offset = gateway.clocks.offset;
+            gateway.clocks = Clocks::booted_at(self.at, offset);
+        }
+        self.later(down, Happening::Start { gateway: index });
+    }
+}

@@ -1,0 +1,237 @@
+//! What a daemon wants done, and what becomes of it.
+
+use std::time::Duration;
+
+use bothends::domain::event::{AskFailure, Event};
+use bothends::domain::request::EchoRequest;
+use bothends::domain::time::Now;
+use bothends::domain::verdict::{Fault as EchoFault, Loss};
+use bothends::incident::action::{Action, Failure, Reply, SinkEvent, Work};
+use bothends::incident::sink::{LedgerError, SinkError};
+use bothends::publish::machine::Event as Published;
+use bothends::publish::sink::{PutError, SpoolError};
+
+use super::super::calls::Heard;
+use super::super::gateway::{Waiter, Wish};
+use super::super::history;
+use super::super::schedule::{Calls, Fault, Line};
+use super::super::site::index_of;
+use super::{DISK_RETRY, Happening, To, World};
+
+/// How far off a clock may be for TLS, in seconds.
+const CERTIFICATES: u64 = 30 * 86_400;
+/// The publisher's shell gives a call up after this long.
+const PUT_GIVEN_UP: Duration = Duration::from_secs(60);
+
+impl World {
+    /// Whether the daemon was told something at once.
+    pub(super) fn grant(&mut self, to: To, wish: Wish, now: Now) -> bool {
+        let gateway = &self.gateways[to.gateway];
+        // By a clock that is years off no certificate is valid.
+        let reach = gateway.reachable && gateway.clocks.offset.unsigned_abs() < CERTIFICATES;
+        let valid = gateway.credentials;
+        match wish {
+            Wish::Echo(echo) => {
+                self.echo(to, echo, now);
+                return true;
+            }
+            Wish::Ask(source) => {
+                let luck = &mut self.call_luck[to.gateway];
+                let (fate, fault) = self.weather.fate(Calls::Ask, reach, valid, luck);
+                self.meet(Calls::Ask, fault);
+                // The answer is what AWS knows when it answers, and comes a little later or not at all.
+                let lost = fault == Some(Fault::LostReply);
+                if let Some((after, heard)) = fate.heard {
+                    let heard = if lost { Heard::Failed } else { heard };
+                    self.later(after, Happening::Answer { to, source, asked: self.at, heard });
+                }
+            }
+            Wish::AskHistory { from, to: until } => {
+                let luck = &mut self.call_luck[to.gateway];
+                let (fate, fault) = self.weather.fate(Calls::Ask, reach, valid, luck);
+                self.meet(Calls::Ask, fault);
+                if let Some((after, heard)) = fate.heard {
+                    let heard = if fault == Some(Fault::LostReply) { Heard::Failed } else { heard };
+                    let asked = self.at;
+                    self.later(after, Happening::History { to, from, until, asked, heard });
+                }
+            }
+            Wish::Call(action) => {
+                let luck = &mut self.call_luck[to.gateway];
+                let (fate, fault) = self.weather.fate(Calls::Incidents, reach, valid, luck);
+                self.meet(Calls::Incidents, fault);
+                match (fate.done, fate.heard) {
+                    (Some(done), heard) => {
+                        let answers = heard.map(|(after, heard)| (after.saturating_sub(done), heard));
+                        self.later(done, Happening::Do { to, action, answers });
+                    }
+                    (None, Some((after, heard))) => {
+                        let result = Err(Failure::Sink(sink_error(heard)));
+                        self.later(after, Happening::Hear { to, id: action.id, result });
+                    }
+                    (None, None) => {}
+                }
+            }
+            Wish::Put(data) => {
+                let luck = &mut self.call_luck[to.gateway];
+                let (fate, fault) = self.weather.fate(Calls::Put, reach, valid, luck);
+                self.meet(Calls::Put, fault);
+                let answer = fate.heard.filter(|(after, _)| *after < PUT_GIVEN_UP);
+                if let Some(done) = fate.done {
+                    let answers = answer
+                        .filter(|(_, heard)| *heard == Heard::Answer)
+                        .map(|(after, _)| after.saturating_sub(done));
+                    self.later(done, Happening::Put { to, data, answers });
+                }
+                let failed = match answer {
+                    None => Some((PUT_GIVEN_UP, Heard::Failed)),
+                    Some((after, heard)) => (heard != Heard::Answer).then_some((after, heard)),
+                };
+                if let Some((after, heard)) = failed {
+                    let result = Err(put_error(heard));
+                    self.later(after, Happening::HearPut { to, taken: None, result });
+                }
+            }
+            Wish::Read { until, limit } => {
+                self.later(Duration::from_millis(1), Happening::Read { to, until, limit });
+            }
+        }
+        false
+    }
+
+    pub(super) fn meet(&mut self, calls: Calls, fault: Option<Fault>) {
+        let name = match (calls, fault) {
+            (_, None) => return,
+            (_, Some(Fault::Throttle)) => "throttled calls",
+            (_, Some(Fault::ServerError)) => "failed calls",
+            (_, Some(Fault::Denied)) => "denied calls",
+            (_, Some(Fault::Hang)) => "hung calls",
+            (_, Some(Fault::Slow)) => "slow calls",
+            (_, Some(Fault::LostReply)) => "lost replies",
+        };
+        *self.met.entry(name).or_default() += 1;
+    }
+
+    pub(super) fn echo(&mut self, to: To, echo: EchoRequest, now: Now) {
+        let tunnel = index_of(&echo.check.tunnel);
+        let line = self.lines[to.gateway][tunnel];
+        let luck = &mut self.echo_luck[to.gateway];
+        let timeout = self.switches.probe.timeout;
+        let after = match line {
+            Line::Carries => Some(luck.millis(5, 60)),
+            Line::Dead => None,
+            Line::Loses(percent) => (!luck.percent(percent)).then(|| luck.millis(5, 120)),
+            Line::Slow => Some(timeout + luck.millis(10, 800)),
+            Line::NoRoute | Line::Faulty => {
+                let failure = if line == Line::NoRoute {
+                    self.truth.sent(to.gateway, tunnel, echo.echo, self.at);
+                    AskFailure::Lost(Loss::NoPath)
+                } else {
+                    AskFailure::Fault(EchoFault::NoMemory)
+                };
+                let event = Event::Failed { check: echo.check, echo: echo.echo, failure };
+                if let Some(daemon) = &mut self.gateways[to.gateway].daemon {
+                    daemon.handle(event, now);
+                }
+                return;
+            }
+        };
+        self.truth.sent(to.gateway, tunnel, echo.echo, self.at);
+        let event = Event::Sent { check: echo.check.clone(), echo: echo.echo, at: now.mono };
+        if let Some(daemon) = &mut self.gateways[to.gateway].daemon {
+            daemon.handle(event, now);
+        }
+        if let Some(after) = after.filter(|after| *after < echo.give_up) {
+            self.later(after, Happening::Reply { to, echo, sent: self.at });
+        }
+    }
+
+    pub(super) fn execute(&mut self, to: To, action: Box<Action>, answers: Option<(Duration, Heard)>) {
+        let before = self.manager.records.len();
+        let result = self.manager.execute(&action.work, to.gateway, self.at);
+        self.remember(|| {
+            let call = history::call(&action.work);
+            format!("gateway {} {call}: {}", to.gateway, history::reply(&result))
+        });
+        if self.manager.records.len() > before
+            && let Work::Start { request } = &action.work
+        {
+            let daemon = self.gateways[to.gateway].daemon.as_ref();
+            let incident = daemon.and_then(|daemon| daemon.story_of(request));
+            self.truth.record_created(incident);
+        }
+        if let Work::Resolve { record, .. } = &action.work
+            && result.is_ok()
+        {
+            self.truth.resolved(to.gateway, record.clone(), self.at);
+        }
+        let Some((after, heard)) = answers else { return };
+        let result = match heard {
+            Heard::Answer => result.map_err(Failure::Sink),
+            Heard::Throttled | Heard::Failed | Heard::Denied => Err(Failure::Sink(sink_error(heard))),
+        };
+        self.later(after, Happening::Hear { to, id: action.id, result });
+    }
+
+    /// The disk has done its work, or has not.
+    pub(super) fn write(&mut self, to: To) {
+        let gateway = &mut self.gateways[to.gateway];
+        let now = gateway.clocks.now(self.at);
+        let writable = gateway.writable;
+        let Some(daemon) = &mut gateway.daemon else { return };
+        daemon.disk_busy = false;
+        let waiters = std::mem::take(&mut daemon.waiters);
+        let done = if writable { daemon.keeper.commit(now) } else { Err("the disk is full".to_owned()) };
+        if done.is_ok() {
+            self.truth.durable(to.gateway, self.at);
+        } else {
+            *self.met.entry("failed writes").or_default() += 1;
+        }
+        for waiter in waiters {
+            let done = done.clone();
+            match waiter {
+                Waiter::Ledger(id) => {
+                    let result =
+                        done.map(|()| Reply::Done).map_err(|what| Failure::Ledger(LedgerError { what }));
+                    self.with(to.gateway, |daemon, now| {
+                        daemon.sink_event(SinkEvent::Ended { id, result }, now);
+                    });
+                }
+                Waiter::Mark(data) => {
+                    let retry_after = DISK_RETRY;
+                    let result = done.map_err(|what| SpoolError { what, retry_after });
+                    self.with(to.gateway, |daemon, now| {
+                        if result.is_ok() {
+                            daemon.marked(&data);
+                        }
+                        daemon.published(Published::Marked(result), now);
+                    });
+                }
+            }
+            if !self.lives(to) {
+                return;
+            }
+        }
+        self.with(to.gateway, |_, _| {});
+    }
+}
+
+fn sink_error(heard: Heard) -> SinkError {
+    let what = "as drawn".to_owned();
+    match heard {
+        Heard::Answer | Heard::Failed => SinkError::Temporary { what, retry_after: None, source: None },
+        Heard::Throttled => {
+            SinkError::Temporary { what, retry_after: Some(Duration::from_secs(5)), source: None }
+        }
+        Heard::Denied => SinkError::Rejected { what, source: None },
+    }
+}
+
+fn put_error(heard: Heard) -> PutError {
+    let what = "as drawn".to_owned();
+    match heard {
+        Heard::Answer | Heard::Failed => PutError::Temporary { what, throttled: false, source: None },
+        Heard::Throttled => PutError::Temporary { what, throttled: true, source: None },
+        Heard::Denied => PutError::Denied { what },
+    }
+}
