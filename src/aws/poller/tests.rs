@@ -246,7 +246,7 @@ async fn a_question_about_the_past_that_is_never_answered_counts_as_a_timeout() 
     assert_eq!(*world.outcomes.lock().unwrap(), [PollResult::Timeout]);
     assert_eq!(world.problem().unwrap().0, Severity::Degraded);
     pollers.ask(milan.clone()).await;
-    assert_eq!(world.event().await, Event::Refused { source: milan });
+    assert_eq!(world.event().await, Event::Refused { source: milan, reached: false });
     assert_eq!(world.calls(), Vec::<String>::new(), "AWS is left alone for a while");
 }
 
