@@ -4,7 +4,8 @@
 //! driver ─ Order ─► run ─ ask (capacity 1: more is folded) ─► source task ─ Event::{Answered, Refused} ─► driver
 //!                       └ watch<Watch> ───────────────────────┘         └─ Health, PollOutcome
 //! ```
-//! A source has at most one call under way; a request that comes meanwhile is answered by one more call after it. After
+//! A source has at most one call under way; a request that comes meanwhile is answered by one more call after it. But
+//! a call about the past is given up for one about the present: its answer may take long just when the line is back. After
 //! a failure a source is left alone for a while, and requests that come then are answered `Refused`. A task may be
 //! dropped at any await: it owns nothing but what it knows of AWS's clock.
 

@@ -8,8 +8,8 @@ use crate::domain::time::Now;
 use crate::health::{Component, Health, Problem, Severity};
 use crate::publish::machine::{Clock, Whose};
 
-/// Verdicts and durations do not depend on the wall clock, but what people read does: beyond a minute the journal of this
-/// host and AWS's console tell different stories.
+/// Verdicts and durations do not depend on the wall clock, but what people read does. Beyond a minute the daemon dates what
+/// it tells by AWS's clock, see [`crate::domain::calendar`], and the journal's own stamps tell another story.
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// The time by which CloudWatch judges our minutes, if AWS has answered. Those of a clock that was reset to the year 2000 are
@@ -67,8 +67,9 @@ fn problem(offset: ClockOffset) -> Problem {
     let seconds = Duration::from_millis(offset.millis.unsigned_abs()).as_secs();
     let side = if offset.millis > 0 { "ahead of" } else { "behind" };
     let text = format!(
-        "this host's clock is {seconds} s {side} AWS's, and so are the times in journal, records and metrics; set it \
-         (timedatectl status says whether it is synchronized)"
+        "this host's clock is {seconds} s {side} AWS's, and so are the journal's own stamps; incidents, records and the \
+         minutes of metrics are dated by AWS's clock meanwhile; set this one (timedatectl status says whether it is \
+         synchronized)"
     );
     Problem { severity: Severity::Degraded, text }
 }

@@ -19,7 +19,8 @@ use crate::domain::event::{AwsAnswer, Event, History, Reading};
 use crate::domain::names::{SourceId, SourceKind, TunnelId};
 use crate::domain::time::{Moment, Stamp};
 
-/// For one poll, however many calls it takes. A call has a bound of its own; this one holds if even that one fails.
+/// For one poll or look back, however many calls it takes. A call has a bound of its own; this one holds if even that one
+/// fails.
 const POLL_LIMIT: Duration = Duration::from_secs(60);
 
 /// What a source said.
@@ -156,7 +157,22 @@ impl<Source: Ask> SourceTask<Source> {
             let watch = Arc::clone(&watched.borrow());
             let ready = self.backoff.ready(clock::now().mono);
             let event = match past {
-                Some(past) if ready => self.look_back(past, &watch).await,
+                Some(past) if ready => {
+                    let vpn = past.vpn.clone();
+                    tokio::select! {
+                        // What has just been told of the past is not thrown away.
+                        biased;
+                        event = self.look_back(past, &watch) => event,
+                        request = requests.recv() => {
+                            let listens = self.outlets.events.send(Event::HistoryRefused { vpn }).await.is_ok();
+                            if request.is_none() || !listens {
+                                return;
+                            }
+                            let watch = Arc::clone(&watched.borrow());
+                            self.poll(&watch).await
+                        }
+                    }
+                }
                 Some(Past { vpn, from: _, to: _ }) => Event::HistoryRefused { vpn },
                 None if ready => self.poll(&watch).await,
                 None => Event::Refused { source: self.id.clone() },
@@ -168,14 +184,8 @@ impl<Source: Ask> SourceTask<Source> {
     }
 
     async fn poll(&mut self, watch: &Watch) -> Event {
-        let heard = match tokio::time::timeout(POLL_LIMIT, self.source.ask(watch)).await {
-            Ok(heard) => heard,
-            Err(_) => {
-                let place = Place { region: self.id.region.clone(), role_arn: self.id.role_arn.clone() };
-                Err(Failure::timed_out(self.source.call(), &place))
-            }
-        };
-        match heard {
+        let heard = tokio::time::timeout(POLL_LIMIT, self.source.ask(watch)).await;
+        match heard.unwrap_or_else(|_| Err(self.timed_out())) {
             Ok(heard) => Event::Answered(self.answered(heard)),
             Err(failure) => {
                 self.refused(&failure);
@@ -186,18 +196,23 @@ impl<Source: Ask> SourceTask<Source> {
 
     async fn look_back(&mut self, past: Past, watch: &Watch) -> Event {
         let tunnels = watch.tunnels_of(&past.vpn);
-        match tokio::time::timeout(POLL_LIMIT, self.source.history(&past, tunnels)).await {
-            Ok(Ok(history)) => {
+        let heard = tokio::time::timeout(POLL_LIMIT, self.source.history(&past, tunnels)).await;
+        match heard.unwrap_or_else(|_| Err(self.timed_out())) {
+            Ok(history) => {
                 self.backoff.succeeded();
                 self.observe(PollResult::Ok);
                 Event::HistoryAnswered(history)
             }
-            Ok(Err(failure)) => {
+            Err(failure) => {
                 self.refused(&failure);
                 Event::HistoryRefused { vpn: past.vpn }
             }
-            Err(_) => Event::HistoryRefused { vpn: past.vpn },
         }
+    }
+
+    fn timed_out(&self) -> Failure {
+        let place = Place { region: self.id.region.clone(), role_arn: self.id.role_arn.clone() };
+        Failure::timed_out(self.source.call(), &place)
     }
 
     fn answered(&mut self, heard: Heard) -> AwsAnswer {

@@ -1,4 +1,5 @@
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -75,6 +76,8 @@ struct Scripted {
     hanging: Arc<Mutex<Vec<String>>>,
     release: Arc<Notify>,
     failure: Arc<Mutex<Option<Failure>>>,
+    /// Whether questions about the past are never answered.
+    forgetful: Arc<AtomicBool>,
 }
 
 struct ScriptedSource(Scripted, SourceId);
@@ -99,6 +102,10 @@ impl Ask for ScriptedSource {
     }
 
     async fn history(&mut self, past: &Past, tunnels: &[TunnelId]) -> Result<History, Failure> {
+        self.0.called.notify_one();
+        if self.0.forgetful.load(Ordering::Relaxed) {
+            std::future::pending::<()>().await;
+        }
         if let Some(failure) = self.0.failure.lock().unwrap().clone() {
             return Err(failure);
         }
@@ -146,6 +153,10 @@ impl World {
 fn answered_by(event: &Event) -> SourceId {
     let Event::Answered(answer) = event else { panic!("{event:?} is no answer") };
     answer.source.clone()
+}
+
+fn past() -> Past {
+    Past { vpn: VpnId::new("vpn-0a"), from: Stamp::from_secs(0), to: Stamp::from_secs(600) }
 }
 
 fn throttled() -> Failure {
@@ -203,6 +214,40 @@ async fn a_call_that_never_ends_is_given_up_and_counted_as_a_timeout() {
     let event = tokio::time::timeout(Duration::from_secs(600), world.events.recv()).await.unwrap();
     assert_eq!(event, Some(Event::Refused { source: milan }));
     assert_eq!(*world.outcomes.lock().unwrap(), [PollResult::Timeout]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_question_about_the_past_gives_way_to_one_about_the_present() {
+    let (mut world, mut pollers) = World::new();
+    let milan = source("eu-south-1");
+    pollers.watch(&plan(&[("vpn-0a", std::slice::from_ref(&milan))]));
+    world.script.forgetful.store(true, Ordering::Relaxed);
+    pollers.ask_history(&milan, past()).await;
+    world.script.called.notified().await;
+    pollers.ask(milan.clone()).await;
+    assert_eq!(world.event().await, Event::HistoryRefused { vpn: past().vpn });
+    assert_eq!(answered_by(&world.event().await), milan);
+    assert_eq!(*world.outcomes.lock().unwrap(), [PollResult::Ok], "what was given up is no failure");
+
+    world.script.forgetful.store(false, Ordering::Relaxed);
+    pollers.ask_history(&milan, past()).await;
+    assert!(matches!(world.event().await, Event::HistoryAnswered(_)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_question_about_the_past_that_is_never_answered_counts_as_a_timeout() {
+    let (mut world, mut pollers) = World::new();
+    let milan = source("eu-south-1");
+    pollers.watch(&plan(&[("vpn-0a", std::slice::from_ref(&milan))]));
+    world.script.forgetful.store(true, Ordering::Relaxed);
+    pollers.ask_history(&milan, past()).await;
+    let event = tokio::time::timeout(Duration::from_secs(600), world.events.recv()).await.unwrap();
+    assert_eq!(event, Some(Event::HistoryRefused { vpn: past().vpn }));
+    assert_eq!(*world.outcomes.lock().unwrap(), [PollResult::Timeout]);
+    assert_eq!(world.problem().unwrap().0, Severity::Degraded);
+    pollers.ask(milan.clone()).await;
+    assert_eq!(world.event().await, Event::Refused { source: milan });
+    assert_eq!(world.calls(), Vec::<String>::new(), "AWS is left alone for a while");
 }
 
 #[tokio::test(start_paused = true)]

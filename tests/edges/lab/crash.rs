@@ -1,5 +1,6 @@
 //! SIGKILL at any instant.
 
+use std::collections::BTreeMap;
 use std::thread;
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ const KILLS: usize = 50;
 const A_START: Duration = Duration::from_secs(4);
 /// Less than an answer takes, so that a call is under way.
 const WITHIN_A_CALL: Duration = Duration::from_millis(1500);
-/// Longer than a daemon takes to come to any call: it may have no reason to make one.
+/// Longer than a daemon takes to come to a call that it has a reason to make.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Enough for a second record, or a second end, if there were to be one.
 const POLLS: usize = 4;
@@ -25,6 +26,8 @@ struct Killer<'s> {
     stage: &'s Stage,
     random: Backoff,
     kills: usize,
+    /// Kills while, or just after, a call met its fault, by operation.
+    hits: BTreeMap<&'static str, usize>,
 }
 
 #[test]
@@ -37,16 +40,17 @@ fn a_daemon_that_is_killed_at_fifty_instants_of_an_outage_has_one_record_of_each
     });
     // For as long as a list does not show a record, only its token keeps it from being started again.
     stage.aws.control(json!({ "set_switches": { "switches": { "list_lag": 30.0 } } }));
-    let mut killer = Killer { stage: &stage, random: Backoff::new(seed), kills: 0 };
+    let mut killer = Killer { stage: &stage, random: Backoff::new(seed), kills: 0, hits: BTreeMap::new() };
 
-    stage.lab.breaks("dead", "1");
-    killer.strikes_while_a_record_is_begun("redundancy_lost");
-    stage.lab.breaks("dead", "2");
-    killer.strikes_while_a_record_is_begun("outage");
-    stage.lab.heal("all");
-    killer.strikes_while_records_are_closed();
+    killer.strikes_while_a_record_is_begun("redundancy_lost", || stage.lab.breaks("dead", "1"));
+    killer.strikes_while_a_record_is_begun("outage", || stage.lab.breaks("dead", "2"));
+    killer.strikes_while_records_are_closed(|| stage.lab.heal("all"));
     while killer.kills < KILLS {
         killer.strikes_at_random(A_START);
+    }
+    println!("hits: {:?}", killer.hits);
+    for operation in ["StartIncident", "CreateTimelineEvent", "UpdateIncidentRecord"] {
+        assert!(killer.hits.contains_key(operation), "{operation}");
     }
 
     stage.eventually("nothing is left", || nothing_is_left(&stage));
@@ -62,15 +66,20 @@ fn a_daemon_that_is_killed_at_fifty_instants_of_an_outage_has_one_record_of_each
 }
 
 impl Killer<'_> {
-    fn strikes_while_a_record_is_begun(&mut self, kind: &str) {
+    fn strikes_while_a_record_is_begun(&mut self, kind: &str, begins: impl FnOnce()) {
+        lays(self.stage, "StartIncident", &hang());
+        begins();
         for _ in 0..4 {
             self.strikes_at_random(A_START);
         }
-        for fault in [json!("lost_reply"), slow(), hang(), slow(), json!("lost_reply"), hang()] {
-            self.strikes_during("StartIncident", &fault);
-        }
+        let lost = || json!("lost_reply");
+        self.strikes_in_turn("StartIncident", &[hang(), hang(), slow(), lost(), slow(), lost()]);
         for operation in ["ListIncidentRecords", "GetIncidentRecord", "CreateTimelineEvent"] {
-            self.strikes_during(operation, &slow());
+            let seen = last(self.stage, operation);
+            lays(self.stage, operation, &slow());
+            self.waits_a_little_for(operation, seen);
+            self.strikes_at_random(WITHIN_A_CALL);
+            clears(self.stage, operation);
         }
         self.stage.awaits("it is raised", || self.stage.aws.incident(kind, "OPEN"));
         for _ in 0..3 {
@@ -78,41 +87,79 @@ impl Killer<'_> {
         }
     }
 
-    fn strikes_while_records_are_closed(&mut self) {
+    fn strikes_while_records_are_closed(&mut self, begins: impl FnOnce()) {
+        lays(self.stage, "CreateTimelineEvent", &hang());
+        lays(self.stage, "UpdateIncidentRecord", &hang());
+        begins();
         for _ in 0..4 {
             self.strikes_at_random(A_START);
         }
-        self.strikes_during("CreateTimelineEvent", &slow());
-        self.strikes_during("GetIncidentRecord", &hang());
-        for fault in [hang(), hang(), slow(), json!("lost_reply")] {
-            self.strikes_during("UpdateIncidentRecord", &fault);
-        }
+        self.strikes_in_turn("CreateTimelineEvent", &[hang(), slow()]);
+        self.strikes_in_turn("UpdateIncidentRecord", &[hang(), hang(), slow(), json!("lost_reply")]);
     }
 
     fn strikes_at_random(&mut self, most: Duration) {
         thread::sleep(self.random.draw(most));
-        self.strikes();
+        self.strikes(|| ());
     }
 
-    /// Strikes while a call of this operation is under way, if there comes to be one.
-    fn strikes_during(&mut self, operation: &str, fault: &Value) {
-        let aws = &self.stage.aws;
-        aws.control(json!({ "add_fault": { "fault": { "operation": operation, "kind": fault } } }));
-        let received =
-            || aws.control(json!({ "received": { "operation": operation } })).as_array().unwrap().len();
-        let (before, began) = (received(), clock::now().mono);
-        while received() == before && clock::now().mono.since(began) < PATIENCE {
+    /// Strikes in one call of this operation after another; each meets the next fault. The first one lies since before
+    /// there was a reason to call, so that no call gets by. What is not executed must be called again: until a fault
+    /// lets a call be executed there is one to strike in, after that there may be none.
+    fn strikes_in_turn(&mut self, operation: &'static str, faults: &[Value]) {
+        let mut seen = last(self.stage, operation);
+        let mut executed = false;
+        for (index, fault) in faults.iter().enumerate() {
+            if executed {
+                self.waits_a_little_for(operation, seen);
+            } else {
+                self.stage.eventually(operation, || last(self.stage, operation) > seen);
+                *self.hits.entry(operation).or_default() += 1;
+            }
+            executed |= *fault != hang();
+            thread::sleep(self.random.draw(WITHIN_A_CALL));
+            let (stage, next) = (self.stage, faults.get(index + 1));
+            // While the daemon is dead nobody calls.
+            self.strikes(|| {
+                clears(stage, operation);
+                seen = last(stage, operation);
+                next.into_iter().for_each(|next| lays(stage, operation, next));
+            });
+        }
+    }
+
+    /// There may be no reason to call.
+    fn waits_a_little_for(&mut self, operation: &'static str, seen: u64) {
+        let began = clock::now().mono;
+        while clock::now().mono.since(began) < PATIENCE {
+            if last(self.stage, operation) > seen {
+                *self.hits.entry(operation).or_default() += 1;
+                return;
+            }
             thread::sleep(Duration::from_millis(10));
         }
-        self.strikes_at_random(WITHIN_A_CALL);
-        self.stage.aws.control(json!({ "clear_faults": { "operation": operation } }));
     }
 
-    fn strikes(&mut self) {
+    fn strikes(&mut self, meanwhile: impl FnOnce()) {
         assert_eq!(self.stage.daemon.ended(), None, "it ended by itself");
-        self.stage.daemon.is_killed_and_started_again(|_| ());
+        self.stage.daemon.is_killed_and_started_again(|_| meanwhile());
         self.kills += 1;
     }
+}
+
+/// From here on calls of this operation meet this fault.
+fn lays(stage: &Stage, operation: &str, fault: &Value) {
+    stage.aws.control(json!({ "add_fault": { "fault": { "operation": operation, "kind": fault } } }));
+}
+
+fn clears(stage: &Stage, operation: &str) {
+    stage.aws.control(json!({ "clear_faults": { "operation": operation } }));
+}
+
+/// The number of the last request of this operation, also of one that has no answer yet; 0 if there is none.
+fn last(stage: &Stage, operation: &str) -> u64 {
+    let received = stage.aws.control(json!({ "received": { "operation": operation } }));
+    received.as_array().unwrap().last().map_or(0, |request| request["number"].as_u64().unwrap())
 }
 
 /// Executed, and the answer comes when nobody waits for it any more.
