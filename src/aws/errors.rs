@@ -83,6 +83,23 @@ impl FailureKind {
             | Self::Rejected => false,
         }
     }
+
+    /// Whether AWS was reached: an answer came, whatever it said. Where something on the way answers in AWS's stead,
+    /// that is taken for AWS's.
+    pub const fn reached_aws(self) -> bool {
+        match self {
+            Self::TimedOut | Self::Unreachable | Self::CredentialsMissing => false,
+            Self::Throttled { .. }
+            | Self::ServiceFault
+            | Self::Contended
+            | Self::Denied
+            | Self::CredentialsRefused
+            | Self::Garbage
+            | Self::NotFound
+            | Self::TokenKnown
+            | Self::Rejected => true,
+        }
+    }
 }
 
 impl Failure {

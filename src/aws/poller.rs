@@ -141,7 +141,7 @@ where
 
     /// A driver that is gone ends everything soon by closing the orders.
     async fn refuse(&self, source: SourceId) {
-        drop(self.outlets.events.send(Event::Refused { source }).await);
+        drop(self.outlets.events.send(Event::Refused { source, reached: false }).await);
     }
 
     fn watch(&mut self, plan: &Plan) {

@@ -6,22 +6,20 @@ use crate::aws::{AwsClock, AwsConnections, ClockOffset};
 use crate::clock;
 use crate::domain::time::Now;
 use crate::health::{Component, Health, Problem, Severity};
+use crate::publish::machine::{Clock, Whose};
 
 /// Verdicts and durations do not depend on the wall clock, but what people read does. Beyond a minute the daemon dates what
 /// it tells by AWS's clock, see [`crate::domain::calendar`], and the journal's own stamps tell another story.
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// As long as our clock is off by less, CloudWatch takes the minutes that it stamps: up to two hours ahead, up to two weeks
-/// old (PutMetricData, API Reference).
-const CLOUDWATCH_TAKES: Duration = Duration::from_secs(3600);
-
-/// The time by which CloudWatch judges our minutes. Those of a clock that was reset to the year 2000 are too old by AWS's
-/// clock, though not by ours.
-pub(super) fn as_cloudwatch_judges(connections: &AwsConnections) -> Now {
+/// The time by which CloudWatch judges our minutes, if AWS has answered. Those of a clock that was reset to the year 2000 are
+/// too old by AWS's clock, though not by ours.
+pub(super) fn as_cloudwatch_judges(connections: &AwsConnections) -> Clock {
     let now = clock::now();
-    let far_off = |aws: &AwsClock| aws.offset(now).exceeds(CLOUDWATCH_TAKES) == Some(true);
-    let wall = connections.clock().filter(far_off).map_or(now.wall, |aws| aws.reads(now.mono));
-    Now { wall, ..now }
+    match connections.clock() {
+        Some(aws) => Clock { now: Now { wall: aws.reads(now.mono), ..now }, whose: Whose::Aws },
+        None => Clock { now, whose: Whose::Host },
+    }
 }
 
 /// The time by which AWS dates its records, as far as this host's clock may be wrong by more than what is usual: a record of a

@@ -32,7 +32,7 @@ use crate::health::{Component, Health, Problems};
 use crate::http::server::{self, About, Limits, Sources};
 use crate::probe::held;
 use crate::process::Exit;
-use crate::store::{Store, StoreThread};
+use crate::store::{Counts, Store, StoreThread};
 use crate::systemd;
 use crate::telemetry::prometheus::{self, Prometheus};
 use crate::telemetry::wording::Notice;
@@ -238,7 +238,8 @@ fn spawn_housekeeping(people: &People, tasks: &mut JoinSet<()>) {
     });
     tasks.spawn(async move {
         let mut beat = interval(BEAT_EVERY);
-        let mut dropped = store.counts();
+        // What was lost at the start counts, too.
+        let mut dropped = Counts::default();
         let mut told = String::new();
         let mut ready = false;
         tokio::pin!(ends);

@@ -63,12 +63,12 @@ pub struct TunnelTruth {
     pub aws_seen_up: bool,
 }
 
-/// Whether the condition of `kind` holds.
-pub fn opens(kind: Kind, tunnels: &[TunnelTruth]) -> Truth {
+/// Whether the condition of `kind` holds. `cut_off`: AWS cannot be reached at all.
+pub fn opens(kind: Kind, tunnels: &[TunnelTruth], cut_off: bool) -> Truth {
     match kind {
         Kind::Outage => outage(tunnels),
         Kind::RedundancyLost => redundancy_lost(tunnels),
-        Kind::OneSided => one_sided(tunnels),
+        Kind::OneSided => one_sided(tunnels, cut_off),
     }
 }
 
@@ -103,12 +103,16 @@ fn redundancy_lost(tunnels: &[TunnelTruth]) -> Truth {
 }
 
 /// Every tunnel is Down by one and the same end, which has seen it Up before, and nothing is agreed.
-fn one_sided(tunnels: &[TunnelTruth]) -> Truth {
+///
+/// While AWS cannot be reached, nobody can be told what our end alone says, and once it can be, that may be over: such time
+/// does not count. Where AWS is reached and refuses, people can be told.
+fn one_sided(tunnels: &[TunnelTruth], cut_off: bool) -> Truth {
     let nothing_agreed = Truth::known(
         !tunnels.iter().any(|tunnel| tunnel.assessment == Assessment::Down) && !tunnels.is_empty(),
     );
     let all_down_by = |end| Truth::all(tunnels.iter().map(|tunnel| down_by(tunnel, end)));
-    nothing_agreed.and(all_down_by(End::Local).or(all_down_by(End::Aws)))
+    let tellable = if cut_off { Truth::Unknown } else { Truth::True };
+    nothing_agreed.and(all_down_by(End::Local).and(tellable).or(all_down_by(End::Aws)))
 }
 
 fn down_by(tunnel: &TunnelTruth, end: End) -> Truth {
@@ -178,7 +182,7 @@ mod tests {
 
     #[test]
     fn an_outage_is_an_agreed_active_tunnel_with_every_other_locally_down() {
-        let outage = |tunnels: &[TunnelTruth]| opens(Kind::Outage, tunnels);
+        let outage = |tunnels: &[TunnelTruth]| opens(Kind::Outage, tunnels, false);
         assert_eq!(outage(&[active(DOWN, DOWN)]), Truth::True);
         assert_eq!(outage(&[active(DOWN, DOWN), active(DOWN, UP)]), Truth::True);
         assert_eq!(outage(&[active(DOWN, DOWN), active(DOWN, UNKNOWN)]), Truth::True);
@@ -194,7 +198,7 @@ mod tests {
 
     #[test]
     fn redundancy_is_lost_when_an_active_tunnel_is_agreed_down_and_it_is_no_certain_outage() {
-        let lost = |tunnels: &[TunnelTruth]| opens(Kind::RedundancyLost, tunnels);
+        let lost = |tunnels: &[TunnelTruth]| opens(Kind::RedundancyLost, tunnels, false);
         assert_eq!(lost(&[active(DOWN, DOWN), active(UP, UP)]), Truth::True);
         assert_eq!(lost(&[active(DOWN, DOWN), active(UNKNOWN, UP)]), Truth::True);
         assert_eq!(lost(&[active(DOWN, DOWN), active(DOWN, UP)]), Truth::False);
@@ -204,7 +208,7 @@ mod tests {
 
     #[test]
     fn one_sided_needs_every_tunnel_down_by_the_same_end_that_has_seen_it_up_and_no_agreement() {
-        let one_sided = |tunnels: &[TunnelTruth]| opens(Kind::OneSided, tunnels);
+        let one_sided = |tunnels: &[TunnelTruth]| opens(Kind::OneSided, tunnels, false);
         assert_eq!(one_sided(&[active(DOWN, UP), active(DOWN, UNKNOWN)]), Truth::True);
         assert_eq!(one_sided(&[active(UP, DOWN), standby(UNKNOWN, DOWN)]), Truth::True);
         assert_eq!(one_sided(&[active(DOWN, UP), active(UP, DOWN)]), Truth::False);
@@ -212,6 +216,18 @@ mod tests {
         assert_eq!(one_sided(&[active(DOWN, UP), active(UNKNOWN, UP)]), Truth::Unknown);
         let never_up_by_aws = TunnelTruth { aws_seen_up: false, ..active(UP, DOWN) };
         assert_eq!(one_sided(&[never_up_by_aws]), Truth::False);
+    }
+
+    #[test]
+    fn while_cut_off_what_our_end_alone_says_is_neither_held_nor_refuted() {
+        let cut_off = |kind, tunnels: &[TunnelTruth]| opens(kind, tunnels, true);
+        let down = active(DOWN, UNKNOWN);
+        assert_eq!(cut_off(Kind::OneSided, &[down, active(DOWN, UP)]), Truth::Unknown);
+        assert_eq!(cut_off(Kind::OneSided, &[down, active(UNKNOWN, UNKNOWN)]), Truth::Unknown);
+        assert_eq!(cut_off(Kind::OneSided, &[down, active(UP, UP)]), Truth::False);
+        assert_eq!(cut_off(Kind::OneSided, &[active(DOWN, DOWN), active(DOWN, UP)]), Truth::False);
+        assert_eq!(cut_off(Kind::OneSided, &[active(UP, DOWN), active(UP, DOWN)]), Truth::True);
+        assert_eq!(cut_off(Kind::Outage, &[active(DOWN, DOWN), down]), Truth::True);
     }
 
     #[test]

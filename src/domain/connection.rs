@@ -110,8 +110,9 @@ impl Connection {
         self.tunnels.iter().any(|tunnel| tunnel.local().verdict == Verdict::Down)
     }
 
-    /// Judges every tunnel and every kind as of `now`; `started` is when the daemon started or resumed.
-    pub fn refresh(&mut self, started: Moment, now: Now, fx: &mut Effects) -> Refreshed {
+    /// Judges every tunnel and every kind as of `now`; `started` is when the daemon started or resumed, and `cut_off` is
+    /// whether no source reaches AWS.
+    pub fn refresh(&mut self, started: Moment, cut_off: bool, now: Now, fx: &mut Effects) -> Refreshed {
         let grace_until = self.grace_until(started);
         let mut refreshed = Refreshed::default();
         for index in 0..self.tunnels.len() {
@@ -131,7 +132,7 @@ impl Connection {
         for index in 0..self.kinds.len() {
             let kind = self.kinds[index].kind();
             let step = Step {
-                opens: if self.here { opens(kind, &truths) } else { Truth::Unknown },
+                opens: if self.here { opens(kind, &truths, cut_off) } else { Truth::Unknown },
                 closes: if self.here { closes(kind, &truths) } else { Truth::Unknown },
                 rules: self.plan.incident,
                 grace_until,
@@ -174,14 +175,19 @@ impl Connection {
     }
 
     /// How often AWS is to be asked: faster while in doubt, that is, when a verdict changed a short while ago, or an
-    /// incident is opening or clearing.
-    pub fn poll_interval(&self, now: Moment) -> Duration {
+    /// incident is opening or clearing, or AWS is out of reach (`cut_off`) and our end sees a tunnel Down.
+    pub fn poll_interval(&self, cut_off: bool, now: Moment) -> Duration {
         let changed = self.last_change.is_some_and(|at| now.since(at) < DOUBT_AFTER_CHANGE);
         let moving = self.kinds.iter().any(|kind| match kind.phase() {
             Phase::Pending | Phase::Clearing => true,
             Phase::Clear | Phase::Open => false,
         });
-        if changed || moving { self.plan.aws.suspect_poll_interval } else { self.plan.aws.poll_interval }
+        let missing = cut_off && self.is_locally_down();
+        if changed || moving || missing {
+            self.plan.aws.suspect_poll_interval
+        } else {
+            self.plan.aws.poll_interval
+        }
     }
 
     /// AWS answered about one tunnel.
@@ -199,6 +205,11 @@ impl Connection {
         {
             tunnel.read(source, reading, asked, date, fx);
         }
+    }
+
+    /// Whether AWS is asked about it by this source.
+    pub fn is_asked_by(&self, source: &SourceId) -> bool {
+        self.plan.aws.sources.contains(source)
     }
 
     /// Whether every active tunnel could be voted on.

@@ -46,6 +46,9 @@ pub enum Event {
     Refused {
         /// Who was asked.
         source: SourceId,
+        /// Whether AWS was reached: an answer came, whatever it said. Without one (no connection, no answer in time, no
+        /// credentials to ask with) it was not.
+        reached: bool,
     },
     /// CloudWatch has told what became of a connection's tunnels while it was not heard.
     HistoryAnswered(History),

@@ -32,6 +32,7 @@ mod history;
 mod minutes;
 mod presence;
 
+use self::history::is_cut_off;
 use self::minutes::note_states;
 
 /// Why the core wants to be called.
@@ -129,7 +130,7 @@ impl Monitor {
                 self.with_check(&check, now, |check, fx| check.failed(echo, failure, now, fx));
             }
             Event::Answered(answer) => self.answered(answer, now),
-            Event::Refused { source } => self.refused(&source, now),
+            Event::Refused { source, reached } => self.refused(&source, reached, now),
             Event::HistoryAnswered(history) => self.history(&history.vpn, Some(&history), now),
             Event::HistoryRefused { vpn } => self.history(&vpn, None, now),
             Event::Settled { sink, incident, revision } => self.over.settled(&sink, &incident, revision),
@@ -339,7 +340,8 @@ impl Monitor {
     /// Judges a connection, and sees to what follows from it.
     fn refresh(&mut self, vpn: &VpnId, now: Now) {
         let Some(connection) = self.connections.get_mut(vpn) else { return };
-        let refreshed = connection.refresh(self.started, now, &mut self.fx);
+        let cut_off = is_cut_off(connection, &self.sources);
+        let refreshed = connection.refresh(self.started, cut_off, now, &mut self.fx);
         self.ask_history(vpn, now);
         let Some(connection) = self.connections.get(vpn) else { return };
         self.timers.set(Wake::Connection(vpn.clone()), connection.deadline(self.started));
@@ -401,20 +403,27 @@ impl Monitor {
         for connection in self.connections.values_mut() {
             connection.answered(&source, asked.mono, date, now.mono);
         }
-        let mut touched = BTreeSet::new();
         for (tunnel, reading) in readings {
             if let Some(connection) = self.connections.get_mut(&tunnel.vpn) {
                 connection.read(&source, &tunnel, &reading, asked, date, &mut self.fx);
-                touched.insert(tunnel.vpn.clone());
             }
         }
-        for vpn in touched {
+        self.refresh_asked_by(&source, now);
+    }
+
+    /// Judges every connection that a source was asked about, also one of which it said nothing: that it spoke counts.
+    fn refresh_asked_by(&mut self, source: &SourceId, now: Now) {
+        let asked = self.connections.iter().filter(|(_, connection)| connection.is_asked_by(source));
+        for vpn in asked.map(|(vpn, _)| vpn.clone()).collect::<Vec<_>>() {
             self.refresh(&vpn, now);
         }
-        self.set_source_timer(&source, now.mono);
+        self.set_source_timer(source, now.mono);
     }
 
     fn ask_aws(&mut self, id: &SourceId, now: Now) {
+        if self.sources.get(id).is_some_and(|polling| polling.is_lost(now.mono)) {
+            self.refused(id, false, now);
+        }
         let interval = self.source_interval(id, now.mono);
         let Some(polling) = self.sources.get_mut(id) else { return };
         // Doubt may have gone since the timer was set.
@@ -429,7 +438,7 @@ impl Monitor {
         self.connections
             .values()
             .filter(|connection| connection.plan().aws.sources.contains(id))
-            .map(|connection| connection.poll_interval(now))
+            .map(|connection| connection.poll_interval(is_cut_off(connection, &self.sources), now))
             .min()
             .unwrap_or(Duration::MAX)
     }

@@ -21,6 +21,8 @@ pub struct Polling {
     urgent: bool,
     asked_often: bool,
     last_answer: Option<Now>,
+    /// Whether the last question reached AWS; `None` before the first has ended.
+    reached: Option<bool>,
     refusals_in_row: u32,
 }
 
@@ -38,6 +40,7 @@ impl Polling {
             urgent: false,
             asked_often: false,
             last_answer: None,
+            reached: None,
             refusals_in_row: 0,
         }
     }
@@ -72,13 +75,25 @@ impl Polling {
     pub const fn answered(&mut self, now: Now) {
         self.asking = false;
         self.last_answer = Some(now);
+        self.reached = Some(true);
         self.refusals_in_row = 0;
     }
 
-    /// It was refused.
-    pub const fn refused(&mut self) {
+    /// It was refused; see [`Event::Refused`](super::event::Event::Refused) for `reached`.
+    pub const fn refused(&mut self, reached: bool) {
         self.asking = false;
+        self.reached = Some(reached);
         self.refusals_in_row = self.refusals_in_row.saturating_add(1);
+    }
+
+    /// Whether the question under way is taken for lost.
+    pub fn is_lost(&self, now: Moment) -> bool {
+        self.asking && self.asked.is_some_and(|asked| asked + QUESTION_LOST_AFTER <= now)
+    }
+
+    /// Whether the last question did not reach AWS. Before the first has ended, that is not said.
+    pub fn is_cut_off(&self) -> bool {
+        self.reached == Some(false)
     }
 
     /// For whoever asks.
@@ -121,10 +136,38 @@ mod tests {
         polling.ask(Moment::ORIGIN);
         polling.hurry();
         assert_eq!(polling.due(MINUTE), Some(Moment::ORIGIN + QUESTION_LOST_AFTER));
-        polling.refused();
+        polling.refused(true);
         assert_eq!(polling.due(MINUTE), Some(Moment::ORIGIN));
         polling.ask(Moment::ORIGIN);
         polling.answered(Now::default());
         assert!(polling.due(MINUTE) > Some(Moment::ORIGIN));
+    }
+
+    #[test]
+    fn a_source_is_cut_off_when_its_last_question_did_not_reach_aws() {
+        let mut polling = polling();
+        assert!(!polling.is_cut_off());
+        polling.ask(Moment::ORIGIN);
+        assert!(!polling.is_cut_off());
+        polling.refused(false);
+        polling.ask(Moment::ORIGIN + MINUTE);
+        assert!(polling.is_cut_off());
+        polling.refused(true);
+        assert!(!polling.is_cut_off());
+        polling.refused(false);
+        polling.answered(Now::default());
+        assert!(!polling.is_cut_off());
+    }
+
+    #[test]
+    fn a_question_is_lost_when_nothing_was_heard_of_it_for_too_long() {
+        let mut polling = polling();
+        let lost = Moment::ORIGIN + QUESTION_LOST_AFTER;
+        assert!(!polling.is_lost(lost));
+        polling.ask(Moment::ORIGIN);
+        assert!(!polling.is_lost(Moment::ORIGIN + QUESTION_LOST_AFTER / 2));
+        assert!(polling.is_lost(lost));
+        polling.refused(true);
+        assert!(!polling.is_lost(lost));
     }
 }

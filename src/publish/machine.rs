@@ -5,6 +5,7 @@
 //! a crash between the two sends it again (CloudWatch has no token that would prevent it), never not at all.
 
 mod doubt;
+mod judgement;
 mod sending;
 #[cfg(test)]
 mod tests;
@@ -16,6 +17,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use self::doubt::{Doubt, Heartbeat, Piece};
+use self::judgement::Judgement;
+pub use self::judgement::{Clock, Whose};
 use super::datum::DATA_PER_CALL;
 use super::sink::{Datum, PutError, SpoolError};
 use crate::backoff::Backoff;
@@ -24,8 +27,6 @@ use crate::domain::rollup::Rollup;
 use crate::domain::time::{Moment, Now, Stamp};
 use crate::health::{Problem, Severity};
 
-/// CloudWatch takes data up to two hours ahead (the same page).
-const AHEAD_MAX: Duration = Duration::from_secs(2 * 3600 - 600);
 /// The minutes of all tunnels become complete within moments of each other; waiting a little makes them one call.
 const SETTLE: Duration = Duration::from_secs(2);
 /// Spread over this much more, so that the gateways of a company do not all call at the same instant.
@@ -115,6 +116,8 @@ pub struct Publisher {
     spool: SpoolLane,
     /// Whether the spool may hold rollups that are not known here.
     look: bool,
+    /// Whether it has been told that minutes are false, of those that the spool holds at present.
+    told_of_false: bool,
     /// Whether what waits is to be sent, until nothing waits.
     sending: bool,
     /// When the next sending begins.
@@ -164,6 +167,7 @@ impl Publisher {
             delivered: BTreeSet::new(),
             spool: SpoolLane::Idle,
             look: false,
+            told_of_false: false,
             sending: false,
             due: Some(now.mono + settle),
             last_begun: None,
@@ -177,24 +181,26 @@ impl Publisher {
     }
 
     /// Takes in what happened.
-    pub fn handle(&mut self, event: Event, now: Now) {
+    pub fn handle(&mut self, event: Event, clock: Clock) {
+        let now = clock.now;
         match event {
-            Event::Ready(rollup) => self.ready(rollup, now),
+            Event::Ready(rollup) => self.ready(rollup, clock),
             Event::CouldVote { vpn, minute, can_page: true } => {
                 self.heartbeats.insert(Heartbeat { minute, vpn });
                 self.begin_by(self.settings.interval.min(HEARTBEAT_INTERVAL), now);
             }
             Event::CouldVote { can_page: false, .. } => {}
             Event::Put(reply) => self.replied(reply, now),
-            Event::Read(found) => self.found(found, now),
+            Event::Read(found) => self.found(found, clock),
             Event::Marked(done) => self.marked(done, now),
             Event::Closing => self.closing = true,
         }
-        self.advance(now);
+        self.advance(clock);
     }
 
     /// Does what is due.
-    pub fn handle_timeout(&mut self, now: Now) {
+    pub fn handle_timeout(&mut self, clock: Clock) {
+        let now = clock.now;
         if self.due.is_some_and(|due| due <= now.mono) {
             self.due = None;
             self.last_begun = Some(now.mono);
@@ -207,7 +213,7 @@ impl Publisher {
         if matches!(self.spool, SpoolLane::Resting { until } if until <= now.mono) {
             self.spool = SpoolLane::Idle;
         }
-        self.advance(now);
+        self.advance(clock);
     }
 
     /// When [`Self::handle_timeout`] is to be called, and why.
@@ -240,19 +246,16 @@ impl Publisher {
         self.closing && self.flight.is_none() && spool_done && self.actions.is_empty()
     }
 
-    fn ready(&mut self, rollup: Arc<Rollup>, now: Now) {
-        if self.knows(&rollup) {
-            return;
-        }
-        if rollup.minute > now.wall + AHEAD_MAX {
-            // It is in the spool, and will be found there when its time has come.
+    fn ready(&mut self, rollup: Arc<Rollup>, clock: Clock) {
+        // One that cannot be judged is in the spool, and will be found there when it can be.
+        if self.knows(&rollup) || clock.judge(rollup.minute) == Judgement::Undecided {
             return;
         }
         self.waiting.insert((Reverse(rollup.minute), rollup));
         if self.waiting.len() > WAITING_MAX {
             self.waiting.pop_last();
         }
-        self.begin_by(self.settings.interval, now);
+        self.begin_by(self.settings.interval, clock.now);
     }
 
     /// Plans a sending: when the data of this moment have settled, but `interval` after the last one began.
@@ -270,12 +273,12 @@ impl Publisher {
     }
 
     /// Begins whatever can begin.
-    fn advance(&mut self, now: Now) {
+    fn advance(&mut self, clock: Clock) {
         if self.closing {
             self.sending = false;
         }
         if self.sending && self.flight.is_none() && self.pause.is_none() {
-            match self.next_batch(now) {
+            match self.next_batch(clock) {
                 Some(batch) => {
                     let (Batch::Whole(pieces) | Batch::Part(pieces)) = &batch;
                     self.actions
@@ -297,24 +300,25 @@ impl Publisher {
         {
             self.spool = SpoolLane::Reading;
             let limit = READ + self.undecided.len() + self.waiting.len();
-            self.actions.push_back(Action::Read { until: now.wall + AHEAD_MAX, limit });
+            self.actions.push_back(Action::Read { until: clock.read_until(), limit });
         }
     }
 
-    fn found(&mut self, found: Result<Vec<Arc<Rollup>>, SpoolError>, now: Now) {
+    fn found(&mut self, found: Result<Vec<Arc<Rollup>>, SpoolError>, clock: Clock) {
         match found {
             Ok(rollups) => {
                 self.spool = SpoolLane::Idle;
                 self.look = false;
                 for rollup in rollups {
-                    if !self.knows(&rollup) {
+                    if !self.knows(&rollup) && clock.judge(rollup.minute) != Judgement::Undecided {
                         self.waiting.insert((Reverse(rollup.minute), rollup));
                         self.look = true;
                         self.sending = true;
                     }
                 }
+                self.told_of_false &= self.look;
             }
-            Err(error) => self.spool = SpoolLane::Resting { until: now.mono + error.retry_after },
+            Err(error) => self.spool = SpoolLane::Resting { until: clock.now.mono + error.retry_after },
         }
     }
 

@@ -9,12 +9,12 @@ use tokio::sync::mpsc;
 use tokio::time::{sleep_until, timeout};
 
 use super::feed::News;
-use super::machine::{Action, Event, Publisher};
+use super::machine::{Action, Clock, Event, Publisher};
 use super::sink::{Datum, MetricSink, PutError, Spool};
-use crate::clock;
+use crate::clock::timer_at;
 use crate::domain::names::VpnId;
 use crate::domain::rollup::Rollup;
-use crate::domain::time::{Now, Stamp};
+use crate::domain::time::Stamp;
 use crate::health::{Component, Health};
 
 /// A call that has neither succeeded nor failed by then is given up. A sink has shorter limits of its own.
@@ -33,12 +33,12 @@ type Pending<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// Publishes until the last [`super::feed::Feed`] is dropped; then it waits for what is under way, and ends.
 ///
-/// `now` is the time by which CloudWatch judges what is too old or too far ahead. `can_page` says whether some sink that takes
+/// `clock` is the time by which is judged what is too old or false. `can_page` says whether some sink that takes
 /// the connection is not rejecting; `tally` is told what telemetry counts.
 /// Dropping the future loses nothing that is in the spool, but may send twice what was in flight.
 #[expect(clippy::too_many_arguments, reason = "each is another part of the daemon")]
 pub async fn run<S: MetricSink, P: Spool>(
-    now: impl Fn() -> Now,
+    clock: impl Fn() -> Clock,
     mut publisher: Publisher,
     mut news: mpsc::Receiver<News>,
     sink: S,
@@ -71,7 +71,7 @@ pub async fn run<S: MetricSink, P: Spool>(
         if publisher.is_finished() {
             return;
         }
-        let wake = publisher.poll_timeout().map(|(at, _why)| clock::timer_at(at));
+        let wake = publisher.poll_timeout().map(|(at, _why)| timer_at(at));
         tokio::select! {
             received = news.recv(), if open => {
                 let event = match received {
@@ -85,24 +85,24 @@ pub async fn run<S: MetricSink, P: Spool>(
                         Event::Closing
                     }
                 };
-                publisher.handle(event, now());
+                publisher.handle(event, clock());
             }
             (reply, waiting) = or_never(&mut putting) => {
                 putting = None;
                 if let Some(waiting) = waiting {
                     tally(Tally::Pending(waiting));
                 }
-                publisher.handle(reply, now());
+                publisher.handle(reply, clock());
             }
             (answer, waiting) = or_never(&mut spooling) => {
                 spooling = None;
                 if let Some(waiting) = waiting {
                     tally(Tally::Pending(waiting));
                 }
-                publisher.handle(answer, now());
+                publisher.handle(answer, clock());
             }
             () = async { if let Some(at) = wake { sleep_until(at).await } else { pending().await } } => {
-                publisher.handle_timeout(now());
+                publisher.handle_timeout(clock());
             }
         }
     }
@@ -139,10 +139,11 @@ mod tests {
     use std::sync::Mutex;
 
     use super::*;
+    use crate::clock;
     use crate::domain::fact::Fact;
     use crate::domain::names::TunnelId;
     use crate::publish::feed;
-    use crate::publish::machine::Settings;
+    use crate::publish::machine::{Settings, Whose};
     use crate::publish::sink::SpoolError;
 
     /// Answers a call when it is let go.
@@ -204,7 +205,7 @@ mod tests {
         let publisher = Publisher::new(settings, now);
         let health = Health::default();
         let running = tokio::spawn(run(
-            clock::now,
+            || Clock { now: clock::now(), whose: Whose::Aws },
             publisher,
             news,
             Arc::clone(&sink),

@@ -19,6 +19,7 @@ use super::limits::Limits;
 use super::mirror;
 use super::open::{self, BUSY, OpenError, is_damage};
 use super::pending::Pending;
+use crate::domain::board::TimelineChange;
 use crate::domain::event::Remembered;
 use crate::domain::names::{TunnelId, VpnId};
 use crate::domain::rollup::Rollup;
@@ -140,6 +141,16 @@ impl Database {
         rows.map_while(Result::ok).flatten().take(limit).map(Arc::new).collect()
     }
 
+    /// How many rollups a damaged file holds unsent, if that can still be read.
+    pub(super) fn count_unsent_of_damaged(&self) -> Option<u64> {
+        // As the rescue reads them; else by the index, which may be whole where the table is not.
+        ["+sent = 0", "sent = 0"].into_iter().find_map(|unsent| {
+            let query = format!("SELECT count(*) FROM rollup WHERE {unsent}");
+            let count: i64 = self.connection.query_row(&query, [], |row| row.get(0)).ok()?;
+            u64::try_from(count).ok()
+        })
+    }
+
     /// How many rollups are unsent.
     pub(super) fn unsent_count(&self) -> rusqlite::Result<u64> {
         let count: i64 =
@@ -211,14 +222,19 @@ fn find_incidents(connection: &Connection, now: Now, found: &mut Found) -> rusql
 
 fn find_openings(connection: &Connection, now: Now, found: &mut Found) -> rusqlite::Result<()> {
     let (from, to) = (now.wall - OPENINGS_COUNT_FOR, now.wall + OPENINGS_COUNT_FOR);
-    let query =
-        "SELECT vpn, kind, opened FROM incident WHERE opened BETWEEN ?1 AND ?2 ORDER BY opened, vpn, kind";
+    let query = "SELECT vpn, kind, opened, body FROM incident WHERE opened BETWEEN ?1 AND ?2 ORDER BY opened, vpn, kind";
     let openings = rows(connection, query, params![from.as_millis(), to.as_millis()], |row| {
         let opened = Stamp::from_millis(row.get(2)?);
-        Ok((VpnId::new(read::text(row, 0)?), mirror::kind(&read::text(row, 1)?), opened))
+        let opening = (VpnId::new(read::text(row, 0)?), mirror::kind(&read::text(row, 1)?), opened);
+        Ok((opening, read::text(row, 3)?))
     })?;
-    found.remembered.openings =
-        openings.into_iter().filter_map(|(vpn, kind, at)| Some((vpn, kind?, at))).collect();
+    // One that was known only when it was over never opened here: nobody was disturbed by it.
+    let was_missed = |body: &str| {
+        let incident = mirror::read_incident(body, now).ok();
+        incident.is_some_and(|it| it.timeline.iter().any(|entry| entry.what == TimelineChange::Missed))
+    };
+    let openings = openings.into_iter().filter(|(_, body)| !was_missed(body));
+    found.remembered.openings = openings.filter_map(|((vpn, kind, at), _)| Some((vpn, kind?, at))).collect();
     Ok(())
 }
 

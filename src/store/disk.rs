@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::mem;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +15,7 @@ use super::held::Held;
 use super::notice::Notice;
 use super::open::OpenError;
 use super::pending::{Pending, ROLLUPS_MAX};
+use crate::domain::board::IncidentId;
 use crate::domain::rollup::Rollup;
 use crate::domain::time::{Moment, Now};
 
@@ -32,8 +33,10 @@ pub(super) struct Disk {
     /// Set when reading found damage.
     damaged: Option<OpenError>,
     set_aside_at: Option<Moment>,
-    /// Unsent rollups that had to go.
+    /// Unsent rollups that had to go for want of room.
     dropped: u64,
+    /// Unsent rollups that were lost with a damaged file.
+    lost: u64,
 }
 
 impl Disk {
@@ -55,6 +58,7 @@ impl Disk {
             damaged: None,
             set_aside_at: None,
             dropped: 0,
+            lost: 0,
         };
         let (found, failure) = match disk.look(now) {
             Err(error) if error.is_misconfigured() => return Err(error),
@@ -67,9 +71,9 @@ impl Disk {
         let opening = match failure {
             None => Opening { found, ..Opening::default() },
             Some(error @ OpenError::Corrupt { .. }) => {
-                let rescued = disk.rescue();
-                let failure = disk.begin_anew(&error, now, notices).err();
-                Opening { found, rescued, begun_anew: true, failure }
+                let Rescue { rollups, lost } = disk.rescue();
+                let failure = disk.begin_anew(&error, lost, now, notices).err();
+                Opening { found, rescued: rollups, begun_anew: true, failure }
             }
             Some(error) => {
                 // It cannot be written, but perhaps it can be read.
@@ -92,7 +96,7 @@ impl Disk {
     pub(super) fn write(
         &mut self,
         pending: &mut Pending,
-        held: &Held,
+        held: &mut Held,
         now: Now,
         notices: &mut VecDeque<Notice>,
     ) -> Result<(), OpenError> {
@@ -105,26 +109,38 @@ impl Disk {
             self.let_go();
         }
         let done = match self.damaged.take() {
-            None => self.attempt(pending, held, now),
+            None => self.attempt(pending, held, now, notices),
             Some(damage) => Err(damage),
         };
         let Err(damage @ OpenError::Corrupt { .. }) = done else { return done };
         // Whatever becomes of the file, this is in memory from here on.
-        for rollup in self.rescue() {
+        let Rescue { rollups, lost } = self.rescue();
+        for rollup in rollups {
             self.dropped += pending.rollup(rollup, false);
         }
         held.write_again(pending);
-        self.begin_anew(&damage, now, notices)?;
-        self.attempt(pending, held, now)
+        self.begin_anew(&damage, lost, now, notices)?;
+        self.attempt(pending, held, now, notices)
     }
 
-    /// How many unsent rollups had to go since this was asked last.
+    /// How many unsent rollups had to go for want of room since this was asked last.
     pub(super) fn take_dropped(&mut self) -> u64 {
         mem::take(&mut self.dropped)
     }
 
-    fn attempt(&mut self, pending: &mut Pending, held: &Held, now: Now) -> Result<(), OpenError> {
-        let done = self.write_parts(pending, held, now);
+    /// How many unsent rollups were lost with a damaged file since this was asked last.
+    pub(super) fn take_lost(&mut self) -> u64 {
+        mem::take(&mut self.lost)
+    }
+
+    fn attempt(
+        &mut self,
+        pending: &mut Pending,
+        held: &mut Held,
+        now: Now,
+        notices: &mut VecDeque<Notice>,
+    ) -> Result<(), OpenError> {
+        let done = self.write_parts(pending, held, now, notices);
         if let Err(OpenError::Failed { source, .. }) = &done
             && may_need_opening(source.sqlite_error_code())
         {
@@ -133,13 +149,37 @@ impl Disk {
         done
     }
 
-    fn write_parts(&mut self, pending: &mut Pending, held: &Held, now: Now) -> Result<(), OpenError> {
+    fn write_parts(
+        &mut self,
+        pending: &mut Pending,
+        held: &mut Held,
+        now: Now,
+        notices: &mut VecDeque<Notice>,
+    ) -> Result<(), OpenError> {
         let database = match &mut self.database {
             Some(database) => database,
             none => {
                 let opened = Database::open(&self.path, self.keep, self.max_size, now)?;
-                // It may be another file than before.
+                // It may be another file than before, or one that could not be read until this moment.
+                let damage = match opened.found(now) {
+                    Ok(mut found) => {
+                        let damage = found.damage.take();
+                        for id in held.join(found, pending, now) {
+                            notices.push_back(second_open(&self.path, &id));
+                        }
+                        damage
+                    }
+                    Err(error) => Some(error),
+                };
                 held.write_again(pending);
+                if let Some(damage) = damage {
+                    let error = OpenError::of(&self.path, damage);
+                    if matches!(error, OpenError::Corrupt { .. }) {
+                        // What it still gives is to be rescued.
+                        *none = Some(opened);
+                    }
+                    return Err(error);
+                }
                 none.insert(opened)
             }
         };
@@ -181,14 +221,19 @@ impl Disk {
         self.damaged.is_some()
     }
 
-    fn rescue(&self) -> Vec<Arc<Rollup>> {
-        self.database.as_ref().map_or_else(Vec::new, |database| database.rescue_unsent(ROLLUPS_MAX))
+    fn rescue(&self) -> Rescue {
+        let Some(database) = &self.database else { return Rescue { rollups: Vec::new(), lost: None } };
+        let rollups = database.rescue_unsent(ROLLUPS_MAX);
+        let rescued = u64::try_from(rollups.len()).unwrap_or(u64::MAX);
+        let lost = database.count_unsent_of_damaged().map(|unsent| unsent.saturating_sub(rescued));
+        Rescue { rollups, lost }
     }
 
     /// Sets the damaged file aside and begins a fresh one.
     fn begin_anew(
         &mut self,
         damage: &OpenError,
+        lost: Option<u64>,
         now: Now,
         notices: &mut VecDeque<Notice>,
     ) -> Result<(), OpenError> {
@@ -206,10 +251,16 @@ impl Disk {
         let aside = set_aside(&self.path, now.wall).map_err(unusable("set the damaged file aside"))?;
         self.set_aside_at = Some(now.mono);
         notices.push_back(Notice::Error(format!(
-            "{}. It is kept as {}, and a fresh one is begun with what is in memory: check the disk",
+            "{}. It is kept as {}, and a fresh one is begun with what is in memory{}: check the disk",
             damage.in_full(),
-            aside.display()
+            aside.display(),
+            match lost {
+                Some(0) => String::new(),
+                Some(lost) => format!("; {lost} minutes that CloudWatch has not taken are lost"),
+                None => "; how many minutes that CloudWatch has not taken are lost is not known".to_owned(),
+            }
         )));
+        self.lost += lost.unwrap_or(0);
         self.database = Some(Database::open(&self.path, self.keep, self.max_size, now)?);
         Ok(())
     }
@@ -219,6 +270,13 @@ impl Disk {
             database.abandon();
         }
     }
+}
+
+/// What a damaged file still gives of the rollups that wait to be sent.
+struct Rescue {
+    rollups: Vec<Arc<Rollup>>,
+    /// How many it held beyond them; `None` if that cannot be read.
+    lost: Option<u64>,
 }
 
 /// What was found when the store was opened.
@@ -231,6 +289,16 @@ pub(super) struct Opening {
     pub(super) begun_anew: bool,
     /// Why there is no file at hand.
     pub(super) failure: Option<OpenError>,
+}
+
+/// What is said of an incident that was open in a file that was opened late, while another of its kind was open already.
+fn second_open(path: &Path, IncidentId { vpn, kind, opened }: &IncidentId) -> Notice {
+    Notice::Warning(format!(
+        "store {}: the file, which could not be used until this moment, held {vpn}/{}/{} open, while another incident of          this kind is open; it is closed in the file: look whether its record is still open at a sink",
+        path.display(),
+        kind.as_str(),
+        opened.as_millis()
+    ))
 }
 
 /// Whether the file may work again only once it is opened again: a connection does not notice that a disk can be written

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use super::database::Found;
 use super::pending::{LedgerKey, Pending};
-use crate::domain::board::{Incident, IncidentId};
+use crate::domain::board::{Incident, IncidentId, IncidentState};
 use crate::domain::event::SeenUp;
 use crate::domain::names::SinkId;
-use crate::domain::time::Stamp;
+use crate::domain::time::{Now, Stamp};
 use crate::incident::sink::LedgerRow;
 
 #[derive(Debug, Default)]
@@ -51,6 +51,33 @@ impl Held {
     /// Every row of a sink.
     pub(super) fn ledger(&self, sink: &SinkId) -> Vec<LedgerRow> {
         self.ledger.values().filter(|row| row.sink == *sink).cloned().collect()
+    }
+
+    /// Takes in what a file holds that is opened late: what was seen up and the ledger, where they are not known better. An
+    /// incident that is open in it, while another of its kind is open here, is settled, since of a kind only one is open.
+    /// Returns which were.
+    pub(super) fn join(&mut self, found: Found, pending: &mut Pending, now: Now) -> Vec<IncidentId> {
+        self.seen_up.extend(found.remembered.seen_up);
+        for row in found.ledger {
+            let key = (row.sink.clone(), row.incident.clone(), row.generation);
+            if !pending.forgotten.contains(&(row.sink.clone(), row.incident.clone())) {
+                self.ledger.entry(key).or_insert(row);
+            }
+        }
+        let mut settled = Vec::new();
+        for incident in found.remembered.incidents {
+            let IncidentId { vpn, kind, .. } = &incident.id;
+            let is_open_here = self.incidents.keys().any(|open| (&open.vpn, open.kind) == (vpn, *kind));
+            if is_open_here
+                && !self.incidents.contains_key(&incident.id)
+                && !pending.incidents.contains_key(&incident.id)
+            {
+                settled.push(incident.id.clone());
+                let state = IncidentState::Unwatched { at: now.wall };
+                pending.incident(Arc::new(Incident { state, ..Incident::clone(&incident) }), Some(now.wall));
+            }
+        }
+        settled
     }
 
     /// Everything is to be written again, with what waits already.

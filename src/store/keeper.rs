@@ -169,9 +169,10 @@ impl Keeper {
         if self.pending.is_empty() && !self.disk.is_damaged() && self.problem.is_none() {
             return Ok(());
         }
-        let done = self.disk.write(&mut self.pending, &self.held, now, &mut self.notices);
+        let done = self.disk.write(&mut self.pending, &mut self.held, now, &mut self.notices);
         let dropped = self.disk.take_dropped();
         self.dropped(dropped);
+        self.counts.rollups_dropped += self.disk.take_lost();
         match done {
             Ok(()) => {
                 self.pace.committed(now.mono);

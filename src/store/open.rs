@@ -1,7 +1,7 @@
 //! Taking hold of the file, or saying why not.
 
 use std::fmt;
-use std::fs::{self, DirBuilder, Metadata, OpenOptions, Permissions};
+use std::fs::{self, DirBuilder, OpenOptions, Permissions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -122,10 +122,14 @@ fn words(error: &rusqlite::Error) -> &'static str {
 /// tables. Refuses, untouched, what is not our file.
 pub(super) fn open(path: &Path) -> Result<Connection, OpenError> {
     prepare(path)?;
-    connect(path).map_err(|error| match error {
+    let mut connection = connect(path).map_err(|error| match error {
         Refusal::Unsuitable(what) => unsuitable(path, what),
         Refusal::Sqlite(source) => OpenError::of(path, source),
-    })
+    })?;
+    // Whose an unmarked file is was not known before.
+    make_private(path)?;
+    configure(&mut connection).map_err(|error| OpenError::of(path, error))?;
+    Ok(connection)
 }
 
 /// Opens our file for reading alone, for what can be known of it while it cannot be written.
@@ -197,9 +201,10 @@ fn prepare(path: &Path) -> Result<(), OpenError> {
         }
         Identity::OfAnotherProgram => return Err(unsuitable(path, OF_ANOTHER_PROGRAM)),
         Identity::Ours { version } => usable(version.into()).map_err(|what| unsuitable(path, what))?,
-        Identity::Empty | Identity::Unmarked => {}
+        Identity::Empty | Identity::Unmarked => return Ok(()),
     }
-    make_private(path, &found).map_err(unusable("make the file private"))
+    // Before SQLite comes: its -wal and -shm files follow these permissions.
+    make_private(path)
 }
 
 const OF_ANOTHER_PROGRAM: &str = "this is another program's database; give a path of its own";
@@ -227,11 +232,25 @@ fn create(path: &Path) -> Result<(), OpenError> {
     created.map(drop).map_err(unusable("create the file"))
 }
 
-fn make_private(path: &Path, found: &Metadata) -> io::Result<()> {
-    if found.permissions().mode() & 0o077 == 0 {
-        return Ok(());
+/// Makes our own file private, with what belongs to it; another's is not to be touched.
+fn make_private(path: &Path) -> Result<(), OpenError> {
+    let [log, shared_memory] = companions(path);
+    for file in [path, &log, &shared_memory] {
+        let made = match fs::symlink_metadata(file) {
+            Ok(found) if found.permissions().mode() & 0o077 != 0 => {
+                fs::set_permissions(file, Permissions::from_mode(0o600))
+            }
+            Ok(_private) => Ok(()),
+            Err(error) => Err(error),
+        };
+        let unusable =
+            |source| OpenError::Unusable { path: file.into(), doing: "make the file private", source };
+        match made {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            made => made.map_err(unusable)?,
+        }
     }
-    fs::set_permissions(path, Permissions::from_mode(0o600))
+    Ok(())
 }
 
 fn has_log(path: &Path) -> bool {
@@ -245,9 +264,10 @@ fn no_database(path: &Path, what: &str) -> OpenError {
     OpenError::of(path, source)
 }
 
+/// Opens the file and looks whether it is ours, without writing anything.
 fn connect(path: &Path) -> Result<Connection, Refusal> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let mut connection = Connection::open_with_flags(path, flags)?;
+    let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(BUSY)?;
     keep_log(&connection, true)?;
     // What a log adds to the header has been seen by nobody yet.
@@ -262,8 +282,6 @@ fn connect(path: &Path) -> Result<Connection, Refusal> {
         let error = ffi::Error::new(ffi::SQLITE_READONLY);
         return Err(rusqlite::Error::SqliteFailure(error, None).into());
     }
-    configure(&mut connection)?;
-    keep_log(&connection, false)?;
     Ok(connection)
 }
 
@@ -279,5 +297,6 @@ fn configure(connection: &mut Connection) -> rusqlite::Result<()> {
         // So that the header itself says whose file it is and of which version, and need not be looked for in the log.
         connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_row| Ok(()))?;
     }
+    keep_log(connection, false)?;
     Ok(())
 }

@@ -11,12 +11,21 @@ use bothends::domain::verdict::{Evidence, Verdict};
 
 use crate::world::*;
 
-/// What one end alone says is another story, and off here.
+/// What one end alone says is another story, and off in these.
 fn by_cloudwatch(plan: Plan) -> Plan {
     let vpn = &plan.vpns[0];
     let aws = AwsRules { sources: vec![source(SourceKind::CloudWatch)], ..vpn.aws.clone() };
     let incident = IncidentRules { one_sided_after: None, ..vpn.incident };
     Plan { vpns: vec![Arc::new(VpnPlan { aws, incident, ..VpnPlan::clone(vpn) })], ..plan }
+}
+
+/// What one end alone says counts after fifteen minutes.
+fn one_end_counts() -> World {
+    let (both, default) = (by_cloudwatch(two_active()), two_active());
+    let vpn = VpnPlan { incident: default.vpns[0].incident, ..VpnPlan::clone(&both.vpns[0]) };
+    let mut world = World::new(Plan { vpns: vec![Arc::new(vpn)], ..both }, Remembered::default());
+    world.live(5);
+    world
 }
 
 fn healthy() -> World {
@@ -178,4 +187,80 @@ fn aws_is_asked_about_no_past_in_which_our_end_saw_nothing_wrong() {
     mend(&mut world);
     world.live(10);
     assert_eq!(world.histories, []);
+}
+
+#[test]
+fn an_outage_that_nobody_could_be_told_of_is_not_told_as_one_sided_either() {
+    for (hangs, cut_first) in [(false, true), (false, false), (true, true), (true, false)] {
+        let mut world = one_end_counts();
+        (world.aws_reachable, world.aws_hangs) = (hangs, hangs);
+        if cut_first {
+            world.live(5);
+        }
+        cut(&mut world, Aws::Down);
+        for _ in 0..60 {
+            world.live(1);
+            assert_eq!(world.incidents(), [], "hangs: {hangs}, cut first: {cut_first}");
+        }
+        mend(&mut world);
+        world.live(3);
+        (world.aws_reachable, world.aws_hangs) = (true, false);
+        world.live(30);
+        assert_eq!(world.opened(), [], "hangs: {hangs}, cut first: {cut_first}");
+        let kinds: Vec<Kind> = missed(&world).iter().map(|incident| incident.id.kind).collect();
+        assert_eq!(kinds, [Kind::Outage], "hangs: {hangs}, cut first: {cut_first}");
+    }
+}
+
+#[test]
+fn where_aws_is_reached_and_denies_one_end_alone_is_told_while_it_lasts() {
+    let mut world = one_end_counts();
+    world.aws_denies = true;
+    world.live(1);
+    cut(&mut world, Aws::Down);
+    world.live(14);
+    assert_eq!(world.opened(), []);
+    world.live(2);
+    assert_eq!(world.kinds(), [Kind::OneSided]);
+}
+
+#[test]
+fn where_one_of_two_sources_is_reached_one_end_alone_is_told() {
+    let mut world = World::healthy(two_active());
+    let vpn = VpnPlan::clone(&two_active().vpns[0]);
+    let sources = vec![source(SourceKind::CloudWatch), source(SourceKind::Ec2)];
+    let vpn = VpnPlan { aws: AwsRules { sources, ..vpn.aws.clone() }, ..vpn };
+    world.reconfigure(Plan { vpns: vec![Arc::new(vpn)], ..two_active() });
+    world.unreachable = Some(SourceKind::CloudWatch);
+    cut(&mut world, Aws::Up);
+    world.live(17);
+    assert_eq!(world.kinds(), [Kind::OneSided]);
+}
+
+#[test]
+fn a_time_without_aws_does_not_count_for_what_one_end_alone_says() {
+    let mut world = one_end_counts();
+    cut(&mut world, Aws::Up);
+    world.live(5);
+    world.aws_reachable = false;
+    world.live(5);
+    world.aws_reachable = true;
+    world.live(8);
+    assert_eq!(world.opened(), []);
+    world.live(4);
+    assert_eq!(world.kinds(), [Kind::OneSided]);
+}
+
+#[test]
+fn what_one_end_alone_says_when_aws_answers_again_counts_from_there() {
+    let mut world = one_end_counts();
+    world.aws_reachable = false;
+    world.live(1);
+    cut(&mut world, Aws::Up);
+    world.live(60);
+    world.aws_reachable = true;
+    world.live(14);
+    assert_eq!(world.opened(), []);
+    world.live(3);
+    assert_eq!(world.kinds(), [Kind::OneSided]);
 }

@@ -122,6 +122,12 @@ pub struct World {
     pub lines: BTreeMap<TunnelId, Line>,
     pub aws: BTreeMap<TunnelId, Aws>,
     pub aws_reachable: bool,
+    /// A source that does not reach it.
+    pub unreachable: Option<SourceKind>,
+    /// It is reached, and denies everything.
+    pub aws_denies: bool,
+    /// Questions to it vanish.
+    pub aws_hangs: bool,
     /// What is wrong with the host's wall clock, in seconds.
     pub wrong_by: i64,
     /// A source whose answers cannot be understood.
@@ -161,6 +167,9 @@ impl World {
             lines: tunnels.iter().map(|tunnel| (tunnel.clone(), FAST)).collect(),
             aws: tunnels.iter().map(|tunnel| (tunnel.clone(), Aws::Up)).collect(),
             aws_reachable: true,
+            unreachable: None,
+            aws_denies: false,
+            aws_hangs: false,
             wrong_by: 0,
             garbled: None,
             facts: Vec::new(),
@@ -202,8 +211,12 @@ impl World {
                 self.monitor.handle(Event::Reply { check, echo, rtt }, self.here());
             } else if answer.is_some_and(|answer| answer <= next) {
                 let ((_, source), asked) = self.asked.pop_first().unwrap();
-                let event =
-                    if self.aws_reachable { self.answer(source, asked) } else { Event::Refused { source } };
+                let reached = self.aws_reachable && self.unreachable != Some(source.kind);
+                let event = if reached && !self.aws_denies {
+                    self.answer(source, asked)
+                } else {
+                    Event::Refused { source, reached }
+                };
                 self.monitor.handle(event, self.here());
             } else {
                 self.monitor.handle_timeout(self.here());
@@ -277,7 +290,9 @@ impl World {
                 }
                 Request::AskAws { source } => {
                     self.questions.push(self.now.mono);
-                    self.asked.insert((self.now.mono + ANSWER, source), self.now.mono + QUESTION);
+                    if !self.aws_hangs {
+                        self.asked.insert((self.now.mono + ANSWER, source), self.now.mono + QUESTION);
+                    }
                 }
             }
         }
@@ -300,7 +315,7 @@ impl World {
     }
 
     fn history(&self, vpn: VpnId, from: Stamp, to: Stamp) -> Event {
-        if !self.aws_reachable {
+        if !self.aws_reachable || self.aws_denies || self.aws_hangs {
             return Event::HistoryRefused { vpn };
         }
         let of = |tunnel: &TunnelId| {

@@ -25,6 +25,8 @@ pub enum Heard {
     Throttled,
     Failed,
     Denied,
+    /// Nothing came back: there is no way, or the connection broke.
+    Silence,
 }
 
 /// The faults that are in force.
@@ -55,7 +57,7 @@ impl Weather {
         let quick = chance.millis(QUICK.0, QUICK.1);
         if !reach {
             let after = chance.millis(NO_WAY.0, NO_WAY.1);
-            return (Fate { done: None, heard: Some((after, Heard::Failed)) }, None);
+            return (Fate { done: None, heard: Some((after, Heard::Silence)) }, None);
         }
         if !valid {
             return (Fate { done: None, heard: Some((quick, Heard::Denied)) }, None);
@@ -77,7 +79,8 @@ impl Weather {
                 Fate { done: Some(late), heard: Some((late + quick, Heard::Answer)) }
             }
             Some(Fault::LostReply) => {
-                let heard = chance.percent(50).then(|| (chance.millis(1_000, 20_000) + quick, Heard::Failed));
+                let heard =
+                    chance.percent(50).then(|| (chance.millis(1_000, 20_000) + quick, Heard::Silence));
                 Fate { done: Some(quick), heard }
             }
         };

@@ -21,7 +21,7 @@ use bothends::incident::settings::Settings as SinkSettings;
 use bothends::incident::sink::StartRequest;
 use bothends::publish::datum;
 use bothends::publish::machine::{
-    Action as Publishing, Event as Published, Publisher, Settings as PublisherSettings,
+    Action as Publishing, Clock, Event as Published, Publisher, Settings as PublisherSettings, Whose,
 };
 use bothends::publish::sink::Datum;
 use bothends::store::{Keeper, Settings as StoreSettings};
@@ -31,7 +31,6 @@ use super::time::Clocks;
 
 /// From so many seconds on the daemon goes by AWS's clock, as `daemon/clock_offset.rs` gives it.
 const FAR_OFF_FOR_RECORDS: u64 = 60;
-const FAR_OFF_FOR_METRICS: u64 = 3600;
 
 /// What a daemon wants done; it hears of it later.
 #[derive(Debug)]
@@ -201,8 +200,12 @@ impl Daemon {
     }
 
     pub fn published(&mut self, event: Published, now: Now) {
-        let now = self.dated(now, FAR_OFF_FOR_METRICS);
-        self.publisher.handle(event, now);
+        self.publisher.handle(event, self.as_cloudwatch_judges(now));
+    }
+
+    fn as_cloudwatch_judges(&self, now: Now) -> Clock {
+        let whose = if self.heard { Whose::Aws } else { Whose::Host };
+        Clock { now: self.dated(now, 0), whose }
     }
 
     /// The time as AWS has it, where it has been heard and the host is far off; else the host's.
@@ -224,7 +227,7 @@ impl Daemon {
             self.reconciler.handle_timeout(self.dated(now, FAR_OFF_FOR_RECORDS));
         }
         if self.publisher.poll_timeout().is_some_and(|(at, _)| at <= now.mono) {
-            self.publisher.handle_timeout(self.dated(now, FAR_OFF_FOR_METRICS));
+            self.publisher.handle_timeout(self.as_cloudwatch_judges(now));
         }
     }
 

@@ -3,13 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use bothends::domain::board::IncidentId;
 use bothends::domain::fact::IncidentChange;
 use bothends::domain::names::Kind;
 use bothends::domain::time::Moment;
 use bothends::incident::sink::Origin;
 use bothends::publish::datum;
 
-use super::manager::{Closer, Kept};
 use super::metrics::{Key, key};
 use super::schedule::{KnownToken, Op, Schedule};
 use super::truth::{Told, seconds};
@@ -66,40 +66,28 @@ fn told(world: &World, kind: Kind, change: IncidentChange) -> impl Iterator<Item
     world.truth.told.iter().filter(move |told| told.change == change && told.incident.id.kind == kind)
 }
 
-/// Records of one scope tell different stories, one after the other.
+/// Records of one scope tell different stories, one after the other; or the same, after a close and a worsening.
 fn opened_twice(world: &World) -> Vec<String> {
     let mut wrong = Vec::new();
     if !is_strict(world) {
         return wrong;
     }
     for kind in Kind::ALL {
-        let records: Vec<(usize, &Kept)> =
-            world.manager.records.iter().enumerate().filter(|(_, kept)| kept.scope.kind == kind).collect();
+        let records = world.manager.records.iter().zip(&world.truth.stories);
+        let records: Vec<_> = records.filter(|(kept, _)| kept.scope.kind == kind).collect();
         for pair in records.windows(2) {
-            let [(_, first), (number, second)] = pair else { continue };
-            if first.closed.is_none_or(|(closed, _)| closed > second.created) {
+            let [(first, one), (second, other)] = pair else { continue };
+            let Some((closed, _)) = first.closed.filter(|(closed, _)| *closed <= second.created) else {
                 wrong.push(format!("{} and {} are open at a time", first.id, second.id));
                 continue;
-            }
-            let story = &world.truth.stories[*number];
-            let opened = told(world, kind, IncidentChange::Opened)
-                .filter(|told| Some(&told.incident.id) == story.as_ref())
-                .map(|told| told.at)
-                .min();
-            let Some(opened) = opened else {
-                wrong.push(format!("{} tells of nothing", second.id));
+            };
+            let (Some(one), Some(other)) = (lasted(world, one.as_ref()), lasted(world, other.as_ref()))
+            else {
+                wrong.push(format!("{} or {} tells of nothing", first.id, second.id));
                 continue;
             };
-            // The story of the first was over, or somebody had closed it.
-            let over = told(world, kind, IncidentChange::Resolved).any(|told| told.at <= opened);
-            let closed = matches!(first.closed, Some((_, Closer::Person)));
-            let worse = told(world, kind, IncidentChange::Worsened)
-                .any(|told| told.at + WHILE_READING >= first.closed.map_or(told.at, |(closed, _)| closed));
-            let earlier = opened < first.created && !worse;
-            let after = told(world, kind, IncidentChange::Resolved)
-                .any(|told| told.at <= opened && told.at + WHILE_TELLING >= first.created);
-            let later = (over && after && !earlier) || is_later(world, kind, first, opened);
-            if !closed && !worse && !later {
+            let apart = one.1.is_some_and(|end| end <= other.0) || other.1.is_some_and(|end| end <= one.0);
+            if !apart && !worsened(world, kind, closed, second.created) {
                 wrong.push(format!("{} and {} tell the same story", first.id, second.id));
             }
         }
@@ -107,20 +95,25 @@ fn opened_twice(world: &World) -> Vec<String> {
     wrong
 }
 
-/// Whether what opened then is another episode than the one that the record tells of.
-fn is_later(world: &World, kind: Kind, first: &Kept, opened: Moment) -> bool {
-    told(world, kind, IncidentChange::Resolved).any(|told| {
-        told.at <= opened
-            && world.truth.told.iter().any(|begun| {
-                begun.change == IncidentChange::Opened
-                    && begun.incident.id == told.incident.id
-                    && first.closed.is_none_or(|(closed, _)| begun.at <= closed)
-            })
-    })
+/// From when to when an incident was on a Board.
+fn lasted(world: &World, id: Option<&IncidentId>) -> Option<(Moment, Option<Moment>)> {
+    let of = || world.truth.told.iter().filter(move |told| Some(&told.incident.id) == id);
+    let begun = of().map(|told| told.at).min()?;
+    let over = |told: &&Told| matches!(told.change, IncidentChange::Resolved | IncidentChange::HandedOver);
+    let end = of().filter(over).map(|told| told.at).min();
+    // What the disk did not have when the daemon died is no more.
+    let lost = of()
+        .filter(|told| told.change == IncidentChange::Opened && told.lost)
+        .filter_map(|told| world.truth.crashes[told.gateway].iter().copied().find(|crash| *crash >= told.at));
+    Some((begun, end.or(lost.min())))
 }
 
-/// The sink may be away for as long as a schedule lasts.
-const WHILE_TELLING: Duration = Duration::from_secs(100_000);
+/// Whether an incident of the kind worsened between a close and then; what was read when it worsened may be read late.
+fn worsened(world: &World, kind: Kind, closed: Moment, until: Moment) -> bool {
+    told(world, kind, IncidentChange::Worsened)
+        .any(|told| told.at + WHILE_READING >= closed && told.at <= until)
+}
+
 /// A record is read when its incident worsens; while the sink is away that takes longer.
 const WHILE_READING: Duration = Duration::from_secs(600);
 
@@ -135,10 +128,18 @@ fn past_and_paged(world: &World) -> Vec<String> {
 fn resolved_without_reason(world: &World) -> Vec<String> {
     let mut wrong = Vec::new();
     for (gateway, record, at) in &world.truth.resolves {
-        let Some(kept) = world.manager.records.iter().find(|kept| kept.id == *record) else { continue };
-        let kind = kept.scope.kind;
-        let over = told(world, kind, IncidentChange::Resolved)
-            .any(|told| told.at <= *at && told.gateway == *gateway);
+        let records = world.manager.records.iter().zip(&world.truth.stories);
+        let Some((kept, story)) = records.into_iter().find(|(kept, _)| kept.id == *record) else { continue };
+        let mut said = world.truth.told.iter().filter(|told| {
+            let died = world.truth.crashes[*gateway].iter().any(|crash| *crash >= told.at && crash <= at);
+            told.gateway == *gateway
+                && told.incident.id.kind == kept.scope.kind
+                && told.at <= *at
+                && !(told.lost && died)
+        });
+        let its_own = lasted(world, story.as_ref()).and_then(|(_, end)| end).is_some_and(|end| end <= *at);
+        let last = said.clone().next_back().is_some_and(|told| told.change == IncidentChange::Resolved);
+        let over = last || (its_own && said.any(|told| told.change == IncidentChange::Resolved));
         let twice = world.manager.records.iter().any(|other| {
             other.id != kept.id
                 && other.scope == kept.scope
@@ -162,14 +163,12 @@ fn closes_not_respected(world: &World) -> Vec<String> {
             let after = world.manager.records.iter().zip(&world.truth.stories).find(|(kept, _)| {
                 kept.scope.kind == *kind && kept.created > *at && kept.origin == Origin::Daemon
             });
-            let worse = |told: &&Told| told.at + WHILE_READING >= *at;
             if let Some((kept, _)) = after {
-                let worsened = told(world, *kind, IncidentChange::Worsened).chain(told(
-                    world,
-                    *kind,
-                    IncidentChange::Opened,
-                ));
-                if !worsened.filter(worse).any(|told| told.at <= kept.created) {
+                let fresh = told(world, *kind, IncidentChange::Opened)
+                    .any(|told| told.at > *at && told.at <= kept.created);
+                // Where it was hard to tell, a page too many is right.
+                let hard = !world.truth.was_quiet(*at - LASTING, kept.created);
+                if !fresh && !hard && !worsened(world, *kind, *at, kept.created) {
                     wrong.push(format!("{} after a close at {:.1} s", kept.id, seconds(*at)));
                 }
             } else {

@@ -243,7 +243,10 @@ impl World {
                         let asked = clocks.now(asked).mono;
                         Event::Answered(AwsAnswer { source, asked, date: aws_clock(self.at), readings })
                     }
-                    Heard::Throttled | Heard::Failed | Heard::Denied => Event::Refused { source },
+                    Heard::Throttled | Heard::Failed | Heard::Denied => {
+                        Event::Refused { source, reached: true }
+                    }
+                    Heard::Silence => Event::Refused { source, reached: false },
                 };
                 if self.lives(to) {
                     self.with(to.gateway, |daemon, now| daemon.handle(event, now));
@@ -259,7 +262,9 @@ impl World {
                             .map(|index| (tunnel(index), self.views.history(index, from, until, self.at)))
                             .collect(),
                     }),
-                    Heard::Throttled | Heard::Failed | Heard::Denied => Event::HistoryRefused { vpn: vpn() },
+                    Heard::Throttled | Heard::Failed | Heard::Denied | Heard::Silence => {
+                        Event::HistoryRefused { vpn: vpn() }
+                    }
                 };
                 if self.lives(to) {
                     self.with(to.gateway, |daemon, now| daemon.handle(event, now));

@@ -131,13 +131,15 @@ pub(super) struct SourceTask<Source> {
     source: Source,
     outlets: Outlets,
     backoff: Backoff,
+    /// Whether the call that `backoff` waits after reached AWS: so far that is all there is to say.
+    reached: bool,
     reporter: Reporter,
 }
 
 impl<Source: Ask> SourceTask<Source> {
     pub(super) fn new(id: SourceId, source: Source, outlets: Outlets) -> Self {
         let reporter = Reporter::new(&id, outlets.health.clone());
-        Self { id, source, outlets, backoff: Backoff::new(), reporter }
+        Self { id, source, outlets, backoff: Backoff::new(), reached: false, reporter }
     }
 
     /// Answers every request, until there can be no more or nobody listens.
@@ -175,7 +177,7 @@ impl<Source: Ask> SourceTask<Source> {
                 }
                 Some(Past { vpn, from: _, to: _ }) => Event::HistoryRefused { vpn },
                 None if ready => self.poll(&watch).await,
-                None => Event::Refused { source: self.id.clone() },
+                None => self.refusal(),
             };
             if self.outlets.events.send(event).await.is_err() {
                 return;
@@ -189,7 +191,7 @@ impl<Source: Ask> SourceTask<Source> {
             Ok(heard) => Event::Answered(self.answered(heard)),
             Err(failure) => {
                 self.refused(&failure);
-                Event::Refused { source: self.id.clone() }
+                self.refusal()
             }
         }
     }
@@ -224,6 +226,10 @@ impl<Source: Ask> SourceTask<Source> {
         AwsAnswer { source: self.id.clone(), asked, date, readings }
     }
 
+    fn refusal(&self) -> Event {
+        Event::Refused { source: self.id.clone(), reached: self.reached }
+    }
+
     fn refused(&mut self, failure: &Failure) {
         let retry_after = match failure.kind {
             FailureKind::Throttled { retry_after } => retry_after,
@@ -240,6 +246,7 @@ impl<Source: Ask> SourceTask<Source> {
             | FailureKind::Rejected => None,
         };
         self.backoff.failed(clock::now().mono, retry_after);
+        self.reached = failure.kind.reached_aws();
         self.observe(PollResult::of(failure.kind));
         self.reporter.failed(failure);
     }

@@ -212,7 +212,7 @@ async fn a_call_that_never_ends_is_given_up_and_counted_as_a_timeout() {
     world.script.hanging.lock().unwrap().push("eu-south-1".to_owned());
     pollers.ask(milan.clone()).await;
     let event = tokio::time::timeout(Duration::from_secs(600), world.events.recv()).await.unwrap();
-    assert_eq!(event, Some(Event::Refused { source: milan }));
+    assert_eq!(event, Some(Event::Refused { source: milan, reached: false }));
     assert_eq!(*world.outcomes.lock().unwrap(), [PollResult::Timeout]);
 }
 
@@ -246,7 +246,7 @@ async fn a_question_about_the_past_that_is_never_answered_counts_as_a_timeout() 
     assert_eq!(*world.outcomes.lock().unwrap(), [PollResult::Timeout]);
     assert_eq!(world.problem().unwrap().0, Severity::Degraded);
     pollers.ask(milan.clone()).await;
-    assert_eq!(world.event().await, Event::Refused { source: milan });
+    assert_eq!(world.event().await, Event::Refused { source: milan, reached: false });
     assert_eq!(world.calls(), Vec::<String>::new(), "AWS is left alone for a while");
 }
 
@@ -258,7 +258,7 @@ async fn after_a_failure_requests_are_refused_without_a_call() {
     *world.script.failure.lock().unwrap() = Some(throttled());
     for _ in 0..3 {
         pollers.ask(milan.clone()).await;
-        assert_eq!(world.event().await, Event::Refused { source: milan.clone() });
+        assert_eq!(world.event().await, Event::Refused { source: milan.clone(), reached: true });
     }
     assert_eq!(world.calls().len(), 1);
     assert_eq!(*world.outcomes.lock().unwrap(), [PollResult::Throttled]);
@@ -285,7 +285,7 @@ async fn what_is_watched_can_change_and_a_source_that_is_gone_falls_silent() {
     pollers.watch(&plan(&[("vpn-0a", &[])]));
     assert_eq!(world.problem(), None);
     pollers.ask(milan.clone()).await;
-    assert_eq!(world.event().await, Event::Refused { source: milan });
+    assert_eq!(world.event().await, Event::Refused { source: milan, reached: false });
 }
 
 #[test]

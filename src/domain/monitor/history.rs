@@ -1,21 +1,25 @@
 //! AWS's silence, and its word on what happened meanwhile.
 
+use std::collections::BTreeMap;
+
 use super::Monitor;
+use crate::domain::connection::Connection;
 use crate::domain::event::History;
 use crate::domain::names::{SourceId, VpnId};
+use crate::domain::polling::Polling;
 use crate::domain::request::Request;
 use crate::domain::time::Now;
 
 impl Monitor {
     /// AWS did not answer, or refused to.
-    pub(super) fn refused(&mut self, source: &SourceId, now: Now) {
+    pub(super) fn refused(&mut self, source: &SourceId, reached: bool, now: Now) {
         if let Some(polling) = self.sources.get_mut(source) {
-            polling.refused();
+            polling.refused(reached);
         }
         for connection in self.connections.values_mut() {
             connection.refused(source, now.mono);
         }
-        self.set_source_timer(source, now.mono);
+        self.refresh_asked_by(source, now);
     }
 
     /// Asks AWS about the past of a connection, if that is due.
@@ -37,4 +41,10 @@ impl Monitor {
         }
         self.refresh(vpn, now);
     }
+}
+
+/// Whether AWS is out of a connection's reach: by its last question, no source reached it.
+pub(super) fn is_cut_off(connection: &Connection, sources: &BTreeMap<SourceId, Polling>) -> bool {
+    let asked = &connection.plan().aws.sources;
+    !asked.is_empty() && asked.iter().all(|source| sources.get(source).is_some_and(Polling::is_cut_off))
 }

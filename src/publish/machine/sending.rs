@@ -1,19 +1,18 @@
 //! What goes into a call, and what becomes of it.
 
 use std::cmp::Reverse;
+use std::mem;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::doubt::{Owner, Piece};
-use super::{AHEAD_MAX, Action, Batch, DELIVERED_MAX, Publisher, WAITING_MAX};
+use super::judgement::{Clock, Judgement};
+use super::{Action, Batch, DELIVERED_MAX, Publisher, WAITING_MAX};
 use crate::domain::rollup::Rollup;
 use crate::domain::time::Now;
 use crate::publish::datum::{self, DATA_PER_CALL};
 use crate::publish::sink::{Datum, PutError};
 
-/// CloudWatch takes data up to two weeks old (PutMetricData API reference); what is about to turn so old is left out, since
-/// one datum too old would spoil its batch.
-const AGE_MAX: Duration = Duration::from_secs(14 * 24 * 3600 - 600);
 /// A refusal that a person must mend is tried again this often.
 const DENIED_PAUSE: Duration = Duration::from_secs(60);
 /// Failing for this long is no hiccup any more.
@@ -23,7 +22,8 @@ const DOUBT_MAX: usize = 2 * DATA_PER_CALL;
 
 impl Publisher {
     /// The newest of what waits, or of what is in doubt.
-    pub(super) fn next_batch(&mut self, now: Now) -> Option<Batch> {
+    pub(super) fn next_batch(&mut self, clock: Clock) -> Option<Batch> {
+        let now = clock.now;
         self.heartbeats.retain(|heartbeat| heartbeat.is_live(now.wall));
         let waiting = self.waiting.first().map(|(Reverse(minute), _)| *minute);
         if self.heartbeats.is_empty()
@@ -39,16 +39,22 @@ impl Publisher {
             let data = datum::heartbeat(&heartbeat.vpn, &self.settings.site, heartbeat.minute);
             pieces.extend(data.map(|datum| Piece { datum, owner: Owner::Heartbeat(heartbeat.clone()) }));
         }
-        let mut too_old = 0;
+        let (mut too_old, mut wrong) = (0, 0);
         while let Some((Reverse(minute), rollup)) = self.waiting.pop_first() {
-            if minute > now.wall + AHEAD_MAX {
-                // Our clock was set back. The spool has it for later.
-                continue;
-            }
-            if now.wall.since(minute) > AGE_MAX {
-                too_old += 1;
-                self.deliver(rollup);
-                continue;
+            match clock.judge(minute) {
+                Judgement::Sendable => {}
+                // The spool has it for later.
+                Judgement::Undecided => continue,
+                Judgement::TooOld => {
+                    too_old += 1;
+                    self.deliver(rollup);
+                    continue;
+                }
+                Judgement::False => {
+                    wrong += 1;
+                    self.deliver(rollup);
+                    continue;
+                }
             }
             let data = datum::of_rollup(&rollup);
             if pieces.len() + data.len() > DATA_PER_CALL {
@@ -69,6 +75,16 @@ impl Publisher {
             self.actions.push_back(Action::Warn(format!(
                 "{too_old} minutes are two weeks old by AWS's clock, which is as long as CloudWatch takes them, and are given up"
             )));
+        }
+        if wrong > 0 {
+            self.actions.push_back(Action::Dropped(wrong));
+            if !mem::replace(&mut self.told_of_false, true) {
+                self.actions.push_back(Action::Warn(
+                    "this host's clock was ahead of AWS's: minutes that lie in the future by AWS's clock are false, and are \
+                     given up; bothends_rollups_dropped_total counts them"
+                        .into(),
+                ));
+            }
         }
         if pieces.is_empty() {
             self.doubt.next(now.wall).map(Batch::Part)

@@ -65,7 +65,8 @@ fn fresh_data_overtakes_a_backlog_whose_batches_are_being_split() {
         world.bad.insert(key(&datum));
     }
     // By hand up to the first refusal.
-    world.publisher.handle_timeout(world.now.after(Duration::from_secs(10)));
+    world.now = world.now.after(Duration::from_secs(10));
+    world.publisher.handle_timeout(world.clock());
     let mut refused = false;
     while let Some(action) = world.publisher.poll_action() {
         let reply = match action {
@@ -75,14 +76,14 @@ fn fresh_data_overtakes_a_backlog_whose_batches_are_being_split() {
             }
             Action::Put(data) => {
                 refused = true;
-                world.publisher.handle(Event::Ready(rollup(1, 0)), world.now);
+                world.publisher.handle(Event::Ready(rollup(1, 0)), world.clock());
                 Event::Put(world.put(&data))
             }
             Action::Read { until, limit } => Event::Read(world.read(until, limit)),
             Action::Mark(rollups) => Event::Marked(world.mark(&rollups)),
             Action::Problem(_) | Action::Dropped(_) | Action::Warn(_) => continue,
         };
-        world.publisher.handle(reply, world.now);
+        world.publisher.handle(reply, world.clock());
     }
     panic!("the fresh minute was not sent");
 }
@@ -184,13 +185,63 @@ fn minutes_older_than_two_weeks_are_given_up_and_counted() {
 }
 
 #[test]
-fn a_minute_far_ahead_waits_in_the_spool_until_its_time() {
+fn before_aws_is_heard_nothing_is_given_up_whatever_the_host_s_clock_says() {
     let mut world = World::new(60);
+    world.whose = Whose::Host;
+    for minute in -1000..0 {
+        world.spool.insert(rollup(1, minute), false);
+    }
+    let right = world.now;
+    world.now = right.after(Duration::from_secs(15 * 24 * 3600));
+    world.restart();
+    world.fault = Fault::Unreachable;
+    let booted = 15 * 24 * 60;
+    for minute in 0..3 {
+        world.advance(60);
+        world.ready(&rollup(1, booted + minute));
+    }
+    assert_eq!((world.dropped, world.warnings.len()), (0, 0));
+    assert!(world.spool.values().all(|sent| !*sent));
+
+    // AWS answers: the spool was right, and the minutes since the boot are not.
+    world.fault = Fault::None;
+    world.whose = Whose::Aws;
+    world.now.wall = right.wall + Duration::from_secs(300);
+    world.ready(&rollup(1, 4));
+    world.advance(300);
+    assert_eq!((world.taken.len(), world.dropped), (4004, 3));
+    assert!(world.spool.values().all(|sent| *sent));
+}
+
+#[test]
+fn a_minute_of_a_clock_that_was_ahead_is_given_up_and_never_sent() {
+    for ahead in [3, 60, 40 * 24 * 60] {
+        let mut world = World::new(60);
+        for minute in ahead..ahead + 600 {
+            world.spool.insert(rollup(1, minute), false);
+        }
+        world.ready(&rollup(1, 0));
+        world.advance(60);
+        assert_eq!(
+            (world.taken.len(), world.dropped, world.warnings.len()),
+            (4, 600, 1),
+            "{ahead} min ahead"
+        );
+        assert!(world.warnings[0].contains("ahead of AWS's"), "{}", world.warnings[0]);
+        assert!(world.spool.values().all(|sent| *sent));
+    }
+}
+
+#[test]
+fn a_minute_that_lies_ahead_of_this_host_s_clock_alone_waits_in_the_spool() {
+    let mut world = World::new(60);
+    world.whose = Whose::Host;
     world.ready(&rollup(1, 180));
     world.advance(60);
     assert!(world.calls.is_empty());
-    world.advance(90 * 60);
-    world.ready(&rollup(1, 91));
+    world.whose = Whose::Aws;
+    world.now = world.now.after(Duration::from_secs(180 * 60));
+    world.ready(&rollup(1, 181));
     world.advance(60);
     assert_eq!((world.taken.len(), world.dropped), (8, 0));
 }
@@ -226,15 +277,15 @@ fn a_refused_permission_is_told_and_tried_again_every_minute() {
 #[test]
 fn at_the_end_what_is_under_way_is_finished_and_nothing_else_begun() {
     let mut world = World::new(60);
-    world.publisher.handle(Event::Ready(rollup(1, 0)), world.now);
+    world.publisher.handle(Event::Ready(rollup(1, 0)), world.clock());
     world.now = world.now.after(Duration::from_secs(10));
-    world.publisher.handle_timeout(world.now);
+    world.publisher.handle_timeout(world.clock());
     let Some(Action::Put(data)) = world.publisher.poll_action() else { panic!("nothing was sent") };
-    world.publisher.handle(Event::Closing, world.now);
-    world.publisher.handle(Event::Ready(rollup(1, 1)), world.now);
+    world.publisher.handle(Event::Closing, world.clock());
+    world.publisher.handle(Event::Ready(rollup(1, 1)), world.clock());
     assert!(!world.publisher.is_finished(), "a call is in flight");
     let reply = world.put(&data);
-    world.publisher.handle(Event::Put(reply), world.now);
+    world.publisher.handle(Event::Put(reply), world.clock());
     assert!(!world.publisher.is_finished(), "its rollups are not marked");
     world.serve();
     assert!(world.publisher.is_finished());
@@ -318,7 +369,7 @@ proptest! {
                 }
                 Step::Wait(secs) => {
                     world.advance(secs);
-                    minute += i64::try_from(secs.div_ceil(60)).unwrap();
+                    minute = (world.now.wall.as_millis() / 1000 - START) / 60;
                 }
                 // What is sent and not yet marked is told twice then; the property speaks of crashes at rest.
                 Step::Crash if world.publisher.undecided.is_empty() && world.publisher.delivered.is_empty() => {

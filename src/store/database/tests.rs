@@ -3,6 +3,7 @@
 use tempfile::TempDir;
 
 use super::*;
+use crate::domain::board::{Incident, TimelineEntry};
 use crate::domain::event::SeenUp;
 use crate::domain::names::{CheckId, CheckKind};
 use crate::domain::plan::RouteKey;
@@ -43,6 +44,21 @@ fn state_is_remembered() {
     assert_eq!(remembered.incidents, [incident(MINUTE)], "what is settled has left the Board");
     let opened: Vec<_> = remembered.openings.iter().map(|(_, _, at)| NOW.wall.since(*at).as_secs()).collect();
     assert_eq!(opened, [3600, 60], "those of the last 24 hours count");
+}
+
+#[test]
+fn an_incident_that_was_missed_is_no_opening() {
+    let (_directory, mut database) = database();
+    let mut pending = Pending::default();
+    pending.incident(incident(HOUR), Some(NOW.wall));
+    let what = TimelineChange::Missed;
+    let timeline = vec![TimelineEntry { seq: 0, at: NOW.wall, what, repeats: 0 }];
+    let missed = Incident { timeline, ..Incident::clone(&incident(2 * HOUR)) };
+    pending.incident(Arc::new(missed), Some(NOW.wall));
+    database.write(&pending, NOW).unwrap();
+    let opened: Vec<_> = database.found(NOW).unwrap().remembered.openings;
+    let ordinary = incident(HOUR).id.clone();
+    assert_eq!(opened, [(ordinary.vpn, ordinary.kind, ordinary.opened)]);
 }
 
 #[test]

@@ -139,16 +139,45 @@ async fn history_beyond_the_queue_is_dropped_and_counted_while_state_is_not() {
     assert!(matches!(queue.try_iter().last(), Some(Job::Record(Entry::SeenUp(_)))));
 }
 
+fn mode(path: &Path) -> u32 {
+    fs::metadata(path).unwrap().permissions().mode() & 0o777
+}
+
 #[test]
 fn the_file_and_its_directory_are_private() {
     let directory = tempfile::tempdir().unwrap();
     let settings = settings(&directory);
     let opened = open(&settings);
     opened.store.record(&seen_up());
-    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(settings.path.parent().unwrap()), 0o700);
     for entry in fs::read_dir(settings.path.parent().unwrap()).unwrap() {
         assert_eq!(mode(&entry.unwrap().path()), 0o600);
+    }
+}
+
+#[test]
+fn a_file_of_ours_that_others_may_read_is_made_private_however_far_it_was_begun() {
+    let empty: fn(&Path) = |path| fs::write(path, "").unwrap();
+    let unmarked: fn(&Path) = |path| {
+        Connection::open(path)
+            .unwrap()
+            .execute_batch("PRAGMA journal_mode = WAL; PRAGMA user_version = 0")
+            .unwrap();
+    };
+    let ours: fn(&Path) = |path| {
+        let settings = Settings { path: path.into(), ..settings_in(path.parent().unwrap()) };
+        drop(Keeper::open(&settings, NOW).unwrap());
+    };
+    for begin in [empty, unmarked, ours] {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.db");
+        begin(&path);
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+        let opened = open(&Settings { path, ..settings(&directory) });
+        opened.store.record(&seen_up());
+        for entry in fs::read_dir(directory.path()).unwrap() {
+            assert_eq!(mode(&entry.unwrap().path()), 0o600);
+        }
     }
 }
 
@@ -177,13 +206,14 @@ fn what_is_not_our_file_is_refused_untouched() {
 
     let theirs = directory.path().join("theirs.db");
     Connection::open(&theirs).unwrap().execute_batch("CREATE TABLE songs (title TEXT)").unwrap();
+    fs::set_permissions(&theirs, fs::Permissions::from_mode(0o644)).unwrap();
     let before = fs::read(&theirs).unwrap();
     let error = refusal(&at(theirs.clone()));
     assert!(
         matches!(&error, OpenError::Unsuitable { .. }) && error.to_string().contains("another program"),
         "{error}"
     );
-    assert_eq!(fs::read(&theirs).unwrap(), before);
+    assert_eq!((fs::read(&theirs).unwrap(), mode(&theirs)), (before, 0o644));
 
     let notes = directory.path().join("notes.txt");
     fs::write(&notes, "call the carrier").unwrap();

@@ -14,23 +14,24 @@ const SOURCES: [(SourceKind, &str); 2] =
 
 #[tokio::test]
 async fn each_trouble_is_refused_counted_and_said_by_what_it_is() {
-    let troubles: [(Value, &str, Severity, &str); 9] = [
-        (json!("throttle"), "throttled", Severity::Degraded, "slow down"),
-        (json!("denied"), "denied", Severity::Failed, "permission"),
-        (json!("expired"), "expired", Severity::Failed, "credentials"),
-        (json!("internal"), "error", Severity::Degraded, "AWS failed"),
-        (json!("unavailable"), "error", Severity::Degraded, "AWS failed"),
-        (json!("reset"), "error", Severity::Degraded, "no connection"),
-        (json!("lost_reply"), "error", Severity::Degraded, "no connection"),
-        (json!("garbage"), "garbage", Severity::Degraded, "answer"),
-        (json!("truncated"), "garbage", Severity::Degraded, "answer"),
+    let troubles: [(Value, bool, &str, Severity, &str); 9] = [
+        (json!("throttle"), true, "throttled", Severity::Degraded, "slow down"),
+        (json!("denied"), true, "denied", Severity::Failed, "permission"),
+        (json!("expired"), true, "expired", Severity::Failed, "credentials"),
+        (json!("internal"), true, "error", Severity::Degraded, "AWS failed"),
+        (json!("unavailable"), true, "error", Severity::Degraded, "AWS failed"),
+        (json!("reset"), false, "error", Severity::Degraded, "no connection"),
+        (json!("lost_reply"), false, "error", Severity::Degraded, "no connection"),
+        (json!("garbage"), true, "garbage", Severity::Degraded, "answer"),
+        (json!("truncated"), true, "garbage", Severity::Degraded, "answer"),
     ];
     for (kind, operation) in SOURCES {
-        for (trouble, result, severity, word) in troubles.clone() {
+        for (trouble, reached, result, severity, word) in troubles.clone() {
             let aws = stand_in();
             fault(&aws, operation, trouble.clone());
             let mut polling = Polling::start(connections(&aws), source(kind)).await;
-            assert_eq!(polling.ask().await, Event::Refused { source: source(kind) }, "{trouble}");
+            let refused = Event::Refused { source: source(kind), reached };
+            assert_eq!(polling.ask().await, refused, "{operation} {trouble}");
             let problem = polling.problem().unwrap();
             let counted: Vec<&str> = polling.outcomes().iter().map(|outcome| outcome.as_str()).collect();
             assert_eq!(counted, [result], "{operation} {trouble}: {}", problem.text);
@@ -79,7 +80,7 @@ async fn a_call_that_gets_no_answer_ends_as_a_timeout() {
         let aws = stand_in();
         fault(&aws, operation, json!({ "hang": { "seconds": 3600.0 } }));
         let mut polling = Polling::start(connections(&aws), source(kind)).await;
-        assert_eq!(polling.ask().await, Event::Refused { source: source(kind) });
+        assert_eq!(polling.ask().await, Event::Refused { source: source(kind), reached: false });
         assert_eq!(polling.outcomes()[0].as_str(), "timeout", "{:?}", polling.problem());
     }
 }

@@ -26,11 +26,12 @@ fn what_is_not_ours_is_refused_and_left_as_it_is() {
     let directory = store.parent().unwrap();
     fs::create_dir_all(directory).unwrap();
     let refused = |told: &str| {
-        let before = fs::read(&store).unwrap();
+        let state = || (fs::read(&store).unwrap(), fs::metadata(&store).unwrap().permissions().mode());
+        let before = state();
         let ended = site.run(&["run"]);
         assert_eq!(ended.code, Some(78), "{ended:?}");
         assert!(ended.stderr.contains(told), "{}", ended.stderr);
-        assert!(fs::read(&store).unwrap() == before, "{told}: it was touched");
+        assert!(state() == before, "{told}: it was touched");
         assert_eq!(fs::read_dir(directory).unwrap().count(), 1, "{told}: something was left beside it");
     };
 
@@ -41,6 +42,11 @@ fn what_is_not_ours_is_refused_and_left_as_it_is() {
     let theirs = Connection::open(&store).unwrap();
     theirs.execute_batch("PRAGMA application_id = 7; CREATE TABLE songs (title TEXT)").unwrap();
     drop(theirs);
+    refused("this is another program's database");
+
+    fs::remove_file(&store).unwrap();
+    Connection::open(&store).unwrap().execute_batch("CREATE TABLE songs (title TEXT)").unwrap();
+    fs::set_permissions(&store, Permissions::from_mode(0o644)).unwrap();
     refused("this is another program's database");
 
     fs::remove_file(&store).unwrap();

@@ -42,7 +42,7 @@ impl World {
                 // The answer is what AWS knows when it answers, and comes a little later or not at all.
                 let lost = fault == Some(Fault::LostReply);
                 if let Some((after, heard)) = fate.heard {
-                    let heard = if lost { Heard::Failed } else { heard };
+                    let heard = if lost { Heard::Silence } else { heard };
                     self.later(after, Happening::Answer { to, source, asked: self.at, heard });
                 }
             }
@@ -51,7 +51,7 @@ impl World {
                 let (fate, fault) = self.weather.fate(Calls::Ask, reach, valid, luck);
                 self.meet(Calls::Ask, fault);
                 if let Some((after, heard)) = fate.heard {
-                    let heard = if fault == Some(Fault::LostReply) { Heard::Failed } else { heard };
+                    let heard = if fault == Some(Fault::LostReply) { Heard::Silence } else { heard };
                     let asked = self.at;
                     self.later(after, Happening::History { to, from, until, asked, heard });
                 }
@@ -168,7 +168,9 @@ impl World {
         let Some((after, heard)) = answers else { return };
         let result = match heard {
             Heard::Answer => result.map_err(Failure::Sink),
-            Heard::Throttled | Heard::Failed | Heard::Denied => Err(Failure::Sink(sink_error(heard))),
+            Heard::Throttled | Heard::Failed | Heard::Silence | Heard::Denied => {
+                Err(Failure::Sink(sink_error(heard)))
+            }
         };
         self.later(after, Happening::Hear { to, id: action.id, result });
     }
@@ -219,7 +221,9 @@ impl World {
 fn sink_error(heard: Heard) -> SinkError {
     let what = "as drawn".to_owned();
     match heard {
-        Heard::Answer | Heard::Failed => SinkError::Temporary { what, retry_after: None, source: None },
+        Heard::Answer | Heard::Failed | Heard::Silence => {
+            SinkError::Temporary { what, retry_after: None, source: None }
+        }
         Heard::Throttled => {
             SinkError::Temporary { what, retry_after: Some(Duration::from_secs(5)), source: None }
         }
@@ -230,7 +234,9 @@ fn sink_error(heard: Heard) -> SinkError {
 fn put_error(heard: Heard) -> PutError {
     let what = "as drawn".to_owned();
     match heard {
-        Heard::Answer | Heard::Failed => PutError::Temporary { what, throttled: false, source: None },
+        Heard::Answer | Heard::Failed | Heard::Silence => {
+            PutError::Temporary { what, throttled: false, source: None }
+        }
         Heard::Throttled => PutError::Temporary { what, throttled: true, source: None },
         Heard::Denied => PutError::Denied { what },
     }

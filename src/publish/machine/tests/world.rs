@@ -42,6 +42,8 @@ pub(super) enum Fault {
 
 pub(super) struct World {
     pub(super) now: Now,
+    /// Whose wall clock that is.
+    pub(super) whose: Whose,
     pub(super) publisher: Publisher,
     /// Rollups, and whether they are marked as sent.
     pub(super) spool: BTreeMap<Arc<Rollup>, bool>,
@@ -69,6 +71,7 @@ impl World {
         let settings = Settings { site: "milan-1".into(), interval: Duration::from_secs(interval), seed: 1 };
         Self {
             now,
+            whose: Whose::Aws,
             publisher: Publisher::new(settings, now),
             spool: BTreeMap::new(),
             spool_broken: false,
@@ -81,6 +84,10 @@ impl World {
             warnings: Vec::new(),
             problem: None,
         }
+    }
+
+    pub(super) fn clock(&self) -> Clock {
+        Clock { now: self.now, whose: self.whose }
     }
 
     pub(super) fn restart(&mut self) {
@@ -99,7 +106,7 @@ impl World {
     }
 
     pub(super) fn tell(&mut self, event: Event) {
-        self.publisher.handle(event, self.now);
+        self.publisher.handle(event, self.clock());
         self.serve();
     }
 
@@ -125,7 +132,7 @@ impl World {
                     continue;
                 }
             };
-            self.publisher.handle(reply, self.now);
+            self.publisher.handle(reply, self.clock());
         }
     }
 
@@ -183,7 +190,7 @@ impl World {
         let mut wakes = 0;
         while let Some((at, _why)) = self.publisher.poll_timeout().filter(|(at, _)| *at <= end.mono) {
             self.now = self.now.after(at.since(self.now.mono));
-            self.publisher.handle_timeout(self.now);
+            self.publisher.handle_timeout(self.clock());
             self.serve();
             wakes += 1;
             assert!(wakes < 100_000, "the machine spins");

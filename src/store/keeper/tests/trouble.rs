@@ -9,6 +9,7 @@ use rusqlite::Connection;
 use super::*;
 use crate::store::fixture::wide_rollup;
 use crate::store::open::companions;
+use crate::store::pending::ROLLUPS_MAX;
 
 fn notices(keeper: &mut Keeper) -> Vec<Notice> {
     std::iter::from_fn(|| keeper.poll_notice()).collect()
@@ -134,6 +135,56 @@ fn damage_that_is_found_while_running_costs_no_state() {
 }
 
 #[test]
+fn minutes_that_a_rescue_cannot_save_are_counted_and_told() {
+    let directory = tempfile::tempdir().unwrap();
+    let settings = settings(directory.path());
+    let beyond = 1_000;
+    let (mut keeper, _) = Keeper::open(&settings, NOW).unwrap();
+    for minute in 0..i64::try_from(ROLLUPS_MAX).unwrap() + beyond {
+        keeper.record(&Fact::RollupReady(rollup(minute)), NOW);
+        if minute == beyond {
+            keeper.commit(NOW).unwrap();
+        }
+    }
+    keeper.commit(NOW).unwrap();
+    assert_eq!(keeper.counts().rollups_dropped, 0);
+    drop(keeper);
+    spoil_page(&settings.path, root_of(&settings.path, "incident"));
+
+    let (mut keeper, _) = Keeper::open(&settings, NOW).unwrap();
+    keeper.handle_timeout(NOW).unwrap();
+    assert_eq!(keeper.pending().unwrap(), u64::try_from(ROLLUPS_MAX).unwrap());
+    assert_eq!(keeper.counts().rollups_dropped, 1_000);
+    assert_says_once(&mut keeper, "; 1000 minutes that CloudWatch has not taken are lost: check the disk");
+}
+
+#[test]
+fn minutes_behind_a_damaged_row_are_counted_by_the_index() {
+    let directory = tempfile::tempdir().unwrap();
+    let settings = settings(directory.path());
+    drop(filled(&settings));
+    spoil_page(&settings.path, root_of(&settings.path, "rollup"));
+    let (mut keeper, _) = Keeper::open(&settings, NOW).unwrap();
+    keeper.record(&opened(&incident(HOUR)), NOW);
+    drop(keeper.pending());
+    drop(keeper.unsent(rollup(9000).minute, 100));
+    keeper.handle_timeout(NOW).unwrap();
+    assert_eq!(keeper.pending().unwrap(), 0);
+    assert_eq!(keeper.counts().rollups_dropped, 50);
+    assert_says_once(&mut keeper, "; 50 minutes that CloudWatch has not taken are lost");
+}
+
+#[test]
+fn that_it_is_not_known_how_many_minutes_were_lost_is_told() {
+    let directory = tempfile::tempdir().unwrap();
+    let settings = settings(directory.path());
+    drop(filled(&settings));
+    fs::write(&settings.path, vec![0; 8192]).unwrap();
+    let (mut keeper, _) = Keeper::open(&settings, NOW).unwrap();
+    assert_says_once(&mut keeper, "; how many minutes that CloudWatch has not taken are lost is not known");
+}
+
+#[test]
 fn damage_that_reading_finds_is_dealt_with_at_once() {
     let directory = tempfile::tempdir().unwrap();
     let settings = settings(directory.path());
@@ -201,6 +252,60 @@ fn what_could_not_be_written_from_the_start_on_is_written_once_it_can_be() {
     drop(keeper);
     let (mut keeper, remembered) = Keeper::open(&settings, NOW).unwrap();
     assert_eq!((remembered.incidents, keeper.pending().unwrap()), (vec![incident(HOUR)], 1));
+}
+
+#[test]
+fn what_a_file_holds_that_is_opened_late_is_joined_with_what_is_in_memory() {
+    let directory = tempfile::tempdir().unwrap();
+    let settings = settings(directory.path());
+    drop(filled(&settings));
+    let parent = settings.path.parent().unwrap();
+    let away = directory.path().join("away");
+    fs::rename(parent, &away).unwrap();
+    fs::write(parent, "in the way").unwrap();
+    let (mut keeper, remembered) = Keeper::open(&settings, NOW).unwrap();
+    assert_eq!(remembered, Remembered::default());
+    keeper.record(&opened(&incident(SECOND)), NOW);
+    keeper.commit_row(row(&incident(SECOND), 0), NOW);
+
+    fs::remove_file(parent).unwrap();
+    fs::rename(&away, parent).unwrap();
+    let later = NOW.after(60 * SECOND);
+    keeper.commit(later).unwrap();
+    let notices = notices(&mut keeper);
+    assert!(
+        matches!(&notices[..], [Notice::Warning(text)] if text.contains("held vpn-1/outage/")),
+        "{notices:?}"
+    );
+    let rows = [row(&incident(HOUR), 0), row(&incident(SECOND), 0)];
+    assert_eq!(keeper.load(&sink()), rows);
+    // Should the file be lost, the memory has it all.
+    fs::remove_file(&settings.path).unwrap();
+    keeper.commit_row(row(&incident(SECOND), 0), later);
+    keeper.commit(later).unwrap();
+    drop(keeper);
+    let (keeper, remembered) = Keeper::open(&settings, later).unwrap();
+    assert_eq!((remembered.incidents, remembered.seen_up.len()), (vec![incident(SECOND)], 1));
+    assert_eq!(keeper.load(&sink()), rows);
+}
+
+#[test]
+fn of_a_file_that_is_opened_late_no_second_incident_of_a_kind_is_open() {
+    let directory = tempfile::tempdir().unwrap();
+    let settings = settings(directory.path());
+    drop(filled(&settings));
+    let parent = settings.path.parent().unwrap();
+    let away = directory.path().join("away");
+    fs::rename(parent, &away).unwrap();
+    fs::write(parent, "in the way").unwrap();
+    let (mut keeper, _) = Keeper::open(&settings, NOW).unwrap();
+    keeper.record(&opened(&incident(SECOND)), NOW);
+    fs::remove_file(parent).unwrap();
+    fs::rename(&away, parent).unwrap();
+    keeper.commit(NOW).unwrap();
+    drop(keeper);
+    let (_, remembered) = Keeper::open(&settings, NOW).unwrap();
+    assert_eq!(remembered.incidents, [incident(SECOND)]);
 }
 
 #[test]
