@@ -108,14 +108,16 @@ fn lasted(world: &World, id: Option<&IncidentId>) -> Option<(Moment, Option<Mome
     Some((begun, end.or(lost.min())))
 }
 
-/// Whether an incident of the kind worsened between a close and then; what was read when it worsened may be read late.
+/// Whether an incident of the kind worsened between a close and then. A record is read when its incident worsens: where the sink
+/// was away at the close, it cannot be known which came first, and a page too many is right.
 fn worsened(world: &World, kind: Kind, closed: Moment, until: Moment) -> bool {
+    let hard = !world.truth.was_quiet(closed - LASTING, until);
     told(world, kind, IncidentChange::Worsened)
-        .any(|told| told.at + WHILE_READING >= closed && told.at <= until)
+        .any(|told| (hard || told.at + WHILE_READING >= closed) && told.at <= until)
 }
 
-/// A record is read when its incident worsens; while the sink is away that takes longer.
-const WHILE_READING: Duration = Duration::from_secs(600);
+/// A record is read when its incident worsens, and a slow answer is given up.
+const WHILE_READING: Duration = Duration::from_secs(120);
 
 /// Nobody gets a record of what was over before AWS could be reached.
 fn past_and_paged(world: &World) -> Vec<String> {
