@@ -1,11 +1,10 @@
 //! When AWS is asked, and what its answers change.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::{Monitor, Wake};
+use super::{Monitor, Wake, is_cut_off};
 use crate::domain::event::AwsAnswer;
-use crate::domain::names::{SourceId, VpnId};
+use crate::domain::names::SourceId;
 use crate::domain::request::Request;
 use crate::domain::time::{Moment, Now};
 
