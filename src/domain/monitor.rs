@@ -115,7 +115,7 @@ impl Monitor {
             }
         }
         monitor.adopt(plan, &remembered, now);
-        monitor.remembered = Remembered { incidents: Vec::new(), ..remembered };
+        monitor.remembered = Remembered { incidents: Vec::new(), unheard: Vec::new(), ..remembered };
         monitor.after(now);
         monitor
     }
