@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use self::history::cut_off_before;
 use super::board::{Incident, IncidentId, IncidentState, TimelineChange};
 use super::condition::{Truth, TunnelTruth, closes, opens};
 use super::cut_off::CutOff;
@@ -77,7 +78,8 @@ impl Connection {
                 .cloned();
             KindWatch::new(plan.id.clone(), kind, open, openings(remembered, &plan, kind, now))
         });
-        Self { plan, site, tunnels, kinds, last_change: None, anchor, here, cut_off: CutOff::default() }
+        let cut_off = cut_off_before(remembered, &plan, now);
+        Self { plan, site, tunnels, kinds, last_change: None, anchor, here, cut_off }
     }
 
     /// What it is.

@@ -60,6 +60,22 @@ pub struct Meanwhile {
 }
 
 impl CutOff {
+    /// An earlier run had not heard AWS since then, and saw this tunnel Down meanwhile.
+    pub fn resume(
+        &mut self,
+        tunnel: &TunnelId,
+        since: Moment,
+        down: Vec<Span>,
+        told: impl Iterator<Item = Kind>,
+    ) {
+        if down.is_empty() {
+            return;
+        }
+        self.since = Some(self.since.map_or(since, |known| known.min(since)));
+        self.was_down.entry(tunnel.clone()).or_default().extend(down);
+        self.told.extend(told);
+    }
+
     /// AWS did not answer, or refused to.
     pub fn refused(&mut self, now: Moment) {
         let heard = self.heard.map(|(asked, _)| asked);

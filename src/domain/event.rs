@@ -181,6 +181,19 @@ pub struct Remembered {
     pub incidents: Vec<Arc<super::board::Incident>>,
     /// When incidents of each kind were opened within the last 24 h, for the doubling of `resolve_after`.
     pub openings: Vec<(VpnId, Kind, Stamp)>,
+    /// What our end saw after AWS's view was lost, where it was lost to the end of the last run.
+    pub unheard: Vec<Unheard>,
+}
+
+/// What our end saw of a tunnel while AWS's view of it was not known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unheard {
+    /// Which.
+    pub tunnel: TunnelId,
+    /// When AWS's view became Unknown.
+    pub since: Stamp,
+    /// When our end was Down: from, to. What lasted when the run ended lasts to where it was last probed.
+    pub down: Vec<(Stamp, Stamp)>,
 }
 
 /// An end has seen a tunnel Up at least once.

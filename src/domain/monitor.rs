@@ -12,11 +12,11 @@ use super::board::{Board, Incident};
 use super::calendar::{self, Calendar};
 use super::connection::Connection;
 use super::effects::Effects;
-use super::event::{AwsAnswer, Event, Remembered};
+use super::event::{Event, Remembered};
 use super::fact::Fact;
 use super::names::{CheckId, Kind, SinkId, SourceId, VpnId};
 use super::over::Over;
-use super::pace::{phase, suspect_interval};
+use super::pace::phase;
 use super::plan::Plan;
 use super::polling::Polling;
 use super::request::Request;
@@ -28,9 +28,11 @@ use super::timers::Timers;
 /// and the tunnels did meanwhile is not known.
 const HELD_UP_AFTER: Duration = Duration::from_secs(10);
 
+mod asking;
 mod history;
 mod minutes;
 mod presence;
+mod probing;
 
 use self::history::is_cut_off;
 use self::minutes::note_states;
@@ -113,7 +115,7 @@ impl Monitor {
             }
         }
         monitor.adopt(plan, &remembered, now);
-        monitor.remembered = Remembered { incidents: Vec::new(), ..remembered };
+        monitor.remembered = Remembered { incidents: Vec::new(), unheard: Vec::new(), ..remembered };
         monitor.after(now);
         monitor
     }
@@ -388,100 +390,6 @@ impl Monitor {
                 .all(|(a, b)| a.id == b.id && a.revision == b.revision);
         if !same {
             self.board = Arc::new(Board { incidents, prepare });
-        }
-    }
-
-    //--- AWS
-
-    fn answered(&mut self, answer: AwsAnswer, now: Now) {
-        let AwsAnswer { source, asked, date, readings } = answer;
-        let Some(polling) = self.sources.get_mut(&source) else { return };
-        polling.answered(now);
-        self.calendar.heard(asked, now.mono, date);
-        let now = self.dated(now);
-        let asked = Now { mono: asked, wall: now.wall - now.mono.since(asked) };
-        for connection in self.connections.values_mut() {
-            connection.answered(&source, asked.mono, date, now.mono);
-        }
-        for (tunnel, reading) in readings {
-            if let Some(connection) = self.connections.get_mut(&tunnel.vpn) {
-                connection.read(&source, &tunnel, &reading, asked, date, &mut self.fx);
-            }
-        }
-        self.refresh_asked_by(&source, now);
-    }
-
-    /// Judges every connection that a source was asked about, also one of which it said nothing: that it spoke counts.
-    fn refresh_asked_by(&mut self, source: &SourceId, now: Now) {
-        let asked = self.connections.iter().filter(|(_, connection)| connection.is_asked_by(source));
-        for vpn in asked.map(|(vpn, _)| vpn.clone()).collect::<Vec<_>>() {
-            self.refresh(&vpn, now);
-        }
-        self.set_source_timer(source, now.mono);
-    }
-
-    fn ask_aws(&mut self, id: &SourceId, now: Now) {
-        if self.sources.get(id).is_some_and(|polling| polling.is_lost(now.mono)) {
-            self.refused(id, false, now);
-        }
-        let interval = self.source_interval(id, now.mono);
-        let Some(polling) = self.sources.get_mut(id) else { return };
-        // Doubt may have gone since the timer was set.
-        if polling.due(interval).is_some_and(|due| due <= now.mono) {
-            polling.ask(now.mono);
-            self.fx.requests.push_back(Request::AskAws { source: id.clone() });
-        }
-        self.set_source_timer(id, now.mono);
-    }
-
-    fn source_interval(&self, id: &SourceId, now: Moment) -> Duration {
-        self.connections
-            .values()
-            .filter(|connection| connection.plan().aws.sources.contains(id))
-            .map(|connection| connection.poll_interval(is_cut_off(connection, &self.sources), now))
-            .min()
-            .unwrap_or(Duration::MAX)
-    }
-
-    fn set_source_timer(&mut self, id: &SourceId, now: Moment) {
-        let interval = self.source_interval(id, now);
-        let due = self.sources.get(id).and_then(|polling| polling.due(interval));
-        self.timers.set(Wake::Source(id.clone()), due);
-    }
-
-    //--- checks
-
-    fn set_check_timers(&mut self, vpn: &VpnId) {
-        let Some(connection) = self.connections.get(vpn) else { return };
-        for check in connection.tunnels().iter().flat_map(|tunnel| tunnel.checks()) {
-            self.timers.set(Wake::Check(check.id().clone()), Some(check.next_timeout()));
-        }
-    }
-
-    fn clear_check_timers(&mut self, connection: &Connection) {
-        for check in connection.tunnels().iter().flat_map(|tunnel| tunnel.checks()) {
-            self.timers.set(Wake::Check(check.id().clone()), None);
-        }
-    }
-
-    /// Shares the budget of echoes among the suspect checks.
-    fn share_budget(&mut self) {
-        let suspects = self
-            .connections
-            .values()
-            .flat_map(Connection::tunnels)
-            .flat_map(|tunnel| tunnel.checks())
-            .filter(|check| check.is_suspect())
-            .count();
-        for connection in self.connections.values_mut() {
-            let interval = suspect_interval(connection.plan().probe.suspect_interval, suspects);
-            for tunnel in connection.tunnels_mut() {
-                for kind in tunnel.checks().iter().map(|check| check.id().kind).collect::<Vec<_>>() {
-                    if let Some(check) = tunnel.check_mut(kind) {
-                        check.set_suspect_interval(interval);
-                    }
-                }
-            }
         }
     }
 

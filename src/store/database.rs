@@ -1,10 +1,12 @@
 //! The file: what is written and read, one transaction at a time.
 
+mod alone;
 mod read;
 mod room;
 mod upkeep;
 mod write;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -13,6 +15,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
+use self::alone::Alone;
 pub(super) use self::upkeep::FOLD_AFTER;
 use self::upkeep::Upkeep;
 use super::limits::Limits;
@@ -28,6 +31,11 @@ use crate::incident::sink::LedgerRow;
 
 /// How far back openings count for the doubling of `resolve_after`.
 const OPENINGS_COUNT_FOR: Duration = Duration::from_secs(24 * 3600);
+
+/// As far back as CloudWatch can be asked by the minute (GetMetricData, API Reference).
+const HISTORY_KEPT: Duration = Duration::from_secs(14 * 24 * 3600);
+
+const MINUTE: Duration = Duration::from_secs(60);
 
 #[derive(Debug)]
 pub(super) struct Database {
@@ -184,7 +192,7 @@ fn file_at(path: &Path) -> Option<(u64, u64)> {
 fn found(connection: &Connection, now: Now) -> rusqlite::Result<Found> {
     let mut found = Found::default();
     // Each by itself: what is damaged takes nothing else along.
-    for read in [find_seen_up, find_incidents, find_openings, find_ledger] {
+    for read in [find_seen_up, find_incidents, find_openings, find_ledger, find_unheard] {
         match read(connection, now, &mut found) {
             Err(error) if is_damage(&error) => found.damage = Some(error),
             done => done?,
@@ -248,6 +256,30 @@ fn find_ledger(connection: &Connection, _now: Now, found: &mut Found) -> rusqlit
             )),
         }
     }
+    Ok(())
+}
+
+/// Where AWS's view was lost to the end, when our end was Down since.
+fn find_unheard(connection: &Connection, now: Now, found: &mut Found) -> rusqlite::Result<()> {
+    let query = "SELECT vpn, outside_ip, at, body,
+            (SELECT max(minute) FROM rollup WHERE rollup.tunnel = tunnel.id AND minute <= ?2)
+        FROM transition JOIN tunnel ON tunnel.id = tunnel
+        WHERE what = 'view' AND at BETWEEN ?1 AND ?2 ORDER BY transition.id";
+    let between = params![(now.wall - HISTORY_KEPT).as_millis(), now.wall.as_millis()];
+    let changes = rows(connection, query, between, |row| {
+        let tunnel = read::tunnel(read::text(row, 0)?, &read::text(row, 1)?);
+        let probed: Option<i64> = row.get(4)?;
+        Ok((tunnel, Stamp::from_millis(row.get(2)?), read::text(row, 3)?, probed.map(Stamp::from_millis)))
+    })?;
+    let mut seen: BTreeMap<TunnelId, Alone> = BTreeMap::new();
+    for (tunnel, at, body, probed) in changes {
+        if let (Some(tunnel), Some((end, from, to))) = (tunnel, mirror::read_view_change(&body)) {
+            let alone = seen.entry(tunnel).or_default();
+            alone.probed = probed.map(|minute| minute + MINUTE);
+            alone.changed(end, from, to, at);
+        }
+    }
+    found.remembered.unheard = seen.into_iter().filter_map(|(tunnel, alone)| alone.unheard(tunnel)).collect();
     Ok(())
 }
 

@@ -11,7 +11,7 @@ mod view;
 
 pub(super) use self::incident::{read_incident, write_incident};
 pub(super) use self::ledger::{read_row, write_row};
-pub(super) use self::transition::{Change, Transition, write_transition};
+pub(super) use self::transition::{Change, Transition, read_view_change, write_transition};
 
 use std::time::Duration;
 

@@ -86,7 +86,7 @@ metrics! {
     ROLLUPS_PENDING = Gauge "bothends_rollups_pending" []
         "Minutes of tunnels that wait to be sent to CloudWatch.";
     ROLLUPS_DROPPED = Counter "bothends_rollups_dropped_total" []
-        "Minutes of tunnels that will never reach CloudWatch: too old, refused, or without room.";
+        "Minutes of tunnels that will never reach CloudWatch: too old, refused, without room, lost with a damaged store, or stamped by a clock that was ahead.";
     CREDENTIALS_EXPIRY = Gauge "bothends_credentials_expiry_timestamp_seconds" []
         "When the AWS credentials in use expire, in Unix time; absent if they do not.";
     CLOCK_OFFSET = Gauge "bothends_clock_offset_seconds" []

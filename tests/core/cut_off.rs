@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bothends::domain::board::{Incident, IncidentState, TimelineChange};
-use bothends::domain::event::Remembered;
+use bothends::domain::event::{Remembered, Unheard};
 use bothends::domain::fact::Fact;
 use bothends::domain::names::{Kind, Role, SourceKind};
 use bothends::domain::plan::{AwsRules, IncidentRules, Plan, VpnPlan};
@@ -102,6 +102,29 @@ fn an_outage_that_lasts_when_aws_answers_again_opens_then_with_its_true_beginnin
     world.live(20);
     assert_eq!(missed(&world), []);
     assert_eq!(world.opened().len(), 1);
+}
+
+#[test]
+fn what_an_earlier_run_saw_while_it_was_cut_off_is_found_out_about_by_the_next() {
+    for (value, expected) in [(0.0, vec![Kind::Outage]), (1.0, vec![])] {
+        let ago = |minutes: u64| WALL - secs(60 * minutes);
+        let saw = |n| Unheard { tunnel: tunnel(n), since: ago(50), down: vec![(ago(40), ago(20))] };
+        let remembered = Remembered { unheard: vec![saw(1), saw(2)], ..Remembered::default() };
+        let mut world = World::new(by_cloudwatch(two_active()), remembered);
+        for minutes in 20..=41 {
+            for n in [1, 2] {
+                world.past.insert((tunnel(n), ago(minutes).minute()), value);
+            }
+        }
+        world.live(10);
+        let missed = missed(&world);
+        assert_eq!(missed.iter().map(|incident| incident.id.kind).collect::<Vec<_>>(), expected);
+        for incident in missed {
+            assert_eq!(incident.began, ago(40));
+            assert_eq!(incident.state, IncidentState::Resolved { at: ago(20) });
+        }
+        assert_eq!((world.opened(), world.incidents()), (vec![], vec![]));
+    }
 }
 
 #[test]

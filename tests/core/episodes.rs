@@ -209,7 +209,7 @@ fn an_open_incident_of_an_earlier_run_is_taken_up_again_and_resolved_in_its_time
         SeenUp::Local(check, RouteKey { inside_ip: [169, 254, n, 1].into() })
     });
     let remembered =
-        Remembered { seen_up: seen_up.into(), incidents: before.incidents(), openings: Vec::new() };
+        Remembered { seen_up: seen_up.into(), incidents: before.incidents(), ..Remembered::default() };
     let mut after = World::new(two_active(), remembered);
     assert_eq!(after.incidents()[0].id, before.incidents()[0].id);
     after.run(secs(290));

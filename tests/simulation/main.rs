@@ -12,6 +12,8 @@
 //! - Two records of one story, where Incident Manager makes a second one of a known token (a switch), where a list failed for
 //!   so long that a page went out without it, and where the alarm of the template started one of its own. That these are
 //!   mended is held: nothing is open in the end.
+//! - A page after a person's close by a gateway that was started after the record it closed: its outage began, for all it knows,
+//!   later.
 //! - A minute that a crash caught before CloudWatch or the disk had it: there is one commit a minute in calm.
 //! - EC2's answer names no time. Where it lags, AWS's end is taken as what it says at that moment.
 //!

@@ -40,6 +40,8 @@ pub struct Told {
     pub gateway: usize,
     pub change: IncidentChange,
     pub incident: Arc<Incident>,
+    /// When the daemon that says so had been started.
+    pub started: Moment,
     /// Whether the daemon died before the disk had it.
     pub lost: bool,
 }

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use super::super::board::{
     Incident, IncidentId, IncidentState, TimelineChange, TimelineEntry, TunnelSnapshot,
 };
-use super::super::cut_off::{HistoryWanted, Meanwhile};
+use super::super::cut_off::{CutOff, HistoryWanted, Meanwhile};
 use super::super::effects::Effects;
-use super::super::event::History;
+use super::super::event::{History, Remembered};
 use super::super::fact::Fact;
 use super::super::incident::KindWatch;
 use super::super::names::{SourceId, SourceKind};
+use super::super::plan::VpnPlan;
 use super::super::retrospect::{self, Past, Seen, down_by_aws};
 use super::super::span::Span;
 use super::super::time::{Moment, Now, Stamp};
@@ -154,6 +155,22 @@ fn views(span: Span, history: &History, now: Now) -> (View, View) {
 }
 
 /// A moment of the past on both clocks.
+/// What an earlier run saw while it could not hear AWS, and could not find out about any more.
+pub(super) fn cut_off_before(remembered: &Remembered, plan: &VpnPlan, now: Now) -> CutOff {
+    let at = |stamp: Stamp| now.mono - now.wall.since(stamp) + stamp.since(now.wall);
+    let of_plan = remembered.unheard.iter().filter(|unheard| unheard.tunnel.vpn == plan.id);
+    let told = remembered.incidents.iter().filter(|incident| incident.id.vpn == plan.id);
+    let mut cut_off = CutOff::default();
+    for unheard in of_plan {
+        // Evidence grew stale before it was called so.
+        let since = at(unheard.since) - plan.aws.stale_after;
+        let down = unheard.down.iter().map(|(from, to)| Span { from: at(*from), to: at(*to) });
+        let down: Vec<Span> = down.filter(|span| span.to > since).collect();
+        cut_off.resume(&unheard.tunnel, since, down, told.clone().map(|incident| incident.id.kind));
+    }
+    cut_off
+}
+
 fn then(moment: Moment, now: Now) -> Now {
     Now { mono: moment, wall: now.wall - now.mono.since(moment) }
 }

@@ -22,7 +22,7 @@ pub(super) fn describe(row: &Row<'_>) -> rusqlite::Result<String> {
     Ok((0..5).map(|column| text(row, column)).collect::<rusqlite::Result<Vec<_>>>()?.join(" "))
 }
 
-fn tunnel(vpn: String, outside_ip: &str) -> Option<TunnelId> {
+pub(super) fn tunnel(vpn: String, outside_ip: &str) -> Option<TunnelId> {
     Some(TunnelId { vpn: VpnId::new(vpn), outside_ip: outside_ip.parse().ok()? })
 }
 

@@ -4,10 +4,12 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::domain::board::{Incident, TimelineEntry};
-use crate::domain::event::SeenUp;
-use crate::domain::names::{CheckId, CheckKind};
+use crate::domain::event::{SeenUp, Unheard};
+use crate::domain::names::{CheckId, CheckKind, End};
 use crate::domain::plan::RouteKey;
+use crate::domain::verdict::{AwsEvidence, Evidence, LocalEvidence, Verdict, View, Why};
 use crate::store::fixture::{DAY, HOUR, KEEP, MAX_SIZE, NOW, incident, rollup, row, sink, tunnel};
+use crate::store::mirror::{Change, Transition};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -59,6 +61,38 @@ fn an_incident_that_was_missed_is_no_opening() {
     let opened: Vec<_> = database.found(NOW).unwrap().remembered.openings;
     let ordinary = incident(HOUR).id.clone();
     assert_eq!(opened, [(ordinary.vpn, ordinary.kind, ordinary.opened)]);
+}
+
+#[test]
+fn what_our_end_saw_after_awss_view_was_lost_is_remembered() {
+    let (directory, mut database) = database();
+    let change = |end, from, verdict, ago: Duration| {
+        let since = Now { mono: NOW.mono - ago, wall: NOW.wall - ago };
+        let evidence = match end {
+            End::Local => Evidence::Local(LocalEvidence::default()),
+            End::Aws => Evidence::Aws(AwsEvidence::default()),
+        };
+        let change = Change::View { end, from, view: View { verdict, since, evidence } };
+        Transition { tunnel: tunnel(), at: since.wall, change }
+    };
+    let mut pending = Pending::default();
+    for transition in [
+        change(End::Local, Verdict::Up, Verdict::Down, 50 * MINUTE),
+        change(End::Aws, Verdict::Up, Verdict::Unknown(Why::Stale), 45 * MINUTE),
+        change(End::Local, Verdict::Down, Verdict::Up, 20 * MINUTE),
+    ] {
+        pending.transition(transition);
+    }
+    database.write(&pending, NOW).unwrap();
+    drop(database);
+
+    let database = Database::open(&directory.path().join("a.db"), KEEP, MAX_SIZE, NOW).unwrap();
+    let unheard = Unheard {
+        tunnel: tunnel(),
+        since: NOW.wall - 45 * MINUTE,
+        down: vec![(NOW.wall - 50 * MINUTE, NOW.wall - 20 * MINUTE)],
+    };
+    assert_eq!(database.found(NOW).unwrap().remembered.unheard, [unheard]);
 }
 
 #[test]

@@ -52,6 +52,14 @@ pub(in crate::store) fn write_transition(change: &Change) -> serde_json::Result<
     })
 }
 
+/// Of a change of a view, which end's it was, from what and to what; `None` of any other.
+pub(in crate::store) fn read_view_change(text: &str) -> Option<(End, verdict::Verdict, verdict::Verdict)> {
+    match serde_json::from_str(text).ok()? {
+        Body::View { end, from, view } => Some((end.into(), from.into(), view.verdict.into())),
+        Body::Assessment { .. } => None,
+    }
+}
+
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Body {

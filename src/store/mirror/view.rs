@@ -63,7 +63,7 @@ pub(super) enum Assessment {
 
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct View {
-    verdict: Verdict,
+    pub(super) verdict: Verdict,
     since: Millis,
     evidence: Evidence,
 }

@@ -55,7 +55,14 @@ impl Truth {
             }
             _ => {}
         }
-        self.told.push(Told { at, gateway, change, incident: Arc::clone(incident), lost: false });
+        self.told.push(Told {
+            at,
+            gateway,
+            change,
+            incident: Arc::clone(incident),
+            started: self.started[gateway],
+            lost: false,
+        });
     }
 
     fn opened(&mut self, gateway: usize, incident: &Arc<Incident>, at: Moment, views: &Views) {

@@ -78,7 +78,8 @@ pub(super) fn play(fault: Fault, operation: Operation) {
 
     delivered::incidents(&site);
     let may_repeat = operation == Operation::PutMetricData && fault.is_done_in_secret();
-    let story = delivered::Story { first: healthy.minute(), end, restarts: player.restarts, may_repeat };
+    let (first, moved) = (healthy.minute(), fault.moves_the_date().is_some());
+    let story = delivered::Story { first, end, restarts: player.restarts, may_repeat, moved };
     delivered::minutes(&site, &story);
 }
 
@@ -162,10 +163,18 @@ impl Player<'_> {
     }
 
     /// Whether CloudWatch has a minute of either tunnel, and nothing waits.
+    /// Whether a minute is dated as the fault has moved it: by whole minutes, of an hour that AWS gives in whole seconds.
+    fn is_moved(&self, minute: Stamp, at: Stamp) -> bool {
+        self.fault.moves_the_date().is_some_and(|by| {
+            let moved = minute + by;
+            at.since(moved).max(moved.since(at)) <= Duration::from_secs(120)
+        })
+    }
+
     fn has_told(&self, minute: Stamp) -> bool {
         let told = |tunnel: &Tunnel| {
             let data = delivered::put(self.site, "PacketLoss", tunnel);
-            data.iter().any(|datum| dated(datum) == minute)
+            data.iter().map(dated).any(|at| at == minute || self.is_moved(minute, at))
         };
         told(&ONE) && told(&TWO) && self.daemon().metric("bothends_rollups_pending") == 0.0
     }

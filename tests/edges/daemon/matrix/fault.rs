@@ -1,5 +1,7 @@
 //! The matrix's rows and columns.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 /// What goes wrong.
@@ -46,6 +48,24 @@ impl Fault {
             // What was done may be found out by other means than asking for it again.
             Self::Garbage | Self::LostReply | Self::Slow => 2,
             Self::Expired | Self::Denied | Self::Hang | Self::Skew => 1,
+        }
+    }
+
+    /// How far it moves the date of what is not yet told: the daemon dates by AWS's clock.
+    pub(super) const fn moves_the_date(self) -> Option<Duration> {
+        match self {
+            Self::Skew => Some(Duration::from_secs(3600)),
+            Self::Throttle
+            | Self::Internal
+            | Self::Unavailable
+            | Self::Expired
+            | Self::Denied
+            | Self::Reset
+            | Self::Close
+            | Self::Garbage
+            | Self::Hang
+            | Self::Slow
+            | Self::LostReply => None,
         }
     }
 
