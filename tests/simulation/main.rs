@@ -15,6 +15,7 @@
 //! - A page after a person's close by a gateway that was started after the record it closed: its outage began, for all it knows,
 //!   later.
 //! - A minute that a crash caught before CloudWatch or the disk had it: there is one commit a minute in calm.
+//! - What waits in the spool of a gateway that does not hold the address of its pair in the end.
 //! - EC2's answer names no time. Where it lags, AWS's end is taken as what it says at that moment.
 //!
 //! # What it was tried on
