@@ -25,6 +25,11 @@ pub fn wall() -> Stamp {
     Stamp::from_millis(i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX))
 }
 
+/// When this host was booted, as the wall clock has it at this moment.
+pub fn booted() -> Stamp {
+    Stamp::from_millis(wall().as_millis() - boot_nanos() / 1_000_000)
+}
+
 /// The instant of tokio's timer at which the core's clock will read `moment`.
 #[expect(clippy::disallowed_methods, reason = "this is the one place that reads clocks")]
 pub fn timer_at(moment: Moment) -> tokio::time::Instant {

@@ -30,9 +30,9 @@ pub(super) fn read(path: &Path, notes: &mut Notes) -> Vec<SourceFile> {
 
 /// The kernel's name for this host.
 pub(super) fn host_name() -> Option<String> {
-    // On Linux this is what gethostname(2) answers.
-    let name = fs::read_to_string("/proc/sys/kernel/hostname").ok()?;
-    Some(name.trim().to_owned()).filter(|name| !name.is_empty())
+    // Not from /proc/sys, which the unit's ProcSubset=pid hides.
+    let name = rustix::system::uname().nodename().to_str().ok()?.to_owned();
+    Some(name).filter(|name| !name.is_empty())
 }
 
 fn list(directory: &Path) -> io::Result<Vec<PathBuf>> {

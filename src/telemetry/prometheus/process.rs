@@ -1,8 +1,11 @@
 //! The usual `process_*` metrics, read from /proc (proc(5)). What cannot be read is left out.
 
 use std::fs;
+use std::sync::OnceLock;
 
 use super::exposition::Exposition;
+use crate::clock;
+use crate::domain::time::Stamp;
 use crate::telemetry::metric;
 
 /// USER_HZ, the unit of times in /proc/self/stat: Linux keeps it at 100 towards programs on x86, ARM and RISC-V alike.
@@ -13,9 +16,7 @@ pub(super) fn write(out: &mut Exposition) {
     out.family(&metric::PROCESS_CPU, stat.as_ref().map(|stat| ([""; 0], stat.cpu_seconds)));
     out.family(&metric::PROCESS_THREADS, stat.as_ref().map(|stat| ([""; 0], stat.threads)));
     out.family(&metric::PROCESS_VIRTUAL, stat.as_ref().map(|stat| ([""; 0], stat.virtual_bytes)));
-    let booted = read("/proc/stat").as_deref().and_then(boot_time);
-    let started = stat.zip(booted).map(|(stat, booted)| booted + stat.start_after_boot);
-    out.family(&metric::PROCESS_START, started.map(|at| ([""; 0], at)));
+    out.family(&metric::PROCESS_START, stat.map(|stat| ([""; 0], started(&stat))));
     let resident = read("/proc/self/status").as_deref().and_then(resident_bytes);
     out.family(&metric::PROCESS_RESIDENT, resident.map(|bytes| ([""; 0], bytes)));
     // The directory is itself open while it is counted.
@@ -52,8 +53,11 @@ impl Stat {
     }
 }
 
-fn boot_time(stat: &str) -> Option<f64> {
-    stat.lines().find_map(|line| line.strip_prefix("btime "))?.trim().parse().ok()
+/// When the process started, in seconds since 1970: the same at every scrape, as Prometheus expects it, also when the wall
+/// clock is set. The time of the boot is not read from /proc/stat, which the unit's `ProcSubset=pid` hides.
+fn started(stat: &Stat) -> f64 {
+    static BOOTED: OnceLock<Stamp> = OnceLock::new();
+    BOOTED.get_or_init(clock::booted).as_millis() as f64 / 1e3 + stat.start_after_boot
 }
 
 fn resident_bytes(status: &str) -> Option<f64> {
@@ -91,7 +95,15 @@ mod tests {
     fn what_cannot_be_read_is_left_out() {
         assert_eq!(Stat::parse("7 (cut"), None);
         assert_eq!(resident_bytes("VmRSS:\tmany kB\n"), None);
-        assert_eq!(boot_time("cpu 1 2 3\n"), None);
+    }
+
+    #[test]
+    fn the_process_started_a_while_ago_and_always_at_the_same_time() {
+        let stat = read("/proc/self/stat").as_deref().and_then(Stat::parse).unwrap();
+        let at = started(&stat);
+        let age = clock::wall().as_millis() as f64 / 1e3 - at;
+        assert!((-1.0..86_400.0).contains(&age), "{age} s ago");
+        assert_eq!(started(&stat).to_bits(), at.to_bits());
     }
 
     #[test]
