@@ -2,6 +2,7 @@
 
 mod check;
 mod probe;
+mod reload;
 mod status;
 
 use std::path::{Path, PathBuf};
@@ -32,6 +33,8 @@ enum Command {
     Run,
     /// Print what the configuration means, or everything that is wrong with it. Asks nobody.
     Check,
+    /// Have the running daemon read its configuration again, and wait until it is in force.
+    Reload,
     /// Ask every tunnel now, once, and print a table.
     Probe {
         /// Echoes per tunnel.
@@ -51,7 +54,8 @@ pub fn run(arguments: Arguments) -> Exit {
     let Arguments { config, command } = arguments;
     match command {
         Command::Run => daemon::run(&config),
-        Command::Check => with_config(&config, check::run),
+        Command::Check => check::run(&config),
+        Command::Reload => reload::run(),
         Command::Probe { echoes } => with_config(&config, |config| probe::run(config, echoes)),
         Command::Status { json } => with_config(&config, |config| status::run(config, json)),
     }

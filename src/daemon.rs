@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! this thread   probe + driver, on a current-thread runtime of their own: nothing delays an echo
-//! "io"          AWS, the sinks, the publisher, HTTP, signals, reloads: likewise
+//! "io"          AWS, the sinks, the publisher, HTTP, the control socket, signals, reloads: likewise
 //! "store"       SQLite
 //! "journal"     journald or standard error
 //! ```
@@ -11,6 +11,7 @@
 
 mod clock_offset;
 mod facts;
+mod notify;
 mod people;
 mod publisher;
 mod reload;
@@ -40,7 +41,7 @@ use crate::driver::{self, Question};
 use crate::health::Health;
 use crate::http::server;
 use crate::probe::{self, Prober};
-use crate::process::{Exit, environment};
+use crate::process::{self, Exit};
 use crate::store::{self, OpenError, Store};
 use crate::systemd;
 use crate::telemetry::journal;
@@ -73,7 +74,7 @@ pub fn run(config_path: &Path) -> Exit {
 }
 
 fn start(config_path: &Path) -> Exit {
-    let config = match config::load(config_path, &environment()) {
+    let config = match config::load_to_run(config_path, &process::environment(), process::user()) {
         Ok(config) => config,
         Err(rejection) => {
             log::error!("{rejection}");

@@ -27,6 +27,29 @@ const STATUS_EVERY: Duration = Duration::from_secs(1);
 /// can tell nobody is as good as dead.
 const BEAT_FRESH_FOR: Duration = Duration::from_secs(15);
 
+/// What is due is done within one call. While the core wants to be called for something of the past that a call has not
+/// done away with, it turns in circles, and whoever looks at its thread alone takes that for work.
+#[derive(Debug, Default)]
+struct Progress {
+    circling_since: Option<Moment>,
+}
+
+impl Progress {
+    /// The core was called at `at`, and wants to be called again at `next`.
+    fn called(&mut self, at: Moment, next: Option<Moment>) {
+        if next.is_some_and(|next| next <= at) {
+            self.circling_since.get_or_insert(at);
+        } else {
+            self.circling_since = None;
+        }
+    }
+
+    /// Whether the core is of use.
+    fn is_made(&self, now: Moment) -> bool {
+        self.circling_since.is_none_or(|since| now.since(since) < BEAT_FRESH_FOR)
+    }
+}
+
 /// Who sends echoes.
 pub trait Probe {
     /// Sends one echo; what becomes of it comes back as events. Must not block.
@@ -96,12 +119,14 @@ pub struct Outputs<P> {
 /// Runs the core until it is told to end.
 pub async fn run<P: Probe>(mut monitor: Monitor, mut inputs: Inputs, mut outputs: Outputs<P>) {
     let mut published = Moment::ORIGIN - STATUS_EVERY;
+    let mut progress = Progress::default();
     loop {
         let now = clock::now();
         let news = flush(&mut monitor, &mut outputs);
         if news || now.mono.since(published) >= STATUS_EVERY {
             published = now.mono;
-            publish(&monitor, &inputs, &mut outputs, now);
+            publish(&monitor, &mut outputs, now);
+            feed(&inputs, &progress, &mut outputs, now);
         }
         let wake_at = monitor.poll_timeout().map_or(published + STATUS_EVERY, |(at, _)| at);
         let wake = tokio::time::sleep_until(clock::timer_at(wake_at.min(published + STATUS_EVERY)));
@@ -124,12 +149,16 @@ pub async fn run<P: Probe>(mut monitor: Monitor, mut inputs: Inputs, mut outputs
                 Command::Reconfigure(plan, done) => {
                     monitor.reconfigure(plan, clock::now());
                     flush(&mut monitor, &mut outputs);
-                    publish(&monitor, &inputs, &mut outputs, clock::now());
+                    publish(&monitor, &mut outputs, clock::now());
                     // Whoever asked may have gone; the plan is in force all the same.
                     let _ = done.send(());
                 }
             },
-            () = wake => monitor.handle_timeout(clock::now()),
+            () = wake => {
+                let now = clock::now();
+                monitor.handle_timeout(now);
+                progress.called(now.mono, monitor.poll_timeout().map(|(at, _)| at));
+            }
         }
     }
     monitor.close();
@@ -163,10 +192,14 @@ fn flush<P: Probe>(monitor: &mut Monitor, outputs: &mut Outputs<P>) -> bool {
     news
 }
 
-fn publish<P: Probe>(monitor: &Monitor, inputs: &Inputs, outputs: &mut Outputs<P>, now: Now) {
+fn publish<P: Probe>(monitor: &Monitor, outputs: &mut Outputs<P>, now: Now) {
     outputs.status.send_replace(Arc::new(monitor.status(now)));
+}
+
+/// Only from the loop, and only between two calls of the core: one that does not return is not fed.
+fn feed<P: Probe>(inputs: &Inputs, progress: &Progress, outputs: &mut Outputs<P>, now: Now) {
     let beat = Moment::from_nanos(inputs.io_beat.load(Ordering::Relaxed));
-    if now.mono.since(beat) < BEAT_FRESH_FOR {
+    if now.mono.since(beat) < BEAT_FRESH_FOR && progress.is_made(now.mono) {
         (outputs.pet)();
     }
 }
@@ -192,3 +225,6 @@ const fn is_news(fact: &Fact) -> bool {
         | Fact::Resumed { .. } => true,
     }
 }
+
+#[cfg(test)]
+mod tests;

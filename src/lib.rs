@@ -2,11 +2,13 @@
 
 #![warn(unreachable_pub, clippy::unwrap_used, clippy::wildcard_enum_match_arm)]
 
+pub mod access;
 pub mod aws;
 pub mod backoff;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod control;
 pub mod daemon;
 pub mod domain;
 pub mod driver;

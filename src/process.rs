@@ -10,6 +10,11 @@ pub fn environment() -> BTreeMap<String, String> {
         .collect()
 }
 
+/// The user that this process acts as.
+pub fn user() -> u32 {
+    rustix::process::geteuid().as_raw()
+}
+
 /// How a command ended, in the numbers of sysexits(3), which service managers and Ansible read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {

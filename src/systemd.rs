@@ -32,9 +32,17 @@ pub fn watchdog() {
     tell(&[NotifyState::Watchdog]);
 }
 
-/// `STATUS=`, the line of `systemctl status`. It costs a message: call it when [`status_line`] is another than before.
+/// `STATUS=`, the line of `systemctl status`. It costs a message: call it when the line is another than before.
 pub fn status(line: &str) {
-    tell(&[NotifyState::Status(line)]);
+    tell(&[NotifyState::Status(&one_line(line))]);
+}
+
+/// systemd takes messages of up to 4 KiB, and whatever follows a line's end as another assignment.
+const LINE_MAX: usize = 1000;
+
+fn one_line(text: &str) -> String {
+    let line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(LINE_MAX).collect();
+    if text.chars().nth(LINE_MAX).is_some() { format!("{line}…") } else { line }
 }
 
 /// How often [`watchdog`] is due: half of what the unit's `WatchdogSec=` allows. `None` if it is off.
@@ -42,17 +50,19 @@ pub fn watchdog_interval() -> Option<Duration> {
     sd_notify::watchdog_enabled().map(|allowed| allowed / 2).filter(|interval| !interval.is_zero())
 }
 
+/// `starting: 1/2 tunnels asked`, as long as `READY=1` has not been told.
+pub fn starting_line(status: &Status) -> String {
+    let tunnels = in_use(status);
+    if tunnels.is_empty() {
+        return "starting".to_owned();
+    }
+    let asked = tunnels.iter().filter(|tunnel| tunnel.checks.iter().all(|check| check.asked)).count();
+    format!("starting: {asked}/{} tunnels asked", tunnels.len())
+}
+
 /// `1/2 tunnels up, 1 disputed, 0 incidents`. A tunnel counts as up if our end says so and AWS does not say otherwise.
 pub fn status_line(status: &Status) -> String {
-    let tunnels: Vec<_> = status
-        .vpns
-        .iter()
-        .flat_map(|vpn| &vpn.tunnels)
-        .filter(|tunnel| match tunnel.role {
-            Role::Active | Role::Standby => true,
-            Role::Unused => false,
-        })
-        .collect();
+    let tunnels = in_use(status);
     let up = tunnels.iter().filter(|tunnel| is_up(tunnel)).count();
     let disputed =
         tunnels.iter().filter(|tunnel| matches!(tunnel.assessment, Assessment::Disputed(_))).count();
@@ -68,6 +78,16 @@ pub fn status_line(status: &Status) -> String {
     let incidents = status.incidents.iter().filter(|incident| incident.state.as_str() == "open").count();
     line.push_str(&format!(", {incidents} incident{}", if incidents == 1 { "" } else { "s" }));
     line
+}
+
+fn in_use(status: &Status) -> Vec<&TunnelStatus> {
+    let tunnels = status.vpns.iter().flat_map(|vpn| &vpn.tunnels);
+    tunnels
+        .filter(|tunnel| match tunnel.role {
+            Role::Active | Role::Standby => true,
+            Role::Unused => false,
+        })
+        .collect()
 }
 
 fn is_up(tunnel: &TunnelStatus) -> bool {
@@ -110,6 +130,22 @@ mod tests {
         status.vpns[0].tunnels[1].aws = fixture::aws(Verdict::Down);
         status.vpns[0].tunnels[1].assessment = Assessment::Disputed(End::Aws);
         assert_eq!(status_line(&status), "0/2 tunnels up, 1 disputed, 1 incident");
+    }
+
+    #[test]
+    fn while_it_starts_the_line_counts_the_tunnels_that_were_asked() {
+        let mut status = fixture::status();
+        assert_eq!(starting_line(&status), "starting: 2/2 tunnels asked");
+        status.vpns[0].tunnels[1].checks[0].asked = false;
+        assert_eq!(starting_line(&status), "starting: 1/2 tunnels asked");
+        assert_eq!(starting_line(&Status::default()), "starting");
+    }
+
+    #[test]
+    fn a_line_is_one_line_and_systemd_takes_it_whatever_is_in_it() {
+        assert_eq!(one_line("refused: a: b\nREADY=1\tc"), "refused: a: b READY=1 c");
+        let long = one_line(&"é".repeat(5000));
+        assert!(long.chars().count() == LINE_MAX + 1 && long.ends_with('…') && long.len() < 4096, "{long}");
     }
 
     /// Says everything once; run by the test below in a process of its own, because the socket is named by a variable.

@@ -23,6 +23,7 @@ use super::errors::Failure;
 use super::http::{self, HttpSettingsError};
 use super::offset::{self, AwsClock};
 use crate::domain::time::Stamp;
+use crate::process::environment;
 
 /// Establishing TCP and TLS.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -92,9 +93,10 @@ impl AwsConnections {
     /// Reads what must be right from the start; connects to nothing.
     ///
     /// # Errors
-    /// When the CA bundle is of no use. A person must act.
+    /// When the CA bundle is of no use, or nobody is trusted without one. A person must act.
     pub fn load(settings: AwsSettings) -> Result<Self, HttpSettingsError> {
-        let http = http::client(settings.ca_bundle.as_deref())?;
+        let tls = http::speaks_tls(settings.endpoint_url.as_deref(), &environment());
+        let http = http::client(settings.ca_bundle.as_deref(), tls)?;
         Ok(Self(Arc::new(Inner { settings, http, clock: offset::Watch::default(), open: Mutex::default() })))
     }
 

@@ -1,5 +1,6 @@
 //! The HTTP client that every AWS call goes through: proxy, trusted authorities, keep-alive.
 
+use std::collections::BTreeMap;
 use std::error::Error;
 use std::fmt;
 use std::io;
@@ -30,11 +31,14 @@ const TCP_KEEPALIVE: Duration = Duration::from_secs(20);
 
 /// The client: the proxy variables of the environment, and the authorities in `ca_bundle` in place of the system's, as
 /// `AWS_CA_BUNDLE` has it with AWS's own tools. Without a bundle the system's authorities are trusted (`SSL_CERT_FILE`
-/// and `SSL_CERT_DIR` are honoured).
-pub(super) fn client(ca_bundle: Option<&Path>) -> Result<Client, HttpSettingsError> {
+/// and `SSL_CERT_DIR` are honoured). That there are any matters only if there is `tls` to be spoken.
+pub(super) fn client(ca_bundle: Option<&Path>, tls: bool) -> Result<Client, HttpSettingsError> {
     let trusted = match ca_bundle {
         Some(path) => TrustStore::empty().with_pem_certificate(read_bundle(path)?),
-        None => TrustStore::default(),
+        None if system_trusts_anybody() => TrustStore::default(),
+        None if tls => return Err(HttpSettingsError::NoAuthority),
+        // To take the system's would be a warning of the SDK's.
+        None => TrustStore::empty(),
     };
     let context = TlsContext::builder()
         .with_trust_store(trusted)
@@ -49,6 +53,32 @@ pub(super) fn client(ca_bundle: Option<&Path>) -> Result<Client, HttpSettingsErr
         .build_https()
         .map_err(|error| HttpSettingsError::Client { source: Arc::new(error) })?;
     Client::new(&pool).map_err(|error| HttpSettingsError::Client { source: Arc::new(error) })
+}
+
+/// Without an authority the SDK warns, and then every handshake fails.
+fn system_trusts_anybody() -> bool {
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    !roots.is_empty()
+}
+
+/// Whether anything may be called over TLS: everything is, unless every endpoint is given and plain, as it is with a stand-in
+/// for AWS.
+pub(super) fn speaks_tls(endpoint_url: Option<&str>, env: &BTreeMap<String, String>) -> bool {
+    let is_plain = |url: &str| url.trim_start().to_ascii_lowercase().starts_with("http://");
+    if let Some(url) = endpoint_url {
+        return !is_plain(url);
+    }
+    // AWS_ENDPOINT_URL and AWS_ENDPOINT_URL_SERVICE, as the SDKs' reference guide has them.
+    let ignored = env
+        .get("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS")
+        .is_some_and(|ignored| ignored.eq_ignore_ascii_case("true"));
+    let of_all = env.get("AWS_ENDPOINT_URL").is_some_and(|url| is_plain(url));
+    let of_services = env
+        .iter()
+        .filter(|(name, url)| name.starts_with("AWS_ENDPOINT_URL_") && !url.is_empty())
+        .all(|(_, url)| is_plain(url));
+    ignored || !of_all || !of_services
 }
 
 /// Reads a bundle and makes sure that every certificate in it can be used: the SDK would panic on one that cannot.
@@ -76,6 +106,8 @@ pub enum HttpSettingsError {
         /// What is wrong with it.
         what: BundleProblem,
     },
+    /// Nobody is trusted on this host, so that no TLS connection can come about.
+    NoAuthority,
     /// The client could not be built.
     Client {
         /// The cause.
@@ -110,6 +142,11 @@ impl fmt::Display for HttpSettingsError {
                     BundleProblem::Empty => f.write_str("there is no certificate in it"),
                 }
             }
+            Self::NoAuthority => f.write_str(
+                "no certification authority is trusted on this host, so no TLS connection to AWS can come about: apt install \
+                 ca-certificates (or name a bundle in AWS_CA_BUNDLE; if SSL_CERT_FILE or SSL_CERT_DIR are set, they name no \
+                 certificate)",
+            ),
             Self::Client { source } => write!(f, "the HTTP client for AWS could not be built: {source}"),
         }
     }
@@ -119,7 +156,7 @@ impl Error for HttpSettingsError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             Self::Bundle { what: BundleProblem::Unreadable(error), .. } => Some(error.as_ref()),
-            Self::Bundle { .. } => None,
+            Self::Bundle { .. } | Self::NoAuthority => None,
             Self::Client { source } => Some(source.as_ref()),
         }
     }
@@ -132,7 +169,7 @@ mod tests {
     fn refusal(content: &[u8]) -> String {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), content).unwrap();
-        client(Some(file.path())).unwrap_err().to_string()
+        client(Some(file.path()), true).unwrap_err().to_string()
     }
 
     #[test]
@@ -147,8 +184,32 @@ mod tests {
 
     #[test]
     fn a_bundle_that_is_not_there_is_said_to_be_unreadable() {
-        let error = client(Some(Path::new("/nonexistent/ca.pem"))).unwrap_err();
+        let error = client(Some(Path::new("/nonexistent/ca.pem")), true).unwrap_err();
         assert!(error.to_string().contains("/nonexistent/ca.pem: it cannot be read"));
         assert!(error.source().is_some());
+    }
+
+    #[test]
+    fn tls_is_spoken_unless_every_endpoint_is_plain() {
+        let speaks = |endpoint: Option<&str>, env: &[(&str, &str)]| {
+            let env = env.iter().map(|(name, url)| ((*name).to_owned(), (*url).to_owned())).collect();
+            speaks_tls(endpoint, &env)
+        };
+        let plain = ("AWS_ENDPOINT_URL", "http://127.0.0.1:4566");
+        assert!(speaks(None, &[]));
+        assert!(speaks(None, &[("AWS_ENDPOINT_URL", "https://localhost:4566")]));
+        assert!(
+            speaks(None, &[("AWS_ENDPOINT_URL_CLOUDWATCH", "http://127.0.0.1:4566")]),
+            "the others are AWS's"
+        );
+        assert!(speaks(None, &[plain, ("AWS_ENDPOINT_URL_STS", "https://sts.eu-west-1.amazonaws.com")]));
+        assert!(speaks(None, &[plain, ("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "true")]));
+        assert!(speaks(Some("https://localhost"), &[plain]));
+        assert!(!speaks(None, &[plain]));
+        assert!(!speaks(
+            None,
+            &[plain, ("AWS_ENDPOINT_URL_STS", "http://127.0.0.1:4567"), ("AWS_ENDPOINT_URL_SSM", "")]
+        ));
+        assert!(!speaks(Some("http://localhost"), &[]));
     }
 }

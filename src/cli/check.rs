@@ -1,14 +1,33 @@
 //! `bothends check`: what the configuration means.
 
+use std::path::Path;
 use std::time::Duration;
 
-use crate::config::{Config, StoreSettings, describe};
+use crate::config::{self, Config, StoreSettings, describe};
 use crate::domain::plan::TunnelPlan;
 use crate::probe::{Ownership, owns};
-use crate::process::Exit;
+use crate::process::{self, Exit, environment};
 use crate::store::{Capacity, capacity};
 
-pub(super) fn run(config: &Config) -> Exit {
+pub(super) fn run(path: &Path) -> Exit {
+    let exit = match config::load_to_check(path, &environment()) {
+        Ok(config) => {
+            tell(&config);
+            Exit::Success
+        }
+        Err(rejection) => {
+            eprintln!("{rejection}");
+            Exit::Configuration
+        }
+    };
+    // A file may be checked before it is in its place, or on another host, so this is no error.
+    for problem in config::foreign(path, process::user()) {
+        eprintln!("warning: {problem} (`bothends run` refuses that)");
+    }
+    exit
+}
+
+fn tell(config: &Config) {
     print!("{}", describe(config));
     println!("            {}", lasting(config));
     for warning in &config.warnings {
@@ -19,7 +38,6 @@ pub(super) fn run(config: &Config) -> Exit {
             eprintln!("warning: {complaint}");
         }
     }
-    Exit::Success
 }
 
 /// How long the store's `max_size` lasts.

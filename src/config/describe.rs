@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
+use crate::access::{Secret, secret_in};
 use crate::domain::names::{Kind, SourceId, SourceKind};
 use crate::domain::plan::{IncidentRules, ProbeRules, TunnelPlan, VpnPlan};
 
@@ -53,6 +54,11 @@ impl fmt::Display for Page<'_> {
     }
 }
 
+/// What this page is copied to is no place for a secret.
+fn unless_secret(text: &str) -> &str {
+    if secret_in(text, &Secret::ALL).is_some() { "(holds a secret, not shown here)" } else { text }
+}
+
 impl Page<'_> {
     fn vpn(&self, f: &mut fmt::Formatter<'_>, vpn: &VpnPlan, own_rules: bool) -> fmt::Result {
         writeln!(f, "\nconnection  {} ({})", vpn.name, vpn.id)?;
@@ -63,10 +69,10 @@ impl Page<'_> {
             self.config.vpns.get(&vpn.id)
         {
             if let Some(url) = runbook_url {
-                writeln!(f, "  runbook   {url}")?;
+                writeln!(f, "  runbook   {}", unless_secret(url))?;
             }
             for line in notes.iter().flat_map(|notes| notes.lines()) {
-                writeln!(f, "  note      {line}")?;
+                writeln!(f, "  note      {}", unless_secret(line))?;
             }
         }
         if own_rules {

@@ -18,14 +18,28 @@ const SIZE_MAX: u64 = 4 * 1024 * 1024;
 
 /// `path`, then `conf.d/*.toml` beside it, in lexical order; hidden files are left out, as editors leave them behind.
 pub(super) fn read(path: &Path, notes: &mut Notes) -> Vec<SourceFile> {
-    let drop_ins = path.parent().unwrap_or(Path::new("")).join("conf.d");
+    let paths = paths(path).unwrap_or_else(|error| {
+        let drop_ins = drop_ins(path);
+        notes.file_lost(Place::file(&drop_ins), unreadable(&drop_ins, &error));
+        vec![path.to_owned()]
+    });
+    paths.into_iter().filter_map(|path| read_one(path, notes)).collect()
+}
+
+/// The paths alone.
+pub(super) fn paths(path: &Path) -> io::Result<Vec<PathBuf>> {
     let mut paths = vec![path.to_owned()];
-    match list(&drop_ins) {
+    match list(&drop_ins(path)) {
         Ok(found) => paths.extend(found),
         Err(error) if error.kind() == ErrorKind::NotFound => {}
-        Err(error) => notes.file_lost(Place::file(&drop_ins), unreadable(&drop_ins, &error)),
+        Err(error) => return Err(error),
     }
-    paths.into_iter().filter_map(|path| read_one(path, notes)).collect()
+    Ok(paths)
+}
+
+/// `conf.d` beside `path`.
+pub(super) fn drop_ins(path: &Path) -> PathBuf {
+    path.parent().unwrap_or(Path::new("")).join("conf.d")
 }
 
 /// The kernel's name for this host.
@@ -75,7 +89,10 @@ fn unreadable(path: &Path, error: &io::Error) -> String {
         let path = path.display();
         format!("; run as root, or let the user bothends read it: chgrp bothends {path} && chmod g+rX {path}")
     } else if is(ErrorKind::NotFound) {
-        "; name the file with --config".to_owned()
+        // Of all files only the first is opened without having been seen.
+        "; name the file with --config, or begin one: `bothends discover vpn-… > /etc/bothends/bothends.toml`; \
+         /usr/share/bothends/bothends.toml shows every key"
+            .to_owned()
     } else if is(ErrorKind::IsADirectory) {
         "; name a file, not a directory".to_owned()
     } else {

@@ -7,6 +7,7 @@
 
 mod build;
 mod consequences;
+mod custody;
 mod describe;
 mod document;
 mod duration;
@@ -29,6 +30,7 @@ mod vpns;
 use std::collections::BTreeMap;
 use std::path::Path;
 
+pub use self::custody::{exposed, foreign};
 pub use self::describe::describe;
 pub use self::problem::{Place, Problem, Rejection, Warning, What};
 pub use self::settings::{
@@ -51,6 +53,35 @@ pub fn load(path: &Path, env: &BTreeMap<String, String>) -> Result<Config, Rejec
     load_in(path, &Surroundings { env, host_name: files::host_name(), renamed: RENAMED })
 }
 
+/// The same for a daemon that is to do what it says: as the user `us`, who must not let others read what is secret, nor do
+/// what others say.
+///
+/// # Errors
+/// Every problem of the whole configuration at once, those that [`exposed`] and [`foreign`] find among them.
+pub fn load_to_run(path: &Path, env: &BTreeMap<String, String>, us: u32) -> Result<Config, Rejection> {
+    refusing(load(path, env), exposed(path, env).into_iter().chain(foreign(path, us)))
+}
+
+/// The same for somebody who wants to know whether it is right: a file may be checked before it is in its place.
+///
+/// # Errors
+/// Every problem of the whole configuration at once, those that [`exposed`] finds among them.
+pub fn load_to_check(path: &Path, env: &BTreeMap<String, String>) -> Result<Config, Rejection> {
+    refusing(load(path, env), exposed(path, env).into_iter())
+}
+
+fn refusing(
+    loaded: Result<Config, Rejection>,
+    more: impl Iterator<Item = Problem>,
+) -> Result<Config, Rejection> {
+    let (config, mut problems) = match loaded {
+        Ok(config) => (Some(config), Vec::new()),
+        Err(rejection) => (None, rejection.problems),
+    };
+    problems.extend(more);
+    config.filter(|_| problems.is_empty()).ok_or(Rejection { problems })
+}
+
 /// What the configuration depends on besides its files.
 struct Surroundings<'a> {
     env: &'a BTreeMap<String, String>,
@@ -65,7 +96,7 @@ fn load_in(path: &Path, surroundings: &Surroundings<'_>) -> Result<Config, Rejec
         .iter()
         .filter_map(|file| document::parse(&file.path, &file.text, surroundings.renamed, &mut notes))
         .collect();
-    let variables = environment::overrides(surroundings.env, &mut notes);
+    let variables = environment::overrides(surroundings.env, surroundings.renamed, &mut notes);
     let complete = notes.files_complete();
 
     let merged = merge::merge(path, documents, variables, &mut notes);

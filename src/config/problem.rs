@@ -5,6 +5,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use super::settings::Config;
+use crate::access::{Secret, secret_in};
 
 /// Why a configuration was not taken: every problem, in the order of the files.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,8 +73,12 @@ pub struct Warning {
 /// Characters of a found value that are repeated in a message: enough to recognise it, too few to flood a terminal.
 pub(super) const FOUND_MAX: usize = 80;
 
-/// `text` as a message repeats it: quoted, control characters escaped, cut at [`FOUND_MAX`] characters.
+/// `text` as a message repeats it: quoted, control characters escaped, cut at [`FOUND_MAX`] characters. A secret is not
+/// repeated.
 pub(super) fn quoted(text: &str) -> String {
+    if let Some((_, secret)) = secret_in(text, &Secret::ALL) {
+        return format!("({}, not repeated here)", secret.as_str());
+    }
     match text.char_indices().nth(FOUND_MAX) {
         None => format!("{text:?}"),
         Some((end, _)) => format!("{:?}…", &text[..end]),
@@ -138,6 +143,18 @@ impl fmt::Display for Rejection {
 }
 
 impl Error for Rejection {}
+
+impl Warning {
+    /// Whether it says the same of the same key of the same file, on whatever line that stands.
+    pub fn repeats(&self, other: &Self) -> bool {
+        let same_place = match (&self.place, &other.place) {
+            (Place::File { path, line: _ }, Place::File { path: other, line: _ }) => path == other,
+            (Place::Variable(name), Place::Variable(other)) => name == other,
+            (Place::File { .. }, Place::Variable(_)) | (Place::Variable(_), Place::File { .. }) => false,
+        };
+        same_place && self.key == other.key && self.what == other.what
+    }
+}
 
 /// What has been noticed so far.
 #[derive(Debug, Default)]

@@ -1,4 +1,4 @@
-//! The thread that speaks to AWS and to people: pollers, sinks, publisher, listener, signals. It beats, so that the driver
+//! The thread that speaks to AWS and to people: pollers, sinks, publisher, listener, control socket, signals. It beats, so that the driver
 //! knows that it is alive.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,6 +17,7 @@ use tokio::time::{interval, timeout};
 
 use super::clock_offset::Teller;
 use super::facts::Facts;
+use super::notify::Notifier;
 use super::reload;
 use super::sinks::Sinks;
 use super::{DRAIN_WITHIN, publisher::Publishing};
@@ -24,6 +25,7 @@ use crate::aws::AwsConnections;
 use crate::aws::poller::{self, Order, Outlets};
 use crate::clock;
 use crate::config::Config;
+use crate::control::server::{self as control, Asked};
 use crate::domain::board::Board;
 use crate::domain::event::Event;
 use crate::domain::status::Status;
@@ -31,7 +33,7 @@ use crate::driver::Command;
 use crate::health::{Component, Health, Problems};
 use crate::http::server::{self, About, Limits, Sources};
 use crate::probe::held;
-use crate::process::Exit;
+use crate::process::{Exit, environment};
 use crate::store::{Counts, Store, StoreThread};
 use crate::systemd;
 use crate::telemetry::prometheus::{self, Prometheus};
@@ -106,47 +108,71 @@ async fn work(
     let (about, about_in) = watch::channel(reload::about(&people.config));
     spawn_pollers(&people, orders, &mut tasks);
     spawn_listener(&people, listener, about_in, &mut tasks);
-    spawn_housekeeping(&people, &mut tasks);
+    let notifier = Notifier::new(people.status.clone());
+    spawn_housekeeping(&people, notifier.clone(), &mut tasks);
+    let mut asked = spawn_control(&people, &mut tasks);
     let (address, address_in) = watch::channel(people.config.plan.votes_if_address);
     spawn_held(&people, address_in, &mut tasks);
     tasks.spawn(tell_problems(people.health.watch(), Arc::clone(&people.config.plan.site)));
-    let mut sinks = Sinks::new(&people);
-    sinks.adopt(&people.config, &mut tasks).await;
-    let mut publishing = Publishing::default();
-    publishing.adopt(&people, &mut tasks);
-    watch_plan(&people).await;
+    let mut parts = Parts { sinks: Sinks::new(&people), publishing: Publishing::default(), address, about };
+    parts.adopt(&people, &mut tasks).await;
     reload::started(&people.config);
 
     let mut status = people.status.clone();
     let ended_by_itself = loop {
-        tokio::select! {
-            changed = status.changed() => if changed.is_err() { break true },
+        let asked: Option<Asked> = tokio::select! {
+            changed = status.changed() => if changed.is_err() { break true } else { continue },
             _ = signals.terminate.recv() => break false,
             _ = signals.interrupt.recv() => break false,
-            _ = signals.hangup.recv() => {
-                systemd::reloading();
-                if let Some(config) = reload::reload(&people).await {
-                    people.config = config;
-                    address.send_replace(people.config.plan.votes_if_address);
-                    about.send_replace(reload::about(&people.config));
-                    sinks.adopt(&people.config, &mut tasks).await;
-                    publishing.adopt(&people, &mut tasks);
-                    watch_plan(&people).await;
-                }
-                systemd::ready();
+            _ = signals.hangup.recv() => None,
+            Some(asked) = asked.recv() => Some(asked),
+        };
+        notifier.reloading();
+        let answer = match reload::reload(&people, &notifier).await {
+            Ok((config, answer)) => {
+                people.config = config;
+                parts.adopt(&people, &mut tasks).await;
+                notifier.reloaded();
+                answer
             }
+            Err(answer) => answer,
+        };
+        if let Some(asked) = asked {
+            // Who asked may have gone; what was done is done all the same.
+            let _ = asked.answer.send(answer);
         }
     };
     systemd::stopping();
     Notice::Stopping { after: clock::now().mono.since(started.mono) }.record(&people.config.plan.site).emit();
-    drain(people, sinks, status, tasks, store).await;
+    drop(asked);
+    drain(people, parts, status, tasks, store).await;
     if ended_by_itself { Exit::Internal } else { Exit::Success }
+}
+
+/// What follows the configuration on this thread.
+struct Parts {
+    sinks: Sinks,
+    publishing: Publishing,
+    address: watch::Sender<Option<IpAddr>>,
+    about: watch::Sender<About>,
+}
+
+impl Parts {
+    /// Does as the configuration in force says.
+    async fn adopt(&mut self, people: &People, tasks: &mut JoinSet<()>) {
+        self.address.send_replace(people.config.plan.votes_if_address);
+        self.about.send_replace(reload::about(&people.config));
+        self.sinks.adopt(&people.config, tasks).await;
+        self.publishing.adopt(people, tasks);
+        // Tells the pollers what is watched; they end only with the daemon.
+        let _ = people.orders.send(Order::Watch(Arc::clone(&people.config.plan))).await;
+    }
 }
 
 /// Cancels the source of everything, and gives the rest its time to end.
 async fn drain(
     people: People,
-    sinks: Sinks,
+    parts: Parts,
     mut status: watch::Receiver<Arc<Status>>,
     mut tasks: JoinSet<()>,
     store: StoreThread,
@@ -156,7 +182,7 @@ async fn drain(
     let drained = timeout(DRAIN_WITHIN, async move {
         while status.changed().await.is_ok() {}
         people.facts.set_publisher(None);
-        drop((people, sinks, status));
+        drop((people, parts, status));
         while tasks.join_next().await.is_some() {}
         store.ended().await;
     });
@@ -166,12 +192,6 @@ async fn drain(
             DRAIN_WITHIN.as_secs()
         );
     }
-}
-
-/// Tells the pollers what is watched.
-async fn watch_plan(people: &People) {
-    // The pollers end only with the daemon.
-    let _ = people.orders.send(Order::Watch(Arc::clone(&people.config.plan))).await;
 }
 
 fn spawn_pollers(people: &People, orders: mpsc::Receiver<Order>, tasks: &mut JoinSet<()>) {
@@ -220,13 +240,28 @@ fn spawn_listener(
     tasks.spawn(server::serve(listener, sources, Limits::default(), until_driver_ends(people)));
 }
 
+/// What commands ask, if systemd has made a place for the socket.
+fn spawn_control(people: &People, tasks: &mut JoinSet<()>) -> mpsc::Receiver<Asked> {
+    let limits = control::Limits::default();
+    let (asked, asked_in) = mpsc::channel(limits.clients);
+    if let Some(path) = crate::control::socket(&environment()) {
+        match control::bind(&path) {
+            Ok(listener) => {
+                tasks.spawn(control::serve(listener, asked, limits, until_driver_ends(people)));
+            }
+            Err(error) => log::warn!("{}: {error}", people.config.plan.site),
+        }
+    }
+    asked_in
+}
+
 /// Beats, tells systemd how things are, and keeps the numbers that nobody reports by himself.
-fn spawn_housekeeping(people: &People, tasks: &mut JoinSet<()>) {
+fn spawn_housekeeping(people: &People, notifier: Notifier, tasks: &mut JoinSet<()>) {
     let ends = until_driver_ends(people);
     let (prometheus, store, connections) =
         (Arc::clone(&people.prometheus), people.store.clone(), people.connections.clone());
     let mut teller = Teller::new(people.health.clone());
-    let (status, io_beat) = (people.status.clone(), Arc::clone(&people.io_beat));
+    let io_beat = Arc::clone(&people.io_beat);
     tasks.spawn({
         let (prometheus, ends) = (Arc::clone(&prometheus), until_driver_ends(people));
         async move {
@@ -240,8 +275,6 @@ fn spawn_housekeeping(people: &People, tasks: &mut JoinSet<()>) {
         let mut beat = interval(BEAT_EVERY);
         // What was lost at the start counts, too.
         let mut dropped = Counts::default();
-        let mut told = String::new();
-        let mut ready = false;
         tokio::pin!(ends);
         loop {
             tokio::select! {
@@ -260,16 +293,7 @@ fn spawn_housekeeping(people: &People, tasks: &mut JoinSet<()>) {
             prometheus.rollups_dropped(counts.rollups_dropped - dropped.rollups_dropped);
             prometheus.facts_dropped("store", counts.transitions_dropped - dropped.transitions_dropped);
             dropped = counts;
-            let status = Arc::clone(&status.borrow());
-            if !ready && !status.vpns.is_empty() && status.every_tunnel_asked() {
-                ready = true;
-                systemd::ready();
-            }
-            let line = systemd::status_line(&status);
-            if ready && line != told {
-                systemd::status(&line);
-                told = line;
-            }
+            notifier.look();
         }
     });
 }

@@ -1,15 +1,17 @@
-//! SIGHUP: the configuration is read again. What did not change goes on; a wrong one changes nothing.
+//! SIGHUP and `bothends reload`: the configuration is read again. What did not change goes on; a wrong one changes nothing.
 
 use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
+use super::notify::Notifier;
 use super::people::People;
-use crate::config::{self, Config};
+use crate::config::{self, Config, Rejection};
+use crate::control::Answer;
 use crate::driver::Command;
 use crate::health::{Component, Problem, Severity};
 use crate::http::server::About;
-use crate::process::environment;
+use crate::process;
 use crate::telemetry::names::Names;
 use crate::telemetry::wording::Notice;
 
@@ -25,35 +27,42 @@ pub(super) fn started(config: &Config) {
     Notice::Started { version, vpns, tunnels, mode }.record(&config.plan.site).emit();
 }
 
-/// Reads the configuration and puts it in force; `None` if it is wrong, and all stays as it was.
-pub(super) async fn reload(people: &People) -> Option<Config> {
-    let mut config = match config::load(&people.config_path, &environment()) {
+/// Reads the configuration and has the core take it. `Err` if it is wrong, or the daemon is ending, and all stays as it was.
+pub(super) async fn reload(people: &People, notifier: &Notifier) -> Result<(Config, Answer), Answer> {
+    let mut config = match config::load_to_run(&people.config_path, &process::environment(), process::user())
+    {
         Ok(config) => config,
         Err(rejection) => {
-            refuse(people, &rejection.to_string());
-            return None;
+            refuse(people, &rejection);
+            notifier.refused(&rejection);
+            let problems = rejection.problems.iter().map(ToString::to_string).collect();
+            return Err(Answer::Refused { problems });
         }
     };
+    // What stands in the configuration in force has been told.
     for warning in &config.warnings {
-        log::warn!("{warning}");
+        if !people.config.warnings.iter().any(|told| warning.repeats(told)) {
+            log::warn!("{warning}");
+        }
     }
     let (done, in_force) = oneshot::channel();
     let command = Command::Reconfigure(Arc::clone(&config.plan), done);
     // Records of what the change brings about are worded with the names of the new plan.
     people.facts.set_names(Names::from(&*config.plan));
     if people.commands.send(command).await.is_err() || in_force.await.is_err() {
-        // The driver is gone: the daemon is ending.
-        return None;
+        // The driver is gone.
+        return Err(Answer::Ending);
     }
     people.prometheus.config_reload(true);
     let (vpns, tunnels) = watched(&config);
     Notice::Reloaded { vpns, tunnels }.record(&config.plan.site).emit();
-    keep_what_needs_a_restart(people, &mut config);
-    Some(config)
+    let mut notes: Vec<_> = config.warnings.iter().map(ToString::to_string).collect();
+    notes.extend(keep_what_needs_a_restart(people, &mut config));
+    Ok((config, Answer::InForce { vpns, tunnels, notes }))
 }
 
 /// The listener and the store are opened once.
-fn keep_what_needs_a_restart(people: &People, config: &mut Config) {
+fn keep_what_needs_a_restart(people: &People, config: &mut Config) -> Option<String> {
     let mut pending = Vec::new();
     if config.http != people.config.http {
         pending.push("[http] listen");
@@ -65,17 +74,19 @@ fn keep_what_needs_a_restart(people: &People, config: &mut Config) {
     config.store = people.config.store.clone();
     if pending.is_empty() {
         people.health.clear(&Component::Configuration);
-        return;
+        return None;
     }
     let text =
         format!("{} changed, which needs a restart: systemctl restart bothends", pending.join(" and "));
     log::warn!("{}: {text}", config.plan.site);
-    people.health.set(Component::Configuration, Problem { severity: Severity::Degraded, text });
+    people.health.set(Component::Configuration, Problem { severity: Severity::Degraded, text: text.clone() });
+    Some(text)
 }
 
-fn refuse(people: &People, problems: &str) {
+fn refuse(people: &People, rejection: &Rejection) {
+    let problems = rejection.to_string();
     people.prometheus.config_reload(false);
-    Notice::ReloadRefused { problems }.record(&people.config.plan.site).emit();
+    Notice::ReloadRefused { problems: &problems }.record(&people.config.plan.site).emit();
     let text = format!("the last reload was refused: {problems}");
     people.health.set(Component::Configuration, Problem { severity: Severity::Degraded, text });
 }

@@ -107,7 +107,9 @@ class Stage:
         ], {"LAB_NAME": LAB_NAME})
 
     def start_daemon(self):
-        return self.start("bothends", [TARGET / "bothends", "run", "--config", HERE / "bothends.toml"],
+        # A clone may belong to anybody, whose word the daemon would not take.
+        config = shutil.copyfile(HERE / "bothends.toml", self.directory / "bothends.toml")
+        return self.start("bothends", [TARGET / "bothends", "run", "--config", config],
                           {**CREDENTIALS, "STATE_DIRECTORY": str(self.directory)})
 
     def check_alive(self):

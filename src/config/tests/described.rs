@@ -132,3 +132,17 @@ impact = {{ outage = 2 }}
                 at most 64MB, history of 90d
     "#);
 }
+
+#[test]
+fn a_secret_is_not_shown() {
+    let vpn = VPN.replace("[[vpn]]", "[[vpn]]\nrunbook_url = \"https://noc:hunter2@wiki.example.com\"\nnotes = \"AKIAIOSFODNN7EXAMPLE\\nat night\"");
+    let page = page(&format!("{vpn}{SINK}"));
+    for shown in [
+        "runbook   (holds a secret, not shown here)",
+        "note      (holds a secret, not shown here)",
+        "note      at night",
+    ] {
+        assert!(page.contains(shown), "{shown:?} is not in\n{page}");
+    }
+    assert!(!page.contains("hunter2") && !page.contains("AKIA"), "{page}");
+}

@@ -1,11 +1,10 @@
 //! Several files, and variables.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::config::schema::Renamed;
 use crate::config::tests::{Files, OTHER_VPN, SINK, VPN};
-use crate::config::{Surroundings, load_in};
+use crate::config::{Config, Place, Surroundings, load_in};
 
 #[test]
 fn tables_of_later_files_override_key_by_key() {
@@ -118,16 +117,24 @@ fn variables_of_others_are_none_of_our_business() {
         .unwrap();
 }
 
-const RENAMED: &[Renamed] = &[Renamed { from: "vpn.tunnel.inside", to: "inside_ip" }];
+const RENAMED: &[Renamed] = &[
+    Renamed { from: "vpn.tunnel.inside", to: "inside_ip" },
+    Renamed { from: "probe.every", to: "interval" },
+];
 
+/// The warnings, or else the problems.
 fn with_renamed(files: &Files) -> Result<String, String> {
-    let env = BTreeMap::new();
+    renamed_in(files, &[]).map(|config| {
+        let warnings: Vec<_> = config.warnings.iter().map(ToString::to_string).collect();
+        warnings.join("\n").replace(&format!("{}/", files.directory.path().display()), "")
+    })
+}
+
+fn renamed_in(files: &Files, env: &[(&str, &str)]) -> Result<Config, String> {
+    let env = env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     let surroundings = Surroundings { env: &env, host_name: Some("gateway-1".to_owned()), renamed: RENAMED };
     let directory = format!("{}/", files.directory.path().display());
-    match load_in(&files.main(), &surroundings) {
-        Ok(config) => Ok(config.warnings[0].to_string().replace(&directory, "")),
-        Err(rejection) => Err(rejection.to_string().replace(&directory, "")),
-    }
+    load_in(&files.main(), &surroundings).map_err(|rejection| rejection.to_string().replace(&directory, ""))
 }
 
 #[test]
@@ -140,6 +147,59 @@ fn a_renamed_key_is_read_with_a_warning() {
 fn a_renamed_key_beside_its_successor_is_an_error() {
     let both = format!("{VPN}inside = \"169.254.10.1\"\n{SINK}");
     insta::assert_snapshot!(with_renamed(&Files::new(&both)).unwrap_err(), @r#"bothends.toml:8: vpn[0].tunnel[0].inside: is the former name of "inside_ip", which is set as well; keep that one"#);
+}
+
+#[test]
+fn of_both_names_in_two_files_the_later_file_has_it_and_the_former_name_is_a_warning() {
+    let main = format!("[probe]\nevery = \"2s\"\n{VPN}{SINK}");
+    let interval = |config: &Config| config.plan.vpns[0].probe.interval;
+    let files = Files::new(&main).with("b.toml", "[probe]\ninterval = \"3s\"\n");
+    assert_eq!(interval(&renamed_in(&files, &[]).unwrap()), Duration::from_secs(3));
+    insta::assert_snapshot!(with_renamed(&files).unwrap(), @r#"bothends.toml:2: probe.every: is called "interval" today; rename it"#);
+
+    let files = Files::new(&main.replace("every", "interval")).with("b.toml", "[probe]\nevery = \"3s\"\n");
+    assert_eq!(interval(&renamed_in(&files, &[]).unwrap()), Duration::from_secs(3));
+    insta::assert_snapshot!(with_renamed(&files).unwrap(), @r#"conf.d/b.toml:2: probe.every: is called "interval" today; rename it"#);
+}
+
+#[test]
+fn each_use_of_a_former_name_is_one_warning() {
+    let files = Files::new(&format!("[probe]\nevery = \"2s\"\n{VPN}{SINK}").replace("inside_ip", "inside"))
+        .with("b.toml", format!("[probe]\nevery = \"3s\"\n{OTHER_VPN}"));
+    insta::assert_snapshot!(with_renamed(&files).unwrap(), @r#"
+    bothends.toml:2: probe.every: is called "interval" today; rename it
+    bothends.toml:8: vpn[0].tunnel[0].inside: is called "inside_ip" today; rename it
+    conf.d/b.toml:2: probe.every: is called "interval" today; rename it
+    "#);
+}
+
+#[test]
+fn a_variable_of_a_former_name_overrides_with_a_warning_and_beside_its_successor_is_an_error() {
+    let files = Files::new(&format!("{VPN}{SINK}"));
+    let config = renamed_in(&files, &[("BOTHENDS_PROBE__EVERY", "7s")]).unwrap();
+    assert_eq!(config.plan.vpns[0].probe.interval, Duration::from_secs(7));
+    let warnings: Vec<_> = config.warnings.iter().map(ToString::to_string).collect();
+    insta::assert_snapshot!(warnings.join("\n"), @"environment variable BOTHENDS_PROBE__EVERY: probe.every: is called BOTHENDS_PROBE__INTERVAL today; rename it");
+    let both = [("BOTHENDS_PROBE__EVERY", "7s"), ("BOTHENDS_PROBE__INTERVAL", "8s")];
+    insta::assert_snapshot!(renamed_in(&files, &both).unwrap_err(), @"environment variable BOTHENDS_PROBE__EVERY: is the former name of BOTHENDS_PROBE__INTERVAL, which is set as well; keep that one");
+}
+
+#[test]
+fn a_warning_repeats_another_of_the_same_key_whatever_line_it_has_moved_to() {
+    let warning = |text: &str| {
+        let files = Files::new(text);
+        let mut warning = renamed_in(&files, &[]).unwrap().warnings.remove(0);
+        // As if it had been the same file.
+        if let Place::File { path, line: _ } = &mut warning.place {
+            *path = "bothends.toml".into();
+        }
+        warning
+    };
+    let once = warning(&format!("[probe]\nevery = \"2s\"\n{VPN}{SINK}"));
+    let moved = warning(&format!("\n\n[probe]\nevery = \"3s\"\n{VPN}{SINK}"));
+    let other = warning(&format!("{VPN}{SINK}").replace("inside_ip", "inside"));
+    assert!(moved.repeats(&once) && moved != once);
+    assert!(!other.repeats(&once));
 }
 
 #[test]

@@ -198,3 +198,11 @@ fn what_deserves_a_look_is_a_warning() {
     bothends.toml: incident.sink: no sink takes outage, redundancy_lost, one_sided of vpn-0123456789abcdef1: recorded, but nobody is told
     "#);
 }
+
+#[test]
+fn a_value_that_is_wrong_and_a_secret_is_not_repeated() {
+    let text = VPN.replace("203.0.113.11", "https://noc:hunter2@wiki.example.com");
+    let told = load_text(&format!("{text}{SINK}")).unwrap_err().to_string();
+    assert!(told.contains("found (a URL with a password in it, not repeated here)"), "{told}");
+    assert!(!told.contains("hunter2"), "{told}");
+}

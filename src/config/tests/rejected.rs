@@ -49,7 +49,7 @@ fn a_file_that_is_not_there_is_told_with_advice() {
     let path = directory.path().join("bothends.toml");
     let told = load_file(&path, &[]).unwrap_err().to_string();
     assert!(told.starts_with(&format!("{}: cannot be read: No such file", path.display())), "{told}");
-    assert!(told.ends_with("name the file with --config"), "{told}");
+    assert!(told.contains("name the file with --config, or begin one: `bothends discover"), "{told}");
     assert_eq!(told.lines().count(), 1, "what is not there is not missed key by key: {told}");
 }
 

@@ -55,7 +55,9 @@ fn a_configuration_that_is_not_there_is_refused_with_its_path() {
     std::fs::remove_file(site.home.config()).unwrap();
     let ended = site.run(&["run"]);
     assert_eq!(ended.code, Some(78));
-    assert!(ended.stderr.contains("bothends.toml") && ended.stderr.contains("--config"), "{}", ended.stderr);
+    for told in ["bothends.toml", "--config", "bothends discover vpn-", "/usr/share/bothends/bothends.toml"] {
+        assert!(ended.stderr.contains(told), "{told:?} is not told in\n{}", ended.stderr);
+    }
 }
 
 #[test]

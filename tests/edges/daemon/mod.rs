@@ -6,6 +6,8 @@
 mod clocks;
 mod commands;
 mod configuration;
+mod control;
+mod custody;
 mod disk;
 mod ending;
 mod incidents;
@@ -26,4 +28,5 @@ mod several;
 mod site;
 mod standby;
 mod store;
+mod systemd;
 mod wait;

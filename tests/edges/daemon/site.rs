@@ -80,6 +80,7 @@ impl Home {
         let listen = SocketAddr::from(([127, 0, 0, 1], port));
         let home = Self { directory, listen };
         fs::create_dir_all(home.directory.join("conf.d")).unwrap();
+        fs::create_dir(home.runtime()).unwrap();
         let (one, two, store) = (ONE.toml(), TWO.toml(), home.store());
         let text = format!(
             r#"
@@ -127,6 +128,25 @@ path = "{}"
 
     pub(super) fn store(&self) -> PathBuf {
         self.directory.join("state/bothends.db")
+    }
+
+    /// What systemd makes of `RuntimeDirectory=`.
+    pub(super) fn runtime(&self) -> PathBuf {
+        self.directory.join("run")
+    }
+
+    pub(super) fn control_socket(&self) -> PathBuf {
+        self.runtime().join("control.sock")
+    }
+
+    /// Where systemd listens for what it is told.
+    pub(super) fn notify_socket(&self) -> PathBuf {
+        self.directory.join("notify")
+    }
+
+    /// A file of `HOME`, `conf.d` or the directory itself.
+    pub(super) fn file(&self, name: &str) -> PathBuf {
+        self.directory.join(name)
     }
 
     /// Writes a file of `conf.d`: its keys override, its connections and sinks add up.
@@ -270,6 +290,13 @@ impl Site {
         let mut command = Command::new(env!("CARGO_BIN_EXE_bothends"));
         command.args(arguments).arg("--config").arg(home.config());
         self.with_environment(command, &home.directory)
+    }
+
+    /// The same with a configuration that is elsewhere.
+    pub(super) fn command_with(&self, config: &Path, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_bothends"));
+        command.args(arguments).arg("--config").arg(config);
+        self.with_environment(command, &self.home.directory)
     }
 
     /// The same without any capability.

@@ -1,0 +1,258 @@
+//! Who else may read a file, or replace it; and what in a text nobody else may read.
+
+use std::fs::{File, Metadata};
+use std::io::{self, ErrorKind, Read as _};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::path::Path;
+
+/// No file of settings or credentials is longer.
+const SIZE_MAX: u64 = 4 * 1024 * 1024;
+
+/// As what the kernel shows a user whom this user namespace does not know (`kernel.overflowuid`).
+pub const UNKNOWN_USER: u32 = 65534;
+
+/// What sort of secret a text holds. What it says is never kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Secret {
+    /// The id of an AWS access key, beside which its secret is never far.
+    AwsAccessKey,
+    /// The secret of an AWS access key.
+    AwsSecretAccessKey,
+    /// The token of temporary AWS credentials.
+    AwsSessionToken,
+    /// A URL with a password in it.
+    UrlPassword,
+    /// A URL that is a secret as a whole: whoever knows it may post there.
+    Webhook,
+}
+
+impl Secret {
+    /// All there are.
+    pub const ALL: [Self; 5] = [
+        Self::AwsAccessKey,
+        Self::AwsSecretAccessKey,
+        Self::AwsSessionToken,
+        Self::UrlPassword,
+        Self::Webhook,
+    ];
+
+    /// In people's words.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::AwsAccessKey => "an AWS access key",
+            Self::AwsSecretAccessKey => "an aws_secret_access_key",
+            Self::AwsSessionToken => "an aws_session_token",
+            Self::UrlPassword => "a URL with a password in it",
+            Self::Webhook => "a webhook's URL, which is a secret",
+        }
+    }
+
+    fn is_in(self, line: &str) -> bool {
+        match self {
+            Self::AwsAccessKey => has_access_key(line),
+            Self::AwsSecretAccessKey => sets(line, "aws_secret_access_key"),
+            Self::AwsSessionToken => sets(line, "aws_session_token"),
+            Self::UrlPassword => has_url_password(line),
+            Self::Webhook => has_webhook(line),
+        }
+    }
+}
+
+/// The first secret of these sorts in a text, and its line, from 1. Comments count: they can be read as well.
+pub fn secret_in(text: &str, sorts: &[Secret]) -> Option<(usize, Secret)> {
+    text.lines().enumerate().find_map(|(index, line)| {
+        let secret = sorts.iter().find(|secret| secret.is_in(line))?;
+        Some((index + 1, *secret))
+    })
+}
+
+/// The first secret of these sorts in a file that every user of the host may read. What is no regular file (`/dev/null`,
+/// a pipe), or not there, holds none; nor does one that we may not read ourselves.
+///
+/// # Errors
+/// The file could not be read to its end.
+pub fn exposed(path: &Path, sorts: &[Secret]) -> io::Result<Option<(usize, Secret)>> {
+    let readable = |metadata: &Metadata| metadata.is_file() && metadata.permissions().mode() & 0o004 != 0;
+    // Looked at before it is opened, because to open a pipe is to wait for its writer.
+    match path.metadata() {
+        Ok(metadata) if readable(&metadata) => {}
+        Ok(_) => return Ok(None),
+        Err(error) if is_out_of_reach(&error) => return Ok(None),
+        Err(error) => return Err(error),
+    }
+    let mut bytes = Vec::new();
+    match File::open(path).and_then(|file| file.take(SIZE_MAX).read_to_end(&mut bytes)) {
+        Ok(_) => Ok(secret_in(&String::from_utf8_lossy(&bytes), sorts)),
+        Err(error) if is_out_of_reach(&error) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn is_out_of_reach(error: &io::Error) -> bool {
+    [ErrorKind::NotFound, ErrorKind::NotADirectory, ErrorKind::PermissionDenied].contains(&error.kind())
+}
+
+/// How somebody who is neither root nor we may change or replace a file, or what lies in a directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Foreign {
+    /// By owning it.
+    Owner(u32),
+    /// By belonging to its group.
+    Group,
+    /// By being a user of this host. The sticky bit of a directory keeps others from replacing a file, but not from adding
+    /// one, so it mends nothing.
+    Anybody,
+}
+
+/// Whether somebody who is neither root nor `us` may change it.
+pub fn foreign(metadata: &Metadata, us: u32) -> Option<Foreign> {
+    judge(metadata.uid(), metadata.permissions().mode(), us)
+}
+
+const fn judge(owner: u32, mode: u32, us: u32) -> Option<Foreign> {
+    if owner != 0 && owner != us {
+        Some(Foreign::Owner(owner))
+    } else if mode & 0o002 != 0 {
+        Some(Foreign::Anybody)
+    } else if mode & 0o020 != 0 {
+        Some(Foreign::Group)
+    } else {
+        None
+    }
+}
+
+//--- what looks like a secret
+
+/// `AKIA` or `ASIA` and 16 capitals or digits, with none before or after.
+fn has_access_key(line: &str) -> bool {
+    line.split(|c: char| !c.is_ascii_alphanumeric()).any(|word| {
+        word.len() == 20
+            && (word.starts_with("AKIA") || word.starts_with("ASIA"))
+            && word.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit())
+    })
+}
+
+/// `key = value`, in whatever quotes, with a value.
+fn sets(line: &str, key: &str) -> bool {
+    let line = line.to_ascii_lowercase();
+    line.match_indices(key).any(|(at, _)| {
+        let rest = line[at + key.len()..].trim_start_matches(['"', '\'']).trim_start();
+        rest.strip_prefix(['=', ':']).is_some_and(|value| value.chars().any(|c| c.is_ascii_alphanumeric()))
+    })
+}
+
+/// `scheme://user:password@host`.
+fn has_url_password(line: &str) -> bool {
+    line.split("://").skip(1).any(|rest| {
+        let authority =
+            rest.split(['/', '?', '#', '"', '\'', ' ', '\t', '<', '>']).next().unwrap_or_default();
+        let user_info = authority.rsplit_once('@').map(|(user_info, _)| user_info);
+        user_info.and_then(|user_info| user_info.split_once(':')).is_some_and(|(_, word)| !word.is_empty())
+    })
+}
+
+/// Where Slack, Discord, Teams and PagerDuty take messages from whoever knows the URL.
+fn has_webhook(line: &str) -> bool {
+    const HOOKS: [&str; 6] = [
+        "hooks.slack.com/services/",
+        "hooks.slack.com/workflows/",
+        "hooks.slack.com/triggers/",
+        "discord.com/api/webhooks/",
+        ".webhook.office.com/webhookb2/",
+        "events.pagerduty.com/integration/",
+    ];
+    let line = line.to_ascii_lowercase();
+    HOOKS.iter().any(|hook| {
+        line.split(hook).skip(1).any(|rest| rest.starts_with(|c: char| c.is_ascii_alphanumeric()))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, Permissions};
+
+    use super::*;
+
+    fn found(line: &str) -> Option<Secret> {
+        secret_in(line, &Secret::ALL).map(|(_, secret)| secret)
+    }
+
+    #[test]
+    fn what_looks_like_a_secret_is_found_wherever_it_stands() {
+        for (line, secret) in [
+            ("notes = \"key AKIAIOSFODNN7EXAMPLE\"", Secret::AwsAccessKey),
+            ("# ASIAIOSFODNN7EXAMPLE", Secret::AwsAccessKey),
+            ("aws_secret_access_key = wJalrXUtnFEMI", Secret::AwsSecretAccessKey),
+            ("\"AWS_SECRET_ACCESS_KEY\": \"wJalrXUtnFEMI\"", Secret::AwsSecretAccessKey),
+            ("aws_session_token=IQoJb3", Secret::AwsSessionToken),
+            ("runbook_url = \"https://wiki:hunter2@wiki.example.com/x\"", Secret::UrlPassword),
+            ("notes = 'see ftp://a:b@c'", Secret::UrlPassword),
+            ("url = \"https://hooks.slack.com/services/T0/B0/x\"", Secret::Webhook),
+            ("https://events.pagerduty.com/integration/0123456789abcdef/enqueue", Secret::Webhook),
+        ] {
+            assert_eq!(found(line), Some(secret), "{line}");
+        }
+    }
+
+    #[test]
+    fn what_only_resembles_a_secret_is_none() {
+        for line in [
+            "",
+            "notes = \"AKIA is how access keys begin\"",
+            "XAKIAIOSFODNN7EXAMPLE",
+            "AKIAIOSFODNN7EXAMPLEX",
+            "AKIAiosfodnn7example",
+            "aws_secret_access_key =",
+            "aws_secret_access_key = \"\"",
+            "aws_secret_access_key belongs elsewhere",
+            "runbook_url = \"https://wiki.example.com:8443/a@b:c\"",
+            "runbook_url = \"https://user@wiki.example.com/\"",
+            "url = \"https://user:@wiki.example.com/\"",
+            "notes = \"mail noc@example.com: at night\"",
+            "notes = \"https://hooks.slack.com/services/… is where it goes\"",
+            "notes = \"https://example.pagerduty.com/services/PABCDEF\"",
+        ] {
+            assert_eq!(found(line), None, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_secret_is_told_by_its_line_and_only_of_the_sorts_that_are_asked_for() {
+        let text = "[default]\naws_access_key_id = AKIAIOSFODNN7EXAMPLE\naws_secret_access_key = x\n";
+        assert_eq!(secret_in(text, &Secret::ALL), Some((2, Secret::AwsAccessKey)));
+        assert_eq!(
+            secret_in(text, &[Secret::AwsSecretAccessKey, Secret::AwsSessionToken]),
+            Some((3, Secret::AwsSecretAccessKey))
+        );
+    }
+
+    #[test]
+    fn a_secret_is_exposed_where_every_user_may_read_the_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("credentials");
+        assert_eq!(exposed(&file, &Secret::ALL).unwrap(), None, "a file that is not there");
+        fs::write(&file, "").unwrap();
+        fs::set_permissions(&file, Permissions::from_mode(0o644)).unwrap();
+        assert_eq!(exposed(&file, &Secret::ALL).unwrap(), None, "an empty file");
+        fs::write(&file, "aws_session_token = x").unwrap();
+        assert_eq!(exposed(&file, &Secret::ALL).unwrap(), Some((1, Secret::AwsSessionToken)));
+        fs::set_permissions(&file, Permissions::from_mode(0o640)).unwrap();
+        assert_eq!(exposed(&file, &Secret::ALL).unwrap(), None, "a file that others may not read");
+        for other in ["/dev/null", "/dev/zero", "/dev/null/credentials"].map(Path::new) {
+            assert_eq!(exposed(other, &Secret::ALL).unwrap(), None, "{}", other.display());
+        }
+        assert_eq!(exposed(directory.path(), &Secret::ALL).unwrap(), None, "a directory");
+    }
+
+    #[test]
+    fn only_root_and_we_may_own_or_write() {
+        assert_eq!(judge(0, 0o100_644, 991), None);
+        assert_eq!(judge(991, 0o100_600, 991), None);
+        assert_eq!(judge(0, 0o040_755, 0), None);
+        assert_eq!(judge(1000, 0o100_600, 991), Some(Foreign::Owner(1000)));
+        assert_eq!(judge(1000, 0o100_600, 0), Some(Foreign::Owner(1000)), "root does as its owner says");
+        assert_eq!(judge(0, 0o100_664, 991), Some(Foreign::Group));
+        assert_eq!(judge(991, 0o100_666, 991), Some(Foreign::Anybody));
+        assert_eq!(judge(0, 0o041_777, 991), Some(Foreign::Anybody), "sticky: a file can be added");
+    }
+}

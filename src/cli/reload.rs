@@ -1,0 +1,58 @@
+//! `bothends reload`: the daemon reads its configuration again. It ends when the outcome is known, as `ExecReload=` must.
+
+use std::path::PathBuf;
+
+use crate::control::client::{self, ControlError, PATIENCE};
+use crate::control::{Answer, DEFAULT_SOCKET, Request, socket};
+use crate::process::{Exit, environment};
+
+pub(super) fn run() -> Exit {
+    let path = socket(&environment()).unwrap_or_else(|| PathBuf::from(DEFAULT_SOCKET));
+    match client::ask(&path, Request::Reload, PATIENCE) {
+        Ok(answer) => tell(answer),
+        Err(error) => {
+            eprintln!("{error}");
+            match error {
+                ControlError::NotAllowed { .. } => Exit::Permission,
+                ControlError::NobodyThere { .. }
+                | ControlError::NoAnswer { .. }
+                | ControlError::Broken { .. } => Exit::BadNews,
+            }
+        }
+    }
+}
+
+fn tell(answer: Answer) -> Exit {
+    match answer {
+        Answer::InForce { vpns, tunnels, notes } => {
+            println!("the configuration is in force; VPN connections: {vpns}, tunnels: {tunnels}");
+            for note in notes {
+                eprintln!("warning: {note}");
+            }
+            Exit::Success
+        }
+        Answer::Refused { problems } => {
+            for problem in problems {
+                eprintln!("{problem}");
+            }
+            eprintln!("the configuration is wrong; the one before stays in force");
+            Exit::Configuration
+        }
+        Answer::Ending => {
+            eprintln!("the daemon is ending; its next start reads the configuration");
+            Exit::BadNews
+        }
+        Answer::Busy => {
+            eprintln!("too many ask the daemon at once; try again");
+            Exit::BadNews
+        }
+        Answer::NotUnderstood { requests } => {
+            eprintln!(
+                "the daemon is of another version, which cannot be asked to reload but for: {}; \
+                 restart it: systemctl restart bothends",
+                requests.join(", ")
+            );
+            Exit::BadNews
+        }
+    }
+}

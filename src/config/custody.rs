@@ -1,0 +1,237 @@
+//! In whose hands the files are: who else may read the secrets in them, and who else may replace them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use super::files;
+use super::problem::{Place, Problem, What};
+use crate::access::{self, Foreign, Secret, UNKNOWN_USER};
+
+/// What AWS's own files keep secret; the id of a key alone is in many a file that all may read.
+const AWS: [Secret; 2] = [Secret::AwsSecretAccessKey, Secret::AwsSessionToken];
+
+/// Secrets that every user of this host may read: in the configuration at `path`, and in the files that AWS's credentials
+/// come from according to `env`. What the secrets are is not told.
+pub fn exposed(path: &Path, env: &BTreeMap<String, String>) -> Vec<Problem> {
+    let configuration = files::paths(path).unwrap_or_else(|_| vec![path.to_owned()]);
+    let mend = |file: &Path| {
+        let file = file.display();
+        format!(
+            "chmod o-r {file}, and where bothends runs as a user of its own, who reads it by its group, \
+             chgrp bothends {file} && chmod 640 {file}"
+        )
+    };
+    let mut problems: Vec<_> =
+        configuration.iter().filter_map(|file| exposed_in(file, &Secret::ALL, mend)).collect();
+    let mend = |file: &Path| format!("chmod 600 {}", file.display());
+    problems.extend(aws_files(path, env).iter().filter_map(|file| exposed_in(file, &AWS, mend)));
+    problems
+}
+
+fn exposed_in(file: &Path, sorts: &[Secret], mend: impl Fn(&Path) -> String) -> Option<Problem> {
+    // A file that cannot be read to its end is told of by whoever needs what is in it.
+    let (line, secret) = access::exposed(file, sorts).ok()??;
+    let what = format!("holds {}, and every user of this host can read it: {}", secret.as_str(), mend(file));
+    Some(Problem { place: Place::line(file, line), key: String::new(), what: What::Other(what) })
+}
+
+/// Where the SDK looks for credentials, and the file that the package's unit passes on.
+fn aws_files(path: &Path, env: &BTreeMap<String, String>) -> BTreeSet<PathBuf> {
+    let home = env.get("HOME").map(Path::new);
+    let named = |variable: &str, default: &str| {
+        let set = env.get(variable).filter(|file| !file.is_empty()).map_or(default, String::as_str);
+        match set.strip_prefix("~/") {
+            Some(in_home) => Some(home?.join(in_home)),
+            None => Some(PathBuf::from(set)),
+        }
+    };
+    [
+        named("AWS_SHARED_CREDENTIALS_FILE", "~/.aws/credentials"),
+        named("AWS_CONFIG_FILE", "~/.aws/config"),
+        path.parent().map(|directory| directory.join("credentials")),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+/// Ways in which somebody who is neither root nor `us` may change the configuration at `path`: its files, `conf.d`, and the
+/// directories that they lie in. Whoever can do that decides what is watched, and who is paged.
+pub fn foreign(path: &Path, us: u32) -> Vec<Problem> {
+    let mut looked_at = BTreeSet::new();
+    let files = files::paths(path).unwrap_or_else(|_| vec![path.to_owned()]);
+    for file in &files {
+        // Of a link, the directory that its target lies in counts as well.
+        let target = file.canonicalize().ok();
+        for file in [Some(file.as_path()), target.as_deref()].into_iter().flatten() {
+            looked_at.extend(directory_of(file));
+        }
+        looked_at.insert(file.clone());
+    }
+    looked_at.insert(files::drop_ins(path));
+    looked_at
+        .iter()
+        .filter_map(|path| {
+            // What is not there is nobody's.
+            let foreign = access::foreign(&path.metadata().ok()?, us)?;
+            let what = What::Other(in_words(path, foreign));
+            Some(Problem { place: Place::file(path), key: String::new(), what })
+        })
+        .collect()
+}
+
+fn directory_of(file: &Path) -> Option<PathBuf> {
+    match file.parent()? {
+        here if here.as_os_str().is_empty() => Some(PathBuf::from(".")),
+        directory => Some(directory.to_owned()),
+    }
+}
+
+fn in_words(path: &Path, foreign: Foreign) -> String {
+    let path = path.display();
+    match foreign {
+        Foreign::Owner(UNKNOWN_USER) => format!(
+            "belongs neither to root nor to the user that bothends runs as, so somebody else decides what it does \
+             (the owner shows as {UNKNOWN_USER}, nobody, as every other user does to a service with PrivateUsers=yes; \
+             `stat -c %U {path}` tells): chown root {path}"
+        ),
+        Foreign::Owner(owner) => format!(
+            "belongs to the user with the number {owner}, who is neither root nor the one that bothends runs as, so \
+             somebody else decides what it does: chown root {path}"
+        ),
+        Foreign::Group => {
+            format!(
+                "can be written to by its group, so somebody else decides what bothends does: chmod g-w {path}"
+            )
+        }
+        Foreign::Anybody => format!(
+            "can be written to by every user of this host, so anybody decides what bothends does: chmod go-w {path}"
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, Permissions};
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
+
+    use tempfile::TempDir;
+
+    use super::*;
+
+    /// A directory with the configuration, `conf.d` and a file in it, all of them right.
+    fn home() -> TempDir {
+        let home = tempfile::tempdir().unwrap();
+        fs::create_dir(home.path().join("conf.d")).unwrap();
+        for (file, mode) in [("", 0o755), ("conf.d", 0o755)] {
+            set_mode(&home, file, mode);
+        }
+        for file in ["bothends.toml", "conf.d/rome.toml"] {
+            fs::write(home.path().join(file), "# nothing\n").unwrap();
+            set_mode(&home, file, 0o644);
+        }
+        home
+    }
+
+    fn set_mode(home: &TempDir, file: &str, mode: u32) {
+        fs::set_permissions(home.path().join(file), Permissions::from_mode(mode)).unwrap();
+    }
+
+    fn told(home: &TempDir, problems: &[Problem]) -> String {
+        let lines: Vec<_> = problems.iter().map(ToString::to_string).collect();
+        lines.join("\n").replace(home.path().to_str().unwrap(), "HOME")
+    }
+
+    fn exposed_at(home: &TempDir, env: &[(&str, &str)]) -> String {
+        let env = env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        told(home, &exposed(&home.path().join("bothends.toml"), &env))
+    }
+
+    fn foreign_at(home: &TempDir, us: u32) -> String {
+        told(home, &foreign(&home.path().join("bothends.toml"), us))
+    }
+
+    fn us(home: &TempDir) -> u32 {
+        home.path().metadata().unwrap().uid()
+    }
+
+    #[test]
+    fn a_secret_in_a_configuration_that_all_can_read_is_told_by_place_and_sort_and_not_repeated() {
+        let home = home();
+        let rome = home.path().join("conf.d/rome.toml");
+        fs::write(&rome, "[[vpn]]\nrunbook_url = \"https://noc:hunter2@wiki.example.com\"\n").unwrap();
+        insta::assert_snapshot!(exposed_at(&home, &[]), @"HOME/conf.d/rome.toml:2: holds a URL with a password in it, and every user of this host can read it: chmod o-r HOME/conf.d/rome.toml, and where bothends runs as a user of its own, who reads it by its group, chgrp bothends HOME/conf.d/rome.toml && chmod 640 HOME/conf.d/rome.toml");
+        set_mode(&home, "conf.d/rome.toml", 0o640);
+        assert_eq!(exposed_at(&home, &[]), "");
+    }
+
+    #[test]
+    fn credentials_of_aws_that_all_can_read_are_found_wherever_the_sdk_would_look() {
+        let home = home();
+        let directory = home.path().to_str().unwrap();
+        fs::create_dir(home.path().join(".aws")).unwrap();
+        for file in [".aws/credentials", ".aws/config", "given", "credentials"] {
+            let path = home.path().join(file);
+            fs::write(&path, "[default]\naws_access_key_id = AKIAIOSFODNN7EXAMPLE\nregion = x\n").unwrap();
+            set_mode(&home, file, 0o644);
+            assert_eq!(exposed_at(&home, &[("HOME", directory)]), "", "the id of a key is no secret here");
+            fs::write(&path, "[default]\naws_secret_access_key = wJalrXUtnFEMI\n").unwrap();
+            let given = path.to_str().unwrap();
+            let by_variable = [("AWS_SHARED_CREDENTIALS_FILE", given), ("AWS_CONFIG_FILE", "/dev/null")];
+            let env: &[_] = if file == "given" { &by_variable } else { &[("HOME", directory)] };
+            let expected = format!(
+                "HOME/{file}:2: holds an aws_secret_access_key, and every user of this host can read it: chmod 600 HOME/{file}"
+            );
+            assert_eq!(exposed_at(&home, env), expected);
+            set_mode(&home, file, 0o600);
+            assert_eq!(exposed_at(&home, env), "");
+        }
+        assert_eq!(
+            exposed_at(&home, &[("AWS_CONFIG_FILE", "~/.aws/config")]),
+            "",
+            "without a home there is none"
+        );
+    }
+
+    #[test]
+    fn a_configuration_that_is_ours_or_roots_alone_is_in_good_hands() {
+        let home = home();
+        assert_eq!(foreign_at(&home, us(&home)), "");
+    }
+
+    #[test]
+    fn whoever_may_write_to_a_file_or_a_directory_of_it_is_told_with_what_would_mend_it() {
+        let home = home();
+        let us = us(&home);
+        set_mode(&home, "", 0o1777);
+        set_mode(&home, "conf.d", 0o775);
+        set_mode(&home, "bothends.toml", 0o666);
+        insta::assert_snapshot!(foreign_at(&home, us), @r"
+        HOME: can be written to by every user of this host, so anybody decides what bothends does: chmod go-w HOME
+        HOME/bothends.toml: can be written to by every user of this host, so anybody decides what bothends does: chmod go-w HOME/bothends.toml
+        HOME/conf.d: can be written to by its group, so somebody else decides what bothends does: chmod g-w HOME/conf.d
+        ");
+    }
+
+    #[test]
+    fn the_directory_that_a_links_target_lies_in_counts_as_well() {
+        let (home, elsewhere) = (home(), home());
+        set_mode(&elsewhere, "", 0o777);
+        fs::remove_file(home.path().join("bothends.toml")).unwrap();
+        symlink(elsewhere.path().join("bothends.toml"), home.path().join("bothends.toml")).unwrap();
+        let told = foreign_at(&home, us(&home));
+        assert!(told.starts_with(elsewhere.path().to_str().unwrap()) && told.lines().count() == 1, "{told}");
+    }
+
+    #[test]
+    fn an_owner_whom_the_namespace_does_not_show_is_not_called_nobody_alone() {
+        let path = Path::new("/etc/bothends");
+        let hidden = in_words(path, Foreign::Owner(65534));
+        assert!(
+            hidden.contains("PrivateUsers=yes") && hidden.ends_with("chown root /etc/bothends"),
+            "{hidden}"
+        );
+        let shown = in_words(path, Foreign::Owner(1000));
+        assert!(shown.contains("number 1000") && shown.ends_with("chown root /etc/bothends"), "{shown}");
+    }
+}

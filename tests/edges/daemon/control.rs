@@ -1,0 +1,145 @@
+//! `bothends reload`, which ends when the outcome is known.
+
+use std::io::{Read as _, Write as _};
+use std::os::unix::fs::{PermissionsExt as _, chown};
+use std::os::unix::net::UnixStream;
+use std::thread;
+
+use super::process::{Daemon, Ended};
+use super::site::{MILAN, ONE, Site, TWO};
+use super::systemd::Manager;
+use super::wait::until;
+
+fn reload(site: &Site, manager: &Manager<'_>) -> Ended {
+    site.run_command(manager.unit(&["reload"]))
+}
+
+#[test]
+fn the_new_configuration_is_in_force_when_the_command_ends() {
+    let site = Site::new();
+    let manager = Manager::new(&site);
+    let daemon = manager.start();
+    for (from, to) in [("Milan DC", "Milan, the new hall"), ("Milan, the new hall", "Milan, the third hall")]
+    {
+        site.home.edit(from, to);
+        let ended = reload(&site, &manager);
+        assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""), "{ended:?}");
+        assert_eq!(ended.stdout, "the configuration is in force; VPN connections: 1, tunnels: 2\n");
+        assert_eq!(daemon.vpn(MILAN)["name"], to);
+    }
+    manager.until_reloaded(2);
+}
+
+#[test]
+fn a_wrong_configuration_is_refused_with_every_problem_and_told_until_it_is_mended() {
+    let site = Site::new();
+    let manager = Manager::new(&site);
+    let daemon = manager.start();
+    site.home.edit("Milan DC", "Milan, the new hall");
+    site.home.edit("down_after = 5", "down_after = 0");
+    site.home.edit("timeout = \"500ms\"", "timeout = 500");
+    let ended = reload(&site, &manager);
+    assert_eq!((ended.code, ended.stdout.as_str()), (Some(78), ""), "{ended:?}");
+    for problem in ["probe.down_after: found 0", "probe.timeout: found 500", "the one before stays in force"]
+    {
+        assert!(ended.stderr.contains(problem), "{problem:?} is not told in\n{}", ended.stderr);
+    }
+    assert_eq!(daemon.vpn(MILAN)["name"], "Milan DC");
+    manager.until_reloaded(1);
+    // It was told before the end.
+    let status = manager.status();
+    assert!(
+        status.contains("; reload refused: /") && status.ends_with(" (and 1 more)") && !status.contains('\n'),
+        "{status}"
+    );
+
+    site.home.edit("down_after = 0", "down_after = 5");
+    site.home.edit("timeout = 500", "timeout = \"500ms\"");
+    assert_eq!(reload(&site, &manager).code, Some(0));
+    manager.until_reloaded(2);
+    assert!(!manager.status().contains("refused"), "{}", manager.status());
+}
+
+#[test]
+fn what_needs_a_restart_is_told_by_the_command() {
+    let site = Site::new();
+    let manager = Manager::new(&site);
+    let _daemon = manager.start();
+    site.home.edit("127.0.0.1:9846", "127.0.0.1:9848");
+    let ended = reload(&site, &manager);
+    assert_eq!(ended.code, Some(0));
+    assert!(
+        ended.stderr.contains("warning: [http] listen changed, which needs a restart"),
+        "{}",
+        ended.stderr
+    );
+}
+
+#[test]
+fn reloads_at_the_same_time_are_served_one_after_the_other() {
+    let site = Site::new();
+    let manager = Manager::new(&site);
+    let _daemon = manager.start();
+    let ended: Vec<_> = thread::scope(|scope| {
+        let commands: Vec<_> = (0..4).map(|_| scope.spawn(|| reload(&site, &manager))).collect();
+        commands.into_iter().map(|command| command.join().unwrap()).collect()
+    });
+    for one in ended {
+        assert_eq!(one.code, Some(0), "{one:?}");
+    }
+    manager.until_reloaded(4);
+}
+
+#[test]
+fn where_no_daemon_listens_the_command_says_so_and_a_crash_leaves_nothing_that_hinders_the_next() {
+    let site = Site::new();
+    let manager = Manager::new(&site);
+    let nobody = reload(&site, &manager);
+    assert_eq!(nobody.code, Some(1));
+    assert!(nobody.stderr.starts_with("no daemon listens at /"), "{}", nobody.stderr);
+
+    manager.start().kill();
+    assert!(site.home.control_socket().exists());
+    let crashed = reload(&site, &manager);
+    assert_eq!(crashed.code, Some(1));
+    assert!(crashed.stderr.contains("systemctl status bothends"), "{}", crashed.stderr);
+
+    let next = Daemon::start(&site, &site.home, manager.unit(&["run"]));
+    next.until_assessed("healthy", &[&ONE, &TWO]);
+    assert_eq!(reload(&site, &manager).code, Some(0));
+}
+
+#[test]
+fn only_the_daemons_user_and_root_may_ask() {
+    let site = Site::new();
+    let manager = Manager::new(&site);
+    let _daemon = manager.start();
+    let socket = site.home.control_socket();
+    assert_eq!(socket.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+    // As if the daemon ran as somebody else, and we were not root.
+    chown(&socket, Some(65534), Some(65534)).unwrap();
+    let mut command = site.powerless(&["reload"]);
+    command.env("RUNTIME_DIRECTORY", site.home.runtime());
+    let ended = site.run_command(command);
+    assert_eq!(ended.code, Some(77), "{ended:?}");
+    assert!(ended.stderr.contains("run as root, or as the user that bothends runs as"), "{}", ended.stderr);
+}
+
+#[test]
+fn whoever_says_nothing_or_nonsense_harms_neither_the_watch_nor_those_who_reload() {
+    let site = Site::new();
+    let manager = Manager::new(&site);
+    let daemon = manager.start();
+    daemon.until_assessed("healthy", &[&ONE, &TWO]);
+    let socket = site.home.control_socket();
+    let silent: Vec<_> = (0..100).map(|_| UnixStream::connect(&socket).unwrap()).collect();
+    for nonsense in [b"GET / HTTP/1.1\r\n\r\n".to_vec(), vec![0xff; 1 << 20], b"\n".to_vec()] {
+        let mut client = UnixStream::connect(&socket).unwrap();
+        // It may be hung up on before it has said everything.
+        let _ = client.write_all(&nonsense);
+        let _ = client.read_to_end(&mut Vec::new());
+    }
+    daemon.until_probed_further(MILAN, &ONE);
+    until("a reload gets its turn", || reload(&site, &manager).code == Some(0));
+    drop(silent);
+}

@@ -1,0 +1,129 @@
+//! Files in the wrong hands: secrets that all can read, a configuration that others can write; and a host that trusts nobody.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{PermissionsExt as _, chown};
+use std::path::Path;
+
+use super::process::Daemon;
+use super::site::{ONE, SECRET, Site, TWO};
+use super::systemd::Manager;
+
+fn set_mode(path: &Path, mode: u32) {
+    fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+}
+
+#[test]
+fn a_secret_in_a_configuration_that_all_can_read_is_refused_and_not_repeated() {
+    let site = Site::new();
+    site.home.edit("https://wiki.example.com/vpn", "https://noc:hunter2@wiki.example.com/vpn");
+    let file = site.home.config();
+    for command in ["run", "check"] {
+        let ended = site.run(&[command]);
+        assert_eq!(ended.code, Some(78), "{command}: {ended:?}");
+        assert!(ended.stderr.contains("holds a URL with a password in it"), "{command}: {}", ended.stderr);
+        assert!(
+            ended.stderr.contains(&format!("chmod o-r {}", file.display())),
+            "{command}: {}",
+            ended.stderr
+        );
+        assert!(!ended.stderr.contains("hunter2"), "{command}: {}", ended.stderr);
+    }
+    assert!(!site.home.store().exists());
+
+    set_mode(&file, 0o640);
+    let ended = site.run(&["check"]);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(!ended.stdout.contains("hunter2"), "{}", ended.stdout);
+    site.start_healthy().stop();
+}
+
+#[test]
+fn credentials_that_all_can_read_are_refused() {
+    let site = Site::new();
+    fs::create_dir(site.home.file(".aws")).unwrap();
+    let file = site.home.file(".aws/credentials");
+    fs::write(&file, format!("[default]\naws_access_key_id = x\naws_secret_access_key = {SECRET}\n"))
+        .unwrap();
+    set_mode(&file, 0o644);
+    for command in ["run", "check"] {
+        let ended = site.run(&[command]);
+        assert_eq!(ended.code, Some(78), "{command}: {ended:?}");
+        assert!(
+            ended.stderr.contains(&format!("chmod 600 {}", file.display())),
+            "{command}: {}",
+            ended.stderr
+        );
+        assert!(!ended.stderr.contains(SECRET), "{command}: {}", ended.stderr);
+    }
+    let mut elsewhere = site.command(&site.home, &["check"]);
+    elsewhere.env("AWS_SHARED_CREDENTIALS_FILE", "/dev/null");
+    assert_eq!(site.run_command(elsewhere).code, Some(0), "the SDK would not read it");
+    set_mode(&file, 0o600);
+    assert_eq!(site.run(&["check"]).code, Some(0));
+}
+
+#[test]
+fn a_configuration_that_others_can_write_is_refused_by_run_and_told_by_check() {
+    let site = Site::new();
+    let main = site.home.config();
+    let change = |to: &dyn Fn(&Path), path: &Path, mend: &str| {
+        to(path);
+        let line = format!("{mend} {}", path.display());
+        let run = site.run(&["run"]);
+        assert_eq!(run.code, Some(78), "{mend}: {run:?}");
+        assert!(run.stderr.lines().any(|told| told.ends_with(&line)), "{mend}: {}", run.stderr);
+        let check = site.run(&["check"]);
+        assert_eq!(check.code, Some(0), "{mend}: {check:?}");
+        let warning = |told: &str| told.starts_with("warning: ") && told.contains(&line);
+        assert!(check.stderr.lines().any(warning), "{mend}: {}", check.stderr);
+    };
+    change(&|path| chown(path, Some(1000), None).unwrap(), &main, "chown root");
+    chown(&main, Some(0), None).unwrap();
+    change(&|path| set_mode(path, 0o664), &main, "chmod g-w");
+    set_mode(&main, 0o644);
+    change(&|path| set_mode(path, 0o1777), &site.home.file("conf.d"), "chmod go-w");
+    set_mode(&site.home.file("conf.d"), 0o755);
+    assert!(!site.home.store().exists());
+    site.start_healthy().stop();
+}
+
+#[test]
+fn a_reload_is_refused_when_the_configuration_has_come_into_other_hands() {
+    let site = Site::new();
+    let manager = Manager::new(&site);
+    let _daemon = manager.start();
+    set_mode(&site.home.config(), 0o646);
+    let ended = site.run_command(manager.unit(&["reload"]));
+    assert_eq!(ended.code, Some(78), "{ended:?}");
+    assert!(ended.stderr.contains("chmod go-w "), "{}", ended.stderr);
+}
+
+#[test]
+fn a_file_is_checked_before_it_is_in_its_place() {
+    let site = Site::new();
+    // As Ansible's `validate:` has it: any name, root's alone.
+    let staged = site.home.file("staged");
+    fs::create_dir(&staged).unwrap();
+    set_mode(&staged, 0o700);
+    let file = staged.join(".source-1a2b");
+    fs::copy(site.home.config(), &file).unwrap();
+    set_mode(&file, 0o600);
+    let ended = site.run_command(site.command_with(&file, &["check"]));
+    assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""), "{ended:?}");
+}
+
+#[test]
+fn a_host_that_trusts_no_authority_is_told_what_to_install_unless_no_tls_is_spoken() {
+    let site = Site::new();
+    let mut command = site.command(&site.home, &["run"]);
+    command.env("SSL_CERT_FILE", "/dev/null").env_remove("AWS_ENDPOINT_URL");
+    let ended = site.run_command(command);
+    assert_eq!(ended.code, Some(78), "{ended:?}");
+    assert!(ended.stderr.contains("apt install ca-certificates"), "{}", ended.stderr);
+    assert!(!site.home.store().exists());
+
+    let mut command = site.command(&site.home, &["run"]);
+    command.env("SSL_CERT_FILE", "/dev/null");
+    let daemon = Daemon::start(&site, &site.home, command);
+    daemon.until_assessed("healthy", &[&ONE, &TWO]);
+}
