@@ -76,6 +76,26 @@ fn what_needs_a_restart_is_told_by_the_command() {
 }
 
 #[test]
+fn a_warning_is_logged_once_and_told_to_everybody_who_reloads() {
+    let site = Site::new();
+    site.home.edit("127.0.0.1:9846", "0.0.0.0:9846");
+    let manager = Manager::new(&site);
+    let daemon = manager.start();
+    for _ in 0..2 {
+        let ended = reload(&site, &manager);
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+        assert_eq!(
+            ended.stderr.lines().filter(|line| line.contains("http.listen")).count(),
+            1,
+            "{}",
+            ended.stderr
+        );
+    }
+    daemon.until_logged("configuration reloaded");
+    assert_eq!(daemon.logged("WARN", "http.listen").len(), 1, "{}", daemon.log());
+}
+
+#[test]
 fn reloads_at_the_same_time_are_served_one_after_the_other() {
     let site = Site::new();
     let manager = Manager::new(&site);

@@ -349,9 +349,15 @@ impl Site {
         self.run_command(self.command(&self.home, arguments))
     }
 
-    /// Runs a command to its end, in the namespace.
-    pub(super) fn run_command(&self, mut command: Command) -> Ended {
-        Ended::from(inside(&self.here, || command.output().unwrap()))
+    /// Runs a command to its end, in the namespace. One that has none, a daemon that should have refused to start, is killed.
+    pub(super) fn run_command(&self, command: Command) -> Ended {
+        let mut bounded = Command::new("timeout");
+        bounded.args(["--signal=KILL", "60"]).arg(command.get_program()).args(command.get_args());
+        bounded.env_clear();
+        for (name, value) in command.get_envs() {
+            bounded.env(name, value.unwrap_or_default());
+        }
+        Ended::from(inside(&self.here, || bounded.output().unwrap()))
     }
 
     /// Starts the daemon.
