@@ -1,7 +1,6 @@
 //! The thread that speaks to AWS and to people: pollers, sinks, publisher, listener, signals. It beats, so that the driver
 //! knows that it is alive.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -274,27 +273,23 @@ fn spawn_housekeeping(people: &People, tasks: &mut JoinSet<()>) {
     });
 }
 
-/// Every problem is told once when it comes and once when it goes, whoever has it.
+/// Every problem is told when it comes, when it becomes another and when it goes, whoever has it; the journal folds what comes
+/// and goes too often.
 async fn tell_problems(mut problems: watch::Receiver<Problems>, site: Arc<str>) {
-    // A problem that comes and goes in two wordings is told once in each.
-    let mut told: BTreeMap<Component, BTreeSet<String>> = BTreeMap::new();
+    let mut told = Problems::new();
     loop {
-        let current = problems.borrow_and_update().clone();
+        let mut current = problems.borrow_and_update().clone();
         // What is wrong with the configuration is told where it is found, with all its problems.
-        for (component, problem) in
-            current.iter().filter(|(component, _)| **component != Component::Configuration)
-        {
-            if told.entry(component.clone()).or_default().insert(problem.text.clone()) {
+        current.remove(&Component::Configuration);
+        for (component, problem) in &current {
+            if told.get(component) != Some(problem) {
                 Notice::Problem { component, problem }.record(&site).emit();
             }
         }
-        told.retain(|component, _| {
-            let goes_on = current.contains_key(component);
-            if !goes_on {
-                Notice::ProblemOver { component }.record(&site).emit();
-            }
-            goes_on
-        });
+        for component in told.keys().filter(|component| !current.contains_key(component)) {
+            Notice::ProblemOver { component }.record(&site).emit();
+        }
+        told = current;
         if problems.changed().await.is_err() {
             return;
         }

@@ -2,6 +2,7 @@
 //!
 //! A record says one transition; an echo is none. WARNING: someone should look today. ERROR: the daemon cannot do its job.
 
+mod folded;
 mod notice;
 mod phrases;
 #[cfg(test)]
@@ -11,6 +12,7 @@ use std::net::IpAddr;
 
 use log::Level;
 
+pub(super) use self::folded::{Folded, folded};
 pub use self::notice::Notice;
 use self::phrases::{count, duration, time, view, whose};
 use super::message_id::MessageId;
@@ -51,7 +53,8 @@ pub fn record(fact: &Fact, names: &Names) -> Option<Record> {
                 true => format!("check {} is suspect: an echo is overdue", check.kind.as_str()),
                 false => format!("check {} is suspect no more", check.kind.as_str()),
             };
-            Some(about_tunnel(names, &check.tunnel, Level::Debug, MessageId::SUSPICION, &text))
+            let record = about_tunnel(names, &check.tunnel, Level::Debug, MessageId::SUSPICION, &text);
+            Some(record.with("CHECK", check.kind.as_str()))
         }
         Fact::ViewChanged { tunnel, end, from, view, at } => {
             Some(view_changed(names, tunnel, *end, *from, view, *at))

@@ -50,7 +50,7 @@ impl Output for Destination {
 /// `03:12:04Z WARN  message KEY=value`, ended by a line break; further lines of a message are indented, so that none can
 /// pass for a record of its own. `MESSAGE_ID` is for machines and left out.
 fn as_text(line: &Line, at: Option<Stamp>) -> String {
-    let Line { level, target: _, message, fields } = line;
+    let Line { level, kind: _, at: _, target: _, message, fields } = line;
     let mut text = String::with_capacity(message.len() + 64);
     if let Some(at) = at.and_then(|at| jiff::Timestamp::from_millisecond(at.as_millis()).ok()) {
         text.push_str(&at.strftime("%H:%M:%SZ ").to_string());

@@ -130,6 +130,7 @@ fn name(component: &Component) -> String {
 }
 
 fn with_component(record: Record, component: &Component) -> Record {
+    let record = record.with("COMPONENT", component_id(component));
     match component {
         Component::Sink(sink) => record.with("SINK", sink.as_str()),
         Component::Source(_)
@@ -138,5 +139,18 @@ fn with_component(record: Record, component: &Component) -> Record {
         | Component::Configuration
         | Component::Probe
         | Component::Clock => record,
+    }
+}
+
+/// Which part it is, in words for filters.
+fn component_id(component: &Component) -> String {
+    match component {
+        Component::Source(source) => source.clone(),
+        Component::Sink(sink) => format!("sink {sink}"),
+        Component::Publisher => "metrics".to_owned(),
+        Component::Store => "store".to_owned(),
+        Component::Configuration => "configuration".to_owned(),
+        Component::Probe => "probe".to_owned(),
+        Component::Clock => "clock".to_owned(),
     }
 }

@@ -143,8 +143,8 @@ fn checks_are_told_quietly() {
         Fact::AddressHeld { address: [192, 0, 2, 100].into(), held: false, at: after(15) },
     ]), @r"
     INFO TICKS_SKIPPED milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): 3600 echoes were left out: the host slept, or was too busy
-    DEBUG SUSPICION milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): check inside is suspect: an echo is overdue
-    DEBUG SUSPICION milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): check inside is suspect no more
+    DEBUG SUSPICION milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): check inside is suspect: an echo is overdue CHECK=inside
+    DEBUG SUSPICION milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): check inside is suspect no more CHECK=inside
     INFO FIRST_SEEN_UP milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): 169.254.10.1 answered for the first time: our end has a vote END=local
     INFO FIRST_SEEN_UP milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): AWS has seen it up for the first time END=aws
     WARN RESUMED milan-1: nothing was watched for 3 h: the host slept, or the process was held up
@@ -345,9 +345,9 @@ fn what_befalls_the_daemon_is_told() {
     INFO STARTED milan-1: bothends 0.1.0 started: 2 tunnels in 1 VPN connection; incidents: raise
     INFO CONFIGURATION_RELOADED milan-1: configuration reloaded: 4 tunnels in 2 VPN connections
     ERROR CONFIGURATION_REFUSED milan-1: reload refused, the configuration before it stays in force: bothends.toml:3: vpn.id: expected vpn-… ERROR=bothends.toml:3: vpn.id: expected vpn-…
-    ERROR PROBLEM_BEGAN milan-1: sink incident_manager: AccessDenied: allow ssm-incidents:StartIncident SINK=incident_manager ERROR=AccessDenied: allow ssm-incidents:StartIncident
-    WARN PROBLEM_BEGAN milan-1: asking cloudwatch in eu-west-1: throttled ERROR=throttled
-    INFO PROBLEM_ENDED milan-1: sink incident_manager: all is well again SINK=incident_manager
+    ERROR PROBLEM_BEGAN milan-1: sink incident_manager: AccessDenied: allow ssm-incidents:StartIncident COMPONENT=sink incident_manager SINK=incident_manager ERROR=AccessDenied: allow ssm-incidents:StartIncident
+    WARN PROBLEM_BEGAN milan-1: asking cloudwatch in eu-west-1: throttled COMPONENT=cloudwatch in eu-west-1 ERROR=throttled
+    INFO PROBLEM_ENDED milan-1: sink incident_manager: all is well again COMPONENT=sink incident_manager SINK=incident_manager
     ERROR FACTS_DROPPED milan-1: 12 facts did not reach the store: it is too slow
     INFO STOPPING milan-1: stopping after 1 h
     ");
