@@ -18,7 +18,7 @@ use super::clock_offset::Teller;
 use super::facts::Facts;
 use super::reload;
 use super::sinks::Sinks;
-use super::{DRAIN_WITHIN, publisher::Publishing};
+use super::{DRAIN_WITHIN, cannot_start, publisher::Publishing};
 use crate::aws::AwsConnections;
 use crate::aws::poller::{self, Order, Outlets};
 use crate::clock;
@@ -69,8 +69,12 @@ pub(super) fn run(
         let signals = match Signals::new() {
             Ok(signals) => signals,
             Err(error) => {
-                log::error!("cannot listen for signals: {error}");
-                return Exit::Internal;
+                let site = &people.config.plan.site;
+                return cannot_start(
+                    Some(site),
+                    &format!("cannot listen for signals: {error}"),
+                    Exit::Internal,
+                );
             }
         };
         work(people, orders, listener, store, signals).await
@@ -137,7 +141,9 @@ async fn work(
         }
     };
     systemd::stopping();
-    Notice::Stopping { after: clock::now().mono.since(started.mono) }.record(&people.config.plan.site).emit();
+    Notice::Stopping { after: clock::now().mono.since(started.mono) }
+        .record(Some(&people.config.plan.site))
+        .emit();
     drain(people, sinks, status, tasks, store).await;
     if ended_by_itself { Exit::Internal } else { Exit::Success }
 }
@@ -160,10 +166,7 @@ async fn drain(
         store.ended().await;
     });
     if drained.await.is_err() {
-        log::warn!(
-            "{site}: not everything had ended {} s after the signal; what was on its way to AWS is taken up at the next start",
-            DRAIN_WITHIN.as_secs()
-        );
+        Notice::Unfinished { after: DRAIN_WITHIN }.record(Some(&site)).emit();
     }
 }
 
@@ -225,6 +228,7 @@ fn spawn_housekeeping(people: &People, tasks: &mut JoinSet<()>) {
     let (prometheus, store, connections) =
         (Arc::clone(&people.prometheus), people.store.clone(), people.connections.clone());
     let mut teller = Teller::new(people.health.clone());
+    let site = Arc::clone(&people.config.plan.site);
     let (status, io_beat) = (people.status.clone(), Arc::clone(&people.io_beat));
     tasks.spawn({
         let (prometheus, ends) = (Arc::clone(&prometheus), until_driver_ends(people));
@@ -257,7 +261,11 @@ fn spawn_housekeeping(people: &People, tasks: &mut JoinSet<()>) {
             prometheus.credentials_expiry(connections.credentials_expiry());
             let counts = store.counts();
             prometheus.rollups_dropped(counts.rollups_dropped - dropped.rollups_dropped);
-            prometheus.facts_dropped("store", counts.transitions_dropped - dropped.transitions_dropped);
+            let lost = counts.transitions_dropped - dropped.transitions_dropped;
+            prometheus.facts_dropped("store", lost);
+            if lost > 0 {
+                Notice::FactsDropped { consumer: "store", count: lost }.record(Some(&site)).emit();
+            }
             dropped = counts;
             let status = Arc::clone(&status.borrow());
             if !ready && !status.vpns.is_empty() && status.every_tunnel_asked() {
@@ -283,11 +291,11 @@ async fn tell_problems(mut problems: watch::Receiver<Problems>, site: Arc<str>) 
         current.remove(&Component::Configuration);
         for (component, problem) in &current {
             if told.get(component) != Some(problem) {
-                Notice::Problem { component, problem }.record(&site).emit();
+                Notice::Problem { component, problem }.record(Some(&site)).emit();
             }
         }
         for component in told.keys().filter(|component| !current.contains_key(component)) {
-            Notice::ProblemOver { component }.record(&site).emit();
+            Notice::ProblemOver { component }.record(Some(&site)).emit();
         }
         told = current;
         if problems.changed().await.is_err() {

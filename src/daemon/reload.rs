@@ -18,11 +18,19 @@ pub(super) fn about(config: &Config) -> About {
     About { version: env!("CARGO_PKG_VERSION"), mode: config.mode.as_str() }
 }
 
+/// Says what of the configuration may be meant otherwise.
+pub(super) fn warn(config: &Config) {
+    for warning in &config.warnings {
+        let what = warning.to_string();
+        Notice::ConfigurationWarning { what: &what }.record(Some(&config.plan.site)).emit();
+    }
+}
+
 /// Says what is watched.
 pub(super) fn started(config: &Config) {
     let (vpns, tunnels) = watched(config);
     let (version, mode) = (env!("CARGO_PKG_VERSION"), config.mode.as_str());
-    Notice::Started { version, vpns, tunnels, mode }.record(&config.plan.site).emit();
+    Notice::Started { version, vpns, tunnels, mode }.record(Some(&config.plan.site)).emit();
 }
 
 /// Reads the configuration and puts it in force; `None` if it is wrong, and all stays as it was.
@@ -34,9 +42,7 @@ pub(super) async fn reload(people: &People) -> Option<Config> {
             return None;
         }
     };
-    for warning in &config.warnings {
-        log::warn!("{warning}");
-    }
+    warn(&config);
     let (done, in_force) = oneshot::channel();
     let command = Command::Reconfigure(Arc::clone(&config.plan), done);
     // Records of what the change brings about are worded with the names of the new plan.
@@ -47,7 +53,7 @@ pub(super) async fn reload(people: &People) -> Option<Config> {
     }
     people.prometheus.config_reload(true);
     let (vpns, tunnels) = watched(&config);
-    Notice::Reloaded { vpns, tunnels }.record(&config.plan.site).emit();
+    Notice::Reloaded { vpns, tunnels }.record(Some(&config.plan.site)).emit();
     keep_what_needs_a_restart(people, &mut config);
     Some(config)
 }
@@ -69,13 +75,13 @@ fn keep_what_needs_a_restart(people: &People, config: &mut Config) {
     }
     let text =
         format!("{} changed, which needs a restart: systemctl restart bothends", pending.join(" and "));
-    log::warn!("{}: {text}", config.plan.site);
+    Notice::ConfigurationWarning { what: &text }.record(Some(&config.plan.site)).emit();
     people.health.set(Component::Configuration, Problem { severity: Severity::Degraded, text });
 }
 
 fn refuse(people: &People, problems: &str) {
     people.prometheus.config_reload(false);
-    Notice::ReloadRefused { problems }.record(&people.config.plan.site).emit();
+    Notice::ReloadRefused { problems }.record(Some(&people.config.plan.site)).emit();
     let text = format!("the last reload was refused: {problems}");
     people.health.set(Component::Configuration, Problem { severity: Severity::Degraded, text });
 }

@@ -79,7 +79,10 @@ message_ids! {
     STOPPING = "de9301e615ec4e16abec51af39f4054f", Never, "the daemon is stopping";
     CONFIGURATION_RELOADED = "8f93d266ec1d45d199e7dad2f119d0c1", Never, "another configuration is in force";
     CONFIGURATION_REFUSED = "ad2f4e2e141849c39cea127f85d545da", Never, "a reload was refused, the earlier configuration stays in force";
-    FACTS_DROPPED = "7e8689be2181439295851f34d7e189c5", Never, "facts were dropped because a queue was full";
+    CONFIGURATION_WARNING = "7220615a8e086befcc884bedf36833fb", Never, "the configuration is in force, but not all of it as it may be meant";
+    CANNOT_START = "9927b5fba811b4cf51fcb1ff1e38ea7b", Never, "the daemon cannot start";
+    UNFINISHED = "75b11a5828c80dc02cfb88998e0c5305", Never, "the daemon ended before everything had";
+    FACTS_DROPPED = "7e8689be2181439295851f34d7e189c5", Of(Happening), "facts were dropped because a queue was full";
     RECORDS_DROPPED = "f1789da6056f488892b6c220702c5d38", Never, "journal records were dropped because the journal did not take them";
     DAEMON_NOTICE = "8f83527c14e3900dd1d3d754054d0a13", Of(Words), "the daemon says something that has no record of its own";
     PROBE_NOTICE = "fafd03a87f8b8f6c17402105e14845fc", Of(Words), "probing says something that has no record of its own";

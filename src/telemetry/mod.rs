@@ -9,5 +9,7 @@ pub mod message_id;
 pub mod metric;
 pub mod names;
 pub mod prometheus;
+#[cfg(test)]
+mod tests;
 pub mod topic;
 pub mod wording;
