@@ -106,6 +106,30 @@ mod tests {
     }
 
     #[test]
+    fn what_people_are_paged_for_or_have_asked_for_is_never_folded() {
+        let never = [
+            MessageId::INCIDENT_OPENED,
+            MessageId::INCIDENT_TAKEN_UP,
+            MessageId::INCIDENT_WITNESSED,
+            MessageId::INCIDENT_WORSENED,
+            MessageId::INCIDENT_RESOLVED,
+            MessageId::INCIDENT_UNWATCHED,
+            MessageId::INCIDENT_HANDED_OVER,
+            MessageId::INCIDENT_MISSED,
+            MessageId::INCIDENT_SETTLED,
+            MessageId::STARTED,
+            MessageId::STOPPING,
+            MessageId::CONFIGURATION_RELOADED,
+            MessageId::CONFIGURATION_REFUSED,
+            MessageId::CANNOT_START,
+            MessageId::RECORDS_DROPPED,
+        ];
+        for kind in never {
+            assert_eq!(kind.folding, Never, "{}", kind.name);
+        }
+    }
+
+    #[test]
     fn every_id_has_the_form_that_the_journal_takes() {
         for kind in MessageId::ALL {
             assert!(

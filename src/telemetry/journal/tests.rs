@@ -65,7 +65,7 @@ impl World {
     }
 
     fn next(&self) -> String {
-        self.taken.recv().unwrap().message
+        self.taken.recv_timeout(Duration::from_secs(30)).expect("it is not told").message
     }
 
     /// Opens the journal for good, ends the logger, and returns the messages that arrived.

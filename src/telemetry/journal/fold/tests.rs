@@ -212,13 +212,16 @@ fn matter(Step { tunnel, kind, level, .. }: &Step) -> String {
 struct Told {
     /// Which record, by its place among all.
     record: usize,
+    /// As many others it says it stands for.
+    folded: u64,
     at: Now,
 }
 
 fn note(lines: impl IntoIterator<Item = Line>, now: Now, all: &mut Vec<Told>) {
     for line in lines {
         let number = line.message.split(' ').next().unwrap();
-        all.push(Told { record: number.parse().unwrap(), at: now });
+        let folded = line.value("FOLDED").map_or(0, |count| count.parse().unwrap());
+        all.push(Told { record: number.parse().unwrap(), folded, at: now });
     }
 }
 
@@ -256,6 +259,8 @@ proptest! {
             let then = at_millis(u64::try_from(due.since(Moment::ORIGIN).as_millis()).unwrap());
             note(fold.handle_timeout(then), then, &mut all_told);
         }
+
+        prop_assert_eq!(all_told.iter().map(|told| told.folded).sum::<u64>(), fold.folded());
 
         let matters: Vec<_> = steps.iter().map(matter).collect();
         for (number, step) in steps.iter().enumerate() {
