@@ -17,6 +17,7 @@ mod publisher;
 mod reload;
 mod sinks;
 
+use std::fmt::Display;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
@@ -46,6 +47,7 @@ use crate::store::{self, OpenError, Store};
 use crate::systemd;
 use crate::telemetry::journal;
 use crate::telemetry::prometheus::Prometheus;
+use crate::telemetry::wording::Notice;
 
 use self::people::People;
 
@@ -66,7 +68,7 @@ pub fn run(config_path: &Path) -> Exit {
         return Exit::Internal;
     }
     if let Err(error) = level {
-        log::warn!("{error}");
+        Notice::ConfigurationWarning { what: &error.to_string() }.record(None).emit();
     }
     let exit = start(config_path);
     log::logger().flush();
@@ -77,22 +79,19 @@ fn start(config_path: &Path) -> Exit {
     let config = match config::load_to_run(config_path, &process::environment(), process::user()) {
         Ok(config) => config,
         Err(rejection) => {
-            log::error!("{rejection}");
-            return Exit::Configuration;
+            return cannot_start(None, &rejection, Exit::Configuration);
         }
     };
-    for warning in &config.warnings {
-        log::warn!("{warning}");
-    }
+    reload::warn(&config, &[]);
+    let site = Arc::clone(&config.plan.site);
+    let site = Some(&*site);
     if let Err(denied) = probe::permission::icmp_access() {
-        log::error!("{denied}");
-        return Exit::Permission;
+        return cannot_start(site, &denied, Exit::Permission);
     }
     let connections = match AwsConnections::load(AwsSettings::from_env(Arc::clone(&config.plan.site))) {
         Ok(connections) => connections,
         Err(error) => {
-            log::error!("{error}");
-            return Exit::Configuration;
+            return cannot_start(site, &error, Exit::Configuration);
         }
     };
     let io = match runtime() {
@@ -102,19 +101,25 @@ fn start(config_path: &Path) -> Exit {
     let listener = match io.block_on(server::bind(config.http.listen)) {
         Ok(listener) => listener,
         Err(error) => {
-            log::error!("{error}");
-            return if error.is_permission() { Exit::Permission } else { Exit::Configuration };
+            let exit = if error.is_permission() { Exit::Permission } else { Exit::Configuration };
+            return cannot_start(site, &error, exit);
         }
     };
     let health = Health::default();
     let opened = match open_store(&config, &health) {
         Ok(opened) => opened,
         Err(error) => {
-            log::error!("{error}");
-            return if error.is_misconfigured() { Exit::Configuration } else { Exit::Internal };
+            let exit = if error.is_misconfigured() { Exit::Configuration } else { Exit::Internal };
+            return cannot_start(site, &error, exit);
         }
     };
     watch_over(config_path, config, connections, (io, listener), health, opened)
+}
+
+/// Says why, and returns the code to exit with.
+fn cannot_start(site: Option<&str>, why: &dyn Display, exit: Exit) -> Exit {
+    Notice::CannotStart { why: &why.to_string() }.record(site).emit();
+    exit
 }
 
 /// Opens the store. A disk that fails keeps nobody from watching: then memory must do until it works. A file that is not
@@ -171,8 +176,7 @@ fn watch_over(
     let io = match spawned {
         Ok(io) => io,
         Err(error) => {
-            log::error!("cannot start the I/O thread: {error}");
-            return Exit::Internal;
+            return cannot_start(None, &format!("cannot start the I/O thread: {error}"), Exit::Internal);
         }
     };
 
@@ -201,10 +205,10 @@ fn watch_over(
 }
 
 fn runtime() -> Result<Runtime, Exit> {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| {
-        log::error!("cannot start: {error}");
-        Exit::Internal
-    })
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| cannot_start(None, &error, Exit::Internal))
 }
 
 /// A queue that is full means that the pollers have not taken an order for minutes; the core asks again in its time.

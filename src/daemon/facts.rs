@@ -2,14 +2,12 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::clock;
 use crate::config::Config;
 use crate::domain::fact::Fact;
 use crate::publish::feed::Feed;
 use crate::store::Store;
 use crate::telemetry::names::Names;
 use crate::telemetry::prometheus::Prometheus;
-use crate::telemetry::repeats::Repeats;
 use crate::telemetry::wording;
 
 /// What a reload changes of the way the facts take.
@@ -29,13 +27,12 @@ pub(super) struct FactSink {
     shared: Arc<Mutex<Shared>>,
     store: Store,
     prometheus: Arc<Prometheus>,
-    repeats: Repeats,
 }
 
 /// Both ends.
 pub(super) fn channel(config: &Config, store: Store, prometheus: Arc<Prometheus>) -> (Facts, FactSink) {
     let shared = Arc::new(Mutex::new(Shared { names: Names::from(&*config.plan), publisher: None }));
-    let sink = FactSink { shared: Arc::clone(&shared), store, prometheus, repeats: Repeats::default() };
+    let sink = FactSink { shared: Arc::clone(&shared), store, prometheus };
     (Facts { shared }, sink)
 }
 
@@ -58,11 +55,11 @@ impl Facts {
 
 impl FactSink {
     /// As the driver takes it.
-    pub(super) fn into_closure(mut self) -> Box<dyn FnMut(Fact)> {
+    pub(super) fn into_closure(self) -> Box<dyn FnMut(Fact)> {
         Box::new(move |fact| self.take(&fact))
     }
 
-    fn take(&mut self, fact: &Fact) {
+    fn take(&self, fact: &Fact) {
         self.store.record(fact);
         self.prometheus.count(fact);
         let record = {
@@ -72,7 +69,7 @@ impl FactSink {
             }
             wording::record(fact, &shared.names)
         };
-        if let Some(record) = record.and_then(|record| self.repeats.fold(record, clock::now().mono)) {
+        if let Some(record) = record {
             record.emit();
         }
     }

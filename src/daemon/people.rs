@@ -1,7 +1,6 @@
 //! The thread that speaks to AWS and to people: pollers, sinks, publisher, listener, control socket, signals. It beats, so that the driver
 //! knows that it is alive.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -20,7 +19,7 @@ use super::facts::Facts;
 use super::notify::Notifier;
 use super::reload;
 use super::sinks::Sinks;
-use super::{DRAIN_WITHIN, publisher::Publishing};
+use super::{DRAIN_WITHIN, cannot_start, publisher::Publishing};
 use crate::aws::AwsConnections;
 use crate::aws::poller::{self, Order, Outlets};
 use crate::clock;
@@ -72,8 +71,12 @@ pub(super) fn run(
         let signals = match Signals::new() {
             Ok(signals) => signals,
             Err(error) => {
-                log::error!("cannot listen for signals: {error}");
-                return Exit::Internal;
+                let site = &people.config.plan.site;
+                return cannot_start(
+                    Some(site),
+                    &format!("cannot listen for signals: {error}"),
+                    Exit::Internal,
+                );
             }
         };
         work(people, orders, listener, store, signals).await
@@ -143,7 +146,9 @@ async fn work(
         }
     };
     systemd::stopping();
-    Notice::Stopping { after: clock::now().mono.since(started.mono) }.record(&people.config.plan.site).emit();
+    Notice::Stopping { after: clock::now().mono.since(started.mono) }
+        .record(Some(&people.config.plan.site))
+        .emit();
     drop(asked);
     drain(people, parts, status, tasks, store).await;
     if ended_by_itself { Exit::Internal } else { Exit::Success }
@@ -187,10 +192,7 @@ async fn drain(
         store.ended().await;
     });
     if drained.await.is_err() {
-        log::warn!(
-            "{site}: not everything had ended {} s after the signal; what was on its way to AWS is taken up at the next start",
-            DRAIN_WITHIN.as_secs()
-        );
+        Notice::Unfinished { after: DRAIN_WITHIN }.record(Some(&site)).emit();
     }
 }
 
@@ -261,6 +263,7 @@ fn spawn_housekeeping(people: &People, notifier: Notifier, tasks: &mut JoinSet<(
     let (prometheus, store, connections) =
         (Arc::clone(&people.prometheus), people.store.clone(), people.connections.clone());
     let mut teller = Teller::new(people.health.clone());
+    let site = Arc::clone(&people.config.plan.site);
     let io_beat = Arc::clone(&people.io_beat);
     tasks.spawn({
         let (prometheus, ends) = (Arc::clone(&prometheus), until_driver_ends(people));
@@ -291,34 +294,34 @@ fn spawn_housekeeping(people: &People, notifier: Notifier, tasks: &mut JoinSet<(
             prometheus.credentials_expiry(connections.credentials_expiry());
             let counts = store.counts();
             prometheus.rollups_dropped(counts.rollups_dropped - dropped.rollups_dropped);
-            prometheus.facts_dropped("store", counts.transitions_dropped - dropped.transitions_dropped);
+            let lost = counts.transitions_dropped - dropped.transitions_dropped;
+            prometheus.facts_dropped("store", lost);
+            if lost > 0 {
+                Notice::FactsDropped { consumer: "store", count: lost }.record(Some(&site)).emit();
+            }
             dropped = counts;
             notifier.look();
         }
     });
 }
 
-/// Every problem is told once when it comes and once when it goes, whoever has it.
+/// Every problem is told when it comes, when it becomes another and when it goes, whoever has it; the journal folds what comes
+/// and goes too often.
 async fn tell_problems(mut problems: watch::Receiver<Problems>, site: Arc<str>) {
-    // A problem that comes and goes in two wordings is told once in each.
-    let mut told: BTreeMap<Component, BTreeSet<String>> = BTreeMap::new();
+    let mut told = Problems::new();
     loop {
-        let current = problems.borrow_and_update().clone();
+        let mut current = problems.borrow_and_update().clone();
         // What is wrong with the configuration is told where it is found, with all its problems.
-        for (component, problem) in
-            current.iter().filter(|(component, _)| **component != Component::Configuration)
-        {
-            if told.entry(component.clone()).or_default().insert(problem.text.clone()) {
-                Notice::Problem { component, problem }.record(&site).emit();
+        current.remove(&Component::Configuration);
+        for (component, problem) in &current {
+            if told.get(component) != Some(problem) {
+                Notice::Problem { component, problem }.record(Some(&site)).emit();
             }
         }
-        told.retain(|component, _| {
-            let goes_on = current.contains_key(component);
-            if !goes_on {
-                Notice::ProblemOver { component }.record(&site).emit();
-            }
-            goes_on
-        });
+        for component in told.keys().filter(|component| !current.contains_key(component)) {
+            Notice::ProblemOver { component }.record(Some(&site)).emit();
+        }
+        told = current;
         if problems.changed().await.is_err() {
             return;
         }

@@ -6,7 +6,7 @@ use tokio::sync::oneshot;
 
 use super::notify::Notifier;
 use super::people::People;
-use crate::config::{self, Config, Rejection};
+use crate::config::{self, Config, Rejection, Warning};
 use crate::control::Answer;
 use crate::driver::Command;
 use crate::health::{Component, Problem, Severity};
@@ -20,11 +20,19 @@ pub(super) fn about(config: &Config) -> About {
     About { version: env!("CARGO_PKG_VERSION"), mode: config.mode.as_str() }
 }
 
+/// Says what of the configuration may be meant otherwise, unless it has been `told` already.
+pub(super) fn warn(config: &Config, told: &[Warning]) {
+    for warning in config.warnings.iter().filter(|warning| !told.iter().any(|told| warning.repeats(told))) {
+        let what = warning.to_string();
+        Notice::ConfigurationWarning { what: &what }.record(Some(&config.plan.site)).emit();
+    }
+}
+
 /// Says what is watched.
 pub(super) fn started(config: &Config) {
     let (vpns, tunnels) = watched(config);
     let (version, mode) = (env!("CARGO_PKG_VERSION"), config.mode.as_str());
-    Notice::Started { version, vpns, tunnels, mode }.record(&config.plan.site).emit();
+    Notice::Started { version, vpns, tunnels, mode }.record(Some(&config.plan.site)).emit();
 }
 
 /// Reads the configuration and has the core take it. `Err` if it is wrong, or the daemon is ending, and all stays as it was.
@@ -40,11 +48,7 @@ pub(super) async fn reload(people: &People, notifier: &Notifier) -> Result<(Conf
         }
     };
     // What stands in the configuration in force has been told.
-    for warning in &config.warnings {
-        if !people.config.warnings.iter().any(|told| warning.repeats(told)) {
-            log::warn!("{warning}");
-        }
-    }
+    warn(&config, &people.config.warnings);
     let (done, in_force) = oneshot::channel();
     let command = Command::Reconfigure(Arc::clone(&config.plan), done);
     // Records of what the change brings about are worded with the names of the new plan.
@@ -55,7 +59,7 @@ pub(super) async fn reload(people: &People, notifier: &Notifier) -> Result<(Conf
     }
     people.prometheus.config_reload(true);
     let (vpns, tunnels) = watched(&config);
-    Notice::Reloaded { vpns, tunnels }.record(&config.plan.site).emit();
+    Notice::Reloaded { vpns, tunnels }.record(Some(&config.plan.site)).emit();
     let mut notes: Vec<_> = config.warnings.iter().map(ToString::to_string).collect();
     notes.extend(keep_what_needs_a_restart(people, &mut config));
     Ok((config, Answer::InForce { vpns, tunnels, notes }))
@@ -78,7 +82,7 @@ fn keep_what_needs_a_restart(people: &People, config: &mut Config) -> Option<Str
     }
     let text =
         format!("{} changed, which needs a restart: systemctl restart bothends", pending.join(" and "));
-    log::warn!("{}: {text}", config.plan.site);
+    Notice::ConfigurationWarning { what: &text }.record(Some(&config.plan.site)).emit();
     people.health.set(Component::Configuration, Problem { severity: Severity::Degraded, text: text.clone() });
     Some(text)
 }
@@ -86,7 +90,7 @@ fn keep_what_needs_a_restart(people: &People, config: &mut Config) -> Option<Str
 fn refuse(people: &People, rejection: &Rejection) {
     let problems = rejection.to_string();
     people.prometheus.config_reload(false);
-    Notice::ReloadRefused { problems: &problems }.record(&people.config.plan.site).emit();
+    Notice::ReloadRefused { problems: &problems }.record(Some(&people.config.plan.site)).emit();
     let text = format!("the last reload was refused: {problems}");
     people.health.set(Component::Configuration, Problem { severity: Severity::Degraded, text });
 }

@@ -1,25 +1,31 @@
 //! The process's logger: the journal where there is one, else standard error, behind a bounded queue and a thread of its
 //! own, because a journald that does not read blocks whoever writes to it.
 //!
-//! When the queue is full records are dropped and counted, and the count is told in one record when there is room again.
+//! When the queue is full records are dropped and counted, and the count is told in one record when there is room again. What
+//! tells of the same thing over and over is folded ([`fold`]), and counted likewise. Every record passes here, those of
+//! libraries too.
 
 mod filter;
+mod fold;
 mod line;
 mod output;
 
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, TrySendError, sync_channel};
 use std::thread;
 use std::time::Duration;
 
 use log::{Level, LevelFilter, Log, Metadata, Record};
 
 pub use self::filter::{LevelError, level_from_env};
+use self::fold::Fold;
 use self::line::Line;
 use self::output::{Destination, Output};
 use super::message_id::MessageId;
+use crate::clock;
+use crate::domain::time::Now;
 
 /// Records that may wait: minutes of the worst flapping, at about 300 bytes each.
 const QUEUE_LEN: usize = 1024;
@@ -39,7 +45,7 @@ pub fn init_logging(level: LevelFilter) -> io::Result<()> {
     thread::Builder::new()
         .name("journal".to_owned())
         // Connecting can block, like writing: only this thread does either.
-        .spawn(move || write_all(&jobs, &writer, Destination::connect()))?;
+        .spawn(move || write_all(&jobs, writer, Destination::connect(), clock::now))?;
     log::set_boxed_logger(Box::new(QueuedLogger { level, sender, queue })).map_err(io::Error::other)?;
     log::set_max_level(level.max(filter::FOREIGN_LEVEL));
     Ok(())
@@ -50,8 +56,14 @@ pub fn records_dropped() -> u64 {
     DROPPED_TOTAL.load(Ordering::Relaxed)
 }
 
-/// The logger is the process's, and so is this.
+/// How many records of this process are counted in another and were not told by themselves.
+pub fn records_folded() -> u64 {
+    FOLDED_TOTAL.load(Ordering::Relaxed)
+}
+
+/// The logger is the process's, and so are these.
 static DROPPED_TOTAL: AtomicU64 = AtomicU64::new(0);
+static FOLDED_TOTAL: AtomicU64 = AtomicU64::new(0);
 
 /// Records dropped since the last record that told so.
 #[derive(Debug, Clone, Default)]
@@ -102,50 +114,86 @@ impl Log for QueuedLogger {
     }
 }
 
-/// The thread: writes until every sender is gone.
-fn write_all(jobs: &Receiver<Job>, queue: &Queue, mut output: impl Output) {
-    let mut since_told = 0;
+/// The thread: writes until every sender is gone, and then what is held.
+fn write_all(jobs: &Receiver<Job>, queue: Queue, output: impl Output, clock: impl Fn() -> Now) {
+    let mut writer = Writer { queue, output, fold: Fold::default(), since_told: 0 };
     loop {
         let job = match jobs.try_recv() {
-            Ok(job) => job,
+            Ok(job) => Ok(job),
             Err(TryRecvError::Empty) => {
-                tell_drops(queue, &mut output);
-                since_told = 0;
-                match jobs.recv() {
-                    Ok(job) => job,
-                    Err(_) => return,
+                writer.tell_drops();
+                match writer.fold.poll_timeout() {
+                    None => jobs.recv().map_err(|_| RecvTimeoutError::Disconnected),
+                    Some(due) => jobs.recv_timeout(due.since(clock().mono)),
                 }
             }
-            Err(TryRecvError::Disconnected) => return tell_drops(queue, &mut output),
+            Err(TryRecvError::Disconnected) => Err(RecvTimeoutError::Disconnected),
         };
+        let now = clock();
+        writer.tell_due(now);
         match job {
-            Job::Write(line) => {
-                if output.write(&line).is_err() {
-                    queue.drop_one();
-                }
-                since_told += 1;
-            }
-            Job::Flush(done) => {
-                tell_drops(queue, &mut output);
+            Ok(Job::Write(line)) => writer.take(line, now),
+            Ok(Job::Flush(done)) => {
+                writer.flush(now);
                 _ = done.try_send(());
             }
-        }
-        // A queue that never runs dry must not hide that records are missing.
-        if since_told >= QUEUE_LEN {
-            tell_drops(queue, &mut output);
-            since_told = 0;
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return writer.flush(now),
         }
     }
 }
 
-fn tell_drops(queue: &Queue, output: &mut impl Output) {
-    let dropped = queue.dropped.swap(0, Ordering::Relaxed);
-    if dropped == 0 {
-        return;
+struct Writer<O> {
+    queue: Queue,
+    output: O,
+    fold: Fold,
+    /// Records taken since drops were last told.
+    since_told: usize,
+}
+
+impl<O: Output> Writer<O> {
+    fn take(&mut self, line: Line, now: Now) {
+        let folded = self.fold.folded();
+        if let Some(line) = self.fold.handle(line, now) {
+            self.write(&line);
+        }
+        FOLDED_TOTAL.fetch_add(self.fold.folded() - folded, Ordering::Relaxed);
+        self.since_told += 1;
+        // A queue that never runs dry must not hide that records are missing.
+        if self.since_told >= QUEUE_LEN {
+            self.tell_drops();
+        }
     }
-    let message = format!("{dropped} journal records were dropped: the journal did not take them");
-    if output.write(&Line::ours(Level::Warn, MessageId::RECORDS_DROPPED, message)).is_err() {
-        queue.dropped.fetch_add(dropped, Ordering::Relaxed);
+
+    fn tell_due(&mut self, now: Now) {
+        for line in self.fold.handle_timeout(now) {
+            self.write(&line);
+        }
+    }
+
+    fn flush(&mut self, now: Now) {
+        for line in self.fold.flush(now) {
+            self.write(&line);
+        }
+        self.tell_drops();
+    }
+
+    fn write(&mut self, line: &Line) {
+        if self.output.write(line).is_err() {
+            self.queue.drop_one();
+        }
+    }
+
+    fn tell_drops(&mut self) {
+        self.since_told = 0;
+        let dropped = self.queue.dropped.swap(0, Ordering::Relaxed);
+        if dropped == 0 {
+            return;
+        }
+        let message = format!("{dropped} journal records were dropped: the journal did not take them");
+        if self.output.write(&Line::ours(Level::Warn, MessageId::RECORDS_DROPPED, message)).is_err() {
+            self.queue.dropped.fetch_add(dropped, Ordering::Relaxed);
+        }
     }
 }
 

@@ -97,6 +97,8 @@ metrics! {
         "Facts that did not reach a consumer because its queue was full.";
     JOURNAL_RECORDS_DROPPED = Counter "bothends_journal_records_dropped_total" []
         "Journal records dropped because the journal did not take them.";
+    JOURNAL_RECORDS_FOLDED = Counter "bothends_journal_records_folded_total" []
+        "Journal records that are counted in a later one on the same matter and were not told by themselves.";
     BUILD_INFO = Gauge "bothends_build_info" ["version"]
         "Always 1; the version is in the label.";
     PROCESS_CPU = Counter "process_cpu_seconds_total" []

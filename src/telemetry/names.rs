@@ -75,3 +75,24 @@ impl Names {
         self.tunnels.get(tunnel).map(|names| names.role)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture;
+
+    impl Names {
+        /// The names of [`crate::fixture`]'s tunnels, of which the first has this role.
+        pub(in crate::telemetry) fn sample(role: Role) -> Self {
+            let named = |n: u8, role| {
+                let inside_ip = IpAddr::from([169, 254, 9 + n, 1]);
+                (fixture::tunnel(n), TunnelNames { name: format!("tunnel {n}").into(), role, inside_ip })
+            };
+            Self {
+                site: "milan-1".into(),
+                vpns: BTreeMap::from([(fixture::vpn(), "Milan DC, primary".into())]),
+                tunnels: BTreeMap::from([named(1, role), named(2, Role::Active)]),
+            }
+        }
+    }
+}

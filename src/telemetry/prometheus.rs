@@ -271,6 +271,7 @@ fn write_told(out: &mut Exposition, told: &Told) {
     out.family(&metric::CLOCK_OFFSET, clock_offset.map(|millis| ([""; 0], millis as f64 / 1e3)));
     out.single(&metric::CONFIG_RELOAD_SUCCESS, f64::from(u8::from(*config_reload_success)));
     out.single(&metric::JOURNAL_RECORDS_DROPPED, journal::records_dropped() as f64);
+    out.single(&metric::JOURNAL_RECORDS_FOLDED, journal::records_folded() as f64);
     out.family(&metric::BUILD_INFO, [([env!("CARGO_PKG_VERSION")], 1.0)]);
 }
 

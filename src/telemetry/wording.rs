@@ -2,6 +2,7 @@
 //!
 //! A record says one transition; an echo is none. WARNING: someone should look today. ERROR: the daemon cannot do its job.
 
+mod folded;
 mod notice;
 mod phrases;
 #[cfg(test)]
@@ -11,6 +12,7 @@ use std::net::IpAddr;
 
 use log::Level;
 
+pub(super) use self::folded::{Folded, folded};
 pub use self::notice::Notice;
 use self::phrases::{count, duration, time, view, whose};
 use super::message_id::MessageId;
@@ -45,13 +47,15 @@ pub fn record(fact: &Fact, names: &Names) -> Option<Record> {
         Fact::TicksSkipped { check, count } => (*count >= TICKS_WORTH_A_RECORD).then(|| {
             let text = format!("{count} echoes were left out: the host slept, or was too busy");
             about_tunnel(names, &check.tunnel, Level::Info, MessageId::TICKS_SKIPPED, &text)
+                .with("CHECK", check.kind.as_str())
         }),
         Fact::Suspicion { check, suspect, at: _ } => {
             let text = match suspect {
                 true => format!("check {} is suspect: an echo is overdue", check.kind.as_str()),
                 false => format!("check {} is suspect no more", check.kind.as_str()),
             };
-            Some(about_tunnel(names, &check.tunnel, Level::Debug, MessageId::SUSPICION, &text))
+            let record = about_tunnel(names, &check.tunnel, Level::Debug, MessageId::SUSPICION, &text);
+            Some(record.with("CHECK", check.kind.as_str()))
         }
         Fact::ViewChanged { tunnel, end, from, view, at } => {
             Some(view_changed(names, tunnel, *end, *from, view, *at))
@@ -173,7 +177,12 @@ fn about_incident(incident: &Incident, level: Level, id: MessageId, text: &str) 
             incident.vpn_name,
             incident.id.kind.as_str()
         ),
-        fields: vec![("VPN_ID", incident.id.vpn.to_string()), ("KIND", incident.id.kind.as_str().to_owned())],
+        fields: vec![
+            ("VPN_ID", incident.id.vpn.to_string()),
+            ("KIND", incident.id.kind.as_str().to_owned()),
+            ("SITE", incident.site.to_string()),
+            ("INCIDENT", incident.id.to_string()),
+        ],
     }
 }
 
@@ -185,9 +194,13 @@ fn view_changed(names: &Names, tunnel: &TunnelId, end: End, from: Verdict, to: &
         (Verdict::Unknown(why), End::Local | End::Aws) => unknown(why),
     };
     let text = format!("{}; before: {}", view(to, names.inside_ip(tunnel), at), from.as_str());
-    about_tunnel(names, tunnel, level, kind, &text)
+    let record = about_tunnel(names, tunnel, level, kind, &text)
         .with("END", end.as_str())
-        .with("VERDICT", to.verdict.as_str())
+        .with("VERDICT", to.verdict.as_str());
+    match to.verdict {
+        Verdict::Up | Verdict::Down => record,
+        Verdict::Unknown(why) => record.with("ERROR", why.to_string()),
+    }
 }
 
 const fn unknown(why: Why) -> (Level, MessageId) {
@@ -230,8 +243,11 @@ fn assessment_changed(
         Some(Role::Active) | None => level,
     };
     let inside = names.inside_ip(tunnel);
-    let text = format!("{text}: {}; {}", view(local, inside, at), view(aws, inside, at));
-    about_tunnel(names, tunnel, level, kind, &text).with("ASSESSMENT", to.as_str())
+    let (local, aws) = (view(local, inside, at), view(aws, inside, at));
+    about_tunnel(names, tunnel, level, kind, &format!("{text}: {local}; {aws}"))
+        .with("ASSESSMENT", to.as_str())
+        .with("LOCAL_VIEW", local)
+        .with("AWS_VIEW", aws)
 }
 
 fn address_held(names: &Names, address: IpAddr, held: bool) -> Record {
@@ -243,7 +259,12 @@ fn address_held(names: &Names, address: IpAddr, held: bool) -> Record {
             format!("this host does not hold {address}: its end is not asked, and has no vote"),
         )
     };
-    Record { level: Level::Info, kind, message: format!("{}: {text}", names.site()), fields: Vec::new() }
+    Record {
+        level: Level::Info,
+        kind,
+        message: format!("{}: {text}", names.site()),
+        fields: vec![("ADDRESS", address.to_string())],
+    }
 }
 
 fn evidence_unusable(names: &Names, source: &SourceId, tunnel: &TunnelId, verdict: Verdict) -> Record {
@@ -306,7 +327,25 @@ fn incident_changed(incident: &Incident, change: IncidentChange, at: Now) -> Rec
             "its connection left the configuration: its records stay open, for a person to close".to_owned(),
         ),
     };
-    about_incident(incident, level, id, &text)
+    let record = about_incident(incident, level, id, &text);
+    match change {
+        IncidentChange::Opened | IncidentChange::TakenUp => record.with("TUNNELS", snapshots(incident)),
+        // What both ends said when it opened is not what they say by then.
+        IncidentChange::Witnessed
+        | IncidentChange::Updated
+        | IncidentChange::Worsened
+        | IncidentChange::Clearing
+        | IncidentChange::Reopened
+        | IncidentChange::Resolved
+        | IncidentChange::Unwatched
+        | IncidentChange::HandedOver => record,
+    }
+}
+
+/// What both ends said of each tunnel when the incident opened, or was taken up.
+fn snapshots(incident: &Incident) -> String {
+    let tunnels: Vec<_> = incident.tunnels.iter().map(snapshot).collect();
+    tunnels.join(", ")
 }
 
 fn opened(incident: &Incident, at: Now) -> String {
@@ -317,14 +356,13 @@ fn opened(incident: &Incident, at: Now) -> String {
         state: _,
         began,
         found_at: _,
-        tunnels,
+        tunnels: _,
         timeline: _,
         related,
         worsened: _,
         revision: _,
     } = incident;
-    let tunnels: Vec<_> = tunnels.iter().map(snapshot).collect();
-    let mut text = format!("{} since {}: {}", meaning(id.kind), time(*began, at.wall), tunnels.join(", "));
+    let mut text = format!("{} since {}: {}", meaning(id.kind), time(*began, at.wall), snapshots(incident));
     if let Some(related) = related {
         text.push_str("; follows the incident ");
         text.push_str(&related.to_string());
@@ -350,9 +388,8 @@ fn missed(incident: &Incident, at: Now) -> String {
 
 fn taken_up(incident: &Incident, at: Now) -> String {
     let sink = incident.found_at.as_ref().map_or("a sink", |sink| sink.as_str());
-    let tunnels: Vec<_> = incident.tunnels.iter().map(snapshot).collect();
     let created = time(incident.id.opened, at.wall);
-    format!("found open at {sink} since {created}, taken up: {}", tunnels.join(", "))
+    format!("found open at {sink} since {created}, taken up: {}", snapshots(incident))
 }
 
 fn snapshot(tunnel: &TunnelSnapshot) -> String {

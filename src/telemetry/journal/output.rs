@@ -48,9 +48,9 @@ impl Output for Destination {
 }
 
 /// `03:12:04Z WARN  message KEY=value`, ended by a line break; further lines of a message are indented, so that none can
-/// pass for a record of its own. `MESSAGE_ID` is for machines and left out.
+/// pass for a record of its own. `MESSAGE_ID` is for machines and left out, and so are phrases that the message has already.
 fn as_text(line: &Line, at: Option<Stamp>) -> String {
-    let Line { level, target: _, message, fields } = line;
+    let Line { level, kind: _, at: _, target: _, message, fields } = line;
     let mut text = String::with_capacity(message.len() + 64);
     if let Some(at) = at.and_then(|at| jiff::Timestamp::from_millisecond(at.as_millis()).ok()) {
         text.push_str(&at.strftime("%H:%M:%SZ ").to_string());
@@ -62,7 +62,8 @@ fn as_text(line: &Line, at: Option<Stamp>) -> String {
         }
         push_escaped(&mut text, part);
     }
-    for (key, value) in fields.iter().filter(|(key, _)| key != "MESSAGE_ID") {
+    let is_said = |value: &str| value.contains([' ', '\n']) && message.contains(value);
+    for (key, value) in fields.iter().filter(|(key, value)| key != "MESSAGE_ID" && !is_said(value)) {
         text.push(' ');
         push_escaped(&mut text, key);
         text.push('=');
@@ -107,6 +108,14 @@ mod tests {
             as_text(&line, Some(Stamp::from_secs(11_524))),
             "03:12:04Z WARN  milan-1: \\u{1b}[31mforged\n      line VPN_ID=vpn-1 ERROR=\"two words\\n\"\n"
         );
+    }
+
+    #[test]
+    fn a_phrase_of_the_message_is_not_said_again_and_a_word_is() {
+        let mut line = Line::ours(Level::Warn, MessageId::CANNOT_START, "cannot start: a:1\nb:2".to_owned());
+        line.fields.push(("ERROR".to_owned(), "a:1\nb:2".to_owned()));
+        line.fields.push(("KIND".to_owned(), "start".to_owned()));
+        assert_eq!(as_text(&line, None), "WARN  cannot start: a:1\n      b:2 KIND=start\n");
     }
 
     #[test]

@@ -1,8 +1,10 @@
 //! The queue in front of a journal that does not read.
 
+use std::sync::atomic::AtomicI64;
 use std::sync::mpsc::{Sender, channel};
 
 use super::*;
+use crate::domain::time::{Moment, Stamp};
 
 /// A journal that takes a record only when it is allowed to.
 struct Gated {
@@ -23,6 +25,8 @@ struct World {
     allow: Sender<io::Result<()>>,
     taken: Receiver<Line>,
     thread: thread::JoinHandle<()>,
+    /// In milliseconds.
+    clock: Arc<AtomicI64>,
 }
 
 fn world(level: LevelFilter, len: usize) -> World {
@@ -31,20 +35,37 @@ fn world(level: LevelFilter, len: usize) -> World {
     let (sender, jobs) = sync_channel(len);
     let queue = Queue::default();
     let writer = queue.clone();
-    let thread = thread::spawn(move || write_all(&jobs, &writer, Gated { allowed, taken }));
-    World { logger: QueuedLogger { level, sender, queue }, allow, taken: taken_out, thread }
+    let clock = Arc::<AtomicI64>::default();
+    let now = {
+        let clock = Arc::clone(&clock);
+        move || {
+            let millis = clock.load(Ordering::Relaxed);
+            Now { mono: Moment::from_nanos(millis * 1_000_000), wall: Stamp::from_millis(millis) }
+        }
+    };
+    let thread = thread::spawn(move || write_all(&jobs, writer, Gated { allowed, taken }, now));
+    World { logger: QueuedLogger { level, sender, queue }, allow, taken: taken_out, thread, clock }
 }
 
 impl World {
+    /// A record that is never folded.
     fn log(&self, message: &str) {
+        self.log_a(MessageId::INCIDENT_OPENED, message);
+    }
+
+    fn log_a(&self, kind: MessageId, message: &str) {
         self.logger.log(
             &Record::builder()
                 .level(Level::Info)
                 .target("bothends::test")
                 .args(format_args!("{message}"))
-                .key_values(&[("VPN_ID", "vpn-1")])
+                .key_values(&[("MESSAGE_ID", kind.id), ("VPN_ID", "vpn-1")])
                 .build(),
         );
+    }
+
+    fn next(&self) -> String {
+        self.taken.recv_timeout(Duration::from_secs(30)).expect("it is not told").message
     }
 
     /// Opens the journal for good, ends the logger, and returns the messages that arrived.
@@ -76,7 +97,8 @@ fn a_record_keeps_its_fields_on_the_way() {
     world.log("text");
     world.allow.send(Ok(())).unwrap();
     let line = world.taken.recv().unwrap();
-    assert_eq!(line.fields, [("VPN_ID".to_owned(), "vpn-1".to_owned())]);
+    let fields = [("MESSAGE_ID", MessageId::INCIDENT_OPENED.id), ("VPN_ID", "vpn-1")];
+    assert_eq!(line.fields, fields.map(|(key, value)| (key.to_owned(), value.to_owned())));
     assert_eq!((line.level, line.message.as_str(), &*line.target), (Level::Info, "text", "bothends::test"));
 }
 
@@ -102,4 +124,89 @@ fn flush_returns_when_all_is_written() {
     world.allow.send(Ok(())).unwrap();
     world.logger.flush();
     assert_eq!(world.taken.try_recv().map(|line| line.message), Ok("text".to_owned()));
+}
+
+#[test]
+fn what_a_blocked_journal_held_up_is_folded_when_it_reads_again_and_nothing_is_missing() {
+    let world = world(LevelFilter::Info, 64);
+    let folded = records_folded();
+    for n in 0..20 {
+        world.log_a(MessageId::END_DOWN, &format!("turn {n}"));
+    }
+    world.log("page");
+    let taken = world.finish();
+    let as_they_came = ["turn 0", "turn 1", "turn 2", "turn 3", "turn 4", "turn 5", "page"];
+    assert_eq!(taken[..7], as_they_came, "the page waits for no token");
+    assert!(taken[7].starts_with("turn 19 (13 records like this one were folded since "), "{taken:?}");
+    assert_eq!(taken.len(), 8, "{taken:?}");
+    // Other tests fold at the same time.
+    assert!(records_folded() - folded >= 13);
+}
+
+#[test]
+fn the_last_state_is_told_when_its_token_comes_though_nobody_says_anything_more() {
+    let world = world(LevelFilter::Info, 64);
+    for _ in 0..20 {
+        world.allow.send(Ok(())).unwrap();
+    }
+    for n in 0..6 {
+        world.log_a(MessageId::END_DOWN, &format!("turn {n}"));
+        assert_eq!(world.next(), format!("turn {n}"));
+    }
+    // A millisecond before the token: this one must wait, and the thread with it.
+    world.clock.store(59_999, Ordering::Relaxed);
+    world.log_a(MessageId::END_UP, "the last turn");
+    world.log("page");
+    assert_eq!(world.next(), "page");
+    world.clock.store(60_000, Ordering::Relaxed);
+    let told = world.next();
+    assert!(told.starts_with("the last turn (told late: this was at "), "{told}");
+    assert_eq!(world.finish(), Vec::<String>::new());
+}
+
+#[test]
+fn flush_writes_what_is_held() {
+    let world = world(LevelFilter::Info, 64);
+    for _ in 0..20 {
+        world.allow.send(Ok(())).unwrap();
+    }
+    for n in 0..7 {
+        world.log_a(MessageId::END_DOWN, &format!("turn {n}"));
+    }
+    world.logger.flush();
+    let told: Vec<_> = world.taken.try_iter().map(|line| line.message).collect();
+    assert!(told.len() == 7 && told[6].starts_with("turn 6 "), "{told:?}");
+}
+
+#[test]
+fn a_record_that_names_no_kind_gets_one_by_who_says_it() {
+    let world = world(LevelFilter::Trace, 64);
+    let kind_of = |target: &str, id: &str| {
+        world.logger.log(
+            &Record::builder()
+                .level(Level::Warn)
+                .target(target)
+                .args(format_args!("words"))
+                .key_values(&[("MESSAGE_ID", id)])
+                .build(),
+        );
+        world.allow.send(Ok(())).unwrap();
+        let line = world.taken.recv().unwrap();
+        assert_eq!(line.fields, [("MESSAGE_ID".to_owned(), line.kind.id.to_owned())]);
+        line.kind.name
+    };
+    let kinds = [
+        ("bothends::incident::shell", "SINK_NOTICE"),
+        ("bothends::store::thread", "STORE_NOTICE"),
+        ("bothends::publish::shell", "METRICS_NOTICE"),
+        ("bothends::probe::held", "PROBE_NOTICE"),
+        ("bothends::daemon", "DAEMON_NOTICE"),
+        ("bothends", "DAEMON_NOTICE"),
+        ("hyper_util::client", "LIBRARY_NOTICE"),
+        ("incident", "LIBRARY_NOTICE"),
+    ];
+    for (target, kind) in kinds {
+        assert_eq!(kind_of(target, "not one of ours"), kind, "{target}");
+        assert_eq!(kind_of(target, MessageId::STARTED.id), "STARTED", "{target}");
+    }
 }

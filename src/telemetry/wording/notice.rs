@@ -40,6 +40,21 @@ pub enum Notice<'a> {
         /// Every problem of the configuration, one a line.
         problems: &'a str,
     },
+    /// It cannot start.
+    CannotStart {
+        /// Why, and what to do.
+        why: &'a str,
+    },
+    /// The configuration is in force, but not all of it as it may be meant.
+    ConfigurationWarning {
+        /// What, where, and what to do.
+        what: &'a str,
+    },
+    /// It ends before everything has.
+    Unfinished {
+        /// How long it waited.
+        after: Duration,
+    },
     /// A part of the daemon has a problem, or another than before.
     Problem {
         /// Which part.
@@ -62,8 +77,8 @@ pub enum Notice<'a> {
 }
 
 impl Notice<'_> {
-    /// The record; it begins with the site's name.
-    pub fn record(&self, site: &str) -> Record {
+    /// The record; it begins with the site's name, if the configuration that says it could be read.
+    pub fn record(&self, site: Option<&str>) -> Record {
         let (level, kind, text) = match *self {
             Self::Started { version, vpns, tunnels, mode } => {
                 let watched = watched(vpns, tunnels);
@@ -82,6 +97,19 @@ impl Notice<'_> {
                 MessageId::CONFIGURATION_REFUSED,
                 format!("reload refused, the configuration before it stays in force: {problems}"),
             ),
+            Self::CannotStart { why } => {
+                (Level::Error, MessageId::CANNOT_START, format!("cannot start: {why}"))
+            }
+            Self::ConfigurationWarning { what } => {
+                (Level::Warn, MessageId::CONFIGURATION_WARNING, what.to_owned())
+            }
+            Self::Unfinished { after } => {
+                let text = format!(
+                    "not everything had ended {} after the signal; what was on its way to AWS is taken up at the next start",
+                    duration(after)
+                );
+                (Level::Warn, MessageId::UNFINISHED, text)
+            }
             Self::Problem { component, problem: Problem { severity, text } } => {
                 let level = match severity {
                     Severity::Degraded => Level::Warn,
@@ -98,9 +126,16 @@ impl Notice<'_> {
                 format!("{count} facts did not reach the {consumer}: it is too slow"),
             ),
         };
-        let record = Record { level, kind, message: format!("{site}: {text}"), fields: Vec::new() };
+        let message = match site {
+            Some(site) => format!("{site}: {text}"),
+            None => text,
+        };
+        let record = Record { level, kind, message, fields: Vec::new() };
         match *self {
             Self::ReloadRefused { problems } => record.with("ERROR", problems),
+            Self::CannotStart { why } => record.with("ERROR", why),
+            Self::ConfigurationWarning { what } => record.with("ERROR", what),
+            Self::FactsDropped { consumer, .. } => record.with("COMPONENT", consumer),
             Self::Problem { component, problem } => {
                 with_component(record, component).with("ERROR", problem.text.as_str())
             }
@@ -108,7 +143,7 @@ impl Notice<'_> {
             Self::Started { .. }
             | Self::Stopping { .. }
             | Self::Reloaded { .. }
-            | Self::FactsDropped { .. } => record,
+            | Self::Unfinished { .. } => record,
         }
     }
 }
@@ -130,6 +165,7 @@ fn name(component: &Component) -> String {
 }
 
 fn with_component(record: Record, component: &Component) -> Record {
+    let record = record.with("COMPONENT", component_id(component));
     match component {
         Component::Sink(sink) => record.with("SINK", sink.as_str()),
         Component::Source(_)
@@ -138,5 +174,18 @@ fn with_component(record: Record, component: &Component) -> Record {
         | Component::Configuration
         | Component::Probe
         | Component::Clock => record,
+    }
+}
+
+/// Which part it is, in words for filters.
+fn component_id(component: &Component) -> String {
+    match component {
+        Component::Source(source) => source.clone(),
+        Component::Sink(sink) => format!("sink {sink}"),
+        Component::Publisher => "metrics".to_owned(),
+        Component::Store => "store".to_owned(),
+        Component::Configuration => "configuration".to_owned(),
+        Component::Probe => "probe".to_owned(),
+        Component::Clock => "clock".to_owned(),
     }
 }

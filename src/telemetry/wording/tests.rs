@@ -66,7 +66,7 @@ fn shown(record: &Record) -> String {
     let fields: Vec<_> = record
         .fields
         .iter()
-        .filter(|(key, _)| !["VPN_ID", "TUNNEL_IP"].contains(key))
+        .filter(|(key, _)| !["VPN_ID", "TUNNEL_IP", "SITE", "INCIDENT"].contains(key))
         .map(|(key, value)| format!(" {key}={value}"))
         .collect();
     format!("{} {} {}{}", record.level, record.kind.name, record.message, fields.concat())
@@ -142,14 +142,14 @@ fn checks_are_told_quietly() {
         Fact::AddressHeld { address: [192, 0, 2, 100].into(), held: true, at: after(15) },
         Fact::AddressHeld { address: [192, 0, 2, 100].into(), held: false, at: after(15) },
     ]), @r"
-    INFO TICKS_SKIPPED milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): 3600 echoes were left out: the host slept, or was too busy
-    DEBUG SUSPICION milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): check inside is suspect: an echo is overdue
-    DEBUG SUSPICION milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): check inside is suspect no more
+    INFO TICKS_SKIPPED milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): 3600 echoes were left out: the host slept, or was too busy CHECK=inside
+    DEBUG SUSPICION milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): check inside is suspect: an echo is overdue CHECK=inside
+    DEBUG SUSPICION milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): check inside is suspect no more CHECK=inside
     INFO FIRST_SEEN_UP milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): 169.254.10.1 answered for the first time: our end has a vote END=local
     INFO FIRST_SEEN_UP milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): AWS has seen it up for the first time END=aws
     WARN RESUMED milan-1: nothing was watched for 3 h: the host slept, or the process was held up
-    INFO ADDRESS_TAKEN milan-1: this host holds 192.0.2.100: its end is asked, and votes
-    INFO ADDRESS_LEFT milan-1: this host does not hold 192.0.2.100: its end is not asked, and has no vote
+    INFO ADDRESS_TAKEN milan-1: this host holds 192.0.2.100: its end is asked, and votes ADDRESS=192.0.2.100
+    INFO ADDRESS_LEFT milan-1: this host does not hold 192.0.2.100: its end is not asked, and has no vote ADDRESS=192.0.2.100
     ");
 }
 
@@ -167,8 +167,8 @@ fn a_view_is_told_with_its_evidence() {
     INFO END_UP milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): up by our end: 169.254.10.1 answers in 11.9 ms, loss 0 %; before: down END=local VERDICT=up
     INFO END_DOWN milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): down by AWS: cloudwatch: TunnelState 0, as of 03:12:10Z; before: up END=aws VERDICT=down
     INFO END_UP milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): up by AWS: cloudwatch: TunnelState 1, as of 03:12:10Z; before: unknown END=aws VERDICT=up
-    WARN END_UNKNOWN milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): unknown by AWS: AWS's newest evidence is too old, cloudwatch: TunnelState 1, as of 2025-11-21T03:11:00Z; before: up END=aws VERDICT=unknown
-    WARN END_UNKNOWN milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): unknown by AWS: AWS is deleting, or does not have, this VPN connection; before: up END=aws VERDICT=unknown
+    WARN END_UNKNOWN milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): unknown by AWS: AWS's newest evidence is too old, cloudwatch: TunnelState 1, as of 2025-11-21T03:11:00Z; before: up END=aws VERDICT=unknown ERROR=stale
+    WARN END_UNKNOWN milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): unknown by AWS: AWS is deleting, or does not have, this VPN connection; before: up END=aws VERDICT=unknown ERROR=gone
     ");
 }
 
@@ -185,23 +185,23 @@ fn an_end_that_cannot_say_tells_why_and_what_to_look_at() {
     ]
     .map(|why| view_changed(End::Local, Verdict::Up, local_unknown(why)));
     insta::assert_snapshot!(told(local), @r"
-    INFO END_UNKNOWN milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): unknown by our end: 169.254.10.1 has not been asked for long enough; before: up END=local VERDICT=unknown
-    WARN NEVER_ANSWERED milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): unknown by our end: 169.254.10.1 has never answered, so our end has no vote; is inside_ip right, and does the gateway let ICMP echo through?; before: up END=local VERDICT=unknown
-    ERROR CANNOT_ASK milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): unknown by our end: fault: no permission for an ICMP socket; before: up END=local VERDICT=unknown
-    WARN CANNOT_ASK milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): unknown by our end: fault: this host does not have the source address or interface; before: up END=local VERDICT=unknown
-    ERROR CANNOT_ASK milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): unknown by our end: fault: socket error 97; before: up END=local VERDICT=unknown
-    WARN CANNOT_ASK milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): unknown by our end: nothing sent; before: up END=local VERDICT=unknown
-    INFO END_UNKNOWN milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): unknown by our end: unused; before: up END=local VERDICT=unknown
+    INFO END_UNKNOWN milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): unknown by our end: 169.254.10.1 has not been asked for long enough; before: up END=local VERDICT=unknown ERROR=starting
+    WARN NEVER_ANSWERED milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): unknown by our end: 169.254.10.1 has never answered, so our end has no vote; is inside_ip right, and does the gateway let ICMP echo through?; before: up END=local VERDICT=unknown ERROR=never answered
+    ERROR CANNOT_ASK milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): unknown by our end: fault: no permission for an ICMP socket; before: up END=local VERDICT=unknown ERROR=fault: no permission for an ICMP socket
+    WARN CANNOT_ASK milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): unknown by our end: fault: this host does not have the source address or interface; before: up END=local VERDICT=unknown ERROR=fault: this host does not have the source address or interface
+    ERROR CANNOT_ASK milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): unknown by our end: fault: socket error 97; before: up END=local VERDICT=unknown ERROR=fault: socket error 97
+    WARN CANNOT_ASK milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): unknown by our end: nothing sent; before: up END=local VERDICT=unknown ERROR=nothing sent
+    INFO END_UNKNOWN milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): unknown by our end: unused; before: up END=local VERDICT=unknown ERROR=unused
     ");
     let aws = [Why::NotAsked, Why::NoData, Why::Fraction, Why::Future, Why::Contradiction, Why::Garbage]
         .map(|why| view_changed(End::Aws, Verdict::Up, fixture::aws(Verdict::Unknown(why))));
     insta::assert_snapshot!(told(aws), @r"
-    INFO END_UNKNOWN milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): unknown by AWS: AWS has not answered; before: up END=aws VERDICT=unknown
-    WARN END_UNKNOWN milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): unknown by AWS: AWS has no data on this tunnel (is outside_ip right?); before: up END=aws VERDICT=unknown
-    INFO END_UNKNOWN milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): unknown by AWS: the tunnel changed within AWS's period; before: up END=aws VERDICT=unknown
-    INFO END_UNKNOWN milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): unknown by AWS: stamped in the future; before: up END=aws VERDICT=unknown
-    WARN END_UNKNOWN milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): unknown by AWS: AWS's sources contradict each other; before: up END=aws VERDICT=unknown
-    INFO END_UNKNOWN milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): unknown by AWS: not understood; before: up END=aws VERDICT=unknown
+    INFO END_UNKNOWN milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): unknown by AWS: AWS has not answered; before: up END=aws VERDICT=unknown ERROR=AWS has not answered
+    WARN END_UNKNOWN milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): unknown by AWS: AWS has no data on this tunnel (is outside_ip right?); before: up END=aws VERDICT=unknown ERROR=no data
+    INFO END_UNKNOWN milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): unknown by AWS: the tunnel changed within AWS's period; before: up END=aws VERDICT=unknown ERROR=fraction
+    INFO END_UNKNOWN milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): unknown by AWS: stamped in the future; before: up END=aws VERDICT=unknown ERROR=stamped in the future
+    WARN END_UNKNOWN milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): unknown by AWS: AWS's sources contradict each other; before: up END=aws VERDICT=unknown ERROR=contradiction
+    INFO END_UNKNOWN milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): unknown by AWS: not understood; before: up END=aws VERDICT=unknown ERROR=not understood
     ");
 }
 
@@ -218,13 +218,13 @@ fn an_assessment_is_told_with_the_evidence_of_both_ends() {
         assessed(1, Assessment::Blind, fixture::local_up(), silent()),
         assessed(2, Assessment::Down, fixture::local_down(), fixture::aws(down)),
     ]), @r"
-    WARN BOTH_ENDS_DOWN milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): both ends agree that it is down: down by our end: 10 echoes to 169.254.10.1 unanswered since 03:12:04Z, last reply 03:12:03Z, loss 12 %; down by AWS: cloudwatch: TunnelState 0, as of 03:12:10Z ASSESSMENT=down
-    WARN DISPUTED milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): disputed: down by our end: 10 echoes to 169.254.10.1 unanswered since 03:12:04Z, last reply 03:12:03Z, loss 12 %; up by AWS: cloudwatch: TunnelState 1, as of 03:12:10Z ASSESSMENT=disputed
-    WARN DISPUTED milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): disputed: up by our end: 169.254.10.1 answers in 11.9 ms, loss 0 %; down by AWS: cloudwatch: TunnelState 0, as of 03:12:10Z ASSESSMENT=disputed
-    WARN UNCONFIRMED milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): unconfirmed: down by our end: 10 echoes to 169.254.10.1 unanswered since 03:12:04Z, last reply 03:12:03Z, loss 12 %; unknown by AWS: AWS has not answered ASSESSMENT=unconfirmed
-    INFO HEALTHY milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): healthy: up by our end: 169.254.10.1 answers in 11.9 ms, loss 0 %; up by AWS: cloudwatch: TunnelState 1, as of 03:12:10Z ASSESSMENT=healthy
-    INFO BLIND milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): blind: up by our end: 169.254.10.1 answers in 11.9 ms, loss 0 %; unknown by AWS: AWS has not answered ASSESSMENT=blind
-    INFO BOTH_ENDS_DOWN milan-1: Milan DC, primary: tunnel 2 (203.0.113.12): both ends agree that it is down: down by our end: 10 echoes to 169.254.11.1 unanswered since 03:12:04Z, last reply 03:12:03Z, loss 12 %; down by AWS: cloudwatch: TunnelState 0, as of 03:12:10Z ASSESSMENT=down
+    WARN BOTH_ENDS_DOWN milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): both ends agree that it is down: down by our end: 10 echoes to 169.254.10.1 unanswered since 03:12:04Z, last reply 03:12:03Z, loss 12 %; down by AWS: cloudwatch: TunnelState 0, as of 03:12:10Z ASSESSMENT=down LOCAL_VIEW=down by our end: 10 echoes to 169.254.10.1 unanswered since 03:12:04Z, last reply 03:12:03Z, loss 12 % AWS_VIEW=down by AWS: cloudwatch: TunnelState 0, as of 03:12:10Z
+    WARN DISPUTED milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): disputed: down by our end: 10 echoes to 169.254.10.1 unanswered since 03:12:04Z, last reply 03:12:03Z, loss 12 %; up by AWS: cloudwatch: TunnelState 1, as of 03:12:10Z ASSESSMENT=disputed LOCAL_VIEW=down by our end: 10 echoes to 169.254.10.1 unanswered since 03:12:04Z, last reply 03:12:03Z, loss 12 % AWS_VIEW=up by AWS: cloudwatch: TunnelState 1, as of 03:12:10Z
+    WARN DISPUTED milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): disputed: up by our end: 169.254.10.1 answers in 11.9 ms, loss 0 %; down by AWS: cloudwatch: TunnelState 0, as of 03:12:10Z ASSESSMENT=disputed LOCAL_VIEW=up by our end: 169.254.10.1 answers in 11.9 ms, loss 0 % AWS_VIEW=down by AWS: cloudwatch: TunnelState 0, as of 03:12:10Z
+    WARN UNCONFIRMED milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): unconfirmed: down by our end: 10 echoes to 169.254.10.1 unanswered since 03:12:04Z, last reply 03:12:03Z, loss 12 %; unknown by AWS: AWS has not answered ASSESSMENT=unconfirmed LOCAL_VIEW=down by our end: 10 echoes to 169.254.10.1 unanswered since 03:12:04Z, last reply 03:12:03Z, loss 12 % AWS_VIEW=unknown by AWS: AWS has not answered
+    INFO HEALTHY milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): healthy: up by our end: 169.254.10.1 answers in 11.9 ms, loss 0 %; up by AWS: cloudwatch: TunnelState 1, as of 03:12:10Z ASSESSMENT=healthy LOCAL_VIEW=up by our end: 169.254.10.1 answers in 11.9 ms, loss 0 % AWS_VIEW=up by AWS: cloudwatch: TunnelState 1, as of 03:12:10Z
+    INFO BLIND milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): blind: up by our end: 169.254.10.1 answers in 11.9 ms, loss 0 %; unknown by AWS: AWS has not answered ASSESSMENT=blind LOCAL_VIEW=up by our end: 169.254.10.1 answers in 11.9 ms, loss 0 % AWS_VIEW=unknown by AWS: AWS has not answered
+    INFO BOTH_ENDS_DOWN milan-1: Milan DC, primary: tunnel 2 (203.0.113.12): both ends agree that it is down: down by our end: 10 echoes to 169.254.11.1 unanswered since 03:12:04Z, last reply 03:12:03Z, loss 12 %; down by AWS: cloudwatch: TunnelState 0, as of 03:12:10Z ASSESSMENT=down LOCAL_VIEW=down by our end: 10 echoes to 169.254.11.1 unanswered since 03:12:04Z, last reply 03:12:03Z, loss 12 % AWS_VIEW=down by AWS: cloudwatch: TunnelState 0, as of 03:12:10Z
     ");
 }
 
@@ -292,8 +292,8 @@ fn the_course_of_an_incident_is_told() {
     INFO INCIDENT_PENDING milan-1: Milan DC, primary: outage: nothing gets through the connection; an incident opens in 30 s if this goes on KIND=outage
     INFO INCIDENT_PENDING milan-1: Milan DC, primary: one_sided: one end alone says that every tunnel is down; an incident opens in 15 min if this goes on KIND=one_sided
     INFO INCIDENT_AVERTED milan-1: Milan DC, primary: outage: over before an incident opened KIND=outage
-    WARN INCIDENT_OPENED milan-1: Milan DC, primary: redundancy_lost incident: the connection works, on fewer tunnels than it should since 03:12:12Z: tunnel 1 (203.0.113.11) down by our end, down by AWS, tunnel 2 (203.0.113.12, standby) up by our end, up by AWS; follows the incident vpn-0123456789abcdef0/redundancy_lost/1763781140000 KIND=redundancy_lost
-    INFO INCIDENT_TAKEN_UP milan-1: Milan DC, primary: redundancy_lost incident: found open at a sink since 03:12:20Z, taken up: tunnel 1 (203.0.113.11) down by our end, down by AWS, tunnel 2 (203.0.113.12, standby) up by our end, up by AWS KIND=redundancy_lost
+    WARN INCIDENT_OPENED milan-1: Milan DC, primary: redundancy_lost incident: the connection works, on fewer tunnels than it should since 03:12:12Z: tunnel 1 (203.0.113.11) down by our end, down by AWS, tunnel 2 (203.0.113.12, standby) up by our end, up by AWS; follows the incident vpn-0123456789abcdef0/redundancy_lost/1763781140000 KIND=redundancy_lost TUNNELS=tunnel 1 (203.0.113.11) down by our end, down by AWS, tunnel 2 (203.0.113.12, standby) up by our end, up by AWS
+    INFO INCIDENT_TAKEN_UP milan-1: Milan DC, primary: redundancy_lost incident: found open at a sink since 03:12:20Z, taken up: tunnel 1 (203.0.113.11) down by our end, down by AWS, tunnel 2 (203.0.113.12, standby) up by our end, up by AWS KIND=redundancy_lost TUNNELS=tunnel 1 (203.0.113.11) down by our end, down by AWS, tunnel 2 (203.0.113.12, standby) up by our end, up by AWS
     WARN INCIDENT_WITNESSED milan-1: Milan DC, primary: redundancy_lost incident: this site sees it too: the connection works, on fewer tunnels than it should KIND=redundancy_lost
     DEBUG INCIDENT_UPDATED milan-1: Milan DC, primary: redundancy_lost incident: its timeline has 3 lines KIND=redundancy_lost
     WARN INCIDENT_WORSENED milan-1: Milan DC, primary: redundancy_lost incident: worse: a further tunnel is down, or the same again KIND=redundancy_lost
@@ -339,17 +339,23 @@ fn what_befalls_the_daemon_is_told() {
         Notice::ProblemOver { component: &sink },
         Notice::FactsDropped { consumer: "store", count: 12 },
         Notice::Stopping { after: Duration::from_secs(3600) },
+        Notice::Unfinished { after: Duration::from_secs(4) },
+        Notice::ConfigurationWarning { what: "[http] listen changed, which needs a restart" },
+        Notice::CannotStart { why: "a directory is no store" },
     ];
-    let lines: Vec<_> = notices.iter().map(|notice| shown(&notice.record("milan-1"))).collect();
+    let lines: Vec<_> = notices.iter().map(|notice| shown(&notice.record(Some("milan-1")))).collect();
     insta::assert_snapshot!(lines.join("\n"), @r"
     INFO STARTED milan-1: bothends 0.1.0 started: 2 tunnels in 1 VPN connection; incidents: raise
     INFO CONFIGURATION_RELOADED milan-1: configuration reloaded: 4 tunnels in 2 VPN connections
     ERROR CONFIGURATION_REFUSED milan-1: reload refused, the configuration before it stays in force: bothends.toml:3: vpn.id: expected vpn-… ERROR=bothends.toml:3: vpn.id: expected vpn-…
-    ERROR PROBLEM_BEGAN milan-1: sink incident_manager: AccessDenied: allow ssm-incidents:StartIncident SINK=incident_manager ERROR=AccessDenied: allow ssm-incidents:StartIncident
-    WARN PROBLEM_BEGAN milan-1: asking cloudwatch in eu-west-1: throttled ERROR=throttled
-    INFO PROBLEM_ENDED milan-1: sink incident_manager: all is well again SINK=incident_manager
-    ERROR FACTS_DROPPED milan-1: 12 facts did not reach the store: it is too slow
+    ERROR PROBLEM_BEGAN milan-1: sink incident_manager: AccessDenied: allow ssm-incidents:StartIncident COMPONENT=sink incident_manager SINK=incident_manager ERROR=AccessDenied: allow ssm-incidents:StartIncident
+    WARN PROBLEM_BEGAN milan-1: asking cloudwatch in eu-west-1: throttled COMPONENT=cloudwatch in eu-west-1 ERROR=throttled
+    INFO PROBLEM_ENDED milan-1: sink incident_manager: all is well again COMPONENT=sink incident_manager SINK=incident_manager
+    ERROR FACTS_DROPPED milan-1: 12 facts did not reach the store: it is too slow COMPONENT=store
     INFO STOPPING milan-1: stopping after 1 h
+    WARN UNFINISHED milan-1: not everything had ended 4 s after the signal; what was on its way to AWS is taken up at the next start
+    WARN CONFIGURATION_WARNING milan-1: [http] listen changed, which needs a restart ERROR=[http] listen changed, which needs a restart
+    ERROR CANNOT_START milan-1: cannot start: a directory is no store ERROR=a directory is no store
     ");
 }
 

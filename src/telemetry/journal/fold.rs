@@ -1,0 +1,180 @@
+//! Folds records that tell of the same thing over and over, so that a tunnel that flaps or a call that fails at every try
+//! fills no journal. It reads no clock and writes nothing.
+//!
+//! Each thing (see [`Topic`]) has a bucket of tokens: as many records as its burst are told at once, and one token returns
+//! per period. A record that finds none is held in the place of one that is held already, which is folded: counted and not
+//! told. As soon as a token is there the held one is told, with the count. So the last state of everything reaches the
+//! journal within a period, and what was between is a number.
+//!
+//! That is also so for a record that is worse than what was told last: the bucket has no exception for bad news. At 3 in the
+//! morning a person is woken by an incident, and what opens, worsens, hands over or resolves one is never folded; beside it the
+//! state as it is helps more than fifty turns of it. An exception would moreover undo the rule where it is needed, because
+//! every second record of a tunnel that flaps is worse than the one before. What must not happen is that bad news vanishes
+//! from `journalctl -p warning` because the last of a series was good: a record that stands for others has the level of the
+//! worst among them, and says so.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use log::Level;
+
+use super::line::Line;
+use crate::domain::time::{Moment, Now, Stamp};
+use crate::telemetry::topic::{Folding, Topic};
+use crate::telemetry::wording::{self, Folded};
+
+/// As many things have a bucket of their own: more than 200 tunnels at once in trouble. Beyond that the further ones of a topic
+/// share one, so that neither memory nor journal fills: of those only the last record of all is certain to be told.
+const SUBJECTS_MAX: usize = 1024;
+
+/// The field that tells how many records a record stands for beside itself.
+const FOLDED: &str = "FOLDED";
+
+/// What was told lately, and what is held.
+#[derive(Debug, Default)]
+pub(super) struct Fold {
+    buckets: BTreeMap<Subject, Bucket>,
+    /// When the held ones are told.
+    due: BTreeSet<(Moment, Subject)>,
+    folded: u64,
+}
+
+/// What a record tells of: its topic, and what it says in the topic's fields.
+type Subject = (Topic, Vec<String>);
+
+#[derive(Debug)]
+struct Bucket {
+    /// When every token will be back.
+    full_at: Moment,
+    held: Option<Held>,
+}
+
+/// A record that waits for a token.
+#[derive(Debug)]
+struct Held {
+    line: Line,
+    /// How many before it found no token either.
+    folded: u64,
+    /// When the first that found none was made.
+    since: Stamp,
+    /// The worst level among all of these.
+    worst: Level,
+}
+
+impl Fold {
+    /// Takes a record in, and returns the one to write, if one is to be written. What is due is [`Self::handle_timeout`]'s to
+    /// tell before.
+    pub(super) fn handle(&mut self, line: Line, now: Now) -> Option<Line> {
+        let topic = match line.kind.folding {
+            Folding::Never => return Some(line),
+            Folding::Of(topic) => topic,
+        };
+        let subject = self.place(subject(topic, &line), now.mono);
+        let bucket =
+            self.buckets.entry(subject.clone()).or_insert_with(|| Bucket { full_at: now.mono, held: None });
+        let token_at = bucket.token_at(topic);
+        match bucket.held.take() {
+            None if token_at <= now.mono => {
+                bucket.take_token(topic, now.mono);
+                Some(line)
+            }
+            None => {
+                bucket.held = Some(Held { folded: 0, since: line.at, worst: line.level, line });
+                self.due.insert((token_at, subject));
+                None
+            }
+            Some(earlier) => {
+                self.folded += 1;
+                let held = earlier.give_way_to(line);
+                if token_at <= now.mono {
+                    bucket.take_token(topic, now.mono);
+                    self.due.remove(&(token_at, subject));
+                    return Some(held.into_line(now.wall));
+                }
+                bucket.held = Some(held);
+                None
+            }
+        }
+    }
+
+    /// When the next held record is due.
+    pub(super) fn poll_timeout(&self) -> Option<Moment> {
+        self.due.first().map(|(at, _subject)| *at)
+    }
+
+    /// The held records for which a token has come.
+    pub(super) fn handle_timeout(&mut self, now: Now) -> Vec<Line> {
+        let mut told = Vec::new();
+        while let Some(entry) = self.due.first().filter(|(at, _)| *at <= now.mono).cloned() {
+            self.due.remove(&entry);
+            let (_, subject) = entry;
+            let Some(bucket) = self.buckets.get_mut(&subject) else { continue };
+            bucket.take_token(subject.0, now.mono);
+            told.extend(bucket.held.take().map(|held| held.into_line(now.wall)));
+        }
+        told
+    }
+
+    /// Every held record, in the order in which they were made: the process ends, and nobody will ask for them again.
+    pub(super) fn flush(&mut self, now: Now) -> Vec<Line> {
+        self.due.clear();
+        let mut held: Vec<_> = self.buckets.values_mut().filter_map(|bucket| bucket.held.take()).collect();
+        held.sort_by_key(|held| held.line.at);
+        held.into_iter().map(|held| held.into_line(now.wall)).collect()
+    }
+
+    /// How many records were counted in another and not told.
+    pub(super) const fn folded(&self) -> u64 {
+        self.folded
+    }
+
+    /// Where the subject's bucket is: its own, or the one that those share which came too late for one.
+    fn place(&mut self, subject: Subject, now: Moment) -> Subject {
+        if self.buckets.len() < SUBJECTS_MAX || self.buckets.contains_key(&subject) {
+            return subject;
+        }
+        // A bucket that is full again is as good as none.
+        self.buckets.retain(|_, bucket| bucket.held.is_some() || bucket.full_at > now);
+        if self.buckets.len() < SUBJECTS_MAX { subject } else { (subject.0, Vec::new()) }
+    }
+}
+
+impl Bucket {
+    /// When there is a token: one is missing for each period until the bucket is full.
+    fn token_at(&self, topic: Topic) -> Moment {
+        let allowance = topic.allowance();
+        self.full_at - allowance.period * (allowance.burst - 1)
+    }
+
+    fn take_token(&mut self, topic: Topic, now: Moment) {
+        self.full_at = self.full_at.max(now) + topic.allowance().period;
+    }
+}
+
+impl Held {
+    fn give_way_to(self, line: Line) -> Self {
+        let Self { line: _, folded, since, worst } = self;
+        Self { folded: folded + 1, since, worst: worst.min(line.level), line }
+    }
+
+    fn into_line(self, now: Stamp) -> Line {
+        let Self { mut line, folded, since, worst } = self;
+        line.message = wording::folded(
+            &line.message,
+            Folded { count: folded, since, of: line.at, worst: (worst < line.level).then_some(worst) },
+            now,
+        );
+        line.level = worst;
+        if folded > 0 {
+            line.fields.push((FOLDED.to_owned(), folded.to_string()));
+        }
+        line
+    }
+}
+
+fn subject(topic: Topic, line: &Line) -> Subject {
+    let value = |field: &&'static str| line.value(field).unwrap_or_default();
+    (topic, topic.fields().iter().map(value).collect())
+}
+
+#[cfg(test)]
+mod tests;

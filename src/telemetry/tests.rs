@@ -1,0 +1,189 @@
+//! Holds packaging/journal/bothends.catalog and docs/journal.md to the records as they are.
+
+mod samples;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::path::Path;
+
+use log::Level;
+
+use super::message_id::MessageId;
+use super::topic::{Allowance, Folding, Topic};
+use super::wording::Record;
+
+fn page(name: &str) -> String {
+    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).unwrap()
+}
+
+fn catalog() -> String {
+    page("packaging/journal/bothends.catalog")
+}
+
+/// The entries of the catalog, by the id that follows the dashes; comments left out, as the journal leaves them out.
+fn entries(catalog: &str) -> Vec<(&str, String)> {
+    let mut entries: Vec<(&str, String)> = Vec::new();
+    for line in catalog.lines().filter(|line| !line.starts_with(['#', ';'])) {
+        match (line.strip_prefix("-- "), entries.last_mut()) {
+            (Some(id), _) => entries.push((id, String::new())),
+            (None, Some((_, text))) => _ = writeln!(text, "{line}"),
+            (None, None) => assert_eq!(line, "", "before the first entry"),
+        }
+    }
+    entries
+}
+
+fn name_of(id: &str) -> &'static str {
+    MessageId::with_id(id).map_or_else(|| panic!("no record has the id {id}"), |kind| kind.name)
+}
+
+/// The names between at signs.
+fn fields_used(text: &str) -> BTreeSet<&str> {
+    let is_name = |part: &&str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_uppercase() || b == b'_');
+    text.split('@').skip(1).step_by(2).filter(is_name).collect()
+}
+
+/// By kind: the levels at which its records come, the fields that all of them have, and those that some have.
+#[derive(Debug, Default)]
+struct Seen {
+    levels: BTreeSet<Level>,
+    always: BTreeSet<&'static str>,
+    sometimes: BTreeSet<&'static str>,
+}
+
+fn seen() -> BTreeMap<&'static str, Seen> {
+    let mut seen = BTreeMap::<_, Seen>::new();
+    for Record { level, kind, message: _, fields } in samples::records() {
+        let fields: BTreeSet<_> = fields.iter().map(|(name, _)| *name).collect();
+        let first = !seen.contains_key(kind.name);
+        let Seen { levels, always, sometimes } = seen.entry(kind.name).or_default();
+        levels.insert(level);
+        if first {
+            *always = fields;
+        } else {
+            sometimes.extend(always.symmetric_difference(&fields));
+            always.retain(|name| fields.contains(name));
+        }
+    }
+    seen
+}
+
+/// What other parts and libraries say, and what the journal's thread says of itself: no text of these is worded here.
+fn is_worded_elsewhere(kind: MessageId) -> bool {
+    kind == MessageId::RECORDS_DROPPED || kind.folding == Folding::Of(Topic::Words)
+}
+
+#[test]
+fn every_kind_of_record_has_one_entry_in_the_catalog_and_no_entry_is_left_over() {
+    let catalog = catalog();
+    let found: Vec<_> = entries(&catalog).iter().map(|(id, _)| name_of(id)).collect();
+    let kinds: Vec<_> = MessageId::ALL.iter().map(|kind| kind.name).collect();
+    assert_eq!(found, kinds);
+}
+
+#[test]
+fn every_entry_has_a_head_and_a_text_that_a_tired_person_can_read() {
+    let catalog = catalog();
+    for (id, entry) in entries(&catalog) {
+        let name = name_of(id);
+        assert!(catalog.contains(&format!("\n\n# {name}\n-- {id}\n")), "{name} is not named above its entry");
+        let (head, text) = entry.split_once("\n\n").unwrap_or_else(|| panic!("{name} has no text"));
+        let head: Vec<_> = head.lines().map(|line| line.split_once(": ").unwrap().0).collect();
+        assert_eq!(head, ["Subject", "Defined-By", "Support", "Documentation"], "{name}");
+        let lines = text.trim_end().lines().count();
+        assert!((1..=18).contains(&lines), "{name} has {lines} lines");
+    }
+    for line in catalog.lines() {
+        assert!(line.chars().count() <= 100, "longer than 100 columns: {line}");
+    }
+    // One that goes on in the next line says so to the shell, too.
+    for line in catalog.replace("\\\n", "").lines() {
+        assert_eq!(line.matches('`').count() % 2, 0, "a command is broken: {line}");
+    }
+}
+
+#[test]
+fn every_field_that_an_entry_shows_is_in_every_record_of_its_kind() {
+    let seen = seen();
+    for (id, entry) in entries(&catalog()) {
+        let kind = MessageId::with_id(id).unwrap();
+        let always = seen.get(kind.name).map(|seen| seen.always.clone()).unwrap_or_default();
+        for field in fields_used(&entry) {
+            assert!(always.contains(field), "not every {} has {field}; they have {always:?}", kind.name);
+        }
+    }
+}
+
+#[test]
+fn there_is_a_sample_of_every_kind_that_is_worded_here() {
+    let seen = seen();
+    for kind in MessageId::ALL {
+        assert_ne!(seen.contains_key(kind.name), is_worded_elsewhere(*kind), "{}", kind.name);
+    }
+}
+
+#[test]
+fn a_record_has_the_fields_by_which_it_is_folded() {
+    let seen = seen();
+    for kind in MessageId::ALL.iter().filter(|kind| !is_worded_elsewhere(**kind)) {
+        match kind.folding {
+            Folding::Never => {}
+            // What it befell differs from kind to kind.
+            Folding::Of(Topic::Happening) => {}
+            Folding::Of(topic) => {
+                for field in topic.fields() {
+                    assert!(seen[kind.name].always.contains(field), "not every {} has {field}", kind.name);
+                }
+            }
+        }
+    }
+}
+
+fn level(level: Level) -> &'static str {
+    match level {
+        Level::Error => "error",
+        Level::Warn => "warning",
+        Level::Info => "notice",
+        Level::Debug | Level::Trace => "debug",
+    }
+}
+
+fn table() -> String {
+    let seen = seen();
+    let mut text = String::from("| record | level | folded | meaning | fields |\n|---|---|---|---|---|\n");
+    for MessageId { name, meaning, id, folding } in MessageId::ALL {
+        let none = Seen::default();
+        let Seen { levels, always, sometimes } = seen.get(name).unwrap_or(&none);
+        let mut levels: Vec<_> = levels.iter().map(|of| level(*of)).collect();
+        if *name == MessageId::RECORDS_DROPPED.name {
+            levels.push(level(Level::Warn));
+        }
+        let always = always.iter().map(|field| format!("`{field}`"));
+        let sometimes = sometimes.iter().map(|field| format!("(`{field}`)"));
+        let folded = match folding {
+            Folding::Never => "never".to_owned(),
+            Folding::Of(topic) => {
+                let Allowance { burst, period } = topic.allowance();
+                format!("{burst}, then 1 in {} min", period.as_secs() / 60)
+            }
+        };
+        let fields: Vec<_> = always.chain(sometimes).collect();
+        writeln!(
+            text,
+            "| `{name}` `{id}` | {} | {folded} | {meaning} | {} |",
+            if levels.is_empty() { "as it says".to_owned() } else { levels.join(", ") },
+            fields.join(" "),
+        )
+        .unwrap();
+    }
+    text
+}
+
+#[test]
+fn the_page_on_the_journal_holds_this_table() {
+    assert!(
+        page("docs/journal.md").contains(&table()),
+        "docs/journal.md should hold this table:\n{}",
+        table()
+    );
+}

@@ -1,0 +1,90 @@
+//! What a journal record tells of, and how often the journal is told of one such thing.
+
+use std::time::Duration;
+
+/// Whether records of a kind may be folded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Folding {
+    /// Every one is told at once: it is what people are paged for or have asked for, and something else bounds how often it
+    /// comes.
+    Never,
+    /// It tells of something of this topic, and the journal is told of that only so often.
+    Of(Topic),
+}
+
+/// What a record tells of. Records of one topic that agree in the topic's fields tell of the same thing, and the later
+/// one says what the earlier one said and more: where one of them must do, it is the last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Topic {
+    /// What one end says of a tunnel.
+    End,
+    /// What both ends together say of a tunnel.
+    Tunnel,
+    /// Where a kind of incident of a connection stands between two records that page or resolve.
+    Condition,
+    /// The growth of an incident's timeline.
+    Timeline,
+    /// Whether a check is suspect.
+    Check,
+    /// Whether this host holds the address that it votes for.
+    Address,
+    /// What a part of the daemon cannot do.
+    Problem,
+    /// Evidence that an answer of AWS's held and that is of no use.
+    Evidence,
+    /// What befell a tunnel or the host, without being a state of it.
+    Happening,
+    /// What a part of the daemon, or a library, says in its own words.
+    Words,
+}
+
+/// How often the journal is told of one thing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Allowance {
+    /// As many records may follow each other at once.
+    pub burst: u32,
+    /// After that, one in this long.
+    pub period: Duration,
+}
+
+impl Allowance {
+    const fn new(burst: u32, period_secs: u64) -> Self {
+        Self { burst, period: Duration::from_secs(period_secs) }
+    }
+}
+
+impl Topic {
+    /// The fields that name what a record tells of; the rest say something of it.
+    pub const fn fields(self) -> &'static [&'static str] {
+        match self {
+            Self::End => &["VPN_ID", "TUNNEL_IP", "END"],
+            Self::Tunnel => &["VPN_ID", "TUNNEL_IP"],
+            Self::Condition | Self::Timeline => &["VPN_ID", "KIND"],
+            Self::Check => &["VPN_ID", "TUNNEL_IP", "CHECK"],
+            // A host votes for one address.
+            Self::Address => &[],
+            // Not its text: one that names another request each time would be another problem each time.
+            Self::Problem => &["COMPONENT"],
+            Self::Evidence => &["VPN_ID", "TUNNEL_IP", "ERROR"],
+            Self::Happening => &["MESSAGE_ID", "VPN_ID", "TUNNEL_IP", "END"],
+            // Nor here its text, for the same reason: the level parts what matters from what does not.
+            Self::Words => &["TARGET", "PRIORITY", "SINK", "VPN_ID", "KIND"],
+        }
+    }
+
+    /// How often the journal is told of it.
+    pub const fn allowance(self) -> Allowance {
+        match self {
+            // Three episodes with both their ends pass as they are; a line that flaps on is one record a minute.
+            Self::End | Self::Tunnel | Self::Condition | Self::Timeline | Self::Check | Self::Address => {
+                Allowance::new(6, 60)
+            }
+            Self::Problem => Allowance::new(6, 10 * 60),
+            // It says the same each time, and comes with every answer; who looks today sees it at least once.
+            Self::Evidence => Allowance::new(1, 60 * 60),
+            Self::Happening => Allowance::new(6, 10 * 60),
+            // Texts differ, and the first of a series say most: room for several before only the last is told.
+            Self::Words => Allowance::new(12, 10 * 60),
+        }
+    }
+}
