@@ -1,6 +1,7 @@
 //! Arguments → one function per command → exit code. Nothing is bound or sent before the configuration stands.
 
 mod check;
+mod discover;
 mod probe;
 mod status;
 
@@ -32,6 +33,8 @@ enum Command {
     Run,
     /// Print what the configuration means, or everything that is wrong with it. Asks nobody.
     Check,
+    /// Ask AWS about VPN connections and print a configuration for them. Needs none.
+    Discover(discover::Discover),
     /// Ask every tunnel now, once, and print a table.
     Probe {
         /// Echoes per tunnel.
@@ -52,6 +55,7 @@ pub fn run(arguments: Arguments) -> Exit {
     match command {
         Command::Run => daemon::run(&config),
         Command::Check => with_config(&config, check::run),
+        Command::Discover(arguments) => discover::run(&arguments),
         Command::Probe { echoes } => with_config(&config, |config| probe::run(config, echoes)),
         Command::Status { json } => with_config(&config, |config| status::run(config, json)),
     }

@@ -3,6 +3,7 @@
 mod addresses;
 mod answer;
 mod call;
+pub(super) mod discover;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

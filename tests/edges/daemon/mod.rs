@@ -6,6 +6,7 @@
 mod clocks;
 mod commands;
 mod configuration;
+mod discover;
 mod disk;
 mod ending;
 mod incidents;
