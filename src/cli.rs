@@ -1,6 +1,7 @@
 //! Arguments → one function per command → exit code. Nothing is bound or sent before the configuration stands.
 
 mod check;
+mod discover;
 mod probe;
 mod reload;
 mod status;
@@ -35,6 +36,8 @@ enum Command {
     Check,
     /// Have the running daemon read its configuration again, and wait until it is in force.
     Reload,
+    /// Ask AWS about VPN connections and print a configuration for them. Needs none.
+    Discover(discover::Discover),
     /// Ask every tunnel now, once, and print a table.
     Probe {
         /// Echoes per tunnel.
@@ -56,6 +59,7 @@ pub fn run(arguments: Arguments) -> Exit {
         Command::Run => daemon::run(&config),
         Command::Check => check::run(&config),
         Command::Reload => reload::run(),
+        Command::Discover(arguments) => discover::run(&arguments),
         Command::Probe { echoes } => with_config(&config, |config| probe::run(config, echoes)),
         Command::Status { json } => with_config(&config, |config| status::run(config, json)),
     }

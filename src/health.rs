@@ -13,6 +13,8 @@ pub type Problems = BTreeMap<Component, Problem>;
 pub enum Component {
     /// A poller, by its source's words.
     Source(String),
+    /// The configured addresses of a connection, by its id: AWS's are others.
+    Addresses(String),
     /// A sink, by its id.
     Sink(String),
     /// The CloudWatch publisher.

@@ -38,7 +38,7 @@ fn allowed() -> BTreeMap<&'static str, Vec<&'static str>> {
         // It implements the traits by which they speak.
         ("aws", vec!["incident", "publish"]),
         // The commands, which are composed of parts like the daemon itself.
-        ("cli", vec!["config", "control", "probe", "http", "daemon", "store"]),
+        ("cli", vec!["aws", "config", "control", "probe", "http", "daemon", "store"]),
         (
             "daemon",
             vec![

@@ -8,6 +8,7 @@
 //! | how a call is made and what its failure means | `exchange`, `errors` |
 //! | what AWS's clock reads, and how far ours is off | [`AwsClock`] in `offset` |
 //! | AWS's view of the tunnels | [`poller`], fed by `cloudwatch` and `ec2` |
+//! | what AWS says of connections that are not configured yet | [`discover()`] |
 //! | the traits of `incident` and `publish` | [`IncidentManager`], [`CloudWatchMetrics`] |
 //!
 //! The SDK's own retries are off: pollers, reconcilers and the publisher have their own back-off. The one exception is
@@ -29,6 +30,7 @@ mod permission;
 pub mod poller;
 
 pub use connection::{AwsConnections, AwsSettings, StaticCredentials};
+pub use ec2::discover::{Discovered, DiscoveredTunnel, DiscoveredVpn, Question, Trouble, Which, discover};
 pub use errors::{Failure, FailureKind};
 pub use http::HttpSettingsError;
 pub use incident_manager::IncidentManager;

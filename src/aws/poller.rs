@@ -21,8 +21,8 @@ use tokio::sync::{mpsc, watch as channel};
 use tokio::task::AbortHandle;
 
 pub use report::{PollOutcome, PollResult};
+pub(super) use task::{Agreement, Heard, Remark};
 use task::{Ask, AwsSource, SourceTask};
-pub(super) use task::{Heard, Remark};
 pub use watch::Watch;
 
 use super::connection::AwsConnections;
@@ -147,8 +147,14 @@ where
     fn watch(&mut self, plan: &Plan) {
         let mut wanted = Watch::of(plan);
         let health = &self.outlets.health;
-        self.tasks.retain(|source, _| {
-            let stays = wanted.contains_key(source);
+        self.tasks.retain(|source, handle| {
+            let still = wanted.get(source);
+            for vpn in handle.watch.borrow().configured.keys() {
+                if still.is_none_or(|watch| !watch.configured.contains_key(vpn)) {
+                    health.clear(&Component::Addresses(vpn.to_string()));
+                }
+            }
+            let stays = still.is_some();
             if !stays {
                 health.clear(&Component::Source(source.to_string()));
             }

@@ -25,6 +25,7 @@ mod sinks;
 mod size;
 #[cfg(test)]
 mod tests;
+pub mod texts;
 mod vpns;
 
 use std::collections::BTreeMap;

@@ -143,6 +143,7 @@ impl ProblemJson {
 pub(super) fn component(component: &Component) -> String {
     match component {
         Component::Source(source) => format!("source {source}"),
+        Component::Addresses(vpn) => format!("addresses {vpn}"),
         Component::Sink(sink) => format!("sink {sink}"),
         Component::Publisher => "publisher".to_owned(),
         Component::Store => "store".to_owned(),

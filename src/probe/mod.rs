@@ -9,10 +9,12 @@ mod client;
 mod echo;
 pub mod errno;
 pub mod held;
+mod interface;
 mod ownership;
 pub mod permission;
 mod prober;
 pub mod round;
 
+pub use interface::{Carrier, carriers};
 pub use ownership::{Ownership, owns};
 pub use prober::Prober;

@@ -74,6 +74,7 @@ message_ids! {
     ADDRESS_TAKEN = "77f192e510e04bfa8a3fd55354f25081", Of(Address), "this host holds the address that it votes for";
     ADDRESS_LEFT = "9b10664c53ac466d9254addcff902803", Of(Address), "this host does not hold the address that it votes for";
     PROBLEM_BEGAN = "a481049643974a34be1fab147d702697", Of(Problem), "a part of the daemon has a problem";
+    ADDRESSES_DIFFER = "4bcaaf71dcd340abb61d5d9bc3910010", Of(Problem), "AWS's addresses of a connection are not those of the configuration";
     PROBLEM_ENDED = "7b06607bb1f84637bdf52c0b4121cf24", Of(Problem), "a part of the daemon has its problem no more";
     STARTED = "bcb47757f9e4418a80a6f6e546f92784", Never, "the daemon started";
     STOPPING = "de9301e615ec4e16abec51af39f4054f", Never, "the daemon is stopping";

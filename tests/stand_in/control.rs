@@ -10,7 +10,7 @@ use super::observation;
 use super::server::Reply;
 use super::settings::Switches;
 use super::state::State;
-use super::tunnels::{ConnectionState, MetricView, TelemetryView, Tunnel};
+use super::tunnels::{ConfigurationView, Connection, ConnectionState, MetricView, TelemetryView, Tunnel};
 
 /// Paths below it are commands; no AWS service has such.
 pub(super) const PREFIX: &str = "/_stand-in/";
@@ -43,6 +43,19 @@ pub(crate) enum Command {
     SetConnection {
         vpn_id: String,
         state: ConnectionState,
+    },
+    /// Sets what a connection's CustomerGatewayConfiguration holds.
+    SetConfiguration {
+        vpn_id: String,
+        configuration: ConfigurationView,
+    },
+    /// Gives a tunnel other addresses, as a modified connection gets them; what is left out stays.
+    SetAddresses {
+        outside_ip: String,
+        #[serde(default)]
+        new_outside_ip: Option<String>,
+        #[serde(default)]
+        inside_cidr: Option<String>,
     },
     /// Every connection and tunnel: real state and views.
     Tunnels {},
@@ -120,8 +133,15 @@ pub(super) fn execute(state: &mut State, command: Command) -> Result<Value, Stri
             tunnel.telemetry_view = ec2;
         }
         Command::SetConnection { vpn_id, state: wanted } => {
-            let known = state.connections.iter_mut().find(|connection| connection.id == vpn_id);
-            known.ok_or_else(|| format!("no connection {vpn_id}"))?.state = wanted;
+            connection(state, &vpn_id)?.state = wanted;
+        }
+        Command::SetConfiguration { vpn_id, configuration } => {
+            connection(state, &vpn_id)?.configuration = configuration;
+        }
+        Command::SetAddresses { outside_ip, new_outside_ip, inside_cidr } => {
+            let tunnel = tunnel(state, &outside_ip)?;
+            tunnel.outside_ip = new_outside_ip.unwrap_or(outside_ip);
+            tunnel.inside_cidr = inside_cidr.unwrap_or_else(|| tunnel.inside_cidr.clone());
         }
         Command::Tunnels {} => return Ok(tunnels(state, now)),
         Command::AddFault { fault } => state.faults.push(fault),
@@ -148,6 +168,11 @@ pub(super) fn execute(state: &mut State, command: Command) -> Result<Value, Stri
         Command::Reset {} => state.reset(),
     }
     Ok(Value::Null)
+}
+
+fn connection<'a>(state: &'a mut State, vpn_id: &str) -> Result<&'a mut Connection, String> {
+    let known = state.connections.iter_mut().find(|connection| connection.id == vpn_id);
+    known.ok_or_else(|| format!("no connection {vpn_id}"))
 }
 
 fn tunnel<'a>(state: &'a mut State, outside_ip: &str) -> Result<&'a mut Tunnel, String> {

@@ -10,7 +10,7 @@ use super::refusal::{Coded, Refusal};
 use super::settings::Switches;
 use super::sigv4::Caller;
 use super::state::State;
-use super::tunnels::{Connection, ConnectionState, TelemetryView, Tunnel};
+use super::tunnels::{ConfigurationView, Connection, ConnectionState, TelemetryView, Tunnel};
 
 pub(super) const OPERATIONS: &[(&str, Handler)] = &[("DescribeVpnConnections", describe_vpn_connections)];
 
@@ -49,8 +49,12 @@ fn describe_vpn_connections(state: &mut State, caller: &Caller, input: Value) ->
         wanted.retain(|connection| input.vpn_connection_ids.contains(&connection.id));
     }
     for filter in &input.filters {
-        let value = filtered(&filter.name)?;
-        wanted.retain(|connection| filter.values.iter().any(|allowed| *allowed == value(connection)));
+        check_filter(filter)?;
+        wanted.retain(|connection| {
+            filtered(&filter.name, connection)
+                .iter()
+                .any(|value| filter.values.iter().any(|allowed| matches(allowed, value)))
+        });
     }
     let now = state.clock.now();
     let shown = wanted.into_iter().map(|connection| described(connection, now, &state.switches));
@@ -72,14 +76,47 @@ fn known_id(id: &str, here: &[&Connection]) -> Result<(), Refusal> {
     Ok(())
 }
 
-fn filtered(name: &str) -> Result<fn(&Connection) -> String, Refusal> {
+/// The filters of the API reference that the stand-in knows. One without a value would choose nothing.
+fn check_filter(filter: &Filter) -> Result<(), Refusal> {
+    let known = matches!(filter.name.as_str(), "vpn-connection-id" | "state" | "tag-key")
+        || filter.name.strip_prefix("tag:").is_some_and(|key| !key.is_empty());
+    let refused = |code, message: String| Err(Coded::new(400, code, code, message).into());
+    if !known {
+        return refused("InvalidParameterValue", format!("The filter '{}' is invalid", filter.name));
+    }
+    if filter.values.is_empty() {
+        return refused("InvalidParameterValue", format!("The filter '{}' has no value", filter.name));
+    }
+    Ok(())
+}
+
+/// What a filter looks at.
+fn filtered(name: &str, connection: &Connection) -> Vec<String> {
     match name {
-        "vpn-connection-id" => Ok(|connection| connection.id.clone()),
-        "state" => Ok(|connection| state_name(connection.state).to_owned()),
+        "vpn-connection-id" => vec![connection.id.clone()],
+        "state" => vec![state_name(connection.state).to_owned()],
+        "tag-key" => connection.tags.keys().cloned().collect(),
         _ => {
-            let message = format!("The filter '{name}' is invalid");
-            Err(Coded::new(400, "InvalidParameterValue", "InvalidParameterValue", message).into())
+            name.strip_prefix("tag:").and_then(|key| connection.tags.get(key)).into_iter().cloned().collect()
         }
+    }
+}
+
+/// `*` stands for any characters, `?` for one or none (Amazon EC2 User Guide, "Filtering resources using the CLI").
+fn matches(pattern: &str, text: &str) -> bool {
+    let mut rest = pattern.chars();
+    match rest.next() {
+        None => text.is_empty(),
+        Some('*') => {
+            let tails = text.char_indices().map(|(at, _)| &text[at..]).chain([""]);
+            tails.into_iter().any(|tail| matches(rest.as_str(), tail))
+        }
+        Some('?') => {
+            let mut shorter = text.chars();
+            matches(rest.as_str(), text)
+                || (shorter.next().is_some() && matches(rest.as_str(), shorter.as_str()))
+        }
+        Some(c) => text.strip_prefix(c).is_some_and(|text| matches(rest.as_str(), text)),
     }
 }
 
@@ -93,7 +130,9 @@ fn state_name(state: ConnectionState) -> &'static str {
 }
 
 fn described(connection: &Connection, now: Epoch, switches: &Switches) -> Value {
-    let Connection { id, region: _, name, static_routes, state, tunnels } = connection;
+    let Connection { id, region: _, tags, static_routes, state, configuration: _, tunnels } = connection;
+    let ip_version = if tunnels.iter().any(Tunnel::carries_ipv6) { "ipv6" } else { "ipv4" };
+    let tags = tags.iter().map(|(key, value)| json!({ "Key": key, "Value": value }));
     let mut described = json!({
         "VpnConnectionId": id,
         "State": state_name(*state),
@@ -104,18 +143,16 @@ fn described(connection: &Connection, now: Epoch, switches: &Switches) -> Value 
         "Options": {
             "EnableAcceleration": false,
             "StaticRoutesOnly": static_routes,
-            "TunnelInsideIpVersion": "ipv4",
+            "TunnelInsideIpVersion": ip_version,
             "TunnelOptions": tunnels.iter().map(options).collect::<Vec<_>>(),
         },
-        "Tags": name.iter().map(|name| json!({ "Key": "Name", "Value": name })).collect::<Vec<_>>(),
+        "Tags": tags.collect::<Vec<_>>(),
     });
     // AWS gives the configuration only while there is one to use, and telemetry only of what exists.
     match state {
-        ConnectionState::Pending => {
-            described["CustomerGatewayConfiguration"] = configuration(connection).into()
-        }
+        ConnectionState::Pending => configure(&mut described, connection),
         ConnectionState::Available => {
-            described["CustomerGatewayConfiguration"] = configuration(connection).into();
+            configure(&mut described, connection);
             let telemetry = |tunnel| telemetry(tunnel, *static_routes, now, switches);
             described["VgwTelemetry"] = tunnels.iter().filter_map(telemetry).collect();
         }
@@ -149,32 +186,92 @@ fn telemetry(tunnel: &Tunnel, static_routes: bool, now: Epoch, switches: &Switch
 }
 
 fn options(tunnel: &Tunnel) -> Value {
-    json!({
+    let mut options = json!({
         "OutsideIpAddress": tunnel.outside_ip,
-        "TunnelInsideCidr": tunnel.inside_cidr,
         "PreSharedKey": tunnel.pre_shared_key,
         "DpdTimeoutSeconds": 30,
         "DpdTimeoutAction": "clear",
         "StartupAction": "add",
-    })
+    });
+    if tunnel.carries_ipv6() {
+        options["TunnelInsideCidr"] = IPV4_BESIDE_IPV6.into();
+        options["TunnelInsideIpv6Cidr"] = tunnel.inside_cidr.clone().into();
+    } else {
+        options["TunnelInsideCidr"] = tunnel.inside_cidr.clone().into();
+    }
+    options
+}
+
+/// The IPv4 block that a tunnel has beside its IPv6 block.
+const IPV4_BESIDE_IPV6: &str = "169.254.45.96/30";
+
+fn configure(described: &mut Value, connection: &Connection) {
+    if let Some(configuration) = configuration(connection) {
+        described["CustomerGatewayConfiguration"] = configuration.into();
+    }
 }
 
 /// The XML that a customer gateway is configured from; inside the answer it is escaped text.
-fn configuration(connection: &Connection) -> String {
-    let tunnels: String = connection.tunnels.iter().map(tunnel_configuration).collect();
+fn configuration(connection: &Connection) -> Option<String> {
+    let tunnels: String = match connection.configuration {
+        ConfigurationView::Absent => return None,
+        ConfigurationView::WithoutTunnels => String::new(),
+        ConfigurationView::Whole | ConfigurationView::WithoutInside | ConfigurationView::Broken => {
+            let inside = connection.configuration != ConfigurationView::WithoutInside;
+            connection.tunnels.iter().map(|tunnel| tunnel_configuration(tunnel, inside)).collect()
+        }
+    };
     let id = escape(connection.id.as_str());
+    let document = format!(
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<vpn_connection id=\"{id}\">\n  \
+         <customer_gateway_id>cgw-0123456789abcdef0</customer_gateway_id>\n  \
+         <vpn_gateway_id>vgw-0123456789abcdef0</vpn_gateway_id>\n  \
+         <vpn_connection_type>ipsec.1</vpn_connection_type>\n{tunnels}</vpn_connection>\n"
+    );
+    match connection.configuration {
+        ConfigurationView::Broken => {
+            let end = document.rfind("</pre_shared_key>").unwrap_or(document.len());
+            Some(document[..end].to_owned())
+        }
+        _ => Some(document),
+    }
+}
+
+/// With what stands there for a gateway besides: its own end, BGP, and the pre-shared key among the parameters of IKE.
+fn tunnel_configuration(tunnel: &Tunnel, inside: bool) -> String {
+    let end = |outside: &str, ours: bool, asn: u32| {
+        let inside = if inside { inside_addresses(tunnel, ours) } else { String::new() };
+        format!(
+            "<tunnel_outside_address><ip_address>{}</ip_address></tunnel_outside_address>{inside}\
+             <bgp><asn>{asn}</asn><hold_time>30</hold_time></bgp>",
+            escape(outside)
+        )
+    };
+    let (customer, aws) = (end("192.0.2.1", true, 65000), end(&tunnel.outside_ip, false, 64512));
+    let key = escape(tunnel.pre_shared_key.as_str());
     format!(
-        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<vpn_connection id=\"{id}\">\
-         <customer_gateway_id>cgw-0123456789abcdef0</customer_gateway_id>\
-         <vpn_gateway_id>vgw-0123456789abcdef0</vpn_gateway_id>\
-         <vpn_connection_type>ipsec.1</vpn_connection_type>{tunnels}</vpn_connection>"
+        "  <ipsec_tunnel>\n    <customer_gateway>{customer}</customer_gateway>\n    \
+         <vpn_gateway>{aws}</vpn_gateway>\n    \
+         <ike><authentication_protocol>sha1</authentication_protocol><mode>main</mode>\
+         <pre_shared_key>{key}</pre_shared_key></ike>\n    \
+         <ipsec><tcp_mss_adjustment>1379</tcp_mss_adjustment></ipsec>\n  </ipsec_tunnel>\n"
     )
 }
 
-fn tunnel_configuration(tunnel: &Tunnel) -> String {
-    let (outside, key) = (escape(tunnel.outside_ip.as_str()), escape(tunnel.pre_shared_key.as_str()));
+fn inside_addresses(tunnel: &Tunnel, ours: bool) -> String {
+    let v4 = |address: &str| {
+        format!(
+            "<tunnel_inside_address><ip_address>{address}</ip_address><network_mask>255.255.255.252</network_mask>\
+             <network_cidr>30</network_cidr></tunnel_inside_address>"
+        )
+    };
+    let address = tunnel.inside(ours);
+    if address.is_ipv4() {
+        return v4(&address.to_string());
+    }
+    let beside = v4(if ours { "169.254.45.98" } else { "169.254.45.97" });
     format!(
-        "<ipsec_tunnel><vpn_gateway><tunnel_outside_address><ip_address>{outside}</ip_address>\
-         </tunnel_outside_address></vpn_gateway><ike><pre_shared_key>{key}</pre_shared_key></ike></ipsec_tunnel>"
+        "{beside}<tunnel_inside_ipv6_address><ip_address>{address}</ip_address><prefix_length>126</prefix_length>\
+         </tunnel_inside_ipv6_address>"
     )
 }

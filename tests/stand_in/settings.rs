@@ -1,9 +1,12 @@
 //! What a stand-in starts with: the account, its keys and its VPN connections; and the switches for what AWS leaves open.
 
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
 use serde::{Deserialize, Serialize};
 
 use super::clock::Epoch;
-use super::tunnels::ConnectionState;
+use super::tunnels::{ConfigurationView, ConnectionState};
 
 #[derive(Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -43,10 +46,15 @@ pub(crate) struct Vpn {
     pub(crate) region: String,
     #[serde(default)]
     pub(crate) name: Option<String>,
+    /// Tags besides `Name`.
+    #[serde(default)]
+    pub(crate) tags: BTreeMap<String, String>,
     #[serde(default)]
     pub(crate) static_routes: bool,
     #[serde(default)]
     pub(crate) state: ConnectionState,
+    #[serde(default)]
+    pub(crate) configuration: ConfigurationView,
     pub(crate) tunnels: Vec<Tunnel>,
 }
 
@@ -54,7 +62,14 @@ pub(crate) struct Vpn {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Tunnel {
     pub(crate) outside_ip: String,
+    /// IPv4, or IPv6 in a connection that carries it.
     pub(crate) inside_cidr: String,
+    /// AWS's end, if it is not the first address of the block.
+    #[serde(default)]
+    pub(crate) vpn_gateway_inside: Option<IpAddr>,
+    /// The customer's end, if it is not the second.
+    #[serde(default)]
+    pub(crate) customer_gateway_inside: Option<IpAddr>,
     pub(crate) pre_shared_key: String,
     #[serde(default = "yes")]
     pub(crate) up: bool,

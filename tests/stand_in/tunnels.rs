@@ -1,5 +1,8 @@
 //! The VPN connections as they really are, and what CloudWatch and EC2 each see of them.
 
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
 use serde::{Deserialize, Serialize};
 
 use super::clock::Epoch;
@@ -24,18 +27,39 @@ pub(crate) enum ConnectionState {
     Deleted,
 }
 
+/// What `CustomerGatewayConfiguration` holds, while the connection's state lets there be one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum ConfigurationView {
+    /// Everything.
+    #[default]
+    Whole,
+    /// Nothing: the element is not there.
+    Absent,
+    /// A document without a tunnel.
+    WithoutTunnels,
+    /// The tunnels without addresses inside.
+    WithoutInside,
+    /// The document breaks off in the midst of a pre-shared key.
+    Broken,
+}
+
 pub(super) struct Connection {
     pub(super) id: String,
     pub(super) region: String,
-    pub(super) name: Option<String>,
+    /// `Name` is one of them.
+    pub(super) tags: BTreeMap<String, String>,
     pub(super) static_routes: bool,
     pub(super) state: ConnectionState,
+    pub(super) configuration: ConfigurationView,
     pub(super) tunnels: Vec<Tunnel>,
 }
 
 pub(super) struct Tunnel {
     pub(super) outside_ip: String,
     pub(super) inside_cidr: String,
+    pub(super) vpn_gateway_inside: Option<IpAddr>,
+    pub(super) customer_gateway_inside: Option<IpAddr>,
     pub(super) pre_shared_key: String,
     /// Never empty; oldest first.
     changes: Vec<Change>,
@@ -83,23 +107,50 @@ pub(crate) enum TelemetryView {
 
 impl Connection {
     pub(super) fn from_settings(vpn: &settings::Vpn, now: Epoch) -> Self {
-        let settings::Vpn { id, region, name, static_routes, state, tunnels } = vpn.clone();
+        let settings::Vpn { id, region, name, mut tags, static_routes, state, configuration, tunnels } =
+            vpn.clone();
+        tags.extend(name.map(|name| ("Name".to_owned(), name)));
         let tunnels = tunnels.into_iter().map(|tunnel| Tunnel::from_settings(tunnel, now)).collect();
-        Self { id, region, name, static_routes, state, tunnels }
+        Self { id, region, tags, static_routes, state, configuration, tunnels }
     }
 }
 
 impl Tunnel {
     fn from_settings(tunnel: settings::Tunnel, now: Epoch) -> Self {
-        let settings::Tunnel { outside_ip, inside_cidr, pre_shared_key, up } = tunnel;
+        let settings::Tunnel {
+            outside_ip,
+            inside_cidr,
+            vpn_gateway_inside,
+            customer_gateway_inside,
+            pre_shared_key,
+            up,
+        } = tunnel;
         Self {
             outside_ip,
             inside_cidr,
+            vpn_gateway_inside,
+            customer_gateway_inside,
             pre_shared_key,
             changes: vec![Change { at: now - PAST, up, message: None }],
             metric_view: MetricView::Follow,
             telemetry_view: TelemetryView::Follow,
         }
+    }
+
+    pub(super) fn carries_ipv6(&self) -> bool {
+        self.inside_cidr.contains(':')
+    }
+
+    /// An end's address inside: AWS's is the block's first and the customer's its second, unless the settings say
+    /// otherwise.
+    pub(super) fn inside(&self, ours: bool) -> IpAddr {
+        let said = if ours { self.customer_gateway_inside } else { self.vpn_gateway_inside };
+        let base = self.inside_cidr.split('/').next().and_then(|base| base.parse().ok());
+        said.unwrap_or_else(|| match base {
+            Some(IpAddr::V4(base)) => Ipv4Addr::from_bits(base.to_bits() + 1 + u32::from(ours)).into(),
+            Some(IpAddr::V6(base)) => Ipv6Addr::from_bits(base.to_bits() + 1 + u128::from(ours)).into(),
+            None => panic!("{} is no block of addresses", self.inside_cidr),
+        })
     }
 
     /// Sets the real state from `at` on; what was known about later times is forgotten. Repeating a state is no change.

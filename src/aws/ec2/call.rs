@@ -92,7 +92,22 @@ impl Ec2 {
         &self,
         ids: &BTreeSet<VpnId>,
     ) -> Result<(Vec<VpnConnection>, Exchange), Failure> {
-        let form = form(ids);
+        self.ask(form(ids)).await
+    }
+
+    /// Asks about the connections that have this tag. AWS takes `*` and `?` in the value as wildcards.
+    ///
+    /// # Errors
+    /// Never `NotFound`: that none has it is an answer.
+    pub(super) async fn describe_tagged(
+        &self,
+        key: &str,
+        value: &str,
+    ) -> Result<(Vec<VpnConnection>, Exchange), Failure> {
+        self.ask(form_by_tag(key, value)).await
+    }
+
+    async fn ask(&self, form: String) -> Result<(Vec<VpnConnection>, Exchange), Failure> {
         let send = |capture| {
             let form = form.clone();
             async move { self.operation(capture).invoke(form).await }
@@ -171,6 +186,22 @@ fn form(ids: &BTreeSet<VpnId>) -> String {
     form
 }
 
+fn form_by_tag(key: &str, value: &str) -> String {
+    let (name, value) = (percent_encoded(&format!("tag:{key}")), percent_encoded(value));
+    format!(
+        "Action=DescribeVpnConnections&Version={API_VERSION}&Filter.1.Name={name}&Filter.1.Value.1={value}"
+    )
+}
+
+/// All but the unreserved characters (RFC 3986, section 2.3), byte by byte.
+fn percent_encoded(text: &str) -> String {
+    let byte = |b: u8| match b {
+        b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => char::from(b).to_string(),
+        _ => format!("%{b:02X}"),
+    };
+    text.bytes().map(byte).collect()
+}
+
 fn request(form: String) -> Result<HttpRequest, BoxError> {
     let mut request = HttpRequest::new(SdkBody::from(form));
     request.set_method("POST")?;
@@ -246,6 +277,15 @@ mod tests {
         assert_eq!(
             form(&ids),
             "Action=DescribeVpnConnections&Version=2016-11-15&VpnConnectionId.1=vpn-0a&VpnConnectionId.2=vpn-0b"
+        );
+    }
+
+    #[test]
+    fn a_tag_is_encoded_whatever_it_holds() {
+        assert_eq!(
+            form_by_tag("Stand ort", "Zürich & Bern=*"),
+            "Action=DescribeVpnConnections&Version=2016-11-15&Filter.1.Name=tag%3AStand%20ort\
+             &Filter.1.Value.1=Z%C3%BCrich%20%26%20Bern%3D%2A"
         );
     }
 

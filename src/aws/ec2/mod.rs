@@ -1,7 +1,9 @@
 //! EC2's view of the tunnels: `DescribeVpnConnections`.
 
+mod addresses;
 mod answer;
 mod call;
+pub(super) mod discover;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -35,6 +37,10 @@ pub(super) async fn ask(connection: &Connection, watch: &Watch) -> Result<Heard,
         };
         let heard = heard.get_or_insert_with(|| Heard::at(exchange.asked, date));
         for (vpn, tunnels) in batch {
+            if let Some(Known::Described(described)) = known.get(vpn) {
+                let configured = watch.configured.get(vpn).map_or(&[][..], Vec::as_slice);
+                heard.addresses.extend(addresses::compare(vpn, configured, described));
+            }
             for tunnel in tunnels {
                 let (reading, remark) = read(tunnel, known.get(vpn));
                 heard.readings.push((tunnel.clone(), reading));
@@ -54,6 +60,7 @@ struct Described {
 }
 
 /// What EC2 says of one connection.
+#[derive(Clone)]
 enum Known {
     /// AWS has no such connection.
     NotFound,
@@ -119,16 +126,8 @@ fn read(tunnel: &TunnelId, known: Option<&Known>) -> (Reading, Option<Remark>) {
     }
     let Some(telemetry) = connection.telemetry.iter().find(|t| t.outside_ip == Some(tunnel.outside_ip))
     else {
-        let remark = (connection.state == "available").then(|| {
-            let listed: Vec<String> =
-                connection.telemetry.iter().filter_map(|t| t.outside_ip).map(|ip| ip.to_string()).collect();
-            Remark::advice(format!(
-                "{} has no tunnel with the outside address {}: EC2 lists {}; correct outside_ip",
-                tunnel.vpn,
-                tunnel.outside_ip,
-                if listed.is_empty() { "none".to_owned() } else { listed.join(", ") }
-            ))
-        });
+        let remark = (connection.state == "available")
+            .then(|| Remark::advice(format!("EC2 says nothing of the state of {tunnel}")));
         let unlisted =
             Telemetry { status: TelemetryStatus::Other, message: "".into(), last_status_change: None };
         return (Reading::Telemetry(unlisted), remark);
@@ -158,6 +157,8 @@ mod tests {
         Known::Described(VpnConnection {
             id: tunnel().vpn.as_str().to_owned(),
             state: state.to_owned(),
+            name: None,
+            configuration: None,
             telemetry: vec![TunnelTelemetry {
                 outside_ip: outside_ip.parse().ok(),
                 status: status.to_owned(),
@@ -191,10 +192,10 @@ mod tests {
     }
 
     #[test]
-    fn a_mistyped_outside_address_is_unknown_and_the_right_ones_are_named() {
+    fn a_tunnel_of_which_ec2_says_nothing_is_unknown_and_that_is_told() {
         let (reading, remark) = read(&tunnel(), Some(&described("available", "203.0.113.99", "UP")));
         assert!(matches!(reading, Reading::Telemetry(t) if t.status == TelemetryStatus::Other));
-        assert!(remark.unwrap().text.contains("EC2 lists 203.0.113.99"));
+        assert!(remark.unwrap().text.contains("of the state of"));
     }
 
     #[test]

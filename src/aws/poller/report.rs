@@ -1,6 +1,6 @@
 //! What a poll came to: for the counter, and for whoever reads `Health`.
 
-use super::Remark;
+use super::{Agreement, Remark};
 use crate::aws::errors::{Failure, FailureKind};
 use crate::domain::names::SourceId;
 use crate::health::{Component, Health, Problem, Severity};
@@ -116,6 +116,18 @@ impl Reporter {
         self.state(Severity::Degraded, text);
     }
 
+    /// What came of comparing AWS's addresses with the configuration's. Where they could not be compared, what was found
+    /// before stands.
+    pub(super) fn compared(&self, addresses: Vec<Agreement>) {
+        for Agreement { vpn, complaint } in addresses {
+            let component = Component::Addresses(vpn.to_string());
+            match complaint {
+                Some(text) => _ = self.health.set(component, Problem { severity: Severity::Degraded, text }),
+                None => _ = self.health.clear(&component),
+            }
+        }
+    }
+
     fn state(&self, severity: Severity, text: String) {
         self.health.set(self.component.clone(), Problem { severity, text });
     }
@@ -126,7 +138,7 @@ mod tests {
     use super::*;
     use crate::aws::connection::Place;
     use crate::aws::permission::Call;
-    use crate::domain::names::SourceKind;
+    use crate::domain::names::{SourceKind, VpnId};
 
     fn reporter() -> (Reporter, Health) {
         let health = Health::default();
@@ -156,6 +168,21 @@ mod tests {
         assert!(shown(&health).unwrap().contains("denied"));
         reporter.failed(&failure(FailureKind::Unreachable, "no such host"));
         assert!(shown(&health).unwrap().contains("no such host"));
+    }
+
+    #[test]
+    fn addresses_that_differ_are_a_problem_of_their_connection_until_they_agree() {
+        let (mut reporter, health) = reporter();
+        let of = |complaint: Option<&str>| {
+            vec![Agreement { vpn: VpnId::new("vpn-0123abcd"), complaint: complaint.map(str::to_owned) }]
+        };
+        reporter.compared(of(Some("another address")));
+        reporter.compared(Vec::new());
+        reporter.answered(&[]);
+        let component = Component::Addresses("vpn-0123abcd".to_owned());
+        assert_eq!(health.watch().borrow()[&component].text, "another address");
+        reporter.compared(of(None));
+        assert_eq!(shown(&health), None);
     }
 
     #[test]

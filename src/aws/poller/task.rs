@@ -16,7 +16,7 @@ use crate::aws::errors::{Failure, FailureKind};
 use crate::aws::permission::Call;
 use crate::clock;
 use crate::domain::event::{AwsAnswer, Event, History, Reading};
-use crate::domain::names::{SourceId, SourceKind, TunnelId};
+use crate::domain::names::{SourceId, SourceKind, TunnelId, VpnId};
 use crate::domain::time::{Moment, Stamp};
 
 /// For one poll or look back, however many calls it takes. A call has a bound of its own; this one holds if even that one
@@ -34,11 +34,13 @@ pub(in crate::aws) struct Heard {
     pub(in crate::aws) readings: Vec<(TunnelId, Reading)>,
     /// What people should look at.
     pub(in crate::aws) remarks: Vec<Remark>,
+    /// Of the connections whose addresses could be compared.
+    pub(in crate::aws) addresses: Vec<Agreement>,
 }
 
 impl Heard {
     pub(in crate::aws) fn at(asked: Moment, date: Stamp) -> Self {
-        Self { asked, date, readings: Vec::new(), remarks: Vec::new() }
+        Self { asked, date, readings: Vec::new(), remarks: Vec::new(), addresses: Vec::new() }
     }
 }
 
@@ -58,6 +60,14 @@ impl Remark {
     pub(in crate::aws) fn advice(text: String) -> Self {
         Self { text, is_garbage: false }
     }
+}
+
+/// Whether AWS's addresses of a connection are those of the configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::aws) struct Agreement {
+    pub(in crate::aws) vpn: VpnId,
+    /// What differs, and what to do.
+    pub(in crate::aws) complaint: Option<String>,
 }
 
 /// Who can be asked.
@@ -218,11 +228,12 @@ impl<Source: Ask> SourceTask<Source> {
     }
 
     fn answered(&mut self, heard: Heard) -> AwsAnswer {
-        let Heard { asked, date, readings, remarks } = heard;
+        let Heard { asked, date, readings, remarks, addresses } = heard;
         self.backoff.succeeded();
         let garbled = remarks.iter().any(|remark| remark.is_garbage);
         self.observe(if garbled { PollResult::Garbage } else { PollResult::Ok });
         self.reporter.answered(&remarks);
+        self.reporter.compared(addresses);
         AwsAnswer { source: self.id.clone(), asked, date, readings }
     }
 

@@ -1,16 +1,19 @@
 //! What a source is asked about.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::domain::names::{SourceId, TunnelId, VpnId};
-use crate::domain::plan::Plan;
+use crate::domain::plan::{Plan, TunnelPlan};
 
 /// The connections that name a source.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Watch {
     /// The connections and their tunnels that are not unused, in the order of the plan.
     pub(in crate::aws) vpns: Vec<(VpnId, Vec<TunnelId>)>,
+    /// Every tunnel that is configured, the unused ones too.
+    pub(in crate::aws) configured: BTreeMap<VpnId, Vec<Arc<TunnelPlan>>>,
     /// The longest time that evidence stays good for any of them.
     pub(in crate::aws) stale_after: Duration,
 }
@@ -24,6 +27,7 @@ impl Watch {
                 let watch = watches.entry(source.clone()).or_default();
                 let tunnels = vpn.used_tunnels().map(|tunnel| tunnel.id.clone()).collect();
                 watch.vpns.push((vpn.id.clone(), tunnels));
+                watch.configured.insert(vpn.id.clone(), vpn.tunnels.clone());
                 watch.stale_after = watch.stale_after.max(vpn.aws.stale_after);
             }
         }

@@ -115,7 +115,7 @@ impl Notice<'_> {
                     Severity::Degraded => Level::Warn,
                     Severity::Failed => Level::Error,
                 };
-                (level, MessageId::PROBLEM_BEGAN, format!("{}: {text}", name(component)))
+                (level, began(component), format!("{}: {text}", name(component)))
             }
             Self::ProblemOver { component } => {
                 (Level::Info, MessageId::PROBLEM_ENDED, format!("{}: all is well again", name(component)))
@@ -155,6 +155,7 @@ fn watched(vpns: usize, tunnels: usize) -> String {
 fn name(component: &Component) -> String {
     match component {
         Component::Source(source) => format!("asking {source}"),
+        Component::Addresses(vpn) => format!("addresses of {vpn}"),
         Component::Sink(sink) => format!("sink {sink}"),
         Component::Publisher => "sending metrics to CloudWatch".to_owned(),
         Component::Store => "store".to_owned(),
@@ -164,10 +165,24 @@ fn name(component: &Component) -> String {
     }
 }
 
+fn began(component: &Component) -> MessageId {
+    match component {
+        Component::Addresses(_) => MessageId::ADDRESSES_DIFFER,
+        Component::Source(_)
+        | Component::Sink(_)
+        | Component::Publisher
+        | Component::Store
+        | Component::Configuration
+        | Component::Probe
+        | Component::Clock => MessageId::PROBLEM_BEGAN,
+    }
+}
+
 fn with_component(record: Record, component: &Component) -> Record {
     let record = record.with("COMPONENT", component_id(component));
     match component {
         Component::Sink(sink) => record.with("SINK", sink.as_str()),
+        Component::Addresses(vpn) => record.with("VPN_ID", vpn.as_str()),
         Component::Source(_)
         | Component::Publisher
         | Component::Store
@@ -182,6 +197,7 @@ fn component_id(component: &Component) -> String {
     match component {
         Component::Source(source) => source.clone(),
         Component::Sink(sink) => format!("sink {sink}"),
+        Component::Addresses(vpn) => format!("addresses of {vpn}"),
         Component::Publisher => "metrics".to_owned(),
         Component::Store => "store".to_owned(),
         Component::Configuration => "configuration".to_owned(),

@@ -104,9 +104,16 @@ fn tunnel(vpn: &str, outside_ip: &str) -> TunnelId {
 /// A plan in which one source speaks for these connections and tunnels.
 fn plan(source: &SourceId, vpns: &[(&str, &[&str])]) -> Arc<Plan> {
     let tunnel_plan = |vpn: &str, outside_ip: &str| {
+        // As the stand-in has them; a block of nobody's for a tunnel that it does not have.
+        let block = match outside_ip {
+            _ if outside_ip == TUNNELS[0] => 10,
+            _ if outside_ip == TUNNELS[1] => 11,
+            _ if outside_ip == OTHER_TUNNEL => 12,
+            _ => 99,
+        };
         let route = Route {
-            inside_ip: "169.254.10.1".parse().unwrap(),
-            source_ip: "169.254.10.2".parse().unwrap(),
+            inside_ip: [169, 254, block, 1].into(),
+            source_ip: [169, 254, block, 2].into(),
             interface: None,
         };
         let (id, name) = (tunnel(vpn, outside_ip), outside_ip.into());

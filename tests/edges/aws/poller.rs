@@ -1,13 +1,15 @@
 //! What AWS says of the tunnels, as the core gets it.
 
+use bothends::aws::poller::Order;
 use bothends::domain::event::{Reading, TelemetryStatus};
 use bothends::domain::names::SourceKind;
 use bothends::domain::time::Stamp;
+use bothends::health::Component;
 use serde_json::json;
 
 use super::{
-    NO_VPN, OTHER_TUNNEL, OTHER_VPN, Polling, ROLE, TUNNELS, VPN, connections, control, received, source,
-    stand_in, tunnel,
+    DEADLINE, NO_VPN, OTHER_TUNNEL, OTHER_VPN, Polling, ROLE, TUNNELS, VPN, connections, control, plan,
+    received, source, stand_in, tunnel,
 };
 
 fn state(reading: &Reading) -> (Stamp, f64) {
@@ -101,7 +103,50 @@ async fn an_outside_address_that_ec2_does_not_list_is_unknown_and_said() {
     let vpns: [(&str, &[&str]); 1] = [(VPN, &["203.0.113.99"])];
     let mut polling = Polling::watching(connections(&aws), source(SourceKind::Ec2), &vpns).await;
     assert_eq!(status(&polling.readings().await[0]).0, TelemetryStatus::Other);
-    assert!(polling.problem().unwrap().text.contains("EC2 lists 203.0.113.11, 203.0.113.12"));
+    let addresses = Component::Addresses(VPN.to_owned());
+    let problems = polling.health.watch().borrow().clone();
+    assert!(problems[&addresses].text.contains("EC2 lists 203.0.113.11, 203.0.113.12"), "{problems:?}");
+}
+
+#[tokio::test]
+async fn addresses_of_aws_that_change_are_a_problem_until_they_are_as_configured() {
+    let aws = stand_in();
+    let addresses = Component::Addresses(VPN.to_owned());
+    let inside = |outside_ip: &str, inside_cidr: &str| {
+        control(&aws, json!({ "set_addresses": { "outside_ip": outside_ip, "inside_cidr": inside_cidr } }));
+    };
+    let mut polling = Polling::start(connections(&aws), source(SourceKind::Ec2)).await;
+    polling.answer().await;
+    assert_eq!(polling.problem(), None);
+
+    inside(TUNNELS[1], "169.254.77.0/30");
+    polling.answer().await;
+    let told = polling.health.watch().borrow()[&addresses].text.clone();
+    assert!(
+        told.contains("203.0.113.12 is 169.254.77.1, not the configured inside_ip 169.254.11.1"),
+        "{told}"
+    );
+
+    // Of a document that cannot be read only what is said elsewhere is compared: the addresses outside.
+    control(&aws, json!({ "set_configuration": { "vpn_id": VPN, "configuration": "broken" } }));
+    polling.answer().await;
+    assert_eq!(polling.problem(), None);
+    control(&aws, json!({ "set_configuration": { "vpn_id": VPN, "configuration": "whole" } }));
+    polling.answer().await;
+    assert!(polling.problem().is_some());
+    inside(TUNNELS[1], "169.254.11.0/30");
+    polling.answer().await;
+    assert_eq!(polling.problem(), None);
+
+    inside(TUNNELS[1], "169.254.77.0/30");
+    polling.answer().await;
+    let nothing = plan(&source(SourceKind::CloudWatch), &[(VPN, &TUNNELS)]);
+    polling.orders.send(Order::Watch(nothing)).await.unwrap();
+    let mut health = polling.health.watch();
+    tokio::time::timeout(DEADLINE, health.wait_for(|problems| !problems.contains_key(&addresses)))
+        .await
+        .expect("who is not asked about any more has no problem")
+        .unwrap();
 }
 
 #[tokio::test]

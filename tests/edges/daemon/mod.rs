@@ -8,6 +8,7 @@ mod commands;
 mod configuration;
 mod control;
 mod custody;
+mod discover;
 mod disk;
 mod ending;
 mod incidents;

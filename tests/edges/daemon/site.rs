@@ -332,6 +332,18 @@ impl Site {
         command
     }
 
+    /// The binary with these arguments and no configuration, with an environment that leads to this AWS.
+    pub(super) fn bare(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_bothends"));
+        command.args(arguments);
+        self.with_aws(command)
+    }
+
+    /// A command with an environment that leads to this AWS.
+    pub(super) fn with_aws(&self, command: Command) -> Command {
+        self.with_environment(command, self.directory.path())
+    }
+
     fn with_environment(&self, mut command: Command, directory: &Path) -> Command {
         command
             .env_clear()
@@ -382,13 +394,18 @@ pub(super) fn inside<T: Send>(here: &Netns, act: impl FnOnce() -> T + Send) -> T
 
 fn settings() -> Settings {
     let tunnel = |tunnel: Tunnel, inside: &str| json!({ "outside_ip": tunnel.outside, "inside_cidr": inside, "pre_shared_key": PRE_SHARED_KEY });
+    let north = json!({ "Site": "north of the Po & more" });
+    // AWS's end is not always the first address of the block.
+    let mut four = tunnel(FOUR, "fd00:11::/126");
+    four["vpn_gateway_inside"] = "fd00:11::2".into();
+    four["customer_gateway_inside"] = "fd00:11::1".into();
     let settings = json!({
         "regions": [REGION, ROMES_REGION],
         "roles": [WATCHER, PAGER],
         "vpns": [
-            { "id": MILAN, "tunnels": [tunnel(ONE, "169.254.10.0/30"), tunnel(TWO, "169.254.11.0/30")] },
-            { "id": ROME, "region": ROMES_REGION, "tunnels": [tunnel(THREE, "fd00:10::/126"), tunnel(FOUR, "fd00:11::/126")] },
-            { "id": TURIN, "tunnels": [tunnel(FIVE, "169.254.12.0/30")] },
+            { "id": MILAN, "name": "Milan \"DC\"", "tags": north, "tunnels": [tunnel(ONE, "169.254.10.0/30"), tunnel(TWO, "169.254.11.0/30")] },
+            { "id": ROME, "region": ROMES_REGION, "tunnels": [tunnel(THREE, "fd00:10::/126"), four] },
+            { "id": TURIN, "tags": north, "tunnels": [tunnel(FIVE, "169.254.12.0/30")] },
         ],
         "response_plans": [{ "arn": PLAN }, { "arn": ROMES_PLAN }],
         // So that a test need not wait for the end of a minute before AWS can agree.

@@ -65,7 +65,44 @@ fn filters_choose_and_unknown_ones_are_refused() {
     assert!(found("&Filter.1.Name=state&Filter.1.Value.1=available"));
     assert!(!found("&Filter.1.Name=state&Filter.1.Value.1=deleted"));
     assert!(found(&format!("&Filter.1.Name=vpn-connection-id&Filter.1.Value.1={VPN}")));
-    assert_eq!(Raw::ec2("&Filter.1.Name=colour").send(&stand_in).code(), "invalidparametervalue");
+    for tag in ["tag%3AName", "tag:Name"] {
+        assert!(found(&format!("&Filter.1.Name={tag}&Filter.1.Value.1=R%26D%20%3Cmilan%3E")), "{tag}");
+    }
+    assert!(found("&Filter.1.Name=tag:Name&Filter.1.Value.1=R*mila?%3E?"));
+    assert!(!found("&Filter.1.Name=tag:Name&Filter.1.Value.1=R*mila"));
+    assert!(!found("&Filter.1.Name=tag:name&Filter.1.Value.1=*"), "keys are told apart by case");
+    assert!(found("&Filter.1.Name=tag-key&Filter.1.Value.1=Name"));
+    for refused in ["&Filter.1.Name=colour&Filter.1.Value.1=red", "&Filter.1.Name=tag:Name"] {
+        assert_eq!(Raw::ec2(refused).send(&stand_in).code(), "invalidparametervalue", "{refused}");
+    }
+}
+
+#[test]
+fn the_gateways_configuration_has_both_ends_of_every_tunnel_and_can_be_spoilt() {
+    let stand_in = started();
+    let configuration = |view: &str| {
+        control(&stand_in, json!({ "set_configuration": { "vpn_id": VPN, "configuration": view } }));
+        let text = Raw::ec2("").send(&stand_in).text();
+        let (_, rest) = text.split_once("<customerGatewayConfiguration>")?;
+        Some(
+            rest.split_once("</customerGatewayConfiguration>")
+                .unwrap()
+                .0
+                .replace("&lt;", "<")
+                .replace("&gt;", ">"),
+        )
+    };
+    let whole = configuration("whole").unwrap();
+    assert_eq!(whole.matches("<ipsec_tunnel>").count(), 2);
+    for address in ["169.254.10.1", "169.254.10.2", "169.254.11.1", "169.254.11.2"] {
+        let inside = format!("<tunnel_inside_address><ip_address>{address}</ip_address>");
+        assert_eq!(whole.matches(&inside).count(), 1, "{address} in {whole}");
+    }
+    assert_eq!(configuration("absent"), None);
+    assert!(!configuration("without_tunnels").unwrap().contains("<ipsec_tunnel>"));
+    let without_inside = configuration("without_inside").unwrap();
+    assert!(without_inside.contains("<ipsec_tunnel>") && !without_inside.contains("<tunnel_inside_address>"));
+    assert!(configuration("broken").unwrap().ends_with("key.of_tunnel.2"));
 }
 
 #[test]

@@ -6,7 +6,9 @@ const ANSWER: &str = r#"<?xml version="1.0" encoding="UTF-8"?>
     <requestId>f2ab1c0e-0000-4000-8000-000000000000</requestId>
     <vpnConnectionSet>
         <item>
-            <customerGatewayConfiguration>&lt;vpn_connection&gt;&lt;pre_shared_key&gt;s3cr3t&lt;/pre_shared_key&gt;</customerGatewayConfiguration>
+            <customerGatewayConfiguration>&lt;?xml version="1.0"?&gt;
+&lt;vpn_connection&gt;&lt;ipsec_tunnel&gt;&lt;vpn_gateway&gt;&lt;tunnel_outside_address&gt;&lt;ip_address&gt;203.0.113.11&lt;/ip_address&gt;&lt;/tunnel_outside_address&gt;&lt;/vpn_gateway&gt;&lt;ike&gt;&lt;pre_shared_key&gt;s3cr3t&lt;/pre_shared_key&gt;&lt;/ike&gt;&lt;/ipsec_tunnel&gt;&lt;/vpn_connection&gt;
+</customerGatewayConfiguration>
             <options>
                 <tunnelOptionSet>
                     <item>
@@ -32,14 +34,20 @@ const ANSWER: &str = r#"<?xml version="1.0" encoding="UTF-8"?>
                     <statusMessage>A &amp; B &#33;</statusMessage>
                 </item>
             </vgwTelemetry>
-            <tagSet><item><key>status</key><value>s3cr3t</value></item></tagSet>
+            <tagSet>
+                <item><value>R&amp;D</value><key>Name</key></item>
+                <item><key>status</key><value>s3cr3t</value></item>
+            </tagSet>
         </item>
-        <item><vpnConnectionId>vpn-0fedcba9876543210</vpnConnectionId><state>pending</state><vgwTelemetry/></item>
+        <item>
+            <customerGatewayConfiguration>&lt;vpn_connection&gt;&lt;pre_shared_key&gt;s3cr3t</customerGatewayConfiguration>
+            <vpnConnectionId>vpn-0fedcba9876543210</vpnConnectionId><state>pending</state><vgwTelemetry/>
+        </item>
     </vpnConnectionSet>
 </DescribeVpnConnectionsResponse>"#;
 
 #[test]
-fn only_ids_state_and_telemetry_are_taken() {
+fn only_ids_state_name_addresses_and_telemetry_are_taken() {
     let read = connections(ANSWER.as_bytes()).unwrap();
     assert_eq!(
         read,
@@ -47,6 +55,11 @@ fn only_ids_state_and_telemetry_are_taken() {
             VpnConnection {
                 id: "vpn-0123456789abcdef0".to_owned(),
                 state: "available".to_owned(),
+                name: Some("R&D".to_owned()),
+                configuration: Some(Ok(vec![TunnelAddresses {
+                    outside_ip: "203.0.113.11".parse().ok(),
+                    ..TunnelAddresses::default()
+                }])),
                 telemetry: vec![
                     TunnelTelemetry {
                         outside_ip: "203.0.113.11".parse().ok(),
@@ -65,6 +78,8 @@ fn only_ids_state_and_telemetry_are_taken() {
             VpnConnection {
                 id: "vpn-0fedcba9876543210".to_owned(),
                 state: "pending".to_owned(),
+                name: None,
+                configuration: Some(Err(Garbled::Truncated)),
                 telemetry: vec![],
             },
         ]
@@ -109,6 +124,15 @@ fn an_error_answer_gives_its_code_and_message() {
     assert_eq!(code, "InvalidVpnConnectionID.NotFound");
     assert!(message.contains("vpn-0123456789abcdef0"));
     assert_eq!(error(b"<html>502</html>"), None);
+}
+
+#[test]
+fn a_text_that_would_have_to_move_in_memory_is_refused() {
+    let long = "x".repeat(200 * 1024);
+    let answer = format!(
+        "<DescribeVpnConnectionsResponse><vpnConnectionSet><item><state>{long}</state></item></vpnConnectionSet></DescribeVpnConnectionsResponse>"
+    );
+    assert_eq!(connections(answer.as_bytes()), Err(Garbled::Malformed));
 }
 
 proptest::proptest! {

@@ -1,0 +1,413 @@
+//! What AWS says of VPN connections that are not configured yet.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use super::answer::{TunnelAddresses, TunnelTelemetry};
+use super::{Described, Known, PER_CALL};
+use crate::aws::connection::{AwsConnections, Place};
+use crate::aws::errors::{Failure, FailureKind};
+use crate::aws::permission::Call;
+use crate::domain::event::TelemetryStatus;
+use crate::domain::names::VpnId;
+use crate::domain::time::Stamp;
+
+const PERMISSION: &str = Call::DescribeVpnConnections.permission();
+
+/// Which connections are asked about, and how.
+#[derive(Debug, Clone)]
+pub struct Question {
+    /// `None` leaves it to the SDK's own chain.
+    pub region: Option<Arc<str>>,
+    /// The role to ask with.
+    pub role_arn: Option<Arc<str>>,
+    /// Which ones.
+    pub which: Which,
+}
+
+/// Which connections are asked about.
+#[derive(Debug, Clone)]
+pub enum Which {
+    /// These.
+    Ids(BTreeSet<VpnId>),
+    /// Those that have this tag.
+    Tagged {
+        /// The tag's key.
+        key: String,
+        /// Its value, with AWS's wildcards `*` and `?`.
+        value: String,
+    },
+}
+
+/// What AWS says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Discovered {
+    /// Where the connections are.
+    pub region: Arc<str>,
+    /// When AWS said so, on its clock.
+    pub at: Option<Stamp>,
+    /// The connections, by id.
+    pub connections: Vec<DiscoveredVpn>,
+    /// What was asked about by tag and is left out, and why.
+    pub left_out: Vec<String>,
+}
+
+/// One connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DiscoveredVpn {
+    /// Its id.
+    pub id: VpnId,
+    /// The value of its tag `Name`.
+    pub name: Option<String>,
+    /// Its tunnels by outside address; at least one.
+    pub tunnels: Vec<DiscoveredTunnel>,
+}
+
+/// One tunnel.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DiscoveredTunnel {
+    /// AWS's end outside.
+    pub outside_ip: IpAddr,
+    /// AWS's end inside: IPv6 where the tunnel carries it.
+    pub inside_ip: IpAddr,
+    /// Our end inside.
+    pub source_ip: IpAddr,
+    /// What AWS says of its state.
+    pub status: TelemetryStatus,
+    /// AWS's words for it.
+    pub message: String,
+    /// The last change of the state or its cause.
+    pub changed: Option<Stamp>,
+}
+
+/// Why there is no configuration to be had.
+#[derive(Debug, Clone)]
+pub enum Trouble {
+    /// Neither the question nor the environment names a Region.
+    NoRegion,
+    /// The call failed.
+    Failed(Failure),
+    /// One connection, or the lack of any, stands in the way: what, and what to do.
+    Found(String),
+}
+
+/// Asks AWS.
+///
+/// # Errors
+/// Everything that stands in the way, at once.
+pub async fn discover(connections: &AwsConnections, question: &Question) -> Result<Discovered, Vec<Trouble>> {
+    let Question { region, role_arn, which } = question;
+    let connection = connections.at(&Place { region: region.clone(), role_arn: role_arn.clone() }).await;
+    let (Some(ec2), Some(region)) = (&connection.ec2, &connection.place.region) else {
+        return Err(vec![Trouble::NoRegion]);
+    };
+    let failed = |failure| vec![Trouble::Failed(failure)];
+    let (known, at) = match which {
+        Which::Ids(ids) => {
+            let mut all = BTreeMap::new();
+            let mut at = None;
+            let ids: Vec<VpnId> = ids.iter().cloned().collect();
+            for batch in ids.chunks(PER_CALL) {
+                let asked = batch.iter().cloned().collect();
+                let Described { known, exchange } = super::describe(ec2, asked).await.map_err(failed)?;
+                at = exchange.date;
+                let answered = batch.iter().map(|id| (id.clone(), known.get(id).cloned()));
+                all.extend(answered.collect::<Vec<_>>());
+            }
+            (all, at)
+        }
+        Which::Tagged { key, value } => {
+            let (found, exchange) = ec2.describe_tagged(key, value).await.map_err(failed)?;
+            let known = found.into_iter().map(|c| (VpnId::new(c.id.as_str()), Some(Known::Described(c))));
+            (known.collect(), exchange.date)
+        }
+    };
+    judge(which, known, region, at)
+}
+
+/// What to say of the answer: all of it, or everything that is wrong with it.
+fn judge(
+    which: &Which,
+    known: BTreeMap<VpnId, Option<Known>>,
+    region: &Arc<str>,
+    at: Option<Stamp>,
+) -> Result<Discovered, Vec<Trouble>> {
+    let (mut connections, mut left_out, mut troubles) = (Vec::new(), Vec::new(), Vec::new());
+    for (id, known) in known {
+        match read(&id, known, region) {
+            Ok(connection) => connections.push(connection),
+            Err(Unfit::Leaving(what)) if matches!(which, Which::Tagged { .. }) => left_out.push(what),
+            Err(Unfit::Leaving(what) | Unfit::Wrong(what)) => troubles.push(Trouble::Found(what)),
+        }
+    }
+    if !troubles.is_empty() {
+        return Err(troubles);
+    }
+    if connections.is_empty() {
+        let mut what = match which {
+            Which::Ids(_) => format!("{PERMISSION} in {region} was asked about no connection"),
+            Which::Tagged { key, value } => format!(
+                "{PERMISSION} in {region} finds no VPN connection to configure with the tag {key}={value}; keys and \
+                 values are told apart by upper and lower case; is it in another Region (--region) or account \
+                 (AWS_PROFILE, --role-arn)?"
+            ),
+        };
+        for left in left_out {
+            what.push_str("; ");
+            what.push_str(&left);
+        }
+        return Err(vec![Trouble::Found(what)]);
+    }
+    Ok(Discovered { region: Arc::clone(region), at, connections, left_out })
+}
+
+/// Why a connection cannot be configured.
+enum Unfit {
+    /// It is being deleted, or is.
+    Leaving(String),
+    /// Anything else.
+    Wrong(String),
+}
+
+fn read(id: &VpnId, known: Option<Known>, region: &str) -> Result<DiscoveredVpn, Unfit> {
+    let connection = match known {
+        Some(Known::Described(connection)) => connection,
+        Some(Known::NotFound) => {
+            return Err(Unfit::Wrong(format!(
+                "{id}: {PERMISSION} in {region} finds no such connection; is it in another Region (--region) or account \
+                 (AWS_PROFILE, --role-arn)?"
+            )));
+        }
+        None => {
+            let what = format!("{id}: the answer of {PERMISSION} in {region} leaves it out; try again");
+            return Err(Unfit::Wrong(what));
+        }
+    };
+    let says = format!("{id}: {PERMISSION} in {region} says that it is");
+    match connection.state.as_str() {
+        "available" => {}
+        "pending" => {
+            let what =
+                "pending: AWS is still making it; wait until it is available, some minutes, and ask again";
+            return Err(Unfit::Wrong(format!("{says} {what}")));
+        }
+        state @ ("deleting" | "deleted") => {
+            return Err(Unfit::Leaving(format!("{says} {state}: there is nothing to watch; leave it out")));
+        }
+        _ => {
+            let what = "in a state that is not known here; wait until it is available, and ask again";
+            return Err(Unfit::Wrong(format!("{says} {what}")));
+        }
+    }
+    let without = |what: &str| {
+        Err(Unfit::Wrong(format!(
+            "{id}: {PERMISSION} in {region} gives {what}; ask again, and if that does not help configure its tunnels by \
+             hand, as docs/configuration.md says"
+        )))
+    };
+    let tunnels = match connection.configuration {
+        Some(Ok(tunnels)) if !tunnels.is_empty() => tunnels,
+        Some(Ok(_)) => return without("a CustomerGatewayConfiguration without tunnels"),
+        Some(Err(garbled)) => {
+            let why = garbled.as_str();
+            return without(&format!("a CustomerGatewayConfiguration that cannot be read ({why})"));
+        }
+        None => return without("no CustomerGatewayConfiguration"),
+    };
+    let mut found = BTreeMap::new();
+    for tunnel in tunnels {
+        let Some(tunnel) = addressed(&tunnel, &connection.telemetry) else {
+            return without("a CustomerGatewayConfiguration that lacks addresses of a tunnel");
+        };
+        if found.insert(tunnel.outside_ip, tunnel).is_some() {
+            return without("a CustomerGatewayConfiguration with one outside address twice");
+        }
+    }
+    Ok(DiscoveredVpn { id: id.clone(), name: connection.name, tunnels: found.into_values().collect() })
+}
+
+fn addressed(tunnel: &TunnelAddresses, telemetry: &[TunnelTelemetry]) -> Option<DiscoveredTunnel> {
+    let outside_ip = tunnel.outside_ip?;
+    // A tunnel that carries IPv6 has IPv4 addresses inside as well, for BGP.
+    let (inside_ip, source_ip) = tunnel.inside_v6.both().or_else(|| tunnel.inside_v4.both())?;
+    let said = telemetry.iter().find(|telemetry| telemetry.outside_ip == Some(outside_ip));
+    let status = match said.map(|said| said.status.as_str()) {
+        Some("UP") => TelemetryStatus::Up,
+        Some("DOWN") => TelemetryStatus::Down,
+        Some(_) | None => TelemetryStatus::Other,
+    };
+    Some(DiscoveredTunnel {
+        outside_ip,
+        inside_ip,
+        source_ip,
+        status,
+        message: said.map(|said| said.message.clone()).unwrap_or_default(),
+        changed: said.and_then(|said| said.last_status_change),
+    })
+}
+
+impl Trouble {
+    /// What, where, and what to do.
+    pub fn text(&self) -> String {
+        match self {
+            Self::NoRegion => format!(
+                "{PERMISSION}: no Region to ask in; give --region, or set AWS_REGION or a profile's region"
+            ),
+            Self::Found(text) => text.clone(),
+            Self::Failed(failure) => {
+                let advice = match failure.kind {
+                    FailureKind::Throttled { .. }
+                    | FailureKind::ServiceFault
+                    | FailureKind::Contended
+                    | FailureKind::Garbage => "; try again",
+                    FailureKind::TimedOut | FailureKind::Unreachable => {
+                        "; check the Region's name, this host's way to AWS, and HTTPS_PROXY"
+                    }
+                    FailureKind::CredentialsRefused => {
+                        "; a Region that is not enabled for the account refuses them, too"
+                    }
+                    FailureKind::Denied
+                    | FailureKind::CredentialsMissing
+                    | FailureKind::NotFound
+                    | FailureKind::TokenKnown
+                    | FailureKind::Rejected => "",
+                };
+                format!("{failure}{advice}")
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::answer::{Garbled, Inside, VpnConnection};
+    use super::*;
+
+    const ID: &str = "vpn-0123456789abcdef0";
+
+    fn ip(text: &str) -> Option<IpAddr> {
+        Some(text.parse().unwrap())
+    }
+
+    fn tunnel(outside: &str, ends: (&str, &str)) -> TunnelAddresses {
+        TunnelAddresses {
+            outside_ip: ip(outside),
+            inside_v4: Inside { aws: ip(ends.0), ours: ip(ends.1) },
+            inside_v6: Inside::default(),
+        }
+    }
+
+    fn available(tunnels: Vec<TunnelAddresses>) -> VpnConnection {
+        VpnConnection {
+            id: ID.to_owned(),
+            state: "available".to_owned(),
+            configuration: Some(Ok(tunnels)),
+            ..VpnConnection::default()
+        }
+    }
+
+    fn judged(which: &Which, known: Option<Known>) -> Result<Discovered, String> {
+        let known = BTreeMap::from([(VpnId::new(ID), known)]);
+        judge(which, known, &"eu-west-1".into(), None)
+            .map_err(|troubles| troubles.iter().map(Trouble::text).collect::<Vec<_>>().join("\n"))
+    }
+
+    fn by_id(connection: VpnConnection) -> Result<Discovered, String> {
+        let which = Which::Ids(BTreeSet::from([VpnId::new(ID)]));
+        judged(&which, Some(Known::Described(connection)))
+    }
+
+    #[test]
+    fn tunnels_come_by_outside_address_with_both_ends_as_aws_has_them() {
+        // AWS's end is not always the lower one.
+        let two = tunnel("203.0.113.12", ("169.254.11.2", "169.254.11.1"));
+        let one = tunnel("203.0.113.11", ("169.254.10.1", "169.254.10.2"));
+        let telemetry = TunnelTelemetry {
+            outside_ip: ip("203.0.113.12"),
+            status: "DOWN".to_owned(),
+            message: "IPSEC IS DOWN".to_owned(),
+            last_status_change: Some(Stamp::from_secs(1_795_341_600)),
+        };
+        let found = by_id(VpnConnection { telemetry: vec![telemetry], ..available(vec![two, one]) }).unwrap();
+        let tunnels = &found.connections[0].tunnels;
+        let shown: Vec<_> = tunnels
+            .iter()
+            .map(|t| format!("{} {} {} {:?} {}", t.outside_ip, t.inside_ip, t.source_ip, t.status, t.message))
+            .collect();
+        assert_eq!(
+            shown,
+            [
+                "203.0.113.11 169.254.10.1 169.254.10.2 Other ",
+                "203.0.113.12 169.254.11.2 169.254.11.1 Down IPSEC IS DOWN"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_tunnel_that_carries_ipv6_is_asked_by_ipv6() {
+        let inside_v6 = Inside { aws: ip("fd00::1"), ours: ip("fd00::2") };
+        let both = TunnelAddresses { inside_v6, ..tunnel("203.0.113.11", ("169.254.10.1", "169.254.10.2")) };
+        let found = by_id(available(vec![both])).unwrap();
+        assert_eq!(Some(found.connections[0].tunnels[0].inside_ip), ip("fd00::1"));
+        let half = TunnelAddresses { inside_v6: Inside { ours: None, ..inside_v6 }, ..both };
+        let found = by_id(available(vec![half])).unwrap();
+        assert_eq!(Some(found.connections[0].tunnels[0].inside_ip), ip("169.254.10.1"));
+    }
+
+    #[test]
+    fn every_way_in_which_a_connection_is_unfit_says_what_to_do() {
+        let in_state = |state: &str| VpnConnection { state: state.to_owned(), ..available(vec![]) };
+        let configured = |configuration| VpnConnection { configuration, ..available(vec![]) };
+        let one = tunnel("203.0.113.11", ("169.254.10.1", "169.254.10.2"));
+        let unfit = [
+            in_state("pending"),
+            in_state("deleting"),
+            in_state("deleted"),
+            in_state("s3cr3t"),
+            configured(None),
+            configured(Some(Ok(vec![]))),
+            configured(Some(Err(Garbled::Truncated))),
+            available(vec![one, one]),
+            available(vec![TunnelAddresses { inside_v4: Inside::default(), ..one }]),
+        ];
+        let which = Which::Ids(BTreeSet::from([VpnId::new(ID)]));
+        let mut told: Vec<String> =
+            unfit.into_iter().map(|connection| by_id(connection).unwrap_err()).collect();
+        told.push(judged(&which, Some(Known::NotFound)).unwrap_err());
+        told.push(judged(&which, None).unwrap_err());
+        insta::assert_snapshot!(told.join("\n"), @r"
+        vpn-0123456789abcdef0: ec2:DescribeVpnConnections in eu-west-1 says that it is pending: AWS is still making it; wait until it is available, some minutes, and ask again
+        vpn-0123456789abcdef0: ec2:DescribeVpnConnections in eu-west-1 says that it is deleting: there is nothing to watch; leave it out
+        vpn-0123456789abcdef0: ec2:DescribeVpnConnections in eu-west-1 says that it is deleted: there is nothing to watch; leave it out
+        vpn-0123456789abcdef0: ec2:DescribeVpnConnections in eu-west-1 says that it is in a state that is not known here; wait until it is available, and ask again
+        vpn-0123456789abcdef0: ec2:DescribeVpnConnections in eu-west-1 gives no CustomerGatewayConfiguration; ask again, and if that does not help configure its tunnels by hand, as docs/configuration.md says
+        vpn-0123456789abcdef0: ec2:DescribeVpnConnections in eu-west-1 gives a CustomerGatewayConfiguration without tunnels; ask again, and if that does not help configure its tunnels by hand, as docs/configuration.md says
+        vpn-0123456789abcdef0: ec2:DescribeVpnConnections in eu-west-1 gives a CustomerGatewayConfiguration that cannot be read (the answer is truncated); ask again, and if that does not help configure its tunnels by hand, as docs/configuration.md says
+        vpn-0123456789abcdef0: ec2:DescribeVpnConnections in eu-west-1 gives a CustomerGatewayConfiguration with one outside address twice; ask again, and if that does not help configure its tunnels by hand, as docs/configuration.md says
+        vpn-0123456789abcdef0: ec2:DescribeVpnConnections in eu-west-1 gives a CustomerGatewayConfiguration that lacks addresses of a tunnel; ask again, and if that does not help configure its tunnels by hand, as docs/configuration.md says
+        vpn-0123456789abcdef0: ec2:DescribeVpnConnections in eu-west-1 finds no such connection; is it in another Region (--region) or account (AWS_PROFILE, --role-arn)?
+        vpn-0123456789abcdef0: the answer of ec2:DescribeVpnConnections in eu-west-1 leaves it out; try again
+        ");
+    }
+
+    #[test]
+    fn what_is_deleted_and_still_has_the_tag_is_left_out_and_said() {
+        let which = Which::Tagged { key: "Site".to_owned(), value: "milan-1".to_owned() };
+        let deleted = VpnConnection { state: "deleted".to_owned(), ..available(vec![]) };
+        let known = BTreeMap::from([
+            (VpnId::new(ID), Some(Known::Described(deleted.clone()))),
+            (
+                VpnId::new("vpn-0fedcba9876543210"),
+                Some(Known::Described(available(vec![tunnel(
+                    "203.0.113.11",
+                    ("169.254.10.1", "169.254.10.2"),
+                )]))),
+            ),
+        ]);
+        let found = judge(&which, known, &"eu-west-1".into(), None).unwrap();
+        assert_eq!((found.connections.len(), found.left_out.len()), (1, 1));
+        let alone = judged(&which, Some(Known::Described(deleted))).unwrap_err();
+        assert!(alone.contains("Site=milan-1") && alone.contains("deleted"), "{alone}");
+    }
+}

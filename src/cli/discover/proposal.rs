@@ -1,0 +1,200 @@
+//! What AWS says, as it would stand in a configuration: names, roles, interfaces. The same for every format.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use crate::aws::{Discovered, DiscoveredTunnel, DiscoveredVpn};
+use crate::config::texts;
+use crate::domain::event::TelemetryStatus;
+use crate::domain::names::{Role, VpnId};
+use crate::domain::time::Stamp;
+use crate::probe::Carrier;
+
+/// As long as a name may be.
+const LONGEST_NAME: usize = 64;
+/// Longer than any word of AWS's on a tunnel.
+const LONGEST_MESSAGE: usize = 200;
+
+/// What is known besides AWS's answer.
+pub(super) struct Scope<'a> {
+    /// The role that AWS was asked with.
+    pub(super) role_arn: Option<Arc<str>>,
+    /// Which interfaces of this host carry an address.
+    pub(super) carriers: &'a dyn Fn(IpAddr) -> io::Result<Vec<Carrier>>,
+}
+
+/// A configuration in outline. Its JSON form is documented in docs/discover.md.
+#[derive(Debug, Serialize)]
+pub(super) struct Proposal {
+    pub(super) region: String,
+    /// When AWS said so.
+    pub(super) at: Option<String>,
+    pub(super) role_arn: Option<String>,
+    pub(super) vpns: Vec<Vpn>,
+    pub(super) warnings: Vec<String>,
+}
+
+/// A `[[vpn]]`.
+#[derive(Debug, Serialize)]
+pub(super) struct Vpn {
+    pub(super) id: String,
+    pub(super) name: String,
+    pub(super) name_from: NameFrom,
+    /// AWS says that every tunnel is down.
+    pub(super) all_down: bool,
+    pub(super) tunnels: Vec<Tunnel>,
+}
+
+/// Where a name comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum NameFrom {
+    /// The tag `Name`.
+    Tag,
+    /// The same, made to fit the rules for names.
+    TagAltered,
+    /// There is no such tag, or nothing in it.
+    Id,
+}
+
+/// A `[[vpn.tunnel]]`.
+#[derive(Debug, Serialize)]
+pub(super) struct Tunnel {
+    pub(super) name: String,
+    pub(super) outside_ip: IpAddr,
+    pub(super) inside_ip: IpAddr,
+    pub(super) source_ip: IpAddr,
+    pub(super) interface: Option<String>,
+    /// The interfaces of this host that have `source_ip`.
+    pub(super) carried_by: Vec<String>,
+    pub(super) role: &'static str,
+    pub(super) aws: Aws,
+}
+
+/// What AWS says of a tunnel.
+#[derive(Debug, Serialize)]
+pub(super) struct Aws {
+    /// `up`, `down`, or nothing.
+    pub(super) status: Option<&'static str>,
+    pub(super) message: String,
+    pub(super) changed: Option<String>,
+}
+
+impl Proposal {
+    pub(super) fn of(discovered: &Discovered, scope: &Scope<'_>) -> Self {
+        let Discovered { region, at, connections, left_out: _ } = discovered;
+        let mut warnings = Vec::new();
+        let vpns: Vec<Vpn> =
+            connections.iter().map(|connection| vpn(connection, scope, &mut warnings)).collect();
+        warnings.extend(clashes(&vpns));
+        Self {
+            region: region.to_string(),
+            at: at.map(date),
+            role_arn: scope.role_arn.as_deref().map(str::to_owned),
+            vpns,
+            warnings,
+        }
+    }
+}
+
+fn vpn(connection: &DiscoveredVpn, scope: &Scope<'_>, warnings: &mut Vec<String>) -> Vpn {
+    let DiscoveredVpn { id, name, tunnels } = connection;
+    let is_down = |tunnel: &DiscoveredTunnel| tunnel.status == TelemetryStatus::Down;
+    // Of a connection without an active tunnel no outage would ever be told.
+    let all_down = tunnels.iter().all(is_down);
+    let (name, name_from) = named(name.as_deref(), id);
+    let tunnels = tunnels.iter().enumerate().map(|(index, tunnel)| {
+        let role = if is_down(tunnel) && !all_down { Role::Standby } else { Role::Active };
+        let carriers = (scope.carriers)(tunnel.source_ip).unwrap_or_else(|error| {
+            warnings.push(format!(
+                "{id}: cannot find out whether this host has {}: {error}; interface is left out",
+                tunnel.source_ip
+            ));
+            Vec::new()
+        });
+        proposed(index, tunnel, role, &carriers)
+    });
+    let tunnels = tunnels.collect();
+    Vpn { id: id.to_string(), name, name_from, all_down, tunnels }
+}
+
+fn proposed(index: usize, tunnel: &DiscoveredTunnel, role: Role, carriers: &[Carrier]) -> Tunnel {
+    // A loopback carries an address that leaves by whatever interface the routes say; of several none is the one.
+    let interface = match carriers {
+        [Carrier { name, is_loopback: false }] => Some(name.clone()),
+        [_] | [] | [_, ..] => None,
+    };
+    Tunnel {
+        name: format!("tunnel {}", index + 1),
+        outside_ip: tunnel.outside_ip,
+        inside_ip: tunnel.inside_ip,
+        source_ip: tunnel.source_ip,
+        interface,
+        carried_by: carriers.iter().map(|carrier| carrier.name.clone()).collect(),
+        role: role.as_str(),
+        aws: Aws {
+            status: match tunnel.status {
+                TelemetryStatus::Up => Some("up"),
+                TelemetryStatus::Down => Some("down"),
+                TelemetryStatus::Other => None,
+            },
+            message: one_line(&tunnel.message, LONGEST_MESSAGE),
+            changed: tunnel.changed.map(date),
+        },
+    }
+}
+
+/// The tag's words as far as the rules for names allow them.
+fn named(tag: Option<&str>, id: &VpnId) -> (String, NameFrom) {
+    let Some(tag) = tag else { return (id.to_string(), NameFrom::Id) };
+    let name = one_line(tag, LONGEST_NAME);
+    match texts::label(&name) {
+        Ok(_) if name == tag => (name, NameFrom::Tag),
+        Ok(_) => (name, NameFrom::TagAltered),
+        Err(_) => (id.to_string(), NameFrom::Id),
+    }
+}
+
+/// Text of somebody else's without what breaks a line, or turns the direction in which it is read (Unicode Standard
+/// Annex 9, section 2).
+fn one_line(text: &str, longest: usize) -> String {
+    let plain = |c: char| match c {
+        '\u{2028}' | '\u{2029}' => ' ',
+        c if c.is_control() => ' ',
+        c => c,
+    };
+    let turns = |c: char| matches!(c, '\u{200e}' | '\u{200f}' | '\u{061c}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let line: String = text.chars().filter(|c| !turns(*c)).map(plain).collect();
+    let line: String = line.split_whitespace().collect::<Vec<_>>().join(" ");
+    line.chars().take(longest).collect::<String>().trim_end().to_owned()
+}
+
+/// Connections of two gateways at AWS may have the same addresses inside: then only the interface tells them apart.
+fn clashes(vpns: &[Vpn]) -> Vec<String> {
+    let mut seen: BTreeMap<(IpAddr, IpAddr, Option<&str>), (&str, IpAddr)> = BTreeMap::new();
+    let mut warnings = Vec::new();
+    for (vpn, tunnel) in vpns.iter().flat_map(|vpn| vpn.tunnels.iter().map(move |tunnel| (vpn, tunnel))) {
+        let route = (tunnel.inside_ip, tunnel.source_ip, tunnel.interface.as_deref());
+        if let Some((other, outside_ip)) = seen.get(&route) {
+            warnings.push(format!(
+                "{}, tunnel {}: has the same addresses inside as {other}, tunnel {outside_ip}; `bothends check` refuses \
+                 that until both have an interface",
+                vpn.id, tunnel.outside_ip
+            ));
+        } else {
+            seen.insert(route, (&vpn.id, tunnel.outside_ip));
+        }
+    }
+    warnings
+}
+
+/// As RFC 3339 has it, by the second.
+fn date(stamp: Stamp) -> String {
+    jiff::Timestamp::from_second(stamp.as_millis().div_euclid(1000))
+        .unwrap_or(jiff::Timestamp::MAX)
+        .to_string()
+}

@@ -1,0 +1,306 @@
+//! `bothends discover`: a configuration from AWS's answer, and nothing of its secrets.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use super::process::{Daemon, Ended};
+use super::site::{
+    FOUR, MILAN, ONE, PRE_SHARED_KEY, REGION, ROME, ROMES_REGION, SECRET, Site, THREE, TURIN, TWO, WATCHER,
+};
+use super::wait::until;
+
+/// Well-formed, and nobody's.
+const NOBODYS: &str = "vpn-00000000";
+const CALL: &str = "ec2:DescribeVpnConnections in eu-west-1";
+
+/// `bothends discover` with these arguments, at every log level that there is.
+fn command(site: &Site, arguments: &[&str]) -> Command {
+    let mut command = site.bare(arguments);
+    command.env("RUST_LOG", "trace").env("BOTHENDS_LOG", "trace").env("LOG_SENSITIVE_BODIES", "true");
+    command
+}
+
+/// Asks AWS in [`REGION`]. No secret is in what is said.
+#[track_caller]
+fn discover(site: &Site, arguments: &[&str]) -> Ended {
+    discover_in(site, REGION, arguments)
+}
+
+#[track_caller]
+fn discover_in(site: &Site, region: &str, arguments: &[&str]) -> Ended {
+    silent_of_secrets(
+        site.run_command(command(site, &[&["discover", "--region", region], arguments].concat())),
+    )
+}
+
+#[track_caller]
+fn silent_of_secrets(ended: Ended) -> Ended {
+    for secret in [PRE_SHARED_KEY, SECRET] {
+        assert!(!ended.stdout.contains(secret) && !ended.stderr.contains(secret), "{secret} in {ended:?}");
+    }
+    ended
+}
+
+/// Refused with this exit code, in these words, and with nothing on standard output.
+#[track_caller]
+fn refused(ended: &Ended, code: i32, told: &[&str]) {
+    assert_eq!((ended.code, ended.stdout.as_str()), (Some(code), ""), "{ended:?}");
+    for words in told {
+        assert!(ended.stderr.contains(words), "{words:?} is not told in\n{}", ended.stderr);
+    }
+}
+
+/// What `bothends check` says of a text.
+fn checked(site: &Site, text: &str) -> Ended {
+    let directory = TempDir::new().unwrap();
+    let file = directory.path().join("bothends.toml");
+    fs::write(&file, text).unwrap();
+    site.run_command(site.bare(&["check", "--config", file.to_str().unwrap()]))
+}
+
+fn down(site: &Site, outside_ip: &str) {
+    site.control(json!({ "set_tunnel": { "outside_ip": outside_ip, "up": false } }));
+}
+
+fn configuration(site: &Site, vpn_id: &str, view: &str) {
+    site.control(json!({ "set_configuration": { "vpn_id": vpn_id, "configuration": view } }));
+}
+
+fn state(site: &Site, vpn_id: &str, state: &str) {
+    site.control(json!({ "set_connection": { "vpn_id": vpn_id, "state": state } }));
+}
+
+#[test]
+fn what_is_printed_passes_the_check_as_it_stands_in_a_stable_order() {
+    let site = Site::new();
+    // The first tunnel's address is on an interface of its own, with a label as old tools give one, the second's on the loopback.
+    site.here.ip("addr del 169.254.10.2/32 dev lo");
+    site.here.ip("link add ipsec0 type veth peer name far");
+    site.here.ip("addr add 169.254.10.2/30 dev ipsec0 label ipsec0:1");
+    down(&site, TWO.outside);
+
+    let printed = discover(&site, &[TURIN, MILAN]);
+    assert_eq!((printed.code, printed.stderr.as_str()), (Some(0), ""), "{printed:?}");
+    assert!(
+        printed.stdout.contains("AWS says DOWN (IPSEC IS DOWN) at that moment, last change 2"),
+        "{}",
+        printed.stdout
+    );
+    let checked = checked(&site, &printed.stdout);
+    assert_eq!(checked.code, Some(0), "{checked:?}\n{}", printed.stdout);
+
+    let again = discover(&site, &[MILAN, TURIN, MILAN]);
+    let undated = |text: &str| text.lines().skip(1).map(str::to_owned).collect::<Vec<_>>();
+    assert_eq!(undated(&printed.stdout), undated(&again.stdout));
+
+    let json = discover(&site, &["--format", "json", MILAN, TURIN]);
+    let told: Value = serde_json::from_str(&json.stdout).unwrap();
+    let vpns: Vec<_> = told["vpns"].as_array().unwrap().iter().map(|vpn| &vpn["id"]).collect();
+    assert_eq!(vpns, [TURIN, MILAN]);
+    let tunnels: Vec<_> = told["vpns"][1]["tunnels"].as_array().unwrap().iter().map(addresses).collect();
+    assert_eq!(tunnels[0], [ONE.outside, "169.254.10.1", "169.254.10.2", "ipsec0", "active", "up"]);
+    assert_eq!(tunnels[1], [TWO.outside, "169.254.11.1", "169.254.11.2", "", "standby", "down"]);
+}
+
+fn addresses(tunnel: &Value) -> [&str; 6] {
+    let text = |key: &str| tunnel[key].as_str().unwrap_or_default();
+    let status = tunnel["aws"]["status"].as_str().unwrap_or_default();
+    [text("outside_ip"), text("inside_ip"), text("source_ip"), text("interface"), text("role"), status]
+}
+
+#[test]
+fn the_daemon_runs_healthy_on_what_was_discovered() {
+    let site = Site::new();
+    let file = site.home.config();
+    fs::remove_file(&file).unwrap();
+    let written = discover(&site, &[MILAN, "--write", file.to_str().unwrap()]);
+    assert_eq!((written.code, written.stdout.as_str()), (Some(0), ""), "{written:?}");
+    assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o640);
+    assert!(!fs::read_to_string(&file).unwrap().contains(PRE_SHARED_KEY));
+    let store = site.home.store();
+    site.home.add("store.toml", &format!("[store]\npath = \"{}\"\n", store.display()));
+    let daemon = Daemon::start(&site, &site.home, site.command(&site.home, &["run"]));
+    daemon.until_assessed("healthy", &[&ONE, &TWO]);
+}
+
+#[test]
+fn a_file_that_exists_is_left_as_it_is_and_aws_is_not_asked() {
+    let site = Site::new();
+    let directory = TempDir::new().unwrap();
+    let taken = directory.path().join("bothends.toml");
+    let dangling = directory.path().join("dangling.toml");
+    fs::write(&taken, "# mine\n").unwrap();
+    std::os::unix::fs::symlink("/nowhere", &dangling).unwrap();
+    for file in [&taken, &dangling] {
+        let refusal = discover(&site, &[MILAN, "--write", file.to_str().unwrap()]);
+        refused(&refusal, 1, &["exists and is left as it is"]);
+    }
+    assert_eq!(fs::read_to_string(&taken).unwrap(), "# mine\n");
+    assert!(site.received("DescribeVpnConnections").is_empty());
+
+    let missing = directory.path().join("missing/bothends.toml");
+    refused(
+        &discover(&site, &[MILAN, "--write", missing.to_str().unwrap()]),
+        1,
+        &["cannot write", "missing"],
+    );
+    assert!(!missing.parent().unwrap().exists());
+}
+
+#[test]
+fn by_tag_all_that_have_it_are_found_and_what_is_deleted_is_left_out() {
+    let site = Site::new();
+    let found = discover(&site, &["--tag", "Site=north of the Po & more", "--format", "json"]);
+    let told: Value = serde_json::from_str(&found.stdout).unwrap_or_else(|_| panic!("{found:?}"));
+    let names: Vec<_> = told["vpns"].as_array().unwrap().iter().map(|vpn| &vpn["name"]).collect();
+    assert_eq!(names, [TURIN, "Milan \"DC\""]);
+
+    state(&site, TURIN, "deleted");
+    let fewer = discover(&site, &["--tag", "Site=north*"]);
+    assert_eq!(fewer.code, Some(0), "{fewer:?}");
+    assert!(fewer.stderr.contains(&format!("left out: {TURIN}")), "{}", fewer.stderr);
+    assert!(!fewer.stdout.contains(TURIN) && fewer.stdout.contains("name = \"Milan \\\"DC\\\"\""));
+
+    let none = discover(&site, &["--tag", "site=north*"]);
+    refused(&none, 1, &["finds no VPN connection", CALL, "site=north*", "--region"]);
+}
+
+#[test]
+fn every_connection_that_will_not_do_is_told_of_at_once_and_nothing_is_printed() {
+    let site = Site::new();
+    configuration(&site, TURIN, "without_tunnels");
+    let bad = discover(&site, &[MILAN, TURIN, ROME, NOBODYS]);
+    refused(
+        &bad,
+        1,
+        &[
+            &format!("{TURIN}: {CALL} gives a CustomerGatewayConfiguration without tunnels"),
+            &format!("{ROME}: {CALL} finds no such connection; is it in another Region (--region)"),
+            &format!("{NOBODYS}: {CALL} finds no such connection"),
+        ],
+    );
+    assert!(!bad.stderr.contains(MILAN), "{}", bad.stderr);
+
+    for (view, told) in [
+        ("absent", "gives no CustomerGatewayConfiguration"),
+        ("without_inside", "lacks addresses of a tunnel"),
+        ("broken", "cannot be read (the answer is truncated)"),
+    ] {
+        configuration(&site, TURIN, view);
+        refused(&discover(&site, &[TURIN]), 1, &[told, CALL]);
+    }
+    configuration(&site, TURIN, "whole");
+    for (wanted, told) in [("pending", "wait"), ("deleting", "leave it out"), ("deleted", "leave it out")] {
+        state(&site, TURIN, wanted);
+        let directory = TempDir::new().unwrap();
+        let file = directory.path().join("bothends.toml");
+        let refusal = discover(&site, &[TURIN, "--write", file.to_str().unwrap()]);
+        refused(&refusal, 1, &[&format!("{CALL} says that it is {wanted}"), told]);
+        assert!(!file.exists());
+    }
+}
+
+#[test]
+fn addresses_are_read_and_never_computed_and_ipv6_goes_first_where_there_is_both() {
+    let site = Site::new();
+    let rome = discover_in(&site, ROMES_REGION, &[ROME, "--format", "json", "--role-arn", WATCHER]);
+    let told: Value = serde_json::from_str(&rome.stdout).unwrap_or_else(|_| panic!("{rome:?}"));
+    assert_eq!(told["role_arn"], WATCHER);
+    let tunnels: Vec<_> = told["vpns"][0]["tunnels"].as_array().unwrap().iter().map(addresses).collect();
+    // The stand-in has the ends of the second tunnel the other way round.
+    assert_eq!(tunnels[0][..3], [THREE.outside, "fd00:10::1", "fd00:10::2"]);
+    assert_eq!(tunnels[1][..3], [FOUR.outside, "fd00:11::2", "fd00:11::1"]);
+}
+
+#[test]
+fn a_refusal_names_the_call_and_what_to_do() {
+    let site = Site::new();
+    for (kind, code, told) in [
+        ("denied", 77, "the permission ec2:DescribeVpnConnections on * is missing"),
+        ("expired", 77, "renew them"),
+        ("throttle", 1, "try again"),
+        ("unavailable", 1, "try again"),
+        ("garbage", 1, "try again"),
+        ("truncated", 1, "try again"),
+        ("close", 1, "this host's way to AWS"),
+    ] {
+        site.fault_times("DescribeVpnConnections", json!(kind), 1);
+        refused(&discover(&site, &[MILAN]), code, &["DescribeVpnConnections", "in eu-west-1", told]);
+    }
+    let mut keyless = command(&site, &["discover", "--region", REGION, MILAN]);
+    keyless.env_remove("AWS_ACCESS_KEY_ID").env_remove("AWS_SECRET_ACCESS_KEY");
+    refused(&silent_of_secrets(site.run_command(keyless)), 77, &["in eu-west-1", "no AWS credentials"]);
+
+    refused(&silent_of_secrets(site.run_command(command(&site, &["discover", MILAN]))), 64, &["--region"]);
+    let mut elsewhere = command(&site, &["discover", "--region", "eu-west-1", MILAN]);
+    elsewhere.env("AWS_ENDPOINT_URL", "http://127.0.0.1:1");
+    refused(&silent_of_secrets(site.run_command(elsewhere)), 1, &["in eu-west-1", "no connection"]);
+}
+
+#[test]
+fn arguments_that_make_no_sense_are_all_told_before_aws_is_asked() {
+    let site = Site::new();
+    let arguments = ["vpn-123", "VPN-0123ABCD", "--role-arn", "me"];
+    let wrong = discover_in(&site, "Ireland", &arguments);
+    refused(&wrong, 64, &["vpn-123", "VPN-0123ABCD", "Ireland", "--role-arn: found \"me\""]);
+    refused(&discover(&site, &["--tag", "Site"]), 64, &["--tag", "Site=milan-1"]);
+    refused(&discover(&site, &[]), 64, &["VPN_ID"]);
+    refused(&discover(&site, &[MILAN, "--tag", "a=b"]), 64, &["--tag"]);
+    assert!(site.received_at_all().is_empty());
+}
+
+#[test]
+fn with_ec2_telemetry_the_daemon_tells_once_that_awss_addresses_have_changed() {
+    let site = Site::new();
+    site.home.add("ec2.toml", "[aws]\nec2_telemetry = true\n");
+    let daemon = site.start_healthy();
+    until("EC2 has answered", || {
+        daemon.metric("bothends_aws_polls_total{source=\"ec2\",result=\"ok\"}") >= 1.0
+    });
+    assert_eq!(daemon.logged("WARN", "addresses of"), [""; 0]);
+
+    let moved = |from: &str, to: &str| {
+        site.control(json!({ "set_addresses": { "outside_ip": from, "new_outside_ip": to } }));
+    };
+    moved(TWO.outside, "203.0.113.99");
+    let told = daemon.until_readyz_says(&format!("addresses {MILAN}"));
+    assert_eq!(told.code, 200, "{told:?}");
+    let asked = site.received("DescribeVpnConnections").len();
+    until("EC2 is asked again", || site.received("DescribeVpnConnections").len() >= asked + 2);
+    let warnings = daemon.logged("WARN", "addresses of");
+    assert_eq!(warnings.len(), 1, "{warnings:#?}");
+    for words in [
+        &format!("VPN_ID={MILAN}"),
+        "it has no tunnel with the configured outside_ip 203.0.113.12",
+        "its tunnel 203.0.113.99 is not configured",
+    ] {
+        assert!(warnings[0].contains(words), "{words:?} is not told in {warnings:#?}");
+    }
+
+    moved("203.0.113.99", TWO.outside);
+    until("/readyz is content", || daemon.get("/readyz").body == "ready\n");
+    daemon.until_logged(&format!("addresses of {MILAN}: all is well again"));
+}
+
+/// Nothing of ours is left behind where a file could not be made.
+#[test]
+fn a_disk_that_is_full_leaves_no_half_of_a_file() {
+    let site = Site::new();
+    let directory = TempDir::new().unwrap();
+    let full = directory.path().join("full");
+    fs::create_dir(&full).unwrap();
+    let script = "mount -t tmpfs -o size=4k,nr_inodes=3 tmpfs $FULL; echo > $FULL/a; \"$@\"; code=$?; ls $FULL; exit $code";
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "sh", "-c", script, "sh", env!("CARGO_BIN_EXE_bothends")]);
+    command.args(["discover", "--region", REGION, MILAN, "--write"]).arg(Path::new(&full).join("b"));
+    let mut command = site.with_aws(command);
+    command.env("FULL", &full);
+    let ended = site.run_command(command);
+    assert_eq!((ended.code, ended.stdout.as_str()), (Some(1), "a\n"), "{ended:?}");
+    assert!(ended.stderr.contains("cannot write"), "{ended:?}");
+}
