@@ -80,7 +80,7 @@ def operations(texts, known_actions):
             if camel(name) in known_actions:
                 found.add(("method", camel(name)))
         by_hand = [r'operation_name\(\s*"(\w+)"', r'Action=(\w+)', r'"Action",\s*"(\w+)"', r'Amazon\w+\.([A-Z]\w+)',
-                   r'Layer::new\("(\w+)"\)', r'/operation/([A-Z]\w+)']
+                   r'Layer::new\("(\w+)"\)', r'/operation/([A-Z]\w+)', r'\bCall::([A-Z][a-z]\w+)']
         found |= {("by hand", name) for form in by_hand for name in re.findall(form, text)}
         if "AssumeRoleProvider" in text:
             found.add(("provider", "AssumeRole"))

@@ -67,6 +67,7 @@ class Finder(unittest.TestCase):
             (field + "self.logs.tail()", "Tail"),
             ('.operation_name("ModifyVpnTunnelOptions")', "ModifyVpnTunnelOptions"),
             ('format!("Action=ReplaceVpnTunnel&Version={API_VERSION}")', "ReplaceVpnTunnel"),
+            ("caller.ask(Call::TagResource, place, body)", "TagResource"),
             ('headers.insert("x-amz-target", "AmazonSSM.DeleteOpsItem")', "DeleteOpsItem"),
         ]:
             with self.subTest(text):

@@ -102,6 +102,11 @@ class People(unittest.TestCase):
         self.assertEqual(ways(stack("most"), 2), [["Email2"]])
         self.assertEqual(ways(stack("one person, one tunnel"), 1), [["Sms1"], ["Voice1"]])
 
+    def test_nobody_is_put_on_call_before_it_is_known_how_to_reach_them(self):
+        template = stack("most")
+        self.assertEqual(template.resources["Rotation"]["DependsOn"], ["Plan1", "Plan2"])
+        self.assertEqual(template.resources["Escalation"]["DependsOn"], "Plan1")
+
     def test_everything_waits_for_the_replication_set_that_is_made_with_it(self):
         template = stack("most")
         for key, it in template.resources.items():
