@@ -36,9 +36,11 @@ class Commands(unittest.TestCase):
         given = next(given for template, given, _ in deployments() if "CertificateAuthority" in given)
         Rendered("daemon-role", given | {"CertificateAuthority": CERTIFICATE * 2})
 
-    def test_every_parameter_and_file_that_the_page_names_is_there(self):
-        names = {name for template in ("alarms", "daemon-role", "dashboard", "incident-response")
-                 for name in Rendered(template, next(given for it, given, _ in deployments() if it == template)).parameters}
+    def test_every_parameter_output_and_file_that_the_page_names_is_there(self):
+        names = set()
+        for template, given, _ in deployments():
+            rendered = Rendered(template, given)
+            names |= set(rendered.parameters) | set(rendered.outputs)
         for name in re.findall(r"`((?:Enable|Page|Ticket|Sns|Watch|Engage|Chat|Assume|PrivateCa|Certificate)\w+)`", TEXT):
             self.assertIn(name, names)
         for path in re.findall(r"\]\(([^)#]+)\)", TEXT):
