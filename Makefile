@@ -1,6 +1,6 @@
 # Everything works from a clean clone; "make test", "make demo", "make bench" and "make lab-up" need root on Debian.
 .DEFAULT_GOAL := help
-.PHONY: help build test soak demo bench lint advisories fmt lab-up lab-down setup
+.PHONY: help build test templates soak demo bench lint advisories fmt lab-up lab-down setup
 
 help: ## say what there is
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r t d; do printf '  make %-12s %s\n' "$$t" "$$d"; done
@@ -8,8 +8,11 @@ help: ## say what there is
 build: ## the daemon, as it is shipped
 	cargo build --locked --release
 
-test: setup ## install what the tests need, run every test, the lab's included
+test: setup templates ## install what the tests need, run every test, the lab's included
 	RUST_TEST_THREADS=6 cargo test --locked --no-fail-fast
+
+templates: ## lint the CloudFormation templates and check their IAM
+	@python=$$(tests/setup.sh cfn-lint) && PYTHONDONTWRITEBYTECODE=1 "$$python" -m unittest discover -q -s tests/aws
 
 soak: ## play random schedules in the simulation until stopped (SOAK=600: for so many seconds; SEED=n: from there)
 	BOTHENDS_SOAK=$(or $(SOAK),0) BOTHENDS_SEED=$(or $(SEED),1000000) cargo test --locked --test simulation soak -- --nocapture

@@ -3,6 +3,7 @@
 #
 #   setup.sh              Debian packages: real tunnels, BGP, packet filters
 #   setup.sh cargo-deny   the licence and dependency check of "make lint", built from source (minutes)
+#   setup.sh cfn-lint     what checks the CloudFormation templates; prints the Python that has it
 set -euo pipefail
 
 packages=(strongswan-swanctl charon-systemd libcharon-extra-plugins bird2 nftables
@@ -49,8 +50,34 @@ cargo_tool() {
   }
 }
 
+# A virtual environment per list of requirements and Python, outside the repository: "cargo clean" does not cost a download.
+# Standard output is for the path alone.
+cfn_lint() {
+  local list home python place log
+  list=$(dirname "$0")/aws/requirements.txt
+  home=${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/bothends
+  # Debian's Python has no ensurepip without python3-venv; others bring it.
+  python3 -c 'import ensurepip, venv' 2>/dev/null || { packages=(python3 python3-venv); apt_packages >&2; }
+  python=$(python3 -c 'import os, sys; print(os.path.realpath(sys.executable), sys.version)')
+  place=$home/cfn-lint-$({ cat "$list"; echo "$python"; } | sha256sum | cut -c1-16)
+  mkdir -p "$home"
+  exec 9>"$place.lock"
+  flock 9
+  if [[ ! -e $place/complete ]]; then
+    echo "setup: installing cfn-lint into $place" >&2
+    rm -rf "$place"
+    log=$(mktemp)
+    { python3 -m venv "$place" && "$place/bin/pip" install --quiet --disable-pip-version-check --no-input -r "$list"; } \
+      >"$log" 2>&1 || { cat "$log" >&2; rm -f "$log"; echo "setup: cannot install $list" >&2; exit 1; }
+    rm -f "$log"
+    touch "$place/complete"
+  fi
+  echo "$place/bin/python"
+}
+
 case ${1:-} in
   '')         apt_packages ;;
   cargo-deny) cargo_tool ;;
-  *)          sed -n '2,5s/^# \{0,1\}//p' "$0"; exit 64 ;;
+  cfn-lint)   cfn_lint ;;
+  *)          sed -n '2,6s/^# \{0,1\}//p' "$0"; exit 64 ;;
 esac

@@ -1,0 +1,87 @@
+"""What the daemon's source says of itself: names of kinds, metrics, alarms, and the AWS calls it makes."""
+import re
+
+from template import ROOT
+
+SRC = ROOT / "src"
+# What a client or its builder of the same name has besides operations.
+NO_OPERATION = ("build", "clone", "config")
+
+
+def product(path):
+    """A Rust file without its comments and tests."""
+    text = path.read_text().split("#[cfg(test)]\nmod tests {")[0]
+    return re.sub(r"(?m)^\s*//.*$", "", text)
+
+
+def product_files(under=SRC):
+    for path in sorted(under.rglob("*.rs")):
+        if path.name != "tests.rs" and "tests" not in path.parts[len(SRC.parts):]:
+            yield path
+
+
+def kinds():
+    text = product(SRC / "domain" / "names.rs")
+    body = text[text.index("impl Kind {"):]
+    return re.findall(r'Self::\w+ => "(\w+)"', body[: body.index("\n}")])
+
+
+def adopted_alarm(vpn, kind):
+    """The name of the alarm whose records the daemon takes up."""
+    text = product(SRC / "aws" / "incident_manager" / "find.rs")
+    (form,) = re.findall(r'format!\("([^"]*)", scope\.vpn, scope\.kind\.as_str\(\)\)', text)
+    return form.replace("{}", vpn, 1).replace("{}", kind, 1)
+
+
+def published_names():
+    text = product(SRC / "publish" / "datum.rs")
+    return set(re.findall(r'datum\("(\w+)"', text)) | set(re.findall(r'name: "(\w+)"', text))
+
+
+def documented_metrics():
+    """Sets of dimensions by metric, from docs/cloudwatch.md, which a test in Rust holds to the code."""
+    rows = re.findall(r"(?m)^\| `(\w+)` \| ([^|]+) \|", (ROOT / "docs" / "cloudwatch.md").read_text())
+    return {
+        name: {frozenset(part.removeprefix("and ").strip().split(", ")) for part in dimensions.split(";")
+               for part in [part.strip()]}
+        for name, dimensions in rows
+    }
+
+
+def sdk_crates():
+    """The SDK's clients among the dependencies."""
+    return set(re.findall(r"(?m)^aws-sdk-(\w+)", (ROOT / "Cargo.toml").read_text()))
+
+
+def camel(name):
+    return "".join(word.capitalize() for word in name.split("_"))
+
+
+def clients(texts):
+    """Fields and variables that hold a client of the SDK, with its crate."""
+    return {field: crate for text in texts
+            for field, crate in re.findall(r"(\w+)\s*(?::\s*&?(?:Option<)?|=\s*)aws_sdk_(\w+)::Client\b", text)}
+
+
+def operations(texts, known_actions):
+    """The AWS operations in these texts, as (how it was found, name).
+
+    Three ways, so that a call of an unusual form is seen by one of them: what is called on a client, without arguments, as
+    all of the SDK's operations are; what is called like an action of any AWS service; what is named by hand for a request
+    that is made without the SDK.
+    """
+    found = set()
+    for field in clients(texts):
+        for text in texts:
+            found |= {("client", camel(name)) for name in re.findall(rf"\b{field}\s*\.\s*([a-z]\w*)\(\)", text)
+                      if name not in NO_OPERATION}
+    for text in texts:
+        for name in re.findall(r"\.\s*([a-z]+(?:_[a-z0-9]+)+)\(\)", text):
+            if camel(name) in known_actions:
+                found.add(("method", camel(name)))
+        by_hand = [r'operation_name\(\s*"(\w+)"', r'Action=(\w+)', r'"Action",\s*"(\w+)"', r'Amazon\w+\.([A-Z]\w+)',
+                   r'Layer::new\("(\w+)"\)', r'/operation/([A-Z]\w+)', r'\bCall::([A-Z][a-z]\w+)']
+        found |= {("by hand", name) for form in by_hand for name in re.findall(form, text)}
+        if "AssumeRoleProvider" in text:
+            found.add(("provider", "AssumeRole"))
+    return found

