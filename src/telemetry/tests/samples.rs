@@ -174,6 +174,7 @@ fn notices() -> Vec<Record> {
     .collect();
     let components = [
         Component::Source("cloudwatch".to_owned()),
+        Component::Addresses("vpn-0123456789abcdef0".to_owned()),
         Component::Sink("incident_manager".to_owned()),
         Component::Publisher,
         Component::Store,

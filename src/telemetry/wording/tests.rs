@@ -355,8 +355,8 @@ fn what_befalls_the_daemon_is_told() {
     ERROR PROBLEM_BEGAN milan-1: sink incident_manager: AccessDenied: allow ssm-incidents:StartIncident COMPONENT=sink incident_manager SINK=incident_manager ERROR=AccessDenied: allow ssm-incidents:StartIncident
     WARN PROBLEM_BEGAN milan-1: asking cloudwatch in eu-west-1: throttled COMPONENT=cloudwatch in eu-west-1 ERROR=throttled
     INFO PROBLEM_ENDED milan-1: sink incident_manager: all is well again COMPONENT=sink incident_manager SINK=incident_manager
-    WARN ADDRESSES_DIFFER milan-1: addresses of vpn-0123456789abcdef0: AWS's addresses are others COMPONENT=addresses of vpn-0123456789abcdef0 VPN_ID=vpn-0123456789abcdef0 ERROR=AWS's addresses are others
-    INFO PROBLEM_ENDED milan-1: addresses of vpn-0123456789abcdef0: all is well again COMPONENT=addresses of vpn-0123456789abcdef0 VPN_ID=vpn-0123456789abcdef0
+    WARN ADDRESSES_DIFFER milan-1: addresses of vpn-0123456789abcdef0: AWS's addresses are others COMPONENT=addresses of vpn-0123456789abcdef0 ERROR=AWS's addresses are others
+    INFO PROBLEM_ENDED milan-1: addresses of vpn-0123456789abcdef0: all is well again COMPONENT=addresses of vpn-0123456789abcdef0
     ERROR FACTS_DROPPED milan-1: 12 facts did not reach the store: it is too slow COMPONENT=store
     INFO STOPPING milan-1: stopping after 1 h
     WARN UNFINISHED milan-1: not everything had ended 4 s after the signal; what was on its way to AWS is taken up at the next start
