@@ -1,12 +1,30 @@
 # Everything works from a clean clone; "make test", "make demo", "make bench" and "make lab-up" need root on Debian.
 .DEFAULT_GOAL := help
-.PHONY: help build test templates soak demo bench lint advisories fmt lab-up lab-down setup
+VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
+ARCH = $(shell dpkg --print-architecture)
+# The version that an upgrade comes from, as long as none has been released.
+UNRELEASED = 0.0.9-1
+.PHONY: help build deb deb-arm64 test templates boot-test soak demo bench lint advisories fmt lab-up lab-down setup
 
 help: ## say what there is
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r t d; do printf '  make %-12s %s\n' "$$t" "$$d"; done
 
 build: ## the daemon, as it is shipped
 	cargo build --locked --release
+
+deb: ## the Debian package, its bill of materials, lintian's verdict and the sums, in target/deb
+	packaging/deb/build.sh --all
+
+deb-arm64: ## the same package for arm64, built in a root file system of its own, and tried under qemu
+	packaging/deb/build-arm64.sh
+
+boot-test: ## install, run, upgrade, break and purge the package under a real systemd (SUITE=trixie: only there)
+	@tests/setup.sh boot
+	packaging/deb/build.sh
+	$(if $(BEFORE),,DEB_VERSION=$(UNRELEASED) packaging/deb/build.sh)
+	cargo build --locked --bin bothends --example aws-stand-in
+	@python3 tests/boot/boot_test.py $(addprefix --suite ,$(SUITE)) --package target/deb/bothends_$(VERSION)-1_$(ARCH).deb \
+	  --before $(or $(BEFORE),target/deb/bothends_$(UNRELEASED)_$(ARCH).deb) --stand-in target/debug/examples/aws-stand-in
 
 test: setup templates ## install what the tests need, run every test, the lab's included
 	RUST_TEST_THREADS=6 cargo test --locked --no-fail-fast

@@ -2,19 +2,26 @@
 # Installs what the tests and the demo need on a Debian machine; at once when it is all there. As root.
 #
 #   setup.sh              Debian packages: real tunnels, BGP, packet filters
-#   setup.sh cargo-deny   the licence and dependency check of "make lint", built from source (minutes)
+#   setup.sh boot         also what boots a systemd in a container
+#   setup.sh arm64        what builds and tries the package for arm64
+#   setup.sh lintian      the check of Debian packages
+#   setup.sh cargo-deny   the licence and dependency check of "make lint", built from source (minutes), like
+#            cargo-deb, which makes the Debian package, and cargo-cyclonedx, which makes its bill of materials
 #   setup.sh cfn-lint     what checks the CloudFormation templates; prints the Python that has it
 set -euo pipefail
 
 packages=(strongswan-swanctl charon-systemd libcharon-extra-plugins bird2 nftables
           iproute2 iputils-ping procps util-linux curl python3 make)
+boot=(systemd systemd-container dbus mmdebstrap debian-archive-keyring)
 cargo_deny=0.20.2
+cargo_deb=3.8.0
+cargo_cyclonedx=0.5.9
 
 installed() { [[ $(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null) == installed ]]; }
 
 apt_packages() {
   local p missing=() fresh=() log
-  for p in "${packages[@]}"; do installed "$p" || missing+=("$p"); done
+  for p in "$@"; do installed "$p" || missing+=("$p"); done
   (( ${#missing[@]} )) || return 0
   [[ $EUID == 0 ]] || { echo "setup: needs root to install ${missing[*]}" >&2; exit 77; }
   echo "setup: installing ${missing[*]}"
@@ -37,16 +44,16 @@ apt_packages() {
   fi
 }
 
-# A target directory of its own: its artefacts must not mix with ours. Unoptimised: it runs for a second.
+# A target directory of its own: its artefacts must not mix with ours. Unoptimised: it runs for seconds.
 cargo_tool() {
-  local root=${CARGO_HOME:-$HOME/.cargo}
-  [[ -x $root/bin/cargo-deny ]] || command -v cargo-deny >/dev/null || {
-    echo "setup: building cargo-deny $cargo_deny"
+  local name=$1 version=$2 root=${CARGO_HOME:-$HOME/.cargo}
+  [[ -x $root/bin/$name ]] || command -v "$name" >/dev/null || {
+    echo "setup: building $name $version"
     CARGO_TARGET_DIR=$(mktemp -d)
     export CARGO_TARGET_DIR
     trap 'rm -rf "$CARGO_TARGET_DIR"' EXIT
     CARGO_PROFILE_RELEASE_OPT_LEVEL=0 CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 \
-      cargo install --quiet --locked "cargo-deny@$cargo_deny"
+      cargo install --quiet --locked "$name@$version"
   }
 }
 
@@ -57,7 +64,7 @@ cfn_lint() {
   list=$(dirname "$0")/aws/requirements.txt
   home=${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/bothends
   # Debian's Python has no ensurepip without python3-venv; others bring it.
-  python3 -c 'import ensurepip, venv' 2>/dev/null || { packages=(python3 python3-venv); apt_packages >&2; }
+  python3 -c 'import ensurepip, venv' 2>/dev/null || apt_packages python3 python3-venv >&2
   python=$(python3 -c 'import os, sys; print(os.path.realpath(sys.executable), sys.version)')
   place=$home/cfn-lint-$({ cat "$list"; echo "$python"; } | sha256sum | cut -c1-16)
   mkdir -p "$home"
@@ -76,8 +83,13 @@ cfn_lint() {
 }
 
 case ${1:-} in
-  '')         apt_packages ;;
-  cargo-deny) cargo_tool ;;
-  cfn-lint)   cfn_lint ;;
-  *)          sed -n '2,6s/^# \{0,1\}//p' "$0"; exit 64 ;;
+  '')              apt_packages "${packages[@]}" ;;
+  boot)            apt_packages "${packages[@]}" "${boot[@]}" ;;
+  lintian)         apt_packages lintian ;;
+  arm64)           apt_packages qemu-user-static "${boot[@]}" ;;
+  cargo-deny)      cargo_tool cargo-deny "$cargo_deny" ;;
+  cargo-deb)       cargo_tool cargo-deb "$cargo_deb" ;;
+  cargo-cyclonedx) cargo_tool cargo-cyclonedx "$cargo_cyclonedx" ;;
+  cfn-lint)        cfn_lint ;;
+  *)               sed -n '2,11s/^# \{0,1\}//p' "$0"; exit 64 ;;
 esac

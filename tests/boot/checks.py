@@ -1,0 +1,500 @@
+"""What must hold of the package. Each check is a sentence and a function of a machine and its site; it fails by an AssertionError.
+
+The order within a list matters: a check finds the machine as the ones before it left it. `FRESH` begins on a machine that has never
+seen the package, `UPGRADE` on one that has a configuration and gets the version before.
+"""
+
+import json
+import re
+import time
+
+import stuck
+from site_of_tunnels import CONFIG, CREDENTIALS, ENDPOINT, TUNNELS, VPN, config
+
+UNIT = "bothends.service"
+STATE = "/var/lib/bothends"
+RANGE = "/proc/sys/net/ipv4/ping_group_range"
+DROP_INS = "/usr/share/bothends/drop-ins"
+WATCHDOG_SECONDS = 5
+
+# What `systemd-analyze security` may say of the unit as shipped, and with raw sockets.
+EXPOSURE_MAX = 1.2
+EXPOSURE_MAX_RAW = 1.5
+
+
+def equal(found, wanted, what):
+    assert found == wanted, f"{what}: {found!r}, not {wanted!r}"
+
+
+def holds(text, *parts):
+    for part in parts:
+        assert part in text, f"{part!r} is not in:\n{text[-3000:]}"
+
+
+def show(machine, name):
+    return machine.run("systemctl", "show", "--property", name, "--value", UNIT).output.strip()
+
+
+def journal(machine, *fields, boot="0"):
+    """The daemon's records, as dictionaries of their fields, oldest first."""
+    listed = machine.run("journalctl", f"--boot={boot}", "--output=json", "--all", "--no-pager", f"_SYSTEMD_UNIT={UNIT}",
+                         *fields).output
+    return [json.loads(line) for line in listed.splitlines() if line.startswith("{")]
+
+
+def of_kind(machine, name, **wanted):
+    """Records of a kind, by its name in the source, with these fields."""
+    found = journal(machine, f"MESSAGE_ID={MESSAGE_IDS[name]}")
+    return [record for record in found if wanted.items() <= record.items()]
+
+
+def install(machine, package, *options):
+    machine.copy(package, "/root/package.deb")
+    return machine.run("apt-get", "install", "--yes", "--quiet", *options, "/root/package.deb", timeout=120).output
+
+
+def status_line(machine):
+    return show(machine, "StatusText")
+
+
+def start(machine, check=True):
+    """Starts the service anew, whatever became of it before."""
+    machine.run("systemctl", "reset-failed", UNIT, check=False)
+    return machine.run("systemctl", "restart", UNIT, check=check)
+
+
+def all_up(machine, incidents=0):
+    machine.wait("all is up", lambda: status_line(machine) == f"2/2 tunnels up, {incidents} incidents", 60)
+
+
+# --- a fresh machine ------------------------------------------------------------------------------------------------------
+
+
+def an_installation_without_a_configuration_says_what_to_do_next(machine, site):
+    printed = install(machine, site.package)
+    holds(printed, "not started", f"bothends discover vpn-... > {CONFIG}", "systemctl start bothends")
+
+
+def it_is_enabled_and_not_started_and_nothing_has_failed(machine, site):
+    equal(machine.run("systemctl", "is-enabled", UNIT).output.strip(), "enabled", "is-enabled")
+    equal(show(machine, "ActiveState"), "inactive", "ActiveState")
+    equal(show(machine, "NRestarts"), "0", "restarts")
+    equal(machine.run("systemctl", "--failed", "--no-legend", "--plain").output.strip(), "", "failed units")
+    equal(journal(machine), [], "records of a daemon that was never started")
+
+
+def icmp_is_open_to_the_group_alone(machine, site):
+    gid = machine.shell("getent group bothends | cut -d: -f3").output.strip()
+    assert gid.isdigit(), gid
+    equal(machine.run("cat", RANGE).output.split(), [gid, gid], "ping_group_range")
+    holds(machine.path("/etc/sysctl.d/60-bothends.conf").read_text(), f"net.ipv4.ping_group_range = {gid} {gid}\n")
+
+
+def dpkg_asks_no_questions(machine, site):
+    equal(machine.run("dpkg-query", "--show", "--showformat=${Conffiles}", "bothends").output.strip(), "", "conffiles")
+    assert machine.path("/etc/bothends/conf.d").is_dir(), "no conf.d"
+    assert not machine.path(CONFIG).exists(), "the package brought a configuration"
+
+
+def what_is_promised_is_there(machine, site):
+    for path in ("/usr/bin/bothends", "/usr/share/bothends/bothends.toml", "/usr/lib/sysusers.d/bothends.conf",
+                 "/usr/lib/systemd/catalog/bothends.catalog", "/usr/share/man/man1/bothends.1.gz",
+                 "/usr/share/man/man5/bothends.toml.5.gz", "/usr/share/bash-completion/completions/bothends",
+                 "/usr/share/zsh/vendor-completions/_bothends", "/usr/share/fish/vendor_completions.d/bothends.fish",
+                 "/usr/share/bothends/prometheus/rules.yaml", "/usr/share/bothends/aws/alarms.yaml",
+                 "/usr/share/doc/bothends/copyright", "/usr/share/doc/bothends/changelog.Debian.gz"):
+        listed = machine.run("dpkg-query", "--search", path, check=False)
+        assert listed.code == 0, f"the package has no {path}"
+    machine.run("bothends", "check", "--config", "/usr/share/bothends/bothends.toml")
+
+
+def the_catalog_explains_every_record(machine, site):
+    listed = machine.run("journalctl", "--list-catalog").output
+    missing = [name for name, number in MESSAGE_IDS.items() if number not in listed]
+    equal(missing, [], "records without an entry")
+
+
+def systemd_finds_no_fault_with_the_unit_and_the_drop_ins(machine, site):
+    verify = ("systemd-analyze", "verify", "--man=no", f"/usr/lib/systemd/system/{UNIT}")
+    equal(machine.run(*verify).output.strip(), "", "systemd-analyze verify")
+    directory = f"/etc/systemd/system/{UNIT}.d"
+    names = machine.shell(f"ls {DROP_INS}").output.split()
+    assert len(names) >= 4, names
+    for name in names:
+        machine.shell(f"mkdir -p {directory} && cp {DROP_INS}/{name} {directory}/")
+        equal(machine.run(*verify).output.strip(), "", f"systemd-analyze verify with {name}")
+        machine.run("rm", f"{directory}/{name}")
+
+
+def the_unit_is_hardened(machine, site):
+    figure = exposure(machine)
+    assert figure <= EXPOSURE_MAX, f"exposure {figure}, promised {EXPOSURE_MAX}"
+    site.figures.append(f"exposure {figure}")
+
+
+def exposure(machine):
+    told = machine.run("systemd-analyze", "security", "--no-pager", UNIT, check=False).output
+    return float(re.search(r"Overall exposure level for \S+: ([0-9.]+)", told)[1])
+
+
+def a_boot_without_a_configuration_is_no_failure(machine, site):
+    machine.reboot()
+    it_is_enabled_and_not_started_and_nothing_has_failed(machine, site)
+    # systemd-sysctl has done it this time.
+    icmp_is_open_to_the_group_alone(machine, site)
+
+
+def a_root_only_temporary_file_can_be_checked_offline(machine, site):
+    machine.shell("mkdir -m 700 /root/.ansible && cat > /root/.ansible/tmp.toml && chmod 600 /root/.ansible/tmp.toml"
+                  .replace("cat >", "cp /usr/share/bothends/bothends.toml"))
+    machine.run("bothends", "check", "--config", "/root/.ansible/tmp.toml")
+    machine.shell("echo 'intervall = 1' >> /root/.ansible/tmp.toml")
+    wrong = machine.run("bothends", "check", "--config", "/root/.ansible/tmp.toml", check=False)
+    equal(wrong.code, 78, "exit code")
+    holds(wrong.output, "/root/.ansible/tmp.toml:", "intervall")
+
+
+def it_starts_before_the_network_and_without_aws(machine, site):
+    site.configure()
+    machine.run("systemctl", "start", UNIT)
+    equal(show(machine, "ActiveState"), "active", "ActiveState")
+    # Said when both tunnels had been asked, with the command still waiting.
+    equal(status_line(machine).split(",")[0], "0/2 tunnels up", "STATUS when READY was said")
+    machine.wait("that the addresses are missing is told of each tunnel", lambda: {
+        record["TUNNEL_IP"] for record in of_kind(machine, "CANNOT_ASK", VPN_ID=VPN, END="local")
+    } == {outside for outside, _, _ in TUNNELS.values()})
+
+
+def it_settles_by_itself_when_the_network_is_there(machine, site):
+    pid = show(machine, "MainPID")
+    site.start_network()
+    site.start_aws()
+    all_up(machine)
+    equal(show(machine, "MainPID"), pid, "MainPID")
+
+
+def it_has_its_credentials_from_systemd(machine, site):
+    # The stand-in checks signatures, and the key is in that file alone.
+    machine.wait("AWS has taken a signed request",
+                 lambda: [r for r in site.ask_aws("received") if r["result"] == "ok"])
+    equal(machine.run("stat", "-c", "%a %U", CREDENTIALS).output.strip(), "600 root", "the file of the keys")
+    capabilities = machine.shell(f"grep -h Cap /proc/{show(machine, 'MainPID')}/status").output
+    equal(set(re.findall(r":\s+([0-9a-f]+)", capabilities)), {"0000000000000000"}, "capabilities")
+
+
+def prometheus_has_it_all_under_the_hardened_unit(machine, site):
+    metrics = site.fetch("http://127.0.0.1:9846/metrics") or ""
+    holds(metrics, "bothends_build_info{", "process_start_time_seconds ", "process_open_fds ", "process_resident_memory_bytes ",
+          f'bothends_tunnel_verdict{{vpn="{VPN}",tunnel="203.0.113.2",end="aws",verdict="up"}} 1')
+    equal(site.fetch("http://127.0.0.1:9846/readyz") is not None, True, "/readyz answers 200")
+
+
+def an_outage_is_told_with_its_fields(machine, site):
+    for number in TUNNELS:
+        site.cut(number)
+    machine.wait("an incident is open", lambda: site.incidents("outage", "OPEN"), 60)
+    for outside, _, _ in TUNNELS.values():
+        assert of_kind(machine, "END_DOWN", TUNNEL_IP=outside, VPN_ID=VPN, END="local", VERDICT="down"), outside
+        assert of_kind(machine, "END_DOWN", TUNNEL_IP=outside, VPN_ID=VPN, END="aws", VERDICT="down"), outside
+        agreed = of_kind(machine, "BOTH_ENDS_DOWN", TUNNEL_IP=outside, VPN_ID=VPN, ASSESSMENT="down")
+        assert agreed and agreed[0]["PRIORITY"] == "4", agreed
+        holds(agreed[0]["MESSAGE"], "boot: Demo office: tunnel", outside)
+    opened = of_kind(machine, "INCIDENT_OPENED", VPN_ID=VPN, KIND="outage")
+    equal(len(opened), 1, "INCIDENT_OPENED records")
+    equal(opened[0]["_SYSTEMD_UNIT"], UNIT, "_SYSTEMD_UNIT")
+    equal(opened[0]["SYSLOG_IDENTIFIER"], "bothends", "SYSLOG_IDENTIFIER")
+
+
+def the_catalog_explains_it_at_three_in_the_morning(machine, site):
+    text = machine.run("journalctl", "--boot", "-x", "--no-pager", f"--unit={UNIT}").output
+    site.screen = text
+    entries = re.findall(r"^░░ Subject: (.*)$", text, re.M)
+    assert len(set(entries)) >= 4, f"few records are explained: {entries}"
+    left_over = re.findall(r"@[A-Z][A-Z_]+@", text)
+    equal(left_over, [], "fields that no record has")
+    holds(text, "bothends status")
+
+
+def a_tunnel_that_comes_back_ends_the_incident(machine, site):
+    for number in TUNNELS:
+        site.mend(number)
+    machine.wait("the incident is resolved", lambda: not site.incidents("outage", "OPEN"), 60)
+    equal(len(site.incidents("outage")), 1, "records of the outage")
+    all_up(machine)
+
+
+def a_reload_returns_when_the_configuration_is_in_force(machine, site):
+    pid = show(machine, "MainPID")
+    # Without a name the site has the host's.
+    machine.write(CONFIG, config().replace('"Demo office"', '"Demo office, renamed"').replace('name = "boot"\n', ""))
+    machine.run("systemctl", "reload", UNIT)
+    # No waiting here: it must be so when the command returns.
+    holds(site.fetch("http://127.0.0.1:9846/status") or "", "Demo office, renamed", '"gateway"')
+    equal(len(of_kind(machine, "CONFIGURATION_RELOADED")), 1, "CONFIGURATION_RELOADED records")
+    equal(show(machine, "MainPID"), pid, "MainPID")
+    equal(show(machine, "ActiveState"), "active", "ActiveState")
+
+
+def a_wrong_configuration_fails_the_reload_with_its_reason(machine, site):
+    pid = show(machine, "MainPID")
+    machine.write(CONFIG, config().replace('poll_interval = "5s"', 'poll_interval = "5 parsecs"', 1))
+    failed = machine.run("systemctl", "reload", UNIT, check=False)
+    assert failed.code != 0, "systemctl reload said that all was well"
+    told = machine.run("systemctl", "status", "--no-pager", "--full", UNIT).output
+    holds(told, "active (running)", "5 parsecs", f"{CONFIG}:")
+    holds(status_line(machine), "reload refused", "poll_interval")
+    holds(site.fetch("http://127.0.0.1:9846/status") or "", "Demo office, renamed")
+    equal(show(machine, "MainPID"), pid, "MainPID")
+    machine.write(CONFIG, config())
+    machine.run("systemctl", "reload", UNIT)
+    all_up(machine)
+
+
+def a_killed_daemon_is_started_again(machine, site):
+    pid = show(machine, "MainPID")
+    machine.run("systemctl", "kill", "--signal=KILL", UNIT)
+    machine.wait("it runs again", lambda: show(machine, "MainPID") not in (pid, "0")
+                 and show(machine, "ActiveState") == "active", 20)
+    all_up(machine)
+
+
+def a_stuck_core_is_killed_within_the_watchdogs_interval(machine, site):
+    equal(show(machine, "WatchdogUSec"), "30s", "WatchdogSec= as shipped")
+    machine.write(f"/etc/systemd/system/{UNIT}.d/watchdog.conf", f"[Service]\nWatchdogSec={WATCHDOG_SECONDS}\n")
+    machine.run("systemctl", "daemon-reload")
+    machine.run("systemctl", "restart", UNIT)
+    all_up(machine)
+    restarts, pid = int(show(machine, "NRestarts")), show(machine, "MainPID")
+    # It has been fed for longer than the interval, so what follows is not a watchdog that never is.
+    time.sleep(2 * WATCHDOG_SECONDS)
+    equal(show(machine, "MainPID"), pid, "MainPID while all is well")
+    # The thread of the core alone is held, until systemd has noticed; the one that speaks to people goes on, and does not
+    # feed the watchdog in its place.
+    with stuck.held(machine.host_pid(pid)):
+        machine.wait("systemd notices", lambda: "Watchdog timeout" in machine.run(
+            "journalctl", "--boot", "--no-pager", f"--unit={UNIT}").output, 2 * WATCHDOG_SECONDS)
+    machine.wait("it is started again", lambda: int(show(machine, "NRestarts")) == restarts + 1
+                 and show(machine, "MainPID") != pid and show(machine, "ActiveState") == "active", 20)
+    all_up(machine)
+
+
+def a_journald_that_does_not_read_blocks_nothing(machine, site):
+    pid = show(machine, "MainPID")
+    journald = machine.run("systemctl", "show", "--property=MainPID", "--value", "systemd-journald").output.strip()
+    # While journald stands still systemctl answers as ever; its own watchdog is longer than this.
+    machine.run("kill", "-STOP", journald)
+    try:
+        # Its socket is full for anybody who writes now.
+        machine.shell("for n in $(seq 2000); do timeout 0.05 logger filling || break; done", check=False)
+        for number in TUNNELS:
+            site.cut(number)
+        machine.wait("an incident is open", lambda: site.incidents("outage", "OPEN"), 60)
+        for number in TUNNELS:
+            site.mend(number)
+        machine.wait("the incident is resolved", lambda: not site.incidents("outage", "OPEN"), 60)
+        equal(site.fetch("http://127.0.0.1:9846/healthz") is not None, True, "/healthz answers")
+    finally:
+        machine.run("kill", "-CONT", journald)
+    equal(show(machine, "MainPID"), pid, "MainPID")
+    machine.wait("what waited in the queue is told", lambda: len(of_kind(machine, "INCIDENT_RESOLVED")) >= 2)
+
+
+# --- bad input ------------------------------------------------------------------------------------------------------------
+
+
+def refused(machine, code, *says):
+    """The service does not start, once, with this exit code and these words in its journal."""
+    since = machine.run("date", "+%Y-%m-%d %H:%M:%S.%6N").output.strip()
+    failed = start(machine, check=False)
+    assert failed.code != 0, "systemctl said that it has started"
+    equal(show(machine, "ExecMainStatus"), str(code), "exit code")
+    equal(show(machine, "NRestarts"), "0", "restarts")
+    told = "\n".join(record["MESSAGE"] for record in journal(machine, f"--since={since}") if record.get("PRIORITY") == "3")
+    holds(told, *says)
+
+
+def a_credentials_file_that_others_may_read_is_refused(machine, site):
+    machine.run("chmod", "644", CREDENTIALS)
+    refused(machine, 78, CREDENTIALS, f"chmod 600 {CREDENTIALS}")
+    machine.run("chmod", "600", CREDENTIALS)
+
+
+def a_configuration_that_somebody_else_may_replace_is_refused(machine, site):
+    machine.run("useradd", "--system", "somebody")
+    machine.run("chown", "somebody", "/etc/bothends")
+    refused(machine, 78, "/etc/bothends", "chown root")
+    machine.run("chown", "root", "/etc/bothends")
+
+
+def a_secret_in_a_configuration_that_others_may_read_is_refused(machine, site):
+    secret = "https://ops:sesame-opens@wiki.example.com/vpn"
+    machine.write(CONFIG, config().replace('name = "Demo office"', f'name = "Demo office"\nrunbook_url = "{secret}"'))
+    refused(machine, 78, CONFIG, "chmod")
+    told = machine.run("journalctl", "--boot", "--no-pager", f"--unit={UNIT}").output
+    assert "sesame" not in told, "the secret is in the journal"
+    machine.write(CONFIG, config())
+
+
+def missing_certificates_are_named(machine, site):
+    machine.shell(f"mv {ENDPOINT} /root/; mv /etc/ssl/certs /etc/ssl/certs.away; systemctl daemon-reload")
+    try:
+        refused(machine, 78, "ca-certificates")
+    finally:
+        machine.shell(f"mv /root/{ENDPOINT.rsplit('/', 1)[1]} {ENDPOINT}; mv /etc/ssl/certs.away /etc/ssl/certs; "
+                      "systemctl daemon-reload")
+
+
+def a_host_without_icmp_sockets_is_told_and_has_a_drop_in(machine, site):
+    machine.shell(f"echo 1 0 > {RANGE}")
+    refused(machine, 77, "ping_group_range", "CAP_NET_RAW")
+    directory = f"/etc/systemd/system/{UNIT}.d"
+    machine.shell(f"cp {DROP_INS}/cap-net-raw.conf {directory}/ && systemctl daemon-reload")
+    start(machine)
+    all_up(machine)
+    figure = exposure(machine)
+    assert figure <= EXPOSURE_MAX_RAW, figure
+    site.figures.append(f"with raw sockets {figure}")
+    machine.shell(f"rm {directory}/cap-net-raw.conf && systemctl daemon-reload && systemctl restart systemd-sysctl")
+
+
+def what_is_mended_starts(machine, site):
+    start(machine)
+    all_up(machine)
+
+
+# --- an upgrade -----------------------------------------------------------------------------------------------------------
+
+
+def an_installation_with_a_configuration_starts_it(machine, site):
+    site.start_network()
+    site.start_aws()
+    machine.shell("mkdir -p /etc/bothends")
+    site.configure()
+    install(machine, site.package_before)
+    equal(show(machine, "ActiveState"), "active", "ActiveState")
+    all_up(machine)
+
+
+def it_is_upgraded(machine, site):
+    install(machine, site.package)
+
+
+def an_upgrade_restarts_it_and_goes_on_with_the_incident(machine, site):
+    for number in TUNNELS:
+        site.cut(number)
+    machine.wait("an incident is open", lambda: site.incidents("outage", "OPEN"), 60)
+    before = (machine.path(CONFIG).read_bytes(), show(machine, "MainPID"))
+    install(machine, site.package)
+    assert show(machine, "MainPID") not in (before[1], "0"), "not restarted"
+    equal(show(machine, "ActiveState"), "active", "ActiveState")
+    equal(machine.path(CONFIG).read_bytes(), before[0], "the configuration")
+    still_the_same_incident(machine, site)
+
+
+def a_downgrade_works_too(machine, site):
+    pid = show(machine, "MainPID")
+    install(machine, site.package_before, "--allow-downgrades")
+    assert show(machine, "MainPID") not in (pid, "0"), "not restarted"
+    still_the_same_incident(machine, site)
+    install(machine, site.package)
+
+
+def still_the_same_incident(machine, site):
+    machine.wait("it knows of the incident", lambda: status_line(machine).endswith(", 1 incident"), 60)
+    records = site.incidents("outage")
+    equal([record["status"] for record in records], ["OPEN"], "records of the outage")
+
+
+def the_incident_ends_once(machine, site):
+    for number in TUNNELS:
+        site.mend(number)
+    machine.wait("the incident is resolved", lambda: not site.incidents("outage", "OPEN"), 60)
+    equal(len(site.incidents("outage")), 1, "records of the outage")
+
+
+def an_upgrade_leaves_alone_what_was_stopped(machine, site):
+    machine.run("systemctl", "stop", UNIT)
+    equal(show(machine, "Result"), "success", "Result of a stop")
+    for package in (site.package_before, site.package):
+        install(machine, package, "--allow-downgrades")
+        equal(show(machine, "ActiveState"), "inactive", "ActiveState")
+
+
+def an_installation_with_a_wrong_configuration_says_so(machine, site):
+    machine.run("apt-get", "remove", "--yes", "bothends")
+    machine.write(CONFIG, config().replace('"vpn-0123456789abcdef0"', '"vpn-1"', 1))
+    printed = install(machine, site.package)
+    holds(printed, "not started", f"{CONFIG}:", "vpn[0].id")
+    equal(show(machine, "ActiveState"), "inactive", "ActiveState")
+    machine.write(CONFIG, config())
+    start(machine)
+
+
+def a_removal_keeps_the_state(machine, site):
+    machine.run("apt-get", "remove", "--yes", "bothends")
+    equal(machine.run("systemctl", "is-active", UNIT, check=False).output.strip(), "inactive", "is-active")
+    assert machine.path(f"{STATE}/bothends.db").exists(), "the store is gone"
+    assert machine.path(CONFIG).exists(), "the configuration is gone"
+    assert not machine.path("/usr/bin/bothends").exists(), "the program is there"
+
+
+def a_purge_leaves_nothing(machine, site):
+    machine.run("rm", "-r", f"/etc/systemd/system/{UNIT}.d")
+    machine.run("apt-get", "purge", "--yes", "bothends")
+    left = machine.shell("find /etc /usr /var /run /lib -xdev -path /var/lib/dpkg -prune -o -path /var/log -prune -o "
+                         "-iname '*bothends*' -print; getent passwd bothends; getent group bothends", check=False).output
+    equal(left.strip(), "", "what is left")
+    equal(machine.run("cat", RANGE).output.split(), ["1", "0"], "ping_group_range")
+    listed = machine.run("journalctl", "--list-catalog").output
+    equal([name for name, number in MESSAGE_IDS.items() if number in listed], [], "catalog entries that are left")
+
+
+FRESH = [
+    an_installation_without_a_configuration_says_what_to_do_next,
+    it_is_enabled_and_not_started_and_nothing_has_failed,
+    icmp_is_open_to_the_group_alone,
+    dpkg_asks_no_questions,
+    what_is_promised_is_there,
+    the_catalog_explains_every_record,
+    systemd_finds_no_fault_with_the_unit_and_the_drop_ins,
+    the_unit_is_hardened,
+    a_boot_without_a_configuration_is_no_failure,
+    a_root_only_temporary_file_can_be_checked_offline,
+    it_starts_before_the_network_and_without_aws,
+    it_settles_by_itself_when_the_network_is_there,
+    it_has_its_credentials_from_systemd,
+    prometheus_has_it_all_under_the_hardened_unit,
+    an_outage_is_told_with_its_fields,
+    the_catalog_explains_it_at_three_in_the_morning,
+    a_tunnel_that_comes_back_ends_the_incident,
+    a_reload_returns_when_the_configuration_is_in_force,
+    a_wrong_configuration_fails_the_reload_with_its_reason,
+    a_killed_daemon_is_started_again,
+    a_stuck_core_is_killed_within_the_watchdogs_interval,
+    a_journald_that_does_not_read_blocks_nothing,
+    a_credentials_file_that_others_may_read_is_refused,
+    a_configuration_that_somebody_else_may_replace_is_refused,
+    a_secret_in_a_configuration_that_others_may_read_is_refused,
+    missing_certificates_are_named,
+    a_host_without_icmp_sockets_is_told_and_has_a_drop_in,
+    what_is_mended_starts,
+]
+
+UPGRADE = [
+    an_installation_with_a_configuration_starts_it,
+    an_upgrade_restarts_it_and_goes_on_with_the_incident,
+    a_downgrade_works_too,
+    the_incident_ends_once,
+    an_upgrade_leaves_alone_what_was_stopped,
+    an_installation_with_a_wrong_configuration_says_so,
+    a_removal_keeps_the_state,
+    a_purge_leaves_nothing,
+]
+
+MESSAGE_IDS = {}
+
+
+def read_message_ids(source):
+    """The ids as the program declares them."""
+    MESSAGE_IDS.update(re.findall(r'^\s+([A-Z_]+) = "([0-9a-f]{32})"', source.read_text(), re.M))
+    assert len(MESSAGE_IDS) > 30, MESSAGE_IDS

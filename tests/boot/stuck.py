@@ -1,0 +1,33 @@
+"""Holds one thread of a process still, as a core that is stuck would be, while the others run on."""
+
+import contextlib
+import ctypes
+import os
+
+PTRACE_SEIZE, PTRACE_INTERRUPT, PTRACE_DETACH = 0x4206, 0x4207, 17  # <sys/ptrace.h>
+WAIT_ALL = 0x40000000  # __WALL: threads, too (waitpid(2))
+
+LIBC = ctypes.CDLL(None, use_errno=True)
+LIBC.ptrace.argtypes = [ctypes.c_long, ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p]
+LIBC.ptrace.restype = ctypes.c_long
+
+
+def _ptrace(request, thread):
+    if LIBC.ptrace(request, thread, None, None) == -1:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+
+
+@contextlib.contextmanager
+def held(process):
+    """The main thread of a process, which runs the core, does nothing within this block."""
+    _ptrace(PTRACE_SEIZE, process)
+    _ptrace(PTRACE_INTERRUPT, process)
+    os.waitpid(process, WAIT_ALL)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            _ptrace(PTRACE_DETACH, process)
+        # If it was killed meanwhile, its end is told to who held it first.
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(process, WAIT_ALL | os.WNOHANG)

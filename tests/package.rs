@@ -1,0 +1,131 @@
+//! What is shipped beside the program says what the program does: completions, man pages, unit, package.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use bothends::cli::Arguments;
+use bothends::process::Exit;
+use clap::CommandFactory;
+use clap_complete::{Generator, Shell};
+
+fn file(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+fn read(path: &str) -> String {
+    fs::read_to_string(file(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// The value of a setting of a unit, from its one line.
+fn setting(unit: &str, name: &str) -> Option<String> {
+    unit.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('=')).map(str::to_owned)
+}
+
+#[test]
+fn the_shells_complete_what_the_program_takes() {
+    for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {
+        let mut made = Vec::new();
+        let mut command = Arguments::command();
+        command.set_bin_name("bothends");
+        command.build();
+        shell.generate(&command, &mut made);
+        let made = String::from_utf8(made).unwrap();
+        let path = format!("packaging/completions/{}", shell.file_name("bothends"));
+        if std::env::var_os("BOTHENDS_WRITE").is_some() {
+            fs::write(file(&path), &made).unwrap();
+        }
+        assert_eq!(read(&path), made, "{path} is out of date: BOTHENDS_WRITE=1 cargo test --test package");
+    }
+}
+
+#[test]
+fn the_man_page_has_every_command_and_every_option() {
+    let page = read("packaging/man/bothends.1.md");
+    let command = Arguments::command();
+    let mut missing = Vec::new();
+    for sub in command.get_subcommands().filter(|sub| sub.get_name() != "help") {
+        let row = format!("| `bothends {}", sub.get_name());
+        let told = page.lines().find(|line| line.starts_with(&row)).unwrap_or_default();
+        if told.is_empty() {
+            missing.push(row);
+        }
+        let options = sub.get_arguments().filter_map(|argument| argument.get_long());
+        missing
+            .extend(options.map(|long| format!("--{long}")).filter(|option| !told.contains(option.as_str())));
+    }
+    for long in command.get_arguments().filter_map(|argument| argument.get_long()) {
+        if !page.contains(&format!("--{long}")) {
+            missing.push(format!("--{long}"));
+        }
+    }
+    assert!(missing.is_empty(), "bothends.1.md says nothing of {missing:?}");
+}
+
+#[test]
+fn the_man_page_has_every_exit_code() {
+    let page = read("packaging/man/bothends.1.md");
+    for exit in
+        [Exit::Success, Exit::BadNews, Exit::Usage, Exit::Internal, Exit::Permission, Exit::Configuration]
+    {
+        let row = format!("| `{}` |", exit.code());
+        assert!(page.contains(&row), "no {row}");
+    }
+}
+
+#[test]
+fn the_man_pages_can_be_made_and_lose_no_key() {
+    let directory = tempfile::tempdir().unwrap();
+    let made =
+        Command::new("python3").arg(file("packaging/man/man.py")).arg(directory.path()).output().unwrap();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let page = fs::read_to_string(directory.path().join("bothends.toml.5")).unwrap();
+    let keys: BTreeSet<_> = read("config/bothends.toml")
+        .lines()
+        .filter_map(|line| line.trim_start_matches(['#', ' ']).split_once(" = "))
+        .map(|(key, _)| key.trim().to_owned())
+        .filter(|key| !key.is_empty() && key.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'))
+        .collect();
+    assert!(keys.len() > 30, "{keys:?}");
+    for key in keys {
+        assert!(page.contains(&format!("\\fB{key}\\fR")), "bothends.toml(5) has no {key}");
+    }
+    assert!(!page.contains("](") && !page.contains("```"), "Markdown is left over");
+}
+
+#[test]
+fn the_unit_restarts_whatever_a_restart_can_mend() {
+    let unit = read("systemd/bothends.service");
+    let never: BTreeSet<u8> = setting(&unit, "RestartPreventExitStatus")
+        .unwrap()
+        .split_whitespace()
+        .map(|code| code.parse().unwrap())
+        .collect();
+    let beyond_mending = [Exit::Usage, Exit::Permission, Exit::Configuration].map(Exit::code);
+    assert_eq!(never, BTreeSet::from(beyond_mending));
+    assert_eq!(setting(&unit, "Restart").as_deref(), Some("on-failure"));
+}
+
+#[test]
+fn every_drop_in_says_where_it_goes() {
+    let mut seen = 0;
+    for entry in fs::read_dir(file("systemd/drop-ins")).unwrap() {
+        let path = entry.unwrap().path();
+        let (name, text) =
+            (path.file_name().unwrap().to_str().unwrap().to_owned(), fs::read_to_string(&path).unwrap());
+        assert!(
+            text.contains(&format!("/usr/share/bothends/drop-ins/{name} /etc/systemd/system/")),
+            "{name}"
+        );
+        assert!(text.contains("\n[Service]\n"), "{name}");
+        seen += 1;
+    }
+    assert!(seen >= 4, "{seen}");
+}
+
+#[test]
+fn the_debian_changelog_begins_with_this_version() {
+    let top = read("packaging/deb/changelog").lines().next().unwrap().to_owned();
+    assert!(top.starts_with(concat!("bothends (", env!("CARGO_PKG_VERSION"), "-")), "{top}");
+}
