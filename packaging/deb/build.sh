@@ -21,11 +21,17 @@ fail() { echo "build.sh: $*" >&2; exit 1; }
 
 # Neither the directory nor the hour may be seen in the bytes.
 reproducibly() {
-  local registry=${CARGO_HOME:-$HOME/.cargo}
+  local cargo=${CARGO_HOME:-$HOME/.cargo} crates remap prefix
   export SOURCE_DATE_EPOCH
   SOURCE_DATE_EPOCH=$(git log -1 --format=%ct 2>/dev/null || stat -c %Y Cargo.lock)
-  export RUSTFLAGS="--remap-path-prefix=$top=/usr/src/bothends --remap-path-prefix=$registry=/usr/src/cargo"
-  export CFLAGS="-ffile-prefix-map=$target=/usr/src/bothends/target -ffile-prefix-map=$top=/usr/src/bothends -ffile-prefix-map=$registry=/usr/src/cargo"
+  remap="--remap-path-prefix=$top=/usr/src/bothends"
+  prefix="-ffile-prefix-map=$target=/usr/src/bothends/target -ffile-prefix-map=$top=/usr/src/bothends"
+  # The folder that crates are unpacked into is named after where they come from.
+  for crates in "$cargo"/registry/src/*/; do
+    remap+=" --remap-path-prefix=${crates%/}=/usr/src/crates"
+    prefix+=" -ffile-prefix-map=${crates%/}=/usr/src/crates"
+  done
+  export RUSTFLAGS=$remap CFLAGS=$prefix
   export CXXFLAGS=$CFLAGS
   "$@"
 }
@@ -34,6 +40,8 @@ build() {
   "$top/tests/setup.sh" cargo-deb
   mkdir -p "$out"
   mkdir -p "$top/target/package"
+  # The folder of the crates is there before its name is needed.
+  cargo fetch --locked --quiet
   python3 packaging/man/man.py "$top/target/package"
   reproducibly cargo build --locked --release --bin bothends
   # A package with the debug symbols apart; cargo-deb names it -dbgsym.

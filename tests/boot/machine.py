@@ -99,15 +99,12 @@ class Machine:
                 self.cgroups.append(pathlib.Path(hierarchy, self.name))
                 self.cgroups[-1].mkdir(exist_ok=True)
 
-        def join_cgroups():
-            for cgroup in self.cgroups:
-                (cgroup / "cgroup.procs").write_text(str(os.getpid()))
-
-        console = (self.directory / "console.log").open("ab")
-        self.nspawn = subprocess.Popen(
-            ["systemd-nspawn", "--quiet", f"--directory={self.root}", f"--machine={self.name}", "--register=no", "--keep-unit",
-             "--boot", "--private-network", "--console=read-only", "systemd.log_target=journal"],
-            stdin=subprocess.DEVNULL, stdout=console, stderr=console, preexec_fn=join_cgroups)
+        joins = "".join(f"echo $$ > {cgroup}/cgroup.procs; " for cgroup in self.cgroups)
+        nspawn = ["systemd-nspawn", "--quiet", f"--directory={self.root}", f"--machine={self.name}", "--register=no", "--keep-unit",
+                  "--boot", "--private-network", "--console=read-only", "systemd.log_target=journal"]
+        with (self.directory / "console.log").open("ab") as console:
+            self.nspawn = subprocess.Popen(["sh", "-c", f'{joins}exec "$@"', "sh", *nspawn], stdin=subprocess.DEVNULL,
+                                           stdout=console, stderr=console)
         children = pathlib.Path(f"/proc/{self.nspawn.pid}/task/{self.nspawn.pid}/children")
         try:
             self.leader = self.wait("systemd-nspawn has started its init", lambda: int(children.read_text().split()[0]),
