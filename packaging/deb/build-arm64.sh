@@ -32,7 +32,7 @@ root_file_system() {
 build() {
   local src=$cache/src
   mkdir -p "$src"
-  # What git knows, and not the target folder of the host; the one in the root file system stays.
+  # What git knows, and not the target folder of this host; the one in the root file system stays.
   find "$src" -mindepth 1 -maxdepth 1 ! -name target -exec rm -rf {} +
   git ls-files -z | tar -c --null --files-from=- | tar -x -C "$src"
   cargo vendor --locked --quiet "$src/vendor" > /dev/null
@@ -47,10 +47,12 @@ build() {
 package() {
   "$top/tests/setup.sh" cargo-deb
   mkdir -p "$target/$triple/release" "$target/package" "$out"
-  cp "$cache/src/target/$triple/release/bothends" "$target/$triple/release/bothends"
+  # This host's strip knows no arm64.
+  chroot "$cache" aarch64-linux-gnu-strip -o "/src/target/stripped" "/src/target/$triple/release/bothends"
+  cp "$cache/src/target/stripped" "$target/$triple/release/bothends"
   python3 packaging/man/man.py "$target/package"
-  SOURCE_DATE_EPOCH=$(git log -1 --format=%ct) PATH=$PATH \
-    cargo deb --locked --no-build --strip --quiet --target "$triple" --deb-version "$version" --output "$out/"
+  SOURCE_DATE_EPOCH=$(git log -1 --format=%ct) \
+    cargo deb --locked --no-build --no-strip --quiet --target "$triple" --deb-version "$version" --output "$out/"
 }
 
 # The program of the package, on the reference configuration of the package.
