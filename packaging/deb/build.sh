@@ -63,10 +63,10 @@ check_glibc() {
 
 bill_of_materials() {
   "$top/tests/setup.sh" cargo-cyclonedx
-  # It writes beside Cargo.toml and dates and numbers what it writes; both are taken from the commit.
-  SOURCE_DATE_EPOCH=$(git log -1 --format=%ct 2>/dev/null || stat -c %Y Cargo.lock) \
-    cargo cyclonedx --quiet --format json --describe crate --no-build-deps --override-filename bothends.cdx
-  mv bothends.cdx.json "$out/bothends_${version}.cdx.json"
+  # It writes beside Cargo.toml, dates what it writes by SOURCE_DATE_EPOCH, and names the directory of the clone.
+  reproducibly cargo cyclonedx --quiet --format json --spec-version 1.5 --no-build-deps --override-filename bothends.cdx
+  sed "s|file://$top|file:///usr/src/bothends|g" bothends.cdx.json > "$out/bothends_${version}.cdx.json"
+  rm bothends.cdx.json
   echo "$out/bothends_${version}.cdx.json: $(grep -c '"type": "library"' "$out/bothends_${version}.cdx.json") libraries"
 }
 
