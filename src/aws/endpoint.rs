@@ -1,26 +1,32 @@
-//! Where EC2 is asked. The SDK's clients know their endpoints; the one call made by hand must be told.
+//! Where services are that are called by hand. The SDK's clients know their endpoints; these must be told.
 
 use aws_types::SdkConfig;
 use aws_types::service_config::ServiceConfigKey;
 
-/// EC2's endpoint: `AWS_ENDPOINT_URL_EC2` or the profile's `services` section, then `AWS_ENDPOINT_URL` or the
+use super::by_hand::Api;
+
+/// A service's endpoint: `AWS_ENDPOINT_URL_<ID>` or the profile's `services` section, then `AWS_ENDPOINT_URL` or the
 /// profile's `endpoint_url`, then the Region's own, as the AWS SDKs and Tools Reference Guide orders them
 /// ("Service-specific endpoints").
-pub(super) fn ec2(config: &SdkConfig, region: &str) -> String {
-    configured(config).unwrap_or_else(|| {
-        regional(region, config.use_fips().unwrap_or(false), config.use_dual_stack().unwrap_or(false))
+pub(super) fn of(api: &Api, config: &SdkConfig, region: &str) -> String {
+    configured(api, config).unwrap_or_else(|| {
+        let (fips, dual_stack) = (config.use_fips(), config.use_dual_stack());
+        regional(api.host, region, fips.unwrap_or(false), dual_stack.unwrap_or(false))
     })
 }
 
-fn configured(config: &SdkConfig) -> Option<String> {
+fn configured(api: &Api, config: &SdkConfig) -> Option<String> {
     let everywhere = || config.endpoint_url().map(str::to_owned);
     if config.get_origin("endpoint_url").is_client_config() {
         return everywhere();
     }
-    let key =
-        ServiceConfigKey::builder().service_id("EC2").env("AWS_ENDPOINT_URL").profile("endpoint_url").build();
-    let for_ec2 = key.ok().zip(config.service_config()).and_then(|(key, service)| service.load_config(key));
-    for_ec2.or_else(everywhere)
+    let key = ServiceConfigKey::builder()
+        .service_id(api.service_id)
+        .env("AWS_ENDPOINT_URL")
+        .profile("endpoint_url")
+        .build();
+    let for_it = key.ok().zip(config.service_config()).and_then(|(key, service)| service.load_config(key));
+    for_it.or_else(everywhere)
 }
 
 /// The suffixes of the partitions, from the SDK's own `partitions.json`: the prefix of their Regions, the plain suffix
@@ -35,16 +41,16 @@ const PARTITIONS: [(&str, &str, &str); 7] = [
     ("", "amazonaws.com", "api.aws"),
 ];
 
-fn regional(region: &str, fips: bool, dual_stack: bool) -> String {
+fn regional(host: &str, region: &str, fips: bool, dual_stack: bool) -> String {
     let (plain, dual) = PARTITIONS
         .iter()
         .find(|(prefix, _, _)| region.starts_with(prefix))
         .map_or(("amazonaws.com", "api.aws"), |(_, plain, dual)| (*plain, *dual));
     let suffix = if dual_stack { dual } else { plain };
-    // EC2's plain endpoints in GovCloud are FIPS endpoints already (EC2's endpoint rules).
+    // The plain endpoints of EC2, SSM and SNS in GovCloud are FIPS endpoints already (the services' endpoint rules).
     let already_fips = region.starts_with("us-gov-") && !dual_stack;
-    let service = if fips && !already_fips { "ec2-fips" } else { "ec2" };
-    format!("https://{service}.{region}.{suffix}")
+    let fips = if fips && !already_fips { "-fips" } else { "" };
+    format!("https://{host}{fips}.{region}.{suffix}")
 }
 
 #[cfg(test)]
@@ -62,7 +68,7 @@ mod tests {
             ("us-gov-west-1", true, false, "https://ec2.us-gov-west-1.amazonaws.com"),
             ("us-isob-east-1", false, false, "https://ec2.us-isob-east-1.sc2s.sgov.gov"),
         ] {
-            assert_eq!(regional(region, fips, dual_stack), expected);
+            assert_eq!(regional("ec2", region, fips, dual_stack), expected);
         }
     }
 }

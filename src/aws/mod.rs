@@ -5,6 +5,7 @@
 //! |---|---|
 //! | who calls: credentials, Region, role, endpoint, proxy, CA | `connection`, `credentials`, `http`, `endpoint` |
 //! | what is called and which permission it needs | [`Call`] in `permission` |
+//! | calls to services whose SDK crate is too heavy | `by_hand` |
 //! | how a call is made and what its failure means | `exchange`, `errors` |
 //! | what AWS's clock reads, and how far ours is off | [`AwsClock`] in `offset` |
 //! | AWS's view of the tunnels | [`poller`], fed by `cloudwatch` and `ec2` |
@@ -14,6 +15,7 @@
 //! a wrong clock of ours, which the SDK learns from a refusal and which `exchange` therefore tries once more at once.
 
 mod backoff;
+mod by_hand;
 mod cloudwatch;
 mod connection;
 mod credentials;

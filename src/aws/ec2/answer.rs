@@ -39,8 +39,8 @@ pub(super) enum Garbled {
     Foreign,
 }
 
-impl Garbled {
-    pub(super) const fn as_str(self) -> &'static str {
+impl AsRef<str> for Garbled {
+    fn as_ref(&self) -> &str {
         match self {
             Self::Malformed => "the answer is not well-formed XML",
             Self::Truncated => "the answer is truncated",
