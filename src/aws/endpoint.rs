@@ -29,23 +29,31 @@ fn configured(api: &Api, config: &SdkConfig) -> Option<String> {
     for_it.or_else(everywhere)
 }
 
-/// The suffixes of the partitions, from the SDK's own `partitions.json`: the prefix of their Regions, the plain suffix
-/// and the dual-stack one.
-const PARTITIONS: [(&str, &str, &str); 7] = [
-    ("cn-", "amazonaws.com.cn", "api.amazonwebservices.com.cn"),
-    ("us-isob-", "sc2s.sgov.gov", "api.aws.scloud"),
-    ("us-isof-", "csp.hci.ic.gov", "api.aws.hci.ic.gov"),
-    ("us-iso-", "c2s.ic.gov", "api.aws.ic.gov"),
-    ("eu-isoe-", "cloud.adc-e.uk", "api.cloud-aws.adc-e.uk"),
-    ("eusc-", "amazonaws.eu", "api.amazonwebservices.eu"),
-    ("", "amazonaws.com", "api.aws"),
+/// The partitions, from the SDK's own `partitions.json`: the prefix of their Regions, their name in ARNs, the plain suffix of
+/// their host names and the dual-stack one.
+const PARTITIONS: [(&str, &str, &str, &str); 8] = [
+    ("cn-", "aws-cn", "amazonaws.com.cn", "api.amazonwebservices.com.cn"),
+    ("us-gov-", "aws-us-gov", "amazonaws.com", "api.aws"),
+    ("us-isob-", "aws-iso-b", "sc2s.sgov.gov", "api.aws.scloud"),
+    ("us-isof-", "aws-iso-f", "csp.hci.ic.gov", "api.aws.hci.ic.gov"),
+    ("us-iso-", "aws-iso", "c2s.ic.gov", "api.aws.ic.gov"),
+    ("eu-isoe-", "aws-iso-e", "cloud.adc-e.uk", "api.cloud-aws.adc-e.uk"),
+    ("eusc-", "aws-eusc", "amazonaws.eu", "api.amazonwebservices.eu"),
+    ("", ANY, "amazonaws.com", "api.aws"),
 ];
+const ANY: &str = "aws";
+
+/// The partition that a Region is in, as ARNs name it.
+pub fn partition(region: &str) -> &'static str {
+    let found = PARTITIONS.iter().find(|(prefix, ..)| region.starts_with(prefix));
+    found.map_or(ANY, |(_, partition, ..)| partition)
+}
 
 fn regional(host: &str, region: &str, fips: bool, dual_stack: bool) -> String {
     let (plain, dual) = PARTITIONS
         .iter()
-        .find(|(prefix, _, _)| region.starts_with(prefix))
-        .map_or(("amazonaws.com", "api.aws"), |(_, plain, dual)| (*plain, *dual));
+        .find(|(prefix, ..)| region.starts_with(prefix))
+        .map_or(("amazonaws.com", "api.aws"), |(_, _, plain, dual)| (*plain, *dual));
     let suffix = if dual_stack { dual } else { plain };
     // The plain endpoints of EC2, SSM and SNS in GovCloud are FIPS endpoints already (the services' endpoint rules).
     let already_fips = region.starts_with("us-gov-") && !dual_stack;
@@ -56,6 +64,18 @@ fn regional(host: &str, region: &str, fips: bool, dual_stack: bool) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_region_is_in_the_partition_that_its_name_begins_with() {
+        for (region, expected) in [
+            ("eu-west-1", "aws"),
+            ("cn-north-1", "aws-cn"),
+            ("us-gov-west-1", "aws-us-gov"),
+            ("us-isob-east-1", "aws-iso-b"),
+        ] {
+            assert_eq!(partition(region), expected);
+        }
+    }
 
     #[test]
     fn the_endpoint_follows_partition_fips_and_dual_stack() {

@@ -94,6 +94,8 @@ pub enum Vendor {
         /// The ARN of the response plan, with the placeholders `{vpn_id}` and `{kind}` where there are any.
         response_plan: Arc<str>,
     },
+    /// AWS Systems Manager OpsCenter.
+    OpsCenter,
 }
 
 /// `[cloudwatch]`.
@@ -142,18 +144,25 @@ impl Vendor {
     pub const fn as_str(&self) -> &'static str {
         match self {
             Self::IncidentManager { .. } => "incident_manager",
+            Self::OpsCenter => "ops_center",
         }
     }
 }
 
 impl SinkSettings {
-    /// The response plan (its ARN) for incidents of this kind on this connection.
-    pub fn response_plan(&self, vpn: &VpnId, kind: Kind) -> String {
+    /// Where incidents of this kind on this connection go, in an operator's words.
+    pub fn target(&self, vpn: &VpnId, kind: Kind) -> String {
         match &self.vendor {
             Vendor::IncidentManager { response_plan } => {
                 response_plan.replace("{vpn_id}", vpn.as_str()).replace("{kind}", kind.as_str())
             }
+            Vendor::OpsCenter => format!("an OpsItem of severity {}", self.severity(kind)),
         }
+    }
+
+    /// The severity of an OpsItem, 1 to 4: its impact, of which "none" is OpsCenter's lowest.
+    pub fn severity(&self, kind: Kind) -> u8 {
+        self.impact(kind).min(4)
     }
 
     /// The impact of incidents of this kind, 1 (critical) to 5 (none).

@@ -12,7 +12,7 @@ use super::refusal::Refusal;
 use super::server::Incoming;
 use super::sigv4::Caller;
 use super::state::State;
-use super::{cloudwatch, ec2, incidents, sts};
+use super::{cloudwatch, ec2, incidents, ops_items, sts};
 
 /// What carries out an operation: checked input in, output of the model's shape out.
 pub(super) type Handler = fn(&mut State, &Caller, Value) -> Result<Value, Refusal>;
@@ -22,6 +22,7 @@ pub(super) enum Service {
     CloudWatch,
     Ec2,
     Incidents,
+    Ssm,
     Sts,
 }
 
@@ -41,6 +42,8 @@ static EC2: LazyLock<Model> =
     LazyLock::new(|| Model::parse(include_str!("models/ec2.json")).expect(MODEL_IS_READ));
 static INCIDENTS: LazyLock<Model> =
     LazyLock::new(|| Model::parse(include_str!("models/ssm-incidents.json")).expect(MODEL_IS_READ));
+static SSM: LazyLock<Model> =
+    LazyLock::new(|| Model::parse(include_str!("models/ssm.json")).expect(MODEL_IS_READ));
 static STS: LazyLock<Model> =
     LazyLock::new(|| Model::parse(include_str!("models/sts.json")).expect(MODEL_IS_READ));
 
@@ -50,6 +53,7 @@ impl Service {
             Self::CloudWatch => &CLOUDWATCH,
             Self::Ec2 => &EC2,
             Self::Incidents => &INCIDENTS,
+            Self::Ssm => &SSM,
             Self::Sts => &STS,
         }
     }
@@ -59,6 +63,7 @@ impl Service {
             Self::CloudWatch => Protocol::RpcV2Cbor,
             Self::Ec2 => Protocol::Ec2Query,
             Self::Incidents => Protocol::RestJson,
+            Self::Ssm => Protocol::Json,
             Self::Sts => Protocol::Query,
         }
     }
@@ -69,6 +74,7 @@ impl Service {
             Self::CloudWatch => "monitoring",
             Self::Ec2 => "ec2",
             Self::Incidents => "ssm-incidents",
+            Self::Ssm => "ssm",
             Self::Sts => "sts",
         }
     }
@@ -79,6 +85,7 @@ impl Service {
             Self::CloudWatch => "cloudwatch",
             Self::Ec2 => "ec2",
             Self::Incidents => "ssm-incidents",
+            Self::Ssm => "ssm",
             Self::Sts => "sts",
         }
     }
@@ -88,6 +95,7 @@ impl Service {
             Self::CloudWatch => cloudwatch::OPERATIONS,
             Self::Ec2 => ec2::OPERATIONS,
             Self::Incidents => incidents::OPERATIONS,
+            Self::Ssm => ops_items::OPERATIONS,
             Self::Sts => sts::OPERATIONS,
         }
     }
@@ -105,6 +113,12 @@ pub(super) fn target(request: &Incoming) -> Target {
     let rpc = format!("/service/{}/operation/", CLOUDWATCH.metadata.target_prefix);
     if let Some(name) = request.path.strip_prefix(&rpc) {
         return Service::CloudWatch.target(name.to_owned());
+    }
+    let called = request.header("x-amz-target").and_then(|target| target.split_once('.'));
+    if let Some((prefix, name)) = called
+        && prefix == SSM.metadata.target_prefix
+    {
+        return Service::Ssm.target(name.to_owned());
     }
     if request.path == "/" && request.method == "POST" {
         let parameters = form::pairs(&request.body);

@@ -15,6 +15,7 @@ mod minute;
 #[expect(dead_code, reason = "the tests of the probe need more of it")]
 mod net;
 mod nonsense;
+mod ops_center;
 mod pair;
 mod people;
 mod process;

@@ -78,7 +78,7 @@ fn sent_name(protocol: Protocol, name: &str, member: &Member) -> String {
     let name = member.location_name.as_deref().unwrap_or(name);
     match protocol {
         Protocol::Ec2Query => name[..1].to_ascii_uppercase() + &name[1..],
-        Protocol::Query | Protocol::RpcV2Cbor | Protocol::RestJson => name.to_owned(),
+        Protocol::Query | Protocol::RpcV2Cbor | Protocol::RestJson | Protocol::Json => name.to_owned(),
     }
 }
 
@@ -129,7 +129,7 @@ pub(super) fn encode(service: Service, name: &str, operation: &Operation, output
 fn trailing_slash(service: Service) -> &'static str {
     match service.protocol() {
         Protocol::Ec2Query => "/",
-        Protocol::Query | Protocol::RpcV2Cbor | Protocol::RestJson => "",
+        Protocol::Query | Protocol::RpcV2Cbor | Protocol::RestJson | Protocol::Json => "",
     }
 }
 
