@@ -1,5 +1,5 @@
-//! Everything that talks to AWS: the pollers behind AWS's verdict, Incident Manager and OpsCenter as sinks, CloudWatch as a
-//! metric sink. No other module names a type of the SDK.
+//! Everything that talks to AWS: the pollers behind AWS's verdict, Incident Manager, OpsCenter and SNS as sinks,
+//! CloudWatch as a metric sink. No other module names a type of the SDK.
 //!
 //! | what | where |
 //! |---|---|
@@ -9,7 +9,7 @@
 //! | how a call is made and what its failure means | `exchange`, `errors` |
 //! | what AWS's clock reads, and how far ours is off | [`AwsClock`] in `offset` |
 //! | AWS's view of the tunnels | [`poller`], fed by `cloudwatch` and `ec2` |
-//! | the traits of `incident` and `publish` | [`IncidentManager`], [`OpsCenter`], [`CloudWatchMetrics`] |
+//! | the traits of `incident` and `publish` | [`IncidentManager`], [`OpsCenter`], [`Sns`], [`CloudWatchMetrics`] |
 //!
 //! The SDK's own retries are off: pollers, reconcilers and the publisher have their own back-off. The one exception is
 //! a wrong clock of ours, which the SDK learns from a refusal and which `exchange` therefore tries once more at once.
@@ -31,6 +31,7 @@ mod offset;
 mod ops_center;
 mod permission;
 pub mod poller;
+mod sns;
 
 pub use connection::{AwsConnections, AwsSettings, StaticCredentials};
 pub use endpoint::partition;
@@ -41,3 +42,4 @@ pub use metrics::CloudWatchMetrics;
 pub use offset::{AwsClock, ClockOffset};
 pub use ops_center::OpsCenter;
 pub use permission::Call;
+pub use sns::Sns;

@@ -33,13 +33,15 @@ pub enum Call {
     CreateOpsItem,
     /// Adds to an OpsItem, and resolves it.
     UpdateOpsItem,
+    /// Sends a message to a topic.
+    Publish,
     /// Takes on the `role_arn` of a connection or a sink.
     AssumeRole,
 }
 
 impl Call {
     /// Every call.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::GetMetricData,
         Self::DescribeVpnConnections,
         Self::PutMetricData,
@@ -54,6 +56,7 @@ impl Call {
         Self::GetOpsItem,
         Self::CreateOpsItem,
         Self::UpdateOpsItem,
+        Self::Publish,
         Self::AssumeRole,
     ];
 
@@ -74,6 +77,7 @@ impl Call {
             Self::GetOpsItem => "GetOpsItem",
             Self::CreateOpsItem => "CreateOpsItem",
             Self::UpdateOpsItem => "UpdateOpsItem",
+            Self::Publish => "Publish",
             Self::AssumeRole => "AssumeRole",
         }
     }
@@ -93,6 +97,7 @@ impl Call {
             Self::DescribeOpsItems | Self::GetOpsItem | Self::CreateOpsItem | Self::UpdateOpsItem => {
                 "OpsCenter"
             }
+            Self::Publish => "SNS",
             Self::AssumeRole => "STS",
         }
     }
@@ -114,6 +119,7 @@ impl Call {
             Self::GetOpsItem => "ssm:GetOpsItem",
             Self::CreateOpsItem => "ssm:CreateOpsItem",
             Self::UpdateOpsItem => "ssm:UpdateOpsItem",
+            Self::Publish => "sns:Publish",
             Self::AssumeRole => "sts:AssumeRole",
         }
     }
@@ -135,6 +141,9 @@ impl Call {
             | Self::UpdateRelatedItems
             | Self::UpdateIncidentRecord => "the response plan and its incident records",
             Self::GetOpsItem | Self::UpdateOpsItem => "the OpsItems (arn:aws:ssm:REGION:ACCOUNT:opsitem/*)",
+            Self::Publish => {
+                "the topic (and, where it is encrypted, kms:GenerateDataKey and kms:Decrypt on its key)"
+            }
             Self::AssumeRole => "the role, whose trust policy must admit the daemon's own credentials",
         }
     }

@@ -149,6 +149,20 @@ pub(super) const RESPONSE_PLAN: Rule<Arc<str>> = Rule {
     },
 };
 
+/// The ARN of an SNS topic (SNS API reference, `CreateTopic`: up to 256 letters, digits, hyphens and underscores, and `.fifo` at
+/// the end of a FIFO topic's).
+pub(super) const TOPIC_ARN: Rule<Arc<str>> = Rule {
+    allowed: "the ARN of an SNS topic, such as \"arn:aws:sns:eu-west-1:123456789012:NAME\"",
+    parse: |text| {
+        let [partition, service, region, account, name] = arn(text)?;
+        let plain = name.strip_suffix(".fifo").unwrap_or(name);
+        let plain =
+            plain.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_') && !plain.is_empty();
+        let right = is_partition(partition) && service == "sns" && is_account(account);
+        (right && (REGION.parse)(region).is_some() && plain && length(name, 256)).then(|| text.into())
+    },
+};
+
 /// The namespace of custom metrics (CloudWatch API reference, `PutMetricData`).
 pub(super) const NAMESPACE: Rule<Arc<str>> = Rule {
     allowed: "1 to 255 letters, digits, blanks and . - _ / # : , the first neither a blank nor a colon, and not beginning with AWS/",
@@ -299,6 +313,26 @@ mod tests {
                 "arn:aws:ssm::123456789012:response-plan/a",
                 &long,
                 &long_once_filled,
+            ],
+        );
+    }
+
+    #[test]
+    fn topics_name_their_region() {
+        verdicts(
+            &TOPIC_ARN,
+            &[
+                "arn:aws:sns:eu-west-1:123456789012:vpn-alerts",
+                "arn:aws-cn:sns:cn-north-1:123456789012:a_b.fifo",
+            ],
+            &[
+                "vpn-alerts",
+                "arn:aws:sns::123456789012:vpn-alerts",
+                "arn:aws:sns:eu-west-1:1234:vpn-alerts",
+                "arn:aws:sqs:eu-west-1:123456789012:vpn-alerts",
+                "arn:aws:sns:eu-west-1:123456789012:",
+                "arn:aws:sns:eu-west-1:123456789012:a.b",
+                "arn:aws:sns:eu-west-1:123456789012:topic:9f1c",
             ],
         );
     }

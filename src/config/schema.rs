@@ -124,6 +124,7 @@ const TUNNEL: &[Key] = &[
 const SINK: &[Key] = &[
     scalar("type"),
     scalar("response_plan"),
+    scalar("topic_arn"),
     list("kinds"),
     list("vpns"),
     scalar("region"),

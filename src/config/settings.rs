@@ -96,6 +96,11 @@ pub enum Vendor {
     },
     /// AWS Systems Manager OpsCenter.
     OpsCenter,
+    /// An AWS SNS topic.
+    Sns {
+        /// Its ARN, which names its Region.
+        topic_arn: Arc<str>,
+    },
 }
 
 /// `[cloudwatch]`.
@@ -145,6 +150,7 @@ impl Vendor {
         match self {
             Self::IncidentManager { .. } => "incident_manager",
             Self::OpsCenter => "ops_center",
+            Self::Sns { .. } => "sns",
         }
     }
 }
@@ -157,6 +163,7 @@ impl SinkSettings {
                 response_plan.replace("{vpn_id}", vpn.as_str()).replace("{kind}", kind.as_str())
             }
             Vendor::OpsCenter => format!("an OpsItem of severity {}", self.severity(kind)),
+            Vendor::Sns { topic_arn } => topic_arn.to_string(),
         }
     }
 

@@ -19,16 +19,18 @@ const IMPACT: std::ops::RangeInclusive<u32> = 1..=5;
 enum Type {
     IncidentManager,
     OpsCenter,
+    Sns,
 }
 
 impl Type {
-    const ALL: [Self; 2] = [Self::IncidentManager, Self::OpsCenter];
+    const ALL: [Self; 3] = [Self::IncidentManager, Self::OpsCenter, Self::Sns];
 
     /// The word used in the configuration and in the ids of sinks.
     const fn as_str(self) -> &'static str {
         match self {
             Self::IncidentManager => "incident_manager",
             Self::OpsCenter => "ops_center",
+            Self::Sns => "sns",
         }
     }
 
@@ -37,6 +39,7 @@ impl Type {
         match self {
             Self::IncidentManager => &["response_plan", "region", "role_arn"],
             Self::OpsCenter => &["region", "role_arn"],
+            Self::Sns => &["topic_arn", "role_arn"],
         }
     }
 
@@ -45,12 +48,13 @@ impl Type {
         match self {
             Self::IncidentManager => "response_plan",
             Self::OpsCenter => "region",
+            Self::Sns => "topic_arn",
         }
     }
 }
 
 const TYPE: Rule<Type> = Rule {
-    allowed: "\"incident_manager\", \"ops_center\"",
+    allowed: "\"incident_manager\", \"ops_center\", \"sns\"",
     parse: |text| Type::ALL.into_iter().find(|known| known.as_str() == text),
 };
 
@@ -87,6 +91,9 @@ impl Sinks {
                 .required("response_plan", &patterns::RESPONSE_PLAN, notes)
                 .map(|response_plan| Vendor::IncidentManager { response_plan }),
             Some(Type::OpsCenter) => Some(Vendor::OpsCenter),
+            Some(Type::Sns) => section
+                .required("topic_arn", &patterns::TOPIC_ARN, notes)
+                .map(|topic_arn| Vendor::Sns { topic_arn }),
             None => None,
         };
         let (Some(kind_of_sink), Some(vendor)) = (kind_of_sink, vendor) else { return };
@@ -145,7 +152,7 @@ impl Sinks {
 /// What tells the places of two sinks apart.
 fn place(settings: &SinkSettings, vpn: &VpnId, kind: Kind) -> String {
     match &settings.vendor {
-        Vendor::IncidentManager { .. } => settings.target(vpn, kind),
+        Vendor::IncidentManager { .. } | Vendor::Sns { .. } => settings.target(vpn, kind),
         Vendor::OpsCenter => {
             let said = |text: &Option<Arc<str>>| text.as_deref().unwrap_or_default().to_owned();
             format!("OpsCenter {} {}", said(&settings.region), said(&settings.role_arn))
@@ -158,6 +165,7 @@ const fn name(vendor: &Vendor) -> &'static str {
     match vendor {
         Vendor::IncidentManager { .. } => "response plan",
         Vendor::OpsCenter => "OpsCenter",
+        Vendor::Sns { .. } => "topic",
     }
 }
 

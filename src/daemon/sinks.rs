@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 use tokio::task::{AbortHandle, JoinSet};
 
 use super::clock_offset;
 use super::people::People;
-use crate::aws::{AwsConnections, IncidentManager, OpsCenter, partition};
+use crate::aws::{AwsConnections, IncidentManager, OpsCenter, Sns, partition};
 use crate::config::{Config, Mode, SinkSettings, Vendor};
 use crate::domain::board::Board;
 use crate::domain::event::Event;
@@ -16,9 +17,11 @@ use crate::domain::names::SinkId;
 use crate::domain::plan::SinkPlan;
 use crate::health::{Component, Health};
 use crate::incident::action::SinkReport;
+use crate::incident::message::Messenger;
 use crate::incident::settings::{Settings, VpnSettings};
 use crate::incident::shell;
 use crate::incident::sink::IncidentSink;
+use crate::incident::teller::TellerSettings;
 use crate::store::Store;
 use crate::telemetry::prometheus::Prometheus;
 
@@ -94,7 +97,32 @@ impl Sinks {
                 let site = Arc::clone(&settings.site);
                 self.keep(settings, OpsCenter::new(connections, region, role_arn, site), tasks)
             }
+            Vendor::Sns { topic_arn } => {
+                let sink = Sns::new(connections, Arc::clone(topic_arn), role_arn);
+                self.tell(settings, None, sink, tasks)
+            }
         }
+    }
+
+    /// Runs the teller of a sink that only takes messages.
+    fn tell(
+        &self,
+        settings: &Settings,
+        repeat_every: Option<Duration>,
+        sink: impl Messenger,
+        tasks: &mut JoinSet<()>,
+    ) -> AbortHandle {
+        let connections = self.connections.clone();
+        tasks.spawn(shell::tell(
+            move || clock_offset::as_aws_dates(&connections),
+            TellerSettings { sink: settings.clone(), repeat_every },
+            sink,
+            self.store.clone(),
+            self.board.clone(),
+            self.events.clone(),
+            self.health.clone(),
+            self.observer(),
+        ))
     }
 
     /// Runs the reconciler of a sink that keeps records.
@@ -137,6 +165,8 @@ impl Sinks {
         let plan = match &configured.vendor {
             Vendor::IncidentManager { response_plan } => Arc::clone(response_plan),
             Vendor::OpsCenter => self.ops_items(config, configured).await,
+            // It has no records.
+            Vendor::Sns { .. } => "".into(),
         };
         Settings {
             sink: SinkPlan {

@@ -76,6 +76,7 @@ use super::settings::Settings;
 use super::sink::{LedgerRow, RecordId, SinkError};
 use super::wording;
 use case::Case;
+pub(super) use case::worsened_since;
 use ended::Hearing;
 use survey::Survey;
 

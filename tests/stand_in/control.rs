@@ -93,6 +93,8 @@ pub(crate) enum Command {
         id: String,
         status: String,
     },
+    /// What SNS was given, oldest first.
+    Messages {},
     /// What `PutMetricData` stored, of a namespace or all.
     Metrics {
         #[serde(default)]
@@ -157,6 +159,7 @@ pub(super) fn execute(state: &mut State, command: Command) -> Result<Value, Stri
                 return Err(format!("no OpsItem {id}"));
             }
         }
+        Command::Messages {} => return Ok(json!(state.messages)),
         Command::Metrics { namespace } => return Ok(state.metrics.listed(namespace.as_deref())),
         Command::Reset {} => state.reset(),
     }

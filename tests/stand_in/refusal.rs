@@ -89,7 +89,7 @@ impl Refusal {
 
 fn not_signed(service: Service) -> Coded {
     let status = match service {
-        Service::CloudWatch | Service::Incidents | Service::Sts => 403,
+        Service::CloudWatch | Service::Incidents | Service::Sns | Service::Sts => 403,
         Service::Ssm => 400,
         Service::Ec2 => 401,
     };
@@ -107,7 +107,7 @@ fn unknown_key(service: Service) -> Coded {
             "AuthFailure",
             "AWS was not able to validate the provided access credentials",
         ),
-        Service::CloudWatch | Service::Incidents | Service::Sts => {
+        Service::CloudWatch | Service::Incidents | Service::Sns | Service::Sts => {
             Coded::new(403, "InvalidClientTokenId", "UnrecognizedClientException", message)
         }
     }
@@ -116,7 +116,7 @@ fn unknown_key(service: Service) -> Coded {
 fn wrong_signature(service: Service, why: String) -> Coded {
     match service {
         Service::Ssm => of_json("InvalidSignatureException", why),
-        Service::CloudWatch | Service::Ec2 | Service::Incidents | Service::Sts => {
+        Service::CloudWatch | Service::Ec2 | Service::Incidents | Service::Sns | Service::Sts => {
             Coded::new(403, "SignatureDoesNotMatch", "InvalidSignatureException", why)
         }
     }
@@ -131,7 +131,7 @@ fn skewed(service: Service, why: String) -> Coded {
     match service {
         Service::Ssm => of_json("InvalidSignatureException", why),
         Service::Ec2 => Coded::new(400, "RequestExpired", "RequestExpired", "Request has expired."),
-        Service::CloudWatch | Service::Incidents | Service::Sts => {
+        Service::CloudWatch | Service::Incidents | Service::Sns | Service::Sts => {
             Coded::new(403, "SignatureDoesNotMatch", "InvalidSignatureException", why)
         }
     }
@@ -142,7 +142,7 @@ fn expired(service: Service) -> Coded {
     match service {
         Service::Ssm => of_json("ExpiredTokenException", message),
         Service::Ec2 => Coded::new(400, "RequestExpired", "RequestExpired", "Request has expired."),
-        Service::CloudWatch | Service::Incidents | Service::Sts => {
+        Service::CloudWatch | Service::Incidents | Service::Sns | Service::Sts => {
             Coded::new(403, "ExpiredToken", "ExpiredTokenException", message)
         }
     }
@@ -155,6 +155,7 @@ fn denied(service: Service, principal: &str, action: &str) -> Coded {
          {action} action"
     );
     match service {
+        Service::Sns => Coded::new(403, "AuthorizationError", "AuthorizationErrorException", message),
         Service::Ssm => of_json("AccessDeniedException", message),
         Service::Ec2 => {
             let message = format!("You are not authorized to perform this operation. {message}");
@@ -169,7 +170,7 @@ fn denied(service: Service, principal: &str, action: &str) -> Coded {
 fn throttled(service: Service) -> Coded {
     match service {
         Service::Ssm => of_json("ThrottlingException", "Rate exceeded"),
-        Service::CloudWatch | Service::Sts => {
+        Service::CloudWatch | Service::Sns | Service::Sts => {
             Coded::new(400, "Throttling", "ThrottlingException", "Rate exceeded")
         }
         Service::Ec2 => {
@@ -188,6 +189,7 @@ fn internal(service: Service) -> Coded {
         Service::CloudWatch => Coded::new(500, "InternalServiceError", "InternalServiceFault", message),
         Service::Ec2 => Coded::new(500, "InternalError", "InternalError", message),
         Service::Incidents => Coded::new(500, "InternalServerException", "InternalServerException", message),
+        Service::Sns => Coded::new(500, "InternalError", "InternalErrorException", message),
         Service::Sts => Coded::new(500, "InternalFailure", "InternalFailure", message),
     }
 }
@@ -196,7 +198,7 @@ fn unavailable(service: Service) -> Coded {
     let message = "The service is unavailable. Please try again shortly.";
     match service {
         Service::Ec2 => Coded::new(503, "Unavailable", "Unavailable", message),
-        Service::CloudWatch | Service::Incidents | Service::Ssm | Service::Sts => {
+        Service::CloudWatch | Service::Incidents | Service::Sns | Service::Ssm | Service::Sts => {
             Coded::new(503, "ServiceUnavailable", "ServiceUnavailableException", message)
         }
     }
@@ -208,7 +210,7 @@ fn unknown_operation(service: Service, what: &str) -> Coded {
         Service::CloudWatch | Service::Incidents => {
             Coded::new(404, "UnknownOperationException", "UnknownOperationException", "")
         }
-        Service::Ec2 | Service::Sts => {
+        Service::Ec2 | Service::Sns | Service::Sts => {
             let message = format!("The action {what} is not valid for this web service.");
             Coded::new(400, "InvalidAction", "InvalidAction", message)
         }
@@ -221,7 +223,9 @@ fn malformed(service: Service, why: String) -> Coded {
         Service::CloudWatch | Service::Incidents => {
             Coded::new(400, "SerializationException", "SerializationException", why)
         }
-        Service::Ec2 | Service::Sts => Coded::new(400, "MalformedQueryString", "MalformedQueryString", why),
+        Service::Ec2 | Service::Sns | Service::Sts => {
+            Coded::new(400, "MalformedQueryString", "MalformedQueryString", why)
+        }
     }
 }
 
@@ -235,6 +239,10 @@ fn invalid_member(service: Service, invalid: &Invalid) -> Coded {
                 Coded::new(400, "ValidationException", "ValidationException", sentence(invalid))
             }
         },
+        Service::Sns => {
+            let message = format!("Invalid parameter: {}", sentence(invalid));
+            Coded::new(400, "InvalidParameter", "InvalidParameterException", message)
+        }
         Service::Sts => Coded::new(400, "ValidationError", "ValidationError", sentence(invalid)),
     }
 }

@@ -25,6 +25,8 @@ pub(super) struct State {
     pub(super) metrics: Metrics,
     pub(super) incidents: Incidents,
     pub(super) ops_items: OpsItems,
+    /// What SNS was given, oldest first.
+    pub(super) messages: Vec<Value>,
     pub(super) faults: Vec<Fault>,
     received: VecDeque<Received>,
     received_in_all: u64,
@@ -61,6 +63,7 @@ impl State {
             metrics: Metrics::default(),
             incidents: Incidents::default(),
             ops_items: OpsItems::default(),
+            messages: Vec::new(),
             faults: Vec::new(),
             received: VecDeque::new(),
             received_in_all: 0,

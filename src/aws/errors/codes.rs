@@ -26,6 +26,8 @@ pub(super) const DENIED: &[&str] = &[
     "NotAuthorized",
     "OptInRequired",
     "OpsItemAccessDeniedException",
+    "AuthorizationError",
+    "KMSAccessDenied",
 ];
 
 pub(super) const REFUSED_CREDENTIALS: &[&str] = &[
@@ -56,6 +58,7 @@ const THROTTLED: &[&str] = &[
     "TooManyRequestsException",
     "BandwidthLimitExceeded",
     "EC2ThrottledException",
+    "KMSThrottling",
     "SlowDown",
 ];
 
@@ -64,6 +67,7 @@ const NOT_FOUND: &[&str] = &[
     "ResourceNotFound",
     "InvalidVpnConnectionID.NotFound",
     "OpsItemNotFoundException",
+    "NotFound",
 ];
 
 const FAULTS: &[&str] = &[
@@ -136,6 +140,7 @@ const fn conflict(call: Call) -> FailureKind {
         | Call::GetOpsItem
         | Call::CreateOpsItem
         | Call::UpdateOpsItem
+        | Call::Publish
         | Call::AssumeRole => FailureKind::Contended,
     }
 }

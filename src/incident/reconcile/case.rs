@@ -341,7 +341,7 @@ impl Case {
 
 /// How often an incident has worsened with what its record has not been told yet. Notes go only to open records, so before
 /// that the record was open.
-fn worsened_since(incident: &Arc<Incident>, told: u32) -> u32 {
+pub(in super::super) fn worsened_since(incident: &Arc<Incident>, told: u32) -> u32 {
     let mut before = Incident::clone(incident);
     let first = before.timeline.partition_point(|entry| entry.seq < told);
     if told == 0 || first == before.timeline.len() {

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use crate::domain::board::{Incident, IncidentState, TimelineChange, TimelineEntry};
 use crate::domain::time::{Moment, Now, Stamp};
-use crate::domain::verdict::Assessment;
 
 use super::super::action::{Act, ActionId, Errand, Failure, Reply};
 use super::super::backoff::Hold;
 use super::super::message::{Change, Message, Occasion, compose};
+use super::super::reconcile::worsened_since;
 use super::super::settings::Settings;
 use super::super::sink::{LedgerRow, RecordId, SinkError};
 use super::{TellerSettings, UPDATE_EVERY};
@@ -85,7 +85,7 @@ impl Case {
             settled: false,
         });
         Self {
-            worsened: incident.worsened,
+            worsened: incident.worsened.saturating_sub(worsened_since(&incident, row.told)),
             incident,
             present: true,
             row,
@@ -236,8 +236,7 @@ impl Case {
         let now = around.now.mono;
         let news = |entry: &&TimelineEntry| entry.seq >= self.row.told && is_news(&entry.what);
         let last = self.incident.timeline.iter().rfind(news);
-        let worse = self.incident.worsened > self.worsened
-            || self.incident.timeline.iter().filter(news).any(|entry| is_down(&entry.what));
+        let worse = self.incident.worsened > self.worsened;
         let update = match (last, worse) {
             (_, true) => Some(now),
             (Some(_), false) => Some(self.last_update.map_or(now, |last| last + UPDATE_EVERY)),
@@ -355,8 +354,4 @@ pub(super) fn is_news(what: &TimelineChange) -> bool {
         | TimelineChange::HandedOver
         | TimelineChange::Missed => false,
     }
-}
-
-fn is_down(what: &TimelineChange) -> bool {
-    matches!(what, TimelineChange::Assessment { assessment: Assessment::Down, .. })
 }

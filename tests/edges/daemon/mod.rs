@@ -25,6 +25,7 @@ mod restart;
 mod secrets;
 mod several;
 mod site;
+mod sns;
 mod standby;
 mod store;
 mod wait;
