@@ -25,6 +25,7 @@ mod size;
 #[cfg(test)]
 mod tests;
 mod vpns;
+mod webhook;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -33,7 +34,7 @@ pub use self::describe::describe;
 pub use self::problem::{Place, Problem, Rejection, Warning, What};
 pub use self::settings::{
     AwsSettings, CloudWatchSettings, Config, HttpSettings, Mode, SinkSettings, StoreSettings, Vendor,
-    VpnSettings,
+    VpnSettings, WebhookBody, WebhookPreset, WebhookSettings, WebhookUrl,
 };
 
 use self::problem::Notes;

@@ -10,6 +10,7 @@ use super::problem::Notes;
 use super::section::{Rule, Section};
 use super::settings::{SinkSettings, Vendor};
 use super::vpns::Vpns;
+use super::webhook;
 
 /// Incident Manager's scale, critical to no impact.
 const IMPACT: std::ops::RangeInclusive<u32> = 1..=5;
@@ -20,10 +21,11 @@ enum Type {
     IncidentManager,
     OpsCenter,
     Sns,
+    Webhook,
 }
 
 impl Type {
-    const ALL: [Self; 3] = [Self::IncidentManager, Self::OpsCenter, Self::Sns];
+    const ALL: [Self; 4] = [Self::IncidentManager, Self::OpsCenter, Self::Sns, Self::Webhook];
 
     /// The word used in the configuration and in the ids of sinks.
     const fn as_str(self) -> &'static str {
@@ -31,6 +33,7 @@ impl Type {
             Self::IncidentManager => "incident_manager",
             Self::OpsCenter => "ops_center",
             Self::Sns => "sns",
+            Self::Webhook => "webhook",
         }
     }
 
@@ -40,6 +43,7 @@ impl Type {
             Self::IncidentManager => &["response_plan", "region", "role_arn"],
             Self::OpsCenter => &["region", "role_arn"],
             Self::Sns => &["topic_arn", "role_arn"],
+            Self::Webhook => webhook::KEYS,
         }
     }
 
@@ -49,12 +53,13 @@ impl Type {
             Self::IncidentManager => "response_plan",
             Self::OpsCenter => "region",
             Self::Sns => "topic_arn",
+            Self::Webhook => "url",
         }
     }
 }
 
 const TYPE: Rule<Type> = Rule {
-    allowed: "\"incident_manager\", \"ops_center\", \"sns\"",
+    allowed: "\"incident_manager\", \"ops_center\", \"sns\", \"webhook\"",
     parse: |text| Type::ALL.into_iter().find(|known| known.as_str() == text),
 };
 
@@ -68,7 +73,14 @@ pub(super) struct Sinks {
 
 impl Sinks {
     /// Reads one sink; it is kept if it is whole. Connections are looked up among `vpns`, if all of them are known.
-    pub(super) fn read(&mut self, section: &Section<'_>, vpns: &Vpns, complete: bool, notes: &mut Notes) {
+    pub(super) fn read(
+        &mut self,
+        section: &Section<'_>,
+        vpns: &Vpns,
+        env: &BTreeMap<String, String>,
+        complete: bool,
+        notes: &mut Notes,
+    ) {
         if !section.is_table() {
             return;
         }
@@ -94,6 +106,9 @@ impl Sinks {
             Some(Type::Sns) => section
                 .required("topic_arn", &patterns::TOPIC_ARN, notes)
                 .map(|topic_arn| Vendor::Sns { topic_arn }),
+            Some(Type::Webhook) => {
+                webhook::read(section, env, notes).map(|settings| Vendor::Webhook(Box::new(settings)))
+            }
             None => None,
         };
         let (Some(kind_of_sink), Some(vendor)) = (kind_of_sink, vendor) else { return };
@@ -153,6 +168,7 @@ impl Sinks {
 fn place(settings: &SinkSettings, vpn: &VpnId, kind: Kind) -> String {
     match &settings.vendor {
         Vendor::IncidentManager { .. } | Vendor::Sns { .. } => settings.target(vpn, kind),
+        Vendor::Webhook(webhook) => format!("{:?}", webhook.url),
         Vendor::OpsCenter => {
             let said = |text: &Option<Arc<str>>| text.as_deref().unwrap_or_default().to_owned();
             format!("OpsCenter {} {}", said(&settings.region), said(&settings.role_arn))
@@ -166,6 +182,7 @@ const fn name(vendor: &Vendor) -> &'static str {
         Vendor::IncidentManager { .. } => "response plan",
         Vendor::OpsCenter => "OpsCenter",
         Vendor::Sns { .. } => "topic",
+        Vendor::Webhook(_) => "webhook",
     }
 }
 

@@ -10,7 +10,9 @@ use tokio::task::{AbortHandle, JoinSet};
 use super::clock_offset;
 use super::people::People;
 use crate::aws::{AwsConnections, IncidentManager, OpsCenter, Sns, partition};
-use crate::config::{Config, Mode, SinkSettings, Vendor};
+use crate::config::{
+    Config, Mode, SinkSettings, Vendor, WebhookBody, WebhookPreset, WebhookSettings, WebhookUrl,
+};
 use crate::domain::board::Board;
 use crate::domain::event::Event;
 use crate::domain::names::SinkId;
@@ -24,6 +26,7 @@ use crate::incident::sink::IncidentSink;
 use crate::incident::teller::TellerSettings;
 use crate::store::Store;
 use crate::telemetry::prometheus::Prometheus;
+use crate::webhook::{self, Preset, Secret, Template, Webhook};
 
 /// What makes a sink the same sink after a reload.
 #[derive(Debug, Clone, PartialEq)]
@@ -101,6 +104,9 @@ impl Sinks {
                 let sink = Sns::new(connections, Arc::clone(topic_arn), role_arn);
                 self.tell(settings, None, sink, tasks)
             }
+            Vendor::Webhook(webhook) => {
+                self.tell(settings, webhook.repeat_every, Webhook::new(as_sent(webhook)), tasks)
+            }
         }
     }
 
@@ -166,7 +172,7 @@ impl Sinks {
             Vendor::IncidentManager { response_plan } => Arc::clone(response_plan),
             Vendor::OpsCenter => self.ops_items(config, configured).await,
             // It has no records.
-            Vendor::Sns { .. } => "".into(),
+            Vendor::Sns { .. } | Vendor::Webhook(_) => "".into(),
         };
         Settings {
             sink: SinkPlan {
@@ -190,5 +196,39 @@ impl Sinks {
         let account =
             configured.role_arn.as_deref().and_then(|role| role.split(':').nth(4)).unwrap_or_default();
         format!("arn:{}:ssm:{region}:{account}:opsitem", partition(&region)).into()
+    }
+}
+
+/// A webhook's settings as it takes them.
+fn as_sent(configured: &WebhookSettings) -> webhook::Settings {
+    let WebhookSettings {
+        url,
+        body,
+        headers,
+        secret,
+        signing_secret,
+        ca_file,
+        allow_http,
+        timeout,
+        repeat_every,
+    } = configured.clone();
+    webhook::Settings {
+        url: match url {
+            WebhookUrl::Plain(url) => webhook::Url::Plain(url),
+            WebhookUrl::Secret(path) => webhook::Url::Secret(Secret(path)),
+        },
+        template: match body {
+            WebhookBody::Preset(WebhookPreset::PagerDuty) => Preset::PagerDuty.into(),
+            WebhookBody::Preset(WebhookPreset::Slack) => Preset::Slack.into(),
+            WebhookBody::Preset(WebhookPreset::Alertmanager) => Preset::Alertmanager.into(),
+            WebhookBody::Template { path: _, text } => Template::new(text),
+        },
+        headers,
+        secret: secret.map(Secret),
+        signing_secret: signing_secret.map(Secret),
+        ca_file,
+        allow_http,
+        timeout,
+        repeat_every,
     }
 }

@@ -24,6 +24,8 @@ pub trait Messenger: Send + Sync + 'static {
 pub enum Change {
     /// It opened.
     Opened,
+    /// It has worsened.
+    Worsened,
     /// It goes on otherwise.
     Updated,
     /// It goes on as it was told; for a vendor that takes silence for an end.
@@ -39,6 +41,7 @@ impl Change {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Opened => "opened",
+            Self::Worsened => "worsened",
             Self::Updated => "updated",
             Self::Repeated => "repeated",
             Self::Resolved => "resolved",
@@ -111,7 +114,7 @@ pub(super) fn compose(incident: &Incident, settings: &Settings, occasion: Occasi
     // What happens once is named without what else the message says, so that it keeps its name whenever it is composed.
     let state = match change {
         Change::Opened | Change::Resolved | Change::Unwatched => String::new(),
-        Change::Updated => format!("{upto}/{}", incident.worsened),
+        Change::Worsened | Change::Updated => format!("{upto}/{}", incident.worsened),
         Change::Repeated => at.as_millis().to_string(),
     };
     let message = token::message(sink, &settings.site, id, generation, change.as_str(), &state);
@@ -166,7 +169,7 @@ pub(super) fn compose(incident: &Incident, settings: &Settings, occasion: Occasi
 fn title(incident: &Incident, change: Change) -> String {
     let title = wording::title(incident);
     let title = match change {
-        Change::Opened | Change::Updated | Change::Repeated => title,
+        Change::Opened | Change::Worsened | Change::Updated | Change::Repeated => title,
         Change::Resolved => format!("RESOLVED {title}"),
         Change::Unwatched => format!("NO LONGER WATCHED {title}"),
     };
@@ -195,4 +198,17 @@ fn text(title: &str, news: &[&(String, String)], standing: &[String], data: &Val
         }
     }
     text
+}
+
+/// A message as the teller composes it.
+#[cfg(test)]
+pub(crate) fn sample(change: Change) -> Message {
+    use super::reconcile::world::{settings, story};
+    use crate::domain::time::Now;
+
+    let now = Now::default().after(std::time::Duration::from_secs(1_795_341_600));
+    let story = story("milan-1", Kind::Outage, None, now);
+    let settings = settings("milan-1");
+    let occasion = Occasion { sink: settings.id(), change, generation: 0, told: 0, at: now.wall };
+    compose(story.incident(), &settings, occasion)
 }

@@ -196,7 +196,7 @@ impl Case {
         let open = self.is_open();
         self.outgoing.take_if(|message| match message.change {
             Change::Repeated => true,
-            Change::Updated => !open,
+            Change::Worsened | Change::Updated => !open,
             Change::Opened | Change::Resolved | Change::Unwatched => false,
         });
     }
@@ -244,7 +244,7 @@ impl Case {
         };
         if update.is_some_and(|due| due <= now) {
             let at = last.map_or(around.now.wall, |entry| entry.at);
-            return Next::Tell(Change::Updated, at);
+            return Next::Tell(if worse { Change::Worsened } else { Change::Updated }, at);
         }
         let repeat =
             around.settings.repeat_every.map(|every| self.last_told.map_or(now, |last| last + every));
@@ -300,7 +300,7 @@ impl Case {
                 self.last_update = Some(now);
                 Some("told")
             }
-            Change::Updated => {
+            Change::Worsened | Change::Updated => {
                 self.row.told = message.upto;
                 self.worsened = message.worsened;
                 self.last_update = Some(now);

@@ -187,7 +187,7 @@ impl World {
     }
 }
 
-use Change::{Opened, Repeated, Resolved, Unwatched, Updated};
+use Change::{Opened, Repeated, Resolved, Unwatched, Updated, Worsened};
 
 #[test]
 fn an_incident_is_told_when_it_opens_changes_and_ends_and_never_after() {
@@ -235,12 +235,12 @@ fn what_worsens_is_told_at_once_and_what_flaps_is_gathered() {
     assert_eq!(world.changes(), [Opened]);
     world.assess(12, Assessment::Healthy);
     world.assess(12, Assessment::Down);
-    assert_eq!(world.changes(), [Opened, Updated], "it is worse");
+    assert_eq!(world.changes(), [Opened, Worsened]);
     world.tell(TimelineChange::Clearing);
     world.pass(secs(59));
-    assert_eq!(world.changes(), [Opened, Updated]);
+    assert_eq!(world.changes(), [Opened, Worsened]);
     world.pass(secs(1));
-    assert_eq!(world.changes(), [Opened, Updated, Updated]);
+    assert_eq!(world.changes(), [Opened, Worsened, Updated]);
 }
 
 #[test]
@@ -301,7 +301,7 @@ fn what_worsens_while_the_opening_may_have_been_told_is_told_after_the_restart()
     world.assess(12, Assessment::Down);
     world.faults.lost = 0;
     world.crash();
-    assert_eq!(world.changes(), [Opened, Opened, Updated]);
+    assert_eq!(world.changes(), [Opened, Opened, Worsened]);
     assert_eq!(world.arrived[0].message.id, world.arrived[1].message.id);
 }
 
@@ -505,7 +505,7 @@ proptest! {
             // In order: openings, then changes, then the end.
             let rank = |change: Change| match change {
                 Opened => 0,
-                Updated | Repeated => 1,
+                Worsened | Updated | Repeated => 1,
                 Resolved | Unwatched => 2,
             };
             prop_assert!(told.is_sorted_by_key(|arrived| rank(arrived.message.change)), "{told:?}");

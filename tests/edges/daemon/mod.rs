@@ -29,3 +29,4 @@ mod sns;
 mod standby;
 mod store;
 mod wait;
+mod webhook;
