@@ -138,7 +138,7 @@ pub enum Errand {
     /// Write a row to the ledger.
     Commit {
         /// The row.
-        row: LedgerRow,
+        row: Box<LedgerRow>,
     },
     /// Remove an incident's rows from the ledger.
     Forget {

@@ -298,7 +298,7 @@ impl<M: Messenger, L: Ledger> Doer<Errand> for Deliverer<M, L> {
             Errand::Deliver { message } => {
                 done(self.messenger.deliver(&message, now.wall).await.map_err(Failure::Sink))
             }
-            Errand::Commit { row } => done(self.ledger.commit(row).await.map_err(Failure::Ledger)),
+            Errand::Commit { row } => done(self.ledger.commit(*row).await.map_err(Failure::Ledger)),
             Errand::Forget { incident } => {
                 done(self.ledger.forget(&self.sink_id, &incident).await.map_err(Failure::Ledger))
             }

@@ -137,7 +137,7 @@ impl Case {
         self.drop_what_is_stale();
         loop {
             if self.dirty && self.ledger.until(now).is_none() {
-                return Step::Do(Errand::Commit { row: self.row.clone() });
+                return Step::Do(Errand::Commit { row: Box::new(self.row.clone()) });
             }
             if !self.present {
                 return self.absent(now);

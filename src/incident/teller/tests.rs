@@ -124,7 +124,7 @@ impl World {
                     return failed("reset", false);
                 }
                 if roll < refused + rejected + lost + silent {
-                    if roll % 2 == 0 {
+                    if roll.is_multiple_of(2) {
                         self.arrived.push(arrived);
                     }
                     return None;
@@ -135,7 +135,7 @@ impl World {
                 return Some(Err(Failure::Ledger(LedgerError { what: "disk full".into() })));
             }
             Errand::Commit { row } => {
-                self.ledger.insert((row.incident.clone(), row.generation), row);
+                self.ledger.insert((row.incident.clone(), row.generation), *row);
             }
             Errand::Forget { incident } => self.ledger.retain(|(id, _), _| *id != incident),
         }
@@ -169,10 +169,10 @@ impl World {
         let at = self.now.wall;
         let open = |story: &&mut Story| story.incident().state == IncidentState::Open;
         let Some(story) = self.stories.iter_mut().rfind(open) else { return };
-        match change {
-            TimelineChange::Resolved => story.set_state(IncidentState::Resolved { at }),
-            TimelineChange::HandedOver => story.set_state(IncidentState::Unwatched { at }),
-            _ => {}
+        if change == TimelineChange::Resolved {
+            story.set_state(IncidentState::Resolved { at });
+        } else if change == TimelineChange::HandedOver {
+            story.set_state(IncidentState::Unwatched { at });
         }
         story.add(change, at);
         self.show();

@@ -102,7 +102,7 @@ fn map(model: &Model, protocol: Protocol, shape: &Shape, node: &Node) -> Result<
         |member: &Member, name: &str| member.location_name.clone().unwrap_or_else(|| name.to_owned());
     let (key, below) = (called(key, "key"), called(value, "value"));
     let mut found = Vec::new();
-    for (_, entry) in &entries.below {
+    for entry in entries.below.values() {
         let name = entry.below.get(&key).and_then(|name| name.value.clone());
         let (Some(name), Some(node)) = (name, entry.below.get(&below)) else { return Ok(tree(node)) };
         found.push((name, shaped(model, protocol, &value.shape, node)?));
