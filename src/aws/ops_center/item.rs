@@ -127,6 +127,9 @@ mod tests {
         assert!(!item("Open", told("vpn-0b/outage")).is_of(&scope()));
         assert!(!item("Open", told("vpn-0b/outage")).may_be_of(&scope()));
         assert!(!item("Open", json!({})).is_of(&scope()));
+        let other = Scope { source: "bothends.one_sided".to_owned(), ..scope() };
+        assert!(!item("Open", told("vpn-0a/outage")).is_of(&other));
+        assert!(!item("Open", json!({})).may_be_of(&other));
         assert!(item("Open", json!({})).may_be_of(&scope()));
     }
 
