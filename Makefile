@@ -35,9 +35,9 @@ templates: ## lint the CloudFormation templates and check their IAM
 soak: ## play random schedules in the simulation until stopped (SOAK=600: for so many seconds; SEED=n: from there)
 	BOTHENDS_SOAK=$(or $(SOAK),0) BOTHENDS_SEED=$(or $(SEED),1000000) cargo test --locked --test simulation soak -- --nocapture
 
-demo: setup ## two real tunnels, a story that checks itself (KEEP=1 leaves it running)
+demo: setup ## two real tunnels, a story that checks itself (KEEP=1 leaves it running; SINK=ops_center or webhook)
 	cargo build --locked --bin bothends --example aws-stand-in
-	@python3 tests/demo/story.py
+	@SINK=$(SINK) python3 tests/demo/story.py
 
 bench: setup ## how long a break takes to be known and told (BENCH_PROFILE=dev: with the tests' build)
 	cargo bench --locked $(if $(BENCH_PROFILE),--profile $(BENCH_PROFILE))

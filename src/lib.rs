@@ -21,6 +21,7 @@ pub mod publish;
 pub mod store;
 pub mod systemd;
 pub mod telemetry;
+pub mod webhook;
 
 #[cfg(test)]
 mod fixture;

@@ -37,6 +37,7 @@ fn allowed() -> BTreeMap<&'static str, Vec<&'static str>> {
         ("store", vec!["incident::sink", "publish::sink"]),
         // It implements the traits by which they speak.
         ("aws", vec!["incident", "publish"]),
+        ("webhook", vec!["incident"]),
         // The commands, which are composed of parts like the daemon itself.
         ("cli", vec!["aws", "config", "control", "probe", "http", "daemon", "store"]),
         (
@@ -53,6 +54,7 @@ fn allowed() -> BTreeMap<&'static str, Vec<&'static str>> {
                 "store",
                 "systemd",
                 "telemetry",
+                "webhook",
             ],
         ),
     ])

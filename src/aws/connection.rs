@@ -17,11 +17,13 @@ use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_smithy_http_client::pool::Client as HttpClient;
 use tokio::sync::OnceCell;
 
+use super::by_hand::ByHand;
 use super::credentials::{Expiry, Watched};
 use super::ec2::Ec2;
 use super::errors::Failure;
 use super::http::{self, HttpSettingsError};
 use super::offset::{self, AwsClock};
+use super::{ops_center, sns};
 use crate::domain::time::Stamp;
 use crate::process::environment;
 
@@ -163,6 +165,8 @@ impl AwsConnections {
             cloudwatch: aws_sdk_cloudwatch::Client::from_conf(cloudwatch.build()),
             incidents: aws_sdk_ssmincidents::Client::from_conf(incidents.build()),
             ec2: Ec2::new(&config, place.clone(), clock.clone()),
+            sns: ByHand::new(&sns::API, &config, place.clone(), clock.clone()),
+            ssm: ByHand::new(&ops_center::API, &config, place.clone(), clock.clone()),
             place,
             expiry,
             was_accepted: AtomicBool::new(false),
@@ -221,6 +225,10 @@ pub(super) struct Connection {
     pub(super) incidents: aws_sdk_ssmincidents::Client,
     /// `None` without a Region.
     pub(super) ec2: Option<Ec2>,
+    /// `None` without a Region.
+    pub(super) sns: Option<ByHand>,
+    /// `None` without a Region.
+    pub(super) ssm: Option<ByHand>,
     /// With the Region that the chain found, if it was not given.
     pub(super) place: Place,
     expiry: Expiry,

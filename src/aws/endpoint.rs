@@ -1,55 +1,81 @@
-//! Where EC2 is asked. The SDK's clients know their endpoints; the one call made by hand must be told.
+//! Where services are that are called by hand. The SDK's clients know their endpoints; these must be told.
 
 use aws_types::SdkConfig;
 use aws_types::service_config::ServiceConfigKey;
 
-/// EC2's endpoint: `AWS_ENDPOINT_URL_EC2` or the profile's `services` section, then `AWS_ENDPOINT_URL` or the
+use super::by_hand::Api;
+
+/// A service's endpoint: `AWS_ENDPOINT_URL_<ID>` or the profile's `services` section, then `AWS_ENDPOINT_URL` or the
 /// profile's `endpoint_url`, then the Region's own, as the AWS SDKs and Tools Reference Guide orders them
 /// ("Service-specific endpoints").
-pub(super) fn ec2(config: &SdkConfig, region: &str) -> String {
-    configured(config).unwrap_or_else(|| {
-        regional(region, config.use_fips().unwrap_or(false), config.use_dual_stack().unwrap_or(false))
+pub(super) fn of(api: &Api, config: &SdkConfig, region: &str) -> String {
+    configured(api, config).unwrap_or_else(|| {
+        let (fips, dual_stack) = (config.use_fips(), config.use_dual_stack());
+        regional(api.host, region, fips.unwrap_or(false), dual_stack.unwrap_or(false))
     })
 }
 
-fn configured(config: &SdkConfig) -> Option<String> {
+fn configured(api: &Api, config: &SdkConfig) -> Option<String> {
     let everywhere = || config.endpoint_url().map(str::to_owned);
     if config.get_origin("endpoint_url").is_client_config() {
         return everywhere();
     }
-    let key =
-        ServiceConfigKey::builder().service_id("EC2").env("AWS_ENDPOINT_URL").profile("endpoint_url").build();
-    let for_ec2 = key.ok().zip(config.service_config()).and_then(|(key, service)| service.load_config(key));
-    for_ec2.or_else(everywhere)
+    let key = ServiceConfigKey::builder()
+        .service_id(api.service_id)
+        .env("AWS_ENDPOINT_URL")
+        .profile("endpoint_url")
+        .build();
+    let for_it = key.ok().zip(config.service_config()).and_then(|(key, service)| service.load_config(key));
+    for_it.or_else(everywhere)
 }
 
-/// The suffixes of the partitions, from the SDK's own `partitions.json`: the prefix of their Regions, the plain suffix
-/// and the dual-stack one.
-const PARTITIONS: [(&str, &str, &str); 7] = [
-    ("cn-", "amazonaws.com.cn", "api.amazonwebservices.com.cn"),
-    ("us-isob-", "sc2s.sgov.gov", "api.aws.scloud"),
-    ("us-isof-", "csp.hci.ic.gov", "api.aws.hci.ic.gov"),
-    ("us-iso-", "c2s.ic.gov", "api.aws.ic.gov"),
-    ("eu-isoe-", "cloud.adc-e.uk", "api.cloud-aws.adc-e.uk"),
-    ("eusc-", "amazonaws.eu", "api.amazonwebservices.eu"),
-    ("", "amazonaws.com", "api.aws"),
+/// The partitions, from the SDK's own `partitions.json`: the prefix of their Regions, their name in ARNs, the plain suffix of
+/// their host names and the dual-stack one.
+const PARTITIONS: [(&str, &str, &str, &str); 8] = [
+    ("cn-", "aws-cn", "amazonaws.com.cn", "api.amazonwebservices.com.cn"),
+    ("us-gov-", "aws-us-gov", "amazonaws.com", "api.aws"),
+    ("us-isob-", "aws-iso-b", "sc2s.sgov.gov", "api.aws.scloud"),
+    ("us-isof-", "aws-iso-f", "csp.hci.ic.gov", "api.aws.hci.ic.gov"),
+    ("us-iso-", "aws-iso", "c2s.ic.gov", "api.aws.ic.gov"),
+    ("eu-isoe-", "aws-iso-e", "cloud.adc-e.uk", "api.cloud-aws.adc-e.uk"),
+    ("eusc-", "aws-eusc", "amazonaws.eu", "api.amazonwebservices.eu"),
+    ("", ANY, "amazonaws.com", "api.aws"),
 ];
+const ANY: &str = "aws";
 
-fn regional(region: &str, fips: bool, dual_stack: bool) -> String {
+/// The partition that a Region is in, as ARNs name it.
+pub fn partition(region: &str) -> &'static str {
+    let found = PARTITIONS.iter().find(|(prefix, ..)| region.starts_with(prefix));
+    found.map_or(ANY, |(_, partition, ..)| partition)
+}
+
+fn regional(host: &str, region: &str, fips: bool, dual_stack: bool) -> String {
     let (plain, dual) = PARTITIONS
         .iter()
-        .find(|(prefix, _, _)| region.starts_with(prefix))
-        .map_or(("amazonaws.com", "api.aws"), |(_, plain, dual)| (*plain, *dual));
+        .find(|(prefix, ..)| region.starts_with(prefix))
+        .map_or(("amazonaws.com", "api.aws"), |(_, _, plain, dual)| (*plain, *dual));
     let suffix = if dual_stack { dual } else { plain };
-    // EC2's plain endpoints in GovCloud are FIPS endpoints already (EC2's endpoint rules).
+    // The plain endpoints of EC2, SSM and SNS in GovCloud are FIPS endpoints already (the services' endpoint rules).
     let already_fips = region.starts_with("us-gov-") && !dual_stack;
-    let service = if fips && !already_fips { "ec2-fips" } else { "ec2" };
-    format!("https://{service}.{region}.{suffix}")
+    let fips = if fips && !already_fips { "-fips" } else { "" };
+    format!("https://{host}{fips}.{region}.{suffix}")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_region_is_in_the_partition_that_its_name_begins_with() {
+        for (region, expected) in [
+            ("eu-west-1", "aws"),
+            ("cn-north-1", "aws-cn"),
+            ("us-gov-west-1", "aws-us-gov"),
+            ("us-isob-east-1", "aws-iso-b"),
+        ] {
+            assert_eq!(partition(region), expected);
+        }
+    }
 
     #[test]
     fn the_endpoint_follows_partition_fips_and_dual_stack() {
@@ -62,7 +88,7 @@ mod tests {
             ("us-gov-west-1", true, false, "https://ec2.us-gov-west-1.amazonaws.com"),
             ("us-isob-east-1", false, false, "https://ec2.us-isob-east-1.sc2s.sgov.gov"),
         ] {
-            assert_eq!(regional(region, fips, dual_stack), expected);
+            assert_eq!(regional("ec2", region, fips, dual_stack), expected);
         }
     }
 }

@@ -13,6 +13,7 @@ use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::{ConnectorError, SdkError};
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
+use super::by_hand::EXISTING;
 use super::connection::Place;
 use super::exchange::Exchange;
 use super::permission::Call;
@@ -30,6 +31,8 @@ pub struct Failure {
     pub text: String,
     /// What the answer said of time, if there was one.
     pub(super) exchange: Option<Exchange>,
+    /// What is there already, where the service says so.
+    pub(super) existing: Option<String>,
     cause: Option<Arc<Cause>>,
 }
 
@@ -120,7 +123,7 @@ impl Failure {
                 let status = response.raw().status().as_u16();
                 let text = not_understood(call, place, status);
                 let cause = Some(Arc::new(Cause::of(&error)));
-                Self { kind: FailureKind::Garbage, call, text, exchange: None, cause }
+                Self { kind: FailureKind::Garbage, call, text, exchange: None, existing: None, cause }
             }
             other => Self::unanswered(call, place, FailureKind::Unreachable, "the call failed", other),
         }
@@ -129,19 +132,26 @@ impl Failure {
     /// An answer that makes no sense.
     pub(super) fn garbage(call: Call, place: &Place, what: &str) -> Self {
         let text = format!("{call} {place}: {what}");
-        Self { kind: FailureKind::Garbage, call, text, exchange: None, cause: None }
+        Self { kind: FailureKind::Garbage, call, text, exchange: None, existing: None, cause: None }
     }
 
     /// No answer within the bounds of our own.
     pub(super) fn timed_out(call: Call, place: &Place) -> Self {
         let text = format!("{call} {place}: no answer in time");
-        Self { kind: FailureKind::TimedOut, call, text, exchange: None, cause: None }
+        Self { kind: FailureKind::TimedOut, call, text, exchange: None, existing: None, cause: None }
     }
 
     /// Neither the configuration nor the environment names a Region.
     pub(super) fn no_region(call: Call) -> Self {
         let text = format!("{call}: no Region is configured; set region under [aws], or AWS_REGION");
-        Self { kind: FailureKind::CredentialsMissing, call, text, exchange: None, cause: None }
+        Self {
+            kind: FailureKind::CredentialsMissing,
+            call,
+            text,
+            exchange: None,
+            existing: None,
+            cause: None,
+        }
     }
 
     /// Whether other credentials, or a Region, may mend it.
@@ -191,7 +201,8 @@ impl Failure {
             | FailureKind::Rejected => format!("{call} {place} was rejected ({code}): {message}"),
         };
         let cause = Cause::new(format!("HTTP {status}, {code}: {message}"), None);
-        Self { kind, call, text, exchange: None, cause: Some(Arc::new(cause)) }
+        let existing = error.meta().extra(EXISTING).map(str::to_owned);
+        Self { kind, call, text, exchange: None, existing, cause: Some(Arc::new(cause)) }
     }
 
     /// The request did not leave: no credentials, or no connection.
@@ -224,7 +235,7 @@ impl Failure {
             (FailureKind::TimedOut, "the credentials' source did not answer in time".to_owned())
         } else if assumed && by_code(codes::DENIED) {
             let text = denied(Call::AssumeRole, place, "AccessDenied", "");
-            return Self { kind: FailureKind::Denied, call, text, exchange: None, cause };
+            return Self { kind: FailureKind::Denied, call, text, exchange: None, existing: None, cause };
         } else if by_code(CLOCK_CODES) || by_code(codes::REFUSED_CREDENTIALS) {
             let advice = "renew them, and check this host's clock";
             let what = format!("AWS does not accept the credentials to assume the role with; {advice}");
@@ -235,7 +246,7 @@ impl Failure {
         } else {
             (FailureKind::CredentialsMissing, format!("no AWS credentials: {}", words::deepest(error)))
         };
-        Self { kind, call, text: format!("{call} {place}: {what}"), exchange: None, cause }
+        Self { kind, call, text: format!("{call} {place}: {what}"), exchange: None, existing: None, cause }
     }
 
     fn unanswered(
@@ -251,6 +262,7 @@ impl Failure {
             call,
             text: format!("{call} {place}: {what}: {deepest}"),
             exchange: None,
+            existing: None,
             cause: Some(Arc::new(Cause::of(error))),
         }
     }

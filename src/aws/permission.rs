@@ -25,13 +25,23 @@ pub enum Call {
     UpdateIncidentRecord,
     /// Tells whether the account uses Incident Manager at all.
     ListReplicationSets,
+    /// Looks for OpsItems to adopt.
+    DescribeOpsItems,
+    /// Reads one OpsItem.
+    GetOpsItem,
+    /// Opens an OpsItem.
+    CreateOpsItem,
+    /// Adds to an OpsItem, and resolves it.
+    UpdateOpsItem,
+    /// Sends a message to a topic.
+    Publish,
     /// Takes on the `role_arn` of a connection or a sink.
     AssumeRole,
 }
 
 impl Call {
     /// Every call.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 16] = [
         Self::GetMetricData,
         Self::DescribeVpnConnections,
         Self::PutMetricData,
@@ -42,6 +52,11 @@ impl Call {
         Self::UpdateRelatedItems,
         Self::UpdateIncidentRecord,
         Self::ListReplicationSets,
+        Self::DescribeOpsItems,
+        Self::GetOpsItem,
+        Self::CreateOpsItem,
+        Self::UpdateOpsItem,
+        Self::Publish,
         Self::AssumeRole,
     ];
 
@@ -58,6 +73,11 @@ impl Call {
             Self::UpdateRelatedItems => "UpdateRelatedItems",
             Self::UpdateIncidentRecord => "UpdateIncidentRecord",
             Self::ListReplicationSets => "ListReplicationSets",
+            Self::DescribeOpsItems => "DescribeOpsItems",
+            Self::GetOpsItem => "GetOpsItem",
+            Self::CreateOpsItem => "CreateOpsItem",
+            Self::UpdateOpsItem => "UpdateOpsItem",
+            Self::Publish => "Publish",
             Self::AssumeRole => "AssumeRole",
         }
     }
@@ -74,6 +94,10 @@ impl Call {
             | Self::UpdateRelatedItems
             | Self::UpdateIncidentRecord
             | Self::ListReplicationSets => "Incident Manager",
+            Self::DescribeOpsItems | Self::GetOpsItem | Self::CreateOpsItem | Self::UpdateOpsItem => {
+                "OpsCenter"
+            }
+            Self::Publish => "SNS",
             Self::AssumeRole => "STS",
         }
     }
@@ -91,6 +115,11 @@ impl Call {
             Self::UpdateRelatedItems => "ssm-incidents:UpdateRelatedItems",
             Self::UpdateIncidentRecord => "ssm-incidents:UpdateIncidentRecord",
             Self::ListReplicationSets => "ssm-incidents:ListReplicationSets",
+            Self::DescribeOpsItems => "ssm:DescribeOpsItems",
+            Self::GetOpsItem => "ssm:GetOpsItem",
+            Self::CreateOpsItem => "ssm:CreateOpsItem",
+            Self::UpdateOpsItem => "ssm:UpdateOpsItem",
+            Self::Publish => "sns:Publish",
             Self::AssumeRole => "sts:AssumeRole",
         }
     }
@@ -103,12 +132,18 @@ impl Call {
             Self::GetMetricData
             | Self::DescribeVpnConnections
             | Self::ListIncidentRecords
-            | Self::ListReplicationSets => "*",
+            | Self::ListReplicationSets
+            | Self::DescribeOpsItems
+            | Self::CreateOpsItem => "*",
             Self::StartIncident => "the response plan",
             Self::GetIncidentRecord
             | Self::CreateTimelineEvent
             | Self::UpdateRelatedItems
             | Self::UpdateIncidentRecord => "the response plan and its incident records",
+            Self::GetOpsItem | Self::UpdateOpsItem => "the OpsItems (arn:aws:ssm:REGION:ACCOUNT:opsitem/*)",
+            Self::Publish => {
+                "the topic (and, where it is encrypted, kms:GenerateDataKey and kms:Decrypt on its key)"
+            }
             Self::AssumeRole => "the role, whose trust policy must admit the daemon's own credentials",
         }
     }

@@ -142,8 +142,8 @@ impl Page<'_> {
         pairs
             .filter(|(vpn, kind)| taken.takes(&vpn.id, *kind))
             .map(|(vpn, kind)| {
-                let (plan, impact) = (sink.response_plan(&vpn.id, kind), sink.impact(kind));
-                format!("{} {:<15} impact {impact}  {plan}", vpn.id, kind.as_str())
+                let (target, impact) = (sink.target(&vpn.id, kind), sink.impact(kind));
+                format!("{} {:<15} impact {impact}  {target}", vpn.id, kind.as_str())
             })
             .collect()
     }

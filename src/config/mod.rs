@@ -27,6 +27,7 @@ mod size;
 mod tests;
 pub mod texts;
 mod vpns;
+mod webhook;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -36,7 +37,7 @@ pub use self::describe::describe;
 pub use self::problem::{Place, Problem, Rejection, Warning, What};
 pub use self::settings::{
     AwsSettings, CloudWatchSettings, Config, HttpSettings, Mode, SinkSettings, StoreSettings, Vendor,
-    VpnSettings,
+    VpnSettings, WebhookBody, WebhookPreset, WebhookSettings, WebhookUrl,
 };
 
 use self::problem::Notes;

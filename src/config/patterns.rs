@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::domain::names::{Kind, Role, VpnId};
 
 use super::section::Rule;
-use super::settings::Mode;
+use super::settings::{Mode, WebhookPreset};
 
 /// `site.name`. It is a CloudWatch dimension's value: ASCII, no control characters, no colon in front
 /// (API reference, `Dimension`); and as long as a Linux host name may be.
@@ -146,6 +146,48 @@ pub(super) const RESPONSE_PLAN: Rule<Arc<str>> = Rule {
         let fixed = text.starts_with(&longest[..longest.len() - name.len()]);
         (right && fixed && region.is_empty() && is_account(account) && plain && length(name, 200))
             .then(|| text.into())
+    },
+};
+
+/// The ARN of an SNS topic (SNS API reference, `CreateTopic`: up to 256 letters, digits, hyphens and underscores, and `.fifo` at
+/// the end of a FIFO topic's).
+pub(super) const TOPIC_ARN: Rule<Arc<str>> = Rule {
+    allowed: "the ARN of an SNS topic, such as \"arn:aws:sns:eu-west-1:123456789012:NAME\"",
+    parse: |text| {
+        let [partition, service, region, account, name] = arn(text)?;
+        let plain = name.strip_suffix(".fifo").unwrap_or(name);
+        let plain =
+            plain.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_') && !plain.is_empty();
+        let right = is_partition(partition) && service == "sns" && is_account(account);
+        (right && (REGION.parse)(region).is_some() && plain && length(name, 256)).then(|| text.into())
+    },
+};
+
+/// A ready template of a webhook.
+pub(super) const PRESET: Rule<WebhookPreset> = Rule {
+    allowed: "\"pagerduty\", \"slack\", \"alertmanager\"",
+    parse: |text| WebhookPreset::ALL.into_iter().find(|preset| preset.as_str() == text),
+};
+
+/// A header of a webhook (RFC 9110, sections 5.1 and 5.5).
+pub(super) const HEADER: Rule<(String, String)> = Rule {
+    allowed: "a header, such as \"X-Team: network\" or \"Authorization: Bearer {secret}\"",
+    parse: |text| {
+        let (name, value) = text.split_once(':')?;
+        let token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
+        let value = value.trim();
+        let right = !name.is_empty() && name.bytes().all(token) && !value.is_empty();
+        let plain = value.bytes().all(|b| b == b' ' || b == b'\t' || b.is_ascii_graphic());
+        (right && plain && length(text, 1000)).then(|| (name.to_owned(), value.to_owned()))
+    },
+};
+
+/// The name of a systemd credential (systemd.exec(5), `LoadCredential=`: what may be a file's name).
+pub(super) const CREDENTIAL: Rule<Arc<str>> = Rule {
+    allowed: "the name of a systemd credential, as LoadCredential= gives it",
+    parse: |text| {
+        let plain = text.bytes().all(|b| b.is_ascii_graphic() && b != b'/' && b != b':');
+        (plain && length(text, 255) && text != "." && text != "..").then(|| text.into())
     },
 };
 
@@ -299,6 +341,26 @@ mod tests {
                 "arn:aws:ssm::123456789012:response-plan/a",
                 &long,
                 &long_once_filled,
+            ],
+        );
+    }
+
+    #[test]
+    fn topics_name_their_region() {
+        verdicts(
+            &TOPIC_ARN,
+            &[
+                "arn:aws:sns:eu-west-1:123456789012:vpn-alerts",
+                "arn:aws-cn:sns:cn-north-1:123456789012:a_b.fifo",
+            ],
+            &[
+                "vpn-alerts",
+                "arn:aws:sns::123456789012:vpn-alerts",
+                "arn:aws:sns:eu-west-1:1234:vpn-alerts",
+                "arn:aws:sqs:eu-west-1:123456789012:vpn-alerts",
+                "arn:aws:sns:eu-west-1:123456789012:",
+                "arn:aws:sns:eu-west-1:123456789012:a.b",
+                "arn:aws:sns:eu-west-1:123456789012:topic:9f1c",
             ],
         );
     }

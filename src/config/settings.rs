@@ -94,6 +94,100 @@ pub enum Vendor {
         /// The ARN of the response plan, with the placeholders `{vpn_id}` and `{kind}` where there are any.
         response_plan: Arc<str>,
     },
+    /// AWS Systems Manager OpsCenter.
+    OpsCenter,
+    /// An AWS SNS topic.
+    Sns {
+        /// Its ARN, which names its Region.
+        topic_arn: Arc<str>,
+    },
+    /// An HTTPS POST.
+    Webhook(Box<WebhookSettings>),
+}
+
+/// What a sink of type `webhook` has of its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WebhookSettings {
+    /// Where.
+    pub url: WebhookUrl,
+    /// What.
+    pub body: WebhookBody,
+    /// Names and values; `{secret}` in a value stands for the secret.
+    pub headers: Vec<(String, String)>,
+    /// The file of the secret.
+    pub secret: Option<PathBuf>,
+    /// The file of the signature's key.
+    pub signing_secret: Option<PathBuf>,
+    /// The authorities to trust in place of the system's.
+    pub ca_file: Option<PathBuf>,
+    /// Whether plain HTTP will do.
+    pub allow_http: bool,
+    /// For a whole call.
+    pub timeout: Duration,
+    /// How often what is open is repeated.
+    pub repeat_every: Option<Duration>,
+}
+
+/// Where a webhook is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum WebhookUrl {
+    /// As configured.
+    Plain(Arc<str>),
+    /// In this file.
+    Secret(PathBuf),
+}
+
+/// What a webhook sends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum WebhookBody {
+    /// A ready template.
+    Preset(WebhookPreset),
+    /// A template of the operator's.
+    Template {
+        /// Its file.
+        path: PathBuf,
+        /// Its text.
+        text: Arc<str>,
+    },
+}
+
+/// A ready template.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum WebhookPreset {
+    /// PagerDuty Events API v2.
+    PagerDuty,
+    /// A Slack incoming webhook.
+    Slack,
+    /// Alertmanager API v2.
+    Alertmanager,
+}
+
+impl WebhookPreset {
+    /// Every one.
+    pub const ALL: [Self; 3] = [Self::PagerDuty, Self::Slack, Self::Alertmanager];
+
+    /// The word used in the configuration.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::PagerDuty => "pagerduty",
+            Self::Slack => "slack",
+            Self::Alertmanager => "alertmanager",
+        }
+    }
+}
+
+impl WebhookSettings {
+    /// Where and what, in an operator's words.
+    fn described(&self) -> String {
+        let url = match &self.url {
+            WebhookUrl::Plain(url) => url.split('?').next().unwrap_or_default().to_owned(),
+            WebhookUrl::Secret(path) => format!("the address in {}", path.display()),
+        };
+        match &self.body {
+            WebhookBody::Preset(preset) => format!("{} POST {url}", preset.as_str()),
+            WebhookBody::Template { path, text: _ } => format!("{} POST {url}", path.display()),
+        }
+    }
 }
 
 /// `[cloudwatch]`.
@@ -142,18 +236,29 @@ impl Vendor {
     pub const fn as_str(&self) -> &'static str {
         match self {
             Self::IncidentManager { .. } => "incident_manager",
+            Self::OpsCenter => "ops_center",
+            Self::Sns { .. } => "sns",
+            Self::Webhook(_) => "webhook",
         }
     }
 }
 
 impl SinkSettings {
-    /// The response plan (its ARN) for incidents of this kind on this connection.
-    pub fn response_plan(&self, vpn: &VpnId, kind: Kind) -> String {
+    /// Where incidents of this kind on this connection go, in an operator's words.
+    pub fn target(&self, vpn: &VpnId, kind: Kind) -> String {
         match &self.vendor {
             Vendor::IncidentManager { response_plan } => {
                 response_plan.replace("{vpn_id}", vpn.as_str()).replace("{kind}", kind.as_str())
             }
+            Vendor::OpsCenter => format!("an OpsItem of severity {}", self.severity(kind)),
+            Vendor::Sns { topic_arn } => topic_arn.to_string(),
+            Vendor::Webhook(webhook) => webhook.described(),
         }
+    }
+
+    /// The severity of an OpsItem, 1 to 4: its impact, of which "none" is OpsCenter's lowest.
+    pub fn severity(&self, kind: Kind) -> u8 {
+        self.impact(kind).min(4)
     }
 
     /// The impact of incidents of this kind, 1 (critical) to 5 (none).

@@ -2,24 +2,31 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 use tokio::task::{AbortHandle, JoinSet};
 
 use super::clock_offset;
 use super::people::People;
-use crate::aws::{AwsConnections, IncidentManager};
-use crate::config::{Config, Mode, SinkSettings, Vendor};
+use crate::aws::{AwsConnections, IncidentManager, OpsCenter, Sns, partition};
+use crate::config::{
+    Config, Mode, SinkSettings, Vendor, WebhookBody, WebhookPreset, WebhookSettings, WebhookUrl,
+};
 use crate::domain::board::Board;
 use crate::domain::event::Event;
 use crate::domain::names::SinkId;
 use crate::domain::plan::SinkPlan;
 use crate::health::{Component, Health};
 use crate::incident::action::SinkReport;
+use crate::incident::message::Messenger;
 use crate::incident::settings::{Settings, VpnSettings};
 use crate::incident::shell;
+use crate::incident::sink::IncidentSink;
+use crate::incident::teller::TellerSettings;
 use crate::store::Store;
 use crate::telemetry::prometheus::Prometheus;
+use crate::webhook::{self, Preset, Secret, Template, Webhook};
 
 /// What makes a sink the same sink after a reload.
 #[derive(Debug, Clone, PartialEq)]
@@ -83,18 +90,49 @@ impl Sinks {
 
     fn start(&self, wanted: &Wanted, tasks: &mut JoinSet<()>) -> AbortHandle {
         let Wanted { configured, region, settings } = wanted;
-        let sink = match &configured.vendor {
+        let (region, role_arn) = (region.clone(), configured.role_arn.clone());
+        let connections = self.connections.clone();
+        match &configured.vendor {
             Vendor::IncidentManager { .. } => {
-                IncidentManager::new(self.connections.clone(), region.clone(), configured.role_arn.clone())
+                self.keep(settings, IncidentManager::new(connections, region, role_arn), tasks)
             }
-        };
-        let prometheus = Arc::clone(&self.prometheus);
-        let observe = move |report: &SinkReport| match report {
-            SinkReport::Request { sink, action, result } => prometheus.sink_request(sink, action, result),
-            SinkReport::Pending { sink, incidents } => {
-                prometheus.sink_pending(sink, Some(u64::try_from(*incidents).unwrap_or(u64::MAX)));
+            Vendor::OpsCenter => {
+                let site = Arc::clone(&settings.site);
+                self.keep(settings, OpsCenter::new(connections, region, role_arn, site), tasks)
             }
-        };
+            Vendor::Sns { topic_arn } => {
+                let sink = Sns::new(connections, Arc::clone(topic_arn), role_arn);
+                self.tell(settings, None, sink, tasks)
+            }
+            Vendor::Webhook(webhook) => {
+                self.tell(settings, webhook.repeat_every, Webhook::new(as_sent(webhook)), tasks)
+            }
+        }
+    }
+
+    /// Runs the teller of a sink that only takes messages.
+    fn tell(
+        &self,
+        settings: &Settings,
+        repeat_every: Option<Duration>,
+        sink: impl Messenger,
+        tasks: &mut JoinSet<()>,
+    ) -> AbortHandle {
+        let connections = self.connections.clone();
+        tasks.spawn(shell::tell(
+            move || clock_offset::as_aws_dates(&connections),
+            TellerSettings { sink: settings.clone(), repeat_every },
+            sink,
+            self.store.clone(),
+            self.board.clone(),
+            self.events.clone(),
+            self.health.clone(),
+            self.observer(),
+        ))
+    }
+
+    /// Runs the reconciler of a sink that keeps records.
+    fn keep(&self, settings: &Settings, sink: impl IncidentSink, tasks: &mut JoinSet<()>) -> AbortHandle {
         let connections = self.connections.clone();
         tasks.spawn(shell::run(
             move || clock_offset::as_aws_dates(&connections),
@@ -104,8 +142,18 @@ impl Sinks {
             self.board.clone(),
             self.events.clone(),
             self.health.clone(),
-            observe,
+            self.observer(),
         ))
+    }
+
+    fn observer(&self) -> impl Fn(&SinkReport) + Send + 'static {
+        let prometheus = Arc::clone(&self.prometheus);
+        move |report| match report {
+            SinkReport::Request { sink, action, result } => prometheus.sink_request(sink, action, result),
+            SinkReport::Pending { sink, incidents } => {
+                prometheus.sink_pending(sink, Some(u64::try_from(*incidents).unwrap_or(u64::MAX)));
+            }
+        }
     }
 
     async fn settings(&self, config: &Config, configured: &SinkSettings) -> Settings {
@@ -120,7 +168,12 @@ impl Sinks {
                 VpnSettings { region, runbook_url: vpn.runbook_url.clone(), notes: vpn.notes.clone() };
             vpns.insert(id.clone(), known);
         }
-        let Vendor::IncidentManager { response_plan } = &configured.vendor;
+        let plan = match &configured.vendor {
+            Vendor::IncidentManager { response_plan } => Arc::clone(response_plan),
+            Vendor::OpsCenter => self.ops_items(config, configured).await,
+            // It has no records.
+            Vendor::Sns { .. } | Vendor::Webhook(_) => "".into(),
+        };
         Settings {
             sink: SinkPlan {
                 id: configured.id.clone(),
@@ -128,9 +181,54 @@ impl Sinks {
                 vpns: configured.vpns.clone(),
             },
             site: Arc::clone(&config.plan.site),
-            plan: Arc::clone(response_plan),
+            plan,
             impact: configured.impact.clone(),
             vpns,
         }
+    }
+
+    /// An ARN of what OpsCenter keeps: its partition and, as far as the role tells, its account are those of the connections.
+    async fn ops_items(&self, config: &Config, configured: &SinkSettings) -> Arc<str> {
+        let region = match configured.region.clone().or_else(|| config.aws.region.clone()) {
+            Some(region) => region,
+            None => self.connections.default_region().await.unwrap_or_else(|| "".into()),
+        };
+        let account =
+            configured.role_arn.as_deref().and_then(|role| role.split(':').nth(4)).unwrap_or_default();
+        format!("arn:{}:ssm:{region}:{account}:opsitem", partition(&region)).into()
+    }
+}
+
+/// A webhook's settings as it takes them.
+fn as_sent(configured: &WebhookSettings) -> webhook::Settings {
+    let WebhookSettings {
+        url,
+        body,
+        headers,
+        secret,
+        signing_secret,
+        ca_file,
+        allow_http,
+        timeout,
+        repeat_every,
+    } = configured.clone();
+    webhook::Settings {
+        url: match url {
+            WebhookUrl::Plain(url) => webhook::Url::Plain(url),
+            WebhookUrl::Secret(path) => webhook::Url::Secret(Secret(path)),
+        },
+        template: match body {
+            WebhookBody::Preset(WebhookPreset::PagerDuty) => Preset::PagerDuty.into(),
+            WebhookBody::Preset(WebhookPreset::Slack) => Preset::Slack.into(),
+            WebhookBody::Preset(WebhookPreset::Alertmanager) => Preset::Alertmanager.into(),
+            WebhookBody::Template { path: _, text } => Template::new(text),
+        },
+        headers,
+        secret: secret.map(Secret),
+        signing_secret: signing_secret.map(Secret),
+        ca_file,
+        allow_http,
+        timeout,
+        repeat_every,
     }
 }

@@ -2,11 +2,13 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::domain::board::{Board, IncidentId};
 use crate::domain::names::{Kind, SinkId, VpnId};
 use crate::domain::time::Stamp;
 
+use super::message::Message;
 use super::sink::{LedgerError, LedgerRow, Note, Record, RecordId, Scope, SinkError, StartRequest};
 
 /// Names an action; never used twice in a run.
@@ -16,11 +18,11 @@ pub struct ActionId(pub u64);
 /// Something to be done at the sink or in the ledger. Whoever takes it answers with [`SinkEvent::Ended`]; if no answer
 /// comes the reconciler gives it up after a while and does what is then needed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Action {
+pub struct Action<W = Work> {
     /// Its name.
     pub id: ActionId,
     /// What.
-    pub work: Work,
+    pub work: W,
 }
 
 /// The ways to act: those of [`super::sink::IncidentSink`] and [`super::sink::Ledger`].
@@ -121,6 +123,39 @@ pub enum Act {
     Resolve,
     /// See [`Work::Forget`].
     Forget,
+    /// See [`Errand::Deliver`].
+    Deliver,
+}
+
+/// What a [`super::teller::Teller`] wants done.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Errand {
+    /// Give a message to a sink that only takes messages.
+    Deliver {
+        /// What.
+        message: Arc<Message>,
+    },
+    /// Write a row to the ledger.
+    Commit {
+        /// The row.
+        row: Box<LedgerRow>,
+    },
+    /// Remove an incident's rows from the ledger.
+    Forget {
+        /// Which.
+        incident: IncidentId,
+    },
+}
+
+impl Errand {
+    /// Which way it is.
+    pub const fn act(&self) -> Act {
+        match self {
+            Self::Deliver { .. } => Act::Deliver,
+            Self::Commit { .. } => Act::Commit,
+            Self::Forget { .. } => Act::Forget,
+        }
+    }
 }
 
 impl Act {
@@ -136,6 +171,7 @@ impl Act {
             Self::Relate => "relate",
             Self::Resolve => "resolve",
             Self::Forget => "forget",
+            Self::Deliver => "deliver",
         }
     }
 
@@ -148,11 +184,22 @@ impl Act {
             | Self::Read
             | Self::Note
             | Self::Relate
-            | Self::Resolve => true,
+            | Self::Resolve
+            | Self::Deliver => true,
             Self::Commit | Self::Forget => false,
         }
     }
+
+    /// After how long without an answer it is given up, and what it would have done is found out or tried again.
+    pub(super) const fn given_up_after(self) -> Duration {
+        if self.is_request() { REQUEST_GIVEN_UP } else { LEDGER_GIVEN_UP }
+    }
 }
+
+/// Above the time that a sink's own client gives a call.
+const REQUEST_GIVEN_UP: Duration = Duration::from_secs(60);
+/// The ledger gets less: a disk that hangs must not hold up a page.
+const LEDGER_GIVEN_UP: Duration = Duration::from_secs(5);
 
 /// What a reconciler is told.
 #[derive(Debug, Clone)]
@@ -179,7 +226,7 @@ pub enum Reply {
     Started(RecordId),
     /// To `Read`.
     Read(Record),
-    /// To `Commit`, `Note`, `Relate`, `Resolve` and `Forget`.
+    /// To `Commit`, `Note`, `Relate`, `Resolve`, `Forget` and `Deliver`.
     Done,
 }
 

@@ -2,14 +2,19 @@
 //!
 //! One [`reconcile::Reconciler`] per sink decides, purely; [`shell::run`] executes what it decides. [`sink`] says what a
 //! vendor must be able to do, [`wording`] what people read.
+//!
+//! A sink that keeps no records that could be read back, and only takes messages, has a [`teller::Teller`] instead, which
+//! [`shell::tell`] executes; a [`message`] is what it is told.
 
 pub mod action;
 mod backoff;
 mod lookup;
+pub mod message;
 mod raw_data;
 pub mod reconcile;
 pub mod settings;
 pub mod shell;
 pub mod sink;
+pub mod teller;
 mod token;
 pub mod wording;

@@ -76,6 +76,7 @@ use super::settings::Settings;
 use super::sink::{LedgerRow, RecordId, SinkError};
 use super::wording;
 use case::Case;
+pub(super) use case::worsened_since;
 use ended::Hearing;
 use survey::Survey;
 
@@ -223,8 +224,10 @@ impl Reconciler {
     fn complaint(&self, act: Act, hold: &Hold) -> Option<Problem> {
         let what = hold.complaint()?;
         let severity = match act {
-            Act::Find | Act::Start | Act::Read | Act::Resolve if hold.is_rejected() => Severity::Failed,
-            Act::Find | Act::Start | Act::Read | Act::Resolve => Severity::Degraded,
+            Act::Find | Act::Start | Act::Read | Act::Resolve | Act::Deliver if hold.is_rejected() => {
+                Severity::Failed
+            }
+            Act::Find | Act::Start | Act::Read | Act::Resolve | Act::Deliver => Severity::Degraded,
             // A record without its story, or a ledger that is kept in memory only, is still a record.
             // Nor does it stand in the way of a page that nobody looks for what others have left open.
             Act::Survey | Act::Note | Act::Relate | Act::Commit | Act::Forget => Severity::Degraded,
@@ -364,7 +367,7 @@ fn complain(
     }
 }
 
-fn label(result: &Result<Reply, Failure>) -> &'static str {
+pub(super) fn label(result: &Result<Reply, Failure>) -> &'static str {
     match result {
         Ok(Reply::Found(_) | Reply::Surveyed(_) | Reply::Started(_) | Reply::Read(_) | Reply::Done) => "ok",
         Err(Failure::Sink(SinkError::Temporary { .. }) | Failure::Ledger(_)) => "temporary",

@@ -1,10 +1,11 @@
-//! Runs one sink's reconciler: executes its actions and feeds the results back.
+//! Runs one sink's reconciler or teller: executes its actions and feeds the results back.
 //!
-//! One task, which owns the reconciler; each action is a task of its own beneath it, so that a call that hangs holds up
+//! One task, which owns the machine; each action is a task of its own beneath it, so that a call that hangs holds up
 //! no other. Dropping [`run`] at any moment is safe, and like a crash: what was under way is found out about at the next
 //! start. When the Board's channel closes nothing more is begun but to commit what was learnt, and [`run`] returns when what was
 //! under way has ended, or after [`DRAIN`].
 
+use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,15 +16,19 @@ use tokio::time::Sleep;
 
 use crate::domain::board::Board;
 use crate::domain::event::Event;
-use crate::domain::time::Now;
+use crate::domain::names::SinkId;
+use crate::domain::time::{Moment, Now};
 use crate::health::{Component, Health, Problem};
 
 use super::action::{
-    Act, Action, ActionId, Failure, Found, Notice, NoticeLevel, Reply, Settled, SinkEvent, SinkReport, Work,
+    Act, Action, ActionId, Errand, Failure, Found, Notice, NoticeLevel, Reply, Settled, SinkEvent,
+    SinkReport, Work,
 };
+use super::message::Messenger;
 use super::reconcile::Reconciler;
 use super::settings::Settings;
 use super::sink::{IncidentSink, Ledger, LedgerRow};
+use super::teller::{Teller, TellerSettings};
 
 /// How often the ledger is tried at the start. After that the sink is served without what it has: records are found
 /// again at the sink, and a page must not wait for a disk.
@@ -34,7 +39,7 @@ const LOAD_WAIT: Duration = Duration::from_secs(1);
 /// At the end, what is under way gets this long: less than what the daemon has to end in.
 const DRAIN: Duration = Duration::from_secs(3);
 
-/// Serves a sink until the Board's channel closes.
+/// Serves a sink that keeps records until the Board's channel closes.
 ///
 /// `events` gets an [`Event::Settled`] for each incident that is over and brought into line, and an
 /// [`Event::RecordFound`] for each open record that nothing accounts for; the receiver must go on receiving, or this sink
@@ -48,58 +53,99 @@ pub async fn run<S: IncidentSink, L: Ledger>(
     settings: Settings,
     sink: S,
     ledger: L,
-    mut board: watch::Receiver<Arc<Board>>,
+    board: watch::Receiver<Arc<Board>>,
     events: mpsc::Sender<Event>,
     health: Health,
     observe: impl Fn(&SinkReport),
 ) {
-    let doer = Arc::new(Doer { settings, sink, ledger });
-    let rows = load(&doer).await;
-    let mut reconciler = Reconciler::new(doer.settings.clone(), rows, now());
-    let mut speaker = Speaker::new(&doer.settings, health);
+    let rows = load(&ledger, &settings, "records are looked for at the sink instead").await;
+    let machine = Reconciler::new(settings.clone(), rows, now());
+    let doer = Keeper { sink_id: settings.id().clone(), sink, ledger };
+    let outlets = Outlets { events, speaker: Speaker::new(&settings, health), observe };
+    serve(now, settings.id(), machine, doer, board, outlets).await;
+}
+
+/// Serves a sink that only takes messages, likewise.
+#[expect(
+    clippy::too_many_arguments,
+    reason = "everything it works with, once, where the daemon is put together"
+)]
+pub async fn tell<M: Messenger, L: Ledger>(
+    now: impl Fn() -> Now,
+    settings: TellerSettings,
+    messenger: M,
+    ledger: L,
+    board: watch::Receiver<Arc<Board>>,
+    events: mpsc::Sender<Event>,
+    health: Health,
+    observe: impl Fn(&SinkReport),
+) {
+    let sink = settings.sink.clone();
+    let rows = load(&ledger, &sink, "what is open is told anew").await;
+    let machine = Teller::new(settings, rows, now());
+    let doer = Deliverer { sink_id: sink.id().clone(), messenger, ledger };
+    let outlets = Outlets { events, speaker: Speaker::new(&sink, health), observe };
+    serve(now, sink.id(), machine, doer, board, outlets).await;
+}
+
+/// What a sink's task is told by its machine, and passes on.
+struct Outlets<O> {
+    events: mpsc::Sender<Event>,
+    speaker: Speaker,
+    observe: O,
+}
+
+async fn serve<M: Machine, D: Doer<M::Work>>(
+    now: impl Fn() -> Now,
+    id: &SinkId,
+    mut machine: M,
+    doer: D,
+    mut board: watch::Receiver<Arc<Board>>,
+    mut outlets: Outlets<impl Fn(&SinkReport)>,
+) {
+    let doer = Arc::new(doer);
     let mut under_way: JoinSet<(ActionId, Result<Reply, Failure>)> = JoinSet::new();
     let first = board.borrow_and_update().clone();
-    reconciler.handle(SinkEvent::Board(first), now());
+    machine.handle(SinkEvent::Board(first), now());
     let mut closing: Option<Pin<Box<Sleep>>> = None;
     loop {
-        while let Some(action) = reconciler.poll_action() {
-            if closing.is_none() || action.work.act() == Act::Commit {
-                let doer = doer.clone();
-                under_way.spawn(async move { doer.execute(action).await });
+        while let Some(action) = machine.poll_action() {
+            if closing.is_none() || M::act(&action.work) == Act::Commit {
+                let (doer, at) = (doer.clone(), now());
+                under_way.spawn(async move { (action.id, doer.execute(action.work, at).await) });
             }
         }
-        while let Some(report) = reconciler.poll_report() {
-            observe(&report);
+        while let Some(report) = machine.poll_report() {
+            (outlets.observe)(&report);
         }
-        speaker.say(reconciler.poll_notices(), reconciler.problem());
-        while let Some(Settled { incident, revision }) = reconciler.poll_settled() {
-            let sink = doer.settings.id().clone();
+        outlets.speaker.say(machine.poll_notices(), machine.problem());
+        while let Some(Settled { incident, revision }) = machine.poll_settled() {
+            let sink = id.clone();
             // If nobody listens the daemon is ending: it is said again at the next start.
-            let _ = events.send(Event::Settled { sink, incident, revision }).await;
+            let _ = outlets.events.send(Event::Settled { sink, incident, revision }).await;
         }
-        while let Some(Found { vpn, kind, created }) = reconciler.poll_found() {
-            let sink = doer.settings.id().clone();
-            let _ = events.send(Event::RecordFound { sink, vpn, kind, created }).await;
+        while let Some(Found { vpn, kind, created }) = machine.poll_found() {
+            let _ = outlets.events.send(Event::RecordFound { sink: id.clone(), vpn, kind, created }).await;
         }
         if closing.is_some() && under_way.is_empty() {
             return;
         }
-        let timeout = reconciler.poll_timeout().map(|(at, _why)| at.since(now().mono));
+        let timeout = machine.poll_timeout().map(|(at, _why)| at.since(now().mono));
         tokio::select! {
             Some(ended) = under_way.join_next() => match ended {
-                Ok((id, result)) => reconciler.handle(SinkEvent::Ended { id, result }, now()),
-                // A call that panicked gives no answer: the reconciler gives it up in its time.
-                Err(_) => reconciler.handle_timeout(now()),
+                Ok((id, result)) => machine.handle(SinkEvent::Ended { id, result }, now()),
+                // A call that panicked gives no answer: the machine gives it up in its time.
+                Err(_) => machine.handle_timeout(now()),
             },
             changed = board.changed(), if closing.is_none() => match changed {
                 Ok(()) => {
                     let board = board.borrow_and_update().clone();
-                    reconciler.handle(SinkEvent::Board(board), now());
+                    machine.handle(SinkEvent::Board(board), now());
                 }
                 Err(_) => closing = Some(Box::pin(tokio::time::sleep(DRAIN))),
             },
             () = drained(closing.as_mut()) => return,
-            () = sleep(timeout) => reconciler.handle_timeout(now()),
+            () = sleep(timeout) => machine.handle_timeout(now()),
         }
     }
 }
@@ -118,32 +164,104 @@ async fn sleep(timeout: Option<Duration>) {
     }
 }
 
-async fn load<S: IncidentSink, L: Ledger>(doer: &Doer<S, L>) -> Vec<LedgerRow> {
+async fn load<L: Ledger>(ledger: &L, settings: &Settings, instead: &str) -> Vec<LedgerRow> {
     for tried in 1..=LOAD_TRIES {
-        match doer.ledger.load(doer.settings.id()).await {
+        match ledger.load(settings.id()).await {
             Ok(rows) => return rows,
             Err(_) if tried < LOAD_TRIES => tokio::time::sleep(LOAD_WAIT).await,
             Err(error) => log::error!(
-                SINK = doer.settings.id().as_str(), ERROR = error.what.as_str();
-                "{}: {}: what was told before the start cannot be read; records are looked for at the sink instead: {error}",
-                doer.settings.site, doer.settings.id()
+                SINK = settings.id().as_str(), ERROR = error.what.as_str();
+                "{}: {}: what was told before the start cannot be read; {instead}: {error}",
+                settings.site, settings.id()
             ),
         }
     }
     Vec::new()
 }
 
+/// What decides.
+trait Machine {
+    /// What it wants done.
+    type Work: Send + 'static;
+
+    fn act(work: &Self::Work) -> Act;
+    fn handle(&mut self, event: SinkEvent, now: Now);
+    fn handle_timeout(&mut self, now: Now);
+    fn poll_timeout(&self) -> Option<(Moment, &'static str)>;
+    fn poll_action(&mut self) -> Option<Action<Self::Work>>;
+    fn poll_settled(&mut self) -> Option<Settled>;
+    fn poll_found(&mut self) -> Option<Found>;
+    fn poll_report(&mut self) -> Option<SinkReport>;
+    fn poll_notices(&mut self) -> Vec<Notice>;
+    fn problem(&self) -> Option<Problem>;
+}
+
+macro_rules! machine {
+    ($machine:ty, $work:ty, $poll_found:expr) => {
+        impl Machine for $machine {
+            type Work = $work;
+
+            fn act(work: &$work) -> Act {
+                work.act()
+            }
+
+            fn handle(&mut self, event: SinkEvent, now: Now) {
+                self.handle(event, now);
+            }
+
+            fn handle_timeout(&mut self, now: Now) {
+                self.handle_timeout(now);
+            }
+
+            fn poll_timeout(&self) -> Option<(Moment, &'static str)> {
+                self.poll_timeout()
+            }
+
+            fn poll_action(&mut self) -> Option<Action<$work>> {
+                self.poll_action()
+            }
+
+            fn poll_settled(&mut self) -> Option<Settled> {
+                self.poll_settled()
+            }
+
+            fn poll_found(&mut self) -> Option<Found> {
+                $poll_found(self)
+            }
+
+            fn poll_report(&mut self) -> Option<SinkReport> {
+                self.poll_report()
+            }
+
+            fn poll_notices(&mut self) -> Vec<Notice> {
+                self.poll_notices()
+            }
+
+            fn problem(&self) -> Option<Problem> {
+                self.problem()
+            }
+        }
+    };
+}
+
+machine!(Reconciler, Work, Reconciler::poll_found);
+machine!(Teller, Errand, |_| None);
+
 /// What executes actions.
-struct Doer<S, L> {
-    settings: Settings,
+trait Doer<W>: Send + Sync + 'static {
+    fn execute(&self, work: W, now: Now) -> impl Future<Output = Result<Reply, Failure>> + Send;
+}
+
+/// At a sink that keeps records.
+struct Keeper<S, L> {
+    sink_id: SinkId,
     sink: S,
     ledger: L,
 }
 
-impl<S: IncidentSink, L: Ledger> Doer<S, L> {
-    async fn execute(&self, action: Action) -> (ActionId, Result<Reply, Failure>) {
-        let Action { id, work } = action;
-        let result = match work {
+impl<S: IncidentSink, L: Ledger> Doer<Work> for Keeper<S, L> {
+    async fn execute(&self, work: Work, _now: Now) -> Result<Reply, Failure> {
+        match work {
             Work::Find { scope } => self.sink.find(&scope).await.map(Reply::Found).map_err(Failure::Sink),
             Work::Survey { scopes } => {
                 self.sink.survey(&scopes).await.map(Reply::Surveyed).map_err(Failure::Sink)
@@ -161,10 +279,30 @@ impl<S: IncidentSink, L: Ledger> Doer<S, L> {
             }
             Work::Commit { row } => done(self.ledger.commit(row).await.map_err(Failure::Ledger)),
             Work::Forget { incident } => {
-                done(self.ledger.forget(self.settings.id(), &incident).await.map_err(Failure::Ledger))
+                done(self.ledger.forget(&self.sink_id, &incident).await.map_err(Failure::Ledger))
             }
-        };
-        (id, result)
+        }
+    }
+}
+
+/// At a sink that only takes messages.
+struct Deliverer<M, L> {
+    sink_id: SinkId,
+    messenger: M,
+    ledger: L,
+}
+
+impl<M: Messenger, L: Ledger> Doer<Errand> for Deliverer<M, L> {
+    async fn execute(&self, errand: Errand, now: Now) -> Result<Reply, Failure> {
+        match errand {
+            Errand::Deliver { message } => {
+                done(self.messenger.deliver(&message, now.wall).await.map_err(Failure::Sink))
+            }
+            Errand::Commit { row } => done(self.ledger.commit(*row).await.map_err(Failure::Ledger)),
+            Errand::Forget { incident } => {
+                done(self.ledger.forget(&self.sink_id, &incident).await.map_err(Failure::Ledger))
+            }
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 use sha2::{Digest, Sha256};
 
 use crate::domain::board::{IncidentId, TimelineChange, TimelineEntry};
+use crate::domain::names::SinkId;
 use crate::domain::time::Stamp;
 
 use super::sink::{RecordId, Scope};
@@ -44,6 +45,19 @@ pub(super) fn witness(record: &RecordId, site: &str, incident: &IncidentId, told
 /// The token that closes a record. The site is part of it, because a twin's words differ.
 pub(super) fn resolve(record: &RecordId, site: &str, incident: &IncidentId, why: &str) -> String {
     digest(&["resolve", &record.0, site, &incident.to_string(), why])
+}
+
+/// What names a message to a sink that only takes messages: the same in every retry, and another for everything else.
+pub(super) fn message(
+    sink: &SinkId,
+    site: &str,
+    incident: &IncidentId,
+    generation: u32,
+    change: &str,
+    state: &str,
+) -> String {
+    let (incident, generation) = (incident.to_string(), generation.to_string());
+    digest(&["message", sink.as_str(), site, &incident, &generation, change, state])
 }
 
 /// A number that is spread evenly, and the same for the same parts.

@@ -107,14 +107,17 @@ pub fn witness(incident: &Incident) -> String {
         }
     };
     let mut note = NoteText::new(incident, incident.id.opened);
-    note.tunnels = as_they_stand(incident)
-        .iter()
-        .map(|tunnel| {
-            let (name, local, aws) = (tunnel.named(), tunnel.local, tunnel.aws);
-            clip(&format!("{name}: {local} as seen from this site, {aws} as AWS sees it"), WORDS_MAX)
-        })
-        .collect();
+    note.tunnels = standing(incident);
     note.finish(&line)
+}
+
+/// A line for each tunnel: what both ends say of it as the incident stands.
+pub(super) fn standing(incident: &Incident) -> Vec<String> {
+    let line = |tunnel: &Tunnel| {
+        let (name, local, aws) = (tunnel.named(), tunnel.local, tunnel.aws);
+        clip(&format!("{name}: {local} as seen from this site, {aws} as AWS sees it"), WORDS_MAX)
+    };
+    as_they_stand(incident).iter().map(line).collect()
 }
 
 /// What a record says when it is closed.

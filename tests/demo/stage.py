@@ -5,6 +5,7 @@ import pathlib
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -16,6 +17,7 @@ GATEWAY = ["ip", "netns", "exec", f"{LAB_NAME}-cgw"]
 
 # The gateway has a network of its own, so its ports are free.
 STAND_IN_PORT = 4599
+RECEIVER_PORT = 4600
 STAND_IN = f"http://127.0.0.1:{STAND_IN_PORT}"
 DAEMON = "http://127.0.0.1:9846"
 
@@ -88,8 +90,10 @@ class Process:
 class Stage:
     """Everything that runs. `down` undoes `up`, from wherever `up` got to, and may be called again."""
 
-    def __init__(self):
+    def __init__(self, sink):
+        self.sink = sink
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="bothends-demo-"))
+        self.config = self.directory / "bothends.toml"
         self.processes = []
 
     def start(self, name, command, environment=None):
@@ -107,10 +111,13 @@ class Stage:
         ], {"LAB_NAME": LAB_NAME})
 
     def start_daemon(self):
-        # A clone may belong to anybody, whose word the daemon would not take.
-        config = shutil.copyfile(HERE / "bothends.toml", self.directory / "bothends.toml")
-        return self.start("bothends", [TARGET / "bothends", "run", "--config", config],
+        self.config.write_text((HERE / "bothends.toml").read_text().replace(*self.sink.instead(self.directory)))
+        return self.start("bothends", [TARGET / "bothends", "run", "--config", self.config],
                           {**CREDENTIALS, "STATE_DIRECTORY": str(self.directory)})
+
+    def start_receiver(self):
+        """Something that takes webhooks, and keeps them in a file."""
+        return self.start("receiver", [sys.executable, HERE / "receiver.py", str(RECEIVER_PORT), self.directory / "posted"])
 
     def check_alive(self):
         """Fails the story if a program has ended by itself."""

@@ -3,16 +3,17 @@
 
 make demo          plays it and takes everything down again; exit code 0 only if every step was so
 KEEP=1 make demo   leaves everything running and says what to look at
+make demo SINK=x   tells the incidents to another sink: ops_center, or webhook (PagerDuty's format)
 """
 
-import json
 import os
 import signal
 import sys
 import time
 
 import ask
-from stage import DAEMON, GATEWAY, HERE, LAB, LAB_NAME, STAND_IN, TARGET, Broken, Stage, fetch, lab
+from sinks import SINKS
+from stage import DAEMON, GATEWAY, LAB, LAB_NAME, STAND_IN, TARGET, Broken, Stage, fetch, lab
 
 MARK = "\033[32m✔\033[0m" if sys.stdout.isatty() else "✔"
 CROSS = "\033[31m✘\033[0m" if sys.stdout.isatty() else "✘"
@@ -23,6 +24,7 @@ class Story:
 
     def __init__(self, stage):
         self.stage = stage
+        self.sink = stage.sink
         self.began = time.monotonic()
 
     def scene(self, text):
@@ -59,6 +61,8 @@ def everything_comes_up(story):
     story.stage.start_stand_in()
     story.shows("the AWS stand-in answers; it says of the tunnels what the charon and BIRD at AWS's end say",
                 ask.stand_in_answers)
+    if story.sink.needs_receiver:
+        story.stage.start_receiver()
     story.stage.start_daemon()
     story.shows("both tunnels are Healthy: pings pass, and AWS says UP", lambda: both(ask.assessment, "healthy"))
 
@@ -71,7 +75,7 @@ def one_end_alone_pages_nobody(story):
     story.shows("AWS says Up, so the tunnel is Disputed", lambda: ask.assessment(2) == "disputed")
     polls = len(ask.received("DescribeVpnConnections"))
     story.holds("AWS is asked three more times, it stays Disputed, and nobody is paged",
-                lambda: ask.assessment(2) == "disputed" and not ask.received("StartIncident"),
+                lambda: ask.assessment(2) == "disputed" and not story.sink.started(),
                 lambda: len(ask.received("DescribeVpnConnections")) >= polls + 3)
 
 
@@ -79,8 +83,8 @@ def agreement_pages(story):
     story.scene("AWS's view follows reality again: BGP is down in tunnel 2.")
     ask.follow_again(2)
     story.shows("AWS says DOWN too: both ends agree", lambda: ask.assessment(2) == "down")
-    incident = story.shows("AWS received an incident of kind redundancy_lost", lambda: newest("redundancy_lost", "OPEN"))
-    show_incident(story, incident, "redundancy_lost")
+    incident = story.shows(f"{story.sink.takes} redundancy_lost", lambda: story.sink.opened("redundancy_lost"))
+    story.quote(story.sink.shown(incident, "redundancy_lost"))
     expect("tunnel 1 is still Healthy", ask.assessment(1) == "healthy")
 
 
@@ -88,10 +92,10 @@ def a_further_tunnel_pages_again(story):
     story.scene("The path to tunnel 1 is cut as well.")
     lab("break", "path", "1")
     story.shows("both ends agree on tunnel 1, too", lambda: ask.assessment(1) == "down")
-    incident = story.shows("AWS received a further incident, of kind outage", lambda: newest("outage", "OPEN"))
-    show_incident(story, incident, "outage")
-    first = newest("redundancy_lost", "OPEN")["record"]["arn"]
-    story.shows("it names the first one as related", lambda: first in json.dumps(newest("outage", "OPEN")["relatedItems"]))
+    incident = story.shows(f"a further one: {story.sink.takes} outage", lambda: story.sink.opened("outage"))
+    story.quote(story.sink.shown(incident, "outage"))
+    first = story.sink.opened("redundancy_lost")
+    story.shows("it can be seen that the two belong together", lambda: story.sink.relates(story.sink.opened("outage"), first))
 
 
 def healing_resolves(story):
@@ -99,10 +103,9 @@ def healing_resolves(story):
     lab("heal", "all")
     story.shows("both tunnels are Healthy", lambda: both(ask.assessment, "healthy"))
     for kind in ("outage", "redundancy_lost"):
-        story.shows(f"the {kind} incident is RESOLVED", lambda k=kind: newest(k, "RESOLVED"), within=40)
-    expect("two incidents, no more", len(ask.received("StartIncident")) == 2)
-    story.quote(f"StartIncident 2, CreateTimelineEvent {len(ask.received('CreateTimelineEvent'))}, "
-                f"UpdateIncidentRecord {len(ask.received('UpdateIncidentRecord'))}")
+        story.shows(f"the {kind} incident is RESOLVED", lambda k=kind: story.sink.resolved(k), within=40)
+    expect("two incidents, no more", story.sink.started() == 2)
+    story.quote(story.sink.calls())
 
 
 def numbers_arrive(story):
@@ -133,26 +136,6 @@ def both(of, value):
 def expect(claim, truth):
     if not truth:
         raise Broken(f"{claim}: it is not so")
-
-
-def newest(kind, status):
-    """The newest incident of a kind, if it has this status."""
-    found = ask.incidents(kind)
-    return found[-1] if found and found[-1]["record"]["status"] == status else None
-
-
-def show_incident(story, incident, kind):
-    """As AWS received it."""
-    request = [request for request in ask.received("StartIncident")
-               if request["triggerDetails"]["source"] == f"bothends.{kind}"][-1]
-    story.quote(f"title    {request['title']}\nimpact   {request['impact']}\n"
-                f"record   {incident['record']['arn']}\ntrigger  {request['triggerDetails'].get('triggerArn')}")
-    evidence = request["triggerDetails"].get("rawData", "")
-    try:
-        evidence = json.dumps(json.loads(evidence), indent=2, ensure_ascii=False)
-    except ValueError:
-        pass  # it need not be JSON
-    story.quote("evidence " + evidence.replace("\n", "\n         "))
 
 
 def metric_data(wanted):
@@ -195,9 +178,9 @@ def what_to_look_at(stage):
     named = "" if LAB_NAME == "bothends" else f"LAB_NAME={LAB_NAME} "
     print(f"""
 Left running:
-  {inside} {TARGET}/bothends status --config {HERE}/bothends.toml
+  {inside} {TARGET}/bothends status --config {stage.config}
   {inside} curl -s {DAEMON}/metrics
-  {inside} curl -s -X POST {STAND_IN}/_stand-in/incidents | python3 -m json.tool   (also: received, metrics, tunnels)
+  {inside} curl -s -X POST {STAND_IN}/_stand-in/incidents | python3 -m json.tool   (also: ops_items, received, metrics, tunnels)
   {named}{LAB} status
   {named}{LAB} break icmp 2         (kinds: {LAB.parent}/README.md)
   tail -f {stage.directory}/*.log
@@ -211,7 +194,10 @@ def main():
         sys.exit("demo: needs root, for network namespaces")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     keep = os.environ.get("KEEP") == "1"
-    stage = Stage()
+    sink = SINKS.get(os.environ.get("SINK") or "incident_manager")
+    if sink is None:
+        sys.exit(f"demo: SINK is one of {', '.join(SINKS)}")
+    stage = Stage(sink)
     told = False
     try:
         code = tell(stage, keep)

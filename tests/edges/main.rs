@@ -4,5 +4,6 @@
 mod aws;
 mod daemon;
 mod lab;
+mod receiver;
 #[path = "../stand_in/mod.rs"]
 mod stand_in;

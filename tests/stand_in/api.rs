@@ -12,7 +12,7 @@ use super::refusal::Refusal;
 use super::server::Incoming;
 use super::sigv4::Caller;
 use super::state::State;
-use super::{cloudwatch, ec2, incidents, sts};
+use super::{cloudwatch, ec2, incidents, ops_items, sns, sts};
 
 /// What carries out an operation: checked input in, output of the model's shape out.
 pub(super) type Handler = fn(&mut State, &Caller, Value) -> Result<Value, Refusal>;
@@ -22,6 +22,8 @@ pub(super) enum Service {
     CloudWatch,
     Ec2,
     Incidents,
+    Sns,
+    Ssm,
     Sts,
 }
 
@@ -41,6 +43,10 @@ static EC2: LazyLock<Model> =
     LazyLock::new(|| Model::parse(include_str!("models/ec2.json")).expect(MODEL_IS_READ));
 static INCIDENTS: LazyLock<Model> =
     LazyLock::new(|| Model::parse(include_str!("models/ssm-incidents.json")).expect(MODEL_IS_READ));
+static SNS: LazyLock<Model> =
+    LazyLock::new(|| Model::parse(include_str!("models/sns.json")).expect(MODEL_IS_READ));
+static SSM: LazyLock<Model> =
+    LazyLock::new(|| Model::parse(include_str!("models/ssm.json")).expect(MODEL_IS_READ));
 static STS: LazyLock<Model> =
     LazyLock::new(|| Model::parse(include_str!("models/sts.json")).expect(MODEL_IS_READ));
 
@@ -50,6 +56,8 @@ impl Service {
             Self::CloudWatch => &CLOUDWATCH,
             Self::Ec2 => &EC2,
             Self::Incidents => &INCIDENTS,
+            Self::Sns => &SNS,
+            Self::Ssm => &SSM,
             Self::Sts => &STS,
         }
     }
@@ -59,7 +67,8 @@ impl Service {
             Self::CloudWatch => Protocol::RpcV2Cbor,
             Self::Ec2 => Protocol::Ec2Query,
             Self::Incidents => Protocol::RestJson,
-            Self::Sts => Protocol::Query,
+            Self::Ssm => Protocol::Json,
+            Self::Sns | Self::Sts => Protocol::Query,
         }
     }
 
@@ -69,6 +78,8 @@ impl Service {
             Self::CloudWatch => "monitoring",
             Self::Ec2 => "ec2",
             Self::Incidents => "ssm-incidents",
+            Self::Sns => "sns",
+            Self::Ssm => "ssm",
             Self::Sts => "sts",
         }
     }
@@ -79,6 +90,8 @@ impl Service {
             Self::CloudWatch => "cloudwatch",
             Self::Ec2 => "ec2",
             Self::Incidents => "ssm-incidents",
+            Self::Sns => "sns",
+            Self::Ssm => "ssm",
             Self::Sts => "sts",
         }
     }
@@ -88,6 +101,8 @@ impl Service {
             Self::CloudWatch => cloudwatch::OPERATIONS,
             Self::Ec2 => ec2::OPERATIONS,
             Self::Incidents => incidents::OPERATIONS,
+            Self::Sns => sns::OPERATIONS,
+            Self::Ssm => ops_items::OPERATIONS,
             Self::Sts => sts::OPERATIONS,
         }
     }
@@ -106,12 +121,19 @@ pub(super) fn target(request: &Incoming) -> Target {
     if let Some(name) = request.path.strip_prefix(&rpc) {
         return Service::CloudWatch.target(name.to_owned());
     }
+    let called = request.header("x-amz-target").and_then(|target| target.split_once('.'));
+    if let Some((prefix, name)) = called
+        && prefix == SSM.metadata.target_prefix
+    {
+        return Service::Ssm.target(name.to_owned());
+    }
     if request.path == "/" && request.method == "POST" {
         let parameters = form::pairs(&request.body);
         let value =
             |key: &str| parameters.iter().find(|(name, _)| name == key).map(|(_, value)| value.clone());
         let version = value("Version").unwrap_or_default();
-        let service = if version == EC2.metadata.api_version { Service::Ec2 } else { Service::Sts };
+        let of = |service: &Service| service.model().metadata.api_version == version;
+        let service = [Service::Ec2, Service::Sns].into_iter().find(of).unwrap_or(Service::Sts);
         return service.target(value("Action").unwrap_or_default());
     }
     let named = INCIDENTS.operations.iter().find(|(_, operation)| {

@@ -99,6 +99,15 @@ pub(crate) enum Command {
         response_plan: String,
         alarm: String,
     },
+    /// Every OpsItem, oldest first.
+    OpsItems {},
+    /// A person gives an OpsItem a status by hand.
+    SetOpsItem {
+        id: String,
+        status: String,
+    },
+    /// What SNS was given, oldest first.
+    Messages {},
     /// What `PutMetricData` stored, of a namespace or all.
     Metrics {
         #[serde(default)]
@@ -164,6 +173,13 @@ pub(super) fn execute(state: &mut State, command: Command) -> Result<Value, Stri
         Command::StartByAlarm { response_plan, alarm } => {
             return incidents::start_by_alarm(state, &response_plan, &alarm).map(Value::from);
         }
+        Command::OpsItems {} => return Ok(state.ops_items.listed()),
+        Command::SetOpsItem { id, status } => {
+            if !state.ops_items.set(&id, &status, now) {
+                return Err(format!("no OpsItem {id}"));
+            }
+        }
+        Command::Messages {} => return Ok(json!(state.messages)),
         Command::Metrics { namespace } => return Ok(state.metrics.listed(namespace.as_deref())),
         Command::Reset {} => state.reset(),
     }

@@ -1,4 +1,4 @@
-//! An AWS to test against: CloudWatch, EC2, Incident Manager and STS over real HTTP/1.1, for the real SDK.
+//! An AWS to test against: CloudWatch, EC2, Incident Manager, OpsCenter, SNS and STS over real HTTP/1.1, for the real SDK.
 //!
 //! It is strict where AWS is strict: it recomputes every signature, checks every request member by member against AWS's
 //! published models (`models/`), and enforces the documented limits. What AWS does not document is a switch
@@ -11,7 +11,7 @@
 //!
 //! One thread serves everything on a runtime of its own, so tests may pause tokio's clock. The flow of a request:
 //! `server` (bytes) → `pipeline` → `api` (which service, which operation) → `sigv4` → `protocol` (bytes → [`wire`]) →
-//! `check` (against the model) → `faults` → the service (`cloudwatch`, `ec2`, `incidents`, `sts`) → `protocol` → `server`.
+//! `check` (against the model) → `faults` → the service (`cloudwatch`, `ec2`, `incidents`, `ops_items`, `sns`, `sts`) → `protocol` → `server`.
 
 mod api;
 mod check;
@@ -23,12 +23,14 @@ mod faults;
 mod incidents;
 mod model;
 mod observation;
+mod ops_items;
 mod pipeline;
 mod protocol;
 mod refusal;
 mod server;
 mod settings;
 mod sigv4;
+mod sns;
 mod state;
 mod sts;
 #[cfg(test)]

@@ -95,6 +95,9 @@ pub(super) struct Member {
     pub(super) location: Option<String>,
 }
 
+/// SSM's way, by look-ahead, to say that a line has more than blanks in it.
+const NOT_BLANK: &str = r"^(?!\s*$).+";
+
 impl Model {
     /// Reads one of `models/*.json`.
     ///
@@ -106,7 +109,8 @@ impl Model {
             // A pattern constrains the whole value. The few that this crate cannot compile (look-ahead, `\p`) stay
             // out of the table, and `pattern_holds` then refuses whatever meets them.
             let Some(pattern) = &shape.pattern else { continue };
-            if let Ok(compiled) = Regex::new(&format!("^(?:{pattern})$")) {
+            let spoken = if pattern == NOT_BLANK { r".*\S.*" } else { pattern };
+            if let Ok(compiled) = Regex::new(&format!("^(?:{spoken})$")) {
                 model.patterns.insert(pattern.clone(), compiled);
             }
         }

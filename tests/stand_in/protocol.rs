@@ -1,7 +1,8 @@
-//! Bytes to values and back, in the four protocols that AWS's services speak here.
+//! Bytes to values and back, in the five protocols that AWS's services speak here.
 
 pub(super) mod cbor;
 pub(super) mod form;
+pub(super) mod json;
 pub(super) mod query;
 pub(super) mod rest_json;
 
@@ -20,6 +21,8 @@ pub(super) enum Protocol {
     Query,
     Ec2Query,
     RestJson,
+    /// AWS JSON 1.1.
+    Json,
 }
 
 /// The input of `operation` as it came, not yet checked.
@@ -29,6 +32,7 @@ pub(super) fn decode(service: Service, operation: &Operation, request: &Incoming
         Protocol::RpcV2Cbor => cbor::decode(request),
         Protocol::Query | Protocol::Ec2Query => query::decode(service, operation, request),
         Protocol::RestJson => rest_json::decode(model, operation, request),
+        Protocol::Json => json::decode(model, operation, request),
     }
 }
 
@@ -39,6 +43,7 @@ pub(super) fn encode(service: Service, name: &str, operation: &Operation, output
         Protocol::RpcV2Cbor => cbor::encode(model, operation, output),
         Protocol::Query | Protocol::Ec2Query => query::encode(service, name, operation, output),
         Protocol::RestJson => rest_json::encode(operation, output),
+        Protocol::Json => json::encode(output),
     }
 }
 
@@ -48,6 +53,7 @@ pub(super) fn encode_error(service: Service, request: &Incoming, coded: &Coded) 
         Protocol::RpcV2Cbor => cbor::encode_error(request, coded),
         Protocol::Query | Protocol::Ec2Query => query::encode_error(service, coded),
         Protocol::RestJson => rest_json::encode_error(coded),
+        Protocol::Json => json::encode_error(coded),
     }
 }
 

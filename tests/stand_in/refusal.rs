@@ -89,7 +89,8 @@ impl Refusal {
 
 fn not_signed(service: Service) -> Coded {
     let status = match service {
-        Service::CloudWatch | Service::Incidents | Service::Sts => 403,
+        Service::CloudWatch | Service::Incidents | Service::Sns | Service::Sts => 403,
+        Service::Ssm => 400,
         Service::Ec2 => 401,
     };
     let code = "MissingAuthenticationToken";
@@ -99,26 +100,38 @@ fn not_signed(service: Service) -> Coded {
 fn unknown_key(service: Service) -> Coded {
     let message = "The security token included in the request is invalid.";
     match service {
+        Service::Ssm => of_json("UnrecognizedClientException", message),
         Service::Ec2 => Coded::new(
             401,
             "AuthFailure",
             "AuthFailure",
             "AWS was not able to validate the provided access credentials",
         ),
-        Service::CloudWatch | Service::Incidents | Service::Sts => {
+        Service::CloudWatch | Service::Incidents | Service::Sns | Service::Sts => {
             Coded::new(403, "InvalidClientTokenId", "UnrecognizedClientException", message)
         }
     }
 }
 
-fn wrong_signature(_: Service, why: String) -> Coded {
-    Coded::new(403, "SignatureDoesNotMatch", "InvalidSignatureException", why)
+fn wrong_signature(service: Service, why: String) -> Coded {
+    match service {
+        Service::Ssm => of_json("InvalidSignatureException", why),
+        Service::CloudWatch | Service::Ec2 | Service::Incidents | Service::Sns | Service::Sts => {
+            Coded::new(403, "SignatureDoesNotMatch", "InvalidSignatureException", why)
+        }
+    }
+}
+
+/// A client's fault in AWS JSON 1.1: 400, whatever it is.
+fn of_json(name: &'static str, message: impl Into<String>) -> Coded {
+    Coded::new(400, name, name, message)
 }
 
 fn skewed(service: Service, why: String) -> Coded {
     match service {
+        Service::Ssm => of_json("InvalidSignatureException", why),
         Service::Ec2 => Coded::new(400, "RequestExpired", "RequestExpired", "Request has expired."),
-        Service::CloudWatch | Service::Incidents | Service::Sts => {
+        Service::CloudWatch | Service::Incidents | Service::Sns | Service::Sts => {
             Coded::new(403, "SignatureDoesNotMatch", "InvalidSignatureException", why)
         }
     }
@@ -127,8 +140,9 @@ fn skewed(service: Service, why: String) -> Coded {
 fn expired(service: Service) -> Coded {
     let message = "The security token included in the request is expired";
     match service {
+        Service::Ssm => of_json("ExpiredTokenException", message),
         Service::Ec2 => Coded::new(400, "RequestExpired", "RequestExpired", "Request has expired."),
-        Service::CloudWatch | Service::Incidents | Service::Sts => {
+        Service::CloudWatch | Service::Incidents | Service::Sns | Service::Sts => {
             Coded::new(403, "ExpiredToken", "ExpiredTokenException", message)
         }
     }
@@ -141,6 +155,8 @@ fn denied(service: Service, principal: &str, action: &str) -> Coded {
          {action} action"
     );
     match service {
+        Service::Sns => Coded::new(403, "AuthorizationError", "AuthorizationErrorException", message),
+        Service::Ssm => of_json("AccessDeniedException", message),
         Service::Ec2 => {
             let message = format!("You are not authorized to perform this operation. {message}");
             Coded::new(403, "UnauthorizedOperation", "UnauthorizedOperation", message)
@@ -153,7 +169,8 @@ fn denied(service: Service, principal: &str, action: &str) -> Coded {
 
 fn throttled(service: Service) -> Coded {
     match service {
-        Service::CloudWatch | Service::Sts => {
+        Service::Ssm => of_json("ThrottlingException", "Rate exceeded"),
+        Service::CloudWatch | Service::Sns | Service::Sts => {
             Coded::new(400, "Throttling", "ThrottlingException", "Rate exceeded")
         }
         Service::Ec2 => {
@@ -168,9 +185,11 @@ fn throttled(service: Service) -> Coded {
 fn internal(service: Service) -> Coded {
     let message = "An internal error has occurred";
     match service {
+        Service::Ssm => Coded::new(500, "InternalServerError", "InternalServerError", message),
         Service::CloudWatch => Coded::new(500, "InternalServiceError", "InternalServiceFault", message),
         Service::Ec2 => Coded::new(500, "InternalError", "InternalError", message),
         Service::Incidents => Coded::new(500, "InternalServerException", "InternalServerException", message),
+        Service::Sns => Coded::new(500, "InternalError", "InternalErrorException", message),
         Service::Sts => Coded::new(500, "InternalFailure", "InternalFailure", message),
     }
 }
@@ -179,7 +198,7 @@ fn unavailable(service: Service) -> Coded {
     let message = "The service is unavailable. Please try again shortly.";
     match service {
         Service::Ec2 => Coded::new(503, "Unavailable", "Unavailable", message),
-        Service::CloudWatch | Service::Incidents | Service::Sts => {
+        Service::CloudWatch | Service::Incidents | Service::Sns | Service::Ssm | Service::Sts => {
             Coded::new(503, "ServiceUnavailable", "ServiceUnavailableException", message)
         }
     }
@@ -187,10 +206,11 @@ fn unavailable(service: Service) -> Coded {
 
 fn unknown_operation(service: Service, what: &str) -> Coded {
     match service {
+        Service::Ssm => of_json("UnknownOperationException", ""),
         Service::CloudWatch | Service::Incidents => {
             Coded::new(404, "UnknownOperationException", "UnknownOperationException", "")
         }
-        Service::Ec2 | Service::Sts => {
+        Service::Ec2 | Service::Sns | Service::Sts => {
             let message = format!("The action {what} is not valid for this web service.");
             Coded::new(400, "InvalidAction", "InvalidAction", message)
         }
@@ -199,10 +219,13 @@ fn unknown_operation(service: Service, what: &str) -> Coded {
 
 fn malformed(service: Service, why: String) -> Coded {
     match service {
+        Service::Ssm => of_json("SerializationException", why),
         Service::CloudWatch | Service::Incidents => {
             Coded::new(400, "SerializationException", "SerializationException", why)
         }
-        Service::Ec2 | Service::Sts => Coded::new(400, "MalformedQueryString", "MalformedQueryString", why),
+        Service::Ec2 | Service::Sns | Service::Sts => {
+            Coded::new(400, "MalformedQueryString", "MalformedQueryString", why)
+        }
     }
 }
 
@@ -210,12 +233,16 @@ fn invalid_member(service: Service, invalid: &Invalid) -> Coded {
     match service {
         Service::CloudWatch => invalid_for_cloudwatch(invalid),
         Service::Ec2 => invalid_for_ec2(invalid),
-        Service::Incidents => match invalid {
+        Service::Incidents | Service::Ssm => match invalid {
             Invalid::WrongType { path, wanted } => malformed(service, format!("{path} is not {wanted}")),
             Invalid::Missing { .. } | Invalid::Unknown { .. } | Invalid::OutOfBounds { .. } => {
                 Coded::new(400, "ValidationException", "ValidationException", sentence(invalid))
             }
         },
+        Service::Sns => {
+            let message = format!("Invalid parameter: {}", sentence(invalid));
+            Coded::new(400, "InvalidParameter", "InvalidParameterException", message)
+        }
         Service::Sts => Coded::new(400, "ValidationError", "ValidationError", sentence(invalid)),
     }
 }

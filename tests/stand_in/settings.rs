@@ -20,6 +20,8 @@ pub(crate) struct Settings {
     pub(crate) roles: Vec<String>,
     pub(crate) vpns: Vec<Vpn>,
     pub(crate) response_plans: Vec<ResponsePlan>,
+    /// ARNs of SNS topics.
+    pub(crate) topics: Vec<String>,
     /// ARNs; none means an account that has never set Incident Manager up.
     pub(crate) replication_sets: Vec<String>,
     pub(crate) switches: Switches,
@@ -132,6 +134,7 @@ impl Default for Settings {
             roles: vec![],
             vpns: vec![],
             response_plans: vec![],
+            topics: vec![],
             replication_sets: vec!["arn:aws:ssm-incidents::123456789012:replication-set/stand-in".to_owned()],
             switches: Switches::default(),
         }

@@ -9,6 +9,7 @@ use super::clock::{Clock, Epoch};
 use super::cloudwatch::store::Metrics;
 use super::faults::Fault;
 use super::incidents::store::Incidents;
+use super::ops_items::OpsItems;
 use super::settings::{Credential, Settings, Switches};
 use super::tunnels::Connection;
 
@@ -23,6 +24,9 @@ pub(super) struct State {
     pub(super) connections: Vec<Connection>,
     pub(super) metrics: Metrics,
     pub(super) incidents: Incidents,
+    pub(super) ops_items: OpsItems,
+    /// What SNS was given, oldest first.
+    pub(super) messages: Vec<Value>,
     pub(super) faults: Vec<Fault>,
     received: VecDeque<Received>,
     received_in_all: u64,
@@ -58,6 +62,8 @@ impl State {
             connections: settings.vpns.iter().map(|vpn| Connection::from_settings(vpn, now)).collect(),
             metrics: Metrics::default(),
             incidents: Incidents::default(),
+            ops_items: OpsItems::default(),
+            messages: Vec::new(),
             faults: Vec::new(),
             received: VecDeque::new(),
             received_in_all: 0,

@@ -210,7 +210,7 @@ fn read(id: &VpnId, known: Option<Known>, region: &str) -> Result<DiscoveredVpn,
         Some(Ok(tunnels)) if !tunnels.is_empty() => tunnels,
         Some(Ok(_)) => return without("a CustomerGatewayConfiguration without tunnels"),
         Some(Err(garbled)) => {
-            let why = garbled.as_str();
+            let why = garbled.as_ref();
             return without(&format!("a CustomerGatewayConfiguration that cannot be read ({why})"));
         }
         None => return without("no CustomerGatewayConfiguration"),

@@ -25,6 +25,9 @@ pub(super) const DENIED: &[&str] = &[
     "UnauthorizedAccess",
     "NotAuthorized",
     "OptInRequired",
+    "OpsItemAccessDeniedException",
+    "AuthorizationError",
+    "KMSAccessDenied",
 ];
 
 pub(super) const REFUSED_CREDENTIALS: &[&str] = &[
@@ -55,14 +58,21 @@ const THROTTLED: &[&str] = &[
     "TooManyRequestsException",
     "BandwidthLimitExceeded",
     "EC2ThrottledException",
+    "KMSThrottling",
     "SlowDown",
 ];
 
-const NOT_FOUND: &[&str] =
-    &["ResourceNotFoundException", "ResourceNotFound", "InvalidVpnConnectionID.NotFound"];
+const NOT_FOUND: &[&str] = &[
+    "ResourceNotFoundException",
+    "ResourceNotFound",
+    "InvalidVpnConnectionID.NotFound",
+    "OpsItemNotFoundException",
+    "NotFound",
+];
 
 const FAULTS: &[&str] = &[
     "InternalServerException",
+    "InternalServerError",
     "InternalFailure",
     "InternalServiceFault",
     "InternalError",
@@ -73,10 +83,15 @@ const FAULTS: &[&str] = &[
     "RequestTimeoutException",
 ];
 
-const TOKEN_MISMATCH: &[&str] =
-    &["IdempotentParameterMismatch", "IdempotentParameterMismatchException", "IdempotencyParameterMismatch"];
+/// What is to be made is there already. An OpsItem's deduplication string is a token that others use as well.
+const TOKEN_MISMATCH: &[&str] = &[
+    "IdempotentParameterMismatch",
+    "IdempotentParameterMismatchException",
+    "IdempotencyParameterMismatch",
+    "OpsItemAlreadyExistsException",
+];
 
-const CONFLICT: &str = "ConflictException";
+const CONFLICT: &[&str] = &["ConflictException", "OpsItemConflictException"];
 
 /// What an error answer means. AWS gives every error of its own a code, and nothing on the way there knows these codes.
 pub(super) fn kind_of(
@@ -96,7 +111,7 @@ pub(super) fn kind_of(
         FailureKind::NotFound
     } else if among(TOKEN_MISMATCH) {
         FailureKind::TokenKnown
-    } else if among(&[CONFLICT]) {
+    } else if among(CONFLICT) {
         conflict(call)
     } else if among(FAULTS) || status >= 500 {
         FailureKind::ServiceFault
@@ -121,6 +136,11 @@ const fn conflict(call: Call) -> FailureKind {
         | Call::UpdateRelatedItems
         | Call::UpdateIncidentRecord
         | Call::ListReplicationSets
+        | Call::DescribeOpsItems
+        | Call::GetOpsItem
+        | Call::CreateOpsItem
+        | Call::UpdateOpsItem
+        | Call::Publish
         | Call::AssumeRole => FailureKind::Contended,
     }
 }

@@ -140,7 +140,7 @@ fn observing_keeps_the_sinks_out_of_the_plan_and_needs_none() {
 fn a_response_plan_is_filled_in_for_connection_and_kind() {
     let config = load_text(&format!("{VPN}{SINK}")).unwrap();
     let sink = &config.sinks[0];
-    let plan = sink.response_plan(&VpnId::new("vpn-0123abcd"), Kind::RedundancyLost);
+    let plan = sink.target(&VpnId::new("vpn-0123abcd"), Kind::RedundancyLost);
     assert_eq!(
         plan,
         "arn:aws:ssm-incidents::123456789012:response-plan/bothends-vpn-0123abcd-redundancy_lost"

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::domain::board::{Incident, IncidentState};
 use crate::domain::story::Story;
@@ -336,13 +335,13 @@ impl Case {
             self.attempted.get_or_insert(now);
         }
         self.in_flight =
-            Some(InFlight { id, aim, act, asked: now.mono, until: now.mono + given_up_after(act) });
+            Some(InFlight { id, aim, act, asked: now.mono, until: now.mono + act.given_up_after() });
     }
 }
 
 /// How often an incident has worsened with what its record has not been told yet. Notes go only to open records, so before
 /// that the record was open.
-fn worsened_since(incident: &Arc<Incident>, told: u32) -> u32 {
+pub(in super::super) fn worsened_since(incident: &Arc<Incident>, told: u32) -> u32 {
     let mut before = Incident::clone(incident);
     let first = before.timeline.partition_point(|entry| entry.seq < told);
     if told == 0 || first == before.timeline.len() {
@@ -354,20 +353,4 @@ fn worsened_since(incident: &Arc<Incident>, told: u32) -> u32 {
         story.add(entry.what, entry.at);
     }
     story.incident().worsened - incident.worsened
-}
-
-/// How long without an answer an action is given up, and what it would have done is found out. Above the time that a
-/// sink's own client gives a call.
-const REQUEST_GIVEN_UP: Duration = Duration::from_secs(60);
-/// The ledger gets less: a disk that hangs must not hold up a page.
-const LEDGER_GIVEN_UP: Duration = Duration::from_secs(5);
-
-/// After how long without an answer an action is given up.
-pub(super) const fn given_up_after(act: Act) -> Duration {
-    match act {
-        Act::Find | Act::Survey | Act::Start | Act::Read | Act::Note | Act::Relate | Act::Resolve => {
-            REQUEST_GIVEN_UP
-        }
-        Act::Commit | Act::Forget => LEDGER_GIVEN_UP,
-    }
 }

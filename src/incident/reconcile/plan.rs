@@ -11,7 +11,7 @@ use crate::domain::time::{Moment, Now};
 use super::super::action::{Act, ActionId, NoticeLevel, Settled, SinkReport, Work};
 use super::super::sink::RecordId;
 use super::super::wording;
-use super::case::{Aim, Around, Case, InFlight, Newer, Older, Standing, Step, given_up_after};
+use super::case::{Aim, Around, Case, InFlight, Newer, Older, Standing, Step};
 use super::{Reconciler, Route, complain};
 
 /// A row whose incident is not on the Board may be of one that the core takes up late after a start: it is let be for
@@ -167,7 +167,7 @@ impl Reconciler {
                 continue;
             }
             place.asked = Some(now.mono);
-            let until = now.mono + given_up_after(Act::Find);
+            let until = now.mono + Act::Find.given_up_after();
             self.send(Work::Find { scope }, Route::Place { at, asked: now.mono, until });
         }
     }
@@ -184,7 +184,7 @@ impl Reconciler {
         }
         for (incident, rows) in mem::take(&mut self.stored) {
             if rows.last().is_some_and(|row| row.settled) {
-                let until = now.mono + given_up_after(Act::Forget);
+                let until = now.mono + Act::Forget.given_up_after();
                 self.send(Work::Forget { incident }, Route::Stored { until });
                 continue;
             }
@@ -192,7 +192,7 @@ impl Reconciler {
             let goes_on = |case: &Case| case.present && case.row.record.as_ref() == record;
             if record.is_some() && self.cases.values().any(goes_on) {
                 // It was found open, and taken up.
-                let until = now.mono + given_up_after(Act::Forget);
+                let until = now.mono + Act::Forget.given_up_after();
                 self.send(Work::Forget { incident }, Route::Stored { until });
                 continue;
             }

@@ -15,7 +15,6 @@ use super::super::action::{Act, Failure, Found, Reply, Work};
 use super::super::backoff::Hold;
 use super::super::sink::{Record, RecordId, RecordStatus, Scope, SinkError};
 use super::super::token;
-use super::case::given_up_after;
 use super::{Reconciler, Route};
 
 /// At most this long a record stays open without anybody to close it, beyond what its incident needs to be resolved: as long
@@ -51,7 +50,7 @@ impl Reconciler {
         {
             if !self.is_accounted_for(&at) {
                 self.survey.reading = true;
-                let until = now.mono + given_up_after(Act::Read);
+                let until = now.mono + Act::Read.given_up_after();
                 self.send(Work::Read { record: record.clone() }, Route::Unclaimed { at, record, until });
             }
         }
@@ -67,7 +66,7 @@ impl Reconciler {
         }
         self.survey.listing = true;
         self.survey.last = Some(now.mono);
-        let until = now.mono + given_up_after(Act::Survey);
+        let until = now.mono + Act::Survey.given_up_after();
         self.send(Work::Survey { scopes }, Route::Survey { asked: now.mono, until });
     }
 

@@ -19,7 +19,7 @@ use crate::domain::time::{Now, Stamp};
 use crate::domain::verdict::{Assessment, AwsEvidence, Evidence, LocalEvidence, Verdict, View};
 pub(super) use vendor::{KnownToken, Switches, Vendor};
 
-pub(super) const fn secs(secs: u64) -> Duration {
+pub(in super::super) const fn secs(secs: u64) -> Duration {
     Duration::from_secs(secs)
 }
 
@@ -27,7 +27,7 @@ pub(in super::super) fn vpn() -> VpnId {
     VpnId::new("vpn-0123456789abcdef0")
 }
 
-pub(super) fn tunnel(last: u8) -> TunnelId {
+pub(in super::super) fn tunnel(last: u8) -> TunnelId {
     TunnelId { vpn: vpn(), outside_ip: [203, 0, 113, last].into() }
 }
 
@@ -48,7 +48,7 @@ pub(in super::super) fn settings(site: &str) -> Settings {
     }
 }
 
-pub(super) fn snapshot(last: u8, at: Now) -> TunnelSnapshot {
+pub(in super::super) fn snapshot(last: u8, at: Now) -> TunnelSnapshot {
     let local = Evidence::Local(LocalEvidence { losses_in_row: 10, ..LocalEvidence::default() });
     let aws = Evidence::Aws(AwsEvidence { as_of: Some(at.wall), ..AwsEvidence::default() });
     TunnelSnapshot {
@@ -69,10 +69,10 @@ pub(in super::super) fn story(site: &str, kind: Kind, related: Option<IncidentId
 }
 
 /// SplitMix64, as published by Steele, Lea and Flood (OOPSLA 2014): small, and the same everywhere.
-pub(super) struct Dice(pub(super) u64);
+pub(in super::super) struct Dice(pub(in super::super) u64);
 
 impl Dice {
-    pub(super) fn roll(&mut self, sides: u64) -> u64 {
+    pub(in super::super) fn roll(&mut self, sides: u64) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

@@ -5,6 +5,7 @@ mod environment;
 mod history;
 mod incident_manager;
 mod metrics;
+mod ops_center;
 mod poller;
 mod secrets;
 mod tls_server;

@@ -18,6 +18,7 @@ mod minute;
 #[expect(dead_code, reason = "the tests of the probe need more of it")]
 mod net;
 mod nonsense;
+mod ops_center;
 mod pair;
 mod people;
 mod process;
@@ -27,7 +28,9 @@ mod restart;
 mod secrets;
 mod several;
 mod site;
+mod sns;
 mod standby;
 mod store;
 mod systemd;
 mod wait;
+mod webhook;

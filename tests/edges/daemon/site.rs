@@ -30,6 +30,9 @@ pub(super) const REGION: &str = "eu-west-1";
 pub(super) const ROMES_REGION: &str = "eu-central-1";
 pub(super) const PLAN: &str = "arn:aws:ssm-incidents::123456789012:response-plan/bothends";
 pub(super) const ROMES_PLAN: &str = "arn:aws:ssm-incidents::123456789012:response-plan/rome";
+pub(super) const TOPIC: &str = "arn:aws:sns:eu-west-1:123456789012:vpn-alerts";
+/// In another Region.
+pub(super) const ROMES_TOPIC: &str = "arn:aws:sns:eu-central-1:123456789012:vpn-alerts";
 /// Roles that the stand-in lets anybody assume.
 pub(super) const WATCHER: &str = "arn:aws:iam::123456789012:role/watcher";
 pub(super) const PAGER: &str = "arn:aws:iam::123456789012:role/pager";
@@ -408,6 +411,7 @@ fn settings() -> Settings {
             { "id": TURIN, "tags": north, "tunnels": [tunnel(FIVE, "169.254.12.0/30")] },
         ],
         "response_plans": [{ "arn": PLAN }, { "arn": ROMES_PLAN }],
+        "topics": [TOPIC, ROMES_TOPIC, format!("{TOPIC}.fifo")],
         // So that a test need not wait for the end of a minute before AWS can agree.
         "switches": { "partial_minutes": true },
     });

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::super::api::Service;
 use super::super::check::Invalid;
 use super::super::clock;
-use super::super::model::{Kind, Member, Model, Operation};
+use super::super::model::{Kind, Member, Model, Operation, Shape};
 use super::super::refusal::{Coded, Refusal};
 use super::super::server::{Incoming, Reply};
 use super::super::wire::Wire;
@@ -51,7 +51,8 @@ fn shaped(model: &Model, protocol: Protocol, name: &str, node: &Node) -> Result<
     match shape.kind {
         Kind::Structure => structure(model, protocol, name, node),
         Kind::List => list(model, protocol, shape.member.as_ref(), node),
-        Kind::Map | Kind::String | Kind::Blob => Ok(tree(node)),
+        Kind::Map => map(model, protocol, shape, node),
+        Kind::String | Kind::Blob => Ok(tree(node)),
         Kind::Integer | Kind::Long => Ok(leaf(node, |text| text.parse().ok().map(Wire::Int))),
         Kind::Double | Kind::Float => Ok(leaf(node, |text| text.parse().ok().map(Wire::Float))),
         Kind::Boolean => Ok(leaf(node, |text| text.parse().ok().map(Wire::Bool))),
@@ -78,7 +79,7 @@ fn sent_name(protocol: Protocol, name: &str, member: &Member) -> String {
     let name = member.location_name.as_deref().unwrap_or(name);
     match protocol {
         Protocol::Ec2Query => name[..1].to_ascii_uppercase() + &name[1..],
-        Protocol::Query | Protocol::RpcV2Cbor | Protocol::RestJson => name.to_owned(),
+        Protocol::Query | Protocol::RpcV2Cbor | Protocol::RestJson | Protocol::Json => name.to_owned(),
     }
 }
 
@@ -90,6 +91,23 @@ fn list(model: &Model, protocol: Protocol, member: Option<&Member>, node: &Node)
     let Some(numbered) = numbered.collect::<Option<Vec<_>>>() else { return Ok(tree(node)) };
     let listed = numbered.into_iter().map(|item| shaped(model, protocol, &member.shape, item));
     listed.collect::<Result<_, _>>().map(Wire::List)
+}
+
+/// `Name.entry.1.<key>` and `Name.entry.1.<value>`.
+fn map(model: &Model, protocol: Protocol, shape: &Shape, node: &Node) -> Result<Wire, Invalid> {
+    let (Some(entries), Some(key), Some(value)) = (node.below.get("entry"), &shape.key, &shape.value) else {
+        return Ok(tree(node));
+    };
+    let called =
+        |member: &Member, name: &str| member.location_name.clone().unwrap_or_else(|| name.to_owned());
+    let (key, below) = (called(key, "key"), called(value, "value"));
+    let mut found = Vec::new();
+    for entry in entries.below.values() {
+        let name = entry.below.get(&key).and_then(|name| name.value.clone());
+        let (Some(name), Some(node)) = (name, entry.below.get(&below)) else { return Ok(tree(node)) };
+        found.push((name, shaped(model, protocol, &value.shape, node)?));
+    }
+    Ok(Wire::Map(found))
 }
 
 fn leaf(node: &Node, parse: impl Fn(&str) -> Option<Wire>) -> Wire {
@@ -129,7 +147,7 @@ pub(super) fn encode(service: Service, name: &str, operation: &Operation, output
 fn trailing_slash(service: Service) -> &'static str {
     match service.protocol() {
         Protocol::Ec2Query => "/",
-        Protocol::Query | Protocol::RpcV2Cbor | Protocol::RestJson => "",
+        Protocol::Query | Protocol::RpcV2Cbor | Protocol::RestJson | Protocol::Json => "",
     }
 }
 

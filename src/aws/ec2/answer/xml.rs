@@ -17,8 +17,8 @@ pub(in crate::aws::ec2) enum Garbled {
     Foreign,
 }
 
-impl Garbled {
-    pub(in crate::aws::ec2) const fn as_str(self) -> &'static str {
+impl AsRef<str> for Garbled {
+    fn as_ref(&self) -> &str {
         match self {
             Self::Malformed => "the answer is not well-formed XML",
             Self::Truncated => "the answer is truncated",

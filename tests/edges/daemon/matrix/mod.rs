@@ -21,6 +21,7 @@
 mod cell;
 mod delivered;
 mod fault;
+mod sinks;
 
 use std::panic::resume_unwind;
 use std::thread;

@@ -1,0 +1,160 @@
+//! Reads what OpsCenter answers (AWS JSON 1.1).
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::OPEN;
+use crate::aws::by_hand::Said;
+use crate::domain::time::Stamp;
+use crate::incident::sink::{Origin, Record, RecordId, RecordStatus, Scope};
+
+/// The key of operational data that says which connection and kind an item is about.
+pub(super) const SCOPE: &str = "bothends-scope";
+
+/// An OpsItem, in full or as a list shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Item {
+    pub(super) id: RecordId,
+    pub(super) arn: Option<String>,
+    pub(super) status: RecordStatus,
+    pub(super) source: String,
+    /// `None` where a list does not show it.
+    pub(super) scope: Option<String>,
+    pub(super) data: BTreeMap<String, String>,
+    pub(super) related: Vec<String>,
+    created: Stamp,
+}
+
+impl Item {
+    /// `None` if it is no item.
+    pub(super) fn read(item: &Value) -> Option<Self> {
+        let text = |member: &str| item[member].as_str().map(str::to_owned);
+        let pairs = item["OperationalData"].as_object().into_iter().flatten();
+        let data: BTreeMap<String, String> = pairs
+            .filter_map(|(key, value)| Some((key.clone(), value["Value"].as_str()?.to_owned())))
+            .collect();
+        let related = item["RelatedOpsItems"].as_array().into_iter().flatten();
+        Some(Self {
+            id: RecordId(text("OpsItemId")?),
+            arn: text("OpsItemArn"),
+            status: status(item["Status"].as_str()),
+            source: text("Source").unwrap_or_default(),
+            scope: data.get(SCOPE).cloned(),
+            related: related.filter_map(|item| item["OpsItemId"].as_str().map(str::to_owned)).collect(),
+            data,
+            created: stamp(&item["CreatedTime"]),
+        })
+    }
+
+    /// Whether the item is of this scope.
+    pub(super) fn is_of(&self, scope: &Scope) -> bool {
+        self.source == scope.source && self.scope.as_deref() == Some(&scope_value(scope))
+    }
+
+    /// Whether an item that was listed by a filter on the scope is of it: a list need not show what it was filtered by.
+    pub(super) fn may_be_of(&self, scope: &Scope) -> bool {
+        self.source == scope.source && self.scope.as_ref().is_none_or(|said| *said == scope_value(scope))
+    }
+
+    pub(super) fn record(&self) -> Record {
+        let (id, status, created) = (self.id.clone(), self.status, self.created);
+        Record { id, status, created, origin: Origin::Daemon }
+    }
+}
+
+/// What stands under [`SCOPE`].
+pub(super) fn scope_value(scope: &Scope) -> String {
+    format!("{}/{}", scope.vpn, scope.kind.as_str())
+}
+
+/// Whatever is neither open nor in progress is an end. An item that does not say is taken for open: one that is shown once
+/// too often is seen, a lost one is not.
+fn status(said: Option<&str>) -> RecordStatus {
+    if said.is_none_or(|said| OPEN.contains(&said)) { RecordStatus::Open } else { RecordStatus::Resolved }
+}
+
+/// Seconds since 1970, with a fraction.
+fn stamp(value: &Value) -> Stamp {
+    let millis = value.as_f64().unwrap_or_default() * 1000.0;
+    #[expect(clippy::cast_possible_truncation, reason = "times of OpsItems are far from the ends of an i64")]
+    Stamp::from_millis(millis as i64)
+}
+
+/// The account of an ARN, if it has one.
+pub(super) fn account(arn: &str) -> Option<&str> {
+    arn.split(':').nth(4).filter(|account| !account.is_empty())
+}
+
+/// Reads an error answer: `__type` may be led by a namespace, `message` is written either way.
+pub(super) fn error(body: &[u8]) -> Option<Said> {
+    let body: Value = serde_json::from_slice(body).ok()?;
+    let code = body["__type"].as_str()?.rsplit('#').next()?.to_owned();
+    let message = body["Message"].as_str().or_else(|| body["message"].as_str()).unwrap_or_default();
+    let existing = (code == "OpsItemAlreadyExistsException").then(|| body["OpsItemId"].as_str()).flatten();
+    Some(Said { code, message: message.to_owned(), existing: existing.map(str::to_owned) })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::domain::names::{Kind, VpnId};
+
+    fn scope() -> Scope {
+        Scope {
+            vpn: VpnId::new("vpn-0a"),
+            kind: Kind::Outage,
+            plan: String::new(),
+            source: "bothends.outage".to_owned(),
+            resource: String::new(),
+        }
+    }
+
+    fn item(status: &str, data: Value) -> Item {
+        let item = json!({
+            "OpsItemId": "oi-0123456789ab", "Status": status, "Source": "bothends.outage",
+            "CreatedTime": 1_795_341_600.25, "OperationalData": data,
+        });
+        Item::read(&item).unwrap()
+    }
+
+    #[test]
+    fn an_item_is_of_a_scope_by_its_source_and_its_own_word() {
+        let told = |scope: &str| json!({ SCOPE: { "Type": "SearchableString", "Value": scope } });
+        assert!(item("Open", told("vpn-0a/outage")).is_of(&scope()));
+        assert!(!item("Open", told("vpn-0b/outage")).is_of(&scope()));
+        assert!(!item("Open", told("vpn-0b/outage")).may_be_of(&scope()));
+        assert!(!item("Open", json!({})).is_of(&scope()));
+        let other = Scope { source: "bothends.one_sided".to_owned(), ..scope() };
+        assert!(!item("Open", told("vpn-0a/outage")).is_of(&other));
+        assert!(!item("Open", json!({})).may_be_of(&other));
+        assert!(item("Open", json!({})).may_be_of(&scope()));
+    }
+
+    #[test]
+    fn an_item_is_open_until_its_status_is_an_end() {
+        for (said, status) in [
+            ("Open", RecordStatus::Open),
+            ("InProgress", RecordStatus::Open),
+            ("Resolved", RecordStatus::Resolved),
+            ("Closed", RecordStatus::Resolved),
+        ] {
+            assert_eq!(item(said, json!({})).record().status, status, "{said}");
+        }
+        assert_eq!(item("Open", json!({})).record().created, Stamp::from_millis(1_795_341_600_250));
+    }
+
+    #[test]
+    fn an_error_is_read_with_and_without_a_namespace_and_names_what_is_there() {
+        let said =
+            error(br#"{"__type":"com.amazonaws.ssm#OpsItemNotFoundException","message":"gone"}"#).unwrap();
+        assert_eq!((said.code.as_str(), said.message.as_str()), ("OpsItemNotFoundException", "gone"));
+        let said = error(
+            br#"{"__type":"OpsItemAlreadyExistsException","Message":"there","OpsItemId":"oi-0123456789ab"}"#,
+        );
+        assert_eq!(said.unwrap().existing.as_deref(), Some("oi-0123456789ab"));
+        assert_eq!(error(b"<html>"), None);
+    }
+}

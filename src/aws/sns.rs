@@ -1,0 +1,184 @@
+//! An SNS topic as a sink: a message for each change of an incident. The call is made by hand, see `by_hand`.
+//!
+//! People get words (e-mail, text message), programs the whole incident as JSON, filters attributes. A message's id goes with it,
+//! so that a receiver can drop what comes twice because an answer was lost; a FIFO topic does so by itself.
+
+use std::fmt;
+use std::sync::Arc;
+
+use hyper::body::Bytes;
+use serde_json::json;
+
+use super::by_hand::{Api, Draft, Said, form};
+use super::caller::{Caller, sink_error};
+use super::connection::{AwsConnections, Place};
+use super::errors::Failure;
+use super::permission::Call;
+use crate::domain::time::Stamp;
+use crate::incident::message::{Message, Messenger};
+use crate::incident::sink::SinkError;
+
+pub(super) const API: Api =
+    Api { service_id: "SNS", host: "sns", signing_name: "sns", error, longest_answer: 1 << 20 };
+
+/// The version of the SNS API that the names here are of.
+const API_VERSION: &str = "2010-03-31";
+/// A subject has at most 100 characters (`Publish`), all of them ASCII.
+const SUBJECT_MAX: usize = 100;
+
+/// A topic, called with one role.
+pub struct Sns {
+    caller: Caller,
+    topic_arn: Arc<str>,
+}
+
+impl Sns {
+    /// The Region is the topic's. `None` calls with the daemon's own identity.
+    pub fn new(connections: AwsConnections, topic_arn: Arc<str>, role_arn: Option<Arc<str>>) -> Self {
+        let region = topic_arn.split(':').nth(3).map(Arc::from);
+        Self { caller: Caller::new(connections, Place { region, role_arn }), topic_arn }
+    }
+
+    fn draft(&self, message: &Message) -> Draft {
+        let subject = subject(&message.title);
+        // Every kind of subscriber that is not named gets the JSON.
+        let bodies = json!({
+            "default": message.data.to_string(), "email": message.text, "sms": message.title,
+        });
+        let bodies = bodies.to_string();
+        let mut parameters: Vec<(String, &str)> = [
+            ("Action", "Publish"),
+            ("Version", API_VERSION),
+            ("TopicArn", &self.topic_arn),
+            ("Subject", &subject),
+            ("MessageStructure", "json"),
+            ("Message", &bodies),
+        ]
+        .map(|(name, value)| (name.to_owned(), value))
+        .into();
+        let attributes = [
+            ("id", &*message.id),
+            ("key", &message.key),
+            ("change", message.change.as_str()),
+            ("kind", message.kind.as_str()),
+            ("severity", message.severity),
+            ("site", &message.site),
+            ("vpn_id", message.vpn.as_str()),
+        ];
+        for (index, (name, value)) in attributes.into_iter().enumerate() {
+            let entry = format!("MessageAttributes.entry.{}", index + 1);
+            parameters.push((format!("{entry}.Name"), name));
+            parameters.push((format!("{entry}.Value.DataType"), "String"));
+            parameters.push((format!("{entry}.Value.StringValue"), value));
+        }
+        if self.topic_arn.ends_with(".fifo") {
+            parameters.push(("MessageGroupId".to_owned(), &message.key));
+            parameters.push(("MessageDeduplicationId".to_owned(), &message.id));
+        }
+        let body = form(parameters.iter().map(|(name, value)| (name.as_str(), *value)));
+        Draft { content_type: "application/x-www-form-urlencoded", target: None, body }
+    }
+}
+
+impl Messenger for Sns {
+    async fn deliver(&self, message: &Message, _now: Stamp) -> Result<(), SinkError> {
+        let connection = self.caller.connection(Call::Publish).await?;
+        let Some(sns) = &connection.sns else {
+            return Err(sink_error(Failure::no_region(Call::Publish), false));
+        };
+        let answer = sns.call(Call::Publish, self.draft(message), taken).await;
+        match self.caller.settle(&connection, answer) {
+            Ok(()) => Ok(()),
+            Err(SinkError::NotFound) => {
+                let what = format!(
+                    "{} {}: there is no topic {}; create it, or correct topic_arn",
+                    Call::Publish,
+                    connection.place,
+                    self.topic_arn
+                );
+                Err(SinkError::Rejected { what, source: None })
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// SNS has taken a message when it has given it an id: any other answer is somebody else's.
+fn taken(pieces: Vec<Bytes>) -> Result<(), &'static str> {
+    let body = pieces.concat();
+    let text = String::from_utf8_lossy(&body);
+    let whole = element(&text, "MessageId").is_some() && text.contains("</PublishResponse>");
+    if whole { Ok(()) } else { Err("the answer names no message") }
+}
+
+fn error(body: &[u8]) -> Option<Said> {
+    let text = String::from_utf8_lossy(body);
+    let unescaped = |text: &str| {
+        [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&apos;", "'"), ("&amp;", "&")]
+            .iter()
+            .fold(text.to_owned(), |text, (escape, plain)| text.replace(escape, plain))
+    };
+    let code = element(&text, "Code").filter(|_| text.contains("<ErrorResponse"))?.to_owned();
+    let message = element(&text, "Message").map(unescaped).unwrap_or_default();
+    Some(Said { code, message, existing: None })
+}
+
+/// The text of the first element of this name that has nothing but text.
+fn element<'t>(text: &'t str, name: &str) -> Option<&'t str> {
+    let (_, rest) = text.split_once(&format!("<{name}>"))?;
+    let (inside, _) = rest.split_once(&format!("</{name}>"))?;
+    (!inside.is_empty() && !inside.contains('<')).then_some(inside)
+}
+
+/// Printable ASCII that begins with a letter, a number or punctuation.
+fn subject(title: &str) -> String {
+    let plain: String = title
+        .replace(['–', '—'], "-")
+        .chars()
+        .map(|c| if c == ' ' || c.is_ascii_graphic() { c } else { '?' })
+        .collect();
+    let plain = plain.trim_start();
+    if plain.len() <= SUBJECT_MAX {
+        return plain.to_owned();
+    }
+    format!("{}...", &plain[..SUBJECT_MAX - 3])
+}
+
+impl fmt::Debug for Sns {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Sns({})", self.topic_arn)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_subject_is_a_line_of_plain_characters() {
+        assert_eq!(subject("[milan-1] Zürich — down"), "[milan-1] Z?rich - down");
+        let long = subject(&"x".repeat(200));
+        assert_eq!((long.len(), long.ends_with("...")), (100, true));
+    }
+
+    #[test]
+    fn only_an_answer_that_names_the_message_says_that_it_was_taken() {
+        let answer = "<PublishResponse xmlns=\"http://sns.amazonaws.com/doc/2010-03-31/\"><PublishResult>\
+                      <MessageId>9f1c</MessageId></PublishResult></PublishResponse>";
+        assert_eq!(taken(vec![Bytes::from(answer)]), Ok(()));
+        for wrong in
+            ["", "<html>hello</html>", &answer[..answer.len() - 5], "<PublishResponse></PublishResponse>"]
+        {
+            assert!(taken(vec![Bytes::copy_from_slice(wrong.as_bytes())]).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn an_error_is_read_with_its_words() {
+        let body = b"<ErrorResponse><Error><Type>Sender</Type><Code>NotFound</Code><Message>Topic &lt;a&gt; &amp;amp; b</Message>\
+                     </Error></ErrorResponse>";
+        let said = error(body).unwrap();
+        assert_eq!((said.code.as_str(), said.message.as_str()), ("NotFound", "Topic <a> &amp; b"));
+        assert_eq!(error(b"<html><Code>x</Code></html>"), None);
+    }
+}

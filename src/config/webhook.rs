@@ -1,0 +1,236 @@
+//! What a sink of type `webhook` has of its own. Files that are named are looked at: one that is not there, or a secret that
+//! everybody may read, is better known before the first page than by it.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::duration::Span;
+use super::patterns;
+use super::problem::Notes;
+use super::section::Section;
+use super::settings::{WebhookBody, WebhookPreset, WebhookSettings, WebhookUrl};
+
+pub(super) const KEYS: &[&str] = &[
+    "url",
+    "url_file",
+    "url_credential",
+    "preset",
+    "template_file",
+    "headers",
+    "secret_file",
+    "secret_credential",
+    "signing_secret_file",
+    "signing_secret_credential",
+    "ca_file",
+    "allow_http",
+    "timeout",
+    "repeat_every",
+];
+
+/// A call is given up by us before the teller gives it up, which it does after a minute.
+const TIMEOUT: Span = Span::new(Duration::from_secs(1), Duration::from_secs(30));
+const TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
+const REPEAT: Span = Span::new(Duration::from_secs(10), Duration::from_secs(3600));
+/// Alertmanager's senders repeat every minute; it takes an alert for resolved at its endsAt.
+const REPEAT_OF_ALERTMANAGER: Duration = Duration::from_secs(60);
+/// Where PagerDuty takes events (Events API v2; accounts in the EU have another).
+const PAGERDUTY: &str = "https://events.pagerduty.com/v2/enqueue";
+/// Where systemd puts the credentials of our unit, if nobody says otherwise.
+const CREDENTIALS: &str = "/run/credentials/bothends.service";
+/// Headers whose values are secrets by themselves.
+const SECRET_HEADERS: [&str; 4] = ["authorization", "proxy-authorization", "x-api-key", "cookie"];
+
+/// Reads it; `None` if something that it needs is wrong or missing.
+pub(super) fn read(
+    section: &Section<'_>,
+    env: &BTreeMap<String, String>,
+    notes: &mut Notes,
+) -> Option<WebhookSettings> {
+    let preset = section.text("preset", &patterns::PRESET, notes);
+    let template = template(section, notes);
+    let (secret, signing_secret) =
+        (secret(section, env, "secret", notes), secret(section, env, "signing_secret", notes));
+    let allow_http = section.flag("allow_http", notes).unwrap_or(false);
+    let ca_file = section.text("ca_file", &patterns::FILE_PATH, notes);
+    if let Some(Err(error)) = ca_file.as_deref().map(fs::metadata) {
+        section.wrong("ca_file", format!("cannot be read: {error}"), notes);
+    }
+    let url = url(section, env, preset, allow_http, notes);
+    let headers = headers(section, secret.is_some(), notes);
+    let timeout = section.duration("timeout", &TIMEOUT, notes).unwrap_or(TIMEOUT_DEFAULT);
+    let repeat_every = section.duration("repeat_every", &REPEAT, notes);
+    let repeats = (preset == Some(WebhookPreset::Alertmanager)).then_some(REPEAT_OF_ALERTMANAGER);
+    if preset == Some(WebhookPreset::PagerDuty) && secret.is_none() && !sets_any(section, SECRET) {
+        section.missing(
+            "secret_file",
+            "a file with PagerDuty's integration key, or secret_credential",
+            notes,
+        );
+    }
+    let body = match (preset, template) {
+        (Some(_), Some(_)) => {
+            section.wrong("template_file", "is set beside preset; one of them says what is sent", notes);
+            None
+        }
+        (Some(preset), None) => Some(WebhookBody::Preset(preset)),
+        (None, Some(template)) => Some(template),
+        (None, None) => {
+            if !section.sets("preset") && !section.sets("template_file") {
+                let allowed = format!("{}; or template_file", patterns::PRESET.allowed);
+                section.missing("preset", &allowed, notes);
+            }
+            None
+        }
+    };
+    Some(WebhookSettings {
+        url: url?,
+        body: body?,
+        headers,
+        secret,
+        signing_secret,
+        ca_file,
+        allow_http,
+        timeout,
+        repeat_every: repeat_every.or(repeats),
+    })
+}
+
+const SECRET: [&str; 2] = ["secret_file", "secret_credential"];
+
+fn sets_any(section: &Section<'_>, keys: [&str; 2]) -> bool {
+    keys.iter().any(|key| section.sets(key))
+}
+
+fn url(
+    section: &Section<'_>,
+    env: &BTreeMap<String, String>,
+    preset: Option<WebhookPreset>,
+    allow_http: bool,
+    notes: &mut Notes,
+) -> Option<WebhookUrl> {
+    let plain = section.text("url", &patterns::URL, notes);
+    let secret = secret(section, env, "url", notes);
+    match (plain, secret) {
+        (Some(_), Some(_)) => {
+            section.wrong("url", "is set beside url_file or url_credential; one of them says where", notes);
+            None
+        }
+        (None, Some(path)) => Some(WebhookUrl::Secret(path)),
+        (Some(url), None) => {
+            let authority =
+                url.split_once("://").map_or("", |(_, rest)| rest.split('/').next().unwrap_or_default());
+            if authority.contains('@') {
+                section.wrong("url", "holds a password; put it into a file: secret_file and headers", notes);
+            } else if authority == "hooks.slack.com" {
+                section.wrong(
+                    "url",
+                    "is a secret by itself; put it into a file and name that in url_file",
+                    notes,
+                );
+            } else if url.starts_with("http://") && !allow_http {
+                let what = "is plain HTTP, which anybody on the way can read; use https://, or set allow_http = true";
+                section.wrong("url", what, notes);
+            } else {
+                return Some(WebhookUrl::Plain(url));
+            }
+            None
+        }
+        (None, None) if section.sets("url") || sets_any(section, ["url_file", "url_credential"]) => None,
+        (None, None) if preset == Some(WebhookPreset::PagerDuty) => Some(WebhookUrl::Plain(PAGERDUTY.into())),
+        (None, None) => {
+            section.missing(
+                "url",
+                "where to post; or url_file or url_credential, if that is a secret",
+                notes,
+            );
+            None
+        }
+    }
+}
+
+/// The file of a secret: `<what>_file`, or the credential `<what>_credential`.
+fn secret(
+    section: &Section<'_>,
+    env: &BTreeMap<String, String>,
+    what: &str,
+    notes: &mut Notes,
+) -> Option<PathBuf> {
+    let (file, credential) = (format!("{what}_file"), format!("{what}_credential"));
+    let path = section.text(&file, &patterns::FILE_PATH, notes);
+    let name = section.text(&credential, &patterns::CREDENTIAL, notes);
+    match (path, name) {
+        (Some(_), Some(_)) => {
+            section.wrong(&credential, format!("is set beside {file}; one of them holds the secret"), notes);
+            None
+        }
+        (Some(path), None) => {
+            if let Some(what) = unfit(&path) {
+                section.wrong(&file, what, notes);
+            }
+            Some(path)
+        }
+        (None, Some(name)) => {
+            // They are there only where systemd runs the unit; "bothends check" by hand does not see them.
+            let directory = env.get("CREDENTIALS_DIRECTORY").map_or(CREDENTIALS, String::as_str);
+            let path = Path::new(directory).join(&*name);
+            if env.contains_key("CREDENTIALS_DIRECTORY")
+                && let Some(what) = unfit(&path)
+            {
+                section.wrong(&credential, what, notes);
+            }
+            Some(path)
+        }
+        (None, None) => None,
+    }
+}
+
+/// What is wrong with the file of a secret.
+fn unfit(path: &Path) -> Option<String> {
+    let shown = path.display();
+    match fs::metadata(path) {
+        Err(error) => Some(format!("{shown} cannot be read: {error}")),
+        Ok(meta) if meta.is_dir() => Some(format!("{shown} is a directory")),
+        Ok(meta) if meta.permissions().mode() & 0o007 != 0 => {
+            Some(format!("{shown} can be read by everybody; chmod o-rwx {shown}"))
+        }
+        Ok(_) => None,
+    }
+}
+
+fn template(section: &Section<'_>, notes: &mut Notes) -> Option<WebhookBody> {
+    let path = section.text("template_file", &patterns::FILE_PATH, notes)?;
+    let text = match fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) => {
+            section.wrong("template_file", format!("{} cannot be read: {error}", path.display()), notes);
+            return None;
+        }
+    };
+    if let Err(error) = minijinja::Environment::new().add_template("template", &text) {
+        section.wrong("template_file", format!("{} is no template: {error}", path.display()), notes);
+        return None;
+    }
+    Some(WebhookBody::Template { path, text: Arc::from(text) })
+}
+
+fn headers(section: &Section<'_>, has_secret: bool, notes: &mut Notes) -> Vec<(String, String)> {
+    let listed = section.texts("headers", &patterns::HEADER, notes).unwrap_or_default();
+    for header in &listed {
+        let (name, value) = &header.value;
+        let named = value.contains("{secret}");
+        let what = if named && !has_secret && !sets_any(section, SECRET) {
+            "names {secret}, and there is no secret_file or secret_credential"
+        } else if !named && SECRET_HEADERS.contains(&name.to_lowercase().as_str()) {
+            "holds a secret; put it into a file, name that in secret_file, and write {secret} here"
+        } else {
+            continue;
+        };
+        let what = super::problem::What::Other(what.to_owned());
+        notes.problem(header.place.clone(), header.path.as_str(), what);
+    }
+    listed.into_iter().map(|header| header.value).collect()
+}

@@ -1,0 +1,327 @@
+//! Tells a sink that only takes messages: pure, level-triggered, patient, like [`super::reconcile`].
+//!
+//! # Why nothing is told twice, and nothing is lost
+//! The sink cannot be asked what it was told: the ledger alone says so. A row is written after the sink has taken a message,
+//! and before the first one, so that a restart knows how far the story went that may have been told. What the ledger cannot
+//! know is whether a message arrived whose answer was lost, or after whose arrival the daemon died: that one is sent once
+//! more. It has the same id then, so that a receiver can drop it: *at least once on the wire, once by its id*.
+//!
+//! A message is composed once in a run and sent until it is taken; what happens meanwhile is told by the next. Every failure
+//! is followed by another try, and the Board keeps an incident until this sink has settled it.
+//!
+//! # What is told
+//! An incident that opens; at once when it worsens; other changes at most once in [`UPDATE_EVERY`], taken together; its
+//! end, or that this site watches it no more; nothing after that. Of an incident that was only found at another sink
+//! nothing is told: what this site has not seen it cannot tell.
+//!
+//! The messages of connection and kind share a key, and a vendor may hold one alert by it. So the incidents of one key are told
+//! one after the other; but an end that is refused, or that follows an opening nobody was told of, gives way to the
+//! later incident that is open: its page matters more.
+
+mod case;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::mem;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::domain::board::{Board, IncidentId, IncidentState};
+use crate::domain::time::{Moment, Now};
+use crate::health::{Problem, Severity};
+
+use super::action::{
+    Act, Action, ActionId, Errand, Failure, Notice, NoticeLevel, Reply, Settled, SinkEvent, SinkReport,
+};
+use super::settings::Settings;
+use super::sink::{LedgerRow, SinkError};
+use super::wording;
+use case::{Around, Case, Step};
+
+/// Changes that worsen nothing are gathered for so long: a line that flaps must not fill a mailbox.
+pub const UPDATE_EVERY: Duration = Duration::from_secs(60);
+
+/// A row whose incident is not on the Board may be of one that comes late after a start.
+const ABSENT_GRACE: Duration = Duration::from_secs(300);
+
+/// One sink, as its teller needs it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TellerSettings {
+    /// As every sink has them; `plan` is of no meaning.
+    pub sink: Settings,
+    /// How often what is open is repeated, to a vendor that takes silence for an end.
+    pub repeat_every: Option<Duration>,
+}
+
+/// One sink's teller.
+#[derive(Debug)]
+pub struct Teller {
+    settings: TellerSettings,
+    cases: BTreeMap<IncidentId, Case>,
+    /// What the ledger has of incidents that were not on the Board in this run.
+    stored: BTreeMap<IncidentId, LedgerRow>,
+    started: Moment,
+    routes: BTreeMap<ActionId, Route>,
+    next_id: u64,
+    wake: Option<(Moment, &'static str)>,
+    pending: Option<usize>,
+    actions: VecDeque<Action<Errand>>,
+    settled: VecDeque<Settled>,
+    reports: VecDeque<SinkReport>,
+    notices: Vec<Notice>,
+}
+
+/// Whose action it is.
+#[derive(Debug)]
+enum Route {
+    Case(IncidentId),
+    Stored { until: Moment },
+}
+
+impl Teller {
+    /// A teller that takes up what the ledger has of this sink.
+    pub fn new(settings: TellerSettings, rows: Vec<LedgerRow>, now: Now) -> Self {
+        let mut stored: BTreeMap<IncidentId, LedgerRow> = BTreeMap::new();
+        for row in rows {
+            let newer = stored.get(&row.incident).is_none_or(|known| known.generation < row.generation);
+            if newer {
+                stored.insert(row.incident.clone(), row);
+            }
+        }
+        Self {
+            settings,
+            cases: BTreeMap::new(),
+            stored,
+            started: now.mono,
+            routes: BTreeMap::new(),
+            next_id: 0,
+            wake: None,
+            pending: None,
+            actions: VecDeque::new(),
+            settled: VecDeque::new(),
+            reports: VecDeque::new(),
+            notices: Vec::new(),
+        }
+    }
+
+    /// Something happened.
+    pub fn handle(&mut self, event: SinkEvent, now: Now) {
+        match event {
+            SinkEvent::Board(board) => self.see(&board),
+            SinkEvent::Ended { id, result } => self.ended(id, result, now),
+        }
+        self.plan(now);
+    }
+
+    /// Time has passed.
+    pub fn handle_timeout(&mut self, now: Now) {
+        let due = |id: &ActionId| self.deadline(*id).is_some_and(|until| until <= now.mono);
+        let given_up: Vec<ActionId> = self.routes.keys().copied().filter(due).collect();
+        for id in given_up {
+            let what = "no answer".to_owned();
+            let failure = SinkError::Temporary { what, retry_after: None, source: None };
+            self.ended(id, Err(Failure::Sink(failure)), now);
+        }
+        self.plan(now);
+    }
+
+    /// When to call [`Self::handle_timeout`], and why.
+    pub const fn poll_timeout(&self) -> Option<(Moment, &'static str)> {
+        self.wake
+    }
+
+    /// What is to be done. Take all of them: each may be under way at the same time as the others.
+    pub fn poll_action(&mut self) -> Option<Action<Errand>> {
+        self.actions.pop_front()
+    }
+
+    /// What has been told to its end; once per incident and revision.
+    pub fn poll_settled(&mut self) -> Option<Settled> {
+        self.settled.pop_front()
+    }
+
+    /// What telemetry counts.
+    pub fn poll_report(&mut self) -> Option<SinkReport> {
+        self.reports.pop_front()
+    }
+
+    /// What people should hear.
+    pub fn poll_notices(&mut self) -> Vec<Notice> {
+        mem::take(&mut self.notices)
+    }
+
+    /// What stands between this sink and its job.
+    pub fn problem(&self) -> Option<Problem> {
+        let id = self.settings.sink.id();
+        let problems = self.cases.values().flat_map(|case| {
+            let holds = [(Act::Deliver, &case.deliver), (Act::Commit, &case.ledger)];
+            holds.into_iter().filter_map(|(act, hold)| {
+                let what = hold.complaint()?;
+                // A ledger that is kept in memory only still tells everything.
+                let failed = act == Act::Deliver && hold.is_rejected();
+                let severity = if failed { Severity::Failed } else { Severity::Degraded };
+                Some(Problem { severity, text: format!("{id}: {}: {what}", act.as_str()) })
+            })
+        });
+        problems.max_by_key(|problem| problem.severity)
+    }
+
+    /// Takes the Board in.
+    fn see(&mut self, board: &Board) {
+        for case in self.cases.values_mut() {
+            case.present = false;
+        }
+        for incident in &board.incidents {
+            if !self.settings.sink.sink.takes(&incident.id.vpn, incident.id.kind) {
+                continue;
+            }
+            // What is settled and open was given up, and is taken up again under the same name: another story.
+            let again = |row: &LedgerRow| row.settled && incident.state == IncidentState::Open;
+            if let Some(case) = self.cases.get_mut(&incident.id) {
+                case.present = true;
+                case.incident = Arc::clone(incident);
+                if again(&case.row) {
+                    case.begin_again();
+                }
+            } else {
+                let row = self.stored.remove(&incident.id);
+                let mut case = Case::new(&self.settings.sink, Arc::clone(incident), row);
+                if again(&case.row) {
+                    case.begin_again();
+                }
+                self.cases.insert(incident.id.clone(), case);
+            }
+        }
+        self.cases.retain(|_, case| case.present || case.in_flight.is_some() || case.may_have_told());
+    }
+
+    fn ended(&mut self, id: ActionId, result: Result<Reply, Failure>, now: Now) {
+        let Some(Route::Case(incident)) = self.routes.remove(&id) else { return };
+        let Some(case) = self.cases.get_mut(&incident) else { return };
+        let Some(flight) = case.in_flight.take_if(|flight| flight.id == id) else { return };
+        let act = flight.act;
+        if act == Act::Forget && result.is_ok() {
+            self.cases.remove(&incident);
+            return;
+        }
+        if act.is_request() {
+            let sink = self.settings.sink.id().clone();
+            let result = super::reconcile::label(&result);
+            self.reports.push_back(SinkReport::Request { sink, action: act.as_str(), result });
+        }
+        let told = case.ended(act, result, now.mono, &self.settings.sink);
+        if let Some(told) = told {
+            let text = format!("{}: {}: {told}", wording::about(&case.incident), self.settings.sink.id());
+            let about = Some((incident.vpn.clone(), incident.kind));
+            self.notices.push(Notice { level: NoticeLevel::Info, about, text });
+        }
+    }
+
+    /// Asks every case what it wants.
+    fn plan(&mut self, now: Now) {
+        self.wake = None;
+        let ids: Vec<IncidentId> = self.cases.keys().cloned().collect();
+        for id in &ids {
+            self.plan_case(id, now);
+        }
+        self.plan_stored(now);
+        let deadline = self.routes.keys().filter_map(|id| self.deadline(*id)).min();
+        self.wake_at(deadline, "an answer is overdue");
+        let pending = self.cases.values().filter(|case| case.present && !case.is_in_line()).count();
+        if self.pending.replace(pending) != Some(pending) {
+            let sink = self.settings.sink.id().clone();
+            self.reports.push_back(SinkReport::Pending { sink, incidents: pending });
+        }
+    }
+
+    fn plan_case(&mut self, id: &IncidentId, now: Now) {
+        let of_key = |other: &&Case| {
+            let other_id = &other.incident.id;
+            other.present && other_id.vpn == id.vpn && other_id.kind == id.kind && !other.row.settled
+        };
+        let siblings = || self.cases.values().filter(of_key);
+        let around = Around {
+            now,
+            settings: &self.settings,
+            older: siblings().any(|other| other.incident.id.opened < id.opened),
+            newer: siblings().any(|other| other.incident.id.opened > id.opened && other.is_open()),
+        };
+        let Some(case) = self.cases.get_mut(id).filter(|case| case.in_flight.is_none()) else { return };
+        let yielded = case.row.settled;
+        let step = case.advance(&around);
+        if case.gave_way && !yielded && case.row.record.is_some() {
+            let text = format!(
+                "{}: {}: its end is not told: it was refused, and a later incident goes on",
+                wording::about(&case.incident),
+                around.settings.sink.id()
+            );
+            let about = Some((id.vpn.clone(), id.kind));
+            self.notices.push(Notice { level: NoticeLevel::Warning, about, text });
+        }
+        match step {
+            Step::Do(errand) => {
+                let action = ActionId(self.next_id);
+                self.next_id += 1;
+                case.launch(action, errand.act(), now.mono);
+                self.routes.insert(action, Route::Case(id.clone()));
+                self.actions.push_back(Action { id: action, work: errand });
+            }
+            Step::Wait(until) => {
+                let commit = case.ledger.until(now.mono).filter(|_| case.dirty);
+                if let Some((until, why)) = until {
+                    self.wake_at(Some(until), why);
+                }
+                self.wake_at(commit, "commit again");
+            }
+            Step::Settled => {
+                let revision = case.incident.revision;
+                case.settled_revision = Some(revision);
+                self.settled.push_back(Settled { incident: id.clone(), revision });
+                // The core answers with a Board that does not have it.
+            }
+        }
+    }
+
+    /// Rows of incidents that have not come back on the Board since the start: there is nothing more to tell.
+    fn plan_stored(&mut self, now: Now) {
+        if self.stored.is_empty() {
+            return;
+        }
+        let due = self.started + ABSENT_GRACE;
+        if due > now.mono {
+            self.wake_at(Some(due), "rows without an incident");
+            return;
+        }
+        for (incident, row) in mem::take(&mut self.stored) {
+            if !row.settled && row.record.is_some() {
+                let text = format!(
+                    "{}: {}: incident {incident} is not known any more; its end is not told",
+                    self.settings.sink.site,
+                    self.settings.sink.id()
+                );
+                let about = Some((incident.vpn.clone(), incident.kind));
+                self.notices.push(Notice { level: NoticeLevel::Warning, about, text });
+            }
+            let action = ActionId(self.next_id);
+            self.next_id += 1;
+            let until = now.mono + Act::Forget.given_up_after();
+            self.routes.insert(action, Route::Stored { until });
+            self.actions.push_back(Action { id: action, work: Errand::Forget { incident } });
+        }
+    }
+
+    fn deadline(&self, id: ActionId) -> Option<Moment> {
+        match self.routes.get(&id)? {
+            Route::Case(incident) => self.cases.get(incident)?.in_flight.as_ref().map(|flight| flight.until),
+            Route::Stored { until } => Some(*until),
+        }
+    }
+
+    fn wake_at(&mut self, at: Option<Moment>, why: &'static str) {
+        if let Some(at) = at.filter(|at| self.wake.is_none_or(|(wake, _)| *at < wake)) {
+            self.wake = Some((at, why));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,526 @@
+use std::time::Duration;
+
+use proptest::prelude::*;
+use serde_json::Value;
+
+use super::super::action::Act;
+use super::super::message::{Change, Message};
+use super::super::reconcile::world::{Dice, secs, settings, snapshot, story, tunnel, vpn};
+use super::super::sink::LedgerError;
+use super::*;
+use crate::domain::board::{Incident, TimelineChange};
+use crate::domain::names::{Kind, SinkId};
+use crate::domain::story::{Scene, Story};
+use crate::domain::verdict::Assessment;
+
+/// How the line fails, in percent of the deliveries.
+#[derive(Debug, Clone, Copy, Default)]
+struct Faults {
+    /// The sink does not take it, for now.
+    refused: u64,
+    /// … until a person acts.
+    rejected: u64,
+    /// The sink takes it, and its answer is lost.
+    lost: u64,
+    /// There is no answer at all, and the sink may have taken it.
+    silent: u64,
+    /// The ledger does not write.
+    ledger: u64,
+}
+
+/// A message as it arrived.
+#[derive(Debug, Clone)]
+struct Arrived {
+    at: Moment,
+    message: Arc<Message>,
+}
+
+struct World {
+    now: Now,
+    teller: Teller,
+    settings: TellerSettings,
+    stories: Vec<Story>,
+    ledger: BTreeMap<(IncidentId, u32), LedgerRow>,
+    arrived: Vec<Arrived>,
+    settled: Vec<IncidentId>,
+    faults: Faults,
+    dice: Dice,
+    /// It crashes when so many more actions have been executed, before the answer is heard.
+    fuse: Option<u32>,
+}
+
+impl World {
+    fn new(repeat_every: Option<Duration>) -> Self {
+        let settings = TellerSettings { sink: settings("milan-1"), repeat_every };
+        let now = Now::default().after(secs(1_000_000));
+        Self {
+            now,
+            teller: Teller::new(settings.clone(), Vec::new(), now),
+            settings,
+            stories: Vec::new(),
+            ledger: BTreeMap::new(),
+            arrived: Vec::new(),
+            settled: Vec::new(),
+            faults: Faults::default(),
+            dice: Dice(7),
+            fuse: None,
+        }
+    }
+
+    fn show(&mut self) {
+        let mut incidents: Vec<Arc<Incident>> =
+            self.stories.iter().map(|story| story.incident().clone()).collect();
+        incidents.sort_by(|a, b| a.id.cmp(&b.id));
+        let board = Arc::new(Board { incidents, ..Board::default() });
+        self.teller.handle(SinkEvent::Board(board), self.now);
+        self.work();
+    }
+
+    fn work(&mut self) {
+        while let Some(Action { id, work }) = self.teller.poll_action() {
+            let result = self.execute(work);
+            if let Some(fuse) = &mut self.fuse {
+                *fuse = fuse.saturating_sub(1);
+                if *fuse == 0 {
+                    return self.crash();
+                }
+            }
+            if let Some(result) = result {
+                self.teller.handle(SinkEvent::Ended { id, result }, self.now);
+            }
+        }
+        let settled: Vec<IncidentId> =
+            std::iter::from_fn(|| self.teller.poll_settled()).map(|settled| settled.incident).collect();
+        if !settled.is_empty() {
+            self.stories.retain(|story| !settled.contains(&story.incident().id));
+            self.settled.extend(settled);
+            self.show();
+        }
+    }
+
+    fn execute(&mut self, work: Errand) -> Option<Result<Reply, Failure>> {
+        let roll = self.dice.roll(100);
+        let Faults { refused, rejected, lost, silent, ledger } = self.faults;
+        let failed = |what: &str, rejected: bool| {
+            let (what, source) = (what.to_owned(), None);
+            let error = if rejected {
+                SinkError::Rejected { what, source }
+            } else {
+                SinkError::Temporary { what, retry_after: None, source }
+            };
+            Some(Err(Failure::Sink(error)))
+        };
+        match work {
+            Errand::Deliver { message } => {
+                let arrived = Arrived { at: self.now.mono, message };
+                if roll < refused {
+                    return failed("busy", false);
+                }
+                if roll < refused + rejected {
+                    return failed("not so", true);
+                }
+                if roll < refused + rejected + lost {
+                    self.arrived.push(arrived);
+                    return failed("reset", false);
+                }
+                if roll < refused + rejected + lost + silent {
+                    if roll.is_multiple_of(2) {
+                        self.arrived.push(arrived);
+                    }
+                    return None;
+                }
+                self.arrived.push(arrived);
+            }
+            Errand::Commit { .. } | Errand::Forget { .. } if roll < ledger => {
+                return Some(Err(Failure::Ledger(LedgerError { what: "disk full".into() })));
+            }
+            Errand::Commit { row } => {
+                self.ledger.insert((row.incident.clone(), row.generation), *row);
+            }
+            Errand::Forget { incident } => self.ledger.retain(|(id, _), _| *id != incident),
+        }
+        Some(Ok(Reply::Done))
+    }
+
+    fn crash(&mut self) {
+        self.fuse = None;
+        let rows = self.ledger.values().cloned().collect();
+        self.teller = Teller::new(self.settings.clone(), rows, self.now);
+        self.show();
+    }
+
+    fn pass(&mut self, by: Duration) {
+        let end = self.now.mono + by;
+        while let Some((at, _)) = self.teller.poll_timeout().filter(|(at, _)| *at <= end) {
+            self.now = self.now.after(at.since(self.now.mono));
+            self.teller.handle_timeout(self.now);
+            self.work();
+        }
+        self.now = self.now.after(end.since(self.now.mono));
+    }
+
+    fn open(&mut self) {
+        let now = self.now;
+        self.stories.push(story("milan-1", Kind::Outage, None, now));
+        self.show();
+    }
+
+    fn tell(&mut self, change: TimelineChange) {
+        let at = self.now.wall;
+        let open = |story: &&mut Story| story.incident().state == IncidentState::Open;
+        let Some(story) = self.stories.iter_mut().rfind(open) else { return };
+        if change == TimelineChange::Resolved {
+            story.set_state(IncidentState::Resolved { at });
+        } else if change == TimelineChange::HandedOver {
+            story.set_state(IncidentState::Unwatched { at });
+        }
+        story.add(change, at);
+        self.show();
+    }
+
+    fn assess(&mut self, last: u8, assessment: Assessment) {
+        self.tell(TimelineChange::Assessment { tunnel: tunnel(last), name: "tunnel".into(), assessment });
+    }
+
+    fn changes(&self) -> Vec<Change> {
+        self.arrived.iter().map(|arrived| arrived.message.change).collect()
+    }
+}
+
+use Change::{Opened, Repeated, Resolved, Unwatched, Updated, Worsened};
+
+#[test]
+fn an_incident_is_told_when_it_opens_changes_and_ends_and_never_after() {
+    let mut world = World::new(None);
+    world.open();
+    assert_eq!(world.changes(), [Opened]);
+    world.pass(secs(600));
+    world.tell(TimelineChange::Clearing);
+    world.pass(secs(600));
+    world.tell(TimelineChange::Resolved);
+    world.pass(secs(86_400));
+    assert_eq!(world.changes(), [Opened, Updated, Resolved]);
+    assert_eq!(world.settled.len(), 1);
+    assert!(world.ledger.is_empty(), "what is over is forgotten: {:?}", world.ledger);
+
+    let [opened, updated, resolved] = [0, 1, 2].map(|index| &world.arrived[index].message);
+    assert_eq!(opened.key, format!("bothends/{}/outage", vpn()));
+    assert!(opened.key == updated.key && updated.key == resolved.key);
+    assert!(
+        opened.title.contains("Milan DC, primary") && opened.title.contains("outage"),
+        "{}",
+        opened.title
+    );
+    assert!(resolved.title.starts_with("RESOLVED "), "{}", resolved.title);
+    for told in ["outage opened", "https://wiki.example/vpn", "Ring the carrier first."] {
+        assert!(opened.text.contains(told), "{told:?} is not told in {}", opened.text);
+    }
+    assert!(updated.text.contains("clearing") && !updated.text.contains("outage opened"), "{}", updated.text);
+    assert_eq!(opened.data["severity"], "critical");
+    assert_eq!(opened.data["tunnels"][1]["stands"]["local"], "down");
+    assert_eq!(resolved.data["timeline"].as_array().unwrap().len(), 3);
+    assert!(resolved.data["resolved"].is_string() && opened.data["resolved"] == Value::Null);
+}
+
+#[test]
+fn what_worsens_is_told_at_once_and_what_flaps_is_gathered() {
+    let mut world = World::new(None);
+    world.open();
+    for _ in 0..10 {
+        world.tell(TimelineChange::Clearing);
+        world.pass(secs(1));
+        world.tell(TimelineChange::Reopened);
+        world.pass(secs(1));
+    }
+    assert_eq!(world.changes(), [Opened]);
+    world.assess(12, Assessment::Healthy);
+    world.assess(12, Assessment::Down);
+    assert_eq!(world.changes(), [Opened, Worsened]);
+    world.tell(TimelineChange::Clearing);
+    world.pass(secs(59));
+    assert_eq!(world.changes(), [Opened, Worsened]);
+    world.pass(secs(1));
+    assert_eq!(world.changes(), [Opened, Worsened, Updated]);
+}
+
+#[test]
+fn a_verdict_of_one_end_alone_is_no_message() {
+    let mut world = World::new(None);
+    world.open();
+    let (end, verdict) = (crate::domain::names::End::Local, crate::domain::verdict::Verdict::Up);
+    let view = TimelineChange::View { tunnel: tunnel(12), name: "tunnel".into(), end, verdict, as_of: None };
+    world.tell(view);
+    world.pass(secs(600));
+    assert_eq!(world.changes(), [Opened]);
+}
+
+#[test]
+fn what_is_open_is_repeated_for_whom_silence_is_an_end() {
+    let mut world = World::new(Some(secs(60)));
+    world.open();
+    world.pass(secs(180));
+    assert_eq!(world.changes(), [Opened, Repeated, Repeated, Repeated]);
+    world.crash();
+    assert_eq!(world.changes().len(), 5, "at once after a start");
+    world.tell(TimelineChange::Resolved);
+    world.pass(secs(600));
+    assert_eq!(world.changes()[5..], [Resolved]);
+}
+
+#[test]
+fn a_lost_answer_is_followed_by_the_same_message_under_the_same_name() {
+    let mut world = World::new(None);
+    world.faults.lost = 100;
+    world.open();
+    world.tell(TimelineChange::Clearing);
+    world.faults.lost = 0;
+    world.pass(secs(10));
+    assert_eq!(world.changes(), [Opened, Opened]);
+    assert_eq!(world.arrived[0].message, world.arrived[1].message);
+}
+
+#[test]
+fn a_restart_tells_nothing_that_was_told() {
+    let mut world = World::new(None);
+    world.open();
+    world.crash();
+    world.pass(secs(600));
+    world.tell(TimelineChange::Clearing);
+    world.pass(secs(600));
+    world.crash();
+    world.pass(secs(600));
+    assert_eq!(world.changes(), [Opened, Updated]);
+}
+
+#[test]
+fn what_worsens_while_the_opening_may_have_been_told_is_told_after_the_restart() {
+    let mut world = World::new(None);
+    world.faults.lost = 100;
+    world.open();
+    world.assess(12, Assessment::Healthy);
+    world.assess(12, Assessment::Down);
+    world.faults.lost = 0;
+    world.crash();
+    assert_eq!(world.changes(), [Opened, Opened, Worsened]);
+    assert_eq!(world.arrived[0].message.id, world.arrived[1].message.id);
+}
+
+#[test]
+fn what_was_refused_for_good_is_a_problem_and_stands_in_the_way_of_no_end() {
+    let mut world = World::new(None);
+    world.open();
+    world.pass(secs(60));
+    world.faults.rejected = 100;
+    world.tell(TimelineChange::Clearing);
+    world.pass(secs(3600));
+    let problem = world.teller.problem().unwrap();
+    assert_eq!(
+        (problem.severity, problem.text.as_str()),
+        (Severity::Failed, "incident_manager: deliver: not so")
+    );
+    world.faults.rejected = 0;
+    world.tell(TimelineChange::Resolved);
+    world.pass(secs(300));
+    assert_eq!(world.changes(), [Opened, Resolved]);
+    assert!(world.arrived[1].message.text.contains("clearing"), "the end tells what was missed");
+    assert_eq!(world.teller.problem(), None);
+}
+
+#[test]
+fn a_later_incident_waits_for_the_end_of_the_one_before() {
+    let mut world = World::new(None);
+    world.open();
+    world.faults.refused = 100;
+    world.pass(secs(60));
+    world.tell(TimelineChange::Resolved);
+    world.pass(secs(600));
+    world.faults.refused = 0;
+    world.open();
+    assert_eq!(world.changes(), [Opened], "the sink works again, and the end is to be tried first");
+    world.pass(secs(120));
+    assert_eq!(world.changes(), [Opened, Resolved, Opened]);
+}
+
+#[test]
+fn an_end_that_is_refused_or_that_nobody_was_told_the_beginning_of_gives_way() {
+    for told in [true, false] {
+        let mut world = World::new(None);
+        world.faults.refused = if told { 0 } else { 100 };
+        world.open();
+        world.faults = Faults { rejected: 100, ..Faults::default() };
+        world.pass(secs(60));
+        world.tell(TimelineChange::Resolved);
+        world.pass(secs(400));
+        world.faults.rejected = 0;
+        world.open();
+        world.pass(secs(1));
+        assert_eq!(world.changes(), if told { vec![Opened, Opened] } else { vec![Opened] }, "told: {told}");
+        assert_eq!(world.teller.poll_notices().len(), if told { 3 } else { 1 });
+        assert_eq!(world.settled.len(), 1);
+    }
+}
+
+#[test]
+fn what_was_only_found_elsewhere_is_not_told_until_it_is_seen() {
+    let mut world = World::new(Some(secs(60)));
+    let tunnels = vec![snapshot(11, world.now), snapshot(12, world.now)];
+    let scene = Scene { site: "milan-1".into(), vpn_name: "Milan".into(), tunnels, related: None };
+    let (at, other) = (world.now.wall, SinkId::new("ops_center"));
+    world.stories.push(Story::take_up(vpn(), Kind::Outage, scene, other, at - secs(600), at));
+    world.show();
+    world.pass(secs(600));
+    assert_eq!(world.changes(), []);
+    let now = world.now.wall;
+    world.stories[0].witness(now);
+    world.show();
+    world.tell(TimelineChange::Resolved);
+    world.pass(secs(1));
+    assert_eq!(world.changes(), [Opened, Resolved]);
+}
+
+#[test]
+fn what_is_watched_no_more_is_told_so_and_what_is_taken_up_again_is_told_anew() {
+    let mut world = World::new(Some(secs(60)));
+    world.open();
+    let again = world.stories[0].incident().clone();
+    world.tell(TimelineChange::HandedOver);
+    world.pass(secs(3600));
+    assert_eq!(world.changes(), [Opened, Unwatched], "and not repeated");
+    world.stories.push(Story::resume(again));
+    world.show();
+    assert_eq!(world.changes(), [Opened, Unwatched, Opened]);
+    assert_eq!(world.arrived[2].message.change, Opened);
+}
+
+#[test]
+fn a_ledger_that_cannot_be_written_holds_up_no_page() {
+    let mut world = World::new(None);
+    world.faults.ledger = 100;
+    world.open();
+    assert_eq!(world.changes(), [Opened]);
+    world.pass(secs(3600));
+    assert_eq!(world.changes(), [Opened]);
+    let problem = world.teller.problem().unwrap();
+    assert_eq!(problem.severity, Severity::Degraded, "{problem:?}");
+    assert!(problem.text.contains(Act::Commit.as_str()), "{problem:?}");
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Op {
+    Open,
+    Clearing,
+    Reopened,
+    Worsen,
+    Resolve,
+    Crash,
+    CrashSoon(u32),
+}
+
+fn ops() -> impl Strategy<Value = Vec<(u64, Op)>> {
+    let op = prop_oneof![
+        4 => Just(Op::Open),
+        2 => Just(Op::Clearing),
+        2 => Just(Op::Reopened),
+        2 => Just(Op::Worsen),
+        3 => Just(Op::Resolve),
+        1 => Just(Op::Crash),
+        3 => (1..8_u32).prop_map(Op::CrashSoon),
+    ];
+    let gap = prop_oneof![3 => 0..20_u64, 2 => 20..400_u64, 1 => 400..5000_u64];
+    proptest::collection::vec((gap, op), 1..30)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(600) })]
+
+    #[test]
+    fn whatever_fails_each_incident_is_told_by_one_name_each_time_in_order_and_wholly(
+        ops in ops(),
+        seed in any::<u64>(),
+        trouble in any::<bool>(),
+        rejects in any::<bool>(),
+        repeats in any::<bool>(),
+    ) {
+        let mut world = World::new(repeats.then_some(secs(60)));
+        world.dice = Dice(seed);
+        if trouble {
+            world.faults = Faults { refused: 20, rejected: if rejects { 10 } else { 0 }, lost: 15, silent: 5, ledger: 10 };
+        }
+        let mut crashed = false;
+        let mut all: BTreeMap<IncidentId, Arc<Incident>> = BTreeMap::new();
+        for (gap, op) in &ops {
+            world.pass(secs(*gap));
+            let open = world.stories.iter().any(|story| story.incident().state == IncidentState::Open);
+            match op {
+                Op::Open if !open => {
+                    // Two incidents of one kind do not begin in the same instant.
+                    world.pass(secs(1));
+                    world.open();
+                }
+                Op::Clearing => world.tell(TimelineChange::Clearing),
+                Op::Reopened => world.tell(TimelineChange::Reopened),
+                Op::Worsen => {
+                    world.assess(12, Assessment::Healthy);
+                    world.assess(12, Assessment::Down);
+                }
+                Op::Resolve => world.tell(TimelineChange::Resolved),
+                Op::Crash => {
+                    crashed = true;
+                    world.crash();
+                }
+                Op::CrashSoon(actions) => {
+                    crashed = true;
+                    world.fuse = Some(*actions);
+                }
+                Op::Open => {}
+            }
+            for story in &world.stories {
+                all.insert(story.incident().id.clone(), story.incident().clone());
+            }
+        }
+        world.faults = Faults::default();
+        world.fuse = None;
+        world.pass(secs(400));
+        world.tell(TimelineChange::Resolved);
+        for story in &world.stories {
+            all.insert(story.incident().id.clone(), story.incident().clone());
+        }
+        world.pass(secs(1200));
+
+        prop_assert!(world.stories.is_empty(), "everything is settled");
+        let newest = all.keys().map(|id| id.opened).max();
+        for (id, incident) in &all {
+            let of = |arrived: &&Arrived| arrived.message.data["incident"] == id.to_string();
+            let told: Vec<&Arrived> = world.arrived.iter().filter(of).collect();
+            let names = |change: Change| {
+                let names = told.iter().filter(|arrived| arrived.message.change == change);
+                names.map(|arrived| &arrived.message.id).collect::<std::collections::BTreeSet<_>>().len()
+            };
+            let last = Some(id.opened) == newest;
+            prop_assert!(names(Opened) == 1 || (trouble && !last && names(Opened) == 0), "{told:?}");
+            prop_assert!(names(Resolved) == 1 || (trouble && !last && names(Resolved) == 0), "{told:?}");
+            if names(Resolved) == 0 {
+                continue;
+            }
+            // In order: openings, then changes, then the end.
+            let rank = |change: Change| match change {
+                Opened => 0,
+                Worsened | Updated | Repeated => 1,
+                Resolved | Unwatched => 2,
+            };
+            prop_assert!(told.is_sorted_by_key(|arrived| rank(arrived.message.change)), "{told:?}");
+            // Wholly: whatever happened is in a message's words.
+            let words: String = told.iter().map(|arrived| arrived.message.text.as_str()).collect();
+            for entry in incident.timeline.iter().filter(|entry| super::case::is_news(&entry.what)) {
+                let at = super::wording::time(entry.at);
+                prop_assert!(words.contains(&at), "{entry:?} is not told in {words}");
+            }
+            if !trouble && !crashed {
+                let mut ids: Vec<_> = told.iter().map(|arrived| (arrived.at, &arrived.message.id)).collect();
+                let before = ids.len();
+                ids.dedup_by_key(|(_, id)| *id);
+                prop_assert_eq!(before, ids.len(), "nothing is told twice");
+            }
+        }
+    }
+}

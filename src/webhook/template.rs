@@ -1,0 +1,85 @@
+//! The body: a template in minijinja whose values are written as JSON. One that comes to nothing for a change sends nothing.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use minijinja::value::Serde;
+use minijinja::{AutoEscape, Environment, UndefinedBehavior};
+use serde_json::{Value, json};
+
+use crate::domain::time::Stamp;
+use crate::incident::message::Message;
+
+/// A ready template.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Preset {
+    /// PagerDuty Events API v2.
+    PagerDuty,
+    /// A Slack incoming webhook.
+    Slack,
+    /// Alertmanager API v2.
+    Alertmanager,
+}
+
+impl Preset {
+    const fn text(self) -> &'static str {
+        match self {
+            Self::PagerDuty => include_str!("templates/pagerduty.json.j2"),
+            Self::Slack => include_str!("templates/slack.json.j2"),
+            Self::Alertmanager => include_str!("templates/alertmanager.json.j2"),
+        }
+    }
+}
+
+/// A template's text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Template(Arc<str>);
+
+impl From<Preset> for Template {
+    fn from(preset: Preset) -> Self {
+        Self(preset.text().into())
+    }
+}
+
+impl Template {
+    /// A template of the operator's.
+    pub fn new(text: Arc<str>) -> Self {
+        Self(text)
+    }
+
+    /// What to send; `None` if nothing. `lasts`: how long what is open stays so without another word.
+    pub(super) fn render(
+        &self,
+        message: &Message,
+        secret: Option<&str>,
+        now: Stamp,
+        lasts: Option<Duration>,
+    ) -> Result<Option<String>, String> {
+        let mut environment = Environment::new();
+        environment.set_auto_escape_callback(|_| AutoEscape::Json);
+        environment.set_undefined_behavior(UndefinedBehavior::SemiStrict);
+        let mut context = message.data.clone();
+        context["now"] = json!(time(now));
+        if let Some(lasts) = lasts {
+            context["ends_at"] = json!(time(now + lasts));
+        }
+        if let Some(secret) = secret {
+            context["secret"] = json!(secret);
+        }
+        let rendered = environment.render_str(&self.0, Serde(context));
+        let rendered =
+            rendered.map_err(|error| format!("the template cannot be filled in ({error}); correct it"))?;
+        if rendered.trim().is_empty() {
+            return Ok(None);
+        }
+        let wrong = |error| format!("the template comes to no JSON ({error}); correct it");
+        let body: Value = serde_json::from_str(&rendered).map_err(wrong)?;
+        Ok(Some(body.to_string()))
+    }
+}
+
+/// RFC 3339, in UTC.
+fn time(at: Stamp) -> String {
+    jiff::Timestamp::from_millisecond(at.as_millis())
+        .map_or_else(|_| at.as_millis().to_string(), |time| time.to_string())
+}

@@ -1,0 +1,119 @@
+use serde_json::{Value, json};
+
+use super::*;
+use crate::incident::message::{Change, sample};
+
+const NOW: Stamp = Stamp::from_secs(1_795_341_700);
+
+fn rendered(template: impl Into<Template>, change: Change) -> Option<Value> {
+    let lasts = Some(Duration::from_secs(300));
+    let body = template.into().render(&sample(change), Some("key-\"1\""), NOW, lasts).unwrap();
+    body.map(|body| serde_json::from_str(&body).unwrap())
+}
+
+const ALL: [Change; 6] = [
+    Change::Opened,
+    Change::Worsened,
+    Change::Updated,
+    Change::Repeated,
+    Change::Resolved,
+    Change::Unwatched,
+];
+
+/// Which changes a template says something of.
+fn told(template: impl Into<Template>) -> Vec<Change> {
+    let template = template.into();
+    ALL.into_iter().filter(|change| rendered(template.clone(), *change).is_some()).collect()
+}
+
+#[test]
+fn pagerduty_gets_events_v2_by_its_published_format() {
+    assert_eq!(told(Preset::PagerDuty), [Change::Opened, Change::Worsened, Change::Resolved]);
+    let opened = rendered(Preset::PagerDuty, Change::Opened).unwrap();
+    assert_eq!(opened["event_action"], "trigger");
+    assert_eq!(opened["routing_key"], "key-\"1\"", "a value is written as JSON");
+    let resolved = rendered(Preset::PagerDuty, Change::Resolved).unwrap();
+    assert_eq!(resolved["event_action"], "resolve");
+    assert_eq!(opened["dedup_key"], resolved["dedup_key"]);
+    // Events API v2: routing_key and event_action are needed; dedup_key has at most 255 characters; payload needs summary (at
+    // most 1024), source and severity, of these four words; timestamp is ISO 8601.
+    assert!(opened["dedup_key"].as_str().unwrap().len() <= 255);
+    let payload = &opened["payload"];
+    assert!((1..=1024).contains(&payload["summary"].as_str().unwrap().chars().count()));
+    assert!(["critical", "error", "warning", "info"].contains(&payload["severity"].as_str().unwrap()));
+    assert!(payload["timestamp"].as_str().unwrap().parse::<jiff::Timestamp>().is_ok());
+    assert_eq!(payload["source"], "milan-1");
+    for text in ["component", "group", "class"] {
+        assert!(payload[text].is_string(), "{text}");
+    }
+    assert!(payload["custom_details"].is_object());
+    assert_eq!(opened["links"][0]["href"], "https://wiki.example/vpn");
+    assert_eq!(opened["links"][0]["text"], "What to do");
+}
+
+#[test]
+fn slack_gets_blocks_by_its_published_format() {
+    assert_eq!(
+        told(Preset::Slack),
+        [Change::Opened, Change::Worsened, Change::Updated, Change::Resolved, Change::Unwatched]
+    );
+    let opened = rendered(Preset::Slack, Change::Opened).unwrap();
+    // Block Kit: a header is plain_text of at most 150 characters, a section's text has at most 3000.
+    assert!(opened["text"].is_string());
+    let [header, section] = [0, 1].map(|index| &opened["blocks"][index]);
+    assert_eq!((&header["type"], &header["text"]["type"]), (&json!("header"), &json!("plain_text")));
+    assert!((1..=150).contains(&header["text"]["text"].as_str().unwrap().chars().count()));
+    assert_eq!((&section["type"], &section["text"]["type"]), (&json!("section"), &json!("plain_text")));
+    assert!((1..=3000).contains(&section["text"]["text"].as_str().unwrap().chars().count()));
+}
+
+#[test]
+fn alertmanager_gets_an_alert_that_ends_ahead_until_it_is_over() {
+    assert_eq!(
+        told(Preset::Alertmanager),
+        [Change::Opened, Change::Worsened, Change::Updated, Change::Repeated, Change::Resolved]
+    );
+    // API v2, postableAlerts: an array; labels and annotations are texts by name; times are RFC 3339.
+    let alert = |change| rendered(Preset::Alertmanager, change).unwrap()[0].clone();
+    let time = |alert: &Value, name: &str| alert[name].as_str().unwrap().parse::<jiff::Timestamp>().unwrap();
+    let (opened, repeated, resolved) =
+        (alert(Change::Opened), alert(Change::Repeated), alert(Change::Resolved));
+    assert_eq!(opened["labels"], repeated["labels"], "one alert by its labels");
+    assert_eq!(opened["labels"], resolved["labels"]);
+    for labels in [&opened["labels"], &opened["annotations"]] {
+        assert!(
+            labels
+                .as_object()
+                .unwrap()
+                .values()
+                .all(|value| value.as_str().is_some_and(|text| !text.is_empty()))
+        );
+    }
+    assert_eq!(opened["labels"]["alertname"], "BothEndsIncident");
+    assert_eq!(opened["labels"].get("site"), None, "both gateways of a pair have one alert");
+    assert_eq!(time(&repeated, "endsAt").as_millisecond(), (NOW + Duration::from_secs(300)).as_millis());
+    assert!(time(&resolved, "endsAt").as_millisecond() <= NOW.as_millis());
+    assert!(time(&opened, "startsAt") < time(&opened, "endsAt"));
+}
+
+#[test]
+fn a_template_of_ones_own_is_filled_in_and_one_that_is_wrong_says_so() {
+    let own = |text: &str| Template::new(text.into());
+    let body =
+        rendered(own(r#"{"title": {{ title }}, "n": {{ tunnels | length }}}"#), Change::Opened).unwrap();
+    assert!(body["title"].as_str().unwrap().contains("Milan DC, primary"));
+    assert_eq!(body["n"], 2);
+    assert_eq!(rendered(own("{% if change == 'resolved' %}{}{% endif %}"), Change::Opened), None);
+    let wrong = |text: &str| own(text).render(&sample(Change::Opened), None, NOW, None).unwrap_err();
+    assert!(wrong("{{ titel }}").contains("correct it"));
+    assert!(wrong("title: {{ title }}").contains("no JSON"));
+}
+
+#[test]
+fn a_signature_is_of_time_and_body() {
+    let headers = signature("key", Stamp::from_secs(1_700_000_000), "{}").unwrap();
+    assert_eq!(headers[0].1, "1700000000");
+    // printf '1700000000.{}' | openssl dgst -sha256 -hmac key
+    assert_eq!(headers[1].1, "sha256=9d713ed406bb7076d4123f0dc2c39d2df5c654ed4b0cd56b52c8b4c940bd63ae");
+    assert!(headers.iter().all(|(_, value)| value.is_sensitive()));
+}

@@ -1,0 +1,289 @@
+//! The same for the other sinks, on a shorter story: an outage opens, both tunnels heal, it is over. OpsCenter, two topics and a
+//! webhook hear of it, and one operation, or the webhook's receiver, goes wrong.
+//!
+//! At the end there is one OpsItem, resolved, with every line of its story once; and every message was told under one name,
+//! in order, from the opening to the end. Where an answer is lost, or is garbage, a message may come twice: then it is the same.
+
+use std::net::TcpListener;
+use std::panic::resume_unwind;
+use std::thread;
+use std::time::Duration;
+
+use bothends::clock;
+use serde_json::{Value, json};
+
+use super::super::super::receiver::{Reaction, Receiver};
+use super::super::process::Daemon;
+use super::super::site::{ONE, Site, TOPIC, TWO, inside};
+use super::fault::Fault;
+
+const PATIENCE: Duration = Duration::from_secs(150);
+const PAUSE: Duration = Duration::from_millis(400);
+
+const ALL: [Fault; 12] = [
+    Fault::Throttle,
+    Fault::Internal,
+    Fault::Unavailable,
+    Fault::Expired,
+    Fault::Denied,
+    Fault::Reset,
+    Fault::Close,
+    Fault::Garbage,
+    Fault::Hang,
+    Fault::Slow,
+    Fault::LostReply,
+    Fault::Skew,
+];
+
+const PACE: &str =
+    "[probe]\ninterval = \"1s\"\nsuspect_interval = \"1s\"\ntimeout = \"1s\"\ndown_after = 3\nup_after = 2\n";
+
+/// Plays cells side by side; the panic of one that fails is printed with its name.
+fn side_by_side<T: std::fmt::Debug + Copy + Send>(what: &str, cells: &[T], play: impl Fn(T) + Copy + Send) {
+    let failed: Vec<String> = thread::scope(|scope| {
+        let cells: Vec<_> = cells
+            .iter()
+            .map(|cell| {
+                let (cell, name) = (*cell, format!("{cell:?} x {what}"));
+                let builder = thread::Builder::new().name(name.clone());
+                (name, builder.spawn_scoped(scope, move || play(cell)).unwrap())
+            })
+            .collect();
+        let ended = cells.into_iter().map(|(name, cell)| (name, cell.join()));
+        ended.filter_map(|(name, ended)| ended.is_err().then_some(name)).collect()
+    });
+    if !failed.is_empty() {
+        resume_unwind(Box::new(format!("these cells failed, as printed above: {failed:?}")));
+    }
+}
+
+/// A site with all the sinks, and the receiver of its webhook.
+fn stage() -> (Site, Receiver) {
+    let site = Site::new();
+    let receiver = Receiver::start(inside(&site.here, || TcpListener::bind("127.0.0.1:0").unwrap()), false);
+    let template = site.home.config().with_file_name("body.json.j2");
+    std::fs::write(&template, "{ \"id\": {{ id }}, \"change\": {{ change }} }").unwrap();
+    let sink = |keys: &str| format!("[[incident.sink]]\nkinds = [\"outage\"]\n{keys}\n");
+    let sinks = [
+        sink("type = \"ops_center\""),
+        sink(&format!("type = \"sns\"\ntopic_arn = \"{TOPIC}\"")),
+        sink(&format!("type = \"sns\"\ntopic_arn = \"{TOPIC}.fifo\"")),
+        sink(&format!(
+            "type = \"webhook\"\nurl = \"{}/hook\"\nallow_http = true\ntimeout = \"2s\"\ntemplate_file = \"{}\"",
+            receiver.url,
+            template.display()
+        )),
+    ];
+    site.home.add("sinks.toml", &(sinks.concat() + PACE));
+    (site, receiver)
+}
+
+struct Player<'s> {
+    site: &'s Site,
+    daemon: Option<Daemon<'s>>,
+    /// A person is to restart the daemon once this has happened.
+    restart: Option<&'s dyn Fn() -> bool>,
+}
+
+impl<'s> Player<'s> {
+    fn start(site: &'s Site, restart: Option<&'s dyn Fn() -> bool>) -> Self {
+        site.aws_says(true, &[&ONE, &TWO]);
+        let mut player = Self { site, daemon: Some(site.start()), restart };
+        player.until("both tunnels are healthy", |player| {
+            [&ONE, &TWO].iter().all(|tunnel| player.daemon().tunnel(tunnel)["assessment"] == "healthy")
+        });
+        player
+    }
+
+    fn daemon(&self) -> &Daemon<'s> {
+        self.daemon.as_ref().unwrap()
+    }
+
+    #[track_caller]
+    fn until(&mut self, what: &str, so: impl Fn(&Self) -> bool) {
+        let deadline = clock::now().mono + PATIENCE;
+        while !so(self) {
+            if self.restart.take_if(|happened| happened()).is_some() {
+                drop(self.daemon.take().map(Daemon::stop));
+                self.daemon = Some(self.site.start());
+            }
+            assert!(clock::now().mono < deadline, "waited {PATIENCE:?} in vain: {what}");
+            thread::sleep(PAUSE);
+        }
+    }
+
+    fn breaks(&self) {
+        self.site.aws_says(false, &[&ONE, &TWO]);
+        self.site.cut(&[&ONE, &TWO]);
+    }
+
+    fn heals(&self) {
+        self.site.aws_says(true, &[&ONE, &TWO]);
+        self.site.heal(&[&ONE, &TWO]);
+    }
+}
+
+fn items(site: &Site) -> Vec<Value> {
+    site.control(json!({ "ops_items": {} })).as_array().unwrap().clone()
+}
+
+/// Names and changes of the messages that a topic was given.
+fn messages(site: &Site, topic: &str) -> Vec<(String, String)> {
+    let all = site.control(json!({ "messages": {} }));
+    let of = all.as_array().unwrap().iter().filter(|message| message["topic"] == topic);
+    of.map(|message| named(&message["attributes"])).collect()
+}
+
+fn named(message: &Value) -> (String, String) {
+    let text = |member: &str| message[member].as_str().unwrap().to_owned();
+    (text("id"), text("change"))
+}
+
+/// From the opening to the end, in order, each under one name; twice only where `may_repeat`.
+#[track_caller]
+fn told_once(told: &[(String, String)], may_repeat: bool) {
+    let mut once: Vec<&(String, String)> = Vec::new();
+    for message in told {
+        if !once.contains(&message) {
+            once.push(message);
+        }
+    }
+    assert!(may_repeat || once.len() == told.len(), "told twice: {told:?}");
+    let changes: Vec<&str> = once.iter().map(|(_, change)| change.as_str()).collect();
+    let [first, between @ .., last] = changes.as_slice() else { panic!("{told:?}") };
+    assert_eq!((*first, *last), ("opened", "resolved"), "{told:?}");
+    assert!(between.iter().all(|change| ["worsened", "updated"].contains(change)), "{told:?}");
+    assert_eq!(told[told.len() - 1].1, "resolved", "nothing is told after the end: {told:?}");
+}
+
+/// What all sinks have at the end. `repeats`: which of OpsCenter's neighbours may have heard something twice.
+fn delivered(site: &Site, receiver: &Receiver, repeats: [bool; 2]) {
+    let items = items(site);
+    assert_eq!(items.len(), 1, "{items:#?}");
+    assert_eq!(items[0]["Status"], "Resolved");
+    let timeline = items[0]["OperationalData"]["bothends-timeline milan-1"]["Value"].as_str().unwrap();
+    for told in ["clearing", "outage over"] {
+        assert_eq!(timeline.lines().filter(|line| line.contains(told)).count(), 1, "{told:?} in {timeline}");
+    }
+    told_once(&messages(site, TOPIC), repeats[0]);
+    told_once(&messages(site, &format!("{TOPIC}.fifo")), false);
+    let posted: Vec<_> = receiver.taken().iter().map(|posted| named(&posted.json())).collect();
+    told_once(&posted, repeats[1]);
+}
+
+fn play(fault: Fault, operation: &str) {
+    let (site, receiver) = stage();
+    let struck = || site.control(json!({ "faults": {} })) == json!([]);
+    let mut player = Player::start(&site, None);
+    // There is one item to open, so that what does not fail strikes once.
+    let times = if fault == Fault::Slow { 1 } else { fault.times() };
+    site.fault_times(operation, fault.kind(), times);
+    player.restart = fault.needs_a_person().then_some(&struck);
+    player.breaks();
+    player.until("the item is there", |_| !items(&site).is_empty());
+    player.until("all are told", |_| {
+        !messages(&site, TOPIC).is_empty()
+            && !messages(&site, &format!("{TOPIC}.fifo")).is_empty()
+            && !receiver.taken().is_empty()
+    });
+    player.heals();
+    player.until("all is settled", |player| player.daemon().status()["incidents"] == json!([]));
+    player.until("the fault has struck as often as it was to", |_| struck());
+    drop(player.daemon.take().map(Daemon::stop));
+    delivered(&site, &receiver, [operation == "Publish" && fault.is_done_in_secret(), false]);
+}
+
+#[test]
+fn everything_is_delivered_once_whatever_goes_wrong_with_opening_an_ops_item() {
+    side_by_side("CreateOpsItem", &ALL, |fault| play(fault, "CreateOpsItem"));
+}
+
+#[test]
+fn everything_is_delivered_once_whatever_goes_wrong_with_changing_an_ops_item() {
+    side_by_side("UpdateOpsItem", &ALL, |fault| play(fault, "UpdateOpsItem"));
+}
+
+#[test]
+fn everything_is_delivered_once_whatever_goes_wrong_with_reading_an_ops_item() {
+    side_by_side("GetOpsItem", &ALL, |fault| play(fault, "GetOpsItem"));
+}
+
+#[test]
+fn everything_is_delivered_once_whatever_goes_wrong_with_listing_ops_items() {
+    side_by_side("DescribeOpsItems", &ALL, |fault| play(fault, "DescribeOpsItems"));
+}
+
+#[test]
+fn everything_is_delivered_once_whatever_goes_wrong_with_publishing() {
+    side_by_side("Publish", &ALL, |fault| play(fault, "Publish"));
+}
+
+/// What goes wrong with a webhook's receiver.
+#[derive(Clone, Copy, Debug)]
+enum Trouble {
+    Lost,
+    Silent,
+    Fails,
+    SlowsDown,
+    Refuses,
+    Redirects,
+}
+
+impl Trouble {
+    fn reactions(self) -> Vec<Reaction> {
+        match self {
+            Self::Lost => vec![Reaction::Lost; 2],
+            Self::Silent => vec![Reaction::Silent],
+            Self::Fails => vec![Reaction::Status(500, ""), Reaction::Status(503, "")],
+            Self::SlowsDown => vec![Reaction::Status(429, "Retry-After: 2\r\n")],
+            Self::Refuses => vec![Reaction::Status(401, "")],
+            Self::Redirects => vec![Reaction::Status(302, "Location: http://elsewhere.example.com/\r\n")],
+        }
+    }
+
+    fn needs_a_person(self) -> bool {
+        match self {
+            Self::Refuses | Self::Redirects => true,
+            Self::Lost | Self::Silent | Self::Fails | Self::SlowsDown => false,
+        }
+    }
+}
+
+#[test]
+fn everything_is_delivered_once_whatever_the_receiver_of_a_webhook_answers_at_the_beginning_or_the_end() {
+    let cells = [
+        Trouble::Lost,
+        Trouble::Silent,
+        Trouble::Fails,
+        Trouble::SlowsDown,
+        Trouble::Refuses,
+        Trouble::Redirects,
+    ];
+    let cells: Vec<(Trouble, bool)> =
+        cells.into_iter().flat_map(|trouble| [(trouble, false), (trouble, true)]).collect();
+    side_by_side("POST", &cells, |(trouble, at_the_end)| {
+        let (site, receiver) = stage();
+        let (reactions, needs_a_person) = (trouble.reactions(), trouble.needs_a_person());
+        let failed = || {
+            let not_taken =
+                receiver.posted().iter().filter(|posted| posted.status.is_none_or(|code| code > 299)).count();
+            not_taken >= reactions.len()
+        };
+        let mut player = Player::start(&site, needs_a_person.then_some(&failed));
+        if !at_the_end {
+            receiver.reacts(&reactions);
+        }
+        player.breaks();
+        player.until("it is taken", |_| !receiver.taken().is_empty());
+        if at_the_end {
+            receiver.reacts(&reactions);
+        }
+        player.heals();
+        player.until("all is settled", |player| player.daemon().status()["incidents"] == json!([]));
+        player.until("it went wrong as often as it was to", |_| failed());
+        drop(player.daemon.take().map(Daemon::stop));
+        delivered(&site, &receiver, [false, false]);
+        let (first, again) = (&receiver.posted()[0], &receiver.posted()[1]);
+        assert!(at_the_end || first.header("idempotency-key") == again.header("idempotency-key"));
+    });
+}

@@ -1,0 +1,129 @@
+//! An incident at SNS topics, by the daemon.
+
+use serde_json::{Value, json};
+
+use super::site::{MILAN, ONE, ROMES_TOPIC, Site, TOPIC, TWO};
+use super::wait::until;
+
+fn sink(topic: &str) -> String {
+    format!("[[incident.sink]]\ntype = \"sns\"\ntopic_arn = \"{topic}\"\nkinds = [\"outage\"]\n")
+}
+
+/// The messages that a topic was given, oldest first.
+fn messages(site: &Site, topic: &str) -> Vec<Value> {
+    let mut all = site.control(json!({ "messages": {} })).as_array().unwrap().clone();
+    all.retain(|message| message["topic"] == topic);
+    all
+}
+
+fn changes(messages: &[Value]) -> Vec<&str> {
+    messages.iter().map(|message| message["attributes"]["change"].as_str().unwrap()).collect()
+}
+
+#[test]
+fn an_outage_is_a_message_for_each_change_and_over_a_restart_none_is_told_twice() {
+    let site = Site::new();
+    site.home.add("sns.toml", &(sink(TOPIC) + &sink(ROMES_TOPIC)));
+    let daemon = site.start_healthy();
+    site.aws_says(false, &[&ONE, &TWO]);
+    site.cut(&[&ONE, &TWO]);
+    for topic in [TOPIC, ROMES_TOPIC] {
+        until("the outage is told", || messages(&site, topic).len() == 1);
+    }
+    until("the ledger has it", || daemon.metric("bothends_sink_pending{sink=\"sns\"}") == 0.0);
+    daemon.stop();
+
+    let daemon = site.start();
+    site.aws_says(true, &[&ONE, &TWO]);
+    site.heal(&[&ONE, &TWO]);
+    until("all is settled", || daemon.status()["incidents"] == json!([]));
+    for topic in [TOPIC, ROMES_TOPIC] {
+        let told = messages(&site, topic);
+        let told_changes = changes(&told);
+        assert_eq!(
+            (told_changes[0], told_changes[told.len() - 1]),
+            ("opened", "resolved"),
+            "{told_changes:?}"
+        );
+        assert!(
+            told_changes[1..told.len() - 1].iter().all(|change| ["worsened", "updated"].contains(change)),
+            "{told_changes:?}"
+        );
+        let opened = &told[0];
+        assert!(opened["subject"].as_str().unwrap().contains("Milan DC"), "{opened}");
+        assert_eq!(opened["attributes"]["vpn_id"], MILAN);
+        assert_eq!(opened["attributes"]["severity"], "critical");
+        let email = opened["bodies"]["email"].as_str().unwrap();
+        assert!(email.contains("https://wiki.example.com/vpn") && email.contains(TWO.outside), "{email}");
+        let data: Value = serde_json::from_str(opened["bodies"]["default"].as_str().unwrap()).unwrap();
+        assert_eq!(data["tunnels"][1]["outside_ip"], TWO.outside);
+        assert_eq!(data["tunnels"][1]["aws"]["words"], "TunnelState 0");
+        assert_eq!(data["id"], opened["attributes"]["id"]);
+        let mut ids: Vec<_> = told.iter().map(|message| message["attributes"]["id"].to_string()).collect();
+        ids.sort();
+        ids.dedup();
+        assert_eq!(ids.len(), told.len(), "every message has a name of its own");
+    }
+}
+
+#[test]
+fn a_topic_that_is_not_there_is_named_with_what_to_do() {
+    let site = Site::new();
+    let topic = TOPIC.replace("alerts", "nowhere");
+    site.home.add("sns.toml", &sink(&topic));
+    let daemon = site.start_healthy();
+    site.aws_says(false, &[&ONE, &TWO]);
+    site.cut(&[&ONE, &TWO]);
+    let answer =
+        daemon.until_readyz_says(&format!("there is no topic {topic}; create it, or correct topic_arn"));
+    assert_eq!(answer.code, 503);
+    until("the other sink's record is there", || site.records("outage").len() == 1);
+    assert_eq!(daemon.logged("ERROR", "there is no topic").len(), 1);
+}
+
+#[test]
+fn a_lost_answer_is_told_again_under_the_same_name_and_a_fifo_topic_takes_it_once() {
+    let site = Site::new();
+    let fifo = format!("{TOPIC}.fifo");
+    site.home.add("sns.toml", &(sink(TOPIC) + &sink(&fifo)));
+    site.fault_times("Publish", json!("lost_reply"), 2);
+    let daemon = site.start_healthy();
+    site.aws_says(false, &[&ONE, &TWO]);
+    site.cut(&[&ONE, &TWO]);
+    until("both are told", || {
+        ["sns", "sns-2"].iter().all(|sink| {
+            daemon.metric(&format!(
+                "bothends_sink_requests_total{{sink=\"{sink}\",action=\"deliver\",result=\"ok\"}}"
+            )) >= 1.0
+        })
+    });
+    let opened = |topic: &str| -> Vec<Value> {
+        messages(&site, topic).into_iter().filter(|it| it["attributes"]["change"] == "opened").collect()
+    };
+    let twice = opened(TOPIC);
+    assert!(twice.iter().all(|message| message["attributes"]["id"] == twice[0]["attributes"]["id"]));
+    assert_eq!(opened(&fifo).len(), 1);
+    let published = site.received("Publish");
+    assert!(
+        published.iter().filter(|it| it["parameters"]["TopicArn"] == fifo.as_str()).count() >= 2
+            || twice.len() >= 2,
+        "{published:?}"
+    );
+}
+
+#[test]
+fn a_permission_that_is_missing_is_named_and_throttling_stops_nothing() {
+    let site = Site::new();
+    site.home.add("sns.toml", &sink(TOPIC));
+    site.fault_times("Publish", json!("throttle"), 2);
+    site.fault_times("Publish", json!("denied"), 1);
+    let daemon = site.start_healthy();
+    site.aws_says(false, &[&ONE, &TWO]);
+    site.cut(&[&ONE, &TWO]);
+    daemon.until_readyz_says("the permission sns:Publish on the topic");
+    assert_eq!(site.received("Publish").len(), 3);
+    // What was refused is tried again after minutes, and at once by a daemon that starts.
+    daemon.stop();
+    let _daemon = site.start();
+    until("it is told", || changes(&messages(&site, TOPIC)).first() == Some(&"opened"));
+}

@@ -1,0 +1,288 @@
+//! An incident at webhooks, by the daemon, against a real receiver.
+
+use std::fs;
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt as _;
+
+use hmac::{Hmac, KeyInit, Mac};
+use serde_json::{Value, json};
+use sha2::Sha256;
+
+use super::super::receiver::{AUTHORITY, Posted, Reaction, Receiver, proxy};
+use super::process::Daemon;
+use super::site::{MILAN, ONE, Site, TWO, inside};
+use super::wait::until;
+
+const TOKEN: &str = "t0ken-of-the-receiver";
+const SIGNING: &str = "key-of-the-signature";
+const TEMPLATE: &str =
+    r#"{ "id": {{ id }}, "change": {{ change }}, "title": {{ title }}, "by": {{ secret }} }"#;
+
+fn listener(site: &Site) -> TcpListener {
+    inside(&site.here, || TcpListener::bind("127.0.0.1:0").unwrap())
+}
+
+fn receiver(site: &Site, tls: bool) -> Receiver {
+    Receiver::start(listener(site), tls)
+}
+
+/// A file in the site's directory that only its owner may read.
+fn file(site: &Site, name: &str, text: &str) -> String {
+    let path = site.home.config().with_file_name(name);
+    fs::write(&path, text).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+    path.display().to_string()
+}
+
+/// Adds a webhook that takes outages, with these keys.
+fn webhook(site: &Site, keys: &str) {
+    let text = format!("[[incident.sink]]\ntype = \"webhook\"\nkinds = [\"outage\"]\n{keys}\n");
+    site.home.add("webhook.toml", &text);
+}
+
+fn plain(site: &Site, receiver: &Receiver, keys: &str) {
+    let template = file(site, "body.json.j2", &TEMPLATE.replace("{{ secret }}", "\"us\""));
+    let url = &receiver.url;
+    webhook(
+        site,
+        &format!("url = \"{url}/hook\"\nallow_http = true\ntemplate_file = \"{template}\"\n{keys}"),
+    );
+}
+
+fn breaks(site: &Site) {
+    site.aws_says(false, &[&ONE, &TWO]);
+    site.cut(&[&ONE, &TWO]);
+}
+
+fn heals(site: &Site) {
+    site.aws_says(true, &[&ONE, &TWO]);
+    site.heal(&[&ONE, &TWO]);
+}
+
+fn settled(daemon: &Daemon<'_>) {
+    until("all is settled", || daemon.status()["incidents"] == json!([]));
+}
+
+fn changes(posted: &[Posted]) -> Vec<String> {
+    posted.iter().map(|posted| posted.json()["change"].as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn an_outage_is_posted_over_tls_signed_and_over_a_restart_nothing_is_posted_twice() {
+    let site = Site::new();
+    let receiver = receiver(&site, true);
+    let (token, signing) = (file(&site, "token", TOKEN), file(&site, "signing", SIGNING));
+    let url = file(&site, "url", &format!("{}/services/s3cr3t-path\n", receiver.url));
+    let template = file(&site, "body.json.j2", TEMPLATE);
+    webhook(
+        &site,
+        &format!(
+            "url_file = \"{url}\"\ntemplate_file = \"{template}\"\nsecret_file = \"{token}\"\n\
+             signing_secret_file = \"{signing}\"\nca_file = \"{AUTHORITY}\"\n\
+             headers = [\"Authorization: Bearer {{secret}}\", \"X-Team: network\"]"
+        ),
+    );
+    let mut command = site.command(&site.home, &["run"]);
+    command.env("BOTHENDS_LOG", "trace").env("RUST_LOG", "trace");
+    let daemon = Daemon::start(&site, &site.home, command);
+    daemon.until_assessed("healthy", &[&ONE, &TWO]);
+    receiver.reacts(&[Reaction::Status(500, "")]);
+    breaks(&site);
+    until("the outage is posted", || !receiver.taken().is_empty());
+    until("the ledger has it", || daemon.metric("bothends_sink_pending{sink=\"webhook\"}") == 0.0);
+    let log = daemon.stop();
+    for secret in [TOKEN, SIGNING, "s3cr3t-path"] {
+        assert!(!log.contains(secret), "{secret} is in the log");
+    }
+
+    let daemon = site.start();
+    heals(&site);
+    settled(&daemon);
+    let taken = receiver.taken();
+    let told = changes(&taken);
+    assert_eq!((&*told[0], &*told[told.len() - 1]), ("opened", "resolved"), "{told:?}");
+    assert!(
+        told[1..told.len() - 1].iter().all(|change| change == "worsened" || change == "updated"),
+        "{told:?}"
+    );
+    let mut ids: Vec<_> = taken.iter().map(|posted| posted.header("idempotency-key").to_owned()).collect();
+    ids.sort();
+    ids.dedup();
+    assert_eq!(ids.len(), taken.len(), "every message has a name of its own");
+
+    let first = &taken[0];
+    assert_eq!(first.line, "POST /services/s3cr3t-path");
+    assert_eq!(first.header("content-type"), "application/json");
+    assert_eq!(first.header("authorization"), format!("Bearer {TOKEN}"));
+    assert_eq!(first.header("x-team"), "network");
+    assert_eq!(first.json()["by"], TOKEN);
+    assert_eq!(first.json()["id"], first.header("idempotency-key"));
+    let mut mac = Hmac::<Sha256>::new_from_slice(SIGNING.as_bytes()).unwrap();
+    mac.update(format!("{}.{}", first.header("x-bothends-timestamp"), first.body).as_bytes());
+    let digest: String = mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+    assert_eq!(first.header("x-bothends-signature"), format!("sha256={digest}"));
+}
+
+#[test]
+fn what_is_not_taken_is_sent_again_as_it_was_until_it_is() {
+    let site = Site::new();
+    let receiver = receiver(&site, false);
+    plain(&site, &receiver, "timeout = \"1s\"");
+    receiver.reacts(&[
+        Reaction::Lost,
+        Reaction::Status(500, ""),
+        Reaction::Silent,
+        Reaction::Status(429, "Retry-After: 1\r\n"),
+    ]);
+    let daemon = site.start_healthy();
+    breaks(&site);
+    until("it is taken", || !receiver.taken().is_empty());
+    let posted = receiver.posted();
+    let of_the_first = posted.iter().take(5).collect::<Vec<_>>();
+    assert!(of_the_first.iter().all(|posted| posted.body == of_the_first[0].body), "{of_the_first:#?}");
+    assert_eq!(of_the_first[4].status, Some(202));
+    assert_eq!(changes(&receiver.taken())[0], "opened");
+    let failed = "bothends_sink_requests_total{sink=\"webhook\",action=\"deliver\",result=\"temporary\"}";
+    assert_eq!(daemon.metric(failed), 4.0);
+    assert_eq!(daemon.get("/readyz").code, 200);
+    heals(&site);
+    settled(&daemon);
+    assert_eq!(changes(&receiver.taken()).last().unwrap(), "resolved");
+}
+
+#[test]
+fn a_receiver_that_fails_for_long_shows_and_the_page_goes_out_when_it_is_back() {
+    let site = Site::new();
+    let receiver = receiver(&site, false);
+    plain(&site, &receiver, "");
+    receiver.reacts_always(Some(Reaction::Status(503, "")));
+    let daemon = site.start_healthy();
+    breaks(&site);
+    let answer = daemon.until_readyz_says("webhook POST http://localhost");
+    assert!(answer.body.contains("it failed (503), saying \"ok\""), "{}", answer.body);
+    receiver.reacts_always(None);
+    until("it is taken", || !receiver.taken().is_empty());
+    until("/readyz is content", || daemon.get("/readyz").body == "ready\n");
+}
+
+#[test]
+fn what_no_retry_can_mend_is_one_error_that_says_what_to_do_and_the_page_goes_out_when_it_is_mended() {
+    for (status, headers, says) in [
+        (
+            302,
+            "Location: http://elsewhere.example.com/s3cr3t\r\n",
+            "it answered 302, a redirect to http://elsewhere.example.com, which is not followed; set url to where it leads",
+        ),
+        (401, "", "it refused us (401), saying \"ok\"; correct the secret, the headers or the signature"),
+        (400, "", "it found fault with the message (400)"),
+    ] {
+        let site = Site::new();
+        let receiver = receiver(&site, false);
+        plain(&site, &receiver, "");
+        receiver.reacts(&[Reaction::Status(status, headers)]);
+        let daemon = site.start_healthy();
+        breaks(&site);
+        let answer = daemon.until_readyz_says(says);
+        assert_eq!(answer.code, 503, "{answer:?}");
+        daemon.until_logged(says);
+        assert_eq!(daemon.logged("ERROR", says).len(), 1, "it is told once");
+        assert!(!daemon.log().contains("s3cr3t"));
+        assert_eq!(receiver.posted().len(), 1, "it is not asked over and over");
+        until("the other sink's record is there", || site.records("outage").len() == 1);
+        // It is tried again after minutes, and at once by a daemon that starts.
+        daemon.stop();
+        let daemon = site.start();
+        until("it is taken", || !receiver.taken().is_empty());
+        let taken = receiver.taken();
+        assert_eq!(taken[0].header("idempotency-key"), receiver.posted()[0].header("idempotency-key"));
+        until("/readyz is content", || daemon.get("/readyz").body == "ready\n");
+    }
+}
+
+#[test]
+fn a_certificate_of_an_unknown_authority_is_an_error_that_names_ca_file() {
+    let site = Site::new();
+    let receiver = receiver(&site, true);
+    let template = file(&site, "body.json.j2", "{}");
+    webhook(&site, &format!("url = \"{}/\"\ntemplate_file = \"{template}\"", receiver.url));
+    let daemon = site.start_healthy();
+    breaks(&site);
+    let answer = daemon.until_readyz_says("its certificate is not trusted");
+    assert!(answer.body.contains("name the authority in ca_file"), "{}", answer.body);
+    assert!(receiver.posted().is_empty());
+}
+
+#[test]
+fn a_webhook_is_reached_through_the_proxy_of_the_environment() {
+    let site = Site::new();
+    let receiver = receiver(&site, true);
+    let template = file(&site, "body.json.j2", "{ \"change\": {{ change }} }");
+    let url = &receiver.url;
+    webhook(&site, &format!("url = \"{url}/\"\ntemplate_file = \"{template}\"\nca_file = \"{AUTHORITY}\""));
+    let listener = listener(&site);
+    let address = listener.local_addr().unwrap();
+    // What it connects to is in there, too.
+    let asked = inside(&site.here, || proxy(listener));
+    let mut command = site.command(&site.home, &["run"]);
+    command.env("HTTPS_PROXY", format!("http://{address}"));
+    let daemon = Daemon::start(&site, &site.home, command);
+    daemon.until_assessed("healthy", &[&ONE, &TWO]);
+    breaks(&site);
+    until("it is taken", || !receiver.taken().is_empty());
+    let target = url.strip_prefix("https://").unwrap();
+    assert!(asked.lock().unwrap().contains(&format!("CONNECT {target}")), "{asked:?}");
+}
+
+#[test]
+fn pagerduty_is_triggered_once_and_resolved_by_the_same_key() {
+    let site = Site::new();
+    let receiver = receiver(&site, false);
+    let key = file(&site, "key", "0123456789abcdef0123456789abcdef");
+    let url = &receiver.url;
+    webhook(
+        &site,
+        &format!(
+            "preset = \"pagerduty\"\nurl = \"{url}/v2/enqueue\"\nallow_http = true\nsecret_file = \"{key}\""
+        ),
+    );
+    let daemon = site.start_healthy();
+    breaks(&site);
+    until("it is triggered", || !receiver.taken().is_empty());
+    heals(&site);
+    settled(&daemon);
+    let events: Vec<Value> = receiver.taken().iter().map(Posted::json).collect();
+    assert_eq!(events.len(), 2, "{events:#?}");
+    assert_eq!(
+        (&events[0]["event_action"], &events[1]["event_action"]),
+        (&json!("trigger"), &json!("resolve"))
+    );
+    for event in &events {
+        assert_eq!(event["dedup_key"], format!("bothends/{MILAN}/outage"));
+        assert_eq!(event["routing_key"], "0123456789abcdef0123456789abcdef");
+    }
+    assert_eq!(events[0]["payload"]["severity"], "critical");
+    assert_eq!(events[0]["payload"]["source"], "milan-1");
+}
+
+#[test]
+fn alertmanager_hears_of_an_open_incident_again_and_again_and_of_its_end() {
+    let site = Site::new();
+    let receiver = receiver(&site, false);
+    let url = &receiver.url;
+    let keys = format!(
+        "preset = \"alertmanager\"\nurl = \"{url}/api/v2/alerts\"\nallow_http = true\nrepeat_every = \"10s\""
+    );
+    webhook(&site, &keys);
+    let daemon = site.start_healthy();
+    breaks(&site);
+    until("it is told thrice", || receiver.taken().len() >= 3);
+    heals(&site);
+    settled(&daemon);
+    let alerts: Vec<Value> = receiver.taken().iter().map(|posted| posted.json()[0].clone()).collect();
+    let ends = |alert: &Value| alert["endsAt"].as_str().unwrap().parse::<jiff::Timestamp>().unwrap();
+    let open = &alerts[..alerts.len() - 1];
+    assert!(open.is_sorted_by(|a, b| ends(a) < ends(b)), "the end moves ahead: {alerts:#?}");
+    assert!(ends(&alerts[alerts.len() - 1]) < ends(&open[open.len() - 1]), "{alerts:#?}");
+    assert!(alerts.iter().all(|alert| alert["labels"] == alerts[0]["labels"]));
+    assert!(alerts.iter().all(|alert| alert["startsAt"] == alerts[0]["startsAt"]));
+}

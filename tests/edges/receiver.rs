@@ -1,0 +1,201 @@
+//! A receiver of webhooks: real HTTP/1.1, over TLS if wanted, that writes down what comes and answers as it is told to; and a
+//! proxy to reach it through.
+
+use std::collections::VecDeque;
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
+use serde_json::Value;
+
+#[cfg(feature = "tls-aws-lc")]
+use rustls::crypto::aws_lc_rs as crypto;
+#[cfg(all(feature = "tls-ring", not(feature = "tls-aws-lc")))]
+use rustls::crypto::ring as crypto;
+
+/// The authority of the receiver's certificate, for `localhost`.
+pub(crate) const AUTHORITY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/edges/aws/tls/authority.pem");
+
+/// How the receiver answers.
+#[derive(Clone, Debug)]
+pub(crate) enum Reaction {
+    /// With this status and these headers.
+    Status(u16, &'static str),
+    /// It takes the message and closes without a word.
+    Lost,
+    /// It says nothing for longer than anybody waits.
+    Silent,
+}
+
+/// A request as it came.
+#[derive(Clone, Debug)]
+pub(crate) struct Posted {
+    /// `POST /path`.
+    pub(crate) line: String,
+    /// Lower-case names.
+    headers: Vec<(String, String)>,
+    pub(crate) body: String,
+    /// What it was answered with.
+    pub(crate) status: Option<u16>,
+}
+
+impl Posted {
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers.iter().find(|(known, _)| known == name).map_or("", |(_, value)| value)
+    }
+
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap()
+    }
+}
+
+#[derive(Default)]
+struct State {
+    posted: Vec<Posted>,
+    reactions: VecDeque<Reaction>,
+    /// When no other is left.
+    last: Option<Reaction>,
+}
+
+/// Its threads end with the process.
+pub(crate) struct Receiver {
+    pub(crate) url: String,
+    state: Arc<Mutex<State>>,
+}
+
+impl Receiver {
+    pub(crate) fn start(listener: TcpListener, tls: bool) -> Self {
+        let port = listener.local_addr().unwrap().port();
+        let url = format!("{}://localhost:{port}", if tls { "https" } else { "http" });
+        let state = Arc::<Mutex<State>>::default();
+        let config = tls.then(|| Arc::new(config()));
+        let served = Arc::clone(&state);
+        thread::spawn(move || {
+            for socket in listener.incoming().map_while(Result::ok) {
+                let (state, config) = (Arc::clone(&served), config.clone());
+                // A client that does not trust us hangs up in the middle.
+                thread::spawn(move || drop(serve(socket, config, &state)));
+            }
+        });
+        Self { url, state }
+    }
+
+    /// What the next requests are answered with, one each.
+    pub(crate) fn reacts(&self, reactions: &[Reaction]) {
+        self.state.lock().unwrap().reactions.extend(reactions.iter().cloned());
+    }
+
+    /// What all further requests are answered with.
+    pub(crate) fn reacts_always(&self, reaction: Option<Reaction>) {
+        self.state.lock().unwrap().last = reaction;
+    }
+
+    pub(crate) fn posted(&self) -> Vec<Posted> {
+        self.state.lock().unwrap().posted.clone()
+    }
+
+    /// The messages that it said it took.
+    pub(crate) fn taken(&self) -> Vec<Posted> {
+        self.posted().into_iter().filter(|posted| posted.status.is_some_and(|status| status < 300)).collect()
+    }
+}
+
+fn config() -> ServerConfig {
+    let certificate = CertificateDer::from_pem_slice(include_bytes!("aws/tls/server.pem")).unwrap();
+    let key = PrivateKeyDer::from_pem_slice(include_bytes!("aws/tls/server.key")).unwrap();
+    ServerConfig::builder_with_provider(Arc::new(crypto::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate], key)
+        .unwrap()
+}
+
+fn serve(socket: TcpStream, tls: Option<Arc<ServerConfig>>, state: &Mutex<State>) -> io::Result<()> {
+    match tls {
+        None => answer(socket, state),
+        Some(config) => {
+            let connection = ServerConnection::new(config).map_err(io::Error::other)?;
+            answer(StreamOwned::new(connection, socket), state)
+        }
+    }
+}
+
+fn answer(stream: impl Read + Write, state: &Mutex<State>) -> io::Result<()> {
+    let mut stream = BufReader::new(stream);
+    let (line, headers) = head(&mut stream)?;
+    let length = headers.iter().find(|(name, _)| name == "content-length");
+    let length = length.map_or(0, |(_, value)| value.parse().unwrap());
+    let mut body = vec![0; length];
+    stream.read_exact(&mut body)?;
+    let reaction = {
+        let mut state = state.lock().unwrap();
+        let reaction = state.reactions.pop_front().or_else(|| state.last.clone());
+        let reaction = reaction.unwrap_or(Reaction::Status(202, ""));
+        let status = if let Reaction::Status(status, _) = reaction { Some(status) } else { None };
+        state.posted.push(Posted { line, headers, body: String::from_utf8(body).unwrap(), status });
+        reaction
+    };
+    match reaction {
+        Reaction::Lost => Ok(()),
+        Reaction::Silent => {
+            thread::sleep(Duration::from_secs(40));
+            Ok(())
+        }
+        Reaction::Status(status, headers) => {
+            let stream = stream.get_mut();
+            write!(
+                stream,
+                "HTTP/1.1 {status} Such\r\n{headers}Content-Length: 2\r\nConnection: close\r\n\r\nok"
+            )?;
+            stream.flush()
+        }
+    }
+}
+
+/// The request's line without its protocol, and its headers.
+fn head(stream: &mut impl BufRead) -> io::Result<(String, Vec<(String, String)>)> {
+    let mut line = String::new();
+    stream.read_line(&mut line)?;
+    let first = line.trim_end().trim_end_matches(" HTTP/1.1").to_owned();
+    let mut headers = Vec::new();
+    loop {
+        let mut line = String::new();
+        if stream.read_line(&mut line)? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        let Some((name, value)) = line.trim_end().split_once(':') else { return Ok((first, headers)) };
+        headers.push((name.to_lowercase(), value.trim().to_owned()));
+    }
+}
+
+/// A proxy that forwards bytes to where CONNECT says, and writes down where that was.
+pub(crate) fn proxy(listener: TcpListener) -> Arc<Mutex<Vec<String>>> {
+    let asked = Arc::<Mutex<Vec<String>>>::default();
+    let written = Arc::clone(&asked);
+    thread::spawn(move || {
+        for socket in listener.incoming().map_while(Result::ok) {
+            let written = Arc::clone(&written);
+            thread::spawn(move || forward(socket, &written));
+        }
+    });
+    asked
+}
+
+fn forward(client: TcpStream, asked: &Mutex<Vec<String>>) -> io::Result<()> {
+    let mut reader = BufReader::new(client.try_clone()?);
+    let (line, _) = head(&mut reader)?;
+    asked.lock().unwrap().push(line.clone());
+    let target = line.strip_prefix("CONNECT ").ok_or(io::ErrorKind::InvalidData)?;
+    let server = TcpStream::connect(target)?;
+    (&client).write_all(b"HTTP/1.1 200 Connected\r\n\r\n")?;
+    let (mut to, mut from) = (server.try_clone()?, client.try_clone()?);
+    thread::spawn(move || io::copy(&mut reader, &mut to));
+    io::copy(&mut &server, &mut from)?;
+    client.shutdown(std::net::Shutdown::Both)
+}
