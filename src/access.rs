@@ -92,6 +92,11 @@ fn is_out_of_reach(error: &io::Error) -> bool {
     [ErrorKind::NotFound, ErrorKind::NotADirectory, ErrorKind::PermissionDenied].contains(&error.kind())
 }
 
+/// Whether every user of the host has any right at all to a file that is a secret as a whole, such as a token's.
+pub fn is_open_to_all(metadata: &Metadata) -> bool {
+    metadata.permissions().mode() & 0o007 != 0
+}
+
 /// How somebody who is neither root nor we may change or replace a file, or what lies in a directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Foreign {

@@ -108,6 +108,17 @@ fn the_unit_restarts_whatever_a_restart_can_mend() {
 }
 
 #[test]
+fn the_slowest_configuration_starts_in_time() {
+    let allowed = setting(&read("systemd/bothends.service"), "TimeoutStartSec").unwrap();
+    let allowed: u64 = allowed.strip_suffix('s').unwrap().parse().unwrap();
+    // docs/configuration.md: `interval` and `timeout` of [probe], which a test of the configuration holds.
+    let documented = read("docs/configuration.md");
+    assert!(documented.contains(r#"`"100ms"` to `"60s"`, between echoes in calm"#));
+    assert!(documented.contains(r#"`"100ms"` to `"10s"`; a later reply is late"#));
+    assert!(allowed >= 2 * (60 + 10), "{allowed}");
+}
+
+#[test]
 fn every_drop_in_says_where_it_goes() {
     let mut seen = 0;
     for entry in fs::read_dir(file("systemd/drop-ins")).unwrap() {

@@ -6,12 +6,10 @@
 # some minutes more than a build; the root file system is kept in CACHE.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-top=$PWD
+. packaging/deb/lib.sh
 cache=${BOTHENDS_ARM64_CACHE:-/var/cache/bothends/arm64}
-target=${CARGO_TARGET_DIR:-$top/target}
-out=$target/deb
 triple=aarch64-unknown-linux-gnu
-version=${DEB_VERSION:-$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)-1}
+package=$out/bothends_${version}_arm64.deb
 # A cache made with another list must not be used.
 stamp="1 rustc-web cargo-web libstd-rust-web-dev:arm64"
 
@@ -40,26 +38,26 @@ build() {
   printf '[source.crates-io]\nreplace-with = "vendored"\n[source.vendored]\ndirectory = "/src/vendor"\n' > "$src/.cargo/config.toml"
   chroot "$cache" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/tmp CARGO_BUILD_JOBS="${CARGO_BUILD_JOBS:-$(nproc)}" \
     CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc CC_aarch64_unknown_linux_gnu=aarch64-linux-gnu-gcc \
-    CXX_aarch64_unknown_linux_gnu=aarch64-linux-gnu-g++ RUSTFLAGS=--remap-path-prefix=/src=/usr/src/bothends \
-    sh -c "cd /src && cargo build --offline --release --bin bothends --target $triple"
+    CXX_aarch64_unknown_linux_gnu=aarch64-linux-gnu-g++ SOURCE_DATE_EPOCH="$SOURCE_DATE_EPOCH" \
+    RUSTFLAGS=--remap-path-prefix=/src=/usr/src/bothends CFLAGS=-ffile-prefix-map=/src=/usr/src/bothends \
+    sh -c "cd /src && cargo build --locked --offline --release --bin bothends --target $triple"
 }
 
 package() {
   "$top/tests/setup.sh" cargo-deb
-  mkdir -p "$target/$triple/release" "$target/package" "$out"
+  mkdir -p "$target/$triple/release"
+  make_documents "$triple"
   # This host's strip knows no arm64.
   chroot "$cache" aarch64-linux-gnu-strip -o "/src/target/stripped" "/src/target/$triple/release/bothends"
   cp "$cache/src/target/stripped" "$target/$triple/release/bothends"
-  python3 packaging/man/man.py "$target/package"
-  SOURCE_DATE_EPOCH=$(git log -1 --format=%ct) \
-    cargo deb --locked --no-build --no-strip --quiet --target "$triple" --deb-version "$version" --output "$out/"
+  cargo deb --locked --no-build --no-strip --quiet --target "$triple" --deb-version "$version" --output "$out/"
 }
 
 # The program of the package, on the reference configuration of the package.
 try_it() {
   local unpacked=$cache/try
   rm -rf "$unpacked"
-  dpkg-deb --extract "$out/bothends_${version}_arm64.deb" "$unpacked"
+  dpkg-deb --extract "$package" "$unpacked"
   qemu-aarch64-static -L "$cache/usr/aarch64-linux-gnu" "$unpacked/usr/bin/bothends" check \
     --config "$unpacked/usr/share/bothends/bothends.toml"
 }
@@ -69,4 +67,5 @@ root_file_system
 build
 package
 try_it
-ls -l "$out/bothends_${version}_arm64.deb"
+check_size "$package"
+check_lintian "$package"

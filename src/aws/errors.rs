@@ -228,8 +228,7 @@ impl Failure {
         let assumed = place.role_arn.is_some();
         let cause = Some(Arc::new(Cause::of(error)));
         let (kind, what) = if matches!(error, CredentialsError::CredentialsNotLoaded(_)) {
-            let advice =
-                "give the daemon a profile, a credential_process (IAM Roles Anywhere) or AWS_ACCESS_KEY_ID";
+            let advice = "write keys to /etc/bothends/credentials (chmod 600) and restart the service, or give it a profile, a credential_process (IAM Roles Anywhere) or AWS_ACCESS_KEY_ID";
             (FailureKind::CredentialsMissing, format!("no AWS credentials; {advice}"))
         } else if matches!(error, CredentialsError::ProviderTimedOut(_)) {
             (FailureKind::TimedOut, "the credentials' source did not answer in time".to_owned())

@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,6 +12,7 @@ use super::patterns;
 use super::problem::Notes;
 use super::section::Section;
 use super::settings::{WebhookBody, WebhookPreset, WebhookSettings, WebhookUrl};
+use crate::access;
 
 pub(super) const KEYS: &[&str] = &[
     "url",
@@ -194,7 +194,7 @@ fn unfit(path: &Path) -> Option<String> {
     match fs::metadata(path) {
         Err(error) => Some(format!("{shown} cannot be read: {error}")),
         Ok(meta) if meta.is_dir() => Some(format!("{shown} is a directory")),
-        Ok(meta) if meta.permissions().mode() & 0o007 != 0 => {
+        Ok(meta) if access::is_open_to_all(&meta) => {
             Some(format!("{shown} can be read by everybody; chmod o-rwx {shown}"))
         }
         Ok(_) => None,

@@ -1,8 +1,9 @@
 //! What must reach no log: kept in a file, read for each try, so that a new one counts at once.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+
+use crate::access;
 
 /// Longer than any token; a file that is longer is something else.
 const LONGEST: u64 = 16 * 1024;
@@ -26,7 +27,7 @@ fn read(path: &Path) -> Result<String, String> {
         format!("the secret {shown} cannot be read ({error}); correct the path, or let the daemon read it")
     };
     let meta = fs::metadata(path).map_err(|error| unread(&error))?;
-    if meta.permissions().mode() & 0o007 != 0 {
+    if access::is_open_to_all(&meta) {
         return Err(format!("the secret {shown} can be read by everybody; chmod o-rwx {shown}"));
     }
     if meta.len() > LONGEST {
@@ -42,6 +43,8 @@ fn read(path: &Path) -> Result<String, String> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
 
     #[test]

@@ -86,8 +86,10 @@ def turns_red(report, suite, arguments):
                 continue
             try:
                 check(machine, around)
-            except Exception:
+            except AssertionError:
                 report.line(True, suite, f"{what} turns red: {sentence(check)}")
+            except Exception as error:  # the check itself does not work
+                report.line(False, suite, f"{what}: {sentence(check)}", f":\n{error!r}")
             else:
                 report.line(False, suite, f"{what} was not noticed by: {sentence(check)}")
 

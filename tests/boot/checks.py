@@ -87,12 +87,14 @@ def icmp_is_open_to_the_group_alone(machine, site):
     gid = machine.shell("getent group bothends | cut -d: -f3").output.strip()
     assert gid.isdigit(), gid
     equal(machine.run("cat", RANGE).output.split(), [gid, gid], "ping_group_range")
-    holds(machine.path("/etc/sysctl.d/60-bothends.conf").read_text(), f"net.ipv4.ping_group_range = {gid} {gid}\n")
+    holds(machine.path("/etc/sysctl.d/10-bothends.conf").read_text(), f"net.ipv4.ping_group_range = {gid} {gid}\n")
 
 
 def dpkg_asks_no_questions(machine, site):
     equal(machine.run("dpkg-query", "--show", "--showformat=${Conffiles}", "bothends").output.strip(), "", "conffiles")
-    assert machine.path("/etc/bothends/conf.d").is_dir(), "no conf.d"
+    # A file that is made here belongs to the group that the service reads it by.
+    equal(machine.run("stat", "-c", "%a %U %G", "/etc/bothends", "/etc/bothends/conf.d").output.splitlines(),
+          ["2755 root bothends"] * 2, "the directories")
     assert not machine.path(CONFIG).exists(), "the package brought a configuration"
 
 
@@ -163,6 +165,13 @@ def it_starts_before_the_network_and_without_aws(machine, site):
     machine.wait("that the addresses are missing is told of each tunnel", lambda: {
         record["TUNNEL_IP"] for record in of_kind(machine, "CANNOT_ASK", VPN_ID=VPN, END="local")
     } == {outside for outside, _, _ in TUNNELS.values()})
+
+
+def a_boot_with_a_configuration_starts_it(machine, site):
+    machine.reboot()
+    machine.wait("it runs", lambda: show(machine, "ActiveState") == "active")
+    equal(show(machine, "NRestarts"), "0", "restarts")
+    equal(status_line(machine).split(",")[0], "0/2 tunnels up", "STATUS")
 
 
 def it_settles_by_itself_when_the_network_is_there(machine, site):
@@ -284,8 +293,9 @@ def a_journald_that_does_not_read_blocks_nothing(machine, site):
     # While journald stands still systemctl answers as ever; its own watchdog is longer than this.
     machine.run("kill", "-STOP", journald)
     try:
-        # Its socket is full for anybody who writes now.
-        machine.shell("for n in $(seq 2000); do timeout 0.05 logger filling || break; done", check=False)
+        # Until its socket is full: whoever writes is blocked.
+        machine.shell("n=0; while timeout 0.5 sh -c 'echo filling | logger --journald' 2>/dev/null; do "
+                      "n=$((n + 1)); [ $n -lt 5000 ] || { echo 'it was never full'; exit 1; }; done")
         for number in TUNNELS:
             site.cut(number)
         machine.wait("an incident is open", lambda: site.incidents("outage", "OPEN"), 60)
@@ -308,7 +318,8 @@ def refused(machine, code, *says):
     failed = start(machine, check=False)
     assert failed.code != 0, "systemctl said that it has started"
     equal(show(machine, "ExecMainStatus"), str(code), "exit code")
-    equal(show(machine, "NRestarts"), "0", "restarts")
+    # Neither running nor waiting to be started again.
+    equal(show(machine, "ActiveState"), "failed", "ActiveState")
     told = "\n".join(record["MESSAGE"] for record in journal(machine, f"--since={since}") if record.get("PRIORITY") == "3")
     holds(told, *says)
 
@@ -355,6 +366,19 @@ def a_host_without_icmp_sockets_is_told_and_has_a_drop_in(machine, site):
     assert figure <= EXPOSURE_MAX_RAW, figure
     site.figures.append(f"with raw sockets {figure}")
     machine.shell(f"rm {directory}/cap-net-raw.conf && systemctl daemon-reload && systemctl restart systemd-sysctl")
+
+
+def a_proxys_password_is_seen_by_nobody(machine, site):
+    directory = f"/etc/systemd/system/{UNIT}.d"
+    machine.write("/etc/bothends/proxy.env", "HTTPS_PROXY=http://ops:sesame@127.0.0.1:3128\n", 0o600)
+    machine.shell(f"cp {DROP_INS}/https-proxy.conf {directory}/ && systemctl daemon-reload")
+    start(machine)
+    environment = machine.shell(f"tr '\\0' '\\n' < /proc/{show(machine, 'MainPID')}/environ").output
+    holds(environment, "HTTPS_PROXY=http://ops:sesame@")
+    seen = machine.shell(f"runuser -u somebody -- sh -c 'systemctl show {UNIT}; systemctl cat {UNIT}'; "
+                         "journalctl --boot --no-pager", check=False).output
+    assert "sesame" not in seen, "the password is in sight"
+    machine.shell(f"rm {directory}/https-proxy.conf /etc/bothends/proxy.env && systemctl daemon-reload")
 
 
 def what_is_mended_starts(machine, site):
@@ -412,6 +436,14 @@ def the_incident_ends_once(machine, site):
     equal(len(site.incidents("outage")), 1, "records of the outage")
 
 
+def an_upgrade_that_cannot_start_says_so(machine, site):
+    machine.write(CONFIG, config().replace('"vpn-0123456789abcdef0"', '"vpn-1"', 1))
+    holds(install(machine, site.package_before, "--allow-downgrades"), "does NOT run after this upgrade")
+    machine.write(CONFIG, config())
+    install(machine, site.package)
+    start(machine)
+
+
 def an_upgrade_leaves_alone_what_was_stopped(machine, site):
     machine.run("systemctl", "stop", UNIT)
     equal(show(machine, "Result"), "success", "Result of a stop")
@@ -461,6 +493,7 @@ FRESH = [
     a_boot_without_a_configuration_is_no_failure,
     a_root_only_temporary_file_can_be_checked_offline,
     it_starts_before_the_network_and_without_aws,
+    a_boot_with_a_configuration_starts_it,
     it_settles_by_itself_when_the_network_is_there,
     it_has_its_credentials_from_systemd,
     prometheus_has_it_all_under_the_hardened_unit,
@@ -477,6 +510,7 @@ FRESH = [
     a_secret_in_a_configuration_that_others_may_read_is_refused,
     missing_certificates_are_named,
     a_host_without_icmp_sockets_is_told_and_has_a_drop_in,
+    a_proxys_password_is_seen_by_nobody,
     what_is_mended_starts,
 ]
 
@@ -485,6 +519,7 @@ UPGRADE = [
     an_upgrade_restarts_it_and_goes_on_with_the_incident,
     a_downgrade_works_too,
     the_incident_ends_once,
+    an_upgrade_that_cannot_start_says_so,
     an_upgrade_leaves_alone_what_was_stopped,
     an_installation_with_a_wrong_configuration_says_so,
     a_removal_keeps_the_state,
