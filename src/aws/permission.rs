@@ -1,4 +1,4 @@
-//! The AWS calls that the daemon makes and the IAM permission that each of them needs: the one place that knows.
+//! The AWS calls that are made and the IAM permission that each of them needs: the one place that knows.
 
 use std::fmt;
 
@@ -25,13 +25,19 @@ pub enum Call {
     UpdateIncidentRecord,
     /// Tells whether the account uses Incident Manager at all.
     ListReplicationSets,
+    /// Tells in which Regions it does.
+    GetReplicationSet,
+    /// Reads a response plan.
+    GetResponsePlan,
+    /// Tells who asks.
+    GetCallerIdentity,
     /// Takes on the `role_arn` of a connection or a sink.
     AssumeRole,
 }
 
 impl Call {
     /// Every call.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 14] = [
         Self::GetMetricData,
         Self::DescribeVpnConnections,
         Self::PutMetricData,
@@ -42,6 +48,9 @@ impl Call {
         Self::UpdateRelatedItems,
         Self::UpdateIncidentRecord,
         Self::ListReplicationSets,
+        Self::GetReplicationSet,
+        Self::GetResponsePlan,
+        Self::GetCallerIdentity,
         Self::AssumeRole,
     ];
 
@@ -58,6 +67,9 @@ impl Call {
             Self::UpdateRelatedItems => "UpdateRelatedItems",
             Self::UpdateIncidentRecord => "UpdateIncidentRecord",
             Self::ListReplicationSets => "ListReplicationSets",
+            Self::GetReplicationSet => "GetReplicationSet",
+            Self::GetResponsePlan => "GetResponsePlan",
+            Self::GetCallerIdentity => "GetCallerIdentity",
             Self::AssumeRole => "AssumeRole",
         }
     }
@@ -73,8 +85,10 @@ impl Call {
             | Self::CreateTimelineEvent
             | Self::UpdateRelatedItems
             | Self::UpdateIncidentRecord
-            | Self::ListReplicationSets => "Incident Manager",
-            Self::AssumeRole => "STS",
+            | Self::ListReplicationSets
+            | Self::GetReplicationSet
+            | Self::GetResponsePlan => "Incident Manager",
+            Self::GetCallerIdentity | Self::AssumeRole => "STS",
         }
     }
 
@@ -91,6 +105,10 @@ impl Call {
             Self::UpdateRelatedItems => "ssm-incidents:UpdateRelatedItems",
             Self::UpdateIncidentRecord => "ssm-incidents:UpdateIncidentRecord",
             Self::ListReplicationSets => "ssm-incidents:ListReplicationSets",
+            Self::GetReplicationSet => "ssm-incidents:GetReplicationSet",
+            Self::GetResponsePlan => "ssm-incidents:GetResponsePlan",
+            // It works without any (STS API Reference, GetCallerIdentity).
+            Self::GetCallerIdentity => "sts:GetCallerIdentity",
             Self::AssumeRole => "sts:AssumeRole",
         }
     }
@@ -103,8 +121,10 @@ impl Call {
             Self::GetMetricData
             | Self::DescribeVpnConnections
             | Self::ListIncidentRecords
-            | Self::ListReplicationSets => "*",
-            Self::StartIncident => "the response plan",
+            | Self::ListReplicationSets
+            | Self::GetCallerIdentity => "*",
+            Self::GetReplicationSet => "the replication set",
+            Self::StartIncident | Self::GetResponsePlan => "the response plan",
             Self::GetIncidentRecord
             | Self::CreateTimelineEvent
             | Self::UpdateRelatedItems

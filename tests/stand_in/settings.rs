@@ -22,6 +22,8 @@ pub(crate) struct Settings {
     pub(crate) response_plans: Vec<ResponsePlan>,
     /// ARNs; none means an account that has never set Incident Manager up.
     pub(crate) replication_sets: Vec<String>,
+    /// The Regions of each of them; none means all Regions.
+    pub(crate) replication_regions: Vec<String>,
     pub(crate) switches: Switches,
 }
 
@@ -133,6 +135,7 @@ impl Default for Settings {
             vpns: vec![],
             response_plans: vec![],
             replication_sets: vec!["arn:aws:ssm-incidents::123456789012:replication-set/stand-in".to_owned()],
+            replication_regions: vec![],
             switches: Switches::default(),
         }
     }

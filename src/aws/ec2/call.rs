@@ -107,6 +107,20 @@ impl Ec2 {
         self.ask(form_by_tag(key, value)).await
     }
 
+    /// Finds out whether it may ask, and asks nothing: the answer would hold secrets that nobody needs for that.
+    ///
+    /// # Errors
+    /// `Denied` if it may not.
+    pub(in crate::aws) async fn dry_run(&self) -> Result<(), Failure> {
+        let form = format!("Action=DescribeVpnConnections&Version={API_VERSION}&DryRun=true");
+        match self.ask(form).await {
+            // "If you have the required permissions, the error response is DryRunOperation" (EC2 API Reference).
+            Err(failure) if failure.text.contains("(DryRunOperation)") => Ok(()),
+            Ok(_) => Ok(()),
+            Err(failure) => Err(failure),
+        }
+    }
+
     async fn ask(&self, form: String) -> Result<(Vec<VpnConnection>, Exchange), Failure> {
         let send = |capture| {
             let form = form.clone();

@@ -121,6 +121,9 @@ const fn conflict(call: Call) -> FailureKind {
         | Call::UpdateRelatedItems
         | Call::UpdateIncidentRecord
         | Call::ListReplicationSets
+        | Call::GetReplicationSet
+        | Call::GetResponsePlan
+        | Call::GetCallerIdentity
         | Call::AssumeRole => FailureKind::Contended,
     }
 }
