@@ -11,7 +11,8 @@ use aws_sdk_ssmincidents::types::{ItemIdentifier, ItemType, ItemValue, RelatedIt
 use aws_smithy_types::DateTime;
 
 use super::folds::served;
-use super::{Grant, Meant, Trier, sent};
+use super::trier::{Trier, sent};
+use super::{Grant, Meant};
 use crate::aws::errors::FailureKind;
 use crate::aws::permission::Call;
 use crate::clock;
@@ -95,7 +96,18 @@ async fn is_set_up(trier: &mut Trier) -> bool {
     let send = |capture| request.clone().customize().interceptor(capture).send();
     let send = || sent(Call::ListReplicationSets, &connection, send);
     let answer = trier.attempt(Call::ListReplicationSets, "", Grant::on(None), Meant::Answer, send).await;
-    let Some(Ok(answer)) = answer else { return true };
+    let answer = match answer {
+        Some(Ok(answer)) => answer,
+        Some(Err(FailureKind::Unreachable)) => {
+            trier.find(format!(
+                "Incident Manager cannot be reached {}; it is not in every Region: if that has none, set region under \
+                 [[incident.sink]] to one that has",
+                connection.place
+            ));
+            return true;
+        }
+        Some(Err(_)) | None => return true,
+    };
     let Some(set) = answer.replication_set_arns().first() else {
         trier.find(format!(
             "this account has no Incident Manager {}: there is no replication set, so that no incident can be started. If it \

@@ -9,7 +9,8 @@ use std::sync::Arc;
 use aws_sdk_cloudwatch::types::MetricDatum;
 use aws_smithy_types::DateTime;
 
-use super::{Grant, Meant, Trier, sent};
+use super::trier::{Trier, sent};
+use super::{Grant, Meant};
 use crate::aws::permission::Call;
 
 /// 2010-01-01. Were it stored after all, nothing could show it: CloudWatch keeps nothing for longer than 455 days.

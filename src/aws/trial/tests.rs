@@ -1,4 +1,5 @@
 use super::*;
+use crate::aws::errors::FailureKind;
 use crate::domain::names::Kind;
 
 const MILAN: &str = "vpn-0123456789abcdef0";

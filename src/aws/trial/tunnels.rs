@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Grant, Meant, Trier};
+use super::trier::Trier;
+use super::{Grant, Meant};
 use crate::aws::cloudwatch::CloudWatch;
 use crate::aws::connection::Place;
 use crate::aws::errors::Failure;

@@ -118,6 +118,9 @@ fn what_is_denied_is_named_with_the_statement_to_add() {
         site.clear_faults();
     }
     tells(&check(&site), 0, &["AWS allows what the configuration needs"]);
+    let described = site.received("DescribeVpnConnections");
+    assert!(described.iter().all(|request| request["parameters"]["DryRun"] == true), "{described:?}");
+    assert_eq!(described.last().unwrap()["result"], "DryRunOperation");
 }
 
 #[test]
@@ -228,6 +231,9 @@ fn what_goes_wrong_otherwise_is_no_want_of_a_permission() {
     let ended = check(&site);
     assert_eq!(verdict(&ended, "ssm-incidents:UpdateIncidentRecord"), ["not tried"], "{}", ended.stdout);
     assert_eq!(verdict(&ended, "cloudwatch:PutMetricData"), ["not denied"]);
+    site.clear_faults();
+    site.fault("ListReplicationSets", json!("reset"));
+    tells(&check(&site), 1, &["it is not in every Region", "set region under [[incident.sink]]"]);
     site.clear_faults();
 
     site.fault_times("GetResponsePlan", json!("throttle"), 2);
