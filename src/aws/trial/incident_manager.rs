@@ -24,7 +24,9 @@ pub struct Family {
     /// What the statement grants: the plan's ARN, with `*` in place of the kind.
     pub granted: String,
     /// The ARN of a plan that does not exist, and that is granted with the others if `granted` has a `*`.
-    pub nobodys: String,
+    pub nobodys_plan: String,
+    /// The id of a record that does not exist.
+    pub nobodys_record: String,
     /// The plans.
     pub plans: Vec<PlanUse>,
 }
@@ -153,7 +155,7 @@ async fn list_records(trier: &mut Trier) {
 
 async fn start(trier: &mut Trier, family: &Family) {
     let connection = Arc::clone(&trier.connection);
-    let request = connection.incidents.start_incident().response_plan_arn(&family.nobodys);
+    let request = connection.incidents.start_incident().response_plan_arn(&family.nobodys_plan);
     let send = |capture| request.clone().customize().interceptor(capture).send();
     let send = || sent(Call::StartIncident, &connection, send);
     let grant = Grant::on_any(family.to_start());
@@ -162,7 +164,7 @@ async fn start(trier: &mut Trier, family: &Family) {
         trier.find(format!(
             "{} was tried with a response plan that does not exist ({}), because one that exists would page somebody; a policy              that names each plan in full denies that, too",
             Call::StartIncident,
-            name(&family.nobodys)
+            name(&family.nobodys_plan)
         ));
     }
 }
@@ -197,7 +199,7 @@ async fn read_plan(trier: &mut Trier, family: &Family, plan: &PlanUse) {
 async fn keep_record(trier: &mut Trier, family: &Family, plan: &PlanUse) {
     let connection = Arc::clone(&trier.connection);
     let incidents = &connection.incidents;
-    let record = records(&plan.arn, name(&family.nobodys));
+    let record = records(&plan.arn, &family.nobodys_record);
     let grant = || Grant::on_any(family.with_records());
     let on = plan.name();
 

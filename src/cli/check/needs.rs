@@ -9,7 +9,7 @@ use crate::config::{Config, SinkSettings, Vendor};
 use crate::domain::names::{Kind, VpnId};
 use crate::domain::plan::VpnPlan;
 
-/// `nonce` is part of no name that exists.
+/// `nonce` is the id of no record, and part of the name of no response plan.
 ///
 /// The sinks are tried in mode `observe`, too: before they are needed is when it should be known.
 pub(super) fn needs(config: &Config, nonce: &str) -> Vec<Trial> {
@@ -77,12 +77,17 @@ fn families(config: &Config, sink: &SinkSettings, template: &str, nonce: &str) -
         let granted = with_kind(template, vpn, "*");
         let known = families.iter().position(|family| family.granted == granted);
         let index = known.unwrap_or_else(|| {
-            let nobodys = if template.contains("{kind}") {
+            let nobodys_plan = if template.contains("{kind}") {
                 with_kind(template, vpn, &format!("check-{nonce}"))
             } else {
                 format!("{granted}-check-{nonce}")
             };
-            families.push(Family { granted, nobodys, plans: Vec::new() });
+            families.push(Family {
+                granted,
+                nobodys_plan,
+                nobodys_record: nonce.to_owned(),
+                plans: Vec::new(),
+            });
             families.len() - 1
         });
         let plans = &mut families[index].plans;

@@ -61,9 +61,14 @@ fn told(trials: &[Trial]) -> String {
                 Use::VpnTelemetry => text.push_str("  telemetry\n"),
                 Use::Metrics { namespace } => text.push_str(&format!("  metrics {namespace}\n")),
                 Use::IncidentManager { families } => {
-                    for Family { granted, nobodys, plans } in families {
+                    for Family { granted, nobodys_plan, nobodys_record, plans } in families {
                         let last = |arn: &str| arn.rsplit('/').next().unwrap().to_owned();
-                        text.push_str(&format!("  plans {}, nobody's is {}\n", last(granted), last(nobodys)));
+                        text.push_str(&format!(
+                            "  plans {}, nobody's is {}\n",
+                            last(granted),
+                            last(nobodys_plan)
+                        ));
+                        assert_eq!(nobodys_record, "0123");
                         for plan in plans {
                             let serves: Vec<_> = plan
                                 .serves

@@ -38,8 +38,25 @@ pub(super) fn run(config: &Config) -> Exit {
     }
 }
 
-/// 32 digits that are in nobody's name for anything.
+/// A random UUID (RFC 9562, section 5.4), as the ids of records are.
 fn nonce() -> String {
     let half = |half: &str| RandomState::new().hash_one(half);
-    format!("{:016x}{:016x}", half("first"), half("second"))
+    let (high, low) = (half("high"), half("low"));
+    let digits = format!("{high:016x}{low:016x}");
+    let part = |range: std::ops::Range<usize>| digits.get(range).unwrap_or_default();
+    format!("{}-{}-4{}-8{}-{}", part(0..8), part(8..12), part(13..16), part(17..20), part(20..32))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_nonce_has_the_form_of_a_records_id_and_comes_once() {
+        let nonce = nonce();
+        let lengths: Vec<_> = nonce.split('-').map(str::len).collect();
+        assert_eq!(lengths, [8, 4, 4, 4, 12], "{nonce}");
+        assert!(nonce.bytes().all(|b| b == b'-' || b.is_ascii_hexdigit()), "{nonce}");
+        assert_ne!(nonce, super::nonce());
+    }
 }
