@@ -32,8 +32,12 @@ pub struct Arguments {
 enum Command {
     /// Run the daemon.
     Run,
-    /// Print what the configuration means, or everything that is wrong with it. Asks nobody.
-    Check,
+    /// Print what the configuration means, or everything that is wrong with it. Asks nobody without --aws.
+    Check {
+        /// Try every permission at AWS that it needs, and print a table and what is missing. Changes nothing there.
+        #[arg(long)]
+        aws: bool,
+    },
     /// Have the running daemon read its configuration again, and wait until it is in force.
     Reload,
     /// Ask AWS about VPN connections and print a configuration for them. Needs none.
@@ -57,7 +61,7 @@ pub fn run(arguments: Arguments) -> Exit {
     let Arguments { config, command } = arguments;
     match command {
         Command::Run => daemon::run(&config),
-        Command::Check => check::run(&config),
+        Command::Check { aws } => check::run(&config, aws),
         Command::Reload => reload::run(),
         Command::Discover(arguments) => discover::run(&arguments),
         Command::Probe { echoes } => with_config(&config, |config| probe::run(config, echoes)),

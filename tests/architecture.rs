@@ -8,12 +8,13 @@ use std::path::{Path, PathBuf};
 const GROUND: [&str; 6] = ["access", "domain", "backoff", "clock", "health", "process"];
 
 /// The SDK's crates.
-const SDK: [&str; 10] = [
+const SDK: [&str; 11] = [
     "aws_config",
     "aws_credential_types",
     "aws_runtime",
     "aws_sdk_cloudwatch",
     "aws_sdk_ssmincidents",
+    "aws_sdk_sts",
     "aws_smithy_async",
     "aws_smithy_http_client",
     "aws_smithy_runtime",

@@ -28,7 +28,7 @@ complete -c bothends -n "__fish_bothends_needs_command" -s c -l config -d 'The c
 complete -c bothends -n "__fish_bothends_needs_command" -s h -l help -d 'Print help'
 complete -c bothends -n "__fish_bothends_needs_command" -s V -l version -d 'Print version'
 complete -c bothends -n "__fish_bothends_needs_command" -f -a "run" -d 'Run the daemon'
-complete -c bothends -n "__fish_bothends_needs_command" -f -a "check" -d 'Print what the configuration means, or everything that is wrong with it. Asks nobody'
+complete -c bothends -n "__fish_bothends_needs_command" -f -a "check" -d 'Print what the configuration means, or everything that is wrong with it. Asks nobody without --aws'
 complete -c bothends -n "__fish_bothends_needs_command" -f -a "reload" -d 'Have the running daemon read its configuration again, and wait until it is in force'
 complete -c bothends -n "__fish_bothends_needs_command" -f -a "discover" -d 'Ask AWS about VPN connections and print a configuration for them. Needs none'
 complete -c bothends -n "__fish_bothends_needs_command" -f -a "probe" -d 'Ask every tunnel now, once, and print a table'
@@ -37,6 +37,7 @@ complete -c bothends -n "__fish_bothends_needs_command" -f -a "help" -d 'Print t
 complete -c bothends -n "__fish_bothends_using_subcommand run" -s c -l config -d 'The configuration; conf.d/*.toml beside it is read after it' -r -F
 complete -c bothends -n "__fish_bothends_using_subcommand run" -s h -l help -d 'Print help'
 complete -c bothends -n "__fish_bothends_using_subcommand check" -s c -l config -d 'The configuration; conf.d/*.toml beside it is read after it' -r -F
+complete -c bothends -n "__fish_bothends_using_subcommand check" -l aws -d 'Try every permission at AWS that it needs, and print a table and what is missing. Changes nothing there'
 complete -c bothends -n "__fish_bothends_using_subcommand check" -s h -l help -d 'Print help'
 complete -c bothends -n "__fish_bothends_using_subcommand reload" -s c -l config -d 'The configuration; conf.d/*.toml beside it is read after it' -r -F
 complete -c bothends -n "__fish_bothends_using_subcommand reload" -s h -l help -d 'Print help'
@@ -55,7 +56,7 @@ complete -c bothends -n "__fish_bothends_using_subcommand status" -s c -l config
 complete -c bothends -n "__fish_bothends_using_subcommand status" -l json -d 'As JSON, for scripts'
 complete -c bothends -n "__fish_bothends_using_subcommand status" -s h -l help -d 'Print help'
 complete -c bothends -n "__fish_bothends_using_subcommand help; and not __fish_seen_subcommand_from run check reload discover probe status help" -f -a "run" -d 'Run the daemon'
-complete -c bothends -n "__fish_bothends_using_subcommand help; and not __fish_seen_subcommand_from run check reload discover probe status help" -f -a "check" -d 'Print what the configuration means, or everything that is wrong with it. Asks nobody'
+complete -c bothends -n "__fish_bothends_using_subcommand help; and not __fish_seen_subcommand_from run check reload discover probe status help" -f -a "check" -d 'Print what the configuration means, or everything that is wrong with it. Asks nobody without --aws'
 complete -c bothends -n "__fish_bothends_using_subcommand help; and not __fish_seen_subcommand_from run check reload discover probe status help" -f -a "reload" -d 'Have the running daemon read its configuration again, and wait until it is in force'
 complete -c bothends -n "__fish_bothends_using_subcommand help; and not __fish_seen_subcommand_from run check reload discover probe status help" -f -a "discover" -d 'Ask AWS about VPN connections and print a configuration for them. Needs none'
 complete -c bothends -n "__fish_bothends_using_subcommand help; and not __fish_seen_subcommand_from run check reload discover probe status help" -f -a "probe" -d 'Ask every tunnel now, once, and print a table'

@@ -161,9 +161,11 @@ impl AwsConnections {
         let clock = &self.0.clock;
         let cloudwatch = aws_sdk_cloudwatch::config::Builder::from(&config).interceptor(clock.clone());
         let incidents = aws_sdk_ssmincidents::config::Builder::from(&config).interceptor(clock.clone());
+        let sts = aws_sdk_sts::config::Builder::from(&config).interceptor(clock.clone());
         Arc::new(Connection {
             cloudwatch: aws_sdk_cloudwatch::Client::from_conf(cloudwatch.build()),
             incidents: aws_sdk_ssmincidents::Client::from_conf(incidents.build()),
+            sts: aws_sdk_sts::Client::from_conf(sts.build()),
             ec2: Ec2::new(&config, place.clone(), clock.clone()),
             sns: ByHand::new(&sns::API, &config, place.clone(), clock.clone()),
             ssm: ByHand::new(&ops_center::API, &config, place.clone(), clock.clone()),
@@ -223,6 +225,7 @@ impl AwsConnections {
 pub(super) struct Connection {
     pub(super) cloudwatch: aws_sdk_cloudwatch::Client,
     pub(super) incidents: aws_sdk_ssmincidents::Client,
+    pub(super) sts: aws_sdk_sts::Client,
     /// `None` without a Region.
     pub(super) ec2: Option<Ec2>,
     /// `None` without a Region.
@@ -244,9 +247,11 @@ impl Connection {
 
 /// A Region, and the role it is called with; `None` leaves either to the SDK's chain.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Place {
-    pub(super) region: Option<Arc<str>>,
-    pub(super) role_arn: Option<Arc<str>>,
+pub struct Place {
+    /// The Region.
+    pub region: Option<Arc<str>>,
+    /// The role to assume.
+    pub role_arn: Option<Arc<str>>,
 }
 
 impl fmt::Display for Place {

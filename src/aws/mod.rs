@@ -10,6 +10,7 @@
 //! | what AWS's clock reads, and how far ours is off | [`AwsClock`] in `offset` |
 //! | AWS's view of the tunnels | [`poller`], fed by `cloudwatch` and `ec2` |
 //! | what AWS says of connections that are not configured yet | [`discover()`] |
+//! | which calls that a configuration needs are allowed | [`trial`] |
 //! | the traits of `incident` and `publish` | [`IncidentManager`], [`OpsCenter`], [`Sns`], [`CloudWatchMetrics`] |
 //!
 //! The SDK's own retries are off: pollers, reconcilers and the publisher have their own back-off. The one exception is
@@ -33,8 +34,9 @@ mod ops_center;
 mod permission;
 pub mod poller;
 mod sns;
+pub mod trial;
 
-pub use connection::{AwsConnections, AwsSettings, StaticCredentials};
+pub use connection::{AwsConnections, AwsSettings, Place, StaticCredentials};
 pub use ec2::discover::{Discovered, DiscoveredTunnel, DiscoveredVpn, Question, Trouble, Which, discover};
 pub use endpoint::partition;
 pub use errors::{Failure, FailureKind};

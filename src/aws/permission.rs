@@ -1,4 +1,4 @@
-//! The AWS calls that the daemon makes and the IAM permission that each of them needs: the one place that knows.
+//! The AWS calls that are made and the IAM permission that each of them needs: the one place that knows.
 
 use std::fmt;
 
@@ -35,13 +35,19 @@ pub enum Call {
     UpdateOpsItem,
     /// Sends a message to a topic.
     Publish,
+    /// Tells in which Regions it does.
+    GetReplicationSet,
+    /// Reads a response plan.
+    GetResponsePlan,
+    /// Tells who asks.
+    GetCallerIdentity,
     /// Takes on the `role_arn` of a connection or a sink.
     AssumeRole,
 }
 
 impl Call {
     /// Every call.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 19] = [
         Self::GetMetricData,
         Self::DescribeVpnConnections,
         Self::PutMetricData,
@@ -57,6 +63,9 @@ impl Call {
         Self::CreateOpsItem,
         Self::UpdateOpsItem,
         Self::Publish,
+        Self::GetReplicationSet,
+        Self::GetResponsePlan,
+        Self::GetCallerIdentity,
         Self::AssumeRole,
     ];
 
@@ -78,6 +87,9 @@ impl Call {
             Self::CreateOpsItem => "CreateOpsItem",
             Self::UpdateOpsItem => "UpdateOpsItem",
             Self::Publish => "Publish",
+            Self::GetReplicationSet => "GetReplicationSet",
+            Self::GetResponsePlan => "GetResponsePlan",
+            Self::GetCallerIdentity => "GetCallerIdentity",
             Self::AssumeRole => "AssumeRole",
         }
     }
@@ -93,12 +105,14 @@ impl Call {
             | Self::CreateTimelineEvent
             | Self::UpdateRelatedItems
             | Self::UpdateIncidentRecord
-            | Self::ListReplicationSets => "Incident Manager",
+            | Self::ListReplicationSets
+            | Self::GetReplicationSet
+            | Self::GetResponsePlan => "Incident Manager",
             Self::DescribeOpsItems | Self::GetOpsItem | Self::CreateOpsItem | Self::UpdateOpsItem => {
                 "OpsCenter"
             }
             Self::Publish => "SNS",
-            Self::AssumeRole => "STS",
+            Self::GetCallerIdentity | Self::AssumeRole => "STS",
         }
     }
 
@@ -120,6 +134,10 @@ impl Call {
             Self::CreateOpsItem => "ssm:CreateOpsItem",
             Self::UpdateOpsItem => "ssm:UpdateOpsItem",
             Self::Publish => "sns:Publish",
+            Self::GetReplicationSet => "ssm-incidents:GetReplicationSet",
+            Self::GetResponsePlan => "ssm-incidents:GetResponsePlan",
+            // It works without any (STS API Reference, GetCallerIdentity).
+            Self::GetCallerIdentity => "sts:GetCallerIdentity",
             Self::AssumeRole => "sts:AssumeRole",
         }
     }
@@ -134,8 +152,10 @@ impl Call {
             | Self::ListIncidentRecords
             | Self::ListReplicationSets
             | Self::DescribeOpsItems
-            | Self::CreateOpsItem => "*",
-            Self::StartIncident => "the response plan",
+            | Self::CreateOpsItem
+            | Self::GetCallerIdentity => "*",
+            Self::GetReplicationSet => "the replication set",
+            Self::StartIncident | Self::GetResponsePlan => "the response plan",
             Self::GetIncidentRecord
             | Self::CreateTimelineEvent
             | Self::UpdateRelatedItems

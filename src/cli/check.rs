@@ -1,4 +1,10 @@
-//! `bothends check`: what the configuration means.
+//! `bothends check`: what the configuration means, and with `--aws` whether AWS allows what it needs.
+
+mod needs;
+mod report;
+#[cfg(test)]
+mod tests;
+mod trial;
 
 use std::path::Path;
 use std::time::Duration;
@@ -9,22 +15,21 @@ use crate::probe::{Ownership, owns};
 use crate::process::{self, Exit, environment};
 use crate::store::{Capacity, capacity};
 
-pub(super) fn run(path: &Path) -> Exit {
-    let exit = match config::load_to_check(path, &environment()) {
-        Ok(config) => {
-            tell(&config);
-            Exit::Success
-        }
-        Err(rejection) => {
-            eprintln!("{rejection}");
-            Exit::Configuration
-        }
-    };
+pub(super) fn run(path: &Path, aws: bool) -> Exit {
+    let loaded = config::load_to_check(path, &environment());
+    match &loaded {
+        Ok(config) => tell(config),
+        Err(rejection) => eprintln!("{rejection}"),
+    }
     // A file may be checked before it is in its place, or on another host, so this is no error.
     for problem in config::foreign(path, process::user()) {
         eprintln!("warning: {problem} (`bothends run` refuses that)");
     }
-    exit
+    match &loaded {
+        Ok(config) if aws => trial::run(config),
+        Ok(_) => Exit::Success,
+        Err(_) => Exit::Configuration,
+    }
 }
 
 fn tell(config: &Config) {

@@ -24,6 +24,8 @@ pub(crate) struct Settings {
     pub(crate) topics: Vec<String>,
     /// ARNs; none means an account that has never set Incident Manager up.
     pub(crate) replication_sets: Vec<String>,
+    /// The Regions of each of them; none means all Regions.
+    pub(crate) replication_regions: Vec<String>,
     pub(crate) switches: Switches,
 }
 
@@ -136,6 +138,7 @@ impl Default for Settings {
             response_plans: vec![],
             topics: vec![],
             replication_sets: vec!["arn:aws:ssm-incidents::123456789012:replication-set/stand-in".to_owned()],
+            replication_regions: vec![],
             switches: Switches::default(),
         }
     }

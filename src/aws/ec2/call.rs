@@ -62,6 +62,19 @@ impl Ec2 {
         self.ask(question_by_tag(key, value)).await
     }
 
+    /// Finds out whether it may ask, and asks nothing: the answer would hold secrets that nobody needs for that.
+    ///
+    /// # Errors
+    /// `Denied` if it may not.
+    pub(in crate::aws) async fn dry_run(&self) -> Result<(), Failure> {
+        match self.ask(form(HEAD.into_iter().chain([("DryRun", "true")]))).await {
+            // "If you have the required permissions, the error response is DryRunOperation" (EC2 API Reference).
+            Err(failure) if failure.text.contains("(DryRunOperation)") => Ok(()),
+            Ok(_) => Ok(()),
+            Err(failure) => Err(failure),
+        }
+    }
+
     async fn ask(&self, body: String) -> Result<(Vec<VpnConnection>, Exchange), Failure> {
         let draft = Draft { content_type: "application/x-www-form-urlencoded", target: None, body };
         self.0.call(Call::DescribeVpnConnections, draft, read).await

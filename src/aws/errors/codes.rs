@@ -141,6 +141,9 @@ const fn conflict(call: Call) -> FailureKind {
         | Call::CreateOpsItem
         | Call::UpdateOpsItem
         | Call::Publish
+        | Call::GetReplicationSet
+        | Call::GetResponsePlan
+        | Call::GetCallerIdentity
         | Call::AssumeRole => FailureKind::Contended,
     }
 }

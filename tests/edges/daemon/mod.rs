@@ -3,6 +3,7 @@
 //! There is no IPsec here: the tunnels' inside addresses are the namespace's own, and a packet filter cuts them. Every wait
 //! ends with what is waited for, or fails. Needs root, iproute2, nft, setpriv, and util-linux's unshare, nsenter and mount.
 
+mod check;
 mod clocks;
 mod commands;
 mod configuration;

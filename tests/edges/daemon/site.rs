@@ -180,6 +180,11 @@ pub(super) struct Site {
 impl Site {
     /// Every tunnel is up, and AWS says so.
     pub(super) fn new() -> Self {
+        Self::with(json!({}))
+    }
+
+    /// The same at an AWS with other settings.
+    pub(super) fn with(other: Value) -> Self {
         let here = Netns::with_ping_group_range(OPEN);
         for Tunnel { outside: _, inside, source } in [ONE, TWO, THREE, FOUR, FIVE] {
             for address in [inside, source] {
@@ -196,7 +201,7 @@ impl Site {
              add rule inet cut in ip6 daddr @inside6 drop",
         );
         let listener = inside(&here, || TcpListener::bind("127.0.0.1:0").unwrap());
-        let aws = StandIn::start(listener, settings()).unwrap();
+        let aws = StandIn::start(listener, settings(other)).unwrap();
         let directory = TempDir::new().unwrap();
         let home = Home::new(directory.path().join("milan-1"), "milan-1", 9846);
         Self { here, home, aws, directory }
@@ -395,14 +400,14 @@ pub(super) fn inside<T: Send>(here: &Netns, act: impl FnOnce() -> T + Send) -> T
     result.unwrap()
 }
 
-fn settings() -> Settings {
+fn settings(other: Value) -> Settings {
     let tunnel = |tunnel: Tunnel, inside: &str| json!({ "outside_ip": tunnel.outside, "inside_cidr": inside, "pre_shared_key": PRE_SHARED_KEY });
     let north = json!({ "Site": "north of the Po & more" });
     // AWS's end is not always the first address of the block.
     let mut four = tunnel(FOUR, "fd00:11::/126");
     four["vpn_gateway_inside"] = "fd00:11::2".into();
     four["customer_gateway_inside"] = "fd00:11::1".into();
-    let settings = json!({
+    let mut settings = json!({
         "regions": [REGION, ROMES_REGION],
         "roles": [WATCHER, PAGER],
         "vpns": [
@@ -415,5 +420,8 @@ fn settings() -> Settings {
         // So that a test need not wait for the end of a minute before AWS can agree.
         "switches": { "partial_minutes": true },
     });
+    for (name, value) in other.as_object().unwrap() {
+        settings[name] = value.clone();
+    }
     serde_json::from_value(settings).unwrap()
 }

@@ -55,7 +55,8 @@ fn a_daemon_that_is_killed_at_fifty_instants_of_an_outage_has_one_record_of_each
 
     stage.eventually("nothing is left", || nothing_is_left(&stage));
     let settled = stage.aws.control(json!({ "incidents": {} }));
-    stage.stays_so_for_polls(POLLS, || assert!(nothing_is_left(&stage)));
+    // Of the minute in which the tunnels came back AWS has a fraction, which is no verdict, and opens nothing.
+    stage.stays_so_for_polls(POLLS, || assert!(nothing_is_open(&stage)));
     assert_eq!(stage.aws.control(json!({ "incidents": {} })), settled, "what is over stays as it is");
     assert_eq!(stage.aws.pages(), 2, "{settled:#}");
     for kind in ["redundancy_lost", "outage"] {
@@ -180,10 +181,13 @@ fn seed() -> u64 {
 
 /// Both tunnels are well, and there is no incident, nor will there be.
 fn nothing_is_left(stage: &Stage) -> bool {
+    nothing_is_open(stage) && OUTSIDE.iter().all(|outside| stage.assessment(outside) == "healthy")
+}
+
+fn nothing_is_open(stage: &Stage) -> bool {
     let Some(status) = stage.status() else { return false };
     let phases = &status.vpns[0].phases;
-    OUTSIDE.iter().all(|outside| stage.assessment(outside) == "healthy")
-        && status.incidents.is_empty()
+    status.incidents.is_empty()
         && [&phases.outage, &phases.redundancy_lost, &phases.one_sided].iter().all(|phase| *phase == "clear")
 }
 

@@ -42,7 +42,8 @@ pub(super) fn get_replication_set(state: &mut State, _: &Caller, input: Value) -
         return Err(not_found("REPLICATION_SET", arn));
     }
     let by = format!("arn:aws:iam::{}:root", state.settings.account);
-    let regions = state.settings.regions.iter();
+    let chosen = &state.settings.replication_regions;
+    let regions = if chosen.is_empty() { &state.settings.regions } else { chosen }.iter();
     let active = json!({ "status": "ACTIVE", "statusUpdateDateTime": 0.0 });
     let regions: serde_json::Map<_, _> = regions.map(|region| (region.clone(), active.clone())).collect();
     Ok(json!({

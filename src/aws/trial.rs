@@ -1,0 +1,173 @@
+//! Tries the calls that a configuration needs, so that none of them has an effect.
+//!
+//! | call | how it is tried |
+//! |---|---|
+//! | reads | by reading |
+//! | `DescribeVpnConnections` | with `DryRun` |
+//! | `PutMetricData` | with a datum that is too old to be taken ([`metrics`]) |
+//! | `StartIncident` | with a response plan that does not exist ([`incident_manager`]) |
+//! | what reads or writes an incident record | with a record that does not exist |
+//! | `AssumeRole` | by assuming the role |
+//! | `CreateOpsItem`, `Publish` | not at all ([`messages`]) |
+//!
+//! That a call was refused for want of a permission, AWS says itself. That it was refused for what it asked, and not for
+//! that, is all that the others can show: AWS documents nowhere that it looks at the permission first. Hence
+//! [`Verdict::NotDenied`], which is less than [`Verdict::Allowed`].
+
+mod folds;
+mod incident_manager;
+mod messages;
+mod metrics;
+mod statement;
+#[cfg(test)]
+mod tests;
+mod trier;
+mod tunnels;
+mod verdict;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+
+pub use self::folds::folds;
+pub use self::incident_manager::{Family, PlanUse, SeenPlan};
+pub use self::statement::{Grant, Statement, statements};
+use self::trier::{Stop, Trier};
+pub use self::verdict::{Meant, Verdict};
+use super::connection::{AwsConnections, Place};
+use super::permission::Call;
+use crate::domain::names::{TunnelId, VpnId};
+
+/// What is to be tried at one place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trial {
+    /// Where, and as whom.
+    pub place: Place,
+    /// What for.
+    pub uses: Vec<Use>,
+}
+
+/// What AWS is used for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Use {
+    /// CloudWatch's view of the tunnels.
+    TunnelState {
+        /// The tunnels, by connection.
+        vpns: Vec<(VpnId, Vec<TunnelId>)>,
+        /// How old a datapoint may be.
+        stale_after: Duration,
+    },
+    /// EC2's view of the tunnels.
+    VpnTelemetry,
+    /// The daemon's own metrics.
+    Metrics {
+        /// Their namespace.
+        namespace: Arc<str>,
+    },
+    /// Incidents in Incident Manager.
+    IncidentManager {
+        /// The response plans.
+        families: Vec<Family>,
+    },
+    /// Incidents in OpsCenter.
+    OpsCenter,
+    /// Messages to a topic of SNS.
+    Topic {
+        /// Its ARN.
+        arn: Arc<str>,
+    },
+}
+
+/// What came of a trial.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Outcome {
+    /// Where, as the SDK's own chain completes it, and as whom.
+    pub at: String,
+    /// Who we are there.
+    pub identity: Option<Identity>,
+    /// The calls, in the order in which they were made.
+    pub tried: Vec<Tried>,
+    /// What is not as it should be, and what to do.
+    pub findings: Vec<String>,
+    /// The response plans that are there.
+    pub plans: Vec<SeenPlan>,
+}
+
+/// Who asks, as AWS sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// The account.
+    pub account: String,
+    /// The user or role.
+    pub arn: String,
+}
+
+/// One call that was tried.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tried {
+    /// The call.
+    pub call: Call,
+    /// What it was about, in a few words.
+    pub on: String,
+    /// What came of it.
+    pub verdict: Verdict,
+    /// What the call needs.
+    pub grant: Grant,
+}
+
+/// Tries everything, all places at once.
+pub async fn run(connections: &AwsConnections, trials: Vec<Trial>) -> Vec<Outcome> {
+    let mut tasks = JoinSet::new();
+    let count = trials.len();
+    for (index, trial) in trials.into_iter().enumerate() {
+        let connections = connections.clone();
+        tasks.spawn(async move { (index, at_place(&connections, trial).await) });
+    }
+    let mut outcomes = vec![Outcome::default(); count];
+    while let Some(done) = tasks.join_next().await {
+        if let Ok((index, outcome)) = done {
+            outcomes[index] = outcome;
+        }
+    }
+    outcomes
+}
+
+async fn at_place(connections: &AwsConnections, trial: Trial) -> Outcome {
+    let Trial { place, uses } = trial;
+    let connection = connections.at(&place).await;
+    let mut trier = Trier::new(Arc::clone(&connection));
+    let identity = match trier.identity().await {
+        Ok(identity) => identity,
+        Err(Stop) => return trier.done(None),
+    };
+    let mut tasks = JoinSet::new();
+    let count = uses.len();
+    for (index, one) in uses.into_iter().enumerate() {
+        let mut trier = Trier::new(Arc::clone(&connection));
+        tasks.spawn(async move {
+            match &one {
+                Use::TunnelState { vpns, stale_after } => {
+                    tunnels::tunnel_state(&mut trier, vpns, *stale_after).await;
+                }
+                Use::VpnTelemetry => tunnels::telemetry(&mut trier).await,
+                Use::Metrics { namespace } => metrics::put(&mut trier, namespace).await,
+                Use::IncidentManager { families } => incident_manager::all(&mut trier, families).await,
+                Use::OpsCenter => messages::ops_center(&mut trier).await,
+                Use::Topic { arn } => messages::topic(&mut trier, arn),
+            }
+            (index, trier)
+        });
+    }
+    let mut parts: Vec<Option<Trier>> = Vec::new();
+    parts.resize_with(count, || None);
+    while let Some(done) = tasks.join_next().await {
+        if let Ok((index, part)) = done {
+            parts[index] = Some(part);
+        }
+    }
+    for part in parts.into_iter().flatten() {
+        trier.take(part);
+    }
+    trier.done(identity)
+}

@@ -1,0 +1,252 @@
+//! Incident Manager: whether there is any, whether the response plans are there, and whether they may be used.
+//!
+//! Nothing is opened and nothing is written: the plan that an incident would be started from and the record that would
+//! be changed are names that nobody has, by a random number in them. What AWS says to that is documented for each of
+//! these operations: `ResourceNotFoundException`, or `AccessDeniedException` (API Reference, "Errors").
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use aws_sdk_ssmincidents::types::{ItemIdentifier, ItemType, ItemValue, RelatedItem, RelatedItemsUpdate};
+use aws_smithy_types::DateTime;
+
+use super::folds::served;
+use super::trier::{Trier, sent};
+use super::{Grant, Meant};
+use crate::aws::errors::FailureKind;
+use crate::aws::permission::Call;
+use crate::clock;
+use crate::domain::names::{Kind, VpnId};
+
+/// Response plans that one statement grants.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Family {
+    /// What the statement grants: the plan's ARN, with `*` in place of the kind.
+    pub granted: String,
+    /// The ARN of a plan that does not exist, and that is granted with the others if `granted` has a `*`.
+    pub nobodys_plan: String,
+    /// The id of a record that does not exist.
+    pub nobodys_record: String,
+    /// The plans.
+    pub plans: Vec<PlanUse>,
+}
+
+/// A response plan and what it is for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlanUse {
+    /// Its ARN.
+    pub arn: String,
+    /// The incidents that it starts.
+    pub serves: Vec<(VpnId, Kind)>,
+}
+
+/// A response plan that is there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SeenPlan {
+    /// The plan and its use.
+    pub plan: PlanUse,
+    /// Its dedupe string.
+    pub dedupe: Option<String>,
+}
+
+impl Family {
+    /// What is granted, and the plan that stands for it in the trial.
+    fn to_start(&self) -> Vec<String> {
+        if self.granted.contains('*') {
+            return vec![self.granted.clone()];
+        }
+        vec![self.granted.clone(), format!("{}-check-*", self.granted)]
+    }
+
+    /// IAM knows a record by its own ARN or by its plan's.
+    fn with_records(&self) -> Vec<String> {
+        vec![self.granted.clone(), records(&self.granted, "*")]
+    }
+}
+
+impl PlanUse {
+    fn name(&self) -> &str {
+        name(&self.arn)
+    }
+
+    fn serves(&self) -> String {
+        served(&self.serves)
+    }
+}
+
+pub(super) async fn all(trier: &mut Trier, families: &[Family]) {
+    if !is_set_up(trier).await {
+        for family in families {
+            trier.skip(Call::StartIncident, &shown(family), Grant::on_any(family.to_start()));
+        }
+        return;
+    }
+    list_records(trier).await;
+    for family in families {
+        start(trier, family).await;
+        for plan in &family.plans {
+            read_plan(trier, family, plan).await;
+            keep_record(trier, family, plan).await;
+        }
+    }
+}
+
+/// Whether the account has Incident Manager here, as far as can be found out.
+async fn is_set_up(trier: &mut Trier) -> bool {
+    let connection = Arc::clone(&trier.connection);
+    let request = connection.incidents.list_replication_sets();
+    let send = |capture| request.clone().customize().interceptor(capture).send();
+    let send = || sent(Call::ListReplicationSets, &connection, send);
+    let answer = trier.attempt(Call::ListReplicationSets, "", Grant::on(None), Meant::Answer, send).await;
+    let answer = match answer {
+        Some(Ok(answer)) => answer,
+        Some(Err(FailureKind::Unreachable)) => {
+            trier.find(format!(
+                "Incident Manager cannot be reached {}; it is not in every Region: if that has none, set region under \
+                 [[incident.sink]] to one that has",
+                connection.place
+            ));
+            return true;
+        }
+        Some(Err(_)) | None => return true,
+    };
+    let Some(set) = answer.replication_set_arns().first() else {
+        trier.find(format!(
+            "this account has no Incident Manager {}: there is no replication set, so that no incident can be started. If it \
+             has one in another Region, set region under [[incident.sink]]; if it used Incident Manager before 2025-11-07, \
+             complete \"Get prepared\" in its console; else it is closed to this account: use type = \"ops_center\", \"sns\" or \
+             \"webhook\"",
+            connection.place
+        ));
+        return false;
+    };
+    regions(trier, set).await;
+    true
+}
+
+/// A sink in a Region that is not among those of the replication set finds nothing there.
+async fn regions(trier: &mut Trier, set: &str) {
+    let connection = Arc::clone(&trier.connection);
+    let request = connection.incidents.get_replication_set().arn(set);
+    let send = |capture| request.clone().customize().interceptor(capture).send();
+    let send = || sent(Call::GetReplicationSet, &connection, send);
+    let grant = Grant::on(Some(set));
+    let answer = trier.attempt(Call::GetReplicationSet, "its Regions", grant, Meant::Answer, send).await;
+    let Some(Ok(answer)) = answer else { return };
+    let map = answer.replication_set.map(|set| set.region_map).unwrap_or_default();
+    let regions: BTreeSet<String> = map.into_keys().collect();
+    let Some(here) = connection.place.region.as_deref() else { return };
+    let listed = regions.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+    trier.row_says(Call::GetReplicationSet, &format!("it is in {listed}"));
+    if !regions.contains(here) {
+        trier.find(format!(
+            "Incident Manager of this account is in {listed} and not in {here}: set region under [[incident.sink]] to one of them"
+        ));
+    }
+}
+
+async fn list_records(trier: &mut Trier) {
+    let connection = Arc::clone(&trier.connection);
+    let request = connection.incidents.list_incident_records().max_results(1);
+    let send = |capture| request.clone().customize().interceptor(capture).send();
+    let send = || sent(Call::ListIncidentRecords, &connection, send);
+    trier.attempt(Call::ListIncidentRecords, "", Grant::on(None), Meant::Answer, send).await;
+}
+
+async fn start(trier: &mut Trier, family: &Family) {
+    let connection = Arc::clone(&trier.connection);
+    let request = connection.incidents.start_incident().response_plan_arn(&family.nobodys_plan);
+    let send = |capture| request.clone().customize().interceptor(capture).send();
+    let send = || sent(Call::StartIncident, &connection, send);
+    let grant = Grant::on_any(family.to_start());
+    let answer = trier.attempt(Call::StartIncident, &shown(family), grant, Meant::Refusal, send).await;
+    if let Some(Err(FailureKind::Denied)) = answer {
+        trier.find(format!(
+            "{} was tried with a response plan that does not exist ({}), because one that exists would page somebody; a policy              that names each plan in full denies that, too",
+            Call::StartIncident,
+            name(&family.nobodys_plan)
+        ));
+    }
+}
+
+async fn read_plan(trier: &mut Trier, family: &Family, plan: &PlanUse) {
+    let connection = Arc::clone(&trier.connection);
+    let request = connection.incidents.get_response_plan().arn(&plan.arn);
+    let send = |capture| request.clone().customize().interceptor(capture).send();
+    let send = || sent(Call::GetResponsePlan, &connection, send);
+    let grant = Grant::on(Some(&family.granted));
+    match trier.attempt(Call::GetResponsePlan, plan.name(), grant, Meant::AnswerIfThere, send).await {
+        Some(Ok(answer)) => {
+            let template = answer.incident_template();
+            let dedupe =
+                template.and_then(|template| template.dedupe_string()).filter(|text| !text.is_empty());
+            trier.plans.push(SeenPlan { plan: plan.clone(), dedupe: dedupe.map(str::to_owned) });
+        }
+        Some(Err(FailureKind::NotFound)) => {
+            let (call, place) = (Call::GetResponsePlan, &connection.place);
+            trier.find(format!(
+                "{call} {place}: there is no response plan {} (for {}); create it (packaging/aws/incident-response.yaml), or \
+                 correct response_plan",
+                plan.arn,
+                plan.serves()
+            ));
+        }
+        Some(Err(_)) | None => {}
+    }
+}
+
+/// Reads and writes a record of the plan that does not exist.
+async fn keep_record(trier: &mut Trier, family: &Family, plan: &PlanUse) {
+    let connection = Arc::clone(&trier.connection);
+    let incidents = &connection.incidents;
+    let record = records(&plan.arn, &family.nobodys_record);
+    let grant = || Grant::on_any(family.with_records());
+    let on = plan.name();
+
+    let request = incidents.get_incident_record().arn(&record);
+    let send = |capture| request.clone().customize().interceptor(capture).send();
+    let send = || sent(Call::GetIncidentRecord, &connection, send);
+    trier.attempt(Call::GetIncidentRecord, on, grant(), Meant::Refusal, send).await;
+
+    let request = incidents
+        .create_timeline_event()
+        .incident_record_arn(&record)
+        .event_time(DateTime::from_millis(clock::wall().as_millis()))
+        .event_type("Custom Event")
+        .event_data("\"bothends check\"");
+    let send = |capture| request.clone().customize().interceptor(capture).send();
+    let send = || sent(Call::CreateTimelineEvent, &connection, send);
+    trier.attempt(Call::CreateTimelineEvent, on, grant(), Meant::Refusal, send).await;
+
+    let identifier =
+        ItemIdentifier::builder().r#type(ItemType::Incident).value(ItemValue::Arn(record.clone())).build();
+    if let Ok(identifier) = identifier {
+        let item = RelatedItem::builder().identifier(identifier).title("bothends check").build();
+        let request = incidents
+            .update_related_items()
+            .incident_record_arn(&record)
+            .related_items_update(RelatedItemsUpdate::ItemToAdd(item));
+        let send = |capture| request.clone().customize().interceptor(capture).send();
+        let send = || sent(Call::UpdateRelatedItems, &connection, send);
+        trier.attempt(Call::UpdateRelatedItems, on, grant(), Meant::Refusal, send).await;
+    }
+
+    let request = incidents.update_incident_record().arn(&record).summary("bothends check");
+    let send = |capture| request.clone().customize().interceptor(capture).send();
+    let send = || sent(Call::UpdateIncidentRecord, &connection, send);
+    trier.attempt(Call::UpdateIncidentRecord, on, grant(), Meant::Refusal, send).await;
+}
+
+fn shown(family: &Family) -> String {
+    name(&family.granted).to_owned()
+}
+
+/// The last part of an ARN.
+pub(super) fn name(arn: &str) -> &str {
+    arn.rsplit('/').next().unwrap_or(arn)
+}
+
+/// A record of a plan, or a pattern of records.
+fn records(plan: &str, record: &str) -> String {
+    format!("{}/{record}", plan.replacen(":response-plan/", ":incident-record/", 1))
+}

@@ -1,0 +1,113 @@
+use super::*;
+use crate::aws::errors::FailureKind;
+use crate::domain::names::Kind;
+
+const MILAN: &str = "vpn-0123456789abcdef0";
+const ROME: &str = "vpn-0fedcba9876543210";
+
+fn seen(name: &str, dedupe: Option<&str>, serves: &[(&str, Kind)]) -> SeenPlan {
+    let serves = serves.iter().map(|(vpn, kind)| (VpnId::new(*vpn), *kind)).collect();
+    let arn = format!("arn:aws:ssm-incidents::123456789012:response-plan/{name}");
+    SeenPlan { plan: PlanUse { arn, serves }, dedupe: dedupe.map(str::to_owned) }
+}
+
+fn tried(call: Call, grant: Grant, verdict: Verdict) -> Tried {
+    Tried { call, on: String::new(), verdict, grant }
+}
+
+#[test]
+fn a_refusal_shows_that_nothing_is_denied_only_where_a_refusal_was_meant() {
+    for kind in
+        [FailureKind::NotFound, FailureKind::Rejected, FailureKind::TokenKnown, FailureKind::Contended]
+    {
+        assert_eq!(Verdict::of(Meant::Refusal, Err(kind)), Verdict::NotDenied, "{kind:?}");
+        assert_eq!(Verdict::of(Meant::Answer, Err(kind)), Verdict::Failed, "{kind:?}");
+    }
+    assert_eq!(Verdict::of(Meant::AnswerIfThere, Err(FailureKind::NotFound)), Verdict::NotDenied);
+    assert_eq!(Verdict::of(Meant::AnswerIfThere, Err(FailureKind::Rejected)), Verdict::Failed);
+    for meant in [Meant::Answer, Meant::AnswerIfThere, Meant::Refusal] {
+        assert_eq!(Verdict::of(meant, Ok(())), Verdict::Allowed);
+        for (kind, verdict) in [
+            (FailureKind::Denied, Verdict::Denied),
+            (FailureKind::CredentialsRefused, Verdict::NoCredentials),
+            (FailureKind::CredentialsMissing, Verdict::NoCredentials),
+            (FailureKind::Throttled { retry_after: None }, Verdict::Failed),
+            (FailureKind::TimedOut, Verdict::Failed),
+            (FailureKind::Unreachable, Verdict::Failed),
+            (FailureKind::ServiceFault, Verdict::Failed),
+            (FailureKind::Garbage, Verdict::Failed),
+        ] {
+            assert_eq!(Verdict::of(meant, Err(kind)), verdict, "{meant:?} {kind:?}");
+        }
+    }
+}
+
+#[test]
+fn what_is_denied_on_the_same_is_one_statement_and_what_is_not_denied_is_in_none() {
+    let records = || Grant::on_any(vec!["plan/*".to_owned(), "record/*/*".to_owned()]);
+    let all = [
+        tried(Call::GetMetricData, Grant::if_equal("aws:RequestedRegion", "eu-west-1"), Verdict::Denied),
+        tried(Call::PutMetricData, Grant::if_equal("cloudwatch:namespace", "BothEnds"), Verdict::NotDenied),
+        tried(Call::ListIncidentRecords, Grant::on(None), Verdict::Allowed),
+        tried(Call::GetIncidentRecord, records(), Verdict::Denied),
+        tried(Call::UpdateIncidentRecord, records(), Verdict::Denied),
+        tried(Call::GetIncidentRecord, records(), Verdict::Denied),
+        tried(Call::CreateTimelineEvent, records(), Verdict::Failed),
+        tried(Call::UpdateRelatedItems, records(), Verdict::NotTried),
+        tried(Call::AssumeRole, Grant::on(Some("role")), Verdict::NoCredentials),
+    ];
+    insta::assert_snapshot!(serde_json::to_string_pretty(&statements(&all)).unwrap(), @r#"
+    [
+      {
+        "Effect": "Allow",
+        "Action": [
+          "cloudwatch:GetMetricData"
+        ],
+        "Resource": [
+          "*"
+        ],
+        "Condition": {
+          "StringEquals": {
+            "aws:RequestedRegion": "eu-west-1"
+          }
+        }
+      },
+      {
+        "Effect": "Allow",
+        "Action": [
+          "ssm-incidents:GetIncidentRecord",
+          "ssm-incidents:UpdateIncidentRecord"
+        ],
+        "Resource": [
+          "plan/*",
+          "record/*/*"
+        ]
+      }
+    ]
+    "#);
+}
+
+#[test]
+fn a_string_of_two_plans_and_a_plan_of_two_incidents_may_fold_them() {
+    let plans = [
+        seen("milan-outage", Some("milan"), &[(MILAN, Kind::Outage)]),
+        seen("milan-one_sided", Some("milan"), &[(MILAN, Kind::OneSided)]),
+        seen("rome", Some("rome"), &[(ROME, Kind::Outage), (ROME, Kind::RedundancyLost)]),
+    ];
+    insta::assert_snapshot!(folds(&plans).join("\n"), @r#"
+    the response plans milan-one_sided, milan-outage have the same dedupe string "milan" (one_sided of vpn-0123456789abcdef0, outage of vpn-0123456789abcdef0): while one of them is open, Incident Manager folds the others into it, and nobody is paged for them; give each connection and kind a plan of its own ({vpn_id} and {kind} in response_plan), and each plan its own dedupe string
+    the response plan rome has the dedupe string "rome" and serves different incidents (outage of vpn-0fedcba9876543210, redundancy_lost of vpn-0fedcba9876543210): while one of them is open, Incident Manager folds the others into it, and nobody is paged for them; give each connection and kind a plan of its own ({vpn_id} and {kind} in response_plan), and each plan its own dedupe string
+    "#);
+}
+
+#[test]
+fn a_string_of_its_own_or_none_folds_nothing() {
+    let plans = [
+        seen("milan-outage", Some("milan outage"), &[(MILAN, Kind::Outage)]),
+        seen("milan-one_sided", Some("milan one_sided"), &[(MILAN, Kind::OneSided)]),
+        seen("rome", None, &[(ROME, Kind::Outage), (ROME, Kind::RedundancyLost)]),
+        // Another sink has the same plan for the same.
+        seen("milan-outage", Some("milan outage"), &[(MILAN, Kind::Outage)]),
+    ];
+    assert_eq!(folds(&plans), Vec::<String>::new());
+}

@@ -1,0 +1,191 @@
+//! Makes the calls of a trial at one place, and takes down what comes of them.
+
+use std::error::Error;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_runtime_api::client::result::SdkError;
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+
+use super::{Grant, Identity, Meant, Outcome, SeenPlan, Tried, Verdict};
+use crate::aws::connection::Connection;
+use crate::aws::errors::{Failure, FailureKind};
+use crate::aws::exchange::{Capture, call};
+use crate::aws::permission::Call;
+
+/// A call that is throttled is made again, so often at most: a check makes more calls at once than the daemon does.
+const ATTEMPTS: u32 = 4;
+const FIRST_WAIT: Duration = Duration::from_secs(1);
+/// Nobody waits for longer than this, whatever AWS says of when to come back.
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
+
+/// Nothing else can be tried at this place.
+pub(super) struct Stop;
+
+/// Makes calls at one place, and takes down what comes of them.
+pub(super) struct Trier {
+    pub(super) connection: Arc<Connection>,
+    tried: Vec<Tried>,
+    findings: Vec<String>,
+    pub(super) plans: Vec<SeenPlan>,
+    /// AWS does not answer, or goes on asking us to slow down: to wait for each of the other answers would take minutes.
+    silent: bool,
+}
+
+impl Trier {
+    pub(super) fn new(connection: Arc<Connection>) -> Self {
+        Self { connection, tried: Vec::new(), findings: Vec::new(), plans: Vec::new(), silent: false }
+    }
+
+    /// Makes one call. `None` where nothing came of it, which is taken down already.
+    pub(super) async fn attempt<T, Sent>(
+        &mut self,
+        call: Call,
+        on: &str,
+        grant: Grant,
+        meant: Meant,
+        send: impl Fn() -> Sent,
+    ) -> Option<Result<T, FailureKind>>
+    where
+        Sent: Future<Output = Result<T, Failure>>,
+    {
+        if self.silent {
+            self.skip(call, on, grant);
+            return None;
+        }
+        let result = patiently(send).await;
+        let kind = result.as_ref().map(|_| ()).map_err(|failure| failure.kind);
+        let verdict = Verdict::of(meant, kind);
+        // The same of another response plan is in the table, and in the statement to add.
+        let told = self.tried.iter().any(|tried| tried.call == call && tried.verdict == verdict);
+        self.tried.push(Tried { call, on: on.to_owned(), verdict, grant });
+        match result {
+            Ok(value) => Some(Ok(value)),
+            Err(failure) => {
+                let throttled = matches!(failure.kind, FailureKind::Throttled { .. });
+                self.silent |= throttled || !failure.kind.reached_aws();
+                match verdict {
+                    Verdict::Allowed | Verdict::NotDenied => {}
+                    Verdict::Denied | Verdict::NoCredentials if told => {}
+                    Verdict::Denied | Verdict::NoCredentials | Verdict::NotTried | Verdict::Failed => {
+                        self.find(failure.text);
+                    }
+                }
+                Some(Err(failure.kind))
+            }
+        }
+    }
+
+    /// Finds out who we are, and with it whether the role can be assumed.
+    pub(super) async fn identity(&mut self) -> Result<Option<Identity>, Stop> {
+        let connection = Arc::clone(&self.connection);
+        let place = &connection.place;
+        let nothing_else = |what: &str| format!("{what}; nothing else was tried {place}");
+        if place.region.is_none() {
+            self.skip(Call::GetCallerIdentity, "", Grant::on(None));
+            self.find(nothing_else(&Failure::no_region(Call::GetCallerIdentity).text));
+            return Err(Stop);
+        }
+        let request = connection.sts.get_caller_identity();
+        let send = |capture| request.clone().customize().interceptor(capture).send();
+        let said = patiently(|| sent(Call::GetCallerIdentity, &connection, send)).await;
+        let verdict = Verdict::of(Meant::Answer, said.as_ref().map(|_| ()).map_err(|failure| failure.kind));
+        match (&place.role_arn, &said) {
+            (Some(role), _) => {
+                let grant = Grant::on(Some(role));
+                self.tried.push(Tried { call: Call::AssumeRole, on: role.to_string(), verdict, grant });
+            }
+            // It needs no permission: that it is answered is no news.
+            (None, Ok(_)) => {}
+            (None, Err(_)) => {
+                let (call, grant) = (Call::GetCallerIdentity, Grant::on(None));
+                self.tried.push(Tried { call, on: String::new(), verdict, grant });
+            }
+        }
+        let failure = match said {
+            Ok(said) => {
+                let text = |text: Option<&str>| text.unwrap_or_default().to_owned();
+                return Ok(Some(Identity { account: text(said.account()), arn: text(said.arn()) }));
+            }
+            Err(failure) => failure,
+        };
+        // Where STS cannot be reached, other services may be; without credentials there is nobody to ask as.
+        let without = match verdict {
+            Verdict::Denied | Verdict::NoCredentials => true,
+            Verdict::Allowed | Verdict::NotDenied | Verdict::NotTried | Verdict::Failed => {
+                place.role_arn.is_some()
+            }
+        };
+        if without {
+            self.find(nothing_else(&failure.text));
+            return Err(Stop);
+        }
+        self.find(failure.text);
+        Ok(None)
+    }
+
+    /// Says that a call was not tried.
+    pub(super) fn skip(&mut self, call: Call, on: &str, grant: Grant) {
+        self.tried.push(Tried { call, on: on.to_owned(), verdict: Verdict::NotTried, grant });
+    }
+
+    /// Says more of the call that was tried last.
+    pub(super) fn row_says(&mut self, call: Call, on: &str) {
+        if let Some(tried) = self.tried.iter_mut().rev().find(|tried| tried.call == call) {
+            on.clone_into(&mut tried.on);
+        }
+    }
+
+    pub(super) fn find(&mut self, what: String) {
+        if !self.findings.contains(&what) {
+            self.findings.push(what);
+        }
+    }
+
+    pub(super) fn take(&mut self, part: Self) {
+        let Self { connection: _, tried, findings, plans, silent: _ } = part;
+        self.tried.extend(tried);
+        self.plans.extend(plans);
+        for finding in findings {
+            self.find(finding);
+        }
+    }
+
+    pub(super) fn done(self, identity: Option<Identity>) -> Outcome {
+        let Self { connection, tried, findings, plans, silent: _ } = self;
+        Outcome { at: connection.place.to_string(), identity, tried, findings, plans }
+    }
+}
+
+/// Makes a call, and makes it again when AWS asks us to slow down.
+async fn patiently<T, Sent>(send: impl Fn() -> Sent) -> Result<T, Failure>
+where
+    Sent: Future<Output = Result<T, Failure>>,
+{
+    let mut wait = FIRST_WAIT;
+    for _ in 1..ATTEMPTS {
+        match send().await {
+            Err(Failure { kind: FailureKind::Throttled { retry_after }, .. }) => {
+                tokio::time::sleep(retry_after.unwrap_or(wait).min(LONGEST_WAIT)).await;
+                wait *= 2;
+            }
+            other => return other,
+        }
+    }
+    send().await
+}
+
+/// One call through the SDK.
+pub(super) async fn sent<T, E, Sent>(
+    of: Call,
+    connection: &Connection,
+    send: impl Fn(Capture) -> Sent,
+) -> Result<T, Failure>
+where
+    E: Error + ProvideErrorMetadata + Send + Sync + 'static,
+    Sent: Future<Output = Result<T, SdkError<E, HttpResponse>>>,
+{
+    call(of, &connection.place, send).await.map(|(value, _)| value)
+}

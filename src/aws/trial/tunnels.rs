@@ -1,0 +1,70 @@
+//! AWS's view of the tunnels: whether it may be asked for, and whether there is any.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::trier::Trier;
+use super::{Grant, Meant};
+use crate::aws::cloudwatch::CloudWatch;
+use crate::aws::connection::Place;
+use crate::aws::errors::Failure;
+use crate::aws::permission::Call;
+use crate::aws::poller::Watch;
+use crate::domain::event::Reading;
+use crate::domain::names::{TunnelId, VpnId};
+
+/// Asks as the daemon does.
+pub(super) async fn tunnel_state(trier: &mut Trier, vpns: &[(VpnId, Vec<TunnelId>)], stale_after: Duration) {
+    let watch = Watch { vpns: vpns.to_vec(), configured: BTreeMap::new(), stale_after };
+    let connection = Arc::clone(&trier.connection);
+    let count = watch.tunnels().count();
+    let on = if count == 1 {
+        "TunnelState of one tunnel".to_owned()
+    } else {
+        format!("TunnelState of {count} tunnels")
+    };
+    let grant = in_region(&connection.place);
+    let send = || async { CloudWatch::default().ask(&connection, &watch).await };
+    let Some(Ok(heard)) = trier.attempt(Call::GetMetricData, &on, grant, Meant::Answer, send).await else {
+        return;
+    };
+    for remark in heard.remarks {
+        trier.find(remark.text);
+    }
+    for (tunnel, reading) in heard.readings {
+        match reading {
+            Reading::TunnelState(None) => {
+                let what = nothing_known(&tunnel, &connection.place, stale_after);
+                trier.find(what);
+            }
+            Reading::TunnelState(Some(_)) | Reading::Garbage | Reading::Gone | Reading::Telemetry(_) => {}
+        }
+    }
+}
+
+fn nothing_known(tunnel: &TunnelId, place: &Place, stale_after: Duration) -> String {
+    let minutes = stale_after.as_secs().div_ceil(60);
+    format!(
+        "CloudWatch {place} has no TunnelState of {tunnel} of the last {minutes} min, so that AWS's end of it is unknown and \
+         nothing is raised: compare id and outside_ip with what `bothends discover {}` prints, and the connection's region \
+         and account (role_arn)",
+        tunnel.vpn
+    )
+}
+
+pub(super) async fn telemetry(trier: &mut Trier) {
+    let connection = Arc::clone(&trier.connection);
+    let send = || async {
+        match &connection.ec2 {
+            Some(ec2) => ec2.dry_run().await,
+            None => Err(Failure::no_region(Call::DescribeVpnConnections)),
+        }
+    };
+    let grant = in_region(&connection.place);
+    trier.attempt(Call::DescribeVpnConnections, "ec2_telemetry", grant, Meant::Answer, send).await;
+}
+
+fn in_region(place: &Place) -> Grant {
+    Grant::if_equal("aws:RequestedRegion", place.region.as_deref().unwrap_or_default())
+}

@@ -1,0 +1,142 @@
+//! What AWS allows, as text: a table for each place, what else was found, and the statements to add.
+
+use std::fmt::Write as _;
+
+use crate::aws::Call;
+use crate::aws::trial::{self, Identity, Outcome, Tried, Verdict, statements};
+use crate::process::Exit;
+
+/// What is printed, and how the command ends.
+pub(super) fn render(outcomes: &[Outcome]) -> (String, Exit) {
+    let mut text = String::new();
+    for outcome in outcomes {
+        place(&mut text, outcome);
+    }
+    let folds = trial::folds(outcomes.iter().flat_map(|outcome| &outcome.plans));
+    let findings: Vec<&String> =
+        outcomes.iter().flat_map(|outcome| &outcome.findings).chain(&folds).collect();
+    if !findings.is_empty() {
+        line(&mut text, format_args!("\nwhat is wrong"));
+    }
+    for (index, finding) in findings.iter().enumerate() {
+        if !findings[..index].contains(finding) {
+            line(&mut text, format_args!("  - {finding}"));
+        }
+    }
+    for outcome in outcomes {
+        to_add(&mut text, outcome);
+    }
+    let verdicts = || outcomes.iter().flat_map(|outcome| &outcome.tried).map(|tried| tried.verdict);
+    if verdicts().any(|verdict| verdict == Verdict::NotDenied) {
+        text.push_str(NOT_DENIED);
+    }
+    let is_sent = |tried: &Tried| matches!(tried.call, Call::CreateOpsItem | Call::Publish);
+    if outcomes.iter().flat_map(|outcome| &outcome.tried).any(is_sent) {
+        text.push_str(NOT_TRIED);
+    }
+    let exit = exit(verdicts(), findings.is_empty());
+    if exit == Exit::Success {
+        text.push_str("\nAWS allows what the configuration needs\n");
+    }
+    (text, exit)
+}
+
+const NOT_DENIED: &str = "
+\"not denied\": so that it has no effect, the call asked for what cannot be (a datum of 2010; a response plan or a record with a
+name that nobody has), and AWS refused that, and not for want of a permission. AWS does not document which of the two it looks
+at first: a drill, or the first minute of metrics, has the last word.
+";
+
+const NOT_TRIED: &str = "
+\"not tried\": ssm:CreateOpsItem and sns:Publish have no dry run, and would reach people; a drill makes them in earnest.
+";
+
+fn exit(verdicts: impl Iterator<Item = Verdict>, nothing_found: bool) -> Exit {
+    let mut exit = if nothing_found { Exit::Success } else { Exit::BadNews };
+    for verdict in verdicts {
+        match verdict {
+            Verdict::Allowed | Verdict::NotDenied | Verdict::NotTried => {}
+            Verdict::Failed if exit == Exit::Success => exit = Exit::BadNews,
+            Verdict::Failed => {}
+            Verdict::Denied | Verdict::NoCredentials => exit = Exit::Permission,
+        }
+    }
+    exit
+}
+
+fn place(text: &mut String, outcome: &Outcome) {
+    let Outcome { at, identity, tried, findings: _, plans: _ } = outcome;
+    match identity {
+        Some(Identity { account, arn }) => {
+            line(text, format_args!("\nAWS {at}: account {account}, {arn}"));
+        }
+        None => line(text, format_args!("\nAWS {at}")),
+    }
+    let row = |(call, on, verdict): (&str, String, &str)| [call.to_owned(), on, verdict.to_owned()];
+    let head = row(("call", "on".to_owned(), "allowed?"));
+    let rows: Vec<[String; 3]> = std::iter::once(head)
+        .chain(
+            merged(tried)
+                .into_iter()
+                .map(|(tried, on)| row((tried.call.permission(), on, tried.verdict.as_str()))),
+        )
+        .collect();
+    let mut widths = [0; 3];
+    for row in &rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(cell.chars().count());
+        }
+    }
+    for row in &rows {
+        let mut cells = String::from(" ");
+        for (cell, width) in row.iter().zip(widths) {
+            _ = write!(cells, " {cell:width$} ");
+        }
+        line(text, format_args!("{}", cells.trim_end()));
+    }
+}
+
+/// One row for a call that came to the same for several response plans.
+fn merged(tried: &[Tried]) -> Vec<(&Tried, String)> {
+    let mut rows: Vec<(&Tried, Vec<&str>)> = Vec::new();
+    for one in tried {
+        match rows.iter_mut().find(|(row, _)| row.call == one.call && row.verdict == one.verdict) {
+            Some((_, on)) if on.contains(&one.on.as_str()) => {}
+            Some((_, on)) => on.push(&one.on),
+            None => rows.push((one, vec![&one.on])),
+        }
+    }
+    let on = |on: Vec<&str>| match on.as_slice() {
+        [one, _, ..] => format!("{one} and {} more", on.len() - 1),
+        _ => on.concat(),
+    };
+    rows.into_iter().map(|(tried, all)| (tried, on(all))).collect()
+}
+
+/// The statements that are missing, and where they go.
+fn to_add(text: &mut String, outcome: &Outcome) {
+    let Outcome { at, identity, tried, findings: _, plans: _ } = outcome;
+    let statements = statements(tried);
+    if statements.is_empty() {
+        return;
+    }
+    // Where the role could not be assumed there is nobody's name to tell.
+    let whose = match identity {
+        Some(Identity { account: _, arn }) => arn.as_str(),
+        None => "the credentials in use",
+    };
+    line(text, format_args!("\nto be added to the policy of {whose}, for what is denied {at}"));
+    for statement in &statements {
+        match serde_json::to_string(statement) {
+            Ok(json) => line(text, format_args!("  {json}")),
+            Err(error) => line(text, format_args!("  cannot write JSON: {error}")),
+        }
+    }
+}
+
+/// What came from the network must not steer the terminal.
+fn line(text: &mut String, arguments: std::fmt::Arguments<'_>) {
+    let told = arguments.to_string();
+    text.extend(told.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }));
+    text.push('\n');
+}

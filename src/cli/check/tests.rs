@@ -1,0 +1,290 @@
+use std::collections::BTreeMap;
+use std::fs;
+
+use super::needs::needs;
+use super::report::render;
+use crate::aws::Call;
+use crate::aws::trial::{Family, Grant, Identity, Outcome, PlanUse, SeenPlan, Trial, Tried, Use, Verdict};
+use crate::config::{self, Config};
+use crate::domain::names::{Kind, VpnId};
+use crate::process::Exit;
+
+const PLANS: &str = "arn:aws:ssm-incidents::123456789012:response-plan";
+
+/// Two connections, the second elsewhere and by a role.
+fn configured(more: &str) -> Config {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("bothends.toml");
+    let text = format!(
+        r#"
+        {more}
+        [site]
+        name = "milan-1"
+        [store]
+        path = "/var/lib/bothends/bothends.db"
+        [[vpn]]
+        id = "vpn-0123456789abcdef0"
+        [[vpn.tunnel]]
+        outside_ip = "203.0.113.11"
+        inside_ip = "169.254.10.1"
+        source_ip = "169.254.10.2"
+        [[vpn.tunnel]]
+        outside_ip = "203.0.113.12"
+        inside_ip = "169.254.11.1"
+        source_ip = "169.254.11.2"
+        role = "unused"
+        [[vpn]]
+        id = "vpn-0fedcba9876543210"
+        region = "eu-central-1"
+        role_arn = "arn:aws:iam::123456789012:role/watcher"
+        [[vpn.tunnel]]
+        outside_ip = "198.51.100.21"
+        inside_ip = "169.254.12.1"
+        source_ip = "169.254.12.2"
+        "#
+    );
+    fs::write(&file, text).unwrap();
+    config::load(&file, &BTreeMap::new()).unwrap_or_else(|rejection| panic!("{rejection}"))
+}
+
+fn told(trials: &[Trial]) -> String {
+    let mut text = String::new();
+    for Trial { place, uses } in trials {
+        text.push_str(&format!("{place}\n"));
+        for one in uses {
+            match one {
+                Use::TunnelState { vpns, stale_after } => {
+                    let tunnels: Vec<_> =
+                        vpns.iter().flat_map(|(_, tunnels)| tunnels).map(ToString::to_string).collect();
+                    text.push_str(&format!("  tunnels {} within {stale_after:?}\n", tunnels.join(", ")));
+                }
+                Use::VpnTelemetry => text.push_str("  telemetry\n"),
+                Use::OpsCenter => text.push_str("  OpsItems\n"),
+                Use::Topic { arn } => text.push_str(&format!("  topic {arn}\n")),
+                Use::Metrics { namespace } => text.push_str(&format!("  metrics {namespace}\n")),
+                Use::IncidentManager { families } => {
+                    for Family { granted, nobodys_plan, nobodys_record, plans } in families {
+                        let last = |arn: &str| arn.rsplit('/').next().unwrap().to_owned();
+                        text.push_str(&format!(
+                            "  plans {}, nobody's is {}\n",
+                            last(granted),
+                            last(nobodys_plan)
+                        ));
+                        assert_eq!(nobodys_record, "0123");
+                        for plan in plans {
+                            let serves: Vec<_> = plan
+                                .serves
+                                .iter()
+                                .map(|(vpn, kind)| format!("{} of {vpn}", kind.as_str()))
+                                .collect();
+                            text.push_str(&format!("    {} for {}\n", last(&plan.arn), serves.join(", ")));
+                        }
+                    }
+                }
+            }
+        }
+    }
+    text
+}
+
+#[test]
+fn every_place_is_tried_for_what_it_is_used_for() {
+    let config = configured(&format!(
+        r#"
+        [aws]
+        region = "eu-west-1"
+        ec2_telemetry = true
+        [cloudwatch]
+        namespace = "BothEnds/milan-1"
+        [[incident.sink]]
+        type = "incident_manager"
+        response_plan = "{PLANS}/bothends-{{vpn_id}}-{{kind}}"
+        kinds = ["outage", "one_sided"]
+        [[incident.sink]]
+        type = "incident_manager"
+        response_plan = "{PLANS}/all"
+        region = "eu-central-1"
+        role_arn = "arn:aws:iam::123456789012:role/pager"
+        vpns = ["vpn-0fedcba9876543210"]
+        "#
+    ));
+    insta::assert_snapshot!(told(&needs(&config, "0123")), @r#"
+    in eu-central-1 as arn:aws:iam::123456789012:role/watcher
+      tunnels vpn-0fedcba9876543210 198.51.100.21 within 600s
+      telemetry
+    in eu-west-1
+      tunnels vpn-0123456789abcdef0 203.0.113.11 within 600s
+      telemetry
+      metrics BothEnds/milan-1
+      plans bothends-vpn-0123456789abcdef0-*, nobody's is bothends-vpn-0123456789abcdef0-check-0123
+        bothends-vpn-0123456789abcdef0-outage for outage of vpn-0123456789abcdef0
+        bothends-vpn-0123456789abcdef0-one_sided for one_sided of vpn-0123456789abcdef0
+      plans bothends-vpn-0fedcba9876543210-*, nobody's is bothends-vpn-0fedcba9876543210-check-0123
+        bothends-vpn-0fedcba9876543210-outage for outage of vpn-0fedcba9876543210
+        bothends-vpn-0fedcba9876543210-one_sided for one_sided of vpn-0fedcba9876543210
+    in eu-central-1 as arn:aws:iam::123456789012:role/pager
+      plans all, nobody's is all-check-0123
+        all for outage of vpn-0fedcba9876543210, redundancy_lost of vpn-0fedcba9876543210, one_sided of vpn-0fedcba9876543210
+    "#);
+}
+
+#[test]
+fn each_type_of_sink_is_tried_where_it_is() {
+    let config = configured(
+        r#"
+        [aws]
+        region = "eu-west-1"
+        [cloudwatch]
+        enabled = false
+        [[incident.sink]]
+        type = "ops_center"
+        region = "eu-central-1"
+        [[incident.sink]]
+        type = "sns"
+        topic_arn = "arn:aws:sns:us-east-1:123456789012:pages"
+        [[incident.sink]]
+        type = "webhook"
+        url = "https://hooks.example.com/x"
+        preset = "alertmanager"
+        "#,
+    );
+    let trials = needs(&config, "0123");
+    insta::assert_snapshot!(told(&trials[2..]), @r"
+    in eu-central-1
+      OpsItems
+    in us-east-1
+      topic arn:aws:sns:us-east-1:123456789012:pages
+    ");
+}
+
+#[test]
+fn what_is_not_used_is_not_tried_and_a_region_may_be_left_to_the_environment() {
+    let config = configured(&format!(
+        r#"
+        [cloudwatch]
+        enabled = false
+        [[incident.sink]]
+        type = "incident_manager"
+        response_plan = "{PLANS}/{{kind}}"
+        vpns = ["vpn-0123456789abcdef0"]
+        [incident]
+        mode = "observe"
+        "#
+    ));
+    insta::assert_snapshot!(told(&needs(&config, "0123")), @r#"
+    without a Region
+      tunnels vpn-0123456789abcdef0 203.0.113.11 within 600s
+      plans *, nobody's is check-0123
+        outage for outage of vpn-0123456789abcdef0
+        redundancy_lost for redundancy_lost of vpn-0123456789abcdef0
+        one_sided for one_sided of vpn-0123456789abcdef0
+    in eu-central-1 as arn:aws:iam::123456789012:role/watcher
+      tunnels vpn-0fedcba9876543210 198.51.100.21 within 600s
+    "#);
+}
+
+fn tried(call: Call, on: &str, verdict: Verdict) -> Tried {
+    let grant = if call == Call::GetMetricData {
+        Grant::if_equal("aws:RequestedRegion", "eu-west-1")
+    } else {
+        Grant::on_any(vec![format!("{PLANS}/bothends-*")])
+    };
+    Tried { call, on: on.to_owned(), verdict, grant }
+}
+
+fn outcome(tried: Vec<Tried>) -> Outcome {
+    let arn = "arn:aws:sts::123456789012:assumed-role/gateway/bothends-milan-1".to_owned();
+    let identity = Some(Identity { account: "123456789012".to_owned(), arn });
+    Outcome { at: "in eu-west-1".to_owned(), identity, tried, ..Outcome::default() }
+}
+
+#[test]
+fn the_table_merges_what_came_to_the_same_and_says_what_to_add() {
+    let here = Outcome {
+        findings: vec!["the permission is missing".to_owned(), "something \x1b[31melse".to_owned()],
+        ..outcome(vec![
+            tried(Call::GetMetricData, "TunnelState of 2 tunnels", Verdict::Denied),
+            tried(Call::ListReplicationSets, "", Verdict::Allowed),
+            tried(Call::StartIncident, "bothends-*", Verdict::NotDenied),
+            tried(Call::GetIncidentRecord, "bothends-outage", Verdict::NotDenied),
+            tried(Call::GetIncidentRecord, "bothends-one_sided", Verdict::NotDenied),
+            tried(Call::GetIncidentRecord, "bothends-redundancy_lost", Verdict::Denied),
+            tried(Call::UpdateIncidentRecord, "bothends-outage", Verdict::Denied),
+        ])
+    };
+    let elsewhere = Outcome {
+        at: "in eu-central-1 as arn:aws:iam::123456789012:role/watcher".to_owned(),
+        tried: vec![Tried {
+            call: Call::AssumeRole,
+            on: "arn:aws:iam::123456789012:role/watcher".to_owned(),
+            verdict: Verdict::Denied,
+            grant: Grant::on(Some("arn:aws:iam::123456789012:role/watcher")),
+        }],
+        findings: vec!["the permission is missing".to_owned()],
+        ..Outcome::default()
+    };
+    let (text, exit) = render(&[here, elsewhere]);
+    assert_eq!(exit, Exit::Permission);
+    insta::assert_snapshot!(text, @r#"
+    AWS in eu-west-1: account 123456789012, arn:aws:sts::123456789012:assumed-role/gateway/bothends-milan-1
+      call                                on                          allowed?
+      cloudwatch:GetMetricData            TunnelState of 2 tunnels    denied
+      ssm-incidents:ListReplicationSets                               allowed
+      ssm-incidents:StartIncident         bothends-*                  not denied
+      ssm-incidents:GetIncidentRecord     bothends-outage and 1 more  not denied
+      ssm-incidents:GetIncidentRecord     bothends-redundancy_lost    denied
+      ssm-incidents:UpdateIncidentRecord  bothends-outage             denied
+
+    AWS in eu-central-1 as arn:aws:iam::123456789012:role/watcher
+      call            on                                      allowed?
+      sts:AssumeRole  arn:aws:iam::123456789012:role/watcher  denied
+
+    what is wrong
+      - the permission is missing
+      - something �[31melse
+
+    to be added to the policy of arn:aws:sts::123456789012:assumed-role/gateway/bothends-milan-1, for what is denied in eu-west-1
+      {"Effect":"Allow","Action":["cloudwatch:GetMetricData"],"Resource":["*"],"Condition":{"StringEquals":{"aws:RequestedRegion":"eu-west-1"}}}
+      {"Effect":"Allow","Action":["ssm-incidents:GetIncidentRecord","ssm-incidents:UpdateIncidentRecord"],"Resource":["arn:aws:ssm-incidents::123456789012:response-plan/bothends-*"]}
+
+    to be added to the policy of the credentials in use, for what is denied in eu-central-1 as arn:aws:iam::123456789012:role/watcher
+      {"Effect":"Allow","Action":["sts:AssumeRole"],"Resource":["arn:aws:iam::123456789012:role/watcher"]}
+
+    "not denied": so that it has no effect, the call asked for what cannot be (a datum of 2010; a response plan or a record with a
+    name that nobody has), and AWS refused that, and not for want of a permission. AWS does not document which of the two it looks
+    at first: a drill, or the first minute of metrics, has the last word.
+    "#);
+}
+
+#[test]
+fn the_exit_code_tells_want_of_a_permission_from_other_bad_news() {
+    let exit = |outcome: Outcome| render(&[outcome]).1;
+    let of = |verdict| outcome(vec![tried(Call::ListIncidentRecords, "", verdict)]);
+    assert_eq!(exit(of(Verdict::Allowed)), Exit::Success);
+    assert_eq!(exit(of(Verdict::NotDenied)), Exit::Success);
+    assert_eq!(exit(of(Verdict::NotTried)), Exit::Success);
+    assert_eq!(exit(of(Verdict::Failed)), Exit::BadNews);
+    assert_eq!(exit(of(Verdict::Denied)), Exit::Permission);
+    assert_eq!(exit(of(Verdict::NoCredentials)), Exit::Permission);
+    let found = Outcome { findings: vec!["no plan".to_owned()], ..of(Verdict::Allowed) };
+    assert_eq!(exit(found), Exit::BadNews);
+    let both =
+        outcome([Verdict::Denied, Verdict::Failed].map(|v| tried(Call::ListIncidentRecords, "", v)).into());
+    assert_eq!(exit(both), Exit::Permission);
+}
+
+#[test]
+fn plans_of_two_places_that_fold_incidents_are_bad_news() {
+    let plan = |name: &str, kind| SeenPlan {
+        plan: PlanUse {
+            arn: format!("{PLANS}/{name}"),
+            serves: vec![(VpnId::new("vpn-0123456789abcdef0"), kind)],
+        },
+        dedupe: Some("vpn".to_owned()),
+    };
+    let place = |plan| Outcome { plans: vec![plan], ..outcome(Vec::new()) };
+    let (text, exit) = render(&[place(plan("a", Kind::Outage)), place(plan("b", Kind::OneSided))]);
+    assert!(text.contains("the response plans a, b have the same dedupe string \"vpn\""), "{text}");
+    assert_eq!(exit, Exit::BadNews);
+    assert_eq!(render(&[place(plan("a", Kind::Outage))]).1, Exit::Success);
+}

@@ -1,0 +1,62 @@
+//! `bothends check --aws`: tries what the configuration needs.
+
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher as _;
+use std::io::{self, Write as _};
+use std::sync::Arc;
+
+use super::needs::needs;
+use super::report;
+use crate::aws::{AwsConnections, AwsSettings, trial};
+use crate::config::Config;
+use crate::process::Exit;
+
+pub(super) fn run(config: &Config) -> Exit {
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("cannot start: {error}");
+            return Exit::Internal;
+        }
+    };
+    let settings = AwsSettings::from_env(Arc::clone(&config.plan.site));
+    let connections = match AwsConnections::load(settings) {
+        Ok(connections) => connections,
+        Err(error) => {
+            eprintln!("{error}");
+            return Exit::Configuration;
+        }
+    };
+    let outcomes = runtime.block_on(trial::run(&connections, needs(config, &nonce())));
+    let (text, exit) = report::render(&outcomes);
+    match io::stdout().write_all(text.as_bytes()) {
+        Ok(()) => exit,
+        Err(error) => {
+            eprintln!("cannot print what AWS said: {error}");
+            Exit::BadNews
+        }
+    }
+}
+
+/// A random UUID (RFC 9562, section 5.4), as the ids of records are.
+fn nonce() -> String {
+    let half = |half: &str| RandomState::new().hash_one(half);
+    let (high, low) = (half("high"), half("low"));
+    let digits = format!("{high:016x}{low:016x}");
+    let part = |range: std::ops::Range<usize>| digits.get(range).unwrap_or_default();
+    format!("{}-{}-4{}-8{}-{}", part(0..8), part(8..12), part(13..16), part(17..20), part(20..32))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_nonce_has_the_form_of_a_records_id_and_comes_once() {
+        let nonce = nonce();
+        let lengths: Vec<_> = nonce.split('-').map(str::len).collect();
+        assert_eq!(lengths, [8, 4, 4, 4, 12], "{nonce}");
+        assert!(nonce.bytes().all(|b| b == b'-' || b.is_ascii_hexdigit()), "{nonce}");
+        assert_ne!(nonce, super::nonce());
+    }
+}

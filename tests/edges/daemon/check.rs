@@ -1,0 +1,280 @@
+//! `bothends check --aws`: what AWS allows, found out without an effect.
+
+use serde_json::{Value, json};
+
+use super::process::Ended;
+use super::site::{
+    MILAN, ONE, PAGER, PLAN, PRE_SHARED_KEY, ROME, ROMES_PLAN, ROMES_REGION, ROMES_TOPIC, SECRET, Site,
+    THREE, WATCHER,
+};
+
+/// Checks, and makes sure that nothing was opened or stored, and no secret told.
+#[track_caller]
+fn check(site: &Site) -> Ended {
+    let mut command = site.command(&site.home, &["check", "--aws"]);
+    command.env("RUST_LOG", "trace").env("BOTHENDS_LOG", "trace");
+    let ended = site.run_command(command);
+    assert_eq!(site.control(json!({ "incidents": {} })), json!([]), "{ended:?}");
+    assert_eq!(site.control(json!({ "metrics": {} })), json!([]), "{ended:?}");
+    for secret in [PRE_SHARED_KEY, SECRET] {
+        assert!(!ended.stdout.contains(secret) && !ended.stderr.contains(secret), "{secret} in {ended:?}");
+    }
+    ended
+}
+
+/// It ends with this exit code, in these words.
+#[track_caller]
+fn tells(ended: &Ended, code: i32, told: &[&str]) {
+    assert_eq!(ended.code, Some(code), "{}\n{}", ended.stdout, ended.stderr);
+    for words in told {
+        assert!(ended.stdout.contains(words), "{words:?} is not told in\n{}", ended.stdout);
+    }
+}
+
+/// The verdict in the row of a call.
+#[track_caller]
+fn verdict<'t>(ended: &'t Ended, call: &str) -> Vec<&'t str> {
+    let rows = ended.stdout.lines().filter(|line| line.split_whitespace().next() == Some(call));
+    rows.map(|row| row.rsplit("  ").next().unwrap().trim()).collect()
+}
+
+/// What is given to Incident Manager to be started or changed.
+fn written(site: &Site) -> Vec<Value> {
+    let operations = ["StartIncident", "CreateTimelineEvent", "UpdateRelatedItems", "UpdateIncidentRecord"];
+    operations.into_iter().flat_map(|operation| site.received(operation)).collect()
+}
+
+#[test]
+fn without_the_option_nobody_is_asked() {
+    let site = Site::new();
+    assert_eq!(site.run(&["check"]).code, Some(0));
+    assert!(site.received_at_all().is_empty());
+}
+
+#[test]
+fn every_call_of_the_configuration_is_tried_and_nothing_is_opened() {
+    let site = Site::new();
+    let ended = check(&site);
+    tells(&ended, 0, &["AWS in eu-west-1: account 123456789012, arn:aws:iam::123456789012:user/gateway"]);
+    for (call, said) in [
+        ("cloudwatch:GetMetricData", "allowed"),
+        ("cloudwatch:PutMetricData", "not denied"),
+        ("ssm-incidents:ListReplicationSets", "allowed"),
+        ("ssm-incidents:GetReplicationSet", "allowed"),
+        ("ssm-incidents:ListIncidentRecords", "allowed"),
+        ("ssm-incidents:StartIncident", "not denied"),
+        ("ssm-incidents:GetResponsePlan", "allowed"),
+        ("ssm-incidents:GetIncidentRecord", "not denied"),
+        ("ssm-incidents:CreateTimelineEvent", "not denied"),
+        ("ssm-incidents:UpdateRelatedItems", "not denied"),
+        ("ssm-incidents:UpdateIncidentRecord", "not denied"),
+    ] {
+        assert_eq!(verdict(&ended, call), [said], "{call} in\n{}", ended.stdout);
+    }
+    assert_eq!(verdict(&ended, "ec2:DescribeVpnConnections"), Vec::<&str>::new(), "it is not used");
+    // Each came as far as it was meant to: what it asked for was well-formed, and is nobody's.
+    for request in written(&site) {
+        assert_eq!(request["result"], "ResourceNotFoundException", "{request}");
+    }
+    assert_eq!(site.received("PutMetricData")[0]["result"], "InvalidParameterValue");
+    assert_ne!(site.received("StartIncident")[0]["parameters"]["responsePlanArn"], PLAN);
+}
+
+#[test]
+fn what_is_denied_is_named_with_the_statement_to_add() {
+    let site = Site::new();
+    site.home.add("ec2.toml", "[aws]\nec2_telemetry = true\n");
+    let records = "\"Resource\":[\"arn:aws:ssm-incidents::123456789012:response-plan/bothends\",\"arn:aws:ssm-incidents::123456789012:incident-record/bothends/*\"]";
+    let plans = "\"Resource\":[\"arn:aws:ssm-incidents::123456789012:response-plan/bothends\"";
+    let region = "\"Condition\":{\"StringEquals\":{\"aws:RequestedRegion\":\"eu-west-1\"}}";
+    for (call, limits) in [
+        ("cloudwatch:GetMetricData", region),
+        (
+            "cloudwatch:PutMetricData",
+            "\"Condition\":{\"StringEquals\":{\"cloudwatch:namespace\":\"BothEnds\"}}",
+        ),
+        ("ec2:DescribeVpnConnections", region),
+        ("ssm-incidents:ListReplicationSets", "\"Resource\":[\"*\"]"),
+        ("ssm-incidents:GetReplicationSet", "replication-set/stand-in\"]"),
+        ("ssm-incidents:ListIncidentRecords", "\"Resource\":[\"*\"]"),
+        ("ssm-incidents:StartIncident", plans),
+        ("ssm-incidents:GetResponsePlan", plans),
+        ("ssm-incidents:GetIncidentRecord", records),
+        ("ssm-incidents:CreateTimelineEvent", records),
+        ("ssm-incidents:UpdateRelatedItems", records),
+        ("ssm-incidents:UpdateIncidentRecord", records),
+    ] {
+        site.fault(call.split_once(':').unwrap().1, json!("denied"));
+        let ended = check(&site);
+        tells(
+            &ended,
+            77,
+            &[&format!("the permission {call} on"), "to be added to the policy of arn:aws:iam::"],
+        );
+        let statement = format!("{{\"Effect\":\"Allow\",\"Action\":[\"{call}\"],");
+        let lines: Vec<_> = ended.stdout.lines().filter(|line| line.contains("\"Effect\"")).collect();
+        assert!(lines.len() == 1 && lines[0].contains(&statement) && lines[0].contains(limits), "{lines:?}");
+        assert_eq!(verdict(&ended, call), ["denied"]);
+        assert_eq!(ended.stdout.matches("  denied\n").count(), 1, "{call} alone in\n{}", ended.stdout);
+        site.clear_faults();
+    }
+    tells(&check(&site), 0, &["AWS allows what the configuration needs"]);
+    let described = site.received("DescribeVpnConnections");
+    assert!(described.iter().all(|request| request["parameters"]["DryRun"] == true), "{described:?}");
+    assert_eq!(described.last().unwrap()["result"], "DryRunOperation");
+}
+
+#[test]
+fn an_account_without_incident_manager_is_told_what_to_use_instead() {
+    let site = Site::with(json!({ "replication_sets": [] }));
+    let ended = check(&site);
+    let told =
+        ["this account has no Incident Manager in eu-west-1", "\"ops_center\", \"sns\" or \"webhook\""];
+    tells(&ended, 1, &told);
+    assert_eq!(verdict(&ended, "ssm-incidents:StartIncident"), ["not tried"]);
+    assert_eq!(written(&site), Vec::<Value>::new());
+
+    let elsewhere = Site::with(json!({ "replication_regions": ["eu-north-1", ROMES_REGION] }));
+    let told = "Incident Manager of this account is in eu-central-1, eu-north-1 and not in eu-west-1: set region under [[incident.sink]]";
+    tells(&check(&elsewhere), 1, &[told]);
+}
+
+#[test]
+fn a_plan_that_is_missing_and_dedupe_strings_that_fold_incidents_are_bad_news() {
+    let missing = Site::with(json!({ "response_plans": [{ "arn": ROMES_PLAN }] }));
+    let told = format!(
+        "Incident Manager GetResponsePlan in eu-west-1: there is no response plan {PLAN} (for outage of {MILAN}"
+    );
+    tells(&check(&missing), 1, &[&told, "correct response_plan"]);
+
+    let folding = Site::with(json!({ "response_plans": [{ "arn": PLAN, "dedupe_string": "vpn" }] }));
+    tells(
+        &check(&folding),
+        1,
+        &["the response plan bothends has the dedupe string \"vpn\"", "a plan of its own"],
+    );
+    let kinds = ["outage", "redundancy_lost", "one_sided"];
+    folding.home.edit(PLAN, &format!("{PLAN}-{{kind}}"));
+    let plans = |dedupe: fn(&str) -> String| {
+        let plan = |kind: &str| json!({ "arn": format!("{PLAN}-{kind}"), "dedupe_string": dedupe(kind) });
+        json!({ "response_plans": kinds.map(plan) })
+    };
+    let each_its_own = Site::with(plans(str::to_owned));
+    each_its_own.home.edit(PLAN, &format!("{PLAN}-{{kind}}"));
+    tells(&check(&each_its_own), 0, &["and 2 more", "bothends-*"]);
+    let all_the_same = Site::with(plans(|_| "vpn".to_owned()));
+    all_the_same.home.edit(PLAN, &format!("{PLAN}-{{kind}}"));
+    tells(&check(&all_the_same), 1, &["have the same dedupe string \"vpn\""]);
+}
+
+#[test]
+fn a_tunnel_of_which_cloudwatch_knows_nothing_is_named() {
+    let site = Site::new();
+    site.cloudwatch_shows(&ONE, json!("silent"));
+    let told = format!("CloudWatch in eu-west-1 has no TunnelState of {MILAN} {}", ONE.outside);
+    let ended = check(&site);
+    tells(&ended, 1, &[&told]);
+    assert_eq!(verdict(&ended, "cloudwatch:GetMetricData"), ["allowed"]);
+}
+
+#[test]
+fn every_place_is_tried_as_the_daemon_calls_it_and_a_role_that_cannot_be_assumed_is_told_once() {
+    let site = Site::new();
+    let rome = |role: &str| {
+        format!(
+            "[[vpn]]\nid = \"{ROME}\"\nregion = \"{ROMES_REGION}\"\nrole_arn = \"{role}\"\n{}\
+             [[incident.sink]]\ntype = \"incident_manager\"\nresponse_plan = \"{ROMES_PLAN}\"\nvpns = [\"{ROME}\"]\n\
+             role_arn = \"{PAGER}\"\n",
+            THREE.toml()
+        )
+    };
+    site.home.add("rome.toml", &rome(WATCHER));
+    let ended = check(&site);
+    tells(
+        &ended,
+        0,
+        &[&format!("AWS in {ROMES_REGION} as {WATCHER}: account"), ":assumed-role/pager/bothends-milan-1"],
+    );
+    assert_eq!(verdict(&ended, "sts:AssumeRole"), ["allowed", "allowed"]);
+    let asked = site.received("GetMetricData");
+    let principal = |request: &Value| request["principal"].as_str().unwrap().to_owned();
+    assert!(asked.iter().any(|request| principal(request).contains(":assumed-role/watcher/")), "{asked:?}");
+
+    let nobodys = WATCHER.replace("watcher", "nobody");
+    site.home.add("rome.toml", &rome(&nobodys));
+    let ended = check(&site);
+    let statement =
+        format!("{{\"Effect\":\"Allow\",\"Action\":[\"sts:AssumeRole\"],\"Resource\":[\"{nobodys}\"]}}");
+    let nothing_else = format!("nothing else was tried in {ROMES_REGION} as {nobodys}");
+    tells(&ended, 77, &[&statement, &nothing_else, "trust policy must admit"]);
+    assert_eq!(verdict(&ended, "sts:AssumeRole"), ["denied", "allowed"]);
+    assert_eq!(verdict(&ended, "cloudwatch:GetMetricData"), ["allowed"], "elsewhere it goes on");
+}
+
+#[test]
+fn what_goes_wrong_otherwise_is_no_want_of_a_permission() {
+    let site = Site::new();
+    for (operation, kind, told) in [
+        ("StartIncident", "unavailable", "AWS failed"),
+        ("StartIncident", "close", "no connection"),
+        ("ListIncidentRecords", "garbage", "cannot be understood"),
+        ("PutMetricData", "internal", "AWS failed"),
+    ] {
+        site.fault(operation, json!(kind));
+        let ended = check(&site);
+        tells(&ended, 1, &[&format!("{operation} in eu-west-1"), told]);
+        let failed = ended.stdout.lines().filter(|line| line.ends_with("  failed")).collect::<Vec<_>>();
+        assert!(failed.len() == 1 && failed[0].contains(operation), "{failed:?}");
+        site.clear_faults();
+    }
+    // Where nothing comes back the rest is not waited for; what else AWS is used for is.
+    site.fault("ListIncidentRecords", json!("reset"));
+    let ended = check(&site);
+    assert_eq!(verdict(&ended, "ssm-incidents:UpdateIncidentRecord"), ["not tried"], "{}", ended.stdout);
+    assert_eq!(verdict(&ended, "cloudwatch:PutMetricData"), ["not denied"]);
+    site.clear_faults();
+    site.fault("ListReplicationSets", json!("reset"));
+    tells(&check(&site), 1, &["it is not in every Region", "set region under [[incident.sink]]"]);
+    site.clear_faults();
+
+    site.fault_times("GetResponsePlan", json!("throttle"), 2);
+    tells(&check(&site), 0, &[]);
+}
+
+#[test]
+fn without_credentials_or_a_region_that_is_said_and_nothing_else_is_tried() {
+    let site = Site::new();
+    let mut keyless = site.command(&site.home, &["check", "--aws"]);
+    keyless.env_remove("AWS_ACCESS_KEY_ID").env_remove("AWS_SECRET_ACCESS_KEY");
+    tells(&site.run_command(keyless), 77, &["no AWS credentials", "nothing else was tried in eu-west-1"]);
+    assert!(site.received_at_all().is_empty());
+
+    site.fault("*", json!("expired"));
+    tells(&check(&site), 77, &["does not accept", "nothing else was tried"]);
+    site.clear_faults();
+
+    site.home.edit("region = \"eu-west-1\"", "");
+    tells(&check(&site), 1, &["no Region is configured; set region under [aws], or AWS_REGION"]);
+}
+
+#[test]
+fn the_other_sinks_are_tried_as_far_as_nobody_hears_of_it() {
+    let site = Site::new();
+    let sinks = format!(
+        "[[incident.sink]]\ntype = \"ops_center\"\n[[incident.sink]]\ntype = \"sns\"\ntopic_arn = \"{ROMES_TOPIC}\"\n"
+    );
+    site.home.add("sinks.toml", &sinks);
+    let ended = check(&site);
+    tells(&ended, 0, &["ssm:CreateOpsItem and sns:Publish have no dry run", ROMES_REGION]);
+    for (call, said) in [
+        ("ssm:DescribeOpsItems", "allowed"),
+        ("ssm:GetOpsItem", "not denied"),
+        ("ssm:UpdateOpsItem", "not denied"),
+        ("ssm:CreateOpsItem", "not tried"),
+        ("sns:Publish", "not tried"),
+    ] {
+        assert_eq!(verdict(&ended, call), [said], "{call}\n{}", ended.stdout);
+    }
+    assert_eq!(site.control(json!({ "ops_items": {} })), json!([]));
+    assert!(site.received("Publish").is_empty() && site.received("CreateOpsItem").is_empty());
+}
