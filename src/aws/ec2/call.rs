@@ -82,8 +82,11 @@ fn read(pieces: Vec<Bytes>) -> Result<Vec<VpnConnection>, Garbled> {
 
 /// The question as EC2's Query API has it.
 fn question(ids: &BTreeSet<VpnId>) -> String {
-    let ids: Vec<_> =
-        ids.iter().enumerate().map(|(index, id)| (format!("VpnConnectionId.{}", index + 1), id.as_str())).collect();
+    let ids: Vec<_> = ids
+        .iter()
+        .enumerate()
+        .map(|(index, id)| (format!("VpnConnectionId.{}", index + 1), id.as_str()))
+        .collect();
     form(HEAD.into_iter().chain(ids.iter().map(|(name, id)| (name.as_str(), *id))))
 }
 

@@ -10,6 +10,7 @@ mod control;
 mod custody;
 mod discover;
 mod disk;
+mod drill;
 mod ending;
 mod incidents;
 mod matrix;
