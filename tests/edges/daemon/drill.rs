@@ -1,5 +1,6 @@
 //! `bothends drill`: through every sink, beside a daemon or alone, and in the way of nothing real.
 
+use std::io::Write as _;
 use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 
@@ -318,4 +319,23 @@ fn kinds_and_connections_of_a_sink_are_kept_and_mode_observe_holds_back_no_drill
     assert!(!outage.stdout.contains("sns:"), "{}", outage.stdout);
     let nobody = site.run(&["drill", "--yes", "--kind", "outage", "--sink", "sns"]);
     ended_with(&nobody, 64, &["no sink takes this"]);
+}
+
+#[test]
+fn on_a_terminal_it_says_what_it_will_do_and_takes_yes_alone_for_yes() {
+    let site = Site::new();
+    for (typed, code, told) in [("y\n", 1, "nothing was started"), ("yes\n", 0, "RESOLVED, impact 5")] {
+        let home = site.home.config();
+        let line = format!("{} drill --config {}", env!("CARGO_BIN_EXE_bothends"), home.display());
+        // `script` gives it a terminal, and passes on what is typed.
+        let mut command = Command::new("script");
+        command.args(["--quiet", "--return", "--command", &line, "/dev/null"]);
+        let mut command = site.with_aws(command);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut drill = inside(&site.here, || command.spawn().unwrap());
+        drill.stdin.as_mut().unwrap().write_all(typed.as_bytes()).unwrap();
+        let ended = Ended::from(drill.wait_with_output().unwrap());
+        ended_with(&ended, code, &["incident_manager: as outage of Milan DC", "type yes to go on", told]);
+    }
+    assert_eq!(site.records("drill").len(), 1);
 }
