@@ -15,7 +15,7 @@ use std::time::Duration;
 use clap::Args;
 
 use self::chosen::{Round, chosen};
-use self::performance::{Outcome, Stage, keep, left_open, tell};
+use self::performance::{Outcome, Stage, keep, left_open, line, tell};
 use self::watch::{Daemon, Watch};
 use crate::aws::{AwsConnections, AwsSettings, Failure, FailureKind};
 use crate::clock;
@@ -154,16 +154,19 @@ async fn drill(config: &Config, connections: AwsConnections, rounds: &[Round], h
                 return Exit::BadNews;
             }
             Err(error) => {
-                println!("{}\n  not started  what is open there cannot be seen: {error}", one.round.sink.id);
+                line(&format!(
+                    "{}\n  not started  what is open there cannot be seen: {error}",
+                    one.round.sink.id
+                ));
                 failed.push(error);
             }
         }
     }
     let mut well = failed.is_empty();
     for one in &ready {
-        println!("{}", one.round.sink.id);
+        line(one.round.sink.id.as_str());
         if let Some(why) = watch.why_stop() {
-            println!("  not started  {why}");
+            line(&format!("  not started  {why}"));
             well = false;
             continue;
         }

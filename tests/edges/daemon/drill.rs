@@ -152,6 +152,17 @@ fn one_that_is_open_is_not_taken_up_by_a_daemon_and_ends_when_the_drill_is_inter
     assert_eq!(daemon.status()["incidents"], json!([]));
 }
 
+#[test]
+fn one_is_resolved_also_when_the_session_ends_and_nobody_reads_what_is_printed() {
+    let site = Site::new();
+    let mut drill = begun(&site, &["drill", "--yes", "--hold", "600"]);
+    until("the drill is open", || open(&site.records("drill")) == 1);
+    drop((drill.stdout.take(), drill.stderr.take()));
+    kill_process(Pid::from_child(&drill), Signal::HUP).unwrap();
+    assert_eq!(drill.wait().unwrap().code(), Some(1));
+    assert_eq!(open(&site.records("drill")), 0);
+}
+
 fn all_but_the_webhook(home: &super::site::Home) {
     home.add("sinks.toml", "[[incident.sink]]\ntype = \"ops_center\"\n");
 }
