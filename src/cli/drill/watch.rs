@@ -85,3 +85,41 @@ fn said(status: &StatusJson) -> Daemon {
     }
     Daemon::Quiet
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn told(phase: &str, incidents: &Value) -> Daemon {
+        let status = json!({
+            "site": "milan-1", "version": "1", "mode": "raise", "at": "2026-11-22T10:00:00Z",
+            "vpns": [{
+                "id": "vpn-0a", "name": "Milan DC", "tunnels": [],
+                "phases": { "outage": "clear", "redundancy_lost": "clear", "one_sided": phase },
+            }],
+            "incidents": incidents, "sources": [], "problems": [],
+        });
+        said(&serde_json::from_value(status).unwrap())
+    }
+
+    #[test]
+    fn whatever_is_not_clear_is_in_the_way_before_it_is_an_incident() {
+        assert_eq!(told("clear", &json!([])), Daemon::Quiet);
+        for phase in ["pending", "open", "clearing"] {
+            let Daemon::Busy(what) = told(phase, &json!([])) else { panic!("{phase} is not in the way") };
+            assert!(what.contains("one_sided of Milan DC (vpn-0a)") && what.contains(phase), "{what}");
+        }
+    }
+
+    #[test]
+    fn an_incident_that_is_over_and_not_settled_is_in_the_way() {
+        let incident = json!({
+            "id": "vpn-0a/outage/1", "vpn": "vpn-0a", "kind": "outage", "state": "resolved", "worsened": 0,
+            "began": "2026-11-22T09:00:00Z", "opened": "2026-11-22T09:00:00Z", "timeline": [],
+        });
+        let Daemon::Busy(what) = told("clear", &json!([incident])) else { panic!("it is not in the way") };
+        assert!(what.contains("vpn-0a/outage/1 (resolved)"), "{what}");
+    }
+}

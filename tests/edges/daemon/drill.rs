@@ -249,6 +249,21 @@ fn what_fails_half_way_is_resolved_all_the_same() {
 }
 
 #[test]
+fn a_start_whose_answer_never_comes_is_looked_for_and_said_to_be_unknown_where_it_is_not_found() {
+    let site = Site::new();
+    site.fault("StartIncident", json!("unavailable"));
+    ended_with(
+        &site.run(&["drill", "--yes"]),
+        1,
+        &["NOT KNOWN", "look there for a title that begins with DRILL"],
+    );
+    site.clear_faults();
+    site.fault("StartIncident", json!("lost_reply"));
+    ended_with(&site.run(&["drill", "--yes"]), 0, &["resolved     RESOLVED"]);
+    assert_eq!((open(&site.records("drill")), site.records("drill").len()), (0, 1));
+}
+
+#[test]
 fn a_start_that_the_sink_has_taken_for_a_real_record_leaves_that_as_it_is() {
     let site = Site::new();
     site.home.edit(PLAN, FOLDING_PLAN);
