@@ -19,7 +19,7 @@ use self::performance::{Outcome, Stage, keep, left_open, line, tell};
 use self::watch::{Daemon, Watch};
 use crate::aws::{AwsConnections, AwsSettings, Failure, FailureKind};
 use crate::clock;
-use crate::config::{Config, Mode};
+use crate::config::{Config, Mode, Vendor};
 use crate::daemon::places::{self, Place};
 use crate::incident::drill::Drill as Incident;
 use crate::incident::settings::Settings;
@@ -85,14 +85,13 @@ pub(super) fn run(config: &Config, arguments: &Drill) -> Exit {
 fn announce(config: &Config, rounds: &[Round]) {
     println!("a test incident, marked DRILL, of impact 5:");
     for Round { sink, vpn, kind } in rounds {
-        println!(
-            "  {}: as {} of {} ({}), to {}",
-            sink.id,
-            kind.as_str(),
-            vpn.name,
-            vpn.id,
-            sink.target(&vpn.id, *kind)
-        );
+        let target = match &sink.vendor {
+            Vendor::OpsCenter => "an OpsItem of the lowest severity".to_owned(),
+            Vendor::IncidentManager { .. } | Vendor::Sns { .. } | Vendor::Webhook(_) => {
+                sink.target(&vpn.id, *kind)
+            }
+        };
+        println!("  {}: as {} of {} ({}), to {target}", sink.id, kind.as_str(), vpn.name, vpn.id);
     }
     println!("it is read back and resolved; whoever is paged by these is paged");
     match config.mode {
