@@ -2,6 +2,7 @@
 
 mod check;
 mod discover;
+mod drill;
 mod probe;
 mod reload;
 mod status;
@@ -42,6 +43,8 @@ enum Command {
     Reload,
     /// Ask AWS about VPN connections and print a configuration for them. Needs none.
     Discover(discover::Discover),
+    /// Raise a test incident, marked DRILL, through every sink, show it as it comes back, and resolve it.
+    Drill(drill::Drill),
     /// Ask every tunnel now, once, and print a table.
     Probe {
         /// Echoes per tunnel.
@@ -64,6 +67,7 @@ pub fn run(arguments: Arguments) -> Exit {
         Command::Check { aws } => check::run(&config, aws),
         Command::Reload => reload::run(),
         Command::Discover(arguments) => discover::run(&arguments),
+        Command::Drill(arguments) => with_config(&config, |config| drill::run(config, &arguments)),
         Command::Probe { echoes } => with_config(&config, |config| probe::run(config, echoes)),
         Command::Status { json } => with_config(&config, |config| status::run(config, json)),
     }

@@ -13,6 +13,7 @@ mod clock_offset;
 mod facts;
 mod notify;
 mod people;
+pub mod places;
 mod publisher;
 mod reload;
 mod sinks;

@@ -40,7 +40,7 @@ fn allowed() -> BTreeMap<&'static str, Vec<&'static str>> {
         ("aws", vec!["incident", "publish"]),
         ("webhook", vec!["incident"]),
         // The commands, which are composed of parts like the daemon itself.
-        ("cli", vec!["aws", "config", "control", "probe", "http", "daemon", "store"]),
+        ("cli", vec!["aws", "config", "control", "probe", "http", "daemon", "incident", "store"]),
         (
             "daemon",
             vec![

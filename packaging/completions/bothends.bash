@@ -22,6 +22,9 @@ _bothends() {
             bothends,discover)
                 cmd="bothends__subcmd__discover"
                 ;;
+            bothends,drill)
+                cmd="bothends__subcmd__drill"
+                ;;
             bothends,help)
                 cmd="bothends__subcmd__help"
                 ;;
@@ -42,6 +45,9 @@ _bothends() {
                 ;;
             bothends__subcmd__help,discover)
                 cmd="bothends__subcmd__help__subcmd__discover"
+                ;;
+            bothends__subcmd__help,drill)
+                cmd="bothends__subcmd__help__subcmd__drill"
                 ;;
             bothends__subcmd__help,help)
                 cmd="bothends__subcmd__help__subcmd__help"
@@ -65,7 +71,7 @@ _bothends() {
 
     case "${cmd}" in
         bothends)
-            opts="-c -h -V --config --help --version run check reload discover probe status help"
+            opts="-c -h -V --config --help --version run check reload discover drill probe status help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -150,8 +156,46 @@ _bothends() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        bothends__subcmd__drill)
+            opts="-c -h --sink --vpn --kind --hold --yes --config --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --sink)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --vpn)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --kind)
+                    COMPREPLY=($(compgen -W "outage redundancy_lost one_sided" -- "${cur}"))
+                    return 0
+                    ;;
+                --hold)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         bothends__subcmd__help)
-            opts="run check reload discover probe status help"
+            opts="run check reload discover drill probe status help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -179,6 +223,20 @@ _bothends() {
             return 0
             ;;
         bothends__subcmd__help__subcmd__discover)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        bothends__subcmd__help__subcmd__drill)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )

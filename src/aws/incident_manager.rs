@@ -8,6 +8,7 @@ mod request;
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use aws_sdk_ssmincidents::types::IncidentRecord;
 
@@ -16,9 +17,14 @@ use super::connection::{AwsConnections, Place};
 use super::errors::Failure;
 use super::exchange::call;
 use super::permission::Call;
+use crate::incident::drill::{self, ShowingSink, Shown};
 use crate::incident::sink::{
     IncidentSink, Note, Record, RecordId, RecordStatus, Scope, SinkError, StartRequest,
 };
+
+/// How long a drill that was resolved may go on taking in starts, in the waits between tries, in seconds: well within a call's
+/// time.
+const AFTER_DRILL: [u64; 5] = [0, 1, 2, 4, 8];
 
 /// Incident Manager in one Region, called with one role.
 pub struct IncidentManager {
@@ -62,26 +68,14 @@ impl IncidentManager {
             sink_error(Failure::garbage(Call::GetIncidentRecord, &connection.place, what), false)
         })
     }
-}
 
-impl IncidentSink for IncidentManager {
-    async fn find(&self, scope: &Scope) -> Result<Vec<Record>, SinkError> {
-        let connection = self.caller.connection(Call::ListIncidentRecords).await?;
-        self.caller.outcome(&connection, find::records(&connection, scope).await)
-    }
-
-    async fn survey(&self, scopes: &[Scope]) -> Result<Vec<(Scope, Record)>, SinkError> {
-        let connection = self.caller.connection(Call::ListIncidentRecords).await?;
-        self.caller.outcome(&connection, find::open(&connection, scopes).await)
-    }
-
-    async fn start(&self, start: &StartRequest) -> Result<RecordId, SinkError> {
+    async fn start_as(&self, start: &StartRequest, token: &str) -> Result<RecordId, SinkError> {
         let connection = self.caller.connection(Call::StartIncident).await?;
         let trigger = request::trigger(start);
         let request = connection
             .incidents
             .start_incident()
-            .client_token(&start.client_token)
+            .client_token(token)
             .response_plan_arn(&start.scope.plan)
             .title(request::title(&start.title))
             .impact(i32::from(start.impact))
@@ -100,6 +94,49 @@ impl IncidentSink for IncidentManager {
             }
             Err(error) => Err(error),
         }
+    }
+}
+
+impl IncidentSink for IncidentManager {
+    async fn find(&self, scope: &Scope) -> Result<Vec<Record>, SinkError> {
+        let connection = self.caller.connection(Call::ListIncidentRecords).await?;
+        self.caller.outcome(&connection, find::records(&connection, scope).await)
+    }
+
+    async fn survey(&self, scopes: &[Scope]) -> Result<Vec<(Scope, Record)>, SinkError> {
+        let connection = self.caller.connection(Call::ListIncidentRecords).await?;
+        self.caller.outcome(&connection, find::open(&connection, scopes).await)
+    }
+
+    /// What a start comes to is read: a drill's open record of the same plan may have taken it in, see `incident::drill`.
+    async fn start(&self, start: &StartRequest) -> Result<RecordId, SinkError> {
+        let mut token = start.client_token.clone();
+        let mut record = self.start_as(start, &token).await?;
+        if start.scope.is_drill() {
+            return Ok(record);
+        }
+        let mut pauses = AFTER_DRILL.into_iter();
+        loop {
+            match self.get(&record).await {
+                Ok(found) if find::shown(&found).source == drill::SOURCE => {}
+                // A record that cannot be read is no reason to doubt it: a drill's was there before this call.
+                Ok(_) | Err(SinkError::Rejected { .. } | SinkError::NotFound | SinkError::TokenKnown) => {
+                    return Ok(record);
+                }
+                Err(error @ SinkError::Temporary { .. }) => return Err(error),
+            }
+            let Some(pause) = pauses.next() else { break };
+            token = request::token_after(&token, &record);
+            self.resolve(&record, "A drill, which a real incident has ended.", &token).await?;
+            tokio::time::sleep(Duration::from_secs(pause)).await;
+            record = self.start_as(start, &token).await?;
+        }
+        let what = format!(
+            "{} {}: the drill {record} takes in every start of its response plan, though it was resolved",
+            Call::StartIncident,
+            self.caller.place()
+        );
+        Err(SinkError::Temporary { what, retry_after: None, source: None })
     }
 
     async fn read(&self, record: &RecordId) -> Result<Record, SinkError> {
@@ -180,6 +217,12 @@ impl IncidentSink for IncidentManager {
             },
             Err(error) => Err(error),
         }
+    }
+}
+
+impl ShowingSink for IncidentManager {
+    async fn show(&self, record: &RecordId) -> Result<Shown, SinkError> {
+        self.get(record).await.map(|found| find::shown(&found))
     }
 }
 

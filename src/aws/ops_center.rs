@@ -20,6 +20,7 @@ use super::connection::{AwsConnections, Place};
 use super::errors::Failure;
 use super::permission::Call;
 use crate::clock;
+use crate::incident::drill::{ShowingSink, Shown};
 use crate::incident::sink::{
     IncidentSink, Note, Record, RecordId, RecordStatus, Scope, SinkError, StartRequest,
 };
@@ -257,6 +258,13 @@ impl IncidentSink for OpsCenter {
                 self.update(record, change).await
             }
         }
+    }
+}
+
+impl ShowingSink for OpsCenter {
+    async fn show(&self, record: &RecordId) -> Result<Shown, SinkError> {
+        let Item { source, title, severity, said, .. } = self.get(record).await?;
+        Ok(Shown { source, title, impact: format!("severity {severity}"), status: said })
     }
 }
 

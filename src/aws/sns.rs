@@ -65,7 +65,8 @@ impl Sns {
             ("site", &message.site),
             ("vpn_id", message.vpn.as_str()),
         ];
-        for (index, (name, value)) in attributes.into_iter().enumerate() {
+        let drill = message.drill.then_some(("drill", "true"));
+        for (index, (name, value)) in attributes.into_iter().chain(drill).enumerate() {
             let entry = format!("MessageAttributes.entry.{}", index + 1);
             parameters.push((format!("{entry}.Name"), name));
             parameters.push((format!("{entry}.Value.DataType"), "String"));

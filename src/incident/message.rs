@@ -68,6 +68,8 @@ pub struct Message {
     pub site: String,
     /// How bad it is: [`severity`].
     pub severity: &'static str,
+    /// Whether it is only a test, see [`super::drill`].
+    pub drill: bool,
     /// One line, at most 200 characters.
     pub title: String,
     /// Some lines.
@@ -158,6 +160,7 @@ pub(super) fn compose(incident: &Incident, settings: &Settings, occasion: Occasi
         kind: id.kind,
         site: settings.site.to_string(),
         severity: severity(impact),
+        drill: false,
         title,
         text,
         data,

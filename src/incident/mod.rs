@@ -5,9 +5,12 @@
 //!
 //! A sink that keeps no records that could be read back, and only takes messages, has a [`teller::Teller`] instead, which
 //! [`shell::tell`] executes; a [`message`] is what it is told.
+//!
+//! A [`drill`] goes the same ways and is none of these people's business.
 
 pub mod action;
 mod backoff;
+pub mod drill;
 mod lookup;
 pub mod message;
 mod raw_data;

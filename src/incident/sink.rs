@@ -35,6 +35,13 @@ pub struct Scope {
     pub resource: String,
 }
 
+impl Scope {
+    /// Whether it is a drill's, and so no incident's.
+    pub fn is_drill(&self) -> bool {
+        self.source == super::drill::SOURCE
+    }
+}
+
 /// A sink's counterpart of an incident.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {

@@ -60,6 +60,21 @@ pub(super) fn message(
     digest(&["message", sink.as_str(), site, &incident, &generation, change, state])
 }
 
+/// The token that starts a drill's record.
+pub(super) fn drill(scope: &Scope, site: &str, at: Stamp) -> String {
+    digest(&["drill", &scope.plan, scope.vpn.as_str(), scope.kind.as_str(), site, &millis(Some(at))])
+}
+
+/// The token that closes a drill's record.
+pub(super) fn drill_resolve(record: &RecordId, site: &str, at: Stamp) -> String {
+    digest(&["drill resolve", &record.0, site, &millis(Some(at))])
+}
+
+/// What names a drill's message.
+pub(super) fn drill_message(sink: &SinkId, site: &str, key: &str, at: Stamp, change: &str) -> String {
+    digest(&["drill message", sink.as_str(), site, key, &millis(Some(at)), change])
+}
+
 /// A number that is spread evenly, and the same for the same parts.
 pub(super) fn spread(parts: &[&str]) -> u32 {
     let hash = hash(parts);

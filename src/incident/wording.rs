@@ -305,7 +305,7 @@ fn named(name: &str, id: &TunnelId) -> String {
     format!("{name} ({})", id.outside_ip)
 }
 
-const fn kind_words(kind: Kind) -> &'static str {
+pub(super) const fn kind_words(kind: Kind) -> &'static str {
     match kind {
         Kind::Outage => "outage",
         Kind::RedundancyLost => "redundancy lost",

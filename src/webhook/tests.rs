@@ -52,6 +52,26 @@ fn pagerduty_gets_events_v2_by_its_published_format() {
 }
 
 #[test]
+fn a_drill_is_an_alert_of_its_own_at_every_preset() {
+    let (mut real, mut drill) = (sample(Change::Opened), sample(Change::Opened));
+    drill.data["drill"] = json!(true);
+    drill.data["key"] = json!("bothends/drill");
+    for message in [&mut real, &mut drill] {
+        message.data["ends_at"] = json!("2026-11-22T10:05:00Z");
+    }
+    let rendered = |preset: Preset, message: &Message| -> Value {
+        let body = Template::from(preset).render(message, Some("key"), NOW, None).unwrap();
+        serde_json::from_str(&body.unwrap()).unwrap()
+    };
+    // Whatever else is the same, a drill that is over must not end the other.
+    let told = |message| rendered(Preset::PagerDuty, message)["dedup_key"].clone();
+    assert_ne!(told(&drill), told(&real));
+    let told = |message| rendered(Preset::Alertmanager, message)[0]["labels"].clone();
+    assert_ne!(told(&drill), told(&real));
+    assert_eq!(told(&drill)["drill"], "true");
+}
+
+#[test]
 fn slack_gets_blocks_by_its_published_format() {
     assert_eq!(
         told(Preset::Slack),

@@ -15,6 +15,7 @@ use crate::aws::exchange::call;
 use crate::aws::permission::Call;
 use crate::clock;
 use crate::domain::time::Stamp;
+use crate::incident::drill::Shown;
 use crate::incident::sink::{Origin, Record, RecordId, RecordStatus, Scope};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -64,6 +65,16 @@ pub(super) fn record(record: &IncidentRecord) -> Record {
         status: known_status(record.status()),
         created: stamp(record.creation_time()),
         origin: if alarm { Origin::Alarm } else { Origin::Daemon },
+    }
+}
+
+/// A record as people see it.
+pub(super) fn shown(record: &IncidentRecord) -> Shown {
+    Shown {
+        source: record.incident_record_source().map(|it| it.source().to_owned()).unwrap_or_default(),
+        title: record.title().to_owned(),
+        impact: format!("impact {}", record.impact()),
+        status: record.status().as_str().to_owned(),
     }
 }
 

@@ -60,6 +60,12 @@ pub(super) fn relation_token(record: &RecordId, other: &RecordId) -> String {
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// The token of a start that was folded into a drill: whoever meets the same drill with the same start arrives at the same.
+pub(super) fn token_after(token: &str, drill: &RecordId) -> String {
+    let digest = Sha256::digest(format!("bothends after a drill\n{token}\n{drill}"));
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// At most `max` characters of a text, with a sign that there was more.
 fn cut(text: &str, max: usize) -> String {
     match text.char_indices().nth(max) {

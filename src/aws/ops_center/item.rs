@@ -23,6 +23,10 @@ pub(super) struct Item {
     pub(super) scope: Option<String>,
     pub(super) data: BTreeMap<String, String>,
     pub(super) related: Vec<String>,
+    /// What people read of it, in OpsCenter's words.
+    pub(super) title: String,
+    pub(super) severity: String,
+    pub(super) said: String,
     created: Stamp,
 }
 
@@ -43,6 +47,9 @@ impl Item {
             scope: data.get(SCOPE).cloned(),
             related: related.filter_map(|item| item["OpsItemId"].as_str().map(str::to_owned)).collect(),
             data,
+            title: text("Title").unwrap_or_default(),
+            severity: text("Severity").unwrap_or_default(),
+            said: text("Status").unwrap_or_default(),
             created: stamp(&item["CreatedTime"]),
         })
     }
@@ -65,7 +72,8 @@ impl Item {
 
 /// What stands under [`SCOPE`].
 pub(super) fn scope_value(scope: &Scope) -> String {
-    format!("{}/{}", scope.vpn, scope.kind.as_str())
+    let test = if scope.is_drill() { "drill/" } else { "" };
+    format!("{test}{}/{}", scope.vpn, scope.kind.as_str())
 }
 
 /// Whatever is neither open nor in progress is an end. An item that does not say is taken for open: one that is shown once

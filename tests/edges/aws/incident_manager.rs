@@ -208,6 +208,69 @@ async fn an_account_that_never_set_incident_manager_up_is_told_what_to_do() {
     sink(&stand_in()).check_onboarded().await.unwrap();
 }
 
+/// An account whose plan folds every start into its open record.
+fn folding() -> StandIn {
+    stand_in_with(json!({ "response_plans": [{ "arn": PLAN, "dedupe_string": "vpn" }] }))
+}
+
+fn drill(token: &str) -> StartRequest {
+    let mut drill = StartRequest { title: "DRILL: a test".to_owned(), ..request(Kind::Outage, token) };
+    drill.scope.source = "bothends.drill".to_owned();
+    drill
+}
+
+fn titles_and_states(aws: &StandIn) -> Vec<(String, String)> {
+    let said = |it: &Value, name: &str| it["record"][name].as_str().unwrap().to_owned();
+    incidents(aws).iter().map(|it| (said(it, "title"), said(it, "status"))).collect()
+}
+
+#[tokio::test]
+async fn a_real_start_that_a_drill_takes_in_ends_the_drill_and_gets_one_record_of_its_own_from_both_gateways()
+{
+    let aws = folding();
+    let (here, twin) = (sink(&aws), sink(&aws));
+    let test = here.start(&drill("drill-1")).await.unwrap();
+    let start = request(Kind::Outage, "token-1");
+    let real = here.start(&start).await.unwrap();
+    assert_ne!(real, test);
+    assert_eq!(here.start(&start).await.unwrap(), real, "a retry comes to the same record");
+    assert_eq!(twin.start(&start).await.unwrap(), real, "so does the twin");
+    let told = titles_and_states(&aws);
+    let told: Vec<_> = told.iter().map(|(title, state)| (title.as_str(), state.as_str())).collect();
+    assert_eq!(told, [("DRILL: a test", "RESOLVED"), (start.title.as_str(), "OPEN")]);
+    assert_eq!(ids(&here.find(&scope(Kind::Outage)).await.unwrap()), [&real], "a drill is in no look-up");
+}
+
+#[tokio::test]
+async fn a_real_start_during_a_drill_gets_its_record_also_when_an_answer_is_lost_on_the_way() {
+    for (operation, kind) in [
+        ("GetIncidentRecord", "unavailable"),
+        ("UpdateIncidentRecord", "unavailable"),
+        ("StartIncident", "lost_reply"),
+    ] {
+        let aws = folding();
+        let sink = sink(&aws);
+        sink.start(&drill("drill-1")).await.unwrap();
+        let once = json!({ "operation": operation, "kind": kind, "times": 1 });
+        control(&aws, json!({ "add_fault": { "fault": once } }));
+        let start = request(Kind::Outage, "token-1");
+        let error = sink.start(&start).await.unwrap_err();
+        assert!(matches!(error, SinkError::Temporary { .. }), "{operation}: {error:?}");
+        let real = sink.start(&start).await.unwrap();
+        let states: Vec<_> = titles_and_states(&aws).into_iter().map(|(_, state)| state).collect();
+        assert_eq!(states, ["RESOLVED", "OPEN"], "{operation}");
+        assert_eq!(incidents(&aws)[1]["record"]["arn"], real.0, "{operation}");
+    }
+}
+
+#[tokio::test]
+async fn a_start_whose_record_may_not_be_read_stands() {
+    let aws = stand_in();
+    fault(&aws, "GetIncidentRecord", json!("denied"));
+    let record = sink(&aws).start(&request(Kind::Outage, "token-1")).await.unwrap();
+    assert_eq!(incidents(&aws)[0]["record"]["arn"], record.0);
+}
+
 #[tokio::test]
 async fn one_list_tells_what_is_open_in_every_scope() {
     let aws = stand_in();

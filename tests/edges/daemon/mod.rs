@@ -1,7 +1,7 @@
 //! The real binary from end to end: a daemon in a network namespace of its own, the stand-in for AWS beside it.
 //!
 //! There is no IPsec here: the tunnels' inside addresses are the namespace's own, and a packet filter cuts them. Every wait
-//! ends with what is waited for, or fails. Needs root, iproute2, nft, setpriv, and util-linux's unshare, nsenter and mount.
+//! ends with what is waited for, or fails. Needs root, iproute2, nft, setpriv, and util-linux's unshare, nsenter, mount and script.
 
 mod check;
 mod clocks;
@@ -11,6 +11,7 @@ mod control;
 mod custody;
 mod discover;
 mod disk;
+mod drill;
 mod ending;
 mod incidents;
 mod matrix;

@@ -3,7 +3,7 @@
 use std::fs;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -30,6 +30,8 @@ pub(super) const REGION: &str = "eu-west-1";
 pub(super) const ROMES_REGION: &str = "eu-central-1";
 pub(super) const PLAN: &str = "arn:aws:ssm-incidents::123456789012:response-plan/bothends";
 pub(super) const ROMES_PLAN: &str = "arn:aws:ssm-incidents::123456789012:response-plan/rome";
+/// Every start is folded into its open record.
+pub(super) const FOLDING_PLAN: &str = "arn:aws:ssm-incidents::123456789012:response-plan/folding";
 pub(super) const TOPIC: &str = "arn:aws:sns:eu-west-1:123456789012:vpn-alerts";
 /// In another Region.
 pub(super) const ROMES_TOPIC: &str = "arn:aws:sns:eu-central-1:123456789012:vpn-alerts";
@@ -369,7 +371,7 @@ impl Site {
         self.run_command(self.command(&self.home, arguments))
     }
 
-    /// Runs a command to its end, in the namespace. One that has none, a daemon that should have refused to start, is killed.
+    /// Runs a command to its end, in the namespace, that must not be asked anything. One that has none, a daemon that should have refused to start, is killed.
     pub(super) fn run_command(&self, command: Command) -> Ended {
         let mut bounded = Command::new("timeout");
         bounded.args(["--signal=KILL", "60"]).arg(command.get_program()).args(command.get_args());
@@ -377,6 +379,7 @@ impl Site {
         for (name, value) in command.get_envs() {
             bounded.env(name, value.unwrap_or_default());
         }
+        bounded.stdin(Stdio::null());
         Ended::from(inside(&self.here, || bounded.output().unwrap()))
     }
 
@@ -415,7 +418,7 @@ fn settings(other: Value) -> Settings {
             { "id": ROME, "region": ROMES_REGION, "tunnels": [tunnel(THREE, "fd00:10::/126"), four] },
             { "id": TURIN, "tags": north, "tunnels": [tunnel(FIVE, "169.254.12.0/30")] },
         ],
-        "response_plans": [{ "arn": PLAN }, { "arn": ROMES_PLAN }],
+        "response_plans": [{ "arn": PLAN }, { "arn": ROMES_PLAN }, { "arn": FOLDING_PLAN, "dedupe_string": "vpn" }],
         "topics": [TOPIC, ROMES_TOPIC, format!("{TOPIC}.fifo")],
         // So that a test need not wait for the end of a minute before AWS can agree.
         "switches": { "partial_minutes": true },

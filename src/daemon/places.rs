@@ -1,0 +1,121 @@
+//! The sinks as configured, ready to be spoken to: for the daemon, and for a command that tries them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::aws::{AwsConnections, IncidentManager, OpsCenter, Sns, partition};
+use crate::config::{Config, SinkSettings, Vendor, WebhookBody, WebhookPreset, WebhookSettings, WebhookUrl};
+use crate::domain::plan::SinkPlan;
+use crate::incident::settings::{Settings, VpnSettings};
+use crate::webhook::{self, Preset, Secret, Template, Webhook};
+
+/// A sink.
+#[derive(Debug)]
+pub enum Place {
+    /// It keeps records.
+    IncidentManager(IncidentManager),
+    /// It keeps records.
+    OpsCenter(OpsCenter),
+    /// It takes messages.
+    Sns(Sns),
+    /// It takes messages; those of what is open are repeated so often.
+    Webhook(Box<Webhook>, Option<Duration>),
+}
+
+/// Opens a sink; nobody is asked yet.
+pub fn open(
+    connections: AwsConnections,
+    configured: &SinkSettings,
+    region: Option<Arc<str>>,
+    site: &Arc<str>,
+) -> Place {
+    let role_arn = configured.role_arn.clone();
+    match &configured.vendor {
+        Vendor::IncidentManager { .. } => {
+            Place::IncidentManager(IncidentManager::new(connections, region, role_arn))
+        }
+        Vendor::OpsCenter => {
+            Place::OpsCenter(OpsCenter::new(connections, region, role_arn, Arc::clone(site)))
+        }
+        Vendor::Sns { topic_arn } => Place::Sns(Sns::new(connections, Arc::clone(topic_arn), role_arn)),
+        Vendor::Webhook(webhook) => {
+            Place::Webhook(Box::new(Webhook::new(as_sent(webhook))), webhook.repeat_every)
+        }
+    }
+}
+
+/// What the sink is configured with, in its own terms.
+pub async fn settings(connections: &AwsConnections, config: &Config, configured: &SinkSettings) -> Settings {
+    let mut vpns = BTreeMap::new();
+    for (id, vpn) in &config.vpns {
+        let region = vpn.region.clone().or_else(|| config.aws.region.clone());
+        let region = match region {
+            Some(region) => region,
+            None => connections.default_region().await.unwrap_or_else(|| "".into()),
+        };
+        let known = VpnSettings { region, runbook_url: vpn.runbook_url.clone(), notes: vpn.notes.clone() };
+        vpns.insert(id.clone(), known);
+    }
+    let plan = match &configured.vendor {
+        Vendor::IncidentManager { response_plan } => Arc::clone(response_plan),
+        Vendor::OpsCenter => ops_items(connections, config, configured).await,
+        // It has no records.
+        Vendor::Sns { .. } | Vendor::Webhook(_) => "".into(),
+    };
+    Settings {
+        sink: SinkPlan {
+            id: configured.id.clone(),
+            kinds: configured.kinds.clone(),
+            vpns: configured.vpns.clone(),
+        },
+        site: Arc::clone(&config.plan.site),
+        plan,
+        impact: configured.impact.clone(),
+        vpns,
+    }
+}
+
+/// An ARN of what OpsCenter keeps: its partition and, as far as the role tells, its account are those of the connections.
+async fn ops_items(connections: &AwsConnections, config: &Config, configured: &SinkSettings) -> Arc<str> {
+    let region = match configured.region.clone().or_else(|| config.aws.region.clone()) {
+        Some(region) => region,
+        None => connections.default_region().await.unwrap_or_else(|| "".into()),
+    };
+    let account = configured.role_arn.as_deref().and_then(|role| role.split(':').nth(4)).unwrap_or_default();
+    format!("arn:{}:ssm:{region}:{account}:opsitem", partition(&region)).into()
+}
+
+/// A webhook's settings as it takes them.
+fn as_sent(configured: &WebhookSettings) -> webhook::Settings {
+    let WebhookSettings {
+        url,
+        body,
+        headers,
+        secret,
+        signing_secret,
+        ca_file,
+        allow_http,
+        timeout,
+        repeat_every,
+    } = configured.clone();
+    webhook::Settings {
+        url: match url {
+            WebhookUrl::Plain(url) => webhook::Url::Plain(url),
+            WebhookUrl::Secret(path) => webhook::Url::Secret(Secret(path)),
+        },
+        template: match body {
+            WebhookBody::Preset(WebhookPreset::PagerDuty) => Preset::PagerDuty.into(),
+            WebhookBody::Preset(WebhookPreset::Slack) => Preset::Slack.into(),
+            WebhookBody::Preset(WebhookPreset::Alertmanager) => Preset::Alertmanager.into(),
+            WebhookBody::Template { path: _, text } => Template::new(text),
+        },
+        headers,
+        secret: secret.map(Secret),
+        signing_secret: signing_secret.map(Secret),
+        ca_file,
+        allow_http,
+        timeout,
+        repeat_every,
+    }
+}

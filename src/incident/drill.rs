@@ -1,0 +1,255 @@
+//! The drill: a test incident through the real sinks, told from a real one by whoever sees it, program or person.
+//!
+//! # Why it is never taken for a real one
+//! A record is ours by source and resource, and a drill's source is [`SOURCE`], which is no kind's: no look-up and no survey of a
+//! reconciler finds it, so it is not adopted, told or taken up. At OpsCenter its deduplication string is another as well, and
+//! what only takes messages gets it under a key of its own ([`Drill::message`]), so that trigger and resolve are a pair of theirs.
+//!
+//! # Why no real one is lost in it
+//! A response plan has one deduplication string, so Incident Manager may fold any start into any open record of the plan:
+//!
+//! - *A drill into a real record*: none is begun while a real one is open or pending, and what was started is read back; a record
+//!   whose source is not [`SOURCE`] is left as it is.
+//! - *A real one into a drill*: a drill is open for as long as it takes to read it back (or as it is told to be held), and is
+//!   resolved as soon as the daemon beside it sees anything. Should a start come in between, or from another gateway, or after a
+//!   drill that nobody could resolve, the sink (`aws::incident_manager`) reads what a start has come to: a drill it resolves,
+//!   and starts again under the token that follows from the first and that drill, so that twins and retries stay one.
+//!
+//! What remains is an alarm of CloudWatch's whose action is the same plan and which goes off in just these seconds: it goes by
+//! no code of ours, and may end in the drill's record.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use crate::domain::names::{Kind, VpnId};
+use crate::domain::time::Stamp;
+
+use super::message::{Change, Message, severity};
+use super::settings::Settings;
+use super::sink::{IncidentSink, RecordId, Scope, SinkError, StartRequest};
+use super::token;
+use super::wording::{self, TITLE_MAX, WORDS_MAX, clip, time};
+
+/// What marks a record as a drill's.
+pub const SOURCE: &str = "bothends.drill";
+/// No impact.
+pub const IMPACT: u8 = 5;
+
+/// One test incident.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Drill {
+    /// This gateway's name.
+    pub site: Arc<str>,
+    /// The connection that it is of.
+    pub vpn: VpnId,
+    /// People's words for it.
+    pub vpn_name: Arc<str>,
+    /// The kind whose way it goes.
+    pub kind: Kind,
+    /// When it begins.
+    pub at: Stamp,
+}
+
+/// A record as its sink gives it back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shown {
+    /// Who started it; [`SOURCE`] if it is a drill's.
+    pub source: String,
+    /// Its title.
+    pub title: String,
+    /// How bad it is, in the vendor's words.
+    pub impact: String,
+    /// Whether it is open, in the vendor's words.
+    pub status: String,
+}
+
+/// A sink whose records can be shown to a person.
+pub trait ShowingSink: IncidentSink {
+    /// Reads a record as the vendor keeps it.
+    fn show(&self, record: &RecordId) -> impl Future<Output = Result<Shown, SinkError>> + Send;
+}
+
+impl Drill {
+    /// Where a sink keeps it; `None` if the connection is not configured.
+    pub fn scope(&self, settings: &Settings) -> Option<Scope> {
+        let real = settings.scope(&self.vpn, self.kind)?;
+        Some(Scope { source: SOURCE.to_owned(), ..real })
+    }
+
+    /// The request that starts its record; the same in every retry.
+    pub fn request(&self, settings: &Settings) -> Option<StartRequest> {
+        let scope = self.scope(settings)?;
+        Some(StartRequest {
+            client_token: token::drill(&scope, &self.site, self.at),
+            title: self.title(),
+            impact: IMPACT,
+            triggered: self.at,
+            raw_data: self.data(settings).to_string(),
+            scope,
+        })
+    }
+
+    /// The message that tells of its beginning or of its end.
+    pub fn message(&self, settings: &Settings, change: Change, at: Stamp) -> Message {
+        let key = format!("bothends/drill/{}/{}", self.vpn, self.kind.as_str());
+        let id = token::drill_message(settings.id(), &self.site, &key, self.at, change.as_str());
+        let (title, text) = match change {
+            Change::Resolved => (clip(&format!("RESOLVED {}", self.title()), TITLE_MAX), self.summary()),
+            Change::Opened | Change::Worsened | Change::Updated | Change::Repeated | Change::Unwatched => {
+                (self.title(), format!("{}\n\nIt is resolved at once.\n", self.title()))
+            }
+        };
+        let mut data = self.data(settings);
+        for (name, value) in [
+            ("id", json!(id)),
+            ("key", json!(key)),
+            ("change", json!(change.as_str())),
+            ("at", json!(time(at))),
+            ("incident", json!(format!("drill/{}/{}", self.vpn, time(self.at)))),
+            ("impact", json!(IMPACT)),
+            ("severity", json!(severity(IMPACT))),
+            ("title", json!(title)),
+            ("text", json!(text)),
+            ("timeline", json!([])),
+        ] {
+            data[name] = value;
+        }
+        if change == Change::Resolved {
+            data["resolved"] = json!(time(at));
+        }
+        Message {
+            id,
+            key,
+            change,
+            vpn: self.vpn.clone(),
+            kind: self.kind,
+            site: self.site.to_string(),
+            severity: severity(IMPACT),
+            drill: true,
+            title,
+            text,
+            data,
+            upto: 0,
+            worsened: 0,
+        }
+    }
+
+    /// What its record says when it is closed.
+    pub fn summary(&self) -> String {
+        format!(
+            "[{}] {} ({}): a DRILL of {}, begun at {}, resolved by bothends. Nothing was wrong.",
+            self.site,
+            self.vpn_name,
+            self.vpn,
+            wording::kind_words(self.kind),
+            time(self.at)
+        )
+    }
+
+    /// The token that closes its record.
+    pub fn resolve_token(&self, record: &RecordId) -> String {
+        token::drill_resolve(record, &self.site, self.at)
+    }
+
+    fn title(&self) -> String {
+        let title = format!(
+            "DRILL: [{}] {} ({}): a test of {}, nothing is wrong",
+            self.site,
+            self.vpn_name,
+            self.vpn,
+            wording::kind_words(self.kind)
+        );
+        clip(&title, TITLE_MAX)
+    }
+
+    /// What programs are told; the same names as a real incident's.
+    fn data(&self, settings: &Settings) -> Value {
+        let mut data = json!({
+            "drill": true,
+            "site": clip(&self.site, WORDS_MAX),
+            "vpn_id": self.vpn.as_str(),
+            "vpn_name": clip(&self.vpn_name, WORDS_MAX),
+            "kind": self.kind.as_str(),
+            "began": time(self.at),
+            "opened": time(self.at),
+            "tunnels": [],
+        });
+        let vpn = settings.vpns.get(&self.vpn);
+        if let Some(url) = vpn.and_then(|vpn| vpn.runbook_url.as_deref()) {
+            data["runbook_url"] = json!(clip(url, 1000));
+        }
+        if let Some(notes) = vpn.and_then(|vpn| vpn.notes.as_deref()) {
+            data["notes"] = json!(clip(notes, 2000));
+        }
+        data
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::reconcile::world::settings;
+    use super::*;
+
+    fn drill() -> Drill {
+        let settings = settings("milan-1");
+        let vpn = settings.vpns.keys().next().unwrap().clone();
+        Drill {
+            site: "milan-1".into(),
+            vpn,
+            vpn_name: "Milan DC".into(),
+            kind: Kind::Outage,
+            at: Stamp::from_secs(1_795_341_600),
+        }
+    }
+
+    #[test]
+    fn a_drill_goes_the_way_of_a_real_incident_and_is_in_no_scope_of_one() {
+        let settings = settings("milan-1");
+        let request = drill().request(&settings).unwrap();
+        let real = settings.scope(&drill().vpn, Kind::Outage).unwrap();
+        assert_eq!((&request.scope.plan, &request.scope.resource), (&real.plan, &real.resource));
+        assert!(request.scope.is_drill());
+        assert!(settings.scopes().iter().all(|scope| !scope.is_drill() && scope.source != SOURCE));
+        assert!(request.title.starts_with("DRILL: [milan-1] Milan DC"), "{}", request.title);
+        assert_eq!(request.impact, 5);
+        let data: Value = serde_json::from_str(&request.raw_data).unwrap();
+        assert_eq!(data["drill"], true);
+    }
+
+    #[test]
+    fn a_retry_is_the_same_request_and_another_drill_is_another() {
+        let settings = settings("milan-1");
+        assert_eq!(drill().request(&settings), drill().request(&settings));
+        let later = Drill { at: Stamp::from_secs(1_795_341_601), ..drill() };
+        assert_ne!(
+            drill().request(&settings).unwrap().client_token,
+            later.request(&settings).unwrap().client_token
+        );
+    }
+
+    #[test]
+    fn its_messages_are_a_pair_under_a_key_that_no_incident_has() {
+        let settings = settings("milan-1");
+        let opened = drill().message(&settings, Change::Opened, drill().at);
+        let resolved = drill().message(&settings, Change::Resolved, drill().at);
+        assert_eq!(opened.key, resolved.key);
+        assert_ne!(opened.id, resolved.id);
+        let real = super::super::message::sample(Change::Opened);
+        assert_ne!(opened.key, real.key);
+        assert!(!real.drill && real.data["drill"].is_null());
+        for message in [opened, resolved] {
+            assert!(message.drill && message.data["drill"] == true);
+            assert!(message.title.contains("DRILL"), "{}", message.title);
+            assert!(message.text.contains("DRILL"), "{}", message.text);
+            assert_eq!(message.severity, "info");
+        }
+    }
+
+    #[test]
+    fn a_title_is_never_longer_than_a_sink_takes() {
+        let long = Drill { vpn_name: "ü".repeat(300).into(), ..drill() };
+        assert_eq!(long.request(&settings("milan-1")).unwrap().title.chars().count(), TITLE_MAX);
+    }
+}

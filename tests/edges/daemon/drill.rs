@@ -1,0 +1,367 @@
+//! `bothends drill`: through every sink, beside a daemon or alone, and in the way of nothing real.
+
+use std::io::Write as _;
+use std::net::TcpListener;
+use std::process::{Child, Command, Stdio};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
+
+use super::super::receiver::{Reaction, Receiver};
+use super::process::Ended;
+use super::site::{FOLDING_PLAN, MILAN, ONE, PLAN, ROME, Site, TOPIC, TWO, inside};
+use super::wait::until;
+
+const TEMPLATE: &str = r#"{ "id": {{ id }}, "key": {{ key }}, "change": {{ change }}, "title": {{ title }}, "drill": {{ drill }} }"#;
+
+/// Adds the other three kinds of sinks.
+fn all_sinks(site: &Site) -> Receiver {
+    let receiver = Receiver::start(inside(&site.here, || TcpListener::bind("127.0.0.1:0").unwrap()), false);
+    let template = site.home.file("body.json.j2");
+    std::fs::write(&template, TEMPLATE).unwrap();
+    site.home.add(
+        "sinks.toml",
+        &format!(
+            "[[incident.sink]]\ntype = \"ops_center\"\n\
+             [[incident.sink]]\ntype = \"sns\"\ntopic_arn = \"{TOPIC}\"\n\
+             [[incident.sink]]\ntype = \"webhook\"\nurl = \"{}/hook\"\nallow_http = true\ntemplate_file = \"{}\"\n",
+            receiver.url,
+            template.display()
+        ),
+    );
+    receiver
+}
+
+fn items(site: &Site) -> Vec<Value> {
+    site.control(json!({ "ops_items": {} })).as_array().unwrap().clone()
+}
+
+fn messages(site: &Site) -> Vec<Value> {
+    site.control(json!({ "messages": {} })).as_array().unwrap().clone()
+}
+
+fn breaks(site: &Site) {
+    site.aws_says(false, &[&ONE, &TWO]);
+    site.cut(&[&ONE, &TWO]);
+}
+
+fn open(records: &[Value]) -> usize {
+    records.iter().filter(|it| it["record"]["status"] == "OPEN").count()
+}
+
+#[track_caller]
+fn ended_with(ended: &Ended, code: i32, told: &[&str]) {
+    assert_eq!(ended.code, Some(code), "{ended:?}");
+    let all = format!("{}{}", ended.stdout, ended.stderr);
+    for words in told {
+        assert!(all.contains(words), "{words:?} is not told in\n{all}");
+    }
+}
+
+/// A drill that runs, to be waited for.
+fn begun(site: &Site, arguments: &[&str]) -> Child {
+    let mut command: Command = site.command(&site.home, arguments);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    inside(&site.here, || command.spawn().unwrap())
+}
+
+#[test]
+fn a_drill_goes_through_every_sink_is_read_back_and_resolved_and_the_daemon_beside_it_has_none_of_it() {
+    let site = Site::new();
+    let receiver = all_sinks(&site);
+    let daemon = site.start_healthy();
+    let drill = site.run(&["drill", "--yes"]);
+    ended_with(
+        &drill,
+        0,
+        &[
+            "incident_manager: as outage of Milan DC",
+            "OPEN, impact 5, \"DRILL: [milan-1] Milan DC",
+            "RESOLVED, impact 5, \"DRILL",
+            "Open, severity 4, \"DRILL",
+            "Resolved, severity 4, \"DRILL",
+            "it only takes messages, and cannot be asked",
+        ],
+    );
+
+    let records = site.records("drill");
+    assert_eq!((records.len(), open(&records)), (1, 0));
+    assert_eq!(records[0]["plan"], PLAN);
+    assert!(drill.stdout.contains(records[0]["record"]["arn"].as_str().unwrap()));
+    let item = &items(&site)[0];
+    assert_eq!((&item["Status"], &item["Source"]), (&json!("Resolved"), &json!("bothends.drill")));
+    assert_eq!(
+        item["OperationalData"]["/aws/dedup"]["Value"],
+        format!("{{\"dedupString\":\"bothends/drill/{MILAN}/outage\"}}")
+    );
+    let told = messages(&site);
+    let changes: Vec<_> = told.iter().map(|it| &it["attributes"]["change"]).collect();
+    assert_eq!(changes, ["opened", "resolved"]);
+    for message in &told {
+        assert!(message["subject"].as_str().unwrap().contains("DRILL"), "{message}");
+        assert_eq!(message["attributes"]["drill"], "true");
+        assert_eq!(message["attributes"]["key"], format!("bothends/drill/{MILAN}/outage"));
+    }
+    let posted: Vec<_> = receiver.taken().iter().map(|posted| posted.json()).collect();
+    assert_eq!(posted.len(), 2);
+    assert_eq!((&posted[0]["change"], &posted[1]["change"]), (&json!("opened"), &json!("resolved")));
+    assert_eq!(posted[0]["key"], posted[1]["key"]);
+    assert_ne!(posted[0]["id"], posted[1]["id"]);
+    assert!(posted.iter().all(|it| it["drill"] == true), "{posted:?}");
+
+    // A daemon that starts looks at once for what is open and nobody's.
+    daemon.stop();
+    let daemon = site.start_healthy();
+    until("it has looked", || {
+        daemon.metric("bothends_sink_requests_total{sink=\"ops_center\",action=\"survey\",result=\"ok\"}")
+            > 0.0
+    });
+    assert_eq!(daemon.status()["incidents"], json!([]));
+    assert_eq!((items(&site).len(), site.records("drill").len()), (1, 1));
+}
+
+#[test]
+fn one_that_is_open_is_not_taken_up_by_a_daemon_and_ends_when_the_drill_is_interrupted() {
+    let site = Site::new();
+    all_sinks(&site);
+    let daemon = site.start_healthy();
+    for (sink, opened) in [
+        ("ops_center", &(|site: &Site| items(site).len() == 1) as &dyn Fn(&Site) -> bool),
+        ("incident_manager", &|site: &Site| open(&site.records("drill")) == 1),
+    ] {
+        let surveyed =
+            format!("bothends_sink_requests_total{{sink=\"{sink}\",action=\"survey\",result=\"ok\"}}");
+        let drill = begun(&site, &["drill", "--yes", "--hold", "600", "--sink", sink]);
+        until("the drill is open", || opened(&site));
+        // A daemon looks for what is open as soon as it starts.
+        let twin = site.twin();
+        all_but_the_webhook(&twin);
+        let other = super::process::Daemon::start(&site, &twin, site.command(&twin, &["run"]));
+        until("the other daemon has looked", || other.metric(&surveyed) > 0.0);
+        assert_eq!(other.status()["incidents"], json!([]));
+        drop(other);
+        std::fs::remove_dir_all(twin.config().parent().unwrap()).unwrap();
+        kill_process(Pid::from_child(&drill), Signal::INT).unwrap();
+        ended_with(
+            &Ended::from(drill.wait_with_output().unwrap()),
+            1,
+            &["cut short    interrupted", "resolved"],
+        );
+    }
+    assert_eq!((open(&site.records("drill")), &items(&site)[0]["Status"]), (0, &json!("Resolved")));
+    assert_eq!(daemon.status()["incidents"], json!([]));
+}
+
+#[test]
+fn one_is_resolved_also_when_the_session_ends_and_nobody_reads_what_is_printed() {
+    let site = Site::new();
+    let mut drill = begun(&site, &["drill", "--yes", "--hold", "600"]);
+    until("the drill is open", || open(&site.records("drill")) == 1);
+    drop((drill.stdout.take(), drill.stderr.take()));
+    kill_process(Pid::from_child(&drill), Signal::HUP).unwrap();
+    assert_eq!(drill.wait().unwrap().code(), Some(1));
+    assert_eq!(open(&site.records("drill")), 0);
+}
+
+fn all_but_the_webhook(home: &super::site::Home) {
+    home.add("sinks.toml", "[[incident.sink]]\ntype = \"ops_center\"\n");
+}
+
+#[test]
+fn none_is_begun_while_a_real_incident_is_open_by_the_daemons_word_or_at_a_sink() {
+    let site = Site::new();
+    let daemon = site.start_healthy();
+    breaks(&site);
+    until("the outage is raised", || site.records("outage").len() == 1);
+    let drill = site.run(&["drill", "--yes"]);
+    ended_with(&drill, 1, &["nothing was started: the daemon has a real incident", MILAN]);
+    // Its record is as open without it.
+    daemon.kill();
+    let drill = site.run(&["drill", "--yes"]);
+    let record = site.records("outage")[0]["record"]["arn"].as_str().unwrap().to_owned();
+    ended_with(&drill, 1, &["no word from the daemon", &format!("nothing was started: {record} is open")]);
+    assert_eq!(site.records("drill").len(), 0);
+}
+
+#[test]
+fn a_real_outage_during_a_drill_ends_it_and_has_a_record_of_its_own_at_a_plan_that_folds() {
+    let site = Site::new();
+    site.home.edit(PLAN, FOLDING_PLAN);
+    let daemon = site.start_healthy();
+    let drill = begun(&site, &["drill", "--yes", "--hold", "600"]);
+    until("the drill is open", || open(&site.records("drill")) == 1);
+    breaks(&site);
+    until("the outage is raised", || open(&site.records("outage")) == 1);
+    let ended = Ended::from(drill.wait_with_output().unwrap());
+    ended_with(&ended, 1, &["cut short    the daemon", "resolved     RESOLVED"]);
+    assert_eq!((site.records("drill").len(), open(&site.records("drill"))), (1, 0));
+    until("the daemon has settled on it", || {
+        daemon.metric("bothends_sink_pending{sink=\"incident_manager\"}") == 0.0
+    });
+    assert_eq!((site.records("outage").len(), open(&site.records("outage"))), (1, 1));
+}
+
+#[test]
+fn one_that_cannot_be_resolved_is_named_swallows_no_outage_and_is_cleared_away_by_the_next() {
+    let site = Site::new();
+    site.home.edit(PLAN, FOLDING_PLAN);
+    site.fault("UpdateIncidentRecord", json!("denied"));
+    let drill = site.run(&["drill", "--yes"]);
+    let record = site.records("drill")[0]["record"]["arn"].as_str().unwrap().to_owned();
+    ended_with(
+        &drill,
+        77,
+        &[&format!("{record} IS OPEN and must be resolved"), "ssm-incidents:UpdateIncidentRecord"],
+    );
+    assert_eq!(open(&site.records("drill")), 1);
+
+    site.clear_faults();
+    let next = site.run(&["drill", "--yes"]);
+    ended_with(&next, 0, &[&format!("left over    {record}")]);
+    assert_eq!((site.records("drill").len(), open(&site.records("drill"))), (2, 0));
+
+    site.fault("UpdateIncidentRecord", json!("denied"));
+    assert_eq!(site.run(&["drill", "--yes"]).code, Some(77));
+    site.clear_faults();
+    assert_eq!(open(&site.records("drill")), 1);
+    let _daemon = site.start_healthy();
+    breaks(&site);
+    until("the outage is raised", || open(&site.records("outage")) == 1);
+    assert_eq!(open(&site.records("drill")), 0);
+}
+
+#[test]
+fn what_fails_half_way_is_resolved_all_the_same() {
+    for (operation, kind, times, code, told) in [
+        // Started, and its answer lost: asked again under the same token.
+        ("StartIncident", "lost_reply", 2, 0, "RESOLVED, impact 5"),
+        ("GetIncidentRecord", "unavailable", 2, 0, "RESOLVED, impact 5"),
+        // It cannot be shown, and is resolved as soon as it can.
+        ("GetIncidentRecord", "denied", 1, 77, "resolved     RESOLVED, impact 5"),
+        ("UpdateIncidentRecord", "lost_reply", 1, 0, "RESOLVED, impact 5"),
+    ] {
+        let site = Site::new();
+        site.fault_times(operation, json!(kind), times);
+        ended_with(&site.run(&["drill", "--yes"]), code, &[told]);
+        let records = site.records("drill");
+        assert_eq!((records.len(), open(&records)), (1, 0), "{operation} {kind}");
+    }
+}
+
+#[test]
+fn a_start_whose_answer_never_comes_is_looked_for_and_said_to_be_unknown_where_it_is_not_found() {
+    let site = Site::new();
+    site.fault("StartIncident", json!("unavailable"));
+    ended_with(
+        &site.run(&["drill", "--yes"]),
+        1,
+        &["NOT KNOWN", "look there for a title that begins with DRILL"],
+    );
+    site.clear_faults();
+    site.fault("StartIncident", json!("lost_reply"));
+    ended_with(&site.run(&["drill", "--yes"]), 0, &["resolved     RESOLVED"]);
+    assert_eq!((open(&site.records("drill")), site.records("drill").len()), (0, 1));
+}
+
+#[test]
+fn a_start_that_the_sink_has_taken_for_a_real_record_leaves_that_as_it_is() {
+    let site = Site::new();
+    site.home.edit(PLAN, FOLDING_PLAN);
+    // Open, and shown by no list yet.
+    site.control(json!({ "set_switches": { "switches": { "list_lag": 600.0 } } }));
+    let daemon = site.start_healthy();
+    breaks(&site);
+    until("the outage is raised", || site.records("outage").len() == 1);
+    daemon.kill();
+    ended_with(&site.run(&["drill", "--yes"]), 1, &["folded", "is no drill's", "started by bothends.outage"]);
+    assert_eq!((open(&site.records("outage")), site.records("drill").len()), (1, 0));
+}
+
+#[test]
+fn a_sink_that_refuses_holds_up_no_other() {
+    let site = Site::new();
+    let receiver = all_sinks(&site);
+    site.fault("CreateOpsItem", json!("denied"));
+    receiver.reacts(&[Reaction::Lost]);
+    let drill = site.run(&["drill", "--yes"]);
+    ended_with(&drill, 77, &["not started", "ssm:CreateOpsItem"]);
+    assert_eq!((open(&site.records("drill")), site.records("drill").len()), (0, 1));
+    assert_eq!(messages(&site).len(), 2);
+    let posted = receiver.posted();
+    assert_eq!(posted.len(), 3, "the answer to the first was lost");
+    assert_eq!(posted[0].header("idempotency-key"), posted[1].header("idempotency-key"));
+}
+
+#[test]
+fn a_refused_message_is_told_with_the_reason_and_has_no_end() {
+    let site = Site::new();
+    let receiver = all_sinks(&site);
+    receiver.reacts_always(Some(Reaction::Status(401, "")));
+    ended_with(&site.run(&["drill", "--yes", "--sink", "webhook"]), 1, &["not told", "it refused us (401)"]);
+    assert_eq!(receiver.posted().len(), 1);
+    assert!(site.received_at_all().is_empty(), "no other sink was asked for");
+}
+
+#[test]
+fn without_a_terminal_or_a_sense_nothing_is_asked_of_anybody() {
+    let site = Site::new();
+    all_sinks(&site);
+    ended_with(&site.run(&["drill"]), 64, &["standard input is no terminal", "--yes"]);
+    for (arguments, told) in [
+        (
+            ["--sink", "sns-2"],
+            "--sink: found \"sns-2\", allowed: incident_manager, ops_center, sns, webhook".to_owned(),
+        ),
+        (["--vpn", ROME], format!("--vpn: found \"{ROME}\", allowed: {MILAN}")),
+        (["--kind", "all"], "redundancy_lost".to_owned()),
+    ] {
+        let ended = site.run(&[&["drill", "--yes"], &arguments[..]].concat());
+        ended_with(&ended, 64, &[&told]);
+    }
+    assert!(site.received_at_all().is_empty());
+}
+
+#[test]
+fn kinds_and_connections_of_a_sink_are_kept_and_mode_observe_holds_back_no_drill() {
+    let site = Site::new();
+    site.home.add(
+        "sinks.toml",
+        &format!(
+            "[incident]\nmode = \"observe\"\n\
+             [[incident.sink]]\ntype = \"sns\"\ntopic_arn = \"{TOPIC}\"\nkinds = [\"one_sided\"]\n"
+        ),
+    );
+    let drill = site.run(&["drill", "--yes"]);
+    ended_with(
+        &drill,
+        0,
+        &["mode = \"observe\" holds back real incidents only", "sns: as one_sided of Milan DC"],
+    );
+    assert_eq!(site.records("drill").len(), 1);
+    assert_eq!(messages(&site)[0]["attributes"]["kind"], "one_sided");
+
+    let outage = site.run(&["drill", "--yes", "--kind", "outage"]);
+    ended_with(&outage, 0, &["incident_manager: as outage"]);
+    assert!(!outage.stdout.contains("sns:"), "{}", outage.stdout);
+    let nobody = site.run(&["drill", "--yes", "--kind", "outage", "--sink", "sns"]);
+    ended_with(&nobody, 64, &["no sink takes this"]);
+}
+
+#[test]
+fn on_a_terminal_it_says_what_it_will_do_and_takes_yes_alone_for_yes() {
+    let site = Site::new();
+    for (typed, code, told) in [("y\n", 1, "nothing was started"), ("yes\n", 0, "RESOLVED, impact 5")] {
+        let home = site.home.config();
+        let line = format!("{} drill --config {}", env!("CARGO_BIN_EXE_bothends"), home.display());
+        // `script` gives it a terminal, and passes on what is typed.
+        let mut command = Command::new("script");
+        command.args(["--quiet", "--return", "--command", &line, "/dev/null"]);
+        let mut command = site.with_aws(command);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut drill = inside(&site.here, || command.spawn().unwrap());
+        drill.stdin.as_mut().unwrap().write_all(typed.as_bytes()).unwrap();
+        let ended = Ended::from(drill.wait_with_output().unwrap());
+        ended_with(&ended, code, &["incident_manager: as outage of Milan DC", "type yes to go on", told]);
+    }
+    assert_eq!(site.records("drill").len(), 1);
+}
