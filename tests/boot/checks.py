@@ -146,6 +146,16 @@ def a_boot_without_a_configuration_is_no_failure(machine, site):
     icmp_is_open_to_the_group_alone(machine, site)
 
 
+def a_wider_setting_of_the_distribution_holds(machine, site):
+    # As Debian's linux-sysctl-defaults has it: `ping` of every user lives on it.
+    machine.write("/usr/lib/sysctl.d/50-default.conf", "-net.ipv4.ping_group_range = 0 2147483647\n")
+    machine.reboot()
+    equal(machine.run("cat", RANGE).output.split(), ["0", "2147483647"], "ping_group_range")
+    machine.run("rm", "/usr/lib/sysctl.d/50-default.conf")
+    machine.reboot()
+    icmp_is_open_to_the_group_alone(machine, site)
+
+
 def a_root_only_temporary_file_can_be_checked_offline(machine, site):
     machine.shell("mkdir -m 700 /root/.ansible && cat > /root/.ansible/tmp.toml && chmod 600 /root/.ansible/tmp.toml"
                   .replace("cat >", "cp /usr/share/bothends/bothends.toml"))
@@ -491,6 +501,7 @@ FRESH = [
     systemd_finds_no_fault_with_the_unit_and_the_drop_ins,
     the_unit_is_hardened,
     a_boot_without_a_configuration_is_no_failure,
+    a_wider_setting_of_the_distribution_holds,
     a_root_only_temporary_file_can_be_checked_offline,
     it_starts_before_the_network_and_without_aws,
     a_boot_with_a_configuration_starts_it,
