@@ -191,10 +191,12 @@ fn nothing_is_open(stage: &Stage) -> bool {
         && [&phases.outage, &phases.redundancy_lost, &phases.one_sided].iter().all(|phase| *phase == "clear")
 }
 
-/// The lines of a record's story that stand in it more than once.
+/// The lines of a record's story that stand in it more than once. The one by which a site joins a record that it does not know to
+/// have started, because it was killed before the answer was written down, may come again after another kill.
 fn told_twice(record: &Value) -> Vec<String> {
     let events = record["timeline"].as_array().unwrap().iter();
-    let lines = events.filter(|event| event["eventType"] == "Custom Event");
+    let joins = |event: &&Value| event["eventData"].as_str().unwrap().contains("also seen by this site");
+    let lines = events.filter(|event| event["eventType"] == "Custom Event" && !joins(event));
     let mut lines: Vec<String> =
         lines.map(|event| format!("{} {}", event["eventTime"], event["eventData"])).collect();
     lines.sort();
