@@ -18,6 +18,8 @@ make_documents() {
   local triple=$1
   mkdir -p "$top/target/package" "$out"
   python3 packaging/man/man.py "$top/target/package"
+  # Debian's name for it.
+  gzip -9n < CHANGELOG.md > "$top/target/package/changelog.gz"
   python3 packaging/deb/notices.py "$triple" | gzip -9n > "$top/target/package/third-party.txt.gz"
 }
 

@@ -104,7 +104,8 @@ def what_is_promised_is_there(machine, site):
                  "/usr/share/man/man5/bothends.toml.5.gz", "/usr/share/bash-completion/completions/bothends",
                  "/usr/share/zsh/vendor-completions/_bothends", "/usr/share/fish/vendor_completions.d/bothends.fish",
                  "/usr/share/bothends/prometheus/rules.yaml", "/usr/share/bothends/aws/alarms.yaml",
-                 "/usr/share/doc/bothends/copyright", "/usr/share/doc/bothends/changelog.Debian.gz"):
+                 "/usr/share/doc/bothends/copyright", "/usr/share/doc/bothends/changelog.Debian.gz",
+                 "/usr/share/doc/bothends/changelog.gz", "/usr/share/doc/bothends/third-party.txt.gz"):
         listed = machine.run("dpkg-query", "--search", path, check=False)
         assert listed.code == 0, f"the package has no {path}"
     machine.run("bothends", "check", "--config", "/usr/share/bothends/bothends.toml")
