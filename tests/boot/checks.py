@@ -49,8 +49,8 @@ def of_kind(machine, name, **wanted):
 
 
 def install(machine, package, *options):
-    machine.copy(package, "/root/package.deb")
-    return machine.run("apt-get", "install", "--yes", "--quiet", *options, "/root/package.deb", timeout=120).output
+    machine.copy(package, "/var/tmp/package.deb")
+    return machine.run("apt-get", "install", "--yes", "--quiet", *options, "/var/tmp/package.deb", timeout=120).output
 
 
 def status_line(machine):
@@ -158,13 +158,13 @@ def a_wider_setting_of_the_distribution_holds(machine, site):
 
 
 def a_root_only_temporary_file_can_be_checked_offline(machine, site):
-    machine.shell("mkdir -m 700 /root/.ansible && cat > /root/.ansible/tmp.toml && chmod 600 /root/.ansible/tmp.toml"
-                  .replace("cat >", "cp /usr/share/bothends/bothends.toml"))
-    machine.run("bothends", "check", "--config", "/root/.ansible/tmp.toml")
-    machine.shell("echo 'intervall = 1' >> /root/.ansible/tmp.toml")
-    wrong = machine.run("bothends", "check", "--config", "/root/.ansible/tmp.toml", check=False)
+    file = "/var/tmp/ansible/source.toml"
+    machine.shell(f"umask 077; mkdir /var/tmp/ansible && cp /usr/share/bothends/bothends.toml {file}")
+    machine.run("bothends", "check", "--config", file)
+    machine.shell(f"echo 'intervall = 1' >> {file}")
+    wrong = machine.run("bothends", "check", "--config", file, check=False)
     equal(wrong.code, 78, "exit code")
-    holds(wrong.output, "/root/.ansible/tmp.toml:", "intervall")
+    holds(wrong.output, f"{file}:", "intervall")
 
 
 def it_starts_before_the_network_and_without_aws(machine, site):
@@ -358,11 +358,11 @@ def a_secret_in_a_configuration_that_others_may_read_is_refused(machine, site):
 
 
 def missing_certificates_are_named(machine, site):
-    machine.shell(f"mv {ENDPOINT} /root/; mv /etc/ssl/certs /etc/ssl/certs.away; systemctl daemon-reload")
+    machine.shell(f"mv {ENDPOINT} /var/tmp/; mv /etc/ssl/certs /etc/ssl/certs.away; systemctl daemon-reload")
     try:
         refused(machine, 78, "ca-certificates")
     finally:
-        machine.shell(f"mv /root/{ENDPOINT.rsplit('/', 1)[1]} {ENDPOINT}; mv /etc/ssl/certs.away /etc/ssl/certs; "
+        machine.shell(f"mv /var/tmp/{ENDPOINT.rsplit('/', 1)[1]} {ENDPOINT}; mv /etc/ssl/certs.away /etc/ssl/certs; "
                       "systemctl daemon-reload")
 
 

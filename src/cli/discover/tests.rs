@@ -77,7 +77,7 @@ fn usual() -> Vec<DiscoveredVpn> {
 fn the_configuration_reads_as_a_person_would_write_it() {
     insta::assert_snapshot!(render(&proposed(usual())), @r#"
     # What `bothends discover` made of ec2:DescribeVpnConnections in eu-west-1 at 2026-11-22T11:00:00Z.
-    # Read it, above all the roles; `bothends check` prints what it means. config/bothends.toml has every key.
+    # Read it, above all the roles; `bothends check` prints what it means. bothends.toml(5) has every key.
 
     [site]
     # name = "milan-1"                      # the host name unless this is set; unique per daemon

@@ -11,7 +11,7 @@ pub(super) fn render(proposal: &Proposal) -> String {
     let mut text = Text::default();
     let at = at.as_deref().map(|at| format!(" at {at}")).unwrap_or_default();
     text.line(&format!("# What `bothends discover` made of ec2:DescribeVpnConnections in {region}{at}."));
-    text.line("# Read it, above all the roles; `bothends check` prints what it means. config/bothends.toml has every key.");
+    text.line("# Read it, above all the roles; `bothends check` prints what it means. bothends.toml(5) has every key.");
     for warning in warnings {
         text.line(&format!("# Attention: {warning}."));
     }
