@@ -17,6 +17,9 @@ const PATIENCE: Duration = Duration::from_secs(150);
 /// Between two looks. Dozens of cells look at the same time.
 const PAUSE: Duration = Duration::from_millis(400);
 
+/// An echo that was sent so long ago has surely ended, by a reply or by its timeout.
+const ENDED: Duration = Duration::from_secs(5);
+
 /// Echoes are slow enough that a machine which plays dozens of cells leaves none out. Lists lag, so that it is the
 /// tokens that keep a record from being started twice.
 const PACE: &str = r#"
@@ -134,7 +137,7 @@ impl Player<'_> {
         self.restart = false;
         self.restarts += 1;
         self.no_echo_was_left_out();
-        let probed = (clock::wall() - Duration::from_secs(2)).minute();
+        let probed = (clock::wall() - ENDED).minute();
         drop(self.daemon.take().map(Daemon::stop));
         assert!(delivered::keeps(self.site, probed), "what was probed of {probed:?} is lost");
         self.daemon = Some(self.site.start());
@@ -162,7 +165,6 @@ impl Player<'_> {
         self.daemon().status()["incidents"] == json!([])
     }
 
-    /// Whether CloudWatch has a minute of either tunnel, and nothing waits.
     /// Whether a minute is dated as the fault has moved it: by whole minutes, of an hour that AWS gives in whole seconds.
     fn is_moved(&self, minute: Stamp, at: Stamp) -> bool {
         self.fault.moves_the_date().is_some_and(|by| {
@@ -171,6 +173,7 @@ impl Player<'_> {
         })
     }
 
+    /// Whether CloudWatch has a minute of either tunnel, and nothing waits.
     fn has_told(&self, minute: Stamp) -> bool {
         let told = |tunnel: &Tunnel| {
             let data = delivered::put(self.site, "PacketLoss", tunnel);

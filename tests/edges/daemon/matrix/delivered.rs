@@ -127,11 +127,15 @@ struct Parts {
     waiting: u32,
 }
 
-/// What the store has, by minute and the tunnel's outside address.
+/// What the store has of minutes in which an echo ended, by minute and the tunnel's outside address. The part of a daemon
+/// that was started in the last moment of a minute may have none, and then there is no loss to tell of it.
 fn parts(site: &Site) -> BTreeMap<(Stamp, String), Parts> {
     let store = Connection::open(site.home.store()).unwrap();
     let mut rows = store
-        .prepare("SELECT minute, outside_ip, sent FROM rollup JOIN tunnel ON tunnel.id = rollup.tunnel")
+        .prepare(
+            "SELECT minute, outside_ip, sent FROM rollup JOIN tunnel ON tunnel.id = rollup.tunnel
+            WHERE replies + late + lost > 0",
+        )
         .unwrap();
     let rows = rows
         .query_map([], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?, row.get::<_, bool>(2)?)))
