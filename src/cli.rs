@@ -1,5 +1,8 @@
 //! Arguments → one function per command → exit code. Nothing is bound or sent before the configuration stands.
 
+#[macro_use]
+mod say;
+
 mod check;
 mod discover;
 mod drill;
@@ -84,7 +87,7 @@ fn with_config(path: &Path, command: impl FnOnce(&Config) -> Exit) -> Exit {
     match config::load(path, &environment()) {
         Ok(config) => command(&config),
         Err(rejection) => {
-            eprintln!("{rejection}");
+            complain!("{rejection}");
             Exit::Configuration
         }
     }

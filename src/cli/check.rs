@@ -9,6 +9,7 @@ mod trial;
 use std::path::Path;
 use std::time::Duration;
 
+use super::say;
 use crate::config::{self, Config, StoreSettings, describe};
 use crate::domain::plan::TunnelPlan;
 use crate::probe::{Ownership, owns};
@@ -19,11 +20,11 @@ pub(super) fn run(path: &Path, aws: bool) -> Exit {
     let loaded = config::load_to_check(path, &environment());
     match &loaded {
         Ok(config) => tell(config),
-        Err(rejection) => eprintln!("{rejection}"),
+        Err(rejection) => complain!("{rejection}"),
     }
     // A file may be checked before it is in its place, or on another host, so this is no error.
     for problem in config::foreign(path, process::user()) {
-        eprintln!("warning: {problem} (`bothends run` refuses that)");
+        complain!("warning: {problem} (`bothends run` refuses that)");
     }
     match &loaded {
         Ok(config) if aws => trial::run(config),
@@ -33,14 +34,14 @@ pub(super) fn run(path: &Path, aws: bool) -> Exit {
 }
 
 fn tell(config: &Config) {
-    print!("{}", describe(config));
-    println!("            {}", lasting(config));
+    say::text(format_args!("{}", describe(config)));
+    say!("            {}", lasting(config));
     for warning in &config.warnings {
-        eprintln!("warning: {warning}");
+        complain!("warning: {warning}");
     }
     for tunnel in config.plan.vpns.iter().flat_map(|vpn| vpn.used_tunnels()) {
         if let Some(complaint) = not_here(tunnel) {
-            eprintln!("warning: {complaint}");
+            complain!("warning: {complaint}");
         }
     }
 }

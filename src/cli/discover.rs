@@ -61,40 +61,40 @@ pub(super) fn run(arguments: &Discover) -> Exit {
         Ok(question) => question,
         Err(problems) => {
             for problem in problems {
-                eprintln!("{problem}");
+                complain!("{problem}");
             }
             return Exit::Usage;
         }
     };
     // Said before AWS is asked; that the file is not there is made sure of when it is made.
     if let Some(file) = arguments.write.as_deref().filter(|file| fs::symlink_metadata(file).is_ok()) {
-        eprintln!("{}", exists(file));
+        complain!("{}", exists(file));
         return Exit::BadNews;
     }
     let discovered = match ask(&question) {
         Ok(Ok(discovered)) => discovered,
         Ok(Err(troubles)) => {
             for trouble in &troubles {
-                eprintln!("{}", trouble.text());
+                complain!("{}", trouble.text());
             }
             return exit_of(&troubles);
         }
         Err(exit) => return exit,
     };
     for left_out in &discovered.left_out {
-        eprintln!("left out: {left_out}");
+        complain!("left out: {left_out}");
     }
     let scope = Scope { role_arn: question.role_arn.clone(), carriers: &|address| carriers(address) };
     let proposal = Proposal::of(&discovered, &scope);
     for warning in &proposal.warnings {
-        eprintln!("warning: {warning}");
+        complain!("warning: {warning}");
     }
     let text = match arguments.format {
         Format::Toml => toml::render(&proposal),
         Format::Json => match serde_json::to_string_pretty(&proposal) {
             Ok(json) => json + "\n",
             Err(error) => {
-                eprintln!("cannot write JSON: {error}");
+                complain!("cannot write JSON: {error}");
                 return Exit::Internal;
             }
         },
@@ -140,11 +140,11 @@ fn question(arguments: &Discover) -> Result<Question, Vec<String>> {
 fn ask(question: &Question) -> Result<Result<aws::Discovered, Vec<Trouble>>, Exit> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| {
-        eprintln!("cannot start: {error}");
+        complain!("cannot start: {error}");
         Exit::Internal
     })?;
     let connections = AwsConnections::load(AwsSettings::from_env(SESSION)).map_err(|error| {
-        eprintln!("{error}");
+        complain!("{error}");
         Exit::Configuration
     })?;
     Ok(runtime.block_on(aws::discover(&connections, question)))
@@ -179,7 +179,7 @@ fn printed(text: &str) -> Exit {
     match io::stdout().write_all(text.as_bytes()) {
         Ok(()) => Exit::Success,
         Err(error) => {
-            eprintln!("cannot print the configuration: {error}");
+            complain!("cannot print the configuration: {error}");
             Exit::BadNews
         }
     }
@@ -189,15 +189,15 @@ fn written(file: &Path, text: &str) -> Exit {
     match write(file, text) {
         Ok(()) => {
             let shown = file.display();
-            eprintln!("{shown} is written; read it, then: bothends check --config {shown}");
+            complain!("{shown} is written; read it, then: bothends check --config {shown}");
             Exit::Success
         }
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            eprintln!("{}", exists(file));
+            complain!("{}", exists(file));
             Exit::BadNews
         }
         Err(error) => {
-            eprintln!("cannot write {}: {error}", file.display());
+            complain!("cannot write {}: {error}", file.display());
             if error.kind() == io::ErrorKind::PermissionDenied { Exit::Permission } else { Exit::BadNews }
         }
     }

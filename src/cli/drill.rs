@@ -8,15 +8,16 @@ mod chosen;
 mod performance;
 mod watch;
 
-use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
+use std::io::{self, BufRead as _, IsTerminal as _};
 use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
 
 use self::chosen::{Round, chosen};
-use self::performance::{Outcome, Stage, keep, left_open, line, tell};
+use self::performance::{Outcome, Stage, keep, left_open, tell};
 use self::watch::{Daemon, Watch};
+use super::say;
 use crate::aws::{AwsConnections, AwsSettings, Failure, FailureKind};
 use crate::clock;
 use crate::config::{Config, Mode, Vendor};
@@ -50,23 +51,23 @@ pub(super) fn run(config: &Config, arguments: &Drill) -> Exit {
     let rounds = match chosen(config, arguments) {
         Ok(rounds) => rounds,
         Err(problem) => {
-            eprintln!("{problem}");
+            complain!("{problem}");
             return Exit::Usage;
         }
     };
     if !arguments.yes && !io::stdin().is_terminal() {
-        eprintln!("standard input is no terminal, so that nobody can be asked; add --yes");
+        complain!("standard input is no terminal, so that nobody can be asked; add --yes");
         return Exit::Usage;
     }
     announce(config, &rounds);
     if !arguments.yes && !agreed() {
-        eprintln!("nothing was started");
+        complain!("nothing was started");
         return Exit::BadNews;
     }
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            eprintln!("cannot start: {error}");
+            complain!("cannot start: {error}");
             return Exit::Internal;
         }
     };
@@ -74,7 +75,7 @@ pub(super) fn run(config: &Config, arguments: &Drill) -> Exit {
     let connections = match AwsConnections::load(AwsSettings::from_env(Arc::clone(&config.plan.site))) {
         Ok(connections) => connections,
         Err(error) => {
-            eprintln!("{error}");
+            complain!("{error}");
             return Exit::Configuration;
         }
     };
@@ -83,7 +84,7 @@ pub(super) fn run(config: &Config, arguments: &Drill) -> Exit {
 
 /// What will be done to whom.
 fn announce(config: &Config, rounds: &[Round]) {
-    println!("a test incident, marked DRILL, of impact 5:");
+    say!("a test incident, marked DRILL, of impact 5:");
     for Round { sink, vpn, kind } in rounds {
         let target = match &sink.vendor {
             Vendor::OpsCenter => "an OpsItem of the lowest severity".to_owned(),
@@ -91,19 +92,17 @@ fn announce(config: &Config, rounds: &[Round]) {
                 sink.target(&vpn.id, *kind)
             }
         };
-        println!("  {}: as {} of {} ({}), to {target}", sink.id, kind.as_str(), vpn.name, vpn.id);
+        say!("  {}: as {} of {} ({}), to {target}", sink.id, kind.as_str(), vpn.name, vpn.id);
     }
-    println!("it is read back and resolved; whoever is paged by these is paged");
+    say!("it is read back and resolved; whoever is paged by these is paged");
     match config.mode {
         Mode::Raise => {}
-        Mode::Observe => println!("mode = \"observe\" holds back real incidents only: the drill is sent"),
+        Mode::Observe => say!("mode = \"observe\" holds back real incidents only: the drill is sent"),
     }
 }
 
 fn agreed() -> bool {
-    print!("type yes to go on: ");
-    // If it cannot be asked, it is not answered either.
-    let _ = io::stdout().flush();
+    say::text(format_args!("type yes to go on: "));
     let mut answer = String::new();
     io::stdin().lock().read_line(&mut answer).is_ok() && answer.trim() == "yes"
 }
@@ -119,17 +118,17 @@ async fn drill(config: &Config, connections: AwsConnections, rounds: &[Round], h
     let watch = match Watch::new(config.http.listen) {
         Ok(watch) => watch,
         Err(error) => {
-            eprintln!("cannot listen for signals: {error}");
+            complain!("cannot listen for signals: {error}");
             return Exit::Internal;
         }
     };
     match watch.daemon() {
         Daemon::Quiet => {}
         Daemon::Absent(why) => {
-            eprintln!("no word from the daemon ({why}): the sinks alone are asked what is open")
+            complain!("no word from the daemon ({why}): the sinks alone are asked what is open")
         }
         Daemon::Busy(what) => {
-            eprintln!("nothing was started: {what}");
+            complain!("nothing was started: {what}");
             return Exit::BadNews;
         }
     }
@@ -146,26 +145,23 @@ async fn drill(config: &Config, connections: AwsConnections, rounds: &[Round], h
         match left_open(&one.place, &one.settings).await {
             Ok(None) => ready.push(one),
             Ok(Some(record)) => {
-                eprintln!(
+                complain!(
                     "nothing was started: {record} is open at {}, and is no drill's",
                     one.round.sink.id
                 );
                 return Exit::BadNews;
             }
             Err(error) => {
-                line(&format!(
-                    "{}\n  not started  what is open there cannot be seen: {error}",
-                    one.round.sink.id
-                ));
+                say!("{}\n  not started  what is open there cannot be seen: {error}", one.round.sink.id);
                 failed.push(error);
             }
         }
     }
     let mut well = failed.is_empty();
     for one in &ready {
-        line(one.round.sink.id.as_str());
+        say!("{}", one.round.sink.id);
         if let Some(why) = watch.why_stop() {
-            line(&format!("  not started  {why}"));
+            say!("  not started  {why}");
             well = false;
             continue;
         }

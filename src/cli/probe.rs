@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::say;
 use crate::config::Config;
 use crate::health::Health;
 use crate::probe::permission::icmp_access;
@@ -13,18 +14,18 @@ const SPACING: Duration = Duration::from_millis(200);
 
 pub(super) fn run(config: &Config, echoes: u32) -> Exit {
     if let Err(denied) = icmp_access() {
-        eprintln!("{denied}");
+        complain!("{denied}");
         return Exit::Permission;
     }
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            eprintln!("cannot start: {error}");
+            complain!("cannot start: {error}");
             return Exit::Internal;
         }
     };
     let round = Round { echoes, spacing: SPACING };
     let rows = runtime.block_on(one_round(&config.plan.vpns, round, Health::default()));
-    print!("{}", table(&rows));
+    say::text(format_args!("{}", table(&rows)));
     if rows.iter().all(|row| row.answered()) { Exit::Success } else { Exit::BadNews }
 }

@@ -11,7 +11,7 @@ pub(super) fn run() -> Exit {
     match client::ask(&path, Request::Reload, PATIENCE) {
         Ok(answer) => tell(answer),
         Err(error) => {
-            eprintln!("{error}");
+            complain!("{error}");
             match error {
                 ControlError::NotAllowed { .. } => Exit::Permission,
                 ControlError::NobodyThere { .. }
@@ -25,29 +25,29 @@ pub(super) fn run() -> Exit {
 fn tell(answer: Answer) -> Exit {
     match answer {
         Answer::InForce { vpns, tunnels, notes } => {
-            println!("the configuration is in force; VPN connections: {vpns}, tunnels: {tunnels}");
+            say!("the configuration is in force; VPN connections: {vpns}, tunnels: {tunnels}");
             for note in notes {
-                eprintln!("warning: {note}");
+                complain!("warning: {note}");
             }
             Exit::Success
         }
         Answer::Refused { problems } => {
             for problem in problems {
-                eprintln!("{problem}");
+                complain!("{problem}");
             }
-            eprintln!("the configuration is wrong; the one before stays in force");
+            complain!("the configuration is wrong; the one before stays in force");
             Exit::Configuration
         }
         Answer::Ending => {
-            eprintln!("the daemon is ending; its next start reads the configuration");
+            complain!("the daemon is ending; its next start reads the configuration");
             Exit::BadNews
         }
         Answer::Busy => {
-            eprintln!("too many ask the daemon at once; try again");
+            complain!("too many ask the daemon at once; try again");
             Exit::BadNews
         }
         Answer::NotUnderstood { requests } => {
-            eprintln!(
+            complain!(
                 "the daemon is of another version, which cannot be asked to reload but for: {}; \
                  restart it: systemctl restart bothends",
                 requests.join(", ")

@@ -1,5 +1,6 @@
 //! `bothends status`: what the running daemon knows.
 
+use super::say;
 use crate::config::Config;
 use crate::http::client;
 use crate::http::status_json::StatusJson;
@@ -10,25 +11,25 @@ pub(super) fn run(config: &Config, json: bool) -> Exit {
     let answer = match client::get(config.http.listen, "/status") {
         Ok(answer) => answer,
         Err(error) => {
-            eprintln!("{error}");
+            complain!("{error}");
             return Exit::BadNews;
         }
     };
     if answer.code != 200 {
-        eprintln!("the daemon at {} answered {}: {}", config.http.listen, answer.code, answer.body);
+        complain!("the daemon at {} answered {}: {}", config.http.listen, answer.code, answer.body);
         return Exit::BadNews;
     }
     if json {
-        println!("{}", answer.body);
+        say!("{}", answer.body);
         return Exit::Success;
     }
     match serde_json::from_str::<StatusJson>(&answer.body) {
         Ok(status) => {
-            print!("{}", render_table(&status));
+            say::text(format_args!("{}", render_table(&status)));
             Exit::Success
         }
         Err(error) => {
-            eprintln!(
+            complain!(
                 "what the daemon at {} answered is not understood ({error}); is it of another version?",
                 config.http.listen
             );

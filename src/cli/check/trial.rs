@@ -15,7 +15,7 @@ pub(super) fn run(config: &Config) -> Exit {
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            eprintln!("cannot start: {error}");
+            complain!("cannot start: {error}");
             return Exit::Internal;
         }
     };
@@ -23,7 +23,7 @@ pub(super) fn run(config: &Config) -> Exit {
     let connections = match AwsConnections::load(settings) {
         Ok(connections) => connections,
         Err(error) => {
-            eprintln!("{error}");
+            complain!("{error}");
             return Exit::Configuration;
         }
     };
@@ -32,7 +32,7 @@ pub(super) fn run(config: &Config) -> Exit {
     match io::stdout().write_all(text.as_bytes()) {
         Ok(()) => exit,
         Err(error) => {
-            eprintln!("cannot print what AWS said: {error}");
+            complain!("cannot print what AWS said: {error}");
             Exit::BadNews
         }
     }

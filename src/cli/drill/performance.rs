@@ -3,7 +3,6 @@
 //! What was started, or may have been, is resolved whatever happens in between; a start whose answer was lost is asked again under
 //! the same token, until it is known what it has started.
 
-use std::io::{self, Write as _};
 use std::time::Duration;
 
 use super::watch::Watch;
@@ -27,12 +26,6 @@ pub(super) struct Stage<'s> {
     pub(super) hold: Duration,
 }
 
-/// Prints a line. A drill that is open is resolved also where nobody reads any more (a pipe that broke, a session that ended), on
-/// which `println!` would panic.
-pub(super) fn line(text: &str) {
-    let _ = writeln!(io::stdout(), "{text}");
-}
-
 /// What has become of it. Every line is printed as it becomes known.
 #[derive(Default)]
 pub(super) struct Outcome {
@@ -51,7 +44,7 @@ impl Outcome {
     }
 
     fn say(&self, what: &str, told: &str) {
-        line(&format!("  {what:<11}  {told}"));
+        say!("  {what:<11}  {told}");
     }
 
     fn ill(&mut self, what: &str, told: &str) {

@@ -1,8 +1,12 @@
 //! What a person and a scraper ask.
 
+use std::io;
+use std::process::Stdio;
+
 use serde_json::Value;
 
-use super::site::{MILAN, ONE, Site, TWO};
+use super::process::Ended;
+use super::site::{MILAN, ONE, Site, TWO, inside};
 
 /// As the kernel ships `net.ipv4.ping_group_range`: for no group.
 const CLOSED: &str = "1 0";
@@ -22,6 +26,20 @@ fn probe_prints_a_row_for_every_tunnel_and_tells_by_its_exit_code_whether_all_an
     let lost = one.stdout.lines().find(|line| line.contains("tunnel 2")).unwrap();
     assert!(lost.ends_with("no reply: 2"), "{}", one.stdout);
     assert!(site.received_at_all().is_empty(), "probe needs nobody's help");
+}
+
+/// As in `bothends check | head`, where what is read last is long past what was wanted.
+#[test]
+fn a_command_of_which_nobody_reads_the_output_ends_as_it_would_have() {
+    let site = Site::new();
+    for (arguments, code) in [(&["check"][..], 0), (&["probe", "--echoes", "1"], 0), (&["status"], 1)] {
+        let (reader, writer) = io::pipe().unwrap();
+        drop(reader);
+        let mut command = site.command(&site.home, arguments);
+        command.stdin(Stdio::null()).stdout(writer.try_clone().unwrap()).stderr(writer);
+        let ended = Ended::from(inside(&site.here, || command.output().unwrap()));
+        assert_eq!(ended.code, Some(code), "{arguments:?}");
+    }
 }
 
 #[test]
