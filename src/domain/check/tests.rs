@@ -9,6 +9,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::domain::names::{CheckKind, TunnelId, VpnId};
 use crate::domain::plan::RouteKey;
+use crate::domain::request::EchoRequest;
 
 mod recovery;
 
