@@ -11,19 +11,10 @@ fn rendered(template: impl Into<Template>, change: Change) -> Option<Value> {
     body.map(|body| serde_json::from_str(&body).unwrap())
 }
 
-const ALL: [Change; 6] = [
-    Change::Opened,
-    Change::Worsened,
-    Change::Updated,
-    Change::Repeated,
-    Change::Resolved,
-    Change::Unwatched,
-];
-
 /// Which changes a template says something of.
 fn told(template: impl Into<Template>) -> Vec<Change> {
     let template = template.into();
-    ALL.into_iter().filter(|change| rendered(template.clone(), *change).is_some()).collect()
+    Change::ALL.into_iter().filter(|change| rendered(template.clone(), *change).is_some()).collect()
 }
 
 #[test]
