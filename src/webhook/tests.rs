@@ -121,6 +121,26 @@ fn a_template_of_ones_own_is_filled_in_and_one_that_is_wrong_says_so() {
 }
 
 #[test]
+fn what_is_open_outlasts_three_repetitions_that_nobody_answers() {
+    let lasts = |every, timeout| {
+        let settings = Settings {
+            url: Url::Plain("https://hook.example.com/".into()),
+            template: Preset::Alertmanager.into(),
+            headers: Vec::new(),
+            secret: None,
+            signing_secret: None,
+            ca_file: None,
+            allow_http: false,
+            timeout: Duration::from_secs(timeout),
+            repeat_every: Some(Duration::from_secs(every)),
+        };
+        settings.lasts().unwrap().as_secs()
+    };
+    assert_eq!(lasts(60, 10), 300);
+    assert_eq!(lasts(10, 30), 120);
+}
+
+#[test]
 fn a_signature_is_of_time_and_body() {
     let headers = signature("key", Stamp::from_secs(1_700_000_000), "{}").unwrap();
     assert_eq!(headers[0].1, "1700000000");
