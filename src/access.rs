@@ -156,19 +156,55 @@ fn has_url_password(line: &str) -> bool {
     })
 }
 
-/// Where Slack, Discord, Teams and PagerDuty take messages from whoever knows the URL.
+/// Where the well-known services take messages from whoever knows the URL: a host, or the end of one, and how a path begins.
+/// What these hosts have otherwise is no secret.
+const HOOKS: [(&str, &str); 14] = [
+    ("hooks.slack.com", "services/"),
+    ("hooks.slack.com", "workflows/"),
+    ("hooks.slack.com", "triggers/"),
+    ("hooks.slack-gov.com", "services/"),
+    ("hooks.slack-gov.com", "workflows/"),
+    ("hooks.slack-gov.com", "triggers/"),
+    ("discord.com", "api/webhooks/"),
+    ("discordapp.com", "api/webhooks/"),
+    (".webhook.office.com", "webhookb2/"),
+    ("outlook.office.com", "webhook/"),
+    ("outlook.office365.com", "webhook/"),
+    (".logic.azure.com", "workflows/"),
+    ("chat.googleapis.com", "v1/spaces/"),
+    ("events.pagerduty.com", "integration/"),
+];
+
 fn has_webhook(line: &str) -> bool {
-    const HOOKS: [&str; 6] = [
-        "hooks.slack.com/services/",
-        "hooks.slack.com/workflows/",
-        "hooks.slack.com/triggers/",
-        "discord.com/api/webhooks/",
-        ".webhook.office.com/webhookb2/",
-        "events.pagerduty.com/integration/",
-    ];
     let line = line.to_ascii_lowercase();
-    HOOKS.iter().any(|hook| {
-        line.split(hook).skip(1).any(|rest| rest.starts_with(|c: char| c.is_ascii_alphanumeric()))
+    HOOKS.iter().any(|(host, path)| {
+        line.split(host).skip(1).any(|rest| {
+            // `https://host`, `https://host.:443` and `https://host//` are the same place.
+            let rest = rest.trim_start_matches('.');
+            let rest = rest
+                .strip_prefix(':')
+                .map_or(rest, |rest| rest.trim_start_matches(|c: char| c.is_ascii_digit()));
+            let secret =
+                rest.strip_prefix('/').and_then(|rest| rest.trim_start_matches('/').strip_prefix(path));
+            secret.is_some_and(|secret| secret.starts_with(|c: char| c.is_ascii_alphanumeric()))
+        })
+    })
+}
+
+/// Whether a URL has a value behind its question mark whose name says that it is a secret.
+pub fn has_secret_query(url: &str) -> bool {
+    const WHOLE: [&str; 6] = ["key", "sig", "code", "pass", "pwd", "auth"];
+    const WITHIN: [&str; 8] =
+        ["token", "secret", "passw", "apikey", "accesskey", "signature", "credential", "authorization"];
+    let query = url.split_once('?').map_or("", |(_, query)| query);
+    let query = query.split('#').next().unwrap_or_default();
+    query.split(['&', ';']).filter_map(|pair| pair.split_once('=')).any(|(name, value)| {
+        let name: String =
+            name.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect();
+        !value.is_empty()
+            && (WHOLE.contains(&&*name)
+                || name.ends_with("key")
+                || WITHIN.iter().any(|word| name.contains(word)))
     })
 }
 
@@ -194,6 +230,15 @@ mod tests {
             ("notes = 'see ftp://a:b@c'", Secret::UrlPassword),
             ("url = \"https://hooks.slack.com/services/T0/B0/x\"", Secret::Webhook),
             ("https://events.pagerduty.com/integration/0123456789abcdef/enqueue", Secret::Webhook),
+            ("https://Hooks.Slack.com:443/services/T0/B0/x", Secret::Webhook),
+            ("https://hooks.slack.com.:443//services/T0/B0/x", Secret::Webhook),
+            ("https://hooks.slack-gov.com/services/T0/B0/x", Secret::Webhook),
+            ("https://discord.com/api/webhooks/1/x", Secret::Webhook),
+            ("https://ptb.discordapp.com:8443/api/webhooks/1/x", Secret::Webhook),
+            ("https://example.webhook.office.com/webhookb2/0a/IncomingWebhook/0b", Secret::Webhook),
+            ("https://outlook.office.com/webhook/0a", Secret::Webhook),
+            ("https://prod-01.westeurope.logic.azure.com:443/workflows/0a/triggers", Secret::Webhook),
+            ("https://chat.googleapis.com/v1/spaces/AAAA/messages?key=x&token=y", Secret::Webhook),
         ] {
             assert_eq!(found(line), Some(secret), "{line}");
         }
@@ -216,8 +261,31 @@ mod tests {
             "notes = \"mail noc@example.com: at night\"",
             "notes = \"https://hooks.slack.com/services/… is where it goes\"",
             "notes = \"https://example.pagerduty.com/services/PABCDEF\"",
+            "notes = \"https://discord.com/channels/1/2\"",
+            "notes = \"https://hooks.slack.com:443/\"",
         ] {
             assert_eq!(found(line), None, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_value_whose_name_says_so_is_a_secret_of_a_url() {
+        for url in [
+            "https://example.com/x?token=abc",
+            "https://example.com/x?team=net&Access_Token=abc",
+            "https://example.com/x?api-key=abc#top",
+            "https://example.com/x?sv=1&sig=abc",
+            "https://example.com/x?client_secret=abc",
+        ] {
+            assert!(has_secret_query(url), "{url}");
+        }
+        for url in [
+            "https://example.com/token=abc",
+            "https://example.com/x?token=",
+            "https://example.com/x?team=network&keyboard=us",
+            "https://example.com/x#?y",
+        ] {
+            assert!(!has_secret_query(url), "{url}");
         }
     }
 

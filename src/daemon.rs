@@ -33,7 +33,7 @@ use tokio::sync::{mpsc, watch};
 use crate::aws::poller::{Order, Past};
 use crate::aws::{AwsConnections, AwsSettings};
 use crate::clock;
-use crate::config::{self, Config};
+use crate::config::{self, Config, Rejection, WebhookSettings};
 use crate::domain::board::Board;
 use crate::domain::monitor::Monitor;
 use crate::domain::names::CheckId;
@@ -77,7 +77,7 @@ pub fn run(config_path: &Path) -> Exit {
 }
 
 fn start(config_path: &Path) -> Exit {
-    let config = match config::load_to_run(config_path, &process::environment(), process::user()) {
+    let config = match load(config_path) {
         Ok(config) => config,
         Err(rejection) => {
             return cannot_start(None, &rejection, Exit::Configuration);
@@ -115,6 +115,12 @@ fn start(config_path: &Path) -> Exit {
         }
     };
     watch_over(config_path, config, connections, (io, listener), health, opened)
+}
+
+/// Reads the configuration, and tries what can be tried of it.
+fn load(config_path: &Path) -> Result<Config, Rejection> {
+    let trial = |webhook: &WebhookSettings| places::trial(webhook, places::Reach::Daemon);
+    config::load_to_run(config_path, &process::environment(), process::user(), &trial)
 }
 
 /// Says why, and returns the code to exit with.

@@ -35,6 +35,8 @@ pub enum Call {
     UpdateOpsItem,
     /// Sends a message to a topic.
     Publish,
+    /// Tells whether a topic is there.
+    GetTopicAttributes,
     /// Tells in which Regions it does.
     GetReplicationSet,
     /// Reads a response plan.
@@ -47,7 +49,7 @@ pub enum Call {
 
 impl Call {
     /// Every call.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::GetMetricData,
         Self::DescribeVpnConnections,
         Self::PutMetricData,
@@ -63,6 +65,7 @@ impl Call {
         Self::CreateOpsItem,
         Self::UpdateOpsItem,
         Self::Publish,
+        Self::GetTopicAttributes,
         Self::GetReplicationSet,
         Self::GetResponsePlan,
         Self::GetCallerIdentity,
@@ -87,6 +90,7 @@ impl Call {
             Self::CreateOpsItem => "CreateOpsItem",
             Self::UpdateOpsItem => "UpdateOpsItem",
             Self::Publish => "Publish",
+            Self::GetTopicAttributes => "GetTopicAttributes",
             Self::GetReplicationSet => "GetReplicationSet",
             Self::GetResponsePlan => "GetResponsePlan",
             Self::GetCallerIdentity => "GetCallerIdentity",
@@ -111,7 +115,7 @@ impl Call {
             Self::DescribeOpsItems | Self::GetOpsItem | Self::CreateOpsItem | Self::UpdateOpsItem => {
                 "OpsCenter"
             }
-            Self::Publish => "SNS",
+            Self::Publish | Self::GetTopicAttributes => "SNS",
             Self::GetCallerIdentity | Self::AssumeRole => "STS",
         }
     }
@@ -134,6 +138,7 @@ impl Call {
             Self::CreateOpsItem => "ssm:CreateOpsItem",
             Self::UpdateOpsItem => "ssm:UpdateOpsItem",
             Self::Publish => "sns:Publish",
+            Self::GetTopicAttributes => "sns:GetTopicAttributes",
             Self::GetReplicationSet => "ssm-incidents:GetReplicationSet",
             Self::GetResponsePlan => "ssm-incidents:GetResponsePlan",
             // It works without any (STS API Reference, GetCallerIdentity).
@@ -164,6 +169,7 @@ impl Call {
             Self::Publish => {
                 "the topic (and, where it is encrypted, kms:GenerateDataKey and kms:Decrypt on its key)"
             }
+            Self::GetTopicAttributes => "the topic",
             Self::AssumeRole => "the role, whose trust policy must admit the daemon's own credentials",
         }
     }

@@ -22,7 +22,7 @@ pub(super) const API: Api =
     Api { service_id: "SNS", host: "sns", signing_name: "sns", error, longest_answer: 1 << 20 };
 
 /// The version of the SNS API that the names here are of.
-const API_VERSION: &str = "2010-03-31";
+pub(super) const API_VERSION: &str = "2010-03-31";
 /// A subject has at most 100 characters (`Publish`), all of them ASCII.
 const SUBJECT_MAX: usize = 100;
 

@@ -8,7 +8,7 @@
 //! | `StartIncident` | with a response plan that does not exist ([`incident_manager`]) |
 //! | what reads or writes an incident record | with a record that does not exist |
 //! | `AssumeRole` | by assuming the role |
-//! | `CreateOpsItem`, `Publish` | not at all ([`messages`]) |
+//! | `CreateOpsItem`, `Publish` | not at all ([`messages`]); whether a topic is there, by reading its attributes |
 //!
 //! That a call was refused for want of a permission, AWS says itself. That it was refused for what it asked, and not for
 //! that, is all that the others can show: AWS documents nowhere that it looks at the permission first. Hence
@@ -154,7 +154,7 @@ async fn at_place(connections: &AwsConnections, trial: Trial) -> Outcome {
                 Use::Metrics { namespace } => metrics::put(&mut trier, namespace).await,
                 Use::IncidentManager { families } => incident_manager::all(&mut trier, families).await,
                 Use::OpsCenter => messages::ops_center(&mut trier).await,
-                Use::Topic { arn } => messages::topic(&mut trier, arn),
+                Use::Topic { arn } => messages::topic(&mut trier, arn).await,
             }
             (index, trier)
         });

@@ -10,14 +10,16 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::say;
-use crate::config::{self, Config, StoreSettings, describe};
+use crate::config::{self, Config, StoreSettings, WebhookSettings, describe};
+use crate::daemon::places;
 use crate::domain::plan::TunnelPlan;
 use crate::probe::{Ownership, owns};
 use crate::process::{self, Exit, environment};
 use crate::store::{Capacity, capacity};
 
 pub(super) fn run(path: &Path, aws: bool) -> Exit {
-    let loaded = config::load_to_check(path, &environment());
+    let trial = |webhook: &WebhookSettings| places::trial(webhook, places::Reach::Other);
+    let loaded = config::load_to_check(path, &environment(), &trial);
     match &loaded {
         Ok(config) => tell(config),
         Err(rejection) => complain!("{rejection}"),

@@ -5,6 +5,7 @@
 //! read into domain types ([`build`]). No step stops at the first problem: all of them are told at once, each with file,
 //! line, key, what was found and what is allowed.
 
+mod address;
 mod build;
 mod consequences;
 mod custody;
@@ -52,24 +53,41 @@ use self::schema::{RENAMED, Renamed};
 /// # Errors
 /// Every problem of the whole configuration at once.
 pub fn load(path: &Path, env: &BTreeMap<String, String>) -> Result<Config, Rejection> {
-    load_in(path, &Surroundings { env, host_name: files::host_name(), renamed: RENAMED })
+    load_trying(path, env, &|_| Vec::new())
+}
+
+/// What a trial shows of a webhook: what is wrong, by the key that it is about (`url`, `secret` and `signing_secret` stand for
+/// the key that names their file).
+pub type Trial<'a> = &'a dyn Fn(&WebhookSettings) -> Vec<(&'static str, String)>;
+
+fn load_trying(path: &Path, env: &BTreeMap<String, String>, trial: Trial<'_>) -> Result<Config, Rejection> {
+    load_in(path, &Surroundings { env, host_name: files::host_name(), renamed: RENAMED, trial })
 }
 
 /// The same for a daemon that is to do what it says: as the user `us`, who must not let others read what is secret, nor do
-/// what others say.
+/// what others say. Webhooks are put to a `trial`: what is wrong with one is better known before the first page than by it.
 ///
 /// # Errors
-/// Every problem of the whole configuration at once, those that [`exposed`] and [`foreign`] find among them.
-pub fn load_to_run(path: &Path, env: &BTreeMap<String, String>, us: u32) -> Result<Config, Rejection> {
-    refusing(load(path, env), exposed(path, env).into_iter().chain(foreign(path, us)))
+/// Every problem of the whole configuration at once, those that [`exposed`], [`foreign`] and the trial find among them.
+pub fn load_to_run(
+    path: &Path,
+    env: &BTreeMap<String, String>,
+    us: u32,
+    trial: Trial<'_>,
+) -> Result<Config, Rejection> {
+    refusing(load_trying(path, env, trial), exposed(path, env).into_iter().chain(foreign(path, us)))
 }
 
 /// The same for somebody who wants to know whether it is right: a file may be checked before it is in its place.
 ///
 /// # Errors
-/// Every problem of the whole configuration at once, those that [`exposed`] finds among them.
-pub fn load_to_check(path: &Path, env: &BTreeMap<String, String>) -> Result<Config, Rejection> {
-    refusing(load(path, env), exposed(path, env).into_iter())
+/// Every problem of the whole configuration at once, those that [`exposed`] and the trial find among them.
+pub fn load_to_check(
+    path: &Path,
+    env: &BTreeMap<String, String>,
+    trial: Trial<'_>,
+) -> Result<Config, Rejection> {
+    refusing(load_trying(path, env, trial), exposed(path, env).into_iter())
 }
 
 fn refusing(
@@ -89,6 +107,8 @@ struct Surroundings<'a> {
     env: &'a BTreeMap<String, String>,
     host_name: Option<String>,
     renamed: &'a [Renamed],
+    /// Of webhooks.
+    trial: Trial<'a>,
 }
 
 fn load_in(path: &Path, surroundings: &Surroundings<'_>) -> Result<Config, Rejection> {

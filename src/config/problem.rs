@@ -184,6 +184,11 @@ impl Notes {
         !self.files_lost
     }
 
+    /// Whether there is a problem with `key` already.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.problems.iter().any(|problem| problem.key == key)
+    }
+
     /// The configuration, if nothing is wrong with it.
     pub(super) fn finish(self, config: Option<Config>, files: Vec<PathBuf>) -> Result<Config, Rejection> {
         let Self { mut problems, warnings, files_lost: _ } = self;

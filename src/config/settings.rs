@@ -9,6 +9,7 @@ use std::time::Duration;
 use crate::domain::names::{Kind, SinkId, VpnId};
 use crate::domain::plan::{Plan, SinkPlan};
 
+use super::address;
 use super::problem::Warning;
 
 /// The whole configuration, checked.
@@ -180,7 +181,7 @@ impl WebhookSettings {
     /// Where and what, in an operator's words.
     fn described(&self) -> String {
         let url = match &self.url {
-            WebhookUrl::Plain(url) => url.split('?').next().unwrap_or_default().to_owned(),
+            WebhookUrl::Plain(url) => address::shown(url),
             WebhookUrl::Secret(path) => format!("the address in {}", path.display()),
         };
         match &self.body {

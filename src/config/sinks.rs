@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::domain::names::{Kind, SinkId, VpnId};
 
+use super::Surroundings;
 use super::patterns;
 use super::problem::Notes;
 use super::section::{Rule, Section};
@@ -77,7 +78,7 @@ impl Sinks {
         &mut self,
         section: &Section<'_>,
         vpns: &Vpns,
-        env: &BTreeMap<String, String>,
+        surroundings: &Surroundings<'_>,
         complete: bool,
         notes: &mut Notes,
     ) {
@@ -106,9 +107,8 @@ impl Sinks {
             Some(Type::Sns) => section
                 .required("topic_arn", &patterns::TOPIC_ARN, notes)
                 .map(|topic_arn| Vendor::Sns { topic_arn }),
-            Some(Type::Webhook) => {
-                webhook::read(section, env, notes).map(|settings| Vendor::Webhook(Box::new(settings)))
-            }
+            Some(Type::Webhook) => webhook::read(section, surroundings, notes)
+                .map(|settings| Vendor::Webhook(Box::new(settings))),
             None => None,
         };
         let (Some(kind_of_sink), Some(vendor)) = (kind_of_sink, vendor) else { return };

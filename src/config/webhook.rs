@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::Surroundings;
+use super::address;
 use super::duration::Span;
 use super::patterns;
 use super::problem::Notes;
@@ -47,9 +49,10 @@ const SECRET_HEADERS: [&str; 4] = ["authorization", "proxy-authorization", "x-ap
 /// Reads it; `None` if something that it needs is wrong or missing.
 pub(super) fn read(
     section: &Section<'_>,
-    env: &BTreeMap<String, String>,
+    surroundings: &Surroundings<'_>,
     notes: &mut Notes,
 ) -> Option<WebhookSettings> {
+    let env = surroundings.env;
     let preset = section.text("preset", &patterns::PRESET, notes);
     let template = template(section, notes);
     let (secret, signing_secret) =
@@ -86,7 +89,7 @@ pub(super) fn read(
             None
         }
     };
-    Some(WebhookSettings {
+    let settings = WebhookSettings {
         url: url?,
         body: body?,
         headers,
@@ -96,7 +99,21 @@ pub(super) fn read(
         allow_http,
         timeout,
         repeat_every: repeat_every.or(repeats),
-    })
+    };
+    for (what, told) in (surroundings.trial)(&settings) {
+        let key = key_of(section, what);
+        // What is wrong with a file is told once.
+        if !notes.has(&section.path(&key)) {
+            section.wrong(&key, told, notes);
+        }
+    }
+    Some(settings)
+}
+
+/// The key that names the file of what the trial calls so.
+fn key_of(section: &Section<'_>, what: &str) -> String {
+    let keys = [format!("{what}_file"), format!("{what}_credential")];
+    keys.into_iter().find(|key| section.sets(key)).unwrap_or_else(|| what.to_owned())
 }
 
 const SECRET: [&str; 2] = ["secret_file", "secret_credential"];
@@ -121,23 +138,11 @@ fn url(
         }
         (None, Some(path)) => Some(WebhookUrl::Secret(path)),
         (Some(url), None) => {
-            let authority =
-                url.split_once("://").map_or("", |(_, rest)| rest.split('/').next().unwrap_or_default());
-            if authority.contains('@') {
-                section.wrong("url", "holds a password; put it into a file: secret_file and headers", notes);
-            } else if authority == "hooks.slack.com" {
-                section.wrong(
-                    "url",
-                    "is a secret by itself; put it into a file and name that in url_file",
-                    notes,
-                );
-            } else if url.starts_with("http://") && !allow_http {
-                let what = "is plain HTTP, which anybody on the way can read; use https://, or set allow_http = true";
+            if let Some(what) = address::unfit(&url, allow_http) {
                 section.wrong("url", what, notes);
-            } else {
-                return Some(WebhookUrl::Plain(url));
+                return None;
             }
-            None
+            Some(WebhookUrl::Plain(url))
         }
         (None, None) if section.sets("url") || sets_any(section, ["url_file", "url_credential"]) => None,
         (None, None) if preset == Some(WebhookPreset::PagerDuty) => Some(WebhookUrl::Plain(PAGERDUTY.into())),

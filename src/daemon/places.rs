@@ -8,7 +8,8 @@ use crate::aws::{AwsConnections, IncidentManager, OpsCenter, Sns, partition};
 use crate::config::{Config, SinkSettings, Vendor, WebhookBody, WebhookPreset, WebhookSettings, WebhookUrl};
 use crate::domain::plan::SinkPlan;
 use crate::incident::settings::{Settings, VpnSettings};
-use crate::webhook::{self, Preset, Secret, Template, Webhook};
+pub use crate::webhook::Reach;
+use crate::webhook::{self, Part, Preset, Secret, Template, Webhook};
 
 /// A sink.
 #[derive(Debug)]
@@ -84,6 +85,19 @@ async fn ops_items(connections: &AwsConnections, config: &Config, configured: &S
     };
     let account = configured.role_arn.as_deref().and_then(|role| role.split(':').nth(4)).unwrap_or_default();
     format!("arn:{}:ssm:{region}:{account}:opsitem", partition(&region)).into()
+}
+
+/// What is wrong with a webhook, by the key that it is about, as [`crate::config::Trial`] wants it.
+pub fn trial(configured: &WebhookSettings, reach: Reach) -> Vec<(&'static str, String)> {
+    let key = |part| match part {
+        Part::Url => "url",
+        Part::Secret => "secret",
+        Part::SigningSecret => "signing_secret",
+        Part::Template => "template_file",
+        Part::Headers => "headers",
+        Part::Authorities => "ca_file",
+    };
+    webhook::trial(&as_sent(configured), reach).into_iter().map(|(part, what)| (key(part), what)).collect()
 }
 
 /// A webhook's settings as it takes them.

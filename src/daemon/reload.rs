@@ -6,12 +6,11 @@ use tokio::sync::oneshot;
 
 use super::notify::Notifier;
 use super::people::People;
-use crate::config::{self, Config, Rejection, Warning};
+use crate::config::{Config, Rejection, Warning};
 use crate::control::Answer;
 use crate::driver::Command;
 use crate::health::{Component, Problem, Severity};
 use crate::http::server::About;
-use crate::process;
 use crate::telemetry::names::Names;
 use crate::telemetry::wording::Notice;
 
@@ -37,8 +36,7 @@ pub(super) fn started(config: &Config) {
 
 /// Reads the configuration and has the core take it. `Err` if it is wrong, or the daemon is ending, and all stays as it was.
 pub(super) async fn reload(people: &People, notifier: &Notifier) -> Result<(Config, Answer), Answer> {
-    let mut config = match config::load_to_run(&people.config_path, &process::environment(), process::user())
-    {
+    let mut config = match super::load(&people.config_path) {
         Ok(config) => config,
         Err(rejection) => {
             refuse(people, &rejection);

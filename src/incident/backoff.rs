@@ -63,6 +63,11 @@ impl Hold {
         }
     }
 
+    /// It is tried again after `longest` at the latest.
+    pub(super) fn at_most(&mut self, now: Moment, longest: Duration) {
+        self.until = self.until.map(|until| until.min(now + longest));
+    }
+
     fn temporary(&mut self, now: Moment, what: String, retry_after: Option<Duration>, seed: &[&str]) {
         self.failures = self.failures.saturating_add(1);
         self.rejected = false;
@@ -114,6 +119,17 @@ mod tests {
         assert_eq!(hold.until(Moment::ORIGIN), Some(Moment::ORIGIN + Duration::from_secs(30)));
         hold.failed(Moment::ORIGIN, &temporary(Some(1_000_000)), &[]);
         assert_eq!(hold.until(Moment::ORIGIN), Some(Moment::ORIGIN + Duration::from_secs(600)));
+    }
+
+    #[test]
+    fn a_wait_can_be_cut_short_and_not_made_longer() {
+        let mut hold = Hold::default();
+        let until = |hold: &Hold| hold.until(Moment::ORIGIN).unwrap().since(Moment::ORIGIN).as_secs();
+        hold.failed(Moment::ORIGIN, &temporary(Some(600)), &[]);
+        hold.at_most(Moment::ORIGIN, Duration::from_secs(60));
+        assert_eq!(until(&hold), 60);
+        hold.at_most(Moment::ORIGIN, Duration::from_secs(90));
+        assert_eq!(until(&hold), 60);
     }
 
     #[test]

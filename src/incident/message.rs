@@ -37,6 +37,10 @@ pub enum Change {
 }
 
 impl Change {
+    /// Every one.
+    pub const ALL: [Self; 6] =
+        [Self::Opened, Self::Worsened, Self::Updated, Self::Repeated, Self::Resolved, Self::Unwatched];
+
     /// The word used in messages.
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -18,6 +18,7 @@ pub mod reconcile;
 pub mod settings;
 pub mod shell;
 pub mod sink;
+pub mod specimen;
 pub mod teller;
 mod token;
 pub mod wording;

@@ -208,7 +208,7 @@ impl Teller {
             let result = super::reconcile::label(&result);
             self.reports.push_back(SinkReport::Request { sink, action: act.as_str(), result });
         }
-        let told = case.ended(act, result, now.mono, &self.settings.sink);
+        let told = case.ended(act, result, now.mono, &self.settings);
         if let Some(told) = told {
             let text = format!("{}: {}: {told}", wording::about(&case.incident), self.settings.sink.id());
             let about = Some((incident.vpn.clone(), incident.kind));

@@ -1,5 +1,6 @@
 //! What an answer means, or that there is none.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use hyper::StatusCode;
@@ -7,8 +8,14 @@ use hyper::StatusCode;
 use crate::domain::time::Stamp;
 use crate::incident::sink::SinkError;
 
+use super::hidden::Hidden;
+
 /// Of a receiver's words so much is repeated.
 const WORDS_MAX: usize = 200;
+
+/// What a receiver said first with each status, since it last took a message.
+#[derive(Debug, Default)]
+pub(super) struct Heard(BTreeMap<u16, String>);
 
 /// Why a message was not taken.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,20 +53,23 @@ pub(super) struct Answer {
 }
 
 impl Answer {
-    /// Whether the message was taken, and if not, why. None of `hidden` is repeated.
-    pub(super) fn meaning(&self, hidden: &[&str], now: Stamp) -> Result<(), Reason> {
+    /// Whether the message was taken, and if not, why. Of `hidden` nothing is repeated, and what was `heard` with the same status
+    /// before is told again in place of these words, so that a request's number in them makes no other failure of it.
+    pub(super) fn meaning(&self, hidden: &Hidden, heard: &mut Heard, now: Stamp) -> Result<(), Reason> {
         let status = self.status;
         if status.is_success() {
+            heard.0.clear();
             return Ok(());
         }
         let code = status.as_u16();
-        let said = self.said(hidden);
+        let said = heard.0.entry(code).or_insert_with(|| self.said(hidden)).as_str();
         let what = match code {
             300..=399 => {
                 let to = self
                     .location
                     .as_deref()
                     .and_then(host)
+                    .filter(|to| !hidden.is_in(to))
                     .map_or_else(String::new, |to| format!(" to {to}"));
                 format!(
                     "it answered {code}, a redirect{to}, which is not followed; set url to where it leads"
@@ -85,14 +95,14 @@ impl Answer {
     }
 
     /// The receiver's own words, if they are fit to be seen.
-    fn said(&self, hidden: &[&str]) -> String {
+    fn said(&self, hidden: &Hidden) -> String {
         let line: Vec<&str> = self.words.split_whitespace().collect();
         let line: String = line.join(" ").chars().filter(|c| !c.is_control()).take(WORDS_MAX).collect();
-        // The path of a secret address is long; a short one, such as "/", is in any text and tells nothing.
-        let tells = |secret: &&&str| secret.len() >= 4 && self.words.contains(**secret);
         if line.is_empty() {
             String::new()
-        } else if hidden.iter().any(|secret| tells(&secret)) {
+        } else if hidden.is_all() {
+            ", saying what is not shown because its address is a secret".to_owned()
+        } else if hidden.is_in(&self.words) {
             ", saying more than may be shown".to_owned()
         } else {
             format!(", saying {line:?}")
@@ -120,14 +130,26 @@ fn host(location: &str) -> Option<String> {
 mod tests {
     use super::*;
 
-    fn meaning(status: u16, words: &str) -> Result<(), Reason> {
-        let answer = Answer {
+    fn answer(status: u16, words: &str) -> Answer {
+        Answer {
             status: StatusCode::from_u16(status).unwrap(),
             retry_after: Some("120".to_owned()),
             location: Some("https://elsewhere.example.com/s3cr3t".to_owned()),
             words: words.to_owned(),
-        };
-        answer.meaning(&["s3cr3t-token", "/"], Stamp::from_secs(0))
+        }
+    }
+
+    fn meaning(status: u16, words: &str) -> Result<(), Reason> {
+        let mut hidden = Hidden::default();
+        hidden.secret("s3cr3t-token");
+        answer(status, words).meaning(&hidden, &mut Heard::default(), Stamp::from_secs(0))
+    }
+
+    fn told(result: Result<(), Reason>) -> String {
+        match result {
+            Ok(()) => "taken".to_owned(),
+            Err(Reason::Rejected(what) | Reason::Temporary { what, .. }) => what,
+        }
     }
 
     #[test]
@@ -162,6 +184,40 @@ mod tests {
         assert!(what.contains("saying \"invalid event/x\""), "{what}");
         let Err(Reason::Rejected(what)) = meaning(400, "bad key s3cr3t-token") else { panic!() };
         assert!(!what.contains("s3cr3t"), "{what}");
+    }
+
+    #[test]
+    fn of_an_address_that_is_a_secret_only_the_status_and_what_to_do_is_told() {
+        let mut hidden = Hidden::default();
+        hidden
+            .address(&"https://h.example.com/services/T000/XyZ0SecretToken?k=QuerySecret99".parse().unwrap());
+        let words = "token XyZ0SecretToken (k QuerySecret99) is not known";
+        for (status, says) in [
+            (400, "it found fault with the message (400)"),
+            (404, "correct the url"),
+            (503, "it failed (503)"),
+        ] {
+            let told =
+                told(answer(status, words).meaning(&hidden, &mut Heard::default(), Stamp::from_secs(0)));
+            assert!(told.contains(says) && told.contains("because its address is a secret"), "{told}");
+            assert!(!told.contains("XyZ0") && !told.contains("Query"), "{told}");
+        }
+        let mut redirect = answer(302, "");
+        redirect.location = Some("https://xyz0secrettoken.example.com/".to_owned());
+        let told = told(redirect.meaning(&hidden, &mut Heard::default(), Stamp::from_secs(0)));
+        assert!(told.contains("a redirect, which is not followed"), "{told}");
+    }
+
+    #[test]
+    fn words_that_differ_each_time_make_no_other_failure_of_the_same_status() {
+        let (hidden, now, mut heard) = (Hidden::default(), Stamp::from_secs(0), Heard::default());
+        let mut told = |status, words| told(answer(status, words).meaning(&hidden, &mut heard, now));
+        let first = told(404, "no such hook, request 0001");
+        assert!(first.contains("request 0001"), "{first}");
+        assert!(told(503, "busy, request 0002").contains("request 0002"));
+        assert_eq!(told(404, "no such hook, request 0003"), first);
+        told(202, "");
+        assert!(told(404, "no such hook, request 0004").contains("request 0004"));
     }
 
     #[test]

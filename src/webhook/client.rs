@@ -4,8 +4,7 @@
 use std::error::Error;
 use std::future::Future;
 use std::io;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use http_body_util::{BodyExt as _, Empty, Full, Limited};
@@ -15,19 +14,13 @@ use hyper::header::{HOST, HeaderName, HeaderValue, LOCATION, PROXY_AUTHORIZATION
 use hyper::{Method, Request, Uri};
 use hyper_util::client::proxy::matcher::{Intercept, Matcher};
 use hyper_util::rt::TokioIo;
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
-#[cfg(feature = "tls-aws-lc")]
-use rustls::crypto::aws_lc_rs as crypto;
-#[cfg(all(feature = "tls-ring", not(feature = "tls-aws-lc")))]
-use rustls::crypto::ring as crypto;
-
 use super::answer::{Answer, Reason, rejected};
+use super::authorities::Authorities;
+use super::reach::reach;
 
 /// Of an answer's body so much is read: nobody needs its words beyond that.
 const BODY_MAX: usize = 64 * 1024;
@@ -41,11 +34,9 @@ pub(super) struct Post {
 
 /// Makes the calls of one webhook.
 pub(super) struct Client {
-    ca_file: Option<PathBuf>,
     timeout: Duration,
     proxies: Matcher,
-    /// Loaded with the first call; of no use, it is loaded again with the next.
-    tls: Mutex<Option<Arc<ClientConfig>>>,
+    authorities: Authorities,
 }
 
 /// A connection of any kind.
@@ -54,7 +45,7 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 
 impl Client {
     pub(super) fn new(ca_file: Option<PathBuf>, timeout: Duration) -> Self {
-        Self { ca_file, timeout, proxies: Matcher::from_env(), tls: Mutex::default() }
+        Self { timeout, proxies: Matcher::from_env(), authorities: Authorities::new(ca_file) }
     }
 
     /// Sends a request, and reads its answer.
@@ -142,31 +133,25 @@ impl Client {
     }
 
     async fn secured(&self, stream: Box<dyn Stream>, host: &str) -> Result<Box<dyn Stream>, Reason> {
-        let config = self.tls().await?;
+        let config = self.authorities.trusted().await?;
         let host = host.trim_start_matches('[').trim_end_matches(']');
         let name = ServerName::try_from(host.to_owned());
         let name = name.map_err(|_| rejected("the url names a host that cannot have a certificate"))?;
-        let stream =
-            TlsConnector::from(config).connect(name, stream).await.map_err(|error| untrusted(&error))?;
+        let stream = TlsConnector::from(config).connect(name, stream).await;
+        let stream = stream.map_err(|error| {
+            let reason = untrusted(&error);
+            if let Reason::Rejected(_) = reason {
+                self.authorities.doubt();
+            }
+            reason
+        })?;
         Ok(Box::new(stream))
-    }
-
-    async fn tls(&self) -> Result<Arc<ClientConfig>, Reason> {
-        if let Some(config) = self.tls.lock().unwrap_or_else(PoisonError::into_inner).clone() {
-            return Ok(config);
-        }
-        let ca_file = self.ca_file.clone();
-        let loaded = tokio::task::spawn_blocking(move || load(ca_file.as_deref())).await;
-        let config =
-            Arc::new(loaded.unwrap_or_else(|_| Err(rejected("the authorities could not be loaded")))?);
-        *self.tls.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&config));
-        Ok(config)
     }
 }
 
 async fn connect(host: &str, port: u16) -> Result<Box<dyn Stream>, Reason> {
     let bare = host.trim_start_matches('[').trim_end_matches(']');
-    let stream = TcpStream::connect((bare, port)).await;
+    let stream = reach(bare, port).await;
     let stream = stream.map_err(|error| temporary(format!("no connection to {host}:{port}: {error}")))?;
     Ok(Box::new(stream))
 }
@@ -184,35 +169,6 @@ async fn beside<T>(
         // The connection is at its end; what was answered is there, or never comes.
         _ = &mut connection => asked.await,
     }
-}
-
-/// The authorities to trust.
-fn load(ca_file: Option<&Path>) -> Result<ClientConfig, Reason> {
-    let mut roots = RootCertStore::empty();
-    match ca_file {
-        Some(path) => {
-            let wrong = |what: String| Reason::Rejected(format!("ca_file {}: {what}", path.display()));
-            let pem = std::fs::read(path).map_err(|error| wrong(format!("it cannot be read: {error}")))?;
-            for certificate in CertificateDer::pem_slice_iter(&pem) {
-                let certificate = certificate.map_err(|_| wrong("it is not well-formed PEM".to_owned()))?;
-                let added = roots.add(certificate);
-                added.map_err(|_| wrong("a certificate in it cannot be parsed".to_owned()))?;
-            }
-            if roots.is_empty() {
-                return Err(wrong("there is no certificate in it".to_owned()));
-            }
-        }
-        None => {
-            // What the system has and rustls does not understand, nobody needs.
-            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        }
-    }
-    let config = ClientConfig::builder_with_provider(Arc::new(crypto::default_provider()))
-        .with_safe_default_protocol_versions()
-        .map_err(|_| rejected("TLS is of no use here"))?;
-    let mut config = config.with_root_certificates(roots).with_no_client_auth();
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(config)
 }
 
 fn temporary(what: String) -> Reason {

@@ -4,20 +4,28 @@
 //! |---|---|
 //! | what is sent: a template, ready ones among them | [`Template`] in `template` |
 //! | what must reach no log: read from files for each try | [`Secret`] in `secret` |
-//! | how it is sent: proxy, authorities, timeouts, no redirects | `client` |
+//! | how it is sent: proxy, timeouts, no redirects | `client` |
+//! | to which of a host's addresses | `reach` |
+//! | whose certificates are trusted | `authorities` |
 //! | what an answer means | `answer` |
+//! | what of it may be repeated | `hidden` |
+//! | what can be known to be wrong before the first message | [`trial()`] in `trial` |
 //!
 //! A message's id goes with it as `Idempotency-Key`, the same in every retry, so that a receiver can drop what comes twice
 //! because an answer was lost.
 
 mod answer;
+mod authorities;
 mod client;
+mod hidden;
+mod reach;
 mod secret;
 mod template;
+mod trial;
 
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use hmac::{Hmac, KeyInit, Mac};
@@ -28,13 +36,17 @@ use sha2::Sha256;
 use crate::domain::time::Stamp;
 use crate::incident::message::{Message, Messenger};
 use crate::incident::sink::SinkError;
-use answer::{Reason, rejected};
+use answer::{Heard, Reason, rejected};
 use client::{Client, Post};
+use hidden::Hidden;
 pub use secret::Secret;
 pub use template::{Preset, Template};
+pub use trial::{Part, Reach, trial};
 
-/// How many repetitions may be lost before a vendor that takes silence for an end does so.
+/// How many repetitions may be lost before a vendor that takes silence for an end does so, where each is answered at once …
 const REPETITIONS: u32 = 5;
+/// … and where each is given up only when its time is over.
+const SILENT_REPETITIONS: u32 = 3;
 
 /// A webhook.
 #[derive(Debug, Clone, PartialEq)]
@@ -72,25 +84,24 @@ pub enum Url {
 pub struct Webhook {
     settings: Settings,
     client: Client,
+    heard: Mutex<Heard>,
 }
 
-impl Webhook {
-    /// Connects to nothing.
-    pub fn new(settings: Settings) -> Self {
-        let client = Client::new(settings.ca_file.clone(), settings.timeout);
-        Self { settings, client }
+impl Settings {
+    /// How long what is open stays so at the receiver without another word. The teller repeats it, and after a failure tries
+    /// again, each `repeat_every` (`incident::teller`).
+    fn lasts(&self) -> Option<Duration> {
+        let every = self.repeat_every?;
+        Some((every * REPETITIONS).max((every + self.timeout) * SILENT_REPETITIONS))
     }
 
-    async fn address(&self) -> Result<Uri, Reason> {
-        let text = match &self.settings.url {
-            Url::Plain(url) => url.to_string(),
-            Url::Secret(secret) => secret.read().await.map_err(Reason::Rejected)?,
-        };
-        let wrong = |what: &str| Reason::Rejected(format!("the url {what}"));
+    /// An address that may be posted to.
+    fn address(&self, text: &str) -> Result<Uri, String> {
+        let wrong = |what: &str| format!("the url {what}");
         let url: Uri = text.parse().map_err(|_| wrong("is none; correct it"))?;
         match url.scheme_str() {
             Some("https") => {}
-            Some("http") if self.settings.allow_http => {}
+            Some("http") if self.allow_http => {}
             Some("http") => {
                 return Err(wrong(
                     "is plain HTTP, which anybody on the way can read; use https://, or set allow_http = true",
@@ -98,60 +109,90 @@ impl Webhook {
             }
             Some(_) | None => return Err(wrong("is not https://; correct it")),
         }
-        if url.host().is_none() {
+        if url.host().is_none_or(str::is_empty) {
             return Err(wrong("names no host; correct it"));
+        }
+        if url.authority().is_some_and(|authority| authority.as_str().contains('@')) {
+            return Err(wrong(
+                "names a user, who would not be told; write an Authorization header with {secret}",
+            ));
         }
         Ok(url)
     }
 
+    /// The headers of the operator's.
+    fn own_headers(&self, secret: Option<&str>) -> Result<Vec<(HeaderName, HeaderValue)>, String> {
+        let filled = |(name, value): &(String, String)| {
+            let value = value.replace("{secret}", secret.unwrap_or_default());
+            header(name, &value).ok_or_else(|| {
+                format!(
+                    "the header {name} is none, once the secret is filled in; correct the one or the other"
+                )
+            })
+        };
+        self.headers.iter().map(filled).collect()
+    }
+}
+
+impl Webhook {
+    /// Connects to nothing.
+    pub fn new(settings: Settings) -> Self {
+        let client = Client::new(settings.ca_file.clone(), settings.timeout);
+        Self { settings, client, heard: Mutex::default() }
+    }
+
+    async fn address(&self) -> Result<Uri, Reason> {
+        let text = match &self.settings.url {
+            Url::Plain(url) => url.to_string(),
+            Url::Secret(secret) => secret.read().await.map_err(Reason::Rejected)?,
+        };
+        self.settings.address(&text).map_err(Reason::Rejected)
+    }
+
     async fn send(&self, message: &Message, now: Stamp, url: Uri) -> Result<(), Reason> {
+        let mut hidden = Hidden::default();
+        match &self.settings.url {
+            Url::Plain(_) => hidden.query(&url),
+            Url::Secret(_) => hidden.address(&url),
+        }
         let secret = match &self.settings.secret {
             Some(secret) => Some(secret.read().await.map_err(Reason::Rejected)?),
             None => None,
         };
-        let lasts = self.settings.repeat_every.map(|every| every * REPETITIONS);
-        let body = self.settings.template.render(message, secret.as_deref(), now, lasts);
+        hidden.secret(secret.as_deref().unwrap_or_default());
+        let body = self.settings.template.render(message, secret.as_deref(), now, self.settings.lasts());
         let Some(body) = body.map_err(Reason::Rejected)? else {
             // Not this change.
             return Ok(());
         };
-        let mut headers = self.headers(message, secret.as_deref())?;
+        let own = self.settings.own_headers(secret.as_deref()).map_err(Reason::Rejected)?;
+        for (_, value) in &own {
+            hidden.header(value);
+        }
+        let mut headers = headers(message);
+        headers.extend(own);
         if let Some(key) = &self.settings.signing_secret {
             let key = key.read().await.map_err(Reason::Rejected)?;
+            hidden.secret(&key);
             headers.extend(signature(&key, now, &body)?);
         }
-        // What a receiver may repeat and nobody may read.
-        let path = url.path_and_query().map_or("", |path| path.as_str()).to_owned();
         let answer = self.client.post(Post { url, headers, body }).await?;
-        let hidden: Vec<&str> = match &self.settings.url {
-            Url::Plain(_) => secret.as_deref().into_iter().collect(),
-            Url::Secret(_) => secret.as_deref().into_iter().chain([path.as_str()]).collect(),
-        };
-        answer.meaning(&hidden, now)
+        let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        answer.meaning(&hidden, &mut heard, now)
     }
+}
 
-    fn headers(
-        &self,
-        message: &Message,
-        secret: Option<&str>,
-    ) -> Result<Vec<(HeaderName, HeaderValue)>, Reason> {
-        let mut headers = vec![
-            (HeaderName::from_static("content-type"), HeaderValue::from_static("application/json")),
-            (
-                HeaderName::from_static("user-agent"),
-                HeaderValue::from_static(concat!("bothends/", env!("CARGO_PKG_VERSION"))),
-            ),
-        ];
-        headers.extend(header("idempotency-key", &message.id));
-        for (name, value) in &self.settings.headers {
-            let value = value.replace("{secret}", secret.unwrap_or_default());
-            let header = header(name, &value);
-            headers.push(
-                header.ok_or_else(|| Reason::Rejected(format!("the header {name} is none; correct it")))?,
-            );
-        }
-        Ok(headers)
-    }
+/// Those of every message.
+fn headers(message: &Message) -> Vec<(HeaderName, HeaderValue)> {
+    let mut headers = vec![
+        (HeaderName::from_static("content-type"), HeaderValue::from_static("application/json")),
+        (
+            HeaderName::from_static("user-agent"),
+            HeaderValue::from_static(concat!("bothends/", env!("CARGO_PKG_VERSION"))),
+        ),
+    ];
+    headers.extend(header("idempotency-key", &message.id));
+    headers
 }
 
 impl Messenger for Webhook {

@@ -1,6 +1,7 @@
 //! What must reach no log: kept in a file, read for each try, so that a new one counts at once.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use crate::access;
@@ -12,31 +13,62 @@ const LONGEST: u64 = 16 * 1024;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Secret(pub PathBuf);
 
-impl Secret {
-    /// The file's text without blanks around it. A disk that hangs must not hold up the thread that speaks to everybody.
-    pub(super) async fn read(&self) -> Result<String, String> {
-        let path = self.0.clone();
-        let read = tokio::task::spawn_blocking(move || read(&path)).await;
-        read.unwrap_or_else(|_| Err(format!("{} could not be read", self.0.display())))
+/// Why a secret could not be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Unread {
+    /// It is not there, or not for us: another user, or systemd's unit, may well read it.
+    OutOfReach(String),
+    /// It is there, and of no use.
+    Wrong(String),
+}
+
+impl Unread {
+    pub(super) fn into_text(self) -> String {
+        match self {
+            Self::OutOfReach(what) | Self::Wrong(what) => what,
+        }
     }
 }
 
-fn read(path: &Path) -> Result<String, String> {
+impl Secret {
+    /// The file's text without blanks around it. A disk that hangs must not hold up the thread that speaks to everybody.
+    pub(super) async fn read(&self) -> Result<String, String> {
+        let secret = self.clone();
+        let read = tokio::task::spawn_blocking(move || secret.read_at_once()).await;
+        let unread = |_| Err(Unread::Wrong(format!("{} could not be read", self.0.display())));
+        read.unwrap_or_else(unread).map_err(Unread::into_text)
+    }
+
+    /// The same for those whom nobody waits for.
+    pub(super) fn read_at_once(&self) -> Result<String, Unread> {
+        read(&self.0)
+    }
+}
+
+fn read(path: &Path) -> Result<String, Unread> {
     let shown = path.display();
     let unread = |error: &std::io::Error| {
-        format!("the secret {shown} cannot be read ({error}); correct the path, or let the daemon read it")
+        let what = format!(
+            "the secret {shown} cannot be read ({error}); correct the path, or let the daemon read it"
+        );
+        if [ErrorKind::NotFound, ErrorKind::PermissionDenied].contains(&error.kind()) {
+            Unread::OutOfReach(what)
+        } else {
+            Unread::Wrong(what)
+        }
     };
+    let wrong = |what: &str| Err(Unread::Wrong(format!("the secret {shown} {what}")));
     let meta = fs::metadata(path).map_err(|error| unread(&error))?;
     if access::is_open_to_all(&meta) {
-        return Err(format!("the secret {shown} can be read by everybody; chmod o-rwx {shown}"));
+        return wrong(&format!("can be read by everybody; chmod o-rwx {shown}"));
     }
     if meta.len() > LONGEST {
-        return Err(format!("the secret {shown} is longer than any secret; correct the path"));
+        return wrong("is longer than any secret; correct the path");
     }
     let text = fs::read_to_string(path).map_err(|error| unread(&error))?;
     let text = text.trim();
     if text.is_empty() {
-        return Err(format!("the secret {shown} is empty; fill it in"));
+        return wrong("is empty; fill it in");
     }
     Ok(text.to_owned())
 }
@@ -53,7 +85,7 @@ mod tests {
         let set = |text: &str, mode: u32| {
             fs::write(file.path(), text).unwrap();
             fs::set_permissions(file.path(), fs::Permissions::from_mode(mode)).unwrap();
-            read(file.path())
+            read(file.path()).map_err(Unread::into_text)
         };
         assert_eq!(set(" key-1\n", 0o600), Ok("key-1".to_owned()));
         assert_eq!(set("key-1", 0o640), Ok("key-1".to_owned()));
@@ -63,6 +95,7 @@ mod tests {
         }
         assert!(set("\n", 0o600).unwrap_err().contains("is empty"));
         assert!(set(&"x".repeat(20_000), 0o600).unwrap_err().contains("longer"));
-        assert!(read(Path::new("/nonexistent/key")).unwrap_err().contains("/nonexistent/key cannot be read"));
+        let Err(Unread::OutOfReach(what)) = read(Path::new("/nonexistent/key")) else { panic!() };
+        assert!(what.contains("/nonexistent/key cannot be read"), "{what}");
     }
 }

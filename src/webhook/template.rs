@@ -1,5 +1,6 @@
 //! The body: a template in minijinja whose values are written as JSON. One that comes to nothing for a change sends nothing.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,8 +8,12 @@ use minijinja::value::Serde;
 use minijinja::{AutoEscape, Environment, UndefinedBehavior};
 use serde_json::{Value, json};
 
+use super::hidden::Hidden;
 use crate::domain::time::Stamp;
 use crate::incident::message::Message;
+
+/// What errors call it.
+const NAME: &str = "template";
 
 /// A ready template.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -55,9 +60,41 @@ impl Template {
         now: Stamp,
         lasts: Option<Duration>,
     ) -> Result<Option<String>, String> {
+        self.parse()?.render(message, secret, now, lasts)
+    }
+
+    /// Ready to be filled in.
+    pub(super) fn parse(&self) -> Result<Parsed<'_>, String> {
         let mut environment = Environment::new();
         environment.set_auto_escape_callback(|_| AutoEscape::Json);
         environment.set_undefined_behavior(UndefinedBehavior::SemiStrict);
+        let added = environment.add_template(NAME, &self.0);
+        added.map_err(|error| format!("is no template ({error}); correct it"))?;
+        Ok(Parsed(environment))
+    }
+}
+
+/// A template that has been understood.
+pub(super) struct Parsed<'t>(Environment<'t>);
+
+impl Parsed<'_> {
+    /// The names that it looks up, and that nothing gives: neither itself nor the language.
+    pub(super) fn names(&self) -> BTreeSet<String> {
+        let Ok(template) = self.0.get_template(NAME) else { return BTreeSet::new() };
+        let mut names: BTreeSet<_> = template.undeclared_variables(false).into_iter().collect();
+        for (global, _) in self.0.globals() {
+            names.remove(global);
+        }
+        names
+    }
+
+    pub(super) fn render(
+        &self,
+        message: &Message,
+        secret: Option<&str>,
+        now: Stamp,
+        lasts: Option<Duration>,
+    ) -> Result<Option<String>, String> {
         let mut context = message.data.clone();
         context["now"] = json!(time(now));
         if let Some(lasts) = lasts {
@@ -66,9 +103,15 @@ impl Template {
         if let Some(secret) = secret {
             context["secret"] = json!(secret);
         }
-        let rendered = environment.render_str(&self.0, Serde(context));
-        let rendered =
-            rendered.map_err(|error| format!("the template cannot be filled in ({error}); correct it"))?;
+        let rendered = self.0.get_template(NAME).and_then(|template| template.render(Serde(context)));
+        let rendered = rendered.map_err(|error| {
+            let mut hidden = Hidden::default();
+            hidden.secret(secret.unwrap_or_default());
+            let told = error.to_string();
+            let line = error.line().unwrap_or_default();
+            let told = if hidden.is_in(&told) { format!("{}, line {line}", error.kind()) } else { told };
+            format!("the template cannot be filled in ({told}); correct it")
+        })?;
         if rendered.trim().is_empty() {
             return Ok(None);
         }

@@ -11,19 +11,10 @@ fn rendered(template: impl Into<Template>, change: Change) -> Option<Value> {
     body.map(|body| serde_json::from_str(&body).unwrap())
 }
 
-const ALL: [Change; 6] = [
-    Change::Opened,
-    Change::Worsened,
-    Change::Updated,
-    Change::Repeated,
-    Change::Resolved,
-    Change::Unwatched,
-];
-
 /// Which changes a template says something of.
 fn told(template: impl Into<Template>) -> Vec<Change> {
     let template = template.into();
-    ALL.into_iter().filter(|change| rendered(template.clone(), *change).is_some()).collect()
+    Change::ALL.into_iter().filter(|change| rendered(template.clone(), *change).is_some()).collect()
 }
 
 #[test]
@@ -127,6 +118,26 @@ fn a_template_of_ones_own_is_filled_in_and_one_that_is_wrong_says_so() {
     let wrong = |text: &str| own(text).render(&sample(Change::Opened), None, NOW, None).unwrap_err();
     assert!(wrong("{{ titel }}").contains("correct it"));
     assert!(wrong("title: {{ title }}").contains("no JSON"));
+}
+
+#[test]
+fn what_is_open_outlasts_three_repetitions_that_nobody_answers() {
+    let lasts = |every, timeout| {
+        let settings = Settings {
+            url: Url::Plain("https://hook.example.com/".into()),
+            template: Preset::Alertmanager.into(),
+            headers: Vec::new(),
+            secret: None,
+            signing_secret: None,
+            ca_file: None,
+            allow_http: false,
+            timeout: Duration::from_secs(timeout),
+            repeat_every: Some(Duration::from_secs(every)),
+        };
+        settings.lasts().unwrap().as_secs()
+    };
+    assert_eq!(lasts(60, 10), 300);
+    assert_eq!(lasts(10, 30), 120);
 }
 
 #[test]

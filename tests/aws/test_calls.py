@@ -21,6 +21,7 @@ NEEDS = {
     "GetOpsItem": "ssm:GetOpsItem",
     "GetReplicationSet": "ssm-incidents:GetReplicationSet",
     "GetResponsePlan": "ssm-incidents:GetResponsePlan",
+    "GetTopicAttributes": "sns:GetTopicAttributes",
     "ListIncidentRecords": "ssm-incidents:ListIncidentRecords",
     "ListReplicationSets": "ssm-incidents:ListReplicationSets",
     "Publish": "sns:Publish",
@@ -117,7 +118,7 @@ class Calls(unittest.TestCase):
         self.assertEqual(granted("certificate"), plain | incidents | {
             "ssm-incidents:GetReplicationSet", "ssm-incidents:GetResponsePlan"})
         items = {f"ssm:{it}" for it in ("CreateOpsItem", "DescribeOpsItems", "GetOpsItem", "UpdateOpsItem")}
-        self.assertEqual(granted("no Incident Manager"), plain | items | {"sns:Publish"})
+        self.assertEqual(granted("no Incident Manager"), plain | items | {"sns:Publish", "sns:GetTopicAttributes"})
 
     def test_the_documentation_lists_exactly_what_is_granted(self):
         rows = re.findall(r"(?m)^\| `([a-z0-9-]+:\w+)` \|", (ROOT / "docs" / "aws.md").read_text())

@@ -215,6 +215,7 @@ class Daemon(unittest.TestCase):
 
     def test_topic_and_key_are_those_that_are_given(self):
         self.assertEqual(statement_of("daemon-role", "most", "TellTheTopic")["Resource"], TOPIC)
+        self.assertEqual(statement_of("daemon-role", "most", "CheckTheTopic")["Resource"], TOPIC)
         self.assertEqual(statement_of("daemon-role", "most", "EncryptForTheTopic")["Resource"], KEY)
 
 

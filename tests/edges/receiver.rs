@@ -26,6 +26,8 @@ pub(crate) const AUTHORITY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/e
 pub(crate) enum Reaction {
     /// With this status and these headers.
     Status(u16, &'static str),
+    /// With this status and these words.
+    Says(u16, &'static str),
     /// It takes the message and closes without a word.
     Lost,
     /// It says nothing for longer than anybody waits.
@@ -137,25 +139,29 @@ fn answer(stream: impl Read + Write, state: &Mutex<State>) -> io::Result<()> {
         let mut state = state.lock().unwrap();
         let reaction = state.reactions.pop_front().or_else(|| state.last.clone());
         let reaction = reaction.unwrap_or(Reaction::Status(202, ""));
-        let status = if let Reaction::Status(status, _) = reaction { Some(status) } else { None };
+        let status = match reaction {
+            Reaction::Status(status, _) | Reaction::Says(status, _) => Some(status),
+            Reaction::Lost | Reaction::Silent => None,
+        };
         state.posted.push(Posted { line, headers, body: String::from_utf8(body).unwrap(), status });
         reaction
     };
-    match reaction {
-        Reaction::Lost => Ok(()),
+    let (status, headers, words) = match reaction {
+        Reaction::Lost => return Ok(()),
         Reaction::Silent => {
             thread::sleep(Duration::from_secs(40));
-            Ok(())
+            return Ok(());
         }
-        Reaction::Status(status, headers) => {
-            let stream = stream.get_mut();
-            write!(
-                stream,
-                "HTTP/1.1 {status} Such\r\n{headers}Content-Length: 2\r\nConnection: close\r\n\r\nok"
-            )?;
-            stream.flush()
-        }
-    }
+        Reaction::Status(status, headers) => (status, headers, "ok"),
+        Reaction::Says(status, words) => (status, "", words),
+    };
+    let stream = stream.get_mut();
+    let length = words.len();
+    write!(
+        stream,
+        "HTTP/1.1 {status} Such\r\n{headers}Content-Length: {length}\r\nConnection: close\r\n\r\n{words}"
+    )?;
+    stream.flush()
 }
 
 /// The request's line without its protocol, and its headers.

@@ -1,4 +1,4 @@
-//! SNS: topics that take messages, with the limits of the API reference's `Publish`.
+//! SNS: topics that take messages, with the limits of the API reference's `Publish`, and can be looked at.
 
 use serde_json::{Map, Value, json};
 
@@ -7,7 +7,8 @@ use super::refusal::{Coded, Refusal};
 use super::sigv4::Caller;
 use super::state::State;
 
-pub(super) const OPERATIONS: &[(&str, Handler)] = &[("Publish", publish)];
+pub(super) const OPERATIONS: &[(&str, Handler)] =
+    &[("GetTopicAttributes", get_topic_attributes), ("Publish", publish)];
 
 /// A message and its attributes, in bytes.
 const LARGEST: usize = 256 * 1024;
@@ -18,13 +19,7 @@ const ATTRIBUTES_MAX: usize = 10;
 fn publish(state: &mut State, caller: &Caller, input: Value) -> Result<Value, Refusal> {
     let text = |member: &str| input[member].as_str().unwrap_or_default();
     let topic = text("TopicArn");
-    // An endpoint knows its own Region's topics, and no other.
-    if topic.split(':').nth(3) != Some(caller.region.as_str()) {
-        return invalid("TopicArn");
-    }
-    if !state.settings.topics.iter().any(|known| known == topic) {
-        return Err(Coded::new(404, "NotFound", "NotFoundException", "Topic does not exist").into());
-    }
+    is_there(state, caller, topic)?;
     let subject = text("Subject");
     let plain = subject.chars().all(|c| c == ' ' || c.is_ascii_graphic());
     if input.get("Subject").is_some()
@@ -66,6 +61,24 @@ fn publish(state: &mut State, caller: &Caller, input: Value) -> Result<Value, Re
         "deduplication": input["MessageDeduplicationId"],
     }));
     Ok(json!({ "MessageId": id }))
+}
+
+/// An endpoint knows its own Region's topics, and no other.
+fn is_there(state: &State, caller: &Caller, topic: &str) -> Result<(), Refusal> {
+    if topic.split(':').nth(3) != Some(caller.region.as_str()) {
+        return invalid("TopicArn");
+    }
+    if !state.settings.topics.iter().any(|known| known == topic) {
+        return Err(Coded::new(404, "NotFound", "NotFoundException", "Topic does not exist").into());
+    }
+    Ok(())
+}
+
+fn get_topic_attributes(state: &mut State, caller: &Caller, input: Value) -> Result<Value, Refusal> {
+    let topic = input["TopicArn"].as_str().unwrap_or_default();
+    is_there(state, caller, topic)?;
+    let owner = topic.split(':').nth(4).unwrap_or_default();
+    Ok(json!({ "Attributes": { "TopicArn": topic, "Owner": owner, "DisplayName": "" } }))
 }
 
 /// By protocol, where the message says so.

@@ -141,6 +141,7 @@ const fn conflict(call: Call) -> FailureKind {
         | Call::CreateOpsItem
         | Call::UpdateOpsItem
         | Call::Publish
+        | Call::GetTopicAttributes
         | Call::GetReplicationSet
         | Call::GetResponsePlan
         | Call::GetCallerIdentity

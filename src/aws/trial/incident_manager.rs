@@ -162,7 +162,8 @@ async fn start(trier: &mut Trier, family: &Family) {
     let answer = trier.attempt(Call::StartIncident, &shown(family), grant, Meant::Refusal, send).await;
     if let Some(Err(FailureKind::Denied)) = answer {
         trier.find(format!(
-            "{} was tried with a response plan that does not exist ({}), because one that exists would page somebody; a policy              that names each plan in full denies that, too",
+            "{} was tried with a response plan that does not exist ({}), because one that exists would page somebody; \
+             a policy that names each plan in full denies that, too",
             Call::StartIncident,
             name(&family.nobodys_plan)
         ));

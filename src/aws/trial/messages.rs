@@ -8,17 +8,19 @@ use serde_json::{Value, json};
 
 use super::trier::Trier;
 use super::{Grant, Meant};
-use crate::aws::by_hand::Draft;
+use crate::aws::by_hand::{Draft, form};
 use crate::aws::connection::Connection;
-use crate::aws::errors::Failure;
+use crate::aws::endpoint::partition;
+use crate::aws::errors::{Failure, FailureKind};
 use crate::aws::permission::Call;
+use crate::aws::sns::API_VERSION;
 
 /// Of the form of an id (AWS Systems Manager API Reference, OpsItemId), and nobody's.
 const NOBODYS_ITEM: &str = "oi-000000000000";
 
 pub(super) async fn ops_center(trier: &mut Trier) {
     let connection = Arc::clone(&trier.connection);
-    let items = Grant::on(Some("arn:aws:ssm:*:*:opsitem/*"));
+    let items = items(connection.place.region.as_deref().unwrap_or_default());
     let open = json!({
         "OpsItemFilters": [{ "Key": "Status", "Values": ["Open"], "Operator": "Equal" }],
         "MaxResults": 1,
@@ -35,8 +37,40 @@ pub(super) async fn ops_center(trier: &mut Trier) {
     trier.skip(Call::CreateOpsItem, "an OpsItem", Grant::on(None));
 }
 
-pub(super) fn topic(trier: &mut Trier, topic_arn: &str) {
+/// Every OpsItem of the Region's partition.
+fn items(region: &str) -> Grant {
+    Grant::on(Some(&format!("arn:{}:ssm:*:*:opsitem/*", partition(region))))
+}
+
+/// Whether it is there and may be seen says nothing of `Publish`; that it is not says all.
+pub(super) async fn topic(trier: &mut Trier, topic_arn: &str) {
+    let connection = Arc::clone(&trier.connection);
+    let grant = Grant::on(Some(topic_arn));
+    let look = || look_at(&connection, topic_arn);
+    trier.attempt(Call::GetTopicAttributes, topic_arn, grant, Meant::Answer, look).await;
     trier.skip(Call::Publish, topic_arn, Grant::on(Some(topic_arn)));
+}
+
+async fn look_at(connection: &Arc<Connection>, topic_arn: &str) -> Result<(), Failure> {
+    let call = Call::GetTopicAttributes;
+    let Some(sns) = &connection.sns else { return Err(Failure::no_region(call)) };
+    let body = form([("Action", call.action()), ("Version", API_VERSION), ("TopicArn", topic_arn)]);
+    let draft = Draft { content_type: "application/x-www-form-urlencoded", target: None, body };
+    let read = |pieces: Vec<Bytes>| {
+        let whole = String::from_utf8_lossy(&pieces.concat()).contains("</GetTopicAttributesResponse>");
+        if whole { Ok(()) } else { Err("the answer tells nothing of the topic") }
+    };
+    match sns.call(call, draft, read).await {
+        Ok(((), _)) => Ok(()),
+        Err(mut failure) if failure.kind == FailureKind::NotFound => {
+            let place = &connection.place;
+            failure.text = format!(
+                "{call} {place}: there is no topic {topic_arn}; create it, or correct topic_arn, its Region and account among it"
+            );
+            Err(failure)
+        }
+        Err(failure) => Err(failure),
+    }
 }
 
 async fn ask(
@@ -50,4 +84,20 @@ async fn ask(
         Draft { content_type: "application/x-amz-json-1.1", target: Some(target), body: input.to_string() };
     let read = |_: Vec<Bytes>| Ok::<_, &'static str>(());
     ssm.call(call, draft, read).await.map(|((), _)| ())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn items_are_granted_in_their_own_partition() {
+        for (region, arn) in [
+            ("eu-west-1", "arn:aws:ssm:*:*:opsitem/*"),
+            ("us-gov-west-1", "arn:aws-us-gov:ssm:*:*:opsitem/*"),
+            ("cn-north-1", "arn:aws-cn:ssm:*:*:opsitem/*"),
+        ] {
+            assert_eq!(items(region), Grant::on(Some(arn)));
+        }
+    }
 }

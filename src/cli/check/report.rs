@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use crate::aws::Call;
 use crate::aws::trial::{self, Identity, Outcome, Tried, Verdict, statements};
+use crate::config::{Config, SinkSettings, Vendor};
 use crate::process::Exit;
 
 /// What is printed, and how the command ends.
@@ -48,8 +49,21 @@ at first: a drill, or the first minute of metrics, has the last word.
 ";
 
 const NOT_TRIED: &str = "
-\"not tried\": ssm:CreateOpsItem and sns:Publish have no dry run, and would reach people; a drill makes them in earnest.
+\"not tried\": ssm:CreateOpsItem and sns:Publish have no dry run, and would reach people: run bothends drill
 ";
+
+/// Which sinks' pages were not tried, in people's words.
+pub(super) fn untried(config: &Config) -> Option<String> {
+    let by_drill_alone = |sink: &&SinkSettings| match sink.vendor {
+        // Its start is tried with a response plan that nobody has.
+        Vendor::IncidentManager { .. } => false,
+        Vendor::OpsCenter | Vendor::Sns { .. } | Vendor::Webhook(_) => true,
+    };
+    let ids: Vec<&str> = config.sinks.iter().filter(by_drill_alone).map(|sink| sink.id.as_str()).collect();
+    (!ids.is_empty()).then(|| {
+        format!("\nwhat {} would send to people was not tried: run bothends drill\n", ids.join(", "))
+    })
+}
 
 fn exit(verdicts: impl Iterator<Item = Verdict>, nothing_found: bool) -> Exit {
     let mut exit = if nothing_found { Exit::Success } else { Exit::BadNews };

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::fs;
 
 use super::needs::needs;
-use super::report::render;
+use super::report::{render, untried};
 use crate::aws::Call;
 use crate::aws::trial::{Family, Grant, Identity, Outcome, PlanUse, SeenPlan, Trial, Tried, Use, Verdict};
 use crate::config::{self, Config};
@@ -181,6 +181,23 @@ fn what_is_not_used_is_not_tried_and_a_region_may_be_left_to_the_environment() {
     in eu-central-1 as arn:aws:iam::123456789012:role/watcher
       tunnels vpn-0fedcba9876543210 198.51.100.21 within 600s
     "#);
+}
+
+#[test]
+fn sinks_whose_page_only_a_drill_can_try_are_named() {
+    let sinks = |types: &str| {
+        let config = configured(&format!("[aws]\nregion = \"eu-west-1\"\n{types}"));
+        untried(&config).unwrap_or_default()
+    };
+    let plan =
+        format!("[[incident.sink]]\ntype = \"incident_manager\"\nresponse_plan = \"{PLANS}/{{kind}}\"\n");
+    assert_eq!(sinks(&plan), "");
+    let more = "[[incident.sink]]\ntype = \"ops_center\"\n[[incident.sink]]\ntype = \"webhook\"\n\
+                url = \"https://hooks.example.com/x\"\npreset = \"slack\"\n";
+    assert_eq!(
+        sinks(&(plan + more)),
+        "\nwhat ops_center, webhook would send to people was not tried: run bothends drill\n"
+    );
 }
 
 fn tried(call: Call, on: &str, verdict: Verdict) -> Tried {

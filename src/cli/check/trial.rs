@@ -28,7 +28,8 @@ pub(super) fn run(config: &Config) -> Exit {
         }
     };
     let outcomes = runtime.block_on(trial::run(&connections, needs(config, &nonce())));
-    let (text, exit) = report::render(&outcomes);
+    let (mut text, exit) = report::render(&outcomes);
+    text.extend(report::untried(config));
     match io::stdout().write_all(text.as_bytes()) {
         Ok(()) => exit,
         Err(error) => {

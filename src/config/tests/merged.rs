@@ -132,7 +132,8 @@ fn with_renamed(files: &Files) -> Result<String, String> {
 
 fn renamed_in(files: &Files, env: &[(&str, &str)]) -> Result<Config, String> {
     let env = env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-    let surroundings = Surroundings { env: &env, host_name: Some("gateway-1".to_owned()), renamed: RENAMED };
+    let host_name = Some("gateway-1".to_owned());
+    let surroundings = Surroundings { env: &env, host_name, renamed: RENAMED, trial: &|_| Vec::new() };
     let directory = format!("{}/", files.directory.path().display());
     load_in(&files.main(), &surroundings).map_err(|rejection| rejection.to_string().replace(&directory, ""))
 }

@@ -1,11 +1,13 @@
 //! One file per rule in `tests/config_rejections`: a comment that says the rule, the configuration that breaks it, and
 //! behind `#!` what is told.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::config::schema::RENAMED;
 use crate::config::tests::{Files, SINK, VPN, load_file};
-use crate::config::{Place, What};
+use crate::config::{Place, Surroundings, WebhookSettings, What, load_in};
 
 const MARK: &str = "#! ";
 
@@ -81,4 +83,29 @@ fn the_value_of_an_unknown_key_is_never_told() {
     let told = files.problems(&[("BOTHENDS_AWS__SECRET_ACCESS_KEY", "hunter2")]);
     assert_eq!(told.lines().count(), 2, "{told}");
     assert!(!told.contains("hunter2"), "{told}");
+}
+
+#[test]
+fn what_a_trial_shows_of_a_webhook_is_told_at_the_key_that_names_its_file_and_once() {
+    let files = Files::new(&format!(
+        "{VPN}[[incident.sink]]\ntype = \"webhook\"\nurl_file = \"/nonexistent/url\"\npreset = \"slack\"\n\
+         secret_credential = \"key\"\nca_file = \"/dev/null\"\n"
+    ));
+    let trial = |webhook: &WebhookSettings| {
+        assert_eq!(webhook.ca_file, Some("/dev/null".into()));
+        [("url", "cannot be read"), ("secret", "is empty"), ("ca_file", "is garbage"), ("template_file", "x")]
+            .map(|(key, what)| (key, what.to_owned()))
+            .into()
+    };
+    let env = BTreeMap::new();
+    let surroundings =
+        Surroundings { env: &env, host_name: Some("gateway-1".to_owned()), renamed: RENAMED, trial: &trial };
+    let told = load_in(&files.main(), &surroundings).unwrap_err().to_string();
+    let told = told.replace(&format!("{}/", files.main().parent().unwrap().display()), "");
+    insta::assert_snapshot!(told, @r"
+    bothends.toml:8: incident.sink[0].template_file: x
+    bothends.toml:10: incident.sink[0].url_file: /nonexistent/url cannot be read: No such file or directory (os error 2)
+    bothends.toml:12: incident.sink[0].secret_credential: is empty
+    bothends.toml:13: incident.sink[0].ca_file: is garbage
+    ");
 }

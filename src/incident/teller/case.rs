@@ -266,8 +266,9 @@ impl Case {
         act: Act,
         result: Result<Reply, Failure>,
         now: Moment,
-        settings: &Settings,
+        settings: &TellerSettings,
     ) -> Option<&'static str> {
+        let TellerSettings { sink: settings, repeat_every } = settings;
         let ledger = act != Act::Deliver;
         match result {
             Ok(_) if ledger => {
@@ -282,8 +283,13 @@ impl Case {
             Err(failure) => {
                 let incident = self.incident.id.to_string();
                 let seed = [&*settings.site, settings.id().as_str(), &incident, act.as_str()];
+                let open = self.is_open();
                 let hold = if ledger { &mut self.ledger } else { &mut self.deliver };
                 hold.failed(now, &lasting(failure), &seed);
+                // A vendor that takes silence for an end would end what is open: a failure costs one repetition and not more.
+                if let Some(every) = repeat_every.filter(|_| open && !ledger) {
+                    hold.at_most(now, every);
+                }
                 None
             }
         }

@@ -269,6 +269,33 @@ fn what_is_open_is_repeated_for_whom_silence_is_an_end() {
 }
 
 #[test]
+fn one_refusal_of_a_repetition_costs_one_repetition() {
+    let mut world = World::new(Some(secs(60)));
+    world.open();
+    world.faults.rejected = 100;
+    world.pass(secs(61));
+    world.faults.rejected = 0;
+    world.pass(secs(240));
+    let told: Vec<_> = world.arrived.iter().map(|arrived| arrived.at).collect();
+    // Five repetitions after the last word a vendor takes it for over.
+    assert!(world.changes().len() >= 4, "{:?}", world.changes());
+    assert!(told.windows(2).all(|pair| pair[1].since(pair[0]) <= secs(2 * 60)), "{told:?}");
+}
+
+#[test]
+fn an_end_that_is_refused_is_not_hurried_for_the_sake_of_repetitions() {
+    let mut world = World::new(Some(secs(60)));
+    world.open();
+    world.faults.rejected = 100;
+    world.tell(TimelineChange::Resolved);
+    world.faults.rejected = 0;
+    world.pass(secs(299));
+    assert_eq!(world.changes(), [Opened]);
+    world.pass(secs(2));
+    assert_eq!(world.changes(), [Opened, Resolved]);
+}
+
+#[test]
 fn a_lost_answer_is_followed_by_the_same_message_under_the_same_name() {
     let mut world = World::new(None);
     world.faults.lost = 100;

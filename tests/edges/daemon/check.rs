@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::process::Ended;
 use super::site::{
     MILAN, ONE, PAGER, PLAN, PRE_SHARED_KEY, ROME, ROMES_PLAN, ROMES_REGION, ROMES_TOPIC, SECRET, Site,
-    THREE, WATCHER,
+    THREE, TOPIC, WATCHER,
 };
 
 /// Checks, and makes sure that nothing was opened or stored, and no secret told.
@@ -16,6 +16,9 @@ fn check(site: &Site) -> Ended {
     let ended = site.run_command(command);
     assert_eq!(site.control(json!({ "incidents": {} })), json!([]), "{ended:?}");
     assert_eq!(site.control(json!({ "metrics": {} })), json!([]), "{ended:?}");
+    for finding in ended.stdout.lines().filter_map(|line| line.strip_prefix("  - ")) {
+        assert!(!finding.contains("  "), "stray blanks in {finding:?}");
+    }
     for secret in [PRE_SHARED_KEY, SECRET] {
         assert!(!ended.stdout.contains(secret) && !ended.stderr.contains(secret), "{secret} in {ended:?}");
     }
@@ -271,10 +274,32 @@ fn the_other_sinks_are_tried_as_far_as_nobody_hears_of_it() {
         ("ssm:GetOpsItem", "not denied"),
         ("ssm:UpdateOpsItem", "not denied"),
         ("ssm:CreateOpsItem", "not tried"),
+        ("sns:GetTopicAttributes", "allowed"),
         ("sns:Publish", "not tried"),
     ] {
         assert_eq!(verdict(&ended, call), [said], "{call}\n{}", ended.stdout);
     }
     assert_eq!(site.control(json!({ "ops_items": {} })), json!([]));
     assert!(site.received("Publish").is_empty() && site.received("CreateOpsItem").is_empty());
+    tells(&ended, 0, &["what ops_center, sns would send to people was not tried: run bothends drill"]);
+}
+
+#[test]
+fn a_topic_that_is_missing_elsewhere_or_denied_is_known_before_the_first_page() {
+    // The second is looked for where its ARN says that it is.
+    for missing in [TOPIC, ROMES_TOPIC].map(|topic| topic.replace("alerts", "nowhere")) {
+        let site = Site::new();
+        site.home
+            .add("sinks.toml", &format!("[[incident.sink]]\ntype = \"sns\"\ntopic_arn = \"{missing}\"\n"));
+        let ended = check(&site);
+        tells(&ended, 1, &[&format!("there is no topic {missing}; create it, or correct topic_arn")]);
+        assert_eq!(verdict(&ended, "sns:GetTopicAttributes"), ["failed"]);
+    }
+    let site = Site::new();
+    site.home.add("sinks.toml", &format!("[[incident.sink]]\ntype = \"sns\"\ntopic_arn = \"{TOPIC}\"\n"));
+    site.fault("GetTopicAttributes", json!("denied"));
+    let statement = format!(
+        "{{\"Effect\":\"Allow\",\"Action\":[\"sns:GetTopicAttributes\"],\"Resource\":[\"{TOPIC}\"]}}"
+    );
+    tells(&check(&site), 77, &["the permission sns:GetTopicAttributes on the topic", &statement]);
 }

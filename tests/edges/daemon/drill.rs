@@ -12,7 +12,7 @@ use super::process::Ended;
 use super::site::{FOLDING_PLAN, MILAN, ONE, PLAN, ROME, Site, TOPIC, TWO, inside};
 use super::wait::until;
 
-const TEMPLATE: &str = r#"{ "id": {{ id }}, "key": {{ key }}, "change": {{ change }}, "title": {{ title }}, "drill": {{ drill }} }"#;
+const TEMPLATE: &str = r#"{ "id": {{ id }}, "key": {{ key }}, "change": {{ change }}, "title": {{ title }}, "drill": {{ drill | default(false) }} }"#;
 
 /// Adds the other three kinds of sinks.
 fn all_sinks(site: &Site) -> Receiver {

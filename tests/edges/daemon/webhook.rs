@@ -6,6 +6,7 @@ use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
 
 use hmac::{Hmac, KeyInit, Mac};
+use rustix::process::Signal;
 use serde_json::{Value, json};
 use sha2::Sha256;
 
@@ -198,6 +199,84 @@ fn what_no_retry_can_mend_is_one_error_that_says_what_to_do_and_the_page_goes_ou
         assert_eq!(taken[0].header("idempotency-key"), receiver.posted()[0].header("idempotency-key"));
         until("/readyz is content", || daemon.get("/readyz").body == "ready\n");
     }
+}
+
+/// What is secret in an address, and what its receiver says of it.
+const ADDRESS: &str = "services/T000/B000/XyZ0SecretToken?k=QuerySecret99";
+const ECHO: &str =
+    r#"{"error": "token XyZ0SecretToken (k QuerySecret99) is not known: no \/services\/T000"}"#;
+
+#[track_caller]
+fn keeps_the_address(text: &str) {
+    for part in ["XyZ0", "SecretToken", "QuerySecret", "T000", "B000"] {
+        assert!(!text.contains(part), "{part} in\n{text}");
+    }
+}
+
+#[test]
+fn what_a_receiver_says_of_a_secret_address_is_repeated_nowhere() {
+    let site = Site::new();
+    let receiver = receiver(&site, false);
+    let template = file(&site, "body.json.j2", "{ \"change\": {{ change }} }");
+    let url = file(&site, "url", &format!("{}/{ADDRESS}", receiver.url));
+    webhook(&site, &format!("url_file = \"{url}\"\nallow_http = true\ntemplate_file = \"{template}\""));
+    receiver.reacts_always(Some(Reaction::Says(400, ECHO)));
+    let ended = site.run(&["drill", "--yes", "--sink", "webhook"]);
+    let told = format!("{}{}", ended.stdout, ended.stderr);
+    assert!(told.contains("it found fault with the message (400)"), "{told}");
+    keeps_the_address(&told);
+
+    let mut command = site.command(&site.home, &["run"]);
+    command.env("BOTHENDS_LOG", "trace").env("RUST_LOG", "trace");
+    let daemon = Daemon::start(&site, &site.home, command);
+    daemon.until_assessed("healthy", &[&ONE, &TWO]);
+    breaks(&site);
+    let answer = daemon.until_readyz_says("correct the template, or see what it wants");
+    assert!(answer.body.contains("because its address is a secret"), "{}", answer.body);
+    daemon.until_logged("it found fault with the message (400)");
+    keeps_the_address(&answer.body);
+    keeps_the_address(&daemon.stop());
+    assert_eq!(receiver.posted()[0].line, format!("POST /{ADDRESS}"));
+}
+
+#[test]
+fn what_would_fail_at_the_first_page_is_told_by_check_and_refused_at_the_start_and_at_a_reload() {
+    let site = Site::new();
+    let good = file(&site, "good.json.j2", "{}");
+    let token = file(&site, "token", TOKEN);
+    let url = "url = \"https://hook.example.com/\"";
+    let cases = [
+        (
+            format!("{url}\ntemplate_file = \"{}\"", file(&site, "typo.json.j2", "[{{ titel }}]")),
+            "template_file: names titel",
+        ),
+        (
+            format!("{url}\ntemplate_file = \"{}\"", file(&site, "text.json.j2", "{{ title }}!")),
+            "template_file: the template comes to no JSON",
+        ),
+        (
+            format!("{url}\ntemplate_file = \"{good}\"\nsecret_file = \"{}\"", file(&site, "empty", "\n")),
+            "secret_file: the secret ",
+        ),
+        (
+            format!("url_file = \"{}\"\ntemplate_file = \"{good}\"", file(&site, "no-url", "not a url")),
+            "url_file: the url is none",
+        ),
+        (format!("{url}\ntemplate_file = \"{good}\"\nca_file = \"{token}\""), "ca_file: ca_file "),
+    ];
+    for (keys, told) in &cases {
+        webhook(&site, keys);
+        for command in ["check", "run"] {
+            let ended = site.run(&[command]);
+            assert_eq!(ended.code, Some(78), "{command}: {told}: {ended:?}");
+            assert!(ended.stderr.contains(told) && !ended.stderr.contains(TOKEN), "{command}: {ended:?}");
+        }
+    }
+    site.home.remove("webhook.toml");
+    let daemon = site.start_healthy();
+    webhook(&site, &cases[0].0);
+    daemon.signal(Signal::HUP);
+    daemon.until_logged(cases[0].1);
 }
 
 #[test]

@@ -191,8 +191,18 @@ fn inner_xml(model: &Model, name: &str, value: &Value) -> String {
             let items = value.as_array().into_iter().flatten();
             items.map(|item| format!("<{tag}>{}</{tag}>", inner_xml(model, &member.shape, item))).collect()
         }
-        Kind::Map
-        | Kind::String
+        Kind::Map => {
+            let (Some(key), Some(member)) = (&shape.key, &shape.value) else { return String::new() };
+            let tag = |member: &Member, name: &str| member.location_name.clone().unwrap_or(name.to_owned());
+            let (key_tag, value_tag) = (tag(key, "key"), tag(member, "value"));
+            let entry = |(name, value): (&String, &Value)| {
+                let inner = inner_xml(model, &member.shape, value);
+                let name = escape(name.as_str());
+                format!("<entry><{key_tag}>{name}</{key_tag}><{value_tag}>{inner}</{value_tag}></entry>")
+            };
+            value.as_object().into_iter().flatten().map(entry).collect()
+        }
+        Kind::String
         | Kind::Integer
         | Kind::Long
         | Kind::Double

@@ -1,0 +1,255 @@
+//! What can be known of a webhook before the first page: everything but whether its receiver is content.
+
+use std::collections::BTreeSet;
+
+use super::authorities;
+use super::secret::{Secret, Unread};
+use super::template::Parsed;
+use super::{Reason, Settings, Url};
+use crate::domain::time::Stamp;
+use crate::incident::message::Message;
+use crate::incident::specimen::{MEMBERS, SOMETIMES, specimens};
+
+/// What of its settings is wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Part {
+    /// Where it is, or the file that says so.
+    Url,
+    /// The file of the secret.
+    Secret,
+    /// The file of the signature's key.
+    SigningSecret,
+    /// What it sends.
+    Template,
+    /// Its headers.
+    Headers,
+    /// The file of the authorities.
+    Authorities,
+}
+
+/// How far the files can be looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Reach {
+    /// As far as the daemon's own calls need them: what cannot be read is wrong.
+    Daemon,
+    /// By another user, or on another host: what cannot be read is left alone.
+    Other,
+}
+
+/// When a message is filled in on trial.
+const AT: Stamp = Stamp::from_secs(1_795_341_600);
+/// As a secret that cannot be read here.
+const SOME_SECRET: &str = "secret";
+/// What a template has beside a message's own members.
+const BESIDE: [&str; 3] = ["now", "secret", "ends_at"];
+
+/// What is wrong, as far as that can be told without posting anything.
+pub fn trial(settings: &Settings, reach: Reach) -> Vec<(Part, String)> {
+    let mut wrong = Vec::new();
+    let mut secret_of = |part, secret: &Option<Secret>| {
+        let secret = secret.as_ref()?;
+        Some(read(secret, reach).unwrap_or_else(|what| {
+            wrong.push((part, what));
+            None
+        }))
+    };
+    let secret = secret_of(Part::Secret, &settings.secret);
+    secret_of(Part::SigningSecret, &settings.signing_secret);
+    let secret = secret.map(|secret| secret.unwrap_or_else(|| SOME_SECRET.to_owned()));
+    if let Err(what) = address(settings, reach) {
+        wrong.push((Part::Url, what));
+    }
+    if let Err(what) = settings.own_headers(secret.as_deref()) {
+        wrong.push((Part::Headers, what));
+    }
+    if let Err(what) = template(settings, secret.as_deref()) {
+        wrong.push((Part::Template, what));
+    }
+    if let Some(path) = settings.ca_file.as_deref()
+        && (reach == Reach::Daemon || std::fs::File::open(path).is_ok())
+        && let Err(Reason::Rejected(what) | Reason::Temporary { what, .. }) = authorities::load(Some(path))
+    {
+        wrong.push((Part::Authorities, format!("{what}; name a file of certificates in PEM")));
+    }
+    wrong
+}
+
+fn read(secret: &Secret, reach: Reach) -> Result<Option<String>, String> {
+    match (secret.read_at_once(), reach) {
+        (Ok(text), _) => Ok(Some(text)),
+        (Err(Unread::OutOfReach(_)), Reach::Other) => Ok(None),
+        (Err(Unread::OutOfReach(what)), Reach::Daemon) | (Err(Unread::Wrong(what)), _) => Err(what),
+    }
+}
+
+fn address(settings: &Settings, reach: Reach) -> Result<(), String> {
+    let text = match &settings.url {
+        Url::Plain(url) => Some(url.to_string()),
+        Url::Secret(secret) => read(secret, reach)?,
+    };
+    text.map_or(Ok(()), |text| settings.address(&text).map(drop))
+}
+
+/// Fills it in for everything that there may be to tell.
+fn template(settings: &Settings, secret: Option<&str>) -> Result<(), String> {
+    let parsed = settings.template.parse()?;
+    let known: BTreeSet<&str> = MEMBERS.into_iter().chain(SOMETIMES).chain(BESIDE).collect();
+    let unknown: Vec<_> = parsed.names().into_iter().filter(|name| !known.contains(&**name)).collect();
+    if !unknown.is_empty() {
+        return Err(format!(
+            "names {}, and there is no such thing in a message; docs/sinks.md lists what there is",
+            unknown.join(", ")
+        ));
+    }
+    specimens(AT).iter().try_for_each(|message| filled(&parsed, settings, message, secret))
+}
+
+fn filled(
+    parsed: &Parsed<'_>,
+    settings: &Settings,
+    message: &Message,
+    secret: Option<&str>,
+) -> Result<(), String> {
+    let lasts = settings.lasts();
+    let Err(what) = parsed.render(message, secret, AT, lasts) else { return Ok(()) };
+    let named = parsed.names();
+    let absent = |name: &&str| named.contains(*name) && message.data.get(*name).is_none();
+    let mut absent: Vec<&str> = SOMETIMES.into_iter().filter(absent).collect();
+    absent.extend(["secret"].iter().filter(|name| secret.is_none() && named.contains(**name)));
+    absent.extend(["ends_at"].iter().filter(|name| lasts.is_none() && named.contains(**name)));
+    let drill = if message.drill { "a drill's " } else { "" };
+    let change = message.change.as_str();
+    let without = if absent.is_empty() {
+        String::new()
+    } else {
+        format!(" without {}, which a message need not have: see docs/sinks.md", absent.join(", "))
+    };
+    Err(format!("{what} (for {drill}\"{change}\" of {}{without})", message.kind.as_str()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt as _;
+    use std::path::{Path, PathBuf};
+    use std::time::Duration;
+
+    use super::*;
+    use crate::webhook::{Preset, Template};
+
+    fn settings(template: Template) -> Settings {
+        Settings {
+            url: Url::Plain("https://hook.example.com/".into()),
+            template,
+            headers: Vec::new(),
+            secret: None,
+            signing_secret: None,
+            ca_file: None,
+            allow_http: false,
+            timeout: Duration::from_secs(10),
+            repeat_every: None,
+        }
+    }
+
+    fn own(text: &str) -> Settings {
+        settings(Template::new(text.into()))
+    }
+
+    #[track_caller]
+    fn says(settings: &Settings, part: Part, words: &str) {
+        let wrong = trial(settings, Reach::Daemon);
+        assert!(
+            matches!(&wrong[..], [(found, what)] if *found == part && what.contains(words)),
+            "{words:?} in {wrong:?}"
+        );
+    }
+
+    fn file(directory: &Path, text: &str) -> PathBuf {
+        let path = directory.join("file");
+        fs::write(&path, text).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        path
+    }
+
+    #[test]
+    fn a_template_is_filled_in_for_all_that_there_may_be_to_tell() {
+        for right in [
+            "{}",
+            "{% if change == 'resolved' %}{\"at\": {{ resolved }}}{% endif %}",
+            "{\"url\": {{ runbook_url | default('') }}, \"t\": [{% for t in tunnels %}{{ t.name }}{% if not loop.last %}, {% endif %}{% endfor %}]}",
+        ] {
+            assert_eq!(trial(&own(right), Reach::Daemon), []);
+        }
+        says(&own("{% if x %"), Part::Template, "is no template");
+        says(&own("{\"t\": {{ titel }}}"), Part::Template, "names titel, and there is no such thing");
+        // Where it is only looked at, or only for one change, that shows no other way.
+        says(&own("{% if chnage == 'resolved' %}{}{% endif %}"), Part::Template, "names chnage");
+        says(&own("{{ title }}: {{ text }}"), Part::Template, "comes to no JSON");
+        says(&own("{% if change == 'unwatched' %}no{% endif %}"), Part::Template, "\"unwatched\" of outage");
+        says(&own("{% if kind == 'one_sided' %}no{% endif %}"), Part::Template, "of one_sided");
+        says(&own("{% if drill %}no{% endif %}"), Part::Template, "a drill's \"opened\"");
+        for sometimes in ["runbook_url", "notes", "follows", "resolved", "drill", "secret", "ends_at"] {
+            let text = format!("[{{{{ {sometimes} }}}}]");
+            says(&own(&text), Part::Template, &format!("without {sometimes}"));
+        }
+        // What is there only together with something else.
+        says(&own("[{% if notes %}{{ runbook_url }}{% endif %}]"), Part::Template, "without runbook_url");
+    }
+
+    #[test]
+    fn what_is_ready_is_right_for_all_that_there_may_be_to_tell() {
+        let directory = tempfile::tempdir().unwrap();
+        let key = Some(Secret(file(directory.path(), "key")));
+        let repeat_every = Some(Duration::from_secs(60));
+        for preset in [Preset::PagerDuty, Preset::Slack, Preset::Alertmanager] {
+            let settings = Settings { secret: key.clone(), repeat_every, ..settings(preset.into()) };
+            assert_eq!(trial(&settings, Reach::Daemon), [], "{preset:?}");
+        }
+    }
+
+    #[test]
+    fn secrets_and_addresses_are_read_as_for_a_message_and_never_told() {
+        let directory = tempfile::tempdir().unwrap();
+        let of = |text: &str| Secret(file(directory.path(), text));
+        says(&Settings { secret: Some(of("\n")), ..own("{}") }, Part::Secret, "is empty; fill it in");
+        says(&Settings { signing_secret: Some(of("")), ..own("{}") }, Part::SigningSecret, "is empty");
+        for (text, words) in [
+            ("not a url", "is none; correct it"),
+            ("hook.example.com/s3cr3t", "is none; correct it"),
+            ("ftp://hook.example.com/s3cr3t", "is not https://"),
+            ("https:///s3cr3t", "the url"),
+            ("http://hook.example.com/s3cr3t", "allow_http"),
+            ("https://s3cr3t@hook.example.com/", "names a user"),
+        ] {
+            let settings = Settings { url: Url::Secret(of(text)), ..own("{}") };
+            says(&settings, Part::Url, words);
+            assert!(!format!("{:?}", trial(&settings, Reach::Daemon)).contains("s3cr3t"));
+        }
+        let headers = vec![("Authorization".to_owned(), "Bearer {secret}".to_owned())];
+        let settings = Settings { secret: Some(of("two\nlines")), headers, ..own("{}") };
+        says(&settings, Part::Headers, "the header Authorization is none, once the secret is filled in");
+    }
+
+    #[test]
+    fn authorities_are_loaded_as_for_a_message() {
+        let directory = tempfile::tempdir().unwrap();
+        for text in ["garbage", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"] {
+            let ca_file = Some(file(directory.path(), text));
+            says(&Settings { ca_file, ..own("{}") }, Part::Authorities, "name a file of certificates in PEM");
+        }
+    }
+
+    #[test]
+    fn what_only_the_daemon_can_read_is_left_to_it() {
+        let nowhere = Secret(PathBuf::from("/nonexistent/url"));
+        let settings = Settings {
+            url: Url::Secret(nowhere.clone()),
+            secret: Some(nowhere.clone()),
+            ca_file: Some(nowhere.0.clone()),
+            ..own("[{{ secret }}]")
+        };
+        assert_eq!(trial(&settings, Reach::Other), []);
+        let parts: Vec<_> = trial(&settings, Reach::Daemon).into_iter().map(|(part, _)| part).collect();
+        assert_eq!(parts, [Part::Secret, Part::Url, Part::Authorities]);
+    }
+}
