@@ -41,7 +41,7 @@ use crate::domain::request::{ClientId, EchoRequest};
 use crate::domain::status::Status;
 use crate::driver::{self, Question};
 use crate::health::Health;
-use crate::http::server;
+use crate::http::listener::{self, BindError};
 use crate::probe::{self, Prober};
 use crate::process::{self, Exit};
 use crate::store::{self, OpenError, Store};
@@ -99,12 +99,12 @@ fn start(config_path: &Path) -> Exit {
         Ok(runtime) => runtime,
         Err(exit) => return exit,
     };
-    let listener = match io.block_on(server::bind(config.http.listen)) {
-        Ok(listener) => listener,
-        Err(error) => {
+    let bound = match io.block_on(listener::bind(config.http.listen)) {
+        Err(error) if !error.may_pass() => {
             let exit = if error.is_permission() { Exit::Permission } else { Exit::Configuration };
             return cannot_start(site, &error, exit);
         }
+        bound => bound,
     };
     let health = Health::default();
     let opened = match open_store(&config, &health) {
@@ -114,7 +114,7 @@ fn start(config_path: &Path) -> Exit {
             return cannot_start(site, &error, exit);
         }
     };
-    watch_over(config_path, config, connections, (io, listener), health, opened)
+    watch_over(config_path, config, connections, (io, bound), health, opened)
 }
 
 /// Says why, and returns the code to exit with.
@@ -135,7 +135,7 @@ fn watch_over(
     config_path: &Path,
     config: Config,
     connections: AwsConnections,
-    (io, listener): (Runtime, TcpListener),
+    (io, bound): (Runtime, Result<TcpListener, BindError>),
     health: Health,
     opened: store::Opened,
 ) -> Exit {
@@ -173,7 +173,7 @@ fn watch_over(
     };
     let spawned = thread::Builder::new()
         .name("io".into())
-        .spawn(move || people::run(&io, people, orders_in, listener, store_thread));
+        .spawn(move || people::run(&io, people, orders_in, bound, store_thread));
     let io = match spawned {
         Ok(io) => io,
         Err(error) => {

@@ -12,7 +12,7 @@ use std::time::Duration;
 use super::say;
 use crate::config::{self, Config, StoreSettings, describe};
 use crate::domain::plan::TunnelPlan;
-use crate::probe::{Ownership, owns};
+use crate::probe::{Ownership, held, owns};
 use crate::process::{self, Exit, environment};
 use crate::store::{Capacity, capacity};
 
@@ -43,6 +43,13 @@ fn tell(config: &Config) {
         if let Some(complaint) = not_here(tunnel) {
             complain!("warning: {complaint}");
         }
+    }
+    let listen = config.http.listen.ip();
+    if !listen.is_unspecified() && !listen.is_loopback() && matches!(held::holds(listen), Ok(false)) {
+        complain!(
+            "warning: [http] listen: this host does not have the address {listen}; until it does, nobody can ask for \
+             /readyz and /metrics"
+        );
     }
 }
 

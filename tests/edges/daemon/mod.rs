@@ -14,6 +14,7 @@ mod disk;
 mod drill;
 mod ending;
 mod incidents;
+mod listener;
 mod matrix;
 mod minute;
 #[path = "../../probe/net.rs"]
