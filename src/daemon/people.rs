@@ -258,7 +258,8 @@ fn spawn_listener(
 /// Nobody can ask `/readyz` what is wrong meanwhile: the journal and the line of `systemctl status` say it.
 async fn bind_late(error: BindError, health: &Health) -> TcpListener {
     let listener = listener::bind_after(error, |error| {
-        let text = format!("{error}; it is tried again until it works, and the tunnels are watched meanwhile");
+        let text =
+            format!("{error}; it is tried again until it works, and the tunnels are watched meanwhile");
         health.set(Component::Listener, Problem { severity: Severity::Degraded, text });
     });
     let listener = listener.await;

@@ -43,7 +43,11 @@ impl fmt::Display for BindError {
         if kind == io::ErrorKind::AddrInUse {
             write!(f, "; is another bothends running? `ss -ltnp 'sport = :{}'` tells", address.port())?;
         } else if kind == io::ErrorKind::AddrNotAvailable {
-            write!(f, "; this host does not have the address {}: `ip address` shows those it has", address.ip())?;
+            write!(
+                f,
+                "; this host does not have the address {}: `ip address` shows those it has",
+                address.ip()
+            )?;
         } else if kind == io::ErrorKind::PermissionDenied {
             f.write_str("; take a port above 1023")?;
         }

@@ -18,7 +18,8 @@ fn start_deaf<'s>(manager: &Manager<'s>, site: &'s Site, why: &str) -> Daemon<'s
     manager.until_heard("READY=1");
     until("its status line says so", || {
         let line = manager.status();
-        line.starts_with("STATUS=2/2 tunnels up, 0 incidents; listener: [http] listen = ") && line.contains(why)
+        line.starts_with("STATUS=2/2 tunnels up, 0 incidents; listener: [http] listen = ")
+            && line.contains(why)
     });
     assert!(site.received_at_all().len() > 1, "it asks AWS");
     assert_eq!(daemon.get("/readyz").code, 0);
@@ -43,7 +44,8 @@ fn a_listener_whose_address_comes_after_the_start_is_bound_when_it_is_there() {
     let ended = checked();
     assert!(ended.code == Some(0) && ended.stderr.contains(not_here), "{ended:?}");
     let manager = Manager::new(&site);
-    let mut daemon = start_deaf(&manager, &site, "this host does not have the address 192.0.2.77: `ip address`");
+    let mut daemon =
+        start_deaf(&manager, &site, "this host does not have the address 192.0.2.77: `ip address`");
     site.here.ip(&format!("addr add {LATE}/32 dev lo"));
     daemon.listens_at(&format!("{LATE}:9846"));
     until_heard(&daemon, &manager, "does not have the address");
