@@ -17,13 +17,14 @@ use crate::process::{self, Exit, environment};
 use crate::store::{Capacity, capacity};
 
 pub(super) fn run(path: &Path, aws: bool) -> Exit {
-    let loaded = config::load_to_check(path, &environment());
+    let (env, us) = (environment(), process::user());
+    let loaded = config::load_to_check(path, &env, us);
     match &loaded {
         Ok(config) => tell(config),
         Err(rejection) => complain!("{rejection}"),
     }
     // A file may be checked before it is in its place, or on another host, so this is no error.
-    for problem in config::foreign(path, process::user()) {
+    for problem in config::foreign(path, us).into_iter().chain(config::exposed_beside(path, &env)) {
         complain!("warning: {problem} (`bothends run` refuses that)");
     }
     match &loaded {

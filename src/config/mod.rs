@@ -17,6 +17,7 @@ mod globals;
 mod merge;
 mod patterns;
 mod problem;
+mod reach;
 mod rules;
 mod schema;
 mod section;
@@ -32,7 +33,7 @@ mod webhook;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-pub use self::custody::{exposed, foreign};
+pub use self::custody::{exposed, exposed_beside, foreign};
 pub use self::describe::describe;
 pub use self::problem::{Place, Problem, Rejection, Warning, What};
 pub use self::settings::{
@@ -41,6 +42,7 @@ pub use self::settings::{
 };
 
 use self::problem::Notes;
+use self::reach::Reader;
 use self::schema::{RENAMED, Renamed};
 
 /// Reads the configuration: `path`, then `conf.d/*.toml` beside it in lexical order, then the variables
@@ -52,24 +54,32 @@ use self::schema::{RENAMED, Renamed};
 /// # Errors
 /// Every problem of the whole configuration at once.
 pub fn load(path: &Path, env: &BTreeMap<String, String>) -> Result<Config, Rejection> {
-    load_in(path, &Surroundings { env, host_name: files::host_name(), renamed: RENAMED })
+    load_for(&Reader::Unknown, path, env)
+}
+
+fn load_for(reader: &Reader, path: &Path, env: &BTreeMap<String, String>) -> Result<Config, Rejection> {
+    load_in(path, &Surroundings { env, host_name: files::host_name(), renamed: RENAMED, reader })
 }
 
 /// The same for a daemon that is to do what it says: as the user `us`, who must not let others read what is secret, nor do
-/// what others say.
+/// what others say, and must read every file that is named.
 ///
 /// # Errors
-/// Every problem of the whole configuration at once, those that [`exposed`] and [`foreign`] find among them.
+/// Every problem of the whole configuration at once, those that [`exposed`], [`exposed_beside`] and [`foreign`] find among
+/// them.
 pub fn load_to_run(path: &Path, env: &BTreeMap<String, String>, us: u32) -> Result<Config, Rejection> {
-    refusing(load(path, env), exposed(path, env).into_iter().chain(foreign(path, us)))
+    let loaded = load_for(&Reader::Us, path, env);
+    let exposed = exposed(path, env).into_iter().chain(exposed_beside(path, env));
+    refusing(loaded, exposed.chain(foreign(path, us)))
 }
 
-/// The same for somebody who wants to know whether it is right: a file may be checked before it is in its place.
+/// The same for somebody, the user `us`, who wants to know whether it is right: a file may be checked before it is in its
+/// place. What the service's user could not read is a warning, if this host has that user and `us` may look.
 ///
 /// # Errors
 /// Every problem of the whole configuration at once, those that [`exposed`] finds among them.
-pub fn load_to_check(path: &Path, env: &BTreeMap<String, String>) -> Result<Config, Rejection> {
-    refusing(load(path, env), exposed(path, env).into_iter())
+pub fn load_to_check(path: &Path, env: &BTreeMap<String, String>, us: u32) -> Result<Config, Rejection> {
+    refusing(load_for(&Reader::checked_by(us), path, env), exposed(path, env).into_iter())
 }
 
 fn refusing(
@@ -89,6 +99,7 @@ struct Surroundings<'a> {
     env: &'a BTreeMap<String, String>,
     host_name: Option<String>,
     renamed: &'a [Renamed],
+    reader: &'a Reader,
 }
 
 fn load_in(path: &Path, surroundings: &Surroundings<'_>) -> Result<Config, Rejection> {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::domain::names::{Kind, SinkId, VpnId};
 
+use super::build::Inputs;
 use super::patterns;
 use super::problem::Notes;
 use super::section::{Rule, Section};
@@ -77,10 +78,10 @@ impl Sinks {
         &mut self,
         section: &Section<'_>,
         vpns: &Vpns,
-        env: &BTreeMap<String, String>,
-        complete: bool,
+        inputs: &Inputs<'_>,
         notes: &mut Notes,
     ) {
+        let Inputs { surroundings, complete } = *inputs;
         if !section.is_table() {
             return;
         }
@@ -106,9 +107,8 @@ impl Sinks {
             Some(Type::Sns) => section
                 .required("topic_arn", &patterns::TOPIC_ARN, notes)
                 .map(|topic_arn| Vendor::Sns { topic_arn }),
-            Some(Type::Webhook) => {
-                webhook::read(section, env, notes).map(|settings| Vendor::Webhook(Box::new(settings)))
-            }
+            Some(Type::Webhook) => webhook::read(section, surroundings, notes)
+                .map(|settings| Vendor::Webhook(Box::new(settings))),
             None => None,
         };
         let (Some(kind_of_sink), Some(vendor)) = (kind_of_sink, vendor) else { return };

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
+use super::reach::Reader;
 use super::schema::RENAMED;
 use super::{Config, Rejection, Surroundings, load_in};
 
@@ -58,7 +59,15 @@ impl Files {
 fn load_file(path: &Path, env: &[(&str, &str)]) -> Result<Config, Rejection> {
     let env: BTreeMap<_, _> =
         env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-    load_in(path, &Surroundings { env: &env, host_name: Some("gateway-1".to_owned()), renamed: RENAMED })
+    load_in(
+        path,
+        &Surroundings {
+            env: &env,
+            host_name: Some("gateway-1".to_owned()),
+            renamed: RENAMED,
+            reader: &Reader::Us,
+        },
+    )
 }
 
 fn load_text(text: &str) -> Result<Config, Rejection> {

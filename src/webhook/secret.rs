@@ -27,7 +27,7 @@ fn read(path: &Path) -> Result<String, String> {
         format!("the secret {shown} cannot be read ({error}); correct the path, or let the daemon read it")
     };
     let meta = fs::metadata(path).map_err(|error| unread(&error))?;
-    if access::is_open_to_all(&meta) {
+    if access::is_open_to_all(path, &meta) {
         return Err(format!("the secret {shown} can be read by everybody; chmod o-rwx {shown}"));
     }
     if meta.len() > LONGEST {

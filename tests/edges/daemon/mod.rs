@@ -25,6 +25,7 @@ mod ops_center;
 mod pair;
 mod people;
 mod process;
+mod reach;
 mod refusals;
 mod reload;
 mod restart;
