@@ -17,8 +17,10 @@ pub mod places;
 mod publisher;
 mod reload;
 mod sinks;
+mod watchdog;
 
 use std::fmt::Display;
+use std::io::{self, Write as _};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
@@ -45,7 +47,6 @@ use crate::http::listener::{self, BindError};
 use crate::probe::{self, Prober};
 use crate::process::{self, Exit};
 use crate::store::{self, OpenError, Store};
-use crate::systemd;
 use crate::telemetry::journal;
 use crate::telemetry::prometheus::Prometheus;
 use crate::telemetry::wording::Notice;
@@ -65,7 +66,8 @@ const ORDERS: usize = 256;
 pub fn run(config_path: &Path) -> Exit {
     let level = journal::level_from_env();
     if let Err(error) = journal::init_logging(*level.as_ref().unwrap_or(&LevelFilter::Info)) {
-        eprintln!("cannot start logging: {error}");
+        // Whoever closed standard error is told by the exit code, which a panic would hide.
+        let _ = writeln!(io::stderr(), "cannot start logging: {error}");
         return Exit::Internal;
     }
     if let Err(error) = level {
@@ -195,7 +197,7 @@ fn watch_over(
         facts: fact_sink.into_closure(),
         board,
         status,
-        pet: watchdog(),
+        watchdog: watchdog::watchdog(),
     };
     runtime.block_on(driver::run(monitor, inputs, outputs));
     // The driver's ends of every channel are closed by now: whatever hangs on them is ending.
@@ -221,19 +223,6 @@ fn ask(orders: &mpsc::Sender<Order>, question: Question) {
     if orders.try_send(order).is_err() {
         log::debug!("a question to AWS was left out: the pollers are busy");
     }
-}
-
-/// Feeds systemd's watchdog, at most as often as it wants to be fed.
-fn watchdog() -> Box<dyn FnMut()> {
-    let Some(interval) = systemd::watchdog_interval() else { return Box::new(|| {}) };
-    let mut fed: Option<crate::domain::time::Moment> = None;
-    Box::new(move || {
-        let now = clock::now().mono;
-        if fed.is_none_or(|at| now.since(at) >= interval / 2) {
-            fed = Some(now);
-            systemd::watchdog();
-        }
-    })
 }
 
 /// The prober, as the driver sees it.

@@ -73,9 +73,10 @@ pub(super) fn look(
 
 /// That a file which a key names cannot be read, and what to do.
 pub(super) fn unread(path: &Path, error: &io::Error) -> String {
-    let advice = match error.kind() {
-        ErrorKind::PermissionDenied => format!("; {}", mend(path, &access::obstacle_to_us(path))),
-        _ => String::new(),
+    let advice = if error.kind() == ErrorKind::PermissionDenied {
+        format!("; {}", mend(path, &access::obstacle_to_us(path)))
+    } else {
+        String::new()
     };
     format!("{} cannot be read: {error}{advice}", path.display())
 }
