@@ -1,9 +1,13 @@
 //! Who else may read a file, or replace it; and what in a text nobody else may read.
 
+mod way;
+
 use std::fs::{File, Metadata};
 use std::io::{self, ErrorKind, Read as _};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
+
+pub use self::way::{Obstacle, User, obstacle_to_us};
 
 /// No file of settings or credentials is longer.
 const SIZE_MAX: u64 = 4 * 1024 * 1024;
@@ -24,16 +28,19 @@ pub enum Secret {
     UrlPassword,
     /// A URL that is a secret as a whole: whoever knows it may post there.
     Webhook,
+    /// A private key in PEM (RFC 7468), encrypted or not: a pass phrase can be guessed without anybody noticing.
+    PrivateKey,
 }
 
 impl Secret {
     /// All there are.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::AwsAccessKey,
         Self::AwsSecretAccessKey,
         Self::AwsSessionToken,
         Self::UrlPassword,
         Self::Webhook,
+        Self::PrivateKey,
     ];
 
     /// In people's words.
@@ -44,6 +51,7 @@ impl Secret {
             Self::AwsSessionToken => "an aws_session_token",
             Self::UrlPassword => "a URL with a password in it",
             Self::Webhook => "a webhook's URL, which is a secret",
+            Self::PrivateKey => "a private key",
         }
     }
 
@@ -52,8 +60,9 @@ impl Secret {
             Self::AwsAccessKey => has_access_key(line),
             Self::AwsSecretAccessKey => sets(line, "aws_secret_access_key"),
             Self::AwsSessionToken => sets(line, "aws_session_token"),
-            Self::UrlPassword => has_url_password(line),
+            Self::UrlPassword => has_url_password(line) || has_proxy_password(line),
             Self::Webhook => has_webhook(line),
+            Self::PrivateKey => has_private_key(line),
         }
     }
 }
@@ -66,13 +75,16 @@ pub fn secret_in(text: &str, sorts: &[Secret]) -> Option<(usize, Secret)> {
     })
 }
 
-/// The first secret of these sorts in a file that every user of the host may read. What is no regular file (`/dev/null`,
-/// a pipe), or not there, holds none; nor does one that we may not read ourselves.
+/// The first secret of these sorts in a file that every user of the host may read, because its mode and those of the
+/// directories on the way to it let him. What is no regular file (`/dev/null`, a pipe), or not there, holds none; nor does
+/// one that we may not read ourselves.
 ///
 /// # Errors
 /// The file could not be read to its end.
 pub fn exposed(path: &Path, sorts: &[Secret]) -> io::Result<Option<(usize, Secret)>> {
-    let readable = |metadata: &Metadata| metadata.is_file() && metadata.permissions().mode() & 0o004 != 0;
+    let readable = |metadata: &Metadata| {
+        metadata.is_file() && metadata.permissions().mode() & 0o004 != 0 && way::everybody_reaches(path)
+    };
     // Looked at before it is opened, because to open a pipe is to wait for its writer.
     match path.metadata() {
         Ok(metadata) if readable(&metadata) => {}
@@ -93,8 +105,8 @@ fn is_out_of_reach(error: &io::Error) -> bool {
 }
 
 /// Whether every user of the host has any right at all to a file that is a secret as a whole, such as a token's.
-pub fn is_open_to_all(metadata: &Metadata) -> bool {
-    metadata.permissions().mode() & 0o007 != 0
+pub fn is_open_to_all(path: &Path, metadata: &Metadata) -> bool {
+    metadata.permissions().mode() & 0o007 != 0 && way::everybody_reaches(path)
 }
 
 /// How somebody who is neither root nor we may change or replace a file, or what lies in a directory.
@@ -153,6 +165,22 @@ fn has_url_password(line: &str) -> bool {
             rest.split(['/', '?', '#', '"', '\'', ' ', '\t', '<', '>']).next().unwrap_or_default();
         let user_info = authority.rsplit_once('@').map(|(user_info, _)| user_info);
         user_info.and_then(|user_info| user_info.split_once(':')).is_some_and(|(_, word)| !word.is_empty())
+    })
+}
+
+/// `HTTPS_PROXY=user:password@host`: in such a variable the scheme may be left out.
+fn has_proxy_password(line: &str) -> bool {
+    line.split_once('=').is_some_and(|(name, value)| {
+        name.trim_end().to_ascii_lowercase().ends_with("_proxy")
+            && has_url_password(&format!("http://{}", value.trim_start().trim_start_matches(['"', '\''])))
+    })
+}
+
+/// What a PEM block of a private key begins with. A TPM's (`TSS2 PRIVATE KEY`) is of no use without that TPM.
+fn has_private_key(line: &str) -> bool {
+    line.split("-----BEGIN ").skip(1).any(|rest| {
+        let label = rest.split("-----").next().unwrap_or_default();
+        label.contains("PRIVATE KEY") && !label.starts_with("TSS2")
     })
 }
 
@@ -239,6 +267,12 @@ mod tests {
             ("https://outlook.office.com/webhook/0a", Secret::Webhook),
             ("https://prod-01.westeurope.logic.azure.com:443/workflows/0a/triggers", Secret::Webhook),
             ("https://chat.googleapis.com/v1/spaces/AAAA/messages?key=x&token=y", Secret::Webhook),
+            ("HTTPS_PROXY=http://noc:hunter2@proxy.example.com:3128", Secret::UrlPassword),
+            ("export https_proxy=\"noc:hunter2@proxy.example.com:3128\"", Secret::UrlPassword),
+            ("-----BEGIN PRIVATE KEY-----", Secret::PrivateKey),
+            ("-----BEGIN EC PRIVATE KEY-----", Secret::PrivateKey),
+            ("  -----BEGIN ENCRYPTED PRIVATE KEY-----", Secret::PrivateKey),
+            ("-----BEGIN OPENSSH PRIVATE KEY-----", Secret::PrivateKey),
         ] {
             assert_eq!(found(line), Some(secret), "{line}");
         }
@@ -263,6 +297,13 @@ mod tests {
             "notes = \"https://example.pagerduty.com/services/PABCDEF\"",
             "notes = \"https://discord.com/channels/1/2\"",
             "notes = \"https://hooks.slack.com:443/\"",
+            "HTTPS_PROXY=http://proxy.example.com:3128",
+            "HTTPS_PROXY=proxy.example.com:3128",
+            "NO_PROXY=localhost,127.0.0.1",
+            "-----BEGIN CERTIFICATE-----",
+            "-----BEGIN PUBLIC KEY-----",
+            "-----BEGIN TSS2 PRIVATE KEY-----",
+            "notes = \"the PRIVATE KEY lies elsewhere\"",
         ] {
             assert_eq!(found(line), None, "{line}");
         }
@@ -302,14 +343,19 @@ mod tests {
     #[test]
     fn a_secret_is_exposed_where_every_user_may_read_the_file() {
         let directory = tempfile::tempdir().unwrap();
+        let set_mode = |path: &Path, mode| fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+        set_mode(directory.path(), 0o755);
         let file = directory.path().join("credentials");
         assert_eq!(exposed(&file, &Secret::ALL).unwrap(), None, "a file that is not there");
         fs::write(&file, "").unwrap();
-        fs::set_permissions(&file, Permissions::from_mode(0o644)).unwrap();
+        set_mode(&file, 0o644);
         assert_eq!(exposed(&file, &Secret::ALL).unwrap(), None, "an empty file");
         fs::write(&file, "aws_session_token = x").unwrap();
         assert_eq!(exposed(&file, &Secret::ALL).unwrap(), Some((1, Secret::AwsSessionToken)));
-        fs::set_permissions(&file, Permissions::from_mode(0o640)).unwrap();
+        set_mode(directory.path(), 0o750);
+        assert_eq!(exposed(&file, &Secret::ALL).unwrap(), None, "a file that others may not get to");
+        set_mode(directory.path(), 0o755);
+        set_mode(&file, 0o640);
         assert_eq!(exposed(&file, &Secret::ALL).unwrap(), None, "a file that others may not read");
         for other in ["/dev/null", "/dev/zero", "/dev/null/credentials"].map(Path::new) {
             assert_eq!(exposed(other, &Secret::ALL).unwrap(), None, "{}", other.display());

@@ -17,8 +17,10 @@ pub mod places;
 mod publisher;
 mod reload;
 mod sinks;
+mod watchdog;
 
 use std::fmt::Display;
+use std::io::{self, Write as _};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
@@ -41,11 +43,10 @@ use crate::domain::request::{ClientId, EchoRequest};
 use crate::domain::status::Status;
 use crate::driver::{self, Question};
 use crate::health::Health;
-use crate::http::server;
+use crate::http::listener::{self, BindError};
 use crate::probe::{self, Prober};
 use crate::process::{self, Exit};
 use crate::store::{self, OpenError, Store};
-use crate::systemd;
 use crate::telemetry::journal;
 use crate::telemetry::prometheus::Prometheus;
 use crate::telemetry::wording::Notice;
@@ -65,7 +66,8 @@ const ORDERS: usize = 256;
 pub fn run(config_path: &Path) -> Exit {
     let level = journal::level_from_env();
     if let Err(error) = journal::init_logging(*level.as_ref().unwrap_or(&LevelFilter::Info)) {
-        eprintln!("cannot start logging: {error}");
+        // Whoever closed standard error is told by the exit code, which a panic would hide.
+        let _ = writeln!(io::stderr(), "cannot start logging: {error}");
         return Exit::Internal;
     }
     if let Err(error) = level {
@@ -99,12 +101,12 @@ fn start(config_path: &Path) -> Exit {
         Ok(runtime) => runtime,
         Err(exit) => return exit,
     };
-    let listener = match io.block_on(server::bind(config.http.listen)) {
-        Ok(listener) => listener,
-        Err(error) => {
+    let bound = match io.block_on(listener::bind(config.http.listen)) {
+        Err(error) if !error.may_pass() => {
             let exit = if error.is_permission() { Exit::Permission } else { Exit::Configuration };
             return cannot_start(site, &error, exit);
         }
+        bound => bound,
     };
     let health = Health::default();
     let opened = match open_store(&config, &health) {
@@ -114,7 +116,7 @@ fn start(config_path: &Path) -> Exit {
             return cannot_start(site, &error, exit);
         }
     };
-    watch_over(config_path, config, connections, (io, listener), health, opened)
+    watch_over(config_path, config, connections, (io, bound), health, opened)
 }
 
 /// Reads the configuration, and tries what can be tried of it.
@@ -141,7 +143,7 @@ fn watch_over(
     config_path: &Path,
     config: Config,
     connections: AwsConnections,
-    (io, listener): (Runtime, TcpListener),
+    (io, bound): (Runtime, Result<TcpListener, BindError>),
     health: Health,
     opened: store::Opened,
 ) -> Exit {
@@ -179,7 +181,7 @@ fn watch_over(
     };
     let spawned = thread::Builder::new()
         .name("io".into())
-        .spawn(move || people::run(&io, people, orders_in, listener, store_thread));
+        .spawn(move || people::run(&io, people, orders_in, bound, store_thread));
     let io = match spawned {
         Ok(io) => io,
         Err(error) => {
@@ -201,7 +203,7 @@ fn watch_over(
         facts: fact_sink.into_closure(),
         board,
         status,
-        pet: watchdog(),
+        watchdog: watchdog::watchdog(),
     };
     runtime.block_on(driver::run(monitor, inputs, outputs));
     // The driver's ends of every channel are closed by now: whatever hangs on them is ending.
@@ -227,19 +229,6 @@ fn ask(orders: &mpsc::Sender<Order>, question: Question) {
     if orders.try_send(order).is_err() {
         log::debug!("a question to AWS was left out: the pollers are busy");
     }
-}
-
-/// Feeds systemd's watchdog, at most as often as it wants to be fed.
-fn watchdog() -> Box<dyn FnMut()> {
-    let Some(interval) = systemd::watchdog_interval() else { return Box::new(|| {}) };
-    let mut fed: Option<crate::domain::time::Moment> = None;
-    Box::new(move || {
-        let now = clock::now().mono;
-        if fed.is_none_or(|at| now.since(at) >= interval / 2) {
-            fed = Some(now);
-            systemd::watchdog();
-        }
-    })
 }
 
 /// The prober, as the driver sees it.

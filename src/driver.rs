@@ -3,6 +3,8 @@
 //!
 //! Cancel-safety: every await is on a channel or a timer; nothing is lost when the `select!` drops one.
 
+mod vitals;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
@@ -20,35 +22,12 @@ use crate::domain::request::{ClientId, EchoRequest, Request};
 use crate::domain::status::Status;
 use crate::domain::time::{Moment, Now, Stamp};
 
+pub use self::vitals::Stuck;
+
+use self::vitals::Vitals;
+
 /// The status is taken at least this often, so that ages and systemd's watchdog move even while nothing else does.
 const STATUS_EVERY: Duration = Duration::from_secs(1);
-
-/// The watchdog is fed only while the thread that speaks to AWS and to people is this fresh: a daemon that probes but
-/// can tell nobody is as good as dead.
-const BEAT_FRESH_FOR: Duration = Duration::from_secs(15);
-
-/// What is due is done within one call. While the core wants to be called for something of the past that a call has not
-/// done away with, it turns in circles, and whoever looks at its thread alone takes that for work.
-#[derive(Debug, Default)]
-struct Progress {
-    circling_since: Option<Moment>,
-}
-
-impl Progress {
-    /// The core was called at `at`, and wants to be called again at `next`.
-    fn called(&mut self, at: Moment, next: Option<Moment>) {
-        if next.is_some_and(|next| next <= at) {
-            self.circling_since.get_or_insert(at);
-        } else {
-            self.circling_since = None;
-        }
-    }
-
-    /// Whether the core is of use.
-    fn is_made(&self, now: Moment) -> bool {
-        self.circling_since.is_none_or(|since| now.since(since) < BEAT_FRESH_FOR)
-    }
-}
 
 /// Who sends echoes.
 pub trait Probe {
@@ -112,21 +91,30 @@ pub struct Outputs<P> {
     pub board: watch::Sender<Arc<Board>>,
     /// The status, latest wins.
     pub status: watch::Sender<Arc<Status>>,
-    /// Feeds systemd's watchdog.
-    pub pet: Box<dyn FnMut()>,
+    /// Whoever ends a daemon that is of no use.
+    pub watchdog: Watchdog,
+}
+
+/// Whoever ends a daemon that is of no use. It hears nothing while the core does not return from a call.
+#[expect(missing_debug_implementations, reason = "it holds a closure")]
+pub struct Watchdog {
+    /// For how long something may be stuck before it is told.
+    pub patience: Duration,
+    /// Takes what is stuck, or that nothing is; at least once a second.
+    pub tell: Box<dyn FnMut(Option<Stuck>)>,
 }
 
 /// Runs the core until it is told to end.
 pub async fn run<P: Probe>(mut monitor: Monitor, mut inputs: Inputs, mut outputs: Outputs<P>) {
     let mut published = Moment::ORIGIN - STATUS_EVERY;
-    let mut progress = Progress::default();
+    let mut vitals = Vitals::default();
     loop {
         let now = clock::now();
         let news = flush(&mut monitor, &mut outputs);
         if news || now.mono.since(published) >= STATUS_EVERY {
             published = now.mono;
             publish(&monitor, &mut outputs, now);
-            feed(&inputs, &progress, &mut outputs, now);
+            look(&mut vitals, &inputs, &mut outputs.watchdog, now);
         }
         let wake_at = monitor.poll_timeout().map_or(published + STATUS_EVERY, |(at, _)| at);
         let wake = tokio::time::sleep_until(clock::timer_at(wake_at.min(published + STATUS_EVERY)));
@@ -157,7 +145,7 @@ pub async fn run<P: Probe>(mut monitor: Monitor, mut inputs: Inputs, mut outputs
             () = wake => {
                 let now = clock::now();
                 monitor.handle_timeout(now);
-                progress.called(now.mono, monitor.poll_timeout().map(|(at, _)| at));
+                vitals.called(now.mono, monitor.poll_timeout().map(|(at, _)| at));
             }
         }
     }
@@ -196,12 +184,10 @@ fn publish<P: Probe>(monitor: &Monitor, outputs: &mut Outputs<P>, now: Now) {
     outputs.status.send_replace(Arc::new(monitor.status(now)));
 }
 
-/// Only from the loop, and only between two calls of the core: one that does not return is not fed.
-fn feed<P: Probe>(inputs: &Inputs, progress: &Progress, outputs: &mut Outputs<P>, now: Now) {
+/// Only from the loop, and only between two calls of the core.
+fn look(vitals: &mut Vitals, inputs: &Inputs, watchdog: &mut Watchdog, now: Now) {
     let beat = Moment::from_nanos(inputs.io_beat.load(Ordering::Relaxed));
-    if now.mono.since(beat) < BEAT_FRESH_FOR && progress.is_made(now.mono) {
-        (outputs.pet)();
-    }
+    (watchdog.tell)(vitals.look(now.mono, beat, watchdog.patience));
 }
 
 /// Whether a fact changes what the status shows at a glance; echoes do not.

@@ -27,6 +27,8 @@ pub enum Component {
     Probe,
     /// This host's clock.
     Clock,
+    /// The HTTP listener.
+    Listener,
 }
 
 /// What is wrong, and what would mend it.

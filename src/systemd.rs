@@ -32,6 +32,11 @@ pub fn watchdog() {
     tell(&[NotifyState::Watchdog]);
 }
 
+/// `WATCHDOG=trigger`: do as if the watchdog had not been fed, and at once.
+pub fn stuck() {
+    tell(&[NotifyState::WatchdogTrigger]);
+}
+
 /// `STATUS=`, the line of `systemctl status`. It costs a message: call it when the line is another than before.
 pub fn status(line: &str) {
     tell(&[NotifyState::Status(&one_line(line))]);
@@ -45,9 +50,9 @@ fn one_line(text: &str) -> String {
     if text.chars().nth(LINE_MAX).is_some() { format!("{line}…") } else { line }
 }
 
-/// How often [`watchdog`] is due: half of what the unit's `WatchdogSec=` allows. `None` if it is off.
+/// What the unit's `WatchdogSec=` allows between two of [`watchdog`]. `None` if it is off.
 pub fn watchdog_interval() -> Option<Duration> {
-    sd_notify::watchdog_enabled().map(|allowed| allowed / 2).filter(|interval| !interval.is_zero())
+    sd_notify::watchdog_enabled().filter(|interval| !interval.is_zero())
 }
 
 /// `starting: 1/2 tunnels asked`, as long as `READY=1` has not been told.
@@ -155,6 +160,7 @@ mod tests {
         reloading();
         stopping();
         watchdog();
+        stuck();
         status("2/2 tunnels up, 0 incidents");
     }
 
@@ -175,10 +181,13 @@ mod tests {
             let len = socket.recv(&mut buffer).unwrap();
             String::from_utf8_lossy(&buffer[..len]).into_owned()
         })
-        .take(5)
+        .take(6)
         .collect();
         assert_eq!(heard[0], "READY=1\n");
         assert!(heard[1].starts_with("RELOADING=1\nMONOTONIC_USEC="), "{heard:?}");
-        assert_eq!(heard[2..], ["STOPPING=1\n", "WATCHDOG=1\n", "STATUS=2/2 tunnels up, 0 incidents\n"]);
+        assert_eq!(
+            heard[2..],
+            ["STOPPING=1\n", "WATCHDOG=1\n", "WATCHDOG=trigger\n", "STATUS=2/2 tunnels up, 0 incidents\n"]
+        );
     }
 }

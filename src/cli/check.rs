@@ -13,19 +13,20 @@ use super::say;
 use crate::config::{self, Config, StoreSettings, WebhookSettings, describe};
 use crate::daemon::places;
 use crate::domain::plan::TunnelPlan;
-use crate::probe::{Ownership, owns};
+use crate::probe::{Ownership, held, owns};
 use crate::process::{self, Exit, environment};
 use crate::store::{Capacity, capacity};
 
 pub(super) fn run(path: &Path, aws: bool) -> Exit {
+    let (env, us) = (environment(), process::user());
     let trial = |webhook: &WebhookSettings| places::trial(webhook, places::Reach::Other);
-    let loaded = config::load_to_check(path, &environment(), &trial);
+    let loaded = config::load_to_check(path, &env, us, &trial);
     match &loaded {
         Ok(config) => tell(config),
         Err(rejection) => complain!("{rejection}"),
     }
     // A file may be checked before it is in its place, or on another host, so this is no error.
-    for problem in config::foreign(path, process::user()) {
+    for problem in config::foreign(path, us).into_iter().chain(config::exposed_beside(path, &env)) {
         complain!("warning: {problem} (`bothends run` refuses that)");
     }
     match &loaded {
@@ -45,6 +46,13 @@ fn tell(config: &Config) {
         if let Some(complaint) = not_here(tunnel) {
             complain!("warning: {complaint}");
         }
+    }
+    let listen = config.http.listen.ip();
+    if !listen.is_unspecified() && !listen.is_loopback() && matches!(held::holds(listen), Ok(false)) {
+        complain!(
+            "warning: [http] listen: this host does not have the address {listen}; until it does, nobody can ask for \
+             /readyz and /metrics"
+        );
     }
 }
 

@@ -43,7 +43,7 @@ pub(super) fn config(merged: &Merged, inputs: &Inputs<'_>, notes: &mut Notes) ->
     }
     let mut sinks = Sinks::default();
     for item in &merged.sinks {
-        sinks.read(&Section::item(item, &merged.main), &vpns, surroundings, complete, notes);
+        sinks.read(&Section::item(item, &merged.main), &vpns, inputs, notes);
     }
     if complete {
         presence(merged, mode, notes);

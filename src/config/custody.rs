@@ -28,6 +28,39 @@ pub fn exposed(path: &Path, env: &BTreeMap<String, String>) -> Vec<Problem> {
     problems
 }
 
+/// What may lie beside a configuration for the service to use: keys, a proxy's variables, copies of the configuration.
+const BESIDE: [Secret; 5] = [
+    Secret::AwsSecretAccessKey,
+    Secret::AwsSessionToken,
+    Secret::UrlPassword,
+    Secret::Webhook,
+    Secret::PrivateKey,
+];
+
+/// So many files beside the configuration are looked into, by their names' order, and none that is longer: a start reads no
+/// archive.
+const BESIDE_MAX: usize = 256;
+const BESIDE_SIZE_MAX: u64 = 1024 * 1024;
+
+/// Secrets that every user of this host may read in whatever else lies in the directory of the configuration at `path`.
+pub fn exposed_beside(path: &Path, env: &BTreeMap<String, String>) -> Vec<Problem> {
+    let listed = directory_of(path).and_then(|directory| directory.read_dir().ok());
+    let mut told = aws_files(path, env);
+    told.insert(path.to_owned());
+    let files: BTreeSet<_> = listed.into_iter().flatten().flatten().map(|entry| entry.path()).collect();
+    let short = |file: &PathBuf| {
+        file.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.len() <= BESIDE_SIZE_MAX)
+    };
+    let mend = |file: &Path| {
+        let file = file.display();
+        format!(
+            "chmod 600 {file}, or where bothends itself reads it, chgrp bothends {file} && chmod 640 {file}"
+        )
+    };
+    let files = files.difference(&told).filter(|file| short(file)).take(BESIDE_MAX);
+    files.filter_map(|file| exposed_in(file, &BESIDE, mend)).collect()
+}
+
 fn exposed_in(file: &Path, sorts: &[Secret], mend: impl Fn(&Path) -> String) -> Option<Problem> {
     // A file that cannot be read to its end is told of by whoever needs what is in it.
     let (line, secret) = access::exposed(file, sorts).ok()??;
@@ -191,6 +224,35 @@ mod tests {
             "",
             "without a home there is none"
         );
+    }
+
+    #[test]
+    fn whatever_lies_beside_the_configuration_is_looked_into() {
+        let home = home();
+        let beside = |text: &str, file: &str, mode| {
+            fs::write(home.path().join(file), text).unwrap();
+            set_mode(&home, file, mode);
+            told(&home, &exposed_beside(&home.path().join("bothends.toml"), &BTreeMap::new()))
+        };
+        let key = "-----BEGIN EC PRIVATE KEY-----\nMHcCAQEE\n";
+        assert_eq!(beside(key, "private-key.pem", 0o640), "");
+        let told_of_key = "HOME/private-key.pem:1: holds a private key, and every user of this host can read it: \
+                           chmod 600 HOME/private-key.pem, or where bothends itself reads it, \
+                           chgrp bothends HOME/private-key.pem && chmod 640 HOME/private-key.pem";
+        assert_eq!(beside(key, "private-key.pem", 0o644), told_of_key);
+        fs::remove_file(home.path().join("private-key.pem")).unwrap();
+        let proxy = "NO_PROXY=localhost\nHTTPS_PROXY=http://noc:hunter2@proxy.example.com:3128\n";
+        let told_of_proxy = beside(proxy, "proxy.env", 0o644);
+        assert!(
+            told_of_proxy.starts_with("HOME/proxy.env:2: holds a URL with a password"),
+            "{told_of_proxy}"
+        );
+        assert!(told_of_proxy.lines().count() == 1 && !told_of_proxy.contains("hunter2"), "{told_of_proxy}");
+        assert_eq!(beside(proxy, "proxy.env", 0o600), "");
+        // The configuration itself and AWS's files are told of by themselves; what is long is none of ours.
+        assert_eq!(beside(proxy, "bothends.toml", 0o644), "");
+        assert_eq!(beside(&key.repeat(40_000), "backup.tar", 0o644), "");
+        assert_eq!(beside("-----BEGIN CERTIFICATE-----\n", "certificate.pem", 0o644), "");
     }
 
     #[test]

@@ -5,6 +5,8 @@ use std::io::{self, ErrorKind, Read as _};
 use std::path::{Path, PathBuf};
 
 use super::problem::{Notes, Place};
+use super::reach;
+use crate::access::{self, Obstacle};
 
 /// One file of the configuration.
 #[derive(Debug)]
@@ -20,7 +22,14 @@ const SIZE_MAX: u64 = 4 * 1024 * 1024;
 pub(super) fn read(path: &Path, notes: &mut Notes) -> Vec<SourceFile> {
     let paths = paths(path).unwrap_or_else(|error| {
         let drop_ins = drop_ins(path);
-        notes.file_lost(Place::file(&drop_ins), unreadable(&drop_ins, &error));
+        // A directory that keeps us from `path` as well is told with that.
+        let told = match access::obstacle_to_us(&drop_ins) {
+            Obstacle::Directory(shut) => std::path::absolute(path).is_ok_and(|path| path.starts_with(shut)),
+            Obstacle::Itself => false,
+        };
+        if !told {
+            notes.file_lost(Place::file(&drop_ins), unreadable(&drop_ins, &error));
+        }
         vec![path.to_owned()]
     });
     paths.into_iter().filter_map(|path| read_one(path, notes)).collect()
@@ -86,8 +95,7 @@ fn read_one(path: PathBuf, notes: &mut Notes) -> Option<SourceFile> {
 fn unreadable(path: &Path, error: &io::Error) -> String {
     let is = |kind| error.kind() == kind;
     let advice = if is(ErrorKind::PermissionDenied) {
-        let path = path.display();
-        format!("; run as root, or let the user bothends read it: chgrp bothends {path} && chmod g+rX {path}")
+        format!("; run as root, or {}", reach::mend(path, &access::obstacle_to_us(path)))
     } else if is(ErrorKind::NotFound) {
         // Of all files only the first is opened without having been seen.
         "; name the file with --config, or begin one: `bothends discover vpn-… > /etc/bothends/bothends.toml`; \
@@ -107,12 +115,9 @@ mod tests {
 
     #[test]
     fn a_file_that_may_not_be_read_is_told_with_what_would_help() {
-        let told = unreadable(
-            Path::new("/etc/bothends/bothends.toml"),
-            &io::Error::from(ErrorKind::PermissionDenied),
-        );
+        let told = unreadable(Path::new("/dev/null"), &io::Error::from(ErrorKind::PermissionDenied));
         assert!(
-            told.contains("run as root, or let the user bothends read it: chgrp bothends /etc/bothends/"),
+            told.ends_with("; run as root, or let the user bothends read it: chgrp bothends /dev/null && chmod 640 /dev/null"),
             "{told}"
         );
     }

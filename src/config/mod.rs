@@ -18,6 +18,7 @@ mod globals;
 mod merge;
 mod patterns;
 mod problem;
+mod reach;
 mod rules;
 mod schema;
 mod section;
@@ -33,7 +34,7 @@ mod webhook;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-pub use self::custody::{exposed, foreign};
+pub use self::custody::{exposed, exposed_beside, foreign};
 pub use self::describe::describe;
 pub use self::problem::{Place, Problem, Rejection, Warning, What};
 pub use self::settings::{
@@ -42,6 +43,7 @@ pub use self::settings::{
 };
 
 use self::problem::Notes;
+use self::reach::Reader;
 use self::schema::{RENAMED, Renamed};
 
 /// Reads the configuration: `path`, then `conf.d/*.toml` beside it in lexical order, then the variables
@@ -53,41 +55,52 @@ use self::schema::{RENAMED, Renamed};
 /// # Errors
 /// Every problem of the whole configuration at once.
 pub fn load(path: &Path, env: &BTreeMap<String, String>) -> Result<Config, Rejection> {
-    load_trying(path, env, &|_| Vec::new())
+    load_for(&Reader::Unknown, path, env, &|_| Vec::new())
 }
 
 /// What a trial shows of a webhook: what is wrong, by the key that it is about (`url`, `secret` and `signing_secret` stand for
 /// the key that names their file).
 pub type Trial<'a> = &'a dyn Fn(&WebhookSettings) -> Vec<(&'static str, String)>;
 
-fn load_trying(path: &Path, env: &BTreeMap<String, String>, trial: Trial<'_>) -> Result<Config, Rejection> {
-    load_in(path, &Surroundings { env, host_name: files::host_name(), renamed: RENAMED, trial })
+fn load_for(
+    reader: &Reader,
+    path: &Path,
+    env: &BTreeMap<String, String>,
+    trial: Trial<'_>,
+) -> Result<Config, Rejection> {
+    load_in(path, &Surroundings { env, host_name: files::host_name(), renamed: RENAMED, reader, trial })
 }
 
 /// The same for a daemon that is to do what it says: as the user `us`, who must not let others read what is secret, nor do
-/// what others say. Webhooks are put to a `trial`: what is wrong with one is better known before the first page than by it.
+/// what others say, and must read every file that is named. Webhooks are put to a `trial`: what is wrong with one is better
+/// known before the first page than by it.
 ///
 /// # Errors
-/// Every problem of the whole configuration at once, those that [`exposed`], [`foreign`] and the trial find among them.
+/// Every problem of the whole configuration at once, those that [`exposed`], [`exposed_beside`], [`foreign`] and the trial
+/// find among them.
 pub fn load_to_run(
     path: &Path,
     env: &BTreeMap<String, String>,
     us: u32,
     trial: Trial<'_>,
 ) -> Result<Config, Rejection> {
-    refusing(load_trying(path, env, trial), exposed(path, env).into_iter().chain(foreign(path, us)))
+    let loaded = load_for(&Reader::Us, path, env, trial);
+    let exposed = exposed(path, env).into_iter().chain(exposed_beside(path, env));
+    refusing(loaded, exposed.chain(foreign(path, us)))
 }
 
-/// The same for somebody who wants to know whether it is right: a file may be checked before it is in its place.
+/// The same for somebody, the user `us`, who wants to know whether it is right: a file may be checked before it is in its
+/// place. What the service's user could not read is a warning, if this host has that user and `us` may look.
 ///
 /// # Errors
 /// Every problem of the whole configuration at once, those that [`exposed`] and the trial find among them.
 pub fn load_to_check(
     path: &Path,
     env: &BTreeMap<String, String>,
+    us: u32,
     trial: Trial<'_>,
 ) -> Result<Config, Rejection> {
-    refusing(load_trying(path, env, trial), exposed(path, env).into_iter())
+    refusing(load_for(&Reader::checked_by(us), path, env, trial), exposed(path, env).into_iter())
 }
 
 fn refusing(
@@ -107,6 +120,7 @@ struct Surroundings<'a> {
     env: &'a BTreeMap<String, String>,
     host_name: Option<String>,
     renamed: &'a [Renamed],
+    reader: &'a Reader,
     /// Of webhooks.
     trial: Trial<'a>,
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::domain::names::{Kind, SinkId, VpnId};
 
-use super::Surroundings;
+use super::build::Inputs;
 use super::patterns;
 use super::problem::Notes;
 use super::section::{Rule, Section};
@@ -78,10 +78,10 @@ impl Sinks {
         &mut self,
         section: &Section<'_>,
         vpns: &Vpns,
-        surroundings: &Surroundings<'_>,
-        complete: bool,
+        inputs: &Inputs<'_>,
         notes: &mut Notes,
     ) {
+        let Inputs { surroundings, complete } = *inputs;
         if !section.is_table() {
             return;
         }

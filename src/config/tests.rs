@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
+use super::reach::Reader;
 use super::schema::RENAMED;
 use super::{Config, Rejection, Surroundings, load_in};
 
@@ -59,7 +60,8 @@ fn load_file(path: &Path, env: &[(&str, &str)]) -> Result<Config, Rejection> {
     let env: BTreeMap<_, _> =
         env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     let host_name = Some("gateway-1".to_owned());
-    load_in(path, &Surroundings { env: &env, host_name, renamed: RENAMED, trial: &|_| Vec::new() })
+    let trial: super::Trial<'_> = &|_| Vec::new();
+    load_in(path, &Surroundings { env: &env, host_name, renamed: RENAMED, reader: &Reader::Us, trial })
 }
 
 fn load_text(text: &str) -> Result<Config, Rejection> {

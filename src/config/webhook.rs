@@ -1,7 +1,6 @@
 //! What a sink of type `webhook` has of its own. Files that are named are looked at: one that is not there, or a secret that
 //! everybody may read, is better known before the first page than by it.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,6 +11,7 @@ use super::address;
 use super::duration::Span;
 use super::patterns;
 use super::problem::Notes;
+use super::reach::{self, Reader};
 use super::section::Section;
 use super::settings::{WebhookBody, WebhookPreset, WebhookSettings, WebhookUrl};
 use crate::access;
@@ -43,8 +43,9 @@ const REPEAT_OF_ALERTMANAGER: Duration = Duration::from_secs(60);
 const PAGERDUTY: &str = "https://events.pagerduty.com/v2/enqueue";
 /// Where systemd puts the credentials of our unit, if nobody says otherwise.
 const CREDENTIALS: &str = "/run/credentials/bothends.service";
-/// Headers whose values are secrets by themselves.
-const SECRET_HEADERS: [&str; 4] = ["authorization", "proxy-authorization", "x-api-key", "cookie"];
+/// A header whose name has one of these in it, such as `X-Auth-Token` or `X-Api-Key`, has a secret for a value.
+const SECRET_HEADERS: [&str; 7] =
+    ["authorization", "cookie", "credential", "key", "password", "secret", "token"];
 
 /// Reads it; `None` if something that it needs is wrong or missing.
 pub(super) fn read(
@@ -52,17 +53,18 @@ pub(super) fn read(
     surroundings: &Surroundings<'_>,
     notes: &mut Notes,
 ) -> Option<WebhookSettings> {
-    let env = surroundings.env;
     let preset = section.text("preset", &patterns::PRESET, notes);
-    let template = template(section, notes);
-    let (secret, signing_secret) =
-        (secret(section, env, "secret", notes), secret(section, env, "signing_secret", notes));
+    let template = template(section, surroundings.reader, notes);
+    let (secret, signing_secret) = (
+        secret(section, surroundings, "secret", notes),
+        secret(section, surroundings, "signing_secret", notes),
+    );
     let allow_http = section.flag("allow_http", notes).unwrap_or(false);
     let ca_file = section.text("ca_file", &patterns::FILE_PATH, notes);
-    if let Some(Err(error)) = ca_file.as_deref().map(fs::metadata) {
-        section.wrong("ca_file", format!("cannot be read: {error}"), notes);
+    if let Some(path) = &ca_file {
+        reach::look(section, "ca_file", path, surroundings.reader, notes);
     }
-    let url = url(section, env, preset, allow_http, notes);
+    let url = url(section, surroundings, preset, allow_http, notes);
     let headers = headers(section, secret.is_some(), notes);
     let timeout = section.duration("timeout", &TIMEOUT, notes).unwrap_or(TIMEOUT_DEFAULT);
     let repeat_every = section.duration("repeat_every", &REPEAT, notes);
@@ -124,13 +126,13 @@ fn sets_any(section: &Section<'_>, keys: [&str; 2]) -> bool {
 
 fn url(
     section: &Section<'_>,
-    env: &BTreeMap<String, String>,
+    surroundings: &Surroundings<'_>,
     preset: Option<WebhookPreset>,
     allow_http: bool,
     notes: &mut Notes,
 ) -> Option<WebhookUrl> {
     let plain = section.text("url", &patterns::URL, notes);
-    let secret = secret(section, env, "url", notes);
+    let secret = secret(section, surroundings, "url", notes);
     match (plain, secret) {
         (Some(_), Some(_)) => {
             section.wrong("url", "is set beside url_file or url_credential; one of them says where", notes);
@@ -160,7 +162,7 @@ fn url(
 /// The file of a secret: `<what>_file`, or the credential `<what>_credential`.
 fn secret(
     section: &Section<'_>,
-    env: &BTreeMap<String, String>,
+    surroundings: &Surroundings<'_>,
     what: &str,
     notes: &mut Notes,
 ) -> Option<PathBuf> {
@@ -173,19 +175,15 @@ fn secret(
             None
         }
         (Some(path), None) => {
-            if let Some(what) = unfit(&path) {
-                section.wrong(&file, what, notes);
-            }
+            look(section, &file, &path, surroundings.reader, notes);
             Some(path)
         }
         (None, Some(name)) => {
             // They are there only where systemd runs the unit; "bothends check" by hand does not see them.
-            let directory = env.get("CREDENTIALS_DIRECTORY").map_or(CREDENTIALS, String::as_str);
-            let path = Path::new(directory).join(&*name);
-            if env.contains_key("CREDENTIALS_DIRECTORY")
-                && let Some(what) = unfit(&path)
-            {
-                section.wrong(&credential, what, notes);
+            let directory = surroundings.env.get("CREDENTIALS_DIRECTORY");
+            let path = Path::new(directory.map_or(CREDENTIALS, String::as_str)).join(&*name);
+            if directory.is_some() {
+                look(section, &credential, &path, surroundings.reader, notes);
             }
             Some(path)
         }
@@ -193,28 +191,31 @@ fn secret(
     }
 }
 
-/// What is wrong with the file of a secret.
-fn unfit(path: &Path) -> Option<String> {
+/// Notes what is wrong with the file of a secret.
+fn look(section: &Section<'_>, key: &str, path: &Path, reader: &Reader, notes: &mut Notes) {
+    if !reach::look(section, key, path, reader, notes) {
+        return;
+    }
     let shown = path.display();
     match fs::metadata(path) {
-        Err(error) => Some(format!("{shown} cannot be read: {error}")),
-        Ok(meta) if meta.is_dir() => Some(format!("{shown} is a directory")),
-        Ok(meta) if access::is_open_to_all(&meta) => {
-            Some(format!("{shown} can be read by everybody; chmod o-rwx {shown}"))
+        Ok(meta) if meta.is_dir() => section.wrong(key, format!("{shown} is a directory"), notes),
+        Ok(meta) if access::is_open_to_all(path, &meta) => {
+            section.wrong(key, format!("{shown} can be read by everybody; chmod o-rwx {shown}"), notes);
         }
-        Ok(_) => None,
+        Ok(_) | Err(_) => {}
     }
 }
 
-fn template(section: &Section<'_>, notes: &mut Notes) -> Option<WebhookBody> {
+fn template(section: &Section<'_>, reader: &Reader, notes: &mut Notes) -> Option<WebhookBody> {
     let path = section.text("template_file", &patterns::FILE_PATH, notes)?;
     let text = match fs::read_to_string(&path) {
         Ok(text) => text,
         Err(error) => {
-            section.wrong("template_file", format!("{} cannot be read: {error}", path.display()), notes);
+            section.wrong("template_file", reach::unread(&path, &error), notes);
             return None;
         }
     };
+    reach::look(section, "template_file", &path, reader, notes);
     if let Err(error) = minijinja::Environment::new().add_template("template", &text) {
         section.wrong("template_file", format!("{} is no template: {error}", path.display()), notes);
         return None;
@@ -229,8 +230,8 @@ fn headers(section: &Section<'_>, has_secret: bool, notes: &mut Notes) -> Vec<(S
         let named = value.contains("{secret}");
         let what = if named && !has_secret && !sets_any(section, SECRET) {
             "names {secret}, and there is no secret_file or secret_credential"
-        } else if !named && SECRET_HEADERS.contains(&name.to_lowercase().as_str()) {
-            "holds a secret; put it into a file, name that in secret_file, and write {secret} here"
+        } else if !named && is_secret(name) {
+            "holds a secret, by its name; put it into a file, name that in secret_file, and write {secret} here"
         } else {
             continue;
         };
@@ -238,4 +239,9 @@ fn headers(section: &Section<'_>, has_secret: bool, notes: &mut Notes) -> Vec<(S
         notes.problem(header.place.clone(), header.path.as_str(), what);
     }
     listed.into_iter().map(|header| header.value).collect()
+}
+
+fn is_secret(header: &str) -> bool {
+    let header = header.to_lowercase();
+    SECRET_HEADERS.iter().any(|word| header.contains(word))
 }

@@ -6,12 +6,14 @@ use tokio::sync::watch;
 
 use crate::config::Rejection;
 use crate::domain::status::Status;
+use crate::health::{Component, Problems};
 use crate::systemd;
 
 /// Tells systemd; both the housekeeping and the reloads have it.
 #[derive(Debug, Clone)]
 pub(super) struct Notifier {
     status: watch::Receiver<Arc<Status>>,
+    problems: watch::Receiver<Problems>,
     told: Arc<Mutex<Told>>,
 }
 
@@ -22,6 +24,8 @@ struct Told {
     line: String,
     /// Why the last reload was refused, until one succeeds.
     refused: Option<String>,
+    /// Why nobody can ask the listener, which says everything else.
+    deaf: Option<String>,
 }
 
 /// A message to systemd.
@@ -33,8 +37,8 @@ enum Message {
 }
 
 impl Notifier {
-    pub(super) fn new(status: watch::Receiver<Arc<Status>>) -> Self {
-        Self { status, told: Arc::default() }
+    pub(super) fn new(status: watch::Receiver<Arc<Status>>, problems: watch::Receiver<Problems>) -> Self {
+        Self { status, problems, told: Arc::default() }
     }
 
     /// Tells what there is to tell.
@@ -59,8 +63,10 @@ impl Notifier {
 
     fn tell(&self, what: impl FnOnce(&mut Told, &Status) -> Vec<Message>) {
         let status = Arc::clone(&self.status.borrow());
+        let deaf = self.problems.borrow().get(&Component::Listener).map(|problem| problem.text.clone());
         // What was told is valid after every statement, so a panic elsewhere spoils nothing.
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        told.deaf = deaf;
         for message in what(&mut told, &status) {
             match message {
                 Message::Ready => systemd::ready(),
@@ -101,6 +107,9 @@ impl Told {
         let mut line = if self.ready { systemd::status_line(status) } else { systemd::starting_line(status) };
         if let Some(refused) = &self.refused {
             line.push_str(&format!("; reload refused: {refused}"));
+        }
+        if let Some(deaf) = &self.deaf {
+            line.push_str(&format!("; listener: {deaf}"));
         }
         let news = line != self.line;
         self.line.clone_from(&line);
@@ -176,6 +185,15 @@ mod tests {
             told.reloaded(Some("x".into()), &Status::default()),
             [status("starting; reload refused: x")]
         );
+    }
+
+    #[test]
+    fn what_keeps_the_listener_from_being_asked_is_told_until_it_is_over() {
+        let mut told = Told { deaf: Some("cannot listen there".into()), ..Told::default() };
+        let line = status(&format!("{UP}; listener: cannot listen there"));
+        assert_eq!(told.look(&fixture::status()), [Message::Ready, line]);
+        told.deaf = None;
+        assert_eq!(told.look(&fixture::status()), [status(UP)]);
     }
 
     #[test]

@@ -29,7 +29,8 @@ use crate::domain::board::Board;
 use crate::domain::event::Event;
 use crate::domain::status::Status;
 use crate::driver::Command;
-use crate::health::{Component, Health, Problems};
+use crate::health::{Component, Health, Problem, Problems, Severity};
+use crate::http::listener::{self, BindError};
 use crate::http::server::{self, About, Limits, Sources};
 use crate::probe::held;
 use crate::process::{Exit, environment};
@@ -64,7 +65,7 @@ pub(super) fn run(
     runtime: &Runtime,
     people: People,
     orders: mpsc::Receiver<Order>,
-    listener: TcpListener,
+    bound: Result<TcpListener, BindError>,
     store: StoreThread,
 ) -> Exit {
     runtime.block_on(async move {
@@ -79,7 +80,7 @@ pub(super) fn run(
                 );
             }
         };
-        work(people, orders, listener, store, signals).await
+        work(people, orders, bound, store, signals).await
     })
 }
 
@@ -102,7 +103,7 @@ impl Signals {
 async fn work(
     mut people: People,
     orders: mpsc::Receiver<Order>,
-    listener: TcpListener,
+    bound: Result<TcpListener, BindError>,
     store: StoreThread,
     mut signals: Signals,
 ) -> Exit {
@@ -110,8 +111,8 @@ async fn work(
     let mut tasks = JoinSet::new();
     let (about, about_in) = watch::channel(reload::about(&people.config));
     spawn_pollers(&people, orders, &mut tasks);
-    spawn_listener(&people, listener, about_in, &mut tasks);
-    let notifier = Notifier::new(people.status.clone());
+    spawn_listener(&people, bound, about_in, &mut tasks);
+    let notifier = Notifier::new(people.status.clone(), people.health.watch());
     spawn_housekeeping(&people, notifier.clone(), &mut tasks);
     let mut asked = spawn_control(&people, &mut tasks);
     let (address, address_in) = watch::channel(people.config.plan.votes_if_address);
@@ -228,7 +229,7 @@ fn spawn_held(people: &People, wanted: watch::Receiver<Option<IpAddr>>, tasks: &
 
 fn spawn_listener(
     people: &People,
-    listener: TcpListener,
+    bound: Result<TcpListener, BindError>,
     about: watch::Receiver<About>,
     tasks: &mut JoinSet<()>,
 ) {
@@ -239,7 +240,31 @@ fn spawn_listener(
         about,
         Arc::new(move |status, now| (prometheus::CONTENT_TYPE, prometheus.render(status, now))),
     );
-    tasks.spawn(server::serve(listener, sources, Limits::default(), until_driver_ends(people)));
+    let health = people.health.clone();
+    let ends = until_driver_ends(people);
+    tasks.spawn(async move {
+        tokio::pin!(ends);
+        let listener = match bound {
+            Ok(listener) => listener,
+            Err(error) => tokio::select! {
+                listener = bind_late(error, &health) => listener,
+                () = &mut ends => return,
+            },
+        };
+        server::serve(listener, sources, Limits::default(), ends).await;
+    });
+}
+
+/// Nobody can ask `/readyz` what is wrong meanwhile: the journal and the line of `systemctl status` say it.
+async fn bind_late(error: BindError, health: &Health) -> TcpListener {
+    let listener = listener::bind_after(error, |error| {
+        let text =
+            format!("{error}; it is tried again until it works, and the tunnels are watched meanwhile");
+        health.set(Component::Listener, Problem { severity: Severity::Degraded, text });
+    });
+    let listener = listener.await;
+    health.clear(&Component::Listener);
+    listener
 }
 
 /// What commands ask, if systemd has made a place for the socket.

@@ -1,12 +1,8 @@
-//! Binds and serves, within limits: a scraper that hangs, or a hundred of them, must not cost the router its memory.
+//! Serves, within limits: a scraper that hangs, or a hundred of them, must not cost the router its memory.
 //!
 //! One task accepts, one task per connection answers. Dropping [`serve`]'s future ends them all.
 
-use std::error::Error;
-use std::fmt;
 use std::future::Future;
-use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -44,50 +40,6 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
 /// Requests have no body and short heads.
 const READ_BUFFER: usize = 16 * 1024;
-
-/// Why the listener could not be bound.
-#[derive(Debug)]
-pub struct BindError {
-    address: SocketAddr,
-    source: io::Error,
-}
-
-impl BindError {
-    /// Whether a permission is missing, and not only the address.
-    pub fn is_permission(&self) -> bool {
-        self.source.kind() == io::ErrorKind::PermissionDenied
-    }
-}
-
-impl fmt::Display for BindError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { address, source } = self;
-        write!(f, "[http] listen = \"{address}\": cannot listen there: {source}")?;
-        let kind = source.kind();
-        if kind == io::ErrorKind::AddrInUse {
-            write!(f, "; is another bothends running? `ss -ltnp 'sport = :{}'` tells", address.port())?;
-        } else if kind == io::ErrorKind::AddrNotAvailable {
-            f.write_str("; this host does not have that address")?;
-        } else if kind == io::ErrorKind::PermissionDenied {
-            f.write_str("; take a port above 1023")?;
-        }
-        Ok(())
-    }
-}
-
-impl Error for BindError {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        Some(&self.source)
-    }
-}
-
-/// Binds the listener.
-///
-/// # Errors
-/// The address is taken, is not this host's, or may not be used.
-pub async fn bind(address: SocketAddr) -> Result<TcpListener, BindError> {
-    TcpListener::bind(address).await.map_err(|source| BindError { address, source })
-}
 
 /// Serves until `shutdown` ends; then no connection is accepted any more, and the open ones may finish within the limits.
 pub async fn serve(

@@ -150,6 +150,7 @@ pub(super) fn component(component: &Component) -> String {
         Component::Configuration => "configuration".to_owned(),
         Component::Probe => "probe".to_owned(),
         Component::Clock => "clock".to_owned(),
+        Component::Listener => "listener".to_owned(),
     }
 }
 

@@ -10,6 +10,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use super::entry::Entry;
+use super::hold::Hold;
 use super::keeper::Keeper;
 use super::open::OpenError;
 use super::pace::RETRY;
@@ -90,15 +91,17 @@ impl Store {
     /// `now` anchors the moments of what is remembered: they keep their distance on the wall clock.
     ///
     /// # Errors
-    /// The path does not name a file that could be ours, or there can be no thread.
+    /// The path does not name a file that could be ours, another daemon has it, or there can be no thread.
     pub fn open(settings: &Settings, health: Health, now: Now) -> Result<Opened, OpenError> {
         let (keeper, remembered) = Keeper::open(settings, now)?;
+        let hold = Hold::take(&settings.path)?;
         let (jobs, queue) = mpsc::channel();
         let (alive, ended) = oneshot::channel();
         let shared = Arc::new(Shared::default());
         let worker = Worker::new(keeper, health, Arc::clone(&shared));
         let run = move || {
             worker.run(&queue);
+            drop(hold);
             drop::<oneshot::Sender<()>>(alive);
         };
         thread::Builder::new().name("store".into()).spawn(run).map_err(|source| OpenError::Unusable {

@@ -17,6 +17,7 @@ mod entry;
 mod fixture;
 mod handle;
 mod held;
+mod hold;
 mod identity;
 mod keeper;
 mod limits;

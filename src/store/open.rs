@@ -49,6 +49,11 @@ pub enum OpenError {
         /// What SQLite said.
         source: rusqlite::Error,
     },
+    /// Another daemon has it, and pages from it.
+    Held {
+        /// The path.
+        path: PathBuf,
+    },
 }
 
 impl OpenError {
@@ -56,7 +61,7 @@ impl OpenError {
     pub const fn is_misconfigured(&self) -> bool {
         match self {
             Self::Unsuitable { .. } => true,
-            Self::Unusable { .. } | Self::Failed { .. } | Self::Corrupt { .. } => false,
+            Self::Unusable { .. } | Self::Failed { .. } | Self::Corrupt { .. } | Self::Held { .. } => false,
         }
     }
 
@@ -87,6 +92,11 @@ impl fmt::Display for OpenError {
             Self::Corrupt { path, source: _ } => {
                 write!(f, "store {}: the file is damaged", path.display())
             }
+            Self::Held { path } => write!(
+                f,
+                "store {}: another bothends has it, and watches: `systemctl status bothends`",
+                path.display()
+            ),
         }
     }
 }
@@ -94,7 +104,7 @@ impl fmt::Display for OpenError {
 impl std::error::Error for OpenError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::Unsuitable { .. } => None,
+            Self::Unsuitable { .. } | Self::Held { .. } => None,
             Self::Unusable { source, .. } => Some(source),
             Self::Failed { source, .. } | Self::Corrupt { source, .. } => Some(source),
         }

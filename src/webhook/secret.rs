@@ -59,7 +59,7 @@ fn read(path: &Path) -> Result<String, Unread> {
     };
     let wrong = |what: &str| Err(Unread::Wrong(format!("the secret {shown} {what}")));
     let meta = fs::metadata(path).map_err(|error| unread(&error))?;
-    if access::is_open_to_all(&meta) {
+    if access::is_open_to_all(path, &meta) {
         return wrong(&format!("can be read by everybody; chmod o-rwx {shown}"));
     }
     if meta.len() > LONGEST {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::config::reach::Reader;
 use crate::config::schema::Renamed;
 use crate::config::tests::{Files, OTHER_VPN, SINK, VPN};
 use crate::config::{Config, Place, Surroundings, load_in};
@@ -133,7 +134,8 @@ fn with_renamed(files: &Files) -> Result<String, String> {
 fn renamed_in(files: &Files, env: &[(&str, &str)]) -> Result<Config, String> {
     let env = env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     let host_name = Some("gateway-1".to_owned());
-    let surroundings = Surroundings { env: &env, host_name, renamed: RENAMED, trial: &|_| Vec::new() };
+    let trial: crate::config::Trial<'_> = &|_| Vec::new();
+    let surroundings = Surroundings { env: &env, host_name, renamed: RENAMED, reader: &Reader::Us, trial };
     let directory = format!("{}/", files.directory.path().display());
     load_in(&files.main(), &surroundings).map_err(|rejection| rejection.to_string().replace(&directory, ""))
 }

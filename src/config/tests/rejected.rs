@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::config::schema::RENAMED;
 use crate::config::tests::{Files, SINK, VPN, load_file};
-use crate::config::{Place, Surroundings, WebhookSettings, What, load_in};
+use crate::config::{Place, Reader, Surroundings, WebhookSettings, What, load_in};
 
 const MARK: &str = "#! ";
 
@@ -98,8 +98,13 @@ fn what_a_trial_shows_of_a_webhook_is_told_at_the_key_that_names_its_file_and_on
             .into()
     };
     let env = BTreeMap::new();
-    let surroundings =
-        Surroundings { env: &env, host_name: Some("gateway-1".to_owned()), renamed: RENAMED, trial: &trial };
+    let surroundings = Surroundings {
+        env: &env,
+        host_name: Some("gateway-1".to_owned()),
+        renamed: RENAMED,
+        reader: &Reader::Us,
+        trial: &trial,
+    };
     let told = load_in(&files.main(), &surroundings).unwrap_err().to_string();
     let told = told.replace(&format!("{}/", files.main().parent().unwrap().display()), "");
     insta::assert_snapshot!(told, @r"

@@ -1,5 +1,6 @@
 //! Real HTTP over loopback, within limits small enough to be met.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -11,6 +12,7 @@ use crate::domain::status::Status;
 use crate::domain::time::Now;
 use crate::fixture;
 use crate::health::Health;
+use crate::http::listener::bind;
 
 /// Longer than any step takes, so that a test that hangs fails.
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -169,13 +171,4 @@ async fn the_blocking_client_reads_what_the_listener_serves() {
     assert_eq!(answer.code, 200);
     let status: crate::http::status_json::StatusJson = serde_json::from_str(&answer.body).unwrap();
     assert_eq!(status.site, "milan-1");
-}
-
-#[tokio::test]
-async fn an_address_in_use_is_said_with_how_to_find_who_has_it() {
-    let world = world(WIDE, just_after).await;
-    let error = bind(world.address).await.unwrap_err();
-    let said = error.to_string();
-    assert!(said.contains("is another bothends running?") && said.contains("ss -ltnp"), "{said}");
-    assert!(!error.is_permission());
 }

@@ -181,6 +181,7 @@ fn notices() -> Vec<Record> {
         Component::Configuration,
         Component::Probe,
         Component::Clock,
+        Component::Listener,
     ];
     for component in &components {
         for severity in [Severity::Degraded, Severity::Failed] {

@@ -162,6 +162,7 @@ fn name(component: &Component) -> String {
         Component::Configuration => "configuration".to_owned(),
         Component::Probe => "probing".to_owned(),
         Component::Clock => "clock".to_owned(),
+        Component::Listener => "listener".to_owned(),
     }
 }
 
@@ -174,7 +175,8 @@ fn began(component: &Component) -> MessageId {
         | Component::Store
         | Component::Configuration
         | Component::Probe
-        | Component::Clock => MessageId::PROBLEM_BEGAN,
+        | Component::Clock
+        | Component::Listener => MessageId::PROBLEM_BEGAN,
     }
 }
 
@@ -188,7 +190,8 @@ fn with_component(record: Record, component: &Component) -> Record {
         | Component::Store
         | Component::Configuration
         | Component::Probe
-        | Component::Clock => record,
+        | Component::Clock
+        | Component::Listener => record,
     }
 }
 
@@ -203,5 +206,6 @@ fn component_id(component: &Component) -> String {
         Component::Configuration => "configuration".to_owned(),
         Component::Probe => "probe".to_owned(),
         Component::Clock => "clock".to_owned(),
+        Component::Listener => "listener".to_owned(),
     }
 }

@@ -116,20 +116,6 @@ fn a_source_address_that_this_host_does_not_have_is_a_warning() {
 }
 
 #[test]
-fn a_listener_that_is_taken_is_a_matter_of_configuration() {
-    let site = Site::new();
-    let _taken = inside(&site.here, || TcpListener::bind(site.home.listen).unwrap());
-    let ended = site.run(&["run"]);
-    assert_eq!(ended.code, Some(78));
-    assert!(
-        ended.stderr.contains("[http] listen = \"127.0.0.1:9846\": cannot listen there"),
-        "{}",
-        ended.stderr
-    );
-    assert!(!site.home.store().exists());
-}
-
-#[test]
 fn arguments_that_make_no_sense_are_a_matter_of_usage() {
     let site = Site::new();
     let senseless: [&[&str]; 4] =

@@ -34,6 +34,30 @@ fn a_secret_in_a_configuration_that_all_can_read_is_refused_and_not_repeated() {
     let ended = site.run(&["check"]);
     assert_eq!(ended.code, Some(0), "{ended:?}");
     assert!(!ended.stdout.contains("hunter2"), "{}", ended.stdout);
+    // Nor can all read what lies in a directory that they cannot enter.
+    set_mode(&file, 0o644);
+    set_mode(&site.home.file(""), 0o750);
+    assert_eq!(site.run(&["check"]).code, Some(0));
+    site.start_healthy().stop();
+}
+
+#[test]
+fn a_key_beside_the_configuration_that_all_can_read_is_refused_by_run_and_told_by_check() {
+    let site = Site::new();
+    let key = site.home.file("private-key.pem");
+    fs::write(&key, "-----BEGIN EC PRIVATE KEY-----\nMHcCAQEE\n").unwrap();
+    set_mode(&key, 0o644);
+    let told = format!(
+        "{}:1: holds a private key, and every user of this host can read it: chmod 600 ",
+        key.display()
+    );
+    let ended = site.run(&["run"]);
+    assert!(ended.code == Some(78) && ended.stderr.contains(&told), "{ended:?}");
+    assert!(!site.home.store().exists());
+    let ended = site.run(&["check"]);
+    assert!(ended.code == Some(0) && ended.stderr.contains(&format!("warning: {told}")), "{ended:?}");
+    set_mode(&key, 0o600);
+    assert_eq!(site.run(&["check"]).stderr, "");
     site.start_healthy().stop();
 }
 

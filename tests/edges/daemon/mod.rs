@@ -14,6 +14,7 @@ mod disk;
 mod drill;
 mod ending;
 mod incidents;
+mod listener;
 mod matrix;
 mod minute;
 #[path = "../../probe/net.rs"]
@@ -24,6 +25,7 @@ mod ops_center;
 mod pair;
 mod people;
 mod process;
+mod reach;
 mod refusals;
 mod reload;
 mod restart;

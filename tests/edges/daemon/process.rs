@@ -70,6 +70,11 @@ impl<'s> Daemon<'s> {
 
     //--- what it says
 
+    /// It is asked elsewhere from here on.
+    pub(super) fn listens_at(&mut self, address: &str) {
+        self.listen = address.parse().unwrap();
+    }
+
     /// Its process.
     pub(super) fn pid(&self) -> u32 {
         self.child.id()

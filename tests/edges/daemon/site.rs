@@ -1,7 +1,8 @@
 //! A site: a network namespace with the tunnels' addresses, an AWS to call from there, and the daemon's files.
 
-use std::fs;
+use std::fs::{self, Permissions};
 use std::net::{SocketAddr, TcpListener};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -205,6 +206,8 @@ impl Site {
         let listener = inside(&here, || TcpListener::bind("127.0.0.1:0").unwrap());
         let aws = StandIn::start(listener, settings(other)).unwrap();
         let directory = TempDir::new().unwrap();
+        // As /etc is: everybody gets to what lies in it.
+        fs::set_permissions(directory.path(), Permissions::from_mode(0o755)).unwrap();
         let home = Home::new(directory.path().join("milan-1"), "milan-1", 9846);
         Self { here, home, aws, directory }
     }

@@ -6,7 +6,7 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 use rusqlite::Connection;
 
 use super::process::Daemon;
-use super::site::{ONE, Site, TWO};
+use super::site::{MILAN, ONE, Site, TWO};
 use super::wait::until;
 
 #[test]
@@ -79,14 +79,15 @@ fn a_store_of_a_newer_release_is_refused_and_left_as_it_is() {
     newer.execute_batch("PRAGMA user_version = 99").unwrap();
     drop(newer);
     let before = fs::read(site.home.store()).unwrap();
+    let beside = || fs::read_dir(site.home.store().parent().unwrap()).unwrap().count();
+    let files = beside();
     let asked = site.received_at_all().len();
 
     let ended = site.run(&["run"]);
     assert_eq!(ended.code, Some(78), "{ended:?}");
     assert!(ended.stderr.contains("its version is 99"), "{}", ended.stderr);
     assert!(fs::read(site.home.store()).unwrap() == before, "it was touched");
-    let directory = fs::read_dir(site.home.store().parent().unwrap()).unwrap();
-    assert_eq!(directory.count(), 1, "nothing was left beside it");
+    assert_eq!(beside(), files, "nothing was left beside it");
     assert_eq!(site.received_at_all().len(), asked);
 }
 
@@ -112,4 +113,18 @@ fn a_directory_that_cannot_be_written_to_is_told_and_pages_go_out_from_memory() 
     let written = Connection::open(site.home.store()).unwrap();
     let incidents: i64 = written.query_row("SELECT count(*) FROM incident", [], |row| row.get(0)).unwrap();
     assert_eq!(incidents, 1);
+}
+
+#[test]
+fn a_second_daemon_of_one_store_is_refused_though_it_could_listen_and_the_first_goes_on() {
+    let site = Site::new();
+    let daemon = site.start_healthy();
+    site.home.edit("127.0.0.1:9846", "127.0.0.1:9848");
+    let ended = site.run(&["run"]);
+    assert_eq!(ended.code, Some(70), "systemd tries it again: {ended:?}");
+    assert!(ended.stderr.contains("another bothends has it"), "{}", ended.stderr);
+    daemon.until_probed_further(MILAN, &ONE);
+    daemon.kill();
+    site.home.edit("127.0.0.1:9848", "127.0.0.1:9846");
+    site.start_healthy().stop();
 }
