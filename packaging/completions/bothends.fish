@@ -46,7 +46,7 @@ complete -c bothends -n "__fish_bothends_using_subcommand discover" -l tag -d 'A
 complete -c bothends -n "__fish_bothends_using_subcommand discover" -l region -d 'Their Region; else AWS_REGION or the profile\'s' -r
 complete -c bothends -n "__fish_bothends_using_subcommand discover" -l role-arn -d 'The role to ask with; else the credentials of AWS\'s own chain as they are' -r
 complete -c bothends -n "__fish_bothends_using_subcommand discover" -l format -d 'What to print' -r -f -a "toml\t'A commented configuration'
-json\t'The same for scripts'"
+json\t'The same for scripts, in the configuration\'s names'"
 complete -c bothends -n "__fish_bothends_using_subcommand discover" -l write -d 'Write it to FILE, which must not exist yet, instead of printing it' -r -F
 complete -c bothends -n "__fish_bothends_using_subcommand discover" -s c -l config -d 'The configuration; conf.d/*.toml beside it is read after it' -r -F
 complete -c bothends -n "__fish_bothends_using_subcommand discover" -s h -l help -d 'Print help (see more with \'--help\')'

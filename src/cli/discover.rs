@@ -1,5 +1,6 @@
 //! `bothends discover`: a configuration from what AWS says of VPN connections.
 
+mod json;
 mod proposal;
 #[cfg(test)]
 mod tests;
@@ -52,7 +53,7 @@ pub(super) struct Discover {
 enum Format {
     /// A commented configuration.
     Toml,
-    /// The same for scripts.
+    /// The same for scripts, in the configuration's names.
     Json,
 }
 
@@ -85,14 +86,22 @@ pub(super) fn run(arguments: &Discover) -> Exit {
         complain!("left out: {left_out}");
     }
     let scope = Scope { role_arn: question.role_arn.clone(), carriers: &|address| carriers(address) };
-    let proposal = Proposal::of(&discovered, &scope);
+    let proposal = match Proposal::of(&discovered, &scope) {
+        Ok(proposal) => proposal,
+        Err(clashes) => {
+            for clash in clashes {
+                complain!("{clash}");
+            }
+            return Exit::BadNews;
+        }
+    };
     for warning in &proposal.warnings {
         complain!("warning: {warning}");
     }
     let text = match arguments.format {
         Format::Toml => toml::render(&proposal),
-        Format::Json => match serde_json::to_string_pretty(&proposal) {
-            Ok(json) => json + "\n",
+        Format::Json => match json::render(&proposal) {
+            Ok(json) => json,
             Err(error) => {
                 complain!("cannot write JSON: {error}");
                 return Exit::Internal;

@@ -36,7 +36,7 @@ pub(super) fn config(merged: &Merged, inputs: &Inputs<'_>, notes: &mut Notes) ->
     let http = globals::http(&root.section("http"), notes);
     let store = globals::store(&root.section("store"), surroundings.env, notes);
 
-    let common = Common { aws, aws_rules, probe, incident };
+    let common = Common { aws, metrics: cloudwatch, aws_rules, probe, incident };
     let mut vpns = Vpns::default();
     for item in &merged.vpns {
         vpns.read(&Section::item(item, &merged.main), &common, notes);
@@ -66,7 +66,7 @@ pub(super) fn config(merged: &Merged, inputs: &Inputs<'_>, notes: &mut Notes) ->
         aws: common.aws,
         vpns: settings,
         sinks,
-        cloudwatch,
+        cloudwatch: common.metrics,
         http,
         store,
         warnings: Vec::new(),

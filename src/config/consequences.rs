@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::domain::names::SourceId;
 use crate::domain::plan::{Plan, ProbeRules, VpnPlan};
 
-use super::settings::CloudWatchSettings;
+use super::settings::{AwsSettings, CloudWatchSettings, VpnSettings};
 
 /// AWS's bills are by the month; this one has 30 days.
 const MONTH: Duration = Duration::from_secs(30 * 24 * 3600);
@@ -52,6 +52,40 @@ pub(super) fn custom_metrics(plan: &Plan) -> usize {
 /// `PutMetricData` calls a month; a call takes 1,000 metrics.
 pub(super) fn puts_a_month(settings: &CloudWatchSettings, metrics: usize) -> u64 {
     calls_a_month(settings.interval) * u64::try_from(metrics.div_ceil(1000)).unwrap_or(u64::MAX)
+}
+
+/// Why alarms beside the connection cannot see the daemon's metrics, by the key that says so: CloudWatch reads those of the
+/// alarm's own Region and account (user guide, "Using Amazon CloudWatch alarms"). What the SDK's own chain would say is
+/// not known, and nothing is said of it.
+pub(super) fn metrics_elsewhere(
+    vpn: &VpnSettings,
+    aws: &AwsSettings,
+    metrics: &CloudWatchSettings,
+) -> Vec<(&'static str, String)> {
+    let so = "alarms beside the connection (alarms.yaml) see no Heartbeat of it and tell of it for nothing";
+    let mut why = Vec::new();
+    let here = vpn.region.as_ref().or(aws.region.as_ref());
+    let there = metrics.region.as_ref().or(aws.region.as_ref());
+    if let (Some(here), Some(there)) = (here, there)
+        && here != there
+    {
+        why.push(("region", format!("is {here}, and the daemon's metrics go to {there}: {so}")));
+    }
+    let (here, there) = (account(vpn.role_arn.as_deref()), account(metrics.role_arn.as_deref()));
+    if here != there {
+        why.push((
+            "role_arn",
+            format!("AWS is asked about it in {here}, and the daemon's metrics go to {there}: if those are two, {so}"),
+        ));
+    }
+    why
+}
+
+/// Whose account a role leads to.
+fn account(role_arn: Option<&str>) -> String {
+    role_arn
+        .and_then(|role| role.split(':').nth(4))
+        .map_or_else(|| "the daemon's own account".to_owned(), |account| format!("account {account}"))
 }
 
 #[cfg(test)]

@@ -7,16 +7,19 @@ use std::sync::Arc;
 use crate::domain::names::{Role, SourceId, SourceKind, TunnelId, VpnId};
 use crate::domain::plan::{AwsRules, IncidentRules, ProbeRules, Route, TunnelPlan, VpnPlan};
 
+use super::consequences::metrics_elsewhere;
 use super::patterns;
 use super::problem::{Notes, Place};
 use super::rules;
 use super::section::Section;
-use super::settings::{AwsSettings, VpnSettings};
+use super::settings::{AwsSettings, CloudWatchSettings, VpnSettings};
 
 /// What holds for every connection that says nothing else.
 #[derive(Debug)]
 pub(super) struct Common {
     pub(super) aws: AwsSettings,
+    /// Where the daemon's metrics go, if anywhere.
+    pub(super) metrics: Option<CloudWatchSettings>,
     pub(super) aws_rules: AwsRules,
     pub(super) probe: ProbeRules,
     pub(super) incident: IncidentRules,
@@ -54,6 +57,11 @@ impl Vpns {
             runbook_url: section.text("runbook_url", &patterns::URL, notes),
             notes: section.text("notes", &patterns::NOTES, notes),
         };
+        if let Some(metrics) = &common.metrics {
+            for (key, what) in metrics_elsewhere(&settings, &common.aws, metrics) {
+                section.warn(key, what, notes);
+            }
+        }
         let probe = rules::probe(&section.section("probe"), common.probe, notes);
         let incident = rules::incident(&section.section("incident"), common.incident, notes);
         let tunnels = self.tunnels(section, id.as_ref(), notes);

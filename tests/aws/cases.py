@@ -3,6 +3,7 @@
 VPN = "vpn-0123456789abcdef0"
 NAME = "Milan DC, primary"
 TOPIC = "arn:aws:sns:eu-west-1:123456789012:bothends"
+SECOND_TOPIC = "arn:aws:sns:eu-central-1:123456789012:bothends"
 KEY = "arn:aws:kms:eu-west-1:123456789012:key/0e5e9d1c-0b1f-4f0e-8f58-0d8f3e5a1c11"
 ANCHOR = "arn:aws:rolesanywhere:eu-west-1:123456789012:trust-anchor/0e5e9d1c-0b1f-4f0e-8f58-0d8f3e5a1c11"
 CERTIFICATE = "-----BEGIN CERTIFICATE-----\nMIIBszCCAVmgAwIBAgIUQ\nzCCAV+/==\n-----END CERTIFICATE-----\n"
@@ -33,7 +34,7 @@ CASES = {
             "SlackChannelId": "C0123ABC", "TopicKeyArn": KEY, "RunbookLogGroup": "/vpn/milan-1"},
         "next connection": _ONE | {
             "EngagementArn": "arn:aws:ssm-contacts:eu-west-1:123456789012:contact/bothends-escalation",
-            "ChatTopicArn": TOPIC, "EngageFor": "outage"},
+            "ChatTopicArn": TOPIC, "SecondChatTopicArn": SECOND_TOPIC, "EngageFor": "outage"},
         "one person, one tunnel": _ONE | {
             "ContactAlias1": "ada", "ContactPhone1": "+390212345678", "EngageFor": "outage-and-one-sided",
             "RunbookLogGroup": "vpn", "TunnelOutsideIp1": "203.0.113.11", "IkeVersion": "IKEv1", "LookBackHours": "12"},
@@ -49,13 +50,14 @@ CASES = {
         "most": _ALL_CONNECTIONS | {
             "CertificateName": "bothends-milan-1", "Regions": "eu-west-1,eu-south-1", "Namespace": "BothEnds/milan-1",
             "PrivateCaArn": "arn:aws:acm-pca:eu-west-1:123456789012:certificate-authority/0e5e9d1c-0b1f-4f0e-8f58-0d8f3e5a1c11",
+            "IncidentManagerRegions": "eu-west-1,eu-central-1",
             "EnableOpsCenter": "yes", "SnsTopicArn": TOPIC, "SnsTopicKeyArn": KEY, "EnableEc2Telemetry": "yes",
             "AssumeRoleArns": ["arn:aws:iam::210987654321:role/BothEndsRead", "arn:aws:iam::310987654321:role/a/Incidents"]},
     },
     "dashboard": {
         "most": _TWO,
         "one tunnel": _ONE | {"TunnelOutsideIp1": "2001:db8::11", "ShowAlarms": "without-redundancy"},
-        "no alarms": _TWO | {"ShowAlarms": "no", "Namespace": "BothEnds/milan-1"},
+        "no alarms": _TWO | {"ShowAlarms": "no", "Namespace": "BothEnds/milan-1", "MetricsRegion": "eu-south-1"},
     },
 }
 REGIONS = ("eu-west-1", "us-east-1", "ap-southeast-2")

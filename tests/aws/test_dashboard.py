@@ -28,13 +28,15 @@ class Dashboard(unittest.TestCase):
             for properties, namespace, name, dimensions, options in metrics(case):
                 with self.subTest(f"{case}: {name}"):
                     self.assertEqual(dimensions["VpnId"], VPN)
+                    region = options.get("region", properties["region"])
                     if namespace == "AWS/VPN":
+                        self.assertEqual(region, "eu-west-1")
                         self.assertEqual((name, set(dimensions)), ("TunnelState", {"VpnId", "TunnelIpAddress"}))
                         self.assertEqual(options["period"], 300)
                     else:
                         self.assertEqual(namespace, given.get("Namespace", "BothEnds"))
                         self.assertIn(frozenset(dimensions), published[name])
-                    self.assertEqual(properties["region"], "eu-west-1")
+                        self.assertEqual(region, given.get("MetricsRegion", "eu-west-1"))
                     self.assertEqual(properties["period"], 60)
                     percentiles = ("p50", "p99") if name == "RoundTripTime" else ("Minimum", "Maximum")
                     self.assertIn(options["stat"], percentiles)

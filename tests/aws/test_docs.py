@@ -4,7 +4,7 @@ import shlex
 import unittest
 
 from cases import CERTIFICATE
-from template import ROOT, Rendered
+from template import ROOT, TEMPLATES, Rendered
 
 TEXT = (ROOT / "docs" / "aws.md").read_text()
 
@@ -51,6 +51,27 @@ class Commands(unittest.TestCase):
         told = Rendered("alarms", given).of_type("AWS::CloudWatch::CompositeAlarm").values()
         names = [it["AlarmName"].replace(given["VpnConnectionId"], "<vpn>") for it in told]
         self.assertCountEqual(re.findall(r"(?m)^\| `(bothends-<vpn>-\w+)` \|", TEXT), names)
+
+
+class Order(unittest.TestCase):
+    def test_the_alarms_come_after_the_daemon_raises_and_has_been_drilled(self):
+        # Before that there is no heartbeat, and they would tell of it.
+        alarms = TEXT.index("--template-file alarms.yaml")
+        self.assertLess(TEXT.index('set `mode = "raise"`'), alarms)
+        self.assertLess(TEXT.index("```sh\nbothends drill\n"), alarms)
+        for page in (TEXT, (ROOT / "docs" / "cloudwatch.md").read_text(), (TEMPLATES / "alarms.yaml").read_text()):
+            self.assertRegex(page, r'(?i)in mode "observe" it sends no heartbeat|In mode `observe` there is no `Heartbeat`'
+                                   r'|In `mode = "observe"` none is sent')
+
+    def test_a_file_that_systemd_hands_over_at_the_start_is_renewed_by_a_restart(self):
+        drop_in = (ROOT / "systemd" / "drop-ins" / "signing-helper.conf").read_text()
+        self.assertIn("LoadCredential=", drop_in)
+        (renewal,) = re.findall(r"(?ms)^- \*\*The site's certificate\*\*.*?(?=^- )", TEXT)
+        self.assertIn("systemctl restart bothends", renewal)
+
+    def test_the_templates_are_where_the_page_says_that_the_package_puts_them(self):
+        (place,) = set(re.findall(r"`(/usr/share/bothends/aws)/`", TEXT))
+        self.assertIn(f'"{place.removeprefix("/")}/"', (ROOT / "Cargo.toml").read_text())
 
 
 if __name__ == "__main__":

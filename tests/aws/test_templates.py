@@ -127,6 +127,7 @@ class Parameters(unittest.TestCase):
             ("incident-response", "least", {"RunbookLogGroup": "vpn"}, "RunbookKnowsTheTunnel"),
             ("incident-response", "least", {"SlackWorkspaceId": "T0"}, "SlackIsWhole"),
             ("incident-response", "most", {"ChatTopicArn": TOPIC}, "SlackIsWhole"),
+            ("incident-response", "least", {"SecondChatTopicArn": TOPIC}, "SecondChatTopicIsTheSecond"),
             ("incident-response", "next connection", {"ContactAlias1": "ada"}, "EngagementIsOne"),
             ("incident-response", "least", {"ContactAlias1": "ada"}, "Contact1CanBeReached"),
             ("incident-response", "least", {"ContactAlias2": "ada", "ContactPhone2": "+390212345678"}, "Contact2CanBeReached"),

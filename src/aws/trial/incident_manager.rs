@@ -12,6 +12,7 @@ use aws_smithy_types::DateTime;
 
 use super::folds::served;
 use super::trier::{Trier, sent};
+use super::tunnels::in_region;
 use super::{Grant, Meant};
 use crate::aws::errors::FailureKind;
 use crate::aws::permission::Call;
@@ -97,7 +98,8 @@ async fn is_set_up(trier: &mut Trier) -> bool {
     let request = connection.incidents.list_replication_sets();
     let send = |capture| request.clone().customize().interceptor(capture).send();
     let send = || sent(Call::ListReplicationSets, &connection, send);
-    let answer = trier.attempt(Call::ListReplicationSets, "", Grant::on(None), Meant::Answer, send).await;
+    let answer =
+        trier.attempt(Call::ListReplicationSets, "", in_region(&connection.place), Meant::Answer, send).await;
     let answer = match answer {
         Some(Ok(answer)) => answer,
         Some(Err(FailureKind::Unreachable)) => {
@@ -150,7 +152,7 @@ async fn list_records(trier: &mut Trier) {
     let request = connection.incidents.list_incident_records().max_results(1);
     let send = |capture| request.clone().customize().interceptor(capture).send();
     let send = || sent(Call::ListIncidentRecords, &connection, send);
-    trier.attempt(Call::ListIncidentRecords, "", Grant::on(None), Meant::Answer, send).await;
+    trier.attempt(Call::ListIncidentRecords, "", in_region(&connection.place), Meant::Answer, send).await;
 }
 
 async fn start(trier: &mut Trier, family: &Family) {

@@ -65,6 +65,7 @@ pub(super) async fn telemetry(trier: &mut Trier) {
     trier.attempt(Call::DescribeVpnConnections, "ec2_telemetry", grant, Meant::Answer, send).await;
 }
 
-fn in_region(place: &Place) -> Grant {
+/// A permission that can be limited to a Region and no further.
+pub(super) fn in_region(place: &Place) -> Grant {
     Grant::if_equal("aws:RequestedRegion", place.region.as_deref().unwrap_or_default())
 }

@@ -27,8 +27,8 @@ pub(super) struct Scope<'a> {
     pub(super) carriers: &'a dyn Fn(IpAddr) -> io::Result<Vec<Carrier>>,
 }
 
-/// A configuration in outline. Its JSON form is documented in docs/discover.md.
-#[derive(Debug, Serialize)]
+/// A configuration in outline.
+#[derive(Debug)]
 pub(super) struct Proposal {
     pub(super) region: String,
     /// When AWS said so.
@@ -39,7 +39,7 @@ pub(super) struct Proposal {
 }
 
 /// A `[[vpn]]`.
-#[derive(Debug, Serialize)]
+#[derive(Debug)]
 pub(super) struct Vpn {
     pub(super) id: String,
     pub(super) name: String,
@@ -62,7 +62,7 @@ pub(super) enum NameFrom {
 }
 
 /// A `[[vpn.tunnel]]`.
-#[derive(Debug, Serialize)]
+#[derive(Debug)]
 pub(super) struct Tunnel {
     pub(super) name: String,
     pub(super) outside_ip: IpAddr,
@@ -71,7 +71,7 @@ pub(super) struct Tunnel {
     pub(super) interface: Option<String>,
     /// The interfaces of this host that have `source_ip`.
     pub(super) carried_by: Vec<String>,
-    pub(super) role: &'static str,
+    pub(super) role: Role,
     pub(super) aws: Aws,
 }
 
@@ -85,19 +85,23 @@ pub(super) struct Aws {
 }
 
 impl Proposal {
-    pub(super) fn of(discovered: &Discovered, scope: &Scope<'_>) -> Self {
+    /// The proposal; or, where the configuration would be refused, why.
+    pub(super) fn of(discovered: &Discovered, scope: &Scope<'_>) -> Result<Self, Vec<String>> {
         let Discovered { region, at, connections, left_out: _ } = discovered;
         let mut warnings = Vec::new();
         let vpns: Vec<Vpn> =
             connections.iter().map(|connection| vpn(connection, scope, &mut warnings)).collect();
-        warnings.extend(clashes(&vpns));
-        Self {
+        let clashes = clashes(&vpns);
+        if !clashes.is_empty() {
+            return Err(clashes);
+        }
+        Ok(Self {
             region: region.to_string(),
             at: at.map(date),
             role_arn: scope.role_arn.as_deref().map(str::to_owned),
             vpns,
             warnings,
-        }
+        })
     }
 }
 
@@ -135,7 +139,7 @@ fn proposed(index: usize, tunnel: &DiscoveredTunnel, role: Role, carriers: &[Car
         source_ip: tunnel.source_ip,
         interface,
         carried_by: carriers.iter().map(|carrier| carrier.name.clone()).collect(),
-        role: role.as_str(),
+        role,
         aws: Aws {
             status: match tunnel.status {
                 TelemetryStatus::Up => Some("up"),
@@ -176,20 +180,21 @@ fn one_line(text: &str, longest: usize) -> String {
 /// Connections of two gateways at AWS may have the same addresses inside: then only the interface tells them apart.
 fn clashes(vpns: &[Vpn]) -> Vec<String> {
     let mut seen: BTreeMap<(IpAddr, IpAddr, Option<&str>), (&str, IpAddr)> = BTreeMap::new();
-    let mut warnings = Vec::new();
+    let mut clashes = Vec::new();
     for (vpn, tunnel) in vpns.iter().flat_map(|vpn| vpn.tunnels.iter().map(move |tunnel| (vpn, tunnel))) {
         let route = (tunnel.inside_ip, tunnel.source_ip, tunnel.interface.as_deref());
         if let Some((other, outside_ip)) = seen.get(&route) {
-            warnings.push(format!(
-                "{}, tunnel {}: has the same addresses inside as {other}, tunnel {outside_ip}; `bothends check` refuses \
-                 that until both have an interface",
-                vpn.id, tunnel.outside_ip
+            clashes.push(format!(
+                "{other}, tunnel {outside_ip}, and {}, tunnel {}: both have the addresses {} and {} inside, which one \
+                 configuration can tell apart only by interface, and here no interface tells them apart; discover them one \
+                 by one, each with --write to a file of its own, and set interface under both before you put them together",
+                vpn.id, tunnel.outside_ip, tunnel.source_ip, tunnel.inside_ip
             ));
         } else {
             seen.insert(route, (&vpn.id, tunnel.outside_ip));
         }
     }
-    warnings
+    clashes
 }
 
 /// As RFC 3339 has it, by the second.

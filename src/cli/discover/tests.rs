@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::net::IpAddr;
 
+use super::json;
 use super::proposal::{Proposal, Scope};
 use super::toml::render;
 use crate::aws::{Discovered, DiscoveredTunnel, DiscoveredVpn};
@@ -48,7 +49,7 @@ fn carriers(address: IpAddr) -> io::Result<Vec<Carrier>> {
 }
 
 fn proposed(connections: Vec<DiscoveredVpn>) -> Proposal {
-    Proposal::of(&discovered(connections), &Scope { role_arn: None, carriers: &carriers })
+    Proposal::of(&discovered(connections), &Scope { role_arn: None, carriers: &carriers }).unwrap()
 }
 
 /// Takes a text as `bothends check` does.
@@ -170,6 +171,13 @@ fn where_every_tunnel_is_down_all_are_active_and_a_comment_says_why() {
         let config = checked(&text).unwrap();
         assert!(config.plan.vpns[0].tunnels.iter().all(|tunnel| tunnel.role == Role::Active));
         assert!(text.contains("is DOWN. One at least must be active"), "{text}");
+        // An only tunnel that stands by would be watched for nothing.
+        let proposed_to_stand_by = text.lines().filter(|line| line.starts_with("# role = \"standby\""));
+        assert_eq!(
+            proposed_to_stand_by.count(),
+            if tunnels.len() == 1 { 0 } else { tunnels.len() },
+            "{text}"
+        );
     }
 }
 
@@ -194,78 +202,147 @@ fn words_of_others_break_neither_a_line_nor_the_rules_for_names() {
 }
 
 #[test]
-fn connections_with_the_same_addresses_inside_are_told_of() {
+fn connections_that_check_would_not_take_together_are_not_proposed_together() {
     let twice = || tunnel(["203.0.113.13", TWO[1], TWO[2]], TelemetryStatus::Up, "");
-    let proposal = proposed(vec![
-        vpn(MILAN, None, &[tunnel(TWO, TelemetryStatus::Up, "")]),
-        vpn(ROME, None, &[twice()]),
-    ]);
-    insta::assert_snapshot!(proposal.warnings.join("\n"), @r"
-    vpn-0fedcba9876543210, tunnel 203.0.113.13: has the same addresses inside as vpn-0123456789abcdef0, tunnel 203.0.113.12; `bothends check` refuses that until both have an interface
-    ");
-    let text = render(&proposal);
-    assert!(text.contains(&proposal.warnings[0]) && checked(&text).is_err(), "{text}");
+    let (milan, rome) =
+        (vpn(MILAN, None, &[tunnel(TWO, TelemetryStatus::Up, "")]), vpn(ROME, None, &[twice()]));
+    let both = discovered(vec![milan.clone(), rome.clone()]);
+    let refusal = Proposal::of(&both, &Scope { role_arn: None, carriers: &carriers }).unwrap_err();
+    insta::assert_snapshot!(refusal.join("\n"), @"vpn-0123456789abcdef0, tunnel 203.0.113.12, and vpn-0fedcba9876543210, tunnel 203.0.113.13: both have the addresses 169.254.11.2 and 169.254.11.1 inside, which one configuration can tell apart only by interface, and here no interface tells them apart; discover them one by one, each with --write to a file of its own, and set interface under both before you put them together");
+
+    // What it says to do leads to a configuration.
+    let directory = tempfile::TempDir::new().unwrap();
+    let file = directory.path().join("bothends.toml");
+    std::fs::create_dir(directory.path().join("conf.d")).unwrap();
+    for (connection, interface, file) in
+        [(milan, "ipsec0", file.clone()), (rome, "ipsec1", directory.path().join("conf.d/rome.toml"))]
+    {
+        let text = render(&proposed(vec![connection]));
+        let with = text.replace("# interface = \"ipsec0\"", &format!("interface = \"{interface}\""));
+        std::fs::write(file, with).unwrap();
+    }
+    let config = config::load(&file, &BTreeMap::new()).unwrap();
+    assert_eq!(config.plan.vpns.len(), 2);
 }
 
 #[test]
 fn the_role_that_asked_is_the_role_that_watches() {
     let role: &str = "arn:aws:iam::123456789012:role/BothEndsRead";
     let scope = Scope { role_arn: Some(role.into()), carriers: &carriers };
-    let config = checked(&render(&Proposal::of(&discovered(usual()), &scope))).unwrap();
+    let proposal = Proposal::of(&discovered(usual()), &scope).unwrap();
+    let config = checked(&render(&proposal)).unwrap();
+    assert_eq!(checked(&toml_of(&json::render(&proposal).unwrap())).unwrap().vpns, config.vpns);
     assert!(config.vpns.values().all(|vpn| vpn.role_arn.as_deref() == Some(role)));
+}
+
+/// The JSON without what is no configuration, as TOML.
+fn toml_of(json: &str) -> String {
+    fn pairs(table: &serde_json::Map<String, serde_json::Value>) -> Vec<String> {
+        table.iter().map(|(key, value)| format!("{key} = {}", inline(value))).collect()
+    }
+    fn inline(value: &serde_json::Value) -> String {
+        match value {
+            serde_json::Value::Object(table) => format!("{{ {} }}", pairs(table).join(", ")),
+            serde_json::Value::Array(list) => {
+                format!("[{}]", list.iter().map(inline).collect::<Vec<_>>().join(", "))
+            }
+            // JSON's escapes are TOML's.
+            serde_json::Value::String(_) => value.to_string(),
+            other @ (serde_json::Value::Null | serde_json::Value::Bool(_) | serde_json::Value::Number(_)) => {
+                panic!("{other} has no form in TOML, or none here")
+            }
+        }
+    }
+    let mut document: serde_json::Map<_, _> = serde_json::from_str(json).unwrap();
+    assert!(document.remove("discovered").is_some());
+    pairs(&document).join("\n")
+}
+
+#[test]
+fn the_json_is_the_configuration_in_its_own_names_and_shape() {
+    for connections in [
+        usual(),
+        vec![usual().remove(1)],
+        vec![vpn(MILAN, Some("\"\\ä"), &[tunnel(ONE, TelemetryStatus::Down, "")])],
+    ] {
+        let proposal = proposed(connections);
+        let json = checked(&toml_of(&json::render(&proposal).unwrap())).unwrap();
+        let toml = checked(&render(&proposal)).unwrap();
+        let without_files = |config: config::Config| config::Config { files: Vec::new(), ..config };
+        assert_eq!(without_files(json), without_files(toml));
+    }
 }
 
 #[test]
 fn the_json_has_the_documented_shape() {
     let one = vec![usual().remove(0)];
-    insta::assert_snapshot!(serde_json::to_string_pretty(&proposed(one)).unwrap(), @r#"
+    insta::assert_snapshot!(json::render(&proposed(one)).unwrap(), @r#"
     {
-      "region": "eu-west-1",
-      "at": "2026-11-22T11:00:00Z",
-      "role_arn": null,
-      "vpns": [
+      "aws": {
+        "region": "eu-west-1"
+      },
+      "vpn": [
         {
           "id": "vpn-0123456789abcdef0",
           "name": "Milan DC, primary",
-          "name_from": "tag",
-          "all_down": false,
-          "tunnels": [
+          "tunnel": [
             {
               "name": "tunnel 1",
               "outside_ip": "203.0.113.11",
               "inside_ip": "169.254.10.1",
               "source_ip": "169.254.10.2",
               "interface": "ipsec0",
-              "carried_by": [
-                "ipsec0"
-              ],
-              "role": "active",
-              "aws": {
-                "status": "up",
-                "message": "2 BGP ROUTES",
-                "changed": "2026-11-22T10:00:00Z"
-              }
+              "role": "active"
             },
             {
               "name": "tunnel 2",
               "outside_ip": "203.0.113.12",
               "inside_ip": "169.254.11.1",
               "source_ip": "169.254.11.2",
-              "interface": null,
-              "carried_by": [
-                "lo"
-              ],
-              "role": "standby",
-              "aws": {
-                "status": "down",
-                "message": "IPSEC IS DOWN",
-                "changed": "2026-11-22T10:00:00Z"
-              }
+              "role": "standby"
             }
           ]
         }
       ],
-      "warnings": []
+      "incident": {
+        "mode": "observe"
+      },
+      "discovered": {
+        "region": "eu-west-1",
+        "at": "2026-11-22T11:00:00Z",
+        "warnings": [],
+        "vpn": [
+          {
+            "id": "vpn-0123456789abcdef0",
+            "name_from": "tag",
+            "all_down": false,
+            "tunnel": [
+              {
+                "outside_ip": "203.0.113.11",
+                "carried_by": [
+                  "ipsec0"
+                ],
+                "aws": {
+                  "status": "up",
+                  "message": "2 BGP ROUTES",
+                  "changed": "2026-11-22T10:00:00Z"
+                }
+              },
+              {
+                "outside_ip": "203.0.113.12",
+                "carried_by": [
+                  "lo"
+                ],
+                "aws": {
+                  "status": "down",
+                  "message": "IPSEC IS DOWN",
+                  "changed": "2026-11-22T10:00:00Z"
+                }
+              }
+            ]
+          }
+        ]
+      }
     }
     "#);
 }

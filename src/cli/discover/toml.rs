@@ -1,6 +1,7 @@
 //! A proposal as a configuration, as a person would write it.
 
 use super::proposal::{Aws, NameFrom, Proposal, Tunnel, Vpn};
+use crate::domain::names::Role;
 
 /// Comments behind keys begin in this column, if the keys are not longer.
 const COMMENTS_AT: usize = 40;
@@ -50,17 +51,35 @@ fn vpn(text: &mut Text, vpn: &Vpn, role_arn: Option<&str>) {
     if let Some(role_arn) = role_arn {
         text.key("role_arn", role_arn, "AWS was asked with this role");
     }
-    if *all_down {
-        let which = if tunnels.len() == 1 { "its only tunnel" } else { "every tunnel" };
-        text.line(&format!("# AWS says at that moment that {which} is DOWN. One at least must be active, so all are proposed so:"));
-        text.line("# give role = \"standby\" to one that is meant to be down.");
-    }
+    let one_of = match (*all_down, tunnels.len()) {
+        (false, _) => Down::NotAll,
+        (true, 1) => {
+            text.line("# AWS says at that moment that its only tunnel is DOWN. One at least must be active, so it is.");
+            Down::Only
+        }
+        (true, _) => {
+            text.line("# AWS says at that moment that every tunnel is DOWN. One at least must be active, so all are proposed so:");
+            text.line("# make those standby that are meant to be down.");
+            Down::All
+        }
+    };
     for one in tunnels {
-        tunnel(text, one);
+        tunnel(text, one, one_of);
     }
 }
 
-fn tunnel(text: &mut Text, tunnel: &Tunnel) {
+/// What a tunnel that AWS calls DOWN is one of.
+#[derive(Clone, Copy)]
+enum Down {
+    /// Others are not.
+    NotAll,
+    /// There are others, and they are DOWN, too.
+    All,
+    /// There is no other.
+    Only,
+}
+
+fn tunnel(text: &mut Text, tunnel: &Tunnel, one_of: Down) {
     let Tunnel { name, outside_ip, inside_ip, source_ip, interface, carried_by, role, aws } = tunnel;
     text.line("");
     text.line("[[vpn.tunnel]]");
@@ -79,11 +98,21 @@ fn tunnel(text: &mut Text, tunnel: &Tunnel) {
             text.key("# interface", "ipsec0", &why);
         }
     }
-    let why = match *role {
-        "standby" => "proposed because AWS says DOWN; \"active\" if it should carry traffic",
-        _ => "\"standby\": down alone is nothing; \"unused\": neither probed nor counted",
+    let why = match role {
+        Role::Standby => "proposed because AWS says DOWN; \"active\" if it should carry traffic",
+        Role::Active | Role::Unused => {
+            "\"standby\": down alone is nothing; \"unused\": neither probed nor counted"
+        }
     };
-    text.key("role", role, why);
+    text.key("role", role.as_str(), why);
+    match one_of {
+        Down::All => text.key(
+            "# role",
+            "standby",
+            "because AWS says DOWN: in place of the line above, if it is meant to be down",
+        ),
+        Down::NotAll | Down::Only => {}
+    }
 }
 
 fn said(aws: &Aws) -> String {

@@ -200,6 +200,41 @@ fn what_deserves_a_look_is_a_warning() {
 }
 
 #[test]
+fn a_connection_whose_alarms_would_not_see_the_daemons_metrics_is_a_warning() {
+    let with = |cloudwatch: &str, vpn: &str| {
+        let vpn = VPN.replace("[[vpn.tunnel]]", &format!("{vpn}\n[[vpn.tunnel]]"));
+        Files::new(&format!("[aws]\nregion = \"eu-west-1\"\n[cloudwatch]\n{cloudwatch}\n{vpn}{SINK}"))
+            .warnings(&[])
+    };
+    let role = |account: &str| format!("role_arn = \"arn:aws:iam::{account}:role/BothEnds\"");
+    let elsewhere = "region = \"eu-south-1\"";
+    let told = [
+        with("", elsewhere),
+        with(elsewhere, ""),
+        with("", &role("210987654321")),
+        with(&role("123456789012"), &role("210987654321")),
+    ];
+    insta::assert_snapshot!(told.join("\n"), @"
+    bothends.toml:8: vpn[0].region: is eu-south-1, and the daemon's metrics go to eu-west-1: alarms beside the connection (alarms.yaml) see no Heartbeat of it and tell of it for nothing
+    bothends.toml:6: vpn[0].region: is eu-west-1, and the daemon's metrics go to eu-south-1: alarms beside the connection (alarms.yaml) see no Heartbeat of it and tell of it for nothing
+    bothends.toml:8: vpn[0].role_arn: AWS is asked about it in account 210987654321, and the daemon's metrics go to the daemon's own account: if those are two, alarms beside the connection (alarms.yaml) see no Heartbeat of it and tell of it for nothing
+    bothends.toml:8: vpn[0].role_arn: AWS is asked about it in account 210987654321, and the daemon's metrics go to account 123456789012: if those are two, alarms beside the connection (alarms.yaml) see no Heartbeat of it and tell of it for nothing
+    ");
+    for (cloudwatch, vpn) in [
+        ("", String::new()),
+        ("", "region = \"eu-west-1\"".to_owned()),
+        (elsewhere, elsewhere.to_owned()),
+        ("enabled = false", elsewhere.to_owned()),
+        (role("210987654321").as_str(), role("210987654321")),
+    ] {
+        assert_eq!(with(cloudwatch, &vpn), "", "{cloudwatch} {vpn}");
+    }
+    // Where the SDK's own chain leads is not known here.
+    let unknown = VPN.replace("[[vpn.tunnel]]", &format!("{elsewhere}\n[[vpn.tunnel]]"));
+    assert_eq!(Files::new(&format!("{unknown}{SINK}")).warnings(&[]), "");
+}
+
+#[test]
 fn a_value_that_is_wrong_and_a_secret_is_not_repeated() {
     let text = VPN.replace("203.0.113.11", "https://noc:hunter2@wiki.example.com");
     let told = load_text(&format!("{text}{SINK}")).unwrap_err().to_string();

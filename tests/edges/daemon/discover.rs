@@ -10,7 +10,8 @@ use tempfile::TempDir;
 
 use super::process::{Daemon, Ended};
 use super::site::{
-    FOUR, MILAN, ONE, PRE_SHARED_KEY, REGION, ROME, ROMES_REGION, SECRET, Site, THREE, TURIN, TWO, WATCHER,
+    FIVE, FOUR, MILAN, ONE, PRE_SHARED_KEY, REGION, ROME, ROMES_REGION, SECRET, Site, THREE, TURIN, TWO,
+    WATCHER,
 };
 use super::wait::until;
 
@@ -100,17 +101,22 @@ fn what_is_printed_passes_the_check_as_it_stands_in_a_stable_order() {
 
     let json = discover(&site, &["--format", "json", MILAN, TURIN]);
     let told: Value = serde_json::from_str(&json.stdout).unwrap();
-    let vpns: Vec<_> = told["vpns"].as_array().unwrap().iter().map(|vpn| &vpn["id"]).collect();
+    let vpns: Vec<_> = told["vpn"].as_array().unwrap().iter().map(|vpn| &vpn["id"]).collect();
     assert_eq!(vpns, [TURIN, MILAN]);
-    let tunnels: Vec<_> = told["vpns"][1]["tunnels"].as_array().unwrap().iter().map(addresses).collect();
-    assert_eq!(tunnels[0], [ONE.outside, "169.254.10.1", "169.254.10.2", "ipsec0", "active", "up"]);
-    assert_eq!(tunnels[1], [TWO.outside, "169.254.11.1", "169.254.11.2", "", "standby", "down"]);
+    let tunnels: Vec<_> = told["vpn"][1]["tunnel"].as_array().unwrap().iter().map(addresses).collect();
+    assert_eq!(tunnels[0], [ONE.outside, "169.254.10.1", "169.254.10.2", "ipsec0", "active"]);
+    assert_eq!(tunnels[1], [TWO.outside, "169.254.11.1", "169.254.11.2", "", "standby"]);
+    let apart = &told["discovered"]["vpn"][1];
+    assert_eq!(apart["id"], MILAN);
+    assert_eq!(
+        (&apart["tunnel"][0]["aws"]["status"], &apart["tunnel"][1]["aws"]["status"]),
+        (&json!("up"), &json!("down"))
+    );
 }
 
-fn addresses(tunnel: &Value) -> [&str; 6] {
-    let text = |key: &str| tunnel[key].as_str().unwrap_or_default();
-    let status = tunnel["aws"]["status"].as_str().unwrap_or_default();
-    [text("outside_ip"), text("inside_ip"), text("source_ip"), text("interface"), text("role"), status]
+fn addresses(tunnel: &Value) -> [&str; 5] {
+    ["outside_ip", "inside_ip", "source_ip", "interface", "role"]
+        .map(|key| tunnel[key].as_str().unwrap_or_default())
 }
 
 #[test]
@@ -157,7 +163,7 @@ fn by_tag_all_that_have_it_are_found_and_what_is_deleted_is_left_out() {
     let site = Site::new();
     let found = discover(&site, &["--tag", "Site=north of the Po & more", "--format", "json"]);
     let told: Value = serde_json::from_str(&found.stdout).unwrap_or_else(|_| panic!("{found:?}"));
-    let names: Vec<_> = told["vpns"].as_array().unwrap().iter().map(|vpn| &vpn["name"]).collect();
+    let names: Vec<_> = told["vpn"].as_array().unwrap().iter().map(|vpn| &vpn["name"]).collect();
     assert_eq!(names, [TURIN, "Milan \"DC\""]);
 
     state(&site, TURIN, "deleted");
@@ -206,12 +212,29 @@ fn every_connection_that_will_not_do_is_told_of_at_once_and_nothing_is_printed()
 }
 
 #[test]
+fn connections_that_check_would_refuse_together_are_refused_and_named() {
+    let site = Site::new();
+    let inside = "169.254.10.0/30";
+    site.control(json!({
+        "set_addresses": { "outside_ip": FIVE.outside, "new_outside_ip": FIVE.outside, "inside_cidr": inside }
+    }));
+    for format in ["toml", "json"] {
+        let both = discover(&site, &[MILAN, TURIN, "--format", format]);
+        let [milan, turin] =
+            [(MILAN, ONE), (TURIN, FIVE)].map(|(id, of)| format!("{id}, tunnel {}", of.outside));
+        refused(&both, 1, &[&milan, &turin, "one by one", "set interface"]);
+    }
+    let alone = discover(&site, &[TURIN]);
+    assert_eq!(checked(&site, &alone.stdout).code, Some(0), "{alone:?}");
+}
+
+#[test]
 fn addresses_are_read_and_never_computed_and_ipv6_goes_first_where_there_is_both() {
     let site = Site::new();
     let rome = discover_in(&site, ROMES_REGION, &[ROME, "--format", "json", "--role-arn", WATCHER]);
     let told: Value = serde_json::from_str(&rome.stdout).unwrap_or_else(|_| panic!("{rome:?}"));
-    assert_eq!(told["role_arn"], WATCHER);
-    let tunnels: Vec<_> = told["vpns"][0]["tunnels"].as_array().unwrap().iter().map(addresses).collect();
+    assert_eq!(told["vpn"][0]["role_arn"], WATCHER);
+    let tunnels: Vec<_> = told["vpn"][0]["tunnel"].as_array().unwrap().iter().map(addresses).collect();
     // The stand-in has the ends of the second tunnel the other way round.
     assert_eq!(tunnels[0][..3], [THREE.outside, "fd00:10::1", "fd00:10::2"]);
     assert_eq!(tunnels[1][..3], [FOUR.outside, "fd00:11::2", "fd00:11::1"]);

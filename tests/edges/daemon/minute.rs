@@ -146,3 +146,15 @@ fn metrics_that_cloudwatch_refuses_are_kept_over_a_restart_and_delivered_with_th
         put.is_superset(&wanted)
     });
 }
+
+#[test]
+fn in_mode_observe_metrics_are_sent_and_no_heartbeat_for_nobody_could_be_paged() {
+    let site = Site::new();
+    site.home.add("observe.toml", "[incident]\nmode = \"observe\"\n");
+    let _daemon = site.start_healthy();
+    // A heartbeat of the same minute goes in the same call.
+    until("a minute is told", || !put(&site, "TunnelUp", &of_tunnel(MILAN, ONE.outside)).is_empty());
+    for of in [format!("VpnId={MILAN}"), format!("Site=milan-1 VpnId={MILAN}")] {
+        assert_eq!(put(&site, "Heartbeat", &of), Vec::<Value>::new());
+    }
+}
