@@ -75,6 +75,7 @@ impl Case {
     pub(super) fn new(settings: &Settings, incident: Arc<Incident>, row: Option<LedgerRow>) -> Self {
         let row = row.unwrap_or_else(|| LedgerRow {
             sink: settings.id().clone(),
+            destination: Some(settings.sink.destination.clone()),
             incident: incident.id.clone(),
             generation: 0,
             start: None,
@@ -160,7 +161,7 @@ impl Case {
             match self.next(around) {
                 Next::Tell(change, at) => {
                     let occasion = Occasion {
-                        sink: around.settings.sink.id(),
+                        sink: &around.settings.sink.sink.destination,
                         change,
                         generation: self.row.generation,
                         told: if change == Change::Opened { 0 } else { self.row.told },
