@@ -10,7 +10,7 @@ use super::patterns;
 use super::problem::{Notes, Place, What};
 use super::section::Section;
 use super::settings::{Config, Mode, SinkSettings};
-use super::sinks::Sinks;
+use super::sinks::{Beside, Sinks};
 use super::vpns::{Common, Vpns};
 use super::{Surroundings, globals, rules};
 
@@ -43,7 +43,8 @@ pub(super) fn config(merged: &Merged, inputs: &Inputs<'_>, notes: &mut Notes) ->
     }
     let mut sinks = Sinks::default();
     for item in &merged.sinks {
-        sinks.read(&Section::item(item, &merged.main), &vpns, inputs, notes);
+        let beside = Beside { vpns: &vpns, region: common.aws.region.as_deref(), surroundings, complete };
+        sinks.read(&Section::item(item, &merged.main), &beside, notes);
     }
     if complete {
         presence(merged, mode, notes);

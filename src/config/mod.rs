@@ -10,6 +10,7 @@ mod build;
 mod consequences;
 mod custody;
 mod describe;
+mod destination;
 mod document;
 mod duration;
 mod environment;

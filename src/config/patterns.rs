@@ -98,6 +98,15 @@ pub(super) const MODE: Rule<Mode> = Rule {
     parse: |text| [Mode::Raise, Mode::Observe].into_iter().find(|mode| mode.as_str() == text),
 };
 
+/// `incident.sink.name`: a label of metrics, and a word on a command line.
+pub(super) const SINK_NAME: Rule<Arc<str>> = Rule {
+    allowed: "1 to 64 letters, digits and . _ -, the first a letter or digit",
+    parse: |text| {
+        let plain = text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
+        (plain && length(text, 64) && !text.starts_with(['.', '_', '-'])).then(|| text.into())
+    },
+};
+
 /// A kind of incident.
 pub(super) const KIND: Rule<Kind> = Rule {
     allowed: "\"outage\", \"redundancy_lost\", \"one_sided\"",

@@ -123,6 +123,7 @@ const TUNNEL: &[Key] = &[
 
 const SINK: &[Key] = &[
     scalar("type"),
+    scalar("name"),
     scalar("response_plan"),
     scalar("topic_arn"),
     scalar("url"),

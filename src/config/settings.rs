@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::domain::names::{Kind, SinkId, VpnId};
+use crate::domain::names::{Destination, Kind, SinkId, VpnId};
 use crate::domain::plan::{Plan, SinkPlan};
 
 use super::address;
@@ -71,8 +71,10 @@ pub struct VpnSettings {
 /// `[[incident.sink]]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SinkSettings {
-    /// Its type and, from the second of a type on, its place among them.
+    /// Its name, or its type and, from the second of a type on, its place among them.
     pub id: SinkId,
+    /// What makes it the same sink under another name, or at another place.
+    pub destination: Destination,
     /// Where records are kept.
     pub vendor: Vendor,
     /// Its Region, if it is not that of `[aws]`.
@@ -269,6 +271,11 @@ impl SinkSettings {
 
     /// What the core must know of it.
     pub fn plan(&self) -> SinkPlan {
-        SinkPlan { id: self.id.clone(), kinds: self.kinds.clone(), vpns: self.vpns.clone() }
+        SinkPlan {
+            id: self.id.clone(),
+            destination: self.destination.clone(),
+            kinds: self.kinds.clone(),
+            vpns: self.vpns.clone(),
+        }
     }
 }

@@ -1,13 +1,15 @@
 //! `[[incident.sink]]`.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::domain::names::{Kind, SinkId, VpnId};
 
-use super::build::Inputs;
+use super::Surroundings;
+use super::destination::destination;
 use super::patterns;
-use super::problem::Notes;
+use super::problem::{Notes, Place};
 use super::section::{Rule, Section};
 use super::settings::{SinkSettings, Vendor};
 use super::vpns::Vpns;
@@ -69,19 +71,25 @@ const TYPE: Rule<Type> = Rule {
 pub(super) struct Sinks {
     pub(super) settings: Vec<SinkSettings>,
     of_type: BTreeMap<Type, usize>,
+    ids: BTreeMap<SinkId, Place>,
     targets: BTreeMap<(String, VpnId, Kind), String>,
 }
 
+/// What a sink is read beside.
+#[derive(Clone, Copy)]
+pub(super) struct Beside<'a> {
+    /// The connections; all that there are, if everything is `complete`.
+    pub(super) vpns: &'a Vpns,
+    pub(super) complete: bool,
+    /// The Region of `[aws]`.
+    pub(super) region: Option<&'a str>,
+    pub(super) surroundings: &'a Surroundings<'a>,
+}
+
 impl Sinks {
-    /// Reads one sink; it is kept if it is whole. Connections are looked up among `vpns`, if all of them are known.
-    pub(super) fn read(
-        &mut self,
-        section: &Section<'_>,
-        vpns: &Vpns,
-        inputs: &Inputs<'_>,
-        notes: &mut Notes,
-    ) {
-        let Inputs { surroundings, complete } = *inputs;
+    /// Reads one sink; it is kept if it is whole.
+    pub(super) fn read(&mut self, section: &Section<'_>, beside: &Beside<'_>, notes: &mut Notes) {
+        let Beside { vpns, complete, region: default_region, surroundings } = *beside;
         if !section.is_table() {
             return;
         }
@@ -89,6 +97,7 @@ impl Sinks {
         if let Some(kind_of_sink) = kind_of_sink {
             strangers(kind_of_sink, section, notes);
         }
+        let name = section.text("name", &patterns::SINK_NAME, notes);
         let region = section.text("region", &patterns::REGION, notes);
         let role_arn = section.text("role_arn", &patterns::ROLE_ARN, notes);
         let kinds = section.texts("kinds", &patterns::KIND, notes);
@@ -113,7 +122,8 @@ impl Sinks {
         };
         let (Some(kind_of_sink), Some(vendor)) = (kind_of_sink, vendor) else { return };
         let settings = SinkSettings {
-            id: self.next_id(kind_of_sink),
+            id: self.next_id(kind_of_sink, name, section, notes),
+            destination: destination(&vendor, region.as_deref().or(default_region), role_arn.as_deref()),
             vendor,
             region,
             role_arn,
@@ -126,13 +136,35 @@ impl Sinks {
         self.settings.push(settings);
     }
 
-    fn next_id(&mut self, kind_of_sink: Type) -> SinkId {
+    /// What a sink is called. One that has a name is counted all the same, so that the name changes nobody else's.
+    fn next_id(
+        &mut self,
+        kind_of_sink: Type,
+        name: Option<Arc<str>>,
+        section: &Section<'_>,
+        notes: &mut Notes,
+    ) -> SinkId {
         let count = self.of_type.entry(kind_of_sink).or_default();
         *count += 1;
-        match *count {
-            1 => SinkId::new(kind_of_sink.as_str()),
-            count => SinkId::new(format!("{}-{count}", kind_of_sink.as_str())),
+        let key = if name.is_some() { "name" } else { "type" };
+        let id = match (name, *count) {
+            (Some(name), _) => SinkId::new(name),
+            (None, 1) => SinkId::new(kind_of_sink.as_str()),
+            (None, count) => SinkId::new(format!("{}-{count}", kind_of_sink.as_str())),
+        };
+        match self.ids.entry(id.clone()) {
+            Entry::Vacant(free) => {
+                free.insert(section.place(key));
+            }
+            Entry::Occupied(taken) => {
+                let what = format!(
+                    "makes it \"{id}\", as the sink at {} is called; give it a name of its own",
+                    taken.get()
+                );
+                section.wrong(key, what, notes);
+            }
         }
+        id
     }
 
     /// Two sinks must not keep records of the same incident at the same place: each would adopt the other's.
@@ -149,7 +181,7 @@ impl Sinks {
         let mut first_clash = None;
         for (vpn, kind) in pairs.filter(|(vpn, kind)| plan.takes(vpn, *kind)) {
             let here = format!("{} at {}", section.path(key), section.place(key));
-            let target = (place(settings, vpn, kind), vpn.clone(), kind);
+            let target = (target(settings, vpn, kind), vpn.clone(), kind);
             if let Some(there) = self.targets.get(&target) {
                 first_clash.get_or_insert_with(|| (there.clone(), vpn.clone(), kind));
             } else {
@@ -157,32 +189,30 @@ impl Sinks {
             }
         }
         if let Some((there, vpn, kind)) = first_clash {
-            let what =
-                format!("sends {} of {vpn} to the same {} as {there}", kind.as_str(), name(&settings.vendor));
+            let place = place(&settings.vendor);
+            let what = format!("sends {} of {vpn} to the same {place} as {there}", kind.as_str());
             section.wrong(key, what, notes);
         }
     }
 }
 
-/// What tells the places of two sinks apart.
-fn place(settings: &SinkSettings, vpn: &VpnId, kind: Kind) -> String {
+/// What tells the targets of two sinks apart. Plans of different configurations may come to the same.
+fn target(settings: &SinkSettings, vpn: &VpnId, kind: Kind) -> String {
     match &settings.vendor {
-        Vendor::IncidentManager { .. } | Vendor::Sns { .. } => settings.target(vpn, kind),
-        Vendor::Webhook(webhook) => format!("{:?}", webhook.url),
-        Vendor::OpsCenter => {
-            let said = |text: &Option<Arc<str>>| text.as_deref().unwrap_or_default().to_owned();
-            format!("OpsCenter {} {}", said(&settings.region), said(&settings.role_arn))
+        Vendor::IncidentManager { .. } => settings.target(vpn, kind),
+        Vendor::OpsCenter | Vendor::Sns { .. } | Vendor::Webhook(_) => {
+            settings.destination.as_str().to_owned()
         }
     }
 }
 
-/// What a sink's place is called.
-const fn name(vendor: &Vendor) -> &'static str {
+/// What a sink's target is called.
+const fn place(vendor: &Vendor) -> &'static str {
     match vendor {
         Vendor::IncidentManager { .. } => "response plan",
         Vendor::OpsCenter => "OpsCenter",
         Vendor::Sns { .. } => "topic",
-        Vendor::Webhook(_) => "webhook",
+        Vendor::Webhook(_) => "address, with the same body, headers and secret,",
     }
 }
 

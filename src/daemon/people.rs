@@ -17,7 +17,7 @@ use tokio::time::{interval, timeout};
 use super::clock_offset::Teller;
 use super::facts::Facts;
 use super::notify::Notifier;
-use super::reload;
+use super::reload::{self, Taken};
 use super::sinks::Sinks;
 use super::{DRAIN_WITHIN, cannot_start, publisher::Publishing};
 use crate::aws::AwsConnections;
@@ -132,12 +132,12 @@ async fn work(
             Some(asked) = asked.recv() => Some(asked),
         };
         notifier.reloading();
-        let answer = match reload::reload(&people, &notifier).await {
-            Ok((config, answer)) => {
+        let answer = match reload::reload(&people, &mut parts.sinks, &notifier).await {
+            Ok(Taken { config, mut notes }) => {
                 people.config = config;
-                parts.adopt(&people, &mut tasks).await;
+                notes.extend(parts.adopt(&people, &mut tasks).await);
                 notifier.reloaded();
-                answer
+                Taken::answer(&people.config, notes)
             }
             Err(answer) => answer,
         };
@@ -164,14 +164,15 @@ struct Parts {
 }
 
 impl Parts {
-    /// Does as the configuration in force says.
-    async fn adopt(&mut self, people: &People, tasks: &mut JoinSet<()>) {
+    /// Does as the configuration in force says. Returns what people should look after because of it, a line each.
+    async fn adopt(&mut self, people: &People, tasks: &mut JoinSet<()>) -> Vec<String> {
         self.address.send_replace(people.config.plan.votes_if_address);
         self.about.send_replace(reload::about(&people.config));
-        self.sinks.adopt(&people.config, tasks).await;
+        let left = self.sinks.adopt(&people.config, tasks).await;
         self.publishing.adopt(people, tasks);
         // Tells the pollers what is watched; they end only with the daemon.
         let _ = people.orders.send(Order::Watch(Arc::clone(&people.config.plan))).await;
+        left
     }
 }
 

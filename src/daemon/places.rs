@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use crate::aws::{AwsConnections, IncidentManager, OpsCenter, Sns, partition};
 use crate::config::{Config, SinkSettings, Vendor, WebhookBody, WebhookPreset, WebhookSettings, WebhookUrl};
-use crate::domain::plan::SinkPlan;
 use crate::incident::settings::{Settings, VpnSettings};
 pub use crate::webhook::Reach;
 use crate::webhook::{self, Part, Preset, Secret, Template, Webhook};
@@ -65,11 +64,7 @@ pub async fn settings(connections: &AwsConnections, config: &Config, configured:
         Vendor::Sns { .. } | Vendor::Webhook(_) => "".into(),
     };
     Settings {
-        sink: SinkPlan {
-            id: configured.id.clone(),
-            kinds: configured.kinds.clone(),
-            vpns: configured.vpns.clone(),
-        },
+        sink: configured.plan(),
         site: Arc::clone(&config.plan.site),
         plan,
         impact: configured.impact.clone(),

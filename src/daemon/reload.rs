@@ -6,6 +6,7 @@ use tokio::sync::oneshot;
 
 use super::notify::Notifier;
 use super::people::People;
+use super::sinks::Sinks;
 use crate::config::{Config, Rejection, Warning};
 use crate::control::Answer;
 use crate::driver::Command;
@@ -34,8 +35,23 @@ pub(super) fn started(config: &Config) {
     Notice::Started { version, vpns, tunnels, mode }.record(Some(&config.plan.site)).emit();
 }
 
+/// A configuration that the core has taken.
+pub(super) struct Taken {
+    pub(super) config: Config,
+    /// What is allowed but deserves a look, and what takes force with the next start only; a line each.
+    pub(super) notes: Vec<String>,
+}
+
+impl Taken {
+    /// What who asked is told, once everything does as it says.
+    pub(super) fn answer(config: &Config, notes: Vec<String>) -> Answer {
+        let (vpns, tunnels) = watched(config);
+        Answer::InForce { vpns, tunnels, notes }
+    }
+}
+
 /// Reads the configuration and has the core take it. `Err` if it is wrong, or the daemon is ending, and all stays as it was.
-pub(super) async fn reload(people: &People, notifier: &Notifier) -> Result<(Config, Answer), Answer> {
+pub(super) async fn reload(people: &People, sinks: &mut Sinks, notifier: &Notifier) -> Result<Taken, Answer> {
     let mut config = match super::load(&people.config_path) {
         Ok(config) => config,
         Err(rejection) => {
@@ -48,6 +64,7 @@ pub(super) async fn reload(people: &People, notifier: &Notifier) -> Result<(Conf
     // What stands in the configuration in force has been told.
     warn(&config, &people.config.warnings);
     let (done, in_force) = oneshot::channel();
+    sinks.retire(&config).await;
     let command = Command::Reconfigure(Arc::clone(&config.plan), done);
     // Records of what the change brings about are worded with the names of the new plan.
     people.facts.set_names(Names::from(&*config.plan));
@@ -60,7 +77,7 @@ pub(super) async fn reload(people: &People, notifier: &Notifier) -> Result<(Conf
     Notice::Reloaded { vpns, tunnels }.record(Some(&config.plan.site)).emit();
     let mut notes: Vec<_> = config.warnings.iter().map(ToString::to_string).collect();
     notes.extend(keep_what_needs_a_restart(people, &mut config));
-    Ok((config, Answer::InForce { vpns, tunnels, notes }))
+    Ok(Taken { config, notes })
 }
 
 /// The listener and the store are opened once.

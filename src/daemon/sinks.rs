@@ -1,11 +1,15 @@
 //! One reconciler per configured sink; a reload restarts those whose settings changed, and no other.
+//!
+//! Those are stopped before the core takes the other configuration, so that none of them sees a Board on which it is waited for no
+//! more, and forgets what it has open. Then the ledger's rows go to the sinks that go on with them, and what no sink goes on with is said to be
+//! left open.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
-use tokio::task::{AbortHandle, JoinSet};
+use tokio::task::{AbortHandle, JoinSet, yield_now};
 
 use super::clock_offset;
 use super::people::People;
@@ -24,6 +28,7 @@ use crate::incident::sink::IncidentSink;
 use crate::incident::teller::TellerSettings;
 use crate::store::Store;
 use crate::telemetry::prometheus::Prometheus;
+use crate::telemetry::wording::Notice;
 
 /// What makes a sink the same sink after a reload.
 #[derive(Debug, Clone, PartialEq)]
@@ -57,8 +62,42 @@ impl Sinks {
         }
     }
 
-    /// Runs what the configuration wants. A reconciler may be dropped at any moment: what it was about is in the ledger.
-    pub(super) async fn adopt(&mut self, config: &Config, tasks: &mut JoinSet<()>) {
+    /// Stops those that the configuration does not want, or not as they are. A reconciler may be dropped at any moment: what it
+    /// was about is in the ledger.
+    pub(super) async fn retire(&mut self, config: &Config) {
+        let wanted = self.wanted(config).await;
+        let mut stopped = Vec::new();
+        self.running.retain(|id, (runs, task)| {
+            let stays = wanted.get(id) == Some(runs);
+            if !stays {
+                task.abort();
+                stopped.push(task.clone());
+                self.health.clear(&Component::Sink(id.to_string()));
+                self.prometheus.sink_pending(id, None);
+            }
+            stays
+        });
+        // An aborted task ends when it is due next; until then what it has under way may still write to the ledger.
+        while !stopped.iter().all(AbortHandle::is_finished) {
+            yield_now().await;
+        }
+    }
+
+    /// Runs what the configuration wants. Returns what is left open for people to close, a line each.
+    pub(super) async fn adopt(&mut self, config: &Config, tasks: &mut JoinSet<()>) -> Vec<String> {
+        self.retire(config).await;
+        let wanted = self.wanted(config).await;
+        let left = self.allot(&wanted, config).await;
+        for (id, wanted) in wanted {
+            if !self.running.contains_key(&id) {
+                let task = self.start(&wanted, tasks);
+                self.running.insert(id, (wanted, task));
+            }
+        }
+        left
+    }
+
+    async fn wanted(&self, config: &Config) -> BTreeMap<SinkId, Wanted> {
         let mut wanted = BTreeMap::new();
         if config.mode == Mode::Raise {
             for configured in &config.sinks {
@@ -68,21 +107,28 @@ impl Sinks {
                 wanted.insert(configured.id.clone(), sink);
             }
         }
-        self.running.retain(|id, (runs, task)| {
-            let stays = wanted.get(id) == Some(runs);
-            if !stays {
-                task.abort();
-                self.health.clear(&Component::Sink(id.to_string()));
-                self.prometheus.sink_pending(id, None);
-            }
-            stays
+        wanted
+    }
+
+    /// Gives the ledger's rows to the sinks that go on with them, and says what is left open.
+    async fn allot(&self, wanted: &BTreeMap<SinkId, Wanted>, config: &Config) -> Vec<String> {
+        let sinks = wanted.values().map(|wanted| wanted.settings.sink.clone()).collect();
+        // Without a store the daemon is ending.
+        let left = self.store.allot(sinks).await.unwrap_or_default();
+        let told = left.iter().filter(|row| row.may_be_open()).map(|row| {
+            let notice = Notice::LeftOpen {
+                sink: &row.sink,
+                incident: &row.incident,
+                vpn_name: config
+                    .plan
+                    .vpn(&row.incident.vpn)
+                    .map_or(row.incident.vpn.as_str(), |vpn| &vpn.name),
+                record: row.record.as_ref().map(|record| record.0.as_str()),
+            };
+            notice.record(Some(&config.plan.site)).emit();
+            notice.record(None).message
         });
-        for (id, wanted) in wanted {
-            if !self.running.contains_key(&id) {
-                let task = self.start(&wanted, tasks);
-                self.running.insert(id, (wanted, task));
-            }
-        }
+        told.collect()
     }
 
     fn start(&self, wanted: &Wanted, tasks: &mut JoinSet<()>) -> AbortHandle {

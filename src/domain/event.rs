@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::board::IncidentId;
-use super::names::{CheckId, Kind, SinkId, SourceId, TunnelId, VpnId};
+use super::names::{CheckId, Destination, Kind, SinkId, SourceId, TunnelId, VpnId};
 use super::request::EchoId;
 use super::time::{Moment, Stamp};
 use super::verdict::{Fault, Loss};
@@ -59,8 +59,8 @@ pub enum Event {
     },
     /// A sink has brought its record into line with an incident that is over.
     Settled {
-        /// Which sink.
-        sink: SinkId,
+        /// Which sink: where it goes, because a reload may call another by the same name.
+        sink: Destination,
         /// Which incident.
         incident: IncidentId,
         /// The incident's revision that the sink has taken in.

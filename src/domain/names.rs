@@ -141,8 +141,8 @@ impl Kind {
     }
 }
 
-/// A sink as configured: its type and, if there are several of a type, its place among them, as `incident_manager` or
-/// `incident_manager-2`.
+/// What a sink is called: the name that the configuration gives it, or its type and, from the second of a type on, its place
+/// among them, as `incident_manager` or `incident_manager-2`. Another sink may be called so tomorrow: see [`Destination`].
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SinkId(Arc<str>);
 
@@ -161,6 +161,23 @@ impl SinkId {
 impl fmt::Display for SinkId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+/// Where a sink's incidents go, as a digest: what makes it the same sink whatever it is called and wherever it stands in the
+/// configuration. Of two sinks that go to one destination no kind of one connection goes by both.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Destination(Arc<str>);
+
+impl Destination {
+    /// Takes the digest as it is.
+    pub fn new(digest: impl Into<Arc<str>>) -> Self {
+        Self(digest.into())
+    }
+
+    /// The digest.
+    pub fn as_str(&self) -> &str {
+        &self.0
     }
 }
 

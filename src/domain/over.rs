@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::board::{Incident, IncidentId};
-use super::names::{Kind, SinkId, VpnId};
+use super::names::{Destination, Kind, VpnId};
 use super::plan::Plan;
 
 /// What is over, and whose word is waited for.
 #[derive(Debug, Default)]
 pub struct Over {
-    waiting: BTreeMap<IncidentId, (Arc<Incident>, BTreeSet<SinkId>)>,
+    waiting: BTreeMap<IncidentId, (Arc<Incident>, BTreeSet<Destination>)>,
 }
 
 impl Over {
@@ -31,7 +31,7 @@ impl Over {
     }
 
     /// A sink has taken in this revision of an incident.
-    pub fn settled(&mut self, sink: &SinkId, incident: &IncidentId, revision: u64) {
+    pub fn settled(&mut self, sink: &Destination, incident: &IncidentId, revision: u64) {
         if let Some((over, sinks)) = self.waiting.get_mut(incident)
             && over.revision == revision
         {
@@ -56,7 +56,7 @@ impl Over {
     }
 }
 
-fn sinks_of(incident: &IncidentId, plan: &Plan) -> BTreeSet<SinkId> {
+fn sinks_of(incident: &IncidentId, plan: &Plan) -> BTreeSet<Destination> {
     let takes = plan.sinks.iter().filter(|sink| sink.takes(&incident.vpn, incident.kind));
-    takes.map(|sink| sink.id.clone()).collect()
+    takes.map(|sink| sink.destination.clone()).collect()
 }

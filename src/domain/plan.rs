@@ -8,7 +8,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::names::{Kind, Role, SinkId, SourceId, TunnelId, VpnId};
+use super::names::{Destination, Kind, Role, SinkId, SourceId, TunnelId, VpnId};
 
 /// Everything the core decides on.
 #[derive(Debug, Clone, PartialEq)]
@@ -110,8 +110,10 @@ pub struct AwsRules {
 /// One sink, as far as the core must know: whose word it waits for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SinkPlan {
-    /// Its id.
+    /// What it is called.
     pub id: SinkId,
+    /// What it is.
+    pub destination: Destination,
     /// The kinds it takes.
     pub kinds: BTreeSet<Kind>,
     /// The connections it takes; `None` takes all.

@@ -44,6 +44,13 @@ impl Hold {
         (self.rejected || self.failures >= LASTING).then_some(self.what.as_str())
     }
 
+    /// Something else is to be tried at once. The refusal stands until that has been taken.
+    pub(super) const fn let_go(&mut self) {
+        if self.rejected {
+            self.until = None;
+        }
+    }
+
     /// It worked.
     pub(super) fn clear(&mut self) {
         *self = Self::default();
@@ -140,6 +147,21 @@ mod tests {
         hold.failed(Moment::ORIGIN, &refused, &[]);
         assert_eq!(hold.until(Moment::ORIGIN), Some(Moment::ORIGIN + Duration::from_secs(300)));
         assert_eq!(hold.complaint(), Some("denied"));
+    }
+
+    #[test]
+    fn a_refusal_lets_go_and_stands_but_the_sinks_own_word_holds() {
+        let mut hold = Hold::default();
+        hold.failed(
+            Moment::ORIGIN,
+            &Failure::Sink(SinkError::Rejected { what: "denied".into(), source: None }),
+            &[],
+        );
+        hold.let_go();
+        assert_eq!((hold.until(Moment::ORIGIN), hold.complaint()), (None, Some("denied")));
+        hold.failed(Moment::ORIGIN, &temporary(Some(30)), &[]);
+        hold.let_go();
+        assert_eq!(hold.until(Moment::ORIGIN), Some(Moment::ORIGIN + Duration::from_secs(30)));
     }
 
     #[test]

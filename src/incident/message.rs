@@ -5,7 +5,7 @@ use std::future::Future;
 use serde_json::{Value, json};
 
 use crate::domain::board::{Incident, TimelineEntry};
-use crate::domain::names::{Kind, SinkId, VpnId};
+use crate::domain::names::{Destination, Kind, VpnId};
 use crate::domain::time::Stamp;
 
 use super::raw_data::raw_data;
@@ -99,7 +99,7 @@ pub const fn severity(impact: u8) -> &'static str {
 /// What a message is made for.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Occasion<'a> {
-    pub(super) sink: &'a SinkId,
+    pub(super) sink: &'a Destination,
     pub(super) change: Change,
     /// Which story of the same incident it belongs to.
     pub(super) generation: u32,
@@ -216,6 +216,7 @@ pub(crate) fn sample(change: Change) -> Message {
     let now = Now::default().after(std::time::Duration::from_secs(1_795_341_600));
     let story = story("milan-1", Kind::Outage, None, now);
     let settings = settings("milan-1");
-    let occasion = Occasion { sink: settings.id(), change, generation: 0, told: 0, at: now.wall };
+    let occasion =
+        Occasion { sink: &settings.sink.destination, change, generation: 0, told: 0, at: now.wall };
     compose(story.incident(), &settings, occasion)
 }

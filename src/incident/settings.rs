@@ -74,6 +74,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
+    use crate::domain::names::Destination;
 
     #[test]
     fn a_scope_names_the_plan_the_source_and_the_connections_own_arn() {
@@ -81,6 +82,7 @@ mod tests {
         let settings = Settings {
             sink: SinkPlan {
                 id: SinkId::new("incident_manager"),
+                destination: Destination::new("0123"),
                 kinds: BTreeSet::from(Kind::ALL),
                 vpns: None,
             },

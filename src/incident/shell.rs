@@ -17,6 +17,7 @@ use tokio::time::Sleep;
 use crate::domain::board::Board;
 use crate::domain::event::Event;
 use crate::domain::names::SinkId;
+use crate::domain::plan::SinkPlan;
 use crate::domain::time::{Moment, Now};
 use crate::health::{Component, Health, Problem};
 
@@ -62,7 +63,7 @@ pub async fn run<S: IncidentSink, L: Ledger>(
     let machine = Reconciler::new(settings.clone(), rows, now());
     let doer = Keeper { sink_id: settings.id().clone(), sink, ledger };
     let outlets = Outlets { events, speaker: Speaker::new(&settings, health), observe };
-    serve(now, settings.id(), machine, doer, board, outlets).await;
+    serve(now, &settings.sink, machine, doer, board, outlets).await;
 }
 
 /// Serves a sink that only takes messages, likewise.
@@ -85,7 +86,7 @@ pub async fn tell<M: Messenger, L: Ledger>(
     let machine = Teller::new(settings, rows, now());
     let doer = Deliverer { sink_id: sink.id().clone(), messenger, ledger };
     let outlets = Outlets { events, speaker: Speaker::new(&sink, health), observe };
-    serve(now, sink.id(), machine, doer, board, outlets).await;
+    serve(now, &sink.sink, machine, doer, board, outlets).await;
 }
 
 /// What a sink's task is told by its machine, and passes on.
@@ -97,7 +98,7 @@ struct Outlets<O> {
 
 async fn serve<M: Machine, D: Doer<M::Work>>(
     now: impl Fn() -> Now,
-    id: &SinkId,
+    SinkPlan { id, destination, .. }: &SinkPlan,
     mut machine: M,
     doer: D,
     mut board: watch::Receiver<Arc<Board>>,
@@ -120,7 +121,7 @@ async fn serve<M: Machine, D: Doer<M::Work>>(
         }
         outlets.speaker.say(machine.poll_notices(), machine.problem());
         while let Some(Settled { incident, revision }) = machine.poll_settled() {
-            let sink = id.clone();
+            let sink = destination.clone();
             // If nobody listens the daemon is ending: it is said again at the next start.
             let _ = outlets.events.send(Event::Settled { sink, incident, revision }).await;
         }

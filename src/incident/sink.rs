@@ -192,6 +192,8 @@ pub trait IncidentSink: Send + Sync + 'static {
 pub struct LedgerRow {
     /// The sink.
     pub sink: crate::domain::names::SinkId,
+    /// What that name stood for when the row was written; `None` in a row of a release that did not say.
+    pub destination: Option<crate::domain::names::Destination>,
     /// Ours.
     pub incident: IncidentId,
     /// Which record of that incident: it grows when a worsening after a person's close starts another.
@@ -208,6 +210,14 @@ pub struct LedgerRow {
     pub related: bool,
     /// Whether the record has been resolved, or needs no more: nothing is left to do.
     pub settled: bool,
+}
+
+impl LedgerRow {
+    /// Whether there may be something open at the sink that only we would bring to its end.
+    pub fn may_be_open(&self) -> bool {
+        let begun = self.record.is_some() || self.start.is_some() || self.told > 0;
+        begun && !self.settled && self.closed_by_person_at.is_none()
+    }
 }
 
 /// Why the ledger could not be kept.

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use crate::domain::board::{Incident, IncidentId, IncidentState, TimelineChange, TunnelSnapshot};
-use crate::domain::names::{End, Kind, Role, SinkId, TunnelId, VpnId};
+use crate::domain::names::{Destination, End, Kind, Role, SinkId, TunnelId, VpnId};
 use crate::domain::plan::SinkPlan;
 use crate::domain::story::{Scene, Story};
 use crate::domain::time::{Now, Stamp};
@@ -49,7 +49,8 @@ pub fn specimens(at: Stamp) -> Vec<Message> {
         for kind in Kind::ALL {
             let incident = incident(kind, with, at);
             let messages_of_kind = Change::ALL.map(|change| {
-                let occasion = Occasion { sink: settings.id(), change, generation: 0, told: 0, at };
+                let occasion =
+                    Occasion { sink: &settings.sink.destination, change, generation: 0, told: 0, at };
                 compose(&incident, &settings, occasion)
             });
             messages.extend(messages_of_kind);
@@ -74,7 +75,12 @@ fn settings(with: With) -> Settings {
         notes: with.notes.then(|| "Call the \"NOC\".\nThen wait.".into()),
     };
     Settings {
-        sink: SinkPlan { id: SinkId::new("webhook"), kinds: Kind::ALL.into(), vpns: None },
+        sink: SinkPlan {
+            id: SinkId::new("webhook"),
+            destination: Destination::new("specimen"),
+            kinds: Kind::ALL.into(),
+            vpns: None,
+        },
         site: "milan-1".into(),
         plan: "".into(),
         impact: BTreeMap::new(),

@@ -3,7 +3,7 @@
 use sha2::{Digest, Sha256};
 
 use crate::domain::board::{IncidentId, TimelineChange, TimelineEntry};
-use crate::domain::names::SinkId;
+use crate::domain::names::{Destination, SinkId};
 use crate::domain::time::Stamp;
 
 use super::sink::{RecordId, Scope};
@@ -49,7 +49,7 @@ pub(super) fn resolve(record: &RecordId, site: &str, incident: &IncidentId, why:
 
 /// What names a message to a sink that only takes messages: the same in every retry, and another for everything else.
 pub(super) fn message(
-    sink: &SinkId,
+    sink: &Destination,
     site: &str,
     incident: &IncidentId,
     generation: u32,

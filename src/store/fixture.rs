@@ -9,7 +9,7 @@ use super::open::companions;
 use crate::domain::board::{Incident, IncidentId, IncidentState};
 use crate::domain::event::SeenUp;
 use crate::domain::fact::{Fact, IncidentChange};
-use crate::domain::names::{End, Kind, SinkId, TunnelId, VpnId};
+use crate::domain::names::{Destination, End, Kind, SinkId, TunnelId, VpnId};
 use crate::domain::rollup::{RTT_BINS_MAX, Rollup, RttBin};
 use crate::domain::time::{Moment, Now, Stamp};
 use crate::domain::verdict::{Evidence, LocalEvidence, Verdict, View, Why};
@@ -76,6 +76,7 @@ pub(super) fn sink() -> SinkId {
 pub(super) fn row(incident: &Incident, generation: u32) -> LedgerRow {
     LedgerRow {
         sink: sink(),
+        destination: Some(Destination::new("0123")),
         incident: incident.id.clone(),
         generation,
         start: None,

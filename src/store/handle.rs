@@ -19,6 +19,7 @@ use crate::domain::board::IncidentId;
 use crate::domain::event::Remembered;
 use crate::domain::fact::Fact;
 use crate::domain::names::SinkId;
+use crate::domain::plan::SinkPlan;
 use crate::domain::rollup::Rollup;
 use crate::domain::time::{Now, Stamp};
 use crate::health::Health;
@@ -126,6 +127,15 @@ impl Store {
             }
             Some(_) | None => self.send(Job::Record(entry)),
         }
+    }
+
+    /// Gives each row of the ledger to the sink that goes on with it, and forgets the others; returns the newest of these of
+    /// each incident. No sink may be at work meanwhile.
+    ///
+    /// # Errors
+    /// The store's thread has ended.
+    pub async fn allot(&self, sinks: Vec<SinkPlan>) -> Result<Vec<LedgerRow>, LedgerError> {
+        self.ask(|reply| Job::Allot { sinks, reply }).await.map_err(|what| LedgerError { what })
     }
 
     /// What was lost since the start.

@@ -53,6 +53,11 @@ impl Held {
         self.ledger.values().filter(|row| row.sink == *sink).cloned().collect()
     }
 
+    /// Every row.
+    pub(super) fn rows(&self) -> impl Iterator<Item = &LedgerRow> {
+        self.ledger.values()
+    }
+
     /// Takes in what a file holds that is opened late: what was seen up and the ledger, where they are not known better. An
     /// incident that is open in it, while another of its kind is open here, is settled, since of a kind only one is open.
     /// Returns which were.

@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::allot::{Allotment, allot};
 use super::database::Database;
 use super::disk::{Disk, Opening};
 use super::entry::Entry;
@@ -20,6 +21,7 @@ use crate::domain::board::IncidentId;
 use crate::domain::event::Remembered;
 use crate::domain::fact::Fact;
 use crate::domain::names::SinkId;
+use crate::domain::plan::SinkPlan;
 use crate::domain::rollup::Rollup;
 use crate::domain::time::{Moment, Now, Stamp};
 use crate::health::{Problem, Severity};
@@ -134,6 +136,22 @@ impl Keeper {
         self.held.forget(sink, incident);
         self.pending.forget(sink.clone(), incident.clone());
         self.pace.state(now.mono);
+    }
+
+    /// Takes in what sinks there are, for a commit at once: each row goes to the sink that goes on with it. What no sink goes on
+    /// with is forgotten, and the newest row of each such incident returned. No sink may be at work meanwhile.
+    pub fn allot(&mut self, sinks: &[SinkPlan], now: Now) -> Vec<LedgerRow> {
+        let Allotment { kept, left } = allot(self.held.rows(), sinks);
+        let moved: Vec<LedgerRow> = self.held.rows().filter(|row| !kept.contains(row)).cloned().collect();
+        for row in moved {
+            self.forget(&row.sink, &row.incident, now);
+        }
+        for row in kept {
+            if !self.held.rows().any(|held| *held == row) {
+                self.commit_row(row, now);
+            }
+        }
+        left
     }
 
     /// Takes in that rollups have been sent (or never will be), whether they had been recorded before or not, for a commit

@@ -8,6 +8,7 @@
 //! Every commit is synced to the disk: in calm there is one a minute. If the disk fails, everything is kept in memory (of
 //! history only so much), is tried again, and the problem is stated; nobody who records waits for a disk.
 
+mod allot;
 mod aside;
 mod capacity;
 mod database;

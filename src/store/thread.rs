@@ -12,6 +12,7 @@ use super::notice::Notice;
 use crate::clock;
 use crate::domain::board::IncidentId;
 use crate::domain::names::SinkId;
+use crate::domain::plan::SinkPlan;
 use crate::domain::rollup::Rollup;
 use crate::domain::time::Stamp;
 use crate::health::{Component, Health, Problem};
@@ -28,6 +29,7 @@ pub(super) enum Job {
     Record(Entry),
     Commit { row: Box<LedgerRow>, reply: Reply<()> },
     Forget { sink: SinkId, incident: IncidentId, reply: Reply<()> },
+    Allot { sinks: Vec<SinkPlan>, reply: Reply<Vec<LedgerRow>> },
     Load { sink: SinkId, reply: Reply<Vec<LedgerRow>> },
     Sent { rollups: Vec<Arc<Rollup>>, reply: Reply<()> },
     Unsent { until: Stamp, limit: usize, reply: Reply<Vec<Arc<Rollup>>> },
@@ -117,6 +119,10 @@ impl Worker {
             Job::Sent { rollups, reply } => {
                 self.keeper.sent(&rollups, now);
                 Some(reply)
+            }
+            Job::Allot { sinks, reply } => {
+                let _gone = reply.send(Ok(self.keeper.allot(&sinks, now)));
+                None
             }
             Job::Load { sink, reply } => {
                 let _gone = reply.send(Ok(self.keeper.load(&sink)));

@@ -71,6 +71,7 @@ message_ids! {
     INCIDENT_HANDED_OVER = "c9a60eeed52349c3a826e4b091dd9bcb", Never, "an open incident is left to the host that holds the address";
     INCIDENT_MISSED = "25897a07c499454699d6252d32b4477f", Never, "there was an incident while AWS could not be reached, and nobody was told";
     INCIDENT_SETTLED = "b8e9d7778f344e4d80fb298cb9d1d7fc", Never, "every sink knows that an incident is over";
+    RECORD_LEFT_OPEN = "459a1e2d512946b395c399f9fccdd637", Never, "a sink is no longer configured to take an incident that it was told, and its record stays open";
     ADDRESS_TAKEN = "77f192e510e04bfa8a3fd55354f25081", Of(Address), "this host holds the address that it votes for";
     ADDRESS_LEFT = "9b10664c53ac466d9254addcff902803", Of(Address), "this host does not hold the address that it votes for";
     PROBLEM_BEGAN = "a481049643974a34be1fab147d702697", Of(Problem), "a part of the daemon has a problem";
@@ -118,6 +119,7 @@ mod tests {
             MessageId::INCIDENT_HANDED_OVER,
             MessageId::INCIDENT_MISSED,
             MessageId::INCIDENT_SETTLED,
+            MessageId::RECORD_LEFT_OPEN,
             MessageId::STARTED,
             MessageId::STOPPING,
             MessageId::CONFIGURATION_RELOADED,

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use bothends::domain::board::{Incident, IncidentState};
 use bothends::domain::event::{Event, Remembered};
 use bothends::domain::fact::{Fact, IncidentChange};
-use bothends::domain::names::Kind;
-use bothends::domain::plan::Plan;
+use bothends::domain::names::{Destination, Kind, SinkId};
+use bothends::domain::plan::{Plan, SinkPlan};
 
 use crate::world::*;
 
@@ -68,7 +68,7 @@ fn sinks_look_records_up_as_soon_as_a_tunnel_is_locally_down() {
 fn a_sink_that_settled_an_older_revision_has_not_settled_it() {
     let mut world = resolved();
     let incident = world.incidents().remove(0);
-    let settled = |revision| Event::Settled { sink: sink(), incident: incident.id.clone(), revision };
+    let settled = |revision| Event::Settled { sink: destination(), incident: incident.id.clone(), revision };
     world.monitor.handle(settled(incident.revision - 1), world.now);
     assert_eq!(world.incidents().len(), 1);
     world.monitor.handle(settled(incident.revision), world.now);
@@ -79,6 +79,25 @@ fn a_sink_that_settled_an_older_revision_has_not_settled_it() {
 fn a_sink_that_is_removed_is_not_waited_for() {
     let mut world = resolved();
     world.reconfigure(Plan { sinks: Vec::new(), ..two_active() });
+    assert_eq!(world.incidents(), []);
+}
+
+#[test]
+fn a_sink_that_goes_by_another_name_is_waited_for_as_before_and_its_former_name_has_no_say() {
+    let mut world = resolved();
+    let plan = two_active();
+    let moved_up = SinkPlan { id: SinkId::new("moved-up"), ..plan.sinks[0].clone() };
+    let stranger = SinkPlan { destination: Destination::new("4567"), ..plan.sinks[0].clone() };
+    world.reconfigure(Plan { sinks: vec![stranger, moved_up], ..plan });
+    let incident = world.incidents().remove(0);
+    let settled = |sink: &str| Event::Settled {
+        sink: Destination::new(sink),
+        incident: incident.id.clone(),
+        revision: incident.revision,
+    };
+    world.monitor.handle(settled("4567"), world.now);
+    assert_eq!(world.incidents().len(), 1, "another sink that is called as it was");
+    world.monitor.handle(settled(destination().as_str()), world.now);
     assert_eq!(world.incidents(), []);
 }
 

@@ -12,7 +12,9 @@ use bothends::domain::event::{
 };
 use bothends::domain::fact::{Fact, IncidentChange};
 use bothends::domain::monitor::Monitor;
-use bothends::domain::names::{CheckId, Kind, Role, SinkId, SourceId, SourceKind, TunnelId, VpnId};
+use bothends::domain::names::{
+    CheckId, Destination, Kind, Role, SinkId, SourceId, SourceKind, TunnelId, VpnId,
+};
 use bothends::domain::plan::{
     AwsRules, IncidentRules, Plan, ProbeRules, Route, SinkPlan, TunnelPlan, VpnPlan,
 };
@@ -56,6 +58,10 @@ pub fn tunnel(last: u8) -> TunnelId {
 
 pub fn sink() -> SinkId {
     SinkId::new("incident_manager")
+}
+
+pub fn destination() -> Destination {
+    Destination::new("0123")
 }
 
 pub fn source(kind: SourceKind) -> SourceId {
@@ -108,7 +114,12 @@ pub fn plan(roles: &[Role]) -> Plan {
                 sources: vec![source(SourceKind::Ec2)],
             },
         })],
-        sinks: vec![SinkPlan { id: sink(), kinds: BTreeSet::from(Kind::ALL), vpns: None }],
+        sinks: vec![SinkPlan {
+            id: sink(),
+            destination: destination(),
+            kinds: BTreeSet::from(Kind::ALL),
+            vpns: None,
+        }],
     }
 }
 
@@ -382,8 +393,11 @@ impl World {
     /// Every sink settles what is over.
     pub fn settle(&mut self) {
         for incident in self.incidents() {
-            let settled =
-                Event::Settled { sink: sink(), incident: incident.id.clone(), revision: incident.revision };
+            let settled = Event::Settled {
+                sink: destination(),
+                incident: incident.id.clone(),
+                revision: incident.revision,
+            };
             self.monitor.handle(settled, self.here());
         }
         self.execute();

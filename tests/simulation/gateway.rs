@@ -271,7 +271,8 @@ impl Daemon {
             while let Some(settled) = self.reconciler.poll_settled() {
                 quiet = false;
                 let (incident, revision) = (settled.incident, settled.revision);
-                self.monitor.handle(Event::Settled { sink: sink.clone(), incident, revision }, now);
+                let sink = super::site::destination();
+                self.monitor.handle(Event::Settled { sink, incident, revision }, now);
             }
             while let Some(Found { vpn, kind, created }) = self.reconciler.poll_found() {
                 quiet = false;

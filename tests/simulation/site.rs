@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bothends::domain::names::{Kind, Role, SinkId, SourceId, SourceKind, TunnelId, VpnId};
+use bothends::domain::names::{Destination, Kind, Role, SinkId, SourceId, SourceKind, TunnelId, VpnId};
 use bothends::domain::plan::{AwsRules, IncidentRules, Plan, Route, SinkPlan, TunnelPlan, VpnPlan};
 use bothends::incident::settings::{Settings as SinkSettings, VpnSettings};
 use bothends::incident::sink::Scope;
@@ -66,7 +66,8 @@ pub fn plan(switches: &Switches, site: &str) -> Plan {
             sources: sources(switches),
         },
     };
-    let sink = SinkPlan { id: sink(), kinds: BTreeSet::from(Kind::ALL), vpns: None };
+    let sink =
+        SinkPlan { id: sink(), destination: destination(), kinds: BTreeSet::from(Kind::ALL), vpns: None };
     let votes_if_address = switches.vrrp.then(shared_address);
     Plan { site: site.into(), votes_if_address, vpns: vec![Arc::new(vpn)], sinks: vec![sink] }
 }
@@ -80,10 +81,20 @@ fn sink() -> SinkId {
     SinkId::new("incident_manager")
 }
 
+/// What the sink is.
+pub fn destination() -> Destination {
+    Destination::new("0123")
+}
+
 pub fn sink_settings(site: &str) -> SinkSettings {
     let region = VpnSettings { region: "eu-west-1".into(), runbook_url: None, notes: None };
     SinkSettings {
-        sink: SinkPlan { id: sink(), kinds: BTreeSet::from(Kind::ALL), vpns: None },
+        sink: SinkPlan {
+            id: sink(),
+            destination: destination(),
+            kinds: BTreeSet::from(Kind::ALL),
+            vpns: None,
+        },
         site: site.into(),
         plan: "arn:aws:ssm-incidents::123456789012:response-plan/bothends-{vpn_id}-{kind}".into(),
         impact: BTreeMap::new(),

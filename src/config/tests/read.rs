@@ -162,6 +162,40 @@ fn two_sinks_may_share_a_plan_if_they_never_take_the_same_incident() {
 }
 
 #[test]
+fn a_sink_is_called_by_its_name_or_its_place_among_its_type_and_a_name_changes_nobody_elses() {
+    let ids = |name: &str| {
+        let other = SINK.replace("response-plan/", "response-plan/other-");
+        let text = format!("{VPN}{SINK}{name}\n{other}");
+        load_text(&text).unwrap().sinks.iter().map(|sink| sink.id.to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(ids(""), ["incident_manager", "incident_manager-2"]);
+    assert_eq!(ids("name = \"night.shift\""), ["night.shift", "incident_manager-2"]);
+}
+
+#[test]
+fn services_of_one_address_are_two_sinks_and_each_is_the_same_sink_wherever_it_stands() {
+    let directory = tempfile::tempdir().unwrap();
+    let service = |name: &str| {
+        let path = directory.path().join(name);
+        std::fs::write(&path, "0123456789abcdef0123456789abcdef").unwrap();
+        std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+        let path = path.display();
+        format!("[[incident.sink]]\ntype = \"webhook\"\npreset = \"pagerduty\"\nsecret_file = \"{path}\"\n")
+    };
+    let load = |sinks: &[&str]| load_text(&format!("{VPN}{}", sinks.concat())).unwrap().plan.sinks.clone();
+    let (network, database) = (service("network"), service("database"));
+    let sinks = load(&[&network, &database]);
+    assert_ne!(sinks[0].destination, sinks[1].destination);
+    let turned = load(&[&database, &network]);
+    assert_eq!((&turned[0].id, &turned[0].destination), (&sinks[0].id, &sinks[1].destination));
+    assert_eq!(turned[1].destination, sinks[0].destination);
+    std::fs::write(directory.path().join("network"), "another key").unwrap();
+    assert_eq!(load(&[&network])[0].destination, sinks[0].destination, "another secret is no other place");
+    let told = load_text(&format!("{VPN}{network}{network}")).unwrap_err().to_string();
+    assert!(told.contains("to the same address, with the same body, headers and secret, as"), "{told}");
+}
+
+#[test]
 fn there_is_one_poller_per_source_region_and_role() {
     let text = format!(
         "[aws]\nregion = \"eu-west-1\"\nec2_telemetry = true\n{}{OTHER_VPN}{SINK}",

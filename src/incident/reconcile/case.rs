@@ -183,6 +183,7 @@ impl Case {
         let stored = row.is_some();
         let row = row.unwrap_or_else(|| LedgerRow {
             sink: settings.id().clone(),
+            destination: Some(settings.sink.destination.clone()),
             incident: incident.id.clone(),
             generation: 0,
             start: None,

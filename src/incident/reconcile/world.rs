@@ -12,7 +12,7 @@ use super::super::settings::{Settings, VpnSettings};
 use super::super::sink::{LedgerError, LedgerRow, RecordId, SinkError};
 use super::Reconciler;
 use crate::domain::board::{Board, Incident, IncidentId, IncidentState, TimelineChange, TunnelSnapshot};
-use crate::domain::names::{End, Kind, Role, SinkId, TunnelId, VpnId};
+use crate::domain::names::{Destination, End, Kind, Role, SinkId, TunnelId, VpnId};
 use crate::domain::plan::SinkPlan;
 use crate::domain::story::{Scene, Story};
 use crate::domain::time::{Now, Stamp};
@@ -33,7 +33,12 @@ pub(in super::super) fn tunnel(last: u8) -> TunnelId {
 
 pub(in super::super) fn settings(site: &str) -> Settings {
     Settings {
-        sink: SinkPlan { id: SinkId::new("incident_manager"), kinds: BTreeSet::from(Kind::ALL), vpns: None },
+        sink: SinkPlan {
+            id: SinkId::new("incident_manager"),
+            destination: Destination::new("0123"),
+            kinds: BTreeSet::from(Kind::ALL),
+            vpns: None,
+        },
         site: site.into(),
         plan: "arn:aws:ssm-incidents::123456789012:response-plan/bothends-{vpn_id}-{kind}".into(),
         impact: BTreeMap::new(),

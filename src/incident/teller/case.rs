@@ -75,6 +75,7 @@ impl Case {
     pub(super) fn new(settings: &Settings, incident: Arc<Incident>, row: Option<LedgerRow>) -> Self {
         let row = row.unwrap_or_else(|| LedgerRow {
             sink: settings.id().clone(),
+            destination: Some(settings.sink.destination.clone()),
             incident: incident.id.clone(),
             generation: 0,
             start: None,
@@ -160,13 +161,17 @@ impl Case {
             match self.next(around) {
                 Next::Tell(change, at) => {
                     let occasion = Occasion {
-                        sink: around.settings.sink.id(),
+                        sink: &around.settings.sink.sink.destination,
                         change,
                         generation: self.row.generation,
                         told: if change == Change::Opened { 0 } else { self.row.told },
                         at,
                     };
                     let message = compose(&self.incident, &around.settings.sink, occasion);
+                    if matters(change) {
+                        // Whatever was refused, it was another message.
+                        self.deliver.let_go();
+                    }
                     if change == Change::Opened && self.row.told == 0 {
                         // Before it is told the first time: what was in it is not told again after a restart, and what was
                         // not is.
@@ -191,12 +196,14 @@ impl Case {
     }
 
     /// A repetition says how things are, so it is composed for every try. What has changed is told with the end, once there is
-    /// one: a story with a gap is better than an end that waits for it.
+    /// one: a story with a gap is better than an end that waits for it. So it is with what worsens, which waits neither for
+    /// a lesser change nor for anything that was refused.
     fn drop_what_is_stale(&mut self) {
-        let open = self.is_open();
+        let (open, worsened, refused) = (self.is_open(), self.incident.worsened, self.deliver.is_rejected());
         self.outgoing.take_if(|message| match message.change {
             Change::Repeated => true,
-            Change::Worsened | Change::Updated => !open,
+            Change::Updated => !open || worsened > message.worsened,
+            Change::Worsened => !open || (refused && worsened > message.worsened),
             Change::Opened | Change::Resolved | Change::Unwatched => false,
         });
     }
@@ -330,6 +337,14 @@ enum Next {
     Tell(Change, Stamp),
     Settle,
     Wait(Option<(Moment, &'static str)>),
+}
+
+/// Whether a message is tried at once, though another was refused.
+const fn matters(change: Change) -> bool {
+    match change {
+        Change::Opened | Change::Worsened | Change::Resolved | Change::Unwatched => true,
+        Change::Updated | Change::Repeated => false,
+    }
 }
 
 /// A messenger has no records and no tokens to speak of: what it says of them is a refusal.

@@ -27,6 +27,8 @@ struct Faults {
     silent: u64,
     /// The ledger does not write.
     ledger: u64,
+    /// The sink refuses what neither opens, worsens nor ends anything: its template has no case for that, say.
+    picky: bool,
 }
 
 /// A message as it arrived.
@@ -101,7 +103,7 @@ impl World {
 
     fn execute(&mut self, work: Errand) -> Option<Result<Reply, Failure>> {
         let roll = self.dice.roll(100);
-        let Faults { refused, rejected, lost, silent, ledger } = self.faults;
+        let Faults { refused, rejected, lost, silent, ledger, picky } = self.faults;
         let failed = |what: &str, rejected: bool| {
             let (what, source) = (what.to_owned(), None);
             let error = if rejected {
@@ -117,7 +119,8 @@ impl World {
                 if roll < refused {
                     return failed("busy", false);
                 }
-                if roll < refused + rejected {
+                if roll < refused + rejected || picky && matches!(arrived.message.change, Updated | Repeated)
+                {
                     return failed("not so", true);
                 }
                 if roll < refused + rejected + lost {
@@ -355,6 +358,57 @@ fn what_was_refused_for_good_is_a_problem_and_stands_in_the_way_of_no_end() {
 }
 
 #[test]
+fn a_change_that_is_refused_keeps_back_no_worsening() {
+    let mut world = World::new(None);
+    world.open();
+    world.pass(secs(60));
+    world.faults.picky = true;
+    world.tell(TimelineChange::Clearing);
+    world.pass(secs(10));
+    assert_eq!(world.teller.problem().unwrap().severity, Severity::Failed);
+    world.assess(12, Assessment::Healthy);
+    world.assess(12, Assessment::Down);
+    assert_eq!(world.changes(), [Opened, Worsened], "at once");
+    assert!(world.arrived[1].message.text.contains("clearing"), "it tells what was missed");
+    assert_eq!(world.teller.problem(), None);
+}
+
+#[test]
+fn a_worsening_that_is_refused_keeps_back_no_further_one_and_stays_a_problem_until_one_is_taken() {
+    let mut world = World::new(None);
+    world.open();
+    world.faults.rejected = 100;
+    for _ in 0..2 {
+        world.assess(12, Assessment::Healthy);
+        world.assess(12, Assessment::Down);
+        world.pass(secs(10));
+        assert_eq!(world.teller.problem().unwrap().severity, Severity::Failed);
+    }
+    assert_eq!(world.changes(), [Opened]);
+    world.faults.rejected = 0;
+    world.assess(12, Assessment::Healthy);
+    world.assess(12, Assessment::Down);
+    assert_eq!(world.changes(), [Opened, Worsened]);
+    assert_eq!(world.arrived[1].message.worsened, 3, "one message tells all of it");
+    assert_eq!(world.teller.problem(), None);
+}
+
+#[test]
+fn what_worsens_waits_as_long_as_a_busy_sink_asks() {
+    let mut world = World::new(None);
+    world.open();
+    world.pass(secs(60));
+    world.faults.refused = 100;
+    world.tell(TimelineChange::Clearing);
+    world.faults.refused = 0;
+    world.assess(12, Assessment::Healthy);
+    world.assess(12, Assessment::Down);
+    assert_eq!(world.changes(), [Opened], "it has been told to wait, and that holds for every message");
+    world.pass(secs(2));
+    assert_eq!(world.changes(), [Opened, Worsened], "and the change goes with it");
+}
+
+#[test]
 fn a_later_incident_waits_for_the_end_of_the_one_before() {
     let mut world = World::new(None);
     world.open();
@@ -473,6 +527,46 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(200) })]
+
+    #[test]
+    fn where_every_lesser_change_is_refused_what_worsens_is_told_in_the_same_instant(
+        ops in ops(),
+        repeats in any::<bool>(),
+    ) {
+        let mut world = World::new(repeats.then_some(secs(60)));
+        world.faults.picky = true;
+        for (gap, op) in ops {
+            world.pass(secs(gap));
+            let open = world.stories.iter().any(|story| story.incident().state == IncidentState::Open);
+            match op {
+                Op::Open if !open => {
+                    world.pass(secs(1));
+                    world.open();
+                }
+                Op::Open => {}
+                Op::Clearing => world.tell(TimelineChange::Clearing),
+                Op::Reopened => world.tell(TimelineChange::Reopened),
+                Op::Worsen if open => {
+                    world.assess(12, Assessment::Healthy);
+                    world.assess(12, Assessment::Down);
+                    let (last, now) = (world.arrived.last().unwrap(), world.now.mono);
+                    prop_assert_eq!((last.message.change, last.at), (Worsened, now));
+                }
+                Op::Worsen => {}
+                Op::Resolve if open => {
+                    world.tell(TimelineChange::Resolved);
+                    let (last, now) = (world.arrived.last().unwrap(), world.now.mono);
+                    prop_assert_eq!((last.message.change, last.at), (Resolved, now));
+                }
+                Op::Resolve => {}
+                Op::Crash | Op::CrashSoon(_) => world.crash(),
+            }
+        }
+    }
+}
+
 /// Plays it, and holds what arrived to the promises.
 fn play(
     ops: &[(u64, Op)],
@@ -484,8 +578,14 @@ fn play(
     let mut world = World::new(repeats.then_some(secs(60)));
     world.dice = Dice(seed);
     if trouble {
-        world.faults =
-            Faults { refused: 20, rejected: if rejects { 10 } else { 0 }, lost: 15, silent: 5, ledger: 10 };
+        world.faults = Faults {
+            refused: 20,
+            rejected: if rejects { 10 } else { 0 },
+            lost: 15,
+            silent: 5,
+            ledger: 10,
+            picky: false,
+        };
     }
     let mut crashed = false;
     let mut all: BTreeMap<IncidentId, Arc<Incident>> = BTreeMap::new();

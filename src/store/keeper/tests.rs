@@ -3,7 +3,10 @@
 mod bounded;
 mod trouble;
 
+use std::collections::BTreeSet;
+
 use super::*;
+use crate::domain::names::{Destination, Kind};
 use crate::store::fixture::{
     HOUR, NOW, incident, opened, rollup, row, seen_up, settings, sink, view_changed,
 };
@@ -63,4 +66,39 @@ fn the_ledger_is_read_as_it_was_written_last_whether_it_is_committed_or_not() {
     keeper.commit(NOW).unwrap();
     drop(keeper);
     assert_eq!(Keeper::open(&settings, NOW).unwrap().0.load(&sink()), [row(&incident, 1)]);
+}
+
+#[test]
+fn sinks_that_change_places_find_their_own_rows_in_the_file_and_what_is_nobodys_is_gone() {
+    let directory = tempfile::tempdir().unwrap();
+    let settings = settings(directory.path());
+    let incident = incident(HOUR);
+    let plan = |name: &str, destination: &str| SinkPlan {
+        id: SinkId::new(name),
+        destination: Destination::new(destination),
+        kinds: BTreeSet::from(Kind::ALL),
+        vpns: None,
+    };
+    let told = |name: &str, destination: &str, told| LedgerRow {
+        sink: SinkId::new(name),
+        destination: Some(Destination::new(destination)),
+        told,
+        ..row(&incident, 0)
+    };
+    let (mut keeper, _) = Keeper::open(&settings, NOW).unwrap();
+    let rows = [told("webhook", "chat", 1), told("webhook-2", "pager", 2), told("webhook-3", "gone", 3)];
+    rows.iter().for_each(|row| keeper.commit_row(row.clone(), NOW));
+    keeper.commit(NOW).unwrap();
+
+    let sinks = [plan("webhook", "pager"), plan("webhook-2", "chat")];
+    assert_eq!(keeper.allot(&sinks, NOW), [told("webhook-3", "gone", 3)]);
+    assert_eq!(keeper.poll_timeout(), Some(NOW.mono), "it is due at once");
+    keeper.commit(NOW).unwrap();
+    assert_eq!(keeper.allot(&sinks, NOW), []);
+    assert_eq!(keeper.poll_timeout(), None, "nothing is written that stays as it is");
+    drop(keeper);
+    let (keeper, _) = Keeper::open(&settings, NOW).unwrap();
+    assert_eq!(keeper.load(&SinkId::new("webhook")), [told("webhook", "pager", 2)]);
+    assert_eq!(keeper.load(&SinkId::new("webhook-2")), [told("webhook-2", "chat", 1)]);
+    assert_eq!(keeper.load(&SinkId::new("webhook-3")), []);
 }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Millis;
 use super::incident::{Id, Kind};
-use crate::domain::names::{SinkId, VpnId};
+use crate::domain::names::{Destination, SinkId, VpnId};
 use crate::incident::sink;
 
 /// The row as JSON.
@@ -20,6 +20,7 @@ pub(in crate::store) fn read_row(text: &str) -> serde_json::Result<sink::LedgerR
 #[derive(Debug, Serialize, Deserialize)]
 struct Row {
     sink: String,
+    destination: Option<String>,
     incident: Id,
     generation: u32,
     start: Option<Start>,
@@ -53,6 +54,7 @@ impl From<&sink::LedgerRow> for Row {
     fn from(row: &sink::LedgerRow) -> Self {
         let sink::LedgerRow {
             sink,
+            destination,
             incident,
             generation,
             start,
@@ -64,6 +66,7 @@ impl From<&sink::LedgerRow> for Row {
         } = row;
         Self {
             sink: sink.as_str().to_owned(),
+            destination: destination.as_ref().map(|destination| destination.as_str().to_owned()),
             incident: incident.into(),
             generation: *generation,
             start: start.as_ref().map(Start::from),
@@ -78,10 +81,21 @@ impl From<&sink::LedgerRow> for Row {
 
 impl From<Row> for sink::LedgerRow {
     fn from(row: Row) -> Self {
-        let Row { sink, incident, generation, start, record, told, closed_by_person_at, related, settled } =
-            row;
+        let Row {
+            sink,
+            destination,
+            incident,
+            generation,
+            start,
+            record,
+            told,
+            closed_by_person_at,
+            related,
+            settled,
+        } = row;
         Self {
             sink: SinkId::new(sink),
+            destination: destination.map(Destination::new),
             incident: incident.into(),
             generation,
             start: start.map(Into::into),

@@ -159,7 +159,11 @@ fn happenings() -> Vec<Fact> {
 
 fn notices() -> Vec<Record> {
     let hour = Duration::from_secs(3600);
+    let (sink, incident) = (SinkId::new("webhook-2"), fixture::incident().id.clone());
+    let left = |record| Notice::LeftOpen { sink: &sink, incident: &incident, vpn_name: "Milan", record };
     let mut records: Vec<_> = [
+        left(Some("bothends/vpn-0123456789abcdef0/outage")),
+        left(None),
         Notice::Started { version: "0.1.0", vpns: 1, tunnels: 2, mode: "raise" },
         Notice::Stopping { after: hour },
         Notice::Unfinished { after: hour },

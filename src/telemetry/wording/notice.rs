@@ -6,6 +6,8 @@ use log::Level;
 
 use super::Record;
 use super::phrases::{count, duration};
+use crate::domain::board::IncidentId;
+use crate::domain::names::SinkId;
 use crate::health::{Component, Problem, Severity};
 use crate::telemetry::message_id::MessageId;
 
@@ -49,6 +51,17 @@ pub enum Notice<'a> {
     ConfigurationWarning {
         /// What, where, and what to do.
         what: &'a str,
+    },
+    /// A sink was told of an incident and is no longer configured to take it: nobody will bring its record to an end.
+    LeftOpen {
+        /// What the sink was called.
+        sink: &'a SinkId,
+        /// Which incident.
+        incident: &'a IncidentId,
+        /// People's words for its connection.
+        vpn_name: &'a str,
+        /// The record at the sink, or the key of its messages; `None` if it never said that it had taken it.
+        record: Option<&'a str>,
     },
     /// It ends before everything has.
     Unfinished {
@@ -103,6 +116,18 @@ impl Notice<'_> {
             Self::ConfigurationWarning { what } => {
                 (Level::Warn, MessageId::CONFIGURATION_WARNING, what.to_owned())
             }
+            Self::LeftOpen { sink, incident, vpn_name, record } => {
+                let what = match record {
+                    Some(record) => format!("{record} stays open there: close it by hand"),
+                    None => "whether it was opened there is not known: look for it, and close it by hand"
+                        .to_owned(),
+                };
+                let kind = incident.kind.as_str();
+                let text = format!(
+                    "{vpn_name}: {kind} incident: sink {sink} is no longer configured to take it; {what}"
+                );
+                (Level::Warn, MessageId::RECORD_LEFT_OPEN, text)
+            }
             Self::Unfinished { after } => {
                 let text = format!(
                     "not everything had ended {} after the signal; what was on its way to AWS is taken up at the next start",
@@ -135,6 +160,11 @@ impl Notice<'_> {
             Self::ReloadRefused { problems } => record.with("ERROR", problems),
             Self::CannotStart { why } => record.with("ERROR", why),
             Self::ConfigurationWarning { what } => record.with("ERROR", what),
+            Self::LeftOpen { sink, incident, .. } => record
+                .with("VPN_ID", incident.vpn.as_str())
+                .with("KIND", incident.kind.as_str())
+                .with("SINK", sink.as_str())
+                .with("INCIDENT", incident.to_string()),
             Self::FactsDropped { consumer, .. } => record.with("COMPONENT", consumer),
             Self::Problem { component, problem } => {
                 with_component(record, component).with("ERROR", problem.text.as_str())

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::*;
-use crate::domain::names::{CheckId, CheckKind};
+use crate::domain::names::{CheckId, CheckKind, SinkId};
 use crate::domain::plan::{AwsRules, IncidentRules, Plan, ProbeRules, Route, RouteKey, TunnelPlan, VpnPlan};
 use crate::domain::rollup::Rollup;
 use crate::domain::time::Stamp;
@@ -332,6 +332,9 @@ fn what_befalls_the_daemon_is_told() {
     let slow = Problem { severity: Severity::Degraded, text: "throttled".to_owned() };
     let other = Problem { severity: Severity::Degraded, text: "AWS's addresses are others".to_owned() };
     let addresses = Component::Addresses("vpn-0123456789abcdef0".to_owned());
+    let (webhook, incident) = (SinkId::new("webhook-2"), fixture::incident().id.clone());
+    let left =
+        |record| Notice::LeftOpen { sink: &webhook, incident: &incident, vpn_name: "Milan DC", record };
     let notices = [
         Notice::Started { version: "0.1.0", vpns: 1, tunnels: 2, mode: "raise" },
         Notice::Reloaded { vpns: 2, tunnels: 4 },
@@ -346,6 +349,8 @@ fn what_befalls_the_daemon_is_told() {
         Notice::Unfinished { after: Duration::from_secs(4) },
         Notice::ConfigurationWarning { what: "[http] listen changed, which needs a restart" },
         Notice::CannotStart { why: "a directory is no store" },
+        left(Some("bothends/vpn-0123456789abcdef0/outage")),
+        left(None),
     ];
     let lines: Vec<_> = notices.iter().map(|notice| shown(&notice.record(Some("milan-1")))).collect();
     insta::assert_snapshot!(lines.join("\n"), @r"
@@ -362,6 +367,8 @@ fn what_befalls_the_daemon_is_told() {
     WARN UNFINISHED milan-1: not everything had ended 4 s after the signal; what was on its way to AWS is taken up at the next start
     WARN CONFIGURATION_WARNING milan-1: [http] listen changed, which needs a restart ERROR=[http] listen changed, which needs a restart
     ERROR CANNOT_START milan-1: cannot start: a directory is no store ERROR=a directory is no store
+    WARN RECORD_LEFT_OPEN milan-1: Milan DC: redundancy_lost incident: sink webhook-2 is no longer configured to take it; bothends/vpn-0123456789abcdef0/outage stays open there: close it by hand KIND=redundancy_lost SINK=webhook-2
+    WARN RECORD_LEFT_OPEN milan-1: Milan DC: redundancy_lost incident: sink webhook-2 is no longer configured to take it; whether it was opened there is not known: look for it, and close it by hand KIND=redundancy_lost SINK=webhook-2
     ");
 }
 

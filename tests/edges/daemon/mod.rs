@@ -22,6 +22,7 @@ mod minute;
 mod net;
 mod nonsense;
 mod ops_center;
+mod other_sinks;
 mod pair;
 mod people;
 mod process;

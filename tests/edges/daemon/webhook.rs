@@ -24,12 +24,12 @@ fn listener(site: &Site) -> TcpListener {
     inside(&site.here, || TcpListener::bind("127.0.0.1:0").unwrap())
 }
 
-fn receiver(site: &Site, tls: bool) -> Receiver {
+pub(super) fn receiver(site: &Site, tls: bool) -> Receiver {
     Receiver::start(listener(site), tls)
 }
 
 /// A file in the site's directory that only its owner may read.
-fn file(site: &Site, name: &str, text: &str) -> String {
+pub(super) fn file(site: &Site, name: &str, text: &str) -> String {
     let path = site.home.config().with_file_name(name);
     fs::write(&path, text).unwrap();
     fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
@@ -51,21 +51,21 @@ fn plain(site: &Site, receiver: &Receiver, keys: &str) {
     );
 }
 
-fn breaks(site: &Site) {
+pub(super) fn breaks(site: &Site) {
     site.aws_says(false, &[&ONE, &TWO]);
     site.cut(&[&ONE, &TWO]);
 }
 
-fn heals(site: &Site) {
+pub(super) fn heals(site: &Site) {
     site.aws_says(true, &[&ONE, &TWO]);
     site.heal(&[&ONE, &TWO]);
 }
 
-fn settled(daemon: &Daemon<'_>) {
+pub(super) fn settled(daemon: &Daemon<'_>) {
     until("all is settled", || daemon.status()["incidents"] == json!([]));
 }
 
-fn changes(posted: &[Posted]) -> Vec<String> {
+pub(super) fn changes(posted: &[Posted]) -> Vec<String> {
     posted.iter().map(|posted| posted.json()["change"].as_str().unwrap().to_owned()).collect()
 }
 
