@@ -10,8 +10,8 @@ use super::settings::{Vendor, WebhookBody, WebhookSettings, WebhookUrl};
 
 /// The destination of a sink. The store keeps it: it must be the same in every release.
 ///
-/// Of files it goes by their paths: what is in them (a secret that was changed, a template's text) makes no other place of it.
-/// The Region is the sink's own or that of `[aws]`; of a plan and a topic the ARN says all.
+/// Of files it goes by their paths: what is in them (a secret that was changed, a template's text) makes no other
+/// place of it. The Region is the sink's own or that of `[aws]`; of a plan and a topic the ARN says all.
 pub(super) fn destination(vendor: &Vendor, region: Option<&str>, role_arn: Option<&str>) -> Destination {
     let mut parts = vec![vendor.as_str().to_owned()];
     match vendor {

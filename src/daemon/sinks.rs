@@ -1,8 +1,8 @@
 //! One reconciler per configured sink; a reload restarts those whose settings changed, and no other.
 //!
-//! Those are stopped before the core takes the other configuration, so that none of them sees a Board on which it is waited for no
-//! more, and forgets what it has open. Then the ledger's rows go to the sinks that go on with them, and what no sink goes on with is said to be
-//! left open.
+//! Those are stopped before the core takes the other configuration, so that none of them sees a Board on which it is
+//! waited for no more, and forgets what it has open. Then the ledger's rows go to the sinks that go on with them, and what
+//! no sink goes on with is said to be left open.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -7,8 +7,8 @@
 //! more. It has the same id then, so that a receiver can drop it: *at least once on the wire, once by its id*.
 //!
 //! A message is composed once in a run and sent until it is taken; what happens meanwhile is told by the next. Every failure
-//! is followed by another try, and the Board keeps an incident until this sink has settled it. Two things overtake: the end, and what
-//! worsens. A lesser change that waits is told with them, and that it was refused holds up neither.
+//! is followed by another try, and the Board keeps an incident until this sink has settled it. Two things overtake:
+//! the end, and what worsens. A lesser change that waits is told with them, and that it was refused holds up neither.
 //!
 //! # What is told
 //! An incident that opens; at once when it worsens; other changes at most once in [`UPDATE_EVERY`], taken together; its

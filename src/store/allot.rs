@@ -1,7 +1,8 @@
 //! Whose the ledger's rows are, once the sinks are others.
 //!
-//! A row is filed under what its sink is called, and a name may be another sink's after a change of the configuration. What tells is the
-//! destination that the row names. A row that names none is of a release that went by the name alone, and so it is taken.
+//! A row is filed under what its sink is called, and a name may be another sink's after a change of the configuration. What
+//! tells is the destination that the row names. A row that names none is of a release that went by the name alone, and so it
+//! is taken.
 
 use std::collections::BTreeMap;
 
@@ -37,8 +38,8 @@ pub(super) fn allot<'r>(rows: impl Iterator<Item = &'r LedgerRow>, sinks: &[Sink
         stories.entry(row.sink.clone()).or_default().push(row.clone());
     }
     let kept = owned.into_iter().flat_map(|((id, _), stories)| {
-        // Two only where releases took turns, or a file was opened late: the one that says where it was told, rather under this
-        // name.
+        // Two only where releases took turns, or a file was opened late: the one that says where it was told, rather
+        // under this name.
         let rank = |(name, story): &(SinkId, Story)| {
             (story.iter().any(|row| row.destination.is_some()), *name == id)
         };
