@@ -11,26 +11,34 @@ use std::time::Duration;
 
 use super::say;
 use crate::config::{self, Config, StoreSettings, describe};
+use crate::daemon::{self, Refusal};
 use crate::domain::plan::TunnelPlan;
 use crate::probe::{Ownership, owns};
 use crate::process::{self, Exit, environment};
 use crate::store::{Capacity, capacity};
 
-pub(super) fn run(path: &Path, aws: bool) -> Exit {
-    let loaded = config::load_to_check(path, &environment());
+pub(super) fn run(path: &Path, aws: bool, to_run: bool) -> Exit {
+    let loaded = if to_run {
+        config::load_to_run(path, &environment(), process::user())
+    } else {
+        config::load_to_check(path, &environment())
+    };
     match &loaded {
         Ok(config) => tell(config),
         Err(rejection) => complain!("{rejection}"),
     }
-    // A file may be checked before it is in its place, or on another host, so this is no error.
-    for problem in config::foreign(path, process::user()) {
-        complain!("warning: {problem} (`bothends run` refuses that)");
+    if !to_run {
+        // A file may be checked before it is in its place, or on another host, so this is no error.
+        for problem in config::foreign(path, process::user()) {
+            complain!("warning: {problem} (`bothends run` refuses that)");
+        }
     }
-    match &loaded {
-        Ok(config) if aws => trial::run(config),
-        Ok(_) => Exit::Success,
-        Err(_) => Exit::Configuration,
+    let Ok(config) = &loaded else { return Exit::Configuration };
+    if to_run && let Err(Refusal { why, exit }) = daemon::connections(config) {
+        complain!("{why}");
+        return exit;
     }
+    if aws { trial::run(config) } else { Exit::Success }
 }
 
 fn tell(config: &Config) {
