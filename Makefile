@@ -4,7 +4,7 @@ VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 ARCH = $(shell dpkg --print-architecture)
 # The version that an upgrade comes from, as long as none has been released.
 UNRELEASED = 0.0.9-1
-.PHONY: help build deb deb-arm64 test templates boot-test soak demo bench lint advisories fmt lab-up lab-down setup
+.PHONY: help build deb deb-twice deb-arm64 test templates boot-test soak demo bench lint advisories fmt lab-up lab-down setup
 
 help: ## say what there is
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r t d; do printf '  make %-12s %s\n' "$$t" "$$d"; done
@@ -14,6 +14,9 @@ build: ## the daemon, as it is shipped
 
 deb: ## the Debian package, its bill of materials, lintian's verdict and the sums, in target/deb
 	packaging/deb/build.sh --all
+
+deb-twice: ## build the package here and in a clone elsewhere: the bytes must be the same (takes two builds)
+	packaging/deb/build.sh --twice
 
 deb-arm64: ## the same package for arm64, built in a root file system of its own, and tried under qemu
 	packaging/deb/build-arm64.sh

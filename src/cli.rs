@@ -41,6 +41,10 @@ enum Command {
         /// Try every permission at AWS that it needs, and print a table and what is missing. Changes nothing there.
         #[arg(long)]
         aws: bool,
+        /// Judge as `run` does at its start: refuse files in the wrong hands, and a host without ICMP sockets or authorities, too.
+        /// Listener and store are not tried; a running daemon has them.
+        #[arg(long)]
+        to_run: bool,
     },
     /// Have the running daemon read its configuration again, and wait until it is in force.
     Reload,
@@ -67,7 +71,7 @@ pub fn run(arguments: Arguments) -> Exit {
     let Arguments { config, command } = arguments;
     match command {
         Command::Run => daemon::run(&config),
-        Command::Check { aws } => check::run(&config, aws),
+        Command::Check { aws, to_run } => check::run(&config, aws, to_run),
         Command::Reload => reload::run(),
         Command::Discover(arguments) => discover::run(&arguments),
         Command::Drill(arguments) => with_config(&config, |config| drill::run(config, &arguments)),

@@ -88,14 +88,9 @@ fn start(config_path: &Path) -> Exit {
     reload::warn(&config, &[]);
     let site = Arc::clone(&config.plan.site);
     let site = Some(&*site);
-    if let Err(denied) = probe::permission::icmp_access() {
-        return cannot_start(site, &denied, Exit::Permission);
-    }
-    let connections = match AwsConnections::load(AwsSettings::from_env(Arc::clone(&config.plan.site))) {
+    let connections = match connections(&config) {
         Ok(connections) => connections,
-        Err(error) => {
-            return cannot_start(site, &error, Exit::Configuration);
-        }
+        Err(Refusal { why, exit }) => return cannot_start(site, &why, exit),
     };
     let io = match runtime() {
         Ok(runtime) => runtime,
@@ -123,6 +118,27 @@ fn start(config_path: &Path) -> Exit {
 fn load(config_path: &Path) -> Result<Config, Rejection> {
     let trial = |webhook: &WebhookSettings| places::trial(webhook, places::Reach::Daemon);
     config::load_to_run(config_path, &process::environment(), process::user(), &trial)
+}
+
+/// Why this host does not let the daemon start.
+#[derive(Debug)]
+pub struct Refusal {
+    /// In an operator's words.
+    pub why: String,
+    /// The code to exit with.
+    pub exit: Exit,
+}
+
+/// The way to AWS, on a host that lets echoes be sent.
+///
+/// # Errors
+/// If the host allows no ICMP socket, or trusts no authority. Nothing is bound or sent to find that out, and it does not
+/// matter whether a daemon runs.
+pub fn connections(config: &Config) -> Result<AwsConnections, Refusal> {
+    probe::permission::icmp_access()
+        .map_err(|denied| Refusal { why: denied.to_string(), exit: Exit::Permission })?;
+    AwsConnections::load(AwsSettings::from_env(Arc::clone(&config.plan.site)))
+        .map_err(|error| Refusal { why: error.to_string(), exit: Exit::Configuration })
 }
 
 /// Says why, and returns the code to exit with.

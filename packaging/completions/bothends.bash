@@ -93,7 +93,7 @@ _bothends() {
             return 0
             ;;
         bothends__subcmd__check)
-            opts="-c -h --aws --config --help"
+            opts="-c -h --aws --to-run --config --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -39,6 +39,7 @@ complete -c bothends -n "__fish_bothends_using_subcommand run" -s c -l config -d
 complete -c bothends -n "__fish_bothends_using_subcommand run" -s h -l help -d 'Print help'
 complete -c bothends -n "__fish_bothends_using_subcommand check" -s c -l config -d 'The configuration; conf.d/*.toml beside it is read after it' -r -F
 complete -c bothends -n "__fish_bothends_using_subcommand check" -l aws -d 'Try every permission at AWS that it needs, and print a table and what is missing. Changes nothing there'
+complete -c bothends -n "__fish_bothends_using_subcommand check" -l to-run -d 'Judge as `run` does at its start: refuse files in the wrong hands, and a host without ICMP sockets or authorities, too. Listener and store are not tried; a running daemon has them'
 complete -c bothends -n "__fish_bothends_using_subcommand check" -s h -l help -d 'Print help'
 complete -c bothends -n "__fish_bothends_using_subcommand reload" -s c -l config -d 'The configuration; conf.d/*.toml beside it is read after it' -r -F
 complete -c bothends -n "__fish_bothends_using_subcommand reload" -s h -l help -d 'Print help'

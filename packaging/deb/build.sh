@@ -3,6 +3,7 @@
 #
 #   build.sh            bothends_VERSION_ARCH.deb and, apart, the debug symbols
 #   build.sh --all      also the bill of materials, lintian's verdict and SHA256SUMS
+#   build.sh --twice    a second time, from a clone elsewhere, with all that it depends on, and the bytes must be the same
 #
 # DEB_VERSION=0.0.9-1 gives the package another version, for trying upgrades; CARGO_TARGET_DIR is honoured.
 set -euo pipefail
@@ -45,9 +46,30 @@ bill_of_materials() {
   echo "$out/bothends_${version}.cdx.json: $(grep -c '"type": "library"' "$out/bothends_${version}.cdx.json") libraries"
 }
 
-build
-if [[ ${1:-} == --all ]]; then
-  bill_of_materials
-  check_lintian "$package"
-  (cd "$out" && sha256sum -- *"${version}"* | tee SHA256SUMS)
+# In a clone whose path is another, and of another length.
+again_elsewhere() {
+  local file symbols=$out/bothends-dbgsym_${package##*/bothends_}
+  elsewhere=$(mktemp -d "${TMPDIR:-/tmp}/bothends-a-second-time-XXXXXX")
+  trap 'rm -rf "$elsewhere"' EXIT
+  git clone --quiet --no-hardlinks --no-checkout "$top" "$elsewhere/clone"
+  git -C "$elsewhere/clone" checkout --quiet --detach "$(git rev-parse HEAD)"
+  env -u CARGO_TARGET_DIR "$elsewhere/clone/packaging/deb/build.sh"
+  for file in "$package" "${symbols%.deb}.ddeb"; do
+    cmp "$file" "$elsewhere/clone/target/deb/${file##*/}" || fail "${file##*/} is not the same elsewhere"
+  done
+  (cd "$out" && sha256sum -- "${package##*/}")
+  echo "the same bytes here and in $elsewhere/clone, debug symbols included"
+}
+
+if [[ ${1:-} == --twice && -n $(git status --porcelain) ]]; then
+  fail "--twice compares builds of one commit; commit first"
 fi
+build
+case ${1:-} in
+  --twice) again_elsewhere ;;
+  --all)
+    bill_of_materials
+    check_lintian "$package"
+    (cd "$out" && sha256sum -- *"${version}"* | tee SHA256SUMS)
+    ;;
+esac

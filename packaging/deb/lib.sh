@@ -4,7 +4,7 @@ top=$PWD
 target=${CARGO_TARGET_DIR:-$top/target}
 out=$target/deb
 version=${DEB_VERSION:-$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)-1}
-# The newest glibc that the package says it needs: Debian 12, Ubuntu 22.04.
+# The newest glibc that the package says it needs; Debian 12 has 2.36.
 glibc_max=2.34
 size_max=$((5 * 1024 * 1024))
 # The hour of the build may not be seen in the bytes.

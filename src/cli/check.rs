@@ -11,29 +11,38 @@ use std::time::Duration;
 
 use super::say;
 use crate::config::{self, Config, StoreSettings, WebhookSettings, describe};
-use crate::daemon::places;
+use crate::daemon::{self, Refusal, places};
 use crate::domain::plan::TunnelPlan;
 use crate::probe::{Ownership, held, owns};
 use crate::process::{self, Exit, environment};
 use crate::store::{Capacity, capacity};
 
-pub(super) fn run(path: &Path, aws: bool) -> Exit {
+pub(super) fn run(path: &Path, aws: bool, to_run: bool) -> Exit {
     let (env, us) = (environment(), process::user());
-    let trial = |webhook: &WebhookSettings| places::trial(webhook, places::Reach::Other);
-    let loaded = config::load_to_check(path, &env, us, &trial);
+    let trial = |webhook: &WebhookSettings| {
+        places::trial(webhook, if to_run { places::Reach::Daemon } else { places::Reach::Other })
+    };
+    let loaded = if to_run {
+        config::load_to_run(path, &env, us, &trial)
+    } else {
+        config::load_to_check(path, &env, us, &trial)
+    };
     match &loaded {
         Ok(config) => tell(config),
         Err(rejection) => complain!("{rejection}"),
     }
-    // A file may be checked before it is in its place, or on another host, so this is no error.
-    for problem in config::foreign(path, us).into_iter().chain(config::exposed_beside(path, &env)) {
-        complain!("warning: {problem} (`bothends run` refuses that)");
+    if !to_run {
+        // A file may be checked before it is in its place, or on another host, so this is no error.
+        for problem in config::foreign(path, us).into_iter().chain(config::exposed_beside(path, &env)) {
+            complain!("warning: {problem} (`bothends run` refuses that)");
+        }
     }
-    match &loaded {
-        Ok(config) if aws => trial::run(config),
-        Ok(_) => Exit::Success,
-        Err(_) => Exit::Configuration,
+    let Ok(config) = &loaded else { return Exit::Configuration };
+    if to_run && let Err(Refusal { why, exit }) = daemon::connections(config) {
+        complain!("{why}");
+        return exit;
     }
+    if aws { trial::run(config) } else { Exit::Success }
 }
 
 fn tell(config: &Config) {

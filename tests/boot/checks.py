@@ -4,8 +4,10 @@ The order within a list matters: a check finds the machine as the ones before it
 seen the package, `UPGRADE` on one that has a configuration and gets the version before.
 """
 
+import contextlib
 import json
 import re
+import sqlite3
 import time
 
 import stuck
@@ -13,9 +15,11 @@ from site_of_tunnels import CONFIG, CREDENTIALS, ENDPOINT, TUNNELS, VPN, config
 
 UNIT = "bothends.service"
 STATE = "/var/lib/bothends"
+SYSCTL = "/etc/sysctl.d/10-bothends.conf"
 RANGE = "/proc/sys/net/ipv4/ping_group_range"
 DROP_INS = "/usr/share/bothends/drop-ins"
-WATCHDOG_SECONDS = 5
+# From the moment in which the core is stuck until another process is ready: what docs/running.md promises.
+WATCHED_AGAIN_WITHIN = 30
 
 # What `systemd-analyze security` may say of the unit as shipped, and with raw sockets.
 EXPOSURE_MAX = 1.2
@@ -53,6 +57,11 @@ def install(machine, package, *options):
     return machine.run("apt-get", "install", "--yes", "--quiet", *options, "/var/tmp/package.deb", timeout=120).output
 
 
+def seconds(machine, name):
+    """A monotonic stamp of the service."""
+    return int(show(machine, name)) / 1e6
+
+
 def status_line(machine):
     return show(machine, "StatusText")
 
@@ -72,7 +81,8 @@ def all_up(machine, incidents=0):
 
 def an_installation_without_a_configuration_says_what_to_do_next(machine, site):
     printed = install(machine, site.package)
-    holds(printed, "not started", f"bothends discover vpn-... > {CONFIG}", "systemctl start bothends")
+    holds(printed, "not started", f"bothends discover vpn-… > {CONFIG}", "systemctl start bothends", "--region REGION",
+          f"--write {CONFIG}")
 
 
 def it_is_enabled_and_not_started_and_nothing_has_failed(machine, site):
@@ -87,7 +97,7 @@ def icmp_is_open_to_the_group_alone(machine, site):
     gid = machine.shell("getent group bothends | cut -d: -f3").output.strip()
     assert gid.isdigit(), gid
     equal(machine.run("cat", RANGE).output.split(), [gid, gid], "ping_group_range")
-    holds(machine.path("/etc/sysctl.d/10-bothends.conf").read_text(), f"net.ipv4.ping_group_range = {gid} {gid}\n")
+    holds(machine.path(SYSCTL).read_text(), f"net.ipv4.ping_group_range = {gid} {gid}\n")
 
 
 def dpkg_asks_no_questions(machine, site):
@@ -147,6 +157,22 @@ def a_boot_without_a_configuration_is_no_failure(machine, site):
     icmp_is_open_to_the_group_alone(machine, site)
 
 
+def a_file_that_a_failed_command_left_empty_is_no_configuration(machine, site):
+    # What was printed, on a machine without credentials: the shell has made the file before discover fails.
+    failed = machine.shell(f"bothends discover vpn-0123456789abcdef0 > {CONFIG}", check=False)
+    equal(failed.code, 64, "exit code of discover without a Region")
+    holds(failed.output, "--region")
+    equal(machine.path(CONFIG).read_text(), "", "the configuration")
+    machine.run("systemctl", "start", UNIT)
+    it_is_enabled_and_not_started_and_nothing_has_failed(machine, site)
+    holds(install(machine, site.package, "--reinstall"), "bothends")
+    machine.run("apt-get", "remove", "--yes", "bothends")
+    holds(install(machine, site.package), "there is no configuration")
+    machine.reboot()
+    it_is_enabled_and_not_started_and_nothing_has_failed(machine, site)
+    machine.path(CONFIG).unlink()
+
+
 def a_wider_setting_of_the_distribution_holds(machine, site):
     # As Debian's linux-sysctl-defaults has it: `ping` of every user lives on it.
     machine.write("/usr/lib/sysctl.d/50-default.conf", "-net.ipv4.ping_group_range = 0 2147483647\n")
@@ -155,6 +181,19 @@ def a_wider_setting_of_the_distribution_holds(machine, site):
     machine.run("rm", "/usr/lib/sysctl.d/50-default.conf")
     machine.reboot()
     icmp_is_open_to_the_group_alone(machine, site)
+
+
+def an_administrators_sysctl_stays(machine, site):
+    shipped = machine.path(SYSCTL).read_text()
+    for theirs in (shipped.splitlines()[0] + "\nnet.ipv4.ping_group_range = 0 2147483647\n",
+                   "net.ipv4.ping_group_range = 1 0\n", ""):
+        machine.write(SYSCTL, theirs)
+        holds(install(machine, site.package, "--reinstall"), "stays as it is")
+        equal(machine.path(SYSCTL).read_text(), theirs, SYSCTL)
+    # Of a group that is no more, as after a restored backup of /etc.
+    machine.write(SYSCTL, re.sub(r"= \d+ \d+", "= 4711 4711", shipped))
+    install(machine, site.package, "--reinstall")
+    equal(machine.path(SYSCTL).read_text(), shipped, SYSCTL)
 
 
 def a_root_only_temporary_file_can_be_checked_offline(machine, site):
@@ -278,23 +317,26 @@ def a_killed_daemon_is_started_again(machine, site):
     all_up(machine)
 
 
-def a_stuck_core_is_killed_within_the_watchdogs_interval(machine, site):
-    equal(show(machine, "WatchdogUSec"), "30s", "WatchdogSec= as shipped")
-    machine.write(f"/etc/systemd/system/{UNIT}.d/watchdog.conf", f"[Service]\nWatchdogSec={WATCHDOG_SECONDS}\n")
-    machine.run("systemctl", "daemon-reload")
-    machine.run("systemctl", "restart", UNIT)
-    all_up(machine)
+def a_stuck_core_is_killed_and_started_again_in_time(machine, site):
+    # As shipped.
+    interval = 20
+    equal(show(machine, "WatchdogUSec"), f"{interval}s", "WatchdogSec=")
     restarts, pid = int(show(machine, "NRestarts")), show(machine, "MainPID")
     # It has been fed for longer than the interval, so what follows is not a watchdog that never is.
-    time.sleep(2 * WATCHDOG_SECONDS)
+    began = seconds(machine, "ExecMainStartTimestampMonotonic")
+    machine.wait("it has run for longer than the interval", lambda: float(
+        machine.run("cat", "/proc/uptime").output.split()[0]) > began + interval + 2, 2 * interval)
     equal(show(machine, "MainPID"), pid, "MainPID while all is well")
     # The thread of the core alone is held, until systemd has noticed; the one that speaks to people goes on, and does not
     # feed the watchdog in its place.
+    held = time.monotonic()
     with stuck.held(machine.host_pid(pid)):
         machine.wait("systemd notices", lambda: "Watchdog timeout" in machine.run(
-            "journalctl", "--boot", "--no-pager", f"--unit={UNIT}").output, 2 * WATCHDOG_SECONDS)
+            "journalctl", "--boot", "--no-pager", f"--unit={UNIT}").output, WATCHED_AGAIN_WITHIN)
     machine.wait("it is started again", lambda: int(show(machine, "NRestarts")) == restarts + 1
-                 and show(machine, "MainPID") != pid and show(machine, "ActiveState") == "active", 20)
+                 and show(machine, "MainPID") != pid and show(machine, "ActiveState") == "active",
+                 held + WATCHED_AGAIN_WITHIN - time.monotonic())
+    site.figures.append(f"{time.monotonic() - held:.0f} s from the hold to active again")
     all_up(machine)
 
 
@@ -320,6 +362,18 @@ def a_journald_that_does_not_read_blocks_nothing(machine, site):
     machine.wait("what waited in the queue is told", lambda: len(of_kind(machine, "INCIDENT_RESOLVED")) >= 2)
 
 
+def what_ends_at_once_is_started_again_and_again(machine, site):
+    directory = f"/etc/systemd/system/{UNIT}.d"
+    machine.write(f"{directory}/ends.conf", "[Service]\nType=exec\nExecStart=\nExecStart=/bin/sh -c 'exit 70'\n")
+    machine.run("systemctl", "daemon-reload")
+    start(machine)
+    # systemd gives up after so many starts within so much time, unless it is told not to.
+    machine.wait("the seventh start", lambda: int(show(machine, "NRestarts")) >= 7)
+    machine.shell(f"rm {directory}/ends.conf && systemctl daemon-reload")
+    start(machine)
+    all_up(machine)
+
+
 # --- bad input ------------------------------------------------------------------------------------------------------------
 
 
@@ -331,8 +385,14 @@ def refused(machine, code, *says):
     equal(show(machine, "ExecMainStatus"), str(code), "exit code")
     # Neither running nor waiting to be started again.
     equal(show(machine, "ActiveState"), "failed", "ActiveState")
-    told = "\n".join(record["MESSAGE"] for record in journal(machine, f"--since={since}") if record.get("PRIORITY") == "3")
-    holds(told, *says)
+
+    def told():
+        records = journal(machine, f"--since={since}")
+        holds("\n".join(record["MESSAGE"] for record in records if record.get("PRIORITY") == "3"), *says)
+        return True
+
+    # journald may not have read it yet.
+    machine.wait("its words are in the journal", told, 10)
 
 
 def a_credentials_file_that_others_may_read_is_refused(machine, site):
@@ -392,6 +452,32 @@ def a_proxys_password_is_seen_by_nobody(machine, site):
     machine.shell(f"rm {directory}/https-proxy.conf /etc/bothends/proxy.env && systemctl daemon-reload")
 
 
+def a_credential_without_its_file_is_not_waited_for(machine, site):
+    directory = f"/etc/systemd/system/{UNIT}.d"
+    machine.shell(f"cp {DROP_INS}/signing-helper.conf {directory}/ && systemctl daemon-reload")
+    refused(machine, 243)
+    holds(machine.run("systemctl", "status", "--no-pager", "--full", UNIT, check=False).output, "243/CREDENTIALS")
+    machine.shell(f"rm {directory}/signing-helper.conf && systemctl daemon-reload")
+
+
+def a_group_that_is_not_there_is_not_waited_for(machine, site):
+    directory = f"/etc/systemd/system/{UNIT}.d"
+    machine.write(f"{directory}/group.conf", "[Service]\nSupplementaryGroups=nobody-has-made-it\n")
+    machine.run("systemctl", "daemon-reload")
+    refused(machine, 216)
+    machine.shell(f"rm {directory}/group.conf && systemctl daemon-reload")
+
+
+def a_proxys_missing_file_is_named(machine, site):
+    directory = f"/etc/systemd/system/{UNIT}.d"
+    machine.shell(f"cp {DROP_INS}/https-proxy.conf {directory}/ && systemctl daemon-reload")
+    assert start(machine, check=False).code != 0, "it has started without its proxy"
+    holds(machine.run("systemctl", "status", "--no-pager", "--full", UNIT, check=False).output, "/etc/bothends/proxy.env")
+    # Not waiting to be started again, either.
+    equal(show(machine, "ActiveState"), "inactive", "ActiveState")
+    machine.shell(f"rm {directory}/https-proxy.conf && systemctl daemon-reload")
+
+
 def what_is_mended_starts(machine, site):
     start(machine)
     all_up(machine)
@@ -426,12 +512,27 @@ def an_upgrade_restarts_it_and_goes_on_with_the_incident(machine, site):
     still_the_same_incident(machine, site)
 
 
-def a_downgrade_works_too(machine, site):
+def the_store_is_of_the_next_release(machine, site):
+    """As a release that has added a table leaves it."""
+    with contextlib.closing(sqlite3.connect(machine.path(f"{STATE}/bothends.db"), timeout=10)) as store:
+        version = store.execute("PRAGMA user_version").fetchone()[0]
+        store.execute("CREATE TABLE IF NOT EXISTS of_the_next_release (anything TEXT)")
+        store.execute(f"PRAGMA user_version = {version + 1}")
+        store.commit()
+    return version + 1
+
+
+def a_downgrade_by_one_version_works_too(machine, site):
     pid = show(machine, "MainPID")
+    version = the_store_is_of_the_next_release(machine, site)
     install(machine, site.package_before, "--allow-downgrades")
+    equal(show(machine, "ActiveState"), "active", "ActiveState")
     assert show(machine, "MainPID") not in (pid, "0"), "not restarted"
     still_the_same_incident(machine, site)
+    with contextlib.closing(sqlite3.connect(machine.path(f"{STATE}/bothends.db"), timeout=10)) as store:
+        equal(store.execute("PRAGMA user_version").fetchone()[0], version, "the version of the store")
     install(machine, site.package)
+    still_the_same_incident(machine, site)
 
 
 def still_the_same_incident(machine, site):
@@ -447,12 +548,78 @@ def the_incident_ends_once(machine, site):
     equal(len(site.incidents("outage")), 1, "records of the outage")
 
 
-def an_upgrade_that_cannot_start_says_so(machine, site):
-    machine.write(CONFIG, config().replace('"vpn-0123456789abcdef0"', '"vpn-1"', 1))
-    holds(install(machine, site.package_before, "--allow-downgrades"), "does NOT run after this upgrade")
+def an_upgrade_does_not_give_up_what_runs_for_a_file_that_is_wrong(machine, site):
+    # What a reload that was refused leaves behind.
+    refused_by_reload = config().replace('"vpn-0123456789abcdef0"', '"vpn-1"', 1)
+    machine.write(CONFIG, refused_by_reload)
+    assert machine.run("systemctl", "reload", UNIT, check=False).code != 0, "the reload was not refused"
+    goes_on(machine, site, f"{CONFIG}:", "vpn[0].id")
+    equal(machine.path(CONFIG).read_text(), refused_by_reload, "the configuration")
+    machine.write(CONFIG, "")
+    goes_on(machine, site, CONFIG)
+    machine.path(CONFIG).unlink()
+    goes_on(machine, site, CONFIG)
     machine.write(CONFIG, config())
-    install(machine, site.package)
+    # What check only warns of.
+    machine.run("chmod", "664", CONFIG)
+    goes_on(machine, site, f"chmod g-w {CONFIG}")
+    machine.run("chmod", "644", CONFIG)
+    # What comes before the program.
+    drop_in = f"/etc/systemd/system/{UNIT}.d/missing.conf"
+    for setting, told in (("LoadCredential=key:/etc/bothends/no-key.pem", "243"), ("EnvironmentFile=/etc/bothends/no.env", "exit code")):
+        machine.write(drop_in, f"[Service]\n{setting}\n")
+        goes_on(machine, site, told)
+    machine.shell(f"rm {drop_in} && systemctl daemon-reload")
+    # Mended as it was told.
+    pid = show(machine, "MainPID")
     start(machine)
+    assert show(machine, "MainPID") != pid, "not restarted"
+    all_up(machine)
+
+
+def goes_on(machine, site, *says):
+    """An upgrade succeeds, restarts nothing, and says this."""
+    pid = show(machine, "MainPID")
+    holds(install(machine, site.package, "--reinstall"), "NOT RESTARTED", "systemctl restart bothends", *says)
+    equal(machine.run("dpkg-query", "--show", "--showformat=${db:Status-Status}", "bothends").output, "installed", "dpkg")
+    equal(show(machine, "ActiveState"), "active", "ActiveState")
+    equal(show(machine, "MainPID"), pid, "MainPID")
+    # What was made for the judgement is gone, and what the service has is not.
+    equal(machine.run("systemctl", "list-units", "--all", "--no-legend", "--plain", "bothends-*").output.strip(), "", "units")
+    machine.shell("test -S /run/bothends/control.sock && test ! -e /run/bothends-check")
+    # And it watches as before; after a refused reload the line goes on about that.
+    machine.wait("all is up", lambda: status_line(machine).startswith("2/2 tunnels up, 0 incidents"))
+
+
+def an_upgrade_judges_by_what_the_drop_ins_say(machine, site):
+    drop_in, file = f"/etc/systemd/system/{UNIT}.d/overrides.conf", "/etc/bothends/overrides.env"
+    # The configuration is right only with them; the name has what a shell would take apart.
+    machine.write(file, "BOTHENDS_AWS__POLL_INTERVAL=5s\n", 0o600)
+    machine.write(CONFIG, config().replace('name = "boot"', "").replace('poll_interval = "5s"', 'poll_interval = "5 parsecs"', 1))
+    name = "it's \"milan\" $1"
+    quoted = name.replace('"', '\\"')
+    for setting in (f'Environment="BOTHENDS_SITE__NAME={quoted}" BOTHENDS_AWS__POLL_INTERVAL=5s',
+                    f'Environment="BOTHENDS_SITE__NAME={quoted}"\nEnvironmentFile={file}'):
+        machine.write(drop_in, f"[Service]\n{setting}\n")
+        pid = show(machine, "MainPID")
+        install(machine, site.package, "--reinstall")
+        assert show(machine, "MainPID") not in (pid, "0"), "not restarted"
+        equal(json.loads(site.fetch("http://127.0.0.1:9846/status"))["site"], name, "the site's name")
+    machine.shell(f"rm {drop_in} {file} && systemctl daemon-reload")
+    machine.write(CONFIG, config())
+    start(machine)
+    all_up(machine)
+
+
+def an_upgrade_after_which_it_does_not_run_says_so(machine, site):
+    # The file of another program: nothing that the program would look at while another one has the store.
+    machine.shell(f"systemctl stop {UNIT}; mv {STATE}/bothends.db /var/tmp/; echo other > {STATE}/bothends.db")
+    start(machine, check=False)
+    equal(show(machine, "ActiveState"), "failed", "ActiveState")
+    holds(install(machine, site.package, "--reinstall"), "does NOT run after this upgrade")
+    machine.shell(f"mv /var/tmp/bothends.db {STATE}/")
+    start(machine)
+    all_up(machine)
 
 
 def an_upgrade_leaves_alone_what_was_stopped(machine, site):
@@ -482,12 +649,20 @@ def a_removal_keeps_the_state(machine, site):
 
 
 def a_purge_leaves_nothing(machine, site):
-    machine.run("rm", "-r", f"/etc/systemd/system/{UNIT}.d")
+    # What docs/running.md has an administrator make is there, and the service has failed when it is removed.
+    install(machine, site.package)
+    machine.write("/etc/bothends/proxy.env", "HTTPS_PROXY=http://127.0.0.1:3128\n", 0o600)
+    for name in machine.shell(f"ls {DROP_INS}").output.split():
+        machine.shell(f"install -D -m 644 {DROP_INS}/{name} /etc/systemd/system/{UNIT}.d/{name}")
+    machine.run("systemctl", "daemon-reload")
+    start(machine, check=False)
+    equal(show(machine, "ActiveState"), "failed", "ActiveState")
     machine.run("apt-get", "purge", "--yes", "bothends")
     left = machine.shell("find /etc /usr /var /run /lib -xdev -path /var/lib/dpkg -prune -o -path /var/log -prune -o "
                          "-iname '*bothends*' -print; getent passwd bothends; getent group bothends", check=False).output
     equal(left.strip(), "", "what is left")
     equal(machine.run("cat", RANGE).output.split(), ["1", "0"], "ping_group_range")
+    equal(machine.run("systemctl", "list-units", "--all", "--no-legend", "--plain", "bothends*").output.strip(), "", "units")
     listed = machine.run("journalctl", "--list-catalog").output
     equal([name for name, number in MESSAGE_IDS.items() if number in listed], [], "catalog entries that are left")
 
@@ -502,6 +677,8 @@ FRESH = [
     systemd_finds_no_fault_with_the_unit_and_the_drop_ins,
     the_unit_is_hardened,
     a_boot_without_a_configuration_is_no_failure,
+    a_file_that_a_failed_command_left_empty_is_no_configuration,
+    an_administrators_sysctl_stays,
     a_wider_setting_of_the_distribution_holds,
     a_root_only_temporary_file_can_be_checked_offline,
     it_starts_before_the_network_and_without_aws,
@@ -515,7 +692,8 @@ FRESH = [
     a_reload_returns_when_the_configuration_is_in_force,
     a_wrong_configuration_fails_the_reload_with_its_reason,
     a_killed_daemon_is_started_again,
-    a_stuck_core_is_killed_within_the_watchdogs_interval,
+    a_stuck_core_is_killed_and_started_again_in_time,
+    what_ends_at_once_is_started_again_and_again,
     a_journald_that_does_not_read_blocks_nothing,
     a_credentials_file_that_others_may_read_is_refused,
     a_configuration_that_somebody_else_may_replace_is_refused,
@@ -523,15 +701,20 @@ FRESH = [
     missing_certificates_are_named,
     a_host_without_icmp_sockets_is_told_and_has_a_drop_in,
     a_proxys_password_is_seen_by_nobody,
+    a_credential_without_its_file_is_not_waited_for,
+    a_group_that_is_not_there_is_not_waited_for,
+    a_proxys_missing_file_is_named,
     what_is_mended_starts,
 ]
 
 UPGRADE = [
     an_installation_with_a_configuration_starts_it,
     an_upgrade_restarts_it_and_goes_on_with_the_incident,
-    a_downgrade_works_too,
+    a_downgrade_by_one_version_works_too,
     the_incident_ends_once,
-    an_upgrade_that_cannot_start_says_so,
+    an_upgrade_does_not_give_up_what_runs_for_a_file_that_is_wrong,
+    an_upgrade_judges_by_what_the_drop_ins_say,
+    an_upgrade_after_which_it_does_not_run_says_so,
     an_upgrade_leaves_alone_what_was_stopped,
     an_installation_with_a_wrong_configuration_says_so,
     a_removal_keeps_the_state,

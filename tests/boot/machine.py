@@ -105,14 +105,20 @@ class Machine:
         with (self.directory / "console.log").open("ab") as console:
             self.nspawn = subprocess.Popen(["sh", "-c", f'{joins}exec "$@"', "sh", *nspawn], stdin=subprocess.DEVNULL,
                                            stdout=console, stderr=console)
-        children = pathlib.Path(f"/proc/{self.nspawn.pid}/task/{self.nspawn.pid}/children")
         try:
-            self.leader = self.wait("systemd-nspawn has started its init", lambda: int(children.read_text().split()[0]),
-                                    BOOT_WITHIN)
+            self.leader = self.wait("systemd-nspawn has started its init", self.init, BOOT_WITHIN)
+            self.wait("systemd has booted", lambda: self.run("systemctl", "is-system-running", check=False).output.strip()
+                      in ("running", "degraded"), BOOT_WITHIN)
         except AssertionError as error:
             raise Trouble(f"{error}\n{(self.directory / 'console.log').read_text(errors='replace')[-2000:]}") from error
-        self.wait("systemd has booted", lambda: self.run("systemctl", "is-system-running", check=False).output.strip()
-                  in ("running", "degraded"), BOOT_WITHIN)
+
+    def init(self):
+        """The machine's process 1, as the host knows it. systemd-nspawn has another child for a moment, which sets it up."""
+        for child in pathlib.Path(f"/proc/{self.nspawn.pid}/task/{self.nspawn.pid}/children").read_text().split():
+            names = re.search(r"^NSpid:\s+(.*)$", pathlib.Path(f"/proc/{child}/status").read_text(), re.M)
+            if names and len(names[1].split()) > 1 and names[1].split()[-1] == "1":
+                return int(child)
+        return None
 
     def reboot(self):
         """Powers off in good order, and boots the same disk again."""

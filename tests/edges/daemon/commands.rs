@@ -46,12 +46,12 @@ fn a_command_of_which_nobody_reads_the_output_ends_as_it_would_have() {
 fn without_permission_for_icmp_the_sysctl_and_the_capability_are_named() {
     let site = Site::new();
     site.here.set("net/ipv4/ping_group_range", CLOSED);
-    for command in ["run", "probe"] {
-        let ended = site.run_command(site.powerless(&[command]));
-        assert_eq!(ended.code, Some(77), "{command}: {ended:?}");
+    for command in [&["run"][..], &["probe"], &["check", "--to-run"]] {
+        let ended = site.run_command(site.powerless(command));
+        assert_eq!(ended.code, Some(77), "{command:?}: {ended:?}");
         for told in ["sysctl -w net.ipv4.ping_group_range=\"0 0\"", "AmbientCapabilities=CAP_NET_RAW"] {
             let line = ended.stderr.lines().find(|line| line.contains(told));
-            assert!(line.is_some(), "{command}: {told:?} is not told in\n{}", ended.stderr);
+            assert!(line.is_some(), "{command:?}: {told:?} is not told in\n{}", ended.stderr);
         }
     }
     assert!(site.received_at_all().is_empty());

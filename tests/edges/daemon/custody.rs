@@ -100,6 +100,9 @@ fn a_configuration_that_others_can_write_is_refused_by_run_and_told_by_check() {
         assert_eq!(check.code, Some(0), "{mend}: {check:?}");
         let warning = |told: &str| told.starts_with("warning: ") && told.contains(&line);
         assert!(check.stderr.lines().any(warning), "{mend}: {}", check.stderr);
+        let to_run = site.run(&["check", "--to-run"]);
+        assert_eq!(to_run.code, Some(78), "{mend}: {to_run:?}");
+        assert!(to_run.stderr.lines().any(|told| told.ends_with(&line)), "{mend}: {}", to_run.stderr);
     };
     change(&|path| chown(path, Some(1000), None).unwrap(), &main, "chown root");
     chown(&main, Some(0), None).unwrap();
@@ -108,7 +111,11 @@ fn a_configuration_that_others_can_write_is_refused_by_run_and_told_by_check() {
     change(&|path| set_mode(path, 0o1777), &site.home.file("conf.d"), "chmod go-w");
     set_mode(&site.home.file("conf.d"), 0o755);
     assert!(!site.home.store().exists());
-    site.start_healthy().stop();
+    // As it is judged while a daemon runs, whose listener and store are taken.
+    let daemon = site.start_healthy();
+    let to_run = site.run(&["check", "--to-run"]);
+    assert_eq!((to_run.code, to_run.stderr.as_str()), (Some(0), ""), "{to_run:?}");
+    daemon.stop();
 }
 
 #[test]
@@ -139,11 +146,13 @@ fn a_file_is_checked_before_it_is_in_its_place() {
 #[test]
 fn a_host_that_trusts_no_authority_is_told_what_to_install_unless_no_tls_is_spoken() {
     let site = Site::new();
-    let mut command = site.command(&site.home, &["run"]);
-    command.env("SSL_CERT_FILE", "/dev/null").env_remove("AWS_ENDPOINT_URL");
-    let ended = site.run_command(command);
-    assert_eq!(ended.code, Some(78), "{ended:?}");
-    assert!(ended.stderr.contains("apt install ca-certificates"), "{}", ended.stderr);
+    for arguments in [&["run"][..], &["check", "--to-run"]] {
+        let mut command = site.command(&site.home, arguments);
+        command.env("SSL_CERT_FILE", "/dev/null").env_remove("AWS_ENDPOINT_URL");
+        let ended = site.run_command(command);
+        assert_eq!(ended.code, Some(78), "{arguments:?}: {ended:?}");
+        assert!(ended.stderr.contains("apt install ca-certificates"), "{arguments:?}: {}", ended.stderr);
+    }
     assert!(!site.home.store().exists());
 
     let mut command = site.command(&site.home, &["run"]);
