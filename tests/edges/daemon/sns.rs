@@ -34,6 +34,7 @@ fn an_outage_is_a_message_for_each_change_and_over_a_restart_none_is_told_twice(
     daemon.stop();
 
     let daemon = site.start();
+    until("it has taken the outage up", || daemon.status()["incidents"] != json!([]));
     site.aws_says(true, &[&ONE, &TWO]);
     site.heal(&[&ONE, &TWO]);
     until("all is settled", || daemon.status()["incidents"] == json!([]));
