@@ -75,6 +75,9 @@ pub fn run(config_path: &Path) -> Exit {
     }
     let exit = start(config_path);
     log::logger().flush();
+    if exit != Exit::Success {
+        journal::be_there_while_it_is_read();
+    }
     exit
 }
 

@@ -51,6 +51,18 @@ pub fn init_logging(level: LevelFilter) -> io::Result<()> {
     Ok(())
 }
 
+/// journald reads a record within milliseconds, on a host that is busy within some tens of them.
+const READ_WITHIN: Duration = Duration::from_millis(300);
+
+/// To be called before a process ends that has only just told why: journald finds the unit of a record by looking at the
+/// process that sent it, and `journalctl -u` would not show that of one that is no more. Without systemd it does nothing.
+pub fn be_there_while_it_is_read() {
+    // Set for a service whose output is the journal's (systemd.exec(5)).
+    if std::env::var_os("JOURNAL_STREAM").is_some() {
+        thread::sleep(READ_WITHIN);
+    }
+}
+
 /// How many records this process has dropped because the journal did not take them.
 pub fn records_dropped() -> u64 {
     DROPPED_TOTAL.load(Ordering::Relaxed)
