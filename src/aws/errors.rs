@@ -69,6 +69,22 @@ pub enum FailureKind {
 }
 
 impl FailureKind {
+    /// Whether a permission or credentials are what is missing.
+    pub const fn is_of_permission(self) -> bool {
+        match self {
+            Self::Denied | Self::CredentialsRefused | Self::CredentialsMissing => true,
+            Self::Throttled { .. }
+            | Self::TimedOut
+            | Self::Unreachable
+            | Self::ServiceFault
+            | Self::Contended
+            | Self::Garbage
+            | Self::NotFound
+            | Self::TokenKnown
+            | Self::Rejected => false,
+        }
+    }
+
     /// Whether a retry may do without anybody's help.
     pub const fn is_temporary(self) -> bool {
         match self {

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use clap::{Args, ValueEnum};
 
 use self::proposal::{Proposal, Scope};
-use crate::aws::{self, AwsConnections, AwsSettings, FailureKind, Question, Trouble, Which};
+use crate::aws::{self, AwsConnections, AwsSettings, Question, Trouble, Which};
 use crate::config::texts;
 use crate::probe::carriers;
 use crate::process::Exit;
@@ -161,18 +161,7 @@ fn ask(question: &Question) -> Result<Result<aws::Discovered, Vec<Trouble>>, Exi
 
 fn exit_of(troubles: &[Trouble]) -> Exit {
     let permission = |trouble: &Trouble| match trouble {
-        Trouble::Failed(failure) => match failure.kind {
-            FailureKind::Denied | FailureKind::CredentialsRefused | FailureKind::CredentialsMissing => true,
-            FailureKind::Throttled { .. }
-            | FailureKind::TimedOut
-            | FailureKind::Unreachable
-            | FailureKind::ServiceFault
-            | FailureKind::Contended
-            | FailureKind::Garbage
-            | FailureKind::NotFound
-            | FailureKind::TokenKnown
-            | FailureKind::Rejected => false,
-        },
+        Trouble::Failed(failure) => failure.kind.is_of_permission(),
         Trouble::NoRegion | Trouble::Found(_) => false,
     };
     if troubles.iter().any(|trouble| matches!(trouble, Trouble::NoRegion)) {

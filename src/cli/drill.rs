@@ -18,7 +18,7 @@ use self::chosen::{Round, chosen};
 use self::performance::{Outcome, Stage, keep, left_open, tell};
 use self::watch::{Daemon, Watch};
 use super::say;
-use crate::aws::{AwsConnections, AwsSettings, Failure, FailureKind};
+use crate::aws::{AwsConnections, AwsSettings, Failure};
 use crate::clock;
 use crate::config::{Config, Mode, Vendor};
 use crate::daemon::places::{self, Place};
@@ -202,16 +202,5 @@ fn is_permission(error: &SinkError) -> bool {
         SinkError::TokenKnown | SinkError::NotFound => None,
     };
     let Some(failure) = failure.and_then(|source| source.downcast_ref::<Failure>()) else { return false };
-    match failure.kind {
-        FailureKind::Denied | FailureKind::CredentialsRefused | FailureKind::CredentialsMissing => true,
-        FailureKind::Throttled { .. }
-        | FailureKind::TimedOut
-        | FailureKind::Unreachable
-        | FailureKind::ServiceFault
-        | FailureKind::Contended
-        | FailureKind::Garbage
-        | FailureKind::NotFound
-        | FailureKind::TokenKnown
-        | FailureKind::Rejected => false,
-    }
+    failure.kind.is_of_permission()
 }

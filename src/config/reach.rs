@@ -116,7 +116,7 @@ mod tests {
             mend(file, &directory("/etc/bothends")),
             "let the user bothends into /etc/bothends: chgrp bothends /etc/bothends && chmod 750 /etc/bothends"
         );
-        assert!(mend(Path::new("/root/key"), &directory("/root")).contains("put it elsewhere"));
+        assert!(mend(Path::new("/home/noc/key"), &directory("/home")).contains("put it elsewhere"));
         let listed = tempfile::tempdir().unwrap();
         assert!(mend(listed.path(), &Obstacle::Itself).contains("chmod 750 "), "a directory is to be listed");
     }

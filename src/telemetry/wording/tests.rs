@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::*;
+use crate::domain::board::{Incident, IncidentState};
+use crate::domain::fact::IncidentChange;
 use crate::domain::names::{CheckId, CheckKind, SinkId};
 use crate::domain::plan::{AwsRules, IncidentRules, Plan, ProbeRules, Route, RouteKey, TunnelPlan, VpnPlan};
 use crate::domain::rollup::Rollup;
