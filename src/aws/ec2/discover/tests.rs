@@ -1,0 +1,127 @@
+//! What is found, what is missing, and in which words.
+
+use super::super::answer::{Garbled, Inside, VpnConnection};
+use super::*;
+
+const ID: &str = "vpn-0123456789abcdef0";
+
+fn ip(text: &str) -> Option<IpAddr> {
+    Some(text.parse().unwrap())
+}
+
+fn tunnel(outside: &str, ends: (&str, &str)) -> TunnelAddresses {
+    TunnelAddresses {
+        outside_ip: ip(outside),
+        inside_v4: Inside { aws: ip(ends.0), ours: ip(ends.1) },
+        inside_v6: Inside::default(),
+    }
+}
+
+fn available(tunnels: Vec<TunnelAddresses>) -> VpnConnection {
+    VpnConnection {
+        id: ID.to_owned(),
+        state: "available".to_owned(),
+        configuration: Some(Ok(tunnels)),
+        ..VpnConnection::default()
+    }
+}
+
+fn judged(which: &Which, known: Option<Known>) -> Result<Discovered, String> {
+    let known = BTreeMap::from([(VpnId::new(ID), known)]);
+    judge(which, known, &"eu-west-1".into(), None)
+        .map_err(|troubles| troubles.iter().map(Trouble::text).collect::<Vec<_>>().join("\n"))
+}
+
+fn by_id(connection: VpnConnection) -> Result<Discovered, String> {
+    let which = Which::Ids(BTreeSet::from([VpnId::new(ID)]));
+    judged(&which, Some(Known::Described(connection)))
+}
+
+#[test]
+fn tunnels_come_by_outside_address_with_both_ends_as_aws_has_them() {
+    // AWS's end is not always the lower one.
+    let two = tunnel("203.0.113.12", ("169.254.11.2", "169.254.11.1"));
+    let one = tunnel("203.0.113.11", ("169.254.10.1", "169.254.10.2"));
+    let telemetry = TunnelTelemetry {
+        outside_ip: ip("203.0.113.12"),
+        status: "DOWN".to_owned(),
+        message: "IPSEC IS DOWN".to_owned(),
+        last_status_change: Some(Stamp::from_secs(1_795_341_600)),
+    };
+    let found = by_id(VpnConnection { telemetry: vec![telemetry], ..available(vec![two, one]) }).unwrap();
+    let tunnels = &found.connections[0].tunnels;
+    let shown: Vec<_> = tunnels
+        .iter()
+        .map(|t| format!("{} {} {} {:?} {}", t.outside_ip, t.inside_ip, t.source_ip, t.status, t.message))
+        .collect();
+    assert_eq!(
+        shown,
+        [
+            "203.0.113.11 169.254.10.1 169.254.10.2 Other ",
+            "203.0.113.12 169.254.11.2 169.254.11.1 Down IPSEC IS DOWN"
+        ]
+    );
+}
+
+#[test]
+fn a_tunnel_that_carries_ipv6_is_asked_by_ipv6() {
+    let inside_v6 = Inside { aws: ip("fd00::1"), ours: ip("fd00::2") };
+    let both = TunnelAddresses { inside_v6, ..tunnel("203.0.113.11", ("169.254.10.1", "169.254.10.2")) };
+    let found = by_id(available(vec![both])).unwrap();
+    assert_eq!(Some(found.connections[0].tunnels[0].inside_ip), ip("fd00::1"));
+    let half = TunnelAddresses { inside_v6: Inside { ours: None, ..inside_v6 }, ..both };
+    let found = by_id(available(vec![half])).unwrap();
+    assert_eq!(Some(found.connections[0].tunnels[0].inside_ip), ip("169.254.10.1"));
+}
+
+#[test]
+fn every_way_in_which_a_connection_is_unfit_says_what_to_do() {
+    let in_state = |state: &str| VpnConnection { state: state.to_owned(), ..available(vec![]) };
+    let configured = |configuration| VpnConnection { configuration, ..available(vec![]) };
+    let one = tunnel("203.0.113.11", ("169.254.10.1", "169.254.10.2"));
+    let unfit = [
+        in_state("pending"),
+        in_state("deleting"),
+        in_state("deleted"),
+        in_state("s3cr3t"),
+        configured(None),
+        configured(Some(Ok(vec![]))),
+        configured(Some(Err(Garbled::Truncated))),
+        available(vec![one, one]),
+        available(vec![TunnelAddresses { inside_v4: Inside::default(), ..one }]),
+    ];
+    let which = Which::Ids(BTreeSet::from([VpnId::new(ID)]));
+    let mut told: Vec<String> = unfit.into_iter().map(|connection| by_id(connection).unwrap_err()).collect();
+    told.push(judged(&which, Some(Known::NotFound)).unwrap_err());
+    told.push(judged(&which, None).unwrap_err());
+    insta::assert_snapshot!(told.join("\n"), @r"
+    vpn-0123456789abcdef0: ec2:DescribeVpnConnections in eu-west-1 says that it is pending: AWS is still making it; wait until it is available, some minutes, and ask again
+    vpn-0123456789abcdef0: ec2:DescribeVpnConnections in eu-west-1 says that it is deleting: there is nothing to watch; leave it out
+    vpn-0123456789abcdef0: ec2:DescribeVpnConnections in eu-west-1 says that it is deleted: there is nothing to watch; leave it out
+    vpn-0123456789abcdef0: ec2:DescribeVpnConnections in eu-west-1 says that it is in a state that is not known here; wait until it is available, and ask again
+    vpn-0123456789abcdef0: ec2:DescribeVpnConnections in eu-west-1 gives no CustomerGatewayConfiguration; ask again, and if that does not help configure its tunnels by hand, as docs/configuration.md says
+    vpn-0123456789abcdef0: ec2:DescribeVpnConnections in eu-west-1 gives a CustomerGatewayConfiguration without tunnels; ask again, and if that does not help configure its tunnels by hand, as docs/configuration.md says
+    vpn-0123456789abcdef0: ec2:DescribeVpnConnections in eu-west-1 gives a CustomerGatewayConfiguration that cannot be read (the answer is truncated); ask again, and if that does not help configure its tunnels by hand, as docs/configuration.md says
+    vpn-0123456789abcdef0: ec2:DescribeVpnConnections in eu-west-1 gives a CustomerGatewayConfiguration with one outside address twice; ask again, and if that does not help configure its tunnels by hand, as docs/configuration.md says
+    vpn-0123456789abcdef0: ec2:DescribeVpnConnections in eu-west-1 gives a CustomerGatewayConfiguration that lacks addresses of a tunnel; ask again, and if that does not help configure its tunnels by hand, as docs/configuration.md says
+    vpn-0123456789abcdef0: ec2:DescribeVpnConnections in eu-west-1 finds no such connection; is it in another Region (--region) or account (AWS_PROFILE, --role-arn)?
+    vpn-0123456789abcdef0: the answer of ec2:DescribeVpnConnections in eu-west-1 leaves it out; try again
+    ");
+}
+
+#[test]
+fn what_is_deleted_and_still_has_the_tag_is_left_out_and_said() {
+    let which = Which::Tagged { key: "Site".to_owned(), value: "milan-1".to_owned() };
+    let deleted = VpnConnection { state: "deleted".to_owned(), ..available(vec![]) };
+    let known = BTreeMap::from([
+        (VpnId::new(ID), Some(Known::Described(deleted.clone()))),
+        (
+            VpnId::new("vpn-0fedcba9876543210"),
+            Some(Known::Described(available(vec![tunnel("203.0.113.11", ("169.254.10.1", "169.254.10.2"))]))),
+        ),
+    ]);
+    let found = judge(&which, known, &"eu-west-1".into(), None).unwrap();
+    assert_eq!((found.connections.len(), found.left_out.len()), (1, 1));
+    let alone = judged(&which, Some(Known::Described(deleted))).unwrap_err();
+    assert!(alone.contains("Site=milan-1") && alone.contains("deleted"), "{alone}");
+}
