@@ -1,6 +1,7 @@
 //! A world for the reconciler's tests: a sink whose doubtful habits are switches, a line that fails, daemons with ledgers
 //! of their own, and time by hand.
 
+mod dice;
 mod vendor;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -17,6 +18,7 @@ use crate::domain::plan::SinkPlan;
 use crate::domain::story::{Scene, Story};
 use crate::domain::time::{Now, Stamp};
 use crate::domain::verdict::{Assessment, AwsEvidence, Evidence, LocalEvidence, Verdict, View};
+pub(in super::super) use dice::Dice;
 pub(super) use vendor::{KnownToken, Switches, Vendor};
 
 pub(in super::super) const fn secs(secs: u64) -> Duration {
@@ -71,23 +73,6 @@ pub(in super::super) fn story(site: &str, kind: Kind, related: Option<IncidentId
     let scene = Scene { site: site.into(), vpn_name: "Milan DC, primary".into(), tunnels, related };
     let began = Now { mono: now.mono - secs(30), wall: now.wall - secs(30) };
     Story::open(vpn(), kind, scene, began, now)
-}
-
-/// SplitMix64, as published by Steele, Lea and Flood (OOPSLA 2014): small, and the same everywhere.
-pub(in super::super) struct Dice(pub(in super::super) u64);
-
-impl Dice {
-    pub(in super::super) fn roll(&mut self, sides: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)) % sides
-    }
-
-    fn percent(&mut self, percent: u64) -> bool {
-        self.roll(100) < percent
-    }
 }
 
 /// How the line fails, in percent of the calls.
