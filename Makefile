@@ -4,7 +4,7 @@ VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 ARCH = $(shell dpkg --print-architecture)
 # The version that an upgrade comes from, as long as none has been released.
 UNRELEASED = 0.0.9-1
-.PHONY: help build deb deb-twice deb-arm64 test templates boot-test soak demo bench lint advisories fmt lab-up lab-down setup
+.PHONY: help build deb deb-twice deb-arm64 test templates rules boot-test soak demo bench lint advisories fmt lab-up lab-down setup
 
 help: ## say what there is
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r t d; do printf '  make %-12s %s\n' "$$t" "$$d"; done
@@ -29,13 +29,20 @@ boot-test: ## install, run, upgrade, break and purge the package under a real sy
 	@python3 tests/boot/boot_test.py $(addprefix --suite ,$(SUITE)) --package target/deb/bothends_$(VERSION)-1_$(ARCH).deb \
 	  --before $(or $(BEFORE),target/deb/bothends_$(UNRELEASED)_$(ARCH).deb) --stand-in target/debug/examples/aws-stand-in
 
-test: setup templates ## install what the tests need, run every test, the lab's included
+test: setup templates rules ## install what the tests need, run every test, the lab's included
 	RUST_TEST_THREADS=6 cargo test --locked --no-fail-fast
 
 templates: ## lint the CloudFormation templates and check their IAM
 	@python=$$(tests/setup.sh cfn-lint) && PYTHONDONTWRITEBYTECODE=1 "$$python" -m unittest discover -q -s tests/aws
 
-soak: ## play random schedules in the simulation until stopped (SOAK=600: for so many seconds; SEED=n: from there)
+rules: ## check the Prometheus rules and what each alert fires on
+	@tests/setup.sh prometheus
+	promtool check rules packaging/prometheus/rules.yaml
+	promtool test rules tests/prometheus/*.yaml
+
+soak: ## random cases of the properties once, then random schedules in the simulation until stopped (SOAK=600: for so many seconds; SEED=n: from there)
+	@seed=$(or $(SEED),$$(od -An -N4 -tu4 /dev/urandom | tr -d ' ')); set -x; \
+	  PROPTEST_RNG_SEED=$$seed cargo test --locked --lib --test core
 	BOTHENDS_SOAK=$(or $(SOAK),0) BOTHENDS_SEED=$(or $(SEED),1000000) cargo test --locked --test simulation soak -- --nocapture
 
 demo: setup ## two real tunnels, a story that checks itself (KEEP=1 leaves it running; SINK=ops_center or webhook)

@@ -1,5 +1,7 @@
 //! Who else may read a file, or replace it; and what in a text nobody else may read.
 
+mod drawn;
+mod file;
 mod way;
 
 use std::fs::{File, Metadata};
@@ -7,6 +9,8 @@ use std::io::{self, ErrorKind, Read as _};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 
+pub use self::drawn::{is_drawn, is_uuid, is_within};
+pub use self::file::{Unread, read_regular};
 pub use self::way::{Obstacle, User, obstacle_to_us};
 
 /// No file of settings or credentials is longer.

@@ -3,13 +3,17 @@
 #[macro_use]
 mod say;
 
+mod as_service;
 mod check;
 mod discover;
 mod drill;
+mod interrupt;
 mod probe;
 mod reload;
 mod status;
+mod unit;
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use clap::{Parser, Subcommand};
@@ -21,11 +25,11 @@ use crate::process::{Exit, environment};
 /// Where the package puts it.
 const DEFAULT_CONFIG: &str = "/etc/bothends/bothends.toml";
 
-/// Watches both ends of AWS Site-to-Site VPN tunnels and raises an incident when both agree that one is down.
+/// Monitors AWS Site-to-Site VPN tunnels from both ends and raises an incident when both ends agree that one is down.
 #[derive(Debug, Parser)]
 #[command(name = "bothends", version, about, arg_required_else_help = true)]
 pub struct Arguments {
-    /// The configuration; conf.d/*.toml beside it is read after it.
+    /// The configuration file; conf.d/*.toml beside it is read after it.
     #[arg(long, short, global = true, value_name = "PATH", default_value = DEFAULT_CONFIG)]
     config: PathBuf,
     #[command(subcommand)]
@@ -36,34 +40,33 @@ pub struct Arguments {
 enum Command {
     /// Run the daemon.
     Run,
-    /// Print what the configuration means, or everything that is wrong with it. Asks nobody without --aws.
+    /// Validate the configuration and explain it, or list all errors. Offline without --aws.
     Check {
-        /// Try every permission at AWS that it needs, and print a table and what is missing. Changes nothing there.
+        /// Also test every AWS permission that the configuration needs, without changing anything, and list what is missing.
         #[arg(long)]
         aws: bool,
-        /// Judge as `run` does at its start: refuse files in the wrong hands, and a host without ICMP sockets or authorities, too.
-        /// Listener and store are not tried; a running daemon has them.
+        /// Also run the start-up checks of `run`, as root with the service's user, unit and drop-ins: file ownership and modes, ICMP
+        /// sockets, CA certificates. Listener and store are left alone; a running daemon has them.
         #[arg(long)]
         to_run: bool,
+        /// With --aws or --to-run as root: use the user, credentials and environment of this shell, not the service's.
+        #[arg(long)]
+        own_credentials: bool,
     },
-    /// Have the running daemon read its configuration again, and wait until it is in force.
+    /// Reload the configuration of the running daemon and wait for the result.
     Reload,
-    /// Ask AWS about VPN connections and print a configuration for them. Needs none.
+    /// Generate a configuration from AWS (DescribeVpnConnections). Needs no configuration.
     Discover(discover::Discover),
     /// Raise a test incident, marked DRILL, through every sink, show it as it comes back, and resolve it.
     Drill(drill::Drill),
-    /// Ask every tunnel now, once, and print a table.
+    /// Probe every tunnel once and print a table.
     Probe {
-        /// Echoes per tunnel.
+        /// Echo requests per tunnel.
         #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100))]
         echoes: u32,
     },
-    /// Print what the running daemon knows, both ends side by side.
-    Status {
-        /// As JSON, for scripts.
-        #[arg(long)]
-        json: bool,
-    },
+    /// Show the state of the running daemon, both ends side by side. Exit code: 0 healthy, 1 degraded, 2 down, 3 unknown.
+    Status(status::Arguments),
 }
 
 /// Carries a command out.
@@ -71,20 +74,37 @@ pub fn run(arguments: Arguments) -> Exit {
     let Arguments { config, command } = arguments;
     match command {
         Command::Run => daemon::run(&config),
-        Command::Check { aws, to_run } => check::run(&config, aws, to_run),
+        Command::Check { aws, to_run, own_credentials } => check::run(&config, aws, to_run, own_credentials),
         Command::Reload => reload::run(),
         Command::Discover(arguments) => discover::run(&arguments),
-        Command::Drill(arguments) => with_config(&config, |config| drill::run(config, &arguments)),
+        Command::Drill(arguments) => with_config(&config, |loaded| drill::run(&config, loaded, &arguments)),
         Command::Probe { echoes } => with_config(&config, |config| probe::run(config, echoes)),
-        Command::Status { json } => with_config(&config, |config| status::run(config, json)),
+        Command::Status(arguments) => status::run(&config, &arguments),
     }
 }
 
 /// Prints what was wrong with the arguments, or the help or version that was asked for.
-pub fn usage(error: &clap::Error) -> Exit {
+pub fn usage(error: &clap::Error, arguments: impl Iterator<Item = OsString>) -> Exit {
+    let wrong = error.use_stderr();
+    if wrong && is_status(arguments) {
+        return status::misused(error);
+    }
     // Where not even this can be printed there is nobody to tell.
     let _ = error.print();
-    if error.use_stderr() { Exit::Usage } else { Exit::Success }
+    if wrong { Exit::Usage } else { Exit::Success }
+}
+
+/// Whether the command is `status`, in which a wrong option must not look like a tunnel that is down.
+fn is_status(arguments: impl Iterator<Item = OsString>) -> bool {
+    let mut arguments = arguments.skip_while({
+        let mut value_follows = false;
+        move |argument| {
+            let option = argument.as_encoded_bytes().starts_with(b"-") || value_follows;
+            value_follows = !value_follows && (argument == "--config" || argument == "-c");
+            option
+        }
+    });
+    arguments.next().is_some_and(|command| command == "status")
 }
 
 fn with_config(path: &Path, command: impl FnOnce(&Config) -> Exit) -> Exit {
@@ -94,5 +114,24 @@ fn with_config(path: &Path, command: impl FnOnce(&Config) -> Exit) -> Exit {
             complain!("{rejection}");
             Exit::Configuration
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wrong_option_of_status_is_known_to_be_one_wherever_it_stands() {
+        let is = |line: &str| is_status(line.split(' ').map(OsString::from));
+        assert!(is("status --jsn"));
+        assert!(is("--config /x status --jsn"));
+        assert!(is("-c /x --bogus status"));
+        assert!(is("--config=/x status more"));
+        assert!(is("-c/x status"));
+        assert!(!is("check status"));
+        assert!(!is("--config status check"));
+        assert!(!is("stat"));
+        assert!(!is(""));
     }
 }

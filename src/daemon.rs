@@ -10,10 +10,14 @@
 //! [`DRAIN_WITHIN`].
 
 mod clock_offset;
+mod cut_off;
 mod facts;
 mod notify;
+mod outlook;
+mod overview;
 mod people;
 pub mod places;
+mod prepare;
 mod publisher;
 mod reload;
 mod sinks;
@@ -35,17 +39,17 @@ use tokio::sync::{mpsc, watch};
 use crate::aws::poller::{Order, Past};
 use crate::aws::{AwsConnections, AwsSettings};
 use crate::clock;
+use crate::config::needs::{self, Needs};
 use crate::config::{self, Config, Rejection, WebhookSettings};
-use crate::domain::board::Board;
 use crate::domain::monitor::Monitor;
 use crate::domain::names::CheckId;
 use crate::domain::request::{ClientId, EchoRequest};
-use crate::domain::status::Status;
 use crate::driver::{self, Question};
 use crate::health::Health;
 use crate::http::listener::{self, BindError};
 use crate::probe::{self, Prober};
-use crate::process::{self, Exit};
+use crate::process::{self, Exit, Granted};
+use crate::records::Records;
 use crate::store::{self, OpenError, Store};
 use crate::telemetry::journal;
 use crate::telemetry::prometheus::Prometheus;
@@ -55,6 +59,10 @@ use self::people::People;
 
 /// systemd sends SIGKILL after its own, longer limit; this leaves room to say so.
 const DRAIN_WITHIN: Duration = Duration::from_secs(4);
+
+/// Names and files are looked up on threads of their own: enough that some which hang hold up no other, and far fewer than the
+/// unit's `TasksMax=`.
+const BLOCKING_THREADS: usize = 64;
 
 /// Events of the pollers and sinks that may wait for the driver, which takes them within microseconds.
 const EVENTS: usize = 1024;
@@ -82,6 +90,7 @@ pub fn run(config_path: &Path) -> Exit {
 }
 
 fn start(config_path: &Path) -> Exit {
+    let files = process::raise_files();
     let config = match load(config_path) {
         Ok(config) => config,
         Err(rejection) => {
@@ -114,13 +123,18 @@ fn start(config_path: &Path) -> Exit {
             return cannot_start(site, &error, exit);
         }
     };
-    watch_over(config_path, config, connections, (io, bound), health, opened)
+    let sockets = usize::try_from(files.saturating_sub(needs::files::RESERVE)).unwrap_or(usize::MAX);
+    watch_over(config_path, config, connections, (io, bound), health, opened, sockets)
 }
 
 /// Reads the configuration, and tries what can be tried of it.
 fn load(config_path: &Path) -> Result<Config, Rejection> {
     let trial = |webhook: &WebhookSettings| places::trial(webhook, places::Reach::Daemon);
-    config::load_to_run(config_path, &process::environment(), process::user(), &trial)
+    let config = config::load_to_run(config_path, &process::environment(), process::user(), &trial)?;
+    match Needs::of(&config.plan).lacking(&Granted::here()) {
+        lacking if lacking.is_empty() => Ok(config),
+        lacking => Err(Rejection::of_file(config_path, lacking)),
+    }
 }
 
 /// Why this host does not let the daemon start.
@@ -140,7 +154,8 @@ pub struct Refusal {
 pub fn connections(config: &Config) -> Result<AwsConnections, Refusal> {
     probe::permission::icmp_access()
         .map_err(|denied| Refusal { why: denied.to_string(), exit: Exit::Permission })?;
-    AwsConnections::load(AwsSettings::from_env(Arc::clone(&config.plan.site)))
+    let settings = AwsSettings::from_env(Arc::clone(&config.plan.site));
+    AwsConnections::load(AwsSettings { key_exchange: config.aws.key_exchange, ..settings })
         .map_err(|error| Refusal { why: error.to_string(), exit: Exit::Configuration })
 }
 
@@ -165,6 +180,7 @@ fn watch_over(
     (io, bound): (Runtime, Result<TcpListener, BindError>),
     health: Health,
     opened: store::Opened,
+    sockets: usize,
 ) -> Exit {
     let runtime = match runtime() {
         Ok(runtime) => runtime,
@@ -174,13 +190,14 @@ fn watch_over(
     let prometheus = Arc::new(Prometheus::new());
     let (events, events_in) = mpsc::channel(EVENTS);
     let (orders, orders_in) = mpsc::channel(ORDERS);
+    let (plan, plan_in) = watch::channel(Arc::clone(&config.plan));
     let (commands, commands_in) = mpsc::channel(4);
     let (shutdown, shutdown_in) = watch::channel(false);
-    let (board, board_in) = watch::channel(Arc::<Board>::default());
-    let (status, status_in) = watch::channel(Arc::<Status>::default());
     let io_beat = Arc::new(AtomicI64::new(clock::now().mono.as_nanos()));
     let (facts, fact_sink) = facts::channel(&config, store.clone(), Arc::clone(&prometheus));
-    let monitor = Monitor::new(Arc::clone(&config.plan), remembered, clock::now());
+    let now = clock::now();
+    let monitor = Monitor::new(Arc::clone(&config.plan), remembered, now);
+    let (board, status) = driver::shown(&monitor, now);
 
     let people = People {
         config_path: config_path.to_owned(),
@@ -189,18 +206,22 @@ fn watch_over(
         store,
         prometheus,
         health: health.clone(),
+        records: Records::default(),
         events,
-        orders: orders.clone(),
+        plan: plan_in,
         commands,
         shutdown,
-        board: board_in,
-        status: status_in,
+        board: board.subscribe(),
+        status: status.subscribe(),
         facts,
         io_beat: Arc::clone(&io_beat),
     };
-    let spawned = thread::Builder::new()
-        .name("io".into())
-        .spawn(move || people::run(&io, people, orders_in, bound, store_thread));
+    let spawned = thread::Builder::new().name("io".into()).spawn(move || {
+        let exit = people::run(&io, people, orders_in, bound, store_thread);
+        // Names that are looked up in vain, and files on a disk that hangs, are not waited for.
+        io.shutdown_background();
+        exit
+    });
     let io = match spawned {
         Ok(io) => io,
         Err(error) => {
@@ -217,7 +238,8 @@ fn watch_over(
         io_beat,
     };
     let outputs = driver::Outputs {
-        probe: Probing(Prober::new(echoes, health)),
+        probe: Probing(Prober::new(echoes, health).with_at_most(sockets)),
+        plan,
         ask_aws: Box::new(move |question| ask(&orders, question)),
         facts: fact_sink.into_closure(),
         board,
@@ -234,6 +256,7 @@ fn watch_over(
 
 fn runtime() -> Result<Runtime, Exit> {
     tokio::runtime::Builder::new_current_thread()
+        .max_blocking_threads(BLOCKING_THREADS)
         .enable_all()
         .build()
         .map_err(|error| cannot_start(None, &error, Exit::Internal))

@@ -83,6 +83,9 @@ pub struct Inputs {
 pub struct Outputs<P> {
     /// Sends echoes.
     pub probe: P,
+    /// What is watched, latest wins. It is set before the core takes it, so that no question is about a source that the
+    /// pollers do not know yet.
+    pub plan: watch::Sender<Arc<Plan>>,
     /// Asks AWS; a source that is asked already is asked once more afterwards.
     pub ask_aws: Box<dyn FnMut(Question)>,
     /// Takes every fact.
@@ -102,6 +105,13 @@ pub struct Watchdog {
     pub patience: Duration,
     /// Takes what is stuck, or that nothing is; at least once a second.
     pub tell: Box<dyn FnMut(Option<Stuck>)>,
+}
+
+/// Where the Board and the status are shown, as they are before the first wake-up: whoever asks so early must not be told that
+/// nothing is watched and nothing open.
+pub fn shown(monitor: &Monitor, now: Now) -> (watch::Sender<Arc<Board>>, watch::Sender<Arc<Status>>) {
+    let status = Arc::new(monitor.status(now));
+    (watch::Sender::new(Arc::clone(monitor.board())), watch::Sender::new(status))
 }
 
 /// Runs the core until it is told to end.
@@ -135,6 +145,7 @@ pub async fn run<P: Probe>(mut monitor: Monitor, mut inputs: Inputs, mut outputs
             Some(event) = inputs.events.recv() => monitor.handle(event, clock::now()),
             Some(command) = inputs.commands.recv() => match command {
                 Command::Reconfigure(plan, done) => {
+                    outputs.plan.send_replace(Arc::clone(&plan));
                     monitor.reconfigure(plan, clock::now());
                     flush(&mut monitor, &mut outputs);
                     publish(&monitor, &mut outputs, clock::now());

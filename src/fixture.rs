@@ -7,7 +7,8 @@ use std::time::Duration;
 use crate::domain::board::{
     Incident, IncidentId, IncidentState, TimelineChange, TimelineEntry, TunnelSnapshot,
 };
-use crate::domain::names::{CheckKind, End, Kind, Role, SourceId, SourceKind, TunnelId, VpnId};
+use crate::domain::carrying::{CannotTell, Carrying};
+use crate::domain::names::{CheckKind, End, Kind, Role, Routing, SourceId, SourceKind, TunnelId, VpnId};
 use crate::domain::status::{CheckStatus, Phase, SourceStatus, Status, TunnelStatus, VpnStatus};
 use crate::domain::time::{Moment, Now, Stamp};
 use crate::domain::verdict::{Assessment, AwsEvidence, Evidence, LocalEvidence, Loss, Verdict, View, Why};
@@ -35,11 +36,12 @@ pub(crate) fn local_down() -> View {
         since: after(7),
         evidence: Evidence::Local(LocalEvidence {
             last_reply: Some(after(3)),
+            stopped: Some(after(3)),
             losses_in_row: 10,
             first_loss: Some(after(4)),
             last_loss: Some(Loss::Timeout),
             replies_in_row: 0,
-            loss_percent: Some(12.0),
+            loss_percent: Some(100.0),
             median_rtt: Some(Duration::from_micros(12_340)),
         }),
     }
@@ -73,6 +75,7 @@ pub(crate) fn aws(verdict: Verdict) -> View {
             source: as_of.map(|_| SourceKind::CloudWatch),
             as_of,
             as_of_here: as_of.map(|_| after(10)),
+            changed: as_of.map(|_| after(9).wall),
             words: words.map(Arc::from),
         }),
     }
@@ -95,6 +98,7 @@ pub(crate) fn incident() -> Incident {
                 local: local_down(),
                 aws: aws(Verdict::Down),
                 assessment: Assessment::Down,
+                carrying: Carrying::of(Assessment::Down),
             },
             TunnelSnapshot {
                 id: tunnel(2),
@@ -103,6 +107,7 @@ pub(crate) fn incident() -> Incident {
                 local: local_up(),
                 aws: aws(Verdict::Up),
                 assessment: Assessment::Healthy,
+                carrying: Carrying::of(Assessment::Healthy),
             },
         ],
         timeline: vec![
@@ -125,6 +130,7 @@ pub(crate) fn incident() -> Incident {
                     tunnel: tunnel(2),
                     name: "tunnel 2".into(),
                     assessment: Assessment::Blind,
+                    carrying: Carrying::CannotTell(CannotTell::AwsUnknown),
                 },
             ),
         ],
@@ -142,6 +148,7 @@ pub(crate) fn status() -> Status {
         suspect,
         asked: true,
         ticks_skipped: 0,
+        fresh_client: crate::domain::check::Fresh::Works,
     };
     let tunnels = vec![
         TunnelStatus {
@@ -151,8 +158,9 @@ pub(crate) fn status() -> Status {
             local: local_down(),
             aws: aws(Verdict::Down),
             assessment: Assessment::Down,
+            carrying: Carrying::of(Assessment::Down),
             assessed_since: after(12),
-            aws_evidence_age: Some(Duration::from_secs(20)),
+            aws_evidence_age: Duration::from_secs(20),
             checks: vec![check(Verdict::Down, false)],
         },
         TunnelStatus {
@@ -162,18 +170,23 @@ pub(crate) fn status() -> Status {
             local: local_up(),
             aws: aws(Verdict::Unknown(Why::NotAsked)),
             assessment: Assessment::Blind,
+            carrying: Carrying::CannotTell(CannotTell::AwsUnknown),
             assessed_since: after(12),
-            aws_evidence_age: None,
+            aws_evidence_age: Duration::from_secs(30),
             checks: vec![check(Verdict::Up, false)],
         },
     ];
+    let source = SourceId { kind: SourceKind::CloudWatch, region: Some("eu-west-1".into()), role_arn: None };
     Status {
         at: after(30),
         site: "milan-1".into(),
         vpns: vec![VpnStatus {
             id: vpn(),
             name: "Milan DC, primary".into(),
+            routing: Routing::Bgp,
             tunnels,
+            stale_after: Duration::from_secs(600),
+            sources: vec![source.clone()],
             phases: vec![
                 (Kind::Outage, Phase::Clear),
                 (Kind::RedundancyLost, Phase::Open),
@@ -182,9 +195,10 @@ pub(crate) fn status() -> Status {
         }],
         incidents: vec![Arc::new(incident())],
         sources: vec![SourceStatus {
-            id: SourceId { kind: SourceKind::CloudWatch, region: Some("eu-west-1".into()), role_arn: None },
+            id: source,
             last_answer: Some(after(12)),
             refusals_in_row: 0,
+            cut_off: false,
         }],
     }
 }

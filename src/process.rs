@@ -1,7 +1,10 @@
 //! The process: its environment, and how it ends.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::process::ExitCode;
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// The environment, as far as it is text.
 pub fn environment() -> BTreeMap<String, String> {
@@ -15,13 +18,55 @@ pub fn user() -> u32 {
     rustix::process::geteuid().as_raw()
 }
 
+/// What this process may use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Granted {
+    /// Open descriptors.
+    pub files: u64,
+    /// Bytes of memory, where somebody has set a limit.
+    pub memory: Option<u64>,
+}
+
+impl Granted {
+    /// What the kernel and systemd grant this process: what it may come to, whatever the soft limit is.
+    pub fn here() -> Self {
+        Self { files: getrlimit(Resource::Nofile).maximum.unwrap_or(u64::MAX), memory: memory_max() }
+    }
+}
+
+/// Raises the soft limit of descriptors to the hard one, which is what the operator granted: the soft one is 1,024 for the sake
+/// of select(2), which nothing here calls (systemd.exec(5), LimitNOFILE=). Returns what holds then.
+pub fn raise_files() -> u64 {
+    let limit = getrlimit(Resource::Nofile);
+    // Refused, it stays as it was; what the configuration needs is compared with what may be had.
+    let raised = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
+    let holds = if raised.is_ok() { limit.maximum } else { limit.current };
+    holds.unwrap_or(u64::MAX)
+}
+
+/// The lowest `memory.max` of this process's control group and those above it (cgroups(7), version 2).
+fn memory_max() -> Option<u64> {
+    let groups = std::fs::read_to_string("/proc/self/cgroup").ok()?;
+    let group = groups.lines().find_map(|line| line.strip_prefix("0::/"))?;
+    let all = Path::new("/sys/fs/cgroup").join(group);
+    let limits = all.ancestors().take_while(|group| group.starts_with("/sys/fs/cgroup"));
+    limits
+        .filter_map(|group| std::fs::read_to_string(group.join("memory.max")).ok()?.trim().parse().ok())
+        .min()
+}
+
 /// How a command ended, in the numbers of sysexits(3), which service managers and Ansible read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
     /// Well.
     Success,
-    /// It did what it was asked, and the answer is bad news: a tunnel did not answer, the daemon does not.
+    /// It did what it was asked, and the answer is bad news: a tunnel did not answer, the daemon does not, something is degraded.
     BadNews,
+    /// A connection is down; of `status` alone.
+    Down,
+    /// Whether it is, is not known; of `status` alone. Monitoring systems that run plugins as Nagios does take codes from 4 on for
+    /// critical.
+    Unknown,
     /// The arguments were wrong (EX_USAGE).
     Usage,
     /// Something that should not happen (EX_SOFTWARE).
@@ -33,11 +78,22 @@ pub enum Exit {
 }
 
 impl Exit {
+    /// Every way.
+    pub const ALL: [Self; 6] =
+        [Self::Success, Self::BadNews, Self::Usage, Self::Internal, Self::Permission, Self::Configuration];
+
+    /// The one of this code.
+    pub fn from_code(code: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|exit| exit.code() == code)
+    }
+
     /// The process's exit code.
     pub const fn code(self) -> u8 {
         match self {
             Self::Success => 0,
             Self::BadNews => 1,
+            Self::Down => 2,
+            Self::Unknown => 3,
             Self::Usage => 64,
             Self::Internal => 70,
             Self::Permission => 77,

@@ -6,7 +6,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use bothends::cli::Arguments;
-use bothends::process::Exit;
+use bothends::config::needs::UNIT;
+use bothends::health::Code;
+use bothends::process::{Exit, Granted};
+use bothends::telemetry::message_id::MessageId;
+use bothends::telemetry::metric;
 use clap::CommandFactory;
 use clap_complete::{Generator, Shell};
 
@@ -102,12 +106,26 @@ fn the_unit_restarts_whatever_a_restart_can_mend() {
         .split_whitespace()
         .map(|code| code.parse().unwrap())
         .collect();
-    // systemd's own, of a group or a credential that is not there (systemd.exec(5): EXIT_GROUP, EXIT_CREDENTIALS).
-    let of_drop_ins = [216, 243];
+    // systemd's own, of a group, a sandbox or a credential that cannot be had (systemd.exec(5): EXIT_GROUP, EXIT_NAMESPACE,
+    // EXIT_CREDENTIALS). Not EXIT_USER: a user from a directory comes with the network.
+    let of_drop_ins = [216, 226, 243];
     let beyond_mending = [Exit::Usage, Exit::Permission, Exit::Configuration].map(Exit::code);
     assert_eq!(never, beyond_mending.into_iter().chain(of_drop_ins).collect());
     assert_eq!(setting(&unit, "Restart").as_deref(), Some("on-failure"));
     assert_eq!(setting(&unit, "StartLimitIntervalSec").as_deref(), Some("0"), "it is never given up");
+}
+
+#[test]
+fn the_unit_grants_what_check_says_that_it_grants() {
+    let unit = read("systemd/bothends.service");
+    let memory = setting(&unit, "MemoryMax").unwrap();
+    let mebibytes: u64 = memory.strip_suffix('M').unwrap().parse().unwrap();
+    let files = setting(&unit, "LimitNOFILE").unwrap().parse().unwrap();
+    assert_eq!(UNIT, Granted { files, memory: Some(mebibytes * 1024 * 1024) });
+    // Memory holds credentials.
+    assert_eq!(setting(&unit, "LimitCORE").as_deref(), Some("0"));
+    assert_eq!(setting(&unit, "OOMPolicy").as_deref(), Some("continue"));
+    assert_eq!(setting(&unit, "TasksMax").as_deref(), Some("256"));
 }
 
 #[test]
@@ -139,7 +157,67 @@ fn every_drop_in_says_where_it_goes() {
 }
 
 #[test]
+fn a_removal_looks_for_the_journals_record_of_what_stays_open() {
+    let id = setting(&read("packaging/deb/prerm"), "STAYS_OPEN");
+    assert_eq!(id.as_deref(), Some(MessageId::RECORD_STAYS_OPEN.id));
+}
+
+#[test]
 fn the_debian_changelog_begins_with_this_version() {
     let top = read("packaging/deb/changelog").lines().next().unwrap().to_owned();
     assert!(top.starts_with(concat!("bothends (", env!("CARGO_PKG_VERSION"), "-")), "{top}");
+}
+
+/// The alerts of the shipped rules, each with its expression.
+fn alerts() -> Vec<(String, String)> {
+    let rules = read("packaging/prometheus/rules.yaml");
+    let of = |line: &str, key: &str| line.trim_start().strip_prefix(key).map(|value| value.trim().to_owned());
+    let names = rules.lines().filter_map(|line| of(line, "- alert:"));
+    let expressions = rules.lines().filter_map(|line| of(line, "expr:"));
+    let alerts: Vec<_> = names.zip(expressions).collect();
+    assert!(alerts.len() > 10, "{alerts:?}");
+    alerts
+}
+
+#[test]
+fn each_alert_is_seen_to_fire_and_to_be_quiet() {
+    // promtool passes a test whose alert does not exist.
+    let tests = read("tests/prometheus/rules_test.yaml");
+    let names: BTreeSet<_> = alerts().into_iter().map(|(name, _)| name).collect();
+    let expectations: Vec<_> = tests.split("alertname: ").skip(1).collect();
+    let of = |quiet: bool| {
+        expectations
+            .iter()
+            .filter(|expected| expected.contains("exp_alerts: []") == quiet)
+            .map(|expected| expected.lines().next().unwrap().to_owned())
+            .collect::<BTreeSet<_>>()
+    };
+    assert_eq!((of(false), of(true)), (names.clone(), names));
+}
+
+#[test]
+fn the_rules_name_metrics_and_codes_that_there_are_and_every_code_has_an_alert() {
+    let metrics: BTreeSet<_> = metric::ALL.iter().map(|metric| metric.name).collect();
+    let codes: BTreeSet<_> = Code::ALL.iter().map(|code| code.entry().word).collect();
+    let (mut left_out, mut named) = (BTreeSet::new(), BTreeSet::new());
+    let alerts = alerts();
+    for (alert, expression) in &alerts {
+        for word in expression.split(|c: char| c != '_' && !c.is_ascii_alphanumeric()) {
+            assert!(!word.starts_with("bothends_") || metrics.contains(word), "{alert} names {word}");
+        }
+        for (operator, leaves_out) in [("code!~", true), ("code=~", false), ("code=", false)] {
+            let words = if leaves_out { &mut left_out } else { &mut named };
+            for list in expression.split(&format!("{operator}\"")).skip(1) {
+                words.extend(list.split('"').next().unwrap().split('|'));
+            }
+        }
+    }
+    for word in left_out.iter().chain(&named) {
+        assert!(codes.contains(word), "there is no code {word}");
+    }
+    // The alert on any problem leaves out what another alert is for: these by a metric of their own.
+    let by_metric =
+        ["observe", "clock_off", "reload_refused", "no_aws_data", "aws_evidence_old", "aws_evidence_unclear"];
+    named.extend(by_metric);
+    assert_eq!(left_out, named);
 }

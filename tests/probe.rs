@@ -333,6 +333,23 @@ fn clients_that_nobody_retires_do_not_pile_up() {
 }
 
 #[test]
+fn sockets_beyond_what_is_kept_for_others_are_a_fault_until_one_is_retired() {
+    let here = Netns::with_ping_group_range(OPEN);
+    here.run(async || {
+        let lo = route("127.0.0.1", "127.0.0.2", None);
+        let mut world = World::with_at_most(2);
+        world.ask(1, &lo);
+        world.ask(2, &lo);
+        let echo = world.ask(3, &lo);
+        let too_many = AskFailure::Fault(Fault::TooManyFiles);
+        assert_eq!(world.next().await, Heard::Failed(echo, too_many));
+        world.retire(1);
+        let echo = world.ask(3, &lo);
+        assert!(world.end().await.contains(&Heard::Reply(echo)));
+    });
+}
+
+#[test]
 fn an_echo_that_is_never_answered_ends_without_a_word() {
     let (here, _there) = Netns::pair();
     here.ip("addr add 10.0.0.1/24 dev tunnel");

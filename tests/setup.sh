@@ -5,6 +5,7 @@
 #   setup.sh boot         also what boots a systemd in a container
 #   setup.sh arm64        what builds and tries the package for arm64
 #   setup.sh lintian      the check of Debian packages
+#   setup.sh prometheus   what tests the Prometheus rules
 #   setup.sh cargo-deny   the licence and dependency check of "make lint", built from source (minutes), like
 #            cargo-deb, which makes the Debian package, and cargo-cyclonedx, which makes its bill of materials
 #   setup.sh cfn-lint     what checks the CloudFormation templates; prints the Python that has it
@@ -25,10 +26,10 @@ apt_packages() {
   (( ${#missing[@]} )) || return 0
   [[ $EUID == 0 ]] || { echo "setup: needs root to install ${missing[*]}" >&2; exit 77; }
   echo "setup: installing ${missing[*]}"
-  for p in charon-systemd:strongswan bird2:bird; do
+  for p in charon-systemd:strongswan bird2:bird prometheus:prometheus; do
     installed "${p%%:*}" || fresh+=("${p##*:}")
   done
-  # The lab starts its own charons and BIRDs; this machine's must not start, here or at the next boot.
+  # The lab starts its own charons and BIRDs, and the rules need no server; this machine's must not start, here or at the next boot.
   if [[ ! -e /usr/sbin/policy-rc.d ]]; then
     trap 'rm -f /usr/sbin/policy-rc.d' EXIT
     printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d
@@ -86,10 +87,11 @@ case ${1:-} in
   '')              apt_packages "${packages[@]}" ;;
   boot)            apt_packages "${packages[@]}" "${boot[@]}" ;;
   lintian)         apt_packages lintian ;;
+  prometheus)      command -v promtool >/dev/null || apt_packages prometheus ;;
   arm64)           apt_packages qemu-user-static "${boot[@]}" ;;
   cargo-deny)      cargo_tool cargo-deny "$cargo_deny" ;;
   cargo-deb)       cargo_tool cargo-deb "$cargo_deb" ;;
   cargo-cyclonedx) cargo_tool cargo-cyclonedx "$cargo_cyclonedx" ;;
   cfn-lint)        cfn_lint ;;
-  *)               sed -n '2,11s/^# \{0,1\}//p' "$0"; exit 64 ;;
+  *)               sed -n '2,12s/^# \{0,1\}//p' "$0"; exit 64 ;;
 esac

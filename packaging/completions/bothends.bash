@@ -93,7 +93,7 @@ _bothends() {
             return 0
             ;;
         bothends__subcmd__check)
-            opts="-c -h --aws --to-run --config --help"
+            opts="-c -h --aws --to-run --own-credentials --config --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -157,7 +157,7 @@ _bothends() {
             return 0
             ;;
         bothends__subcmd__drill)
-            opts="-c -h --sink --vpn --kind --hold --yes --config --help"
+            opts="-c -h --sink --vpn --kind --hold --yes --own-credentials --config --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -391,12 +391,16 @@ _bothends() {
             return 0
             ;;
         bothends__subcmd__status)
-            opts="-c -h --json --config --help"
+            opts="-c -h --json --url --config --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --url)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --config)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0

@@ -59,6 +59,11 @@ impl User {
         self.uid
     }
 
+    /// The numbers of the groups he is in, his own first.
+    pub fn groups(&self) -> &[u32] {
+        &self.groups
+    }
+
     /// What keeps him from reading `path`, as the modes have it. An access control list may say otherwise, so a file or
     /// directory that has one is taken for open.
     pub fn obstacle(&self, path: &Path) -> Option<Obstacle> {

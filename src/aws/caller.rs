@@ -1,33 +1,67 @@
-//! How a sink calls AWS: from one place, in a sink's terms.
+//! How a sink calls AWS: from one place, in its turn, in a sink's terms.
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::ops::Deref;
+use std::sync::{Arc, Mutex, PoisonError};
 
+use super::budget::{Shared, Turn, Urgency};
 use super::connection::{AwsConnections, Connection, Place};
 use super::errors::{Failure, FailureKind};
 use super::exchange::Exchange;
 use super::permission::Call;
 use crate::incident::sink::SinkError;
 
-/// A Region, called with one role, by a sink.
+/// A service in a Region, called with one role, by a sink.
 pub(super) struct Caller {
     connections: AwsConnections,
     place: Place,
+    budget: Arc<Shared>,
+    /// What was refused when it was last tried.
+    refused: Mutex<BTreeSet<Call>>,
+}
+
+/// A connection, for the one call whose turn it is.
+pub(super) struct InTurn {
+    connection: Arc<Connection>,
+    turn: Turn,
+}
+
+impl Deref for InTurn {
+    type Target = Connection;
+
+    fn deref(&self) -> &Connection {
+        &self.connection
+    }
 }
 
 impl Caller {
-    pub(super) fn new(connections: AwsConnections, place: Place) -> Self {
-        Self { connections, place }
+    pub(super) fn new(connections: AwsConnections, place: Place, service: &'static str) -> Self {
+        let budget = connections.budget(service, &place);
+        Self { connections, place, budget, refused: Mutex::default() }
     }
 
     pub(super) fn place(&self) -> &Place {
         &self.place
     }
 
-    /// The connection, if there is a Region.
-    pub(super) async fn connection(&self, about: Call) -> Result<Arc<Connection>, SinkError> {
-        let connection = self.connections.at(&self.place).await;
+    /// The connection, if there is a Region, when it is the call's turn. What was refused when it was last tried is tried again
+    /// with credentials that are read anew: whatever the refusal was, other credentials may be there by now.
+    pub(super) async fn connection(&self, about: Call, urgency: Urgency) -> Result<InTurn, SinkError> {
+        let Some(turn) = Arc::clone(&self.budget).turn(urgency).await else {
+            let what = format!(
+                "{about} {}: no turn within 25 s, because AWS throttles or more urgent calls wait; it is tried again",
+                self.place
+            );
+            return Err(SinkError::Temporary { what, retry_after: None, source: None });
+        };
+        let refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner).contains(&about);
+        let connection = if refused {
+            self.connections.at_anew(&self.place).await
+        } else {
+            self.connections.at(&self.place).await
+        };
         match &connection.place.region {
-            Some(_) => Ok(connection),
+            Some(_) => Ok(InTurn { connection, turn }),
             None => {
                 let failure = Failure::no_region(about);
                 self.connections.renew_after(&failure, &connection);
@@ -39,22 +73,31 @@ impl Caller {
     /// Puts a call's result in a sink's terms, and has credentials that were not accepted loaded afresh.
     pub(super) fn settle<T>(
         &self,
-        connection: &Arc<Connection>,
+        in_turn: &InTurn,
+        about: Call,
         result: Result<(T, Exchange), Failure>,
     ) -> Result<T, SinkError> {
-        self.outcome(connection, result.map(|(value, _)| value))
-    }
-
-    /// The same of what took any number of calls.
-    pub(super) fn outcome<T>(
-        &self,
-        connection: &Arc<Connection>,
-        result: Result<T, Failure>,
-    ) -> Result<T, SinkError> {
-        result.inspect(|_| connection.accepted()).map_err(|failure| {
-            let renewed = self.connections.renew_after(&failure, connection);
-            sink_error(failure, renewed)
-        })
+        {
+            let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+            match &result {
+                Err(failure) if failure.kind.is_refusal() => refused.insert(about),
+                Ok(_) | Err(_) => refused.remove(&about),
+            };
+        }
+        let InTurn { connection, turn } = in_turn;
+        match result {
+            Ok((value, _)) => {
+                connection.accepted();
+                Ok(value)
+            }
+            Err(failure) => {
+                if let FailureKind::Throttled { .. } = failure.kind {
+                    turn.throttled();
+                }
+                let renewed = self.connections.renew_after(&failure, connection);
+                Err(sink_error(failure, renewed))
+            }
+        }
     }
 }
 
@@ -72,6 +115,7 @@ pub(super) fn sink_error(failure: Failure, renewed: bool) -> SinkError {
         | FailureKind::Unreachable
         | FailureKind::ServiceFault
         | FailureKind::Contended
+        | FailureKind::CredentialsFailed
         | FailureKind::Garbage => {
             SinkError::Temporary { what, retry_after: None, source: Some(Arc::new(failure)) }
         }

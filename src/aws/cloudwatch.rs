@@ -1,8 +1,10 @@
 //! CloudWatch's view of the tunnels: the metric `TunnelState` of the namespace `AWS/VPN`.
 
+mod dimensions;
+mod doubt;
 mod history;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use aws_sdk_cloudwatch::operation::get_metric_data::GetMetricDataOutput;
@@ -11,15 +13,17 @@ use aws_sdk_cloudwatch::types::{
 };
 use aws_smithy_types::DateTime;
 
-pub(super) use self::history::ask as history;
+use self::dimensions::{Dimensions, Known, found_under, of_connection};
+pub(super) use self::doubt::Doubt;
 use super::connection::Connection;
 use super::errors::Failure;
 use super::exchange::{Exchange, call};
 use super::permission::Call;
-use super::poller::{Heard, Remark, Watch};
+use super::poller::{Heard, Identity, Remark, Watch};
+use super::said::{CODE, MESSAGE, line};
 use crate::clock;
-use crate::domain::event::{Datapoint, Reading};
-use crate::domain::names::TunnelId;
+use crate::domain::event::{Datapoint, FoundUnder, Reading};
+use crate::domain::names::{TunnelId, VpnId};
 use crate::domain::time::Stamp;
 
 /// `AWS/VPN` publishes by the minute at best; a longer period would mix an outage into the minutes before it.
@@ -39,6 +43,7 @@ const CLOCK_TOLERANCE: Duration = Duration::from_secs(60);
 #[derive(Debug, Default)]
 pub(super) struct CloudWatch {
     clock: Option<Exchange>,
+    known: Known,
 }
 
 impl CloudWatch {
@@ -51,43 +56,124 @@ impl CloudWatch {
         let mut heard: Option<Heard> = None;
         for batch in tunnels.chunks(PER_CALL) {
             let first = heard.is_none();
-            let (mut pages, mut exchange, assumed) = self.batch(connection, watch, batch).await?;
+            let asked: Vec<Dimensions> = batch.iter().map(|tunnel| self.known.of(tunnel)).collect();
+            let (mut pages, mut exchange, assumed) = self.batch(connection, watch, &asked).await?;
             let date = exchange.date.ok_or_else(|| {
                 Failure::garbage(Call::GetMetricData, &connection.place, "the answer has no Date")
             })?;
             self.clock = Some(exchange);
             let off = date.since(assumed).max(assumed.since(date));
             let date = if first && off > CLOCK_TOLERANCE {
-                (pages, exchange, _) = self.batch(connection, watch, batch).await?;
+                (pages, exchange, _) = self.batch(connection, watch, &asked).await?;
                 exchange.date.unwrap_or(date)
             } else {
                 date
             };
             let heard = heard.get_or_insert_with(|| Heard::at(exchange.asked, date));
-            for (index, tunnel) in batch.iter().enumerate() {
-                let (reading, remark) = pages.read(&query_id(index), tunnel);
+            for (index, (tunnel, dimensions)) in batch.iter().zip(asked).enumerate() {
+                let (reading, remark) =
+                    pages.read(&query_id(index), tunnel, found_under(tunnel, &dimensions));
+                if let Reading::TunnelState(Some(_)) = reading {
+                    self.known.found(tunnel, dimensions, exchange.asked);
+                }
                 heard.readings.push(((*tunnel).clone(), reading));
                 heard.remarks.extend(remark);
             }
         }
-        heard.ok_or_else(|| {
+        let mut heard = heard.ok_or_else(|| {
             Failure::garbage(Call::GetMetricData, &connection.place, "nothing is watched here")
-        })
+        })?;
+        self.look_elsewhere(connection, watch, &mut heard).await;
+        heard.identities = self.identities(watch);
+        Ok(heard)
     }
 
-    /// Asks about some tunnels; also tells what time it took it to be at AWS.
+    /// Whether the data belong to the ids of the connections. Where EC2 is asked about them as well, it knows.
+    fn identities(&self, watch: &Watch) -> Vec<Identity> {
+        let of = |(vpn, tunnels): &(VpnId, Vec<TunnelId>)| {
+            let doubt = self.known.doubt(vpn, tunnels).filter(|_| !watch.known_to_ec2.contains(vpn));
+            Identity { vpn: vpn.clone(), doubt }
+        };
+        watch.vpns.iter().map(of).collect()
+    }
+
+    /// Looks for the tunnels that have no data under other dimensions, and for what confirms a connection's id or speaks against it.
+    /// What goes wrong with that costs nothing but the data.
+    async fn look_elsewhere(&mut self, connection: &Connection, watch: &Watch, heard: &mut Heard) {
+        let now = clock::now().mono;
+        let mut wanted: Vec<(Sought, Dimensions)> = Vec::new();
+        let mut looked_for: BTreeSet<VpnId> = BTreeSet::new();
+        let mut strangers: BTreeSet<TunnelId> = BTreeSet::new();
+        for (vpn, tunnels) in &watch.vpns {
+            if tunnels.iter().any(|tunnel| self.known.is_by_address(tunnel)) {
+                self.known.list(connection, vpn, now).await;
+            }
+            if let Some(Doubt::Contradicted { strangers: ips, .. }) = self.known.doubt(vpn, tunnels) {
+                strangers.extend(tunnels.iter().filter(|tunnel| ips.contains(&tunnel.outside_ip)).cloned());
+            }
+        }
+        for (index, (tunnel, reading)) in heard.readings.iter().enumerate() {
+            // Data of a new connection may have been late under its id.
+            let is_wanted = *reading == Reading::TunnelState(None) || strangers.contains(tunnel);
+            if is_wanted && self.known.look(tunnel, now) {
+                self.known.list(connection, &tunnel.vpn, now).await;
+                let elsewhere = self.known.elsewhere(tunnel).into_iter();
+                wanted.extend(elsewhere.map(|dimensions| (Sought::Tunnel(index), dimensions)));
+                looked_for.insert(tunnel.vpn.clone());
+            }
+        }
+        for (vpn, tunnels) in &watch.vpns {
+            let unconfirmed = || matches!(self.known.doubt(vpn, tunnels), Some(Doubt::Unconfirmed { .. }));
+            if (looked_for.contains(vpn) || unconfirmed()) && self.known.seek(vpn, now) {
+                wanted.push((Sought::Connection(vpn.clone()), of_connection(vpn)));
+            }
+        }
+        for batch in wanted.chunks(PER_CALL) {
+            let asked: Vec<Dimensions> = batch.iter().map(|(_, dimensions)| dimensions.clone()).collect();
+            let pages = match self.batch(connection, watch, &asked).await {
+                Ok((pages, _, _)) => pages,
+                Err(failure) => {
+                    log::debug!("{failure}");
+                    return;
+                }
+            };
+            for (number, (sought, dimensions)) in batch.iter().enumerate() {
+                let index = match sought {
+                    Sought::Tunnel(index) => *index,
+                    Sought::Connection(vpn) => {
+                        if pages.has_data(&query_id(number)) {
+                            self.known.confirm(vpn, now);
+                        }
+                        continue;
+                    }
+                };
+                let Some((tunnel, reading)) = heard.readings.get_mut(index) else { continue };
+                let under = found_under(tunnel, dimensions);
+                let (found, _) = pages.read(&query_id(number), tunnel, under);
+                let is_better = *reading == Reading::TunnelState(None) || strangers.contains(tunnel);
+                if is_better && matches!(found, Reading::TunnelState(Some(_))) {
+                    *reading = found;
+                    if self.known.found(tunnel, dimensions.clone(), now) {
+                        say_where(tunnel, dimensions);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Asks for `TunnelState` under these dimensions; also tells what time it took it to be at AWS.
     async fn batch(
         &self,
         connection: &Connection,
         watch: &Watch,
-        tunnels: &[&TunnelId],
+        asked: &[Dimensions],
     ) -> Result<(Pages, Exchange, Stamp), Failure> {
         let now = clock::now();
         let at_aws = self.clock.and_then(|exchange| exchange.aws_time(now.mono)).unwrap_or(now.wall);
         let start = at_aws - watch.stale_after - MARGIN_BEFORE;
         let end = at_aws + MARGIN_AFTER;
         let queries: Vec<MetricDataQuery> =
-            tunnels.iter().enumerate().map(|(index, tunnel)| query(&query_id(index), tunnel)).collect();
+            asked.iter().enumerate().map(|(index, dimensions)| query(&query_id(index), dimensions)).collect();
         let mut pages = Pages::default();
         let mut first: Option<Exchange> = None;
         let mut token: Option<String> = None;
@@ -116,18 +202,35 @@ impl CloudWatch {
     }
 }
 
+/// What data under other dimensions are sought for.
+enum Sought {
+    /// The tunnel of a reading.
+    Tunnel(usize),
+    /// A connection, as a whole.
+    Connection(VpnId),
+}
+
 /// Ids must begin with a lower-case letter.
 fn query_id(index: usize) -> String {
     format!("t{index}")
 }
 
-fn query(id: &str, tunnel: &TunnelId) -> MetricDataQuery {
-    let dimension = |name: &str, value: String| Dimension::builder().name(name).value(value).build();
+/// Once for each tunnel; `/status` says it with AWS's words.
+fn say_where(tunnel: &TunnelId, dimensions: &Dimensions) {
+    let names: Vec<&str> = dimensions.iter().map(|(name, _)| name.as_str()).collect();
+    let names = names.join(", ");
+    log::info!(
+        VPN_ID = tunnel.vpn.as_str();
+        "CloudWatch has no data on {tunnel} under VpnId and TunnelIpAddress, and some under {names}: that is used"
+    );
+}
+
+fn query(id: &str, dimensions: &Dimensions) -> MetricDataQuery {
+    let dimension = |(name, value): &(String, String)| Dimension::builder().name(name).value(value).build();
     let metric = Metric::builder()
         .namespace("AWS/VPN")
         .metric_name("TunnelState")
-        .dimensions(dimension("VpnId", tunnel.vpn.as_str().to_owned()))
-        .dimensions(dimension("TunnelIpAddress", tunnel.outside_ip.to_string()))
+        .set_dimensions(Some(dimensions.iter().map(dimension).collect()))
         .build();
     let period = i32::try_from(PERIOD.as_secs()).unwrap_or(i32::MAX);
     let statistic = MetricStat::builder().metric(metric).period(period).stat("Average").build();
@@ -150,15 +253,20 @@ struct Found {
 impl Pages {
     fn add(&mut self, page: GetMetricDataOutput) {
         for message in page.messages() {
-            let said = [message.code(), message.value()].map(Option::unwrap_or_default).join(": ");
-            self.messages.push(said);
+            let code = line(message.code().unwrap_or_default(), CODE);
+            let value = line(message.value().unwrap_or_default(), MESSAGE);
+            self.messages.push(format!("{code}: {value}"));
         }
         for result in page.metric_data_results() {
             self.results.entry(result.id().unwrap_or_default().to_owned()).or_default().add(result);
         }
     }
 
-    fn read(&self, id: &str, tunnel: &TunnelId) -> (Reading, Option<Remark>) {
+    fn has_data(&self, id: &str) -> bool {
+        self.results.get(id).is_some_and(|found| found.newest.is_some())
+    }
+
+    fn read(&self, id: &str, tunnel: &TunnelId, under: FoundUnder) -> (Reading, Option<Remark>) {
         let garbage = |what: &str| {
             let said = self.messages.first().map(|said| format!(" ({said})")).unwrap_or_default();
             let text = format!("CloudWatch's answer on TunnelState of {tunnel}: {what}{said}");
@@ -172,7 +280,7 @@ impl Pages {
                 garbage(&format!("its value is {value}, and not from 0 to 1"))
             }
             (None, Some((stamp, value))) => {
-                (Reading::TunnelState(Some(Datapoint { stamp, period: PERIOD, value })), None)
+                (Reading::TunnelState(Some(Datapoint { stamp, period: PERIOD, value, under })), None)
             }
             (None, None) => (Reading::TunnelState(None), None),
         }
@@ -228,11 +336,11 @@ mod tests {
         for result in results {
             pages.add(GetMetricDataOutput::builder().metric_data_results(result).build());
         }
-        pages.read("t0", &tunnel()).0
+        pages.read("t0", &tunnel(), FoundUnder::VpnAndAddress).0
     }
 
     fn state(at: i64, value: f64) -> Reading {
-        Reading::TunnelState(Some(Datapoint { stamp: Stamp::from_secs(at), period: PERIOD, value }))
+        Reading::TunnelState(Some(Datapoint::of_minute(Stamp::from_secs(at), value)))
     }
 
     #[test]
@@ -265,8 +373,33 @@ mod tests {
     }
 
     #[test]
+    fn an_id_that_no_data_carry_is_complained_of_unless_ec2_is_asked_about_it() {
+        let tunnel = tunnel();
+        let watch = |known_to_ec2| {
+            let vpns = vec![(tunnel.vpn.clone(), vec![tunnel.clone()])];
+            Watch { vpns, known_to_ec2, ..Watch::default() }
+        };
+        let mut asked = CloudWatch::default();
+        let complaint = |asked: &CloudWatch, known: BTreeSet<VpnId>| {
+            let [Identity { vpn, doubt }] = <[_; 1]>::try_from(asked.identities(&watch(known))).unwrap();
+            assert_eq!(vpn, tunnel.vpn);
+            doubt.map(|doubt| doubt.to_string())
+        };
+        let now = clock::now().mono;
+        assert_eq!(complaint(&asked, BTreeSet::new()), None);
+        let address = ("TunnelIpAddress".to_owned(), "203.0.113.11".to_owned());
+        asked.known.found(&tunnel, vec![address.clone()], now);
+        let told = complaint(&asked, BTreeSet::new()).unwrap();
+        assert!(told.contains("203.0.113.11 under TunnelIpAddress alone"), "{told}");
+        assert_eq!(complaint(&asked, BTreeSet::from([tunnel.vpn.clone()])), None);
+        let pair = vec![address, ("VpnId".to_owned(), tunnel.vpn.as_str().to_owned())];
+        asked.known.found(&tunnel, pair, now);
+        assert_eq!(complaint(&asked, BTreeSet::new()), None);
+    }
+
+    #[test]
     fn garbage_comes_with_a_word_that_names_the_tunnel() {
-        let (_, remark) = Pages::default().read("t0", &tunnel());
+        let (_, remark) = Pages::default().read("t0", &tunnel(), FoundUnder::VpnAndAddress);
         let remark = remark.unwrap();
         assert!(remark.is_garbage && remark.text.contains("vpn-0123456789abcdef0 203.0.113.11"));
     }

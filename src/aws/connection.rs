@@ -14,17 +14,23 @@ use aws_config::timeout::TimeoutConfig;
 use aws_config::{AppName, BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
-use aws_smithy_http_client::pool::Client as HttpClient;
 use tokio::sync::OnceCell;
 
+use super::budget::{Budgets, Shared};
 use super::by_hand::ByHand;
-use super::credentials::{Expiry, Watched};
+use super::credentials::{Expiry, Outlook, Watched};
 use super::ec2::Ec2;
+use super::endpoint;
 use super::errors::Failure;
-use super::http::{self, HttpSettingsError};
+use super::guard::{Format, Guarded};
+use super::helper::{self, Helpers};
+use super::http::{self, Http, HttpSettingsError};
+use super::lack::Explained;
 use super::offset::{self, AwsClock};
-use super::{ops_center, sns};
-use crate::domain::time::Stamp;
+use super::{ops_center, profile, sns};
+use crate::clock;
+use crate::domain::time::{Moment, Stamp};
+use crate::outbound::{Dialer, KeyExchange};
 use crate::process::environment;
 
 /// Establishing TCP and TLS.
@@ -35,6 +41,17 @@ const READ_TIMEOUT: Duration = Duration::from_secs(10);
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(15);
 /// One call, loading credentials included.
 pub(super) const OPERATION_TIMEOUT: Duration = Duration::from_secs(20);
+/// Metrics of as many tunnels as one question may have, over the longest time that is asked about.
+const LONGEST_METRICS: usize = 1 << 20;
+/// A page of a hundred records, with the longest titles and sources.
+const LONGEST_RECORDS: usize = 512 * 1024;
+/// What is called by hand has narrower bounds of its own; credentials have some kilobytes.
+const LONGEST_ANSWER: usize = 8 << 20;
+/// Loading credentials: a program's time, and that of the role that is assumed with what it prints.
+const CREDENTIALS_TIMEOUT: Duration = helper::LIMIT.saturating_add(Duration::from_secs(5));
+/// Credentials that were read this recently are not read again: in a storm of calls that are refused they are read once in so
+/// long.
+const READ_AGAIN_AFTER: Duration = Duration::from_secs(5);
 /// For STS and the credential services, which the SDK calls out of reach of our loops: a second attempt is what mends
 /// a clock of ours that is wrong.
 const CREDENTIAL_ATTEMPTS: u32 = 2;
@@ -50,6 +67,8 @@ pub struct AwsSettings {
     pub endpoint_url: Option<String>,
     /// Credentials in place of the chain's.
     pub credentials: Option<StaticCredentials>,
+    /// How keys are agreed on in TLS.
+    pub key_exchange: KeyExchange,
 }
 
 /// Credentials given by value.
@@ -75,7 +94,8 @@ impl AwsSettings {
     /// What the environment says.
     pub fn from_env(site: impl Into<Arc<str>>) -> Self {
         let ca_bundle = std::env::var_os("AWS_CA_BUNDLE").filter(|path| !path.is_empty()).map(PathBuf::from);
-        Self { site: site.into(), ca_bundle, endpoint_url: None, credentials: None }
+        let key_exchange = KeyExchange::default();
+        Self { site: site.into(), ca_bundle, endpoint_url: None, credentials: None, key_exchange }
     }
 }
 
@@ -86,8 +106,10 @@ pub struct AwsConnections(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     settings: AwsSettings,
-    http: HttpClient,
+    http: Http,
     clock: offset::Watch,
+    helpers: Helpers,
+    budgets: Budgets,
     open: Mutex<BTreeMap<Place, Arc<OnceCell<Arc<Connection>>>>>,
 }
 
@@ -97,15 +119,51 @@ impl AwsConnections {
     /// # Errors
     /// When the CA bundle is of no use, or nobody is trusted without one. A person must act.
     pub fn load(settings: AwsSettings) -> Result<Self, HttpSettingsError> {
-        let tls = http::speaks_tls(settings.endpoint_url.as_deref(), &environment());
-        let http = http::client(settings.ca_bundle.as_deref(), tls)?;
-        Ok(Self(Arc::new(Inner { settings, http, clock: offset::Watch::default(), open: Mutex::default() })))
+        let environment = environment();
+        let tls = http::speaks_tls(settings.endpoint_url.as_deref(), &environment);
+        let http = http::client(settings.ca_bundle.as_deref(), tls, settings.key_exchange, &environment)?;
+        Ok(Self(Arc::new(Inner {
+            settings,
+            http,
+            clock: offset::Watch::default(),
+            helpers: Helpers::default(),
+            budgets: Budgets::default(),
+            open: Mutex::default(),
+        })))
     }
 
     /// The earliest expiry among the credentials in use, if any of them expire.
     pub fn credentials_expiry(&self) -> Option<Stamp> {
         let open = self.0.open.lock().unwrap_or_else(PoisonError::into_inner);
         open.values().filter_map(|cell| cell.get()).filter_map(|connection| connection.expiry.get()).min()
+    }
+
+    /// How it connects, for whatever else goes out from here.
+    pub fn dialer(&self) -> &Arc<Dialer> {
+        self.0.http.dialer()
+    }
+
+    /// What had to be given up for connections, in an operator's words, since this was asked last. It is in the journal, too.
+    pub fn notices(&self) -> Vec<String> {
+        self.0.http.notices()
+    }
+
+    /// What will become of the credentials in use, by the role that they are of; `None` is the daemon's own identity.
+    pub async fn outlooks(&self, now: Stamp) -> BTreeMap<Option<Arc<str>>, Outlook> {
+        let connections: Vec<_> = {
+            let open = self.0.open.lock().unwrap_or_else(PoisonError::into_inner);
+            open.values().filter_map(|cell| cell.get()).map(Arc::clone).collect()
+        };
+        let mut outlooks = BTreeMap::new();
+        for connection in connections {
+            let Some(watched) = &connection.watched else { continue };
+            let outlook = watched.outlook(now).await;
+            let worst = outlooks.entry(connection.place.role_arn.clone()).or_insert(outlook);
+            if outlook != Outlook::Good {
+                *worst = outlook;
+            }
+        }
+        outlooks
     }
 
     /// AWS's clock, as the Date of its last answer showed it.
@@ -127,14 +185,32 @@ impl AwsConnections {
         Arc::clone(cell.get_or_init(|| self.connect(place)).await)
     }
 
+    /// The connection for a place, with credentials that are read anew.
+    pub(super) async fn at_anew(&self, place: &Place) -> Arc<Connection> {
+        let present = self.at(place).await;
+        self.forget(&present);
+        self.at(place).await
+    }
+
+    /// The budget of a service in a place's Region.
+    pub(super) fn budget(&self, service: &'static str, place: &Place) -> Arc<Shared> {
+        self.0.budgets.of(service, place.region.clone())
+    }
+
+    fn forget(&self, stale: &Arc<Connection>) {
+        if clock::now().mono.since(stale.loaded) >= READ_AGAIN_AFTER {
+            let mut open = self.0.open.lock().unwrap_or_else(PoisonError::into_inner);
+            open.retain(|_, cell| cell.get().is_none_or(|connection| !Arc::ptr_eq(connection, stale)));
+        }
+    }
+
     /// Forgets a connection whose credentials were not accepted: the SDK reads a profile's keys once and keeps them,
     /// while agents that rotate keys rewrite the file. Returns whether fresh ones may well do: these did until now.
     pub(super) fn renew_after(&self, failure: &Failure, stale: &Arc<Connection>) -> bool {
         if !failure.is_about_credentials() {
             return false;
         }
-        let mut open = self.0.open.lock().unwrap_or_else(PoisonError::into_inner);
-        open.retain(|_, cell| cell.get().is_none_or(|connection| !Arc::ptr_eq(connection, stale)));
+        self.forget(stale);
         stale.was_accepted.load(Ordering::Relaxed)
     }
 
@@ -145,12 +221,12 @@ impl AwsConnections {
             Some(role) => Some(self.role(role, &chain).await),
             None => chain.credentials_provider(),
         };
-        let watched =
-            provider.map(|inner| SharedCredentialsProvider::new(Watched::new(inner, expiry.clone())));
+        let watched = provider.map(|inner| Watched::new(inner, expiry.clone()));
+        let credentials = watched.clone().map(SharedCredentialsProvider::new);
         let mut config = chain.into_builder();
-        config.set_credentials_provider(watched);
+        config.set_credentials_provider(credentials.clone());
         let config = config
-            .identity_cache(IdentityCache::lazy().build())
+            .identity_cache(IdentityCache::lazy().load_timeout(CREDENTIALS_TIMEOUT).build())
             .retry_config(RetryConfig::disabled())
             .build();
         let place = Place {
@@ -159,8 +235,16 @@ impl AwsConnections {
             role_arn: place.role_arn.clone(),
         };
         let clock = &self.0.clock;
-        let cloudwatch = aws_sdk_cloudwatch::config::Builder::from(&config).interceptor(clock.clone());
-        let incidents = aws_sdk_ssmincidents::config::Builder::from(&config).interceptor(clock.clone());
+        let cloudwatch = aws_sdk_cloudwatch::config::Builder::from(&config)
+            .http_client(Guarded::client(self.0.http.clone(), LONGEST_METRICS, Format::Cbor))
+            .interceptor(clock.clone());
+        let incidents = aws_sdk_ssmincidents::config::Builder::from(&config)
+            .http_client(Guarded::client(self.0.http.clone(), LONGEST_RECORDS, Format::Json))
+            .interceptor(clock.clone());
+        let incidents = match endpoint::of_incident_manager(&config) {
+            Some(url) => incidents.endpoint_url(url),
+            None => incidents,
+        };
         let sts = aws_sdk_sts::config::Builder::from(&config).interceptor(clock.clone());
         Arc::new(Connection {
             cloudwatch: aws_sdk_cloudwatch::Client::from_conf(cloudwatch.build()),
@@ -170,8 +254,11 @@ impl AwsConnections {
             sns: ByHand::new(&sns::API, &config, place.clone(), clock.clone()),
             ssm: ByHand::new(&ops_center::API, &config, place.clone(), clock.clone()),
             place,
+            credentials,
+            watched,
             expiry,
             was_accepted: AtomicBool::new(false),
+            loaded: clock::now().mono,
         })
     }
 
@@ -185,7 +272,7 @@ impl AwsConnections {
             .operation_timeout(OPERATION_TIMEOUT)
             .build();
         let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
-            .http_client(self.0.http.clone())
+            .http_client(Guarded::client(self.0.http.clone(), LONGEST_ANSWER, Format::Any))
             .timeout_config(timeouts)
             .retry_config(RetryConfig::standard().with_max_attempts(CREDENTIAL_ATTEMPTS));
         if let Ok(name) = AppName::new("bothends") {
@@ -207,7 +294,19 @@ impl AwsConnections {
                 "settings",
             ));
         }
-        loader.load().await
+        let config = loader.load().await;
+        if settings.credentials.is_some() {
+            return config;
+        }
+        let session = session_name(&settings.site);
+        let ours = profile::provider(&config, &self.0.helpers, &session).await;
+        match ours.or_else(|| config.credentials_provider()) {
+            Some(provider) => {
+                let explained = SharedCredentialsProvider::new(Explained::new(provider));
+                config.into_builder().credentials_provider(explained).build()
+            }
+            None => config,
+        }
     }
 
     async fn role(&self, role: &str, chain: &SdkConfig) -> SharedCredentialsProvider {
@@ -234,8 +333,12 @@ pub(super) struct Connection {
     pub(super) ssm: Option<ByHand>,
     /// With the Region that the chain found, if it was not given.
     pub(super) place: Place,
+    pub(super) credentials: Option<SharedCredentialsProvider>,
+    watched: Option<Watched>,
     expiry: Expiry,
     was_accepted: AtomicBool,
+    /// When it was made; its credentials were read then or later.
+    loaded: Moment,
 }
 
 impl Connection {

@@ -15,6 +15,21 @@ pub(super) fn of(api: &Api, config: &SdkConfig, region: &str) -> String {
     })
 }
 
+/// Incident Manager's endpoint where the profile's `services` section calls it `ssm_incidents`, as the AWS SDKs and Tools
+/// Reference Guide spells it ("Service-specific endpoints"). The Rust SDK reads `ssm-incidents` alone.
+pub(super) fn of_incident_manager(config: &SdkConfig) -> Option<String> {
+    if config.get_origin("endpoint_url").is_client_config() {
+        return None;
+    }
+    let named = |service_id| {
+        let key = ServiceConfigKey::builder();
+        let key = key.service_id(service_id).env("AWS_ENDPOINT_URL").profile("endpoint_url").build().ok()?;
+        config.service_config()?.load_config(key)
+    };
+    // The variable, which is one for both, counts with the first.
+    named("SSM Incidents").or_else(|| named("SSM_Incidents"))
+}
+
 fn configured(api: &Api, config: &SdkConfig) -> Option<String> {
     let everywhere = || config.endpoint_url().map(str::to_owned);
     if config.get_origin("endpoint_url").is_client_config() {
@@ -49,7 +64,8 @@ pub fn partition(region: &str) -> &'static str {
     found.map_or(ANY, |(_, partition, ..)| partition)
 }
 
-fn regional(host: &str, region: &str, fips: bool, dual_stack: bool) -> String {
+/// The Region's own endpoint of a service whose host names begin so.
+pub(super) fn regional(host: &str, region: &str, fips: bool, dual_stack: bool) -> String {
     let (plain, dual) = PARTITIONS
         .iter()
         .find(|(prefix, ..)| region.starts_with(prefix))
@@ -74,6 +90,24 @@ mod tests {
             ("us-isob-east-1", "aws-iso-b"),
         ] {
             assert_eq!(partition(region), expected);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_profile_may_spell_incident_manager_as_the_guide_or_as_the_sdk_does() {
+        use aws_runtime::env_config::file::{EnvConfigFileKind, EnvConfigFiles};
+        for spelling in ["ssm_incidents", "ssm-incidents"] {
+            let file = tempfile::NamedTempFile::new().unwrap();
+            let text = format!(
+                "[default]\nregion = eu-west-1\nservices = local\n[services local]\n{spelling} =\n  endpoint_url = http://127.0.0.1:9\n"
+            );
+            std::fs::write(file.path(), text).unwrap();
+            let files = EnvConfigFiles::builder().with_file(EnvConfigFileKind::Config, file.path()).build();
+            let http =
+                crate::aws::http::client(None, false, Default::default(), &Default::default()).unwrap();
+            let loader = aws_config::defaults(aws_config::BehaviorVersion::v2026_01_12()).http_client(http);
+            let config = loader.profile_files(files).no_credentials().load().await;
+            assert_eq!(of_incident_manager(&config).as_deref(), Some("http://127.0.0.1:9"), "{spelling}");
         }
     }
 

@@ -1,6 +1,8 @@
 //! What a failed call means: one classification for every service.
 
 mod codes;
+mod sts;
+mod way;
 mod words;
 
 use std::error::Error;
@@ -11,14 +13,20 @@ use std::time::Duration;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::{ConnectorError, SdkError};
+use aws_smithy_types::error::ErrorMetadata;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
 use super::by_hand::EXISTING;
 use super::connection::Place;
 use super::exchange::Exchange;
+use super::helper::HelperError;
+use super::lack::{Lack, RoleError};
 use super::permission::Call;
+use super::said::{CODE, line};
+use super::sign_in::SignInError;
 pub(super) use codes::CLOCK_CODES;
 use words::{Cause, safe_words};
+pub(super) use words::{deepest as bottom_words, first_words};
 
 /// A call that failed.
 #[derive(Debug, Clone)]
@@ -39,7 +47,7 @@ pub struct Failure {
 /// What a failure means to the caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FailureKind {
-    /// AWS asks us to slow down.
+    /// AWS throttled the call.
     Throttled {
         /// AWS's own word on when to come back.
         retry_after: Option<Duration>,
@@ -58,6 +66,8 @@ pub enum FailureKind {
     CredentialsRefused,
     /// There are no credentials, or no Region. A person must act.
     CredentialsMissing,
+    /// Where the credentials come from has failed. It may pass by itself: a credential_process fails while the network is away.
+    CredentialsFailed,
     /// The answer cannot be understood.
     Garbage,
     /// What was asked about does not exist.
@@ -74,6 +84,7 @@ impl FailureKind {
         match self {
             Self::Denied | Self::CredentialsRefused | Self::CredentialsMissing => true,
             Self::Throttled { .. }
+            | Self::CredentialsFailed
             | Self::TimedOut
             | Self::Unreachable
             | Self::ServiceFault
@@ -93,6 +104,7 @@ impl FailureKind {
             | Self::Unreachable
             | Self::ServiceFault
             | Self::Contended
+            | Self::CredentialsFailed
             | Self::Garbage => true,
             Self::Denied
             | Self::CredentialsRefused
@@ -103,11 +115,30 @@ impl FailureKind {
         }
     }
 
+    /// Whether it was refused as this identity asked it: another may be allowed, or in the account that has what was asked for.
+    pub const fn is_refusal(self) -> bool {
+        match self {
+            Self::Denied
+            | Self::CredentialsRefused
+            | Self::CredentialsMissing
+            | Self::CredentialsFailed
+            | Self::NotFound
+            | Self::Rejected => true,
+            Self::Throttled { .. }
+            | Self::TimedOut
+            | Self::Unreachable
+            | Self::ServiceFault
+            | Self::Contended
+            | Self::Garbage
+            | Self::TokenKnown => false,
+        }
+    }
+
     /// Whether AWS was reached: an answer came, whatever it said. Where something on the way answers in AWS's stead,
     /// that is taken for AWS's.
     pub const fn reached_aws(self) -> bool {
         match self {
-            Self::TimedOut | Self::Unreachable | Self::CredentialsMissing => false,
+            Self::TimedOut | Self::Unreachable | Self::CredentialsMissing | Self::CredentialsFailed => false,
             Self::Throttled { .. }
             | Self::ServiceFault
             | Self::Contended
@@ -173,7 +204,9 @@ impl Failure {
     /// Whether other credentials, or a Region, may mend it.
     pub(super) const fn is_about_credentials(&self) -> bool {
         match self.kind {
-            FailureKind::CredentialsRefused | FailureKind::CredentialsMissing => true,
+            FailureKind::CredentialsRefused
+            | FailureKind::CredentialsMissing
+            | FailureKind::CredentialsFailed => true,
             FailureKind::Throttled { .. }
             | FailureKind::TimedOut
             | FailureKind::Unreachable
@@ -187,6 +220,21 @@ impl Failure {
         }
     }
 
+    /// AWS's code, if AWS answered with one.
+    pub(super) fn code(&self) -> Option<&str> {
+        self.cause.as_deref()?.code()
+    }
+
+    /// The profile of IAM Identity Center to sign in with, if that is what is missing.
+    pub(super) fn sign_in(&self) -> Option<&str> {
+        self.cause.as_deref()?.sign_in()
+    }
+
+    /// The role that may not be assumed, if that is what was refused, and the call was refused for it.
+    pub(super) fn unassumed(&self) -> Option<&str> {
+        self.cause.as_deref()?.role()
+    }
+
     /// The same failure, with what its answer said of time.
     pub(super) fn at(self, exchange: Option<Exchange>) -> Self {
         Self { exchange, ..self }
@@ -195,29 +243,31 @@ impl Failure {
     fn said_by_aws(call: Call, place: &Place, error: &impl ProvideErrorMetadata, raw: &HttpResponse) -> Self {
         let status = raw.status().as_u16();
         let kind = codes::kind_of(call, error.code(), status, codes::retry_after(raw.headers()));
-        let code = error.code().unwrap_or("no error code");
+        let code = &line(error.code().unwrap_or("no error code"), CODE);
         let message = error.message().map(safe_words).unwrap_or_default();
         let text = match kind {
             FailureKind::Denied => denied(call, place, code, &message),
             FailureKind::CredentialsRefused => format!(
                 "{call} {place}: AWS does not accept the daemon's credentials ({code}); renew them, and check this host's clock"
             ),
-            FailureKind::Throttled { .. } => format!("{call} {place}: AWS asks us to slow down ({code})"),
+            FailureKind::Throttled { .. } => format!("{call} {place}: throttled by AWS ({code})"),
             FailureKind::TimedOut | FailureKind::Unreachable | FailureKind::ServiceFault => {
                 format!("{call} {place}: AWS failed (HTTP {status}, {code})")
             }
             FailureKind::Garbage if status < 300 => not_understood(call, place, status),
             FailureKind::Garbage => format!(
-                "{call} {place}: the answer (HTTP {status}) has no error code of AWS's; does a proxy answer in its stead?"
+                "{call} {place}: HTTP {status} without an AWS error code; a proxy or captive portal may have answered in place of AWS"
             ),
             FailureKind::NotFound
             | FailureKind::TokenKnown
             | FailureKind::Contended
             | FailureKind::CredentialsMissing
+            | FailureKind::CredentialsFailed
             | FailureKind::Rejected => format!("{call} {place} was rejected ({code}): {message}"),
         };
         let cause = Cause::new(format!("HTTP {status}, {code}: {message}"), None);
         let existing = error.meta().extra(EXISTING).map(str::to_owned);
+        let cause = cause.with_code(error.code());
         Self { kind, call, text, exchange: None, existing, cause: Some(Arc::new(cause)) }
     }
 
@@ -226,42 +276,124 @@ impl Failure {
         let credentials = words::chain(error).find_map(|error| error.downcast_ref::<CredentialsError>());
         match credentials {
             Some(credentials) => Self::without_credentials(call, place, credentials),
-            None if words::mentions(error, "region") && place.region.is_none() => Self::no_region(call),
             None => {
-                let timed_out = words::chain(error)
-                    .filter_map(|error| error.downcast_ref::<ConnectorError>())
-                    .any(ConnectorError::is_timeout);
+                let (timed_out, what) = way::words(error);
                 let kind = if timed_out { FailureKind::TimedOut } else { FailureKind::Unreachable };
-                Self::unanswered(call, place, kind, "no connection", error)
+                let text = format!("{call} {place}: {what}");
+                let cause = Some(Arc::new(Cause::of(error)));
+                Self { kind, call, text, exchange: None, existing: None, cause }
             }
         }
     }
 
     fn without_credentials(call: Call, place: &Place, error: &CredentialsError) -> Self {
-        let by_code = |codes: &[&str]| codes.iter().any(|code| words::mentions(error, code));
-        let reached =
-            !words::chain(error).any(|error| error.is::<ConnectorError>() || words::is_timeout(error));
-        let assumed = place.role_arn.is_some();
-        let cause = Some(Arc::new(Cause::of(error)));
-        let (kind, what) = if matches!(error, CredentialsError::CredentialsNotLoaded(_)) {
-            let advice = "write keys to /etc/bothends/credentials (chmod 600) and restart the service, or give it a profile, a credential_process (IAM Roles Anywhere) or AWS_ACCESS_KEY_ID";
-            (FailureKind::CredentialsMissing, format!("no AWS credentials; {advice}"))
-        } else if matches!(error, CredentialsError::ProviderTimedOut(_)) {
-            (FailureKind::TimedOut, "the credentials' source did not answer in time".to_owned())
-        } else if assumed && by_code(codes::DENIED) {
-            let text = denied(Call::AssumeRole, place, "AccessDenied", "");
-            return Self { kind: FailureKind::Denied, call, text, exchange: None, existing: None, cause };
-        } else if by_code(CLOCK_CODES) || by_code(codes::REFUSED_CREDENTIALS) {
-            let advice = "renew them, and check this host's clock";
-            let what = format!("AWS does not accept the credentials to assume the role with; {advice}");
-            (FailureKind::CredentialsRefused, what)
-        } else if !reached {
-            let what = format!("no connection to the credentials' source: {}", words::deepest(error));
-            (FailureKind::Unreachable, what)
-        } else {
-            (FailureKind::CredentialsMissing, format!("no AWS credentials: {}", words::deepest(error)))
+        let find = || words::chain(error);
+        let failure = |kind, what: String, cause: Cause| {
+            let text = format!("{call} {place}: {what}");
+            Self { kind, call, text, exchange: None, existing: None, cause: Some(Arc::new(cause)) }
         };
-        Self { kind, call, text: format!("{call} {place}: {what}"), exchange: None, existing: None, cause }
+        if let Some((said, raw)) = sts::answer(error) {
+            let role = find().find_map(|error| error.downcast_ref::<RoleError>());
+            let role = role.map(|error| error.role.as_str()).or(place.role_arn.as_deref());
+            let (kind, text, cause) = Self::refused_by_sts(call, place, role, said, raw);
+            return Self { kind, call, text, exchange: None, existing: None, cause: Some(Arc::new(cause)) };
+        }
+        let lack = find().find_map(|error| error.downcast_ref::<Lack>());
+        if let Some(lack) = lack {
+            let found = safe_words(&lack.to_string());
+            let what = format!("no AWS credentials: {found}; {}", lack.advice);
+            return failure(FailureKind::CredentialsMissing, what, Cause::new(found, None));
+        }
+        let connector = find().find_map(|error| error.downcast_ref::<ConnectorError>());
+        let helper = find().find_map(|error| error.downcast_ref::<HelperError>());
+        let sign_in = find().find_map(|error| error.downcast_ref::<SignInError>());
+        let late = matches!(error, CredentialsError::ProviderTimedOut(_))
+            || sts::is_timeout(error)
+            || connector.is_some_and(ConnectorError::is_timeout)
+            || helper.is_some_and(HelperError::is_timeout);
+        let cause = Cause::of(error);
+        if matches!(error, CredentialsError::CredentialsNotLoaded(_)) {
+            failure(FailureKind::CredentialsMissing, "no AWS credentials".to_owned(), cause)
+        } else if matches!(error, CredentialsError::InvalidConfiguration(_)) {
+            let what = format!("no AWS credentials: {}", words::deepest(error));
+            failure(FailureKind::CredentialsMissing, what, cause)
+        } else if late {
+            let what = helper.map_or_else(
+                || "the credentials' source did not answer in time".to_owned(),
+                |helper| format!("no AWS credentials: {helper}"),
+            );
+            failure(FailureKind::TimedOut, what, cause)
+        } else if connector.is_some() {
+            let what = format!("no connection to the credentials' source: {}", way::words(error).1);
+            failure(FailureKind::Unreachable, what, cause)
+        } else if let Some(SignInError { profile, .. }) = sign_in {
+            let (kind, what) = match sts::answer_to_session(error) {
+                Some((said, raw)) => refused_in_session(profile, said, raw),
+                None => (FailureKind::CredentialsMissing, None),
+            };
+            match what {
+                Some(what) => failure(kind, format!("no AWS credentials: {what}"), Cause::new(what, None)),
+                None => {
+                    let what = format!(
+                        "no AWS credentials: the profile {profile} signs in by IAM Identity Center, and has no session that \
+                         works; run `aws sso login --profile {profile}`. Nobody signs in for a daemon: give it a \
+                         credential_process (IAM Roles Anywhere) or keys"
+                    );
+                    failure(kind, what, cause.with_sign_in(profile))
+                }
+            }
+        } else {
+            let what = format!("no AWS credentials: {}", words::deepest(error));
+            failure(FailureKind::CredentialsFailed, what, cause)
+        }
+    }
+
+    /// STS has answered and given no credentials for the role. What is wrong with STS itself passes by itself.
+    fn refused_by_sts(
+        call: Call,
+        place: &Place,
+        role: Option<&str>,
+        said: &ErrorMetadata,
+        raw: &HttpResponse,
+    ) -> (FailureKind, String, Cause) {
+        let status = raw.status().as_u16();
+        let kind = codes::kind_of(Call::AssumeRole, said.code(), status, codes::retry_after(raw.headers()));
+        let code = &line(said.code().unwrap_or("no error code"), CODE);
+        let message = said.message().map(safe_words).unwrap_or_default();
+        let at = format!("{call} {place}");
+        let cause = Cause::new(format!("HTTP {status}, {code}: {message}"), None);
+        let (kind, text) = match kind {
+            FailureKind::Denied => {
+                let on = role.map_or_else(|| Call::AssumeRole.resource().to_owned(), of_role);
+                let text = denied_on(Call::AssumeRole, &on, place, code, &message);
+                return (kind, text, cause.with_role(role));
+            }
+            FailureKind::CredentialsRefused => {
+                let advice = "renew them, and check this host's clock";
+                let what = "AWS does not accept the credentials to assume the role with";
+                (kind, format!("{at}: {what} ({code}); {advice}"))
+            }
+            FailureKind::Throttled { .. } => {
+                (kind, format!("{at}: no AWS credentials: throttled by STS ({code})"))
+            }
+            FailureKind::TimedOut
+            | FailureKind::Unreachable
+            | FailureKind::ServiceFault
+            | FailureKind::Contended
+            | FailureKind::CredentialsFailed
+            | FailureKind::Garbage => (
+                FailureKind::CredentialsFailed,
+                format!("{at}: no AWS credentials: STS failed (HTTP {status}, {code})"),
+            ),
+            FailureKind::CredentialsMissing
+            | FailureKind::NotFound
+            | FailureKind::TokenKnown
+            | FailureKind::Rejected => {
+                let what = format!("{at}: no AWS credentials: STS rejects the role ({code}): {message}");
+                (FailureKind::CredentialsMissing, what)
+            }
+        };
+        (kind, text, cause)
     }
 
     fn unanswered(
@@ -289,12 +421,50 @@ fn not_understood(call: Call, place: &Place, status: u16) -> String {
 
 /// What is missing and what to do about it. AWS's own message names the principal and the policy at fault.
 fn denied(call: Call, place: &Place, code: &str, message: &str) -> String {
+    denied_on(call, call.resource(), place, code, message)
+}
+
+fn denied_on(call: Call, on: &str, place: &Place, code: &str, message: &str) -> String {
     let permission = call.permission();
     let said = if message.is_empty() { String::new() } else { format!("; AWS says: {message}") };
     format!(
-        "{call} {place} was refused ({code}): the permission {permission} on {} is missing; allow it to the daemon's identity{said}",
-        call.resource()
+        "{call} {place} was refused ({code}): the permission {permission} on {on} is missing; allow it to the daemon's identity{said}"
     )
+}
+
+/// What `sts:AssumeRole` is needed on.
+fn of_role(role: &str) -> String {
+    format!("{role}, whose trust policy must admit the daemon's own credentials,")
+}
+
+/// What IAM Identity Center has against the session of a profile; `None` if another session would do.
+fn refused_in_session(
+    profile: &str,
+    said: &ErrorMetadata,
+    raw: &HttpResponse,
+) -> (FailureKind, Option<String>) {
+    let status = raw.status().as_u16();
+    let code = &line(said.code().unwrap_or("no error code"), CODE);
+    let message = said.message().map(|message| format!(": {}", safe_words(message))).unwrap_or_default();
+    match status {
+        401 => (FailureKind::CredentialsMissing, None),
+        429 | 500.. => {
+            let what = format!("IAM Identity Center failed (HTTP {status}, {code}{message})");
+            (FailureKind::CredentialsFailed, Some(what))
+        }
+        _ => {
+            let what = format!(
+                "IAM Identity Center refuses the role of the profile {profile} ({code}{message}); check its sso_account_id and \
+                 sso_role_name, and that this role is assigned to whoever has signed in"
+            );
+            (FailureKind::CredentialsMissing, Some(what))
+        }
+    }
+}
+
+/// Whether STS's error answer stands behind an error.
+pub(super) fn is_sts_answer(error: &(dyn Error + 'static)) -> bool {
+    sts::answer(error).is_some()
 }
 
 /// Whether AWS refused a request as if our clock were wrong.

@@ -135,6 +135,9 @@ where
     E: std::error::Error + ProvideErrorMetadata + Send + Sync + 'static,
     Sent: Future<Output = Result<T, SdkError<E, HttpResponse>>>,
 {
+    if place.region.is_none() {
+        return Err(Failure::no_region(call));
+    }
     let mut capture = Capture::default();
     let mut result = send(capture.clone()).await;
     let skewed = capture.get().is_some_and(|exchange| exchange.skewed());

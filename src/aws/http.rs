@@ -1,65 +1,331 @@
-//! The HTTP client that every AWS call goes through: proxy, trusted authorities, keep-alive.
+//! The HTTP client that every AWS call goes through: connections by [`crate::outbound`], kept alive and few, and every failure in
+//! the SDK's terms with its typed cause inside.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::fmt;
+use std::future::Future;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use aws_smithy_http_client::pool::{Client, ConnectionPool};
-use aws_smithy_http_client::proxy::ProxyConfig;
-use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
-use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
+use aws_smithy_runtime_api::client::connection::{CaptureSmithyConnection, ConnectionMetadata};
+use aws_smithy_runtime_api::client::connector_metadata::ConnectorMetadata;
+use aws_smithy_runtime_api::client::http::{
+    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
+};
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_runtime_api::client::result::ConnectorError;
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use aws_smithy_types::body::SdkBody;
+use aws_smithy_types::retry::ErrorKind;
+use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
+use hyper::header::PROXY_AUTHORIZATION;
+use hyper::rt::{Read, ReadBufCursor, Write};
+use hyper::{Request, Uri};
+use hyper_util::client::legacy::connect::{CaptureConnection, Connected, Connection, capture_connection};
+use hyper_util::client::legacy::{Client, Error as ClientError};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tower_service::Service;
 
-#[cfg(feature = "tls-aws-lc")]
-const CRYPTO: CryptoMode = CryptoMode::AwsLc;
-#[cfg(all(feature = "tls-ring", not(feature = "tls-aws-lc")))]
-const CRYPTO: CryptoMode = CryptoMode::Ring;
-#[cfg(not(any(feature = "tls-aws-lc", feature = "tls-ring")))]
-compile_error!("choose a TLS provider: feature tls-aws-lc or tls-ring");
+use crate::access::read_regular;
+use crate::outbound::{ConnectError, Dialer, KeyExchange, Outbound, Proxies, ProxyVariable, Stream, Trust};
 
-/// Connections to one host. Every source, sink and the publisher may have one call under way at the same host, and a
-/// call that hangs must not keep another waiting; more than this is a mistake somewhere.
-const MAX_CONNECTIONS_PER_HOST: usize = 16;
-/// An idle connection whose path has died is found out before the next poll wants to use it.
-const TCP_KEEPALIVE: Duration = Duration::from_secs(20);
+/// Calls under way at one host. Every source, sink and the publisher may have one at the same host, and one that hangs must
+/// not keep another waiting; more than this is a mistake somewhere.
+const MAX_CALLS_PER_HOST: usize = 16;
+/// TCP, CONNECT and TLS together.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Longer than the longest poll interval, so that a source keeps its connection.
+const IDLE: Duration = Duration::from_secs(90);
 
 /// The client: the proxy variables of the environment, and the authorities in `ca_bundle` in place of the system's, as
 /// `AWS_CA_BUNDLE` has it with AWS's own tools. Without a bundle the system's authorities are trusted (`SSL_CERT_FILE`
 /// and `SSL_CERT_DIR` are honoured). That there are any matters only if there is `tls` to be spoken.
-pub(super) fn client(ca_bundle: Option<&Path>, tls: bool) -> Result<Client, HttpSettingsError> {
-    let trusted = match ca_bundle {
-        Some(path) => TrustStore::empty().with_pem_certificate(read_bundle(path)?),
-        None if system_trusts_anybody() => TrustStore::default(),
-        None if tls => return Err(HttpSettingsError::NoAuthority),
-        // To take the system's would be a warning of the SDK's.
-        None => TrustStore::empty(),
+pub(super) fn client(
+    ca_bundle: Option<&Path>,
+    tls: bool,
+    key_exchange: KeyExchange,
+    env: &BTreeMap<String, String>,
+) -> Result<Http, HttpSettingsError> {
+    let authorities = match ca_bundle {
+        Some(path) => read_bundle(path)?,
+        None => system(),
     };
-    let context = TlsContext::builder()
-        .with_trust_store(trusted)
-        .build()
+    if authorities.is_empty() && tls {
+        return Err(HttpSettingsError::NoAuthority);
+    }
+    let trust = Trust::new(authorities, ca_bundle)
         .map_err(|error| HttpSettingsError::Client { source: Arc::new(error) })?;
-    let pool = ConnectionPool::builder()
-        .max_connections_per_host(MAX_CONNECTIONS_PER_HOST)
-        .tcp_keepalive(TCP_KEEPALIVE)
-        .proxy_config(ProxyConfig::from_env())
-        .tls_provider(Provider::Rustls(CRYPTO))
-        .tls_context(context)
-        .build_https()
-        .map_err(|error| HttpSettingsError::Client { source: Arc::new(error) })?;
-    Client::new(&pool).map_err(|error| HttpSettingsError::Client { source: Arc::new(error) })
+    let proxies = Proxies::from_env(env).map_err(HttpSettingsError::Proxy)?;
+    Ok(Http::new(Dialer::new(proxies, key_exchange), trust))
 }
 
-/// Without an authority the SDK warns, and then every handshake fails.
-fn system_trusts_anybody() -> bool {
+/// Every connection to AWS; cheap to clone.
+#[derive(Clone)]
+pub(super) struct Http(Arc<Inner>);
+
+struct Inner {
+    dialer: Arc<Dialer>,
+    client: Client<Connector, SdkBody>,
+    calls: Mutex<BTreeMap<String, Arc<Semaphore>>>,
+    notices: Arc<Mutex<Vec<String>>>,
+}
+
+impl Http {
+    fn new(dialer: Dialer, trust: Trust) -> Self {
+        let (dialer, notices) = (Arc::new(dialer), Arc::default());
+        let connector = Connector { dialer: Arc::clone(&dialer), trust, notices: Arc::clone(&notices) };
+        let client = Client::builder(TokioExecutor::new())
+            .pool_idle_timeout(IDLE)
+            .pool_max_idle_per_host(MAX_CALLS_PER_HOST)
+            .pool_timer(TokioTimer::new())
+            .build(connector);
+        Self(Arc::new(Inner { dialer, client, calls: Mutex::default(), notices }))
+    }
+
+    /// How it connects; webhooks go the same ways.
+    pub(super) fn dialer(&self) -> &Arc<Dialer> {
+        &self.0.dialer
+    }
+
+    /// What had to be given up for connections, since this was asked last.
+    pub(super) fn notices(&self) -> Vec<String> {
+        std::mem::take(&mut *self.0.notices.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Waits until few enough calls are under way at a host.
+    async fn turn(&self, url: &Uri) -> Option<OwnedSemaphorePermit> {
+        let host = url.authority().map(|authority| authority.as_str().to_owned()).unwrap_or_default();
+        let calls = {
+            let mut calls = self.0.calls.lock().unwrap_or_else(PoisonError::into_inner);
+            let new = || Arc::new(Semaphore::new(MAX_CALLS_PER_HOST));
+            Arc::clone(calls.entry(host).or_insert_with(new))
+        };
+        // It is never closed.
+        calls.acquire_owned().await.ok()
+    }
+
+    async fn send(&self, request: HttpRequest) -> Result<HttpResponse, ConnectorError> {
+        let mut request: Request<SdkBody> =
+            request.try_into_http1x().map_err(|error| ConnectorError::user(error.into()))?;
+        let turn = self.turn(request.uri()).await;
+        if request.uri().scheme_str() == Some("http")
+            && let Some(proxy) = self.0.dialer.proxy(request.uri())
+            && let Some(authorization) = proxy.authorization()
+        {
+            request.headers_mut().insert(PROXY_AUTHORIZATION, authorization.clone());
+        }
+        let connection = capture_connection(&mut request);
+        if let Some(capture) = request.extensions().get::<CaptureSmithyConnection>() {
+            let connection = connection.clone();
+            capture.set_connection_retriever(move || metadata(&connection));
+        }
+        let answer =
+            self.0.client.request(request).await.map_err(|error| in_sdk_terms(error, &connection))?;
+        let answer = answer.map(|body| SdkBody::from_body_1_x(UnderWay { body, _turn: turn }));
+        HttpResponse::try_from(answer).map_err(|error| ConnectorError::other(error.into(), None))
+    }
+}
+
+impl fmt::Debug for Http {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Http").field("dialer", &self.0.dialer).finish_non_exhaustive()
+    }
+}
+
+impl HttpClient for Http {
+    fn http_connector(&self, settings: &HttpConnectorSettings, _: &RuntimeComponents) -> SharedHttpConnector {
+        SharedHttpConnector::new(Bounded { http: self.clone(), within: settings.read_timeout() })
+    }
+
+    fn connector_metadata(&self) -> Option<ConnectorMetadata> {
+        Some(ConnectorMetadata::new("hyper", Some(Cow::Borrowed("1.x"))))
+    }
+}
+
+/// Calls with the bound that a client of the SDK sets to them: from the call to the answer's headers, a connection included.
+#[derive(Debug)]
+struct Bounded {
+    http: Http,
+    within: Option<Duration>,
+}
+
+impl HttpConnector for Bounded {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let (http, within) = (self.http.clone(), self.within);
+        HttpConnectorFuture::new(async move {
+            match within {
+                None => http.send(request).await,
+                Some(within) => match tokio::time::timeout(within, http.send(request)).await {
+                    Ok(outcome) => outcome,
+                    Err(_) => Err(ConnectorError::timeout(Box::new(NoAnswer { within }))),
+                },
+            }
+        })
+    }
+}
+
+/// A request went out, and no answer came.
+#[derive(Debug)]
+pub(super) struct NoAnswer {
+    within: Duration,
+}
+
+impl fmt::Display for NoAnswer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "no answer within {:.0} s", self.within.as_secs_f32())
+    }
+}
+
+impl Error for NoAnswer {}
+
+/// What the SDK decides on: whether a second attempt makes sense, and whether time ran out.
+fn in_sdk_terms(error: ClientError, connection: &CaptureConnection) -> ConnectorError {
+    let find = |error: &ClientError| {
+        let mut cause = error.source();
+        while let Some(error) = cause {
+            if let Some(error) = error.downcast_ref::<ConnectError>() {
+                return Some(error.is_timeout());
+            }
+            cause = error.source();
+        }
+        None
+    };
+    let broke_off = error.source().and_then(|error| error.downcast_ref::<hyper::Error>());
+    let error = match (find(&error), broke_off) {
+        (Some(true), _) => return ConnectorError::timeout(Box::new(error)).never_connected(),
+        (Some(false), _) => return ConnectorError::io(Box::new(error)).never_connected(),
+        (None, Some(hyper)) if hyper.is_user() => ConnectorError::user(Box::new(error)),
+        (None, Some(hyper)) if hyper.is_incomplete_message() => {
+            ConnectorError::other(Box::new(error), Some(ErrorKind::TransientError))
+        }
+        (None, Some(_) | None) => ConnectorError::io(Box::new(error)),
+    };
+    match metadata(connection) {
+        Some(metadata) => error.with_connection(metadata),
+        None => error,
+    }
+}
+
+/// How the SDK sees to it that a connection on which a call went wrong is not used again.
+fn metadata(connection: &CaptureConnection) -> Option<ConnectionMetadata> {
+    let proxied = connection.connection_metadata().as_ref()?.is_proxied();
+    let connection = connection.clone();
+    let poison = move || {
+        if let Some(connection) = connection.connection_metadata().as_ref() {
+            connection.poison();
+        }
+    };
+    Some(ConnectionMetadata::builder().proxied(proxied).poison_fn(poison).build())
+}
+
+/// An answer's body; its call is under way until it has been read.
+struct UnderWay {
+    body: Incoming,
+    _turn: Option<OwnedSemaphorePermit>,
+}
+
+impl Body for UnderWay {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// Makes the connections of the pool.
+#[derive(Clone)]
+struct Connector {
+    dialer: Arc<Dialer>,
+    trust: Trust,
+    notices: Arc<Mutex<Vec<String>>>,
+}
+
+impl Service<Uri> for Connector {
+    type Response = Link;
+    type Error = ConnectError;
+    type Future = Pin<Box<dyn Future<Output = Result<Link, ConnectError>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), ConnectError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, url: Uri) -> Self::Future {
+        let Self { dialer, trust, notices } = self.clone();
+        Box::pin(async move {
+            let Outbound { stream, forwarding, notice } =
+                dialer.connect(&url, &trust, CONNECT_TIMEOUT).await?;
+            if let Some(notice) = notice {
+                log::warn!("{notice}");
+                notices.lock().unwrap_or_else(PoisonError::into_inner).push(notice);
+            }
+            Ok(Link { stream: TokioIo::new(stream), forwarding: forwarding.is_some() })
+        })
+    }
+}
+
+/// A connection as the pool takes it.
+struct Link {
+    stream: TokioIo<Box<dyn Stream>>,
+    forwarding: bool,
+}
+
+impl Connection for Link {
+    fn connected(&self) -> Connected {
+        Connected::new().proxy(self.forwarding)
+    }
+}
+
+impl Read for Link {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, buf)
+    }
+}
+
+impl Write for Link {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+/// The system's authorities. What rustls does not understand of them, nobody needs.
+fn system() -> RootCertStore {
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    !roots.is_empty()
+    roots
 }
 
 /// Whether anything may be called over TLS: everything is, unless every endpoint is given and plain, as it is with a stand-in
@@ -81,10 +347,14 @@ pub(super) fn speaks_tls(endpoint_url: Option<&str>, env: &BTreeMap<String, Stri
     ignored || !of_all || !of_services
 }
 
-/// Reads a bundle and makes sure that every certificate in it can be used: the SDK would panic on one that cannot.
-fn read_bundle(path: &Path) -> Result<Vec<u8>, HttpSettingsError> {
+/// The authorities of a whole operating system take a quarter of a megabyte.
+const BUNDLE_MAX: u64 = 4 * 1024 * 1024;
+
+/// Reads a bundle, every certificate of which must be usable: one that is not was meant to be.
+fn read_bundle(path: &Path) -> Result<RootCertStore, HttpSettingsError> {
     let bundle = |what: BundleProblem| HttpSettingsError::Bundle { path: path.to_owned(), what };
-    let pem = std::fs::read(path).map_err(|error| bundle(BundleProblem::Unreadable(Arc::new(error))))?;
+    let pem = read_regular(path, BUNDLE_MAX)
+        .map_err(|unread| bundle(BundleProblem::Unreadable(Arc::new(unread.into()))))?;
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(&pem) {
         let certificate = certificate.map_err(|error| bundle(BundleProblem::NotPem(error.to_string())))?;
@@ -93,7 +363,7 @@ fn read_bundle(path: &Path) -> Result<Vec<u8>, HttpSettingsError> {
     if roots.is_empty() {
         return Err(bundle(BundleProblem::Empty));
     }
-    Ok(pem)
+    Ok(roots)
 }
 
 /// Why there is no HTTP client to talk to AWS with. A person must act.
@@ -108,6 +378,8 @@ pub enum HttpSettingsError {
     },
     /// Nobody is trusted on this host, so that no TLS connection can come about.
     NoAuthority,
+    /// A variable names a proxy that cannot be used.
+    Proxy(ProxyVariable),
     /// The client could not be built.
     Client {
         /// The cause.
@@ -147,6 +419,7 @@ impl fmt::Display for HttpSettingsError {
                  ca-certificates (or name a bundle in AWS_CA_BUNDLE; if SSL_CERT_FILE or SSL_CERT_DIR are set, they name no \
                  certificate)",
             ),
+            Self::Proxy(variable) => variable.fmt(f),
             Self::Client { source } => write!(f, "the HTTP client for AWS could not be built: {source}"),
         }
     }
@@ -157,6 +430,7 @@ impl Error for HttpSettingsError {
         match self {
             Self::Bundle { what: BundleProblem::Unreadable(error), .. } => Some(error.as_ref()),
             Self::Bundle { .. } | Self::NoAuthority => None,
+            Self::Proxy(variable) => Some(variable),
             Self::Client { source } => Some(source.as_ref()),
         }
     }
@@ -169,11 +443,11 @@ mod tests {
     fn refusal(content: &[u8]) -> String {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), content).unwrap();
-        client(Some(file.path()), true).unwrap_err().to_string()
+        client(Some(file.path()), true, KeyExchange::Auto, &BTreeMap::new()).unwrap_err().to_string()
     }
 
     #[test]
-    fn a_bundle_that_would_make_the_sdk_panic_is_refused_with_its_path() {
+    fn a_bundle_that_cannot_be_used_is_refused_with_its_path() {
         assert!(refusal(b"").contains("no certificate"));
         assert!(refusal(b"hello").contains("no certificate"));
         let garbage = b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
@@ -184,7 +458,8 @@ mod tests {
 
     #[test]
     fn a_bundle_that_is_not_there_is_said_to_be_unreadable() {
-        let error = client(Some(Path::new("/nonexistent/ca.pem")), true).unwrap_err();
+        let error = client(Some(Path::new("/nonexistent/ca.pem")), true, KeyExchange::Auto, &BTreeMap::new())
+            .unwrap_err();
         assert!(error.to_string().contains("/nonexistent/ca.pem: it cannot be read"));
         assert!(error.source().is_some());
     }

@@ -12,14 +12,16 @@ use std::time::Duration;
 
 use aws_sdk_ssmincidents::types::IncidentRecord;
 
+use super::budget::Urgency;
 use super::caller::{Caller, sink_error};
 use super::connection::{AwsConnections, Place};
 use super::errors::Failure;
 use super::exchange::call;
 use super::permission::Call;
+use crate::incident::account::{Link, merged};
 use crate::incident::drill::{self, ShowingSink, Shown};
 use crate::incident::sink::{
-    IncidentSink, Note, Record, RecordId, RecordStatus, Scope, SinkError, StartRequest,
+    Description, IncidentSink, Note, Record, RecordId, RecordStatus, Scope, Search, SinkError, StartRequest,
 };
 
 /// How long a drill that was resolved may go on taking in starts, in the waits between tries, in seconds: well within a call's
@@ -29,12 +31,14 @@ const AFTER_DRILL: [u64; 5] = [0, 1, 2, 4, 8];
 /// Incident Manager in one Region, called with one role.
 pub struct IncidentManager {
     caller: Caller,
+    older: find::Older,
 }
 
 impl IncidentManager {
     /// `None` leaves the Region to the SDK's chain and calls with the daemon's own identity.
     pub fn new(connections: AwsConnections, region: Option<Arc<str>>, role_arn: Option<Arc<str>>) -> Self {
-        Self { caller: Caller::new(connections, Place { region, role_arn }) }
+        let caller = Caller::new(connections, Place { region, role_arn }, "ssm-incidents");
+        Self { caller, older: find::Older::default() }
     }
 
     /// Whether the account uses Incident Manager at all: without a replication set no incident can be started.
@@ -42,11 +46,16 @@ impl IncidentManager {
     /// # Errors
     /// `Rejected` if it does not, with words on what to do; else whatever the call came to.
     pub async fn check_onboarded(&self) -> Result<(), SinkError> {
-        let connection = self.caller.connection(Call::ListReplicationSets).await?;
+        let connection = self.caller.connection(Call::ListReplicationSets, Urgency::LookUp).await?;
         let request = connection.incidents.list_replication_sets();
         let send = |capture| request.clone().customize().interceptor(capture).send();
         let answer = call(Call::ListReplicationSets, &connection.place, send).await;
-        if self.caller.settle(&connection, answer)?.replication_set_arns().is_empty() {
+        if self
+            .caller
+            .settle(&connection, Call::ListReplicationSets, answer)?
+            .replication_set_arns()
+            .is_empty()
+        {
             let what = format!(
                 "Incident Manager {}: this account has no replication set, so that no incident can be started; complete \
                  \"Get prepared\" in its console (it is closed to accounts that did not use it before 2025-11-07), or use \
@@ -58,19 +67,40 @@ impl IncidentManager {
         Ok(())
     }
 
-    async fn get(&self, record: &RecordId) -> Result<IncidentRecord, SinkError> {
-        let connection = self.caller.connection(Call::GetIncidentRecord).await?;
+    async fn get(&self, record: &RecordId, urgency: Urgency) -> Result<IncidentRecord, SinkError> {
+        let connection = self.caller.connection(Call::GetIncidentRecord, urgency).await?;
         let request = connection.incidents.get_incident_record().arn(&record.0);
         let send = |capture| request.clone().customize().interceptor(capture).send();
         let answer = call(Call::GetIncidentRecord, &connection.place, send).await;
-        self.caller.settle(&connection, answer)?.incident_record.ok_or_else(|| {
-            let what = "the answer holds no record";
+        let found = self.caller.settle(&connection, Call::GetIncidentRecord, answer)?.incident_record;
+        found.filter(|found| found.arn() == record.0).ok_or_else(|| {
+            let what = "the answer does not hold the record that was asked for";
             sink_error(Failure::garbage(Call::GetIncidentRecord, &connection.place, what), false)
         })
     }
 
+    async fn link(&self, record: &RecordId, link: &Link) -> Result<(), SinkError> {
+        let connection = self.caller.connection(Call::UpdateRelatedItems, Urgency::Note).await?;
+        let update = request::page(link).ok_or_else(|| {
+            let what = format!("the page \"{}\" could not be named", link.title);
+            SinkError::Rejected { what, source: None }
+        })?;
+        let request = connection
+            .incidents
+            .update_related_items()
+            .client_token(request::page_token(record, link))
+            .incident_record_arn(&record.0)
+            .related_items_update(update);
+        let send = |capture| request.clone().customize().interceptor(capture).send();
+        let answer = call(Call::UpdateRelatedItems, &connection.place, send).await;
+        match self.caller.settle(&connection, Call::UpdateRelatedItems, answer) {
+            Ok(_) | Err(SinkError::TokenKnown) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
     async fn start_as(&self, start: &StartRequest, token: &str) -> Result<RecordId, SinkError> {
-        let connection = self.caller.connection(Call::StartIncident).await?;
+        let connection = self.caller.connection(Call::StartIncident, Urgency::Start).await?;
         let trigger = request::trigger(start);
         let request = connection
             .incidents
@@ -81,8 +111,18 @@ impl IncidentManager {
             .impact(i32::from(start.impact))
             .trigger_details(trigger);
         let send = |capture| request.clone().customize().interceptor(capture).send();
-        match self.caller.settle(&connection, call(Call::StartIncident, &connection.place, send).await) {
-            Ok(answer) => Ok(RecordId(answer.incident_record_arn)),
+        match self.caller.settle(
+            &connection,
+            Call::StartIncident,
+            call(Call::StartIncident, &connection.place, send).await,
+        ) {
+            Ok(answer) if find::is_record(&answer.incident_record_arn) => {
+                Ok(RecordId(answer.incident_record_arn))
+            }
+            Ok(_) => {
+                let what = "the answer names no record";
+                Err(sink_error(Failure::garbage(Call::StartIncident, &connection.place, what), false))
+            }
             Err(SinkError::NotFound) => {
                 let what = format!(
                     "{} {}: there is no response plan {}; create it, or correct response_plan",
@@ -98,14 +138,12 @@ impl IncidentManager {
 }
 
 impl IncidentSink for IncidentManager {
-    async fn find(&self, scope: &Scope) -> Result<Vec<Record>, SinkError> {
-        let connection = self.caller.connection(Call::ListIncidentRecords).await?;
-        self.caller.outcome(&connection, find::records(&connection, scope).await)
+    async fn find(&self, search: &Search) -> Result<Vec<(Scope, Record)>, SinkError> {
+        find::records(&self.caller, search, &self.older).await
     }
 
     async fn survey(&self, scopes: &[Scope]) -> Result<Vec<(Scope, Record)>, SinkError> {
-        let connection = self.caller.connection(Call::ListIncidentRecords).await?;
-        self.caller.outcome(&connection, find::open(&connection, scopes).await)
+        find::open(&self.caller, scopes).await
     }
 
     /// What a start comes to is read: a drill's open record of the same plan may have taken it in, see `incident::drill`.
@@ -117,7 +155,7 @@ impl IncidentSink for IncidentManager {
         }
         let mut pauses = AFTER_DRILL.into_iter();
         loop {
-            match self.get(&record).await {
+            match self.get(&record, Urgency::Start).await {
                 Ok(found) if find::shown(&found).source == drill::SOURCE => {}
                 // A record that cannot be read is no reason to doubt it: a drill's was there before this call.
                 Ok(_) | Err(SinkError::Rejected { .. } | SinkError::NotFound | SinkError::TokenKnown) => {
@@ -140,12 +178,12 @@ impl IncidentSink for IncidentManager {
     }
 
     async fn read(&self, record: &RecordId) -> Result<Record, SinkError> {
-        self.get(record).await.map(|found| find::record(&found))
+        self.get(record, Urgency::Resolve).await.map(|found| find::record(record, &found))
     }
 
     /// A token that is known has told this entry before: nothing is left to do.
     async fn note(&self, record: &RecordId, note: &Note) -> Result<(), SinkError> {
-        let connection = self.caller.connection(Call::CreateTimelineEvent).await?;
+        let connection = self.caller.connection(Call::CreateTimelineEvent, Urgency::Note).await?;
         let request = connection
             .incidents
             .create_timeline_event()
@@ -155,15 +193,18 @@ impl IncidentSink for IncidentManager {
             .event_type(request::EVENT_TYPE)
             .event_data(request::event_data(&note.text));
         let send = |capture| request.clone().customize().interceptor(capture).send();
-        match self.caller.settle(&connection, call(Call::CreateTimelineEvent, &connection.place, send).await)
-        {
+        match self.caller.settle(
+            &connection,
+            Call::CreateTimelineEvent,
+            call(Call::CreateTimelineEvent, &connection.place, send).await,
+        ) {
             Ok(_) | Err(SinkError::TokenKnown) => Ok(()),
             Err(error) => Err(error),
         }
     }
 
     async fn relate(&self, record: &RecordId, other: &RecordId, title: &str) -> Result<(), SinkError> {
-        let connection = self.caller.connection(Call::UpdateRelatedItems).await?;
+        let connection = self.caller.connection(Call::UpdateRelatedItems, Urgency::Note).await?;
         let update = request::related(other, title).ok_or_else(|| {
             let what = format!("the related record {other} could not be named");
             SinkError::Rejected { what, source: None }
@@ -175,23 +216,56 @@ impl IncidentSink for IncidentManager {
             .incident_record_arn(&record.0)
             .related_items_update(update);
         let send = |capture| request.clone().customize().interceptor(capture).send();
-        match self.caller.settle(&connection, call(Call::UpdateRelatedItems, &connection.place, send).await) {
+        match self.caller.settle(
+            &connection,
+            Call::UpdateRelatedItems,
+            call(Call::UpdateRelatedItems, &connection.place, send).await,
+        ) {
             Ok(_) | Err(SinkError::TokenKnown) => Ok(()),
             Err(error) => Err(error),
         }
     }
 
-    /// Reads before it writes: a person may have closed the record, and a summary that is there is a person's or the
-    /// response plan's and stays.
-    async fn resolve(&self, record: &RecordId, summary: &str, client_token: &str) -> Result<(), SinkError> {
-        let current = self.get(record).await?;
-        match find::record(&current).status {
+    /// Reads before it writes: a person may have closed the record, and what people or the response plan wrote stays.
+    async fn describe(&self, record: &RecordId, description: &Description) -> Result<(), SinkError> {
+        let current = self.get(record, Urgency::Note).await?;
+        match find::record(record, &current).status {
             RecordStatus::Resolved => return Ok(()),
             RecordStatus::Open => {}
         }
-        let connection = self.caller.connection(Call::UpdateIncidentRecord).await?;
-        let unwritten = current.summary().is_none_or(|written| written.trim().is_empty());
-        let summary = (unwritten && !summary.is_empty()).then(|| request::summary(summary));
+        let ours = description.account.markdown(request::SUMMARY_MAX);
+        if let Some(summary) = merged(current.summary().unwrap_or_default(), &ours) {
+            let connection = self.caller.connection(Call::UpdateIncidentRecord, Urgency::Note).await?;
+            let request = connection
+                .incidents
+                .update_incident_record()
+                .client_token(&description.client_token)
+                .arn(&record.0)
+                .summary(request::summary(&summary));
+            let send = |capture| request.clone().customize().interceptor(capture).send();
+            let answer = call(Call::UpdateIncidentRecord, &connection.place, send).await;
+            match self.caller.settle(&connection, Call::UpdateIncidentRecord, answer) {
+                Ok(_) | Err(SinkError::TokenKnown) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        for link in &description.links {
+            self.link(record, link).await?;
+        }
+        Ok(())
+    }
+
+    /// Reads before it writes: a person may have closed the record, and what people or the response plan wrote stays.
+    async fn resolve(&self, record: &RecordId, summary: &str, client_token: &str) -> Result<(), SinkError> {
+        let current = self.get(record, Urgency::Resolve).await?;
+        match find::record(record, &current).status {
+            RecordStatus::Resolved => return Ok(()),
+            RecordStatus::Open => {}
+        }
+        let connection = self.caller.connection(Call::UpdateIncidentRecord, Urgency::Resolve).await?;
+        let written = current.summary().unwrap_or_default();
+        let summary = Some(summary).filter(|summary| !summary.is_empty());
+        let summary = summary.and_then(|ours| merged(written, ours)).map(|text| request::summary(&text));
         let request = connection
             .incidents
             .update_incident_record()
@@ -201,20 +275,22 @@ impl IncidentSink for IncidentManager {
             .set_summary(summary);
         let send = |capture| request.clone().customize().interceptor(capture).send();
         let answer = call(Call::UpdateIncidentRecord, &connection.place, send).await;
-        match self.caller.settle(&connection, answer) {
+        match self.caller.settle(&connection, Call::UpdateIncidentRecord, answer) {
             Ok(_) => Ok(()),
             // The token was used with another summary: the record is, or soon reads as, resolved.
-            Err(SinkError::TokenKnown) => match find::record(&self.get(record).await?).status {
-                RecordStatus::Resolved => Ok(()),
-                RecordStatus::Open => {
-                    let what = format!(
-                        "{} {}: {record} is still open after it was resolved",
-                        Call::UpdateIncidentRecord,
-                        connection.place
-                    );
-                    Err(SinkError::Temporary { what, retry_after: None, source: None })
+            Err(SinkError::TokenKnown) => {
+                match find::record(record, &self.get(record, Urgency::Resolve).await?).status {
+                    RecordStatus::Resolved => Ok(()),
+                    RecordStatus::Open => {
+                        let what = format!(
+                            "{} {}: {record} is still open after it was resolved",
+                            Call::UpdateIncidentRecord,
+                            connection.place
+                        );
+                        Err(SinkError::Temporary { what, retry_after: None, source: None })
+                    }
                 }
-            },
+            }
             Err(error) => Err(error),
         }
     }
@@ -222,7 +298,7 @@ impl IncidentSink for IncidentManager {
 
 impl ShowingSink for IncidentManager {
     async fn show(&self, record: &RecordId) -> Result<Shown, SinkError> {
-        self.get(record).await.map(|found| find::shown(&found))
+        self.get(record, Urgency::Start).await.map(|found| find::shown(&found))
     }
 }
 

@@ -99,6 +99,7 @@ fn put_error(failure: Failure, renewed: bool) -> PutError {
         | FailureKind::Unreachable
         | FailureKind::ServiceFault
         | FailureKind::Contended
+        | FailureKind::CredentialsFailed
         | FailureKind::Garbage
         | FailureKind::NotFound
         | FailureKind::TokenKnown => {

@@ -17,6 +17,7 @@
 //! a wrong clock of ours, which the SDK learns from a refusal and which `exchange` therefore tries once more at once.
 
 mod backoff;
+mod budget;
 mod by_hand;
 mod caller;
 mod cloudwatch;
@@ -26,17 +27,25 @@ mod ec2;
 mod endpoint;
 mod errors;
 mod exchange;
+mod guard;
+mod helper;
 mod http;
 mod incident_manager;
+mod lack;
 mod metrics;
 mod offset;
 mod ops_center;
 mod permission;
 pub mod poller;
+mod prepare;
+mod profile;
+mod said;
+mod sign_in;
 mod sns;
 pub mod trial;
 
 pub use connection::{AwsConnections, AwsSettings, Place, StaticCredentials};
+pub use credentials::Outlook;
 pub use ec2::discover::{Discovered, DiscoveredTunnel, DiscoveredVpn, Question, Trouble, Which, discover};
 pub use endpoint::partition;
 pub use errors::{Failure, FailureKind};

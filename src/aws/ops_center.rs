@@ -7,6 +7,7 @@
 mod item;
 mod request;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -14,28 +15,34 @@ use std::time::Duration;
 use hyper::body::Bytes;
 use serde_json::{Value, json};
 
+use super::budget::Urgency;
 use super::by_hand::{Api, Draft};
 use super::caller::{Caller, sink_error};
 use super::connection::{AwsConnections, Place};
 use super::errors::Failure;
+use super::guard::Json;
 use super::permission::Call;
 use crate::clock;
+use crate::incident::account::merged;
 use crate::incident::drill::{ShowingSink, Shown};
 use crate::incident::sink::{
-    IncidentSink, Note, Record, RecordId, RecordStatus, Scope, SinkError, StartRequest,
+    DESCRIPTION_MAX, Description, IncidentSink, Note, Record, RecordId, RecordStatus, Scope, Search,
+    SinkError, StartRequest,
 };
 use item::{Item, SCOPE};
 
 pub(super) const API: Api =
-    Api { service_id: "SSM", host: "ssm", signing_name: "ssm", error: item::error, longest_answer: 16 << 20 };
+    Api { service_id: "SSM", host: "ssm", signing_name: "ssm", error: item::error, longest_answer: 4 << 20 };
 
 /// What one page may hold.
 const PER_PAGE: u32 = 50;
 /// The most pages per list: the answer must come while it is of use.
 const MAX_PAGES: usize = 20;
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-/// How far back the newest closed item is looked for, as with Incident Manager.
-const LOOK_BACK: [Duration; 2] = [DAY.saturating_mul(35), DAY.saturating_mul(400)];
+/// How far back the newest closed item is looked for. There is no token to be made of it: it matters only if it is this incident's.
+const LOOK_BACK: Duration = DAY.saturating_mul(35);
+/// Of so many items the scope is remembered.
+const SCOPES_MAX: usize = 1000;
 /// The statuses of an item that people are on. All others are an end.
 const OPEN: [&str; 2] = ["Open", "InProgress"];
 
@@ -45,6 +52,8 @@ pub struct OpsCenter {
     site: Arc<str>,
     /// The account, once an answer has named it: without it an item cannot name the connection as its resource.
     account: Mutex<Option<String>>,
+    /// What items say of their scope, where a list did not.
+    scopes: Mutex<BTreeMap<RecordId, String>>,
 }
 
 impl OpsCenter {
@@ -56,13 +65,19 @@ impl OpsCenter {
         site: Arc<str>,
     ) -> Self {
         let account = role_arn.as_deref().and_then(item::account).map(str::to_owned);
-        let caller = Caller::new(connections, Place { region, role_arn });
-        Self { caller, site, account: Mutex::new(account) }
+        let caller = Caller::new(connections, Place { region, role_arn }, "ssm");
+        Self { caller, site, account: Mutex::new(account), scopes: Mutex::default() }
     }
 
     /// Makes a call; an answer that says that what is to be made is there already is an answer with its id.
-    async fn ask(&self, about: Call, target: &'static str, input: Value) -> Result<Value, Refused> {
-        let connection = self.caller.connection(about).await.map_err(Refused::Error)?;
+    async fn ask(
+        &self,
+        about: Call,
+        urgency: Urgency,
+        target: &'static str,
+        input: Value,
+    ) -> Result<Value, Refused> {
+        let connection = self.caller.connection(about, urgency).await.map_err(Refused::Error)?;
         let Some(ssm) = &connection.ssm else {
             return Err(Refused::Error(sink_error(Failure::no_region(about), false)));
         };
@@ -73,26 +88,27 @@ impl OpsCenter {
             connection.accepted();
             return Err(Refused::Exists(RecordId(existing.clone())));
         }
-        self.caller.settle(&connection, answer).map_err(Refused::Error)
+        self.caller.settle(&connection, about, answer).map_err(Refused::Error)
     }
 
-    async fn get(&self, record: &RecordId) -> Result<Item, SinkError> {
+    async fn get(&self, record: &RecordId, urgency: Urgency) -> Result<Item, SinkError> {
         let input = json!({ "OpsItemId": record.0 });
-        let answer = self.ask(Call::GetOpsItem, "AmazonSSM.GetOpsItem", input).await?;
-        let item = Item::read(&answer["OpsItem"])
-            .ok_or_else(|| self.senseless(Call::GetOpsItem, "the answer holds no OpsItem"))?;
+        let answer = self.ask(Call::GetOpsItem, urgency, "AmazonSSM.GetOpsItem", input).await?;
+        let item = Item::read(&answer["OpsItem"]).filter(|item| item.id == *record).ok_or_else(|| {
+            self.senseless(Call::GetOpsItem, "the answer does not hold the OpsItem that was asked for")
+        })?;
         self.remember_account(item.arn.as_deref());
         Ok(item)
     }
 
-    async fn update(&self, record: &RecordId, mut change: Value) -> Result<(), SinkError> {
+    async fn update(&self, record: &RecordId, urgency: Urgency, mut change: Value) -> Result<(), SinkError> {
         change["OpsItemId"] = record.0.as_str().into();
-        self.ask(Call::UpdateOpsItem, "AmazonSSM.UpdateOpsItem", change).await?;
+        self.ask(Call::UpdateOpsItem, urgency, "AmazonSSM.UpdateOpsItem", change).await?;
         Ok(())
     }
 
     /// What DescribeOpsItems lists under these filters.
-    async fn list(&self, filters: &[Value]) -> Result<Vec<Item>, SinkError> {
+    async fn list(&self, filters: &[Value], urgency: Urgency) -> Result<Vec<Item>, SinkError> {
         let mut items = Vec::new();
         let mut token: Option<String> = None;
         for _ in 0..MAX_PAGES {
@@ -100,8 +116,14 @@ impl OpsCenter {
             if let Some(token) = &token {
                 input["NextToken"] = token.as_str().into();
             }
-            let answer = self.ask(Call::DescribeOpsItems, "AmazonSSM.DescribeOpsItems", input).await?;
-            let listed = answer["OpsItemSummaries"].as_array().into_iter().flatten();
+            let answer =
+                self.ask(Call::DescribeOpsItems, urgency, "AmazonSSM.DescribeOpsItems", input).await?;
+            let listed = answer["OpsItemSummaries"].as_array();
+            if listed.is_some_and(|listed| listed.len() > PER_PAGE as usize) {
+                let what = "a page has more items than were asked for";
+                return Err(self.senseless(Call::DescribeOpsItems, what));
+            }
+            let listed = listed.into_iter().flatten();
             items.extend(listed.filter_map(Item::read));
             token = answer["NextToken"].as_str().map(str::to_owned);
             if token.is_none() {
@@ -109,6 +131,39 @@ impl OpsCenter {
             }
         }
         Ok(items)
+    }
+
+    /// Those of the scopes. A list need not show operational data; the item does, and what it says there does not change.
+    async fn claimed(
+        &self,
+        scopes: &[Scope],
+        items: Vec<Item>,
+        urgency: Urgency,
+    ) -> Result<Vec<(Scope, Record)>, SinkError> {
+        let by_value: BTreeMap<String, &Scope> =
+            scopes.iter().map(|scope| (item::scope_value(scope), scope)).collect();
+        let mut claimed = Vec::new();
+        for item in items.into_iter().filter(|item| scopes.iter().any(|scope| scope.source == item.source)) {
+            let known = || {
+                let scopes = self.scopes.lock().unwrap_or_else(PoisonError::into_inner);
+                scopes.get(&item.id).cloned()
+            };
+            let value = match item.scope.clone().or_else(known) {
+                Some(value) => value,
+                None => {
+                    let value = self.get(&item.id, urgency).await?.scope.unwrap_or_default();
+                    let mut scopes = self.scopes.lock().unwrap_or_else(PoisonError::into_inner);
+                    while scopes.len() >= SCOPES_MAX {
+                        scopes.pop_first();
+                    }
+                    scopes.insert(item.id.clone(), value.clone());
+                    value
+                }
+            };
+            let scope = by_value.get(&value).filter(|scope| scope.source == item.source);
+            claimed.extend(scope.map(|scope| (Scope::clone(scope), item.record())));
+        }
+        Ok(claimed)
     }
 
     fn senseless(&self, about: Call, what: &str) -> SinkError {
@@ -146,6 +201,9 @@ impl From<Refused> for SinkError {
 
 fn read(pieces: Vec<Bytes>) -> Result<Value, &'static str> {
     let body = pieces.concat();
+    if !Json::is_plausible(&body) {
+        return Err("the answer has far more members than any of the service's");
+    }
     serde_json::from_slice(&body).map_err(|_| "the answer is not JSON")
 }
 
@@ -153,59 +211,57 @@ fn equal(key: &str, values: &[&str]) -> Value {
     json!({ "Key": key, "Operator": "Equal", "Values": values })
 }
 
-/// DescribeOpsItems takes a pair of operational data as JSON.
-fn of_scope(scope: &Scope) -> Value {
-    equal("OperationalData", &[&json!({ "key": SCOPE, "value": item::scope_value(scope) }).to_string()])
-}
-
 impl IncidentSink for OpsCenter {
-    async fn find(&self, scope: &Scope) -> Result<Vec<Record>, SinkError> {
-        let ours = |items: Vec<Item>| -> Vec<Record> {
-            items.into_iter().filter(|item| item.may_be_of(scope)).map(|item| item.record()).collect()
-        };
-        let source = equal("Source", &[&scope.source]);
-        let open = [equal("Status", &OPEN), source.clone(), of_scope(scope)];
-        let mut found = ours(self.list(&open).await?);
-        let now = clock::wall();
-        for span in LOOK_BACK {
-            let since = json!({
-                "Key": "CreatedTime",
-                "Operator": "GreaterThan",
-                "Values": [request::time(now - span)],
-            });
-            let closed = [equal("Status", &["Resolved", "Closed"]), source.clone(), of_scope(scope), since];
-            if let Some(newest) = ours(self.list(&closed).await?).into_iter().max_by_key(|it| it.created) {
-                // Closed between the two lists: the later word counts.
-                found.retain(|record| record.id != newest.id);
-                found.push(newest);
-                break;
+    /// One list of what is open and one of what is closed serve for every scope.
+    async fn find(&self, search: &Search) -> Result<Vec<(Scope, Record)>, SinkError> {
+        let urgency = if search.page { Urgency::Start } else { Urgency::LookUp };
+        let of_ours = equal("OperationalDataKey", &[SCOPE]);
+        let mut found: BTreeMap<Scope, Vec<Record>> = BTreeMap::new();
+        let open = self.list(&[equal("Status", &OPEN), of_ours.clone()], urgency).await?;
+        for (scope, record) in self.claimed(&search.scopes, open, urgency).await? {
+            found.entry(scope).or_default().push(record);
+        }
+        let since = json!({
+            "Key": "CreatedTime",
+            "Operator": "GreaterThan",
+            "Values": [request::time(clock::wall() - LOOK_BACK)],
+        });
+        let closed = self.list(&[equal("Status", &["Resolved", "Closed"]), of_ours, since], urgency).await?;
+        let mut newest: BTreeMap<Scope, Record> = BTreeMap::new();
+        for (scope, record) in self.claimed(&search.scopes, closed, urgency).await? {
+            if newest.get(&scope).is_none_or(|known| known.created <= record.created) {
+                newest.insert(scope, record);
             }
         }
-        found.sort_by_key(|record| std::cmp::Reverse(record.created));
-        Ok(found)
+        for (scope, closed) in newest {
+            let records = found.entry(scope).or_default();
+            // Closed between the two lists: the later word counts.
+            records.retain(|record| record.id != closed.id);
+            records.push(closed);
+        }
+        let newest_first = |(scope, mut records): (Scope, Vec<Record>)| {
+            records.sort_by_key(|record| std::cmp::Reverse(record.created));
+            records.into_iter().map(move |record| (scope.clone(), record))
+        };
+        Ok(found.into_iter().flat_map(newest_first).collect())
     }
 
     async fn survey(&self, scopes: &[Scope]) -> Result<Vec<(Scope, Record)>, SinkError> {
         let open = [equal("Status", &OPEN), equal("OperationalDataKey", &[SCOPE])];
-        let mut found = Vec::new();
-        for item in self.list(&open).await? {
-            // A list need not show operational data; the item does.
-            let item = if item.scope.is_some() { item } else { self.get(&item.id).await? };
-            let of = scopes.iter().filter(|scope| item.is_of(scope));
-            found.extend(of.map(|scope| (scope.clone(), item.record())));
-        }
-        Ok(found)
+        let listed = self.list(&open, Urgency::LookUp).await?;
+        self.claimed(scopes, listed, Urgency::LookUp).await
     }
 
     async fn start(&self, start: &StartRequest) -> Result<RecordId, SinkError> {
         let resource = self.resource(&start.scope);
         let input = request::create(start, &self.site, resource.as_deref());
-        let answer = match self.ask(Call::CreateOpsItem, "AmazonSSM.CreateOpsItem", input).await {
-            Ok(answer) => answer,
-            Err(Refused::Exists(record)) => return Ok(record),
-            Err(Refused::Error(error)) => return Err(error),
-        };
-        let id = answer["OpsItemId"].as_str();
+        let answer =
+            match self.ask(Call::CreateOpsItem, Urgency::Start, "AmazonSSM.CreateOpsItem", input).await {
+                Ok(answer) => answer,
+                Err(Refused::Exists(record)) => return Ok(record),
+                Err(Refused::Error(error)) => return Err(error),
+            };
+        let id = answer["OpsItemId"].as_str().filter(|id| item::is_item(id));
         let id = id.ok_or_else(|| self.senseless(Call::CreateOpsItem, "the answer names no OpsItem"))?;
         let record = RecordId(id.to_owned());
         self.remember_account(answer["OpsItemArn"].as_str());
@@ -214,48 +270,61 @@ impl IncidentSink for OpsCenter {
         {
             // People have their item; what it lacks if this fails is in its evidence as well.
             let change = json!({ "OperationalData": request::resources(&resource) });
-            drop(self.update(&record, change).await);
+            drop(self.update(&record, Urgency::Note, change).await);
         }
         Ok(record)
     }
 
     async fn read(&self, record: &RecordId) -> Result<Record, SinkError> {
-        self.get(record).await.map(|item| item.record())
+        self.get(record, Urgency::Resolve).await.map(|item| item.record())
     }
 
     /// Each site keeps a timeline of its own in the item, so that twins do not overwrite each other's.
     async fn note(&self, record: &RecordId, note: &Note) -> Result<(), SinkError> {
-        let item = self.get(record).await?;
+        let item = self.get(record, Urgency::Note).await?;
         let key = request::timeline_key(&self.site);
         let before = item.data.get(&key).map_or("", String::as_str);
         match request::timeline(before, note) {
             Some(after) => {
-                self.update(record, json!({ "OperationalData": request::text(&key, &after) })).await
+                self.update(record, Urgency::Note, json!({ "OperationalData": request::text(&key, &after) }))
+                    .await
             }
             None => Ok(()),
         }
     }
 
     async fn relate(&self, record: &RecordId, other: &RecordId, _title: &str) -> Result<(), SinkError> {
-        let mut related = self.get(record).await?.related;
+        let mut related = self.get(record, Urgency::Note).await?.related;
         if record == other || related.contains(&other.0) {
             return Ok(());
         }
         related.push(other.0.clone());
         let items: Vec<_> = related.iter().map(|id| json!({ "OpsItemId": id })).collect();
-        self.update(record, json!({ "RelatedOpsItems": items })).await
+        self.update(record, Urgency::Note, json!({ "RelatedOpsItems": items })).await
+    }
+
+    /// Reads before it writes: what people wrote stays. An item has no links of its own: the description has them.
+    async fn describe(&self, record: &RecordId, description: &Description) -> Result<(), SinkError> {
+        let item = self.get(record, Urgency::Note).await?;
+        match (item.status, merged(&item.description, &description.account.markdown(DESCRIPTION_MAX))) {
+            (RecordStatus::Resolved, _) | (RecordStatus::Open, None) => Ok(()),
+            (RecordStatus::Open, Some(text)) => {
+                self.update(record, Urgency::Note, json!({ "Description": request::description(&text) }))
+                    .await
+            }
+        }
     }
 
     /// Reads before it writes: a person may have closed the item.
     async fn resolve(&self, record: &RecordId, summary: &str, _client_token: &str) -> Result<(), SinkError> {
-        match self.get(record).await?.status {
+        match self.get(record, Urgency::Resolve).await?.status {
             RecordStatus::Resolved => Ok(()),
             RecordStatus::Open => {
                 let mut change = json!({ "Status": "Resolved" });
                 if !summary.trim().is_empty() {
                     change["OperationalData"] = request::text(request::SUMMARY, summary);
                 }
-                self.update(record, change).await
+                self.update(record, Urgency::Resolve, change).await
             }
         }
     }
@@ -263,7 +332,7 @@ impl IncidentSink for OpsCenter {
 
 impl ShowingSink for OpsCenter {
     async fn show(&self, record: &RecordId) -> Result<Shown, SinkError> {
-        let Item { source, title, severity, said, .. } = self.get(record).await?;
+        let Item { source, title, severity, said, .. } = self.get(record, Urgency::Start).await?;
         Ok(Shown { source, title, impact: format!("severity {severity}"), status: said })
     }
 }

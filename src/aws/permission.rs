@@ -7,6 +7,8 @@ use std::fmt;
 pub enum Call {
     /// CloudWatch's view of the tunnels.
     GetMetricData,
+    /// Under which dimensions CloudWatch has the tunnels, where the documented ones have no data. It may be refused.
+    ListMetrics,
     /// EC2's view of the tunnels.
     DescribeVpnConnections,
     /// The daemon's own metrics.
@@ -49,8 +51,9 @@ pub enum Call {
 
 impl Call {
     /// Every call.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::GetMetricData,
+        Self::ListMetrics,
         Self::DescribeVpnConnections,
         Self::PutMetricData,
         Self::ListIncidentRecords,
@@ -76,6 +79,7 @@ impl Call {
     pub const fn action(self) -> &'static str {
         match self {
             Self::GetMetricData => "GetMetricData",
+            Self::ListMetrics => "ListMetrics",
             Self::DescribeVpnConnections => "DescribeVpnConnections",
             Self::PutMetricData => "PutMetricData",
             Self::ListIncidentRecords => "ListIncidentRecords",
@@ -101,7 +105,7 @@ impl Call {
     /// The service, in people's words.
     pub const fn service(self) -> &'static str {
         match self {
-            Self::GetMetricData | Self::PutMetricData => "CloudWatch",
+            Self::GetMetricData | Self::ListMetrics | Self::PutMetricData => "CloudWatch",
             Self::DescribeVpnConnections => "EC2",
             Self::ListIncidentRecords
             | Self::GetIncidentRecord
@@ -124,6 +128,7 @@ impl Call {
     pub const fn permission(self) -> &'static str {
         match self {
             Self::GetMetricData => "cloudwatch:GetMetricData",
+            Self::ListMetrics => "cloudwatch:ListMetrics",
             Self::DescribeVpnConnections => "ec2:DescribeVpnConnections",
             Self::PutMetricData => "cloudwatch:PutMetricData",
             Self::ListIncidentRecords => "ssm-incidents:ListIncidentRecords",
@@ -153,6 +158,7 @@ impl Call {
         match self {
             Self::PutMetricData => "* (limit it by the condition cloudwatch:namespace)",
             Self::GetMetricData
+            | Self::ListMetrics
             | Self::DescribeVpnConnections
             | Self::ListIncidentRecords
             | Self::ListReplicationSets

@@ -1,13 +1,16 @@
 //! The pollers: one task per source, so that a call that hangs delays no other.
 //!
 //! ```text
-//! driver ─ Order ─► run ─ ask (capacity 1: more is folded) ─► source task ─ Event::{Answered, Refused} ─► driver
-//!                       └ watch<Watch> ───────────────────────┘         └─ Health, PollOutcome
+//! driver ─ Order ───────► run ─ ask (capacity 1: one more waits) ─► source task ─ Event::{Answered, Refused} ─► driver
+//!       └ watch<Plan> ──┘  └ watch<Watch> ────────────────────────┘         └─ Health, PollOutcome
 //! ```
 //! A source has at most one call under way; a request that comes meanwhile is answered by one more call after it. But
 //! a call about the past is given up for one about the present: its answer may take long just when the line is back. After
 //! a failure a source is left alone for a while, and requests that come then are answered `Refused`. A task may be
 //! dropped at any await: it owns nothing but what it knows of AWS's clock.
+//!
+//! The driver sets the plan before it asks by it, and the plan is read before each order. So no question is about a source
+//! that is not known here yet: neither the first after a start, nor the first after a reload.
 
 mod report;
 mod task;
@@ -21,7 +24,7 @@ use tokio::sync::{mpsc, watch as channel};
 use tokio::task::AbortHandle;
 
 pub use report::{PollOutcome, PollResult};
-pub(super) use task::{Agreement, Heard, Remark};
+pub(super) use task::{Agreement, Heard, Identity, Remark};
 use task::{Ask, AwsSource, SourceTask};
 pub use watch::Watch;
 
@@ -42,8 +45,6 @@ pub enum Order {
     Ask(SourceId),
     /// Ask this source about the past.
     History(SourceId, Past),
-    /// From here on this is what is watched. Sources that are not named in it any more fall silent.
-    Watch(Arc<Plan>),
 }
 
 /// A time of a connection that is asked about.
@@ -74,17 +75,15 @@ impl fmt::Debug for Outlets {
     }
 }
 
-/// Runs the pollers until `orders` closes or nobody takes their events any more.
-pub async fn run(connections: AwsConnections, mut orders: mpsc::Receiver<Order>, outlets: Outlets) {
-    let mut pollers =
-        Pollers::new(outlets, move |source: &SourceId| AwsSource::new(connections.clone(), source.clone()));
-    while let Some(order) = orders.recv().await {
-        match order {
-            Order::Ask(source) => pollers.ask(source).await,
-            Order::History(source, past) => pollers.ask_history(&source, past).await,
-            Order::Watch(plan) => pollers.watch(&plan),
-        }
-    }
+/// Runs the pollers of what `plan` names until `orders` closes. A source that the plan does not name any more falls silent.
+pub async fn run(
+    connections: AwsConnections,
+    plan: channel::Receiver<Arc<Plan>>,
+    orders: mpsc::Receiver<Order>,
+    outlets: Outlets,
+) {
+    let make = move |source: &SourceId| AwsSource::new(connections.clone(), source.clone());
+    Pollers::new(outlets, make).run(plan, orders).await;
 }
 
 /// The tasks that run. They end when this is dropped.
@@ -116,6 +115,28 @@ where
         Self { outlets, make, tasks: BTreeMap::new() }
     }
 
+    async fn run(mut self, mut plan: channel::Receiver<Arc<Plan>>, mut orders: mpsc::Receiver<Order>) {
+        let mut watched = Arc::clone(&plan.borrow_and_update());
+        self.watch(&watched);
+        loop {
+            let order = tokio::select! {
+                biased;
+                order = orders.recv() => if order.is_some() { order } else { return },
+                Ok(()) = plan.changed() => None,
+            };
+            let newest = Arc::clone(&plan.borrow_and_update());
+            if !Arc::ptr_eq(&watched, &newest) {
+                self.watch(&newest);
+                watched = newest;
+            }
+            match order {
+                Some(Order::Ask(source)) => self.ask(source).await,
+                Some(Order::History(source, past)) => self.ask_history(&source, past).await,
+                None => {}
+            }
+        }
+    }
+
     async fn ask(&mut self, source: SourceId) {
         match self.tasks.get(&source) {
             // Full means that a request already waits for the call under way: this one is folded into it.
@@ -123,7 +144,7 @@ where
                 Ok(()) | Err(mpsc::error::TrySendError::Full(())) => {}
                 Err(mpsc::error::TrySendError::Closed(())) => self.refuse(source).await,
             },
-            // A request that crossed with a change of what is watched.
+            // A question about a source that a newer plan has dropped.
             None => self.refuse(source).await,
         }
     }
@@ -152,6 +173,8 @@ where
             for vpn in handle.watch.borrow().configured.keys() {
                 if still.is_none_or(|watch| !watch.configured.contains_key(vpn)) {
                     health.clear(&Component::Addresses(vpn.to_string()));
+                    // Another source that still watches it states it again.
+                    health.clear(&Component::Identity(vpn.to_string()));
                 }
             }
             let stays = still.is_some();

@@ -9,17 +9,18 @@ use std::sync::Arc;
 use hyper::body::Bytes;
 use serde_json::json;
 
+use super::budget::Urgency;
 use super::by_hand::{Api, Draft, Said, form};
 use super::caller::{Caller, sink_error};
 use super::connection::{AwsConnections, Place};
 use super::errors::Failure;
 use super::permission::Call;
 use crate::domain::time::Stamp;
-use crate::incident::message::{Message, Messenger};
+use crate::incident::message::{Change, Message, Messenger};
 use crate::incident::sink::SinkError;
 
 pub(super) const API: Api =
-    Api { service_id: "SNS", host: "sns", signing_name: "sns", error, longest_answer: 1 << 20 };
+    Api { service_id: "SNS", host: "sns", signing_name: "sns", error, longest_answer: 64 * 1024 };
 
 /// The version of the SNS API that the names here are of.
 pub(super) const API_VERSION: &str = "2010-03-31";
@@ -36,14 +37,14 @@ impl Sns {
     /// The Region is the topic's. `None` calls with the daemon's own identity.
     pub fn new(connections: AwsConnections, topic_arn: Arc<str>, role_arn: Option<Arc<str>>) -> Self {
         let region = topic_arn.split(':').nth(3).map(Arc::from);
-        Self { caller: Caller::new(connections, Place { region, role_arn }), topic_arn }
+        Self { caller: Caller::new(connections, Place { region, role_arn }, "sns"), topic_arn }
     }
 
     fn draft(&self, message: &Message) -> Draft {
         let subject = subject(&message.title);
         // Every kind of subscriber that is not named gets the JSON.
         let bodies = json!({
-            "default": message.data.to_string(), "email": message.text, "sms": message.title,
+            "default": message.data.to_string(), "email": message.text, "sms": message.short,
         });
         let bodies = bodies.to_string();
         let mut parameters: Vec<(String, &str)> = [
@@ -83,12 +84,17 @@ impl Sns {
 
 impl Messenger for Sns {
     async fn deliver(&self, message: &Message, _now: Stamp) -> Result<(), SinkError> {
-        let connection = self.caller.connection(Call::Publish).await?;
+        let urgency = match message.change {
+            Change::Opened | Change::Worsened => Urgency::Start,
+            Change::Resolved | Change::Unwatched => Urgency::Resolve,
+            Change::Updated | Change::Repeated => Urgency::Note,
+        };
+        let connection = self.caller.connection(Call::Publish, urgency).await?;
         let Some(sns) = &connection.sns else {
             return Err(sink_error(Failure::no_region(Call::Publish), false));
         };
         let answer = sns.call(Call::Publish, self.draft(message), taken).await;
-        match self.caller.settle(&connection, answer) {
+        match self.caller.settle(&connection, Call::Publish, answer) {
             Ok(()) => Ok(()),
             Err(SinkError::NotFound) => {
                 let what = format!(
@@ -108,7 +114,8 @@ impl Messenger for Sns {
 fn taken(pieces: Vec<Bytes>) -> Result<(), &'static str> {
     let body = pieces.concat();
     let text = String::from_utf8_lossy(&body);
-    let whole = element(&text, "MessageId").is_some() && text.contains("</PublishResponse>");
+    let plain = |id: &str| id.len() <= 100 && id.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
+    let whole = element(&text, "MessageId").is_some_and(plain) && text.contains("</PublishResponse>");
     if whole { Ok(()) } else { Err("the answer names no message") }
 }
 

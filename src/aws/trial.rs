@@ -25,6 +25,7 @@ mod trier;
 mod tunnels;
 mod verdict;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -57,6 +58,8 @@ pub enum Use {
         vpns: Vec<(VpnId, Vec<TunnelId>)>,
         /// How old a datapoint may be.
         stale_after: Duration,
+        /// Those about which the daemon will ask EC2 as well.
+        known_to_ec2: BTreeSet<VpnId>,
     },
     /// EC2's view of the tunnels.
     VpnTelemetry,
@@ -147,8 +150,8 @@ async fn at_place(connections: &AwsConnections, trial: Trial) -> Outcome {
         let mut trier = Trier::new(Arc::clone(&connection));
         tasks.spawn(async move {
             match &one {
-                Use::TunnelState { vpns, stale_after } => {
-                    tunnels::tunnel_state(&mut trier, vpns, *stale_after).await;
+                Use::TunnelState { vpns, stale_after, known_to_ec2 } => {
+                    tunnels::tunnel_state(&mut trier, vpns, *stale_after, known_to_ec2).await;
                 }
                 Use::VpnTelemetry => tunnels::telemetry(&mut trier).await,
                 Use::Metrics { namespace } => metrics::put(&mut trier, namespace).await,

@@ -2,22 +2,35 @@
 
 mod needs;
 mod report;
+mod service;
 #[cfg(test)]
 mod tests;
 mod trial;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
+use super::as_service::{self, Task, Whose};
 use super::say;
-use crate::config::{self, Config, StoreSettings, WebhookSettings, describe};
+use crate::config::needs::{Needs, UNIT, mebibytes};
+use crate::config::{self, Config, Rejection, StoreSettings, WebhookSettings, describe};
 use crate::daemon::{self, Refusal, places};
 use crate::domain::plan::TunnelPlan;
-use crate::probe::{Ownership, held, owns};
-use crate::process::{self, Exit, environment};
+use crate::probe::{Ownership, held, own, owns};
+use crate::process::{self, Exit, Granted, environment};
 use crate::store::{Capacity, capacity};
 
-pub(super) fn run(path: &Path, aws: bool, to_run: bool) -> Exit {
+pub(super) fn run(path: &Path, aws: bool, to_run: bool, own_credentials: bool) -> Exit {
+    if aws || to_run {
+        let whose = as_service::whose(own_credentials, path);
+        whose.say(if aws { Task::AskAws } else { Task::JudgeStart });
+        if whose == Whose::Service {
+            let asked = [(aws, "--aws"), (to_run, "--to-run")];
+            let asked = asked.into_iter().filter_map(|(asked, option)| asked.then_some(option));
+            return as_service::run(&std::iter::once("check").chain(asked).collect::<Vec<_>>());
+        }
+    }
     let (env, us) = (environment(), process::user());
     let trial = |webhook: &WebhookSettings| {
         places::trial(webhook, if to_run { places::Reach::Daemon } else { places::Reach::Other })
@@ -32,12 +45,21 @@ pub(super) fn run(path: &Path, aws: bool, to_run: bool) -> Exit {
         Err(rejection) => complain!("{rejection}"),
     }
     if !to_run {
-        // A file may be checked before it is in its place, or on another host, so this is no error.
-        for problem in config::foreign(path, us).into_iter().chain(config::exposed_beside(path, &env)) {
-            complain!("warning: {problem} (`bothends run` refuses that)");
+        for refused in refused_by_run(path, &env, us) {
+            complain!("warning: {refused}");
+        }
+        for lacking in service::lacks(path, us) {
+            complain!("warning: {lacking} (the service's start is refused)");
         }
     }
     let Ok(config) = &loaded else { return Exit::Configuration };
+    if to_run {
+        let lacking = Needs::of(&config.plan).lacking(&Granted::here());
+        if !lacking.is_empty() {
+            complain!("{}", Rejection::of_file(path, lacking));
+            return Exit::Configuration;
+        }
+    }
     if to_run && let Err(Refusal { why, exit }) = daemon::connections(config) {
         complain!("{why}");
         return exit;
@@ -45,14 +67,40 @@ pub(super) fn run(path: &Path, aws: bool, to_run: bool) -> Exit {
     if aws { trial::run(config) } else { Exit::Success }
 }
 
+/// What is around the configuration that `run` would refuse. A file may be checked before it is in its place, on another host, or
+/// by somebody with credentials of their own, so this is no error.
+fn refused_by_run(path: &Path, env: &BTreeMap<String, String>, us: u32) -> Vec<String> {
+    let around = config::foreign(path, us).into_iter().chain(config::exposed_beside(path, env));
+    let around = around.map(|problem| format!("{problem} (`bothends run` refuses that)"));
+    let own = config::exposed_of_aws(path, env).into_iter().map(|problem| {
+        format!("{problem} (`bothends run` as this user refuses that; the service does not see it)")
+    });
+    around.chain(own).collect()
+}
+
 fn tell(config: &Config) {
     say::text(format_args!("{}", describe(config)));
     say!("            {}", lasting(config));
+    let needs = Needs::of(&config.plan);
+    say!(
+        "needs       up to {} of memory and {} open files; the package's unit grants {} and {}",
+        mebibytes(needs.memory),
+        needs.files,
+        UNIT.memory.map_or_else(String::new, mebibytes),
+        UNIT.files
+    );
     for warning in &config.warnings {
         complain!("warning: {warning}");
     }
+    // This host may grant more: `run` and `check --to-run` compare with what it does grant, and refuse.
+    for lacking in needs.lacking(&UNIT) {
+        complain!("warning: with the package's unit as it is shipped, {lacking}");
+    }
+    let own = own::own().unwrap_or_default();
     for tunnel in config.plan.vpns.iter().flat_map(|vpn| vpn.used_tunnels()) {
-        if let Some(complaint) = not_here(tunnel) {
+        if let Some(mistake) = own::mistaken(tunnel, &own) {
+            complain!("warning: {}: {mistake}", tunnel.id.vpn);
+        } else if let Some(complaint) = not_here(tunnel) {
             complain!("warning: {complaint}");
         }
     }
@@ -102,7 +150,7 @@ fn not_here(tunnel: &TunnelPlan) -> Option<String> {
     };
     let interface = route.interface.as_deref().map(|name| format!(", interface {name}")).unwrap_or_default();
     Some(format!(
-        "{id}, {name}: {what} (source_ip {}{interface}); until it does, our end has no vote on this tunnel",
+        "{id}, {name}: {what} (source_ip {}{interface}); until it does, this end has no vote on this tunnel",
         route.source_ip
     ))
 }

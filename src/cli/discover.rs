@@ -7,21 +7,24 @@ mod tests;
 mod toml;
 
 use std::collections::BTreeSet;
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, fchown};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
 
 use self::proposal::{Proposal, Scope};
+use super::interrupt;
+use crate::access::User;
 use crate::aws::{self, AwsConnections, AwsSettings, Question, Trouble, Which};
-use crate::config::texts;
+use crate::config::{self, SERVICE, texts};
+use crate::outbound::{KEY_EXCHANGE_VARIABLE, KeyExchange};
 use crate::probe::carriers;
-use crate::process::Exit;
+use crate::process::{self, Exit};
 
-/// The file belongs to whoever asked; the daemon's group may read it.
+/// The file belongs to the user who ran this; its group, the daemon's in /etc/bothends, may read it, whatever the umask.
 const MODE: u32 = 0o640;
 /// Names the session of an assumed role, in CloudTrail too.
 const SESSION: &str = "discover";
@@ -32,28 +35,28 @@ pub(super) struct Discover {
     /// The VPN connections, such as vpn-0123456789abcdef0.
     #[arg(value_name = "VPN_ID", required_unless_present = "tag", conflicts_with = "tag")]
     ids: Vec<String>,
-    /// All VPN connections with this tag; * and ? in VALUE are wildcards of AWS's.
+    /// All VPN connections with this tag; VALUE may contain the wildcards * and ?.
     #[arg(long, value_name = "KEY=VALUE")]
     tag: Option<String>,
-    /// Their Region; else AWS_REGION or the profile's.
+    /// Their Region; default: AWS_REGION or the profile's.
     #[arg(long, value_name = "REGION")]
     region: Option<String>,
-    /// The role to ask with; else the credentials of AWS's own chain as they are.
+    /// Assume this role for the query, and configure it for the daemon; default: your AWS credentials as they are.
     #[arg(long, value_name = "ARN")]
     role_arn: Option<String>,
     /// What to print.
     #[arg(long, value_enum, default_value_t = Format::Toml)]
     format: Format,
-    /// Write it to FILE, which must not exist yet, instead of printing it.
+    /// Write to FILE instead of printing; FILE must not exist.
     #[arg(long, value_name = "FILE")]
     write: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Format {
-    /// A commented configuration.
+    /// A configuration with comments.
     Toml,
-    /// The same for scripts, in the configuration's names.
+    /// The same keys as JSON, for scripts.
     Json,
 }
 
@@ -98,8 +101,17 @@ pub(super) fn run(arguments: &Discover) -> Exit {
     for warning in &proposal.warnings {
         complain!("warning: {warning}");
     }
+    let toml = toml::render(&proposal);
+    // Whatever AWS answered, what is printed is accepted.
+    if let Err(rejection) = config::of_text("(discovered)", &toml) {
+        complain!(
+            "AWS's answer makes a configuration that `bothends check` refuses; configure these tunnels by hand:"
+        );
+        complain!("{rejection}");
+        return Exit::BadNews;
+    }
     let text = match arguments.format {
-        Format::Toml => toml::render(&proposal),
+        Format::Toml => toml,
         Format::Json => match json::render(&proposal) {
             Ok(json) => json,
             Err(error) => {
@@ -119,7 +131,7 @@ fn question(arguments: &Discover) -> Result<Question, Vec<String>> {
     let Discover { ids, tag, region, role_arn, format: _, write: _ } = arguments;
     let mut problems = Vec::new();
     let mut wrong = |what: &str, found: &str, allowed: &str| {
-        problems.push(format!("{what}: found {found:?}, allowed: {allowed}"));
+        problems.push(format!("{what}: invalid value {found:?}; expected {allowed}"));
     };
     let mut checked =
         |what: &str, text: &Option<String>, rule: fn(&str) -> Result<Arc<str>, &'static str>| {
@@ -147,21 +159,33 @@ fn question(arguments: &Discover) -> Result<Question, Vec<String>> {
 }
 
 fn ask(question: &Question) -> Result<Result<aws::Discovered, Vec<Trouble>>, Exit> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| {
-        complain!("cannot start: {error}");
-        Exit::Internal
-    })?;
-    let connections = AwsConnections::load(AwsSettings::from_env(SESSION)).map_err(|error| {
+    let runtime = interrupt::runtime()?;
+    let settings = AwsSettings { key_exchange: key_exchange()?, ..AwsSettings::from_env(SESSION) };
+    let connections = AwsConnections::load(settings).map_err(|error| {
         complain!("{error}");
         Exit::Configuration
     })?;
-    Ok(runtime.block_on(aws::discover(&connections, question)))
+    let discovered = interrupt::unless_interrupted(runtime, aws::discover(&connections, question))?;
+    for notice in connections.notices() {
+        complain!("warning: {notice}");
+    }
+    Ok(discovered)
+}
+
+/// As the daemon's configuration would have it from the environment: there need be none yet.
+fn key_exchange() -> Result<KeyExchange, Exit> {
+    let Ok(word) = std::env::var(KEY_EXCHANGE_VARIABLE) else { return Ok(KeyExchange::default()) };
+    KeyExchange::parse(&word).ok_or_else(|| {
+        complain!(
+            "{KEY_EXCHANGE_VARIABLE}: invalid value {word:?}; set it to auto, hybrid or classic, or unset it"
+        );
+        Exit::Usage
+    })
 }
 
 fn exit_of(troubles: &[Trouble]) -> Exit {
     let permission = |trouble: &Trouble| match trouble {
-        Trouble::Failed(failure) => failure.kind.is_of_permission(),
+        Trouble::Failed { failure, asked: _ } => failure.kind.is_of_permission(),
         Trouble::NoRegion | Trouble::Found(_) => false,
     };
     if troubles.iter().any(|trouble| matches!(trouble, Trouble::NoRegion)) {
@@ -184,10 +208,14 @@ fn printed(text: &str) -> Exit {
 }
 
 fn written(file: &Path, text: &str) -> Exit {
-    match write(file, text) {
-        Ok(()) => {
+    let share = |open: &File| readable_by(open, User::named(SERVICE).as_ref(), process::user());
+    match write(file, text, share) {
+        Ok(warning) => {
             let shown = file.display();
-            complain!("{shown} is written; read it, then: bothends check --config {shown}");
+            if let Some(warning) = warning {
+                complain!("warning: {warning}");
+            }
+            complain!("wrote {shown}; review it, then run: bothends check --config {shown}");
             Exit::Success
         }
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
@@ -195,26 +223,53 @@ fn written(file: &Path, text: &str) -> Exit {
             Exit::BadNews
         }
         Err(error) => {
-            complain!("cannot write {}: {error}", file.display());
+            let advice = if error.kind() == io::ErrorKind::NotFound {
+                "; its directory does not exist: make it first, or install the package"
+            } else {
+                ""
+            };
+            complain!("cannot write {}: {error}{advice}", file.display());
             if error.kind() == io::ErrorKind::PermissionDenied { Exit::Permission } else { Exit::BadNews }
         }
     }
 }
 
-/// Makes the file with the whole text in it, or none.
-fn write(file: &Path, text: &str) -> io::Result<()> {
+/// Makes the file with the whole text in it, or none. What a file system does not let `share` do is a warning.
+fn write(file: &Path, text: &str, share: impl FnOnce(&File) -> io::Result<()>) -> io::Result<Option<String>> {
     let mut open = OpenOptions::new().write(true).create_new(true).mode(MODE).open(file)?;
-    let all = open.write_all(text.as_bytes()).and_then(|()| open.sync_all());
-    if all.is_err() {
+    if let Err(error) = open.write_all(text.as_bytes()).and_then(|()| open.sync_all()) {
         // What is not whole is of no use; that it cannot be removed either is the lesser news.
         let _ = fs::remove_file(file);
+        return Err(error);
     }
-    all
+    let shown = file.display();
+    Ok(share(&open).err().map(|error| {
+        format!(
+            "{shown} is written, but the group {SERVICE} could not be given it ({error}): chgrp {SERVICE} {shown} && chmod 640 {shown}"
+        )
+    }))
+}
+
+/// Lets the service read the file by its group, for there is no secret in it: what root makes gets that group, and what somebody else
+/// makes in a directory that gives its files to the group has it.
+fn readable_by(file: &File, service: Option<&User>, us: u32) -> io::Result<()> {
+    let Some(group) = service.and_then(|service| service.groups().first()) else { return Ok(()) };
+    if us == 0 {
+        fchown(file, None, Some(*group))?;
+    }
+    if file.metadata()?.gid() == *group {
+        file.set_permissions(Permissions::from_mode(MODE))?;
+    }
+    Ok(())
 }
 
 fn exists(file: &Path) -> String {
-    format!(
-        "{} exists and is left as it is; name a file that does not exist, or move that one away",
-        file.display()
-    )
+    let is_empty = fs::metadata(file).is_ok_and(|metadata| metadata.is_file() && metadata.len() == 0);
+    let file = file.display();
+    if is_empty {
+        return format!(
+            "{file} exists and is left as it is; it is empty, as `>` leaves it when a command fails: rm {file}"
+        );
+    }
+    format!("{file} exists and is left as it is; name another file, or move that one away")
 }

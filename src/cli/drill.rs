@@ -9,6 +9,7 @@ mod performance;
 mod watch;
 
 use std::io::{self, BufRead as _, IsTerminal as _};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,10 +18,11 @@ use clap::Args;
 use self::chosen::{Round, chosen};
 use self::performance::{Outcome, Stage, keep, left_open, tell};
 use self::watch::{Daemon, Watch};
-use super::say;
+use super::as_service::{self, Task, Whose};
+use super::{interrupt, say};
 use crate::aws::{AwsConnections, AwsSettings, Failure};
 use crate::clock;
-use crate::config::{Config, Mode, Vendor};
+use crate::config::{Config, Mode, SinkSettings, Vendor, WebhookBody, WebhookPreset};
 use crate::daemon::places::{self, Place};
 use crate::incident::drill::Drill as Incident;
 use crate::incident::settings::Settings;
@@ -39,15 +41,30 @@ pub(super) struct Drill {
     /// As if it were of this kind; else of the first that a sink takes.
     #[arg(long, value_name = "KIND", value_parser = ["outage", "redundancy_lost", "one_sided"])]
     kind: Option<String>,
-    /// Keep each drill open for so long, for a telephone to ring; a real incident ends it.
-    #[arg(long, value_name = "SECONDS", default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..=600))]
-    hold: u64,
-    /// Do not ask first.
+    /// Keep the test incident open this long so that paging can happen; a real incident ends it. Default: 0, or 60 for a
+    /// sink whose receiver groups alerts (Alertmanager).
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(0..=600))]
+    hold: Option<u64>,
+    /// Skip the confirmation.
     #[arg(long)]
     yes: bool,
+    /// As root: use the credentials and environment of this shell, not the service's.
+    #[arg(long)]
+    own_credentials: bool,
 }
 
-pub(super) fn run(config: &Config, arguments: &Drill) -> Exit {
+impl Drill {
+    /// The same command, agreed to, for a process that has the service's credentials.
+    fn agreed_to(&self) -> Vec<String> {
+        let mut words = vec!["drill".to_owned(), "--yes".to_owned()];
+        words.extend(self.hold.map(|seconds| format!("--hold={seconds}")));
+        let chosen = [("sink", &self.sink), ("vpn", &self.vpn), ("kind", &self.kind)];
+        words.extend(chosen.iter().filter_map(|(name, value)| Some(format!("--{name}={}", value.as_ref()?))));
+        words
+    }
+}
+
+pub(super) fn run(path: &Path, config: &Config, arguments: &Drill) -> Exit {
     let rounds = match chosen(config, arguments) {
         Ok(rounds) => rounds,
         Err(problem) => {
@@ -56,35 +73,46 @@ pub(super) fn run(config: &Config, arguments: &Drill) -> Exit {
         }
     };
     if !arguments.yes && !io::stdin().is_terminal() {
-        complain!("standard input is no terminal, so that nobody can be asked; add --yes");
+        complain!("stdin is not a terminal; use --yes to skip confirmation");
         return Exit::Usage;
     }
-    announce(config, &rounds);
+    let whose = as_service::whose(arguments.own_credentials, path);
+    whose.say(Task::AskAws);
+    // Where both are given, this is that other process.
+    if !(arguments.yes && arguments.own_credentials) {
+        announce(config, &rounds, arguments.hold);
+    }
     if !arguments.yes && !agreed() {
         complain!("nothing was started");
         return Exit::BadNews;
     }
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+    if whose == Whose::Service {
+        let words = arguments.agreed_to();
+        return as_service::run(&words.iter().map(String::as_str).collect::<Vec<_>>());
+    }
+    let runtime = match interrupt::runtime() {
         Ok(runtime) => runtime,
-        Err(error) => {
-            complain!("cannot start: {error}");
-            return Exit::Internal;
-        }
+        Err(exit) => return exit,
     };
     // The same name as the daemon's: a role that trusts only that session is tried as well.
-    let connections = match AwsConnections::load(AwsSettings::from_env(Arc::clone(&config.plan.site))) {
+    let settings = AwsSettings::from_env(Arc::clone(&config.plan.site));
+    let settings = AwsSettings { key_exchange: config.aws.key_exchange, ..settings };
+    let connections = match AwsConnections::load(settings) {
         Ok(connections) => connections,
         Err(error) => {
             complain!("{error}");
             return Exit::Configuration;
         }
     };
-    runtime.block_on(drill(config, connections, &rounds, Duration::from_secs(arguments.hold)))
+    let exit = runtime.block_on(drill(config, connections, &rounds, arguments.hold));
+    // A name that is looked up in vain is not waited for.
+    runtime.shutdown_background();
+    exit
 }
 
 /// What will be done to whom.
-fn announce(config: &Config, rounds: &[Round]) {
-    say!("a test incident, marked DRILL, of impact 5:");
+fn announce(config: &Config, rounds: &[Round], hold: Option<u64>) {
+    say!("a test incident titled DRILL, with impact 5 (none), to each of these sinks:");
     for Round { sink, vpn, kind } in rounds {
         let target = match &sink.vendor {
             Vendor::OpsCenter => "an OpsItem of the lowest severity".to_owned(),
@@ -94,11 +122,61 @@ fn announce(config: &Config, rounds: &[Round]) {
         };
         say!("  {}: as {} of {} ({}), to {target}", sink.id, kind.as_str(), vpn.name, vpn.id);
     }
-    say!("it is read back and resolved; whoever is paged by these is paged");
+    say!("This WILL page on-call contacts where a sink pages. The incident is then read back and resolved.");
+    for Round { sink, .. } in rounds {
+        if let Some(said) = about_grouping(sink, hold) {
+            say!("{said}");
+        }
+    }
     match config.mode {
         Mode::Raise => {}
         Mode::Observe => say!("mode = \"observe\" holds back real incidents only: the drill is sent"),
     }
+}
+
+/// Alertmanager waits this long before it sends the first notice of a group (`group_wait`, 30 s by default,
+/// <https://prometheus.io/docs/alerting/latest/configuration/#route>), and drops an alert that is over by then.
+const GROUP_WAIT: u64 = 30;
+/// So an alert that should ring stays for longer.
+const HOLD_GROUPED: u64 = 60;
+
+/// Whether a sink's receiver waits before it pages.
+fn groups(sink: &SinkSettings) -> bool {
+    match &sink.vendor {
+        Vendor::Webhook(webhook) => match webhook.body {
+            WebhookBody::Preset(WebhookPreset::Alertmanager) => true,
+            WebhookBody::Preset(WebhookPreset::PagerDuty | WebhookPreset::Slack)
+            | WebhookBody::Template { .. } => false,
+        },
+        Vendor::IncidentManager { .. } | Vendor::OpsCenter | Vendor::Sns { .. } => false,
+    }
+}
+
+/// How long a drill stays open at a sink.
+fn held(sink: &SinkSettings, hold: Option<u64>) -> Duration {
+    let default = if groups(sink) { HOLD_GROUPED } else { 0 };
+    Duration::from_secs(hold.unwrap_or(default))
+}
+
+/// What to know of a receiver that groups alerts.
+fn about_grouping(sink: &SinkSettings, hold: Option<u64>) -> Option<String> {
+    if !groups(sink) {
+        return None;
+    }
+    let seconds = held(sink, hold).as_secs();
+    Some(if seconds > GROUP_WAIT {
+        format!(
+            "{}: the drill stays open for {seconds} s, because Alertmanager waits for group_wait ({GROUP_WAIT} s by default) \
+             before it notifies anybody",
+            sink.id
+        )
+    } else {
+        format!(
+            "{}: NOBODY MAY BE NOTIFIED: Alertmanager waits for group_wait ({GROUP_WAIT} s by default), and the drill is \
+             over after {seconds} s; use --hold {HOLD_GROUPED}",
+            sink.id
+        )
+    })
 }
 
 fn agreed() -> bool {
@@ -114,7 +192,7 @@ struct Ready<'r> {
     settings: Settings,
 }
 
-async fn drill(config: &Config, connections: AwsConnections, rounds: &[Round], hold: Duration) -> Exit {
+async fn drill(config: &Config, connections: AwsConnections, rounds: &[Round], hold: Option<u64>) -> Exit {
     let watch = match Watch::new(config.http.listen) {
         Ok(watch) => watch,
         Err(error) => {
@@ -125,38 +203,25 @@ async fn drill(config: &Config, connections: AwsConnections, rounds: &[Round], h
     match watch.daemon() {
         Daemon::Quiet => {}
         Daemon::Absent(why) => {
-            complain!("no word from the daemon ({why}): the sinks alone are asked what is open")
+            complain!("the daemon does not answer ({why}): only the sinks are checked for open incidents")
         }
         Daemon::Busy(what) => {
             complain!("nothing was started: {what}");
             return Exit::BadNews;
         }
     }
-    let mut all = Vec::new();
-    for round in rounds {
-        let settings = places::settings(&connections, config, &round.sink).await;
-        let region = round.sink.region.clone().or_else(|| config.aws.region.clone());
-        let place = places::open(connections.clone(), &round.sink, region, &settings.site);
-        all.push(Ready { round, place, settings });
-    }
-    let mut failed = Vec::new();
-    let mut ready = Vec::new();
-    for one in all {
-        match left_open(&one.place, &one.settings).await {
-            Ok(None) => ready.push(one),
-            Ok(Some(record)) => {
-                complain!(
-                    "nothing was started: {record} is open at {}, and is no drill's",
-                    one.round.sink.id
-                );
-                return Exit::BadNews;
-            }
-            Err(error) => {
-                say!("{}\n  not started  what is open there cannot be seen: {error}", one.round.sink.id);
-                failed.push(error);
-            }
+    let looked = tokio::select! {
+        looked = look(config, &connections, rounds) => looked,
+        // Nothing is open yet.
+        () = watch.interrupted() => Err("interrupted".to_owned()),
+    };
+    let Looked { ready, mut failed } = match looked {
+        Ok(looked) => looked,
+        Err(why) => {
+            complain!("nothing was started: {why}");
+            return Exit::BadNews;
         }
-    }
+    };
     let mut well = failed.is_empty();
     for one in &ready {
         say!("{}", one.round.sink.id);
@@ -178,7 +243,42 @@ async fn drill(config: &Config, connections: AwsConnections, rounds: &[Round], h
     }
 }
 
-async fn perform(config: &Config, ready: &Ready<'_>, watch: &Watch, hold: Duration) -> Outcome {
+/// What has come of looking whether something real is open.
+struct Looked<'r> {
+    ready: Vec<Ready<'r>>,
+    failed: Vec<SinkError>,
+}
+
+/// Looks at every sink. An error is why no drill may begin.
+async fn look<'r>(
+    config: &Config,
+    connections: &AwsConnections,
+    rounds: &'r [Round],
+) -> Result<Looked<'r>, String> {
+    let mut all = Vec::new();
+    for round in rounds {
+        let settings = places::settings(connections, config, &round.sink).await;
+        let region = round.sink.region.clone().or_else(|| config.aws.region.clone());
+        let place = places::open(connections.clone(), &round.sink, region, &settings.site);
+        all.push(Ready { round, place, settings });
+    }
+    let mut looked = Looked { ready: Vec::new(), failed: Vec::new() };
+    for one in all {
+        match left_open(&one.place, &one.settings).await {
+            Ok(None) => looked.ready.push(one),
+            Ok(Some(record)) => {
+                return Err(format!("{record} is open at {}, and is no drill's", one.round.sink.id));
+            }
+            Err(error) => {
+                say!("{}\n  not started  cannot check for open records: {error}", one.round.sink.id);
+                looked.failed.push(error);
+            }
+        }
+    }
+    Ok(looked)
+}
+
+async fn perform(config: &Config, ready: &Ready<'_>, watch: &Watch, hold: Option<u64>) -> Outcome {
     let Ready { round, place, settings } = ready;
     let incident = Incident {
         site: Arc::clone(&config.plan.site),
@@ -187,6 +287,7 @@ async fn perform(config: &Config, ready: &Ready<'_>, watch: &Watch, hold: Durati
         kind: round.kind,
         at: clock::wall(),
     };
+    let hold = held(&round.sink, hold);
     let stage = Stage { incident: &incident, settings, watch, hold };
     match place {
         Place::IncidentManager(sink) => keep(sink, &stage).await,

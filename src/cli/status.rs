@@ -1,39 +1,257 @@
-//! `bothends status`: what the running daemon knows.
+//! `bothends status`: the state of the running daemon, as a page, as JSON, and as an exit code that monitoring systems
+//! understand.
+//!
+//! Whatever keeps the state from being known ends with [`Exit::Unknown`] and a first line on standard output: a plugin's text on
+//! standard error is not shown, and a code from 4 on would be taken for a connection that is down.
 
-use super::say;
-use crate::config::Config;
-use crate::http::client;
+mod verdict;
+
+use std::io;
+use std::net::{SocketAddr, ToSocketAddrs as _};
+use std::path::Path;
+
+use clap::Args;
+
+use self::verdict::{Verdict, verdict};
+use super::{DEFAULT_CONFIG, say, unit};
+use crate::config;
+use crate::http::client::{self, ClientError};
 use crate::http::status_json::StatusJson;
 use crate::http::table::render_table;
-use crate::process::Exit;
+use crate::process::{Exit, environment};
 
-pub(super) fn run(config: &Config, json: bool) -> Exit {
-    let answer = match client::get(config.http.listen, "/status") {
+/// The arguments.
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// As JSON, for scripts.
+    #[arg(long)]
+    json: bool,
+    /// Ask the daemon at this address; default: [http] listen of the configuration, else http://127.0.0.1:9846.
+    #[arg(long, value_name = "URL")]
+    url: Option<String>,
+}
+
+pub(super) fn run(config: &Path, arguments: &Arguments) -> Exit {
+    let Arguments { json, url } = arguments;
+    let asked = match url {
+        Some(url) => address(url),
+        // What else is wrong with the configuration is of no interest here, nor whether it can be read.
+        None => Ok(config::listener(config, &environment())),
+    };
+    let unread = asked.as_ref().ok().filter(|_| url.is_none()).and_then(|address| unread(config, *address));
+    // The default's need not be readable for everybody; whoever names another means that one.
+    if let Some(unread) = unread.as_ref().filter(|_| config != Path::new(DEFAULT_CONFIG)) {
+        complain!("{unread}");
+    }
+    let answer = match asked.and_then(|address| ask(address, url.is_some())) {
         Ok(answer) => answer,
-        Err(error) => {
-            complain!("{error}");
-            return Exit::BadNews;
+        Err(why) => {
+            let unread = unread.map(|unread| format!("; {unread}")).unwrap_or_default();
+            return unknown(&format!("{why}{unread}"));
         }
     };
-    if answer.code != 200 {
-        complain!("the daemon at {} answered {}: {}", config.http.listen, answer.code, answer.body);
-        return Exit::BadNews;
-    }
-    if json {
-        say!("{}", answer.body);
-        return Exit::Success;
-    }
-    match serde_json::from_str::<StatusJson>(&answer.body) {
-        Ok(status) => {
-            say::text(format_args!("{}", render_table(&status)));
-            Exit::Success
-        }
+    let status = match serde_json::from_str::<StatusJson>(&answer) {
+        Ok(status) => status,
         Err(error) => {
-            complain!(
-                "what the daemon at {} answered is not understood ({error}); is it of another version?",
-                config.http.listen
-            );
-            Exit::BadNews
+            let version = env!("CARGO_PKG_VERSION");
+            return unknown(&format!(
+                "unexpected response from the daemon ({error}); this is bothends {version}: is the daemon another version?"
+            ));
         }
+    };
+    let Verdict { level, reasons } = verdict(&status);
+    if *json {
+        say!("{answer}");
+    } else {
+        let text = format!("{}: {}\n{}", level.word(), headline(&status, &reasons), render_table(&status));
+        say::text(format_args!("{}", plain(&text)));
+    }
+    level.exit()
+}
+
+/// A wrong option or argument of `status`: the first line goes where monitoring systems read, everything to standard error, as
+/// with other commands.
+pub(super) fn misused(error: &clap::Error) -> Exit {
+    let text = masked_words(&error.to_string());
+    let first = text.lines().next().unwrap_or_default();
+    complain!("{}", text.trim_end());
+    unknown(first.trim_start_matches("error: "))
+}
+
+fn unknown(why: &str) -> Exit {
+    say!("UNKNOWN: {}", plain(why));
+    Exit::Unknown
+}
+
+/// Behind a bar monitoring systems read performance data.
+fn plain(text: &str) -> String {
+    text.replace('|', "/")
+}
+
+fn headline(status: &StatusJson, reasons: &[String]) -> String {
+    let (vpns, tunnels) = (status.vpns.len(), status.vpns.iter().map(|vpn| vpn.tunnels.len()).sum());
+    let counted = |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
+    match reasons {
+        [] => format!("{}, {}", counted(vpns, "connection"), counted(tunnels, "tunnel")),
+        [first] => first.clone(),
+        [first, more @ ..] => format!("{first} (and {} more)", more.len()),
+    }
+}
+
+/// That the configuration cannot be read, so that where the daemon listens may not be known.
+fn unread(path: &Path, address: SocketAddr) -> Option<String> {
+    let why = config::unread(path)?;
+    Some(format!(
+        "{} cannot be read ({why}), so that its [http] listen is not known and {address} is asked",
+        path.display()
+    ))
+}
+
+/// What to do where the host's own daemon says nothing.
+const SILENT: &str = "see `systemctl status bothends`; a daemon that is stopped or stuck watches no tunnel until systemd's watchdog \
+                      starts it anew, within 30 s, or `systemctl restart bothends` does";
+
+/// The body of the daemon's answer.
+fn ask(address: SocketAddr, given: bool) -> Result<String, String> {
+    let answer = client::get(address, "/status").map_err(|error| {
+        let refused = |source: &io::Error| source.kind() == io::ErrorKind::ConnectionRefused;
+        match &error {
+            // Which daemon is asked is for whoever gave the URL to say.
+            _ if given => error.to_string(),
+            ClientError::Unreachable { source, .. }
+                if refused(source)
+                    && let Some(why) = unit::why_not_running() =>
+            {
+                format!("{why} (nobody listens at {address})")
+            }
+            ClientError::Silent { .. } => format!("{error}; {SILENT}"),
+            ClientError::Unreachable { .. } | ClientError::NotUnderstood { .. } => {
+                format!("{error}; if the daemon listens elsewhere, name it with --url")
+            }
+        }
+    })?;
+    if answer.code == 200 {
+        Ok(answer.body)
+    } else {
+        let body = answer.body.lines().next().unwrap_or_default();
+        let shown: String = body.chars().filter(|c| !c.is_control()).take(200).collect();
+        Err(format!("the daemon at {address} answered HTTP {}: {shown}", answer.code))
+    }
+}
+
+/// `http://127.0.0.1:9846`, with or without its scheme, path and port.
+fn address(url: &str) -> Result<SocketAddr, String> {
+    const FORM: &str = "expected http://ADDRESS:PORT, such as http://127.0.0.1:9846";
+    let wrong = |why: &str| format!("--url: invalid value {:?}: {why}; {FORM}", masked(url));
+    let rest = match url.split_once("://") {
+        Some(("http", rest)) => rest,
+        Some(("https", _)) => return Err(wrong("the daemon speaks plain HTTP only")),
+        Some(_) => return Err(wrong("unknown scheme")),
+        None => url,
+    };
+    let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    if host.contains('@') {
+        return Err(wrong("the daemon asks for no user and no password"));
+    }
+    let has_port =
+        host.rsplit_once(':').is_some_and(|(before, _)| !before.contains(':') || before.ends_with(']'));
+    let with_port = if has_port { host.to_owned() } else { format!("{host}:9846") };
+    let mut found = with_port.to_socket_addrs().map_err(|error| wrong(&error.to_string()))?;
+    found.next().ok_or_else(|| wrong("the name has no address"))
+}
+
+/// A text in which every URL is [`masked`], also without its scheme.
+fn masked_words(text: &str) -> String {
+    let word = |word: &str| {
+        let (quotes, inner) = word.split_at(word.len() - word.trim_start_matches(['\'', '"', '`']).len());
+        let has_password = inner.rsplit_once('@').is_some_and(|(before, _)| before.contains(':'));
+        if has_password { format!("{quotes}{}", masked(inner)) } else { word.to_owned() }
+    };
+    text.split_inclusive(char::is_whitespace).map(word).collect()
+}
+
+/// A URL without the user and the password in it, which are nobody else's to read.
+fn masked(url: &str) -> String {
+    let begin = url.find("://").map_or(0, |end| end + "://".len());
+    let (scheme, rest) = url.split_at(begin);
+    match rest.rsplit_once('@') {
+        Some((_, behind)) => format!("{scheme}***@{behind}"),
+        None => url.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_in_a_url_is_not_repeated() {
+        for url in
+            ["http://noc:hunter2@127.0.0.1:9846", "noc:hunter2@127.0.0.1", "https://noc:hun@ter2@127.0.0.1/"]
+        {
+            let why = address(url).unwrap_err();
+            assert!(!why.contains("hun") && !why.contains("noc") && why.contains("***@127.0.0.1"), "{why}");
+        }
+    }
+
+    #[test]
+    fn a_url_in_a_wrong_place_loses_its_password_as_well() {
+        let told = masked_words("error: unexpected argument 'http://noc:hunter2@gw1' found\n\nUsage: a@b\n");
+        assert_eq!(told, "error: unexpected argument 'http://***@gw1' found\n\nUsage: a@b\n");
+        assert_eq!(masked_words("argument 'noc:hun@ter2@gw1' found\n"), "argument '***@gw1' found\n");
+    }
+
+    #[test]
+    fn what_to_do_is_said_of_the_hosts_own_daemon_alone() {
+        let frozen = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let [own, given] = [false, true].map(|given| ask(frozen.local_addr().unwrap(), given).unwrap_err());
+        assert!(own.starts_with(&format!("{given}; see `systemctl status bothends`")), "{own}");
+        assert!(!given.contains("systemctl") && !given.contains("watches"), "{given}");
+    }
+
+    #[test]
+    fn a_configuration_that_cannot_be_read_is_named() {
+        let address = "127.0.0.1:9847".parse().unwrap();
+        let told = unread(Path::new("/nowhere/bothends.toml"), address).unwrap();
+        assert!(told.starts_with("/nowhere/bothends.toml cannot be read (No such file"), "{told}");
+        assert!(told.ends_with("and 127.0.0.1:9847 is asked"), "{told}");
+        assert_eq!(unread(tempfile::NamedTempFile::new().unwrap().path(), address), None);
+    }
+
+    #[test]
+    fn a_pipe_in_place_of_the_configuration_is_not_waited_for() {
+        let directory = tempfile::tempdir().unwrap();
+        let pipe = directory.path().join("bothends.toml");
+        let fifo = rustix::fs::FileType::Fifo;
+        rustix::fs::mknodat(rustix::fs::CWD, &pipe, fifo, rustix::fs::Mode::RUSR, 0).unwrap();
+        let told = unread(&pipe, "127.0.0.1:9846".parse().unwrap()).unwrap();
+        assert!(told.contains("cannot be read (it is a pipe, not a regular file)"), "{told}");
+    }
+
+    #[test]
+    fn a_url_leads_to_an_address_with_or_without_scheme_path_and_port() {
+        for (url, leads_to) in [
+            ("http://127.0.0.1:9847", "127.0.0.1:9847"),
+            ("http://127.0.0.1", "127.0.0.1:9846"),
+            ("127.0.0.1:1/status", "127.0.0.1:1"),
+            ("http://[::1]:9847/", "[::1]:9847"),
+            ("http://[::1]/", "[::1]:9846"),
+        ] {
+            assert_eq!(address(url).unwrap().to_string(), leads_to, "{url}");
+        }
+        for (url, says) in [
+            ("https://127.0.0.1:9846", "plain HTTP only"),
+            ("unix:///run/x", "unknown scheme"),
+            ("http://127.0.0.1:70000", "invalid port"),
+            ("", "expected http://"),
+        ] {
+            let why = address(url).unwrap_err();
+            assert!(why.contains(says) && why.contains("--url"), "{why}");
+        }
+    }
+
+    #[test]
+    fn nothing_of_a_text_is_taken_for_performance_data() {
+        assert_eq!(plain("Milan | primary\n|"), "Milan / primary\n/");
     }
 }

@@ -86,7 +86,7 @@ fn presence(merged: &Merged, mode: Mode, notes: &mut Notes) {
     if merged.sinks.is_empty() && mode == Mode::Raise {
         missing(
             "incident.sink",
-            "at least one [[incident.sink]]; or [incident] mode = \"observe\", which records everything and pages nobody",
+            "at least one [[incident.sink]]; or [incident] mode = \"observe\", which records incidents and pages nobody",
         );
     }
 }
@@ -102,7 +102,7 @@ fn homeless(plan: &Plan, sinks: &[SinkSettings], main: &Place, notes: &mut Notes
             .collect();
         if !lost.is_empty() {
             let what =
-                format!("no sink takes {} of {}: recorded, but nobody is told", lost.join(", "), vpn.id);
+                format!("no sink takes {} of {}: recorded, but not sent to anybody", lost.join(", "), vpn.id);
             notes.warning(main.clone(), "incident.sink", what);
         }
     }

@@ -62,7 +62,7 @@ pub(super) fn metrics_elsewhere(
     aws: &AwsSettings,
     metrics: &CloudWatchSettings,
 ) -> Vec<(&'static str, String)> {
-    let so = "alarms beside the connection (alarms.yaml) see no Heartbeat of it and tell of it for nothing";
+    let so = "CloudWatch alarms beside the connection (alarms.yaml) will not see its heartbeat and will fire falsely";
     let mut why = Vec::new();
     let here = vpn.region.as_ref().or(aws.region.as_ref());
     let there = metrics.region.as_ref().or(aws.region.as_ref());
@@ -75,7 +75,7 @@ pub(super) fn metrics_elsewhere(
     if here != there {
         why.push((
             "role_arn",
-            format!("AWS is asked about it in {here}, and the daemon's metrics go to {there}: if those are two, {so}"),
+            format!("AWS is asked about it in {here}, and the daemon's metrics go to {there}: if these are different accounts, {so}"),
         ));
     }
     why

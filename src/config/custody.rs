@@ -10,9 +10,8 @@ use crate::access::{self, Foreign, Secret, UNKNOWN_USER};
 /// What AWS's own files keep secret; the id of a key alone is in many a file that all may read.
 const AWS: [Secret; 2] = [Secret::AwsSecretAccessKey, Secret::AwsSessionToken];
 
-/// Secrets that every user of this host may read: in the configuration at `path`, and in the files that AWS's credentials
-/// come from according to `env`. What the secrets are is not told.
-pub fn exposed(path: &Path, env: &BTreeMap<String, String>) -> Vec<Problem> {
+/// Secrets that every user of this host may read in the configuration at `path`. What the secrets are is not told.
+pub fn exposed(path: &Path) -> Vec<Problem> {
     let configuration = files::paths(path).unwrap_or_else(|_| vec![path.to_owned()]);
     let mend = |file: &Path| {
         let file = file.display();
@@ -21,11 +20,27 @@ pub fn exposed(path: &Path, env: &BTreeMap<String, String>) -> Vec<Problem> {
              chgrp bothends {file} && chmod 640 {file}"
         )
     };
-    let mut problems: Vec<_> =
-        configuration.iter().filter_map(|file| exposed_in(file, &Secret::ALL, mend)).collect();
-    let mend = |file: &Path| format!("chmod 600 {}", file.display());
-    problems.extend(aws_files(path, env).iter().filter_map(|file| exposed_in(file, &AWS, mend)));
-    problems
+    configuration.iter().filter_map(|file| exposed_in(file, &Secret::ALL, mend)).collect()
+}
+
+/// The same of the AWS credentials beside the configuration at `path`, which the package's unit passes on.
+pub fn exposed_credentials(path: &Path) -> Option<Problem> {
+    exposed_in(&credentials(path), &AWS, mend_of_aws)
+}
+
+/// The same of the other files that AWS's credentials come from according to `env`.
+pub fn exposed_of_aws(path: &Path, env: &BTreeMap<String, String>) -> Vec<Problem> {
+    let mut files = aws_files(env);
+    files.remove(&credentials(path));
+    files.iter().filter_map(|file| exposed_in(file, &AWS, mend_of_aws)).collect()
+}
+
+fn mend_of_aws(file: &Path) -> String {
+    format!("chmod 600 {}", file.display())
+}
+
+fn credentials(path: &Path) -> PathBuf {
+    path.with_file_name("credentials")
 }
 
 /// What may lie beside a configuration for the service to use: keys, a proxy's variables, copies of the configuration.
@@ -45,9 +60,10 @@ const BESIDE_SIZE_MAX: u64 = 1024 * 1024;
 /// Secrets that every user of this host may read in whatever else lies in the directory of the configuration at `path`.
 pub fn exposed_beside(path: &Path, env: &BTreeMap<String, String>) -> Vec<Problem> {
     let listed = directory_of(path).and_then(|directory| directory.read_dir().ok());
-    let mut told = aws_files(path, env);
-    told.insert(path.to_owned());
-    let files: BTreeSet<_> = listed.into_iter().flatten().flatten().map(|entry| entry.path()).collect();
+    let mut told = aws_files(env);
+    told.extend([path.to_owned(), credentials(path)]);
+    let listed = listed.into_iter().flatten().flatten();
+    let files: BTreeSet<_> = listed.map(|entry| path.with_file_name(entry.file_name())).collect();
     let short = |file: &PathBuf| {
         file.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.len() <= BESIDE_SIZE_MAX)
     };
@@ -68,8 +84,8 @@ fn exposed_in(file: &Path, sorts: &[Secret], mend: impl Fn(&Path) -> String) -> 
     Some(Problem { place: Place::line(file, line), key: String::new(), what: What::Other(what) })
 }
 
-/// Where the SDK looks for credentials, and the file that the package's unit passes on.
-fn aws_files(path: &Path, env: &BTreeMap<String, String>) -> BTreeSet<PathBuf> {
+/// Where the SDK looks for credentials.
+fn aws_files(env: &BTreeMap<String, String>) -> BTreeSet<PathBuf> {
     let home = env.get("HOME").map(Path::new);
     let named = |variable: &str, default: &str| {
         let set = env.get(variable).filter(|file| !file.is_empty()).map_or(default, String::as_str);
@@ -78,14 +94,10 @@ fn aws_files(path: &Path, env: &BTreeMap<String, String>) -> BTreeSet<PathBuf> {
             None => Some(PathBuf::from(set)),
         }
     };
-    [
-        named("AWS_SHARED_CREDENTIALS_FILE", "~/.aws/credentials"),
-        named("AWS_CONFIG_FILE", "~/.aws/config"),
-        path.parent().map(|directory| directory.join("credentials")),
-    ]
-    .into_iter()
-    .flatten()
-    .collect()
+    [named("AWS_SHARED_CREDENTIALS_FILE", "~/.aws/credentials"), named("AWS_CONFIG_FILE", "~/.aws/config")]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 /// Ways in which somebody who is neither root nor `us` may change the configuration at `path`: its files, `conf.d`, and the
@@ -177,7 +189,9 @@ mod tests {
 
     fn exposed_at(home: &TempDir, env: &[(&str, &str)]) -> String {
         let env = env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        told(home, &exposed(&home.path().join("bothends.toml"), &env))
+        let path = home.path().join("bothends.toml");
+        let credentials = exposed_credentials(&path).into_iter().collect();
+        told(home, &[exposed(&path), credentials, exposed_of_aws(&path, &env)].concat())
     }
 
     fn foreign_at(home: &TempDir, us: u32) -> String {
@@ -224,6 +238,18 @@ mod tests {
             "",
             "without a home there is none"
         );
+    }
+
+    #[test]
+    fn credentials_beside_the_configuration_are_told_once_whoever_names_them() {
+        let home = home();
+        let (path, file) = (home.path().join("bothends.toml"), home.path().join("credentials"));
+        fs::write(&file, "aws_secret_access_key = wJalrXUtnFEMI\n").unwrap();
+        set_mode(&home, "credentials", 0o644);
+        let named = file.to_str().unwrap().to_owned();
+        let env = BTreeMap::from([("AWS_SHARED_CREDENTIALS_FILE".to_owned(), named)]);
+        assert!(exposed_credentials(&path).is_some());
+        assert_eq!(told(&home, &[exposed_of_aws(&path, &env), exposed_beside(&path, &env)].concat()), "");
     }
 
     #[test]

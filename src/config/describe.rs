@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use crate::access::{Secret, secret_in};
-use crate::domain::names::{Kind, SourceId, SourceKind};
+use crate::domain::names::{Kind, Routing, SourceId, SourceKind};
 use crate::domain::plan::{IncidentRules, ProbeRules, TunnelPlan, VpnPlan};
 
 use super::consequences::{
@@ -61,7 +61,7 @@ fn unless_secret(text: &str) -> &str {
 
 impl Page<'_> {
     fn vpn(&self, f: &mut fmt::Formatter<'_>, vpn: &VpnPlan, own_rules: bool) -> fmt::Result {
-        writeln!(f, "\nconnection  {} ({})", vpn.name, vpn.id)?;
+        writeln!(f, "\nconnection  {} ({}){}", vpn.name, vpn.id, routing(vpn.routing))?;
         for tunnel in &vpn.tunnels {
             writeln!(f, "  {}", tunnel_line(tunnel))?;
         }
@@ -108,7 +108,7 @@ impl Page<'_> {
         if let Some(vpn) = plan.vpns.first() {
             writeln!(
                 f,
-                "            asked every {}, every {} while in doubt; evidence older than {} is none",
+                "            asked every {}, every {} while in doubt; AWS data older than {} is ignored",
                 Shown(vpn.aws.poll_interval),
                 Shown(vpn.aws.suspect_poll_interval),
                 Shown(vpn.aws.stale_after),
@@ -175,10 +175,18 @@ impl Page<'_> {
     }
 }
 
+const fn routing(routing: Routing) -> &'static str {
+    match routing {
+        Routing::Bgp => ", routed by BGP",
+        Routing::Static => ", static routes",
+        Routing::Unknown => ", routing not configured",
+    }
+}
+
 const fn mode(mode: Mode) -> &'static str {
     match mode {
         Mode::Raise => "raise: incidents go to the sinks",
-        Mode::Observe => "observe: everything is decided and recorded, nothing is sent",
+        Mode::Observe => "observe: incidents are detected and recorded, nothing is sent",
     }
 }
 

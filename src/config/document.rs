@@ -1,6 +1,8 @@
 //! One file: its text walked once along the schema. Keys that do not exist are told here, with their line; every value that
 //! goes on carries its line as its origin.
 
+mod outline;
+
 use std::ops::Range;
 use std::path::Path;
 
@@ -8,9 +10,17 @@ use ::config::{Map, Value, ValueKind};
 use toml::Spanned;
 use toml::de::{DeArray, DeTable, DeValue};
 
+use self::outline::Outline;
+use super::excerpt::{self, FOUND_MAX, quoted};
+use super::hints;
 use super::merge;
-use super::problem::{Notes, Place, What, quoted};
+use super::problem::{Notes, Place, What};
 use super::schema::{self, Key, ROOT, Renamed, Shape, join};
+
+/// What toml says of a key that is there already.
+const DUPLICATE: &str = "duplicate key";
+/// More tables in one list are not looked at: a daemon watches no more connections than that.
+const LIST_MAX: usize = 1000;
 
 /// A file's keys. A value that was found wrong already is [`ValueKind::Nil`]: it is there, and there is no more to say.
 #[derive(Debug)]
@@ -35,6 +45,10 @@ pub(super) struct Item {
 /// Walks the text of `path`; `None` if it is not TOML.
 pub(super) fn parse(path: &Path, text: &str, renamed: &[Renamed], notes: &mut Notes) -> Option<Document> {
     let lines = Lines::of(text);
+    if let Some(excess) = Outline::of(text).excess() {
+        notes.file_lost(Place::line(path, lines.at(excess.at)), excess.what);
+        return None;
+    }
     let (root, errors) = DeTable::parse_recoverable(text);
     if !errors.is_empty() {
         let mut last = None;
@@ -42,13 +56,19 @@ pub(super) fn parse(path: &Path, text: &str, renamed: &[Renamed], notes: &mut No
             let line = error.span().map_or(1, |span| lines.at(span.start));
             // What follows on the same line is most often the first error's echo.
             if last.replace(line) != Some(line) {
-                notes.file_lost(Place::line(path, line), format!("is not TOML: {}", error.message()));
+                let hint = if error.message() == DUPLICATE {
+                    hints::of_duplicate(text, line)
+                } else {
+                    text.lines().nth(line - 1).and_then(hints::of_line)
+                };
+                let hint = hint.map(|hint| format!("; {hint}")).unwrap_or_default();
+                notes.file_lost(Place::line(path, line), format!("is not TOML: {}{hint}", error.message()));
             }
         }
         return None;
     }
 
-    let mut walk = Walk { path, lines, renamed, notes };
+    let mut walk = Walk { path, text, lines, renamed, notes };
     let mut tables = walk.table("", ROOT, root.get_ref());
     let vpns = items("vpn", tables.remove("vpn"));
     let sinks = match tables.get_mut("incident") {
@@ -92,19 +112,23 @@ impl Lines {
 
 struct Walk<'a> {
     path: &'a Path,
+    text: &'a str,
     lines: Lines,
     renamed: &'a [Renamed],
     notes: &'a mut Notes,
 }
 
-impl Walk<'_> {
+impl<'a> Walk<'a> {
     fn place(&self, span: Range<usize>) -> Place {
         Place::line(self.path, self.lines.at(span.start))
     }
 
     fn table(&mut self, at: &str, keys: &[Key], table: &DeTable<'_>) -> Map<String, Value> {
         let mut found = Map::new();
-        for (name, value) in table {
+        // By their lines: where not all problems are listed, it is the first that are.
+        let mut entries: Vec<_> = table.iter().collect();
+        entries.sort_by_key(|(name, _)| name.span().start);
+        for (name, value) in entries {
             let place = self.place(name.span());
             let written = name.get_ref().as_ref();
             let Some(key) =
@@ -122,15 +146,13 @@ impl Walk<'_> {
     fn value(&mut self, path: &str, key: &Key, value: &Spanned<DeValue<'_>>, place: &Place) -> ValueKind {
         match (&key.shape, value.get_ref()) {
             (Shape::Table(keys), DeValue::Table(table)) => ValueKind::Table(self.table(path, keys, table)),
-            (Shape::Table(_), other) => {
-                self.misshapen(place, path, other, format!("a table, [{}]", bare(path)))
-            }
+            (Shape::Table(_), _) => self.misshapen(place, path, value, format!("a table, [{}]", bare(path))),
             (Shape::Tables(keys), DeValue::Array(list)) => self.tables(path, keys, list),
-            (Shape::Tables(_), other) => {
+            (Shape::Tables(_), _) => {
                 let allowed = format!("a list of tables, [[{}]] with double brackets", bare(path));
-                self.misshapen(place, path, other, allowed)
+                self.misshapen(place, path, value, allowed)
             }
-            (Shape::Scalar | Shape::List, value) => self.plain(path, value, place),
+            (Shape::Scalar | Shape::List, _) => self.plain(path, value, place),
         }
     }
 
@@ -138,11 +160,16 @@ impl Walk<'_> {
         let mut tables = Vec::new();
         for (index, item) in list.iter().enumerate() {
             let place = self.place(item.span());
+            if index >= LIST_MAX {
+                let what = format!("is one too many: {LIST_MAX} in a file are the most");
+                self.notes.problem(place, format!("{path}[{index}]"), What::Other(what));
+                break;
+            }
             let path = format!("{path}[{index}]");
             let kind = if let DeValue::Table(table) = item.get_ref() {
                 ValueKind::Table(self.table(&path, keys, table))
             } else {
-                self.misshapen(&place, &path, item.get_ref(), "a table".to_owned())
+                self.misshapen(&place, &path, item, "a table".to_owned())
             };
             tables.push(Value::new(Some(&merge::origin(&place)), kind));
         }
@@ -150,16 +177,24 @@ impl Walk<'_> {
     }
 
     /// A value as it is; whether its type is right is for the one who reads it.
-    fn plain(&mut self, path: &str, value: &DeValue<'_>, place: &Place) -> ValueKind {
-        match value {
+    fn plain(&mut self, path: &str, value: &Spanned<DeValue<'_>>, place: &Place) -> ValueKind {
+        match value.get_ref() {
             DeValue::String(text) => ValueKind::String(text.clone().into_owned()),
             DeValue::Boolean(flag) => ValueKind::Boolean(*flag),
             DeValue::Integer(number) => match i64::from_str_radix(number.as_str(), number.radix()) {
-                Ok(number) => ValueKind::I64(number),
+                Ok(number) => {
+                    let written = self.written(value);
+                    self.notes.keep_written(place, path, written);
+                    ValueKind::I64(number)
+                }
                 Err(_) => self.misshapen(place, path, value, "a number that fits 64 bits".to_owned()),
             },
             DeValue::Float(number) => match number.as_str().parse() {
-                Ok(number) => ValueKind::Float(number),
+                Ok(number) => {
+                    let written = self.written(value);
+                    self.notes.keep_written(place, path, written);
+                    ValueKind::Float(number)
+                }
                 Err(_) => self.misshapen(place, path, value, "a number".to_owned()),
             },
             DeValue::Datetime(_) => {
@@ -169,7 +204,7 @@ impl Walk<'_> {
                 let mut items = Vec::new();
                 for (index, item) in list.iter().enumerate() {
                     let place = self.place(item.span());
-                    let kind = self.plain(&format!("{path}[{index}]"), item.get_ref(), &place);
+                    let kind = self.plain(&format!("{path}[{index}]"), item, &place);
                     items.push(Value::new(Some(&merge::origin(&place)), kind));
                 }
                 ValueKind::Array(items)
@@ -178,18 +213,29 @@ impl Walk<'_> {
         }
     }
 
-    fn misshapen(&mut self, place: &Place, path: &str, value: &DeValue<'_>, allowed: String) -> ValueKind {
-        let found = match value {
+    fn misshapen(
+        &mut self,
+        place: &Place,
+        path: &str,
+        value: &Spanned<DeValue<'_>>,
+        allowed: String,
+    ) -> ValueKind {
+        let found = match value.get_ref() {
             DeValue::String(text) => quoted(text),
             DeValue::Boolean(flag) => flag.to_string(),
-            DeValue::Integer(number) => number.to_string(),
-            DeValue::Float(number) => number.to_string(),
-            DeValue::Datetime(date) => date.to_string(),
+            DeValue::Integer(_) | DeValue::Float(_) | DeValue::Datetime(_) => self.written(value).to_owned(),
             DeValue::Array(_) => "a list".to_owned(),
             DeValue::Table(_) => "a table".to_owned(),
         };
+        let found = excerpt::of_key(path, found);
         self.notes.problem(place.clone(), path, What::Value { found, allowed });
         ValueKind::Nil
+    }
+
+    /// A number or a date as it stands in the file, cut.
+    fn written(&self, value: &Spanned<DeValue<'_>>) -> &'a str {
+        let written = self.text.get(value.span()).unwrap_or_default();
+        written.char_indices().nth(FOUND_MAX).map_or(written, |(end, _)| &written[..end])
     }
 
     /// The key that `written` is the former name of.
@@ -228,6 +274,7 @@ impl Walk<'_> {
         // Quoted keys may hold anything, so that what is no bare key is shown quoted as well.
         let plain =
             written.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-') && written.len() <= 64;
+        let plain = plain && !excerpt::looks_like_secret(written);
         let shown = if plain { written.to_owned() } else { quoted(written) };
         self.notes.problem(place, join(at, &shown), What::Other(what));
     }

@@ -53,6 +53,11 @@ pub(super) fn parse(text: &str) -> Option<Duration> {
     millis.map(Duration::from_millis)
 }
 
+/// How long a unit is.
+pub(super) fn unit(name: &str) -> Option<Duration> {
+    UNITS.iter().find(|(unit, _)| *unit == name).map(|(_, millis)| Duration::from_millis(*millis))
+}
+
 fn split_where(text: &str, end: impl Fn(char) -> bool) -> (&str, &str) {
     text.split_at(text.find(end).unwrap_or(text.len()))
 }

@@ -1,6 +1,6 @@
 //! The variables `BOTHENDS_SECTION__KEY`: which key each of them overrides.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ::config::Map;
 
@@ -10,8 +10,9 @@ use super::schema::{self, Renamed};
 pub(super) const PREFIX: &str = "BOTHENDS";
 pub(super) const SEPARATOR: &str = "__";
 
-/// The variables of `env` that override a key. One that looks as if it should, and does not, is a problem; without `__`
-/// it is none of ours. One that names a key as it was once called overrides it, with a warning.
+/// The variables of `env` that override a key. One that looks as if it should, and does not, is a problem: one with `__`, and
+/// one that is a key's but for its underscores or capitals. Any other is somebody else's, as `BOTHENDS_PORT` of a container's
+/// links. One that names a key as it was once called overrides it, with a warning.
 pub(super) fn overrides(
     env: &BTreeMap<String, String>,
     renamed: &[Renamed],
@@ -31,19 +32,62 @@ pub(super) fn overrides(
                 found.insert(is.clone(), value.clone());
             }
             notes.warning(place, was, format!("is called {is} today; rename it"));
-        } else if name
-            .strip_prefix(PREFIX)
-            .is_some_and(|rest| rest.starts_with('_') && rest.contains(SEPARATOR))
-        {
-            let hint = schema::nearest(name, known.iter().map(String::as_str))
-                .map_or(String::new(), |near| format!("; did you mean {near}?"));
+        } else if is_meant_for_us(name) || respelt(name, &known).is_some() {
+            let elsewhere = homes(name, &known);
+            let near = respelt(name, &known)
+                .or_else(|| schema::nearest(name, known.iter().map(String::as_str)))
+                .or_else(|| elsewhere.first().copied());
+            let hint = match (near, LISTS.iter().find(|list| name.starts_with(*list))) {
+                (None, Some(_)) => "; what stands in lists, [[vpn]] and [[incident.sink]], is set in a file, such as one in conf.d".to_owned(),
+                (Some(near), _) => format!("; did you mean {near}?"),
+                (None, None) => String::new(),
+            };
             let what = format!(
-                "names no key: it must be BOTHENDS_SECTION__KEY in capitals, of a table that there is one of{hint}"
+                "unknown override; expected BOTHENDS_SECTION__KEY in capitals, with two underscores; only keys of single tables \
+                 can be set by environment variables{hint}"
             );
             notes.problem(Place::Variable(name.clone()), "", What::Other(what));
+        } else if let [near, ..] = homes(name, &known).as_slice() {
+            // It may be somebody else's, whose names these are not.
+            notes.warning(Place::Variable(name.clone()), "", format!("sets nothing; did you mean {near}?"));
         }
     }
     found
+}
+
+/// How names begin that are meant for a list.
+const LISTS: [&str; 2] = ["BOTHENDS_VPN__", "BOTHENDS_INCIDENT__SINK__"];
+
+/// The variables whose key a name ends with, if all that stands before is `BOTHENDS` and perhaps a table: `BOTHENDS_MODE` is
+/// `BOTHENDS_INCIDENT__MODE`, and so is `BOTHENDS_AWS_MODE`. A container's links set `BOTHENDS_NAME`.
+fn homes<'k>(name: &str, known: &'k [String]) -> Vec<&'k str> {
+    let Some(rest) = name.strip_prefix(PREFIX).and_then(|rest| rest.strip_prefix('_')) else {
+        return Vec::new();
+    };
+    if rest == "NAME" {
+        return Vec::new();
+    }
+    let tables: BTreeSet<&str> = known
+        .iter()
+        .filter_map(|known| known.strip_prefix(PREFIX)?.strip_prefix('_')?.split_once(SEPARATOR))
+        .map(|(table, _)| table)
+        .collect();
+    let bare = tables.iter().find_map(|table| rest.strip_prefix(*table)?.strip_prefix('_'));
+    let key = bare.unwrap_or(rest).trim_start_matches('_');
+    known.iter().map(String::as_str).filter(|known| known.rsplit(SEPARATOR).next() == Some(key)).collect()
+}
+
+/// Whether a name has the form of an override.
+fn is_meant_for_us(name: &str) -> bool {
+    name.strip_prefix(PREFIX).is_some_and(|rest| rest.starts_with('_') && rest.contains(SEPARATOR))
+}
+
+/// The variable that `name` is but for underscores and capitals: `BOTHENDS_AWS_REGION` and `bothends_aws__region` are
+/// `BOTHENDS_AWS__REGION`.
+fn respelt<'k>(name: &str, known: &'k [String]) -> Option<&'k str> {
+    let letters = |name: &str| name.replace('_', "").to_ascii_uppercase();
+    let meant = letters(name);
+    known.iter().map(String::as_str).find(|known| letters(known) == meant)
 }
 
 /// The former path of the key, and the variable that overrides it today, if `name` is the variable that once did.

@@ -1,12 +1,13 @@
 //! Which files make up the configuration, and their text.
 
-use std::fs::{self, File};
-use std::io::{self, ErrorKind, Read as _};
+use std::fs;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use super::problem::{Notes, Place};
 use super::reach;
-use crate::access::{self, Obstacle};
+use crate::access::{self, Obstacle, Unread};
+use crate::process;
 
 /// One file of the configuration.
 #[derive(Debug)]
@@ -15,8 +16,12 @@ pub(super) struct SourceFile {
     pub(super) text: String,
 }
 
-/// No configuration is longer; a device or a log given by mistake is not read to its end.
-const SIZE_MAX: u64 = 4 * 1024 * 1024;
+/// A thousand connections take half of it; a log given by mistake is not read to its end.
+const SIZE_MAX: u64 = 1024 * 1024;
+/// The same for all files together.
+const SUM_MAX: usize = 4 * 1024 * 1024;
+/// A file for each of a thousand connections, and some.
+const FILES_MAX: usize = 2000;
 
 /// `path`, then `conf.d/*.toml` beside it, in lexical order; hidden files are left out, as editors leave them behind.
 pub(super) fn read(path: &Path, notes: &mut Notes) -> Vec<SourceFile> {
@@ -32,7 +37,18 @@ pub(super) fn read(path: &Path, notes: &mut Notes) -> Vec<SourceFile> {
         }
         vec![path.to_owned()]
     });
-    paths.into_iter().filter_map(|path| read_one(path, notes)).collect()
+    let (mut files, mut sum) = (Vec::new(), 0);
+    for (index, path) in paths.into_iter().enumerate() {
+        let Some(file) = read_one(path, notes) else { continue };
+        sum += file.text.len();
+        if index >= FILES_MAX || sum > SUM_MAX {
+            let what = format!("one file too many: {FILES_MAX} files, or 4 MiB together, are the most");
+            notes.file_lost(Place::file(&file.path), what);
+            break;
+        }
+        files.push(file);
+    }
+    files
 }
 
 /// The paths alone.
@@ -52,7 +68,7 @@ pub(super) fn drop_ins(path: &Path) -> PathBuf {
 }
 
 /// The kernel's name for this host.
-pub(super) fn host_name() -> Option<String> {
+pub fn host_name() -> Option<String> {
     // Not from /proc/sys, which the unit's ProcSubset=pid hides.
     let name = rustix::system::uname().nodename().to_str().ok()?.to_owned();
     Some(name).filter(|name| !name.is_empty())
@@ -71,16 +87,24 @@ fn list(directory: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(found)
 }
 
+/// Why the file at `path` is not read, if it is not.
+pub fn unread(path: &Path) -> Option<Unread> {
+    access::read_regular(path, SIZE_MAX).err()
+}
+
 fn read_one(path: PathBuf, notes: &mut Notes) -> Option<SourceFile> {
-    let mut bytes = Vec::new();
-    if let Err(error) = File::open(&path).and_then(|file| file.take(SIZE_MAX + 1).read_to_end(&mut bytes)) {
-        notes.file_lost(Place::file(&path), unreadable(&path, &error));
-        return None;
-    }
-    if bytes.len() as u64 > SIZE_MAX {
-        notes.file_lost(Place::file(&path), "is longer than 4 MiB: not a configuration");
-        return None;
-    }
+    let bytes = match access::read_regular(&path, SIZE_MAX) {
+        Ok(bytes) => bytes,
+        Err(Unread::TooLong) => {
+            let what = "is longer than 1 MiB; is it another kind of file? A long configuration can be split into conf.d";
+            notes.file_lost(Place::file(&path), what);
+            return None;
+        }
+        Err(unread @ (Unread::Failed(_) | Unread::NotRegular(_))) => {
+            notes.file_lost(Place::file(&path), unreadable(&path, &unread.into()));
+            return None;
+        }
+    };
     match String::from_utf8(bytes) {
         Ok(text) => Some(SourceFile { path, text }),
         Err(error) => {
@@ -95,14 +119,17 @@ fn read_one(path: PathBuf, notes: &mut Notes) -> Option<SourceFile> {
 fn unreadable(path: &Path, error: &io::Error) -> String {
     let is = |kind| error.kind() == kind;
     let advice = if is(ErrorKind::PermissionDenied) {
-        format!("; run as root, or {}", reach::mend(path, &access::obstacle_to_us(path)))
+        let root = if reach::is_root_or_service(process::user()) { "" } else { "run as root, or " };
+        format!("; {root}{}", reach::mend(path, &access::obstacle_to_us(path)))
     } else if is(ErrorKind::NotFound) {
         // Of all files only the first is opened without having been seen.
-        "; name the file with --config, or begin one: `bothends discover vpn-… > /etc/bothends/bothends.toml`; \
+        "; name the file with --config, or begin one: `bothends discover vpn-… --region REGION --write /etc/bothends/bothends.toml`; \
          /usr/share/bothends/bothends.toml shows every key"
             .to_owned()
     } else if is(ErrorKind::IsADirectory) {
         "; name a file, not a directory".to_owned()
+    } else if is(ErrorKind::InvalidInput) {
+        "; name the file itself".to_owned()
     } else {
         String::new()
     };
@@ -117,16 +144,43 @@ mod tests {
     fn a_file_that_may_not_be_read_is_told_with_what_would_help() {
         let told = unreadable(Path::new("/dev/null"), &io::Error::from(ErrorKind::PermissionDenied));
         assert!(
-            told.ends_with("; run as root, or let the user bothends read it: chgrp bothends /dev/null && chmod 640 /dev/null"),
+            told.ends_with("let the user bothends read it: chgrp bothends /dev/null && chmod 640 /dev/null"),
             "{told}"
         );
+        assert_eq!(told.contains("run as root"), !reach::is_root_or_service(process::user()), "{told}");
     }
 
     #[test]
-    fn what_is_longer_than_a_configuration_is_not_read_to_its_end() {
+    fn what_is_no_file_or_longer_than_a_configuration_is_refused() {
+        let told = |path: &Path| {
+            let mut notes = Notes::default();
+            assert!(read_one(path.to_owned(), &mut notes).is_none());
+            assert!(!notes.files_complete());
+            notes.finish(None, Vec::new()).unwrap_err().to_string()
+        };
+        let device = told(Path::new("/dev/zero"));
+        assert!(
+            device.ends_with("cannot be read: it is a device, not a regular file; name the file itself"),
+            "{device}"
+        );
+        let log = tempfile::NamedTempFile::new().unwrap();
+        fs::write(log.path(), "x".repeat(1024 * 1024 + 1)).unwrap();
+        assert!(told(log.path()).contains("longer than 1 MiB"));
+    }
+
+    #[test]
+    fn files_that_are_too_long_together_are_not_all_read() {
+        let directory = tempfile::tempdir().unwrap();
+        let main = directory.path().join("bothends.toml");
+        fs::create_dir(drop_ins(&main)).unwrap();
+        for name in ["a", "b", "c", "d"] {
+            fs::write(drop_ins(&main).join(format!("{name}.toml")), "#".repeat(1024 * 1024)).unwrap();
+        }
+        fs::write(&main, "#").unwrap();
         let mut notes = Notes::default();
-        assert!(read_one(PathBuf::from("/dev/zero"), &mut notes).is_none());
-        assert!(!notes.files_complete());
+        assert_eq!(read(&main, &mut notes).len(), 4);
+        let told = notes.finish(None, Vec::new()).unwrap_err().to_string();
+        assert!(told.contains("conf.d/d.toml: one file too many"), "{told}");
     }
 
     #[test]

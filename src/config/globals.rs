@@ -44,7 +44,7 @@ pub(super) fn site(section: &Section<'_>, host_name: Option<&str>, notes: &mut N
     if &*name == "localhost" {
         section.warn(
             "name",
-            "is not set, and this host is called \"localhost\"; name the site, unique per daemon",
+            "not set, and this host is called \"localhost\": set a name that is unique per daemon",
             notes,
         );
     }
@@ -61,6 +61,7 @@ pub(super) fn aws(section: &Section<'_>, notes: &mut Notes) -> (AwsSettings, Aws
     let settings = AwsSettings {
         region: section.text("region", &patterns::REGION, notes),
         ec2_telemetry: section.flag("ec2_telemetry", notes).unwrap_or(false),
+        key_exchange: section.text("tls_key_exchange", &patterns::KEY_EXCHANGE, notes).unwrap_or_default(),
     };
     let poll_interval =
         section.duration("poll_interval", &POLL_INTERVAL, notes).unwrap_or(Duration::from_secs(60));
@@ -97,10 +98,11 @@ pub(super) fn cloudwatch(section: &Section<'_>, notes: &mut Notes) -> Option<Clo
 pub(super) fn http(section: &Section<'_>, notes: &mut Notes) -> HttpSettings {
     let listen = section.text("listen", &patterns::LISTEN, notes).unwrap_or(LISTEN_DEFAULT);
     if !listen.ip().is_loopback() {
-        let what = "is no loopback address: whoever reaches it can read /status and /metrics, for there is no log-in";
+        let what = "not a loopback address; /status and /metrics are unauthenticated";
         section.warn("listen", what, notes);
     }
-    HttpSettings { listen }
+    let hosts = section.texts("hosts", &patterns::HOST, notes).unwrap_or_default();
+    HttpSettings { listen, hosts: hosts.into_iter().map(|host| host.value).collect() }
 }
 
 /// `[store]`. systemd names the state directory in `STATE_DIRECTORY`, several with colons between them (systemd.exec(5)).

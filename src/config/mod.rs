@@ -2,8 +2,8 @@
 //!
 //! Files are read in order ([`files`]), each is walked once along the [`schema`] with its line numbers kept
 //! ([`document`]), the crate `config` merges the single tables and the environment ([`merge`]), and the merged values are
-//! read into domain types ([`build`]). No step stops at the first problem: all of them are told at once, each with file,
-//! line, key, what was found and what is allowed.
+//! read into domain types ([`build`]). No step stops at the first problem: all of them are listed at once, up to a bound, each
+//! with file, line, key, the value found and what is expected.
 
 mod address;
 mod build;
@@ -13,10 +13,14 @@ mod describe;
 mod destination;
 mod document;
 mod duration;
+mod ends;
 mod environment;
+mod excerpt;
 mod files;
 mod globals;
+mod hints;
 mod merge;
+pub mod needs;
 mod patterns;
 mod problem;
 mod reach;
@@ -33,11 +37,14 @@ mod vpns;
 mod webhook;
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::Path;
 
-pub use self::custody::{exposed, exposed_beside, foreign};
+pub use self::custody::{exposed, exposed_beside, exposed_credentials, exposed_of_aws, foreign};
 pub use self::describe::describe;
-pub use self::problem::{Place, Problem, Rejection, Warning, What};
+pub use self::files::{host_name, unread};
+pub use self::problem::{PROBLEMS_MAX, Place, Problem, Rejection, Warning, What};
+pub use self::reach::{SERVICE, closed_to};
 pub use self::settings::{
     AwsSettings, CloudWatchSettings, Config, HttpSettings, Mode, SinkSettings, StoreSettings, Vendor,
     VpnSettings, WebhookBody, WebhookPreset, WebhookSettings, WebhookUrl,
@@ -46,6 +53,7 @@ pub use self::settings::{
 use self::problem::Notes;
 use self::reach::Reader;
 use self::schema::{RENAMED, Renamed};
+use self::section::Section;
 
 /// Reads the configuration: `path`, then `conf.d/*.toml` beside it in lexical order, then the variables
 /// `BOTHENDS_SECTION__KEY` of `env`.
@@ -77,8 +85,8 @@ fn load_for(
 /// known before the first page than by it.
 ///
 /// # Errors
-/// Every problem of the whole configuration at once, those that [`exposed`], [`exposed_beside`], [`foreign`] and the trial
-/// find among them.
+/// Every problem of the whole configuration at once, those that [`exposed`], [`exposed_credentials`], [`exposed_of_aws`],
+/// [`exposed_beside`], [`foreign`] and the trial find among them.
 pub fn load_to_run(
     path: &Path,
     env: &BTreeMap<String, String>,
@@ -86,34 +94,39 @@ pub fn load_to_run(
     trial: Trial<'_>,
 ) -> Result<Config, Rejection> {
     let loaded = load_for(&Reader::Us, path, env, trial);
-    let exposed = exposed(path, env).into_iter().chain(exposed_beside(path, env));
-    refusing(loaded, exposed.chain(foreign(path, us)))
+    let others = [exposed_of_aws(path, env), exposed_beside(path, env), foreign(path, us)];
+    refusing(loaded, exposed_itself(path).chain(others.into_iter().flatten()))
 }
 
 /// The same for somebody, the user `us`, who wants to know whether it is right: a file may be checked before it is in its
 /// place. What the service's user could not read is a warning, if this host has that user and `us` may look.
 ///
 /// # Errors
-/// Every problem of the whole configuration at once, those that [`exposed`] and the trial find among them.
+/// Every problem of the whole configuration at once, those that [`exposed`], [`exposed_credentials`] and the trial find among them.
 pub fn load_to_check(
     path: &Path,
     env: &BTreeMap<String, String>,
     us: u32,
     trial: Trial<'_>,
 ) -> Result<Config, Rejection> {
-    refusing(load_for(&Reader::checked_by(us), path, env, trial), exposed(path, env).into_iter())
+    refusing(load_for(&Reader::checked_by(us), path, env, trial), exposed_itself(path))
+}
+
+/// What is exposed of the configuration and its credentials, wherever it is to be used.
+fn exposed_itself(path: &Path) -> impl Iterator<Item = Problem> {
+    exposed(path).into_iter().chain(exposed_credentials(path))
 }
 
 fn refusing(
     loaded: Result<Config, Rejection>,
     more: impl Iterator<Item = Problem>,
 ) -> Result<Config, Rejection> {
-    let (config, mut problems) = match loaded {
-        Ok(config) => (Some(config), Vec::new()),
-        Err(rejection) => (None, rejection.problems),
+    let (config, mut problems, unlisted) = match loaded {
+        Ok(config) => (Some(config), Vec::new(), 0),
+        Err(Rejection { problems, unlisted }) => (None, problems, unlisted),
     };
     problems.extend(more);
-    config.filter(|_| problems.is_empty()).ok_or(Rejection { problems })
+    config.filter(|_| problems.is_empty()).ok_or_else(|| Rejection::of(problems, unlisted))
 }
 
 /// What the configuration depends on besides its files.
@@ -129,6 +142,46 @@ struct Surroundings<'a> {
 fn load_in(path: &Path, surroundings: &Surroundings<'_>) -> Result<Config, Rejection> {
     let mut notes = Notes::default();
     let files = files::read(path, &mut notes);
+    read(path, files, surroundings, notes)
+}
+
+/// Where the daemon of this configuration listens, whatever else is wrong with it; the default where that cannot be found out.
+pub fn listener(path: &Path, env: &BTreeMap<String, String>) -> SocketAddr {
+    let mut notes = Notes::default();
+    let files = files::read(path, &mut notes);
+    let documents = files
+        .iter()
+        .filter_map(|file| document::parse(&file.path, &file.text, RENAMED, &mut notes))
+        .collect();
+    let variables = environment::overrides(env, RENAMED, &mut notes);
+    let merged = merge::merge(path, documents, variables, &mut notes);
+    globals::http(&Section::root(&merged).section("http"), &mut notes).listen
+}
+
+/// Reads a text as if it were the only file of a configuration, for who writes one.
+///
+/// # Errors
+/// Every problem, as `load` lists them.
+pub fn of_text(name: &str, text: &str) -> Result<Config, Rejection> {
+    let path = Path::new(name);
+    let files = vec![files::SourceFile { path: path.to_owned(), text: text.to_owned() }];
+    let surroundings = Surroundings {
+        env: &BTreeMap::new(),
+        // Which host it is for is not known.
+        host_name: Some("gateway".to_owned()),
+        renamed: RENAMED,
+        reader: &Reader::Unknown,
+        trial: &|_| Vec::new(),
+    };
+    read(path, files, &surroundings, Notes::default())
+}
+
+fn read(
+    path: &Path,
+    files: Vec<files::SourceFile>,
+    surroundings: &Surroundings<'_>,
+    mut notes: Notes,
+) -> Result<Config, Rejection> {
     let documents: Vec<_> = files
         .iter()
         .filter_map(|file| document::parse(&file.path, &file.text, surroundings.renamed, &mut notes))

@@ -4,14 +4,18 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::domain::names::{Kind, Role, VpnId};
+use crate::domain::names::{Kind, Role, Routing, VpnId};
+use crate::outbound::KeyExchange;
 
+use super::hints;
 use super::section::Rule;
 use super::settings::{Mode, WebhookPreset};
+use super::texts::is_hidden;
 
 /// `site.name`. It is a CloudWatch dimension's value: ASCII, no control characters, no colon in front
 /// (API reference, `Dimension`); and as long as a Linux host name may be.
 pub(super) const SITE_NAME: Rule<Arc<str>> = Rule {
+    hint: hints::of_text,
     allowed: "1 to 64 printable ASCII characters, the first no blank and no colon",
     parse: |text| {
         let ascii = text.chars().all(|c| c == ' ' || c.is_ascii_graphic());
@@ -21,31 +25,37 @@ pub(super) const SITE_NAME: Rule<Arc<str>> = Rule {
 
 /// The name of a connection or a tunnel: site, connection and tunnel share 200 characters of a title.
 pub(super) const LABEL: Rule<Arc<str>> = Rule {
-    allowed: "1 to 64 characters on one line",
+    hint: hints::of_text,
+    allowed: "1 to 64 characters on one line, none of them invisible",
     parse: |text| (line(text) && length(text, 64)).then(|| text.into()),
 };
 
 /// `vpn.notes`.
 pub(super) const NOTES: Rule<Arc<str>> = Rule {
-    allowed: "1 to 1000 characters",
+    hint: hints::of_text,
+    allowed: "1 to 1000 characters, none of them invisible",
     parse: |text| {
-        (length(text, 1000) && text.chars().all(|c| !c.is_control() || c == '\n' || c == '\t'))
-            .then(|| text.into())
+        // A file that was edited on Windows has its line ends in texts of several lines, too.
+        let text = text.replace("\r\n", "\n");
+        let plain = text.chars().all(|c| !is_hidden(c) || c == '\n' || c == '\t');
+        (length(&text, 1000) && plain).then(|| text.into())
     },
 };
 
 /// `vpn.runbook_url`.
 pub(super) const URL: Rule<Arc<str>> = Rule {
+    hint: hints::of_text,
     allowed: "an address that begins with https:// or http://, at most 1000 characters",
     parse: |text| {
         let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"))?;
-        let plain = !rest.is_empty() && !rest.contains(|c: char| c.is_whitespace() || c.is_control());
+        let plain = !rest.is_empty() && !rest.contains(|c: char| c.is_whitespace() || is_hidden(c));
         (plain && length(text, 1000)).then(|| text.into())
     },
 };
 
 /// The id of a VPN connection: 8 digits in old accounts, 17 since 2018.
 pub(super) const VPN_ID: Rule<VpnId> = Rule {
+    hint: hints::of_text,
     allowed: "\"vpn-\" and 8 or 17 hexadecimal digits in lower case, as AWS shows it",
     parse: |text| {
         let digits = text.strip_prefix("vpn-")?;
@@ -54,18 +64,42 @@ pub(super) const VPN_ID: Rule<VpnId> = Rule {
     },
 };
 
-/// An address of one host.
+/// An address of one host, that others can reach: no host reaches another by its own loopback, and a link-local IPv6 address
+/// is none without its link.
 pub(super) const HOST_IP: Rule<IpAddr> = Rule {
-    allowed: "the IPv4 or IPv6 address of one host, without a prefix length",
+    hint: hints::of_address,
+    allowed: "the IPv4 or IPv6 address of one host, without a prefix length; neither loopback nor fe80::/10",
     parse: |text| {
         let ip: IpAddr = text.parse().ok()?;
-        let broadcast = matches!(ip, IpAddr::V4(ip) if ip.is_broadcast());
-        (!ip.is_unspecified() && !ip.is_multicast() && !broadcast).then_some(ip)
+        let of_one_host = match ip {
+            IpAddr::V4(ip) => !ip.is_broadcast() && ip.octets()[0] != 0,
+            IpAddr::V6(ip) => !ip.is_unicast_link_local() && ip.to_ipv4_mapped().is_none(),
+        };
+        (of_one_host && !ip.is_unspecified() && !ip.is_multicast() && !ip.is_loopback()).then_some(ip)
+    },
+};
+
+/// `vpn.tunnel.outside_ip`. 169.254.0.0/16 is for the ends inside the tunnels: AWS gives no tunnel an address of it outside.
+pub(super) const OUTSIDE_IP: Rule<IpAddr> = Rule {
+    hint: |text| match text.parse::<IpAddr>() {
+        Ok(IpAddr::V4(ip)) if ip.is_link_local() => {
+            Some("this is an address inside the tunnel: see inside_ip and source_ip".to_owned())
+        }
+        Ok(_) | Err(_) => hints::of_address(text),
+    },
+    allowed: "AWS's outside address of the tunnel, IPv4 or IPv6, without a prefix length; neither loopback nor of 169.254.0.0/16 \
+              or fe80::/10",
+    parse: |text| {
+        (HOST_IP.parse)(text).filter(|ip| match ip {
+            IpAddr::V4(ip) => !ip.is_link_local(),
+            IpAddr::V6(_) => true,
+        })
     },
 };
 
 /// `site.votes_if_address`. Every host has its own loopback and link-local addresses: they say nothing of which host it is.
 pub(super) const MOVING_IP: Rule<IpAddr> = Rule {
+    hint: hints::of_address,
     allowed: "the IPv4 or IPv6 address that moves between the hosts of the pair, without a prefix length; neither loopback \
               nor link-local",
     parse: |text| {
@@ -77,29 +111,45 @@ pub(super) const MOVING_IP: Rule<IpAddr> = Rule {
     },
 };
 
-/// The name of a network interface, as Linux takes it (`dev_valid_name` in net/core/dev.c).
+/// The name of a network interface, as Linux takes it (`dev_valid_name` in net/core/dev.c), without "@": the kernel would take
+/// that, but no tool can name such an interface, and `ip link` writes it after a name.
 pub(super) const INTERFACE: Rule<Arc<str>> = Rule {
-    allowed: "the name of a network interface: 1 to 15 characters, no blank, slash or colon",
+    hint: hints::of_interface,
+    allowed: "the name of a network interface: 1 to 15 characters, no blank, slash, colon or @",
     parse: |text| {
-        let bytes = text.bytes().all(|b| b.is_ascii_graphic() && b != b'/' && b != b':');
+        let bytes = text.bytes().all(|b| b.is_ascii_graphic() && !b"/:@".contains(&b));
         (bytes && matches!(text.len(), 1..=15) && text != "." && text != "..").then(|| text.into())
     },
 };
 
 /// The role of a tunnel.
 pub(super) const ROLE: Rule<Role> = Rule {
+    hint: hints::of_text,
     allowed: "\"active\", \"standby\", \"unused\"",
     parse: |text| [Role::Active, Role::Standby, Role::Unused].into_iter().find(|role| role.as_str() == text),
 };
 
+/// `aws.tls_key_exchange`.
+pub(super) const KEY_EXCHANGE: Rule<KeyExchange> =
+    Rule { hint: hints::of_text, allowed: "\"auto\", \"hybrid\", \"classic\"", parse: KeyExchange::parse };
+
+/// How a connection is routed.
+pub(super) const ROUTING: Rule<Routing> = Rule {
+    hint: hints::of_text,
+    allowed: "\"bgp\", \"static\"",
+    parse: |text| [Routing::Bgp, Routing::Static].into_iter().find(|routing| routing.as_str() == text),
+};
+
 /// `incident.mode`.
 pub(super) const MODE: Rule<Mode> = Rule {
+    hint: hints::of_text,
     allowed: "\"raise\", \"observe\"",
     parse: |text| [Mode::Raise, Mode::Observe].into_iter().find(|mode| mode.as_str() == text),
 };
 
 /// `incident.sink.name`: a label of metrics, and a word on a command line.
 pub(super) const SINK_NAME: Rule<Arc<str>> = Rule {
+    hint: hints::of_text,
     allowed: "1 to 64 letters, digits and . _ -, the first a letter or digit",
     parse: |text| {
         let plain = text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
@@ -109,12 +159,14 @@ pub(super) const SINK_NAME: Rule<Arc<str>> = Rule {
 
 /// A kind of incident.
 pub(super) const KIND: Rule<Kind> = Rule {
+    hint: hints::of_text,
     allowed: "\"outage\", \"redundancy_lost\", \"one_sided\"",
     parse: |text| Kind::ALL.into_iter().find(|kind| kind.as_str() == text),
 };
 
 /// An AWS Region's code: lower-case words and a number, such as `us-gov-west-1` or `eusc-de-east-1`.
 pub(super) const REGION: Rule<Arc<str>> = Rule {
+    hint: hints::of_region,
     allowed: "the code of an AWS Region, such as \"eu-west-1\"",
     parse: |text| {
         let mut parts = text.split('-').rev();
@@ -127,6 +179,7 @@ pub(super) const REGION: Rule<Arc<str>> = Rule {
 
 /// The ARN of an IAM role (IAM User Guide, "IAM identifiers"; names are at most 64 characters, paths 512).
 pub(super) const ROLE_ARN: Rule<Arc<str>> = Rule {
+    hint: hints::of_text,
     allowed: "the ARN of an IAM role, such as \"arn:aws:iam::123456789012:role/NAME\"",
     parse: |text| {
         let [partition, service, region, account, resource] = arn(text)?;
@@ -141,6 +194,7 @@ pub(super) const ROLE_ARN: Rule<Arc<str>> = Rule {
 /// The ARN of a response plan, placeholders included. The API takes the partitions aws, aws-cn and aws-us-gov, and
 /// names of up to 200 letters, digits, hyphens and underscores (Incident Manager API reference, `CreateResponsePlan`).
 pub(super) const RESPONSE_PLAN: Rule<Arc<str>> = Rule {
+    hint: hints::of_text,
     allowed: "the ARN of a response plan, such as \"arn:aws:ssm-incidents::123456789012:response-plan/NAME\", \
               NAME of at most 200 letters, digits, hyphens and underscores, and the placeholders {vpn_id} and {kind} if need be",
     parse: |text| {
@@ -161,6 +215,7 @@ pub(super) const RESPONSE_PLAN: Rule<Arc<str>> = Rule {
 /// The ARN of an SNS topic (SNS API reference, `CreateTopic`: up to 256 letters, digits, hyphens and underscores, and `.fifo` at
 /// the end of a FIFO topic's).
 pub(super) const TOPIC_ARN: Rule<Arc<str>> = Rule {
+    hint: hints::of_text,
     allowed: "the ARN of an SNS topic, such as \"arn:aws:sns:eu-west-1:123456789012:NAME\"",
     parse: |text| {
         let [partition, service, region, account, name] = arn(text)?;
@@ -174,12 +229,14 @@ pub(super) const TOPIC_ARN: Rule<Arc<str>> = Rule {
 
 /// A ready template of a webhook.
 pub(super) const PRESET: Rule<WebhookPreset> = Rule {
+    hint: hints::of_text,
     allowed: "\"pagerduty\", \"slack\", \"alertmanager\"",
     parse: |text| WebhookPreset::ALL.into_iter().find(|preset| preset.as_str() == text),
 };
 
 /// A header of a webhook (RFC 9110, sections 5.1 and 5.5).
 pub(super) const HEADER: Rule<(String, String)> = Rule {
+    hint: hints::of_text,
     allowed: "a header, such as \"X-Team: network\" or \"Authorization: Bearer {secret}\"",
     parse: |text| {
         let (name, value) = text.split_once(':')?;
@@ -193,6 +250,7 @@ pub(super) const HEADER: Rule<(String, String)> = Rule {
 
 /// The name of a systemd credential (systemd.exec(5), `LoadCredential=`: what may be a file's name).
 pub(super) const CREDENTIAL: Rule<Arc<str>> = Rule {
+    hint: hints::of_text,
     allowed: "the name of a systemd credential, as LoadCredential= gives it",
     parse: |text| {
         let plain = text.bytes().all(|b| b.is_ascii_graphic() && b != b'/' && b != b':');
@@ -202,6 +260,7 @@ pub(super) const CREDENTIAL: Rule<Arc<str>> = Rule {
 
 /// The namespace of custom metrics (CloudWatch API reference, `PutMetricData`).
 pub(super) const NAMESPACE: Rule<Arc<str>> = Rule {
+    hint: hints::of_text,
     allowed: "1 to 255 letters, digits, blanks and . - _ / # : , the first neither a blank nor a colon, and not beginning with AWS/",
     parse: |text| {
         let plain = text.bytes().all(|b| b.is_ascii_alphanumeric() || b".-_/#: ".contains(&b));
@@ -212,16 +271,28 @@ pub(super) const NAMESPACE: Rule<Arc<str>> = Rule {
 
 /// `http.listen`.
 pub(super) const LISTEN: Rule<SocketAddr> = Rule {
+    hint: hints::of_text,
     allowed: "an IP address and a port, such as \"127.0.0.1:9846\" or \"[::1]:9846\"",
     parse: |text| text.parse().ok(),
 };
 
+/// `http.hosts`.
+pub(super) const HOST: Rule<Arc<str>> = Rule {
+    hint: hints::of_text,
+    allowed: "a DNS name without a port, such as \"gw1.example.com\"",
+    parse: |text| {
+        let plain = text.bytes().all(|b| b.is_ascii_alphanumeric() || b".-_".contains(&b));
+        (plain && length(text, 253) && !text.starts_with('.')).then(|| text.into())
+    },
+};
+
 /// `store.path`.
 pub(super) const FILE_PATH: Rule<PathBuf> = Rule {
+    hint: hints::of_text,
     allowed: "the absolute path of a file",
     parse: |text| {
         let path = Path::new(text);
-        let plain = !text.chars().any(char::is_control) && !text.ends_with('/');
+        let plain = !text.chars().any(is_hidden) && !text.ends_with('/');
         (plain && path.is_absolute() && path.file_name().is_some()).then(|| path.to_owned())
     },
 };
@@ -231,7 +302,7 @@ fn length(text: &str, max: usize) -> bool {
 }
 
 fn line(text: &str) -> bool {
-    !text.chars().any(char::is_control) && !text.trim().is_empty()
+    !text.chars().any(is_hidden) && !text.trim().is_empty()
 }
 
 fn digits(text: &str) -> bool {

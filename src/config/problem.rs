@@ -1,18 +1,23 @@
 //! What is wrong with a configuration, where, and what would be right.
 
+use std::collections::BTreeMap;
 use std::error::Error;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
 use super::settings::Config;
-use crate::access::{Secret, secret_in};
 
-/// Why a configuration was not taken: every problem, in the order of the files.
+/// Why a configuration is refused: its problems, in the order of the files.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rejection {
-    /// At least one.
+    /// At least one, and at most [`PROBLEMS_MAX`].
     pub problems: Vec<Problem>,
+    /// How many more there are.
+    pub unlisted: usize,
 }
+
+/// A person mends the first of them before reading on. A log or a CSV file named .toml by mistake has a million.
+pub const PROBLEMS_MAX: usize = 100;
 
 /// One thing that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,7 +36,7 @@ pub struct Problem {
 pub enum What {
     /// Its value.
     Value {
-        /// The value as written, cut at [`FOUND_MAX`] characters.
+        /// The value as written, cut, and without secrets.
         found: String,
         /// What it may be.
         allowed: String,
@@ -70,21 +75,6 @@ pub struct Warning {
     pub what: String,
 }
 
-/// Characters of a found value that are repeated in a message: enough to recognise it, too few to flood a terminal.
-pub(super) const FOUND_MAX: usize = 80;
-
-/// `text` as a message repeats it: quoted, control characters escaped, cut at [`FOUND_MAX`] characters. A secret is not
-/// repeated.
-pub(super) fn quoted(text: &str) -> String {
-    if let Some((_, secret)) = secret_in(text, &Secret::ALL) {
-        return format!("({}, not repeated here)", secret.as_str());
-    }
-    match text.char_indices().nth(FOUND_MAX) {
-        None => format!("{text:?}"),
-        Some((end, _)) => format!("{:?}…", &text[..end]),
-    }
-}
-
 impl Place {
     /// A file as a whole.
     pub fn file(path: &Path) -> Self {
@@ -110,8 +100,8 @@ impl fmt::Display for Place {
 impl fmt::Display for What {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Value { found, allowed } => write!(f, "found {found}, allowed: {allowed}"),
-            Self::Missing { allowed } => write!(f, "missing, allowed: {allowed}"),
+            Self::Value { found, allowed } => write!(f, "invalid value {found}; expected {allowed}"),
+            Self::Missing { allowed } => write!(f, "required key missing; expected {allowed}"),
             Self::Other(what) => f.write_str(what),
         }
     }
@@ -128,21 +118,51 @@ impl fmt::Display for Problem {
 
 impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}: {}", self.place, self.key, self.what)
+        match self.key.as_str() {
+            "" => write!(f, "{}: {}", self.place, self.what),
+            key => write!(f, "{}: {key}: {}", self.place, self.what),
+        }
     }
 }
 
 impl fmt::Display for Rejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut problems = self.problems.iter();
-        if let Some(first) = problems.next() {
-            write!(f, "{first}")?;
-        }
-        problems.try_for_each(|problem| write!(f, "\n{problem}"))
+        f.write_str(&self.lines().join("\n"))
     }
 }
 
 impl Error for Rejection {}
+
+impl Rejection {
+    /// These problems, cut at [`PROBLEMS_MAX`].
+    pub(super) fn of(mut problems: Vec<Problem>, unlisted: usize) -> Self {
+        let over = problems.len().saturating_sub(PROBLEMS_MAX);
+        problems.truncate(PROBLEMS_MAX);
+        Self { problems, unlisted: unlisted + over }
+    }
+
+    /// A line per problem, and one that says how many more there are.
+    pub fn lines(&self) -> Vec<String> {
+        let more = match self.unlisted {
+            0 => None,
+            1 => Some("and 1 more problem: fix these first".to_owned()),
+            more => Some(format!("and {more} more problems: fix these first")),
+        };
+        self.problems.iter().map(ToString::to_string).chain(more).collect()
+    }
+
+    /// How many problems there are, listed or not.
+    pub const fn count(&self) -> usize {
+        self.problems.len() + self.unlisted
+    }
+
+    /// One that speaks of a configuration as a whole.
+    pub fn of_file(path: &Path, what: Vec<String>) -> Self {
+        let problem =
+            |what| Problem { place: Place::file(path), key: String::new(), what: What::Other(what) };
+        Self::of(what.into_iter().map(problem).collect(), 0)
+    }
+}
 
 impl Warning {
     /// Whether it says the same of the same key of the same file, on whatever line that stands.
@@ -160,17 +180,38 @@ impl Warning {
 #[derive(Debug, Default)]
 pub(super) struct Notes {
     problems: Vec<Problem>,
+    /// Beyond [`PROBLEMS_MAX`].
+    unlisted: usize,
     warnings: Vec<Warning>,
     files_lost: bool,
+    /// Numbers as they stand in the files: 5_000 and 1e3 are not what a person finds when looking for 5000 and 1000.0.
+    written: BTreeMap<(Place, String), String>,
 }
 
 impl Notes {
     pub(super) fn problem(&mut self, place: Place, key: impl Into<String>, what: What) {
-        self.problems.push(Problem { place, key: key.into(), what });
+        if self.problems.len() < PROBLEMS_MAX {
+            self.problems.push(Problem { place, key: key.into(), what });
+        } else {
+            self.unlisted += 1;
+        }
     }
 
+    /// A warning; of more than [`PROBLEMS_MAX`] the first are kept.
     pub(super) fn warning(&mut self, place: Place, key: impl Into<String>, what: impl Into<String>) {
-        self.warnings.push(Warning { place, key: key.into(), what: what.into() });
+        if self.warnings.len() < PROBLEMS_MAX {
+            self.warnings.push(Warning { place, key: key.into(), what: what.into() });
+        }
+    }
+
+    /// Keeps how the number of the key at `path` is written.
+    pub(super) fn keep_written(&mut self, place: &Place, path: &str, written: &str) {
+        self.written.insert((place.clone(), path.to_owned()), written.to_owned());
+    }
+
+    /// How the number of the key at `path` is written.
+    pub(super) fn written(&self, place: &Place, path: &str) -> Option<&str> {
+        self.written.get(&(place.clone(), path.to_owned())).map(String::as_str)
     }
 
     /// A problem that keeps a whole file from being understood.
@@ -191,12 +232,12 @@ impl Notes {
 
     /// The configuration, if nothing is wrong with it.
     pub(super) fn finish(self, config: Option<Config>, files: Vec<PathBuf>) -> Result<Config, Rejection> {
-        let Self { mut problems, warnings, files_lost: _ } = self;
+        let Self { mut problems, unlisted, warnings, files_lost: _, written: _ } = self;
         match config {
             Some(config) if problems.is_empty() => Ok(Config { warnings, files, ..config }),
             Some(_) | None => {
                 problems.sort_by(|a, b| a.place.cmp(&b.place));
-                Err(Rejection { problems })
+                Err(Rejection { problems, unlisted })
             }
         }
     }

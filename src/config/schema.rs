@@ -59,6 +59,7 @@ pub(super) const ROOT: &[Key] = &[
             scalar("suspect_poll_interval"),
             scalar("stale_after"),
             scalar("ec2_telemetry"),
+            scalar("tls_key_exchange"),
         ],
     ),
     table("probe", PROBE),
@@ -78,7 +79,7 @@ pub(super) const ROOT: &[Key] = &[
         "cloudwatch",
         &[scalar("enabled"), scalar("namespace"), scalar("interval"), scalar("region"), scalar("role_arn")],
     ),
-    table("http", &[scalar("listen")]),
+    table("http", &[scalar("listen"), list("hosts")]),
     table("store", &[scalar("path"), scalar("max_size"), scalar("keep")]),
 ];
 
@@ -97,6 +98,7 @@ const VPN: &[Key] = &[
     scalar("name"),
     scalar("runbook_url"),
     scalar("notes"),
+    scalar("routing"),
     scalar("region"),
     scalar("role_arn"),
     tables("tunnel", TUNNEL),

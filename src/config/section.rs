@@ -1,5 +1,6 @@
 //! A table of the merged configuration, read key by key. What is wrong is noted and reads as absent.
 
+use std::fmt;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -7,13 +8,17 @@ use ::config::{Map, Value, ValueKind};
 
 use super::document::Item;
 use super::duration::Span;
+use super::excerpt::{self, quoted};
+use super::hints;
 use super::merge::{self, Merged};
-use super::problem::{Notes, Place, What, quoted};
+use super::problem::{Notes, Place, What};
 use super::schema::join;
 use super::size::Bounds;
 
 /// What the text of a key may be, and what it means.
 pub(super) struct Rule<T> {
+    /// What somebody who wrote something else most likely meant.
+    pub(super) hint: fn(&str) -> Option<String>,
     /// In an operator's words.
     pub(super) allowed: &'static str,
     /// The meaning; `None` if it is not allowed.
@@ -93,7 +98,7 @@ impl<'a> Section<'a> {
 
     /// A text that obeys `rule`.
     pub(super) fn text<T>(&self, key: &str, rule: &Rule<T>, notes: &mut Notes) -> Option<T> {
-        self.read(key, &rule.allowed, notes, |value| text(value).and_then(rule.parse))
+        self.read(key, &Expected::text(rule), notes, |value| text(value).and_then(rule.parse))
     }
 
     /// A text that must be there.
@@ -107,7 +112,14 @@ impl<'a> Section<'a> {
     /// `true` or `false`.
     pub(super) fn flag(&self, key: &str, notes: &mut Notes) -> Option<bool> {
         let from_variable = self.is_variable(key);
-        self.read(key, &"true, false", notes, |value| {
+        let hint = |value: &Value| {
+            if let ValueKind::I64(flag) = &value.kind {
+                return hints::of_flag(&flag.to_string());
+            }
+            let quotes = if from_variable { "" } else { " without quotes" };
+            text(value).and_then(hints::of_flag).map(|hint| format!("{hint}{quotes}"))
+        };
+        self.read(key, &Expected { allowed: &"true, false", hint: Hint::Value(&hint) }, notes, |value| {
             if let ValueKind::Boolean(flag) = &value.kind {
                 return Some(*flag);
             }
@@ -119,7 +131,19 @@ impl<'a> Section<'a> {
     pub(super) fn count(&self, key: &str, range: RangeInclusive<u32>, notes: &mut Notes) -> Option<u32> {
         let from_variable = self.is_variable(key);
         let allowed = format!("a whole number from {} to {}", range.start(), range.end());
-        self.read(key, &allowed, notes, |value| {
+        let written = notes.written(&self.place(key), &self.path(key)).map(str::to_owned);
+        let hint = |value: &Value| {
+            if let ValueKind::Float(number) = &value.kind {
+                Some(hints::of_float(*number, &written.clone().unwrap_or_else(|| format!("{number:?}"))))
+            } else if let ValueKind::String(text) = &value.kind
+                && text.trim().parse::<u32>().is_ok()
+            {
+                Some(format!("write {} without quotes", text.trim()))
+            } else {
+                None
+            }
+        };
+        self.read(key, &Expected { allowed: &allowed, hint: Hint::Value(&hint) }, notes, |value| {
             let number = if let ValueKind::I64(number) = &value.kind {
                 u32::try_from(*number).ok()?
             } else {
@@ -131,7 +155,9 @@ impl<'a> Section<'a> {
 
     /// A duration within `span`.
     pub(super) fn duration(&self, key: &str, span: &Span, notes: &mut Notes) -> Option<Duration> {
-        self.read(key, span, notes, |value| text(value).and_then(|text| span.parse(text)))
+        self.read(key, &Expected::duration(span), notes, |value| {
+            text(value).and_then(|text| span.parse(text))
+        })
     }
 
     /// A duration within `span`, or `Some(None)` for "off".
@@ -141,28 +167,34 @@ impl<'a> Section<'a> {
         span: &Span,
         notes: &mut Notes,
     ) -> Option<Option<Duration>> {
-        self.read(key, &format_args!("{span}, or \"off\""), notes, |value| match text(value)? {
-            "off" => Some(None),
-            text => span.parse(text).map(Some),
+        self.read(key, &Expected::duration(&format!("{span}, or \"off\"")), notes, |value| {
+            match text(value)? {
+                "off" => Some(None),
+                text => span.parse(text).map(Some),
+            }
         })
     }
 
     /// A size in bytes within `bounds`.
     pub(super) fn size(&self, key: &str, bounds: &Bounds, notes: &mut Notes) -> Option<u64> {
-        self.read(key, bounds, notes, |value| text(value).and_then(|text| bounds.parse(text)))
+        self.read(key, &Expected { allowed: bounds, hint: Hint::Size }, notes, |value| {
+            text(value).and_then(|text| bounds.parse(text))
+        })
     }
 
     /// A list of texts that obey `rule`; it may not be empty.
     pub(super) fn texts<T>(&self, key: &str, rule: &Rule<T>, notes: &mut Notes) -> Option<Vec<Listed<T>>> {
         let allowed = format!("a list, not empty, of: {}", rule.allowed);
-        let list = self.read(key, &allowed, notes, |value| list(value).filter(|list| !list.is_empty()))?;
+        let of_list = |value: &Value| text(value).map(|_| "put it in square brackets".to_owned());
+        let expected = Expected { allowed: &allowed, hint: Hint::Value(&of_list) };
+        let list = self.read(key, &expected, notes, |value| list(value).filter(|list| !list.is_empty()))?;
         let mut found = Vec::new();
         for (index, value) in list.iter().enumerate() {
             let path = format!("{}[{index}]", self.path(key));
             let place = merge::place(value, &path).unwrap_or_else(|| self.place(key));
-            if let Some(value) =
-                checked(value, &path, &place, &rule.allowed, notes, |value| text(value).and_then(rule.parse))
-            {
+            if let Some(value) = checked(value, (&path, &place), &Expected::text(rule), notes, |value| {
+                text(value).and_then(rule.parse)
+            }) {
                 found.push(Listed { value, place, path });
             }
         }
@@ -195,19 +227,70 @@ impl<'a> Section<'a> {
     fn read<T>(
         &self,
         key: &str,
-        allowed: &dyn std::fmt::Display,
+        expected: &Expected<'_>,
         notes: &mut Notes,
         parse: impl FnOnce(&'a Value) -> Option<T>,
     ) -> Option<T> {
-        checked(self.get(key)?, &self.path(key), &self.place(key), allowed, notes, parse)
+        checked(self.get(key)?, (&self.path(key), &self.place(key)), expected, notes, parse)
+    }
+}
+
+/// What a value should be.
+struct Expected<'e> {
+    /// In an operator's words.
+    allowed: &'e dyn fmt::Display,
+    hint: Hint<'e>,
+}
+
+/// What somebody who wrote something else most likely meant.
+#[derive(Clone, Copy)]
+enum Hint<'h> {
+    /// By the text; where a text is expected.
+    Text(fn(&str) -> Option<String>),
+    /// Where a duration is expected.
+    Duration,
+    /// Where a size is expected.
+    Size,
+    /// By the value.
+    Value(&'h dyn Fn(&Value) -> Option<String>),
+}
+
+impl Hint<'_> {
+    fn on(self, value: &Value) -> Option<String> {
+        match (self, text(value)) {
+            (Self::Text(hint), Some(text)) => hint(text),
+            (Self::Text(_), None) => {
+                let is_plain = table(value).is_none() && list(value).is_none();
+                is_plain.then(|| "put it in quotes".to_owned())
+            }
+            (Self::Duration, Some(text)) => hints::of_duration(text),
+            (Self::Duration, None) => {
+                if let ValueKind::I64(number) = value.kind {
+                    Some(hints::of_bare_duration(number))
+                } else {
+                    None
+                }
+            }
+            (Self::Size, text) => text.and_then(hints::of_text),
+            (Self::Value(hint), _) => hint(value),
+        }
+    }
+}
+
+impl<'e> Expected<'e> {
+    fn text<T>(rule: &'e Rule<T>) -> Self {
+        Self { allowed: &rule.allowed, hint: Hint::Text(rule.hint) }
+    }
+
+    fn duration(allowed: &'e dyn fmt::Display) -> Self {
+        Self { allowed, hint: Hint::Duration }
     }
 }
 
 fn checked<'a, T>(
     value: &'a Value,
-    path: &str,
-    place: &Place,
-    allowed: &dyn std::fmt::Display,
+    (path, place): (&str, &Place),
+    expected: &Expected<'_>,
     notes: &mut Notes,
     parse: impl FnOnce(&'a Value) -> Option<T>,
 ) -> Option<T> {
@@ -216,7 +299,10 @@ fn checked<'a, T>(
     }
     let parsed = parse(value);
     if parsed.is_none() {
-        notes.problem(place.clone(), path, What::Value { found: found(value), allowed: allowed.to_string() });
+        let found = excerpt::of_key(path, found(value, notes.written(place, path)));
+        let hint = expected.hint.on(value).map(|hint| format!("; {hint}")).unwrap_or_default();
+        let allowed = format!("{}{hint}", expected.allowed);
+        notes.problem(place.clone(), path, What::Value { found, allowed });
     }
     parsed
 }
@@ -233,7 +319,11 @@ fn text(value: &Value) -> Option<&str> {
     if let ValueKind::String(text) = &value.kind { Some(text) } else { None }
 }
 
-fn found(value: &Value) -> String {
+/// A value as a message shows it; `written` is how a number stands in its file.
+fn found(value: &Value, written: Option<&str>) -> String {
+    if let Some(written) = written {
+        return written.to_owned();
+    }
     match &value.kind {
         ValueKind::Nil => "nothing".to_owned(),
         ValueKind::Boolean(flag) => flag.to_string(),
@@ -241,7 +331,7 @@ fn found(value: &Value) -> String {
         ValueKind::I128(number) => number.to_string(),
         ValueKind::U64(number) => number.to_string(),
         ValueKind::U128(number) => number.to_string(),
-        ValueKind::Float(number) => number.to_string(),
+        ValueKind::Float(number) => format!("{number:?}"),
         ValueKind::String(text) => quoted(text),
         ValueKind::Table(_) => "a table".to_owned(),
         ValueKind::Array(list) if list.is_empty() => "an empty list".to_owned(),

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use crate::domain::names::{Destination, Kind, SinkId, VpnId};
 use crate::domain::plan::{Plan, SinkPlan};
+use crate::outbound::KeyExchange;
 
 use super::address;
 use super::problem::Warning;
@@ -53,6 +54,8 @@ pub struct AwsSettings {
     pub region: Option<Arc<str>>,
     /// Whether EC2 `DescribeVpnConnections` is asked besides CloudWatch.
     pub ec2_telemetry: bool,
+    /// How keys are agreed on in TLS, with AWS and with webhooks.
+    pub key_exchange: KeyExchange,
 }
 
 /// `[[vpn]]`.
@@ -207,10 +210,12 @@ pub struct CloudWatchSettings {
 }
 
 /// `[http]`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HttpSettings {
     /// Where the listener is; port 0 lets the kernel choose.
     pub listen: SocketAddr,
+    /// The names that it may be asked by, besides this host's own.
+    pub hosts: Vec<Arc<str>>,
 }
 
 /// `[store]`.

@@ -62,6 +62,7 @@ impl Type {
 }
 
 const TYPE: Rule<Type> = Rule {
+    hint: super::hints::of_text,
     allowed: "\"incident_manager\", \"ops_center\", \"sns\", \"webhook\"",
     parse: |text| Type::ALL.into_iter().find(|known| known.as_str() == text),
 };

@@ -8,6 +8,7 @@ use crate::domain::names::{Role, SourceId, SourceKind, TunnelId, VpnId};
 use crate::domain::plan::{AwsRules, IncidentRules, ProbeRules, Route, TunnelPlan, VpnPlan};
 
 use super::consequences::metrics_elsewhere;
+use super::ends::{End, Ends};
 use super::patterns;
 use super::problem::{Notes, Place};
 use super::rules;
@@ -32,6 +33,7 @@ pub(super) struct Vpns {
     pub(super) settings: BTreeMap<VpnId, VpnSettings>,
     ids: Once<VpnId>,
     outside_ips: Once<IpAddr>,
+    ends: Ends,
     routes: Once<(IpAddr, IpAddr, Option<Arc<str>>)>,
 }
 
@@ -51,6 +53,7 @@ impl Vpns {
             self.ids.claim(id.clone(), section, "id", notes);
         }
         let name = section.text("name", &patterns::LABEL, notes);
+        let routing = section.text("routing", &patterns::ROUTING, notes);
         let settings = VpnSettings {
             region: section.text("region", &patterns::REGION, notes),
             role_arn: section.text("role_arn", &patterns::ROLE_ARN, notes),
@@ -69,6 +72,7 @@ impl Vpns {
         let (Some(id), Some(tunnels)) = (id, tunnels) else { return };
         self.plans.push(Arc::new(VpnPlan {
             name: name.unwrap_or_else(|| id.as_str().into()),
+            routing: routing.unwrap_or_default(),
             tunnels,
             probe,
             incident,
@@ -100,13 +104,13 @@ impl Vpns {
         match (used(Role::Active), used(Role::Standby)) {
             (true, _) => {}
             (false, true) => {
-                let what = "none of them is active: neither outage nor redundancy_lost can ever open";
+                let what = "no tunnel is active: neither outage nor redundancy_lost can ever open";
                 section.warn("tunnel", what, notes);
             }
             (false, false) => {
                 section.wrong(
                     "tunnel",
-                    "all of them are unused: at least one must be active or standby",
+                    "all tunnels are unused: at least one must be active or standby",
                     notes,
                 );
             }
@@ -125,7 +129,7 @@ impl Vpns {
             return None;
         }
         let name = section.text("name", &patterns::LABEL, notes);
-        let outside_ip = section.required("outside_ip", &patterns::HOST_IP, notes);
+        let outside_ip = section.required("outside_ip", &patterns::OUTSIDE_IP, notes);
         let inside_ip = section.required("inside_ip", &patterns::HOST_IP, notes);
         let source_ip = section.required("source_ip", &patterns::HOST_IP, notes);
         let interface = section.text("interface", &patterns::INTERFACE, notes);
@@ -133,6 +137,13 @@ impl Vpns {
 
         if let Some(outside_ip) = outside_ip {
             self.outside_ips.claim(outside_ip, section, "outside_ip", notes);
+            self.ends.claim(End::Outside, outside_ip, section, notes);
+        }
+        if let Some(inside_ip) = inside_ip {
+            self.ends.claim(End::Inside, inside_ip, section, notes);
+        }
+        if let Some(source_ip) = source_ip.filter(|source_ip| inside_ip != Some(*source_ip)) {
+            self.ends.claim(End::Source, source_ip, section, notes);
         }
         let (inside_ip, source_ip) = (inside_ip?, source_ip?);
         if inside_ip.is_ipv4() != source_ip.is_ipv4() {
@@ -143,7 +154,7 @@ impl Vpns {
         } else if inside_ip == source_ip {
             section.wrong(
                 "source_ip",
-                "is inside_ip as well: inside_ip is AWS's end, source_ip is ours",
+                "is inside_ip as well: inside_ip is AWS's end, source_ip is this host's",
                 notes,
             );
         } else {

@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::Surroundings;
 use super::address;
 use super::duration::Span;
+use super::excerpt;
 use super::patterns;
 use super::problem::Notes;
 use super::reach::{self, Reader};
@@ -39,6 +40,8 @@ const TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
 const REPEAT: Span = Span::new(Duration::from_secs(10), Duration::from_secs(3600));
 /// Alertmanager's senders repeat every minute; it takes an alert for resolved at its endsAt.
 const REPEAT_OF_ALERTMANAGER: Duration = Duration::from_secs(60);
+/// Of a template; the longest ready one takes a fiftieth of it.
+const TEMPLATE_MAX: u64 = 256 * 1024;
 /// Where PagerDuty takes events (Events API v2; accounts in the EU have another).
 const PAGERDUTY: &str = "https://events.pagerduty.com/v2/enqueue";
 /// Where systemd puts the credentials of our unit, if nobody says otherwise.
@@ -91,6 +94,10 @@ pub(super) fn read(
             None
         }
     };
+    let lost = |read: &Option<PathBuf>, keys: [&str; 2]| read.is_none() && sets_any(section, keys);
+    if lost(&secret, SECRET) || lost(&signing_secret, ["signing_secret_file", "signing_secret_credential"]) {
+        return None;
+    }
     let settings = WebhookSettings {
         url: url?,
         body: body?,
@@ -169,6 +176,15 @@ fn secret(
     let (file, credential) = (format!("{what}_file"), format!("{what}_credential"));
     let path = section.text(&file, &patterns::FILE_PATH, notes);
     let name = section.text(&credential, &patterns::CREDENTIAL, notes);
+    let pasted = |text: Option<&str>| text.is_some_and(excerpt::looks_like_secret);
+    let both = [(&file, path.as_deref().and_then(Path::to_str)), (&credential, name.as_deref())];
+    // Later messages show the path.
+    if let Some((key, _)) = both.into_iter().find(|(_, text)| pasted(*text)) {
+        let what =
+            "looks like the secret itself (not shown); put the secret into a file and name that file here";
+        section.wrong(key, what, notes);
+        return None;
+    }
     match (path, name) {
         (Some(_), Some(_)) => {
             section.wrong(&credential, format!("is set beside {file}; one of them holds the secret"), notes);
@@ -208,10 +224,16 @@ fn look(section: &Section<'_>, key: &str, path: &Path, reader: &Reader, notes: &
 
 fn template(section: &Section<'_>, reader: &Reader, notes: &mut Notes) -> Option<WebhookBody> {
     let path = section.text("template_file", &patterns::FILE_PATH, notes)?;
-    let text = match fs::read_to_string(&path) {
-        Ok(text) => text,
-        Err(error) => {
-            section.wrong("template_file", reach::unread(&path, &error), notes);
+    let text = match access::read_regular(&path, TEMPLATE_MAX) {
+        Ok(bytes) => match String::from_utf8(bytes) {
+            Ok(text) => text,
+            Err(_) => {
+                section.wrong("template_file", format!("{} is not UTF-8 text", path.display()), notes);
+                return None;
+            }
+        },
+        Err(unread) => {
+            section.wrong("template_file", reach::unread(&path, &unread.into()), notes);
             return None;
         }
     };

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::aws::{AwsClock, AwsConnections, ClockOffset};
 use crate::clock;
 use crate::domain::time::Now;
-use crate::health::{Component, Health, Problem, Severity};
+use crate::health::{Code, Component, Health, Problem};
 use crate::publish::machine::{Clock, Whose};
 
 /// Verdicts and durations do not depend on the wall clock, but what people read does. Beyond a minute the daemon dates what
@@ -71,7 +71,7 @@ fn problem(offset: ClockOffset) -> Problem {
          minutes of metrics are dated by AWS's clock meanwhile; set this one (timedatectl status says whether it is \
          synchronized)"
     );
-    Problem { severity: Severity::Degraded, text }
+    Problem::new(Code::ClockOff, text)
 }
 
 #[cfg(test)]

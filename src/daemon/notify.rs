@@ -6,14 +6,15 @@ use tokio::sync::watch;
 
 use crate::config::Rejection;
 use crate::domain::status::Status;
-use crate::health::{Component, Problems};
+use crate::health::overview::{Open, Shown};
+use crate::health::{Code, Component};
 use crate::systemd;
 
 /// Tells systemd; both the housekeeping and the reloads have it.
 #[derive(Debug, Clone)]
 pub(super) struct Notifier {
     status: watch::Receiver<Arc<Status>>,
-    problems: watch::Receiver<Problems>,
+    problems: watch::Receiver<Shown>,
     told: Arc<Mutex<Told>>,
 }
 
@@ -24,8 +25,8 @@ struct Told {
     line: String,
     /// Why the last reload was refused, until one succeeds.
     refused: Option<String>,
-    /// Why nobody can ask the listener, which says everything else.
-    deaf: Option<String>,
+    /// What stands in the way, in short; `None` if nothing does.
+    problems: Option<String>,
 }
 
 /// A message to systemd.
@@ -37,7 +38,7 @@ enum Message {
 }
 
 impl Notifier {
-    pub(super) fn new(status: watch::Receiver<Arc<Status>>, problems: watch::Receiver<Problems>) -> Self {
+    pub(super) fn new(status: watch::Receiver<Arc<Status>>, problems: watch::Receiver<Shown>) -> Self {
         Self { status, problems, told: Arc::default() }
     }
 
@@ -63,10 +64,10 @@ impl Notifier {
 
     fn tell(&self, what: impl FnOnce(&mut Told, &Status) -> Vec<Message>) {
         let status = Arc::clone(&self.status.borrow());
-        let deaf = self.problems.borrow().get(&Component::Listener).map(|problem| problem.text.clone());
+        let problems = in_the_way(&self.problems.borrow());
         // What was told is valid after every statement, so a panic elsewhere spoils nothing.
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        told.deaf = deaf;
+        told.problems = problems;
         for message in what(&mut told, &status) {
             match message {
                 Message::Ready => systemd::ready(),
@@ -108,8 +109,8 @@ impl Told {
         if let Some(refused) = &self.refused {
             line.push_str(&format!("; reload refused: {refused}"));
         }
-        if let Some(deaf) = &self.deaf {
-            line.push_str(&format!("; listener: {deaf}"));
+        if let Some(problems) = &self.problems {
+            line.push_str(&format!("; {problems}"));
         }
         let news = line != self.line;
         self.line.clone_from(&line);
@@ -117,10 +118,28 @@ impl Told {
     }
 }
 
+/// The worst problem, and how many more there are. What keeps the listener from being asked comes first and in full, because
+/// nothing else can say it. A refused reload has its own place in the line.
+fn in_the_way(problems: &[Open]) -> Option<String> {
+    let problems: Vec<_> = problems.iter().filter(|open| open.problem.code != Code::ReloadRefused).collect();
+    let deaf = problems.iter().find(|open| open.component == Component::Listener);
+    let first = match (deaf, problems.first()) {
+        (Some(Open { component, problem }), _) => format!("{component}: {}", problem.text),
+        (None, Some(Open { component, problem })) => {
+            format!("{}: {component}: {}", problem.severity.as_str(), problem.code.entry().title)
+        }
+        (None, None) => return None,
+    };
+    match problems.len() {
+        0 | 1 => Some(first),
+        all => Some(format!("{first} (and {} more, see /readyz)", all - 1)),
+    }
+}
+
 /// The first problem, and how many more there are.
 fn in_short(rejection: &Rejection) -> String {
     let first = rejection.problems.first().map(ToString::to_string).unwrap_or_default();
-    match rejection.problems.len() {
+    match rejection.count() {
         0 | 1 => first,
         all => format!("{first} (and {} more)", all - 1),
     }
@@ -131,8 +150,9 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::config::{Place, Problem, What};
+    use crate::config::{self, Place, What};
     use crate::fixture;
+    use crate::health::Problem;
 
     const UP: &str = "1/2 tunnels up, 1 without AWS's word, 1 incident";
 
@@ -141,12 +161,12 @@ mod tests {
     }
 
     fn rejection(problems: usize) -> Rejection {
-        let problem = Problem {
+        let problem = config::Problem {
             place: Place::line(Path::new("/etc/bothends/bothends.toml"), 12),
             key: "vpn[0].id".to_owned(),
             what: What::Other("is wrong".to_owned()),
         };
-        Rejection { problems: vec![problem; problems] }
+        Rejection { problems: vec![problem; problems], unlisted: 0 }
     }
 
     #[test]
@@ -188,12 +208,25 @@ mod tests {
     }
 
     #[test]
-    fn what_keeps_the_listener_from_being_asked_is_told_until_it_is_over() {
-        let mut told = Told { deaf: Some("cannot listen there".into()), ..Told::default() };
-        let line = status(&format!("{UP}; listener: cannot listen there"));
+    fn what_stands_in_the_way_is_told_until_it_is_over() {
+        let mut told = Told { problems: Some("failed: store: full".into()), ..Told::default() };
+        let line = status(&format!("{UP}; failed: store: full"));
         assert_eq!(told.look(&fixture::status()), [Message::Ready, line]);
-        told.deaf = None;
+        told.problems = None;
         assert_eq!(told.look(&fixture::status()), [status(UP)]);
+    }
+
+    #[test]
+    fn the_worst_problem_is_in_the_line_and_the_listeners_before_all() {
+        let open = |component, code, text: &str| Open { component, problem: Problem::new(code, text) };
+        let store = open(Component::Store, Code::StoreFailing, "the disk is full");
+        let refused = open(Component::Configuration, Code::ReloadRefused, "wrong");
+        let listener = open(Component::Listener, Code::ListenerFailing, "cannot listen there");
+        assert_eq!(in_the_way(std::slice::from_ref(&refused)), None);
+        let line = in_the_way(&[store.clone(), refused]).unwrap();
+        assert_eq!(line, "failed: store: The store cannot be written");
+        let line = in_the_way(&[store, listener]).unwrap();
+        assert_eq!(line, "listener: cannot listen there (and 1 more, see /readyz)");
     }
 
     #[test]

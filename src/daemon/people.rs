@@ -15,25 +15,33 @@ use tokio::task::JoinSet;
 use tokio::time::{interval, timeout};
 
 use super::clock_offset::Teller;
+use super::cut_off;
 use super::facts::Facts;
 use super::notify::Notifier;
+use super::places;
+use super::prepare::{self, Preparing};
 use super::reload::{self, Taken};
 use super::sinks::Sinks;
-use super::{DRAIN_WITHIN, cannot_start, publisher::Publishing};
+use super::{DRAIN_WITHIN, cannot_start, outlook, overview, publisher::Publishing};
 use crate::aws::AwsConnections;
 use crate::aws::poller::{self, Order, Outlets};
 use crate::clock;
-use crate::config::Config;
+use crate::config::{self, Config, Mode};
 use crate::control::server::{self as control, Asked};
 use crate::domain::board::Board;
 use crate::domain::event::Event;
+use crate::domain::plan::Plan;
 use crate::domain::status::Status;
 use crate::driver::Command;
-use crate::health::{Component, Health, Problem, Problems, Severity};
+use crate::health::configured::{Configured, SinkUse, Way};
+use crate::health::overview::Shown;
+use crate::health::{Code, Component, Health, Problem};
+use crate::http::host::Hosts;
 use crate::http::listener::{self, BindError};
 use crate::http::server::{self, About, Limits, Sources};
-use crate::probe::held;
+use crate::probe::{held, own};
 use crate::process::{Exit, environment};
+use crate::records::{OpenRecord, Records};
 use crate::store::{Counts, Store, StoreThread};
 use crate::systemd;
 use crate::telemetry::prometheus::{self, Prometheus};
@@ -50,8 +58,9 @@ pub(super) struct People {
     pub(super) store: Store,
     pub(super) prometheus: Arc<Prometheus>,
     pub(super) health: Health,
+    pub(super) records: Records,
     pub(super) events: mpsc::Sender<Event>,
-    pub(super) orders: mpsc::Sender<Order>,
+    pub(super) plan: watch::Receiver<Arc<Plan>>,
     pub(super) commands: mpsc::Sender<Command>,
     pub(super) shutdown: watch::Sender<bool>,
     pub(super) board: watch::Receiver<Arc<Board>>,
@@ -111,14 +120,27 @@ async fn work(
     let mut tasks = JoinSet::new();
     let (about, about_in) = watch::channel(reload::about(&people.config));
     spawn_pollers(&people, orders, &mut tasks);
-    spawn_listener(&people, bound, about_in, &mut tasks);
-    let notifier = Notifier::new(people.status.clone(), people.health.watch());
+    let (in_force, in_force_in) = watch::channel(configured(&people.config));
+    let shown = spawn_overview(&people, in_force_in.clone(), &mut tasks);
+    let notifier = Notifier::new(people.status.clone(), shown.clone());
+    spawn_listener(&people, bound, about_in, shown.clone(), &mut tasks);
     spawn_housekeeping(&people, notifier.clone(), &mut tasks);
     let mut asked = spawn_control(&people, &mut tasks);
     let (address, address_in) = watch::channel(people.config.plan.votes_if_address);
     spawn_held(&people, address_in, &mut tasks);
-    tasks.spawn(tell_problems(people.health.watch(), Arc::clone(&people.config.plan.site)));
-    let mut parts = Parts { sinks: Sinks::new(&people), publishing: Publishing::default(), address, about };
+    let (plan, plan_in) = watch::channel(Arc::clone(&people.config.plan));
+    spawn_own(&people, plan_in, &mut tasks);
+    tasks.spawn(cut_off::tell(people.health.clone(), people.status.clone(), in_force_in));
+    tasks.spawn(prepare::watch_fresh_sockets(people.status.clone(), people.health.clone()));
+    let mut parts = Parts {
+        sinks: Sinks::new(&people),
+        publishing: Publishing::new(shown),
+        preparing: Preparing::default(),
+        address,
+        plan,
+        about,
+        in_force,
+    };
     parts.adopt(&people, &mut tasks).await;
     reload::started(&people.config);
 
@@ -132,7 +154,13 @@ async fn work(
             Some(asked) = asked.recv() => Some(asked),
         };
         notifier.reloading();
-        let answer = match reload::reload(&people, &mut parts.sinks, &notifier).await {
+        let reloaded = tokio::select! {
+            // Whoever wants the daemon to end need not wait for a disk that hangs.
+            _ = signals.terminate.recv() => break false,
+            _ = signals.interrupt.recv() => break false,
+            reloaded = reload::reload(&people, &mut parts.sinks, &notifier) => reloaded,
+        };
+        let answer = match reloaded {
             Ok(Taken { config, mut notes }) => {
                 people.config = config;
                 notes.extend(parts.adopt(&people, &mut tasks).await);
@@ -150,6 +178,7 @@ async fn work(
     Notice::Stopping { after: clock::now().mono.since(started.mono) }
         .record(Some(&people.config.plan.site))
         .emit();
+    tell_what_stays_open(&people);
     drop(asked);
     drain(people, parts, status, tasks, store).await;
     if ended_by_itself { Exit::Internal } else { Exit::Success }
@@ -159,20 +188,52 @@ async fn work(
 struct Parts {
     sinks: Sinks,
     publishing: Publishing,
+    preparing: Preparing,
     address: watch::Sender<Option<IpAddr>>,
+    plan: watch::Sender<Arc<Plan>>,
     about: watch::Sender<About>,
+    in_force: watch::Sender<Configured>,
 }
 
 impl Parts {
     /// Does as the configuration in force says. Returns what people should look after because of it, a line each.
     async fn adopt(&mut self, people: &People, tasks: &mut JoinSet<()>) -> Vec<String> {
         self.address.send_replace(people.config.plan.votes_if_address);
+        self.plan.send_replace(Arc::clone(&people.config.plan));
         self.about.send_replace(reload::about(&people.config));
+        self.in_force.send_replace(configured(&people.config));
+        state_mode(people);
         let left = self.sinks.adopt(&people.config, tasks).await;
         self.publishing.adopt(people, tasks);
-        // Tells the pollers what is watched; they end only with the daemon.
-        let _ = people.orders.send(Order::Watch(Arc::clone(&people.config.plan))).await;
+        self.preparing.adopt(people, tasks);
         left
+    }
+}
+
+/// Who pages whom, and how AWS is asked for it.
+fn configured(config: &Config) -> Configured {
+    let sinks = match config.mode {
+        Mode::Raise => config.sinks.as_slice(),
+        Mode::Observe => &[],
+    };
+    let sinks = sinks.iter();
+    let publisher = config.cloudwatch.as_ref().map(|cloudwatch| Way {
+        region: cloudwatch.region.clone().or_else(|| config.aws.region.clone()),
+        role_arn: cloudwatch.role_arn.clone(),
+    });
+    Configured {
+        sinks: sinks.map(|sink| SinkUse { plan: sink.plan(), way: places::way(&config.aws, sink) }).collect(),
+        publisher,
+    }
+}
+
+/// Nobody resolves these while the daemon is stopped.
+fn tell_what_stays_open(people: &People) {
+    let plan = &people.config.plan;
+    for OpenRecord { incident, sink, record } in people.records.all() {
+        let vpn_name = plan.vpn(&incident.vpn).map_or(incident.vpn.as_str(), |vpn| &vpn.name);
+        let notice = Notice::StaysOpen { sink: &sink, incident: &incident, vpn_name, record: &record };
+        notice.record(Some(&plan.site)).emit();
     }
 }
 
@@ -205,7 +266,7 @@ fn spawn_pollers(people: &People, orders: mpsc::Receiver<Order>, tasks: &mut Joi
         health: people.health.clone(),
         observe: Arc::new(move |outcome| prometheus.aws_poll(outcome.source.kind, outcome.result.as_str())),
     };
-    let pollers = poller::run(people.connections.clone(), orders, outlets);
+    let pollers = poller::run(people.connections.clone(), people.plan.clone(), orders, outlets);
     let ends = until_driver_ends(people);
     // A poll that is under way at the end is of no use to anybody.
     tasks.spawn(async move {
@@ -214,6 +275,45 @@ fn spawn_pollers(people: &People, orders: mpsc::Receiver<Order>, tasks: &mut Joi
             () = ends => {}
         }
     });
+}
+
+/// What is shown of the daemon's health, and the journal's records of it.
+fn spawn_overview(
+    people: &People,
+    configured: watch::Receiver<Configured>,
+    tasks: &mut JoinSet<()>,
+) -> watch::Receiver<Shown> {
+    let (shown, shown_in) = watch::channel(Shown::default());
+    tasks.spawn(overview::keep(
+        shown,
+        people.health.watch(),
+        people.status.clone(),
+        configured,
+        until_driver_ends(people),
+    ));
+    let outlook = outlook::keep(people.connections.clone(), people.health.clone());
+    let ends = until_driver_ends(people);
+    tasks.spawn(async move {
+        tokio::select! {
+            () = outlook => {}
+            () = ends => {}
+        }
+    });
+    tasks.spawn(overview::tell(shown_in.clone(), Arc::clone(&people.config.plan.site)));
+    shown_in
+}
+
+/// A daemon that is left at `observe` pages nobody, and says so.
+fn state_mode(people: &People) {
+    let mode = people.config.mode;
+    people.prometheus.mode(mode.as_str());
+    match mode {
+        Mode::Raise => _ = people.health.clear(&Component::Mode),
+        Mode::Observe => {
+            let text = "incidents are recorded only; [incident] mode = \"raise\" pages";
+            people.health.set(Component::Mode, Problem::new(Code::Observe, text));
+        }
+    }
 }
 
 /// Looks whether this host holds the address that it votes for.
@@ -228,18 +328,42 @@ fn spawn_held(people: &People, wanted: watch::Receiver<Option<IpAddr>>, tasks: &
     });
 }
 
+/// Looks whether an address that should be AWS's is this host's own.
+fn spawn_own(people: &People, plans: watch::Receiver<Arc<Plan>>, tasks: &mut JoinSet<()>) {
+    let health = people.health.clone();
+    let watching = own::watch(plans, move |vpn, mistake| {
+        let component = Component::HostAddresses(vpn.to_string());
+        match mistake {
+            Some(text) => health.set(component, Problem::new(Code::AddressesSwapped, text)),
+            None => health.clear(&component),
+        };
+    });
+    let ends = until_driver_ends(people);
+    tasks.spawn(async move {
+        tokio::select! {
+            () = watching => {}
+            () = ends => {}
+        }
+    });
+}
+
 fn spawn_listener(
     people: &People,
     bound: Result<TcpListener, BindError>,
     about: watch::Receiver<About>,
+    shown: watch::Receiver<Shown>,
     tasks: &mut JoinSet<()>,
 ) {
     let prometheus = Arc::clone(&people.prometheus);
     let sources = Sources::new(
         people.status.clone(),
-        people.health.watch(),
+        shown,
+        people.records.clone(),
         about,
-        Arc::new(move |status, now| (prometheus::CONTENT_TYPE, prometheus.render(status, now))),
+        Arc::new(move |status, problems, now| {
+            (prometheus::CONTENT_TYPE, prometheus.render(status, problems, now))
+        }),
+        Hosts::new(&people.config.http.hosts, config::host_name().as_deref()),
     );
     let health = people.health.clone();
     let ends = until_driver_ends(people);
@@ -261,7 +385,7 @@ async fn bind_late(error: BindError, health: &Health) -> TcpListener {
     let listener = listener::bind_after(error, |error| {
         let text =
             format!("{error}; it is tried again until it works, and the tunnels are watched meanwhile");
-        health.set(Component::Listener, Problem { severity: Severity::Degraded, text });
+        health.set(Component::Listener, Problem::new(Code::ListenerFailing, text));
     });
     let listener = listener.await;
     health.clear(&Component::Listener);
@@ -329,29 +453,6 @@ fn spawn_housekeeping(people: &People, notifier: Notifier, tasks: &mut JoinSet<(
             notifier.look();
         }
     });
-}
-
-/// Every problem is told when it comes, when it becomes another and when it goes, whoever has it; the journal folds what comes
-/// and goes too often.
-async fn tell_problems(mut problems: watch::Receiver<Problems>, site: Arc<str>) {
-    let mut told = Problems::new();
-    loop {
-        let mut current = problems.borrow_and_update().clone();
-        // What is wrong with the configuration is told where it is found, with all its problems.
-        current.remove(&Component::Configuration);
-        for (component, problem) in &current {
-            if told.get(component) != Some(problem) {
-                Notice::Problem { component, problem }.record(Some(&site)).emit();
-            }
-        }
-        for component in told.keys().filter(|component| !current.contains_key(component)) {
-            Notice::ProblemOver { component }.record(Some(&site)).emit();
-        }
-        told = current;
-        if problems.changed().await.is_err() {
-            return;
-        }
-    }
 }
 
 /// The driver holds the status' sending end.

@@ -5,8 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::aws::{AwsConnections, IncidentManager, OpsCenter, Sns, partition};
-use crate::config::{Config, SinkSettings, Vendor, WebhookBody, WebhookPreset, WebhookSettings, WebhookUrl};
-use crate::incident::settings::{Settings, VpnSettings};
+use crate::config::{
+    AwsSettings, Config, SinkSettings, Vendor, WebhookBody, WebhookPreset, WebhookSettings, WebhookUrl,
+};
+use crate::health::configured::Way;
+use crate::incident::settings::{Metrics, Settings, VpnSettings};
 pub use crate::webhook::Reach;
 use crate::webhook::{self, Part, Preset, Secret, Template, Webhook};
 
@@ -40,13 +43,34 @@ pub fn open(
         }
         Vendor::Sns { topic_arn } => Place::Sns(Sns::new(connections, Arc::clone(topic_arn), role_arn)),
         Vendor::Webhook(webhook) => {
-            Place::Webhook(Box::new(Webhook::new(as_sent(webhook))), webhook.repeat_every)
+            let dialer = Arc::clone(connections.dialer());
+            Place::Webhook(Box::new(Webhook::new(as_sent(webhook), dialer)), webhook.repeat_every)
         }
     }
 }
 
+/// How a sink goes by AWS; `None` if it does not.
+pub fn way(aws: &AwsSettings, sink: &SinkSettings) -> Option<Way> {
+    let region = match &sink.vendor {
+        Vendor::IncidentManager { .. } | Vendor::OpsCenter => {
+            sink.region.clone().or_else(|| aws.region.clone())
+        }
+        Vendor::Sns { topic_arn } => topic_arn.split(':').nth(3).map(Arc::from),
+        Vendor::Webhook(_) => return None,
+    };
+    Some(Way { region, role_arn: sink.role_arn.clone() })
+}
+
 /// What the sink is configured with, in its own terms.
 pub async fn settings(connections: &AwsConnections, config: &Config, configured: &SinkSettings) -> Settings {
+    let mut metrics = None;
+    if let Some(cloudwatch) = &config.cloudwatch {
+        let region = match cloudwatch.region.clone().or_else(|| config.aws.region.clone()) {
+            Some(region) => region,
+            None => connections.default_region().await.unwrap_or_else(|| "".into()),
+        };
+        metrics = Some(Metrics { namespace: Arc::clone(&cloudwatch.namespace), region });
+    }
     let mut vpns = BTreeMap::new();
     for (id, vpn) in &config.vpns {
         let region = vpn.region.clone().or_else(|| config.aws.region.clone());
@@ -54,7 +78,14 @@ pub async fn settings(connections: &AwsConnections, config: &Config, configured:
             Some(region) => region,
             None => connections.default_region().await.unwrap_or_else(|| "".into()),
         };
-        let known = VpnSettings { region, runbook_url: vpn.runbook_url.clone(), notes: vpn.notes.clone() };
+        let tunnels = config.plan.vpn(id).map(|plan| plan.tunnels.as_slice()).unwrap_or_default();
+        let known = VpnSettings {
+            region,
+            runbook_url: vpn.runbook_url.clone(),
+            notes: vpn.notes.clone(),
+            metrics: metrics.clone(),
+            routes: tunnels.iter().map(|it| (it.id.outside_ip, Arc::clone(&it.route))).collect(),
+        };
         vpns.insert(id.clone(), known);
     }
     let plan = match &configured.vendor {

@@ -4,6 +4,7 @@ use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 use std::sync::Arc;
 
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::clock_offset;
@@ -13,18 +14,25 @@ use crate::clock;
 use crate::config::CloudWatchSettings;
 use crate::domain::names::VpnId;
 use crate::domain::plan::SinkPlan;
-use crate::health::{Component, Health, Severity};
+use crate::health::overview::{Open, Shown};
+use crate::health::{Component, Severity};
 use crate::publish::feed;
 use crate::publish::machine::{Publisher, Settings};
 use crate::publish::shell::{self, Tally};
 
 /// Which publisher runs.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Publishing {
     running: Option<(Arc<str>, CloudWatchSettings, Vec<SinkPlan>)>,
+    shown: watch::Receiver<Shown>,
 }
 
 impl Publishing {
+    /// None runs yet; `shown` tells which sinks fail.
+    pub(super) const fn new(shown: watch::Receiver<Shown>) -> Self {
+        Self { running: None, shown }
+    }
+
     /// Runs what the configuration wants; the publisher before, if it was another, ends when it has sent what it has.
     pub(super) fn adopt(&mut self, people: &People, tasks: &mut JoinSet<()>) {
         let plan = &people.config.plan;
@@ -44,8 +52,9 @@ impl Publishing {
         let CloudWatchSettings { namespace, interval, region, role_arn } = cloudwatch;
         let settings = Settings { site, interval, seed: RandomState::new().hash_one("publisher") };
         let sink = CloudWatchMetrics::new(people.connections.clone(), region, role_arn, namespace);
-        let (health, prometheus) = (people.health.clone(), Arc::clone(&people.prometheus));
+        let (shown, prometheus) = (self.shown.clone(), Arc::clone(&people.prometheus));
         let tally = move |tally| match tally {
+            Tally::Put(result) => prometheus.metrics_request(result),
             Tally::Pending(pending) => prometheus.rollups_pending(pending),
             Tally::Dropped(more) => prometheus.rollups_dropped(more),
         };
@@ -57,7 +66,7 @@ impl Publishing {
             sink,
             people.store.clone(),
             people.health.clone(),
-            move |vpn| can_page(&health, &sinks, vpn),
+            move |vpn| can_page(&shown.borrow(), &sinks, vpn),
             tally,
         ));
         people.facts.set_publisher(Some(feed));
@@ -65,12 +74,15 @@ impl Publishing {
 }
 
 /// Whether some sink that takes incidents of the connection would take one at this moment.
-fn can_page(health: &Health, sinks: &[SinkPlan], vpn: &VpnId) -> bool {
-    let problems = health.watch();
-    let problems = problems.borrow();
-    sinks.iter().filter(|sink| sink.vpns.as_ref().is_none_or(|vpns| vpns.contains(vpn))).any(|sink| {
-        problems
-            .get(&Component::Sink(sink.id.to_string()))
-            .is_none_or(|problem| problem.severity != Severity::Failed)
-    })
+fn can_page(shown: &[Open], sinks: &[SinkPlan], vpn: &VpnId) -> bool {
+    let fails = |sink: &SinkPlan| {
+        let of_sink = [Component::Sink(sink.id.to_string()), Component::Preparation(sink.id.to_string())];
+        shown
+            .iter()
+            .any(|open| of_sink.contains(&open.component) && open.problem.severity == Severity::Failed)
+    };
+    sinks
+        .iter()
+        .filter(|sink| sink.vpns.as_ref().is_none_or(|vpns| vpns.contains(vpn)))
+        .any(|sink| !fails(sink))
 }

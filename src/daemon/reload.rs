@@ -1,8 +1,13 @@
 //! SIGHUP and `bothends reload`: the configuration is read again. What did not change goes on; a wrong one changes nothing.
 
+use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
 
 use tokio::sync::oneshot;
+use tokio::time::timeout;
 
 use super::notify::Notifier;
 use super::people::People;
@@ -10,7 +15,7 @@ use super::sinks::Sinks;
 use crate::config::{Config, Rejection, Warning};
 use crate::control::Answer;
 use crate::driver::Command;
-use crate::health::{Component, Problem, Severity};
+use crate::health::{Code, Component, Problem};
 use crate::http::server::About;
 use crate::telemetry::names::Names;
 use crate::telemetry::wording::Notice;
@@ -52,13 +57,12 @@ impl Taken {
 
 /// Reads the configuration and has the core take it. `Err` if it is wrong, or the daemon is ending, and all stays as it was.
 pub(super) async fn reload(people: &People, sinks: &mut Sinks, notifier: &Notifier) -> Result<Taken, Answer> {
-    let mut config = match super::load(&people.config_path) {
+    let mut config = match load(&people.config_path).await {
         Ok(config) => config,
         Err(rejection) => {
             refuse(people, &rejection);
             notifier.refused(&rejection);
-            let problems = rejection.problems.iter().map(ToString::to_string).collect();
-            return Err(Answer::Refused { problems });
+            return Err(Answer::Refused { problems: rejection.lines() });
         }
     };
     // What stands in the configuration in force has been told.
@@ -72,6 +76,7 @@ pub(super) async fn reload(people: &People, sinks: &mut Sinks, notifier: &Notifi
         // The driver is gone.
         return Err(Answer::Ending);
     }
+    people.connections.dialer().set_key_exchange(config.aws.key_exchange);
     people.prometheus.config_reload(true);
     let (vpns, tunnels) = watched(&config);
     Notice::Reloaded { vpns, tunnels }.record(Some(&config.plan.site)).emit();
@@ -83,13 +88,16 @@ pub(super) async fn reload(people: &People, sinks: &mut Sinks, notifier: &Notifi
 /// The listener and the store are opened once.
 fn keep_what_needs_a_restart(people: &People, config: &mut Config) -> Option<String> {
     let mut pending = Vec::new();
-    if config.http != people.config.http {
+    if config.http.listen != people.config.http.listen {
         pending.push("[http] listen");
+    }
+    if config.http.hosts != people.config.http.hosts {
+        pending.push("[http] hosts");
     }
     if config.store != people.config.store {
         pending.push("[store]");
     }
-    config.http = people.config.http;
+    config.http = people.config.http.clone();
     config.store = people.config.store.clone();
     if pending.is_empty() {
         people.health.clear(&Component::Configuration);
@@ -98,16 +106,68 @@ fn keep_what_needs_a_restart(people: &People, config: &mut Config) -> Option<Str
     let text =
         format!("{} changed, which needs a restart: systemctl restart bothends", pending.join(" and "));
     Notice::ConfigurationWarning { what: &text }.record(Some(&config.plan.site)).emit();
-    people.health.set(Component::Configuration, Problem { severity: Severity::Degraded, text: text.clone() });
+    people.health.set(Component::Configuration, Problem::new(Code::RestartNeeded, text.clone()));
     Some(text)
 }
 
+/// Reads it on a thread of its own, for the disk may hang, or a network's file system: whoever is paged cannot wait for it.
+async fn load(path: &Path) -> Result<Config, Rejection> {
+    let path = path.to_owned();
+    let refused = |what: &str| Err(Rejection::of_file(&path, vec![what.to_owned()]));
+    if READING.swap(true, Ordering::AcqRel) {
+        return refused(
+            "the reload before is still reading: a disk or network that does not answer, or a configuration that takes long",
+        );
+    }
+    let (done, loaded) = oneshot::channel();
+    let read = {
+        let path = path.clone();
+        move || {
+            let config = super::load(&path);
+            READING.store(false, Ordering::Release);
+            let _gone = done.send(config);
+        }
+    };
+    if let Err(error) = thread::Builder::new().name("reload".into()).spawn(read) {
+        READING.store(false, Ordering::Release);
+        return refused(&format!("cannot start a thread to read it: {error}"));
+    }
+    match timeout(READ_WITHIN, loaded).await {
+        Ok(Ok(config)) => config,
+        Ok(Err(_)) => refused("the thread that read it has ended"),
+        Err(_) => refused(&format!(
+            "it, or a file that it names, was not read and checked within {} s: a disk or network does not answer, or this host is \
+             too slow or busy; how long `bothends check` takes tells which",
+            READ_WITHIN.as_secs()
+        )),
+    }
+}
+
+/// Whether a thread reads: one that hangs is one too many already.
+static READING: AtomicBool = AtomicBool::new(false);
+
+/// Flash that wears out takes a second for a file; `bothends reload` waits for three times as long.
+const READ_WITHIN: Duration = Duration::from_secs(10);
+
+/// So many problems are told in `/readyz` and the journal: who mends those runs `bothends check` again.
+const PROBLEMS_TOLD: usize = 20;
+
+/// The first problems, a line each, and how many more there are.
+fn in_part(rejection: &Rejection) -> String {
+    let mut lines: Vec<_> = rejection.problems.iter().take(PROBLEMS_TOLD).map(ToString::to_string).collect();
+    let more = rejection.count().saturating_sub(lines.len());
+    if more > 0 {
+        lines.push(format!("and {more} more: `bothends check` lists more"));
+    }
+    lines.join("\n")
+}
+
 fn refuse(people: &People, rejection: &Rejection) {
-    let problems = rejection.to_string();
+    let problems = in_part(rejection);
     people.prometheus.config_reload(false);
     Notice::ReloadRefused { problems: &problems }.record(Some(&people.config.plan.site)).emit();
     let text = format!("the last reload was refused: {problems}");
-    people.health.set(Component::Configuration, Problem { severity: Severity::Degraded, text });
+    people.health.set(Component::Configuration, Problem::new(Code::ReloadRefused, text));
 }
 
 fn watched(config: &Config) -> (usize, usize) {

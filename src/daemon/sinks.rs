@@ -26,6 +26,7 @@ use crate::incident::settings::Settings;
 use crate::incident::shell;
 use crate::incident::sink::IncidentSink;
 use crate::incident::teller::TellerSettings;
+use crate::records::Records;
 use crate::store::Store;
 use crate::telemetry::prometheus::Prometheus;
 use crate::telemetry::wording::Notice;
@@ -44,6 +45,7 @@ pub(super) struct Sinks {
     store: Store,
     prometheus: Arc<Prometheus>,
     health: Health,
+    records: Records,
     events: mpsc::Sender<Event>,
     board: watch::Receiver<Arc<Board>>,
     running: BTreeMap<SinkId, (Wanted, AbortHandle)>,
@@ -56,6 +58,7 @@ impl Sinks {
             store: people.store.clone(),
             prometheus: Arc::clone(&people.prometheus),
             health: people.health.clone(),
+            records: people.records.clone(),
             events: people.events.clone(),
             board: people.board.clone(),
             running: BTreeMap::new(),
@@ -73,6 +76,7 @@ impl Sinks {
                 task.abort();
                 stopped.push(task.clone());
                 self.health.clear(&Component::Sink(id.to_string()));
+                self.records.forget(id);
                 self.prometheus.sink_pending(id, None);
             }
             stays
@@ -159,6 +163,7 @@ impl Sinks {
             self.board.clone(),
             self.events.clone(),
             self.health.clone(),
+            self.records.clone(),
             self.observer(),
         ))
     }
@@ -174,6 +179,7 @@ impl Sinks {
             self.board.clone(),
             self.events.clone(),
             self.health.clone(),
+            self.records.clone(),
             self.observer(),
         ))
     }

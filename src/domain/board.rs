@@ -5,12 +5,13 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
+use super::carrying::{Carrying, Traffic, traffic};
 use super::names::{End, Kind, Role, SinkId, TunnelId, VpnId};
 use super::time::Stamp;
-use super::verdict::{Assessment, Verdict, View};
+use super::verdict::{Assessment, Evidence, Verdict, View};
 
-/// A timeline keeps at most this many entries; repeats are folded, and then the oldest but the first is left out. An
-/// Incident Manager record takes more, but nobody reads more.
+/// A timeline keeps at most this many entries; see [`Story::add`](super::story::Story::add). An Incident Manager record takes
+/// more, but nobody reads more.
 pub const TIMELINE_MAX: usize = 200;
 
 /// What should be known.
@@ -69,6 +70,78 @@ pub struct Incident {
     pub revision: u64,
 }
 
+impl Incident {
+    /// Whether traffic gets through the connection, as the incident leaves it.
+    pub fn traffic(&self) -> Traffic {
+        let said_last = |tunnel: &TunnelSnapshot| {
+            self.timeline.iter().rev().find_map(|entry| match &entry.what {
+                TimelineChange::Assessment { tunnel: of, carrying, .. } if *of == tunnel.id => {
+                    Some(*carrying)
+                }
+                TimelineChange::Assessment { .. }
+                | TimelineChange::Opened
+                | TimelineChange::TakenUp { .. }
+                | TimelineChange::Witnessed
+                | TimelineChange::View { .. }
+                | TimelineChange::Clearing
+                | TimelineChange::Reopened
+                | TimelineChange::Resolved
+                | TimelineChange::Unwatched
+                | TimelineChange::HandedOver
+                | TimelineChange::Missed => None,
+            })
+        };
+        traffic(self.tunnels.iter().map(|tunnel| said_last(tunnel).unwrap_or(tunnel.carrying)))
+    }
+
+    /// Whether a tunnel's view or assessment is what it says of the tunnel already, at its opening or since.
+    pub fn says_already(&self, what: &TimelineChange) -> bool {
+        let tunnel = match what {
+            TimelineChange::View { tunnel, .. } | TimelineChange::Assessment { tunnel, .. } => tunnel,
+            TimelineChange::Opened
+            | TimelineChange::TakenUp { .. }
+            | TimelineChange::Witnessed
+            | TimelineChange::Clearing
+            | TimelineChange::Reopened
+            | TimelineChange::Resolved
+            | TimelineChange::Unwatched
+            | TimelineChange::HandedOver
+            | TimelineChange::Missed => return false,
+        };
+        let said = self.timeline.iter().rev().find(|entry| what.supersedes(&entry.what));
+        match said {
+            Some(said) => said.what.says_the_same(what),
+            None => self
+                .tunnels
+                .iter()
+                .filter(|opened| opened.id == *tunnel)
+                .any(|opened| opened.changes().iter().any(|said| said.says_the_same(what))),
+        }
+    }
+
+    /// Whether something of its timeline was left out because it was said again later.
+    pub fn is_thinned(&self) -> bool {
+        self.timeline.iter().any(|entry| entry.repeats > 0)
+    }
+
+    /// The sink where its record was found open, if that is how it began here.
+    pub fn taken_up_at(&self) -> Option<&SinkId> {
+        match &self.timeline.first()?.what {
+            TimelineChange::TakenUp { sink } => Some(sink),
+            TimelineChange::Opened
+            | TimelineChange::Witnessed
+            | TimelineChange::View { .. }
+            | TimelineChange::Assessment { .. }
+            | TimelineChange::Clearing
+            | TimelineChange::Reopened
+            | TimelineChange::Resolved
+            | TimelineChange::Unwatched
+            | TimelineChange::HandedOver
+            | TimelineChange::Missed => None,
+        }
+    }
+}
+
 /// Where an incident stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum IncidentState {
@@ -113,6 +186,31 @@ pub struct TunnelSnapshot {
     pub aws: View,
     /// Both together.
     pub assessment: Assessment,
+    /// Whether it carried traffic.
+    pub carrying: Carrying,
+}
+
+impl TunnelSnapshot {
+    /// What a story says of it: our view, AWS's view, and both together.
+    pub fn changes(&self) -> [TimelineChange; 3] {
+        let view = |end, view: &View| TimelineChange::View {
+            tunnel: self.id.clone(),
+            name: Arc::clone(&self.name),
+            end,
+            verdict: view.verdict,
+            as_of: match &view.evidence {
+                Evidence::Local(_) => None,
+                Evidence::Aws(evidence) => evidence.as_of,
+            },
+        };
+        let assessed = TimelineChange::Assessment {
+            tunnel: self.id.clone(),
+            name: Arc::clone(&self.name),
+            assessment: self.assessment,
+            carrying: self.carrying,
+        };
+        [view(End::Local, &self.local), view(End::Aws, &self.aws), assessed]
+    }
 }
 
 /// One line of an incident's story.
@@ -124,7 +222,7 @@ pub struct TimelineEntry {
     pub at: Stamp,
     /// What.
     pub what: TimelineChange,
-    /// How many further entries of the same wording were folded into this one.
+    /// How many other entries that told the same were left out in favour of this one.
     pub repeats: u32,
 }
 
@@ -153,7 +251,7 @@ pub enum TimelineChange {
         /// The time the evidence speaks of, if it is AWS's: on AWS's clock.
         as_of: Option<Stamp>,
     },
-    /// The assessment of a tunnel changed.
+    /// The assessment of a tunnel changed, or whether it carries traffic.
     Assessment {
         /// The tunnel.
         tunnel: TunnelId,
@@ -161,6 +259,8 @@ pub enum TimelineChange {
         name: Arc<str>,
         /// What both ends say since.
         assessment: Assessment,
+        /// Whether it carries traffic since.
+        carrying: Carrying,
     },
     /// The closing condition began to hold.
     Clearing,
@@ -174,4 +274,29 @@ pub enum TimelineChange {
     HandedOver,
     /// It became known only after the incident was over: nobody was told.
     Missed,
+}
+
+impl TimelineChange {
+    /// Whether two entries tell the same, whatever the time of the evidence.
+    pub fn says_the_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (
+                Self::View { tunnel: t1, end: e1, verdict: v1, .. },
+                Self::View { tunnel: t2, end: e2, verdict: v2, .. },
+            ) => (t1, e1, v1) == (t2, e2, v2),
+            (Self::View { .. }, _) | (_, Self::View { .. }) => false,
+            (a, b) => a == b,
+        }
+    }
+
+    /// Whether this, said later, leaves nothing of the other that still holds.
+    pub fn supersedes(&self, earlier: &Self) -> bool {
+        match (self, earlier) {
+            (Self::View { tunnel: t1, end: e1, .. }, Self::View { tunnel: t2, end: e2, .. }) => {
+                (t1, e1) == (t2, e2)
+            }
+            (Self::Assessment { tunnel: t1, .. }, Self::Assessment { tunnel: t2, .. }) => t1 == t2,
+            (later, earlier) => later == earlier,
+        }
+    }
 }

@@ -6,12 +6,16 @@
 //! reply makes it suspect again. A check that was never answered is Unknown instead of Down. Faults are no evidence.
 
 mod asking;
+mod exercise;
 mod judging;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use self::exercise::Fresh;
+
+use self::exercise::Exercise;
 use super::clients::{Clients, Slot};
 use super::echo::{RttMemory, answered};
 use super::effects::Effects;
@@ -51,6 +55,15 @@ struct Pending {
     overdue: bool,
 }
 
+/// What earlier runs saw of a check's route.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Before {
+    /// The address that is asked has answered.
+    pub answered: bool,
+    /// It has answered over this very route: this host held our end of it.
+    pub held: bool,
+}
+
 /// A check of one tunnel.
 #[derive(Debug)]
 pub struct Check {
@@ -67,11 +80,14 @@ pub struct Check {
 
     pending: BTreeMap<EchoId, Pending>,
     clients: Clients,
+    exercise: Exercise,
     rtt: RttMemory,
     replies: Replies,
     losses: Losses,
 
     seen_up: bool,
+    /// Whether it is remembered that this very route was answered.
+    remembered: bool,
     bound_once: bool,
     fault: Option<(Fault, Moment)>,
     last_evidence: Moment,
@@ -83,14 +99,13 @@ pub struct Check {
 }
 
 impl Check {
-    /// A check that asks on the grid through `anchor`; `seen_up` is whether it was ever answered, in this run or an
-    /// earlier one.
+    /// A check that asks on the grid through `anchor`.
     pub fn new(
         id: CheckId,
         route: Arc<Route>,
         rules: ProbeRules,
         anchor: Moment,
-        seen_up: bool,
+        before: Before,
         now: Now,
         fx: &mut Effects,
     ) -> Self {
@@ -106,11 +121,13 @@ impl Check {
             since: now,
             pending: BTreeMap::new(),
             clients: Clients::new(fx.new_client()),
+            exercise: Exercise::new(anchor, now.mono),
             rtt: RttMemory::default(),
             replies: Replies::new(usize::try_from(rules.up_after.get()).unwrap_or(usize::MAX), IN_FLIGHT_MAX),
             losses: Losses::default(),
-            seen_up,
-            bound_once: false,
+            seen_up: before.answered,
+            remembered: before.held,
+            bound_once: before.held,
             fault: None,
             last_evidence: now.mono,
             last_activity: now.mono,
@@ -141,9 +158,21 @@ impl Check {
         self.asked_once
     }
 
-    /// Over which route it was ever answered, in this run or an earlier one.
+    /// What is to be remembered of its route.
     pub fn seen_up(&self) -> Option<SeenUp> {
-        self.seen_up.then(|| SeenUp::Local(self.id.clone(), self.route.key()))
+        let mut key = self.route.key();
+        key.own = key.own.filter(|_| self.remembered);
+        self.seen_up.then(|| SeenUp::Local(self.id.clone(), key))
+    }
+
+    /// The same for a check that takes its place.
+    pub const fn before(&self) -> Before {
+        Before { answered: self.seen_up, held: self.remembered }
+    }
+
+    /// What came of a fresh client, tried in peace.
+    pub const fn fresh_client(&self) -> Fresh {
+        self.exercise.fresh()
     }
 
     /// Ticks left out since the start.
@@ -151,10 +180,16 @@ impl Check {
         self.ticks_skipped
     }
 
-    /// Its state in numbers; the loss over the last minute is not known here.
+    /// When an echo was last answered or lost.
+    pub const fn evidence_as_of(&self) -> Moment {
+        self.last_evidence
+    }
+
+    /// Its state in numbers; what is counted since a verdict holds is not known here.
     pub fn evidence(&self) -> LocalEvidence {
         LocalEvidence {
             last_reply: self.last_reply,
+            stopped: None,
             losses_in_row: self.losses.count(),
             first_loss: self.losses.first(),
             last_loss: self.losses.last(),
@@ -164,9 +199,10 @@ impl Check {
         }
     }
 
-    /// Echoes under way that are overdue: lost, as far as anybody can say yet.
-    pub fn overdue_in_flight(&self) -> u32 {
-        u32::try_from(self.pending.values().filter(|pending| pending.overdue).count()).unwrap_or(u32::MAX)
+    /// Echoes asked after `since` that are under way and overdue: lost, as far as anybody can say yet.
+    pub fn overdue_in_flight(&self, since: Moment) -> u32 {
+        let overdue = |pending: &&Pending| pending.overdue && pending.asked.mono > since;
+        u32::try_from(self.pending.values().filter(overdue).count()).unwrap_or(u32::MAX)
     }
 
     /// How fast it asks under suspicion, which depends on how many checks are suspect.
@@ -197,6 +233,9 @@ impl Check {
 
     /// A reply came.
     pub fn replied(&mut self, echo: EchoId, rtt: Duration, now: Now, fx: &mut Effects) {
+        if self.is_exercise(echo) {
+            return self.exercised(Fresh::Works, answered(rtt, self.rules.timeout), now, fx);
+        }
         let Some(pending) = self.pending.remove(&echo) else { return };
         self.end(pending, answered(rtt, self.rules.timeout), now, fx);
         if rtt <= self.rules.timeout {
@@ -207,8 +246,8 @@ impl Check {
         self.fault = None;
         self.last_reply = Some(now);
         self.replies_in_row = self.replies.answered(echo);
-        if !self.seen_up {
-            self.seen_up = true;
+        if !self.remembered {
+            (self.seen_up, self.remembered) = (true, true);
             fx.facts.extend(self.seen_up().map(Fact::SeenUp));
         }
         if self.pace == Pace::Waiting {
@@ -222,6 +261,9 @@ impl Check {
 
     /// An echo could not be sent.
     pub fn failed(&mut self, echo: EchoId, failure: AskFailure, now: Now, fx: &mut Effects) {
+        if self.is_exercise(echo) {
+            return self.exercise_failed(failure, now, fx);
+        }
         let Some(pending) = self.pending.remove(&echo) else { return };
         let fresh = fx.new_client();
         if self.clients.replace(pending.client, fresh) {
@@ -257,6 +299,7 @@ impl Check {
             self.replies.not_asked(echo);
             self.end(pending, Outcome::Fault(Fault::HeldUp), now, fx);
         }
+        self.exercised(self.exercise.fresh(), Outcome::Fault(Fault::HeldUp), now, fx);
     }
 
     /// Time has passed.
@@ -268,6 +311,7 @@ impl Check {
         self.end_unanswered(now, fx);
         self.judge_down(now, fx);
         self.judge_silence(now, fx);
+        self.exercise(now, fx);
     }
 
     /// When it wants to be called again.
@@ -284,7 +328,7 @@ impl Check {
             }
             Verdict::Unknown(_) => None,
         };
-        echoes.chain(down).chain(silence).fold(self.due, Moment::min)
+        echoes.chain(down).chain(silence).chain(self.next_exercise()).fold(self.due, Moment::min)
     }
 
     /// Closes its clients, because the check is no longer wanted.
@@ -292,6 +336,7 @@ impl Check {
         for client in self.clients.all() {
             fx.requests.push_back(Request::Retire { check: self.id.clone(), client });
         }
+        self.end_exercise(fx);
     }
 }
 

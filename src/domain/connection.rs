@@ -6,19 +6,22 @@ use std::time::Duration;
 
 use self::history::cut_off_before;
 use super::board::{Incident, IncidentId, IncidentState, TimelineChange};
+use super::carrying::{Carrying, NotCarrying};
 use super::condition::{Truth, TunnelTruth, closes, opens};
 use super::cut_off::CutOff;
 use super::effects::Effects;
 use super::event::Remembered;
 use super::fact::{Fact, IncidentChange};
+use super::grace::Grace;
 use super::incident::{KindWatch, Step};
-use super::names::{End, Kind, Role, SinkId, SourceId, TunnelId};
+use super::names::{Kind, Role, SinkId, SourceId, TunnelId};
 use super::plan::VpnPlan;
 use super::status::{Phase, VpnStatus};
 use super::story::Scene;
 use super::time::{Moment, Now, Stamp};
 use super::tunnel::{Changes, Tunnel};
-use super::verdict::{Evidence, Verdict, Why};
+use super::verdict::{Verdict, Why};
+use super::votes::deciding;
 
 /// After a verdict changed, AWS is asked more often for this long: its view follows within minutes.
 const DOUBT_AFTER_CHANGE: Duration = Duration::from_secs(600);
@@ -62,9 +65,7 @@ impl Connection {
         let tunnels = plan
             .tunnels
             .iter()
-            .map(|tunnel| {
-                Tunnel::new(Arc::clone(tunnel), plan.probe, anchor, &remembered.seen_up, here, now, fx)
-            })
+            .map(|tunnel| Tunnel::new(Arc::clone(tunnel), plan.probe, anchor, remembered, here, now, fx))
             .collect();
         let kinds = Kind::ALL.map(|kind| {
             let open = remembered
@@ -112,13 +113,11 @@ impl Connection {
         self.tunnels.iter().any(|tunnel| tunnel.local().verdict == Verdict::Down)
     }
 
-    /// Judges every tunnel and every kind as of `now`; `started` is when the daemon started or resumed, and `cut_off` is
-    /// whether no source reaches AWS.
-    pub fn refresh(&mut self, started: Moment, cut_off: bool, now: Now, fx: &mut Effects) -> Refreshed {
-        let grace_until = self.grace_until(started);
+    /// Judges every tunnel and every kind as of `now`; `cut_off` is whether no source reaches AWS.
+    pub fn refresh(&mut self, grace: &Grace, cut_off: bool, now: Now, fx: &mut Effects) -> Refreshed {
         let mut refreshed = Refreshed::default();
         for index in 0..self.tunnels.len() {
-            let changes = self.tunnels[index].judge(self.plan.aws.stale_after, now, fx);
+            let changes = self.tunnels[index].judge(self.plan.routing, self.plan.aws.stale_after, now, fx);
             self.notice(index, changes, now, fx);
             if changes.local.is_some_and(|from| raises_doubt(from, self.tunnels[index].local().verdict)) {
                 refreshed.ask_aws = true;
@@ -129,6 +128,7 @@ impl Connection {
             }
         }
         self.note_for_history(now);
+        let grace_until = self.grace_until(grace);
         let truths: Vec<TunnelTruth> =
             self.tunnels.iter().filter(|tunnel| is_used(tunnel)).map(Tunnel::truth).collect();
         for index in 0..self.kinds.len() {
@@ -160,15 +160,21 @@ impl Connection {
     }
 
     /// When `refresh` must be called again, if nothing happens before.
-    pub fn deadline(&self, started: Moment) -> Option<Moment> {
-        let grace_until = self.grace_until(started);
-        let stale = self.tunnels.iter().filter_map(|tunnel| tunnel.stale_at(self.plan.aws.stale_after));
+    pub fn deadline(&self, grace: &Grace) -> Option<Moment> {
+        let grace_until = self.grace_until(grace);
+        let stale = self.tunnels.iter().filter_map(Tunnel::stale_at);
         let kinds = self.kinds.iter().filter_map(|kind| kind.deadline(&self.plan.incident, grace_until));
         stale.chain(kinds).chain(self.history_due()).min()
     }
 
-    fn grace_until(&self, started: Moment) -> Moment {
-        started + self.plan.incident.start_grace
+    fn grace_until(&self, grace: &Grace) -> Moment {
+        let active = || self.tunnels.iter().filter(|tunnel| tunnel.plan().role == Role::Active);
+        let is = |tunnel: &Tunnel, why| tunnel.carrying() == Carrying::NotCarrying(why);
+        let agreed = active().any(|tunnel| is(tunnel, NotCarrying::BothEndsDown))
+            && !self.tunnels.iter().any(|tunnel| is(tunnel, NotCarrying::BgpDown));
+        grace.until(self.plan.incident.start_grace, agreed, |moment| {
+            active().any(|tunnel| tunnel.is_agreed_after(moment))
+        })
     }
 
     /// Nobody looked for so long, because the host slept or the process was held up.
@@ -214,10 +220,10 @@ impl Connection {
         self.plan.aws.sources.contains(source)
     }
 
-    /// Whether every active tunnel could be voted on.
+    /// Whether it could be decided on: of the tunnels that decide, on one at least both ends could vote.
     pub fn could_vote(&self, now: Moment) -> bool {
-        let mut active = self.tunnels.iter().filter(|tunnel| tunnel.plan().role == Role::Active).peekable();
-        active.peek().is_some() && active.all(|tunnel| tunnel.could_vote(self.plan.aws.stale_after, now))
+        deciding(&self.tunnels, |tunnel| tunnel.plan().role)
+            .any(|tunnel| tunnel.could_vote(self.plan.aws.stale_after, now))
     }
 
     /// What is to be remembered of it, should it or one of its tunnels be removed and added again.
@@ -259,8 +265,7 @@ impl Connection {
                 }
                 changed => {
                     changed.inspect(|tunnel| tunnel.retire(fx));
-                    let seen_up = &remembered.seen_up;
-                    Tunnel::new(Arc::clone(tunnel_plan), plan.probe, anchor, seen_up, self.here, now, fx)
+                    Tunnel::new(Arc::clone(tunnel_plan), plan.probe, anchor, remembered, self.here, now, fx)
                 }
             };
             self.tunnels.push(tunnel);
@@ -298,7 +303,10 @@ impl Connection {
         VpnStatus {
             id: self.plan.id.clone(),
             name: Arc::clone(&self.plan.name),
+            routing: self.plan.routing,
             tunnels: self.tunnels.iter().map(|tunnel| tunnel.status(now)).collect(),
+            stale_after: self.plan.aws.stale_after,
+            sources: self.plan.aws.sources.clone(),
             phases: self.kinds.iter().map(|kind| (kind.kind(), kind.phase())).collect(),
         }
     }
@@ -309,25 +317,11 @@ impl Connection {
         if !is_used(tunnel) {
             return;
         }
-        let (id, name) = (&tunnel.plan().id, &tunnel.plan().name);
-        let view = |end, view: &super::verdict::View| TimelineChange::View {
-            tunnel: id.clone(),
-            name: Arc::clone(name),
-            end,
-            verdict: view.verdict,
-            as_of: match &view.evidence {
-                Evidence::Local(_) => None,
-                Evidence::Aws(evidence) => evidence.as_of,
-            },
-        };
+        let [local, aws, assessed] = tunnel.snapshot().changes();
         let entries: Vec<TimelineChange> = [
-            changes.local.map(|_| view(End::Local, tunnel.local())),
-            changes.aws.map(|_| view(End::Aws, tunnel.aws())),
-            changes.assessment.map(|_| TimelineChange::Assessment {
-                tunnel: id.clone(),
-                name: Arc::clone(name),
-                assessment: tunnel.assessment(),
-            }),
+            changes.local.map(|_| local),
+            changes.aws.map(|_| aws),
+            (changes.is_judged_anew() && !tunnel.is_settling()).then_some(assessed),
         ]
         .into_iter()
         .flatten()
@@ -337,8 +331,15 @@ impl Connection {
         }
         for kind in &mut self.kinds {
             let Some(story) = kind.story_mut() else { continue };
-            let worsened = story.incident().worsened;
-            entries.iter().for_each(|entry| story.add(entry.clone(), now.wall));
+            let Incident { worsened, revision, .. } = **story.incident();
+            for entry in &entries {
+                if !story.incident().says_already(entry) {
+                    story.add(entry.clone(), now.wall);
+                }
+            }
+            if story.incident().revision == revision {
+                continue;
+            }
             let change = if story.incident().worsened > worsened {
                 IncidentChange::Worsened
             } else {

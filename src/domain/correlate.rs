@@ -6,8 +6,8 @@
 //! | Down | Disputed(local) | **Down** | Unconfirmed(local) |
 //! | Unknown | Blind | Unconfirmed(aws) | Blind |
 
+use super::carrying::{CannotTell, Carrying, NotCarrying};
 use super::names::End;
-use super::time::Moment;
 use super::verdict::{Assessment, Verdict};
 
 /// The table, without a wildcard.
@@ -25,20 +25,24 @@ pub const fn correlate(local: Verdict, aws: Verdict) -> Assessment {
     }
 }
 
-/// The table, with the condition on time: AWS's Down agrees with a local Down only if it speaks of a moment after the
-/// local Down began. An old AWS Down and a one-second blip are not an agreement.
-///
-/// `aws_as_of` is the moment AWS's evidence speaks of, on our clock.
-pub fn assess(local: Verdict, local_since: Moment, aws: Verdict, aws_as_of: Option<Moment>) -> Assessment {
-    match correlate(local, aws) {
-        Assessment::Down if aws_as_of.is_none_or(|as_of| as_of <= local_since) => {
+/// The table, with what is agreed by [`carrying::judge`](super::carrying::judge): AWS's Down agrees with a local Down only if it
+/// speaks of a moment after the local Down began, or the first of a row ([`downs`](super::downs); an old AWS Down and a one-second blip
+/// are not an agreement), and where
+/// BGP is down both ends agree although our echoes are answered.
+pub const fn assess(local: Verdict, aws: Verdict, carrying: Carrying) -> Assessment {
+    match (correlate(local, aws), carrying) {
+        (_, Carrying::CannotTell(CannotTell::Unused)) => Assessment::Blind,
+        (_, Carrying::NotCarrying(NotCarrying::BothEndsDown | NotCarrying::BgpDown)) => Assessment::Down,
+        (Assessment::Down, Carrying::Carrying | Carrying::NotCarrying(_) | Carrying::CannotTell(_)) => {
             Assessment::Unconfirmed(End::Local)
         }
-        assessment @ (Assessment::Healthy
-        | Assessment::Down
-        | Assessment::Disputed(_)
-        | Assessment::Unconfirmed(_)
-        | Assessment::Blind) => assessment,
+        (
+            assessment @ (Assessment::Healthy
+            | Assessment::Disputed(_)
+            | Assessment::Unconfirmed(_)
+            | Assessment::Blind),
+            Carrying::Carrying | Carrying::NotCarrying(_) | Carrying::CannotTell(_),
+        ) => assessment,
     }
 }
 
@@ -68,12 +72,28 @@ mod tests {
     }
 
     #[test]
-    fn both_ends_agree_on_down_only_on_evidence_of_after_the_local_down_began() {
-        let began = Moment::from_nanos(100);
-        let assess_as_of = |as_of| assess(Verdict::Down, began, Verdict::Down, as_of);
-        assert_eq!(assess_as_of(Some(Moment::from_nanos(101))), Assessment::Down);
-        assert_eq!(assess_as_of(Some(began)), Assessment::Unconfirmed(End::Local));
-        assert_eq!(assess_as_of(Some(Moment::from_nanos(-7))), Assessment::Unconfirmed(End::Local));
-        assert_eq!(assess_as_of(None), Assessment::Unconfirmed(End::Local));
+    fn both_ends_agree_on_down_only_where_the_table_of_carrying_says_so() {
+        let assessed = |local, aws, carrying| assess(local, aws, carrying);
+        let (agreed, bgp) = (NotCarrying::BothEndsDown, NotCarrying::BgpDown);
+        let table = [
+            (Verdict::Down, Verdict::Down, Carrying::NotCarrying(agreed), Assessment::Down),
+            (
+                Verdict::Down,
+                Verdict::Down,
+                Carrying::NotCarrying(NotCarrying::LocalDown),
+                Assessment::Unconfirmed(End::Local),
+            ),
+            (Verdict::Up, Verdict::Down, Carrying::NotCarrying(bgp), Assessment::Down),
+            (
+                Verdict::Up,
+                Verdict::Down,
+                Carrying::CannotTell(CannotTell::BgpUnconfirmed),
+                Assessment::Disputed(End::Aws),
+            ),
+            (UNKNOWN, Verdict::Down, Carrying::CannotTell(CannotTell::Unused), Assessment::Blind),
+        ];
+        for (local, aws, carrying, expected) in table {
+            assert_eq!(assessed(local, aws, carrying), expected, "{local}, {aws}, {carrying:?}");
+        }
     }
 }

@@ -7,8 +7,8 @@ use std::time::Duration;
 use super::board::IncidentId;
 use super::names::{CheckId, Destination, Kind, SinkId, SourceId, TunnelId, VpnId};
 use super::request::EchoId;
-use super::time::{Moment, Stamp};
-use super::verdict::{Fault, Loss};
+use super::time::{Moment, Now, Stamp};
+use super::verdict::{Fault, Loss, Verdict};
 
 /// Something that happened outside.
 #[derive(Debug, Clone, PartialEq)]
@@ -95,7 +95,8 @@ pub enum AskFailure {
     /// The tunnel did not take it: evidence of loss.
     Lost(Loss),
     /// The socket could not be bound, because the source address (EADDRNOTAVAIL) or the interface (ENODEV) is missing:
-    /// a fault until the check's socket has once been bound, a loss (no path) afterwards.
+    /// a fault until the check's socket has once been bound, in this run or an earlier one, and a loss (no path) afterwards: this
+    /// host had them, and lost them.
     AddressMissing,
 }
 
@@ -139,6 +140,18 @@ pub enum Reading {
     Garbage,
 }
 
+/// Under which dimensions CloudWatch has a tunnel's data.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum FoundUnder {
+    /// VpnId and TunnelIpAddress, as AWS documents it.
+    #[default]
+    VpnAndAddress,
+    /// TunnelIpAddress alone.
+    AddressAlone,
+    /// Others, which ListMetrics named.
+    Others,
+}
+
 /// A datapoint of a CloudWatch metric.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Datapoint {
@@ -148,6 +161,8 @@ pub struct Datapoint {
     pub period: Duration,
     /// The average over the period.
     pub value: f64,
+    /// Under which dimensions it was found.
+    pub under: FoundUnder,
 }
 
 /// `VgwTelemetry` of `DescribeVpnConnections`.
@@ -183,6 +198,24 @@ pub struct Remembered {
     pub openings: Vec<(VpnId, Kind, Stamp)>,
     /// What our end saw after AWS's view was lost, where it was lost to the end of the last run.
     pub unheard: Vec<Unheard>,
+    /// Since when packets have not passed through the tunnels that our end had Down when the last run ended, a short while ago.
+    pub stopped: Vec<(TunnelId, Stamp)>,
+    /// What our end said of each tunnel lately, from when on, oldest first; Unknown from where a run ended.
+    pub said: Vec<(TunnelId, Stamp, Verdict)>,
+}
+
+impl Remembered {
+    /// Since when packets have not passed through a tunnel, on both clocks.
+    pub fn stopped_at(&self, tunnel: &TunnelId, now: Now) -> Option<Now> {
+        let (_, wall) = self.stopped.iter().find(|(of, at)| of == tunnel && *at <= now.wall)?;
+        Some(Now { mono: now.mono - now.wall.since(*wall), wall: *wall })
+    }
+
+    /// What our end said of a tunnel lately, by this run's clock.
+    pub fn said_of(&self, tunnel: &TunnelId, now: Now) -> impl Iterator<Item = (Moment, Verdict)> {
+        let said = self.said.iter().filter(move |(of, at, _)| of == tunnel && *at <= now.wall);
+        said.map(move |(_, at, verdict)| (now.mono - now.wall.since(*at), *verdict))
+    }
 }
 
 /// What our end saw of a tunnel while AWS's view of it was not known.
@@ -199,7 +232,8 @@ pub struct Unheard {
 /// An end has seen a tunnel Up at least once.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum SeenUp {
-    /// A check got a reply over this route.
+    /// A check got a reply over this route. That the address which is asked has answered holds whatever our own end of the route
+    /// is now; that this host held our own end holds for that end alone.
     Local(CheckId, super::plan::RouteKey),
     /// AWS said Up.
     Aws(TunnelId),

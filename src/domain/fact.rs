@@ -113,7 +113,7 @@ pub enum Fact {
         /// When that became known.
         at: Now,
     },
-    /// AWS's answer held evidence that could not be used on a tunnel: garbage, a fraction, a stamp in the future.
+    /// AWS's answer held evidence that could not be used on a tunnel: it could not be understood, or its stamp lies in the future.
     EvidenceUnusable {
         /// Who answered.
         source: SourceId,
@@ -140,8 +140,8 @@ pub enum Fact {
     },
     /// A minute of a tunnel is complete.
     RollupReady(Arc<Rollup>),
-    /// A minute of a connection in which the daemon could have voted on every tunnel: a local verdict and fresh AWS
-    /// evidence.
+    /// A minute of a connection that could have been decided on: of the tunnels that decide
+    /// ([`votes`](super::votes)), one has a local verdict and fresh AWS evidence.
     CouldVote {
         /// The connection.
         vpn: VpnId,

@@ -1,8 +1,9 @@
 //! When people must know: one phase machine per connection and kind.
 //!
-//! `Clear → Pending → Open → Clearing → Clear`. The condition must hold for a while before an incident opens, and the
-//! closing condition before it is resolved; Unknown pauses both clocks and resets neither. The return of the condition
-//! sends Clearing back to Open. Each further incident of a kind within a day doubles how long the closing condition must
+//! `Clear → Pending → Open → Clearing → Clear`. The condition must have held for a while before an incident opens, by its share
+//! of the time ([`Hold`]), so that a line that flaps opens one; the closing condition must hold for a while without a
+//! break before it is resolved. Unknown pauses both clocks and resets neither. The return of the condition sends Clearing back
+//! to Open. Each further incident of a kind within a day doubles how long the closing condition must
 //! hold, so that a flapping line is one incident.
 
 use std::collections::VecDeque;
@@ -13,6 +14,7 @@ use super::board::{Incident, IncidentState, TimelineChange};
 use super::condition::Truth;
 use super::effects::Effects;
 use super::fact::{Fact, IncidentChange};
+use super::hold::Hold;
 use super::names::{Kind, VpnId};
 use super::plan::IncidentRules;
 use super::status::Phase;
@@ -28,45 +30,11 @@ const FLAPPING_WITHIN: Duration = Duration::from_secs(24 * 3600);
 /// However often a line flaps, an hour of health is health.
 const RESOLVE_AFTER_MAX: Duration = Duration::from_secs(3600);
 
-/// How long a condition has held, with the times left out in which it could not be said.
-#[derive(Debug, Clone, Copy, Default)]
-struct Hold {
-    held: Duration,
-    since: Option<Moment>,
-}
-
-impl Hold {
-    fn observe(&mut self, truth: Truth, now: Moment) {
-        if let Some(since) = self.since.take() {
-            self.held += now.since(since);
-        }
-        match truth {
-            Truth::True => self.since = Some(now),
-            Truth::False => *self = Self::default(),
-            Truth::Unknown => {}
-        }
-    }
-
-    /// Nobody looked for so long: that time does not count.
-    fn held_up(&mut self, gap: Duration) {
-        self.since = self.since.map(|since| since + gap);
-    }
-
-    fn has_held(&self, needed: Duration) -> bool {
-        self.since.is_some() && self.held >= needed
-    }
-
-    fn deadline(&self, needed: Duration) -> Option<Moment> {
-        self.since.map(|since| since + needed.saturating_sub(self.held))
-    }
-}
-
 #[derive(Debug)]
 enum State {
     Clear,
     Pending {
         hold: Hold,
-        began: Now,
     },
     /// `witness`: how long the condition of an incident that was taken up has held here.
     Open {
@@ -157,12 +125,12 @@ impl KindWatch {
                 {
                     let (vpn, kind) = (self.vpn.clone(), self.kind);
                     fx.facts.push_back(Fact::IncidentPending { vpn, kind, opens_in, at: now });
-                    self.pend(Hold::default(), now, step, scene, now, fx);
+                    self.pend(Hold::default(), step, scene, now, fx);
                 }
                 None
             }
-            State::Pending { hold, began } => {
-                self.pend(hold, began, step, scene, now, fx);
+            State::Pending { hold } => {
+                self.pend(hold, step, scene, now, fx);
                 None
             }
             State::Open { story, witness } => self.open(story, witness, step, now, fx),
@@ -174,10 +142,11 @@ impl KindWatch {
     pub fn deadline(&self, rules: &IncidentRules, grace_until: Moment) -> Option<Moment> {
         match &self.state {
             State::Clear => None,
-            State::Pending { hold, .. } | State::Open { witness: hold, .. } => {
-                hold.deadline(rules.open_after(self.kind)?).map(|at| at.max(grace_until))
+            State::Pending { hold } | State::Open { witness: hold, .. } => {
+                let held_at = hold.held_at(rules.open_after(self.kind)?);
+                held_at.map(|at| at.max(grace_until)).or(hold.spent_at())
             }
-            State::Clearing { hold, .. } => hold.deadline(self.resolve_after(rules)),
+            State::Clearing { hold, .. } => hold.held_at(self.resolve_after(rules)),
         }
     }
 
@@ -191,15 +160,11 @@ impl KindWatch {
         }
     }
 
-    /// AWS's history tells that the condition has held since `began`. True if this is about what is pending or open.
-    pub fn began_before(&mut self, began: Now) -> bool {
-        match &mut self.state {
+    /// Whether an incident is about to open, or is open.
+    pub const fn is_under_way(&self) -> bool {
+        match &self.state {
             State::Clear => false,
-            State::Pending { began: known, .. } => {
-                *known = if began.mono < known.mono { began } else { *known };
-                true
-            }
-            State::Open { .. } | State::Clearing { .. } => true,
+            State::Pending { .. } | State::Open { .. } | State::Clearing { .. } => true,
         }
     }
 
@@ -221,30 +186,26 @@ impl KindWatch {
     fn pend(
         &mut self,
         mut hold: Hold,
-        began: Now,
         step: Step,
         scene: impl FnOnce() -> Scene,
         now: Now,
         fx: &mut Effects,
     ) {
-        hold.observe(step.opens, now.mono);
-        let open_after = match step.opens {
-            Truth::True | Truth::Unknown => step.rules.open_after(self.kind),
-            Truth::False => None,
-        };
+        let open_after = step.rules.open_after(self.kind).filter(|open_after| {
+            hold.observe(step.opens, *open_after, now.mono);
+            step.opens != Truth::False || !hold.is_spent()
+        });
         let Some(open_after) = open_after else {
             let (vpn, kind) = (self.vpn.clone(), self.kind);
             fx.facts.push_back(Fact::IncidentAverted { vpn, kind, at: now });
             return;
         };
         if !hold.has_held(open_after) || now.mono < step.grace_until {
-            self.state = State::Pending { hold, began };
+            self.state = State::Pending { hold };
             return;
         }
         self.count_opening(now.mono, now.mono);
-        // What it was pending since is dated by the clock as it is known to be, which it may not have been then.
-        let began = Now { mono: began.mono, wall: now.wall - now.mono.since(began.mono) };
-        let story = Story::open(self.vpn.clone(), self.kind, scene(), began, now);
+        let story = Story::open(self.vpn.clone(), self.kind, scene(), now);
         tell(&story, IncidentChange::Opened, now, fx);
         self.state = State::Open { story, witness: Hold::default() };
     }
@@ -279,7 +240,7 @@ impl KindWatch {
         now: Now,
         fx: &mut Effects,
     ) -> Option<Arc<Incident>> {
-        hold.observe(step.closes, now.mono);
+        hold.observe(step.closes, self.resolve_after(&step.rules), now.mono);
         if step.closes == Truth::False || step.opens == Truth::True {
             story.add(TimelineChange::Reopened, now.wall);
             tell(&story, IncidentChange::Reopened, now, fx);

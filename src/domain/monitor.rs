@@ -14,6 +14,7 @@ use super::connection::Connection;
 use super::effects::Effects;
 use super::event::{Event, Remembered};
 use super::fact::Fact;
+use super::grace::Grace;
 use super::names::{CheckId, Kind, SinkId, SourceId, VpnId};
 use super::over::Over;
 use super::pace::phase;
@@ -70,9 +71,10 @@ pub struct Monitor {
     votes: Vec<Fact>,
     over: Over,
     board: Arc<Board>,
+    /// Whether something has happened since the Board was looked at that may change it: an echo that changes no verdict does not.
+    stirred: bool,
     timers: Timers<Wake>,
-    /// When it started, resumed, or took over: nothing opens for a while after that.
-    started: Moment,
+    grace: Grace,
     /// Whether the plan's address is held, once that was told.
     held: Option<bool>,
     last_called: Now,
@@ -95,8 +97,9 @@ impl Monitor {
             votes: Vec::new(),
             over: Over::default(),
             board: Arc::default(),
+            stirred: true,
             timers: Timers::default(),
-            started: now.mono,
+            grace: Grace::new(now.mono),
             held: None,
             last_called: now,
             calendar: Calendar::default(),
@@ -115,7 +118,13 @@ impl Monitor {
             }
         }
         monitor.adopt(plan, &remembered, now);
-        monitor.remembered = Remembered { incidents: Vec::new(), unheard: Vec::new(), ..remembered };
+        monitor.remembered = Remembered {
+            incidents: Vec::new(),
+            unheard: Vec::new(),
+            stopped: Vec::new(),
+            said: Vec::new(),
+            ..remembered
+        };
         monitor.after(now);
         monitor
     }
@@ -123,6 +132,7 @@ impl Monitor {
     /// Something happened.
     pub fn handle(&mut self, event: Event, now: Now) {
         let now = self.called(now);
+        self.stirred |= !is_of_an_echo(&event);
         match event {
             Event::Sent { check, echo, at } => self.with_check(&check, now, |check, _| check.sent(echo, at)),
             Event::Reply { check, echo, rtt } => {
@@ -205,6 +215,7 @@ impl Monitor {
     /// Takes another plan. A tunnel that did not change loses no state; what is no longer watched is told so.
     pub fn reconfigure(&mut self, plan: Arc<Plan>, now: Now) {
         let now = self.called(now);
+        self.stirred = true;
         let mut remembered = std::mem::take(&mut self.remembered);
         self.connections.values().for_each(|connection| connection.remember(&mut remembered, now));
         let gone: Vec<VpnId> =
@@ -286,7 +297,7 @@ impl Monitor {
         if gap < HELD_UP_AFTER {
             return now;
         }
-        self.started = now.mono;
+        self.grace.held_up(now.mono);
         self.fx.facts.push_back(Fact::Resumed { gap, at: now });
         for connection in self.connections.values_mut() {
             connection.held_up(gap);
@@ -341,12 +352,13 @@ impl Monitor {
 
     /// Judges a connection, and sees to what follows from it.
     fn refresh(&mut self, vpn: &VpnId, now: Now) {
+        self.stirred = true;
         let Some(connection) = self.connections.get_mut(vpn) else { return };
         let cut_off = is_cut_off(connection, &self.sources);
-        let refreshed = connection.refresh(self.started, cut_off, now, &mut self.fx);
+        let refreshed = connection.refresh(&self.grace, cut_off, now, &mut self.fx);
         self.ask_history(vpn, now);
         let Some(connection) = self.connections.get(vpn) else { return };
-        self.timers.set(Wake::Connection(vpn.clone()), connection.deadline(self.started));
+        self.timers.set(Wake::Connection(vpn.clone()), connection.deadline(&self.grace));
         let sources = connection.plan().aws.sources.clone();
         note_states(&mut self.minutes, connection, now.wall);
         for incident in refreshed.over {
@@ -363,6 +375,9 @@ impl Monitor {
     }
 
     fn after(&mut self, now: Now) {
+        if !std::mem::take(&mut self.stirred) {
+            return;
+        }
         let settled = self.over.take_settled().into_iter();
         self.fx.facts.extend(settled.map(|incident| Fact::IncidentSettled { incident, at: now }));
         let incidents: Vec<Arc<Incident>> = self
@@ -405,5 +420,18 @@ impl Monitor {
             connection.take_up(kind, sink, created, now, &mut self.fx);
         }
         self.refresh(vpn, now);
+    }
+}
+
+const fn is_of_an_echo(event: &Event) -> bool {
+    match event {
+        Event::Sent { .. } | Event::Reply { .. } | Event::Failed { .. } => true,
+        Event::Answered(_)
+        | Event::Refused { .. }
+        | Event::HistoryAnswered(_)
+        | Event::HistoryRefused { .. }
+        | Event::Settled { .. }
+        | Event::AddressHeld { .. }
+        | Event::RecordFound { .. } => false,
     }
 }

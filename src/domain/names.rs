@@ -107,14 +107,37 @@ impl Role {
     }
 }
 
+/// How a connection is routed: what AWS's `TunnelState` speaks of.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Routing {
+    /// By BGP: `TunnelState` is the BGP session.
+    Bgp,
+    /// By static routes: `TunnelState` is IPsec.
+    Static,
+    /// Not configured.
+    #[default]
+    Unknown,
+}
+
+impl Routing {
+    /// The word used in the configuration and `/status`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Bgp => "bgp",
+            Self::Static => "static",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
 /// What an incident is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
-    /// Nothing gets through the connection.
+    /// Both ends agree that an active tunnel is down, and no other tunnel carries traffic.
     Outage,
-    /// It works, but on fewer tunnels than it should.
+    /// Both ends agree that an active tunnel is down, and another carries traffic, or may.
     RedundancyLost,
-    /// One end alone says that every tunnel is down.
+    /// The ends do not agree, and of each tunnel one or the other says that it is down.
     OneSided,
 }
 

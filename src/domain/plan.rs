@@ -8,7 +8,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::names::{Destination, Kind, Role, SinkId, SourceId, TunnelId, VpnId};
+use super::names::{Destination, Kind, Role, Routing, SinkId, SourceId, SourceKind, TunnelId, VpnId};
 
 /// Everything the core decides on.
 #[derive(Debug, Clone, PartialEq)]
@@ -30,6 +30,8 @@ pub struct VpnPlan {
     pub id: VpnId,
     /// People's words for it.
     pub name: Arc<str>,
+    /// How it is routed.
+    pub routing: Routing,
     /// Its tunnels, in the order of the configuration; at least one, outside addresses unique.
     pub tunnels: Vec<Arc<TunnelPlan>>,
     /// How its tunnels are probed.
@@ -107,6 +109,13 @@ pub struct AwsRules {
     pub sources: Vec<SourceId>,
 }
 
+impl AwsRules {
+    /// Whether EC2 is asked as well.
+    pub fn asks_ec2(&self) -> bool {
+        self.sources.iter().any(|source| source.kind == SourceKind::Ec2)
+    }
+}
+
 /// One sink, as far as the core must know: whose word it waits for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SinkPlan {
@@ -125,12 +134,24 @@ pub struct SinkPlan {
 pub struct RouteKey {
     /// See [`Route::inside_ip`].
     pub inside_ip: IpAddr,
+    /// Our end of it; rows of releases that did not note it have none.
+    pub own: Option<OwnEnd>,
+}
+
+/// Our end of a route.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct OwnEnd {
+    /// See [`Route::source_ip`].
+    pub source_ip: IpAddr,
+    /// See [`Route::interface`].
+    pub interface: Option<Arc<str>>,
 }
 
 impl Route {
-    /// What of the route decides whether "was answered before" still holds: the address that is asked.
-    pub const fn key(&self) -> RouteKey {
-        RouteKey { inside_ip: self.inside_ip }
+    /// What is remembered of it once it was answered.
+    pub fn key(&self) -> RouteKey {
+        let own = OwnEnd { source_ip: self.source_ip, interface: self.interface.clone() };
+        RouteKey { inside_ip: self.inside_ip, own: Some(own) }
     }
 }
 

@@ -102,6 +102,7 @@ impl Polling {
             id: self.id.clone(),
             last_answer: self.last_answer,
             refusals_in_row: self.refusals_in_row,
+            cut_off: self.is_cut_off(),
         }
     }
 }

@@ -1,14 +1,20 @@
 //! AWS's evidence on one tunnel, and the view it makes.
 //!
 //! As-of is AWS's time, never ours. A datapoint of `TunnelState` speaks of its whole period, so its as-of is the period's
-//! end (or the answer's Date, while the period lasts); an answer of `DescribeVpnConnections` speaks of its Date. The
-//! newer as-of wins. Evidence ages on the monotonic clock from the moment the question was sent.
+//! end (or the answer's Date, while the period lasts); an answer of `DescribeVpnConnections` speaks of its Date. Evidence ages
+//! on the monotonic clock from the moment the question was sent, and what is stale counts for nothing. Of what is fresh
+//! the newest counts, again by the monotonic clock: so a Date that was wrong once outlives no answer after it.
+//!
+//! A minute that holds a change (`TunnelState` between 0 and 1) says that the tunnel changed, and not what it is: it counts
+//! only where nothing explicit is fresh. A minute that is not over counts as its start, so that EC2's explicit word, given
+//! since then, is the newer one.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::event::{Datapoint, Reading, Telemetry, TelemetryStatus};
+use super::carrying::BgpWord;
+use super::event::{Datapoint, FoundUnder, Reading, Telemetry, TelemetryStatus};
 use super::names::SourceKind;
 use super::time::{Moment, Now, Stamp};
 use super::verdict::{AwsEvidence, Evidence, Verdict, View, Why};
@@ -17,9 +23,18 @@ use super::verdict::{AwsEvidence, Evidence, Verdict, View, Why};
 /// `TunnelState` some two to three minutes late.
 const SAME_TIME: Duration = Duration::from_secs(3 * 60);
 
+/// EC2's `StatusMessage` of a tunnel whose IPsec works and whose BGP session is not established; `Status` is then `DOWN`.
+const IPSEC_IS_UP: &str = "IPSEC IS UP";
+
 /// AWS's services do not read one clock, and the Date header has whole seconds: a stamp this far ahead is not in the
 /// future.
 const CLOCK_TOLERANCE: Duration = Duration::from_secs(5);
+
+/// Datapoints that lie further apart are not in a row: what they say need not have been so in between.
+const IN_A_ROW: Duration = Duration::from_secs(15 * 60);
+
+/// 2009-01-01. AWS has offered VPN connections since August of that year: a change before it is no date.
+const FIRST_VPN: Stamp = Stamp::from_secs(1_230_768_000);
 
 /// What one source said last.
 #[derive(Debug, Clone, PartialEq)]
@@ -27,19 +42,41 @@ struct Claim {
     verdict: Verdict,
     as_of: Stamp,
     as_of_here: Now,
+    /// What it counts as when the newest is looked for.
+    counts_as: Moment,
     /// The earliest time it speaks of.
     from: Stamp,
     /// When what it says became so, if it tells.
     changed: Option<Stamp>,
+    /// The earliest time of which it has said the same in a row.
+    same_since: Stamp,
     words: Arc<str>,
+    /// What it adds to a Down on a connection with BGP.
+    bgp: BgpHint,
+}
+
+/// What a claim of Down says of BGP.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum BgpHint {
+    None,
+    /// EC2's words say that IPsec is up.
+    IpsecIsUp,
+    /// The datapoint before was 0, too: it speaks of this moment, on our clock.
+    DownBefore(Moment),
 }
 
 /// AWS's view of one tunnel.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Remote {
     claims: BTreeMap<SourceKind, Claim>,
+    /// CloudWatch's newest minute that holds a change.
+    mixed: Option<Claim>,
+    /// The latest moment at which each source has said Up, or that it changed: what was Down before says nothing of now.
+    was_up: BTreeMap<SourceKind, Moment>,
     no_data: bool,
+    began: Moment,
     view: View,
+    stale_at: Option<Moment>,
 }
 
 impl Remote {
@@ -47,12 +84,16 @@ impl Remote {
     pub fn new(now: Now) -> Self {
         Self {
             claims: BTreeMap::new(),
+            mixed: None,
+            was_up: BTreeMap::new(),
             no_data: false,
+            began: now.mono,
             view: View {
                 verdict: Verdict::Unknown(Why::NotAsked),
                 since: now,
                 evidence: Evidence::Aws(AwsEvidence::default()),
             },
+            stale_at: None,
         }
     }
 
@@ -61,19 +102,24 @@ impl Remote {
         &self.view
     }
 
-    /// The moment the newest evidence speaks of, on our clock.
+    /// The moment that the evidence of the view speaks of, on our clock.
     pub fn as_of_here(&self) -> Option<Moment> {
-        self.newest().map(|(_, claim)| claim.as_of_here.mono)
+        match &self.view.evidence {
+            Evidence::Aws(evidence) => evidence.as_of_here.map(|as_of| as_of.mono),
+            Evidence::Local(_) => None,
+        }
+    }
+
+    /// How old the newest evidence is; before the first, how long it has been waited for.
+    pub fn age(&self, now: Moment) -> Duration {
+        now.since(self.as_of_here().unwrap_or(self.began))
     }
 
     /// A source answered; `asked` and `date` are the question's moment and the answer's Date. Returns why the reading
     /// could not be used, if a person should hear of it.
     pub fn read(&mut self, source: SourceKind, reading: &Reading, asked: Now, date: Stamp) -> Option<Why> {
-        let claim = |verdict, as_of: Stamp, from, words: String| {
-            let age = date.since(as_of);
-            let as_of_here = Now { mono: asked.mono - age, wall: asked.wall - age };
-            Claim { verdict, as_of, as_of_here, from, changed: None, words: words.into() }
-        };
+        let claim =
+            |verdict, as_of, from, words: String| Claim::new(verdict, as_of, from, words, asked, date);
         let unusable = |why, words: String| (claim(Verdict::Unknown(why), date, date, words), Some(why));
         let (claim, complaint) = match reading {
             Reading::TunnelState(None) => {
@@ -86,16 +132,31 @@ impl Remote {
             }
             Reading::TunnelState(Some(point)) => {
                 let (verdict, complaint) = tunnel_state(point.value);
-                let as_of = (point.stamp + point.period).min(date);
-                if self.claims.get(&source).is_some_and(|known| known.is_evidence() && known.as_of > as_of) {
-                    // CloudWatch shows new datapoints at some of its hosts sooner than at others.
+                let ends = point.stamp + point.period;
+                let mut claim = claim(verdict, ends.min(date), point.stamp, point_words(point));
+                if ends > date {
+                    claim.counts_as = asked.mono - date.since(point.stamp);
+                }
+                if verdict == Verdict::Unknown(Why::Fraction) {
+                    self.read_mixed(source, claim, date);
                     return None;
                 }
-                (claim(verdict, as_of, point.stamp, format!("TunnelState {}", point.value)), complaint)
+                claim.bgp = self.claims.get(&source).map_or(BgpHint::None, |known| {
+                    if self.changed_between(known, &claim) {
+                        BgpHint::None
+                    } else {
+                        down_before(known, &claim)
+                    }
+                });
+                (claim, complaint)
             }
             Reading::Telemetry(telemetry) => {
                 let mut claim = claim(status(telemetry.status), date, date, telemetry_words(telemetry));
-                claim.changed = telemetry.last_status_change;
+                let is_date = |at: &Stamp| *at >= FIRST_VPN && *at <= date + CLOCK_TOLERANCE;
+                claim.changed = telemetry.last_status_change.filter(is_date);
+                if telemetry.message.trim().eq_ignore_ascii_case(IPSEC_IS_UP) {
+                    claim.bgp = BgpHint::IpsecIsUp;
+                }
                 let complaint = (telemetry.status == TelemetryStatus::Other).then_some(Why::Garbage);
                 (claim, complaint)
             }
@@ -104,25 +165,86 @@ impl Remote {
             }
             Reading::Garbage => unusable(Why::Garbage, "an answer that could not be understood".into()),
         };
+        let is_datapoint = matches!(reading, Reading::TunnelState(_)) && claim.is_evidence();
         self.no_data = false;
-        self.claims.insert(source, claim);
-        complaint
+        match self.claims.get(&source) {
+            Some(known) if is_datapoint && known.outdates(&claim, date) => None,
+            known => {
+                if claim.verdict == Verdict::Up {
+                    self.was_up.insert(source, claim.counts_as);
+                }
+                let claim = match known {
+                    Some(known) if !self.changed_between(known, &claim) => claim.following(known),
+                    Some(_) | None => claim,
+                };
+                self.claims.insert(source, claim);
+                complaint
+            }
+        }
+    }
+
+    /// Whether a minute between two pieces of evidence holds a change.
+    fn changed_between(&self, before: &Claim, after: &Claim) -> bool {
+        self.mixed.as_ref().is_some_and(|mixed| mixed.from > before.from && mixed.from < after.from)
+    }
+
+    /// Of a minute that holds a change nothing follows as long as something explicit is known.
+    fn read_mixed(&mut self, source: SourceKind, claim: Claim, date: Stamp) {
+        self.no_data = false;
+        if self.claims.get(&source).is_some_and(|known| !known.is_evidence()) {
+            self.claims.remove(&source);
+        }
+        if !self.mixed.as_ref().is_some_and(|known| known.outdates(&claim, date)) {
+            let began = claim.as_of_here.mono - claim.as_of.since(claim.from);
+            let known = self.was_up.entry(source).or_insert(began);
+            *known = began.max(*known);
+            self.mixed = Some(claim);
+        }
+    }
+
+    /// What AWS's Down says of BGP, where it speaks of a time after this moment, is not stale, and no source has said Up of a
+    /// later time.
+    pub fn bgp_word(&self, after: Moment, stale_after: Duration, now: Moment) -> BgpWord {
+        let after = self.was_up.values().copied().fold(after, Moment::max);
+        let down = |claim: &&Claim| {
+            claim.verdict == Verdict::Down
+                && claim.is_fresh(stale_after, now)
+                && claim.as_of_here.mono > after
+        };
+        let words = self.claims.values().filter(down).map(|claim| match claim.bgp {
+            BgpHint::IpsecIsUp => BgpWord::IpsecIsUp,
+            BgpHint::DownBefore(before)
+                if before > after && claim.as_of_here.mono.since(before) <= stale_after =>
+            {
+                BgpWord::SecondDatapoint
+            }
+            BgpHint::DownBefore(_) | BgpHint::None => BgpWord::Nothing,
+        });
+        words.max().unwrap_or(BgpWord::Nothing)
     }
 
     /// Sources that are not asked any more have no say.
     pub fn keep_sources(&mut self, sources: impl Fn(SourceKind) -> bool) {
         self.claims.retain(|source, _| sources(*source));
+        self.was_up.retain(|source, _| sources(*source));
+        if !sources(SourceKind::CloudWatch) {
+            self.mixed = None;
+        }
     }
 
     /// Judges the evidence as of `now`; returns the verdict before, if it was another.
     pub fn judge(&mut self, stale_after: Duration, now: Now) -> Option<Verdict> {
-        let verdict = self.weigh(stale_after, now.mono);
-        let evidence = self.newest().map_or_else(AwsEvidence::default, |(source, claim)| AwsEvidence {
+        let (verdict, basis) = self.weigh(stale_after, now.mono);
+        let evidence = basis.map_or_else(AwsEvidence::default, |(source, claim)| AwsEvidence {
             source: Some(source),
             as_of: Some(claim.as_of),
             as_of_here: Some(claim.as_of_here),
+            changed: claim.is_explicit().then(|| claim.changed.unwrap_or(claim.same_since)),
             words: Some(Arc::clone(&claim.words)),
         });
+        let fresh = self.all().filter(|(_, claim)| claim.is_fresh(stale_after, now.mono));
+        let stale_at = |claim: &Claim| claim.as_of_here.mono + stale_after + Duration::from_nanos(1);
+        self.stale_at = fresh.map(|(_, claim)| stale_at(claim)).min();
         self.view.evidence = Evidence::Aws(evidence);
         let before = self.view.verdict;
         if before == verdict {
@@ -135,53 +257,77 @@ impl Remote {
         Some(before)
     }
 
-    /// When the newest evidence becomes stale, if it still counts.
-    pub fn stale_at(&self, stale_after: Duration) -> Option<Moment> {
-        match self.view.verdict {
-            // What is gone does not come back by growing old.
-            Verdict::Unknown(Why::Stale | Why::NotAsked | Why::NoData | Why::Gone) => None,
-            Verdict::Up | Verdict::Down | Verdict::Unknown(_) => {
-                self.newest().map(|(_, claim)| claim.as_of_here.mono + stale_after + Duration::from_nanos(1))
-            }
-        }
+    /// When the next piece of evidence becomes stale, as last judged.
+    pub const fn stale_at(&self) -> Option<Moment> {
+        self.stale_at
     }
 
     /// Whether AWS has given evidence that is not stale: the daemon could have voted.
     pub fn is_fresh(&self, stale_after: Duration, now: Moment) -> bool {
-        self.newest()
-            .is_some_and(|(_, claim)| claim.is_evidence() && now.since(claim.as_of_here.mono) <= stale_after)
+        self.all().any(|(_, claim)| claim.is_evidence() && claim.is_fresh(stale_after, now))
     }
 
-    /// The newest evidence; what is none counts only where there is nothing else.
-    fn newest(&self) -> Option<(SourceKind, &Claim)> {
-        self.claims
-            .iter()
-            .max_by_key(|(_, claim)| (claim.is_evidence(), claim.as_of))
-            .map(|(source, claim)| (*source, claim))
+    /// Everything that was said, the explicit and what is not.
+    fn all(&self) -> impl Iterator<Item = (SourceKind, &Claim)> {
+        let claims = self.claims.iter().map(|(source, claim)| (*source, claim));
+        claims.chain(self.mixed.iter().map(|claim| (SourceKind::CloudWatch, claim)))
     }
 
-    fn weigh(&self, stale_after: Duration, now: Moment) -> Verdict {
-        if self.claims.values().any(|claim| claim.verdict == Verdict::Unknown(Why::Gone)) {
-            return Verdict::Unknown(Why::Gone);
+    /// The verdict, and what it rests on. What is stale is shown where there is nothing else, and counts for nothing.
+    fn weigh(&self, stale_after: Duration, now: Moment) -> (Verdict, Option<(SourceKind, &Claim)>) {
+        let fresh = || self.all().filter(|(_, claim)| claim.is_fresh(stale_after, now));
+        let newest = |(_, claim): &(SourceKind, &Claim)| (claim.rank(), claim.counts_as);
+        if let Some(gone) = fresh().find(|(_, claim)| claim.verdict == Verdict::Unknown(Why::Gone)) {
+            return (gone.1.verdict, Some(gone));
         }
-        let Some((_, newest)) = self.newest() else {
-            return Verdict::Unknown(if self.no_data { Why::NoData } else { Why::NotAsked });
+        let Some(basis) = fresh().max_by_key(newest) else {
+            let why = match (self.no_data, self.all().next()) {
+                (true, _) => Why::NoData,
+                (false, Some(_)) => Why::Stale,
+                (false, None) => Why::NotAsked,
+            };
+            return (Verdict::Unknown(why), self.all().max_by_key(|(_, claim)| claim.counts_as));
         };
-        if now.since(newest.as_of_here.mono) > stale_after {
-            return Verdict::Unknown(if self.no_data { Why::NoData } else { Why::Stale });
-        }
-        if self.claims.values().any(|claim| contradict(newest, claim)) {
-            return Verdict::Unknown(Why::Contradiction);
-        }
-        newest.verdict
+        let contradicted = fresh().any(|(_, other)| contradict(basis.1, other, self.mixed.as_ref()));
+        let verdict = if contradicted { Verdict::Unknown(Why::Contradiction) } else { basis.1.verdict };
+        (verdict, Some(basis))
     }
 }
 
+/// What a claim is worth; the greater counts, however much older it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Rank {
+    /// What could not be understood, or lies in the future, does not speak of the tunnel at all.
+    Unusable,
+    /// It changed.
+    Mixed,
+    /// It says what the tunnel is.
+    Explicit,
+}
+
 impl Claim {
-    /// Whether it speaks of the tunnel at all: what could not be understood, or lies in the future, does not.
-    const fn is_evidence(&self) -> bool {
+    fn new(verdict: Verdict, as_of: Stamp, from: Stamp, words: String, asked: Now, date: Stamp) -> Self {
+        let age = date.since(as_of);
+        let as_of_here = Now { mono: asked.mono - age, wall: asked.wall - age };
+        let counts_as = as_of_here.mono;
+        let words = words.into();
+        Self {
+            verdict,
+            as_of,
+            as_of_here,
+            counts_as,
+            from,
+            changed: None,
+            same_since: from,
+            words,
+            bgp: BgpHint::None,
+        }
+    }
+
+    const fn rank(&self) -> Rank {
         match self.verdict {
-            Verdict::Unknown(Why::Garbage | Why::Future) => false,
+            Verdict::Unknown(Why::Garbage | Why::Future) => Rank::Unusable,
+            Verdict::Unknown(Why::Fraction) => Rank::Mixed,
             Verdict::Up
             | Verdict::Down
             | Verdict::Unknown(
@@ -194,26 +340,66 @@ impl Claim {
                 | Why::NotAsked
                 | Why::NoData
                 | Why::Stale
-                | Why::Fraction
                 | Why::Contradiction
                 | Why::Gone,
-            ) => true,
+            ) => Rank::Explicit,
         }
+    }
+
+    fn is_evidence(&self) -> bool {
+        self.rank() > Rank::Unusable
+    }
+
+    const fn is_explicit(&self) -> bool {
+        match self.verdict {
+            Verdict::Up | Verdict::Down => true,
+            Verdict::Unknown(_) => false,
+        }
+    }
+
+    fn is_fresh(&self, stale_after: Duration, now: Moment) -> bool {
+        now.since(self.as_of_here.mono) <= stale_after
+    }
+
+    /// Whether this one is newer than what the same source says now: CloudWatch shows new datapoints at some of its hosts sooner
+    /// than at others. What lies ahead of the `date` of an answer does not outdate it.
+    fn outdates(&self, said: &Self, date: Stamp) -> bool {
+        self.is_evidence() && self.as_of > said.as_of && self.as_of <= date + CLOCK_TOLERANCE
+    }
+
+    /// After what the same source said before.
+    fn following(mut self, before: &Self) -> Self {
+        let in_a_row = self.from.since(before.as_of) <= IN_A_ROW;
+        if self.is_explicit() && self.verdict == before.verdict && in_a_row {
+            self.same_since = self.same_since.min(before.same_since);
+        }
+        self
     }
 }
 
 /// Whether two claims cannot both be true: they differ about the same time. Where the newer one tells that it became so
-/// after the time the older one speaks of began, both are true, and the newer one counts.
-fn contradict(newest: &Claim, other: &Claim) -> bool {
+/// after the time the older one speaks of began, or a minute in between holds a change, both are true, and the newer one counts.
+fn contradict(newest: &Claim, other: &Claim, mixed: Option<&Claim>) -> bool {
     match (newest.verdict, other.verdict) {
         (Verdict::Up, Verdict::Down) | (Verdict::Down, Verdict::Up) => {
-            let explained = newest.changed.is_some_and(|changed| changed > other.from);
-            newest.as_of.since(other.as_of) < SAME_TIME && !explained
+            let told = newest.changed.is_some_and(|changed| changed > other.from);
+            let seen = mixed.is_some_and(|mixed| mixed.from > other.from && mixed.from < newest.as_of);
+            newest.as_of_here.mono.since(other.as_of_here.mono) < SAME_TIME && !told && !seen
         }
         (Verdict::Up, Verdict::Up)
         | (Verdict::Down, Verdict::Down)
         | (Verdict::Unknown(_), _)
         | (_, Verdict::Unknown(_)) => false,
+    }
+}
+
+/// Which earlier datapoint of 0 a datapoint of 0 follows: with none of another value between them, as far as was seen.
+fn down_before(known: &Claim, newer: &Claim) -> BgpHint {
+    match (known.verdict, newer.verdict) {
+        // The same datapoint again, which may have been read before its minute was over.
+        (Verdict::Down, Verdict::Down) if known.from == newer.from => known.bgp,
+        (Verdict::Down, Verdict::Down) => BgpHint::DownBefore(known.as_of_here.mono),
+        (Verdict::Up | Verdict::Down | Verdict::Unknown(_), _) => BgpHint::None,
     }
 }
 
@@ -224,7 +410,7 @@ fn tunnel_state(value: f64) -> (Verdict, Option<Why>) {
     } else if value == 0.0 {
         (Verdict::Down, None)
     } else if value > 0.0 && value < 1.0 {
-        (Verdict::Unknown(Why::Fraction), Some(Why::Fraction))
+        (Verdict::Unknown(Why::Fraction), None)
     } else {
         (Verdict::Unknown(Why::Garbage), Some(Why::Garbage))
     }
@@ -236,6 +422,15 @@ const fn status(status: TelemetryStatus) -> Verdict {
         TelemetryStatus::Down => Verdict::Down,
         TelemetryStatus::Other => Verdict::Unknown(Why::Garbage),
     }
+}
+
+fn point_words(point: &Datapoint) -> String {
+    let under = match point.under {
+        FoundUnder::VpnAndAddress => "",
+        FoundUnder::AddressAlone => " (under TunnelIpAddress alone)",
+        FoundUnder::Others => " (under other dimensions than VpnId and TunnelIpAddress)",
+    };
+    format!("TunnelState {}{under}", point.value)
 }
 
 fn telemetry_words(telemetry: &Telemetry) -> String {
@@ -250,7 +445,7 @@ fn telemetry_words(telemetry: &Telemetry) -> String {
 impl Datapoint {
     /// A datapoint of one minute.
     pub const fn of_minute(stamp: Stamp, value: f64) -> Self {
-        Self { stamp, period: Duration::from_secs(60), value }
+        Self { stamp, period: Duration::from_secs(60), value, under: FoundUnder::VpnAndAddress }
     }
 }
 

@@ -19,6 +19,8 @@ pub struct Seen {
     pub tunnel: TunnelId,
     /// What it is for.
     pub role: Role,
+    /// Whether our end has a say: it has seen the tunnel Up at least once.
+    pub answers: bool,
     /// When our end was Down.
     pub local: Spans,
     /// When AWS's end was.
@@ -54,12 +56,11 @@ pub fn incidents(seen: &[Seen], cut_off: &Spans, rules: &IncidentRules) -> Vec<P
     let agreed: Vec<Spans> = seen.iter().map(|tunnel| tunnel.local.and(&tunnel.aws)).collect();
     let active = seen.iter().zip(&agreed).filter(|(tunnel, _)| tunnel.role == Role::Active);
     let an_active_is_down = active.fold(Spans::default(), |any, (_, agreed)| any.or(agreed));
-    let all_locally_down = seen
-        .iter()
-        .map(|tunnel| tunnel.local.clone())
-        .reduce(|all, local| all.and(&local))
-        .unwrap_or_default();
-    let outage = an_active_is_down.and(&all_locally_down);
+    // Where our end has no say AWS's word is not contradicted.
+    let not_carrying = |tunnel: &Seen| if tunnel.answers { tunnel.local.clone() } else { tunnel.aws.clone() };
+    let none_carries =
+        seen.iter().map(not_carrying).reduce(|all, tunnel| all.and(&tunnel)).unwrap_or_default();
+    let outage = an_active_is_down.and(&none_carries);
     let redundancy_lost = an_active_is_down.without(&outage);
     let mut past = Vec::new();
     for kind in Kind::ALL {

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::board::Incident;
-use super::names::{CheckKind, Kind, Role, SourceId, TunnelId, VpnId};
+use super::carrying::{Carrying, Traffic, traffic};
+use super::check::Fresh;
+use super::names::{CheckKind, Kind, Role, Routing, SourceId, TunnelId, VpnId};
 use super::time::Now;
 use super::verdict::{Assessment, Verdict, View};
 
@@ -31,8 +33,14 @@ pub struct VpnStatus {
     pub id: VpnId,
     /// Its name.
     pub name: Arc<str>,
+    /// How it is routed.
+    pub routing: Routing,
     /// Its tunnels, in the order of the configuration.
     pub tunnels: Vec<TunnelStatus>,
+    /// AWS's evidence older than this is stale.
+    pub stale_after: Duration,
+    /// The pollers that ask about it.
+    pub sources: Vec<SourceId>,
     /// Where each kind stands.
     pub phases: Vec<(Kind, Phase)>,
 }
@@ -79,8 +87,10 @@ pub struct TunnelStatus {
     pub assessment: Assessment,
     /// Since when.
     pub assessed_since: Now,
-    /// AWS's evidence was this old at [`Status::at`]; `None` before the first.
-    pub aws_evidence_age: Option<Duration>,
+    /// Whether it carries traffic.
+    pub carrying: Carrying,
+    /// AWS's evidence was this old at [`Status::at`]; before the first, the time since watching began.
+    pub aws_evidence_age: Duration,
     /// Its checks; none if it is unused.
     pub checks: Vec<CheckStatus>,
 }
@@ -98,6 +108,8 @@ pub struct CheckStatus {
     pub asked: bool,
     /// Ticks left out since the start.
     pub ticks_skipped: u64,
+    /// What came of a fresh client, tried in peace.
+    pub fresh_client: Fresh,
 }
 
 /// One poller.
@@ -109,6 +121,16 @@ pub struct SourceStatus {
     pub last_answer: Option<Now>,
     /// Refusals since it last answered.
     pub refusals_in_row: u32,
+    /// Whether the last question did not reach AWS; see [`Event::Refused`](super::event::Event::Refused).
+    pub cut_off: bool,
+}
+
+impl VpnStatus {
+    /// Whether traffic gets through it.
+    pub fn traffic(&self) -> Traffic {
+        let used = self.tunnels.iter().filter(|tunnel| tunnel.role != Role::Unused);
+        traffic(used.map(|tunnel| tunnel.carrying))
+    }
 }
 
 impl Status {

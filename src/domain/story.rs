@@ -7,11 +7,12 @@ use super::board::{
     Incident, IncidentId, IncidentState, TIMELINE_MAX, TimelineChange, TimelineEntry, TunnelSnapshot,
 };
 use super::names::{Kind, SinkId, TunnelId, VpnId};
+use super::stopped::began;
 use super::time::{Now, Stamp};
 use super::verdict::Assessment;
 
-/// From this many entries on, a change that was told before is folded into the entry that told it.
-const FOLD_FROM: usize = TIMELINE_MAX / 2;
+/// A timeline that is longer is thinned, as far as it repeats itself.
+const THIN_FROM: usize = TIMELINE_MAX / 2;
 
 /// What an incident that opens is about.
 #[derive(Debug, Clone)]
@@ -37,8 +38,9 @@ pub struct Story {
 
 impl Story {
     /// An incident opens.
-    pub fn open(vpn: VpnId, kind: Kind, scene: Scene, began: Now, now: Now) -> Self {
-        Self::begin(IncidentId { vpn, kind, opened: now.wall }, scene, began.wall, None, now.wall)
+    pub fn open(vpn: VpnId, kind: Kind, scene: Scene, now: Now) -> Self {
+        let began = began(kind, &scene.tunnels, now);
+        Self::begin(IncidentId { vpn, kind, opened: now.wall }, scene, began, None, now.wall)
     }
 
     /// An incident whose record was found open at `sink` is taken up. The record's creation names it, so that it is the
@@ -86,7 +88,8 @@ impl Story {
         &self.incident
     }
 
-    /// The story goes on.
+    /// The story goes on. What is left out of a long one is the oldest that is said again later: the end of the story is whole, so
+    /// that whoever reads it from the opening to the end, or from the last note on, comes to the present.
     pub fn add(&mut self, what: TimelineChange, at: Stamp) {
         let worsens = match &what {
             TimelineChange::Assessment { tunnel, assessment, .. } => {
@@ -106,19 +109,12 @@ impl Story {
         let incident = Arc::make_mut(&mut self.incident);
         incident.worsened += u32::from(worsens);
         incident.revision += 1;
-        if incident.timeline.len() >= FOLD_FROM
-            && let Some(told) =
-                incident.timeline.iter_mut().rev().find(|entry| says_the_same(&entry.what, &what))
-        {
-            told.repeats += 1;
-            return;
-        }
-        if incident.timeline.len() == TIMELINE_MAX {
-            // The first entry is the opening, which the rest hangs on.
-            incident.timeline.remove(1);
-        }
         incident.timeline.push(TimelineEntry { seq: self.next_seq, at, what, repeats: 0 });
         self.next_seq += 1;
+        while incident.timeline.len() > THIN_FROM && thin(&mut incident.timeline) {}
+        if incident.timeline.len() > TIMELINE_MAX {
+            cut(&mut incident.timeline);
+        }
     }
 
     /// It was taken up, and this site sees it too.
@@ -136,22 +132,7 @@ impl Story {
 /// The tunnels that count as Down from the first, and whether they have been Healthy since. Whoever started a record that was
 /// taken up saw tunnels Down; that this site sees one Down a little later makes nothing worse, unless it was Healthy here.
 fn down_at_first(incident: &Incident) -> BTreeMap<TunnelId, bool> {
-    let taken_up = match incident.timeline.first().map(|entry| &entry.what) {
-        Some(TimelineChange::TakenUp { .. }) => true,
-        Some(
-            TimelineChange::Opened
-            | TimelineChange::Witnessed
-            | TimelineChange::View { .. }
-            | TimelineChange::Assessment { .. }
-            | TimelineChange::Clearing
-            | TimelineChange::Reopened
-            | TimelineChange::Resolved
-            | TimelineChange::Unwatched
-            | TimelineChange::HandedOver
-            | TimelineChange::Missed,
-        )
-        | None => false,
-    };
+    let taken_up = incident.taken_up_at().is_some();
     let tunnels = incident.tunnels.iter().filter(|tunnel| taken_up || tunnel.assessment == Assessment::Down);
     tunnels.map(|tunnel| (tunnel.id.clone(), tunnel.assessment == Assessment::Healthy)).collect()
 }
@@ -174,20 +155,35 @@ fn note_assessment(
     }
 }
 
-/// Whether two entries tell the same, whatever the time of the evidence.
-fn says_the_same(a: &TimelineChange, b: &TimelineChange) -> bool {
-    match (a, b) {
-        (
-            TimelineChange::View { tunnel: t1, end: e1, verdict: v1, .. },
-            TimelineChange::View { tunnel: t2, end: e2, verdict: v2, .. },
-        ) => (t1, e1, v1) == (t2, e2, v2),
-        (TimelineChange::View { .. }, _) | (_, TimelineChange::View { .. }) => false,
-        (a, b) => a == b,
-    }
+/// Leaves out the oldest entry that is said again later, and counts it there; false if there is none. The first entry is the
+/// opening, which the rest hangs on.
+fn thin(timeline: &mut Vec<TimelineEntry>) -> bool {
+    let again = |index: usize| {
+        let what = &timeline[index].what;
+        (index + 1..timeline.len()).find(|later| timeline[*later].what.says_the_same(what))
+    };
+    let Some((index, later)) = (1..timeline.len()).find_map(|index| Some((index, again(index)?))) else {
+        return false;
+    };
+    timeline[later].repeats += 1 + timeline[index].repeats;
+    timeline.remove(index);
+    true
+}
+
+/// Leaves out the oldest entry that does not hold any more.
+fn cut(timeline: &mut Vec<TimelineEntry>) {
+    let is_past = |index: &usize| {
+        timeline[index + 1..].iter().any(|later| later.what.supersedes(&timeline[*index].what))
+    };
+    let index = (1..timeline.len()).find(is_past).unwrap_or(1);
+    timeline.remove(index);
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::carrying::{Carrying, Traffic};
+    use super::super::names::{End, Role};
+    use super::super::verdict::{AwsEvidence, Evidence, Fault, LocalEvidence, Verdict, View, Why};
     use super::*;
 
     fn tunnel(last: u8) -> TunnelId {
@@ -195,12 +191,13 @@ mod tests {
     }
 
     fn assessed(last: u8, assessment: Assessment) -> TimelineChange {
-        TimelineChange::Assessment { tunnel: tunnel(last), name: "tunnel".into(), assessment }
+        let (name, carrying) = ("tunnel".into(), Carrying::of(assessment));
+        TimelineChange::Assessment { tunnel: tunnel(last), name, assessment, carrying }
     }
 
     fn story() -> Story {
         let scene = Scene { site: "site".into(), vpn_name: "vpn".into(), tunnels: Vec::new(), related: None };
-        Story::open(VpnId::new("vpn-1"), Kind::Outage, scene, Now::default(), Now::default())
+        Story::open(VpnId::new("vpn-1"), Kind::Outage, scene, Now::default())
     }
 
     #[test]
@@ -230,22 +227,113 @@ mod tests {
         assert_eq!(seqs, [0, 1, 2]);
     }
 
+    /// Two tunnels go down and come back, one after the other, `times` times; then the first is down and the second is not.
+    fn flaps(story: &mut Story, times: u32) {
+        let mut add = |change| story.add(change, Stamp::default());
+        for _ in 0..times {
+            for last in [1, 2] {
+                let view = |end, verdict| TimelineChange::View {
+                    tunnel: tunnel(last),
+                    name: "tunnel".into(),
+                    end,
+                    verdict,
+                    as_of: None,
+                };
+                for (verdict, assessment) in
+                    [(Verdict::Down, Assessment::Down), (Verdict::Up, Assessment::Healthy)]
+                {
+                    add(view(End::Local, verdict));
+                    add(view(End::Aws, verdict));
+                    add(assessed(last, assessment));
+                }
+            }
+            add(TimelineChange::Clearing);
+            add(TimelineChange::Reopened);
+        }
+        add(assessed(1, Assessment::Down));
+    }
+
+    fn of_two_tunnels() -> Story {
+        let now = Now::default();
+        let snapshot = |last| {
+            let view = |evidence| View { verdict: Verdict::Down, since: now, evidence };
+            TunnelSnapshot {
+                id: tunnel(last),
+                name: "tunnel".into(),
+                role: Role::Active,
+                local: view(Evidence::Local(LocalEvidence::default())),
+                aws: view(Evidence::Aws(AwsEvidence::default())),
+                assessment: Assessment::Down,
+                carrying: Carrying::of(Assessment::Down),
+            }
+        };
+        let tunnels = vec![snapshot(1), snapshot(2)];
+        let scene = Scene { site: "site".into(), vpn_name: "vpn".into(), tunnels, related: None };
+        Story::open(VpnId::new("vpn-1"), Kind::Outage, scene, now)
+    }
+
     #[test]
-    fn a_long_story_folds_what_repeats_and_stays_within_its_bound() {
+    fn however_long_a_story_is_it_ends_in_the_present() {
+        let (mut short, mut long) = (of_two_tunnels(), of_two_tunnels());
+        flaps(&mut short, 1);
+        for times in 1..=200 {
+            let before = long.incident().worsened;
+            flaps(&mut long, 1);
+            assert!(long.incident().timeline.len() <= THIN_FROM);
+            assert_eq!(long.incident().traffic(), Traffic::Flows, "after {times}");
+            // The second time on the first tunnel has been Down since the last time, and so it is not the first to worsen.
+            assert_eq!(long.incident().worsened - before, if times == 1 { 1 } else { 2 }, "after {times}");
+        }
+        let resumed = |story: &Story| {
+            let mut story = Story::resume(Arc::clone(story.incident()));
+            let before = story.incident().worsened;
+            let worsened: Vec<u32> = [
+                (1, Assessment::Down),
+                (2, Assessment::Down),
+                (1, Assessment::Healthy),
+                (1, Assessment::Down),
+            ]
+            .map(|(last, assessment)| {
+                story.add(assessed(last, assessment), Stamp::default());
+                story.incident().worsened - before
+            })
+            .into();
+            (worsened, story.incident().traffic())
+        };
+        assert_eq!(resumed(&long), resumed(&short));
+        assert_eq!(resumed(&long), (vec![0, 1, 1, 2], Traffic::DoesNotFlow));
+    }
+
+    #[test]
+    fn what_is_left_out_of_a_story_without_repetition_is_what_does_not_hold_any_more() {
+        let mut story = story();
+        story.add(assessed(1, Assessment::Down), Stamp::default());
+        let view = |errno| TimelineChange::View {
+            tunnel: tunnel(2),
+            name: "tunnel".into(),
+            end: End::Local,
+            verdict: Verdict::Unknown(Why::Fault(Fault::Socket(errno))),
+            as_of: None,
+        };
+        (0..1000).for_each(|errno| story.add(view(errno), Stamp::default()));
+        let timeline = &story.incident().timeline;
+        assert_eq!(timeline.len(), TIMELINE_MAX);
+        assert_eq!(timeline[1].what, assessed(1, Assessment::Down));
+    }
+
+    #[test]
+    fn a_long_story_leaves_out_what_repeats_and_stays_within_its_bound() {
         let mut story = story();
         for round in 0..1000 {
             let assessment = if round % 2 == 0 { Assessment::Healthy } else { Assessment::Blind };
             story.add(assessed(1, assessment), Stamp::default());
         }
         let timeline = &story.incident().timeline;
-        assert_eq!(timeline.len(), FOLD_FROM);
+        assert_eq!(timeline.len(), THIN_FROM);
         let told: u32 = timeline.iter().map(|entry| 1 + entry.repeats).sum();
         assert_eq!(told, 1001);
         for last in 0..250 {
-            story.add(
-                assessed(last, Assessment::Unconfirmed(crate::domain::names::End::Local)),
-                Stamp::default(),
-            );
+            story.add(assessed(last, Assessment::Unconfirmed(End::Local)), Stamp::default());
         }
         assert_eq!(story.incident().timeline.len(), TIMELINE_MAX);
         assert_eq!(story.incident().timeline[0].what, TimelineChange::Opened);

@@ -20,12 +20,23 @@ impl<K: Ord + Clone> Default for Timers<K> {
 impl<K: Ord + Clone> Timers<K> {
     /// Sets, moves or (`None`) takes back a key's moment.
     pub fn set(&mut self, key: K, at: Option<Moment>) {
-        if let Some(before) = self.by_key.remove(&key) {
-            self.by_time.remove(&(before, key.clone()));
-        }
-        if let Some(at) = at {
-            self.by_key.insert(key.clone(), at);
-            self.by_time.insert((at, key));
+        match (self.by_key.get_mut(&key), at) {
+            (Some(known), Some(at)) if *known != at => {
+                let mut timer = (std::mem::replace(known, at), key);
+                self.by_time.remove(&timer);
+                timer.0 = at;
+                self.by_time.insert(timer);
+            }
+            (Some(_), Some(_)) | (None, None) => {}
+            (Some(known), None) => {
+                let timer = (*known, key);
+                self.by_time.remove(&timer);
+                self.by_key.remove(&timer.1);
+            }
+            (None, Some(at)) => {
+                self.by_key.insert(key.clone(), at);
+                self.by_time.insert((at, key));
+            }
         }
     }
 

@@ -5,20 +5,27 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::board::TunnelSnapshot;
-use super::check::Check;
+use super::carrying::{self, CannotTell, Carrying, Said};
+use super::check::{Before, Check};
 use super::condition::TunnelTruth;
 use super::correlate::assess;
+use super::downs::Downs;
 use super::effects::Effects;
-use super::event::{Reading, SeenUp};
+use super::event::{Reading, Remembered, SeenUp};
 use super::fact::Fact;
-use super::names::{CheckId, CheckKind, End, Role, SourceId, SourceKind};
-use super::plan::{ProbeRules, TunnelPlan};
+use super::names::{CheckId, CheckKind, End, Role, Routing, SourceId, SourceKind};
+use super::plan::{ProbeRules, RouteKey, TunnelPlan};
 use super::remote::Remote;
 use super::status::{CheckStatus, TunnelStatus};
+use super::stopped::{dated, not_passing_since};
 use super::time::{Moment, Now, Stamp};
 use super::verdict::{Assessment, Evidence, LocalEvidence, Outcome, Verdict, View, Why};
 
 mod presence;
+
+/// A BGP speaker whose peer was out of reach tries again within this time: the suggested `ConnectRetryTime` of
+/// RFC 4271, section 10.
+const BGP_SETTLES_WITHIN: Duration = Duration::from_secs(120);
 
 /// What changed in one judgement.
 #[derive(Debug, Default, Clone, Copy)]
@@ -29,6 +36,15 @@ pub struct Changes {
     pub aws: Option<Verdict>,
     /// The assessment before.
     pub assessment: Option<Assessment>,
+    /// Whether it carried traffic before.
+    pub carrying: Option<Carrying>,
+}
+
+impl Changes {
+    /// Whether what both ends say together is another, in a word that people read.
+    pub fn is_judged_anew(&self) -> bool {
+        self.assessment.is_some() || self.carrying.is_some()
+    }
 }
 
 /// A tunnel under watch.
@@ -40,32 +56,42 @@ pub struct Tunnel {
     local: View,
     local_seen_up: bool,
     aws_seen_up: bool,
-    /// Whether its check was answered before it was last taken away.
-    answered: bool,
+    aws_said_down: bool,
+    /// What is known of its check's route, for the next one.
+    before: Before,
     assessment: Assessment,
     assessed_since: Now,
+    carrying: Carrying,
+    /// From when on AWS's Down speaks of our end's present verdict.
+    answers_from: Moment,
+    downs: Downs,
     loss: LossWindow,
+    /// Since when packets have not passed: from the first Down to the next Up.
+    stopped: Option<Now>,
     complaints: BTreeMap<SourceKind, Why>,
 }
 
 impl Tunnel {
-    /// Begins to watch a tunnel. `seen_up` is what is remembered of earlier runs; see [`Self::set_here`].
+    /// Begins to watch a tunnel, with what is remembered of earlier runs; see [`Self::set_here`].
     pub fn new(
         plan: Arc<TunnelPlan>,
         rules: ProbeRules,
         anchor: Moment,
-        seen_up: &[SeenUp],
+        remembered: &Remembered,
         here: bool,
         now: Now,
         fx: &mut Effects,
     ) -> Self {
+        let seen_up = &remembered.seen_up;
         let id = CheckId { tunnel: plan.id.clone(), kind: CheckKind::Inside };
-        let local_seen_up = seen_up.contains(&SeenUp::Local(id.clone(), plan.route.key()));
+        let before = before(seen_up, &id, &plan.route.key());
         let aws_seen_up = seen_up.contains(&SeenUp::Aws(plan.id.clone()));
         let why = match plan.role {
             Role::Active | Role::Standby if here => Why::Starting,
             role @ (Role::Active | Role::Standby | Role::Unused) => Self::why_unasked(role),
         };
+        let stopped = remembered.stopped_at(&plan.id, now);
+        let downs = Downs::resume(remembered.said_of(&plan.id, now), now.mono);
         let mut tunnel = Self {
             plan,
             checks: Vec::new(),
@@ -75,12 +101,17 @@ impl Tunnel {
                 since: now,
                 evidence: Evidence::Local(LocalEvidence::default()),
             },
-            local_seen_up,
+            local_seen_up: before.answered,
             aws_seen_up,
-            answered: local_seen_up,
+            aws_said_down: false,
+            before,
             assessment: Assessment::Blind,
             assessed_since: now,
-            loss: LossWindow::default(),
+            carrying: Carrying::CannotTell(CannotTell::LocalUnknown),
+            answers_from: now.mono,
+            downs,
+            loss: LossWindow::since(now.mono),
+            stopped,
             complaints: BTreeMap::new(),
         };
         tunnel.set_here(here, rules, anchor, now, fx);
@@ -117,6 +148,22 @@ impl Tunnel {
         self.assessment
     }
 
+    /// Whether the assessment is about to be another, because an end has not spoken since the start or because two ends that say
+    /// Down are not known to mean the same time yet: then it takes nothing back that an earlier run has said.
+    pub fn is_settling(&self) -> bool {
+        match (self.local.verdict, self.aws().verdict) {
+            (Verdict::Unknown(Why::Starting), _) => true,
+            (Verdict::Down | Verdict::Unknown(_), Verdict::Unknown(Why::NotAsked)) => true,
+            (Verdict::Down, Verdict::Down) => self.assessment != Assessment::Down,
+            (Verdict::Up | Verdict::Down | Verdict::Unknown(_), _) => false,
+        }
+    }
+
+    /// Whether it carries traffic.
+    pub const fn carrying(&self) -> Carrying {
+        self.carrying
+    }
+
     /// Takes other names and rules; a tunnel whose route changed, or that comes into use, starts afresh instead.
     pub fn reconfigure(&mut self, plan: Arc<TunnelPlan>, rules: ProbeRules, anchor: Moment, now: Now) {
         self.plan = plan;
@@ -138,9 +185,9 @@ impl Tunnel {
         self.remote.keep_sources(|kind| sources.iter().any(|source| source.kind == kind));
     }
 
-    /// An echo ended: for the loss that a person sees beside a verdict.
-    pub fn echo_ended(&mut self, outcome: Outcome, now: Moment) {
-        self.loss.add(outcome, now);
+    /// An echo ended that was asked at `asked`: for the loss that a person sees beside a verdict.
+    pub fn echo_ended(&mut self, outcome: Outcome, asked: Moment, now: Moment) {
+        self.loss.add(outcome, asked, now);
     }
 
     /// AWS answered.
@@ -159,7 +206,7 @@ impl Tunnel {
     }
 
     /// Judges all evidence anew.
-    pub fn judge(&mut self, stale_after: Duration, now: Now, fx: &mut Effects) -> Changes {
+    pub fn judge(&mut self, routing: Routing, stale_after: Duration, now: Now, fx: &mut Effects) -> Changes {
         let mut changes = Changes { local: self.judge_local(now), ..Changes::default() };
         if let Some(from) = changes.local {
             self.tell_view(End::Local, from, now, fx);
@@ -167,12 +214,22 @@ impl Tunnel {
         changes.aws = self.remote.judge(stale_after, now);
         if let Some(from) = changes.aws {
             self.tell_view(End::Aws, from, now, fx);
+            self.aws_said_down = match self.aws().verdict {
+                Verdict::Down => true,
+                Verdict::Up => false,
+                Verdict::Unknown(_) => self.aws_said_down,
+            };
             if self.aws().verdict == Verdict::Up && !self.aws_seen_up {
                 self.aws_seen_up = true;
                 fx.facts.push_back(Fact::SeenUp(SeenUp::Aws(self.plan.id.clone())));
             }
         }
-        let assessment = self.assess();
+        let carrying = self.judge_carrying(routing, stale_after, now.mono);
+        if carrying.as_str() != self.carrying.as_str() {
+            changes.carrying = Some(self.carrying);
+        }
+        self.carrying = carrying;
+        let assessment = assess(self.local.verdict, self.aws().verdict, carrying);
         if assessment != self.assessment {
             changes.assessment = Some(std::mem::replace(&mut self.assessment, assessment));
             self.assessed_since = now;
@@ -191,8 +248,8 @@ impl Tunnel {
     }
 
     /// When AWS's evidence becomes stale.
-    pub fn stale_at(&self, stale_after: Duration) -> Option<Moment> {
-        self.remote.stale_at(stale_after)
+    pub const fn stale_at(&self) -> Option<Moment> {
+        self.remote.stale_at()
     }
 
     /// Whether a vote was possible: a local verdict, and fresh evidence of AWS.
@@ -204,15 +261,29 @@ impl Tunnel {
         local_knows && self.remote.is_fresh(stale_after, now)
     }
 
+    /// Whether both ends agree that it is Down, each by evidence of after a moment.
+    pub fn is_agreed_after(&self, moment: Moment) -> bool {
+        let by_aws = self.remote.as_of_here().is_some_and(|as_of| as_of > moment);
+        let by_us = self.checks.iter().any(|check| check.evidence_as_of() > moment);
+        self.assessment == Assessment::Down && by_aws && by_us
+    }
+
+    /// Since when packets have not passed; see [`not_passing_since`].
+    pub fn not_passing_since(&self) -> Option<Now> {
+        not_passing_since(&self.local, self.aws(), self.assessment)
+    }
+
     /// For the conditions of the kinds.
     pub fn truth(&self) -> TunnelTruth {
         TunnelTruth {
             role: self.plan.role,
             local: self.local.verdict,
             aws: self.aws().verdict,
+            carrying: self.carrying,
             assessment: self.assessment,
             local_seen_up: self.local_seen_up || self.local.verdict == Verdict::Down,
             aws_seen_up: self.aws_seen_up,
+            aws_said_down: self.aws_said_down,
         }
     }
 
@@ -225,13 +296,16 @@ impl Tunnel {
             local: self.local.clone(),
             aws: self.aws().clone(),
             assessment: self.assessment,
+            carrying: self.carrying,
         }
     }
 
     /// For whoever asks.
     pub fn status(&self, now: Now) -> TunnelStatus {
         let mut local = self.local.clone();
-        local.evidence = Evidence::Local(self.local_evidence(now.mono));
+        let mut evidence = self.local_evidence(now.mono);
+        evidence.stopped = evidence.stopped.map(|at| Now { wall: dated(at, now), ..at });
+        local.evidence = Evidence::Local(evidence);
         TunnelStatus {
             id: self.plan.id.clone(),
             name: Arc::clone(&self.plan.name),
@@ -240,7 +314,8 @@ impl Tunnel {
             aws: self.aws().clone(),
             assessment: self.assessment,
             assessed_since: self.assessed_since,
-            aws_evidence_age: self.remote.as_of_here().map(|as_of| now.mono.since(as_of)),
+            carrying: self.carrying,
+            aws_evidence_age: self.remote.age(now.mono),
             checks: self
                 .checks
                 .iter()
@@ -250,6 +325,7 @@ impl Tunnel {
                     suspect: check.is_suspect(),
                     asked: check.was_asked(),
                     ticks_skipped: check.ticks_skipped(),
+                    fresh_client: check.fresh_client(),
                 })
                 .collect(),
         }
@@ -270,6 +346,12 @@ impl Tunnel {
         }
         if !before.same_word(verdict) {
             self.local.since = now;
+            self.downs.changed(verdict, now.mono);
+            self.answers_from = match verdict {
+                Verdict::Down => self.downs.first().unwrap_or(now.mono),
+                Verdict::Up | Verdict::Unknown(_) => now.mono + settling(before, verdict),
+            };
+            self.restart_evidence(verdict, now);
         }
         self.local.verdict = verdict;
         self.local.evidence = Evidence::Local(self.local_evidence(now.mono));
@@ -279,22 +361,45 @@ impl Tunnel {
         Some(before)
     }
 
+    /// What is shown beside a verdict is counted from where it begins to hold.
+    fn restart_evidence(&mut self, verdict: Verdict, now: Now) {
+        match verdict {
+            Verdict::Up => self.stopped = None,
+            Verdict::Down => {
+                let evidence = self.checks.first().map(Check::evidence).unwrap_or_default();
+                let known = evidence.last_reply.or(self.stopped).or(evidence.first_loss);
+                self.stopped = self.stopped.or(known);
+            }
+            Verdict::Unknown(_) => {}
+        }
+        let from = match (verdict, self.stopped) {
+            (Verdict::Down, Some(stopped)) => stopped,
+            (Verdict::Down, None) | (Verdict::Up | Verdict::Unknown(_), _) => now,
+        };
+        self.loss = LossWindow::since(from.mono);
+    }
+
     fn local_evidence(&self, now: Moment) -> LocalEvidence {
         let mut evidence = self.checks.first().map(Check::evidence).unwrap_or_default();
-        let overdue = self.checks.iter().map(Check::overdue_in_flight).sum();
+        let overdue = self.checks.iter().map(|check| check.overdue_in_flight(self.loss.from)).sum();
         evidence.loss_percent = self.loss.percent(now, overdue);
+        evidence.stopped = match self.local.verdict {
+            Verdict::Down => self.stopped,
+            Verdict::Up | Verdict::Unknown(_) => None,
+        };
         evidence
     }
 
-    fn assess(&self) -> Assessment {
+    fn judge_carrying(&self, routing: Routing, stale_after: Duration, now: Moment) -> Carrying {
         match self.plan.role {
-            Role::Unused => Assessment::Blind,
-            Role::Active | Role::Standby => assess(
-                self.local.verdict,
-                self.local.since.mono,
-                self.aws().verdict,
-                self.remote.as_of_here(),
-            ),
+            Role::Unused => Carrying::CannotTell(CannotTell::Unused),
+            Role::Active | Role::Standby => carrying::judge(Said {
+                local: self.local.verdict,
+                aws: self.aws().verdict,
+                aws_is_later: self.remote.as_of_here().is_some_and(|as_of| as_of > self.answers_from),
+                bgp: self.remote.bgp_word(self.answers_from, stale_after, now),
+                routing,
+            }),
         }
     }
 
@@ -307,6 +412,27 @@ impl Tunnel {
     }
 }
 
+/// What is remembered of a route: that its inside address has answered, and whether over this very route.
+fn before(seen_up: &[SeenUp], check: &CheckId, route: &RouteKey) -> Before {
+    let of_check = seen_up.iter().filter_map(|seen| match seen {
+        SeenUp::Local(of, key) if of == check => Some(key),
+        SeenUp::Local(..) | SeenUp::Aws(_) => None,
+    });
+    let same = of_check.filter(|key| key.inside_ip == route.inside_ip);
+    same.fold(Before::default(), |known, key| Before { answered: true, held: known.held || key == route })
+}
+
+/// What AWS says of BGP this soon after our end came up is of before the session could be established.
+fn settling(before: Verdict, verdict: Verdict) -> Duration {
+    match (verdict, before) {
+        // It was up before this process asked: when it came up is not known.
+        (Verdict::Up, Verdict::Unknown(Why::Starting)) | (Verdict::Down | Verdict::Unknown(_), _) => {
+            Duration::ZERO
+        }
+        (Verdict::Up, Verdict::Up | Verdict::Down | Verdict::Unknown(_)) => BGP_SETTLES_WITHIN,
+    }
+}
+
 const fn worst(a: Verdict, b: Verdict) -> Verdict {
     match (a, b) {
         (Verdict::Down, _) | (_, Verdict::Down) => Verdict::Down,
@@ -315,9 +441,10 @@ const fn worst(a: Verdict, b: Verdict) -> Verdict {
     }
 }
 
-/// The lost share of the echoes that ended within the last minute, in steps of ten seconds.
-#[derive(Debug, Default)]
+/// The lost share of the echoes that were asked after a moment and ended within the last minute, in steps of ten seconds.
+#[derive(Debug)]
 struct LossWindow {
+    from: Moment,
     steps: VecDeque<(i64, u32, u32)>,
 }
 
@@ -325,7 +452,14 @@ const STEP_NANOS: i64 = 10_000_000_000;
 const STEPS: i64 = 6;
 
 impl LossWindow {
-    fn add(&mut self, outcome: Outcome, now: Moment) {
+    const fn since(from: Moment) -> Self {
+        Self { from, steps: VecDeque::new() }
+    }
+
+    fn add(&mut self, outcome: Outcome, asked: Moment, now: Moment) {
+        if asked <= self.from {
+            return;
+        }
         let lost = match outcome {
             Outcome::Reply { .. } | Outcome::Late { .. } => 0,
             Outcome::Lost(_) => 1,
@@ -378,13 +512,15 @@ mod tests {
 
     #[test]
     fn the_loss_that_is_shown_is_of_the_last_minute_and_counts_what_is_overdue() {
-        let mut window = LossWindow::default();
         let at = |secs: i64| Moment::from_nanos(secs * 1_000_000_000);
+        let mut window = LossWindow::since(at(-1));
         let reply = Outcome::Reply { rtt: Duration::from_millis(1) };
-        assert_eq!(window.percent(at(0), 0), None);
-        window.add(Outcome::Lost(super::super::verdict::Loss::Timeout), at(1));
-        window.add(reply, at(11));
-        window.add(Outcome::Fault(super::super::verdict::Fault::NoMemory), at(11));
+        let lost = Outcome::Lost(super::super::verdict::Loss::Timeout);
+        window.add(lost, at(-1), at(1));
+        assert_eq!(window.percent(at(0), 0), None, "it was asked before the verdict held");
+        window.add(lost, at(0), at(1));
+        window.add(reply, at(11), at(11));
+        window.add(Outcome::Fault(super::super::verdict::Fault::NoMemory), at(11), at(11));
         assert_eq!(window.percent(at(12), 0), Some(50.0));
         assert_eq!(window.percent(at(12), 2), Some(75.0));
         assert_eq!(window.percent(at(65), 0), Some(0.0));

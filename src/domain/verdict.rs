@@ -127,8 +127,10 @@ impl fmt::Display for Why {
 pub enum Fault {
     /// No permission to open or set up the socket (EPERM, EACCES).
     NoPermission,
-    /// The kernel had no memory or buffer space (ENOMEM, ENOBUFS).
+    /// The kernel had no memory (ENOMEM, or ENOBUFS for a socket).
     NoMemory,
+    /// The interface took no packet (ENOBUFS): the queue of its link is full, or its other end is down.
+    QueueFull,
     /// Too many open files (EMFILE).
     TooManyFiles,
     /// This host has never owned the source address or the interface (EADDRNOTAVAIL, ENODEV at bind).
@@ -144,6 +146,9 @@ impl fmt::Display for Fault {
         match self {
             Self::NoPermission => f.write_str("no permission for an ICMP socket"),
             Self::NoMemory => f.write_str("no memory"),
+            Self::QueueFull => {
+                f.write_str("the interface takes no packets: its link is full or dead (ENOBUFS)")
+            }
             Self::TooManyFiles => f.write_str("too many open files"),
             Self::AddressMissing => f.write_str("this host does not have the source address or interface"),
             Self::HeldUp => f.write_str("the host slept or the process was held up"),
@@ -177,6 +182,8 @@ pub enum Evidence {
 pub struct LocalEvidence {
     /// When the last reply came.
     pub last_reply: Option<Now>,
+    /// While the tunnel is Down: the last reply before it was, or the first lost echo where no reply is known.
+    pub stopped: Option<Now>,
     /// Overdue echoes since the last reply.
     pub losses_in_row: u32,
     /// When the oldest of these was sent.
@@ -185,7 +192,8 @@ pub struct LocalEvidence {
     pub last_loss: Option<Loss>,
     /// Replies in a row.
     pub replies_in_row: u32,
-    /// Lost share of the last minute's ended echoes, 0 to 100; `None` before the first.
+    /// Lost share of the echoes that were sent since the verdict holds, at most of those of the last minute, 0 to 100; `None` before
+    /// the first has ended. While the tunnel is Down it counts from the last reply.
     pub loss_percent: Option<f64>,
     /// The median of the last 32 on-time round trips.
     pub median_rtt: Option<Duration>,
@@ -200,6 +208,9 @@ pub struct AwsEvidence {
     pub as_of: Option<Stamp>,
     /// The same on our clocks.
     pub as_of_here: Option<Now>,
+    /// When it became so, on AWS's clock: what EC2 says (`LastStatusChange`), or else the earliest evidence in a row that says
+    /// the same. Only of Up and Down.
+    pub changed: Option<Stamp>,
     /// AWS's words: the datapoint's value, or `Status` and `StatusMessage`.
     pub words: Option<Arc<str>>,
 }

@@ -1,8 +1,12 @@
 use std::cell::RefCell;
+use std::num::NonZeroU32;
 use std::rc::Rc;
 
 use super::*;
 use crate::domain::event::Remembered;
+use crate::domain::names::{Role, Routing};
+use crate::domain::plan::{AwsRules, IncidentRules, ProbeRules, Route, TunnelPlan, VpnPlan};
+use crate::fixture;
 
 /// Nothing is probed here.
 struct Nothing;
@@ -15,8 +19,13 @@ impl Probe for Nothing {
 
 /// What the watchdog heard until the status was published so often, beside a thread that never beats.
 fn heard(patience: Duration, publications: u32) -> Vec<Option<Stuck>> {
-    let plan = Plan { site: "milan-1".into(), votes_if_address: None, vpns: Vec::new(), sinks: Vec::new() };
-    let monitor = Monitor::new(Arc::new(plan), Remembered::default(), clock::now());
+    let plan = Arc::new(Plan {
+        site: "milan-1".into(),
+        votes_if_address: None,
+        vpns: Vec::new(),
+        sinks: Vec::new(),
+    });
+    let monitor = Monitor::new(Arc::clone(&plan), Remembered::default(), clock::now());
     let (_echoes, echoes) = mpsc::unbounded_channel();
     let (_events, events) = mpsc::channel(1);
     let (_commands, commands) = mpsc::channel(1);
@@ -27,6 +36,7 @@ fn heard(patience: Duration, publications: u32) -> Vec<Option<Stuck>> {
     let heard = Rc::new(RefCell::new(Vec::new()));
     let outputs = Outputs {
         probe: Nothing,
+        plan: watch::channel(Arc::clone(&plan)).0,
         ask_aws: Box::new(|_| {}),
         facts: Box::new(|_| {}),
         board: watch::channel(Arc::<Board>::default()).0,
@@ -50,6 +60,55 @@ fn heard(patience: Duration, publications: u32) -> Vec<Option<Stuck>> {
         });
     });
     heard.take()
+}
+
+#[test]
+fn what_is_open_is_shown_before_the_core_has_run() {
+    let second = Duration::from_secs(1);
+    let tunnel = TunnelPlan {
+        id: fixture::tunnel(1),
+        name: "tunnel 1".into(),
+        role: Role::Active,
+        route: Arc::new(Route {
+            inside_ip: [169, 254, 10, 1].into(),
+            source_ip: [169, 254, 10, 2].into(),
+            interface: None,
+        }),
+    };
+    let vpn = VpnPlan {
+        id: fixture::vpn(),
+        name: "Milan DC".into(),
+        routing: Routing::Unknown,
+        tunnels: vec![Arc::new(tunnel)],
+        probe: ProbeRules {
+            interval: second,
+            suspect_interval: second,
+            timeout: second,
+            down_after: NonZeroU32::MIN,
+            up_after: NonZeroU32::MIN,
+        },
+        incident: IncidentRules {
+            open_after_outage: second,
+            open_after_redundancy_lost: second,
+            one_sided_after: None,
+            resolve_after: second,
+            start_grace: second,
+        },
+        aws: AwsRules {
+            poll_interval: second,
+            suspect_poll_interval: second,
+            stale_after: second,
+            sources: Vec::new(),
+        },
+    };
+    let plan =
+        Plan { site: "milan-1".into(), votes_if_address: None, vpns: vec![Arc::new(vpn)], sinks: Vec::new() };
+    let remembered = Remembered { incidents: vec![Arc::new(fixture::incident())], ..Remembered::default() };
+    let monitor = Monitor::new(Arc::new(plan), remembered, clock::now());
+    let (board, status) = shown(&monitor, clock::now());
+    let open = &status.borrow().incidents;
+    assert_eq!(open.len(), 1);
+    assert_eq!(board.borrow().incidents, *open);
 }
 
 #[test]

@@ -24,12 +24,17 @@ pub struct Answer {
 /// Why there is no answer.
 #[derive(Debug)]
 pub enum ClientError {
-    /// Nobody listens there, or nobody answers.
+    /// Nobody listens there, or it cannot be reached.
     Unreachable {
         /// Where.
         address: SocketAddr,
         /// The cause.
         source: io::Error,
+    },
+    /// The kernel takes the connection, and the process says nothing.
+    Silent {
+        /// Where.
+        address: SocketAddr,
     },
     /// What answers is no bothends.
     NotUnderstood {
@@ -52,6 +57,12 @@ impl fmt::Display for ClientError {
                 }
                 Ok(())
             }
+            Self::Silent { address } => write!(
+                f,
+                "the connection to {address} was taken, and no answer came within {} s: the process is stopped, stuck or very busy, or \
+                 it is another program",
+                TIMEOUT.as_secs()
+            ),
             Self::NotUnderstood { address, why } => {
                 write!(f, "what answers at {address} is not bothends: {why}")
             }
@@ -63,7 +74,7 @@ impl Error for ClientError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             Self::Unreachable { source, .. } => Some(source),
-            Self::NotUnderstood { .. } => None,
+            Self::Silent { .. } | Self::NotUnderstood { .. } => None,
         }
     }
 }
@@ -74,12 +85,17 @@ impl Error for ClientError {
 /// Nobody listens there, the answer takes over 5 s, or it is not HTTP.
 pub fn get(listen: SocketAddr, path: &str) -> Result<Answer, ClientError> {
     let address = reachable(listen);
-    let answer = exchange(address, path).map_err(|source| ClientError::Unreachable { address, source })?;
+    let unreachable = |source| ClientError::Unreachable { address, source };
+    let stream = TcpStream::connect_timeout(&address, TIMEOUT).map_err(unreachable)?;
+    let answer = exchange(stream, address, path).map_err(|source| {
+        // As which of the two a timeout of a socket shows depends on the platform.
+        let timed_out = [io::ErrorKind::WouldBlock, io::ErrorKind::TimedOut].contains(&source.kind());
+        if timed_out { ClientError::Silent { address } } else { unreachable(source) }
+    })?;
     parse(&answer).map_err(|why| ClientError::NotUnderstood { address, why })
 }
 
-fn exchange(address: SocketAddr, path: &str) -> io::Result<Vec<u8>> {
-    let mut stream = TcpStream::connect_timeout(&address, TIMEOUT)?;
+fn exchange(mut stream: TcpStream, address: SocketAddr, path: &str) -> io::Result<Vec<u8>> {
     stream.set_read_timeout(Some(TIMEOUT))?;
     stream.set_write_timeout(Some(TIMEOUT))?;
     let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
@@ -141,6 +157,15 @@ mod tests {
         let asked = ["0.0.0.0:9846", "[::]:9846", "192.0.2.1:9846"]
             .map(|listen| reachable(listen.parse().unwrap()).to_string());
         assert_eq!(asked, ["127.0.0.1:9846", "[::1]:9846", "192.0.2.1:9846"]);
+    }
+
+    #[test]
+    fn of_a_process_that_says_nothing_no_more_is_claimed_than_is_known() {
+        // The kernel takes connections for whoever listens, as for a process that is stopped.
+        let frozen = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let error = get(frozen.local_addr().unwrap(), "/status").unwrap_err().to_string();
+        assert!(error.starts_with("the connection to 127.0.0.1:"), "{error}");
+        assert!(error.contains("no answer came within 5 s") && !error.contains("systemctl"), "{error}");
     }
 
     #[test]

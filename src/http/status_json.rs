@@ -7,12 +7,15 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-pub use self::incidents::{EntryJson, IncidentJson};
+pub use self::incidents::{EntryJson, IncidentJson, RecordJson};
 pub use self::views::{AwsJson, CheckJson, LocalEvidenceJson, LocalJson, PhasesJson, TunnelJson};
 use crate::domain::names::Kind;
 use crate::domain::status::{Phase, SourceStatus, Status, VpnStatus};
 use crate::domain::time::{Now, Stamp};
-use crate::health::{Component, Problem, Problems, Severity};
+use crate::health::overview::Open;
+use crate::health::readiness::Readiness;
+use crate::health::{Entry, Problem};
+use crate::records::Records;
 
 /// Everything that the daemon knows.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -25,6 +28,8 @@ pub struct StatusJson {
     pub mode: String,
     /// When the status was taken.
     pub at: String,
+    /// Whether the daemon can decide and page for every connection, as `/readyz` says.
+    pub ready: bool,
     /// The connections, in the order of the configuration.
     pub vpns: Vec<VpnJson>,
     /// Incidents that are open, or over and not yet settled by every sink.
@@ -40,8 +45,12 @@ pub struct StatusJson {
 pub struct VpnJson {
     /// `vpn-…`
     pub id: String,
-    /// People's words for it.
+    /// Its name.
     pub name: String,
+    /// How it is routed: `bgp`, `static` or `unknown`.
+    pub routing: String,
+    /// Whether traffic gets through: `flows`, `does_not_flow` or `cannot_tell`.
+    pub traffic: String,
     /// Its tunnels, in the order of the configuration.
     pub tunnels: Vec<TunnelJson>,
     /// Where each kind of incident stands: `clear`, `pending`, `open`, `clearing`.
@@ -69,17 +78,30 @@ pub struct SourceJson {
 /// One open problem.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProblemJson {
-    /// Who has it.
+    /// Its stable code.
+    pub code: String,
+    /// What has it.
     pub component: String,
     /// `degraded` or `failed`.
     pub severity: String,
-    /// What is wrong and what would mend it.
+    /// What is wrong, as a headline.
+    pub title: String,
+    /// What is wrong here and what would mend it.
     pub text: String,
+    /// What to do first.
+    pub first_step: String,
 }
 
 impl StatusJson {
     /// The status as JSON sees it; ages are as of `now`.
-    pub fn of(status: &Status, problems: &Problems, version: &str, mode: &str, now: Now) -> Self {
+    pub fn of(
+        status: &Status,
+        problems: &[Open],
+        records: &Records,
+        version: &str,
+        mode: &str,
+        now: Now,
+    ) -> Self {
         let Status { at, site, vpns, incidents, sources } = status;
         let since_status = now.mono.since(at.mono);
         Self {
@@ -87,17 +109,18 @@ impl StatusJson {
             version: version.to_owned(),
             mode: mode.to_owned(),
             at: rfc3339(at.wall),
+            ready: Readiness::of(status, problems, now).ready,
             vpns: vpns.iter().map(|vpn| VpnJson::of(vpn, since_status)).collect(),
-            incidents: incidents.iter().map(|incident| IncidentJson::of(incident)).collect(),
+            incidents: incidents.iter().map(|incident| IncidentJson::of(incident, records)).collect(),
             sources: sources.iter().map(SourceJson::of).collect(),
-            problems: problems.iter().map(|(of, problem)| ProblemJson::of(of, problem)).collect(),
+            problems: problems.iter().map(ProblemJson::of).collect(),
         }
     }
 }
 
 impl VpnJson {
     fn of(vpn: &VpnStatus, since_status: Duration) -> Self {
-        let VpnStatus { id, name, tunnels, phases } = vpn;
+        let VpnStatus { id, name, routing, tunnels, stale_after: _, sources: _, phases } = vpn;
         let phase = |kind: Kind| {
             let phase = phases.iter().find(|(of, _)| *of == kind).map_or(Phase::Clear, |(_, phase)| *phase);
             phase.as_str().to_owned()
@@ -105,6 +128,8 @@ impl VpnJson {
         Self {
             id: id.to_string(),
             name: name.to_string(),
+            routing: routing.as_str().to_owned(),
+            traffic: vpn.traffic().as_str().to_owned(),
             tunnels: tunnels.iter().map(|tunnel| TunnelJson::of(tunnel, since_status)).collect(),
             phases: PhasesJson {
                 outage: phase(Kind::Outage),
@@ -117,7 +142,7 @@ impl VpnJson {
 
 impl SourceJson {
     fn of(source: &SourceStatus) -> Self {
-        let SourceStatus { id, last_answer, refusals_in_row } = source;
+        let SourceStatus { id, last_answer, refusals_in_row, cut_off: _ } = source;
         Self {
             source: id.kind.as_str().to_owned(),
             region: id.region.as_deref().map(str::to_owned),
@@ -129,28 +154,17 @@ impl SourceJson {
 }
 
 impl ProblemJson {
-    fn of(of: &Component, problem: &Problem) -> Self {
-        let Problem { severity, text } = problem;
-        let severity = match severity {
-            Severity::Degraded => "degraded",
-            Severity::Failed => "failed",
-        };
-        Self { component: component(of), severity: severity.to_owned(), text: text.clone() }
-    }
-}
-
-/// A component in one or two words.
-pub(super) fn component(component: &Component) -> String {
-    match component {
-        Component::Source(source) => format!("source {source}"),
-        Component::Addresses(vpn) => format!("addresses {vpn}"),
-        Component::Sink(sink) => format!("sink {sink}"),
-        Component::Publisher => "publisher".to_owned(),
-        Component::Store => "store".to_owned(),
-        Component::Configuration => "configuration".to_owned(),
-        Component::Probe => "probe".to_owned(),
-        Component::Clock => "clock".to_owned(),
-        Component::Listener => "listener".to_owned(),
+    fn of(Open { component, problem }: &Open) -> Self {
+        let Problem { code, severity, text } = problem;
+        let Entry { word, title, first_step, .. } = code.entry();
+        Self {
+            code: (*word).to_owned(),
+            component: component.to_string(),
+            severity: severity.as_str().to_owned(),
+            title: (*title).to_owned(),
+            text: text.clone(),
+            first_step: (*first_step).to_owned(),
+        }
     }
 }
 

@@ -3,13 +3,14 @@
 use std::fmt::Write as _;
 
 use super::status_json::{
-    AwsJson, EntryJson, IncidentJson, LocalJson, PhasesJson, StatusJson, TunnelJson, VpnJson,
+    AwsJson, EntryJson, IncidentJson, LocalJson, PhasesJson, ProblemJson, RecordJson, StatusJson, TunnelJson,
+    VpnJson,
 };
 
 /// The table, ended by a line break. Times are UTC; their date is left out where it is the status' own.
 pub fn render_table(status: &StatusJson) -> String {
     let mut text = String::new();
-    let StatusJson { site, version, mode, at, vpns, incidents, sources, problems } = status;
+    let StatusJson { site, version, mode, at, ready: _, vpns, incidents, sources, problems } = status;
     line(&mut text, format_args!("{site}, {at} (bothends {version}, incidents: {mode})"));
     for vpn in vpns {
         render_vpn(&mut text, vpn, at);
@@ -25,7 +26,9 @@ pub fn render_table(status: &StatusJson) -> String {
         line(&mut text, format_args!("\nproblems"));
     }
     for problem in problems {
-        line(&mut text, format_args!("  {}: {}: {}", problem.severity, problem.component, problem.text));
+        let ProblemJson { code, component, severity, title: _, text: what, first_step } = problem;
+        line(&mut text, format_args!("  {severity}: {code}: {component}: {what}"));
+        line(&mut text, format_args!("      First: {first_step}"));
     }
     for source in silent {
         let region = source.region.as_ref().map(|region| format!(" in {region}")).unwrap_or_default();
@@ -33,21 +36,23 @@ pub fn render_table(status: &StatusJson) -> String {
             || "it has not answered yet".to_owned(),
             |answered| format!("it last answered at {}", short(answered, at)),
         );
-        let refusals = source.refusals_in_row;
-        line(
-            &mut text,
-            format_args!("  {}{region} refused {refusals} times in a row; {last}", source.source),
-        );
+        let failed = match source.refusals_in_row {
+            1 => "the last query failed".to_owned(),
+            count => format!("the last {count} queries failed"),
+        };
+        line(&mut text, format_args!("  {}{region}: {failed}; {last}", source.source));
     }
     text
 }
 
 fn render_vpn(text: &mut String, vpn: &VpnJson, at: &str) {
-    let VpnJson { id, name, tunnels, phases } = vpn;
-    line(text, format_args!("\n{name} ({id}){}", standing(phases)));
-    let head = ["tunnel", "outside address", "role", "both ends", "our end", "AWS"].map(str::to_owned);
+    let VpnJson { id, name, routing, traffic, tunnels, phases } = vpn;
+    let traffic = traffic_words(traffic);
+    line(text, format_args!("\n{name} ({id}): {traffic}, routing {routing}{}", standing(phases)));
+    let head = ["tunnel", "outside address", "role", "carries traffic", "both ends", "our end", "AWS"]
+        .map(str::to_owned);
     let rows: Vec<_> = std::iter::once(head).chain(tunnels.iter().map(|tunnel| row(tunnel, at))).collect();
-    let mut widths = [0; 6];
+    let mut widths = [0; 7];
     for row in &rows {
         for (width, cell) in widths.iter_mut().zip(row) {
             *width = (*width).max(cell.chars().count());
@@ -72,16 +77,52 @@ fn standing(phases: &PhasesJson) -> String {
         .collect()
 }
 
-fn row(tunnel: &TunnelJson, at: &str) -> [String; 6] {
-    let TunnelJson { outside_ip, name, role, assessment, assessed_since, local, aws, checks: _ } = tunnel;
+fn row(tunnel: &TunnelJson, at: &str) -> [String; 7] {
+    let TunnelJson {
+        outside_ip,
+        name,
+        role,
+        assessment,
+        assessed_since,
+        carrying,
+        carrying_why,
+        not_passing_since,
+        local,
+        aws,
+        checks: _,
+    } = tunnel;
+    let since = match not_passing_since {
+        Some(stopped) => format!(", no packets since {}", short(stopped, at)),
+        None => format!(" since {}", short(assessed_since, at)),
+    };
     [
         name.clone(),
         outside_ip.clone(),
         role.clone(),
-        format!("{} since {}", in_words(assessment, &local.verdict), short(assessed_since, at)),
+        carrying_words(carrying, carrying_why.as_deref()),
+        format!("{}{since}", in_words(assessment, &local.verdict)),
         local_cell(local, at),
         aws_cell(aws, at),
     ]
+}
+
+fn traffic_words(traffic: &str) -> &str {
+    match traffic {
+        "flows" => "traffic flows",
+        "does_not_flow" => "NO TRAFFIC",
+        _ => "cannot tell whether traffic flows",
+    }
+}
+
+fn carrying_words(carrying: &str, why: Option<&str>) -> String {
+    match (carrying, why) {
+        ("carrying", _) => "yes".to_owned(),
+        ("not_carrying", Some("bgp_down")) => "no, BGP is down".to_owned(),
+        ("not_carrying", _) => "no".to_owned(),
+        (_, Some("unused")) => "not used".to_owned(),
+        (_, Some("bgp_unconfirmed")) => "cannot tell, BGP may be down".to_owned(),
+        (_, _) => "cannot tell".to_owned(),
+    }
 }
 
 /// Where one end alone says down, which one.
@@ -97,9 +138,9 @@ fn local_cell(local: &LocalJson, at: &str) -> String {
     let LocalJson { verdict, why, since, evidence } = local;
     let mut cell = said(verdict, why.as_deref(), since, at);
     if let (Some(rtt), "up") = (evidence.median_rtt_ms, verdict.as_str()) {
-        _ = write!(cell, ", {rtt:.1} ms");
+        _ = if rtt < 0.05 { write!(cell, ", <0.1 ms") } else { write!(cell, ", {rtt:.1} ms") };
     }
-    if let Some(loss) = evidence.loss_percent {
+    if let (Some(loss), true) = (evidence.loss_percent, verdict != "down") {
         _ = write!(cell, ", loss {loss:.0} %");
     }
     if let (Some(reply), true) = (&evidence.last_reply, verdict != "up") {
@@ -109,7 +150,7 @@ fn local_cell(local: &LocalJson, at: &str) -> String {
 }
 
 fn aws_cell(aws: &AwsJson, at: &str) -> String {
-    let AwsJson { verdict, why, since, source: _, as_of: _, age_seconds, words } = aws;
+    let AwsJson { verdict, why, since, source: _, as_of: _, changed: _, age_seconds, words } = aws;
     let mut cell = said(verdict, why.as_deref(), since, at);
     if let Some(words) = words {
         _ = write!(cell, ", {words}");
@@ -137,6 +178,7 @@ fn render_incident(text: &mut String, incident: &IncidentJson, at: &str) {
         ended,
         worsened: _,
         related,
+        records,
         timeline,
     } = incident;
     let ended = ended.as_ref().map(|ended| format!(" at {}", short(ended, at))).unwrap_or_default();
@@ -147,18 +189,24 @@ fn render_incident(text: &mut String, incident: &IncidentJson, at: &str) {
         text,
         format_args!("  {kind} on {vpn}: {state}{ended}; began {began}, opened {opened}{found}{related}"),
     );
+    for RecordJson { sink, record } in records {
+        line(text, format_args!("    record at {sink}: {record}"));
+    }
     for entry in timeline {
         line(text, format_args!("    {}  {}", short(&entry.at, at), told(entry)));
     }
 }
 
 fn told(entry: &EntryJson) -> String {
-    let EntryJson { seq: _, at: _, what, tunnel, end, verdict, why, as_of: _, assessment, repeats } = entry;
+    let EntryJson { seq: _, at: _, what, tunnel, end, verdict, why, as_of: _, assessment, carrying, repeats } =
+        entry;
     let mut parts: Vec<&str> = match what.as_str() {
         "view" | "assessment" => Vec::new(),
         other => vec![other],
     };
     parts.extend([tunnel, end, verdict, why, assessment].into_iter().flatten().map(String::as_str));
+    let carrying = carrying.as_ref().map(|word| format!("({})", word.replace('_', " ")));
+    parts.extend(carrying.as_deref());
     let mut text = parts.join(" ");
     if *repeats > 0 {
         _ = write!(text, " (and {repeats} times more)");
@@ -188,33 +236,45 @@ fn line(text: &mut String, arguments: std::fmt::Arguments<'_>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::names::SinkId;
     use crate::fixture;
-    use crate::health::{Component, Problem, Problems, Severity};
+    use crate::health::overview::Open;
+    use crate::health::{Code, Component, Problem};
+    use crate::records::Records;
+
+    fn records(status: &crate::domain::status::Status) -> Records {
+        let records = Records::default();
+        records.set(&SinkId::new("ops_center"), &status.incidents[0].id, Some("oi-0123456789ab"));
+        records
+    }
 
     #[test]
     fn the_table_shows_both_ends_side_by_side() {
         let mut status = fixture::status();
         status.sources[0].refusals_in_row = 3;
-        let problem = Problem { severity: Severity::Degraded, text: "disk full".to_owned() };
-        let problems = Problems::from([(Component::Store, problem)]);
-        let status = StatusJson::of(&status, &problems, "0.1.0", "raise", fixture::after(31));
+        let problem = Problem::new(Code::StoreFailing, "disk full");
+        let problems = [Open { component: Component::Store, problem }];
+        let status =
+            StatusJson::of(&status, &problems, &records(&status), "0.1.0", "raise", fixture::after(31));
         insta::assert_snapshot!(render_table(&status), @r"
         milan-1, 2025-11-22T03:12:30Z (bothends 0.1.0, incidents: raise)
 
-        Milan DC, primary (vpn-0123456789abcdef0), redundancy_lost open
-          tunnel    outside address  role     both ends              our end                                                AWS
-          tunnel 1  203.0.113.11     active   down since 03:12:12Z   down since 03:12:07Z, loss 12 %, last reply 03:12:03Z  down since 03:12:12Z, TunnelState 0, 21 s old
-          tunnel 2  203.0.113.12     standby  blind since 03:12:12Z  up since 03:12:00Z, 11.9 ms, loss 0 %                  unknown (not asked) since 03:12:12Z
+        Milan DC, primary (vpn-0123456789abcdef0): cannot tell whether traffic flows, routing bgp, redundancy_lost open
+          tunnel    outside address  role     carries traffic  both ends                         our end                                     AWS
+          tunnel 1  203.0.113.11     active   no               down, no packets since 03:12:03Z  down since 03:12:07Z, last reply 03:12:03Z  down since 03:12:12Z, TunnelState 0, 21 s old
+          tunnel 2  203.0.113.12     standby  cannot tell      blind since 03:12:12Z             up since 03:12:00Z, 11.9 ms, loss 0 %       unknown (not asked) since 03:12:12Z
 
         incidents
           redundancy_lost on vpn-0123456789abcdef0: open; began 03:12:12Z, opened 03:12:20Z
+            record at ops_center: oi-0123456789ab
             03:12:20Z  opened
             03:12:25Z  203.0.113.12 aws unknown stale
-            03:12:25Z  203.0.113.12 blind
+            03:12:25Z  203.0.113.12 blind (cannot tell)
 
         problems
-          degraded: store: disk full
-          cloudwatch in eu-west-1 refused 3 times in a row; it last answered at 03:12:12Z
+          failed: store_failing: store: disk full
+              First: `df -h /var/lib/bothends` and `journalctl -k`: make room or mend the disk. The store is written again by itself; do not restart before.
+          cloudwatch in eu-west-1: the last 3 queries failed; it last answered at 03:12:12Z
         ");
     }
 

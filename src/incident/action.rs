@@ -8,8 +8,11 @@ use crate::domain::board::{Board, IncidentId};
 use crate::domain::names::{Kind, SinkId, VpnId};
 use crate::domain::time::Stamp;
 
+use super::backoff::Pace;
 use super::message::Message;
-use super::sink::{LedgerError, LedgerRow, Note, Record, RecordId, Scope, SinkError, StartRequest};
+use super::sink::{
+    Description, LedgerError, LedgerRow, Note, Record, RecordId, Scope, Search, SinkError, StartRequest,
+};
 
 /// Names an action; never used twice in a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -28,10 +31,10 @@ pub struct Action<W = Work> {
 /// The ways to act: those of [`super::sink::IncidentSink`] and [`super::sink::Ledger`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Work {
-    /// Look for the records of a scope.
+    /// Look for the records of some scopes.
     Find {
-        /// Where.
-        scope: Scope,
+        /// Where, and for whom.
+        search: Search,
     },
     /// Look for what is open in any of these scopes.
     Survey {
@@ -69,6 +72,13 @@ pub enum Work {
         /// The other's title.
         title: String,
     },
+    /// Write what a record should say.
+    Describe {
+        /// Which.
+        record: RecordId,
+        /// What.
+        description: Box<Description>,
+    },
     /// Close a record.
     Resolve {
         /// Which.
@@ -96,6 +106,7 @@ impl Work {
             Self::Read { .. } => Act::Read,
             Self::Note { .. } => Act::Note,
             Self::Relate { .. } => Act::Relate,
+            Self::Describe { .. } => Act::Describe,
             Self::Resolve { .. } => Act::Resolve,
             Self::Forget { .. } => Act::Forget,
         }
@@ -119,6 +130,8 @@ pub enum Act {
     Note,
     /// See [`Work::Relate`].
     Relate,
+    /// See [`Work::Describe`].
+    Describe,
     /// See [`Work::Resolve`].
     Resolve,
     /// See [`Work::Forget`].
@@ -169,9 +182,27 @@ impl Act {
             Self::Read => "read",
             Self::Note => "note",
             Self::Relate => "relate",
+            Self::Describe => "describe",
             Self::Resolve => "resolve",
             Self::Forget => "forget",
             Self::Deliver => "deliver",
+        }
+    }
+
+    /// What is being done, for the beginning of a line on why it failed.
+    pub const fn doing(self) -> &'static str {
+        match self {
+            Self::Find => "looking for open records",
+            Self::Survey => "looking for records that were left open",
+            Self::Commit => "writing to the store",
+            Self::Start => "opening a record",
+            Self::Read => "reading a record",
+            Self::Note => "adding to a record's timeline",
+            Self::Relate => "naming the related record",
+            Self::Describe => "updating a record's summary",
+            Self::Resolve => "resolving a record",
+            Self::Forget => "tidying the store",
+            Self::Deliver => "sending",
         }
     }
 
@@ -184,9 +215,25 @@ impl Act {
             | Self::Read
             | Self::Note
             | Self::Relate
+            | Self::Describe
             | Self::Resolve
             | Self::Deliver => true,
             Self::Commit | Self::Forget => false,
+        }
+    }
+
+    /// Whether somebody waits for it. A look-up is waited for if a page needs it, which its place knows; a message if it is
+    /// a page or the end of one, which its case knows.
+    pub(super) const fn pace(self) -> Pace {
+        match self {
+            Self::Start | Self::Read | Self::Resolve | Self::Commit => Pace::Page,
+            Self::Find
+            | Self::Survey
+            | Self::Note
+            | Self::Relate
+            | Self::Describe
+            | Self::Forget
+            | Self::Deliver => Pace::Quiet,
         }
     }
 
@@ -218,8 +265,8 @@ pub enum SinkEvent {
 /// How an action went well.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reply {
-    /// To `Find`.
-    Found(Vec<Record>),
+    /// To `Find`: every record, with the scope it is of.
+    Found(Vec<(Scope, Record)>),
     /// To `Survey`: every open record, with the scope it is of.
     Surveyed(Vec<(Scope, Record)>),
     /// To `Start`.

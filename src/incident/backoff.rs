@@ -10,44 +10,64 @@ use super::token;
 
 /// The first wait; it doubles with each failure in a row.
 const FIRST: Duration = Duration::from_secs(1);
-/// The longest wait after a temporary failure: an outage of the sink should not outlive itself by more.
+/// The longest wait of what a page needs, whatever the sink has answered: expired credentials are renewed, a permission is
+/// given, a response plan is created at any moment, and nobody has been paged until then.
+const LONGEST_OF_PAGE: Duration = Duration::from_secs(30);
+/// The longest wait of anything else after a temporary failure: an outage of the sink should not outlive itself by more.
 const LONGEST: Duration = Duration::from_secs(60);
-/// Between tries of what a person must mend first.
+/// Between tries of what a person must mend first, if no page needs it.
 const REJECTED: Duration = Duration::from_secs(300);
-/// A sink's own word on when to come back is taken up to here: a garbled one must not silence the pager.
+/// A sink's own word on when to come back is taken up to here, if no page needs it.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(600);
 /// Failures in a row after which people should hear of it: about half a minute.
 const LASTING: u32 = 5;
+
+/// Whether somebody waits for what is tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Pace {
+    /// A page, or the end of one.
+    Page,
+    /// Nobody: the story's details, look-ups made beforehand, housekeeping.
+    Quiet,
+}
 
 /// One thing that is tried until it works.
 #[derive(Debug, Default)]
 pub(super) struct Hold {
     failures: u32,
-    until: Option<Moment>,
+    /// When the last failure lets a page try again …
+    page: Option<Moment>,
+    /// … and when anything else.
+    quiet: Option<Moment>,
     rejected: bool,
     what: String,
 }
 
 impl Hold {
     /// When it may be tried again, if that is later than `now`.
-    pub(super) fn until(&self, now: Moment) -> Option<Moment> {
-        self.until.filter(|until| *until > now)
+    pub(super) fn until(&self, now: Moment, pace: Pace) -> Option<Moment> {
+        let until = match pace {
+            Pace::Page => self.page,
+            Pace::Quiet => self.quiet,
+        };
+        until.filter(|until| *until > now)
     }
 
-    /// Whether the sink has refused it for good, until a person acts.
+    /// Whether the sink has rejected it, until a person acts.
     pub(super) const fn is_rejected(&self) -> bool {
         self.rejected
     }
 
-    /// What people should hear of it: nothing until it is refused or has failed for a while.
+    /// What people should hear of it: nothing until it is rejected or has failed for a while.
     pub(super) fn complaint(&self) -> Option<&str> {
         (self.rejected || self.failures >= LASTING).then_some(self.what.as_str())
     }
 
-    /// Something else is to be tried at once. The refusal stands until that has been taken.
+    /// Something else is to be tried at once. The rejection stands until that has been accepted.
     pub(super) const fn let_go(&mut self) {
         if self.rejected {
-            self.until = None;
+            self.page = None;
+            self.quiet = None;
         }
     }
 
@@ -58,36 +78,25 @@ impl Hold {
 
     /// It failed.
     pub(super) fn failed(&mut self, now: Moment, failure: &Failure, seed: &[&str]) {
-        let what = failure.to_string();
-        match failure {
-            Failure::Sink(SinkError::Temporary { retry_after, .. }) => {
-                self.temporary(now, what, *retry_after, seed)
-            }
-            Failure::Sink(SinkError::Rejected { .. }) => self.rejected(now, what),
-            Failure::Sink(SinkError::TokenKnown | SinkError::NotFound) | Failure::Ledger(_) => {
-                self.temporary(now, what, None, seed);
-            }
-        }
+        let (rejected, retry_after) = match failure {
+            Failure::Sink(SinkError::Temporary { retry_after, .. }) => (false, *retry_after),
+            Failure::Sink(SinkError::Rejected { .. }) => (true, None),
+            Failure::Sink(SinkError::TokenKnown | SinkError::NotFound) | Failure::Ledger(_) => (false, None),
+        };
+        self.failures = self.failures.saturating_add(1);
+        self.rejected = rejected;
+        self.what = failure.to_string();
+        let wait = wait(self.failures, seed);
+        let asked = retry_after.unwrap_or_default().min(RETRY_AFTER_MAX);
+        self.page = Some(now + wait.max(asked).min(LONGEST_OF_PAGE));
+        self.quiet = Some(now + if rejected { REJECTED } else { wait.max(asked) });
     }
 
     /// It is tried again after `longest` at the latest.
     pub(super) fn at_most(&mut self, now: Moment, longest: Duration) {
-        self.until = self.until.map(|until| until.min(now + longest));
-    }
-
-    fn temporary(&mut self, now: Moment, what: String, retry_after: Option<Duration>, seed: &[&str]) {
-        self.failures = self.failures.saturating_add(1);
-        self.rejected = false;
-        self.what = what;
-        let asked = retry_after.unwrap_or_default().min(RETRY_AFTER_MAX);
-        self.until = Some(now + wait(self.failures, seed).max(asked));
-    }
-
-    fn rejected(&mut self, now: Moment, what: String) {
-        self.failures = self.failures.saturating_add(1);
-        self.rejected = true;
-        self.what = what;
-        self.until = Some(now + REJECTED);
+        for until in [&mut self.page, &mut self.quiet] {
+            *until = until.map(|until| until.min(now + longest));
+        }
     }
 }
 
@@ -103,6 +112,7 @@ pub(super) fn wait(failures: u32, seed: &[&str]) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::incident::sink::LedgerError;
 
     #[test]
     fn waits_double_from_a_second_to_a_minute_and_are_jittered() {
@@ -119,49 +129,68 @@ mod tests {
         Failure::Sink(SinkError::Temporary { what: "busy".into(), retry_after, source: None })
     }
 
+    fn rejected() -> Failure {
+        Failure::Sink(SinkError::Rejected { what: "denied".into(), source: None })
+    }
+
+    fn until(hold: &Hold, pace: Pace) -> Option<u64> {
+        hold.until(Moment::ORIGIN, pace).map(|until| until.since(Moment::ORIGIN).as_secs())
+    }
+
     #[test]
     fn the_sinks_own_word_is_honoured_but_not_for_ever() {
         let mut hold = Hold::default();
-        hold.failed(Moment::ORIGIN, &temporary(Some(30)), &[]);
-        assert_eq!(hold.until(Moment::ORIGIN), Some(Moment::ORIGIN + Duration::from_secs(30)));
+        hold.failed(Moment::ORIGIN, &temporary(Some(45)), &[]);
+        assert_eq!(until(&hold, Pace::Quiet), Some(45));
         hold.failed(Moment::ORIGIN, &temporary(Some(1_000_000)), &[]);
-        assert_eq!(hold.until(Moment::ORIGIN), Some(Moment::ORIGIN + Duration::from_secs(600)));
+        assert_eq!(until(&hold, Pace::Quiet), Some(600));
+    }
+
+    #[test]
+    fn a_page_is_tried_again_within_30_seconds_whatever_the_sink_answered() {
+        let ledger = Failure::Ledger(LedgerError { what: "disk full".into() });
+        let not_found = Failure::Sink(SinkError::NotFound);
+        let token_known = Failure::Sink(SinkError::TokenKnown);
+        for failure in
+            [temporary(None), temporary(Some(1_000_000)), rejected(), not_found, token_known, ledger]
+        {
+            let mut hold = Hold::default();
+            for _ in 0..100 {
+                hold.failed(Moment::ORIGIN, &failure, &["milan-1"]);
+                let next = hold.until(Moment::ORIGIN, Pace::Page).unwrap();
+                assert!(next <= Moment::ORIGIN + Duration::from_secs(30), "{failure}: {next:?}");
+            }
+        }
     }
 
     #[test]
     fn a_wait_can_be_cut_short_and_not_made_longer() {
         let mut hold = Hold::default();
-        let until = |hold: &Hold| hold.until(Moment::ORIGIN).unwrap().since(Moment::ORIGIN).as_secs();
         hold.failed(Moment::ORIGIN, &temporary(Some(600)), &[]);
         hold.at_most(Moment::ORIGIN, Duration::from_secs(60));
-        assert_eq!(until(&hold), 60);
+        assert_eq!((until(&hold, Pace::Quiet), until(&hold, Pace::Page)), (Some(60), Some(30)));
         hold.at_most(Moment::ORIGIN, Duration::from_secs(90));
-        assert_eq!(until(&hold), 60);
+        assert_eq!((until(&hold, Pace::Quiet), until(&hold, Pace::Page)), (Some(60), Some(30)));
     }
 
     #[test]
-    fn what_was_refused_is_tried_again_every_five_minutes() {
+    fn what_was_rejected_and_nobody_waits_for_is_tried_again_every_five_minutes() {
         let mut hold = Hold::default();
-        let refused = Failure::Sink(SinkError::Rejected { what: "denied".into(), source: None });
-        hold.failed(Moment::ORIGIN, &refused, &[]);
-        hold.failed(Moment::ORIGIN, &refused, &[]);
-        assert_eq!(hold.until(Moment::ORIGIN), Some(Moment::ORIGIN + Duration::from_secs(300)));
+        hold.failed(Moment::ORIGIN, &rejected(), &[]);
+        hold.failed(Moment::ORIGIN, &rejected(), &[]);
+        assert_eq!(until(&hold, Pace::Quiet), Some(300));
         assert_eq!(hold.complaint(), Some("denied"));
     }
 
     #[test]
-    fn a_refusal_lets_go_and_stands_but_the_sinks_own_word_holds() {
+    fn a_rejection_lets_go_and_stands_but_the_sinks_own_word_holds() {
         let mut hold = Hold::default();
-        hold.failed(
-            Moment::ORIGIN,
-            &Failure::Sink(SinkError::Rejected { what: "denied".into(), source: None }),
-            &[],
-        );
+        hold.failed(Moment::ORIGIN, &rejected(), &[]);
         hold.let_go();
-        assert_eq!((hold.until(Moment::ORIGIN), hold.complaint()), (None, Some("denied")));
-        hold.failed(Moment::ORIGIN, &temporary(Some(30)), &[]);
+        assert_eq!((until(&hold, Pace::Page), hold.complaint()), (None, Some("denied")));
+        hold.failed(Moment::ORIGIN, &temporary(Some(20)), &[]);
         hold.let_go();
-        assert_eq!(hold.until(Moment::ORIGIN), Some(Moment::ORIGIN + Duration::from_secs(30)));
+        assert_eq!(until(&hold, Pace::Page), Some(20));
     }
 
     #[test]
@@ -174,6 +203,6 @@ mod tests {
         hold.failed(Moment::ORIGIN, &temporary(None), &[]);
         assert_eq!(hold.complaint(), Some("busy"));
         hold.clear();
-        assert_eq!((hold.complaint(), hold.until(Moment::ORIGIN)), (None, None));
+        assert_eq!((hold.complaint(), until(&hold, Pace::Page)), (None, None));
     }
 }

@@ -26,9 +26,10 @@ use serde_json::{Value, json};
 use crate::domain::names::{Kind, VpnId};
 use crate::domain::time::Stamp;
 
-use super::message::{Change, Message, severity};
+use super::account::{self, Account, NOTES_MAX, URL_MAX, telephone, when};
+use super::message::{Change, Message, add_account, severity};
 use super::settings::Settings;
-use super::sink::{IncidentSink, RecordId, Scope, SinkError, StartRequest};
+use super::sink::{DESCRIPTION_MAX, IncidentSink, RecordId, Scope, SinkError, StartRequest};
 use super::token;
 use super::wording::{self, TITLE_MAX, WORDS_MAX, clip, time};
 
@@ -86,6 +87,7 @@ impl Drill {
             title: self.title(),
             impact: IMPACT,
             triggered: self.at,
+            description: self.account(settings).markdown(DESCRIPTION_MAX),
             raw_data: self.data(settings).to_string(),
             scope,
         })
@@ -95,12 +97,20 @@ impl Drill {
     pub fn message(&self, settings: &Settings, change: Change, at: Stamp) -> Message {
         let key = format!("bothends/drill/{}/{}", self.vpn, self.kind.as_str());
         let id = token::drill_message(settings.id(), &self.site, &key, self.at, change.as_str());
-        let (title, text) = match change {
-            Change::Resolved => (clip(&format!("RESOLVED {}", self.title()), TITLE_MAX), self.summary()),
+        let account = self.account(settings);
+        let account = match change {
+            Change::Resolved => Account {
+                title: clip(&format!("RESOLVED {}", account.title), TITLE_MAX),
+                short: telephone(&format!("OVER: {}", account.short)),
+                since: self.summary(),
+                steps: Vec::new(),
+                ..account
+            },
             Change::Opened | Change::Worsened | Change::Updated | Change::Repeated | Change::Unwatched => {
-                (self.title(), format!("{}\n\nIt is resolved at once.\n", self.title()))
+                account
             }
         };
+        let text = account.plain(&[]);
         let mut data = self.data(settings);
         for (name, value) in [
             ("id", json!(id)),
@@ -110,12 +120,11 @@ impl Drill {
             ("incident", json!(format!("drill/{}/{}", self.vpn, time(self.at)))),
             ("impact", json!(IMPACT)),
             ("severity", json!(severity(IMPACT))),
-            ("title", json!(title)),
-            ("text", json!(text)),
             ("timeline", json!([])),
         ] {
             data[name] = value;
         }
+        add_account(&mut data, &account, &[], &text);
         if change == Change::Resolved {
             data["resolved"] = json!(time(at));
         }
@@ -128,7 +137,8 @@ impl Drill {
             site: self.site.to_string(),
             severity: severity(IMPACT),
             drill: true,
-            title,
+            title: account.title,
+            short: account.short,
             text,
             data,
             upto: 0,
@@ -139,13 +149,41 @@ impl Drill {
     /// What its record says when it is closed.
     pub fn summary(&self) -> String {
         format!(
-            "[{}] {} ({}): a DRILL of {}, begun at {}, resolved by bothends. Nothing was wrong.",
+            "[{}] {} ({}): a DRILL of {}, sent on {} and resolved by bothends. Nothing was wrong.",
             self.site,
             self.vpn_name,
             self.vpn,
             wording::kind_words(self.kind),
-            time(self.at)
+            when(self.at)
         )
+    }
+
+    /// What people read while it is open.
+    fn account(&self, settings: &Settings) -> Account {
+        let vpn = settings.vpns.get(&self.vpn);
+        Account {
+            title: self.title(),
+            short: telephone(&format!(
+                "DRILL, nothing is wrong: {}, {} ({}). A test of {} by bothends",
+                self.site,
+                self.vpn_name,
+                self.vpn,
+                wording::kind_words(self.kind)
+            )),
+            caution: None,
+            since: format!("A test, sent on {} by bothends drill. Nothing is wrong.", when(self.at)),
+            flow: "cannot_tell",
+            traffic: "A real record says here whether traffic flows, and then what each end says.".to_owned(),
+            ends: Vec::new(),
+            likely: None,
+            steps: vec![
+                "If this paged you, paging works: acknowledge it. It is resolved by itself.".to_owned(),
+            ],
+            runbook_url: vpn.and_then(|vpn| vpn.runbook_url.as_deref()).map(|url| clip(url, URL_MAX)),
+            notes: vpn.and_then(|vpn| vpn.notes.as_deref()).map(|notes| clip(notes, NOTES_MAX)),
+            sender: account::sender(&self.site),
+            links: account::links_of(&self.vpn, vpn),
+        }
     }
 
     /// The token that closes its record.
@@ -178,10 +216,10 @@ impl Drill {
         });
         let vpn = settings.vpns.get(&self.vpn);
         if let Some(url) = vpn.and_then(|vpn| vpn.runbook_url.as_deref()) {
-            data["runbook_url"] = json!(clip(url, 1000));
+            data["runbook_url"] = json!(clip(url, URL_MAX));
         }
         if let Some(notes) = vpn.and_then(|vpn| vpn.notes.as_deref()) {
-            data["notes"] = json!(clip(notes, 2000));
+            data["notes"] = json!(clip(notes, NOTES_MAX));
         }
         data
     }

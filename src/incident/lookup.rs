@@ -7,7 +7,7 @@ use crate::domain::board::IncidentId;
 use crate::domain::time::Moment;
 
 use super::action::Failure;
-use super::backoff::Hold;
+use super::backoff::{Hold, Pace};
 use super::sink::{Record, RecordId, RecordStatus};
 
 /// Incident Manager does not say how far its list lags behind; we count on a minute, and half as much again.
@@ -19,7 +19,9 @@ pub(super) const GOOD_FOR: Duration = Duration::from_secs(360);
 const REFRESH_FIRST: Duration = Duration::from_secs(30);
 /// … and more and more rarely up to this, for a tunnel that stays down for days; less than [`GOOD_FOR`].
 const REFRESH_LAST: Duration = Duration::from_secs(300);
-/// So many records are remembered; only the newest matter.
+/// A list is answered within a second or two, or something is wrong.
+const OVERTAKEN_AFTER: Duration = Duration::from_secs(5);
+/// So many records are remembered beside those in the last list; only the newest matter.
 const SEEN_MAX: usize = 16;
 
 /// One scope.
@@ -98,13 +100,27 @@ impl Place {
 
     /// A look-up was answered.
     pub(super) fn found(&mut self, asked: Moment, records: Vec<Record>) {
+        self.asked.take_if(|latest| *latest == asked);
+        if self.is_overtaken(asked) {
+            return;
+        }
         self.hold.clear();
         self.failed_at = None;
         self.last = Some(LookUp { asked, records });
+        self.forget();
     }
 
-    /// A look-up failed.
-    pub(super) fn failed(&mut self, failure: &Failure, now: Moment, seed: &[&str]) {
+    /// Whether a look-up that was asked for later has been answered: it knows better.
+    fn is_overtaken(&self, asked: Moment) -> bool {
+        self.last.as_ref().is_some_and(|last| last.asked > asked)
+    }
+
+    /// A look-up that was asked for at `asked` failed.
+    pub(super) fn failed(&mut self, asked: Moment, failure: &Failure, now: Moment, seed: &[&str]) {
+        self.asked.take_if(|latest| *latest == asked);
+        if self.is_overtaken(asked) {
+            return;
+        }
         self.failed_at = Some(now);
         self.hold.failed(now, failure, seed);
     }
@@ -115,11 +131,20 @@ impl Place {
         let before = self.seen.remove(&record.id).and_then(|seen| seen.of);
         let of = of.cloned().or(before);
         self.seen.insert(record.id.clone(), Seen { record, of, closed });
-        while self.seen.len() > SEEN_MAX {
-            let oldest =
-                self.seen.values().min_by_key(|seen| seen.record.created).map(|seen| seen.record.id.clone());
-            let Some(oldest) = oldest else { break };
-            self.seen.remove(&oldest);
+        self.forget();
+    }
+
+    /// Forgets the oldest that the last list does not show. Of what it shows nothing is forgotten: a record that was closed since
+    /// would be taken for open, and closed again and again.
+    fn forget(&mut self) {
+        let listed = |id: &RecordId| {
+            self.last.as_ref().is_some_and(|last| last.records.iter().any(|record| record.id == *id))
+        };
+        let unlisted = self.seen.values().map(|seen| &seen.record).filter(|record| !listed(&record.id));
+        let mut unlisted: Vec<_> = unlisted.map(|record| (record.created, record.id.clone())).collect();
+        unlisted.sort();
+        for (_, id) in &unlisted[..unlisted.len().saturating_sub(SEEN_MAX)] {
+            self.seen.remove(id);
         }
     }
 
@@ -145,20 +170,103 @@ impl Place {
         self.prepared_since = prepared.then(|| self.prepared_since.unwrap_or(now));
     }
 
-    /// When the next look-up is due: because a case needs one asked at `wanted` or later, because the connection is
-    /// being prepared, or because the last one was refused and only another try can tell that this is mended.
-    pub(super) fn due(&self, wanted: Option<Moment>, now: Moment) -> Option<Moment> {
-        if self.asked.is_some() {
+    /// When the next look-up is due: because a case needs one, because the connection is being prepared, or because the
+    /// last one was rejected and only another try can tell that this is mended.
+    pub(super) fn due(&self, wanted: Option<Wanted>, now: Moment) -> Option<Moment> {
+        let page = wanted.is_some_and(|wanted| wanted.page);
+        // A look-up that hangs is overtaken by one that a page waits for.
+        let busy = self.asked.map(|asked| asked + OVERTAKEN_AFTER);
+        if busy.is_some() && !page {
             return None;
         }
         let last = self.last.as_ref().map(|last| last.asked);
-        let wanted = wanted.filter(|wanted| last.is_none_or(|last| last < *wanted));
+        let wanted = wanted.filter(|wanted| last.is_none_or(|last| last < wanted.bound));
         let refresh = self.prepared_since.map(|since| {
             let every = (now.since(since) / 2).clamp(REFRESH_FIRST, REFRESH_LAST);
             last.map_or(since, |last| last + every)
         });
         let mend = self.hold.is_rejected().then_some(now);
-        let due = [wanted, refresh, mend].into_iter().flatten().min()?;
-        Some(self.hold.until(now).map_or(due, |until| due.max(until)))
+        let at = |due: Moment, pace| self.hold.until(now, pace).map_or(due, |until| due.max(until));
+        let wanted =
+            wanted.map(|wanted| at(wanted.bound, if wanted.page { Pace::Page } else { Pace::Quiet }));
+        let wanted = wanted.map(|due| busy.map_or(due, |busy| due.max(busy)));
+        let rest = [refresh, mend].map(|due| due.filter(|_| busy.is_none()));
+        let rest = rest.into_iter().flatten().map(|due| at(due, Pace::Quiet));
+        wanted.into_iter().chain(rest).min()
+    }
+}
+
+/// A look-up that a case needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Wanted {
+    /// It must be asked at this moment or later.
+    pub(super) bound: Moment,
+    /// Whether a page waits for it.
+    pub(super) page: bool,
+}
+
+impl Wanted {
+    /// One look-up for two that need one.
+    pub(super) fn or(self, other: Self) -> Self {
+        Self { bound: self.bound.min(other.bound), page: self.page || other.page }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::incident::sink::{Origin, SinkError};
+
+    fn at(secs: u64) -> Moment {
+        Moment::ORIGIN + Duration::from_secs(secs)
+    }
+
+    fn record() -> Record {
+        Record {
+            id: RecordId("record-1".into()),
+            status: RecordStatus::Open,
+            created: crate::domain::time::Stamp::from_secs(1),
+            origin: Origin::Daemon,
+        }
+    }
+
+    #[test]
+    fn an_overtaken_look_up_that_ends_late_changes_nothing() {
+        let mut place = Place { asked: Some(at(6)), ..Place::default() };
+        place.found(at(6), vec![record()]);
+        place.found(at(1), Vec::new());
+        assert_eq!(place.view(at(6)), Some(vec![record()]));
+        let failure =
+            Failure::Sink(SinkError::Temporary { what: "late".into(), retry_after: None, source: None });
+        place.failed(at(1), &failure, at(7), &[]);
+        assert_eq!((place.failed_at, place.hold.until(at(7), Pace::Page)), (None, None));
+    }
+
+    #[test]
+    fn what_was_closed_is_known_to_be_closed_as_long_as_the_list_shows_it_open_however_many_there_are() {
+        let numbered = |number: usize| Record {
+            id: RecordId(format!("record-{number}")),
+            created: crate::domain::time::Stamp::from_secs(i64::try_from(number).unwrap()),
+            ..record()
+        };
+        let of = crate::fixture::incident().id;
+        let mut place = Place::default();
+        place.found(at(0), (0..50).map(numbered).collect());
+        for number in 0..50 {
+            place.read(numbered(number), None, at(1));
+            place.closed(&numbered(number).id, &of, at(1));
+        }
+        assert!(place.known().iter().all(|record| record.status == RecordStatus::Resolved));
+        place.found(at(2), Vec::new());
+        assert_eq!(place.known().len(), SEEN_MAX, "what no list shows is forgotten, the oldest first");
+        assert_eq!(place.known()[0], Record { status: RecordStatus::Resolved, ..numbered(50 - SEEN_MAX) });
+    }
+
+    #[test]
+    fn a_page_overtakes_a_list_that_hangs_and_nothing_else_does() {
+        let place = Place { asked: Some(at(0)), prepared_since: Some(at(0)), ..Place::default() };
+        let wanted = |page| Some(Wanted { bound: at(0), page });
+        assert_eq!(place.due(wanted(true), at(0)), Some(at(0) + OVERTAKEN_AFTER));
+        assert_eq!((place.due(wanted(false), at(60)), place.due(None, at(60))), (None, None));
     }
 }

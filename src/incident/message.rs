@@ -4,18 +4,19 @@ use std::future::Future;
 
 use serde_json::{Value, json};
 
-use crate::domain::board::{Incident, TimelineEntry};
+use crate::domain::board::{Incident, TimelineChange, TimelineEntry};
 use crate::domain::names::{Destination, Kind, VpnId};
 use crate::domain::time::Stamp;
 
-use super::raw_data::raw_data;
+use super::account::{Account, when};
+use super::raw_data::raw_members;
 use super::settings::Settings;
 use super::sink::SinkError;
 use super::{token, wording};
 
 /// A place that takes messages and cannot be asked about them.
 pub trait Messenger: Send + Sync + 'static {
-    /// Gives a message up. `now` is the time of this try, which is not always the first.
+    /// Delivers a message. `now` is the time of this try, which is not always the first.
     fn deliver(&self, message: &Message, now: Stamp) -> impl Future<Output = Result<(), SinkError>> + Send;
 }
 
@@ -76,6 +77,8 @@ pub struct Message {
     pub drill: bool,
     /// One line, at most 200 characters.
     pub title: String,
+    /// One line for a telephone, at most 160 plain characters.
+    pub short: String,
     /// Some lines.
     pub text: String,
     /// Everything, for programs.
@@ -124,20 +127,31 @@ pub(super) fn compose(incident: &Incident, settings: &Settings, occasion: Occasi
         Change::Repeated => at.as_millis().to_string(),
     };
     let message = token::message(sink, &settings.site, id, generation, change.as_str(), &state);
-    let title = title(incident, change);
-    let timeline: Vec<(String, String)> =
-        incident.timeline.iter().map(|entry| (wording::time(entry.at), line(incident, entry))).collect();
-    let news = incident.timeline.iter().zip(&timeline).filter(|(entry, _)| entry.seq >= told);
-    let news: Vec<&(String, String)> = news.map(|(_, told)| told).collect();
+    let account = Account::new(incident, settings);
+    let title = title(&account.title, change);
+    let timeline: Vec<(&TimelineEntry, String)> =
+        incident.timeline.iter().map(|entry| (entry, wording::line(incident, entry))).collect();
+    let told_anew = |(entry, line): &(&TimelineEntry, String)| match change {
+        Change::Repeated => None,
+        Change::Opened => {
+            (entry.what != TimelineChange::Opened).then(|| format!("{}: {line}", when(entry.at)))
+        }
+        Change::Worsened | Change::Updated | Change::Resolved | Change::Unwatched => {
+            (entry.seq >= told).then(|| format!("{}: {line}", when(entry.at)))
+        }
+    };
+    let news: Vec<String> = timeline.iter().filter_map(told_anew).collect();
 
     // The evidence is an object.
-    let mut data: Value = serde_json::from_str(&raw_data(incident, vpn, generation)).unwrap_or_default();
+    let mut data = raw_members(incident, vpn, generation);
     let tunnels = wording::as_they_stand(incident);
     if let Some(told) = data["tunnels"].as_array_mut() {
         for (told, tunnel) in told.iter_mut().zip(&tunnels) {
             told["stands"] = json!({ "local": tunnel.local.to_string(), "aws": tunnel.aws.to_string() });
         }
     }
+    let entry =
+        |(entry, line): &(&TimelineEntry, String)| json!({ "at": wording::time(entry.at), "text": line });
     for (name, value) in [
         ("id", json!(message)),
         ("key", json!(key)),
@@ -146,16 +160,16 @@ pub(super) fn compose(incident: &Incident, settings: &Settings, occasion: Occasi
         ("incident", json!(id.to_string())),
         ("impact", json!(impact)),
         ("severity", json!(severity(impact))),
-        ("title", json!(title)),
-        ("timeline", timeline.iter().map(|(at, text)| json!({ "at": at, "text": text })).collect()),
+        ("timeline", timeline.iter().map(entry).collect()),
     ] {
         data[name] = value;
     }
     if change == Change::Resolved {
         data["resolved"] = json!(wording::time(at));
     }
-    let text = text(&title, &news, &wording::standing(incident), &data);
-    data["text"] = json!(text);
+    let account = Account { title, ..account };
+    let text = account.plain(&news);
+    add_account(&mut data, &account, &news, &text);
     Message {
         id: message,
         key,
@@ -165,7 +179,8 @@ pub(super) fn compose(incident: &Incident, settings: &Settings, occasion: Occasi
         site: settings.site.to_string(),
         severity: severity(impact),
         drill: false,
-        title,
+        title: account.title,
+        short: account.short,
         text,
         data,
         upto,
@@ -173,50 +188,82 @@ pub(super) fn compose(incident: &Incident, settings: &Settings, occasion: Occasi
     }
 }
 
-fn title(incident: &Incident, change: Change) -> String {
-    let title = wording::title(incident);
+/// Adds to a message's data what people read.
+pub(super) fn add_account(data: &mut Value, account: &Account, news: &[String], text: &str) {
+    let Account {
+        title,
+        short,
+        caution,
+        since,
+        flow,
+        traffic,
+        ends,
+        likely,
+        steps,
+        sender,
+        links,
+        runbook_url: _,
+        notes: _,
+    } = account;
+    for (name, value) in [
+        ("title", json!(title)),
+        ("short", json!(short)),
+        ("text", json!(text)),
+        ("news", json!(news)),
+        ("caution", json!(caution.unwrap_or_default())),
+        ("since", json!(since)),
+        ("flow", json!(flow)),
+        ("traffic", json!(traffic)),
+        ("ends", json!(ends)),
+        ("likely", json!(likely.unwrap_or_default())),
+        ("steps", json!(steps)),
+        ("sender", json!(sender)),
+        ("links", json!(links)),
+    ] {
+        data[name] = value;
+    }
+}
+
+fn title(title: &str, change: Change) -> String {
     let title = match change {
-        Change::Opened | Change::Worsened | Change::Updated | Change::Repeated => title,
+        Change::Opened | Change::Worsened | Change::Updated | Change::Repeated => title.to_owned(),
         Change::Resolved => format!("RESOLVED {title}"),
         Change::Unwatched => format!("NO LONGER WATCHED {title}"),
     };
     wording::clip(&title, wording::TITLE_MAX)
 }
 
-/// The line for people of a timeline's note.
-fn line(incident: &Incident, entry: &TimelineEntry) -> String {
-    let note = wording::note(incident, entry);
-    let said: Value = serde_json::from_str(&note).unwrap_or_default();
-    said["text"].as_str().map_or(note, str::to_owned)
-}
-
-fn text(title: &str, news: &[&(String, String)], standing: &[String], data: &Value) -> String {
-    let mut text = format!("{title}\n\nSince {}.\n", data["began"].as_str().unwrap_or_default());
-    for (at, line) in news {
-        text.push_str(&format!("{at} {line}\n"));
-    }
-    text.push('\n');
-    for line in standing {
-        text.push_str(&format!("{line}\n"));
-    }
-    for (what, name) in [("What to do", "runbook_url"), ("Notes", "notes")] {
-        if let Some(said) = data[name].as_str() {
-            text.push_str(&format!("\n{what}: {said}\n"));
-        }
-    }
-    text
-}
-
 /// A message as the teller composes it.
 #[cfg(test)]
 pub(crate) fn sample(change: Change) -> Message {
+    sample_after(change, Vec::new())
+}
+
+/// The same while all is well again, and it is not resolved yet.
+#[cfg(test)]
+pub(crate) fn sample_of_recovery(change: Change) -> Message {
+    use super::reconcile::world::{assessed, viewed};
+    use crate::domain::names::End;
+    use crate::domain::verdict::{Assessment, Verdict};
+
+    let back = |last| {
+        let views = [End::Local, End::Aws].map(|end| viewed(last, end, Verdict::Up));
+        views.into_iter().chain([assessed(last, Assessment::Healthy)])
+    };
+    sample_after(change, back(11).chain(back(12)).chain([TimelineChange::Clearing]).collect())
+}
+
+#[cfg(test)]
+fn sample_after(change: Change, story_goes_on: Vec<TimelineChange>) -> Message {
     use super::reconcile::world::{settings, story};
     use crate::domain::time::Now;
 
     let now = Now::default().after(std::time::Duration::from_secs(1_795_341_600));
-    let story = story("milan-1", Kind::Outage, None, now);
+    let mut story = story("milan-1", Kind::Outage, None, now);
+    let at = now.wall + std::time::Duration::from_secs(600);
+    story_goes_on.into_iter().for_each(|what| story.add(what, at));
     let settings = settings("milan-1");
     let occasion =
-        Occasion { sink: &settings.sink.destination, change, generation: 0, told: 0, at: now.wall };
+        Occasion { sink: &settings.sink.destination, change, generation: 0, told: 1, at: now.wall };
     compose(story.incident(), &settings, occasion)
 }

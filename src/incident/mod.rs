@@ -8,6 +8,7 @@
 //!
 //! A [`drill`] goes the same ways and is none of these people's business.
 
+pub mod account;
 pub mod action;
 mod backoff;
 pub mod drill;

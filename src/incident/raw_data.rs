@@ -6,6 +6,7 @@ use crate::domain::board::{Incident, TunnelSnapshot};
 use crate::domain::time::Now;
 use crate::domain::verdict::{Evidence, View};
 
+use super::account::{NOTES_MAX, URL_MAX};
 use super::settings::VpnSettings;
 use super::wording::{Tunnel, WORDS_MAX, as_they_stand, clip, time};
 
@@ -16,38 +17,58 @@ pub(super) const RAW_DATA_MAX: usize = 10_000;
 /// The evidence as JSON of at most [`RAW_DATA_MAX`] bytes. If it does not fit the last tunnels lose their details, then
 /// are left out and counted, then the notes go: what is left is always whole.
 pub(super) fn raw_data(incident: &Incident, vpn: Option<&VpnSettings>, generation: u32) -> String {
-    let standing = as_they_stand(incident);
-    let mut data = RawData {
-        site: clip(&incident.site, WORDS_MAX),
-        vpn_id: incident.id.vpn.to_string(),
-        vpn_name: clip(&incident.vpn_name, WORDS_MAX),
-        kind: incident.id.kind.as_str(),
-        began: time(incident.began),
-        opened: time(incident.id.opened),
-        follows: incident.related.as_ref().map(ToString::to_string),
-        worsened_after_close: (generation > 0).then_some(true),
-        runbook_url: vpn.and_then(|vpn| vpn.runbook_url.as_deref()).map(|url| clip(url, 1000)),
-        notes: vpn.and_then(|vpn| vpn.notes.as_deref()).map(|notes| clip(notes, 2000)),
-        tunnels: incident.tunnels.iter().zip(&standing).map(|(at, now)| TunnelData::new(at, now)).collect(),
-        tunnels_left_out: 0,
-    };
-    let mut json = data.to_json();
-    for index in (0..data.tunnels.len()).rev() {
-        if json.len() > RAW_DATA_MAX {
-            data.tunnels[index].local = None;
-            data.tunnels[index].aws = None;
+    RawData::that_fits(incident, vpn, generation).to_json()
+}
+
+/// The same, for a message that adds more.
+pub(super) fn raw_members(
+    incident: &Incident,
+    vpn: Option<&VpnSettings>,
+    generation: u32,
+) -> serde_json::Value {
+    // Structs of strings and numbers always become JSON.
+    serde_json::to_value(RawData::that_fits(incident, vpn, generation)).unwrap_or_default()
+}
+
+impl RawData {
+    fn that_fits(incident: &Incident, vpn: Option<&VpnSettings>, generation: u32) -> Self {
+        let standing = as_they_stand(incident);
+        let mut data = RawData {
+            site: clip(&incident.site, WORDS_MAX),
+            vpn_id: incident.id.vpn.to_string(),
+            vpn_name: clip(&incident.vpn_name, WORDS_MAX),
+            kind: incident.id.kind.as_str(),
+            began: time(incident.began),
+            opened: time(incident.id.opened),
+            follows: incident.related.as_ref().map(ToString::to_string),
+            worsened_after_close: (generation > 0).then_some(true),
+            runbook_url: vpn.and_then(|vpn| vpn.runbook_url.as_deref()).map(|url| clip(url, URL_MAX)),
+            notes: vpn.and_then(|vpn| vpn.notes.as_deref()).map(|notes| clip(notes, NOTES_MAX)),
+            tunnels: incident
+                .tunnels
+                .iter()
+                .zip(&standing)
+                .map(|(at, now)| TunnelData::new(at, now))
+                .collect(),
+            tunnels_left_out: 0,
+        };
+        let mut json = data.to_json();
+        for index in (0..data.tunnels.len()).rev() {
+            if json.len() > RAW_DATA_MAX {
+                data.tunnels[index].local = None;
+                data.tunnels[index].aws = None;
+                json = data.to_json();
+            }
+        }
+        while json.len() > RAW_DATA_MAX && data.tunnels.pop().is_some() {
+            data.tunnels_left_out += 1;
             json = data.to_json();
         }
+        if json.len() > RAW_DATA_MAX {
+            data.notes = None;
+        }
+        data
     }
-    while json.len() > RAW_DATA_MAX && data.tunnels.pop().is_some() {
-        data.tunnels_left_out += 1;
-        json = data.to_json();
-    }
-    if json.len() > RAW_DATA_MAX {
-        data.notes = None;
-        json = data.to_json();
-    }
-    json
 }
 
 #[derive(Serialize)]
@@ -131,7 +152,7 @@ impl RawData {
 
 impl TunnelData {
     fn new(at_opening: &TunnelSnapshot, standing: &Tunnel) -> Self {
-        let TunnelSnapshot { id, name, role, local, aws, assessment: _ } = at_opening;
+        let TunnelSnapshot { id, name, role, local, aws, assessment: _, carrying: _ } = at_opening;
         Self {
             name: clip(name, WORDS_MAX),
             outside_ip: id.outside_ip.to_string(),

@@ -3,7 +3,8 @@
 //! It is told the Board ([`SinkEvent::Board`]) and how its actions ended ([`SinkEvent::Ended`]); it is polled for
 //! actions, for what is settled, for reports, notices and the time at which it wants to be asked again. It reads no
 //! clock and does no input or output. Each incident has at most one action on its way, each scope at most one look-up;
-//! a reply may be lost, late, repeated or out of order.
+//! a reply may be lost, late, repeated or out of order. One look-up serves every scope that needs one: what counts for each is
+//! that it was asked for after what that scope's incident needs to know of.
 //!
 //! # Why one incident becomes one record
 //! An incident is told when its record exists, and the daemon may die, the reply be lost or the twin act at any moment. What
@@ -65,7 +66,7 @@ use std::sync::Arc;
 use crate::domain::board::{Board, IncidentId, IncidentState};
 use crate::domain::names::{Kind, VpnId};
 use crate::domain::time::{Moment, Now};
-use crate::health::{Problem, Severity};
+use crate::health::{Code, Problem};
 
 use super::action::{
     Act, Action, ActionId, Failure, Found, Notice, NoticeLevel, Reply, Settled, SinkEvent, SinkReport, Work,
@@ -73,11 +74,12 @@ use super::action::{
 use super::backoff::Hold;
 use super::lookup::Place;
 use super::settings::Settings;
-use super::sink::{LedgerRow, RecordId, SinkError};
+use super::sink::{LedgerRow, Record, RecordId, SinkError};
 use super::wording;
 use case::Case;
 pub(super) use case::worsened_since;
 use ended::Hearing;
+pub use plan::WITHOUT_A_LIST;
 use survey::Survey;
 
 /// One sink's reconciler.
@@ -89,6 +91,8 @@ pub struct Reconciler {
     /// What the ledger has of incidents that were not on the Board in this run.
     stored: BTreeMap<IncidentId, Vec<LedgerRow>>,
     survey: Survey,
+    /// When the last look-up was asked for.
+    looked_up: Option<Moment>,
     started: Moment,
     board: Arc<Board>,
     routes: BTreeMap<ActionId, Route>,
@@ -107,8 +111,9 @@ pub struct Reconciler {
 #[derive(Debug)]
 enum Route {
     Case(IncidentId),
-    Place {
-        at: (VpnId, Kind),
+    /// A look-up, which serves all of these.
+    Places {
+        of: Vec<(VpnId, Kind)>,
         asked: Moment,
         until: Moment,
     },
@@ -143,6 +148,7 @@ impl Reconciler {
             places: BTreeMap::new(),
             stored,
             survey: Survey::default(),
+            looked_up: None,
             started: now.mono,
             board: Arc::default(),
             routes: BTreeMap::new(),
@@ -223,16 +229,18 @@ impl Reconciler {
 
     fn complaint(&self, act: Act, hold: &Hold) -> Option<Problem> {
         let what = hold.complaint()?;
-        let severity = match act {
+        let code = match act {
             Act::Find | Act::Start | Act::Read | Act::Resolve | Act::Deliver if hold.is_rejected() => {
-                Severity::Failed
+                Code::SinkRejects
             }
-            Act::Find | Act::Start | Act::Read | Act::Resolve | Act::Deliver => Severity::Degraded,
+            Act::Find | Act::Start | Act::Read | Act::Resolve | Act::Deliver => Code::SinkUnreachable,
             // A record without its story, or a ledger that is kept in memory only, is still a record.
             // Nor does it stand in the way of a page that nobody looks for what others have left open.
-            Act::Survey | Act::Note | Act::Relate | Act::Commit | Act::Forget => Severity::Degraded,
+            Act::Survey | Act::Note | Act::Relate | Act::Describe | Act::Commit | Act::Forget => {
+                Code::SinkIncomplete
+            }
         };
-        Some(Problem { severity, text: format!("{}: {}: {what}", self.settings.id(), act.as_str()) })
+        Some(Problem::new(code, format!("{}: {what}", act.doing())))
     }
 
     /// Takes the Board in.
@@ -261,7 +269,7 @@ impl Reconciler {
         self.cases.retain(|_, case| case.present || case.in_flight.is_some() || told(case));
         for case in self.cases.values().filter(|case| !case.present && !case.row.settled) {
             let text = format!(
-                "{}: {}: is not known any more; its record {} is left as it is",
+                "{}: {}: no longer known here; its record {} stays open: close it by hand",
                 wording::about(&case.incident),
                 self.settings.id(),
                 case.row.record.as_ref().map_or("(not known)", |record| &record.0)
@@ -289,21 +297,8 @@ impl Reconciler {
                 case.ended(flight, result, &mut hearing);
                 self.report(act, label);
             }
-            Route::Place { at, asked, until: _ } => {
-                let seed = [&*self.settings.site, self.settings.id().as_str(), at.0.as_str(), at.1.as_str()];
-                let place = self.places.entry(at.clone()).or_default();
-                place.asked = None;
-                match result {
-                    Ok(Reply::Found(records)) => {
-                        place.found(asked, records);
-                    }
-                    Ok(reply @ (Reply::Surveyed(_) | Reply::Started(_) | Reply::Read(_) | Reply::Done)) => {
-                        let what = format!("an answer that is no list: {reply:?}");
-                        let failure = SinkError::Temporary { what, retry_after: None, source: None };
-                        place.failed(&Failure::Sink(failure), now.mono, &seed);
-                    }
-                    Err(failure) => place.failed(&failure, now.mono, &seed),
-                }
+            Route::Places { of, asked, until: _ } => {
+                self.looked_up(of, asked, result, now);
                 self.report(Act::Find, label);
             }
             Route::Stored { .. } => {}
@@ -314,6 +309,37 @@ impl Reconciler {
             Route::Unclaimed { at, record, until: _ } => {
                 self.read_unclaimed(at, &record, result, now);
                 self.report(Act::Read, label);
+            }
+        }
+    }
+
+    /// A look-up has ended. It was asked at one moment for all of these, so that it tells of each what was there then.
+    fn looked_up(&mut self, of: Vec<(VpnId, Kind)>, asked: Moment, result: Result<Reply, Failure>, now: Now) {
+        let found = match result {
+            Ok(Reply::Found(found)) => Ok(found),
+            Ok(reply @ (Reply::Surveyed(_) | Reply::Started(_) | Reply::Read(_) | Reply::Done)) => {
+                let what = format!("an answer that is no list: {reply:?}");
+                Err(Failure::Sink(SinkError::Temporary { what, retry_after: None, source: None }))
+            }
+            Err(failure) => Err(failure),
+        };
+        // They wait alike, so that one look-up serves them again.
+        let seed = [&*self.settings.site, self.settings.id().as_str(), Act::Find.as_str()];
+        match found {
+            Ok(found) => {
+                let mut records: BTreeMap<(VpnId, Kind), Vec<Record>> = BTreeMap::new();
+                for (scope, record) in found {
+                    records.entry((scope.vpn, scope.kind)).or_default().push(record);
+                }
+                for at in of {
+                    let records = records.remove(&at).unwrap_or_default();
+                    self.places.entry(at).or_default().found(asked, records);
+                }
+            }
+            Err(failure) => {
+                for at in of {
+                    self.places.entry(at).or_default().failed(asked, &failure, now.mono, &seed);
+                }
             }
         }
     }
@@ -333,7 +359,7 @@ impl Reconciler {
     fn deadline(&self, id: ActionId) -> Option<Moment> {
         match self.routes.get(&id)? {
             Route::Case(incident) => self.cases.get(incident)?.in_flight.as_ref().map(|flight| flight.until),
-            Route::Place { until, .. }
+            Route::Places { until, .. }
             | Route::Stored { until }
             | Route::Survey { until, .. }
             | Route::Unclaimed { until, .. } => Some(*until),

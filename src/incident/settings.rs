@@ -1,10 +1,11 @@
 //! What a sink's reconciler is configured with.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::domain::names::{Kind, SinkId, VpnId};
-use crate::domain::plan::SinkPlan;
+use crate::domain::plan::{Route, SinkPlan};
 
 use super::sink::Scope;
 
@@ -24,7 +25,7 @@ pub struct Settings {
 }
 
 /// One connection, as its records name it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct VpnSettings {
     /// The AWS Region it is in, which is not always the sink's.
     pub region: Arc<str>,
@@ -32,6 +33,19 @@ pub struct VpnSettings {
     pub runbook_url: Option<Arc<str>>,
     /// What else people should know.
     pub notes: Option<Arc<str>>,
+    /// Where this daemon publishes its metrics, if it does.
+    pub metrics: Option<Metrics>,
+    /// The way that each tunnel's echoes take, by its outside address: what commands name.
+    pub routes: BTreeMap<IpAddr, Arc<Route>>,
+}
+
+/// Where metrics are published.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Metrics {
+    /// CloudWatch's namespace.
+    pub namespace: Arc<str>,
+    /// The Region.
+    pub region: Arc<str>,
 }
 
 impl Settings {
@@ -91,7 +105,7 @@ mod tests {
             impact: BTreeMap::new(),
             vpns: BTreeMap::from([(
                 vpn.clone(),
-                VpnSettings { region: "eu-south-1".into(), runbook_url: None, notes: None },
+                VpnSettings { region: "eu-south-1".into(), ..VpnSettings::default() },
             )]),
         };
         let scope = settings.scope(&vpn, Kind::OneSided).unwrap();

@@ -20,6 +20,7 @@ use crate::domain::names::SinkId;
 use crate::domain::plan::SinkPlan;
 use crate::domain::time::{Moment, Now};
 use crate::health::{Component, Health, Problem};
+use crate::records::Records;
 
 use super::action::{
     Act, Action, ActionId, Errand, Failure, Found, Notice, NoticeLevel, Reply, Settled, SinkEvent,
@@ -57,11 +58,13 @@ pub async fn run<S: IncidentSink, L: Ledger>(
     board: watch::Receiver<Arc<Board>>,
     events: mpsc::Sender<Event>,
     health: Health,
+    records: Records,
     observe: impl Fn(&SinkReport),
 ) {
     let rows = load(&ledger, &settings, "records are looked for at the sink instead").await;
+    rows.iter().for_each(|row| keep(&records, row));
     let machine = Reconciler::new(settings.clone(), rows, now());
-    let doer = Keeper { sink_id: settings.id().clone(), sink, ledger };
+    let doer = Keeper { sink_id: settings.id().clone(), sink, ledger, records };
     let outlets = Outlets { events, speaker: Speaker::new(&settings, health), observe };
     serve(now, &settings.sink, machine, doer, board, outlets).await;
 }
@@ -79,12 +82,14 @@ pub async fn tell<M: Messenger, L: Ledger>(
     board: watch::Receiver<Arc<Board>>,
     events: mpsc::Sender<Event>,
     health: Health,
+    records: Records,
     observe: impl Fn(&SinkReport),
 ) {
     let sink = settings.sink.clone();
     let rows = load(&ledger, &sink, "what is open is told anew").await;
+    rows.iter().for_each(|row| keep(&records, row));
     let machine = Teller::new(settings, rows, now());
-    let doer = Deliverer { sink_id: sink.id().clone(), messenger, ledger };
+    let doer = Deliverer { sink_id: sink.id().clone(), messenger, ledger, records };
     let outlets = Outlets { events, speaker: Speaker::new(&sink, health), observe };
     serve(now, &sink.sink, machine, doer, board, outlets).await;
 }
@@ -258,12 +263,13 @@ struct Keeper<S, L> {
     sink_id: SinkId,
     sink: S,
     ledger: L,
+    records: Records,
 }
 
 impl<S: IncidentSink, L: Ledger> Doer<Work> for Keeper<S, L> {
     async fn execute(&self, work: Work, _now: Now) -> Result<Reply, Failure> {
         match work {
-            Work::Find { scope } => self.sink.find(&scope).await.map(Reply::Found).map_err(Failure::Sink),
+            Work::Find { search } => self.sink.find(&search).await.map(Reply::Found).map_err(Failure::Sink),
             Work::Survey { scopes } => {
                 self.sink.survey(&scopes).await.map(Reply::Surveyed).map_err(Failure::Sink)
             }
@@ -275,11 +281,18 @@ impl<S: IncidentSink, L: Ledger> Doer<Work> for Keeper<S, L> {
             Work::Relate { record, other, title } => {
                 done(self.sink.relate(&record, &other, &title).await.map_err(Failure::Sink))
             }
+            Work::Describe { record, description } => {
+                done(self.sink.describe(&record, &description).await.map_err(Failure::Sink))
+            }
             Work::Resolve { record, summary, client_token } => {
                 done(self.sink.resolve(&record, &summary, &client_token).await.map_err(Failure::Sink))
             }
-            Work::Commit { row } => done(self.ledger.commit(row).await.map_err(Failure::Ledger)),
+            Work::Commit { row } => {
+                keep(&self.records, &row);
+                done(self.ledger.commit(row).await.map_err(Failure::Ledger))
+            }
             Work::Forget { incident } => {
+                self.records.set(&self.sink_id, &incident, None);
                 done(self.ledger.forget(&self.sink_id, &incident).await.map_err(Failure::Ledger))
             }
         }
@@ -291,6 +304,7 @@ struct Deliverer<M, L> {
     sink_id: SinkId,
     messenger: M,
     ledger: L,
+    records: Records,
 }
 
 impl<M: Messenger, L: Ledger> Doer<Errand> for Deliverer<M, L> {
@@ -299,12 +313,22 @@ impl<M: Messenger, L: Ledger> Doer<Errand> for Deliverer<M, L> {
             Errand::Deliver { message } => {
                 done(self.messenger.deliver(&message, now.wall).await.map_err(Failure::Sink))
             }
-            Errand::Commit { row } => done(self.ledger.commit(*row).await.map_err(Failure::Ledger)),
+            Errand::Commit { row } => {
+                keep(&self.records, &row);
+                done(self.ledger.commit(*row).await.map_err(Failure::Ledger))
+            }
             Errand::Forget { incident } => {
+                self.records.set(&self.sink_id, &incident, None);
                 done(self.ledger.forget(&self.sink_id, &incident).await.map_err(Failure::Ledger))
             }
         }
     }
+}
+
+/// Says what a row has open at its sink.
+fn keep(records: &Records, row: &LedgerRow) {
+    let open = row.record.as_ref().filter(|_| row.may_be_open());
+    records.set(&row.sink, &row.incident, open.map(|record| record.0.as_str()));
 }
 
 fn done(result: Result<(), Failure>) -> Result<Reply, Failure> {

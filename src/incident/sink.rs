@@ -6,6 +6,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::account::{Account, Link};
 use crate::domain::board::IncidentId;
 use crate::domain::names::{Kind, VpnId};
 use crate::domain::time::Stamp;
@@ -87,8 +88,25 @@ pub struct StartRequest {
     pub impact: u8,
     /// When the trigger happened.
     pub triggered: Stamp,
+    /// What people read, in Markdown, at most [`DESCRIPTION_MAX`] bytes, for a sink that takes it at the start.
+    pub description: String,
     /// The evidence of both ends, JSON, at most 10,000 bytes.
     pub raw_data: String,
+}
+
+/// The limit of an OpsItem's description, in characters; held in bytes, to be safe.
+/// <https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_CreateOpsItem.html>
+pub const DESCRIPTION_MAX: usize = 2048;
+
+/// What a record should say of its incident as it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Description {
+    /// In words.
+    pub account: Account,
+    /// Where to look, as far as the record has no such links yet.
+    pub links: Vec<Link>,
+    /// What makes retries one.
+    pub client_token: String,
 }
 
 /// One entry for a record's timeline.
@@ -96,7 +114,7 @@ pub struct StartRequest {
 pub struct Note {
     /// When it happened.
     pub at: Stamp,
-    /// What, as JSON with a line for people; at most 12,000 characters.
+    /// What, in words; at most 12,000 characters.
     pub text: String,
     /// What makes retries and twins one.
     pub client_token: String,
@@ -148,11 +166,21 @@ impl Error for SinkError {
     }
 }
 
+/// A look-up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Search {
+    /// Where.
+    pub scopes: Vec<Scope>,
+    /// Whether a page waits for it.
+    pub page: bool,
+}
+
 /// A place where incidents go.
 pub trait IncidentSink: Send + Sync + 'static {
-    /// The records of this scope that are ours: source and resource are the scope's, or our own alarm opened them. All
-    /// open ones, and the newest closed one if the sink can tell; newest first.
-    fn find(&self, scope: &Scope) -> impl Future<Output = Result<Vec<Record>, SinkError>> + Send;
+    /// The records of these scopes that are ours: source and resource are the scope's, or our own alarm opened them. Of each
+    /// scope all open ones, and the newest closed one if the sink can tell; in as few calls as it takes, for there may be
+    /// many scopes.
+    fn find(&self, search: &Search) -> impl Future<Output = Result<Vec<(Scope, Record)>, SinkError>> + Send;
 
     /// Every open record that [`Self::find`] would find in any of these scopes, in as few calls as it takes: it is asked every
     /// few minutes, and there may be many scopes.
@@ -176,6 +204,13 @@ pub trait IncidentSink: Send + Sync + 'static {
         record: &RecordId,
         other: &RecordId,
         title: &str,
+    ) -> impl Future<Output = Result<(), SinkError>> + Send;
+
+    /// Writes what the record should say. What people wrote in it stays.
+    fn describe(
+        &self,
+        record: &RecordId,
+        description: &Description,
     ) -> impl Future<Output = Result<(), SinkError>> + Send;
 
     /// Closes a record; closing a closed one is no error.
@@ -208,6 +243,8 @@ pub struct LedgerRow {
     pub closed_by_person_at: Option<u32>,
     /// Whether the related record has been named.
     pub related: bool,
+    /// Whether the record has its links.
+    pub linked: bool,
     /// Whether the record has been resolved, or needs no more: nothing is left to do.
     pub settled: bool,
 }

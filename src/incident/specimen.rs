@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use crate::domain::board::{Incident, IncidentId, IncidentState, TimelineChange, TunnelSnapshot};
+use crate::domain::carrying::Carrying;
 use crate::domain::names::{Destination, End, Kind, Role, SinkId, TunnelId, VpnId};
 use crate::domain::plan::SinkPlan;
 use crate::domain::story::{Scene, Story};
@@ -16,9 +17,10 @@ use super::message::{Change, Message, Occasion, compose};
 use super::settings::{Settings, VpnSettings};
 
 /// What every message's data has.
-pub const MEMBERS: [&str; 17] = [
-    "id", "key", "change", "at", "site", "vpn_id", "vpn_name", "kind", "severity", "impact", "title", "text",
-    "incident", "began", "opened", "tunnels", "timeline",
+pub const MEMBERS: [&str; 28] = [
+    "id", "key", "change", "at", "site", "vpn_id", "vpn_name", "kind", "severity", "impact", "title",
+    "short", "text", "news", "caution", "since", "flow", "traffic", "ends", "likely", "steps", "sender",
+    "links", "incident", "began", "opened", "tunnels", "timeline",
 ];
 /// What the data of some messages have.
 pub const SOMETIMES: [&str; 7] =
@@ -73,6 +75,7 @@ fn settings(with: With) -> Settings {
         region: "eu-west-1".into(),
         runbook_url: with.runbook_url.then(|| "https://wiki.example.com/vpn".into()),
         notes: with.notes.then(|| "Call the \"NOC\".\nThen wait.".into()),
+        ..VpnSettings::default()
     };
     Settings {
         sink: SinkPlan {
@@ -98,9 +101,10 @@ fn incident(kind: Kind, with: With, at: Stamp) -> Incident {
         tunnels: tunnels.clone(),
         related: with.follows.then_some(related),
     };
-    let mut story = Story::open(vpn(), kind, scene, now, now);
+    let mut story = Story::open(vpn(), kind, scene, now);
     let TunnelSnapshot { id, name, .. } = tunnels[0].clone();
-    story.add(TimelineChange::Assessment { tunnel: id, name, assessment: Assessment::Down }, at);
+    let (assessment, carrying) = (Assessment::Down, Carrying::of(Assessment::Down));
+    story.add(TimelineChange::Assessment { tunnel: id, name, assessment, carrying }, at);
     Incident { state: IncidentState::Open, ..(**story.incident()).clone() }
 }
 
@@ -116,6 +120,7 @@ fn snapshot(last: u8, now: Now) -> TunnelSnapshot {
             ..AwsEvidence::default()
         })),
         assessment: Assessment::Disputed(End::Local),
+        carrying: Carrying::of(Assessment::Disputed(End::Local)),
     }
 }
 

@@ -11,7 +11,8 @@
 //! the end, and what worsens. A lesser change that waits is told with them, and that it was refused holds up neither.
 //!
 //! # What is told
-//! An incident that opens; at once when it worsens; other changes at most once in [`UPDATE_EVERY`], taken together; its
+//! An incident that opens; at once when it worsens, and so the first other change; further ones at most once in [`UPDATE_EVERY`],
+//! taken together, and none for what has changed back by then; its
 //! end, or that this site watches it no more; nothing after that. Of an incident that was only found at another sink
 //! nothing is told: what this site has not seen it cannot tell.
 //!
@@ -28,7 +29,7 @@ use std::time::Duration;
 
 use crate::domain::board::{Board, IncidentId, IncidentState};
 use crate::domain::time::{Moment, Now};
-use crate::health::{Problem, Severity};
+use crate::health::{Code, Problem};
 
 use super::action::{
     Act, Action, ActionId, Errand, Failure, Notice, NoticeLevel, Reply, Settled, SinkEvent, SinkReport,
@@ -107,7 +108,7 @@ impl Teller {
     /// Something happened.
     pub fn handle(&mut self, event: SinkEvent, now: Now) {
         match event {
-            SinkEvent::Board(board) => self.see(&board),
+            SinkEvent::Board(board) => self.see(&board, now.mono),
             SinkEvent::Ended { id, result } => self.ended(id, result, now),
         }
         self.plan(now);
@@ -152,22 +153,33 @@ impl Teller {
 
     /// What stands between this sink and its job.
     pub fn problem(&self) -> Option<Problem> {
-        let id = self.settings.sink.id();
         let problems = self.cases.values().flat_map(|case| {
             let holds = [(Act::Deliver, &case.deliver), (Act::Commit, &case.ledger)];
             holds.into_iter().filter_map(|(act, hold)| {
                 let what = hold.complaint()?;
-                // A ledger that is kept in memory only still tells everything.
-                let failed = act == Act::Deliver && hold.is_rejected();
-                let severity = if failed { Severity::Failed } else { Severity::Degraded };
-                Some(Problem { severity, text: format!("{id}: {}: {what}", act.as_str()) })
+                let code = match act {
+                    Act::Deliver if hold.is_rejected() => Code::SinkRejects,
+                    Act::Deliver => Code::SinkUnreachable,
+                    // A ledger that is kept in memory only still sends everything.
+                    Act::Commit
+                    | Act::Find
+                    | Act::Survey
+                    | Act::Start
+                    | Act::Read
+                    | Act::Note
+                    | Act::Relate
+                    | Act::Describe
+                    | Act::Resolve
+                    | Act::Forget => Code::SinkIncomplete,
+                };
+                Some(Problem::new(code, format!("{}: {what}", act.doing())))
             })
         });
         problems.max_by_key(|problem| problem.severity)
     }
 
     /// Takes the Board in.
-    fn see(&mut self, board: &Board) {
+    fn see(&mut self, board: &Board, now: Moment) {
         for case in self.cases.values_mut() {
             case.present = false;
         }
@@ -185,7 +197,7 @@ impl Teller {
                 }
             } else {
                 let row = self.stored.remove(&incident.id);
-                let mut case = Case::new(&self.settings.sink, Arc::clone(incident), row);
+                let mut case = Case::new(&self.settings.sink, Arc::clone(incident), row, now);
                 if again(&case.row) {
                     case.begin_again();
                 }
@@ -251,7 +263,7 @@ impl Teller {
         let step = case.advance(&around);
         if case.gave_way && !yielded && case.row.record.is_some() {
             let text = format!(
-                "{}: {}: its end is not told: it was refused, and a later incident goes on",
+                "{}: {}: its end was refused and is not sent; a later incident of the same kind is open",
                 wording::about(&case.incident),
                 around.settings.sink.id()
             );
@@ -267,7 +279,7 @@ impl Teller {
                 self.actions.push_back(Action { id: action, work: errand });
             }
             Step::Wait(until) => {
-                let commit = case.ledger.until(now.mono).filter(|_| case.dirty);
+                let commit = case.ledger.until(now.mono, Act::Commit.pace()).filter(|_| case.dirty);
                 if let Some((until, why)) = until {
                     self.wake_at(Some(until), why);
                 }
@@ -295,7 +307,7 @@ impl Teller {
         for (incident, row) in mem::take(&mut self.stored) {
             if !row.settled && row.record.is_some() {
                 let text = format!(
-                    "{}: {}: incident {incident} is not known any more; its end is not told",
+                    "{}: {}: incident {incident} is no longer known here; whether it is over was not sent: close it by hand",
                     self.settings.sink.site,
                     self.settings.sink.id()
                 );

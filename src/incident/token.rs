@@ -24,7 +24,7 @@ pub(super) fn note(record: &RecordId, site: &str, entry: &TimelineEntry) -> Stri
         TimelineChange::View { tunnel, name: _, end, verdict, as_of } => {
             (end.as_str(), tunnel.to_string(), verdict.as_str(), *as_of)
         }
-        TimelineChange::Assessment { tunnel, name: _, assessment } => {
+        TimelineChange::Assessment { tunnel, name: _, assessment, carrying: _ } => {
             ("both", tunnel.to_string(), assessment.as_str(), None)
         }
         TimelineChange::Clearing => ("clearing", String::new(), "", None),
@@ -40,6 +40,12 @@ pub(super) fn note(record: &RecordId, site: &str, entry: &TimelineEntry) -> Stri
 /// The token of the note by which a site joins a record that it did not start.
 pub(super) fn witness(record: &RecordId, site: &str, incident: &IncidentId, told: u32) -> String {
     digest(&["witness", &record.0, site, &incident.to_string(), &told.to_string()])
+}
+
+/// The token by which a record is made to say how the incident stands. The revision is part of it: where a text returns to what it
+/// was, the sink must not take it for the earlier call.
+pub(super) fn describe(record: &RecordId, site: &str, incident: &IncidentId, revision: u64) -> String {
+    digest(&["describe", &record.0, site, &incident.to_string(), &revision.to_string()])
 }
 
 /// The token that closes a record. The site is part of it, because a twin's words differ.

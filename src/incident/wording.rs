@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use serde::Serialize;
-
-use crate::domain::board::{Incident, IncidentState, TimelineChange, TimelineEntry};
-use crate::domain::names::{End, Kind, TunnelId};
+use super::account::when;
+use crate::domain::board::{Incident, IncidentState, TimelineChange, TimelineEntry, TunnelSnapshot};
+use crate::domain::carrying::{Carrying, NotCarrying};
+use crate::domain::names::{End, Kind, Role, SourceKind, TunnelId};
 use crate::domain::time::Stamp;
-use crate::domain::verdict::{Assessment, Verdict};
+use crate::domain::verdict::{Assessment, AwsEvidence, Evidence, LocalEvidence, Verdict};
 
 /// Incident Manager's limit on a title, in characters.
 /// <https://docs.aws.amazon.com/incident-manager/latest/APIReference/API_StartIncident.html>
@@ -19,68 +19,81 @@ pub(super) const WORDS_MAX: usize = 200;
 /// as the incident stands.
 pub fn title(incident: &Incident) -> String {
     let tunnels = as_they_stand(incident);
-    let down: Vec<String> =
-        tunnels.iter().filter(|tunnel| tunnel.is_down(incident.id.kind)).map(Tunnel::named).collect();
+    let down = concerned(incident.id.kind, &tunnels);
     let head = format!("[{}] {}: {}", incident.site, connection(incident), kind_words(incident.id.kind));
-    let title = match (down.as_slice(), incident.id.kind) {
-        ([], Kind::Outage | Kind::RedundancyLost | Kind::OneSided) => head,
-        ([one], Kind::Outage | Kind::RedundancyLost) => format!("{head} — {one} down"),
-        (more, Kind::Outage | Kind::RedundancyLost) => format!("{head} — {} down", list(more)),
-        (some, Kind::OneSided) => {
-            format!("{head} — {} alone says that {} down", one_sided_end(&tunnels), are(some))
-        }
+    if Course::of(incident, &tunnels) == Course::Recovering {
+        return clip(&format!("{head} — recovering"), TITLE_MAX);
+    }
+    let title = match incident.id.kind {
+        Kind::Outage | Kind::RedundancyLost | Kind::OneSided if down.is_empty() => head,
+        Kind::Outage | Kind::RedundancyLost => format!("{head} — {}", down_words(&down, Tunnel::named)),
+        Kind::OneSided => match alone(&tunnels) {
+            Alone::Site => format!("{head} — only this site says that {} down", are(&names(&down))),
+            Alone::Aws => format!("{head} — only AWS says that {} down", are(&names(&down))),
+            Alone::Each { site, aws } => format!(
+                "{head} — this site says that {} down, AWS says that {} down",
+                are(&names(&site)),
+                are(&names(&aws))
+            ),
+        },
     };
     clip(&title, TITLE_MAX)
 }
 
-/// The text of a note on one timeline entry: JSON, with a line for people.
-pub fn note(incident: &Incident, entry: &TimelineEntry) -> String {
-    let mut note = NoteText::new(incident, entry.at);
+/// A timeline entry in words: what happened.
+pub fn line(incident: &Incident, entry: &TimelineEntry) -> String {
+    line_of(incident, entry, entry.repeats)
+}
+
+fn line_of(incident: &Incident, entry: &TimelineEntry, repeats: u32) -> String {
+    let kind = kind_words(incident.id.kind);
     let line = match &entry.what {
-        TimelineChange::Opened => format!("{} opened", kind_words(incident.id.kind)),
+        TimelineChange::Opened => format!("{kind} opened"),
         TimelineChange::TakenUp { sink } => {
-            format!("{} found open at {sink}, and taken up", kind_words(incident.id.kind))
+            format!("{kind}: its record was found open at {sink}; this site follows it from here on")
         }
-        TimelineChange::Witnessed => format!("{} seen by this site as well", kind_words(incident.id.kind)),
+        TimelineChange::Witnessed => format!("{kind}: this site sees it too"),
         TimelineChange::View { tunnel, name, end, verdict, as_of } => {
-            note.tunnel(tunnel, name);
-            note.end = Some(end.as_str());
-            note.verdict = Some(verdict.to_string());
-            note.as_of = as_of.map(time);
             let tunnel = named(name, tunnel);
             match (end, as_of) {
-                (End::Local, _) => format!("{tunnel}: {verdict} as seen from this site"),
-                (End::Aws, Some(as_of)) => {
-                    format!("{tunnel}: {verdict} as AWS sees it, as of {}", time(*as_of))
-                }
-                (End::Aws, None) => format!("{tunnel}: {verdict} as AWS sees it"),
+                (End::Local, _) => format!("{tunnel}: this site says {verdict}"),
+                (End::Aws, Some(as_of)) => format!("{tunnel}: AWS says {verdict}, as of {}", when(*as_of)),
+                (End::Aws, None) => format!("{tunnel}: AWS says {verdict}"),
             }
         }
-        TimelineChange::Assessment { tunnel, name, assessment } => {
-            note.tunnel(tunnel, name);
-            note.assessment = Some(assessment.as_str());
-            format!("{}: {}", named(name, tunnel), assessment_words(*assessment))
+        TimelineChange::Assessment { tunnel, name, assessment, carrying } => {
+            format!("{}: {}", named(name, tunnel), both_words(*assessment, *carrying))
         }
-        TimelineChange::Clearing => "clearing; it will be resolved if this lasts".to_owned(),
-        TimelineChange::Reopened => "no longer clearing".to_owned(),
-        TimelineChange::Resolved => format!("{} over", kind_words(incident.id.kind)),
-        TimelineChange::Missed => "known only when it was over: nobody was told".to_owned(),
+        TimelineChange::Clearing => "clearing; this record is resolved if that lasts".to_owned(),
+        TimelineChange::Reopened => "it is not over after all".to_owned(),
+        TimelineChange::Resolved => format!("{kind} over"),
+        TimelineChange::Missed => "it became known only when it was over: nobody was paged".to_owned(),
         TimelineChange::HandedOver => {
-            "handed over: the address that this site votes for is another host's, which goes on with this record"
+            "handed over: another gateway of the pair holds the address now, and goes on with this record"
                 .to_owned()
         }
         TimelineChange::Unwatched => {
-            "no longer watched: the connection was removed from this site's configuration; this \
-                                      record is left open for a person to close"
+            "no longer watched: the connection was removed from this site's configuration. \
+                                      This record stays open: close it by hand"
                 .to_owned()
         }
     };
-    let repeats = match entry.repeats {
+    let repeats = match repeats {
         0 => String::new(),
-        1 => " (and once more)".to_owned(),
-        more => format!(" (and {more} more times)"),
+        1 => " (and once before)".to_owned(),
+        more => format!(" (and {more} times before)"),
     };
-    note.finish(&format!("{line}{repeats}"))
+    format!("{line}{repeats}")
+}
+
+/// The text of a note on one timeline entry, where the story is told up to `told`: what says the same and stands between counts as
+/// told with it. Several sites may write in one record: each says who it is.
+pub fn note(incident: &Incident, entry: &TimelineEntry, told: u32) -> String {
+    let same = |other: &&TimelineEntry| {
+        (told..entry.seq).contains(&other.seq) && other.what.says_the_same(&entry.what)
+    };
+    let skipped: u32 = incident.timeline.iter().filter(same).map(|other| 1 + other.repeats).sum();
+    format!("{}: {}", incident.site, line_of(incident, entry, skipped + entry.repeats))
 }
 
 /// The text of the note by which a site joins a record that it did not start: its own evidence as it stands.
@@ -88,58 +101,46 @@ pub fn witness(incident: &Incident) -> String {
     let kind = kind_words(incident.id.kind);
     let line = match incident.state {
         IncidentState::Open if incident.found_at.is_some() => {
-            format!("{kind} taken up by this site, which closes this record when it is over")
+            format!("{kind}: this site follows this record from here on, and resolves it when it is over")
         }
-        IncidentState::Open => format!("{kind} also seen by this site since {}", time(incident.began)),
+        IncidentState::Open => format!("{kind} also seen by this site, since {}", when(incident.began)),
         IncidentState::Resolved { at } if incident.found_at.is_some() => {
             format!(
-                "{kind} taken up by this site, which has not seen it for itself, and over at {}",
-                time(at)
+                "{kind}: this site followed this record without seeing the fault itself; over at {}",
+                when(at)
             )
         }
         IncidentState::Resolved { at } => format!(
-            "{kind} also seen by this site from {} to {}, and not told in its time",
-            time(incident.began),
-            time(at)
+            "{kind} also seen by this site, from {} to {}; reported late",
+            when(incident.began),
+            when(at)
         ),
-        IncidentState::Unwatched { .. } => {
-            format!("{kind} also seen by this site since {}, until it ceased to watch", time(incident.began))
-        }
+        IncidentState::Unwatched { at } => format!(
+            "{kind} also seen by this site, since {}; no longer watched since {}",
+            when(incident.began),
+            when(at)
+        ),
     };
-    let mut note = NoteText::new(incident, incident.id.opened);
-    note.tunnels = standing(incident);
-    note.finish(&line)
+    let mut text = format!("{}: {line}", incident.site);
+    for tunnel in standing(incident) {
+        text.push('\n');
+        text.push_str(&tunnel);
+    }
+    text
 }
 
 /// A line for each tunnel: what both ends say of it as the incident stands.
-pub(super) fn standing(incident: &Incident) -> Vec<String> {
+fn standing(incident: &Incident) -> Vec<String> {
     let line = |tunnel: &Tunnel| {
         let (name, local, aws) = (tunnel.named(), tunnel.local, tunnel.aws);
-        clip(&format!("{name}: {local} as seen from this site, {aws} as AWS sees it"), WORDS_MAX)
+        clip(&format!("{name}: this site says {local}, AWS says {aws}"), WORDS_MAX)
     };
     as_they_stand(incident).iter().map(line).collect()
 }
 
-/// What a record says when it is closed.
-pub fn summary(incident: &Incident, over: Stamp) -> String {
-    let tunnels: Vec<String> = as_they_stand(incident)
-        .iter()
-        .map(|tunnel| format!("{} {}", tunnel.named(), assessment_words(tunnel.assessment)))
-        .collect();
-    format!(
-        "[{}] {}: {} from {} to {}, closed by bothends. At the end: {}.",
-        incident.site,
-        connection(incident),
-        kind_words(incident.id.kind),
-        time(incident.began),
-        time(over),
-        tunnels.join(", ")
-    )
-}
-
 /// What a duplicate says when it is closed in favour of an older record.
 pub fn duplicate_summary(incident: &Incident, older: &str) -> String {
-    format!("[{}] {}: a duplicate of {older}, which goes on.", incident.site, connection(incident))
+    format!("[{}] {}: a duplicate of {older}, which stays open.", incident.site, connection(incident))
 }
 
 /// The beginning of every line that is about an incident: the site and the connection by name.
@@ -151,38 +152,134 @@ pub(super) fn about(incident: &Incident) -> String {
 pub(super) struct Tunnel {
     pub(super) id: TunnelId,
     pub(super) name: Arc<str>,
+    pub(super) role: Role,
     pub(super) local: Verdict,
+    /// The evidence of the Down of the opening, while our end has not said Up since.
+    pub(super) evidence: Option<LocalEvidence>,
     pub(super) aws: Verdict,
+    /// Since when, on its clock.
+    pub(super) aws_since: Option<AwsSince>,
+    /// AWS's own words at the opening, and of when they are, while its verdict has stood since.
+    pub(super) words: Option<(Arc<str>, Option<Stamp>)>,
     pub(super) assessment: Assessment,
+    pub(super) carrying: Carrying,
+}
+
+/// Since when AWS's verdict stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum AwsSince {
+    /// AWS itself says so.
+    Changed(Stamp),
+    /// The earliest evidence that is known to say so.
+    AtTheLatest(Stamp),
+}
+
+impl AwsSince {
+    pub(super) const fn at(self) -> Stamp {
+        match self {
+            Self::Changed(at) | Self::AtTheLatest(at) => at,
+        }
+    }
+}
+
+/// Where an incident is on its way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Course {
+    /// What it is about holds.
+    Lasts,
+    /// What it is about holds no more, and yet not all is known to be well.
+    Unsure,
+    /// All is well again: it is resolved if that lasts.
+    Recovering,
+    /// It is over, or not watched any more.
+    Ended,
+}
+
+impl Course {
+    pub(super) fn of(incident: &Incident, tunnels: &[Tunnel]) -> Self {
+        match incident.state {
+            IncidentState::Open => {}
+            IncidentState::Resolved { .. } | IncidentState::Unwatched { .. } => return Self::Ended,
+        }
+        let kind = incident.id.kind;
+        let carries = |tunnel: &Tunnel| tunnel.carrying == Carrying::Carrying;
+        let active = || tunnels.iter().filter(|tunnel| tunnel.role == Role::Active);
+        // As the closing conditions have it.
+        let recovering = match kind {
+            Kind::Outage | Kind::OneSided => tunnels.iter().any(carries),
+            Kind::RedundancyLost if active().next().is_some() => active().all(carries),
+            Kind::RedundancyLost => !tunnels.is_empty() && tunnels.iter().all(carries),
+        };
+        let agreed = tunnels.iter().any(|tunnel| tunnel.assessment == Assessment::Down);
+        if recovering {
+            // What this site has not seen it cannot call over.
+            if incident.found_at.is_some() { Self::Unsure } else { Self::Recovering }
+        } else if concerned(kind, tunnels).is_empty() && !agreed {
+            Self::Unsure
+        } else {
+            Self::Lasts
+        }
+    }
+}
+
+/// Since when all is well again, of an incident that is clearing.
+pub(super) fn clearing_since(incident: &Incident) -> Option<Stamp> {
+    let mut phases = incident
+        .timeline
+        .iter()
+        .rev()
+        .filter(|entry| matches!(entry.what, TimelineChange::Clearing | TimelineChange::Reopened));
+    phases.next().filter(|entry| entry.what == TimelineChange::Clearing).map(|entry| entry.at)
+}
+
+/// The tunnels that an incident is about: those that are down, or that one end alone calls down.
+pub(super) fn concerned(kind: Kind, tunnels: &[Tunnel]) -> Vec<&Tunnel> {
+    let alone = alone(tunnels);
+    let is_concerned = |tunnel: &&Tunnel| match kind {
+        Kind::Outage => match tunnel.carrying {
+            Carrying::NotCarrying(_) => true,
+            Carrying::Carrying | Carrying::CannotTell(_) => false,
+        },
+        Kind::RedundancyLost => tunnel.assessment == Assessment::Down,
+        Kind::OneSided => match tunnel.assessment {
+            Assessment::Disputed(by) | Assessment::Unconfirmed(by) => match alone {
+                Alone::Site => by == End::Local,
+                Alone::Aws => by == End::Aws,
+                Alone::Each { .. } => true,
+            },
+            Assessment::Healthy | Assessment::Down | Assessment::Blind => false,
+        },
+    };
+    tunnels.iter().filter(is_concerned).collect()
 }
 
 /// The tunnels of an incident as they stand.
 pub(super) fn as_they_stand(incident: &Incident) -> Vec<Tunnel> {
-    let mut tunnels: Vec<Tunnel> = incident
-        .tunnels
-        .iter()
-        .map(|tunnel| Tunnel {
-            id: tunnel.id.clone(),
-            name: tunnel.name.clone(),
-            local: tunnel.local.verdict,
-            aws: tunnel.aws.verdict,
-            assessment: tunnel.assessment,
-        })
-        .collect();
+    let mut tunnels: Vec<Tunnel> = incident.tunnels.iter().map(Tunnel::at_opening).collect();
     let opened = opened_seq(incident);
     for entry in incident.timeline.iter().filter(|entry| opened.is_none_or(|opened| entry.seq > opened)) {
         match &entry.what {
-            TimelineChange::View { tunnel, name: _, end, verdict, as_of: _ } => {
+            TimelineChange::View { tunnel, name: _, end, verdict, as_of } => {
                 if let Some(tunnel) = tunnels.iter_mut().find(|known| known.id == *tunnel) {
                     match end {
-                        End::Local => tunnel.local = *verdict,
-                        End::Aws => tunnel.aws = *verdict,
+                        End::Local => {
+                            tunnel.local = *verdict;
+                            tunnel.evidence.take_if(|_| *verdict == Verdict::Up);
+                        }
+                        // After a restart the same is said anew.
+                        End::Aws if tunnel.aws.same_word(*verdict) => tunnel.aws = *verdict,
+                        End::Aws => {
+                            tunnel.aws = *verdict;
+                            tunnel.aws_since = as_of.map(AwsSince::AtTheLatest);
+                            tunnel.words = None;
+                        }
                     }
                 }
             }
-            TimelineChange::Assessment { tunnel, name: _, assessment } => {
+            TimelineChange::Assessment { tunnel, name: _, assessment, carrying } => {
                 if let Some(tunnel) = tunnels.iter_mut().find(|known| known.id == *tunnel) {
                     tunnel.assessment = *assessment;
+                    tunnel.carrying = *carrying;
                 }
             }
             TimelineChange::Opened
@@ -233,67 +330,42 @@ pub(super) fn clip(text: &str, max: usize) -> String {
 }
 
 impl Tunnel {
-    fn named(&self) -> String {
+    fn at_opening(snapshot: &TunnelSnapshot) -> Self {
+        let evidence = match (&snapshot.local.evidence, snapshot.local.verdict) {
+            (Evidence::Local(local), Verdict::Down) => Some(local.clone()),
+            (Evidence::Local(_), Verdict::Up | Verdict::Unknown(_)) | (Evidence::Aws(_), _) => None,
+        };
+        let (aws_since, words) = match &snapshot.aws.evidence {
+            Evidence::Local(_) => (None, None),
+            Evidence::Aws(AwsEvidence { source, as_of, changed, words, .. }) => {
+                let since = match (source, changed) {
+                    (Some(SourceKind::Ec2), Some(changed)) => Some(AwsSince::Changed(*changed)),
+                    (_, changed) => changed.or(*as_of).map(AwsSince::AtTheLatest),
+                };
+                (since, words.clone().map(|words| (words, *as_of)))
+            }
+        };
+        Self {
+            id: snapshot.id.clone(),
+            name: snapshot.name.clone(),
+            role: snapshot.role,
+            local: snapshot.local.verdict,
+            evidence,
+            aws: snapshot.aws.verdict,
+            aws_since,
+            words,
+            assessment: snapshot.assessment,
+            carrying: snapshot.carrying,
+        }
+    }
+
+    pub(super) fn named(&self) -> String {
         named(&self.name, &self.id)
     }
 
-    fn is_down(&self, kind: Kind) -> bool {
-        match kind {
-            // Every other tunnel of an outage is at least locally Down.
-            Kind::Outage => self.local == Verdict::Down || self.assessment == Assessment::Down,
-            Kind::RedundancyLost => self.assessment == Assessment::Down,
-            Kind::OneSided => self.local == Verdict::Down || self.aws == Verdict::Down,
-        }
-    }
-}
-
-/// A note's text: the line for people first, then the same for programs.
-#[derive(Serialize)]
-struct NoteText {
-    text: String,
-    site: String,
-    at: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    tunnel: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    tunnel_ip: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    end: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    verdict: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    as_of: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    assessment: Option<&'static str>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    tunnels: Vec<String>,
-}
-
-impl NoteText {
-    fn new(incident: &Incident, at: Stamp) -> Self {
-        Self {
-            text: String::new(),
-            site: incident.site.to_string(),
-            at: time(at),
-            tunnel: None,
-            tunnel_ip: None,
-            end: None,
-            verdict: None,
-            as_of: None,
-            assessment: None,
-            tunnels: Vec::new(),
-        }
-    }
-
-    fn tunnel(&mut self, id: &TunnelId, name: &Arc<str>) {
-        self.tunnel = Some(name.to_string());
-        self.tunnel_ip = Some(id.outside_ip.to_string());
-    }
-
-    fn finish(mut self, line: &str) -> String {
-        self.text = format!("{}: {line}", self.site);
-        // A struct of strings always becomes JSON; the line alone would do as well.
-        serde_json::to_string(&self).unwrap_or(self.text)
+    /// Whether IPsec works and BGP does not: probes pass, and yet both ends together count as down.
+    pub(super) fn is_bgp_down(&self) -> bool {
+        self.carrying == Carrying::NotCarrying(NotCarrying::BgpDown)
     }
 }
 
@@ -313,27 +385,65 @@ pub(super) const fn kind_words(kind: Kind) -> &'static str {
     }
 }
 
-const fn assessment_words(assessment: Assessment) -> &'static str {
+/// Both ends together, in words.
+pub(super) const fn both_words(assessment: Assessment, carrying: Carrying) -> &'static str {
     match assessment {
+        Assessment::Down if matches!(carrying, Carrying::NotCarrying(NotCarrying::BgpDown)) => {
+            "BGP is down, although IPsec works: nothing flows over it"
+        }
         Assessment::Healthy => "up at both ends",
         Assessment::Down => "down at both ends",
-        Assessment::Disputed(End::Local) => "down as seen from this site, up as AWS sees it",
-        Assessment::Disputed(End::Aws) => "up as seen from this site, down as AWS sees it",
-        Assessment::Unconfirmed(End::Local) => "down as seen from this site, AWS does not know",
-        Assessment::Unconfirmed(End::Aws) => "down as AWS sees it, this site does not know",
+        Assessment::Disputed(End::Local) => "this site says down, AWS says up",
+        Assessment::Disputed(End::Aws) => "AWS says down, this site says up",
+        Assessment::Unconfirmed(End::Local) => "this site says down, AWS does not confirm it",
+        Assessment::Unconfirmed(End::Aws) => "AWS says down, this site cannot tell",
         Assessment::Blind => "not known",
     }
 }
 
-fn one_sided_end(tunnels: &[Tunnel]) -> &'static str {
-    if tunnels.iter().any(|tunnel| tunnel.local == Verdict::Down) { "this site" } else { "AWS" }
+/// Which end alone says Down.
+pub(super) enum Alone<'a> {
+    Site,
+    Aws,
+    /// Each of other tunnels.
+    Each {
+        site: Vec<&'a Tunnel>,
+        aws: Vec<&'a Tunnel>,
+    },
+}
+
+/// Of a tunnel on which both ends agree neither end says it alone.
+pub(super) fn alone(tunnels: &[Tunnel]) -> Alone<'_> {
+    let not_agreed = || tunnels.iter().filter(|tunnel| tunnel.assessment != Assessment::Down);
+    let site: Vec<&Tunnel> = not_agreed().filter(|tunnel| tunnel.local == Verdict::Down).collect();
+    let by_aws = |tunnel: &&Tunnel| tunnel.local == Verdict::Up && tunnel.aws == Verdict::Down;
+    let aws: Vec<&Tunnel> = not_agreed().filter(by_aws).collect();
+    match (site.is_empty(), aws.is_empty()) {
+        (false, true) => Alone::Site,
+        (true, _) => Alone::Aws,
+        (false, false) => Alone::Each { site, aws },
+    }
+}
+
+fn names(tunnels: &[&Tunnel]) -> Vec<String> {
+    tunnels.iter().map(|tunnel| tunnel.named()).collect()
+}
+
+/// What is down, with BGP apart.
+pub(super) fn down_words(down: &[&Tunnel], name: impl Fn(&Tunnel) -> String) -> String {
+    let (bgp, dead): (Vec<&Tunnel>, Vec<&Tunnel>) =
+        down.iter().copied().partition(|tunnel| tunnel.is_bgp_down());
+    let names = |tunnels: Vec<&Tunnel>| list(&tunnels.into_iter().map(&name).collect::<Vec<_>>());
+    let dead = (!dead.is_empty()).then(|| format!("{} down", names(dead)));
+    let bgp = (!bgp.is_empty()).then(|| format!("BGP down on {}", names(bgp)));
+    dead.into_iter().chain(bgp).collect::<Vec<_>>().join(", ")
 }
 
 fn are(tunnels: &[String]) -> String {
     format!("{} {}", list(tunnels), if tunnels.len() == 1 { "is" } else { "are" })
 }
 
-fn list(tunnels: &[String]) -> String {
+pub(super) fn list(tunnels: &[String]) -> String {
     match tunnels {
         [] => String::new(),
         [one] => one.clone(),

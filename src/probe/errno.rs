@@ -22,8 +22,13 @@ pub enum Call {
 /// What this errno of this call means.
 pub const fn meaning(call: Call, errno: i32) -> AskFailure {
     match errno {
-        libc::ENOBUFS | libc::ENOMEM => AskFailure::Fault(Fault::NoMemory),
+        libc::ENOMEM => AskFailure::Fault(Fault::NoMemory),
         libc::EMFILE | libc::ENFILE => AskFailure::Fault(Fault::TooManyFiles),
+        // Setting up a socket takes memory, and a packet a place in the link's queue (netdevice(7)'s txqueuelen).
+        libc::ENOBUFS => AskFailure::Fault(match call {
+            Call::Prepare => Fault::NoMemory,
+            Call::SendTo => Fault::QueueFull,
+        }),
         errno => match call {
             Call::Prepare => prepare(errno),
             Call::SendTo => send_to(errno),
@@ -78,8 +83,14 @@ mod tests {
     #[test]
     fn no_memory_is_a_fault_in_every_call() {
         for call in BOTH {
-            means(call, &[libc::ENOBUFS, libc::ENOMEM], AskFailure::Fault(Fault::NoMemory));
+            means(call, &[libc::ENOMEM], AskFailure::Fault(Fault::NoMemory));
         }
+        means(Call::Prepare, &[libc::ENOBUFS], AskFailure::Fault(Fault::NoMemory));
+    }
+
+    #[test]
+    fn a_link_that_takes_no_packet_is_no_want_of_memory_and_no_loss() {
+        means(Call::SendTo, &[libc::ENOBUFS], AskFailure::Fault(Fault::QueueFull));
     }
 
     #[test]

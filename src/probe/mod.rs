@@ -10,6 +10,7 @@ mod echo;
 pub mod errno;
 pub mod held;
 mod interface;
+pub mod own;
 mod ownership;
 pub mod permission;
 mod prober;

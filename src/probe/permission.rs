@@ -6,7 +6,7 @@ use std::io;
 
 use socket2::{Domain, Protocol, Socket, Type};
 
-use crate::health::{Problem, Severity};
+use crate::health::{Code, Problem};
 
 /// How echoes are sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,18 +46,33 @@ pub fn icmp_access() -> Result<SocketKind, AccessDenied> {
     }
 }
 
+/// Why a process in these groups, its own first, cannot open an ICMP datagram socket in this network namespace, and what would let
+/// it; `None` if it can, or if that cannot be found out.
+pub fn datagram_closed_to(groups: &[u32]) -> Option<String> {
+    let range = std::fs::read_to_string("/proc/sys/net/ipv4/ping_group_range").ok()?;
+    closed_by(&range, groups)
+}
+
+fn closed_by(range: &str, groups: &[u32]) -> Option<String> {
+    let mut ends = range.split_whitespace().map(str::parse::<u32>);
+    let (low, high) = (ends.next()?.ok()?, ends.next()?.ok()?);
+    let own = groups.first()?;
+    if groups.iter().any(|group| (low..=high).contains(group)) {
+        return None;
+    }
+    Some(format!("net.ipv4.ping_group_range is \"{low} {high}\". {}", sysctl_advice(*own)))
+}
+
 /// What is worse while raw sockets have to do, and what would end it.
 pub(super) fn raw_in_use() -> Problem {
     let gid = effective_gid();
-    Problem {
-        severity: Severity::Degraded,
-        text: format!(
-            "echoes go through raw sockets, because ICMP datagram sockets are closed to group {gid}: \
-             bothends wakes for every ICMP packet of this host, which costs CPU on a busy router. \
-             {}",
-            sysctl_advice(gid)
-        ),
-    }
+    let text = format!(
+        "echoes go through raw sockets, because ICMP datagram sockets are closed to group {gid}: \
+         bothends wakes for every ICMP packet of this host, which costs CPU on a busy router. \
+         {}",
+        sysctl_advice(gid)
+    );
+    Problem::new(Code::RawSockets, text)
 }
 
 impl fmt::Display for AccessDenied {
@@ -120,5 +135,14 @@ mod tests {
             CapabilityBoundingSet=CAP_NET_RAW
             PrivateUsers=no
         "#);
+    }
+
+    #[test]
+    fn a_group_outside_the_sysctls_range_is_closed_out() {
+        assert_eq!(closed_by("0\t2147483647\n", &[987]), None);
+        assert_eq!(closed_by("987\t987\n", &[4, 987]), None, "a supplementary group counts as well");
+        assert_eq!(closed_by("", &[987]), None, "what cannot be read says nothing");
+        let told = closed_by("1\t0\n", &[987]).unwrap();
+        assert!(told.starts_with("net.ipv4.ping_group_range is \"1 0\". Let group 987 open"), "{told}");
     }
 }

@@ -11,6 +11,7 @@ use super::permission::{self, SocketKind};
 use crate::domain::event::{AskFailure, Event};
 use crate::domain::names::CheckId;
 use crate::domain::request::{ClientId, EchoRequest};
+use crate::domain::verdict::Fault;
 use crate::health::{Component, Health};
 
 /// A check alternates between two clients and replaces one at a time; more than this many are left over from a mistake
@@ -26,6 +27,8 @@ pub struct Prober {
     health: Health,
     clients: BTreeMap<(CheckId, ClientId), OpenClient>,
     next_ident: u16,
+    /// So many sockets may be open.
+    sockets: usize,
 }
 
 impl Prober {
@@ -34,7 +37,18 @@ impl Prober {
     pub fn new(events: UnboundedSender<Event>, health: Health) -> Self {
         // Random, so that raw sockets of another process are unlikely to take our replies for theirs.
         let [first, second, ..] = RandomState::new().hash_one(0_u8).to_ne_bytes();
-        Self { events, health, clients: BTreeMap::new(), next_ident: u16::from_ne_bytes([first, second]) }
+        Self {
+            events,
+            health,
+            clients: BTreeMap::new(),
+            next_ident: u16::from_ne_bytes([first, second]),
+            sockets: usize::MAX,
+        }
+    }
+
+    /// The same with at most so many sockets: the descriptors beyond are for others.
+    pub fn with_at_most(self, sockets: usize) -> Self {
+        Self { sockets, ..self }
     }
 
     /// Sends one echo, opening its client if need be, and returns at once.
@@ -73,6 +87,10 @@ impl Prober {
     }
 
     fn open(&mut self, request: &EchoRequest) -> Result<OpenClient, AskFailure> {
+        if self.clients.len() >= self.sockets {
+            // As the kernel would say, a little later.
+            return Err(AskFailure::Fault(Fault::TooManyFiles));
+        }
         let client = OpenClient::open(&request.route, self.next_ident)?;
         self.next_ident = self.next_ident.wrapping_add(1);
         self.make_room(&request.check);

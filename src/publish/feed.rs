@@ -18,7 +18,7 @@ const QUEUE: usize = 4096;
 pub enum News {
     /// A minute of a tunnel is complete.
     Ready(Arc<Rollup>),
-    /// A minute of a connection in which the daemon could have voted on every tunnel.
+    /// A minute of a connection that could have been decided on.
     CouldVote {
         /// The connection.
         vpn: VpnId,

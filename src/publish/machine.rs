@@ -25,7 +25,7 @@ use crate::backoff::Backoff;
 use crate::domain::names::VpnId;
 use crate::domain::rollup::Rollup;
 use crate::domain::time::{Moment, Now, Stamp};
-use crate::health::{Problem, Severity};
+use crate::health::{Code, Problem};
 
 /// The minutes of all tunnels become complete within moments of each other; waiting a little makes them one call.
 const SETTLE: Duration = Duration::from_secs(2);
@@ -58,13 +58,13 @@ pub struct Settings {
 pub enum Event {
     /// A minute of a tunnel is complete.
     Ready(Arc<Rollup>),
-    /// A minute of a connection in which the daemon could have voted on every tunnel.
+    /// A minute of a connection that could have been decided on.
     CouldVote {
         /// The connection.
         vpn: VpnId,
         /// The start of the minute.
         minute: Stamp,
-        /// Whether some sink that takes the connection is not rejecting. Without one there is no heartbeat.
+        /// Whether some sink that takes the connection does not reject and could be used. Without one there is no heartbeat.
         can_page: bool,
     },
     /// The answer to [`Action::Put`].
@@ -336,7 +336,7 @@ impl Publisher {
     }
 
     fn state(&mut self, text: Option<String>) {
-        let problem = text.map(|text| Problem { severity: Severity::Degraded, text });
+        let problem = text.map(|text| Problem::new(Code::MetricsFailing, text));
         if problem != self.problem {
             self.problem.clone_from(&problem);
             self.actions.push_back(Action::Problem(problem));

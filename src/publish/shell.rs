@@ -23,6 +23,8 @@ const STUCK: Duration = Duration::from_secs(60);
 /// What is to be counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tally {
+    /// A call has ended: `ok`, or a [`PutError`]'s word.
+    Put(&'static str),
     /// So many rollups wait in the spool.
     Pending(u64),
     /// So many more rollups, or single data of one, will never be sent.
@@ -89,6 +91,9 @@ pub async fn run<S: MetricSink, P: Spool>(
             }
             (reply, waiting) = or_never(&mut putting) => {
                 putting = None;
+                if let Event::Put(result) = &reply {
+                    tally(Tally::Put(result.as_ref().map_or_else(PutError::as_str, |()| "ok")));
+                }
                 if let Some(waiting) = waiting {
                     tally(Tally::Pending(waiting));
                 }
@@ -225,6 +230,9 @@ mod tests {
         sink.go.add_permits(1);
         timeout(Duration::from_secs(30), running).await.unwrap().unwrap();
         assert_eq!(*spool.0.lock().unwrap(), [rollup]);
-        assert!(tallied.lock().unwrap().contains(&Tally::Pending(7)));
+        let tallied = tallied.lock().unwrap();
+        let puts = tallied.iter().filter(|tally| matches!(tally, Tally::Put(_)));
+        assert_eq!(puts.collect::<Vec<_>>(), [&Tally::Put("ok")]);
+        assert!(tallied.contains(&Tally::Pending(7)));
     }
 }

@@ -53,7 +53,7 @@ pub enum PutError {
     Temporary {
         /// What happened, in an operator's words.
         what: String,
-        /// Whether the service asked us to slow down.
+        /// Whether the service throttled it.
         throttled: bool,
         /// The cause.
         source: Option<Arc<dyn Error + Send + Sync>>,
@@ -68,6 +68,18 @@ pub enum PutError {
         /// What it said.
         what: String,
     },
+}
+
+impl PutError {
+    /// The word used in metrics.
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Temporary { throttled: true, what: _, source: _ } => "throttled",
+            Self::Temporary { throttled: false, what: _, source: _ } => "temporary",
+            Self::Denied { what: _ } => "denied",
+            Self::BadData { what: _ } => "rejected",
+        }
+    }
 }
 
 impl fmt::Display for PutError {

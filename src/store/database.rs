@@ -1,6 +1,7 @@
 //! The file: what is written and read, one transaction at a time.
 
 mod alone;
+mod place;
 mod read;
 mod room;
 mod upkeep;
@@ -8,19 +9,21 @@ mod write;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::os::unix::fs::MetadataExt;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, ffi, params};
 
 use self::alone::Alone;
+use self::place::Left;
+pub(super) use self::place::Place;
 pub(super) use self::upkeep::FOLD_AFTER;
 use self::upkeep::Upkeep;
 use super::limits::Limits;
 use super::mirror;
-use super::open::{self, BUSY, OpenError, is_damage};
+use super::open::{self, OpenError, is_damage};
 use super::pending::Pending;
 use crate::domain::board::TimelineChange;
 use crate::domain::event::Remembered;
@@ -41,12 +44,13 @@ const MINUTE: Duration = Duration::from_secs(60);
 pub(super) struct Database {
     connection: Connection,
     path: PathBuf,
-    /// Which file it is, whatever its name: device and inode.
-    file: Option<(u64, u64)>,
+    left: Left,
     /// History older than this goes.
     keep: Duration,
     limits: Limits,
     upkeep: Upkeep,
+    /// Whether it may be written to.
+    configured: bool,
 }
 
 /// What the last run left.
@@ -62,14 +66,44 @@ pub(super) struct Found {
 
 impl Database {
     pub(super) fn open(path: &Path, keep: Duration, max_size: u64, now: Now) -> Result<Self, OpenError> {
-        Ok(Self {
-            connection: open::open(path)?,
+        Ok(Self { configured: true, ..Self::with(open::open(path)?, path, keep, max_size, now) })
+    }
+
+    /// The same for reading; `None` where there is nothing to be read. [`Self::configure`] comes before the first write.
+    pub(super) fn open_before_writing(
+        path: &Path,
+        keep: Duration,
+        max_size: u64,
+        now: Now,
+    ) -> Result<Option<Self>, OpenError> {
+        let opened = open::open_before_writing(path)?;
+        Ok(opened.map(|connection| Self::with(connection, path, keep, max_size, now)))
+    }
+
+    fn with(connection: Connection, path: &Path, keep: Duration, max_size: u64, now: Now) -> Self {
+        Self {
+            connection,
             path: path.into(),
-            file: file_at(path),
+            left: Left::at(path),
             keep,
             limits: Limits::of(max_size),
             upkeep: Upkeep::beginning(now.mono),
-        })
+            configured: false,
+        }
+    }
+
+    /// Whether it may be written to.
+    pub(super) const fn is_configured(&self) -> bool {
+        self.configured
+    }
+
+    /// Makes it ready to be written to, if it is not.
+    pub(super) fn configure(&mut self) -> rusqlite::Result<()> {
+        if !self.configured {
+            open::configure(&mut self.connection)?;
+            self.configured = true;
+        }
+        Ok(())
     }
 
     /// What can be known of a file that cannot be written.
@@ -77,9 +111,27 @@ impl Database {
         found(&open::open_to_read(path)?, now)
     }
 
-    /// Whether this is still the file of that name: it may have been removed or replaced, and would be written in vain.
-    pub(super) fn is_in_place(&self) -> bool {
-        self.file.is_some() && self.file == file_at(&self.path)
+    /// What has become of the files since they were written.
+    pub(super) fn place(&self) -> Place {
+        self.left.place(&self.path)
+    }
+
+    /// Moves what a log holds that has no name any more into the file. One that has its name is another's, and would be taken
+    /// for the file's when that is opened again.
+    pub(super) fn save_log(&self) -> rusqlite::Result<()> {
+        self.checkpoint()?;
+        let [log, _shared_memory] = open::companions(&self.path);
+        match fs::remove_file(log) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                let text = format!("a log that is not its own cannot be removed: {error}");
+                Err(rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_IOERR), Some(text)))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn checkpoint(&self) -> rusqlite::Result<()> {
+        self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_row| Ok(()))
     }
 
     /// Writes everything in one transaction, synced when it returns; folds and removes what is too old, and makes room.
@@ -93,20 +145,19 @@ impl Database {
         dropped += room::make(&transaction, &self.limits)?;
         transaction.commit()?;
         self.upkeep = upkeep;
+        self.left.written(&self.path);
         Ok(dropped)
     }
 
-    /// Moves what the log holds into the file, if the log has become long. A reader may prevent it: then it is for the
-    /// next time.
-    pub(super) fn empty_log(&self) -> rusqlite::Result<()> {
+    /// Moves what the log holds into the file, if the log has become long.
+    pub(super) fn empty_log(&mut self) -> rusqlite::Result<()> {
         let [log, _shared_memory] = open::companions(&self.path);
         if fs::metadata(log).map_or(0, |log| log.len()) < self.limits.log {
             return Ok(());
         }
-        self.connection.busy_timeout(Duration::ZERO)?;
-        let emptied = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_row| Ok(()));
-        self.connection.busy_timeout(BUSY)?;
-        emptied
+        self.checkpoint()?;
+        self.left.written(&self.path);
+        Ok(())
     }
 
     /// Closes the file without touching it or its log any more.
@@ -183,10 +234,11 @@ impl Database {
     pub(super) fn used(&mut self) -> u64 {
         room::used(&self.connection.transaction().unwrap()).unwrap()
     }
-}
 
-fn file_at(path: &Path) -> Option<(u64, u64)> {
-    fs::symlink_metadata(path).ok().map(|file| (file.dev(), file.ino()))
+    /// Lets go of what it has in memory of the file, as it does of a file that is larger.
+    pub(super) fn forget_pages(&self) -> rusqlite::Result<()> {
+        self.connection.execute_batch("PRAGMA shrink_memory")
+    }
 }
 
 fn found(connection: &Connection, now: Now) -> rusqlite::Result<Found> {
@@ -202,7 +254,7 @@ fn found(connection: &Connection, now: Now) -> rusqlite::Result<Found> {
 }
 
 fn find_seen_up(connection: &Connection, _now: Now, found: &mut Found) -> rusqlite::Result<()> {
-    let query = "SELECT \"end\", check_kind, inside_ip, vpn, outside_ip FROM seen_up JOIN tunnel ON tunnel.id = tunnel";
+    let query = "SELECT \"end\", check_kind, inside_ip, vpn, outside_ip, source_ip, interface FROM seen_up JOIN tunnel ON tunnel.id = tunnel";
     for seen in rows(connection, query, [], |row| Ok((read::seen_up(row)?, read::describe(row)?)))? {
         match seen {
             (Some(seen), _) => found.remembered.seen_up.push(seen),
@@ -259,7 +311,7 @@ fn find_ledger(connection: &Connection, _now: Now, found: &mut Found) -> rusqlit
     Ok(())
 }
 
-/// Where AWS's view was lost to the end, when our end was Down since.
+/// Since when packets have not passed; and where AWS's view was lost to the end, when our end was Down since.
 fn find_unheard(connection: &Connection, now: Now, found: &mut Found) -> rusqlite::Result<()> {
     let query = "SELECT vpn, outside_ip, at, body,
             (SELECT max(minute) FROM rollup WHERE rollup.tunnel = tunnel.id AND minute <= ?2)
@@ -273,12 +325,20 @@ fn find_unheard(connection: &Connection, now: Now, found: &mut Found) -> rusqlit
     })?;
     let mut seen: BTreeMap<TunnelId, Alone> = BTreeMap::new();
     for (tunnel, at, body, probed) in changes {
-        if let (Some(tunnel), Some((end, from, to))) = (tunnel, mirror::read_view_change(&body)) {
+        if let (Some(tunnel), Some(change)) = (tunnel, mirror::read_view_change(&body)) {
+            let mirror::ViewChange { end, from, to, stopped } = change;
             let alone = seen.entry(tunnel).or_default();
             alone.probed = probed.map(|minute| minute + MINUTE);
             alone.changed(end, from, to, at);
+            alone.stopped(end, to, stopped, at);
         }
     }
+    let stopped = seen.iter().filter_map(|(id, alone)| Some((id.clone(), alone.still_stopped(now.wall)?)));
+    found.remembered.stopped = stopped.collect();
+    let said = seen
+        .iter()
+        .flat_map(|(id, alone)| alone.said(now.wall).map(move |(at, verdict)| (id.clone(), at, verdict)));
+    found.remembered.said = said.collect();
     found.remembered.unheard = seen.into_iter().filter_map(|(tunnel, alone)| alone.unheard(tunnel)).collect();
     Ok(())
 }

@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use rusqlite::ErrorCode;
+use rusqlite::{ErrorCode, ffi};
 
 use super::aside::set_aside;
-use super::database::{Database, Found};
+use super::database::{Database, Found, Place};
 use super::handle::Settings;
 use super::held::Held;
 use super::notice::Notice;
@@ -49,6 +49,27 @@ impl Disk {
         now: Now,
         notices: &mut VecDeque<Notice>,
     ) -> Result<(Self, Opening), OpenError> {
+        Self::opened(settings, now, notices, Self::look)
+    }
+
+    /// The same without writing to it, unless it is damaged or of an older release: [`Self::write`] does the rest.
+    ///
+    /// # Errors
+    /// The path is wrong.
+    pub(super) fn open_before_writing(
+        settings: &Settings,
+        now: Now,
+        notices: &mut VecDeque<Notice>,
+    ) -> Result<(Self, Opening), OpenError> {
+        Self::opened(settings, now, notices, Self::look_before_writing)
+    }
+
+    fn opened(
+        settings: &Settings,
+        now: Now,
+        notices: &mut VecDeque<Notice>,
+        look: impl FnOnce(&mut Self, Now) -> Result<Found, OpenError>,
+    ) -> Result<(Self, Opening), OpenError> {
         let Settings { path, max_size, keep, spool: _ } = settings;
         let mut disk = Self {
             path: path.clone(),
@@ -60,7 +81,7 @@ impl Disk {
             dropped: 0,
             lost: 0,
         };
-        let (found, failure) = match disk.look(now) {
+        let (found, failure) = match look(&mut disk, now) {
             Err(error) if error.is_misconfigured() => return Err(error),
             Err(error) => (Found::default(), Some(error)),
             Ok(mut found) => {
@@ -92,6 +113,19 @@ impl Disk {
         Ok(found)
     }
 
+    fn look_before_writing(&mut self, now: Now) -> Result<Found, OpenError> {
+        let database = Database::open_before_writing(&self.path, self.keep, self.max_size, now)?;
+        let Some(database) = database else { return Ok(Found::default()) };
+        let found = database.found(now).map_err(|error| OpenError::of(&self.path, error))?;
+        self.database = Some(database);
+        Ok(found)
+    }
+
+    /// Whether the file is there and may be written to.
+    pub(super) fn is_open(&self) -> bool {
+        self.database.as_ref().is_some_and(Database::is_configured)
+    }
+
     /// Writes everything that waits.
     pub(super) fn write(
         &mut self,
@@ -100,14 +134,7 @@ impl Disk {
         now: Now,
         notices: &mut VecDeque<Notice>,
     ) -> Result<(), OpenError> {
-        if self.database.as_ref().is_some_and(|database| !database.is_in_place()) {
-            let text = format!(
-                "store {}: the file was removed or replaced; another is written in its place",
-                self.path.display()
-            );
-            notices.push_back(Notice::Error(text));
-            self.let_go();
-        }
+        self.look_after(notices);
         let done = match self.damaged.take() {
             None => self.attempt(pending, held, now, notices),
             Some(damage) => Err(damage),
@@ -121,6 +148,29 @@ impl Disk {
         held.write_again(pending);
         self.begin_anew(&damage, lost, now, notices)?;
         self.attempt(pending, held, now, notices)
+    }
+
+    /// Deals with files that somebody has removed, replaced or cut short.
+    fn look_after(&mut self, notices: &mut VecDeque<Notice>) {
+        let Some(database) = &self.database else { return };
+        let done = match database.place() {
+            Place::Kept => return,
+            Place::Replaced => Ok("the file was removed or replaced; another is written in its place"),
+            Place::WithoutLog => database
+                .save_log()
+                .map(|()| "its log (-wal) was removed or replaced; what that held is written into the file"),
+            Place::LogCut => {
+                let text = "its log (-wal) was cut short".to_owned();
+                Err(rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_CORRUPT), Some(text)))
+            }
+        };
+        match done {
+            Ok(what) => {
+                notices.push_back(Notice::Error(format!("store {}: {what}", self.path.display())));
+                self.let_go();
+            }
+            Err(source) => self.damaged = Some(OpenError::Corrupt { path: self.path.clone(), source }),
+        }
     }
 
     /// How many unsent rollups had to go for want of room since this was asked last.
@@ -157,7 +207,10 @@ impl Disk {
         notices: &mut VecDeque<Notice>,
     ) -> Result<(), OpenError> {
         let database = match &mut self.database {
-            Some(database) => database,
+            Some(database) => {
+                database.configure().map_err(|error| OpenError::of(&self.path, error))?;
+                database
+            }
             none => {
                 let opened = Database::open(&self.path, self.keep, self.max_size, now)?;
                 // It may be another file than before, or one that could not be read until this moment.
@@ -294,7 +347,8 @@ pub(super) struct Opening {
 /// What is said of an incident that was open in a file that was opened late, while another of its kind was open already.
 fn second_open(path: &Path, IncidentId { vpn, kind, opened }: &IncidentId) -> Notice {
     Notice::Warning(format!(
-        "store {}: the file, which could not be used until this moment, held {vpn}/{}/{} open, while another incident of          this kind is open; it is closed in the file: look whether its record is still open at a sink",
+        "store {}: the file, which could not be used until this moment, held {vpn}/{}/{} open, while another incident of \
+         this kind is open; it is closed in the file: look whether its record is still open at a sink",
         path.display(),
         kind.as_str(),
         opened.as_millis()

@@ -1,8 +1,12 @@
 //! What the store's tests keep.
 
+use std::fs;
+use std::ops::Deref;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
+
+use rusqlite::Connection;
 
 use super::handle::Settings;
 use super::open::companions;
@@ -84,6 +88,7 @@ pub(super) fn row(incident: &Incident, generation: u32) -> LedgerRow {
         told: 3,
         closed_by_person_at: None,
         related: false,
+        linked: false,
         settled: false,
     }
 }
@@ -103,9 +108,34 @@ pub(super) fn opened(incident: &Arc<Incident>) -> Fact {
     Fact::IncidentChanged { incident: Arc::clone(incident), change: IncidentChange::Opened, at: NOW }
 }
 
+/// The file as it is on the disk, in a copy: while it is used nobody else may open it.
+pub(super) struct OnDisk {
+    connection: Connection,
+    _directory: tempfile::TempDir,
+}
+
+impl Deref for OnDisk {
+    type Target = Connection;
+
+    fn deref(&self) -> &Connection {
+        &self.connection
+    }
+}
+
+pub(super) fn on_disk(path: &Path) -> OnDisk {
+    let directory = tempfile::tempdir().unwrap();
+    let copy = directory.path().join("copy.db");
+    let ([log, _], [log_of_copy, _]) = (companions(path), companions(&copy));
+    fs::copy(path, &copy).unwrap();
+    if log.exists() {
+        fs::copy(log, log_of_copy).unwrap();
+    }
+    OnDisk { connection: Connection::open(copy).unwrap(), _directory: directory }
+}
+
 /// Bytes of the file, its log and its shared memory.
 pub(super) fn size(path: &Path) -> u64 {
     let [log, shared_memory] = companions(path);
-    let length = |path: &Path| std::fs::metadata(path).map_or(0, |file| file.len());
+    let length = |path: &Path| fs::metadata(path).map_or(0, |file| file.len());
     length(path) + length(&log) + length(&shared_memory)
 }

@@ -8,6 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
+use tokio::time::timeout;
 
 use super::entry::Entry;
 use super::hold::Hold;
@@ -29,6 +30,9 @@ use crate::publish::sink::{Spool, SpoolError};
 /// Rollups and transitions that may wait for the thread. State is not bounded: there is a piece of it per change that people
 /// must know, and losing one would be worse than any queue.
 const HISTORY_QUEUE: usize = 8192;
+
+/// A commit takes milliseconds, on worn flash a second.
+const COMMIT_WITHIN: Duration = Duration::from_secs(5);
 
 /// What the store goes by.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,16 +90,18 @@ impl StoreThread {
 }
 
 impl Store {
-    /// Opens the file, or creates it (0600, and its directory 0700), and starts the thread. Blocks for as long as the disk
-    /// takes. If the disk cannot be used that is stated, and everything is kept in memory.
+    /// Reads the file, if there is one, and starts the thread, which creates it (0600, and its directory 0700) or brings it
+    /// up to date soon. Blocks for as long as the disk takes to be read. If the disk cannot be used that is stated, and
+    /// everything is kept in memory.
     ///
     /// `now` anchors the moments of what is remembered: they keep their distance on the wall clock.
     ///
     /// # Errors
     /// The path does not name a file that could be ours, another daemon has it, or there can be no thread.
     pub fn open(settings: &Settings, health: Health, now: Now) -> Result<Opened, OpenError> {
-        let (keeper, remembered) = Keeper::open(settings, now)?;
-        let hold = Hold::take(&settings.path)?;
+        let held = Hold::take_again(&settings.path)?;
+        let (keeper, remembered) = Keeper::begin(settings, now)?;
+        let hold = held.map_or_else(|| Hold::take(&settings.path), |hold| Ok(Some(hold)))?;
         let (jobs, queue) = mpsc::channel();
         let (alive, ended) = oneshot::channel();
         let shared = Arc::new(Shared::default());
@@ -176,13 +182,24 @@ impl Ledger for Store {
     }
 
     async fn commit(&self, row: LedgerRow) -> Result<(), LedgerError> {
-        self.ask(|reply| Job::Commit { row: Box::new(row), reply }).await.map_err(|what| LedgerError { what })
+        let committed = self.ask(|reply| Job::Commit { row: Box::new(row), reply });
+        committed_in_time(committed).await
     }
 
     async fn forget(&self, sink: &SinkId, incident: &IncidentId) -> Result<(), LedgerError> {
         let (sink, incident) = (sink.clone(), incident.clone());
-        self.ask(|reply| Job::Forget { sink, incident, reply }).await.map_err(|what| LedgerError { what })
+        committed_in_time(self.ask(|reply| Job::Forget { sink, incident, reply })).await
     }
+}
+
+/// A page does not wait for a disk that takes seconds for a write.
+async fn committed_in_time(commit: impl Future<Output = Result<(), String>>) -> Result<(), LedgerError> {
+    let what = match timeout(COMMIT_WITHIN, commit).await {
+        Ok(Ok(())) => return Ok(()),
+        Ok(Err(what)) => what,
+        Err(_) => format!("the disk has not written it within {} s; it follows", COMMIT_WITHIN.as_secs()),
+    };
+    Err(LedgerError { what })
 }
 
 impl Spool for Store {

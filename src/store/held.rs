@@ -29,6 +29,14 @@ impl Held {
     }
 
     pub(super) fn seen_up(&mut self, seen: SeenUp) {
+        // Of our own end of a route only the last counts.
+        if let SeenUp::Local(check, key) = &seen {
+            let same = |known: &SeenUp| match known {
+                SeenUp::Local(of, known) => (of, known.inside_ip) == (check, key.inside_ip),
+                SeenUp::Aws(_) => false,
+            };
+            self.seen_up.retain(|known| !same(known));
+        }
         self.seen_up.insert(seen);
     }
 

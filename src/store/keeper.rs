@@ -24,11 +24,15 @@ use crate::domain::names::SinkId;
 use crate::domain::plan::SinkPlan;
 use crate::domain::rollup::Rollup;
 use crate::domain::time::{Moment, Now, Stamp};
-use crate::health::{Problem, Severity};
+use crate::health::{Code, Problem};
 use crate::incident::sink::LedgerRow;
 
 /// That minutes are lost for want of room is said once a day: someone should look today, and not every minute.
 const WARN_EVERY: Duration = Duration::from_secs(24 * 3600);
+
+/// The first write comes so long after the start, so that by then all who want to know what outlived the last run have heard
+/// it: while a disk is slow nobody hears anything.
+const FIRST_WRITE_AFTER: Duration = Duration::from_secs(2);
 
 /// The store's whole logic: what is written when, what is read, and what is said of a disk that fails.
 #[derive(Debug)]
@@ -59,8 +63,28 @@ impl Keeper {
     /// # Errors
     /// The path does not name a file that could be ours: [`OpenError::is_misconfigured`]. It is untouched.
     pub fn open(settings: &Settings, now: Now) -> Result<(Self, Remembered), OpenError> {
+        Self::opened(settings, now, Disk::open)
+    }
+
+    /// The same without writing to the file: a disk that takes seconds for a write must not hold up the start, and what was
+    /// open is known all the same. The rest is due at [`FIRST_WRITE_AFTER`].
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn begin(settings: &Settings, now: Now) -> Result<(Self, Remembered), OpenError> {
+        let (mut keeper, remembered) = Self::opened(settings, now, Disk::open_before_writing)?;
+        keeper.pace.state(now.mono);
+        keeper.pace.hold_until(now.mono + FIRST_WRITE_AFTER);
+        Ok((keeper, remembered))
+    }
+
+    fn opened(
+        settings: &Settings,
+        now: Now,
+        open: impl FnOnce(&Settings, Now, &mut VecDeque<Notice>) -> Result<(Disk, Opening), OpenError>,
+    ) -> Result<(Self, Remembered), OpenError> {
         let mut notices = VecDeque::new();
-        let (disk, opening) = Disk::open(settings, now, &mut notices)?;
+        let (disk, opening) = open(settings, now, &mut notices)?;
         let Opening { found, rescued, begun_anew, failure } = opening;
         let mut keeper = Self {
             disk,
@@ -114,8 +138,14 @@ impl Keeper {
                 self.pace.state(now.mono);
             }
             Entry::Transition(transition) => {
+                // A row of Downs goes on in the next run.
+                let down = transition.change.is_our_down();
                 self.counts.transitions_dropped += self.pending.transition(*transition);
-                self.pace.history(now.mono);
+                if down {
+                    self.pace.soon(now.mono);
+                } else {
+                    self.pace.history(now.mono);
+                }
             }
             Entry::Rollup(rollup) => {
                 self.counts.rollups_dropped += self.pending.rollup(rollup, !self.spool);
@@ -184,7 +214,8 @@ impl Keeper {
     /// What is wrong with the disk, in an operator's words. Everything is kept, and tried again at [`Self::poll_timeout`].
     pub fn commit(&mut self, now: Now) -> Result<(), String> {
         self.now = now;
-        if self.pending.is_empty() && !self.disk.is_damaged() && self.problem.is_none() {
+        let nothing_waits = self.pending.is_empty() && self.disk.is_open();
+        if nothing_waits && !self.disk.is_damaged() && self.problem.is_none() {
             return Ok(());
         }
         let done = self.disk.write(&mut self.pending, &mut self.held, now, &mut self.notices);
@@ -204,9 +235,10 @@ impl Keeper {
     fn fail(&mut self, error: &OpenError) -> String {
         self.pace.failed(self.now.mono);
         let what = error.in_full();
-        self.problem.get_or_insert_with(|| Problem {
-            severity: Severity::Failed,
-            text: format!("{what}. Probing and incidents go on from memory, and a restart would forget them"),
+        self.problem.get_or_insert_with(|| {
+            let text =
+                format!("{what}. Probing and incidents go on from memory, and a restart would forget them");
+            Problem::new(Code::StoreFailing, text)
         });
         what
     }

@@ -11,7 +11,7 @@ mod view;
 
 pub(super) use self::incident::{read_incident, write_incident};
 pub(super) use self::ledger::{read_row, write_row};
-pub(super) use self::transition::{Change, Transition, read_view_change, write_transition};
+pub(super) use self::transition::{Change, Transition, ViewChange, read_view_change, write_transition};
 
 use std::time::Duration;
 
@@ -102,6 +102,7 @@ macro_rules! mirror_words {
     ($mirror:ident of $domain:ty { $($variant:ident),+ $(,)? }) => {
         #[derive(Debug, Clone, Copy, serde::Serialize, serde::Deserialize)]
         #[serde(rename_all = "snake_case")]
+        #[allow(clippy::enum_variant_names, reason = "the names are the domain's")]
         pub(super) enum $mirror { $($variant),+ }
 
         impl From<$domain> for $mirror {

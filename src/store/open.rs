@@ -13,8 +13,8 @@ use rusqlite::{Connection, ErrorCode, MAIN_DB, OpenFlags, ffi};
 use super::identity::{Identity, identify};
 use super::schema;
 
-/// Another process (`sqlite3`, a backup) may hold the file for a moment.
-pub(super) const BUSY: Duration = Duration::from_secs(5);
+/// Another process (`sqlite3`, a backup) may have the file for a moment when it is opened; later none can.
+const BUSY: Duration = Duration::from_secs(1);
 
 /// Why a store cannot be opened, read or written. Its text is for an operator.
 #[derive(Debug)]
@@ -123,7 +123,9 @@ fn words(error: &rusqlite::Error) -> &'static str {
         Some(ErrorCode::ReadOnly) => "it cannot be written; check the mount and the file's owner",
         Some(ErrorCode::SystemIoFailure) => "the disk reports an error; check it",
         Some(ErrorCode::CannotOpen) => "it cannot be opened; check its directory",
-        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => "another process holds it; let it go",
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+            "another process has it open (sqlite3, a backup, another bothends); close it there"
+        }
         Some(_) | None => "cannot use it",
     }
 }
@@ -131,24 +133,55 @@ fn words(error: &rusqlite::Error) -> &'static str {
 /// Opens the file, creating it (0600) and its directory (0700) where they are missing, and brings it up to this release's
 /// tables. Refuses, untouched, what is not our file.
 pub(super) fn open(path: &Path) -> Result<Connection, OpenError> {
-    prepare(path)?;
-    let mut connection = connect(path).map_err(|error| match error {
+    if !is_there(path)? {
+        create(path)?;
+    }
+    let mut connection = take_hold(path)?;
+    configure(&mut connection).map_err(|error| OpenError::of(path, error))?;
+    Ok(connection)
+}
+
+/// Opens the file, if there is one with tables of this release in it, so that it can be read; nothing is written to it before
+/// [`configure`]. A disk that takes seconds for a write holds nothing up so. Refuses, untouched, what is not our file.
+pub(super) fn open_before_writing(path: &Path) -> Result<Option<Connection>, OpenError> {
+    if !is_there(path)? {
+        return Ok(None);
+    }
+    let mut connection = take_hold(path)?;
+    let failed = |error| OpenError::of(path, error);
+    match schema::version(&connection).map_err(failed)? {
+        0 => Ok(None),
+        version if schema::is_older(version) => {
+            // What it holds is read by this release's tables: this once the start waits for the disk.
+            configure(&mut connection).map_err(failed)?;
+            Ok(Some(connection))
+        }
+        _ => Ok(Some(connection)),
+    }
+}
+
+fn take_hold(path: &Path) -> Result<Connection, OpenError> {
+    let connection = connect(path).map_err(|error| match error {
         Refusal::Unsuitable(what) => unsuitable(path, what),
         Refusal::Sqlite(source) => OpenError::of(path, source),
     })?;
     // Whose an unmarked file is was not known before.
     make_private(path)?;
-    configure(&mut connection).map_err(|error| OpenError::of(path, error))?;
     Ok(connection)
 }
 
 /// Opens our file for reading alone, for what can be known of it while it cannot be written.
 pub(super) fn open_to_read(path: &Path) -> rusqlite::Result<Connection> {
-    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    // Without locks: where nothing can be written none can be had, and a file that another process has open is read as well.
+    // What is torn because that process writes to it is passed over.
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY;
+    let connection = Connection::open_with_flags_and_vfs(path, flags, c"unix-none")?;
+    keep_log(&connection, true)?;
+    keep_to_itself(&connection)?;
     if schema::version(&connection).is_ok() {
         return Ok(connection);
     }
-    // The shared memory that WAL needs cannot be made there. Without a log the file is complete in itself.
+    // A log that is missing cannot be made there, and without one the file is complete in itself.
     let escaped: String = path
         .to_string_lossy()
         .chars()
@@ -158,7 +191,7 @@ pub(super) fn open_to_read(path: &Path) -> rusqlite::Result<Connection> {
     Connection::open_with_flags(format!("file:{escaped}?immutable=1"), flags)
 }
 
-/// The log and the shared memory that belong to a database's file.
+/// The log of a database's file, and the shared memory that another program than this one may have left.
 pub(super) fn companions(path: &Path) -> [PathBuf; 2] {
     ["-wal", "-shm"].map(|suffix| {
         let mut name = path.as_os_str().to_owned();
@@ -170,6 +203,13 @@ pub(super) fn companions(path: &Path) -> [PathBuf; 2] {
 /// Leaves the log as it is when the connection is closed: whoever looks at the file later finds what there was.
 pub(super) fn keep_log(connection: &Connection, keep: bool) -> rusqlite::Result<bool> {
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, keep)
+}
+
+/// Keeps every other process out, so that the log's index lies in this one's own memory. It would lie in a file (`-shm`) that is
+/// mapped, and a process dies (SIGBUS) when somebody truncates what it has mapped. To be called before the first access
+/// (<https://www.sqlite.org/wal.html>, section 8).
+fn keep_to_itself(connection: &Connection) -> rusqlite::Result<()> {
+    connection.query_row("PRAGMA locking_mode = EXCLUSIVE", [], |_row| Ok(()))
 }
 
 enum Refusal {
@@ -187,11 +227,12 @@ fn unsuitable(path: &Path, what: impl Into<String>) -> OpenError {
     OpenError::Unsuitable { path: path.into(), what: what.into() }
 }
 
-fn prepare(path: &Path) -> Result<(), OpenError> {
+/// Whether there is a file that may be ours, which is private then.
+fn is_there(path: &Path) -> Result<bool, OpenError> {
     let unusable = |doing| move |source| OpenError::Unusable { path: path.into(), doing, source };
     let found = match fs::symlink_metadata(path) {
         Ok(found) => found,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return create(path),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
         Err(error) => return Err(unusable("look at the file")(error)),
     };
     if found.is_symlink() {
@@ -211,10 +252,11 @@ fn prepare(path: &Path) -> Result<(), OpenError> {
         }
         Identity::OfAnotherProgram => return Err(unsuitable(path, OF_ANOTHER_PROGRAM)),
         Identity::Ours { version } => usable(version.into()).map_err(|what| unsuitable(path, what))?,
-        Identity::Empty | Identity::Unmarked => return Ok(()),
+        Identity::Empty | Identity::Unmarked => return Ok(true),
     }
-    // Before SQLite comes: its -wal and -shm files follow these permissions.
-    make_private(path)
+    // Before SQLite comes: its log follows these permissions.
+    make_private(path)?;
+    Ok(true)
 }
 
 const OF_ANOTHER_PROGRAM: &str = "this is another program's database; give a path of its own";
@@ -231,13 +273,18 @@ fn usable(version: i64) -> Result<(), String> {
     ))
 }
 
+/// Creates the directory that the file lies in (0700), if it is missing.
+pub(super) fn create_directory(path: &Path) -> io::Result<()> {
+    match path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        Some(parent) => DirBuilder::new().recursive(true).mode(0o700).create(parent),
+        None => Ok(()),
+    }
+}
+
 fn create(path: &Path) -> Result<(), OpenError> {
     let unusable = |doing| move |source| OpenError::Unusable { path: path.into(), doing, source };
-    if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-        let created = DirBuilder::new().recursive(true).mode(0o700).create(parent);
-        created.map_err(unusable("create its directory"))?;
-    }
-    // SQLite would create it with the umask's permissions; its -wal and -shm files follow these.
+    create_directory(path).map_err(unusable("create its directory"))?;
+    // SQLite would create it with the umask's permissions; its log follows these.
     let created = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
     created.map(drop).map_err(unusable("create the file"))
 }
@@ -278,8 +325,14 @@ fn no_database(path: &Path, what: &str) -> OpenError {
 fn connect(path: &Path) -> Result<Connection, Refusal> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
+    if connection.is_readonly(MAIN_DB)? {
+        // SQLite makes do with that; a connection that began so never writes again.
+        let error = ffi::Error::new(ffi::SQLITE_READONLY);
+        return Err(rusqlite::Error::SqliteFailure(error, None).into());
+    }
     connection.busy_timeout(BUSY)?;
     keep_log(&connection, true)?;
+    keep_to_itself(&connection)?;
     // What a log adds to the header has been seen by nobody yet.
     let id: i64 = connection.query_row("PRAGMA application_id", [], |row| row.get(0))?;
     let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
@@ -287,20 +340,16 @@ fn connect(path: &Path) -> Result<Connection, Refusal> {
         return Err(Refusal::Unsuitable(OF_ANOTHER_PROGRAM.into()));
     }
     usable(schema::version(&connection)?).map_err(Refusal::Unsuitable)?;
-    if connection.is_readonly(MAIN_DB)? {
-        // SQLite makes do with that; a connection that began so never writes again.
-        let error = ffi::Error::new(ffi::SQLITE_READONLY);
-        return Err(rusqlite::Error::SqliteFailure(error, None).into());
-    }
     Ok(connection)
 }
 
-fn configure(connection: &mut Connection) -> rusqlite::Result<()> {
+/// Makes it ready to be written to. To be done again does no harm.
+pub(super) fn configure(connection: &mut Connection) -> rusqlite::Result<()> {
     // The ledger's promise rests on this: what a commit has returned for survives a power cut.
     connection
         .execute_batch("PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY")?;
     let was_older = schema::migrate(connection)?;
-    // WAL: one sync per commit, and readers do not block the writer. The log is emptied by size, not by SQLite's count.
+    // WAL: one sync per commit. The log is emptied by size, not by SQLite's count.
     connection.query_row("PRAGMA journal_mode = WAL", [], |_row| Ok(()))?;
     connection.execute_batch("PRAGMA wal_autocheckpoint = 0")?;
     if was_older {

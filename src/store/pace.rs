@@ -17,14 +17,24 @@ pub(super) struct Pace {
     waiting_since: Option<Moment>,
     /// When state came that has not been tried to be committed.
     urgent_since: Option<Moment>,
+    /// When history came that the next run builds on, likewise.
+    soon_since: Option<Moment>,
     last_commit: Option<Moment>,
     retry_at: Option<Moment>,
+    /// Nothing is committed before, whatever comes.
+    held_until: Option<Moment>,
 }
 
 impl Pace {
     /// History came.
     pub(super) fn history(&mut self, now: Moment) {
         self.waiting_since.get_or_insert(now);
+    }
+
+    /// History came that the next run builds on: it does not wait for the minute.
+    pub(super) fn soon(&mut self, now: Moment) {
+        self.waiting_since.get_or_insert(now);
+        self.soon_since.get_or_insert(now);
     }
 
     /// State came: it is committed at once.
@@ -40,9 +50,20 @@ impl Pace {
     pub(super) fn failed(&mut self, now: Moment) {
         self.retry_at = Some(now + RETRY);
         self.urgent_since = None;
+        self.soon_since = None;
+    }
+
+    /// Nothing is committed before this moment.
+    pub(super) fn hold_until(&mut self, moment: Moment) {
+        self.held_until = Some(moment);
     }
 
     pub(super) fn due(&self) -> Option<Moment> {
+        let due = self.wanted()?;
+        Some(self.held_until.map_or(due, |until| due.max(until)))
+    }
+
+    fn wanted(&self) -> Option<Moment> {
         if self.urgent_since.is_some() {
             return self.urgent_since;
         }
@@ -50,6 +71,9 @@ impl Pace {
             return self.retry_at;
         }
         let settled = self.waiting_since? + SETTLE;
+        if let Some(soon) = self.soon_since {
+            return Some(soon + SETTLE);
+        }
         Some(self.last_commit.map_or(settled, |at| settled.max(at + COMMIT_INTERVAL)))
     }
 }
@@ -79,12 +103,36 @@ mod tests {
     }
 
     #[test]
+    fn what_the_next_run_builds_on_is_committed_soon() {
+        let mut pace = Pace::default();
+        pace.committed(at(100));
+        pace.history(at(101));
+        pace.soon(at(110));
+        pace.soon(at(112));
+        assert_eq!(pace.due(), Some(at(115)));
+        pace.failed(at(116));
+        assert_eq!(pace.due(), Some(at(146)));
+    }
+
+    #[test]
     fn state_is_committed_at_once() {
         let mut pace = Pace::default();
         pace.committed(at(100));
         pace.history(at(101));
         pace.state(at(102));
         assert_eq!(pace.due(), Some(at(102)));
+    }
+
+    #[test]
+    fn what_is_held_is_committed_when_that_is_over_and_once() {
+        let mut pace = Pace::default();
+        pace.hold_until(at(2));
+        assert_eq!(pace.due(), None);
+        pace.state(at(0));
+        assert_eq!(pace.due(), Some(at(2)));
+        pace.committed(at(2));
+        pace.state(at(3));
+        assert_eq!(pace.due(), Some(at(3)));
     }
 
     #[test]

@@ -84,6 +84,9 @@ const STEPS: &[&str] = &[
         faults INTEGER NOT NULL,
         PRIMARY KEY (hour, tunnel)
     ) STRICT, WITHOUT ROWID;",
+    "-- Our end of the route over which the local end last saw it Up: this host held it.
+    ALTER TABLE seen_up ADD COLUMN source_ip TEXT NOT NULL DEFAULT '';
+    ALTER TABLE seen_up ADD COLUMN interface TEXT NOT NULL DEFAULT '';",
 ];
 
 /// The version this release writes.
@@ -93,6 +96,11 @@ pub(super) const VERSION: usize = STEPS.len();
 /// it is. Returns whether it was older.
 pub(super) fn migrate(connection: &mut Connection) -> rusqlite::Result<bool> {
     run(connection, STEPS)
+}
+
+/// Whether a file of this version lacks tables of this release.
+pub(super) fn is_older(version: i64) -> bool {
+    usize::try_from(version).is_ok_and(|version| version < VERSION)
 }
 
 /// The file's version; 0 if it is empty.

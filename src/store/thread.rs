@@ -62,12 +62,13 @@ impl Worker {
 
     /// Works until every handle is dropped, writes what is left, and closes the file.
     pub(super) fn run(mut self, jobs: &Receiver<Job>) {
+        // Who waits for a commit, until there is one: the first write after the start is held back.
+        let mut waiters = Vec::new();
         loop {
             let first = match self.keeper.poll_timeout() {
                 None => jobs.recv().map_err(|_| RecvTimeoutError::Disconnected),
                 Some(due) => jobs.recv_timeout(due.since(clock::now().mono)),
             };
-            let mut waiters = Vec::new();
             let before = self.keeper.counts();
             match first {
                 Ok(job) => {
@@ -78,21 +79,28 @@ impl Worker {
                 }
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => {
-                    let _already_stated = self.keeper.commit(clock::now());
+                    let done = self.keeper.commit(clock::now());
                     self.tell();
+                    for waiter in waiters {
+                        let _gone = waiter.send(done.clone());
+                    }
                     return;
                 }
             }
-            let done = self.keeper.handle_timeout(clock::now());
+            let now = clock::now();
+            let is_due = self.keeper.poll_timeout().is_none_or(|due| due <= now.mono);
+            let done = self.keeper.handle_timeout(now);
             self.tell();
             let counts = self.keeper.counts();
             let Shared { history_waiting: _, rollups_dropped, transitions_dropped } = &*self.shared;
             rollups_dropped.fetch_add(counts.rollups_dropped - before.rollups_dropped, Ordering::Relaxed);
             let transitions = counts.transitions_dropped - before.transitions_dropped;
             transitions_dropped.fetch_add(transitions, Ordering::Relaxed);
-            for waiter in waiters {
-                // Nobody may wait for it any more.
-                let _gone = waiter.send(done.clone());
+            if is_due {
+                for waiter in waiters.drain(..) {
+                    // Nobody may wait for it any more.
+                    let _gone = waiter.send(done.clone());
+                }
             }
         }
     }

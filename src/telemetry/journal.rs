@@ -34,7 +34,8 @@ const QUEUE_LEN: usize = 1024;
 const FLUSH_WAIT: Duration = Duration::from_secs(1);
 
 /// Sets the process's logger up: own records from `level` upwards, those of libraries from WARN upwards (theirs could
-/// hold request bodies, and so secrets, below that). `log::logger().flush()` waits up to a second until all is written.
+/// hold request bodies, and so secrets, below that), and none of the AWS SDK's. `log::logger().flush()` waits up to a second until
+/// all is written.
 ///
 /// # Errors
 /// The thread could not be started, or the process has a logger already.

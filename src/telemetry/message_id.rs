@@ -6,6 +6,7 @@ use super::topic::Folding::{Never, Of};
 use super::topic::Topic::{
     Address, Check, Condition, End, Evidence, Happening, Problem, Timeline, Tunnel, Words,
 };
+use crate::health::{Code, Entry};
 
 /// What kind of record it is, for filters and for the journal's catalog.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -28,16 +29,27 @@ macro_rules! message_ids {
             pub const $name: Self =
                 Self { name: stringify!($name), meaning: $meaning, id: $id, folding: $folding };)*
 
-            /// Every kind of record.
-            pub const ALL: &'static [Self] = &[$(Self::$name),*];
+            /// Every kind of record but those of problems.
+            const PLAIN: &'static [Self] = &[$(Self::$name),*];
         }
     };
 }
 
 impl MessageId {
+    /// The record by which a problem is reported: each has its own, and so its own entry in the catalog.
+    pub const fn of(code: Code) -> Self {
+        let Entry { record, message_id, title, .. } = code.entry();
+        Self { name: record, meaning: title, id: message_id, folding: Of(Problem) }
+    }
+
+    /// Every kind of record.
+    pub fn all() -> impl Iterator<Item = Self> {
+        Self::PLAIN.iter().copied().chain(Code::ALL.iter().map(|code| Self::of(*code)))
+    }
+
     /// The kind with this id.
     pub fn with_id(id: &str) -> Option<Self> {
-        Self::ALL.iter().find(|kind| kind.id == id).copied()
+        Self::all().find(|kind| kind.id == id)
     }
 }
 
@@ -72,11 +84,10 @@ message_ids! {
     INCIDENT_MISSED = "25897a07c499454699d6252d32b4477f", Never, "there was an incident while AWS could not be reached, and nobody was told";
     INCIDENT_SETTLED = "b8e9d7778f344e4d80fb298cb9d1d7fc", Never, "every sink knows that an incident is over";
     RECORD_LEFT_OPEN = "459a1e2d512946b395c399f9fccdd637", Never, "a sink is no longer configured to take an incident that it was told, and its record stays open";
+    RECORD_STAYS_OPEN = "59c2e3b6d805eaf68580a40a5a172277", Never, "the daemon stops, and a sink has a record open";
     ADDRESS_TAKEN = "77f192e510e04bfa8a3fd55354f25081", Of(Address), "this host holds the address that it votes for";
     ADDRESS_LEFT = "9b10664c53ac466d9254addcff902803", Of(Address), "this host does not hold the address that it votes for";
-    PROBLEM_BEGAN = "a481049643974a34be1fab147d702697", Of(Problem), "a part of the daemon has a problem";
-    ADDRESSES_DIFFER = "4bcaaf71dcd340abb61d5d9bc3910010", Of(Problem), "AWS's addresses of a connection are not those of the configuration";
-    PROBLEM_ENDED = "7b06607bb1f84637bdf52c0b4121cf24", Of(Problem), "a part of the daemon has its problem no more";
+    PROBLEM_ENDED = "7b06607bb1f84637bdf52c0b4121cf24", Of(Problem), "a problem is over";
     STARTED = "bcb47757f9e4418a80a6f6e546f92784", Never, "the daemon started";
     STOPPING = "de9301e615ec4e16abec51af39f4054f", Never, "the daemon is stopping";
     CONFIGURATION_RELOADED = "8f93d266ec1d45d199e7dad2f119d0c1", Never, "another configuration is in force";
@@ -87,6 +98,7 @@ message_ids! {
     FACTS_DROPPED = "7e8689be2181439295851f34d7e189c5", Of(Happening), "facts were dropped because a queue was full";
     RECORDS_DROPPED = "f1789da6056f488892b6c220702c5d38", Never, "journal records were dropped because the journal did not take them";
     DAEMON_NOTICE = "8f83527c14e3900dd1d3d754054d0a13", Of(Words), "the daemon says something that has no record of its own";
+    AWS_NOTICE = "9e45e7d514b5288ae249918499d616d1", Of(Words), "AWS is asked otherwise than usual: where a tunnel's data lies, or how a connection is made";
     PROBE_NOTICE = "fafd03a87f8b8f6c17402105e14845fc", Of(Words), "probing says something that has no record of its own";
     SINK_NOTICE = "5581e1c6740c67dffe2cb0741100e363", Of(Words), "a sink's records are not as expected";
     METRICS_NOTICE = "fb0948a2e6b5a02c8e5b7576e60a449c", Of(Words), "some of the metrics will not reach CloudWatch";
@@ -102,9 +114,10 @@ mod tests {
 
     #[test]
     fn no_id_and_no_name_is_used_twice() {
-        let ids: BTreeSet<_> = MessageId::ALL.iter().map(|kind| kind.id).collect();
-        let names: BTreeSet<_> = MessageId::ALL.iter().map(|kind| kind.name).collect();
-        assert_eq!((ids.len(), names.len()), (MessageId::ALL.len(), MessageId::ALL.len()));
+        let kinds = MessageId::all().count();
+        let ids: BTreeSet<_> = MessageId::all().map(|kind| kind.id).collect();
+        let names: BTreeSet<_> = MessageId::all().map(|kind| kind.name).collect();
+        assert_eq!((ids.len(), names.len()), (kinds, kinds));
     }
 
     #[test]
@@ -120,6 +133,7 @@ mod tests {
             MessageId::INCIDENT_MISSED,
             MessageId::INCIDENT_SETTLED,
             MessageId::RECORD_LEFT_OPEN,
+            MessageId::RECORD_STAYS_OPEN,
             MessageId::STARTED,
             MessageId::STOPPING,
             MessageId::CONFIGURATION_RELOADED,
@@ -134,7 +148,7 @@ mod tests {
 
     #[test]
     fn every_id_has_the_form_that_the_journal_takes() {
-        for kind in MessageId::ALL {
+        for kind in MessageId::all() {
             assert!(
                 kind.id.len() == 32
                     && kind.id.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b)),

@@ -4,6 +4,7 @@
 //! [`Status`], so that nothing of a tunnel that left the configuration stays behind.
 
 mod exposition;
+mod problems;
 mod process;
 mod state;
 #[cfg(test)]
@@ -27,6 +28,8 @@ use crate::domain::names::{CheckId, SinkId, SourceKind, TunnelId};
 use crate::domain::status::Status;
 use crate::domain::time::{Now, Stamp};
 use crate::domain::verdict::{Outcome, Verdict};
+use crate::health::overview::Open;
+use crate::health::readiness::Readiness;
 
 /// The `Content-Type` of [`Prometheus::render`].
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -38,6 +41,9 @@ const RTT_BUCKETS: [f64; 15] =
 /// The recorder keeps each sample of a histogram until a scrape or an upkeep folds it into its bucket.
 const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
 
+/// What can be done with incidents.
+const MODES: [&str; 2] = ["raise", "observe"];
+
 const METADATA: Metadata<'static> = Metadata::new(module_path!(), Level::INFO, None);
 
 /// The daemon's metrics. All methods are quick and may be called from any thread.
@@ -47,6 +53,7 @@ pub struct Prometheus {
     handle: PrometheusHandle,
     checks: Mutex<BTreeMap<CheckId, CheckMeters>>,
     told: Mutex<Told>,
+    problems: Mutex<problems::Series>,
 }
 
 /// The meters of one check, looked up once.
@@ -64,6 +71,7 @@ struct Told {
     credentials_expiry: Option<Stamp>,
     clock_offset: Option<i64>,
     config_reload_success: bool,
+    mode: Option<&'static str>,
 }
 
 impl Default for Prometheus {
@@ -96,9 +104,15 @@ impl Prometheus {
             credentials_expiry: None,
             clock_offset: None,
             config_reload_success: true,
+            mode: None,
         };
-        let prometheus =
-            Self { handle: recorder.handle(), recorder, checks: Mutex::default(), told: Mutex::new(told) };
+        let prometheus = Self {
+            handle: recorder.handle(),
+            recorder,
+            checks: Mutex::default(),
+            told: Mutex::new(told),
+            problems: Mutex::default(),
+        };
         // A series that exists from the start shows its first increment.
         prometheus.counter(&metric::ROLLUPS_DROPPED, &[]).increment(0);
         prometheus
@@ -155,6 +169,11 @@ impl Prometheus {
         self.counter(&metric::AWS_POLLS, &[source.as_str(), result]).increment(1);
     }
 
+    /// Metrics were put to CloudWatch, and this came of it (`ok`, `temporary`, …).
+    pub fn metrics_request(&self, result: &str) {
+        self.counter(&metric::METRICS_REQUESTS, &[result]).increment(1);
+    }
+
     /// How many rollups wait to be sent.
     pub fn rollups_pending(&self, pending: u64) {
         self.told().rollups_pending = Some(pending);
@@ -168,6 +187,11 @@ impl Prometheus {
     /// Whether the configuration was taken when it was last read.
     pub fn config_reload(&self, success: bool) {
         self.told().config_reload_success = success;
+    }
+
+    /// What is done with incidents.
+    pub fn mode(&self, mode: &'static str) {
+        self.told().mode = Some(mode);
     }
 
     /// When the AWS credentials in use expire; `None` if they do not.
@@ -186,7 +210,7 @@ impl Prometheus {
     }
 
     /// The scrape, in the text format 0.0.4; see [`CONTENT_TYPE`]. Ages are as of `now`.
-    pub fn render(&self, status: &Status, now: Now) -> String {
+    pub fn render(&self, status: &Status, problems: &[Open], now: Now) -> String {
         for tunnel in status.vpns.iter().flat_map(|vpn| &vpn.tunnels) {
             for check in &tunnel.checks {
                 // Every outcome is a series from the first scrape on, so that `rate` sees the first loss.
@@ -194,6 +218,11 @@ impl Prometheus {
             }
         }
         let mut out = Exposition::default();
+        out.single(&metric::READY, f64::from(u8::from(Readiness::of(status, problems, now).ready)));
+        let mut series = self.problems.lock().unwrap_or_else(PoisonError::into_inner);
+        series.see(problems);
+        series.write(&mut out);
+        drop(series);
         state::write(&mut out, status, now);
         let told = self.told().clone();
         write_told(&mut out, &told);
@@ -262,8 +291,10 @@ impl std::fmt::Debug for CheckMeters {
 }
 
 fn write_told(out: &mut Exposition, told: &Told) {
-    let Told { sink_pending, rollups_pending, credentials_expiry, clock_offset, config_reload_success } =
+    let Told { sink_pending, rollups_pending, credentials_expiry, clock_offset, config_reload_success, mode } =
         told;
+    let modes = mode.map(|mode| MODES.map(|of| ([of], f64::from(u8::from(of == mode)))));
+    out.family(&metric::MODE, modes.into_iter().flatten());
     out.family(&metric::SINK_PENDING, sink_pending.iter().map(|(sink, n)| ([sink.as_str()], *n as f64)));
     out.family(&metric::ROLLUPS_PENDING, rollups_pending.map(|n| ([""; 0], n as f64)));
     let expiry = credentials_expiry.map(|at| ([""; 0], at.as_millis() as f64 / 1e3));

@@ -11,6 +11,7 @@ use log::Level;
 use super::message_id::MessageId;
 use super::topic::{Allowance, Folding, Topic};
 use super::wording::Record;
+use crate::health::{Code, Entry};
 
 fn page(name: &str) -> String {
     std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).unwrap()
@@ -77,7 +78,7 @@ fn is_worded_elsewhere(kind: MessageId) -> bool {
 fn every_kind_of_record_has_one_entry_in_the_catalog_and_no_entry_is_left_over() {
     let catalog = catalog();
     let found: Vec<_> = entries(&catalog).iter().map(|(id, _)| name_of(id)).collect();
-    let kinds: Vec<_> = MessageId::ALL.iter().map(|kind| kind.name).collect();
+    let kinds: Vec<_> = MessageId::all().map(|kind| kind.name).collect();
     assert_eq!(found, kinds);
 }
 
@@ -117,15 +118,15 @@ fn every_field_that_an_entry_shows_is_in_every_record_of_its_kind() {
 #[test]
 fn there_is_a_sample_of_every_kind_that_is_worded_here() {
     let seen = seen();
-    for kind in MessageId::ALL {
-        assert_ne!(seen.contains_key(kind.name), is_worded_elsewhere(*kind), "{}", kind.name);
+    for kind in MessageId::all() {
+        assert_ne!(seen.contains_key(kind.name), is_worded_elsewhere(kind), "{}", kind.name);
     }
 }
 
 #[test]
 fn a_record_has_the_fields_by_which_it_is_folded() {
     let seen = seen();
-    for kind in MessageId::ALL.iter().filter(|kind| !is_worded_elsewhere(**kind)) {
+    for kind in MessageId::all().filter(|kind| !is_worded_elsewhere(*kind)) {
         match kind.folding {
             Folding::Never => {}
             // What it befell differs from kind to kind.
@@ -151,11 +152,11 @@ fn level(level: Level) -> &'static str {
 fn table() -> String {
     let seen = seen();
     let mut text = String::from("| record | level | folded | meaning | fields |\n|---|---|---|---|---|\n");
-    for MessageId { name, meaning, id, folding } in MessageId::ALL {
+    for MessageId { name, meaning, id, folding } in MessageId::all() {
         let none = Seen::default();
         let Seen { levels, always, sometimes } = seen.get(name).unwrap_or(&none);
         let mut levels: Vec<_> = levels.iter().map(|of| level(*of)).collect();
-        if *name == MessageId::RECORDS_DROPPED.name {
+        if name == MessageId::RECORDS_DROPPED.name {
             levels.push(level(Level::Warn));
         }
         let always = always.iter().map(|field| format!("`{field}`"));
@@ -181,9 +182,106 @@ fn table() -> String {
 
 #[test]
 fn the_page_on_the_journal_holds_this_table() {
-    assert!(
-        page("docs/journal.md").contains(&table()),
-        "docs/journal.md should hold this table:\n{}",
-        table()
+    held("docs/journal.md", "| record | level |", &table());
+}
+
+/// Holds a table of a page, which begins with this head, to what it should be. `BOTHENDS_WRITE=1` writes it.
+pub(super) fn held(path: &str, head: &str, table: &str) {
+    let text = page(path);
+    let begin = text.find(head).unwrap_or_else(|| panic!("{path} has no table that begins with {head:?}"));
+    let end = text[begin..].find("\n\n").map_or(text.len(), |end| begin + end + 1);
+    if std::env::var_os("BOTHENDS_WRITE").is_some() {
+        let text = format!("{}{table}{}", &text[..begin], &text[end..]);
+        std::fs::write(Path::new(env!("CARGO_MANIFEST_DIR")).join(path), text).unwrap();
+        return;
+    }
+    assert_eq!(
+        &text[begin..end],
+        table,
+        "{path} is out of date: BOTHENDS_WRITE=1 cargo test --lib telemetry"
     );
+}
+
+/// Lines of at most 97 columns.
+fn wrapped(text: &str) -> String {
+    let mut lines = vec![String::new()];
+    // A command stays in one line.
+    let mut words: Vec<String> = Vec::new();
+    let mut quoted = false;
+    for word in text.split(' ') {
+        match words.last_mut() {
+            Some(last) if quoted => *last = format!("{last} {word}"),
+            _ => words.push(word.to_owned()),
+        }
+        quoted ^= word.matches('`').count() % 2 == 1;
+    }
+    for word in words {
+        let line = lines.last_mut().unwrap();
+        if line.is_empty() {
+            *line = word;
+        } else if line.chars().count() + 1 + word.chars().count() <= 97 {
+            line.push_str(&format!(" {word}"));
+        } else {
+            lines.push(word);
+        }
+    }
+    lines.join("\n")
+}
+
+/// The catalog's entry of a problem.
+fn explained(code: Code) -> String {
+    let Entry { record, message_id, title, meaning, first_step, .. } = code.entry();
+    let connection = MessageId::of(code);
+    let has_vpn = seen()[connection.name].always.contains("VPN_ID");
+    let first_step =
+        if has_vpn { first_step.replace("VPN_ID", "@VPN_ID@") } else { (*first_step).to_owned() };
+    format!(
+        "# {record}\n-- {message_id}\nSubject: {title} (@COMPONENT@)\nDefined-By: bothends\n\
+         Support: man:bothends(1)\nDocumentation: man:bothends(1)\n\n\
+         @ERROR@\n{}\n{}\nAll open problems: `curl 127.0.0.1:9846/readyz`, `bothends status`.\n",
+        wrapped(meaning),
+        wrapped(&format!("First: {first_step}"))
+    )
+}
+
+#[test]
+fn the_catalog_explains_each_problem_in_the_words_of_the_table() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging/journal/bothends.catalog");
+    let catalog = catalog();
+    let entry = |code: &Code| catalog.find(&format!("# {}\n", code.entry().record));
+    let begin = Code::ALL.iter().filter_map(entry).min().unwrap_or(catalog.len());
+    let entries: Vec<_> = Code::ALL.iter().map(|code| explained(*code)).collect();
+    let entries = entries.join("\n");
+    if std::env::var_os("BOTHENDS_WRITE").is_some() {
+        let before = catalog[..begin].trim_end();
+        std::fs::write(path, format!("{before}\n\n{entries}")).unwrap();
+        return;
+    }
+    assert_eq!(
+        &catalog[begin..],
+        entries,
+        "the catalog is out of date: BOTHENDS_WRITE=1 cargo test --lib telemetry"
+    );
+}
+
+fn problems() -> String {
+    let mut text = String::from(
+        "| code | severity | what is wrong | first step | not shown beside |\n|---|---|---|---|---|\n",
+    );
+    for code in Code::ALL {
+        let Entry { word, severity, fails_after, title, meaning, first_step, behind, .. } = code.entry();
+        let behind: Vec<_> = behind.iter().map(|cause| format!("`{}`", cause.entry().word)).collect();
+        let behind = behind.join(", ");
+        let severity = match fails_after {
+            None => severity.as_str().to_owned(),
+            Some(after) => format!("{}, after {} min failed", severity.as_str(), after.as_secs() / 60),
+        };
+        writeln!(text, "| `{word}` | {severity} | {title}. {meaning} | {first_step} | {behind} |").unwrap();
+    }
+    text
+}
+
+#[test]
+fn the_page_on_status_holds_the_table_of_problems() {
+    held("docs/status.md", "| code | severity |", &problems());
 }

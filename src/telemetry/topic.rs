@@ -64,11 +64,24 @@ impl Topic {
             // A host votes for one address.
             Self::Address => &[],
             // Not its text: one that names another request each time would be another problem each time.
-            Self::Problem => &["COMPONENT"],
+            Self::Problem => &["COMPONENT", "PROBLEM"],
             Self::Evidence => &["VPN_ID", "TUNNEL_IP", "ERROR"],
             Self::Happening => &["MESSAGE_ID", "VPN_ID", "TUNNEL_IP", "END"],
             // Nor here its text, for the same reason: the level parts what matters from what does not.
             Self::Words => &["TARGET", "PRIORITY", "SINK", "VPN_ID", "KIND"],
+        }
+    }
+
+    /// A state that has not changed for this long is at rest, and its next change is told at once; `None` of what is no state. At
+    /// most one record more comes of it in this time.
+    pub const fn at_rest_after(self) -> Option<Duration> {
+        match self {
+            Self::End | Self::Tunnel | Self::Condition | Self::Check | Self::Address => {
+                Some(Duration::from_secs(20))
+            }
+            // A request that fails every minute is no new problem each time.
+            Self::Problem => Some(Duration::from_secs(2 * 60)),
+            Self::Timeline | Self::Evidence | Self::Happening | Self::Words => None,
         }
     }
 

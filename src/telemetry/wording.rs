@@ -22,6 +22,7 @@ use super::names::Names;
 use crate::domain::event::SeenUp;
 use crate::domain::fact::Fact;
 use crate::domain::names::{End, Kind, Role, SourceId, TunnelId, VpnId};
+use crate::domain::stopped::not_passing_since;
 use crate::domain::time::Now;
 use crate::domain::verdict::{Assessment, Fault, Verdict, View, Why};
 
@@ -191,6 +192,8 @@ const fn unknown(why: Why) -> (Level, MessageId) {
         Why::Fault(Fault::HeldUp) => (Level::Info, MessageId::CANNOT_ASK),
         // It is so at boot until the interface is there, and heals by itself.
         Why::Fault(Fault::AddressMissing) => (Level::Warn, MessageId::CANNOT_ASK),
+        // The link's fault, not this host's.
+        Why::Fault(Fault::QueueFull) => (Level::Warn, MessageId::CANNOT_ASK),
         Why::Fault(Fault::NoPermission | Fault::NoMemory | Fault::TooManyFiles | Fault::Socket(_)) => {
             (Level::Error, MessageId::CANNOT_ASK)
         }
@@ -198,8 +201,10 @@ const fn unknown(why: Why) -> (Level, MessageId) {
         Why::NoData | Why::Stale | Why::Contradiction | Why::Gone => (Level::Warn, MessageId::END_UNKNOWN),
         // Before the first answer it cannot be otherwise.
         Why::Starting | Why::Unused | Why::NotHere | Why::NotAsked => (Level::Info, MessageId::END_UNKNOWN),
+        // A minute in which the tunnel changed is no fault of anything.
+        Why::Fraction => (Level::Info, MessageId::END_UNKNOWN),
         // EVIDENCE_UNUSABLE says it at WARNING, or who asked AWS does.
-        Why::Fraction | Why::Future | Why::Garbage => (Level::Info, MessageId::END_UNKNOWN),
+        Why::Future | Why::Garbage => (Level::Info, MessageId::END_UNKNOWN),
     }
 }
 
@@ -212,6 +217,11 @@ fn assessment_changed(
     at: Now,
 ) -> Record {
     let (level, kind, text) = match to {
+        Assessment::Down if local.verdict == Verdict::Up => (
+            Level::Warn,
+            MessageId::BOTH_ENDS_DOWN,
+            "BGP is down, although IPsec works: AWS has no route over it",
+        ),
         Assessment::Healthy => (Level::Info, MessageId::HEALTHY, "healthy"),
         Assessment::Down => (Level::Warn, MessageId::BOTH_ENDS_DOWN, "both ends agree that it is down"),
         Assessment::Disputed(_) => (Level::Warn, MessageId::DISPUTED, "disputed"),
@@ -224,11 +234,21 @@ fn assessment_changed(
         Some(Role::Active) | None => level,
     };
     let inside = names.inside_ip(tunnel);
+    let stopped = match to {
+        Assessment::Down | Assessment::Disputed(_) | Assessment::Unconfirmed(_) => {
+            not_passing_since(local, aws, to)
+        }
+        Assessment::Healthy | Assessment::Blind => None,
+    };
     let (local, aws) = (view(local, inside, at), view(aws, inside, at));
-    about_tunnel(names, tunnel, level, kind, &format!("{text}: {local}; {aws}"))
+    let record = about_tunnel(names, tunnel, level, kind, &format!("{text}: {local}; {aws}"))
         .with("ASSESSMENT", to.as_str())
         .with("LOCAL_VIEW", local)
-        .with("AWS_VIEW", aws)
+        .with("AWS_VIEW", aws);
+    match stopped {
+        Some(stopped) => record.with("NOT_PASSING_SINCE", phrases::rfc3339(stopped.wall)),
+        None => record,
+    }
 }
 
 fn address_held(names: &Names, address: IpAddr, held: bool) -> Record {
@@ -250,9 +270,6 @@ fn address_held(names: &Names, address: IpAddr, held: bool) -> Record {
 
 fn evidence_unusable(names: &Names, source: &SourceId, tunnel: &TunnelId, verdict: Verdict) -> Record {
     let why = match verdict {
-        Verdict::Unknown(Why::Fraction) => {
-            "TunnelState between 0 and 1: it changed within the period".to_owned()
-        }
         Verdict::Unknown(why) => why.to_string(),
         Verdict::Up | Verdict::Down => verdict.to_string(),
     };

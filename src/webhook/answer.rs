@@ -79,7 +79,8 @@ impl Answer {
                 format!("it refused us ({code}){said}; correct the secret, the headers or the signature")
             }
             404 | 405 | 410 => format!("nothing takes messages there ({code}){said}; correct the url"),
-            408 | 425 | 429 => format!("it asks us to slow down ({code}){said}"),
+            429 => format!("it throttled the message (429){said}"),
+            408 | 425 => format!("it wants the message again ({code}){said}"),
             500..=599 => format!("it failed ({code}){said}"),
             _ => format!(
                 "it found fault with the message ({code}){said}; correct the template, or see what it wants"
@@ -169,11 +170,17 @@ mod tests {
                 "{what}"
             );
         }
-        for status in [429, 500, 503] {
+        for (status, says) in [
+            (408, "wants the message again"),
+            (425, "wants the message again"),
+            (429, "throttled"),
+            (500, "it failed"),
+            (503, "it failed"),
+        ] {
             let Err(Reason::Temporary { what, retry_after }) = meaning(status, "") else {
                 panic!("{status}")
             };
-            assert!(what.contains(&status.to_string()), "{what}");
+            assert!(what.contains(says) && what.contains(&status.to_string()), "{what}");
             assert_eq!(retry_after, Some(Duration::from_secs(120)));
         }
     }

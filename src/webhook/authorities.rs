@@ -6,16 +6,17 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
-use rustls::{ClientConfig, RootCertStore};
 
-#[cfg(feature = "tls-aws-lc")]
-use rustls::crypto::aws_lc_rs as crypto;
-#[cfg(all(feature = "tls-ring", not(feature = "tls-aws-lc")))]
-use rustls::crypto::ring as crypto;
+use crate::access::read_regular;
 
 use super::answer::{Reason, rejected};
+use crate::outbound::Trust;
+
+/// The system's authorities, all of them, take a fifth of it.
+const LONGEST: u64 = 1024 * 1024;
 
 /// The authorities of one webhook.
 pub(super) struct Authorities {
@@ -26,7 +27,7 @@ pub(super) struct Authorities {
 
 #[derive(Clone)]
 struct Loaded {
-    config: Arc<ClientConfig>,
+    trust: Arc<Trust>,
     /// Of the file, before it was read; `None` where there is none, or it is in doubt.
     version: Option<Version>,
 }
@@ -51,14 +52,14 @@ impl Authorities {
     }
 
     /// What to connect with. While a file is written that was good before, what it held goes on to be trusted.
-    pub(super) async fn trusted(&self) -> Result<Arc<ClientConfig>, Reason> {
+    pub(super) async fn trusted(&self) -> Result<Arc<Trust>, Reason> {
         let known = self.loaded.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let ca_file = self.ca_file.clone();
         let fresh = tokio::task::spawn_blocking(move || renewed(ca_file.as_deref(), known)).await;
         let fresh = fresh.unwrap_or_else(|_| Err(rejected("the authorities could not be loaded")))?;
-        let config = Arc::clone(&fresh.config);
+        let trust = Arc::clone(&fresh.trust);
         *self.loaded.lock().unwrap_or_else(PoisonError::into_inner) = Some(fresh);
-        Ok(config)
+        Ok(trust)
     }
 
     /// A certificate was not trusted: the next call loads them again.
@@ -72,7 +73,7 @@ fn renewed(ca_file: Option<&Path>, known: Option<Loaded>) -> Result<Loaded, Reas
     match known {
         Some(known) if known.version == version => Ok(known),
         known => match (load(ca_file), known) {
-            (Ok(config), _) => Ok(Loaded { config: Arc::new(config), version }),
+            (Ok(trust), _) => Ok(Loaded { trust: Arc::new(trust), version }),
             (Err(_), Some(known)) => Ok(known),
             (Err(reason), None) => Err(reason),
         },
@@ -80,12 +81,13 @@ fn renewed(ca_file: Option<&Path>, known: Option<Loaded>) -> Result<Loaded, Reas
 }
 
 /// The authorities in a file, or the system's.
-pub(super) fn load(ca_file: Option<&Path>) -> Result<ClientConfig, Reason> {
+pub(super) fn load(ca_file: Option<&Path>) -> Result<Trust, Reason> {
     let mut roots = RootCertStore::empty();
     match ca_file {
         Some(path) => {
             let wrong = |what: String| Reason::Rejected(format!("ca_file {}: {what}", path.display()));
-            let pem = fs::read(path).map_err(|error| wrong(format!("it cannot be read: {error}")))?;
+            let pem =
+                read_regular(path, LONGEST).map_err(|error| wrong(format!("it cannot be read: {error}")))?;
             for certificate in CertificateDer::pem_slice_iter(&pem) {
                 let certificate = certificate.map_err(|_| wrong("it is not well-formed PEM".to_owned()))?;
                 let added = roots.add(certificate);
@@ -100,12 +102,7 @@ pub(super) fn load(ca_file: Option<&Path>) -> Result<ClientConfig, Reason> {
             roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
         }
     }
-    let config = ClientConfig::builder_with_provider(Arc::new(crypto::default_provider()))
-        .with_safe_default_protocol_versions()
-        .map_err(|_| rejected("TLS is of no use here"))?;
-    let mut config = config.with_root_certificates(roots).with_no_client_auth();
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(config)
+    Trust::new(roots, ca_file).map_err(|_| rejected("TLS cannot be used here"))
 }
 
 #[cfg(test)]

@@ -3,27 +3,26 @@
 
 use std::error::Error;
 use std::future::Future;
-use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
-use http_body_util::{BodyExt as _, Empty, Full, Limited};
+use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Bytes;
 use hyper::client::conn::http1;
 use hyper::header::{HOST, HeaderName, HeaderValue, LOCATION, PROXY_AUTHORIZATION, RETRY_AFTER};
 use hyper::{Method, Request, Uri};
-use hyper_util::client::proxy::matcher::{Intercept, Matcher};
 use hyper_util::rt::TokioIo;
-use rustls::pki_types::ServerName;
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio_rustls::TlsConnector;
 
 use super::answer::{Answer, Reason, rejected};
 use super::authorities::Authorities;
-use super::reach::reach;
+use crate::outbound::{Certificate, ConnectError, Dialer, Outbound, Proxy, What};
 
 /// Of an answer's body so much is read: nobody needs its words beyond that.
 const BODY_MAX: usize = 64 * 1024;
+
+/// Nor is it waited for any longer.
+const WORDS_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// What goes out.
 pub(super) struct Post {
@@ -35,17 +34,22 @@ pub(super) struct Post {
 /// Makes the calls of one webhook.
 pub(super) struct Client {
     timeout: Duration,
-    proxies: Matcher,
+    dialer: Arc<Dialer>,
     authorities: Authorities,
 }
 
-/// A connection of any kind.
-trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
-
 impl Client {
-    pub(super) fn new(ca_file: Option<PathBuf>, timeout: Duration) -> Self {
-        Self { timeout, proxies: Matcher::from_env(), authorities: Authorities::new(ca_file) }
+    pub(super) fn new(ca_file: Option<PathBuf>, timeout: Duration, dialer: Arc<Dialer>) -> Self {
+        Self { timeout, dialer, authorities: Authorities::new(ca_file) }
+    }
+
+    /// The host and port that a call to this address looks up: those of the proxy, if it takes one.
+    pub(super) fn looked_up(&self, url: &Uri) -> Option<(String, u16)> {
+        let proxy = self.dialer.proxy(url);
+        let uri = proxy.as_ref().map_or(url, Proxy::url);
+        let port = uri.port_u16().unwrap_or(if uri.scheme_str() == Some("https") { 443 } else { 80 });
+        // An IPv6 address is in brackets, and no name.
+        uri.host().filter(|host| !host.starts_with('[')).map(|host| (host.to_owned(), port))
     }
 
     /// Sends a request, and reads its answer.
@@ -60,24 +64,21 @@ impl Client {
         let host = url.host().ok_or_else(|| rejected("the url names no host"))?.to_owned();
         let secure = url.scheme_str() == Some("https");
         let port = url.port_u16().unwrap_or(if secure { 443 } else { 80 });
-        let proxy = self.proxies.intercept(&url);
-        let (stream, through) = match &proxy {
-            None => (connect(&host, port).await?, false),
-            Some(proxy) if secure => (self.tunnel(proxy, &host, port).await?, false),
-            Some(proxy) => (self.to_proxy(proxy).await?, true),
-        };
-        let stream = if secure { self.secured(stream, &host).await? } else { stream };
+        let Outbound { stream, forwarding, notice } = self.connected(&url).await?;
+        if let Some(notice) = notice {
+            log::warn!("{notice}");
+        }
 
         let path = url.path_and_query().map_or("/", |path| path.as_str()).to_owned();
         let mut request = Request::builder().method(Method::POST);
-        request = request.uri(if through { url.to_string() } else { path });
+        request = request.uri(if forwarding.is_some() { url.to_string() } else { path });
         let default = port == if secure { 443 } else { 80 };
         let named = if default { host } else { format!("{host}:{port}") };
         request = request.header(HOST, named);
         for (name, value) in headers {
             request = request.header(name, value);
         }
-        if let Some(auth) = proxy.as_ref().filter(|_| through).and_then(|proxy| proxy.basic_auth()) {
+        if let Some(auth) = forwarding.as_ref().and_then(|proxy| proxy.authorization()) {
             request = request.header(PROXY_AUTHORIZATION, auth);
         }
         let request = request.body(Full::new(Bytes::from(body)));
@@ -91,69 +92,34 @@ impl Client {
                 |name| answer.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
             let (retry_after, location) = (text(RETRY_AFTER), text(LOCATION));
             let status = answer.status();
-            // Whether it was taken is in the status; words that break off are none.
-            let words = Limited::new(answer.into_body(), BODY_MAX).collect().await;
-            let words = words.map(|words| words.to_bytes()).unwrap_or_default();
+            // Whether it was accepted is in the status: words that break off are none, those of an acceptance are not read, and
+            // none are waited for long, or a message that was accepted would be sent again.
+            let words = if status.is_success() {
+                Bytes::new()
+            } else {
+                let words = Limited::new(answer.into_body(), BODY_MAX).collect();
+                match tokio::time::timeout(WORDS_TIMEOUT, words).await {
+                    Ok(Ok(words)) => words.to_bytes(),
+                    Ok(Err(_)) | Err(_) => Bytes::new(),
+                }
+            };
             let words = String::from_utf8_lossy(&words).into_owned();
             Ok(Answer { status, retry_after, location, words })
         };
         beside(connection, answer).await
     }
 
-    /// A connection through a proxy that forwards bytes (RFC 9110, section 9.3.6).
-    async fn tunnel(&self, proxy: &Intercept, host: &str, port: u16) -> Result<Box<dyn Stream>, Reason> {
-        let stream = self.to_proxy(proxy).await?;
-        let target = format!("{host}:{port}");
-        let mut request = Request::builder().method(Method::CONNECT).uri(&target).header(HOST, &target);
-        if let Some(auth) = proxy.basic_auth() {
-            request = request.header(PROXY_AUTHORIZATION, auth);
-        }
-        let request = request.body(Empty::<Bytes>::new());
-        let request = request.map_err(|_| rejected("the proxy cannot be asked for this url"))?;
-        let (mut sender, connection) =
-            http1::handshake(TokioIo::new(stream)).await.map_err(|error| broken(&error))?;
-        let opened = async {
-            let answer = sender.send_request(request).await.map_err(|error| broken(&error))?;
-            let status = answer.status();
-            if !status.is_success() {
-                return Err(temporary(format!("the proxy refused to connect ({})", status.as_u16())));
-            }
-            hyper::upgrade::on(answer).await.map_err(|error| broken(&error))
-        };
-        let upgraded = beside(connection.with_upgrades(), opened).await?;
-        Ok(Box::new(TokioIo::new(upgraded)))
-    }
-
-    async fn to_proxy(&self, proxy: &Intercept) -> Result<Box<dyn Stream>, Reason> {
-        let uri = proxy.uri();
-        let host = uri.host().ok_or_else(|| rejected("the proxy of the environment names no host"))?;
-        let secure = uri.scheme_str() == Some("https");
-        let stream = connect(host, uri.port_u16().unwrap_or(if secure { 443 } else { 80 })).await?;
-        if secure { self.secured(stream, host).await } else { Ok(stream) }
-    }
-
-    async fn secured(&self, stream: Box<dyn Stream>, host: &str) -> Result<Box<dyn Stream>, Reason> {
-        let config = self.authorities.trusted().await?;
-        let host = host.trim_start_matches('[').trim_end_matches(']');
-        let name = ServerName::try_from(host.to_owned());
-        let name = name.map_err(|_| rejected("the url names a host that cannot have a certificate"))?;
-        let stream = TlsConnector::from(config).connect(name, stream).await;
-        let stream = stream.map_err(|error| {
-            let reason = untrusted(&error);
+    async fn connected(&self, url: &Uri) -> Result<Outbound, Reason> {
+        let trust = self.authorities.trusted().await?;
+        let outbound = self.dialer.connect(url, &trust, self.timeout).await;
+        outbound.map_err(|error| {
+            let reason = unconnected(&error);
             if let Reason::Rejected(_) = reason {
                 self.authorities.doubt();
             }
             reason
-        })?;
-        Ok(Box::new(stream))
+        })
     }
-}
-
-async fn connect(host: &str, port: u16) -> Result<Box<dyn Stream>, Reason> {
-    let bare = host.trim_start_matches('[').trim_end_matches(']');
-    let stream = reach(bare, port).await;
-    let stream = stream.map_err(|error| temporary(format!("no connection to {host}:{port}: {error}")))?;
-    Ok(Box::new(stream))
 }
 
 /// Drives a connection while something is asked over it.
@@ -183,13 +149,24 @@ fn broken(error: &hyper::Error) -> Reason {
     temporary(format!("the connection broke: {deepest}"))
 }
 
-/// A certificate that is not trusted is a person's to mend; everything else may pass.
-fn untrusted(error: &io::Error) -> Reason {
-    let tls = error.get_ref().and_then(|error| error.downcast_ref::<rustls::Error>());
-    match tls {
-        Some(rustls::Error::InvalidCertificate(why)) => Reason::Rejected(format!(
-            "its certificate is not trusted ({why}); renew it, or name the authority in ca_file"
-        )),
-        Some(_) | None => temporary(format!("no TLS: {error}")),
+/// A certificate that is not accepted is a person's to mend; everything else may pass.
+fn unconnected(error: &ConnectError) -> Reason {
+    match &error.what {
+        What::Certificate(Certificate::Untrusted) => {
+            let advice = error.authorities.as_ref().map_or_else(
+                || "if a proxy or firewall inspects TLS here, give its authority in ca_file".to_owned(),
+                |file| format!("the authority must be in ca_file ({})", file.display()),
+            );
+            Reason::Rejected(format!("{error}; {advice}"))
+        }
+        What::Certificate(_) => Reason::Rejected(error.to_string()),
+        What::NoHost
+        | What::Unresolved(_)
+        | What::Unconnected(_)
+        | What::ProxyRefused { .. }
+        | What::ProxyUnclear(_)
+        | What::Tls(_)
+        | What::HandshakeBroken { .. }
+        | What::TimedOut { .. } => temporary(error.to_string()),
     }
 }

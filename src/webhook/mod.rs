@@ -18,7 +18,6 @@ mod answer;
 mod authorities;
 mod client;
 mod hidden;
-mod reach;
 mod secret;
 mod template;
 mod trial;
@@ -36,6 +35,7 @@ use sha2::Sha256;
 use crate::domain::time::Stamp;
 use crate::incident::message::{Message, Messenger};
 use crate::incident::sink::SinkError;
+use crate::outbound::Dialer;
 use answer::{Heard, Reason, rejected};
 use client::{Client, Post};
 use hidden::Hidden;
@@ -136,8 +136,8 @@ impl Settings {
 
 impl Webhook {
     /// Connects to nothing.
-    pub fn new(settings: Settings) -> Self {
-        let client = Client::new(settings.ca_file.clone(), settings.timeout);
+    pub fn new(settings: Settings, dialer: Arc<Dialer>) -> Self {
+        let client = Client::new(settings.ca_file.clone(), settings.timeout, dialer);
         Self { settings, client, heard: Mutex::default() }
     }
 
@@ -147,6 +147,22 @@ impl Webhook {
             Url::Secret(secret) => secret.read().await.map_err(Reason::Rejected)?,
         };
         self.settings.address(&text).map_err(Reason::Rejected)
+    }
+
+    /// Whether a message could be sent now: its secrets are read, and the host that will be looked up is returned, the proxy's if there
+    /// is one.
+    ///
+    /// # Errors
+    /// What is in the way, in an operator's words.
+    pub async fn prepare(&self) -> Result<Option<(String, u16)>, String> {
+        let url = match self.address().await {
+            Ok(url) => url,
+            Err(Reason::Rejected(what) | Reason::Temporary { what, .. }) => return Err(what),
+        };
+        for secret in [&self.settings.secret, &self.settings.signing_secret].into_iter().flatten() {
+            secret.read().await?;
+        }
+        Ok(self.client.looked_up(&url))
     }
 
     async fn send(&self, message: &Message, now: Stamp, url: Uri) -> Result<(), Reason> {
@@ -199,12 +215,12 @@ impl Messenger for Webhook {
     async fn deliver(&self, message: &Message, now: Stamp) -> Result<(), SinkError> {
         let url = match self.address().await {
             Ok(url) => url,
-            Err(reason) => return Err(reason.at("webhook")),
+            Err(reason) => return Err(reason.at("POST")),
         };
         // Never the path, which may be the secret.
         let port = url.port_u16().map_or_else(String::new, |port| format!(":{port}"));
         let (scheme, host) = (url.scheme_str().unwrap_or_default(), url.host().unwrap_or_default());
-        let about = format!("webhook POST {scheme}://{host}{port}");
+        let about = format!("POST {scheme}://{host}{port}");
         self.send(message, now, url).await.map_err(|reason| reason.at(&about))
     }
 }

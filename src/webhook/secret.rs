@@ -4,7 +4,7 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use crate::access;
+use crate::access::{self, Unread as NotRead};
 
 /// Longer than any token; a file that is longer is something else.
 const LONGEST: u64 = 16 * 1024;
@@ -59,13 +59,20 @@ fn read(path: &Path) -> Result<String, Unread> {
     };
     let wrong = |what: &str| Err(Unread::Wrong(format!("the secret {shown} {what}")));
     let meta = fs::metadata(path).map_err(|error| unread(&error))?;
-    if access::is_open_to_all(path, &meta) {
+    if meta.is_file() && access::is_open_to_all(path, &meta) {
         return wrong(&format!("can be read by everybody; chmod o-rwx {shown}"));
     }
-    if meta.len() > LONGEST {
-        return wrong("is longer than any secret; correct the path");
-    }
-    let text = fs::read_to_string(path).map_err(|error| unread(&error))?;
+    let bytes = match access::read_regular(path, LONGEST) {
+        Ok(bytes) => bytes,
+        Err(NotRead::Failed(error)) => return Err(unread(&error)),
+        Err(NotRead::NotRegular(what)) => {
+            return wrong(&format!("is {what}, not a regular file; correct the path"));
+        }
+        Err(NotRead::TooLong) => return wrong("is longer than any secret; correct the path"),
+    };
+    let Ok(text) = std::str::from_utf8(&bytes) else {
+        return wrong("is not text; correct the path");
+    };
     let text = text.trim();
     if text.is_empty() {
         return wrong("is empty; fill it in");

@@ -12,6 +12,10 @@ use super::hidden::Hidden;
 use crate::domain::time::Stamp;
 use crate::incident::message::Message;
 
+/// What a template may use up, so that a loop without an end, or a text repeated a billion times, costs milliseconds and some
+/// megabytes (a unit is an instruction, or 64 bytes). A ready one needs some hundreds.
+const FUEL: u64 = 100_000;
+
 /// What errors call it.
 const NAME: &str = "template";
 
@@ -68,6 +72,7 @@ impl Template {
         let mut environment = Environment::new();
         environment.set_auto_escape_callback(|_| AutoEscape::Json);
         environment.set_undefined_behavior(UndefinedBehavior::SemiStrict);
+        environment.set_fuel(Some(FUEL));
         let added = environment.add_template(NAME, &self.0);
         added.map_err(|error| format!("is no template ({error}); correct it"))?;
         Ok(Parsed(environment))

@@ -1,7 +1,7 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::incident::message::{Change, sample};
+use crate::incident::message::{Change, Message, sample, sample_of_recovery};
 
 const NOW: Stamp = Stamp::from_secs(1_795_341_700);
 
@@ -32,14 +32,27 @@ fn pagerduty_gets_events_v2_by_its_published_format() {
     let payload = &opened["payload"];
     assert!((1..=1024).contains(&payload["summary"].as_str().unwrap().chars().count()));
     assert!(["critical", "error", "warning", "info"].contains(&payload["severity"].as_str().unwrap()));
-    assert!(payload["timestamp"].as_str().unwrap().parse::<jiff::Timestamp>().is_ok());
+    let time = |text: &Value| text.as_str().unwrap().parse::<jiff::Timestamp>().unwrap();
+    let message = sample(Change::Opened);
+    assert_ne!(message.data["began"], message.data["opened"]);
+    assert_eq!(time(&payload["timestamp"]), time(&message.data["began"]), "when packets stopped");
+    let worsened = rendered(Preset::PagerDuty, Change::Worsened).unwrap();
+    assert_eq!(worsened["payload"]["timestamp"], sample(Change::Worsened).data["at"]);
     assert_eq!(payload["source"], "milan-1");
     for text in ["component", "group", "class"] {
         assert!(payload[text].is_string(), "{text}");
     }
     assert!(payload["custom_details"].is_object());
     assert_eq!(opened["links"][0]["href"], "https://wiki.example/vpn");
-    assert_eq!(opened["links"][0]["text"], "What to do");
+    assert_eq!(opened["links"][0]["text"], "Runbook");
+    // The console is the way in; every link has an address and a text.
+    assert!(opened["client_url"].as_str().unwrap().contains("VpnConnectionDetails"));
+    let links = opened["links"].as_array().unwrap();
+    assert!(links.len() > 1 && links.iter().all(|link| link["href"].is_string() && link["text"].is_string()));
+    let details = payload["custom_details"].to_string();
+    for part in ["No traffic flows", "last reply", "do first", "Ring the carrier first.", "bothends"] {
+        assert!(details.contains(part), "{part:?} is not in {details}");
+    }
 }
 
 #[test]
@@ -74,7 +87,7 @@ fn slack_gets_blocks_by_its_published_format() {
     let [header, section] = [0, 1].map(|index| &opened["blocks"][index]);
     assert_eq!((&header["type"], &header["text"]["type"]), (&json!("header"), &json!("plain_text")));
     assert!((1..=150).contains(&header["text"]["text"].as_str().unwrap().chars().count()));
-    assert_eq!((&section["type"], &section["text"]["type"]), (&json!("section"), &json!("plain_text")));
+    assert_eq!((&section["type"], &section["text"]["type"]), (&json!("section"), &json!("mrkdwn")));
     assert!((1..=3000).contains(&section["text"]["text"].as_str().unwrap().chars().count()));
 }
 
@@ -105,6 +118,97 @@ fn alertmanager_gets_an_alert_that_ends_ahead_until_it_is_over() {
     assert_eq!(time(&repeated, "endsAt").as_millisecond(), (NOW + Duration::from_secs(300)).as_millis());
     assert!(time(&resolved, "endsAt").as_millisecond() <= NOW.as_millis());
     assert!(time(&opened, "startsAt") < time(&opened, "endsAt"));
+    // Not the beginning: group_wait is counted from there.
+    assert_eq!(opened["startsAt"], sample(Change::Opened).data["opened"]);
+    assert!(opened["annotations"]["since"].as_str().unwrap().contains("last reply"));
+}
+
+/// What people read there while all is well again, and the incident is not resolved yet.
+#[test]
+fn no_preset_calls_down_what_is_recovering() {
+    let rendered = |preset: Preset, change| -> Value {
+        let template = Template::from(preset);
+        let lasts = Some(Duration::from_secs(300));
+        let body = template.render(&sample_of_recovery(change), Some("key"), NOW, lasts).unwrap();
+        serde_json::from_str(&body.unwrap()).unwrap()
+    };
+    let pagerduty = rendered(Preset::PagerDuty, Change::Worsened);
+    let mut said = format!("PagerDuty: {}\n", pagerduty["payload"]["summary"].as_str().unwrap());
+    for (name, text) in pagerduty["payload"]["custom_details"].as_object().unwrap() {
+        if name != "id" {
+            said += &format!("{name}: {}\n", text.as_str().unwrap());
+        }
+    }
+    let slack = rendered(Preset::Slack, Change::Updated);
+    said += &format!("\nSlack: {}\n", slack["text"].as_str().unwrap());
+    for index in [1, 2] {
+        said += &format!("{}\n\n", slack["blocks"][index]["text"]["text"].as_str().unwrap());
+    }
+    let annotations = &rendered(Preset::Alertmanager, Change::Repeated)[0]["annotations"];
+    for name in ["summary", "traffic", "description"] {
+        said += &format!("Alertmanager, {name}: {}\n", annotations[name].as_str().unwrap());
+    }
+    let lines: Vec<&str> = said.lines().filter(|line| !line.contains("https://")).collect();
+    insta::assert_snapshot!(lines.join("\n"), @r#"
+    PagerDuty: [milan-1] Milan DC, primary (vpn-0123456789abcdef0): outage — recovering
+    1 since: Went down at 2026-11-22 09:59:30 UTC (the last reply). Recovering since 2026-11-22 10:10:00 UTC.
+    2 traffic: Traffic flows again, over tunnel 1 (203.0.113.11) and tunnel 2 (203.0.113.12).
+    3 tunnel 1 (203.0.113.11): up at both ends. This site: up, probes are answered. AWS: up
+    3 tunnel 2 (203.0.113.12): up at both ends. This site: up, probes are answered. AWS: up
+    4 likely: recovering. This record is resolved by itself if it stays up.
+    5 do first, 1: Wait, and change nothing while it settles. If it goes down again, this record says so.
+    5 do first, 2: Find the cause afterwards: `journalctl --since "2026-11-22 09:59:30 UTC"` on this gateway, IPsec's lines first.
+    6 notes: Ring the carrier first.
+    7 sent by: bothends 0.1.0 at site milan-1
+
+    Slack: [milan-1] Milan DC, primary (vpn-0123456789abcdef0): outage — recovering
+    2026-11-22 10:10:00 UTC: tunnel 1 (203.0.113.11): this site says up
+    2026-11-22 10:10:00 UTC: tunnel 1 (203.0.113.11): AWS says up
+    2026-11-22 10:10:00 UTC: tunnel 1 (203.0.113.11): up at both ends
+    2026-11-22 10:10:00 UTC: tunnel 2 (203.0.113.12): this site says up
+    2026-11-22 10:10:00 UTC: tunnel 2 (203.0.113.12): AWS says up
+    2026-11-22 10:10:00 UTC: tunnel 2 (203.0.113.12): up at both ends
+    2026-11-22 10:10:00 UTC: clearing; this record is resolved if that lasts
+    Went down at 2026-11-22 09:59:30 UTC (the last reply). Recovering since 2026-11-22 10:10:00 UTC.
+    *Traffic flows again, over tunnel 1 (203.0.113.11) and tunnel 2 (203.0.113.12).*
+
+    *tunnel 1 (203.0.113.11)*: up at both ends
+          this site: up, probes are answered
+          AWS: up
+    *tunnel 2 (203.0.113.12)*: up at both ends
+          this site: up, probes are answered
+          AWS: up
+
+    *Likely:* recovering. This record is resolved by itself if it stays up.
+
+    1. Wait, and change nothing while it settles. If it goes down again, this record says so.
+    2. Find the cause afterwards: `journalctl --since "2026-11-22 09:59:30 UTC"` on this gateway, IPsec's lines first.
+    *Notes:* Ring the carrier first.
+
+    Alertmanager, summary: [milan-1] Milan DC, primary (vpn-0123456789abcdef0): outage — recovering
+    Alertmanager, traffic: Traffic flows again, over tunnel 1 (203.0.113.11) and tunnel 2 (203.0.113.12).
+    Alertmanager, description: [milan-1] Milan DC, primary (vpn-0123456789abcdef0): outage — recovering
+
+    Went down at 2026-11-22 09:59:30 UTC (the last reply). Recovering since 2026-11-22 10:10:00 UTC.
+    Traffic flows again, over tunnel 1 (203.0.113.11) and tunnel 2 (203.0.113.12).
+
+    tunnel 1 (203.0.113.11): up at both ends
+      this site: up, probes are answered
+      AWS: up
+    tunnel 2 (203.0.113.12): up at both ends
+      this site: up, probes are answered
+      AWS: up
+
+    Likely: recovering. This record is resolved by itself if it stays up.
+
+    Do first:
+    1. Wait, and change nothing while it settles. If it goes down again, this record says so.
+    2. Find the cause afterwards: `journalctl --since "2026-11-22 09:59:30 UTC"` on this gateway, IPsec's lines first.
+
+    Notes: Ring the carrier first.
+
+    Sent by bothends 0.1.0 at site milan-1.
+    "#);
 }
 
 #[test]
@@ -118,6 +222,19 @@ fn a_template_of_ones_own_is_filled_in_and_one_that_is_wrong_says_so() {
     let wrong = |text: &str| own(text).render(&sample(Change::Opened), None, NOW, None).unwrap_err();
     assert!(wrong("{{ titel }}").contains("correct it"));
     assert!(wrong("title: {{ title }}").contains("no JSON"));
+}
+
+#[test]
+fn a_template_that_would_never_end_or_fill_the_memory_is_given_up() {
+    for greedy in [
+        "[{% for a in range(100000) %}{% for b in range(100000) %}{% endfor %}{% endfor %}1]",
+        "[{{ ('x' * 1000000000) }}]",
+        "[{% set ns = namespace(t='xxxxxxxxxxxxxxxx') %}{% for i in range(40) %}{% set ns.t = ns.t ~ ns.t %}{% endfor %}{{ ns.t }}]",
+    ] {
+        let refused =
+            Template::new(greedy.into()).render(&sample(Change::Opened), None, NOW, None).unwrap_err();
+        assert!(refused.contains("fuel"), "{refused}");
+    }
 }
 
 #[test]

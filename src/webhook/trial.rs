@@ -1,11 +1,13 @@
 //! What can be known of a webhook before the first page: everything but whether its receiver is content.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use super::authorities;
-use super::secret::{Secret, Unread};
+use super::secret::{Secret, Unread as NoSecret};
 use super::template::Parsed;
 use super::{Reason, Settings, Url};
+use crate::access::{Unread, read_regular};
 use crate::domain::time::Stamp;
 use crate::incident::message::Message;
 use crate::incident::specimen::{MEMBERS, SOMETIMES, specimens};
@@ -66,7 +68,7 @@ pub fn trial(settings: &Settings, reach: Reach) -> Vec<(Part, String)> {
         wrong.push((Part::Template, what));
     }
     if let Some(path) = settings.ca_file.as_deref()
-        && (reach == Reach::Daemon || std::fs::File::open(path).is_ok())
+        && (reach == Reach::Daemon || !is_out_of_reach(path))
         && let Err(Reason::Rejected(what) | Reason::Temporary { what, .. }) = authorities::load(Some(path))
     {
         wrong.push((Part::Authorities, format!("{what}; name a file of certificates in PEM")));
@@ -74,11 +76,17 @@ pub fn trial(settings: &Settings, reach: Reach) -> Vec<(Part, String)> {
     wrong
 }
 
+/// Whether a file is not there, or not for us.
+fn is_out_of_reach(path: &Path) -> bool {
+    // A length of none: whether it can be opened is all that is asked.
+    matches!(read_regular(path, 0), Err(Unread::Failed(_)))
+}
+
 fn read(secret: &Secret, reach: Reach) -> Result<Option<String>, String> {
     match (secret.read_at_once(), reach) {
         (Ok(text), _) => Ok(Some(text)),
-        (Err(Unread::OutOfReach(_)), Reach::Other) => Ok(None),
-        (Err(Unread::OutOfReach(what)), Reach::Daemon) | (Err(Unread::Wrong(what)), _) => Err(what),
+        (Err(NoSecret::OutOfReach(_)), Reach::Other) => Ok(None),
+        (Err(NoSecret::OutOfReach(what)), Reach::Daemon) | (Err(NoSecret::Wrong(what)), _) => Err(what),
     }
 }
 

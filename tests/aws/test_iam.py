@@ -14,6 +14,7 @@ from template import ACCOUNT, Rendered
 # resource type in the Service Authorization Reference, which the test checks too.
 UNLIMITED = {
     "cloudwatch:GetMetricData": "aws:RequestedRegion",
+    "cloudwatch:ListMetrics": "aws:RequestedRegion",
     "cloudwatch:PutMetricData": "cloudwatch:namespace",
     "ec2:DescribeVpnConnections": "aws:RequestedRegion",
     "logs:DescribeLogGroups": "aws:RequestedRegion",

@@ -86,8 +86,10 @@ def turns_red(report, suite, sabotages, arguments):
                 continue
             try:
                 check(machine, around)
-            except AssertionError:
-                report.line(True, suite, f"{what} turns red: {sentence(check)}")
+            except AssertionError as error:
+                # Why, to be seen whether it is for what was broken.
+                why = (str(error).splitlines() or [""])[0][:120]
+                report.line(True, suite, f"{what} turns red: {sentence(check)}", f" ({why})")
             except Exception as error:  # the check itself does not work
                 report.line(False, suite, f"{what}: {sentence(check)}", f":\n{error!r}")
             else:
@@ -103,7 +105,7 @@ def main():
     parser.add_argument("--only", default="", help="a sabotage whose description has these words, and nothing else")
     parser.add_argument("--screen", action="store_true", help="print what journalctl -x shows of the outage")
     arguments = parser.parse_args()
-    checks.read_message_ids(ROOT / "src/telemetry/message_id.rs")
+    checks.read_message_ids(ROOT / "src/telemetry/message_id.rs", ROOT / "src/health/code.rs")
     report = Report()
     suites = arguments.suite or SUITES
     for suite in suites:

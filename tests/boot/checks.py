@@ -72,8 +72,9 @@ def start(machine, check=True):
     return machine.run("systemctl", "restart", UNIT, check=check)
 
 
-def all_up(machine, incidents=0):
-    machine.wait("all is up", lambda: status_line(machine) == f"2/2 tunnels up, {incidents} incidents", 60)
+def all_up(machine, problem=None):
+    line = "2/2 tunnels up, 0 incidents" + (f"; {problem}" if problem else "")
+    machine.wait("all is up", lambda: status_line(machine) == line, 60)
 
 
 # --- a fresh machine ------------------------------------------------------------------------------------------------------
@@ -81,8 +82,7 @@ def all_up(machine, incidents=0):
 
 def an_installation_without_a_configuration_says_what_to_do_next(machine, site):
     printed = install(machine, site.package)
-    holds(printed, "not started", f"bothends discover vpn-… > {CONFIG}", "systemctl start bothends", "--region REGION",
-          f"--write {CONFIG}")
+    holds(printed, "not started", f"bothends discover vpn-… --region REGION --write {CONFIG}", "systemctl start bothends")
 
 
 def it_is_enabled_and_not_started_and_nothing_has_failed(machine, site):
@@ -241,6 +241,109 @@ def it_has_its_credentials_from_systemd(machine, site):
     equal(set(re.findall(r":\s+([0-9a-f]+)", capabilities)), {"0000000000000000"}, "capabilities")
 
 
+def commands_of_root_have_the_services_credentials(machine, site):
+    # Root's shell has none: the key is in the service's file, and where AWS is in its drop-in.
+    checked = machine.run("bothends", "check", "--aws", check=False)
+    holds(checked.output, "AWS is asked as bothends.service would", "cloudwatch:GetMetricData", "allowed")
+    equal(checked.code, 0, f"the exit code of check --aws:\n{checked.output}\n")
+    drilled = machine.run("bothends", "drill", "--yes", check=False)
+    holds(drilled.output, "AWS is asked as bothends.service would", "DRILL")
+    equal(drilled.code, 0, f"the exit code of drill:\n{drilled.output}\n")
+    own = machine.run("bothends", "check", "--aws", "--own-credentials", check=False)
+    equal(own.code, 77, f"the exit code without credentials:\n{own.output}\n")
+    # Whoever reads no further ends nothing half way.
+    unread = machine.run("bash", "-c", "bothends check --aws | true; exit ${PIPESTATUS[0]}", check=False)
+    equal(unread.code, 0, f"the exit code of check --aws that nobody reads:\n{unread.output}\n")
+    nothing_is_left_of_a_command(machine)
+    equal(show(machine, "ActiveState"), "active", "ActiveState of the service")
+
+
+def nothing_is_left_of_a_command(machine):
+    left = machine.shell("ls /run /run/systemd/system | grep bothends-command", check=False).output
+    equal(left, "", "what a command leaves")
+    units = machine.run("systemctl", "list-units", "--all", "--no-legend", "--plain", "bothends-command*").output
+    equal(units.strip(), "", "units that a command leaves")
+
+
+def what_root_checks_is_what_the_service_meets(machine, site):
+    def judged(code, *says):
+        done = machine.run("bothends", "check", "--to-run", check=False)
+        equal(done.code, code, f"the exit code of check --to-run:\n{done.output}\n")
+        holds(done.output, "the start is judged as bothends.service would", *says)
+
+    def warned(*says):
+        done = machine.run("bothends", "check", check=False)
+        equal(done.code, 0, f"the exit code of check:\n{done.output}\n")
+        holds(done.output, *says)
+
+    judged(0)
+    mode = machine.run("stat", "-c", "%a", CONFIG).output.strip()
+    machine.run("chmod", "600", CONFIG)
+    judged(78, "Permission denied", f"chmod 640 {CONFIG}")
+    warned(f"warning: {CONFIG}: cannot be read by the user bothends")
+    machine.run("chmod", mode, CONFIG)
+    sockets = machine.run("cat", RANGE).output.strip()
+    machine.shell(f"echo 1 0 > {RANGE}")
+    judged(77, "ping_group_range")
+    warned("warning: the user bothends cannot open ICMP sockets: net.ipv4.ping_group_range is")
+    machine.shell(f"echo '{sockets}' > {RANGE}")
+    drop_in = f"/etc/systemd/system/{UNIT}.d/group.conf"
+    machine.write(drop_in, "[Service]\nSupplementaryGroups=no-such-group\n")
+    machine.run("systemctl", "daemon-reload")
+    judged(70, "status 216, GROUP: ")
+    machine.shell(f"rm {drop_in} && systemctl daemon-reload")
+    judged(0)
+    nothing_is_left_of_a_command(machine)
+
+
+def what_a_killed_command_leaves_is_named_and_then_removed(machine, site):
+    profiles, drop_in = "/etc/bothends/profiles", f"/etc/systemd/system/{UNIT}.d/profile.conf"
+    machine.write(profiles, "[profile site]\ncredential_process = sleep 4711\n")
+    machine.write(drop_in, f"[Service]\nEnvironment=AWS_CONFIG_FILE={profiles} AWS_PROFILE=site\n")
+    machine.run("systemctl", "daemon-reload")
+    machine.run("systemd-run", "--quiet", "--unit=killed.service", "bothends", "check", "--aws")
+    machine.wait("its helper runs", lambda: machine.run("pgrep", "-c", "-f", "^sleep 4711", check=False).output.strip() == "1")
+    machine.run("systemctl", "kill", "--signal=KILL", "--kill-whom=main", "killed.service")
+    machine.wait("it is dead", lambda: machine.run("systemctl", "is-failed", "killed.service", check=False).output.strip() == "failed")
+    machine.run("systemctl", "reset-failed", "killed.service")
+    told = machine.run("bothends", "check", "--to-run", check=False)
+    holds(told.output, "a command that was killed still runs as bothends-command-")
+    machine.shell(f"rm {profiles} {drop_in} && systemctl daemon-reload && pkill -f '^sleep 4711'")
+    machine.wait("it has ended", lambda: machine.run("pgrep", "-f", "bothends check --aws", check=False).code != 0)
+    machine.run("bothends", "check", "--to-run", check=False)
+    nothing_is_left_of_a_command(machine)
+
+
+def commands_of_root_are_the_services_user_and_are_interrupted_with_all_that_they_started(machine, site):
+    profiles = "/etc/bothends/profiles"
+    drop_in = f"/etc/systemd/system/{UNIT}.d/profile.conf"
+
+    def with_helper(helper):
+        machine.write(profiles, f"[profile site]\ncredential_process = {helper}\n")
+        machine.write(drop_in, f"[Service]\nEnvironment=AWS_CONFIG_FILE={profiles} AWS_PROFILE=site\n")
+        machine.run("systemctl", "daemon-reload")
+
+    with_helper("sh -c 'id -un >&2; exit 3'")
+    asked = machine.run("bothends", "check", "--aws", check=False)
+    holds(asked.output, 'credential_process failed with exit code 3, saying "bothends"')
+    # Where it is a black hole that AWS is behind.
+    with_helper("sh -c 'sleep 4711 & exec sleep 4711'")
+    for number, arguments in enumerate((["check", "--aws"], ["drill", "--yes"])):
+        waits = f"waits-{number}.service"
+        machine.run("systemd-run", "--quiet", f"--unit={waits}", "bothends", *arguments)
+        machine.wait("its helper runs", lambda: machine.run("pgrep", "-c", "-f", "^sleep 4711", check=False).output.strip() == "2")
+        machine.run("systemctl", "kill", "--signal=INT", "--kill-whom=main", waits)
+        machine.wait("it has ended", lambda: machine.run("systemctl", "is-failed", waits, check=False).output.strip() == "failed")
+        equal(machine.run("pgrep", "-a", "-f", "^sleep 4711", check=False).output, "", "what is left of the helper")
+        equal(machine.run("systemctl", "show", "--property=ExecMainCode,ExecMainStatus", waits).output.split(),
+              ["ExecMainCode=1", "ExecMainStatus=1"], f"how {arguments} ended")
+        holds(machine.run("journalctl", "--boot", "--no-pager", f"--unit={waits}").output, "interrupted")
+        machine.run("systemctl", "reset-failed", waits)
+        nothing_is_left_of_a_command(machine)
+    machine.shell(f"rm {profiles} {drop_in} && systemctl daemon-reload")
+    equal(show(machine, "ActiveState"), "active", "ActiveState of the service")
+
+
 def prometheus_has_it_all_under_the_hardened_unit(machine, site):
     metrics = site.fetch("http://127.0.0.1:9846/metrics") or ""
     holds(metrics, "bothends_build_info{", "process_start_time_seconds ", "process_open_fds ", "process_resident_memory_bytes ",
@@ -366,9 +469,14 @@ def what_ends_at_once_is_started_again_and_again(machine, site):
     directory = f"/etc/systemd/system/{UNIT}.d"
     machine.write(f"{directory}/ends.conf", "[Service]\nType=exec\nExecStart=\nExecStart=/bin/sh -c 'exit 70'\n")
     machine.run("systemctl", "daemon-reload")
-    start(machine)
+    # Whether systemctl hears of the first start before its end is a matter of chance.
+    start(machine, check=False)
     # systemd gives up after so many starts within so much time, unless it is told not to.
     machine.wait("the seventh start", lambda: int(show(machine, "NRestarts")) >= 7)
+    # Between two starts; during one there is nothing to tell.
+    machine.wait("status says how it ends and that it starts again", lambda: re.search(
+        "has failed with status 70: .*; systemd starts it again after 2s, as it has done [0-9]+ times before",
+        machine.run("bothends", "status", check=False).output))
     machine.shell(f"rm {directory}/ends.conf && systemctl daemon-reload")
     start(machine)
     all_up(machine)
@@ -393,6 +501,13 @@ def refused(machine, code, *says):
 
     # journald may not have read it yet.
     machine.wait("its words are in the journal", told, 10)
+
+
+def a_long_refusal_is_whole_in_the_journals_json(machine, site):
+    """A field of 4,096 bytes or more would be null there, which `refused` would find no word in."""
+    machine.write(CONFIG, config() + "".join(f"unknown_key_number_{number} = 1\n" for number in range(90)))
+    refused(machine, 78, "unknown_key_number_1:", "unknown_key_number_89:", "(part 1 of ")
+    machine.write(CONFIG, config())
 
 
 def a_credentials_file_that_others_may_read_is_refused(machine, site):
@@ -432,7 +547,7 @@ def a_host_without_icmp_sockets_is_told_and_has_a_drop_in(machine, site):
     directory = f"/etc/systemd/system/{UNIT}.d"
     machine.shell(f"cp {DROP_INS}/cap-net-raw.conf {directory}/ && systemctl daemon-reload")
     start(machine)
-    all_up(machine)
+    all_up(machine, "degraded: probe: Echoes go through raw sockets")
     figure = exposure(machine)
     assert figure <= EXPOSURE_MAX_RAW, figure
     site.figures.append(f"with raw sockets {figure}")
@@ -466,6 +581,44 @@ def a_group_that_is_not_there_is_not_waited_for(machine, site):
     machine.run("systemctl", "daemon-reload")
     refused(machine, 216)
     machine.shell(f"rm {directory}/group.conf && systemctl daemon-reload")
+
+
+def a_sandbox_that_cannot_be_had_is_not_waited_for(machine, site):
+    """As in an LXC container without nesting."""
+    directory = f"/etc/systemd/system/{UNIT}.d"
+    machine.write(f"{directory}/sandbox.conf", "[Service]\nReadWritePaths=/nobody/has/made/it\n")
+    machine.run("systemctl", "daemon-reload")
+    refused(machine, 226)
+    machine.shell(f"rm {directory}/sandbox.conf && systemctl daemon-reload")
+
+
+def interfaces_can_be_asked_for_within_the_sandbox(machine, site):
+    families = show(machine, "RestrictAddressFamilies")
+    asked = machine.run("systemd-run", "--quiet", "--wait", "--pipe", f"--property=RestrictAddressFamilies={families}",
+                        "ip", "-o", "address", "show", "dev", "lo", check=False)
+    holds(asked.output, "127.0.0.1/8")
+
+
+def what_it_may_use_is_what_check_says(machine, site):
+    limits = machine.shell(f"cat /proc/{show(machine, 'MainPID')}/limits").output
+    files = re.search(r"Max open files\s+(\d+)\s+(\d+)", limits).groups()
+    equal(files, ("8192", "8192"), "open files")
+    equal(re.search(r"Max core file size\s+(\S+)\s+(\S+)", limits).groups(), ("0", "0"), "core files")
+    for setting, value in (("MemoryMax", str(512 * 1024 * 1024)), ("TasksMax", "256"), ("OOMPolicy", "continue")):
+        equal(show(machine, setting), value, setting)
+    holds(machine.run("bothends", "check", "--config", CONFIG).output, "unit grants 512 MiB and 8192")
+
+
+def needrestart_is_told_to_leave_it_alone(machine, site):
+    theirs = "/etc/needrestart/conf.d/bothends.conf"
+    # As needrestart.conf reads what is there.
+    told = machine.run("perl", "-e", f'our %nrconf = (override_rc => {{}}); defined(do "{theirs}") or die "$@ $!"; '
+                       'print grep({ "bothends.service" =~ /$_/ && !$nrconf{override_rc}{$_} } keys %{$nrconf{override_rc}}) '
+                       '? "left alone" : "restarted"').output
+    equal(told, "left alone", "what needrestart would do")
+    machine.write(theirs, "# as an administrator has it\n")
+    install(machine, site.package, "--reinstall")
+    equal(machine.path(theirs).read_text(), "# as an administrator has it\n", theirs)
 
 
 def a_proxys_missing_file_is_named(machine, site):
@@ -514,31 +667,36 @@ def an_upgrade_restarts_it_and_goes_on_with_the_incident(machine, site):
 
 def the_store_is_of_the_next_release(machine, site):
     """As a release that has added a table leaves it."""
+    # Nobody else may open it while it runs.
+    machine.shell(f"systemctl stop {UNIT}")
     with contextlib.closing(sqlite3.connect(machine.path(f"{STATE}/bothends.db"), timeout=10)) as store:
         version = store.execute("PRAGMA user_version").fetchone()[0]
         store.execute("CREATE TABLE IF NOT EXISTS of_the_next_release (anything TEXT)")
         store.execute(f"PRAGMA user_version = {version + 1}")
         store.commit()
+    start(machine)
     return version + 1
 
 
 def a_downgrade_by_one_version_works_too(machine, site):
-    pid = show(machine, "MainPID")
     version = the_store_is_of_the_next_release(machine, site)
+    pid = show(machine, "MainPID")
     install(machine, site.package_before, "--allow-downgrades")
     equal(show(machine, "ActiveState"), "active", "ActiveState")
     assert show(machine, "MainPID") not in (pid, "0"), "not restarted"
     still_the_same_incident(machine, site)
+    machine.shell(f"systemctl stop {UNIT}")
     with contextlib.closing(sqlite3.connect(machine.path(f"{STATE}/bothends.db"), timeout=10)) as store:
         equal(store.execute("PRAGMA user_version").fetchone()[0], version, "the version of the store")
+    start(machine)
     install(machine, site.package)
     still_the_same_incident(machine, site)
 
 
-def still_the_same_incident(machine, site):
+def still_the_same_incident(machine, site, before=0):
     machine.wait("it knows of the incident", lambda: status_line(machine).endswith(", 1 incident"), 60)
     records = site.incidents("outage")
-    equal([record["status"] for record in records], ["OPEN"], "records of the outage")
+    equal([record["status"] for record in records], ["RESOLVED"] * before + ["OPEN"], "records of the outage")
 
 
 def the_incident_ends_once(machine, site):
@@ -566,7 +724,8 @@ def an_upgrade_does_not_give_up_what_runs_for_a_file_that_is_wrong(machine, site
     machine.run("chmod", "644", CONFIG)
     # What comes before the program.
     drop_in = f"/etc/systemd/system/{UNIT}.d/missing.conf"
-    for setting, told in (("LoadCredential=key:/etc/bothends/no-key.pem", "243"), ("EnvironmentFile=/etc/bothends/no.env", "exit code")):
+    for setting, told in (("LoadCredential=key:/etc/bothends/no-key.pem", "243"), ("EnvironmentFile=/etc/bothends/no.env", "exit code"),
+                          ("ReadWritePaths=/nobody/has/made/it", "pct set ID --features nesting=1")):
         machine.write(drop_in, f"[Service]\n{setting}\n")
         goes_on(machine, site, told)
     machine.shell(f"rm {drop_in} && systemctl daemon-reload")
@@ -640,6 +799,38 @@ def an_installation_with_a_wrong_configuration_says_so(machine, site):
     start(machine)
 
 
+def whoever_ends_it_in_an_incident_hears_which_record_stays_open(machine, site):
+    before = len(site.incidents("outage"))
+    for number in TUNNELS:
+        site.cut(number)
+    machine.wait("an incident is open", lambda: site.incidents("outage", "OPEN"), 60)
+    arn = site.incidents("outage", "OPEN")[0]["arn"]
+    machine.wait("it knows the record", lambda: arn in machine.run("bothends", "status", check=False).output)
+    # A removal of what runs.
+    printed = machine.run("apt-get", "remove", "--yes", "bothends").output
+    holds(printed, "these records stay open", "outage on", f"record at incident_manager: {arn}")
+    # Of what has been stopped before.
+    install(machine, site.package)
+    still_the_same_incident(machine, site, before)
+    machine.run("systemctl", "stop", UNIT)
+    told = [record["MESSAGE"] for record in of_kind(machine, "RECORD_STAYS_OPEN", VPN_ID=VPN, KIND="outage", PRIORITY="4")]
+    told = [message for message in told if arn in message]
+    equal(len(told), 2, f"RECORD_STAYS_OPEN records of two ends: {told}")
+    holds(told[-1], "close it by hand")
+    printed = machine.run("apt-get", "remove", "--yes", "bothends").output
+    holds(printed, "these records stay open", arn)
+    # What is over is not named.
+    install(machine, site.package)
+    still_the_same_incident(machine, site, before)
+    for number in TUNNELS:
+        site.mend(number)
+    machine.wait("the incident is resolved", lambda: not site.incidents("outage", "OPEN"), 60)
+    all_up(machine)
+    printed = machine.run("apt-get", "remove", "--yes", "bothends").output
+    assert "stay open" not in printed, printed
+    install(machine, site.package)
+
+
 def a_removal_keeps_the_state(machine, site):
     machine.run("apt-get", "remove", "--yes", "bothends")
     equal(machine.run("systemctl", "is-active", UNIT, check=False).output.strip(), "inactive", "is-active")
@@ -672,6 +863,7 @@ FRESH = [
     it_is_enabled_and_not_started_and_nothing_has_failed,
     icmp_is_open_to_the_group_alone,
     dpkg_asks_no_questions,
+    needrestart_is_told_to_leave_it_alone,
     what_is_promised_is_there,
     the_catalog_explains_every_record,
     systemd_finds_no_fault_with_the_unit_and_the_drop_ins,
@@ -685,7 +877,13 @@ FRESH = [
     a_boot_with_a_configuration_starts_it,
     it_settles_by_itself_when_the_network_is_there,
     it_has_its_credentials_from_systemd,
+    commands_of_root_have_the_services_credentials,
+    what_root_checks_is_what_the_service_meets,
+    what_a_killed_command_leaves_is_named_and_then_removed,
+    commands_of_root_are_the_services_user_and_are_interrupted_with_all_that_they_started,
     prometheus_has_it_all_under_the_hardened_unit,
+    interfaces_can_be_asked_for_within_the_sandbox,
+    what_it_may_use_is_what_check_says,
     an_outage_is_told_with_its_fields,
     the_catalog_explains_it_at_three_in_the_morning,
     a_tunnel_that_comes_back_ends_the_incident,
@@ -695,6 +893,7 @@ FRESH = [
     a_stuck_core_is_killed_and_started_again_in_time,
     what_ends_at_once_is_started_again_and_again,
     a_journald_that_does_not_read_blocks_nothing,
+    a_long_refusal_is_whole_in_the_journals_json,
     a_credentials_file_that_others_may_read_is_refused,
     a_configuration_that_somebody_else_may_replace_is_refused,
     a_secret_in_a_configuration_that_others_may_read_is_refused,
@@ -703,6 +902,7 @@ FRESH = [
     a_proxys_password_is_seen_by_nobody,
     a_credential_without_its_file_is_not_waited_for,
     a_group_that_is_not_there_is_not_waited_for,
+    a_sandbox_that_cannot_be_had_is_not_waited_for,
     a_proxys_missing_file_is_named,
     what_is_mended_starts,
 ]
@@ -717,6 +917,7 @@ UPGRADE = [
     an_upgrade_after_which_it_does_not_run_says_so,
     an_upgrade_leaves_alone_what_was_stopped,
     an_installation_with_a_wrong_configuration_says_so,
+    whoever_ends_it_in_an_incident_hears_which_record_stays_open,
     a_removal_keeps_the_state,
     a_purge_leaves_nothing,
 ]
@@ -724,7 +925,8 @@ UPGRADE = [
 MESSAGE_IDS = {}
 
 
-def read_message_ids(source):
+def read_message_ids(*sources):
     """The ids as the program declares them."""
-    MESSAGE_IDS.update(re.findall(r'^\s+([A-Z_]+) = "([0-9a-f]{32})"', source.read_text(), re.M))
+    for source in sources:
+        MESSAGE_IDS.update(re.findall(r'^\s+([A-Z_]+) = "([0-9a-f]{32})"', source.read_text(), re.M))
     assert len(MESSAGE_IDS) > 30, MESSAGE_IDS

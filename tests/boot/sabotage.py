@@ -38,6 +38,20 @@ def with_a_conffile(root):
     (root / "DEBIAN/conffiles").write_text("/etc/bothends/bothends.toml\n")
 
 
+def with_a_program_that_never_asks_as_the_service(root):
+    """As if the command took root's own credentials, and said otherwise."""
+    program, real = root / "usr/bin/bothends", root / "usr/lib/bothends/bothends"
+    real.parent.mkdir()
+    program.rename(real)
+    program.write_text("""#!/bin/sh
+case " $* " in
+*" check --aws "* | *" drill "*) echo "AWS is asked as bothends.service would"; exec /usr/lib/bothends/bothends "$@" --own-credentials ;;
+*) exec /usr/lib/bothends/bothends "$@" ;;
+esac
+""")
+    program.chmod(0o755)
+
+
 def the_network_is_there(_, site):
     site.start_network()
     site.start_aws()
@@ -64,12 +78,28 @@ SABOTAGES = [
      [INSTALL, START, SETTLE], checks.a_wrong_configuration_fails_the_reload_with_its_reason),
     ("a unit that is never started again", unit(("Restart=on-failure", "Restart=no")),
      [INSTALL, START, SETTLE], checks.a_killed_daemon_is_started_again),
-    ("a unit that is started again and again, in vain", unit(("RestartPreventExitStatus=64 77 78 216 243", "")),
+    ("a unit that is started again and again, in vain", unit(("RestartPreventExitStatus=64 77 78 216 226 243", "")),
      [INSTALL, START], checks.a_credentials_file_that_others_may_read_is_refused),
-    ("a unit that waits for a credential without end", unit(("216 243", "216")), [INSTALL, START, SETTLE],
+    ("a unit that waits for a credential without end", unit(("216 226 243", "216 226")), [INSTALL, START, SETTLE],
      checks.a_credential_without_its_file_is_not_waited_for),
-    ("a unit that waits for a group without end", unit(("216 243", "243")), [INSTALL, START, SETTLE],
+    ("a unit that waits for a group without end", unit(("216 226 243", "226 243")), [INSTALL, START, SETTLE],
      checks.a_group_that_is_not_there_is_not_waited_for),
+    ("a unit that waits for a sandbox without end", unit(("216 226 243", "216 243")), [INSTALL, START, SETTLE],
+     checks.a_sandbox_that_cannot_be_had_is_not_waited_for),
+    ("a sandbox in which no interface can be asked for", unit((" AF_NETLINK", "")), [INSTALL, START, SETTLE],
+     checks.interfaces_can_be_asked_for_within_the_sandbox),
+    *((f"a unit without {limit}", unit((f"{limit}\n", "")), [INSTALL, START], checks.what_it_may_use_is_what_check_says)
+      for limit in ("LimitNOFILE=8192", "MemoryMax=512M", "TasksMax=256", "OOMPolicy=continue", "LimitCORE=0")),
+    ("a command of root's with root's credentials", with_a_program_that_never_asks_as_the_service, [INSTALL, START, SETTLE],
+     checks.commands_of_root_have_the_services_credentials),
+    ("an upgrade that says nothing of a sandbox that cannot be had", script("postinst", ('[ "$exit" = 226 ]', "false")), UPGRADED,
+     checks.an_upgrade_does_not_give_up_what_runs_for_a_file_that_is_wrong),
+    ("a removal that is silent about what runs", script("prerm", ("bothends status", "true")), UPGRADED,
+     checks.whoever_ends_it_in_an_incident_hears_which_record_stays_open),
+    ("a removal that is silent about what has been stopped", script("prerm", ('_SYSTEMD_INVOCATION_ID="$run"', "_PID=0")), UPGRADED,
+     checks.whoever_ends_it_in_an_incident_hears_which_record_stays_open),
+    ("an installation that says nothing to needrestart", script("postinst", ("\tleave_restarts_to_us\n", "")), [INSTALL],
+     checks.needrestart_is_told_to_leave_it_alone),
     ("a unit that fails where there is no configuration",
      unit(*((line, "") for line in (EXISTS, "ConditionFileNotEmpty=|/etc/bothends/bothends.toml\n",
                                     "ConditionDirectoryNotEmpty=|/etc/bothends/conf.d\n"))),

@@ -194,16 +194,46 @@ fn aws_is_asked_often_while_an_incident_is_opening() {
     assert!(world.questions.len() >= 4, "one-sided opens after fifteen minutes: {:?}", world.questions);
 }
 
+/// In how many of ten minutes it could have voted.
+fn voted_in_ten_minutes(mut world: World) -> usize {
+    world.run(secs(60));
+    world.facts.clear();
+    world.run(secs(600));
+    world.facts.iter().filter(|(_, fact)| matches!(fact, Fact::CouldVote { .. })).count()
+}
+
 #[test]
-fn a_minute_could_have_voted_only_if_every_active_tunnel_could() {
-    for (line, votes) in [(Line::Swallows, 10), (Line::Faulty, 0)] {
+fn a_minute_could_have_voted_if_one_of_the_active_tunnels_could() {
+    for (lines, votes) in [
+        ([FAST, FAST], 10),
+        ([FAST, Line::Swallows], 10),
+        ([FAST, Line::Faulty], 10),
+        ([Line::Faulty, Line::Faulty], 0),
+    ] {
         let mut world = World::healthy(two_active());
-        world.line(2, line);
-        world.run(secs(60));
-        world.facts.clear();
-        world.run(secs(600));
-        let voted = world.facts.iter().filter(|(_, fact)| matches!(fact, Fact::CouldVote { .. })).count();
-        assert_eq!(voted, votes, "{line:?}");
+        world.line(1, lines[0]);
+        world.line(2, lines[1]);
+        assert_eq!(voted_in_ten_minutes(world), votes, "{lines:?}");
+    }
+}
+
+#[test]
+fn an_active_tunnel_that_never_answered_takes_no_minute_from_one_that_works() {
+    for (lines, votes) in [([FAST, Line::Swallows], 10), ([Line::Swallows, Line::Swallows], 0)] {
+        let mut world = World::new(two_active(), Remembered::default());
+        world.line(1, lines[0]);
+        world.line(2, lines[1]);
+        assert_eq!(voted_in_ten_minutes(world), votes, "{lines:?}");
+    }
+}
+
+#[test]
+fn a_standby_tunnel_votes_for_the_minute_only_where_none_is_active() {
+    use bothends::domain::names::Role::{Active, Standby};
+    for (roles, votes) in [([Active, Standby], 0), ([Standby, Standby], 10)] {
+        let mut world = World::healthy(plan(&roles));
+        world.line(1, Line::Faulty);
+        assert_eq!(voted_in_ten_minutes(world), votes, "{roles:?}");
     }
 }
 

@@ -6,7 +6,7 @@ use bothends::domain::board::IncidentState;
 use bothends::domain::event::Remembered;
 use bothends::domain::fact::Fact;
 use bothends::domain::names::{Kind, Role, SourceKind, TunnelId, VpnId};
-use bothends::domain::plan::{Plan, RouteKey, VpnPlan};
+use bothends::domain::plan::{Plan, VpnPlan};
 use bothends::domain::verdict::{Assessment, Verdict};
 
 use crate::world::*;
@@ -123,20 +123,9 @@ fn each_connection_has_its_own_grace() {
     let mut patient = hub(2);
     Arc::make_mut(&mut patient.vpns[0]).incident.start_grace = secs(0);
     let ids: Vec<TunnelId> = patient.vpns.iter().map(|vpn| vpn.tunnels[0].id.clone()).collect();
-    let seen_up = ids
-        .iter()
-        .map(|id| {
-            let check = bothends::domain::names::CheckId {
-                tunnel: id.clone(),
-                kind: bothends::domain::names::CheckKind::Inside,
-            };
-            bothends::domain::event::SeenUp::Local(check, RouteKey { inside_ip: [169, 254, 1, 1].into() })
-        })
-        .collect();
-    let mut world = World::new(patient, Remembered { seen_up, ..Remembered::default() });
+    let mut world = World::new(patient, Remembered::default());
     for id in &ids {
-        world.lines.insert(id.clone(), Line::Swallows);
-        world.aws.insert(id.clone(), Aws::Down);
+        world.aws.insert(id.clone(), Aws::BgpDown);
     }
     world.run(secs(60));
     let open: Vec<_> = world.incidents().iter().map(|incident| incident.id.vpn.clone()).collect();

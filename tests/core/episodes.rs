@@ -109,6 +109,41 @@ fn every_tunnel_down_by_one_end_alone_is_one_sided_after_fifteen_minutes() {
 }
 
 #[test]
+fn blips_do_not_add_up_to_one_sided_while_aws_says_nothing() {
+    let mut world = World::healthy(two_active());
+    world.aws_denies = true;
+    for _ in 0..40 {
+        for n in [1, 2] {
+            world.line(n, Line::Swallows);
+        }
+        world.run(secs(60));
+        assert_eq!([world.local(1), world.local(2)], [Verdict::Down; 2]);
+        for n in [1, 2] {
+            world.line(n, FAST);
+        }
+        world.run(secs(600));
+    }
+    assert_eq!(world.opened(), []);
+}
+
+#[test]
+fn each_end_down_of_another_tunnel_is_one_sided_after_fifteen_minutes() {
+    for roles in [[Role::Active, Role::Active], [Role::Active, Role::Standby], [Role::Standby, Role::Active]]
+    {
+        let mut world = World::healthy(plan(&roles));
+        world.line(1, Line::Swallows);
+        world.aws(2, Aws::Down);
+        world.run(secs(850));
+        assert_eq!(world.opened(), [], "{roles:?}");
+        world.run(secs(150));
+        assert_eq!(world.kinds(), [Kind::OneSided], "{roles:?}");
+        world.line(1, FAST);
+        world.run(secs(400));
+        assert!(matches!(world.incidents()[0].state, IncidentState::Resolved { .. }), "{roles:?}");
+    }
+}
+
+#[test]
 fn while_aws_does_not_answer_nothing_opens_and_nothing_is_resolved() {
     let mut world = World::healthy(two_active());
     world.aws_reachable = false;
@@ -147,17 +182,30 @@ fn aws_is_asked_at_once_when_a_local_verdict_changes_and_often_while_in_doubt() 
 }
 
 #[test]
-fn after_a_night_of_sleep_nothing_opens_until_the_grace_has_passed() {
+fn after_a_night_of_sleep_nothing_opens_until_both_ends_agree_anew_or_the_grace_has_passed() {
+    let mut world = World::healthy(two_active());
+    for n in [1, 2] {
+        world.line(n, Line::Swallows);
+        world.aws(n, Aws::Down);
+    }
+    world.run(secs(10));
+    assert_eq!(world.assessment(1), Assessment::Down);
+    // AWS's word of before the sleep is fresh, and old.
+    world.sleep(secs(300));
+    world.aws_reachable = false;
+    world.run(secs(110));
+    assert!(world.facts.iter().any(|(_, fact)| matches!(fact, Fact::Resumed { .. })));
+    assert_eq!(world.opened(), []);
+
     let mut world = World::healthy(two_active());
     world.sleep(secs(8 * 3600));
     for n in [1, 2] {
         world.line(n, Line::Swallows);
         world.aws(n, Aws::Down);
     }
-    world.run(secs(119));
-    assert!(world.facts.iter().any(|(_, fact)| matches!(fact, Fact::Resumed { .. })));
+    world.run(secs(30));
     assert_eq!(world.opened(), []);
-    world.run(secs(10));
+    world.run(secs(20));
     assert_eq!(world.kinds(), [Kind::Outage]);
 }
 
@@ -206,7 +254,7 @@ fn an_open_incident_of_an_earlier_run_is_taken_up_again_and_resolved_in_its_time
     before.run(secs(60));
     let seen_up = [1, 2].map(|n| {
         let check = CheckId { tunnel: tunnel(n), kind: CheckKind::Inside };
-        SeenUp::Local(check, RouteKey { inside_ip: [169, 254, n, 1].into() })
+        SeenUp::Local(check, RouteKey { inside_ip: [169, 254, n, 1].into(), own: None })
     });
     let remembered =
         Remembered { seen_up: seen_up.into(), incidents: before.incidents(), ..Remembered::default() };

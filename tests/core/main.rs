@@ -1,11 +1,14 @@
 //! The core, driven by hand through its public interface only, under virtual time.
 
 mod board;
+mod carrying;
 mod changes;
 mod clocks;
 mod cut_off;
 mod episodes;
+mod evidence;
 mod properties;
+mod restarts;
 mod standby;
 mod take_up;
 mod world;

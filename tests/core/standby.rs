@@ -76,7 +76,7 @@ fn it_takes_nothing_up_before_it_holds_the_address_and_then_does() {
 }
 
 #[test]
-fn taking_over_begins_afresh_and_opens_nothing_for_the_grace() {
+fn taking_over_begins_afresh_and_opens_nothing_for_the_grace_or_until_both_ends_agree() {
     let mut world = holder();
     held(&mut world, false);
     assert_eq!(world.local(1), Verdict::Unknown(Why::NotHere));
@@ -84,11 +84,27 @@ fn taking_over_begins_afresh_and_opens_nothing_for_the_grace() {
     cut(&mut world);
     held(&mut world, true);
     assert_eq!(world.local(1), Verdict::Unknown(Why::Starting));
-    world.run(secs(110));
+    world.run(secs(30));
     assert_eq!(world.local(1), Verdict::Down, "that it was answered before is remembered");
     assert_eq!(world.opened(), []);
-    world.run(secs(20));
+    world.run(secs(10));
     assert_eq!(world.opened().len(), 1);
+}
+
+#[test]
+fn an_address_that_moves_to_and_fro_keeps_no_outage_from_being_told() {
+    let mut world = holder();
+    cut(&mut world);
+    held(&mut world, false);
+    let from = world.now.mono;
+    for _ in 0..20 {
+        held(&mut world, true);
+        world.run(secs(90));
+        held(&mut world, false);
+        world.run(secs(10));
+    }
+    let (opened, _) = *world.opened().first().expect("nobody was told");
+    assert!(opened.since(from) < secs(500), "{opened}");
 }
 
 #[test]

@@ -13,7 +13,7 @@ use bothends::domain::event::{
 use bothends::domain::fact::{Fact, IncidentChange};
 use bothends::domain::monitor::Monitor;
 use bothends::domain::names::{
-    CheckId, Destination, Kind, Role, SinkId, SourceId, SourceKind, TunnelId, VpnId,
+    CheckId, Destination, Kind, Role, Routing, SinkId, SourceId, SourceKind, TunnelId, VpnId,
 };
 use bothends::domain::plan::{
     AwsRules, IncidentRules, Plan, ProbeRules, Route, SinkPlan, TunnelPlan, VpnPlan,
@@ -29,6 +29,8 @@ pub enum Line {
     Swallows,
     NoPath,
     Faulty,
+    /// The source address or the interface is not there.
+    Missing,
 }
 
 /// What AWS says of a tunnel.
@@ -36,6 +38,8 @@ pub enum Line {
 pub enum Aws {
     Up,
     Down,
+    /// IPsec is up, and BGP is not.
+    BgpDown,
     Fraction,
     Nothing,
     Gone,
@@ -92,6 +96,7 @@ pub fn plan(roles: &[Role]) -> Plan {
         vpns: vec![Arc::new(VpnPlan {
             id: vpn(),
             name: "Milan DC".into(),
+            routing: Routing::Unknown,
             tunnels,
             probe: ProbeRules {
                 interval: secs(1),
@@ -141,6 +146,10 @@ pub struct World {
     pub aws_hangs: bool,
     /// What is wrong with the host's wall clock, in seconds.
     pub wrong_by: i64,
+    /// How long after its end a minute shows in CloudWatch, with its average; otherwise CloudWatch knows of now.
+    pub cloudwatch_lag: Option<Duration>,
+    /// What AWS sees, Up or not, each since when.
+    seen: BTreeMap<TunnelId, Vec<(Stamp, bool)>>,
     /// A source whose answers cannot be understood.
     pub garbled: Option<SourceKind>,
     pub facts: Vec<(Moment, Fact)>,
@@ -183,6 +192,8 @@ impl World {
             aws_hangs: false,
             wrong_by: 0,
             garbled: None,
+            cloudwatch_lag: None,
+            seen: BTreeMap::new(),
             facts: Vec::new(),
             questions: Vec::new(),
             histories: Vec::new(),
@@ -201,6 +212,7 @@ impl World {
     /// Sets AWS's word.
     pub fn aws(&mut self, n: u8, aws: Aws) {
         self.aws.insert(tunnel(n), aws);
+        self.seen.entry(tunnel(n)).or_default().push((self.now.wall, aws == Aws::Up));
     }
 
     /// Lets time pass.
@@ -261,6 +273,14 @@ impl World {
         self.execute();
     }
 
+    /// The process is killed, and another begins.
+    pub fn restart(&mut self, plan: Plan, remembered: Remembered) {
+        self.replies.clear();
+        self.asked.clear();
+        self.monitor = Monitor::new(Arc::new(plan), remembered, self.here());
+        self.execute();
+    }
+
     pub fn reconfigure(&mut self, plan: Plan) {
         self.monitor.reconfigure(Arc::new(plan), self.here());
         self.execute();
@@ -287,6 +307,9 @@ impl World {
                         Line::Swallows => self.monitor.handle(sent, self.here()),
                         Line::NoPath => {
                             self.monitor.handle(failed(AskFailure::Lost(Loss::NoPath)), self.here());
+                        }
+                        Line::Missing => {
+                            self.monitor.handle(failed(AskFailure::AddressMissing), self.here());
                         }
                         Line::Faulty => {
                             self.monitor.handle(failed(AskFailure::Fault(Fault::NoMemory)), self.here());
@@ -315,7 +338,7 @@ impl World {
             for (tunnel, aws) in &self.aws {
                 let value = match aws {
                     Aws::Up => 1.0,
-                    Aws::Down => 0.0,
+                    Aws::Down | Aws::BgpDown => 0.0,
                     Aws::Fraction => 0.5,
                     Aws::Nothing | Aws::Gone => continue,
                 };
@@ -337,6 +360,20 @@ impl World {
         Event::HistoryAnswered(History { vpn, asked: self.now.mono, date: self.now.wall, points })
     }
 
+    /// The average of the newest minute that shows. Before it was told anything, AWS saw it Up.
+    fn late_minute(&self, tunnel: &TunnelId, lag: Duration) -> Reading {
+        let stamp = (self.now.wall - lag).minute() - secs(60);
+        let (mut up, mut down, mut at, mut is_up) = (0, 0, stamp, true);
+        let end = [(stamp + secs(60), false)];
+        for (since, then) in self.seen.get(tunnel).into_iter().flatten().chain(&end) {
+            let until = (*since).clamp(stamp, stamp + secs(60));
+            let millis = until.since(at).as_millis();
+            *(if is_up { &mut up } else { &mut down }) += millis;
+            (at, is_up) = (until.max(at), *then);
+        }
+        Reading::TunnelState(Some(Datapoint::of_minute(stamp, up as f64 / (up + down) as f64)))
+    }
+
     fn answer(&self, source: SourceId, asked: Moment) -> Event {
         let reading = |aws: Aws| match (source.kind, aws) {
             _ if self.garbled == Some(source.kind) => Reading::Garbage,
@@ -345,16 +382,23 @@ impl World {
             (SourceKind::CloudWatch, Aws::Up) => {
                 Reading::TunnelState(Some(Datapoint::of_minute(self.now.wall.minute(), 1.0)))
             }
-            (SourceKind::CloudWatch, Aws::Down) => {
+            (SourceKind::CloudWatch, Aws::Down | Aws::BgpDown) => {
                 Reading::TunnelState(Some(Datapoint::of_minute(self.now.wall.minute(), 0.0)))
             }
             (_, Aws::Fraction) => {
                 Reading::TunnelState(Some(Datapoint::of_minute(self.now.wall.minute(), 0.5)))
             }
             (SourceKind::Ec2, Aws::Up) => telemetry(TelemetryStatus::Up, "2 BGP ROUTES"),
+            (SourceKind::Ec2, Aws::BgpDown) => telemetry(TelemetryStatus::Down, "IPSEC IS UP"),
             (SourceKind::Ec2, Aws::Down) => telemetry(TelemetryStatus::Down, "IPSEC IS DOWN"),
         };
-        let readings = self.aws.iter().map(|(tunnel, aws)| (tunnel.clone(), reading(*aws))).collect();
+        let reading = |tunnel: &TunnelId, aws: Aws| match (source.kind, aws, self.cloudwatch_lag) {
+            (SourceKind::CloudWatch, Aws::Up | Aws::Down | Aws::BgpDown, Some(lag)) => {
+                self.late_minute(tunnel, lag)
+            }
+            (SourceKind::CloudWatch | SourceKind::Ec2, _, _) => reading(aws),
+        };
+        let readings = self.aws.iter().map(|(tunnel, aws)| (tunnel.clone(), reading(tunnel, *aws))).collect();
         Event::Answered(AwsAnswer { source, asked, date: self.now.wall, readings })
     }
 

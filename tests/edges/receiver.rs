@@ -101,6 +101,11 @@ impl Receiver {
         self.state.lock().unwrap().posted.clone()
     }
 
+    /// The messages that it took, whether it said so or not.
+    pub(crate) fn arrived(&self) -> Vec<Posted> {
+        self.posted().into_iter().filter(|posted| posted.status.is_none_or(|status| status < 300)).collect()
+    }
+
     /// The messages that it said it took.
     pub(crate) fn taken(&self) -> Vec<Posted> {
         self.posted().into_iter().filter(|posted| posted.status.is_some_and(|status| status < 300)).collect()

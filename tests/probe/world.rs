@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bothends::domain::event::{AskFailure, Event};
-use bothends::domain::names::{CheckId, CheckKind, Role, TunnelId, VpnId};
+use bothends::domain::names::{CheckId, CheckKind, Role, Routing, TunnelId, VpnId};
 use bothends::domain::plan::{AwsRules, IncidentRules, ProbeRules, Route, TunnelPlan, VpnPlan};
 use bothends::domain::request::{ClientId, EchoId, EchoRequest};
 use bothends::health::{Component, Health, Problem};
@@ -45,6 +45,12 @@ impl World {
         let (sender, events) = unbounded_channel();
         let health = Health::default();
         Self { prober: Prober::new(sender, health.clone()), health, events, asked: 0, give_up }
+    }
+
+    /// The same whose Prober may have so many sockets.
+    pub(crate) fn with_at_most(sockets: usize) -> Self {
+        let world = Self::new();
+        Self { prober: world.prober.with_at_most(sockets), ..world }
     }
 
     /// Sends one echo with the client of this number.
@@ -111,6 +117,7 @@ pub(crate) fn vpn(routes: &[Route]) -> Arc<VpnPlan> {
     Arc::new(VpnPlan {
         id: check(1).tunnel.vpn,
         name: "Milan".into(),
+        routing: Routing::Unknown,
         tunnels: (1..).zip(routes).map(tunnel).collect(),
         probe: ProbeRules {
             interval: second,

@@ -2,14 +2,13 @@
 
 use std::time::Duration;
 
-use bothends::domain::names::Kind;
+use bothends::domain::names::{Kind, Routing};
 use bothends::domain::time::Moment;
 
 use super::calls::Weather;
 use super::gateway::Gateway;
 use super::manager::{Closer, Manager};
-use super::schedule::{Calls, Line, Switches};
-use super::site::scope;
+use super::schedule::{Calls, Line, Switches, Use};
 use super::truth::{Truth, can_tell};
 use super::views::Views;
 
@@ -18,6 +17,8 @@ const BACKOFF: Duration = Duration::from_secs(330);
 /// TunnelState has whole minutes, the minute of the change is a fraction, and sources that contradict each other about the
 /// same three minutes are no evidence.
 const EVIDENCE: Duration = Duration::from_secs(60 + 60 + 180);
+/// A session is given time after IPsec came up, and a second datapoint confirms that there is none.
+const BGP: Duration = Duration::from_secs(120 + 60);
 /// A look-up, a call, a look at the list.
 const TELLING: Duration = Duration::from_secs(150);
 /// A person who has just closed a record of the same outage is not disturbed, unless it worsens.
@@ -27,7 +28,7 @@ const PERSON: Duration = Duration::from_secs(2 * 3600);
 #[derive(Clone, Copy)]
 pub struct Scene<'a> {
     pub gateways: &'a [Gateway],
-    pub lines: &'a [[Line; 2]],
+    pub lines: &'a [Vec<Line>],
     pub views: &'a Views,
     pub weather: &'a Weather,
     pub manager: &'a Manager,
@@ -38,37 +39,63 @@ pub struct Scene<'a> {
 pub struct Expected {
     since: Vec<[Option<Moment>; 3]>,
     lasting: Vec<[Option<Moment>; 3]>,
+    /// When the next incident is overdue, as long as nothing changes.
+    due: Option<Moment>,
 }
 
 impl Expected {
     pub fn new(gateways: usize) -> Self {
-        Self { since: vec![[None; 3]; gateways], lasting: vec![[None; 3]; gateways] }
+        Self { since: vec![[None; 3]; gateways], lasting: vec![[None; 3]; gateways], due: None }
     }
 
     /// Looks whether an incident is overdue.
     pub fn look(&mut self, at: Moment, scene: &Scene<'_>, truth: &mut Truth) {
+        if !std::mem::take(&mut truth.news) && self.due.is_none_or(|due| due > at) {
+            return;
+        }
         let Scene { gateways, lines, views, weather, manager } = *scene;
         let switches = truth.switches;
         let calm = weather.is_calm(Calls::Ask) && weather.is_calm(Calls::Incidents) && views.are_truthful();
-        let sees = [views.sees_up(0, at), views.sees_up(1, at)];
         let telling = weather.is_calm(Calls::Incidents) && gateways.iter().all(can_tell);
         truth.troubled(at, !telling);
+        self.due = None;
         for (index, gateway) in gateways.iter().enumerate() {
-            let known = (0..2).all(|tunnel| truth.echoes[index][tunnel].ever_answered);
+            let setup = truth.setup(index);
+            let tunnels: Vec<_> = setup
+                .used()
+                .map(|tunnel| Tunnel {
+                    line: if setup.uses[tunnel] == Use::Mistyped {
+                        Line::Missing
+                    } else {
+                        lines[index][tunnel]
+                    },
+                    was_held: truth.was_held(index, tunnel),
+                    sees_up: views.sees_up(tunnel, at),
+                    sees_ipsec: views.sees_ipsec(tunnel, at),
+                    never: !truth.echoes[index][tunnel].is_known,
+                    is_active: setup.is_active(tunnel),
+                })
+                .collect();
+            // What never answered, and stands still and is Down at AWS, has no say.
+            let known =
+                tunnels.iter().all(|tunnel| !tunnel.never || (tunnel.stands_still() && !tunnel.sees_up));
             let clean = calm && known && gateway.votes && can_tell(gateway) && gateway.clocks.offset == 0;
+            let rules = Rules { switches: &switches, routing: setup.routing };
             for (slot, kind) in Kind::ALL.into_iter().enumerate() {
-                let lasts = holds(kind, lines[index], sees, &switches);
+                let lasts = holds(kind, &tunnels, rules);
                 keep(&mut self.lasting[index][slot], lasts, at);
                 keep(&mut self.since[index][slot], lasts && clean && speaks(&switches, kind), at);
                 let Some(since) = self.since[index][slot] else { continue };
-                if at.since(since) < needed(kind, &switches, truth.detection()) {
+                let due = since + needed(kind, rules, truth.detection());
+                if due > at {
+                    self.due = Some(self.due.map_or(due, |earliest| earliest.min(due)));
                     continue;
                 }
                 // Looked at once.
                 self.since[index][slot] = Some(at + Duration::from_secs(365 * 86_400));
                 let lasting = self.lasting[index][slot].unwrap_or(since);
                 let told = manager.records.iter().any(|kept| {
-                    kept.scope == scope(kind)
+                    kept.scope.kind == kind
                         && match kept.closed {
                             None => true,
                             Some((closed, Closer::Person)) => closed + PERSON >= lasting,
@@ -83,8 +110,8 @@ impl Expected {
         }
     }
 
-    /// A daemon that starts begins to count from there.
-    pub fn started(&mut self, gateway: usize) {
+    /// A daemon that starts, or takes another configuration, begins to count from there.
+    pub fn begun(&mut self, gateway: usize) {
         self.since[gateway] = [None; 3];
     }
 }
@@ -97,18 +124,87 @@ fn keep(since: &mut Option<Moment>, holds: bool, at: Moment) {
     }
 }
 
+/// By what a gateway judges.
+#[derive(Clone, Copy)]
+struct Rules<'a> {
+    switches: &'a Switches,
+    routing: Routing,
+}
+
+/// A tunnel as it is.
+struct Tunnel {
+    line: Line,
+    was_held: bool,
+    sees_up: bool,
+    sees_ipsec: bool,
+    /// Nothing ever came back here.
+    never: bool,
+    is_active: bool,
+}
+
+impl Tunnel {
+    /// No echo is answered.
+    fn stands_still(&self) -> bool {
+        match self.line {
+            Line::Dead | Line::NoRoute | Line::Missing => true,
+            Line::Carries | Line::Loses(_) | Line::Slow | Line::Faulty => false,
+        }
+    }
+
+    /// … and our end can know why: an address that is missing where it never was is a mistake in the configuration.
+    fn is_dead(&self) -> bool {
+        self.stands_still() && (self.line != Line::Missing || self.was_held)
+    }
+
+    fn is_fine(&self) -> bool {
+        self.line == Line::Carries
+    }
+
+    /// Echoes pass, AWS says Down, and there is something to tell from that it is BGP.
+    fn has_no_bgp(&self, rules: Rules<'_>) -> bool {
+        let words = rules.switches.ec2_lag.is_some() && self.sees_ipsec;
+        let tells = match rules.routing {
+            Routing::Static => false,
+            Routing::Bgp => !rules.switches.silent_while_down || words,
+            Routing::Unknown => words,
+        };
+        self.is_fine() && !self.sees_up && tells
+    }
+
+    /// Both ends will say so.
+    fn is_lost(&self, rules: Rules<'_>) -> bool {
+        (self.is_dead() && !self.sees_up && !self.never) || self.has_no_bgp(rules)
+    }
+
+    /// Nothing gets through, by what can be known.
+    fn is_stopped(&self, rules: Rules<'_>) -> bool {
+        self.is_dead() || (self.stands_still() && !self.sees_up) || self.is_lost(rules)
+    }
+
+    fn carries(&self) -> bool {
+        self.is_fine() && self.sees_up
+    }
+}
+
 /// Whether the tunnels are so that there is an incident of this kind, and of no other.
-fn holds(kind: Kind, lines: [Line; 2], sees_up: [bool; 2], switches: &Switches) -> bool {
-    let dead = lines.map(|line| line == Line::Dead || line == Line::NoRoute);
-    let fine = lines.map(|line| line == Line::Carries);
+fn holds(kind: Kind, tunnels: &[Tunnel], rules: Rules<'_>) -> bool {
+    let all = |what: &dyn Fn(&Tunnel) -> bool| tunnels.iter().all(what);
+    let an_active = |what: &dyn Fn(&Tunnel) -> bool| tunnels.iter().any(|it| it.is_active && what(it));
+    let lost = |tunnel: &Tunnel| tunnel.is_lost(rules);
     match kind {
-        Kind::Outage => dead == [true; 2] && sees_up == [false; 2],
+        Kind::Outage => an_active(&lost) && all(&|it| it.is_stopped(rules)),
         Kind::RedundancyLost => {
-            let lost = |a: usize, b: usize| dead[a] && !sees_up[a] && fine[b] && sees_up[b];
-            lost(0, 1) || (!switches.standby && lost(1, 0))
+            an_active(&lost)
+                && tunnels.iter().any(Tunnel::carries)
+                && all(&|it| lost(it) || it.carries() || it.never)
         }
         Kind::OneSided => {
-            (dead == [true; 2] && sees_up == [true; 2]) || (fine == [true; 2] && sees_up == [false; 2])
+            let by_aws = |it: &Tunnel| it.is_fine() && !it.sees_up;
+            let by_one_end = an_active(&|it| (it.is_dead() && it.sees_up) || by_aws(it));
+            let of_each = all(&|it| it.is_dead() || by_aws(it) || (!it.sees_up && it.stands_still()));
+            // A lost standby silences nothing; what is neither lost nor clear is not looked at.
+            let clear = all(&|it| !it.has_no_bgp(rules)) && !an_active(&lost);
+            by_one_end && of_each && clear && (rules.routing == Routing::Static || all(&Tunnel::is_dead))
         }
     }
 }
@@ -125,7 +221,8 @@ fn speaks(switches: &Switches, kind: Kind) -> bool {
     }
 }
 
-fn needed(kind: Kind, switches: &Switches, detection: Duration) -> Duration {
+fn needed(kind: Kind, rules: Rules<'_>, detection: Duration) -> Duration {
+    let Rules { switches, routing } = rules;
     let open_after = match kind {
         Kind::Outage => switches.open_after_outage,
         Kind::RedundancyLost => switches.open_after_redundancy_lost,
@@ -134,5 +231,6 @@ fn needed(kind: Kind, switches: &Switches, detection: Duration) -> Duration {
     let lag = switches.cloudwatch_lag.max(switches.ec2_lag.unwrap_or_default());
     // What was Up until a while ago keeps its word until it is stale.
     let words = lag + EVIDENCE + switches.poll_interval * 2;
+    let words = if routing == Routing::Static { words } else { words + BGP + switches.poll_interval };
     detection * 2 + words + open_after + switches.start_grace + switches.list_lag + BACKOFF + TELLING
 }

@@ -16,7 +16,7 @@ use bothends::domain::rollup::Rollup;
 use bothends::domain::time::{Moment, Now, Stamp};
 use bothends::health::Severity;
 use bothends::incident::action::{Action, ActionId, Found, SinkEvent, Work};
-use bothends::incident::reconcile::Reconciler;
+use bothends::incident::reconcile::{Reconciler, WITHOUT_A_LIST};
 use bothends::incident::settings::Settings as SinkSettings;
 use bothends::incident::sink::StartRequest;
 use bothends::publish::datum;
@@ -27,6 +27,8 @@ use bothends::publish::sink::Datum;
 use bothends::store::{Keeper, Settings as StoreSettings};
 
 use super::metrics::{Key, key};
+use super::schedule::{Setup, Switches};
+use super::site;
 use super::time::Clocks;
 
 /// From so many seconds on the daemon goes by AWS's clock, as `daemon/clock_offset.rs` gives it.
@@ -63,7 +65,8 @@ pub enum Waiter {
 #[derive(Debug)]
 pub struct Gateway {
     pub site: Arc<str>,
-    pub plan: Arc<Plan>,
+    pub setup: Setup,
+    plan: Arc<Plan>,
     pub sink: SinkSettings,
     pub store: StoreSettings,
     pub clocks: Clocks,
@@ -79,6 +82,8 @@ pub struct Gateway {
     pub fuse: Option<(u32, Duration)>,
     /// What is never to be sent, as the daemons counted it.
     pub dropped: u64,
+    /// When the daemon wants to be called, as last asked.
+    pub wake: Option<Moment>,
 }
 
 /// One run of the daemon.
@@ -112,7 +117,9 @@ pub struct Outcome {
 }
 
 impl Gateway {
-    pub fn new(index: usize, plan: Arc<Plan>, sink: SinkSettings, directory: PathBuf) -> Self {
+    pub fn new(index: usize, switches: &Switches, directory: PathBuf) -> Self {
+        let site = format!("milan-{}", index + 1);
+        let setup = switches.setup();
         let store = StoreSettings {
             path: directory.join(format!("gateway-{index}.db")),
             max_size: 64_000_000,
@@ -120,9 +127,10 @@ impl Gateway {
             spool: true,
         };
         Self {
-            site: Arc::clone(&plan.site),
-            plan,
-            sink,
+            plan: Arc::new(site::plan(switches, setup, &site)),
+            sink: site::sink_settings(&site),
+            site: site.into(),
+            setup,
             store,
             clocks: Clocks::booted_at(Moment::ORIGIN, 0),
             reachable: true,
@@ -133,6 +141,17 @@ impl Gateway {
             life: 0,
             fuse: None,
             dropped: 0,
+            wake: None,
+        }
+    }
+
+    /// The configuration is another; a daemon that runs takes it.
+    pub fn reload(&mut self, switches: &Switches, setup: Setup, at: Moment) {
+        self.setup = setup;
+        self.plan = Arc::new(site::plan(switches, setup, &self.site));
+        let now = self.clocks.now(at);
+        if let Some(daemon) = &mut self.daemon {
+            daemon.monitor.reconfigure(Arc::clone(&self.plan), now);
         }
     }
 
@@ -167,9 +186,9 @@ impl Gateway {
         });
     }
 
-    /// When the daemon wants to be called.
-    pub fn wake(&self) -> Option<Moment> {
-        self.daemon.as_ref()?.wake().map(|at| self.clocks.world(at))
+    /// Asks the daemon when it wants to be called.
+    pub fn ask_wake(&mut self) {
+        self.wake = self.daemon.as_ref().and_then(Daemon::wake).map(|at| self.clocks.world(at));
     }
 }
 
@@ -271,7 +290,7 @@ impl Daemon {
             while let Some(settled) = self.reconciler.poll_settled() {
                 quiet = false;
                 let (incident, revision) = (settled.incident, settled.revision);
-                let sink = super::site::destination();
+                let sink = site::destination();
                 self.monitor.handle(Event::Settled { sink, incident, revision }, now);
             }
             while let Some(Found { vpn, kind, created }) = self.reconciler.poll_found() {
@@ -284,7 +303,7 @@ impl Daemon {
             }
             while self.reconciler.poll_report().is_some() {}
             for notice in self.reconciler.poll_notices() {
-                self.blind |= notice.text.contains("told without a list");
+                self.blind |= notice.text.contains(WITHOUT_A_LIST);
             }
             while let Some(action) = self.publisher.poll_action() {
                 quiet = false;
@@ -321,6 +340,7 @@ impl Daemon {
             | Work::Read { .. }
             | Work::Note { .. }
             | Work::Relate { .. }
+            | Work::Describe { .. }
             | Work::Resolve { .. } => outcome.wishes.push(Wish::Call(Box::new(action))),
         }
     }
@@ -347,6 +367,12 @@ impl Daemon {
             of_kind.next_back().map(|incident| incident.id.clone())
         };
         self.tokens.get(&request.client_token).cloned().or_else(newest)
+    }
+
+    /// Where the kinds stand.
+    pub fn phases(&self, now: Now) -> BTreeSet<&'static str> {
+        let status = self.monitor.status(now);
+        status.vpns.iter().flat_map(|vpn| &vpn.phases).map(|(_, phase)| phase.as_str()).collect()
     }
 
     pub fn board(&self) -> &Board {

@@ -7,7 +7,10 @@ use bothends::incident::sink::{Record, SinkError};
 /// A call to the sink.
 pub fn call(work: &Work) -> String {
     match work {
-        Work::Find { scope } => format!("find {}", scope.kind.as_str()),
+        Work::Find { search } => {
+            let kinds: Vec<&str> = search.scopes.iter().map(|scope| scope.kind.as_str()).collect();
+            format!("find {}", kinds.join(" "))
+        }
         Work::Survey { scopes: _ } => "survey".into(),
         Work::Start { request } => {
             format!("start {} {:.6}: {}", request.scope.kind.as_str(), request.client_token, request.title)
@@ -15,6 +18,7 @@ pub fn call(work: &Work) -> String {
         Work::Read { record } => format!("read {record}"),
         Work::Note { record, note } => format!("note {record}: {:.90}", note.text),
         Work::Relate { record, other, title: _ } => format!("relate {record} to {other}"),
+        Work::Describe { record, description: _ } => format!("describe {record}"),
         Work::Resolve { record, summary, client_token: _ } => format!("resolve {record}: {summary:.60}"),
         Work::Commit { row } => format!("commit {}", row.incident),
         Work::Forget { incident } => format!("forget {incident}"),
@@ -25,8 +29,7 @@ pub fn call(work: &Work) -> String {
 pub fn reply(result: &Result<Reply, SinkError>) -> String {
     let record = |record: &Record| format!("{} {:?}", record.id, record.status);
     match result {
-        Ok(Reply::Found(records)) => records.iter().map(record).collect::<Vec<_>>().join(", "),
-        Ok(Reply::Surveyed(found)) => {
+        Ok(Reply::Found(found) | Reply::Surveyed(found)) => {
             found.iter().map(|(_, found)| record(found)).collect::<Vec<_>>().join(", ")
         }
         Ok(Reply::Read(found)) => record(found),

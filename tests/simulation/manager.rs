@@ -78,7 +78,13 @@ impl Manager {
     /// Does what a gateway asks.
     pub fn execute(&mut self, work: &Work, gateway: usize, at: Moment) -> Result<Reply, SinkError> {
         match work {
-            Work::Find { scope } => Ok(Reply::Found(self.list(scope, at))),
+            Work::Find { search } => {
+                let of = |scope: &Scope| {
+                    let listed = self.list(scope, at).into_iter();
+                    listed.map(|record| (scope.clone(), record)).collect::<Vec<_>>()
+                };
+                Ok(Reply::Found(search.scopes.iter().flat_map(of).collect()))
+            }
             Work::Survey { scopes } => {
                 let open = |scope: &Scope| {
                     let listed = self.list(scope, at).into_iter();
@@ -99,7 +105,9 @@ impl Manager {
                 }
                 Ok(Reply::Done)
             }
-            Work::Relate { record, other: _, title: _ } => self.kept(record).map(|_| Reply::Done),
+            Work::Relate { record, other: _, title: _ } | Work::Describe { record, description: _ } => {
+                self.kept(record).map(|_| Reply::Done)
+            }
             Work::Resolve { record, summary: _, client_token } => {
                 self.kept(record)?;
                 if self.spent.insert(client_token.clone()) {

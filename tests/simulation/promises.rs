@@ -10,8 +10,9 @@ use bothends::domain::time::Moment;
 use bothends::incident::sink::Origin;
 use bothends::publish::datum;
 
+use super::manager::Closer;
 use super::metrics::{Key, key};
-use super::schedule::{KnownToken, Op, Schedule};
+use super::schedule::{KnownToken, Line, Op, Schedule};
 use super::truth::{Told, seconds};
 use super::world::World;
 
@@ -77,10 +78,11 @@ fn opened_twice(world: &World) -> Vec<String> {
         let records: Vec<_> = records.filter(|(kept, _)| kept.scope.kind == kind).collect();
         for pair in records.windows(2) {
             let [(first, one), (second, other)] = pair else { continue };
-            let Some((closed, _)) = first.closed.filter(|(closed, _)| *closed <= second.created) else {
+            let Some((closed, by)) = first.closed.filter(|(closed, _)| *closed <= second.created) else {
                 wrong.push(format!("{} and {} are open at a time", first.id, second.id));
                 continue;
             };
+            let by_gateway = matches!(by, Closer::Gateway(_));
             // Who was started after the first record was, and finds it closed, cannot know that it told of the same outage.
             let stranger = told(world, kind, IncidentChange::Opened)
                 .any(|told| Some(&told.incident.id) == other.as_ref() && told.started > first.created);
@@ -90,7 +92,9 @@ fn opened_twice(world: &World) -> Vec<String> {
                 continue;
             };
             let apart = one.1.is_some_and(|end| end <= other.0) || other.1.is_some_and(|end| end <= one.0);
-            if !apart && !stranger && !worsened(world, kind, closed, second.created) {
+            // A twin that sees the tunnels otherwise closes the record when its own incident is over; its next one is another.
+            let next = by_gateway && other.0 >= closed;
+            if !apart && !next && !stranger && !worsened(world, kind, closed, second.created) {
                 wrong.push(format!("{} and {} tell the same story", first.id, second.id));
             }
         }
@@ -261,15 +265,30 @@ fn minutes(schedule: &Schedule, world: &World) -> Vec<String> {
 fn unaccounted(schedule: &Schedule, world: &World, index: usize) -> Vec<String> {
     let undisturbed =
         !world.switches.vrrp && !world.truth.jumped[index] && world.truth.crashes[index].is_empty();
-    let faulty = schedule
-        .ops
-        .iter()
-        .any(|timed| matches!(timed.op, Op::Path { line: super::schedule::Line::Faulty, .. }));
-    if !undisturbed || faulty {
+    // What is a fault is no echo, and a tunnel that is not used has no minutes.
+    let changed = |op: &Op| match op {
+        Op::Path { line: Line::Faulty | Line::Missing, .. } | Op::Reload { .. } => true,
+        Op::Path { .. }
+        | Op::Sees { .. }
+        | Op::Bgp { .. }
+        | Op::Says { .. }
+        | Op::Trouble { .. }
+        | Op::Reach { .. }
+        | Op::Credentials { .. }
+        | Op::Disk { .. }
+        | Op::Crash { .. }
+        | Op::CrashSoon { .. }
+        | Op::Clock { .. }
+        | Op::TakeOver { .. }
+        | Op::PersonCloses
+        | Op::Alarm
+        | Op::Poison => false,
+    };
+    if !undisturbed || schedule.ops.iter().any(|timed| changed(&timed.op)) {
         return Vec::new();
     }
     let mut wrong = Vec::new();
-    for tunnel in 0..2 {
+    for tunnel in 0..world.switches.tunnels {
         let of: Vec<_> = world.truth.ready[index]
             .iter()
             .map(|ready| &ready.rollup)

@@ -4,6 +4,7 @@ mod draw;
 
 use std::time::Duration;
 
+use bothends::domain::names::Routing;
 use bothends::domain::plan::ProbeRules;
 
 /// One run.
@@ -30,8 +31,14 @@ pub struct Switches {
     pub twin: bool,
     /// Of these only the one that holds a VRRP address votes.
     pub vrrp: bool,
-    /// The second tunnel's role is `standby`.
-    pub standby: bool,
+    /// How many tunnels there are, 1 to 4.
+    pub tunnels: usize,
+    /// Which of them are standby at first, as bits; the first is active.
+    pub standby: u8,
+    /// Which of them have never worked, as bits: nothing answers, and AWS says Down. The first works.
+    pub never: u8,
+    /// At first.
+    pub routing: Routing,
     pub probe: ProbeRules,
     pub poll_interval: Duration,
     pub stale_after: Duration,
@@ -58,6 +65,77 @@ pub struct Switches {
     pub ec2_says_since: bool,
     /// Whether a crash takes the boot clock along: a power cut, not a kill.
     pub power_cuts: bool,
+}
+
+impl Switches {
+    /// What the gateways are configured with at first.
+    pub fn setup(&self) -> Setup {
+        let of = |tunnel: usize| match tunnel {
+            absent if absent >= self.tunnels => Use::Absent,
+            standby if (self.standby >> standby) & 1 == 1 => Use::Standby,
+            _ => Use::Active,
+        };
+        Setup { uses: [0, 1, 2, 3].map(of), routing: self.routing }
+    }
+
+    /// Whether a tunnel has never worked.
+    pub fn never(&self, tunnel: usize) -> bool {
+        (self.never >> tunnel) & 1 == 1
+    }
+}
+
+/// What a gateway's configuration says, as far as a reload changes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Setup {
+    /// At least one is used.
+    pub uses: [Use; 4],
+    pub routing: Routing,
+}
+
+/// What it says of a tunnel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Use {
+    Active,
+    Standby,
+    Unused,
+    /// It is not in there.
+    Absent,
+    /// Active, with an address of our end that the host does not have: a typing error.
+    Mistyped,
+}
+
+impl Setup {
+    /// The tunnels that are probed and judged.
+    pub fn used(&self) -> impl Iterator<Item = usize> + use<> {
+        let uses = self.uses;
+        (0..uses.len()).filter(move |tunnel| match uses[*tunnel] {
+            Use::Active | Use::Standby | Use::Mistyped => true,
+            Use::Unused | Use::Absent => false,
+        })
+    }
+
+    /// Those without which redundancy is lost.
+    pub fn actives(&self) -> impl Iterator<Item = usize> + use<> {
+        let setup = *self;
+        self.used().filter(move |tunnel| setup.is_active(*tunnel))
+    }
+
+    pub fn is_active(&self, tunnel: usize) -> bool {
+        match self.uses[tunnel] {
+            Use::Active | Use::Mistyped => true,
+            Use::Standby | Use::Unused | Use::Absent => false,
+        }
+    }
+
+    /// The same without typing errors.
+    pub fn corrected(mut self) -> Self {
+        for of in &mut self.uses {
+            if *of == Use::Mistyped {
+                *of = Use::Active;
+            }
+        }
+        self
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,6 +171,8 @@ pub enum Line {
     Loses(u8),
     /// Answers come after the timeout.
     Slow,
+    /// The host has lost our address inside the tunnel.
+    Missing,
     /// The socket cannot be had: a fault, no evidence.
     Faulty,
 }
@@ -147,6 +227,8 @@ pub enum Op {
     Path { who: Who, tunnel: usize, line: Line },
     /// Whether AWS sees the tunnel Up.
     Sees { tunnel: usize, up: bool },
+    /// Whether AWS has a BGP session over a tunnel whose IPsec it sees Up.
+    Bgp { tunnel: usize, up: bool },
     /// What a source makes of it.
     Says { source: Source, word: Word },
     /// So many of a hundred calls go wrong from here on; 0 mends it.
@@ -161,6 +243,8 @@ pub enum Op {
     Crash { gateway: usize, down: Duration },
     /// The same, after so many further steps of the daemon.
     CrashSoon { gateway: usize, steps: u32, down: Duration },
+    /// The configuration is another from here on, and the daemon, if one runs, is told so.
+    Reload { who: Who, setup: Setup },
     /// The wall clock is set to this much beside AWS's, in seconds.
     Clock { gateway: usize, offset: i64 },
     /// The VRRP address moves here.

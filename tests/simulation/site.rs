@@ -1,7 +1,7 @@
 //! The one connection that is watched, as each gateway is configured for it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use bothends::domain::plan::{AwsRules, IncidentRules, Plan, Route, SinkPlan, Tun
 use bothends::incident::settings::{Settings as SinkSettings, VpnSettings};
 use bothends::incident::sink::Scope;
 
-use super::schedule::Switches;
+use super::schedule::{Setup, Switches, Use};
 
 pub fn vpn() -> VpnId {
     VpnId::new("vpn-0123456789abcdef0")
@@ -22,7 +22,25 @@ pub fn tunnel(index: usize) -> TunnelId {
 }
 
 pub fn index_of(tunnel: &TunnelId) -> usize {
-    (0..2).find(|index| self::tunnel(*index) == *tunnel).unwrap()
+    match tunnel.outside_ip {
+        IpAddr::V4(outside) => usize::from(outside.octets()[3] - 1),
+        IpAddr::V6(_) => unreachable!("this site has none"),
+    }
+}
+
+/// Our end inside a tunnel.
+fn our_end(index: u8) -> Ipv4Addr {
+    [169, 254, index, 2].into()
+}
+
+/// What no host has.
+fn mistyped(index: u8) -> Ipv4Addr {
+    [169, 254, index, 20].into()
+}
+
+/// Whether an echo leaves from an address that this host may have.
+pub fn is_of_this_host(route: &Route) -> bool {
+    (0..4).any(|index| route.source_ip == our_end(index))
 }
 
 fn sources(switches: &Switches) -> Vec<SourceId> {
@@ -32,24 +50,33 @@ fn sources(switches: &Switches) -> Vec<SourceId> {
     sources
 }
 
-pub fn plan(switches: &Switches, site: &str) -> Plan {
-    let tunnels = (0..2_u8)
-        .map(|index| {
-            Arc::new(TunnelPlan {
+pub fn plan(switches: &Switches, setup: Setup, site: &str) -> Plan {
+    let tunnels = (0_u8..)
+        .zip(setup.uses)
+        .filter_map(|(index, of)| {
+            let (role, source_ip) = match of {
+                Use::Active => (Role::Active, our_end(index)),
+                Use::Standby => (Role::Standby, our_end(index)),
+                Use::Unused => (Role::Unused, our_end(index)),
+                Use::Mistyped => (Role::Active, mistyped(index)),
+                Use::Absent => return None,
+            };
+            Some(Arc::new(TunnelPlan {
                 id: tunnel(usize::from(index)),
                 name: format!("tunnel {}", index + 1).into(),
-                role: if index == 1 && switches.standby { Role::Standby } else { Role::Active },
+                role,
                 route: Arc::new(Route {
                     inside_ip: [169, 254, index, 1].into(),
-                    source_ip: [169, 254, index, 2].into(),
+                    source_ip: source_ip.into(),
                     interface: None,
                 }),
-            })
+            }))
         })
         .collect();
     let vpn = VpnPlan {
         id: vpn(),
         name: "Milan DC".into(),
+        routing: setup.routing,
         tunnels,
         probe: switches.probe,
         incident: IncidentRules {
@@ -87,7 +114,7 @@ pub fn destination() -> Destination {
 }
 
 pub fn sink_settings(site: &str) -> SinkSettings {
-    let region = VpnSettings { region: "eu-west-1".into(), runbook_url: None, notes: None };
+    let region = VpnSettings { region: "eu-west-1".into(), ..VpnSettings::default() };
     SinkSettings {
         sink: SinkPlan {
             id: sink(),

@@ -17,20 +17,75 @@ use bothends::incident::sink::RecordId;
 
 use super::gateway::Gateway;
 use super::manager::Manager;
-use super::schedule::{Line, Switches};
+use super::schedule::{Line, Setup, Switches, Use};
 
 /// The echoes of one gateway through one tunnel.
-#[derive(Debug, Default, Clone)]
+#[derive(Debug, Clone)]
 pub struct Echoes {
     numbers: BTreeMap<EchoId, u64>,
     pub sent: u64,
     /// The number of the last that was answered.
     answered: u64,
-    pub ever_answered: bool,
+    /// Whether the daemon knows that an answer has come, and whether its disk does.
+    pub is_known: bool,
+    on_disk: bool,
+    /// Whether the daemon knows that the host had our address: one that is missing then has gone.
+    pub was_held: bool,
+    /// The daemon is configured with another own address than ours: with one that never was there.
+    mistyped: bool,
+    line: Line,
+    /// When the last answer came.
+    pub last_reply: Option<Moment>,
     /// When more than `down_after` in a row were unanswered: from, and until if it is over.
     pub down: Vec<(Moment, Option<Moment>)>,
-    /// When nothing got through, likewise.
+    /// When nothing got through, and the daemon could know it, likewise.
     pub dead: Vec<(Moment, Option<Moment>)>,
+}
+
+impl Echoes {
+    fn new() -> Self {
+        Self {
+            numbers: BTreeMap::new(),
+            sent: 0,
+            answered: 0,
+            is_known: false,
+            on_disk: false,
+            was_held: false,
+            mistyped: false,
+            line: Line::Carries,
+            last_reply: None,
+            down: Vec::new(),
+            dead: Vec::new(),
+        }
+    }
+
+    /// An echo over a path that carries none: whether it counts as lost. Else nothing follows from it.
+    fn is_lost(&self) -> bool {
+        match self.line {
+            _ if self.mistyped => false,
+            Line::Dead | Line::NoRoute => true,
+            Line::Missing => self.was_held,
+            Line::Carries | Line::Loses(_) | Line::Slow | Line::Faulty => false,
+        }
+    }
+
+    fn mark_dead(&mut self, at: Moment) {
+        match (is_now(&self.dead), self.is_lost()) {
+            (false, true) => self.dead.push((at, None)),
+            (true, false) => end(&mut self.dead, at),
+            (true, true) | (false, false) => {}
+        }
+    }
+
+    /// A check begins: nothing is under way, and nothing has been seen by it.
+    fn begin(&mut self, at: Moment) {
+        self.numbers.clear();
+        self.answered = self.sent;
+        self.was_held = self.is_known && !self.mistyped;
+        end(&mut self.down, at);
+        end(&mut self.dead, at);
+        self.mark_dead(at);
+    }
 }
 
 /// What a daemon said of an incident.
@@ -60,7 +115,7 @@ pub struct Ready {
 #[derive(Debug)]
 pub struct Truth {
     pub switches: Switches,
-    pub echoes: Vec<[Echoes; 2]>,
+    pub echoes: Vec<Vec<Echoes>>,
     pub told: Vec<Told>,
     pub ready: Vec<Vec<Ready>>,
     /// Of each record of the manager's, in order, the incident it was started for; `None` if a daemon did not start it.
@@ -80,6 +135,10 @@ pub struct Truth {
     pub missed: Vec<IncidentId>,
     /// When something kept a daemon from telling: from, and until if it is over.
     trouble: Vec<(Moment, Option<Moment>)>,
+    /// Per gateway, what it is configured with since when, oldest first.
+    setups: Vec<Vec<(Moment, Setup)>>,
+    /// Whether something has changed that counts for what is expected.
+    pub news: bool,
     /// What each gateway heard last of each tunnel: by source, as of when, and whether "Up" or "Down".
     heard: BTreeMap<(usize, usize, SourceKind), (Moment, Option<bool>)>,
     started: Vec<Moment>,
@@ -91,7 +150,7 @@ impl Truth {
     pub fn new(gateways: usize, switches: Switches) -> Self {
         Self {
             switches,
-            echoes: vec![Default::default(); gateways],
+            echoes: vec![vec![Echoes::new(); switches.tunnels]; gateways],
             told: Vec::new(),
             ready: (0..gateways).map(|_| Vec::new()).collect(),
             stories: Vec::new(),
@@ -104,6 +163,8 @@ impl Truth {
             broken: Vec::new(),
             missed: Vec::new(),
             trouble: Vec::new(),
+            setups: vec![vec![(Moment::ORIGIN, switches.setup())]; gateways],
+            news: true,
             heard: BTreeMap::new(),
             started: vec![Moment::ORIGIN; gateways],
             written: vec![Moment::ORIGIN; gateways],
@@ -135,9 +196,11 @@ impl Truth {
 
     //--- echoes
 
+    /// An echo has left, or is lost at once.
     pub fn sent(&mut self, gateway: usize, tunnel: usize, echo: EchoId, at: Moment) {
         let down_after = u64::from(self.switches.probe.down_after.get());
         let echoes = &mut self.echoes[gateway][tunnel];
+        self.news |= !std::mem::replace(&mut echoes.was_held, true);
         echoes.sent += 1;
         echoes.numbers.insert(echo, echoes.sent);
         if echoes.numbers.len() > 256 {
@@ -151,7 +214,8 @@ impl Truth {
     pub fn replied(&mut self, gateway: usize, tunnel: usize, echo: EchoId, at: Moment) {
         let down_after = u64::from(self.switches.probe.down_after.get());
         let echoes = &mut self.echoes[gateway][tunnel];
-        echoes.ever_answered = true;
+        self.news |= !std::mem::replace(&mut echoes.is_known, true);
+        echoes.last_reply = Some(at);
         let Some(number) = echoes.numbers.remove(&echo) else { return };
         echoes.answered = echoes.answered.max(number);
         if echoes.sent - echoes.answered < down_after {
@@ -161,30 +225,72 @@ impl Truth {
 
     /// What a path does with echoes has changed.
     pub fn path(&mut self, gateway: usize, tunnel: usize, line: Line, at: Moment) {
-        let dead = &mut self.echoes[gateway][tunnel].dead;
-        match line {
-            Line::Dead | Line::NoRoute => {
-                if !is_now(dead) {
-                    dead.push((at, None));
-                }
+        self.news = true;
+        let echoes = &mut self.echoes[gateway][tunnel];
+        echoes.line = line;
+        echoes.mark_dead(at);
+    }
+
+    /// Whether our address was there before, as far as the daemon can know; then it has gone.
+    pub fn was_held(&self, gateway: usize, tunnel: usize) -> bool {
+        self.echoes[gateway][tunnel].was_held
+    }
+
+    //--- configurations
+
+    /// What a gateway is configured with.
+    pub fn setup(&self, gateway: usize) -> Setup {
+        self.setups[gateway].last().map_or_else(|| self.switches.setup(), |(_, setup)| *setup)
+    }
+
+    /// It is configured with another. A tunnel that comes into use, or is asked from another address, is asked afresh.
+    pub fn reloaded(&mut self, gateway: usize, setup: Setup, at: Moment) {
+        let before = self.setup(gateway);
+        self.setups[gateway].push((at, setup));
+        self.news = true;
+        for (tunnel, echoes) in self.echoes[gateway].iter_mut().enumerate() {
+            let route = |setup: Setup| match setup.uses[tunnel] {
+                Use::Active | Use::Standby => Some(true),
+                Use::Mistyped => Some(false),
+                Use::Unused | Use::Absent => None,
+            };
+            if route(before) != route(setup) {
+                echoes.mistyped = setup.uses[tunnel] == Use::Mistyped;
+                echoes.begin(at);
+                // No echo has ever left from there.
+                echoes.was_held &= route(setup) == Some(true);
+                echoes.mark_dead(at);
             }
-            Line::Carries | Line::Loses(_) | Line::Slow | Line::Faulty => end(dead, at),
         }
+    }
+
+    /// The parts of a time, each with what a gateway was configured with.
+    fn setups_of(&self, gateway: usize, from: Moment, to: Moment) -> Vec<(Moment, Moment, Setup)> {
+        let setups = &self.setups[gateway];
+        let until = setups.iter().skip(1).map(|(since, _)| *since).chain([to]);
+        let parts = setups
+            .iter()
+            .zip(until)
+            .map(|((since, setup), until)| ((*since).max(from), until.min(to), *setup));
+        parts.filter(|(from, to, _)| from < to).collect()
     }
 
     //--- lives
 
     pub fn started(&mut self, gateway: usize, at: Moment) {
         self.started[gateway] = at;
+        self.news = true;
         for echoes in &mut self.echoes[gateway] {
-            echoes.numbers.clear();
-            echoes.answered = echoes.sent;
-            end(&mut echoes.down, at);
+            echoes.begin(at);
         }
     }
 
     pub fn crashed(&mut self, gateway: usize, blind: bool, dropped: u64, at: Moment) {
         self.blind |= blind;
+        self.news = true;
+        for echoes in &mut self.echoes[gateway] {
+            echoes.is_known = echoes.on_disk;
+        }
         self.dropped_before[gateway] += dropped;
         self.crashes[gateway].push(at);
         for ready in self.ready[gateway].iter_mut().filter(|ready| !ready.durable) {
@@ -203,6 +309,9 @@ impl Truth {
     /// The disk has everything.
     pub fn durable(&mut self, gateway: usize, at: Moment) {
         self.written[gateway] = at;
+        for echoes in &mut self.echoes[gateway] {
+            echoes.on_disk = echoes.is_known;
+        }
         for ready in self.ready[gateway].iter_mut().rev().take_while(|ready| !ready.durable) {
             ready.durable = !ready.died;
         }
@@ -224,6 +333,8 @@ impl Truth {
             Reading::Telemetry(telemetry) => {
                 Some(telemetry.status == bothends::domain::event::TelemetryStatus::Up)
             }
+            // A minute that holds a change takes nothing back.
+            Reading::TunnelState(Some(point)) if point.value > 0.0 && point.value < 1.0 => return,
             Reading::TunnelState(Some(_)) | Reading::Garbage | Reading::Gone => None,
             Reading::TunnelState(None) => return,
         };
@@ -242,10 +353,6 @@ impl Truth {
         let kinds =
             manager.records.iter().filter(|kept| kept.is_open()).map(|kept| kept.scope.kind).collect();
         self.closes.push((at, kinds));
-    }
-
-    pub fn actives(&self) -> Vec<usize> {
-        if self.switches.standby { vec![0] } else { vec![0, 1] }
     }
 
     /// By then a dead path has surely been found to be Down.

@@ -19,6 +19,12 @@ pub struct Views {
     switches: Switches,
     /// Per tunnel, since when AWS sees it Up or not, oldest first.
     sees: Vec<Vec<(Moment, bool)>>,
+    /// Per tunnel, since when AWS sees IPsec Up or not, oldest first.
+    ipsec: Vec<Vec<(Moment, bool)>>,
+    /// Per tunnel, whether AWS has a BGP session, if IPsec is Up.
+    session: Vec<bool>,
+    /// Per tunnel, when EC2 has said "Down", and that IPsec is Up.
+    pub said_bgp: Vec<Vec<Moment>>,
     words: BTreeMap<u8, Word>,
     /// Whether a source has ever said "Down" of what AWS did not see so.
     said_falsely: bool,
@@ -29,10 +35,15 @@ pub struct Views {
 }
 
 impl Views {
-    pub fn new(switches: Switches, tunnels: usize) -> Self {
+    pub fn new(switches: Switches) -> Self {
+        let tunnels = switches.tunnels;
+        let works = |tunnel| vec![(Moment::ORIGIN, !switches.never(tunnel))];
         Self {
             switches,
-            sees: vec![vec![(Moment::ORIGIN, true)]; tunnels],
+            sees: (0..tunnels).map(works).collect(),
+            ipsec: (0..tunnels).map(works).collect(),
+            session: vec![true; tunnels],
+            said_bgp: vec![Vec::new(); tunnels],
             words: BTreeMap::new(),
             said_falsely: false,
             said_down: vec![Vec::new(); tunnels],
@@ -49,10 +60,30 @@ impl Views {
         self.switches.silent_while_down = false;
     }
 
+    /// AWS sees IPsec so.
     pub fn see(&mut self, tunnel: usize, up: bool, at: Moment) {
+        if last(&self.ipsec[tunnel], at).1 != up {
+            self.ipsec[tunnel].push((at, up));
+        }
+        self.tunnel_state_is(tunnel, at);
+    }
+
+    /// AWS has a BGP session, or has none.
+    pub fn bgp(&mut self, tunnel: usize, up: bool, at: Moment) {
+        self.session[tunnel] = up;
+        self.tunnel_state_is(tunnel, at);
+    }
+
+    fn tunnel_state_is(&mut self, tunnel: usize, at: Moment) {
+        let up = last(&self.ipsec[tunnel], at).1 && self.session[tunnel];
         if self.sees_up(tunnel, at) != up {
             self.sees[tunnel].push((at, up));
         }
+    }
+
+    /// Whether AWS sees IPsec Up.
+    pub fn sees_ipsec(&self, tunnel: usize, at: Moment) -> bool {
+        last(&self.ipsec[tunnel], at).1
     }
 
     pub fn sees_up(&self, tunnel: usize, at: Moment) -> bool {
@@ -78,7 +109,7 @@ impl Views {
     }
 
     fn since(&self, tunnel: usize, at: Moment) -> (Moment, bool) {
-        *self.sees[tunnel].iter().rev().find(|(since, _)| *since <= at).unwrap_or(&self.sees[tunnel][0])
+        last(&self.sees[tunnel], at)
     }
 
     /// Whether AWS saw it Down at some moment, or one of its sources said so.
@@ -167,10 +198,23 @@ impl Views {
         // Its answer names no time, so that it speaks of the moment it is given.
         let said = if up { &mut self.said_up } else { &mut self.said_down };
         said[tunnel].push((at, at));
+        let ipsec = last(&self.ipsec[tunnel], at - lag).1;
+        if !up && ipsec {
+            self.said_bgp[tunnel].push(at);
+        }
         Reading::Telemetry(Telemetry {
             status: if up { TelemetryStatus::Up } else { TelemetryStatus::Down },
-            message: if up { "1 BGP ROUTES".into() } else { "IPSEC IS DOWN".into() },
+            message: match (up, ipsec) {
+                (true, _) => "1 BGP ROUTES".into(),
+                (false, true) => "IPSEC IS UP".into(),
+                (false, false) => "IPSEC IS DOWN".into(),
+            },
             last_status_change: since.map(aws_clock),
         })
     }
+}
+
+/// What is so at a time, and since when.
+fn last(changes: &[(Moment, bool)], at: Moment) -> (Moment, bool) {
+    *changes.iter().rev().find(|(since, _)| *since <= at).unwrap_or(&changes[0])
 }

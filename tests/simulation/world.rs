@@ -8,6 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bothends::domain::board::IncidentId;
 use bothends::domain::event::{AwsAnswer, Event, History};
 use bothends::domain::names::SourceId;
 use bothends::domain::request::EchoRequest;
@@ -23,8 +24,8 @@ use super::gateway::{Daemon, Gateway};
 use super::history;
 use super::manager::{Kept, Manager};
 use super::metrics::Metrics;
-use super::schedule::{Line, Op, Schedule, Switches, Timed};
-use super::site::{index_of, plan, shared_address, sink_settings, tunnel, vpn};
+use super::schedule::{Line, Op, Schedule, Switches, Timed, Who};
+use super::site::{index_of, shared_address, tunnel, vpn};
 use super::time::{Clocks, aws_clock};
 use super::truth::{Truth, seconds};
 use super::views::Views;
@@ -37,6 +38,8 @@ const DISK_RETRY: Duration = Duration::from_secs(30);
 const CALM_LEAST: Duration = Duration::from_secs(900);
 /// … and, while something is open, for this long at most: an hour of health, and the telling of it.
 const CALM_MOST: Duration = Duration::from_secs(3 * 3600);
+/// So often it is looked whether something still is.
+const LOOK_EVERY: Duration = Duration::from_secs(60);
 /// More than this at one instant, and it will never end.
 const STEPS_AT_ONCE: u32 = 20_000;
 
@@ -48,7 +51,7 @@ enum Happening {
     Reply { to: To, echo: EchoRequest, sent: Moment },
     Answer { to: To, source: SourceId, asked: Moment, heard: Heard },
     History { to: To, from: Stamp, until: Stamp, asked: Moment, heard: Heard },
-    Do { to: To, action: Box<Action>, answers: Option<(Duration, Heard)> },
+    Do { to: To, action: Box<Action>, story: Option<IncidentId>, answers: Option<(Duration, Heard)> },
     Hear { to: To, id: ActionId, result: Result<Reply, Failure> },
     Put { to: To, data: Arc<[Datum]>, answers: Option<Duration> },
     HearPut { to: To, taken: Option<usize>, result: Result<(), PutError> },
@@ -67,7 +70,7 @@ pub struct World {
     pub switches: Switches,
     pub at: Moment,
     pub gateways: Vec<Gateway>,
-    pub lines: Vec<[Line; 2]>,
+    pub lines: Vec<Vec<Line>>,
     pub views: Views,
     pub manager: Manager,
     pub metrics: Metrics,
@@ -80,7 +83,7 @@ pub struct World {
     pub history: Option<Vec<String>>,
     /// Who holds the shared address.
     holder: usize,
-    agenda: BTreeMap<(Moment, u64), Happening>,
+    agenda: BTreeMap<(Moment, u64), Box<Happening>>,
     numbers: u64,
     echo_luck: Vec<Chance>,
     call_luck: Vec<Chance>,
@@ -93,13 +96,7 @@ impl World {
     pub fn play(schedule: &Schedule, directory: &Path) -> Self {
         let switches = schedule.switches;
         let count = if switches.twin { 2 } else { 1 };
-        let gateways = (0..count)
-            .map(|index| {
-                let site = format!("milan-{}", index + 1);
-                let plan = Arc::new(plan(&switches, &site));
-                Gateway::new(index, plan, sink_settings(&site), directory.to_owned())
-            })
-            .collect();
+        let gateways = (0..count).map(|index| Gateway::new(index, &switches, directory.to_owned())).collect();
         let luck = |what: &'static str| {
             (0..count).map(|index| Chance::of(schedule.seed, (what, index))).collect::<Vec<_>>()
         };
@@ -107,8 +104,13 @@ impl World {
             switches,
             at: Moment::ORIGIN + Duration::from_secs(24 * 3600),
             gateways,
-            lines: vec![[Line::Carries; 2]; count],
-            views: Views::new(switches, 2),
+            lines: vec![
+                (0..switches.tunnels)
+                    .map(|tunnel| if switches.never(tunnel) { Line::Dead } else { Line::Carries })
+                    .collect();
+                count
+            ],
+            views: Views::new(switches),
             manager: Manager::new(switches),
             metrics: Metrics::default(),
             weather: Weather::default(),
@@ -125,6 +127,12 @@ impl World {
             at_once: 0,
         };
         let begin = world.at;
+        for (gateway, tunnel) in
+            (0..count).flat_map(|gateway| (0..switches.tunnels).map(move |t| (gateway, t)))
+        {
+            let line = world.lines[gateway][tunnel];
+            world.truth.path(gateway, tunnel, line, begin);
+        }
         for gateway in 0..count {
             world.gateways[gateway].clocks = Clocks::booted_at(begin, 0);
             world.later(Duration::ZERO, Happening::Start { gateway });
@@ -136,8 +144,9 @@ impl World {
         world.run(begin + last + Duration::from_secs(1));
         world.mend();
         let mended = begin + last;
-        while world.at < mended + CALM_LEAST || (world.lasts() && world.at < mended + CALM_MOST) {
-            world.run(world.at + CALM_LEAST);
+        world.run(mended + CALM_LEAST);
+        while world.lasts() && world.at < mended + CALM_MOST {
+            world.run(world.at + LOOK_EVERY);
         }
         world
     }
@@ -158,14 +167,14 @@ impl World {
 
     fn later(&mut self, after: Duration, what: Happening) {
         self.numbers += 1;
-        self.agenda.insert((self.at + after, self.numbers), what);
+        self.agenda.insert((self.at + after, self.numbers), Box::new(what));
     }
 
     fn run(&mut self, end: Moment) {
         loop {
             let planned = self.agenda.first_key_value().map(|((at, _), _)| *at);
             let wakes = self.gateways.iter().enumerate();
-            let wake = wakes.filter_map(|(index, gateway)| Some((gateway.wake()?, index))).min();
+            let wake = wakes.filter_map(|(index, gateway)| Some((gateway.wake?, index))).min();
             let next = [planned, wake.map(|(at, _)| at)].into_iter().flatten().min();
             let Some(next) = next.filter(|next| *next <= end) else { break };
             if next > self.at {
@@ -176,7 +185,7 @@ impl World {
             assert!(self.at_once < STEPS_AT_ONCE, "it never ends: {:?}", self.agenda.first_key_value());
             if planned.is_some_and(|planned| planned <= self.at) {
                 if let Some((_, happening)) = self.agenda.pop_first() {
-                    self.happen(happening);
+                    self.happen(*happening);
                 }
             } else if let Some((_, gateway)) = wake {
                 self.with(gateway, |daemon, now| daemon.handle_timeout(now));
@@ -189,20 +198,25 @@ impl World {
 
     /// Everything works again.
     fn mend(&mut self) {
+        for index in 0..self.gateways.len() {
+            self.reload(Who::One(index), self.gateways[index].setup.corrected());
+        }
         self.weather.clear();
         self.views.mend();
-        for tunnel in 0..2 {
+        for tunnel in 0..self.switches.tunnels {
             self.views.see(tunnel, true, self.at);
+            self.views.bgp(tunnel, true, self.at);
         }
         for (index, gateway) in self.gateways.iter_mut().enumerate() {
             (gateway.reachable, gateway.credentials, gateway.writable) = (true, true, true);
             gateway.clocks.offset = 0;
             gateway.fuse = None;
-            for tunnel in 0..2 {
+            for tunnel in 0..self.switches.tunnels {
                 self.lines[index][tunnel] = Line::Carries;
                 self.truth.path(index, tunnel, Line::Carries, self.at);
             }
         }
+        self.truth.news = true;
     }
 
     fn happen(&mut self, happening: Happening) {
@@ -212,7 +226,14 @@ impl World {
                 let at = self.at;
                 self.gateways[gateway].start(at);
                 self.truth.started(gateway, at);
-                self.expected.started(gateway);
+                self.expected.begun(gateway);
+                let mut used = self.gateways[gateway].setup.used();
+                let gone = |tunnel: usize| {
+                    self.lines[gateway][tunnel] == Line::Missing && self.truth.was_held(gateway, tunnel)
+                };
+                if used.all(gone) {
+                    *self.met.entry("reboots without IPsec").or_default() += 1;
+                }
                 self.with(gateway, |_, _| {});
                 self.look_at_addresses(gateway);
             }
@@ -229,7 +250,7 @@ impl World {
                 let event = match heard {
                     Heard::Answer => {
                         let clocks = self.gateways[to.gateway].clocks;
-                        let readings: Vec<_> = (0..2)
+                        let readings: Vec<_> = (0..self.switches.tunnels)
                             .map(|index| (tunnel(index), self.views.read(source.kind, index, self.at)))
                             .collect();
                         if self.lives(to) {
@@ -258,7 +279,7 @@ impl World {
                         vpn: vpn(),
                         asked: self.gateways[to.gateway].clocks.now(asked).mono,
                         date: aws_clock(self.at),
-                        points: (0..2)
+                        points: (0..self.switches.tunnels)
                             .map(|index| (tunnel(index), self.views.history(index, from, until, self.at)))
                             .collect(),
                     }),
@@ -270,7 +291,7 @@ impl World {
                     self.with(to.gateway, |daemon, now| daemon.handle(event, now));
                 }
             }
-            Happening::Do { to, action, answers } => self.execute(to, action, answers),
+            Happening::Do { to, action, story, answers } => self.execute(to, action, story, answers),
             Happening::Hear { to, id, result } => {
                 if self.lives(to) {
                     self.with(to.gateway, |daemon, now| {
@@ -334,6 +355,11 @@ impl World {
 
     /// Does something with a daemon, and what it then wants.
     fn with(&mut self, index: usize, act: impl FnOnce(&mut Daemon, Now)) {
+        self.act(index, act);
+        self.gateways[index].ask_wake();
+    }
+
+    fn act(&mut self, index: usize, act: impl FnOnce(&mut Daemon, Now)) {
         let gateway = &mut self.gateways[index];
         let now = gateway.clocks.now(self.at);
         let to = To { gateway: index, life: gateway.life };

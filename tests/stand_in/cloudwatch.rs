@@ -2,6 +2,7 @@
 
 mod get;
 pub(super) mod limits;
+mod list;
 mod paging;
 mod put;
 mod statistics;
@@ -10,8 +11,11 @@ pub(super) mod store;
 use super::api::Handler;
 use super::refusal::{Coded, Refusal};
 
-pub(super) const OPERATIONS: &[(&str, Handler)] =
-    &[("PutMetricData", put::put_metric_data), ("GetMetricData", get::get_metric_data)];
+pub(super) const OPERATIONS: &[(&str, Handler)] = &[
+    ("PutMetricData", put::put_metric_data),
+    ("GetMetricData", get::get_metric_data),
+    ("ListMetrics", list::list_metrics),
+];
 
 fn invalid_value<T>(message: impl Into<String>) -> Result<T, Refusal> {
     Err(Coded::new(400, "InvalidParameterValue", "InvalidParameterValueException", message).into())

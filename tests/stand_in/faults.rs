@@ -1,7 +1,10 @@
 //! Faults that a test injects: what goes wrong, for which operation, how many times.
 
+use std::collections::VecDeque;
+
 use serde::{Deserialize, Serialize};
 
+use super::clock::Epoch;
 use super::refusal::Refusal;
 
 /// Something that goes wrong at AWS or on the way there.
@@ -21,6 +24,8 @@ pub(crate) struct Fault {
 pub(crate) enum FaultKind {
     /// The service's own code and status for "too many requests".
     Throttle,
+    /// The same for what comes beyond so many requests in a second.
+    Rate { per_second: usize },
     /// 500.
     Internal,
     /// 503.
@@ -70,7 +75,7 @@ impl FaultKind {
     /// What becomes of a request that was signed as it should be; `None`: nothing.
     pub(super) fn strike(&self, principal: &str, operation: &str) -> Option<Strike> {
         Some(match self {
-            Self::Throttle => Strike::Refused(Refusal::Throttled),
+            Self::Throttle | Self::Rate { .. } => Strike::Refused(Refusal::Throttled),
             Self::Internal => Strike::Refused(Refusal::Internal),
             Self::Unavailable => Strike::Refused(Refusal::Unavailable),
             Self::Expired => Strike::Refused(Refusal::ExpiredToken),
@@ -92,7 +97,29 @@ impl FaultKind {
 
 /// Takes the first fault that waits for `operation`, and counts it.
 pub(super) fn take(faults: &mut Vec<Fault>, operation: &str) -> Option<FaultKind> {
-    take_if(faults, operation, |kind| !matches!(kind, FaultKind::Skew { .. }))
+    take_if(faults, operation, |kind| !matches!(kind, FaultKind::Skew { .. } | FaultKind::Rate { .. }))
+}
+
+/// The limit that a request at `now` goes beyond, if it does; `admitted` are the times of those that did not.
+pub(super) fn beyond(
+    faults: &[Fault],
+    operation: &str,
+    admitted: &mut VecDeque<Epoch>,
+    now: Epoch,
+) -> Option<FaultKind> {
+    let limits = faults.iter().filter(|fault| fault.operation == "*" || fault.operation == operation);
+    let (limit, most) = limits.into_iter().find_map(|fault| match &fault.kind {
+        limit @ FaultKind::Rate { per_second } => Some((limit, *per_second)),
+        _ => None,
+    })?;
+    while admitted.front().is_some_and(|first| now - first >= 1.0) {
+        admitted.pop_front();
+    }
+    if admitted.len() >= most {
+        return Some(limit.clone());
+    }
+    admitted.push_back(now);
+    None
 }
 
 /// By how many seconds AWS's clock jumps as a request for `operation` arrives.

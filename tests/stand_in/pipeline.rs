@@ -57,6 +57,7 @@ pub(super) fn respond(state: &Mutex<State>, request: &Incoming) -> Delivery {
         parameters: Value::Null,
         compressed: request.header("content-encoding").is_some(),
         result: String::new(),
+        executed: false,
     };
     let admitted = admit(state, request, &target, &mut received);
     let delivery = carry_out(state, request, &target, admitted, &mut received);
@@ -74,8 +75,10 @@ fn admit(state: &mut State, request: &Incoming, target: &Target, received: &mut 
     received.principal.clone_from(&caller.principal);
     let checked = parameters(request, target);
     received.parameters = checked.as_ref().map_or(Value::Null, Clone::clone);
-    let strike =
-        faults::take(&mut state.faults, &target.name).and_then(|fault| struck(&fault, target, received));
+    let now = state.clock.now();
+    let fault = faults::beyond(&state.faults, &target.name, &mut state.admitted, now)
+        .or_else(|| faults::take(&mut state.faults, &target.name));
+    let strike = fault.and_then(|fault| struck(&fault, target, received));
     let spoilt = match strike {
         Some(Strike::Refused(refusal)) => return Admitted::Refused(refusal),
         Some(Strike::Before { delay, reset }) => return Admitted::Silent { delay, reset },
@@ -119,6 +122,7 @@ fn carry_out(
         Ok(reply) => reply,
         Err(refusal) => return refused(request, target, refusal, received),
     };
+    received.executed = true;
     if received.result.is_empty() {
         "ok".clone_into(&mut received.result);
     }

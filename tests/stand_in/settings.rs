@@ -111,6 +111,23 @@ pub(crate) struct Switches {
     pub(crate) partial_minutes: bool,
     /// How old the state is that EC2's telemetry shows.
     pub(crate) ec2_lag: f64,
+    /// Under which dimensions TunnelState lies.
+    pub(crate) tunnel_dimensions: TunnelDimensions,
+    /// How many metrics a page of ListMetrics has at most.
+    pub(crate) metrics_per_page: usize,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum TunnelDimensions {
+    /// VpnId and TunnelIpAddress, or either alone.
+    Any,
+    /// TunnelIpAddress alone, and VpnId alone for the aggregate.
+    AddressAlone,
+    /// TunnelIpAddress alone, and nothing else.
+    NoAggregate,
+    /// VpnId, TunnelIpAddress and one that nobody expects.
+    Others,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -155,6 +172,8 @@ impl Default for Switches {
             metric_lag: 0.0,
             partial_minutes: false,
             ec2_lag: 0.0,
+            tunnel_dimensions: TunnelDimensions::Any,
+            metrics_per_page: 500,
         }
     }
 }

@@ -28,6 +28,8 @@ pub(super) struct State {
     /// What SNS was given, oldest first.
     pub(super) messages: Vec<Value>,
     pub(super) faults: Vec<Fault>,
+    /// When requests came that a limit on their rate let pass.
+    pub(super) admitted: VecDeque<Epoch>,
     received: VecDeque<Received>,
     received_in_all: u64,
 }
@@ -50,6 +52,8 @@ pub(super) struct Received {
     pub(super) compressed: bool,
     /// `ok`, the error's code, or the fault that struck.
     pub(super) result: String,
+    /// Whether it was carried out, whatever became of its answer.
+    pub(super) executed: bool,
 }
 
 impl State {
@@ -65,6 +69,7 @@ impl State {
             ops_items: OpsItems::default(),
             messages: Vec::new(),
             faults: Vec::new(),
+            admitted: VecDeque::new(),
             received: VecDeque::new(),
             received_in_all: 0,
             clock,

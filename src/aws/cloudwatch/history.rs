@@ -3,7 +3,8 @@
 use aws_sdk_cloudwatch::types::MetricDataQuery;
 use aws_smithy_types::DateTime;
 
-use super::{MAX_PAGES, PER_CALL, PERIOD, query, query_id};
+use super::dimensions::{Dimensions, found_under};
+use super::{CloudWatch, MAX_PAGES, PER_CALL, PERIOD, query, query_id};
 use crate::aws::connection::Connection;
 use crate::aws::errors::Failure;
 use crate::aws::exchange::{Exchange, call};
@@ -12,51 +13,61 @@ use crate::domain::event::{Datapoint, History};
 use crate::domain::names::{TunnelId, VpnId};
 use crate::domain::time::Stamp;
 
-/// Every datapoint of `TunnelState` of these tunnels from `from` to `to`, both on AWS's clock. The tunnels of one connection fit
-/// into one call, and a fortnight of two tunnels into one page (GetMetricData, API Reference: 100,800 datapoints).
-pub(in crate::aws) async fn ask(
-    connection: &Connection,
-    vpn: VpnId,
-    tunnels: &[TunnelId],
-    from: Stamp,
-    to: Stamp,
-) -> Result<History, Failure> {
-    if connection.place.region.is_none() {
-        return Err(Failure::no_region(Call::GetMetricData));
-    }
-    let garbage = |what: &str| Failure::garbage(Call::GetMetricData, &connection.place, what);
-    let tunnels = &tunnels[..tunnels.len().min(PER_CALL)];
-    let queries: Vec<MetricDataQuery> =
-        tunnels.iter().enumerate().map(|(index, tunnel)| query(&query_id(index), tunnel)).collect();
-    let mut points: Vec<(TunnelId, Vec<Datapoint>)> =
-        tunnels.iter().map(|tunnel| (tunnel.clone(), Vec::new())).collect();
-    let mut first: Option<Exchange> = None;
-    let mut token: Option<String> = None;
-    for _ in 0..MAX_PAGES {
-        let request = connection
-            .cloudwatch
-            .get_metric_data()
-            .set_metric_data_queries(Some(queries.clone()))
-            .start_time(DateTime::from_millis(from.as_millis()))
-            .end_time(DateTime::from_millis(to.as_millis()))
-            .set_next_token(token.take());
-        let send = |capture| request.clone().customize().interceptor(capture).send();
-        let (page, exchange) = call(Call::GetMetricData, &connection.place, send).await?;
-        first.get_or_insert(exchange);
-        for result in page.metric_data_results() {
-            let of = (0..tunnels.len()).find(|index| result.id() == Some(&query_id(*index)));
-            let Some((_, points)) = of.and_then(|index| points.get_mut(index)) else { continue };
-            for (stamp, value) in result.timestamps().iter().zip(result.values()) {
-                let millis = stamp.to_millis().map_err(|_| garbage("a stamp lies outside of time"))?;
-                points.push(Datapoint { stamp: Stamp::from_millis(millis), period: PERIOD, value: *value });
+impl CloudWatch {
+    /// Every datapoint of `TunnelState` of these tunnels from `from` to `to`, both on AWS's clock. The tunnels of one connection fit
+    /// into one call, and a fortnight of two tunnels into one page (GetMetricData, API Reference: 100,800 datapoints).
+    pub(in crate::aws) async fn history(
+        &self,
+        connection: &Connection,
+        vpn: VpnId,
+        tunnels: &[TunnelId],
+        from: Stamp,
+        to: Stamp,
+    ) -> Result<History, Failure> {
+        if connection.place.region.is_none() {
+            return Err(Failure::no_region(Call::GetMetricData));
+        }
+        let garbage = |what: &str| Failure::garbage(Call::GetMetricData, &connection.place, what);
+        let tunnels = &tunnels[..tunnels.len().min(PER_CALL)];
+        let asked: Vec<Dimensions> = tunnels.iter().map(|tunnel| self.known.of(tunnel)).collect();
+        let queries: Vec<MetricDataQuery> =
+            asked.iter().enumerate().map(|(index, dimensions)| query(&query_id(index), dimensions)).collect();
+        let mut points: Vec<(TunnelId, Vec<Datapoint>)> =
+            tunnels.iter().map(|tunnel| (tunnel.clone(), Vec::new())).collect();
+        let mut first: Option<Exchange> = None;
+        let mut token: Option<String> = None;
+        for _ in 0..MAX_PAGES {
+            let request = connection
+                .cloudwatch
+                .get_metric_data()
+                .set_metric_data_queries(Some(queries.clone()))
+                .start_time(DateTime::from_millis(from.as_millis()))
+                .end_time(DateTime::from_millis(to.as_millis()))
+                .set_next_token(token.take());
+            let send = |capture| request.clone().customize().interceptor(capture).send();
+            let (page, exchange) = call(Call::GetMetricData, &connection.place, send).await?;
+            first.get_or_insert(exchange);
+            for result in page.metric_data_results() {
+                let of = (0..tunnels.len()).find(|index| result.id() == Some(&query_id(*index)));
+                let Some((index, (tunnel, points))) =
+                    of.and_then(|index| Some((index, points.get_mut(index)?)))
+                else {
+                    continue;
+                };
+                let under = found_under(tunnel, &asked[index]);
+                for (stamp, value) in result.timestamps().iter().zip(result.values()) {
+                    let millis = stamp.to_millis().map_err(|_| garbage("a stamp lies outside of time"))?;
+                    let stamp = Stamp::from_millis(millis);
+                    points.push(Datapoint { stamp, period: PERIOD, value: *value, under });
+                }
+            }
+            token = page.next_token().map(str::to_owned);
+            if token.is_none() {
+                break;
             }
         }
-        token = page.next_token().map(str::to_owned);
-        if token.is_none() {
-            break;
-        }
+        let exchange = first.ok_or_else(|| garbage("no page of an answer"))?;
+        let date = exchange.date.ok_or_else(|| garbage("the answer has no Date"))?;
+        Ok(History { vpn, asked: exchange.asked, date, points })
     }
-    let exchange = first.ok_or_else(|| garbage("no page of an answer"))?;
-    let date = exchange.date.ok_or_else(|| garbage("the answer has no Date"))?;
-    Ok(History { vpn, asked: exchange.asked, date, points })
 }

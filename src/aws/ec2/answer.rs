@@ -26,9 +26,13 @@ pub(super) struct VpnConnection {
     pub(super) state: String,
     /// The value of its tag `Name`.
     pub(super) name: Option<String>,
+    /// Whether it has static routes only, and no BGP; `None` if the answer does not say.
+    pub(super) static_routes: Option<bool>,
     /// What `customerGatewayConfiguration` says of the tunnels, if the answer has one.
     pub(super) configuration: Option<Result<Vec<TunnelAddresses>, Garbled>>,
     pub(super) telemetry: Vec<TunnelTelemetry>,
+    /// The outside addresses in the order of `options.tunnelOptionSet`, by which AWS numbers the tunnels.
+    pub(super) order: Vec<IpAddr>,
 }
 
 /// One `vgwTelemetry` item.
@@ -43,6 +47,9 @@ pub(super) struct TunnelTelemetry {
 const ROOT: &str = "/DescribeVpnConnectionsResponse";
 const CONNECTION: &str = "/DescribeVpnConnectionsResponse/vpnConnectionSet/item";
 const TELEMETRY: &str = "/DescribeVpnConnectionsResponse/vpnConnectionSet/item/vgwTelemetry/item";
+const OPTIONS: &str = "/DescribeVpnConnectionsResponse/vpnConnectionSet/item/options";
+const TUNNEL_OPTIONS: &str =
+    "/DescribeVpnConnectionsResponse/vpnConnectionSet/item/options/tunnelOptionSet/item";
 const TAG: &str = "/DescribeVpnConnectionsResponse/vpnConnectionSet/item/tagSet/item";
 const ERROR: &str = "/Response/Errors/Error";
 
@@ -85,6 +92,10 @@ pub(super) fn connections(body: impl BufRead) -> Result<Vec<VpnConnection>, Garb
                 "lastStatusChange" => telemetry.last_status_change = stamp(text),
                 _ => {}
             }
+        } else if field_of(TUNNEL_OPTIONS, path) == Some("outsideIpAddress") {
+            connection.order.extend(text.parse::<IpAddr>());
+        } else if field_of(OPTIONS, path) == Some("staticRoutesOnly") {
+            connection.static_routes = text.parse().ok();
         } else if let Some(field) = field_of(CONNECTION, path) {
             match field {
                 "vpnConnectionId" => connection.id = text.to_owned(),
@@ -131,6 +142,9 @@ fn is_wanted(path: &str) -> bool {
         Some((TELEMETRY, field)) => {
             matches!(field, "outsideIpAddress" | "status" | "statusMessage" | "lastStatusChange")
         }
+        Some((OPTIONS, field)) => field == "staticRoutesOnly",
+        // Beside it stands the pre-shared key.
+        Some((TUNNEL_OPTIONS, field)) => field == "outsideIpAddress",
         Some((TAG, field)) => matches!(field, "key" | "value"),
         Some(_) | None => path == TAG,
     }

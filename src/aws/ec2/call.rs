@@ -42,12 +42,23 @@ impl Ec2 {
     /// Asks about these connections.
     ///
     /// # Errors
-    /// `NotFound` if AWS does not know one of them: the text then names it.
+    /// `NotFound` if AWS does not know one of them.
     pub(super) async fn describe(
         &self,
         ids: &BTreeSet<VpnId>,
     ) -> Result<(Vec<VpnConnection>, Exchange), Failure> {
         self.ask(question(ids)).await
+    }
+
+    /// Asks which of these connections there are, and about them.
+    ///
+    /// # Errors
+    /// Never `NotFound`: that there is none is an answer.
+    pub(super) async fn find(
+        &self,
+        ids: &BTreeSet<VpnId>,
+    ) -> Result<(Vec<VpnConnection>, Exchange), Failure> {
+        self.ask(question_by_filter(ids)).await
     }
 
     /// Asks about the connections that have this tag. AWS takes `*` and `?` in the value as wildcards.
@@ -69,7 +80,7 @@ impl Ec2 {
     pub(in crate::aws) async fn dry_run(&self) -> Result<(), Failure> {
         match self.ask(form(HEAD.into_iter().chain([("DryRun", "true")]))).await {
             // "If you have the required permissions, the error response is DryRunOperation" (EC2 API Reference).
-            Err(failure) if failure.text.contains("(DryRunOperation)") => Ok(()),
+            Err(failure) if failure.code() == Some("DryRunOperation") => Ok(()),
             Ok(_) => Ok(()),
             Err(failure) => Err(failure),
         }
@@ -103,6 +114,16 @@ fn question(ids: &BTreeSet<VpnId>) -> String {
     form(HEAD.into_iter().chain(ids.iter().map(|(name, id)| (name.as_str(), *id))))
 }
 
+fn question_by_filter(ids: &BTreeSet<VpnId>) -> String {
+    let values: Vec<_> = ids
+        .iter()
+        .enumerate()
+        .map(|(index, id)| (format!("Filter.1.Value.{}", index + 1), id.as_str()))
+        .collect();
+    let values = values.iter().map(|(name, id)| (name.as_str(), *id));
+    form(HEAD.into_iter().chain([("Filter.1.Name", "vpn-connection-id")]).chain(values))
+}
+
 fn question_by_tag(key: &str, value: &str) -> String {
     let name = format!("tag:{key}");
     form(HEAD.into_iter().chain([("Filter.1.Name", name.as_str()), ("Filter.1.Value.1", value)]))
@@ -118,6 +139,16 @@ mod tests {
         assert_eq!(
             question(&ids),
             "Action=DescribeVpnConnections&Version=2016-11-15&VpnConnectionId.1=vpn-0a&VpnConnectionId.2=vpn-0b"
+        );
+    }
+
+    #[test]
+    fn a_filter_names_every_connection_as_a_value() {
+        let ids = ["vpn-0a", "vpn-0b"].map(VpnId::new).into();
+        assert_eq!(
+            question_by_filter(&ids),
+            "Action=DescribeVpnConnections&Version=2016-11-15&Filter.1.Name=vpn-connection-id&Filter.1.Value.1=vpn-0a\
+             &Filter.1.Value.2=vpn-0b"
         );
     }
 

@@ -1,16 +1,18 @@
 //! What AWS says of VPN connections that are not configured yet.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::error::Error as _;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::answer::{TunnelAddresses, TunnelTelemetry};
+use super::answer::{TunnelAddresses, TunnelTelemetry, VpnConnection};
 use super::{Described, Known, PER_CALL};
 use crate::aws::connection::{AwsConnections, Place};
 use crate::aws::errors::{Failure, FailureKind};
 use crate::aws::permission::Call;
+use crate::aws::said::{MESSAGE, line};
 use crate::domain::event::TelemetryStatus;
-use crate::domain::names::VpnId;
+use crate::domain::names::{Routing, VpnId};
 use crate::domain::time::Stamp;
 
 const PERMISSION: &str = Call::DescribeVpnConnections.permission();
@@ -51,6 +53,8 @@ pub struct Discovered {
     pub connections: Vec<DiscoveredVpn>,
     /// What was asked about by tag and is left out, and why.
     pub left_out: Vec<String>,
+    /// What in AWS's answer does not agree with itself, and what to do.
+    pub warnings: Vec<String>,
 }
 
 /// One connection.
@@ -60,7 +64,9 @@ pub struct DiscoveredVpn {
     pub id: VpnId,
     /// The value of its tag `Name`.
     pub name: Option<String>,
-    /// Its tunnels by outside address; at least one.
+    /// How it is routed.
+    pub routing: Routing,
+    /// Its tunnels in AWS's order; at least one.
     pub tunnels: Vec<DiscoveredTunnel>,
 }
 
@@ -87,7 +93,12 @@ pub enum Trouble {
     /// Neither the question nor the environment names a Region.
     NoRegion,
     /// The call failed.
-    Failed(Failure),
+    Failed {
+        /// How.
+        failure: Failure,
+        /// The call, where, and as whom.
+        asked: String,
+    },
     /// One connection, or the lack of any, stands in the way: what, and what to do.
     Found(String),
 }
@@ -102,7 +113,10 @@ pub async fn discover(connections: &AwsConnections, question: &Question) -> Resu
     let (Some(ec2), Some(region)) = (&connection.ec2, &connection.place.region) else {
         return Err(vec![Trouble::NoRegion]);
     };
-    let failed = |failure| vec![Trouble::Failed(failure)];
+    let failed = |failure: Failure| {
+        let asked = format!("{} {}", failure.call, connection.place);
+        vec![Trouble::Failed { failure, asked }]
+    };
     let (known, at) = match which {
         Which::Ids(ids) => {
             let mut all = BTreeMap::new();
@@ -134,11 +148,12 @@ fn judge(
     at: Option<Stamp>,
 ) -> Result<Discovered, Vec<Trouble>> {
     let (mut connections, mut left_out, mut troubles) = (Vec::new(), Vec::new(), Vec::new());
+    let mut warnings = Vec::new();
     for (id, known) in known {
-        match read(&id, known, region) {
+        match read(&id, known, region, &mut warnings) {
             Ok(connection) => connections.push(connection),
-            Err(Unfit::Leaving(what)) if matches!(which, Which::Tagged { .. }) => left_out.push(what),
-            Err(Unfit::Leaving(what) | Unfit::Wrong(what)) => troubles.push(Trouble::Found(what)),
+            Err(Unfit::State(what)) if matches!(which, Which::Tagged { .. }) => left_out.push(what),
+            Err(Unfit::State(what) | Unfit::Wrong(what)) => troubles.push(Trouble::Found(what)),
         }
     }
     if !troubles.is_empty() {
@@ -159,18 +174,23 @@ fn judge(
         }
         return Err(vec![Trouble::Found(what)]);
     }
-    Ok(Discovered { region: Arc::clone(region), at, connections, left_out })
+    Ok(Discovered { region: Arc::clone(region), at, connections, left_out, warnings })
 }
 
 /// Why a connection cannot be configured.
 enum Unfit {
-    /// It is being deleted, or is.
-    Leaving(String),
+    /// It is in another state than `available`.
+    State(String),
     /// Anything else.
     Wrong(String),
 }
 
-fn read(id: &VpnId, known: Option<Known>, region: &str) -> Result<DiscoveredVpn, Unfit> {
+fn read(
+    id: &VpnId,
+    known: Option<Known>,
+    region: &str,
+    warnings: &mut Vec<String>,
+) -> Result<DiscoveredVpn, Unfit> {
     let connection = match known {
         Some(Known::Described(connection)) => connection,
         Some(Known::NotFound) => {
@@ -184,20 +204,27 @@ fn read(id: &VpnId, known: Option<Known>, region: &str) -> Result<DiscoveredVpn,
             return Err(Unfit::Wrong(what));
         }
     };
-    let says = format!("{id}: {PERMISSION} in {region} says that it is");
+    let state = |state: &str, what: &str| {
+        Err(Unfit::State(format!("{id}: {PERMISSION} in {region} says that it is {state}: {what}")))
+    };
     match connection.state.as_str() {
         "available" => {}
         "pending" => {
-            let what =
-                "pending: AWS is still making it; wait until it is available, some minutes, and ask again";
-            return Err(Unfit::Wrong(format!("{says} {what}")));
+            return state(
+                "pending",
+                "AWS is still making it; wait some minutes until it is available, and ask again",
+            );
         }
-        state @ ("deleting" | "deleted") => {
-            return Err(Unfit::Leaving(format!("{says} {state}: there is nothing to watch; leave it out")));
+        "modifying" => {
+            return state(
+                "modifying",
+                "AWS is changing it, and its addresses may change; wait until it is available, and ask again",
+            );
         }
-        _ => {
-            let what = "in a state that is not known here; wait until it is available, and ask again";
-            return Err(Unfit::Wrong(format!("{says} {what}")));
+        gone @ ("deleting" | "deleted") => return state(gone, "there is nothing to watch; leave it out"),
+        other => {
+            let what = "a state that bothends does not know; wait until it is available, and ask again";
+            return state(&state_word(other), what);
         }
     }
     let without = |what: &str| {
@@ -207,7 +234,7 @@ fn read(id: &VpnId, known: Option<Known>, region: &str) -> Result<DiscoveredVpn,
         )))
     };
     let tunnels = match connection.configuration {
-        Some(Ok(tunnels)) if !tunnels.is_empty() => tunnels,
+        Some(Ok(ref tunnels)) if !tunnels.is_empty() => tunnels,
         Some(Ok(_)) => return without("a CustomerGatewayConfiguration without tunnels"),
         Some(Err(garbled)) => {
             let why = garbled.as_ref();
@@ -215,16 +242,58 @@ fn read(id: &VpnId, known: Option<Known>, region: &str) -> Result<DiscoveredVpn,
         }
         None => return without("no CustomerGatewayConfiguration"),
     };
-    let mut found = BTreeMap::new();
+    let mut found: Vec<DiscoveredTunnel> = Vec::new();
     for tunnel in tunnels {
-        let Some(tunnel) = addressed(&tunnel, &connection.telemetry) else {
+        let Some(tunnel) = addressed(tunnel, &connection.telemetry) else {
             return without("a CustomerGatewayConfiguration that lacks addresses of a tunnel");
         };
-        if found.insert(tunnel.outside_ip, tunnel).is_some() {
+        if found.iter().any(|other| other.outside_ip == tunnel.outside_ip) {
             return without("a CustomerGatewayConfiguration with one outside address twice");
         }
+        found.push(tunnel);
     }
-    Ok(DiscoveredVpn { id: id.clone(), name: connection.name, tunnels: found.into_values().collect() })
+    // The sort is stable: where AWS gives no order, it is the document's.
+    found.sort_by_key(|tunnel| {
+        connection.order.iter().position(|ip| *ip == tunnel.outside_ip).unwrap_or(usize::MAX)
+    });
+    warnings.extend(disagreements(id, &found, &connection));
+    let routing = match connection.static_routes {
+        Some(true) => Routing::Static,
+        Some(false) => Routing::Bgp,
+        None => Routing::Unknown,
+    };
+    Ok(DiscoveredVpn { id: id.clone(), name: connection.name, routing, tunnels: found })
+}
+
+/// Where the document that a gateway is configured from and EC2's telemetry do not list the same tunnels, as while AWS replaces
+/// one.
+fn disagreements(id: &VpnId, described: &[DiscoveredTunnel], connection: &VpnConnection) -> Vec<String> {
+    let listed: BTreeSet<IpAddr> = connection.telemetry.iter().filter_map(|one| one.outside_ip).collect();
+    let is_described = |ip: &IpAddr| described.iter().any(|tunnel| tunnel.outside_ip == *ip);
+    let undescribed = listed.iter().filter(|ip| !is_described(ip)).map(|ip| {
+        format!(
+            "{id}: EC2's telemetry lists a tunnel {ip} that CustomerGatewayConfiguration does not describe: it is left out. \
+             Ask again, for AWS may be replacing it, or add it by hand"
+        )
+    });
+    let unlisted = described.iter().map(|tunnel| tunnel.outside_ip).filter(|ip| !listed.contains(ip)).map(|ip| {
+        format!(
+            "{id}: CustomerGatewayConfiguration describes a tunnel {ip} that EC2's telemetry does not list: AWS may be \
+             replacing it. Ask again before you rely on it"
+        )
+    });
+    // An answer without any telemetry lists none for another reason.
+    undescribed.chain(unlisted.filter(|_| !listed.is_empty())).collect()
+}
+
+/// A state of AWS's that is not known here, fit for a message.
+fn state_word(state: &str) -> String {
+    let word: String = state
+        .chars()
+        .take(40)
+        .map(|c| if c.is_ascii_alphanumeric() || c == '-' || c == '_' { c } else { '?' })
+        .collect();
+    format!("{word:?}")
 }
 
 fn addressed(tunnel: &TunnelAddresses, telemetry: &[TunnelTelemetry]) -> Option<DiscoveredTunnel> {
@@ -242,7 +311,7 @@ fn addressed(tunnel: &TunnelAddresses, telemetry: &[TunnelTelemetry]) -> Option<
         inside_ip,
         source_ip,
         status,
-        message: said.map(|said| said.message.clone()).unwrap_or_default(),
+        message: said.map(|said| line(&said.message, MESSAGE)).unwrap_or_default(),
         changed: said.and_then(|said| said.last_status_change),
     })
 }
@@ -255,28 +324,58 @@ impl Trouble {
                 "{PERMISSION}: no Region to ask in; give --region, or set AWS_REGION or a profile's region"
             ),
             Self::Found(text) => text.clone(),
-            Self::Failed(failure) => {
-                let advice = match failure.kind {
-                    FailureKind::Throttled { .. }
-                    | FailureKind::ServiceFault
-                    | FailureKind::Contended
-                    | FailureKind::Garbage => "; try again",
-                    FailureKind::TimedOut | FailureKind::Unreachable => {
-                        "; check the Region's name, this host's way to AWS, and HTTPS_PROXY"
-                    }
-                    FailureKind::CredentialsRefused => {
-                        "; a Region that is not enabled for the account refuses them, too"
-                    }
-                    FailureKind::Denied
-                    | FailureKind::CredentialsMissing
-                    | FailureKind::NotFound
-                    | FailureKind::TokenKnown
-                    | FailureKind::Rejected => "",
-                };
-                format!("{failure}{advice}")
-            }
+            Self::Failed { failure, asked } => failed(failure, asked),
         }
     }
+}
+
+/// The advice is an operator's: this command asks with the credentials of the person who runs it. The daemon does not need the
+/// permission and should not have it, since the answer carries every pre-shared key.
+fn failed(failure: &Failure, asked: &str) -> String {
+    const OWN: &str = "`discover` asks with your own credentials: choose them with AWS_PROFILE or AWS_ACCESS_KEY_ID, or a role \
+                       with --role-arn";
+    let said = failure.source().map(|cause| format!(" ({cause})")).unwrap_or_default();
+    if let Some(role) = failure.unassumed() {
+        return format!(
+            "{asked} was not asked: these credentials may not assume {role}{said}. {OWN}. They need {} on that role, and its \
+             trust policy must admit them",
+            Call::AssumeRole.permission()
+        );
+    }
+    let advice = match failure.kind {
+        FailureKind::Denied => {
+            return format!(
+                "{asked} was refused{said}: these credentials may not do that. {OWN}. They need {PERMISSION}; the daemon does \
+                 not, and should not have it"
+            );
+        }
+        FailureKind::CredentialsMissing => {
+            return match failure.sign_in() {
+                Some(profile) => format!(
+                    "{asked}: no AWS credentials: the profile {profile} signs in by IAM Identity Center, and has no session \
+                     that works. Run `aws sso login --profile {profile}`"
+                ),
+                None => format!("{asked}: no AWS credentials{said}. {OWN}"),
+            };
+        }
+        FailureKind::CredentialsRefused => {
+            return format!(
+                "{asked}: AWS does not accept the credentials{said}. Renew them, and check this host's clock; a Region that is \
+                 not enabled for the account refuses them, too. {OWN}"
+            );
+        }
+        FailureKind::Throttled { .. }
+        | FailureKind::ServiceFault
+        | FailureKind::Contended
+        | FailureKind::Garbage => "; try again",
+        FailureKind::TimedOut
+        | FailureKind::Unreachable
+        | FailureKind::CredentialsFailed
+        | FailureKind::NotFound
+        | FailureKind::TokenKnown
+        | FailureKind::Rejected => "",
+    };
+    format!("{failure}{advice}")
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ use super::errors::{Failure, FailureKind};
 use super::exchange::Exchange;
 use super::permission::Call;
 use super::poller::{Heard, Remark, Watch};
+use super::said::{MESSAGE, line};
 use crate::domain::event::{Reading, Telemetry, TelemetryStatus};
 use crate::domain::names::{TunnelId, VpnId};
 
@@ -24,7 +25,7 @@ const PER_CALL: usize = 50;
 
 /// Asks about every connection that is watched.
 ///
-/// One id that AWS does not know fails the whole call, so such ids are left out and the others are asked about again.
+/// Ids that AWS does not know are `Gone`.
 pub(super) async fn ask(connection: &Connection, watch: &Watch) -> Result<Heard, Failure> {
     let ec2 = connection.ec2.as_ref().ok_or_else(|| Failure::no_region(Call::DescribeVpnConnections))?;
     let mut heard: Option<Heard> = None;
@@ -68,47 +69,31 @@ enum Known {
     Described(VpnConnection),
 }
 
-async fn describe(ec2: &Ec2, mut ids: BTreeSet<VpnId>) -> Result<Described, Failure> {
-    let mut known = BTreeMap::new();
-    loop {
-        let failure = match ec2.describe(&ids).await {
-            Ok((connections, exchange)) => {
-                let described =
-                    connections.into_iter().map(|c| (VpnId::new(c.id.as_str()), Known::Described(c)));
-                known.extend(described);
-                return Ok(Described { known, exchange });
-            }
-            Err(failure) if failure.kind == FailureKind::NotFound => failure,
-            Err(failure) => return Err(failure),
-        };
-        let named = |id: &&VpnId| failure.text.contains(id.as_str());
-        let mut missing: Vec<VpnId> = ids.iter().filter(named).cloned().collect();
-        if missing.is_empty() {
-            // AWS names the ids it misses; if it does not, those whose lone question fails are missing.
-            missing = missing_alone(ec2, &ids).await?;
-        }
-        ids.retain(|id| !missing.contains(id));
-        let some_missing = !missing.is_empty();
-        known.extend(missing.into_iter().map(|id| (id, Known::NotFound)));
-        match failure.exchange {
-            Some(exchange) if ids.is_empty() => return Ok(Described { known, exchange }),
-            Some(_) if some_missing => {}
-            Some(_) | None => return Err(failure),
-        }
+/// One id that AWS does not know fails the whole call. Which one that is follows from asking by a filter, which finds those that
+/// there are; the message, which names it, is for people.
+async fn describe(ec2: &Ec2, ids: BTreeSet<VpnId>) -> Result<Described, Failure> {
+    let described = |connections: Vec<VpnConnection>| -> BTreeMap<VpnId, Known> {
+        connections.into_iter().map(|c| (VpnId::new(c.id.as_str()), Known::Described(c))).collect()
+    };
+    let failure = match ec2.describe(&ids).await {
+        Ok((connections, exchange)) => return Ok(Described { known: described(connections), exchange }),
+        Err(failure) if failure.kind == FailureKind::NotFound => failure,
+        Err(failure) => return Err(failure),
+    };
+    if let (1, Some(exchange)) = (ids.len(), failure.exchange) {
+        let known = ids.into_iter().map(|id| (id, Known::NotFound)).collect();
+        return Ok(Described { known, exchange });
     }
-}
-
-/// Which of these ids AWS does not know, asked one by one.
-async fn missing_alone(ec2: &Ec2, ids: &BTreeSet<VpnId>) -> Result<Vec<VpnId>, Failure> {
-    let mut missing = Vec::new();
+    let (connections, exchange) = ec2.find(&ids).await?;
+    let mut known = described(connections);
+    if ids.iter().all(|id| known.contains_key(id)) {
+        // Both answers cannot be right.
+        return Err(failure);
+    }
     for id in ids {
-        match ec2.describe(&BTreeSet::from([id.clone()])).await {
-            Ok(_) => {}
-            Err(failure) if failure.kind == FailureKind::NotFound => missing.push(id.clone()),
-            Err(failure) => return Err(failure),
-        }
+        known.entry(id).or_insert(Known::NotFound);
     }
-    Ok(missing)
+    Ok(Described { known, exchange })
 }
 
 /// What the answer says of one tunnel, and what is worth a word to people.
@@ -141,7 +126,7 @@ fn read(tunnel: &TunnelId, known: Option<&Known>) -> (Reading, Option<Remark>) {
             (TelemetryStatus::Other, Some(Remark::garbage(what)))
         }
     };
-    let message: Arc<str> = Arc::from(message.as_str());
+    let message: Arc<str> = line(message, MESSAGE).into();
     (Reading::Telemetry(Telemetry { status, message, last_status_change: *last_status_change }), remark)
 }
 
@@ -158,6 +143,7 @@ mod tests {
             id: tunnel().vpn.as_str().to_owned(),
             state: state.to_owned(),
             name: None,
+            static_routes: None,
             configuration: None,
             telemetry: vec![TunnelTelemetry {
                 outside_ip: outside_ip.parse().ok(),
@@ -165,6 +151,7 @@ mod tests {
                 message: "IPSEC IS DOWN".to_owned(),
                 last_status_change: None,
             }],
+            order: Vec::new(),
         })
     }
 
@@ -189,6 +176,17 @@ mod tests {
             };
             assert_eq!((telemetry.status, &*telemetry.message), (expected, "IPSEC IS DOWN"));
         }
+    }
+
+    #[test]
+    fn a_message_is_one_bounded_line_whatever_the_answer_holds() {
+        let mut known = described("available", "203.0.113.11", "DOWN");
+        let Known::Described(connection) = &mut known else { panic!("it is described") };
+        connection.telemetry[0].message =
+            format!("IPSEC\u{1b}[2J IS\u{202e} DOWN\n{}", "x".repeat(1_000_000));
+        let Reading::Telemetry(telemetry) = status(&known) else { panic!("it is telemetry") };
+        assert!(telemetry.message.starts_with("IPSEC [2J IS DOWN x"), "{}", telemetry.message);
+        assert!(telemetry.message.chars().count() <= MESSAGE + 1);
     }
 
     #[test]

@@ -129,6 +129,7 @@ const fn conflict(call: Call) -> FailureKind {
     match call {
         Call::StartIncident | Call::CreateTimelineEvent => FailureKind::TokenKnown,
         Call::GetMetricData
+        | Call::ListMetrics
         | Call::DescribeVpnConnections
         | Call::PutMetricData
         | Call::ListIncidentRecords

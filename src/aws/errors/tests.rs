@@ -115,21 +115,56 @@ fn missing_credentials_are_told_apart_from_a_source_that_cannot_be_reached() {
     assert_eq!(kind(CredentialsError::not_loaded_no_source()), FailureKind::CredentialsMissing);
     let late = CredentialsError::provider_timed_out(Duration::from_secs(5));
     assert_eq!(kind(late), FailureKind::TimedOut);
-    let broken =
-        CredentialsError::provider_error("external process exited with code 1. Stderr: no certificate");
-    assert_eq!(kind(broken), FailureKind::CredentialsMissing);
+    let broken = CredentialsError::provider_error("the metadata service answered 500");
+    assert_eq!(kind(broken), FailureKind::CredentialsFailed);
+    let wrong = CredentialsError::invalid_configuration("the profile names no source");
+    assert_eq!(kind(wrong), FailureKind::CredentialsMissing);
     let unreachable =
         CredentialsError::provider_error(ConnectorError::io(std::io::Error::other("refused").into()));
     assert_eq!(kind(unreachable), FailureKind::Unreachable);
 }
 
+fn sts(status: u16, code: &str) -> CredentialsError {
+    let said = ErrorMetadata::builder().code(code).message("no").build();
+    let error = aws_sdk_sts::operation::assume_role::AssumeRoleError::generic(said);
+    CredentialsError::provider_error(SdkError::service_error(error, answer(status)))
+}
+
+#[test]
+fn what_passes_by_itself_at_sts_is_temporary_and_what_it_rejects_is_not() {
+    for (status, code, expected) in [
+        (500, "InternalFailure", FailureKind::CredentialsFailed),
+        (503, "ServiceUnavailable", FailureKind::CredentialsFailed),
+        (502, "", FailureKind::CredentialsFailed),
+        (400, "Throttling", FailureKind::Throttled { retry_after: None }),
+        (429, "TooManyRequestsException", FailureKind::Throttled { retry_after: None }),
+        (403, "AccessDenied", FailureKind::Denied),
+        (403, "ExpiredToken", FailureKind::CredentialsRefused),
+        (403, "InvalidClientTokenId", FailureKind::CredentialsRefused),
+        (400, "ValidationError", FailureKind::CredentialsMissing),
+    ] {
+        let failure = unsent(&milan(), sts(status, code));
+        assert_eq!(failure.kind, expected, "{status} {code}: {failure}");
+        let temporary = status >= 500 || matches!(expected, FailureKind::Throttled { .. });
+        assert_eq!(failure.kind.is_temporary(), temporary, "{failure}");
+        let throttled = matches!(expected, FailureKind::Throttled { .. });
+        assert_eq!(failure.text.contains("throttled by STS"), throttled, "{failure}");
+    }
+}
+
 #[test]
 fn a_role_that_may_not_be_assumed_names_the_permission_for_it() {
     let place = Place { role_arn: Some("arn:aws:iam::123456789012:role/vpn".into()), ..milan() };
-    let failure = unsent(&place, CredentialsError::provider_error("service error: AccessDenied"));
+    let failure = unsent(&place, sts(403, "AccessDenied"));
     assert_eq!(failure.kind, FailureKind::Denied);
     assert!(failure.text.contains("sts:AssumeRole"), "{failure}");
-    assert!(failure.text.contains("arn:aws:iam::123456789012:role/vpn"), "{failure}");
+    assert!(
+        failure.text.contains("sts:AssumeRole on arn:aws:iam::123456789012:role/vpn, whose trust policy"),
+        "{failure}"
+    );
+    assert_eq!(failure.unassumed(), Some("arn:aws:iam::123456789012:role/vpn"));
+    let cause = failure.source().map(ToString::to_string);
+    assert_eq!(cause.as_deref(), Some("HTTP 403, AccessDenied: no"));
 }
 
 #[test]
@@ -148,4 +183,35 @@ fn no_answer_in_time_and_no_connection_are_two_things() {
     let kind = |source| Failure::of(Call::PutMetricData, &milan(), error(source)).kind;
     assert_eq!(kind(timeout), FailureKind::TimedOut);
     assert_eq!(kind(refused), FailureKind::Unreachable);
+}
+
+fn of_identity_center(status: u16, code: &str, message: &str) -> Failure {
+    let said = ErrorMetadata::builder().code(code).message(message).build();
+    let error = aws_sdk_sso::operation::get_role_credentials::GetRoleCredentialsError::generic(said);
+    let error = CredentialsError::provider_error(SdkError::service_error(error, answer(status)));
+    unsent(&milan(), CredentialsError::provider_error(SignInError::new("ops", error)))
+}
+
+#[test]
+fn what_identity_center_answers_is_told_in_words_and_a_session_that_is_over_names_the_command() {
+    let refused = of_identity_center(403, "ForbiddenException", "No access");
+    assert_eq!(
+        refused.text,
+        "CloudWatch GetMetricData in eu-south-1: no AWS credentials: IAM Identity Center refuses the role of the profile ops \
+         (ForbiddenException: No access); check its sso_account_id and sso_role_name, and that this role is assigned to whoever \
+         has signed in"
+    );
+    assert_eq!((refused.kind, refused.sign_in()), (FailureKind::CredentialsMissing, None));
+    let over = of_identity_center(401, "UnauthorizedException", "Session token not found or invalid");
+    assert_eq!((over.kind, over.sign_in()), (FailureKind::CredentialsMissing, Some("ops")));
+    assert!(over.text.contains("works; run `aws sso login --profile ops`"), "{over}");
+    assert_eq!(of_identity_center(503, "", "").kind, FailureKind::CredentialsFailed);
+}
+
+#[test]
+fn a_cache_that_is_missing_or_broken_is_not_quoted() {
+    let broken = CredentialsError::provider_error("Error at offset 13: expected `,`");
+    let failure = unsent(&milan(), CredentialsError::provider_error(SignInError::new("ops", broken)));
+    assert!(!failure.text.contains("offset"), "{failure}");
+    assert_eq!(failure.sign_in(), Some("ops"));
 }

@@ -3,27 +3,117 @@
 use std::error::Error;
 use std::fmt;
 
+use crate::access::{is_drawn, is_within};
+use crate::aws::said::line;
+
 /// Longer than any message that helps; AWS appends encoded policies of several kilobytes.
 const LONGEST: usize = 300;
-/// What marks a text that quotes credentials: the answer to a wrong signature repeats the whole canonical request with
-/// its session token, and a credential_process may print what it made.
-const MARKS: [&str; 6] =
-    ["canonical", "security-token:", "sessiontoken", "secretaccesskey", "secret_access_key", "session_token"];
+/// More than is ever shown, also of a text that is mostly blanks.
+const LOOKED_AT: usize = 8 * LONGEST;
+/// What marks a text that quotes a request: the answer to a wrong signature repeats all of it, with its session token.
+const MARKS: [&str; 2] = ["canonical", "security-token:"];
+/// What is in the name of a value that is a secret.
+const SECRET_NAMES: [&str; 12] = [
+    "secret",
+    "passw",
+    "passphrase",
+    "pwd",
+    "token",
+    "psk",
+    "pre_shared",
+    "preshared",
+    "private_key",
+    "privatekey",
+    "api_key",
+    "apikey",
+];
+/// How the name of a value ends that only says where a secret is.
+const PLACES: [&str; 3] = ["file", "path", "url"];
 /// AWS's own text before an encoded blob that only `sts:DecodeAuthorizationMessage` reads, and that differs each time.
 const ENCODED: &str = "Encoded authorization failure message";
 
-/// A text of AWS's or the SDK's as it may be shown.
+/// A text of AWS's, the SDK's or another program's as it may be shown.
 pub(super) fn safe_words(text: &str) -> String {
     let lower = text.to_lowercase();
     if MARKS.iter().any(|mark| lower.contains(mark)) {
         return "(withheld: the text quotes the request)".to_owned();
     }
     let text = text.split(ENCODED).next().unwrap_or_default();
-    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    match line.char_indices().nth(LONGEST) {
-        Some((end, _)) => format!("{}…", &line[..end]),
-        None => line,
+    let text: String = text.chars().take(LOOKED_AT).collect();
+    line(&without_drawn(&without_named(&text)), LONGEST)
+}
+
+/// The first line of what another program complains of, as it may be shown: bounded, without control characters, without
+/// anything that looks like a secret.
+pub(in crate::aws) fn first_words(text: &str) -> Option<String> {
+    let line = text.lines().map(str::trim).find(|line| !line.is_empty())?;
+    let plain: String = line.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    Some(safe_words(&plain.split_whitespace().collect::<Vec<_>>().join(" ")))
+}
+
+/// The text without the values that are called secrets: `password=…`, `"SecretAccessKey": "…"`.
+fn without_named(text: &str) -> String {
+    let is_of_name = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    let (mut shown, mut rest) = (String::new(), text);
+    while let Some(start) = rest.find(is_of_name) {
+        let (before, from) = rest.split_at(start);
+        let (name, after) = from.split_at(from.find(|c| !is_of_name(c)).unwrap_or(from.len()));
+        shown.push_str(before);
+        shown.push_str(name);
+        rest = after;
+        if let Some((between, value, after)) = value_of(name, after) {
+            shown.push_str(between);
+            shown.push_str(if value.is_empty() { "" } else { "***" });
+            rest = after;
+        }
     }
+    shown.push_str(rest);
+    shown
+}
+
+/// What stands between a name and its value, the value, and what follows, if the name is one of a secret.
+fn value_of<'t>(name: &str, after: &'t str) -> Option<(&'t str, &'t str, &'t str)> {
+    const QUOTES: [char; 4] = ['"', '\'', '`', '\\'];
+    let name = name.to_ascii_lowercase();
+    if PLACES.iter().any(|end| name.ends_with(end)) || !SECRET_NAMES.iter().any(|word| name.contains(word)) {
+        return None;
+    }
+    let unquoted = after.trim_start_matches(QUOTES);
+    let sign = unquoted.trim_start();
+    let value = sign.strip_prefix(['=', ':'])?.trim_start().trim_start_matches(QUOTES);
+    let between = &after[..after.len() - value.len()];
+    let is_quoted = between.ends_with(QUOTES);
+    let ends = |c: char| QUOTES.contains(&c) || (!is_quoted && (c.is_whitespace() || ",;&}".contains(c)));
+    let (value, rest) = value.split_at(value.find(ends).unwrap_or(value.len()));
+    // "cannot read the token: no such file"
+    let is_prose = sign.starts_with(':')
+        && unquoted.len() == after.len()
+        && name.contains("token")
+        && value.len() < 20
+        && value.bytes().all(|b| b.is_ascii_alphabetic());
+    (!is_prose).then_some((between, value, rest))
+}
+
+/// The text without what looks like a key or a token.
+fn without_drawn(text: &str) -> String {
+    let (mut shown, mut rest) = (String::new(), text);
+    while let Some(start) = rest.find(is_within) {
+        let (before, from) = rest.split_at(start);
+        let (word, after) = from.split_at(from.find(|c| !is_within(c)).unwrap_or(from.len()));
+        shown.push_str(before);
+        let plain = word.trim_end_matches('.');
+        shown.push_str(if is_drawn(plain) || has_key_id(plain) { "***" } else { plain });
+        shown.push_str(&word[plain.len()..]);
+        rest = after;
+    }
+    shown.push_str(rest);
+    shown
+}
+
+/// Whether the id of an access key is in a word, also of one that is cut or not quite right.
+fn has_key_id(word: &str) -> bool {
+    word.split(|c: char| !c.is_ascii_alphanumeric())
+        .any(|part| part.len() >= 16 && ["AKIA", "ASIA"].iter().any(|sort| part.starts_with(sort)))
 }
 
 /// An error and its causes, outermost first.
@@ -32,38 +122,56 @@ pub(super) fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item 
 }
 
 /// The words at the bottom of a chain of causes, which say most.
-pub(super) fn deepest(error: &(dyn Error + 'static)) -> String {
+pub(in crate::aws) fn deepest(error: &(dyn Error + 'static)) -> String {
     let last = chain(error).last().unwrap_or(error);
     safe_words(&last.to_string())
-}
-
-/// Whether any error of the chain has this word.
-pub(super) fn mentions(error: &(dyn Error + 'static), word: &str) -> bool {
-    chain(error).any(|error| error.to_string().contains(word))
-}
-
-/// Whether this one error, whatever its type, says that time ran out.
-pub(super) fn is_timeout(error: &(dyn Error + 'static)) -> bool {
-    error.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == std::io::ErrorKind::TimedOut)
-        || error.to_string().contains("timed out")
-        || error.to_string().contains("timeout")
 }
 
 /// A chain of causes, as words. The SDK's own errors hold the whole HTTP answer and would print it in their Debug form.
 #[derive(Debug)]
 pub(super) struct Cause {
     words: String,
+    /// AWS's code, where AWS answered with one.
+    code: Option<Box<str>>,
+    /// The profile of IAM Identity Center whose session is missing or over.
+    sign_in: Option<Box<str>>,
+    /// The role that may not be assumed.
+    role: Option<Box<str>>,
     source: Option<Box<Cause>>,
 }
 
 impl Cause {
     pub(super) fn new(words: String, source: Option<Box<Cause>>) -> Self {
-        Self { words, source }
+        Self { words, code: None, sign_in: None, role: None, source }
+    }
+
+    pub(super) fn with_code(self, code: Option<&str>) -> Self {
+        Self { code: code.map(Box::from), ..self }
+    }
+
+    pub(super) fn code(&self) -> Option<&str> {
+        self.code.as_deref()
+    }
+
+    pub(super) fn with_sign_in(self, profile: &str) -> Self {
+        Self { sign_in: Some(Box::from(profile)), ..self }
+    }
+
+    pub(super) fn sign_in(&self) -> Option<&str> {
+        self.sign_in.as_deref()
+    }
+
+    pub(super) fn with_role(self, role: Option<&str>) -> Self {
+        Self { role: role.map(Box::from), ..self }
+    }
+
+    pub(super) fn role(&self) -> Option<&str> {
+        self.role.as_deref()
     }
 
     pub(super) fn of(error: &(dyn Error + 'static)) -> Self {
         let source = error.source().map(|source| Box::new(Self::of(source)));
-        Self { words: safe_words(&error.to_string()), source }
+        Self::new(safe_words(&error.to_string()), source)
     }
 }
 
@@ -76,5 +184,76 @@ impl fmt::Display for Cause {
 impl Error for Cause {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         self.source.as_deref().map(|cause| cause as &(dyn Error + 'static))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_another_programs_words_the_first_line_is_shown_without_secrets() {
+        assert_eq!(first_words("\n  \n"), None);
+        let shown = |text: &str| first_words(text).unwrap();
+        assert_eq!(
+            shown("\n\u{1b}[31mno such\tfile: /etc/bothends/key.pem\nmore"),
+            "[31mno such file: /etc/bothends/key.pem"
+        );
+        assert_eq!(shown("key AKIAIOSFODNN7EXAMPLE is disabled"), "key *** is disabled");
+        assert_eq!(shown("got \"wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY\""), "got \"***\"");
+        assert!(!shown(r#"bad: {"SecretAccessKey": "wJalr"}"#).contains("wJalr"));
+        assert_eq!(shown(&"w ".repeat(1000)).chars().count(), LONGEST + 1);
+        let arn = "arn:aws:rolesanywhere:eu-west-1:123456789012:profile/0b1cDEf2-aaaa-bbbb-cccc-0123456789ab";
+        assert_eq!(shown(arn), arn);
+    }
+
+    #[test]
+    fn secrets_are_masked_wherever_they_stand() {
+        for (text, shown) in [
+            ("hex=0123456789abcdef0123456789abcdef01234567", "hex=***"),
+            ("password=hunter2", "password=***"),
+            ("login failed, password: swordfish", "login failed, password: ***"),
+            ("{\"DB_PASSWORD\" : \"a b\"}", "{\"DB_PASSWORD\" : \"***\"}"),
+            ("id=AKIAABCDEFGHIJKLMNOP", "id=***"),
+            ("got /K7MDENGwJa1rXUtnFEMIbPxRfiCY3XaMPl9KeYz", "got ***"),
+            ("got wJalrXUtnFEMI/K7MDENG/bPxRfiCY3XAMPLEKEY.", "got ***."),
+            (
+                "{\"SecretAccessKey\": \"wJalr\", \"Version\": 1}",
+                "{\"SecretAccessKey\": \"***\", \"Version\": 1}",
+            ),
+            ("aws_session_token = FwoGZX", "aws_session_token = ***"),
+            ("--token=abc&x=1", "--token=***&x=1"),
+            (
+                "token: FwoGZXIvYXdzEJr//////////wEaDJ2kT0l5Qx9m8sVbRyKxAd3uW4nH7pLcF1eZg6XoJ0tYiUq5MkB8v==",
+                "token: ***",
+            ),
+            ("eyJhbGciOiJIUzI1NiJ9.e30.x", "***"),
+        ] {
+            assert_eq!(safe_words(text), shown);
+        }
+    }
+
+    #[test]
+    fn what_is_no_secret_stays_readable() {
+        for text in [
+            "\"SecretAccessKey\" is missing, or is no text",
+            "the profile me has aws_access_key_id and no aws_secret_access_key",
+            "credential_process: the key \"SessionToken\" must be written so",
+            "The security token included in the request is invalid",
+            "InvalidClientTokenId: The security token is expired",
+            "cannot read the token: no such file",
+            "web_identity_token_file=/var/run/secrets/token",
+            "User: arn:aws:sts::123456789012:assumed-role/Bothends/i-0a1b2c3d4e5f6a7b8 is not authorized to perform: \
+             ec2:DescribeVpnConnections",
+            "arn:aws:iam::123456789012:role/aws-reserved/sso.amazonaws.com/AWSReservedSSO_Admin_0a1b2c3d4e5f6a7b",
+            "arn:aws:rolesanywhere:eu-west-1:123456789012:profile/0b1c2d3e-aaaa-bbbb-cccc-0123456789ab",
+            "vpn-0123456789abcdef0 in eu-west-1",
+            "https://ssm-incidents.eu-west-1.amazonaws.com/startIncident",
+            "request 59807616-e1fa-4540-8cb2-a47b98421fab failed",
+            "cannot open /opt/Company2/SecurityModule/HelperProgr",
+        ] {
+            assert_eq!(safe_words(text), text);
+        }
+        assert_eq!(first_words("has no aws_session_token").unwrap(), "has no aws_session_token");
     }
 }

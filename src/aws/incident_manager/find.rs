@@ -1,5 +1,7 @@
 //! Finds the records of a scope. The API lists by status and time only, so the rest is told apart here.
 
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use aws_sdk_ssmincidents::types::{
@@ -9,59 +11,172 @@ use aws_sdk_ssmincidents::types::{
 use aws_smithy_types::DateTime;
 
 use super::request;
-use crate::aws::connection::Connection;
+use crate::aws::budget::Urgency;
+use crate::aws::caller::{Caller, sink_error};
 use crate::aws::errors::Failure;
 use crate::aws::exchange::call;
 use crate::aws::permission::Call;
 use crate::clock;
-use crate::domain::time::Stamp;
+use crate::domain::time::{Moment, Stamp};
 use crate::incident::drill::Shown;
-use crate::incident::sink::{Origin, Record, RecordId, RecordStatus, Scope};
+use crate::incident::sink::{Origin, Record, RecordId, RecordStatus, Scope, Search, SinkError};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-/// How far back the newest closed record is looked for: nearly always in the first span, which one page holds. Without
-/// the second, an incident a season after the last would take the token of the very first.
-const LOOK_BACK: [Duration; 2] = [DAY.saturating_mul(35), DAY.saturating_mul(400)];
+/// How far back the newest closed record is looked for: nearly always in this span, which one page holds …
+const RECENT: Duration = DAY.saturating_mul(35);
+/// … and else in this, without which an incident a season after the last would take the token of the very first.
+const LONG_AGO: Duration = DAY.saturating_mul(400);
+/// What was found, or not, in the longer span.
+const OLDER_IS_GOOD_FOR: Duration = Duration::from_secs(60 * 60);
 /// What one page may hold.
 const PER_PAGE: i32 = 100;
 /// The most pages per list: at one call a second the answer must come while it is of use.
 const MAX_PAGES: usize = 20;
 
-/// All open records of the scope and the newest closed one, newest first.
-pub(super) async fn records(connection: &Connection, scope: &Scope) -> Result<Vec<Record>, Failure> {
-    let open = list(connection, &[status(&IncidentRecordStatus::Open)]).await?;
-    let mut found: Vec<Record> = open.iter().filter_map(|summary| ours(summary, scope)).collect();
-    let now = clock::wall();
-    for span in LOOK_BACK {
-        let filters = [status(&IncidentRecordStatus::Resolved), created_after(now - span)];
-        let closed = list(connection, &filters).await?;
-        let newest =
-            closed.iter().filter_map(|summary| ours(summary, scope)).max_by_key(|record| record.created);
-        if let Some(newest) = newest {
-            // Closed between the two lists: the later word counts.
-            found.retain(|record| record.id != newest.id);
-            found.push(newest);
-            break;
+/// Which scope a record may be of, by what it says of its source.
+struct Index<'a>(BTreeMap<String, Vec<&'a Scope>>);
+
+impl<'a> Index<'a> {
+    fn of(scopes: &'a [Scope]) -> Self {
+        let mut index: BTreeMap<String, Vec<&Scope>> = BTreeMap::new();
+        for scope in scopes {
+            for key in [scope.resource.clone(), alarm_name(scope)] {
+                index.entry(key).or_default().push(scope);
+            }
+        }
+        Self(index)
+    }
+
+    /// The record, with the scope it is of, if it is of any.
+    fn claim(&self, summary: &IncidentRecordSummary) -> Option<(&'a Scope, Record)> {
+        let resource = summary.incident_record_source()?.resource_arn()?;
+        let name =
+            resource.rsplit_once(":alarm:").filter(|_| is_alarm(resource)).map_or(resource, |(_, name)| name);
+        self.0.get(name)?.iter().find_map(|scope| Some((*scope, ours(summary, scope)?)))
+    }
+}
+
+/// The newest closed record of each scope that has had none for long. Such records do not change: what opened since shows in the
+/// list of the open ones, and one that was closed only now is found by its token (`incident::reconcile`, rule 4).
+#[derive(Debug, Default)]
+pub(super) struct Older(Mutex<BTreeMap<Scope, (Moment, Option<Record>)>>);
+
+impl Older {
+    fn known(&self, scope: &Scope, now: Moment) -> Option<Option<Record>> {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known
+            .get(scope)
+            .filter(|(asked, _)| now.since(*asked) < OLDER_IS_GOOD_FOR)
+            .map(|(_, record)| record.clone())
+    }
+
+    fn learn(&self, scope: &Scope, now: Moment, record: Option<Record>) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(scope.clone(), (now, record));
+    }
+}
+
+/// All open records of each scope and the newest closed one, newest first. The API lists by status and time alone, so that one
+/// list serves for every scope.
+pub(super) async fn records(
+    caller: &Caller,
+    search: &Search,
+    older: &Older,
+) -> Result<Vec<(Scope, Record)>, SinkError> {
+    let urgency = if search.page { Urgency::Start } else { Urgency::LookUp };
+    let index = Index::of(&search.scopes);
+    let mut found: BTreeMap<&Scope, Vec<Record>> = BTreeMap::new();
+    let open = [status(&IncidentRecordStatus::Open)];
+    list(caller, urgency, &open, |summary| {
+        if let Some((scope, record)) = index.claim(summary) {
+            found.entry(scope).or_default().push(record);
+        }
+    })
+    .await?;
+    let recent = newest_closed(caller, urgency, &index, RECENT).await?;
+    let now = clock::now();
+    let lacking: Vec<&Scope> = search.scopes.iter().filter(|scope| !recent.contains_key(scope)).collect();
+    if lacking.iter().any(|scope| older.known(scope, now.mono).is_none()) {
+        let listed = newest_closed(caller, urgency, &index, LONG_AGO).await?;
+        for scope in &lacking {
+            older.learn(scope, now.mono, listed.get(scope).cloned());
         }
     }
-    found.sort_by_key(|record| std::cmp::Reverse(record.created));
+    for scope in lacking {
+        let records = found.entry(scope).or_default();
+        let long_ago = older.known(scope, now.mono).flatten();
+        // One of these that is listed as open was opened again.
+        records.extend(long_ago.filter(|closed| records.iter().all(|open| open.id != closed.id)));
+    }
+    for (scope, closed) in recent {
+        let records = found.entry(scope).or_default();
+        // Closed between the two lists: the later word counts.
+        records.retain(|record| record.id != closed.id);
+        records.push(closed);
+    }
+    Ok(found
+        .into_iter()
+        .flat_map(|(scope, mut records)| {
+            records.sort_by_key(|record| std::cmp::Reverse(record.created));
+            records.into_iter().map(|record| (scope.clone(), record))
+        })
+        .collect())
+}
+
+async fn newest_closed<'a>(
+    caller: &Caller,
+    urgency: Urgency,
+    index: &Index<'a>,
+    span: Duration,
+) -> Result<BTreeMap<&'a Scope, Record>, SinkError> {
+    let filters = [status(&IncidentRecordStatus::Resolved), created_after(clock::wall() - span)];
+    let mut newest: BTreeMap<&Scope, Record> = BTreeMap::new();
+    list(caller, urgency, &filters, |summary| {
+        if let Some((scope, record)) = index.claim(summary)
+            && newest.get(scope).is_none_or(|known| known.created <= record.created)
+        {
+            newest.insert(scope, record);
+        }
+    })
+    .await?;
+    Ok(newest)
+}
+
+/// All open records of any of the scopes.
+pub(super) async fn open(caller: &Caller, scopes: &[Scope]) -> Result<Vec<(Scope, Record)>, SinkError> {
+    let index = Index::of(scopes);
+    let mut found = Vec::new();
+    list(caller, Urgency::LookUp, &[status(&IncidentRecordStatus::Open)], |summary| {
+        found.extend(index.claim(summary).map(|(scope, record)| (scope.clone(), record)));
+    })
+    .await?;
     Ok(found)
 }
 
-/// All open records of any of the scopes: one list serves for all of them.
-pub(super) async fn open(connection: &Connection, scopes: &[Scope]) -> Result<Vec<(Scope, Record)>, Failure> {
-    let open = list(connection, &[status(&IncidentRecordStatus::Open)]).await?;
-    let of =
-        |scope| open.iter().filter_map(move |summary| Some((Scope::clone(scope), ours(summary, scope)?)));
-    Ok(scopes.iter().flat_map(of).collect())
+/// The longest ARN (API Reference, `Arn`).
+const ARN_MAX: usize = 1000;
+
+/// Whether an answer names a record: `arn:<partition>:ssm-incidents::<account>:incident-record/<plan>/<id>`. Anything else is
+/// no answer, and must never be put in a request.
+pub(super) fn is_record(arn: &str) -> bool {
+    let plain = |text: &str| {
+        !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || "-_.+=,@".contains(c))
+    };
+    let fields: Vec<&str> = arn.splitn(6, ':').collect();
+    let &[prefix, partition, service, region, account, resource] = fields.as_slice() else { return false };
+    let path: Vec<&str> = resource.split('/').collect();
+    let &[sort, plan, id] = path.as_slice() else { return false };
+    (prefix, service, sort) == ("arn", "ssm-incidents", "incident-record")
+        && (region.is_empty() || plain(region))
+        && [partition, account, plan, id].into_iter().all(plain)
+        && arn.len() <= ARN_MAX
 }
 
-/// A record read in full.
-pub(super) fn record(record: &IncidentRecord) -> Record {
+/// A record read in full, by the name that it was asked for.
+pub(super) fn record(asked: &RecordId, record: &IncidentRecord) -> Record {
     let alarm =
         record.incident_record_source().and_then(IncidentRecordSource::resource_arn).is_some_and(is_alarm);
     Record {
-        id: RecordId(record.arn().to_owned()),
+        id: asked.clone(),
         status: known_status(record.status()),
         created: stamp(record.creation_time()),
         origin: if alarm { Origin::Alarm } else { Origin::Daemon },
@@ -78,10 +193,17 @@ pub(super) fn shown(record: &IncidentRecord) -> Shown {
     }
 }
 
-async fn list(connection: &Connection, filters: &[Filter]) -> Result<Vec<IncidentRecordSummary>, Failure> {
-    let mut summaries = Vec::new();
+/// Looks at each record of a list; what is not ours is not kept.
+async fn list(
+    caller: &Caller,
+    urgency: Urgency,
+    filters: &[Filter],
+    mut see: impl FnMut(&IncidentRecordSummary),
+) -> Result<(), SinkError> {
+    const LIST: Call = Call::ListIncidentRecords;
     let mut token: Option<String> = None;
     for _ in 0..MAX_PAGES {
+        let connection = caller.connection(LIST, urgency).await?;
         let request = connection
             .incidents
             .list_incident_records()
@@ -89,14 +211,18 @@ async fn list(connection: &Connection, filters: &[Filter]) -> Result<Vec<Inciden
             .max_results(PER_PAGE)
             .set_next_token(token.take());
         let send = |capture| request.clone().customize().interceptor(capture).send();
-        let (page, _) = call(Call::ListIncidentRecords, &connection.place, send).await?;
+        let page = caller.settle(&connection, LIST, call(LIST, &connection.place, send).await)?;
+        if page.incident_record_summaries.len() > PER_PAGE as usize {
+            let what = "a page has more records than were asked for";
+            return Err(sink_error(Failure::garbage(LIST, &connection.place, what), false));
+        }
+        page.incident_record_summaries.iter().for_each(&mut see);
         token = page.next_token;
-        summaries.extend(page.incident_record_summaries);
         if token.is_none() {
             break;
         }
     }
-    Ok(summaries)
+    Ok(())
 }
 
 fn status(status: &IncidentRecordStatus) -> Filter {
@@ -118,7 +244,7 @@ fn filter(key: &str, condition: Condition) -> Filter {
 
 /// The record, if it is of this scope.
 fn ours(summary: &IncidentRecordSummary, scope: &Scope) -> Option<Record> {
-    if !is_of_plan(summary.arn(), &scope.plan) {
+    if !is_record(summary.arn()) || !is_of_plan(summary.arn(), &scope.plan) {
         return None;
     }
     let source = summary.incident_record_source()?;
@@ -151,8 +277,11 @@ fn is_of_plan(record: &str, plan: &str) -> bool {
 
 /// The alarm that our CloudFormation template makes for this connection and kind.
 fn is_our_alarm(resource: &str, scope: &Scope) -> bool {
-    let name = format!("bothends-{}-{}", scope.vpn, scope.kind.as_str());
-    is_alarm(resource) && resource.rsplit_once(":alarm:").is_some_and(|(_, alarm)| alarm == name)
+    is_alarm(resource) && resource.rsplit_once(":alarm:").is_some_and(|(_, alarm)| alarm == alarm_name(scope))
+}
+
+fn alarm_name(scope: &Scope) -> String {
+    format!("bothends-{}-{}", scope.vpn, scope.kind.as_str())
 }
 
 fn is_alarm(resource: &str) -> bool {
@@ -224,6 +353,30 @@ mod tests {
         assert_eq!(started("bothends-vpn-0a-redundancy_lost"), Some(Origin::Alarm));
         assert_eq!(started("bothends-vpn-0a-outage"), None);
         assert_eq!(started("my-bothends-vpn-0a-redundancy_lost"), None);
+    }
+
+    #[test]
+    fn only_a_records_arn_is_a_name_of_a_record() {
+        let arn = "arn:aws:ssm-incidents::123456789012:incident-record/bothends/9f1c-0a";
+        assert!(is_record(arn));
+        assert!(is_record(&arn.replace("aws", "aws-cn")));
+        assert!(!is_record(&arn.replace("9f1c", &"x".repeat(ARN_MAX))));
+        for wrong in [
+            "",
+            "arn",
+            "9f1c",
+            "arn:aws:ssm-incidents::123456789012:response-plan/bothends",
+            "arn:aws:ssm-incidents::123456789012:incident-record/bothends",
+            "arn:aws:ssm-incidents::123456789012:incident-record/bothends/",
+            "arn:aws:ssm-incidents::123456789012:incident-record//9f1c",
+            "arn:aws:ssm-incidents::123456789012:incident-record/bothends/9f1c/a",
+            "arn:aws:ssm-incidents::123456789012:incident-record/bothends/9f 1c",
+            "arn:aws:ssm-incidents::123456789012:incident-record/bothends/9f\u{e9}",
+            "arn:aws:ssm::123456789012:incident-record/bothends/9f1c",
+            "arn:aws:ssm-incidents:::incident-record/bothends/9f1c",
+        ] {
+            assert!(!is_record(wrong), "{wrong}");
+        }
     }
 
     #[test]

@@ -7,13 +7,14 @@ use aws_smithy_types::DateTime;
 use sha2::{Digest, Sha256};
 
 use crate::domain::time::Stamp;
+use crate::incident::account::Link;
 use crate::incident::sink::{RecordId, StartRequest};
 
 /// The one type of timeline event, besides people's notes, that the API takes.
 pub(super) const EVENT_TYPE: &str = "Custom Event";
 
 const TITLE_MAX: usize = 200;
-const SUMMARY_MAX: usize = 8_000;
+pub(super) const SUMMARY_MAX: usize = 8_000;
 const EVENT_DATA_MAX: usize = 12_000;
 
 pub(super) fn title(title: &str) -> String {
@@ -34,7 +35,8 @@ pub(super) fn time(at: Stamp) -> DateTime {
 
 /// `rawData` goes out as it was committed: cut JSON is no JSON.
 pub(super) fn trigger(start: &StartRequest) -> TriggerDetails {
-    let StartRequest { scope, triggered, raw_data, client_token: _, title: _, impact: _ } = start;
+    let StartRequest { scope, triggered, raw_data, client_token: _, title: _, impact: _, description: _ } =
+        start;
     TriggerDetails::builder()
         .source(&scope.source)
         .timestamp(time(*triggered))
@@ -52,6 +54,21 @@ pub(super) fn related(other: &RecordId, title: &str) -> Option<RelatedItemsUpdat
         .ok()?;
     let item = RelatedItem::builder().identifier(identifier).title(self::title(title)).build();
     Some(RelatedItemsUpdate::ItemToAdd(item))
+}
+
+/// A page on the web as a related item.
+pub(super) fn page(link: &Link) -> Option<RelatedItemsUpdate> {
+    let kind = if link.metrics { ItemType::Metric } else { ItemType::Other };
+    let identifier =
+        ItemIdentifier::builder().r#type(kind).value(ItemValue::Url(link.url.clone())).build().ok()?;
+    let item = RelatedItem::builder().identifier(identifier).title(title(&link.title)).build();
+    Some(RelatedItemsUpdate::ItemToAdd(item))
+}
+
+/// One token per record and page, so that twins and retries add it once.
+pub(super) fn page_token(record: &RecordId, link: &Link) -> String {
+    let digest = Sha256::digest(format!("bothends page\n{record}\n{}", link.url));
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// One token per pair, so that twins and restarts relate two records once.

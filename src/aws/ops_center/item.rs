@@ -6,11 +6,20 @@ use serde_json::Value;
 
 use super::OPEN;
 use crate::aws::by_hand::Said;
+use crate::aws::guard::Json;
 use crate::domain::time::Stamp;
 use crate::incident::sink::{Origin, Record, RecordId, RecordStatus, Scope};
 
 /// The key of operational data that says which connection and kind an item is about.
 pub(super) const SCOPE: &str = "bothends-scope";
+
+/// Whether an answer names an OpsItem (API Reference, `OpsItemId`: `^(oi)-[0-9a-f]{12}$`). Anything else is no answer, and must
+/// never be put in a request.
+pub(super) fn is_item(id: &str) -> bool {
+    id.strip_prefix("oi-").is_some_and(|hex| {
+        hex.len() == 12 && hex.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+    })
+}
 
 /// An OpsItem, in full or as a list shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +34,7 @@ pub(super) struct Item {
     pub(super) related: Vec<String>,
     /// What people read of it, in OpsCenter's words.
     pub(super) title: String,
+    pub(super) description: String,
     pub(super) severity: String,
     pub(super) said: String,
     created: Stamp,
@@ -40,7 +50,7 @@ impl Item {
             .collect();
         let related = item["RelatedOpsItems"].as_array().into_iter().flatten();
         Some(Self {
-            id: RecordId(text("OpsItemId")?),
+            id: RecordId(text("OpsItemId").filter(|id| is_item(id))?),
             arn: text("OpsItemArn"),
             status: status(item["Status"].as_str()),
             source: text("Source").unwrap_or_default(),
@@ -48,20 +58,11 @@ impl Item {
             related: related.filter_map(|item| item["OpsItemId"].as_str().map(str::to_owned)).collect(),
             data,
             title: text("Title").unwrap_or_default(),
+            description: text("Description").unwrap_or_default(),
             severity: text("Severity").unwrap_or_default(),
             said: text("Status").unwrap_or_default(),
             created: stamp(&item["CreatedTime"]),
         })
-    }
-
-    /// Whether the item is of this scope.
-    pub(super) fn is_of(&self, scope: &Scope) -> bool {
-        self.source == scope.source && self.scope.as_deref() == Some(&scope_value(scope))
-    }
-
-    /// Whether an item that was listed by a filter on the scope is of it: a list need not show what it was filtered by.
-    pub(super) fn may_be_of(&self, scope: &Scope) -> bool {
-        self.source == scope.source && self.scope.as_ref().is_none_or(|said| *said == scope_value(scope))
     }
 
     pub(super) fn record(&self) -> Record {
@@ -85,6 +86,7 @@ fn status(said: Option<&str>) -> RecordStatus {
 /// Seconds since 1970, with a fraction.
 fn stamp(value: &Value) -> Stamp {
     let millis = value.as_f64().unwrap_or_default() * 1000.0;
+    let millis = millis.clamp(0.0, 1e14);
     #[expect(clippy::cast_possible_truncation, reason = "times of OpsItems are far from the ends of an i64")]
     Stamp::from_millis(millis as i64)
 }
@@ -96,10 +98,11 @@ pub(super) fn account(arn: &str) -> Option<&str> {
 
 /// Reads an error answer: `__type` may be led by a namespace, `message` is written either way.
 pub(super) fn error(body: &[u8]) -> Option<Said> {
-    let body: Value = serde_json::from_slice(body).ok()?;
+    let body: Value = serde_json::from_slice(body).ok().filter(|_| Json::is_plausible(body))?;
     let code = body["__type"].as_str()?.rsplit('#').next()?.to_owned();
     let message = body["Message"].as_str().or_else(|| body["message"].as_str()).unwrap_or_default();
     let existing = (code == "OpsItemAlreadyExistsException").then(|| body["OpsItemId"].as_str()).flatten();
+    let existing = existing.filter(|id| is_item(id));
     Some(Said { code, message: message.to_owned(), existing: existing.map(str::to_owned) })
 }
 
@@ -108,17 +111,6 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::domain::names::{Kind, VpnId};
-
-    fn scope() -> Scope {
-        Scope {
-            vpn: VpnId::new("vpn-0a"),
-            kind: Kind::Outage,
-            plan: String::new(),
-            source: "bothends.outage".to_owned(),
-            resource: String::new(),
-        }
-    }
 
     fn item(status: &str, data: Value) -> Item {
         let item = json!({
@@ -129,16 +121,22 @@ mod tests {
     }
 
     #[test]
-    fn an_item_is_of_a_scope_by_its_source_and_its_own_word() {
-        let told = |scope: &str| json!({ SCOPE: { "Type": "SearchableString", "Value": scope } });
-        assert!(item("Open", told("vpn-0a/outage")).is_of(&scope()));
-        assert!(!item("Open", told("vpn-0b/outage")).is_of(&scope()));
-        assert!(!item("Open", told("vpn-0b/outage")).may_be_of(&scope()));
-        assert!(!item("Open", json!({})).is_of(&scope()));
-        let other = Scope { source: "bothends.one_sided".to_owned(), ..scope() };
-        assert!(!item("Open", told("vpn-0a/outage")).is_of(&other));
-        assert!(!item("Open", json!({})).may_be_of(&other));
-        assert!(item("Open", json!({})).may_be_of(&scope()));
+    fn only_an_items_id_is_a_name_of_an_item() {
+        assert!(is_item("oi-0123456789ab"));
+        for wrong in [
+            "",
+            "oi-",
+            "oi-0123456789a",
+            "oi-0123456789abc",
+            "oi-0123456789AB",
+            "0123456789ab",
+            "oi-0123456789a/",
+        ] {
+            assert!(!is_item(wrong), "{wrong}");
+            assert_eq!(Item::read(&json!({ "OpsItemId": wrong, "Status": "Open" })), None, "{wrong}");
+            let body = json!({ "__type": "OpsItemAlreadyExistsException", "OpsItemId": wrong }).to_string();
+            assert_eq!(error(body.as_bytes()).unwrap().existing, None, "{wrong}");
+        }
     }
 
     #[test]

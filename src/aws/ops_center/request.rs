@@ -4,10 +4,9 @@ use serde_json::{Map, Value, json};
 
 use super::item::{SCOPE, scope_value};
 use crate::domain::time::Stamp;
-use crate::incident::sink::{Note, StartRequest};
+use crate::incident::sink::{DESCRIPTION_MAX, Note, StartRequest};
 
 const TITLE_MAX: usize = 1024;
-const DESCRIPTION_MAX: usize = 2048;
 /// A value of operational data may have 20 KB.
 const VALUE_MAX: usize = 20_000;
 /// OpsCenter's severities go from 1 to 4; "no impact" is its lowest.
@@ -20,8 +19,7 @@ const SITE: &str = "bothends-site";
 
 /// A `CreateOpsItem` request.
 pub(super) fn create(start: &StartRequest, site: &str, resource: Option<&str>) -> Value {
-    let StartRequest { scope, title, impact, triggered: _, raw_data, client_token: _ } = start;
-    let evidence: Value = serde_json::from_str(raw_data).unwrap_or_default();
+    let StartRequest { scope, title, impact, triggered: _, description, raw_data, client_token: _ } = start;
     // At most 64 characters.
     let dedup = json!({ "dedupString": format!("bothends/{}", scope_value(scope)) }).to_string();
     let mut data = Map::new();
@@ -37,13 +35,18 @@ pub(super) fn create(start: &StartRequest, site: &str, resource: Option<&str>) -
     }
     json!({
         "Title": cut(title, TITLE_MAX),
-        "Description": description(title, &evidence),
+        "Description": self::description(if description.is_empty() { title } else { description }),
         "Source": scope.source,
         "Category": "Availability",
         "Severity": (*impact).min(SEVERITY_LAST).to_string(),
         "Priority": impact,
         "OperationalData": data,
     })
+}
+
+/// What people read first.
+pub(super) fn description(text: &str) -> String {
+    cut(text, DESCRIPTION_MAX)
 }
 
 /// Operational data with one text.
@@ -82,38 +85,12 @@ pub(super) fn timeline(before: &str, note: &Note) -> Option<String> {
     if lines.iter().any(|line| line.ends_with(&mark)) {
         return None;
     }
-    let said: Value = serde_json::from_str(&note.text).unwrap_or_default();
-    let said = said["text"].as_str().unwrap_or(&note.text);
-    lines.push(format!("{} {} {mark}", time(note.at), said.replace('\n', " ")));
+    lines.push(format!("{} {} {mark}", time(note.at), note.text.replace('\n', "; ")));
     let length = |lines: &[String]| lines.iter().map(|line| line.len() + 1).sum::<usize>();
     while length(&lines) > VALUE_MAX && lines.len() > 2 {
         lines.remove(1);
     }
     Some(lines.join("\n"))
-}
-
-/// What people read first, in Markdown: the evidence in words, and what to do.
-fn description(title: &str, evidence: &Value) -> String {
-    let said = |value: &Value| value.as_str().map(str::to_owned);
-    let mut text = format!("**{title}**\n\nSince {}.\n", said(&evidence["began"]).unwrap_or_default());
-    for tunnel in evidence["tunnels"].as_array().into_iter().flatten() {
-        let view = |end: &str| said(&tunnel[end]["verdict"]).unwrap_or_else(|| "not known".to_owned());
-        text.push_str(&format!(
-            "- {} ({}): {} as seen from this site, {} as AWS sees it\n",
-            said(&tunnel["name"]).unwrap_or_default(),
-            said(&tunnel["outside_ip"]).unwrap_or_default(),
-            view("local"),
-            view("aws"),
-        ));
-    }
-    if let Some(url) = said(&evidence["runbook_url"]) {
-        text.push_str(&format!("\nWhat to do: {url}\n"));
-    }
-    if let Some(notes) = said(&evidence["notes"]) {
-        text.push_str(&format!("\n{notes}\n"));
-    }
-    text.push_str("\nbothends resolves this OpsItem when it is over.");
-    cut(&text, DESCRIPTION_MAX)
 }
 
 /// ISO 8601, in UTC.
@@ -144,7 +121,7 @@ mod tests {
 
     #[test]
     fn a_note_is_a_line_and_the_same_note_is_none() {
-        let first = timeline("", &note(r#"{"text":"milan-1: tunnel 2: down at both ends"}"#, "a")).unwrap();
+        let first = timeline("", &note("milan-1: tunnel 2: down at both ends", "a")).unwrap();
         assert_eq!(first, "2026-11-22T10:00:00Z milan-1: tunnel 2: down at both ends #aaaaaaaaaaaa");
         let second = timeline(&first, &note("plain", "b")).unwrap();
         assert_eq!(second.lines().count(), 2);

@@ -1,9 +1,9 @@
 //! What a poll came to: for the counter, and for whoever reads `Health`.
 
-use super::{Agreement, Remark};
+use super::{Agreement, Identity, Remark};
 use crate::aws::errors::{Failure, FailureKind};
 use crate::domain::names::SourceId;
-use crate::health::{Component, Health, Problem, Severity};
+use crate::health::{Code, Component, Health, Problem};
 
 /// A source that speaks for many connections may have as many problems; people need some to start with.
 const REMARKS_SHOWN: usize = 3;
@@ -22,7 +22,7 @@ pub struct PollOutcome {
 pub enum PollResult {
     /// An answer.
     Ok,
-    /// AWS asked us to slow down.
+    /// AWS throttled it.
     Throttled,
     /// A permission is missing.
     Denied,
@@ -61,7 +61,8 @@ impl PollResult {
             FailureKind::Denied => Self::Denied,
             FailureKind::CredentialsRefused | FailureKind::CredentialsMissing => Self::Expired,
             FailureKind::Garbage => Self::Garbage,
-            FailureKind::Unreachable
+            FailureKind::CredentialsFailed
+            | FailureKind::Unreachable
             | FailureKind::ServiceFault
             | FailureKind::Contended
             | FailureKind::NotFound
@@ -95,9 +96,7 @@ impl Reporter {
             return;
         }
         self.unreachable = unreachable;
-        // Without AWS's word nothing can be agreed on; what passes by itself is not yet that.
-        let severity = if failure.kind.is_temporary() { Severity::Degraded } else { Severity::Failed };
-        self.state(severity, failure.text.clone());
+        self.state(code(failure.kind), failure.text.clone());
     }
 
     /// A poll that succeeded, with what people should look at.
@@ -113,23 +112,52 @@ impl Reporter {
             (false, 0) => {}
             (false, count) => text.push_str(&format!("; and {count} more")),
         }
-        self.state(Severity::Degraded, text);
+        self.state(Code::AwsAnswerInvalid, text);
     }
 
     /// What came of comparing AWS's addresses with the configuration's. Where they could not be compared, what was found
     /// before stands.
     pub(super) fn compared(&self, addresses: Vec<Agreement>) {
-        for Agreement { vpn, complaint } in addresses {
-            let component = Component::Addresses(vpn.to_string());
+        self.agreed(addresses, Component::Addresses, Code::AddressesDiffer);
+    }
+
+    /// What came of looking whether data belong to the connections' ids.
+    pub(super) fn identified(&self, identities: Vec<Identity>) {
+        let said =
+            |Identity { vpn, doubt }| Agreement { vpn, complaint: doubt.map(|doubt| doubt.to_string()) };
+        self.agreed(
+            identities.into_iter().map(said).collect(),
+            Component::Identity,
+            Code::ConnectionUnconfirmed,
+        );
+    }
+
+    fn agreed(&self, agreements: Vec<Agreement>, of: fn(String) -> Component, code: Code) {
+        for Agreement { vpn, complaint } in agreements {
+            let component = of(vpn.to_string());
             match complaint {
-                Some(text) => _ = self.health.set(component, Problem { severity: Severity::Degraded, text }),
+                Some(text) => _ = self.health.set(component, Problem::new(code, text)),
                 None => _ = self.health.clear(&component),
             }
         }
     }
 
-    fn state(&self, severity: Severity, text: String) {
-        self.health.set(self.component.clone(), Problem { severity, text });
+    fn state(&self, code: Code, text: String) {
+        self.health.set(self.component.clone(), Problem::new(code, text));
+    }
+}
+
+/// What a failure to ask is called. Without AWS's evidence nothing can be agreed on; what passes by itself is not yet that.
+const fn code(kind: FailureKind) -> Code {
+    match kind {
+        FailureKind::TimedOut | FailureKind::Unreachable => Code::AwsUnreachable,
+        FailureKind::Throttled { .. } => Code::AwsThrottled,
+        FailureKind::Denied => Code::AwsDenied,
+        FailureKind::CredentialsRefused | FailureKind::CredentialsMissing => Code::CredentialsFailing,
+        FailureKind::CredentialsFailed => Code::CredentialsSourceFailing,
+        FailureKind::ServiceFault | FailureKind::Contended => Code::AwsFailing,
+        FailureKind::Garbage => Code::AwsAnswerInvalid,
+        FailureKind::NotFound | FailureKind::TokenKnown | FailureKind::Rejected => Code::AwsRefuses,
     }
 }
 
@@ -168,6 +196,15 @@ mod tests {
         assert!(shown(&health).unwrap().contains("denied"));
         reporter.failed(&failure(FailureKind::Unreachable, "no such host"));
         assert!(shown(&health).unwrap().contains("no such host"));
+    }
+
+    #[test]
+    fn what_a_cut_path_makes_of_credentials_is_not_that_they_should_be_renewed() {
+        for kind in [FailureKind::CredentialsFailed, FailureKind::Unreachable, FailureKind::TimedOut] {
+            assert!(!kind.reached_aws(), "{kind:?}");
+            assert_ne!(code(kind), Code::CredentialsFailing, "{kind:?}");
+        }
+        assert_eq!(code(FailureKind::CredentialsFailed), Code::CredentialsSourceFailing);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, watch};
 use super::report::{PollOutcome, PollResult, Reporter};
 use super::{Outlets, Past, Watch};
 use crate::aws::backoff::Backoff;
-use crate::aws::cloudwatch::{self, CloudWatch};
+use crate::aws::cloudwatch::{CloudWatch, Doubt};
 use crate::aws::connection::{AwsConnections, Place};
 use crate::aws::ec2;
 use crate::aws::errors::{Failure, FailureKind};
@@ -36,11 +36,20 @@ pub(in crate::aws) struct Heard {
     pub(in crate::aws) remarks: Vec<Remark>,
     /// Of the connections whose addresses could be compared.
     pub(in crate::aws) addresses: Vec<Agreement>,
+    /// Of the connections whose id this source has something to say of.
+    pub(in crate::aws) identities: Vec<Identity>,
 }
 
 impl Heard {
     pub(in crate::aws) fn at(asked: Moment, date: Stamp) -> Self {
-        Self { asked, date, readings: Vec::new(), remarks: Vec::new(), addresses: Vec::new() }
+        Self {
+            asked,
+            date,
+            readings: Vec::new(),
+            remarks: Vec::new(),
+            addresses: Vec::new(),
+            identities: Vec::new(),
+        }
     }
 }
 
@@ -62,12 +71,19 @@ impl Remark {
     }
 }
 
-/// Whether AWS's addresses of a connection are those of the configuration.
+/// Whether what AWS has of a connection is as it is configured.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::aws) struct Agreement {
     pub(in crate::aws) vpn: VpnId,
-    /// What differs, and what to do.
+    /// What differs or is not confirmed, and what to do.
     pub(in crate::aws) complaint: Option<String>,
+}
+
+/// Whether data belong to the id of a connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::aws) struct Identity {
+    pub(in crate::aws) vpn: VpnId,
+    pub(in crate::aws) doubt: Option<Doubt>,
 }
 
 /// Who can be asked.
@@ -126,7 +142,7 @@ impl Ask for AwsSource {
         let connection = self.connections.at(&self.place).await;
         let Past { vpn, from, to } = past.clone();
         let heard = match self.kind {
-            SourceKind::CloudWatch => cloudwatch::history(&connection, vpn, tunnels, from, to).await,
+            SourceKind::CloudWatch => self.cloudwatch.history(&connection, vpn, tunnels, from, to).await,
             SourceKind::Ec2 => Err(Failure::garbage(self.call(), &self.place, "EC2 keeps no history")),
         };
         heard
@@ -228,12 +244,13 @@ impl<Source: Ask> SourceTask<Source> {
     }
 
     fn answered(&mut self, heard: Heard) -> AwsAnswer {
-        let Heard { asked, date, readings, remarks, addresses } = heard;
+        let Heard { asked, date, readings, remarks, addresses, identities } = heard;
         self.backoff.succeeded();
         let garbled = remarks.iter().any(|remark| remark.is_garbage);
         self.observe(if garbled { PollResult::Garbage } else { PollResult::Ok });
         self.reporter.answered(&remarks);
         self.reporter.compared(addresses);
+        self.reporter.identified(identities);
         AwsAnswer { source: self.id.clone(), asked, date, readings }
     }
 
@@ -251,6 +268,7 @@ impl<Source: Ask> SourceTask<Source> {
             | FailureKind::Denied
             | FailureKind::CredentialsRefused
             | FailureKind::CredentialsMissing
+            | FailureKind::CredentialsFailed
             | FailureKind::Garbage
             | FailureKind::NotFound
             | FailureKind::TokenKnown

@@ -9,7 +9,7 @@ use super::super::errors::Failure;
 use super::super::permission::Call;
 use super::*;
 use crate::domain::event::History;
-use crate::domain::names::{Role, SourceKind, TunnelId, VpnId};
+use crate::domain::names::{Role, Routing, SourceKind, TunnelId, VpnId};
 use crate::domain::plan::{AwsRules, IncidentRules, ProbeRules, Route, TunnelPlan, VpnPlan};
 use crate::domain::time::{Moment, Stamp};
 use crate::health::{Problems, Severity};
@@ -31,6 +31,7 @@ fn plan(vpns: &[(&str, &[SourceId])]) -> Plan {
         Arc::new(VpnPlan {
             id: vpn,
             name: "Milan".into(),
+            routing: Routing::Unknown,
             tunnels: vec![Arc::new(TunnelPlan {
                 id: tunnel,
                 name: "tunnel 1".into(),
@@ -280,12 +281,31 @@ async fn what_is_watched_can_change_and_a_source_that_is_gone_falls_silent() {
 
     pollers.outlets.health.set(
         Component::Source(milan.to_string()),
-        crate::health::Problem { severity: Severity::Failed, text: "denied".to_owned() },
+        crate::health::Problem::new(crate::health::Code::AwsDenied, "denied"),
     );
     pollers.watch(&plan(&[("vpn-0a", &[])]));
     assert_eq!(world.problem(), None);
     pollers.ask(milan.clone()).await;
     assert_eq!(world.event().await, Event::Refused { source: milan, reached: false });
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_first_question_after_a_start_and_after_a_reload_is_asked_however_late_the_pollers_come() {
+    let (mut world, pollers) = World::new();
+    let (milan, paris) = (source("eu-south-1"), source("eu-west-3"));
+    let of = |sources: &[SourceId]| Arc::new(plan(&[("vpn-0a", sources)]));
+    let (plan, plan_in) = channel::channel(of(std::slice::from_ref(&milan)));
+    let (orders, orders_in) = mpsc::channel(4);
+    // The driver has asked before anybody listens.
+    orders.try_send(Order::Ask(milan.clone())).unwrap();
+    let running = tokio::spawn(pollers.run(plan_in, orders_in));
+    assert_eq!(answered_by(&world.event().await), milan);
+    // A reload names a new source, and the driver asks it at once.
+    plan.send_replace(of(std::slice::from_ref(&paris)));
+    orders.try_send(Order::Ask(paris.clone())).unwrap();
+    assert_eq!(answered_by(&world.event().await), paris);
+    drop(orders);
+    running.await.unwrap();
 }
 
 #[test]

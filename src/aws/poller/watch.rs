@@ -1,6 +1,6 @@
 //! What a source is asked about.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +14,8 @@ pub struct Watch {
     pub(in crate::aws) vpns: Vec<(VpnId, Vec<TunnelId>)>,
     /// Every tunnel that is configured, the unused ones too.
     pub(in crate::aws) configured: BTreeMap<VpnId, Vec<Arc<TunnelPlan>>>,
+    /// Those about which EC2 is asked as well, which says so if it does not have one.
+    pub(in crate::aws) known_to_ec2: BTreeSet<VpnId>,
     /// The longest time that evidence stays good for any of them.
     pub(in crate::aws) stale_after: Duration,
 }
@@ -28,6 +30,9 @@ impl Watch {
                 let tunnels = vpn.used_tunnels().map(|tunnel| tunnel.id.clone()).collect();
                 watch.vpns.push((vpn.id.clone(), tunnels));
                 watch.configured.insert(vpn.id.clone(), vpn.tunnels.clone());
+                if vpn.aws.asks_ec2() {
+                    watch.known_to_ec2.insert(vpn.id.clone());
+                }
                 watch.stale_after = watch.stale_after.max(vpn.aws.stale_after);
             }
         }

@@ -55,6 +55,7 @@ fn what_is_denied_on_the_same_is_one_statement_and_what_is_not_denied_is_in_none
         tried(Call::CreateTimelineEvent, records(), Verdict::Failed),
         tried(Call::UpdateRelatedItems, records(), Verdict::NotTried),
         tried(Call::AssumeRole, Grant::on(Some("role")), Verdict::NoCredentials),
+        tried(Call::GetCallerIdentity, Grant::on(None), Verdict::Denied),
     ];
     insta::assert_snapshot!(serde_json::to_string_pretty(&statements(&all)).unwrap(), @r#"
     [

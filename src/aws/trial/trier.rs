@@ -30,7 +30,7 @@ pub(super) struct Trier {
     tried: Vec<Tried>,
     findings: Vec<String>,
     pub(super) plans: Vec<SeenPlan>,
-    /// AWS does not answer, or goes on asking us to slow down: to wait for each of the other answers would take minutes.
+    /// AWS does not answer, or goes on throttling: to wait for each of the other answers would take minutes.
     silent: bool,
 }
 
@@ -92,10 +92,12 @@ impl Trier {
         let send = |capture| request.clone().customize().interceptor(capture).send();
         let said = patiently(|| sent(Call::GetCallerIdentity, &connection, send)).await;
         let verdict = Verdict::of(Meant::Answer, said.as_ref().map(|_| ()).map_err(|failure| failure.kind));
-        match (&place.role_arn, &said) {
+        let unassumed = said.as_ref().err().and_then(Failure::unassumed);
+        match (unassumed.or(place.role_arn.as_deref()), &said) {
+            // The configuration's, or a profile's.
             (Some(role), _) => {
                 let grant = Grant::on(Some(role));
-                self.tried.push(Tried { call: Call::AssumeRole, on: role.to_string(), verdict, grant });
+                self.tried.push(Tried { call: Call::AssumeRole, on: role.to_owned(), verdict, grant });
             }
             // It needs no permission: that it is answered is no news.
             (None, Ok(_)) => {}
@@ -159,7 +161,7 @@ impl Trier {
     }
 }
 
-/// Makes a call, and makes it again when AWS asks us to slow down.
+/// Makes a call, and makes it again when AWS throttles it.
 async fn patiently<T, Sent>(send: impl Fn() -> Sent) -> Result<T, Failure>
 where
     Sent: Future<Output = Result<T, Failure>>,

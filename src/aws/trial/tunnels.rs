@@ -1,22 +1,27 @@
 //! AWS's view of the tunnels: whether it may be asked for, and whether there is any.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::trier::Trier;
 use super::{Grant, Meant};
-use crate::aws::cloudwatch::CloudWatch;
+use crate::aws::cloudwatch::{CloudWatch, Doubt};
 use crate::aws::connection::Place;
 use crate::aws::errors::Failure;
 use crate::aws::permission::Call;
-use crate::aws::poller::Watch;
+use crate::aws::poller::{Identity, Watch};
 use crate::domain::event::Reading;
 use crate::domain::names::{TunnelId, VpnId};
 
-/// Asks as the daemon does.
-pub(super) async fn tunnel_state(trier: &mut Trier, vpns: &[(VpnId, Vec<TunnelId>)], stale_after: Duration) {
-    let watch = Watch { vpns: vpns.to_vec(), configured: BTreeMap::new(), stale_after };
+/// Asks as the daemon does. EC2 is not asked in earnest: what it is left to confirm is no finding, what CloudWatch contradicts is one.
+pub(super) async fn tunnel_state(
+    trier: &mut Trier,
+    vpns: &[(VpnId, Vec<TunnelId>)],
+    stale_after: Duration,
+    known_to_ec2: &BTreeSet<VpnId>,
+) {
+    let watch = Watch { vpns: vpns.to_vec(), stale_after, ..Watch::default() };
     let connection = Arc::clone(&trier.connection);
     let count = watch.tunnels().count();
     let on = if count == 1 {
@@ -31,6 +36,13 @@ pub(super) async fn tunnel_state(trier: &mut Trier, vpns: &[(VpnId, Vec<TunnelId
     };
     for remark in heard.remarks {
         trier.find(remark.text);
+    }
+    for Identity { vpn, doubt } in heard.identities {
+        match doubt {
+            Some(Doubt::Unconfirmed { .. }) if known_to_ec2.contains(&vpn) => {}
+            Some(doubt) => trier.find(doubt.to_string()),
+            None => {}
+        }
     }
     for (tunnel, reading) in heard.readings {
         match reading {

@@ -36,7 +36,11 @@ impl Verdict {
         match answer {
             Ok(()) => Self::Allowed,
             Err(FailureKind::Denied) => Self::Denied,
-            Err(FailureKind::CredentialsRefused | FailureKind::CredentialsMissing) => Self::NoCredentials,
+            Err(
+                FailureKind::CredentialsRefused
+                | FailureKind::CredentialsMissing
+                | FailureKind::CredentialsFailed,
+            ) => Self::NoCredentials,
             Err(FailureKind::NotFound) => match meant {
                 Meant::Refusal | Meant::AnswerIfThere => Self::NotDenied,
                 Meant::Answer => Self::Failed,

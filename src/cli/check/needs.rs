@@ -27,7 +27,10 @@ pub(super) fn needs(config: &Config, nonce: &str) -> Vec<Trial> {
         let tunnels = |vpn: &&Arc<VpnPlan>| {
             (vpn.id.clone(), vpn.used_tunnels().map(|tunnel| tunnel.id.clone()).collect())
         };
-        need(&region, &role_arn, Use::TunnelState { vpns: vpns.iter().map(tunnels).collect(), stale_after });
+        let to_ec2 = vpns.iter().filter(|vpn| vpn.aws.asks_ec2());
+        let known_to_ec2 = to_ec2.map(|vpn| vpn.id.clone()).collect();
+        let vpns = vpns.iter().map(tunnels).collect();
+        need(&region, &role_arn, Use::TunnelState { vpns, stale_after, known_to_ec2 });
         if config.aws.ec2_telemetry {
             need(&region, &role_arn, Use::VpnTelemetry);
         }

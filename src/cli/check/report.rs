@@ -37,7 +37,11 @@ pub(super) fn render(outcomes: &[Outcome]) -> (String, Exit) {
     }
     let exit = exit(verdicts(), findings.is_empty());
     if exit == Exit::Success {
-        text.push_str("\nAWS allows what the configuration needs\n");
+        text.push_str(if verdicts().all(|verdict| verdict == Verdict::Allowed) {
+            "\nAWS allows what the configuration needs\n"
+        } else {
+            "\nnothing that could be tried is denied\n"
+        });
     }
     (text, exit)
 }

@@ -1,13 +1,15 @@
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
 
 use super::needs::needs;
+use super::refused_by_run;
 use super::report::{render, untried};
 use crate::aws::Call;
 use crate::aws::trial::{Family, Grant, Identity, Outcome, PlanUse, SeenPlan, Trial, Tried, Use, Verdict};
 use crate::config::{self, Config};
-use crate::domain::names::{Kind, VpnId};
-use crate::process::Exit;
+use crate::domain::names::{Kind, TunnelId, VpnId};
+use crate::process::{self, Exit};
 
 const PLANS: &str = "arn:aws:ssm-incidents::123456789012:response-plan";
 
@@ -53,9 +55,12 @@ fn told(trials: &[Trial]) -> String {
         text.push_str(&format!("{place}\n"));
         for one in uses {
             match one {
-                Use::TunnelState { vpns, stale_after } => {
-                    let tunnels: Vec<_> =
-                        vpns.iter().flat_map(|(_, tunnels)| tunnels).map(ToString::to_string).collect();
+                Use::TunnelState { vpns, stale_after, known_to_ec2 } => {
+                    let told = |tunnel: &TunnelId| {
+                        let ec2 = if known_to_ec2.contains(&tunnel.vpn) { " (EC2, too)" } else { "" };
+                        format!("{tunnel}{ec2}")
+                    };
+                    let tunnels: Vec<_> = vpns.iter().flat_map(|(_, tunnels)| tunnels).map(told).collect();
                     text.push_str(&format!("  tunnels {} within {stale_after:?}\n", tunnels.join(", ")));
                 }
                 Use::VpnTelemetry => text.push_str("  telemetry\n"),
@@ -110,10 +115,10 @@ fn every_place_is_tried_for_what_it_is_used_for() {
     ));
     insta::assert_snapshot!(told(&needs(&config, "0123")), @r#"
     in eu-central-1 as arn:aws:iam::123456789012:role/watcher
-      tunnels vpn-0fedcba9876543210 198.51.100.21 within 600s
+      tunnels vpn-0fedcba9876543210 198.51.100.21 (EC2, too) within 600s
       telemetry
     in eu-west-1
-      tunnels vpn-0123456789abcdef0 203.0.113.11 within 600s
+      tunnels vpn-0123456789abcdef0 203.0.113.11 (EC2, too) within 600s
       telemetry
       metrics BothEnds/milan-1
       plans bothends-vpn-0123456789abcdef0-*, nobody's is bothends-vpn-0123456789abcdef0-check-0123
@@ -304,4 +309,31 @@ fn plans_of_two_places_that_fold_incidents_are_bad_news() {
     assert!(text.contains("the response plans a, b have the same dedupe string \"vpn\""), "{text}");
     assert_eq!(exit, Exit::BadNews);
     assert_eq!(render(&[place(plan("a", Kind::Outage))]).1, Exit::Success);
+}
+
+#[test]
+fn credentials_that_all_can_read_are_refused_beside_the_configuration_and_a_warning_elsewhere() {
+    const KEY: &str = "aws_secret_access_key = wJalrXUtnFEMI\n";
+    let directory = tempfile::tempdir().unwrap();
+    fs::set_permissions(directory.path(), Permissions::from_mode(0o755)).unwrap();
+    let [path, service, own] =
+        ["bothends.toml", "credentials", "own"].map(|name| directory.path().join(name));
+    for (file, text) in [(&path, "# nothing\n"), (&service, KEY), (&own, KEY)] {
+        fs::write(file, text).unwrap();
+        fs::set_permissions(file, Permissions::from_mode(0o644)).unwrap();
+    }
+    let named = own.to_str().unwrap().to_owned();
+    let env = BTreeMap::from([("AWS_SHARED_CREDENTIALS_FILE".to_owned(), named.clone())]);
+    let us = process::user();
+
+    let refused = config::load_to_check(&path, &env, us, &|_| Vec::new()).unwrap_err().to_string();
+    let beside = format!("{}:1: holds an aws_secret_access_key", service.display());
+    assert!(refused.contains(&beside) && !refused.contains(&format!("{named}:1: ")), "{refused}");
+    let warned = refused_by_run(&path, &env, us);
+    let [warned] = &warned[..] else { panic!("{warned:?}") };
+    assert!(warned.starts_with(&format!("{named}:1: holds an aws_secret_access_key")), "{warned}");
+    assert!(
+        warned.ends_with("(`bothends run` as this user refuses that; the service does not see it)"),
+        "{warned}"
+    );
 }

@@ -5,6 +5,7 @@ use std::hash::BuildHasher as _;
 use std::io::{self, Write as _};
 use std::sync::Arc;
 
+use super::super::interrupt;
 use super::needs::needs;
 use super::report;
 use crate::aws::{AwsConnections, AwsSettings, trial};
@@ -12,14 +13,12 @@ use crate::config::Config;
 use crate::process::Exit;
 
 pub(super) fn run(config: &Config) -> Exit {
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+    let runtime = match interrupt::runtime() {
         Ok(runtime) => runtime,
-        Err(error) => {
-            complain!("cannot start: {error}");
-            return Exit::Internal;
-        }
+        Err(exit) => return exit,
     };
     let settings = AwsSettings::from_env(Arc::clone(&config.plan.site));
+    let settings = AwsSettings { key_exchange: config.aws.key_exchange, ..settings };
     let connections = match AwsConnections::load(settings) {
         Ok(connections) => connections,
         Err(error) => {
@@ -27,7 +26,11 @@ pub(super) fn run(config: &Config) -> Exit {
             return Exit::Configuration;
         }
     };
-    let outcomes = runtime.block_on(trial::run(&connections, needs(config, &nonce())));
+    let trials = trial::run(&connections, needs(config, &nonce()));
+    let outcomes = match interrupt::unless_interrupted(runtime, trials) {
+        Ok(outcomes) => outcomes,
+        Err(exit) => return exit,
+    };
     let (mut text, exit) = report::render(&outcomes);
     text.extend(report::untried(config));
     match io::stdout().write_all(text.as_bytes()) {

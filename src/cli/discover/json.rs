@@ -9,7 +9,7 @@ use super::proposal::{Aws, NameFrom, Proposal, Tunnel, Vpn};
 
 /// The text, or why there is none.
 pub(super) fn render(proposal: &Proposal) -> Result<String, serde_json::Error> {
-    let Proposal { region, at, role_arn, vpns, warnings } = proposal;
+    let Proposal { region, at, role_arn, vpns, warnings, left_out } = proposal;
     let document = Document {
         aws: AwsTable { region },
         vpn: vpns.iter().map(|vpn| VpnTable::of(vpn, role_arn.as_deref())).collect(),
@@ -18,6 +18,7 @@ pub(super) fn render(proposal: &Proposal) -> Result<String, serde_json::Error> {
             region,
             at: at.as_deref(),
             warnings,
+            left_out,
             vpn: vpns.iter().map(DiscoveredVpn::of).collect(),
         },
     };
@@ -49,6 +50,8 @@ struct VpnTable<'a> {
     id: &'a str,
     name: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
+    routing: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     role_arn: Option<&'a str>,
     tunnel: Vec<TunnelTable<'a>>,
 }
@@ -69,6 +72,7 @@ struct Discovered<'a> {
     region: &'a str,
     at: Option<&'a str>,
     warnings: &'a [String],
+    left_out: &'a [String],
     vpn: Vec<DiscoveredVpn<'a>>,
 }
 
@@ -89,8 +93,8 @@ struct DiscoveredTunnel<'a> {
 
 impl<'a> VpnTable<'a> {
     fn of(vpn: &'a Vpn, role_arn: Option<&'a str>) -> Self {
-        let Vpn { id, name, name_from: _, all_down: _, tunnels } = vpn;
-        Self { id, name, role_arn, tunnel: tunnels.iter().map(TunnelTable::of).collect() }
+        let Vpn { id, name, name_from: _, routing, all_down: _, tunnels } = vpn;
+        Self { id, name, routing: *routing, role_arn, tunnel: tunnels.iter().map(TunnelTable::of).collect() }
     }
 }
 
@@ -111,7 +115,7 @@ impl<'a> TunnelTable<'a> {
 
 impl<'a> DiscoveredVpn<'a> {
     fn of(vpn: &'a Vpn) -> Self {
-        let Vpn { id, name: _, name_from, all_down, tunnels } = vpn;
+        let Vpn { id, name: _, name_from, routing: _, all_down, tunnels } = vpn;
         let tunnel = tunnels
             .iter()
             .map(|tunnel| DiscoveredTunnel {

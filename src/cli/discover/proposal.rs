@@ -10,7 +10,7 @@ use serde::Serialize;
 use crate::aws::{Discovered, DiscoveredTunnel, DiscoveredVpn};
 use crate::config::texts;
 use crate::domain::event::TelemetryStatus;
-use crate::domain::names::{Role, VpnId};
+use crate::domain::names::{Role, Routing, VpnId};
 use crate::domain::time::Stamp;
 use crate::probe::Carrier;
 
@@ -36,6 +36,8 @@ pub(super) struct Proposal {
     pub(super) role_arn: Option<String>,
     pub(super) vpns: Vec<Vpn>,
     pub(super) warnings: Vec<String>,
+    /// Connections that were asked about and are not in it, and why.
+    pub(super) left_out: Vec<String>,
 }
 
 /// A `[[vpn]]`.
@@ -44,6 +46,8 @@ pub(super) struct Vpn {
     pub(super) id: String,
     pub(super) name: String,
     pub(super) name_from: NameFrom,
+    /// Nothing if AWS does not say.
+    pub(super) routing: Option<&'static str>,
     /// AWS says that every tunnel is down.
     pub(super) all_down: bool,
     pub(super) tunnels: Vec<Tunnel>,
@@ -87,8 +91,8 @@ pub(super) struct Aws {
 impl Proposal {
     /// The proposal; or, where the configuration would be refused, why.
     pub(super) fn of(discovered: &Discovered, scope: &Scope<'_>) -> Result<Self, Vec<String>> {
-        let Discovered { region, at, connections, left_out: _ } = discovered;
-        let mut warnings = Vec::new();
+        let Discovered { region, at, connections, left_out, warnings } = discovered;
+        let mut warnings = warnings.clone();
         let vpns: Vec<Vpn> =
             connections.iter().map(|connection| vpn(connection, scope, &mut warnings)).collect();
         let clashes = clashes(&vpns);
@@ -101,18 +105,21 @@ impl Proposal {
             role_arn: scope.role_arn.as_deref().map(str::to_owned),
             vpns,
             warnings,
+            left_out: left_out.clone(),
         })
     }
 }
 
 fn vpn(connection: &DiscoveredVpn, scope: &Scope<'_>, warnings: &mut Vec<String>) -> Vpn {
-    let DiscoveredVpn { id, name, tunnels } = connection;
+    let DiscoveredVpn { id, name, routing, tunnels } = connection;
     let is_down = |tunnel: &DiscoveredTunnel| tunnel.status == TelemetryStatus::Down;
     // Of a connection without an active tunnel no outage would ever be told.
     let all_down = tunnels.iter().all(is_down);
     let (name, name_from) = named(name.as_deref(), id);
     let tunnels = tunnels.iter().enumerate().map(|(index, tunnel)| {
-        let role = if is_down(tunnel) && !all_down { Role::Standby } else { Role::Active };
+        // With static routes one tunnel commonly idles; a BGP session is up on both, whichever of them carries.
+        let idles = is_down(tunnel) && !all_down && *routing != Routing::Bgp;
+        let role = if idles { Role::Standby } else { Role::Active };
         let carriers = (scope.carriers)(tunnel.source_ip).unwrap_or_else(|error| {
             warnings.push(format!(
                 "{id}: cannot find out whether this host has {}: {error}; interface is left out",
@@ -123,7 +130,11 @@ fn vpn(connection: &DiscoveredVpn, scope: &Scope<'_>, warnings: &mut Vec<String>
         proposed(index, tunnel, role, &carriers)
     });
     let tunnels = tunnels.collect();
-    Vpn { id: id.to_string(), name, name_from, all_down, tunnels }
+    let routing = match routing {
+        Routing::Bgp | Routing::Static => Some(routing.as_str()),
+        Routing::Unknown => None,
+    };
+    Vpn { id: id.to_string(), name, name_from, routing, all_down, tunnels }
 }
 
 fn proposed(index: usize, tunnel: &DiscoveredTunnel, role: Role, carriers: &[Carrier]) -> Tunnel {
@@ -163,27 +174,35 @@ fn named(tag: Option<&str>, id: &VpnId) -> (String, NameFrom) {
     }
 }
 
-/// Text of somebody else's without what breaks a line, or turns the direction in which it is read (Unicode Standard
-/// Annex 9, section 2).
-fn one_line(text: &str, longest: usize) -> String {
-    let plain = |c: char| match c {
-        '\u{2028}' | '\u{2029}' => ' ',
-        c if c.is_control() => ' ',
-        c => c,
-    };
-    let turns = |c: char| matches!(c, '\u{200e}' | '\u{200f}' | '\u{061c}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    let line: String = text.chars().filter(|c| !turns(*c)).map(plain).collect();
+/// Foreign text on one line, without what does not show.
+pub(super) fn one_line(text: &str, longest: usize) -> String {
+    let breaks = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}');
+    let line: String = text.chars().map(|c| if breaks(c) { ' ' } else { c }).collect();
+    let line: String = line.chars().filter(|c| !texts::is_hidden(*c)).collect();
     let line: String = line.split_whitespace().collect::<Vec<_>>().join(" ");
     line.chars().take(longest).collect::<String>().trim_end().to_owned()
 }
 
-/// Connections of two gateways at AWS may have the same addresses inside: then only the interface tells them apart.
+/// What one configuration cannot hold. Connections of two gateways at AWS may have the same addresses inside: then only the
+/// interface tells them apart. Private connections over Direct Connect may have the same ones outside, too: an outside address is
+/// what names a tunnel.
 fn clashes(vpns: &[Vpn]) -> Vec<String> {
-    let mut seen: BTreeMap<(IpAddr, IpAddr, Option<&str>), (&str, IpAddr)> = BTreeMap::new();
+    let mut routes: BTreeMap<(IpAddr, IpAddr, Option<&str>), (&str, IpAddr)> = BTreeMap::new();
+    let mut outside: BTreeMap<IpAddr, &str> = BTreeMap::new();
     let mut clashes = Vec::new();
     for (vpn, tunnel) in vpns.iter().flat_map(|vpn| vpn.tunnels.iter().map(move |tunnel| (vpn, tunnel))) {
+        if let Some(other) = outside.get(&tunnel.outside_ip) {
+            clashes.push(format!(
+                "{other} and {}: both have a tunnel with the outside address {}, by which tunnels are told apart, so one \
+                 configuration cannot hold both; discover them one by one, each with --write to a file of its own, and run a \
+                 bothends of its own for each",
+                vpn.id, tunnel.outside_ip
+            ));
+        } else {
+            outside.insert(tunnel.outside_ip, &vpn.id);
+        }
         let route = (tunnel.inside_ip, tunnel.source_ip, tunnel.interface.as_deref());
-        if let Some((other, outside_ip)) = seen.get(&route) {
+        if let Some((other, outside_ip)) = routes.get(&route) {
             clashes.push(format!(
                 "{other}, tunnel {outside_ip}, and {}, tunnel {}: both have the addresses {} and {} inside, which one \
                  configuration can tell apart only by interface, and here no interface tells them apart; discover them one \
@@ -191,7 +210,7 @@ fn clashes(vpns: &[Vpn]) -> Vec<String> {
                 vpn.id, tunnel.outside_ip, tunnel.source_ip, tunnel.inside_ip
             ));
         } else {
-            seen.insert(route, (&vpn.id, tunnel.outside_ip));
+            routes.insert(route, (&vpn.id, tunnel.outside_ip));
         }
     }
     clashes

@@ -1,16 +1,20 @@
 use std::collections::BTreeMap;
+use std::fs::{OpenOptions, Permissions};
 use std::io;
 use std::net::IpAddr;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 
 use super::json;
 use super::proposal::{Proposal, Scope};
 use super::toml::render;
+use crate::access::User;
 use crate::aws::{Discovered, DiscoveredTunnel, DiscoveredVpn};
 use crate::config;
 use crate::domain::event::TelemetryStatus;
-use crate::domain::names::{Role, VpnId};
+use crate::domain::names::{Role, Routing, VpnId};
 use crate::domain::time::Stamp;
 use crate::probe::Carrier;
+use crate::process;
 
 const MILAN: &str = "vpn-0123456789abcdef0";
 const ROME: &str = "vpn-0fedcba9876543210";
@@ -26,12 +30,13 @@ fn tunnel(addresses: [&str; 3], status: TelemetryStatus, message: &str) -> Disco
 }
 
 fn vpn(id: &str, name: Option<&str>, tunnels: &[DiscoveredTunnel]) -> DiscoveredVpn {
-    DiscoveredVpn { id: VpnId::new(id), name: name.map(str::to_owned), tunnels: tunnels.to_vec() }
+    let (id, name, tunnels) = (VpnId::new(id), name.map(str::to_owned), tunnels.to_vec());
+    DiscoveredVpn { id, name, routing: Routing::Bgp, tunnels }
 }
 
 fn discovered(connections: Vec<DiscoveredVpn>) -> Discovered {
     let at = Some(Stamp::from_secs(1_795_345_200));
-    Discovered { region: "eu-west-1".into(), at, connections, left_out: Vec::new() }
+    Discovered { region: "eu-west-1".into(), at, connections, left_out: Vec::new(), warnings: Vec::new() }
 }
 
 const ONE: [&str; 3] = ["203.0.113.11", "169.254.10.1", "169.254.10.2"];
@@ -61,15 +66,12 @@ fn checked(text: &str) -> Result<config::Config, String> {
 }
 
 fn usual() -> Vec<DiscoveredVpn> {
+    let of_milan = [
+        tunnel(ONE, TelemetryStatus::Up, "IPSEC IS UP"),
+        tunnel(TWO, TelemetryStatus::Down, "IPSEC IS DOWN"),
+    ];
     vec![
-        vpn(
-            MILAN,
-            Some("Milan DC, primary"),
-            &[
-                tunnel(ONE, TelemetryStatus::Up, "2 BGP ROUTES"),
-                tunnel(TWO, TelemetryStatus::Down, "IPSEC IS DOWN"),
-            ],
-        ),
+        DiscoveredVpn { routing: Routing::Static, ..vpn(MILAN, Some("Milan DC, primary"), &of_milan) },
         vpn(ROME, None, &[tunnel(THREE, TelemetryStatus::Other, "")]),
     ]
 }
@@ -77,55 +79,57 @@ fn usual() -> Vec<DiscoveredVpn> {
 #[test]
 fn the_configuration_reads_as_a_person_would_write_it() {
     insta::assert_snapshot!(render(&proposed(usual())), @r#"
-    # What `bothends discover` made of ec2:DescribeVpnConnections in eu-west-1 at 2026-11-22T11:00:00Z.
-    # Read it, above all the roles; `bothends check` prints what it means. bothends.toml(5) has every key.
+    # Made by `bothends discover` from ec2:DescribeVpnConnections in eu-west-1 at 2026-11-22T11:00:00Z.
+    # Review it, above all the roles; `bothends check` explains it. bothends.toml(5) lists every key.
 
     [site]
-    # name = "milan-1"                      # the host name unless this is set; unique per daemon
+    # name = "milan-1"                      # default: the host name; must be unique per daemon
 
     [aws]
     region = "eu-west-1"
-    # ec2_telemetry = true                  # ask EC2 as well: fresher than CloudWatch, and tells when addresses change
+    # ec2_telemetry = true                  # ask EC2, too: fresher than CloudWatch; notices changed addresses
 
     [[vpn]]
     id = "vpn-0123456789abcdef0"
     name = "Milan DC, primary"              # its Name tag
+    routing = "static"                      # AWS's "down" beside answered echoes means that the two ends disagree
 
     [[vpn.tunnel]]
-    # AWS says UP (2 BGP ROUTES) at that moment, last change 2026-11-22T10:00:00Z.
+    # AWS reported UP (IPSEC IS UP), last change 2026-11-22T10:00:00Z.
     name = "tunnel 1"
-    outside_ip = "203.0.113.11"             # AWS's end outside
-    inside_ip = "169.254.10.1"              # AWS's end inside the tunnel: probed
-    source_ip = "169.254.10.2"              # our end inside the tunnel
-    interface = "ipsec0"                    # this host has source_ip there
-    role = "active"                         # "standby": down alone is nothing; "unused": neither probed nor counted
+    outside_ip = "203.0.113.11"             # AWS's outside address
+    inside_ip = "169.254.10.1"              # AWS's address inside the tunnel: this is probed
+    source_ip = "169.254.10.2"              # this gateway's address inside the tunnel
+    interface = "ipsec0"                    # the interface that has source_ip
+    role = "active"                         # or "standby": no alert if only this one is down; "unused": not probed
 
     [[vpn.tunnel]]
-    # AWS says DOWN (IPSEC IS DOWN) at that moment, last change 2026-11-22T10:00:00Z.
+    # AWS reported DOWN (IPSEC IS DOWN), last change 2026-11-22T10:00:00Z.
     name = "tunnel 2"
-    outside_ip = "203.0.113.12"             # AWS's end outside
-    inside_ip = "169.254.11.1"              # AWS's end inside the tunnel: probed
-    source_ip = "169.254.11.2"              # our end inside the tunnel
-    # interface = "ipsec0"                  # the host that this was made on has source_ip on lo
-    role = "standby"                        # proposed because AWS says DOWN; "active" if it should carry traffic
+    outside_ip = "203.0.113.12"             # AWS's outside address
+    inside_ip = "169.254.11.1"              # AWS's address inside the tunnel: this is probed
+    source_ip = "169.254.11.2"              # this gateway's address inside the tunnel
+    # interface = "ipsec0"                  # not set: the host that ran discover has source_ip on lo
+    role = "standby"                        # because AWS says DOWN; use "active" if it should carry traffic
 
     [[vpn]]
     id = "vpn-0fedcba9876543210"
-    name = "vpn-0fedcba9876543210"          # it has no Name tag: people's words for it
+    name = "vpn-0fedcba9876543210"          # it has no Name tag; any display name will do
+    routing = "bgp"                         # AWS's "down" beside answered echoes means that BGP is down
 
     [[vpn.tunnel]]
-    # AWS says nothing of its state at that moment.
+    # AWS did not report its state.
     name = "tunnel 1"
-    outside_ip = "2001:db8::21"             # AWS's end outside
-    inside_ip = "fd00:10::1"                # AWS's end inside the tunnel: probed
-    source_ip = "fd00:10::2"                # our end inside the tunnel
-    # interface = "ipsec0"                  # the host that this was made on does not have source_ip
-    role = "active"                         # "standby": down alone is nothing; "unused": neither probed nor counted
+    outside_ip = "2001:db8::21"             # AWS's outside address
+    inside_ip = "fd00:10::1"                # AWS's address inside the tunnel: this is probed
+    source_ip = "fd00:10::2"                # this gateway's address inside the tunnel
+    # interface = "ipsec0"                  # not set: the host that ran discover does not have source_ip
+    role = "active"                         # or "standby": no alert if only this one is down; "unused": not probed
 
     [incident]
-    mode = "observe"                        # decides and records everything and sends nothing; "raise" needs a sink
+    mode = "observe"                        # detects and records incidents, sends nothing; "raise" needs a sink
 
-    # Whom to tell. Fill in your account and response plan, take the marks away, and set mode = "raise" above.
+    # Where incidents go. Fill in your account and response plan, uncomment, and set mode = "raise" above.
     # [[incident.sink]]
     # type = "incident_manager"
     # response_plan = "arn:aws:ssm-incidents::123456789012:response-plan/bothends-{vpn_id}-{kind}"   # placeholders optional
@@ -137,6 +141,7 @@ fn the_configuration_passes_the_check_and_says_what_aws_said() {
     let config = checked(&render(&proposed(usual()))).unwrap();
     let [milan, rome] = config.plan.vpns.as_slice() else { panic!("{:?}", config.plan.vpns) };
     assert_eq!((&*milan.name, &*rome.name), ("Milan DC, primary", ROME));
+    assert_eq!(milan.routing, Routing::Static);
     let shown: Vec<_> = [milan, rome]
         .iter()
         .flat_map(|vpn| &vpn.tunnels)
@@ -170,7 +175,7 @@ fn where_every_tunnel_is_down_all_are_active_and_a_comment_says_why() {
         let text = render(&proposed(vec![vpn(MILAN, None, tunnels)]));
         let config = checked(&text).unwrap();
         assert!(config.plan.vpns[0].tunnels.iter().all(|tunnel| tunnel.role == Role::Active));
-        assert!(text.contains("is DOWN. One at least must be active"), "{text}");
+        assert!(text.contains("DOWN at that moment. At least one must be active"), "{text}");
         // An only tunnel that stands by would be watched for nothing.
         let proposed_to_stand_by = text.lines().filter(|line| line.starts_with("# role = \"standby\""));
         assert_eq!(
@@ -223,6 +228,128 @@ fn connections_that_check_would_not_take_together_are_not_proposed_together() {
     }
     let config = config::load(&file, &BTreeMap::new()).unwrap();
     assert_eq!(config.plan.vpns.len(), 2);
+}
+
+#[test]
+fn connections_with_the_same_outside_addresses_are_refused_and_named() {
+    // Two private connections over Direct Connect, from two transit gateways with the same address block.
+    let private = |id: &str, inside: [&str; 2]| {
+        let [inside_ip, source_ip] = inside;
+        vpn(id, None, &[tunnel(["10.24.10.0", inside_ip, source_ip], TelemetryStatus::Up, "")])
+    };
+    let both = discovered(vec![
+        private(MILAN, ["169.254.10.1", "169.254.10.2"]),
+        private(ROME, ["169.254.12.1", "169.254.12.2"]),
+    ]);
+    let refusal = Proposal::of(&both, &Scope { role_arn: None, carriers: &carriers }).unwrap_err();
+    assert_eq!(refusal.len(), 1, "{refusal:?}");
+    for told in [MILAN, ROME, "10.24.10.0", "one by one"] {
+        assert!(refusal[0].contains(told), "{refusal:?}");
+    }
+}
+
+#[test]
+fn what_is_left_out_and_what_does_not_agree_stands_in_the_file() {
+    let discovered = Discovered {
+        left_out: vec![format!("{ROME}: it is modifying")],
+        warnings: vec![format!("{MILAN}: a tunnel is not described")],
+        ..discovered(vec![usual().remove(0)])
+    };
+    let proposal = Proposal::of(&discovered, &Scope { role_arn: None, carriers: &carriers }).unwrap();
+    let text = render(&proposal);
+    checked(&text).unwrap();
+    assert!(text.contains(&format!("# Left out: {ROME}: it is modifying.")), "{text}");
+    assert!(text.contains(&format!("# Attention: {MILAN}: a tunnel is not described.")), "{text}");
+    let json: serde_json::Value = serde_json::from_str(&json::render(&proposal).unwrap()).unwrap();
+    assert_eq!(json["discovered"]["left_out"][0], format!("{ROME}: it is modifying"));
+}
+
+mod whatever_aws_answers {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// From few addresses, so that they meet each other, of every kind.
+    fn address() -> impl Strategy<Value = IpAddr> {
+        prop_oneof![
+            6 => (0..4_u8, 0..8_u8).prop_map(|(a, b)| IpAddr::from([169, 254, 10 + a, b])),
+            4 => (0..8_u8).prop_map(|host| IpAddr::from([203, 0, 113, 10 + host])),
+            1 => (0..4_u16).prop_map(|host| IpAddr::from([0xfd00, 0, 0, 0, 0, 0, 0, host])),
+            1 => prop::sample::select(vec!["0.0.0.0", "127.0.0.1", "255.255.255.255", "::", "::1", "fe80::1", "224.0.0.1"])
+                .prop_map(ip),
+            1 => any::<IpAddr>(),
+        ]
+    }
+
+    fn one_tunnel() -> impl Strategy<Value = DiscoveredTunnel> {
+        let status =
+            prop::sample::select(vec![TelemetryStatus::Up, TelemetryStatus::Down, TelemetryStatus::Other]);
+        (address(), address(), address(), status, any::<String>(), any::<Option<i64>>()).prop_map(
+            |(outside_ip, inside_ip, source_ip, status, message, changed)| DiscoveredTunnel {
+                outside_ip,
+                inside_ip,
+                source_ip,
+                status,
+                message,
+                changed: changed.map(Stamp::from_millis),
+            },
+        )
+    }
+
+    fn connections() -> impl Strategy<Value = Vec<DiscoveredVpn>> {
+        let name = prop_oneof![Just(None), any::<String>().prop_map(Some), "\\PC{0,80}".prop_map(Some)];
+        let one = (name, vec(one_tunnel(), 1..4));
+        vec(one, 1..4).prop_map(|all| {
+            all.into_iter()
+                .enumerate()
+                .map(|(index, (name, tunnels))| DiscoveredVpn {
+                    id: VpnId::new(format!("vpn-0123456789abcdef{index}")),
+                    name,
+                    routing: Routing::Unknown,
+                    tunnels,
+                })
+                .collect()
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+
+        /// The judgement is that of `check`: a text read as a file, and the same text judged before it is printed, come to the same.
+        #[test]
+        fn what_is_printed_passes_the_check_or_is_refused_before(connections in connections(), lines in vec(any::<String>(), 0..3)) {
+            let discovered = Discovered { left_out: lines.clone(), warnings: lines, ..discovered(connections) };
+            if let Ok(proposal) = Proposal::of(&discovered, &Scope { role_arn: None, carriers: &carriers }) {
+                let text = render(&proposal);
+                let judged = config::of_text("(discovered)", &text).is_ok();
+                let as_file = checked(&text);
+                prop_assert_eq!(judged, as_file.is_ok(), "{:?}\n{}", as_file, text);
+            }
+        }
+
+        /// With addresses as AWS gives them, whatever its other words are, nothing is refused.
+        #[test]
+        fn with_plausible_addresses_it_is_printed(
+            names in vec(any::<Option<String>>(), 1..4),
+            message in any::<String>(),
+            lines in vec(any::<String>(), 0..3),
+        ) {
+            let connections = names.into_iter().zip(1_u8..).map(|(name, n)| DiscoveredVpn {
+                id: VpnId::new(format!("vpn-0123456789abcdef{n}")),
+                name,
+                routing: Routing::Static,
+                tunnels: vec![
+                    tunnel([&format!("203.0.113.{n}"), &format!("169.254.{n}.1"), &format!("169.254.{n}.2")], TelemetryStatus::Down, &message),
+                    tunnel([&format!("198.51.100.{n}"), &format!("169.254.{n}.5"), &format!("169.254.{n}.6")], TelemetryStatus::Up, &message),
+                ],
+            });
+            let discovered = Discovered { left_out: lines.clone(), warnings: lines, ..discovered(connections.collect()) };
+            let proposal = Proposal::of(&discovered, &Scope { role_arn: None, carriers: &carriers }).unwrap();
+            checked(&render(&proposal)).map_err(TestCaseError::fail)?;
+            checked(&toml_of(&json::render(&proposal).unwrap())).map_err(TestCaseError::fail)?;
+        }
+    }
 }
 
 #[test]
@@ -285,6 +412,7 @@ fn the_json_has_the_documented_shape() {
         {
           "id": "vpn-0123456789abcdef0",
           "name": "Milan DC, primary",
+          "routing": "static",
           "tunnel": [
             {
               "name": "tunnel 1",
@@ -311,6 +439,7 @@ fn the_json_has_the_documented_shape() {
         "region": "eu-west-1",
         "at": "2026-11-22T11:00:00Z",
         "warnings": [],
+        "left_out": [],
         "vpn": [
           {
             "id": "vpn-0123456789abcdef0",
@@ -324,7 +453,7 @@ fn the_json_has_the_documented_shape() {
                 ],
                 "aws": {
                   "status": "up",
-                  "message": "2 BGP ROUTES",
+                  "message": "IPSEC IS UP",
                   "changed": "2026-11-22T10:00:00Z"
                 }
               },
@@ -351,8 +480,73 @@ fn the_json_has_the_documented_shape() {
 fn a_file_that_came_to_be_meanwhile_is_not_written_over() {
     let directory = tempfile::TempDir::new().unwrap();
     let file = directory.path().join("bothends.toml");
-    super::write(&file, "# first\n").unwrap();
-    let error = super::write(&file, "# second\n").unwrap_err();
+    super::write(&file, "# first\n", |_| Ok(())).unwrap();
+    let error = super::write(&file, "# second\n", |_| Ok(())).unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
     assert_eq!(std::fs::read_to_string(&file).unwrap(), "# first\n");
+}
+
+#[test]
+fn a_bgp_tunnel_that_aws_calls_down_is_a_fault_and_stays_active() {
+    let routed = |routing| {
+        let mut milan = usual().remove(0);
+        milan.routing = routing;
+        render(&proposed(vec![milan]))
+    };
+    let bgp = routed(Routing::Bgp);
+    assert!(
+        !bgp.contains("role = \"standby\"") && bgp.contains("AWS says DOWN, which with BGP is a fault"),
+        "{bgp}"
+    );
+    assert!(bgp.contains("means that BGP is down"), "{bgp}");
+    for routing in [Routing::Static, Routing::Unknown] {
+        let other = routed(routing);
+        assert!(other.contains("role = \"standby\"") && !other.contains("BGP is down"), "{other}");
+    }
+}
+
+#[test]
+fn a_file_is_the_services_to_read_whatever_the_umask() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("bothends.toml");
+    std::fs::write(&file, "").unwrap();
+    let mode = || file.metadata().unwrap().permissions().mode() & 0o777;
+    let narrow = || std::fs::set_permissions(&file, Permissions::from_mode(0o600)).unwrap();
+    let open = OpenOptions::new().write(true).open(&file).unwrap();
+    let us = process::user();
+    narrow();
+    super::readable_by(&open, None, us).unwrap();
+    assert_eq!(mode(), 0o600, "a host without the service");
+    // Whoever runs this may give a file to a group of his own.
+    let name = nix::unistd::User::from_uid(us.into()).unwrap().unwrap().name;
+    super::readable_by(&open, User::named(&name).as_ref(), us).unwrap();
+    assert_eq!(mode(), 0o640);
+    if us == 0 {
+        let nobody = User::named("nobody").unwrap();
+        narrow();
+        super::readable_by(&open, Some(&nobody), us).unwrap();
+        assert_eq!((mode(), file.metadata().unwrap().gid()), (0o640, nobody.groups()[0]));
+        narrow();
+        super::readable_by(&open, User::named("root").as_ref(), 4711).unwrap();
+        assert_eq!(mode(), 0o600, "the group of another than the service");
+    }
+}
+
+#[test]
+fn a_file_that_cannot_be_given_to_the_service_is_kept() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("bothends.toml");
+    let refused = |_: &std::fs::File| Err(std::io::ErrorKind::PermissionDenied.into());
+    let warning = super::write(&file, "# whole\n", refused).unwrap().unwrap();
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "# whole\n");
+    let mend = format!("): chgrp bothends {0} && chmod 640 {0}", file.display());
+    assert!(warning.contains("is written, but the group bothends") && warning.ends_with(&mend), "{warning}");
+}
+
+#[test]
+fn a_file_that_a_failed_command_left_empty_is_told_to_be_removed() {
+    let empty = tempfile::NamedTempFile::new().unwrap();
+    assert!(super::exists(empty.path()).ends_with(&format!(": rm {}", empty.path().display())));
+    std::fs::write(empty.path(), "x").unwrap();
+    assert!(super::exists(empty.path()).ends_with("or move that one away"));
 }

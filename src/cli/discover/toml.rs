@@ -1,36 +1,43 @@
 //! A proposal as a configuration, as a person would write it.
 
-use super::proposal::{Aws, NameFrom, Proposal, Tunnel, Vpn};
+use super::proposal::{Aws, NameFrom, Proposal, Tunnel, Vpn, one_line};
 use crate::domain::names::Role;
 
 /// Comments behind keys begin in this column, if the keys are not longer.
 const COMMENTS_AT: usize = 40;
+/// Longer than any text of ours.
+const LONGEST_COMMENT: usize = 1000;
 
 /// The file.
 pub(super) fn render(proposal: &Proposal) -> String {
-    let Proposal { region, at, role_arn, vpns, warnings } = proposal;
+    let Proposal { region, at, role_arn, vpns, warnings, left_out } = proposal;
     let mut text = Text::default();
     let at = at.as_deref().map(|at| format!(" at {at}")).unwrap_or_default();
-    text.line(&format!("# What `bothends discover` made of ec2:DescribeVpnConnections in {region}{at}."));
-    text.line("# Read it, above all the roles; `bothends check` prints what it means. bothends.toml(5) has every key.");
+    text.line(&format!("# Made by `bothends discover` from ec2:DescribeVpnConnections in {region}{at}."));
+    text.line(
+        "# Review it, above all the roles; `bothends check` explains it. bothends.toml(5) lists every key.",
+    );
     for warning in warnings {
-        text.line(&format!("# Attention: {warning}."));
+        text.line(&format!("# Attention: {}.", one_line(warning, LONGEST_COMMENT)));
+    }
+    for left_out in left_out {
+        text.line(&format!("# Left out: {}.", one_line(left_out, LONGEST_COMMENT)));
     }
     text.line("");
     text.line("[site]");
-    text.key("# name", "milan-1", "the host name unless this is set; unique per daemon");
+    text.key("# name", "milan-1", "default: the host name; must be unique per daemon");
     text.line("");
     text.line("[aws]");
     text.key("region", region, "");
-    text.line("# ec2_telemetry = true                  # ask EC2 as well: fresher than CloudWatch, and tells when addresses change");
+    text.line("# ec2_telemetry = true                  # ask EC2, too: fresher than CloudWatch; notices changed addresses");
     for one in vpns {
         vpn(&mut text, one, role_arn.as_deref());
     }
     text.line("");
     text.line("[incident]");
-    text.key("mode", "observe", "decides and records everything and sends nothing; \"raise\" needs a sink");
+    text.key("mode", "observe", "detects and records incidents, sends nothing; \"raise\" needs a sink");
     text.line("");
-    text.line("# Whom to tell. Fill in your account and response plan, take the marks away, and set mode = \"raise\" above.");
+    text.line("# Where incidents go. Fill in your account and response plan, uncomment, and set mode = \"raise\" above.");
     text.line("# [[incident.sink]]");
     text.line("# type = \"incident_manager\"");
     text.line("# response_plan = \"arn:aws:ssm-incidents::123456789012:response-plan/bothends-{vpn_id}-{kind}\"   # placeholders optional");
@@ -38,28 +45,41 @@ pub(super) fn render(proposal: &Proposal) -> String {
 }
 
 fn vpn(text: &mut Text, vpn: &Vpn, role_arn: Option<&str>) {
-    let Vpn { id, name, name_from, all_down, tunnels } = vpn;
+    let Vpn { id, name, name_from, routing, all_down, tunnels } = vpn;
     text.line("");
     text.line("[[vpn]]");
     text.key("id", id, "");
     let from = match name_from {
         NameFrom::Tag => "its Name tag",
-        NameFrom::TagAltered => "its Name tag, made to fit: one line, 64 characters",
-        NameFrom::Id => "it has no Name tag: people's words for it",
+        NameFrom::TagAltered => "its Name tag, changed to fit: one line, 64 characters",
+        NameFrom::Id => "it has no Name tag; any display name will do",
     };
     text.key("name", name, from);
+    match routing {
+        Some(routing @ "bgp") => {
+            text.key("routing", routing, "AWS's \"down\" beside answered echoes means that BGP is down")
+        }
+        Some(routing) => text.key(
+            "routing",
+            routing,
+            "AWS's \"down\" beside answered echoes means that the two ends disagree",
+        ),
+        None => text.key("# routing", "bgp", "or \"static\"; AWS did not say"),
+    }
     if let Some(role_arn) = role_arn {
         text.key("role_arn", role_arn, "AWS was asked with this role");
     }
     let one_of = match (*all_down, tunnels.len()) {
         (false, _) => Down::NotAll,
         (true, 1) => {
-            text.line("# AWS says at that moment that its only tunnel is DOWN. One at least must be active, so it is.");
+            text.line(
+                "# AWS reported its only tunnel DOWN at that moment. At least one must be active, so it is.",
+            );
             Down::Only
         }
         (true, _) => {
-            text.line("# AWS says at that moment that every tunnel is DOWN. One at least must be active, so all are proposed so:");
-            text.line("# make those standby that are meant to be down.");
+            text.line("# AWS reported every tunnel DOWN at that moment. At least one must be active, so all are proposed as active:");
+            text.line("# set role = \"standby\" for those that are meant to be down.");
             Down::All
         }
     };
@@ -85,32 +105,32 @@ fn tunnel(text: &mut Text, tunnel: &Tunnel, one_of: Down) {
     text.line("[[vpn.tunnel]]");
     text.line(&format!("# {}", said(aws)));
     text.key("name", name, "");
-    text.key("outside_ip", &outside_ip.to_string(), "AWS's end outside");
-    text.key("inside_ip", &inside_ip.to_string(), "AWS's end inside the tunnel: probed");
-    text.key("source_ip", &source_ip.to_string(), "our end inside the tunnel");
+    text.key("outside_ip", &outside_ip.to_string(), "AWS's outside address");
+    text.key("inside_ip", &inside_ip.to_string(), "AWS's address inside the tunnel: this is probed");
+    text.key("source_ip", &source_ip.to_string(), "this gateway's address inside the tunnel");
     match (interface, carried_by.as_slice()) {
-        (Some(interface), _) => text.key("interface", interface, "this host has source_ip there"),
+        (Some(interface), _) => text.key("interface", interface, "the interface that has source_ip"),
         (None, []) => {
-            text.key("# interface", "ipsec0", "the host that this was made on does not have source_ip")
+            text.key("# interface", "ipsec0", "not set: the host that ran discover does not have source_ip")
         }
         (None, carriers) => {
-            let why = format!("the host that this was made on has source_ip on {}", carriers.join(", "));
+            let why = format!("not set: the host that ran discover has source_ip on {}", carriers.join(", "));
             text.key("# interface", "ipsec0", &why);
         }
     }
     let why = match role {
-        Role::Standby => "proposed because AWS says DOWN; \"active\" if it should carry traffic",
+        Role::Standby => "because AWS says DOWN; use \"active\" if it should carry traffic",
         Role::Active | Role::Unused => {
-            "\"standby\": down alone is nothing; \"unused\": neither probed nor counted"
+            if aws.status == Some("down") && matches!(one_of, Down::NotAll) {
+                "AWS says DOWN, which with BGP is a fault; \"standby\" or \"unused\" if it is meant to be down"
+            } else {
+                "or \"standby\": no alert if only this one is down; \"unused\": not probed"
+            }
         }
     };
     text.key("role", role.as_str(), why);
     match one_of {
-        Down::All => text.key(
-            "# role",
-            "standby",
-            "because AWS says DOWN: in place of the line above, if it is meant to be down",
-        ),
+        Down::All => text.key("# role", "standby", "instead of the line above, if it is meant to be down"),
         Down::NotAll | Down::Only => {}
     }
 }
@@ -118,11 +138,11 @@ fn tunnel(text: &mut Text, tunnel: &Tunnel, one_of: Down) {
 fn said(aws: &Aws) -> String {
     let Aws { status, message, changed } = aws;
     let Some(status) = status else {
-        return "AWS says nothing of its state at that moment.".to_owned();
+        return "AWS did not report its state.".to_owned();
     };
     let message = if message.is_empty() { String::new() } else { format!(" ({message})") };
     let changed = changed.as_deref().map(|at| format!(", last change {at}")).unwrap_or_default();
-    format!("AWS says {}{message} at that moment{changed}.", status.to_uppercase())
+    format!("AWS reported {}{message}{changed}.", status.to_uppercase())
 }
 
 #[derive(Default)]

@@ -17,21 +17,15 @@ pub(super) struct Round {
 
 /// One round for each sink that was asked for, of the first connection and kind that it takes.
 pub(super) fn chosen(config: &Config, arguments: &Drill) -> Result<Vec<Round>, String> {
-    let Drill { sink, vpn, kind, hold: _, yes: _ } = arguments;
+    let Drill { sink, vpn, kind, hold: _, yes: _, own_credentials: _ } = arguments;
     let vpns = &config.plan.vpns;
-    let known = |name: &str, found: &str, known: Vec<&str>| {
-        let known = if known.is_empty() { "none is configured".to_owned() } else { known.join(", ") };
-        format!("{name}: found {found:?}, allowed: {known}")
-    };
-    if let Some(id) = sink.as_deref().filter(|id| !config.sinks.iter().any(|sink| sink.id.as_str() == *id)) {
-        return Err(known("--sink", id, config.sinks.iter().map(|sink| sink.id.as_str()).collect()));
-    }
-    if let Some(id) = vpn.as_deref().filter(|id| !vpns.iter().any(|vpn| vpn.id.as_str() == *id)) {
-        return Err(known("--vpn", id, vpns.iter().map(|vpn| vpn.id.as_str()).collect()));
-    }
     if config.sinks.is_empty() {
-        return Err("there is no sink to try: the configuration has no [[incident.sink]]".to_owned());
+        return Err("there is no sink to try: add an [[incident.sink]] to the configuration".to_owned());
     }
+    let ids: Vec<&str> = config.sinks.iter().map(|sink| sink.id.as_str()).collect();
+    known("--sink", sink.as_deref(), "sink", &ids)?;
+    let ids: Vec<&str> = vpns.iter().map(|vpn| vpn.id.as_str()).collect();
+    known("--vpn", vpn.as_deref(), "connection", &ids)?;
     let wanted = |text: &Option<String>, id: &str| text.as_deref().is_none_or(|text| text == id);
     let of = |sink: &SinkSettings| {
         let plan = sink.plan();
@@ -45,7 +39,26 @@ pub(super) fn chosen(config: &Config, arguments: &Drill) -> Result<Vec<Round>, S
     let rounds: Vec<_> =
         config.sinks.iter().filter(|of| wanted(sink, of.id.as_str())).filter_map(of).collect();
     if rounds.is_empty() {
-        return Err("no sink takes this: see `kinds` and `vpns` of [[incident.sink]]".to_owned());
+        let takes = match sink {
+            Some(sink) => format!("the sink {sink} does not take"),
+            None => "no sink takes".to_owned(),
+        };
+        let kind = kind.as_deref().unwrap_or("an incident");
+        let of = vpn.as_deref().map_or_else(String::new, |vpn| format!(" of {vpn}"));
+        return Err(format!(
+            "{takes} {kind}{of}: choose another --kind or --vpn, or change `kinds` and `vpns` of [[incident.sink]]"
+        ));
     }
     Ok(rounds)
+}
+
+/// Whether what an option names is one of these.
+fn known(option: &str, named: Option<&str>, what: &str, ids: &[&str]) -> Result<(), String> {
+    match named.filter(|named| !ids.contains(named)) {
+        None => Ok(()),
+        Some(named) => {
+            let ids = ids.join(", ");
+            Err(format!("{option} {named}: the configuration has no such {what}; it has {ids}"))
+        }
+    }
 }

@@ -95,12 +95,12 @@ pub(super) async fn keep(sink: &impl ShowingSink, stage: &Stage<'_>) -> Outcome 
     match repeated(async || sink.show(&record).await).await {
         Ok(shown) if shown.source != SOURCE => {
             let told = format!(
-                "{record} is no drill's ({}, started by {}): the sink took the drill for it. It is left as it is; the \
-                 drill may show in it",
+                "the sink merged the drill into the open record {record} ({}, started by {}): same dedupe string. It is left as it \
+                 is, and no drill's; the drill may show in its timeline",
                 described(&shown),
                 shown.source
             );
-            outcome.ill("folded", &told);
+            outcome.ill("merged", &told);
             return outcome;
         }
         Ok(shown) => outcome.say("comes back", &described(&shown)),
@@ -120,13 +120,13 @@ pub(super) async fn tell(sink: &impl Messenger, stage: &Stage<'_>) -> Outcome {
     let opened = incident.message(settings, Change::Opened, incident.at);
     match delivered(sink, &opened).await {
         Ok(()) => {
-            outcome.say("told", &opened.title);
+            outcome.say("sent", &opened.title);
             outcome
-                .say("comes back", "it only takes messages, and cannot be asked: see whether it has arrived");
+                .say("comes back", "this sink only takes messages and cannot be read: check that it arrived");
             hold(stage, &mut outcome).await;
         }
         Err(error @ (SinkError::Rejected { .. } | SinkError::NotFound | SinkError::TokenKnown)) => {
-            outcome.failed("not told", "", error);
+            outcome.failed("not sent", "", error);
             return outcome;
         }
         // It may have been taken all the same, so that its end is told as well.
@@ -136,7 +136,7 @@ pub(super) async fn tell(sink: &impl Messenger, stage: &Stage<'_>) -> Outcome {
     match delivered(sink, &resolved).await {
         Ok(()) => outcome.say("resolved", &resolved.title),
         Err(error) => {
-            let told = format!("its end could not be told; close {} there by hand: ", resolved.key);
+            let told = format!("the resolution was not delivered; close {} there by hand: ", resolved.key);
             outcome.failed("NOT RESOLVED", &told, error);
         }
     }

@@ -2,11 +2,10 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
 
+use super::super::interrupt::Interrupts;
 use crate::http::client;
 use crate::http::status_json::{PhasesJson, StatusJson};
 
@@ -24,22 +23,27 @@ pub(super) enum Daemon {
 /// Looks out.
 pub(super) struct Watch {
     listen: SocketAddr,
-    interrupted: Arc<AtomicBool>,
+    interrupted: watch::Receiver<bool>,
 }
 
 impl Watch {
-    /// From here on SIGINT and SIGTERM end no process, but the drill.
+    /// From here on SIGINT, SIGTERM and SIGHUP end no process, but the drill.
     pub(super) fn new(listen: SocketAddr) -> io::Result<Self> {
-        let interrupted = Arc::<AtomicBool>::default();
-        for kind in [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()] {
-            let (mut signals, told) = (signal(kind)?, Arc::clone(&interrupted));
-            tokio::spawn(async move {
-                if signals.recv().await.is_some() {
-                    told.store(true, Ordering::Relaxed);
-                }
-            });
-        }
+        let mut interrupts = Interrupts::new()?;
+        let (tell, interrupted) = watch::channel(false);
+        tokio::spawn(async move {
+            interrupts.next().await;
+            // It is kept, so that who waits goes on waiting.
+            tell.send_replace(true);
+            tell.closed().await;
+        });
         Ok(Self { listen, interrupted })
+    }
+
+    /// Waits until somebody interrupts it.
+    pub(super) async fn interrupted(&self) {
+        // The sender lives as long as this does.
+        let _ = self.interrupted.clone().wait_for(|interrupted| *interrupted).await;
     }
 
     pub(super) fn daemon(&self) -> Daemon {
@@ -55,7 +59,7 @@ impl Watch {
 
     /// Why no drill may be open any longer; `None` while one may.
     pub(super) fn why_stop(&self) -> Option<String> {
-        if self.interrupted.load(Ordering::Relaxed) {
+        if *self.interrupted.borrow() {
             return Some("interrupted".to_owned());
         }
         match self.daemon() {
@@ -94,9 +98,10 @@ mod tests {
 
     fn told(phase: &str, incidents: &Value) -> Daemon {
         let status = json!({
-            "site": "milan-1", "version": "1", "mode": "raise", "at": "2026-11-22T10:00:00Z",
+            "site": "milan-1", "version": "1", "mode": "raise", "at": "2026-11-22T10:00:00Z", "ready": true,
             "vpns": [{
                 "id": "vpn-0a", "name": "Milan DC", "tunnels": [],
+                "routing": "unknown", "traffic": "cannot_tell",
                 "phases": { "outage": "clear", "redundancy_lost": "clear", "one_sided": phase },
             }],
             "incidents": incidents, "sources": [], "problems": [],

@@ -129,10 +129,15 @@ fn names_are_one_line_and_a_site_is_a_dimension_value() {
 fn addresses_are_those_of_single_hosts() {
     verdicts(
         &HOST_IP,
-        &["203.0.113.11", "fd00::1", "127.0.0.1"],
+        &["203.0.113.11", "fd00::1", "169.254.10.1"],
         &[
             "",
+            "127.0.0.1",
+            "::1",
+            "fe80::1",
+            "::ffff:10.0.0.1",
             "0.0.0.0",
+            "0.1.2.3",
             "::",
             "224.0.0.1",
             "ff02::1",
@@ -145,11 +150,44 @@ fn addresses_are_those_of_single_hosts() {
 }
 
 #[test]
+fn an_outside_address_is_no_address_of_the_inside_or_of_the_host_itself() {
+    verdicts(
+        &OUTSIDE_IP,
+        &["203.0.113.11", "10.24.10.0", "2001:db8::1", "fd00::1"],
+        &["169.254.10.1", "127.0.0.1", "0.0.0.0", "255.255.255.255", "fe80::1", "::1"],
+    );
+}
+
+#[test]
+fn what_does_not_show_is_in_no_text() {
+    for hidden in [
+        "\u{202e}",
+        "\u{2066}",
+        "\u{200b}",
+        "\u{feff}",
+        "\u{2028}",
+        "\u{ad}",
+        "\u{e0041}",
+        "\u{1b}",
+        "\u{85}",
+    ] {
+        verdicts(&LABEL, &[], &[&format!("a{hidden}b")]);
+        verdicts(&NOTES, &[], &[&format!("a{hidden}b")]);
+        verdicts(&URL, &[], &[&format!("https://a{hidden}b")]);
+        verdicts(&FILE_PATH, &[], &[&format!("/a{hidden}b")]);
+    }
+    // Joiners belong to some scripts, and to emoji.
+    verdicts(&LABEL, &["می\u{200c}خواهم", "👩\u{200d}💻"], &[]);
+    assert_eq!((NOTES.parse)("one\r\ntwo\tthree").as_deref(), Some("one\ntwo\tthree"));
+    verdicts(&NOTES, &[], &["one\rtwo"]);
+}
+
+#[test]
 fn interfaces_listeners_paths_and_addresses_of_runbooks() {
     verdicts(
         &INTERFACE,
         &["ipsec0", "eth0.100", "a"],
-        &["", ".", "..", "a/b", "a:1", "a b", "sixteen-letters-"],
+        &["", ".", "..", "a/b", "a:1", "a b", "sixteen-letters-", "vti1@NONE", "vti1:", "vti1 "],
     );
     verdicts(&LISTEN, &["127.0.0.1:9846", "[::1]:0"], &["localhost:9846", ":9846", "127.0.0.1", "9846"]);
     verdicts(&FILE_PATH, &["/var/lib/bothends/bothends.db"], &["", "bothends.db", "/", "/var/lib/", "/a\n"]);

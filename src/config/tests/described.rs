@@ -16,7 +16,7 @@ fn a_short_configuration_means_this() {
     site        gateway-1
     mode        raise: incidents go to the sinks
 
-    connection  vpn-0123456789abcdef0 (vpn-0123456789abcdef0)
+    connection  vpn-0123456789abcdef0 (vpn-0123456789abcdef0), routing not configured
       active    tunnel 1 (203.0.113.11): echo 169.254.10.2 -> 169.254.10.1
 
     probing     an echo every 1s, every 200ms under suspicion, answered in time within 1s
@@ -28,7 +28,7 @@ fn a_short_configuration_means_this() {
 
     AWS         CloudWatch TunnelState in the Region of the SDK's own chain: vpn-0123456789abcdef0
                   about 43200 calls a month, 43200 metrics requested; more while in doubt
-                asked every 1m, every 15s while in doubt; evidence older than 10m is none
+                asked every 1m, every 15s while in doubt; AWS data older than 10m is ignored
 
     sink        incident_manager
       vpn-0123456789abcdef0 outage          impact 1  arn:aws:ssm-incidents::123456789012:response-plan/bothends-vpn-0123456789abcdef0-outage
@@ -85,9 +85,9 @@ impact = {{ outage = 2 }}
     read        /etc/bothends/bothends.toml
     site        milan-1
                 probes and votes only while this host holds 192.0.2.100
-    mode        observe: everything is decided and recorded, nothing is sent
+    mode        observe: incidents are detected and recorded, nothing is sent
 
-    connection  vpn-0123456789abcdef0 (vpn-0123456789abcdef0)
+    connection  vpn-0123456789abcdef0 (vpn-0123456789abcdef0), routing not configured
       standby   tunnel B (203.0.113.11): echo 169.254.10.2 -> 169.254.10.1 on ipsec0
       active    tunnel 2 (203.0.113.13): echo fd00::2 -> fd00::1
       unused    tunnel 3 (203.0.113.14): not probed
@@ -98,7 +98,7 @@ impact = {{ outage = 2 }}
                   resolved once over for 5m; nothing opens in the first 2m after the start
                   an outage pages no earlier than 32.3 s after the break, and not before AWS says Down as well
 
-    connection  Rome (vpn-0123456789abcdef1)
+    connection  Rome (vpn-0123456789abcdef1), routing not configured
       active    tunnel 1 (203.0.113.21): echo 169.254.20.2 -> 169.254.20.1
       runbook   https://wiki.example.com/vpn
       note      first
@@ -118,7 +118,7 @@ impact = {{ outage = 2 }}
                   about 43200 calls a month; more while in doubt
                 EC2 DescribeVpnConnections in eu-west-1: vpn-0123456789abcdef0
                   about 43200 calls a month; more while in doubt
-                asked every 1m, every 15s while in doubt; evidence older than 10m is none
+                asked every 1m, every 15s while in doubt; AWS data older than 10m is ignored
 
     sink        incident_manager in eu-central-1
       vpn-0123456789abcdef0 outage          impact 2  arn:aws:ssm-incidents::123456789012:response-plan/bothends-vpn-0123456789abcdef0-outage

@@ -56,7 +56,7 @@ fn the_same_sink_in_two_files_is_an_error_that_names_both() {
 fn an_overridden_mistake_is_blamed_on_nobody_and_an_overriding_one_on_its_own_file() {
     let main = format!("[probe]\ninterval = \"wrong\"\ntimeout = \"1s\"\n{VPN}{SINK}");
     let files = Files::new(&main).with("b.toml", "[probe]\ninterval = \"1s\"\ntimeout = \"wrong\"\n");
-    insta::assert_snapshot!(files.problems(&[]), @r#"conf.d/b.toml:3: probe.timeout: found "wrong", allowed: a duration with its unit, "100ms" to "10s""#);
+    insta::assert_snapshot!(files.problems(&[]), @r#"conf.d/b.toml:3: probe.timeout: invalid value "wrong"; expected a duration with its unit, "100ms" to "10s""#);
 }
 
 #[test]
@@ -102,19 +102,64 @@ fn a_wrong_variable_is_told_by_its_name() {
         ("BOTHENDS_site__name", "x"),
     ]);
     insta::assert_snapshot!(told, @r#"
-    environment variable BOTHENDS_AWS__EC2_TELEMETRY: aws.ec2_telemetry: found "yes", allowed: true, false
-    environment variable BOTHENDS_PROBE__INTERVAL: probe.interval: found "1", allowed: a duration with its unit, "100ms" to "1m"
-    environment variable BOTHENDS_PROBE__INTERVALL: names no key: it must be BOTHENDS_SECTION__KEY in capitals, of a table that there is one of; did you mean BOTHENDS_PROBE__INTERVAL?
-    environment variable BOTHENDS_VPN__0__ID: names no key: it must be BOTHENDS_SECTION__KEY in capitals, of a table that there is one of
-    environment variable BOTHENDS_site__name: names no key: it must be BOTHENDS_SECTION__KEY in capitals, of a table that there is one of
+    environment variable BOTHENDS_AWS__EC2_TELEMETRY: aws.ec2_telemetry: invalid value "yes"; expected true, false; write true
+    environment variable BOTHENDS_PROBE__INTERVAL: probe.interval: invalid value "1"; expected a duration with its unit, "100ms" to "1m"; if seconds are meant, write "1s"
+    environment variable BOTHENDS_PROBE__INTERVALL: unknown override; expected BOTHENDS_SECTION__KEY in capitals, with two underscores; only keys of single tables can be set by environment variables; did you mean BOTHENDS_PROBE__INTERVAL?
+    environment variable BOTHENDS_VPN__0__ID: unknown override; expected BOTHENDS_SECTION__KEY in capitals, with two underscores; only keys of single tables can be set by environment variables; what stands in lists, [[vpn]] and [[incident.sink]], is set in a file, such as one in conf.d
+    environment variable BOTHENDS_site__name: unknown override; expected BOTHENDS_SECTION__KEY in capitals, with two underscores; only keys of single tables can be set by environment variables; did you mean BOTHENDS_SITE__NAME?
     "#);
+}
+
+#[test]
+fn a_key_s_variable_in_another_spelling_is_refused_and_led_back() {
+    let files = Files::new(&format!("{VPN}{SINK}"));
+    for (variable, meant) in [
+        ("BOTHENDS_AWS_REGION", "BOTHENDS_AWS__REGION"),
+        ("BOTHENDS__AWS__REGION", "BOTHENDS_AWS__REGION"),
+        ("bothends_aws__region", "BOTHENDS_AWS__REGION"),
+        ("BOTHENDS_AWS___REGION", "BOTHENDS_AWS__REGION"),
+        ("BOTHENDS_INCIDENT_OPEN_AFTER_OUTAGE", "BOTHENDS_INCIDENT__OPEN_AFTER__OUTAGE"),
+        ("BOTHENDS_INCIDENT__OPEN__AFTER__OUTAGE", "BOTHENDS_INCIDENT__OPEN_AFTER__OUTAGE"),
+    ] {
+        let told = files.problems(&[(variable, "x")]);
+        assert_eq!(told.lines().count(), 1, "{told}");
+        assert!(told.contains(&format!("{variable}: unknown override")), "{told}");
+        assert!(told.ends_with(&format!("did you mean {meant}?")), "{told}");
+    }
+}
+
+#[test]
+fn a_variable_that_ends_like_a_keys_and_sets_nothing_is_named() {
+    let files = Files::new(&format!("{VPN}{SINK}"));
+    let config = files
+        .load(&[
+            ("BOTHENDS_MODE", "observe"),
+            ("BOTHENDS_REGION", "x"),
+            ("BOTHENDS_AWS_MODE", "x"),
+            ("BOTHENDS_NAME", "/a/b"),
+        ])
+        .unwrap();
+    let warnings: Vec<_> = config.warnings.iter().map(ToString::to_string).collect();
+    insta::assert_snapshot!(warnings.join("\n"), @r"
+    environment variable BOTHENDS_AWS_MODE: sets nothing; did you mean BOTHENDS_INCIDENT__MODE?
+    environment variable BOTHENDS_MODE: sets nothing; did you mean BOTHENDS_INCIDENT__MODE?
+    environment variable BOTHENDS_REGION: sets nothing; did you mean BOTHENDS_AWS__REGION?
+    ");
 }
 
 #[test]
 fn variables_of_others_are_none_of_our_business() {
     let files = Files::new(&format!("{VPN}{SINK}"));
     files
-        .load(&[("BOTHENDS_LOG", "x"), ("BOTHENDSX__Y", "x"), ("SITE__NAME", "x"), ("AWS_REGION", "x")])
+        .load(&[
+            ("BOTHENDS_LOG", "x"),
+            ("BOTHENDS_PORT", "tcp://10.0.0.1:9846"),
+            ("BOTHENDS_SERVICE_HOST", "10.0.0.1"),
+            ("BOTHENDS_VPN_ID", "vpn-0123abcd"),
+            ("BOTHENDSX__Y", "x"),
+            ("SITE__NAME", "x"),
+            ("AWS_REGION", "x"),
+        ])
         .unwrap();
 }
 

@@ -226,10 +226,10 @@ fn what_deserves_a_look_is_a_warning() {
          vpns = [\"vpn-0123456789abcdef0\"]\n"
     );
     insta::assert_snapshot!(Files::new(&main).warnings(&[]), @r#"
-    bothends.toml:2: http.listen: is no loopback address: whoever reaches it can read /status and /metrics, for there is no log-in
-    bothends.toml:6: vpn[0].tunnel: none of them is active: neither outage nor redundancy_lost can ever open
-    bothends.toml: incident.sink: no sink takes redundancy_lost, one_sided of vpn-0123456789abcdef0: recorded, but nobody is told
-    bothends.toml: incident.sink: no sink takes outage, redundancy_lost, one_sided of vpn-0123456789abcdef1: recorded, but nobody is told
+    bothends.toml:2: http.listen: not a loopback address; /status and /metrics are unauthenticated
+    bothends.toml:6: vpn[0].tunnel: no tunnel is active: neither outage nor redundancy_lost can ever open
+    bothends.toml: incident.sink: no sink takes redundancy_lost, one_sided of vpn-0123456789abcdef0: recorded, but not sent to anybody
+    bothends.toml: incident.sink: no sink takes outage, redundancy_lost, one_sided of vpn-0123456789abcdef1: recorded, but not sent to anybody
     "#);
 }
 
@@ -248,12 +248,12 @@ fn a_connection_whose_alarms_would_not_see_the_daemons_metrics_is_a_warning() {
         with("", &role("210987654321")),
         with(&role("123456789012"), &role("210987654321")),
     ];
-    insta::assert_snapshot!(told.join("\n"), @"
-    bothends.toml:8: vpn[0].region: is eu-south-1, and the daemon's metrics go to eu-west-1: alarms beside the connection (alarms.yaml) see no Heartbeat of it and tell of it for nothing
-    bothends.toml:6: vpn[0].region: is eu-west-1, and the daemon's metrics go to eu-south-1: alarms beside the connection (alarms.yaml) see no Heartbeat of it and tell of it for nothing
-    bothends.toml:8: vpn[0].role_arn: AWS is asked about it in account 210987654321, and the daemon's metrics go to the daemon's own account: if those are two, alarms beside the connection (alarms.yaml) see no Heartbeat of it and tell of it for nothing
-    bothends.toml:8: vpn[0].role_arn: AWS is asked about it in account 210987654321, and the daemon's metrics go to account 123456789012: if those are two, alarms beside the connection (alarms.yaml) see no Heartbeat of it and tell of it for nothing
-    ");
+    insta::assert_snapshot!(told.join("\n"), @r#"
+    bothends.toml:8: vpn[0].region: is eu-south-1, and the daemon's metrics go to eu-west-1: CloudWatch alarms beside the connection (alarms.yaml) will not see its heartbeat and will fire falsely
+    bothends.toml:6: vpn[0].region: is eu-west-1, and the daemon's metrics go to eu-south-1: CloudWatch alarms beside the connection (alarms.yaml) will not see its heartbeat and will fire falsely
+    bothends.toml:8: vpn[0].role_arn: AWS is asked about it in account 210987654321, and the daemon's metrics go to the daemon's own account: if these are different accounts, CloudWatch alarms beside the connection (alarms.yaml) will not see its heartbeat and will fire falsely
+    bothends.toml:8: vpn[0].role_arn: AWS is asked about it in account 210987654321, and the daemon's metrics go to account 123456789012: if these are different accounts, CloudWatch alarms beside the connection (alarms.yaml) will not see its heartbeat and will fire falsely
+    "#);
     for (cloudwatch, vpn) in [
         ("", String::new()),
         ("", "region = \"eu-west-1\"".to_owned()),
@@ -272,6 +272,6 @@ fn a_connection_whose_alarms_would_not_see_the_daemons_metrics_is_a_warning() {
 fn a_value_that_is_wrong_and_a_secret_is_not_repeated() {
     let text = VPN.replace("203.0.113.11", "https://noc:hunter2@wiki.example.com");
     let told = load_text(&format!("{text}{SINK}")).unwrap_err().to_string();
-    assert!(told.contains("found (a URL with a password in it, not repeated here)"), "{told}");
+    assert!(told.contains("invalid value (not shown: a URL with a password in it)"), "{told}");
     assert!(!told.contains("hunter2"), "{told}");
 }

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::config::schema::RENAMED;
-use crate::config::tests::{Files, SINK, VPN, load_file};
+use crate::config::tests::{Files, SINK, VPN, load_file, load_text};
 use crate::config::{Place, Reader, Surroundings, WebhookSettings, What, load_in};
 
 const MARK: &str = "#! ";
@@ -27,7 +27,11 @@ fn each_rule_is_told_with_line_key_found_and_allowed() {
         let told =
             load_file(&path, &[]).map_or_else(|rejection| rejection.to_string(), |_| "taken".to_owned());
         let told = told.replace(&format!("{}/", path.parent().unwrap().display()), "");
-        if told.lines().ne(expected.iter().copied()) {
+        if std::env::var_os("BOTHENDS_WRITE").is_some() {
+            let kept: Vec<_> = text.lines().filter(|line| !line.starts_with(MARK.trim_end())).collect();
+            let told: Vec<_> = told.lines().map(|line| format!("{MARK}{line}")).collect();
+            fs::write(&path, format!("{}\n\n{}\n", kept.join("\n").trim_end(), told.join("\n"))).unwrap();
+        } else if told.lines().ne(expected.iter().copied()) {
             let told: Vec<_> = told.lines().map(|line| format!("{MARK}{line}")).collect();
             wrong.push(format!("{}\n{}", path.display(), told.join("\n")));
         }
@@ -43,6 +47,28 @@ fn a_problem_can_be_taken_apart() {
     assert_eq!(problem.place, Place::File { path: files.main(), line: Some(2) });
     assert_eq!(problem.key, "probe.interval");
     assert!(matches!(&problem.what, What::Value { found, .. } if found == "5"), "{problem:?}");
+}
+
+#[test]
+fn of_too_many_unknown_keys_the_first_by_line_are_listed() {
+    // By their names they would stand the other way round.
+    let keys: String = (0..150).rev().map(|n| format!("x{n:03} = 1\n")).collect();
+    let files = Files::new(&format!("[site]\n{keys}{VPN}{SINK}"));
+    let lines = files.load(&[]).unwrap_err().lines();
+    assert!(lines[0].contains(":2: site.x149: unknown key"), "{}", lines[0]);
+    assert!(lines[99].contains(":101: site.x050: unknown key"), "{}", lines[99]);
+    assert_eq!(lines[100], "and 50 more problems: fix these first");
+}
+
+#[test]
+fn a_file_with_more_in_it_than_a_configuration_is_told_in_one_line() {
+    for (text, says) in [
+        (format!("x = [{}]\n", format!("{{{}a=1}},", "a.".repeat(50)).repeat(9000)), "names joined by dots"),
+        (format!("x = [{}]\n", "{a=1},".repeat(170_000)), "more than 20000 tables"),
+    ] {
+        let told = load_text(&text).unwrap_err().to_string();
+        assert!(told.contains(says) && told.lines().count() == 1, "{told}");
+    }
 }
 
 #[test]
@@ -72,9 +98,34 @@ fn a_file_that_is_not_text_is_told_by_line() {
 fn a_file_that_is_lost_does_not_hide_what_is_wrong_in_another() {
     let files = Files::new("[site]\nname = \"\"\n").with("vpns.toml", "[[vpn]\n");
     let told = files.problems(&[]);
-    assert!(told.contains("bothends.toml:2: site.name: found \"\""), "{told}");
+    assert!(told.contains("bothends.toml:2: site.name: invalid value \"\""), "{told}");
     assert!(told.contains("conf.d/vpns.toml:1: is not TOML"), "{told}");
     assert!(!told.contains("missing"), "the connections may well be in the lost file: {told}");
+}
+
+#[test]
+fn of_a_thousand_problems_a_hundred_are_listed_and_the_rest_counted() {
+    let csv: String = (0..1000).map(|row| format!("x{row} = {row}\n")).collect();
+    let rejection = load_text(&csv).unwrap_err();
+    assert_eq!((rejection.problems.len(), rejection.count() > 1000), (100, true));
+    let lines = rejection.lines();
+    assert_eq!(lines.len(), 101);
+    assert!(
+        lines[100].starts_with("and 9") && lines[100].ends_with(" more problems: fix these first"),
+        "{}",
+        lines[100]
+    );
+    let log: String = (0..1000).map(|row| format!("Nov 30 03:00:00 gateway kernel: {row}\n")).collect();
+    let rejection = load_text(&log).unwrap_err();
+    assert_eq!(rejection.count(), 1, "it is said once that this is no TOML");
+}
+
+#[test]
+fn a_byte_order_mark_and_line_ends_of_windows_are_no_mistakes() {
+    let text = format!("\u{feff}[site]\nname = \"milan-1\"\n{VPN}{SINK}").replace('\n', "\r\n");
+    assert_eq!(&*load_text(&text).unwrap().plan.site, "milan-1");
+    let tabs = format!("[site]\n\tname\t=\t\"milan-1\"\n{VPN}{SINK}");
+    assert_eq!(&*load_text(&tabs).unwrap().plan.site, "milan-1");
 }
 
 #[test]

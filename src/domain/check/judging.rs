@@ -90,6 +90,7 @@ impl Check {
             Some((
                 Fault::NoPermission
                 | Fault::NoMemory
+                | Fault::QueueFull
                 | Fault::TooManyFiles
                 | Fault::AddressMissing
                 | Fault::Socket(_),

@@ -8,9 +8,10 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::domain::names::{CheckKind, TunnelId, VpnId};
-use crate::domain::plan::RouteKey;
+use crate::domain::plan::{OwnEnd, RouteKey};
 use crate::domain::request::EchoRequest;
 
+mod exercise;
 mod recovery;
 
 /// What becomes of an echo.
@@ -53,6 +54,10 @@ struct Rig {
 
 impl Rig {
     fn new(rules: ProbeRules, seen_up: bool) -> Self {
+        Self::after(rules, Before { answered: seen_up, held: false })
+    }
+
+    fn after(rules: ProbeRules, before: Before) -> Self {
         let mut fx = Effects::default();
         let now = Now::default();
         let id = CheckId {
@@ -64,7 +69,7 @@ impl Rig {
             source_ip: [169, 254, 10, 2].into(),
             interface: None,
         });
-        let check = Check::new(id, route, rules, Moment::ORIGIN, seen_up, now, &mut fx);
+        let check = Check::new(id, route, rules, Moment::ORIGIN, before, now, &mut fx);
         Self {
             check,
             fx,
@@ -278,6 +283,19 @@ fn a_missing_address_is_a_fault_until_a_socket_was_once_bound_and_a_loss_afterwa
 }
 
 #[test]
+fn a_missing_address_is_a_loss_where_an_earlier_run_was_answered_over_this_very_route() {
+    let missing = |before| {
+        let mut rig = Rig::after(rules(), before);
+        rig.run(20 * SECOND, |_, _| Fate::Fails(AskFailure::AddressMissing));
+        rig.check.verdict()
+    };
+    let fault = Verdict::Unknown(Why::Fault(Fault::AddressMissing));
+    assert_eq!(missing(Before { answered: true, held: true }), Verdict::Down);
+    assert_eq!(missing(Before { answered: true, held: false }), fault);
+    assert_eq!(missing(Before::default()), fault);
+}
+
+#[test]
 fn nothing_sent_and_nothing_ended_for_three_intervals_is_unknown() {
     let mut rig = Rig::calm();
     rig.run(millis(500), |_, _| Fate::Reply(millis(20)));
@@ -342,7 +360,8 @@ fn what_was_seen_up_is_told_once() {
         }
         told.extend(rig.fx.facts.drain(..).filter(|fact| matches!(fact, Fact::SeenUp(_))));
     }
-    let key = RouteKey { inside_ip: [169, 254, 10, 1].into() };
+    let own = OwnEnd { source_ip: [169, 254, 10, 2].into(), interface: None };
+    let key = RouteKey { inside_ip: [169, 254, 10, 1].into(), own: Some(own) };
     assert_eq!(told, [Fact::SeenUp(SeenUp::Local(rig.check.id().clone(), key))]);
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::super::board::{
     Incident, IncidentId, IncidentState, TimelineChange, TimelineEntry, TunnelSnapshot,
 };
+use super::super::carrying::Carrying;
 use super::super::cut_off::{CutOff, HistoryWanted, Meanwhile};
 use super::super::effects::Effects;
 use super::super::event::{History, Remembered};
@@ -71,15 +72,15 @@ impl Connection {
             .map(|tunnel| Seen {
                 tunnel: tunnel.plan().id.clone(),
                 role: tunnel.plan().role,
+                answers: tunnel.truth().local_seen_up,
                 local: down.get(&tunnel.plan().id).cloned().unwrap_or_default(),
                 aws: down_by_aws(points(tunnel), history.asked, history.date),
             })
             .collect();
         for past in retrospect::incidents(&seen, &gaps, &self.plan.incident) {
             let recent = now.mono.since(past.ended) <= self.plan.aws.stale_after;
-            let began = then(past.began, now);
-            let lasts = |watch: &mut KindWatch| watch.kind() == past.kind && watch.began_before(began);
-            if told.contains(&past.kind) || (recent && self.kinds.iter_mut().any(lasts)) {
+            let lasts = |watch: &KindWatch| watch.kind() == past.kind && watch.is_under_way();
+            if told.contains(&past.kind) || (recent && self.kinds.iter().any(lasts)) {
                 continue;
             }
             let incident = Arc::new(self.missed(&past, history, now));
@@ -90,7 +91,7 @@ impl Connection {
     /// Notes how our end sees the tunnels.
     pub(super) fn note_for_history(&mut self, now: Now) {
         let since = |tunnel: &Tunnel| match tunnel.local().verdict {
-            Verdict::Down => Some(tunnel.local().since.mono),
+            Verdict::Down => tunnel.not_passing_since().map(|since| since.mono),
             Verdict::Up | Verdict::Unknown(_) => None,
         };
         let used = self.tunnels.iter().filter(|tunnel| is_used(tunnel));
@@ -116,11 +117,11 @@ impl Connection {
         for plan in used {
             let Some((_, span)) = past.tunnels.iter().find(|(id, _)| *id == plan.id) else { continue };
             let (tunnel, name) = (plan.id.clone(), Arc::clone(&plan.name));
-            let assessment = Assessment::Down;
-            add(then(span.from, now).wall, TimelineChange::Assessment { tunnel, name, assessment });
+            let (assessment, carrying) = (Assessment::Down, Carrying::of(Assessment::Down));
+            add(then(span.from, now).wall, TimelineChange::Assessment { tunnel, name, assessment, carrying });
             let (local, aws) = views(*span, history, now);
             let (id, name) = (plan.id.clone(), Arc::clone(&plan.name));
-            tunnels.push(TunnelSnapshot { id, name, role: plan.role, local, aws, assessment });
+            tunnels.push(TunnelSnapshot { id, name, role: plan.role, local, aws, assessment, carrying });
         }
         add(ended, TimelineChange::Resolved);
         add(now.wall, TimelineChange::Missed);
@@ -148,6 +149,7 @@ fn views(span: Span, history: &History, now: Now) -> (View, View) {
         source: Some(SourceKind::CloudWatch),
         as_of: Some(as_of),
         as_of_here: Some(until),
+        changed: None,
         words: Some("TunnelState 0".into()),
     };
     let view = |evidence| View { verdict: Verdict::Down, since, evidence };

@@ -3,10 +3,11 @@
 
 use super::super::effects::Effects;
 use super::super::fact::IncidentChange;
+use super::super::hold::Hold;
 use super::super::names::SinkId;
 use super::super::story::{Scene, Story};
 use super::super::time::{Now, Stamp};
-use super::{Hold, KindWatch, State, Step, tell};
+use super::{KindWatch, State, Step, tell};
 
 impl KindWatch {
     /// A record was found open at `sink`, created at `created` on the sink's clock. Where an incident is open already, that one
@@ -16,7 +17,7 @@ impl KindWatch {
             State::Open { .. } | State::Clearing { .. } => return,
             State::Clear => Hold::default(),
             // What has held so far counts: the incident that was about to open is this one.
-            State::Pending { hold, began: _ } => *hold,
+            State::Pending { hold } => *hold,
         };
         self.count_opening(now.mono - now.wall.since(created), now.mono);
         let story = Story::take_up(self.vpn.clone(), self.kind, scene, sink, created, now.wall);
@@ -38,7 +39,7 @@ impl KindWatch {
             *witness = Hold::default();
             return;
         };
-        witness.observe(step.opens, now.mono);
+        witness.observe(step.opens, open_after, now.mono);
         if witness.has_held(open_after) && now.mono >= step.grace_until {
             *witness = Hold::default();
             story.witness(now.wall);

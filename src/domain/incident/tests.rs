@@ -60,17 +60,44 @@ fn it_opens_when_the_condition_has_held_for_open_after_and_not_before() {
     rig.hold(True, False, 1);
     assert_eq!(rig.phase(), Phase::Open);
     let incident = rig.watch.incident().unwrap();
-    assert_eq!((incident.began, incident.id.opened), (Stamp::from_secs(0), Stamp::from_secs(30)));
+    assert_eq!(incident.id.opened, Stamp::from_secs(30));
 }
 
 #[test]
-fn a_condition_that_ceases_starts_from_zero() {
+fn a_condition_that_ceases_is_pending_until_what_has_held_has_run_back() {
     let mut rig = Rig::new(Kind::Outage);
     rig.hold(True, False, 29);
+    rig.hold(False, False, 28);
+    assert_eq!(rig.phase(), Phase::Pending);
     rig.hold(False, False, 1);
     assert_eq!(rig.phase(), Phase::Clear);
+    let averted = |fact: &Fact| matches!(fact, Fact::IncidentAverted { .. });
+    assert_eq!(rig.fx.facts.iter().filter(|fact| averted(fact)).count(), 1);
     rig.hold(True, False, 29);
     assert_eq!(rig.phase(), Phase::Pending);
+}
+
+#[test]
+fn a_line_that_is_down_for_most_of_the_time_opens_one_incident_and_a_short_break_does_not_resolve_it() {
+    let mut rig = Rig::new(Kind::RedundancyLost);
+    for _ in 0..180 {
+        assert!(rig.hold(True, False, 110).is_none());
+        assert!(rig.hold(False, True, 10).is_none());
+    }
+    let opened = |fact: &Fact| matches!(fact, Fact::IncidentChanged { change: IncidentChange::Opened, .. });
+    assert_eq!(rig.fx.facts.iter().filter(|fact| opened(fact)).count(), 1);
+    assert_eq!(rig.watch.incident().unwrap().id.opened, Stamp::from_secs(140));
+    assert!(rig.hold(False, True, 300).is_some(), "and then it is well");
+}
+
+#[test]
+fn it_is_resolved_only_after_a_time_without_a_break() {
+    let mut rig = Rig::new(Kind::Outage);
+    rig.hold(True, False, 30);
+    for _ in 0..100 {
+        assert!(rig.hold(False, True, 290).is_none());
+        assert!(rig.hold(False, False, 1).is_none());
+    }
 }
 
 #[test]

@@ -17,7 +17,7 @@ impl Monitor {
             if let Some(tunnel) =
                 self.connections.get_mut(&tunnel.vpn).and_then(|connection| connection.tunnel_mut(&tunnel))
             {
-                tunnel.echo_ended(outcome, now.mono);
+                tunnel.echo_ended(outcome, asked, now.mono);
             }
         }
     }

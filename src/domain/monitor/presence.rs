@@ -17,9 +17,10 @@ impl Monitor {
         if self.plan.votes_if_address != Some(address) || self.held == Some(held) {
             return;
         }
+        let takes_over = self.held == Some(false) && held;
         self.held = Some(held);
-        if held {
-            self.started = now.mono;
+        if takes_over {
+            self.grace.taken_over(now.mono);
         }
         self.fx.facts.push_back(Fact::AddressHeld { address, held, at: now });
         self.take_place(now);

@@ -22,7 +22,7 @@ fn tunnel(last: u8) -> TunnelId {
 }
 
 fn seen(last: u8, role: Role, local: &[(i64, i64)], aws: &[(i64, i64)]) -> Seen {
-    Seen { tunnel: tunnel(last), role, local: spans(local), aws: spans(aws) }
+    Seen { tunnel: tunnel(last), role, answers: true, local: spans(local), aws: spans(aws) }
 }
 
 fn active(last: u8, local: &[(i64, i64)], aws: &[(i64, i64)]) -> Seen {
@@ -63,6 +63,15 @@ fn lost_redundancy_is_what_is_no_outage_and_a_standby_alone_is_nothing() {
     assert_eq!(told(&standby), []);
     let with_standby = [seen(1, Role::Standby, &[(0, 1000)], &[]), active(2, &[(0, 100)], &[(0, 100)])];
     assert_eq!(told(&with_standby), [(Kind::Outage, 0, 100)]);
+}
+
+#[test]
+fn a_tunnel_that_never_answered_does_not_turn_an_outage_into_lost_redundancy() {
+    let never = |aws| Seen { answers: false, ..active(2, &[], aws) };
+    let dead = active(1, &[(0, 1000)], &[(0, 1000)]);
+    assert_eq!(told(&[dead.clone(), never(&[(-100, 2000)])]), [(Kind::Outage, 0, 1000)]);
+    assert_eq!(told(&[dead, never(&[])]), [(Kind::RedundancyLost, 0, 1000)]);
+    assert_eq!(told(&[never(&[(0, 1000)])]), []);
 }
 
 #[test]

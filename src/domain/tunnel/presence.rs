@@ -1,6 +1,7 @@
 //! Whether this host is where the tunnel ends. Where it is not, our end is not asked: it has no view, no echoes and no minutes.
 
 use super::super::check::Check;
+use super::super::downs::Downs;
 use super::super::effects::Effects;
 use super::super::event::SeenUp;
 use super::super::names::{CheckId, CheckKind, Role};
@@ -19,21 +20,27 @@ impl Tunnel {
             | (Role::Active | Role::Standby, false, true) => {}
             (Role::Active | Role::Standby, true, true) => {
                 let route = std::sync::Arc::clone(&self.plan.route);
-                self.checks = vec![Check::new(self.check(), route, rules, anchor, self.answered, now, fx)];
+                self.checks = vec![Check::new(self.check(), route, rules, anchor, self.before, now, fx)];
             }
             (Role::Active | Role::Standby, false, false) => {
-                self.answered |= self.checks.iter().any(|check| check.seen_up().is_some());
+                if let Some(check) = self.checks.first() {
+                    self.before = check.before();
+                }
                 self.retire(fx);
                 self.checks.clear();
-                self.loss = LossWindow::default();
+                self.loss = LossWindow::since(now.mono);
+                self.stopped = None;
+                self.downs = Downs::new(now.mono);
             }
         }
     }
 
     /// The ends that have seen it Up.
     pub fn seen_up(&self) -> impl Iterator<Item = SeenUp> {
-        let absent = self.checks.is_empty() && self.answered;
-        let local = absent.then(|| SeenUp::Local(self.check(), self.plan.route.key()));
+        let absent = self.checks.is_empty() && self.before.answered;
+        let mut key = self.plan.route.key();
+        key.own = key.own.filter(|_| self.before.held);
+        let local = absent.then(|| SeenUp::Local(self.check(), key));
         let local = local.into_iter().chain(self.checks.iter().filter_map(Check::seen_up));
         local.chain(self.aws_seen_up.then(|| SeenUp::Aws(self.plan.id.clone())))
     }

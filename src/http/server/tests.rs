@@ -11,14 +11,19 @@ use super::*;
 use crate::domain::status::Status;
 use crate::domain::time::Now;
 use crate::fixture;
-use crate::health::Health;
+use crate::health::overview::Shown;
 use crate::http::listener::bind;
 
 /// Longer than any step takes, so that a test that hangs fails.
 const DEADLINE: Duration = Duration::from_secs(30);
 
-const WIDE: Limits =
-    Limits { connections: 16, header: Duration::from_secs(20), connection: Duration::from_secs(20) };
+const WIDE: Limits = Limits {
+    connections: 16,
+    per_peer: 16,
+    header: Duration::from_secs(20),
+    answer: Duration::from_secs(20),
+    connection: Duration::from_secs(20),
+};
 
 struct World {
     address: SocketAddr,
@@ -35,9 +40,13 @@ async fn world(limits: Limits, now: fn() -> Now) -> World {
     let (about, about_seen) = watch::channel(About { version: "0.1.0", mode: "raise" });
     let sources = Sources {
         status: status_seen,
-        problems: Health::default().watch(),
+        problems: watch::channel(Shown::default()).1,
+        records: crate::records::Records::default(),
         about: about_seen,
-        metrics: Arc::new(|status: &Status, _| ("text/plain; version=0.0.4", format!("# {}\n", status.site))),
+        metrics: Arc::new(|status: &Status, _, _| {
+            ("text/plain; version=0.0.4", format!("# {}\n", status.site))
+        }),
+        hosts: Hosts::default(),
         now,
     };
     let (end, ends) = oneshot::channel();
@@ -50,7 +59,7 @@ async fn world(limits: Limits, now: fn() -> Now) -> World {
 impl World {
     async fn ask(&self, head: &str) -> String {
         let mut stream = TcpStream::connect(self.address).await.unwrap();
-        stream.write_all(format!("{head}\r\nHost: x\r\n\r\n").as_bytes()).await.unwrap();
+        stream.write_all(format!("{head}\r\nHost: localhost\r\n\r\n").as_bytes()).await.unwrap();
         rest(&mut stream).await
     }
 }
@@ -106,7 +115,7 @@ async fn a_stuck_core_is_neither_healthy_nor_ready() {
     for path in ["/healthz", "/readyz"] {
         let answer = world.ask(&format!("GET {path} HTTP/1.1")).await;
         assert!(answer.starts_with("HTTP/1.1 503 Service Unavailable\r\n"), "{answer}");
-        assert!(answer.contains("stuck: the core has said nothing for 270 s"), "{answer}");
+        assert!(answer.contains("stuck: the core has given no status for 270 s"), "{answer}");
     }
 }
 
@@ -127,27 +136,70 @@ async fn a_connection_that_says_nothing_is_cut() {
 }
 
 #[tokio::test]
-async fn a_connection_too_many_is_turned_away_and_a_freed_slot_serves_again() {
-    let world = world(Limits { connections: 1, ..WIDE }, just_after).await;
-    let holder = TcpStream::connect(world.address).await.unwrap();
-    let mut refused = TcpStream::connect(world.address).await.unwrap();
-    let told = rest(&mut refused).await;
-    assert!(told.starts_with("HTTP/1.1 503 Service Unavailable\r\n"), "{told}");
-    assert!(told.ends_with("\r\n\r\ntoo many connections\n"), "{told}");
-    drop(holder);
-    time::timeout(DEADLINE, async {
-        loop {
-            let mut stream = TcpStream::connect(world.address).await.unwrap();
-            // A connection that is turned away may be reset under the request's first bytes.
-            _ = stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").await;
-            let mut answer = String::new();
-            if stream.read_to_string(&mut answer).await.is_ok() && answer.starts_with("HTTP/1.1 200") {
-                return;
-            }
-        }
-    })
-    .await
-    .unwrap();
+async fn clients_that_ask_nothing_make_room_for_one_that_asks() {
+    let world = world(Limits { connections: 3, per_peer: 3, ..WIDE }, just_after).await;
+    let mut silent = Vec::new();
+    for _ in 0..3 {
+        let mut stream = TcpStream::connect(world.address).await.unwrap();
+        stream.write_all(b"GET /metrics HTTP/1.1\r\nHo").await.unwrap();
+        silent.push(stream);
+    }
+    for _ in 0..2 {
+        let answer = world.ask("GET /readyz HTTP/1.1").await;
+        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+    }
+    // It was the first to come, and is cut for the first that asked; the second found the place of that one free.
+    assert!(ended(&mut silent[0]).await);
+    silent[2].write_all(b"st: localhost\r\n\r\n").await.unwrap();
+    assert!(rest(&mut silent[2]).await.starts_with("HTTP/1.1 200 OK\r\n"));
+}
+
+/// Whether a connection comes to an end without an answer.
+async fn ended(stream: &mut TcpStream) -> bool {
+    let mut byte = [0];
+    matches!(time::timeout(DEADLINE, stream.read(&mut byte)).await.unwrap(), Ok(0) | Err(_))
+}
+
+#[tokio::test]
+async fn where_everybody_is_being_answered_one_more_is_turned_away_until_one_is_slow() {
+    let limits = Limits { connections: 2, per_peer: 2, ..WIDE };
+    let peer = IpAddr::from([127, 0, 0, 1]);
+    let mut tasks = JoinSet::new();
+    let mut taken = |by: IpAddr| {
+        let (asked, task) = (Arc::new(AtomicBool::new(true)), tasks.spawn(std::future::pending::<()>()));
+        Taken { by, since: clock::now().mono, asked, task }
+    };
+    let mut places = Places { limits, taken: vec![taken(peer), taken(peer)] };
+    assert!(!places.have_room_for(peer));
+    places.limits.answer = Duration::ZERO;
+    assert!(places.have_room_for(peer));
+    assert_eq!(places.taken.len(), 1);
+    // A share of one address leaves the rest to others.
+    let mut places = Places { limits: Limits { per_peer: 1, ..limits }, taken: vec![taken(peer)] };
+    assert!(!places.have_room_for(peer));
+    assert!(places.have_room_for([192, 0, 2, 1].into()));
+}
+
+#[tokio::test]
+async fn whoever_asks_by_a_name_that_is_not_ours_learns_nothing() {
+    let world = world(WIDE, just_after).await;
+    for path in ["/status", "/metrics", "/readyz", "/nowhere"] {
+        let mut stream = TcpStream::connect(world.address).await.unwrap();
+        let head = format!("GET {path} HTTP/1.1\r\nHost: rebound.example:9846\r\n\r\n");
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let answer = rest(&mut stream).await;
+        assert!(answer.starts_with("HTTP/1.1 421 Misdirected Request\r\n"), "{answer}");
+        assert!(answer.contains("[http] hosts") && !answer.contains("milan"), "{answer}");
+    }
+    for authority in [world.address.to_string(), "localhost:9846".to_owned()] {
+        let mut stream = TcpStream::connect(world.address).await.unwrap();
+        let head = format!("GET http://{authority}/readyz HTTP/1.1\r\nHost: {authority}\r\n\r\n");
+        stream.write_all(head.as_bytes()).await.unwrap();
+        assert!(rest(&mut stream).await.starts_with("HTTP/1.1 200 OK\r\n"), "{authority}");
+    }
+    let mut old = TcpStream::connect(world.address).await.unwrap();
+    old.write_all(b"GET /readyz HTTP/1.0\r\n\r\n").await.unwrap();
+    assert!(rest(&mut old).await.starts_with("HTTP/1.0 200 OK\r\n"));
 }
 
 #[tokio::test]

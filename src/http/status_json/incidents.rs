@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::rfc3339;
 use super::views::why;
 use crate::domain::board::{Incident, IncidentId, IncidentState, TimelineChange, TimelineEntry};
+use crate::records::Records;
 
 /// One incident.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,8 +33,20 @@ pub struct IncidentJson {
     /// The incident that it follows.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub related: Option<String>,
+    /// What is open of it at the sinks.
+    #[serde(default)]
+    pub records: Vec<RecordJson>,
     /// What happened, oldest first.
     pub timeline: Vec<EntryJson>,
+}
+
+/// A record that is open at a sink.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecordJson {
+    /// The sink.
+    pub sink: String,
+    /// Its name there: an ARN, an OpsItem's id, an alert's key.
+    pub record: String,
 }
 
 /// One line of an incident's story.
@@ -64,12 +77,15 @@ pub struct EntryJson {
     /// What both ends together say since.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub assessment: Option<String>,
+    /// Whether the tunnel carries traffic since.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub carrying: Option<String>,
     /// How many further entries of the same wording were folded into this one.
     pub repeats: u32,
 }
 
 impl IncidentJson {
-    pub(super) fn of(incident: &Incident) -> Self {
+    pub(super) fn of(incident: &Incident, records: &Records) -> Self {
         let Incident {
             id,
             site: _,
@@ -99,6 +115,11 @@ impl IncidentJson {
             ended,
             worsened: *worsened,
             related: related.as_ref().map(ToString::to_string),
+            records: records
+                .of(id)
+                .into_iter()
+                .map(|open| RecordJson { sink: open.sink.to_string(), record: open.record })
+                .collect(),
             timeline: timeline.iter().map(EntryJson::of).collect(),
         }
     }
@@ -126,9 +147,10 @@ impl EntryJson {
                 as_of: as_of.map(rfc3339),
                 ..plain("view")
             },
-            TimelineChange::Assessment { tunnel, name: _, assessment } => Self {
+            TimelineChange::Assessment { tunnel, name: _, assessment, carrying } => Self {
                 tunnel: Some(tunnel.outside_ip.to_string()),
                 assessment: Some(assessment.as_str().to_owned()),
+                carrying: Some(carrying.as_str().to_owned()),
                 ..plain("assessment")
             },
             TimelineChange::Clearing => plain("clearing"),

@@ -2,25 +2,37 @@
 
 use super::*;
 use crate::fixture;
+use crate::health::{Code, Component};
+use crate::records::Records;
 
-fn problems() -> Problems {
-    let problem = Problem { severity: Severity::Failed, text: "AccessDenied".to_owned() };
-    Problems::from([(Component::Sink("incident_manager".to_owned()), problem)])
+fn problems() -> [Open; 1] {
+    let problem = Problem::new(Code::SinkRejects, "AccessDenied");
+    [Open { component: Component::Sink("incident_manager".to_owned()), problem }]
 }
 
 #[test]
 fn the_shape_is_what_docs_status_md_says() {
-    let status = StatusJson::of(&fixture::status(), &problems(), "0.1.0", "raise", fixture::after(31));
+    let status = StatusJson::of(
+        &fixture::status(),
+        &problems(),
+        &Records::default(),
+        "0.1.0",
+        "raise",
+        fixture::after(31),
+    );
     insta::assert_snapshot!(serde_json::to_string_pretty(&status).unwrap(), @r#"
     {
       "site": "milan-1",
       "version": "0.1.0",
       "mode": "raise",
       "at": "2025-11-22T03:12:30Z",
+      "ready": false,
       "vpns": [
         {
           "id": "vpn-0123456789abcdef0",
           "name": "Milan DC, primary",
+          "routing": "bgp",
+          "traffic": "cannot_tell",
           "tunnels": [
             {
               "outside_ip": "203.0.113.11",
@@ -28,6 +40,9 @@ fn the_shape_is_what_docs_status_md_says() {
               "role": "active",
               "assessment": "down",
               "assessed_since": "2025-11-22T03:12:12Z",
+              "carrying": "not_carrying",
+              "carrying_why": "both_ends_down",
+              "not_passing_since": "2025-11-22T03:12:03Z",
               "local": {
                 "verdict": "down",
                 "since": "2025-11-22T03:12:07Z",
@@ -37,7 +52,7 @@ fn the_shape_is_what_docs_status_md_says() {
                   "first_loss": "2025-11-22T03:12:04Z",
                   "last_loss": "timeout",
                   "replies_in_row": 0,
-                  "loss_percent": 12.0,
+                  "loss_percent": 100.0,
                   "median_rtt_ms": 12.34
                 }
               },
@@ -46,6 +61,7 @@ fn the_shape_is_what_docs_status_md_says() {
                 "since": "2025-11-22T03:12:12Z",
                 "source": "cloudwatch",
                 "as_of": "2025-11-22T03:12:10Z",
+                "changed": "2025-11-22T03:12:09Z",
                 "age_seconds": 21.0,
                 "words": "TunnelState 0"
               },
@@ -55,7 +71,8 @@ fn the_shape_is_what_docs_status_md_says() {
                   "verdict": "down",
                   "suspect": false,
                   "asked": true,
-                  "ticks_skipped": 0
+                  "ticks_skipped": 0,
+                  "fresh_client": "works"
                 }
               ]
             },
@@ -65,6 +82,8 @@ fn the_shape_is_what_docs_status_md_says() {
               "role": "standby",
               "assessment": "blind",
               "assessed_since": "2025-11-22T03:12:12Z",
+              "carrying": "cannot_tell",
+              "carrying_why": "aws_unknown",
               "local": {
                 "verdict": "up",
                 "since": "2025-11-22T03:12:00Z",
@@ -87,7 +106,8 @@ fn the_shape_is_what_docs_status_md_says() {
                   "verdict": "up",
                   "suspect": false,
                   "asked": true,
-                  "ticks_skipped": 0
+                  "ticks_skipped": 0,
+                  "fresh_client": "works"
                 }
               ]
             }
@@ -108,6 +128,7 @@ fn the_shape_is_what_docs_status_md_says() {
           "began": "2025-11-22T03:12:12Z",
           "opened": "2025-11-22T03:12:20Z",
           "worsened": 0,
+          "records": [],
           "timeline": [
             {
               "seq": 0,
@@ -132,6 +153,7 @@ fn the_shape_is_what_docs_status_md_says() {
               "what": "assessment",
               "tunnel": "203.0.113.12",
               "assessment": "blind",
+              "carrying": "cannot_tell",
               "repeats": 0
             }
           ]
@@ -147,9 +169,12 @@ fn the_shape_is_what_docs_status_md_says() {
       ],
       "problems": [
         {
+          "code": "sink_rejects",
           "component": "sink incident_manager",
           "severity": "failed",
-          "text": "AccessDenied"
+          "title": "A sink refuses what it is sent",
+          "text": "AccessDenied",
+          "first_step": "Correct what the sink's answer names; `bothends drill` tries the sink from end to end. Until then read `bothends status`."
         }
       ]
     }
@@ -158,13 +183,21 @@ fn the_shape_is_what_docs_status_md_says() {
 
 #[test]
 fn what_is_written_can_be_read_back() {
-    let status = StatusJson::of(&fixture::status(), &problems(), "0.1.0", "raise", fixture::after(31));
+    let status = StatusJson::of(
+        &fixture::status(),
+        &problems(),
+        &Records::default(),
+        "0.1.0",
+        "raise",
+        fixture::after(31),
+    );
     let text = serde_json::to_string(&status).unwrap();
     assert_eq!(serde_json::from_str::<StatusJson>(&text).unwrap(), status);
 }
 
 #[test]
 fn the_age_of_evidence_goes_on_between_two_statuses() {
-    let status = StatusJson::of(&fixture::status(), &Problems::new(), "0.1.0", "raise", fixture::after(35));
+    let status =
+        StatusJson::of(&fixture::status(), &[], &Records::default(), "0.1.0", "raise", fixture::after(35));
     assert_eq!(status.vpns[0].tunnels[0].aws.age_seconds, Some(25.0));
 }

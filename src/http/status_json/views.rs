@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::rfc3339;
+use crate::domain::check::Fresh;
 use crate::domain::status::{CheckStatus, TunnelStatus};
 use crate::domain::verdict::{AwsEvidence, Evidence, LocalEvidence, Verdict, View};
 
@@ -22,6 +23,14 @@ pub struct TunnelJson {
     pub assessment: String,
     /// Since when.
     pub assessed_since: String,
+    /// Whether it carries traffic: `carrying`, `not_carrying` or `cannot_tell`.
+    pub carrying: String,
+    /// Why not, or why it cannot be told, in one word.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub carrying_why: Option<String>,
+    /// Since when packets have not passed, as far as both ends tell; left out while they pass or nobody can say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub not_passing_since: Option<String>,
     /// Our end.
     pub local: LocalJson,
     /// AWS's end.
@@ -60,7 +69,7 @@ pub struct LocalEvidenceJson {
     pub last_loss: Option<String>,
     /// Replies in a row.
     pub replies_in_row: u32,
-    /// Lost share of the last minute's echoes, 0 to 100.
+    /// Lost share, 0 to 100, of the echoes sent since the verdict holds, at most of the last minute's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub loss_percent: Option<f64>,
     /// Median round trip, in milliseconds.
@@ -84,6 +93,9 @@ pub struct AwsJson {
     /// The time it speaks of, on AWS's clock.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub as_of: Option<String>,
+    /// When it became so, on AWS's clock: EC2's `LastStatusChange`, or the earliest evidence in a row that says the same.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub changed: Option<String>,
     /// How old it is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub age_seconds: Option<f64>,
@@ -108,31 +120,47 @@ pub struct CheckJson {
     pub asked: bool,
     /// Echoes left out since the start.
     pub ticks_skipped: u64,
+    /// What came of a fresh socket, tried in peace: `untried`, `works`, `fails`, `unanswered`.
+    #[serde(default)]
+    pub fresh_client: String,
 }
 
 /// Where each kind of incident stands.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PhasesJson {
-    /// Nothing gets through.
+    /// Both ends agree that an active tunnel is down, and no other carries traffic.
     pub outage: String,
-    /// It works, on fewer tunnels than it should.
+    /// Both ends agree that an active tunnel is down, and another carries traffic, or may.
     pub redundancy_lost: String,
-    /// One end alone says that every tunnel is down.
+    /// The ends do not agree, and of each tunnel one or the other says that it is down.
     pub one_sided: String,
 }
 
 impl TunnelJson {
     pub(super) fn of(tunnel: &TunnelStatus, since_status: Duration) -> Self {
-        let TunnelStatus { id, name, role, local, aws, assessment, assessed_since, aws_evidence_age, checks } =
-            tunnel;
+        let TunnelStatus {
+            id,
+            name,
+            role,
+            local,
+            aws,
+            assessment,
+            assessed_since,
+            carrying,
+            aws_evidence_age,
+            checks,
+        } = tunnel;
         Self {
             outside_ip: id.outside_ip.to_string(),
             name: name.to_string(),
             role: role.as_str().to_owned(),
             assessment: assessment.as_str().to_owned(),
             assessed_since: rfc3339(assessed_since.wall),
+            carrying: carrying.as_str().to_owned(),
+            carrying_why: carrying.why().map(str::to_owned),
+            not_passing_since: tunnel.not_passing_since().map(|since| rfc3339(since.wall)),
             local: LocalJson::of(local),
-            aws: AwsJson::of(aws, aws_evidence_age.map(|age| age + since_status)),
+            aws: AwsJson::of(aws, *aws_evidence_age + since_status),
             checks: checks.iter().map(CheckJson::of).collect(),
         }
     }
@@ -158,6 +186,7 @@ impl LocalEvidenceJson {
     fn of(evidence: &LocalEvidence) -> Self {
         let LocalEvidence {
             last_reply,
+            stopped: _,
             losses_in_row,
             first_loss,
             last_loss,
@@ -178,13 +207,13 @@ impl LocalEvidenceJson {
 }
 
 impl AwsJson {
-    fn of(view: &View, age: Option<Duration>) -> Self {
+    fn of(view: &View, age: Duration) -> Self {
         let View { verdict, since, evidence } = view;
-        let (source, as_of, words) = match evidence {
-            Evidence::Aws(AwsEvidence { source, as_of, as_of_here: _, words }) => {
-                (*source, *as_of, words.as_deref())
+        let (source, as_of, changed, words) = match evidence {
+            Evidence::Aws(AwsEvidence { source, as_of, as_of_here: _, changed, words }) => {
+                (*source, *as_of, *changed, words.as_deref())
             }
-            Evidence::Local(_) => (None, None, None),
+            Evidence::Local(_) => (None, None, None, None),
         };
         Self {
             verdict: verdict.as_str().to_owned(),
@@ -192,7 +221,8 @@ impl AwsJson {
             since: rfc3339(since.wall),
             source: source.map(|source| source.as_str().to_owned()),
             as_of: as_of.map(rfc3339),
-            age_seconds: age.map(|age| age.as_millis() as f64 / 1e3),
+            changed: changed.map(rfc3339),
+            age_seconds: as_of.map(|_| age.as_millis() as f64 / 1e3),
             words: words.map(str::to_owned),
         }
     }
@@ -200,7 +230,7 @@ impl AwsJson {
 
 impl CheckJson {
     fn of(check: &CheckStatus) -> Self {
-        let CheckStatus { kind, verdict, suspect, asked, ticks_skipped } = check;
+        let CheckStatus { kind, verdict, suspect, asked, ticks_skipped, fresh_client } = check;
         Self {
             check: kind.as_str().to_owned(),
             verdict: verdict.as_str().to_owned(),
@@ -208,7 +238,17 @@ impl CheckJson {
             suspect: *suspect,
             asked: *asked,
             ticks_skipped: *ticks_skipped,
+            fresh_client: word_of(*fresh_client).to_owned(),
         }
+    }
+}
+
+const fn word_of(fresh: Fresh) -> &'static str {
+    match fresh {
+        Fresh::Untried => "untried",
+        Fresh::Works => "works",
+        Fresh::Fails(_) => "fails",
+        Fresh::Unanswered => "unanswered",
     }
 }
 

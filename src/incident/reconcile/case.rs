@@ -2,17 +2,24 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
-use crate::domain::board::{Incident, IncidentState};
+use crate::domain::board::{Incident, IncidentState, TimelineChange, TimelineEntry};
 use crate::domain::story::Story;
 use crate::domain::time::{Moment, Now, Stamp};
+use crate::domain::verdict::Assessment;
 
+use super::super::account::Account;
 use super::super::action::{Act, ActionId, Work};
 use super::super::backoff::Hold;
 use super::super::lookup::Place;
 use super::super::settings::Settings;
 use super::super::sink::{LedgerRow, Record, RecordId, Scope};
 use super::super::wording;
+
+/// A story that was thinned goes back and forth: its notes are written together, this often. What the record says is current
+/// all the same.
+const REPEATS_EVERY: Duration = Duration::from_secs(600);
 
 /// One incident at one sink.
 #[derive(Debug)]
@@ -50,6 +57,10 @@ pub(super) struct Case {
     pub(super) missing_since: Option<Moment>,
     /// Up to where the witness's note that is being tried speaks.
     pub(super) witness_upto: Option<u32>,
+    /// When the last round of notes that repeat themselves began, and up to where it tells.
+    round: Option<(Moment, u32)>,
+    /// What the record was last made to say, in this run.
+    pub(super) described: Option<Described>,
     /// When the list will show duplicates of the record, if that has not been seen to.
     pub(super) duplicates_due: Option<Moment>,
     /// Another record of the scope that was read and found open, and when that was asked.
@@ -76,6 +87,16 @@ pub(super) enum Standing {
     },
     /// It is closed, or gone.
     Closed,
+}
+
+/// What a record was made to say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Described {
+    /// How the incident stood.
+    pub(super) revision: u64,
+    pub(super) worsened: u32,
+    pub(super) at: Moment,
+    pub(super) account: Account,
 }
 
 /// An action that has not ended.
@@ -105,6 +126,8 @@ pub(super) enum Aim {
         told: u32,
     },
     Relate,
+    /// Make the record say how the incident stands.
+    Describe(Box<Described>),
     /// Close the own record, because the incident is over.
     ResolveOwn,
     /// Close a record, the own or another, in favour of the oldest.
@@ -191,6 +214,7 @@ impl Case {
             told: 0,
             closed_by_person_at: None,
             related: false,
+            linked: false,
             settled: false,
         });
         let standing = if row.closed_by_person_at.is_some() { Standing::Closed } else { Standing::Unread };
@@ -214,6 +238,8 @@ impl Case {
             past: past.into_iter().collect(),
             missing_since: None,
             witness_upto: None,
+            round: None,
+            described: None,
             duplicates_due: None,
             other_open: None,
             sweep_after: None,
@@ -246,7 +272,10 @@ impl Case {
         let told = match (&self.row.record, self.standing) {
             (None, _) => self.is_only_found(),
             (Some(_), Standing::Unread) => false,
-            (Some(_), Standing::Open { .. }) => self.next_told().is_none(),
+            (Some(_), Standing::Open { .. }) => {
+                let waits = || self.round.is_some() && self.repeats_itself() && !self.is_in_round();
+                self.next_told().is_none() || waits()
+            }
             (Some(_), Standing::Closed) => {
                 let closed = self.row.closed_by_person_at;
                 self.is_only_found() || closed.is_none_or(|at| at >= self.incident.worsened)
@@ -261,7 +290,7 @@ impl Case {
     }
 
     pub(super) fn held(&self, act: Act, now: Moment) -> Option<Moment> {
-        self.holds.get(&act).and_then(|hold| hold.until(now))
+        self.holds.get(&act).and_then(|hold| hold.until(now, act.pace()))
     }
 
     /// Up to where the next note tells: `None` if everything has been told.
@@ -269,7 +298,50 @@ impl Case {
         if self.row.told == 0 {
             return Some(self.witness_upto.unwrap_or_else(|| self.end_of_story()));
         }
-        self.incident.timeline.iter().find(|entry| entry.seq >= self.row.told).map(|entry| entry.seq + 1)
+        self.next_entry().map(|entry| entry.seq + 1)
+    }
+
+    /// The first entry that has not been told. Of a story that was thinned, what is said again later is told then.
+    pub(super) fn next_entry(&self) -> Option<&TimelineEntry> {
+        let Incident { timeline, .. } = &*self.incident;
+        let thinned = self.incident.is_thinned();
+        let again = |index: usize| {
+            timeline[index + 1..].iter().any(|later| later.what.says_the_same(&timeline[index].what))
+        };
+        let mut untold = timeline.iter().enumerate().skip_while(|(_, entry)| entry.seq < self.row.told);
+        untold.find(|(index, _)| !thinned || !again(*index)).map(|(_, entry)| entry)
+    }
+
+    /// Whether the next note, of an incident that is open, says only what was said before, in a story that was thinned: such
+    /// notes are written in rounds, [`REPEATS_EVERY`].
+    fn repeats_itself(&self) -> bool {
+        let before = |entry: &TimelineEntry| {
+            let same = |earlier: &&TimelineEntry| earlier.what.says_the_same(&entry.what);
+            let mut earlier = self.incident.timeline.iter().take_while(|earlier| earlier.seq < entry.seq);
+            entry.repeats > 0 || earlier.any(|earlier| same(&earlier))
+        };
+        self.is_open()
+            && self.row.told != 0
+            && self.incident.is_thinned()
+            && self.next_entry().is_some_and(before)
+    }
+
+    /// When the next note may be written, if it says only what was said before, and later than now.
+    pub(super) fn next_round(&self, now: Moment) -> Option<Moment> {
+        let due = self.round.filter(|_| !self.is_in_round())?.0 + REPEATS_EVERY;
+        Some(due).filter(|due| *due > now && self.repeats_itself())
+    }
+
+    /// The next note is written now.
+    pub(super) fn begin_round(&mut self, now: Moment) {
+        if self.repeats_itself() && !self.is_in_round() {
+            self.round = Some((now, self.end_of_story()));
+        }
+    }
+
+    fn is_in_round(&self) -> bool {
+        let upto = self.round.map_or(0, |(_, upto)| upto);
+        self.next_entry().is_some_and(|entry| entry.seq < upto)
     }
 
     /// Just after the last entry; never 0, which means that the record has no word of ours yet.
@@ -288,7 +360,9 @@ impl Case {
         self.row.record = Some(record);
         self.row.told = 0;
         self.row.related = false;
+        self.row.linked = false;
         self.row.closed_by_person_at = None;
+        self.described = None;
         self.standing = standing;
         self.open_at = self.incident.worsened;
         self.token_known = None;
@@ -297,6 +371,13 @@ impl Case {
         self.duplicates_due = None;
         self.missing_since = None;
         self.dirty = true;
+    }
+
+    /// Makes a record the incident's own that somebody has closed after the incident had worsened at most so often.
+    pub(super) fn adopt_closed(&mut self, record: RecordId, open_at: u32) {
+        self.adopt(record, Standing::Closed);
+        self.open_at = open_at;
+        self.count_as_closed();
     }
 
     /// Takes the record as closed by a person (or the twin): it stays so until the incident worsens.
@@ -326,6 +407,8 @@ impl Case {
         self.row.generation += 1;
         self.row.closed_by_person_at = None;
         self.row.related = false;
+        self.row.linked = false;
+        self.described = None;
         self.open_at = self.incident.worsened;
         self.look_again(now);
     }
@@ -350,8 +433,19 @@ pub(in super::super) fn worsened_since(incident: &Arc<Incident>, told: u32) -> u
     }
     let later = before.timeline.split_off(first);
     let mut story = Story::resume(Arc::new(before));
+    let uncertain = later.iter().any(|entry| went_down_again(&later, entry));
     for entry in later {
         story.add(entry.what, entry.at);
     }
-    story.incident().worsened - incident.worsened
+    (story.incident().worsened - incident.worsened).max(u32::from(uncertain))
+}
+
+/// Whether an entry says Down of a tunnel that is also said to be Healthy, and one of them was said before as well: the story was
+/// thinned, and which came first is lost. One page too many is better than none.
+fn went_down_again(later: &[TimelineEntry], entry: &TimelineEntry) -> bool {
+    let TimelineChange::Assessment { tunnel, assessment: Assessment::Down, .. } = &entry.what else {
+        return false;
+    };
+    let is_healthy = |other: &&TimelineEntry| matches!(&other.what, TimelineChange::Assessment { tunnel: of, assessment: Assessment::Healthy, .. } if of == tunnel);
+    later.iter().filter(is_healthy).any(|other| entry.repeats + other.repeats > 0)
 }

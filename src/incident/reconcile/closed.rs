@@ -5,7 +5,6 @@ use crate::domain::time::Stamp;
 
 use super::super::action::Act;
 use super::super::sink::{RecordId, RecordStatus};
-use super::super::wording;
 use super::advance::look_up;
 use super::case::{Aim, Around, Case, Step};
 use super::open::CHECK;
@@ -68,7 +67,7 @@ impl Case {
         if let Some(step) = self.read_other(&leftover.id, now) {
             return Some(step);
         }
-        let summary = wording::summary(&self.incident, over);
+        let summary = self.closing_words(around);
         Some(self.resolve(around, leftover.id.clone(), Aim::ResolveLeftover(leftover.id.clone()), summary))
     }
 }

@@ -68,6 +68,13 @@ impl Case {
                 self.row.related = true;
                 self.dirty = true;
             }
+            // The token is known: it says so.
+            (Aim::Describe(described), Ok(Reply::Done) | Err(Sink(TokenKnown))) => {
+                self.described = Some(*described);
+                self.dirty |= !self.row.linked;
+                self.row.linked = true;
+            }
+            (Aim::Describe(_), Err(Sink(NotFound))) => self.standing = Standing::Unread,
             (Aim::ResolveOwn, Ok(Reply::Done) | Err(Sink(NotFound))) => {
                 self.closed_own(now, hearing.place);
                 self.tell(hearing, NoticeLevel::Info, "closed its record".to_owned());
@@ -120,7 +127,7 @@ impl Case {
     }
 
     fn started(&mut self, record: RecordId, hearing: &mut Hearing<'_>) {
-        self.tell(hearing, NoticeLevel::Info, format!("told as {record}"));
+        self.tell(hearing, NoticeLevel::Info, format!("created record {record}"));
         self.row.record = Some(record);
         self.standing = Standing::Unread;
         self.dirty = true;
@@ -135,7 +142,7 @@ impl Case {
                 hearing.place.read(record.clone(), Some(&self.incident.id), now.mono);
                 if self.standing == Standing::Unread {
                     if self.row.start.is_some() && self.is_somebody_elses(&record) {
-                        let text = format!("{} was there already, and is taken up", record.id);
+                        let text = format!("record {} was already open and is used", record.id);
                         self.tell(hearing, NoticeLevel::Info, text);
                         self.adopt(record.id, Standing::Unread);
                     }
@@ -148,8 +155,9 @@ impl Case {
                 self.open_at = worsened;
             }
             RecordStatus::Resolved => {
-                // What was told into it was told while it was open: then it is ours, whatever the clocks say.
-                let told = self.row.told > self.after_opening() && !self.past.contains(&record.id);
+                // What it was told, or made to say, was while it was open: then it is ours, whatever the clocks say.
+                let told = self.row.told > self.after_opening() || self.row.linked;
+                let told = told && !self.past.contains(&record.id);
                 let from_before =
                     self.standing == Standing::Unread && self.row.start.is_some() && !told && !ours;
                 let owner = (!from_before).then_some(&self.incident.id);
@@ -160,7 +168,10 @@ impl Case {
                     self.look_again(now.mono);
                 } else if self.standing != Standing::Closed {
                     if self.is_open() {
-                        let text = format!("{} was closed by somebody else; it stays closed", record.id);
+                        let text = format!(
+                            "record {} was closed by somebody else; it stays closed until the incident worsens",
+                            record.id
+                        );
                         self.tell(hearing, NoticeLevel::Info, text);
                     }
                     self.count_as_closed();
@@ -194,7 +205,7 @@ impl Case {
         }
         if let Some(record) = self.row.record.clone() {
             hearing.place.gone(&record);
-            let text = format!("{record} does not exist any more; it is taken as closed");
+            let text = format!("record {record} no longer exists; it counts as closed");
             self.tell(hearing, NoticeLevel::Warning, text);
         }
         self.count_as_closed();

@@ -9,10 +9,13 @@ use crate::domain::board::IncidentState;
 use super::super::lookup::GOOD_FOR;
 use super::super::sink::{Record, RecordStatus};
 use super::advance::{REST, look_up};
-use super::case::{Around, Case, Standing, Step};
+use super::case::{Around, Case, Step};
 
 /// How often a sink that has no record of it is searched for one that somebody else has started since.
 const AGAIN: Duration = Duration::from_secs(300);
+/// How often an incident has worsened when its record is found open and it is taken up. A later worsening is news to whoever
+/// closes the record, unless the record was read again.
+pub(super) const WHEN_FOUND: u32 = 0;
 
 impl Case {
     /// Whether none is to be started.
@@ -34,8 +37,7 @@ impl Case {
         }
         if let Some(closed) = records.iter().find(|record| self.was_found_as(record)) {
             // Somebody has closed it since.
-            self.adopt(closed.id.clone(), Standing::Closed);
-            self.count_as_closed();
+            self.adopt_closed(closed.id.clone(), WHEN_FOUND);
             return None;
         }
         match self.incident.state {
@@ -48,8 +50,9 @@ impl Case {
         }
     }
 
-    fn was_found_as(&self, record: &Record) -> bool {
-        let here = self.incident.found_at.as_ref() == Some(&self.row.sink);
+    /// Whether it is the record whose being open at this sink made the incident be taken up.
+    pub(super) fn was_found_as(&self, record: &Record) -> bool {
+        let here = self.incident.taken_up_at() == Some(&self.row.sink);
         here && record.created == self.incident.id.opened && !self.past.contains(&record.id)
     }
 }

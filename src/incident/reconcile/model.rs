@@ -8,6 +8,7 @@ use proptest::prelude::*;
 
 use super::super::action::Work;
 use super::super::sink::{Origin, RecordStatus};
+use super::WITHOUT_A_LIST;
 use super::world::*;
 use crate::domain::names::{End, Kind};
 use crate::domain::time::Stamp;
@@ -213,7 +214,7 @@ fn check(schedule: &Schedule, world: &World, truth: &Truth) -> Result<(), TestCa
     // A sink that makes two records of one token, and an alarm of its own, make duplicates: these are closed later.
     // So does a page that could wait for a list no longer.
     let blind =
-        world.daemons.iter().flat_map(|daemon| &daemon.said).any(|said| said.contains("told without a list"));
+        world.daemons.iter().flat_map(|daemon| &daemon.said).any(|said| said.contains(WITHOUT_A_LIST));
     let strict = !blind && !truth.alarm && schedule.switches.known_token != KnownToken::NewRecord;
     let records = &world.vendor.records;
     // The alarm's own record beside ours is left to people while it lasts: somebody may be working in it.
@@ -301,8 +302,9 @@ fn check(schedule: &Schedule, world: &World, truth: &Truth) -> Result<(), TestCa
                 .filter(|row| row.record.as_ref() == Some(&kept.id))
                 .map(|row| &row.incident)
                 .collect();
-            if told.len() > 1 {
-                // Two stories in one record are each in order, but not together.
+            // Two stories in one record are each in order, but not together. Of the second, which a lost store makes, the ledger may
+            // never have had a row.
+            if told.len() > 1 || (truth.forgot > 0 && schedule.faults.ledger > 0) {
                 continue;
             }
             prop_assert!(notes.is_sorted_by_key(|(_, _, note)| note.at), "notes out of order");
@@ -325,6 +327,31 @@ proptest! {
 }
 
 #[test]
+fn what_a_person_closed_and_worsens_is_told_again_though_the_store_was_lost_and_the_sink_is_away() {
+    let switches = Switches { lag: secs(0), folds: false, ..Switches::default() };
+    let faults = Faults { refused: 20, lost: 15, silent: 3, twice: 10, ledger: 5 };
+    let ops = vec![
+        (1, Op::Change),
+        (68, Op::CrashSoon { daemon: 0, actions: 4 }),
+        (22, Op::Open),
+        (238, Op::Change),
+        (134, Op::Resolve),
+        (6, Op::Change),
+        (1, Op::Open),
+        (1100, Op::Crash { daemon: 0 }),
+        (957, Op::CrashSoon { daemon: 0, actions: 2 }),
+        (13, Op::Forget { daemon: 0 }),
+        (1, Op::Away { daemon: 0, secs: 236 }),
+        (1, Op::PersonCloses),
+        (1, Op::Worsen),
+    ];
+    let seed = 11_884_869_279_973_250_024;
+    let schedule = Schedule { switches, faults, twin: false, skew: 0, seed, ops };
+    let (world, truth) = play(&schedule);
+    check(&schedule, &world, &truth).unwrap();
+}
+
+#[test]
 fn a_change_of_an_open_incident_is_told_by_each_site_once() {
     let switches = Switches::default();
     let ops = vec![(1, Op::Open), (60, Op::Change), (60, Op::Resolve)];
@@ -333,8 +360,9 @@ fn a_change_of_an_open_incident_is_told_by_each_site_once() {
     check(&schedule, &world, &truth).unwrap();
     let [record] = world.vendor.records.as_slice() else { panic!("{:?}", world.vendor.records) };
     for site in ["milan-1", "milan-2"] {
-        let said =
-            record.notes.iter().filter(|(_, by, note)| *by == site && note.text.contains("\"end\"")).count();
+        // A view is one line; the evidence with which a site joins has one more for each tunnel.
+        let is_view = |text: &str| text.contains(" says ") && !text.contains('\n');
+        let said = record.notes.iter().filter(|(_, by, note)| *by == site && is_view(&note.text)).count();
         assert_eq!(said, 2, "{site}");
     }
 }

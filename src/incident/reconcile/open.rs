@@ -2,20 +2,34 @@
 
 use std::time::Duration;
 
-use crate::domain::board::IncidentState;
+use crate::domain::board::{Incident, IncidentState};
 use crate::domain::time::{Moment, Stamp};
 
+use super::super::account::Account;
 use super::super::action::{Act, Work};
-use super::super::sink::{Note, Origin, RecordId, RecordStatus};
+use super::super::sink::{Description, Note, Origin, RecordId, RecordStatus};
 use super::super::{token, wording};
 use super::advance::wait;
-use super::case::{Aim, Around, Case, Step};
+use super::case::{Aim, Around, Case, Described, Step};
 
 /// How often an open record is read, to see whether a person has closed it, and how often a closed incident's scope is
 /// searched for a record that somebody has opened since.
 pub(super) const CHECK: Duration = Duration::from_secs(60);
 /// Before a note the record must have been read this recently: a story does not go on in a record that is closed.
 pub(super) const NOTE_CHECK: Duration = Duration::from_secs(10);
+/// What a record says is written anew at most this often, unless the incident has worsened: its timeline has every change.
+const DESCRIBE_EVERY: Duration = Duration::from_secs(60);
+
+/// The limit of Incident Manager's summary, in characters; held in bytes, to be safe.
+/// <https://docs.aws.amazon.com/incident-manager/latest/APIReference/API_UpdateIncidentRecord.html>
+const SUMMARY_MAX: usize = 8000;
+
+/// Whether a record should say something else.
+enum Due {
+    Never,
+    At(Moment),
+    Now(Box<Account>),
+}
 
 impl Case {
     /// The record is open: tell what happened, and close it when the incident is over.
@@ -32,11 +46,17 @@ impl Case {
             return Some(self.read_own(record.clone(), now));
         }
         let mut retry = None;
+        match self.description_due(around) {
+            Due::Now(_) if age > NOTE_CHECK => return Some(self.read_own(record.clone(), now)),
+            Due::Now(account) => return Some(self.describe(around, record, *account)),
+            Due::At(until) => retry = Some(until),
+            Due::Never => {}
+        }
         if let Some(told) = self.next_told() {
-            match self.held(Act::Note, now) {
+            match self.held(Act::Note, now).max(self.next_round(now)) {
                 None if age > NOTE_CHECK => return Some(self.read_own(record.clone(), now)),
                 None => return Some(self.note(around, record, told)),
-                Some(until) => retry = Some(until),
+                Some(until) => retry = Some(retry.map_or(until, |retry: Moment| until.min(retry))),
             }
         }
         if let Some((other, title)) = around.related.as_ref().filter(|_| !self.row.related) {
@@ -66,12 +86,7 @@ impl Case {
                 if age > NOTE_CHECK {
                     return Some(self.read_own(record.clone(), now));
                 }
-                Some(self.resolve(
-                    around,
-                    record.clone(),
-                    Aim::ResolveOwn,
-                    wording::summary(&self.incident, at),
-                ))
+                Some(self.resolve(around, record.clone(), Aim::ResolveOwn, self.closing_words(around)))
             }
         }
     }
@@ -84,14 +99,65 @@ impl Case {
             || (created > over && (self.row.start.is_none() || around.newer.is_some()))
     }
 
+    /// Whether the record should say something else than it does.
+    fn description_due(&mut self, around: &Around<'_>) -> Due {
+        if !self.is_open() || self.is_only_found() {
+            return Due::Never;
+        }
+        let now = around.now.mono;
+        let Incident { revision, worsened, .. } = *self.incident;
+        let due = match &self.described {
+            Some(last) if last.revision == revision && self.row.linked => return Due::Never,
+            Some(last) if last.worsened < worsened => now,
+            Some(last) => last.at + DESCRIBE_EVERY,
+            None => now,
+        };
+        if let Some(until) =
+            self.held(Act::Describe, now).into_iter().chain([due].into_iter().filter(|due| *due > now)).max()
+        {
+            return Due::At(until);
+        }
+        let account = Account::new(&self.incident, around.settings);
+        match &mut self.described {
+            Some(last) if last.account == account && self.row.linked => {
+                last.revision = revision;
+                Due::Never
+            }
+            Some(_) | None => Due::Now(Box::new(account)),
+        }
+    }
+
+    fn describe(&self, around: &Around<'_>, record: &RecordId, account: Account) -> Step {
+        let Incident { id, revision, worsened, .. } = &*self.incident;
+        let client_token = token::describe(record, &around.settings.site, id, *revision);
+        let described = Described {
+            revision: *revision,
+            worsened: *worsened,
+            at: around.now.mono,
+            account: account.clone(),
+        };
+        let links = if self.row.linked { Vec::new() } else { account.every_link() };
+        let description = Box::new(Description { account, links, client_token });
+        Step::Do(
+            Aim::Describe(Box::new(described)),
+            Box::new(Work::Describe { record: record.clone(), description }),
+        )
+    }
+
+    /// What the record says when it is closed.
+    pub(super) fn closing_words(&self, around: &Around<'_>) -> String {
+        Account::new(&self.incident, around.settings).markdown(SUMMARY_MAX)
+    }
+
     fn note(&mut self, around: &Around<'_>, record: &RecordId, told: u32) -> Step {
+        self.begin_round(around.now.mono);
         let incident = &self.incident;
         let site = &*around.settings.site;
-        let entry = incident.timeline.iter().find(|entry| self.row.told != 0 && entry.seq >= self.row.told);
+        let entry = self.next_entry().filter(|_| self.row.told != 0);
         let note = match entry {
             Some(entry) => Note {
                 at: entry.at,
-                text: wording::note(incident, entry),
+                text: wording::note(incident, entry, self.row.told),
                 client_token: token::note(record, site, entry),
             },
             None => Note {

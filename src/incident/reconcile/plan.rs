@@ -9,7 +9,8 @@ use crate::domain::names::{Kind, VpnId};
 use crate::domain::time::{Moment, Now};
 
 use super::super::action::{Act, ActionId, NoticeLevel, Settled, SinkReport, Work};
-use super::super::sink::RecordId;
+use super::super::lookup::Wanted;
+use super::super::sink::{RecordId, Search};
 use super::super::wording;
 use super::case::{Aim, Around, Case, InFlight, Newer, Older, Standing, Step};
 use super::{Reconciler, Route, complain};
@@ -18,11 +19,19 @@ use super::{Reconciler, Route, complain};
 /// this long before it is forgotten (if settled) or complained of.
 const ABSENT_GRACE: Duration = Duration::from_secs(300);
 
+/// How a page that could wait for a list no longer is told: two records can then stand for a while.
+pub const WITHOUT_A_LIST: &str = "created without checking for an existing record";
+
+/// Look-ups follow each other at this distance at least, so that connections that go down within a second or two share them …
+const LOOK_UPS_APART: Duration = Duration::from_secs(5);
+/// … and at this, if a page waits for the next.
+const PAGES_LOOK_UPS_APART: Duration = Duration::from_secs(1);
+
 impl Reconciler {
     /// Asks every case what it wants, and every place whether a look-up is due.
     pub(super) fn plan(&mut self, now: Now) {
         self.wake = None;
-        let mut wanted: BTreeMap<(VpnId, Kind), Moment> = BTreeMap::new();
+        let mut wanted: BTreeMap<(VpnId, Kind), Wanted> = BTreeMap::new();
         let ids: Vec<IncidentId> = self.cases.keys().cloned().collect();
         for id in &ids {
             self.plan_case(id, now, &mut wanted);
@@ -39,7 +48,7 @@ impl Reconciler {
         }
     }
 
-    fn plan_case(&mut self, id: &IncidentId, now: Now, wanted: &mut BTreeMap<(VpnId, Kind), Moment>) {
+    fn plan_case(&mut self, id: &IncidentId, now: Now, wanted: &mut BTreeMap<(VpnId, Kind), Wanted>) {
         let at = (id.vpn.clone(), id.kind);
         self.places.entry(at.clone()).or_default();
         let scope = self.settings.scope(&id.vpn, id.kind);
@@ -62,13 +71,14 @@ impl Reconciler {
         };
         let step = case.advance(&around);
         let commit = case.held(Act::Commit, now.mono).filter(|_| case.dirty);
+        let page = case.row.record.is_none() && case.is_open() && !case.is_only_found();
         match step {
             Step::Do(aim, work) => {
                 let action = ActionId(self.next_id);
                 if aim == Aim::Start && case.blind {
                     let text = format!(
-                        "{}: {}: is told without a list of what is open there, which has not been had for long; if there is a \
-                         record already, this one will be closed as its duplicate",
+                        "{}: {}: {WITHOUT_A_LIST}, because listing the records fails. If there is one, this one is closed as its \
+                         duplicate",
                         wording::about(&case.incident),
                         self.settings.id()
                     );
@@ -82,7 +92,8 @@ impl Reconciler {
                     self.wake_at(Some(until), why);
                 }
                 if let Some(bound) = look_up.filter(|_| scope.is_some()) {
-                    wanted.entry(at).and_modify(|known| *known = bound.min(*known)).or_insert(bound);
+                    let look_up = Wanted { bound, page };
+                    wanted.entry(at).and_modify(|known| *known = look_up.or(*known)).or_insert(look_up);
                 }
             }
             Step::Settled => {
@@ -142,34 +153,53 @@ impl Reconciler {
 
     /// Look-ups that a case needs, and those made beforehand, so that nothing but the commit and the start itself stands
     /// between agreement and page.
-    fn plan_look_ups(&mut self, now: Now, wanted: &BTreeMap<(VpnId, Kind), Moment>) {
+    fn plan_look_ups(&mut self, now: Now, wanted: &BTreeMap<(VpnId, Kind), Wanted>) {
         for vpn in &self.board.prepare {
             for kind in Kind::ALL.into_iter().filter(|kind| self.settings.sink.takes(vpn, *kind)) {
                 self.places.entry((vpn.clone(), kind)).or_default();
             }
         }
-        let keys: Vec<(VpnId, Kind)> = self.places.keys().cloned().collect();
-        for at in keys {
-            let Some(scope) = self.settings.scope(&at.0, at.1) else { continue };
-            let told = self.cases.values().any(|case| {
-                let id = &case.incident.id;
-                case.present
-                    && case.row.record.is_some()
-                    && !case.row.settled
-                    && (&id.vpn, id.kind) == (&at.0, at.1)
-            });
-            let taken = self.settings.sink.takes(&at.0, at.1);
-            let Some(place) = self.places.get_mut(&at) else { continue };
-            place.prepare(taken && !told && self.board.prepare.contains(&at.0), now.mono);
-            let Some(due) = place.due(wanted.get(&at).copied(), now.mono) else { continue };
-            if due > now.mono {
-                self.wake_at(Some(due), "look up");
+        let told: BTreeSet<(VpnId, Kind)> = self
+            .cases
+            .values()
+            .filter(|case| case.present && case.row.record.is_some() && !case.row.settled)
+            .map(|case| (case.incident.id.vpn.clone(), case.incident.id.kind))
+            .collect();
+        let (mut of, mut scopes, mut page, mut earliest) = (Vec::new(), Vec::new(), false, None);
+        for (at, place) in &mut self.places {
+            if !self.settings.vpns.contains_key(&at.0) {
                 continue;
             }
-            place.asked = Some(now.mono);
-            let until = now.mono + Act::Find.given_up_after();
-            self.send(Work::Find { scope }, Route::Place { at, asked: now.mono, until });
+            let taken = self.settings.sink.takes(&at.0, at.1);
+            place.prepare(taken && !told.contains(at) && self.board.prepare.contains(&at.0), now.mono);
+            let wanted = wanted.get(at).copied();
+            let Some(due) = place.due(wanted, now.mono) else { continue };
+            let Some(scope) = self.settings.scope(&at.0, at.1) else { continue };
+            page |= due <= now.mono && wanted.is_some_and(|wanted| wanted.page);
+            earliest = Some(earliest.map_or(due, |earliest: Moment| earliest.min(due)));
+            of.push(at.clone());
+            scopes.push(scope);
         }
+        let apart = if page { PAGES_LOOK_UPS_APART } else { LOOK_UPS_APART };
+        let again = self.looked_up.map(|last| last + apart);
+        let Some(due) = earliest.map(|due| again.map_or(due, |again| due.max(again))) else { return };
+        if due > now.mono {
+            self.wake_at(Some(due), "look up");
+            return;
+        }
+        // Those that are not due yet are served as well: it is the same call.
+        let mut overtaken = None;
+        for at in &of {
+            if let Some(place) = self.places.get_mut(at) {
+                place.asked = Some(now.mono);
+                overtaken = overtaken.into_iter().chain(place.due(wanted.get(at).copied(), now.mono)).min();
+            }
+        }
+        self.looked_up = Some(now.mono);
+        self.wake_at(overtaken, "a list is overdue");
+        let until = now.mono + Act::Find.given_up_after();
+        let search = Search { scopes, page };
+        self.send(Work::Find { search }, Route::Places { of, asked: now.mono, until });
     }
 
     /// Rows of incidents that have not come back on the Board since the start.
@@ -198,7 +228,7 @@ impl Reconciler {
             }
             let record = record.map_or("(not known)", |record| &record.0);
             let text = format!(
-                "{}: {}: incident {incident} is not known any more; its record {record} is left as it is",
+                "{}: {}: incident {incident} is no longer known here; its record {record} stays open: close it by hand",
                 self.settings.site,
                 self.settings.id()
             );

@@ -6,24 +6,24 @@ use crate::domain::board::{IncidentState, TimelineChange, TimelineEntry};
 use crate::domain::time::{Moment, Stamp};
 use crate::domain::verdict::Assessment;
 
+use super::super::account::Account;
 use super::super::action::{Act, Work};
 use super::super::backoff;
 use super::super::lookup::{GOOD_FOR, LIST_LAG, Place};
 use super::super::raw_data::raw_data;
-use super::super::sink::{Record, RecordId, RecordStatus, Scope, StartRequest};
+use super::super::sink::{DESCRIPTION_MAX, Record, RecordId, RecordStatus, Scope, StartRequest};
 use super::super::{token, wording};
 use super::advance::{REST, look_up, wait};
 use super::case::{Aim, Around, Case, Newer, Older, Standing, Step};
+use super::found::WHEN_FOUND;
 
 /// How long an open incident waits for the record of the one before it to be closed. After that it goes on in that record:
 /// people who have an open record in front of them need no second one, but they do need to hear.
 const OLDER_PATIENCE: Duration = Duration::from_secs(60);
-/// If looking up fails for this long, a page goes out without: then the token alone makes twins and restarts one, as
+/// If there is no list for this long, a page goes out without: then the token alone makes twins and restarts one, as
 /// long as it is remembered and everybody knows of the same predecessor; a duplicate is found and closed later. A page
-/// that waits for a list for ever is worse, and one that is this late is bad: the time is for the list to recover in.
-const BLIND_AFTER: Duration = Duration::from_secs(300);
-/// … and then only this soon after looking up has failed once more, so that a sink that works again is looked at first.
-const STILL: Duration = Duration::from_secs(10);
+/// that waits for a list is worse than that.
+const BLIND_AFTER: Duration = Duration::from_secs(20);
 /// A sink surely remembers a token this long (AWS does not say; other services of theirs forget after an hour at the
 /// earliest). A retry after that first looks for what an earlier call may have started.
 const TOKEN_TRUST: Duration = Duration::from_secs(1800);
@@ -70,7 +70,10 @@ impl Case {
         }
         let records = match self.records(around) {
             Ok(records) => records,
-            Err(bound) => return Some(look_up(bound)),
+            Err(bound) => {
+                let until = self.blind_from(around).map(|from| (from, "start without a list"));
+                return Some(Step::Wait { until, look_up: Some(bound) });
+            }
         };
         if let Some(open) = records.iter().find(|record| record.status == RecordStatus::Open) {
             // A list may lag behind: what it calls open is read before it is believed.
@@ -80,12 +83,14 @@ impl Case {
         if let Some(closed) =
             newest.filter(|newest| self.is_of_this_incident(newest, around.place, around.now.wall))
         {
-            // Somebody, our twin or we before a crash, has started it, and somebody has closed it since. If we have, what
-            // has worsened since counts as after the close; if the twin has, the twin sees to that.
-            let open_at = self.row.start.as_ref().map_or(self.incident.worsened, |_| self.open_at);
-            self.adopt(closed.id.clone(), Standing::Closed);
-            self.open_at = open_at;
-            self.count_as_closed();
+            // Somebody, our twin or we before a crash, has started it, and somebody has closed it since. If we have, or have
+            // found it open, what has worsened since counts as after the close; if the twin has, the twin sees to that.
+            let open_at = match &self.row.start {
+                Some(_) => self.open_at,
+                None if self.was_found_as(closed) => WHEN_FOUND,
+                None => self.incident.worsened,
+            };
+            self.adopt_closed(closed.id.clone(), open_at);
             return None;
         }
         let token = token::start(scope, newest.map(|newest| &newest.id).or(self.predecessor.as_ref()));
@@ -97,10 +102,7 @@ impl Case {
     fn yield_to(&mut self, record: Option<(RecordId, Standing)>) -> Option<Step> {
         match record {
             None => return Some(REST),
-            Some((record, Standing::Closed)) => {
-                self.adopt(record, Standing::Closed);
-                self.count_as_closed();
-            }
+            Some((record, Standing::Closed)) => self.adopt_closed(record, self.incident.worsened),
             Some((record, Standing::Unread | Standing::Open { .. })) => self.adopt(record, Standing::Unread),
         }
         None
@@ -115,7 +117,8 @@ impl Case {
             self.blind = false;
             return Ok(records);
         }
-        if self.may_start_blindly(around) {
+        let refused = around.place.is_refused();
+        if refused || self.blind_from(around).is_some_and(|from| now >= from) {
             self.blind = true;
             return Ok(around.place.known());
         }
@@ -175,19 +178,16 @@ impl Case {
         self.attempted.is_some_and(|first| now.since(first.mono) < TOKEN_TRUST)
     }
 
-    /// Whether a start without a look-up is better than waiting for one. A page that nobody has had is; one that may have
-    /// gone out long ago, that is over, or that follows one whose record may still be open, is not, as long as looking up
-    /// may work again by itself.
-    fn may_start_blindly(&self, around: &Around<'_>) -> bool {
-        let now = around.now.mono;
-        let first = self.is_open() && (self.row.start.is_none() || self.is_token_fresh(now));
+    /// From when on a start without a look-up is better than waiting for one, as long as looking up may work again by
+    /// itself. Never for a page that may have gone out long ago, that is over, or that follows one whose record may still
+    /// be open.
+    fn blind_from(&self, around: &Around<'_>) -> Option<Moment> {
+        let first = self.is_open() && (self.row.start.is_none() || self.is_token_fresh(around.now.mono));
         let alone = match around.older {
             Older::Clear | Older::Idle => true,
             Older::Working | Older::Busy => false,
         };
-        let long = self.looking_since.is_some_and(|since| now.since(since) >= BLIND_AFTER);
-        let still = around.place.failed_at.is_some_and(|at| now.since(at) <= STILL);
-        around.place.is_refused() || (long && still && first && alone)
+        self.looking_since.filter(|_| first && alone).map(|since| since + BLIND_AFTER)
     }
 
     fn request(&self, around: &Around<'_>, scope: &Scope, client_token: String) -> StartRequest {
@@ -198,6 +198,7 @@ impl Case {
             title: wording::title(&self.incident),
             impact: around.settings.impact(self.incident.id.kind),
             triggered: self.incident.began,
+            description: Account::new(&self.incident, around.settings).markdown(DESCRIPTION_MAX),
             raw_data: raw_data(&self.incident, vpn, self.row.generation),
         }
     }

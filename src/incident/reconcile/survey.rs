@@ -54,14 +54,17 @@ impl Reconciler {
                 self.send(Work::Read { record: record.clone() }, Route::Unclaimed { at, record, until });
             }
         }
-        let scopes = self.settings.scopes();
-        if self.survey.listing || self.survey.reading || scopes.is_empty() {
+        if self.survey.listing || self.survey.reading {
             return;
         }
         let due = self.survey.last.map_or(self.started, |last| last + self.survey_interval());
-        let due = self.survey.hold.until(now.mono).map_or(due, |until| due.max(until));
+        let due = self.survey.hold.until(now.mono, Act::Survey.pace()).map_or(due, |until| due.max(until));
         if due > now.mono {
             self.wake_at(Some(due), "records that nobody accounts for");
+            return;
+        }
+        let scopes = self.settings.scopes();
+        if scopes.is_empty() {
             return;
         }
         self.survey.listing = true;

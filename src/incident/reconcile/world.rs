@@ -13,6 +13,7 @@ use super::super::settings::{Settings, VpnSettings};
 use super::super::sink::{LedgerError, LedgerRow, RecordId, SinkError};
 use super::Reconciler;
 use crate::domain::board::{Board, Incident, IncidentId, IncidentState, TimelineChange, TunnelSnapshot};
+use crate::domain::carrying::Carrying;
 use crate::domain::names::{Destination, End, Kind, Role, SinkId, TunnelId, VpnId};
 use crate::domain::plan::SinkPlan;
 use crate::domain::story::{Scene, Story};
@@ -50,13 +51,15 @@ pub(in super::super) fn settings(site: &str) -> Settings {
                 region: "eu-west-1".into(),
                 runbook_url: Some("https://wiki.example/vpn".into()),
                 notes: Some("Ring the carrier first.".into()),
+                ..VpnSettings::default()
             },
         )]),
     }
 }
 
 pub(in super::super) fn snapshot(last: u8, at: Now) -> TunnelSnapshot {
-    let local = Evidence::Local(LocalEvidence { losses_in_row: 10, ..LocalEvidence::default() });
+    let stopped = Some(Now { mono: at.mono - secs(30), wall: at.wall - secs(30) });
+    let local = Evidence::Local(LocalEvidence { losses_in_row: 10, stopped, ..LocalEvidence::default() });
     let aws = Evidence::Aws(AwsEvidence { as_of: Some(at.wall), ..AwsEvidence::default() });
     TunnelSnapshot {
         id: tunnel(last),
@@ -65,14 +68,14 @@ pub(in super::super) fn snapshot(last: u8, at: Now) -> TunnelSnapshot {
         local: View { verdict: Verdict::Down, since: at, evidence: local },
         aws: View { verdict: Verdict::Down, since: at, evidence: aws },
         assessment: Assessment::Down,
+        carrying: Carrying::of(Assessment::Down),
     }
 }
 
 pub(in super::super) fn story(site: &str, kind: Kind, related: Option<IncidentId>, now: Now) -> Story {
     let tunnels = vec![snapshot(11, now), snapshot(12, now)];
     let scene = Scene { site: site.into(), vpn_name: "Milan DC, primary".into(), tunnels, related };
-    let began = Now { mono: now.mono - secs(30), wall: now.wall - secs(30) };
-    Story::open(vpn(), kind, scene, began, now)
+    Story::open(vpn(), kind, scene, now)
 }
 
 /// How the line fails, in percent of the calls.
@@ -457,6 +460,7 @@ impl World {
             | Work::Read { .. }
             | Work::Note { .. }
             | Work::Relate { .. }
+            | Work::Describe { .. }
             | Work::Resolve { .. }) => {
                 self.vendor.execute(work, self.now.wall, daemon.site).map_err(Failure::Sink)
             }
@@ -468,12 +472,12 @@ pub(super) fn temporary() -> SinkError {
     SinkError::Temporary { what: "no way to AWS".into(), retry_after: None, source: None }
 }
 
-pub(super) fn assessed(last: u8, assessment: Assessment) -> TimelineChange {
+pub(in super::super) fn assessed(last: u8, assessment: Assessment) -> TimelineChange {
     let name = format!("tunnel {}", last - 10).into();
-    TimelineChange::Assessment { tunnel: tunnel(last), name, assessment }
+    TimelineChange::Assessment { tunnel: tunnel(last), name, assessment, carrying: Carrying::of(assessment) }
 }
 
-pub(super) fn viewed(last: u8, end: End, verdict: Verdict) -> TimelineChange {
+pub(in super::super) fn viewed(last: u8, end: End, verdict: Verdict) -> TimelineChange {
     let name = format!("tunnel {}", last - 10).into();
     TimelineChange::View { tunnel: tunnel(last), name, end, verdict, as_of: None }
 }

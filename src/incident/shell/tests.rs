@@ -1,6 +1,8 @@
+use crate::records::Records;
 use std::cell::RefCell;
 use std::future::{Future, pending, ready};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::*;
 use crate::domain::board::IncidentId;
@@ -9,15 +11,15 @@ use crate::domain::names::Kind;
 use crate::domain::names::SinkId;
 use crate::incident::reconcile::world::{over, settings, story, vpn};
 use crate::incident::sink::{
-    LedgerError, Note, Origin, Record, RecordId, RecordStatus, Scope, SinkError, StartRequest,
+    LedgerError, Note, Origin, Record, RecordId, RecordStatus, Scope, Search, SinkError, StartRequest,
 };
 
 /// A sink that holds one record.
 #[derive(Default)]
 struct OneRecord {
     record: Arc<Mutex<Option<Record>>>,
-    /// Looking for records of other kinds never ends.
-    hangs: bool,
+    /// The next look-up never ends.
+    hangs: AtomicBool,
 }
 
 impl OneRecord {
@@ -27,9 +29,10 @@ impl OneRecord {
 }
 
 impl IncidentSink for OneRecord {
-    fn find(&self, scope: &Scope) -> impl Future<Output = Result<Vec<Record>, SinkError>> + Send {
-        let hangs = self.hangs && scope.kind != Kind::Outage;
-        let found = self.get().into_iter().filter(|_| scope.kind == Kind::Outage).collect();
+    fn find(&self, search: &Search) -> impl Future<Output = Result<Vec<(Scope, Record)>, SinkError>> + Send {
+        let hangs = self.hangs.swap(false, Ordering::Relaxed);
+        let scope = search.scopes.iter().find(|scope| scope.kind == Kind::Outage).cloned();
+        let found = scope.zip(self.get().ok()).into_iter().collect();
         async move { if hangs { pending().await } else { Ok(found) } }
     }
 
@@ -71,6 +74,14 @@ impl IncidentSink for OneRecord {
         ready(Ok(()))
     }
 
+    fn describe(
+        &self,
+        _: &RecordId,
+        _: &crate::incident::sink::Description,
+    ) -> impl Future<Output = Result<(), SinkError>> + Send {
+        ready(Ok(()))
+    }
+
     fn resolve(&self, _: &RecordId, _: &str, _: &str) -> impl Future<Output = Result<(), SinkError>> + Send {
         if let Some(record) = self.record.lock().unwrap().as_mut() {
             record.status = RecordStatus::Resolved;
@@ -105,13 +116,24 @@ fn now() -> Now {
 
 #[tokio::test(start_paused = true)]
 async fn an_incident_is_told_and_settled_though_another_call_hangs_and_the_ledger_is_broken() {
-    let sink = OneRecord { hangs: true, ..OneRecord::default() };
+    let sink = OneRecord { hangs: AtomicBool::new(true), ..OneRecord::default() };
     let record = Arc::clone(&sink.record);
     let (board, watched) = watch::channel(Arc::new(Board::default()));
     let (settled, mut heard) = mpsc::channel(8);
     let (health, reports) = (Health::default(), RefCell::new(Vec::new()));
+    let records = Records::default();
     let observe = |report: &SinkReport| reports.borrow_mut().push(report.clone());
-    let running = run(now, settings("milan-1"), sink, Broken, watched, settled, health.clone(), observe);
+    let running = run(
+        now,
+        settings("milan-1"),
+        sink,
+        Broken,
+        watched,
+        settled,
+        health.clone(),
+        records.clone(),
+        observe,
+    );
     let story_told = async {
         tokio::time::sleep(Duration::from_secs(10)).await;
         let mut story = story("milan-1", Kind::Outage, None, now());
@@ -122,6 +144,7 @@ async fn an_incident_is_told_and_settled_though_another_call_hangs_and_the_ledge
         }));
         tokio::time::sleep(Duration::from_secs(30)).await;
         assert_eq!(record.lock().unwrap().as_ref().map(|record| record.status), Some(RecordStatus::Open));
+        assert_eq!(records.all().len(), 1, "the record that is open is known");
         story.set_state(IncidentState::Resolved { at: now().wall });
         for change in over() {
             story.add(change, now().wall);

@@ -1,12 +1,16 @@
 //! One incident at one sink: what it was told, and what is to be told next.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::domain::board::{Incident, IncidentState, TimelineChange, TimelineEntry};
+use crate::domain::board::{Incident, IncidentState, TimelineChange, TimelineEntry, TunnelSnapshot};
+use crate::domain::carrying::Carrying;
+use crate::domain::names::TunnelId;
 use crate::domain::time::{Moment, Now, Stamp};
+use crate::domain::verdict::Assessment;
 
 use super::super::action::{Act, ActionId, Errand, Failure, Reply};
-use super::super::backoff::Hold;
+use super::super::backoff::{Hold, Pace};
 use super::super::message::{Change, Message, Occasion, compose};
 use super::super::reconcile::worsened_since;
 use super::super::settings::Settings;
@@ -72,7 +76,14 @@ pub(super) enum Step {
 
 impl Case {
     /// A case for an incident that has appeared on the Board, with the row that the ledger has of it.
-    pub(super) fn new(settings: &Settings, incident: Arc<Incident>, row: Option<LedgerRow>) -> Self {
+    pub(super) fn new(
+        settings: &Settings,
+        incident: Arc<Incident>,
+        row: Option<LedgerRow>,
+        now: Moment,
+    ) -> Self {
+        // What an earlier run has sent may have been sent just before its end.
+        let last_update = row.as_ref().is_some_and(|row| row.record.is_some()).then_some(now);
         let row = row.unwrap_or_else(|| LedgerRow {
             sink: settings.id().clone(),
             destination: Some(settings.sink.destination.clone()),
@@ -83,6 +94,7 @@ impl Case {
             told: 0,
             closed_by_person_at: None,
             related: false,
+            linked: false,
             settled: false,
         });
         Self {
@@ -93,7 +105,7 @@ impl Case {
             dirty: false,
             outgoing: None,
             last_told: None,
-            last_update: None,
+            last_update,
             in_flight: None,
             deliver: Hold::default(),
             ledger: Hold::default(),
@@ -137,7 +149,7 @@ impl Case {
         let now = around.now.mono;
         self.drop_what_is_stale();
         loop {
-            if self.dirty && self.ledger.until(now).is_none() {
+            if self.dirty && self.ledger.until(now, Act::Commit.pace()).is_none() {
                 return Step::Do(Errand::Commit { row: Box::new(self.row.clone()) });
             }
             if !self.present {
@@ -153,7 +165,7 @@ impl Case {
                 continue;
             }
             if let Some(message) = &self.outgoing {
-                return match self.deliver.until(now) {
+                return match self.deliver.until(now, pace(message.change)) {
                     Some(until) => Step::Wait(Some((until, "deliver again"))),
                     None => Step::Do(Errand::Deliver { message: Arc::clone(message) }),
                 };
@@ -168,7 +180,7 @@ impl Case {
                         at,
                     };
                     let message = compose(&self.incident, &around.settings.sink, occasion);
-                    if matters(change) {
+                    if pace(change) == Pace::Page {
                         // Whatever was refused, it was another message.
                         self.deliver.let_go();
                     }
@@ -189,7 +201,7 @@ impl Case {
 
     /// The incident has left the Board: there is nothing more to tell.
     fn absent(&self, now: Moment) -> Step {
-        match self.ledger.until(now) {
+        match self.ledger.until(now, Act::Forget.pace()) {
             Some(until) => Step::Wait(Some((until, "forget again"))),
             None => Step::Do(Errand::Forget { incident: self.incident.id.clone() }),
         }
@@ -242,7 +254,13 @@ impl Case {
     fn next_of_open(&self, around: &Around<'_>) -> Next {
         let now = around.now.mono;
         let news = |entry: &&TimelineEntry| entry.seq >= self.row.told && is_news(&entry.what);
-        let last = self.incident.timeline.iter().rfind(news);
+        // What has changed and changed back is told with the next change. A restart knows no verdict at first, and comes to
+        // the same one.
+        let untold = || self.incident.timeline.iter().filter(|entry| entry.seq >= self.row.told);
+        // What was told may have been left out since: then it cannot be said that nothing has changed.
+        let lost = untold().any(|entry| entry.repeats > 0);
+        let changed = lost || standing(&self.incident, self.row.told) != standing(&self.incident, u32::MAX);
+        let last = self.incident.timeline.iter().rfind(news).filter(|_| changed);
         let worse = self.incident.worsened > self.worsened;
         let update = match (last, worse) {
             (_, true) => Some(now),
@@ -309,9 +327,9 @@ impl Case {
         self.dirty |= message.change != Change::Repeated;
         match message.change {
             Change::Opened => {
+                // The first change after it is sent at once.
                 self.row.record = Some(RecordId(message.key.clone()));
-                self.last_update = Some(now);
-                Some("told")
+                Some("sent")
             }
             Change::Worsened | Change::Updated => {
                 self.row.told = message.upto;
@@ -322,11 +340,11 @@ impl Case {
             Change::Repeated => None,
             Change::Resolved => {
                 self.row.settled = true;
-                Some("told that it is over")
+                Some("sent that it is over")
             }
             Change::Unwatched => {
                 self.row.settled = true;
-                Some("told that it is watched no more")
+                Some("sent that this site no longer watches it")
             }
         }
     }
@@ -339,11 +357,11 @@ enum Next {
     Wait(Option<(Moment, &'static str)>),
 }
 
-/// Whether a message is tried at once, though another was refused.
-const fn matters(change: Change) -> bool {
+/// Whether somebody waits for a message. One that is waited for is tried at once, though another was rejected.
+const fn pace(change: Change) -> Pace {
     match change {
-        Change::Opened | Change::Worsened | Change::Resolved | Change::Unwatched => true,
-        Change::Updated | Change::Repeated => false,
+        Change::Opened | Change::Worsened | Change::Resolved | Change::Unwatched => Pace::Page,
+        Change::Updated | Change::Repeated => Pace::Quiet,
     }
 }
 
@@ -357,6 +375,33 @@ fn lasting(failure: Failure) -> Failure {
             failure
         }
     }
+}
+
+type Tunnels<'a> = BTreeMap<&'a TunnelId, (Assessment, Carrying)>;
+
+/// How an incident stood before the entry `seq`, as far as that is worth a message.
+fn standing(incident: &Incident, seq: u32) -> (Tunnels<'_>, Option<&TimelineChange>) {
+    let of = |tunnel: &TunnelSnapshot| (tunnel.assessment, tunnel.carrying);
+    let mut tunnels: Tunnels<'_> = incident.tunnels.iter().map(|tunnel| (&tunnel.id, of(tunnel))).collect();
+    let mut phase = None;
+    for entry in incident.timeline.iter().filter(|entry| entry.seq < seq) {
+        match &entry.what {
+            TimelineChange::Assessment { tunnel, name: _, assessment, carrying } => {
+                tunnels.insert(tunnel, (*assessment, *carrying));
+            }
+            TimelineChange::Clearing | TimelineChange::Witnessed => phase = Some(&entry.what),
+            // It goes on as before it was clearing.
+            TimelineChange::Reopened => phase = None,
+            TimelineChange::Opened
+            | TimelineChange::TakenUp { .. }
+            | TimelineChange::View { .. }
+            | TimelineChange::Resolved
+            | TimelineChange::Unwatched
+            | TimelineChange::HandedOver
+            | TimelineChange::Missed => {}
+        }
+    }
+    (tunnels, phase)
 }
 
 /// Whether a change is worth a message: a verdict of one end is told by the assessment that it leads to, and openings and ends

@@ -4,7 +4,7 @@ use rusqlite::Row;
 
 use crate::domain::event::SeenUp;
 use crate::domain::names::{CheckId, CheckKind, TunnelId, VpnId};
-use crate::domain::plan::RouteKey;
+use crate::domain::plan::{OwnEnd, RouteKey};
 use crate::domain::rollup::Rollup;
 use crate::domain::time::Stamp;
 use crate::store::mirror;
@@ -33,7 +33,9 @@ pub(super) fn seen_up(row: &Row<'_>) -> rusqlite::Result<Option<SeenUp>> {
     Ok(match (end.as_str(), inside_ip.parse()) {
         ("aws", _) => Some(SeenUp::Aws(tunnel)),
         ("local", Ok(inside_ip)) if check == CheckKind::Inside.as_str() => {
-            Some(SeenUp::Local(CheckId { tunnel, kind: CheckKind::Inside }, RouteKey { inside_ip }))
+            let interface = Some(text(row, 6)?).filter(|name| !name.is_empty()).map(Into::into);
+            let own = text(row, 5)?.parse().ok().map(|source_ip| OwnEnd { source_ip, interface });
+            Some(SeenUp::Local(CheckId { tunnel, kind: CheckKind::Inside }, RouteKey { inside_ip, own }))
         }
         (_, _) => None,
     })

@@ -6,7 +6,7 @@ use super::*;
 use crate::domain::board::{Incident, TimelineEntry};
 use crate::domain::event::{SeenUp, Unheard};
 use crate::domain::names::{CheckId, CheckKind, End};
-use crate::domain::plan::RouteKey;
+use crate::domain::plan::{OwnEnd, RouteKey};
 use crate::domain::verdict::{AwsEvidence, Evidence, LocalEvidence, Verdict, View, Why};
 use crate::store::fixture::{DAY, HOUR, KEEP, MAX_SIZE, NOW, incident, rollup, row, sink, tunnel};
 use crate::store::mirror::{Change, Transition};
@@ -25,10 +25,21 @@ fn state_is_remembered() {
     let seen = [
         SeenUp::Local(
             CheckId { tunnel: tunnel(), kind: CheckKind::Inside },
-            RouteKey { inside_ip: "fd00::1".parse().unwrap() },
+            RouteKey {
+                inside_ip: "fd00::1".parse().unwrap(),
+                own: Some(OwnEnd { source_ip: "fd00::2".parse().unwrap(), interface: Some("vti1".into()) }),
+            },
         ),
         SeenUp::Aws(tunnel()),
     ];
+    let key = |own| RouteKey { inside_ip: "fd00::1".parse().unwrap(), own };
+    let check = CheckId { tunnel: tunnel(), kind: CheckKind::Inside };
+    let elsewhere = OwnEnd { source_ip: "fd00::9".parse().unwrap(), interface: None };
+    for own in [None, Some(elsewhere)] {
+        let mut earlier = Pending::default();
+        earlier.seen_up.insert(SeenUp::Local(check.clone(), key(own)));
+        database.write(&earlier, NOW).unwrap();
+    }
     let mut pending = Pending::default();
     pending.seen_up.extend(seen.clone());
     pending.incident(incident(MINUTE), None);

@@ -1,6 +1,6 @@
 //! What a commit writes.
 
-use rusqlite::{Transaction, params};
+use rusqlite::{OptionalExtension, Transaction, params};
 
 use crate::domain::board::IncidentId;
 use crate::domain::event::SeenUp;
@@ -14,15 +14,19 @@ use crate::store::pending::Pending;
 /// Everything that must outlive a restart.
 pub(super) fn state(transaction: &Transaction<'_>, pending: &Pending) -> rusqlite::Result<()> {
     for seen in &pending.seen_up {
-        let (tunnel, end, check, inside_ip) = match seen {
-            SeenUp::Local(CheckId { tunnel, kind }, RouteKey { inside_ip }) => {
-                (tunnel, "local", kind.as_str(), inside_ip.to_string())
+        let (tunnel, end, check, inside_ip, own) = match seen {
+            SeenUp::Local(CheckId { tunnel, kind }, RouteKey { inside_ip, own }) => {
+                (tunnel, "local", kind.as_str(), inside_ip.to_string(), own.as_ref())
             }
-            SeenUp::Aws(tunnel) => (tunnel, "aws", "", String::new()),
+            SeenUp::Aws(tunnel) => (tunnel, "aws", "", String::new(), None),
         };
+        let source_ip = own.map(|own| own.source_ip.to_string()).unwrap_or_default();
+        let interface = own.and_then(|own| own.interface.as_deref()).unwrap_or_default();
         transaction.execute(
-            "INSERT INTO seen_up (tunnel, \"end\", check_kind, inside_ip) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING",
-            params![tunnel_row(transaction, tunnel)?, end, check, inside_ip],
+            "INSERT INTO seen_up (tunnel, \"end\", check_kind, inside_ip, source_ip, interface) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+             ON CONFLICT DO UPDATE SET source_ip = excluded.source_ip, interface = excluded.interface
+             WHERE excluded.source_ip <> ''",
+            params![tunnel_row(transaction, tunnel)?, end, check, inside_ip, source_ip, interface],
         )?;
     }
     for (IncidentId { vpn, kind, opened }, write) in &pending.incidents {
@@ -99,9 +103,15 @@ fn tunnel_row(
     TunnelId { vpn, outside_ip }: &TunnelId,
 ) -> rusqlite::Result<i64> {
     let key = params![vpn.as_str(), outside_ip.to_string()];
-    transaction
-        .execute("INSERT INTO tunnel (vpn, outside_ip) VALUES (?1, ?2) ON CONFLICT DO NOTHING", key)?;
-    transaction.query_row("SELECT id FROM tunnel WHERE vpn = ?1 AND outside_ip = ?2", key, |row| row.get(0))
+    let find = || {
+        let query = "SELECT id FROM tunnel WHERE vpn = ?1 AND outside_ip = ?2";
+        transaction.query_row(query, key, |row| row.get(0)).optional()
+    };
+    if let Some(id) = find()? {
+        return Ok(id);
+    }
+    transaction.execute("INSERT INTO tunnel (vpn, outside_ip) VALUES (?1, ?2)", key)?;
+    Ok(transaction.last_insert_rowid())
 }
 
 fn unwritable(error: serde_json::Error) -> rusqlite::Error {

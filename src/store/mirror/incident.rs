@@ -2,9 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::view::{Assessment, End, Verdict, View};
+use super::view::{Assessment, Carrying, End, Verdict, View};
 use super::{Millis, Tunnel, mirror_words};
 use crate::domain::board;
+use crate::domain::carrying;
 use crate::domain::names;
 use crate::domain::time::Now;
 
@@ -61,6 +62,9 @@ struct Snapshot {
     local: View,
     aws: View,
     assessment: Assessment,
+    /// Rows of releases that did not judge it have none: what the assessment alone says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    carrying: Option<Carrying>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -75,10 +79,24 @@ struct Entry {
 #[serde(rename_all = "snake_case")]
 enum Change {
     Opened,
-    TakenUp { sink: String },
+    TakenUp {
+        sink: String,
+    },
     Witnessed,
-    View { tunnel: Tunnel, name: String, end: End, verdict: Verdict, as_of: Option<Millis> },
-    Assessment { tunnel: Tunnel, name: String, assessment: Assessment },
+    View {
+        tunnel: Tunnel,
+        name: String,
+        end: End,
+        verdict: Verdict,
+        as_of: Option<Millis>,
+    },
+    Assessment {
+        tunnel: Tunnel,
+        name: String,
+        assessment: Assessment,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        carrying: Option<Carrying>,
+    },
     Clearing,
     Reopened,
     Resolved,
@@ -171,7 +189,7 @@ impl Incident {
 
 impl From<&board::TunnelSnapshot> for Snapshot {
     fn from(snapshot: &board::TunnelSnapshot) -> Self {
-        let board::TunnelSnapshot { id, name, role, local, aws, assessment } = snapshot;
+        let board::TunnelSnapshot { id, name, role, local, aws, assessment, carrying } = snapshot;
         Self {
             id: id.into(),
             name: name.as_ref().to_owned(),
@@ -179,20 +197,23 @@ impl From<&board::TunnelSnapshot> for Snapshot {
             local: local.into(),
             aws: aws.into(),
             assessment: (*assessment).into(),
+            carrying: Some((*carrying).into()),
         }
     }
 }
 
 impl Snapshot {
     fn read(self, anchor: Now) -> board::TunnelSnapshot {
-        let Self { id, name, role, local, aws, assessment } = self;
+        let Self { id, name, role, local, aws, assessment, carrying } = self;
+        let assessment = assessment.into();
         board::TunnelSnapshot {
             id: id.into(),
             name: name.into(),
             role: role.into(),
             local: local.read(anchor),
             aws: aws.read(anchor),
-            assessment: assessment.into(),
+            assessment,
+            carrying: carrying.map_or_else(|| carrying::Carrying::of(assessment), Into::into),
         }
     }
 }
@@ -223,10 +244,11 @@ impl From<&board::TimelineChange> for Change {
                 verdict: (*verdict).into(),
                 as_of: as_of.map(Millis::from),
             },
-            board::TimelineChange::Assessment { tunnel, name, assessment } => Self::Assessment {
+            board::TimelineChange::Assessment { tunnel, name, assessment, carrying } => Self::Assessment {
                 tunnel: tunnel.into(),
                 name: name.as_ref().to_owned(),
                 assessment: (*assessment).into(),
+                carrying: Some((*carrying).into()),
             },
             board::TimelineChange::Clearing => Self::Clearing,
             board::TimelineChange::Reopened => Self::Reopened,
@@ -251,8 +273,14 @@ impl From<Change> for board::TimelineChange {
                 verdict: verdict.into(),
                 as_of: as_of.map(Millis::stamp),
             },
-            Change::Assessment { tunnel, name, assessment } => {
-                Self::Assessment { tunnel: tunnel.into(), name: name.into(), assessment: assessment.into() }
+            Change::Assessment { tunnel, name, assessment, carrying } => {
+                let assessment = assessment.into();
+                Self::Assessment {
+                    tunnel: tunnel.into(),
+                    name: name.into(),
+                    assessment,
+                    carrying: carrying.map_or_else(|| carrying::Carrying::of(assessment), Into::into),
+                }
             }
             Change::Clearing => Self::Clearing,
             Change::Reopened => Self::Reopened,

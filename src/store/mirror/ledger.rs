@@ -28,6 +28,9 @@ struct Row {
     told: u32,
     closed_by_person_at: Option<u32>,
     related: bool,
+    /// Rows of releases that linked nothing have none.
+    #[serde(default)]
+    linked: bool,
     settled: bool,
 }
 
@@ -38,6 +41,9 @@ struct Start {
     title: String,
     impact: u8,
     triggered: Millis,
+    /// Rows of releases that described nothing have none.
+    #[serde(default)]
+    description: String,
     raw_data: String,
 }
 
@@ -62,6 +68,7 @@ impl From<&sink::LedgerRow> for Row {
             told,
             closed_by_person_at,
             related,
+            linked,
             settled,
         } = row;
         Self {
@@ -74,6 +81,7 @@ impl From<&sink::LedgerRow> for Row {
             told: *told,
             closed_by_person_at: *closed_by_person_at,
             related: *related,
+            linked: *linked,
             settled: *settled,
         }
     }
@@ -91,6 +99,7 @@ impl From<Row> for sink::LedgerRow {
             told,
             closed_by_person_at,
             related,
+            linked,
             settled,
         } = row;
         Self {
@@ -103,6 +112,7 @@ impl From<Row> for sink::LedgerRow {
             told,
             closed_by_person_at,
             related,
+            linked,
             settled,
         }
     }
@@ -110,7 +120,8 @@ impl From<Row> for sink::LedgerRow {
 
 impl From<&sink::StartRequest> for Start {
     fn from(request: &sink::StartRequest) -> Self {
-        let sink::StartRequest { scope, client_token, title, impact, triggered, raw_data } = request;
+        let sink::StartRequest { scope, client_token, title, impact, triggered, description, raw_data } =
+            request;
         let sink::Scope { vpn, kind, plan, source, resource } = scope;
         Self {
             scope: Scope {
@@ -124,6 +135,7 @@ impl From<&sink::StartRequest> for Start {
             title: title.clone(),
             impact: *impact,
             triggered: (*triggered).into(),
+            description: description.clone(),
             raw_data: raw_data.clone(),
         }
     }
@@ -131,7 +143,7 @@ impl From<&sink::StartRequest> for Start {
 
 impl From<Start> for sink::StartRequest {
     fn from(start: Start) -> Self {
-        let Start { scope, client_token, title, impact, triggered, raw_data } = start;
+        let Start { scope, client_token, title, impact, triggered, description, raw_data } = start;
         let Scope { vpn, kind, plan, source, resource } = scope;
         Self {
             scope: sink::Scope { vpn: VpnId::new(vpn), kind: kind.into(), plan, source, resource },
@@ -139,6 +151,7 @@ impl From<Start> for sink::StartRequest {
             title,
             impact,
             triggered: triggered.stamp(),
+            description,
             raw_data,
         }
     }

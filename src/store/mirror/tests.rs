@@ -11,6 +11,7 @@ use super::*;
 use crate::domain::board::{
     Incident, IncidentId, IncidentState, TimelineChange, TimelineEntry, TunnelSnapshot,
 };
+use crate::domain::carrying::{CannotTell, Carrying, NotCarrying};
 use crate::domain::names::{Destination, End, Role, SinkId, SourceKind};
 use crate::domain::time::Moment;
 use crate::domain::verdict::{
@@ -46,7 +47,13 @@ fn end() -> impl Strategy<Value = End> {
 
 fn fault() -> impl Strategy<Value = Fault> {
     prop_oneof![
-        select(vec![Fault::NoPermission, Fault::NoMemory, Fault::TooManyFiles, Fault::AddressMissing]),
+        select(vec![
+            Fault::NoPermission,
+            Fault::NoMemory,
+            Fault::QueueFull,
+            Fault::TooManyFiles,
+            Fault::AddressMissing
+        ]),
         any::<i32>().prop_map(Fault::Socket),
     ]
 }
@@ -77,11 +84,27 @@ fn assessment() -> impl Strategy<Value = Assessment> {
     select(Assessment::ALL.to_vec())
 }
 
+fn carrying() -> impl Strategy<Value = Carrying> {
+    let not = [NotCarrying::BothEndsDown, NotCarrying::BgpDown, NotCarrying::LocalDown, NotCarrying::AwsDown];
+    let cannot_tell = [
+        CannotTell::BgpUnconfirmed,
+        CannotTell::Disputed,
+        CannotTell::AwsUnknown,
+        CannotTell::Starting,
+        CannotTell::LocalUnknown,
+        CannotTell::Unused,
+    ];
+    let not = not.map(Carrying::NotCarrying).into_iter();
+    let all = not.chain(cannot_tell.map(Carrying::CannotTell)).chain([Carrying::Carrying]);
+    select(all.collect::<Vec<_>>())
+}
+
 fn evidence() -> impl Strategy<Value = Evidence> {
     let loss = select(vec![Loss::Timeout, Loss::NoPath, Loss::Blocked]);
     let percent = (0..=400_u16).prop_map(|quarters| f64::from(quarters) / 4.0);
     let rtt = any::<u64>().prop_map(Duration::from_nanos);
     let local = (
+        option::of(now()),
         option::of(now()),
         any::<u32>(),
         option::of(now()),
@@ -91,9 +114,19 @@ fn evidence() -> impl Strategy<Value = Evidence> {
         option::of(rtt),
     )
         .prop_map(
-            |(last_reply, losses_in_row, first_loss, last_loss, replies_in_row, loss_percent, median_rtt)| {
+            |(
+                last_reply,
+                stopped,
+                losses_in_row,
+                first_loss,
+                last_loss,
+                replies_in_row,
+                loss_percent,
+                median_rtt,
+            )| {
                 Evidence::Local(LocalEvidence {
                     last_reply,
+                    stopped,
                     losses_in_row,
                     first_loss,
                     last_loss,
@@ -104,9 +137,16 @@ fn evidence() -> impl Strategy<Value = Evidence> {
             },
         );
     let source = select(vec![SourceKind::CloudWatch, SourceKind::Ec2]);
-    let aws = (option::of(source), option::of(stamp()), option::of(now()), option::of(words())).prop_map(
-        |(source, as_of, as_of_here, words)| Evidence::Aws(AwsEvidence { source, as_of, as_of_here, words }),
-    );
+    let aws = (
+        option::of(source),
+        option::of(stamp()),
+        option::of(now()),
+        option::of(stamp()),
+        option::of(words()),
+    )
+        .prop_map(|(source, as_of, as_of_here, changed, words)| {
+            Evidence::Aws(AwsEvidence { source, as_of, as_of_here, changed, words })
+        });
     prop_oneof![local, aws]
 }
 
@@ -124,8 +164,16 @@ fn id() -> impl Strategy<Value = IncidentId> {
 
 fn snapshot() -> impl Strategy<Value = TunnelSnapshot> {
     let role = select(vec![Role::Active, Role::Standby, Role::Unused]);
-    (tunnel(), words(), role, view(), view(), assessment()).prop_map(
-        |(id, name, role, local, aws, assessment)| TunnelSnapshot { id, name, role, local, aws, assessment },
+    (tunnel(), words(), role, view(), view(), assessment(), carrying()).prop_map(
+        |(id, name, role, local, aws, assessment, carrying)| TunnelSnapshot {
+            id,
+            name,
+            role,
+            local,
+            aws,
+            assessment,
+            carrying,
+        },
     )
 }
 
@@ -133,8 +181,10 @@ fn entry() -> impl Strategy<Value = TimelineEntry> {
     let view = (tunnel(), words(), end(), verdict(), option::of(stamp())).prop_map(
         |(tunnel, name, end, verdict, as_of)| TimelineChange::View { tunnel, name, end, verdict, as_of },
     );
-    let assessment = (tunnel(), words(), assessment())
-        .prop_map(|(tunnel, name, assessment)| TimelineChange::Assessment { tunnel, name, assessment });
+    let assessment =
+        (tunnel(), words(), assessment(), carrying()).prop_map(|(tunnel, name, assessment, carrying)| {
+            TimelineChange::Assessment { tunnel, name, assessment, carrying }
+        });
     let plain = select(vec![
         TimelineChange::Opened,
         TimelineChange::TakenUp { sink: SinkId::new("incident_manager") },
@@ -196,27 +246,27 @@ fn start() -> impl Strategy<Value = StartRequest> {
             resource,
         },
     );
-    (scope, any::<String>(), any::<String>(), any::<u8>(), stamp(), any::<String>()).prop_map(
-        |(scope, client_token, title, impact, triggered, raw_data)| StartRequest {
+    (scope, any::<String>(), any::<String>(), any::<u8>(), stamp(), any::<String>(), any::<String>())
+        .prop_map(|(scope, client_token, title, impact, triggered, description, raw_data)| StartRequest {
             scope,
             client_token,
             title,
             impact,
             triggered,
+            description,
             raw_data,
-        },
-    )
+        })
 }
 
 fn row() -> impl Strategy<Value = LedgerRow> {
     let key = (any::<String>(), option::of(any::<String>()), id(), any::<u32>());
-    let told = (any::<u32>(), option::of(any::<u32>()), any::<bool>(), any::<bool>());
+    let told = (any::<u32>(), option::of(any::<u32>()), any::<bool>(), any::<bool>(), any::<bool>());
     (key, option::of(start()), option::of(any::<String>()), told).prop_map(
         |(
             (sink, destination, incident, generation),
             start,
             record,
-            (told, closed_by_person_at, related, settled),
+            (told, closed_by_person_at, related, linked, settled),
         )| {
             LedgerRow {
                 sink: SinkId::new(sink),
@@ -228,6 +278,7 @@ fn row() -> impl Strategy<Value = LedgerRow> {
                 told,
                 closed_by_person_at,
                 related,
+                linked,
                 settled,
             }
         },
@@ -263,11 +314,11 @@ proptest! {
     }
 
     #[test]
-    fn a_ledger_row_goes_back_and_forth_between_releases_and_loses_but_its_destination(row in row()) {
+    fn a_ledger_row_goes_back_and_forth_between_releases_and_loses_but_its_destination_and_links(row in row()) {
         let text = write_row(&row).unwrap();
         let read_then: RowBefore = serde_json::from_str(&text).unwrap();
         let back = read_row(&serde_json::to_string(&read_then).unwrap()).unwrap();
-        prop_assert_eq!(back, LedgerRow { destination: None, ..row });
+        prop_assert_eq!(back, LedgerRow { destination: None, linked: false, ..row });
     }
 
     #[test]

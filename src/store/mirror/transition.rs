@@ -31,6 +31,14 @@ pub(in crate::store) enum Change {
 }
 
 impl Change {
+    /// Whether our end says Down from here on.
+    pub(in crate::store) fn is_our_down(&self) -> bool {
+        match self {
+            Self::View { end: End::Local, view, .. } => view.verdict == verdict::Verdict::Down,
+            Self::View { end: End::Aws, .. } | Self::Assessment { .. } => false,
+        }
+    }
+
     /// The word in the column `what`.
     pub(in crate::store) const fn as_str(&self) -> &'static str {
         match self {
@@ -53,11 +61,26 @@ pub(in crate::store) fn write_transition(change: &Change) -> serde_json::Result<
 }
 
 /// Of a change of a view, which end's it was, from what and to what; `None` of any other.
-pub(in crate::store) fn read_view_change(text: &str) -> Option<(End, verdict::Verdict, verdict::Verdict)> {
+pub(in crate::store) fn read_view_change(text: &str) -> Option<ViewChange> {
     match serde_json::from_str(text).ok()? {
-        Body::View { end, from, view } => Some((end.into(), from.into(), view.verdict.into())),
+        Body::View { end, from, view } => Some(ViewChange {
+            end: end.into(),
+            from: from.into(),
+            to: view.verdict.into(),
+            stopped: view.stopped(),
+        }),
         Body::Assessment { .. } => None,
     }
+}
+
+/// A view change, as far as a start needs it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::store) struct ViewChange {
+    pub(in crate::store) end: End,
+    pub(in crate::store) from: verdict::Verdict,
+    pub(in crate::store) to: verdict::Verdict,
+    /// Since when packets have not passed, if it is our end's Down.
+    pub(in crate::store) stopped: Option<Stamp>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]

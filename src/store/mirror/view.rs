@@ -5,8 +5,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{Millis, mirror_words, nanos};
+use crate::domain::carrying;
 use crate::domain::names;
-use crate::domain::time::Now;
+use crate::domain::time::{Now, Stamp};
 use crate::domain::verdict;
 
 mirror_words!(End of names::End { Local, Aws });
@@ -45,6 +46,7 @@ pub(super) enum Why {
 pub(super) enum Fault {
     NoPermission,
     NoMemory,
+    QueueFull,
     TooManyFiles,
     AddressMissing,
     HeldUp,
@@ -61,6 +63,20 @@ pub(super) enum Assessment {
     Blind,
 }
 
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[expect(clippy::enum_variant_names, reason = "the names are the domain's")]
+pub(super) enum Carrying {
+    Carrying,
+    NotCarrying(NotCarrying),
+    CannotTell(CannotTell),
+}
+
+mirror_words!(NotCarrying of carrying::NotCarrying { BothEndsDown, BgpDown, LocalDown, AwsDown });
+mirror_words!(CannotTell of carrying::CannotTell {
+    BgpUnconfirmed, Disputed, AwsUnknown, Starting, LocalUnknown, Unused
+});
+
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct View {
     pub(super) verdict: Verdict,
@@ -73,6 +89,7 @@ pub(super) struct View {
 enum Evidence {
     Local {
         last_reply: Option<Millis>,
+        stopped: Option<Millis>,
         losses_in_row: u32,
         first_loss: Option<Millis>,
         last_loss: Option<Loss>,
@@ -84,6 +101,7 @@ enum Evidence {
         source: Option<Source>,
         as_of: Option<Millis>,
         as_of_here: Option<Millis>,
+        changed: Option<Millis>,
         words: Option<String>,
     },
 }
@@ -95,6 +113,14 @@ impl From<&verdict::View> for View {
 }
 
 impl View {
+    /// Since when packets have not passed, if it is our end's Down.
+    pub(super) fn stopped(&self) -> Option<Stamp> {
+        match &self.evidence {
+            Evidence::Local { stopped, .. } => stopped.map(Millis::stamp),
+            Evidence::Aws { .. } => None,
+        }
+    }
+
     pub(super) fn read(self, anchor: Now) -> verdict::View {
         let Self { verdict, since, evidence } = self;
         verdict::View {
@@ -110,6 +136,7 @@ impl From<&verdict::Evidence> for Evidence {
         match evidence {
             verdict::Evidence::Local(verdict::LocalEvidence {
                 last_reply,
+                stopped,
                 losses_in_row,
                 first_loss,
                 last_loss,
@@ -118,6 +145,7 @@ impl From<&verdict::Evidence> for Evidence {
                 median_rtt,
             }) => Self::Local {
                 last_reply: last_reply.map(Millis::of),
+                stopped: stopped.map(Millis::of),
                 losses_in_row: *losses_in_row,
                 first_loss: first_loss.map(Millis::of),
                 last_loss: last_loss.map(Loss::from),
@@ -125,12 +153,15 @@ impl From<&verdict::Evidence> for Evidence {
                 loss_percent: *loss_percent,
                 median_rtt: median_rtt.map(nanos),
             },
-            verdict::Evidence::Aws(verdict::AwsEvidence { source, as_of, as_of_here, words }) => Self::Aws {
-                source: source.map(Source::from),
-                as_of: as_of.map(Millis::from),
-                as_of_here: as_of_here.map(Millis::of),
-                words: words.as_deref().map(str::to_owned),
-            },
+            verdict::Evidence::Aws(verdict::AwsEvidence { source, as_of, as_of_here, changed, words }) => {
+                Self::Aws {
+                    source: source.map(Source::from),
+                    as_of: as_of.map(Millis::from),
+                    as_of_here: as_of_here.map(Millis::of),
+                    changed: changed.map(Millis::from),
+                    words: words.as_deref().map(str::to_owned),
+                }
+            }
         }
     }
 }
@@ -141,6 +172,7 @@ impl Evidence {
         match self {
             Self::Local {
                 last_reply,
+                stopped,
                 losses_in_row,
                 first_loss,
                 last_loss,
@@ -149,6 +181,7 @@ impl Evidence {
                 median_rtt,
             } => verdict::Evidence::Local(verdict::LocalEvidence {
                 last_reply: last_reply.map(here),
+                stopped: stopped.map(here),
                 losses_in_row,
                 first_loss: first_loss.map(here),
                 last_loss: last_loss.map(verdict::Loss::from),
@@ -156,12 +189,15 @@ impl Evidence {
                 loss_percent,
                 median_rtt: median_rtt.map(Duration::from_nanos),
             }),
-            Self::Aws { source, as_of, as_of_here, words } => verdict::Evidence::Aws(verdict::AwsEvidence {
-                source: source.map(names::SourceKind::from),
-                as_of: as_of.map(Millis::stamp),
-                as_of_here: as_of_here.map(here),
-                words: words.map(Into::into),
-            }),
+            Self::Aws { source, as_of, as_of_here, changed, words } => {
+                verdict::Evidence::Aws(verdict::AwsEvidence {
+                    source: source.map(names::SourceKind::from),
+                    as_of: as_of.map(Millis::stamp),
+                    as_of_here: as_of_here.map(here),
+                    changed: changed.map(Millis::stamp),
+                    words: words.map(Into::into),
+                })
+            }
         }
     }
 }
@@ -233,6 +269,7 @@ impl From<verdict::Fault> for Fault {
         match fault {
             verdict::Fault::NoPermission => Self::NoPermission,
             verdict::Fault::NoMemory => Self::NoMemory,
+            verdict::Fault::QueueFull => Self::QueueFull,
             verdict::Fault::TooManyFiles => Self::TooManyFiles,
             verdict::Fault::AddressMissing => Self::AddressMissing,
             verdict::Fault::HeldUp => Self::HeldUp,
@@ -246,10 +283,31 @@ impl From<Fault> for verdict::Fault {
         match fault {
             Fault::NoPermission => Self::NoPermission,
             Fault::NoMemory => Self::NoMemory,
+            Fault::QueueFull => Self::QueueFull,
             Fault::TooManyFiles => Self::TooManyFiles,
             Fault::AddressMissing => Self::AddressMissing,
             Fault::HeldUp => Self::HeldUp,
             Fault::Socket(errno) => Self::Socket(errno),
+        }
+    }
+}
+
+impl From<carrying::Carrying> for Carrying {
+    fn from(carrying: carrying::Carrying) -> Self {
+        match carrying {
+            carrying::Carrying::Carrying => Self::Carrying,
+            carrying::Carrying::NotCarrying(why) => Self::NotCarrying(why.into()),
+            carrying::Carrying::CannotTell(why) => Self::CannotTell(why.into()),
+        }
+    }
+}
+
+impl From<Carrying> for carrying::Carrying {
+    fn from(carrying: Carrying) -> Self {
+        match carrying {
+            Carrying::Carrying => Self::Carrying,
+            Carrying::NotCarrying(why) => Self::NotCarrying(why.into()),
+            Carrying::CannotTell(why) => Self::CannotTell(why.into()),
         }
     }
 }

@@ -6,12 +6,11 @@
 //! told. As soon as a token is there the held one is told, with the count. So the last state of everything reaches the
 //! journal within a period, and what was between is a number.
 //!
-//! That is also so for a record that is worse than what was told last: the bucket has no exception for bad news. At 3 in the
-//! morning a person is woken by an incident, and what opens, worsens, hands over or resolves one is never folded; beside it the
-//! state as it is helps more than fifty turns of it. An exception would moreover undo the rule where it is needed, because
-//! every second record of a tunnel that flaps is worse than the one before. What must not happen is that bad news vanishes
-//! from `journalctl -p warning` because the last of a series was good: a record that stands for others has the level of the
-//! worst among them, and says so.
+//! Bad news as such has no exception: every second record of a tunnel that flaps is worse than the one before. But the first
+//! change of a state that has been at rest for a while ([`Topic::at_rest_after`]) is told at once, whatever came before: what
+//! breaks after it was healthy is not held back by the flapping of a while ago. What opens, worsens, hands over or resolves an
+//! incident is never folded. Nor may bad news vanish from `journalctl -p warning` because the last of a series was good: a record
+//! that stands for others has the level of the worst among them, and says so.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -45,6 +44,8 @@ type Subject = (Topic, Vec<String>);
 struct Bucket {
     /// When every token will be back.
     full_at: Moment,
+    /// When the last record was made, told or not.
+    last: Moment,
     held: Option<Held>,
 }
 
@@ -69,10 +70,16 @@ impl Fold {
             Folding::Of(topic) => topic,
         };
         let subject = self.place(subject(topic, &line), now.mono);
-        let bucket =
-            self.buckets.entry(subject.clone()).or_insert_with(|| Bucket { full_at: now.mono, held: None });
+        let bucket = self.buckets.entry(subject.clone()).or_insert_with(|| Bucket {
+            full_at: now.mono,
+            last: now.mono,
+            held: None,
+        });
         let token_at = bucket.token_at(topic);
+        let first_after_rest = topic.at_rest_after().is_some_and(|rest| now.mono.since(bucket.last) >= rest);
+        bucket.last = now.mono;
         match bucket.held.take() {
+            None if first_after_rest && token_at > now.mono => Some(line),
             None if token_at <= now.mono => {
                 bucket.take_token(topic, now.mono);
                 Some(line)
@@ -85,6 +92,10 @@ impl Fold {
             Some(earlier) => {
                 self.folded += 1;
                 let held = earlier.give_way_to(line);
+                if first_after_rest && token_at > now.mono {
+                    self.due.remove(&(token_at, subject));
+                    return Some(held.into_line(now.wall));
+                }
                 if token_at <= now.mono {
                     bucket.take_token(topic, now.mono);
                     self.due.remove(&(token_at, subject));

@@ -44,6 +44,25 @@ impl Line {
         }
     }
 
+    /// The same as records none of whose fields is too long, divided where lines end if possible.
+    pub(super) fn parts(&self) -> Vec<Cow<'_, Self>> {
+        if self.message.len() <= FIELD_MAX {
+            return vec![Cow::Borrowed(self)];
+        }
+        let (mut texts, mut rest) = (Vec::new(), self.message.as_str());
+        while !rest.is_empty() {
+            let (text, after) = rest.split_at(first_part(rest));
+            texts.push(text.trim_end_matches('\n'));
+            rest = after;
+        }
+        let of = texts.len();
+        let part = |(index, text): (usize, &&str)| {
+            let message = format!("{text} (part {} of {of})", index + 1);
+            Cow::Owned(Self { message, ..self.clone() })
+        };
+        texts.iter().enumerate().map(part).collect()
+    }
+
     /// The record as a [`Record`], for as long as `tell` takes.
     pub(super) fn with_record<T>(&self, tell: impl FnOnce(&Record<'_>) -> T) -> T {
         let Self { level, kind: _, at: _, target, message, fields } = self;
@@ -56,6 +75,16 @@ impl Line {
                 .build(),
         )
     }
+}
+
+/// Where the first part of a message ends.
+fn first_part(text: &str) -> usize {
+    let longest = FIELD_MAX - ROOM_FOR_COUNT;
+    if text.len() <= longest {
+        return text.len();
+    }
+    let end = text.floor_char_boundary(longest);
+    text[..end].rfind('\n').map_or(end, |line| line + 1)
 }
 
 impl From<&Record<'_>> for Line {
@@ -77,11 +106,32 @@ impl From<&Record<'_>> for Line {
             kind,
             at: clock::wall(),
             target: Cow::Owned(record.target().to_owned()),
-            message: record.args().to_string(),
+            message: bounded(record.args().to_string(), MESSAGE_MAX),
             fields,
         }
     }
 }
+
+/// `journalctl -o json` shows a field of 4,096 bytes or more, its name included, as null (systemd's Journal JSON Format).
+const FIELD_MAX: usize = 3_900;
+
+/// Some hundred lines: all that is wrong with a configuration. It is told in as many records as it takes.
+const MESSAGE_MAX: usize = 32 * 1024;
+
+/// The text, or as much of it as `longest` bytes take, with how much more there was.
+fn bounded(mut text: String, longest: usize) -> String {
+    if text.len() > longest {
+        let end = text.floor_char_boundary(longest - ROOM_FOR_COUNT);
+        let cut = text.len() - end;
+        text.truncate(end);
+        text.push_str(&format!("… ({cut} more bytes)"));
+        text.shrink_to_fit();
+    }
+    text
+}
+
+/// For what tells what was cut, or which part of a message a record has.
+const ROOM_FOR_COUNT: usize = 64;
 
 const MESSAGE_ID: &str = "MESSAGE_ID";
 
@@ -90,6 +140,7 @@ const MESSAGE_ID: &str = "MESSAGE_ID";
 fn kind_by_target(target: &str) -> MessageId {
     let mut path = target.split("::");
     match (path.next(), path.next()) {
+        (Some(env!("CARGO_CRATE_NAME")), Some("aws")) => MessageId::AWS_NOTICE,
         (Some(env!("CARGO_CRATE_NAME")), Some("probe")) => MessageId::PROBE_NOTICE,
         (Some(env!("CARGO_CRATE_NAME")), Some("incident")) => MessageId::SINK_NOTICE,
         (Some(env!("CARGO_CRATE_NAME")), Some("publish")) => MessageId::METRICS_NOTICE,
@@ -103,7 +154,58 @@ struct Fields(Vec<(String, String)>);
 
 impl<'kvs> VisitSource<'kvs> for Fields {
     fn visit_pair(&mut self, key: Key<'kvs>, value: Value<'kvs>) -> Result<(), Error> {
-        self.0.push((key.to_string(), value.to_string()));
+        self.0.push((key.to_string(), bounded(value.to_string(), FIELD_MAX)));
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(message: &str, field: &str) -> Line {
+        let fields = [("ERROR", field)];
+        Line::from(
+            &Record::builder()
+                .level(Level::Error)
+                .target("bothends::daemon")
+                .args(format_args!("{message}"))
+                .key_values(&fields)
+                .build(),
+        )
+    }
+
+    #[test]
+    fn no_field_of_a_record_is_too_long_for_the_journals_json() {
+        let long = "ü".repeat(5_000);
+        for message in ["short".to_owned(), long.clone(), "a line\n".repeat(2_000), "x".repeat(1 << 20)] {
+            for part in line(&message, &long).parts() {
+                assert!(part.message.len() + "MESSAGE=".len() < 4_096, "{}", part.message.len());
+                let (_, error) = part.fields.iter().find(|(key, _)| key == "ERROR").unwrap();
+                assert!(error.len() + "ERROR=".len() < 4_096);
+                assert!(error.ends_with(" more bytes)"), "{}", &error[3_800..]);
+            }
+        }
+    }
+
+    #[test]
+    fn a_long_message_is_told_in_parts_that_end_where_lines_do_and_nothing_of_it_is_lost() {
+        let lines: Vec<_> =
+            (0..300).map(|n| format!("bothends.toml:{n}: something is wrong there")).collect();
+        let line = line(&lines.join("\n"), "");
+        let parts = line.parts();
+        assert!(parts.len() > 1);
+        let told = parts.iter().enumerate().map(|(index, part)| {
+            let count = format!(" (part {} of {})", index + 1, parts.len());
+            part.message.strip_suffix(&count).unwrap()
+        });
+        assert_eq!(told.collect::<Vec<_>>().join("\n"), lines.join("\n"));
+        assert!(parts.iter().all(|part| part.fields == line.fields && part.level == line.level));
+    }
+
+    #[test]
+    fn what_is_longer_than_any_message_of_ours_is_cut_with_a_count() {
+        let told = line(&"x".repeat(100_000), "").message;
+        assert!(told.len() <= MESSAGE_MAX && told.ends_with("x… (67296 more bytes)"), "{}", &told[32_000..]);
     }
 }

@@ -38,7 +38,10 @@ impl Destination {
 impl Output for Destination {
     fn write(&mut self, line: &Line) -> io::Result<()> {
         match self {
-            Self::Journal(journal) => line.with_record(|record| journal.journal_send(record)),
+            Self::Journal(journal) => line
+                .parts()
+                .iter()
+                .try_for_each(|part| part.with_record(|record| journal.journal_send(record))),
             Self::StandardError { interactive } => {
                 let at = interactive.then(clock::wall);
                 io::stderr().lock().write_all(as_text(line, at).as_bytes())

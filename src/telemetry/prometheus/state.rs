@@ -1,10 +1,11 @@
 //! The status as state sets and ages.
 
 use super::exposition::Exposition;
-use crate::domain::names::{End, Kind};
+use crate::domain::carrying::Carrying;
+use crate::domain::names::{End, Kind, Role};
 use crate::domain::status::{Phase, Status, TunnelStatus, VpnStatus};
 use crate::domain::time::Now;
-use crate::domain::verdict::{Assessment, Verdict, Why};
+use crate::domain::verdict::{Assessment, Evidence, Verdict, Why};
 use crate::telemetry::metric;
 
 /// One of each word; why an end does not know is not part of the word.
@@ -12,9 +13,17 @@ const VERDICTS: [Verdict; 3] = [Verdict::Up, Verdict::Down, Verdict::Unknown(Why
 
 /// Writes everything that follows from the status.
 pub(super) fn write(out: &mut Exposition, status: &Status, now: Now) {
+    let site = &status.site;
+    let vpns = status.vpns.iter().map(|vpn| ([vpn.id.as_str(), &vpn.name, site], 1.0));
+    out.family(&metric::VPN_INFO, vpns);
+    out.family(&metric::TUNNEL_INFO, tunnels(status).map(info));
     out.family(&metric::TUNNEL_VERDICT, tunnels(status).flat_map(verdicts));
     out.family(&metric::TUNNEL_ASSESSMENT, tunnels(status).flat_map(assessments));
+    out.family(&metric::TUNNEL_CARRYING, tunnels(status).flat_map(carrying));
+    out.family(&metric::TUNNEL_LAST_REPLY, tunnels(status).filter_map(last_reply));
+    out.family(&metric::TUNNEL_STOPPED, tunnels(status).map(stopped));
     out.family(&metric::INCIDENT_OPEN, status.vpns.iter().flat_map(incidents));
+    out.family(&metric::EVIDENCE_AGE, tunnels(status).flat_map(|tunnel| evidence_ages(tunnel, status, now)));
     out.family(
         &metric::AWS_EVIDENCE_AGE,
         tunnels(status).filter_map(|tunnel| evidence_age(tunnel, status, now)),
@@ -43,6 +52,13 @@ fn assessments(tunnel: &TunnelStatus) -> impl Iterator<Item = ([String; 3], f64)
     })
 }
 
+fn carrying(tunnel: &TunnelStatus) -> impl Iterator<Item = ([String; 3], f64)> {
+    Carrying::WORDS.into_iter().map(move |word| {
+        let [vpn, address] = names(tunnel);
+        ([vpn, address, word.to_owned()], flag(tunnel.carrying.as_str() == word))
+    })
+}
+
 fn incidents(vpn: &VpnStatus) -> impl Iterator<Item = ([String; 2], f64)> {
     Kind::ALL.into_iter().map(move |kind| {
         let open = vpn.phases.iter().any(|(of, phase)| *of == kind && is_open(*phase));
@@ -57,9 +73,52 @@ const fn is_open(phase: Phase) -> bool {
     }
 }
 
+fn info(tunnel: &TunnelStatus) -> ([String; 4], f64) {
+    let [vpn, address] = names(tunnel);
+    ([vpn, address, tunnel.name.to_string(), tunnel.role.as_str().to_owned()], 1.0)
+}
+
+/// AWS is not asked about a tunnel that is unused.
 fn evidence_age(tunnel: &TunnelStatus, status: &Status, now: Now) -> Option<([String; 2], f64)> {
-    let age = tunnel.aws_evidence_age? + now.mono.since(status.at.mono);
+    if tunnel.role == Role::Unused {
+        return None;
+    }
+    let age = tunnel.aws_evidence_age + now.mono.since(status.at.mono);
     Some((names(tunnel), age.as_secs_f64()))
+}
+
+/// Of each end that has given any.
+fn evidence_ages(
+    tunnel: &TunnelStatus,
+    status: &Status,
+    now: Now,
+) -> impl Iterator<Item = ([String; 3], f64)> {
+    let aws = evidence_age(tunnel, status, now).map(|(_, age)| (End::Aws, age));
+    let local = newest_reply(tunnel).map(|at| (End::Local, now.mono.since(at.mono).as_secs_f64()));
+    let [vpn, address] = names(tunnel);
+    local
+        .into_iter()
+        .chain(aws)
+        .map(move |(end, age)| ([vpn.clone(), address.clone(), end.as_str().to_owned()], age))
+}
+
+fn last_reply(tunnel: &TunnelStatus) -> Option<([String; 2], f64)> {
+    newest_reply(tunnel).map(|at| (names(tunnel), unix(at)))
+}
+
+fn newest_reply(tunnel: &TunnelStatus) -> Option<Now> {
+    match &tunnel.local.evidence {
+        Evidence::Local(evidence) => evidence.last_reply,
+        Evidence::Aws(_) => None,
+    }
+}
+
+fn stopped(tunnel: &TunnelStatus) -> ([String; 2], f64) {
+    (names(tunnel), tunnel.not_passing_since().map_or(0.0, unix))
+}
+
+fn unix(at: Now) -> f64 {
+    at.wall.as_millis() as f64 / 1e3
 }
 
 fn names(tunnel: &TunnelStatus) -> [String; 2] {

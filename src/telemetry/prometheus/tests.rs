@@ -2,16 +2,17 @@
 
 use super::validator::{Samples, validate};
 use super::*;
-use crate::domain::names::CheckKind;
+use crate::domain::names::{CheckKind, Role};
 use crate::domain::verdict::{Fault, Loss, Why};
 use crate::fixture;
+use crate::health::{Code, Component, Problem};
 
 fn check(n: u8) -> CheckId {
     CheckId { tunnel: fixture::tunnel(n), kind: CheckKind::Inside }
 }
 
 fn scrape(prometheus: &Prometheus) -> Samples {
-    validate(&prometheus.render(&fixture::status(), fixture::after(35))).unwrap()
+    validate(&prometheus.render(&fixture::status(), &[], fixture::after(35))).unwrap()
 }
 
 fn ended(outcome: Outcome) -> Fact {
@@ -29,6 +30,7 @@ fn a_full_scrape_is_valid_and_only_of_metrics_in_the_table() {
     prometheus.sink_request(&sink, "start", "ok");
     prometheus.sink_pending(&sink, Some(2));
     prometheus.aws_poll(SourceKind::CloudWatch, "ok");
+    prometheus.metrics_request("ok");
     prometheus.rollups_pending(3);
     prometheus.rollups_dropped(1);
     prometheus.credentials_expiry(Some(Stamp::from_secs(1_763_781_120)));
@@ -39,7 +41,10 @@ fn a_full_scrape_is_valid_and_only_of_metrics_in_the_table() {
         tunnel: fixture::tunnel(1),
         verdict: Verdict::Unknown(Why::Garbage),
     });
-    let samples = scrape(&prometheus);
+    prometheus.mode("raise");
+    let problem = Problem::new(Code::SinkRejects, "not so");
+    let open = Open { component: Component::Sink(sink.to_string()), problem };
+    let samples = validate(&prometheus.render(&fixture::status(), &[open], fixture::after(35))).unwrap();
     let families: std::collections::BTreeSet<_> = samples
         .keys()
         .filter_map(|series| series.split('{').next())
@@ -110,18 +115,68 @@ fn a_state_set_has_exactly_one_1() {
 }
 
 #[test]
-fn the_age_of_evidence_is_as_of_the_scrape_and_absent_without_evidence() {
+fn the_age_of_evidence_is_as_of_the_scrape_and_counts_from_the_start_of_watching() {
+    let ages = |status: &Status| {
+        let text = Prometheus::new().render(status, &[], fixture::after(35));
+        let samples = validate(&text).unwrap();
+        let of = |n: u8| format!(r#"vpn="vpn-0123456789abcdef0",tunnel="203.0.113.1{n}""#);
+        let age = |name: &str, labels: &str| samples.get(&format!("{name}{{{labels}}}")).copied();
+        [1, 2].map(|n| {
+            let aws = age("bothends_aws_evidence_age_seconds", &of(n));
+            let end = format!(r#"{},end="aws""#, of(n));
+            assert_eq!(age("bothends_evidence_age_seconds", &end), aws, "tunnel {n}");
+            aws
+        })
+    };
+    let mut status = fixture::status();
+    assert_eq!(ages(&status), [Some(25.0), Some(35.0)], "tunnel 2 has no evidence yet");
+    status.vpns[0].tunnels[1].role = Role::Unused;
+    assert_eq!(ages(&status), [Some(25.0), None]);
+}
+
+#[test]
+fn names_and_role_are_in_info_metrics() {
     let samples = scrape(&Prometheus::new());
-    assert_eq!(samples.get(&format!("bothends_aws_evidence_age_seconds{{{TUNNEL}}}")), Some(&25.0));
-    let ages = samples.keys().filter(|series| series.starts_with("bothends_aws_evidence_age_seconds"));
-    assert_eq!(ages.count(), 1);
+    let vpn = r#"bothends_vpn_info{vpn="vpn-0123456789abcdef0",name="Milan DC, primary",site="milan-1"}"#;
+    let tunnel = format!(r#"bothends_tunnel_info{{{TUNNEL},name="tunnel 1",role="active"}}"#);
+    assert_eq!((samples.get(vpn), samples.get(&tunnel)), (Some(&1.0), Some(&1.0)));
+}
+
+#[test]
+fn the_mode_is_a_state_set_and_readiness_is_as_in_readyz() {
+    let prometheus = Prometheus::new();
+    prometheus.mode("observe");
+    let samples = scrape(&prometheus);
+    let mode = |mode: &str| samples.get(&format!(r#"bothends_mode{{mode="{mode}"}}"#)).copied();
+    assert_eq!((mode("raise"), mode("observe")), (Some(0.0), Some(1.0)));
+    assert_eq!(samples.get("bothends_ready"), Some(&1.0));
+    let open = Open { component: Component::Store, problem: Problem::new(Code::StoreFailing, "full") };
+    let failed = prometheus.render(&fixture::status(), &[open], fixture::after(35));
+    let failed = validate(&failed).unwrap();
+    let problem = r#"bothends_problem{code="store_failing",component="store"}"#;
+    assert_eq!((failed.get("bothends_ready"), failed.get(problem)), (Some(&0.0), Some(&1.0)));
+    assert_eq!(scrape(&prometheus).get(problem), Some(&0.0), "it is over");
+}
+
+#[test]
+fn the_beginning_is_a_date_while_packets_do_not_pass_and_0_while_they_do() {
+    let samples = scrape(&Prometheus::new());
+    let stopped = fixture::after(3).wall.as_millis() as f64 / 1e3;
+    let of = |name: &str, tunnel: u8| {
+        samples
+            .get(&format!(r#"{name}{{vpn="vpn-0123456789abcdef0",tunnel="203.0.113.1{tunnel}"}}"#))
+            .copied()
+    };
+    assert_eq!(of("bothends_tunnel_not_passing_since_timestamp_seconds", 1), Some(stopped));
+    assert_eq!(of("bothends_tunnel_not_passing_since_timestamp_seconds", 2), Some(0.0));
+    assert_eq!(of("bothends_tunnel_last_reply_timestamp_seconds", 1), Some(stopped));
 }
 
 #[test]
 fn the_state_of_a_tunnel_that_left_the_configuration_leaves_the_scrape() {
     let prometheus = Prometheus::new();
     scrape(&prometheus);
-    let after_reload = prometheus.render(&Status::default(), fixture::after(35));
+    let after_reload = prometheus.render(&Status::default(), &[], fixture::after(35));
     let samples = validate(&after_reload).unwrap();
     assert!(!samples.keys().any(|series| series.starts_with("bothends_tunnel_")), "{after_reload}");
     assert!(!samples.keys().any(|series| series.starts_with("bothends_incident_open")), "{after_reload}");

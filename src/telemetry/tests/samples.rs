@@ -10,15 +10,16 @@ use crate::domain::names::{CheckId, CheckKind, End, Kind, Role, SinkId};
 use crate::domain::plan::RouteKey;
 use crate::domain::verdict::{Assessment, Evidence, Fault, LocalEvidence, Verdict, View, Why};
 use crate::fixture::{self, after};
-use crate::health::{Component, Problem, Severity};
+use crate::health::{Code, Component, Problem, Severity};
 use crate::telemetry::names::Names;
 use crate::telemetry::wording::{self, Notice, Record};
 
-const WHYS: [Why; 19] = [
+const WHYS: [Why; 20] = [
     Why::Starting,
     Why::NeverAnswered,
     Why::Fault(Fault::NoPermission),
     Why::Fault(Fault::NoMemory),
+    Why::Fault(Fault::QueueFull),
     Why::Fault(Fault::TooManyFiles),
     Why::Fault(Fault::AddressMissing),
     Why::Fault(Fault::HeldUp),
@@ -141,7 +142,10 @@ fn happenings() -> Vec<Fact> {
     let address = [192, 0, 2, 100].into();
     let mut facts = vec![
         Fact::TicksSkipped { check: check.clone(), count: 3600 },
-        Fact::SeenUp(SeenUp::Local(check.clone(), RouteKey { inside_ip: [169, 254, 10, 1].into() })),
+        Fact::SeenUp(SeenUp::Local(
+            check.clone(),
+            RouteKey { inside_ip: [169, 254, 10, 1].into(), own: None },
+        )),
         Fact::SeenUp(SeenUp::Aws(fixture::tunnel(1))),
         Fact::Resumed { gap: Duration::from_secs(60), at: after(60) },
     ];
@@ -164,6 +168,7 @@ fn notices() -> Vec<Record> {
     let mut records: Vec<_> = [
         left(Some("bothends/vpn-0123456789abcdef0/outage")),
         left(None),
+        Notice::StaysOpen { sink: &sink, incident: &incident, vpn_name: "Milan", record: "oi-0123456789ab" },
         Notice::Started { version: "0.1.0", vpns: 1, tunnels: 2, mode: "raise" },
         Notice::Stopping { after: hour },
         Notice::Unfinished { after: hour },
@@ -176,23 +181,54 @@ fn notices() -> Vec<Record> {
     .iter()
     .flat_map(|notice| [notice.record(Some("milan-1")), notice.record(None)])
     .collect();
-    let components = [
-        Component::Source("cloudwatch".to_owned()),
-        Component::Addresses("vpn-0123456789abcdef0".to_owned()),
-        Component::Sink("incident_manager".to_owned()),
-        Component::Publisher,
-        Component::Store,
-        Component::Configuration,
-        Component::Probe,
-        Component::Clock,
-        Component::Listener,
-    ];
-    for component in &components {
-        for severity in [Severity::Degraded, Severity::Failed] {
-            let problem = Problem { severity, text: "it does not work".to_owned() };
-            records.push(Notice::Problem { component, problem: &problem }.record(Some("milan-1")));
+    for code in Code::ALL.iter().copied() {
+        for component in components(code) {
+            for severity in [Severity::Degraded, Severity::Failed] {
+                let problem = Problem::new(code, "it does not work").with(severity);
+                let notice = Notice::Problem { component: &component, problem: &problem };
+                records.push(notice.record(Some("milan-1")));
+            }
+            records.push(Notice::ProblemOver { component: &component, code }.record(Some("milan-1")));
         }
-        records.push(Notice::ProblemOver { component }.record(Some("milan-1")));
     }
     records
+}
+
+/// What has such a problem.
+fn components(code: Code) -> Vec<Component> {
+    let vpn = || "vpn-0123456789abcdef0".to_owned();
+    let (source, sink) =
+        (Component::Source("cloudwatch".to_owned()), Component::Sink("incident_manager".to_owned()));
+    match code {
+        Code::SiteCutOff => vec![Component::Site],
+        Code::AwsUnreachable
+        | Code::AwsThrottled
+        | Code::AwsDenied
+        | Code::AwsRefuses
+        | Code::AwsFailing
+        | Code::AwsAnswerInvalid => vec![source],
+        Code::CredentialsFailing | Code::CredentialsSourceFailing | Code::CredentialsExpiring => {
+            vec![Component::Credentials("default".to_owned())]
+        }
+        Code::ConnectionGone
+        | Code::NoAwsData
+        | Code::AwsEvidenceOld
+        | Code::AwsEvidenceUnclear
+        | Code::NeverAnswered
+        | Code::AddressMissing
+        | Code::ProbeSilent => vec![Component::Connection(vpn())],
+        Code::ConnectionUnconfirmed => vec![Component::Identity(vpn())],
+        Code::AddressesSwapped => vec![Component::HostAddresses(vpn())],
+        Code::AddressesDiffer => vec![Component::Addresses(vpn())],
+        Code::ProbeNotPermitted | Code::ProbeFailing | Code::RawSockets => vec![Component::Probe],
+        Code::SinkRejects | Code::SinkUnreachable | Code::SinkIncomplete => vec![sink],
+        Code::FreshSocketFails => vec![Component::FreshSocket(vpn())],
+        Code::SinkNotPrepared => vec![Component::Preparation("incident_manager".to_owned())],
+        Code::Observe => vec![Component::Mode],
+        Code::MetricsFailing => vec![Component::Publisher],
+        Code::StoreFailing => vec![Component::Store],
+        Code::ReloadRefused | Code::RestartNeeded => vec![Component::Configuration],
+        Code::ClockOff => vec![Component::Clock],
+        Code::ListenerFailing => vec![Component::Listener],
+    }
 }

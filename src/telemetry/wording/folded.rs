@@ -23,17 +23,15 @@ pub(in crate::telemetry) fn folded(message: &str, folded: Folded, now: Stamp) ->
     let Folded { count, since, of, worst } = folded;
     let (of, since) = (time(of, now), time(since, now));
     let worst = worst.map_or("", |level| match level {
-        Level::Error => ", the worst an ERROR,",
-        Level::Warn => ", the worst a WARNING,",
+        Level::Error => ", the worst an ERROR",
+        Level::Warn => ", the worst a WARNING",
         Level::Info | Level::Debug | Level::Trace => "",
     });
     match count {
-        0 => format!("{message} (told late: this was at {of})"),
-        1 => {
-            format!("{message} (1 record like this one{worst} was folded since {since}; this one is of {of})")
-        }
+        0 => format!("{message} (reported late: this happened at {of})"),
+        1 => format!("{message} (1 similar record since {since} suppressed{worst}; this one is of {of})"),
         _ => format!(
-            "{message} ({count} records like this one{worst} were folded since {since}; this one is of {of})"
+            "{message} ({count} similar records since {since} suppressed{worst}; this one is of {of})"
         ),
     }
 }

@@ -5,6 +5,7 @@ use log::Level;
 use super::Record;
 use super::phrases::{count, duration, time, whose};
 use crate::domain::board::{Incident, IncidentState, TunnelSnapshot};
+use crate::domain::carrying::Traffic;
 use crate::domain::fact::IncidentChange;
 use crate::domain::names::{End, Kind, Role};
 use crate::domain::time::Now;
@@ -15,7 +16,7 @@ pub(super) fn incident_changed(incident: &Incident, change: IncidentChange, at: 
         IncidentChange::Opened => (Level::Warn, MessageId::INCIDENT_OPENED, opened(incident, at)),
         IncidentChange::TakenUp => (Level::Info, MessageId::INCIDENT_TAKEN_UP, taken_up(incident, at)),
         IncidentChange::Witnessed => {
-            let told = format!("this site sees it too: {}", meaning(incident.id.kind));
+            let told = format!("this site sees it too: {}", stands(incident));
             (Level::Warn, MessageId::INCIDENT_WITNESSED, told)
         }
         IncidentChange::Updated => {
@@ -32,7 +33,7 @@ pub(super) fn incident_changed(incident: &Incident, change: IncidentChange, at: 
             (Level::Info, MessageId::INCIDENT_CLEARING, told)
         }
         IncidentChange::Reopened => {
-            let told = format!("not over: {} again", meaning(incident.id.kind));
+            let told = format!("not over: {}", stands(incident));
             (Level::Warn, MessageId::INCIDENT_REOPENED, told)
         }
         IncidentChange::Resolved => {
@@ -73,7 +74,7 @@ fn snapshots(incident: &Incident) -> String {
 
 fn opened(incident: &Incident, at: Now) -> String {
     let Incident {
-        id,
+        id: _,
         site: _,
         vpn_name: _,
         state: _,
@@ -85,7 +86,7 @@ fn opened(incident: &Incident, at: Now) -> String {
         worsened: _,
         revision: _,
     } = incident;
-    let mut text = format!("{} since {}: {}", meaning(id.kind), time(*began, at.wall), snapshots(incident));
+    let mut text = format!("{} since {}: {}", stands(incident), time(*began, at.wall), snapshots(incident));
     if let Some(related) = related {
         text.push_str("; follows the incident ");
         text.push_str(&related.to_string());
@@ -116,7 +117,7 @@ fn taken_up(incident: &Incident, at: Now) -> String {
 }
 
 fn snapshot(tunnel: &TunnelSnapshot) -> String {
-    let TunnelSnapshot { id, name, role, local, aws, assessment: _ } = tunnel;
+    let TunnelSnapshot { id, name, role, local, aws, assessment: _, carrying: _ } = tunnel;
     let role = match role {
         Role::Active => String::new(),
         Role::Standby | Role::Unused => format!(", {}", role.as_str()),
@@ -131,19 +132,36 @@ fn snapshot(tunnel: &TunnelSnapshot) -> String {
     )
 }
 
+/// What the condition of a kind is, whatever becomes of the traffic.
 pub(super) const fn meaning(kind: Kind) -> &'static str {
     match kind {
         Kind::Outage => "nothing gets through the connection",
-        Kind::RedundancyLost => "the connection works, on fewer tunnels than it should",
-        Kind::OneSided => "one end alone says that every tunnel is down",
+        Kind::RedundancyLost => "both ends agree that an active tunnel is down",
+        Kind::OneSided => "no tunnel is up at both ends, and the ends do not agree",
+    }
+}
+
+/// What an incident means as it stands: whether the connection works is said by whether a tunnel carries traffic.
+fn stands(incident: &Incident) -> &'static str {
+    match (incident.id.kind, incident.traffic()) {
+        (Kind::Outage, Traffic::DoesNotFlow) => meaning(Kind::Outage),
+        (Kind::Outage, Traffic::CannotTell) => "a tunnel is down, and no other is known to work",
+        (Kind::Outage, Traffic::Flows) => "one tunnel works again",
+        (Kind::RedundancyLost, Traffic::Flows) => "the connection works, on fewer tunnels than it should",
+        (Kind::RedundancyLost, Traffic::CannotTell) => {
+            "an active tunnel is down, and whether another works cannot be told"
+        }
+        (Kind::RedundancyLost, Traffic::DoesNotFlow) => "an active tunnel is down, and no other works",
+        (Kind::OneSided, Traffic::Flows) => "one tunnel works again",
+        (Kind::OneSided, Traffic::CannotTell | Traffic::DoesNotFlow) => meaning(Kind::OneSided),
     }
 }
 
 const fn relief(kind: Kind) -> &'static str {
     match kind {
-        Kind::Outage => "some tunnel works again",
-        Kind::RedundancyLost => "every active tunnel works again",
-        Kind::OneSided => "some tunnel works again, or both ends agree",
+        Kind::Outage => "a tunnel carries traffic again",
+        Kind::RedundancyLost => "every active tunnel carries traffic again",
+        Kind::OneSided => "a tunnel carries traffic again, or both ends agree",
     }
 }
 

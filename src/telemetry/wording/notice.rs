@@ -8,7 +8,7 @@ use super::Record;
 use super::phrases::{count, duration};
 use crate::domain::board::IncidentId;
 use crate::domain::names::SinkId;
-use crate::health::{Component, Problem, Severity};
+use crate::health::{Code, Component, Problem, Severity};
 use crate::telemetry::message_id::MessageId;
 
 /// What befalls the daemon itself.
@@ -63,6 +63,17 @@ pub enum Notice<'a> {
         /// The record at the sink, or the key of its messages; `None` if it never said that it had taken it.
         record: Option<&'a str>,
     },
+    /// It stops, and a sink has a record open.
+    StaysOpen {
+        /// The sink.
+        sink: &'a SinkId,
+        /// The incident.
+        incident: &'a IncidentId,
+        /// Its connection's name.
+        vpn_name: &'a str,
+        /// The record at the sink, or the key of its messages.
+        record: &'a str,
+    },
     /// It ends before everything has.
     Unfinished {
         /// How long it waited.
@@ -75,10 +86,12 @@ pub enum Notice<'a> {
         /// What is wrong.
         problem: &'a Problem,
     },
-    /// A part of the daemon has its problem no more.
+    /// A problem is over.
     ProblemOver {
-        /// Which part.
+        /// Which part of the daemon had it.
         component: &'a Component,
+        /// Which problem.
+        code: Code,
     },
     /// Facts were dropped because a consumer's queue was full.
     FactsDropped {
@@ -128,22 +141,31 @@ impl Notice<'_> {
                 );
                 (Level::Warn, MessageId::RECORD_LEFT_OPEN, text)
             }
+            Self::StaysOpen { sink, incident, vpn_name, record } => {
+                let kind = incident.kind.as_str();
+                let text = format!(
+                    "{vpn_name}: {kind} incident: {record} stays open at {sink} while the daemon is stopped; after a start it \
+                     is resolved once it is over. If this gateway is taken out of service, close it by hand"
+                );
+                (Level::Warn, MessageId::RECORD_STAYS_OPEN, text)
+            }
             Self::Unfinished { after } => {
                 let text = format!(
-                    "not everything had ended {} after the signal; what was on its way to AWS is taken up at the next start",
+                    "shutdown timed out {} after the signal; requests under way are repeated at the next start",
                     duration(after)
                 );
                 (Level::Warn, MessageId::UNFINISHED, text)
             }
-            Self::Problem { component, problem: Problem { severity, text } } => {
+            Self::Problem { component, problem: Problem { code, severity, text } } => {
                 let level = match severity {
                     Severity::Degraded => Level::Warn,
                     Severity::Failed => Level::Error,
                 };
-                (level, began(component), format!("{}: {text}", name(component)))
+                (level, MessageId::of(*code), format!("{component}: {text}"))
             }
-            Self::ProblemOver { component } => {
-                (Level::Info, MessageId::PROBLEM_ENDED, format!("{}: all is well again", name(component)))
+            Self::ProblemOver { component, code } => {
+                let text = format!("{component}: over: {}", code.entry().title);
+                (Level::Info, MessageId::PROBLEM_ENDED, text)
             }
             Self::FactsDropped { consumer, count } => (
                 Level::Error,
@@ -160,16 +182,16 @@ impl Notice<'_> {
             Self::ReloadRefused { problems } => record.with("ERROR", problems),
             Self::CannotStart { why } => record.with("ERROR", why),
             Self::ConfigurationWarning { what } => record.with("ERROR", what),
-            Self::LeftOpen { sink, incident, .. } => record
+            Self::LeftOpen { sink, incident, .. } | Self::StaysOpen { sink, incident, .. } => record
                 .with("VPN_ID", incident.vpn.as_str())
                 .with("KIND", incident.kind.as_str())
                 .with("SINK", sink.as_str())
                 .with("INCIDENT", incident.to_string()),
             Self::FactsDropped { consumer, .. } => record.with("COMPONENT", consumer),
             Self::Problem { component, problem } => {
-                with_component(record, component).with("ERROR", problem.text.as_str())
+                with_problem(record, component, problem.code).with("ERROR", problem.text.as_str())
             }
-            Self::ProblemOver { component } => with_component(record, component),
+            Self::ProblemOver { component, code } => with_problem(record, component, code),
             Self::Started { .. }
             | Self::Stopping { .. }
             | Self::Reloaded { .. }
@@ -182,60 +204,24 @@ fn watched(vpns: usize, tunnels: usize) -> String {
     format!("{} in {}", count(tunnels, "tunnel"), count(vpns, "VPN connection"))
 }
 
-fn name(component: &Component) -> String {
+fn with_problem(record: Record, component: &Component, code: Code) -> Record {
+    let record = record.with("COMPONENT", component.to_string()).with("PROBLEM", code.entry().word);
     match component {
-        Component::Source(source) => format!("asking {source}"),
-        Component::Addresses(vpn) => format!("addresses of {vpn}"),
-        Component::Sink(sink) => format!("sink {sink}"),
-        Component::Publisher => "sending metrics to CloudWatch".to_owned(),
-        Component::Store => "store".to_owned(),
-        Component::Configuration => "configuration".to_owned(),
-        Component::Probe => "probing".to_owned(),
-        Component::Clock => "clock".to_owned(),
-        Component::Listener => "listener".to_owned(),
-    }
-}
-
-fn began(component: &Component) -> MessageId {
-    match component {
-        Component::Addresses(_) => MessageId::ADDRESSES_DIFFER,
-        Component::Source(_)
-        | Component::Sink(_)
-        | Component::Publisher
-        | Component::Store
-        | Component::Configuration
-        | Component::Probe
-        | Component::Clock
-        | Component::Listener => MessageId::PROBLEM_BEGAN,
-    }
-}
-
-fn with_component(record: Record, component: &Component) -> Record {
-    let record = record.with("COMPONENT", component_id(component));
-    match component {
-        Component::Sink(sink) => record.with("SINK", sink.as_str()),
-        Component::Addresses(vpn) => record.with("VPN_ID", vpn.as_str()),
-        Component::Source(_)
+        Component::Sink(sink) | Component::Preparation(sink) => record.with("SINK", sink.as_str()),
+        Component::Addresses(vpn)
+        | Component::Identity(vpn)
+        | Component::HostAddresses(vpn)
+        | Component::Connection(vpn)
+        | Component::FreshSocket(vpn) => record.with("VPN_ID", vpn.as_str()),
+        Component::Site
+        | Component::Source(_)
+        | Component::Credentials(_)
+        | Component::Mode
         | Component::Publisher
         | Component::Store
         | Component::Configuration
         | Component::Probe
         | Component::Clock
         | Component::Listener => record,
-    }
-}
-
-/// Which part it is, in words for filters.
-fn component_id(component: &Component) -> String {
-    match component {
-        Component::Source(source) => source.clone(),
-        Component::Sink(sink) => format!("sink {sink}"),
-        Component::Addresses(vpn) => format!("addresses of {vpn}"),
-        Component::Publisher => "metrics".to_owned(),
-        Component::Store => "store".to_owned(),
-        Component::Configuration => "configuration".to_owned(),
-        Component::Probe => "probe".to_owned(),
-        Component::Clock => "clock".to_owned(),
-        Component::Listener => "listener".to_owned(),
     }
 }

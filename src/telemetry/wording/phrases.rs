@@ -22,10 +22,16 @@ pub(super) fn time(stamp: Stamp, near: Stamp) -> String {
     }
 }
 
+/// For programs: `2025-11-22T03:12:04Z`, with milliseconds where there are any.
+pub(super) fn rfc3339(stamp: Stamp) -> String {
+    Timestamp::from_millisecond(stamp.as_millis()).map_or_else(|_| String::new(), |at| at.to_string())
+}
+
 /// `850 ms`, `30 s`, `2 min`, `1 h 5 min`.
 pub(super) fn duration(duration: Duration) -> String {
     let seconds = duration.as_secs();
     match (seconds / 3600, seconds % 3600 / 60, seconds % 60) {
+        (0, 0, 0) if duration.as_millis() == 0 => "less than 1 ms".to_owned(),
         (0, 0, 0) => format!("{} ms", duration.as_millis()),
         (0, 0, s) => format!("{s} s"),
         (0, m, 0) => format!("{m} min"),
@@ -40,7 +46,7 @@ pub(super) fn count(number: usize, noun: &str) -> String {
     if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
 }
 
-/// `down by our end: 10 echoes to 169.254.10.1 unanswered since 03:12:04Z, …`: what a view says, whose it is, and on what
+/// `down by our end: no reply from 169.254.10.1 since 03:12:03Z, …`: what a view says, whose it is, and on what
 /// evidence.
 pub(super) fn view(view: &View, inside_ip: Option<IpAddr>, at: Now) -> String {
     let (whose, evidence) = match &view.evidence {
@@ -68,28 +74,32 @@ fn local_evidence(verdict: Verdict, evidence: &LocalEvidence, inside: Option<IpA
         Verdict::Down => unanswered(evidence, &inside, near),
         Verdict::Unknown(why) => why_local(why, &inside),
     };
-    match verdict {
-        Verdict::Up => {}
-        Verdict::Down | Verdict::Unknown(_) => {
-            if let Some(reply) = evidence.last_reply {
-                _ = write!(text, ", last reply {}", time(reply.wall, near));
-            }
-        }
+    let last_reply = match verdict {
+        Verdict::Up => None,
+        // A reply that came later and made nothing of it.
+        Verdict::Down => evidence.last_reply.filter(|reply| evidence.stopped.is_some_and(|at| at < *reply)),
+        Verdict::Unknown(_) => evidence.last_reply,
+    };
+    if let Some(reply) = last_reply {
+        _ = write!(text, ", last reply {}", time(reply.wall, near));
     }
-    if let Some(loss) = evidence.loss_percent {
-        _ = write!(text, ", loss {}", percent(loss));
+    match (verdict, evidence.loss_percent) {
+        (Verdict::Up | Verdict::Unknown(_), Some(loss)) => _ = write!(text, ", loss {}", percent(loss)),
+        // That nothing comes through is said.
+        (Verdict::Down, _) | (Verdict::Up | Verdict::Unknown(_), None) => {}
     }
     text
 }
 
 fn unanswered(evidence: &LocalEvidence, inside: &str, near: Stamp) -> String {
-    let echoes = match evidence.losses_in_row {
-        1 => "1 echo".to_owned(),
-        losses => format!("{losses} echoes"),
-    };
-    let mut text = format!("{echoes} to {inside} unanswered");
-    if let Some(first) = evidence.first_loss {
-        _ = write!(text, " since {}", time(first.wall, near));
+    let mut text = format!("no reply from {inside}");
+    if let Some(since) = evidence.stopped.or(evidence.first_loss) {
+        _ = write!(text, " since {}", time(since.wall, near));
+    }
+    match evidence.losses_in_row {
+        0 => {}
+        1 => text.push_str(", 1 echo lost"),
+        losses => _ = write!(text, ", {losses} echoes lost"),
     }
     match evidence.last_loss {
         None | Some(Loss::Timeout) => {}
@@ -158,7 +168,10 @@ fn why_aws(why: Why) -> String {
 }
 
 fn milliseconds(duration: Duration) -> String {
-    format!("{:.1} ms", duration.as_secs_f64() * 1e3)
+    match duration.as_secs_f64() * 1e3 {
+        short if short < 0.05 => "less than 0.1 ms".to_owned(),
+        long => format!("{long:.1} ms"),
+    }
 }
 
 fn percent(percent: f64) -> String {

@@ -7,13 +7,13 @@ use std::time::Duration;
 use super::*;
 use crate::domain::board::{Incident, IncidentState};
 use crate::domain::fact::IncidentChange;
-use crate::domain::names::{CheckId, CheckKind, SinkId};
+use crate::domain::names::{CheckId, CheckKind, Routing, SinkId};
 use crate::domain::plan::{AwsRules, IncidentRules, Plan, ProbeRules, Route, RouteKey, TunnelPlan, VpnPlan};
 use crate::domain::rollup::Rollup;
 use crate::domain::time::Stamp;
 use crate::domain::verdict::{Evidence, LocalEvidence, Outcome};
 use crate::fixture::{self, after};
-use crate::health::{Component, Problem, Severity};
+use crate::health::{Code, Component, Problem};
 
 fn names() -> Names {
     let tunnel = |n: u8, role| {
@@ -33,6 +33,7 @@ fn names() -> Names {
     let vpn = VpnPlan {
         id: fixture::vpn(),
         name: "Milan DC, primary".into(),
+        routing: Routing::Unknown,
         tunnels: vec![tunnel(1, Role::Active), tunnel(2, Role::Standby)],
         probe: ProbeRules {
             interval: second,
@@ -138,7 +139,7 @@ fn checks_are_told_quietly() {
         Fact::TicksSkipped { check: check(), count: 3600 },
         Fact::Suspicion { check: check(), suspect: true, at: after(4) },
         Fact::Suspicion { check: check(), suspect: false, at: after(5) },
-        Fact::SeenUp(SeenUp::Local(check(), RouteKey { inside_ip: [169, 254, 10, 1].into() })),
+        Fact::SeenUp(SeenUp::Local(check(), RouteKey { inside_ip: [169, 254, 10, 1].into(), own: None })),
         Fact::SeenUp(SeenUp::Aws(fixture::tunnel(1))),
         Fact::Resumed { gap: Duration::from_secs(3 * 3600), at: after(15) },
         Fact::AddressHeld { address: [192, 0, 2, 100].into(), held: true, at: after(15) },
@@ -165,7 +166,7 @@ fn a_view_is_told_with_its_evidence() {
         view_changed(End::Aws, Verdict::Up, fixture::aws(Verdict::Unknown(Why::Stale))),
         view_changed(End::Aws, Verdict::Up, fixture::aws(Verdict::Unknown(Why::Gone))),
     ]), @r"
-    INFO END_DOWN milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): down by our end: 10 echoes to 169.254.10.1 unanswered since 03:12:04Z, last reply 03:12:03Z, loss 12 %; before: up END=local VERDICT=down
+    INFO END_DOWN milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): down by our end: no reply from 169.254.10.1 since 03:12:03Z, 10 echoes lost; before: up END=local VERDICT=down
     INFO END_UP milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): up by our end: 169.254.10.1 answers in 11.9 ms, loss 0 %; before: down END=local VERDICT=up
     INFO END_DOWN milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): down by AWS: cloudwatch: TunnelState 0, as of 03:12:10Z; before: up END=aws VERDICT=down
     INFO END_UP milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): up by AWS: cloudwatch: TunnelState 1, as of 03:12:10Z; before: unknown END=aws VERDICT=up
@@ -220,13 +221,13 @@ fn an_assessment_is_told_with_the_evidence_of_both_ends() {
         assessed(1, Assessment::Blind, fixture::local_up(), silent()),
         assessed(2, Assessment::Down, fixture::local_down(), fixture::aws(down)),
     ]), @r"
-    WARN BOTH_ENDS_DOWN milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): both ends agree that it is down: down by our end: 10 echoes to 169.254.10.1 unanswered since 03:12:04Z, last reply 03:12:03Z, loss 12 %; down by AWS: cloudwatch: TunnelState 0, as of 03:12:10Z ASSESSMENT=down LOCAL_VIEW=down by our end: 10 echoes to 169.254.10.1 unanswered since 03:12:04Z, last reply 03:12:03Z, loss 12 % AWS_VIEW=down by AWS: cloudwatch: TunnelState 0, as of 03:12:10Z
-    WARN DISPUTED milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): disputed: down by our end: 10 echoes to 169.254.10.1 unanswered since 03:12:04Z, last reply 03:12:03Z, loss 12 %; up by AWS: cloudwatch: TunnelState 1, as of 03:12:10Z ASSESSMENT=disputed LOCAL_VIEW=down by our end: 10 echoes to 169.254.10.1 unanswered since 03:12:04Z, last reply 03:12:03Z, loss 12 % AWS_VIEW=up by AWS: cloudwatch: TunnelState 1, as of 03:12:10Z
+    WARN BOTH_ENDS_DOWN milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): both ends agree that it is down: down by our end: no reply from 169.254.10.1 since 03:12:03Z, 10 echoes lost; down by AWS: cloudwatch: TunnelState 0, as of 03:12:10Z ASSESSMENT=down LOCAL_VIEW=down by our end: no reply from 169.254.10.1 since 03:12:03Z, 10 echoes lost AWS_VIEW=down by AWS: cloudwatch: TunnelState 0, as of 03:12:10Z NOT_PASSING_SINCE=2025-11-22T03:12:03Z
+    WARN DISPUTED milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): disputed: down by our end: no reply from 169.254.10.1 since 03:12:03Z, 10 echoes lost; up by AWS: cloudwatch: TunnelState 1, as of 03:12:10Z ASSESSMENT=disputed LOCAL_VIEW=down by our end: no reply from 169.254.10.1 since 03:12:03Z, 10 echoes lost AWS_VIEW=up by AWS: cloudwatch: TunnelState 1, as of 03:12:10Z NOT_PASSING_SINCE=2025-11-22T03:12:03Z
     WARN DISPUTED milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): disputed: up by our end: 169.254.10.1 answers in 11.9 ms, loss 0 %; down by AWS: cloudwatch: TunnelState 0, as of 03:12:10Z ASSESSMENT=disputed LOCAL_VIEW=up by our end: 169.254.10.1 answers in 11.9 ms, loss 0 % AWS_VIEW=down by AWS: cloudwatch: TunnelState 0, as of 03:12:10Z
-    WARN UNCONFIRMED milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): unconfirmed: down by our end: 10 echoes to 169.254.10.1 unanswered since 03:12:04Z, last reply 03:12:03Z, loss 12 %; unknown by AWS: AWS has not answered ASSESSMENT=unconfirmed LOCAL_VIEW=down by our end: 10 echoes to 169.254.10.1 unanswered since 03:12:04Z, last reply 03:12:03Z, loss 12 % AWS_VIEW=unknown by AWS: AWS has not answered
+    WARN UNCONFIRMED milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): unconfirmed: down by our end: no reply from 169.254.10.1 since 03:12:03Z, 10 echoes lost; unknown by AWS: AWS has not answered ASSESSMENT=unconfirmed LOCAL_VIEW=down by our end: no reply from 169.254.10.1 since 03:12:03Z, 10 echoes lost AWS_VIEW=unknown by AWS: AWS has not answered NOT_PASSING_SINCE=2025-11-22T03:12:03Z
     INFO HEALTHY milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): healthy: up by our end: 169.254.10.1 answers in 11.9 ms, loss 0 %; up by AWS: cloudwatch: TunnelState 1, as of 03:12:10Z ASSESSMENT=healthy LOCAL_VIEW=up by our end: 169.254.10.1 answers in 11.9 ms, loss 0 % AWS_VIEW=up by AWS: cloudwatch: TunnelState 1, as of 03:12:10Z
     INFO BLIND milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): blind: up by our end: 169.254.10.1 answers in 11.9 ms, loss 0 %; unknown by AWS: AWS has not answered ASSESSMENT=blind LOCAL_VIEW=up by our end: 169.254.10.1 answers in 11.9 ms, loss 0 % AWS_VIEW=unknown by AWS: AWS has not answered
-    INFO BOTH_ENDS_DOWN milan-1: Milan DC, primary: tunnel 2 (203.0.113.12): both ends agree that it is down: down by our end: 10 echoes to 169.254.11.1 unanswered since 03:12:04Z, last reply 03:12:03Z, loss 12 %; down by AWS: cloudwatch: TunnelState 0, as of 03:12:10Z ASSESSMENT=down LOCAL_VIEW=down by our end: 10 echoes to 169.254.11.1 unanswered since 03:12:04Z, last reply 03:12:03Z, loss 12 % AWS_VIEW=down by AWS: cloudwatch: TunnelState 0, as of 03:12:10Z
+    INFO BOTH_ENDS_DOWN milan-1: Milan DC, primary: tunnel 2 (203.0.113.12): both ends agree that it is down: down by our end: no reply from 169.254.11.1 since 03:12:03Z, 10 echoes lost; down by AWS: cloudwatch: TunnelState 0, as of 03:12:10Z ASSESSMENT=down LOCAL_VIEW=down by our end: no reply from 169.254.11.1 since 03:12:03Z, 10 echoes lost AWS_VIEW=down by AWS: cloudwatch: TunnelState 0, as of 03:12:10Z NOT_PASSING_SINCE=2025-11-22T03:12:03Z
     ");
 }
 
@@ -239,9 +240,9 @@ fn losses_without_a_path_name_the_kernels_reason() {
     use crate::domain::verdict::Loss;
     insta::assert_snapshot!(told([Loss::Timeout, Loss::NoPath, Loss::Blocked]
         .map(|loss| view_changed(End::Local, Verdict::Up, because(loss)))), @r"
-    INFO END_DOWN milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): down by our end: 1 echo to 169.254.10.1 unanswered; before: up END=local VERDICT=down
-    INFO END_DOWN milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): down by our end: 1 echo to 169.254.10.1 unanswered (the kernel has no path to it); before: up END=local VERDICT=down
-    INFO END_DOWN milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): down by our end: 1 echo to 169.254.10.1 unanswered (the kernel refuses to send: an XFRM policy or the firewall); before: up END=local VERDICT=down
+    INFO END_DOWN milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): down by our end: no reply from 169.254.10.1, 1 echo lost; before: up END=local VERDICT=down
+    INFO END_DOWN milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): down by our end: no reply from 169.254.10.1, 1 echo lost (the kernel has no path to it); before: up END=local VERDICT=down
+    INFO END_DOWN milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): down by our end: no reply from 169.254.10.1, 1 echo lost (the kernel refuses to send: an XFRM policy or the firewall); before: up END=local VERDICT=down
     ");
 }
 
@@ -292,15 +293,15 @@ fn the_course_of_an_incident_is_told() {
     insta::assert_snapshot!(told(facts), @r"
     WARN INCIDENT_MISSED milan-1: Milan DC, primary: redundancy_lost incident: both ends had tunnel 1 (203.0.113.11), tunnel 2 (203.0.113.12) down from 03:12:12Z to 03:18:40Z, while AWS could not be reached: nobody was told KIND=redundancy_lost
     INFO INCIDENT_PENDING milan-1: Milan DC, primary: outage: nothing gets through the connection; an incident opens in 30 s if this goes on KIND=outage
-    INFO INCIDENT_PENDING milan-1: Milan DC, primary: one_sided: one end alone says that every tunnel is down; an incident opens in 15 min if this goes on KIND=one_sided
+    INFO INCIDENT_PENDING milan-1: Milan DC, primary: one_sided: no tunnel is up at both ends, and the ends do not agree; an incident opens in 15 min if this goes on KIND=one_sided
     INFO INCIDENT_AVERTED milan-1: Milan DC, primary: outage: over before an incident opened KIND=outage
-    WARN INCIDENT_OPENED milan-1: Milan DC, primary: redundancy_lost incident: the connection works, on fewer tunnels than it should since 03:12:12Z: tunnel 1 (203.0.113.11) down by our end, down by AWS, tunnel 2 (203.0.113.12, standby) up by our end, up by AWS; follows the incident vpn-0123456789abcdef0/redundancy_lost/1763781140000 KIND=redundancy_lost TUNNELS=tunnel 1 (203.0.113.11) down by our end, down by AWS, tunnel 2 (203.0.113.12, standby) up by our end, up by AWS
+    WARN INCIDENT_OPENED milan-1: Milan DC, primary: redundancy_lost incident: an active tunnel is down, and whether another works cannot be told since 03:12:12Z: tunnel 1 (203.0.113.11) down by our end, down by AWS, tunnel 2 (203.0.113.12, standby) up by our end, up by AWS; follows the incident vpn-0123456789abcdef0/redundancy_lost/1763781140000 KIND=redundancy_lost TUNNELS=tunnel 1 (203.0.113.11) down by our end, down by AWS, tunnel 2 (203.0.113.12, standby) up by our end, up by AWS
     INFO INCIDENT_TAKEN_UP milan-1: Milan DC, primary: redundancy_lost incident: found open at a sink since 03:12:20Z, taken up: tunnel 1 (203.0.113.11) down by our end, down by AWS, tunnel 2 (203.0.113.12, standby) up by our end, up by AWS KIND=redundancy_lost TUNNELS=tunnel 1 (203.0.113.11) down by our end, down by AWS, tunnel 2 (203.0.113.12, standby) up by our end, up by AWS
-    WARN INCIDENT_WITNESSED milan-1: Milan DC, primary: redundancy_lost incident: this site sees it too: the connection works, on fewer tunnels than it should KIND=redundancy_lost
+    WARN INCIDENT_WITNESSED milan-1: Milan DC, primary: redundancy_lost incident: this site sees it too: an active tunnel is down, and whether another works cannot be told KIND=redundancy_lost
     DEBUG INCIDENT_UPDATED milan-1: Milan DC, primary: redundancy_lost incident: its timeline has 3 lines KIND=redundancy_lost
     WARN INCIDENT_WORSENED milan-1: Milan DC, primary: redundancy_lost incident: worse: a further tunnel is down, or the same again KIND=redundancy_lost
-    INFO INCIDENT_CLEARING milan-1: Milan DC, primary: redundancy_lost incident: every active tunnel works again; it is resolved if that lasts KIND=redundancy_lost
-    WARN INCIDENT_REOPENED milan-1: Milan DC, primary: redundancy_lost incident: not over: the connection works, on fewer tunnels than it should again KIND=redundancy_lost
+    INFO INCIDENT_CLEARING milan-1: Milan DC, primary: redundancy_lost incident: every active tunnel carries traffic again; it is resolved if that lasts KIND=redundancy_lost
+    WARN INCIDENT_REOPENED milan-1: Milan DC, primary: redundancy_lost incident: not over: an active tunnel is down, and whether another works cannot be told KIND=redundancy_lost
     INFO INCIDENT_RESOLVED milan-1: Milan DC, primary: redundancy_lost incident: resolved, 9 min 48 s after it began KIND=redundancy_lost
     WARN INCIDENT_UNWATCHED milan-1: Milan DC, primary: redundancy_lost incident: its connection left the configuration: its records stay open, for a person to close KIND=redundancy_lost
     INFO INCIDENT_HANDED_OVER milan-1: Milan DC, primary: redundancy_lost incident: handed over: its records stay open, for the host that holds the address KIND=redundancy_lost
@@ -311,14 +312,13 @@ fn the_course_of_an_incident_is_told() {
 #[test]
 fn unusable_evidence_names_who_answered_and_is_a_warning_unless_who_asked_gives_one() {
     let source = fixture::status().sources[0].id.clone();
-    let facts = [Why::Garbage, Why::Fraction, Why::Future].map(|why| Fact::EvidenceUnusable {
+    let facts = [Why::Garbage, Why::Future].map(|why| Fact::EvidenceUnusable {
         source: source.clone(),
         tunnel: fixture::tunnel(1),
         verdict: Verdict::Unknown(why),
     });
     insta::assert_snapshot!(told(facts), @r"
     INFO EVIDENCE_UNUSABLE milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): what cloudwatch in eu-west-1 answered cannot be used: not understood; it counts as unknown END=aws VERDICT=unknown ERROR=not understood
-    WARN EVIDENCE_UNUSABLE milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): what cloudwatch in eu-west-1 answered cannot be used: TunnelState between 0 and 1: it changed within the period; it counts as unknown END=aws VERDICT=unknown ERROR=TunnelState between 0 and 1: it changed within the period
     WARN EVIDENCE_UNUSABLE milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): what cloudwatch in eu-west-1 answered cannot be used: stamped in the future; it counts as unknown END=aws VERDICT=unknown ERROR=stamped in the future
     ");
 }
@@ -327,12 +327,9 @@ fn unusable_evidence_names_who_answered_and_is_a_warning_unless_who_asked_gives_
 fn what_befalls_the_daemon_is_told() {
     let sink = Component::Sink("incident_manager".to_owned());
     let source = Component::Source(fixture::status().sources[0].id.to_string());
-    let denied = Problem {
-        severity: Severity::Failed,
-        text: "AccessDenied: allow ssm-incidents:StartIncident".to_owned(),
-    };
-    let slow = Problem { severity: Severity::Degraded, text: "throttled".to_owned() };
-    let other = Problem { severity: Severity::Degraded, text: "AWS's addresses are others".to_owned() };
+    let denied = Problem::new(Code::SinkRejects, "AccessDenied: allow ssm-incidents:StartIncident");
+    let slow = Problem::new(Code::AwsThrottled, "throttled");
+    let other = Problem::new(Code::AddressesDiffer, "AWS's addresses are others");
     let addresses = Component::Addresses("vpn-0123456789abcdef0".to_owned());
     let (webhook, incident) = (SinkId::new("webhook-2"), fixture::incident().id.clone());
     let left =
@@ -343,9 +340,9 @@ fn what_befalls_the_daemon_is_told() {
         Notice::ReloadRefused { problems: "bothends.toml:3: vpn.id: expected vpn-…" },
         Notice::Problem { component: &sink, problem: &denied },
         Notice::Problem { component: &source, problem: &slow },
-        Notice::ProblemOver { component: &sink },
+        Notice::ProblemOver { component: &sink, code: Code::SinkRejects },
         Notice::Problem { component: &addresses, problem: &other },
-        Notice::ProblemOver { component: &addresses },
+        Notice::ProblemOver { component: &addresses, code: Code::AddressesDiffer },
         Notice::FactsDropped { consumer: "store", count: 12 },
         Notice::Stopping { after: Duration::from_secs(3600) },
         Notice::Unfinished { after: Duration::from_secs(4) },
@@ -359,14 +356,14 @@ fn what_befalls_the_daemon_is_told() {
     INFO STARTED milan-1: bothends 0.1.0 started: 2 tunnels in 1 VPN connection; incidents: raise
     INFO CONFIGURATION_RELOADED milan-1: configuration reloaded: 4 tunnels in 2 VPN connections
     ERROR CONFIGURATION_REFUSED milan-1: reload refused, the configuration before it stays in force: bothends.toml:3: vpn.id: expected vpn-… ERROR=bothends.toml:3: vpn.id: expected vpn-…
-    ERROR PROBLEM_BEGAN milan-1: sink incident_manager: AccessDenied: allow ssm-incidents:StartIncident COMPONENT=sink incident_manager SINK=incident_manager ERROR=AccessDenied: allow ssm-incidents:StartIncident
-    WARN PROBLEM_BEGAN milan-1: asking cloudwatch in eu-west-1: throttled COMPONENT=cloudwatch in eu-west-1 ERROR=throttled
-    INFO PROBLEM_ENDED milan-1: sink incident_manager: all is well again COMPONENT=sink incident_manager SINK=incident_manager
-    WARN ADDRESSES_DIFFER milan-1: addresses of vpn-0123456789abcdef0: AWS's addresses are others COMPONENT=addresses of vpn-0123456789abcdef0 ERROR=AWS's addresses are others
-    INFO PROBLEM_ENDED milan-1: addresses of vpn-0123456789abcdef0: all is well again COMPONENT=addresses of vpn-0123456789abcdef0
+    ERROR PROBLEM_SINK_REJECTS milan-1: sink incident_manager: AccessDenied: allow ssm-incidents:StartIncident COMPONENT=sink incident_manager PROBLEM=sink_rejects SINK=incident_manager ERROR=AccessDenied: allow ssm-incidents:StartIncident
+    WARN PROBLEM_AWS_THROTTLED milan-1: source cloudwatch in eu-west-1: throttled COMPONENT=source cloudwatch in eu-west-1 PROBLEM=aws_throttled ERROR=throttled
+    INFO PROBLEM_ENDED milan-1: sink incident_manager: over: A sink refuses what it is sent COMPONENT=sink incident_manager PROBLEM=sink_rejects SINK=incident_manager
+    WARN PROBLEM_ADDRESSES_DIFFER milan-1: addresses vpn-0123456789abcdef0: AWS's addresses are others COMPONENT=addresses vpn-0123456789abcdef0 PROBLEM=addresses_differ ERROR=AWS's addresses are others
+    INFO PROBLEM_ENDED milan-1: addresses vpn-0123456789abcdef0: over: AWS has other tunnel addresses than the configuration COMPONENT=addresses vpn-0123456789abcdef0 PROBLEM=addresses_differ
     ERROR FACTS_DROPPED milan-1: 12 facts did not reach the store: it is too slow COMPONENT=store
     INFO STOPPING milan-1: stopping after 1 h
-    WARN UNFINISHED milan-1: not everything had ended 4 s after the signal; what was on its way to AWS is taken up at the next start
+    WARN UNFINISHED milan-1: shutdown timed out 4 s after the signal; requests under way are repeated at the next start
     WARN CONFIGURATION_WARNING milan-1: [http] listen changed, which needs a restart ERROR=[http] listen changed, which needs a restart
     ERROR CANNOT_START milan-1: cannot start: a directory is no store ERROR=a directory is no store
     WARN RECORD_LEFT_OPEN milan-1: Milan DC: redundancy_lost incident: sink webhook-2 is no longer configured to take it; bothends/vpn-0123456789abcdef0/outage stays open there: close it by hand KIND=redundancy_lost SINK=webhook-2

@@ -85,6 +85,41 @@ fn a_credential_process_that_fails_is_quoted_without_its_secrets() {
 }
 
 #[test]
+fn a_profile_of_identity_center_without_a_session_names_the_command_to_sign_in_with() {
+    let (aws, home) = (stand_in(), home());
+    write(home.path(), "config", PROFILES_OF_IDENTITY_CENTER);
+    let url = aws.url();
+    for (profile, to_sign_in) in [("ops", "ops"), ("older", "older"), ("through", "ops")] {
+        let printed = polls(
+            SourceKind::CloudWatch,
+            home.path(),
+            &[("AWS_ENDPOINT_URL", &url), ("AWS_PROFILE", profile)],
+        );
+        let told = format!("run `aws sso login --profile {to_sign_in}`. Nobody signs in for a daemon");
+        assert!(printed.contains("event: Refused") && printed.contains(&told), "{printed}");
+    }
+    assert!(received(&aws, "GetMetricData").is_empty());
+}
+
+const PROFILES_OF_IDENTITY_CENTER: &str = "
+[sso-session corp]
+sso_start_url = https://corp.awsapps.com/start
+sso_region = eu-west-1
+[profile ops]
+sso_session = corp
+sso_account_id = 123456789012
+sso_role_name = Ops
+[profile older]
+sso_start_url = https://corp.awsapps.com/start
+sso_region = eu-west-1
+sso_account_id = 123456789012
+sso_role_name = Ops
+[profile through]
+role_arn = arn:aws:iam::123456789012:role/vpn
+source_profile = ops
+";
+
+#[test]
 fn without_credentials_the_problem_says_what_to_give() {
     let aws = stand_in();
     let url = aws.url();
@@ -92,6 +127,46 @@ fn without_credentials_the_problem_says_what_to_give() {
         let printed = polls(kind, home().path(), &[("AWS_ENDPOINT_URL", &url)]);
         assert!(printed.contains("no AWS credentials"), "{printed}");
     }
+}
+
+#[test]
+fn where_credentials_were_looked_for_and_what_is_wrong_there_is_said() {
+    let (aws, home) = (stand_in(), home());
+    let url = aws.url();
+    let asked = |environment: &[(&str, &str)]| {
+        let environment = [&[("AWS_ENDPOINT_URL", url.as_str())], environment].concat();
+        polls(SourceKind::CloudWatch, home.path(), &environment)
+    };
+    write(home.path(), "config", "[profile me]\nregion = eu-west-1\n");
+    let here = home.path().display();
+    let config = format!("{here}/.aws/config");
+    let missing = format!("{here}/typo");
+    let in_config = |name: &str| format!("no profile [{name}] in {config} (there is: me)");
+    for (environment, told) in [
+        (vec![], in_config("default")),
+        (vec![("AWS_PROFILE", "you")], in_config("you")),
+        (vec![("AWS_PROFILE", "me")], format!("the profile [me] in {config}")),
+        (vec![KEYS[0]], "AWS_ACCESS_KEY_ID is set, and AWS_SECRET_ACCESS_KEY is not".to_owned()),
+        (
+            vec![("AWS_SHARED_CREDENTIALS_FILE", missing.as_str())],
+            format!("AWS_SHARED_CREDENTIALS_FILE names {missing}, which does not exist"),
+        ),
+    ] {
+        let printed = asked(&environment);
+        assert!(printed.contains("event: Refused") && printed.contains(&told), "{told}: {printed}");
+    }
+    write(home.path(), "config", "[default]\naws_access_key_id = AKIASTANDINEXAMPLE01\n");
+    let printed = asked(&[]);
+    let told = "the profile [default] has aws_access_key_id and no aws_secret_access_key";
+    assert!(printed.contains(told) && !printed.contains("withheld"), "{printed}");
+    write(home.path(), "config", "[default]\nno sense\n");
+    let printed = asked(&[]);
+    assert!(printed.contains(&config) && printed.contains("line 2"), "{printed}");
+    let login = "[default]\nlogin_session = arn:aws:iam::123456789012:user/me\n";
+    write(home.path(), "config", login);
+    let printed = asked(&[]);
+    let told = "aws configure export-credentials --profile default";
+    assert!(printed.contains(told) && !printed.contains("cargo"), "{printed}");
 }
 
 #[test]
@@ -112,7 +187,9 @@ fn calls_go_through_the_proxy() {
     ] {
         let proxy = Listening::start();
         let printed = polls(kind, home().path(), &with_keys(&[("HTTPS_PROXY", &proxy.url)]));
-        assert!(printed.contains("no connection"), "{printed}");
+        let refused =
+            format!("the proxy {} (HTTPS_PROXY) refused a connection to {host} (502 Bad Gateway)", proxy.url);
+        assert!(printed.contains(&refused), "{printed}");
         assert_eq!(proxy.first_line(), format!("CONNECT {host} HTTP/1.1"));
     }
 }
@@ -139,7 +216,10 @@ fn a_private_authority_is_trusted_if_it_is_named_and_not_otherwise() {
         let printed = polls(kind, home().path(), &with_keys(&[endpoint, ("SSL_CERT_FILE", authority)]));
         assert!(printed.contains("HTTP 503"), "{printed}");
         let printed = polls(kind, home().path(), &with_keys(&[endpoint]));
-        assert!(printed.contains("no connection") && printed.contains("UnknownIssuer"), "{printed}");
+        assert!(
+            printed.contains("no authority that is trusted here") && !printed.contains("UnknownIssuer"),
+            "{printed}"
+        );
     }
 }
 

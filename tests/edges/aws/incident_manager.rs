@@ -1,16 +1,19 @@
 //! Incident Manager as a sink.
 
+use std::collections::BTreeMap;
+
 use bothends::aws::IncidentManager;
 use bothends::domain::names::{Kind, VpnId};
 use bothends::domain::time::Stamp;
 use bothends::incident::sink::{
-    IncidentSink, Note, Origin, Record, RecordId, RecordStatus, Scope, SinkError, StartRequest,
+    IncidentSink, Note, Origin, Record, RecordId, RecordStatus, Scope, Search, SinkError, StartRequest,
 };
 use serde_json::{Value, json};
 
 use super::{PLAN, REGION, VPN, connections, control, fault, received, stand_in, stand_in_with};
 use crate::stand_in::StandIn;
 
+const DESCRIPTION: &str = "Down at both ends since noon.";
 const EVIDENCE: &str = r#"{"local":"down","aws":"down"}"#;
 
 fn sink(aws: &StandIn) -> IncidentManager {
@@ -34,12 +37,18 @@ fn request(kind: Kind, token: &str) -> StartRequest {
         title: "milan-1: Milan DC is down on both tunnels".to_owned(),
         impact: 1,
         triggered: Stamp::from_secs(1_795_341_600),
+        description: DESCRIPTION.to_owned(),
         raw_data: EVIDENCE.to_owned(),
     }
 }
 
 fn incidents(aws: &StandIn) -> Vec<Value> {
     control(aws, json!({ "incidents": {} })).as_array().unwrap().clone()
+}
+
+async fn find(sink: &impl IncidentSink, kind: Kind) -> Vec<Record> {
+    let found = sink.find(&Search { scopes: vec![scope(kind)], page: true }).await.unwrap();
+    found.into_iter().map(|(_, record)| record).collect()
 }
 
 fn ids(records: &[Record]) -> Vec<&RecordId> {
@@ -50,14 +59,14 @@ fn ids(records: &[Record]) -> Vec<&RecordId> {
 async fn a_record_is_started_found_told_related_and_resolved() {
     let aws = stand_in();
     let sink = sink(&aws);
-    assert_eq!(sink.find(&scope(Kind::Outage)).await.unwrap(), []);
+    assert_eq!(find(&sink, Kind::Outage).await, []);
     let record = sink.start(&request(Kind::Outage, "token-1")).await.unwrap();
-    let found = sink.find(&scope(Kind::Outage)).await.unwrap();
+    let found = find(&sink, Kind::Outage).await;
     assert_eq!(ids(&found), [&record]);
     assert_eq!((found[0].status, found[0].origin), (RecordStatus::Open, Origin::Daemon));
     let read = sink.read(&record).await.unwrap();
     assert_eq!(read.id, record);
-    assert_eq!(sink.find(&scope(Kind::OneSided)).await.unwrap(), [], "another kind is another scope");
+    assert_eq!(find(&sink, Kind::OneSided).await, [], "another kind is another scope");
 
     let at = Stamp::from_millis(bothends::clock::wall().as_millis());
     let note = Note { at, text: "tunnel 2 is down".to_owned(), client_token: "note-1".to_owned() };
@@ -80,7 +89,7 @@ async fn a_record_is_started_found_told_related_and_resolved() {
     assert_eq!(notes, 1, "{told:?}");
     assert!(stored["relatedItems"].to_string().contains(&other.0));
     assert_eq!(received(&aws, "UpdateIncidentRecord").len(), 1, "a closed record is not closed again");
-    let after = sink.find(&scope(Kind::Outage)).await.unwrap();
+    let after = find(&sink, Kind::Outage).await;
     assert_eq!((ids(&after), after[0].status), (vec![&record], RecordStatus::Resolved));
 }
 
@@ -97,7 +106,7 @@ async fn all_open_records_and_only_the_newest_closed_one_are_found_newest_first(
         started.push(record);
         control(&aws, json!({ "advance_clock": { "seconds": 1.0 } }));
     }
-    let found = sink.find(&scope(Kind::Outage)).await.unwrap();
+    let found = find(&sink, Kind::Outage).await;
     assert_eq!(ids(&found), [&started[3], &started[2], &started[1]]);
 }
 
@@ -111,7 +120,7 @@ async fn a_record_that_our_own_alarm_started_is_adopted_and_another_alarms_is_no
     let ours = by_alarm(&format!("bothends-{VPN}-outage"));
     by_alarm("disk-full");
     let sink = sink(&aws);
-    let found = sink.find(&scope(Kind::Outage)).await.unwrap();
+    let found = find(&sink, Kind::Outage).await;
     assert_eq!(ids(&found), [&RecordId(ours.as_str().unwrap().to_owned())]);
     assert_eq!(found[0].origin, Origin::Alarm);
     assert_eq!(sink.read(&found[0].id).await.unwrap().origin, Origin::Alarm);
@@ -238,7 +247,7 @@ async fn a_real_start_that_a_drill_takes_in_ends_the_drill_and_gets_one_record_o
     let told = titles_and_states(&aws);
     let told: Vec<_> = told.iter().map(|(title, state)| (title.as_str(), state.as_str())).collect();
     assert_eq!(told, [("DRILL: a test", "RESOLVED"), (start.title.as_str(), "OPEN")]);
-    assert_eq!(ids(&here.find(&scope(Kind::Outage)).await.unwrap()), [&real], "a drill is in no look-up");
+    assert_eq!(ids(&find(&here, Kind::Outage).await), [&real], "a drill is in no look-up");
 }
 
 #[tokio::test]
@@ -281,7 +290,31 @@ async fn one_list_tells_what_is_open_in_every_scope() {
     sink.resolve(&over, "It is over", "resolve-1").await.unwrap();
     let before = received(&aws, "ListIncidentRecords").len();
     let open = sink.survey(&Kind::ALL.map(scope)).await.unwrap();
-    let open: Vec<_> = open.iter().map(|(scope, record)| (scope.kind, &record.id)).collect();
-    assert_eq!(open, [(Kind::Outage, &outage), (Kind::RedundancyLost, &lost)]);
+    let open: BTreeMap<_, _> = open.iter().map(|(scope, record)| (scope.kind, &record.id)).collect();
+    assert_eq!(open, BTreeMap::from([(Kind::Outage, &outage), (Kind::RedundancyLost, &lost)]));
     assert_eq!(received(&aws, "ListIncidentRecords").len(), before + 1);
+}
+
+#[tokio::test]
+async fn one_look_up_tells_of_every_scope_what_is_open_there_and_what_was_closed_last() {
+    let aws = stand_in();
+    let sink = sink(&aws);
+    let start = async |kind: Kind, token: &str| sink.start(&request(kind, token)).await.unwrap();
+    let outage = start(Kind::Outage, "token-1").await;
+    let over = start(Kind::OneSided, "token-2").await;
+    sink.resolve(&over, "It is over", "resolve-1").await.unwrap();
+    let first = received(&aws, "ListIncidentRecords").len();
+    let search = Search { scopes: Kind::ALL.map(scope).to_vec(), page: false };
+    let mut calls = Vec::new();
+    for _ in 0..3 {
+        let found = sink.find(&search).await.unwrap();
+        let mut found: Vec<_> = found.iter().map(|(scope, it)| (scope.kind, &it.id, it.status)).collect();
+        found.sort();
+        let mut expected =
+            [(Kind::Outage, &outage, RecordStatus::Open), (Kind::OneSided, &over, RecordStatus::Resolved)];
+        expected.sort();
+        assert_eq!(found, expected);
+        calls.push(received(&aws, "ListIncidentRecords").len() - first);
+    }
+    assert_eq!(calls, [3, 5, 7], "one list for all scopes");
 }

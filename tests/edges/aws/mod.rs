@@ -3,6 +3,7 @@
 mod child;
 mod environment;
 mod history;
+mod hub;
 mod incident_manager;
 mod metrics;
 mod ops_center;
@@ -19,11 +20,12 @@ use std::time::Duration;
 use bothends::aws::poller::{Order, Outlets, PollOutcome, PollResult, run};
 use bothends::aws::{AwsConnections, AwsSettings, StaticCredentials};
 use bothends::domain::event::{AwsAnswer, Event, Reading};
-use bothends::domain::names::{Role, SourceId, SourceKind, TunnelId, VpnId};
+use bothends::domain::names::{Role, Routing, SourceId, SourceKind, TunnelId, VpnId};
 use bothends::domain::plan::{AwsRules, IncidentRules, Plan, ProbeRules, Route, TunnelPlan, VpnPlan};
 use bothends::health::{Health, Problem};
+use bothends::outbound::KeyExchange;
 use serde_json::{Value, json};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use super::stand_in::{Command, Settings, StandIn};
 
@@ -90,6 +92,7 @@ fn connections(stand_in: &StandIn) -> AwsConnections {
         ca_bundle: None,
         endpoint_url: Some(stand_in.url()),
         credentials: Some(credentials),
+        key_exchange: KeyExchange::default(),
     };
     AwsConnections::load(settings).unwrap()
 }
@@ -145,6 +148,7 @@ fn plan(source: &SourceId, vpns: &[(&str, &[&str])]) -> Arc<Plan> {
         Arc::new(VpnPlan {
             id: VpnId::new(*id),
             name: "Milan".into(),
+            routing: Routing::Unknown,
             tunnels: tunnels.iter().map(|outside_ip| tunnel_plan(id, outside_ip)).collect(),
             probe,
             incident,
@@ -162,6 +166,7 @@ fn plan(source: &SourceId, vpns: &[(&str, &[&str])]) -> Arc<Plan> {
 /// Pollers at work on one source.
 struct Polling {
     source: SourceId,
+    plan: watch::Sender<Arc<Plan>>,
     orders: mpsc::Sender<Order>,
     events: mpsc::Receiver<Event>,
     health: Health,
@@ -182,9 +187,9 @@ impl Polling {
         let observed = Arc::clone(&outcomes);
         let observe = Arc::new(move |outcome: &PollOutcome| observed.lock().unwrap().push(outcome.result));
         let outlets = Outlets { events: events_out, health: health.clone(), observe };
-        tokio::spawn(run(connections, orders_in, outlets));
-        orders.send(Order::Watch(plan(&source, vpns))).await.unwrap();
-        Self { source, orders, events, health, outcomes }
+        let (plan, plan_in) = watch::channel(plan(&source, vpns));
+        tokio::spawn(run(connections, plan_in, orders_in, outlets));
+        Self { source, plan, orders, events, health, outcomes }
     }
 
     async fn ask(&mut self) -> Event {

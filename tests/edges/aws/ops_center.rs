@@ -4,13 +4,14 @@ use bothends::aws::OpsCenter;
 use bothends::domain::names::{Kind, VpnId};
 use bothends::domain::time::Stamp;
 use bothends::incident::sink::{
-    IncidentSink, Note, Record, RecordId, RecordStatus, Scope, SinkError, StartRequest,
+    IncidentSink, Note, Record, RecordId, RecordStatus, Scope, Search, SinkError, StartRequest,
 };
 use serde_json::{Value, json};
 
 use super::super::stand_in::StandIn;
 use super::{REGION, ROLE, VPN, connections, control, fault, received, stand_in};
 
+const DESCRIPTION: &str = "Since 2026-11-22: tunnel 2 (203.0.113.12). Runbook: https://wiki.example.com/vpn";
 const EVIDENCE: &str = r#"{"began":"2026-11-22T10:00:00Z","runbook_url":"https://wiki.example.com/vpn","tunnels":[
     {"name":"tunnel 2","outside_ip":"203.0.113.12","local":{"verdict":"down"},"aws":{"verdict":"down"}}]}"#;
 
@@ -36,16 +37,13 @@ fn request(kind: Kind) -> StartRequest {
         title: "[milan-1] Milan DC: outage".to_owned(),
         impact: kind.default_impact(),
         triggered: Stamp::from_secs(1_795_341_600),
+        description: DESCRIPTION.to_owned(),
         raw_data: EVIDENCE.to_owned(),
     }
 }
 
 fn note(text: &str, token: &str) -> Note {
-    Note {
-        at: Stamp::from_secs(1_795_341_660),
-        text: json!({ "text": text }).to_string(),
-        client_token: token.repeat(64),
-    }
+    Note { at: Stamp::from_secs(1_795_341_660), text: text.to_owned(), client_token: token.repeat(64) }
 }
 
 fn items(aws: &StandIn) -> Vec<Value> {
@@ -56,6 +54,11 @@ fn data(item: &Value, key: &str) -> String {
     item["OperationalData"][key]["Value"].as_str().unwrap_or_default().to_owned()
 }
 
+async fn find(sink: &impl IncidentSink, kind: Kind) -> Vec<Record> {
+    let found = sink.find(&Search { scopes: vec![scope(kind)], page: true }).await.unwrap();
+    found.into_iter().map(|(_, record)| record).collect()
+}
+
 fn ids(records: &[Record]) -> Vec<&RecordId> {
     records.iter().map(|record| &record.id).collect()
 }
@@ -64,12 +67,12 @@ fn ids(records: &[Record]) -> Vec<&RecordId> {
 async fn an_item_is_opened_told_related_and_resolved_each_once() {
     let aws = stand_in();
     let sink = sink(&aws);
-    assert_eq!(sink.find(&scope(Kind::Outage)).await.unwrap(), []);
+    assert_eq!(find(&sink, Kind::Outage).await, []);
     let record = sink.start(&request(Kind::Outage)).await.unwrap();
-    let found = sink.find(&scope(Kind::Outage)).await.unwrap();
+    let found = find(&sink, Kind::Outage).await;
     assert_eq!((ids(&found), found[0].status), (vec![&record], RecordStatus::Open));
     assert_eq!(sink.read(&record).await.unwrap(), found[0]);
-    assert_eq!(sink.find(&scope(Kind::RedundancyLost)).await.unwrap(), []);
+    assert_eq!(find(&sink, Kind::RedundancyLost).await, []);
 
     for _ in 0..2 {
         sink.note(&record, &note("milan-1: tunnel 2: down at both ends", "a")).await.unwrap();
@@ -92,7 +95,7 @@ async fn an_item_is_opened_told_related_and_resolved_each_once() {
     assert_eq!(data(item, "bothends-evidence"), EVIDENCE);
     assert_eq!(data(item, "bothends-summary"), "It was down for 4 minutes");
     let description = item["Description"].as_str().unwrap();
-    for told in ["2026-11-22T10:00:00Z", "tunnel 2 (203.0.113.12)", "https://wiki.example.com/vpn"] {
+    for told in ["2026-11-22", "tunnel 2 (203.0.113.12)", "https://wiki.example.com/vpn"] {
         assert!(description.contains(told), "{told:?} is not told in {description}");
     }
     let timeline = data(item, "bothends-timeline milan-1");
@@ -101,7 +104,7 @@ async fn an_item_is_opened_told_related_and_resolved_each_once() {
     let resolved = received(&aws, "UpdateOpsItem");
     let resolved = resolved.iter().filter(|it| it["parameters"]["Status"] == "Resolved").count();
     assert_eq!(resolved, 1, "what is closed is not closed again");
-    let after = sink.find(&scope(Kind::Outage)).await.unwrap();
+    let after = find(&sink, Kind::Outage).await;
     assert_eq!((ids(&after), after[0].status), (vec![&record], RecordStatus::Resolved));
 }
 
@@ -181,4 +184,28 @@ async fn refusals_say_what_the_reconciler_may_do() {
     assert!(matches!(start(json!("expired")).await, SinkError::Rejected { .. }));
     let missing = RecordId("oi-0123456789ab".to_owned());
     assert!(matches!(sink(&stand_in()).read(&missing).await, Err(SinkError::NotFound)));
+}
+
+#[tokio::test]
+async fn one_look_up_tells_of_every_scope_what_is_open_there_and_what_was_closed_last() {
+    let aws = stand_in();
+    let sink = sink(&aws);
+    let start = async |kind: Kind, _: &str| sink.start(&request(kind)).await.unwrap();
+    let outage = start(Kind::Outage, "token-1").await;
+    let over = start(Kind::OneSided, "token-2").await;
+    sink.resolve(&over, "It is over", "resolve-1").await.unwrap();
+    let first = received(&aws, "DescribeOpsItems").len();
+    let search = Search { scopes: Kind::ALL.map(scope).to_vec(), page: false };
+    let mut calls = Vec::new();
+    for _ in 0..3 {
+        let found = sink.find(&search).await.unwrap();
+        let mut found: Vec<_> = found.iter().map(|(scope, it)| (scope.kind, &it.id, it.status)).collect();
+        found.sort();
+        let mut expected =
+            [(Kind::Outage, &outage, RecordStatus::Open), (Kind::OneSided, &over, RecordStatus::Resolved)];
+        expected.sort();
+        assert_eq!(found, expected);
+        calls.push(received(&aws, "DescribeOpsItems").len() - first);
+    }
+    assert_eq!(calls, [2, 4, 6], "one list for all scopes");
 }

@@ -1,15 +1,14 @@
 //! What AWS says of the tunnels, as the core gets it.
 
-use bothends::aws::poller::Order;
-use bothends::domain::event::{Reading, TelemetryStatus};
+use bothends::domain::event::{FoundUnder, Reading, TelemetryStatus};
 use bothends::domain::names::SourceKind;
 use bothends::domain::time::Stamp;
-use bothends::health::Component;
+use bothends::health::{Code, Component};
 use serde_json::json;
 
 use super::{
-    DEADLINE, NO_VPN, OTHER_TUNNEL, OTHER_VPN, Polling, ROLE, TUNNELS, VPN, connections, control, plan,
-    received, source, stand_in, tunnel,
+    DEADLINE, NO_VPN, OTHER_TUNNEL, OTHER_VPN, Polling, ROLE, TUNNELS, VPN, connections, control, fault,
+    plan, received, source, stand_in, tunnel,
 };
 
 fn state(reading: &Reading) -> (Stamp, f64) {
@@ -51,6 +50,113 @@ async fn a_tunnel_without_a_datapoint_a_fraction_and_a_future_stamp_are_told_as_
     let readings = polling.readings().await;
     assert_eq!(readings[0], Reading::TunnelState(None));
     assert_eq!(state(&readings[1]).1, 0.5);
+}
+
+#[tokio::test]
+async fn data_that_lie_under_other_dimensions_than_the_documented_ones_are_found_and_used() {
+    for (dimensions, under, denied) in [
+        ("address_alone", FoundUnder::AddressAlone, false),
+        ("address_alone", FoundUnder::AddressAlone, true),
+        ("others", FoundUnder::Others, false),
+    ] {
+        let aws = stand_in();
+        control(&aws, json!({ "set_switches": { "switches": { "tunnel_dimensions": dimensions } } }));
+        control(&aws, json!({ "set_view": { "outside_ip": TUNNELS[1], "cloudwatch": { "value": 0.0 } } }));
+        if denied {
+            fault(&aws, "ListMetrics", json!("denied"));
+        }
+        let mut polling = Polling::start(connections(&aws), source(SourceKind::CloudWatch)).await;
+        for round in 1..=3 {
+            let readings = polling.readings().await;
+            for (reading, value) in readings.iter().zip([1.0, 0.0]) {
+                let Reading::TunnelState(Some(point)) = reading else {
+                    panic!("{reading:?} of {dimensions}")
+                };
+                assert_eq!((point.value, point.under), (value, under), "round {round} of {dimensions}");
+            }
+        }
+        assert_eq!(received(&aws, "GetMetricData").len(), 4, "what was found is asked for from then on");
+        assert_eq!(received(&aws, "ListMetrics").len(), 1, "it is asked once");
+        assert_eq!(polling.problem(), None);
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_id_whose_tunnels_addresses_are_right_is_a_problem() {
+    let (aws, wrong) = (stand_in(), "vpn-00000000000000bad");
+    let mut polling =
+        Polling::watching(connections(&aws), source(SourceKind::CloudWatch), &[(wrong, &TUNNELS)]).await;
+    for reading in polling.readings().await {
+        let Reading::TunnelState(Some(point)) = reading else { panic!("{reading:?}") };
+        assert_eq!((point.value, point.under), (1.0, FoundUnder::AddressAlone));
+    }
+    let problem = polling.problem().unwrap();
+    assert_eq!(problem.code, Code::ConnectionUnconfirmed);
+    assert!(problem.text.contains(TUNNELS[0]) && problem.text.contains(TUNNELS[1]), "{}", problem.text);
+    assert!(problem.text.contains(&format!("nothing under VpnId {wrong}")), "{}", problem.text);
+    polling.readings().await;
+    assert_eq!(polling.problem().unwrap(), problem);
+    assert_eq!(received(&aws, "GetMetricData").len(), 3, "it is not sought at every question");
+}
+
+#[tokio::test]
+async fn the_id_of_one_connection_with_the_addresses_of_another_is_a_problem_though_it_is_awss() {
+    for (tunnels, strangers, listed, under_id) in [
+        (&[OTHER_TUNNEL][..], format!("{OTHER_TUNNEL} is"), true, TUNNELS.join(", ")),
+        (&[TUNNELS[0], OTHER_TUNNEL], format!("{OTHER_TUNNEL} is"), true, TUNNELS.join(", ")),
+        (&[TUNNELS[0], OTHER_TUNNEL], format!("{OTHER_TUNNEL} is"), false, TUNNELS[0].to_owned()),
+        (&[TUNNELS[1], OTHER_TUNNEL], format!("{OTHER_TUNNEL} is"), false, TUNNELS[1].to_owned()),
+    ] {
+        let aws = stand_in();
+        // What names the tunnels of the connection may be on any page.
+        control(&aws, json!({ "set_switches": { "switches": { "metrics_per_page": 1 } } }));
+        if !listed {
+            fault(&aws, "ListMetrics", json!("denied"));
+        }
+        let mut polling =
+            Polling::watching(connections(&aws), source(SourceKind::CloudWatch), &[(VPN, tunnels)]).await;
+        for reading in polling.readings().await {
+            assert_eq!(state(&reading).1, 1.0);
+        }
+        let problem = polling.problem().unwrap();
+        assert_eq!(problem.code, Code::ConnectionUnconfirmed);
+        let told = format!("TunnelState of {under_id} under VpnId {VPN}, and {strangers} not among them");
+        assert!(problem.text.contains(&told), "{told} is not in {}", problem.text);
+        polling.readings().await;
+        assert_eq!(polling.problem().unwrap(), problem);
+        assert_eq!(received(&aws, "ListMetrics").len(), if listed { 2 } else { 1 }, "each page once");
+    }
+    let aws = stand_in();
+    let swapped: [(&str, &[&str]); 1] = [(OTHER_VPN, &TUNNELS)];
+    let mut polling = Polling::watching(connections(&aws), source(SourceKind::CloudWatch), &swapped).await;
+    polling.readings().await;
+    let told =
+        format!("{OTHER_TUNNEL} under VpnId {OTHER_VPN}, and {} are not among them", TUNNELS.join(", "));
+    let problem = polling.problem().unwrap();
+    assert!(problem.text.contains(&told), "{}", problem.text);
+}
+
+#[tokio::test]
+async fn without_a_list_nothing_is_said_of_an_id_that_has_data() {
+    let aws = stand_in();
+    fault(&aws, "ListMetrics", json!("denied"));
+    let vpns: [(&str, &[&str]); 1] = [(VPN, &[OTHER_TUNNEL])];
+    let mut polling = Polling::watching(connections(&aws), source(SourceKind::CloudWatch), &vpns).await;
+    assert_eq!(state(&polling.readings().await[0]).1, 1.0);
+    assert_eq!(polling.problem(), None);
+}
+
+#[tokio::test]
+async fn a_tunnel_without_data_anywhere_is_looked_for_once_and_not_at_every_question() {
+    let aws = stand_in();
+    for outside in TUNNELS {
+        control(&aws, json!({ "set_view": { "outside_ip": outside, "cloudwatch": "silent" } }));
+    }
+    let mut polling = Polling::start(connections(&aws), source(SourceKind::CloudWatch)).await;
+    for _ in 0..3 {
+        assert_eq!(polling.readings().await, [Reading::TunnelState(None), Reading::TunnelState(None)]);
+    }
+    assert_eq!((received(&aws, "GetMetricData").len(), received(&aws, "ListMetrics").len()), (4, 1));
 }
 
 #[tokio::test]
@@ -141,7 +247,7 @@ async fn addresses_of_aws_that_change_are_a_problem_until_they_are_as_configured
     inside(TUNNELS[1], "169.254.77.0/30");
     polling.answer().await;
     let nothing = plan(&source(SourceKind::CloudWatch), &[(VPN, &TUNNELS)]);
-    polling.orders.send(Order::Watch(nothing)).await.unwrap();
+    polling.plan.send_replace(nothing);
     let mut health = polling.health.watch();
     tokio::time::timeout(DEADLINE, health.wait_for(|problems| !problems.contains_key(&addresses)))
         .await

@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 
 use super::process::Ended;
 use super::site::{
-    MILAN, ONE, PAGER, PLAN, PRE_SHARED_KEY, ROME, ROMES_PLAN, ROMES_REGION, ROMES_TOPIC, SECRET, Site,
-    THREE, TOPIC, WATCHER,
+    FIVE, MILAN, ONE, PAGER, PLAN, PRE_SHARED_KEY, ROME, ROMES_PLAN, ROMES_REGION, ROMES_TOPIC, SECRET, Site,
+    THREE, TOPIC, TWO, WATCHER,
 };
 
 /// Checks, and makes sure that nothing was opened or stored, and no secret told.
@@ -121,7 +121,7 @@ fn what_is_denied_is_named_with_the_statement_to_add() {
         assert_eq!(ended.stdout.matches("  denied\n").count(), 1, "{call} alone in\n{}", ended.stdout);
         site.clear_faults();
     }
-    tells(&check(&site), 0, &["AWS allows what the configuration needs"]);
+    tells(&check(&site), 0, &["nothing that could be tried is denied"]);
     let described = site.received("DescribeVpnConnections");
     assert!(described.iter().all(|request| request["parameters"]["DryRun"] == true), "{described:?}");
     assert_eq!(described.last().unwrap()["result"], "DryRunOperation");
@@ -181,6 +181,39 @@ fn a_tunnel_of_which_cloudwatch_knows_nothing_is_named() {
 }
 
 #[test]
+fn a_wrong_id_whose_addresses_are_right_is_named() {
+    let site = Site::new();
+    site.home.edit(MILAN, "vpn-00000000000000bad");
+    tells(
+        &check(&site),
+        1,
+        &["nothing under VpnId vpn-00000000000000bad", "bothends discover vpn-00000000000000bad"],
+    );
+}
+
+#[test]
+fn an_address_of_another_connection_is_named_whoever_else_will_be_asked() {
+    let site = Site::new();
+    site.home.edit(TWO.outside, FIVE.outside);
+    let told = format!(
+        "{}, {} under VpnId {MILAN}, and {} is not among them",
+        ONE.outside, TWO.outside, FIVE.outside
+    );
+    tells(&check(&site), 1, &[&told]);
+    site.home.add("ec2.toml", "[aws]\nec2_telemetry = true\n");
+    tells(&check(&site), 1, &[&told]);
+}
+
+#[test]
+fn what_is_left_to_ec2_to_confirm_is_not_found_fault_with() {
+    let site = Site::new();
+    site.control(json!({ "set_switches": { "switches": { "tunnel_dimensions": "no_aggregate" } } }));
+    tells(&check(&site), 1, &[&format!("nothing under VpnId {MILAN}"), "set [aws] ec2_telemetry = true"]);
+    site.home.add("ec2.toml", "[aws]\nec2_telemetry = true\n");
+    tells(&check(&site), 0, &["nothing that could be tried is denied"]);
+}
+
+#[test]
 fn every_place_is_tried_as_the_daemon_calls_it_and_a_role_that_cannot_be_assumed_is_told_once() {
     let site = Site::new();
     let rome = |role: &str| {
@@ -215,11 +248,47 @@ fn every_place_is_tried_as_the_daemon_calls_it_and_a_role_that_cannot_be_assumed
 }
 
 #[test]
+fn the_role_of_a_profile_that_cannot_be_assumed_is_what_the_policy_lacks() {
+    let site = Site::new();
+    let nobodys = WATCHER.replace("watcher", "nobody");
+    std::fs::write(
+        site.home.file("aws-config"),
+        format!("[profile hub]\nrole_arn = {nobodys}\nsource_profile = keys\n"),
+    )
+    .unwrap();
+    let with_profile = |mut command: std::process::Command| {
+        command.env("AWS_CONFIG_FILE", site.home.file("aws-config")).env("AWS_PROFILE", "hub");
+        let credentials =
+            format!("[keys]\naws_access_key_id = AKIASTANDINEXAMPLE01\naws_secret_access_key = {SECRET}\n");
+        let file = site.home.file("credentials");
+        std::fs::write(&file, credentials).unwrap();
+        std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+        command.env("AWS_SHARED_CREDENTIALS_FILE", file);
+        command.env_remove("AWS_ACCESS_KEY_ID").env_remove("AWS_SECRET_ACCESS_KEY");
+        command
+    };
+    let ended = site.run_command(with_profile(site.command(&site.home, &["check", "--aws"])));
+    let statement =
+        format!("{{\"Effect\":\"Allow\",\"Action\":[\"sts:AssumeRole\"],\"Resource\":[\"{nobodys}\"]}}");
+    tells(&ended, 77, &[&statement, &format!("sts:AssumeRole on {nobodys}, whose trust policy must admit")]);
+    assert!(!ended.stdout.contains("sts:GetCallerIdentity\""), "{}", ended.stdout);
+
+    let ended = site.run_command(with_profile(site.bare(&["discover", "--region", "eu-west-1", MILAN])));
+    assert_eq!(ended.code, Some(77), "{ended:?}");
+    for words in
+        [&format!("may not assume {nobodys}"), "They need sts:AssumeRole on that role", "not authorized"]
+    {
+        assert!(ended.stderr.contains(words), "{words:?}: {ended:?}");
+    }
+    assert!(!ended.stderr.contains("ec2:DescribeVpnConnections"), "{ended:?}");
+}
+
+#[test]
 fn what_goes_wrong_otherwise_is_no_want_of_a_permission() {
     let site = Site::new();
     for (operation, kind, told) in [
         ("StartIncident", "unavailable", "AWS failed"),
-        ("StartIncident", "close", "no connection"),
+        ("StartIncident", "close", "the connection broke"),
         ("ListIncidentRecords", "garbage", "cannot be understood"),
         ("PutMetricData", "internal", "AWS failed"),
     ] {
@@ -249,7 +318,17 @@ fn without_credentials_or_a_region_that_is_said_and_nothing_else_is_tried() {
     let site = Site::new();
     let mut keyless = site.command(&site.home, &["check", "--aws"]);
     keyless.env_remove("AWS_ACCESS_KEY_ID").env_remove("AWS_SECRET_ACCESS_KEY");
-    tells(&site.run_command(keyless), 77, &["no AWS credentials", "nothing else was tried in eu-west-1"]);
+    let told = [
+        "no AWS credentials: no profile [default]",
+        "set AWS_PROFILE",
+        "nothing else was tried in eu-west-1",
+    ];
+    let ended = site.run_command(keyless);
+    tells(&ended, 77, &told);
+    assert!(
+        !ended.stdout.contains("/etc/bothends/credentials") && !ended.stdout.contains("restart"),
+        "{ended:?}"
+    );
     assert!(site.received_at_all().is_empty());
 
     site.fault("*", json!("expired"));

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::process::Ended;
 use super::site::{MILAN, ONE, Site, TWO, inside};
+use super::wait::until;
 
 /// As the kernel ships `net.ipv4.ping_group_range`: for no group.
 const CLOSED: &str = "1 0";
@@ -32,7 +33,7 @@ fn probe_prints_a_row_for_every_tunnel_and_tells_by_its_exit_code_whether_all_an
 #[test]
 fn a_command_of_which_nobody_reads_the_output_ends_as_it_would_have() {
     let site = Site::new();
-    for (arguments, code) in [(&["check"][..], 0), (&["probe", "--echoes", "1"], 0), (&["status"], 1)] {
+    for (arguments, code) in [(&["check"][..], 0), (&["probe", "--echoes", "1"], 0), (&["status"], 3)] {
         let (reader, writer) = io::pipe().unwrap();
         drop(reader);
         let mut command = site.command(&site.home, arguments);
@@ -62,12 +63,13 @@ fn without_permission_for_icmp_the_sysctl_and_the_capability_are_named() {
 fn status_shows_what_the_running_daemon_knows_and_says_so_when_none_runs() {
     let site = Site::new();
     let nobody = site.run(&["status"]);
-    assert_eq!(nobody.code, Some(1));
-    assert!(nobody.stderr.contains("cannot ask the daemon at 127.0.0.1:9846"), "{}", nobody.stderr);
+    assert_eq!(nobody.code, Some(3));
+    assert!(nobody.stdout.starts_with("UNKNOWN: cannot ask the daemon at 127.0.0.1:9846"), "{nobody:?}");
 
     let daemon = site.start_healthy();
     let table = site.run(&["status"]);
     assert_eq!(table.code, Some(0), "{table:?}");
+    assert!(table.stdout.starts_with("HEALTHY: 1 connection, 2 tunnels\n"), "{}", table.stdout);
     for told in [
         "milan-1",
         &format!("Milan DC ({MILAN})"),
@@ -87,6 +89,66 @@ fn status_shows_what_the_running_daemon_knows_and_says_so_when_none_runs() {
         assert_eq!(told[key], known[key], "{key}");
     }
     assert_eq!(told["vpns"][0]["tunnels"][0]["assessment"], "healthy");
+}
+
+/// Monitoring systems take every other code for a connection that is down, and show the first line of standard output alone.
+#[test]
+fn status_ends_with_0_to_3_whatever_happens_and_says_why_first() {
+    let site = Site::new();
+    let first = |ended: &Ended| ended.stdout.lines().next().unwrap_or_default().to_owned();
+    for arguments in [&["status", "--jsn"][..], &["status", "more"], &["--config", "/x", "status", "--url"]] {
+        let wrong = site.run_command(site.bare(arguments));
+        assert_eq!(wrong.code, Some(3), "{arguments:?}: {wrong:?}");
+        assert!(first(&wrong).starts_with("UNKNOWN: ") && first(&wrong).len() > 12, "{wrong:?}");
+    }
+    for url in ["https://127.0.0.1:9846", "http://127.0.0.1:1", "nowhere.invalid"] {
+        let wrong = site.run_command(site.bare(&["status", "--url", url]));
+        assert_eq!(wrong.code, Some(3), "{url}: {wrong:?}");
+        assert!(first(&wrong).starts_with("UNKNOWN: "), "{wrong:?}");
+    }
+    let help = site.run_command(site.bare(&["status", "--help"]));
+    assert_eq!(help.code, Some(0), "{help:?}");
+
+    let daemon = site.start_healthy();
+    // Neither a configuration that is not there nor one that is wrong keeps it from asking.
+    let status = |arguments: &[&str]| site.run_command(site.bare(&[&["status"], arguments].concat()));
+    assert_eq!(status(&["--config", "/nonexistent.toml"]).code, Some(0));
+    site.home.add("wrong.toml", "[probe]\nup_after = 5.0\n[oops\n");
+    assert_eq!(site.run(&["status"]).code, Some(0));
+    assert_eq!(status(&["--url", "http://127.0.0.1:9846"]).code, Some(0));
+
+    site.cut(&[&ONE]);
+    site.aws_says(false, &[&ONE]);
+    daemon.until_assessed("down", &[&ONE]);
+    let degraded = site.run(&["status"]);
+    assert_eq!(degraded.code, Some(1), "{degraded:?}");
+    assert!(first(&degraded).starts_with("DEGRADED: Milan DC"), "{degraded:?}");
+    site.cut(&[&TWO]);
+    site.aws_says(false, &[&TWO]);
+    daemon.until_assessed("down", &[&ONE, &TWO]);
+    let down = site.run(&["status", "--json"]);
+    assert_eq!(down.code, Some(2), "{down:?}");
+    assert!(serde_json::from_str::<Value>(&down.stdout).is_ok(), "{down:?}");
+    assert!(first(&site.run(&["status"])).starts_with("DOWN: Milan DC"), "{down:?}");
+}
+
+#[test]
+fn an_address_that_should_be_awss_and_becomes_this_host_s_is_a_problem_until_it_goes() {
+    let site = Site::new();
+    let daemon = site.start_healthy();
+    site.here.ip("addr add 169.254.11.1/32 dev lo");
+    let told = daemon.until_readyz_says("inside_ip 169.254.11.1 is an address of this host");
+    assert_eq!(told.code, 503, "{told:?}");
+    let checked = site.run(&["check"]);
+    assert!(checked.stderr.contains("which answers its own probes"), "{checked:?}");
+    assert_eq!(site.run(&["status"]).code, Some(1));
+
+    site.here.ip("addr del 169.254.11.2/32 dev lo");
+    daemon.until_readyz_says("they are exchanged. Set inside_ip = \"169.254.11.2\"");
+    site.here.ip("addr del 169.254.11.1/32 dev lo");
+    site.here.ip("route replace local 169.254.11.1/32 dev lo");
+    site.here.ip("addr add 169.254.11.2/32 dev lo");
+    until("/readyz is content", || daemon.get("/readyz").body == "ready\n");
 }
 
 #[test]

@@ -40,8 +40,11 @@ fn a_wrong_configuration_is_refused_with_every_problem_and_told_until_it_is_mend
     site.home.edit("timeout = \"500ms\"", "timeout = 500");
     let ended = reload(&site, &manager);
     assert_eq!((ended.code, ended.stdout.as_str()), (Some(78), ""), "{ended:?}");
-    for problem in ["probe.down_after: found 0", "probe.timeout: found 500", "the one before stays in force"]
-    {
+    for problem in [
+        "probe.down_after: invalid value 0",
+        "probe.timeout: invalid value 500",
+        "the one before stays in force",
+    ] {
         assert!(ended.stderr.contains(problem), "{problem:?} is not told in\n{}", ended.stderr);
     }
     assert_eq!(daemon.vpn(MILAN)["name"], "Milan DC");

@@ -88,7 +88,7 @@ fn what_is_printed_passes_the_check_as_it_stands_in_a_stable_order() {
     let printed = discover(&site, &[TURIN, MILAN]);
     assert_eq!((printed.code, printed.stderr.as_str()), (Some(0), ""), "{printed:?}");
     assert!(
-        printed.stdout.contains("AWS says DOWN (IPSEC IS DOWN) at that moment, last change 2"),
+        printed.stdout.contains("AWS reported DOWN (IPSEC IS DOWN), last change 2"),
         "{}",
         printed.stdout
     );
@@ -105,7 +105,8 @@ fn what_is_printed_passes_the_check_as_it_stands_in_a_stable_order() {
     assert_eq!(vpns, [TURIN, MILAN]);
     let tunnels: Vec<_> = told["vpn"][1]["tunnel"].as_array().unwrap().iter().map(addresses).collect();
     assert_eq!(tunnels[0], [ONE.outside, "169.254.10.1", "169.254.10.2", "ipsec0", "active"]);
-    assert_eq!(tunnels[1], [TWO.outside, "169.254.11.1", "169.254.11.2", "", "standby"]);
+    // With BGP a session that is down is a fault.
+    assert_eq!(tunnels[1], [TWO.outside, "169.254.11.1", "169.254.11.2", "", "active"]);
     let apart = &told["discovered"]["vpn"][1];
     assert_eq!(apart["id"], MILAN);
     assert_eq!(
@@ -170,7 +171,9 @@ fn by_tag_all_that_have_it_are_found_and_what_is_deleted_is_left_out() {
     let fewer = discover(&site, &["--tag", "Site=north*"]);
     assert_eq!(fewer.code, Some(0), "{fewer:?}");
     assert!(fewer.stderr.contains(&format!("left out: {TURIN}")), "{}", fewer.stderr);
-    assert!(!fewer.stdout.contains(TURIN) && fewer.stdout.contains("name = \"Milan \\\"DC\\\"\""));
+    assert!(fewer.stdout.contains(&format!("# Left out: {TURIN}")), "{}", fewer.stdout);
+    assert!(!fewer.stdout.contains(&format!("id = \"{TURIN}\"")), "{}", fewer.stdout);
+    assert!(fewer.stdout.contains("name = \"Milan \\\"DC\\\"\""));
 
     let none = discover(&site, &["--tag", "site=north*"]);
     refused(&none, 1, &["finds no VPN connection", CALL, "site=north*", "--region"]);
@@ -244,20 +247,33 @@ fn addresses_are_read_and_never_computed_and_ipv6_goes_first_where_there_is_both
 fn a_refusal_names_the_call_and_what_to_do() {
     let site = Site::new();
     for (kind, code, told) in [
-        ("denied", 77, "the permission ec2:DescribeVpnConnections on * is missing"),
-        ("expired", 77, "renew them"),
+        ("denied", 77, "They need ec2:DescribeVpnConnections; the daemon does not"),
+        ("expired", 77, "Renew them"),
         ("throttle", 1, "try again"),
         ("unavailable", 1, "try again"),
         ("garbage", 1, "try again"),
         ("truncated", 1, "try again"),
-        ("close", 1, "this host's way to AWS"),
+        ("close", 1, "the connection broke"),
     ] {
         site.fault_times("DescribeVpnConnections", json!(kind), 1);
         refused(&discover(&site, &[MILAN]), code, &["DescribeVpnConnections", "in eu-west-1", told]);
     }
     let mut keyless = command(&site, &["discover", "--region", REGION, MILAN]);
     keyless.env_remove("AWS_ACCESS_KEY_ID").env_remove("AWS_SECRET_ACCESS_KEY");
-    refused(&silent_of_secrets(site.run_command(keyless)), 77, &["in eu-west-1", "no AWS credentials"]);
+    let keyless = silent_of_secrets(site.run_command(keyless));
+    refused(&keyless, 77, &["in eu-west-1", "no AWS credentials (no profile [default]", "AWS_PROFILE"]);
+    // An operator is not led to the daemon's keys.
+    assert!(!keyless.stderr.contains("/etc/bothends/credentials"), "{keyless:?}");
+
+    let profile = "[profile ops]\nsso_start_url = https://corp.awsapps.com/start\nsso_region = eu-west-1\n\
+                   sso_account_id = 123456789012\nsso_role_name = Ops\n";
+    std::fs::write(site.home.file("aws-config"), profile).unwrap();
+    let mut signed_out = command(&site, &["discover", "--region", REGION, MILAN]);
+    signed_out.env_remove("AWS_ACCESS_KEY_ID").env_remove("AWS_SECRET_ACCESS_KEY");
+    signed_out.env("AWS_CONFIG_FILE", site.home.file("aws-config")).env("AWS_PROFILE", "ops");
+    let signed_out = silent_of_secrets(site.run_command(signed_out));
+    refused(&signed_out, 77, &["no AWS credentials", "Run `aws sso login --profile ops`"]);
+    assert!(!signed_out.stderr.contains("daemon"), "{signed_out:?}");
 
     refused(&silent_of_secrets(site.run_command(command(&site, &["discover", MILAN]))), 64, &["--region"]);
     let mut elsewhere = command(&site, &["discover", "--region", "eu-west-1", MILAN]);
@@ -270,7 +286,7 @@ fn arguments_that_make_no_sense_are_all_told_before_aws_is_asked() {
     let site = Site::new();
     let arguments = ["vpn-123", "VPN-0123ABCD", "--role-arn", "me"];
     let wrong = discover_in(&site, "Ireland", &arguments);
-    refused(&wrong, 64, &["vpn-123", "VPN-0123ABCD", "Ireland", "--role-arn: found \"me\""]);
+    refused(&wrong, 64, &["vpn-123", "VPN-0123ABCD", "Ireland", "--role-arn: invalid value \"me\""]);
     refused(&discover(&site, &["--tag", "Site"]), 64, &["--tag", "Site=milan-1"]);
     refused(&discover(&site, &[]), 64, &["VPN_ID"]);
     refused(&discover(&site, &[MILAN, "--tag", "a=b"]), 64, &["--tag"]);
@@ -285,7 +301,7 @@ fn with_ec2_telemetry_the_daemon_tells_once_that_awss_addresses_have_changed() {
     until("EC2 has answered", || {
         daemon.metric("bothends_aws_polls_total{source=\"ec2\",result=\"ok\"}") >= 1.0
     });
-    assert_eq!(daemon.logged("WARN", "addresses of"), [""; 0]);
+    assert_eq!(daemon.logged("WARN", "addresses vpn-"), [""; 0]);
 
     let moved = |from: &str, to: &str| {
         site.control(json!({ "set_addresses": { "outside_ip": from, "new_outside_ip": to } }));
@@ -295,7 +311,7 @@ fn with_ec2_telemetry_the_daemon_tells_once_that_awss_addresses_have_changed() {
     assert_eq!(told.code, 200, "{told:?}");
     let asked = site.received("DescribeVpnConnections").len();
     until("EC2 is asked again", || site.received("DescribeVpnConnections").len() >= asked + 2);
-    let warnings = daemon.logged("WARN", "addresses of");
+    let warnings = daemon.logged("WARN", "addresses vpn-");
     assert_eq!(warnings.len(), 1, "{warnings:#?}");
     for words in [
         &format!("VPN_ID={MILAN}"),
@@ -307,7 +323,7 @@ fn with_ec2_telemetry_the_daemon_tells_once_that_awss_addresses_have_changed() {
 
     moved("203.0.113.99", TWO.outside);
     until("/readyz is content", || daemon.get("/readyz").body == "ready\n");
-    daemon.until_logged(&format!("addresses of {MILAN}: all is well again"));
+    daemon.until_logged(&format!("addresses {MILAN}: over: "));
 }
 
 /// Nothing of ours is left behind where a file could not be made.

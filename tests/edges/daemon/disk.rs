@@ -8,6 +8,7 @@ use std::process::Command;
 use rusqlite::Connection;
 use serde_json::json;
 
+use super::on_disk::{Copy, until_holds};
 use super::process::Daemon;
 use super::site::{MILAN, ONE, Site, TWO};
 use super::wait::until;
@@ -18,22 +19,6 @@ const PAGE: u64 = 4096;
 /// A path as the daemon sees it, whose disk is mounted for it alone.
 fn seen_by(daemon: &Daemon<'_>, path: &Path) -> PathBuf {
     Path::new(&format!("/proc/{}/root", daemon.pid())).join(path.strip_prefix("/").unwrap())
-}
-
-/// Waits until the store holds so many rows. It is looked at in a copy: SQLite would resolve a path that leads through
-/// another process, and a copy that is torn is taken again.
-#[track_caller]
-fn until_holds(store: &Path, from: &str, rows: i64) {
-    let copy = tempfile::tempdir().unwrap();
-    let look = || {
-        for suffix in ["", "-wal"] {
-            let name = format!("bothends.db{suffix}");
-            fs::copy(store.with_file_name(&name), copy.path().join(&name)).ok()?;
-        }
-        let copy = Connection::open(copy.path().join("bothends.db")).ok()?;
-        copy.query_row(&format!("SELECT count(*) FROM {from}"), [], |row| row.get::<_, i64>(0)).ok()
-    };
-    until(&format!("{rows} rows of {from} are written"), || look() == Some(rows));
 }
 
 fn outage(site: &Site) {
@@ -50,7 +35,7 @@ fn recovery(site: &Site, daemon: &Daemon<'_>) {
     assert_eq!(site.records("outage").len(), 1);
 }
 
-/// Overwrites a table's or an index's first page in the file.
+/// Overwrites a table's or an index's first page in a file that no daemon has.
 fn spoil(store: &Path, name: &str) {
     let connection = Connection::open(store).unwrap();
     let query = "SELECT rootpage FROM sqlite_schema WHERE name = ?1";
@@ -111,12 +96,12 @@ fn what_a_disk_that_cannot_be_written_holds_is_known_and_it_is_written_when_it_c
 
     let command = site.on_its_own_disk("size=8m", "cp -a $OLD/. $DISK/; mount -o remount,ro $DISK");
     let daemon = Daemon::start(&site, &site.home, command);
-    let answer = daemon.until_readyz_says("failed: store: ");
+    let answer = daemon.until_readyz_says("failed: store_failing: store: ");
     assert_eq!(answer.code, 503);
     until("the incident goes on", || daemon.status()["incidents"][0]["id"] == id);
     daemon.until_assessed("down", &[&ONE, &TWO]);
     recovery(&site, &daemon);
-    assert_eq!(site.received("StartIncident").len(), 1, "the ledger was read");
+    assert_eq!(site.starts().len(), 1, "the ledger was read");
 
     let store = site.home.store();
     let mut remount = Command::new("nsenter");
@@ -144,21 +129,27 @@ fn a_store_found_damaged_at_the_start_is_kept_aside_and_an_open_incident_goes_on
     assert_eq!(daemon.logged("ERROR", "store").len(), 1);
     assert_eq!(set_aside(&site).len(), 1);
     recovery(&site, &daemon);
-    assert_eq!(site.received("StartIncident").len(), 1);
+    assert_eq!(site.starts().len(), 1);
     until("/readyz is content", || daemon.get("/readyz").body == "ready\n");
 }
 
 #[test]
-fn a_store_that_is_damaged_under_a_running_daemon_is_kept_aside_and_begun_anew_with_what_it_knows() {
+fn a_store_that_is_replaced_by_a_damaged_one_is_kept_aside_and_begun_anew_with_what_is_known() {
     let site = Site::new();
     let daemon = site.start_healthy();
     let store = site.home.store();
     until_holds(&store, "seen_up", 4);
-    ["seen_up", "incident", "ledger", "transition"].iter().for_each(|name| spoil(&store, name));
+    let copy = Copy::of(&store).unwrap();
+    ["seen_up", "incident", "ledger", "transition"].iter().for_each(|name| spoil(&copy.path, name));
+    let damaged = store.with_file_name("damaged");
+    fs::copy(&copy.path, &damaged).unwrap();
+    fs::remove_file(store.with_file_name("bothends.db-wal")).unwrap();
+    fs::rename(&damaged, &store).unwrap();
 
     outage(&site);
     daemon.until_logged("is kept as");
-    assert_eq!(daemon.logged("ERROR", "store").len(), 1);
+    let told = daemon.logged("ERROR", "store");
+    assert!(matches!(&told[..], [replaced, _] if replaced.contains("was removed or replaced")), "{told:?}");
     assert_eq!(set_aside(&site).len(), 1);
     for (table, rows) in [("ledger", 1), ("seen_up", 4), ("incident", 1)] {
         until_holds(&store, table, rows);

@@ -80,7 +80,7 @@ fn a_drill_goes_through_every_sink_is_read_back_and_resolved_and_the_daemon_besi
             "RESOLVED, impact 5, \"DRILL",
             "Open, severity 4, \"DRILL",
             "Resolved, severity 4, \"DRILL",
-            "it only takes messages, and cannot be asked",
+            "this sink only takes messages and cannot be read",
         ],
     );
 
@@ -179,7 +179,7 @@ fn none_is_begun_while_a_real_incident_is_open_by_the_daemons_word_or_at_a_sink(
     daemon.kill();
     let drill = site.run(&["drill", "--yes"]);
     let record = site.records("outage")[0]["record"]["arn"].as_str().unwrap().to_owned();
-    ended_with(&drill, 1, &["no word from the daemon", &format!("nothing was started: {record} is open")]);
+    ended_with(&drill, 1, &["the daemon does not answer", &format!("nothing was started: {record} is open")]);
     assert_eq!(site.records("drill").len(), 0);
 }
 
@@ -273,7 +273,7 @@ fn a_start_that_the_sink_has_taken_for_a_real_record_leaves_that_as_it_is() {
     breaks(&site);
     until("the outage is raised", || site.records("outage").len() == 1);
     daemon.kill();
-    ended_with(&site.run(&["drill", "--yes"]), 1, &["folded", "is no drill's", "started by bothends.outage"]);
+    ended_with(&site.run(&["drill", "--yes"]), 1, &["merged", "no drill's", "started by bothends.outage"]);
     assert_eq!((open(&site.records("outage")), site.records("drill").len()), (1, 0));
 }
 
@@ -297,7 +297,7 @@ fn a_refused_message_is_told_with_the_reason_and_has_no_end() {
     let site = Site::new();
     let receiver = all_sinks(&site);
     receiver.reacts_always(Some(Reaction::Status(401, "")));
-    ended_with(&site.run(&["drill", "--yes", "--sink", "webhook"]), 1, &["not told", "it refused us (401)"]);
+    ended_with(&site.run(&["drill", "--yes", "--sink", "webhook"]), 1, &["not sent", "it refused us (401)"]);
     assert_eq!(receiver.posted().len(), 1);
     assert!(site.received_at_all().is_empty(), "no other sink was asked for");
 }
@@ -306,13 +306,14 @@ fn a_refused_message_is_told_with_the_reason_and_has_no_end() {
 fn without_a_terminal_or_a_sense_nothing_is_asked_of_anybody() {
     let site = Site::new();
     all_sinks(&site);
-    ended_with(&site.run(&["drill"]), 64, &["standard input is no terminal", "--yes"]);
+    ended_with(&site.run(&["drill"]), 64, &["stdin is not a terminal", "--yes"]);
     for (arguments, told) in [
         (
             ["--sink", "sns-2"],
-            "--sink: found \"sns-2\", allowed: incident_manager, ops_center, sns, webhook".to_owned(),
+            "--sink sns-2: the configuration has no such sink; it has incident_manager, ops_center, sns, webhook"
+                .to_owned(),
         ),
-        (["--vpn", ROME], format!("--vpn: found \"{ROME}\", allowed: {MILAN}")),
+        (["--vpn", ROME], format!("--vpn {ROME}: the configuration has no such connection; it has {MILAN}")),
         (["--kind", "all"], "redundancy_lost".to_owned()),
     ] {
         let ended = site.run(&[&["drill", "--yes"], &arguments[..]].concat());
@@ -344,7 +345,7 @@ fn kinds_and_connections_of_a_sink_are_kept_and_mode_observe_holds_back_no_drill
     ended_with(&outage, 0, &["incident_manager: as outage"]);
     assert!(!outage.stdout.contains("sns:"), "{}", outage.stdout);
     let nobody = site.run(&["drill", "--yes", "--kind", "outage", "--sink", "sns"]);
-    ended_with(&nobody, 64, &["no sink takes this"]);
+    ended_with(&nobody, 64, &["the sink sns does not take outage: choose another --kind"]);
 }
 
 #[test]

@@ -3,6 +3,8 @@
 //! There is no IPsec here: the tunnels' inside addresses are the namespace's own, and a packet filter cuts them. Every wait
 //! ends with what is waited for, or fails. Needs root, iproute2, nft, setpriv, and util-linux's unshare, nsenter, mount and script.
 
+mod answers;
+mod bounds;
 mod check;
 mod clocks;
 mod commands;
@@ -13,6 +15,8 @@ mod discover;
 mod disk;
 mod drill;
 mod ending;
+mod hanging;
+mod health;
 mod incidents;
 mod listener;
 mod matrix;
@@ -21,6 +25,7 @@ mod minute;
 #[expect(dead_code, reason = "the tests of the probe need more of it")]
 mod net;
 mod nonsense;
+pub(crate) mod on_disk;
 mod ops_center;
 mod other_sinks;
 mod pair;

@@ -23,6 +23,7 @@ fn an_outage_is_one_ops_item_from_the_break_over_a_restart_to_the_end_beside_the
     let item = &items(&site)[0];
     assert!(item["Title"].as_str().unwrap().contains("Milan DC"), "{item}");
     let resources = item["OperationalData"]["/aws/resources"]["Value"].clone();
+    until("its answer is noted", || daemon.metric("bothends_sink_pending{sink=\"ops_center\"}") == 0.0);
     daemon.kill();
 
     let daemon = site.start();

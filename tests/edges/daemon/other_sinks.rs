@@ -165,6 +165,7 @@ fn what_a_sink_takes_no_more_is_told_to_be_left_open_by_the_journal_and_by_the_r
         let note =
             format!("sink webhook {LEFT}; bothends/{MILAN}/outage stays open there: close it by hand\n");
         assert!(ended.code == Some(0) && ended.stderr.contains(&note), "{from}: {ended:?}");
+        until("the journal has it, too", || !left_open(&daemon, "webhook").is_empty());
         let left = left_open(&daemon, "webhook");
         assert!(
             left.len() == 1 && left[0].starts_with("WARN") && left[0].contains(&note[..note.len() - 1]),

@@ -28,7 +28,7 @@ fn what_a_person_closed_stays_closed_until_it_worsens_and_then_pages_again() {
 
     site.aws_says(false, &[&TWO]);
     until("a further tunnel pages again", || status(&site) == ["RESOLVED", "OPEN"]);
-    let starts = site.received("StartIncident");
+    let starts = site.starts();
     assert_ne!(starts[0]["parameters"]["clientToken"], starts[1]["parameters"]["clientToken"]);
     let evidence = starts[1]["parameters"]["triggerDetails"]["rawData"].as_str().unwrap();
     let evidence: Value = serde_json::from_str(evidence).unwrap();

@@ -7,7 +7,12 @@ use super::wait::until;
 
 #[test]
 fn a_permission_that_is_missing_to_ask_is_named_and_once_it_is_there_all_is_well() {
-    asking_is_refused(json!("denied"), "the permission cloudwatch:GetMetricData on * is missing", "denied");
+    asking_is_refused(
+        json!("denied"),
+        "the permission cloudwatch:GetMetricData on * is missing",
+        "denied",
+        "source cloudwatch in eu-west-1",
+    );
 }
 
 #[test]
@@ -16,10 +21,11 @@ fn credentials_that_expired_are_told_so_and_once_they_are_good_all_is_well() {
         json!("expired"),
         "AWS does not accept the daemon's credentials (ExpiredToken",
         "expired",
+        "credentials default",
     );
 }
 
-fn asking_is_refused(fault: Value, told: &str, counted: &str) {
+fn asking_is_refused(fault: Value, told: &str, counted: &str, component: &str) {
     let site = Site::new();
     site.fault("GetMetricData", fault);
     let daemon = site.start();
@@ -39,7 +45,7 @@ fn asking_is_refused(fault: Value, told: &str, counted: &str) {
     site.clear_faults();
     daemon.until_assessed("healthy", &[&ONE, &TWO]);
     until("/readyz is content", || daemon.get("/readyz").body == "ready\n");
-    daemon.until_logged("all is well again");
+    daemon.until_logged(&format!("{component}: over: "));
 }
 
 #[test]
@@ -55,15 +61,14 @@ fn a_permission_that_is_missing_to_page_is_named_and_the_page_goes_out_when_it_i
     assert_eq!(daemon.logged("ERROR", "ssm-incidents:StartIncident").len(), 1);
     let refused =
         "bothends_sink_requests_total{sink=\"incident_manager\",action=\"start\",result=\"rejected\"}";
-    assert_eq!(daemon.metric(refused), 1.0);
+    assert!(daemon.metric(refused) >= 1.0);
     assert_eq!(daemon.metric("bothends_sink_pending{sink=\"incident_manager\"}"), 1.0);
-    site.until_asked(1);
-    assert_eq!(site.received("StartIncident").len(), 1, "it is not asked over and over");
+    let tried = site.received("StartIncident").len();
+    until("it is tried again", || site.received("StartIncident").len() > tried);
+    assert_eq!(daemon.logged("ERROR", "ssm-incidents:StartIncident").len(), 1, "it is said once");
 
-    // What was refused is tried again after minutes, and at once by a daemon that starts.
-    daemon.stop();
+    // Nobody waits for a restart, nor for minutes: what is allowed now goes out.
     site.clear_faults();
-    let daemon = site.start();
     until("the record is there", || site.records("outage").len() == 1);
     until("/readyz is content", || daemon.get("/readyz").body == "ready\n");
 }
@@ -92,6 +97,9 @@ fn throttling_slows_every_call_and_stops_none() {
     });
     assert_eq!(site.records("outage").len(), 1);
     assert_eq!(site.control(json!({ "faults": {} })), json!([]), "every call was throttled");
-    let throttled = "bothends_aws_polls_total{source=\"cloudwatch\",result=\"throttled\"}";
-    assert_eq!(daemon.metric(throttled), 2.0);
+    let counted = |result: &str| {
+        daemon.metric(&format!("bothends_aws_polls_total{{source=\"cloudwatch\",result=\"{result}\"}}"))
+    };
+    let (throttled, none) = (counted("throttled"), counted("timeout") + counted("error"));
+    assert!(throttled <= 2.0 && throttled + none >= 2.0, "{throttled}, and {none} without an answer");
 }

@@ -28,7 +28,7 @@ fn an_outage_that_outlives_the_daemon_is_one_record_to_its_end() {
     until("it is resolved", || site.records("outage")[0]["record"]["status"] == "RESOLVED");
     until("it is settled", || daemon.status()["incidents"] == json!([]));
     assert_eq!(site.records("outage").len(), 1);
-    assert_eq!(site.received("StartIncident").len(), 1);
+    assert_eq!(site.starts().len(), 1);
 }
 
 #[test]

@@ -1,10 +1,14 @@
 //! What nobody may ever read.
 
-use std::fs;
+use std::fs::{self, Permissions};
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt as _;
+use std::thread;
 
 use serde_json::json;
 
-use super::site::{MILAN, ONE, PRE_SHARED_KEY, SECRET, Site, TWO};
+use super::site::{MILAN, ONE, PRE_SHARED_KEY, SECRET, Site, TWO, WATCHER, inside};
 use super::wait::until;
 
 #[test]
@@ -18,7 +22,8 @@ fn pre_shared_keys_and_credentials_appear_nowhere_at_any_log_level() {
     until("EC2 has answered", || {
         daemon.metric("bothends_aws_polls_total{source=\"ec2\",result=\"ok\"}") >= 1.0
     });
-    assert_eq!(daemon.tunnel(&ONE)["aws"]["source"], "ec2");
+    // The status is taken once a second where nothing has changed.
+    until("EC2's word is the newer", || daemon.tunnel(&ONE)["aws"]["source"] == "ec2");
 
     // Answers that break off or cannot be understood are told of, but never quoted.
     site.fault_times("DescribeVpnConnections", json!("truncated"), 1);
@@ -62,5 +67,61 @@ fn pre_shared_keys_and_credentials_appear_nowhere_at_any_log_level() {
             let found = bytes.windows(secret.len()).any(|window| window == secret.as_bytes());
             assert!(!found, "{secret} is in {place}");
         }
+    }
+}
+
+/// What STS quotes where a signature is wrong: the request as it was signed, with the session token.
+const TOKEN: &str = "TOKENSEKRIT0123456789";
+
+#[test]
+fn the_request_that_sts_quotes_where_a_signature_is_wrong_is_in_the_journal_at_no_level() {
+    let site = Site::new();
+    fs::create_dir(site.home.file(".aws")).unwrap();
+    let profiles = format!(
+        "[profile hub]\nrole_arn = {WATCHER}\nsource_profile = keys\n[profile keys]\naws_access_key_id = ASIASTANDINEXAMPLE02\n\
+         aws_secret_access_key = {SECRET}\naws_session_token = {TOKEN}\n"
+    );
+    fs::write(site.home.file(".aws/config"), profiles).unwrap();
+    fs::set_permissions(site.home.file(".aws/config"), Permissions::from_mode(0o600)).unwrap();
+    let sts = inside(&site.here, || TcpListener::bind("127.0.0.1:0").unwrap());
+    let url = format!("http://{}", sts.local_addr().unwrap());
+    thread::spawn(move || answer_that_the_signature_is_wrong(&sts));
+    for level in ["", "trace"] {
+        let mut command = site.command(&site.home, &["run"]);
+        command.env_remove("AWS_ACCESS_KEY_ID").env_remove("AWS_SECRET_ACCESS_KEY");
+        command.env("AWS_PROFILE", "hub").env("AWS_ENDPOINT_URL_STS", &url).env("BOTHENDS_LOG", level);
+        let daemon = super::process::Daemon::start(&site, &site.home, command);
+        daemon.until_logged("SignatureDoesNotMatch");
+        let log = daemon.stop();
+        for secret in [TOKEN, SECRET] {
+            assert!(!log.contains(secret), "{secret} at {level:?}: {log}");
+        }
+        assert!(!log.contains("AssumeRoleProvider"), "{level:?}: {log}");
+    }
+}
+
+/// STS for whoever calls, as long as the test runs.
+fn answer_that_the_signature_is_wrong(sts: &TcpListener) {
+    let body = format!(
+        "<ErrorResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><Error><Type>Sender</Type>\
+         <Code>SignatureDoesNotMatch</Code><Message>The request signature we calculated does not match. The Canonical String \
+         for this request should have been 'POST / x-amz-security-token:{TOKEN}'</Message></Error></ErrorResponse>"
+    );
+    let answer = format!(
+        "HTTP/1.1 403 Forbidden\r\ncontent-type: text/xml\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
+        body.len()
+    );
+    for stream in sts.incoming() {
+        let Ok(mut stream) = stream else { continue };
+        let mut request = Vec::new();
+        let mut part = [0; 4096];
+        // The call is named in the request's body.
+        while !request.windows(7).any(|window| window == b"Action=") {
+            match stream.read(&mut part) {
+                Ok(0) | Err(_) => break,
+                Ok(length) => request.extend_from_slice(&part[..length]),
+            }
+        }
+        _ = stream.write_all(answer.as_bytes());
     }
 }

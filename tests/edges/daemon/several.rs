@@ -85,7 +85,7 @@ fn connections_of_conf_d_are_watched_and_paged_each_by_its_own_rules_in_its_own_
     site.cut(&[&THREE]);
     until("both sinks are told of Rome", || site.records("outage").len() == 2);
     let told = |of_rome: bool| -> Vec<(Value, Value, Value)> {
-        let starts = site.received("StartIncident").into_iter();
+        let starts = site.starts().into_iter();
         let starts = starts.filter(|start| (start["parameters"]["responsePlanArn"] == ROMES_PLAN) == of_rome);
         starts
             .map(|start| {

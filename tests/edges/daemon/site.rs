@@ -190,10 +190,10 @@ impl Site {
     pub(super) fn with(other: Value) -> Self {
         let here = Netns::with_ping_group_range(OPEN);
         for Tunnel { outside: _, inside, source } in [ONE, TWO, THREE, FOUR, FIVE] {
-            for address in [inside, source] {
-                let (length, dad) = if address.contains(':') { (128, "nodad") } else { (32, "") };
-                here.ip(&format!("addr add {address}/{length} dev lo {dad}"));
-            }
+            let (length, dad) = if source.contains(':') { (128, "nodad") } else { (32, "") };
+            here.ip(&format!("addr add {source}/{length} dev lo {dad}"));
+            // AWS's end answers here, too, without being an address of this host.
+            here.ip(&format!("route add local {inside}/{length} dev lo"));
         }
         here.nft(
             "add table inet cut ; \
@@ -275,6 +275,23 @@ impl Site {
     /// The requests of one operation that AWS received, oldest first.
     pub(super) fn received(&self, operation: &str) -> Vec<Value> {
         self.control(json!({ "received": { "operation": operation } })).as_array().unwrap().clone()
+    }
+
+    /// Those of one operation that AWS carried out, whatever became of its answers.
+    pub(super) fn executed(&self, operation: &str) -> Vec<Value> {
+        self.received(operation).into_iter().filter(|request| request["executed"] == true).collect()
+    }
+
+    /// The starts of records that AWS was asked for, oldest first: each once, for one whose answer was lost comes again as it was.
+    pub(super) fn starts(&self) -> Vec<Value> {
+        let mut starts: Vec<Value> = Vec::new();
+        for start in self.received("StartIncident").into_iter().filter(|start| !start["parameters"].is_null())
+        {
+            if starts.iter().all(|known| known["parameters"] != start["parameters"]) {
+                starts.push(start);
+            }
+        }
+        starts
     }
 
     /// All requests that AWS received.
@@ -377,13 +394,32 @@ impl Site {
     /// Runs a command to its end, in the namespace, that must not be asked anything. One that has none, a daemon that should have refused to start, is killed.
     pub(super) fn run_command(&self, command: Command) -> Ended {
         let mut bounded = Command::new("timeout");
-        bounded.args(["--signal=KILL", "60"]).arg(command.get_program()).args(command.get_args());
+        bounded.args(["--signal=KILL", "300"]).arg(command.get_program()).args(command.get_args());
         bounded.env_clear();
         for (name, value) in command.get_envs() {
             bounded.env(name, value.unwrap_or_default());
         }
         bounded.stdin(Stdio::null());
         Ended::from(inside(&self.here, || bounded.output().unwrap()))
+    }
+
+    /// Starts the daemon with a helper that gives its credentials while there is a file of this name, and else says what it says where
+    /// the network is away.
+    pub(super) fn start_with_helper(&self, credentials: &str) -> Daemon<'_> {
+        let path = self.home.file(credentials);
+        let helper = format!("cat {0} 2> /dev/null || {{ echo no such host >&2; exit 1; }}", path.display());
+        let profile = self.home.file("aws-config");
+        fs::write(&profile, format!("[default]\ncredential_process = {helper}\n")).unwrap();
+        let mut command = self.command(&self.home, &["run"]);
+        command.env_remove("AWS_ACCESS_KEY_ID").env_remove("AWS_SECRET_ACCESS_KEY");
+        command.env("AWS_CONFIG_FILE", &profile);
+        Daemon::start(self, &self.home, command)
+    }
+
+    /// From now on that helper gives credentials.
+    pub(super) fn mend_helper(&self, credentials: &str) {
+        let made = json!({ "Version": 1, "AccessKeyId": ACCESS_KEY, "SecretAccessKey": SECRET });
+        fs::write(self.home.file(credentials), made.to_string()).unwrap();
     }
 
     /// Starts the daemon.

@@ -2,9 +2,11 @@
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::time::Duration;
 
 use rusqlite::Connection;
 
+use super::on_disk::{Copy, until_holds};
 use super::process::Daemon;
 use super::site::{MILAN, ONE, Site, TWO};
 use super::wait::until;
@@ -99,7 +101,7 @@ fn a_directory_that_cannot_be_written_to_is_told_and_pages_go_out_from_memory() 
     fs::set_permissions(&directory, Permissions::from_mode(0o555)).unwrap();
     // Root may write anywhere, as long as it has its capabilities.
     let daemon = Daemon::start(&site, &site.home, site.powerless(&["run"]));
-    let answer = daemon.until_readyz_says("failed: store: ");
+    let answer = daemon.until_readyz_says("failed: store_failing: store: ");
     assert_eq!(answer.code, 503);
     assert!(answer.body.contains("Probing and incidents go on from memory"), "{answer:?}");
     daemon.until_assessed("healthy", &[&ONE, &TWO]);
@@ -110,9 +112,28 @@ fn a_directory_that_cannot_be_written_to_is_told_and_pages_go_out_from_memory() 
     assert!(!site.home.store().exists());
     fs::set_permissions(&directory, Permissions::from_mode(0o755)).unwrap();
     until("/readyz is content", || daemon.get("/readyz").body == "ready\n");
-    let written = Connection::open(site.home.store()).unwrap();
-    let incidents: i64 = written.query_row("SELECT count(*) FROM incident", [], |row| row.get(0)).unwrap();
-    assert_eq!(incidents, 1);
+    assert_eq!(Copy::of(&site.home.store()).unwrap().count("incident").unwrap(), 1);
+}
+
+#[test]
+fn a_running_daemon_lets_nobody_else_open_its_store_and_a_copy_of_it_can_be_looked_at() {
+    let site = Site::new();
+    let daemon = site.start_healthy();
+    let store = site.home.store();
+    until_holds(&store, "seen_up", 4);
+    let shared_memory = store.with_file_name("bothends.db-shm");
+    assert!(!shared_memory.exists(), "whoever truncates it ends the daemon");
+    let other = Connection::open(&store).unwrap();
+    other.busy_timeout(Duration::ZERO).unwrap();
+    let refused = other.execute_batch("SELECT * FROM seen_up").unwrap_err();
+    assert!(refused.to_string().contains("database is locked"), "{refused}");
+    assert!(!shared_memory.exists());
+    // Such as one that was left by another program.
+    std::fs::write(&shared_memory, "").unwrap();
+    daemon.until_probed_further(MILAN, &ONE);
+    drop(other);
+    daemon.stop();
+    assert_eq!(Connection::open(&store).unwrap().execute_batch("SELECT * FROM seen_up"), Ok(()));
 }
 
 #[test]

@@ -9,6 +9,7 @@ use bothends::clock;
 use serde_json::{Value, json};
 
 use super::stage::{Config, OUTSIDE, Stage};
+use crate::daemon::on_disk::Copy;
 
 /// How often the daemon is killed.
 const KILLS: usize = 50;
@@ -38,6 +39,9 @@ fn a_daemon_that_is_killed_at_fifty_instants_of_an_outage_has_one_record_of_each
         incident: "open_after = { outage = '0s', redundancy_lost = '0s' }\nresolve_after = '3s'\nstart_grace = '0s'",
         ..Config::default()
     });
+    // The first write comes a while after the start.
+    let known = || Copy::of(&stage.daemon.store()).ok()?.count("seen_up").ok();
+    stage.eventually("the disk knows that each end has seen each tunnel Up", || known() == Some(4));
     // For as long as a list does not show a record, only its token keeps it from being started again.
     stage.aws.control(json!({ "set_switches": { "switches": { "list_lag": 30.0 } } }));
     let mut killer = Killer { stage: &stage, random: Backoff::new(seed), kills: 0, hits: BTreeMap::new() };

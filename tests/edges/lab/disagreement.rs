@@ -6,8 +6,8 @@ use super::stage::{Config, OUTSIDE, Stage};
 const POLLS: usize = 4;
 
 #[test]
-fn dropped_pings_are_disputed_by_our_end_and_a_lost_bgp_session_by_aws_and_neither_pages() {
-    let stage = Stage::healthy(&Config::default());
+fn with_static_routes_dropped_pings_are_disputed_by_our_end_and_awss_down_by_aws_and_neither_pages() {
+    let stage = Stage::healthy(&Config { routing: Some("static"), ..Config::default() });
     stage.lab.breaks("icmp", "1");
     stage.lab.breaks("bgp", "2");
     for outside in OUTSIDE {

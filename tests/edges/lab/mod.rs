@@ -2,6 +2,7 @@
 //! state of the charon and the BIRD at its end. Needs root; tests/setup.sh installs the rest.
 
 mod agreement;
+mod bgp;
 mod crash;
 mod disagreement;
 mod interface;

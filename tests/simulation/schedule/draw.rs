@@ -3,10 +3,11 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+use bothends::domain::names::Routing;
 use bothends::domain::plan::ProbeRules;
 
 use super::super::chance::Chance;
-use super::{Calls, Fault, KnownToken, Line, Op, Schedule, Source, Switches, Timed, Who, Word};
+use super::{Calls, Fault, KnownToken, Line, Op, Schedule, Setup, Source, Switches, Timed, Use, Who, Word};
 
 /// Before anything happens every tunnel is found to work.
 const CALM_FIRST: u64 = 600;
@@ -41,10 +42,18 @@ impl Switches {
         let lag = if chance.percent(80) { chance.secs(0, 180) } else { chance.secs(0, 600) };
         let poll_interval = chance.one_of(&[secs(30), secs(60), secs(60), secs(300)]);
         let twin = chance.percent(40);
+        let tunnels = chance.one_of(&[1, 2, 2, 2, 2, 2, 3, 4]);
+        // Bits beyond the last tunnel mean nothing; the first is active, and works.
+        let mut bits =
+            |percent| (1..4).filter(|_| chance.percent(percent)).fold(0_u8, |all, bit| all | (1 << bit));
+        let (standby, never) = (bits(25), bits(15));
         Self {
             twin,
             vrrp: twin && chance.percent(30),
-            standby: chance.percent(20),
+            tunnels,
+            standby,
+            never,
+            routing: chance.one_of(&[Routing::Bgp, Routing::Bgp, Routing::Static, Routing::Unknown]),
             probe: ProbeRules {
                 interval: secs(interval),
                 suspect_interval: secs(interval).min(chance.one_of(&[secs(1), secs(2), secs(5)])),
@@ -116,13 +125,17 @@ impl Draw {
 
     /// Something that belongs together, and perhaps something in the middle of it.
     fn episode(&mut self) {
-        match self.chance.below(0, 20) {
+        match self.chance.below(0, 22) {
             0..=7 => self.outage(),
             8..=9 => self.one_end(),
             10 => self.flapping(),
             11 => self.weather(),
             12 => self.words(),
             13 => self.clock(),
+            14..=15 => self.bgp(),
+            16 => self.address_lost(),
+            17 => self.reboot(),
+            18 => self.reload(0),
             _ => self.trouble(),
         }
         if self.chance.percent(45) {
@@ -140,11 +153,11 @@ impl Draw {
         let line = if self.chance.percent(85) { Line::Dead } else { Line::NoRoute };
         let from = self.chance.below(0, 120_000);
         let lasting = self.lasting() + self.lasting();
-        for tunnel in 0..2 {
-            if !both && tunnel != 0 {
+        let one = self.tunnel();
+        for tunnel in 0..self.switches.tunnels {
+            if (!both && tunnel != one) || self.switches.never(tunnel) {
                 continue;
             }
-            let tunnel = if both { tunnel } else { usize::from(self.chance.percent(50)) };
             let beside = if self.chance.percent(50) { 0 } else { self.chance.below(0, 600_000) };
             let end = from + beside + lasting;
             let sees = self.chance.below(0, 90_000);
@@ -161,9 +174,7 @@ impl Draw {
         if self.chance.percent(10) {
             self.push(during, Op::Alarm);
         }
-        if self.chance.percent(30) {
-            self.crash(during);
-        }
+        self.meanwhile(from, lasting);
         if self.chance.percent(20) {
             // The way to AWS goes through the tunnels.
             let who = self.who();
@@ -178,8 +189,7 @@ impl Draw {
         let ours = self.chance.percent(50);
         let who = self.who();
         let lasting = self.lasting();
-        let tunnels = self.chance.one_of(&[&[0, 1][..], &[0], &[1]]);
-        for &tunnel in tunnels {
+        for tunnel in self.some() {
             if ours {
                 self.push(0, Op::Path { who, tunnel, line: Line::Dead });
                 self.push(lasting, Op::Path { who, tunnel, line: Line::Carries });
@@ -190,8 +200,115 @@ impl Draw {
         }
     }
 
+    /// BGP breaks, and IPsec does not.
+    fn bgp(&mut self) {
+        let lasting = self.lasting() + self.lasting();
+        for tunnel in self.some() {
+            let beside = self.chance.below(0, 120_000);
+            self.push(beside, Op::Bgp { tunnel, up: false });
+            self.push(beside + lasting, Op::Bgp { tunnel, up: true });
+        }
+        self.meanwhile(0, lasting);
+    }
+
+    /// The host loses our addresses inside tunnels, as when IPsec takes its interfaces away; AWS sees it in the end.
+    fn address_lost(&mut self) {
+        let (who, lasting) = (self.who(), self.lasting() + self.lasting());
+        for tunnel in self.some() {
+            let sees = self.chance.below(0, 120_000);
+            self.push(0, Op::Path { who, tunnel, line: Line::Missing });
+            self.push(sees, Op::Sees { tunnel, up: false });
+            self.push(lasting, Op::Path { who, tunnel, line: Line::Carries });
+            self.push(lasting + sees, Op::Sees { tunnel, up: true });
+        }
+        self.meanwhile(0, lasting);
+    }
+
+    /// The host comes back from a reboot, and IPsec does not: no tunnel has its address.
+    fn reboot(&mut self) {
+        let (gateway, lasting) = (self.gateway(), self.lasting() + self.lasting());
+        let down = self.chance.secs(5, 120);
+        let who = Who::One(gateway);
+        self.push(0, Op::Crash { gateway, down });
+        for tunnel in self.working() {
+            self.push(0, Op::Path { who, tunnel, line: Line::Missing });
+            let sees = self.chance.below(0, 120_000);
+            self.push(sees, Op::Sees { tunnel, up: false });
+            self.push(lasting, Op::Path { who, tunnel, line: Line::Carries });
+            self.push(lasting + sees, Op::Sees { tunnel, up: true });
+        }
+    }
+
+    /// In some phase of an episode the daemon dies, or its configuration changes, or both.
+    fn meanwhile(&mut self, from: u64, lasting: u64) {
+        if self.chance.percent(30) {
+            let at = self.moment(from, lasting);
+            self.crash(at);
+        }
+        if self.chance.percent(25) {
+            let at = self.moment(from, lasting);
+            self.reload(at);
+        }
+    }
+
+    /// When an incident may be about to open, is open, or clears.
+    fn moment(&mut self, from: u64, lasting: u64) -> u64 {
+        let lasting = lasting.max(1);
+        let clears = 90 + self.switches.resolve_after.as_secs();
+        match self.chance.below(0, 3) {
+            0 => from + self.chance.below(0, lasting.min(400_000)),
+            1 => from + self.chance.below(0, lasting),
+            _ => from + lasting + self.chance.below(0, clears * 1000),
+        }
+    }
+
+    /// Another configuration, mostly for a while.
+    fn reload(&mut self, at: u64) {
+        let (who, setup) = (self.who(), self.setup());
+        self.push(at, Op::Reload { who, setup });
+        if self.chance.percent(60) {
+            let back = at + self.lasting();
+            self.push(back, Op::Reload { who, setup: self.switches.setup() });
+        }
+    }
+
+    /// The one at first with other roles, another routing, or both.
+    fn setup(&mut self) -> Setup {
+        let mut setup = self.switches.setup();
+        if self.chance.percent(40) {
+            setup.routing = self.chance.one_of(&[Routing::Bgp, Routing::Static, Routing::Unknown]);
+        }
+        let uses =
+            [Use::Active, Use::Active, Use::Standby, Use::Standby, Use::Unused, Use::Absent, Use::Mistyped];
+        for tunnel in 0..self.switches.tunnels {
+            if self.chance.percent(50) {
+                setup.uses[tunnel] = self.chance.one_of(&uses);
+            }
+        }
+        if setup.used().next().is_none() {
+            setup.uses[0] = self.chance.one_of(&[Use::Active, Use::Standby]);
+        }
+        setup
+    }
+
+    /// A tunnel that works.
+    fn tunnel(&mut self) -> usize {
+        let working: Vec<usize> = self.working().collect();
+        self.chance.one_of(&working)
+    }
+
+    /// One that works, or all of them.
+    fn some(&mut self) -> Vec<usize> {
+        if self.chance.percent(50) { self.working().collect() } else { vec![self.tunnel()] }
+    }
+
+    fn working(&self) -> impl Iterator<Item = usize> + use<> {
+        let switches = self.switches;
+        (0..switches.tunnels).filter(move |tunnel| !switches.never(*tunnel))
+    }
+
     fn flapping(&mut self) {
-        let tunnel = usize::from(self.chance.percent(50));
+        let tunnel = self.tunnel();
         let mut at = 0;
         for _ in 0..self.chance.below(3, 12) {
             for (up, line) in [(false, Line::Dead), (true, Line::Carries)] {
@@ -206,7 +323,7 @@ impl Draw {
     fn weather(&mut self) {
         let loss = Line::Loses(u8::try_from(self.chance.below(1, 61)).unwrap());
         let line = self.chance.one_of(&[loss, loss, Line::Slow, Line::Faulty]);
-        let (who, tunnel, lasting) = (self.who(), usize::from(self.chance.percent(50)), self.lasting());
+        let (who, tunnel, lasting) = (self.who(), self.tunnel(), self.lasting());
         self.push(0, Op::Path { who, tunnel, line });
         self.push(lasting, Op::Path { who, tunnel, line: Line::Carries });
     }

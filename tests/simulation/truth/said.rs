@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use bothends::domain::board::{Incident, IncidentState};
 use bothends::domain::fact::{Fact, IncidentChange};
-use bothends::domain::names::{Kind, SourceKind};
+use bothends::domain::names::{Kind, Routing, SourceKind};
 use bothends::domain::time::Moment;
 use bothends::domain::verdict::Assessment;
 
-use super::super::site::tunnel;
+use super::super::schedule::Setup;
+use super::super::site::index_of;
 use super::super::time::of_aws_clock;
 use super::super::views::Views;
 use super::{Ready, Told, Truth};
@@ -18,8 +19,8 @@ impl Truth {
     pub fn hear(&mut self, gateway: usize, fact: &Fact, at: Moment, views: &Views) {
         match fact {
             Fact::AssessmentChanged { tunnel: of, to: Assessment::Down, .. } => {
-                let index = (0..2).find(|index| tunnel(*index) == *of).unwrap();
-                if !self.both_down(gateway, index, at, views) {
+                let index = index_of(of);
+                if !self.agreed(gateway, index, at, views) {
                     let how = format!("gateway {gateway} says that tunnel {index} is Down");
                     self.breaks(at, "a moment at which both ends were Down", &how);
                 }
@@ -68,15 +69,17 @@ impl Truth {
     fn opened(&mut self, gateway: usize, incident: &Arc<Incident>, at: Moment, views: &Views) {
         let kind = incident.id.kind;
         let locally = |index: usize| self.locally_down_since(gateway, index, at).is_some();
-        let actives = self.actives();
-        let agreed = actives.iter().any(|index| self.both_down(gateway, *index, at, views));
+        let by_aws = |index: usize| self.said_down_lately(index, at, views);
+        let stopped = |index: usize| self.stopped(gateway, index, at, views);
+        let setup = self.setup(gateway);
+        let all = || setup.used();
+        let agreed = setup.actives().any(|index| self.agreed(gateway, index, at, views));
         let fine = match kind {
-            Kind::Outage => agreed && (0..2).all(locally),
+            Kind::Outage => agreed && all().all(stopped),
             Kind::RedundancyLost => agreed,
             Kind::OneSided => {
-                let lately = at - self.switches.stale_after - Duration::from_secs(60);
-                let by_aws = |index: usize| views.said_down[index].iter().any(|(_, until)| *until >= lately);
-                (0..2).all(locally) || (0..2).all(by_aws)
+                let by_one_end = |index: usize| locally(index) || by_aws(index);
+                setup.actives().any(by_one_end) && all().all(|index| by_one_end(index) || stopped(index))
             }
         };
         if !fine {
@@ -105,11 +108,11 @@ impl Truth {
         // The metric's minutes are whole.
         let slack = Duration::from_secs(120);
         let (from, to) = (of_aws_clock(incident.began) - slack, of_aws_clock(ended) + slack);
-        let both = self.actives().iter().any(|index| {
-            let local = self.echoes[gateway][*index].down.iter();
+        let both = self.setup(gateway).actives().any(|index| {
+            let local = self.echoes[gateway][index].down.iter();
             local
                 .filter(|(since, until)| *since < to && until.is_none_or(|until| until > from))
-                .any(|(since, until)| views.was_down(*index, (*since).max(from), until.unwrap_or(at).min(to)))
+                .any(|(since, until)| views.was_down(index, (*since).max(from), until.unwrap_or(at).min(to)))
         });
         if !both {
             let how = format!("gateway {gateway} says that it missed {}", incident.id);
@@ -117,18 +120,59 @@ impl Truth {
         }
     }
 
-    /// Whether our end is Down, and AWS has said "Down" of a time in which it was.
+    /// Whether our end is Down, and AWS has said "Down" of a time since it first was: AWS's word is late, and a line that flaps is
+    /// one that never was Up for as long as that.
     fn both_down(&self, gateway: usize, tunnel: usize, at: Moment, views: &Views) -> bool {
-        let Some(from) = self.locally_down_since(gateway, tunnel, at) else { return false };
+        const LATE: Duration = Duration::from_secs(240);
+        if self.locally_down_since(gateway, tunnel, at).is_none() {
+            return false;
+        }
+        let Some(from) = self.down_but_for(gateway, tunnel, LATE + self.detection(), at) else {
+            return false;
+        };
         views.said_down[tunnel].iter().any(|(_, said_until)| *said_until >= from)
+    }
+
+    fn said_down_lately(&self, tunnel: usize, at: Moment, views: &Views) -> bool {
+        let lately = at - self.switches.stale_after - Duration::from_secs(60);
+        views.said_down[tunnel].iter().any(|(_, until)| *until >= lately)
+    }
+
+    /// Whether both ends have said that the tunnel is down: IPsec, or on a connection with BGP the session alone. Without a
+    /// configured routing only EC2's words tell that.
+    fn agreed(&self, gateway: usize, tunnel: usize, at: Moment, views: &Views) -> bool {
+        let lately = at - self.switches.stale_after - Duration::from_secs(60);
+        let words = || views.said_bgp[tunnel].iter().any(|said| *said >= lately);
+        let bgp = match self.setup(gateway).routing {
+            Routing::Static => false,
+            Routing::Bgp => self.said_down_lately(tunnel, at, views),
+            Routing::Unknown => words(),
+        };
+        bgp || self.both_down(gateway, tunnel, at, views)
+    }
+
+    /// Whether nothing gets through, as far as can be known: our end is Down, or both agree, or AWS says Down of what our end has
+    /// not seen answer.
+    fn stopped(&self, gateway: usize, tunnel: usize, at: Moment, views: &Views) -> bool {
+        let probe = &self.switches.probe;
+        let answers =
+            self.echoes[gateway][tunnel].last_reply.is_some_and(|last| at.since(last) < probe.interval);
+        self.locally_down_since(gateway, tunnel, at).is_some()
+            || self.agreed(gateway, tunnel, at, views)
+            || (!answers && self.said_down_lately(tunnel, at, views))
     }
 
     /// Since when our end is Down, if it is: it takes some replies in a row to be Up again.
     fn locally_down_since(&self, gateway: usize, tunnel: usize, at: Moment) -> Option<Moment> {
+        self.down_but_for(gateway, tunnel, self.detection(), at)
+    }
+
+    /// Since when our end is Down, but for times that are no longer than `breaks`.
+    fn down_but_for(&self, gateway: usize, tunnel: usize, breaks: Duration, at: Moment) -> Option<Moment> {
         let mut since = None;
         let mut until_then = at;
         for (from, until) in self.echoes[gateway][tunnel].down.iter().rev() {
-            if until.is_some_and(|until| until + self.detection() < until_then) {
+            if until.is_some_and(|until| until + breaks < until_then) {
                 break;
             }
             (since, until_then) = (Some(*from), *from);
@@ -142,14 +186,14 @@ impl Truth {
         if self.started[gateway] > from {
             return Some("the daemon has not run for so long".into());
         }
-        // Surely dead at some moment between `from` and now, likewise of both at once.
-        let overlap = |indices: &[usize]| {
-            let mut common = vec![(from, at)];
+        // Surely dead at some moment between two others, likewise all of them at once.
+        let dead = |indices: &[usize], from: Moment, to: Moment| {
+            let mut common = vec![(from, to)];
             for index in indices {
                 let dead = self.echoes[gateway][*index]
                     .dead
                     .iter()
-                    .map(|(since, until)| (*since + self.detection(), until.unwrap_or(at)));
+                    .map(|(since, until)| (*since + self.detection(), until.unwrap_or(to)));
                 common = dead
                     .flat_map(|(a, b)| common.iter().map(move |(c, d)| (a.max(*c), b.min(*d))))
                     .filter(|(a, b)| a < b)
@@ -174,19 +218,28 @@ impl Truth {
                 Err("not Up by AWS")
             }
         };
-        let which = match kind {
-            Kind::RedundancyLost => self.actives(),
-            Kind::Outage | Kind::OneSided => vec![0, 1],
+        // Without an active tunnel all of them count.
+        let needed = |setup: Setup| {
+            let actives: Vec<usize> = setup.actives().collect();
+            if actives.is_empty() { setup.used().collect() } else { actives }
+        };
+        let setup = self.setup(gateway);
+        let which: Vec<usize> = match kind {
+            Kind::RedundancyLost => needed(setup),
+            Kind::Outage | Kind::OneSided => setup.used().collect(),
         };
         let each: Vec<_> = which.iter().map(|index| healthy(*index)).collect();
+        let held = self.setups_of(gateway, from, at).into_iter().all(|(from, to, setup)| match kind {
+            Kind::RedundancyLost => needed(setup).iter().all(|index| !dead(&[*index], from, to)),
+            Kind::Outage => !dead(&setup.used().collect::<Vec<_>>(), from, to),
+            Kind::OneSided => true,
+        });
         let over = match kind {
-            Kind::RedundancyLost => {
-                each.iter().all(Result::is_ok) && which.iter().all(|index| !overlap(&[*index]))
-            }
-            Kind::Outage => each.iter().any(Result::is_ok) && !overlap(&which),
+            Kind::RedundancyLost => each.iter().all(Result::is_ok),
+            Kind::Outage => each.iter().any(Result::is_ok),
             // An outage closes one_sided, too.
             Kind::OneSided => true,
         };
-        (!over).then(|| format!("{each:?}"))
+        (!over || !held).then(|| format!("{each:?}, held: {held}"))
     }
 }

@@ -1,11 +1,12 @@
 //! What a schedule does to the world.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use bothends::domain::names::Kind;
 
 use super::super::gateway::Gateway;
-use super::super::schedule::{Line, Op, Who};
+use super::super::schedule::{Line, Op, Setup, Who};
 use super::super::site::scope;
 use super::super::time::{Clocks, aws_clock};
 use super::{Happening, World};
@@ -13,6 +14,7 @@ use super::{Happening, World};
 impl World {
     pub(super) fn op(&mut self, op: Op) {
         self.remember(|| format!("{op:?}"));
+        self.truth.news = true;
         let name = match op {
             Op::Path { who, tunnel, line } => {
                 for (gateway, lines) in self.lines.iter_mut().enumerate() {
@@ -26,9 +28,17 @@ impl World {
                     Line::Dead | Line::NoRoute => "dead paths",
                     Line::Loses(_) | Line::Slow => "bad paths",
                     Line::Faulty => "faulty sockets",
+                    Line::Missing => "missing addresses",
                 }
             }
             Op::Sees { tunnel, up } => return self.views.see(tunnel, up, self.at),
+            Op::Bgp { tunnel, up } => {
+                self.views.bgp(tunnel, up, self.at);
+                if up {
+                    return;
+                }
+                "BGP down"
+            }
             Op::Says { source, word } => {
                 self.views.say(source, word);
                 "false words"
@@ -60,6 +70,21 @@ impl World {
                 self.gateways[gateway].fuse = Some((steps, down));
                 return;
             }
+            Op::Reload { who, setup } => {
+                for gateway in (0..self.gateways.len()).filter(|gateway| who.includes(*gateway)) {
+                    for phase in self.phases(gateway) {
+                        let name = match phase {
+                            "pending" => "reloads while pending",
+                            "open" => "reloads while open",
+                            "clearing" => "reloads while clearing",
+                            _ => continue,
+                        };
+                        *self.met.entry(name).or_default() += 1;
+                    }
+                }
+                self.reload(who, setup);
+                "reloads"
+            }
             Op::Clock { gateway, offset } => {
                 self.gateways[gateway].clocks.offset = offset;
                 self.truth.jumped(gateway);
@@ -83,7 +108,7 @@ impl World {
                 }
                 self.holder = gateway;
                 self.truth.started(gateway, self.at);
-                self.expected.started(gateway);
+                self.expected.begun(gateway);
                 for gateway in 0..self.gateways.len() {
                     self.look_at_addresses(gateway);
                 }
@@ -97,6 +122,27 @@ impl World {
         *self.met.entry(name).or_default() += 1;
     }
 
+    /// Whoever it is configures gateways anew.
+    pub(super) fn reload(&mut self, who: Who, setup: Setup) {
+        for index in (0..self.gateways.len()).filter(|index| who.includes(*index)) {
+            if self.gateways[index].setup == setup {
+                continue;
+            }
+            let (switches, at) = (self.switches, self.at);
+            self.truth.reloaded(index, setup, at);
+            self.expected.begun(index);
+            self.gateways[index].reload(&switches, setup, at);
+            self.with(index, |_, _| {});
+        }
+    }
+
+    /// Where the kinds stand at a gateway.
+    fn phases(&self, index: usize) -> BTreeSet<&'static str> {
+        let gateway = &self.gateways[index];
+        let now = gateway.clocks.now(self.at);
+        gateway.daemon.as_ref().map(|daemon| daemon.phases(now)).unwrap_or_default()
+    }
+
     pub(super) fn each(&mut self, who: Who, change: impl Fn(&mut Gateway)) {
         for (index, gateway) in self.gateways.iter_mut().enumerate() {
             if who.includes(index) {
@@ -107,9 +153,19 @@ impl World {
 
     pub(super) fn crash(&mut self, index: usize, down: Duration) {
         self.remember(|| format!("gateway {index} dies"));
+        for phase in self.phases(index) {
+            let name = match phase {
+                "pending" => "crashes while pending",
+                "open" => "crashes while open",
+                "clearing" => "crashes while clearing",
+                _ => continue,
+            };
+            *self.met.entry(name).or_default() += 1;
+        }
         let gateway = &mut self.gateways[index];
         gateway.fuse = None;
         let Some(daemon) = gateway.daemon.take() else { return };
+        gateway.wake = None;
         *self.met.entry("crashes").or_default() += 1;
         for (taken, lacking) in &daemon.undurable {
             self.metrics.forgotten(*taken, lacking);

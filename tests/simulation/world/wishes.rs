@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bothends::domain::board::IncidentId;
 use bothends::domain::event::{AskFailure, Event};
 use bothends::domain::request::EchoRequest;
 use bothends::domain::time::Now;
@@ -15,7 +16,7 @@ use super::super::calls::Heard;
 use super::super::gateway::{Waiter, Wish};
 use super::super::history;
 use super::super::schedule::{Calls, Fault, Line};
-use super::super::site::index_of;
+use super::super::site::{index_of, is_of_this_host};
 use super::{DISK_RETRY, Happening, To, World};
 
 /// How far off a clock may be for TLS, in seconds.
@@ -63,7 +64,13 @@ impl World {
                 match (fate.done, fate.heard) {
                     (Some(done), heard) => {
                         let answers = heard.map(|(after, heard)| (after.saturating_sub(done), heard));
-                        self.later(done, Happening::Do { to, action, answers });
+                        // Whoever asks may be dead before it is done.
+                        let daemon = self.gateways[to.gateway].daemon.as_ref();
+                        let story = match &action.work {
+                            Work::Start { request } => daemon.and_then(|daemon| daemon.story_of(request)),
+                            _ => None,
+                        };
+                        self.later(done, Happening::Do { to, action, story, answers });
                     }
                     (None, Some((after, heard))) => {
                         let result = Err(Failure::Sink(sink_error(heard)));
@@ -115,20 +122,31 @@ impl World {
     pub(super) fn echo(&mut self, to: To, echo: EchoRequest, now: Now) {
         let tunnel = index_of(&echo.check.tunnel);
         let line = self.lines[to.gateway][tunnel];
+        let is_missing = line == Line::Missing || !is_of_this_host(&echo.route);
         let luck = &mut self.echo_luck[to.gateway];
         let timeout = self.switches.probe.timeout;
         let after = match line {
-            Line::Carries => Some(luck.millis(5, 60)),
-            Line::Dead => None,
-            Line::Loses(percent) => (!luck.percent(percent)).then(|| luck.millis(5, 120)),
-            Line::Slow => Some(timeout + luck.millis(10, 800)),
-            Line::NoRoute | Line::Faulty => {
-                let failure = if line == Line::NoRoute {
-                    self.truth.sent(to.gateway, tunnel, echo.echo, self.at);
-                    AskFailure::Lost(Loss::NoPath)
-                } else {
-                    AskFailure::Fault(EchoFault::NoMemory)
+            _ if is_missing => Err(AskFailure::AddressMissing),
+            Line::Carries => Ok(Some(luck.millis(5, 60))),
+            Line::Dead => Ok(None),
+            Line::Loses(percent) => Ok((!luck.percent(percent)).then(|| luck.millis(5, 120))),
+            Line::Slow => Ok(Some(timeout + luck.millis(10, 800))),
+            Line::NoRoute => Err(AskFailure::Lost(Loss::NoPath)),
+            Line::Missing => Err(AskFailure::AddressMissing),
+            Line::Faulty => Err(AskFailure::Fault(EchoFault::NoMemory)),
+        };
+        let after = match after {
+            Ok(after) => after,
+            Err(failure) => {
+                let is_lost = match failure {
+                    AskFailure::Lost(_) => true,
+                    // One that the daemon knows to have been there has gone.
+                    AskFailure::AddressMissing => self.truth.was_held(to.gateway, tunnel),
+                    AskFailure::Fault(_) => false,
                 };
+                if is_lost {
+                    self.truth.sent(to.gateway, tunnel, echo.echo, self.at);
+                }
                 let event = Event::Failed { check: echo.check, echo: echo.echo, failure };
                 if let Some(daemon) = &mut self.gateways[to.gateway].daemon {
                     daemon.handle(event, now);
@@ -146,19 +164,21 @@ impl World {
         }
     }
 
-    pub(super) fn execute(&mut self, to: To, action: Box<Action>, answers: Option<(Duration, Heard)>) {
+    pub(super) fn execute(
+        &mut self,
+        to: To,
+        action: Box<Action>,
+        story: Option<IncidentId>,
+        answers: Option<(Duration, Heard)>,
+    ) {
         let before = self.manager.records.len();
         let result = self.manager.execute(&action.work, to.gateway, self.at);
         self.remember(|| {
             let call = history::call(&action.work);
             format!("gateway {} {call}: {}", to.gateway, history::reply(&result))
         });
-        if self.manager.records.len() > before
-            && let Work::Start { request } = &action.work
-        {
-            let daemon = self.gateways[to.gateway].daemon.as_ref();
-            let incident = daemon.and_then(|daemon| daemon.story_of(request));
-            self.truth.record_created(incident);
+        if self.manager.records.len() > before {
+            self.truth.record_created(story);
         }
         if let Work::Resolve { record, .. } = &action.work
             && result.is_ok()

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::super::clock::Epoch;
 use super::super::refusal::{Coded, Refusal};
+use super::super::settings::TunnelDimensions;
 use super::super::sigv4::Caller;
 use super::super::state::State;
 use super::super::tunnels::{MINUTE, MetricView, Tunnel};
@@ -158,7 +159,17 @@ fn series(state: &State, query: &Query, asked: &Asked, input: &Input) -> Series 
 fn tunnels<'a>(state: &'a State, key: &MetricKey) -> Vec<&'a Tunnel> {
     let known = ["VpnId", "TunnelIpAddress"];
     let ours = key.namespace == "AWS/VPN" && key.name == "TunnelState" && !key.dimensions.is_empty();
-    if !ours || key.dimensions.iter().any(|dimension| !known.contains(&dimension.name.as_str())) {
+    let names: Vec<&str> = key.dimensions.iter().map(|dimension| dimension.name.as_str()).collect();
+    let is_there = match state.switches.tunnel_dimensions {
+        TunnelDimensions::Any => names.iter().all(|name| known.contains(name)),
+        // VpnId has the aggregate of both tunnels.
+        TunnelDimensions::AddressAlone => names == ["TunnelIpAddress"] || names == ["VpnId"],
+        TunnelDimensions::NoAggregate => names == ["TunnelIpAddress"],
+        TunnelDimensions::Others => {
+            names == ["Category", "TunnelIpAddress", "VpnId"] && key.dimension("Category") == Some("VPN")
+        }
+    };
+    if !ours || !is_there {
         return vec![];
     }
     let (vpn, address) = (key.dimension(known[0]), key.dimension(known[1]));

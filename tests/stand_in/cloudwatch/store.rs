@@ -40,6 +40,11 @@ impl MetricKey {
 }
 
 impl Metrics {
+    /// Every metric.
+    pub(super) fn keys(&self) -> impl Iterator<Item = &MetricKey> {
+        self.0.keys()
+    }
+
     pub(super) fn put(&mut self, region: &str, namespace: &str, datum: Datum) {
         let key = MetricKey::new(region, namespace, &datum.metric_name, datum.dimensions.clone());
         let data = self.0.entry(key).or_default();

@@ -14,7 +14,7 @@ import sys
 import zipfile
 
 OPERATIONS = {
-    "cloudwatch/2010-08-01": ["PutMetricData", "GetMetricData"],
+    "cloudwatch/2010-08-01": ["PutMetricData", "GetMetricData", "ListMetrics"],
     "ec2/2016-11-15": ["DescribeVpnConnections"],
     "sns/2010-03-31": ["GetTopicAttributes", "Publish"],
     "ssm/2014-11-06": ["CreateOpsItem", "DescribeOpsItems", "GetOpsItem", "UpdateOpsItem"],

@@ -99,7 +99,8 @@ fn a_reset_is_a_reset_and_executes_nothing() {
     let error = start_incident().sent(&stand_in).read_to_end(&mut Vec::new()).unwrap_err();
     assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
     assert_eq!(incidents(&stand_in), 0);
-    assert_eq!(received(&stand_in, "StartIncident")[0]["result"], "fault: Reset");
+    let received = &received(&stand_in, "StartIncident")[0];
+    assert_eq!((&received["result"], &received["executed"]), (&json!("fault: Reset"), &json!(false)));
 }
 
 #[test]
@@ -136,6 +137,8 @@ fn a_lost_reply_was_executed() {
     fault(&stand_in, "StartIncident", json!("lost_reply"), Some(1));
     assert!(start_incident().exchanged(&stand_in).is_empty());
     assert_eq!(incidents(&stand_in), 1);
+    let received = &received(&stand_in, "StartIncident")[0];
+    assert_eq!((&received["result"], &received["executed"]), (&json!("fault: LostReply"), &json!(true)));
 }
 
 #[test]

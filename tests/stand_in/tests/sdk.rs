@@ -5,7 +5,17 @@ use aws_sdk_cloudwatch::error::ProvideErrorMetadata as _;
 use aws_sdk_cloudwatch::primitives::DateTime;
 use aws_sdk_cloudwatch::types as cw;
 use aws_sdk_ssmincidents::types as im;
+use aws_smithy_runtime_api::client;
+use aws_smithy_runtime_api::client::http::{
+    HttpConnectorFuture, SharedHttpClient, SharedHttpConnector, http_client_fn,
+};
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_runtime_api::client::result::ConnectorError;
+use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::retry::RetryConfig;
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
 use serde_json::json;
 
 use super::super::StandIn;
@@ -41,8 +51,25 @@ fn retry() -> RetryConfig {
     RetryConfig::standard().with_initial_backoff(std::time::Duration::from_millis(1))
 }
 
-fn http() -> aws_smithy_runtime_api::client::http::SharedHttpClient {
-    aws_smithy_http_client::Builder::new().build_http()
+/// Plain HTTP, without anything of the product's.
+fn http() -> SharedHttpClient {
+    let client = Client::builder(TokioExecutor::new()).build_http();
+    http_client_fn(move |_, _| SharedHttpConnector::new(Plain(client.clone())))
+}
+
+#[derive(Debug)]
+struct Plain(Client<HttpConnector, SdkBody>);
+
+impl client::http::HttpConnector for Plain {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let client = self.0.clone();
+        HttpConnectorFuture::new(async move {
+            let request = request.try_into_http1x().map_err(|error| ConnectorError::user(error.into()))?;
+            let answer = client.request(request).await.map_err(|error| ConnectorError::io(error.into()))?;
+            let answer = answer.map(SdkBody::from_body_1_x);
+            HttpResponse::try_from(answer).map_err(|error| ConnectorError::user(error.into()))
+        })
+    }
 }
 
 fn datum(name: &str) -> cw::MetricDatum {

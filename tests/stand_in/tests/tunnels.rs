@@ -160,3 +160,56 @@ fn saying_the_same_state_again_is_no_change() {
     let shown = control(&stand_in, json!({ "tunnels": {} }));
     assert_eq!(shown[0]["tunnels"][0]["real"]["at"], minute - 90.0);
 }
+
+#[test]
+fn tunnel_states_are_listed_and_found_under_the_dimensions_that_the_switch_says() {
+    let (stand_in, _) = held();
+    let named = |names: &[(&str, &str)]| -> Value {
+        names.iter().map(|(name, value)| json!({ "Name": name, "Value": value })).collect()
+    };
+    let (vpn, ip, other) = (("VpnId", VPN), ("TunnelIpAddress", TUNNEL), ("Category", "VPN"));
+    let list = |filter: Value| {
+        let input = json!({ "Namespace": "AWS/VPN", "MetricName": "TunnelState", "Dimensions": filter });
+        Raw::cloudwatch("ListMetrics", &input).send(&stand_in).cbor()["Metrics"].clone()
+    };
+    let sorted = |mut names: Vec<(&'static str, &'static str)>| {
+        names.sort_unstable();
+        named(&names)
+    };
+    for (dimensions, there, empty) in [
+        ("any", vec![vpn, ip], vec![vpn, ip, other]),
+        ("address_alone", vec![ip], vec![vpn, ip]),
+        ("others", vec![vpn, ip, other], vec![vpn, ip]),
+    ] {
+        switch(&stand_in, json!({ "tunnel_dimensions": dimensions }));
+        let listed = list(named(&[ip]));
+        assert_eq!(listed.as_array().unwrap().len(), 1, "{listed}");
+        assert_eq!(listed[0]["Dimensions"], sorted(there.clone()), "{dimensions}");
+        let by_vpn = list(named(&[vpn])).as_array().unwrap().len();
+        assert_eq!(by_vpn, if there.contains(&vpn) { 2 } else { 0 }, "{dimensions}");
+        assert!(!state_metric(&stand_in, named(&there), "Average").0.is_empty(), "{dimensions}");
+        assert_eq!(state_metric(&stand_in, named(&empty), "Average").0, [] as [f64; 0], "{dimensions}");
+    }
+    assert_eq!(list(named(&[("VpnId", "vpn-00000000000000000")])), json!([]));
+    switch(&stand_in, json!({ "tunnel_dimensions": "no_aggregate" }));
+    assert!(!state_metric(&stand_in, named(&[ip]), "Average").0.is_empty());
+    assert_eq!(state_metric(&stand_in, named(&[vpn]), "Average").0, [] as [f64; 0]);
+}
+
+#[test]
+fn the_metrics_are_listed_page_by_page() {
+    let (stand_in, _) = held();
+    switch(&stand_in, json!({ "metrics_per_page": 1 }));
+    let mut input = json!({
+        "Namespace": "AWS/VPN", "MetricName": "TunnelState", "Dimensions": [{ "Name": "VpnId", "Value": VPN }],
+    });
+    let first = Raw::cloudwatch("ListMetrics", &input).send(&stand_in).cbor();
+    input["NextToken"] = first["NextToken"].clone();
+    let second = Raw::cloudwatch("ListMetrics", &input).send(&stand_in).cbor();
+    assert_eq!(
+        (first["Metrics"].as_array().unwrap().len(), second["Metrics"].as_array().unwrap().len()),
+        (1, 1)
+    );
+    assert_ne!(first["Metrics"], second["Metrics"]);
+    assert_eq!(second.get("NextToken"), None);
+}

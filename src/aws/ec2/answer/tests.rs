@@ -17,6 +17,7 @@ const ANSWER: &str = r#"<?xml version="1.0" encoding="UTF-8"?>
                         <status>UP</status>
                     </item>
                 </tunnelOptionSet>
+                <staticRoutesOnly>false</staticRoutesOnly>
             </options>
             <vpnConnectionId>vpn-0123456789abcdef0</vpnConnectionId>
             <state>available</state>
@@ -56,6 +57,7 @@ fn only_ids_state_name_addresses_and_telemetry_are_taken() {
                 id: "vpn-0123456789abcdef0".to_owned(),
                 state: "available".to_owned(),
                 name: Some("R&D".to_owned()),
+                static_routes: Some(false),
                 configuration: Some(Ok(vec![TunnelAddresses {
                     outside_ip: "203.0.113.11".parse().ok(),
                     ..TunnelAddresses::default()
@@ -74,13 +76,16 @@ fn only_ids_state_name_addresses_and_telemetry_are_taken() {
                         last_status_change: None,
                     },
                 ],
+                order: vec!["198.51.100.1".parse().unwrap()],
             },
             VpnConnection {
                 id: "vpn-0fedcba9876543210".to_owned(),
                 state: "pending".to_owned(),
                 name: None,
+                static_routes: None,
                 configuration: Some(Err(Garbled::Truncated)),
                 telemetry: vec![],
+                order: vec![],
             },
         ]
     );

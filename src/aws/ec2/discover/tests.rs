@@ -38,7 +38,7 @@ fn by_id(connection: VpnConnection) -> Result<Discovered, String> {
 }
 
 #[test]
-fn tunnels_come_by_outside_address_with_both_ends_as_aws_has_them() {
+fn tunnels_come_in_awss_order_with_both_ends_as_aws_has_them() {
     // AWS's end is not always the lower one.
     let two = tunnel("203.0.113.12", ("169.254.11.2", "169.254.11.1"));
     let one = tunnel("203.0.113.11", ("169.254.10.1", "169.254.10.2"));
@@ -48,7 +48,10 @@ fn tunnels_come_by_outside_address_with_both_ends_as_aws_has_them() {
         message: "IPSEC IS DOWN".to_owned(),
         last_status_change: Some(Stamp::from_secs(1_795_341_600)),
     };
-    let found = by_id(VpnConnection { telemetry: vec![telemetry], ..available(vec![two, one]) }).unwrap();
+    // The order is that of the tunnel options, not that of the document, the telemetry or the addresses.
+    let order = ["203.0.113.12", "203.0.113.11"].map(|ip| ip.parse().unwrap()).to_vec();
+    let found =
+        by_id(VpnConnection { telemetry: vec![telemetry], order, ..available(vec![one, two]) }).unwrap();
     let tunnels = &found.connections[0].tunnels;
     let shown: Vec<_> = tunnels
         .iter()
@@ -57,8 +60,8 @@ fn tunnels_come_by_outside_address_with_both_ends_as_aws_has_them() {
     assert_eq!(
         shown,
         [
-            "203.0.113.11 169.254.10.1 169.254.10.2 Other ",
-            "203.0.113.12 169.254.11.2 169.254.11.1 Down IPSEC IS DOWN"
+            "203.0.113.12 169.254.11.2 169.254.11.1 Down IPSEC IS DOWN",
+            "203.0.113.11 169.254.10.1 169.254.10.2 Other "
         ]
     );
 }
@@ -83,7 +86,9 @@ fn every_way_in_which_a_connection_is_unfit_says_what_to_do() {
         in_state("pending"),
         in_state("deleting"),
         in_state("deleted"),
-        in_state("s3cr3t"),
+        in_state("modifying"),
+        in_state("paused for \u{1b}[31m ever"),
+        in_state(""),
         configured(None),
         configured(Some(Ok(vec![]))),
         configured(Some(Err(Garbled::Truncated))),
@@ -94,11 +99,13 @@ fn every_way_in_which_a_connection_is_unfit_says_what_to_do() {
     let mut told: Vec<String> = unfit.into_iter().map(|connection| by_id(connection).unwrap_err()).collect();
     told.push(judged(&which, Some(Known::NotFound)).unwrap_err());
     told.push(judged(&which, None).unwrap_err());
-    insta::assert_snapshot!(told.join("\n"), @r"
-    vpn-0123456789abcdef0: ec2:DescribeVpnConnections in eu-west-1 says that it is pending: AWS is still making it; wait until it is available, some minutes, and ask again
+    insta::assert_snapshot!(told.join("\n"), @r#"
+    vpn-0123456789abcdef0: ec2:DescribeVpnConnections in eu-west-1 says that it is pending: AWS is still making it; wait some minutes until it is available, and ask again
     vpn-0123456789abcdef0: ec2:DescribeVpnConnections in eu-west-1 says that it is deleting: there is nothing to watch; leave it out
     vpn-0123456789abcdef0: ec2:DescribeVpnConnections in eu-west-1 says that it is deleted: there is nothing to watch; leave it out
-    vpn-0123456789abcdef0: ec2:DescribeVpnConnections in eu-west-1 says that it is in a state that is not known here; wait until it is available, and ask again
+    vpn-0123456789abcdef0: ec2:DescribeVpnConnections in eu-west-1 says that it is modifying: AWS is changing it, and its addresses may change; wait until it is available, and ask again
+    vpn-0123456789abcdef0: ec2:DescribeVpnConnections in eu-west-1 says that it is "paused?for???31m?ever": a state that bothends does not know; wait until it is available, and ask again
+    vpn-0123456789abcdef0: ec2:DescribeVpnConnections in eu-west-1 says that it is "": a state that bothends does not know; wait until it is available, and ask again
     vpn-0123456789abcdef0: ec2:DescribeVpnConnections in eu-west-1 gives no CustomerGatewayConfiguration; ask again, and if that does not help configure its tunnels by hand, as docs/configuration.md says
     vpn-0123456789abcdef0: ec2:DescribeVpnConnections in eu-west-1 gives a CustomerGatewayConfiguration without tunnels; ask again, and if that does not help configure its tunnels by hand, as docs/configuration.md says
     vpn-0123456789abcdef0: ec2:DescribeVpnConnections in eu-west-1 gives a CustomerGatewayConfiguration that cannot be read (the answer is truncated); ask again, and if that does not help configure its tunnels by hand, as docs/configuration.md says
@@ -106,7 +113,7 @@ fn every_way_in_which_a_connection_is_unfit_says_what_to_do() {
     vpn-0123456789abcdef0: ec2:DescribeVpnConnections in eu-west-1 gives a CustomerGatewayConfiguration that lacks addresses of a tunnel; ask again, and if that does not help configure its tunnels by hand, as docs/configuration.md says
     vpn-0123456789abcdef0: ec2:DescribeVpnConnections in eu-west-1 finds no such connection; is it in another Region (--region) or account (AWS_PROFILE, --role-arn)?
     vpn-0123456789abcdef0: the answer of ec2:DescribeVpnConnections in eu-west-1 leaves it out; try again
-    ");
+    "#);
 }
 
 #[test]
@@ -124,4 +131,55 @@ fn what_is_deleted_and_still_has_the_tag_is_left_out_and_said() {
     assert_eq!((found.connections.len(), found.left_out.len()), (1, 1));
     let alone = judged(&which, Some(Known::Described(deleted))).unwrap_err();
     assert!(alone.contains("Site=milan-1") && alone.contains("deleted"), "{alone}");
+}
+
+#[test]
+fn a_connection_that_is_being_changed_is_left_out_by_tag_and_refused_by_id() {
+    let which = Which::Tagged { key: "Site".to_owned(), value: "milan-1".to_owned() };
+    let whole = || available(vec![tunnel("203.0.113.11", ("169.254.10.1", "169.254.10.2"))]);
+    for state in ["pending", "modifying", "deleting", "deleted", "paused"] {
+        let changing = || VpnConnection { state: state.to_owned(), ..whole() };
+        let known = BTreeMap::from([
+            (VpnId::new(ID), Some(Known::Described(changing()))),
+            (VpnId::new("vpn-0fedcba9876543210"), Some(Known::Described(whole()))),
+        ]);
+        let found = judge(&which, known, &"eu-west-1".into(), None).unwrap();
+        assert_eq!(found.connections.len(), 1);
+        assert!(found.left_out[0].contains(ID) && found.left_out[0].contains(state), "{:?}", found.left_out);
+        assert!(by_id(changing()).unwrap_err().contains(state));
+    }
+}
+
+#[test]
+fn where_document_and_telemetry_list_other_tunnels_both_are_named() {
+    let listed = |outside: &[&str]| {
+        let one = |outside: &&str| TunnelTelemetry {
+            outside_ip: ip(outside),
+            status: "UP".to_owned(),
+            ..TunnelTelemetry::default()
+        };
+        outside.iter().map(one).collect::<Vec<_>>()
+    };
+    let described = || available(vec![tunnel("203.0.113.11", ("169.254.10.1", "169.254.10.2"))]);
+    let warnings = |outside: &[&str]| {
+        by_id(VpnConnection { telemetry: listed(outside), ..described() }).unwrap().warnings
+    };
+    assert_eq!(warnings(&["203.0.113.11"]), [""; 0]);
+    assert_eq!(warnings(&[]), [""; 0], "an answer without telemetry lists nothing");
+    insta::assert_snapshot!(warnings(&["203.0.113.12"]).join("\n"), @r#"
+    vpn-0123456789abcdef0: EC2's telemetry lists a tunnel 203.0.113.12 that CustomerGatewayConfiguration does not describe: it is left out. Ask again, for AWS may be replacing it, or add it by hand
+    vpn-0123456789abcdef0: CustomerGatewayConfiguration describes a tunnel 203.0.113.11 that EC2's telemetry does not list: AWS may be replacing it. Ask again before you rely on it
+    "#);
+}
+
+#[test]
+fn the_routing_is_what_the_options_say_and_not_guessed() {
+    let routing = |static_routes| {
+        let tunnels = vec![tunnel("203.0.113.11", ("169.254.10.1", "169.254.10.2"))];
+        by_id(VpnConnection { static_routes, ..available(tunnels) }).unwrap().connections[0].routing
+    };
+    assert_eq!(
+        [Some(true), Some(false), None].map(routing),
+        [Routing::Static, Routing::Bgp, Routing::Unknown]
+    );
 }

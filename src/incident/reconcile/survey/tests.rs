@@ -109,7 +109,7 @@ fn an_incident_whose_store_was_lost_is_taken_up_and_resolved_without_a_second_re
     world.pass(secs(60));
     assert_eq!((world.vendor.records.len(), world.vendor.open().len()), (1, 0));
     let notes = &world.vendor.records[0].notes;
-    assert!(notes[0].2.text.contains("taken up by this site, which closes this record"), "{notes:?}");
+    assert!(notes[0].2.text.contains("this site follows this record from here on"), "{notes:?}");
     assert_eq!(world.daemons[0].settled_as_found.len(), 1);
 }
 
@@ -273,7 +273,7 @@ fn a_survey_that_is_refused_is_told_and_tried_again_and_stands_in_nobodys_way() 
     let problem = world.daemons[0].machine.problem().unwrap();
     assert_eq!(
         (problem.severity, problem.text.as_str()),
-        (Severity::Degraded, "incident_manager: survey: not allowed")
+        (Severity::Degraded, "looking for records that were left open: not allowed")
     );
     world.pass(secs(300));
     assert_eq!(world.daemons[0].machine.problem(), None);
@@ -314,17 +314,11 @@ fn what_was_taken_up_tells_how_it_goes_on() {
     world.open(0, Kind::Outage);
     world.tell(0, vec![TimelineChange::Clearing]);
     world.pass(secs(60));
-    let said: Vec<_> = world.vendor.records[0]
-        .notes
-        .iter()
-        .map(|(_, _, note)| {
-            let json: serde_json::Value = serde_json::from_str(&note.text).unwrap();
-            json["text"].as_str().unwrap().to_owned()
-        })
-        .collect();
+    let said: Vec<_> =
+        world.vendor.records[0].notes.iter().map(|(_, _, note)| note.text.lines().next().unwrap()).collect();
     insta::assert_snapshot!(said.join("\n"), @"
-    milan-1: outage taken up by this site, which closes this record when it is over
-    milan-1: outage seen by this site as well
-    milan-1: clearing; it will be resolved if this lasts
+    milan-1: outage: this site follows this record from here on, and resolves it when it is over
+    milan-1: outage: this site sees it too
+    milan-1: clearing; this record is resolved if that lasts
     ");
 }

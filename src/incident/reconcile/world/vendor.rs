@@ -51,6 +51,8 @@ pub(in super::super) struct Kept {
     pub(in super::super) closed: Vec<(Stamp, String)>,
     pub(in super::super) notes: Vec<(Stamp, &'static str, Note)>,
     pub(in super::super) related: Vec<RecordId>,
+    pub(in super::super) described: Vec<String>,
+    pub(in super::super) links: Vec<String>,
     pub(in super::super) request: Option<StartRequest>,
 }
 
@@ -103,6 +105,8 @@ impl Vendor {
             closed: Vec::new(),
             notes: Vec::new(),
             related: Vec::new(),
+            described: Vec::new(),
+            links: Vec::new(),
             request: None,
         });
         let open = self.records.iter().filter(|record| record.is_open());
@@ -130,7 +134,13 @@ impl Vendor {
 
     pub(super) fn execute(&mut self, work: Work, now: Stamp, site: &'static str) -> Result<Reply, SinkError> {
         match work {
-            Work::Find { scope } => Ok(Reply::Found(self.list(&scope, now))),
+            Work::Find { search } => {
+                let of = |scope: &Scope| {
+                    let records = self.list(scope, now).into_iter();
+                    records.map(|record| (scope.clone(), record)).collect::<Vec<_>>()
+                };
+                Ok(Reply::Found(search.scopes.iter().flat_map(of).collect()))
+            }
             Work::Survey { scopes } => {
                 let open = |scope: &Scope| {
                     let records = self.list(scope, now).into_iter();
@@ -152,6 +162,12 @@ impl Vendor {
             }
             Work::Relate { record, other, title: _ } => {
                 self.kept(&record)?.related.push(other);
+                Ok(Reply::Done)
+            }
+            Work::Describe { record, description } => {
+                let kept = self.kept(&record)?;
+                kept.described.push(description.account.markdown(8000));
+                kept.links.extend(description.links.into_iter().map(|link| link.url));
                 Ok(Reply::Done)
             }
             Work::Resolve { record, summary: _, client_token } => {

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use rusqlite::Connection;
 
 use super::*;
-use crate::store::fixture::wide_rollup;
-use crate::store::open::companions;
+use crate::store::fixture::{on_disk, wide_rollup};
+use crate::store::open::{companions, keep_log};
 use crate::store::pending::ROLLUPS_MAX;
 
 fn notices(keeper: &mut Keeper) -> Vec<Notice> {
@@ -34,17 +34,28 @@ fn filled(settings: &Settings) -> Keeper {
 
 /// The first page of a table or index.
 fn root_of(path: &Path, name: &str) -> u64 {
-    let connection = Connection::open(path).unwrap();
-    let root: i64 = connection
+    let root: i64 = on_disk(path)
         .query_row("SELECT rootpage FROM sqlite_schema WHERE name = ?1", [name], |row| row.get(0))
         .unwrap();
     u64::try_from(root).unwrap()
 }
 
+/// Spoils a page in the file, and wherever the log holds it.
 fn spoil_page(path: &Path, page: u64) {
-    let mut file = fs::OpenOptions::new().write(true).open(path).unwrap();
-    file.seek(SeekFrom::Start((page - 1) * 4096)).unwrap();
-    file.write_all(&[0xa5; 4096]).unwrap();
+    let spoil = |path: &Path, at: u64| {
+        let mut file = fs::OpenOptions::new().write(true).open(path).unwrap();
+        file.seek(SeekFrom::Start(at)).unwrap();
+        file.write_all(&[0xa5; 4096]).unwrap();
+    };
+    spoil(path, (page - 1) * 4096);
+    // Frames of a header that begins with the page's number, and the page (sqlite.org/fileformat.html, section 4.1).
+    let [log, _] = companions(path);
+    let frames = fs::read(&log).unwrap_or_default();
+    for (n, frame) in frames.get(32..).unwrap_or_default().chunks_exact(24 + 4096).enumerate() {
+        if u64::from(u32::from_be_bytes(frame[..4].try_into().unwrap())) == page {
+            spoil(&log, 32 + u64::try_from(n).unwrap() * (24 + 4096) + 24);
+        }
+    }
 }
 
 fn set_aside(settings: &Settings) -> Vec<PathBuf> {
@@ -205,13 +216,8 @@ fn a_disk_that_damages_everything_is_not_filled_up_with_damaged_files() {
     drop(filled(&settings));
     let (mut keeper, _) = Keeper::open(&settings, NOW).unwrap();
     let damage = |keeper: &mut Keeper, now| {
-        let page = root_of(&settings.path, "incident");
-        // What is in the log would hide it.
-        Connection::open(&settings.path)
-            .unwrap()
-            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_row| Ok(()))
-            .unwrap();
-        spoil_page(&settings.path, page);
+        spoil_page(&settings.path, root_of(&settings.path, "incident"));
+        keeper.disk.read(Database::forget_pages).unwrap();
         keeper.record(&opened(&incident(HOUR)), now);
         keeper.commit(now)
     };
@@ -303,6 +309,9 @@ fn of_a_file_that_is_opened_late_no_second_incident_of_a_kind_is_open() {
     fs::remove_file(parent).unwrap();
     fs::rename(&away, parent).unwrap();
     keeper.commit(NOW).unwrap();
+    let what = "while another incident of this kind is open; it is";
+    let second = |notice: &&Notice| matches!(notice, Notice::Warning(text) if text.contains(what));
+    assert_eq!(notices(&mut keeper).iter().filter(second).count(), 1);
     drop(keeper);
     let (_, remembered) = Keeper::open(&settings, NOW).unwrap();
     assert_eq!(remembered.incidents, [incident(SECOND)]);
@@ -336,14 +345,64 @@ fn a_file_that_is_removed_while_it_is_used_is_written_anew() {
 }
 
 #[test]
+fn a_log_that_is_removed_or_replaced_while_it_is_used_costs_nothing() {
+    let remove: fn(&Path) = |log| fs::remove_file(log).unwrap();
+    let replace: fn(&Path) = |log| {
+        let other = log.with_file_name("other");
+        fs::copy(log, &other).unwrap();
+        fs::rename(&other, log).unwrap();
+    };
+    for spoil in [remove, replace] {
+        let directory = tempfile::tempdir().unwrap();
+        let settings = settings(directory.path());
+        let mut keeper = filled(&settings);
+        keeper.record(&seen_up(), NOW);
+        keeper.commit(NOW).unwrap();
+        spoil(&companions(&settings.path)[0]);
+        keeper.commit_row(row(&incident(HOUR), 1), NOW);
+        keeper.commit(NOW).unwrap();
+        assert_says_once(&mut keeper, "its log (-wal) was removed or replaced");
+        assert_eq!(keeper.problem(), None);
+        // As a crash leaves it.
+        let left = on_disk(&settings.path);
+        let count = |table: &str| -> i64 {
+            left.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).unwrap()
+        };
+        assert_eq!((count("incident"), count("ledger"), count("rollup WHERE sent = 0")), (1, 2, 50));
+    }
+}
+
+#[test]
+fn a_log_that_is_cut_short_while_it_is_used_costs_no_state() {
+    let directory = tempfile::tempdir().unwrap();
+    let settings = settings(directory.path());
+    let mut keeper = filled(&settings);
+    let [log, _] = companions(&settings.path);
+    fs::OpenOptions::new().write(true).open(&log).unwrap().set_len(0).unwrap();
+    keeper.commit_row(row(&incident(HOUR), 1), NOW);
+    keeper.commit(NOW).unwrap();
+    assert_says_once(&mut keeper, "its log (-wal) was cut short");
+    assert_eq!((keeper.problem(), set_aside(&settings).len()), (None, 1));
+    let left = on_disk(&settings.path);
+    let ledger: i64 = left.query_row("SELECT count(*) FROM ledger", [], |row| row.get(0)).unwrap();
+    assert_eq!(ledger, 2);
+    drop(keeper);
+    let (keeper, remembered) = Keeper::open(&settings, NOW).unwrap();
+    assert_eq!((remembered.incidents.len(), remembered.seen_up.len()), (1, 1));
+    assert_eq!(keeper.load(&sink()).len(), 2);
+}
+
+#[test]
 fn a_file_of_a_later_release_but_one_is_left_as_it_is_to_the_byte_even_if_only_its_log_says_so() {
     let directory = tempfile::tempdir().unwrap();
     let settings = settings(directory.path());
     drop(filled(&settings));
     let connection = Connection::open(&settings.path).unwrap();
     let raise = format!("PRAGMA user_version = {}", crate::store::schema::VERSION + 2);
-    // The connection stays: what it wrote is in the log alone.
     connection.execute_batch(&raise).unwrap();
+    // What it wrote is in the log alone.
+    keep_log(&connection, true).unwrap();
+    drop(connection);
     let [log, _] = companions(&settings.path);
     let read = || (fs::read(&settings.path).unwrap(), fs::read(&log).unwrap());
     let before = read();
@@ -351,7 +410,10 @@ fn a_file_of_a_later_release_but_one_is_left_as_it_is_to_the_byte_even_if_only_i
     assert!(Keeper::open(&settings, NOW).unwrap_err().is_misconfigured());
     assert_eq!(read(), before);
 
-    drop(connection);
+    Connection::open(&settings.path)
+        .unwrap()
+        .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_row| Ok(()))
+        .unwrap();
     let before = fs::read(&settings.path).unwrap();
     assert!(Keeper::open(&settings, NOW).unwrap_err().is_misconfigured());
     assert_eq!(fs::read(&settings.path).unwrap(), before);
@@ -360,4 +422,67 @@ fn a_file_of_a_later_release_but_one_is_left_as_it_is_to_the_byte_even_if_only_i
         1,
         "nothing is left beside it"
     );
+}
+
+#[test]
+fn nobody_else_gets_at_a_file_that_is_used_and_there_is_no_shared_memory_to_lose() {
+    let directory = tempfile::tempdir().unwrap();
+    let settings = settings(directory.path());
+    let [_, shared_memory] = companions(&settings.path);
+    let mut keeper = filled(&settings);
+    assert!(!shared_memory.exists());
+    let other = Connection::open(&settings.path).unwrap();
+    other.busy_timeout(Duration::ZERO).unwrap();
+    let refused = other.query_row("SELECT count(*) FROM incident", [], |_row| Ok(())).unwrap_err();
+    assert_eq!(refused.sqlite_error_code(), Some(rusqlite::ErrorCode::DatabaseBusy));
+    assert!(!shared_memory.exists());
+    keeper.record(&opened(&incident(SECOND)), NOW);
+    keeper.commit(NOW).unwrap();
+}
+
+#[test]
+fn what_a_process_with_shared_memory_left_is_read_and_nothing_of_it_is_mapped() {
+    let directory = tempfile::tempdir().unwrap();
+    let settings = settings(directory.path());
+    drop(filled(&settings));
+    let other = Connection::open(&settings.path).unwrap();
+    other.execute_batch("DELETE FROM seen_up").unwrap();
+    keep_log(&other, true).unwrap();
+    drop(other);
+    let [log, shared_memory] = companions(&settings.path);
+    assert!(fs::metadata(log).unwrap().len() > 0 && fs::metadata(&shared_memory).unwrap().len() > 0);
+
+    let (mut keeper, remembered) = Keeper::open(&settings, NOW).unwrap();
+    assert_eq!((remembered.incidents.len(), remembered.seen_up.len()), (1, 0), "the log was read");
+    // Who has mapped it dies of this.
+    fs::OpenOptions::new().write(true).open(&shared_memory).unwrap().set_len(0).unwrap();
+    keeper.record(&seen_up(), NOW);
+    keeper.commit(NOW).unwrap();
+    assert_eq!(keeper.unsent(rollup(9000).minute, 100).unwrap().len(), 50);
+    drop(keeper);
+    assert_eq!(Keeper::open(&settings, NOW).unwrap().1.seen_up.len(), 1);
+}
+
+#[test]
+fn what_another_process_has_open_is_read_and_is_written_once_it_is_closed_there() {
+    let directory = tempfile::tempdir().unwrap();
+    let settings = settings(directory.path());
+    drop(filled(&settings));
+    let other = Connection::open(&settings.path).unwrap();
+    other.query_row("SELECT count(*) FROM incident", [], |_row| Ok(())).unwrap();
+
+    let (mut keeper, remembered) = Keeper::open(&settings, NOW).unwrap();
+    assert_eq!((remembered.incidents.len(), remembered.seen_up.len()), (1, 1));
+    let problem = keeper.problem().unwrap().text.clone();
+    assert!(problem.contains("another process has it open"), "{problem}");
+    keeper.commit_row(row(&incident(HOUR), 1), NOW);
+    assert!(keeper.commit(NOW).is_err());
+
+    drop(other);
+    keeper.handle_timeout(NOW.after(60 * SECOND)).unwrap();
+    assert_eq!(keeper.problem(), None);
+    assert_eq!(notices(&mut keeper), []);
+    drop(keeper);
+    let (keeper, remembered) = Keeper::open(&settings, NOW).unwrap();
+    assert_eq!((remembered.incidents.len(), keeper.load(&sink()).len()), (1, 2));
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
+use crate::health::Code;
 use crate::telemetry::message_id::MessageId;
 use crate::telemetry::topic::Allowance;
 
@@ -56,7 +57,7 @@ fn the_latest_is_held_and_told_with_a_count_as_soon_as_there_is_a_token() {
     assert_eq!(lines[0].value("FOLDED").as_deref(), Some("37"));
     assert_eq!(
         told(lines),
-        ["turn 38 (37 records like this one were folded since 03:12:05Z; this one is of 03:12:42Z)"]
+        ["turn 38 (37 similar records since 03:12:05Z suppressed; this one is of 03:12:42Z)"]
     );
     assert_eq!((fold.folded(), fold.poll_timeout()), (37, None));
 }
@@ -68,7 +69,23 @@ fn one_that_waited_alone_says_when_it_was() {
     assert_eq!(fold.handle(line, at(1)), None);
     let lines = fold.handle_timeout(at(60));
     assert_eq!(lines[0].value("FOLDED"), None);
-    assert_eq!(told(lines), ["well (told late: this was at 03:12:05Z)"]);
+    assert_eq!(told(lines), ["well (reported late: this happened at 03:12:05Z)"]);
+}
+
+#[test]
+fn what_breaks_after_a_rest_is_told_at_once_whatever_came_before() {
+    let mut fold = flapped();
+    let healthy = |n| on_tunnel(MessageId::HEALTHY, Level::Info, "a", "well", at(n));
+    let down = |n| on_tunnel(MessageId::BOTH_ENDS_DOWN, Level::Warn, "a", "down", at(n));
+    // The turns of a while ago have used every token up, and the next one, too.
+    assert_eq!(fold.handle(healthy(1), at(1)), None);
+    assert_eq!(fold.handle_timeout(at(60)).len(), 1);
+    assert_eq!(fold.handle(down(62), at(62)), Some(down(62)));
+    // Where it is not at rest it is held as ever; and what is held then is counted in the first that follows a rest.
+    assert_eq!(fold.handle(healthy(63), at(63)), None);
+    let told = fold.handle(down(90), at(90)).expect("told at once");
+    assert_eq!((told.level, told.value("FOLDED").as_deref()), (Level::Warn, Some("1")));
+    assert_eq!(fold.poll_timeout(), None);
 }
 
 #[test]
@@ -85,7 +102,7 @@ fn a_record_that_stands_for_worse_ones_has_the_level_of_the_worst_and_says_so() 
     let lines = fold.handle_timeout(at(60));
     assert_eq!((lines[0].level, lines[0].kind), (Level::Warn, MessageId::HEALTHY));
     assert!(
-        lines[0].message.contains("2 records like this one, the worst a WARNING, were folded"),
+        lines[0].message.contains("2 similar records since 03:12:05Z suppressed, the worst a WARNING;"),
         "{lines:?}"
     );
 }
@@ -107,7 +124,8 @@ fn a_problem_is_the_same_problem_whatever_its_text() {
     let mut fold = Fold::default();
     let mut begin = |component: &str, n: u64| {
         let text = format!("request {n} failed");
-        let line = line(MessageId::PROBLEM_BEGAN, Level::Error, &[("COMPONENT", component)], &text, at(n));
+        let kind = MessageId::of(Code::SinkRejects);
+        let line = line(kind, Level::Error, &[("COMPONENT", component)], &text, at(n));
         fold.handle(line, at(n)).is_some()
     };
     let told = (0..60).filter(|n| begin("sink a", *n)).count();
@@ -152,7 +170,11 @@ fn what_is_held_at_the_end_is_told_in_the_order_in_which_it_came() {
         }
     }
     let told = told(fold.flush(at(30)));
-    assert!(told.len() == 2 && told[0].starts_with("b (1 record") && told[1].starts_with("a (1 record"));
+    assert!(
+        told.len() == 2
+            && told[0].starts_with("b (1 similar record")
+            && told[1].starts_with("a (1 similar record")
+    );
     assert_eq!((fold.flush(at(30)), fold.poll_timeout()), (Vec::new(), None));
 }
 
@@ -184,7 +206,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         MessageId::HEALTHY,
         MessageId::BOTH_ENDS_DOWN,
         MessageId::END_UP,
-        MessageId::PROBLEM_BEGAN,
+        MessageId::of(Code::SinkRejects),
         MessageId::EVIDENCE_UNUSABLE,
         MessageId::LIBRARY_NOTICE,
         MessageId::INCIDENT_OPENED,
@@ -201,7 +223,7 @@ fn matter(Step { tunnel, kind, level, .. }: &Step) -> String {
     match kind.name {
         "HEALTHY" | "BOTH_ENDS_DOWN" => format!("tunnel {tunnel}"),
         "END_UP" => format!("end of {tunnel}"),
-        "PROBLEM_BEGAN" => "problem".to_owned(),
+        "PROBLEM_SINK_REJECTS" => "problem".to_owned(),
         "EVIDENCE_UNUSABLE" => format!("evidence of {tunnel}"),
         "LIBRARY_NOTICE" => format!("words {level}"),
         name => name.to_owned(),
@@ -276,7 +298,9 @@ proptest! {
             let windows = (0..of_it.len()).flat_map(|first| (first..of_it.len()).map(move |last| (first, last)));
             for (first, last) in windows {
                 let window = of_it[last].at.mono.since(of_it[first].at.mono);
-                let most = u128::from(burst) + window.as_nanos() / period.as_nanos();
+                let first_after_rest =
+                    topic.at_rest_after().map_or(0, |rest| window.as_nanos() / rest.as_nanos() + 1);
+                let most = u128::from(burst) + window.as_nanos() / period.as_nanos() + first_after_rest;
                 prop_assert!((last - first + 1) as u128 <= most, "{} in {:?}", last - first + 1, window);
             }
         }

@@ -7,13 +7,15 @@ use bothends::clock;
 use bothends::domain::time::Stamp;
 use serde_json::{Value, json};
 
+use super::super::answers::Answers;
 use super::super::process::Daemon;
 use super::super::site::{ONE, Site, TWO, Tunnel};
 use super::delivered::{self, dated};
 use super::fault::{Fault, Operation};
 
-/// For each step of the story: a minute's end and all back-off, on a machine that is busy with dozens of cells.
-const PATIENCE: Duration = Duration::from_secs(150);
+/// For each step of the story: a minute's end, a second one that confirms that BGP is down, and all back-off, on a machine that is
+/// busy with dozens of cells.
+const PATIENCE: Duration = Duration::from_secs(300);
 /// Between two looks. Dozens of cells look at the same time.
 const PAUSE: Duration = Duration::from_millis(400);
 
@@ -34,55 +36,94 @@ open_after = { outage = "0s", redundancy_lost = "0s" }
 "#;
 const LIST_LAG: f64 = 15.0;
 
+/// What goes down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Outage {
+    /// One tunnel after the other.
+    OfTwoTunnels,
+    /// IPsec works, and BGP does not.
+    OfBgpOnTheOnlyTunnel,
+}
+
+impl Outage {
+    const fn tunnels(self) -> &'static [&'static Tunnel] {
+        match self {
+            Self::OfTwoTunnels => &[&ONE, &TWO],
+            Self::OfBgpOnTheOnlyTunnel => &[&ONE],
+        }
+    }
+
+    const fn kinds(self) -> &'static [&'static str] {
+        match self {
+            Self::OfTwoTunnels => &["redundancy_lost", "outage"],
+            Self::OfBgpOnTheOnlyTunnel => &["outage"],
+        }
+    }
+}
+
 /// A site on which the story is played.
 struct Player<'s> {
     site: &'s Site,
+    outage: Outage,
     fault: Fault,
     operation: Operation,
     daemon: Option<Daemon<'s>>,
     /// A person is to restart the daemon once the fault, which waits for its operation, has struck.
     restart: bool,
     /// How often it was restarted.
-    restarts: u32,
+    restarts: usize,
+    answers: Answers,
 }
 
 /// Plays the story and checks what became of it.
-pub(super) fn play(fault: Fault, operation: Operation) {
+pub(super) fn play(fault: Fault, operation: Operation, outage: Outage) {
     let site = Site::new();
     site.home.add("pace.toml", PACE);
     site.control(json!({ "set_switches": { "switches": { "list_lag": LIST_LAG } } }));
-    let mut player = Player { site: &site, fault, operation, daemon: None, restart: false, restarts: 0 };
+    let answers = Answers::default();
+    let mut player =
+        Player { site: &site, outage, fault, operation, daemon: None, restart: false, restarts: 0, answers };
     player.prepare();
-    player.aws_says(true, &[&ONE, &TWO]);
+    player.aws_says(true, outage.tunnels());
     // Metrics leave at a minute's end, whenever that is.
     let from_the_start = operation == Operation::PutMetricData;
     if from_the_start {
         player.goes_wrong();
     }
     player.daemon = Some(site.start());
-    player.until("both tunnels are healthy", |player| player.are("healthy", &[&ONE, &TWO]));
+    player.until("every tunnel is healthy", |player| player.are("healthy"));
     let healthy = clock::wall();
     if !from_the_start {
         player.goes_wrong();
     }
 
-    player.breaks(&TWO);
-    player.until("lost redundancy is raised", |player| player.has("redundancy_lost"));
-    player.breaks(&ONE);
+    match outage {
+        Outage::OfTwoTunnels => {
+            player.breaks(&TWO);
+            player.until("lost redundancy is raised", |player| player.has("redundancy_lost"));
+            player.breaks(&ONE);
+        }
+        Outage::OfBgpOnTheOnlyTunnel => player.aws_says(false, &[&ONE]),
+    }
     player.until("the outage is raised", |player| player.has("outage"));
-    player.aws_says(true, &[&ONE, &TWO]);
-    site.heal(&[&ONE, &TWO]);
+    player.aws_says(true, outage.tunnels());
+    match outage {
+        Outage::OfTwoTunnels => site.heal(&[&ONE, &TWO]),
+        Outage::OfBgpOnTheOnlyTunnel => {}
+    }
     player.until("all is settled", |player| player.has_settled());
     player.until("the fault has struck as often as it was to", |player| player.has_struck());
     player.until("the minute is told", |player| player.has_told(healthy.minute()));
     player.no_echo_was_left_out();
     let end = clock::wall();
-    drop(player.daemon.take().map(Daemon::stop));
+    player.stop();
 
-    delivered::incidents(&site);
-    let may_repeat = operation == Operation::PutMetricData && fault.is_done_in_secret();
+    delivered::incidents(&site, outage.kinds(), player.restarts);
+    let put = site.executed("PutMetricData").len();
+    let lost = player.answers.lost(put, "bothends_metrics_requests_total{result=\"ok\"}");
     let (first, moved) = (healthy.minute(), fault.moves_the_date().is_some());
-    let story = delivered::Story { first, end, restarts: player.restarts, may_repeat, moved };
+    let tunnels = outage.tunnels();
+    let story = delivered::Story { tunnels, first, end, restarts: player.restarts, lost, moved };
     delivered::minutes(&site, &story);
 }
 
@@ -91,6 +132,10 @@ impl Player<'_> {
     fn prepare(&self) {
         if self.operation == Operation::DescribeVpnConnections {
             self.site.home.add("ec2.toml", "[aws]\nec2_telemetry = true\n");
+        }
+        if self.outage == Outage::OfBgpOnTheOnlyTunnel {
+            self.site.home.edit(&TWO.toml(), "");
+            self.site.home.edit("runbook_url", "routing = \"bgp\"\nrunbook_url");
         }
     }
 
@@ -101,7 +146,11 @@ impl Player<'_> {
         }
         for tunnel in tunnels {
             let status = if up { "UP" } else { "DOWN" };
-            let ec2 = json!({ "fixed": { "status": status, "message": "" } });
+            let message = match (up, self.outage) {
+                (true, _) | (false, Outage::OfTwoTunnels) => "",
+                (false, Outage::OfBgpOnTheOnlyTunnel) => "IPSEC IS UP",
+            };
+            let ec2 = json!({ "fixed": { "status": status, "message": message } });
             let view = json!({ "outside_ip": tunnel.outside, "cloudwatch": "silent", "ec2": ec2 });
             self.site.control(json!({ "set_view": view }));
         }
@@ -138,9 +187,19 @@ impl Player<'_> {
         self.restarts += 1;
         self.no_echo_was_left_out();
         let probed = (clock::wall() - ENDED).minute();
-        drop(self.daemon.take().map(Daemon::stop));
-        assert!(delivered::keeps(self.site, probed), "what was probed of {probed:?} is lost");
+        self.stop();
+        assert!(
+            delivered::keeps(self.site, self.outage.tunnels(), probed),
+            "what was probed of {probed:?} is lost"
+        );
         self.daemon = Some(self.site.start());
+    }
+
+    fn stop(&mut self) {
+        if let Some(daemon) = self.daemon.take() {
+            self.answers.add(&daemon);
+            daemon.stop();
+        }
     }
 
     //--- how things are
@@ -149,8 +208,8 @@ impl Player<'_> {
         self.daemon.as_ref().unwrap()
     }
 
-    fn are(&self, assessment: &str, tunnels: &[&Tunnel]) -> bool {
-        tunnels.iter().all(|tunnel| self.daemon().tunnel(tunnel)["assessment"] == assessment)
+    fn are(&self, assessment: &str) -> bool {
+        self.outage.tunnels().iter().all(|tunnel| self.daemon().tunnel(tunnel)["assessment"] == assessment)
     }
 
     fn has(&self, kind: &str) -> bool {
@@ -173,13 +232,14 @@ impl Player<'_> {
         })
     }
 
-    /// Whether CloudWatch has a minute of either tunnel, and nothing waits.
+    /// Whether CloudWatch has a minute of each tunnel, and nothing waits.
     fn has_told(&self, minute: Stamp) -> bool {
         let told = |tunnel: &Tunnel| {
             let data = delivered::put(self.site, "PacketLoss", tunnel);
             data.iter().map(dated).any(|at| at == minute || self.is_moved(minute, at))
         };
-        told(&ONE) && told(&TWO) && self.daemon().metric("bothends_rollups_pending") == 0.0
+        self.outage.tunnels().iter().all(|tunnel| told(tunnel))
+            && self.daemon().metric("bothends_rollups_pending") == 0.0
     }
 
     /// But for those that a machine with too much to do kept from leaving: a tick is left out after a second's wait.
@@ -187,7 +247,7 @@ impl Player<'_> {
         let scrape = self.daemon().get("/metrics").body;
         let counts = scrape.lines().filter_map(|line| line.strip_prefix("bothends_ticks_skipped_total{"));
         let counts: Vec<f64> = counts.map(|line| line.rsplit_once(' ').unwrap().1.parse().unwrap()).collect();
-        assert_eq!(counts.len(), 2, "there is a count for either tunnel: {scrape}");
+        assert_eq!(counts.len(), self.outage.tunnels().len(), "there is a count for each tunnel: {scrape}");
         let waited = self.daemon().waited_for_a_processor().as_secs_f64();
         assert!(counts.iter().all(|left_out| *left_out <= waited), "left out: {counts:?} in {waited} s");
     }

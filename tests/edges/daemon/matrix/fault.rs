@@ -86,23 +86,6 @@ impl Fault {
             | Self::Skew => false,
         }
     }
-
-    /// Whether AWS does what it was asked, and the daemon cannot know.
-    pub(super) const fn is_done_in_secret(self) -> bool {
-        match self {
-            Self::Garbage | Self::LostReply => true,
-            Self::Throttle
-            | Self::Internal
-            | Self::Unavailable
-            | Self::Expired
-            | Self::Denied
-            | Self::Reset
-            | Self::Close
-            | Self::Hang
-            | Self::Slow
-            | Self::Skew => false,
-        }
-    }
 }
 
 /// What it goes wrong with.

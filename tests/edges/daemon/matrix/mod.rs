@@ -2,7 +2,7 @@
 //! once.
 //!
 //! A cell of the matrix is a site of its own, with an AWS of its own, on which one outage runs through: redundancy is
-//! lost, then everything is, then both tunnels heal. Its fault strikes its operation a bounded number of times. At the
+//! lost, then everything is, then both tunnels heal; or BGP is down on the only tunnel, through which echoes pass. Its fault strikes its operation a bounded number of times. At the
 //! end there is one record of each kind, resolved, with every line of its story once; every minute that was probed is in
 //! CloudWatch once; and no echo was left out.
 //!
@@ -15,7 +15,7 @@
 //!   again and again anyway.
 //! - *expired* strikes once: credentials that were good are loaded afresh, and the call is made again.
 //! - *garbage* and *lost reply* strike after AWS has done what it was asked. `PutMetricData` has no token that would keep
-//!   the same data from being taken again: these two cells alone may have a minute more than once.
+//!   the same data from being taken again: a minute may be there once more for each answer that the daemon did not get.
 //! - *skew* sets AWS's clock forward by an hour for good as the operation is first called: ours is an hour slow from then on.
 
 mod cell;
@@ -26,17 +26,21 @@ mod sinks;
 use std::panic::resume_unwind;
 use std::thread;
 
-use self::cell::play;
+use self::cell::{Outage, play};
 use self::fault::{Fault, Operation};
+
+fn everything_is_delivered_once_after(fault: Fault) {
+    everything_is_delivered_once(fault, Outage::OfTwoTunnels);
+}
 
 /// Plays the cells of a fault side by side. The panic of a cell that fails is printed with the cell's name, which is
 /// that of its thread.
-fn everything_is_delivered_once_after(fault: Fault) {
+fn everything_is_delivered_once(fault: Fault, outage: Outage) {
     let failed: Vec<String> = thread::scope(|scope| {
         let cells = Operation::ALL.map(|operation| {
             let name = format!("{fault:?} x {operation:?}");
             let cell = thread::Builder::new().name(name.clone());
-            (name, cell.spawn_scoped(scope, move || play(fault, operation)).unwrap())
+            (name, cell.spawn_scoped(scope, move || play(fault, operation, outage)).unwrap())
         });
         let ended = cells.into_iter().map(|(name, cell)| (name, cell.join()));
         ended.filter_map(|(name, ended)| ended.is_err().then_some(name)).collect()
@@ -104,4 +108,10 @@ fn everything_is_delivered_once_though_the_reply_to_any_operation_is_lost() {
 #[test]
 fn everything_is_delivered_once_though_our_clock_is_found_wrong_at_any_operation() {
     everything_is_delivered_once_after(Fault::Skew);
+}
+
+#[test]
+fn everything_is_delivered_once_though_the_reply_is_lost_to_any_operation_while_bgp_of_the_only_tunnel_is_down()
+ {
+    everything_is_delivered_once(Fault::LostReply, Outage::OfBgpOnTheOnlyTunnel);
 }

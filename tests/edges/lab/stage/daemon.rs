@@ -21,6 +21,8 @@ const LISTEN: &str = "127.0.0.1:9846";
 pub(crate) struct Config {
     /// People's word for the connection.
     pub(crate) vpn_name: &'static str,
+    /// How the connection is routed, if that is configured.
+    pub(crate) routing: Option<&'static str>,
     /// The keys of `[probe]`.
     pub(crate) probe: &'static str,
     /// The keys of `[incident]`.
@@ -34,6 +36,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             vpn_name: "Lab office",
+            routing: Some("bgp"),
             probe: "interval = '200ms'\nsuspect_interval = '100ms'\ntimeout = '2s'",
             incident: "open_after = { outage = '1s', redundancy_lost = '3s' }\nresolve_after = '4s'\nstart_grace = '1s'",
             further: String::new(),
@@ -43,7 +46,8 @@ impl Default for Config {
 
 impl Config {
     fn text(&self) -> String {
-        let Self { vpn_name, probe, incident, further } = self;
+        let Self { vpn_name, routing, probe, incident, further } = self;
+        let routing = routing.map(|routing| format!("routing = '{routing}'")).unwrap_or_default();
         let [outside_1, outside_2] = OUTSIDE;
         format!(
             "[site]
@@ -58,6 +62,7 @@ ec2_telemetry = true
 [[vpn]]
 id = '{VPN}'
 name = '{vpn_name}'
+{routing}
 [[vpn.tunnel]]
 name = 'tunnel 1'
 outside_ip = '{outside_1}'
@@ -109,6 +114,11 @@ impl Daemon {
         child.wait().unwrap();
         meanwhile(self.directory.path());
         *child = spawn(&self.gateway, &self.aws_url, &self.directory);
+    }
+
+    /// Its store.
+    pub(crate) fn store(&self) -> PathBuf {
+        self.directory.path().join("bothends.db")
     }
 
     /// Gives it another configuration and tells it so.

@@ -11,8 +11,17 @@ use tokio::task::JoinSet;
 /// The next address is tried beside the others when these have said nothing for so long (RFC 8305, section 5).
 const NEXT_AFTER: Duration = Duration::from_millis(250);
 
-pub(super) async fn reach(host: &str, port: u16) -> io::Result<TcpStream> {
-    first(in_turn(tokio::net::lookup_host((host, port)).await?)).await
+/// Why no address of a host answered.
+pub(super) enum Unreached {
+    /// Its name has no address, or the resolver did not say.
+    Unresolved(io::Error),
+    /// How the first of its addresses failed.
+    Unconnected(io::Error),
+}
+
+pub(super) async fn reach(host: &str, port: u16) -> Result<TcpStream, Unreached> {
+    let addresses = tokio::net::lookup_host((host, port)).await.map_err(Unreached::Unresolved)?;
+    first(in_turn(addresses)).await.map_err(Unreached::Unconnected)
 }
 
 /// By turns of the families, beginning with the resolver's first (RFC 8305, section 4).

@@ -1,0 +1,320 @@
+//! A profile's `credential_process`: a program that prints credentials, such as `aws_signing_helper` of IAM Roles Anywhere.
+//!
+//! It runs at most once at a time per command line, with all its children in a process group of their own, which is killed
+//! when its time is over or the daemon ends. Everybody who asks meanwhile gets the same answer. The SDK's own provider does
+//! none of this: a program that hangs, as it does when the uplink is a black hole, would be started again and again and
+//! outlive the daemon.
+
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::fmt;
+use std::process::{ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::error::CredentialsError;
+use aws_credential_types::provider::{ProvideCredentials, future};
+use rustix::process::{Pid, Signal, kill_process_group};
+use serde_json::Value;
+use tokio::io::{AsyncRead, AsyncReadExt as _};
+use tokio::process::{Child, Command};
+use tokio::sync::watch;
+
+use super::errors::first_words;
+use crate::clock;
+use crate::domain::time::Moment;
+
+/// How long it may take. A page waits for it at most this long, and is tried again within 30 s.
+pub(super) const LIMIT: Duration = Duration::from_secs(10);
+/// For so long everybody gets the same answer: four services that need credentials at once start one program, and one that
+/// fails is not started again by each of their retries.
+const SHARED_FOR: Duration = Duration::from_secs(5);
+/// What it prints is about a kilobyte; a session token may have several.
+const LONGEST_OUTPUT: u64 = 64 * 1024;
+/// Of what it complains about the first words are shown.
+const LONGEST_COMPLAINT: u64 = 4 * 1024;
+/// After its end, what it left running may hold its output open; what was printed is there by then.
+const AFTER_ITS_END: Duration = Duration::from_millis(500);
+
+/// Every program that credentials come from, by its command line.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Helpers(Arc<Mutex<BTreeMap<String, Arc<Helper>>>>);
+
+impl Helpers {
+    /// The provider of what this command line prints.
+    pub(super) fn provider(&self, command: &str) -> HelperProvider {
+        let mut helpers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let helper = helpers.entry(command.to_owned()).or_insert_with(|| Arc::new(Helper::new(command)));
+        HelperProvider(Arc::clone(helper))
+    }
+}
+
+/// Provides what a program prints.
+#[derive(Debug)]
+pub(super) struct HelperProvider(Arc<Helper>);
+
+impl ProvideCredentials for HelperProvider {
+    fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+    where
+        Self: 'a,
+    {
+        let helper = Arc::clone(&self.0);
+        future::ProvideCredentials::new(async move {
+            helper.credentials().await.map_err(CredentialsError::provider_error)
+        })
+    }
+}
+
+type Outcome = Result<Credentials, HelperError>;
+
+/// One program.
+struct Helper {
+    command: String,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    running: Option<watch::Receiver<Option<Outcome>>>,
+    last: Option<(Moment, Outcome)>,
+}
+
+impl Helper {
+    fn new(command: &str) -> Self {
+        Self { command: command.to_owned(), state: Mutex::default() }
+    }
+
+    /// What it prints: of the run that is under way, of one that has just ended, or of a new one.
+    async fn credentials(self: Arc<Self>) -> Outcome {
+        let mut running = {
+            let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+            let now = clock::now().mono;
+            match (&state.last, &state.running) {
+                (Some((at, outcome)), _) if now.since(*at) < SHARED_FOR => return outcome.clone(),
+                (_, Some(running)) if running.has_changed().is_ok() => running.clone(),
+                (_, Some(_) | None) => {
+                    let (tell, running) = watch::channel(None);
+                    state.running = Some(running.clone());
+                    let helper = Arc::clone(&self);
+                    // A task of its own: a caller that gives up does not end what others wait for.
+                    tokio::spawn(async move { helper.run(tell).await });
+                    running
+                }
+            }
+        };
+        match running.wait_for(Option::is_some).await {
+            Ok(outcome) => outcome.clone().unwrap_or(Err(HelperError::new(Problem::Abandoned))),
+            Err(_) => Err(HelperError::new(Problem::Abandoned)),
+        }
+    }
+
+    async fn run(&self, tell: watch::Sender<Option<Outcome>>) {
+        let outcome = run(&self.command).await;
+        {
+            let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+            state.last = Some((clock::now().mono, outcome.clone()));
+            state.running = None;
+        }
+        tell.send_replace(Some(outcome));
+    }
+}
+
+impl fmt::Debug for Helper {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Its arguments may hold a secret.
+        f.write_str("Helper")
+    }
+}
+
+/// A process group that is killed when this is dropped, as it is when the daemon ends.
+struct Group {
+    child: Child,
+    id: Option<Pid>,
+}
+
+impl Group {
+    fn start(command: &str) -> std::io::Result<Self> {
+        let mut program = Command::new("sh");
+        program.args(["-c", command]);
+        program.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
+        let child = program.kill_on_drop(true).spawn()?;
+        // Its leader has its id until it has been waited for.
+        let id = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
+        Ok(Self { child, id })
+    }
+
+    fn kill(&mut self) {
+        if let Some(group) = self.id.take() {
+            // It may have ended by itself.
+            let _ = kill_process_group(group, Signal::KILL);
+        }
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+async fn run(command: &str) -> Outcome {
+    let started = Group::start(command);
+    let mut group = started.map_err(|error| HelperError::new(Problem::NotStarted(error.kind())))?;
+    let (output, complaint) = (group.child.stdout.take(), group.child.stderr.take());
+    let mut printed = Vec::new();
+    let mut complained = Vec::new();
+    let ended = {
+        let reading =
+            async { tokio::try_join!(read(output, &mut printed), drain(complaint, &mut complained)) };
+        let mut reading = std::pin::pin!(reading);
+        let child = &mut group.child;
+        let ending = async {
+            tokio::select! {
+                read = &mut reading => {
+                    read?;
+                    Ok(child.wait().await)
+                }
+                status = child.wait() => {
+                    let rest = tokio::time::timeout(AFTER_ITS_END, &mut reading).await;
+                    rest.unwrap_or(Ok(((), ())))?;
+                    Ok(status)
+                }
+            }
+        };
+        tokio::time::timeout(LIMIT, ending).await
+    };
+    // Whatever it has left running, and itself if its time is over.
+    group.kill();
+    let words = first_words(&String::from_utf8_lossy(&complained));
+    let failed = |problem| HelperError { problem, words };
+    match ended {
+        Err(_) => Err(failed(Problem::TooSlow)),
+        Ok(Err(TooLong)) => Err(failed(Problem::TooLong)),
+        Ok(Ok(Err(error))) => Err(failed(Problem::NotStarted(error.kind()))),
+        Ok(Ok(Ok(status))) if !status.success() => Err(failed(Problem::Failed(status))),
+        Ok(Ok(Ok(_))) => understood(&printed).map_err(|what| failed(Problem::NotUnderstood(what))),
+    }
+}
+
+/// It printed more than credentials can be.
+#[derive(Debug)]
+struct TooLong;
+
+/// Reads up to the end.
+async fn read(from: Option<impl AsyncRead + Unpin>, into: &mut Vec<u8>) -> Result<(), TooLong> {
+    let Some(from) = from else { return Ok(()) };
+    let _ = from.take(LONGEST_OUTPUT).read_to_end(into).await;
+    if into.len() as u64 >= LONGEST_OUTPUT { Err(TooLong) } else { Ok(()) }
+}
+
+/// Keeps the beginning, and reads the rest so that the writer can go on.
+async fn drain(from: Option<impl AsyncRead + Unpin>, into: &mut Vec<u8>) -> Result<(), TooLong> {
+    let Some(mut from) = from else { return Ok(()) };
+    let _ = (&mut from).take(LONGEST_COMPLAINT).read_to_end(into).await;
+    let _ = tokio::io::copy(&mut from, &mut tokio::io::sink()).await;
+    Ok(())
+}
+
+/// Reads what was printed as the AWS SDKs and Tools Reference Guide has it ("Process credential provider"). A key that is written
+/// otherwise, or a time that is no time, would make credentials that never expire of ones that do.
+fn understood(printed: &[u8]) -> Result<Credentials, &'static str> {
+    let printed: Value = serde_json::from_slice(printed).map_err(|_| "what it printed is not JSON")?;
+    let members = printed.as_object().ok_or("what it printed is no JSON object")?;
+    for (name, misspelt) in [
+        ("Version", "the key \"Version\" must be written so"),
+        ("AccessKeyId", "the key \"AccessKeyId\" must be written so"),
+        ("SecretAccessKey", "the key \"SecretAccessKey\" must be written so"),
+        ("SessionToken", "the key \"SessionToken\" must be written so"),
+        ("Expiration", "the key \"Expiration\" must be written so"),
+    ] {
+        if members.keys().any(|key| key != name && key.eq_ignore_ascii_case(name)) {
+            return Err(misspelt);
+        }
+    }
+    if members.get("Version").and_then(Value::as_u64) != Some(1) {
+        return Err("\"Version\" must be the number 1");
+    }
+    let text = |name: &str| members.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
+    let key = text("AccessKeyId").ok_or("\"AccessKeyId\" is missing, or is no text")?;
+    let secret = text("SecretAccessKey").ok_or("\"SecretAccessKey\" is missing, or is no text")?;
+    let token = match members.get("SessionToken") {
+        None => None,
+        Some(_) => Some(text("SessionToken").ok_or("\"SessionToken\" is no text, or empty")?),
+    };
+    let expiry = match members.get("Expiration") {
+        None => None,
+        Some(_) => {
+            let at = text("Expiration").and_then(|text| text.parse::<jiff::Timestamp>().ok());
+            let at = at.ok_or("\"Expiration\" must be a time as in \"2026-05-02T18:36:00Z\", in quotes")?;
+            if at.as_millisecond() <= clock::wall().as_millis() {
+                return Err(
+                    "the credentials that it printed have expired (\"Expiration\"); check this host's clock",
+                );
+            }
+            Some(SystemTime::from(at))
+        }
+    };
+    Ok(Credentials::new(key, secret, token.map(str::to_owned), expiry, "credential_process"))
+}
+
+/// Why there are no credentials.
+#[derive(Debug, Clone)]
+pub(super) struct HelperError {
+    problem: Problem,
+    /// The first of its own words, without anything that looks like a secret.
+    words: Option<String>,
+}
+
+#[derive(Debug, Clone)]
+enum Problem {
+    NotStarted(std::io::ErrorKind),
+    Failed(ExitStatus),
+    TooSlow,
+    TooLong,
+    NotUnderstood(&'static str),
+    Abandoned,
+}
+
+impl HelperError {
+    fn new(problem: Problem) -> Self {
+        Self { problem, words: None }
+    }
+
+    /// The program's own words: the first line of its standard error, bounded, without anything that looks like a secret.
+    pub(super) fn words(&self) -> Option<&str> {
+        self.words.as_deref()
+    }
+
+    /// Whether it hung, and not whether it answered badly.
+    pub(super) fn is_timeout(&self) -> bool {
+        matches!(self.problem, Problem::TooSlow)
+    }
+}
+
+impl fmt::Display for HelperError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.problem {
+            Problem::NotStarted(why) => write!(f, "credential_process cannot be run: {why}")?,
+            Problem::Failed(status) => match status.code() {
+                Some(code) => write!(f, "credential_process failed with exit code {code}")?,
+                None => write!(f, "credential_process was ended by a signal")?,
+            },
+            Problem::TooSlow => {
+                write!(f, "credential_process gave no answer within {} s and was ended", LIMIT.as_secs())?;
+            }
+            Problem::TooLong => f.write_str("credential_process printed far more than credentials")?,
+            Problem::NotUnderstood(what) => write!(f, "credential_process: {what}")?,
+            Problem::Abandoned => f.write_str("credential_process: its run was abandoned")?,
+        }
+        match self.words() {
+            Some(words) => write!(f, ", saying {words:?}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Error for HelperError {}
+
+#[cfg(test)]
+mod tests;

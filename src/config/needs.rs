@@ -1,0 +1,88 @@
+//! What a configuration needs of the host, at its worst: every tunnel down at once, and every sink spoken to.
+
+use crate::domain::check::IN_FLIGHT_MAX;
+use crate::domain::echo::LATE_WINDOW;
+use crate::domain::plan::{Plan, ProbeRules};
+use crate::process::Granted;
+
+/// Descriptors.
+pub mod files {
+    /// Kept for what is not probing: sinks, AWS, listener, control socket, store, journal. Probing leaves it alone.
+    pub const RESERVE: u64 = 256;
+    /// A check in doubt has two sockets, and a third while the last echoes of one that was replaced are under way.
+    pub const PER_TUNNEL: u64 = 3;
+}
+
+/// Memory in bytes, as measured with all tunnels cut at once, rounded up.
+mod memory {
+    const KIB: u64 = 1024;
+    /// Without any connection, with TLS to every service, and what echoes in doubt take at most.
+    pub(super) const BASE: u64 = 64 * KIB * KIB;
+    /// A `credential_process`, which counts as the service's own: the AWS CLI takes most of it.
+    pub(super) const HELPER: u64 = 128 * KIB * KIB;
+    /// An incident with its timeline at the core, in the store and at the sinks, and its share of eight answers of `/metrics`.
+    pub(super) const PER_CONNECTION: u64 = 160 * KIB;
+    pub(super) const PER_TUNNEL: u64 = 32 * KIB;
+    /// A task, a timer and its entry in the socket's table.
+    pub(super) const PER_ECHO: u64 = 2 * KIB;
+}
+
+/// What the package's unit grants (systemd/bothends.service; a test holds the two together).
+pub const UNIT: Granted = Granted { files: 8192, memory: Some(512 * 1024 * 1024) };
+
+/// What a configuration needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Needs {
+    /// Open descriptors.
+    pub files: u64,
+    /// Bytes.
+    pub memory: u64,
+}
+
+impl Needs {
+    /// Those of a plan.
+    pub fn of(plan: &Plan) -> Self {
+        let mut needs = Self { files: files::RESERVE, memory: memory::BASE + memory::HELPER };
+        for vpn in &plan.vpns {
+            let tunnels = vpn.used_tunnels().count() as u64;
+            needs.files += files::PER_TUNNEL * tunnels;
+            needs.memory += memory::PER_CONNECTION
+                + tunnels * (memory::PER_TUNNEL + memory::PER_ECHO * in_flight(&vpn.probe));
+        }
+        needs
+    }
+
+    /// What is lacking, in an operator's words: each with what grants more.
+    pub fn lacking(&self, granted: &Granted) -> Vec<String> {
+        let mut lacking = Vec::new();
+        if self.files > granted.files {
+            lacking.push(format!(
+                "this configuration needs up to {} open files, and the limit is {}: raise LimitNOFILE= (`systemctl edit \
+                 bothends`), or divide the connections among several daemons",
+                self.files, granted.files
+            ));
+        }
+        if let Some(memory) = granted.memory.filter(|memory| self.memory > *memory) {
+            lacking.push(format!(
+                "this configuration needs up to {} of memory, and the limit is {}: raise MemoryMax= (`systemctl edit \
+                 bothends`), lengthen [probe] interval, or divide the connections among several daemons",
+                mebibytes(self.memory),
+                mebibytes(memory)
+            ));
+        }
+        lacking
+    }
+}
+
+/// Bytes as people read them.
+pub fn mebibytes(bytes: u64) -> String {
+    format!("{} MiB", bytes.div_ceil(1024 * 1024))
+}
+
+/// Echoes under way at the same time of a tunnel that answers none.
+fn in_flight(rules: &ProbeRules) -> u64 {
+    let lasts = (rules.timeout + LATE_WINDOW).as_millis();
+    // In doubt all checks together are held to `SUSPECT_ECHOES_PER_SECOND`, which `BASE` has room for.
+    let echoes = lasts.div_ceil(rules.interval.as_millis().max(1));
+    u64::try_from(echoes).unwrap_or(u64::MAX).min(IN_FLIGHT_MAX as u64)
+}

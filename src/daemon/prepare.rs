@@ -1,0 +1,189 @@
+//! What is first needed when something is wrong is tried while all is well, at a pace that costs nothing: the sinks' credentials,
+//! secrets and host names, and the checks' fresh sockets, which the core tries by itself.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::lookup_host;
+use tokio::sync::watch;
+use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::{sleep, timeout};
+
+use super::people::People;
+use super::places::{self, Place};
+use crate::aws::AwsConnections;
+use crate::config::{Config, Mode, SinkSettings, Vendor};
+use crate::domain::check::Fresh;
+use crate::domain::event::AskFailure;
+use crate::domain::status::{Status, VpnStatus};
+use crate::health::configured::Way;
+use crate::health::{Code, Component, Health, Problem};
+
+/// Once the start is over.
+const FIRST_AFTER: Duration = Duration::from_secs(60);
+/// Credentials last an hour at least, and names as long as resolvers say.
+const EVERY: Duration = Duration::from_secs(300);
+/// A resolver that says nothing is given up by most after 5 s (resolv.conf(5), `timeout`), twice.
+const RESOLVED_WITHIN: Duration = Duration::from_secs(10);
+
+/// The preparation for the sinks as configured.
+#[derive(Default)]
+pub(super) struct Preparing {
+    running: Option<AbortHandle>,
+    stated: BTreeSet<String>,
+}
+
+impl Preparing {
+    /// Does as the configuration in force says.
+    pub(super) fn adopt(&mut self, people: &People, tasks: &mut JoinSet<()>) {
+        if let Some(before) = self.running.take() {
+            before.abort();
+        }
+        for sink in std::mem::take(&mut self.stated) {
+            people.health.clear(&Component::Preparation(sink));
+        }
+        let config = &people.config;
+        if config.mode == Mode::Observe || config.sinks.is_empty() {
+            return;
+        }
+        self.stated = config.sinks.iter().map(|sink| sink.id.to_string()).collect();
+        let preparing = prepare_all(people.connections.clone(), config.clone(), people.health.clone());
+        let mut status = people.status.clone();
+        self.running = Some(tasks.spawn(async move {
+            tokio::select! {
+                () = preparing => {}
+                () = async { while status.changed().await.is_ok() {} } => {}
+            }
+        }));
+    }
+}
+
+async fn prepare_all(connections: AwsConnections, config: Config, health: Health) {
+    sleep(FIRST_AFTER).await;
+    loop {
+        for sink in &config.sinks {
+            let component = Component::Preparation(sink.id.to_string());
+            match prepare(&connections, &config, sink).await {
+                Ok(()) => _ = health.clear(&component),
+                Err(what) => _ = health.set(component, Problem::new(Code::SinkNotPrepared, what)),
+            }
+        }
+        sleep(EVERY).await;
+    }
+}
+
+/// # Errors
+/// What would be in the way of a message, in an operator's words.
+async fn prepare(connections: &AwsConnections, config: &Config, sink: &SinkSettings) -> Result<(), String> {
+    let aws = async |service| {
+        let Some(Way { region, role_arn }) = places::way(&config.aws, sink) else { return Ok(None) };
+        let host = connections.prepare(service, region, role_arn).await?;
+        Ok(host.map(|host| (host, 443)))
+    };
+    let named: Result<Option<(String, u16)>, String> = match &sink.vendor {
+        Vendor::IncidentManager { .. } => aws("ssm-incidents").await,
+        Vendor::OpsCenter => aws("ssm").await,
+        Vendor::Sns { .. } => aws("sns").await,
+        Vendor::Webhook(_) => match places::open(connections.clone(), sink, None, &config.plan.site) {
+            Place::Webhook(webhook, _) => webhook.prepare().await,
+            Place::IncidentManager(_) | Place::OpsCenter(_) | Place::Sns(_) => Ok(None),
+        },
+    };
+    match named? {
+        Some((host, port)) => resolve(&host, port).await,
+        None => Ok(()),
+    }
+}
+
+async fn resolve(host: &str, port: u16) -> Result<(), String> {
+    let why = match timeout(RESOLVED_WITHIN, lookup_host((host, port))).await {
+        Ok(Ok(mut addresses)) => match addresses.next() {
+            Some(_) => return Ok(()),
+            None => "it has no address".to_owned(),
+        },
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => format!("no answer within {} s", RESOLVED_WITHIN.as_secs()),
+    };
+    Err(format!("the name {host} cannot be resolved: {why}. Try `getent hosts {host}`"))
+}
+
+/// States of each connection whether its checks could have a fresh socket, as the core has tried it; until the driver ends.
+pub(super) async fn watch_fresh_sockets(mut status: watch::Receiver<Arc<Status>>, health: Health) {
+    let mut stated = BTreeSet::new();
+    loop {
+        let current = Arc::clone(&status.borrow_and_update());
+        let mut lacking = BTreeSet::new();
+        for vpn in &current.vpns {
+            if let Some(what) = lacking_of(vpn) {
+                let component = Component::FreshSocket(vpn.id.to_string());
+                lacking.insert(component.clone());
+                health.set(component, Problem::new(Code::FreshSocketFails, what));
+            }
+        }
+        for component in stated.difference(&lacking) {
+            health.clear(component);
+        }
+        stated = lacking;
+        if status.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+fn lacking_of(vpn: &VpnStatus) -> Option<String> {
+    let failures = vpn.tunnels.iter().filter_map(|tunnel| {
+        let why = tunnel.checks.iter().find_map(|check| match check.fresh_client {
+            Fresh::Untried | Fresh::Works => None,
+            Fresh::Fails(AskFailure::Fault(fault)) => Some(fault.to_string()),
+            Fresh::Fails(AskFailure::AddressMissing) => {
+                Some("the source address or interface is missing".to_owned())
+            }
+            Fresh::Fails(AskFailure::Lost(loss)) => {
+                Some(format!("its echo did not leave ({})", loss.as_str()))
+            }
+            Fresh::Unanswered => {
+                Some("its echo is not answered, while those of the one in use are".to_owned())
+            }
+        })?;
+        Some(format!("{} ({}): a fresh ICMP socket does not work: {why}", tunnel.name, tunnel.id.outside_ip))
+    });
+    let failures: Vec<_> = failures.collect();
+    (!failures.is_empty()).then(|| format!("{}: {}", vpn.name, failures.join("; ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::verdict::Fault;
+    use crate::fixture;
+
+    #[tokio::test]
+    async fn a_name_that_leads_nowhere_is_named_with_how_to_try_it() {
+        // RFC 6761, 6.4: never resolved.
+        let why = resolve("nowhere.invalid", 443).await.unwrap_err();
+        assert!(why.starts_with("the name nowhere.invalid cannot be resolved: "), "{why}");
+        assert!(why.ends_with("`getent hosts nowhere.invalid`"), "{why}");
+        assert_eq!(resolve("127.0.0.1", 443).await, Ok(()));
+    }
+
+    #[tokio::test]
+    async fn a_fresh_socket_that_fails_is_a_problem_of_its_connection_until_it_works() {
+        let mut now = fixture::status();
+        let component = Component::FreshSocket(now.vpns[0].id.to_string());
+        let health = Health::default();
+        let (told, status) = watch::channel(Arc::new(now.clone()));
+        let mut problems = health.watch();
+        let watching = tokio::spawn(watch_fresh_sockets(status, health.clone()));
+        now.vpns[0].tunnels[0].checks[0].fresh_client = Fresh::Fails(AskFailure::Fault(Fault::TooManyFiles));
+        told.send_replace(Arc::new(now.clone()));
+        problems.wait_for(|problems| problems.contains_key(&component)).await.unwrap();
+        let text = problems.borrow().get(&component).unwrap().text.clone();
+        assert!(text.contains("a fresh ICMP socket does not work: too many open files"), "{text}");
+        now.vpns[0].tunnels[0].checks[0].fresh_client = Fresh::Works;
+        told.send_replace(Arc::new(now));
+        problems.wait_for(|problems| problems.is_empty()).await.unwrap();
+        drop(told);
+        watching.await.unwrap();
+    }
+}

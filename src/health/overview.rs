@@ -1,0 +1,365 @@
+//! What is shown of all that is wrong: what parts state and what follows from the status, without what another open problem
+//! explains, and as bad as it is by now.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::configured::{Configured, SinkUse, Way};
+use super::{Code, Component, Problem, Problems, Severity};
+use crate::domain::names::{TunnelId, VpnId};
+use crate::domain::plan::SinkPlan;
+use crate::domain::status::Status;
+use crate::domain::time::Moment;
+use crate::domain::votes::{self, Lack, Missing};
+
+/// So many tunnels are named in one text.
+const TUNNELS_NAMED: usize = 8;
+
+/// What is shown, the worst first.
+pub type Shown = Arc<Vec<Open>>;
+
+/// A problem that is shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Open {
+    /// What has it.
+    pub component: Component,
+    /// What it is.
+    pub problem: Problem,
+}
+
+/// Remembers since when each problem is open.
+#[derive(Debug, Default)]
+pub struct Overview {
+    since: BTreeMap<(Component, Code), Moment>,
+}
+
+impl Overview {
+    /// What is shown at this moment, the worst first.
+    pub fn look(
+        &mut self,
+        stated: &Problems,
+        status: &Status,
+        configured: &Configured,
+        now: Moment,
+    ) -> Vec<Open> {
+        let sources = Sources::of(status);
+        let (mut open, shared) = sources.by_identity(stated);
+        open.extend(without_votes(status));
+        let key = |of: &Open| (of.component.clone(), of.problem.code);
+        let mut before = std::mem::take(&mut self.since);
+        self.since =
+            open.iter().map(key).map(|key| (before.remove(&key).unwrap_or(now), key)).map(swap).collect();
+        let lasting: Vec<usize> = (0..open.len())
+            .filter(|place| {
+                let of = &open[*place];
+                let lasts = self.since.get(&key(of)).map_or(Duration::ZERO, |since| now.since(*since));
+                of.problem.code.entry().fails_after.is_some_and(|limit| lasts >= limit)
+                    && is_in_the_way(of, &open, status, configured)
+            })
+            .collect();
+        for place in lasting {
+            open[place].problem.severity = Severity::Failed;
+        }
+        let scene = Scene { sources, shared, configured };
+        let mut open = Causes::among(&open, &scene).without_effects(open);
+        open.sort_by(|a, b| {
+            let rank = |of: &Open| (std::cmp::Reverse(of.problem.severity), of.problem.code);
+            rank(a).cmp(&rank(b)).then_with(|| a.component.cmp(&b.component))
+        });
+        open
+    }
+}
+
+/// Whether what lasts keeps the daemon from its job. A sink that could not be used does where a kind of incident of a connection
+/// has no other that could.
+fn is_in_the_way(of: &Open, open: &[Open], status: &Status, configured: &Configured) -> bool {
+    let Component::Preparation(sink) = &of.component else { return true };
+    let is_unprepared = |plan: &SinkPlan| {
+        open.iter()
+            .any(|of| matches!(&of.component, Component::Preparation(sink) if sink == plan.id.as_str()))
+    };
+    let Some(SinkUse { plan, way: _ }) = configured.sink(sink) else { return false };
+    let taken = status.vpns.iter().flat_map(|vpn| plan.kinds.iter().map(|kind| (&vpn.id, *kind)));
+    taken
+        .filter(|(vpn, kind)| plan.takes(vpn, *kind))
+        .any(|(vpn, kind)| configured.taking(vpn, kind).all(is_unprepared))
+}
+
+/// How each source asks, by its words.
+struct Sources<'a> {
+    of_vpns: BTreeMap<&'a str, Vec<String>>,
+    ways: BTreeMap<String, Way>,
+}
+
+impl<'a> Sources<'a> {
+    fn of(status: &'a Status) -> Self {
+        let mut ways: BTreeMap<String, Way> =
+            status.sources.iter().map(|source| (source.id.to_string(), Way::from(&source.id))).collect();
+        let mut of_vpns = BTreeMap::new();
+        for vpn in &status.vpns {
+            let words: Vec<_> = vpn.sources.iter().map(ToString::to_string).collect();
+            ways.extend(words.iter().cloned().zip(vpn.sources.iter().map(Way::from)));
+            of_vpns.insert(vpn.id.as_str(), words);
+        }
+        Self { of_vpns, ways }
+    }
+
+    /// What is stated. Credentials that fail are one problem, however many sources ask with them: these sources are given, too, with
+    /// what has their problem.
+    fn by_identity(&self, stated: &Problems) -> (Vec<Open>, BTreeMap<Component, Component>) {
+        let mut open = Vec::<Open>::new();
+        let mut shared = BTreeMap::new();
+        for (component, problem) in stated {
+            let mut component = component.clone();
+            if let Component::Source(source) = &component
+                && is_of_credentials(problem.code)
+                && let Some(way) = self.ways.get(source)
+            {
+                let identity = way.identity();
+                shared.insert(component, identity.clone());
+                component = identity;
+            }
+            let same = |of: &&mut Open| of.component == component && of.problem.code == problem.code;
+            match open.iter_mut().find(same) {
+                Some(known) => {
+                    known.problem.severity = known.problem.severity.max(problem.severity);
+                }
+                None => open.push(Open { component, problem: problem.clone() }),
+            }
+        }
+        (open, shared)
+    }
+}
+
+/// Whether it is the credentials' problem, and not that of whoever asks with them.
+fn is_of_credentials(code: Code) -> bool {
+    matches!(code, Code::CredentialsFailing | Code::CredentialsSourceFailing)
+}
+
+fn swap<A, B>((a, b): (A, B)) -> (B, A) {
+    (b, a)
+}
+
+/// What tells which problem can explain which.
+struct Scene<'a> {
+    sources: Sources<'a>,
+    /// What has the problem of these sources.
+    shared: BTreeMap<Component, Component>,
+    configured: &'a Configured,
+}
+
+/// Which open problem explains which.
+struct Causes {
+    /// By the effect's place, the places of its causes.
+    of: Vec<Vec<usize>>,
+}
+
+impl Causes {
+    fn among(open: &[Open], scene: &Scene<'_>) -> Self {
+        let mut places = BTreeMap::<&Component, Vec<usize>>::new();
+        for (place, of) in open.iter().enumerate() {
+            places.entry(&of.component).or_default().push(place);
+        }
+        let of = open.iter().map(|effect| causes(effect, open, &places, scene)).collect();
+        Self { of }
+    }
+
+    /// The problems that nothing open explains, each at least as bad as what it explains.
+    fn without_effects(self, mut open: Vec<Open>) -> Vec<Open> {
+        // No code leads back to itself, so that this ends; a cause may be an effect itself.
+        let mut raised = true;
+        while raised {
+            raised = false;
+            for (effect, causes) in self.of.iter().enumerate() {
+                let severity = open[effect].problem.severity;
+                for cause in causes {
+                    let of = &mut open[*cause].problem;
+                    raised |= of.severity < severity;
+                    of.severity = of.severity.max(severity);
+                }
+            }
+        }
+        let mut causes = self.of.into_iter();
+        open.retain(|_| causes.next().is_none_or(|causes| causes.is_empty()));
+        open
+    }
+}
+
+/// The places of what explains a problem.
+fn causes(
+    effect: &Open,
+    open: &[Open],
+    places: &BTreeMap<&Component, Vec<usize>>,
+    scene: &Scene<'_>,
+) -> Vec<usize> {
+    let behind = effect.problem.code.entry().behind;
+    if behind.is_empty() {
+        return Vec::new();
+    }
+    let at = |component: &Component| {
+        let places = places.get(component).into_iter().flatten();
+        places.copied().filter(|place| behind.contains(&open[*place].problem.code)).collect::<Vec<_>>()
+    };
+    // What is asked of AWS fails with the site, the Region or the identity, and not with those of others.
+    let by_aws = |way: &Way| {
+        let explaining = places.keys().filter(|cause| scene.explains(cause, way));
+        explaining.flat_map(|cause| at(cause)).collect()
+    };
+    let by_sink = |sink: &str| match scene.configured.sink(sink) {
+        Some(SinkUse { way: Some(way), .. }) => by_aws(way),
+        Some(SinkUse { way: None, .. }) | None => Vec::new(),
+    };
+    match &effect.component {
+        Component::Connection(vpn) => {
+            let mut found = at(&effect.component);
+            found.extend(at(&Component::Addresses(vpn.clone())));
+            found.extend(at(&Component::HostAddresses(vpn.clone())));
+            let sources = scene.sources.of_vpns.get(vpn.as_str()).into_iter().flatten();
+            let asked: Vec<_> = sources
+                .map(|source| {
+                    let source = Component::Source(source.clone());
+                    at(scene.shared.get(&source).unwrap_or(&source))
+                })
+                .collect();
+            // One that answers well, and still there is no evidence: then the others are not why.
+            if asked.iter().all(|places| !places.is_empty()) {
+                found.extend(asked.into_iter().flatten());
+            }
+            found
+        }
+        Component::Addresses(vpn) | Component::Identity(vpn) => at(&Component::Connection(vpn.clone())),
+        Component::Source(_) => at(&Component::Site),
+        Component::Sink(sink) | Component::Preparation(sink) => by_sink(sink),
+        Component::Publisher => scene.configured.publisher.as_ref().map(by_aws).unwrap_or_default(),
+        Component::Credentials(_) => {
+            // A role's are had with the daemon's own.
+            let own = Component::credentials(None);
+            let causes = BTreeSet::from([&Component::Site, &effect.component, &own]);
+            causes.into_iter().flat_map(at).collect()
+        }
+        Component::Site
+        | Component::HostAddresses(_)
+        | Component::FreshSocket(_)
+        | Component::Mode
+        | Component::Store
+        | Component::Configuration
+        | Component::Probe
+        | Component::Clock
+        | Component::Listener => Vec::new(),
+    }
+}
+
+impl Scene<'_> {
+    /// Whether a problem of this component can be why AWS cannot be asked that way.
+    fn explains(&self, cause: &Component, way: &Way) -> bool {
+        match cause {
+            Component::Site => true,
+            Component::Source(source) => {
+                self.sources.ways.get(source).is_some_and(|asked| asked.region == way.region)
+            }
+            // A role's are had with the daemon's own.
+            Component::Credentials(_) => *cause == way.identity() || *cause == Component::credentials(None),
+            Component::Addresses(_)
+            | Component::Identity(_)
+            | Component::HostAddresses(_)
+            | Component::Connection(_)
+            | Component::Sink(_)
+            | Component::Preparation(_)
+            | Component::FreshSocket(_)
+            | Component::Mode
+            | Component::Publisher
+            | Component::Store
+            | Component::Configuration
+            | Component::Probe
+            | Component::Clock
+            | Component::Listener => false,
+        }
+    }
+}
+
+/// The problem behind an end without a vote, and what is said of it.
+const fn named(lack: Lack) -> (Code, &'static str) {
+    match lack {
+        Lack::Gone => (Code::ConnectionGone, "AWS has no such connection"),
+        Lack::NoData => (Code::NoAwsData, "AWS has no data"),
+        Lack::Old => (Code::AwsEvidenceOld, "AWS's evidence is too old, or has never come"),
+        Lack::Unclear => (Code::AwsEvidenceUnclear, "AWS's evidence cannot be used"),
+        Lack::NeverAnswered => (Code::NeverAnswered, "AWS's inside address has never answered"),
+        Lack::AddressMissing => {
+            (Code::AddressMissing, "this host does not have the source address or the interface")
+        }
+        Lack::NotPermitted => (Code::ProbeNotPermitted, "no permission to open an ICMP socket"),
+        Lack::NoSocket => (Code::ProbeFailing, "the kernel gives no ICMP socket"),
+        Lack::Silent => (Code::ProbeSilent, "nothing was probed for too long"),
+    }
+}
+
+/// What follows from ends that have no vote.
+fn without_votes(status: &Status) -> Vec<Open> {
+    let mut all = Vec::new();
+    let mut of_host = BTreeMap::<Lack, Vec<Missing>>::new();
+    for missing in votes::missing(status) {
+        match missing.lack {
+            Lack::NotPermitted | Lack::NoSocket => of_host.entry(missing.lack).or_default().push(missing),
+            Lack::Gone
+            | Lack::NoData
+            | Lack::Old
+            | Lack::Unclear
+            | Lack::NeverAnswered
+            | Lack::AddressMissing
+            | Lack::Silent => all.push(of_connection(&missing)),
+        }
+    }
+    all.extend(of_host.into_iter().map(|(lack, missing)| of_sockets(lack, &missing)));
+    all
+}
+
+fn of_connection(missing: &Missing) -> Open {
+    let Missing { vpn, name, lack, tunnels, decidable } = missing;
+    let (code, what) = named(*lack);
+    let text = match lack {
+        Lack::Gone => format!("{name}: {what}. No incident can open."),
+        Lack::NoData
+        | Lack::Old
+        | Lack::Unclear
+        | Lack::NeverAnswered
+        | Lack::AddressMissing
+        | Lack::NotPermitted
+        | Lack::NoSocket
+        | Lack::Silent => {
+            let rest = if *decidable {
+                "Another tunnel of it has both votes."
+            } else {
+                "No tunnel has a vote of both ends: no incident can open."
+            };
+            format!("{name}: {}: {what}. {rest}", list(tunnels))
+        }
+    };
+    let problem = Problem::new(code, text);
+    let severity = severity(&problem, *decidable);
+    Open { component: Component::Connection(vpn.to_string()), problem: problem.with(severity) }
+}
+
+/// Sockets are the host's, whichever tunnel wants one.
+fn of_sockets(lack: Lack, missing: &[Missing]) -> Open {
+    let (code, what) = named(lack);
+    let tunnels: usize = missing.iter().map(|missing| missing.tunnels.len()).sum();
+    let vpns: BTreeSet<&VpnId> = missing.iter().map(|missing| &missing.vpn).collect();
+    let text = format!("{what}: {tunnels} tunnels of {} connections are not probed", vpns.len());
+    let problem = Problem::new(code, text);
+    let severity = severity(&problem, missing.iter().all(|missing| missing.decidable));
+    Open { component: Component::Probe, problem: problem.with(severity) }
+}
+
+fn severity(problem: &Problem, decidable: bool) -> Severity {
+    if decidable { problem.severity } else { Severity::Failed }
+}
+
+/// `tunnel 1 (203.0.113.11), tunnel 2 (203.0.113.12)`.
+fn list(tunnels: &[(TunnelId, Arc<str>)]) -> String {
+    let (named, more) = tunnels.split_at(tunnels.len().min(TUNNELS_NAMED));
+    let named: Vec<_> = named.iter().map(|(id, name)| format!("{name} ({})", id.outside_ip)).collect();
+    let more = if more.is_empty() { String::new() } else { format!(" and {} more", more.len()) };
+    format!("{}{more}", named.join(", "))
+}

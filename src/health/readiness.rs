@@ -1,0 +1,75 @@
+//! Ready means: the daemon can decide, and can page, for every connection. What `/readyz` says, and the metric `bothends_ready`.
+
+use std::time::Duration;
+
+use super::Severity;
+use super::overview::Open;
+use crate::domain::status::Status;
+use crate::domain::time::Now;
+use crate::domain::votes;
+
+/// A status older than this means that the core is stuck: it gives one every second or so.
+const STUCK_AFTER: Duration = Duration::from_secs(10);
+
+/// So many lines of one kind are shown; the rest is counted.
+const LINES_MAX: usize = 100;
+
+/// Whether the daemon can do its job, and what stands in its way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Readiness {
+    /// Whether it can.
+    pub ready: bool,
+    /// A line each, without line breaks.
+    pub lines: Vec<String>,
+}
+
+impl Readiness {
+    /// As of this moment.
+    pub fn of(status: &Status, problems: &[Open], now: Now) -> Self {
+        let mut against = Vec::new();
+        against.extend(stuck(status, now));
+        if status.vpns.is_empty() || !status.every_tunnel_asked() {
+            against.push("starting: not every tunnel has been probed once".to_owned());
+        } else {
+            let waiting = votes::starting(status).map(|vpn| {
+                let limit = vpn.stale_after.as_secs();
+                format!(
+                    "starting: {}: not both ends have been heard of yet (a problem after {limit} s)",
+                    vpn.name
+                )
+            });
+            against.extend(bounded(waiting.collect(), "connections"));
+        }
+        let failed = problems.iter().any(|open| open.problem.severity == Severity::Failed);
+        let ready = against.is_empty() && !failed;
+        let problems = problems.iter().map(line).collect();
+        against.extend(bounded(problems, "problems"));
+        Self { ready, lines: against }
+    }
+}
+
+fn line(Open { component, problem }: &Open) -> String {
+    let entry = problem.code.entry();
+    let what = problem.text.replace('\n', "; ");
+    let stop = if what.ends_with(['.', '?', '!', '`']) { "" } else { "." };
+    format!(
+        "{}: {}: {component}: {what}{stop} First: {}",
+        problem.severity.as_str(),
+        entry.word,
+        entry.first_step
+    )
+}
+
+fn bounded(mut lines: Vec<String>, of: &str) -> Vec<String> {
+    if let Some(more) = lines.len().checked_sub(LINES_MAX).filter(|more| *more > 0) {
+        lines.truncate(LINES_MAX);
+        lines.push(format!("and {more} more {of}; /status has them all"));
+    }
+    lines
+}
+
+/// Says so if the core has given no status for too long.
+pub fn stuck(status: &Status, now: Now) -> Option<String> {
+    let age = now.mono.since(status.at.mono);
+    (age > STUCK_AFTER).then(|| format!("stuck: the core has given no status for {} s", age.as_secs()))
+}

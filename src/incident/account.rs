@@ -1,0 +1,471 @@
+//! What a person who is paged gets: one model, and each medium renders it.
+//!
+//! The order is the reader's: what is down and since when, whether traffic still flows, what each end says, which side is likely
+//! at fault, the first things to do, runbook and notes, who sent this, and where to look. [`advice`] holds the advice in one closed
+//! table, [`render`] the media, [`links`] the places.
+
+mod advice;
+mod links;
+mod render;
+
+use serde::Serialize;
+
+use super::settings::{Settings, VpnSettings};
+use super::wording::{
+    self, Alone, AwsSince, Course, Tunnel, WORDS_MAX, alone, as_they_stand, clearing_since, clip, concerned,
+    list,
+};
+use crate::domain::board::{Incident, IncidentState, TunnelSnapshot};
+use crate::domain::carrying::{Carrying, NotCarrying};
+use crate::domain::names::{End, Kind, Role};
+use crate::domain::stopped::{Basis, basis};
+use crate::domain::time::Stamp;
+use crate::domain::verdict::{Assessment, Fault, Loss, Verdict, Why};
+use advice::Advice;
+pub use links::Link;
+pub(super) use render::telephone;
+pub use render::{KEPT_CURRENT, merged};
+
+/// A runbook's address is cut to this many characters.
+pub(super) const URL_MAX: usize = 1000;
+/// The operator's notes are cut to this many characters.
+pub(super) const NOTES_MAX: usize = 2000;
+/// More tunnels than this are counted: a connection has two, and nobody reads more at night.
+const TUNNELS_MAX: usize = 6;
+
+/// An incident as a person should hear of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Account {
+    /// One line, at most 200 characters.
+    pub title: String,
+    /// One line for a telephone: plain ASCII, at most 160 characters.
+    pub short: String,
+    /// What to know before all else; `None` is the rule.
+    pub caution: Option<&'static str>,
+    /// Since when, and whether it is over.
+    pub since: String,
+    /// Whether traffic flows, in one word: see [`Traffic`](crate::domain::carrying::Traffic).
+    pub flow: &'static str,
+    /// The same in a sentence.
+    pub traffic: String,
+    /// What each end says of each tunnel.
+    pub ends: Vec<Ends>,
+    /// Which side is likely at fault; `None` when it is over.
+    pub likely: Option<&'static str>,
+    /// The first things to do, in order.
+    pub steps: Vec<String>,
+    /// Where people read what to do.
+    pub runbook_url: Option<String>,
+    /// What else people should know.
+    pub notes: Option<String>,
+    /// Who sent it.
+    pub sender: String,
+    /// Where to look.
+    pub links: Vec<Link>,
+}
+
+/// What both ends say of a tunnel.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Ends {
+    /// The tunnel, by name and address.
+    pub tunnel: String,
+    /// Both ends together.
+    pub both: &'static str,
+    /// Our end.
+    pub site: String,
+    /// AWS's end.
+    pub aws: String,
+}
+
+impl Account {
+    /// The account of an incident as it stands.
+    pub(super) fn new(incident: &Incident, settings: &Settings) -> Self {
+        let tunnels = as_they_stand(incident);
+        let vpn = settings.vpns.get(&incident.id.vpn);
+        let flow = Flow::of(&tunnels);
+        let course = Course::of(incident, &tunnels);
+        let advice = Advice::new(incident, &tunnels, course, &flow, vpn);
+        let (likely, steps) = advice.map_or((None, Vec::new()), |it| (Some(it.likely), it.steps));
+        let left_open = match incident.state {
+            IncidentState::Unwatched { .. } => {
+                vec!["Look whether the tunnels work, and close this record by hand.".to_owned()]
+            }
+            IncidentState::Open | IncidentState::Resolved { .. } => steps,
+        };
+        Self {
+            title: wording::title(incident),
+            short: short(incident, &tunnels, course, &flow),
+            caution: caution(incident, &tunnels),
+            since: since(incident, course),
+            flow: incident.traffic().as_str(),
+            traffic: flow.sentence(incident),
+            ends: tunnels.iter().take(TUNNELS_MAX).map(Ends::of).collect(),
+            likely,
+            steps: left_open,
+            runbook_url: vpn.and_then(|vpn| vpn.runbook_url.as_deref()).map(|url| clip(url, URL_MAX)),
+            notes: vpn.and_then(|vpn| vpn.notes.as_deref()).map(|notes| clip(notes, NOTES_MAX)),
+            sender: sender(&settings.site),
+            links: links::of(incident, vpn),
+        }
+    }
+}
+
+impl Account {
+    /// Every page to look at, the runbook first.
+    pub fn every_link(&self) -> Vec<Link> {
+        let runbook = self.runbook_url.as_ref().map(|url| Link {
+            title: "Runbook".to_owned(),
+            url: url.clone(),
+            metrics: false,
+        });
+        runbook.into_iter().chain(self.links.iter().cloned()).collect()
+    }
+}
+
+/// Who sends.
+pub(super) fn sender(site: &str) -> String {
+    format!("bothends {} at site {}", env!("CARGO_PKG_VERSION"), clip(site, WORDS_MAX))
+}
+
+/// The links of a connection, whatever befalls it.
+pub(super) fn links_of(vpn: &crate::domain::names::VpnId, settings: Option<&VpnSettings>) -> Vec<Link> {
+    links::of_connection(vpn, settings)
+}
+
+/// Whether a connection's traffic flows.
+#[derive(Debug)]
+struct Flow {
+    carrying: Vec<String>,
+    /// With the reason.
+    cannot_tell: Vec<String>,
+    here_alone: bool,
+}
+
+impl Flow {
+    fn of(tunnels: &[Tunnel]) -> Self {
+        let mut flow = Self { carrying: Vec::new(), cannot_tell: Vec::new(), here_alone: false };
+        for tunnel in tunnels {
+            match tunnel.carrying {
+                Carrying::Carrying => flow.carrying.push(tunnel.named()),
+                Carrying::NotCarrying(NotCarrying::LocalDown) => flow.here_alone = true,
+                Carrying::NotCarrying(
+                    NotCarrying::BothEndsDown | NotCarrying::BgpDown | NotCarrying::AwsDown,
+                ) => {}
+                Carrying::CannotTell(_) => {
+                    flow.cannot_tell.push(format!("{}: {}", tunnel.named(), doubt(tunnel)));
+                }
+            }
+        }
+        if tunnels.is_empty() {
+            flow.cannot_tell.push("nothing is known of its tunnels".to_owned());
+        }
+        flow
+    }
+
+    /// How it flows, where it does: in an outage it did not.
+    const fn again(incident: &Incident) -> &'static str {
+        match (incident.state, incident.id.kind) {
+            (IncidentState::Open, _) if incident.found_at.is_some() => "flows",
+            (IncidentState::Resolved { .. }, _) | (_, Kind::Outage) => "flows again",
+            (
+                IncidentState::Open | IncidentState::Unwatched { .. },
+                Kind::RedundancyLost | Kind::OneSided,
+            ) => "still flows",
+        }
+    }
+
+    fn sentence(&self, incident: &Incident) -> String {
+        if !self.carrying.is_empty() {
+            let again = Self::again(incident);
+            return format!("Traffic {again}, over {}.", list(&self.carrying));
+        }
+        if !self.cannot_tell.is_empty() {
+            return format!("It is not known whether traffic flows. {}.", self.cannot_tell.join("; "));
+        }
+        if self.here_alone {
+            return "No traffic flows, as far as this site can tell: no tunnel of this connection is carrying."
+                .to_owned();
+        }
+        "No traffic flows: no tunnel of this connection is carrying.".to_owned()
+    }
+}
+
+impl Flow {
+    fn in_short(&self, incident: &Incident) -> String {
+        match (self.carrying.is_empty(), self.cannot_tell.is_empty(), self.here_alone) {
+            (false, _, _) => format!("Traffic {}.", Self::again(incident)),
+            (true, true, true) => "No traffic flows, as seen from here.".to_owned(),
+            (true, true, false) => "No traffic flows.".to_owned(),
+            (true, false, _) => "Traffic: not known.".to_owned(),
+        }
+    }
+}
+
+impl Ends {
+    fn of(tunnel: &Tunnel) -> Self {
+        let role = match tunnel.role {
+            Role::Active => String::new(),
+            Role::Standby | Role::Unused => format!(", {}", tunnel.role.as_str()),
+        };
+        Self {
+            tunnel: clip(&format!("{}{role}", tunnel.named()), WORDS_MAX),
+            both: wording::both_words(tunnel.assessment, tunnel.carrying),
+            site: site_says(tunnel),
+            aws: aws_says(tunnel),
+        }
+    }
+}
+
+/// Why nobody can tell whether a tunnel carries.
+fn doubt(tunnel: &Tunnel) -> String {
+    let word = |verdict: Verdict| match verdict {
+        Verdict::Up => "says up".to_owned(),
+        Verdict::Down => "says down".to_owned(),
+        Verdict::Unknown(why) => format!("cannot tell ({})", why_words(why)),
+    };
+    format!("this site {}, AWS {}", word(tunnel.local), word(tunnel.aws))
+}
+
+fn site_says(tunnel: &Tunnel) -> String {
+    match tunnel.local {
+        Verdict::Up => "up, probes are answered".to_owned(),
+        Verdict::Down => {
+            let mut said = "down".to_owned();
+            if let Some(evidence) = &tunnel.evidence {
+                match evidence.last_loss {
+                    Some(Loss::NoPath) => {
+                        said.push_str(", nothing can be sent: no route, address or interface")
+                    }
+                    Some(Loss::Blocked) => {
+                        said.push_str(", the kernel refuses to send: IPsec policy or firewall")
+                    }
+                    Some(Loss::Timeout) | None => said.push_str(", probes are not answered"),
+                }
+                if let Some(reply) = evidence.last_reply {
+                    said.push_str(&format!("; last reply {}", when(reply.wall)));
+                }
+            }
+            said
+        }
+        Verdict::Unknown(why) => format!("cannot tell: {}", why_words(why)),
+    }
+}
+
+fn aws_says(tunnel: &Tunnel) -> String {
+    let word = match tunnel.aws {
+        Verdict::Up => "up".to_owned(),
+        Verdict::Down => "down".to_owned(),
+        Verdict::Unknown(why) => return format!("cannot tell: {}", why_words(why)),
+    };
+    let since = tunnel.aws_since.map(|since| match since {
+        AwsSince::Changed(at) => format!(" since {}", when(at)),
+        AwsSince::AtTheLatest(at) => format!(" since {} or earlier", when(at)),
+    });
+    let words = tunnel.words.as_ref().map(|(words, as_of)| {
+        let later = as_of.filter(|as_of| tunnel.aws_since.is_none_or(|since| since.at() < *as_of));
+        let as_of = later.map(|as_of| format!(" at {}", when(as_of))).unwrap_or_default();
+        format!(" (\"{}\"{as_of})", clip(words, WORDS_MAX))
+    });
+    format!("{word}{}{}", since.unwrap_or_default(), words.unwrap_or_default())
+}
+
+/// Why an end cannot tell.
+fn why_words(why: Why) -> String {
+    let words = match why {
+        Why::Starting => "the daemon has just started",
+        Why::NeverAnswered => {
+            "the far end has never answered here (are the inside addresses right? try `bothends check`)"
+        }
+        Why::Fault(Fault::AddressMissing) => "this host does not have the tunnel's own inside address",
+        Why::Fault(
+            fault @ (Fault::NoPermission
+            | Fault::NoMemory
+            | Fault::QueueFull
+            | Fault::TooManyFiles
+            | Fault::HeldUp
+            | Fault::Socket(_)),
+        ) => return fault.to_string(),
+        Why::Silent => "no probe was sent",
+        Why::Unused => "the tunnel is not used",
+        Why::NotHere => "the other gateway of the pair holds the address",
+        Why::NotAsked => "AWS has not answered yet",
+        Why::NoData => "AWS has no data on this tunnel",
+        Why::Stale => "AWS's data is too old",
+        Why::Fraction => "it changed within the last minute",
+        Why::Future => "AWS's data is dated in the future",
+        Why::Contradiction => "AWS's two sources contradict each other",
+        Why::Gone => "AWS does not have this connection any more",
+        Why::Garbage => "AWS's answer could not be read",
+    };
+    words.to_owned()
+}
+
+/// An open incident of which AWS's end has no current word: most likely the way to AWS is gone.
+fn caution(incident: &Incident, tunnels: &[Tunnel]) -> Option<&'static str> {
+    let silent = |tunnel: &Tunnel| matches!(tunnel.aws, Verdict::Unknown(Why::Stale | Why::NotAsked));
+    let open = incident.state == IncidentState::Open;
+    (open && !tunnels.is_empty() && tunnels.iter().all(silent)).then_some(
+        "This site may be cut off: it has no current word from AWS, and does not update records at AWS.",
+    )
+}
+
+/// Since when, by what that was taken from when it opened, and whether it is over.
+fn since(incident: &Incident, course: Course) -> String {
+    let began = when(incident.began);
+    let holds = match course {
+        Course::Lasts | Course::Ended => true,
+        Course::Unsure | Course::Recovering => false,
+    };
+    let agreed = || incident.tunnels.iter().filter(|tunnel| tunnel.assessment == Assessment::Down);
+    let both = agreed().next().is_some();
+    let bgp = both && agreed().all(is_bgp_down);
+    let by = |end| incident.tunnels.iter().any(|tunnel| tunnel.assessment == Assessment::Disputed(end));
+    let split = incident.id.kind == Kind::OneSided && by(End::Local) && by(End::Aws);
+    let basis = basis(incident.id.kind, &incident.tunnels);
+    let from = match basis {
+        _ if incident.found_at.is_some() => format!("Its record was opened on {}", when(incident.id.opened)),
+        _ if incident.taken_up_at().is_some() && holds => {
+            format!("Down since {began} (its record was opened then)")
+        }
+        _ if incident.taken_up_at().is_some() => format!("Its record was opened on {began}"),
+        _ if split && holds => format!("No tunnel is up at both ends since {began}"),
+        Some(Basis::Aws) if bgp && holds => format!("BGP is down since {began}"),
+        Some(Basis::Aws) if bgp => format!("BGP went down at {began}"),
+        Some(Basis::Aws) if both && holds => format!("Down since {began} (AWS's word)"),
+        Some(Basis::Aws) if holds => format!("AWS says down since {began}"),
+        Some(Basis::Aws) => format!("Went down at {began} (AWS's word)"),
+        Some(Basis::LastReply) if holds => format!("Down since {began} (the last reply)"),
+        Some(Basis::LastReply) => format!("Went down at {began} (the last reply)"),
+        Some(Basis::FirstLoss) if holds => format!("Down since {began} (the first lost probe)"),
+        Some(Basis::FirstLoss) => format!("Went down at {began} (the first lost probe)"),
+        Some(Basis::Noticed) | None if holds => format!("Down since {began}"),
+        Some(Basis::Noticed) | None => format!("Went down at {began}"),
+    };
+    let told = match (incident.state, course) {
+        (IncidentState::Resolved { at }, _) => {
+            let lasted = span(incident.began, at);
+            format!("Over. From {began} to {} ({lasted}). Resolved by bothends.", when(at))
+        }
+        (IncidentState::Unwatched { at }, _) => format!(
+            "{from}. This site has not watched it since {}: whether it is over is not known here.",
+            when(at)
+        ),
+        (IncidentState::Open, Course::Recovering) => match clearing_since(incident) {
+            Some(at) => format!("{from}. Recovering since {}.", when(at)),
+            None => format!("{from}. Recovering."),
+        },
+        (IncidentState::Open, Course::Unsure) if incident.found_at.is_none() => {
+            format!("{from}. Whether it is over is not certain yet.")
+        }
+        (IncidentState::Open, Course::Lasts | Course::Unsure | Course::Ended) => format!("{from}."),
+    };
+    match &incident.related {
+        Some(other) => {
+            format!("{told} Follows {}, opened {}.", wording::kind_words(other.kind), when(other.opened))
+        }
+        None => told,
+    }
+}
+
+fn is_bgp_down(tunnel: &TunnelSnapshot) -> bool {
+    tunnel.carrying == Carrying::NotCarrying(NotCarrying::BgpDown)
+}
+
+/// What helps least goes first where it does not fit: what it follows, then the connection's id, which its name stands for.
+fn short(incident: &Incident, tunnels: &[Tunnel], course: Course, flow: &Flow) -> String {
+    let kind = kind_in_capitals(incident.id.kind);
+    let head = match incident.state {
+        IncidentState::Open => kind.to_owned(),
+        IncidentState::Resolved { .. } => format!("OVER: {kind}"),
+        IncidentState::Unwatched { .. } => format!("NO LONGER WATCHED: {kind}"),
+    };
+    let began = when(incident.began);
+    let said = match (incident.state, course) {
+        (IncidentState::Resolved { at }, _) => {
+            format!("From {} to {}", began.trim_end_matches(" UTC"), when(at))
+        }
+        (IncidentState::Unwatched { at }, _) => {
+            format!("Down since {}; not known here since {}", began.trim_end_matches(" UTC"), when(at))
+        }
+        (IncidentState::Open, Course::Recovering) => {
+            format!("Recovering: traffic {}. Went down {began}", Flow::again(incident))
+        }
+        (IncidentState::Open, Course::Unsure) if incident.found_at.is_some() => {
+            format!("{} Its record was opened {began}", flow.in_short(incident))
+        }
+        (IncidentState::Open, Course::Unsure) => format!("{} Went down {began}", flow.in_short(incident)),
+        (IncidentState::Open, Course::Lasts | Course::Ended) => {
+            format!("{}{} Since {began}", down_in_short(incident, tunnels), flow.in_short(incident))
+        }
+    };
+    let follows =
+        incident.related.as_ref().map(|other| format!(". Follows {}", wording::kind_words(other.kind)));
+    let (site, name, id) = (&incident.site, &incident.vpn_name, &incident.id.vpn);
+    let whole = format!("{head} {site}, {name} ({id}). {said}");
+    let follows = follows.map(|follows| format!("{whole}{follows}"));
+    let forms = [follows, Some(whole), Some(format!("{head} {site}, {name}. {said}"))];
+    let mut forms = forms.into_iter().flatten().peekable();
+    while let Some(form) = forms.next() {
+        if render::fits_telephone(&form) || forms.peek().is_none() {
+            return render::telephone(&form);
+        }
+    }
+    String::new()
+}
+
+const fn kind_in_capitals(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Outage => "OUTAGE",
+        Kind::RedundancyLost => "REDUNDANCY LOST",
+        Kind::OneSided => "ONE-SIDED",
+    }
+}
+
+/// What is down, for a telephone, with a space after it.
+fn down_in_short(incident: &Incident, tunnels: &[Tunnel]) -> String {
+    let down = concerned(incident.id.kind, tunnels);
+    match incident.id.kind {
+        Kind::Outage | Kind::RedundancyLost | Kind::OneSided if down.is_empty() => String::new(),
+        Kind::Outage | Kind::RedundancyLost => {
+            format!("{}. ", wording::down_words(&down, |tunnel| tunnel.name.to_string()))
+        }
+        Kind::OneSided => {
+            let names = |of: &[&Tunnel]| list(&of.iter().map(|it| it.name.to_string()).collect::<Vec<_>>());
+            match alone(tunnels) {
+                Alone::Site => format!("Only this site says {} down. ", names(&down)),
+                Alone::Aws => format!("Only AWS says {} down. ", names(&down)),
+                Alone::Each { site, aws } => {
+                    format!("This site says {} down, AWS {}. ", names(&site), names(&aws))
+                }
+            }
+        }
+    }
+}
+
+/// A time for people, in UTC, to the second.
+pub(super) fn when(stamp: Stamp) -> String {
+    match jiff::Timestamp::from_millisecond(stamp.as_millis()) {
+        Ok(time) => time.strftime("%Y-%m-%d %H:%M:%S UTC").to_string(),
+        Err(_) => format!("{} ms since 1970", stamp.as_millis()),
+    }
+}
+
+/// How long something lasted, in the two largest units.
+fn span(from: Stamp, to: Stamp) -> String {
+    let seconds = to.since(from).as_secs();
+    let units = [("d", 86_400), ("h", 3600), ("min", 60), ("s", 1)];
+    let mut rest = seconds;
+    let mut parts = Vec::new();
+    for (unit, size) in units {
+        let count = rest / size;
+        rest %= size;
+        if count > 0 {
+            parts.push(format!("{count} {unit}"));
+        }
+    }
+    parts.truncate(2);
+    if parts.is_empty() { "less than a second".to_owned() } else { parts.join(" ") }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,308 @@
+//! Which side is likely at fault, and the first three things to do: one closed table.
+
+use super::super::wording::{Alone, Course, Tunnel, alone, concerned, list};
+use super::{Flow, when};
+use crate::domain::board::Incident;
+use crate::domain::names::{Kind, TunnelId};
+use crate::domain::plan::Route;
+use crate::domain::time::Stamp;
+use crate::domain::verdict::{Assessment, Loss, Verdict};
+use crate::incident::settings::VpnSettings;
+
+/// What the evidence points to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Pointer {
+    /// Every tunnel of several is down at both ends.
+    AllTunnels,
+    /// The only tunnel that worked is down at both ends.
+    LastTunnel,
+    /// One tunnel of several is down at both ends.
+    OneTunnel,
+    /// AWS has no BGP session, and probes pass.
+    Bgp,
+    /// So it is with one tunnel, and another is down at both ends.
+    BgpAndDown,
+    /// This gateway has no way to send.
+    NoPath,
+    /// This gateway's kernel refuses to send.
+    Blocked,
+    /// Our end alone says down.
+    HereAlone,
+    /// AWS alone says down.
+    AwsAlone,
+    /// Each end says down of other tunnels.
+    EachAlone,
+    /// This site has not seen it for itself.
+    NotSeen,
+    /// It is not down any more, and not known to be well.
+    Unsure,
+    /// It works again.
+    Recovering,
+}
+
+/// The table's row, filled in.
+#[derive(Debug)]
+pub(super) struct Advice {
+    pub(super) likely: &'static str,
+    pub(super) steps: Vec<String>,
+}
+
+impl Advice {
+    /// What is over needs none.
+    pub(super) fn new(
+        incident: &Incident,
+        tunnels: &[Tunnel],
+        course: Course,
+        flow: &Flow,
+        vpn: Option<&VpnSettings>,
+    ) -> Option<Self> {
+        let down = concerned(incident.id.kind, tunnels);
+        let pointer = match course {
+            Course::Ended => return None,
+            _ if incident.found_at.is_some() => Pointer::NotSeen,
+            Course::Recovering => Pointer::Recovering,
+            Course::Unsure => Pointer::Unsure,
+            Course::Lasts => point(incident.id.kind, tunnels, &down),
+        };
+        let subject = subject(pointer, &down).or(tunnels.first());
+        let bgp = down.iter().copied().find(|tunnel| tunnel.is_bgp_down());
+        let (names, bgp) = (Names::of(subject, vpn), Names::of(bgp, vpn));
+        let urgency = urgency(incident.id.kind, flow).filter(|_| pointer != Pointer::Recovering);
+        let mut steps: Vec<String> = urgency.into_iter().collect();
+        steps.extend(first_steps(pointer, &names, &bgp, incident.began));
+        steps.truncate(3);
+        Some(Self { likely: likely(pointer), steps })
+    }
+}
+
+fn point(kind: Kind, tunnels: &[Tunnel], down: &[&Tunnel]) -> Pointer {
+    let agreed = || tunnels.iter().filter(|tunnel| tunnel.assessment == Assessment::Down);
+    let bgp = agreed().filter(|tunnel| tunnel.is_bgp_down()).count();
+    let one_sided = kind == Kind::OneSided && !down.is_empty();
+    if bgp > 0 && !one_sided {
+        return if bgp < agreed().count() { Pointer::BgpAndDown } else { Pointer::Bgp };
+    }
+    let lost = |how: Loss| down.iter().any(|tunnel| has_lost(tunnel, how));
+    match kind {
+        _ if lost(Loss::NoPath) => Pointer::NoPath,
+        _ if lost(Loss::Blocked) => Pointer::Blocked,
+        Kind::OneSided if !down.is_empty() => match alone(tunnels) {
+            Alone::Site => Pointer::HereAlone,
+            Alone::Aws => Pointer::AwsAlone,
+            Alone::Each { .. } => Pointer::EachAlone,
+        },
+        Kind::Outage | Kind::RedundancyLost if down.len() < tunnels.len() => Pointer::OneTunnel,
+        Kind::Outage | Kind::RedundancyLost | Kind::OneSided
+            if tunnels.len() > 1 && tunnels.iter().all(|tunnel| tunnel.local == Verdict::Down) =>
+        {
+            Pointer::AllTunnels
+        }
+        Kind::Outage | Kind::RedundancyLost | Kind::OneSided => Pointer::LastTunnel,
+    }
+}
+
+fn has_lost(tunnel: &Tunnel, how: Loss) -> bool {
+    let evidence = tunnel.evidence.as_ref().filter(|_| tunnel.local == Verdict::Down);
+    evidence.is_some_and(|evidence| evidence.last_loss == Some(how))
+}
+
+/// The tunnel that the steps name: one that shows what they are about, and has worked here.
+fn subject<'a>(pointer: Pointer, down: &[&'a Tunnel]) -> Option<&'a Tunnel> {
+    let shows = |tunnel: &&&Tunnel| match pointer {
+        Pointer::NoPath => has_lost(tunnel, Loss::NoPath),
+        Pointer::Blocked => has_lost(tunnel, Loss::Blocked),
+        Pointer::Bgp => tunnel.is_bgp_down(),
+        Pointer::BgpAndDown => tunnel.assessment == Assessment::Down && !tunnel.is_bgp_down(),
+        Pointer::AllTunnels
+        | Pointer::LastTunnel
+        | Pointer::OneTunnel
+        | Pointer::HereAlone
+        | Pointer::AwsAlone
+        | Pointer::EachAlone
+        | Pointer::NotSeen
+        | Pointer::Unsure
+        | Pointer::Recovering => tunnel.assessment == Assessment::Down && tunnel.local == Verdict::Down,
+    };
+    let here = |tunnel: &&&Tunnel| tunnel.local == Verdict::Down;
+    down.iter().find(shows).or_else(|| down.iter().find(here)).or(down.first()).copied()
+}
+
+const fn likely(pointer: Pointer) -> &'static str {
+    match pointer {
+        Pointer::AllTunnels => {
+            "this site's uplink, IPsec daemon or firewall, which all tunnels share. AWS replaces one tunnel endpoint at a time."
+        }
+        Pointer::LastTunnel => {
+            "IPsec at either end, or the path between this site and AWS: uplink, provider, firewall."
+        }
+        Pointer::OneTunnel => {
+            "this tunnel's own IPsec, at either end. AWS replaces tunnel endpoints one at a time for maintenance."
+        }
+        Pointer::Bgp => {
+            "BGP. IPsec works, for probes pass; but AWS has no BGP session over the tunnel, so it has no route to this site."
+        }
+        Pointer::NoPath => {
+            "this gateway. It cannot send at all: the tunnel's address, interface or route is gone."
+        }
+        Pointer::Blocked => {
+            "this gateway. Its kernel refuses to send: an IPsec policy without a security association, or a firewall rule."
+        }
+        Pointer::HereAlone => {
+            "this side, or the way back. AWS calls the tunnel up, and yet no reply reaches this gateway."
+        }
+        Pointer::AwsAlone => "AWS's side, or BGP. Probes pass through the tunnel, and yet AWS calls it down.",
+        Pointer::EachAlone => {
+            "not known. This site and AWS call different tunnels down, and no tunnel is up at both ends."
+        }
+        Pointer::BgpAndDown => {
+            "two faults, or one that shows in two ways: one tunnel is down at both ends, and over another IPsec works and BGP does not."
+        }
+        Pointer::Unsure => {
+            "recovering, perhaps. The two ends no longer agree that it is down, and do not agree yet that it is up."
+        }
+        Pointer::Recovering => "recovering. This record is resolved by itself if it stays up.",
+        Pointer::NotSeen => {
+            "not known. This site found the record open, and has not seen the fault for itself."
+        }
+    }
+}
+
+/// How urgent it is, where less than everything is down.
+fn urgency(kind: Kind, flow: &Flow) -> Option<String> {
+    match kind {
+        Kind::Outage => None,
+        Kind::OneSided if flow.cannot_tell.is_empty() => None,
+        Kind::RedundancyLost if !flow.carrying.is_empty() => Some(format!(
+            "No rush: traffic flows over {}. Leave that tunnel alone; do not restart all of IPsec.",
+            list(&flow.carrying)
+        )),
+        Kind::RedundancyLost if flow.cannot_tell.is_empty() => {
+            Some("Treat it as an outage: no tunnel is carrying.".to_owned())
+        }
+        Kind::RedundancyLost | Kind::OneSided => Some(
+            "Find out whether traffic flows: ping a host in the VPC from a host behind this gateway. If it does not, treat \
+             this as an outage."
+                .to_owned(),
+        ),
+    }
+}
+
+/// What commands name: a tunnel that is down.
+struct Names {
+    outside: String,
+    inside: String,
+    source: String,
+    interface: String,
+}
+
+impl Names {
+    fn of(tunnel: Option<&Tunnel>, vpn: Option<&VpnSettings>) -> Self {
+        let route = |id: &TunnelId| vpn.and_then(|vpn| vpn.routes.get(&id.outside_ip));
+        let route: Option<&Route> = tunnel.and_then(|tunnel| route(&tunnel.id)).map(|route| &**route);
+        let or = |known: Option<String>, else_: &str| known.unwrap_or_else(|| else_.to_owned());
+        Self {
+            outside: or(tunnel.map(|it| it.id.outside_ip.to_string()), "the tunnel's outside address"),
+            inside: or(route.map(|it| it.inside_ip.to_string()), "AWS's inside address"),
+            source: or(route.map(|it| it.source_ip.to_string()), "our inside address"),
+            interface: or(route.and_then(|it| it.interface.as_ref()).map(|it| format!(" ({it})")), ""),
+        }
+    }
+}
+
+fn first_steps(pointer: Pointer, names: &Names, bgp: &Names, began: Stamp) -> Vec<String> {
+    let Names { outside, inside, source, interface } = names;
+    match pointer {
+        Pointer::AllTunnels | Pointer::LastTunnel => vec![
+            "Uplink: does this gateway reach the Internet (`ping` a host there)? If not, call the provider.".to_owned(),
+            format!(
+                "IPsec: `swanctl --list-sas`. No IKE SA to {outside}: is the daemon running (`systemctl status strongswan`), \
+                 and what does its log say?"
+            ),
+            "AWS: open the connection in the console (Tunnel details), and the AWS Health Dashboard of the Region.".to_owned(),
+        ],
+        Pointer::OneTunnel => vec![
+            format!(
+                "IPsec: `swanctl --list-sas`. No IKE SA to {outside}: start it (`swanctl --initiate --child NAME`) and read \
+                 the log."
+            ),
+            format!("Path: `ip route get {outside}`. Are UDP 500 and 4500 and ESP to it allowed, here and upstream?"),
+            "AWS: open the connection in the console (Tunnel details): maintenance, last status change.".to_owned(),
+        ],
+        Pointer::BgpAndDown => vec![
+            format!(
+                "IPsec: `swanctl --list-sas`. No IKE SA to {outside}: start it (`swanctl --initiate --child NAME`) and read \
+                 the log."
+            ),
+            format!(
+                "BGP over the tunnel to {}: `birdc show protocols` or `vtysh -c 'show bgp summary'`. Is the session to {} \
+                 established? If not, what is its last error?",
+                bgp.outside, bgp.inside
+            ),
+            "AWS: open the connection in the console (Tunnel details), and the AWS Health Dashboard of the Region.".to_owned(),
+        ],
+        Pointer::Bgp => vec![
+            format!(
+                "BGP: `birdc show protocols` or `vtysh -c 'show bgp summary'`. Is the session to {inside} established? If not, \
+                 what is its last error?"
+            ),
+            format!("Is TCP port 179 open between {source} and {inside}, and are both AS numbers those at AWS?"),
+            // AWS, "Site-to-Site VPN quotas"; beyond them BGP ends with "Maximum Number of Prefixes Reached" (Aviatrix, "AWS Transit
+            // Gateway Route Limit Test Validation").
+            "Does this site announce more routes than AWS takes (100 to a virtual private gateway, 1,000 to a transit gateway)? \
+             AWS then ends the session."
+                .to_owned(),
+        ],
+        Pointer::NoPath => vec![
+            format!("`ip addr`: is {source} there? `ip link`: is the tunnel's interface{interface} up?"),
+            format!("`ip route get {inside} from {source}`: what took the address or route away? See `journalctl -b`."),
+            format!("IPsec: `swanctl --list-sas`. Is there an SA to {outside}? Its up script may set the address."),
+        ],
+        Pointer::Blocked => vec![
+            format!("IPsec: `swanctl --list-sas` and `ip xfrm policy`. Is there an SA to {outside}?"),
+            format!("Firewall: `nft list ruleset`. Does a rule drop what goes from {source} to {inside}?"),
+            "What was changed last? `journalctl -b`, and the firewall's own log.".to_owned(),
+        ],
+        Pointer::HereAlone => vec![
+            format!(
+                "IPsec: `swanctl --list-sas` twice. If bytes go out to {outside} and none come in, replies are lost on the way \
+                 back."
+            ),
+            format!(
+                "Policies, firewall, routes: `ip xfrm policy`, `nft list ruleset`, `ip route get {inside} from {source}`."
+            ),
+            "AWS: does the connection's page in the console still say UP? Its word may be some minutes old.".to_owned(),
+        ],
+        Pointer::AwsAlone => vec![
+            "Does the connection use BGP? `birdc show protocols` or `vtysh -c 'show bgp summary'`: AWS calls a tunnel without a \
+             BGP session down."
+                .to_owned(),
+            "AWS: open the connection in the console (Tunnel details), and the AWS Health Dashboard of the Region.".to_owned(),
+            "Ping a host in the VPC from a host behind this gateway. If that fails, open a case with AWS Support.".to_owned(),
+        ],
+        Pointer::EachAlone => vec![
+            "IPsec: `swanctl --list-sas` twice. On which tunnel do bytes go out and come in?".to_owned(),
+            "BGP, if the connection uses it: `birdc show protocols` or `vtysh -c 'show bgp summary'`. AWS calls a tunnel \
+             without a BGP session down."
+                .to_owned(),
+            "AWS: does the connection's page in the console still say the same? Its word may be some minutes old.".to_owned(),
+        ],
+        Pointer::Unsure => vec![
+            "`bothends status` on this gateway: what do both ends say now?".to_owned(),
+            "AWS: open the connection in the console (Tunnel details). Its word may be some minutes old.".to_owned(),
+            "Change nothing that works. If it goes down again, this record says so.".to_owned(),
+        ],
+        // Nothing now.
+        Pointer::Recovering => vec![
+            "Wait, and change nothing while it settles. If it goes down again, this record says so.".to_owned(),
+            format!(
+                "Find the cause afterwards: `journalctl --since \"{}\"` on this gateway, IPsec's lines first.",
+                when(began)
+            ),
+        ],
+        Pointer::NotSeen => vec![
+            "`bothends status` on this gateway: what do both ends say now?".to_owned(),
+            "Read the earlier entries of the record's timeline: whoever opened it saw more.".to_owned(),
+            "AWS: open the connection in the console (Tunnel details).".to_owned(),
+        ],
+    }
+}

@@ -1,0 +1,282 @@
+use std::io::{Read as _, Write as _};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::mpsc;
+use std::thread;
+
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{RootCertStore, ServerConfig, ServerConnection};
+
+use super::*;
+
+const AUTHORITY: &[u8] = include_bytes!("../../../tests/edges/aws/tls/authority.pem");
+const LONG: Duration = Duration::from_secs(60);
+
+/// What a box on the way does with one connection.
+type Act = fn(TcpStream, &Arc<ServerConfig>);
+
+/// A box whose connections are treated by these acts in turn, the last of them from then on. Its thread ends with the process.
+fn standing(acts: &'static [Act]) -> (u16, mpsc::Receiver<usize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let (sender, made) = mpsc::channel();
+    let config = Arc::new(server());
+    thread::spawn(move || {
+        for (index, connection) in listener.incoming().map_while(Result::ok).enumerate() {
+            let act = acts[index.min(acts.len() - 1)];
+            let config = Arc::clone(&config);
+            let _ = sender.send(index);
+            thread::spawn(move || act(connection, &config));
+        }
+    });
+    (port, made)
+}
+
+fn server() -> ServerConfig {
+    let certificate =
+        CertificateDer::from_pem_slice(include_bytes!("../../../tests/edges/aws/tls/server.pem"));
+    let key = PrivateKeyDer::from_pem_slice(include_bytes!("../../../tests/edges/aws/tls/server.key"));
+    ServerConfig::builder_with_provider(Arc::new(super::super::tls::of_tests()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate.unwrap()], key.unwrap())
+        .unwrap()
+}
+
+/// Speaks TLS, until the client goes.
+fn tls(mut connection: TcpStream, config: &Arc<ServerConfig>) {
+    let mut tls = ServerConnection::new(Arc::clone(config)).unwrap();
+    while tls.complete_io(&mut connection).is_ok_and(|(read, _)| read > 0) {}
+}
+
+/// What a firewall does that wants the whole ClientHello in its first packet: it reads the record's length and resets what is
+/// longer (RFC 8446, section 5.1: type, version, length).
+fn one_packet(connection: TcpStream, config: &Arc<ServerConfig>) {
+    let mut head = [0; 5];
+    while connection.peek(&mut head).unwrap() < head.len() {}
+    if usize::from(u16::from_be_bytes([head[3], head[4]])) < 1_188 {
+        return tls(connection, config);
+    }
+    reset(connection, config);
+}
+
+fn reset(connection: TcpStream, _: &Arc<ServerConfig>) {
+    // Not before something is sent: else it could be that there never was a connection.
+    let _ = connection.peek(&mut [0]);
+    let socket = socket2::SockRef::from(&connection);
+    socket.set_linger(Some(Duration::ZERO)).unwrap();
+}
+
+/// The same, but says nothing.
+fn drops_what_is_long(mut connection: TcpStream, config: &Arc<ServerConfig>) {
+    let mut head = [0; 5];
+    while connection.peek(&mut head).unwrap() < head.len() {}
+    if usize::from(u16::from_be_bytes([head[3], head[4]])) < 1_188 {
+        return tls(connection, config);
+    }
+    let _ = connection.read_to_end(&mut Vec::new());
+}
+
+fn closes(connection: TcpStream, _: &Arc<ServerConfig>) {
+    let _ = connection.shutdown(Shutdown::Write);
+    let _ = (&connection).read_to_end(&mut Vec::new());
+}
+
+fn greets(mut connection: TcpStream, _: &Arc<ServerConfig>) {
+    let _ = connection.write_all(b"220 mail.example.com ESMTP\r\n");
+    let _ = connection.read_to_end(&mut Vec::new());
+}
+
+fn asked(connection: &mut TcpStream) -> String {
+    let mut asked = Vec::new();
+    let mut byte = [0];
+    while !asked.ends_with(b"\r\n\r\n") && connection.read(&mut byte).unwrap_or(0) == 1 {
+        asked.push(byte[0]);
+    }
+    String::from_utf8(asked).unwrap()
+}
+
+fn forbids(mut connection: TcpStream, _: &Arc<ServerConfig>) {
+    asked(&mut connection);
+    let _ = connection.write_all(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 9\r\n\r\nblocked\r\n");
+}
+
+fn wants_a_password(mut connection: TcpStream, config: &Arc<ServerConfig>) {
+    if asked(&mut connection).contains("proxy-authorization: Basic dXNlcjpwQHNz\r\n") {
+        let _ = connection.write_all(b"HTTP/1.1 200 OK\r\n\r\n");
+        return tls(connection, config);
+    }
+    let _ = connection.write_all(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n");
+}
+
+fn wants_ntlm(mut connection: TcpStream, _: &Arc<ServerConfig>) {
+    asked(&mut connection);
+    let _ = connection.write_all(
+        b"HTTP/1.1 407 Proxy Authentication Required\r\nProxy-Authenticate: NTLM\r\n\
+          Proxy-Authenticate: Negotiate\r\nContent-Length: 0\r\n\r\n",
+    );
+}
+
+fn wants_ntlm_or_a_password(mut connection: TcpStream, _: &Arc<ServerConfig>) {
+    asked(&mut connection);
+    let _ = connection.write_all(
+        b"HTTP/1.1 407 Proxy Authentication Required\r\nProxy-Authenticate: NTLM, Basic realm=\"x\"\r\n\
+          Content-Length: 0\r\n\r\n",
+    );
+}
+
+fn bad_gateway(mut connection: TcpStream, _: &Arc<ServerConfig>) {
+    asked(&mut connection);
+    let _ = connection.write_all(b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n");
+}
+
+fn trust(authority: bool) -> Trust {
+    let mut roots = RootCertStore::empty();
+    if authority {
+        roots.add(CertificateDer::from_pem_slice(AUTHORITY).unwrap()).unwrap();
+    }
+    Trust::new(roots, None).unwrap()
+}
+
+fn dialer(key_exchange: KeyExchange, env: &[(&str, String)]) -> Dialer {
+    let env = env.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
+    Dialer::new(Proxies::from_env(&env).unwrap(), key_exchange)
+}
+
+fn at(port: u16) -> Uri {
+    format!("https://localhost:{port}/").parse().unwrap()
+}
+
+async fn words(acts: &'static [Act], key_exchange: KeyExchange) -> String {
+    let (port, _) = standing(acts);
+    let refused = dialer(key_exchange, &[]).connect(&at(port), &trust(true), LONG).await.unwrap_err();
+    refused.to_string().replace(&port.to_string(), "PORT")
+}
+
+/// ring has no large hello.
+#[cfg(feature = "tls-aws-lc")]
+mod of_size {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_reset_after_a_long_hello_is_followed_by_a_short_one_which_is_said_once_and_remembered() {
+        let (port, made) = standing(&[one_packet]);
+        let dialer = dialer(KeyExchange::Auto, &[]);
+        let first = dialer.connect(&at(port), &trust(true), LONG).await.unwrap();
+        let notice = first.notice.unwrap();
+        assert!(notice.contains("ClientHello") && notice.contains("tls_key_exchange"), "{notice}");
+        let second = dialer.connect(&at(port), &trust(true), LONG).await.unwrap();
+        assert_eq!((second.notice, made.iter().take(3).collect()), (None, vec![0, 1, 2]));
+        assert!(made.try_recv().is_err(), "the second needs one connection");
+    }
+
+    #[tokio::test]
+    async fn a_close_after_a_long_hello_is_followed_by_a_short_one_too() {
+        let (port, _) = standing(&[closes, tls]);
+        let made = dialer(KeyExchange::Auto, &[]).connect(&at(port), &trust(true), LONG).await.unwrap();
+        assert!(made.notice.is_some());
+    }
+
+    #[tokio::test(start_paused = false)]
+    async fn silence_after_a_long_hello_leaves_time_for_a_short_one() {
+        let (port, _) = standing(&[drops_what_is_long]);
+        let within = Duration::from_secs(10);
+        let made = dialer(KeyExchange::Auto, &[]).connect(&at(port), &trust(true), within).await.unwrap();
+        assert!(made.notice.is_some());
+    }
+
+    #[tokio::test]
+    async fn the_key_exchange_that_is_set_is_the_only_one_that_is_tried() {
+        let (port, made) = standing(&[one_packet]);
+        let classic = dialer(KeyExchange::Classic, &[]);
+        assert!(classic.connect(&at(port), &trust(true), LONG).await.unwrap().notice.is_none());
+        classic.set_key_exchange(KeyExchange::Hybrid);
+        let refused = classic.connect(&at(port), &trust(true), LONG).await.unwrap_err();
+        assert!(matches!(refused.what, What::HandshakeBroken { large: true, .. }), "{refused}");
+        assert_eq!(made.iter().take(2).collect::<Vec<_>>(), [0, 1]);
+        assert!(made.try_recv().is_err());
+    }
+
+    #[tokio::test]
+    async fn what_is_reset_whatever_its_size_is_told_as_such() {
+        assert_eq!(
+            words(&[reset], KeyExchange::Auto).await,
+            "the connection to localhost:PORT broke in the TLS handshake (connection reset): a firewall or proxy on the way may \
+             not allow TLS to this host"
+        );
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_tls_is_told_and_not_tried_twice() {
+    let (port, made) = standing(&[greets]);
+    let refused = dialer(KeyExchange::Auto, &[]).connect(&at(port), &trust(true), LONG).await.unwrap_err();
+    assert!(refused.to_string().contains("does not speak TLS"), "{refused}");
+    assert_eq!((made.recv(), made.try_recv().is_err()), (Ok(0), true));
+}
+
+#[tokio::test]
+async fn a_certificate_that_is_not_accepted_is_told_with_its_reason() {
+    let (port, _) = standing(&[tls]);
+    let dialer = dialer(KeyExchange::Auto, &[]);
+    let refused = dialer.connect(&at(port), &trust(false), LONG).await.unwrap_err();
+    assert!(matches!(refused.what, What::Certificate(Certificate::Untrusted)), "{refused}");
+}
+
+#[tokio::test]
+async fn a_certificate_of_another_host_is_told_with_the_proxy_on_the_way() {
+    let (port, _) = standing(&[wants_a_password]);
+    let dialer = dialer(KeyExchange::Auto, &[("ALL_PROXY", format!("http://user:p@ss@127.0.0.1:{port}"))]);
+    let url = Uri::from_static("https://ec2.eu-west-1.amazonaws.com/");
+    let refused = dialer.connect(&url, &trust(true), LONG).await.unwrap_err().to_string();
+    assert!(refused.contains("through the proxy") && refused.contains("for another host name"), "{refused}");
+}
+
+#[tokio::test]
+async fn a_proxy_that_refuses_is_named_with_its_status_its_variable_and_no_password() {
+    for (acts, says) in [
+        (&[forbids as Act][..], "(403 Forbidden); have the proxy allow CONNECT"),
+        (&[bad_gateway], "(502 Bad Gateway); it could not reach that host itself"),
+        (
+            &[wants_a_password],
+            "(407 Proxy Authentication Required); correct the user name and password in HTTPS_PROXY",
+        ),
+        (&[wants_ntlm], "it takes no Basic authentication (NTLM and Kerberos are not supported)"),
+        (&[wants_ntlm_or_a_password], "correct the user name and password in HTTPS_PROXY"),
+        (&[closes], "gave no HTTP answer to CONNECT"),
+        (&[greets], "gave no HTTP answer to CONNECT"),
+    ] {
+        let (port, _) = standing(acts);
+        let proxy = format!("http://user:s3cr3t@localhost:{port}");
+        let dialer = dialer(KeyExchange::Auto, &[("HTTPS_PROXY", proxy)]);
+        let url = Uri::from_static("https://ec2.eu-west-1.amazonaws.com/");
+        let refused = dialer.connect(&url, &trust(true), LONG).await.unwrap_err().to_string();
+        assert!(refused.contains(&format!("the proxy http://localhost:{port} (HTTPS_PROXY)")), "{refused}");
+        assert!(refused.contains("ec2.eu-west-1.amazonaws.com:443") && refused.contains(says), "{refused}");
+        assert!(!refused.contains("s3cr3t") && !refused.contains("user:"), "{refused}");
+    }
+}
+
+#[tokio::test]
+async fn a_proxy_with_a_password_is_gone_through() {
+    let (port, _) = standing(&[wants_a_password]);
+    let env = [("ALL_PROXY", format!("http://user:p@ss@127.0.0.1:{port}"))];
+    // The certificate behind the proxy is for localhost.
+    let made = dialer(KeyExchange::Auto, &env).connect(&at(443), &trust(true), LONG).await.unwrap();
+    assert!(made.forwarding.is_none());
+    let plain = dialer(KeyExchange::Auto, &env);
+    let plain = plain.connect(&Uri::from_static("http://monitor.example.com/"), &trust(true), LONG).await;
+    assert!(plain.unwrap().forwarding.is_some(), "plain HTTP is the proxy's to forward");
+}
+
+#[tokio::test]
+async fn a_proxy_that_is_not_there_is_what_cannot_be_connected_to() {
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let dialer = dialer(KeyExchange::Auto, &[("https_proxy", closed.to_string())]);
+    let refused = dialer.connect(&at(443), &trust(true), LONG).await.unwrap_err().to_string();
+    assert_eq!(
+        refused,
+        format!("no connection to the proxy http://{closed} (https_proxy): connection refused")
+    );
+}

@@ -1,0 +1,20 @@
+//! Connections to other hosts: through the proxy of the environment, over TLS, each failure with its own type.
+//!
+//! | what | where |
+//! |---|---|
+//! | which proxy the environment names, and what is wrong with the variable | `proxy` |
+//! | the first address of a host that answers | `reach` |
+//! | trusted authorities and the key exchange of TLS | `tls` |
+//! | TCP, CONNECT and the TLS handshake, in this order | `dial` |
+//! | what went wrong, at which box, and what to do | `error` |
+
+mod dial;
+mod error;
+mod proxy;
+mod reach;
+mod tls;
+
+pub use dial::{Dialer, Outbound, Stream};
+pub use error::{Certificate, ConnectError, Stage, TlsFault, What, io_words};
+pub use proxy::{Proxies, Proxy, ProxyVariable};
+pub use tls::{KEY_EXCHANGE_VARIABLE, KeyExchange, Trust};
