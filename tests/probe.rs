@@ -38,7 +38,7 @@ fn an_address_that_answers_gives_sent_and_then_reply() {
 #[test]
 fn an_ipv6_address_that_answers_gives_sent_and_then_reply() {
     let here = Netns::with_ping_group_range(OPEN);
-    here.ip("addr add fd00::1/128 dev lo nodad");
+    here.add_ipv6("fd00::1/128", "dev lo");
     here.run(async || {
         let mut world = World::new();
         let echo = world.ask(1, &route("fd00::1", "::1", None));
@@ -49,8 +49,8 @@ fn an_ipv6_address_that_answers_gives_sent_and_then_reply() {
 #[test]
 fn a_link_local_address_is_asked_on_its_interface() {
     let (here, there) = Netns::pair();
-    here.ip("addr add fe80::1/64 dev tunnel nodad");
-    there.ip("addr add fe80::2/64 dev tunnel nodad");
+    here.add_ipv6("fe80::1/64", "dev tunnel");
+    there.add_ipv6("fe80::2/64", "dev tunnel");
     here.run(async || {
         let mut world = World::new();
         let echo = world.ask(1, &route("fe80::1", "fe80::2", Some("tunnel")));

@@ -5,6 +5,7 @@ use std::os::fd::AsFd;
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use rustix::thread::{
     CapabilitySet, CapabilitySets, LinkNameSpaceType, move_into_link_name_space, set_capabilities,
@@ -34,16 +35,35 @@ impl Netns {
         (here, there)
     }
 
-    /// Makes a link to another namespace; both call it `tunnel`.
+    /// Makes a link to another namespace, which both call `tunnel`, and waits until it carries: until then the kernel
+    /// drops what is sent.
     pub(crate) fn link_to(&self, there: &Self) {
         ip(&format!("link add tunnel netns {} type veth peer name tunnel netns {}", self.0, there.0));
         self.ip("link set tunnel up");
         there.ip("link set tunnel up");
+        self.wait_for("link show tunnel", "state UP");
+        there.wait_for("link show tunnel", "state UP");
     }
 
     /// `ip ARGUMENTS` in here.
     pub(crate) fn ip(&self, arguments: &str) {
         ip(&format!("-n {} {arguments}", self.0));
+    }
+
+    /// Gives an interface in here an IPv6 address, and waits until what comes for it is not dropped any more: the kernel
+    /// adds the local route a moment after the address.
+    pub(crate) fn add_ipv6(&self, address: &str, options: &str) {
+        self.ip(&format!("addr add {address} {options} nodad"));
+        let (address, _length) = address.split_once('/').unwrap();
+        self.wait_for(&format!("-6 route show table local {address}"), "local");
+    }
+
+    fn wait_for(&self, show: &str, shown: &str) {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while !ip(&format!("-n {} {show}", self.0)).contains(shown) {
+            assert!(Instant::now() < deadline, "{}: no {shown:?} in ip {show}", self.0);
+            thread::sleep(Duration::from_millis(5));
+        }
     }
 
     /// `nft ARGUMENTS` in here.
@@ -90,15 +110,16 @@ impl Drop for Netns {
     }
 }
 
-/// `ip ARGUMENTS` in the namespace of the calling thread.
+/// `ip ARGUMENTS` in the namespace of the calling thread: what it prints.
 #[track_caller]
-pub(crate) fn ip(arguments: &str) {
+pub(crate) fn ip(arguments: &str) -> String {
     let output = Command::new("ip").args(arguments.split_whitespace()).output().unwrap();
     assert!(
         output.status.success(),
         "ip {arguments}: {} (these tests need root)",
         String::from_utf8_lossy(&output.stderr)
     );
+    String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
 /// Sets `net.ipv4.ping_group_range` in the namespace of the calling thread.

@@ -42,7 +42,7 @@ fn an_ipv6_address_that_moves_is_seen_as_well() {
     site.home.add("pair.toml", "[site]\nvotes_if_address = \"2001:db8::100\"\n");
     let daemon = site.start();
     until("it is not here", || daemon.tunnel(&ONE)["local"]["why"] == "not_here");
-    site.here.ip("addr add 2001:db8::100/128 dev lo nodad preferred_lft 0");
+    site.here.add_ipv6("2001:db8::100/128", "dev lo preferred_lft 0");
     daemon.until_assessed("healthy", &[&ONE, &TWO]);
 }
 
