@@ -26,6 +26,8 @@ pub struct Echoes {
     pub sent: u64,
     /// The number of the last that was answered.
     answered: u64,
+    /// The numbers of the latest that were.
+    replies: BTreeSet<u64>,
     /// Whether the daemon knows that an answer has come, and whether its disk does.
     pub is_known: bool,
     on_disk: bool,
@@ -36,7 +38,8 @@ pub struct Echoes {
     line: Line,
     /// When the last answer came.
     pub last_reply: Option<Moment>,
-    /// When more than `down_after` in a row were unanswered: from, and until if it is over.
+    /// When our end was Down, from `down_after` in a row that were unanswered to `up_after` in a row that were not: from,
+    /// and until if it is over.
     pub down: Vec<(Moment, Option<Moment>)>,
     /// When nothing got through, and the daemon could know it, likewise.
     pub dead: Vec<(Moment, Option<Moment>)>,
@@ -48,6 +51,7 @@ impl Echoes {
             numbers: BTreeMap::new(),
             sent: 0,
             answered: 0,
+            replies: BTreeSet::new(),
             is_known: false,
             on_disk: false,
             was_held: false,
@@ -81,6 +85,7 @@ impl Echoes {
     fn begin(&mut self, at: Moment) {
         self.numbers.clear();
         self.answered = self.sent;
+        self.replies.clear();
         self.was_held = self.is_known && !self.mistyped;
         end(&mut self.down, at);
         end(&mut self.dead, at);
@@ -212,13 +217,21 @@ impl Truth {
     }
 
     pub fn replied(&mut self, gateway: usize, tunnel: usize, echo: EchoId, at: Moment) {
-        let down_after = u64::from(self.switches.probe.down_after.get());
+        let probe = &self.switches.probe;
+        let (down_after, up_after) =
+            (u64::from(probe.down_after.get()), usize::try_from(probe.up_after.get()).expect("small"));
         let echoes = &mut self.echoes[gateway][tunnel];
         self.news |= !std::mem::replace(&mut echoes.is_known, true);
         echoes.last_reply = Some(at);
         let Some(number) = echoes.numbers.remove(&echo) else { return };
         echoes.answered = echoes.answered.max(number);
-        if echoes.sent - echoes.answered < down_after {
+        echoes.replies.insert(number);
+        if echoes.replies.len() > 256 {
+            echoes.replies.pop_first();
+        }
+        let in_a_row =
+            (0..=echoes.answered).rev().take_while(|number| echoes.replies.contains(number)).count();
+        if echoes.sent - echoes.answered < down_after && in_a_row >= up_after {
             end(&mut echoes.down, at);
         }
     }
