@@ -15,7 +15,7 @@ use std::time::Duration;
 
 pub use self::exercise::Fresh;
 
-use self::exercise::Exercise;
+use self::exercise::{Exercise, Probed};
 use super::clients::{Clients, Slot};
 use super::echo::{RttMemory, answered};
 use super::effects::Effects;
@@ -233,8 +233,9 @@ impl Check {
 
     /// A reply came.
     pub fn replied(&mut self, echo: EchoId, rtt: Duration, now: Now, fx: &mut Effects) {
-        if self.is_exercise(echo) {
-            return self.exercised(Fresh::Works, answered(rtt, self.rules.timeout), now, fx);
+        if self.exercise.asked(echo) {
+            let outcome = answered(rtt, self.rules.timeout);
+            return self.exercise.ended(&self.id, Fresh::Works, outcome, now, fx);
         }
         let Some(pending) = self.pending.remove(&echo) else { return };
         self.end(pending, answered(rtt, self.rules.timeout), now, fx);
@@ -261,8 +262,8 @@ impl Check {
 
     /// An echo could not be sent.
     pub fn failed(&mut self, echo: EchoId, failure: AskFailure, now: Now, fx: &mut Effects) {
-        if self.is_exercise(echo) {
-            return self.exercise_failed(failure, now, fx);
+        if self.exercise.asked(echo) {
+            return self.exercise.failed(&self.id, failure, now, fx);
         }
         let Some(pending) = self.pending.remove(&echo) else { return };
         let fresh = fx.new_client();
@@ -299,7 +300,7 @@ impl Check {
             self.replies.not_asked(echo);
             self.end(pending, Outcome::Fault(Fault::HeldUp), now, fx);
         }
-        self.exercised(self.exercise.fresh(), Outcome::Fault(Fault::HeldUp), now, fx);
+        self.exercise.ended(&self.id, self.exercise.fresh(), Outcome::Fault(Fault::HeldUp), now, fx);
     }
 
     /// Time has passed.
@@ -311,7 +312,8 @@ impl Check {
         self.end_unanswered(now, fx);
         self.judge_down(now, fx);
         self.judge_silence(now, fx);
-        self.exercise(now, fx);
+        let of = Probed { check: &self.id, route: &self.route, give_up: self.given_up_after() };
+        self.exercise.tick(&of, self.pace == Pace::Calm, now, fx);
     }
 
     /// When it wants to be called again.
@@ -328,7 +330,8 @@ impl Check {
             }
             Verdict::Unknown(_) => None,
         };
-        echoes.chain(down).chain(silence).chain(self.next_exercise()).fold(self.due, Moment::min)
+        let exercise = self.exercise.next_timeout(self.given_up_after(), self.pace == Pace::Calm);
+        echoes.chain(down).chain(silence).chain(exercise).fold(self.due, Moment::min)
     }
 
     /// Closes its clients, because the check is no longer wanted.
@@ -336,7 +339,7 @@ impl Check {
         for client in self.clients.all() {
             fx.requests.push_back(Request::Retire { check: self.id.clone(), client });
         }
-        self.end_exercise(fx);
+        self.exercise.retire(&self.id, fx);
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use self::history::cut_off_before;
+use super::aggregate::Minutes;
 use super::board::{Incident, IncidentId, IncidentState, TimelineChange};
 use super::carrying::{Carrying, NotCarrying};
 use super::condition::{Truth, TunnelTruth, closes, opens};
@@ -79,7 +79,7 @@ impl Connection {
                 .cloned();
             KindWatch::new(plan.id.clone(), kind, open, openings(remembered, &plan, kind, now))
         });
-        let cut_off = cut_off_before(remembered, &plan, now);
+        let cut_off = CutOff::before(remembered, &plan, now);
         Self { plan, site, tunnels, kinds, last_change: None, anchor, here, cut_off }
     }
 
@@ -101,6 +101,15 @@ impl Connection {
     /// Every tunnel, to be told something.
     pub fn tunnels_mut(&mut self) -> impl Iterator<Item = &mut Tunnel> {
         self.tunnels.iter_mut()
+    }
+
+    /// Notes what its tunnels are at this time of the minute; an unused one has no minutes.
+    pub fn note_states(&self, minutes: &mut Minutes, at: Stamp) {
+        for tunnel in &self.tunnels {
+            if !tunnel.checks().is_empty() {
+                minutes.state(&tunnel.plan().id, at, tunnel.local().verdict, tunnel.assessment());
+            }
+        }
     }
 
     /// The open incidents.
@@ -130,7 +139,7 @@ impl Connection {
         self.note_for_history(now);
         let grace_until = self.grace_until(grace);
         let truths: Vec<TunnelTruth> =
-            self.tunnels.iter().filter(|tunnel| is_used(tunnel)).map(Tunnel::truth).collect();
+            self.tunnels.iter().filter(|tunnel| tunnel.plan().is_used()).map(Tunnel::truth).collect();
         for index in 0..self.kinds.len() {
             let kind = self.kinds[index].kind();
             let step = Step {
@@ -314,7 +323,7 @@ impl Connection {
     /// Continues the stories of the open incidents with what changed on a tunnel.
     fn notice(&mut self, index: usize, changes: Changes, now: Now, fx: &mut Effects) {
         let tunnel = &self.tunnels[index];
-        if !is_used(tunnel) {
+        if !tunnel.plan().is_used() {
             return;
         }
         let [local, aws, assessed] = tunnel.snapshot().changes();
@@ -368,13 +377,9 @@ fn scene(site: &Arc<str>, plan: &VpnPlan, tunnels: &[Tunnel], related: Option<In
     Scene {
         site: Arc::clone(site),
         vpn_name: Arc::clone(&plan.name),
-        tunnels: tunnels.iter().filter(|tunnel| is_used(tunnel)).map(Tunnel::snapshot).collect(),
+        tunnels: tunnels.iter().filter(|tunnel| tunnel.plan().is_used()).map(Tunnel::snapshot).collect(),
         related,
     }
-}
-
-fn is_used(tunnel: &Tunnel) -> bool {
-    tunnel.plan().role != Role::Unused
 }
 
 /// The first verdict after a start is news, but no reason for doubt, unless it is Down.

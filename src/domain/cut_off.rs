@@ -3,9 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use super::event::Remembered;
 use super::names::{Kind, TunnelId};
+use super::plan::VpnPlan;
 use super::span::{Span, Spans};
-use super::time::{Moment, Stamp};
+use super::time::{Moment, Now, Stamp};
 
 /// CloudWatch shows a minute of `TunnelState` some minutes late: of what is over its last minutes are waited for.
 const HISTORY_IS_WHOLE_AFTER: Duration = Duration::from_secs(300);
@@ -60,6 +62,22 @@ pub struct Meanwhile {
 }
 
 impl CutOff {
+    /// With what an earlier run saw while it could not hear AWS, and could not find out about any more.
+    pub fn before(remembered: &Remembered, plan: &VpnPlan, now: Now) -> Self {
+        let at = |stamp: Stamp| now.mono - now.wall.since(stamp) + stamp.since(now.wall);
+        let of_plan = remembered.unheard.iter().filter(|unheard| unheard.tunnel.vpn == plan.id);
+        let told = remembered.incidents.iter().filter(|incident| incident.id.vpn == plan.id);
+        let mut cut_off = Self::default();
+        for unheard in of_plan {
+            // Evidence grew stale before it was called so.
+            let since = at(unheard.since) - plan.aws.stale_after;
+            let down = unheard.down.iter().map(|(from, to)| Span { from: at(*from), to: at(*to) });
+            let down: Vec<Span> = down.filter(|span| span.to > since).collect();
+            cut_off.resume(&unheard.tunnel, since, down, told.clone().map(|incident| incident.id.kind));
+        }
+        cut_off
+    }
+
     /// An earlier run had not heard AWS since then, and saw this tunnel Down meanwhile.
     pub fn resume(
         &mut self,

@@ -4,6 +4,7 @@
 //! moment that [`Monitor::poll_timeout`] named has come, and then polls requests and facts until there are none.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,12 +13,12 @@ use super::board::{Board, Incident};
 use super::calendar::{self, Calendar};
 use super::connection::Connection;
 use super::effects::Effects;
-use super::event::{Event, Remembered};
+use super::event::{AwsAnswer, Event, History, Remembered};
 use super::fact::Fact;
 use super::grace::Grace;
 use super::names::{CheckId, Kind, SinkId, SourceId, VpnId};
 use super::over::Over;
-use super::pace::phase;
+use super::pace::{phase, suspect_interval};
 use super::plan::Plan;
 use super::polling::Polling;
 use super::request::Request;
@@ -29,14 +30,7 @@ use super::timers::Timers;
 /// and the tunnels did meanwhile is not known.
 const HELD_UP_AFTER: Duration = Duration::from_secs(10);
 
-mod asking;
-mod history;
 mod minutes;
-mod presence;
-mod probing;
-
-use self::history::is_cut_off;
-use self::minutes::note_states;
 
 /// Why the core wants to be called.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -360,7 +354,7 @@ impl Monitor {
         let Some(connection) = self.connections.get(vpn) else { return };
         self.timers.set(Wake::Connection(vpn.clone()), connection.deadline(&self.grace));
         let sources = connection.plan().aws.sources.clone();
-        note_states(&mut self.minutes, connection, now.wall);
+        connection.note_states(&mut self.minutes, now.wall);
         for incident in refreshed.over {
             self.over.put(incident, &self.plan);
         }
@@ -408,6 +402,181 @@ impl Monitor {
         }
     }
 
+    //--- checks
+
+    fn set_check_timers(&mut self, vpn: &VpnId) {
+        let Some(connection) = self.connections.get(vpn) else { return };
+        for check in connection.tunnels().iter().flat_map(|tunnel| tunnel.checks()) {
+            self.timers.set(Wake::Check(check.id().clone()), Some(check.next_timeout()));
+        }
+    }
+
+    fn clear_check_timers(&mut self, connection: &Connection) {
+        for check in connection.tunnels().iter().flat_map(|tunnel| tunnel.checks()) {
+            self.timers.set(Wake::Check(check.id().clone()), None);
+        }
+    }
+
+    /// Shares the budget of echoes among the suspect checks.
+    fn share_budget(&mut self) {
+        let suspects = self
+            .connections
+            .values()
+            .flat_map(Connection::tunnels)
+            .flat_map(|tunnel| tunnel.checks())
+            .filter(|check| check.is_suspect())
+            .count();
+        for connection in self.connections.values_mut() {
+            let interval = suspect_interval(connection.plan().probe.suspect_interval, suspects);
+            for tunnel in connection.tunnels_mut() {
+                for kind in tunnel.checks().iter().map(|check| check.id().kind).collect::<Vec<_>>() {
+                    if let Some(check) = tunnel.check_mut(kind) {
+                        check.set_suspect_interval(interval);
+                    }
+                }
+            }
+        }
+    }
+
+    //--- AWS
+
+    fn answered(&mut self, answer: AwsAnswer, now: Now) {
+        let AwsAnswer { source, asked, date, readings } = answer;
+        let Some(polling) = self.sources.get_mut(&source) else { return };
+        polling.answered(now);
+        self.calendar.heard(asked, now.mono, date);
+        let now = self.dated(now);
+        let asked = Now { mono: asked, wall: now.wall - now.mono.since(asked) };
+        for connection in self.connections.values_mut() {
+            connection.answered(&source, asked.mono, date, now.mono);
+        }
+        for (tunnel, reading) in readings {
+            if let Some(connection) = self.connections.get_mut(&tunnel.vpn) {
+                connection.read(&source, &tunnel, &reading, asked, date, &mut self.fx);
+            }
+        }
+        self.refresh_asked_by(&source, now);
+    }
+
+    /// Judges every connection that a source was asked about, also one of which it said nothing: that it spoke counts.
+    fn refresh_asked_by(&mut self, source: &SourceId, now: Now) {
+        let asked = self.connections.iter().filter(|(_, connection)| connection.is_asked_by(source));
+        for vpn in asked.map(|(vpn, _)| vpn.clone()).collect::<Vec<_>>() {
+            self.refresh(&vpn, now);
+        }
+        self.set_source_timer(source, now.mono);
+    }
+
+    fn ask_aws(&mut self, id: &SourceId, now: Now) {
+        if self.sources.get(id).is_some_and(|polling| polling.is_lost(now.mono)) {
+            self.refused(id, false, now);
+        }
+        let interval = self.source_interval(id, now.mono);
+        let Some(polling) = self.sources.get_mut(id) else { return };
+        // Doubt may have gone since the timer was set.
+        if polling.due(interval).is_some_and(|due| due <= now.mono) {
+            polling.ask(now.mono);
+            self.fx.requests.push_back(Request::AskAws { source: id.clone() });
+        }
+        self.set_source_timer(id, now.mono);
+    }
+
+    fn source_interval(&self, id: &SourceId, now: Moment) -> Duration {
+        self.connections
+            .values()
+            .filter(|connection| connection.plan().aws.sources.contains(id))
+            .map(|connection| connection.poll_interval(is_cut_off(connection, &self.sources), now))
+            .min()
+            .unwrap_or(Duration::MAX)
+    }
+
+    fn set_source_timer(&mut self, id: &SourceId, now: Moment) {
+        let interval = self.source_interval(id, now);
+        let due = self.sources.get(id).and_then(|polling| polling.due(interval));
+        self.timers.set(Wake::Source(id.clone()), due);
+    }
+
+    /// AWS did not answer, or refused to.
+    fn refused(&mut self, source: &SourceId, reached: bool, now: Now) {
+        if let Some(polling) = self.sources.get_mut(source) {
+            polling.refused(reached);
+        }
+        for connection in self.connections.values_mut() {
+            connection.refused(source, now.mono);
+        }
+        self.refresh_asked_by(source, now);
+    }
+
+    /// Asks AWS about the past of a connection, if that is due.
+    fn ask_history(&mut self, vpn: &VpnId, now: Now) {
+        let Some(connection) = self.connections.get_mut(vpn) else { return };
+        if let Some((source, wanted)) = connection.ask_history(now.mono) {
+            let (from, to) = (wanted.from, wanted.to);
+            self.fx.requests.push_back(Request::AskHistory { source, vpn: vpn.clone(), from, to });
+        }
+    }
+
+    /// AWS has told about the past, or (`None`) would not.
+    fn history(&mut self, vpn: &VpnId, history: Option<&History>, now: Now) {
+        if let Some(connection) = self.connections.get_mut(vpn) {
+            match history {
+                Some(history) => connection.history_answered(history, now, &mut self.fx),
+                None => connection.history_refused(now.mono),
+            }
+        }
+        self.refresh(vpn, now);
+    }
+
+    //--- which host of an HA pair judges
+
+    /// The host does, or does not, hold an address. Another address than the plan's is of an earlier plan.
+    ///
+    /// Taking over is like a start: the checks begin afresh, and nothing opens for `start_grace`, because the tunnels themselves
+    /// move with the address and are down for a while.
+    fn address_held(&mut self, address: IpAddr, held: bool, now: Now) {
+        if self.plan.votes_if_address != Some(address) || self.held == Some(held) {
+            return;
+        }
+        let takes_over = self.held == Some(false) && held;
+        self.held = Some(held);
+        if takes_over {
+            self.grace.taken_over(now.mono);
+        }
+        self.fx.facts.push_back(Fact::AddressHeld { address, held, at: now });
+        self.take_place(now);
+        if !held {
+            // What an earlier run left open, too: the address has moved while this host was down.
+            for connection in self.connections.values_mut() {
+                for incident in connection.hand_over(now, &mut self.fx) {
+                    self.over.put(incident, &self.plan);
+                }
+            }
+        }
+    }
+
+    /// Whether this host judges: of an HA pair only the one that holds `votes_if_address` does. The other watches AWS, keeps its
+    /// records, and votes on nothing, so that it tells nobody of what it cannot see. As long as that is not known it does not.
+    fn is_here(&self) -> bool {
+        self.plan.votes_if_address.is_none() || self.held == Some(true)
+    }
+
+    /// Has every connection judged, or not, as it is.
+    fn take_place(&mut self, now: Now) {
+        let here = self.is_here();
+        let vpns: Vec<VpnId> = self.connections.keys().cloned().collect();
+        for vpn in vpns {
+            let Some(mut connection) = self.connections.remove(&vpn) else { continue };
+            self.clear_check_timers(&connection);
+            for incident in connection.set_here(here, now, &mut self.fx) {
+                self.over.put(incident, &self.plan);
+            }
+            self.connections.insert(vpn.clone(), connection);
+            self.set_check_timers(&vpn);
+            self.refresh(&vpn, now);
+        }
+        self.share_budget();
+    }
+
     //--- incidents
 
     /// What is over sees to its record itself, and a sink that the plan no longer names has no say.
@@ -421,6 +590,12 @@ impl Monitor {
         }
         self.refresh(vpn, now);
     }
+}
+
+/// Whether AWS is out of a connection's reach: by its last question, no source reached it.
+fn is_cut_off(connection: &Connection, sources: &BTreeMap<SourceId, Polling>) -> bool {
+    let asked = &connection.plan().aws.sources;
+    !asked.is_empty() && asked.iter().all(|source| sources.get(source).is_some_and(Polling::is_cut_off))
 }
 
 const fn is_of_an_echo(event: &Event) -> bool {

@@ -169,10 +169,17 @@ impl Plan {
     }
 }
 
+impl TunnelPlan {
+    /// Whether it is probed and counted.
+    pub fn is_used(&self) -> bool {
+        self.role != Role::Unused
+    }
+}
+
 impl VpnPlan {
     /// The tunnels that are probed and counted: all but the unused ones.
     pub fn used_tunnels(&self) -> impl Iterator<Item = &Arc<TunnelPlan>> {
-        self.tunnels.iter().filter(|tunnel| tunnel.role != Role::Unused)
+        self.tunnels.iter().filter(|tunnel| tunnel.is_used())
     }
 }
 

@@ -174,10 +174,7 @@ impl Tunnel {
 
     /// Whether another plan asks the same tunnel over the same route, so that no state is lost.
     pub fn is_same(&self, plan: &TunnelPlan) -> bool {
-        let is_used = |role| role != Role::Unused;
-        self.plan.id == plan.id
-            && is_used(self.plan.role) == is_used(plan.role)
-            && self.plan.route == plan.route
+        self.plan.id == plan.id && self.plan.is_used() == plan.is_used() && self.plan.route == plan.route
     }
 
     /// Sources that are not asked any more have no say.

@@ -4,11 +4,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Check, Pace};
 use crate::domain::effects::Effects;
 use crate::domain::event::AskFailure;
 use crate::domain::fact::Fact;
+use crate::domain::names::CheckId;
 use crate::domain::pace::next_on_grid;
+use crate::domain::plan::Route;
 use crate::domain::request::{ClientId, EchoId, EchoRequest, Request};
 use crate::domain::time::{Moment, Now};
 use crate::domain::verdict::{Fault, Loss, Outcome};
@@ -40,6 +41,13 @@ struct UnderWay {
     asked: Moment,
 }
 
+/// The check that it belongs to.
+pub(super) struct Probed<'a> {
+    pub(super) check: &'a CheckId,
+    pub(super) route: &'a Arc<Route>,
+    pub(super) give_up: Duration,
+}
+
 /// When it is tried, and what came of it last.
 #[derive(Debug, Clone)]
 pub(super) struct Exercise {
@@ -58,67 +66,65 @@ impl Exercise {
     pub(super) const fn fresh(&self) -> Fresh {
         self.fresh
     }
-}
 
-impl Check {
-    /// Whether this echo is the one of an exercise.
-    pub(super) fn is_exercise(&self, echo: EchoId) -> bool {
-        self.exercise.under_way.is_some_and(|under_way| under_way.echo == echo)
+    /// Whether this echo is its own.
+    pub(super) fn asked(&self, echo: EchoId) -> bool {
+        self.under_way.is_some_and(|under_way| under_way.echo == echo)
     }
 
-    /// What becomes of one that could not be sent.
-    pub(super) fn exercise_failed(&mut self, failure: AskFailure, now: Now, fx: &mut Effects) {
+    /// Begins one if it is due, and ends one that nobody answers. Only while nothing is in doubt (`calm`) does that blame the
+    /// fresh client: else the tunnel itself may be down.
+    pub(super) fn tick(&mut self, of: &Probed<'_>, calm: bool, now: Now, fx: &mut Effects) {
+        if let Some(under_way) = self.under_way {
+            if under_way.asked + of.give_up <= now.mono {
+                let fresh = if calm { Fresh::Unanswered } else { self.fresh };
+                self.ended(of.check, fresh, Outcome::Lost(Loss::Timeout), now, fx);
+            }
+        } else if self.due <= now.mono && calm {
+            let (echo, client) = (fx.new_echo(), fx.new_client());
+            self.under_way = Some(UnderWay { echo, client, asked: now.mono });
+            fx.requests.push_back(Request::Echo(EchoRequest {
+                check: of.check.clone(),
+                echo,
+                client,
+                route: Arc::clone(of.route),
+                give_up: of.give_up,
+            }));
+        }
+    }
+
+    /// It could not be sent.
+    pub(super) fn failed(&mut self, of: &CheckId, failure: AskFailure, now: Now, fx: &mut Effects) {
         let outcome = match failure {
             AskFailure::Fault(fault) => Outcome::Fault(fault),
             AskFailure::Lost(loss) => Outcome::Lost(loss),
             AskFailure::AddressMissing => Outcome::Fault(Fault::AddressMissing),
         };
-        self.exercised(Fresh::Fails(failure), outcome, now, fx);
-    }
-
-    /// Begins one if it is due, and ends one that nobody answers.
-    pub(super) fn exercise(&mut self, now: Now, fx: &mut Effects) {
-        if let Some(under_way) = self.exercise.under_way {
-            if under_way.asked + self.given_up_after() <= now.mono {
-                // In doubt the tunnel itself may be down.
-                let fresh = if self.pace == Pace::Calm { Fresh::Unanswered } else { self.exercise.fresh };
-                self.exercised(fresh, Outcome::Lost(Loss::Timeout), now, fx);
-            }
-        } else if self.exercise.due <= now.mono && self.pace == Pace::Calm {
-            let (echo, client) = (fx.new_echo(), fx.new_client());
-            self.exercise.under_way = Some(UnderWay { echo, client, asked: now.mono });
-            fx.requests.push_back(Request::Echo(EchoRequest {
-                check: self.id.clone(),
-                echo,
-                client,
-                route: Arc::clone(&self.route),
-                give_up: self.given_up_after(),
-            }));
-        }
+        self.ended(of, Fresh::Fails(failure), outcome, now, fx);
     }
 
     /// One has ended.
-    pub(super) fn exercised(&mut self, fresh: Fresh, outcome: Outcome, now: Now, fx: &mut Effects) {
-        let Some(UnderWay { client, asked, .. }) = self.exercise.under_way.take() else { return };
-        fx.ended.push((self.id.tunnel.clone(), asked, outcome));
-        fx.facts.push_back(Fact::EchoEnded { check: self.id.clone(), outcome });
-        fx.requests.push_back(Request::Retire { check: self.id.clone(), client });
-        self.exercise.fresh = fresh;
-        self.exercise.due = now.mono + if fresh == Fresh::Works { EVERY } else { AGAIN };
+    pub(super) fn ended(&mut self, of: &CheckId, fresh: Fresh, outcome: Outcome, now: Now, fx: &mut Effects) {
+        let Some(UnderWay { client, asked, .. }) = self.under_way.take() else { return };
+        fx.ended.push((of.tunnel.clone(), asked, outcome));
+        fx.facts.push_back(Fact::EchoEnded { check: of.clone(), outcome });
+        fx.requests.push_back(Request::Retire { check: of.clone(), client });
+        self.fresh = fresh;
+        self.due = now.mono + if fresh == Fresh::Works { EVERY } else { AGAIN };
     }
 
-    /// When it wants to be called again for this; never in doubt, when there is nothing to begin.
-    pub(super) fn next_exercise(&self) -> Option<Moment> {
-        match self.exercise.under_way {
-            Some(under_way) => Some(under_way.asked + self.given_up_after()),
-            None => (self.pace == Pace::Calm).then_some(self.exercise.due),
+    /// When it wants to be called again; never in doubt, when there is nothing to begin.
+    pub(super) fn next_timeout(&self, give_up: Duration, calm: bool) -> Option<Moment> {
+        match self.under_way {
+            Some(under_way) => Some(under_way.asked + give_up),
+            None => calm.then_some(self.due),
         }
     }
 
     /// Closes what is open.
-    pub(super) fn end_exercise(&self, fx: &mut Effects) {
-        if let Some(UnderWay { client, .. }) = self.exercise.under_way {
-            fx.requests.push_back(Request::Retire { check: self.id.clone(), client });
+    pub(super) fn retire(&self, of: &CheckId, fx: &mut Effects) {
+        if let Some(UnderWay { client, .. }) = self.under_way {
+            fx.requests.push_back(Request::Retire { check: of.clone(), client });
         }
     }
 }

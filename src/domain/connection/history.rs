@@ -6,19 +6,18 @@ use super::super::board::{
     Incident, IncidentId, IncidentState, TimelineChange, TimelineEntry, TunnelSnapshot,
 };
 use super::super::carrying::Carrying;
-use super::super::cut_off::{CutOff, HistoryWanted, Meanwhile};
+use super::super::cut_off::{HistoryWanted, Meanwhile};
 use super::super::effects::Effects;
-use super::super::event::{History, Remembered};
+use super::super::event::History;
 use super::super::fact::Fact;
 use super::super::incident::KindWatch;
 use super::super::names::{SourceId, SourceKind};
-use super::super::plan::VpnPlan;
 use super::super::retrospect::{self, Past, Seen, down_by_aws};
 use super::super::span::Span;
 use super::super::time::{Moment, Now, Stamp};
 use super::super::tunnel::Tunnel;
 use super::super::verdict::{Assessment, AwsEvidence, Evidence, LocalEvidence, Verdict, View};
-use super::{Connection, is_used};
+use super::Connection;
 
 impl Connection {
     /// A source did not answer, or refused to.
@@ -67,7 +66,7 @@ impl Connection {
             let of = history.points.iter().find(|(id, _)| *id == tunnel.plan().id);
             of.map_or(&[][..], |(_, points)| points.as_slice())
         };
-        let used = self.tunnels.iter().filter(|tunnel| is_used(tunnel));
+        let used = self.tunnels.iter().filter(|tunnel| tunnel.plan().is_used());
         let seen: Vec<Seen> = used
             .map(|tunnel| Seen {
                 tunnel: tunnel.plan().id.clone(),
@@ -94,7 +93,7 @@ impl Connection {
             Verdict::Down => tunnel.not_passing_since().map(|since| since.mono),
             Verdict::Up | Verdict::Unknown(_) => None,
         };
-        let used = self.tunnels.iter().filter(|tunnel| is_used(tunnel));
+        let used = self.tunnels.iter().filter(|tunnel| tunnel.plan().is_used());
         let tunnels = used.map(|tunnel| (tunnel.plan().id.clone(), since(tunnel)));
         let open = self.kinds.iter().filter(|watch| watch.incident().is_some()).map(KindWatch::kind);
         self.cut_off.note(tunnels, open, now.mono);
@@ -113,7 +112,7 @@ impl Connection {
             });
         };
         let mut tunnels = Vec::new();
-        let used = self.tunnels.iter().filter(|tunnel| is_used(tunnel)).map(Tunnel::plan);
+        let used = self.tunnels.iter().filter(|tunnel| tunnel.plan().is_used()).map(Tunnel::plan);
         for plan in used {
             let Some((_, span)) = past.tunnels.iter().find(|(id, _)| *id == plan.id) else { continue };
             let (tunnel, name) = (plan.id.clone(), Arc::clone(&plan.name));
@@ -157,22 +156,6 @@ fn views(span: Span, history: &History, now: Now) -> (View, View) {
 }
 
 /// A moment of the past on both clocks.
-/// What an earlier run saw while it could not hear AWS, and could not find out about any more.
-pub(super) fn cut_off_before(remembered: &Remembered, plan: &VpnPlan, now: Now) -> CutOff {
-    let at = |stamp: Stamp| now.mono - now.wall.since(stamp) + stamp.since(now.wall);
-    let of_plan = remembered.unheard.iter().filter(|unheard| unheard.tunnel.vpn == plan.id);
-    let told = remembered.incidents.iter().filter(|incident| incident.id.vpn == plan.id);
-    let mut cut_off = CutOff::default();
-    for unheard in of_plan {
-        // Evidence grew stale before it was called so.
-        let since = at(unheard.since) - plan.aws.stale_after;
-        let down = unheard.down.iter().map(|(from, to)| Span { from: at(*from), to: at(*to) });
-        let down: Vec<Span> = down.filter(|span| span.to > since).collect();
-        cut_off.resume(&unheard.tunnel, since, down, told.clone().map(|incident| incident.id.kind));
-    }
-    cut_off
-}
-
 fn then(moment: Moment, now: Now) -> Now {
     Now { mono: moment, wall: now.wall - now.mono.since(moment) }
 }

@@ -3,11 +3,9 @@
 use std::time::Duration;
 
 use super::{Monitor, Wake};
-use crate::domain::aggregate::Minutes;
-use crate::domain::connection::Connection;
 use crate::domain::echo::LATE_WINDOW;
 use crate::domain::fact::Fact;
-use crate::domain::time::{Now, Stamp};
+use crate::domain::time::Now;
 
 impl Monitor {
     /// Echoes that ended belong to the minute they were asked in.
@@ -37,7 +35,7 @@ impl Monitor {
                 }
             }
             for connection in self.connections.values() {
-                note_states(&mut self.minutes, connection, now.wall);
+                connection.note_states(&mut self.minutes, now.wall);
             }
         }
         for rollup in self.minutes.complete(now.wall, self.settle_after()) {
@@ -61,14 +59,5 @@ impl Monitor {
     fn settle_after(&self) -> Duration {
         let timeout = self.plan.vpns.iter().map(|vpn| vpn.probe.timeout).max().unwrap_or_default();
         timeout + LATE_WINDOW + Duration::from_secs(1)
-    }
-}
-
-/// What the tunnels of a connection are at this time of the minute; an unused one has no minutes.
-pub(super) fn note_states(minutes: &mut Minutes, connection: &Connection, at: Stamp) {
-    for tunnel in connection.tunnels() {
-        if !tunnel.checks().is_empty() {
-            minutes.state(&tunnel.plan().id, at, tunnel.local().verdict, tunnel.assessment());
-        }
     }
 }
