@@ -1,4 +1,4 @@
-//! The only reader of clocks.
+//! The only reader of clocks, and how programs are given a time.
 
 use std::sync::OnceLock;
 use std::time::{Duration, SystemTime};
@@ -34,6 +34,12 @@ pub fn booted() -> Stamp {
 #[expect(clippy::disallowed_methods, reason = "this is the one place that reads clocks")]
 pub fn timer_at(moment: Moment) -> tokio::time::Instant {
     tokio::time::Instant::now() + moment.since(now().mono)
+}
+
+/// A stamp for programs: `2025-11-22T03:12:04.25Z`. One beyond the year 9999 is given as the last that can be written.
+pub fn rfc3339(stamp: Stamp) -> String {
+    let at = jiff::Timestamp::from_millisecond(stamp.as_millis()).unwrap_or(jiff::Timestamp::MAX);
+    at.to_string()
 }
 
 fn boot_nanos() -> i64 {

@@ -24,10 +24,7 @@ use crate::domain::time::{Moment, Now, Stamp};
 
 pub use self::vitals::Stuck;
 
-use self::vitals::Vitals;
-
-/// The status is taken at least this often, so that ages and systemd's watchdog move even while nothing else does.
-const STATUS_EVERY: Duration = Duration::from_secs(1);
+use self::vitals::{STATUS_EVERY, Vitals};
 
 /// Who sends echoes.
 pub trait Probe {

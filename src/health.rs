@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-pub use code::{Code, Entry};
+pub use code::{Code, Entry, Severity};
 
 /// The open problems, by component.
 pub type Problems = BTreeMap<Component, Problem>;
@@ -123,25 +123,6 @@ fn bounded(text: String) -> String {
     let Some((end, _)) = text.char_indices().nth(TEXT_MAX) else { return text };
     let more = text[end..].chars().count();
     format!("{}… ({more} more characters)", &text[..end])
-}
-
-/// How bad a problem is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Severity {
-    /// Something works less well.
-    Degraded,
-    /// The daemon cannot decide, page or keep what it must.
-    Failed,
-}
-
-impl Severity {
-    /// The word used in `/readyz`, `/status` and metrics.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Degraded => "degraded",
-            Self::Failed => "failed",
-        }
-    }
 }
 
 /// A handle by which components state and clear their problems.

@@ -3,8 +3,10 @@
 
 use std::time::Duration;
 
-use super::STATUS_EVERY;
 use crate::domain::time::Moment;
+
+/// The status is taken at least this often, so that ages and systemd's watchdog move even while nothing else does.
+pub(super) const STATUS_EVERY: Duration = Duration::from_secs(1);
 
 /// What is stuck.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

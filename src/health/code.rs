@@ -7,7 +7,26 @@
 
 use std::time::Duration;
 
-use super::Severity::{self, Degraded, Failed};
+use self::Severity::{Degraded, Failed};
+
+/// How bad a problem is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Severity {
+    /// Something works less well.
+    Degraded,
+    /// The daemon cannot decide, page or keep what it must.
+    Failed,
+}
+
+impl Severity {
+    /// The word used in `/readyz`, `/status` and metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Degraded => "degraded",
+            Self::Failed => "failed",
+        }
+    }
+}
 
 /// What is in the way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -9,9 +9,10 @@ use serde::{Deserialize, Serialize};
 
 pub use self::incidents::{EntryJson, IncidentJson, RecordJson};
 pub use self::views::{AwsJson, CheckJson, LocalEvidenceJson, LocalJson, PhasesJson, TunnelJson};
+use crate::clock::rfc3339;
 use crate::domain::names::Kind;
 use crate::domain::status::{Phase, SourceStatus, Status, VpnStatus};
-use crate::domain::time::{Now, Stamp};
+use crate::domain::time::Now;
 use crate::health::overview::Open;
 use crate::health::readiness::Readiness;
 use crate::health::{Entry, Problem};
@@ -166,12 +167,6 @@ impl ProblemJson {
             first_step: (*first_step).to_owned(),
         }
     }
-}
-
-/// `2025-11-22T03:12:04.25Z`; a stamp beyond the year 9999 is given as the last one that can be written.
-fn rfc3339(stamp: Stamp) -> String {
-    let at = jiff::Timestamp::from_millisecond(stamp.as_millis()).unwrap_or(jiff::Timestamp::MAX);
-    at.to_string()
 }
 
 #[cfg(test)]

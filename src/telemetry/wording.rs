@@ -6,6 +6,7 @@ mod folded;
 mod incident;
 mod notice;
 mod phrases;
+mod record;
 #[cfg(test)]
 mod tests;
 
@@ -17,8 +18,10 @@ pub(super) use self::folded::{Folded, folded};
 use self::incident::{about_incident, incident_changed, meaning, missed};
 pub use self::notice::Notice;
 use self::phrases::{duration, view};
+pub use self::record::Record;
 use super::message_id::MessageId;
 use super::names::Names;
+use crate::clock::rfc3339;
 use crate::domain::event::SeenUp;
 use crate::domain::fact::Fact;
 use crate::domain::names::{End, Kind, Role, SourceId, TunnelId, VpnId};
@@ -28,19 +31,6 @@ use crate::domain::verdict::{Assessment, Fault, Verdict, View, Why};
 
 /// A few ticks are left out whenever the host is busy; a stretch of as many as this is worth a record.
 const TICKS_WORTH_A_RECORD: u64 = 50;
-
-/// One journal record.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Record {
-    /// How much it matters. The journal shows `Info` as notice.
-    pub level: Level,
-    /// What kind of record it is.
-    pub kind: MessageId,
-    /// One line for people; begins with the names of what it is about.
-    pub message: String,
-    /// The journal's fields, `MESSAGE_ID` apart.
-    pub fields: Vec<(&'static str, String)>,
-}
 
 /// The record of a fact, if it is worth one.
 pub fn record(fact: &Fact, names: &Names) -> Option<Record> {
@@ -125,28 +115,6 @@ pub fn record(fact: &Fact, names: &Names) -> Option<Record> {
             ),
             fields: Vec::new(),
         }),
-    }
-}
-
-impl Record {
-    /// Hands the record to the process's logger.
-    pub fn emit(&self) {
-        let mut fields = Vec::with_capacity(self.fields.len() + 1);
-        fields.push(("MESSAGE_ID", self.kind.id));
-        fields.extend(self.fields.iter().map(|(key, value)| (*key, value.as_str())));
-        log::logger().log(
-            &log::Record::builder()
-                .level(self.level)
-                .target(env!("CARGO_CRATE_NAME"))
-                .args(format_args!("{}", self.message))
-                .key_values(&fields)
-                .build(),
-        );
-    }
-
-    fn with(mut self, field: &'static str, value: impl Into<String>) -> Self {
-        self.fields.push((field, value.into()));
-        self
     }
 }
 
@@ -246,7 +214,7 @@ fn assessment_changed(
         .with("LOCAL_VIEW", local)
         .with("AWS_VIEW", aws);
     match stopped {
-        Some(stopped) => record.with("NOT_PASSING_SINCE", phrases::rfc3339(stopped.wall)),
+        Some(stopped) => record.with("NOT_PASSING_SINCE", rfc3339(stopped.wall)),
         None => record,
     }
 }

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::rfc3339;
 use super::views::why;
+use crate::clock::rfc3339;
 use crate::domain::board::{Incident, IncidentId, IncidentState, TimelineChange, TimelineEntry};
 use crate::records::Records;
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::rfc3339;
+use crate::clock::rfc3339;
 use crate::domain::check::Fresh;
 use crate::domain::status::{CheckStatus, TunnelStatus};
 use crate::domain::verdict::{AwsEvidence, Evidence, LocalEvidence, Verdict, View};

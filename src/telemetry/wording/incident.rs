@@ -2,8 +2,8 @@
 
 use log::Level;
 
-use super::Record;
 use super::phrases::{count, duration, time, whose};
+use super::record::Record;
 use crate::domain::board::{Incident, IncidentState, TunnelSnapshot};
 use crate::domain::carrying::Traffic;
 use crate::domain::fact::IncidentChange;

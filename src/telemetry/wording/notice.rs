@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use log::Level;
 
-use super::Record;
 use super::phrases::{count, duration};
+use super::record::Record;
 use crate::domain::board::IncidentId;
 use crate::domain::names::SinkId;
 use crate::health::{Code, Component, Problem, Severity};

@@ -22,11 +22,6 @@ pub(super) fn time(stamp: Stamp, near: Stamp) -> String {
     }
 }
 
-/// For programs: `2025-11-22T03:12:04Z`, with milliseconds where there are any.
-pub(super) fn rfc3339(stamp: Stamp) -> String {
-    Timestamp::from_millisecond(stamp.as_millis()).map_or_else(|_| String::new(), |at| at.to_string())
-}
-
 /// `850 ms`, `30 s`, `2 min`, `1 h 5 min`.
 pub(super) fn duration(duration: Duration) -> String {
     let seconds = duration.as_secs();

@@ -1,0 +1,41 @@
+//! A journal record, before it is written.
+
+use log::Level;
+
+use crate::telemetry::message_id::MessageId;
+
+/// One journal record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    /// How much it matters. The journal shows `Info` as notice.
+    pub level: Level,
+    /// What kind of record it is.
+    pub kind: MessageId,
+    /// One line for people; begins with the names of what it is about.
+    pub message: String,
+    /// The journal's fields, `MESSAGE_ID` apart.
+    pub fields: Vec<(&'static str, String)>,
+}
+
+impl Record {
+    /// Hands the record to the process's logger.
+    pub fn emit(&self) {
+        let mut fields = Vec::with_capacity(self.fields.len() + 1);
+        fields.push(("MESSAGE_ID", self.kind.id));
+        fields.extend(self.fields.iter().map(|(key, value)| (*key, value.as_str())));
+        log::logger().log(
+            &log::Record::builder()
+                .level(self.level)
+                .target(env!("CARGO_CRATE_NAME"))
+                .args(format_args!("{}", self.message))
+                .key_values(&fields)
+                .build(),
+        );
+    }
+
+    /// The same with a field.
+    pub(super) fn with(mut self, field: &'static str, value: impl Into<String>) -> Self {
+        self.fields.push((field, value.into()));
+        self
+    }
+}
