@@ -12,7 +12,7 @@ use tokio::time::timeout;
 
 use super::entry::Entry;
 use super::hold::Hold;
-use super::keeper::Keeper;
+use super::keeper::{Counts, Keeper};
 use super::open::OpenError;
 use super::pace::RETRY;
 use super::thread::{Job, Reply, Shared, Worker};
@@ -63,16 +63,6 @@ pub struct Opened {
 pub struct Store {
     jobs: mpsc::Sender<Job>,
     shared: Arc<Shared>,
-}
-
-/// History that was lost since the start.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Counts {
-    /// Rollups that the store could not keep until they were sent: the queue was full, the disk failed for too long, the
-    /// file was full, or they outlived `keep`. What CloudWatch takes no more is kept, and counted by the publisher alone.
-    pub rollups_dropped: u64,
-    /// Transitions that are not kept, likewise.
-    pub transitions_dropped: u64,
 }
 
 /// The store's thread.

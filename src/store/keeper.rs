@@ -11,7 +11,7 @@ use super::allot::{Allotment, allot};
 use super::database::Database;
 use super::disk::{Disk, Opening};
 use super::entry::Entry;
-use super::handle::{Counts, Settings};
+use super::handle::Settings;
 use super::held::Held;
 use super::notice::Notice;
 use super::open::OpenError;
@@ -33,6 +33,16 @@ const WARN_EVERY: Duration = Duration::from_secs(24 * 3600);
 /// The first write comes so long after the start, so that by then all who want to know what outlived the last run have heard
 /// it: while a disk is slow nobody hears anything.
 const FIRST_WRITE_AFTER: Duration = Duration::from_secs(2);
+
+/// History that was lost since the start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counts {
+    /// Rollups that the store could not keep until they were sent: the queue was full, the disk failed for too long, the
+    /// file was full, or they outlived `keep`. What CloudWatch takes no more is kept, and counted by the publisher alone.
+    pub rollups_dropped: u64,
+    /// Transitions that are not kept, likewise.
+    pub transitions_dropped: u64,
+}
 
 /// The store's whole logic: what is written when, what is read, and what is said of a disk that fails.
 #[derive(Debug)]

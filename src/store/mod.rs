@@ -21,7 +21,6 @@ mod held;
 mod hold;
 mod identity;
 mod keeper;
-mod limits;
 mod mirror;
 mod notice;
 mod open;
@@ -31,7 +30,7 @@ mod schema;
 mod thread;
 
 pub use self::capacity::{Capacity, capacity};
-pub use self::handle::{Counts, Opened, Settings, Store, StoreThread};
-pub use self::keeper::Keeper;
+pub use self::handle::{Opened, Settings, Store, StoreThread};
+pub use self::keeper::{Counts, Keeper};
 pub use self::notice::Notice;
 pub use self::open::OpenError;

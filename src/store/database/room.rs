@@ -3,7 +3,7 @@
 use rusqlite::{Transaction, params};
 
 use super::upkeep::settled_before;
-use crate::store::limits::Limits;
+use crate::store::capacity::Limits;
 
 /// Frees pages if too many are in use: the oldest sent rollups go first, folded ones before those that are not, then the
 /// oldest unsent ones, then transitions and settled incidents by their age. What is left is on the Board or in the ledger

@@ -11,13 +11,11 @@ use std::time::Duration;
 use rusqlite::{OptionalExtension, Transaction, params};
 
 use crate::domain::time::{Moment, Now, Stamp};
-use crate::store::limits::Limits;
+use crate::store::capacity::{FOLD_AFTER, Limits};
 
 /// Between two passes; a fold's unit.
 const HOUR: Duration = Duration::from_secs(3600);
 const HOUR_MILLIS: i64 = 3_600_000;
-/// Minutes that were sent are folded after this: by then nobody asks what happened in which minute.
-pub(in crate::store) const FOLD_AFTER: Duration = Duration::from_secs(7 * 24 * 3600);
 /// How much faster than time passes history may be removed. One would keep pace; two catches up after a stop.
 const REMOVE_AT_MOST: u32 = 2;
 /// How much faster than time passes minutes may be folded. It loses no sums, so it may catch up sooner.
