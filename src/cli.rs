@@ -18,19 +18,16 @@ use std::path::{Path, PathBuf};
 
 use clap::{Parser, Subcommand};
 
-use crate::config::{self, Config};
+use crate::config::{self, Config, DEFAULT_PATH};
 use crate::daemon;
 use crate::process::{Exit, environment};
-
-/// Where the package puts it.
-const DEFAULT_CONFIG: &str = "/etc/bothends/bothends.toml";
 
 /// Monitors AWS Site-to-Site VPN tunnels from both ends and raises an incident when both ends agree that one is down.
 #[derive(Debug, Parser)]
 #[command(name = "bothends", version, about, arg_required_else_help = true)]
 pub struct Arguments {
     /// The configuration file; conf.d/*.toml beside it is read after it.
-    #[arg(long, short, global = true, value_name = "PATH", default_value = DEFAULT_CONFIG)]
+    #[arg(long, short, global = true, value_name = "PATH", default_value = DEFAULT_PATH)]
     config: PathBuf,
     #[command(subcommand)]
     command: Command,

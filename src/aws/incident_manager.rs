@@ -19,9 +19,10 @@ use super::errors::Failure;
 use super::exchange::call;
 use super::permission::Call;
 use crate::incident::account::{Link, merged};
-use crate::incident::drill::{self, ShowingSink, Shown};
+use crate::incident::drill::{ShowingSink, Shown};
 use crate::incident::sink::{
-    Description, IncidentSink, Note, Record, RecordId, RecordStatus, Scope, Search, SinkError, StartRequest,
+    DRILL_SOURCE, Description, IncidentSink, Note, Record, RecordId, RecordStatus, Scope, Search, SinkError,
+    StartRequest,
 };
 
 /// How long a drill that was resolved may go on taking in starts, in the waits between tries, in seconds: well within a call's
@@ -156,7 +157,7 @@ impl IncidentSink for IncidentManager {
         let mut pauses = AFTER_DRILL.into_iter();
         loop {
             match self.get(&record, Urgency::Start).await {
-                Ok(found) if find::shown(&found).source == drill::SOURCE => {}
+                Ok(found) if find::shown(&found).source == DRILL_SOURCE => {}
                 // A record that cannot be read is no reason to doubt it: a drill's was there before this call.
                 Ok(_) | Err(SinkError::Rejected { .. } | SinkError::NotFound | SinkError::TokenKnown) => {
                     return Ok(record);

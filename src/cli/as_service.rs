@@ -11,9 +11,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::Duration;
 
-use super::DEFAULT_CONFIG;
 use super::interrupt::Interrupts;
 use super::unit::{self, End, SERVICE, SYSTEMD, systemctl};
+use crate::config::DEFAULT_PATH;
 use crate::process::{self, Exit};
 
 /// How often what it has printed is passed on.
@@ -71,7 +71,7 @@ pub(super) fn whose(own_credentials: bool, configuration: &Path) -> Whose {
         Whose::OwnBecause("only root can run it as the service")
     } else if !unit::systemd_manages() {
         Whose::OwnBecause("systemd does not manage this host")
-    } else if configuration != Path::new(DEFAULT_CONFIG) {
+    } else if configuration != Path::new(DEFAULT_PATH) {
         Whose::OwnBecause("--config names another configuration than the service's")
     } else if unit::property("LoadState").is_none_or(|state| state != "loaded") {
         Whose::OwnBecause("the unit bothends.service is not installed")
@@ -291,7 +291,7 @@ mod tests {
 
     #[test]
     fn who_asks_for_the_own_credentials_gets_them() {
-        assert_eq!(whose(true, Path::new(DEFAULT_CONFIG)), Whose::Own);
+        assert_eq!(whose(true, Path::new(DEFAULT_PATH)), Whose::Own);
     }
 
     #[test]

@@ -13,8 +13,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use clap::Args;
-
+pub(super) use self::chosen::Drill;
 use self::chosen::{Round, chosen};
 use self::performance::{Outcome, Stage, keep, left_open, tell};
 use self::watch::{Daemon, Watch};
@@ -28,41 +27,6 @@ use crate::incident::drill::Drill as Incident;
 use crate::incident::settings::Settings;
 use crate::incident::sink::SinkError;
 use crate::process::Exit;
-
-/// The arguments.
-#[derive(Debug, Args)]
-pub(super) struct Drill {
-    /// Through this sink alone, such as incident_manager or sns-2.
-    #[arg(long, value_name = "SINK")]
-    sink: Option<String>,
-    /// As if it were of this connection; else of the first that a sink takes.
-    #[arg(long, value_name = "VPN_ID")]
-    vpn: Option<String>,
-    /// As if it were of this kind; else of the first that a sink takes.
-    #[arg(long, value_name = "KIND", value_parser = ["outage", "redundancy_lost", "one_sided"])]
-    kind: Option<String>,
-    /// Keep the test incident open this long so that paging can happen; a real incident ends it. Default: 0, or 60 for a
-    /// sink whose receiver groups alerts (Alertmanager).
-    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(0..=600))]
-    hold: Option<u64>,
-    /// Skip the confirmation.
-    #[arg(long)]
-    yes: bool,
-    /// As root: use the credentials and environment of this shell, not the service's.
-    #[arg(long)]
-    own_credentials: bool,
-}
-
-impl Drill {
-    /// The same command, agreed to, for a process that has the service's credentials.
-    fn agreed_to(&self) -> Vec<String> {
-        let mut words = vec!["drill".to_owned(), "--yes".to_owned()];
-        words.extend(self.hold.map(|seconds| format!("--hold={seconds}")));
-        let chosen = [("sink", &self.sink), ("vpn", &self.vpn), ("kind", &self.kind)];
-        words.extend(chosen.iter().filter_map(|(name, value)| Some(format!("--{name}={}", value.as_ref()?))));
-        words
-    }
-}
 
 pub(super) fn run(path: &Path, config: &Config, arguments: &Drill) -> Exit {
     let rounds = match chosen(config, arguments) {

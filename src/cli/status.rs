@@ -13,8 +13,9 @@ use std::path::Path;
 use clap::Args;
 
 use self::verdict::{Verdict, verdict};
-use super::{DEFAULT_CONFIG, say, unit};
+use super::{say, unit};
 use crate::config;
+use crate::config::DEFAULT_PATH;
 use crate::http::client::{self, ClientError};
 use crate::http::status_json::StatusJson;
 use crate::http::table::render_table;
@@ -40,7 +41,7 @@ pub(super) fn run(config: &Path, arguments: &Arguments) -> Exit {
     };
     let unread = asked.as_ref().ok().filter(|_| url.is_none()).and_then(|address| unread(config, *address));
     // The default's need not be readable for everybody; whoever names another means that one.
-    if let Some(unread) = unread.as_ref().filter(|_| config != Path::new(DEFAULT_CONFIG)) {
+    if let Some(unread) = unread.as_ref().filter(|_| config != Path::new(DEFAULT_PATH)) {
         complain!("{unread}");
     }
     let answer = match asked.and_then(|address| ask(address, url.is_some())) {

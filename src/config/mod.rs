@@ -55,6 +55,9 @@ use self::reach::Reader;
 use self::schema::{RENAMED, Renamed};
 use self::section::Section;
 
+/// Where the package puts it.
+pub const DEFAULT_PATH: &str = "/etc/bothends/bothends.toml";
+
 /// Reads the configuration: `path`, then `conf.d/*.toml` beside it in lexical order, then the variables
 /// `BOTHENDS_SECTION__KEY` of `env`.
 ///

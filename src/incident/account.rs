@@ -5,6 +5,7 @@
 //! table, [`render`] the media, [`links`] the places.
 
 mod advice;
+mod flow;
 mod links;
 mod render;
 
@@ -13,17 +14,17 @@ use serde::Serialize;
 use super::settings::{Settings, VpnSettings};
 use super::wording::{
     self, Alone, AwsSince, Course, Tunnel, WORDS_MAX, alone, as_they_stand, clearing_since, clip, concerned,
-    list,
+    list, when,
 };
 use crate::domain::board::{Incident, IncidentState, TunnelSnapshot};
 use crate::domain::carrying::{Carrying, NotCarrying};
 use crate::domain::names::{End, Kind, Role};
 use crate::domain::stopped::{Basis, basis};
 use crate::domain::time::Stamp;
-use crate::domain::verdict::{Assessment, Fault, Loss, Verdict, Why};
+use crate::domain::verdict::{Assessment, Loss, Verdict, Why};
 use advice::Advice;
+use flow::{Flow, why_words};
 pub use links::Link;
-pub(super) use render::telephone;
 pub use render::{KEPT_CURRENT, merged};
 
 /// A runbook's address is cut to this many characters.
@@ -132,75 +133,6 @@ pub(super) fn links_of(vpn: &crate::domain::names::VpnId, settings: Option<&VpnS
     links::of_connection(vpn, settings)
 }
 
-/// Whether a connection's traffic flows.
-#[derive(Debug)]
-struct Flow {
-    carrying: Vec<String>,
-    /// With the reason.
-    cannot_tell: Vec<String>,
-    here_alone: bool,
-}
-
-impl Flow {
-    fn of(tunnels: &[Tunnel]) -> Self {
-        let mut flow = Self { carrying: Vec::new(), cannot_tell: Vec::new(), here_alone: false };
-        for tunnel in tunnels {
-            match tunnel.carrying {
-                Carrying::Carrying => flow.carrying.push(tunnel.named()),
-                Carrying::NotCarrying(NotCarrying::LocalDown) => flow.here_alone = true,
-                Carrying::NotCarrying(
-                    NotCarrying::BothEndsDown | NotCarrying::BgpDown | NotCarrying::AwsDown,
-                ) => {}
-                Carrying::CannotTell(_) => {
-                    flow.cannot_tell.push(format!("{}: {}", tunnel.named(), doubt(tunnel)));
-                }
-            }
-        }
-        if tunnels.is_empty() {
-            flow.cannot_tell.push("nothing is known of its tunnels".to_owned());
-        }
-        flow
-    }
-
-    /// How it flows, where it does: in an outage it did not.
-    const fn again(incident: &Incident) -> &'static str {
-        match (incident.state, incident.id.kind) {
-            (IncidentState::Open, _) if incident.found_at.is_some() => "flows",
-            (IncidentState::Resolved { .. }, _) | (_, Kind::Outage) => "flows again",
-            (
-                IncidentState::Open | IncidentState::Unwatched { .. },
-                Kind::RedundancyLost | Kind::OneSided,
-            ) => "still flows",
-        }
-    }
-
-    fn sentence(&self, incident: &Incident) -> String {
-        if !self.carrying.is_empty() {
-            let again = Self::again(incident);
-            return format!("Traffic {again}, over {}.", list(&self.carrying));
-        }
-        if !self.cannot_tell.is_empty() {
-            return format!("It is not known whether traffic flows. {}.", self.cannot_tell.join("; "));
-        }
-        if self.here_alone {
-            return "No traffic flows, as far as this site can tell: no tunnel of this connection is carrying."
-                .to_owned();
-        }
-        "No traffic flows: no tunnel of this connection is carrying.".to_owned()
-    }
-}
-
-impl Flow {
-    fn in_short(&self, incident: &Incident) -> String {
-        match (self.carrying.is_empty(), self.cannot_tell.is_empty(), self.here_alone) {
-            (false, _, _) => format!("Traffic {}.", Self::again(incident)),
-            (true, true, true) => "No traffic flows, as seen from here.".to_owned(),
-            (true, true, false) => "No traffic flows.".to_owned(),
-            (true, false, _) => "Traffic: not known.".to_owned(),
-        }
-    }
-}
-
 impl Ends {
     fn of(tunnel: &Tunnel) -> Self {
         let role = match tunnel.role {
@@ -214,16 +146,6 @@ impl Ends {
             aws: aws_says(tunnel),
         }
     }
-}
-
-/// Why nobody can tell whether a tunnel carries.
-fn doubt(tunnel: &Tunnel) -> String {
-    let word = |verdict: Verdict| match verdict {
-        Verdict::Up => "says up".to_owned(),
-        Verdict::Down => "says down".to_owned(),
-        Verdict::Unknown(why) => format!("cannot tell ({})", why_words(why)),
-    };
-    format!("this site {}, AWS {}", word(tunnel.local), word(tunnel.aws))
 }
 
 fn site_says(tunnel: &Tunnel) -> String {
@@ -267,37 +189,6 @@ fn aws_says(tunnel: &Tunnel) -> String {
         format!(" (\"{}\"{as_of})", clip(words, WORDS_MAX))
     });
     format!("{word}{}{}", since.unwrap_or_default(), words.unwrap_or_default())
-}
-
-/// Why an end cannot tell.
-fn why_words(why: Why) -> String {
-    let words = match why {
-        Why::Starting => "the daemon has just started",
-        Why::NeverAnswered => {
-            "the far end has never answered here (are the inside addresses right? try `bothends check`)"
-        }
-        Why::Fault(Fault::AddressMissing) => "this host does not have the tunnel's own inside address",
-        Why::Fault(
-            fault @ (Fault::NoPermission
-            | Fault::NoMemory
-            | Fault::QueueFull
-            | Fault::TooManyFiles
-            | Fault::HeldUp
-            | Fault::Socket(_)),
-        ) => return fault.to_string(),
-        Why::Silent => "no probe was sent",
-        Why::Unused => "the tunnel is not used",
-        Why::NotHere => "the other gateway of the pair holds the address",
-        Why::NotAsked => "AWS has not answered yet",
-        Why::NoData => "AWS has no data on this tunnel",
-        Why::Stale => "AWS's data is too old",
-        Why::Fraction => "it changed within the last minute",
-        Why::Future => "AWS's data is dated in the future",
-        Why::Contradiction => "AWS's two sources contradict each other",
-        Why::Gone => "AWS does not have this connection any more",
-        Why::Garbage => "AWS's answer could not be read",
-    };
-    words.to_owned()
 }
 
 /// An open incident of which AWS's end has no current word: most likely the way to AWS is gone.
@@ -406,8 +297,8 @@ fn short(incident: &Incident, tunnels: &[Tunnel], course: Course, flow: &Flow) -
     let forms = [follows, Some(whole), Some(format!("{head} {site}, {name}. {said}"))];
     let mut forms = forms.into_iter().flatten().peekable();
     while let Some(form) = forms.next() {
-        if render::fits_telephone(&form) || forms.peek().is_none() {
-            return render::telephone(&form);
+        if wording::fits_telephone(&form) || forms.peek().is_none() {
+            return wording::telephone(&form);
         }
     }
     String::new()
@@ -439,14 +330,6 @@ fn down_in_short(incident: &Incident, tunnels: &[Tunnel]) -> String {
                 }
             }
         }
-    }
-}
-
-/// A time for people, in UTC, to the second.
-pub(super) fn when(stamp: Stamp) -> String {
-    match jiff::Timestamp::from_millisecond(stamp.as_millis()) {
-        Ok(time) => time.strftime("%Y-%m-%d %H:%M:%S UTC").to_string(),
-        Err(_) => format!("{} ms since 1970", stamp.as_millis()),
     }
 }
 

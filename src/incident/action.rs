@@ -8,7 +8,6 @@ use crate::domain::board::{Board, IncidentId};
 use crate::domain::names::{Kind, SinkId, VpnId};
 use crate::domain::time::Stamp;
 
-use super::backoff::Pace;
 use super::message::Message;
 use super::sink::{
     Description, LedgerError, LedgerRow, Note, Record, RecordId, Scope, Search, SinkError, StartRequest,
@@ -111,6 +110,15 @@ impl Work {
             Self::Forget { .. } => Act::Forget,
         }
     }
+}
+
+/// Whether somebody waits for what is tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Urgency {
+    /// A page, or the end of one.
+    Page,
+    /// Nobody: the story's details, look-ups made beforehand, housekeeping.
+    Quiet,
 }
 
 /// A way to act, without its particulars.
@@ -224,16 +232,16 @@ impl Act {
 
     /// Whether somebody waits for it. A look-up is waited for if a page needs it, which its place knows; a message if it is
     /// a page or the end of one, which its case knows.
-    pub(super) const fn pace(self) -> Pace {
+    pub(super) const fn urgency(self) -> Urgency {
         match self {
-            Self::Start | Self::Read | Self::Resolve | Self::Commit => Pace::Page,
+            Self::Start | Self::Read | Self::Resolve | Self::Commit => Urgency::Page,
             Self::Find
             | Self::Survey
             | Self::Note
             | Self::Relate
             | Self::Describe
             | Self::Forget
-            | Self::Deliver => Pace::Quiet,
+            | Self::Deliver => Urgency::Quiet,
         }
     }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::domain::time::Moment;
 
-use super::action::Failure;
+use super::action::{Failure, Urgency};
 use super::sink::SinkError;
 use super::token;
 
@@ -22,15 +22,6 @@ const RETRY_AFTER_MAX: Duration = Duration::from_secs(600);
 /// Failures in a row after which people should hear of it: about half a minute.
 const LASTING: u32 = 5;
 
-/// Whether somebody waits for what is tried.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Pace {
-    /// A page, or the end of one.
-    Page,
-    /// Nobody: the story's details, look-ups made beforehand, housekeeping.
-    Quiet,
-}
-
 /// One thing that is tried until it works.
 #[derive(Debug, Default)]
 pub(super) struct Hold {
@@ -45,10 +36,10 @@ pub(super) struct Hold {
 
 impl Hold {
     /// When it may be tried again, if that is later than `now`.
-    pub(super) fn until(&self, now: Moment, pace: Pace) -> Option<Moment> {
-        let until = match pace {
-            Pace::Page => self.page,
-            Pace::Quiet => self.quiet,
+    pub(super) fn until(&self, now: Moment, urgency: Urgency) -> Option<Moment> {
+        let until = match urgency {
+            Urgency::Page => self.page,
+            Urgency::Quiet => self.quiet,
         };
         until.filter(|until| *until > now)
     }
@@ -133,17 +124,17 @@ mod tests {
         Failure::Sink(SinkError::Rejected { what: "denied".into(), source: None })
     }
 
-    fn until(hold: &Hold, pace: Pace) -> Option<u64> {
-        hold.until(Moment::ORIGIN, pace).map(|until| until.since(Moment::ORIGIN).as_secs())
+    fn until(hold: &Hold, urgency: Urgency) -> Option<u64> {
+        hold.until(Moment::ORIGIN, urgency).map(|until| until.since(Moment::ORIGIN).as_secs())
     }
 
     #[test]
     fn the_sinks_own_word_is_honoured_but_not_for_ever() {
         let mut hold = Hold::default();
         hold.failed(Moment::ORIGIN, &temporary(Some(45)), &[]);
-        assert_eq!(until(&hold, Pace::Quiet), Some(45));
+        assert_eq!(until(&hold, Urgency::Quiet), Some(45));
         hold.failed(Moment::ORIGIN, &temporary(Some(1_000_000)), &[]);
-        assert_eq!(until(&hold, Pace::Quiet), Some(600));
+        assert_eq!(until(&hold, Urgency::Quiet), Some(600));
     }
 
     #[test]
@@ -157,7 +148,7 @@ mod tests {
             let mut hold = Hold::default();
             for _ in 0..100 {
                 hold.failed(Moment::ORIGIN, &failure, &["milan-1"]);
-                let next = hold.until(Moment::ORIGIN, Pace::Page).unwrap();
+                let next = hold.until(Moment::ORIGIN, Urgency::Page).unwrap();
                 assert!(next <= Moment::ORIGIN + Duration::from_secs(30), "{failure}: {next:?}");
             }
         }
@@ -168,9 +159,9 @@ mod tests {
         let mut hold = Hold::default();
         hold.failed(Moment::ORIGIN, &temporary(Some(600)), &[]);
         hold.at_most(Moment::ORIGIN, Duration::from_secs(60));
-        assert_eq!((until(&hold, Pace::Quiet), until(&hold, Pace::Page)), (Some(60), Some(30)));
+        assert_eq!((until(&hold, Urgency::Quiet), until(&hold, Urgency::Page)), (Some(60), Some(30)));
         hold.at_most(Moment::ORIGIN, Duration::from_secs(90));
-        assert_eq!((until(&hold, Pace::Quiet), until(&hold, Pace::Page)), (Some(60), Some(30)));
+        assert_eq!((until(&hold, Urgency::Quiet), until(&hold, Urgency::Page)), (Some(60), Some(30)));
     }
 
     #[test]
@@ -178,7 +169,7 @@ mod tests {
         let mut hold = Hold::default();
         hold.failed(Moment::ORIGIN, &rejected(), &[]);
         hold.failed(Moment::ORIGIN, &rejected(), &[]);
-        assert_eq!(until(&hold, Pace::Quiet), Some(300));
+        assert_eq!(until(&hold, Urgency::Quiet), Some(300));
         assert_eq!(hold.complaint(), Some("denied"));
     }
 
@@ -187,10 +178,10 @@ mod tests {
         let mut hold = Hold::default();
         hold.failed(Moment::ORIGIN, &rejected(), &[]);
         hold.let_go();
-        assert_eq!((until(&hold, Pace::Page), hold.complaint()), (None, Some("denied")));
+        assert_eq!((until(&hold, Urgency::Page), hold.complaint()), (None, Some("denied")));
         hold.failed(Moment::ORIGIN, &temporary(Some(20)), &[]);
         hold.let_go();
-        assert_eq!(until(&hold, Pace::Page), Some(20));
+        assert_eq!(until(&hold, Urgency::Page), Some(20));
     }
 
     #[test]
@@ -203,6 +194,6 @@ mod tests {
         hold.failed(Moment::ORIGIN, &temporary(None), &[]);
         assert_eq!(hold.complaint(), Some("busy"));
         hold.clear();
-        assert_eq!((hold.complaint(), until(&hold, Pace::Page)), (None, None));
+        assert_eq!((hold.complaint(), until(&hold, Urgency::Page)), (None, None));
     }
 }

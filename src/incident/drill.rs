@@ -1,7 +1,7 @@
 //! The drill: a test incident through the real sinks, told from a real one by whoever sees it, program or person.
 //!
 //! # Why it is never taken for a real one
-//! A record is ours by source and resource, and a drill's source is [`SOURCE`], which is no kind's: no look-up and no survey of a
+//! A record is ours by source and resource, and a drill's source is [`DRILL_SOURCE`], which is no kind's: no look-up and no survey of a
 //! reconciler finds it, so it is not adopted, told or taken up. At OpsCenter its deduplication string is another as well, and
 //! what only takes messages gets it under a key of its own ([`Drill::message`]), so that trigger and resolve are a pair of theirs.
 //!
@@ -9,7 +9,7 @@
 //! A response plan has one deduplication string, so Incident Manager may fold any start into any open record of the plan:
 //!
 //! - *A drill into a real record*: none is begun while a real one is open or pending, and what was started is read back; a record
-//!   whose source is not [`SOURCE`] is left as it is.
+//!   whose source is not [`DRILL_SOURCE`] is left as it is.
 //! - *A real one into a drill*: a drill is open for as long as it takes to read it back (or as it is told to be held), and is
 //!   resolved as soon as the daemon beside it sees anything. Should a start come in between, or from another gateway, or after a
 //!   drill that nobody could resolve, the sink (`aws::incident_manager`) reads what a start has come to: a drill it resolves,
@@ -26,15 +26,13 @@ use serde_json::{Value, json};
 use crate::domain::names::{Kind, VpnId};
 use crate::domain::time::Stamp;
 
-use super::account::{self, Account, NOTES_MAX, URL_MAX, telephone, when};
+use super::account::{self, Account, NOTES_MAX, URL_MAX};
 use super::message::{Change, Message, add_account, severity};
 use super::settings::Settings;
-use super::sink::{DESCRIPTION_MAX, IncidentSink, RecordId, Scope, SinkError, StartRequest};
+use super::sink::{DESCRIPTION_MAX, DRILL_SOURCE, IncidentSink, RecordId, Scope, SinkError, StartRequest};
 use super::token;
-use super::wording::{self, TITLE_MAX, WORDS_MAX, clip, time};
+use super::wording::{self, TITLE_MAX, WORDS_MAX, clip, telephone, time, when};
 
-/// What marks a record as a drill's.
-pub const SOURCE: &str = "bothends.drill";
 /// No impact.
 pub const IMPACT: u8 = 5;
 
@@ -56,7 +54,7 @@ pub struct Drill {
 /// A record as its sink gives it back.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Shown {
-    /// Who started it; [`SOURCE`] if it is a drill's.
+    /// Who started it; [`DRILL_SOURCE`] if it is a drill's.
     pub source: String,
     /// Its title.
     pub title: String,
@@ -76,7 +74,7 @@ impl Drill {
     /// Where a sink keeps it; `None` if the connection is not configured.
     pub fn scope(&self, settings: &Settings) -> Option<Scope> {
         let real = settings.scope(&self.vpn, self.kind)?;
-        Some(Scope { source: SOURCE.to_owned(), ..real })
+        Some(Scope { source: DRILL_SOURCE.to_owned(), ..real })
     }
 
     /// The request that starts its record; the same in every retry.
@@ -249,7 +247,7 @@ mod tests {
         let real = settings.scope(&drill().vpn, Kind::Outage).unwrap();
         assert_eq!((&request.scope.plan, &request.scope.resource), (&real.plan, &real.resource));
         assert!(request.scope.is_drill());
-        assert!(settings.scopes().iter().all(|scope| !scope.is_drill() && scope.source != SOURCE));
+        assert!(settings.scopes().iter().all(|scope| !scope.is_drill() && scope.source != DRILL_SOURCE));
         assert!(request.title.starts_with("DRILL: [milan-1] Milan DC"), "{}", request.title);
         assert_eq!(request.impact, 5);
         let data: Value = serde_json::from_str(&request.raw_data).unwrap();

@@ -6,8 +6,8 @@ use std::time::Duration;
 use crate::domain::board::IncidentId;
 use crate::domain::time::Moment;
 
-use super::action::Failure;
-use super::backoff::{Hold, Pace};
+use super::action::{Failure, Urgency};
+use super::backoff::Hold;
 use super::sink::{Record, RecordId, RecordStatus};
 
 /// Incident Manager does not say how far its list lags behind; we count on a minute, and half as much again.
@@ -188,10 +188,10 @@ impl Place {
         let mend = self.hold.is_rejected().then_some(now);
         let at = |due: Moment, pace| self.hold.until(now, pace).map_or(due, |until| due.max(until));
         let wanted =
-            wanted.map(|wanted| at(wanted.bound, if wanted.page { Pace::Page } else { Pace::Quiet }));
+            wanted.map(|wanted| at(wanted.bound, if wanted.page { Urgency::Page } else { Urgency::Quiet }));
         let wanted = wanted.map(|due| busy.map_or(due, |busy| due.max(busy)));
         let rest = [refresh, mend].map(|due| due.filter(|_| busy.is_none()));
-        let rest = rest.into_iter().flatten().map(|due| at(due, Pace::Quiet));
+        let rest = rest.into_iter().flatten().map(|due| at(due, Urgency::Quiet));
         wanted.into_iter().chain(rest).min()
     }
 }
@@ -239,7 +239,7 @@ mod tests {
         let failure =
             Failure::Sink(SinkError::Temporary { what: "late".into(), retry_after: None, source: None });
         place.failed(at(1), &failure, at(7), &[]);
-        assert_eq!((place.failed_at, place.hold.until(at(7), Pace::Page)), (None, None));
+        assert_eq!((place.failed_at, place.hold.until(at(7), Urgency::Page)), (None, None));
     }
 
     #[test]

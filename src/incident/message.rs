@@ -8,7 +8,7 @@ use crate::domain::board::{Incident, TimelineChange, TimelineEntry};
 use crate::domain::names::{Destination, Kind, VpnId};
 use crate::domain::time::Stamp;
 
-use super::account::{Account, when};
+use super::account::Account;
 use super::raw_data::raw_members;
 use super::settings::Settings;
 use super::sink::SinkError;
@@ -134,10 +134,10 @@ pub(super) fn compose(incident: &Incident, settings: &Settings, occasion: Occasi
     let told_anew = |(entry, line): &(&TimelineEntry, String)| match change {
         Change::Repeated => None,
         Change::Opened => {
-            (entry.what != TimelineChange::Opened).then(|| format!("{}: {line}", when(entry.at)))
+            (entry.what != TimelineChange::Opened).then(|| format!("{}: {line}", wording::when(entry.at)))
         }
         Change::Worsened | Change::Updated | Change::Resolved | Change::Unwatched => {
-            (entry.seq >= told).then(|| format!("{}: {line}", when(entry.at)))
+            (entry.seq >= told).then(|| format!("{}: {line}", wording::when(entry.at)))
         }
     };
     let news: Vec<String> = timeline.iter().filter_map(told_anew).collect();

@@ -16,6 +16,7 @@ mod lookup;
 pub mod message;
 mod raw_data;
 pub mod reconcile;
+mod record;
 pub mod settings;
 pub mod shell;
 pub mod sink;

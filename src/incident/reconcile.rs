@@ -80,7 +80,6 @@ use case::Case;
 pub(super) use case::worsened_since;
 use ended::Hearing;
 pub use plan::WITHOUT_A_LIST;
-use survey::Survey;
 
 /// One sink's reconciler.
 #[derive(Debug)]
@@ -130,6 +129,26 @@ enum Route {
         record: RecordId,
         until: Moment,
     },
+}
+
+/// What is known of records that nobody accounts for.
+#[derive(Debug, Default)]
+struct Survey {
+    /// When the last list was asked for; `None` before the first, and if one is due as soon as may be.
+    last: Option<Moment>,
+    listing: bool,
+    reading: bool,
+    /// The oldest open record of each scope that nothing accounted for, to be read.
+    unread: BTreeMap<(VpnId, Kind), RecordId>,
+    hold: Hold,
+}
+
+impl Survey {
+    /// A list, or one of its records, was not to be had: all is asked again after a while.
+    fn failed(&mut self, failure: &Failure, now: Moment, seed: &[&str]) {
+        self.hold.failed(now, failure, seed);
+        self.last = None;
+    }
 }
 
 impl Reconciler {

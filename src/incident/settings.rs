@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::domain::names::{Kind, SinkId, VpnId};
 use crate::domain::plan::{Route, SinkPlan};
 
-use super::sink::Scope;
+use super::record::Scope;
 
 /// One sink, as its reconciler needs it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +23,15 @@ pub struct Settings {
     pub impact: BTreeMap<Kind, u8>,
     /// What is known of each connection beyond the core's plan.
     pub vpns: BTreeMap<VpnId, VpnSettings>,
+}
+
+/// One sink, as its teller needs it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TellerSettings {
+    /// As every sink has them; `plan` is of no meaning.
+    pub sink: Settings,
+    /// How often what is open is repeated, to a vendor that takes silence for an end.
+    pub repeat_every: Option<Duration>,
 }
 
 /// One connection, as its records name it.

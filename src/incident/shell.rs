@@ -29,8 +29,9 @@ use super::action::{
 use super::message::Messenger;
 use super::reconcile::Reconciler;
 use super::settings::Settings;
+use super::settings::TellerSettings;
 use super::sink::{IncidentSink, Ledger, LedgerRow};
-use super::teller::{Teller, TellerSettings};
+use super::teller::Teller;
 
 /// How often the ledger is tried at the start. After that the sink is served without what it has: records are found
 /// again at the sink, and a page must not wait for a disk.

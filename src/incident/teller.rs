@@ -34,25 +34,14 @@ use crate::health::{Code, Problem};
 use super::action::{
     Act, Action, ActionId, Errand, Failure, Notice, NoticeLevel, Reply, Settled, SinkEvent, SinkReport,
 };
-use super::settings::Settings;
+use super::settings::TellerSettings;
 use super::sink::{LedgerRow, SinkError};
 use super::wording;
+pub use case::UPDATE_EVERY;
 use case::{Around, Case, Step};
-
-/// Changes that worsen nothing are gathered for so long: a line that flaps must not fill a mailbox.
-pub const UPDATE_EVERY: Duration = Duration::from_secs(60);
 
 /// A row whose incident is not on the Board may be of one that comes late after a start.
 const ABSENT_GRACE: Duration = Duration::from_secs(300);
-
-/// One sink, as its teller needs it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TellerSettings {
-    /// As every sink has them; `plan` is of no meaning.
-    pub sink: Settings,
-    /// How often what is open is repeated, to a vendor that takes silence for an end.
-    pub repeat_every: Option<Duration>,
-}
 
 /// One sink's teller.
 #[derive(Debug)]
@@ -279,7 +268,7 @@ impl Teller {
                 self.actions.push_back(Action { id: action, work: errand });
             }
             Step::Wait(until) => {
-                let commit = case.ledger.until(now.mono, Act::Commit.pace()).filter(|_| case.dirty);
+                let commit = case.ledger.until(now.mono, Act::Commit.urgency()).filter(|_| case.dirty);
                 if let Some((until, why)) = until {
                     self.wake_at(Some(until), why);
                 }

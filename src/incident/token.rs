@@ -6,7 +6,7 @@ use crate::domain::board::{IncidentId, TimelineChange, TimelineEntry};
 use crate::domain::names::{Destination, SinkId};
 use crate::domain::time::Stamp;
 
-use super::sink::{RecordId, Scope};
+use super::record::{RecordId, Scope};
 
 /// The token that starts the record which follows `newest`. Whoever sees the same newest record arrives at the same
 /// token, and a record that is over gives its successor another one.

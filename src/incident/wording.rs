@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use super::account::when;
 use crate::domain::board::{Incident, IncidentState, TimelineChange, TimelineEntry, TunnelSnapshot};
 use crate::domain::carrying::{Carrying, NotCarrying};
 use crate::domain::names::{End, Kind, Role, SourceKind, TunnelId};
 use crate::domain::time::Stamp;
 use crate::domain::verdict::{Assessment, AwsEvidence, Evidence, LocalEvidence, Verdict};
 
+/// What a telephone shows as one text message (GSM 03.38 has 160 characters in one).
+const TELEPHONE_MAX: usize = 160;
 /// Incident Manager's limit on a title, in characters.
 /// <https://docs.aws.amazon.com/incident-manager/latest/APIReference/API_StartIncident.html>
 pub const TITLE_MAX: usize = 200;
@@ -313,12 +314,35 @@ pub(super) fn opened_seq(incident: &Incident) -> Option<u32> {
     incident.timeline.iter().find(begins).map(|entry| entry.seq)
 }
 
+/// A time for people, in UTC, to the second.
+pub(super) fn when(stamp: Stamp) -> String {
+    match jiff::Timestamp::from_millisecond(stamp.as_millis()) {
+        Ok(time) => time.strftime("%Y-%m-%d %H:%M:%S UTC").to_string(),
+        Err(_) => format!("{} ms since 1970", stamp.as_millis()),
+    }
+}
+
 /// RFC 3339, in UTC.
 pub(super) fn time(stamp: Stamp) -> String {
     match jiff::Timestamp::from_millisecond(stamp.as_millis()) {
         Ok(time) => time.to_string(),
         Err(_) => format!("{} ms since 1970", stamp.as_millis()),
     }
+}
+
+/// Whether a line fits one text message.
+pub(super) fn fits_telephone(text: &str) -> bool {
+    text.chars().count() <= TELEPHONE_MAX
+}
+
+/// One line of plain ASCII that fits one text message.
+pub(super) fn telephone(text: &str) -> String {
+    let plain: String = text
+        .replace(['–', '—'], "-")
+        .chars()
+        .map(|c| if c == ' ' || c.is_ascii_graphic() { c } else { '?' })
+        .collect();
+    if plain.len() <= TELEPHONE_MAX { plain } else { format!("{}...", &plain[..TELEPHONE_MAX - 3]) }
 }
 
 /// At most `max` characters; what is cut is marked.

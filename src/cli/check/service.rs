@@ -3,14 +3,15 @@
 use std::path::Path;
 
 use crate::access::User;
-use crate::cli::{DEFAULT_CONFIG, unit};
+use crate::cli::unit;
+use crate::config::DEFAULT_PATH;
 use crate::config::{self, SERVICE};
 use crate::probe::permission::datagram_closed_to;
 
 /// What the service lacks to run with the configuration at `path`, if the user `us` is root, who is refused nothing himself. A file
 /// elsewhere than the service's may not be in its place yet.
 pub(super) fn lacks(path: &Path, us: u32) -> Vec<String> {
-    let home = Path::new(DEFAULT_CONFIG).parent();
+    let home = Path::new(DEFAULT_PATH).parent();
     if us != 0 || !home.is_some_and(|home| path.starts_with(home)) {
         return Vec::new();
     }

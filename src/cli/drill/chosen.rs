@@ -1,11 +1,47 @@
-//! Which sinks get a drill, and of what.
+//! What was asked for: which sinks get a drill, and of what.
 
 use std::sync::Arc;
 
-use super::Drill;
+use clap::Args;
+
 use crate::config::{Config, SinkSettings};
 use crate::domain::names::Kind;
 use crate::domain::plan::VpnPlan;
+
+/// The arguments.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Drill {
+    /// Through this sink alone, such as incident_manager or sns-2.
+    #[arg(long, value_name = "SINK")]
+    sink: Option<String>,
+    /// As if it were of this connection; else of the first that a sink takes.
+    #[arg(long, value_name = "VPN_ID")]
+    vpn: Option<String>,
+    /// As if it were of this kind; else of the first that a sink takes.
+    #[arg(long, value_name = "KIND", value_parser = ["outage", "redundancy_lost", "one_sided"])]
+    kind: Option<String>,
+    /// Keep the test incident open this long so that paging can happen; a real incident ends it. Default: 0, or 60 for a
+    /// sink whose receiver groups alerts (Alertmanager).
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(0..=600))]
+    pub(super) hold: Option<u64>,
+    /// Skip the confirmation.
+    #[arg(long)]
+    pub(super) yes: bool,
+    /// As root: use the credentials and environment of this shell, not the service's.
+    #[arg(long)]
+    pub(super) own_credentials: bool,
+}
+
+impl Drill {
+    /// The same command, agreed to, for a process that has the service's credentials.
+    pub(super) fn agreed_to(&self) -> Vec<String> {
+        let mut words = vec!["drill".to_owned(), "--yes".to_owned()];
+        words.extend(self.hold.map(|seconds| format!("--hold={seconds}")));
+        let chosen = [("sink", &self.sink), ("vpn", &self.vpn), ("kind", &self.kind)];
+        words.extend(chosen.iter().filter_map(|(name, value)| Some(format!("--{name}={}", value.as_ref()?))));
+        words
+    }
+}
 
 /// One drill at one sink.
 #[derive(Debug, Clone, PartialEq)]

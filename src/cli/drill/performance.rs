@@ -8,10 +8,10 @@ use std::time::Duration;
 use super::watch::Watch;
 use crate::clock;
 use crate::daemon::places::Place;
-use crate::incident::drill::{Drill, SOURCE, ShowingSink, Shown};
+use crate::incident::drill::{Drill, ShowingSink, Shown};
 use crate::incident::message::{Change, Message, Messenger};
 use crate::incident::settings::Settings;
-use crate::incident::sink::{IncidentSink, RecordId, SinkError, StartRequest};
+use crate::incident::sink::{DRILL_SOURCE, IncidentSink, RecordId, SinkError, StartRequest};
 
 /// The waits between the tries of one call, in seconds. A person waits, and a drill that is open must not stay so for a short trouble.
 const WAITS: [u64; 4] = [1, 2, 4, 8];
@@ -93,7 +93,7 @@ pub(super) async fn keep(sink: &impl ShowingSink, stage: &Stage<'_>) -> Outcome 
     };
     outcome.say("started", &record.0);
     match repeated(async || sink.show(&record).await).await {
-        Ok(shown) if shown.source != SOURCE => {
+        Ok(shown) if shown.source != DRILL_SOURCE => {
             let told = format!(
                 "the sink merged the drill into the open record {record} ({}, started by {}): same dedupe string. It is left as it \
                  is, and no drill's; the drill may show in its timeline",
@@ -210,14 +210,16 @@ async fn end(sink: &impl ShowingSink, stage: &Stage<'_>, record: &RecordId, outc
     let (summary, token) = (stage.incident.summary(), stage.incident.resolve_token(record));
     let ended = repeated(async || {
         let shown = sink.show(record).await?;
-        if shown.source != SOURCE {
+        if shown.source != DRILL_SOURCE {
             return Ok(shown);
         }
         sink.resolve(record, &summary, &token).await?;
         sink.show(record).await
     });
     match ended.await {
-        Ok(shown) if shown.source != SOURCE => outcome.ill("left as is", &format!("{record} is no drill's")),
+        Ok(shown) if shown.source != DRILL_SOURCE => {
+            outcome.ill("left as is", &format!("{record} is no drill's"))
+        }
         Ok(shown) => outcome.say("resolved", &described(&shown)),
         Err(error) => {
             let told = format!(

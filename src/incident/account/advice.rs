@@ -1,7 +1,7 @@
 //! Which side is likely at fault, and the first three things to do: one closed table.
 
-use super::super::wording::{Alone, Course, Tunnel, alone, concerned, list};
-use super::{Flow, when};
+use super::super::wording::{Alone, Course, Tunnel, alone, concerned, list, when};
+use super::flow::Flow;
 use crate::domain::board::Incident;
 use crate::domain::names::{Kind, TunnelId};
 use crate::domain::plan::Route;

@@ -7,8 +7,6 @@ use super::{Account, Link};
 /// The end of what the daemon keeps current in a text that people may write in, too.
 pub const KEPT_CURRENT: &str = "_Kept current by bothends. Anything written below this line stays._";
 
-/// What a telephone shows as one text message (GSM 03.38 has 160 characters in one).
-const TELEPHONE_MAX: usize = 160;
 /// Notes that must be shortened are cut to this many characters.
 const NOTES_SHORT: usize = 200;
 
@@ -122,21 +120,6 @@ pub fn merged(there: &str, ours: &str) -> Option<String> {
     let theirs = there.split_once(KEPT_CURRENT).map_or(there, |(_, below)| below).trim();
     let merged = if theirs.is_empty() { ours.to_owned() } else { format!("{ours}\n\n{theirs}") };
     (merged.trim() != there.trim()).then_some(merged)
-}
-
-/// Whether a line fits one text message.
-pub(super) fn fits_telephone(text: &str) -> bool {
-    text.chars().count() <= TELEPHONE_MAX
-}
-
-/// One line of plain ASCII that fits one text message.
-pub(in crate::incident) fn telephone(text: &str) -> String {
-    let plain: String = text
-        .replace(['–', '—'], "-")
-        .chars()
-        .map(|c| if c == ' ' || c.is_ascii_graphic() { c } else { '?' })
-        .collect();
-    if plain.len() <= TELEPHONE_MAX { plain } else { format!("{}...", &plain[..TELEPHONE_MAX - 3]) }
 }
 
 fn push(text: &mut String, line: &str) {

@@ -9,8 +9,7 @@ use crate::domain::time::Moment;
 use super::super::action::{Act, Work};
 use super::super::sink::{Record, RecordId};
 use super::super::token;
-use super::case::{Aim, Around, Case, Standing, Step};
-use super::open::NOTE_CHECK;
+use super::case::{Aim, Around, Case, NOTE_CHECK, REST, Standing, Step, wait};
 
 impl Case {
     /// What is to be done next.
@@ -93,15 +92,4 @@ impl Case {
         let client_token = token::resolve(&record, &around.settings.site, &self.incident.id, why);
         Step::Do(aim, Box::new(Work::Resolve { record, summary, client_token }))
     }
-}
-
-/// Nothing to do until something happens.
-pub(super) const REST: Step = Step::Wait { until: None, look_up: None };
-
-pub(super) fn wait(until: Moment, why: &'static str) -> Step {
-    Step::Wait { until: Some((until, why)), look_up: None }
-}
-
-pub(super) fn look_up(bound: Moment) -> Step {
-    Step::Wait { until: None, look_up: Some(bound) }
 }

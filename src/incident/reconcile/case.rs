@@ -21,6 +21,9 @@ use super::super::wording;
 /// all the same.
 const REPEATS_EVERY: Duration = Duration::from_secs(600);
 
+/// Before a note the record must have been read this recently: a story does not go on in a record that is closed.
+pub(super) const NOTE_CHECK: Duration = Duration::from_secs(10);
+
 /// One incident at one sink.
 #[derive(Debug)]
 pub(super) struct Case {
@@ -149,6 +152,17 @@ pub(super) enum Step {
     Wait { until: Option<(Moment, &'static str)>, look_up: Option<Moment> },
     /// To say that it is settled.
     Settled,
+}
+
+/// Nothing to do until something happens.
+pub(super) const REST: Step = Step::Wait { until: None, look_up: None };
+
+pub(super) fn wait(until: Moment, why: &'static str) -> Step {
+    Step::Wait { until: Some((until, why)), look_up: None }
+}
+
+pub(super) fn look_up(bound: Moment) -> Step {
+    Step::Wait { until: None, look_up: Some(bound) }
 }
 
 /// What a case must know beyond itself.
@@ -290,7 +304,7 @@ impl Case {
     }
 
     pub(super) fn held(&self, act: Act, now: Moment) -> Option<Moment> {
-        self.holds.get(&act).and_then(|hold| hold.until(now, act.pace()))
+        self.holds.get(&act).and_then(|hold| hold.until(now, act.urgency()))
     }
 
     /// Up to where the next note tells: `None` if everything has been told.

@@ -5,8 +5,7 @@ use crate::domain::time::Stamp;
 
 use super::super::action::Act;
 use super::super::sink::{RecordId, RecordStatus};
-use super::advance::look_up;
-use super::case::{Aim, Around, Case, Step};
+use super::case::{Aim, Around, Case, Step, look_up};
 use super::open::CHECK;
 
 impl Case {

@@ -8,8 +8,7 @@ use crate::domain::board::IncidentState;
 
 use super::super::lookup::GOOD_FOR;
 use super::super::sink::{Record, RecordStatus};
-use super::advance::{REST, look_up};
-use super::case::{Around, Case, Step};
+use super::case::{Around, Case, REST, Step, look_up};
 
 /// How often a sink that has no record of it is searched for one that somebody else has started since.
 const AGAIN: Duration = Duration::from_secs(300);

@@ -9,14 +9,11 @@ use super::super::account::Account;
 use super::super::action::{Act, Work};
 use super::super::sink::{Description, Note, Origin, RecordId, RecordStatus};
 use super::super::{token, wording};
-use super::advance::wait;
-use super::case::{Aim, Around, Case, Described, Step};
+use super::case::{Aim, Around, Case, Described, NOTE_CHECK, Step, wait};
 
 /// How often an open record is read, to see whether a person has closed it, and how often a closed incident's scope is
 /// searched for a record that somebody has opened since.
 pub(super) const CHECK: Duration = Duration::from_secs(60);
-/// Before a note the record must have been read this recently: a story does not go on in a record that is closed.
-pub(super) const NOTE_CHECK: Duration = Duration::from_secs(10);
 /// What a record says is written anew at most this often, unless the incident has worsened: its timeline has every change.
 const DESCRIBE_EVERY: Duration = Duration::from_secs(60);
 

@@ -13,8 +13,7 @@ use super::super::lookup::{GOOD_FOR, LIST_LAG, Place};
 use super::super::raw_data::raw_data;
 use super::super::sink::{DESCRIPTION_MAX, Record, RecordId, RecordStatus, Scope, StartRequest};
 use super::super::{token, wording};
-use super::advance::{REST, look_up, wait};
-use super::case::{Aim, Around, Case, Newer, Older, Standing, Step};
+use super::case::{Aim, Around, Case, Newer, Older, REST, Standing, Step, look_up, wait};
 use super::found::WHEN_FOUND;
 
 /// How long an open incident waits for the record of the one before it to be closed. After that it goes on in that record:

@@ -12,7 +12,6 @@ use crate::domain::names::{Kind, VpnId};
 use crate::domain::time::{Moment, Now};
 
 use super::super::action::{Act, Failure, Found, Reply, Work};
-use super::super::backoff::Hold;
 use super::super::sink::{Record, RecordId, RecordStatus, Scope, SinkError};
 use super::super::token;
 use super::{Reconciler, Route};
@@ -21,26 +20,6 @@ use super::{Reconciler, Route};
 /// as the shortest `resolve_after` by default. One list serves for all connections, so that it costs one call each time,
 /// however many they are.
 const EVERY: Duration = Duration::from_secs(300);
-
-/// What is known of records that nobody accounts for.
-#[derive(Debug, Default)]
-pub(super) struct Survey {
-    /// When the last list was asked for; `None` before the first, and if one is due as soon as may be.
-    last: Option<Moment>,
-    listing: bool,
-    reading: bool,
-    /// The oldest open record of each scope that nothing accounted for, to be read.
-    unread: BTreeMap<(VpnId, Kind), RecordId>,
-    pub(super) hold: Hold,
-}
-
-impl Survey {
-    /// A list, or one of its records, was not to be had: all is asked again after a while.
-    fn failed(&mut self, failure: &Failure, now: Moment, seed: &[&str]) {
-        self.hold.failed(now, failure, seed);
-        self.last = None;
-    }
-}
 
 impl Reconciler {
     /// Asks for a list if one is due, and reads what it showed, one at a time.
@@ -58,7 +37,7 @@ impl Reconciler {
             return;
         }
         let due = self.survey.last.map_or(self.started, |last| last + self.survey_interval());
-        let due = self.survey.hold.until(now.mono, Act::Survey.pace()).map_or(due, |until| due.max(until));
+        let due = self.survey.hold.until(now.mono, Act::Survey.urgency()).map_or(due, |until| due.max(until));
         if due > now.mono {
             self.wake_at(Some(due), "records that nobody accounts for");
             return;

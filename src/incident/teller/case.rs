@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::domain::board::{Incident, IncidentState, TimelineChange, TimelineEntry, TunnelSnapshot};
 use crate::domain::carrying::Carrying;
@@ -9,13 +10,15 @@ use crate::domain::names::TunnelId;
 use crate::domain::time::{Moment, Now, Stamp};
 use crate::domain::verdict::Assessment;
 
-use super::super::action::{Act, ActionId, Errand, Failure, Reply};
-use super::super::backoff::{Hold, Pace};
+use super::super::action::{Act, ActionId, Errand, Failure, Reply, Urgency};
+use super::super::backoff::Hold;
 use super::super::message::{Change, Message, Occasion, compose};
 use super::super::reconcile::worsened_since;
-use super::super::settings::Settings;
+use super::super::settings::{Settings, TellerSettings};
 use super::super::sink::{LedgerRow, RecordId, SinkError};
-use super::{TellerSettings, UPDATE_EVERY};
+
+/// Changes that worsen nothing are gathered for so long: a line that flaps must not fill a mailbox.
+pub const UPDATE_EVERY: Duration = Duration::from_secs(60);
 
 /// One incident.
 ///
@@ -149,7 +152,7 @@ impl Case {
         let now = around.now.mono;
         self.drop_what_is_stale();
         loop {
-            if self.dirty && self.ledger.until(now, Act::Commit.pace()).is_none() {
+            if self.dirty && self.ledger.until(now, Act::Commit.urgency()).is_none() {
                 return Step::Do(Errand::Commit { row: Box::new(self.row.clone()) });
             }
             if !self.present {
@@ -165,7 +168,7 @@ impl Case {
                 continue;
             }
             if let Some(message) = &self.outgoing {
-                return match self.deliver.until(now, pace(message.change)) {
+                return match self.deliver.until(now, urgency(message.change)) {
                     Some(until) => Step::Wait(Some((until, "deliver again"))),
                     None => Step::Do(Errand::Deliver { message: Arc::clone(message) }),
                 };
@@ -180,7 +183,7 @@ impl Case {
                         at,
                     };
                     let message = compose(&self.incident, &around.settings.sink, occasion);
-                    if pace(change) == Pace::Page {
+                    if urgency(change) == Urgency::Page {
                         // Whatever was refused, it was another message.
                         self.deliver.let_go();
                     }
@@ -201,7 +204,7 @@ impl Case {
 
     /// The incident has left the Board: there is nothing more to tell.
     fn absent(&self, now: Moment) -> Step {
-        match self.ledger.until(now, Act::Forget.pace()) {
+        match self.ledger.until(now, Act::Forget.urgency()) {
             Some(until) => Step::Wait(Some((until, "forget again"))),
             None => Step::Do(Errand::Forget { incident: self.incident.id.clone() }),
         }
@@ -358,10 +361,10 @@ enum Next {
 }
 
 /// Whether somebody waits for a message. One that is waited for is tried at once, though another was rejected.
-const fn pace(change: Change) -> Pace {
+const fn urgency(change: Change) -> Urgency {
     match change {
-        Change::Opened | Change::Worsened | Change::Resolved | Change::Unwatched => Pace::Page,
-        Change::Updated | Change::Repeated => Pace::Quiet,
+        Change::Opened | Change::Worsened | Change::Resolved | Change::Unwatched => Urgency::Page,
+        Change::Updated | Change::Repeated => Urgency::Quiet,
     }
 }
 

@@ -693,7 +693,7 @@ fn play(
         // Wholly: whatever happened is in a message's words.
         let words: String = told.iter().map(|arrived| arrived.message.text.as_str()).collect();
         for entry in incident.timeline.iter().filter(|entry| super::case::is_news(&entry.what)) {
-            let at = super::super::account::when(entry.at);
+            let at = super::super::wording::when(entry.at);
             prop_assert!(words.contains(&at), "{entry:?} is not told in {words}");
         }
         if !trouble && !crashed {
