@@ -2,7 +2,6 @@
 
 mod needs;
 mod report;
-mod service;
 #[cfg(test)]
 mod tests;
 mod trial;
@@ -12,11 +11,15 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::as_service::{self, Task, Whose};
-use super::say;
+use super::{say, unit};
+use crate::access::User;
 use crate::config::needs::{Needs, UNIT, mebibytes};
-use crate::config::{self, Config, Rejection, StoreSettings, WebhookSettings, describe};
+use crate::config::{
+    self, Config, DEFAULT_PATH, Rejection, SERVICE, StoreSettings, WebhookSettings, describe,
+};
 use crate::daemon::{self, Refusal, places};
 use crate::domain::plan::TunnelPlan;
+use crate::probe::permission::datagram_closed_to;
 use crate::probe::{Ownership, held, own, owns};
 use crate::process::{self, Exit, Granted, environment};
 use crate::store::{Capacity, capacity};
@@ -48,7 +51,7 @@ pub(super) fn run(path: &Path, aws: bool, to_run: bool, own_credentials: bool) -
         for refused in refused_by_run(path, &env, us) {
             complain!("warning: {refused}");
         }
-        for lacking in service::lacks(path, us) {
+        for lacking in service_lacks(path, us) {
             complain!("warning: {lacking} (the service's start is refused)");
         }
     }
@@ -153,4 +156,23 @@ fn not_here(tunnel: &TunnelPlan) -> Option<String> {
         "{id}, {name}: {what} (source_ip {}{interface}); until it does, this end has no vote on this tunnel",
         route.source_ip
     ))
+}
+
+/// What the service lacks to run with the configuration at `path`, if the user `us` is root, who is refused nothing himself. A file
+/// elsewhere than the service's may not be in its place yet.
+fn service_lacks(path: &Path, us: u32) -> Vec<String> {
+    let home = Path::new(DEFAULT_PATH).parent();
+    if us != 0 || !home.is_some_and(|home| path.starts_with(home)) {
+        return Vec::new();
+    }
+    let Some(service) = User::named(SERVICE).filter(|service| service.uid() != us) else { return Vec::new() };
+    let mut lacks: Vec<_> = config::closed_to(&service, path).iter().map(ToString::to_string).collect();
+    lacks.extend(no_sockets(&service, || unit::property("AmbientCapabilities")));
+    lacks
+}
+
+fn no_sockets(service: &User, capabilities: impl FnOnce() -> Option<String>) -> Option<String> {
+    let why = datagram_closed_to(service.groups())?;
+    let raw = capabilities().is_some_and(|granted| granted.contains("cap_net_raw"));
+    (!raw).then(|| format!("the user {SERVICE} cannot open ICMP sockets: {why}"))
 }

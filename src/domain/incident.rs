@@ -15,14 +15,11 @@ use super::condition::Truth;
 use super::effects::Effects;
 use super::fact::{Fact, IncidentChange};
 use super::hold::Hold;
-use super::names::{Kind, VpnId};
+use super::names::{Kind, SinkId, VpnId};
 use super::plan::IncidentRules;
 use super::status::Phase;
 use super::story::{Scene, Story};
-use super::time::{Moment, Now};
-
-mod leave;
-mod take_up;
+use super::time::{Moment, Now, Stamp};
 
 /// Openings older than this do not count as flapping.
 const FLAPPING_WITHIN: Duration = Duration::from_secs(24 * 3600);
@@ -282,6 +279,58 @@ impl KindWatch {
         let doublings = u32::try_from(self.openings.len()).unwrap_or(u32::MAX).saturating_sub(1).min(16);
         let doubled = rules.resolve_after.saturating_mul(1 << doublings);
         doubled.min(RESOLVE_AFTER_MAX.max(rules.resolve_after))
+    }
+
+    /// This host ceases to judge: an address has moved to another one. What is pending is let go: it would be evidence of another time when this host is back. What is open is handed over:
+    /// its record stays open, and whoever judges from here on takes it up.
+    pub fn leave(&mut self, now: Now, fx: &mut Effects) -> Option<Arc<Incident>> {
+        match std::mem::replace(&mut self.state, State::Clear) {
+            State::Clear => None,
+            State::Pending { .. } => {
+                let (vpn, kind) = (self.vpn.clone(), self.kind);
+                fx.facts.push_back(Fact::IncidentAverted { vpn, kind, at: now });
+                None
+            }
+            State::Open { mut story, .. } | State::Clearing { mut story, .. } => {
+                story.set_state(IncidentState::Unwatched { at: now.wall });
+                story.add(TimelineChange::HandedOver, now.wall);
+                tell(&story, IncidentChange::HandedOver, now, fx);
+                Some(Arc::clone(story.incident()))
+            }
+        }
+    }
+
+    /// An open record, and no incident here that accounts for it: the incident goes on with this daemon, which resolves it like its
+    /// own. Nobody is told of it anew until this site has seen the condition hold for itself.
+    ///
+    /// The record was found open at `sink`, created at `created` on the sink's clock. Where an incident is open already, that one
+    /// accounts for it, and nothing changes.
+    pub fn take_up(&mut self, sink: SinkId, created: Stamp, scene: Scene, now: Now, fx: &mut Effects) {
+        let witness = match &self.state {
+            State::Open { .. } | State::Clearing { .. } => return,
+            State::Clear => Hold::default(),
+            // What has held so far counts: the incident that was about to open is this one.
+            State::Pending { hold } => *hold,
+        };
+        self.count_opening(now.mono - now.wall.since(created), now.mono);
+        let story = Story::take_up(self.vpn.clone(), self.kind, scene, sink, created, now.wall);
+        tell(&story, IncidentChange::TakenUp, now, fx);
+        self.state = State::Open { story, witness };
+    }
+
+    /// Whether this site sees for itself what was taken up.
+    fn bear_witness(&self, story: &mut Story, witness: &mut Hold, step: Step, now: Now, fx: &mut Effects) {
+        let (Some(_), Some(open_after)) = (&story.incident().found_at, step.rules.open_after(self.kind))
+        else {
+            *witness = Hold::default();
+            return;
+        };
+        witness.observe(step.opens, open_after, now.mono);
+        if witness.has_held(open_after) && now.mono >= step.grace_until {
+            *witness = Hold::default();
+            story.witness(now.wall);
+            tell(story, IncidentChange::Witnessed, now, fx);
+        }
     }
 }
 

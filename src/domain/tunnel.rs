@@ -21,8 +21,6 @@ use super::stopped::{dated, not_passing_since};
 use super::time::{Moment, Now, Stamp};
 use super::verdict::{Assessment, Evidence, LocalEvidence, Outcome, Verdict, View, Why};
 
-mod presence;
-
 /// A BGP speaker whose peer was out of reach tries again within this time: the suggested `ConnectRetryTime` of
 /// RFC 4271, section 10.
 const BGP_SETTLES_WITHIN: Duration = Duration::from_secs(120);
@@ -406,6 +404,53 @@ impl Tunnel {
             End::Aws => self.aws().clone(),
         };
         fx.facts.push_back(Fact::ViewChanged { tunnel: self.plan.id.clone(), end, from, view, at });
+    }
+
+    /// This host is, or is not, where the tunnel ends. Where it is not, our end is not asked: it has no view, no echoes and no
+    /// minutes. A check that comes back begins afresh: what it saw before says nothing
+    /// of now.
+    pub fn set_here(&mut self, here: bool, rules: ProbeRules, anchor: Moment, now: Now, fx: &mut Effects) {
+        match (self.plan.role, here, self.checks.is_empty()) {
+            (Role::Unused, _, _)
+            | (Role::Active | Role::Standby, true, false)
+            | (Role::Active | Role::Standby, false, true) => {}
+            (Role::Active | Role::Standby, true, true) => {
+                let route = std::sync::Arc::clone(&self.plan.route);
+                self.checks = vec![Check::new(self.check(), route, rules, anchor, self.before, now, fx)];
+            }
+            (Role::Active | Role::Standby, false, false) => {
+                if let Some(check) = self.checks.first() {
+                    self.before = check.before();
+                }
+                self.retire(fx);
+                self.checks.clear();
+                self.loss = LossWindow::since(now.mono);
+                self.stopped = None;
+                self.downs = Downs::new(now.mono);
+            }
+        }
+    }
+
+    /// The ends that have seen it Up.
+    pub fn seen_up(&self) -> impl Iterator<Item = SeenUp> {
+        let absent = self.checks.is_empty() && self.before.answered;
+        let mut key = self.plan.route.key();
+        key.own = key.own.filter(|_| self.before.held);
+        let local = absent.then(|| SeenUp::Local(self.check(), key));
+        let local = local.into_iter().chain(self.checks.iter().filter_map(Check::seen_up));
+        local.chain(self.aws_seen_up.then(|| SeenUp::Aws(self.plan.id.clone())))
+    }
+
+    /// Why there is no check.
+    pub(super) const fn why_unasked(role: Role) -> Why {
+        match role {
+            Role::Unused => Why::Unused,
+            Role::Active | Role::Standby => Why::NotHere,
+        }
+    }
+
+    fn check(&self) -> CheckId {
+        CheckId { tunnel: self.plan.id.clone(), kind: CheckKind::Inside }
     }
 }
 

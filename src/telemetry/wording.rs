@@ -2,7 +2,6 @@
 //!
 //! A record says one transition; an echo is none. WARNING: someone should look today. ERROR: the daemon cannot do its job.
 
-mod folded;
 mod incident;
 mod notice;
 mod phrases;
@@ -14,11 +13,8 @@ use std::net::IpAddr;
 
 use log::Level;
 
-pub(super) use self::folded::{Folded, folded};
 use self::incident::{about_incident, incident_changed, meaning, missed};
-pub use self::notice::Notice;
-use self::phrases::{duration, view};
-pub use self::record::Record;
+use self::phrases::{duration, time, view};
 use super::message_id::MessageId;
 use super::names::Names;
 use crate::clock::rfc3339;
@@ -26,8 +22,11 @@ use crate::domain::event::SeenUp;
 use crate::domain::fact::Fact;
 use crate::domain::names::{End, Kind, Role, SourceId, TunnelId, VpnId};
 use crate::domain::stopped::not_passing_since;
-use crate::domain::time::Now;
+use crate::domain::time::{Now, Stamp};
 use crate::domain::verdict::{Assessment, Fault, Verdict, View, Why};
+
+pub use self::notice::Notice;
+pub use self::record::Record;
 
 /// A few ticks are left out whenever the host is busy; a stretch of as many as this is worth a record.
 const TICKS_WORTH_A_RECORD: u64 = 50;
@@ -251,4 +250,35 @@ fn evidence_unusable(names: &Names, source: &SourceId, tunnel: &TunnelId, verdic
         .with("END", End::Aws.as_str())
         .with("VERDICT", verdict.as_str())
         .with("ERROR", why)
+}
+
+/// The records that a record stands for beside itself.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::telemetry) struct Folded {
+    /// How many.
+    pub(in crate::telemetry) count: u64,
+    /// When the first of them was made.
+    pub(in crate::telemetry) since: Stamp,
+    /// When the record itself was made: it may have been held.
+    pub(in crate::telemetry) of: Stamp,
+    /// The level of the worst of them, if it is worse than the record's own.
+    pub(in crate::telemetry) worst: Option<Level>,
+}
+
+/// The message of a record that was held, or that stands for others; told at `now`.
+pub(in crate::telemetry) fn folded(message: &str, folded: Folded, now: Stamp) -> String {
+    let Folded { count, since, of, worst } = folded;
+    let (of, since) = (time(of, now), time(since, now));
+    let worst = worst.map_or("", |level| match level {
+        Level::Error => ", the worst an ERROR",
+        Level::Warn => ", the worst a WARNING",
+        Level::Info | Level::Debug | Level::Trace => "",
+    });
+    match count {
+        0 => format!("{message} (reported late: this happened at {of})"),
+        1 => format!("{message} (1 similar record since {since} suppressed{worst}; this one is of {of})"),
+        _ => format!(
+            "{message} ({count} similar records since {since} suppressed{worst}; this one is of {of})"
+        ),
+    }
 }
