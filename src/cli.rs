@@ -8,6 +8,7 @@ mod check;
 mod discover;
 mod drill;
 mod interrupt;
+mod page;
 mod probe;
 mod reload;
 mod status;

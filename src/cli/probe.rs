@@ -1,12 +1,14 @@
 //! `bothends probe`: one round, now.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
+use super::page::aligned;
 use super::say;
 use crate::config::Config;
 use crate::health::Health;
 use crate::probe::permission::icmp_access;
-use crate::probe::round::{Round, one_round, table};
+use crate::probe::round::{Round, Row, one_round};
 use crate::process::Exit;
 
 /// Between the echoes of a tunnel: as under suspicion by default.
@@ -28,4 +30,85 @@ pub(super) fn run(config: &Config, echoes: u32) -> Exit {
     let rows = runtime.block_on(one_round(&config.plan.vpns, round, Health::default()));
     say::text(format_args!("{}", table(&rows)));
     if rows.iter().all(|row| row.answered()) { Exit::Success } else { Exit::BadNews }
+}
+
+const HEAD: [&str; COLUMNS] = [
+    "VPN connection",
+    "tunnel",
+    "from",
+    "to",
+    "sent",
+    "replies",
+    "late",
+    "lost",
+    "min ms",
+    "median ms",
+    "max ms",
+    "",
+];
+const COLUMNS: usize = 12;
+/// These are words and stand left; numbers stand right; the last column is as long as it is.
+const WORDS: usize = 4;
+
+/// One line per tunnel below a head; round-trip times in milliseconds; what went wrong at the end of the line.
+fn table(rows: &[Row]) -> String {
+    let lines: Vec<[String; COLUMNS]> =
+        std::iter::once(HEAD.map(String::from)).chain(rows.iter().map(cells)).collect();
+    aligned(&lines, WORDS).map(|line| line + "\n").collect()
+}
+
+fn cells(row: &Row) -> [String; COLUMNS] {
+    let from = match &row.route.interface {
+        Some(interface) => format!("{} on {interface}", row.route.source_ip),
+        None => row.route.source_ip.to_string(),
+    };
+    [
+        row.vpn.to_string(),
+        row.tunnel.to_string(),
+        from,
+        row.route.inside_ip.to_string(),
+        row.sent.to_string(),
+        row.replies.to_string(),
+        row.late.to_string(),
+        row.lost().to_string(),
+        millis(row.rtts.first().copied()),
+        millis(row.median()),
+        millis(row.rtts.last().copied()),
+        remarks(row),
+    ]
+}
+
+fn millis(rtt: Option<Duration>) -> String {
+    rtt.map_or_else(|| "-".to_owned(), |rtt| format!("{:.3}", rtt.as_secs_f64() * 1e3))
+}
+
+fn remarks(row: &Row) -> String {
+    let losses =
+        [("no reply", row.timed_out()), ("no path", row.no_path), ("blocked by this host", row.blocked)];
+    let losses =
+        losses.iter().filter(|(_, count)| *count > 0).map(|(words, count)| format!("{words}: {count}"));
+    let faults: BTreeSet<_> = row.faults.iter().collect();
+    let faults = faults.into_iter().map(|fault| format!("could not ask: {fault}"));
+    losses.chain(faults).collect::<Vec<_>>().join("; ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::verdict::Fault;
+    use crate::probe::round::tests::row;
+
+    #[test]
+    fn a_table_shows_the_times_of_what_answers_and_the_reasons_of_what_does_not() {
+        let rtts = [1_234, 1_500, 1_500, 2_000, 1_100_000].map(Duration::from_micros).to_vec();
+        let healthy = Row { sent: 5, replies: 4, late: 1, rtts, ..row("tunnel 1") };
+        let silent = Row { sent: 3, no_path: 2, ..row("tunnel 2") };
+        let ours = Row { faults: vec![Fault::AddressMissing; 5], ..row("Zürich") };
+        insta::assert_snapshot!(table(&[healthy, silent, ours]), @"
+        VPN connection     tunnel    from                    to            sent  replies  late  lost  min ms  median ms    max ms
+        Milan DC, primary  tunnel 1  169.254.10.2 on ipsec0  169.254.10.1     5        4     1     0   1.234      1.500  1100.000
+        Milan DC, primary  tunnel 2  169.254.10.2 on ipsec0  169.254.10.1     3        0     0     5       -          -         -  no reply: 3; no path: 2
+        Milan DC, primary  Zürich    169.254.10.2 on ipsec0  169.254.10.1     0        0     0     0       -          -         -  could not ask: this host does not have the source address or interface
+        ");
+    }
 }

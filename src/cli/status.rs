@@ -4,6 +4,7 @@
 //! Whatever keeps the state from being known ends with [`Exit::Unknown`] and a first line on standard output: a plugin's text on
 //! standard error is not shown, and a code from 4 on would be taken for a connection that is down.
 
+mod table;
 mod verdict;
 
 use std::io;
@@ -12,13 +13,13 @@ use std::path::Path;
 
 use clap::Args;
 
+use self::table::render_table;
 use self::verdict::{Verdict, verdict};
 use super::{say, unit};
 use crate::config;
 use crate::config::DEFAULT_PATH;
 use crate::http::client::{self, ClientError};
 use crate::http::status_json::StatusJson;
-use crate::http::table::render_table;
 use crate::process::{Exit, environment};
 
 /// The arguments.

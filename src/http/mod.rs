@@ -6,4 +6,3 @@ pub mod listener;
 mod routes;
 pub mod server;
 pub mod status_json;
-pub mod table;

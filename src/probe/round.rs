@@ -1,7 +1,5 @@
 //! One round of echoes to every tunnel, now: what `bothends probe` shows.
 
-mod table;
-
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,8 +13,6 @@ use crate::domain::plan::{Route, TunnelPlan, VpnPlan};
 use crate::domain::request::{ClientId, EchoId, EchoRequest};
 use crate::domain::verdict::{Fault, Loss};
 use crate::health::Health;
-
-pub use table::table;
 
 /// A reply this much later than `timeout` is still told as late; afterwards the echo is lost.
 const LATE_GRACE: Duration = Duration::from_secs(3);
@@ -187,12 +183,35 @@ fn on(rows: &mut [Row], check: &CheckId, note: impl FnOnce(&mut Row)) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::table::tests::row;
+pub(crate) mod tests {
     use super::*;
+    use crate::domain::names::{TunnelId, VpnId};
     use crate::domain::time::Moment;
 
     const MS: Duration = Duration::from_millis(1);
+
+    /// A row of a tunnel that was not asked yet.
+    pub(crate) fn row(tunnel: &str) -> Row {
+        let id = TunnelId { vpn: VpnId::new("vpn-0123456789abcdef0"), outside_ip: [203, 0, 113, 11].into() };
+        Row {
+            check: CheckId { tunnel: id, kind: CheckKind::Inside },
+            vpn: "Milan DC, primary".into(),
+            tunnel: tunnel.into(),
+            route: Arc::new(Route {
+                inside_ip: [169, 254, 10, 1].into(),
+                source_ip: [169, 254, 10, 2].into(),
+                interface: Some("ipsec0".into()),
+            }),
+            timeout: Duration::from_secs(1),
+            sent: 0,
+            replies: 0,
+            late: 0,
+            no_path: 0,
+            blocked: 0,
+            faults: Vec::new(),
+            rtts: Vec::new(),
+        }
+    }
 
     fn told(failures: &[AskFailure]) -> Row {
         let mut rows = [row("tunnel 1")];

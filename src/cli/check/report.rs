@@ -1,9 +1,8 @@
 //! What AWS allows, as text: a table for each place, what else was found, and the statements to add.
 
-use std::fmt::Write as _;
-
 use crate::aws::Call;
 use crate::aws::trial::{self, Identity, Outcome, Tried, Verdict, statements};
+use crate::cli::page::{aligned, line};
 use crate::config::{Config, SinkSettings, Vendor};
 use crate::process::Exit;
 
@@ -99,18 +98,8 @@ fn place(text: &mut String, outcome: &Outcome) {
                 .map(|(tried, on)| row((tried.call.permission(), on, tried.verdict.as_str()))),
         )
         .collect();
-    let mut widths = [0; 3];
-    for row in &rows {
-        for (width, cell) in widths.iter_mut().zip(row) {
-            *width = (*width).max(cell.chars().count());
-        }
-    }
-    for row in &rows {
-        let mut cells = String::from(" ");
-        for (cell, width) in row.iter().zip(widths) {
-            _ = write!(cells, " {cell:width$} ");
-        }
-        line(text, format_args!("{}", cells.trim_end()));
+    for row in aligned(&rows, 3) {
+        line(text, format_args!("  {row}"));
     }
 }
 
@@ -150,11 +139,4 @@ fn to_add(text: &mut String, outcome: &Outcome) {
             Err(error) => line(text, format_args!("  cannot write JSON: {error}")),
         }
     }
-}
-
-/// What came from the network must not steer the terminal.
-fn line(text: &mut String, arguments: std::fmt::Arguments<'_>) {
-    let told = arguments.to_string();
-    text.extend(told.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }));
-    text.push('\n');
 }

@@ -2,13 +2,14 @@
 
 use std::fmt::Write as _;
 
-use super::status_json::{
+use crate::cli::page::{aligned, line};
+use crate::http::status_json::{
     AwsJson, EntryJson, IncidentJson, LocalJson, PhasesJson, ProblemJson, RecordJson, StatusJson, TunnelJson,
     VpnJson,
 };
 
 /// The table, ended by a line break. Times are UTC; their date is left out where it is the status' own.
-pub fn render_table(status: &StatusJson) -> String {
+pub(super) fn render_table(status: &StatusJson) -> String {
     let mut text = String::new();
     let StatusJson { site, version, mode, at, ready: _, vpns, incidents, sources, problems } = status;
     line(&mut text, format_args!("{site}, {at} (bothends {version}, incidents: {mode})"));
@@ -52,18 +53,8 @@ fn render_vpn(text: &mut String, vpn: &VpnJson, at: &str) {
     let head = ["tunnel", "outside address", "role", "carries traffic", "both ends", "our end", "AWS"]
         .map(str::to_owned);
     let rows: Vec<_> = std::iter::once(head).chain(tunnels.iter().map(|tunnel| row(tunnel, at))).collect();
-    let mut widths = [0; 7];
-    for row in &rows {
-        for (width, cell) in widths.iter_mut().zip(row) {
-            *width = (*width).max(cell.chars().count());
-        }
-    }
-    for row in &rows {
-        let mut cells = String::from(" ");
-        for (cell, width) in row.iter().zip(widths) {
-            _ = write!(cells, " {cell:width$} ");
-        }
-        line(text, format_args!("{}", cells.trim_end()));
+    for row in aligned(&rows, 7) {
+        line(text, format_args!("  {row}"));
     }
 }
 
@@ -226,13 +217,6 @@ fn short(time: &str, near: &str) -> String {
     }
 }
 
-/// What came from the network must not steer the terminal.
-fn line(text: &mut String, arguments: std::fmt::Arguments<'_>) {
-    let told = arguments.to_string();
-    text.extend(told.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }));
-    text.push('\n');
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -283,13 +267,6 @@ mod tests {
         let told = [("disputed", "down"), ("unconfirmed", "unknown"), ("healthy", "up")]
             .map(|(assessment, local)| in_words(assessment, local));
         assert_eq!(told, ["disputed, down by our end", "unconfirmed, down by AWS", "healthy"]);
-    }
-
-    #[test]
-    fn words_from_elsewhere_cannot_steer_the_terminal() {
-        let mut text = String::new();
-        line(&mut text, format_args!("\x1b[31mred"));
-        assert_eq!(text, "\u{fffd}[31mred\n");
     }
 
     #[test]

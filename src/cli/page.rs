@@ -1,0 +1,46 @@
+//! A page for the terminal: lines, and tables whose columns line up.
+
+use std::fmt::Arguments;
+
+/// Adds a line. What came from the network must not steer the terminal.
+pub(super) fn line(page: &mut String, text: Arguments<'_>) {
+    let text = text.to_string();
+    page.extend(text.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }));
+    page.push('\n');
+}
+
+/// The rows, each as one line. The first `words` columns stand left and the others, which are numbers, right; the last column is
+/// as long as it is.
+pub(super) fn aligned<const N: usize>(rows: &[[String; N]], words: usize) -> impl Iterator<Item = String> {
+    let length = |cell: &String| cell.chars().count();
+    let widths: [usize; N] =
+        std::array::from_fn(|column| rows.iter().map(|row| length(&row[column])).max().unwrap_or(0));
+    rows.iter().map(move |row| {
+        let cells = row.iter().zip(widths).enumerate().map(|(column, (cell, width))| match column {
+            _ if column + 1 == N => cell.clone(),
+            _ if column < words => format!("{cell:<width$}"),
+            _ => format!("{cell:>width$}"),
+        });
+        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_from_elsewhere_cannot_steer_the_terminal() {
+        let mut page = String::new();
+        line(&mut page, format_args!("\x1b[31mred"));
+        assert_eq!(page, "\u{fffd}[31mred\n");
+    }
+
+    #[test]
+    fn words_stand_left_and_numbers_right_whatever_their_letters_take() {
+        let rows = [["name", "ms", "remark"], ["Zürich", "1100.000", ""], ["", "5", "late"]]
+            .map(|row| row.map(str::to_owned));
+        let lines: Vec<String> = aligned(&rows, 1).collect();
+        assert_eq!(lines, ["name          ms  remark", "Zürich  1100.000", "               5  late"]);
+    }
+}
