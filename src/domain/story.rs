@@ -129,6 +129,33 @@ impl Story {
     }
 }
 
+/// How often an incident has worsened in its timeline from the entry `told` on: with what its record has not been told yet. Notes go
+/// only to open records, so before that the record was open.
+pub fn worsened_since(incident: &Arc<Incident>, told: u32) -> u32 {
+    let mut before = Incident::clone(incident);
+    let first = before.timeline.partition_point(|entry| entry.seq < told);
+    if told == 0 || first == before.timeline.len() {
+        return 0;
+    }
+    let later = before.timeline.split_off(first);
+    let mut story = Story::resume(Arc::new(before));
+    let uncertain = later.iter().any(|entry| went_down_again(&later, entry));
+    for entry in later {
+        story.add(entry.what, entry.at);
+    }
+    (story.incident().worsened - incident.worsened).max(u32::from(uncertain))
+}
+
+/// Whether an entry says Down of a tunnel that is also said to be Healthy, and one of them was said before as well: the story was
+/// thinned, and which came first is lost. One page too many is better than none.
+fn went_down_again(later: &[TimelineEntry], entry: &TimelineEntry) -> bool {
+    let TimelineChange::Assessment { tunnel, assessment: Assessment::Down, .. } = &entry.what else {
+        return false;
+    };
+    let is_healthy = |other: &&TimelineEntry| matches!(&other.what, TimelineChange::Assessment { tunnel: of, assessment: Assessment::Healthy, .. } if of == tunnel);
+    later.iter().filter(is_healthy).any(|other| entry.repeats + other.repeats > 0)
+}
+
 /// The tunnels that count as Down from the first, and whether they have been Healthy since. Whoever started a record that was
 /// taken up saw tunnels Down; that this site sees one Down a little later makes nothing worse, unless it was Healthy here.
 fn down_at_first(incident: &Incident) -> BTreeMap<TunnelId, bool> {

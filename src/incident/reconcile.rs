@@ -77,7 +77,6 @@ use super::settings::Settings;
 use super::sink::{LedgerRow, Record, RecordId, SinkError};
 use super::wording;
 use case::Case;
-pub(super) use case::worsened_since;
 use ended::Hearing;
 pub use plan::WITHOUT_A_LIST;
 

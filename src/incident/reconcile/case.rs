@@ -4,10 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::domain::board::{Incident, IncidentState, TimelineChange, TimelineEntry};
-use crate::domain::story::Story;
+use crate::domain::board::{Incident, IncidentState, TimelineEntry};
+use crate::domain::story::worsened_since;
 use crate::domain::time::{Moment, Now, Stamp};
-use crate::domain::verdict::Assessment;
 
 use super::super::account::Account;
 use super::super::action::{Act, ActionId, Work};
@@ -435,31 +434,4 @@ impl Case {
         self.in_flight =
             Some(InFlight { id, aim, act, asked: now.mono, until: now.mono + act.given_up_after() });
     }
-}
-
-/// How often an incident has worsened with what its record has not been told yet. Notes go only to open records, so before
-/// that the record was open.
-pub(in super::super) fn worsened_since(incident: &Arc<Incident>, told: u32) -> u32 {
-    let mut before = Incident::clone(incident);
-    let first = before.timeline.partition_point(|entry| entry.seq < told);
-    if told == 0 || first == before.timeline.len() {
-        return 0;
-    }
-    let later = before.timeline.split_off(first);
-    let mut story = Story::resume(Arc::new(before));
-    let uncertain = later.iter().any(|entry| went_down_again(&later, entry));
-    for entry in later {
-        story.add(entry.what, entry.at);
-    }
-    (story.incident().worsened - incident.worsened).max(u32::from(uncertain))
-}
-
-/// Whether an entry says Down of a tunnel that is also said to be Healthy, and one of them was said before as well: the story was
-/// thinned, and which came first is lost. One page too many is better than none.
-fn went_down_again(later: &[TimelineEntry], entry: &TimelineEntry) -> bool {
-    let TimelineChange::Assessment { tunnel, assessment: Assessment::Down, .. } = &entry.what else {
-        return false;
-    };
-    let is_healthy = |other: &&TimelineEntry| matches!(&other.what, TimelineChange::Assessment { tunnel: of, assessment: Assessment::Healthy, .. } if of == tunnel);
-    later.iter().filter(is_healthy).any(|other| entry.repeats + other.repeats > 0)
 }

@@ -7,13 +7,13 @@ use std::time::Duration;
 use crate::domain::board::{Incident, IncidentState, TimelineChange, TimelineEntry, TunnelSnapshot};
 use crate::domain::carrying::Carrying;
 use crate::domain::names::TunnelId;
+use crate::domain::story::worsened_since;
 use crate::domain::time::{Moment, Now, Stamp};
 use crate::domain::verdict::Assessment;
 
 use super::super::action::{Act, ActionId, Errand, Failure, Reply, Urgency};
 use super::super::backoff::Hold;
 use super::super::message::{Change, Message, Occasion, compose};
-use super::super::reconcile::worsened_since;
 use super::super::settings::{Settings, TellerSettings};
 use super::super::sink::{LedgerRow, RecordId, SinkError};
 
