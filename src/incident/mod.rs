@@ -14,6 +14,7 @@ mod backoff;
 pub mod drill;
 mod lookup;
 pub mod message;
+pub mod outbox;
 mod raw_data;
 pub mod reconcile;
 mod record;

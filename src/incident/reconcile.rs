@@ -59,8 +59,7 @@ mod plan;
 mod start;
 mod survey;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::mem;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::domain::board::{Board, IncidentId, IncidentState};
@@ -68,11 +67,10 @@ use crate::domain::names::{Kind, VpnId};
 use crate::domain::time::{Moment, Now};
 use crate::health::{Code, Problem};
 
-use super::action::{
-    Act, Action, ActionId, Failure, Found, Notice, NoticeLevel, Reply, Settled, SinkEvent, SinkReport, Work,
-};
+use super::action::{Act, ActionId, Failure, NoticeLevel, Reply, SinkEvent, Work};
 use super::backoff::Hold;
 use super::lookup::Place;
+use super::outbox::{Machine, Outbox, UnderWay, label};
 use super::settings::Settings;
 use super::sink::{LedgerRow, Record, RecordId, SinkError};
 use super::wording;
@@ -93,16 +91,9 @@ pub struct Reconciler {
     looked_up: Option<Moment>,
     started: Moment,
     board: Arc<Board>,
-    routes: BTreeMap<ActionId, Route>,
-    next_id: u64,
-    wake: Option<(Moment, &'static str)>,
-    pending: Option<usize>,
+    under_way: UnderWay<Route>,
     complaints: BTreeSet<String>,
-    actions: VecDeque<Action>,
-    settled: VecDeque<Settled>,
-    found: VecDeque<Found>,
-    reports: VecDeque<SinkReport>,
-    notices: Vec<Notice>,
+    outbox: Outbox<Work>,
 }
 
 /// Whose action it is.
@@ -113,20 +104,15 @@ enum Route {
     Places {
         of: Vec<(VpnId, Kind)>,
         asked: Moment,
-        until: Moment,
     },
-    Stored {
-        until: Moment,
-    },
+    Stored,
     Survey {
         asked: Moment,
-        until: Moment,
     },
     /// A record that is open, and that nothing accounts for.
     Unclaimed {
         at: (VpnId, Kind),
         record: RecordId,
-        until: Moment,
     },
 }
 
@@ -160,6 +146,7 @@ impl Reconciler {
         for rows in stored.values_mut() {
             rows.sort_by_key(|row| row.generation);
         }
+        let outbox = Outbox::new(settings.id().clone());
         Self {
             settings,
             cases: BTreeMap::new(),
@@ -169,80 +156,10 @@ impl Reconciler {
             looked_up: None,
             started: now.mono,
             board: Arc::default(),
-            routes: BTreeMap::new(),
-            next_id: 0,
-            wake: None,
-            pending: None,
+            under_way: UnderWay::default(),
             complaints: BTreeSet::new(),
-            actions: VecDeque::new(),
-            settled: VecDeque::new(),
-            found: VecDeque::new(),
-            reports: VecDeque::new(),
-            notices: Vec::new(),
+            outbox,
         }
-    }
-
-    /// Something happened.
-    pub fn handle(&mut self, event: SinkEvent, now: Now) {
-        match event {
-            SinkEvent::Board(board) => self.see(board, now),
-            SinkEvent::Ended { id, result } => {
-                let label = label(&result);
-                self.ended(id, result, label, now);
-            }
-        }
-        self.plan(now);
-    }
-
-    /// Time has passed.
-    pub fn handle_timeout(&mut self, now: Now) {
-        for id in self.given_up(now.mono) {
-            let failure =
-                SinkError::Temporary { what: "no answer".to_owned(), retry_after: None, source: None };
-            self.ended(id, Err(Failure::Sink(failure)), "no_answer", now);
-        }
-        self.plan(now);
-    }
-
-    /// When to call [`Self::handle_timeout`], and why.
-    pub const fn poll_timeout(&self) -> Option<(Moment, &'static str)> {
-        self.wake
-    }
-
-    /// What is to be done. Take all of them: each may be under way at the same time as the others.
-    pub fn poll_action(&mut self) -> Option<Action> {
-        self.actions.pop_front()
-    }
-
-    /// What has been brought into line for good; once per incident and revision.
-    pub fn poll_settled(&mut self) -> Option<Settled> {
-        self.settled.pop_front()
-    }
-
-    /// What is open at the sink without an incident on the Board: for the core to take up.
-    pub fn poll_found(&mut self) -> Option<Found> {
-        self.found.pop_front()
-    }
-
-    /// What telemetry counts.
-    pub fn poll_report(&mut self) -> Option<SinkReport> {
-        self.reports.pop_front()
-    }
-
-    /// What people should hear.
-    pub fn poll_notices(&mut self) -> Vec<Notice> {
-        mem::take(&mut self.notices)
-    }
-
-    /// What stands between this sink and its job.
-    pub fn problem(&self) -> Option<Problem> {
-        let cases = self.cases.values().flat_map(|case| &case.holds).map(|(act, hold)| (*act, hold));
-        let places = self.places.values().map(|place| (Act::Find, &place.hold));
-        let complaints = cases
-            .chain(places)
-            .chain([(Act::Survey, &self.survey.hold)])
-            .filter_map(|(act, hold)| self.complaint(act, hold));
-        complaints.max_by_key(|problem| problem.severity)
     }
 
     fn complaint(&self, act: Act, hold: &Hold) -> Option<Problem> {
@@ -292,14 +209,14 @@ impl Reconciler {
                 self.settings.id(),
                 case.row.record.as_ref().map_or("(not known)", |record| &record.0)
             );
-            complain(&mut self.complaints, &mut self.notices, &case.incident.id, NoticeLevel::Warning, text);
+            complain(&mut self.complaints, &mut self.outbox, &case.incident.id, NoticeLevel::Warning, text);
         }
         self.board = board;
     }
 
     /// An action has ended, or is given up.
     fn ended(&mut self, id: ActionId, result: Result<Reply, Failure>, label: &'static str, now: Now) {
-        let Some(route) = self.routes.remove(&id) else { return };
+        let Some(route) = self.under_way.remove(id) else { return };
         match route {
             Route::Case(incident) => {
                 let Some(case) = self.cases.get_mut(&incident) else { return };
@@ -310,23 +227,22 @@ impl Reconciler {
                     return;
                 }
                 let place = self.places.entry((incident.vpn.clone(), incident.kind)).or_default();
-                let mut hearing =
-                    Hearing { now, settings: &self.settings, place, notices: &mut self.notices };
+                let mut hearing = Hearing { now, settings: &self.settings, place, outbox: &mut self.outbox };
                 case.ended(flight, result, &mut hearing);
-                self.report(act, label);
+                self.outbox.report(act, label);
             }
-            Route::Places { of, asked, until: _ } => {
+            Route::Places { of, asked } => {
                 self.looked_up(of, asked, result, now);
-                self.report(Act::Find, label);
+                self.outbox.report(Act::Find, label);
             }
-            Route::Stored { .. } => {}
-            Route::Survey { asked, until: _ } => {
+            Route::Stored => {}
+            Route::Survey { asked } => {
                 self.surveyed(asked, result, now);
-                self.report(Act::Survey, label);
+                self.outbox.report(Act::Survey, label);
             }
-            Route::Unclaimed { at, record, until: _ } => {
+            Route::Unclaimed { at, record } => {
                 self.read_unclaimed(at, &record, result, now);
-                self.report(Act::Read, label);
+                self.outbox.report(Act::Read, label);
             }
         }
     }
@@ -362,62 +278,65 @@ impl Reconciler {
         }
     }
 
-    fn report(&mut self, act: Act, result: &'static str) {
-        if act.is_request() {
-            let sink = self.settings.id().clone();
-            self.reports.push_back(SinkReport::Request { sink, action: act.as_str(), result });
+    fn send(&mut self, work: Work, route: Route, now: Now) {
+        let until = now.mono + work.act().given_up_after();
+        let id = self.outbox.send(work);
+        self.under_way.add(id, route, until);
+    }
+}
+
+impl Machine for Reconciler {
+    type Work = Work;
+
+    fn handle(&mut self, event: SinkEvent, now: Now) {
+        match event {
+            SinkEvent::Board(board) => self.see(board, now),
+            SinkEvent::Ended { id, result } => {
+                let label = label(&result);
+                self.ended(id, result, label, now);
+            }
         }
+        self.plan(now);
     }
 
-    fn given_up(&self, now: Moment) -> Vec<ActionId> {
-        let due = |id: &ActionId| self.deadline(*id).is_some_and(|until| until <= now);
-        self.routes.keys().copied().filter(due).collect()
-    }
-
-    fn deadline(&self, id: ActionId) -> Option<Moment> {
-        match self.routes.get(&id)? {
-            Route::Case(incident) => self.cases.get(incident)?.in_flight.as_ref().map(|flight| flight.until),
-            Route::Places { until, .. }
-            | Route::Stored { until }
-            | Route::Survey { until, .. }
-            | Route::Unclaimed { until, .. } => Some(*until),
+    fn handle_timeout(&mut self, now: Now) {
+        for id in self.under_way.overdue(now.mono) {
+            let failure =
+                SinkError::Temporary { what: "no answer".to_owned(), retry_after: None, source: None };
+            self.ended(id, Err(Failure::Sink(failure)), "no_answer", now);
         }
+        self.plan(now);
     }
 
-    fn send(&mut self, work: Work, route: Route) {
-        let id = ActionId(self.next_id);
-        self.next_id += 1;
-        self.routes.insert(id, route);
-        self.actions.push_back(Action { id, work });
+    fn problem(&self) -> Option<Problem> {
+        let cases = self.cases.values().flat_map(|case| &case.holds).map(|(act, hold)| (*act, hold));
+        let places = self.places.values().map(|place| (Act::Find, &place.hold));
+        let complaints = cases
+            .chain(places)
+            .chain([(Act::Survey, &self.survey.hold)])
+            .filter_map(|(act, hold)| self.complaint(act, hold));
+        complaints.max_by_key(|problem| problem.severity)
     }
 
-    fn wake_at(&mut self, at: Option<Moment>, why: &'static str) {
-        if let Some(at) = at.filter(|at| self.wake.is_none_or(|(wake, _)| *at < wake)) {
-            self.wake = Some((at, why));
-        }
+    fn outbox(&self) -> &Outbox<Work> {
+        &self.outbox
+    }
+
+    fn outbox_mut(&mut self) -> &mut Outbox<Work> {
+        &mut self.outbox
     }
 }
 
 /// Says something once in a run.
 fn complain(
     said: &mut BTreeSet<String>,
-    notices: &mut Vec<Notice>,
+    outbox: &mut Outbox<Work>,
     incident: &IncidentId,
     level: NoticeLevel,
     text: String,
 ) {
     if said.insert(text.clone()) {
-        notices.push(Notice { level, about: Some((incident.vpn.clone(), incident.kind)), text });
-    }
-}
-
-pub(super) fn label(result: &Result<Reply, Failure>) -> &'static str {
-    match result {
-        Ok(Reply::Found(_) | Reply::Surveyed(_) | Reply::Started(_) | Reply::Read(_) | Reply::Done) => "ok",
-        Err(Failure::Sink(SinkError::Temporary { .. }) | Failure::Ledger(_)) => "temporary",
-        Err(Failure::Sink(SinkError::Rejected { .. })) => "rejected",
-        Err(Failure::Sink(SinkError::TokenKnown)) => "token_known",
-        Err(Failure::Sink(SinkError::NotFound)) => "not_found",
+        outbox.notice(level, (incident.vpn.clone(), incident.kind), text);
     }
 }
 

@@ -18,18 +18,17 @@ use crate::domain::board::Board;
 use crate::domain::event::Event;
 use crate::domain::names::SinkId;
 use crate::domain::plan::SinkPlan;
-use crate::domain::time::{Moment, Now};
+use crate::domain::time::Now;
 use crate::health::{Component, Health, Problem};
 use crate::records::Records;
 
 use super::action::{
-    Act, Action, ActionId, Errand, Failure, Found, Notice, NoticeLevel, Reply, Settled, SinkEvent,
-    SinkReport, Work,
+    Act, ActionId, Errand, Failure, Found, Notice, NoticeLevel, Reply, Settled, SinkEvent, SinkReport, Work,
 };
 use super::message::Messenger;
+use super::outbox::Machine;
 use super::reconcile::Reconciler;
-use super::settings::Settings;
-use super::settings::TellerSettings;
+use super::settings::{Settings, TellerSettings};
 use super::sink::{IncidentSink, Ledger, LedgerRow};
 use super::teller::Teller;
 
@@ -117,7 +116,7 @@ async fn serve<M: Machine, D: Doer<M::Work>>(
     let mut closing: Option<Pin<Box<Sleep>>> = None;
     loop {
         while let Some(action) = machine.poll_action() {
-            if closing.is_none() || M::act(&action.work) == Act::Commit {
+            if closing.is_none() || D::is_commit(&action.work) {
                 let (doer, at) = (doer.clone(), now());
                 under_way.spawn(async move { (action.id, doer.execute(action.work, at).await) });
             }
@@ -186,76 +185,11 @@ async fn load<L: Ledger>(ledger: &L, settings: &Settings, instead: &str) -> Vec<
     Vec::new()
 }
 
-/// What decides.
-trait Machine {
-    /// What it wants done.
-    type Work: Send + 'static;
-
-    fn act(work: &Self::Work) -> Act;
-    fn handle(&mut self, event: SinkEvent, now: Now);
-    fn handle_timeout(&mut self, now: Now);
-    fn poll_timeout(&self) -> Option<(Moment, &'static str)>;
-    fn poll_action(&mut self) -> Option<Action<Self::Work>>;
-    fn poll_settled(&mut self) -> Option<Settled>;
-    fn poll_found(&mut self) -> Option<Found>;
-    fn poll_report(&mut self) -> Option<SinkReport>;
-    fn poll_notices(&mut self) -> Vec<Notice>;
-    fn problem(&self) -> Option<Problem>;
-}
-
-macro_rules! machine {
-    ($machine:ty, $work:ty, $poll_found:expr) => {
-        impl Machine for $machine {
-            type Work = $work;
-
-            fn act(work: &$work) -> Act {
-                work.act()
-            }
-
-            fn handle(&mut self, event: SinkEvent, now: Now) {
-                self.handle(event, now);
-            }
-
-            fn handle_timeout(&mut self, now: Now) {
-                self.handle_timeout(now);
-            }
-
-            fn poll_timeout(&self) -> Option<(Moment, &'static str)> {
-                self.poll_timeout()
-            }
-
-            fn poll_action(&mut self) -> Option<Action<$work>> {
-                self.poll_action()
-            }
-
-            fn poll_settled(&mut self) -> Option<Settled> {
-                self.poll_settled()
-            }
-
-            fn poll_found(&mut self) -> Option<Found> {
-                $poll_found(self)
-            }
-
-            fn poll_report(&mut self) -> Option<SinkReport> {
-                self.poll_report()
-            }
-
-            fn poll_notices(&mut self) -> Vec<Notice> {
-                self.poll_notices()
-            }
-
-            fn problem(&self) -> Option<Problem> {
-                self.problem()
-            }
-        }
-    };
-}
-
-machine!(Reconciler, Work, Reconciler::poll_found);
-machine!(Teller, Errand, |_| None);
-
 /// What executes actions.
 trait Doer<W>: Send + Sync + 'static {
+    /// Whether it only writes what was decided: that is done even while the daemon ends.
+    fn is_commit(work: &W) -> bool;
+
     fn execute(&self, work: W, now: Now) -> impl Future<Output = Result<Reply, Failure>> + Send;
 }
 
@@ -268,6 +202,10 @@ struct Keeper<S, L> {
 }
 
 impl<S: IncidentSink, L: Ledger> Doer<Work> for Keeper<S, L> {
+    fn is_commit(work: &Work) -> bool {
+        work.act() == Act::Commit
+    }
+
     async fn execute(&self, work: Work, _now: Now) -> Result<Reply, Failure> {
         match work {
             Work::Find { search } => self.sink.find(&search).await.map(Reply::Found).map_err(Failure::Sink),
@@ -309,6 +247,10 @@ struct Deliverer<M, L> {
 }
 
 impl<M: Messenger, L: Ledger> Doer<Errand> for Deliverer<M, L> {
+    fn is_commit(errand: &Errand) -> bool {
+        errand.act() == Act::Commit
+    }
+
     async fn execute(&self, errand: Errand, now: Now) -> Result<Reply, Failure> {
         match errand {
             Errand::Deliver { message } => {

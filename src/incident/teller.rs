@@ -22,7 +22,7 @@
 
 mod case;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::mem;
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,9 +31,8 @@ use crate::domain::board::{Board, IncidentId, IncidentState};
 use crate::domain::time::{Moment, Now};
 use crate::health::{Code, Problem};
 
-use super::action::{
-    Act, Action, ActionId, Errand, Failure, Notice, NoticeLevel, Reply, Settled, SinkEvent, SinkReport,
-};
+use super::action::{Act, ActionId, Errand, Failure, NoticeLevel, Reply, Settled, SinkEvent};
+use super::outbox::{Machine, Outbox, UnderWay, label};
 use super::settings::TellerSettings;
 use super::sink::{LedgerRow, SinkError};
 use super::wording;
@@ -51,21 +50,15 @@ pub struct Teller {
     /// What the ledger has of incidents that were not on the Board in this run.
     stored: BTreeMap<IncidentId, LedgerRow>,
     started: Moment,
-    routes: BTreeMap<ActionId, Route>,
-    next_id: u64,
-    wake: Option<(Moment, &'static str)>,
-    pending: Option<usize>,
-    actions: VecDeque<Action<Errand>>,
-    settled: VecDeque<Settled>,
-    reports: VecDeque<SinkReport>,
-    notices: Vec<Notice>,
+    under_way: UnderWay<Route>,
+    outbox: Outbox<Errand>,
 }
 
 /// Whose action it is.
 #[derive(Debug)]
 enum Route {
     Case(IncidentId),
-    Stored { until: Moment },
+    Stored,
 }
 
 impl Teller {
@@ -78,93 +71,15 @@ impl Teller {
                 stored.insert(row.incident.clone(), row);
             }
         }
+        let outbox = Outbox::new(settings.sink.id().clone());
         Self {
             settings,
             cases: BTreeMap::new(),
             stored,
             started: now.mono,
-            routes: BTreeMap::new(),
-            next_id: 0,
-            wake: None,
-            pending: None,
-            actions: VecDeque::new(),
-            settled: VecDeque::new(),
-            reports: VecDeque::new(),
-            notices: Vec::new(),
+            under_way: UnderWay::default(),
+            outbox,
         }
-    }
-
-    /// Something happened.
-    pub fn handle(&mut self, event: SinkEvent, now: Now) {
-        match event {
-            SinkEvent::Board(board) => self.see(&board, now.mono),
-            SinkEvent::Ended { id, result } => self.ended(id, result, now),
-        }
-        self.plan(now);
-    }
-
-    /// Time has passed.
-    pub fn handle_timeout(&mut self, now: Now) {
-        let due = |id: &ActionId| self.deadline(*id).is_some_and(|until| until <= now.mono);
-        let given_up: Vec<ActionId> = self.routes.keys().copied().filter(due).collect();
-        for id in given_up {
-            let what = "no answer".to_owned();
-            let failure = SinkError::Temporary { what, retry_after: None, source: None };
-            self.ended(id, Err(Failure::Sink(failure)), now);
-        }
-        self.plan(now);
-    }
-
-    /// When to call [`Self::handle_timeout`], and why.
-    pub const fn poll_timeout(&self) -> Option<(Moment, &'static str)> {
-        self.wake
-    }
-
-    /// What is to be done. Take all of them: each may be under way at the same time as the others.
-    pub fn poll_action(&mut self) -> Option<Action<Errand>> {
-        self.actions.pop_front()
-    }
-
-    /// What has been told to its end; once per incident and revision.
-    pub fn poll_settled(&mut self) -> Option<Settled> {
-        self.settled.pop_front()
-    }
-
-    /// What telemetry counts.
-    pub fn poll_report(&mut self) -> Option<SinkReport> {
-        self.reports.pop_front()
-    }
-
-    /// What people should hear.
-    pub fn poll_notices(&mut self) -> Vec<Notice> {
-        mem::take(&mut self.notices)
-    }
-
-    /// What stands between this sink and its job.
-    pub fn problem(&self) -> Option<Problem> {
-        let problems = self.cases.values().flat_map(|case| {
-            let holds = [(Act::Deliver, &case.deliver), (Act::Commit, &case.ledger)];
-            holds.into_iter().filter_map(|(act, hold)| {
-                let what = hold.complaint()?;
-                let code = match act {
-                    Act::Deliver if hold.is_rejected() => Code::SinkRejects,
-                    Act::Deliver => Code::SinkUnreachable,
-                    // A ledger that is kept in memory only still sends everything.
-                    Act::Commit
-                    | Act::Find
-                    | Act::Survey
-                    | Act::Start
-                    | Act::Read
-                    | Act::Note
-                    | Act::Relate
-                    | Act::Describe
-                    | Act::Resolve
-                    | Act::Forget => Code::SinkIncomplete,
-                };
-                Some(Problem::new(code, format!("{}: {what}", act.doing())))
-            })
-        });
-        problems.max_by_key(|problem| problem.severity)
     }
 
     /// Takes the Board in.
@@ -197,7 +112,7 @@ impl Teller {
     }
 
     fn ended(&mut self, id: ActionId, result: Result<Reply, Failure>, now: Now) {
-        let Some(Route::Case(incident)) = self.routes.remove(&id) else { return };
+        let Some(Route::Case(incident)) = self.under_way.remove(id) else { return };
         let Some(case) = self.cases.get_mut(&incident) else { return };
         let Some(flight) = case.in_flight.take_if(|flight| flight.id == id) else { return };
         let act = flight.act;
@@ -205,34 +120,25 @@ impl Teller {
             self.cases.remove(&incident);
             return;
         }
-        if act.is_request() {
-            let sink = self.settings.sink.id().clone();
-            let result = super::reconcile::label(&result);
-            self.reports.push_back(SinkReport::Request { sink, action: act.as_str(), result });
-        }
+        self.outbox.report(act, label(&result));
         let told = case.ended(act, result, now.mono, &self.settings);
         if let Some(told) = told {
             let text = format!("{}: {}: {told}", wording::about(&case.incident), self.settings.sink.id());
-            let about = Some((incident.vpn.clone(), incident.kind));
-            self.notices.push(Notice { level: NoticeLevel::Info, about, text });
+            self.outbox.notice(NoticeLevel::Info, (incident.vpn.clone(), incident.kind), text);
         }
     }
 
     /// Asks every case what it wants.
     fn plan(&mut self, now: Now) {
-        self.wake = None;
+        self.outbox.let_sleep();
         let ids: Vec<IncidentId> = self.cases.keys().cloned().collect();
         for id in &ids {
             self.plan_case(id, now);
         }
         self.plan_stored(now);
-        let deadline = self.routes.keys().filter_map(|id| self.deadline(*id)).min();
-        self.wake_at(deadline, "an answer is overdue");
+        self.outbox.wake_at(self.under_way.next(), "an answer is overdue");
         let pending = self.cases.values().filter(|case| case.present && !case.is_in_line()).count();
-        if self.pending.replace(pending) != Some(pending) {
-            let sink = self.settings.sink.id().clone();
-            self.reports.push_back(SinkReport::Pending { sink, incidents: pending });
-        }
+        self.outbox.report_pending(pending);
     }
 
     fn plan_case(&mut self, id: &IncidentId, now: Now) {
@@ -256,28 +162,26 @@ impl Teller {
                 wording::about(&case.incident),
                 around.settings.sink.id()
             );
-            let about = Some((id.vpn.clone(), id.kind));
-            self.notices.push(Notice { level: NoticeLevel::Warning, about, text });
+            self.outbox.notice(NoticeLevel::Warning, (id.vpn.clone(), id.kind), text);
         }
         match step {
             Step::Do(errand) => {
-                let action = ActionId(self.next_id);
-                self.next_id += 1;
-                case.launch(action, errand.act(), now.mono);
-                self.routes.insert(action, Route::Case(id.clone()));
-                self.actions.push_back(Action { id: action, work: errand });
+                let act = errand.act();
+                let action = self.outbox.send(errand);
+                let until = case.launch(action, act, now.mono);
+                self.under_way.add(action, Route::Case(id.clone()), until);
             }
             Step::Wait(until) => {
                 let commit = case.ledger.until(now.mono, Act::Commit.urgency()).filter(|_| case.dirty);
                 if let Some((until, why)) = until {
-                    self.wake_at(Some(until), why);
+                    self.outbox.wake_at(Some(until), why);
                 }
-                self.wake_at(commit, "commit again");
+                self.outbox.wake_at(commit, "commit again");
             }
             Step::Settled => {
                 let revision = case.incident.revision;
                 case.settled_revision = Some(revision);
-                self.settled.push_back(Settled { incident: id.clone(), revision });
+                self.outbox.settle(Settled { incident: id.clone(), revision });
                 // The core answers with a Board that does not have it.
             }
         }
@@ -290,7 +194,7 @@ impl Teller {
         }
         let due = self.started + ABSENT_GRACE;
         if due > now.mono {
-            self.wake_at(Some(due), "rows without an incident");
+            self.outbox.wake_at(Some(due), "rows without an incident");
             return;
         }
         for (incident, row) in mem::take(&mut self.stored) {
@@ -300,28 +204,66 @@ impl Teller {
                     self.settings.sink.site,
                     self.settings.sink.id()
                 );
-                let about = Some((incident.vpn.clone(), incident.kind));
-                self.notices.push(Notice { level: NoticeLevel::Warning, about, text });
+                self.outbox.notice(NoticeLevel::Warning, (incident.vpn.clone(), incident.kind), text);
             }
-            let action = ActionId(self.next_id);
-            self.next_id += 1;
-            let until = now.mono + Act::Forget.given_up_after();
-            self.routes.insert(action, Route::Stored { until });
-            self.actions.push_back(Action { id: action, work: Errand::Forget { incident } });
+            let action = self.outbox.send(Errand::Forget { incident });
+            self.under_way.add(action, Route::Stored, now.mono + Act::Forget.given_up_after());
         }
     }
+}
 
-    fn deadline(&self, id: ActionId) -> Option<Moment> {
-        match self.routes.get(&id)? {
-            Route::Case(incident) => self.cases.get(incident)?.in_flight.as_ref().map(|flight| flight.until),
-            Route::Stored { until } => Some(*until),
+impl Machine for Teller {
+    type Work = Errand;
+
+    fn handle(&mut self, event: SinkEvent, now: Now) {
+        match event {
+            SinkEvent::Board(board) => self.see(&board, now.mono),
+            SinkEvent::Ended { id, result } => self.ended(id, result, now),
         }
+        self.plan(now);
     }
 
-    fn wake_at(&mut self, at: Option<Moment>, why: &'static str) {
-        if let Some(at) = at.filter(|at| self.wake.is_none_or(|(wake, _)| *at < wake)) {
-            self.wake = Some((at, why));
+    fn handle_timeout(&mut self, now: Now) {
+        for id in self.under_way.overdue(now.mono) {
+            let what = "no answer".to_owned();
+            let failure = SinkError::Temporary { what, retry_after: None, source: None };
+            self.ended(id, Err(Failure::Sink(failure)), now);
         }
+        self.plan(now);
+    }
+
+    fn problem(&self) -> Option<Problem> {
+        let problems = self.cases.values().flat_map(|case| {
+            let holds = [(Act::Deliver, &case.deliver), (Act::Commit, &case.ledger)];
+            holds.into_iter().filter_map(|(act, hold)| {
+                let what = hold.complaint()?;
+                let code = match act {
+                    Act::Deliver if hold.is_rejected() => Code::SinkRejects,
+                    Act::Deliver => Code::SinkUnreachable,
+                    // A ledger that is kept in memory only still sends everything.
+                    Act::Commit
+                    | Act::Find
+                    | Act::Survey
+                    | Act::Start
+                    | Act::Read
+                    | Act::Note
+                    | Act::Relate
+                    | Act::Describe
+                    | Act::Resolve
+                    | Act::Forget => Code::SinkIncomplete,
+                };
+                Some(Problem::new(code, format!("{}: {what}", act.doing())))
+            })
+        });
+        problems.max_by_key(|problem| problem.severity)
+    }
+
+    fn outbox(&self) -> &Outbox<Errand> {
+        &self.outbox
+    }
+
+    fn outbox_mut(&mut self) -> &mut Outbox<Errand> {
+        &mut self.outbox
     }
 }
 

@@ -16,6 +16,7 @@ use bothends::domain::rollup::Rollup;
 use bothends::domain::time::{Moment, Now, Stamp};
 use bothends::health::Severity;
 use bothends::incident::action::{Action, ActionId, Found, SinkEvent, Work};
+use bothends::incident::outbox::Machine as _;
 use bothends::incident::reconcile::{Reconciler, WITHOUT_A_LIST};
 use bothends::incident::settings::Settings as SinkSettings;
 use bothends::incident::sink::StartRequest;

@@ -108,8 +108,6 @@ pub(super) struct InFlight {
     pub(super) aim: Aim,
     pub(super) act: Act,
     pub(super) asked: Moment,
-    /// When it is given up.
-    pub(super) until: Moment,
 }
 
 /// What an action is for.
@@ -426,12 +424,12 @@ impl Case {
         self.look_again(now);
     }
 
-    /// An action is on its way.
-    pub(super) fn launch(&mut self, id: ActionId, aim: Aim, act: Act, now: Now) {
+    /// An action is on its way. Returns when it is given up.
+    pub(super) fn launch(&mut self, id: ActionId, aim: Aim, act: Act, now: Now) -> Moment {
         if aim == Aim::Start {
             self.attempted.get_or_insert(now);
         }
-        self.in_flight =
-            Some(InFlight { id, aim, act, asked: now.mono, until: now.mono + act.given_up_after() });
+        self.in_flight = Some(InFlight { id, aim, act, asked: now.mono });
+        now.mono + act.given_up_after()
     }
 }

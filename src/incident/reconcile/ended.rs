@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use crate::domain::time::{Moment, Now};
 
-use super::super::action::{Act, Failure, Notice, NoticeLevel, Reply};
+use super::super::action::{Act, Failure, NoticeLevel, Reply, Work};
 use super::super::lookup::{LIST_LAG, Place};
+use super::super::outbox::Outbox;
 use super::super::settings::Settings;
 use super::super::sink::{Origin, Record, RecordId, RecordStatus, SinkError};
 use super::super::wording;
@@ -21,7 +22,7 @@ pub(super) struct Hearing<'a> {
     pub(super) now: Now,
     pub(super) settings: &'a Settings,
     pub(super) place: &'a mut Place,
-    pub(super) notices: &'a mut Vec<Notice>,
+    pub(super) outbox: &'a mut Outbox<Work>,
 }
 
 impl Case {
@@ -35,7 +36,7 @@ impl Case {
         use Failure::Sink;
         use SinkError::{NotFound, TokenKnown};
 
-        let InFlight { id: _, aim, act, asked, until: _ } = flight;
+        let InFlight { id: _, aim, act, asked } = flight;
         let now = hearing.now.mono;
         match (aim, result) {
             (Aim::Commit, Ok(Reply::Done)) => self.dirty = false,
@@ -219,8 +220,8 @@ impl Case {
     }
 
     fn tell(&self, hearing: &mut Hearing<'_>, level: NoticeLevel, text: String) {
-        let about = Some((self.incident.id.vpn.clone(), self.incident.id.kind));
+        let about = (self.incident.id.vpn.clone(), self.incident.id.kind);
         let text = format!("{}: {}: {text}", wording::about(&self.incident), hearing.settings.id());
-        hearing.notices.push(Notice { level, about, text });
+        hearing.outbox.notice(level, about, text);
     }
 }

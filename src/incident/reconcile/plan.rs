@@ -8,7 +8,7 @@ use crate::domain::board::IncidentId;
 use crate::domain::names::{Kind, VpnId};
 use crate::domain::time::{Moment, Now};
 
-use super::super::action::{Act, ActionId, NoticeLevel, Settled, SinkReport, Work};
+use super::super::action::{Act, NoticeLevel, Settled, Work};
 use super::super::lookup::Wanted;
 use super::super::sink::{RecordId, Search};
 use super::super::wording;
@@ -30,7 +30,7 @@ const PAGES_LOOK_UPS_APART: Duration = Duration::from_secs(1);
 impl Reconciler {
     /// Asks every case what it wants, and every place whether a look-up is due.
     pub(super) fn plan(&mut self, now: Now) {
-        self.wake = None;
+        self.outbox.let_sleep();
         let mut wanted: BTreeMap<(VpnId, Kind), Wanted> = BTreeMap::new();
         let ids: Vec<IncidentId> = self.cases.keys().cloned().collect();
         for id in &ids {
@@ -39,13 +39,9 @@ impl Reconciler {
         self.plan_look_ups(now, &wanted);
         self.plan_stored(now);
         self.plan_survey(now);
-        let deadline = self.routes.keys().filter_map(|id| self.deadline(*id)).min();
-        self.wake_at(deadline, "an answer is overdue");
+        self.outbox.wake_at(self.under_way.next(), "an answer is overdue");
         let pending = self.cases.values().filter(|case| case.present && !case.is_in_line()).count();
-        if self.pending.replace(pending) != Some(pending) {
-            let sink = self.settings.id().clone();
-            self.reports.push_back(SinkReport::Pending { sink, incidents: pending });
-        }
+        self.outbox.report_pending(pending);
     }
 
     fn plan_case(&mut self, id: &IncidentId, now: Now, wanted: &mut BTreeMap<(VpnId, Kind), Wanted>) {
@@ -74,7 +70,6 @@ impl Reconciler {
         let page = case.row.record.is_none() && case.is_open() && !case.is_only_found();
         match step {
             Step::Do(aim, work) => {
-                let action = ActionId(self.next_id);
                 if aim == Aim::Start && case.blind {
                     let text = format!(
                         "{}: {}: {WITHOUT_A_LIST}, because listing the records fails. If there is one, this one is closed as its \
@@ -82,14 +77,16 @@ impl Reconciler {
                         wording::about(&case.incident),
                         self.settings.id()
                     );
-                    complain(&mut self.complaints, &mut self.notices, id, NoticeLevel::Warning, text);
+                    complain(&mut self.complaints, &mut self.outbox, id, NoticeLevel::Warning, text);
                 }
-                case.launch(action, aim, work.act(), now);
-                self.send(*work, Route::Case(id.clone()));
+                let act = work.act();
+                let action = self.outbox.send(*work);
+                let until = case.launch(action, aim, act, now);
+                self.under_way.add(action, Route::Case(id.clone()), until);
             }
             Step::Wait { until, look_up } => {
                 if let Some((until, why)) = until {
-                    self.wake_at(Some(until), why);
+                    self.outbox.wake_at(Some(until), why);
                 }
                 if let Some(bound) = look_up.filter(|_| scope.is_some()) {
                     let look_up = Wanted { bound, page };
@@ -98,10 +95,10 @@ impl Reconciler {
             }
             Step::Settled => {
                 case.settled_revision = Some(case.incident.revision);
-                self.settled.push_back(Settled { incident: id.clone(), revision: case.incident.revision });
+                self.outbox.settle(Settled { incident: id.clone(), revision: case.incident.revision });
             }
         }
-        self.wake_at(commit, "commit again");
+        self.outbox.wake_at(commit, "commit again");
     }
 
     /// How far the earlier incidents of the same scope are, and whether there is a later one that is open.
@@ -184,7 +181,7 @@ impl Reconciler {
         let again = self.looked_up.map(|last| last + apart);
         let Some(due) = earliest.map(|due| again.map_or(due, |again| due.max(again))) else { return };
         if due > now.mono {
-            self.wake_at(Some(due), "look up");
+            self.outbox.wake_at(Some(due), "look up");
             return;
         }
         // Those that are not due yet are served as well: it is the same call.
@@ -196,10 +193,9 @@ impl Reconciler {
             }
         }
         self.looked_up = Some(now.mono);
-        self.wake_at(overtaken, "a list is overdue");
-        let until = now.mono + Act::Find.given_up_after();
+        self.outbox.wake_at(overtaken, "a list is overdue");
         let search = Search { scopes, page };
-        self.send(Work::Find { search }, Route::Places { of, asked: now.mono, until });
+        self.send(Work::Find { search }, Route::Places { of, asked: now.mono }, now);
     }
 
     /// Rows of incidents that have not come back on the Board since the start.
@@ -209,21 +205,19 @@ impl Reconciler {
         }
         let due = self.started + ABSENT_GRACE;
         if due > now.mono {
-            self.wake_at(Some(due), "rows without an incident");
+            self.outbox.wake_at(Some(due), "rows without an incident");
             return;
         }
         for (incident, rows) in mem::take(&mut self.stored) {
             if rows.last().is_some_and(|row| row.settled) {
-                let until = now.mono + Act::Forget.given_up_after();
-                self.send(Work::Forget { incident }, Route::Stored { until });
+                self.send(Work::Forget { incident }, Route::Stored, now);
                 continue;
             }
             let record = rows.last().and_then(|row| row.record.as_ref());
             let goes_on = |case: &Case| case.present && case.row.record.as_ref() == record;
             if record.is_some() && self.cases.values().any(goes_on) {
                 // It was found open, and taken up.
-                let until = now.mono + Act::Forget.given_up_after();
-                self.send(Work::Forget { incident }, Route::Stored { until });
+                self.send(Work::Forget { incident }, Route::Stored, now);
                 continue;
             }
             let record = record.map_or("(not known)", |record| &record.0);
@@ -232,7 +226,7 @@ impl Reconciler {
                 self.settings.site,
                 self.settings.id()
             );
-            complain(&mut self.complaints, &mut self.notices, &incident, NoticeLevel::Warning, text);
+            complain(&mut self.complaints, &mut self.outbox, &incident, NoticeLevel::Warning, text);
         }
     }
 }

@@ -29,8 +29,7 @@ impl Reconciler {
         {
             if !self.is_accounted_for(&at) {
                 self.survey.reading = true;
-                let until = now.mono + Act::Read.given_up_after();
-                self.send(Work::Read { record: record.clone() }, Route::Unclaimed { at, record, until });
+                self.send(Work::Read { record: record.clone() }, Route::Unclaimed { at, record }, now);
             }
         }
         if self.survey.listing || self.survey.reading {
@@ -39,7 +38,7 @@ impl Reconciler {
         let due = self.survey.last.map_or(self.started, |last| last + self.survey_interval());
         let due = self.survey.hold.until(now.mono, Act::Survey.urgency()).map_or(due, |until| due.max(until));
         if due > now.mono {
-            self.wake_at(Some(due), "records that nobody accounts for");
+            self.outbox.wake_at(Some(due), "records that nobody accounts for");
             return;
         }
         let scopes = self.settings.scopes();
@@ -48,8 +47,7 @@ impl Reconciler {
         }
         self.survey.listing = true;
         self.survey.last = Some(now.mono);
-        let until = now.mono + Act::Survey.given_up_after();
-        self.send(Work::Survey { scopes }, Route::Survey { asked: now.mono, until });
+        self.send(Work::Survey { scopes }, Route::Survey { asked: now.mono }, now);
     }
 
     /// A list has come, or not.
@@ -84,7 +82,7 @@ impl Reconciler {
                 self.places.entry(at.clone()).or_default().read(record, None, now.mono);
                 match status {
                     RecordStatus::Open if !self.is_accounted_for(&at) => {
-                        self.found.push_back(Found { vpn: at.0, kind: at.1, created });
+                        self.outbox.find(Found { vpn: at.0, kind: at.1, created });
                     }
                     RecordStatus::Open | RecordStatus::Resolved => {}
                 }

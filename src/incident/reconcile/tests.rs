@@ -10,6 +10,7 @@ use crate::domain::board::TimelineChange;
 use crate::domain::names::{End, Kind};
 use crate::domain::time::Stamp;
 use crate::domain::verdict::{Assessment, Verdict};
+use crate::incident::outbox::Machine as _;
 
 fn world() -> World {
     World::new(Switches::default(), &["milan-1"], 7)

@@ -4,6 +4,7 @@
 mod dice;
 mod vendor;
 
+use super::super::outbox::Machine;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;

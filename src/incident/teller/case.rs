@@ -54,8 +54,6 @@ pub(super) struct Case {
 pub(super) struct InFlight {
     pub(super) id: ActionId,
     pub(super) act: Act,
-    /// When it is given up.
-    pub(super) until: Moment,
 }
 
 /// What a case must know beyond itself.
@@ -283,9 +281,10 @@ impl Case {
         Next::Wait(update.into_iter().chain(repeat.map(|due| (due, "repeat"))).min())
     }
 
-    /// An action is on its way.
-    pub(super) fn launch(&mut self, id: ActionId, act: Act, now: Moment) {
-        self.in_flight = Some(InFlight { id, act, until: now + act.given_up_after() });
+    /// An action is on its way. Returns when it is given up.
+    pub(super) fn launch(&mut self, id: ActionId, act: Act, now: Moment) -> Moment {
+        self.in_flight = Some(InFlight { id, act });
+        now + act.given_up_after()
     }
 
     /// An action has ended; what people should hear of it.

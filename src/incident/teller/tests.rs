@@ -1,3 +1,5 @@
+use crate::incident::action::Action;
+use crate::incident::outbox::Machine as _;
 use std::time::Duration;
 
 use proptest::prelude::*;

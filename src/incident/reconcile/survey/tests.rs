@@ -7,6 +7,7 @@ use crate::domain::board::TimelineChange;
 use crate::domain::names::{Kind, SinkId};
 use crate::domain::story::{Scene, Story};
 use crate::health::Severity;
+use crate::incident::outbox::Machine as _;
 
 fn world() -> World {
     worlds(&["milan-1"])
