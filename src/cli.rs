@@ -107,7 +107,7 @@ fn is_status(arguments: impl Iterator<Item = OsString>) -> bool {
 
 fn with_config(path: &Path, command: impl FnOnce(&Config) -> Exit) -> Exit {
     match config::load(path, &environment()) {
-        Ok(config) => command(&config),
+        Ok(loaded) => command(&loaded.config),
         Err(rejection) => {
             complain!("{rejection}");
             Exit::Configuration

@@ -7,15 +7,16 @@
 //! "journal"     journald or standard error
 //! ```
 //! To end, the sources are cancelled: the driver returns, its channels close, and what hangs on them ends by itself, within
-//! [`DRAIN_WITHIN`].
+//! [`io_thread::DRAIN_WITHIN`].
 
 mod clock_offset;
+mod context;
 mod cut_off;
 mod facts;
+mod io_thread;
 mod notify;
 mod outlook;
 mod overview;
-mod people;
 pub mod places;
 mod prepare;
 mod publisher;
@@ -29,7 +30,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
 use std::thread;
-use std::time::Duration;
 
 use log::LevelFilter;
 use tokio::net::TcpListener;
@@ -39,8 +39,7 @@ use tokio::sync::{mpsc, watch};
 use crate::aws::poller::{Order, Past};
 use crate::aws::{AwsConnections, AwsSettings};
 use crate::clock;
-use crate::config::needs::{self, Needs};
-use crate::config::{self, Config, Rejection, WebhookSettings};
+use crate::config::{self, Config, Loaded, needs};
 use crate::domain::monitor::Monitor;
 use crate::domain::names::CheckId;
 use crate::domain::request::{ClientId, EchoRequest};
@@ -48,17 +47,14 @@ use crate::driver::{self, Question};
 use crate::health::Health;
 use crate::http::listener::{self, BindError};
 use crate::probe::{self, Prober};
-use crate::process::{self, Exit, Granted};
+use crate::process::{self, Exit};
 use crate::records::Records;
 use crate::store::{self, OpenError, Store};
 use crate::telemetry::journal;
 use crate::telemetry::prometheus::Prometheus;
 use crate::telemetry::wording::Notice;
 
-use self::people::People;
-
-/// systemd sends SIGKILL after its own, longer limit; this leaves room to say so.
-const DRAIN_WITHIN: Duration = Duration::from_secs(4);
+use self::context::IoContext;
 
 /// Names and files are looked up on threads of their own: enough that some which hang hold up no other, and far fewer than the
 /// unit's `TasksMax=`.
@@ -91,16 +87,17 @@ pub fn run(config_path: &Path) -> Exit {
 
 fn start(config_path: &Path) -> Exit {
     let files = process::raise_files();
-    let config = match load(config_path) {
-        Ok(config) => config,
+    let loaded = match reload::read(config_path) {
+        Ok(loaded) => loaded,
         Err(rejection) => {
             return cannot_start(None, &rejection, Exit::Configuration);
         }
     };
-    reload::warn(&config, &[]);
+    reload::warn(&loaded, &[]);
+    let config = &loaded.config;
     let site = Arc::clone(&config.plan.site);
     let site = Some(&*site);
-    let connections = match connections(&config) {
+    let connections = match connections(config) {
         Ok(connections) => connections,
         Err(Refusal { why, exit }) => return cannot_start(site, &why, exit),
     };
@@ -116,7 +113,7 @@ fn start(config_path: &Path) -> Exit {
         bound => bound,
     };
     let health = Health::default();
-    let opened = match open_store(&config, &health) {
+    let opened = match open_store(config, &health) {
         Ok(opened) => opened,
         Err(error) => {
             let exit = if error.is_misconfigured() { Exit::Configuration } else { Exit::Internal };
@@ -124,17 +121,7 @@ fn start(config_path: &Path) -> Exit {
         }
     };
     let sockets = usize::try_from(files.saturating_sub(needs::files::RESERVE)).unwrap_or(usize::MAX);
-    watch_over(config_path, config, connections, (io, bound), health, opened, sockets)
-}
-
-/// Reads the configuration, and tries what can be tried of it.
-fn load(config_path: &Path) -> Result<Config, Rejection> {
-    let trial = |webhook: &WebhookSettings| places::trial(webhook, places::Reach::Daemon);
-    let config = config::load_to_run(config_path, &process::environment(), process::user(), &trial)?;
-    match Needs::of(&config.plan).lacking(&Granted::here()) {
-        lacking if lacking.is_empty() => Ok(config),
-        lacking => Err(Rejection::of_file(config_path, lacking)),
-    }
+    watch_over(config_path, loaded, connections, (io, bound), health, opened, sockets)
 }
 
 /// Why this host does not let the daemon start.
@@ -175,7 +162,7 @@ fn open_store(config: &Config, health: &Health) -> Result<store::Opened, OpenErr
 
 fn watch_over(
     config_path: &Path,
-    config: Config,
+    Loaded { config, warnings, files: _ }: Loaded,
     connections: AwsConnections,
     (io, bound): (Runtime, Result<TcpListener, BindError>),
     health: Health,
@@ -199,9 +186,10 @@ fn watch_over(
     let monitor = Monitor::new(Arc::clone(&config.plan), remembered, now);
     let (board, status) = driver::shown(&monitor, now);
 
-    let people = People {
+    let context = IoContext {
         config_path: config_path.to_owned(),
         config,
+        warnings,
         connections,
         store,
         prometheus,
@@ -217,7 +205,9 @@ fn watch_over(
         io_beat: Arc::clone(&io_beat),
     };
     let spawned = thread::Builder::new().name("io".into()).spawn(move || {
-        let exit = people::run(&io, people, orders_in, bound, store_thread);
+        let site = Arc::clone(&context.config.plan.site);
+        let exit = io_thread::run(&io, context, orders_in, bound, store_thread)
+            .unwrap_or_else(|why| cannot_start(Some(&site), &why, Exit::Internal));
         // Names that are looked up in vain, and files on a disk that hangs, are not waited for.
         io.shutdown_background();
         exit

@@ -15,7 +15,7 @@ use super::{say, unit};
 use crate::access::User;
 use crate::config::needs::{Needs, UNIT, mebibytes};
 use crate::config::{
-    self, Config, DEFAULT_PATH, Rejection, SERVICE, StoreSettings, WebhookSettings, describe,
+    self, Config, DEFAULT_PATH, Loaded, Rejection, SERVICE, StoreSettings, WebhookSettings, describe,
 };
 use crate::daemon::{self, Refusal, places};
 use crate::domain::plan::TunnelPlan;
@@ -44,7 +44,7 @@ pub(super) fn run(path: &Path, aws: bool, to_run: bool, own_credentials: bool) -
         config::load_to_check(path, &env, us, &trial)
     };
     match &loaded {
-        Ok(config) => tell(config),
+        Ok(loaded) => tell(loaded),
         Err(rejection) => complain!("{rejection}"),
     }
     if !to_run {
@@ -55,7 +55,7 @@ pub(super) fn run(path: &Path, aws: bool, to_run: bool, own_credentials: bool) -
             complain!("warning: {lacking} (the service's start is refused)");
         }
     }
-    let Ok(config) = &loaded else { return Exit::Configuration };
+    let Ok(Loaded { config, .. }) = &loaded else { return Exit::Configuration };
     if to_run {
         let lacking = Needs::of(&config.plan).lacking(&Granted::here());
         if !lacking.is_empty() {
@@ -81,8 +81,9 @@ fn refused_by_run(path: &Path, env: &BTreeMap<String, String>, us: u32) -> Vec<S
     around.chain(own).collect()
 }
 
-fn tell(config: &Config) {
-    say::text(format_args!("{}", describe(config)));
+fn tell(loaded: &Loaded) {
+    let Loaded { config, warnings, files: _ } = loaded;
+    say::text(format_args!("{}", describe(loaded)));
     say!("            {}", lasting(config));
     let needs = Needs::of(&config.plan);
     say!(
@@ -92,7 +93,7 @@ fn tell(config: &Config) {
         UNIT.memory.map_or_else(String::new, mebibytes),
         UNIT.files
     );
-    for warning in &config.warnings {
+    for warning in warnings {
         complain!("warning: {warning}");
     }
     // This host may grant more: `run` and `check --to-run` compare with what it does grant, and refuse.

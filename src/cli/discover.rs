@@ -19,7 +19,7 @@ use self::proposal::{Proposal, Scope};
 use super::interrupt;
 use crate::access::User;
 use crate::aws::{self, AwsConnections, AwsSettings, Question, Trouble, Which};
-use crate::config::{self, SERVICE, texts};
+use crate::config::{self, SERVICE, patterns};
 use crate::outbound::{KEY_EXCHANGE_VARIABLE, KeyExchange};
 use crate::probe::carriers;
 use crate::process::{self, Exit};
@@ -138,8 +138,8 @@ fn question(arguments: &Discover) -> Result<Question, Vec<String>> {
             let text = text.as_deref()?;
             rule(text).map_err(|allowed| wrong(what, text, allowed)).ok()
         };
-    let region = checked("--region", region, texts::region);
-    let role_arn = checked("--role-arn", role_arn, texts::role_arn);
+    let region = checked("--region", region, patterns::region);
+    let role_arn = checked("--role-arn", role_arn, patterns::role_arn);
     let which = match tag {
         Some(tag) => match tag.split_once('=') {
             Some((key, value)) if !key.is_empty() => {
@@ -151,7 +151,8 @@ fn question(arguments: &Discover) -> Result<Question, Vec<String>> {
             }
         },
         None => {
-            let known = |id: &String| texts::vpn_id(id).map_err(|allowed| wrong("VPN_ID", id, allowed)).ok();
+            let known =
+                |id: &String| patterns::vpn_id(id).map_err(|allowed| wrong("VPN_ID", id, allowed)).ok();
             Which::Ids(ids.iter().filter_map(known).collect())
         }
     };

@@ -7,12 +7,14 @@ use crate::domain::plan::Plan;
 
 use super::merge::Merged;
 use super::patterns;
-use super::problem::{Notes, Place, What};
+use super::problem::{Notes, What};
+use super::provenance::Provenance;
 use super::section::Section;
 use super::settings::{Config, Mode, SinkSettings};
 use super::sinks::{Beside, Sinks};
+use super::surroundings::Surroundings;
 use super::vpns::{Common, Vpns};
-use super::{Surroundings, globals, rules};
+use super::{globals, rules};
 
 /// What the values are read with.
 pub(super) struct Inputs<'a> {
@@ -22,7 +24,7 @@ pub(super) struct Inputs<'a> {
 }
 
 /// Reads everything. The result is of use only if nothing was noted.
-pub(super) fn config(merged: &Merged, inputs: &Inputs<'_>, notes: &mut Notes) -> Option<Config> {
+pub(super) fn config(merged: &Merged, inputs: &Inputs<'_>, notes: &mut Notes) -> Config {
     let Inputs { surroundings, complete } = *inputs;
     let root = Section::root(merged);
     let site = globals::site(&root.section("site"), surroundings.host_name.as_deref(), notes);
@@ -61,7 +63,7 @@ pub(super) fn config(merged: &Merged, inputs: &Inputs<'_>, notes: &mut Notes) ->
         Mode::Raise => sinks.iter().map(SinkSettings::plan).collect(),
         Mode::Observe => Vec::new(),
     };
-    Some(Config {
+    Config {
         plan: Arc::new(Plan { sinks: told, ..plan }),
         mode,
         aws: common.aws,
@@ -70,9 +72,7 @@ pub(super) fn config(merged: &Merged, inputs: &Inputs<'_>, notes: &mut Notes) ->
         cloudwatch: common.metrics,
         http,
         store,
-        warnings: Vec::new(),
-        files: Vec::new(),
-    })
+    }
 }
 
 /// Without a connection there is nothing to watch; without a sink nobody would ever be paged.
@@ -92,7 +92,7 @@ fn presence(merged: &Merged, mode: Mode, notes: &mut Notes) {
 }
 
 /// Warns of incidents that would open and go nowhere.
-fn homeless(plan: &Plan, sinks: &[SinkSettings], main: &Place, notes: &mut Notes) {
+fn homeless(plan: &Plan, sinks: &[SinkSettings], main: &Provenance, notes: &mut Notes) {
     for vpn in &plan.vpns {
         let lost: Vec<_> = Kind::ALL
             .into_iter()

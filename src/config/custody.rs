@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::files;
-use super::problem::{Place, Problem, What};
+use super::problem::{Problem, What};
+use super::provenance::Provenance;
 use crate::access::{self, Foreign, Secret, UNKNOWN_USER};
 
 /// What AWS's own files keep secret; the id of a key alone is in many a file that all may read.
@@ -81,7 +82,7 @@ fn exposed_in(file: &Path, sorts: &[Secret], mend: impl Fn(&Path) -> String) -> 
     // A file that cannot be read to its end is told of by whoever needs what is in it.
     let (line, secret) = access::exposed(file, sorts).ok()??;
     let what = format!("holds {}, and every user of this host can read it: {}", secret.as_str(), mend(file));
-    Some(Problem { place: Place::line(file, line), key: String::new(), what: What::Other(what) })
+    Some(Problem { place: Provenance::line(file, line), key: String::new(), what: What::Other(what) })
 }
 
 /// Where the SDK looks for credentials.
@@ -120,7 +121,7 @@ pub fn foreign(path: &Path, us: u32) -> Vec<Problem> {
             // What is not there is nobody's.
             let foreign = access::foreign(&path.metadata().ok()?, us)?;
             let what = What::Other(in_words(path, foreign));
-            Some(Problem { place: Place::file(path), key: String::new(), what })
+            Some(Problem { place: Provenance::file(path), key: String::new(), what })
         })
         .collect()
 }

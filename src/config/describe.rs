@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::path::PathBuf;
 
 use crate::access::{Secret, secret_in};
 use crate::domain::names::{Kind, Routing, SourceId, SourceKind};
@@ -11,23 +12,27 @@ use super::consequences::{
     asked_by, calls_a_month, custom_metrics, locally_down_after, puts_a_month, tunnels_asked_by,
 };
 use super::duration::Shown;
-use super::settings::{Config, Mode, SinkSettings, StoreSettings, VpnSettings};
+use super::problem::Warning;
+use super::settings::{Config, Loaded, Mode, SinkSettings, StoreSettings, VpnSettings};
 use super::size::Shown as Size;
 
 /// What the configuration means: site, connections, rules, pollers, sinks, metrics, listener, store, and what follows
 /// from them.
-pub fn describe(config: &Config) -> String {
-    Page { config }.to_string()
+pub fn describe(loaded: &Loaded) -> String {
+    let Loaded { config, warnings, files } = loaded;
+    Page { config, warnings, files }.to_string()
 }
 
 struct Page<'a> {
     config: &'a Config,
+    warnings: &'a [Warning],
+    files: &'a [PathBuf],
 }
 
 impl fmt::Display for Page<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let config = self.config;
-        for (index, file) in config.files.iter().enumerate() {
+        for (index, file) in self.files.iter().enumerate() {
             writeln!(f, "{} {}", if index == 0 { "read       " } else { "           " }, file.display())?;
         }
         writeln!(f, "site        {}", config.plan.site)?;
@@ -47,7 +52,7 @@ impl fmt::Display for Page<'_> {
         self.aws(f)?;
         self.sinks(f)?;
         self.edges(f)?;
-        for warning in &config.warnings {
+        for warning in self.warnings {
             writeln!(f, "\nwarning     {warning}")?;
         }
         Ok(())

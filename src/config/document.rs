@@ -13,8 +13,8 @@ use toml::de::{DeArray, DeTable, DeValue};
 use self::outline::Outline;
 use super::excerpt::{self, FOUND_MAX, quoted};
 use super::hints;
-use super::merge;
-use super::problem::{Notes, Place, What};
+use super::problem::{Notes, What};
+use super::provenance::Provenance;
 use super::schema::{self, Key, ROOT, Renamed, Shape, join};
 
 /// What toml says of a key that is there already.
@@ -46,7 +46,7 @@ pub(super) struct Item {
 pub(super) fn parse(path: &Path, text: &str, renamed: &[Renamed], notes: &mut Notes) -> Option<Document> {
     let lines = Lines::of(text);
     if let Some(excess) = Outline::of(text).excess() {
-        notes.file_lost(Place::line(path, lines.at(excess.at)), excess.what);
+        notes.file_lost(Provenance::line(path, lines.at(excess.at)), excess.what);
         return None;
     }
     let (root, errors) = DeTable::parse_recoverable(text);
@@ -62,7 +62,10 @@ pub(super) fn parse(path: &Path, text: &str, renamed: &[Renamed], notes: &mut No
                     text.lines().nth(line - 1).and_then(hints::of_line)
                 };
                 let hint = hint.map(|hint| format!("; {hint}")).unwrap_or_default();
-                notes.file_lost(Place::line(path, line), format!("is not TOML: {}{hint}", error.message()));
+                notes.file_lost(
+                    Provenance::line(path, line),
+                    format!("is not TOML: {}{hint}", error.message()),
+                );
             }
         }
         return None;
@@ -119,8 +122,8 @@ struct Walk<'a> {
 }
 
 impl<'a> Walk<'a> {
-    fn place(&self, span: Range<usize>) -> Place {
-        Place::line(self.path, self.lines.at(span.start))
+    fn place(&self, span: Range<usize>) -> Provenance {
+        Provenance::line(self.path, self.lines.at(span.start))
     }
 
     fn table(&mut self, at: &str, keys: &[Key], table: &DeTable<'_>) -> Map<String, Value> {
@@ -138,12 +141,18 @@ impl<'a> Walk<'a> {
                 continue;
             };
             let kind = self.value(&join(at, key.name), key, value, &place);
-            found.insert(key.name.to_owned(), Value::new(Some(&merge::origin(&place)), kind));
+            found.insert(key.name.to_owned(), Value::new(Some(&place.origin()), kind));
         }
         found
     }
 
-    fn value(&mut self, path: &str, key: &Key, value: &Spanned<DeValue<'_>>, place: &Place) -> ValueKind {
+    fn value(
+        &mut self,
+        path: &str,
+        key: &Key,
+        value: &Spanned<DeValue<'_>>,
+        place: &Provenance,
+    ) -> ValueKind {
         match (&key.shape, value.get_ref()) {
             (Shape::Table(keys), DeValue::Table(table)) => ValueKind::Table(self.table(path, keys, table)),
             (Shape::Table(_), _) => self.misshapen(place, path, value, format!("a table, [{}]", bare(path))),
@@ -171,13 +180,13 @@ impl<'a> Walk<'a> {
             } else {
                 self.misshapen(&place, &path, item, "a table".to_owned())
             };
-            tables.push(Value::new(Some(&merge::origin(&place)), kind));
+            tables.push(Value::new(Some(&place.origin()), kind));
         }
         ValueKind::Array(tables)
     }
 
     /// A value as it is; whether its type is right is for the one who reads it.
-    fn plain(&mut self, path: &str, value: &Spanned<DeValue<'_>>, place: &Place) -> ValueKind {
+    fn plain(&mut self, path: &str, value: &Spanned<DeValue<'_>>, place: &Provenance) -> ValueKind {
         match value.get_ref() {
             DeValue::String(text) => ValueKind::String(text.clone().into_owned()),
             DeValue::Boolean(flag) => ValueKind::Boolean(*flag),
@@ -205,7 +214,7 @@ impl<'a> Walk<'a> {
                 for (index, item) in list.iter().enumerate() {
                     let place = self.place(item.span());
                     let kind = self.plain(&format!("{path}[{index}]"), item, &place);
-                    items.push(Value::new(Some(&merge::origin(&place)), kind));
+                    items.push(Value::new(Some(&place.origin()), kind));
                 }
                 ValueKind::Array(items)
             }
@@ -215,7 +224,7 @@ impl<'a> Walk<'a> {
 
     fn misshapen(
         &mut self,
-        place: &Place,
+        place: &Provenance,
         path: &str,
         value: &Spanned<DeValue<'_>>,
         allowed: String,
@@ -245,7 +254,7 @@ impl<'a> Walk<'a> {
         written: &str,
         keys: &'k [Key],
         table: &DeTable<'_>,
-        place: &Place,
+        place: &Provenance,
     ) -> Option<&'k Key> {
         let path = join(at, written);
         let renamed = self.renamed.iter().find(|renamed| renamed.from == bare(&path))?;
@@ -262,7 +271,7 @@ impl<'a> Walk<'a> {
         Some(key)
     }
 
-    fn unknown(&mut self, at: &str, written: &str, keys: &[Key], place: Place) {
+    fn unknown(&mut self, at: &str, written: &str, keys: &[Key], place: Provenance) {
         let near = schema::nearest(written, keys.iter().map(|key| key.name));
         let hint = match (near, schema::homes_of(written).as_slice()) {
             (Some(near), _) => format!("did you mean {near:?}? "),

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use super::problem::{Notes, Place};
+use super::problem::Notes;
+use super::provenance::Provenance;
 use super::section::Section;
 
 /// What an address of a tunnel is said to be.
@@ -31,7 +32,7 @@ impl End {
 
 /// The addresses read so far, and where each was first seen as what.
 #[derive(Debug, Default)]
-pub(super) struct Ends(BTreeMap<(IpAddr, End), (Place, String)>);
+pub(super) struct Ends(BTreeMap<(IpAddr, End), (Provenance, String)>);
 
 impl Ends {
     /// Notes what makes `address` implausible as this end of the tunnel that `section` describes.

@@ -4,11 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ::config::Map;
 
-use super::problem::{Notes, Place, What};
-use super::schema::{self, Renamed};
-
-pub(super) const PREFIX: &str = "BOTHENDS";
-pub(super) const SEPARATOR: &str = "__";
+use super::problem::{Notes, What};
+use super::provenance::Provenance;
+use super::schema::{self, PREFIX, Renamed, SEPARATOR, variable};
 
 /// The variables of `env` that override a key. One that looks as if it should, and does not, is a problem: one with `__`, and
 /// one that is a key's but for its underscores or capitals. Any other is somebody else's, as `BOTHENDS_PORT` of a container's
@@ -24,7 +22,7 @@ pub(super) fn overrides(
         if known.contains(name) {
             found.insert(name.clone(), value.clone());
         } else if let Some((was, is)) = renamed.iter().find_map(|renamed| former(name, renamed, &known)) {
-            let place = Place::Variable(name.clone());
+            let place = Provenance::Variable(name.clone());
             if env.contains_key(&is) {
                 let what = format!("is the former name of {is}, which is set as well; keep that one");
                 notes.problem(place.clone(), "", What::Other(what));
@@ -46,10 +44,14 @@ pub(super) fn overrides(
                 "unknown override; expected BOTHENDS_SECTION__KEY in capitals, with two underscores; only keys of single tables \
                  can be set by environment variables{hint}"
             );
-            notes.problem(Place::Variable(name.clone()), "", What::Other(what));
+            notes.problem(Provenance::Variable(name.clone()), "", What::Other(what));
         } else if let [near, ..] = homes(name, &known).as_slice() {
             // It may be somebody else's, whose names these are not.
-            notes.warning(Place::Variable(name.clone()), "", format!("sets nothing; did you mean {near}?"));
+            notes.warning(
+                Provenance::Variable(name.clone()),
+                "",
+                format!("sets nothing; did you mean {near}?"),
+            );
         }
     }
     found
@@ -95,9 +97,4 @@ fn former<'r>(name: &str, renamed: &'r Renamed, known: &[String]) -> Option<(&'r
     let table = renamed.from.rsplit_once('.').map_or("", |(table, _)| table);
     let is = variable(&schema::join(table, renamed.to));
     (variable(renamed.from) == name && known.contains(&is)).then_some((renamed.from, is))
-}
-
-/// The variable that overrides the key at `path`.
-pub(super) fn variable(path: &str) -> String {
-    format!("{PREFIX}_{}", path.to_ascii_uppercase().replace('.', SEPARATOR))
 }

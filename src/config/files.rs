@@ -1,12 +1,14 @@
 //! Which files make up the configuration, and their text.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
-use super::problem::{Notes, Place};
-use super::reach;
-use crate::access::{self, Obstacle, Unread};
+use super::problem::{Notes, Problem, What};
+use super::provenance::Provenance;
+use super::reach::{self, SERVICE};
+use crate::access::{self, Obstacle, Unread, User};
 use crate::process;
 
 /// One file of the configuration.
@@ -33,7 +35,7 @@ pub(super) fn read(path: &Path, notes: &mut Notes) -> Vec<SourceFile> {
             Obstacle::Itself => false,
         };
         if !told {
-            notes.file_lost(Place::file(&drop_ins), unreadable(&drop_ins, &error));
+            notes.file_lost(Provenance::file(&drop_ins), unreadable(&drop_ins, &error));
         }
         vec![path.to_owned()]
     });
@@ -43,7 +45,7 @@ pub(super) fn read(path: &Path, notes: &mut Notes) -> Vec<SourceFile> {
         sum += file.text.len();
         if index >= FILES_MAX || sum > SUM_MAX {
             let what = format!("one file too many: {FILES_MAX} files, or 4 MiB together, are the most");
-            notes.file_lost(Place::file(&file.path), what);
+            notes.file_lost(Provenance::file(&file.path), what);
             break;
         }
         files.push(file);
@@ -97,11 +99,11 @@ fn read_one(path: PathBuf, notes: &mut Notes) -> Option<SourceFile> {
         Ok(bytes) => bytes,
         Err(Unread::TooLong) => {
             let what = "is longer than 1 MiB; is it another kind of file? A long configuration can be split into conf.d";
-            notes.file_lost(Place::file(&path), what);
+            notes.file_lost(Provenance::file(&path), what);
             return None;
         }
         Err(unread @ (Unread::Failed(_) | Unread::NotRegular(_))) => {
-            notes.file_lost(Place::file(&path), unreadable(&path, &unread.into()));
+            notes.file_lost(Provenance::file(&path), unreadable(&path, &unread.into()));
             return None;
         }
     };
@@ -110,10 +112,34 @@ fn read_one(path: PathBuf, notes: &mut Notes) -> Option<SourceFile> {
         Err(error) => {
             let before = &error.as_bytes()[..error.utf8_error().valid_up_to()];
             let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();
-            notes.file_lost(Place::line(&path, line), "is not UTF-8 text: save the file as UTF-8");
+            notes.file_lost(Provenance::line(&path, line), "is not UTF-8 text: save the file as UTF-8");
             None
         }
     }
+}
+
+/// The files of the configuration at `path`, and `conf.d`, that the service's user cannot read; of what one directory keeps from
+/// him, the first.
+pub fn closed_to(service: &User, path: &Path) -> Vec<Problem> {
+    let files = paths(path).unwrap_or_else(|_| vec![path.to_owned()]);
+    let mut looked_at: Vec<PathBuf> = files.into_iter().chain([drop_ins(path)]).collect();
+    looked_at.sort();
+    let mut shut = BTreeSet::new();
+    looked_at
+        .into_iter()
+        .filter_map(|path| {
+            let obstacle = service.obstacle(&path)?;
+            let is_news = shut.insert(match &obstacle {
+                Obstacle::Directory(directory) => directory.clone(),
+                Obstacle::Itself => path.clone(),
+            });
+            if !is_news {
+                return None;
+            }
+            let what = format!("cannot be read by the user {SERVICE}; {}", reach::mend(&path, &obstacle));
+            Some(Problem { place: Provenance::file(&path), key: String::new(), what: What::Other(what) })
+        })
+        .collect()
 }
 
 fn unreadable(path: &Path, error: &io::Error) -> String {
@@ -138,6 +164,8 @@ fn unreadable(path: &Path, error: &io::Error) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
 
     #[test]
@@ -156,7 +184,7 @@ mod tests {
             let mut notes = Notes::default();
             assert!(read_one(path.to_owned(), &mut notes).is_none());
             assert!(!notes.files_complete());
-            notes.finish(None, Vec::new()).unwrap_err().to_string()
+            notes.finish().unwrap_err().to_string()
         };
         let device = told(Path::new("/dev/zero"));
         assert!(
@@ -179,12 +207,41 @@ mod tests {
         fs::write(&main, "#").unwrap();
         let mut notes = Notes::default();
         assert_eq!(read(&main, &mut notes).len(), 4);
-        let told = notes.finish(None, Vec::new()).unwrap_err().to_string();
+        let told = notes.finish().unwrap_err().to_string();
         assert!(told.contains("conf.d/d.toml: one file too many"), "{told}");
     }
 
     #[test]
     fn this_host_has_a_name() {
         assert!(host_name().is_some_and(|name| !name.contains(char::is_whitespace)));
+    }
+
+    #[test]
+    fn a_configuration_that_the_service_cannot_read_is_told_file_by_file() {
+        let home = tempfile::tempdir().unwrap();
+        let set_mode = |file: &str, mode| {
+            fs::set_permissions(home.path().join(file), fs::Permissions::from_mode(mode)).unwrap();
+        };
+        set_mode("", 0o755);
+        let main = home.path().join("bothends.toml");
+        fs::write(&main, "").unwrap();
+        fs::create_dir(home.path().join("conf.d")).unwrap();
+        fs::write(home.path().join("conf.d/rome.toml"), "").unwrap();
+        for (file, mode) in [("bothends.toml", 0o644), ("conf.d", 0o755), ("conf.d/rome.toml", 0o644)] {
+            set_mode(file, mode);
+        }
+        // Nobody is in none of the groups that these files have.
+        let nobody = User::named("nobody").unwrap();
+        let told = || {
+            let lines: Vec<_> = closed_to(&nobody, &main).iter().map(ToString::to_string).collect();
+            lines.join("\n").replace(home.path().to_str().unwrap(), "HOME")
+        };
+        assert_eq!(told(), "");
+        set_mode("bothends.toml", 0o600);
+        set_mode("conf.d", 0o700);
+        insta::assert_snapshot!(told(), @r"
+        HOME/bothends.toml: cannot be read by the user bothends; let the user bothends read it: chgrp bothends HOME/bothends.toml && chmod 640 HOME/bothends.toml
+        HOME/conf.d: cannot be read by the user bothends; let the user bothends into HOME/conf.d: chgrp bothends HOME/conf.d && chmod 750 HOME/conf.d
+        ");
     }
 }

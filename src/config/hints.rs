@@ -6,7 +6,6 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::duration::{self, Shown};
-use super::texts;
 
 /// What word processors, wikis and chats make of straight quotes.
 const TYPOGRAPHIC: [char; 13] = [
@@ -103,7 +102,7 @@ fn of_characters(line: &str) -> Option<String> {
     let (outside, unclosed) = outside_quotes(line);
     let suspects = if unclosed { line } else { &outside };
     let quote = suspects.chars().find(|c| TYPOGRAPHIC.contains(c));
-    let unseen = suspects.chars().find(|c| is_odd_space(*c) || texts::is_hidden(*c));
+    let unseen = suspects.chars().find(|c| is_odd_space(*c) || is_hidden(*c));
     if let Some(quote) = quote {
         return Some(format!("{} is a typographic quote; TOML needs straight quotes: \" or '", named(quote)));
     }
@@ -135,7 +134,7 @@ fn outside_quotes(line: &str) -> (String, bool) {
 
 /// A hint on a text that is not allowed.
 pub(super) fn of_text(text: &str) -> Option<String> {
-    if let Some(hidden) = text.chars().find(|c| texts::is_hidden(*c) && !c.is_control()) {
+    if let Some(hidden) = text.chars().find(|c| is_hidden(*c) && !c.is_control()) {
         return Some(format!("it contains an invisible character, {}: delete it", named(hidden)));
     }
     if let Some(space) = text.chars().find(|c| is_odd_space(*c)) {
@@ -173,17 +172,6 @@ pub(super) fn of_address(text: &str) -> Option<String> {
     }
 }
 
-/// A hint on what is no Region.
-pub(super) fn of_region(text: &str) -> Option<String> {
-    // A Region's code ends in its number, an Availability Zone's in a letter after it.
-    let region =
-        text.strip_suffix(|c: char| c.is_ascii_lowercase()).filter(|text| texts::region(text).is_ok());
-    match region {
-        Some(region) => Some(format!("{text:?} is an Availability Zone; write {region:?}")),
-        None => of_text(text),
-    }
-}
-
 /// A hint on a number that is no whole number within its range; `written` is how it stands in the file.
 pub(super) fn of_float(number: f64, written: &str) -> String {
     let point = if written.contains(['e', 'E']) { "with an exponent" } else { "with a decimal point" };
@@ -192,6 +180,27 @@ pub(super) fn of_float(number: f64, written: &str) -> String {
     } else {
         format!("found {written}, a number {point}")
     }
+}
+
+/// Whether a character does not show, and may make a text read as another: control characters; those that turn the direction
+/// of reading (Unicode Standard Annex 9, section 2), in which a name can be made to look like its reverse; spaces of no width,
+/// line separators, and tags. Joiners are left alone: some scripts need them.
+pub fn is_hidden(c: char) -> bool {
+    c.is_control()
+        || matches!(
+            c,
+            '\u{ad}'
+                | '\u{61c}'
+                | '\u{180e}'
+                | '\u{200b}'
+                | '\u{200e}'
+                | '\u{200f}'
+                | '\u{2028}'..='\u{202e}'
+                | '\u{2060}'..='\u{206f}'
+                | '\u{feff}'
+                | '\u{fff9}'..='\u{fffb}'
+                | '\u{e0000}'..='\u{e007f}'
+        )
 }
 
 const fn is_odd_space(c: char) -> bool {
@@ -204,7 +213,7 @@ fn named(c: char) -> String {
     match c {
         '\u{a0}' => format!("a non-breaking space ({code})"),
         '\u{feff}' => format!("a byte order mark ({code})"),
-        c if texts::is_hidden(c) || c.is_whitespace() => code,
+        c if is_hidden(c) || c.is_whitespace() => code,
         c => format!("{c} ({code})"),
     }
 }
@@ -298,17 +307,11 @@ mod tests {
     }
 
     #[test]
-    fn an_address_loses_its_prefix_and_a_zone_its_letter() {
+    fn an_address_loses_its_prefix() {
         assert_eq!(of_address("169.254.10.1/30").as_deref(), Some("write \"169.254.10.1\""));
         assert_eq!(of_address("fe80::1%eth0").as_deref(), Some("write \"fe80::1\""));
         assert_eq!(of_address("203.0.113.256"), None);
         assert_eq!(of_address(" 10.0.0.1").as_deref(), Some("remove the spaces around it"));
-        assert_eq!(
-            of_region("eu-west-1a").as_deref(),
-            Some("\"eu-west-1a\" is an Availability Zone; write \"eu-west-1\"")
-        );
-        assert_eq!(of_region("Frankfurt"), None);
-        assert_eq!(of_region("eu-west-1 ").as_deref(), Some("remove the spaces around it"));
     }
 
     #[test]

@@ -1,19 +1,20 @@
 //! Files and variables put together by the crate `config`: of a single table the last one who sets a key has it; the lists
 //! of tables grow. Every value keeps the place it comes from.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use ::config::{Config, ConfigError, Environment, Map, Source, Value};
 
 use super::document::{Document, Item};
-use super::environment::{PREFIX, SEPARATOR, variable};
-use super::problem::{Notes, Place, What};
+use super::problem::{Notes, What};
+use super::provenance::Provenance;
+use super::schema::{PREFIX, SEPARATOR};
 
 /// The whole configuration, still as values.
 #[derive(Debug)]
 pub(super) struct Merged {
     /// The first file, which is blamed for what is missing.
-    pub(super) main: Place,
+    pub(super) main: Provenance,
     /// The single tables.
     pub(super) tables: Value,
     /// `[[vpn]]` of all files.
@@ -29,7 +30,7 @@ pub(super) fn merge(
     variables: Map<String, String>,
     notes: &mut Notes,
 ) -> Merged {
-    let main = Place::file(main);
+    let main = Provenance::file(main);
     let mut builder = Config::builder();
     let (mut vpns, mut sinks) = (Vec::new(), Vec::new());
     for document in documents {
@@ -47,25 +48,6 @@ pub(super) fn merge(
         }
     };
     Merged { main, tables, vpns, sinks }
-}
-
-/// A place as `config` carries it through the merge.
-pub(super) fn origin(place: &Place) -> String {
-    match place {
-        Place::File { path, line } => format!("{}:{}", line.unwrap_or(0), path.display()),
-        Place::Variable(name) => name.clone(),
-    }
-}
-
-/// The place of a value at `path`; `None` for a table that was merged from several places.
-pub(super) fn place(value: &Value, path: &str) -> Option<Place> {
-    let origin = value.origin()?;
-    let in_file = origin.split_once(':').and_then(|(line, file)| Some((line.parse::<usize>().ok()?, file)));
-    Some(match in_file {
-        Some((line, file)) => Place::File { path: PathBuf::from(file), line: (line > 0).then_some(line) },
-        // `config` says "the environment" of each variable.
-        None => Place::Variable(variable(path)),
-    })
 }
 
 /// One file's single tables.

@@ -21,8 +21,9 @@ mod globals;
 mod hints;
 mod merge;
 pub mod needs;
-mod patterns;
+pub mod patterns;
 mod problem;
+mod provenance;
 mod reach;
 mod rules;
 mod schema;
@@ -30,9 +31,9 @@ mod section;
 mod settings;
 mod sinks;
 mod size;
+mod surroundings;
 #[cfg(test)]
 mod tests;
-pub mod texts;
 mod vpns;
 mod webhook;
 
@@ -42,18 +43,22 @@ use std::path::Path;
 
 pub use self::custody::{exposed, exposed_beside, exposed_credentials, exposed_of_aws, foreign};
 pub use self::describe::describe;
-pub use self::files::{host_name, unread};
-pub use self::problem::{PROBLEMS_MAX, Place, Problem, Rejection, Warning, What};
-pub use self::reach::{SERVICE, closed_to};
+pub use self::files::{closed_to, host_name, unread};
+pub use self::hints::is_hidden;
+pub use self::problem::{PROBLEMS_MAX, Problem, Rejection, Warning, What};
+pub use self::provenance::Provenance;
+pub use self::reach::SERVICE;
 pub use self::settings::{
-    AwsSettings, CloudWatchSettings, Config, HttpSettings, Mode, SinkSettings, StoreSettings, Vendor,
+    AwsSettings, CloudWatchSettings, Config, HttpSettings, Loaded, Mode, SinkSettings, StoreSettings, Vendor,
     VpnSettings, WebhookBody, WebhookPreset, WebhookSettings, WebhookUrl,
 };
+pub use self::surroundings::Trial;
 
 use self::problem::Notes;
 use self::reach::Reader;
-use self::schema::{RENAMED, Renamed};
+use self::schema::RENAMED;
 use self::section::Section;
+use self::surroundings::Surroundings;
 
 /// Where the package puts it.
 pub const DEFAULT_PATH: &str = "/etc/bothends/bothends.toml";
@@ -66,20 +71,16 @@ pub const DEFAULT_PATH: &str = "/etc/bothends/bothends.toml";
 ///
 /// # Errors
 /// Every problem of the whole configuration at once.
-pub fn load(path: &Path, env: &BTreeMap<String, String>) -> Result<Config, Rejection> {
+pub fn load(path: &Path, env: &BTreeMap<String, String>) -> Result<Loaded, Rejection> {
     load_for(&Reader::Unknown, path, env, &|_| Vec::new())
 }
-
-/// What a trial shows of a webhook: what is wrong, by the key that it is about (`url`, `secret` and `signing_secret` stand for
-/// the key that names their file).
-pub type Trial<'a> = &'a dyn Fn(&WebhookSettings) -> Vec<(&'static str, String)>;
 
 fn load_for(
     reader: &Reader,
     path: &Path,
     env: &BTreeMap<String, String>,
     trial: Trial<'_>,
-) -> Result<Config, Rejection> {
+) -> Result<Loaded, Rejection> {
     load_in(path, &Surroundings { env, host_name: files::host_name(), renamed: RENAMED, reader, trial })
 }
 
@@ -95,7 +96,7 @@ pub fn load_to_run(
     env: &BTreeMap<String, String>,
     us: u32,
     trial: Trial<'_>,
-) -> Result<Config, Rejection> {
+) -> Result<Loaded, Rejection> {
     let loaded = load_for(&Reader::Us, path, env, trial);
     let others = [exposed_of_aws(path, env), exposed_beside(path, env), foreign(path, us)];
     refusing(loaded, exposed_itself(path).chain(others.into_iter().flatten()))
@@ -111,7 +112,7 @@ pub fn load_to_check(
     env: &BTreeMap<String, String>,
     us: u32,
     trial: Trial<'_>,
-) -> Result<Config, Rejection> {
+) -> Result<Loaded, Rejection> {
     refusing(load_for(&Reader::checked_by(us), path, env, trial), exposed_itself(path))
 }
 
@@ -121,28 +122,18 @@ fn exposed_itself(path: &Path) -> impl Iterator<Item = Problem> {
 }
 
 fn refusing(
-    loaded: Result<Config, Rejection>,
+    loaded: Result<Loaded, Rejection>,
     more: impl Iterator<Item = Problem>,
-) -> Result<Config, Rejection> {
-    let (config, mut problems, unlisted) = match loaded {
-        Ok(config) => (Some(config), Vec::new(), 0),
+) -> Result<Loaded, Rejection> {
+    let (loaded, mut problems, unlisted) = match loaded {
+        Ok(loaded) => (Some(loaded), Vec::new(), 0),
         Err(Rejection { problems, unlisted }) => (None, problems, unlisted),
     };
     problems.extend(more);
-    config.filter(|_| problems.is_empty()).ok_or_else(|| Rejection::of(problems, unlisted))
+    loaded.filter(|_| problems.is_empty()).ok_or_else(|| Rejection::of(problems, unlisted))
 }
 
-/// What the configuration depends on besides its files.
-struct Surroundings<'a> {
-    env: &'a BTreeMap<String, String>,
-    host_name: Option<String>,
-    renamed: &'a [Renamed],
-    reader: &'a Reader,
-    /// Of webhooks.
-    trial: Trial<'a>,
-}
-
-fn load_in(path: &Path, surroundings: &Surroundings<'_>) -> Result<Config, Rejection> {
+fn load_in(path: &Path, surroundings: &Surroundings<'_>) -> Result<Loaded, Rejection> {
     let mut notes = Notes::default();
     let files = files::read(path, &mut notes);
     read(path, files, surroundings, notes)
@@ -165,7 +156,7 @@ pub fn listener(path: &Path, env: &BTreeMap<String, String>) -> SocketAddr {
 ///
 /// # Errors
 /// Every problem, as `load` lists them.
-pub fn of_text(name: &str, text: &str) -> Result<Config, Rejection> {
+pub fn of_text(name: &str, text: &str) -> Result<Loaded, Rejection> {
     let path = Path::new(name);
     let files = vec![files::SourceFile { path: path.to_owned(), text: text.to_owned() }];
     let surroundings = Surroundings {
@@ -184,7 +175,7 @@ fn read(
     files: Vec<files::SourceFile>,
     surroundings: &Surroundings<'_>,
     mut notes: Notes,
-) -> Result<Config, Rejection> {
+) -> Result<Loaded, Rejection> {
     let documents: Vec<_> = files
         .iter()
         .filter_map(|file| document::parse(&file.path, &file.text, surroundings.renamed, &mut notes))
@@ -194,5 +185,6 @@ fn read(
 
     let merged = merge::merge(path, documents, variables, &mut notes);
     let config = build::config(&merged, &build::Inputs { surroundings, complete }, &mut notes);
-    notes.finish(config, files.into_iter().map(|file| file.path).collect())
+    let warnings = notes.finish()?;
+    Ok(Loaded { config, warnings, files: files.into_iter().map(|file| file.path).collect() })
 }

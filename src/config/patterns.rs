@@ -7,10 +7,25 @@ use std::sync::Arc;
 use crate::domain::names::{Kind, Role, Routing, VpnId};
 use crate::outbound::KeyExchange;
 
-use super::hints;
-use super::section::Rule;
+use super::hints::{self, is_hidden};
 use super::settings::{Mode, WebhookPreset};
-use super::texts::is_hidden;
+
+/// What the text of a key may be, and what it means.
+pub(super) struct Rule<T> {
+    /// What somebody who wrote something else most likely meant.
+    pub(super) hint: fn(&str) -> Option<String>,
+    /// In an operator's words.
+    pub(super) allowed: &'static str,
+    /// The meaning; `None` if it is not allowed.
+    pub(super) parse: fn(&str) -> Option<T>,
+}
+
+impl<T> Rule<T> {
+    /// For who writes a configuration: what the text means, or what is expected.
+    fn obeyed_by(&self, text: &str) -> Result<T, &'static str> {
+        (self.parse)(text).ok_or(self.allowed)
+    }
+}
 
 /// `site.name`. It is a CloudWatch dimension's value: ASCII, no control characters, no colon in front
 /// (API reference, `Dimension`); and as long as a Linux host name may be.
@@ -166,7 +181,7 @@ pub(super) const KIND: Rule<Kind> = Rule {
 
 /// An AWS Region's code: lower-case words and a number, such as `us-gov-west-1` or `eusc-de-east-1`.
 pub(super) const REGION: Rule<Arc<str>> = Rule {
-    hint: hints::of_region,
+    hint: without_zone,
     allowed: "the code of an AWS Region, such as \"eu-west-1\"",
     parse: |text| {
         let mut parts = text.split('-').rev();
@@ -296,6 +311,49 @@ pub(super) const FILE_PATH: Rule<PathBuf> = Rule {
         (plain && path.is_absolute() && path.file_name().is_some()).then(|| path.to_owned())
     },
 };
+
+/// `vpn.id`.
+///
+/// # Errors
+/// What is expected.
+pub fn vpn_id(text: &str) -> Result<VpnId, &'static str> {
+    VPN_ID.obeyed_by(text)
+}
+
+/// `vpn.name`, `vpn.tunnel.name`.
+///
+/// # Errors
+/// What is expected.
+pub fn label(text: &str) -> Result<Arc<str>, &'static str> {
+    LABEL.obeyed_by(text)
+}
+
+/// `region`.
+///
+/// # Errors
+/// What is expected.
+pub fn region(text: &str) -> Result<Arc<str>, &'static str> {
+    REGION.obeyed_by(text)
+}
+
+/// `role_arn`.
+///
+/// # Errors
+/// What is expected.
+pub fn role_arn(text: &str) -> Result<Arc<str>, &'static str> {
+    ROLE_ARN.obeyed_by(text)
+}
+
+/// A hint on what is no Region.
+fn without_zone(text: &str) -> Option<String> {
+    // A Region's code ends in its number, an Availability Zone's in a letter after it.
+    let region =
+        text.strip_suffix(|c: char| c.is_ascii_lowercase()).filter(|text| (REGION.parse)(text).is_some());
+    match region {
+        Some(region) => Some(format!("{text:?} is an Availability Zone; write {region:?}")),
+        None => hints::of_text(text),
+    }
+}
 
 fn length(text: &str, max: usize) -> bool {
     (1..=max).contains(&text.chars().count())

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use super::settings::Config;
+use super::provenance::Provenance;
 
 /// Why a configuration is refused: its problems, in the order of the files.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,7 +23,7 @@ pub const PROBLEMS_MAX: usize = 100;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
     /// Where.
-    pub place: Place,
+    pub place: Provenance,
     /// The path of the key, such as `vpn[0].tunnel[1].role`, counted from 0 within its file; empty if it is about a
     /// whole file.
     pub key: String,
@@ -50,51 +50,15 @@ pub enum What {
     Other(String),
 }
 
-/// Where a key was set.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Place {
-    /// In a file.
-    File {
-        /// The file, as it was opened.
-        path: PathBuf,
-        /// The line, from 1; `None` speaks of the file as a whole.
-        line: Option<usize>,
-    },
-    /// In an environment variable of this name.
-    Variable(String),
-}
-
 /// Something that is allowed but deserves a look.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Warning {
     /// Where.
-    pub place: Place,
+    pub place: Provenance,
     /// The path of the key.
     pub key: String,
     /// What, in an operator's words.
     pub what: String,
-}
-
-impl Place {
-    /// A file as a whole.
-    pub fn file(path: &Path) -> Self {
-        Self::File { path: path.to_owned(), line: None }
-    }
-
-    /// A line of a file, counted from 1.
-    pub fn line(path: &Path, line: usize) -> Self {
-        Self::File { path: path.to_owned(), line: Some(line) }
-    }
-}
-
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::File { path, line: Some(line) } => write!(f, "{}:{line}", path.display()),
-            Self::File { path, line: None } => write!(f, "{}", path.display()),
-            Self::Variable(name) => write!(f, "environment variable {name}"),
-        }
-    }
 }
 
 impl fmt::Display for What {
@@ -159,7 +123,7 @@ impl Rejection {
     /// One that speaks of a configuration as a whole.
     pub fn of_file(path: &Path, what: Vec<String>) -> Self {
         let problem =
-            |what| Problem { place: Place::file(path), key: String::new(), what: What::Other(what) };
+            |what| Problem { place: Provenance::file(path), key: String::new(), what: What::Other(what) };
         Self::of(what.into_iter().map(problem).collect(), 0)
     }
 }
@@ -168,9 +132,10 @@ impl Warning {
     /// Whether it says the same of the same key of the same file, on whatever line that stands.
     pub fn repeats(&self, other: &Self) -> bool {
         let same_place = match (&self.place, &other.place) {
-            (Place::File { path, line: _ }, Place::File { path: other, line: _ }) => path == other,
-            (Place::Variable(name), Place::Variable(other)) => name == other,
-            (Place::File { .. }, Place::Variable(_)) | (Place::Variable(_), Place::File { .. }) => false,
+            (Provenance::File { path, line: _ }, Provenance::File { path: other, line: _ }) => path == other,
+            (Provenance::Variable(name), Provenance::Variable(other)) => name == other,
+            (Provenance::File { .. }, Provenance::Variable(_))
+            | (Provenance::Variable(_), Provenance::File { .. }) => false,
         };
         same_place && self.key == other.key && self.what == other.what
     }
@@ -185,11 +150,11 @@ pub(super) struct Notes {
     warnings: Vec<Warning>,
     files_lost: bool,
     /// Numbers as they stand in the files: 5_000 and 1e3 are not what a person finds when looking for 5000 and 1000.0.
-    written: BTreeMap<(Place, String), String>,
+    written: BTreeMap<(Provenance, String), String>,
 }
 
 impl Notes {
-    pub(super) fn problem(&mut self, place: Place, key: impl Into<String>, what: What) {
+    pub(super) fn problem(&mut self, place: Provenance, key: impl Into<String>, what: What) {
         if self.problems.len() < PROBLEMS_MAX {
             self.problems.push(Problem { place, key: key.into(), what });
         } else {
@@ -198,24 +163,24 @@ impl Notes {
     }
 
     /// A warning; of more than [`PROBLEMS_MAX`] the first are kept.
-    pub(super) fn warning(&mut self, place: Place, key: impl Into<String>, what: impl Into<String>) {
+    pub(super) fn warning(&mut self, place: Provenance, key: impl Into<String>, what: impl Into<String>) {
         if self.warnings.len() < PROBLEMS_MAX {
             self.warnings.push(Warning { place, key: key.into(), what: what.into() });
         }
     }
 
     /// Keeps how the number of the key at `path` is written.
-    pub(super) fn keep_written(&mut self, place: &Place, path: &str, written: &str) {
+    pub(super) fn keep_written(&mut self, place: &Provenance, path: &str, written: &str) {
         self.written.insert((place.clone(), path.to_owned()), written.to_owned());
     }
 
     /// How the number of the key at `path` is written.
-    pub(super) fn written(&self, place: &Place, path: &str) -> Option<&str> {
+    pub(super) fn written(&self, place: &Provenance, path: &str) -> Option<&str> {
         self.written.get(&(place.clone(), path.to_owned())).map(String::as_str)
     }
 
     /// A problem that keeps a whole file from being understood.
-    pub(super) fn file_lost(&mut self, place: Place, what: impl Into<String>) {
+    pub(super) fn file_lost(&mut self, place: Provenance, what: impl Into<String>) {
         self.files_lost = true;
         self.problem(place, "", What::Other(what.into()));
     }
@@ -230,15 +195,13 @@ impl Notes {
         self.problems.iter().any(|problem| problem.key == key)
     }
 
-    /// The configuration, if nothing is wrong with it.
-    pub(super) fn finish(self, config: Option<Config>, files: Vec<PathBuf>) -> Result<Config, Rejection> {
+    /// The warnings, if nothing is wrong.
+    pub(super) fn finish(self) -> Result<Vec<Warning>, Rejection> {
         let Self { mut problems, unlisted, warnings, files_lost: _, written: _ } = self;
-        match config {
-            Some(config) if problems.is_empty() => Ok(Config { warnings, files, ..config }),
-            Some(_) | None => {
-                problems.sort_by(|a, b| a.place.cmp(&b.place));
-                Err(Rejection { problems, unlisted })
-            }
+        if problems.is_empty() {
+            return Ok(warnings);
         }
+        problems.sort_by(|a, b| a.place.cmp(&b.place));
+        Err(Rejection { problems, unlisted })
     }
 }

@@ -1,12 +1,10 @@
 //! Files that the daemon must read: whether it can, and what to do if it cannot.
 
-use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, ErrorKind};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use super::files;
-use super::problem::{Notes, Place, Problem, What};
+use super::problem::Notes;
 use super::section::Section;
 use crate::access::{self, Obstacle, User};
 
@@ -42,30 +40,6 @@ impl Reader {
 /// not be.
 pub(super) fn is_root_or_service(us: u32) -> bool {
     us == 0 || User::named(SERVICE).is_some_and(|service| service.uid() == us)
-}
-
-/// The files of the configuration at `path`, and `conf.d`, that the service's user cannot read; of what one directory keeps from
-/// him, the first.
-pub fn closed_to(service: &User, path: &Path) -> Vec<Problem> {
-    let files = files::paths(path).unwrap_or_else(|_| vec![path.to_owned()]);
-    let mut looked_at: Vec<PathBuf> = files.into_iter().chain([files::drop_ins(path)]).collect();
-    looked_at.sort();
-    let mut shut = BTreeSet::new();
-    looked_at
-        .into_iter()
-        .filter_map(|path| {
-            let obstacle = service.obstacle(&path)?;
-            let is_news = shut.insert(match &obstacle {
-                Obstacle::Directory(directory) => directory.clone(),
-                Obstacle::Itself => path.clone(),
-            });
-            if !is_news {
-                return None;
-            }
-            let what = format!("cannot be read by the user {SERVICE}; {}", mend(&path, &obstacle));
-            Some(Problem { place: Place::file(&path), key: String::new(), what: What::Other(what) })
-        })
-        .collect()
 }
 
 /// Looks whether the reader can read the file that `key` names. Returns whether it is there to be looked at further.
@@ -133,8 +107,6 @@ pub(super) fn mend(path: &Path, obstacle: &Obstacle) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt as _;
-
     use super::*;
 
     #[test]
@@ -153,34 +125,5 @@ mod tests {
         assert!(mend(Path::new("/home/noc/key"), &directory("/home")).contains("put it elsewhere"));
         let listed = tempfile::tempdir().unwrap();
         assert!(mend(listed.path(), &Obstacle::Itself).contains("chmod 750 "), "a directory is to be listed");
-    }
-
-    #[test]
-    fn a_configuration_that_the_service_cannot_read_is_told_file_by_file() {
-        let home = tempfile::tempdir().unwrap();
-        let set_mode = |file: &str, mode| {
-            fs::set_permissions(home.path().join(file), fs::Permissions::from_mode(mode)).unwrap();
-        };
-        set_mode("", 0o755);
-        let main = home.path().join("bothends.toml");
-        fs::write(&main, "").unwrap();
-        fs::create_dir(home.path().join("conf.d")).unwrap();
-        fs::write(home.path().join("conf.d/rome.toml"), "").unwrap();
-        for (file, mode) in [("bothends.toml", 0o644), ("conf.d", 0o755), ("conf.d/rome.toml", 0o644)] {
-            set_mode(file, mode);
-        }
-        // Nobody is in none of the groups that these files have.
-        let nobody = User::named("nobody").unwrap();
-        let told = || {
-            let lines: Vec<_> = closed_to(&nobody, &main).iter().map(ToString::to_string).collect();
-            lines.join("\n").replace(home.path().to_str().unwrap(), "HOME")
-        };
-        assert_eq!(told(), "");
-        set_mode("bothends.toml", 0o600);
-        set_mode("conf.d", 0o700);
-        insta::assert_snapshot!(told(), @r"
-        HOME/bothends.toml: cannot be read by the user bothends; let the user bothends read it: chgrp bothends HOME/bothends.toml && chmod 640 HOME/bothends.toml
-        HOME/conf.d: cannot be read by the user bothends; let the user bothends into HOME/conf.d: chgrp bothends HOME/conf.d && chmod 750 HOME/conf.d
-        ");
     }
 }

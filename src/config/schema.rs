@@ -32,6 +32,11 @@ pub(super) struct Renamed {
 /// The keys that were renamed less than a major version ago.
 pub(super) const RENAMED: &[Renamed] = &[];
 
+/// How the variables that override keys begin.
+pub(super) const PREFIX: &str = "BOTHENDS";
+/// Between the names of a path in them.
+pub(super) const SEPARATOR: &str = "__";
+
 const fn scalar(name: &'static str) -> Key {
     Key { name, shape: Shape::Scalar }
 }
@@ -197,6 +202,11 @@ pub(super) fn homes_of(name: &str) -> Vec<String> {
 /// The path of `key` in the table at `at`.
 pub(super) fn join(at: &str, key: &str) -> String {
     if at.is_empty() { key.to_owned() } else { format!("{at}.{key}") }
+}
+
+/// The variable that overrides the key at `path`.
+pub(super) fn variable(path: &str) -> String {
+    format!("{PREFIX}_{}", path.to_ascii_uppercase().replace('.', SEPARATOR))
 }
 
 /// The one of `names` that somebody who typed `typed` most likely meant.

@@ -10,26 +10,18 @@ use super::document::Item;
 use super::duration::Span;
 use super::excerpt::{self, quoted};
 use super::hints;
-use super::merge::{self, Merged};
-use super::problem::{Notes, Place, What};
+use super::merge::Merged;
+use super::patterns::Rule;
+use super::problem::{Notes, What};
+use super::provenance::Provenance;
 use super::schema::join;
 use super::size::Bounds;
-
-/// What the text of a key may be, and what it means.
-pub(super) struct Rule<T> {
-    /// What somebody who wrote something else most likely meant.
-    pub(super) hint: fn(&str) -> Option<String>,
-    /// In an operator's words.
-    pub(super) allowed: &'static str,
-    /// The meaning; `None` if it is not allowed.
-    pub(super) parse: fn(&str) -> Option<T>,
-}
 
 /// A table; one that is not there has no keys.
 #[derive(Debug)]
 pub(super) struct Section<'a> {
     path: String,
-    place: Place,
+    place: Provenance,
     keys: Option<&'a Map<String, Value>>,
 }
 
@@ -37,7 +29,7 @@ pub(super) struct Section<'a> {
 #[derive(Debug)]
 pub(super) struct Listed<T> {
     pub(super) value: T,
-    pub(super) place: Place,
+    pub(super) place: Provenance,
     pub(super) path: String,
 }
 
@@ -48,12 +40,12 @@ impl<'a> Section<'a> {
     }
 
     /// A table of a list.
-    pub(super) fn item(item: &'a Item, main: &Place) -> Self {
+    pub(super) fn item(item: &'a Item, main: &Provenance) -> Self {
         Self::of(item.path.clone(), &item.value, main)
     }
 
-    fn of(path: String, value: &'a Value, fallback: &Place) -> Self {
-        let place = merge::place(value, &path).unwrap_or_else(|| fallback.clone());
+    fn of(path: String, value: &'a Value, fallback: &Provenance) -> Self {
+        let place = Provenance::of(value, &path).unwrap_or_else(|| fallback.clone());
         Self { path, place, keys: table(value) }
     }
 
@@ -90,9 +82,9 @@ impl<'a> Section<'a> {
     }
 
     /// Where `key` is set, or where the table begins if it is not.
-    pub(super) fn place(&self, key: &str) -> Place {
+    pub(super) fn place(&self, key: &str) -> Provenance {
         self.get(key)
-            .and_then(|value| merge::place(value, &self.path(key)))
+            .and_then(|value| Provenance::of(value, &self.path(key)))
             .unwrap_or_else(|| self.place.clone())
     }
 
@@ -191,7 +183,7 @@ impl<'a> Section<'a> {
         let mut found = Vec::new();
         for (index, value) in list.iter().enumerate() {
             let path = format!("{}[{index}]", self.path(key));
-            let place = merge::place(value, &path).unwrap_or_else(|| self.place(key));
+            let place = Provenance::of(value, &path).unwrap_or_else(|| self.place(key));
             if let Some(value) = checked(value, (&path, &place), &Expected::text(rule), notes, |value| {
                 text(value).and_then(rule.parse)
             }) {
@@ -221,7 +213,7 @@ impl<'a> Section<'a> {
     }
 
     fn is_variable(&self, key: &str) -> bool {
-        matches!(self.place(key), Place::Variable(_))
+        matches!(self.place(key), Provenance::Variable(_))
     }
 
     fn read<T>(
@@ -289,7 +281,7 @@ impl<'e> Expected<'e> {
 
 fn checked<'a, T>(
     value: &'a Value,
-    (path, place): (&str, &Place),
+    (path, place): (&str, &Provenance),
     expected: &Expected<'_>,
     notes: &mut Notes,
     parse: impl FnOnce(&'a Value) -> Option<T>,

@@ -32,6 +32,13 @@ pub struct Config {
     pub http: HttpSettings,
     /// `[store]`.
     pub store: StoreSettings,
+}
+
+/// A configuration as it was read.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Loaded {
+    /// What it says.
+    pub config: Config,
     /// What is allowed but deserves a look.
     pub warnings: Vec<Warning>,
     /// The files that were read, in order.

@@ -6,12 +6,13 @@ use std::sync::Arc;
 
 use crate::domain::names::{Kind, SinkId, VpnId};
 
-use super::Surroundings;
 use super::destination::destination;
-use super::patterns;
-use super::problem::{Notes, Place};
-use super::section::{Rule, Section};
+use super::patterns::{self, Rule};
+use super::problem::Notes;
+use super::provenance::Provenance;
+use super::section::Section;
 use super::settings::{SinkSettings, Vendor};
+use super::surroundings::Surroundings;
 use super::vpns::Vpns;
 use super::webhook;
 
@@ -72,7 +73,7 @@ const TYPE: Rule<Type> = Rule {
 pub(super) struct Sinks {
     pub(super) settings: Vec<SinkSettings>,
     of_type: BTreeMap<Type, usize>,
-    ids: BTreeMap<SinkId, Place>,
+    ids: BTreeMap<SinkId, Provenance>,
     targets: BTreeMap<(String, VpnId, Kind), String>,
 }
 

@@ -14,7 +14,7 @@ use tempfile::TempDir;
 
 use super::reach::Reader;
 use super::schema::RENAMED;
-use super::{Config, Rejection, Surroundings, load_in};
+use super::{Config, Loaded, Rejection, Surroundings, load_in};
 
 /// A directory with `bothends.toml` and, beside it, `conf.d`.
 struct Files {
@@ -39,8 +39,12 @@ impl Files {
         self.directory.path().join("bothends.toml")
     }
 
-    fn load(&self, env: &[(&str, &str)]) -> Result<Config, Rejection> {
+    fn read(&self, env: &[(&str, &str)]) -> Result<Loaded, Rejection> {
         load_file(&self.main(), env)
+    }
+
+    fn load(&self, env: &[(&str, &str)]) -> Result<Config, Rejection> {
+        self.read(env).map(|loaded| loaded.config)
     }
 
     /// The problems, one a line, with paths relative to the directory.
@@ -50,13 +54,13 @@ impl Files {
     }
 
     fn warnings(&self, env: &[(&str, &str)]) -> String {
-        let config = self.load(env).unwrap();
-        let warnings: Vec<_> = config.warnings.iter().map(ToString::to_string).collect();
+        let loaded = self.read(env).unwrap();
+        let warnings: Vec<_> = loaded.warnings.iter().map(ToString::to_string).collect();
         warnings.join("\n").replace(&format!("{}/", self.directory.path().display()), "")
     }
 }
 
-fn load_file(path: &Path, env: &[(&str, &str)]) -> Result<Config, Rejection> {
+fn load_file(path: &Path, env: &[(&str, &str)]) -> Result<Loaded, Rejection> {
     let env: BTreeMap<_, _> =
         env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     let host_name = Some("gateway-1".to_owned());

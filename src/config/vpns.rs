@@ -10,7 +10,8 @@ use crate::domain::plan::{AwsRules, IncidentRules, ProbeRules, Route, TunnelPlan
 use super::consequences::metrics_elsewhere;
 use super::ends::{End, Ends};
 use super::patterns;
-use super::problem::{Notes, Place};
+use super::problem::Notes;
+use super::provenance::Provenance;
 use super::rules;
 use super::section::Section;
 use super::settings::{AwsSettings, CloudWatchSettings, VpnSettings};
@@ -182,7 +183,7 @@ fn sources(vpn: &VpnSettings, aws: &AwsSettings) -> Vec<SourceId> {
 
 /// What may be there only once, and where it was seen.
 #[derive(Debug)]
-pub(super) struct Once<T>(BTreeMap<T, (Place, String)>);
+pub(super) struct Once<T>(BTreeMap<T, (Provenance, String)>);
 
 impl<T> Default for Once<T> {
     fn default() -> Self {

@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Surroundings;
 use super::address;
 use super::duration::Span;
 use super::excerpt;
@@ -15,6 +14,7 @@ use super::problem::Notes;
 use super::reach::{self, Reader};
 use super::section::Section;
 use super::settings::{WebhookBody, WebhookPreset, WebhookSettings, WebhookUrl};
+use super::surroundings::Surroundings;
 use crate::access;
 
 pub(super) const KEYS: &[&str] = &[

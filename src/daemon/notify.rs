@@ -150,7 +150,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::config::{self, Place, What};
+    use crate::config::{self, Provenance, What};
     use crate::fixture;
     use crate::health::Problem;
 
@@ -162,7 +162,7 @@ mod tests {
 
     fn rejection(problems: usize) -> Rejection {
         let problem = config::Problem {
-            place: Place::line(Path::new("/etc/bothends/bothends.toml"), 12),
+            place: Provenance::line(Path::new("/etc/bothends/bothends.toml"), 12),
             key: "vpn[0].id".to_owned(),
             what: What::Other("is wrong".to_owned()),
         };

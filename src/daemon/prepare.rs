@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{sleep, timeout};
 
-use super::people::People;
+use super::context::IoContext;
 use super::places::{self, Place};
 use crate::aws::AwsConnections;
 use crate::config::{Config, Mode, SinkSettings, Vendor};
@@ -36,26 +36,20 @@ pub(super) struct Preparing {
 
 impl Preparing {
     /// Does as the configuration in force says.
-    pub(super) fn adopt(&mut self, people: &People, tasks: &mut JoinSet<()>) {
+    pub(super) fn adopt(&mut self, context: &IoContext, tasks: &mut JoinSet<()>) {
         if let Some(before) = self.running.take() {
             before.abort();
         }
         for sink in std::mem::take(&mut self.stated) {
-            people.health.clear(&Component::Preparation(sink));
+            context.health.clear(&Component::Preparation(sink));
         }
-        let config = &people.config;
+        let config = &context.config;
         if config.mode == Mode::Observe || config.sinks.is_empty() {
             return;
         }
         self.stated = config.sinks.iter().map(|sink| sink.id.to_string()).collect();
-        let preparing = prepare_all(people.connections.clone(), config.clone(), people.health.clone());
-        let mut status = people.status.clone();
-        self.running = Some(tasks.spawn(async move {
-            tokio::select! {
-                () = preparing => {}
-                () = async { while status.changed().await.is_ok() {} } => {}
-            }
-        }));
+        let preparing = prepare_all(context.connections.clone(), config.clone(), context.health.clone());
+        self.running = Some(context.spawn(tasks, preparing));
     }
 }
 

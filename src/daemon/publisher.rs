@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::clock_offset;
-use super::people::People;
+use super::context::IoContext;
 use crate::aws::CloudWatchMetrics;
 use crate::clock;
 use crate::config::CloudWatchSettings;
@@ -34,10 +34,10 @@ impl Publishing {
     }
 
     /// Runs what the configuration wants; the publisher before, if it was another, ends when it has sent what it has.
-    pub(super) fn adopt(&mut self, people: &People, tasks: &mut JoinSet<()>) {
-        let plan = &people.config.plan;
-        let wanted = people.config.cloudwatch.clone().map(|mut cloudwatch| {
-            cloudwatch.region = cloudwatch.region.or_else(|| people.config.aws.region.clone());
+    pub(super) fn adopt(&mut self, context: &IoContext, tasks: &mut JoinSet<()>) {
+        let plan = &context.config.plan;
+        let wanted = context.config.cloudwatch.clone().map(|mut cloudwatch| {
+            cloudwatch.region = cloudwatch.region.or_else(|| context.config.aws.region.clone());
             (Arc::clone(&plan.site), cloudwatch, plan.sinks.clone())
         });
         if wanted == self.running {
@@ -45,31 +45,31 @@ impl Publishing {
         }
         self.running = wanted;
         let Some((site, cloudwatch, sinks)) = self.running.clone() else {
-            people.facts.set_publisher(None);
+            context.facts.set_publisher(None);
             return;
         };
         let (feed, news) = feed::channel();
         let CloudWatchSettings { namespace, interval, region, role_arn } = cloudwatch;
         let settings = Settings { site, interval, seed: RandomState::new().hash_one("publisher") };
-        let sink = CloudWatchMetrics::new(people.connections.clone(), region, role_arn, namespace);
-        let (shown, prometheus) = (self.shown.clone(), Arc::clone(&people.prometheus));
+        let sink = CloudWatchMetrics::new(context.connections.clone(), region, role_arn, namespace);
+        let (shown, prometheus) = (self.shown.clone(), Arc::clone(&context.prometheus));
         let tally = move |tally| match tally {
             Tally::Put(result) => prometheus.metrics_request(result),
             Tally::Pending(pending) => prometheus.rollups_pending(pending),
             Tally::Dropped(more) => prometheus.rollups_dropped(more),
         };
-        let connections = people.connections.clone();
+        let connections = context.connections.clone();
         tasks.spawn(shell::run(
             move || clock_offset::as_cloudwatch_judges(&connections),
             Publisher::new(settings, clock::now()),
             news,
             sink,
-            people.store.clone(),
-            people.health.clone(),
+            context.store.clone(),
+            context.health.clone(),
             move |vpn| can_page(&shown.borrow(), &sinks, vpn),
             tally,
         ));
-        people.facts.set_publisher(Some(feed));
+        context.facts.set_publisher(Some(feed));
     }
 }
 

@@ -9,16 +9,29 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
+use super::context::IoContext;
 use super::notify::Notifier;
-use super::people::People;
+use super::places;
 use super::sinks::Sinks;
-use crate::config::{Config, Rejection, Warning};
+use crate::config::needs::Needs;
+use crate::config::{self, Config, Loaded, Rejection, Warning, WebhookSettings};
 use crate::control::Answer;
 use crate::driver::Command;
 use crate::health::{Code, Component, Problem};
 use crate::http::server::About;
+use crate::process::{self, Granted};
 use crate::telemetry::names::Names;
 use crate::telemetry::wording::Notice;
+
+/// Reads the configuration, and tries what can be tried of it.
+pub(super) fn read(config_path: &Path) -> Result<Loaded, Rejection> {
+    let trial = |webhook: &WebhookSettings| places::trial(webhook, places::Reach::Daemon);
+    let loaded = config::load_to_run(config_path, &process::environment(), process::user(), &trial)?;
+    match Needs::of(&loaded.config.plan).lacking(&Granted::here()) {
+        lacking if lacking.is_empty() => Ok(loaded),
+        lacking => Err(Rejection::of_file(config_path, lacking)),
+    }
+}
 
 /// What `/status` says of the daemon.
 pub(super) fn about(config: &Config) -> About {
@@ -26,10 +39,10 @@ pub(super) fn about(config: &Config) -> About {
 }
 
 /// Says what of the configuration may be meant otherwise, unless it has been `told` already.
-pub(super) fn warn(config: &Config, told: &[Warning]) {
-    for warning in config.warnings.iter().filter(|warning| !told.iter().any(|told| warning.repeats(told))) {
+pub(super) fn warn(loaded: &Loaded, told: &[Warning]) {
+    for warning in loaded.warnings.iter().filter(|warning| !told.iter().any(|told| warning.repeats(told))) {
         let what = warning.to_string();
-        Notice::ConfigurationWarning { what: &what }.record(Some(&config.plan.site)).emit();
+        Notice::ConfigurationWarning { what: &what }.record(Some(&loaded.config.plan.site)).emit();
     }
 }
 
@@ -43,6 +56,7 @@ pub(super) fn started(config: &Config) {
 /// A configuration that the core has taken.
 pub(super) struct Taken {
     pub(super) config: Config,
+    pub(super) warnings: Vec<Warning>,
     /// What is allowed but deserves a look, and what takes force with the next start only; a line each.
     pub(super) notes: Vec<String>,
 }
@@ -56,62 +70,67 @@ impl Taken {
 }
 
 /// Reads the configuration and has the core take it. `Err` if it is wrong, or the daemon is ending, and all stays as it was.
-pub(super) async fn reload(people: &People, sinks: &mut Sinks, notifier: &Notifier) -> Result<Taken, Answer> {
-    let mut config = match load(&people.config_path).await {
-        Ok(config) => config,
+pub(super) async fn reload(
+    context: &IoContext,
+    sinks: &mut Sinks,
+    notifier: &Notifier,
+) -> Result<Taken, Answer> {
+    let loaded = match read_apart(&context.config_path).await {
+        Ok(loaded) => loaded,
         Err(rejection) => {
-            refuse(people, &rejection);
+            refuse(context, &rejection);
             notifier.refused(&rejection);
             return Err(Answer::Refused { problems: rejection.lines() });
         }
     };
     // What stands in the configuration in force has been told.
-    warn(&config, &people.config.warnings);
+    warn(&loaded, &context.warnings);
+    let Loaded { mut config, warnings, files: _ } = loaded;
     let (done, in_force) = oneshot::channel();
-    sinks.retire(&config).await;
+    sinks.retire(context, &config).await;
     let command = Command::Reconfigure(Arc::clone(&config.plan), done);
     // Records of what the change brings about are worded with the names of the new plan.
-    people.facts.set_names(Names::from(&*config.plan));
-    if people.commands.send(command).await.is_err() || in_force.await.is_err() {
+    context.facts.set_names(Names::from(&*config.plan));
+    if context.commands.send(command).await.is_err() || in_force.await.is_err() {
         // The driver is gone.
         return Err(Answer::Ending);
     }
-    people.connections.dialer().set_key_exchange(config.aws.key_exchange);
-    people.prometheus.config_reload(true);
+    context.connections.dialer().set_key_exchange(config.aws.key_exchange);
+    context.prometheus.config_reload(true);
     let (vpns, tunnels) = watched(&config);
     Notice::Reloaded { vpns, tunnels }.record(Some(&config.plan.site)).emit();
-    let mut notes: Vec<_> = config.warnings.iter().map(ToString::to_string).collect();
-    notes.extend(keep_what_needs_a_restart(people, &mut config));
-    Ok(Taken { config, notes })
+    let mut notes: Vec<_> = warnings.iter().map(ToString::to_string).collect();
+    notes.extend(keep_what_needs_a_restart(context, &mut config));
+    Ok(Taken { config, warnings, notes })
 }
 
 /// The listener and the store are opened once.
-fn keep_what_needs_a_restart(people: &People, config: &mut Config) -> Option<String> {
+fn keep_what_needs_a_restart(context: &IoContext, config: &mut Config) -> Option<String> {
     let mut pending = Vec::new();
-    if config.http.listen != people.config.http.listen {
+    if config.http.listen != context.config.http.listen {
         pending.push("[http] listen");
     }
-    if config.http.hosts != people.config.http.hosts {
+    if config.http.hosts != context.config.http.hosts {
         pending.push("[http] hosts");
     }
-    if config.store != people.config.store {
+    if config.store != context.config.store {
         pending.push("[store]");
     }
-    config.http = people.config.http.clone();
-    config.store = people.config.store.clone();
+    config.http = context.config.http.clone();
+    config.store = context.config.store.clone();
     if pending.is_empty() {
-        people.health.clear(&Component::Configuration);
+        context.health.clear(&Component::Configuration);
         return None;
     }
     let text =
         format!("{} changed, which needs a restart: systemctl restart bothends", pending.join(" and "));
     Notice::ConfigurationWarning { what: &text }.record(Some(&config.plan.site)).emit();
-    people.health.set(Component::Configuration, Problem::new(Code::RestartNeeded, text.clone()));
+    context.health.set(Component::Configuration, Problem::new(Code::RestartNeeded, text.clone()));
     Some(text)
 }
 
 /// Reads it on a thread of its own, for the disk may hang, or a network's file system: whoever is paged cannot wait for it.
-async fn load(path: &Path) -> Result<Config, Rejection> {
+async fn read_apart(path: &Path) -> Result<Loaded, Rejection> {
     let path = path.to_owned();
     let refused = |what: &str| Err(Rejection::of_file(&path, vec![what.to_owned()]));
     if READING.swap(true, Ordering::AcqRel) {
@@ -119,21 +138,21 @@ async fn load(path: &Path) -> Result<Config, Rejection> {
             "the reload before is still reading: a disk or network that does not answer, or a configuration that takes long",
         );
     }
-    let (done, loaded) = oneshot::channel();
-    let read = {
+    let (done, outcome) = oneshot::channel();
+    let reading = {
         let path = path.clone();
         move || {
-            let config = super::load(&path);
+            let read = read(&path);
             READING.store(false, Ordering::Release);
-            let _gone = done.send(config);
+            let _gone = done.send(read);
         }
     };
-    if let Err(error) = thread::Builder::new().name("reload".into()).spawn(read) {
+    if let Err(error) = thread::Builder::new().name("reload".into()).spawn(reading) {
         READING.store(false, Ordering::Release);
         return refused(&format!("cannot start a thread to read it: {error}"));
     }
-    match timeout(READ_WITHIN, loaded).await {
-        Ok(Ok(config)) => config,
+    match timeout(READ_WITHIN, outcome).await {
+        Ok(Ok(read)) => read,
         Ok(Err(_)) => refused("the thread that read it has ended"),
         Err(_) => refused(&format!(
             "it, or a file that it names, was not read and checked within {} s: a disk or network does not answer, or this host is \
@@ -162,12 +181,12 @@ fn in_part(rejection: &Rejection) -> String {
     lines.join("\n")
 }
 
-fn refuse(people: &People, rejection: &Rejection) {
+fn refuse(context: &IoContext, rejection: &Rejection) {
     let problems = in_part(rejection);
-    people.prometheus.config_reload(false);
-    Notice::ReloadRefused { problems: &problems }.record(Some(&people.config.plan.site)).emit();
+    context.prometheus.config_reload(false);
+    Notice::ReloadRefused { problems: &problems }.record(Some(&context.config.plan.site)).emit();
     let text = format!("the last reload was refused: {problems}");
-    people.health.set(Component::Configuration, Problem::new(Code::ReloadRefused, text));
+    context.health.set(Component::Configuration, Problem::new(Code::ReloadRefused, text));
 }
 
 fn watched(config: &Config) -> (usize, usize) {

@@ -8,25 +8,21 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, watch};
 use tokio::task::{AbortHandle, JoinSet, yield_now};
 
 use super::clock_offset;
-use super::people::People;
+use super::context::IoContext;
 use super::places::{self, Place};
 use crate::aws::AwsConnections;
 use crate::config::{Config, Mode, SinkSettings};
-use crate::domain::board::Board;
-use crate::domain::event::Event;
 use crate::domain::names::SinkId;
-use crate::health::{Component, Health};
+use crate::health::Component;
 use crate::incident::action::SinkReport;
 use crate::incident::message::Messenger;
 use crate::incident::settings::Settings;
 use crate::incident::settings::TellerSettings;
 use crate::incident::shell;
 use crate::incident::sink::IncidentSink;
-use crate::records::Records;
 use crate::store::Store;
 use crate::telemetry::prometheus::Prometheus;
 use crate::telemetry::wording::Notice;
@@ -40,44 +36,25 @@ struct Wanted {
 }
 
 /// The reconcilers that run.
+#[derive(Default)]
 pub(super) struct Sinks {
-    connections: AwsConnections,
-    store: Store,
-    prometheus: Arc<Prometheus>,
-    health: Health,
-    records: Records,
-    events: mpsc::Sender<Event>,
-    board: watch::Receiver<Arc<Board>>,
     running: BTreeMap<SinkId, (Wanted, AbortHandle)>,
 }
 
 impl Sinks {
-    pub(super) fn new(people: &People) -> Self {
-        Self {
-            connections: people.connections.clone(),
-            store: people.store.clone(),
-            prometheus: Arc::clone(&people.prometheus),
-            health: people.health.clone(),
-            records: people.records.clone(),
-            events: people.events.clone(),
-            board: people.board.clone(),
-            running: BTreeMap::new(),
-        }
-    }
-
     /// Stops those that the configuration does not want, or not as they are. A reconciler may be dropped at any moment: what it
     /// was about is in the ledger.
-    pub(super) async fn retire(&mut self, config: &Config) {
-        let wanted = self.wanted(config).await;
+    pub(super) async fn retire(&mut self, context: &IoContext, config: &Config) {
+        let wanted = wanted(&context.connections, config).await;
         let mut stopped = Vec::new();
         self.running.retain(|id, (runs, task)| {
             let stays = wanted.get(id) == Some(runs);
             if !stays {
                 task.abort();
                 stopped.push(task.clone());
-                self.health.clear(&Component::Sink(id.to_string()));
-                self.records.forget(id);
-                self.prometheus.sink_pending(id, None);
+                context.health.clear(&Component::Sink(id.to_string()));
+                context.records.forget(id);
+                context.prometheus.sink_pending(id, None);
             }
             stays
         });
@@ -88,109 +65,112 @@ impl Sinks {
     }
 
     /// Runs what the configuration wants. Returns what is left open for people to close, a line each.
-    pub(super) async fn adopt(&mut self, config: &Config, tasks: &mut JoinSet<()>) -> Vec<String> {
-        self.retire(config).await;
-        let wanted = self.wanted(config).await;
-        let left = self.allot(&wanted, config).await;
+    pub(super) async fn adopt(&mut self, context: &IoContext, tasks: &mut JoinSet<()>) -> Vec<String> {
+        let config = &context.config;
+        self.retire(context, config).await;
+        let wanted = wanted(&context.connections, config).await;
+        let left = allot(&context.store, &wanted, config).await;
         for (id, wanted) in wanted {
             if !self.running.contains_key(&id) {
-                let task = self.start(&wanted, tasks);
+                let task = start(context, &wanted, tasks);
                 self.running.insert(id, (wanted, task));
             }
         }
         left
     }
+}
 
-    async fn wanted(&self, config: &Config) -> BTreeMap<SinkId, Wanted> {
-        let mut wanted = BTreeMap::new();
-        if config.mode == Mode::Raise {
-            for configured in &config.sinks {
-                let settings = places::settings(&self.connections, config, configured).await;
-                let region = configured.region.clone().or_else(|| config.aws.region.clone());
-                let sink = Wanted { configured: configured.clone(), region, settings };
-                wanted.insert(configured.id.clone(), sink);
-            }
-        }
-        wanted
-    }
-
-    /// Gives the ledger's rows to the sinks that go on with them, and says what is left open.
-    async fn allot(&self, wanted: &BTreeMap<SinkId, Wanted>, config: &Config) -> Vec<String> {
-        let sinks = wanted.values().map(|wanted| wanted.settings.sink.clone()).collect();
-        // Without a store the daemon is ending.
-        let left = self.store.allot(sinks).await.unwrap_or_default();
-        let told = left.iter().filter(|row| row.may_be_open()).map(|row| {
-            let notice = Notice::LeftOpen {
-                sink: &row.sink,
-                incident: &row.incident,
-                vpn_name: config
-                    .plan
-                    .vpn(&row.incident.vpn)
-                    .map_or(row.incident.vpn.as_str(), |vpn| &vpn.name),
-                record: row.record.as_ref().map(|record| record.0.as_str()),
-            };
-            notice.record(Some(&config.plan.site)).emit();
-            notice.record(None).message
-        });
-        told.collect()
-    }
-
-    fn start(&self, wanted: &Wanted, tasks: &mut JoinSet<()>) -> AbortHandle {
-        let Wanted { configured, region, settings } = wanted;
-        let (connections, region) = (self.connections.clone(), region.clone());
-        match places::open(connections, configured, region, &settings.site) {
-            Place::IncidentManager(sink) => self.keep(settings, sink, tasks),
-            Place::OpsCenter(sink) => self.keep(settings, sink, tasks),
-            Place::Sns(sink) => self.tell(settings, None, sink, tasks),
-            Place::Webhook(sink, repeat_every) => self.tell(settings, repeat_every, *sink, tasks),
+async fn wanted(connections: &AwsConnections, config: &Config) -> BTreeMap<SinkId, Wanted> {
+    let mut wanted = BTreeMap::new();
+    if config.mode == Mode::Raise {
+        for configured in &config.sinks {
+            let settings = places::settings(connections, config, configured).await;
+            let region = configured.region.clone().or_else(|| config.aws.region.clone());
+            let sink = Wanted { configured: configured.clone(), region, settings };
+            wanted.insert(configured.id.clone(), sink);
         }
     }
+    wanted
+}
 
-    /// Runs the teller of a sink that only takes messages.
-    fn tell(
-        &self,
-        settings: &Settings,
-        repeat_every: Option<Duration>,
-        sink: impl Messenger,
-        tasks: &mut JoinSet<()>,
-    ) -> AbortHandle {
-        let connections = self.connections.clone();
-        tasks.spawn(shell::tell(
-            move || clock_offset::as_aws_dates(&connections),
-            TellerSettings { sink: settings.clone(), repeat_every },
-            sink,
-            self.store.clone(),
-            self.board.clone(),
-            self.events.clone(),
-            self.health.clone(),
-            self.records.clone(),
-            self.observer(),
-        ))
+/// Gives the ledger's rows to the sinks that go on with them, and says what is left open.
+async fn allot(store: &Store, wanted: &BTreeMap<SinkId, Wanted>, config: &Config) -> Vec<String> {
+    let sinks = wanted.values().map(|wanted| wanted.settings.sink.clone()).collect();
+    // Without a store the daemon is ending.
+    let left = store.allot(sinks).await.unwrap_or_default();
+    let told = left.iter().filter(|row| row.may_be_open()).map(|row| {
+        let notice = Notice::LeftOpen {
+            sink: &row.sink,
+            incident: &row.incident,
+            vpn_name: config.plan.vpn(&row.incident.vpn).map_or(row.incident.vpn.as_str(), |vpn| &vpn.name),
+            record: row.record.as_ref().map(|record| record.0.as_str()),
+        };
+        notice.record(Some(&config.plan.site)).emit();
+        notice.record(None).message
+    });
+    told.collect()
+}
+
+fn start(context: &IoContext, wanted: &Wanted, tasks: &mut JoinSet<()>) -> AbortHandle {
+    let Wanted { configured, region, settings } = wanted;
+    let (connections, region) = (context.connections.clone(), region.clone());
+    match places::open(connections, configured, region, &settings.site) {
+        Place::IncidentManager(sink) => keep(context, settings, sink, tasks),
+        Place::OpsCenter(sink) => keep(context, settings, sink, tasks),
+        Place::Sns(sink) => tell(context, settings, None, sink, tasks),
+        Place::Webhook(sink, repeat_every) => tell(context, settings, repeat_every, *sink, tasks),
     }
+}
 
-    /// Runs the reconciler of a sink that keeps records.
-    fn keep(&self, settings: &Settings, sink: impl IncidentSink, tasks: &mut JoinSet<()>) -> AbortHandle {
-        let connections = self.connections.clone();
-        tasks.spawn(shell::run(
-            move || clock_offset::as_aws_dates(&connections),
-            settings.clone(),
-            sink,
-            self.store.clone(),
-            self.board.clone(),
-            self.events.clone(),
-            self.health.clone(),
-            self.records.clone(),
-            self.observer(),
-        ))
-    }
+/// Runs the teller of a sink that only takes messages.
+fn tell(
+    context: &IoContext,
+    settings: &Settings,
+    repeat_every: Option<Duration>,
+    sink: impl Messenger,
+    tasks: &mut JoinSet<()>,
+) -> AbortHandle {
+    let connections = context.connections.clone();
+    tasks.spawn(shell::tell(
+        move || clock_offset::as_aws_dates(&connections),
+        TellerSettings { sink: settings.clone(), repeat_every },
+        sink,
+        context.store.clone(),
+        context.board.clone(),
+        context.events.clone(),
+        context.health.clone(),
+        context.records.clone(),
+        observer(&context.prometheus),
+    ))
+}
 
-    fn observer(&self) -> impl Fn(&SinkReport) + Send + 'static {
-        let prometheus = Arc::clone(&self.prometheus);
-        move |report| match report {
-            SinkReport::Request { sink, action, result } => prometheus.sink_request(sink, action, result),
-            SinkReport::Pending { sink, incidents } => {
-                prometheus.sink_pending(sink, Some(u64::try_from(*incidents).unwrap_or(u64::MAX)));
-            }
+/// Runs the reconciler of a sink that keeps records.
+fn keep(
+    context: &IoContext,
+    settings: &Settings,
+    sink: impl IncidentSink,
+    tasks: &mut JoinSet<()>,
+) -> AbortHandle {
+    let connections = context.connections.clone();
+    tasks.spawn(shell::run(
+        move || clock_offset::as_aws_dates(&connections),
+        settings.clone(),
+        sink,
+        context.store.clone(),
+        context.board.clone(),
+        context.events.clone(),
+        context.health.clone(),
+        context.records.clone(),
+        observer(&context.prometheus),
+    ))
+}
+
+fn observer(prometheus: &Arc<Prometheus>) -> impl Fn(&SinkReport) + Send + 'static {
+    let prometheus = Arc::clone(prometheus);
+    move |report| match report {
+        SinkReport::Request { sink, action, result } => prometheus.sink_request(sink, action, result),
+        SinkReport::Pending { sink, incidents } => {
+            prometheus.sink_pending(sink, Some(u64::try_from(*incidents).unwrap_or(u64::MAX)));
         }
     }
 }

@@ -46,7 +46,7 @@ fn configured(more: &str) -> Config {
         "#
     );
     fs::write(&file, text).unwrap();
-    config::load(&file, &BTreeMap::new()).unwrap_or_else(|rejection| panic!("{rejection}"))
+    config::load(&file, &BTreeMap::new()).unwrap_or_else(|rejection| panic!("{rejection}")).config
 }
 
 fn told(trials: &[Trial]) -> String {

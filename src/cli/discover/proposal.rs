@@ -8,7 +8,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::aws::{Discovered, DiscoveredTunnel, DiscoveredVpn};
-use crate::config::texts;
+use crate::config::{self, patterns};
 use crate::domain::event::TelemetryStatus;
 use crate::domain::names::{Role, Routing, VpnId};
 use crate::domain::time::Stamp;
@@ -167,7 +167,7 @@ fn proposed(index: usize, tunnel: &DiscoveredTunnel, role: Role, carriers: &[Car
 fn named(tag: Option<&str>, id: &VpnId) -> (String, NameFrom) {
     let Some(tag) = tag else { return (id.to_string(), NameFrom::Id) };
     let name = one_line(tag, LONGEST_NAME);
-    match texts::label(&name) {
+    match patterns::label(&name) {
         Ok(_) if name == tag => (name, NameFrom::Tag),
         Ok(_) => (name, NameFrom::TagAltered),
         Err(_) => (id.to_string(), NameFrom::Id),
@@ -178,7 +178,7 @@ fn named(tag: Option<&str>, id: &VpnId) -> (String, NameFrom) {
 pub(super) fn one_line(text: &str, longest: usize) -> String {
     let breaks = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}');
     let line: String = text.chars().map(|c| if breaks(c) { ' ' } else { c }).collect();
-    let line: String = line.chars().filter(|c| !texts::is_hidden(*c)).collect();
+    let line: String = line.chars().filter(|c| !config::is_hidden(*c)).collect();
     let line: String = line.split_whitespace().collect::<Vec<_>>().join(" ");
     line.chars().take(longest).collect::<String>().trim_end().to_owned()
 }

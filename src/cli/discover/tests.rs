@@ -9,7 +9,7 @@ use super::proposal::{Proposal, Scope};
 use super::toml::render;
 use crate::access::User;
 use crate::aws::{Discovered, DiscoveredTunnel, DiscoveredVpn};
-use crate::config;
+use crate::config::{self, Config, Loaded};
 use crate::domain::event::TelemetryStatus;
 use crate::domain::names::{Role, Routing, VpnId};
 use crate::domain::time::Stamp;
@@ -58,7 +58,11 @@ fn proposed(connections: Vec<DiscoveredVpn>) -> Proposal {
 }
 
 /// Takes a text as `bothends check` does.
-fn checked(text: &str) -> Result<config::Config, String> {
+fn checked(text: &str) -> Result<Config, String> {
+    loaded(text).map(|loaded| loaded.config)
+}
+
+fn loaded(text: &str) -> Result<Loaded, String> {
     let directory = tempfile::TempDir::new().unwrap();
     let file = directory.path().join("bothends.toml");
     std::fs::write(&file, text).unwrap();
@@ -138,7 +142,7 @@ fn the_configuration_reads_as_a_person_would_write_it() {
 
 #[test]
 fn the_configuration_passes_the_check_and_says_what_aws_said() {
-    let config = checked(&render(&proposed(usual()))).unwrap();
+    let Loaded { config, warnings, files: _ } = loaded(&render(&proposed(usual()))).unwrap();
     let [milan, rome] = config.plan.vpns.as_slice() else { panic!("{:?}", config.plan.vpns) };
     assert_eq!((&*milan.name, &*rome.name), ("Milan DC, primary", ROME));
     assert_eq!(milan.routing, Routing::Static);
@@ -154,7 +158,7 @@ fn the_configuration_passes_the_check_and_says_what_aws_said() {
         shown,
         [of(ONE, Some("ipsec0"), Role::Active), of(TWO, None, Role::Standby), of(THREE, None, Role::Active)]
     );
-    assert_eq!(config.warnings, []);
+    assert_eq!(warnings, []);
 }
 
 #[test]
@@ -226,7 +230,7 @@ fn connections_that_check_would_not_take_together_are_not_proposed_together() {
         let with = text.replace("# interface = \"ipsec0\"", &format!("interface = \"{interface}\""));
         std::fs::write(file, with).unwrap();
     }
-    let config = config::load(&file, &BTreeMap::new()).unwrap();
+    let config = config::load(&file, &BTreeMap::new()).unwrap().config;
     assert_eq!(config.plan.vpns.len(), 2);
 }
 
@@ -393,9 +397,9 @@ fn the_json_is_the_configuration_in_its_own_names_and_shape() {
         vec![vpn(MILAN, Some("\"\\ä"), &[tunnel(ONE, TelemetryStatus::Down, "")])],
     ] {
         let proposal = proposed(connections);
-        let json = checked(&toml_of(&json::render(&proposal).unwrap())).unwrap();
-        let toml = checked(&render(&proposal)).unwrap();
-        let without_files = |config: config::Config| config::Config { files: Vec::new(), ..config };
+        let json = loaded(&toml_of(&json::render(&proposal).unwrap())).unwrap();
+        let toml = loaded(&render(&proposal)).unwrap();
+        let without_files = |loaded: Loaded| Loaded { files: Vec::new(), ..loaded };
         assert_eq!(without_files(json), without_files(toml));
     }
 }

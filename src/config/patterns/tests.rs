@@ -197,3 +197,13 @@ fn interfaces_listeners_paths_and_addresses_of_runbooks() {
         &["", "wiki/vpn", "ftp://a", "https://", "https://a b"],
     );
 }
+
+#[test]
+fn a_zone_is_led_back_to_its_region_by_its_letter() {
+    assert_eq!(
+        without_zone("eu-west-1a").as_deref(),
+        Some("\"eu-west-1a\" is an Availability Zone; write \"eu-west-1\"")
+    );
+    assert_eq!(without_zone("Frankfurt"), None);
+    assert_eq!(without_zone("eu-west-1 ").as_deref(), Some("remove the spaces around it"));
+}

@@ -1,12 +1,12 @@
 //! The page that `bothends check` prints.
 
 use crate::config::describe;
-use crate::config::tests::{OTHER_VPN, SINK, VPN, load_text};
+use crate::config::tests::{Files, OTHER_VPN, SINK, VPN};
 
 fn page(text: &str) -> String {
-    let mut config = load_text(text).unwrap();
-    config.files = vec!["/etc/bothends/bothends.toml".into()];
-    describe(&config)
+    let mut loaded = Files::new(text).read(&[]).unwrap();
+    loaded.files = vec!["/etc/bothends/bothends.toml".into()];
+    describe(&loaded)
 }
 
 #[test]

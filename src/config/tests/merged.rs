@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::config::reach::Reader;
 use crate::config::schema::Renamed;
 use crate::config::tests::{Files, OTHER_VPN, SINK, VPN};
-use crate::config::{Config, Place, Surroundings, load_in};
+use crate::config::{Loaded, Provenance, Surroundings, load_in};
 
 #[test]
 fn tables_of_later_files_override_key_by_key() {
@@ -13,13 +13,13 @@ fn tables_of_later_files_override_key_by_key() {
     let files = Files::new(&main)
         .with("20.toml", "[probe]\ninterval = \"5s\"\n[incident]\nopen_after = { outage = \"1m\" }\n")
         .with("10.toml", "[probe]\ninterval = \"4s\"\n[incident.open_after]\nredundancy_lost = \"3m\"\n");
-    let config = files.load(&[]).unwrap();
-    let vpn = &config.plan.vpns[0];
+    let loaded = files.read(&[]).unwrap();
+    let vpn = &loaded.config.plan.vpns[0];
     assert_eq!(vpn.probe.interval, Duration::from_secs(5));
     assert_eq!(vpn.probe.timeout, Duration::from_secs(3));
     assert_eq!(vpn.incident.open_after_outage, Duration::from_secs(60));
     assert_eq!(vpn.incident.open_after_redundancy_lost, Duration::from_secs(180));
-    let names: Vec<_> = config.files.iter().map(|file| file.file_name().unwrap().to_str().unwrap()).collect();
+    let names: Vec<_> = loaded.files.iter().map(|file| file.file_name().unwrap().to_str().unwrap()).collect();
     assert_eq!(names, ["bothends.toml", "10.toml", "20.toml"]);
 }
 
@@ -65,7 +65,7 @@ fn hidden_files_and_files_of_another_kind_are_left_alone() {
         .with(".b.toml", "wrong")
         .with("b.toml.dpkg-new", "wrong")
         .with("README", "wrong");
-    assert_eq!(files.load(&[]).unwrap().files, [files.main()]);
+    assert_eq!(files.read(&[]).unwrap().files, [files.main()]);
 }
 
 #[test]
@@ -131,15 +131,15 @@ fn a_key_s_variable_in_another_spelling_is_refused_and_led_back() {
 #[test]
 fn a_variable_that_ends_like_a_keys_and_sets_nothing_is_named() {
     let files = Files::new(&format!("{VPN}{SINK}"));
-    let config = files
-        .load(&[
+    let loaded = files
+        .read(&[
             ("BOTHENDS_MODE", "observe"),
             ("BOTHENDS_REGION", "x"),
             ("BOTHENDS_AWS_MODE", "x"),
             ("BOTHENDS_NAME", "/a/b"),
         ])
         .unwrap();
-    let warnings: Vec<_> = config.warnings.iter().map(ToString::to_string).collect();
+    let warnings: Vec<_> = loaded.warnings.iter().map(ToString::to_string).collect();
     insta::assert_snapshot!(warnings.join("\n"), @r"
     environment variable BOTHENDS_AWS_MODE: sets nothing; did you mean BOTHENDS_INCIDENT__MODE?
     environment variable BOTHENDS_MODE: sets nothing; did you mean BOTHENDS_INCIDENT__MODE?
@@ -170,13 +170,13 @@ const RENAMED: &[Renamed] = &[
 
 /// The warnings, or else the problems.
 fn with_renamed(files: &Files) -> Result<String, String> {
-    renamed_in(files, &[]).map(|config| {
-        let warnings: Vec<_> = config.warnings.iter().map(ToString::to_string).collect();
+    renamed_in(files, &[]).map(|loaded| {
+        let warnings: Vec<_> = loaded.warnings.iter().map(ToString::to_string).collect();
         warnings.join("\n").replace(&format!("{}/", files.directory.path().display()), "")
     })
 }
 
-fn renamed_in(files: &Files, env: &[(&str, &str)]) -> Result<Config, String> {
+fn renamed_in(files: &Files, env: &[(&str, &str)]) -> Result<Loaded, String> {
     let env = env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     let host_name = Some("gateway-1".to_owned());
     let trial: crate::config::Trial<'_> = &|_| Vec::new();
@@ -200,7 +200,7 @@ fn a_renamed_key_beside_its_successor_is_an_error() {
 #[test]
 fn of_both_names_in_two_files_the_later_file_has_it_and_the_former_name_is_a_warning() {
     let main = format!("[probe]\nevery = \"2s\"\n{VPN}{SINK}");
-    let interval = |config: &Config| config.plan.vpns[0].probe.interval;
+    let interval = |loaded: &Loaded| loaded.config.plan.vpns[0].probe.interval;
     let files = Files::new(&main).with("b.toml", "[probe]\ninterval = \"3s\"\n");
     assert_eq!(interval(&renamed_in(&files, &[]).unwrap()), Duration::from_secs(3));
     insta::assert_snapshot!(with_renamed(&files).unwrap(), @r#"bothends.toml:2: probe.every: is called "interval" today; rename it"#);
@@ -224,9 +224,9 @@ fn each_use_of_a_former_name_is_one_warning() {
 #[test]
 fn a_variable_of_a_former_name_overrides_with_a_warning_and_beside_its_successor_is_an_error() {
     let files = Files::new(&format!("{VPN}{SINK}"));
-    let config = renamed_in(&files, &[("BOTHENDS_PROBE__EVERY", "7s")]).unwrap();
-    assert_eq!(config.plan.vpns[0].probe.interval, Duration::from_secs(7));
-    let warnings: Vec<_> = config.warnings.iter().map(ToString::to_string).collect();
+    let loaded = renamed_in(&files, &[("BOTHENDS_PROBE__EVERY", "7s")]).unwrap();
+    assert_eq!(loaded.config.plan.vpns[0].probe.interval, Duration::from_secs(7));
+    let warnings: Vec<_> = loaded.warnings.iter().map(ToString::to_string).collect();
     insta::assert_snapshot!(warnings.join("\n"), @"environment variable BOTHENDS_PROBE__EVERY: probe.every: is called BOTHENDS_PROBE__INTERVAL today; rename it");
     let both = [("BOTHENDS_PROBE__EVERY", "7s"), ("BOTHENDS_PROBE__INTERVAL", "8s")];
     insta::assert_snapshot!(renamed_in(&files, &both).unwrap_err(), @"environment variable BOTHENDS_PROBE__EVERY: is the former name of BOTHENDS_PROBE__INTERVAL, which is set as well; keep that one");
@@ -238,7 +238,7 @@ fn a_warning_repeats_another_of_the_same_key_whatever_line_it_has_moved_to() {
         let files = Files::new(text);
         let mut warning = renamed_in(&files, &[]).unwrap().warnings.remove(0);
         // As if it had been the same file.
-        if let Place::File { path, line: _ } = &mut warning.place {
+        if let Provenance::File { path, line: _ } = &mut warning.place {
             *path = "bothends.toml".into();
         }
         warning

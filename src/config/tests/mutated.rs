@@ -45,8 +45,8 @@ fn slips() -> impl Strategy<Value = String> {
 }
 
 fn load_and_describe(text: &str) {
-    match Files::new(text).load(&[]) {
-        Ok(config) => assert!(!describe(&config).is_empty()),
+    match Files::new(text).read(&[]) {
+        Ok(loaded) => assert!(!describe(&loaded).is_empty()),
         Err(rejection) => assert!(!rejection.to_string().is_empty()),
     }
 }

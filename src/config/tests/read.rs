@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::config::tests::{Files, OTHER_VPN, SINK, VPN, load_file, load_text};
-use crate::config::{Config, Mode, Vendor, schema};
+use crate::config::{Loaded, Mode, Vendor, schema};
 use crate::domain::names::{Kind, Role, SourceKind, VpnId};
 
 const REFERENCE: &str = include_str!("../../../config/bothends.toml");
@@ -32,19 +32,20 @@ const EXAMPLE: &str = "# ";
 fn the_reference_configuration_is_right_as_it_is_and_with_everything_switched_on() {
     let as_is = load_file(&path_of("config/bothends.toml"), &[]).unwrap();
     assert_eq!(as_is.warnings, []);
-    let full = load_text(&reference_with(&[EXAMPLE, DEFAULT])).unwrap();
+    let full = Files::new(&reference_with(&[EXAMPLE, DEFAULT])).read(&[]).unwrap();
     assert_eq!(full.warnings, []);
+    let full = full.config;
     assert_eq!(full.plan.vpns[0].probe.interval, Duration::from_secs(5), "the overrides are on");
     assert!(full.plan.vpns[0].tunnels[0].route.interface.is_some(), "the examples are on");
 }
 
 #[test]
 fn what_the_reference_configuration_calls_defaults_are_the_defaults() {
-    let as_is = load_text(REFERENCE).unwrap();
+    let as_is = Files::new(REFERENCE).read(&[]).unwrap();
     let said = reference_with(&[DEFAULT]);
     assert_ne!(said, REFERENCE);
-    let said = load_text(&said).unwrap();
-    assert_eq!(Config { files: Vec::new(), ..said }, Config { files: Vec::new(), ..as_is });
+    let said = Files::new(&said).read(&[]).unwrap();
+    assert_eq!(Loaded { files: Vec::new(), ..said }, Loaded { files: Vec::new(), ..as_is });
 }
 
 #[test]

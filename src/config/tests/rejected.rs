@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::config::schema::RENAMED;
 use crate::config::tests::{Files, SINK, VPN, load_file, load_text};
-use crate::config::{Place, Reader, Surroundings, WebhookSettings, What, load_in};
+use crate::config::{Provenance, Reader, Surroundings, WebhookSettings, What, load_in};
 
 const MARK: &str = "#! ";
 
@@ -44,7 +44,7 @@ fn a_problem_can_be_taken_apart() {
     let files = Files::new(&format!("[probe]\ninterval = 5\n{VPN}{SINK}"));
     let rejection = files.load(&[]).unwrap_err();
     let problem = &rejection.problems[0];
-    assert_eq!(problem.place, Place::File { path: files.main(), line: Some(2) });
+    assert_eq!(problem.place, Provenance::File { path: files.main(), line: Some(2) });
     assert_eq!(problem.key, "probe.interval");
     assert!(matches!(&problem.what, What::Value { found, .. } if found == "5"), "{problem:?}");
 }

@@ -1,10 +1,9 @@
-//! The thread that speaks to AWS and to people: pollers, sinks, publisher, listener, control socket, signals. It beats, so that the driver
-//! knows that it is alive.
+//! The I/O thread: pollers, sinks, publisher, listener, control socket, signals. It beats, so that the driver knows that it is
+//! alive.
 
 use std::net::IpAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
@@ -15,24 +14,21 @@ use tokio::task::JoinSet;
 use tokio::time::{interval, timeout};
 
 use super::clock_offset::Teller;
+use super::context::IoContext;
 use super::cut_off;
-use super::facts::Facts;
 use super::notify::Notifier;
 use super::places;
 use super::prepare::{self, Preparing};
+use super::publisher::Publishing;
 use super::reload::{self, Taken};
 use super::sinks::Sinks;
-use super::{DRAIN_WITHIN, cannot_start, outlook, overview, publisher::Publishing};
-use crate::aws::AwsConnections;
+use super::{outlook, overview};
 use crate::aws::poller::{self, Order, Outlets};
 use crate::clock;
 use crate::config::{self, Config, Mode};
 use crate::control::server::{self as control, Asked};
-use crate::domain::board::Board;
-use crate::domain::event::Event;
 use crate::domain::plan::Plan;
 use crate::domain::status::Status;
-use crate::driver::Command;
 use crate::health::configured::{Configured, SinkUse, Way};
 use crate::health::overview::Shown;
 use crate::health::{Code, Component, Health, Problem};
@@ -41,55 +37,32 @@ use crate::http::listener::{self, BindError};
 use crate::http::server::{self, About, Limits, Sources};
 use crate::probe::{held, own};
 use crate::process::{Exit, environment};
-use crate::records::{OpenRecord, Records};
-use crate::store::{Counts, Store, StoreThread};
+use crate::records::OpenRecord;
+use crate::store::{Counts, StoreThread};
 use crate::systemd;
-use crate::telemetry::prometheus::{self, Prometheus};
+use crate::telemetry::prometheus;
 use crate::telemetry::wording::Notice;
 
 /// The thread shows that it is alive this often.
 const BEAT_EVERY: Duration = Duration::from_secs(1);
 
-/// What this thread is given.
-pub(super) struct People {
-    pub(super) config_path: PathBuf,
-    pub(super) config: Config,
-    pub(super) connections: AwsConnections,
-    pub(super) store: Store,
-    pub(super) prometheus: Arc<Prometheus>,
-    pub(super) health: Health,
-    pub(super) records: Records,
-    pub(super) events: mpsc::Sender<Event>,
-    pub(super) plan: watch::Receiver<Arc<Plan>>,
-    pub(super) commands: mpsc::Sender<Command>,
-    pub(super) shutdown: watch::Sender<bool>,
-    pub(super) board: watch::Receiver<Arc<Board>>,
-    pub(super) status: watch::Receiver<Arc<Status>>,
-    pub(super) facts: Facts,
-    pub(super) io_beat: Arc<AtomicI64>,
-}
+/// systemd sends SIGKILL after its own, longer limit; this leaves room to say so.
+pub(super) const DRAIN_WITHIN: Duration = Duration::from_secs(4);
 
 /// Runs until a signal ends the daemon, or the driver is gone.
+///
+/// # Errors
+/// Why it cannot begin.
 pub(super) fn run(
     runtime: &Runtime,
-    people: People,
+    context: IoContext,
     orders: mpsc::Receiver<Order>,
     bound: Result<TcpListener, BindError>,
     store: StoreThread,
-) -> Exit {
+) -> Result<Exit, String> {
     runtime.block_on(async move {
-        let signals = match Signals::new() {
-            Ok(signals) => signals,
-            Err(error) => {
-                let site = &people.config.plan.site;
-                return cannot_start(
-                    Some(site),
-                    &format!("cannot listen for signals: {error}"),
-                    Exit::Internal,
-                );
-            }
-        };
-        work(people, orders, bound, store, signals).await
+        let signals = Signals::new().map_err(|error| format!("cannot listen for signals: {error}"))?;
+        Ok(work(context, orders, bound, store, signals).await)
     })
 }
 
@@ -110,7 +83,7 @@ impl Signals {
 }
 
 async fn work(
-    mut people: People,
+    mut context: IoContext,
     orders: mpsc::Receiver<Order>,
     bound: Result<TcpListener, BindError>,
     store: StoreThread,
@@ -118,22 +91,22 @@ async fn work(
 ) -> Exit {
     let started = clock::now();
     let mut tasks = JoinSet::new();
-    let (about, about_in) = watch::channel(reload::about(&people.config));
-    spawn_pollers(&people, orders, &mut tasks);
-    let (in_force, in_force_in) = watch::channel(configured(&people.config));
-    let shown = spawn_overview(&people, in_force_in.clone(), &mut tasks);
-    let notifier = Notifier::new(people.status.clone(), shown.clone());
-    spawn_listener(&people, bound, about_in, shown.clone(), &mut tasks);
-    spawn_housekeeping(&people, notifier.clone(), &mut tasks);
-    let mut asked = spawn_control(&people, &mut tasks);
-    let (address, address_in) = watch::channel(people.config.plan.votes_if_address);
-    spawn_held(&people, address_in, &mut tasks);
-    let (plan, plan_in) = watch::channel(Arc::clone(&people.config.plan));
-    spawn_own(&people, plan_in, &mut tasks);
-    tasks.spawn(cut_off::tell(people.health.clone(), people.status.clone(), in_force_in));
-    tasks.spawn(prepare::watch_fresh_sockets(people.status.clone(), people.health.clone()));
+    let (about, about_in) = watch::channel(reload::about(&context.config));
+    spawn_pollers(&context, orders, &mut tasks);
+    let (in_force, in_force_in) = watch::channel(configured(&context.config));
+    let shown = spawn_overview(&context, in_force_in.clone(), &mut tasks);
+    let notifier = Notifier::new(context.status.clone(), shown.clone());
+    spawn_listener(&context, bound, about_in, shown.clone(), &mut tasks);
+    spawn_housekeeping(&context, notifier.clone(), &mut tasks);
+    let mut asked = spawn_control(&context, &mut tasks);
+    let (address, address_in) = watch::channel(context.config.plan.votes_if_address);
+    spawn_held(&context, address_in, &mut tasks);
+    let (plan, plan_in) = watch::channel(Arc::clone(&context.config.plan));
+    spawn_own(&context, plan_in, &mut tasks);
+    tasks.spawn(cut_off::tell(context.health.clone(), context.status.clone(), in_force_in));
+    tasks.spawn(prepare::watch_fresh_sockets(context.status.clone(), context.health.clone()));
     let mut parts = Parts {
-        sinks: Sinks::new(&people),
+        sinks: Sinks::default(),
         publishing: Publishing::new(shown),
         preparing: Preparing::default(),
         address,
@@ -141,10 +114,10 @@ async fn work(
         about,
         in_force,
     };
-    parts.adopt(&people, &mut tasks).await;
-    reload::started(&people.config);
+    parts.adopt(&context, &mut tasks).await;
+    reload::started(&context.config);
 
-    let mut status = people.status.clone();
+    let mut status = context.status.clone();
     let ended_by_itself = loop {
         let asked: Option<Asked> = tokio::select! {
             changed = status.changed() => if changed.is_err() { break true } else { continue },
@@ -158,14 +131,15 @@ async fn work(
             // Whoever wants the daemon to end need not wait for a disk that hangs.
             _ = signals.terminate.recv() => break false,
             _ = signals.interrupt.recv() => break false,
-            reloaded = reload::reload(&people, &mut parts.sinks, &notifier) => reloaded,
+            reloaded = reload::reload(&context, &mut parts.sinks, &notifier) => reloaded,
         };
         let answer = match reloaded {
-            Ok(Taken { config, mut notes }) => {
-                people.config = config;
-                notes.extend(parts.adopt(&people, &mut tasks).await);
+            Ok(Taken { config, warnings, mut notes }) => {
+                context.config = config;
+                context.warnings = warnings;
+                notes.extend(parts.adopt(&context, &mut tasks).await);
                 notifier.reloaded();
-                Taken::answer(&people.config, notes)
+                Taken::answer(&context.config, notes)
             }
             Err(answer) => answer,
         };
@@ -176,11 +150,11 @@ async fn work(
     };
     systemd::stopping();
     Notice::Stopping { after: clock::now().mono.since(started.mono) }
-        .record(Some(&people.config.plan.site))
+        .record(Some(&context.config.plan.site))
         .emit();
-    tell_what_stays_open(&people);
+    tell_what_stays_open(&context);
     drop(asked);
-    drain(people, parts, status, tasks, store).await;
+    drain(context, parts, status, tasks, store).await;
     if ended_by_itself { Exit::Internal } else { Exit::Success }
 }
 
@@ -197,15 +171,15 @@ struct Parts {
 
 impl Parts {
     /// Does as the configuration in force says. Returns what people should look after because of it, a line each.
-    async fn adopt(&mut self, people: &People, tasks: &mut JoinSet<()>) -> Vec<String> {
-        self.address.send_replace(people.config.plan.votes_if_address);
-        self.plan.send_replace(Arc::clone(&people.config.plan));
-        self.about.send_replace(reload::about(&people.config));
-        self.in_force.send_replace(configured(&people.config));
-        state_mode(people);
-        let left = self.sinks.adopt(&people.config, tasks).await;
-        self.publishing.adopt(people, tasks);
-        self.preparing.adopt(people, tasks);
+    async fn adopt(&mut self, context: &IoContext, tasks: &mut JoinSet<()>) -> Vec<String> {
+        self.address.send_replace(context.config.plan.votes_if_address);
+        self.plan.send_replace(Arc::clone(&context.config.plan));
+        self.about.send_replace(reload::about(&context.config));
+        self.in_force.send_replace(configured(&context.config));
+        state_mode(context);
+        let left = self.sinks.adopt(context, tasks).await;
+        self.publishing.adopt(context, tasks);
+        self.preparing.adopt(context, tasks);
         left
     }
 }
@@ -228,9 +202,9 @@ fn configured(config: &Config) -> Configured {
 }
 
 /// Nobody resolves these while the daemon is stopped.
-fn tell_what_stays_open(people: &People) {
-    let plan = &people.config.plan;
-    for OpenRecord { incident, sink, record } in people.records.all() {
+fn tell_what_stays_open(context: &IoContext) {
+    let plan = &context.config.plan;
+    for OpenRecord { incident, sink, record } in context.records.all() {
         let vpn_name = plan.vpn(&incident.vpn).map_or(incident.vpn.as_str(), |vpn| &vpn.name);
         let notice = Notice::StaysOpen { sink: &sink, incident: &incident, vpn_name, record: &record };
         notice.record(Some(&plan.site)).emit();
@@ -239,18 +213,18 @@ fn tell_what_stays_open(people: &People) {
 
 /// Cancels the source of everything, and gives the rest its time to end.
 async fn drain(
-    people: People,
+    context: IoContext,
     parts: Parts,
     mut status: watch::Receiver<Arc<Status>>,
     mut tasks: JoinSet<()>,
     store: StoreThread,
 ) {
-    let site = Arc::clone(&people.config.plan.site);
-    people.shutdown.send_replace(true);
+    let site = Arc::clone(&context.config.plan.site);
+    context.shutdown.send_replace(true);
     let drained = timeout(DRAIN_WITHIN, async move {
         while status.changed().await.is_ok() {}
-        people.facts.set_publisher(None);
-        drop((people, parts, status));
+        context.facts.set_publisher(None);
+        drop((context, parts, status));
         while tasks.join_next().await.is_some() {}
         store.ended().await;
     });
@@ -259,78 +233,60 @@ async fn drain(
     }
 }
 
-fn spawn_pollers(people: &People, orders: mpsc::Receiver<Order>, tasks: &mut JoinSet<()>) {
-    let prometheus = Arc::clone(&people.prometheus);
+fn spawn_pollers(context: &IoContext, orders: mpsc::Receiver<Order>, tasks: &mut JoinSet<()>) {
+    let prometheus = Arc::clone(&context.prometheus);
     let outlets = Outlets {
-        events: people.events.clone(),
-        health: people.health.clone(),
+        events: context.events.clone(),
+        health: context.health.clone(),
         observe: Arc::new(move |outcome| prometheus.aws_poll(outcome.source.kind, outcome.result.as_str())),
     };
-    let pollers = poller::run(people.connections.clone(), people.plan.clone(), orders, outlets);
-    let ends = until_driver_ends(people);
+    let pollers = poller::run(context.connections.clone(), context.plan.clone(), orders, outlets);
     // A poll that is under way at the end is of no use to anybody.
-    tasks.spawn(async move {
-        tokio::select! {
-            () = pollers => {}
-            () = ends => {}
-        }
-    });
+    context.spawn(tasks, pollers);
 }
 
 /// What is shown of the daemon's health, and the journal's records of it.
 fn spawn_overview(
-    people: &People,
+    context: &IoContext,
     configured: watch::Receiver<Configured>,
     tasks: &mut JoinSet<()>,
 ) -> watch::Receiver<Shown> {
     let (shown, shown_in) = watch::channel(Shown::default());
     tasks.spawn(overview::keep(
         shown,
-        people.health.watch(),
-        people.status.clone(),
+        context.health.watch(),
+        context.status.clone(),
         configured,
-        until_driver_ends(people),
+        context.until_driver_ends(),
     ));
-    let outlook = outlook::keep(people.connections.clone(), people.health.clone());
-    let ends = until_driver_ends(people);
-    tasks.spawn(async move {
-        tokio::select! {
-            () = outlook => {}
-            () = ends => {}
-        }
-    });
-    tasks.spawn(overview::tell(shown_in.clone(), Arc::clone(&people.config.plan.site)));
+    let outlook = outlook::keep(context.connections.clone(), context.health.clone());
+    context.spawn(tasks, outlook);
+    tasks.spawn(overview::tell(shown_in.clone(), Arc::clone(&context.config.plan.site)));
     shown_in
 }
 
 /// A daemon that is left at `observe` pages nobody, and says so.
-fn state_mode(people: &People) {
-    let mode = people.config.mode;
-    people.prometheus.mode(mode.as_str());
+fn state_mode(context: &IoContext) {
+    let mode = context.config.mode;
+    context.prometheus.mode(mode.as_str());
     match mode {
-        Mode::Raise => _ = people.health.clear(&Component::Mode),
+        Mode::Raise => _ = context.health.clear(&Component::Mode),
         Mode::Observe => {
             let text = "incidents are recorded only; [incident] mode = \"raise\" pages";
-            people.health.set(Component::Mode, Problem::new(Code::Observe, text));
+            context.health.set(Component::Mode, Problem::new(Code::Observe, text));
         }
     }
 }
 
 /// Looks whether this host holds the address that it votes for.
-fn spawn_held(people: &People, wanted: watch::Receiver<Option<IpAddr>>, tasks: &mut JoinSet<()>) {
-    let telling = held::tell(wanted, people.events.clone());
-    let ends = until_driver_ends(people);
-    tasks.spawn(async move {
-        tokio::select! {
-            () = telling => {}
-            () = ends => {}
-        }
-    });
+fn spawn_held(context: &IoContext, wanted: watch::Receiver<Option<IpAddr>>, tasks: &mut JoinSet<()>) {
+    let telling = held::tell(wanted, context.events.clone());
+    context.spawn(tasks, telling);
 }
 
 /// Looks whether an address that should be AWS's is this host's own.
-fn spawn_own(people: &People, plans: watch::Receiver<Arc<Plan>>, tasks: &mut JoinSet<()>) {
-    let health = people.health.clone();
+fn spawn_own(context: &IoContext, plans: watch::Receiver<Arc<Plan>>, tasks: &mut JoinSet<()>) {
+    let health = context.health.clone();
     let watching = own::watch(plans, move |vpn, mistake| {
         let component = Component::HostAddresses(vpn.to_string());
         match mistake {
@@ -338,35 +294,29 @@ fn spawn_own(people: &People, plans: watch::Receiver<Arc<Plan>>, tasks: &mut Joi
             None => health.clear(&component),
         };
     });
-    let ends = until_driver_ends(people);
-    tasks.spawn(async move {
-        tokio::select! {
-            () = watching => {}
-            () = ends => {}
-        }
-    });
+    context.spawn(tasks, watching);
 }
 
 fn spawn_listener(
-    people: &People,
+    context: &IoContext,
     bound: Result<TcpListener, BindError>,
     about: watch::Receiver<About>,
     shown: watch::Receiver<Shown>,
     tasks: &mut JoinSet<()>,
 ) {
-    let prometheus = Arc::clone(&people.prometheus);
+    let prometheus = Arc::clone(&context.prometheus);
     let sources = Sources::new(
-        people.status.clone(),
+        context.status.clone(),
         shown,
-        people.records.clone(),
+        context.records.clone(),
         about,
         Arc::new(move |status, problems, now| {
             (prometheus::CONTENT_TYPE, prometheus.render(status, problems, now))
         }),
-        Hosts::new(&people.config.http.hosts, config::host_name().as_deref()),
+        Hosts::new(&context.config.http.hosts, config::host_name().as_deref()),
     );
-    let health = people.health.clone();
-    let ends = until_driver_ends(people);
+    let health = context.health.clone();
+    let ends = context.until_driver_ends();
     tasks.spawn(async move {
         tokio::pin!(ends);
         let listener = match bound {
@@ -393,36 +343,31 @@ async fn bind_late(error: BindError, health: &Health) -> TcpListener {
 }
 
 /// What commands ask, if systemd has made a place for the socket.
-fn spawn_control(people: &People, tasks: &mut JoinSet<()>) -> mpsc::Receiver<Asked> {
+fn spawn_control(context: &IoContext, tasks: &mut JoinSet<()>) -> mpsc::Receiver<Asked> {
     let limits = control::Limits::default();
     let (asked, asked_in) = mpsc::channel(limits.clients);
     if let Some(path) = crate::control::socket(&environment()) {
         match control::bind(&path) {
             Ok(listener) => {
-                tasks.spawn(control::serve(listener, asked, limits, until_driver_ends(people)));
+                tasks.spawn(control::serve(listener, asked, limits, context.until_driver_ends()));
             }
-            Err(error) => log::warn!("{}: {error}", people.config.plan.site),
+            Err(error) => log::warn!("{}: {error}", context.config.plan.site),
         }
     }
     asked_in
 }
 
 /// Beats, tells systemd how things are, and keeps the numbers that nobody reports by himself.
-fn spawn_housekeeping(people: &People, notifier: Notifier, tasks: &mut JoinSet<()>) {
-    let ends = until_driver_ends(people);
+fn spawn_housekeeping(context: &IoContext, notifier: Notifier, tasks: &mut JoinSet<()>) {
+    let ends = context.until_driver_ends();
     let (prometheus, store, connections) =
-        (Arc::clone(&people.prometheus), people.store.clone(), people.connections.clone());
-    let mut teller = Teller::new(people.health.clone());
-    let site = Arc::clone(&people.config.plan.site);
-    let io_beat = Arc::clone(&people.io_beat);
-    tasks.spawn({
-        let (prometheus, ends) = (Arc::clone(&prometheus), until_driver_ends(people));
-        async move {
-            tokio::select! {
-                () = prometheus.upkeep() => {}
-                () = ends => {}
-            }
-        }
+        (Arc::clone(&context.prometheus), context.store.clone(), context.connections.clone());
+    let mut teller = Teller::new(context.health.clone());
+    let site = Arc::clone(&context.config.plan.site);
+    let io_beat = Arc::clone(&context.io_beat);
+    context.spawn(tasks, {
+        let prometheus = Arc::clone(&prometheus);
+        async move { prometheus.upkeep().await }
     });
     tasks.spawn(async move {
         let mut beat = interval(BEAT_EVERY);
@@ -453,10 +398,4 @@ fn spawn_housekeeping(people: &People, notifier: Notifier, tasks: &mut JoinSet<(
             notifier.look();
         }
     });
-}
-
-/// The driver holds the status' sending end.
-fn until_driver_ends(people: &People) -> impl Future<Output = ()> + Send + 'static {
-    let mut status = people.status.clone();
-    async move { while status.changed().await.is_ok() {} }
 }
