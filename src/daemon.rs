@@ -39,7 +39,7 @@ use tokio::sync::{mpsc, watch};
 use crate::aws::poller::{Order, Past};
 use crate::aws::{AwsConnections, AwsSettings};
 use crate::clock;
-use crate::config::{self, Config, Loaded, needs};
+use crate::config::{Config, Loaded, needs};
 use crate::domain::monitor::Monitor;
 use crate::domain::names::CheckId;
 use crate::domain::request::{ClientId, EchoRequest};
@@ -155,9 +155,7 @@ fn cannot_start(site: Option<&str>, why: &dyn Display, exit: Exit) -> Exit {
 /// Opens the store. A disk that fails keeps nobody from watching: then memory must do until it works. A file that is not
 /// ours to write to is a matter of configuration.
 fn open_store(config: &Config, health: &Health) -> Result<store::Opened, OpenError> {
-    let config::StoreSettings { path, max_size, keep } = config.store.clone();
-    let settings = store::Settings { path, max_size, keep, spool: config.cloudwatch.is_some() };
-    Store::open(&settings, health.clone(), clock::now())
+    Store::open(&config.store, health.clone(), clock::now())
 }
 
 fn watch_over(

@@ -5,8 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What every part may stand on.
-const GROUND: [&str; 8] =
-    ["access", "domain", "backoff", "clock", "health", "outbound", "process", "records"];
+const GROUND: [&str; 9] =
+    ["access", "domain", "backoff", "clock", "health", "outbound", "process", "records", "settings"];
 
 /// The SDK's crates.
 const SDK: [&str; 10] = [
@@ -26,6 +26,7 @@ const SDK: [&str; 10] = [
 fn allowed() -> BTreeMap<&'static str, Vec<&'static str>> {
     BTreeMap::from([
         ("config", vec![]),
+        ("settings", vec![]),
         ("outbound", vec![]),
         ("probe", vec![]),
         ("incident", vec![]),

@@ -14,14 +14,13 @@ use super::as_service::{self, Task, Whose};
 use super::{say, unit};
 use crate::access::User;
 use crate::config::needs::{Needs, UNIT, mebibytes};
-use crate::config::{
-    self, Config, DEFAULT_PATH, Loaded, Rejection, SERVICE, StoreSettings, WebhookSettings, describe,
-};
+use crate::config::{self, Config, DEFAULT_PATH, Loaded, Rejection, SERVICE, describe};
 use crate::daemon::{self, Refusal, places};
 use crate::domain::plan::TunnelPlan;
 use crate::probe::permission::datagram_closed_to;
 use crate::probe::{Ownership, held, own, owns};
 use crate::process::{self, Exit, Granted, environment};
+use crate::settings::{StoreSettings, WebhookSettings};
 use crate::store::{Capacity, capacity};
 
 pub(super) fn run(path: &Path, aws: bool, to_run: bool, own_credentials: bool) -> Exit {
@@ -119,7 +118,7 @@ fn tell(loaded: &Loaded) {
 
 /// How long the store's `max_size` lasts.
 fn lasting(config: &Config) -> String {
-    let StoreSettings { path: _, max_size, keep } = config.store;
+    let StoreSettings { path: _, max_size, keep, spool: _ } = config.store;
     let tunnels = config.plan.vpns.iter().map(|vpn| vpn.used_tunnels().count()).sum::<usize>();
     let Capacity { bytes, history, waiting } = capacity(max_size, keep, tunnels as u64);
     let [keep, history, waiting] = [keep, history, waiting].map(days);

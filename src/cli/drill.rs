@@ -21,12 +21,13 @@ use super::as_service::{self, Task, Whose};
 use super::{interrupt, say};
 use crate::aws::{AwsConnections, AwsSettings, Failure};
 use crate::clock;
-use crate::config::{Config, Mode, SinkSettings, Vendor, WebhookBody, WebhookPreset};
+use crate::config::{Config, Mode, SinkSettings, Vendor};
 use crate::daemon::places::{self, Place};
 use crate::incident::drill::Drill as Incident;
 use crate::incident::settings::Settings;
 use crate::incident::sink::SinkError;
 use crate::process::Exit;
+use crate::settings::{WebhookBody, WebhookPreset};
 
 pub(super) fn run(path: &Path, config: &Config, arguments: &Drill) -> Exit {
     let rounds = match chosen(config, arguments) {

@@ -36,7 +36,7 @@ pub(super) fn config(merged: &Merged, inputs: &Inputs<'_>, notes: &mut Notes) ->
     let mode = incident_section.text("mode", &patterns::MODE, notes).unwrap_or(Mode::Raise);
     let cloudwatch = globals::cloudwatch(&root.section("cloudwatch"), notes);
     let http = globals::http(&root.section("http"), notes);
-    let store = globals::store(&root.section("store"), surroundings.env, notes);
+    let store = globals::store(&root.section("store"), surroundings.env, cloudwatch.is_some(), notes);
 
     let common = Common { aws, metrics: cloudwatch, aws_rules, probe, incident };
     let mut vpns = Vpns::default();

@@ -7,13 +7,14 @@ use std::path::PathBuf;
 use crate::access::{Secret, secret_in};
 use crate::domain::names::{Kind, Routing, SourceId, SourceKind};
 use crate::domain::plan::{IncidentRules, ProbeRules, TunnelPlan, VpnPlan};
+use crate::settings::StoreSettings;
 
 use super::consequences::{
     asked_by, calls_a_month, custom_metrics, locally_down_after, puts_a_month, tunnels_asked_by,
 };
 use super::duration::Shown;
 use super::problem::Warning;
-use super::settings::{Config, Loaded, Mode, SinkSettings, StoreSettings, VpnSettings};
+use super::settings::{Config, Loaded, Mode, SinkSettings, VpnSettings};
 use super::size::Shown as Size;
 
 /// What the configuration means: site, connections, rules, pollers, sinks, metrics, listener, store, and what follows
@@ -174,7 +175,7 @@ impl Page<'_> {
         }
         let listen = self.config.http.listen;
         writeln!(f, "listener    http://{listen}/ with /metrics, /status, /healthz, /readyz")?;
-        let StoreSettings { path, max_size, keep } = &self.config.store;
+        let StoreSettings { path, max_size, keep, spool: _ } = &self.config.store;
         writeln!(f, "store       {}", path.display())?;
         writeln!(f, "            at most {}, history of {}", Size(*max_size), Shown(*keep))
     }

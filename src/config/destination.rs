@@ -6,7 +6,8 @@ use sha2::{Digest, Sha256};
 
 use crate::domain::names::Destination;
 
-use super::settings::{Vendor, WebhookBody, WebhookSettings, WebhookUrl};
+use super::settings::Vendor;
+use crate::settings::{WebhookBody, WebhookSettings, WebhookUrl};
 
 /// The destination of a sink. The store keeps it: it must be the same in every release.
 ///
@@ -71,8 +72,8 @@ fn digest(parts: &[String]) -> Destination {
 mod tests {
     use std::time::Duration;
 
-    use super::super::settings::WebhookPreset;
     use super::*;
+    use crate::settings::WebhookPreset;
 
     fn webhook() -> WebhookSettings {
         WebhookSettings {

@@ -7,13 +7,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::domain::plan::AwsRules;
+use crate::settings::StoreSettings;
 
 use super::duration::Span;
 use super::patterns;
 use super::problem::Notes;
 use super::rules::not_longer;
 use super::section::Section;
-use super::settings::{AwsSettings, CloudWatchSettings, HttpSettings, StoreSettings};
+use super::settings::{AwsSettings, CloudWatchSettings, HttpSettings};
 use super::size::Bounds;
 
 /// EC2's throttling allows no faster question, and 15 min late is no evidence.
@@ -109,6 +110,7 @@ pub(super) fn http(section: &Section<'_>, notes: &mut Notes) -> HttpSettings {
 pub(super) fn store(
     section: &Section<'_>,
     env: &BTreeMap<String, String>,
+    spool: bool,
     notes: &mut Notes,
 ) -> StoreSettings {
     let path = section.text("path", &patterns::FILE_PATH, notes).unwrap_or_else(|| {
@@ -120,5 +122,6 @@ pub(super) fn store(
         path,
         max_size: section.size("max_size", &MAX_SIZE, notes).unwrap_or(64_000_000),
         keep: section.duration("keep", &KEEP, notes).unwrap_or(Duration::from_secs(90 * DAY)),
+        spool,
     }
 }

@@ -5,7 +5,6 @@
 //! read into domain types ([`build`]). No step stops at the first problem: all of them are listed at once, up to a bound, each
 //! with file, line, key, the value found and what is expected.
 
-mod address;
 mod build;
 mod consequences;
 mod custody;
@@ -49,8 +48,7 @@ pub use self::problem::{PROBLEMS_MAX, Problem, Rejection, Warning, What};
 pub use self::provenance::Provenance;
 pub use self::reach::SERVICE;
 pub use self::settings::{
-    AwsSettings, CloudWatchSettings, Config, HttpSettings, Loaded, Mode, SinkSettings, StoreSettings, Vendor,
-    VpnSettings, WebhookBody, WebhookPreset, WebhookSettings, WebhookUrl,
+    AwsSettings, CloudWatchSettings, Config, HttpSettings, Loaded, Mode, SinkSettings, Vendor, VpnSettings,
 };
 pub use self::surroundings::Trial;
 

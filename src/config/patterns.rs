@@ -6,9 +6,10 @@ use std::sync::Arc;
 
 use crate::domain::names::{Kind, Role, Routing, VpnId};
 use crate::outbound::KeyExchange;
+use crate::settings::WebhookPreset;
 
 use super::hints::{self, is_hidden};
-use super::settings::{Mode, WebhookPreset};
+use super::settings::Mode;
 
 /// What the text of a key may be, and what it means.
 pub(super) struct Rule<T> {

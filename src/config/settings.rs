@@ -9,8 +9,8 @@ use std::time::Duration;
 use crate::domain::names::{Destination, Kind, SinkId, VpnId};
 use crate::domain::plan::{Plan, SinkPlan};
 use crate::outbound::KeyExchange;
+use crate::settings::{StoreSettings, WebhookBody, WebhookSettings, WebhookUrl};
 
-use super::address;
 use super::problem::Warning;
 
 /// The whole configuration, checked.
@@ -118,91 +118,6 @@ pub enum Vendor {
     Webhook(Box<WebhookSettings>),
 }
 
-/// What a sink of type `webhook` has of its own.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct WebhookSettings {
-    /// Where.
-    pub url: WebhookUrl,
-    /// What.
-    pub body: WebhookBody,
-    /// Names and values; `{secret}` in a value stands for the secret.
-    pub headers: Vec<(String, String)>,
-    /// The file of the secret.
-    pub secret: Option<PathBuf>,
-    /// The file of the signature's key.
-    pub signing_secret: Option<PathBuf>,
-    /// The authorities to trust in place of the system's.
-    pub ca_file: Option<PathBuf>,
-    /// Whether plain HTTP will do.
-    pub allow_http: bool,
-    /// For a whole call.
-    pub timeout: Duration,
-    /// How often what is open is repeated.
-    pub repeat_every: Option<Duration>,
-}
-
-/// Where a webhook is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum WebhookUrl {
-    /// As configured.
-    Plain(Arc<str>),
-    /// In this file.
-    Secret(PathBuf),
-}
-
-/// What a webhook sends.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum WebhookBody {
-    /// A ready template.
-    Preset(WebhookPreset),
-    /// A template of the operator's.
-    Template {
-        /// Its file.
-        path: PathBuf,
-        /// Its text.
-        text: Arc<str>,
-    },
-}
-
-/// A ready template.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum WebhookPreset {
-    /// PagerDuty Events API v2.
-    PagerDuty,
-    /// A Slack incoming webhook.
-    Slack,
-    /// Alertmanager API v2.
-    Alertmanager,
-}
-
-impl WebhookPreset {
-    /// Every one.
-    pub const ALL: [Self; 3] = [Self::PagerDuty, Self::Slack, Self::Alertmanager];
-
-    /// The word used in the configuration.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::PagerDuty => "pagerduty",
-            Self::Slack => "slack",
-            Self::Alertmanager => "alertmanager",
-        }
-    }
-}
-
-impl WebhookSettings {
-    /// Where and what, in an operator's words.
-    fn described(&self) -> String {
-        let url = match &self.url {
-            WebhookUrl::Plain(url) => address::shown(url),
-            WebhookUrl::Secret(path) => format!("the address in {}", path.display()),
-        };
-        match &self.body {
-            WebhookBody::Preset(preset) => format!("{} POST {url}", preset.as_str()),
-            WebhookBody::Template { path, text: _ } => format!("{} POST {url}", path.display()),
-        }
-    }
-}
-
 /// `[cloudwatch]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CloudWatchSettings {
@@ -223,17 +138,6 @@ pub struct HttpSettings {
     pub listen: SocketAddr,
     /// The names that it may be asked by, besides this host's own.
     pub hosts: Vec<Arc<str>>,
-}
-
-/// `[store]`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StoreSettings {
-    /// The database's file; absolute.
-    pub path: PathBuf,
-    /// The file and what belongs to it stay below so many bytes.
-    pub max_size: u64,
-    /// History older than this goes.
-    pub keep: Duration,
 }
 
 impl Mode {
@@ -267,7 +171,7 @@ impl SinkSettings {
             }
             Vendor::OpsCenter => format!("an OpsItem of severity {}", self.severity(kind)),
             Vendor::Sns { topic_arn } => topic_arn.to_string(),
-            Vendor::Webhook(webhook) => webhook.described(),
+            Vendor::Webhook(webhook) => described(webhook),
         }
     }
 
@@ -289,5 +193,39 @@ impl SinkSettings {
             kinds: self.kinds.clone(),
             vpns: self.vpns.clone(),
         }
+    }
+}
+
+/// Where a webhook posts and what, in an operator's words.
+fn described(webhook: &WebhookSettings) -> String {
+    let url = match &webhook.url {
+        WebhookUrl::Plain(url) => shown(url),
+        WebhookUrl::Secret(path) => format!("the address in {}", path.display()),
+    };
+    match &webhook.body {
+        WebhookBody::Preset(preset) => format!("{} POST {url}", preset.as_str()),
+        WebhookBody::Template { path, text: _ } => format!("{} POST {url}", path.display()),
+    }
+}
+
+/// Scheme, host and port, as in the log: what follows may tell more than its writer thought.
+fn shown(url: &str) -> String {
+    let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let more =
+        if rest.trim_start_matches(authority).trim_start_matches('/').is_empty() { "/" } else { "/…" };
+    format!("{scheme}://{authority}{more}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_an_address_only_the_host_is_shown() {
+        assert_eq!(shown("https://example.com:8443/a/b?c"), "https://example.com:8443/…");
+        assert_eq!(shown("https://example.com?c"), "https://example.com/…");
+        assert_eq!(shown("https://example.com/"), "https://example.com/");
+        assert_eq!(shown("https://example.com"), "https://example.com/");
     }
 }

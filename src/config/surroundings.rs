@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::reach::Reader;
 use super::schema::Renamed;
-use super::settings::WebhookSettings;
+use crate::settings::WebhookSettings;
 
 /// What a trial shows of a webhook: what is wrong, by the key that it is about (`url`, `secret` and `signing_secret` stand for
 /// the key that names their file).

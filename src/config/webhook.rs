@@ -6,16 +6,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::address;
 use super::duration::Span;
 use super::excerpt;
 use super::patterns;
 use super::problem::Notes;
 use super::reach::{self, Reader};
 use super::section::Section;
-use super::settings::{WebhookBody, WebhookPreset, WebhookSettings, WebhookUrl};
 use super::surroundings::Surroundings;
-use crate::access;
+use crate::access::{self, Secret};
+use crate::settings::{WebhookBody, WebhookPreset, WebhookSettings, WebhookUrl};
 
 pub(super) const KEYS: &[&str] = &[
     "url",
@@ -49,6 +48,8 @@ const CREDENTIALS: &str = "/run/credentials/bothends.service";
 /// A header whose name has one of these in it, such as `X-Auth-Token` or `X-Api-Key`, has a secret for a value.
 const SECRET_HEADERS: [&str; 7] =
     ["authorization", "cookie", "credential", "key", "password", "secret", "token"];
+/// Hosts of which every address is a secret.
+const SECRET_HOSTS: [&str; 2] = ["hooks.slack.com", "hooks.slack-gov.com"];
 
 /// Reads it; `None` if something that it needs is wrong or missing.
 pub(super) fn read(
@@ -147,7 +148,7 @@ fn url(
         }
         (None, Some(path)) => Some(WebhookUrl::Secret(path)),
         (Some(url), None) => {
-            if let Some(what) = address::unfit(&url, allow_http) {
+            if let Some(what) = unfit(&url, allow_http) {
                 section.wrong("url", what, notes);
                 return None;
             }
@@ -163,6 +164,26 @@ fn url(
             );
             None
         }
+    }
+}
+
+/// What is wrong with an address in the configuration, which many may read: it must not be a secret.
+fn unfit(url: &str, allow_http: bool) -> Option<&'static str> {
+    let rest = url.split_once("://").map_or("", |(_, rest)| rest);
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let host = authority.split(':').next().unwrap_or_default().trim_end_matches('.');
+    if authority.contains('@') {
+        Some("holds a user or a password; put it into a file: secret_file and headers")
+    } else if SECRET_HOSTS.iter().any(|secret| host.eq_ignore_ascii_case(secret))
+        || access::secret_in(url, &[Secret::Webhook]).is_some()
+    {
+        Some("is a secret by itself; put it into a file and name that in url_file")
+    } else if access::has_secret_query(url) {
+        Some("holds a secret behind its question mark; put the address into a file and name that in url_file")
+    } else if url.starts_with("http://") && !allow_http {
+        Some("is plain HTTP, which anybody on the way can read; use https://, or set allow_http = true")
+    } else {
+        None
     }
 }
 
@@ -266,4 +287,29 @@ fn headers(section: &Section<'_>, has_secret: bool, notes: &mut Notes) -> Vec<(S
 fn is_secret(header: &str) -> bool {
     let header = header.to_lowercase();
     SECRET_HEADERS.iter().any(|word| header.contains(word))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_that_is_a_secret_or_holds_one_is_unfit() {
+        for (url, says) in [
+            ("https://user@hook.example.com/", "user or a password"),
+            ("https://hooks.slack.com/whatever/comes", "a secret by itself"),
+            ("https://HOOKS.slack.com:443/services/T0/B0/x", "a secret by itself"),
+            ("https://discord.com/api/webhooks/1/x", "a secret by itself"),
+            ("https://example.com/x?token=abc", "behind its question mark"),
+            ("http://example.com/x", "plain HTTP"),
+        ] {
+            assert!(
+                unfit(url, false).is_some_and(|what| what.contains(says)),
+                "{url}: {:?}",
+                unfit(url, false)
+            );
+        }
+        assert_eq!(unfit("https://alertmanager.example.com:9093/api/v2/alerts?team=net", false), None);
+        assert_eq!(unfit("http://alertmanager.example.com/", true), None);
+    }
 }

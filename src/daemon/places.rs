@@ -5,13 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::aws::{AwsConnections, IncidentManager, OpsCenter, Sns, partition};
-use crate::config::{
-    AwsSettings, Config, SinkSettings, Vendor, WebhookBody, WebhookPreset, WebhookSettings, WebhookUrl,
-};
+use crate::config::{AwsSettings, Config, SinkSettings, Vendor};
 use crate::health::configured::Way;
 use crate::incident::settings::{Metrics, Settings, VpnSettings};
+use crate::settings::WebhookSettings;
 pub use crate::webhook::Reach;
-use crate::webhook::{self, Part, Preset, Secret, Template, Webhook};
+use crate::webhook::{self, Part, Webhook};
 
 /// A sink.
 #[derive(Debug)]
@@ -44,7 +43,10 @@ pub fn open(
         Vendor::Sns { topic_arn } => Place::Sns(Sns::new(connections, Arc::clone(topic_arn), role_arn)),
         Vendor::Webhook(webhook) => {
             let dialer = Arc::clone(connections.dialer());
-            Place::Webhook(Box::new(Webhook::new(as_sent(webhook), dialer)), webhook.repeat_every)
+            Place::Webhook(
+                Box::new(Webhook::new(WebhookSettings::clone(webhook), dialer)),
+                webhook.repeat_every,
+            )
         }
     }
 }
@@ -123,39 +125,5 @@ pub fn trial(configured: &WebhookSettings, reach: Reach) -> Vec<(&'static str, S
         Part::Headers => "headers",
         Part::Authorities => "ca_file",
     };
-    webhook::trial(&as_sent(configured), reach).into_iter().map(|(part, what)| (key(part), what)).collect()
-}
-
-/// A webhook's settings as it takes them.
-fn as_sent(configured: &WebhookSettings) -> webhook::Settings {
-    let WebhookSettings {
-        url,
-        body,
-        headers,
-        secret,
-        signing_secret,
-        ca_file,
-        allow_http,
-        timeout,
-        repeat_every,
-    } = configured.clone();
-    webhook::Settings {
-        url: match url {
-            WebhookUrl::Plain(url) => webhook::Url::Plain(url),
-            WebhookUrl::Secret(path) => webhook::Url::Secret(Secret(path)),
-        },
-        template: match body {
-            WebhookBody::Preset(WebhookPreset::PagerDuty) => Preset::PagerDuty.into(),
-            WebhookBody::Preset(WebhookPreset::Slack) => Preset::Slack.into(),
-            WebhookBody::Preset(WebhookPreset::Alertmanager) => Preset::Alertmanager.into(),
-            WebhookBody::Template { path: _, text } => Template::new(text),
-        },
-        headers,
-        secret: secret.map(Secret),
-        signing_secret: signing_secret.map(Secret),
-        ca_file,
-        allow_http,
-        timeout,
-        repeat_every,
-    }
+    webhook::trial(configured, reach).into_iter().map(|(part, what)| (key(part), what)).collect()
 }

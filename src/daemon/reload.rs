@@ -14,12 +14,13 @@ use super::notify::Notifier;
 use super::places;
 use super::sinks::Sinks;
 use crate::config::needs::Needs;
-use crate::config::{self, Config, Loaded, Rejection, Warning, WebhookSettings};
+use crate::config::{self, Config, Loaded, Rejection, Warning};
 use crate::control::Answer;
 use crate::driver::Command;
 use crate::health::{Code, Component, Problem};
 use crate::http::server::About;
 use crate::process::{self, Granted};
+use crate::settings::{StoreSettings, WebhookSettings};
 use crate::telemetry::names::Names;
 use crate::telemetry::wording::Notice;
 
@@ -113,7 +114,9 @@ fn keep_what_needs_a_restart(context: &IoContext, config: &mut Config) -> Option
     if config.http.hosts != context.config.http.hosts {
         pending.push("[http] hosts");
     }
-    if config.store != context.config.store {
+    // Whether rollups wait follows from another table.
+    let store = StoreSettings { spool: context.config.store.spool, ..config.store.clone() };
+    if store != context.config.store {
         pending.push("[store]");
     }
     config.http = context.config.http.clone();

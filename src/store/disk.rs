@@ -10,7 +10,6 @@ use rusqlite::{ErrorCode, ffi};
 
 use super::aside::set_aside;
 use super::database::{Database, Found, Place};
-use super::handle::Settings;
 use super::held::Held;
 use super::notice::Notice;
 use super::open::OpenError;
@@ -18,6 +17,7 @@ use super::pending::{Pending, ROLLUPS_MAX};
 use crate::domain::board::IncidentId;
 use crate::domain::rollup::Rollup;
 use crate::domain::time::{Moment, Now};
+use crate::settings::StoreSettings;
 
 /// No more than one file is set aside in this time: a disk that damages whatever is written to it would fill up with
 /// them.
@@ -45,7 +45,7 @@ impl Disk {
     /// # Errors
     /// The path is wrong.
     pub(super) fn open(
-        settings: &Settings,
+        settings: &StoreSettings,
         now: Now,
         notices: &mut VecDeque<Notice>,
     ) -> Result<(Self, Opening), OpenError> {
@@ -57,7 +57,7 @@ impl Disk {
     /// # Errors
     /// The path is wrong.
     pub(super) fn open_before_writing(
-        settings: &Settings,
+        settings: &StoreSettings,
         now: Now,
         notices: &mut VecDeque<Notice>,
     ) -> Result<(Self, Opening), OpenError> {
@@ -65,12 +65,12 @@ impl Disk {
     }
 
     fn opened(
-        settings: &Settings,
+        settings: &StoreSettings,
         now: Now,
         notices: &mut VecDeque<Notice>,
         look: impl FnOnce(&mut Self, Now) -> Result<Found, OpenError>,
     ) -> Result<(Self, Opening), OpenError> {
-        let Settings { path, max_size, keep, spool: _ } = settings;
+        let StoreSettings { path, max_size, keep, spool: _ } = settings;
         let mut disk = Self {
             path: path.clone(),
             max_size: *max_size,

@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 
-use super::handle::Settings;
 use super::open::companions;
 use crate::domain::board::{Incident, IncidentId, IncidentState};
 use crate::domain::event::SeenUp;
@@ -18,6 +17,7 @@ use crate::domain::rollup::{RTT_BINS_MAX, Rollup, RttBin};
 use crate::domain::time::{Moment, Now, Stamp};
 use crate::domain::verdict::{Evidence, LocalEvidence, Verdict, View, Why};
 use crate::incident::sink::{LedgerRow, RecordId};
+use crate::settings::StoreSettings;
 
 pub(super) const KEEP: Duration = Duration::from_secs(90 * 24 * 3600);
 pub(super) const MAX_SIZE: u64 = 64_000_000;
@@ -26,8 +26,8 @@ pub(super) const DAY: Duration = Duration::from_secs(24 * 3600);
 /// 2027-01-15T08:00:00Z.
 pub(super) const NOW: Now = Now { mono: Moment::ORIGIN, wall: Stamp::from_secs(1_800_000_000) };
 
-pub(super) fn settings(directory: &Path) -> Settings {
-    Settings { path: directory.join("state/bothends.db"), max_size: MAX_SIZE, keep: KEEP, spool: true }
+pub(super) fn settings(directory: &Path) -> StoreSettings {
+    StoreSettings { path: directory.join("state/bothends.db"), max_size: MAX_SIZE, keep: KEEP, spool: true }
 }
 
 pub(super) fn tunnel() -> TunnelId {

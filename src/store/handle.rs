@@ -1,6 +1,5 @@
 //! The store as the rest of the daemon sees it.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc;
@@ -26,6 +25,7 @@ use crate::domain::time::{Now, Stamp};
 use crate::health::Health;
 use crate::incident::sink::{Ledger, LedgerError, LedgerRow};
 use crate::publish::sink::{Spool, SpoolError};
+use crate::settings::StoreSettings;
 
 /// Rollups and transitions that may wait for the thread. State is not bounded: there is a piece of it per change that people
 /// must know, and losing one would be worse than any queue.
@@ -33,19 +33,6 @@ const HISTORY_QUEUE: usize = 8192;
 
 /// A commit takes milliseconds, on worn flash a second.
 const COMMIT_WITHIN: Duration = Duration::from_secs(5);
-
-/// What the store goes by.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Settings {
-    /// The file.
-    pub path: PathBuf,
-    /// The file and what belongs to it stay below so many bytes.
-    pub max_size: u64,
-    /// History older than this goes.
-    pub keep: Duration,
-    /// Whether rollups wait to be sent; without a publisher they would wait in vain.
-    pub spool: bool,
-}
 
 /// What opening a store gives.
 #[derive(Debug)]
@@ -88,7 +75,7 @@ impl Store {
     ///
     /// # Errors
     /// The path does not name a file that could be ours, another daemon has it, or there can be no thread.
-    pub fn open(settings: &Settings, health: Health, now: Now) -> Result<Opened, OpenError> {
+    pub fn open(settings: &StoreSettings, health: Health, now: Now) -> Result<Opened, OpenError> {
         let held = Hold::take_again(&settings.path)?;
         let (keeper, remembered) = Keeper::begin(settings, now)?;
         let hold = held.map_or_else(|| Hold::take(&settings.path), |hold| Ok(Some(hold)))?;

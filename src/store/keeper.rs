@@ -11,7 +11,6 @@ use super::allot::{Allotment, allot};
 use super::database::Database;
 use super::disk::{Disk, Opening};
 use super::entry::Entry;
-use super::handle::Settings;
 use super::held::Held;
 use super::notice::Notice;
 use super::open::OpenError;
@@ -26,6 +25,7 @@ use crate::domain::rollup::Rollup;
 use crate::domain::time::{Moment, Now, Stamp};
 use crate::health::{Code, Problem};
 use crate::incident::sink::LedgerRow;
+use crate::settings::StoreSettings;
 
 /// That minutes are lost for want of room is said once a day: someone should look today, and not every minute.
 const WARN_EVERY: Duration = Duration::from_secs(24 * 3600);
@@ -72,7 +72,7 @@ impl Keeper {
     ///
     /// # Errors
     /// The path does not name a file that could be ours: [`OpenError::is_misconfigured`]. It is untouched.
-    pub fn open(settings: &Settings, now: Now) -> Result<(Self, Remembered), OpenError> {
+    pub fn open(settings: &StoreSettings, now: Now) -> Result<(Self, Remembered), OpenError> {
         Self::opened(settings, now, Disk::open)
     }
 
@@ -81,7 +81,7 @@ impl Keeper {
     ///
     /// # Errors
     /// As [`Self::open`].
-    pub fn begin(settings: &Settings, now: Now) -> Result<(Self, Remembered), OpenError> {
+    pub fn begin(settings: &StoreSettings, now: Now) -> Result<(Self, Remembered), OpenError> {
         let (mut keeper, remembered) = Self::opened(settings, now, Disk::open_before_writing)?;
         keeper.pace.state(now.mono);
         keeper.pace.hold_until(now.mono + FIRST_WRITE_AFTER);
@@ -89,9 +89,9 @@ impl Keeper {
     }
 
     fn opened(
-        settings: &Settings,
+        settings: &StoreSettings,
         now: Now,
-        open: impl FnOnce(&Settings, Now, &mut VecDeque<Notice>) -> Result<(Disk, Opening), OpenError>,
+        open: impl FnOnce(&StoreSettings, Now, &mut VecDeque<Notice>) -> Result<(Disk, Opening), OpenError>,
     ) -> Result<(Self, Remembered), OpenError> {
         let mut notices = VecDeque::new();
         let (disk, opening) = open(settings, now, &mut notices)?;

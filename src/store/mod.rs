@@ -30,7 +30,7 @@ mod schema;
 mod thread;
 
 pub use self::capacity::{Capacity, capacity};
-pub use self::handle::{Opened, Settings, Store, StoreThread};
+pub use self::handle::{Opened, Store, StoreThread};
 pub use self::keeper::{Counts, Keeper};
 pub use self::notice::Notice;
 pub use self::open::OpenError;

@@ -2,8 +2,8 @@
 //!
 //! | what | where |
 //! |---|---|
-//! | what is sent: a template, ready ones among them | [`Template`] in `template` |
-//! | what must reach no log: read from files for each try | [`Secret`] in `secret` |
+//! | what is sent: a template, ready ones among them | `template` |
+//! | what must reach no log: read from files for each try | `secret` |
 //! | how it is sent: proxy, timeouts, no redirects | `client` |
 //! | to which of a host's addresses | `reach` |
 //! | whose certificates are trusted | `authorities` |
@@ -23,7 +23,6 @@ mod template;
 mod trial;
 
 use std::fmt;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -36,11 +35,11 @@ use crate::domain::time::Stamp;
 use crate::incident::message::{Message, Messenger};
 use crate::incident::sink::SinkError;
 use crate::outbound::Dialer;
+use crate::settings::{WebhookSettings, WebhookUrl};
 use answer::{Heard, Reason, rejected};
 use client::{Client, Post};
 use hidden::Hidden;
-pub use secret::Secret;
-pub use template::{Preset, Template};
+use template::Template;
 pub use trial::{Part, Reach, trial};
 
 /// How many repetitions may be lost before a vendor that takes silence for an end does so, where each is answered at once …
@@ -49,45 +48,14 @@ const REPETITIONS: u32 = 5;
 const SILENT_REPETITIONS: u32 = 3;
 
 /// A webhook.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Settings {
-    /// Where.
-    pub url: Url,
-    /// What.
-    pub template: Template,
-    /// Headers beside our own; `{secret}` in a value stands for the secret.
-    pub headers: Vec<(String, String)>,
-    /// For the template and the headers.
-    pub secret: Option<Secret>,
-    /// The key of the signature.
-    pub signing_secret: Option<Secret>,
-    /// The authorities to trust in place of the system's.
-    pub ca_file: Option<PathBuf>,
-    /// Whether plain HTTP will do.
-    pub allow_http: bool,
-    /// From the first packet to the last of an answer.
-    pub timeout: Duration,
-    /// How often what is open is repeated.
-    pub repeat_every: Option<Duration>,
-}
-
-/// Where a webhook is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Url {
-    /// As configured.
-    Plain(Arc<str>),
-    /// In a file: whoever knows it may post.
-    Secret(Secret),
-}
-
-/// A webhook at work.
 pub struct Webhook {
-    settings: Settings,
+    settings: WebhookSettings,
     client: Client,
     heard: Mutex<Heard>,
 }
 
-impl Settings {
+/// What a call makes of the settings.
+impl WebhookSettings {
     /// How long what is open stays so at the receiver without another word. The teller repeats it, and after a failure tries
     /// again, each `repeat_every` (`incident::teller`).
     fn lasts(&self) -> Option<Duration> {
@@ -136,15 +104,15 @@ impl Settings {
 
 impl Webhook {
     /// Connects to nothing.
-    pub fn new(settings: Settings, dialer: Arc<Dialer>) -> Self {
+    pub fn new(settings: WebhookSettings, dialer: Arc<Dialer>) -> Self {
         let client = Client::new(settings.ca_file.clone(), settings.timeout, dialer);
         Self { settings, client, heard: Mutex::default() }
     }
 
     async fn address(&self) -> Result<Uri, Reason> {
         let text = match &self.settings.url {
-            Url::Plain(url) => url.to_string(),
-            Url::Secret(secret) => secret.read().await.map_err(Reason::Rejected)?,
+            WebhookUrl::Plain(url) => url.to_string(),
+            WebhookUrl::Secret(path) => secret::read(path).await.map_err(Reason::Rejected)?,
         };
         self.settings.address(&text).map_err(Reason::Rejected)
     }
@@ -159,8 +127,8 @@ impl Webhook {
             Ok(url) => url,
             Err(Reason::Rejected(what) | Reason::Temporary { what, .. }) => return Err(what),
         };
-        for secret in [&self.settings.secret, &self.settings.signing_secret].into_iter().flatten() {
-            secret.read().await?;
+        for path in [&self.settings.secret, &self.settings.signing_secret].into_iter().flatten() {
+            secret::read(path).await?;
         }
         Ok(self.client.looked_up(&url))
     }
@@ -168,15 +136,16 @@ impl Webhook {
     async fn send(&self, message: &Message, now: Stamp, url: Uri) -> Result<(), Reason> {
         let mut hidden = Hidden::default();
         match &self.settings.url {
-            Url::Plain(_) => hidden.query(&url),
-            Url::Secret(_) => hidden.address(&url),
+            WebhookUrl::Plain(_) => hidden.query(&url),
+            WebhookUrl::Secret(_) => hidden.address(&url),
         }
         let secret = match &self.settings.secret {
-            Some(secret) => Some(secret.read().await.map_err(Reason::Rejected)?),
+            Some(path) => Some(secret::read(path).await.map_err(Reason::Rejected)?),
             None => None,
         };
         hidden.secret(secret.as_deref().unwrap_or_default());
-        let body = self.settings.template.render(message, secret.as_deref(), now, self.settings.lasts());
+        let body = Template::parse(&self.settings.body)
+            .and_then(|template| template.render(message, secret.as_deref(), now, self.settings.lasts()));
         let Some(body) = body.map_err(Reason::Rejected)? else {
             // Not this change.
             return Ok(());
@@ -187,8 +156,8 @@ impl Webhook {
         }
         let mut headers = headers(message);
         headers.extend(own);
-        if let Some(key) = &self.settings.signing_secret {
-            let key = key.read().await.map_err(Reason::Rejected)?;
+        if let Some(path) = &self.settings.signing_secret {
+            let key = secret::read(path).await.map_err(Reason::Rejected)?;
             hidden.secret(&key);
             headers.extend(signature(&key, now, &body)?);
         }

@@ -2,16 +2,12 @@
 
 use std::fs;
 use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::access::{self, Unread as NotRead};
 
 /// Longer than any token; a file that is longer is something else.
 const LONGEST: u64 = 16 * 1024;
-
-/// A file that holds a secret.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Secret(pub PathBuf);
 
 /// Why a secret could not be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,22 +26,16 @@ impl Unread {
     }
 }
 
-impl Secret {
-    /// The file's text without blanks around it. A disk that hangs must not hold up the thread that speaks to everybody.
-    pub(super) async fn read(&self) -> Result<String, String> {
-        let secret = self.clone();
-        let read = tokio::task::spawn_blocking(move || secret.read_at_once()).await;
-        let unread = |_| Err(Unread::Wrong(format!("{} could not be read", self.0.display())));
-        read.unwrap_or_else(unread).map_err(Unread::into_text)
-    }
-
-    /// The same for those whom nobody waits for.
-    pub(super) fn read_at_once(&self) -> Result<String, Unread> {
-        read(&self.0)
-    }
+/// The text of the file without blanks around it. A disk that hangs must not hold up the thread that speaks to everybody.
+pub(super) async fn read(path: &Path) -> Result<String, String> {
+    let owned = path.to_owned();
+    let read = tokio::task::spawn_blocking(move || read_at_once(&owned)).await;
+    let unread = |_| Err(Unread::Wrong(format!("{} could not be read", path.display())));
+    read.unwrap_or_else(unread).map_err(Unread::into_text)
 }
 
-fn read(path: &Path) -> Result<String, Unread> {
+/// The same for those whom nobody waits for.
+pub(super) fn read_at_once(path: &Path) -> Result<String, Unread> {
     let shown = path.display();
     let unread = |error: &std::io::Error| {
         let what = format!(
@@ -92,7 +82,7 @@ mod tests {
         let set = |text: &str, mode: u32| {
             fs::write(file.path(), text).unwrap();
             fs::set_permissions(file.path(), fs::Permissions::from_mode(mode)).unwrap();
-            read(file.path()).map_err(Unread::into_text)
+            read_at_once(file.path()).map_err(Unread::into_text)
         };
         assert_eq!(set(" key-1\n", 0o600), Ok("key-1".to_owned()));
         assert_eq!(set("key-1", 0o640), Ok("key-1".to_owned()));
@@ -102,7 +92,7 @@ mod tests {
         }
         assert!(set("\n", 0o600).unwrap_err().contains("is empty"));
         assert!(set(&"x".repeat(20_000), 0o600).unwrap_err().contains("longer"));
-        let Err(Unread::OutOfReach(what)) = read(Path::new("/nonexistent/key")) else { panic!() };
+        let Err(Unread::OutOfReach(what)) = read_at_once(Path::new("/nonexistent/key")) else { panic!() };
         assert!(what.contains("/nonexistent/key cannot be read"), "{what}");
     }
 }

@@ -1,7 +1,6 @@
 //! The body: a template in minijinja whose values are written as JSON. One that comes to nothing for a change sends nothing.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 use std::time::Duration;
 
 use minijinja::value::Serde;
@@ -11,6 +10,7 @@ use serde_json::{Value, json};
 use super::hidden::Hidden;
 use crate::domain::time::Stamp;
 use crate::incident::message::Message;
+use crate::settings::{WebhookBody, WebhookPreset};
 
 /// What a template may use up, so that a loop without an end, or a text repeated a billion times, costs milliseconds and some
 /// megabytes (a unit is an instruction, or 64 bytes). A ready one needs some hundreds.
@@ -19,70 +19,21 @@ const FUEL: u64 = 100_000;
 /// What errors call it.
 const NAME: &str = "template";
 
-/// A ready template.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Preset {
-    /// PagerDuty Events API v2.
-    PagerDuty,
-    /// A Slack incoming webhook.
-    Slack,
-    /// Alertmanager API v2.
-    Alertmanager,
-}
+/// A template that has been understood.
+pub(super) struct Template<'t>(Environment<'t>);
 
-impl Preset {
-    const fn text(self) -> &'static str {
-        match self {
-            Self::PagerDuty => include_str!("templates/pagerduty.json.j2"),
-            Self::Slack => include_str!("templates/slack.json.j2"),
-            Self::Alertmanager => include_str!("templates/alertmanager.json.j2"),
-        }
-    }
-}
-
-/// A template's text.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Template(Arc<str>);
-
-impl From<Preset> for Template {
-    fn from(preset: Preset) -> Self {
-        Self(preset.text().into())
-    }
-}
-
-impl Template {
-    /// A template of the operator's.
-    pub fn new(text: Arc<str>) -> Self {
-        Self(text)
-    }
-
-    /// What to send; `None` if nothing. `lasts`: how long what is open stays so without another word.
-    pub(super) fn render(
-        &self,
-        message: &Message,
-        secret: Option<&str>,
-        now: Stamp,
-        lasts: Option<Duration>,
-    ) -> Result<Option<String>, String> {
-        self.parse()?.render(message, secret, now, lasts)
-    }
-
+impl<'t> Template<'t> {
     /// Ready to be filled in.
-    pub(super) fn parse(&self) -> Result<Parsed<'_>, String> {
+    pub(super) fn parse(body: &'t WebhookBody) -> Result<Self, String> {
         let mut environment = Environment::new();
         environment.set_auto_escape_callback(|_| AutoEscape::Json);
         environment.set_undefined_behavior(UndefinedBehavior::SemiStrict);
         environment.set_fuel(Some(FUEL));
-        let added = environment.add_template(NAME, &self.0);
+        let added = environment.add_template(NAME, text(body));
         added.map_err(|error| format!("is no template ({error}); correct it"))?;
-        Ok(Parsed(environment))
+        Ok(Self(environment))
     }
-}
 
-/// A template that has been understood.
-pub(super) struct Parsed<'t>(Environment<'t>);
-
-impl Parsed<'_> {
     /// The names that it looks up, and that nothing gives: neither itself nor the language.
     pub(super) fn names(&self) -> BTreeSet<String> {
         let Ok(template) = self.0.get_template(NAME) else { return BTreeSet::new() };
@@ -93,6 +44,7 @@ impl Parsed<'_> {
         names
     }
 
+    /// What to send; `None` if nothing. `lasts`: how long what is open stays so without another word.
     pub(super) fn render(
         &self,
         message: &Message,
@@ -123,6 +75,15 @@ impl Parsed<'_> {
         let wrong = |error| format!("the template comes to no JSON ({error}); correct it");
         let body: Value = serde_json::from_str(&rendered).map_err(wrong)?;
         Ok(Some(body.to_string()))
+    }
+}
+
+fn text(body: &WebhookBody) -> &str {
+    match body {
+        WebhookBody::Preset(WebhookPreset::PagerDuty) => include_str!("templates/pagerduty.json.j2"),
+        WebhookBody::Preset(WebhookPreset::Slack) => include_str!("templates/slack.json.j2"),
+        WebhookBody::Preset(WebhookPreset::Alertmanager) => include_str!("templates/alertmanager.json.j2"),
+        WebhookBody::Template { path: _, text } => text,
     }
 }
 

@@ -2,28 +2,36 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::incident::message::{Change, Message, sample, sample_of_recovery};
+use crate::settings::{WebhookBody, WebhookPreset};
 
 const NOW: Stamp = Stamp::from_secs(1_795_341_700);
 
-fn rendered(template: impl Into<Template>, change: Change) -> Option<Value> {
-    let lasts = Some(Duration::from_secs(300));
-    let body = template.into().render(&sample(change), Some("key-\"1\""), NOW, lasts).unwrap();
+const PAGERDUTY: WebhookBody = WebhookBody::Preset(WebhookPreset::PagerDuty);
+const SLACK: WebhookBody = WebhookBody::Preset(WebhookPreset::Slack);
+const ALERTMANAGER: WebhookBody = WebhookBody::Preset(WebhookPreset::Alertmanager);
+
+fn own(text: &str) -> WebhookBody {
+    WebhookBody::Template { path: "/etc/bothends/body.j2".into(), text: text.into() }
+}
+
+fn rendered(body: &WebhookBody, change: Change) -> Option<Value> {
+    let (template, lasts) = (Template::parse(body).unwrap(), Some(Duration::from_secs(300)));
+    let body = template.render(&sample(change), Some("key-\"1\""), NOW, lasts).unwrap();
     body.map(|body| serde_json::from_str(&body).unwrap())
 }
 
 /// Which changes a template says something of.
-fn told(template: impl Into<Template>) -> Vec<Change> {
-    let template = template.into();
-    Change::ALL.into_iter().filter(|change| rendered(template.clone(), *change).is_some()).collect()
+fn told(body: &WebhookBody) -> Vec<Change> {
+    Change::ALL.into_iter().filter(|change| rendered(body, *change).is_some()).collect()
 }
 
 #[test]
 fn pagerduty_gets_events_v2_by_its_published_format() {
-    assert_eq!(told(Preset::PagerDuty), [Change::Opened, Change::Worsened, Change::Resolved]);
-    let opened = rendered(Preset::PagerDuty, Change::Opened).unwrap();
+    assert_eq!(told(&PAGERDUTY), [Change::Opened, Change::Worsened, Change::Resolved]);
+    let opened = rendered(&PAGERDUTY, Change::Opened).unwrap();
     assert_eq!(opened["event_action"], "trigger");
     assert_eq!(opened["routing_key"], "key-\"1\"", "a value is written as JSON");
-    let resolved = rendered(Preset::PagerDuty, Change::Resolved).unwrap();
+    let resolved = rendered(&PAGERDUTY, Change::Resolved).unwrap();
     assert_eq!(resolved["event_action"], "resolve");
     assert_eq!(opened["dedup_key"], resolved["dedup_key"]);
     // Events API v2: routing_key and event_action are needed; dedup_key has at most 255 characters; payload needs summary (at
@@ -36,7 +44,7 @@ fn pagerduty_gets_events_v2_by_its_published_format() {
     let message = sample(Change::Opened);
     assert_ne!(message.data["began"], message.data["opened"]);
     assert_eq!(time(&payload["timestamp"]), time(&message.data["began"]), "when packets stopped");
-    let worsened = rendered(Preset::PagerDuty, Change::Worsened).unwrap();
+    let worsened = rendered(&PAGERDUTY, Change::Worsened).unwrap();
     assert_eq!(worsened["payload"]["timestamp"], sample(Change::Worsened).data["at"]);
     assert_eq!(payload["source"], "milan-1");
     for text in ["component", "group", "class"] {
@@ -63,14 +71,14 @@ fn a_drill_is_an_alert_of_its_own_at_every_preset() {
     for message in [&mut real, &mut drill] {
         message.data["ends_at"] = json!("2026-11-22T10:05:00Z");
     }
-    let rendered = |preset: Preset, message: &Message| -> Value {
-        let body = Template::from(preset).render(message, Some("key"), NOW, None).unwrap();
+    let rendered = |body: &WebhookBody, message: &Message| -> Value {
+        let body = Template::parse(body).unwrap().render(message, Some("key"), NOW, None).unwrap();
         serde_json::from_str(&body.unwrap()).unwrap()
     };
     // Whatever else is the same, a drill that is over must not end the other.
-    let told = |message| rendered(Preset::PagerDuty, message)["dedup_key"].clone();
+    let told = |message| rendered(&PAGERDUTY, message)["dedup_key"].clone();
     assert_ne!(told(&drill), told(&real));
-    let told = |message| rendered(Preset::Alertmanager, message)[0]["labels"].clone();
+    let told = |message| rendered(&ALERTMANAGER, message)[0]["labels"].clone();
     assert_ne!(told(&drill), told(&real));
     assert_eq!(told(&drill)["drill"], "true");
 }
@@ -78,10 +86,10 @@ fn a_drill_is_an_alert_of_its_own_at_every_preset() {
 #[test]
 fn slack_gets_blocks_by_its_published_format() {
     assert_eq!(
-        told(Preset::Slack),
+        told(&SLACK),
         [Change::Opened, Change::Worsened, Change::Updated, Change::Resolved, Change::Unwatched]
     );
-    let opened = rendered(Preset::Slack, Change::Opened).unwrap();
+    let opened = rendered(&SLACK, Change::Opened).unwrap();
     // Block Kit: a header is plain_text of at most 150 characters, a section's text has at most 3000.
     assert!(opened["text"].is_string());
     let [header, section] = [0, 1].map(|index| &opened["blocks"][index]);
@@ -94,11 +102,11 @@ fn slack_gets_blocks_by_its_published_format() {
 #[test]
 fn alertmanager_gets_an_alert_that_ends_ahead_until_it_is_over() {
     assert_eq!(
-        told(Preset::Alertmanager),
+        told(&ALERTMANAGER),
         [Change::Opened, Change::Worsened, Change::Updated, Change::Repeated, Change::Resolved]
     );
     // API v2, postableAlerts: an array; labels and annotations are texts by name; times are RFC 3339.
-    let alert = |change| rendered(Preset::Alertmanager, change).unwrap()[0].clone();
+    let alert = |change| rendered(&ALERTMANAGER, change).unwrap()[0].clone();
     let time = |alert: &Value, name: &str| alert[name].as_str().unwrap().parse::<jiff::Timestamp>().unwrap();
     let (opened, repeated, resolved) =
         (alert(Change::Opened), alert(Change::Repeated), alert(Change::Resolved));
@@ -126,25 +134,25 @@ fn alertmanager_gets_an_alert_that_ends_ahead_until_it_is_over() {
 /// What people read there while all is well again, and the incident is not resolved yet.
 #[test]
 fn no_preset_calls_down_what_is_recovering() {
-    let rendered = |preset: Preset, change| -> Value {
-        let template = Template::from(preset);
+    let rendered = |body: &WebhookBody, change| -> Value {
+        let template = Template::parse(body).unwrap();
         let lasts = Some(Duration::from_secs(300));
         let body = template.render(&sample_of_recovery(change), Some("key"), NOW, lasts).unwrap();
         serde_json::from_str(&body.unwrap()).unwrap()
     };
-    let pagerduty = rendered(Preset::PagerDuty, Change::Worsened);
+    let pagerduty = rendered(&PAGERDUTY, Change::Worsened);
     let mut said = format!("PagerDuty: {}\n", pagerduty["payload"]["summary"].as_str().unwrap());
     for (name, text) in pagerduty["payload"]["custom_details"].as_object().unwrap() {
         if name != "id" {
             said += &format!("{name}: {}\n", text.as_str().unwrap());
         }
     }
-    let slack = rendered(Preset::Slack, Change::Updated);
+    let slack = rendered(&SLACK, Change::Updated);
     said += &format!("\nSlack: {}\n", slack["text"].as_str().unwrap());
     for index in [1, 2] {
         said += &format!("{}\n\n", slack["blocks"][index]["text"]["text"].as_str().unwrap());
     }
-    let annotations = &rendered(Preset::Alertmanager, Change::Repeated)[0]["annotations"];
+    let annotations = &rendered(&ALERTMANAGER, Change::Repeated)[0]["annotations"];
     for name in ["summary", "traffic", "description"] {
         said += &format!("Alertmanager, {name}: {}\n", annotations[name].as_str().unwrap());
     }
@@ -213,13 +221,14 @@ fn no_preset_calls_down_what_is_recovering() {
 
 #[test]
 fn a_template_of_ones_own_is_filled_in_and_one_that_is_wrong_says_so() {
-    let own = |text: &str| Template::new(text.into());
     let body =
-        rendered(own(r#"{"title": {{ title }}, "n": {{ tunnels | length }}}"#), Change::Opened).unwrap();
+        rendered(&own(r#"{"title": {{ title }}, "n": {{ tunnels | length }}}"#), Change::Opened).unwrap();
     assert!(body["title"].as_str().unwrap().contains("Milan DC, primary"));
     assert_eq!(body["n"], 2);
-    assert_eq!(rendered(own("{% if change == 'resolved' %}{}{% endif %}"), Change::Opened), None);
-    let wrong = |text: &str| own(text).render(&sample(Change::Opened), None, NOW, None).unwrap_err();
+    assert_eq!(rendered(&own("{% if change == 'resolved' %}{}{% endif %}"), Change::Opened), None);
+    let wrong = |text: &str| {
+        Template::parse(&own(text)).unwrap().render(&sample(Change::Opened), None, NOW, None).unwrap_err()
+    };
     assert!(wrong("{{ titel }}").contains("correct it"));
     assert!(wrong("title: {{ title }}").contains("no JSON"));
 }
@@ -231,8 +240,10 @@ fn a_template_that_would_never_end_or_fill_the_memory_is_given_up() {
         "[{{ ('x' * 1000000000) }}]",
         "[{% set ns = namespace(t='xxxxxxxxxxxxxxxx') %}{% for i in range(40) %}{% set ns.t = ns.t ~ ns.t %}{% endfor %}{{ ns.t }}]",
     ] {
-        let refused =
-            Template::new(greedy.into()).render(&sample(Change::Opened), None, NOW, None).unwrap_err();
+        let refused = Template::parse(&own(greedy))
+            .unwrap()
+            .render(&sample(Change::Opened), None, NOW, None)
+            .unwrap_err();
         assert!(refused.contains("fuel"), "{refused}");
     }
 }
@@ -240,9 +251,9 @@ fn a_template_that_would_never_end_or_fill_the_memory_is_given_up() {
 #[test]
 fn what_is_open_outlasts_three_repetitions_that_nobody_answers() {
     let lasts = |every, timeout| {
-        let settings = Settings {
-            url: Url::Plain("https://hook.example.com/".into()),
-            template: Preset::Alertmanager.into(),
+        let settings = WebhookSettings {
+            url: WebhookUrl::Plain("https://hook.example.com/".into()),
+            body: ALERTMANAGER,
             headers: Vec::new(),
             secret: None,
             signing_secret: None,

@@ -1,16 +1,17 @@
 //! What can be known of a webhook before the first page: everything but whether its receiver is content.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use super::Reason;
 use super::authorities;
-use super::secret::{Secret, Unread as NoSecret};
-use super::template::Parsed;
-use super::{Reason, Settings, Url};
+use super::secret::{self, Unread as NoSecret};
+use super::template::Template;
 use crate::access::{Unread, read_regular};
 use crate::domain::time::Stamp;
 use crate::incident::message::Message;
 use crate::incident::specimen::{MEMBERS, SOMETIMES, specimens};
+use crate::settings::{WebhookSettings, WebhookUrl};
 
 /// What of its settings is wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -46,9 +47,9 @@ const SOME_SECRET: &str = "secret";
 const BESIDE: [&str; 3] = ["now", "secret", "ends_at"];
 
 /// What is wrong, as far as that can be told without posting anything.
-pub fn trial(settings: &Settings, reach: Reach) -> Vec<(Part, String)> {
+pub fn trial(settings: &WebhookSettings, reach: Reach) -> Vec<(Part, String)> {
     let mut wrong = Vec::new();
-    let mut secret_of = |part, secret: &Option<Secret>| {
+    let mut secret_of = |part, secret: &Option<PathBuf>| {
         let secret = secret.as_ref()?;
         Some(read(secret, reach).unwrap_or_else(|what| {
             wrong.push((part, what));
@@ -82,25 +83,25 @@ fn is_out_of_reach(path: &Path) -> bool {
     matches!(read_regular(path, 0), Err(Unread::Failed(_)))
 }
 
-fn read(secret: &Secret, reach: Reach) -> Result<Option<String>, String> {
-    match (secret.read_at_once(), reach) {
+fn read(path: &Path, reach: Reach) -> Result<Option<String>, String> {
+    match (secret::read_at_once(path), reach) {
         (Ok(text), _) => Ok(Some(text)),
         (Err(NoSecret::OutOfReach(_)), Reach::Other) => Ok(None),
         (Err(NoSecret::OutOfReach(what)), Reach::Daemon) | (Err(NoSecret::Wrong(what)), _) => Err(what),
     }
 }
 
-fn address(settings: &Settings, reach: Reach) -> Result<(), String> {
+fn address(settings: &WebhookSettings, reach: Reach) -> Result<(), String> {
     let text = match &settings.url {
-        Url::Plain(url) => Some(url.to_string()),
-        Url::Secret(secret) => read(secret, reach)?,
+        WebhookUrl::Plain(url) => Some(url.to_string()),
+        WebhookUrl::Secret(path) => read(path, reach)?,
     };
     text.map_or(Ok(()), |text| settings.address(&text).map(drop))
 }
 
 /// Fills it in for everything that there may be to tell.
-fn template(settings: &Settings, secret: Option<&str>) -> Result<(), String> {
-    let parsed = settings.template.parse()?;
+fn template(settings: &WebhookSettings, secret: Option<&str>) -> Result<(), String> {
+    let parsed = Template::parse(&settings.body)?;
     let known: BTreeSet<&str> = MEMBERS.into_iter().chain(SOMETIMES).chain(BESIDE).collect();
     let unknown: Vec<_> = parsed.names().into_iter().filter(|name| !known.contains(&**name)).collect();
     if !unknown.is_empty() {
@@ -113,8 +114,8 @@ fn template(settings: &Settings, secret: Option<&str>) -> Result<(), String> {
 }
 
 fn filled(
-    parsed: &Parsed<'_>,
-    settings: &Settings,
+    parsed: &Template<'_>,
+    settings: &WebhookSettings,
     message: &Message,
     secret: Option<&str>,
 ) -> Result<(), String> {
@@ -143,12 +144,12 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::webhook::{Preset, Template};
+    use crate::settings::{WebhookBody, WebhookPreset};
 
-    fn settings(template: Template) -> Settings {
-        Settings {
-            url: Url::Plain("https://hook.example.com/".into()),
-            template,
+    fn settings(body: WebhookBody) -> WebhookSettings {
+        WebhookSettings {
+            url: WebhookUrl::Plain("https://hook.example.com/".into()),
+            body,
             headers: Vec::new(),
             secret: None,
             signing_secret: None,
@@ -159,12 +160,12 @@ mod tests {
         }
     }
 
-    fn own(text: &str) -> Settings {
-        settings(Template::new(text.into()))
+    fn own(text: &str) -> WebhookSettings {
+        settings(WebhookBody::Template { path: "/etc/bothends/body.j2".into(), text: text.into() })
     }
 
     #[track_caller]
-    fn says(settings: &Settings, part: Part, words: &str) {
+    fn says(settings: &WebhookSettings, part: Part, words: &str) {
         let wrong = trial(settings, Reach::Daemon);
         assert!(
             matches!(&wrong[..], [(found, what)] if *found == part && what.contains(words)),
@@ -207,10 +208,14 @@ mod tests {
     #[test]
     fn what_is_ready_is_right_for_all_that_there_may_be_to_tell() {
         let directory = tempfile::tempdir().unwrap();
-        let key = Some(Secret(file(directory.path(), "key")));
+        let key = Some(file(directory.path(), "key"));
         let repeat_every = Some(Duration::from_secs(60));
-        for preset in [Preset::PagerDuty, Preset::Slack, Preset::Alertmanager] {
-            let settings = Settings { secret: key.clone(), repeat_every, ..settings(preset.into()) };
+        for preset in WebhookPreset::ALL {
+            let settings = WebhookSettings {
+                secret: key.clone(),
+                repeat_every,
+                ..settings(WebhookBody::Preset(preset))
+            };
             assert_eq!(trial(&settings, Reach::Daemon), [], "{preset:?}");
         }
     }
@@ -218,9 +223,9 @@ mod tests {
     #[test]
     fn secrets_and_addresses_are_read_as_for_a_message_and_never_told() {
         let directory = tempfile::tempdir().unwrap();
-        let of = |text: &str| Secret(file(directory.path(), text));
-        says(&Settings { secret: Some(of("\n")), ..own("{}") }, Part::Secret, "is empty; fill it in");
-        says(&Settings { signing_secret: Some(of("")), ..own("{}") }, Part::SigningSecret, "is empty");
+        let of = |text: &str| file(directory.path(), text);
+        says(&WebhookSettings { secret: Some(of("\n")), ..own("{}") }, Part::Secret, "is empty; fill it in");
+        says(&WebhookSettings { signing_secret: Some(of("")), ..own("{}") }, Part::SigningSecret, "is empty");
         for (text, words) in [
             ("not a url", "is none; correct it"),
             ("hook.example.com/s3cr3t", "is none; correct it"),
@@ -229,12 +234,12 @@ mod tests {
             ("http://hook.example.com/s3cr3t", "allow_http"),
             ("https://s3cr3t@hook.example.com/", "names a user"),
         ] {
-            let settings = Settings { url: Url::Secret(of(text)), ..own("{}") };
+            let settings = WebhookSettings { url: WebhookUrl::Secret(of(text)), ..own("{}") };
             says(&settings, Part::Url, words);
             assert!(!format!("{:?}", trial(&settings, Reach::Daemon)).contains("s3cr3t"));
         }
         let headers = vec![("Authorization".to_owned(), "Bearer {secret}".to_owned())];
-        let settings = Settings { secret: Some(of("two\nlines")), headers, ..own("{}") };
+        let settings = WebhookSettings { secret: Some(of("two\nlines")), headers, ..own("{}") };
         says(&settings, Part::Headers, "the header Authorization is none, once the secret is filled in");
     }
 
@@ -243,17 +248,21 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         for text in ["garbage", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"] {
             let ca_file = Some(file(directory.path(), text));
-            says(&Settings { ca_file, ..own("{}") }, Part::Authorities, "name a file of certificates in PEM");
+            says(
+                &WebhookSettings { ca_file, ..own("{}") },
+                Part::Authorities,
+                "name a file of certificates in PEM",
+            );
         }
     }
 
     #[test]
     fn what_only_the_daemon_can_read_is_left_to_it() {
-        let nowhere = Secret(PathBuf::from("/nonexistent/url"));
-        let settings = Settings {
-            url: Url::Secret(nowhere.clone()),
+        let nowhere = PathBuf::from("/nonexistent/url");
+        let settings = WebhookSettings {
+            url: WebhookUrl::Secret(nowhere.clone()),
             secret: Some(nowhere.clone()),
-            ca_file: Some(nowhere.0.clone()),
+            ca_file: Some(nowhere),
             ..own("[{{ secret }}]")
         };
         assert_eq!(trial(&settings, Reach::Other), []);

@@ -25,7 +25,8 @@ use bothends::publish::machine::{
     Action as Publishing, Clock, Event as Published, Publisher, Settings as PublisherSettings, Whose,
 };
 use bothends::publish::sink::Datum;
-use bothends::store::{Keeper, Settings as StoreSettings};
+use bothends::settings::StoreSettings;
+use bothends::store::Keeper;
 
 use super::metrics::{Key, key};
 use super::schedule::{Setup, Switches};

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 
 use crate::config::schema::RENAMED;
 use crate::config::tests::{Files, SINK, VPN, load_file, load_text};
-use crate::config::{Provenance, Reader, Surroundings, WebhookSettings, What, load_in};
+use crate::config::{Provenance, Reader, Surroundings, What, load_in};
+use crate::settings::WebhookSettings;
 
 const MARK: &str = "#! ";
 

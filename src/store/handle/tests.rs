@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
 
@@ -15,7 +15,7 @@ use crate::store::fixture::{
     settings as settings_in, tunnel, view_changed,
 };
 
-fn settings(directory: &tempfile::TempDir) -> Settings {
+fn settings(directory: &tempfile::TempDir) -> StoreSettings {
     settings_in(directory.path())
 }
 
@@ -27,7 +27,7 @@ fn row() -> LedgerRow {
     row_of(&incident(), 0)
 }
 
-fn open(settings: &Settings) -> Opened {
+fn open(settings: &StoreSettings) -> Opened {
     Store::open(settings, Health::default(), NOW).unwrap()
 }
 
@@ -36,7 +36,7 @@ async fn first_write(store: &Store) {
     store.sent(&[]).await.unwrap();
 }
 
-fn count(settings: &Settings, table: &str) -> i64 {
+fn count(settings: &StoreSettings, table: &str) -> i64 {
     let query = format!("SELECT count(*) FROM {table}");
     on_disk(&settings.path).query_row(&query, [], |row| row.get(0)).unwrap()
 }
@@ -100,7 +100,7 @@ async fn the_spool_sees_history_whether_or_not_it_is_written() {
 #[tokio::test]
 async fn without_a_publisher_nothing_waits_to_be_sent() {
     let directory = tempfile::tempdir().unwrap();
-    let settings = Settings { spool: false, ..settings(&directory) };
+    let settings = StoreSettings { spool: false, ..settings(&directory) };
     let Opened { store, .. } = open(&settings);
     store.record(&Fact::RollupReady(rollup(0)));
     assert_eq!(store.pending().await.unwrap(), 0);
@@ -174,7 +174,7 @@ fn a_file_of_ours_that_others_may_read_is_made_private_however_far_it_was_begun(
             .unwrap();
     };
     let ours: fn(&Path) = |path| {
-        let settings = Settings { path: path.into(), ..settings_in(path.parent().unwrap()) };
+        let settings = StoreSettings { path: path.into(), ..settings_in(path.parent().unwrap()) };
         drop(Keeper::open(&settings, NOW).unwrap());
     };
     for begin in [empty, unmarked, ours] {
@@ -182,7 +182,7 @@ fn a_file_of_ours_that_others_may_read_is_made_private_however_far_it_was_begun(
         let path = directory.path().join("a.db");
         begin(&path);
         fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
-        let opened = open(&Settings { path, ..settings(&directory) });
+        let opened = open(&StoreSettings { path, ..settings(&directory) });
         opened.store.record(&seen_up());
         for entry in fs::read_dir(directory.path()).unwrap() {
             assert_eq!(mode(&entry.unwrap().path()), 0o600);
@@ -190,14 +190,14 @@ fn a_file_of_ours_that_others_may_read_is_made_private_however_far_it_was_begun(
     }
 }
 
-fn refusal(settings: &Settings) -> OpenError {
+fn refusal(settings: &StoreSettings) -> OpenError {
     Store::open(settings, Health::default(), NOW).map(drop).unwrap_err()
 }
 
 #[test]
 fn what_is_not_our_file_is_refused_untouched() {
     let directory = tempfile::tempdir().unwrap();
-    let at = |path: PathBuf| Settings { path, ..settings(&directory) };
+    let at = |path: PathBuf| StoreSettings { path, ..settings(&directory) };
 
     let error = refusal(&at(directory.path().into()));
     assert!(

@@ -14,7 +14,7 @@ fn of(n: u8, rollup: Rollup) -> Arc<Rollup> {
 #[test]
 fn a_small_file_stays_below_its_size_and_keeps_what_must_not_be_lost() {
     let directory = tempfile::tempdir().unwrap();
-    let settings = Settings { max_size: SMALL, ..settings(directory.path()) };
+    let settings = StoreSettings { max_size: SMALL, ..settings(directory.path()) };
     let (mut keeper, _) = Keeper::open(&settings, NOW).unwrap();
     keeper.record(&seen_up(), NOW);
     for hours in 1..=5 {
@@ -61,7 +61,7 @@ fn a_small_file_stays_below_its_size_and_keeps_what_must_not_be_lost() {
 #[test]
 fn what_piled_up_in_memory_is_written_in_parts_that_keep_the_file_below_its_size() {
     let directory = tempfile::tempdir().unwrap();
-    let settings = Settings { max_size: SMALL, ..settings(directory.path()) };
+    let settings = StoreSettings { max_size: SMALL, ..settings(directory.path()) };
     let (mut keeper, _) = Keeper::open(&settings, NOW).unwrap();
     for minute in 0..10_000 {
         keeper.record(&Fact::RollupReady(of(1, wide_rollup(minute))), NOW);
@@ -76,7 +76,7 @@ fn what_piled_up_in_memory_is_written_in_parts_that_keep_the_file_below_its_size
 #[test]
 fn the_log_is_emptied_when_it_is_long() {
     let directory = tempfile::tempdir().unwrap();
-    let settings = Settings { max_size: SMALL, ..settings(directory.path()) };
+    let settings = StoreSettings { max_size: SMALL, ..settings(directory.path()) };
     let [log, _] = crate::store::open::companions(&settings.path);
     let length = || std::fs::metadata(&log).unwrap().len();
     let (mut keeper, _) = Keeper::open(&settings, NOW).unwrap();

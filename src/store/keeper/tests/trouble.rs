@@ -16,7 +16,7 @@ fn notices(keeper: &mut Keeper) -> Vec<Notice> {
 }
 
 /// Fills a store with state and a good many minutes, of which the first 50 wait.
-fn filled(settings: &Settings) -> Keeper {
+fn filled(settings: &StoreSettings) -> Keeper {
     let (mut keeper, _) = Keeper::open(settings, NOW).unwrap();
     keeper.record(&seen_up(), NOW);
     keeper.record(&opened(&incident(HOUR)), NOW);
@@ -58,7 +58,7 @@ fn spoil_page(path: &Path, page: u64) {
     }
 }
 
-fn set_aside(settings: &Settings) -> Vec<PathBuf> {
+fn set_aside(settings: &StoreSettings) -> Vec<PathBuf> {
     let entries = fs::read_dir(settings.path.parent().unwrap()).unwrap().map(|entry| entry.unwrap().path());
     let is_damaged = |path: &PathBuf| {
         let name = path.to_str().unwrap();
