@@ -9,6 +9,7 @@
 //! To end, the sources are cancelled: the driver returns, its channels close, and what hangs on them ends by itself, within
 //! [`io_thread::DRAIN_WITHIN`].
 
+pub mod any_sink;
 mod clock_offset;
 mod context;
 mod cut_off;
@@ -17,7 +18,6 @@ mod io_thread;
 mod notify;
 mod outlook;
 mod overview;
-pub mod places;
 mod prepare;
 mod publisher;
 mod reload;
@@ -99,7 +99,7 @@ fn start(config_path: &Path) -> Exit {
     let site = Some(&*site);
     let connections = match connections(config) {
         Ok(connections) => connections,
-        Err(Refusal { why, exit }) => return cannot_start(site, &why, exit),
+        Err(HostRefusal { why, exit }) => return cannot_start(site, &why, exit),
     };
     let io = match runtime() {
         Ok(runtime) => runtime,
@@ -126,7 +126,7 @@ fn start(config_path: &Path) -> Exit {
 
 /// Why this host does not let the daemon start.
 #[derive(Debug)]
-pub struct Refusal {
+pub struct HostRefusal {
     /// In an operator's words.
     pub why: String,
     /// The code to exit with.
@@ -138,12 +138,12 @@ pub struct Refusal {
 /// # Errors
 /// If the host allows no ICMP socket, or trusts no authority. Nothing is bound or sent to find that out, and it does not
 /// matter whether a daemon runs.
-pub fn connections(config: &Config) -> Result<AwsConnections, Refusal> {
+pub fn connections(config: &Config) -> Result<AwsConnections, HostRefusal> {
     probe::permission::icmp_access()
-        .map_err(|denied| Refusal { why: denied.to_string(), exit: Exit::Permission })?;
+        .map_err(|denied| HostRefusal { why: denied.to_string(), exit: Exit::Permission })?;
     let settings = AwsSettings::from_env(Arc::clone(&config.plan.site));
     AwsConnections::load(AwsSettings { key_exchange: config.aws.key_exchange, ..settings })
-        .map_err(|error| Refusal { why: error.to_string(), exit: Exit::Configuration })
+        .map_err(|error| HostRefusal { why: error.to_string(), exit: Exit::Configuration })
 }
 
 /// Says why, and returns the code to exit with.

@@ -15,7 +15,7 @@ use super::{say, unit};
 use crate::access::User;
 use crate::config::needs::{Needs, UNIT, mebibytes};
 use crate::config::{self, Config, DEFAULT_PATH, Loaded, Rejection, SERVICE, describe};
-use crate::daemon::{self, Refusal, places};
+use crate::daemon::{self, HostRefusal, any_sink};
 use crate::domain::plan::TunnelPlan;
 use crate::probe::permission::datagram_closed_to;
 use crate::probe::{Ownership, held, own, owns};
@@ -35,7 +35,7 @@ pub(super) fn run(path: &Path, aws: bool, to_run: bool, own_credentials: bool) -
     }
     let (env, us) = (environment(), process::user());
     let trial = |webhook: &WebhookSettings| {
-        places::trial(webhook, if to_run { places::Reach::Daemon } else { places::Reach::Other })
+        any_sink::trial(webhook, if to_run { any_sink::Reach::Daemon } else { any_sink::Reach::Other })
     };
     let loaded = if to_run {
         config::load_to_run(path, &env, us, &trial)
@@ -62,7 +62,7 @@ pub(super) fn run(path: &Path, aws: bool, to_run: bool, own_credentials: bool) -
             return Exit::Configuration;
         }
     }
-    if to_run && let Err(Refusal { why, exit }) = daemon::connections(config) {
+    if to_run && let Err(HostRefusal { why, exit }) = daemon::connections(config) {
         complain!("{why}");
         return exit;
     }

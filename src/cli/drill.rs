@@ -22,7 +22,7 @@ use super::{interrupt, say};
 use crate::aws::{AwsConnections, AwsSettings, Failure};
 use crate::clock;
 use crate::config::{Config, Mode, SinkSettings, Vendor};
-use crate::daemon::places::{self, Place};
+use crate::daemon::any_sink::{self, AnySink};
 use crate::incident::drill::Drill as Incident;
 use crate::incident::settings::Settings;
 use crate::incident::sink::SinkError;
@@ -153,7 +153,7 @@ fn agreed() -> bool {
 /// A round at its sink, made ready.
 struct Ready<'r> {
     round: &'r Round,
-    place: Place,
+    place: AnySink,
     settings: Settings,
 }
 
@@ -222,9 +222,9 @@ async fn look<'r>(
 ) -> Result<Looked<'r>, String> {
     let mut all = Vec::new();
     for round in rounds {
-        let settings = places::settings(connections, config, &round.sink).await;
+        let settings = any_sink::settings(connections, config, &round.sink).await;
         let region = round.sink.region.clone().or_else(|| config.aws.region.clone());
-        let place = places::open(connections.clone(), &round.sink, region, &settings.site);
+        let place = any_sink::open(connections.clone(), &round.sink, region, &settings.site);
         all.push(Ready { round, place, settings });
     }
     let mut looked = Looked { ready: Vec::new(), failed: Vec::new() };
@@ -255,10 +255,10 @@ async fn perform(config: &Config, ready: &Ready<'_>, watch: &Watch, hold: Option
     let hold = held(&round.sink, hold);
     let stage = Stage { incident: &incident, settings, watch, hold };
     match place {
-        Place::IncidentManager(sink) => keep(sink, &stage).await,
-        Place::OpsCenter(sink) => keep(sink, &stage).await,
-        Place::Sns(sink) => tell(sink, &stage).await,
-        Place::Webhook(sink, _) => tell(&**sink, &stage).await,
+        AnySink::IncidentManager(sink) => keep(sink, &stage).await,
+        AnySink::OpsCenter(sink) => keep(sink, &stage).await,
+        AnySink::Sns(sink) => tell(sink, &stage).await,
+        AnySink::Webhook(sink, _) => tell(&**sink, &stage).await,
     }
 }
 

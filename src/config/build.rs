@@ -7,25 +7,23 @@ use crate::domain::plan::Plan;
 
 use super::merge::Merged;
 use super::patterns;
-use super::problem::{Notes, What};
+use super::problem::{Notes, ProblemKind};
 use super::provenance::Provenance;
 use super::section::Section;
 use super::settings::{Config, Mode, SinkSettings};
-use super::sinks::{Beside, Sinks};
+use super::sinks::{Beside, SinkReader};
 use super::surroundings::Surroundings;
-use super::vpns::{Common, Vpns};
+use super::vpns::{Common, VpnReader};
 use super::{globals, rules};
 
-/// What the values are read with.
-pub(super) struct Inputs<'a> {
-    pub(super) surroundings: &'a Surroundings<'a>,
-    /// Whether every file was understood, so that what is not there is known to be missing.
-    pub(super) complete: bool,
-}
-
-/// Reads everything. The result is of use only if nothing was noted.
-pub(super) fn config(merged: &Merged, inputs: &Inputs<'_>, notes: &mut Notes) -> Config {
-    let Inputs { surroundings, complete } = *inputs;
+/// Reads everything. The result is of use only if nothing was noted. `complete`: every file was understood, so that what is not
+/// there is known to be missing.
+pub(super) fn config(
+    merged: &Merged,
+    surroundings: &Surroundings<'_>,
+    complete: bool,
+    notes: &mut Notes,
+) -> Config {
     let root = Section::root(merged);
     let site = globals::site(&root.section("site"), surroundings.host_name.as_deref(), notes);
     let votes_if_address = globals::votes_if_address(&root.section("site"), notes);
@@ -39,11 +37,11 @@ pub(super) fn config(merged: &Merged, inputs: &Inputs<'_>, notes: &mut Notes) ->
     let store = globals::store(&root.section("store"), surroundings.env, cloudwatch.is_some(), notes);
 
     let common = Common { aws, metrics: cloudwatch, aws_rules, probe, incident };
-    let mut vpns = Vpns::default();
+    let mut vpns = VpnReader::default();
     for item in &merged.vpns {
         vpns.read(&Section::item(item, &merged.main), &common, notes);
     }
-    let mut sinks = Sinks::default();
+    let mut sinks = SinkReader::default();
     for item in &merged.sinks {
         let beside = Beside { vpns: &vpns, region: common.aws.region.as_deref(), surroundings, complete };
         sinks.read(&Section::item(item, &merged.main), &beside, notes);
@@ -52,8 +50,8 @@ pub(super) fn config(merged: &Merged, inputs: &Inputs<'_>, notes: &mut Notes) ->
         presence(merged, mode, notes);
     }
 
-    let Vpns { plans, settings, .. } = vpns;
-    let Sinks { settings: sinks, .. } = sinks;
+    let VpnReader { plans, settings, .. } = vpns;
+    let SinkReader { settings: sinks, .. } = sinks;
     let plan = Plan { site, votes_if_address, vpns: plans, sinks: Vec::new() };
     match mode {
         Mode::Raise => homeless(&plan, &sinks, &merged.main, notes),
@@ -78,7 +76,7 @@ pub(super) fn config(merged: &Merged, inputs: &Inputs<'_>, notes: &mut Notes) ->
 /// Without a connection there is nothing to watch; without a sink nobody would ever be paged.
 fn presence(merged: &Merged, mode: Mode, notes: &mut Notes) {
     let mut missing = |key: &str, allowed: &str| {
-        notes.problem(merged.main.clone(), key, What::Missing { allowed: allowed.to_owned() });
+        notes.problem(merged.main.clone(), key, ProblemKind::Missing { allowed: allowed.to_owned() });
     };
     if merged.vpns.is_empty() {
         missing("vpn", "at least one [[vpn]]");

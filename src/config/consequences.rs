@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::domain::names::SourceId;
 use crate::domain::plan::{Plan, ProbeRules, VpnPlan};
 
-use super::settings::{AwsSettings, CloudWatchSettings, VpnSettings};
+use super::settings::{AwsDefaults, CloudWatchSettings, VpnDetails};
 
 /// AWS's bills are by the month; this one has 30 days.
 const MONTH: Duration = Duration::from_secs(30 * 24 * 3600);
@@ -58,8 +58,8 @@ pub(super) fn puts_a_month(settings: &CloudWatchSettings, metrics: usize) -> u64
 /// alarm's own Region and account (user guide, "Using Amazon CloudWatch alarms"). What the SDK's own chain would say is
 /// not known, and nothing is said of it.
 pub(super) fn metrics_elsewhere(
-    vpn: &VpnSettings,
-    aws: &AwsSettings,
+    vpn: &VpnDetails,
+    aws: &AwsDefaults,
     metrics: &CloudWatchSettings,
 ) -> Vec<(&'static str, String)> {
     let so = "CloudWatch alarms beside the connection (alarms.yaml) will not see its heartbeat and will fire falsely";

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::files;
-use super::problem::{Problem, What};
+use super::problem::{ConfigProblem, ProblemKind};
 use super::provenance::Provenance;
 use crate::access::{self, Foreign, Secret, UNKNOWN_USER};
 
@@ -12,7 +12,7 @@ use crate::access::{self, Foreign, Secret, UNKNOWN_USER};
 const AWS: [Secret; 2] = [Secret::AwsSecretAccessKey, Secret::AwsSessionToken];
 
 /// Secrets that every user of this host may read in the configuration at `path`. What the secrets are is not told.
-pub fn exposed(path: &Path) -> Vec<Problem> {
+pub fn exposed(path: &Path) -> Vec<ConfigProblem> {
     let configuration = files::paths(path).unwrap_or_else(|_| vec![path.to_owned()]);
     let mend = |file: &Path| {
         let file = file.display();
@@ -25,12 +25,12 @@ pub fn exposed(path: &Path) -> Vec<Problem> {
 }
 
 /// The same of the AWS credentials beside the configuration at `path`, which the package's unit passes on.
-pub fn exposed_credentials(path: &Path) -> Option<Problem> {
+pub fn exposed_credentials(path: &Path) -> Option<ConfigProblem> {
     exposed_in(&credentials(path), &AWS, mend_of_aws)
 }
 
 /// The same of the other files that AWS's credentials come from according to `env`.
-pub fn exposed_of_aws(path: &Path, env: &BTreeMap<String, String>) -> Vec<Problem> {
+pub fn exposed_of_aws(path: &Path, env: &BTreeMap<String, String>) -> Vec<ConfigProblem> {
     let mut files = aws_files(env);
     files.remove(&credentials(path));
     files.iter().filter_map(|file| exposed_in(file, &AWS, mend_of_aws)).collect()
@@ -59,7 +59,7 @@ const BESIDE_MAX: usize = 256;
 const BESIDE_SIZE_MAX: u64 = 1024 * 1024;
 
 /// Secrets that every user of this host may read in whatever else lies in the directory of the configuration at `path`.
-pub fn exposed_beside(path: &Path, env: &BTreeMap<String, String>) -> Vec<Problem> {
+pub fn exposed_beside(path: &Path, env: &BTreeMap<String, String>) -> Vec<ConfigProblem> {
     let listed = directory_of(path).and_then(|directory| directory.read_dir().ok());
     let mut told = aws_files(env);
     told.extend([path.to_owned(), credentials(path)]);
@@ -78,11 +78,15 @@ pub fn exposed_beside(path: &Path, env: &BTreeMap<String, String>) -> Vec<Proble
     files.filter_map(|file| exposed_in(file, &BESIDE, mend)).collect()
 }
 
-fn exposed_in(file: &Path, sorts: &[Secret], mend: impl Fn(&Path) -> String) -> Option<Problem> {
+fn exposed_in(file: &Path, sorts: &[Secret], mend: impl Fn(&Path) -> String) -> Option<ConfigProblem> {
     // A file that cannot be read to its end is told of by whoever needs what is in it.
     let (line, secret) = access::exposed(file, sorts).ok()??;
     let what = format!("holds {}, and every user of this host can read it: {}", secret.as_str(), mend(file));
-    Some(Problem { place: Provenance::line(file, line), key: String::new(), what: What::Other(what) })
+    Some(ConfigProblem {
+        place: Provenance::line(file, line),
+        key: String::new(),
+        what: ProblemKind::Other(what),
+    })
 }
 
 /// Where the SDK looks for credentials.
@@ -103,7 +107,7 @@ fn aws_files(env: &BTreeMap<String, String>) -> BTreeSet<PathBuf> {
 
 /// Ways in which somebody who is neither root nor `us` may change the configuration at `path`: its files, `conf.d`, and the
 /// directories that they lie in. Whoever can do that decides what is watched, and who is paged.
-pub fn foreign(path: &Path, us: u32) -> Vec<Problem> {
+pub fn foreign(path: &Path, us: u32) -> Vec<ConfigProblem> {
     let mut looked_at = BTreeSet::new();
     let files = files::paths(path).unwrap_or_else(|_| vec![path.to_owned()]);
     for file in &files {
@@ -120,8 +124,8 @@ pub fn foreign(path: &Path, us: u32) -> Vec<Problem> {
         .filter_map(|path| {
             // What is not there is nobody's.
             let foreign = access::foreign(&path.metadata().ok()?, us)?;
-            let what = What::Other(in_words(path, foreign));
-            Some(Problem { place: Provenance::file(path), key: String::new(), what })
+            let what = ProblemKind::Other(in_words(path, foreign));
+            Some(ConfigProblem { place: Provenance::file(path), key: String::new(), what })
         })
         .collect()
 }
@@ -183,7 +187,7 @@ mod tests {
         fs::set_permissions(home.path().join(file), Permissions::from_mode(mode)).unwrap();
     }
 
-    fn told(home: &TempDir, problems: &[Problem]) -> String {
+    fn told(home: &TempDir, problems: &[ConfigProblem]) -> String {
         let lines: Vec<_> = problems.iter().map(ToString::to_string).collect();
         lines.join("\n").replace(home.path().to_str().unwrap(), "HOME")
     }

@@ -12,10 +12,10 @@ use crate::settings::StoreSettings;
 use super::consequences::{
     asked_by, calls_a_month, custom_metrics, locally_down_after, puts_a_month, tunnels_asked_by,
 };
-use super::duration::Shown;
+use super::duration::ShownDuration;
 use super::problem::Warning;
-use super::settings::{Config, Loaded, Mode, SinkSettings, VpnSettings};
-use super::size::Shown as Size;
+use super::settings::{Config, Loaded, Mode, SinkSettings, VpnDetails};
+use super::size::ShownSize;
 
 /// What the configuration means: site, connections, rules, pollers, sinks, metrics, listener, store, and what follows
 /// from them.
@@ -71,8 +71,7 @@ impl Page<'_> {
         for tunnel in &vpn.tunnels {
             writeln!(f, "  {}", tunnel_line(tunnel))?;
         }
-        if let Some(VpnSettings { runbook_url, notes, region: _, role_arn: _ }) =
-            self.config.vpns.get(&vpn.id)
+        if let Some(VpnDetails { runbook_url, notes, region: _, role_arn: _ }) = self.config.vpns.get(&vpn.id)
         {
             if let Some(url) = runbook_url {
                 writeln!(f, "  runbook   {}", unless_secret(url))?;
@@ -115,9 +114,9 @@ impl Page<'_> {
             writeln!(
                 f,
                 "            asked every {}, every {} while in doubt; AWS data older than {} is ignored",
-                Shown(vpn.aws.poll_interval),
-                Shown(vpn.aws.suspect_poll_interval),
-                Shown(vpn.aws.stale_after),
+                ShownDuration(vpn.aws.poll_interval),
+                ShownDuration(vpn.aws.suspect_poll_interval),
+                ShownDuration(vpn.aws.stale_after),
             )?;
         }
         Ok(())
@@ -162,7 +161,7 @@ impl Page<'_> {
                     f,
                     "\nmetrics     namespace {}, every {}{}",
                     settings.namespace,
-                    Shown(settings.interval),
+                    ShownDuration(settings.interval),
                     place(settings.region.as_deref(), settings.role_arn.as_deref()),
                 )?;
                 let puts = puts_a_month(settings, metrics);
@@ -177,7 +176,7 @@ impl Page<'_> {
         writeln!(f, "listener    http://{listen}/ with /metrics, /status, /healthz, /readyz")?;
         let StoreSettings { path, max_size, keep, spool: _ } = &self.config.store;
         writeln!(f, "store       {}", path.display())?;
-        writeln!(f, "            at most {}, history of {}", Size(*max_size), Shown(*keep))
+        writeln!(f, "            at most {}, history of {}", ShownSize(*max_size), ShownDuration(*keep))
     }
 }
 
@@ -215,7 +214,8 @@ fn rules_text(vpn: &VpnPlan) -> String {
         start_grace,
     } = vpn.incident;
     let down = locally_down_after(&vpn.probe);
-    let one_sided = one_sided_after.map_or("never".to_owned(), |after| format!("after {}", Shown(after)));
+    let one_sided =
+        one_sided_after.map_or("never".to_owned(), |after| format!("after {}", ShownDuration(after)));
     format!(
         "probing     an echo every {}, every {} under suspicion, answered in time within {}\n            \
          Down after {down_after} overdue echoes in a row, Up after {up_after} replies\n            \
@@ -223,14 +223,14 @@ fn rules_text(vpn: &VpnPlan) -> String {
          incidents   outage opens after {}, redundancy_lost after {}, one_sided {one_sided}\n            \
          resolved once over for {}; nothing opens in the first {} after the start\n            \
          an outage pages no earlier than {} after the break, and not before AWS says Down as well\n",
-        Shown(interval),
-        Shown(suspect_interval),
-        Shown(timeout),
+        ShownDuration(interval),
+        ShownDuration(suspect_interval),
+        ShownDuration(timeout),
         seconds(down),
-        Shown(open_after_outage),
-        Shown(open_after_redundancy_lost),
-        Shown(resolve_after),
-        Shown(start_grace),
+        ShownDuration(open_after_outage),
+        ShownDuration(open_after_redundancy_lost),
+        ShownDuration(resolve_after),
+        ShownDuration(start_grace),
         seconds(down + open_after_outage),
     )
 }

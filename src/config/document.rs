@@ -13,7 +13,7 @@ use toml::de::{DeArray, DeTable, DeValue};
 use self::outline::Outline;
 use super::excerpt::{self, FOUND_MAX, quoted};
 use super::hints;
-use super::problem::{Notes, What};
+use super::problem::{Notes, ProblemKind};
 use super::provenance::Provenance;
 use super::schema::{self, Key, ROOT, Renamed, Shape, join};
 
@@ -28,14 +28,14 @@ pub(super) struct Document {
     /// The single tables, which later files override key by key.
     pub(super) tables: Map<String, Value>,
     /// `[[vpn]]`.
-    pub(super) vpns: Vec<Item>,
+    pub(super) vpns: Vec<ListedTable>,
     /// `[[incident.sink]]`.
-    pub(super) sinks: Vec<Item>,
+    pub(super) sinks: Vec<ListedTable>,
 }
 
 /// One table of a list of tables that grows from file to file.
 #[derive(Debug)]
-pub(super) struct Item {
+pub(super) struct ListedTable {
     /// Its path, counted within its file, such as `vpn[0]`.
     pub(super) path: String,
     /// Its keys.
@@ -83,17 +83,17 @@ pub(super) fn parse(path: &Path, text: &str, renamed: &[Renamed], notes: &mut No
     Some(Document { tables, vpns, sinks })
 }
 
-fn items(path: &str, list: Option<Value>) -> Vec<Item> {
+fn items(path: &str, list: Option<Value>) -> Vec<ListedTable> {
     match list {
         Some(Value { kind: ValueKind::Array(list), .. }) => list
             .into_iter()
             .enumerate()
-            .map(|(index, value)| Item { path: format!("{path}[{index}]"), value })
+            .map(|(index, value)| ListedTable { path: format!("{path}[{index}]"), value })
             .collect(),
         // Something is there, and what is wrong with it has been told.
         Some(mut value) => {
             value.kind = ValueKind::Nil;
-            vec![Item { path: path.to_owned(), value }]
+            vec![ListedTable { path: path.to_owned(), value }]
         }
         None => Vec::new(),
     }
@@ -171,7 +171,7 @@ impl<'a> Walk<'a> {
             let place = self.place(item.span());
             if index >= LIST_MAX {
                 let what = format!("is one too many: {LIST_MAX} in a file are the most");
-                self.notes.problem(place, format!("{path}[{index}]"), What::Other(what));
+                self.notes.problem(place, format!("{path}[{index}]"), ProblemKind::Other(what));
                 break;
             }
             let path = format!("{path}[{index}]");
@@ -237,7 +237,7 @@ impl<'a> Walk<'a> {
             DeValue::Table(_) => "a table".to_owned(),
         };
         let found = excerpt::of_key(path, found);
-        self.notes.problem(place.clone(), path, What::Value { found, allowed });
+        self.notes.problem(place.clone(), path, ProblemKind::Value { found, allowed });
         ValueKind::Nil
     }
 
@@ -266,7 +266,7 @@ impl<'a> Walk<'a> {
         );
         if table.contains_key(key.name) {
             let what = format!("is the former name of {:?}, which is set as well; keep that one", key.name);
-            self.notes.problem(place.clone(), path, What::Other(what));
+            self.notes.problem(place.clone(), path, ProblemKind::Other(what));
         }
         Some(key)
     }
@@ -285,7 +285,7 @@ impl<'a> Walk<'a> {
             written.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-') && written.len() <= 64;
         let plain = plain && !excerpt::looks_like_secret(written);
         let shown = if plain { written.to_owned() } else { quoted(written) };
-        self.notes.problem(place, join(at, &shown), What::Other(what));
+        self.notes.problem(place, join(at, &shown), ProblemKind::Other(what));
     }
 }
 

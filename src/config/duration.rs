@@ -9,11 +9,11 @@ const UNITS: [(&str, u64); 5] = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_0
 
 /// What a duration may be.
 #[derive(Debug, Clone)]
-pub(super) struct Span {
+pub(super) struct DurationBounds {
     range: RangeInclusive<Duration>,
 }
 
-impl Span {
+impl DurationBounds {
     /// From `min` to `max`, both included.
     pub(super) const fn new(min: Duration, max: Duration) -> Self {
         Self { range: min..=max }
@@ -25,13 +25,13 @@ impl Span {
     }
 }
 
-impl fmt::Display for Span {
+impl fmt::Display for DurationBounds {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
             "a duration with its unit, \"{}\" to \"{}\"",
-            Shown(*self.range.start()),
-            Shown(*self.range.end())
+            ShownDuration(*self.range.start()),
+            ShownDuration(*self.range.end())
         )
     }
 }
@@ -64,9 +64,9 @@ fn split_where(text: &str, end: impl Fn(char) -> bool) -> (&str, &str) {
 
 /// A duration as [`parse`] reads it, to the millisecond.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Shown(pub(super) Duration);
+pub(super) struct ShownDuration(pub(super) Duration);
 
-impl fmt::Display for Shown {
+impl fmt::Display for ShownDuration {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut rest = self.0.as_millis();
         if rest == 0 {
@@ -130,8 +130,13 @@ mod tests {
     fn what_is_shown_can_be_read_back() {
         for millis in [0, 1, 200, 1_000, 1_500, 60_000, 90_000, 3_600_000, 86_399_999, 90 * 86_400_000] {
             let duration = Duration::from_millis(millis);
-            assert_eq!(parse(&Shown(duration).to_string()), Some(duration), "{}", Shown(duration));
+            assert_eq!(
+                parse(&ShownDuration(duration).to_string()),
+                Some(duration),
+                "{}",
+                ShownDuration(duration)
+            );
         }
-        assert_eq!(Shown(Duration::from_secs(90)).to_string(), "1m30s");
+        assert_eq!(ShownDuration(Duration::from_secs(90)).to_string(), "1m30s");
     }
 }

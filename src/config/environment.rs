@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ::config::Map;
 
-use super::problem::{Notes, What};
+use super::problem::{Notes, ProblemKind};
 use super::provenance::Provenance;
 use super::schema::{self, PREFIX, Renamed, SEPARATOR, variable};
 
@@ -25,7 +25,7 @@ pub(super) fn overrides(
             let place = Provenance::Variable(name.clone());
             if env.contains_key(&is) {
                 let what = format!("is the former name of {is}, which is set as well; keep that one");
-                notes.problem(place.clone(), "", What::Other(what));
+                notes.problem(place.clone(), "", ProblemKind::Other(what));
             } else {
                 found.insert(is.clone(), value.clone());
             }
@@ -44,7 +44,7 @@ pub(super) fn overrides(
                 "unknown override; expected BOTHENDS_SECTION__KEY in capitals, with two underscores; only keys of single tables \
                  can be set by environment variables{hint}"
             );
-            notes.problem(Provenance::Variable(name.clone()), "", What::Other(what));
+            notes.problem(Provenance::Variable(name.clone()), "", ProblemKind::Other(what));
         } else if let [near, ..] = homes(name, &known).as_slice() {
             // It may be somebody else's, whose names these are not.
             notes.warning(

@@ -5,7 +5,7 @@ use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
-use super::problem::{Notes, Problem, What};
+use super::problem::{ConfigProblem, Notes, ProblemKind};
 use super::provenance::Provenance;
 use super::reach::{self, SERVICE};
 use crate::access::{self, Obstacle, Unread, User};
@@ -120,7 +120,7 @@ fn read_one(path: PathBuf, notes: &mut Notes) -> Option<SourceFile> {
 
 /// The files of the configuration at `path`, and `conf.d`, that the service's user cannot read; of what one directory keeps from
 /// him, the first.
-pub fn closed_to(service: &User, path: &Path) -> Vec<Problem> {
+pub fn closed_to(service: &User, path: &Path) -> Vec<ConfigProblem> {
     let files = paths(path).unwrap_or_else(|_| vec![path.to_owned()]);
     let mut looked_at: Vec<PathBuf> = files.into_iter().chain([drop_ins(path)]).collect();
     looked_at.sort();
@@ -137,7 +137,11 @@ pub fn closed_to(service: &User, path: &Path) -> Vec<Problem> {
                 return None;
             }
             let what = format!("cannot be read by the user {SERVICE}; {}", reach::mend(&path, &obstacle));
-            Some(Problem { place: Provenance::file(&path), key: String::new(), what: What::Other(what) })
+            Some(ConfigProblem {
+                place: Provenance::file(&path),
+                key: String::new(),
+                what: ProblemKind::Other(what),
+            })
         })
         .collect()
 }

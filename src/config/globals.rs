@@ -9,26 +9,27 @@ use std::time::Duration;
 use crate::domain::plan::AwsRules;
 use crate::settings::StoreSettings;
 
-use super::duration::Span;
+use super::duration::DurationBounds;
 use super::patterns;
 use super::problem::Notes;
 use super::rules::not_longer;
 use super::section::Section;
-use super::settings::{AwsSettings, CloudWatchSettings, HttpSettings};
-use super::size::Bounds;
+use super::settings::{AwsDefaults, CloudWatchSettings, HttpSettings};
+use super::size::SizeBounds;
 
 /// EC2's throttling allows no faster question, and 15 min late is no evidence.
-const POLL_INTERVAL: Span = Span::new(Duration::from_secs(5), Duration::from_secs(900));
-const SUSPECT_POLL_INTERVAL: Span = Span::new(Duration::from_secs(2), Duration::from_secs(900));
+const POLL_INTERVAL: DurationBounds = DurationBounds::new(Duration::from_secs(5), Duration::from_secs(900));
+const SUSPECT_POLL_INTERVAL: DurationBounds =
+    DurationBounds::new(Duration::from_secs(2), Duration::from_secs(900));
 /// CloudWatch shows a datapoint of `TunnelState` after some minutes; less is for EC2's fresher evidence.
-const STALE_AFTER: Span = Span::new(Duration::from_secs(10), Duration::from_secs(3600));
-const PUT_INTERVAL: Span = Span::new(Duration::from_secs(10), Duration::from_secs(300));
+const STALE_AFTER: DurationBounds = DurationBounds::new(Duration::from_secs(10), Duration::from_secs(3600));
+const PUT_INTERVAL: DurationBounds = DurationBounds::new(Duration::from_secs(10), Duration::from_secs(300));
 
 /// Below this the incidents of a bad day would leave no room for history; above it nobody means a router's disk.
-const MAX_SIZE: Bounds = Bounds::new(4_000_000, 10_000_000_000);
+const MAX_SIZE: SizeBounds = SizeBounds::new(4_000_000, 10_000_000_000);
 const DAY: u64 = 24 * 3600;
 /// Openings count for a day.
-const KEEP: Span = Span::new(Duration::from_secs(DAY), Duration::from_secs(3650 * DAY));
+const KEEP: DurationBounds = DurationBounds::new(Duration::from_secs(DAY), Duration::from_secs(3650 * DAY));
 
 const LISTEN_DEFAULT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9846);
 const STATE_DIRECTORY_DEFAULT: &str = "/var/lib/bothends";
@@ -58,8 +59,8 @@ pub(super) fn votes_if_address(section: &Section<'_>, notes: &mut Notes) -> Opti
 }
 
 /// `[aws]`; the rules have no sources yet.
-pub(super) fn aws(section: &Section<'_>, notes: &mut Notes) -> (AwsSettings, AwsRules) {
-    let settings = AwsSettings {
+pub(super) fn aws(section: &Section<'_>, notes: &mut Notes) -> (AwsDefaults, AwsRules) {
+    let settings = AwsDefaults {
         region: section.text("region", &patterns::REGION, notes),
         ec2_telemetry: section.flag("ec2_telemetry", notes).unwrap_or(false),
         key_exchange: section.text("tls_key_exchange", &patterns::KEY_EXCHANGE, notes).unwrap_or_default(),

@@ -5,7 +5,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::duration::{self, Shown};
+use super::duration::{self, ShownDuration};
 
 /// What word processors, wikis and chats make of straight quotes.
 const TYPOGRAPHIC: [char; 13] = [
@@ -90,7 +90,7 @@ pub(super) fn of_duration(text: &str) -> Option<String> {
         (Ok(number), Some(unit)) if number.fract() != 0.0 => {
             let meant =
                 Duration::try_from_secs_f64((unit.as_secs_f64() * number * 1e3).round() / 1e3).ok()?;
-            Some(format!("whole numbers only: write \"{}\"", Shown(meant)))
+            Some(format!("whole numbers only: write \"{}\"", ShownDuration(meant)))
         }
         (Ok(_), None) => Some("the units are d, h, m, s and ms".to_owned()),
         _ => of_text(text),

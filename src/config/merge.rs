@@ -5,8 +5,8 @@ use std::path::Path;
 
 use ::config::{Config, ConfigError, Environment, Map, Source, Value};
 
-use super::document::{Document, Item};
-use super::problem::{Notes, What};
+use super::document::{Document, ListedTable};
+use super::problem::{Notes, ProblemKind};
 use super::provenance::Provenance;
 use super::schema::{PREFIX, SEPARATOR};
 
@@ -18,9 +18,9 @@ pub(super) struct Merged {
     /// The single tables.
     pub(super) tables: Value,
     /// `[[vpn]]` of all files.
-    pub(super) vpns: Vec<Item>,
+    pub(super) vpns: Vec<ListedTable>,
     /// `[[incident.sink]]` of all files.
-    pub(super) sinks: Vec<Item>,
+    pub(super) sinks: Vec<ListedTable>,
 }
 
 /// Merges the documents, later over earlier, and the variables over all.
@@ -43,7 +43,7 @@ pub(super) fn merge(
     let tables = match builder.add_source(environment.source(Some(variables))).build() {
         Ok(merged) => merged.cache,
         Err(error) => {
-            notes.problem(main.clone(), "", What::Other(format!("cannot be merged: {error}")));
+            notes.problem(main.clone(), "", ProblemKind::Other(format!("cannot be merged: {error}")));
             Value::from(Map::<String, Value>::new())
         }
     };

@@ -5,6 +5,7 @@
 //! read into domain types ([`build`]). No step stops at the first problem: all of them are listed at once, up to a bound, each
 //! with file, line, key, the value found and what is expected.
 
+mod addresses;
 mod build;
 mod consequences;
 mod custody;
@@ -12,7 +13,6 @@ mod describe;
 mod destination;
 mod document;
 mod duration;
-mod ends;
 mod environment;
 mod excerpt;
 mod files;
@@ -44,16 +44,16 @@ pub use self::custody::{exposed, exposed_beside, exposed_credentials, exposed_of
 pub use self::describe::describe;
 pub use self::files::{closed_to, host_name, unread};
 pub use self::hints::is_hidden;
-pub use self::problem::{PROBLEMS_MAX, Problem, Rejection, Warning, What};
+pub use self::problem::{ConfigProblem, PROBLEMS_MAX, ProblemKind, Rejection, Warning};
 pub use self::provenance::Provenance;
 pub use self::reach::SERVICE;
 pub use self::settings::{
-    AwsSettings, CloudWatchSettings, Config, HttpSettings, Loaded, Mode, SinkSettings, Vendor, VpnSettings,
+    AwsDefaults, CloudWatchSettings, Config, HttpSettings, Loaded, Mode, SinkSettings, Vendor, VpnDetails,
 };
-pub use self::surroundings::Trial;
+pub use self::surroundings::WebhookTrial;
 
 use self::problem::Notes;
-use self::reach::Reader;
+use self::reach::ConfigReader;
 use self::schema::RENAMED;
 use self::section::Section;
 use self::surroundings::Surroundings;
@@ -70,14 +70,14 @@ pub const DEFAULT_PATH: &str = "/etc/bothends/bothends.toml";
 /// # Errors
 /// Every problem of the whole configuration at once.
 pub fn load(path: &Path, env: &BTreeMap<String, String>) -> Result<Loaded, Rejection> {
-    load_for(&Reader::Unknown, path, env, &|_| Vec::new())
+    load_for(&ConfigReader::Unknown, path, env, &|_| Vec::new())
 }
 
 fn load_for(
-    reader: &Reader,
+    reader: &ConfigReader,
     path: &Path,
     env: &BTreeMap<String, String>,
-    trial: Trial<'_>,
+    trial: WebhookTrial<'_>,
 ) -> Result<Loaded, Rejection> {
     load_in(path, &Surroundings { env, host_name: files::host_name(), renamed: RENAMED, reader, trial })
 }
@@ -93,9 +93,9 @@ pub fn load_to_run(
     path: &Path,
     env: &BTreeMap<String, String>,
     us: u32,
-    trial: Trial<'_>,
+    trial: WebhookTrial<'_>,
 ) -> Result<Loaded, Rejection> {
-    let loaded = load_for(&Reader::Us, path, env, trial);
+    let loaded = load_for(&ConfigReader::Us, path, env, trial);
     let others = [exposed_of_aws(path, env), exposed_beside(path, env), foreign(path, us)];
     refusing(loaded, exposed_itself(path).chain(others.into_iter().flatten()))
 }
@@ -109,19 +109,19 @@ pub fn load_to_check(
     path: &Path,
     env: &BTreeMap<String, String>,
     us: u32,
-    trial: Trial<'_>,
+    trial: WebhookTrial<'_>,
 ) -> Result<Loaded, Rejection> {
-    refusing(load_for(&Reader::checked_by(us), path, env, trial), exposed_itself(path))
+    refusing(load_for(&ConfigReader::checked_by(us), path, env, trial), exposed_itself(path))
 }
 
 /// What is exposed of the configuration and its credentials, wherever it is to be used.
-fn exposed_itself(path: &Path) -> impl Iterator<Item = Problem> {
+fn exposed_itself(path: &Path) -> impl Iterator<Item = ConfigProblem> {
     exposed(path).into_iter().chain(exposed_credentials(path))
 }
 
 fn refusing(
     loaded: Result<Loaded, Rejection>,
-    more: impl Iterator<Item = Problem>,
+    more: impl Iterator<Item = ConfigProblem>,
 ) -> Result<Loaded, Rejection> {
     let (loaded, mut problems, unlisted) = match loaded {
         Ok(loaded) => (Some(loaded), Vec::new(), 0),
@@ -162,7 +162,7 @@ pub fn of_text(name: &str, text: &str) -> Result<Loaded, Rejection> {
         // Which host it is for is not known.
         host_name: Some("gateway".to_owned()),
         renamed: RENAMED,
-        reader: &Reader::Unknown,
+        reader: &ConfigReader::Unknown,
         trial: &|_| Vec::new(),
     };
     read(path, files, &surroundings, Notes::default())
@@ -182,7 +182,7 @@ fn read(
     let complete = notes.files_complete();
 
     let merged = merge::merge(path, documents, variables, &mut notes);
-    let config = build::config(&merged, &build::Inputs { surroundings, complete }, &mut notes);
+    let config = build::config(&merged, surroundings, complete, &mut notes);
     let warnings = notes.finish()?;
     Ok(Loaded { config, warnings, files: files.into_iter().map(|file| file.path).collect() })
 }

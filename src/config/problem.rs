@@ -11,7 +11,7 @@ use super::provenance::Provenance;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rejection {
     /// At least one, and at most [`PROBLEMS_MAX`].
-    pub problems: Vec<Problem>,
+    pub problems: Vec<ConfigProblem>,
     /// How many more there are.
     pub unlisted: usize,
 }
@@ -21,19 +21,19 @@ pub const PROBLEMS_MAX: usize = 100;
 
 /// One thing that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Problem {
+pub struct ConfigProblem {
     /// Where.
     pub place: Provenance,
     /// The path of the key, such as `vpn[0].tunnel[1].role`, counted from 0 within its file; empty if it is about a
     /// whole file.
     pub key: String,
     /// What.
-    pub what: What,
+    pub what: ProblemKind,
 }
 
 /// What is wrong with a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum What {
+pub enum ProblemKind {
     /// Its value.
     Value {
         /// The value as written, cut, and without secrets.
@@ -61,7 +61,7 @@ pub struct Warning {
     pub what: String,
 }
 
-impl fmt::Display for What {
+impl fmt::Display for ProblemKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Value { found, allowed } => write!(f, "invalid value {found}; expected {allowed}"),
@@ -71,7 +71,7 @@ impl fmt::Display for What {
     }
 }
 
-impl fmt::Display for Problem {
+impl fmt::Display for ConfigProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.key.as_str() {
             "" => write!(f, "{}: {}", self.place, self.what),
@@ -99,7 +99,7 @@ impl Error for Rejection {}
 
 impl Rejection {
     /// These problems, cut at [`PROBLEMS_MAX`].
-    pub(super) fn of(mut problems: Vec<Problem>, unlisted: usize) -> Self {
+    pub(super) fn of(mut problems: Vec<ConfigProblem>, unlisted: usize) -> Self {
         let over = problems.len().saturating_sub(PROBLEMS_MAX);
         problems.truncate(PROBLEMS_MAX);
         Self { problems, unlisted: unlisted + over }
@@ -122,8 +122,11 @@ impl Rejection {
 
     /// One that speaks of a configuration as a whole.
     pub fn of_file(path: &Path, what: Vec<String>) -> Self {
-        let problem =
-            |what| Problem { place: Provenance::file(path), key: String::new(), what: What::Other(what) };
+        let problem = |what| ConfigProblem {
+            place: Provenance::file(path),
+            key: String::new(),
+            what: ProblemKind::Other(what),
+        };
         Self::of(what.into_iter().map(problem).collect(), 0)
     }
 }
@@ -144,7 +147,7 @@ impl Warning {
 /// What has been noticed so far.
 #[derive(Debug, Default)]
 pub(super) struct Notes {
-    problems: Vec<Problem>,
+    problems: Vec<ConfigProblem>,
     /// Beyond [`PROBLEMS_MAX`].
     unlisted: usize,
     warnings: Vec<Warning>,
@@ -154,9 +157,9 @@ pub(super) struct Notes {
 }
 
 impl Notes {
-    pub(super) fn problem(&mut self, place: Provenance, key: impl Into<String>, what: What) {
+    pub(super) fn problem(&mut self, place: Provenance, key: impl Into<String>, what: ProblemKind) {
         if self.problems.len() < PROBLEMS_MAX {
-            self.problems.push(Problem { place, key: key.into(), what });
+            self.problems.push(ConfigProblem { place, key: key.into(), what });
         } else {
             self.unlisted += 1;
         }
@@ -182,7 +185,7 @@ impl Notes {
     /// A problem that keeps a whole file from being understood.
     pub(super) fn file_lost(&mut self, place: Provenance, what: impl Into<String>) {
         self.files_lost = true;
-        self.problem(place, "", What::Other(what.into()));
+        self.problem(place, "", ProblemKind::Other(what.into()));
     }
 
     /// Whether every file was understood. If not, "there is no such key" is not known.

@@ -16,7 +16,7 @@ const HIDDEN: [&str; 3] = ["/root", "/home", "/run/user"];
 
 /// Who is to read the files that the configuration names.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Reader {
+pub(super) enum ConfigReader {
     /// This process.
     Us,
     /// The daemon, of whom somebody who may read everything wants to know.
@@ -25,7 +25,7 @@ pub(super) enum Reader {
     Unknown,
 }
 
-impl Reader {
+impl ConfigReader {
     /// For whom the user `us` checks a configuration.
     pub(super) fn checked_by(us: u32) -> Self {
         match User::named(SERVICE) {
@@ -47,33 +47,33 @@ pub(super) fn look(
     section: &Section<'_>,
     key: &str,
     path: &Path,
-    reader: &Reader,
+    reader: &ConfigReader,
     notes: &mut Notes,
 ) -> bool {
     let opened = match path.metadata() {
         // To open a pipe is to wait for its writer.
-        Ok(metadata) if metadata.is_file() && *reader == Reader::Us => File::open(path).map(drop),
+        Ok(metadata) if metadata.is_file() && *reader == ConfigReader::Us => File::open(path).map(drop),
         Ok(_) => Ok(()),
         Err(error) => Err(error),
     };
     let shown = path.display();
     match (opened, reader) {
-        (Err(error), Reader::Unknown) if error.kind() == ErrorKind::PermissionDenied => {
+        (Err(error), ConfigReader::Unknown) if error.kind() == ErrorKind::PermissionDenied => {
             section.warn(key, format!("{shown} cannot be looked at: {error}"), notes);
             false
         }
-        (Err(error), Reader::Us | Reader::Other(_) | Reader::Unknown) => {
+        (Err(error), ConfigReader::Us | ConfigReader::Other(_) | ConfigReader::Unknown) => {
             section.wrong(key, unread(path, &error), notes);
             false
         }
-        (Ok(()), Reader::Other(service)) => {
+        (Ok(()), ConfigReader::Other(service)) => {
             if let Some(obstacle) = service.obstacle(path) {
                 let what = format!("{shown} cannot be read by the user {SERVICE}; {}", mend(path, &obstacle));
                 section.warn(key, what, notes);
             }
             true
         }
-        (Ok(()), Reader::Us | Reader::Unknown) => true,
+        (Ok(()), ConfigReader::Us | ConfigReader::Unknown) => true,
     }
 }
 

@@ -6,25 +6,26 @@ use std::time::Duration;
 
 use crate::domain::plan::{IncidentRules, ProbeRules};
 
-use super::duration::{Shown, Span};
+use super::duration::{DurationBounds, ShownDuration};
 use super::problem::Notes;
 use super::section::Section;
 
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
 
-const INTERVAL: Span = Span::new(Duration::from_millis(100), MINUTE);
-const SUSPECT_INTERVAL: Span = Span::new(Duration::from_millis(50), MINUTE);
-const TIMEOUT: Span = Span::new(Duration::from_millis(100), Duration::from_secs(10));
+const INTERVAL: DurationBounds = DurationBounds::new(Duration::from_millis(100), MINUTE);
+const SUSPECT_INTERVAL: DurationBounds = DurationBounds::new(Duration::from_millis(50), MINUTE);
+const TIMEOUT: DurationBounds = DurationBounds::new(Duration::from_millis(100), Duration::from_secs(10));
 const RUN: RangeInclusive<u32> = 1..=1000;
 
 /// Longer than an hour nobody means to go without a page.
-const OPEN_AFTER: Span = Span::new(Duration::ZERO, HOUR);
+const OPEN_AFTER: DurationBounds = DurationBounds::new(Duration::ZERO, HOUR);
 /// Below some minutes AWS's evidence is too old to tell one-sided from late; seconds are for trying it out.
-const ONE_SIDED_AFTER: Span = Span::new(Duration::from_secs(1), Duration::from_secs(24 * 3600));
+const ONE_SIDED_AFTER: DurationBounds =
+    DurationBounds::new(Duration::from_secs(1), Duration::from_secs(24 * 3600));
 /// Flapping doubles it up to an hour, so that more makes no sense; seconds are for trying it out.
-const RESOLVE_AFTER: Span = Span::new(Duration::from_secs(1), HOUR);
-const START_GRACE: Span = Span::new(Duration::ZERO, HOUR);
+const RESOLVE_AFTER: DurationBounds = DurationBounds::new(Duration::from_secs(1), HOUR);
+const START_GRACE: DurationBounds = DurationBounds::new(Duration::ZERO, HOUR);
 
 /// Where nothing is said.
 pub(super) const PROBE_DEFAULT: ProbeRules = ProbeRules {
@@ -95,10 +96,10 @@ pub(super) fn not_longer(
         let what = format!(
             "{} = \"{}\"{} must not be longer than {} = \"{}\"{}: set both",
             short.0,
-            Shown(short.1),
+            ShownDuration(short.1),
             said(short.0),
             long.0,
-            Shown(long.1),
+            ShownDuration(long.1),
             said(long.0),
         );
         section.wrong(key, what, notes);

@@ -6,16 +6,16 @@ use std::time::Duration;
 
 use ::config::{Map, Value, ValueKind};
 
-use super::document::Item;
-use super::duration::Span;
+use super::document::ListedTable;
+use super::duration::DurationBounds;
 use super::excerpt::{self, quoted};
 use super::hints;
 use super::merge::Merged;
 use super::patterns::Rule;
-use super::problem::{Notes, What};
+use super::problem::{Notes, ProblemKind};
 use super::provenance::Provenance;
 use super::schema::join;
-use super::size::Bounds;
+use super::size::SizeBounds;
 
 /// A table; one that is not there has no keys.
 #[derive(Debug)]
@@ -40,7 +40,7 @@ impl<'a> Section<'a> {
     }
 
     /// A table of a list.
-    pub(super) fn item(item: &'a Item, main: &Provenance) -> Self {
+    pub(super) fn item(item: &'a ListedTable, main: &Provenance) -> Self {
         Self::of(item.path.clone(), &item.value, main)
     }
 
@@ -146,7 +146,7 @@ impl<'a> Section<'a> {
     }
 
     /// A duration within `span`.
-    pub(super) fn duration(&self, key: &str, span: &Span, notes: &mut Notes) -> Option<Duration> {
+    pub(super) fn duration(&self, key: &str, span: &DurationBounds, notes: &mut Notes) -> Option<Duration> {
         self.read(key, &Expected::duration(span), notes, |value| {
             text(value).and_then(|text| span.parse(text))
         })
@@ -156,7 +156,7 @@ impl<'a> Section<'a> {
     pub(super) fn duration_or_off(
         &self,
         key: &str,
-        span: &Span,
+        span: &DurationBounds,
         notes: &mut Notes,
     ) -> Option<Option<Duration>> {
         self.read(key, &Expected::duration(&format!("{span}, or \"off\"")), notes, |value| {
@@ -168,7 +168,7 @@ impl<'a> Section<'a> {
     }
 
     /// A size in bytes within `bounds`.
-    pub(super) fn size(&self, key: &str, bounds: &Bounds, notes: &mut Notes) -> Option<u64> {
+    pub(super) fn size(&self, key: &str, bounds: &SizeBounds, notes: &mut Notes) -> Option<u64> {
         self.read(key, &Expected { allowed: bounds, hint: Hint::Size }, notes, |value| {
             text(value).and_then(|text| bounds.parse(text))
         })
@@ -195,12 +195,16 @@ impl<'a> Section<'a> {
 
     /// Notes that `key` is not there.
     pub(super) fn missing(&self, key: &str, allowed: &str, notes: &mut Notes) {
-        notes.problem(self.place.clone(), self.path(key), What::Missing { allowed: allowed.to_owned() });
+        notes.problem(
+            self.place.clone(),
+            self.path(key),
+            ProblemKind::Missing { allowed: allowed.to_owned() },
+        );
     }
 
     /// Notes that `key`, right in itself, does not go with the rest.
     pub(super) fn wrong(&self, key: &str, what: impl Into<String>, notes: &mut Notes) {
-        notes.problem(self.place(key), self.path(key), What::Other(what.into()));
+        notes.problem(self.place(key), self.path(key), ProblemKind::Other(what.into()));
     }
 
     /// Notes what deserves a look.
@@ -294,7 +298,7 @@ fn checked<'a, T>(
         let found = excerpt::of_key(path, found(value, notes.written(place, path)));
         let hint = expected.hint.on(value).map(|hint| format!("; {hint}")).unwrap_or_default();
         let allowed = format!("{}{hint}", expected.allowed);
-        notes.problem(place.clone(), path, What::Value { found, allowed });
+        notes.problem(place.clone(), path, ProblemKind::Value { found, allowed });
     }
     parsed
 }

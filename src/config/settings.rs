@@ -21,9 +21,9 @@ pub struct Config {
     /// Whether incidents are raised.
     pub mode: Mode,
     /// `[aws]`, as far as it is not in the plan.
-    pub aws: AwsSettings,
+    pub aws: AwsDefaults,
     /// What the plan does not hold of each connection of the plan.
-    pub vpns: BTreeMap<VpnId, VpnSettings>,
+    pub vpns: BTreeMap<VpnId, VpnDetails>,
     /// `[[incident.sink]]` in order, in mode [`Mode::Observe`] too.
     pub sinks: Vec<SinkSettings>,
     /// `[cloudwatch]`; `None` if it is turned off.
@@ -56,7 +56,7 @@ pub enum Mode {
 
 /// `[aws]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AwsSettings {
+pub struct AwsDefaults {
     /// The Region of whatever has none of its own; `None` leaves it to the SDK's own chain.
     pub region: Option<Arc<str>>,
     /// Whether EC2 `DescribeVpnConnections` is asked besides CloudWatch.
@@ -67,7 +67,7 @@ pub struct AwsSettings {
 
 /// `[[vpn]]`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct VpnSettings {
+pub struct VpnDetails {
     /// The Region of the connection, if it is not that of `[aws]`.
     pub region: Option<Arc<str>>,
     /// The role to assume for asking about it.

@@ -13,7 +13,7 @@ use super::provenance::Provenance;
 use super::section::Section;
 use super::settings::{SinkSettings, Vendor};
 use super::surroundings::Surroundings;
-use super::vpns::Vpns;
+use super::vpns::VpnReader;
 use super::webhook;
 
 /// Incident Manager's scale, critical to no impact.
@@ -70,7 +70,7 @@ const TYPE: Rule<Type> = Rule {
 
 /// Reads the sinks one by one and keeps what may exist only once.
 #[derive(Debug, Default)]
-pub(super) struct Sinks {
+pub(super) struct SinkReader {
     pub(super) settings: Vec<SinkSettings>,
     of_type: BTreeMap<Type, usize>,
     ids: BTreeMap<SinkId, Provenance>,
@@ -81,14 +81,14 @@ pub(super) struct Sinks {
 #[derive(Clone, Copy)]
 pub(super) struct Beside<'a> {
     /// The connections; all that there are, if everything is `complete`.
-    pub(super) vpns: &'a Vpns,
+    pub(super) vpns: &'a VpnReader,
     pub(super) complete: bool,
     /// The Region of `[aws]`.
     pub(super) region: Option<&'a str>,
     pub(super) surroundings: &'a Surroundings<'a>,
 }
 
-impl Sinks {
+impl SinkReader {
     /// Reads one sink; it is kept if it is whole.
     pub(super) fn read(&mut self, section: &Section<'_>, beside: &Beside<'_>, notes: &mut Notes) {
         let Beside { vpns, complete, region: default_region, surroundings } = *beside;
@@ -106,7 +106,8 @@ impl Sinks {
         let only = section.texts("vpns", &patterns::VPN_ID, notes);
         let impact = impact(&section.section("impact"), notes);
         for vpn in only.iter().flatten().filter(|vpn| complete && !vpns.names(&vpn.value)) {
-            let what = super::problem::What::Other(format!("there is no [[vpn]] with the id {}", vpn.value));
+            let what =
+                super::problem::ProblemKind::Other(format!("there is no [[vpn]] with the id {}", vpn.value));
             notes.problem(vpn.place.clone(), vpn.path.as_str(), what);
         }
 
@@ -175,7 +176,7 @@ impl Sinks {
         settings: &SinkSettings,
         key: &str,
         section: &Section<'_>,
-        vpns: &Vpns,
+        vpns: &VpnReader,
         notes: &mut Notes,
     ) {
         let plan = settings.plan();

@@ -15,11 +15,11 @@ const UNITS: [(&str, u64); 6] = [
 
 /// What a size may be.
 #[derive(Debug, Clone)]
-pub(super) struct Bounds {
+pub(super) struct SizeBounds {
     range: RangeInclusive<u64>,
 }
 
-impl Bounds {
+impl SizeBounds {
     /// From `min` to `max` bytes, both included.
     pub(super) const fn new(min: u64, max: u64) -> Self {
         Self { range: min..=max }
@@ -31,9 +31,9 @@ impl Bounds {
     }
 }
 
-impl fmt::Display for Bounds {
+impl fmt::Display for SizeBounds {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (min, max) = (Shown(*self.range.start()), Shown(*self.range.end()));
+        let (min, max) = (ShownSize(*self.range.start()), ShownSize(*self.range.end()));
         write!(f, "a size with its unit (KB, MB, GB, KiB, MiB, GiB), \"{min}\" to \"{max}\"")
     }
 }
@@ -48,9 +48,9 @@ fn parse(text: &str) -> Option<u64> {
 
 /// A size in the largest unit that it is a whole number of.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Shown(pub(super) u64);
+pub(super) struct ShownSize(pub(super) u64);
 
-impl fmt::Display for Shown {
+impl fmt::Display for ShownSize {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match UNITS.iter().find(|(_, factor)| self.0.is_multiple_of(*factor)) {
             Some((unit, factor)) => write!(f, "{}{unit}", self.0 / factor),
@@ -88,9 +88,9 @@ mod tests {
     #[test]
     fn what_is_shown_can_be_read_back() {
         for bytes in [64_000_000, 64 << 20, 4_000_000, 1 << 30, 10_000_000_000, 1024, 1000] {
-            assert_eq!(parse(&Shown(bytes).to_string()), Some(bytes), "{}", Shown(bytes));
+            assert_eq!(parse(&ShownSize(bytes).to_string()), Some(bytes), "{}", ShownSize(bytes));
         }
-        assert_eq!(Shown(64_000_000).to_string(), "64MB");
-        assert_eq!(Shown(7).to_string(), "7 bytes");
+        assert_eq!(ShownSize(64_000_000).to_string(), "64MB");
+        assert_eq!(ShownSize(7).to_string(), "7 bytes");
     }
 }

@@ -2,20 +2,20 @@
 
 use std::collections::BTreeMap;
 
-use super::reach::Reader;
+use super::reach::ConfigReader;
 use super::schema::Renamed;
 use crate::settings::WebhookSettings;
 
 /// What a trial shows of a webhook: what is wrong, by the key that it is about (`url`, `secret` and `signing_secret` stand for
 /// the key that names their file).
-pub type Trial<'a> = &'a dyn Fn(&WebhookSettings) -> Vec<(&'static str, String)>;
+pub type WebhookTrial<'a> = &'a dyn Fn(&WebhookSettings) -> Vec<(&'static str, String)>;
 
 /// All of it.
 pub(super) struct Surroundings<'a> {
     pub(super) env: &'a BTreeMap<String, String>,
     pub(super) host_name: Option<String>,
     pub(super) renamed: &'a [Renamed],
-    pub(super) reader: &'a Reader,
+    pub(super) reader: &'a ConfigReader,
     /// Of webhooks.
-    pub(super) trial: Trial<'a>,
+    pub(super) trial: WebhookTrial<'a>,
 }

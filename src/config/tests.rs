@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
-use super::reach::Reader;
+use super::reach::ConfigReader;
 use super::schema::RENAMED;
 use super::{Config, Loaded, Rejection, Surroundings, load_in};
 
@@ -64,8 +64,8 @@ fn load_file(path: &Path, env: &[(&str, &str)]) -> Result<Loaded, Rejection> {
     let env: BTreeMap<_, _> =
         env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     let host_name = Some("gateway-1".to_owned());
-    let trial: super::Trial<'_> = &|_| Vec::new();
-    load_in(path, &Surroundings { env: &env, host_name, renamed: RENAMED, reader: &Reader::Us, trial })
+    let trial: super::WebhookTrial<'_> = &|_| Vec::new();
+    load_in(path, &Surroundings { env: &env, host_name, renamed: RENAMED, reader: &ConfigReader::Us, trial })
 }
 
 fn load_text(text: &str) -> Result<Config, Rejection> {

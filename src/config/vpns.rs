@@ -7,19 +7,19 @@ use std::sync::Arc;
 use crate::domain::names::{Role, SourceId, SourceKind, TunnelId, VpnId};
 use crate::domain::plan::{AwsRules, IncidentRules, ProbeRules, Route, TunnelPlan, VpnPlan};
 
+use super::addresses::{AddressKind, Addresses};
 use super::consequences::metrics_elsewhere;
-use super::ends::{End, Ends};
 use super::patterns;
 use super::problem::Notes;
 use super::provenance::Provenance;
 use super::rules;
 use super::section::Section;
-use super::settings::{AwsSettings, CloudWatchSettings, VpnSettings};
+use super::settings::{AwsDefaults, CloudWatchSettings, VpnDetails};
 
 /// What holds for every connection that says nothing else.
 #[derive(Debug)]
 pub(super) struct Common {
-    pub(super) aws: AwsSettings,
+    pub(super) aws: AwsDefaults,
     /// Where the daemon's metrics go, if anywhere.
     pub(super) metrics: Option<CloudWatchSettings>,
     pub(super) aws_rules: AwsRules,
@@ -29,16 +29,16 @@ pub(super) struct Common {
 
 /// Reads the connections one by one and keeps what may exist only once.
 #[derive(Debug, Default)]
-pub(super) struct Vpns {
+pub(super) struct VpnReader {
     pub(super) plans: Vec<Arc<VpnPlan>>,
-    pub(super) settings: BTreeMap<VpnId, VpnSettings>,
+    pub(super) settings: BTreeMap<VpnId, VpnDetails>,
     ids: Once<VpnId>,
     outside_ips: Once<IpAddr>,
-    ends: Ends,
+    addresses: Addresses,
     routes: Once<(IpAddr, IpAddr, Option<Arc<str>>)>,
 }
 
-impl Vpns {
+impl VpnReader {
     /// Whether `id` stands in the configuration, though something else about its connection may be wrong.
     pub(super) fn names(&self, id: &VpnId) -> bool {
         self.ids.0.contains_key(id)
@@ -55,7 +55,7 @@ impl Vpns {
         }
         let name = section.text("name", &patterns::LABEL, notes);
         let routing = section.text("routing", &patterns::ROUTING, notes);
-        let settings = VpnSettings {
+        let settings = VpnDetails {
             region: section.text("region", &patterns::REGION, notes),
             role_arn: section.text("role_arn", &patterns::ROLE_ARN, notes),
             runbook_url: section.text("runbook_url", &patterns::URL, notes),
@@ -138,13 +138,13 @@ impl Vpns {
 
         if let Some(outside_ip) = outside_ip {
             self.outside_ips.claim(outside_ip, section, "outside_ip", notes);
-            self.ends.claim(End::Outside, outside_ip, section, notes);
+            self.addresses.claim(AddressKind::Outside, outside_ip, section, notes);
         }
         if let Some(inside_ip) = inside_ip {
-            self.ends.claim(End::Inside, inside_ip, section, notes);
+            self.addresses.claim(AddressKind::Inside, inside_ip, section, notes);
         }
         if let Some(source_ip) = source_ip.filter(|source_ip| inside_ip != Some(*source_ip)) {
-            self.ends.claim(End::Source, source_ip, section, notes);
+            self.addresses.claim(AddressKind::Source, source_ip, section, notes);
         }
         let (inside_ip, source_ip) = (inside_ip?, source_ip?);
         if inside_ip.is_ipv4() != source_ip.is_ipv4() {
@@ -171,7 +171,7 @@ impl Vpns {
 }
 
 /// The pollers that speak for a connection: one per source, Region and role.
-fn sources(vpn: &VpnSettings, aws: &AwsSettings) -> Vec<SourceId> {
+fn sources(vpn: &VpnDetails, aws: &AwsDefaults) -> Vec<SourceId> {
     let source = |kind| SourceId {
         kind,
         region: vpn.region.clone().or_else(|| aws.region.clone()),

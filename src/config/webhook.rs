@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::duration::Span;
+use super::duration::DurationBounds;
 use super::excerpt;
 use super::patterns;
 use super::problem::Notes;
-use super::reach::{self, Reader};
+use super::reach::{self, ConfigReader};
 use super::section::Section;
 use super::surroundings::Surroundings;
 use crate::access::{self, Secret};
@@ -34,9 +34,9 @@ pub(super) const KEYS: &[&str] = &[
 ];
 
 /// A call is given up by us before the teller gives it up, which it does after a minute.
-const TIMEOUT: Span = Span::new(Duration::from_secs(1), Duration::from_secs(30));
+const TIMEOUT: DurationBounds = DurationBounds::new(Duration::from_secs(1), Duration::from_secs(30));
 const TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
-const REPEAT: Span = Span::new(Duration::from_secs(10), Duration::from_secs(3600));
+const REPEAT: DurationBounds = DurationBounds::new(Duration::from_secs(10), Duration::from_secs(3600));
 /// Alertmanager's senders repeat every minute; it takes an alert for resolved at its endsAt.
 const REPEAT_OF_ALERTMANAGER: Duration = Duration::from_secs(60);
 /// Of a template; the longest ready one takes a fiftieth of it.
@@ -229,7 +229,7 @@ fn secret(
 }
 
 /// Notes what is wrong with the file of a secret.
-fn look(section: &Section<'_>, key: &str, path: &Path, reader: &Reader, notes: &mut Notes) {
+fn look(section: &Section<'_>, key: &str, path: &Path, reader: &ConfigReader, notes: &mut Notes) {
     if !reach::look(section, key, path, reader, notes) {
         return;
     }
@@ -243,7 +243,7 @@ fn look(section: &Section<'_>, key: &str, path: &Path, reader: &Reader, notes: &
     }
 }
 
-fn template(section: &Section<'_>, reader: &Reader, notes: &mut Notes) -> Option<WebhookBody> {
+fn template(section: &Section<'_>, reader: &ConfigReader, notes: &mut Notes) -> Option<WebhookBody> {
     let path = section.text("template_file", &patterns::FILE_PATH, notes)?;
     let text = match access::read_regular(&path, TEMPLATE_MAX) {
         Ok(bytes) => match String::from_utf8(bytes) {
@@ -278,7 +278,7 @@ fn headers(section: &Section<'_>, has_secret: bool, notes: &mut Notes) -> Vec<(S
         } else {
             continue;
         };
-        let what = super::problem::What::Other(what.to_owned());
+        let what = super::problem::ProblemKind::Other(what.to_owned());
         notes.problem(header.place.clone(), header.path.as_str(), what);
     }
     listed.into_iter().map(|header| header.value).collect()

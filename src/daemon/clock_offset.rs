@@ -33,13 +33,13 @@ pub(super) fn as_aws_dates(connections: &AwsConnections) -> Now {
 
 /// States the problem when the offset passes the limit, in the same words until it has moved by as much again.
 #[derive(Debug)]
-pub(super) struct Teller {
+pub(super) struct OffsetReporter {
     health: Health,
     /// The offset that stands told, in milliseconds.
     told: Option<i64>,
 }
 
-impl Teller {
+impl OffsetReporter {
     pub(super) fn new(health: Health) -> Self {
         Self { health, told: None }
     }
@@ -78,8 +78,8 @@ fn problem(offset: ClockOffset) -> Problem {
 mod tests {
     use super::*;
 
-    fn told(teller: &Teller) -> Option<String> {
-        teller.health.watch().borrow().get(&Component::Clock).map(|problem| problem.text.clone())
+    fn told(reporter: &OffsetReporter) -> Option<String> {
+        reporter.health.watch().borrow().get(&Component::Clock).map(|problem| problem.text.clone())
     }
 
     fn off(seconds: i64) -> ClockOffset {
@@ -88,28 +88,28 @@ mod tests {
 
     #[test]
     fn a_clock_far_off_is_told_once_in_the_same_words_until_it_is_set() {
-        let mut teller = Teller::new(Health::default());
-        teller.tell(off(59));
-        assert_eq!(told(&teller), None);
-        teller.tell(off(-3600));
-        let words = told(&teller).unwrap();
+        let mut reporter = OffsetReporter::new(Health::default());
+        reporter.tell(off(59));
+        assert_eq!(told(&reporter), None);
+        reporter.tell(off(-3600));
+        let words = told(&reporter).unwrap();
         assert!(words.contains("3600 s behind AWS's"), "{words}");
-        teller.tell(off(-3610));
-        assert_eq!(told(&teller).unwrap(), words);
-        teller.tell(off(3600));
-        assert!(told(&teller).unwrap().contains("3600 s ahead of AWS's"));
-        teller.tell(off(0));
-        assert_eq!(told(&teller), None);
+        reporter.tell(off(-3610));
+        assert_eq!(told(&reporter).unwrap(), words);
+        reporter.tell(off(3600));
+        assert!(told(&reporter).unwrap().contains("3600 s ahead of AWS's"));
+        reporter.tell(off(0));
+        assert_eq!(told(&reporter), None);
     }
 
     #[test]
     fn an_answer_too_slow_to_tell_neither_begins_nor_ends_it() {
-        let mut teller = Teller::new(Health::default());
+        let mut reporter = OffsetReporter::new(Health::default());
         let slow = |seconds: i64| ClockOffset { millis: seconds * 1000, within: Duration::from_secs(10) };
-        teller.tell(slow(65));
-        assert_eq!(told(&teller), None);
-        teller.tell(off(65));
-        teller.tell(slow(55));
-        assert!(told(&teller).is_some());
+        reporter.tell(slow(65));
+        assert_eq!(told(&reporter), None);
+        reporter.tell(off(65));
+        reporter.tell(slow(55));
+        assert!(told(&reporter).is_some());
     }
 }

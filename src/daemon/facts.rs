@@ -13,25 +13,25 @@ use crate::telemetry::wording;
 /// What a reload changes of the way the facts take.
 #[derive(Debug, Clone)]
 pub(super) struct Facts {
-    shared: Arc<Mutex<Shared>>,
+    shared: Arc<Mutex<FactTakers>>,
 }
 
 #[derive(Debug)]
-struct Shared {
+struct FactTakers {
     names: Names,
     publisher: Option<Feed>,
 }
 
 /// The driver's end.
 pub(super) struct FactSink {
-    shared: Arc<Mutex<Shared>>,
+    shared: Arc<Mutex<FactTakers>>,
     store: Store,
     prometheus: Arc<Prometheus>,
 }
 
 /// Both ends.
 pub(super) fn channel(config: &Config, store: Store, prometheus: Arc<Prometheus>) -> (Facts, FactSink) {
-    let shared = Arc::new(Mutex::new(Shared { names: Names::from(&*config.plan), publisher: None }));
+    let shared = Arc::new(Mutex::new(FactTakers { names: Names::from(&*config.plan), publisher: None }));
     let sink = FactSink { shared: Arc::clone(&shared), store, prometheus };
     (Facts { shared }, sink)
 }
@@ -47,7 +47,7 @@ impl Facts {
         self.lock().publisher = publisher;
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Shared> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, FactTakers> {
         // What is shared is valid after every statement, so a panic elsewhere spoils nothing.
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
     }

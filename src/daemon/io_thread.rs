@@ -13,14 +13,14 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{interval, timeout};
 
-use super::clock_offset::Teller;
+use super::any_sink;
+use super::clock_offset::OffsetReporter;
 use super::context::IoContext;
 use super::cut_off;
 use super::notify::Notifier;
-use super::places;
 use super::prepare::{self, Preparing};
 use super::publisher::Publishing;
-use super::reload::{self, Taken};
+use super::reload::{self, Reloaded};
 use super::sinks::Sinks;
 use super::{outlook, overview};
 use crate::aws::poller::{self, Order, Outlets};
@@ -134,12 +134,12 @@ async fn work(
             reloaded = reload::reload(&context, &mut parts.sinks, &notifier) => reloaded,
         };
         let answer = match reloaded {
-            Ok(Taken { config, warnings, mut notes }) => {
+            Ok(Reloaded { config, warnings, mut notes }) => {
                 context.config = config;
                 context.warnings = warnings;
                 notes.extend(parts.adopt(&context, &mut tasks).await);
                 notifier.reloaded();
-                Taken::answer(&context.config, notes)
+                Reloaded::answer(&context.config, notes)
             }
             Err(answer) => answer,
         };
@@ -196,7 +196,9 @@ fn configured(config: &Config) -> Configured {
         role_arn: cloudwatch.role_arn.clone(),
     });
     Configured {
-        sinks: sinks.map(|sink| SinkUse { plan: sink.plan(), way: places::way(&config.aws, sink) }).collect(),
+        sinks: sinks
+            .map(|sink| SinkUse { plan: sink.plan(), way: any_sink::way(&config.aws, sink) })
+            .collect(),
         publisher,
     }
 }
@@ -362,7 +364,7 @@ fn spawn_housekeeping(context: &IoContext, notifier: Notifier, tasks: &mut JoinS
     let ends = context.until_driver_ends();
     let (prometheus, store, connections) =
         (Arc::clone(&context.prometheus), context.store.clone(), context.connections.clone());
-    let mut teller = Teller::new(context.health.clone());
+    let mut reporter = OffsetReporter::new(context.health.clone());
     let site = Arc::clone(&context.config.plan.site);
     let io_beat = Arc::clone(&context.io_beat);
     context.spawn(tasks, {
@@ -384,7 +386,7 @@ fn spawn_housekeeping(context: &IoContext, notifier: Notifier, tasks: &mut JoinS
             let offset = connections.clock().map(|clock| clock.offset(now));
             prometheus.clock_offset(offset.map(|offset| offset.millis));
             if let Some(offset) = offset {
-                teller.tell(offset);
+                reporter.tell(offset);
             }
             prometheus.credentials_expiry(connections.credentials_expiry());
             let counts = store.counts();

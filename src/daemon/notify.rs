@@ -15,12 +15,12 @@ use crate::systemd;
 pub(super) struct Notifier {
     status: watch::Receiver<Arc<Status>>,
     problems: watch::Receiver<Shown>,
-    told: Arc<Mutex<Told>>,
+    told: Arc<Mutex<Announced>>,
 }
 
 /// What was told last.
 #[derive(Debug, Default)]
-struct Told {
+struct Announced {
     ready: bool,
     line: String,
     /// Why the last reload was refused, until one succeeds.
@@ -31,7 +31,7 @@ struct Told {
 
 /// A message to systemd.
 #[derive(Debug, PartialEq, Eq)]
-enum Message {
+enum Notification {
     Ready,
     Reloading,
     Status(String),
@@ -44,7 +44,7 @@ impl Notifier {
 
     /// Tells what there is to tell.
     pub(super) fn look(&self) {
-        self.tell(Told::look);
+        self.tell(Announced::look);
     }
 
     /// A reload begins.
@@ -62,7 +62,7 @@ impl Notifier {
         self.tell(|told, status| told.reloaded(Some(in_short(rejection)), status));
     }
 
-    fn tell(&self, what: impl FnOnce(&mut Told, &Status) -> Vec<Message>) {
+    fn tell(&self, what: impl FnOnce(&mut Announced, &Status) -> Vec<Notification>) {
         let status = Arc::clone(&self.status.borrow());
         let problems = in_the_way(&self.problems.borrow());
         // What was told is valid after every statement, so a panic elsewhere spoils nothing.
@@ -70,41 +70,41 @@ impl Notifier {
         told.problems = problems;
         for message in what(&mut told, &status) {
             match message {
-                Message::Ready => systemd::ready(),
-                Message::Reloading => systemd::reloading(),
-                Message::Status(line) => systemd::status(&line),
+                Notification::Ready => systemd::ready(),
+                Notification::Reloading => systemd::reloading(),
+                Notification::Status(line) => systemd::status(&line),
             }
         }
     }
 }
 
-impl Told {
-    fn look(&mut self, status: &Status) -> Vec<Message> {
+impl Announced {
+    fn look(&mut self, status: &Status) -> Vec<Notification> {
         let mut messages = Vec::new();
         if !self.ready && !status.vpns.is_empty() && status.every_tunnel_asked() {
             self.ready = true;
-            messages.push(Message::Ready);
+            messages.push(Notification::Ready);
         }
         messages.extend(self.line(status));
         messages
     }
 
     /// A daemon that is not ready yet cannot be reloading in systemd's eyes: `READY=1` would end its start too early.
-    fn reloading(&self) -> Vec<Message> {
-        if self.ready { vec![Message::Reloading] } else { Vec::new() }
+    fn reloading(&self) -> Vec<Notification> {
+        if self.ready { vec![Notification::Reloading] } else { Vec::new() }
     }
 
     /// The reason comes before the end, so that whoever waits for the reload sees it.
-    fn reloaded(&mut self, refused: Option<String>, status: &Status) -> Vec<Message> {
+    fn reloaded(&mut self, refused: Option<String>, status: &Status) -> Vec<Notification> {
         self.refused = refused;
         let mut messages = Vec::from_iter(self.line(status));
         if self.ready {
-            messages.push(Message::Ready);
+            messages.push(Notification::Ready);
         }
         messages
     }
 
-    fn line(&mut self, status: &Status) -> Option<Message> {
+    fn line(&mut self, status: &Status) -> Option<Notification> {
         let mut line = if self.ready { systemd::status_line(status) } else { systemd::starting_line(status) };
         if let Some(refused) = &self.refused {
             line.push_str(&format!("; reload refused: {refused}"));
@@ -114,7 +114,7 @@ impl Told {
         }
         let news = line != self.line;
         self.line.clone_from(&line);
-        news.then_some(Message::Status(line))
+        news.then_some(Notification::Status(line))
     }
 }
 
@@ -150,54 +150,54 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::config::{self, Provenance, What};
+    use crate::config::{self, ProblemKind, Provenance};
     use crate::fixture;
     use crate::health::Problem;
 
     const UP: &str = "1/2 tunnels up, 1 without AWS's word, 1 incident";
 
-    fn status(line: &str) -> Message {
-        Message::Status(line.to_owned())
+    fn status(line: &str) -> Notification {
+        Notification::Status(line.to_owned())
     }
 
     fn rejection(problems: usize) -> Rejection {
-        let problem = config::Problem {
+        let problem = config::ConfigProblem {
             place: Provenance::line(Path::new("/etc/bothends/bothends.toml"), 12),
             key: "vpn[0].id".to_owned(),
-            what: What::Other("is wrong".to_owned()),
+            what: ProblemKind::Other("is wrong".to_owned()),
         };
         Rejection { problems: vec![problem; problems], unlisted: 0 }
     }
 
     #[test]
     fn it_is_ready_once_when_every_tunnel_has_been_asked_whatever_came_of_it() {
-        let mut told = Told::default();
+        let mut told = Announced::default();
         assert_eq!(told.look(&Status::default()), [status("starting")]);
         let mut now = fixture::status();
         now.vpns[0].tunnels[1].checks[0].asked = false;
         assert_eq!(told.look(&now), [status("starting: 1/2 tunnels asked")]);
         assert_eq!(told.look(&now), []);
-        assert_eq!(told.look(&fixture::status()), [Message::Ready, status(UP)]);
+        assert_eq!(told.look(&fixture::status()), [Notification::Ready, status(UP)]);
         assert_eq!(told.look(&fixture::status()), []);
         assert_eq!(told.look(&now), [], "a tunnel that a reload added does not take it back");
     }
 
     #[test]
     fn a_refused_reload_is_told_before_its_end_and_until_one_succeeds() {
-        let mut told = Told::default();
+        let mut told = Announced::default();
         told.look(&fixture::status());
-        assert_eq!(told.reloading(), [Message::Reloading]);
+        assert_eq!(told.reloading(), [Notification::Reloading]);
         let refused = format!("{UP}; reload refused: {}", in_short(&rejection(4)));
         assert!(refused.ends_with("/etc/bothends/bothends.toml:12: vpn[0].id: is wrong (and 3 more)"));
         let messages = told.reloaded(Some(in_short(&rejection(4))), &fixture::status());
-        assert_eq!(messages, [status(&refused), Message::Ready]);
+        assert_eq!(messages, [status(&refused), Notification::Ready]);
         assert_eq!(told.look(&fixture::status()), []);
-        assert_eq!(told.reloaded(None, &fixture::status()), [status(UP), Message::Ready]);
+        assert_eq!(told.reloaded(None, &fixture::status()), [status(UP), Notification::Ready]);
     }
 
     #[test]
     fn a_reload_before_it_is_ready_does_not_make_it_so() {
-        let mut told = Told::default();
+        let mut told = Announced::default();
         told.look(&Status::default());
         assert_eq!(told.reloading(), []);
         assert_eq!(told.reloaded(None, &Status::default()), []);
@@ -209,9 +209,9 @@ mod tests {
 
     #[test]
     fn what_stands_in_the_way_is_told_until_it_is_over() {
-        let mut told = Told { problems: Some("failed: store: full".into()), ..Told::default() };
+        let mut told = Announced { problems: Some("failed: store: full".into()), ..Announced::default() };
         let line = status(&format!("{UP}; failed: store: full"));
-        assert_eq!(told.look(&fixture::status()), [Message::Ready, line]);
+        assert_eq!(told.look(&fixture::status()), [Notification::Ready, line]);
         told.problems = None;
         assert_eq!(told.look(&fixture::status()), [status(UP)]);
     }

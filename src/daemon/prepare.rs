@@ -10,8 +10,8 @@ use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{sleep, timeout};
 
+use super::any_sink::{self, AnySink};
 use super::context::IoContext;
-use super::places::{self, Place};
 use crate::aws::AwsConnections;
 use crate::config::{Config, Mode, SinkSettings, Vendor};
 use crate::domain::check::Fresh;
@@ -71,7 +71,7 @@ async fn prepare_all(connections: AwsConnections, config: Config, health: Health
 /// What would be in the way of a message, in an operator's words.
 async fn prepare(connections: &AwsConnections, config: &Config, sink: &SinkSettings) -> Result<(), String> {
     let aws = async |service| {
-        let Some(Way { region, role_arn }) = places::way(&config.aws, sink) else { return Ok(None) };
+        let Some(Way { region, role_arn }) = any_sink::way(&config.aws, sink) else { return Ok(None) };
         let host = connections.prepare(service, region, role_arn).await?;
         Ok(host.map(|host| (host, 443)))
     };
@@ -79,9 +79,9 @@ async fn prepare(connections: &AwsConnections, config: &Config, sink: &SinkSetti
         Vendor::IncidentManager { .. } => aws("ssm-incidents").await,
         Vendor::OpsCenter => aws("ssm").await,
         Vendor::Sns { .. } => aws("sns").await,
-        Vendor::Webhook(_) => match places::open(connections.clone(), sink, None, &config.plan.site) {
-            Place::Webhook(webhook, _) => webhook.prepare().await,
-            Place::IncidentManager(_) | Place::OpsCenter(_) | Place::Sns(_) => Ok(None),
+        Vendor::Webhook(_) => match any_sink::open(connections.clone(), sink, None, &config.plan.site) {
+            AnySink::Webhook(webhook, _) => webhook.prepare().await,
+            AnySink::IncidentManager(_) | AnySink::OpsCenter(_) | AnySink::Sns(_) => Ok(None),
         },
     };
     match named? {

@@ -9,9 +9,9 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
+use super::any_sink;
 use super::context::IoContext;
 use super::notify::Notifier;
-use super::places;
 use super::sinks::Sinks;
 use crate::config::needs::Needs;
 use crate::config::{self, Config, Loaded, Rejection, Warning};
@@ -26,7 +26,7 @@ use crate::telemetry::wording::Notice;
 
 /// Reads the configuration, and tries what can be tried of it.
 pub(super) fn read(config_path: &Path) -> Result<Loaded, Rejection> {
-    let trial = |webhook: &WebhookSettings| places::trial(webhook, places::Reach::Daemon);
+    let trial = |webhook: &WebhookSettings| any_sink::trial(webhook, any_sink::Reach::Daemon);
     let loaded = config::load_to_run(config_path, &process::environment(), process::user(), &trial)?;
     match Needs::of(&loaded.config.plan).lacking(&Granted::here()) {
         lacking if lacking.is_empty() => Ok(loaded),
@@ -55,14 +55,14 @@ pub(super) fn started(config: &Config) {
 }
 
 /// A configuration that the core has taken.
-pub(super) struct Taken {
+pub(super) struct Reloaded {
     pub(super) config: Config,
     pub(super) warnings: Vec<Warning>,
     /// What is allowed but deserves a look, and what takes force with the next start only; a line each.
     pub(super) notes: Vec<String>,
 }
 
-impl Taken {
+impl Reloaded {
     /// What who asked is told, once everything does as it says.
     pub(super) fn answer(config: &Config, notes: Vec<String>) -> Answer {
         let (vpns, tunnels) = watched(config);
@@ -75,7 +75,7 @@ pub(super) async fn reload(
     context: &IoContext,
     sinks: &mut Sinks,
     notifier: &Notifier,
-) -> Result<Taken, Answer> {
+) -> Result<Reloaded, Answer> {
     let loaded = match read_apart(&context.config_path).await {
         Ok(loaded) => loaded,
         Err(rejection) => {
@@ -102,7 +102,7 @@ pub(super) async fn reload(
     Notice::Reloaded { vpns, tunnels }.record(Some(&config.plan.site)).emit();
     let mut notes: Vec<_> = warnings.iter().map(ToString::to_string).collect();
     notes.extend(keep_what_needs_a_restart(context, &mut config));
-    Ok(Taken { config, warnings, notes })
+    Ok(Reloaded { config, warnings, notes })
 }
 
 /// The listener and the store are opened once.

@@ -10,9 +10,9 @@ use std::time::Duration;
 
 use tokio::task::{AbortHandle, JoinSet, yield_now};
 
+use super::any_sink::{self, AnySink};
 use super::clock_offset;
 use super::context::IoContext;
-use super::places::{self, Place};
 use crate::aws::AwsConnections;
 use crate::config::{Config, Mode, SinkSettings};
 use crate::domain::names::SinkId;
@@ -29,7 +29,7 @@ use crate::telemetry::wording::Notice;
 
 /// What makes a sink the same sink after a reload.
 #[derive(Debug, Clone, PartialEq)]
-struct Wanted {
+struct SinkIdentity {
     configured: SinkSettings,
     region: Option<Arc<str>>,
     settings: Settings,
@@ -38,7 +38,7 @@ struct Wanted {
 /// The reconcilers that run.
 #[derive(Default)]
 pub(super) struct Sinks {
-    running: BTreeMap<SinkId, (Wanted, AbortHandle)>,
+    running: BTreeMap<SinkId, (SinkIdentity, AbortHandle)>,
 }
 
 impl Sinks {
@@ -80,13 +80,13 @@ impl Sinks {
     }
 }
 
-async fn wanted(connections: &AwsConnections, config: &Config) -> BTreeMap<SinkId, Wanted> {
+async fn wanted(connections: &AwsConnections, config: &Config) -> BTreeMap<SinkId, SinkIdentity> {
     let mut wanted = BTreeMap::new();
     if config.mode == Mode::Raise {
         for configured in &config.sinks {
-            let settings = places::settings(connections, config, configured).await;
+            let settings = any_sink::settings(connections, config, configured).await;
             let region = configured.region.clone().or_else(|| config.aws.region.clone());
-            let sink = Wanted { configured: configured.clone(), region, settings };
+            let sink = SinkIdentity { configured: configured.clone(), region, settings };
             wanted.insert(configured.id.clone(), sink);
         }
     }
@@ -94,7 +94,7 @@ async fn wanted(connections: &AwsConnections, config: &Config) -> BTreeMap<SinkI
 }
 
 /// Gives the ledger's rows to the sinks that go on with them, and says what is left open.
-async fn allot(store: &Store, wanted: &BTreeMap<SinkId, Wanted>, config: &Config) -> Vec<String> {
+async fn allot(store: &Store, wanted: &BTreeMap<SinkId, SinkIdentity>, config: &Config) -> Vec<String> {
     let sinks = wanted.values().map(|wanted| wanted.settings.sink.clone()).collect();
     // Without a store the daemon is ending.
     let left = store.allot(sinks).await.unwrap_or_default();
@@ -111,14 +111,14 @@ async fn allot(store: &Store, wanted: &BTreeMap<SinkId, Wanted>, config: &Config
     told.collect()
 }
 
-fn start(context: &IoContext, wanted: &Wanted, tasks: &mut JoinSet<()>) -> AbortHandle {
-    let Wanted { configured, region, settings } = wanted;
+fn start(context: &IoContext, wanted: &SinkIdentity, tasks: &mut JoinSet<()>) -> AbortHandle {
+    let SinkIdentity { configured, region, settings } = wanted;
     let (connections, region) = (context.connections.clone(), region.clone());
-    match places::open(connections, configured, region, &settings.site) {
-        Place::IncidentManager(sink) => keep(context, settings, sink, tasks),
-        Place::OpsCenter(sink) => keep(context, settings, sink, tasks),
-        Place::Sns(sink) => tell(context, settings, None, sink, tasks),
-        Place::Webhook(sink, repeat_every) => tell(context, settings, repeat_every, *sink, tasks),
+    match any_sink::open(connections, configured, region, &settings.site) {
+        AnySink::IncidentManager(sink) => keep(context, settings, sink, tasks),
+        AnySink::OpsCenter(sink) => keep(context, settings, sink, tasks),
+        AnySink::Sns(sink) => tell(context, settings, None, sink, tasks),
+        AnySink::Webhook(sink, repeat_every) => tell(context, settings, repeat_every, *sink, tasks),
     }
 }
 

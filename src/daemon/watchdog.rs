@@ -18,10 +18,10 @@ const PATIENCE_MIN: Duration = Duration::from_secs(5);
 pub(super) fn watchdog() -> Watchdog {
     let interval = systemd::watchdog_interval();
     let patience = patience(interval);
-    let mut keeper = Keeper { interval, fed: None, told: false };
-    let tell = move |stuck: Option<Stuck>| match keeper.hear(stuck, clock::now().mono) {
-        Some(Message::Feed) => systemd::watchdog(),
-        Some(Message::Trigger(stuck)) => {
+    let mut feeder = Feeder { interval, fed: None, told: false };
+    let tell = move |stuck: Option<Stuck>| match feeder.hear(stuck, clock::now().mono) {
+        Some(WatchdogCall::Feed) => systemd::watchdog(),
+        Some(WatchdogCall::Trigger(stuck)) => {
             let (what, seconds) = (stuck.as_str(), patience.as_secs());
             log::error!(
                 "stuck for {seconds} s: {what}; systemd's watchdog, if it is on, restarts the service"
@@ -41,28 +41,28 @@ fn patience(interval: Option<Duration>) -> Duration {
 }
 
 #[derive(Debug, PartialEq, Eq)]
-enum Message {
+enum WatchdogCall {
     Feed,
     Trigger(Stuck),
 }
 
 #[derive(Debug)]
-struct Keeper {
+struct Feeder {
     interval: Option<Duration>,
     fed: Option<Moment>,
     told: bool,
 }
 
-impl Keeper {
-    fn hear(&mut self, stuck: Option<Stuck>, now: Moment) -> Option<Message> {
+impl Feeder {
+    fn hear(&mut self, stuck: Option<Stuck>, now: Moment) -> Option<WatchdogCall> {
         let told = std::mem::replace(&mut self.told, stuck.is_some());
         if let Some(stuck) = stuck {
-            return (!told).then_some(Message::Trigger(stuck));
+            return (!told).then_some(WatchdogCall::Trigger(stuck));
         }
         let due = self.fed.is_none_or(|fed| self.interval.is_some_and(|it| now.since(fed) >= it / 4));
         (self.interval.is_some() && due).then(|| {
             self.fed = Some(now);
-            Message::Feed
+            WatchdogCall::Feed
         })
     }
 }
@@ -79,21 +79,21 @@ mod tests {
 
     #[test]
     fn it_is_fed_four_times_an_interval_and_not_at_all_where_there_is_none() {
-        let mut keeper = Keeper { interval: Some(SHIPPED), fed: None, told: false };
+        let mut feeder = Feeder { interval: Some(SHIPPED), fed: None, told: false };
         let fed: Vec<_> =
-            (0..20).filter(|second| keeper.hear(None, at(*second)) == Some(Message::Feed)).collect();
+            (0..20).filter(|second| feeder.hear(None, at(*second)) == Some(WatchdogCall::Feed)).collect();
         assert_eq!(fed, [0, 5, 10, 15]);
-        let mut none = Keeper { interval: None, fed: None, told: false };
+        let mut none = Feeder { interval: None, fed: None, told: false };
         assert!((0..20).all(|second| none.hear(None, at(second)).is_none()));
     }
 
     #[test]
     fn what_is_stuck_is_told_once_and_not_fed() {
-        let mut keeper = Keeper { interval: Some(SHIPPED), fed: None, told: false };
-        assert_eq!(keeper.hear(Some(Stuck::People), at(0)), Some(Message::Trigger(Stuck::People)));
-        assert_eq!(keeper.hear(Some(Stuck::People), at(9)), None);
-        assert_eq!(keeper.hear(None, at(10)), Some(Message::Feed));
-        assert_eq!(keeper.hear(Some(Stuck::Core), at(11)), Some(Message::Trigger(Stuck::Core)));
+        let mut feeder = Feeder { interval: Some(SHIPPED), fed: None, told: false };
+        assert_eq!(feeder.hear(Some(Stuck::People), at(0)), Some(WatchdogCall::Trigger(Stuck::People)));
+        assert_eq!(feeder.hear(Some(Stuck::People), at(9)), None);
+        assert_eq!(feeder.hear(None, at(10)), Some(WatchdogCall::Feed));
+        assert_eq!(feeder.hear(Some(Stuck::Core), at(11)), Some(WatchdogCall::Trigger(Stuck::Core)));
     }
 
     #[test]

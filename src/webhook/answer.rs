@@ -15,7 +15,7 @@ const WORDS_MAX: usize = 200;
 
 /// What a receiver said first with each status, since it last took a message.
 #[derive(Debug, Default)]
-pub(super) struct Heard(BTreeMap<u16, String>);
+pub(super) struct LastWords(BTreeMap<u16, String>);
 
 /// Why a message was not taken.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,7 +55,7 @@ pub(super) struct Answer {
 impl Answer {
     /// Whether the message was taken, and if not, why. Of `hidden` nothing is repeated, and what was `heard` with the same status
     /// before is told again in place of these words, so that a request's number in them makes no other failure of it.
-    pub(super) fn meaning(&self, hidden: &Hidden, heard: &mut Heard, now: Stamp) -> Result<(), Reason> {
+    pub(super) fn meaning(&self, hidden: &Hidden, heard: &mut LastWords, now: Stamp) -> Result<(), Reason> {
         let status = self.status;
         if status.is_success() {
             heard.0.clear();
@@ -143,7 +143,7 @@ mod tests {
     fn meaning(status: u16, words: &str) -> Result<(), Reason> {
         let mut hidden = Hidden::default();
         hidden.secret("s3cr3t-token");
-        answer(status, words).meaning(&hidden, &mut Heard::default(), Stamp::from_secs(0))
+        answer(status, words).meaning(&hidden, &mut LastWords::default(), Stamp::from_secs(0))
     }
 
     fn told(result: Result<(), Reason>) -> String {
@@ -205,19 +205,19 @@ mod tests {
             (503, "it failed (503)"),
         ] {
             let told =
-                told(answer(status, words).meaning(&hidden, &mut Heard::default(), Stamp::from_secs(0)));
+                told(answer(status, words).meaning(&hidden, &mut LastWords::default(), Stamp::from_secs(0)));
             assert!(told.contains(says) && told.contains("because its address is a secret"), "{told}");
             assert!(!told.contains("XyZ0") && !told.contains("Query"), "{told}");
         }
         let mut redirect = answer(302, "");
         redirect.location = Some("https://xyz0secrettoken.example.com/".to_owned());
-        let told = told(redirect.meaning(&hidden, &mut Heard::default(), Stamp::from_secs(0)));
+        let told = told(redirect.meaning(&hidden, &mut LastWords::default(), Stamp::from_secs(0)));
         assert!(told.contains("a redirect, which is not followed"), "{told}");
     }
 
     #[test]
     fn words_that_differ_each_time_make_no_other_failure_of_the_same_status() {
-        let (hidden, now, mut heard) = (Hidden::default(), Stamp::from_secs(0), Heard::default());
+        let (hidden, now, mut heard) = (Hidden::default(), Stamp::from_secs(0), LastWords::default());
         let mut told = |status, words| told(answer(status, words).meaning(&hidden, &mut heard, now));
         let first = told(404, "no such hook, request 0001");
         assert!(first.contains("request 0001"), "{first}");

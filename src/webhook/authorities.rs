@@ -22,11 +22,11 @@ const LONGEST: u64 = 1024 * 1024;
 pub(super) struct Authorities {
     /// In place of the system's.
     ca_file: Option<PathBuf>,
-    loaded: Mutex<Option<Loaded>>,
+    loaded: Mutex<Option<LoadedAuthorities>>,
 }
 
 #[derive(Clone)]
-struct Loaded {
+struct LoadedAuthorities {
     trust: Arc<Trust>,
     /// Of the file, before it was read; `None` where there is none, or it is in doubt.
     version: Option<Version>,
@@ -68,12 +68,12 @@ impl Authorities {
     }
 }
 
-fn renewed(ca_file: Option<&Path>, known: Option<Loaded>) -> Result<Loaded, Reason> {
+fn renewed(ca_file: Option<&Path>, known: Option<LoadedAuthorities>) -> Result<LoadedAuthorities, Reason> {
     let version = ca_file.and_then(|path| fs::metadata(path).ok()).map(Version::from);
     match known {
         Some(known) if known.version == version => Ok(known),
         known => match (load(ca_file), known) {
-            (Ok(trust), _) => Ok(Loaded { trust: Arc::new(trust), version }),
+            (Ok(trust), _) => Ok(LoadedAuthorities { trust: Arc::new(trust), version }),
             (Err(_), Some(known)) => Ok(known),
             (Err(reason), None) => Err(reason),
         },

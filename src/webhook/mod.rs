@@ -36,7 +36,7 @@ use crate::incident::message::{Message, Messenger};
 use crate::incident::sink::SinkError;
 use crate::outbound::Dialer;
 use crate::settings::{WebhookSettings, WebhookUrl};
-use answer::{Heard, Reason, rejected};
+use answer::{LastWords, Reason, rejected};
 use client::{Client, Post};
 use hidden::Hidden;
 use template::Template;
@@ -51,7 +51,7 @@ const SILENT_REPETITIONS: u32 = 3;
 pub struct Webhook {
     settings: WebhookSettings,
     client: Client,
-    heard: Mutex<Heard>,
+    heard: Mutex<LastWords>,
 }
 
 /// What a call makes of the settings.

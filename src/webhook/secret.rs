@@ -4,21 +4,21 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
 
-use crate::access::{self, Unread as NotRead};
+use crate::access::{self, Unread};
 
 /// Longer than any token; a file that is longer is something else.
 const LONGEST: u64 = 16 * 1024;
 
 /// Why a secret could not be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Unread {
+pub(super) enum NoSecret {
     /// It is not there, or not for us: another user, or systemd's unit, may well read it.
     OutOfReach(String),
     /// It is there, and of no use.
     Wrong(String),
 }
 
-impl Unread {
+impl NoSecret {
     pub(super) fn into_text(self) -> String {
         match self {
             Self::OutOfReach(what) | Self::Wrong(what) => what,
@@ -30,35 +30,35 @@ impl Unread {
 pub(super) async fn read(path: &Path) -> Result<String, String> {
     let owned = path.to_owned();
     let read = tokio::task::spawn_blocking(move || read_at_once(&owned)).await;
-    let unread = |_| Err(Unread::Wrong(format!("{} could not be read", path.display())));
-    read.unwrap_or_else(unread).map_err(Unread::into_text)
+    let unread = |_| Err(NoSecret::Wrong(format!("{} could not be read", path.display())));
+    read.unwrap_or_else(unread).map_err(NoSecret::into_text)
 }
 
 /// The same for those whom nobody waits for.
-pub(super) fn read_at_once(path: &Path) -> Result<String, Unread> {
+pub(super) fn read_at_once(path: &Path) -> Result<String, NoSecret> {
     let shown = path.display();
     let unread = |error: &std::io::Error| {
         let what = format!(
             "the secret {shown} cannot be read ({error}); correct the path, or let the daemon read it"
         );
         if [ErrorKind::NotFound, ErrorKind::PermissionDenied].contains(&error.kind()) {
-            Unread::OutOfReach(what)
+            NoSecret::OutOfReach(what)
         } else {
-            Unread::Wrong(what)
+            NoSecret::Wrong(what)
         }
     };
-    let wrong = |what: &str| Err(Unread::Wrong(format!("the secret {shown} {what}")));
+    let wrong = |what: &str| Err(NoSecret::Wrong(format!("the secret {shown} {what}")));
     let meta = fs::metadata(path).map_err(|error| unread(&error))?;
     if meta.is_file() && access::is_open_to_all(path, &meta) {
         return wrong(&format!("can be read by everybody; chmod o-rwx {shown}"));
     }
     let bytes = match access::read_regular(path, LONGEST) {
         Ok(bytes) => bytes,
-        Err(NotRead::Failed(error)) => return Err(unread(&error)),
-        Err(NotRead::NotRegular(what)) => {
+        Err(Unread::Failed(error)) => return Err(unread(&error)),
+        Err(Unread::NotRegular(what)) => {
             return wrong(&format!("is {what}, not a regular file; correct the path"));
         }
-        Err(NotRead::TooLong) => return wrong("is longer than any secret; correct the path"),
+        Err(Unread::TooLong) => return wrong("is longer than any secret; correct the path"),
     };
     let Ok(text) = std::str::from_utf8(&bytes) else {
         return wrong("is not text; correct the path");
@@ -82,7 +82,7 @@ mod tests {
         let set = |text: &str, mode: u32| {
             fs::write(file.path(), text).unwrap();
             fs::set_permissions(file.path(), fs::Permissions::from_mode(mode)).unwrap();
-            read_at_once(file.path()).map_err(Unread::into_text)
+            read_at_once(file.path()).map_err(NoSecret::into_text)
         };
         assert_eq!(set(" key-1\n", 0o600), Ok("key-1".to_owned()));
         assert_eq!(set("key-1", 0o640), Ok("key-1".to_owned()));
@@ -92,7 +92,7 @@ mod tests {
         }
         assert!(set("\n", 0o600).unwrap_err().contains("is empty"));
         assert!(set(&"x".repeat(20_000), 0o600).unwrap_err().contains("longer"));
-        let Err(Unread::OutOfReach(what)) = read_at_once(Path::new("/nonexistent/key")) else { panic!() };
+        let Err(NoSecret::OutOfReach(what)) = read_at_once(Path::new("/nonexistent/key")) else { panic!() };
         assert!(what.contains("/nonexistent/key cannot be read"), "{what}");
     }
 }

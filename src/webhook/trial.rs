@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::Reason;
 use super::authorities;
-use super::secret::{self, Unread as NoSecret};
+use super::secret::{self, NoSecret};
 use super::template::Template;
 use crate::access::{Unread, read_regular};
 use crate::domain::time::Stamp;

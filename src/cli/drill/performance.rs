@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::watch::Watch;
 use crate::clock;
-use crate::daemon::places::Place;
+use crate::daemon::any_sink::AnySink;
 use crate::incident::drill::{Drill, ShowingSink, Shown};
 use crate::incident::message::{Change, Message, Messenger};
 use crate::incident::settings::Settings;
@@ -59,13 +59,13 @@ impl Outcome {
 }
 
 /// An open record of the sink's that is a real incident's.
-pub(super) async fn left_open(place: &Place, settings: &Settings) -> Result<Option<RecordId>, SinkError> {
+pub(super) async fn left_open(place: &AnySink, settings: &Settings) -> Result<Option<RecordId>, SinkError> {
     let scopes = settings.scopes();
     let open = match place {
-        Place::IncidentManager(sink) => sink.survey(&scopes).await?,
-        Place::OpsCenter(sink) => sink.survey(&scopes).await?,
+        AnySink::IncidentManager(sink) => sink.survey(&scopes).await?,
+        AnySink::OpsCenter(sink) => sink.survey(&scopes).await?,
         // They keep nothing.
-        Place::Sns(_) | Place::Webhook(..) => Vec::new(),
+        AnySink::Sns(_) | AnySink::Webhook(..) => Vec::new(),
     };
     Ok(open.into_iter().next().map(|(_, record)| record.id))
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::config::reach::Reader;
+use crate::config::reach::ConfigReader;
 use crate::config::schema::Renamed;
 use crate::config::tests::{Files, OTHER_VPN, SINK, VPN};
 use crate::config::{Loaded, Provenance, Surroundings, load_in};
@@ -179,8 +179,9 @@ fn with_renamed(files: &Files) -> Result<String, String> {
 fn renamed_in(files: &Files, env: &[(&str, &str)]) -> Result<Loaded, String> {
     let env = env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     let host_name = Some("gateway-1".to_owned());
-    let trial: crate::config::Trial<'_> = &|_| Vec::new();
-    let surroundings = Surroundings { env: &env, host_name, renamed: RENAMED, reader: &Reader::Us, trial };
+    let trial: crate::config::WebhookTrial<'_> = &|_| Vec::new();
+    let surroundings =
+        Surroundings { env: &env, host_name, renamed: RENAMED, reader: &ConfigReader::Us, trial };
     let directory = format!("{}/", files.directory.path().display());
     load_in(&files.main(), &surroundings).map_err(|rejection| rejection.to_string().replace(&directory, ""))
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::aws::{AwsConnections, IncidentManager, OpsCenter, Sns, partition};
-use crate::config::{AwsSettings, Config, SinkSettings, Vendor};
+use crate::config::{AwsDefaults, Config, SinkSettings, Vendor};
 use crate::health::configured::Way;
 use crate::incident::settings::{Metrics, Settings, VpnSettings};
 use crate::settings::WebhookSettings;
@@ -14,7 +14,7 @@ use crate::webhook::{self, Part, Webhook};
 
 /// A sink.
 #[derive(Debug)]
-pub enum Place {
+pub enum AnySink {
     /// It keeps records.
     IncidentManager(IncidentManager),
     /// It keeps records.
@@ -31,19 +31,19 @@ pub fn open(
     configured: &SinkSettings,
     region: Option<Arc<str>>,
     site: &Arc<str>,
-) -> Place {
+) -> AnySink {
     let role_arn = configured.role_arn.clone();
     match &configured.vendor {
         Vendor::IncidentManager { .. } => {
-            Place::IncidentManager(IncidentManager::new(connections, region, role_arn))
+            AnySink::IncidentManager(IncidentManager::new(connections, region, role_arn))
         }
         Vendor::OpsCenter => {
-            Place::OpsCenter(OpsCenter::new(connections, region, role_arn, Arc::clone(site)))
+            AnySink::OpsCenter(OpsCenter::new(connections, region, role_arn, Arc::clone(site)))
         }
-        Vendor::Sns { topic_arn } => Place::Sns(Sns::new(connections, Arc::clone(topic_arn), role_arn)),
+        Vendor::Sns { topic_arn } => AnySink::Sns(Sns::new(connections, Arc::clone(topic_arn), role_arn)),
         Vendor::Webhook(webhook) => {
             let dialer = Arc::clone(connections.dialer());
-            Place::Webhook(
+            AnySink::Webhook(
                 Box::new(Webhook::new(WebhookSettings::clone(webhook), dialer)),
                 webhook.repeat_every,
             )
@@ -52,7 +52,7 @@ pub fn open(
 }
 
 /// How a sink goes by AWS; `None` if it does not.
-pub fn way(aws: &AwsSettings, sink: &SinkSettings) -> Option<Way> {
+pub fn way(aws: &AwsDefaults, sink: &SinkSettings) -> Option<Way> {
     let region = match &sink.vendor {
         Vendor::IncidentManager { .. } | Vendor::OpsCenter => {
             sink.region.clone().or_else(|| aws.region.clone())
@@ -67,19 +67,12 @@ pub fn way(aws: &AwsSettings, sink: &SinkSettings) -> Option<Way> {
 pub async fn settings(connections: &AwsConnections, config: &Config, configured: &SinkSettings) -> Settings {
     let mut metrics = None;
     if let Some(cloudwatch) = &config.cloudwatch {
-        let region = match cloudwatch.region.clone().or_else(|| config.aws.region.clone()) {
-            Some(region) => region,
-            None => connections.default_region().await.unwrap_or_else(|| "".into()),
-        };
+        let region = region(connections, config, cloudwatch.region.as_ref()).await;
         metrics = Some(Metrics { namespace: Arc::clone(&cloudwatch.namespace), region });
     }
     let mut vpns = BTreeMap::new();
     for (id, vpn) in &config.vpns {
-        let region = vpn.region.clone().or_else(|| config.aws.region.clone());
-        let region = match region {
-            Some(region) => region,
-            None => connections.default_region().await.unwrap_or_else(|| "".into()),
-        };
+        let region = region(connections, config, vpn.region.as_ref()).await;
         let tunnels = config.plan.vpn(id).map(|plan| plan.tunnels.as_slice()).unwrap_or_default();
         let known = VpnSettings {
             region,
@@ -105,17 +98,22 @@ pub async fn settings(connections: &AwsConnections, config: &Config, configured:
     }
 }
 
+/// The Region of what may have one of its `own`.
+async fn region(connections: &AwsConnections, config: &Config, own: Option<&Arc<str>>) -> Arc<str> {
+    match own.or(config.aws.region.as_ref()) {
+        Some(region) => Arc::clone(region),
+        None => connections.default_region().await.unwrap_or_else(|| "".into()),
+    }
+}
+
 /// An ARN of what OpsCenter keeps: its partition and, as far as the role tells, its account are those of the connections.
 async fn ops_items(connections: &AwsConnections, config: &Config, configured: &SinkSettings) -> Arc<str> {
-    let region = match configured.region.clone().or_else(|| config.aws.region.clone()) {
-        Some(region) => region,
-        None => connections.default_region().await.unwrap_or_else(|| "".into()),
-    };
+    let region = region(connections, config, configured.region.as_ref()).await;
     let account = configured.role_arn.as_deref().and_then(|role| role.split(':').nth(4)).unwrap_or_default();
     format!("arn:{}:ssm:{region}:{account}:opsitem", partition(&region)).into()
 }
 
-/// What is wrong with a webhook, by the key that it is about, as [`crate::config::Trial`] wants it.
+/// What is wrong with a webhook, by the key that it is about, as [`crate::config::WebhookTrial`] wants it.
 pub fn trial(configured: &WebhookSettings, reach: Reach) -> Vec<(&'static str, String)> {
     let key = |part| match part {
         Part::Url => "url",

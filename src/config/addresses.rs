@@ -9,7 +9,7 @@ use super::section::Section;
 
 /// What an address of a tunnel is said to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum End {
+pub(super) enum AddressKind {
     /// AWS's, outside.
     Outside,
     /// AWS's, inside the tunnel.
@@ -18,7 +18,7 @@ pub(super) enum End {
     Source,
 }
 
-impl End {
+impl AddressKind {
     const ALL: [Self; 3] = [Self::Outside, Self::Inside, Self::Source];
 
     const fn key(self) -> &'static str {
@@ -32,25 +32,34 @@ impl End {
 
 /// The addresses read so far, and where each was first seen as what.
 #[derive(Debug, Default)]
-pub(super) struct Ends(BTreeMap<(IpAddr, End), (Provenance, String)>);
+pub(super) struct Addresses(BTreeMap<(IpAddr, AddressKind), (Provenance, String)>);
 
-impl Ends {
+impl Addresses {
     /// Notes what makes `address` implausible as this end of the tunnel that `section` describes.
-    pub(super) fn claim(&mut self, end: End, address: IpAddr, section: &Section<'_>, notes: &mut Notes) {
+    pub(super) fn claim(
+        &mut self,
+        end: AddressKind,
+        address: IpAddr,
+        section: &Section<'_>,
+        notes: &mut Notes,
+    ) {
         if let Some(what) = odd(end, address) {
             section.warn(end.key(), what, notes);
         }
-        for other in End::ALL {
+        for other in AddressKind::ALL {
             let Some((place, path)) = self.0.get(&(address, other)) else { continue };
             match (end, other) {
-                (End::Outside, End::Outside) | (End::Inside, End::Inside) | (End::Source, End::Source) => {}
-                (End::Outside, End::Inside | End::Source) | (End::Inside | End::Source, End::Outside) => {
+                (AddressKind::Outside, AddressKind::Outside)
+                | (AddressKind::Inside, AddressKind::Inside)
+                | (AddressKind::Source, AddressKind::Source) => {}
+                (AddressKind::Outside, AddressKind::Inside | AddressKind::Source)
+                | (AddressKind::Inside | AddressKind::Source, AddressKind::Outside) => {
                     let what = format!(
                         "{address} is {path} at {place}, too: no address is both outside and inside a tunnel"
                     );
                     section.wrong(end.key(), what, notes);
                 }
-                (End::Inside, End::Source) | (End::Source, End::Inside) => {
+                (AddressKind::Inside, AddressKind::Source) | (AddressKind::Source, AddressKind::Inside) => {
                     let what = format!(
                         "{address} is {path} at {place}, too: inside_ip is AWS's end, source_ip this host's; are they \
                          exchanged in one of the two?"
@@ -66,20 +75,20 @@ impl Ends {
 
 /// What is unusual about an address. The ends inside lie in 169.254.0.0/16 and fd00::/8 (Site-to-Site VPN user guide, "Tunnel
 /// options"). `source_ip` may be any address of this host that AWS has a route back to.
-fn odd(end: End, address: IpAddr) -> Option<String> {
+fn odd(end: AddressKind, address: IpAddr) -> Option<String> {
     let inside = match address {
         IpAddr::V4(ip) => ip.is_link_local(),
         IpAddr::V6(ip) => ip.is_unique_local(),
     };
     match (end, inside) {
         // An outside address of 169.254.0.0/16 is refused before.
-        (End::Outside, true) => Some(format!(
+        (AddressKind::Outside, true) => Some(format!(
             "{address} looks like an address inside the tunnel; AWS has data only by the tunnel's outside address"
         )),
-        (End::Inside, false) => Some(format!(
+        (AddressKind::Inside, false) => Some(format!(
             "{address} is not an inside address of AWS's (169.254.0.0/16, fd00::/8): if its replies do not come through the \
              tunnel, a dead tunnel looks up"
         )),
-        (End::Outside, false) | (End::Inside, true) | (End::Source, _) => None,
+        (AddressKind::Outside, false) | (AddressKind::Inside, true) | (AddressKind::Source, _) => None,
     }
 }
