@@ -5,6 +5,7 @@
 //! no sink goes on with is said to be left open.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -71,9 +72,9 @@ impl Sinks {
         let wanted = wanted(&context.connections, config).await;
         let left = allot(&context.store, &wanted, config).await;
         for (id, wanted) in wanted {
-            if !self.running.contains_key(&id) {
+            if let Entry::Vacant(free) = self.running.entry(id) {
                 let task = start(context, &wanted, tasks);
-                self.running.insert(id, (wanted, task));
+                free.insert((wanted, task));
             }
         }
         left

@@ -4,8 +4,8 @@
 //! |---|---|
 //! | what is sent: a template, ready ones among them | `template` |
 //! | what must reach no log: read from files for each try | `secret` |
+//! | address, headers, how long a message holds | `settings` |
 //! | how it is sent: proxy, timeouts, no redirects | `client` |
-//! | to which of a host's addresses | `reach` |
 //! | whose certificates are trusted | `authorities` |
 //! | what an answer means | `answer` |
 //! | what of it may be repeated | `hidden` |
@@ -19,12 +19,12 @@ mod authorities;
 mod client;
 mod hidden;
 mod secret;
+mod settings;
 mod template;
 mod trial;
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use hmac::{Hmac, KeyInit, Mac};
 use hyper::Uri;
@@ -39,67 +39,15 @@ use crate::settings::{WebhookSettings, WebhookUrl};
 use answer::{LastWords, Reason, rejected};
 use client::{Client, Post};
 use hidden::Hidden;
+use settings::header;
 use template::Template;
 pub use trial::{Part, Reach, trial};
-
-/// How many repetitions may be lost before a vendor that takes silence for an end does so, where each is answered at once …
-const REPETITIONS: u32 = 5;
-/// … and where each is given up only when its time is over.
-const SILENT_REPETITIONS: u32 = 3;
 
 /// A webhook.
 pub struct Webhook {
     settings: WebhookSettings,
     client: Client,
     heard: Mutex<LastWords>,
-}
-
-/// What a call makes of the settings.
-impl WebhookSettings {
-    /// How long what is open stays so at the receiver without another word. The teller repeats it, and after a failure tries
-    /// again, each `repeat_every` (`incident::teller`).
-    fn lasts(&self) -> Option<Duration> {
-        let every = self.repeat_every?;
-        Some((every * REPETITIONS).max((every + self.timeout) * SILENT_REPETITIONS))
-    }
-
-    /// An address that may be posted to.
-    fn address(&self, text: &str) -> Result<Uri, String> {
-        let wrong = |what: &str| format!("the url {what}");
-        let url: Uri = text.parse().map_err(|_| wrong("is none; correct it"))?;
-        match url.scheme_str() {
-            Some("https") => {}
-            Some("http") if self.allow_http => {}
-            Some("http") => {
-                return Err(wrong(
-                    "is plain HTTP, which anybody on the way can read; use https://, or set allow_http = true",
-                ));
-            }
-            Some(_) | None => return Err(wrong("is not https://; correct it")),
-        }
-        if url.host().is_none_or(str::is_empty) {
-            return Err(wrong("names no host; correct it"));
-        }
-        if url.authority().is_some_and(|authority| authority.as_str().contains('@')) {
-            return Err(wrong(
-                "names a user, who would not be told; write an Authorization header with {secret}",
-            ));
-        }
-        Ok(url)
-    }
-
-    /// The headers of the operator's.
-    fn own_headers(&self, secret: Option<&str>) -> Result<Vec<(HeaderName, HeaderValue)>, String> {
-        let filled = |(name, value): &(String, String)| {
-            let value = value.replace("{secret}", secret.unwrap_or_default());
-            header(name, &value).ok_or_else(|| {
-                format!(
-                    "the header {name} is none, once the secret is filled in; correct the one or the other"
-                )
-            })
-        };
-        self.headers.iter().map(filled).collect()
-    }
 }
 
 impl Webhook {
@@ -192,13 +140,6 @@ impl Messenger for Webhook {
         let about = format!("POST {scheme}://{host}{port}");
         self.send(message, now, url).await.map_err(|reason| reason.at(&about))
     }
-}
-
-/// A header; one with a value that nobody may see in a log.
-fn header(name: &str, value: &str) -> Option<(HeaderName, HeaderValue)> {
-    let mut header = HeaderValue::from_str(value).ok()?;
-    header.set_sensitive(true);
-    Some((HeaderName::from_bytes(name.as_bytes()).ok()?, header))
 }
 
 /// HMAC-SHA256 over `<seconds>.<body>`: the time is signed as well, so that nobody can send it again later.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use super::Reason;
+use super::answer::Reason;
 use super::authorities;
 use super::secret::{self, NoSecret};
 use super::template::Template;
