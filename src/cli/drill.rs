@@ -24,7 +24,7 @@ use crate::clock;
 use crate::config::{Config, Mode, SinkSettings, Vendor};
 use crate::daemon::any_sink::{self, AnySink};
 use crate::incident::drill::Drill as Incident;
-use crate::incident::settings::Settings;
+use crate::incident::settings::SinkRules;
 use crate::incident::sink::SinkError;
 use crate::process::Exit;
 use crate::settings::{WebhookBody, WebhookPreset};
@@ -154,7 +154,7 @@ fn agreed() -> bool {
 struct Ready<'r> {
     round: &'r Round,
     place: AnySink,
-    settings: Settings,
+    settings: SinkRules,
 }
 
 async fn drill(config: &Config, connections: AwsConnections, rounds: &[Round], hold: Option<u64>) -> Exit {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::aws::{AwsConnections, IncidentManager, OpsCenter, Sns, partition};
 use crate::config::{AwsDefaults, Config, SinkSettings, Vendor};
 use crate::health::configured::Way;
-use crate::incident::settings::{Metrics, Settings, VpnSettings};
+use crate::incident::settings::{Metrics, SinkRules, VpnSettings};
 use crate::settings::WebhookSettings;
 pub use crate::webhook::Reach;
 use crate::webhook::{self, Part, Webhook};
@@ -64,7 +64,7 @@ pub fn way(aws: &AwsDefaults, sink: &SinkSettings) -> Option<Way> {
 }
 
 /// What the sink is configured with, in its own terms.
-pub async fn settings(connections: &AwsConnections, config: &Config, configured: &SinkSettings) -> Settings {
+pub async fn settings(connections: &AwsConnections, config: &Config, configured: &SinkSettings) -> SinkRules {
     let mut metrics = None;
     if let Some(cloudwatch) = &config.cloudwatch {
         let region = region(connections, config, cloudwatch.region.as_ref()).await;
@@ -89,7 +89,7 @@ pub async fn settings(connections: &AwsConnections, config: &Config, configured:
         // It has no records.
         Vendor::Sns { .. } | Vendor::Webhook(_) => "".into(),
     };
-    Settings {
+    SinkRules {
         sink: configured.plan(),
         site: Arc::clone(&config.plan.site),
         plan,

@@ -17,7 +17,7 @@ use crate::domain::plan::SinkPlan;
 use crate::health::overview::{Open, Shown};
 use crate::health::{Component, Severity};
 use crate::publish::feed;
-use crate::publish::machine::{Publisher, Settings};
+use crate::publish::machine::{PublishSettings, Publisher};
 use crate::publish::shell::{self, Tally};
 
 /// Which publisher runs.
@@ -50,7 +50,7 @@ impl Publishing {
         };
         let (feed, news) = feed::channel();
         let CloudWatchSettings { namespace, interval, region, role_arn } = cloudwatch;
-        let settings = Settings { site, interval, seed: RandomState::new().hash_one("publisher") };
+        let settings = PublishSettings { site, interval, seed: RandomState::new().hash_one("publisher") };
         let sink = CloudWatchMetrics::new(context.connections.clone(), region, role_arn, namespace);
         let (shown, prometheus) = (self.shown.clone(), Arc::clone(&context.prometheus));
         let tally = move |tally| match tally {

@@ -20,7 +20,7 @@ use crate::domain::names::SinkId;
 use crate::health::Component;
 use crate::incident::action::SinkReport;
 use crate::incident::message::Messenger;
-use crate::incident::settings::Settings;
+use crate::incident::settings::SinkRules;
 use crate::incident::settings::TellerSettings;
 use crate::incident::shell;
 use crate::incident::sink::IncidentSink;
@@ -33,7 +33,7 @@ use crate::telemetry::wording::Notice;
 struct SinkIdentity {
     configured: SinkSettings,
     region: Option<Arc<str>>,
-    settings: Settings,
+    settings: SinkRules,
 }
 
 /// The reconcilers that run.
@@ -126,7 +126,7 @@ fn start(context: &IoContext, wanted: &SinkIdentity, tasks: &mut JoinSet<()>) ->
 /// Runs the teller of a sink that only takes messages.
 fn tell(
     context: &IoContext,
-    settings: &Settings,
+    settings: &SinkRules,
     repeat_every: Option<Duration>,
     sink: impl Messenger,
     tasks: &mut JoinSet<()>,
@@ -148,7 +148,7 @@ fn tell(
 /// Runs the reconciler of a sink that keeps records.
 fn keep(
     context: &IoContext,
-    settings: &Settings,
+    settings: &SinkRules,
     sink: impl IncidentSink,
     tasks: &mut JoinSet<()>,
 ) -> AbortHandle {

@@ -11,7 +11,7 @@ mod render;
 
 use serde::Serialize;
 
-use super::settings::{Settings, VpnSettings};
+use super::settings::{SinkRules, VpnSettings};
 use super::wording::{
     self, Alone, AwsSince, Course, Tunnel, WORDS_MAX, alone, as_they_stand, clearing_since, clip, concerned,
     list, when,
@@ -80,7 +80,7 @@ pub struct Ends {
 
 impl Account {
     /// The account of an incident as it stands.
-    pub(super) fn new(incident: &Incident, settings: &Settings) -> Self {
+    pub(super) fn new(incident: &Incident, settings: &SinkRules) -> Self {
         let tunnels = as_they_stand(incident);
         let vpn = settings.vpns.get(&incident.id.vpn);
         let flow = Flow::of(&tunnels);

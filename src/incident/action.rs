@@ -346,7 +346,7 @@ pub enum SinkReport {
 
 /// What people should hear of a record; what is wrong with the sink itself is its `problem`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Notice {
+pub struct SinkNotice {
     /// How loud.
     pub level: NoticeLevel,
     /// The connection and kind that it is about.
@@ -355,7 +355,7 @@ pub struct Notice {
     pub text: String,
 }
 
-/// How loud a [`Notice`] is.
+/// How loud a [`SinkNotice`] is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum NoticeLevel {
     /// Good to know.

@@ -24,7 +24,7 @@ const LASTING: u32 = 5;
 
 /// One thing that is tried until it works.
 #[derive(Debug, Default)]
-pub(super) struct Hold {
+pub(super) struct Retry {
     failures: u32,
     /// When the last failure lets a page try again …
     page: Option<Moment>,
@@ -34,7 +34,7 @@ pub(super) struct Hold {
     what: String,
 }
 
-impl Hold {
+impl Retry {
     /// When it may be tried again, if that is later than `now`.
     pub(super) fn until(&self, now: Moment, urgency: Urgency) -> Option<Moment> {
         let until = match urgency {
@@ -124,17 +124,17 @@ mod tests {
         Failure::Sink(SinkError::Rejected { what: "denied".into(), source: None })
     }
 
-    fn until(hold: &Hold, urgency: Urgency) -> Option<u64> {
-        hold.until(Moment::ORIGIN, urgency).map(|until| until.since(Moment::ORIGIN).as_secs())
+    fn until(retry: &Retry, urgency: Urgency) -> Option<u64> {
+        retry.until(Moment::ORIGIN, urgency).map(|until| until.since(Moment::ORIGIN).as_secs())
     }
 
     #[test]
     fn the_sinks_own_word_is_honoured_but_not_for_ever() {
-        let mut hold = Hold::default();
-        hold.failed(Moment::ORIGIN, &temporary(Some(45)), &[]);
-        assert_eq!(until(&hold, Urgency::Quiet), Some(45));
-        hold.failed(Moment::ORIGIN, &temporary(Some(1_000_000)), &[]);
-        assert_eq!(until(&hold, Urgency::Quiet), Some(600));
+        let mut retry = Retry::default();
+        retry.failed(Moment::ORIGIN, &temporary(Some(45)), &[]);
+        assert_eq!(until(&retry, Urgency::Quiet), Some(45));
+        retry.failed(Moment::ORIGIN, &temporary(Some(1_000_000)), &[]);
+        assert_eq!(until(&retry, Urgency::Quiet), Some(600));
     }
 
     #[test]
@@ -145,10 +145,10 @@ mod tests {
         for failure in
             [temporary(None), temporary(Some(1_000_000)), rejected(), not_found, token_known, ledger]
         {
-            let mut hold = Hold::default();
+            let mut retry = Retry::default();
             for _ in 0..100 {
-                hold.failed(Moment::ORIGIN, &failure, &["milan-1"]);
-                let next = hold.until(Moment::ORIGIN, Urgency::Page).unwrap();
+                retry.failed(Moment::ORIGIN, &failure, &["milan-1"]);
+                let next = retry.until(Moment::ORIGIN, Urgency::Page).unwrap();
                 assert!(next <= Moment::ORIGIN + Duration::from_secs(30), "{failure}: {next:?}");
             }
         }
@@ -156,44 +156,44 @@ mod tests {
 
     #[test]
     fn a_wait_can_be_cut_short_and_not_made_longer() {
-        let mut hold = Hold::default();
-        hold.failed(Moment::ORIGIN, &temporary(Some(600)), &[]);
-        hold.at_most(Moment::ORIGIN, Duration::from_secs(60));
-        assert_eq!((until(&hold, Urgency::Quiet), until(&hold, Urgency::Page)), (Some(60), Some(30)));
-        hold.at_most(Moment::ORIGIN, Duration::from_secs(90));
-        assert_eq!((until(&hold, Urgency::Quiet), until(&hold, Urgency::Page)), (Some(60), Some(30)));
+        let mut retry = Retry::default();
+        retry.failed(Moment::ORIGIN, &temporary(Some(600)), &[]);
+        retry.at_most(Moment::ORIGIN, Duration::from_secs(60));
+        assert_eq!((until(&retry, Urgency::Quiet), until(&retry, Urgency::Page)), (Some(60), Some(30)));
+        retry.at_most(Moment::ORIGIN, Duration::from_secs(90));
+        assert_eq!((until(&retry, Urgency::Quiet), until(&retry, Urgency::Page)), (Some(60), Some(30)));
     }
 
     #[test]
     fn what_was_rejected_and_nobody_waits_for_is_tried_again_every_five_minutes() {
-        let mut hold = Hold::default();
-        hold.failed(Moment::ORIGIN, &rejected(), &[]);
-        hold.failed(Moment::ORIGIN, &rejected(), &[]);
-        assert_eq!(until(&hold, Urgency::Quiet), Some(300));
-        assert_eq!(hold.complaint(), Some("denied"));
+        let mut retry = Retry::default();
+        retry.failed(Moment::ORIGIN, &rejected(), &[]);
+        retry.failed(Moment::ORIGIN, &rejected(), &[]);
+        assert_eq!(until(&retry, Urgency::Quiet), Some(300));
+        assert_eq!(retry.complaint(), Some("denied"));
     }
 
     #[test]
     fn a_rejection_lets_go_and_stands_but_the_sinks_own_word_holds() {
-        let mut hold = Hold::default();
-        hold.failed(Moment::ORIGIN, &rejected(), &[]);
-        hold.let_go();
-        assert_eq!((until(&hold, Urgency::Page), hold.complaint()), (None, Some("denied")));
-        hold.failed(Moment::ORIGIN, &temporary(Some(20)), &[]);
-        hold.let_go();
-        assert_eq!(until(&hold, Urgency::Page), Some(20));
+        let mut retry = Retry::default();
+        retry.failed(Moment::ORIGIN, &rejected(), &[]);
+        retry.let_go();
+        assert_eq!((until(&retry, Urgency::Page), retry.complaint()), (None, Some("denied")));
+        retry.failed(Moment::ORIGIN, &temporary(Some(20)), &[]);
+        retry.let_go();
+        assert_eq!(until(&retry, Urgency::Page), Some(20));
     }
 
     #[test]
     fn people_hear_of_a_temporary_failure_when_it_lasts() {
-        let mut hold = Hold::default();
+        let mut retry = Retry::default();
         for _ in 1..LASTING {
-            hold.failed(Moment::ORIGIN, &temporary(None), &[]);
-            assert_eq!(hold.complaint(), None);
+            retry.failed(Moment::ORIGIN, &temporary(None), &[]);
+            assert_eq!(retry.complaint(), None);
         }
-        hold.failed(Moment::ORIGIN, &temporary(None), &[]);
-        assert_eq!(hold.complaint(), Some("busy"));
-        hold.clear();
-        assert_eq!((hold.complaint(), until(&hold, Urgency::Page)), (None, None));
+        retry.failed(Moment::ORIGIN, &temporary(None), &[]);
+        assert_eq!(retry.complaint(), Some("busy"));
+        retry.clear();
+        assert_eq!((retry.complaint(), until(&retry, Urgency::Page)), (None, None));
     }
 }

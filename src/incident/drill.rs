@@ -28,7 +28,7 @@ use crate::domain::time::Stamp;
 
 use super::account::{self, Account, NOTES_MAX, URL_MAX};
 use super::message::{Change, Message, add_account, severity};
-use super::settings::Settings;
+use super::settings::SinkRules;
 use super::sink::{DESCRIPTION_MAX, DRILL_SOURCE, IncidentSink, RecordId, Scope, SinkError, StartRequest};
 use super::token;
 use super::wording::{self, TITLE_MAX, WORDS_MAX, clip, telephone, time, when};
@@ -72,13 +72,13 @@ pub trait ShowingSink: IncidentSink {
 
 impl Drill {
     /// Where a sink keeps it; `None` if the connection is not configured.
-    pub fn scope(&self, settings: &Settings) -> Option<Scope> {
+    pub fn scope(&self, settings: &SinkRules) -> Option<Scope> {
         let real = settings.scope(&self.vpn, self.kind)?;
         Some(Scope { source: DRILL_SOURCE.to_owned(), ..real })
     }
 
     /// The request that starts its record; the same in every retry.
-    pub fn request(&self, settings: &Settings) -> Option<StartRequest> {
+    pub fn request(&self, settings: &SinkRules) -> Option<StartRequest> {
         let scope = self.scope(settings)?;
         Some(StartRequest {
             client_token: token::drill(&scope, &self.site, self.at),
@@ -92,7 +92,7 @@ impl Drill {
     }
 
     /// The message that tells of its beginning or of its end.
-    pub fn message(&self, settings: &Settings, change: Change, at: Stamp) -> Message {
+    pub fn message(&self, settings: &SinkRules, change: Change, at: Stamp) -> Message {
         let key = format!("bothends/drill/{}/{}", self.vpn, self.kind.as_str());
         let id = token::drill_message(settings.id(), &self.site, &key, self.at, change.as_str());
         let account = self.account(settings);
@@ -157,7 +157,7 @@ impl Drill {
     }
 
     /// What people read while it is open.
-    fn account(&self, settings: &Settings) -> Account {
+    fn account(&self, settings: &SinkRules) -> Account {
         let vpn = settings.vpns.get(&self.vpn);
         Account {
             title: self.title(),
@@ -201,7 +201,7 @@ impl Drill {
     }
 
     /// What programs are told; the same names as a real incident's.
-    fn data(&self, settings: &Settings) -> Value {
+    fn data(&self, settings: &SinkRules) -> Value {
         let mut data = json!({
             "drill": true,
             "site": clip(&self.site, WORDS_MAX),

@@ -7,7 +7,7 @@ use crate::domain::board::IncidentId;
 use crate::domain::time::Moment;
 
 use super::action::{Failure, Urgency};
-use super::backoff::Hold;
+use super::backoff::Retry;
 use super::sink::{Record, RecordId, RecordStatus};
 
 /// Incident Manager does not say how far its list lags behind; we count on a minute, and half as much again.
@@ -26,12 +26,12 @@ const SEEN_MAX: usize = 16;
 
 /// One scope.
 #[derive(Debug, Default)]
-pub(super) struct Place {
+pub(super) struct KnownRecords {
     last: Option<LookUp>,
     prepared_since: Option<Moment>,
     seen: BTreeMap<RecordId, Seen>,
     /// When looking up may be tried again.
-    pub(super) hold: Hold,
+    pub(super) retry: Retry,
     /// When the last look-up failed, if it did.
     pub(super) failed_at: Option<Moment>,
     /// When a look-up in flight was asked.
@@ -53,7 +53,7 @@ struct Seen {
     closed: Option<Moment>,
 }
 
-impl Place {
+impl KnownRecords {
     /// The records as known, oldest first, if a look-up was asked at `bound` or later.
     pub(super) fn view(&self, bound: Moment) -> Option<Vec<Record>> {
         self.last.as_ref().filter(|last| last.asked >= bound).map(|_| self.known())
@@ -95,7 +95,7 @@ impl Place {
 
     /// Whether looking up is refused, until a person acts.
     pub(super) const fn is_refused(&self) -> bool {
-        self.hold.is_rejected()
+        self.retry.is_rejected()
     }
 
     /// A look-up was answered.
@@ -104,7 +104,7 @@ impl Place {
         if self.is_overtaken(asked) {
             return;
         }
-        self.hold.clear();
+        self.retry.clear();
         self.failed_at = None;
         self.last = Some(LookUp { asked, records });
         self.forget();
@@ -122,7 +122,7 @@ impl Place {
             return;
         }
         self.failed_at = Some(now);
-        self.hold.failed(now, failure, seed);
+        self.retry.failed(now, failure, seed);
     }
 
     /// A record was read.
@@ -185,8 +185,8 @@ impl Place {
             let every = (now.since(since) / 2).clamp(REFRESH_FIRST, REFRESH_LAST);
             last.map_or(since, |last| last + every)
         });
-        let mend = self.hold.is_rejected().then_some(now);
-        let at = |due: Moment, pace| self.hold.until(now, pace).map_or(due, |until| due.max(until));
+        let mend = self.retry.is_rejected().then_some(now);
+        let at = |due: Moment, pace| self.retry.until(now, pace).map_or(due, |until| due.max(until));
         let wanted =
             wanted.map(|wanted| at(wanted.bound, if wanted.page { Urgency::Page } else { Urgency::Quiet }));
         let wanted = wanted.map(|due| busy.map_or(due, |busy| due.max(busy)));
@@ -232,14 +232,14 @@ mod tests {
 
     #[test]
     fn an_overtaken_look_up_that_ends_late_changes_nothing() {
-        let mut place = Place { asked: Some(at(6)), ..Place::default() };
+        let mut place = KnownRecords { asked: Some(at(6)), ..KnownRecords::default() };
         place.found(at(6), vec![record()]);
         place.found(at(1), Vec::new());
         assert_eq!(place.view(at(6)), Some(vec![record()]));
         let failure =
             Failure::Sink(SinkError::Temporary { what: "late".into(), retry_after: None, source: None });
         place.failed(at(1), &failure, at(7), &[]);
-        assert_eq!((place.failed_at, place.hold.until(at(7), Urgency::Page)), (None, None));
+        assert_eq!((place.failed_at, place.retry.until(at(7), Urgency::Page)), (None, None));
     }
 
     #[test]
@@ -250,7 +250,7 @@ mod tests {
             ..record()
         };
         let of = crate::fixture::incident().id;
-        let mut place = Place::default();
+        let mut place = KnownRecords::default();
         place.found(at(0), (0..50).map(numbered).collect());
         for number in 0..50 {
             place.read(numbered(number), None, at(1));
@@ -264,7 +264,8 @@ mod tests {
 
     #[test]
     fn a_page_overtakes_a_list_that_hangs_and_nothing_else_does() {
-        let place = Place { asked: Some(at(0)), prepared_since: Some(at(0)), ..Place::default() };
+        let place =
+            KnownRecords { asked: Some(at(0)), prepared_since: Some(at(0)), ..KnownRecords::default() };
         let wanted = |page| Some(Wanted { bound: at(0), page });
         assert_eq!(place.due(wanted(true), at(0)), Some(at(0) + OVERTAKEN_AFTER));
         assert_eq!((place.due(wanted(false), at(60)), place.due(None, at(60))), (None, None));

@@ -10,7 +10,7 @@ use crate::domain::time::Stamp;
 
 use super::account::Account;
 use super::raw_data::raw_members;
-use super::settings::Settings;
+use super::settings::SinkRules;
 use super::sink::SinkError;
 use super::{token, wording};
 
@@ -113,7 +113,7 @@ pub(super) struct Occasion<'a> {
 }
 
 /// The message on an occasion.
-pub(super) fn compose(incident: &Incident, settings: &Settings, occasion: Occasion<'_>) -> Message {
+pub(super) fn compose(incident: &Incident, settings: &SinkRules, occasion: Occasion<'_>) -> Message {
     let Occasion { sink, change, generation, told, at } = occasion;
     let id = &incident.id;
     let impact = settings.impact(id.kind);

@@ -9,7 +9,7 @@ use crate::domain::time::{Moment, Now};
 use crate::health::Problem;
 
 use super::action::{
-    Act, Action, ActionId, Failure, Found, Notice, NoticeLevel, Reply, Settled, SinkEvent, SinkReport,
+    Act, Action, ActionId, Failure, Found, NoticeLevel, Reply, Settled, SinkEvent, SinkNotice, SinkReport,
 };
 use super::sink::SinkError;
 
@@ -60,7 +60,7 @@ pub trait Machine {
     }
 
     /// What people should hear.
-    fn poll_notices(&mut self) -> Vec<Notice> {
+    fn poll_notices(&mut self) -> Vec<SinkNotice> {
         mem::take(&mut self.outbox_mut().notices)
     }
 }
@@ -76,7 +76,7 @@ pub struct Outbox<W> {
     settled: VecDeque<Settled>,
     found: VecDeque<Found>,
     reports: VecDeque<SinkReport>,
-    notices: Vec<Notice>,
+    notices: Vec<SinkNotice>,
 }
 
 impl<W> Outbox<W> {
@@ -142,7 +142,7 @@ impl<W> Outbox<W> {
 
     /// People should hear something of a connection and kind.
     pub(super) fn notice(&mut self, level: NoticeLevel, about: (VpnId, Kind), text: String) {
-        self.notices.push(Notice { level, about: Some(about), text });
+        self.notices.push(SinkNotice { level, about: Some(about), text });
     }
 }
 

@@ -68,10 +68,10 @@ use crate::domain::time::{Moment, Now};
 use crate::health::{Code, Problem};
 
 use super::action::{Act, ActionId, Failure, NoticeLevel, Reply, SinkEvent, Work};
-use super::backoff::Hold;
-use super::lookup::Place;
+use super::backoff::Retry;
+use super::lookup::KnownRecords;
 use super::outbox::{Machine, Outbox, UnderWay, label};
-use super::settings::Settings;
+use super::settings::SinkRules;
 use super::sink::{LedgerRow, Record, RecordId, SinkError};
 use super::wording;
 use case::Case;
@@ -81,9 +81,9 @@ pub use plan::WITHOUT_A_LIST;
 /// One sink's reconciler.
 #[derive(Debug)]
 pub struct Reconciler {
-    settings: Settings,
+    settings: SinkRules,
     cases: BTreeMap<IncidentId, Case>,
-    places: BTreeMap<(VpnId, Kind), Place>,
+    places: BTreeMap<(VpnId, Kind), KnownRecords>,
     /// What the ledger has of incidents that were not on the Board in this run.
     stored: BTreeMap<IncidentId, Vec<LedgerRow>>,
     survey: Survey,
@@ -125,20 +125,20 @@ struct Survey {
     reading: bool,
     /// The oldest open record of each scope that nothing accounted for, to be read.
     unread: BTreeMap<(VpnId, Kind), RecordId>,
-    hold: Hold,
+    retry: Retry,
 }
 
 impl Survey {
     /// A list, or one of its records, was not to be had: all is asked again after a while.
     fn failed(&mut self, failure: &Failure, now: Moment, seed: &[&str]) {
-        self.hold.failed(now, failure, seed);
+        self.retry.failed(now, failure, seed);
         self.last = None;
     }
 }
 
 impl Reconciler {
     /// A reconciler that takes up what the ledger has of this sink.
-    pub fn new(settings: Settings, rows: Vec<LedgerRow>, now: Now) -> Self {
+    pub fn new(settings: SinkRules, rows: Vec<LedgerRow>, now: Now) -> Self {
         let mut stored: BTreeMap<IncidentId, Vec<LedgerRow>> = BTreeMap::new();
         for row in rows {
             stored.entry(row.incident.clone()).or_default().push(row);
@@ -162,10 +162,10 @@ impl Reconciler {
         }
     }
 
-    fn complaint(&self, act: Act, hold: &Hold) -> Option<Problem> {
-        let what = hold.complaint()?;
+    fn complaint(&self, act: Act, retry: &Retry) -> Option<Problem> {
+        let what = retry.complaint()?;
         let code = match act {
-            Act::Find | Act::Start | Act::Read | Act::Resolve | Act::Deliver if hold.is_rejected() => {
+            Act::Find | Act::Start | Act::Read | Act::Resolve | Act::Deliver if retry.is_rejected() => {
                 Code::SinkRejects
             }
             Act::Find | Act::Start | Act::Read | Act::Resolve | Act::Deliver => Code::SinkUnreachable,
@@ -309,12 +309,12 @@ impl Machine for Reconciler {
     }
 
     fn problem(&self) -> Option<Problem> {
-        let cases = self.cases.values().flat_map(|case| &case.holds).map(|(act, hold)| (*act, hold));
-        let places = self.places.values().map(|place| (Act::Find, &place.hold));
+        let cases = self.cases.values().flat_map(|case| &case.retries).map(|(act, retry)| (*act, retry));
+        let places = self.places.values().map(|place| (Act::Find, &place.retry));
         let complaints = cases
             .chain(places)
-            .chain([(Act::Survey, &self.survey.hold)])
-            .filter_map(|(act, hold)| self.complaint(act, hold));
+            .chain([(Act::Survey, &self.survey.retry)])
+            .filter_map(|(act, retry)| self.complaint(act, retry));
         complaints.max_by_key(|problem| problem.severity)
     }
 

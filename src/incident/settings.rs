@@ -12,7 +12,7 @@ use super::record::Scope;
 
 /// One sink, as its reconciler needs it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Settings {
+pub struct SinkRules {
     /// Its id, and what it takes.
     pub sink: SinkPlan,
     /// This gateway's name.
@@ -29,7 +29,7 @@ pub struct Settings {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TellerSettings {
     /// As every sink has them; `plan` is of no meaning.
-    pub sink: Settings,
+    pub sink: SinkRules,
     /// How often what is open is repeated, to a vendor that takes silence for an end.
     pub repeat_every: Option<Duration>,
 }
@@ -58,7 +58,7 @@ pub struct Metrics {
     pub region: Arc<str>,
 }
 
-impl Settings {
+impl SinkRules {
     /// The sink's id.
     pub const fn id(&self) -> &SinkId {
         &self.sink.id
@@ -103,7 +103,7 @@ mod tests {
     #[test]
     fn a_scope_names_the_plan_the_source_and_the_connections_own_arn() {
         let vpn = VpnId::new("vpn-0123456789abcdef0");
-        let settings = Settings {
+        let settings = SinkRules {
             sink: SinkPlan {
                 id: SinkId::new("incident_manager"),
                 destination: Destination::new("0123"),

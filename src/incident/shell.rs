@@ -23,12 +23,13 @@ use crate::health::{Component, Health, Problem};
 use crate::records::Records;
 
 use super::action::{
-    Act, ActionId, Errand, Failure, Found, Notice, NoticeLevel, Reply, Settled, SinkEvent, SinkReport, Work,
+    Act, ActionId, Errand, Failure, Found, NoticeLevel, Reply, Settled, SinkEvent, SinkNotice, SinkReport,
+    Work,
 };
 use super::message::Messenger;
 use super::outbox::Machine;
 use super::reconcile::Reconciler;
-use super::settings::{Settings, TellerSettings};
+use super::settings::{SinkRules, TellerSettings};
 use super::sink::{IncidentSink, Ledger, LedgerRow};
 use super::teller::Teller;
 
@@ -52,7 +53,7 @@ const DRAIN: Duration = Duration::from_secs(3);
 )]
 pub async fn run<S: IncidentSink, L: Ledger>(
     now: impl Fn() -> Now,
-    settings: Settings,
+    settings: SinkRules,
     sink: S,
     ledger: L,
     board: watch::Receiver<Arc<Board>>,
@@ -64,9 +65,9 @@ pub async fn run<S: IncidentSink, L: Ledger>(
     let rows = load(&ledger, &settings, "records are looked for at the sink instead").await;
     rows.iter().for_each(|row| keep(&records, row));
     let machine = Reconciler::new(settings.clone(), rows, now());
-    let doer = Keeper { sink_id: settings.id().clone(), sink, ledger, records };
+    let executor = RecordExecutor { sink_id: settings.id().clone(), sink, ledger, records };
     let outlets = Outlets { events, speaker: Speaker::new(&settings, health), observe };
-    serve(now, &settings.sink, machine, doer, board, outlets).await;
+    serve(now, &settings.sink, machine, executor, board, outlets).await;
 }
 
 /// Serves a sink that only takes messages, likewise.
@@ -89,9 +90,9 @@ pub async fn tell<M: Messenger, L: Ledger>(
     let rows = load(&ledger, &sink, "what is open is told anew").await;
     rows.iter().for_each(|row| keep(&records, row));
     let machine = Teller::new(settings, rows, now());
-    let doer = Deliverer { sink_id: sink.id().clone(), messenger, ledger, records };
+    let executor = MessageExecutor { sink_id: sink.id().clone(), messenger, ledger, records };
     let outlets = Outlets { events, speaker: Speaker::new(&sink, health), observe };
-    serve(now, &sink.sink, machine, doer, board, outlets).await;
+    serve(now, &sink.sink, machine, executor, board, outlets).await;
 }
 
 /// What a sink's task is told by its machine, and passes on.
@@ -101,15 +102,15 @@ struct Outlets<O> {
     observe: O,
 }
 
-async fn serve<M: Machine, D: Doer<M::Work>>(
+async fn serve<M: Machine, D: Executor<M::Work>>(
     now: impl Fn() -> Now,
     SinkPlan { id, destination, .. }: &SinkPlan,
     mut machine: M,
-    doer: D,
+    executor: D,
     mut board: watch::Receiver<Arc<Board>>,
     mut outlets: Outlets<impl Fn(&SinkReport)>,
 ) {
-    let doer = Arc::new(doer);
+    let executor = Arc::new(executor);
     let mut under_way: JoinSet<(ActionId, Result<Reply, Failure>)> = JoinSet::new();
     let first = board.borrow_and_update().clone();
     machine.handle(SinkEvent::Board(first), now());
@@ -117,8 +118,8 @@ async fn serve<M: Machine, D: Doer<M::Work>>(
     loop {
         while let Some(action) = machine.poll_action() {
             if closing.is_none() || D::is_commit(&action.work) {
-                let (doer, at) = (doer.clone(), now());
-                under_way.spawn(async move { (action.id, doer.execute(action.work, at).await) });
+                let (executor, at) = (executor.clone(), now());
+                under_way.spawn(async move { (action.id, executor.execute(action.work, at).await) });
             }
         }
         while let Some(report) = machine.poll_report() {
@@ -170,7 +171,7 @@ async fn sleep(timeout: Option<Duration>) {
     }
 }
 
-async fn load<L: Ledger>(ledger: &L, settings: &Settings, instead: &str) -> Vec<LedgerRow> {
+async fn load<L: Ledger>(ledger: &L, settings: &SinkRules, instead: &str) -> Vec<LedgerRow> {
     for tried in 1..=LOAD_TRIES {
         match ledger.load(settings.id()).await {
             Ok(rows) => return rows,
@@ -186,7 +187,7 @@ async fn load<L: Ledger>(ledger: &L, settings: &Settings, instead: &str) -> Vec<
 }
 
 /// What executes actions.
-trait Doer<W>: Send + Sync + 'static {
+trait Executor<W>: Send + Sync + 'static {
     /// Whether it only writes what was decided: that is done even while the daemon ends.
     fn is_commit(work: &W) -> bool;
 
@@ -194,14 +195,14 @@ trait Doer<W>: Send + Sync + 'static {
 }
 
 /// At a sink that keeps records.
-struct Keeper<S, L> {
+struct RecordExecutor<S, L> {
     sink_id: SinkId,
     sink: S,
     ledger: L,
     records: Records,
 }
 
-impl<S: IncidentSink, L: Ledger> Doer<Work> for Keeper<S, L> {
+impl<S: IncidentSink, L: Ledger> Executor<Work> for RecordExecutor<S, L> {
     fn is_commit(work: &Work) -> bool {
         work.act() == Act::Commit
     }
@@ -239,14 +240,14 @@ impl<S: IncidentSink, L: Ledger> Doer<Work> for Keeper<S, L> {
 }
 
 /// At a sink that only takes messages.
-struct Deliverer<M, L> {
+struct MessageExecutor<M, L> {
     sink_id: SinkId,
     messenger: M,
     ledger: L,
     records: Records,
 }
 
-impl<M: Messenger, L: Ledger> Doer<Errand> for Deliverer<M, L> {
+impl<M: Messenger, L: Ledger> Executor<Errand> for MessageExecutor<M, L> {
     fn is_commit(errand: &Errand) -> bool {
         errand.act() == Act::Commit
     }
@@ -286,13 +287,13 @@ struct Speaker {
 }
 
 impl Speaker {
-    fn new(settings: &Settings, health: Health) -> Self {
+    fn new(settings: &SinkRules, health: Health) -> Self {
         let sink = settings.id().to_string();
         Self { sink, health, problem: None }
     }
 
-    fn say(&mut self, notices: Vec<Notice>, problem: Option<Problem>) {
-        for Notice { level, about, text } in notices {
+    fn say(&mut self, notices: Vec<SinkNotice>, problem: Option<Problem>) {
+        for SinkNotice { level, about, text } in notices {
             let level = match level {
                 NoticeLevel::Info => log::Level::Info,
                 NoticeLevel::Warning => log::Level::Warn,

@@ -14,7 +14,7 @@ use crate::domain::verdict::{Assessment, AwsEvidence, Evidence, LocalEvidence, V
 
 use super::drill::Drill;
 use super::message::{Change, Message, Occasion, compose};
-use super::settings::{Settings, VpnSettings};
+use super::settings::{SinkRules, VpnSettings};
 
 /// What every message's data has.
 pub const MEMBERS: [&str; 28] = [
@@ -70,14 +70,14 @@ fn vpn() -> VpnId {
     VpnId::new("vpn-0123456789abcdef0")
 }
 
-fn settings(with: With) -> Settings {
+fn settings(with: With) -> SinkRules {
     let vpn_settings = VpnSettings {
         region: "eu-west-1".into(),
         runbook_url: with.runbook_url.then(|| "https://wiki.example.com/vpn".into()),
         notes: with.notes.then(|| "Call the \"NOC\".\nThen wait.".into()),
         ..VpnSettings::default()
     };
-    Settings {
+    SinkRules {
         sink: SinkPlan {
             id: SinkId::new("webhook"),
             destination: Destination::new("specimen"),

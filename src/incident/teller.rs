@@ -234,11 +234,11 @@ impl Machine for Teller {
 
     fn problem(&self) -> Option<Problem> {
         let problems = self.cases.values().flat_map(|case| {
-            let holds = [(Act::Deliver, &case.deliver), (Act::Commit, &case.ledger)];
-            holds.into_iter().filter_map(|(act, hold)| {
-                let what = hold.complaint()?;
+            let retries = [(Act::Deliver, &case.deliver), (Act::Commit, &case.ledger)];
+            retries.into_iter().filter_map(|(act, retry)| {
+                let what = retry.complaint()?;
                 let code = match act {
-                    Act::Deliver if hold.is_rejected() => Code::SinkRejects,
+                    Act::Deliver if retry.is_rejected() => Code::SinkRejects,
                     Act::Deliver => Code::SinkUnreachable,
                     // A ledger that is kept in memory only still sends everything.
                     Act::Commit

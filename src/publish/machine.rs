@@ -44,7 +44,7 @@ const MARK: usize = 1_000;
 
 /// What the publisher goes by.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Settings {
+pub struct PublishSettings {
     /// This gateway's name, for the dimension `Site`.
     pub site: Arc<str>,
     /// How often what is complete is sent; 10 s to 5 min.
@@ -102,7 +102,7 @@ pub enum Action {
 /// The machine.
 #[derive(Debug)]
 pub struct Publisher {
-    settings: Settings,
+    settings: PublishSettings,
     settle: Duration,
     /// To be sent, newest minute first.
     waiting: BTreeSet<Newest>,
@@ -153,7 +153,7 @@ enum SpoolLane {
 
 impl Publisher {
     /// A publisher that first looks for what an earlier run left in the spool.
-    pub fn new(settings: Settings, now: Now) -> Self {
+    pub fn new(settings: PublishSettings, now: Now) -> Self {
         let mut backoff = Backoff::new(settings.seed);
         let settle = SETTLE + backoff.draw(SETTLE_SPREAD);
         Self {

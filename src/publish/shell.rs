@@ -148,7 +148,7 @@ mod tests {
     use crate::domain::fact::Fact;
     use crate::domain::names::TunnelId;
     use crate::publish::feed;
-    use crate::publish::machine::{Settings, Whose};
+    use crate::publish::machine::{PublishSettings, Whose};
     use crate::publish::sink::SpoolError;
 
     /// Answers a call when it is let go.
@@ -200,7 +200,7 @@ mod tests {
         let (called, mut calls) = mpsc::unbounded_channel();
         let sink = Arc::new(Sink { called, go: tokio::sync::Semaphore::new(0) });
         let spool = Marked::default();
-        let settings = Settings { site: "milan-1".into(), interval: Duration::from_secs(60), seed: 1 };
+        let settings = PublishSettings { site: "milan-1".into(), interval: Duration::from_secs(60), seed: 1 };
         let (feed, news) = feed::channel();
         let tallied = Arc::new(Mutex::new(Vec::new()));
         let tally = {

@@ -24,7 +24,7 @@ const TRANSITION_BYTES: u64 = 1024;
 
 /// How `max_size` is shared out, so that file and log together stay below it at any moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Limits {
+pub(super) struct Shares {
     /// Pages in use may hold so many bytes when a commit ends. A file never shrinks, but freed pages are used again.
     pub(super) used: u64,
     /// When they would hold more, so many bytes are freed at once and not page by page with every commit.
@@ -41,7 +41,7 @@ pub(super) struct Limits {
     pub(super) incidents: u64,
 }
 
-impl Limits {
+impl Shares {
     /// A file that is full may grow by a commit before that has made room, and the log may take a commit beyond its
     /// length, in which every row may have a page to itself that is also noted in an index. The shares are in 64ths:
     /// 48 used, 4 growth, 4 log, and 8 for what the commit writes to the log.
@@ -83,7 +83,7 @@ pub struct Capacity {
 
 /// Computes it for so many tunnels that are probed, as if incidents and transitions had taken up their whole shares.
 pub fn capacity(max_size: u64, keep: Duration, tunnels: u64) -> Capacity {
-    let room = Limits::of(max_size).rollups();
+    let room = Shares::of(max_size).rollups();
     let by_minute = tunnels * SENT_BYTES * MINUTES;
     let by_hour = tunnels * HOUR_BYTES * HOURS;
     let recent = keep.min(FOLD_AFTER);

@@ -17,10 +17,10 @@ use std::time::Duration;
 use rusqlite::{Connection, OptionalExtension, Row, ffi, params};
 
 use self::alone::Alone;
+pub(super) use self::place::FileState;
 use self::place::Left;
-pub(super) use self::place::Place;
 use self::upkeep::Upkeep;
-use super::capacity::Limits;
+use super::capacity::Shares;
 use super::mirror;
 use super::open::{self, OpenError, is_damage};
 use super::pending::Pending;
@@ -46,7 +46,7 @@ pub(super) struct Database {
     left: Left,
     /// History older than this goes.
     keep: Duration,
-    limits: Limits,
+    limits: Shares,
     upkeep: Upkeep,
     /// Whether it may be written to.
     configured: bool,
@@ -85,7 +85,7 @@ impl Database {
             path: path.into(),
             left: Left::at(path),
             keep,
-            limits: Limits::of(max_size),
+            limits: Shares::of(max_size),
             upkeep: Upkeep::beginning(now.mono),
             configured: false,
         }
@@ -111,7 +111,7 @@ impl Database {
     }
 
     /// What has become of the files since they were written.
-    pub(super) fn place(&self) -> Place {
+    pub(super) fn place(&self) -> FileState {
         self.left.place(&self.path)
     }
 
@@ -166,7 +166,7 @@ impl Database {
     }
 
     /// How many rollups a commit takes up.
-    pub(super) const fn limits(&self) -> &Limits {
+    pub(super) const fn limits(&self) -> &Shares {
         &self.limits
     }
 

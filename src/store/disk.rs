@@ -9,9 +9,9 @@ use std::time::Duration;
 use rusqlite::{ErrorCode, ffi};
 
 use super::aside::set_aside;
-use super::database::{Database, Found, Place};
+use super::database::{Database, FileState, Found};
 use super::held::Held;
-use super::notice::Notice;
+use super::notice::StoreNotice;
 use super::open::OpenError;
 use super::pending::{Pending, ROLLUPS_MAX};
 use crate::domain::board::IncidentId;
@@ -47,7 +47,7 @@ impl Disk {
     pub(super) fn open(
         settings: &StoreSettings,
         now: Now,
-        notices: &mut VecDeque<Notice>,
+        notices: &mut VecDeque<StoreNotice>,
     ) -> Result<(Self, Opening), OpenError> {
         Self::opened(settings, now, notices, Self::look)
     }
@@ -59,7 +59,7 @@ impl Disk {
     pub(super) fn open_before_writing(
         settings: &StoreSettings,
         now: Now,
-        notices: &mut VecDeque<Notice>,
+        notices: &mut VecDeque<StoreNotice>,
     ) -> Result<(Self, Opening), OpenError> {
         Self::opened(settings, now, notices, Self::look_before_writing)
     }
@@ -67,7 +67,7 @@ impl Disk {
     fn opened(
         settings: &StoreSettings,
         now: Now,
-        notices: &mut VecDeque<Notice>,
+        notices: &mut VecDeque<StoreNotice>,
         look: impl FnOnce(&mut Self, Now) -> Result<Found, OpenError>,
     ) -> Result<(Self, Opening), OpenError> {
         let StoreSettings { path, max_size, keep, spool: _ } = settings;
@@ -132,7 +132,7 @@ impl Disk {
         pending: &mut Pending,
         held: &mut Held,
         now: Now,
-        notices: &mut VecDeque<Notice>,
+        notices: &mut VecDeque<StoreNotice>,
     ) -> Result<(), OpenError> {
         self.look_after(notices);
         let done = match self.damaged.take() {
@@ -151,22 +151,22 @@ impl Disk {
     }
 
     /// Deals with files that somebody has removed, replaced or cut short.
-    fn look_after(&mut self, notices: &mut VecDeque<Notice>) {
+    fn look_after(&mut self, notices: &mut VecDeque<StoreNotice>) {
         let Some(database) = &self.database else { return };
         let done = match database.place() {
-            Place::Kept => return,
-            Place::Replaced => Ok("the file was removed or replaced; another is written in its place"),
-            Place::WithoutLog => database
+            FileState::Kept => return,
+            FileState::Replaced => Ok("the file was removed or replaced; another is written in its place"),
+            FileState::WithoutLog => database
                 .save_log()
                 .map(|()| "its log (-wal) was removed or replaced; what that held is written into the file"),
-            Place::LogCut => {
+            FileState::LogCut => {
                 let text = "its log (-wal) was cut short".to_owned();
                 Err(rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_CORRUPT), Some(text)))
             }
         };
         match done {
             Ok(what) => {
-                notices.push_back(Notice::Error(format!("store {}: {what}", self.path.display())));
+                notices.push_back(StoreNotice::Error(format!("store {}: {what}", self.path.display())));
                 self.let_go();
             }
             Err(source) => self.damaged = Some(OpenError::Corrupt { path: self.path.clone(), source }),
@@ -188,7 +188,7 @@ impl Disk {
         pending: &mut Pending,
         held: &mut Held,
         now: Now,
-        notices: &mut VecDeque<Notice>,
+        notices: &mut VecDeque<StoreNotice>,
     ) -> Result<(), OpenError> {
         let done = self.write_parts(pending, held, now, notices);
         if let Err(OpenError::Failed { source, .. }) = &done
@@ -204,7 +204,7 @@ impl Disk {
         pending: &mut Pending,
         held: &mut Held,
         now: Now,
-        notices: &mut VecDeque<Notice>,
+        notices: &mut VecDeque<StoreNotice>,
     ) -> Result<(), OpenError> {
         let database = match &mut self.database {
             Some(database) => {
@@ -288,7 +288,7 @@ impl Disk {
         damage: &OpenError,
         lost: Option<u64>,
         now: Now,
-        notices: &mut VecDeque<Notice>,
+        notices: &mut VecDeque<StoreNotice>,
     ) -> Result<(), OpenError> {
         self.let_go();
         let unusable = |doing| {
@@ -303,7 +303,7 @@ impl Disk {
         }
         let aside = set_aside(&self.path, now.wall).map_err(unusable("set the damaged file aside"))?;
         self.set_aside_at = Some(now.mono);
-        notices.push_back(Notice::Error(format!(
+        notices.push_back(StoreNotice::Error(format!(
             "{}. It is kept as {}, and a fresh one is begun with what is in memory{}: check the disk",
             damage.in_full(),
             aside.display(),
@@ -345,8 +345,8 @@ pub(super) struct Opening {
 }
 
 /// What is said of an incident that was open in a file that was opened late, while another of its kind was open already.
-fn second_open(path: &Path, IncidentId { vpn, kind, opened }: &IncidentId) -> Notice {
-    Notice::Warning(format!(
+fn second_open(path: &Path, IncidentId { vpn, kind, opened }: &IncidentId) -> StoreNotice {
+    StoreNotice::Warning(format!(
         "store {}: the file, which could not be used until this moment, held {vpn}/{}/{} open, while another incident of \
          this kind is open; it is closed in the file: look whether its record is still open at a sink",
         path.display(),

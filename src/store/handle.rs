@@ -10,8 +10,8 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use super::entry::Entry;
-use super::hold::Hold;
 use super::keeper::{Counts, Keeper};
+use super::lock::StoreLock;
 use super::open::OpenError;
 use super::pace::RETRY;
 use super::thread::{Job, Reply, Shared, Worker};
@@ -76,16 +76,16 @@ impl Store {
     /// # Errors
     /// The path does not name a file that could be ours, another daemon has it, or there can be no thread.
     pub fn open(settings: &StoreSettings, health: Health, now: Now) -> Result<Opened, OpenError> {
-        let held = Hold::take_again(&settings.path)?;
+        let held = StoreLock::take_again(&settings.path)?;
         let (keeper, remembered) = Keeper::begin(settings, now)?;
-        let hold = held.map_or_else(|| Hold::take(&settings.path), |hold| Ok(Some(hold)))?;
+        let lock = held.map_or_else(|| StoreLock::take(&settings.path), |lock| Ok(Some(lock)))?;
         let (jobs, queue) = mpsc::channel();
         let (alive, ended) = oneshot::channel();
         let shared = Arc::new(Shared::default());
         let worker = Worker::new(keeper, health, Arc::clone(&shared));
         let run = move || {
             worker.run(&queue);
-            drop(hold);
+            drop(lock);
             drop::<oneshot::Sender<()>>(alive);
         };
         thread::Builder::new().name("store".into()).spawn(run).map_err(|source| OpenError::Unusable {

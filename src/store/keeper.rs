@@ -12,7 +12,7 @@ use super::database::Database;
 use super::disk::{Disk, Opening};
 use super::entry::Entry;
 use super::held::Held;
-use super::notice::Notice;
+use super::notice::StoreNotice;
 use super::open::OpenError;
 use super::pace::Pace;
 use super::pending::Pending;
@@ -57,7 +57,7 @@ pub struct Keeper {
     pace: Pace,
     counts: Counts,
     problem: Option<Problem>,
-    notices: VecDeque<Notice>,
+    notices: VecDeque<StoreNotice>,
     warned_of_room_at: Option<Moment>,
     /// When this was last called.
     now: Now,
@@ -91,7 +91,7 @@ impl Keeper {
     fn opened(
         settings: &StoreSettings,
         now: Now,
-        open: impl FnOnce(&StoreSettings, Now, &mut VecDeque<Notice>) -> Result<(Disk, Opening), OpenError>,
+        open: impl FnOnce(&StoreSettings, Now, &mut VecDeque<StoreNotice>) -> Result<(Disk, Opening), OpenError>,
     ) -> Result<(Self, Remembered), OpenError> {
         let mut notices = VecDeque::new();
         let (disk, opening) = open(settings, now, &mut notices)?;
@@ -110,7 +110,7 @@ impl Keeper {
             now,
         };
         for what in found.unreadable {
-            keeper.notices.push_back(Notice::Warning(format!("{}: cannot read {what}", keeper.name)));
+            keeper.notices.push_back(StoreNotice::Warning(format!("{}: cannot read {what}", keeper.name)));
         }
         if begun_anew {
             keeper.held.write_again(&mut keeper.pending);
@@ -258,7 +258,7 @@ impl Keeper {
         let is_told = self.warned_of_room_at.is_some_and(|at| self.now.mono.since(at) < WARN_EVERY);
         if rollups > 0 && !is_told {
             self.warned_of_room_at = Some(self.now.mono);
-            self.notices.push_back(Notice::Warning(format!(
+            self.notices.push_back(StoreNotice::Warning(format!(
                 "{}: [store] max_size is reached or keep is over, and the oldest minutes that CloudWatch has not taken are \
                  given up; bothends_rollups_dropped_total counts them",
                 self.name
@@ -331,7 +331,7 @@ impl Keeper {
     }
 
     /// The next thing that people are to be told.
-    pub fn poll_notice(&mut self) -> Option<Notice> {
+    pub fn poll_notice(&mut self) -> Option<StoreNotice> {
         self.notices.pop_front()
     }
 }

@@ -2,7 +2,7 @@
 
 /// What people are to be told, once.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Notice {
+pub enum StoreNotice {
     /// Someone should look today.
     Warning(String),
     /// Something was lost, or may be.

@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 
 use super::entry::Entry;
 use super::keeper::Keeper;
-use super::notice::Notice;
+use super::notice::StoreNotice;
 use crate::clock;
 use crate::domain::board::IncidentId;
 use crate::domain::names::SinkId;
@@ -150,8 +150,8 @@ impl Worker {
     fn tell(&mut self) {
         while let Some(notice) = self.keeper.poll_notice() {
             match notice {
-                Notice::Warning(text) => log::warn!("{text}"),
-                Notice::Error(text) => log::error!("{text}"),
+                StoreNotice::Warning(text) => log::warn!("{text}"),
+                StoreNotice::Error(text) => log::error!("{text}"),
             }
         }
         if self.keeper.problem() == self.stated.as_ref() {

@@ -18,11 +18,11 @@ use bothends::health::Severity;
 use bothends::incident::action::{Action, ActionId, Found, SinkEvent, Work};
 use bothends::incident::outbox::Machine as _;
 use bothends::incident::reconcile::{Reconciler, WITHOUT_A_LIST};
-use bothends::incident::settings::Settings as SinkSettings;
+use bothends::incident::settings::SinkRules as SinkSettings;
 use bothends::incident::sink::StartRequest;
 use bothends::publish::datum;
 use bothends::publish::machine::{
-    Action as Publishing, Clock, Event as Published, Publisher, Settings as PublisherSettings, Whose,
+    Action as Publishing, Clock, Event as Published, PublishSettings, Publisher, Whose,
 };
 use bothends::publish::sink::Datum;
 use bothends::settings::StoreSettings;
@@ -167,7 +167,7 @@ impl Gateway {
             .iter()
             .filter_map(|row| Some((row.start.as_ref()?.client_token.clone(), row.incident.clone())))
             .collect();
-        let publisher = PublisherSettings {
+        let publisher = PublishSettings {
             site: Arc::clone(&self.site),
             interval: Duration::from_secs(60),
             seed: u64::from(self.life),

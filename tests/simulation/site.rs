@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bothends::domain::names::{Destination, Kind, Role, SinkId, SourceId, SourceKind, TunnelId, VpnId};
 use bothends::domain::plan::{AwsRules, IncidentRules, Plan, Route, SinkPlan, TunnelPlan, VpnPlan};
-use bothends::incident::settings::{Settings as SinkSettings, VpnSettings};
+use bothends::incident::settings::{SinkRules as SinkSettings, VpnSettings};
 use bothends::incident::sink::Scope;
 
 use super::schedule::{Setup, Switches, Use};

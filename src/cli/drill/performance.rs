@@ -10,7 +10,7 @@ use crate::clock;
 use crate::daemon::any_sink::AnySink;
 use crate::incident::drill::{Drill, ShowingSink, Shown};
 use crate::incident::message::{Change, Message, Messenger};
-use crate::incident::settings::Settings;
+use crate::incident::settings::SinkRules;
 use crate::incident::sink::{DRILL_SOURCE, IncidentSink, RecordId, SinkError, StartRequest};
 
 /// The waits between the tries of one call, in seconds. A person waits, and a drill that is open must not stay so for a short trouble.
@@ -21,7 +21,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// What a drill is performed with.
 pub(super) struct Stage<'s> {
     pub(super) incident: &'s Drill,
-    pub(super) settings: &'s Settings,
+    pub(super) settings: &'s SinkRules,
     pub(super) watch: &'s Watch,
     pub(super) hold: Duration,
 }
@@ -59,7 +59,7 @@ impl Outcome {
 }
 
 /// An open record of the sink's that is a real incident's.
-pub(super) async fn left_open(place: &AnySink, settings: &Settings) -> Result<Option<RecordId>, SinkError> {
+pub(super) async fn left_open(place: &AnySink, settings: &SinkRules) -> Result<Option<RecordId>, SinkError> {
     let scopes = settings.scopes();
     let open = match place {
         AnySink::IncidentManager(sink) => sink.survey(&scopes).await?,

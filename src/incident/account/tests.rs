@@ -32,7 +32,7 @@ fn address(last: u8) -> IpAddr {
     [203, 0, 113, last].into()
 }
 
-fn settings() -> Settings {
+fn settings() -> SinkRules {
     let route = |last: u8| {
         let route = Route {
             inside_ip: [169, 254, last, 1].into(),
@@ -48,7 +48,7 @@ fn settings() -> Settings {
         metrics: Some(Metrics { namespace: "BothEnds".into(), region: "eu-west-1".into() }),
         routes: BTreeMap::from([route(11), route(12)]),
     };
-    Settings {
+    SinkRules {
         sink: SinkPlan {
             id: SinkId::new("incident_manager"),
             destination: Destination::new("0123"),

@@ -10,9 +10,9 @@ use crate::domain::time::{Moment, Now, Stamp};
 
 use super::super::account::Account;
 use super::super::action::{Act, ActionId, Work};
-use super::super::backoff::Hold;
-use super::super::lookup::Place;
-use super::super::settings::Settings;
+use super::super::backoff::Retry;
+use super::super::lookup::KnownRecords;
+use super::super::settings::SinkRules;
 use super::super::sink::{LedgerRow, Record, RecordId, Scope};
 use super::super::wording;
 
@@ -69,7 +69,7 @@ pub(super) struct Case {
     pub(super) other_open: Option<(Record, Moment)>,
     /// When, in this run, the record was first known to be closed and the incident over.
     pub(super) sweep_after: Option<Moment>,
-    pub(super) holds: BTreeMap<Act, Hold>,
+    pub(super) retries: BTreeMap<Act, Retry>,
     pub(super) in_flight: Option<InFlight>,
     /// The revision that was last reported as settled.
     pub(super) settled_revision: Option<u64>,
@@ -166,10 +166,10 @@ pub(super) fn look_up(bound: Moment) -> Step {
 #[derive(Debug)]
 pub(super) struct Around<'a> {
     pub(super) now: Now,
-    pub(super) settings: &'a Settings,
+    pub(super) settings: &'a SinkRules,
     /// `None` if the connection is not configured (any more).
     pub(super) scope: Option<&'a Scope>,
-    pub(super) place: &'a Place,
+    pub(super) place: &'a KnownRecords,
     /// An earlier incident of the scope is over, and its record is being brought into line.
     pub(super) older: Older,
     /// A later incident of the scope is open.
@@ -206,7 +206,7 @@ impl Case {
     /// A case for an incident that has appeared on the Board, with the rows that the ledger has of it, oldest generation
     /// first.
     pub(super) fn new(
-        settings: &Settings,
+        settings: &SinkRules,
         incident: Arc<Incident>,
         rows: Vec<LedgerRow>,
         now: Moment,
@@ -254,7 +254,7 @@ impl Case {
             duplicates_due: None,
             other_open: None,
             sweep_after: None,
-            holds: BTreeMap::new(),
+            retries: BTreeMap::new(),
             in_flight: None,
             settled_revision: None,
         }
@@ -297,11 +297,11 @@ impl Case {
 
     /// Whether an action of this kind is refused until a person acts.
     pub(super) fn is_rejected(&self, act: Act) -> bool {
-        self.holds.get(&act).is_some_and(Hold::is_rejected)
+        self.retries.get(&act).is_some_and(Retry::is_rejected)
     }
 
     pub(super) fn held(&self, act: Act, now: Moment) -> Option<Moment> {
-        self.holds.get(&act).and_then(|hold| hold.until(now, act.urgency()))
+        self.retries.get(&act).and_then(|retry| retry.until(now, act.urgency()))
     }
 
     /// Up to where the next note tells: `None` if everything has been told.

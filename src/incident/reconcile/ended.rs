@@ -5,9 +5,9 @@ use std::time::Duration;
 use crate::domain::time::{Moment, Now};
 
 use super::super::action::{Act, Failure, NoticeLevel, Reply, Work};
-use super::super::lookup::{LIST_LAG, Place};
+use super::super::lookup::{KnownRecords, LIST_LAG};
 use super::super::outbox::Outbox;
-use super::super::settings::Settings;
+use super::super::settings::SinkRules;
 use super::super::sink::{Origin, Record, RecordId, RecordStatus, SinkError};
 use super::super::wording;
 use super::case::{Aim, Case, InFlight, Standing};
@@ -20,8 +20,8 @@ const GONE_AFTER: Duration = LIST_LAG;
 #[derive(Debug)]
 pub(super) struct Hearing<'a> {
     pub(super) now: Now,
-    pub(super) settings: &'a Settings,
-    pub(super) place: &'a mut Place,
+    pub(super) settings: &'a SinkRules,
+    pub(super) place: &'a mut KnownRecords,
     pub(super) outbox: &'a mut Outbox<Work>,
 }
 
@@ -111,7 +111,7 @@ impl Case {
                 return;
             }
         }
-        self.holds.remove(&act);
+        self.retries.remove(&act);
     }
 
     /// An action of this case has failed, and will be tried again.
@@ -124,7 +124,7 @@ impl Case {
         }
         let incident = self.incident.id.to_string();
         let seed = [&*hearing.settings.site, hearing.settings.id().as_str(), &incident, act.as_str()];
-        self.holds.entry(act).or_default().failed(now, failure, &seed);
+        self.retries.entry(act).or_default().failed(now, failure, &seed);
     }
 
     fn started(&mut self, record: RecordId, hearing: &mut Hearing<'_>) {
@@ -212,7 +212,7 @@ impl Case {
         self.count_as_closed();
     }
 
-    fn closed_own(&mut self, now: Moment, place: &mut Place) {
+    fn closed_own(&mut self, now: Moment, place: &mut KnownRecords) {
         if let Some(record) = &self.row.record {
             place.closed(record, &self.incident.id, now);
         }

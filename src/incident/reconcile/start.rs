@@ -9,7 +9,7 @@ use crate::domain::verdict::Assessment;
 use super::super::account::Account;
 use super::super::action::{Act, Work};
 use super::super::backoff;
-use super::super::lookup::{GOOD_FOR, LIST_LAG, Place};
+use super::super::lookup::{GOOD_FOR, KnownRecords, LIST_LAG};
 use super::super::raw_data::raw_data;
 use super::super::sink::{DESCRIPTION_MAX, Record, RecordId, RecordStatus, Scope, StartRequest};
 use super::super::{token, wording};
@@ -206,7 +206,7 @@ impl Case {
     /// the condition began to hold, or to be worse. (If it was about a later one, this one has been over for long, and
     /// nobody needs a page for it.) A wrong "yes" would lose a page and a wrong "no" repeat one, so whatever speaks for a
     /// "no" is believed: a clock that cannot be right, and what this run knows of the record.
-    pub(super) fn is_of_this_incident(&self, record: &Record, place: &Place, now: Stamp) -> bool {
+    pub(super) fn is_of_this_incident(&self, record: &Record, place: &KnownRecords, now: Stamp) -> bool {
         let other = place.owner(&record.id).is_some_and(|owner| *owner != self.incident.id);
         !other
             && !self.past.contains(&record.id)

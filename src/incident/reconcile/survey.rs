@@ -36,7 +36,8 @@ impl Reconciler {
             return;
         }
         let due = self.survey.last.map_or(self.started, |last| last + self.survey_interval());
-        let due = self.survey.hold.until(now.mono, Act::Survey.urgency()).map_or(due, |until| due.max(until));
+        let due =
+            self.survey.retry.until(now.mono, Act::Survey.urgency()).map_or(due, |until| due.max(until));
         if due > now.mono {
             self.outbox.wake_at(Some(due), "records that nobody accounts for");
             return;
@@ -55,7 +56,7 @@ impl Reconciler {
         self.survey.listing = false;
         match result {
             Ok(Reply::Surveyed(open)) => {
-                self.survey.hold.clear();
+                self.survey.retry.clear();
                 self.survey.unread = self.unaccounted_for(asked, open);
             }
             Ok(reply @ (Reply::Found(_) | Reply::Started(_) | Reply::Read(_) | Reply::Done)) => {

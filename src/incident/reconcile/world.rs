@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::super::action::{Act, Action, ActionId, Failure, Found, Reply, SinkEvent, SinkReport, Work};
-use super::super::settings::{Settings, VpnSettings};
+use super::super::settings::{SinkRules, VpnSettings};
 use super::super::sink::{LedgerError, LedgerRow, RecordId, SinkError};
 use super::Reconciler;
 use crate::domain::board::{Board, Incident, IncidentId, IncidentState, TimelineChange, TunnelSnapshot};
@@ -35,8 +35,8 @@ pub(in super::super) fn tunnel(last: u8) -> TunnelId {
     TunnelId { vpn: vpn(), outside_ip: [203, 0, 113, last].into() }
 }
 
-pub(in super::super) fn settings(site: &str) -> Settings {
-    Settings {
+pub(in super::super) fn settings(site: &str) -> SinkRules {
+    SinkRules {
         sink: SinkPlan {
             id: SinkId::new("incident_manager"),
             destination: Destination::new("0123"),

@@ -12,9 +12,9 @@ use crate::domain::time::{Moment, Now, Stamp};
 use crate::domain::verdict::Assessment;
 
 use super::super::action::{Act, ActionId, Errand, Failure, Reply, Urgency};
-use super::super::backoff::Hold;
+use super::super::backoff::Retry;
 use super::super::message::{Change, Message, Occasion, compose};
-use super::super::settings::{Settings, TellerSettings};
+use super::super::settings::{SinkRules, TellerSettings};
 use super::super::sink::{LedgerRow, RecordId, SinkError};
 
 /// Changes that worsen nothing are gathered for so long: a line that flaps must not fill a mailbox.
@@ -41,8 +41,8 @@ pub(super) struct Case {
     /// How often it has worsened, as told.
     worsened: u32,
     pub(super) in_flight: Option<InFlight>,
-    pub(super) deliver: Hold,
-    pub(super) ledger: Hold,
+    pub(super) deliver: Retry,
+    pub(super) ledger: Retry,
     /// Its end is not told, because a later incident goes on.
     pub(super) gave_way: bool,
     /// The revision that was last reported as settled.
@@ -78,7 +78,7 @@ pub(super) enum Step {
 impl Case {
     /// A case for an incident that has appeared on the Board, with the row that the ledger has of it.
     pub(super) fn new(
-        settings: &Settings,
+        settings: &SinkRules,
         incident: Arc<Incident>,
         row: Option<LedgerRow>,
         now: Moment,
@@ -108,8 +108,8 @@ impl Case {
             last_told: None,
             last_update,
             in_flight: None,
-            deliver: Hold::default(),
-            ledger: Hold::default(),
+            deliver: Retry::default(),
+            ledger: Retry::default(),
             gave_way: false,
             settled_revision: None,
         }
@@ -311,11 +311,11 @@ impl Case {
                 let incident = self.incident.id.to_string();
                 let seed = [&*settings.site, settings.id().as_str(), &incident, act.as_str()];
                 let open = self.is_open();
-                let hold = if ledger { &mut self.ledger } else { &mut self.deliver };
-                hold.failed(now, &lasting(failure), &seed);
+                let retry = if ledger { &mut self.ledger } else { &mut self.deliver };
+                retry.failed(now, &lasting(failure), &seed);
                 // A vendor that takes silence for an end would end what is open: a failure costs one repetition and not more.
                 if let Some(every) = repeat_every.filter(|_| open && !ledger) {
-                    hold.at_most(now, every);
+                    retry.at_most(now, every);
                 }
                 None
             }

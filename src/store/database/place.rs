@@ -8,7 +8,7 @@ use crate::store::open::companions;
 
 /// How things are with the files of a connection's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::store) enum Place {
+pub(in crate::store) enum FileState {
     /// As they were left.
     Kept,
     /// The file of that name is another one, or there is none: what is written would be in vain.
@@ -41,17 +41,17 @@ impl Left {
     }
 
     /// What has become of them.
-    pub(super) fn place(&self, path: &Path) -> Place {
+    pub(super) fn place(&self, path: &Path) -> FileState {
         let now = Self::at(path);
         if !is_same(self.file, now.file) {
-            return Place::Replaced;
+            return FileState::Replaced;
         }
         match (self.log, now.log) {
             // It comes with the first access.
-            (None, _) => Place::Kept,
-            (left, now) if !is_same(left, now) => Place::WithoutLog,
-            (left, now) if now.map(|now| now.length) < left.map(|left| left.length) => Place::LogCut,
-            _ => Place::Kept,
+            (None, _) => FileState::Kept,
+            (left, now) if !is_same(left, now) => FileState::WithoutLog,
+            (left, now) if now.map(|now| now.length) < left.map(|left| left.length) => FileState::LogCut,
+            _ => FileState::Kept,
         }
     }
 
@@ -83,30 +83,30 @@ mod tests {
         let path = directory.path().join("bothends.db");
         let [log, _] = companions(&path);
         fs::write(&path, "file").unwrap();
-        assert_eq!(Left::at(&path).place(&path), Place::Kept);
+        assert_eq!(Left::at(&path).place(&path), FileState::Kept);
         let without_log = Left::at(&path);
         fs::write(&log, "log").unwrap();
-        assert_eq!(without_log.place(&path), Place::Kept);
+        assert_eq!(without_log.place(&path), FileState::Kept);
 
         let left = Left::at(&path);
         fs::write(&log, "longer log").unwrap();
-        assert_eq!(left.place(&path), Place::Kept);
+        assert_eq!(left.place(&path), FileState::Kept);
         fs::write(&log, "").unwrap();
-        assert_eq!(left.place(&path), Place::LogCut);
+        assert_eq!(left.place(&path), FileState::LogCut);
         let mut emptied = left;
         emptied.written(&path);
-        assert_eq!(emptied.place(&path), Place::Kept, "whoever writes it empties it, too");
+        assert_eq!(emptied.place(&path), FileState::Kept, "whoever writes it empties it, too");
         let other = directory.path().join("other");
         fs::write(&other, "another log").unwrap();
         fs::rename(&other, &log).unwrap();
         emptied.written(&path);
-        assert_eq!((left.place(&path), emptied.place(&path)), (Place::WithoutLog, Place::WithoutLog));
+        assert_eq!((left.place(&path), emptied.place(&path)), (FileState::WithoutLog, FileState::WithoutLog));
         fs::remove_file(&log).unwrap();
-        assert_eq!(left.place(&path), Place::WithoutLog);
+        assert_eq!(left.place(&path), FileState::WithoutLog);
         fs::write(&other, "file").unwrap();
         fs::rename(&other, &path).unwrap();
-        assert_eq!(left.place(&path), Place::Replaced);
+        assert_eq!(left.place(&path), FileState::Replaced);
         fs::remove_file(&path).unwrap();
-        assert_eq!(left.place(&path), Place::Replaced);
+        assert_eq!(left.place(&path), FileState::Replaced);
     }
 }

@@ -3,12 +3,12 @@
 use rusqlite::{Transaction, params};
 
 use super::upkeep::settled_before;
-use crate::store::capacity::Limits;
+use crate::store::capacity::Shares;
 
 /// Frees pages if too many are in use: the oldest sent rollups go first, folded ones before those that are not, then the
 /// oldest unsent ones, then transitions and settled incidents by their age. What is left is on the Board or in the ledger
 /// of what is, and stays whatever it takes. Returns how many unsent rollups went.
-pub(super) fn make(transaction: &Transaction<'_>, limits: &Limits) -> rusqlite::Result<u64> {
+pub(super) fn make(transaction: &Transaction<'_>, limits: &Shares) -> rusqlite::Result<u64> {
     if used(transaction)? <= limits.used {
         return Ok(0);
     }

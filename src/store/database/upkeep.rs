@@ -11,7 +11,7 @@ use std::time::Duration;
 use rusqlite::{OptionalExtension, Transaction, params};
 
 use crate::domain::time::{Moment, Now, Stamp};
-use crate::store::capacity::{FOLD_AFTER, Limits};
+use crate::store::capacity::{FOLD_AFTER, Shares};
 
 /// Between two passes; a fold's unit.
 const HOUR: Duration = Duration::from_secs(3600);
@@ -40,7 +40,7 @@ impl Upkeep {
         &mut self,
         transaction: &Transaction<'_>,
         keep: Duration,
-        limits: &Limits,
+        limits: &Shares,
         now: Now,
     ) -> rusqlite::Result<u64> {
         let passed = now.mono.since(self.last);
@@ -123,7 +123,7 @@ fn remove(transaction: &Transaction<'_>, wanted: Stamp, reach: Duration) -> rusq
 }
 
 /// Removes the oldest transitions and settled incidents beyond their shares of the file.
-fn remove_beyond(transaction: &Transaction<'_>, limits: &Limits) -> rusqlite::Result<()> {
+fn remove_beyond(transaction: &Transaction<'_>, limits: &Shares) -> rusqlite::Result<()> {
     transaction.execute(
         "DELETE FROM transition WHERE id <= (SELECT max(id) FROM transition) - ?1",
         [limits.transitions],

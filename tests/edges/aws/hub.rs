@@ -12,7 +12,7 @@ use bothends::domain::names::{Destination, Kind, SinkId, VpnId};
 use bothends::domain::plan::SinkPlan;
 use bothends::domain::story::{Scene, Story};
 use bothends::health::Health;
-use bothends::incident::settings::{Settings, VpnSettings};
+use bothends::incident::settings::{SinkRules, VpnSettings};
 use bothends::incident::shell;
 use bothends::incident::sink::{Ledger, LedgerError, LedgerRow};
 use bothends::records::Records;
@@ -40,7 +40,7 @@ impl Ledger for Kept {
     }
 }
 
-fn settings(vpns: &[VpnId]) -> Settings {
+fn settings(vpns: &[VpnId]) -> SinkRules {
     let known = VpnSettings {
         region: REGION.into(),
         runbook_url: None,
@@ -48,7 +48,7 @@ fn settings(vpns: &[VpnId]) -> Settings {
         metrics: None,
         routes: BTreeMap::new(),
     };
-    Settings {
+    SinkRules {
         sink: SinkPlan {
             id: SinkId::new("incident_manager"),
             destination: Destination::new("incident_manager"),

@@ -68,7 +68,8 @@ pub(super) fn key(datum: &Datum) -> (Stamp, String) {
 impl World {
     pub(super) fn new(interval: u64) -> Self {
         let now = Now { mono: Moment::ORIGIN, wall: Stamp::from_secs(START) };
-        let settings = Settings { site: "milan-1".into(), interval: Duration::from_secs(interval), seed: 1 };
+        let settings =
+            PublishSettings { site: "milan-1".into(), interval: Duration::from_secs(interval), seed: 1 };
         Self {
             now,
             whose: Whose::Aws,

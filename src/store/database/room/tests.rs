@@ -52,7 +52,7 @@ fn nothing_goes_while_there_is_room() {
     let transaction = database.connection.transaction().unwrap();
     let before = counts(&transaction);
     assert!(before.iter().all(|count| *count > 0), "{before:?}");
-    assert_eq!(make(&transaction, &Limits::of(MAX_SIZE)).unwrap(), 0);
+    assert_eq!(make(&transaction, &Shares::of(MAX_SIZE)).unwrap(), 0);
     assert_eq!(counts(&transaction), before);
 }
 
@@ -65,7 +65,7 @@ fn the_oldest_sent_go_first_then_the_oldest_unsent_then_what_else_is_over() {
     let mut seen = Vec::new();
     loop {
         let limits =
-            Limits { used: used(&transaction).unwrap() - 1, slack: 0, rows: 50, ..Limits::of(MAX_SIZE) };
+            Shares { used: used(&transaction).unwrap() - 1, slack: 0, rows: 50, ..Shares::of(MAX_SIZE) };
         let gone = make(&transaction, &limits).unwrap();
         dropped += gone;
         let left = counts(&transaction);
@@ -89,7 +89,7 @@ fn the_oldest_sent_go_first_then_the_oldest_unsent_then_what_else_is_over() {
     let newest = seen.iter().rev().find(|left| left[2] > 0).unwrap();
     assert!(newest[2] < unsent);
     // However little room there is.
-    make(&transaction, &Limits { used: 0, slack: 0, ..Limits::of(MAX_SIZE) }).unwrap();
+    make(&transaction, &Shares { used: 0, slack: 0, ..Shares::of(MAX_SIZE) }).unwrap();
     drop(transaction);
     let found = database.found(NOW).unwrap();
     assert_eq!(found.remembered.incidents, [incident(2 * DAY)]);

@@ -39,7 +39,7 @@ fn a_small_file_stays_below_its_size_and_keeps_what_must_not_be_lost() {
         keeper.handle_timeout(now.after(10 * SECOND)).unwrap();
         largest = largest.max(size(&settings.path));
         while let Some(notice) = keeper.poll_notice() {
-            assert!(matches!(notice, Notice::Warning(_)), "{notice:?}");
+            assert!(matches!(notice, StoreNotice::Warning(_)), "{notice:?}");
             warnings += 1;
         }
     }

@@ -11,7 +11,7 @@ use crate::store::fixture::{on_disk, wide_rollup};
 use crate::store::open::{companions, keep_log};
 use crate::store::pending::ROLLUPS_MAX;
 
-fn notices(keeper: &mut Keeper) -> Vec<Notice> {
+fn notices(keeper: &mut Keeper) -> Vec<StoreNotice> {
     std::iter::from_fn(|| keeper.poll_notice()).collect()
 }
 
@@ -69,7 +69,7 @@ fn set_aside(settings: &StoreSettings) -> Vec<PathBuf> {
 
 fn assert_says_once(keeper: &mut Keeper, what: &str) {
     let notices = notices(keeper);
-    assert!(matches!(&notices[..], [Notice::Error(text)] if text.contains(what)), "{notices:?}");
+    assert!(matches!(&notices[..], [StoreNotice::Error(text)] if text.contains(what)), "{notices:?}");
 }
 
 #[test]
@@ -280,7 +280,7 @@ fn what_a_file_holds_that_is_opened_late_is_joined_with_what_is_in_memory() {
     keeper.commit(later).unwrap();
     let notices = notices(&mut keeper);
     assert!(
-        matches!(&notices[..], [Notice::Warning(text)] if text.contains("held vpn-1/outage/")),
+        matches!(&notices[..], [StoreNotice::Warning(text)] if text.contains("held vpn-1/outage/")),
         "{notices:?}"
     );
     let rows = [row(&incident(HOUR), 0), row(&incident(SECOND), 0)];
@@ -310,7 +310,7 @@ fn of_a_file_that_is_opened_late_no_second_incident_of_a_kind_is_open() {
     fs::rename(&away, parent).unwrap();
     keeper.commit(NOW).unwrap();
     let what = "while another incident of this kind is open; it is";
-    let second = |notice: &&Notice| matches!(notice, Notice::Warning(text) if text.contains(what));
+    let second = |notice: &&StoreNotice| matches!(notice, StoreNotice::Warning(text) if text.contains(what));
     assert_eq!(notices(&mut keeper).iter().filter(second).count(), 1);
     drop(keeper);
     let (_, remembered) = Keeper::open(&settings, NOW).unwrap();

@@ -10,11 +10,11 @@ use super::open::{self, OpenError};
 /// A lock that goes with the process, however it ends. It is on a file beside the store and not on the store, whose own
 /// locks SQLite would lose with a second descriptor of it (sqlite.org/howtocorrupt.html, 2.2).
 #[derive(Debug)]
-pub(super) struct Hold {
+pub(super) struct StoreLock {
     _file: File,
 }
 
-impl Hold {
+impl StoreLock {
     /// Takes the store at `path`, if somebody has had it before: nothing is made beside a file that may not be ours. To be
     /// asked before the store is opened, which a daemon that has it lets nobody do.
     ///
@@ -63,12 +63,12 @@ mod tests {
     fn a_store_is_one_holders_until_it_is_let_go() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("bothends.db");
-        assert!(Hold::take_again(&path).unwrap().is_none());
+        assert!(StoreLock::take_again(&path).unwrap().is_none());
         assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0, "nothing is made");
-        let held = Hold::take(&path).unwrap();
+        let held = StoreLock::take(&path).unwrap();
         assert!(held.is_some());
-        assert!(matches!(Hold::take_again(&path), Err(OpenError::Held { .. })));
-        let refused = Hold::take(&path).unwrap_err();
+        assert!(matches!(StoreLock::take_again(&path), Err(OpenError::Held { .. })));
+        let refused = StoreLock::take(&path).unwrap_err();
         assert!(!refused.is_misconfigured(), "it may end by itself");
         let told = refused.to_string();
         assert!(
@@ -76,7 +76,7 @@ mod tests {
             "{told}"
         );
         drop(held);
-        assert!(Hold::take_again(&path).unwrap().is_some());
+        assert!(StoreLock::take_again(&path).unwrap().is_some());
     }
 
     #[test]
@@ -84,6 +84,6 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("file");
         std::fs::write(&file, "in the way").unwrap();
-        assert!(Hold::take(&file.join("bothends.db")).unwrap().is_none());
+        assert!(StoreLock::take(&file.join("bothends.db")).unwrap().is_none());
     }
 }
