@@ -20,7 +20,7 @@ use super::errors::Failure;
 use super::exchange::{Exchange, call};
 use super::permission::Call;
 use super::poller::{Heard, Identity, Remark, Watch};
-use super::said::{CODE, MESSAGE, line};
+use super::words::{CODE_MAX, MESSAGE_MAX, line};
 use crate::clock;
 use crate::domain::event::{Datapoint, FoundUnder, Reading};
 use crate::domain::names::{TunnelId, VpnId};
@@ -253,8 +253,8 @@ struct Found {
 impl Pages {
     fn add(&mut self, page: GetMetricDataOutput) {
         for message in page.messages() {
-            let code = line(message.code().unwrap_or_default(), CODE);
-            let value = line(message.value().unwrap_or_default(), MESSAGE);
+            let code = line(message.code().unwrap_or_default(), CODE_MAX);
+            let value = line(message.value().unwrap_or_default(), MESSAGE_MAX);
             self.messages.push(format!("{code}: {value}"));
         }
         for result in page.metric_data_results() {

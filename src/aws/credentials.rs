@@ -1,5 +1,10 @@
-//! Remembers when the credentials in use will expire, for the metric that says so, and tries ahead of that time whether there will
-//! be others.
+//! Credentials: where they come from and why there are none, when those in use will expire, for the metric that says so, and ahead
+//! of that time whether there will be others.
+
+pub(super) mod helper;
+pub(super) mod lack;
+pub(super) mod profile;
+pub(super) mod sts;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};

@@ -1,9 +1,8 @@
 //! What a failed call means: one classification for every service.
 
+mod cause;
 mod codes;
-mod sts;
 mod way;
-mod words;
 
 use std::error::Error;
 use std::fmt;
@@ -18,15 +17,14 @@ use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
 use super::by_hand::EXISTING;
 use super::connection::Place;
+use super::credentials::helper::HelperError;
+use super::credentials::lack::{Lack, RoleError};
+use super::credentials::profile::SignInError;
+use super::credentials::sts;
 use super::exchange::Exchange;
-use super::helper::HelperError;
-use super::lack::{Lack, RoleError};
 use super::permission::Call;
-use super::said::{CODE, line};
-use super::sign_in::SignInError;
-pub(super) use codes::CLOCK_CODES;
-use words::{Cause, safe_words};
-pub(super) use words::{deepest as bottom_words, first_words};
+use super::words::{self, CODE_MAX, line, safe_words};
+use cause::Cause;
 
 /// A call that failed.
 #[derive(Debug, Clone)]
@@ -243,7 +241,7 @@ impl Failure {
     fn said_by_aws(call: Call, place: &Place, error: &impl ProvideErrorMetadata, raw: &HttpResponse) -> Self {
         let status = raw.status().as_u16();
         let kind = codes::kind_of(call, error.code(), status, codes::retry_after(raw.headers()));
-        let code = &line(error.code().unwrap_or("no error code"), CODE);
+        let code = &line(error.code().unwrap_or("no error code"), CODE_MAX);
         let message = error.message().map(safe_words).unwrap_or_default();
         let text = match kind {
             FailureKind::Denied => denied(call, place, code, &message),
@@ -358,7 +356,7 @@ impl Failure {
     ) -> (FailureKind, String, Cause) {
         let status = raw.status().as_u16();
         let kind = codes::kind_of(Call::AssumeRole, said.code(), status, codes::retry_after(raw.headers()));
-        let code = &line(said.code().unwrap_or("no error code"), CODE);
+        let code = &line(said.code().unwrap_or("no error code"), CODE_MAX);
         let message = said.message().map(safe_words).unwrap_or_default();
         let at = format!("{call} {place}");
         let cause = Cause::new(format!("HTTP {status}, {code}: {message}"), None);
@@ -444,7 +442,7 @@ fn refused_in_session(
     raw: &HttpResponse,
 ) -> (FailureKind, Option<String>) {
     let status = raw.status().as_u16();
-    let code = &line(said.code().unwrap_or("no error code"), CODE);
+    let code = &line(said.code().unwrap_or("no error code"), CODE_MAX);
     let message = said.message().map(|message| format!(": {}", safe_words(message))).unwrap_or_default();
     match status {
         401 => (FailureKind::CredentialsMissing, None),
@@ -462,17 +460,12 @@ fn refused_in_session(
     }
 }
 
-/// Whether STS's error answer stands behind an error.
-pub(super) fn is_sts_answer(error: &(dyn Error + 'static)) -> bool {
-    sts::answer(error).is_some()
-}
-
 /// Whether AWS refused a request as if our clock were wrong.
 pub(super) fn is_about_the_clock<E, R>(error: &SdkError<E, R>) -> bool
 where
     E: ProvideErrorMetadata,
 {
-    error.as_service_error().and_then(|error| error.code()).is_some_and(|code| CLOCK_CODES.contains(&code))
+    error.as_service_error().and_then(|error| error.code()).is_some_and(|code| codes::CLOCK.contains(&code))
 }
 
 impl fmt::Display for Failure {

@@ -10,7 +10,7 @@ use super::{Described, Known, PER_CALL};
 use crate::aws::connection::{AwsConnections, Place};
 use crate::aws::errors::{Failure, FailureKind};
 use crate::aws::permission::Call;
-use crate::aws::said::{MESSAGE, line};
+use crate::aws::words::{MESSAGE_MAX, line};
 use crate::domain::event::TelemetryStatus;
 use crate::domain::names::{Routing, VpnId};
 use crate::domain::time::Stamp;
@@ -311,7 +311,7 @@ fn addressed(tunnel: &TunnelAddresses, telemetry: &[TunnelTelemetry]) -> Option<
         inside_ip,
         source_ip,
         status,
-        message: said.map(|said| line(&said.message, MESSAGE)).unwrap_or_default(),
+        message: said.map(|said| line(&said.message, MESSAGE_MAX)).unwrap_or_default(),
         changed: said.and_then(|said| said.last_status_change),
     })
 }

@@ -16,7 +16,7 @@ use super::errors::{Failure, FailureKind};
 use super::exchange::Exchange;
 use super::permission::Call;
 use super::poller::{Heard, Remark, Watch};
-use super::said::{MESSAGE, line};
+use super::words::{MESSAGE_MAX, line};
 use crate::domain::event::{Reading, Telemetry, TelemetryStatus};
 use crate::domain::names::{TunnelId, VpnId};
 
@@ -126,7 +126,7 @@ fn read(tunnel: &TunnelId, known: Option<&Known>) -> (Reading, Option<Remark>) {
             (TelemetryStatus::Other, Some(Remark::garbage(what)))
         }
     };
-    let message: Arc<str> = line(message, MESSAGE).into();
+    let message: Arc<str> = line(message, MESSAGE_MAX).into();
     (Reading::Telemetry(Telemetry { status, message, last_status_change: *last_status_change }), remark)
 }
 
@@ -186,7 +186,7 @@ mod tests {
             format!("IPSEC\u{1b}[2J IS\u{202e} DOWN\n{}", "x".repeat(1_000_000));
         let Reading::Telemetry(telemetry) = status(&known) else { panic!("it is telemetry") };
         assert!(telemetry.message.starts_with("IPSEC [2J IS DOWN x"), "{}", telemetry.message);
-        assert!(telemetry.message.chars().count() <= MESSAGE + 1);
+        assert!(telemetry.message.chars().count() <= MESSAGE_MAX + 1);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use super::FailureKind;
 use crate::aws::permission::Call;
 
 /// Refusals that a wrong clock of ours may be behind.
-pub(in crate::aws) const CLOCK_CODES: &[&str] = &[
+pub(super) const CLOCK: &[&str] = &[
     "InvalidSignatureException",
     "SignatureDoesNotMatch",
     "AuthFailure",

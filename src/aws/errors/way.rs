@@ -4,8 +4,8 @@ use std::error::Error;
 
 use aws_smithy_runtime_api::client::result::ConnectorError;
 
-use super::words;
 use crate::aws::http::NoAnswer;
+use crate::aws::words;
 use crate::outbound::{Certificate, ConnectError, What, io_words};
 
 /// Whether time ran out, and what happened, where, and what to do.

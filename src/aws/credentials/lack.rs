@@ -15,20 +15,21 @@ use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvid
 use aws_runtime::env_config::file::EnvConfigFiles;
 use aws_types::os_shim_internal::{Env, Fs};
 
-use super::errors::{bottom_words, is_sts_answer};
+use super::sts;
 use crate::access::{Obstacle, obstacle_to_us};
+use crate::aws::words::{chain, deepest};
 
 /// Profiles that are named where another is missing.
 const NAMED: usize = 5;
 
 /// Passes on what the SDK's chain provides, and says where it has looked when there is nothing.
 #[derive(Debug)]
-pub(super) struct Explained {
+pub(in crate::aws) struct Explained {
     inner: SharedCredentialsProvider,
 }
 
 impl Explained {
-    pub(super) fn new(inner: SharedCredentialsProvider) -> Self {
+    pub(in crate::aws) fn new(inner: SharedCredentialsProvider) -> Self {
         Self { inner }
     }
 
@@ -43,10 +44,10 @@ impl Explained {
         }
         if matches!(error, CredentialsError::InvalidConfiguration(_)) && !Lack::is_in(&error) {
             let (seen, variables) = (Seen::load().await, Variables::of(&Env::real()));
-            let words = Some(bottom_words(&error));
+            let words = Some(deepest(&error));
             return Err(CredentialsError::invalid_configuration(Lack::of(&seen, &variables, words)));
         }
-        if is_sts_answer(&error)
+        if sts::answer(&error).is_some()
             && let Some(role) = Seen::load().await.only_role()
         {
             return Err(CredentialsError::provider_error(RoleError { role, source: error }));
@@ -70,8 +71,8 @@ impl ProvideCredentials for Explained {
 
 /// The role of the profile in use was not to be had.
 #[derive(Debug)]
-pub(super) struct RoleError {
-    pub(super) role: String,
+pub(in crate::aws) struct RoleError {
+    pub(in crate::aws) role: String,
     source: CredentialsError,
 }
 
@@ -89,10 +90,10 @@ impl Error for RoleError {
 
 /// Why there are no credentials, and what to do.
 #[derive(Debug)]
-pub(super) struct Lack {
+pub(in crate::aws) struct Lack {
     found: String,
     /// What to do where it is not said with what was found.
-    pub(super) advice: &'static str,
+    pub(in crate::aws) advice: &'static str,
 }
 
 impl Lack {
@@ -129,7 +130,7 @@ impl Lack {
     }
 
     fn is_in(error: &(dyn Error + 'static)) -> bool {
-        std::iter::successors(Some(error), |&error| error.source()).any(|error| error.is::<Self>())
+        chain(error).any(|error| error.is::<Self>())
     }
 }
 
@@ -179,7 +180,7 @@ impl Seen {
         let files =
             files.into_iter().filter_map(|(variable, usual, keys)| Looked::at(&env, variable, usual, keys));
         let profiles = load(&Fs::real(), &env, &EnvConfigFiles::default(), None::<Cow<'static, str>>).await;
-        Self { files: files.collect(), profiles: profiles.map_err(|error| bottom_words(&error)) }
+        Self { files: files.collect(), profiles: profiles.map_err(|error| deepest(&error)) }
     }
 
     /// What is wrong with the profile in use.
@@ -349,8 +350,7 @@ mod tests {
     async fn lack(selected: &str, text: &str, files: Vec<Looked>, variables: (bool, bool)) -> String {
         let env = Env::from_slice(&[("AWS_PROFILE", selected)]);
         let given = EnvConfigFiles::builder().with_contents(EnvConfigFileKind::Config, text).build();
-        let profiles =
-            load(&Fs::from_slice(&[]), &env, &given, None).await.map_err(|error| bottom_words(&error));
+        let profiles = load(&Fs::from_slice(&[]), &env, &given, None).await.map_err(|error| deepest(&error));
         let variables = Variables { id: variables.0, secret: variables.1 };
         Lack::of(&Seen { files, profiles }, &variables, None).to_string()
     }

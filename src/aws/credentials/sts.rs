@@ -10,17 +10,19 @@ use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::ErrorMetadata;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
-use super::words::chain;
+use crate::aws::words::chain;
 
 /// STS's error answer, if that is what stands behind an error.
-pub(super) fn answer<'e>(error: &'e (dyn Error + 'static)) -> Option<(&'e ErrorMetadata, &'e HttpResponse)> {
+pub(in crate::aws) fn answer<'e>(
+    error: &'e (dyn Error + 'static),
+) -> Option<(&'e ErrorMetadata, &'e HttpResponse)> {
     chain(error).find_map(|error| {
         answer_of::<AssumeRoleError>(error).or_else(|| answer_of::<AssumeRoleWithWebIdentityError>(error))
     })
 }
 
 /// The error answer of IAM Identity Center to who is signed in, if that is what stands behind an error.
-pub(super) fn answer_to_session<'e>(
+pub(in crate::aws) fn answer_to_session<'e>(
     error: &'e (dyn Error + 'static),
 ) -> Option<(&'e ErrorMetadata, &'e HttpResponse)> {
     chain(error).find_map(answer_of::<GetRoleCredentialsError>)
@@ -38,7 +40,7 @@ where
 }
 
 /// Whether STS did not answer in time.
-pub(super) fn is_timeout(error: &(dyn Error + 'static)) -> bool {
+pub(in crate::aws) fn is_timeout(error: &(dyn Error + 'static)) -> bool {
     chain(error).any(|error| {
         let of_session = error.downcast_ref::<SdkError<GetRoleCredentialsError, HttpResponse>>();
         let of_role = error.downcast_ref::<SdkError<AssumeRoleError, HttpResponse>>();

@@ -1,11 +1,15 @@
-//! The words of an error, made fit for a log: one line, bounded, without credentials.
+//! What AWS, the SDK or another program says in its own words, as it may be shown and kept: one line, bounded, without characters
+//! that a terminal or a browser would obey; of errors also without credentials. Journal, `/status`, store and records get it no
+//! other way.
 
 use std::error::Error;
-use std::fmt;
 
 use crate::access::{is_drawn, is_within};
-use crate::aws::said::line;
 
+/// Longer than any StatusMessage that AWS documents (`IPSEC IS DOWN`, `2 BGP ROUTES`).
+pub(super) const MESSAGE_MAX: usize = 200;
+/// Longer than any error code of AWS's.
+pub(super) const CODE_MAX: usize = 80;
 /// Longer than any message that helps; AWS appends encoded policies of several kilobytes.
 const LONGEST: usize = 300;
 /// More than is ever shown, also of a text that is mostly blanks.
@@ -32,6 +36,38 @@ const PLACES: [&str; 3] = ["file", "path", "url"];
 /// AWS's own text before an encoded blob that only `sts:DecodeAuthorizationMessage` reads, and that differs each time.
 const ENCODED: &str = "Encoded authorization failure message";
 
+/// At most so many characters of a text. What is left out is marked.
+pub(super) fn line(text: &str, longest: usize) -> String {
+    // A text may be megabytes, and what counts stands at its beginning; blanks that are joined cost it little.
+    let head = text.chars().take(longest.saturating_mul(8));
+    let shown: String = head.filter(|c| !is_invisible(*c)).map(|c| if breaks(c) { ' ' } else { c }).collect();
+    let joined = shown.split_whitespace().collect::<Vec<_>>().join(" ");
+    let whole = text.chars().nth(longest.saturating_mul(8)).is_none();
+    match joined.char_indices().nth(longest) {
+        Some((end, _)) => format!("{}…", &joined[..end]),
+        None if whole => joined,
+        None => format!("{joined}…"),
+    }
+}
+
+/// Line breaks, also Unicode's, and control characters.
+fn breaks(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{2028}' | '\u{2029}')
+}
+
+/// Direction marks and what else has no width (Unicode's Bidi_Control, zero-width characters, the byte order mark).
+const fn is_invisible(c: char) -> bool {
+    matches!(
+        c,
+        '\u{061c}'
+            | '\u{180e}'
+            | '\u{200b}'..='\u{200f}'
+            | '\u{202a}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}'
+            | '\u{feff}'
+    )
+}
+
 /// A text of AWS's, the SDK's or another program's as it may be shown.
 pub(super) fn safe_words(text: &str) -> String {
     let lower = text.to_lowercase();
@@ -45,7 +81,7 @@ pub(super) fn safe_words(text: &str) -> String {
 
 /// The first line of what another program complains of, as it may be shown: bounded, without control characters, without
 /// anything that looks like a secret.
-pub(in crate::aws) fn first_words(text: &str) -> Option<String> {
+pub(super) fn first_words(text: &str) -> Option<String> {
     let line = text.lines().map(str::trim).find(|line| !line.is_empty())?;
     let plain: String = line.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     Some(safe_words(&plain.split_whitespace().collect::<Vec<_>>().join(" ")))
@@ -122,74 +158,34 @@ pub(super) fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item 
 }
 
 /// The words at the bottom of a chain of causes, which say most.
-pub(in crate::aws) fn deepest(error: &(dyn Error + 'static)) -> String {
+pub(super) fn deepest(error: &(dyn Error + 'static)) -> String {
     let last = chain(error).last().unwrap_or(error);
     safe_words(&last.to_string())
-}
-
-/// A chain of causes, as words. The SDK's own errors hold the whole HTTP answer and would print it in their Debug form.
-#[derive(Debug)]
-pub(super) struct Cause {
-    words: String,
-    /// AWS's code, where AWS answered with one.
-    code: Option<Box<str>>,
-    /// The profile of IAM Identity Center whose session is missing or over.
-    sign_in: Option<Box<str>>,
-    /// The role that may not be assumed.
-    role: Option<Box<str>>,
-    source: Option<Box<Cause>>,
-}
-
-impl Cause {
-    pub(super) fn new(words: String, source: Option<Box<Cause>>) -> Self {
-        Self { words, code: None, sign_in: None, role: None, source }
-    }
-
-    pub(super) fn with_code(self, code: Option<&str>) -> Self {
-        Self { code: code.map(Box::from), ..self }
-    }
-
-    pub(super) fn code(&self) -> Option<&str> {
-        self.code.as_deref()
-    }
-
-    pub(super) fn with_sign_in(self, profile: &str) -> Self {
-        Self { sign_in: Some(Box::from(profile)), ..self }
-    }
-
-    pub(super) fn sign_in(&self) -> Option<&str> {
-        self.sign_in.as_deref()
-    }
-
-    pub(super) fn with_role(self, role: Option<&str>) -> Self {
-        Self { role: role.map(Box::from), ..self }
-    }
-
-    pub(super) fn role(&self) -> Option<&str> {
-        self.role.as_deref()
-    }
-
-    pub(super) fn of(error: &(dyn Error + 'static)) -> Self {
-        let source = error.source().map(|source| Box::new(Self::of(source)));
-        Self::new(safe_words(&error.to_string()), source)
-    }
-}
-
-impl fmt::Display for Cause {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.words)
-    }
-}
-
-impl Error for Cause {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        self.source.as_deref().map(|cause| cause as &(dyn Error + 'static))
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_plain_text_stays_as_it_is() {
+        assert_eq!(line("IPSEC IS DOWN", MESSAGE_MAX), "IPSEC IS DOWN");
+        assert_eq!(line("", MESSAGE_MAX), "");
+    }
+
+    #[test]
+    fn a_text_without_end_is_cut_and_that_is_marked() {
+        for endless in ["x", " x", "\u{202e}", "ß"] {
+            let shown = line(&endless.repeat(1_000_000), 10);
+            assert!(shown.chars().count() <= 11 && shown.ends_with('…'), "{shown}");
+        }
+    }
+
+    #[test]
+    fn what_a_terminal_or_a_browser_would_obey_is_taken_out() {
+        assert_eq!(line("DOWN\r\n\u{1b}[31mUP\u{7}\u{85}\u{2028}end", MESSAGE_MAX), "DOWN [31mUP end");
+        assert_eq!(line("a\u{202e}b\u{2066}c\u{200f}d\u{feff}e", MESSAGE_MAX), "abcde");
+    }
 
     #[test]
     fn of_another_programs_words_the_first_line_is_shown_without_secrets() {

@@ -1,18 +1,21 @@
 //! Where a profile's credentials come from, as far as that is a `credential_process`: the program is ours to run, see
-//! [`super::helper`]. Everything else is left to the SDK; of IAM Identity Center it is noted which profile to sign in with, see
-//! [`super::sign_in`], and of `aws login` it is said what to do instead.
+//! [`super::helper`]. Everything else is left to the SDK; of IAM Identity Center it is noted which profile to sign in with, and of
+//! `aws login` it is said what to do instead.
 //!
 //! What is resolved, and in which order, is what the SDK does with a profile: `role_arn` with `source_profile` leads to that
 //! profile, whose own keys come before its own role; the last one's `credential_process` counts where it has neither
 //! `credential_source`, nor a web identity, nor SSO, nor a login session.
 
 use std::borrow::Cow;
+use std::error::Error;
+use std::fmt;
 
 use aws_config::SdkConfig;
 use aws_config::environment::EnvironmentVariableCredentialsProvider;
 use aws_config::meta::credentials::CredentialsProviderChain;
 use aws_config::profile::{ProfileSet, load};
 use aws_config::sts::AssumeRoleProvider;
+use aws_credential_types::Credentials;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider, future};
 use aws_runtime::env_config::file::EnvConfigFiles;
@@ -20,7 +23,6 @@ use aws_types::os_shim_internal::{Env, Fs};
 
 use super::helper::Helpers;
 use super::lack::Lack;
-use super::sign_in::SignedIn;
 
 /// Where the profile in use leads.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,7 +50,7 @@ struct Role {
 
 /// The provider in place of the SDK's, if the profile in use leads to a program or to IAM Identity Center. Keys of the environment
 /// come first, as they do with the SDK.
-pub(super) async fn provider(
+pub(in crate::aws) async fn provider(
     config: &SdkConfig,
     helpers: &Helpers,
     session_name: &str,
@@ -96,6 +98,69 @@ impl ProvideCredentials for Login {
     {
         let lack = Lack::login(&self.profile);
         future::ProvideCredentials::ready(Err(CredentialsError::invalid_configuration(lack)))
+    }
+}
+
+/// A profile of IAM Identity Center (`sso_session`, `sso_start_url`): somebody signs in with `aws sso login`, and the SDK uses the
+/// session until it is over. Its errors name neither the profile nor the command: this says whose session it is.
+#[derive(Debug)]
+struct SignedIn {
+    inner: SharedCredentialsProvider,
+    profile: String,
+}
+
+impl SignedIn {
+    fn new(inner: SharedCredentialsProvider, profile: String) -> Self {
+        Self { inner, profile }
+    }
+
+    async fn provide(&self) -> aws_credential_types::provider::Result {
+        self.inner.provide_credentials().await.map_err(|source| {
+            if matches!(source, CredentialsError::ProviderError(_)) {
+                CredentialsError::provider_error(SignInError::new(&self.profile, source))
+            } else {
+                source
+            }
+        })
+    }
+}
+
+impl ProvideCredentials for SignedIn {
+    fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+    where
+        Self: 'a,
+    {
+        future::ProvideCredentials::new(self.provide())
+    }
+
+    fn fallback_on_interrupt(&self) -> Option<Credentials> {
+        self.inner.fallback_on_interrupt()
+    }
+}
+
+/// The session of a profile gave no credentials.
+#[derive(Debug)]
+pub(in crate::aws) struct SignInError {
+    /// The profile to sign in with.
+    pub(in crate::aws) profile: String,
+    source: CredentialsError,
+}
+
+impl SignInError {
+    pub(in crate::aws) fn new(profile: &str, source: CredentialsError) -> Self {
+        Self { profile: profile.to_owned(), source }
+    }
+}
+
+impl fmt::Display for SignInError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the session of the profile {} gave no credentials", self.profile)
+    }
+}
+
+impl Error for SignInError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&self.source)
     }
 }
 

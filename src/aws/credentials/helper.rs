@@ -21,12 +21,12 @@ use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::{Child, Command};
 use tokio::sync::watch;
 
-use super::errors::first_words;
+use crate::aws::words::first_words;
 use crate::clock;
 use crate::domain::time::Moment;
 
 /// How long it may take. A page waits for it at most this long, and is tried again within 30 s.
-pub(super) const LIMIT: Duration = Duration::from_secs(10);
+pub(in crate::aws) const LIMIT: Duration = Duration::from_secs(10);
 /// For so long everybody gets the same answer: four services that need credentials at once start one program, and one that
 /// fails is not started again by each of their retries.
 const SHARED_FOR: Duration = Duration::from_secs(5);
@@ -39,7 +39,7 @@ const AFTER_ITS_END: Duration = Duration::from_millis(500);
 
 /// Every program that credentials come from, by its command line.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Helpers(Arc<Mutex<BTreeMap<String, Arc<Helper>>>>);
+pub(in crate::aws) struct Helpers(Arc<Mutex<BTreeMap<String, Arc<Helper>>>>);
 
 impl Helpers {
     /// The provider of what this command line prints.
@@ -260,7 +260,7 @@ fn understood(printed: &[u8]) -> Result<Credentials, &'static str> {
 
 /// Why there are no credentials.
 #[derive(Debug, Clone)]
-pub(super) struct HelperError {
+pub(in crate::aws) struct HelperError {
     problem: Problem,
     /// The first of its own words, without anything that looks like a secret.
     words: Option<String>,
@@ -287,7 +287,7 @@ impl HelperError {
     }
 
     /// Whether it hung, and not whether it answered badly.
-    pub(super) fn is_timeout(&self) -> bool {
+    pub(in crate::aws) fn is_timeout(&self) -> bool {
         matches!(self.problem, Problem::TooSlow)
     }
 }
