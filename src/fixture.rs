@@ -8,7 +8,9 @@ use crate::domain::board::{
     Incident, IncidentId, IncidentState, TimelineChange, TimelineEntry, TunnelSnapshot,
 };
 use crate::domain::carrying::{CannotTell, Carrying};
-use crate::domain::names::{CheckKind, End, Kind, Role, Routing, SourceId, SourceKind, TunnelId, VpnId};
+use crate::domain::names::{
+    AwsPlace, CheckKind, End, Kind, Role, Routing, SourceId, SourceKind, TunnelId, VpnId,
+};
 use crate::domain::status::{CheckStatus, Phase, SourceStatus, Status, TunnelStatus, VpnStatus};
 use crate::domain::time::{Moment, Now, Stamp};
 use crate::domain::verdict::{Assessment, AwsEvidence, Evidence, LocalEvidence, Loss, Verdict, View, Why};
@@ -176,7 +178,10 @@ pub(crate) fn status() -> Status {
             checks: vec![check(Verdict::Up, false)],
         },
     ];
-    let source = SourceId { kind: SourceKind::CloudWatch, region: Some("eu-west-1".into()), role_arn: None };
+    let source = SourceId {
+        kind: SourceKind::CloudWatch,
+        place: AwsPlace { region: Some("eu-west-1".into()), role_arn: None },
+    };
     Status {
         at: after(30),
         site: "milan-1".into(),

@@ -35,12 +35,12 @@ use aws_types::region::SigningRegion;
 use aws_types::sdk_config::SharedHttpClient;
 use hyper::body::Bytes;
 
-use super::connection::{OPERATION_TIMEOUT, Place};
 use super::endpoint;
 use super::errors::Failure;
-use super::exchange::{Capture, Exchange, call};
+use super::exchange::{Capture, Exchange, OPERATION_TIMEOUT, call};
 use super::offset;
 use super::permission::Call;
+use crate::domain::names::AwsPlace;
 
 /// What is particular to a service.
 #[derive(Debug)]
@@ -82,7 +82,7 @@ pub(super) struct Draft {
 #[derive(Debug)]
 pub(super) struct ByHand {
     api: &'static Api,
-    pub(super) place: Place,
+    pub(super) place: AwsPlace,
     endpoint: String,
     signing: SigV4OperationSigningConfig,
     http: SharedHttpClient,
@@ -97,7 +97,7 @@ impl ByHand {
     pub(super) fn new(
         api: &'static Api,
         config: &SdkConfig,
-        place: Place,
+        place: AwsPlace,
         clock: offset::Watch,
     ) -> Option<Self> {
         let region = config.region().filter(|_| place.region.is_some())?.clone();

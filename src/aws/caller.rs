@@ -5,16 +5,17 @@ use std::ops::Deref;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::budget::{Shared, Turn, Urgency};
-use super::connection::{AwsConnections, Connection, Place};
+use super::connection::{AwsConnections, Connection};
 use super::errors::{Failure, FailureKind};
 use super::exchange::Exchange;
 use super::permission::Call;
+use crate::domain::names::AwsPlace;
 use crate::incident::sink::SinkError;
 
 /// A service in a Region, called with one role, by a sink.
 pub(super) struct Caller {
     connections: AwsConnections,
-    place: Place,
+    place: AwsPlace,
     budget: Arc<Shared>,
     /// What was refused when it was last tried.
     refused: Mutex<BTreeSet<Call>>,
@@ -35,12 +36,12 @@ impl Deref for InTurn {
 }
 
 impl Caller {
-    pub(super) fn new(connections: AwsConnections, place: Place, service: &'static str) -> Self {
+    pub(super) fn new(connections: AwsConnections, place: AwsPlace, service: &'static str) -> Self {
         let budget = connections.budget(service, &place);
         Self { connections, place, budget, refused: Mutex::default() }
     }
 
-    pub(super) fn place(&self) -> &Place {
+    pub(super) fn place(&self) -> &AwsPlace {
         &self.place
     }
 

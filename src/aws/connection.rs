@@ -1,6 +1,7 @@
 //! Who calls AWS and from where: one [`Connection`] per Region and role, each with its clients.
 
 use std::collections::BTreeMap;
+use std::error::Error as _;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,8 +14,9 @@ use aws_config::sts::AssumeRoleProvider;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{AppName, BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
-use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_credential_types::provider::{ProvideCredentials as _, SharedCredentialsProvider};
 use tokio::sync::OnceCell;
+use tokio::time::timeout;
 
 use super::budget::{Budgets, Shared};
 use super::by_hand::ByHand;
@@ -24,11 +26,13 @@ use super::credentials::{Expiry, Outlook, Watched, profile};
 use super::ec2::Ec2;
 use super::endpoint;
 use super::errors::Failure;
+use super::exchange::OPERATION_TIMEOUT;
 use super::guard::{Format, Guarded};
 use super::http::{self, Http, HttpSettingsError};
 use super::offset::{self, AwsClock};
 use super::{ops_center, sns};
 use crate::clock;
+use crate::domain::names::AwsPlace;
 use crate::domain::time::{Moment, Stamp};
 use crate::outbound::{Dialer, KeyExchange};
 use crate::process::environment;
@@ -39,8 +43,6 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const READ_TIMEOUT: Duration = Duration::from_secs(10);
 /// One attempt, body included.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(15);
-/// One call, loading credentials included.
-pub(super) const OPERATION_TIMEOUT: Duration = Duration::from_secs(20);
 /// Metrics of as many tunnels as one question may have, over the longest time that is asked about.
 const LONGEST_METRICS: usize = 1 << 20;
 /// A page of a hundred records, with the longest titles and sources.
@@ -55,6 +57,10 @@ const READ_AGAIN_AFTER: Duration = Duration::from_secs(5);
 /// For STS and the credential services, which the SDK calls out of reach of our loops: a second attempt is what mends
 /// a clock of ours that is wrong.
 const CREDENTIAL_ATTEMPTS: u32 = 2;
+
+/// A variable that leads to another host than the service's usual one, or has a proxy look its name up.
+const LEADS_ELSEWHERE: [&str; 5] =
+    ["AWS_ENDPOINT_URL", "AWS_USE_FIPS_ENDPOINT", "AWS_USE_DUALSTACK_ENDPOINT", "HTTPS_PROXY", "ALL_PROXY"];
 
 /// What a connection to AWS depends on besides the SDK's own chain (environment, profiles, containers, IMDS).
 #[derive(Debug, Clone)]
@@ -110,7 +116,7 @@ struct Inner {
     clock: offset::Watch,
     helpers: Helpers,
     budgets: Budgets,
-    open: Mutex<BTreeMap<Place, Arc<OnceCell<Arc<Connection>>>>>,
+    open: Mutex<BTreeMap<AwsPlace, Arc<OnceCell<Arc<Connection>>>>>,
 }
 
 impl AwsConnections {
@@ -173,11 +179,35 @@ impl AwsConnections {
 
     /// The Region that the SDK's own chain comes to, if it comes to one.
     pub async fn default_region(&self) -> Option<Arc<str>> {
-        self.at(&Place { region: None, role_arn: None }).await.place.region.clone()
+        self.at(&AwsPlace { region: None, role_arn: None }).await.place.region.clone()
+    }
+
+    /// Whether there are credentials for calling a service (`ssm`, `sns`, …) now. Returns the host whose name will be looked
+    /// up then, where that is known. AWS is asked for no more than the credentials' own source asks it for.
+    ///
+    /// # Errors
+    /// What is in the way, in an operator's words.
+    pub async fn prepare(&self, service: &str, place: &AwsPlace) -> Result<Option<String>, String> {
+        let connection = self.at(place).await;
+        let place = &connection.place;
+        let Some(credentials) = &connection.credentials else {
+            return Err(format!("there are no credentials for AWS {place}"));
+        };
+        match timeout(OPERATION_TIMEOUT, credentials.provide_credentials()).await {
+            Ok(Ok(_)) => Ok(place.region.as_deref().and_then(|region| host(service, region))),
+            Ok(Err(error)) => {
+                let why = error.source().map_or_else(|| error.to_string(), ToString::to_string);
+                Err(format!("the credentials for AWS {place} do not work: {why}"))
+            }
+            Err(_) => {
+                let seconds = OPERATION_TIMEOUT.as_secs();
+                Err(format!("the credentials for AWS {place} did not come within {seconds} s"))
+            }
+        }
     }
 
     /// The connection for a place; the first to ask loads it.
-    pub(super) async fn at(&self, place: &Place) -> Arc<Connection> {
+    pub(super) async fn at(&self, place: &AwsPlace) -> Arc<Connection> {
         let cell = {
             let mut open = self.0.open.lock().unwrap_or_else(PoisonError::into_inner);
             Arc::clone(open.entry(place.clone()).or_default())
@@ -186,14 +216,14 @@ impl AwsConnections {
     }
 
     /// The connection for a place, with credentials that are read anew.
-    pub(super) async fn at_anew(&self, place: &Place) -> Arc<Connection> {
+    pub(super) async fn at_anew(&self, place: &AwsPlace) -> Arc<Connection> {
         let present = self.at(place).await;
         self.forget(&present);
         self.at(place).await
     }
 
     /// The budget of a service in a place's Region.
-    pub(super) fn budget(&self, service: &'static str, place: &Place) -> Arc<Shared> {
+    pub(super) fn budget(&self, service: &'static str, place: &AwsPlace) -> Arc<Shared> {
         self.0.budgets.of(service, place.region.clone())
     }
 
@@ -214,7 +244,7 @@ impl AwsConnections {
         stale.was_accepted.load(Ordering::Relaxed)
     }
 
-    async fn connect(&self, place: &Place) -> Arc<Connection> {
+    async fn connect(&self, place: &AwsPlace) -> Arc<Connection> {
         let expiry = Expiry::default();
         let chain = self.chain(place).await;
         let provider = match &place.role_arn {
@@ -229,7 +259,7 @@ impl AwsConnections {
             .identity_cache(IdentityCache::lazy().load_timeout(CREDENTIALS_TIMEOUT).build())
             .retry_config(RetryConfig::disabled())
             .build();
-        let place = Place {
+        let place = AwsPlace {
             // A variable that is set to nothing is no Region.
             region: config.region().map(Region::as_ref).filter(|region| !region.is_empty()).map(Arc::from),
             role_arn: place.role_arn.clone(),
@@ -263,7 +293,7 @@ impl AwsConnections {
     }
 
     /// The SDK's default chain, with what the settings put in its place.
-    async fn chain(&self, place: &Place) -> SdkConfig {
+    async fn chain(&self, place: &AwsPlace) -> SdkConfig {
         let settings = &self.0.settings;
         let timeouts = TimeoutConfig::builder()
             .connect_timeout(CONNECT_TIMEOUT)
@@ -332,7 +362,7 @@ pub(super) struct Connection {
     /// `None` without a Region.
     pub(super) ssm: Option<ByHand>,
     /// With the Region that the chain found, if it was not given.
-    pub(super) place: Place,
+    pub(super) place: AwsPlace,
     pub(super) credentials: Option<SharedCredentialsProvider>,
     watched: Option<Watched>,
     expiry: Expiry,
@@ -348,26 +378,16 @@ impl Connection {
     }
 }
 
-/// A Region, and the role it is called with; `None` leaves either to the SDK's chain.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Place {
-    /// The Region.
-    pub region: Option<Arc<str>>,
-    /// The role to assume.
-    pub role_arn: Option<Arc<str>>,
-}
-
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.region {
-            Some(region) => write!(f, "in {region}")?,
-            None => f.write_str("without a Region")?,
-        }
-        match &self.role_arn {
-            Some(role) => write!(f, " as {role}"),
-            None => Ok(()),
-        }
+/// The service's host, where nothing leads elsewhere.
+fn host(service: &str, region: &str) -> Option<String> {
+    let leads_elsewhere = |name: &str| {
+        let name = name.to_ascii_uppercase();
+        LEADS_ELSEWHERE.contains(&name.as_str()) || name.starts_with("AWS_ENDPOINT_URL_")
+    };
+    if environment().iter().any(|(name, value)| !value.is_empty() && leads_elsewhere(name)) {
+        return None;
     }
+    endpoint::regional(service, region, false, false).strip_prefix("https://").map(str::to_owned)
 }
 
 /// `bothends-<site>` within what STS takes (`RoleSessionName` of AssumeRole: `[\w+=,.@-]{2,64}`).

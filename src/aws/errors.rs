@@ -16,7 +16,6 @@ use aws_smithy_types::error::ErrorMetadata;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
 use super::by_hand::EXISTING;
-use super::connection::Place;
 use super::credentials::helper::HelperError;
 use super::credentials::lack::{Lack, RoleError};
 use super::credentials::profile::SignInError;
@@ -24,6 +23,7 @@ use super::credentials::sts;
 use super::exchange::Exchange;
 use super::permission::Call;
 use super::words::{self, CODE_MAX, line, safe_words};
+use crate::domain::names::AwsPlace;
 use cause::Cause;
 
 /// A call that failed.
@@ -152,7 +152,7 @@ impl FailureKind {
 
 impl Failure {
     /// Classifies what the SDK says.
-    pub(super) fn of<E>(call: Call, place: &Place, error: SdkError<E, HttpResponse>) -> Self
+    pub(super) fn of<E>(call: Call, place: &AwsPlace, error: SdkError<E, HttpResponse>) -> Self
     where
         E: Error + ProvideErrorMetadata + Send + Sync + 'static,
     {
@@ -175,13 +175,13 @@ impl Failure {
     }
 
     /// An answer that makes no sense.
-    pub(super) fn garbage(call: Call, place: &Place, what: &str) -> Self {
+    pub(super) fn garbage(call: Call, place: &AwsPlace, what: &str) -> Self {
         let text = format!("{call} {place}: {what}");
         Self { kind: FailureKind::Garbage, call, text, exchange: None, existing: None, cause: None }
     }
 
     /// No answer within the bounds of our own.
-    pub(super) fn timed_out(call: Call, place: &Place) -> Self {
+    pub(super) fn timed_out(call: Call, place: &AwsPlace) -> Self {
         let text = format!("{call} {place}: no answer in time");
         Self { kind: FailureKind::TimedOut, call, text, exchange: None, existing: None, cause: None }
     }
@@ -238,7 +238,12 @@ impl Failure {
         Self { exchange, ..self }
     }
 
-    fn said_by_aws(call: Call, place: &Place, error: &impl ProvideErrorMetadata, raw: &HttpResponse) -> Self {
+    fn said_by_aws(
+        call: Call,
+        place: &AwsPlace,
+        error: &impl ProvideErrorMetadata,
+        raw: &HttpResponse,
+    ) -> Self {
         let status = raw.status().as_u16();
         let kind = codes::kind_of(call, error.code(), status, codes::retry_after(raw.headers()));
         let code = &line(error.code().unwrap_or("no error code"), CODE_MAX);
@@ -270,7 +275,7 @@ impl Failure {
     }
 
     /// The request did not leave: no credentials, or no connection.
-    fn unsent(call: Call, place: &Place, error: &(dyn Error + 'static)) -> Self {
+    fn unsent(call: Call, place: &AwsPlace, error: &(dyn Error + 'static)) -> Self {
         let credentials = words::chain(error).find_map(|error| error.downcast_ref::<CredentialsError>());
         match credentials {
             Some(credentials) => Self::without_credentials(call, place, credentials),
@@ -284,7 +289,7 @@ impl Failure {
         }
     }
 
-    fn without_credentials(call: Call, place: &Place, error: &CredentialsError) -> Self {
+    fn without_credentials(call: Call, place: &AwsPlace, error: &CredentialsError) -> Self {
         let find = || words::chain(error);
         let failure = |kind, what: String, cause: Cause| {
             let text = format!("{call} {place}: {what}");
@@ -349,7 +354,7 @@ impl Failure {
     /// STS has answered and given no credentials for the role. What is wrong with STS itself passes by itself.
     fn refused_by_sts(
         call: Call,
-        place: &Place,
+        place: &AwsPlace,
         role: Option<&str>,
         said: &ErrorMetadata,
         raw: &HttpResponse,
@@ -396,7 +401,7 @@ impl Failure {
 
     fn unanswered(
         call: Call,
-        place: &Place,
+        place: &AwsPlace,
         kind: FailureKind,
         what: &str,
         error: &(dyn Error + 'static),
@@ -413,16 +418,16 @@ impl Failure {
     }
 }
 
-fn not_understood(call: Call, place: &Place, status: u16) -> String {
+fn not_understood(call: Call, place: &AwsPlace, status: u16) -> String {
     format!("{call} {place}: the answer (HTTP {status}) cannot be understood")
 }
 
 /// What is missing and what to do about it. AWS's own message names the principal and the policy at fault.
-fn denied(call: Call, place: &Place, code: &str, message: &str) -> String {
+fn denied(call: Call, place: &AwsPlace, code: &str, message: &str) -> String {
     denied_on(call, call.resource(), place, code, message)
 }
 
-fn denied_on(call: Call, on: &str, place: &Place, code: &str, message: &str) -> String {
+fn denied_on(call: Call, on: &str, place: &AwsPlace, code: &str, message: &str) -> String {
     let permission = call.permission();
     let said = if message.is_empty() { String::new() } else { format!("; AWS says: {message}") };
     format!(

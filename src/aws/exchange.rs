@@ -17,12 +17,14 @@ use aws_smithy_types::config_bag::ConfigBag;
 use aws_smithy_types::date_time::Format;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
-use super::connection::Place;
 use super::errors::{Failure, is_about_the_clock};
 use super::permission::Call;
 use crate::clock;
+use crate::domain::names::AwsPlace;
 use crate::domain::time::{Moment, Stamp};
 
+/// One call, loading credentials included.
+pub(super) const OPERATION_TIMEOUT: Duration = Duration::from_secs(20);
 /// A signature is refused when the clocks are more than 5 min apart (SigV4, "Elements of an AWS API request
 /// signature"); the SDK takes a refusal for a matter of clocks from 4 min on.
 const SKEW_THAT_COUNTS: Duration = Duration::from_secs(4 * 60);
@@ -128,7 +130,7 @@ fn parse(text: &str, format: Format) -> Option<Stamp> {
 /// With its retries off that next request is ours to make: it follows at once, since nothing else was wrong.
 pub(super) async fn call<T, E, Sent>(
     call: Call,
-    place: &Place,
+    place: &AwsPlace,
     send: impl Fn(Capture) -> Sent,
 ) -> Result<(T, Exchange), Failure>
 where

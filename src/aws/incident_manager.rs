@@ -14,10 +14,11 @@ use aws_sdk_ssmincidents::types::IncidentRecord;
 
 use super::budget::Urgency;
 use super::caller::{Caller, sink_error};
-use super::connection::{AwsConnections, Place};
+use super::connection::AwsConnections;
 use super::errors::Failure;
 use super::exchange::call;
 use super::permission::Call;
+use crate::domain::names::AwsPlace;
 use crate::incident::account::{Link, merged};
 use crate::incident::drill::{ShowingSink, Shown};
 use crate::incident::sink::{
@@ -38,7 +39,7 @@ pub struct IncidentManager {
 impl IncidentManager {
     /// `None` leaves the Region to the SDK's chain and calls with the daemon's own identity.
     pub fn new(connections: AwsConnections, region: Option<Arc<str>>, role_arn: Option<Arc<str>>) -> Self {
-        let caller = Caller::new(connections, Place { region, role_arn }, "ssm-incidents");
+        let caller = Caller::new(connections, AwsPlace { region, role_arn }, "ssm-incidents");
         Self { caller, older: find::Older::default() }
     }
 

@@ -6,16 +6,17 @@ use std::sync::Arc;
 use aws_sdk_cloudwatch::types::{Dimension, MetricDatum, StandardUnit};
 use aws_smithy_types::DateTime;
 
-use super::connection::{AwsConnections, Place};
+use super::connection::AwsConnections;
 use super::errors::{Failure, FailureKind};
 use super::exchange::call;
 use super::permission::Call;
+use crate::domain::names::AwsPlace;
 use crate::publish::sink::{Datum, DatumValue, MetricSink, PutError, Unit};
 
 /// A namespace of CloudWatch in one Region, written with one role.
 pub struct CloudWatchMetrics {
     connections: AwsConnections,
-    place: Place,
+    place: AwsPlace,
     namespace: Arc<str>,
 }
 
@@ -27,7 +28,7 @@ impl CloudWatchMetrics {
         role_arn: Option<Arc<str>>,
         namespace: impl Into<Arc<str>>,
     ) -> Self {
-        Self { connections, place: Place { region, role_arn }, namespace: namespace.into() }
+        Self { connections, place: AwsPlace { region, role_arn }, namespace: namespace.into() }
     }
 }
 

@@ -35,12 +35,11 @@ mod offset;
 mod ops_center;
 mod permission;
 pub mod poller;
-mod prepare;
 mod sns;
 pub mod trial;
 mod words;
 
-pub use connection::{AwsConnections, AwsSettings, Place, StaticCredentials};
+pub use connection::{AwsConnections, AwsSettings, StaticCredentials};
 pub use credentials::Outlook;
 pub use ec2::discover::{Discovered, DiscoveredTunnel, DiscoveredVpn, Question, Trouble, Which, discover};
 pub use endpoint::partition;

@@ -18,11 +18,12 @@ use serde_json::{Value, json};
 use super::budget::Urgency;
 use super::by_hand::{Api, Draft};
 use super::caller::{Caller, sink_error};
-use super::connection::{AwsConnections, Place};
+use super::connection::AwsConnections;
 use super::errors::Failure;
 use super::guard::Json;
 use super::permission::Call;
 use crate::clock;
+use crate::domain::names::AwsPlace;
 use crate::incident::account::merged;
 use crate::incident::drill::{ShowingSink, Shown};
 use crate::incident::sink::{
@@ -65,7 +66,7 @@ impl OpsCenter {
         site: Arc<str>,
     ) -> Self {
         let account = role_arn.as_deref().and_then(item::account).map(str::to_owned);
-        let caller = Caller::new(connections, Place { region, role_arn }, "ssm");
+        let caller = Caller::new(connections, AwsPlace { region, role_arn }, "ssm");
         Self { caller, site, account: Mutex::new(account), scopes: Mutex::default() }
     }
 

@@ -12,9 +12,10 @@ use serde_json::json;
 use super::budget::Urgency;
 use super::by_hand::{Api, Draft, Said, form};
 use super::caller::{Caller, sink_error};
-use super::connection::{AwsConnections, Place};
+use super::connection::AwsConnections;
 use super::errors::Failure;
 use super::permission::Call;
+use crate::domain::names::AwsPlace;
 use crate::domain::time::Stamp;
 use crate::incident::message::{Change, Message, Messenger};
 use crate::incident::sink::SinkError;
@@ -37,7 +38,7 @@ impl Sns {
     /// The Region is the topic's. `None` calls with the daemon's own identity.
     pub fn new(connections: AwsConnections, topic_arn: Arc<str>, role_arn: Option<Arc<str>>) -> Self {
         let region = topic_arn.split(':').nth(3).map(Arc::from);
-        Self { caller: Caller::new(connections, Place { region, role_arn }, "sns"), topic_arn }
+        Self { caller: Caller::new(connections, AwsPlace { region, role_arn }, "sns"), topic_arn }
     }
 
     fn draft(&self, message: &Message) -> Draft {

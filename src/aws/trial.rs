@@ -36,15 +36,15 @@ pub use self::incident_manager::{Family, PlanUse, SeenPlan};
 pub use self::statement::{Grant, Statement, statements};
 use self::trier::{Stop, Trier};
 pub use self::verdict::{Meant, Verdict};
-use super::connection::{AwsConnections, Place};
+use super::connection::AwsConnections;
 use super::permission::Call;
-use crate::domain::names::{TunnelId, VpnId};
+use crate::domain::names::{AwsPlace, TunnelId, VpnId};
 
 /// What is to be tried at one place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Trial {
     /// Where, and as whom.
-    pub place: Place,
+    pub place: AwsPlace,
     /// What for.
     pub uses: Vec<Use>,
 }

@@ -244,10 +244,10 @@ fn poller(source: &SourceId) -> String {
         SourceKind::CloudWatch => "CloudWatch TunnelState",
         SourceKind::Ec2 => "EC2 DescribeVpnConnections",
     };
-    let region = source.region.as_deref().unwrap_or("the Region of the SDK's own chain");
+    let region = source.place.region.as_deref().unwrap_or("the Region of the SDK's own chain");
     format!(
         "{what} in {region}{}",
-        source.role_arn.as_ref().map_or(String::new(), |role| format!(" as {role}"))
+        source.place.role_arn.as_ref().map_or(String::new(), |role| format!(" as {role}"))
     )
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::domain::names::{Role, SourceId, SourceKind, TunnelId, VpnId};
+use crate::domain::names::{AwsPlace, Role, SourceId, SourceKind, TunnelId, VpnId};
 use crate::domain::plan::{AwsRules, IncidentRules, ProbeRules, Route, TunnelPlan, VpnPlan};
 
 use super::addresses::{AddressKind, Addresses};
@@ -174,8 +174,10 @@ impl VpnReader {
 fn sources(vpn: &VpnDetails, aws: &AwsDefaults) -> Vec<SourceId> {
     let source = |kind| SourceId {
         kind,
-        region: vpn.region.clone().or_else(|| aws.region.clone()),
-        role_arn: vpn.role_arn.clone(),
+        place: AwsPlace {
+            region: vpn.region.clone().or_else(|| aws.region.clone()),
+            role_arn: vpn.role_arn.clone(),
+        },
     };
     let ec2 = aws.ec2_telemetry.then(|| source(SourceKind::Ec2));
     [source(SourceKind::CloudWatch)].into_iter().chain(ec2).collect()

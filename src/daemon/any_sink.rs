@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::aws::{AwsConnections, IncidentManager, OpsCenter, Sns, partition};
 use crate::config::{AwsDefaults, Config, SinkSettings, Vendor};
-use crate::health::configured::Way;
+use crate::domain::names::AwsPlace;
 use crate::incident::settings::{Metrics, SinkRules, VpnSettings};
 use crate::settings::WebhookSettings;
 pub use crate::webhook::Reach;
@@ -52,7 +52,7 @@ pub fn open(
 }
 
 /// How a sink goes by AWS; `None` if it does not.
-pub fn way(aws: &AwsDefaults, sink: &SinkSettings) -> Option<Way> {
+pub fn way(aws: &AwsDefaults, sink: &SinkSettings) -> Option<AwsPlace> {
     let region = match &sink.vendor {
         Vendor::IncidentManager { .. } | Vendor::OpsCenter => {
             sink.region.clone().or_else(|| aws.region.clone())
@@ -60,7 +60,7 @@ pub fn way(aws: &AwsDefaults, sink: &SinkSettings) -> Option<Way> {
         Vendor::Sns { topic_arn } => topic_arn.split(':').nth(3).map(Arc::from),
         Vendor::Webhook(_) => return None,
     };
-    Some(Way { region, role_arn: sink.role_arn.clone() })
+    Some(AwsPlace { region, role_arn: sink.role_arn.clone() })
 }
 
 /// What the sink is configured with, in its own terms.

@@ -78,10 +78,10 @@ fn problem(sources: &[SourceStatus], problems: &Problems, others: &[String]) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::names::{SourceId, SourceKind};
+    use crate::domain::names::{AwsPlace, SourceId, SourceKind};
 
     fn source(kind: SourceKind, refusals_in_row: u32, cut_off: bool) -> SourceStatus {
-        let id = SourceId { kind, region: None, role_arn: None };
+        let id = SourceId { kind, place: AwsPlace::default() };
         SourceStatus { id, last_answer: None, refusals_in_row, cut_off }
     }
 

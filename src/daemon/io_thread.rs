@@ -27,9 +27,10 @@ use crate::aws::poller::{self, Order, Outlets};
 use crate::clock;
 use crate::config::{self, Config, Mode};
 use crate::control::server::{self as control, Asked};
+use crate::domain::names::AwsPlace;
 use crate::domain::plan::Plan;
 use crate::domain::status::Status;
-use crate::health::configured::{Configured, SinkUse, Way};
+use crate::health::configured::{Configured, SinkUse};
 use crate::health::overview::Shown;
 use crate::health::{Code, Component, Health, Problem};
 use crate::http::host::Hosts;
@@ -191,7 +192,7 @@ fn configured(config: &Config) -> Configured {
         Mode::Observe => &[],
     };
     let sinks = sinks.iter();
-    let publisher = config.cloudwatch.as_ref().map(|cloudwatch| Way {
+    let publisher = config.cloudwatch.as_ref().map(|cloudwatch| AwsPlace {
         region: cloudwatch.region.clone().or_else(|| config.aws.region.clone()),
         role_arn: cloudwatch.role_arn.clone(),
     });

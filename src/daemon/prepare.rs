@@ -17,7 +17,6 @@ use crate::config::{Config, Mode, SinkSettings, Vendor};
 use crate::domain::check::Fresh;
 use crate::domain::event::AskFailure;
 use crate::domain::status::{Status, VpnStatus};
-use crate::health::configured::Way;
 use crate::health::{Code, Component, Health, Problem};
 
 /// Once the start is over.
@@ -71,8 +70,8 @@ async fn prepare_all(connections: AwsConnections, config: Config, health: Health
 /// What would be in the way of a message, in an operator's words.
 async fn prepare(connections: &AwsConnections, config: &Config, sink: &SinkSettings) -> Result<(), String> {
     let aws = async |service| {
-        let Some(Way { region, role_arn }) = any_sink::way(&config.aws, sink) else { return Ok(None) };
-        let host = connections.prepare(service, region, role_arn).await?;
+        let Some(place) = any_sink::way(&config.aws, sink) else { return Ok(None) };
+        let host = connections.prepare(service, &place).await?;
         Ok(host.map(|host| (host, 443)))
     };
     let named: Result<Option<(String, u16)>, String> = match &sink.vendor {

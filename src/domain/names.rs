@@ -223,24 +223,44 @@ impl SourceKind {
     }
 }
 
-/// One poller: a source in one Region, seen with one role.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct SourceId {
-    /// Which API.
-    pub kind: SourceKind,
-    /// The AWS Region; `None` leaves it to the SDK's own chain (variables, profile).
+/// A Region of AWS, and the role it is called with; `None` leaves either to the SDK's own chain (variables, profile).
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AwsPlace {
+    /// The Region.
     pub region: Option<Arc<str>>,
     /// The role to assume, if it is not the daemon's own credentials that ask.
     pub role_arn: Option<Arc<str>>,
 }
 
+impl fmt::Display for AwsPlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.region {
+            Some(region) => write!(f, "in {region}")?,
+            None => f.write_str("without a Region")?,
+        }
+        match &self.role_arn {
+            Some(role) => write!(f, " as {role}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// One poller: a source in one Region, seen with one role.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SourceId {
+    /// Which API.
+    pub kind: SourceKind,
+    /// Where, and as whom.
+    pub place: AwsPlace,
+}
+
 impl fmt::Display for SourceId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.kind.as_str())?;
-        if let Some(region) = &self.region {
+        if let Some(region) = &self.place.region {
             write!(f, " in {region}")?;
         }
-        if let Some(role) = &self.role_arn {
+        if let Some(role) = &self.place.role_arn {
             write!(f, " as {role}")?;
         }
         Ok(())

@@ -109,13 +109,13 @@ impl Polling {
 
 #[cfg(test)]
 mod tests {
-    use super::super::names::SourceKind;
+    use super::super::names::{AwsPlace, SourceKind};
     use super::*;
 
     const MINUTE: Duration = Duration::from_secs(60);
 
     fn polling() -> Polling {
-        Polling::new(SourceId { kind: SourceKind::CloudWatch, region: None, role_arn: None }, "site")
+        Polling::new(SourceId { kind: SourceKind::CloudWatch, place: AwsPlace::default() }, "site")
     }
 
     #[test]

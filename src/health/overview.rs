@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::configured::{Configured, SinkUse, Way};
+use super::configured::{Configured, SinkUse};
 use super::{Code, Component, Problem, Problems, Severity};
-use crate::domain::names::{TunnelId, VpnId};
+use crate::domain::names::{AwsPlace, TunnelId, VpnId};
 use crate::domain::plan::SinkPlan;
 use crate::domain::status::Status;
 use crate::domain::time::Moment;
@@ -89,17 +89,17 @@ fn is_in_the_way(of: &Open, open: &[Open], status: &Status, configured: &Configu
 /// How each source asks, by its words.
 struct Sources<'a> {
     of_vpns: BTreeMap<&'a str, Vec<String>>,
-    ways: BTreeMap<String, Way>,
+    ways: BTreeMap<String, AwsPlace>,
 }
 
 impl<'a> Sources<'a> {
     fn of(status: &'a Status) -> Self {
-        let mut ways: BTreeMap<String, Way> =
-            status.sources.iter().map(|source| (source.id.to_string(), Way::from(&source.id))).collect();
+        let mut ways: BTreeMap<String, AwsPlace> =
+            status.sources.iter().map(|source| (source.id.to_string(), source.id.place.clone())).collect();
         let mut of_vpns = BTreeMap::new();
         for vpn in &status.vpns {
             let words: Vec<_> = vpn.sources.iter().map(ToString::to_string).collect();
-            ways.extend(words.iter().cloned().zip(vpn.sources.iter().map(Way::from)));
+            ways.extend(words.iter().cloned().zip(vpn.sources.iter().map(|source| source.place.clone())));
             of_vpns.insert(vpn.id.as_str(), words);
         }
         Self { of_vpns, ways }
@@ -116,7 +116,7 @@ impl<'a> Sources<'a> {
                 && is_of_credentials(problem.code)
                 && let Some(way) = self.ways.get(source)
             {
-                let identity = way.identity();
+                let identity = identity(way);
                 shared.insert(component, identity.clone());
                 component = identity;
             }
@@ -202,7 +202,7 @@ fn causes(
         places.copied().filter(|place| behind.contains(&open[*place].problem.code)).collect::<Vec<_>>()
     };
     // What is asked of AWS fails with the site, the Region or the identity, and not with those of others.
-    let by_aws = |way: &Way| {
+    let by_aws = |way: &AwsPlace| {
         let explaining = places.keys().filter(|cause| scene.explains(cause, way));
         explaining.flat_map(|cause| at(cause)).collect()
     };
@@ -252,14 +252,14 @@ fn causes(
 
 impl Scene<'_> {
     /// Whether a problem of this component can be why AWS cannot be asked that way.
-    fn explains(&self, cause: &Component, way: &Way) -> bool {
+    fn explains(&self, cause: &Component, way: &AwsPlace) -> bool {
         match cause {
             Component::Site => true,
             Component::Source(source) => {
                 self.sources.ways.get(source).is_some_and(|asked| asked.region == way.region)
             }
             // A role's are had with the daemon's own.
-            Component::Credentials(_) => *cause == way.identity() || *cause == Component::credentials(None),
+            Component::Credentials(_) => *cause == identity(way) || *cause == Component::credentials(None),
             Component::Addresses(_)
             | Component::Identity(_)
             | Component::HostAddresses(_)
@@ -276,6 +276,11 @@ impl Scene<'_> {
             | Component::Listener => false,
         }
     }
+}
+
+/// What has the problems of the credentials that it takes.
+fn identity(way: &AwsPlace) -> Component {
+    Component::credentials(way.role_arn.as_deref())
 }
 
 /// The problem behind an end without a vote, and what is said of it.

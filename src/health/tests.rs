@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use super::configured::{Configured, SinkUse, Way};
+use super::configured::{Configured, SinkUse};
 use super::overview::{Open, Overview};
 use super::readiness::{Readiness, stuck};
 use super::*;
-use crate::domain::names::{Destination, End, Kind, Role, SinkId, VpnId};
+use crate::domain::names::{AwsPlace, Destination, End, Kind, Role, SinkId, VpnId};
 use crate::domain::plan::SinkPlan;
 use crate::domain::status::Status;
 use crate::domain::time::Now;
@@ -55,14 +55,14 @@ fn stated<const N: usize>(problems: [(Component, Code); N]) -> Problems {
 
 /// A webhook, and Incident Manager where the source is, each of which takes everything.
 fn configured() -> Configured {
-    let way = Way::from(&fixture::status().sources[0].id);
+    let way = fixture::status().sources.remove(0).id.place;
     Configured {
         sinks: vec![sink("webhook", None), sink("incident_manager", Some(way.clone()))],
         publisher: Some(way),
     }
 }
 
-fn sink(id: &str, way: Option<Way>) -> SinkUse {
+fn sink(id: &str, way: Option<AwsPlace>) -> SinkUse {
     let plan = SinkPlan {
         id: SinkId::new(id),
         destination: Destination::new(id),
@@ -276,7 +276,7 @@ const ROLE_B: &str = "arn:aws:iam::111122223333:role/b";
 #[test]
 fn an_identity_explains_what_is_done_with_it_and_nothing_of_another() {
     let mut status = healthy();
-    status.sources[0].id.role_arn = Some(ROLE_A.into());
+    status.sources[0].id.place.role_arn = Some(ROLE_A.into());
     let of_a = Component::Source(status.sources[0].id.to_string());
     let expiring = |role| (Component::credentials(Some(role)), Code::CredentialsExpiring);
     let shown = |role| {

@@ -146,8 +146,8 @@ impl SourceJson {
         let SourceStatus { id, last_answer, refusals_in_row, cut_off: _ } = source;
         Self {
             source: id.kind.as_str().to_owned(),
-            region: id.region.as_deref().map(str::to_owned),
-            role_arn: id.role_arn.as_deref().map(str::to_owned),
+            region: id.place.region.as_deref().map(str::to_owned),
+            role_arn: id.place.role_arn.as_deref().map(str::to_owned),
             last_answer: last_answer.map(|at| rfc3339(at.wall)),
             refusals_in_row: *refusals_in_row,
         }

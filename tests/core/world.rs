@@ -13,7 +13,7 @@ use bothends::domain::event::{
 use bothends::domain::fact::{Fact, IncidentChange};
 use bothends::domain::monitor::Monitor;
 use bothends::domain::names::{
-    CheckId, Destination, Kind, Role, Routing, SinkId, SourceId, SourceKind, TunnelId, VpnId,
+    AwsPlace, CheckId, Destination, Kind, Role, Routing, SinkId, SourceId, SourceKind, TunnelId, VpnId,
 };
 use bothends::domain::plan::{
     AwsRules, IncidentRules, Plan, ProbeRules, Route, SinkPlan, TunnelPlan, VpnPlan,
@@ -69,7 +69,7 @@ pub fn destination() -> Destination {
 }
 
 pub fn source(kind: SourceKind) -> SourceId {
-    SourceId { kind, region: None, role_arn: None }
+    SourceId { kind, place: AwsPlace::default() }
 }
 
 /// Two tunnels by default rules, asked of EC2 alone, whose evidence is of the moment.

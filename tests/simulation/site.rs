@@ -5,7 +5,9 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bothends::domain::names::{Destination, Kind, Role, SinkId, SourceId, SourceKind, TunnelId, VpnId};
+use bothends::domain::names::{
+    AwsPlace, Destination, Kind, Role, SinkId, SourceId, SourceKind, TunnelId, VpnId,
+};
 use bothends::domain::plan::{AwsRules, IncidentRules, Plan, Route, SinkPlan, TunnelPlan, VpnPlan};
 use bothends::incident::settings::{SinkRules as SinkSettings, VpnSettings};
 use bothends::incident::sink::Scope;
@@ -44,7 +46,7 @@ pub fn is_of_this_host(route: &Route) -> bool {
 }
 
 fn sources(switches: &Switches) -> Vec<SourceId> {
-    let of = |kind| SourceId { kind, region: None, role_arn: None };
+    let of = |kind| SourceId { kind, place: AwsPlace::default() };
     let mut sources = vec![of(SourceKind::CloudWatch)];
     sources.extend(switches.ec2_lag.map(|_| of(SourceKind::Ec2)));
     sources

@@ -10,12 +10,11 @@ use hyper::body::Bytes;
 
 use super::answer::{self, Garbled, Pieces, VpnConnection};
 use crate::aws::by_hand::{Api, ByHand, Draft, Said, form};
-use crate::aws::connection::Place;
 use crate::aws::errors::Failure;
 use crate::aws::exchange::Exchange;
 use crate::aws::offset;
 use crate::aws::permission::Call;
-use crate::domain::names::VpnId;
+use crate::domain::names::{AwsPlace, VpnId};
 
 /// The version of the EC2 API that the names in `answer` are of.
 const API_VERSION: &str = "2016-11-15";
@@ -35,7 +34,7 @@ pub(in crate::aws) struct Ec2(ByHand);
 
 impl Ec2 {
     /// `None` without a Region.
-    pub(in crate::aws) fn new(config: &SdkConfig, place: Place, clock: offset::Watch) -> Option<Self> {
+    pub(in crate::aws) fn new(config: &SdkConfig, place: AwsPlace, clock: offset::Watch) -> Option<Self> {
         ByHand::new(&API, config, place, clock).map(Self)
     }
 

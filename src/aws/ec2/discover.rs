@@ -7,12 +7,12 @@ use std::sync::Arc;
 
 use super::answer::{TunnelAddresses, TunnelTelemetry, VpnConnection};
 use super::{Described, Known, PER_CALL};
-use crate::aws::connection::{AwsConnections, Place};
+use crate::aws::connection::AwsConnections;
 use crate::aws::errors::{Failure, FailureKind};
 use crate::aws::permission::Call;
 use crate::aws::words::{MESSAGE_MAX, line};
 use crate::domain::event::TelemetryStatus;
-use crate::domain::names::{Routing, VpnId};
+use crate::domain::names::{AwsPlace, Routing, VpnId};
 use crate::domain::time::Stamp;
 
 const PERMISSION: &str = Call::DescribeVpnConnections.permission();
@@ -109,7 +109,7 @@ pub enum Trouble {
 /// Everything that stands in the way, at once.
 pub async fn discover(connections: &AwsConnections, question: &Question) -> Result<Discovered, Vec<Trouble>> {
     let Question { region, role_arn, which } = question;
-    let connection = connections.at(&Place { region: region.clone(), role_arn: role_arn.clone() }).await;
+    let connection = connections.at(&AwsPlace { region: region.clone(), role_arn: role_arn.clone() }).await;
     let (Some(ec2), Some(region)) = (&connection.ec2, &connection.place.region) else {
         return Err(vec![Trouble::NoRegion]);
     };

@@ -4,9 +4,10 @@ use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::error::ErrorMetadata;
 
 use super::*;
+use crate::domain::names::AwsPlace;
 
-fn milan() -> Place {
-    Place { region: Some("eu-south-1".into()), role_arn: None }
+fn milan() -> AwsPlace {
+    AwsPlace { region: Some("eu-south-1".into()), role_arn: None }
 }
 
 fn answer(status: u16) -> HttpResponse {
@@ -103,7 +104,7 @@ fn the_canonical_request_that_aws_quotes_is_shown_nowhere() {
     }
 }
 
-fn unsent(place: &Place, error: CredentialsError) -> Failure {
+fn unsent(place: &AwsPlace, error: CredentialsError) -> Failure {
     let error: SdkError<ErrorMetadata, HttpResponse> =
         SdkError::dispatch_failure(ConnectorError::other(error.into(), None));
     Failure::of(Call::GetMetricData, place, error)
@@ -154,7 +155,7 @@ fn what_passes_by_itself_at_sts_is_temporary_and_what_it_rejects_is_not() {
 
 #[test]
 fn a_role_that_may_not_be_assumed_names_the_permission_for_it() {
-    let place = Place { role_arn: Some("arn:aws:iam::123456789012:role/vpn".into()), ..milan() };
+    let place = AwsPlace { role_arn: Some("arn:aws:iam::123456789012:role/vpn".into()), ..milan() };
     let failure = unsent(&place, sts(403, "AccessDenied"));
     assert_eq!(failure.kind, FailureKind::Denied);
     assert!(failure.text.contains("sts:AssumeRole"), "{failure}");

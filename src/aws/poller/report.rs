@@ -164,13 +164,12 @@ const fn code(kind: FailureKind) -> Code {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::aws::connection::Place;
     use crate::aws::permission::Call;
-    use crate::domain::names::{SourceKind, VpnId};
+    use crate::domain::names::{AwsPlace, SourceKind, VpnId};
 
     fn reporter() -> (Reporter, Health) {
         let health = Health::default();
-        let source = SourceId { kind: SourceKind::Ec2, region: None, role_arn: None };
+        let source = SourceId { kind: SourceKind::Ec2, place: AwsPlace::default() };
         (Reporter::new(&source, health.clone()), health)
     }
 
@@ -179,7 +178,7 @@ mod tests {
     }
 
     fn failure(kind: FailureKind, what: &str) -> Failure {
-        let place = Place { region: Some("eu-south-1".into()), role_arn: None };
+        let place = AwsPlace { region: Some("eu-south-1".into()), role_arn: None };
         let mut failure = Failure::garbage(Call::DescribeVpnConnections, &place, what);
         failure.kind = kind;
         failure

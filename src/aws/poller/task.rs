@@ -10,13 +10,13 @@ use super::report::{PollOutcome, PollResult, Reporter};
 use super::{Outlets, Past, Watch};
 use crate::aws::backoff::Backoff;
 use crate::aws::cloudwatch::{CloudWatch, Doubt};
-use crate::aws::connection::{AwsConnections, Place};
+use crate::aws::connection::AwsConnections;
 use crate::aws::ec2;
 use crate::aws::errors::{Failure, FailureKind};
 use crate::aws::permission::Call;
 use crate::clock;
 use crate::domain::event::{AwsAnswer, Event, History, Reading};
-use crate::domain::names::{SourceId, SourceKind, TunnelId, VpnId};
+use crate::domain::names::{AwsPlace, SourceId, SourceKind, TunnelId, VpnId};
 use crate::domain::time::{Moment, Stamp};
 
 /// For one poll or look back, however many calls it takes. A call has a bound of its own; this one holds if even that one
@@ -107,14 +107,14 @@ pub(super) trait Ask: Send + 'static {
 pub(super) struct AwsSource {
     connections: AwsConnections,
     kind: SourceKind,
-    place: Place,
+    place: AwsPlace,
     cloudwatch: CloudWatch,
 }
 
 impl AwsSource {
     pub(super) fn new(connections: AwsConnections, source: SourceId) -> Self {
-        let SourceId { kind, region, role_arn } = source;
-        Self { connections, kind, place: Place { region, role_arn }, cloudwatch: CloudWatch::default() }
+        let SourceId { kind, place } = source;
+        Self { connections, kind, place, cloudwatch: CloudWatch::default() }
     }
 }
 
@@ -239,8 +239,7 @@ impl<Source: Ask> SourceTask<Source> {
     }
 
     fn timed_out(&self) -> Failure {
-        let place = Place { region: self.id.region.clone(), role_arn: self.id.role_arn.clone() };
-        Failure::timed_out(self.source.call(), &place)
+        Failure::timed_out(self.source.call(), &self.id.place)
     }
 
     fn answered(&mut self, heard: Heard) -> AwsAnswer {

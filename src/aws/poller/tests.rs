@@ -4,18 +4,17 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use super::super::connection::Place;
 use super::super::errors::Failure;
 use super::super::permission::Call;
 use super::*;
 use crate::domain::event::History;
-use crate::domain::names::{Role, Routing, SourceKind, TunnelId, VpnId};
+use crate::domain::names::{AwsPlace, Role, Routing, SourceKind, TunnelId, VpnId};
 use crate::domain::plan::{AwsRules, IncidentRules, ProbeRules, Route, TunnelPlan, VpnPlan};
 use crate::domain::time::{Moment, Stamp};
 use crate::health::{Problems, Severity};
 
 fn source(region: &str) -> SourceId {
-    SourceId { kind: SourceKind::CloudWatch, region: Some(region.into()), role_arn: None }
+    SourceId { kind: SourceKind::CloudWatch, place: AwsPlace { region: Some(region.into()), role_arn: None } }
 }
 
 fn plan(vpns: &[(&str, &[SourceId])]) -> Plan {
@@ -89,7 +88,7 @@ impl Ask for ScriptedSource {
     }
 
     async fn ask(&mut self, watch: &Watch) -> Result<Heard, Failure> {
-        let region = self.1.region.as_deref().unwrap_or_default().to_owned();
+        let region = self.1.place.region.as_deref().unwrap_or_default().to_owned();
         self.0.calls.lock().unwrap().push(format!("{region}: {} tunnels", watch.tunnels().count()));
         self.0.called.notify_one();
         let hangs = self.0.hanging.lock().unwrap().contains(&region);
@@ -167,7 +166,7 @@ fn throttled() -> Failure {
     let mut response = HttpResponse::new(429.try_into().unwrap(), aws_smithy_types::body::SdkBody::empty());
     response.headers_mut().insert("retry-after", "60");
     let error = ErrorMetadata::builder().code("ThrottlingException").build();
-    let place = Place { region: Some("eu-south-1".into()), role_arn: None };
+    let place = AwsPlace { region: Some("eu-south-1".into()), role_arn: None };
     Failure::of(Call::GetMetricData, &place, SdkError::service_error(error, response))
 }
 

@@ -7,12 +7,11 @@ use std::time::Duration;
 use super::trier::Trier;
 use super::{Grant, Meant};
 use crate::aws::cloudwatch::{CloudWatch, Doubt};
-use crate::aws::connection::Place;
 use crate::aws::errors::Failure;
 use crate::aws::permission::Call;
 use crate::aws::poller::{Identity, Watch};
 use crate::domain::event::Reading;
-use crate::domain::names::{TunnelId, VpnId};
+use crate::domain::names::{AwsPlace, TunnelId, VpnId};
 
 /// Asks as the daemon does. EC2 is not asked in earnest: what it is left to confirm is no finding, what CloudWatch contradicts is one.
 pub(super) async fn tunnel_state(
@@ -55,7 +54,7 @@ pub(super) async fn tunnel_state(
     }
 }
 
-fn nothing_known(tunnel: &TunnelId, place: &Place, stale_after: Duration) -> String {
+fn nothing_known(tunnel: &TunnelId, place: &AwsPlace, stale_after: Duration) -> String {
     let minutes = stale_after.as_secs().div_ceil(60);
     format!(
         "CloudWatch {place} has no TunnelState of {tunnel} of the last {minutes} min, so that AWS's end of it is unknown and \
@@ -78,6 +77,6 @@ pub(super) async fn telemetry(trier: &mut Trier) {
 }
 
 /// A permission that can be limited to a Region and no further.
-pub(super) fn in_region(place: &Place) -> Grant {
+pub(super) fn in_region(place: &AwsPlace) -> Grant {
     Grant::if_equal("aws:RequestedRegion", place.region.as_deref().unwrap_or_default())
 }

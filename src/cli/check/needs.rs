@@ -3,10 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::aws::Place;
 use crate::aws::trial::{Family, PlanUse, Trial, Use};
 use crate::config::{Config, SinkSettings, Vendor};
-use crate::domain::names::{Kind, VpnId};
+use crate::domain::names::{AwsPlace, Kind, VpnId};
 use crate::domain::plan::VpnPlan;
 
 /// `nonce` is the id of no record, and part of the name of no response plan.
@@ -16,13 +15,13 @@ pub(super) fn needs(config: &Config, nonce: &str) -> Vec<Trial> {
     let mut trials: Vec<Trial> = Vec::new();
     let mut need = |region: &Option<Arc<str>>, role_arn: &Option<Arc<str>>, uses: Use| {
         let region = region.clone().or_else(|| config.aws.region.clone());
-        let place = Place { region, role_arn: role_arn.clone() };
+        let place = AwsPlace { region, role_arn: role_arn.clone() };
         match trials.iter_mut().find(|trial| trial.place == place) {
             Some(trial) => trial.uses.push(uses),
             None => trials.push(Trial { place, uses: vec![uses] }),
         }
     };
-    for (Place { region, role_arn }, vpns) in watched(config) {
+    for (AwsPlace { region, role_arn }, vpns) in watched(config) {
         let stale_after = vpns.iter().map(|vpn| vpn.aws.stale_after).max().unwrap_or_default();
         let tunnels = |vpn: &&Arc<VpnPlan>| {
             (vpn.id.clone(), vpn.used_tunnels().map(|tunnel| tunnel.id.clone()).collect())
@@ -51,12 +50,12 @@ pub(super) fn needs(config: &Config, nonce: &str) -> Vec<Trial> {
 type Vpns<'a> = Vec<&'a Arc<VpnPlan>>;
 
 /// The connections by where they are asked about.
-fn watched(config: &Config) -> BTreeMap<Place, Vpns<'_>> {
+fn watched(config: &Config) -> BTreeMap<AwsPlace, Vpns<'_>> {
     let mut places: BTreeMap<_, Vpns<'_>> = BTreeMap::new();
     for vpn in &config.plan.vpns {
         let settings = config.vpns.get(&vpn.id).cloned().unwrap_or_default();
         let region = settings.region.or_else(|| config.aws.region.clone());
-        places.entry(Place { region, role_arn: settings.role_arn }).or_default().push(vpn);
+        places.entry(AwsPlace { region, role_arn: settings.role_arn }).or_default().push(vpn);
     }
     places
 }

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::Command;
 
 use bothends::aws::{AwsConnections, AwsSettings};
-use bothends::domain::names::{SourceId, SourceKind};
+use bothends::domain::names::{AwsPlace, SourceId, SourceKind};
 
 use super::{Polling, REGION};
 
@@ -80,7 +80,7 @@ async fn a_child_polls_once_if_it_is_one() {
             return;
         }
     };
-    let source = SourceId { kind, region, role_arn: None };
+    let source = SourceId { kind, place: AwsPlace { region, role_arn: None } };
     let mut polling = Polling::start(connections, source).await;
     let event = polling.ask().await;
     println!("event: {event:?}");

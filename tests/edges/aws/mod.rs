@@ -20,7 +20,7 @@ use std::time::Duration;
 use bothends::aws::poller::{Order, Outlets, PollOutcome, PollResult, run};
 use bothends::aws::{AwsConnections, AwsSettings, StaticCredentials};
 use bothends::domain::event::{AwsAnswer, Event, Reading};
-use bothends::domain::names::{Role, Routing, SourceId, SourceKind, TunnelId, VpnId};
+use bothends::domain::names::{AwsPlace, Role, Routing, SourceId, SourceKind, TunnelId, VpnId};
 use bothends::domain::plan::{AwsRules, IncidentRules, Plan, ProbeRules, Route, TunnelPlan, VpnPlan};
 use bothends::health::{Health, Problem};
 use bothends::outbound::KeyExchange;
@@ -98,7 +98,7 @@ fn connections(stand_in: &StandIn) -> AwsConnections {
 }
 
 fn source(kind: SourceKind) -> SourceId {
-    SourceId { kind, region: Some(REGION.into()), role_arn: None }
+    SourceId { kind, place: AwsPlace { region: Some(REGION.into()), role_arn: None } }
 }
 
 fn tunnel(vpn: &str, outside_ip: &str) -> TunnelId {

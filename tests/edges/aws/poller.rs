@@ -319,7 +319,7 @@ async fn a_role_is_assumed_in_the_sites_name_and_its_expiry_is_known() {
     assert_eq!(connections.credentials_expiry(), None);
     for kind in [SourceKind::CloudWatch, SourceKind::Ec2] {
         let mut source = source(kind);
-        source.role_arn = Some(ROLE.into());
+        source.place.role_arn = Some(ROLE.into());
         Polling::start(connections.clone(), source).await.answer().await;
     }
     for operation in ["GetMetricData", "DescribeVpnConnections"] {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bothends::domain::event::Event;
-use bothends::domain::names::{SourceId, SourceKind};
+use bothends::domain::names::SourceKind;
 use bothends::health::Severity;
 use serde_json::{Value, json};
 
@@ -66,7 +66,8 @@ async fn a_denial_names_the_permission_that_is_missing() {
 async fn a_role_that_may_not_be_assumed_is_said_with_its_name() {
     let aws = stand_in();
     let other = ROLE.replace("watcher", "stranger");
-    let source = SourceId { role_arn: Some(other.as_str().into()), ..source(SourceKind::CloudWatch) };
+    let mut source = source(SourceKind::CloudWatch);
+    source.place.role_arn = Some(other.as_str().into());
     let mut polling = Polling::start(connections(&aws), source).await;
     polling.ask().await;
     let text = polling.problem().unwrap().text;
@@ -104,7 +105,8 @@ async fn what_is_over_is_taken_back_and_asked_about_again() {
 #[tokio::test]
 async fn credentials_that_were_not_accepted_are_loaded_afresh() {
     let aws = stand_in();
-    let source = SourceId { role_arn: Some(ROLE.into()), ..source(SourceKind::CloudWatch) };
+    let mut source = source(SourceKind::CloudWatch);
+    source.place.role_arn = Some(ROLE.into());
     let mut polling = Polling::start(connections(&aws), source).await;
     polling.answer().await;
     fault(&aws, "GetMetricData", json!("expired"));
