@@ -35,48 +35,14 @@ use aws_types::region::SigningRegion;
 use aws_types::sdk_config::SharedHttpClient;
 use hyper::body::Bytes;
 
+use super::api::{Api, Draft, EXISTING, ErrorAnswer};
 use super::endpoint;
 use super::errors::Failure;
-use super::exchange::{Capture, Exchange, OPERATION_TIMEOUT, call};
+use super::exchange::{Capture, OPERATION_TIMEOUT, call};
 use super::offset;
 use super::permission::Call;
+use super::timing::Exchange;
 use crate::domain::names::AwsPlace;
-
-/// What is particular to a service.
-#[derive(Debug)]
-pub(super) struct Api {
-    /// As `AWS_ENDPOINT_URL_<ID>` and the profile's `services` section name it.
-    pub(super) service_id: &'static str,
-    /// The first part of its host names.
-    pub(super) host: &'static str,
-    /// As signatures name it.
-    pub(super) signing_name: &'static str,
-    /// Reads an error answer.
-    pub(super) error: fn(&[u8]) -> Option<Said>,
-    /// Far more than any answer that is asked for.
-    pub(super) longest_answer: usize,
-}
-
-/// What an error answer says.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Said {
-    pub(super) code: String,
-    pub(super) message: String,
-    /// What is there already, where that is the error.
-    pub(super) existing: Option<String>,
-}
-
-/// The member of an error that says what is there already.
-pub(super) const EXISTING: &str = "existing";
-
-/// What goes out.
-#[derive(Debug, Clone)]
-pub(super) struct Draft {
-    pub(super) content_type: &'static str,
-    /// `X-Amz-Target`, where the protocol has it.
-    pub(super) target: Option<&'static str>,
-    pub(super) body: String,
-}
 
 /// One service, called in one place; remembers how far our clock is off.
 #[derive(Debug)]
@@ -204,27 +170,6 @@ fn request(draft: Draft) -> Result<HttpRequest, BoxError> {
     Ok(request)
 }
 
-/// A form of the Query protocols, from names and values.
-pub(super) fn form<'a>(parameters: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
-    let mut form = String::new();
-    for (name, value) in parameters {
-        if !form.is_empty() {
-            form.push('&');
-        }
-        form.push_str(name);
-        form.push('=');
-        for byte in value.bytes() {
-            // RFC 3986's unreserved characters stay as they are.
-            if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-                form.push(char::from(byte));
-            } else {
-                form.push_str(&format!("%{byte:02X}"));
-            }
-        }
-    }
-    form
-}
-
 /// An answer's body, not yet read.
 struct Unread(SdkBody);
 
@@ -237,7 +182,7 @@ impl fmt::Debug for Unread {
 /// Takes the body away before anybody reads it; leaves errors to be read as usual.
 #[derive(Debug)]
 struct TakeBody {
-    error: fn(&[u8]) -> Option<Said>,
+    error: fn(&[u8]) -> Option<ErrorAnswer>,
 }
 
 impl DeserializeResponse for TakeBody {
@@ -257,7 +202,7 @@ impl DeserializeResponse for TakeBody {
     ) -> Result<Output, OrchestratorError<AnyError>> {
         let said = response.body().bytes().and_then(self.error);
         let mut meta = ErrorMetadata::builder();
-        if let Some(Said { code, message, existing }) = said {
+        if let Some(ErrorAnswer { code, message, existing }) = said {
             meta = meta.code(code).message(message);
             if let Some(existing) = existing {
                 meta = meta.custom(EXISTING, existing);
@@ -292,10 +237,5 @@ mod tests {
     #[test]
     fn an_unread_answer_shows_nothing_of_itself() {
         assert_eq!(format!("{:?}", Unread(SdkBody::from("<preSharedKey>s3cr3t</preSharedKey>"))), "Unread");
-    }
-
-    #[test]
-    fn a_form_escapes_whatever_is_not_plain() {
-        assert_eq!(form([("A", "b-1"), ("Text", "a=b & ü\n")]), "A=b-1&Text=a%3Db%20%26%20%C3%BC%0A");
     }
 }

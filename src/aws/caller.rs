@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::budget::{Shared, Turn, Urgency};
 use super::connection::{AwsConnections, Connection};
 use super::errors::{Failure, FailureKind};
-use super::exchange::Exchange;
 use super::permission::Call;
+use super::timing::Exchange;
 use crate::domain::names::AwsPlace;
 use crate::incident::sink::SinkError;
 

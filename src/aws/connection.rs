@@ -18,19 +18,18 @@ use aws_credential_types::provider::{ProvideCredentials as _, SharedCredentialsP
 use tokio::sync::OnceCell;
 use tokio::time::timeout;
 
+use super::api::Api;
 use super::budget::{Budgets, Shared};
 use super::by_hand::ByHand;
 use super::credentials::helper::{self, Helpers};
 use super::credentials::lack::Explained;
 use super::credentials::{Expiry, Outlook, Watched, profile};
-use super::ec2::Ec2;
 use super::endpoint;
 use super::errors::Failure;
 use super::exchange::OPERATION_TIMEOUT;
 use super::guard::{Format, Guarded};
 use super::http::{self, Http, HttpSettingsError};
 use super::offset::{self, AwsClock};
-use super::{ops_center, sns};
 use crate::clock;
 use crate::domain::names::AwsPlace;
 use crate::domain::time::{Moment, Stamp};
@@ -280,9 +279,9 @@ impl AwsConnections {
             cloudwatch: aws_sdk_cloudwatch::Client::from_conf(cloudwatch.build()),
             incidents: aws_sdk_ssmincidents::Client::from_conf(incidents.build()),
             sts: aws_sdk_sts::Client::from_conf(sts.build()),
-            ec2: Ec2::new(&config, place.clone(), clock.clone()),
-            sns: ByHand::new(&sns::API, &config, place.clone(), clock.clone()),
-            ssm: ByHand::new(&ops_center::API, &config, place.clone(), clock.clone()),
+            by_hand: Mutex::default(),
+            config,
+            clock: clock.clone(),
             place,
             credentials,
             watched,
@@ -355,12 +354,10 @@ pub(super) struct Connection {
     pub(super) cloudwatch: aws_sdk_cloudwatch::Client,
     pub(super) incidents: aws_sdk_ssmincidents::Client,
     pub(super) sts: aws_sdk_sts::Client,
-    /// `None` without a Region.
-    pub(super) ec2: Option<Ec2>,
-    /// `None` without a Region.
-    pub(super) sns: Option<ByHand>,
-    /// `None` without a Region.
-    pub(super) ssm: Option<ByHand>,
+    /// The clients of what is called by hand, by the service's id.
+    by_hand: Mutex<BTreeMap<&'static str, Arc<ByHand>>>,
+    config: SdkConfig,
+    clock: offset::Watch,
     /// With the Region that the chain found, if it was not given.
     pub(super) place: AwsPlace,
     pub(super) credentials: Option<SharedCredentialsProvider>,
@@ -372,6 +369,17 @@ pub(super) struct Connection {
 }
 
 impl Connection {
+    /// The client of a service that is called by hand, the same one each time; `None` without a Region.
+    pub(super) fn by_hand(&self, api: &'static Api) -> Option<Arc<ByHand>> {
+        let mut clients = self.by_hand.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(client) = clients.get(api.service_id) {
+            return Some(Arc::clone(client));
+        }
+        let client = Arc::new(ByHand::new(api, &self.config, self.place.clone(), self.clock.clone())?);
+        clients.insert(api.service_id, Arc::clone(&client));
+        Some(client)
+    }
+
     /// AWS has accepted its credentials.
     pub(super) fn accepted(&self) {
         self.was_accepted.store(true, Ordering::Relaxed);

@@ -3,7 +3,7 @@
 use aws_types::SdkConfig;
 use aws_types::service_config::ServiceConfigKey;
 
-use super::by_hand::Api;
+use super::api::Api;
 
 /// A service's endpoint: `AWS_ENDPOINT_URL_<ID>` or the profile's `services` section, then `AWS_ENDPOINT_URL` or the
 /// profile's `endpoint_url`, then the Region's own, as the AWS SDKs and Tools Reference Guide orders them

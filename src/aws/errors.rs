@@ -15,13 +15,13 @@ use aws_smithy_runtime_api::client::result::{ConnectorError, SdkError};
 use aws_smithy_types::error::ErrorMetadata;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
-use super::by_hand::EXISTING;
+use super::api::EXISTING;
 use super::credentials::helper::HelperError;
 use super::credentials::lack::{Lack, RoleError};
 use super::credentials::profile::SignInError;
 use super::credentials::sts;
-use super::exchange::Exchange;
 use super::permission::Call;
+use super::timing::Exchange;
 use super::words::{self, CODE_MAX, line, safe_words};
 use crate::domain::names::AwsPlace;
 use cause::Cause;

@@ -18,7 +18,7 @@ use aws_smithy_types::body::SdkBody;
 use http_body_util::{BodyExt as _, Limited};
 use hyper::body::{Body, Bytes, Frame, SizeHint};
 
-use super::exchange::date_of;
+use super::timing::date_of;
 use crate::domain::time::Stamp;
 
 /// No answer of AWS is from before 2020 or after 2100.

@@ -16,6 +16,7 @@
 //! The SDK's own retries are off: pollers, reconcilers and the publisher have their own back-off. The one exception is
 //! a wrong clock of ours, which the SDK learns from a refusal and which `exchange` therefore tries once more at once.
 
+mod api;
 mod backoff;
 mod budget;
 mod by_hand;
@@ -36,6 +37,7 @@ mod ops_center;
 mod permission;
 pub mod poller;
 mod sns;
+mod timing;
 pub mod trial;
 mod words;
 

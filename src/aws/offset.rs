@@ -11,7 +11,7 @@ use aws_smithy_runtime_api::client::interceptors::{Intercept, dyn_dispatch_hint}
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::config_bag::{ConfigBag, Storable, StoreReplace};
 
-use super::exchange::date_of;
+use super::timing::date_of;
 use crate::clock;
 use crate::domain::time::{Moment, Now, Stamp};
 

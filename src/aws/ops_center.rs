@@ -15,8 +15,8 @@ use std::time::Duration;
 use hyper::body::Bytes;
 use serde_json::{Value, json};
 
+use super::api::{Api, Draft};
 use super::budget::Urgency;
-use super::by_hand::{Api, Draft};
 use super::caller::{Caller, sink_error};
 use super::connection::AwsConnections;
 use super::errors::Failure;
@@ -79,7 +79,7 @@ impl OpsCenter {
         input: Value,
     ) -> Result<Value, Refused> {
         let connection = self.caller.connection(about, urgency).await.map_err(Refused::Error)?;
-        let Some(ssm) = &connection.ssm else {
+        let Some(ssm) = connection.by_hand(&API) else {
             return Err(Refused::Error(sink_error(Failure::no_region(about), false)));
         };
         let content_type = "application/x-amz-json-1.1";

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use hyper::body::Bytes;
 use serde_json::json;
 
+use super::api::{Api, Draft, ErrorAnswer, form};
 use super::budget::Urgency;
-use super::by_hand::{Api, Draft, Said, form};
 use super::caller::{Caller, sink_error};
 use super::connection::AwsConnections;
 use super::errors::Failure;
@@ -91,7 +91,7 @@ impl Messenger for Sns {
             Change::Updated | Change::Repeated => Urgency::Note,
         };
         let connection = self.caller.connection(Call::Publish, urgency).await?;
-        let Some(sns) = &connection.sns else {
+        let Some(sns) = connection.by_hand(&API) else {
             return Err(sink_error(Failure::no_region(Call::Publish), false));
         };
         let answer = sns.call(Call::Publish, self.draft(message), taken).await;
@@ -120,7 +120,7 @@ fn taken(pieces: Vec<Bytes>) -> Result<(), &'static str> {
     if whole { Ok(()) } else { Err("the answer names no message") }
 }
 
-fn error(body: &[u8]) -> Option<Said> {
+fn error(body: &[u8]) -> Option<ErrorAnswer> {
     let text = String::from_utf8_lossy(body);
     let unescaped = |text: &str| {
         [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&apos;", "'"), ("&amp;", "&")]
@@ -129,7 +129,7 @@ fn error(body: &[u8]) -> Option<Said> {
     };
     let code = element(&text, "Code").filter(|_| text.contains("<ErrorResponse"))?.to_owned();
     let message = element(&text, "Message").map(unescaped).unwrap_or_default();
-    Some(Said { code, message, existing: None })
+    Some(ErrorAnswer { code, message, existing: None })
 }
 
 /// The text of the first element of this name that has nothing but text.

@@ -4,17 +4,18 @@
 //! The answer holds pre-shared keys: it is read and parsed here, and dropped.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
-use aws_config::SdkConfig;
 use hyper::body::Bytes;
 
 use super::answer::{self, Garbled, Pieces, VpnConnection};
-use crate::aws::by_hand::{Api, ByHand, Draft, Said, form};
+use crate::aws::api::{Api, Draft, ErrorAnswer, form};
+use crate::aws::by_hand::ByHand;
+use crate::aws::connection::Connection;
 use crate::aws::errors::Failure;
-use crate::aws::exchange::Exchange;
-use crate::aws::offset;
 use crate::aws::permission::Call;
-use crate::domain::names::{AwsPlace, VpnId};
+use crate::aws::timing::Exchange;
+use crate::domain::names::VpnId;
 
 /// The version of the EC2 API that the names in `answer` are of.
 const API_VERSION: &str = "2016-11-15";
@@ -24,18 +25,18 @@ const API: Api = Api {
     service_id: "EC2",
     host: "ec2",
     signing_name: "ec2",
-    error: |body| answer::error(body).map(|(code, message)| Said { code, message, existing: None }),
+    error: |body| answer::error(body).map(|(code, message)| ErrorAnswer { code, message, existing: None }),
     longest_answer: 8 << 20,
 };
 
 /// A client for the one call.
 #[derive(Debug)]
-pub(in crate::aws) struct Ec2(ByHand);
+pub(in crate::aws) struct Ec2(Arc<ByHand>);
 
 impl Ec2 {
     /// `None` without a Region.
-    pub(in crate::aws) fn new(config: &SdkConfig, place: AwsPlace, clock: offset::Watch) -> Option<Self> {
-        ByHand::new(&API, config, place, clock).map(Self)
+    pub(in crate::aws) fn at(connection: &Connection) -> Option<Self> {
+        connection.by_hand(&API).map(Self)
     }
 
     /// Asks about these connections.

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::answer::{TunnelAddresses, TunnelTelemetry, VpnConnection};
-use super::{Described, Known, PER_CALL};
+use super::{Described, Ec2, Known, PER_CALL};
 use crate::aws::connection::AwsConnections;
 use crate::aws::errors::{Failure, FailureKind};
 use crate::aws::permission::Call;
@@ -110,7 +110,7 @@ pub enum Trouble {
 pub async fn discover(connections: &AwsConnections, question: &Question) -> Result<Discovered, Vec<Trouble>> {
     let Question { region, role_arn, which } = question;
     let connection = connections.at(&AwsPlace { region: region.clone(), role_arn: role_arn.clone() }).await;
-    let (Some(ec2), Some(region)) = (&connection.ec2, &connection.place.region) else {
+    let (Some(ec2), Some(region)) = (Ec2::at(&connection), &connection.place.region) else {
         return Err(vec![Trouble::NoRegion]);
     };
     let failed = |failure: Failure| {
@@ -124,7 +124,7 @@ pub async fn discover(connections: &AwsConnections, question: &Question) -> Resu
             let ids: Vec<VpnId> = ids.iter().cloned().collect();
             for batch in ids.chunks(PER_CALL) {
                 let asked = batch.iter().cloned().collect();
-                let Described { known, exchange } = super::describe(ec2, asked).await.map_err(failed)?;
+                let Described { known, exchange } = super::describe(&ec2, asked).await.map_err(failed)?;
                 at = exchange.date;
                 let answered = batch.iter().map(|id| (id.clone(), known.get(id).cloned()));
                 all.extend(answered.collect::<Vec<_>>());

@@ -13,9 +13,9 @@ pub(super) use call::Ec2;
 
 use super::connection::Connection;
 use super::errors::{Failure, FailureKind};
-use super::exchange::Exchange;
 use super::permission::Call;
 use super::poller::{Heard, Remark, Watch};
+use super::timing::Exchange;
 use super::words::{MESSAGE_MAX, line};
 use crate::domain::event::{Reading, Telemetry, TelemetryStatus};
 use crate::domain::names::{TunnelId, VpnId};
@@ -27,11 +27,11 @@ const PER_CALL: usize = 50;
 ///
 /// Ids that AWS does not know are `Gone`.
 pub(super) async fn ask(connection: &Connection, watch: &Watch) -> Result<Heard, Failure> {
-    let ec2 = connection.ec2.as_ref().ok_or_else(|| Failure::no_region(Call::DescribeVpnConnections))?;
+    let ec2 = Ec2::at(connection).ok_or_else(|| Failure::no_region(Call::DescribeVpnConnections))?;
     let mut heard: Option<Heard> = None;
     for batch in watch.vpns.chunks(PER_CALL) {
         let ids: BTreeSet<VpnId> = batch.iter().map(|(vpn, _)| vpn.clone()).collect();
-        let Described { known, exchange } = describe(ec2, ids).await?;
+        let Described { known, exchange } = describe(&ec2, ids).await?;
         let Some(date) = exchange.date else {
             let what = "the answer has no Date";
             return Err(Failure::garbage(Call::DescribeVpnConnections, &connection.place, what));

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::OPEN;
-use crate::aws::by_hand::Said;
+use crate::aws::api::ErrorAnswer;
 use crate::aws::guard::Json;
 use crate::domain::time::Stamp;
 use crate::incident::sink::{Origin, Record, RecordId, RecordStatus, Scope};
@@ -97,13 +97,13 @@ pub(super) fn account(arn: &str) -> Option<&str> {
 }
 
 /// Reads an error answer: `__type` may be led by a namespace, `message` is written either way.
-pub(super) fn error(body: &[u8]) -> Option<Said> {
+pub(super) fn error(body: &[u8]) -> Option<ErrorAnswer> {
     let body: Value = serde_json::from_slice(body).ok().filter(|_| Json::is_plausible(body))?;
     let code = body["__type"].as_str()?.rsplit('#').next()?.to_owned();
     let message = body["Message"].as_str().or_else(|| body["message"].as_str()).unwrap_or_default();
     let existing = (code == "OpsItemAlreadyExistsException").then(|| body["OpsItemId"].as_str()).flatten();
     let existing = existing.filter(|id| is_item(id));
-    Some(Said { code, message: message.to_owned(), existing: existing.map(str::to_owned) })
+    Some(ErrorAnswer { code, message: message.to_owned(), existing: existing.map(str::to_owned) })
 }
 
 #[cfg(test)]

@@ -9,12 +9,12 @@ use serde_json::{Value, json};
 use super::trier::Trier;
 use super::tunnels::in_region;
 use super::{Grant, Meant};
-use crate::aws::by_hand::{Draft, form};
+use crate::aws::api::{Draft, form};
 use crate::aws::connection::Connection;
 use crate::aws::endpoint::partition;
 use crate::aws::errors::{Failure, FailureKind};
 use crate::aws::permission::Call;
-use crate::aws::sns::API_VERSION;
+use crate::aws::{ops_center, sns};
 
 /// Of the form of an id (AWS Systems Manager API Reference, OpsItemId), and nobody's.
 const NOBODYS_ITEM: &str = "oi-000000000000";
@@ -56,14 +56,14 @@ pub(super) async fn topic(trier: &mut Trier, topic_arn: &str) {
 
 async fn look_at(connection: &Arc<Connection>, topic_arn: &str) -> Result<(), Failure> {
     let call = Call::GetTopicAttributes;
-    let Some(sns) = &connection.sns else { return Err(Failure::no_region(call)) };
-    let body = form([("Action", call.action()), ("Version", API_VERSION), ("TopicArn", topic_arn)]);
+    let Some(client) = connection.by_hand(&sns::API) else { return Err(Failure::no_region(call)) };
+    let body = form([("Action", call.action()), ("Version", sns::API_VERSION), ("TopicArn", topic_arn)]);
     let draft = Draft { content_type: "application/x-www-form-urlencoded", target: None, body };
     let read = |pieces: Vec<Bytes>| {
         let whole = String::from_utf8_lossy(&pieces.concat()).contains("</GetTopicAttributesResponse>");
         if whole { Ok(()) } else { Err("the answer tells nothing of the topic") }
     };
-    match sns.call(call, draft, read).await {
+    match client.call(call, draft, read).await {
         Ok(((), _)) => Ok(()),
         Err(mut failure) if failure.kind == FailureKind::NotFound => {
             let place = &connection.place;
@@ -82,11 +82,11 @@ async fn ask(
     target: &'static str,
     input: &Value,
 ) -> Result<(), Failure> {
-    let Some(ssm) = &connection.ssm else { return Err(Failure::no_region(call)) };
+    let Some(client) = connection.by_hand(&ops_center::API) else { return Err(Failure::no_region(call)) };
     let draft =
         Draft { content_type: "application/x-amz-json-1.1", target: Some(target), body: input.to_string() };
     let read = |_: Vec<Bytes>| Ok::<_, &'static str>(());
-    ssm.call(call, draft, read).await.map(|((), _)| ())
+    client.call(call, draft, read).await.map(|((), _)| ())
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::trier::Trier;
 use super::{Grant, Meant};
 use crate::aws::cloudwatch::{CloudWatch, Doubt};
+use crate::aws::ec2::Ec2;
 use crate::aws::errors::Failure;
 use crate::aws::permission::Call;
 use crate::aws::poller::{Identity, Watch};
@@ -67,7 +68,7 @@ fn nothing_known(tunnel: &TunnelId, place: &AwsPlace, stale_after: Duration) -> 
 pub(super) async fn telemetry(trier: &mut Trier) {
     let connection = Arc::clone(&trier.connection);
     let send = || async {
-        match &connection.ec2 {
+        match Ec2::at(&connection) {
             Some(ec2) => ec2.dry_run().await,
             None => Err(Failure::no_region(Call::DescribeVpnConnections)),
         }
