@@ -39,7 +39,7 @@ use super::api::{Api, Draft, EXISTING, ErrorAnswer};
 use super::endpoint;
 use super::errors::Failure;
 use super::exchange::{Capture, OPERATION_TIMEOUT, call};
-use super::offset;
+use super::offset::ClockWatch;
 use super::permission::Call;
 use super::timing::Exchange;
 use crate::domain::names::AwsPlace;
@@ -64,7 +64,7 @@ impl ByHand {
         api: &'static Api,
         config: &SdkConfig,
         place: AwsPlace,
-        clock: offset::Watch,
+        clock: ClockWatch,
     ) -> Option<Self> {
         let region = config.region().filter(|_| place.region.is_some())?.clone();
         Some(Self {

@@ -1,7 +1,6 @@
 //! CloudWatch's view of the tunnels: the metric `TunnelState` of the namespace `AWS/VPN`.
 
 mod dimensions;
-mod doubt;
 mod history;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,12 +13,11 @@ use aws_sdk_cloudwatch::types::{
 use aws_smithy_types::DateTime;
 
 use self::dimensions::{Dimensions, Known, found_under, of_connection};
-pub(super) use self::doubt::Doubt;
 use super::connection::Connection;
 use super::errors::Failure;
 use super::exchange::call;
 use super::permission::Call;
-use super::poller::{Heard, Identity, Remark, Watch};
+use super::source::{Confirmation, Coverage, Heard, IdDoubt, Remark};
 use super::timing::Exchange;
 use super::words::{CODE_MAX, MESSAGE_MAX, line};
 use crate::clock;
@@ -49,23 +47,27 @@ pub(super) struct CloudWatch {
 
 impl CloudWatch {
     /// Asks about every tunnel that is watched.
-    pub(super) async fn ask(&mut self, connection: &Connection, watch: &Watch) -> Result<Heard, Failure> {
+    pub(super) async fn ask(
+        &mut self,
+        connection: &Connection,
+        coverage: &Coverage,
+    ) -> Result<Heard, Failure> {
         if connection.place.region.is_none() {
             return Err(Failure::no_region(Call::GetMetricData));
         }
-        let tunnels: Vec<&TunnelId> = watch.tunnels().collect();
+        let tunnels: Vec<&TunnelId> = coverage.tunnels().collect();
         let mut heard: Option<Heard> = None;
         for batch in tunnels.chunks(PER_CALL) {
             let first = heard.is_none();
             let asked: Vec<Dimensions> = batch.iter().map(|tunnel| self.known.of(tunnel)).collect();
-            let (mut pages, mut exchange, assumed) = self.batch(connection, watch, &asked).await?;
+            let (mut pages, mut exchange, assumed) = self.batch(connection, coverage, &asked).await?;
             let date = exchange.date.ok_or_else(|| {
                 Failure::garbage(Call::GetMetricData, &connection.place, "the answer has no Date")
             })?;
             self.clock = Some(exchange);
             let off = date.since(assumed).max(assumed.since(date));
             let date = if first && off > CLOCK_TOLERANCE {
-                (pages, exchange, _) = self.batch(connection, watch, &asked).await?;
+                (pages, exchange, _) = self.batch(connection, coverage, &asked).await?;
                 exchange.date.unwrap_or(date)
             } else {
                 date
@@ -84,32 +86,32 @@ impl CloudWatch {
         let mut heard = heard.ok_or_else(|| {
             Failure::garbage(Call::GetMetricData, &connection.place, "nothing is watched here")
         })?;
-        self.look_elsewhere(connection, watch, &mut heard).await;
-        heard.identities = self.identities(watch);
+        self.look_elsewhere(connection, coverage, &mut heard).await;
+        heard.confirmations = self.confirmations(coverage);
         Ok(heard)
     }
 
     /// Whether the data belong to the ids of the connections. Where EC2 is asked about them as well, it knows.
-    fn identities(&self, watch: &Watch) -> Vec<Identity> {
+    fn confirmations(&self, coverage: &Coverage) -> Vec<Confirmation> {
         let of = |(vpn, tunnels): &(VpnId, Vec<TunnelId>)| {
-            let doubt = self.known.doubt(vpn, tunnels).filter(|_| !watch.known_to_ec2.contains(vpn));
-            Identity { vpn: vpn.clone(), doubt }
+            let doubt = self.known.doubt(vpn, tunnels).filter(|_| !coverage.known_to_ec2.contains(vpn));
+            Confirmation { vpn: vpn.clone(), doubt }
         };
-        watch.vpns.iter().map(of).collect()
+        coverage.vpns.iter().map(of).collect()
     }
 
     /// Looks for the tunnels that have no data under other dimensions, and for what confirms a connection's id or speaks against it.
     /// What goes wrong with that costs nothing but the data.
-    async fn look_elsewhere(&mut self, connection: &Connection, watch: &Watch, heard: &mut Heard) {
+    async fn look_elsewhere(&mut self, connection: &Connection, coverage: &Coverage, heard: &mut Heard) {
         let now = clock::now().mono;
         let mut wanted: Vec<(Sought, Dimensions)> = Vec::new();
         let mut looked_for: BTreeSet<VpnId> = BTreeSet::new();
         let mut strangers: BTreeSet<TunnelId> = BTreeSet::new();
-        for (vpn, tunnels) in &watch.vpns {
+        for (vpn, tunnels) in &coverage.vpns {
             if tunnels.iter().any(|tunnel| self.known.is_by_address(tunnel)) {
                 self.known.list(connection, vpn, now).await;
             }
-            if let Some(Doubt::Contradicted { strangers: ips, .. }) = self.known.doubt(vpn, tunnels) {
+            if let Some(IdDoubt::Contradicted { strangers: ips, .. }) = self.known.doubt(vpn, tunnels) {
                 strangers.extend(tunnels.iter().filter(|tunnel| ips.contains(&tunnel.outside_ip)).cloned());
             }
         }
@@ -123,15 +125,15 @@ impl CloudWatch {
                 looked_for.insert(tunnel.vpn.clone());
             }
         }
-        for (vpn, tunnels) in &watch.vpns {
-            let unconfirmed = || matches!(self.known.doubt(vpn, tunnels), Some(Doubt::Unconfirmed { .. }));
+        for (vpn, tunnels) in &coverage.vpns {
+            let unconfirmed = || matches!(self.known.doubt(vpn, tunnels), Some(IdDoubt::Unconfirmed { .. }));
             if (looked_for.contains(vpn) || unconfirmed()) && self.known.seek(vpn, now) {
                 wanted.push((Sought::Connection(vpn.clone()), of_connection(vpn)));
             }
         }
         for batch in wanted.chunks(PER_CALL) {
             let asked: Vec<Dimensions> = batch.iter().map(|(_, dimensions)| dimensions.clone()).collect();
-            let pages = match self.batch(connection, watch, &asked).await {
+            let pages = match self.batch(connection, coverage, &asked).await {
                 Ok((pages, _, _)) => pages,
                 Err(failure) => {
                     log::debug!("{failure}");
@@ -166,12 +168,12 @@ impl CloudWatch {
     async fn batch(
         &self,
         connection: &Connection,
-        watch: &Watch,
+        coverage: &Coverage,
         asked: &[Dimensions],
     ) -> Result<(Pages, Exchange, Stamp), Failure> {
         let now = clock::now();
         let at_aws = self.clock.and_then(|exchange| exchange.aws_time(now.mono)).unwrap_or(now.wall);
-        let start = at_aws - watch.stale_after - MARGIN_BEFORE;
+        let start = at_aws - coverage.stale_after - MARGIN_BEFORE;
         let end = at_aws + MARGIN_AFTER;
         let queries: Vec<MetricDataQuery> =
             asked.iter().enumerate().map(|(index, dimensions)| query(&query_id(index), dimensions)).collect();
@@ -376,13 +378,14 @@ mod tests {
     #[test]
     fn an_id_that_no_data_carry_is_complained_of_unless_ec2_is_asked_about_it() {
         let tunnel = tunnel();
-        let watch = |known_to_ec2| {
+        let coverage = |known_to_ec2| {
             let vpns = vec![(tunnel.vpn.clone(), vec![tunnel.clone()])];
-            Watch { vpns, known_to_ec2, ..Watch::default() }
+            Coverage { vpns, known_to_ec2, ..Coverage::default() }
         };
         let mut asked = CloudWatch::default();
         let complaint = |asked: &CloudWatch, known: BTreeSet<VpnId>| {
-            let [Identity { vpn, doubt }] = <[_; 1]>::try_from(asked.identities(&watch(known))).unwrap();
+            let [Confirmation { vpn, doubt }] =
+                <[_; 1]>::try_from(asked.confirmations(&coverage(known))).unwrap();
             assert_eq!(vpn, tunnel.vpn);
             doubt.map(|doubt| doubt.to_string())
         };

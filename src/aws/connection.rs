@@ -29,7 +29,7 @@ use super::errors::Failure;
 use super::exchange::OPERATION_TIMEOUT;
 use super::guard::{Format, Guarded};
 use super::http::{self, Http, HttpSettingsError};
-use super::offset::{self, AwsClock};
+use super::offset::{AwsClock, ClockWatch};
 use crate::clock;
 use crate::domain::names::AwsPlace;
 use crate::domain::time::{Moment, Stamp};
@@ -112,7 +112,7 @@ pub struct AwsConnections(Arc<Inner>);
 struct Inner {
     settings: AwsSettings,
     http: Http,
-    clock: offset::Watch,
+    clock: ClockWatch,
     helpers: Helpers,
     budgets: Budgets,
     open: Mutex<BTreeMap<AwsPlace, Arc<OnceCell<Arc<Connection>>>>>,
@@ -130,7 +130,7 @@ impl AwsConnections {
         Ok(Self(Arc::new(Inner {
             settings,
             http,
-            clock: offset::Watch::default(),
+            clock: ClockWatch::default(),
             helpers: Helpers::default(),
             budgets: Budgets::default(),
             open: Mutex::default(),
@@ -357,7 +357,7 @@ pub(super) struct Connection {
     /// The clients of what is called by hand, by the service's id.
     by_hand: Mutex<BTreeMap<&'static str, Arc<ByHand>>>,
     config: SdkConfig,
-    clock: offset::Watch,
+    clock: ClockWatch,
     /// With the Region that the chain found, if it was not given.
     pub(super) place: AwsPlace,
     pub(super) credentials: Option<SharedCredentialsProvider>,

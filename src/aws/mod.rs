@@ -37,6 +37,7 @@ mod ops_center;
 mod permission;
 pub mod poller;
 mod sns;
+mod source;
 mod timing;
 pub mod trial;
 mod words;

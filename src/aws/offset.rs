@@ -74,9 +74,9 @@ impl ClockOffset {
 
 /// Reads AWS's clock off every answer, a refusal included; goes into every client as an interceptor.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Watch(Arc<Mutex<Option<AwsClock>>>);
+pub(super) struct ClockWatch(Arc<Mutex<Option<AwsClock>>>);
 
-impl Watch {
+impl ClockWatch {
     /// As the last answer showed it.
     pub(super) fn get(&self) -> Option<AwsClock> {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner)
@@ -96,7 +96,7 @@ impl Storable for Asked {
 }
 
 #[dyn_dispatch_hint]
-impl Intercept for Watch {
+impl Intercept for ClockWatch {
     fn name(&self) -> &'static str {
         "ClockWatch"
     }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! driver ─ Order ───────► run ─ ask (capacity 1: one more waits) ─► source task ─ Event::{Answered, Refused} ─► driver
-//!       └ watch<Plan> ──┘  └ watch<Watch> ────────────────────────┘         └─ Health, PollOutcome
+//!       └ watch<Plan> ──┘  └ watch<Coverage> ─────────────────────┘         └─ Health, PollOutcome
 //! ```
 //! A source has at most one call under way; a request that comes meanwhile is answered by one more call after it. But
 //! a call about the past is given up for one about the present: its answer may take long just when the line is back. After
@@ -14,7 +14,6 @@
 
 mod report;
 mod task;
-mod watch;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -24,11 +23,10 @@ use tokio::sync::{mpsc, watch as channel};
 use tokio::task::AbortHandle;
 
 pub use report::{PollOutcome, PollResult};
-pub(super) use task::{Agreement, Heard, Identity, Remark};
 use task::{Ask, AwsSource, SourceTask};
-pub use watch::Watch;
 
 use super::connection::AwsConnections;
+use super::source::Coverage;
 use crate::domain::event::Event;
 use crate::domain::names::{SourceId, VpnId};
 use crate::domain::plan::Plan;
@@ -96,7 +94,7 @@ struct Pollers<Make> {
 struct Handle {
     asks: mpsc::Sender<()>,
     histories: mpsc::Sender<Past>,
-    watch: channel::Sender<Arc<Watch>>,
+    watch: channel::Sender<Arc<Coverage>>,
     task: AbortHandle,
 }
 
@@ -166,7 +164,7 @@ where
     }
 
     fn watch(&mut self, plan: &Plan) {
-        let mut wanted = Watch::of(plan);
+        let mut wanted = Coverage::of(plan);
         let health = &self.outlets.health;
         self.tasks.retain(|source, handle| {
             let still = wanted.get(source);
@@ -196,7 +194,7 @@ where
         }
     }
 
-    fn start(&self, source: &SourceId, watch: Arc<Watch>) -> Handle {
+    fn start(&self, source: &SourceId, watch: Arc<Coverage>) -> Handle {
         // One request may wait while a call is under way.
         let (asks, requests) = mpsc::channel(1);
         let (histories, pasts) = mpsc::channel(HISTORIES);

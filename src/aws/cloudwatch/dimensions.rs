@@ -15,11 +15,11 @@ use std::time::Duration;
 use aws_sdk_cloudwatch::types::{Dimension, DimensionFilter};
 
 use super::MAX_PAGES;
-use super::doubt::Doubt;
 use crate::aws::connection::Connection;
 use crate::aws::errors::{Failure, FailureKind};
 use crate::aws::exchange::call;
 use crate::aws::permission::Call;
+use crate::aws::source::IdDoubt;
 use crate::domain::event::FoundUnder;
 use crate::domain::names::{TunnelId, VpnId};
 use crate::domain::time::Moment;
@@ -130,16 +130,16 @@ impl Known {
     }
 
     /// What speaks against a connection's id. A tunnel whose data carry it is the connection's, and one without data is another problem.
-    pub(super) fn doubt(&self, vpn: &VpnId, tunnels: &[TunnelId]) -> Option<Doubt> {
+    pub(super) fn doubt(&self, vpn: &VpnId, tunnels: &[TunnelId]) -> Option<IdDoubt> {
         let by_address = tunnels.iter().filter(|tunnel| self.is_by_address(tunnel));
         let by_address: Vec<IpAddr> = by_address.map(|tunnel| tunnel.outside_ip).collect();
         let under_id = self.under_id(vpn, tunnels);
         if under_id.is_empty() {
             let doubts = !by_address.is_empty() && !self.confirmed.contains_key(vpn);
-            return doubts.then(|| Doubt::Unconfirmed { vpn: vpn.clone(), by_address });
+            return doubts.then(|| IdDoubt::Unconfirmed { vpn: vpn.clone(), by_address });
         }
         let strangers: Vec<IpAddr> = by_address.into_iter().filter(|ip| !under_id.contains(ip)).collect();
-        (!strangers.is_empty()).then(|| Doubt::Contradicted { vpn: vpn.clone(), strangers, under_id })
+        (!strangers.is_empty()).then(|| IdDoubt::Contradicted { vpn: vpn.clone(), strangers, under_id })
     }
 
     /// The addresses of which there are data under the connection's id, as far as that is known.
@@ -288,7 +288,8 @@ mod tests {
         let tunnels = [tunnel.clone()];
         assert_eq!(known.doubt(&tunnel.vpn, &tunnels), None, "without data there is another problem");
         known.found(&tunnel, vec![address(&tunnel)], at(0));
-        let unconfirmed = Doubt::Unconfirmed { vpn: tunnel.vpn.clone(), by_address: vec![tunnel.outside_ip] };
+        let unconfirmed =
+            IdDoubt::Unconfirmed { vpn: tunnel.vpn.clone(), by_address: vec![tunnel.outside_ip] };
         assert_eq!(known.doubt(&tunnel.vpn, &tunnels), Some(unconfirmed));
         let sought = (0..3600).filter(|second| known.seek(&tunnel.vpn, at(*second))).count();
         assert_eq!(sought, 4);
@@ -310,10 +311,10 @@ mod tests {
     fn contradicted(known: &Known) -> Option<(Vec<String>, Vec<String>)> {
         let texts = |ip: IpAddr| ip.to_string();
         match known.doubt(&tunnel().vpn, &two()) {
-            Some(Doubt::Contradicted { vpn: _, strangers, under_id }) => {
+            Some(IdDoubt::Contradicted { vpn: _, strangers, under_id }) => {
                 Some((strangers.into_iter().map(texts).collect(), under_id.into_iter().map(texts).collect()))
             }
-            Some(Doubt::Unconfirmed { .. }) => panic!("it is confirmed"),
+            Some(IdDoubt::Unconfirmed { .. }) => panic!("it is confirmed"),
             None => None,
         }
     }

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::answer::{TunnelAddresses, VpnConnection};
-use crate::aws::poller::Agreement;
+use crate::aws::source::Agreement;
 use crate::domain::names::{Role, VpnId};
 use crate::domain::plan::TunnelPlan;
 

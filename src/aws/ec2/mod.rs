@@ -14,7 +14,7 @@ pub(super) use call::Ec2;
 use super::connection::Connection;
 use super::errors::{Failure, FailureKind};
 use super::permission::Call;
-use super::poller::{Heard, Remark, Watch};
+use super::source::{Coverage, Heard, Remark};
 use super::timing::Exchange;
 use super::words::{MESSAGE_MAX, line};
 use crate::domain::event::{Reading, Telemetry, TelemetryStatus};
@@ -26,10 +26,10 @@ const PER_CALL: usize = 50;
 /// Asks about every connection that is watched.
 ///
 /// Ids that AWS does not know are `Gone`.
-pub(super) async fn ask(connection: &Connection, watch: &Watch) -> Result<Heard, Failure> {
+pub(super) async fn ask(connection: &Connection, coverage: &Coverage) -> Result<Heard, Failure> {
     let ec2 = Ec2::at(connection).ok_or_else(|| Failure::no_region(Call::DescribeVpnConnections))?;
     let mut heard: Option<Heard> = None;
-    for batch in watch.vpns.chunks(PER_CALL) {
+    for batch in coverage.vpns.chunks(PER_CALL) {
         let ids: BTreeSet<VpnId> = batch.iter().map(|(vpn, _)| vpn.clone()).collect();
         let Described { known, exchange } = describe(&ec2, ids).await?;
         let Some(date) = exchange.date else {
@@ -39,7 +39,7 @@ pub(super) async fn ask(connection: &Connection, watch: &Watch) -> Result<Heard,
         let heard = heard.get_or_insert_with(|| Heard::at(exchange.asked, date));
         for (vpn, tunnels) in batch {
             if let Some(Known::Described(described)) = known.get(vpn) {
-                let configured = watch.configured.get(vpn).map_or(&[][..], Vec::as_slice);
+                let configured = coverage.configured.get(vpn).map_or(&[][..], Vec::as_slice);
                 heard.addresses.extend(addresses::compare(vpn, configured, described));
             }
             for tunnel in tunnels {

@@ -1,7 +1,7 @@
 //! What a poll came to: for the counter, and for whoever reads `Health`.
 
-use super::{Agreement, Identity, Remark};
 use crate::aws::errors::{Failure, FailureKind};
+use crate::aws::source::{Agreement, Confirmation, Remark};
 use crate::domain::names::SourceId;
 use crate::health::{Code, Component, Health, Problem};
 
@@ -122,11 +122,11 @@ impl Reporter {
     }
 
     /// What came of looking whether data belong to the connections' ids.
-    pub(super) fn identified(&self, identities: Vec<Identity>) {
+    pub(super) fn identified(&self, confirmations: Vec<Confirmation>) {
         let said =
-            |Identity { vpn, doubt }| Agreement { vpn, complaint: doubt.map(|doubt| doubt.to_string()) };
+            |Confirmation { vpn, doubt }| Agreement { vpn, complaint: doubt.map(|doubt| doubt.to_string()) };
         self.agreed(
-            identities.into_iter().map(said).collect(),
+            confirmations.into_iter().map(said).collect(),
             Component::Identity,
             Code::ConnectionUnconfirmed,
         );

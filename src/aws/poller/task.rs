@@ -7,84 +7,21 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 
 use super::report::{PollOutcome, PollResult, Reporter};
-use super::{Outlets, Past, Watch};
+use super::{Outlets, Past};
 use crate::aws::backoff::Backoff;
-use crate::aws::cloudwatch::{CloudWatch, Doubt};
+use crate::aws::cloudwatch::CloudWatch;
 use crate::aws::connection::AwsConnections;
 use crate::aws::ec2;
 use crate::aws::errors::{Failure, FailureKind};
 use crate::aws::permission::Call;
+use crate::aws::source::{Coverage, Heard};
 use crate::clock;
-use crate::domain::event::{AwsAnswer, Event, History, Reading};
-use crate::domain::names::{AwsPlace, SourceId, SourceKind, TunnelId, VpnId};
-use crate::domain::time::{Moment, Stamp};
+use crate::domain::event::{AwsAnswer, Event, History};
+use crate::domain::names::{AwsPlace, SourceId, SourceKind, TunnelId};
 
 /// For one poll or look back, however many calls it takes. A call has a bound of its own; this one holds if even that one
 /// fails.
 const POLL_LIMIT: Duration = Duration::from_secs(60);
-
-/// What a source said.
-#[derive(Debug, Clone, PartialEq)]
-pub(in crate::aws) struct Heard {
-    /// See [`AwsAnswer::asked`].
-    pub(in crate::aws) asked: Moment,
-    /// See [`AwsAnswer::date`].
-    pub(in crate::aws) date: Stamp,
-    /// See [`AwsAnswer::readings`].
-    pub(in crate::aws) readings: Vec<(TunnelId, Reading)>,
-    /// What people should look at.
-    pub(in crate::aws) remarks: Vec<Remark>,
-    /// Of the connections whose addresses could be compared.
-    pub(in crate::aws) addresses: Vec<Agreement>,
-    /// Of the connections whose id this source has something to say of.
-    pub(in crate::aws) identities: Vec<Identity>,
-}
-
-impl Heard {
-    pub(in crate::aws) fn at(asked: Moment, date: Stamp) -> Self {
-        Self {
-            asked,
-            date,
-            readings: Vec::new(),
-            remarks: Vec::new(),
-            addresses: Vec::new(),
-            identities: Vec::new(),
-        }
-    }
-}
-
-/// Something in an answer that people should look at.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::aws) struct Remark {
-    pub(in crate::aws) text: String,
-    /// Part of the answer could not be understood, and is counted as such.
-    pub(in crate::aws) is_garbage: bool,
-}
-
-impl Remark {
-    pub(in crate::aws) fn garbage(text: String) -> Self {
-        Self { text, is_garbage: true }
-    }
-
-    pub(in crate::aws) fn advice(text: String) -> Self {
-        Self { text, is_garbage: false }
-    }
-}
-
-/// Whether what AWS has of a connection is as it is configured.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::aws) struct Agreement {
-    pub(in crate::aws) vpn: VpnId,
-    /// What differs or is not confirmed, and what to do.
-    pub(in crate::aws) complaint: Option<String>,
-}
-
-/// Whether data belong to the id of a connection.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::aws) struct Identity {
-    pub(in crate::aws) vpn: VpnId,
-    pub(in crate::aws) doubt: Option<Doubt>,
-}
 
 /// Who can be asked.
 pub(super) trait Ask: Send + 'static {
@@ -92,7 +29,7 @@ pub(super) trait Ask: Send + 'static {
     fn call(&self) -> Call;
 
     /// Asks about everything that is watched.
-    fn ask(&mut self, watch: &Watch) -> impl Future<Output = Result<Heard, Failure>> + Send;
+    fn ask(&mut self, coverage: &Coverage) -> impl Future<Output = Result<Heard, Failure>> + Send;
 
     /// Asks what became of these tunnels over a time.
     fn history(
@@ -126,11 +63,11 @@ impl Ask for AwsSource {
         }
     }
 
-    async fn ask(&mut self, watch: &Watch) -> Result<Heard, Failure> {
+    async fn ask(&mut self, coverage: &Coverage) -> Result<Heard, Failure> {
         let connection = self.connections.at(&self.place).await;
         let heard = match self.kind {
-            SourceKind::CloudWatch => self.cloudwatch.ask(&connection, watch).await,
-            SourceKind::Ec2 => ec2::ask(&connection, watch).await,
+            SourceKind::CloudWatch => self.cloudwatch.ask(&connection, coverage).await,
+            SourceKind::Ec2 => ec2::ask(&connection, coverage).await,
         };
         // A source is asked again soon, whatever it is told.
         heard
@@ -173,7 +110,7 @@ impl<Source: Ask> SourceTask<Source> {
         mut self,
         mut requests: mpsc::Receiver<()>,
         mut pasts: mpsc::Receiver<Past>,
-        watched: watch::Receiver<Arc<Watch>>,
+        watched: watch::Receiver<Arc<Coverage>>,
     ) {
         loop {
             // What is comes before what was.
@@ -182,7 +119,7 @@ impl<Source: Ask> SourceTask<Source> {
                 request = requests.recv() => if request.is_some() { None } else { return },
                 Some(past) = pasts.recv() => Some(past),
             };
-            let watch = Arc::clone(&watched.borrow());
+            let coverage = Arc::clone(&watched.borrow());
             let ready = self.backoff.ready(clock::now().mono);
             let event = match past {
                 Some(past) if ready => {
@@ -190,19 +127,19 @@ impl<Source: Ask> SourceTask<Source> {
                     tokio::select! {
                         // What has just been told of the past is not thrown away.
                         biased;
-                        event = self.look_back(past, &watch) => event,
+                        event = self.look_back(past, &coverage) => event,
                         request = requests.recv() => {
                             let listens = self.outlets.events.send(Event::HistoryRefused { vpn }).await.is_ok();
                             if request.is_none() || !listens {
                                 return;
                             }
-                            let watch = Arc::clone(&watched.borrow());
-                            self.poll(&watch).await
+                            let coverage = Arc::clone(&watched.borrow());
+                            self.poll(&coverage).await
                         }
                     }
                 }
                 Some(Past { vpn, from: _, to: _ }) => Event::HistoryRefused { vpn },
-                None if ready => self.poll(&watch).await,
+                None if ready => self.poll(&coverage).await,
                 None => self.refusal(),
             };
             if self.outlets.events.send(event).await.is_err() {
@@ -211,8 +148,8 @@ impl<Source: Ask> SourceTask<Source> {
         }
     }
 
-    async fn poll(&mut self, watch: &Watch) -> Event {
-        let heard = tokio::time::timeout(POLL_LIMIT, self.source.ask(watch)).await;
+    async fn poll(&mut self, coverage: &Coverage) -> Event {
+        let heard = tokio::time::timeout(POLL_LIMIT, self.source.ask(coverage)).await;
         match heard.unwrap_or_else(|_| Err(self.timed_out())) {
             Ok(heard) => Event::Answered(self.answered(heard)),
             Err(failure) => {
@@ -222,8 +159,8 @@ impl<Source: Ask> SourceTask<Source> {
         }
     }
 
-    async fn look_back(&mut self, past: Past, watch: &Watch) -> Event {
-        let tunnels = watch.tunnels_of(&past.vpn);
+    async fn look_back(&mut self, past: Past, coverage: &Coverage) -> Event {
+        let tunnels = coverage.tunnels_of(&past.vpn);
         let heard = tokio::time::timeout(POLL_LIMIT, self.source.history(&past, tunnels)).await;
         match heard.unwrap_or_else(|_| Err(self.timed_out())) {
             Ok(history) => {
@@ -243,13 +180,13 @@ impl<Source: Ask> SourceTask<Source> {
     }
 
     fn answered(&mut self, heard: Heard) -> AwsAnswer {
-        let Heard { asked, date, readings, remarks, addresses, identities } = heard;
+        let Heard { asked, date, readings, remarks, addresses, confirmations } = heard;
         self.backoff.succeeded();
         let garbled = remarks.iter().any(|remark| remark.is_garbage);
         self.observe(if garbled { PollResult::Garbage } else { PollResult::Ok });
         self.reporter.answered(&remarks);
         self.reporter.compared(addresses);
-        self.reporter.identified(identities);
+        self.reporter.identified(confirmations);
         AwsAnswer { source: self.id.clone(), asked, date, readings }
     }
 

@@ -6,6 +6,7 @@ use tokio::sync::Notify;
 
 use super::super::errors::Failure;
 use super::super::permission::Call;
+use super::super::source::Heard;
 use super::*;
 use crate::domain::event::History;
 use crate::domain::names::{AwsPlace, Role, Routing, SourceKind, TunnelId, VpnId};
@@ -87,9 +88,9 @@ impl Ask for ScriptedSource {
         Call::GetMetricData
     }
 
-    async fn ask(&mut self, watch: &Watch) -> Result<Heard, Failure> {
+    async fn ask(&mut self, coverage: &Coverage) -> Result<Heard, Failure> {
         let region = self.1.place.region.as_deref().unwrap_or_default().to_owned();
-        self.0.calls.lock().unwrap().push(format!("{region}: {} tunnels", watch.tunnels().count()));
+        self.0.calls.lock().unwrap().push(format!("{region}: {} tunnels", coverage.tunnels().count()));
         self.0.called.notify_one();
         let hangs = self.0.hanging.lock().unwrap().contains(&region);
         if hangs {
@@ -315,11 +316,11 @@ fn each_source_is_asked_about_the_connections_that_name_it_with_the_longest_pati
     let mut patient = (*plan.vpns[1]).clone();
     patient.aws.stale_after = Duration::from_secs(900);
     plan.vpns[1] = Arc::new(patient);
-    let watches = Watch::of(&plan);
+    let coverage = Coverage::of(&plan);
     let seen = |source: &SourceId| {
-        let watch = &watches[source];
-        let ids: Vec<&str> = watch.vpns.iter().map(|(vpn, _)| vpn.as_str()).collect();
-        (ids, watch.stale_after.as_secs())
+        let coverage = &coverage[source];
+        let ids: Vec<&str> = coverage.vpns.iter().map(|(vpn, _)| vpn.as_str()).collect();
+        (ids, coverage.stale_after.as_secs())
     };
     assert_eq!(seen(&milan), (vec!["vpn-0a"], 600));
     assert_eq!(seen(&paris), (vec!["vpn-0a", "vpn-0b"], 900));

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use super::trier::Trier;
 use super::{Grant, Meant};
-use crate::aws::cloudwatch::{CloudWatch, Doubt};
+use crate::aws::cloudwatch::CloudWatch;
 use crate::aws::ec2::Ec2;
 use crate::aws::errors::Failure;
 use crate::aws::permission::Call;
-use crate::aws::poller::{Identity, Watch};
+use crate::aws::source::{Confirmation, Coverage, IdDoubt};
 use crate::domain::event::Reading;
 use crate::domain::names::{AwsPlace, TunnelId, VpnId};
 
@@ -21,25 +21,25 @@ pub(super) async fn tunnel_state(
     stale_after: Duration,
     known_to_ec2: &BTreeSet<VpnId>,
 ) {
-    let watch = Watch { vpns: vpns.to_vec(), stale_after, ..Watch::default() };
+    let coverage = Coverage { vpns: vpns.to_vec(), stale_after, ..Coverage::default() };
     let connection = Arc::clone(&trier.connection);
-    let count = watch.tunnels().count();
+    let count = coverage.tunnels().count();
     let on = if count == 1 {
         "TunnelState of one tunnel".to_owned()
     } else {
         format!("TunnelState of {count} tunnels")
     };
     let grant = in_region(&connection.place);
-    let send = || async { CloudWatch::default().ask(&connection, &watch).await };
+    let send = || async { CloudWatch::default().ask(&connection, &coverage).await };
     let Some(Ok(heard)) = trier.attempt(Call::GetMetricData, &on, grant, Meant::Answer, send).await else {
         return;
     };
     for remark in heard.remarks {
         trier.find(remark.text);
     }
-    for Identity { vpn, doubt } in heard.identities {
+    for Confirmation { vpn, doubt } in heard.confirmations {
         match doubt {
-            Some(Doubt::Unconfirmed { .. }) if known_to_ec2.contains(&vpn) => {}
+            Some(IdDoubt::Unconfirmed { .. }) if known_to_ec2.contains(&vpn) => {}
             Some(doubt) => trier.find(doubt.to_string()),
             None => {}
         }
