@@ -4,7 +4,7 @@
 //! |---|---|
 //! | reads | by reading |
 //! | `DescribeVpnConnections` | with `DryRun` |
-//! | `PutMetricData` | with a datum that is too old to be taken ([`metrics`]) |
+//! | `PutMetricData` | with a datum that is too old to be taken ([`monitoring`]) |
 //! | `StartIncident` | with a response plan that does not exist ([`incident_manager`]) |
 //! | what reads or writes an incident record | with a record that does not exist |
 //! | `AssumeRole` | by assuming the role |
@@ -14,15 +14,14 @@
 //! that, is all that the others can show: AWS documents nowhere that it looks at the permission first. Hence
 //! [`Verdict::NotDenied`], which is less than [`Verdict::Allowed`].
 
-mod folds;
 mod incident_manager;
 mod messages;
-mod metrics;
+mod monitoring;
+mod plans;
 mod statement;
 #[cfg(test)]
 mod tests;
 mod trier;
-mod tunnels;
 mod verdict;
 
 use std::collections::BTreeSet;
@@ -31,8 +30,7 @@ use std::time::Duration;
 
 use tokio::task::JoinSet;
 
-pub use self::folds::folds;
-pub use self::incident_manager::{Family, PlanUse, SeenPlan};
+pub use self::plans::{Family, PlanUse, SeenPlan, folds};
 pub use self::statement::{Grant, Statement, statements};
 use self::trier::{Stop, Trier};
 pub use self::verdict::{Meant, Verdict};
@@ -151,10 +149,10 @@ async fn at_place(connections: &AwsConnections, trial: Trial) -> Outcome {
         tasks.spawn(async move {
             match &one {
                 Use::TunnelState { vpns, stale_after, known_to_ec2 } => {
-                    tunnels::tunnel_state(&mut trier, vpns, *stale_after, known_to_ec2).await;
+                    monitoring::tunnel_state(&mut trier, vpns, *stale_after, known_to_ec2).await;
                 }
-                Use::VpnTelemetry => tunnels::telemetry(&mut trier).await,
-                Use::Metrics { namespace } => metrics::put(&mut trier, namespace).await,
+                Use::VpnTelemetry => monitoring::telemetry(&mut trier).await,
+                Use::Metrics { namespace } => monitoring::metrics(&mut trier, namespace).await,
                 Use::IncidentManager { families } => incident_manager::all(&mut trier, families).await,
                 Use::OpsCenter => messages::ops_center(&mut trier).await,
                 Use::Topic { arn } => messages::topic(&mut trier, arn).await,

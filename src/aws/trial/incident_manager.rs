@@ -10,75 +10,17 @@ use std::sync::Arc;
 use aws_sdk_ssmincidents::types::{ItemIdentifier, ItemType, ItemValue, RelatedItem, RelatedItemsUpdate};
 use aws_smithy_types::DateTime;
 
-use super::folds::served;
+use super::plans::{Family, PlanUse, SeenPlan, name, records};
 use super::trier::{Trier, sent};
-use super::tunnels::in_region;
 use super::{Grant, Meant};
 use crate::aws::errors::FailureKind;
 use crate::aws::permission::Call;
 use crate::clock;
-use crate::domain::names::{Kind, VpnId};
-
-/// Response plans that one statement grants.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Family {
-    /// What the statement grants: the plan's ARN, with `*` in place of the kind.
-    pub granted: String,
-    /// The ARN of a plan that does not exist, and that is granted with the others if `granted` has a `*`.
-    pub nobodys_plan: String,
-    /// The id of a record that does not exist.
-    pub nobodys_record: String,
-    /// The plans.
-    pub plans: Vec<PlanUse>,
-}
-
-/// A response plan and what it is for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PlanUse {
-    /// Its ARN.
-    pub arn: String,
-    /// The incidents that it starts.
-    pub serves: Vec<(VpnId, Kind)>,
-}
-
-/// A response plan that is there.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SeenPlan {
-    /// The plan and its use.
-    pub plan: PlanUse,
-    /// Its dedupe string.
-    pub dedupe: Option<String>,
-}
-
-impl Family {
-    /// What is granted, and the plan that stands for it in the trial.
-    fn to_start(&self) -> Vec<String> {
-        if self.granted.contains('*') {
-            return vec![self.granted.clone()];
-        }
-        vec![self.granted.clone(), format!("{}-check-*", self.granted)]
-    }
-
-    /// IAM knows a record by its own ARN or by its plan's.
-    fn with_records(&self) -> Vec<String> {
-        vec![self.granted.clone(), records(&self.granted, "*")]
-    }
-}
-
-impl PlanUse {
-    fn name(&self) -> &str {
-        name(&self.arn)
-    }
-
-    fn serves(&self) -> String {
-        served(&self.serves)
-    }
-}
 
 pub(super) async fn all(trier: &mut Trier, families: &[Family]) {
     if !is_set_up(trier).await {
         for family in families {
-            trier.skip(Call::StartIncident, &shown(family), Grant::on_any(family.to_start()));
+            trier.skip(Call::StartIncident, family.name(), Grant::on_any(family.to_start()));
         }
         return;
     }
@@ -98,8 +40,9 @@ async fn is_set_up(trier: &mut Trier) -> bool {
     let request = connection.incidents.list_replication_sets();
     let send = |capture| request.clone().customize().interceptor(capture).send();
     let send = || sent(Call::ListReplicationSets, &connection, send);
-    let answer =
-        trier.attempt(Call::ListReplicationSets, "", in_region(&connection.place), Meant::Answer, send).await;
+    let answer = trier
+        .attempt(Call::ListReplicationSets, "", Grant::in_region(&connection.place), Meant::Answer, send)
+        .await;
     let answer = match answer {
         Some(Ok(answer)) => answer,
         Some(Err(FailureKind::Unreachable)) => {
@@ -152,7 +95,9 @@ async fn list_records(trier: &mut Trier) {
     let request = connection.incidents.list_incident_records().max_results(1);
     let send = |capture| request.clone().customize().interceptor(capture).send();
     let send = || sent(Call::ListIncidentRecords, &connection, send);
-    trier.attempt(Call::ListIncidentRecords, "", in_region(&connection.place), Meant::Answer, send).await;
+    trier
+        .attempt(Call::ListIncidentRecords, "", Grant::in_region(&connection.place), Meant::Answer, send)
+        .await;
 }
 
 async fn start(trier: &mut Trier, family: &Family) {
@@ -161,7 +106,7 @@ async fn start(trier: &mut Trier, family: &Family) {
     let send = |capture| request.clone().customize().interceptor(capture).send();
     let send = || sent(Call::StartIncident, &connection, send);
     let grant = Grant::on_any(family.to_start());
-    let answer = trier.attempt(Call::StartIncident, &shown(family), grant, Meant::Refusal, send).await;
+    let answer = trier.attempt(Call::StartIncident, family.name(), grant, Meant::Refusal, send).await;
     if let Some(Err(FailureKind::Denied)) = answer {
         trier.find(format!(
             "{} was tried with a response plan that does not exist ({}), because one that exists would page somebody; \
@@ -238,18 +183,4 @@ async fn keep_record(trier: &mut Trier, family: &Family, plan: &PlanUse) {
     let send = |capture| request.clone().customize().interceptor(capture).send();
     let send = || sent(Call::UpdateIncidentRecord, &connection, send);
     trier.attempt(Call::UpdateIncidentRecord, on, grant(), Meant::Refusal, send).await;
-}
-
-fn shown(family: &Family) -> String {
-    name(&family.granted).to_owned()
-}
-
-/// The last part of an ARN.
-pub(super) fn name(arn: &str) -> &str {
-    arn.rsplit('/').next().unwrap_or(arn)
-}
-
-/// A record of a plan, or a pattern of records.
-fn records(plan: &str, record: &str) -> String {
-    format!("{}/{record}", plan.replacen(":response-plan/", ":incident-record/", 1))
 }

@@ -7,7 +7,6 @@ use hyper::body::Bytes;
 use serde_json::{Value, json};
 
 use super::trier::Trier;
-use super::tunnels::in_region;
 use super::{Grant, Meant};
 use crate::aws::api::{Draft, form};
 use crate::aws::connection::Connection;
@@ -31,13 +30,13 @@ pub(super) async fn ops_center(trier: &mut Trier) {
     let change = json!({ "OpsItemId": NOBODYS_ITEM, "Priority": 5 });
     let list = || ask(&connection, Call::DescribeOpsItems, "AmazonSSM.DescribeOpsItems", &open);
     trier
-        .attempt(Call::DescribeOpsItems, "OpsItems", in_region(&connection.place), Meant::Answer, list)
+        .attempt(Call::DescribeOpsItems, "OpsItems", Grant::in_region(&connection.place), Meant::Answer, list)
         .await;
     let get = || ask(&connection, Call::GetOpsItem, "AmazonSSM.GetOpsItem", &nobodys);
     trier.attempt(Call::GetOpsItem, "an OpsItem", items.clone(), Meant::AnswerIfThere, get).await;
     let update = || ask(&connection, Call::UpdateOpsItem, "AmazonSSM.UpdateOpsItem", &change);
     trier.attempt(Call::UpdateOpsItem, "an OpsItem", items, Meant::Refusal, update).await;
-    trier.skip(Call::CreateOpsItem, "an OpsItem", in_region(&connection.place));
+    trier.skip(Call::CreateOpsItem, "an OpsItem", Grant::in_region(&connection.place));
 }
 
 /// Every OpsItem of the Region's partition.

@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::Tried;
 use super::verdict::Verdict;
 use crate::aws::permission::Call;
+use crate::domain::names::AwsPlace;
 
 /// What a call must be allowed on.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -24,6 +25,11 @@ impl Grant {
     /// On any of these.
     pub fn on_any(resources: Vec<String>) -> Self {
         Self { resources, condition: None }
+    }
+
+    /// The action can be limited to a Region and no further.
+    pub fn in_region(place: &AwsPlace) -> Self {
+        Self::if_equal("aws:RequestedRegion", place.region.as_deref().unwrap_or_default())
     }
 
     /// The action cannot be limited to resources, but by this condition.

@@ -1,10 +1,14 @@
-//! AWS's view of the tunnels: whether it may be asked for, and whether there is any.
+//! AWS's view of the tunnels: whether it may be asked for, and whether there is any. And the daemon's own metrics: `PutMetricData` has
+//! no dry run.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::trier::Trier;
+use aws_sdk_cloudwatch::types::MetricDatum;
+use aws_smithy_types::DateTime;
+
+use super::trier::{Trier, sent};
 use super::{Grant, Meant};
 use crate::aws::cloudwatch::CloudWatch;
 use crate::aws::ec2::Ec2;
@@ -13,6 +17,12 @@ use crate::aws::permission::Call;
 use crate::aws::source::{Confirmation, Coverage, IdDoubt};
 use crate::domain::event::Reading;
 use crate::domain::names::{AwsPlace, TunnelId, VpnId};
+
+/// A datum whose timestamp lies outside of the last two weeks is refused (`InvalidParameterValue`: "must specify a time within the
+/// past two weeks"; CloudWatch API Reference, PutMetricData, on what a timestamp may be), and one that lies far outside is so
+/// whatever our clock says: this is 2010-01-01. Were it stored after all, nothing could show it: CloudWatch keeps nothing for longer
+/// than 455 days.
+const TOO_OLD: i64 = 1_262_304_000;
 
 /// Asks as the daemon does. EC2 is not asked in earnest: what it is left to confirm is no finding, what CloudWatch contradicts is one.
 pub(super) async fn tunnel_state(
@@ -29,7 +39,7 @@ pub(super) async fn tunnel_state(
     } else {
         format!("TunnelState of {count} tunnels")
     };
-    let grant = in_region(&connection.place);
+    let grant = Grant::in_region(&connection.place);
     let send = || async { CloudWatch::default().ask(&connection, &coverage).await };
     let Some(Ok(heard)) = trier.attempt(Call::GetMetricData, &on, grant, Meant::Answer, send).await else {
         return;
@@ -73,11 +83,21 @@ pub(super) async fn telemetry(trier: &mut Trier) {
             None => Err(Failure::no_region(Call::DescribeVpnConnections)),
         }
     };
-    let grant = in_region(&connection.place);
+    let grant = Grant::in_region(&connection.place);
     trier.attempt(Call::DescribeVpnConnections, "ec2_telemetry", grant, Meant::Answer, send).await;
 }
 
-/// A permission that can be limited to a Region and no further.
-pub(super) fn in_region(place: &AwsPlace) -> Grant {
-    Grant::if_equal("aws:RequestedRegion", place.region.as_deref().unwrap_or_default())
+pub(super) async fn metrics(trier: &mut Trier, namespace: &str) {
+    let connection = Arc::clone(&trier.connection);
+    let datum = MetricDatum::builder()
+        .metric_name("Heartbeat")
+        .timestamp(DateTime::from_secs(TOO_OLD))
+        .value(1.0)
+        .build();
+    let request = connection.cloudwatch.put_metric_data().namespace(namespace).metric_data(datum);
+    let send = |capture| request.clone().customize().interceptor(capture).send();
+    let send = || sent(Call::PutMetricData, &connection, send);
+    let on = format!("namespace {namespace}");
+    let grant = Grant::if_equal("cloudwatch:namespace", namespace);
+    trier.attempt(Call::PutMetricData, &on, grant, Meant::Refusal, send).await;
 }
