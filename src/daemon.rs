@@ -37,7 +37,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, watch};
 
 use crate::aws::poller::{Order, Past};
-use crate::aws::{AwsConnections, AwsSettings};
+use crate::aws::{AwsConnections, ConnectionSettings};
 use crate::clock;
 use crate::config::{Config, Loaded, needs};
 use crate::domain::monitor::Monitor;
@@ -141,8 +141,8 @@ pub struct HostRefusal {
 pub fn connections(config: &Config) -> Result<AwsConnections, HostRefusal> {
     probe::permission::icmp_access()
         .map_err(|denied| HostRefusal { why: denied.to_string(), exit: Exit::Permission })?;
-    let settings = AwsSettings::from_env(Arc::clone(&config.plan.site));
-    AwsConnections::load(AwsSettings { key_exchange: config.aws.key_exchange, ..settings })
+    let settings = ConnectionSettings::from_env(Arc::clone(&config.plan.site));
+    AwsConnections::load(ConnectionSettings { key_exchange: config.aws.key_exchange, ..settings })
         .map_err(|error| HostRefusal { why: error.to_string(), exit: Exit::Configuration })
 }
 

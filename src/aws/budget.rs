@@ -141,10 +141,10 @@ type Where = (&'static str, Option<Arc<str>>);
 
 /// Every budget of the process.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Budgets(Arc<Mutex<BTreeMap<Where, Arc<Shared>>>>);
+pub(super) struct Budgets(Arc<Mutex<BTreeMap<Where, Arc<SharedBudget>>>>);
 
 impl Budgets {
-    pub(super) fn of(&self, service: &'static str, region: Option<Arc<str>>) -> Arc<Shared> {
+    pub(super) fn of(&self, service: &'static str, region: Option<Arc<str>>) -> Arc<SharedBudget> {
         let mut budgets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(budgets.entry((service, region)).or_default())
     }
@@ -152,7 +152,7 @@ impl Budgets {
 
 /// A budget, and those who wait for their turn.
 #[derive(Debug)]
-pub(super) struct Shared(Mutex<Queue>);
+pub(super) struct SharedBudget(Mutex<Queue>);
 
 #[derive(Debug)]
 struct Queue {
@@ -160,14 +160,14 @@ struct Queue {
     callers: BTreeMap<Ticket, oneshot::Sender<()>>,
 }
 
-impl Default for Shared {
+impl Default for SharedBudget {
     fn default() -> Self {
         let budget = Budget::new(clock::now().mono);
         Self(Mutex::new(Queue { budget, callers: BTreeMap::new() }))
     }
 }
 
-impl Shared {
+impl SharedBudget {
     fn with<T>(&self, change: impl FnOnce(&mut Queue) -> T) -> T {
         change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -218,7 +218,7 @@ impl Shared {
 /// A turn; it ends with this.
 #[derive(Debug)]
 pub(super) struct Turn {
-    budget: Arc<Shared>,
+    budget: Arc<SharedBudget>,
     ticket: Ticket,
 }
 
@@ -342,7 +342,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_turn_that_is_given_up_or_over_gives_way_to_the_next() {
-        let shared = Arc::new(Shared::default());
+        let shared = Arc::new(SharedBudget::default());
         let mut held = Vec::new();
         for _ in 0..MOST_BESIDE_STARTS {
             held.push(Arc::clone(&shared).turn(Urgency::Note).await.unwrap());

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::ops::Deref;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::budget::{Shared, Turn, Urgency};
+use super::budget::{SharedBudget, Turn, Urgency};
 use super::connection::{AwsConnections, Connection};
 use super::errors::{Failure, FailureKind};
 use super::permission::Call;
@@ -16,7 +16,7 @@ use crate::incident::sink::SinkError;
 pub(super) struct Caller {
     connections: AwsConnections,
     place: AwsPlace,
-    budget: Arc<Shared>,
+    budget: Arc<SharedBudget>,
     /// What was refused when it was last tried.
     refused: Mutex<BTreeSet<Call>>,
 }

@@ -19,7 +19,7 @@ use tokio::sync::OnceCell;
 use tokio::time::timeout;
 
 use super::api::Api;
-use super::budget::{Budgets, Shared};
+use super::budget::{Budgets, SharedBudget};
 use super::by_hand::ByHand;
 use super::credentials::helper::{self, Helpers};
 use super::credentials::lack::Explained;
@@ -63,7 +63,7 @@ const LEADS_ELSEWHERE: [&str; 5] =
 
 /// What a connection to AWS depends on besides the SDK's own chain (environment, profiles, containers, IMDS).
 #[derive(Debug, Clone)]
-pub struct AwsSettings {
+pub struct ConnectionSettings {
     /// The site's name; roles are assumed in a session named after it.
     pub site: Arc<str>,
     /// `AWS_CA_BUNDLE`: the authorities to trust in place of the system's.
@@ -95,7 +95,7 @@ impl fmt::Debug for StaticCredentials {
     }
 }
 
-impl AwsSettings {
+impl ConnectionSettings {
     /// What the environment says.
     pub fn from_env(site: impl Into<Arc<str>>) -> Self {
         let ca_bundle = std::env::var_os("AWS_CA_BUNDLE").filter(|path| !path.is_empty()).map(PathBuf::from);
@@ -110,7 +110,7 @@ pub struct AwsConnections(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    settings: AwsSettings,
+    settings: ConnectionSettings,
     http: Http,
     clock: ClockWatch,
     helpers: Helpers,
@@ -123,7 +123,7 @@ impl AwsConnections {
     ///
     /// # Errors
     /// When the CA bundle is of no use, or nobody is trusted without one. A person must act.
-    pub fn load(settings: AwsSettings) -> Result<Self, HttpSettingsError> {
+    pub fn load(settings: ConnectionSettings) -> Result<Self, HttpSettingsError> {
         let environment = environment();
         let tls = http::speaks_tls(settings.endpoint_url.as_deref(), &environment);
         let http = http::client(settings.ca_bundle.as_deref(), tls, settings.key_exchange, &environment)?;
@@ -222,7 +222,7 @@ impl AwsConnections {
     }
 
     /// The budget of a service in a place's Region.
-    pub(super) fn budget(&self, service: &'static str, place: &AwsPlace) -> Arc<Shared> {
+    pub(super) fn budget(&self, service: &'static str, place: &AwsPlace) -> Arc<SharedBudget> {
         self.0.budgets.of(service, place.region.clone())
     }
 

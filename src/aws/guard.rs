@@ -70,7 +70,7 @@ impl HttpClient for Guarded {
         components: &RuntimeComponents,
     ) -> SharedHttpConnector {
         let inner = self.inner.http_connector(settings, components);
-        SharedHttpConnector::new(Connector { inner, longest: self.longest, format: self.format })
+        SharedHttpConnector::new(GuardedConnector { inner, longest: self.longest, format: self.format })
     }
 
     fn connector_metadata(&self) -> Option<ConnectorMetadata> {
@@ -79,13 +79,13 @@ impl HttpClient for Guarded {
 }
 
 #[derive(Debug)]
-struct Connector {
+struct GuardedConnector {
     inner: SharedHttpConnector,
     longest: usize,
     format: Format,
 }
 
-impl HttpConnector for Connector {
+impl HttpConnector for GuardedConnector {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         let (answer, longest, format) = (self.inner.call(request), self.longest, self.format);
         HttpConnectorFuture::new(async move {

@@ -17,7 +17,6 @@
 //! a wrong clock of ours, which the SDK learns from a refusal and which `exchange` therefore tries once more at once.
 
 mod api;
-mod backoff;
 mod budget;
 mod by_hand;
 mod caller;
@@ -42,7 +41,7 @@ mod timing;
 pub mod trial;
 mod words;
 
-pub use connection::{AwsConnections, AwsSettings, StaticCredentials};
+pub use connection::{AwsConnections, ConnectionSettings, StaticCredentials};
 pub use credentials::Outlook;
 pub use ec2::discover::{Discovered, DiscoveredTunnel, DiscoveredVpn, Question, Trouble, Which, discover};
 pub use endpoint::partition;

@@ -18,7 +18,7 @@ use clap::{Args, ValueEnum};
 use self::proposal::{Proposal, Scope};
 use super::interrupt;
 use crate::access::User;
-use crate::aws::{self, AwsConnections, AwsSettings, Question, Trouble, Which};
+use crate::aws::{self, AwsConnections, ConnectionSettings, Question, Trouble, Which};
 use crate::config::{self, SERVICE, patterns};
 use crate::outbound::{KEY_EXCHANGE_VARIABLE, KeyExchange};
 use crate::probe::carriers;
@@ -161,7 +161,7 @@ fn question(arguments: &Discover) -> Result<Question, Vec<String>> {
 
 fn ask(question: &Question) -> Result<Result<aws::Discovered, Vec<Trouble>>, Exit> {
     let runtime = interrupt::runtime()?;
-    let settings = AwsSettings { key_exchange: key_exchange()?, ..AwsSettings::from_env(SESSION) };
+    let settings = ConnectionSettings { key_exchange: key_exchange()?, ..ConnectionSettings::from_env(SESSION) };
     let connections = AwsConnections::load(settings).map_err(|error| {
         complain!("{error}");
         Exit::Configuration

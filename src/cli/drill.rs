@@ -19,7 +19,7 @@ use self::performance::{Outcome, Stage, keep, left_open, tell};
 use self::watch::{Daemon, Watch};
 use super::as_service::{self, Task, Whose};
 use super::{interrupt, say};
-use crate::aws::{AwsConnections, AwsSettings, Failure};
+use crate::aws::{AwsConnections, ConnectionSettings, Failure};
 use crate::clock;
 use crate::config::{Config, Mode, SinkSettings, Vendor};
 use crate::daemon::any_sink::{self, AnySink};
@@ -60,8 +60,8 @@ pub(super) fn run(path: &Path, config: &Config, arguments: &Drill) -> Exit {
         Err(exit) => return exit,
     };
     // The same name as the daemon's: a role that trusts only that session is tried as well.
-    let settings = AwsSettings::from_env(Arc::clone(&config.plan.site));
-    let settings = AwsSettings { key_exchange: config.aws.key_exchange, ..settings };
+    let settings = ConnectionSettings::from_env(Arc::clone(&config.plan.site));
+    let settings = ConnectionSettings { key_exchange: config.aws.key_exchange, ..settings };
     let connections = match AwsConnections::load(settings) {
         Ok(connections) => connections,
         Err(error) => {

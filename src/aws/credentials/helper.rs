@@ -66,7 +66,7 @@ impl ProvideCredentials for HelperProvider {
     }
 }
 
-type Outcome = Result<Credentials, HelperError>;
+type Provided = Result<Credentials, HelperError>;
 
 /// One program.
 struct Helper {
@@ -76,8 +76,8 @@ struct Helper {
 
 #[derive(Default)]
 struct State {
-    running: Option<watch::Receiver<Option<Outcome>>>,
-    last: Option<(Moment, Outcome)>,
+    running: Option<watch::Receiver<Option<Provided>>>,
+    last: Option<(Moment, Provided)>,
 }
 
 impl Helper {
@@ -86,7 +86,7 @@ impl Helper {
     }
 
     /// What it prints: of the run that is under way, of one that has just ended, or of a new one.
-    async fn credentials(self: Arc<Self>) -> Outcome {
+    async fn credentials(self: Arc<Self>) -> Provided {
         let mut running = {
             let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
             let now = clock::now().mono;
@@ -104,12 +104,12 @@ impl Helper {
             }
         };
         match running.wait_for(Option::is_some).await {
-            Ok(outcome) => outcome.clone().unwrap_or(Err(HelperError::new(Problem::Abandoned))),
-            Err(_) => Err(HelperError::new(Problem::Abandoned)),
+            Ok(outcome) => outcome.clone().unwrap_or(Err(HelperError::new(HelperProblem::Abandoned))),
+            Err(_) => Err(HelperError::new(HelperProblem::Abandoned)),
         }
     }
 
-    async fn run(&self, tell: watch::Sender<Option<Outcome>>) {
+    async fn run(&self, tell: watch::Sender<Option<Provided>>) {
         let outcome = run(&self.command).await;
         {
             let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
@@ -158,9 +158,9 @@ impl Drop for Group {
     }
 }
 
-async fn run(command: &str) -> Outcome {
+async fn run(command: &str) -> Provided {
     let started = Group::start(command);
-    let mut group = started.map_err(|error| HelperError::new(Problem::NotStarted(error.kind())))?;
+    let mut group = started.map_err(|error| HelperError::new(HelperProblem::NotStarted(error.kind())))?;
     let (output, complaint) = (group.child.stdout.take(), group.child.stderr.take());
     let mut printed = Vec::new();
     let mut complained = Vec::new();
@@ -189,11 +189,11 @@ async fn run(command: &str) -> Outcome {
     let words = first_words(&String::from_utf8_lossy(&complained));
     let failed = |problem| HelperError { problem, words };
     match ended {
-        Err(_) => Err(failed(Problem::TooSlow)),
-        Ok(Err(TooLong)) => Err(failed(Problem::TooLong)),
-        Ok(Ok(Err(error))) => Err(failed(Problem::NotStarted(error.kind()))),
-        Ok(Ok(Ok(status))) if !status.success() => Err(failed(Problem::Failed(status))),
-        Ok(Ok(Ok(_))) => understood(&printed).map_err(|what| failed(Problem::NotUnderstood(what))),
+        Err(_) => Err(failed(HelperProblem::TooSlow)),
+        Ok(Err(TooLong)) => Err(failed(HelperProblem::TooLong)),
+        Ok(Ok(Err(error))) => Err(failed(HelperProblem::NotStarted(error.kind()))),
+        Ok(Ok(Ok(status))) if !status.success() => Err(failed(HelperProblem::Failed(status))),
+        Ok(Ok(Ok(_))) => understood(&printed).map_err(|what| failed(HelperProblem::NotUnderstood(what))),
     }
 }
 
@@ -261,13 +261,13 @@ fn understood(printed: &[u8]) -> Result<Credentials, &'static str> {
 /// Why there are no credentials.
 #[derive(Debug, Clone)]
 pub(in crate::aws) struct HelperError {
-    problem: Problem,
+    problem: HelperProblem,
     /// The first of its own words, without anything that looks like a secret.
     words: Option<String>,
 }
 
 #[derive(Debug, Clone)]
-enum Problem {
+enum HelperProblem {
     NotStarted(std::io::ErrorKind),
     Failed(ExitStatus),
     TooSlow,
@@ -277,7 +277,7 @@ enum Problem {
 }
 
 impl HelperError {
-    fn new(problem: Problem) -> Self {
+    fn new(problem: HelperProblem) -> Self {
         Self { problem, words: None }
     }
 
@@ -288,24 +288,24 @@ impl HelperError {
 
     /// Whether it hung, and not whether it answered badly.
     pub(in crate::aws) fn is_timeout(&self) -> bool {
-        matches!(self.problem, Problem::TooSlow)
+        matches!(self.problem, HelperProblem::TooSlow)
     }
 }
 
 impl fmt::Display for HelperError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.problem {
-            Problem::NotStarted(why) => write!(f, "credential_process cannot be run: {why}")?,
-            Problem::Failed(status) => match status.code() {
+            HelperProblem::NotStarted(why) => write!(f, "credential_process cannot be run: {why}")?,
+            HelperProblem::Failed(status) => match status.code() {
                 Some(code) => write!(f, "credential_process failed with exit code {code}")?,
                 None => write!(f, "credential_process was ended by a signal")?,
             },
-            Problem::TooSlow => {
+            HelperProblem::TooSlow => {
                 write!(f, "credential_process gave no answer within {} s and was ended", LIMIT.as_secs())?;
             }
-            Problem::TooLong => f.write_str("credential_process printed far more than credentials")?,
-            Problem::NotUnderstood(what) => write!(f, "credential_process: {what}")?,
-            Problem::Abandoned => f.write_str("credential_process: its run was abandoned")?,
+            HelperProblem::TooLong => f.write_str("credential_process printed far more than credentials")?,
+            HelperProblem::NotUnderstood(what) => write!(f, "credential_process: {what}")?,
+            HelperProblem::Abandoned => f.write_str("credential_process: its run was abandoned")?,
         }
         match self.words() {
             Some(words) => write!(f, ", saying {words:?}"),

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::answer::{TunnelAddresses, TunnelTelemetry, VpnConnection};
-use super::{Described, Ec2, Known, PER_CALL};
+use super::{Described, Ec2, PER_CALL, Presence};
 use crate::aws::connection::AwsConnections;
 use crate::aws::errors::{Failure, FailureKind};
 use crate::aws::permission::Call;
@@ -133,7 +133,7 @@ pub async fn discover(connections: &AwsConnections, question: &Question) -> Resu
         }
         Which::Tagged { key, value } => {
             let (found, exchange) = ec2.describe_tagged(key, value).await.map_err(failed)?;
-            let known = found.into_iter().map(|c| (VpnId::new(c.id.as_str()), Some(Known::Described(c))));
+            let known = found.into_iter().map(|c| (VpnId::new(c.id.as_str()), Some(Presence::Described(c))));
             (known.collect(), exchange.date)
         }
     };
@@ -143,7 +143,7 @@ pub async fn discover(connections: &AwsConnections, question: &Question) -> Resu
 /// What to say of the answer: all of it, or everything that is wrong with it.
 fn judge(
     which: &Which,
-    known: BTreeMap<VpnId, Option<Known>>,
+    known: BTreeMap<VpnId, Option<Presence>>,
     region: &Arc<str>,
     at: Option<Stamp>,
 ) -> Result<Discovered, Vec<Trouble>> {
@@ -187,13 +187,13 @@ enum Unfit {
 
 fn read(
     id: &VpnId,
-    known: Option<Known>,
+    known: Option<Presence>,
     region: &str,
     warnings: &mut Vec<String>,
 ) -> Result<DiscoveredVpn, Unfit> {
     let connection = match known {
-        Some(Known::Described(connection)) => connection,
-        Some(Known::NotFound) => {
+        Some(Presence::Described(connection)) => connection,
+        Some(Presence::NotFound) => {
             return Err(Unfit::Wrong(format!(
                 "{id}: {PERMISSION} in {region} finds no such connection; is it in another Region (--region) or account \
                  (AWS_PROFILE, --role-arn)?"

@@ -38,7 +38,7 @@ pub(super) async fn ask(connection: &Connection, coverage: &Coverage) -> Result<
         };
         let heard = heard.get_or_insert_with(|| Heard::at(exchange.asked, date));
         for (vpn, tunnels) in batch {
-            if let Some(Known::Described(described)) = known.get(vpn) {
+            if let Some(Presence::Described(described)) = known.get(vpn) {
                 let configured = coverage.configured.get(vpn).map_or(&[][..], Vec::as_slice);
                 heard.addresses.extend(addresses::compare(vpn, configured, described));
             }
@@ -56,13 +56,13 @@ pub(super) async fn ask(connection: &Connection, coverage: &Coverage) -> Result<
 
 /// What EC2 says of some connections.
 struct Described {
-    known: BTreeMap<VpnId, Known>,
+    known: BTreeMap<VpnId, Presence>,
     exchange: Exchange,
 }
 
 /// What EC2 says of one connection.
 #[derive(Clone)]
-enum Known {
+enum Presence {
     /// AWS has no such connection.
     NotFound,
     /// AWS described it.
@@ -72,8 +72,8 @@ enum Known {
 /// One id that AWS does not know fails the whole call. Which one that is follows from asking by a filter, which finds those that
 /// there are; the message, which names it, is for people.
 async fn describe(ec2: &Ec2, ids: BTreeSet<VpnId>) -> Result<Described, Failure> {
-    let described = |connections: Vec<VpnConnection>| -> BTreeMap<VpnId, Known> {
-        connections.into_iter().map(|c| (VpnId::new(c.id.as_str()), Known::Described(c))).collect()
+    let described = |connections: Vec<VpnConnection>| -> BTreeMap<VpnId, Presence> {
+        connections.into_iter().map(|c| (VpnId::new(c.id.as_str()), Presence::Described(c))).collect()
     };
     let failure = match ec2.describe(&ids).await {
         Ok((connections, exchange)) => return Ok(Described { known: described(connections), exchange }),
@@ -81,7 +81,7 @@ async fn describe(ec2: &Ec2, ids: BTreeSet<VpnId>) -> Result<Described, Failure>
         Err(failure) => return Err(failure),
     };
     if let (1, Some(exchange)) = (ids.len(), failure.exchange) {
-        let known = ids.into_iter().map(|id| (id, Known::NotFound)).collect();
+        let known = ids.into_iter().map(|id| (id, Presence::NotFound)).collect();
         return Ok(Described { known, exchange });
     }
     let (connections, exchange) = ec2.find(&ids).await?;
@@ -91,20 +91,20 @@ async fn describe(ec2: &Ec2, ids: BTreeSet<VpnId>) -> Result<Described, Failure>
         return Err(failure);
     }
     for id in ids {
-        known.entry(id).or_insert(Known::NotFound);
+        known.entry(id).or_insert(Presence::NotFound);
     }
     Ok(Described { known, exchange })
 }
 
 /// What the answer says of one tunnel, and what is worth a word to people.
-fn read(tunnel: &TunnelId, known: Option<&Known>) -> (Reading, Option<Remark>) {
+fn read(tunnel: &TunnelId, known: Option<&Presence>) -> (Reading, Option<Remark>) {
     let connection = match known {
         None => {
             let what = format!("EC2's answer leaves out {}", tunnel.vpn);
             return (Reading::Garbage, Some(Remark::garbage(what)));
         }
-        Some(Known::NotFound) => return (Reading::Gone, None),
-        Some(Known::Described(connection)) => connection,
+        Some(Presence::NotFound) => return (Reading::Gone, None),
+        Some(Presence::Described(connection)) => connection,
     };
     if matches!(connection.state.as_str(), "deleting" | "deleted") {
         return (Reading::Gone, None);
@@ -138,8 +138,8 @@ mod tests {
         TunnelId { vpn: VpnId::new("vpn-0123456789abcdef0"), outside_ip: "203.0.113.11".parse().unwrap() }
     }
 
-    fn described(state: &str, outside_ip: &str, status: &str) -> Known {
-        Known::Described(VpnConnection {
+    fn described(state: &str, outside_ip: &str, status: &str) -> Presence {
+        Presence::Described(VpnConnection {
             id: tunnel().vpn.as_str().to_owned(),
             state: state.to_owned(),
             name: None,
@@ -155,7 +155,7 @@ mod tests {
         })
     }
 
-    fn status(known: &Known) -> Reading {
+    fn status(known: &Presence) -> Reading {
         read(&tunnel(), Some(known)).0
     }
 
@@ -163,7 +163,7 @@ mod tests {
     fn a_connection_that_is_going_or_unknown_is_gone() {
         assert_eq!(status(&described("deleting", "203.0.113.11", "DOWN")), Reading::Gone);
         assert_eq!(status(&described("deleted", "203.0.113.11", "DOWN")), Reading::Gone);
-        assert_eq!(status(&Known::NotFound), Reading::Gone);
+        assert_eq!(status(&Presence::NotFound), Reading::Gone);
     }
 
     #[test]
@@ -181,7 +181,7 @@ mod tests {
     #[test]
     fn a_message_is_one_bounded_line_whatever_the_answer_holds() {
         let mut known = described("available", "203.0.113.11", "DOWN");
-        let Known::Described(connection) = &mut known else { panic!("it is described") };
+        let Presence::Described(connection) = &mut known else { panic!("it is described") };
         connection.telemetry[0].message =
             format!("IPSEC\u{1b}[2J IS\u{202e} DOWN\n{}", "x".repeat(1_000_000));
         let Reading::Telemetry(telemetry) = status(&known) else { panic!("it is telemetry") };

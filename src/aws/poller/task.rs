@@ -8,13 +8,13 @@ use tokio::sync::{mpsc, watch};
 
 use super::report::{PollOutcome, PollResult, Reporter};
 use super::{Outlets, Past};
-use crate::aws::backoff::Backoff;
 use crate::aws::cloudwatch::CloudWatch;
 use crate::aws::connection::AwsConnections;
 use crate::aws::ec2;
 use crate::aws::errors::{Failure, FailureKind};
 use crate::aws::permission::Call;
 use crate::aws::source::{Coverage, Heard};
+use crate::backoff::Backoff;
 use crate::clock;
 use crate::domain::event::{AwsAnswer, Event, History};
 use crate::domain::names::{AwsPlace, SourceId, SourceKind, TunnelId};
@@ -102,7 +102,7 @@ pub(super) struct SourceTask<Source> {
 impl<Source: Ask> SourceTask<Source> {
     pub(super) fn new(id: SourceId, source: Source, outlets: Outlets) -> Self {
         let reporter = Reporter::new(&id, outlets.health.clone());
-        Self { id, source, outlets, backoff: Backoff::new(), reached: false, reporter }
+        Self { id, source, outlets, backoff: Backoff::unseeded(), reached: false, reporter }
     }
 
     /// Answers every request, until there can be no more or nobody listens.

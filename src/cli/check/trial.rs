@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::super::interrupt;
 use super::needs::needs;
 use super::report;
-use crate::aws::{AwsConnections, AwsSettings, trial};
+use crate::aws::{AwsConnections, ConnectionSettings, trial};
 use crate::config::Config;
 use crate::process::Exit;
 
@@ -17,8 +17,8 @@ pub(super) fn run(config: &Config) -> Exit {
         Ok(runtime) => runtime,
         Err(exit) => return exit,
     };
-    let settings = AwsSettings::from_env(Arc::clone(&config.plan.site));
-    let settings = AwsSettings { key_exchange: config.aws.key_exchange, ..settings };
+    let settings = ConnectionSettings::from_env(Arc::clone(&config.plan.site));
+    let settings = ConnectionSettings { key_exchange: config.aws.key_exchange, ..settings };
     let connections = match AwsConnections::load(settings) {
         Ok(connections) => connections,
         Err(error) => {

@@ -108,7 +108,7 @@ impl Publisher {
             }
             Err(PutError::Temporary { what, throttled: _, source: _ }) => {
                 self.give_back(batch);
-                self.pause = Some(now.mono + self.backoff.failed());
+                self.pause = Some(self.backoff.failed(now.mono, None));
                 let since = *self.failing_since.get_or_insert(now.mono);
                 if now.mono.since(since) >= FAILING_IS_A_PROBLEM {
                     self.state(Some(format!(

@@ -6,7 +6,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use bothends::aws::{AwsConnections, AwsSettings};
+use bothends::aws::{AwsConnections, ConnectionSettings};
 use bothends::domain::names::{AwsPlace, SourceId, SourceKind};
 
 use super::{Polling, REGION};
@@ -71,7 +71,7 @@ async fn a_child_polls_once_if_it_is_one() {
         log::set_boxed_logger(Box::new(Print)).unwrap();
         log::set_max_level(log::LevelFilter::Trace);
     }
-    let settings = AwsSettings::from_env("milan-1");
+    let settings = ConnectionSettings::from_env("milan-1");
     let region = std::env::var_os(REGION_OF_CHAIN.0).is_none().then(|| REGION.into());
     let connections = match AwsConnections::load(settings) {
         Ok(connections) => connections,

@@ -18,7 +18,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bothends::aws::poller::{Order, Outlets, PollOutcome, PollResult, run};
-use bothends::aws::{AwsConnections, AwsSettings, StaticCredentials};
+use bothends::aws::{AwsConnections, ConnectionSettings, StaticCredentials};
 use bothends::domain::event::{AwsAnswer, Event, Reading};
 use bothends::domain::names::{AwsPlace, Role, Routing, SourceId, SourceKind, TunnelId, VpnId};
 use bothends::domain::plan::{AwsRules, IncidentRules, Plan, ProbeRules, Route, TunnelPlan, VpnPlan};
@@ -87,7 +87,7 @@ fn connections(stand_in: &StandIn) -> AwsConnections {
         secret_access_key: SECRET.to_owned(),
         session_token: None,
     };
-    let settings = AwsSettings {
+    let settings = ConnectionSettings {
         site: "milan-1".into(),
         ca_bundle: None,
         endpoint_url: Some(stand_in.url()),

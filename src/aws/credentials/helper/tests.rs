@@ -6,7 +6,7 @@ use super::*;
 
 const CREDENTIALS: &str = r#"{"Version": 1, "AccessKeyId": "AKIDEXAMPLE", "SecretAccessKey": "sEcrEt", "SessionToken": "tOkEn", "Expiration": "2999-05-02T18:36:00+00:00"}"#;
 
-async fn outcome(command: &str) -> Outcome {
+async fn outcome(command: &str) -> Provided {
     Arc::new(Helper::new(command)).credentials().await
 }
 

@@ -26,7 +26,7 @@ fn available(tunnels: Vec<TunnelAddresses>) -> VpnConnection {
     }
 }
 
-fn judged(which: &Which, known: Option<Known>) -> Result<Discovered, String> {
+fn judged(which: &Which, known: Option<Presence>) -> Result<Discovered, String> {
     let known = BTreeMap::from([(VpnId::new(ID), known)]);
     judge(which, known, &"eu-west-1".into(), None)
         .map_err(|troubles| troubles.iter().map(Trouble::text).collect::<Vec<_>>().join("\n"))
@@ -34,7 +34,7 @@ fn judged(which: &Which, known: Option<Known>) -> Result<Discovered, String> {
 
 fn by_id(connection: VpnConnection) -> Result<Discovered, String> {
     let which = Which::Ids(BTreeSet::from([VpnId::new(ID)]));
-    judged(&which, Some(Known::Described(connection)))
+    judged(&which, Some(Presence::Described(connection)))
 }
 
 #[test]
@@ -97,7 +97,7 @@ fn every_way_in_which_a_connection_is_unfit_says_what_to_do() {
     ];
     let which = Which::Ids(BTreeSet::from([VpnId::new(ID)]));
     let mut told: Vec<String> = unfit.into_iter().map(|connection| by_id(connection).unwrap_err()).collect();
-    told.push(judged(&which, Some(Known::NotFound)).unwrap_err());
+    told.push(judged(&which, Some(Presence::NotFound)).unwrap_err());
     told.push(judged(&which, None).unwrap_err());
     insta::assert_snapshot!(told.join("\n"), @r#"
     vpn-0123456789abcdef0: ec2:DescribeVpnConnections in eu-west-1 says that it is pending: AWS is still making it; wait some minutes until it is available, and ask again
@@ -121,15 +121,18 @@ fn what_is_deleted_and_still_has_the_tag_is_left_out_and_said() {
     let which = Which::Tagged { key: "Site".to_owned(), value: "milan-1".to_owned() };
     let deleted = VpnConnection { state: "deleted".to_owned(), ..available(vec![]) };
     let known = BTreeMap::from([
-        (VpnId::new(ID), Some(Known::Described(deleted.clone()))),
+        (VpnId::new(ID), Some(Presence::Described(deleted.clone()))),
         (
             VpnId::new("vpn-0fedcba9876543210"),
-            Some(Known::Described(available(vec![tunnel("203.0.113.11", ("169.254.10.1", "169.254.10.2"))]))),
+            Some(Presence::Described(available(vec![tunnel(
+                "203.0.113.11",
+                ("169.254.10.1", "169.254.10.2"),
+            )]))),
         ),
     ]);
     let found = judge(&which, known, &"eu-west-1".into(), None).unwrap();
     assert_eq!((found.connections.len(), found.left_out.len()), (1, 1));
-    let alone = judged(&which, Some(Known::Described(deleted))).unwrap_err();
+    let alone = judged(&which, Some(Presence::Described(deleted))).unwrap_err();
     assert!(alone.contains("Site=milan-1") && alone.contains("deleted"), "{alone}");
 }
 
@@ -140,8 +143,8 @@ fn a_connection_that_is_being_changed_is_left_out_by_tag_and_refused_by_id() {
     for state in ["pending", "modifying", "deleting", "deleted", "paused"] {
         let changing = || VpnConnection { state: state.to_owned(), ..whole() };
         let known = BTreeMap::from([
-            (VpnId::new(ID), Some(Known::Described(changing()))),
-            (VpnId::new("vpn-0fedcba9876543210"), Some(Known::Described(whole()))),
+            (VpnId::new(ID), Some(Presence::Described(changing()))),
+            (VpnId::new("vpn-0fedcba9876543210"), Some(Presence::Described(whole()))),
         ]);
         let found = judge(&which, known, &"eu-west-1".into(), None).unwrap();
         assert_eq!(found.connections.len(), 1);
