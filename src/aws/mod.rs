@@ -1,17 +1,21 @@
 //! Everything that talks to AWS: the pollers behind AWS's verdict, Incident Manager, OpsCenter and SNS as sinks,
 //! CloudWatch as a metric sink. No other module names a type of the SDK.
 //!
-//! | what | where |
+//! | what | where, the ground first |
 //! |---|---|
-//! | who calls: credentials, Region, role, endpoint, proxy, CA | `connection`, `credentials`, `http`, `endpoint` |
 //! | what is called and which permission it needs | [`Call`] in `permission` |
-//! | calls to services whose SDK crate is too heavy | `by_hand` |
-//! | how a call is made and what its failure means | `exchange`, `errors` |
+//! | what is written down of services that are called by hand; of time; of AWS's words | `api`, `timing`, `words` |
+//! | what a source is asked and says | `source` |
+//! | how it is reached, and how answers are bounded | `http`, `endpoint`, `guard` |
+//! | where credentials come from, why there are none, how long they last | `credentials` |
 //! | what AWS's clock reads, and how far ours is off | [`AwsClock`] in `offset` |
-//! | AWS's view of the tunnels | [`poller`], fed by `cloudwatch` and `ec2` |
+//! | what a call's failure means | `errors` |
+//! | how a call is made; those whose SDK crate is too heavy | `exchange`, `by_hand` |
+//! | who calls: Region and role, each with its clients | `connection` |
+//! | AWS's view of the tunnels | [`poller`], which asks `cloudwatch` and `ec2` |
 //! | what AWS says of connections that are not configured yet | [`discover()`] |
+//! | a sink's turn, and the traits of `incident` and `publish` | `budget`, `caller`; [`IncidentManager`], [`OpsCenter`], [`Sns`], [`CloudWatchMetrics`] |
 //! | which calls that a configuration needs are allowed | [`trial`] |
-//! | the traits of `incident` and `publish` | [`IncidentManager`], [`OpsCenter`], [`Sns`], [`CloudWatchMetrics`] |
 //!
 //! The SDK's own retries are off: pollers, reconcilers and the publisher have their own back-off. The one exception is
 //! a wrong clock of ours, which the SDK learns from a refusal and which `exchange` therefore tries once more at once.
