@@ -12,7 +12,7 @@ use aws_sdk_cloudwatch::types::{
 };
 use aws_smithy_types::DateTime;
 
-use self::dimensions::{Dimensions, Known, found_under, of_connection};
+use self::dimensions::{Dimensions, Known, MAX_PAGES, found_under, of_connection};
 use super::connection::Connection;
 use super::errors::Failure;
 use super::exchange::call;
@@ -29,8 +29,6 @@ use crate::domain::time::Stamp;
 const PERIOD: Duration = Duration::from_secs(60);
 /// What one call may ask for (GetMetricData, API Reference).
 const PER_CALL: usize = 500;
-/// Far more pages than the few minutes asked for ever take.
-const MAX_PAGES: usize = 20;
 /// A datapoint older than `stale_after` is still worth asking for, to tell "stale" from "never".
 const MARGIN_BEFORE: Duration = Duration::from_secs(5 * 60);
 /// A datapoint stamped ahead of AWS's own clock is worth seeing: the core refuses it.

@@ -1,13 +1,12 @@
 //! What a failed call means: one classification for every service.
 
 mod cause;
-mod codes;
+mod kind;
 mod way;
 
 use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
 use aws_credential_types::provider::error::CredentialsError;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
@@ -25,6 +24,7 @@ use super::timing::Exchange;
 use super::words::{self, CODE_MAX, line, safe_words};
 use crate::domain::names::AwsPlace;
 use cause::Cause;
+pub use kind::FailureKind;
 
 /// A call that failed.
 #[derive(Debug, Clone)]
@@ -40,114 +40,6 @@ pub struct Failure {
     /// What is there already, where the service says so.
     pub(super) existing: Option<String>,
     cause: Option<Arc<Cause>>,
-}
-
-/// What a failure means to the caller.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum FailureKind {
-    /// AWS throttled the call.
-    Throttled {
-        /// AWS's own word on when to come back.
-        retry_after: Option<Duration>,
-    },
-    /// No answer in time.
-    TimedOut,
-    /// No connection, or it broke.
-    Unreachable,
-    /// AWS is at fault (5xx).
-    ServiceFault,
-    /// Two writers met; the same again will do.
-    Contended,
-    /// A permission is missing. A person must act.
-    Denied,
-    /// The credentials have expired or are not accepted. They are loaded afresh; if that does not help, a person must act.
-    CredentialsRefused,
-    /// There are no credentials, or no Region. A person must act.
-    CredentialsMissing,
-    /// Where the credentials come from has failed. It may pass by itself: a credential_process fails while the network is away.
-    CredentialsFailed,
-    /// The answer cannot be understood.
-    Garbage,
-    /// What was asked about does not exist.
-    NotFound,
-    /// The client token is known with other parameters.
-    TokenKnown,
-    /// AWS finds fault with the request. A person must act.
-    Rejected,
-}
-
-impl FailureKind {
-    /// Whether a permission or credentials are what is missing.
-    pub const fn is_of_permission(self) -> bool {
-        match self {
-            Self::Denied | Self::CredentialsRefused | Self::CredentialsMissing => true,
-            Self::Throttled { .. }
-            | Self::CredentialsFailed
-            | Self::TimedOut
-            | Self::Unreachable
-            | Self::ServiceFault
-            | Self::Contended
-            | Self::Garbage
-            | Self::NotFound
-            | Self::TokenKnown
-            | Self::Rejected => false,
-        }
-    }
-
-    /// Whether a retry may do without anybody's help.
-    pub const fn is_temporary(self) -> bool {
-        match self {
-            Self::Throttled { .. }
-            | Self::TimedOut
-            | Self::Unreachable
-            | Self::ServiceFault
-            | Self::Contended
-            | Self::CredentialsFailed
-            | Self::Garbage => true,
-            Self::Denied
-            | Self::CredentialsRefused
-            | Self::CredentialsMissing
-            | Self::NotFound
-            | Self::TokenKnown
-            | Self::Rejected => false,
-        }
-    }
-
-    /// Whether it was refused as this identity asked it: another may be allowed, or in the account that has what was asked for.
-    pub const fn is_refusal(self) -> bool {
-        match self {
-            Self::Denied
-            | Self::CredentialsRefused
-            | Self::CredentialsMissing
-            | Self::CredentialsFailed
-            | Self::NotFound
-            | Self::Rejected => true,
-            Self::Throttled { .. }
-            | Self::TimedOut
-            | Self::Unreachable
-            | Self::ServiceFault
-            | Self::Contended
-            | Self::Garbage
-            | Self::TokenKnown => false,
-        }
-    }
-
-    /// Whether AWS was reached: an answer came, whatever it said. Where something on the way answers in AWS's stead,
-    /// that is taken for AWS's.
-    pub const fn reached_aws(self) -> bool {
-        match self {
-            Self::TimedOut | Self::Unreachable | Self::CredentialsMissing | Self::CredentialsFailed => false,
-            Self::Throttled { .. }
-            | Self::ServiceFault
-            | Self::Contended
-            | Self::Denied
-            | Self::CredentialsRefused
-            | Self::Garbage
-            | Self::NotFound
-            | Self::TokenKnown
-            | Self::Rejected => true,
-        }
-    }
 }
 
 impl Failure {
@@ -245,7 +137,7 @@ impl Failure {
         raw: &HttpResponse,
     ) -> Self {
         let status = raw.status().as_u16();
-        let kind = codes::kind_of(call, error.code(), status, codes::retry_after(raw.headers()));
+        let kind = kind::of(call, error.code(), status, kind::retry_after(raw.headers()));
         let code = &line(error.code().unwrap_or("no error code"), CODE_MAX);
         let message = error.message().map(safe_words).unwrap_or_default();
         let text = match kind {
@@ -360,7 +252,7 @@ impl Failure {
         raw: &HttpResponse,
     ) -> (FailureKind, String, Cause) {
         let status = raw.status().as_u16();
-        let kind = codes::kind_of(Call::AssumeRole, said.code(), status, codes::retry_after(raw.headers()));
+        let kind = kind::of(Call::AssumeRole, said.code(), status, kind::retry_after(raw.headers()));
         let code = &line(said.code().unwrap_or("no error code"), CODE_MAX);
         let message = said.message().map(safe_words).unwrap_or_default();
         let at = format!("{call} {place}");
@@ -470,7 +362,7 @@ pub(super) fn is_about_the_clock<E, R>(error: &SdkError<E, R>) -> bool
 where
     E: ProvideErrorMetadata,
 {
-    error.as_service_error().and_then(|error| error.code()).is_some_and(|code| codes::CLOCK.contains(&code))
+    error.as_service_error().and_then(|error| error.code()).is_some_and(|code| kind::CLOCK.contains(&code))
 }
 
 impl fmt::Display for Failure {

@@ -30,7 +30,7 @@ use crate::incident::sink::{
     DESCRIPTION_MAX, Description, IncidentSink, Note, Record, RecordId, RecordStatus, Scope, Search,
     SinkError, StartRequest,
 };
-use item::{Item, SCOPE};
+use item::{Item, OPEN, SCOPE};
 
 pub(super) const API: Api =
     Api { service_id: "SSM", host: "ssm", signing_name: "ssm", error: item::error, longest_answer: 4 << 20 };
@@ -44,8 +44,6 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const LOOK_BACK: Duration = DAY.saturating_mul(35);
 /// Of so many items the scope is remembered.
 const SCOPES_MAX: usize = 1000;
-/// The statuses of an item that people are on. All others are an end.
-const OPEN: [&str; 2] = ["Open", "InProgress"];
 
 /// OpsCenter in one Region, called with one role.
 pub struct OpsCenter {

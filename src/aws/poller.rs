@@ -16,22 +16,21 @@ mod report;
 mod task;
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, watch as channel};
 use tokio::task::AbortHandle;
 
-pub use report::{PollOutcome, PollResult};
+pub use report::{Outlets, PollOutcome, PollResult};
 use task::{Ask, AwsSource, SourceTask};
 
 use super::connection::AwsConnections;
 use super::source::Coverage;
+pub use super::source::Past;
 use crate::domain::event::Event;
-use crate::domain::names::{SourceId, VpnId};
+use crate::domain::names::SourceId;
 use crate::domain::plan::Plan;
-use crate::domain::time::Stamp;
-use crate::health::{Component, Health};
+use crate::health::Component;
 
 /// Questions about the past that may wait for one source.
 const HISTORIES: usize = 64;
@@ -43,34 +42,6 @@ pub enum Order {
     Ask(SourceId),
     /// Ask this source about the past.
     History(SourceId, Past),
-}
-
-/// A time of a connection that is asked about.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Past {
-    /// The connection.
-    pub vpn: VpnId,
-    /// From when, on AWS's clock.
-    pub from: Stamp,
-    /// Until when, on AWS's clock.
-    pub to: Stamp,
-}
-
-/// Where the pollers say what they learn.
-#[derive(Clone)]
-pub struct Outlets {
-    /// The driver.
-    pub events: mpsc::Sender<Event>,
-    /// What stands between a source and its job.
-    pub health: Health,
-    /// Told of every poll that was made.
-    pub observe: Arc<dyn Fn(&PollOutcome) + Send + Sync>,
-}
-
-impl fmt::Debug for Outlets {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Outlets")
-    }
 }
 
 /// Runs the pollers of what `plan` names until `orders` closes. A source that the plan does not name any more falls silent.

@@ -31,11 +31,11 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 
 pub use self::plans::{Family, PlanUse, SeenPlan, folds};
-pub use self::statement::{Grant, Statement, statements};
+pub use self::statement::{Grant, Statement, Tried, statements};
+pub use self::trier::{Identity, Outcome};
 use self::trier::{Stop, Trier};
 pub use self::verdict::{Meant, Verdict};
 use super::connection::AwsConnections;
-use super::permission::Call;
 use crate::domain::names::{AwsPlace, TunnelId, VpnId};
 
 /// What is to be tried at one place.
@@ -78,43 +78,6 @@ pub enum Use {
         /// Its ARN.
         arn: Arc<str>,
     },
-}
-
-/// What came of a trial.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Outcome {
-    /// Where, as the SDK's own chain completes it, and as whom.
-    pub at: String,
-    /// Who we are there.
-    pub identity: Option<Identity>,
-    /// The calls, in the order in which they were made.
-    pub tried: Vec<Tried>,
-    /// What is not as it should be, and what to do.
-    pub findings: Vec<String>,
-    /// The response plans that are there.
-    pub plans: Vec<SeenPlan>,
-}
-
-/// Who asks, as AWS sees it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Identity {
-    /// The account.
-    pub account: String,
-    /// The user or role.
-    pub arn: String,
-}
-
-/// One call that was tried.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Tried {
-    /// The call.
-    pub call: Call,
-    /// What it was about, in a few words.
-    pub on: String,
-    /// What came of it.
-    pub verdict: Verdict,
-    /// What the call needs.
-    pub grant: Grant,
 }
 
 /// Tries everything, all places at once.

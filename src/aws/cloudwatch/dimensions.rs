@@ -14,7 +14,6 @@ use std::time::Duration;
 
 use aws_sdk_cloudwatch::types::{Dimension, DimensionFilter};
 
-use super::MAX_PAGES;
 use crate::aws::connection::Connection;
 use crate::aws::errors::{Failure, FailureKind};
 use crate::aws::exchange::call;
@@ -32,6 +31,9 @@ const LISTED_AFTER: Duration = Duration::from_secs(15 * 60);
 
 /// Of what ListMetrics names for one tunnel.
 const CANDIDATES_MAX: usize = 4;
+
+/// Far more pages than any answer of CloudWatch has, whatever is asked for.
+pub(super) const MAX_PAGES: usize = 20;
 
 /// Dimensions of one metric, sorted by name.
 pub(super) type Dimensions = Vec<(String, String)>;

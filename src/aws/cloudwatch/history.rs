@@ -3,8 +3,8 @@
 use aws_sdk_cloudwatch::types::MetricDataQuery;
 use aws_smithy_types::DateTime;
 
-use super::dimensions::{Dimensions, found_under};
-use super::{CloudWatch, MAX_PAGES, PER_CALL, PERIOD, query, query_id};
+use super::dimensions::{Dimensions, MAX_PAGES, found_under};
+use super::{CloudWatch, PER_CALL, PERIOD, query, query_id};
 use crate::aws::connection::Connection;
 use crate::aws::errors::Failure;
 use crate::aws::exchange::call;

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use aws_credential_types::provider::error::CredentialsError;
 use aws_smithy_runtime_api::http::StatusCode;
 use aws_smithy_types::body::SdkBody;

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::OPEN;
 use crate::aws::api::ErrorAnswer;
 use crate::aws::guard::Json;
 use crate::domain::time::Stamp;
@@ -12,6 +11,8 @@ use crate::incident::sink::{Origin, Record, RecordId, RecordStatus, Scope};
 
 /// The key of operational data that says which connection and kind an item is about.
 pub(super) const SCOPE: &str = "bothends-scope";
+/// The statuses of an item that people are on. All others are an end.
+pub(super) const OPEN: [&str; 2] = ["Open", "InProgress"];
 
 /// Whether an answer names an OpsItem (API Reference, `OpsItemId`: `^(oi)-[0-9a-f]{12}$`). Anything else is no answer, and must
 /// never be put in a request.

@@ -1,12 +1,35 @@
-//! What a poll came to: for the counter, and for whoever reads `Health`.
+//! What a poll came to: for the driver, for the counter, and for whoever reads `Health`.
+
+use std::fmt;
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
 
 use crate::aws::errors::{Failure, FailureKind};
 use crate::aws::source::{Agreement, Confirmation, Remark};
+use crate::domain::event::Event;
 use crate::domain::names::SourceId;
 use crate::health::{Code, Component, Health, Problem};
 
 /// A source that speaks for many connections may have as many problems; people need some to start with.
 const REMARKS_SHOWN: usize = 3;
+
+/// Where the pollers say what they learn.
+#[derive(Clone)]
+pub struct Outlets {
+    /// The driver.
+    pub events: mpsc::Sender<Event>,
+    /// What stands between a source and its job.
+    pub health: Health,
+    /// Told of every poll that was made.
+    pub observe: Arc<dyn Fn(&PollOutcome) + Send + Sync>,
+}
+
+impl fmt::Debug for Outlets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Outlets")
+    }
+}
 
 /// One poll that was made.
 #[derive(Debug, Clone, PartialEq, Eq)]

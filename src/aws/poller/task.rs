@@ -6,14 +6,13 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 
-use super::report::{PollOutcome, PollResult, Reporter};
-use super::{Outlets, Past};
+use super::report::{Outlets, PollOutcome, PollResult, Reporter};
 use crate::aws::cloudwatch::CloudWatch;
 use crate::aws::connection::AwsConnections;
 use crate::aws::ec2;
 use crate::aws::errors::{Failure, FailureKind};
 use crate::aws::permission::Call;
-use crate::aws::source::{Coverage, Heard};
+use crate::aws::source::{Coverage, Heard, Past};
 use crate::backoff::Backoff;
 use crate::clock;
 use crate::domain::event::{AwsAnswer, Event, History};

@@ -12,7 +12,7 @@ use crate::domain::event::History;
 use crate::domain::names::{AwsPlace, Role, Routing, SourceKind, TunnelId, VpnId};
 use crate::domain::plan::{AwsRules, IncidentRules, ProbeRules, Route, TunnelPlan, VpnPlan};
 use crate::domain::time::{Moment, Stamp};
-use crate::health::{Problems, Severity};
+use crate::health::{Health, Problems, Severity};
 
 fn source(region: &str) -> SourceId {
     SourceId { kind: SourceKind::CloudWatch, place: AwsPlace { region: Some(region.into()), role_arn: None } }

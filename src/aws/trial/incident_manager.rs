@@ -11,8 +11,9 @@ use aws_sdk_ssmincidents::types::{ItemIdentifier, ItemType, ItemValue, RelatedIt
 use aws_smithy_types::DateTime;
 
 use super::plans::{Family, PlanUse, SeenPlan, name, records};
+use super::statement::Grant;
 use super::trier::{Trier, sent};
-use super::{Grant, Meant};
+use super::verdict::Meant;
 use crate::aws::errors::FailureKind;
 use crate::aws::permission::Call;
 use crate::clock;

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use hyper::body::Bytes;
 use serde_json::{Value, json};
 
+use super::statement::Grant;
 use super::trier::Trier;
-use super::{Grant, Meant};
+use super::verdict::Meant;
 use crate::aws::api::{Draft, form};
 use crate::aws::connection::Connection;
 use crate::aws::endpoint::partition;

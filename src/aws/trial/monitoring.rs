@@ -8,8 +8,9 @@ use std::time::Duration;
 use aws_sdk_cloudwatch::types::MetricDatum;
 use aws_smithy_types::DateTime;
 
+use super::statement::Grant;
 use super::trier::{Trier, sent};
-use super::{Grant, Meant};
+use super::verdict::Meant;
 use crate::aws::cloudwatch::CloudWatch;
 use crate::aws::ec2::Ec2;
 use crate::aws::errors::Failure;

@@ -1,10 +1,9 @@
-//! The statement of an IAM policy that a call needs: as narrow as packaging/aws/daemon-role.yaml has it.
+//! What a call that was tried needs, and the statement of an IAM policy that gives it: as narrow as packaging/aws/daemon-role.yaml has it.
 
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::Tried;
 use super::verdict::Verdict;
 use crate::aws::permission::Call;
 use crate::domain::names::AwsPlace;
@@ -36,6 +35,19 @@ impl Grant {
     pub fn if_equal(key: &'static str, value: &str) -> Self {
         Self { resources: vec!["*".to_owned()], condition: Some((key, value.to_owned())) }
     }
+}
+
+/// One call that was tried.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tried {
+    /// The call.
+    pub call: Call,
+    /// What it was about, in a few words.
+    pub on: String,
+    /// What came of it.
+    pub verdict: Verdict,
+    /// What the call needs.
+    pub grant: Grant,
 }
 
 /// A statement, as JSON has it.

@@ -1,5 +1,6 @@
 use super::*;
 use crate::aws::errors::FailureKind;
+use crate::aws::permission::Call;
 use crate::domain::names::Kind;
 
 const MILAN: &str = "vpn-0123456789abcdef0";

@@ -9,7 +9,9 @@ use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
-use super::{Grant, Identity, Meant, Outcome, SeenPlan, Tried, Verdict};
+use super::plans::SeenPlan;
+use super::statement::{Grant, Tried};
+use super::verdict::{Meant, Verdict};
 use crate::aws::connection::Connection;
 use crate::aws::errors::{Failure, FailureKind};
 use crate::aws::exchange::{Capture, call};
@@ -20,6 +22,30 @@ const ATTEMPTS: u32 = 4;
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 /// Nobody waits for longer than this, whatever AWS says of when to come back.
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
+
+/// What came of a trial.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Outcome {
+    /// Where, as the SDK's own chain completes it, and as whom.
+    pub at: String,
+    /// Who we are there.
+    pub identity: Option<Identity>,
+    /// The calls, in the order in which they were made.
+    pub tried: Vec<Tried>,
+    /// What is not as it should be, and what to do.
+    pub findings: Vec<String>,
+    /// The response plans that are there.
+    pub plans: Vec<SeenPlan>,
+}
+
+/// Who asks, as AWS sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// The account.
+    pub account: String,
+    /// The user or role.
+    pub arn: String,
+}
 
 /// Nothing else can be tried at this place.
 pub(super) struct Stop;

@@ -1,12 +1,119 @@
-//! AWS's error codes and what they mean. The codes are those of the services' API references ("Common Errors" and each
-//! operation's "Errors") and of the EC2 API Reference's "Error codes for the Amazon EC2 API".
+//! What a failed call means to its caller, and which of AWS's error codes say so. The codes are those of the services' API
+//! references ("Common Errors" and each operation's "Errors") and of the EC2 API Reference's "Error codes for the Amazon EC2 API".
 
 use std::time::Duration;
 
 use aws_smithy_runtime_api::http::Headers;
 
-use super::FailureKind;
 use crate::aws::permission::Call;
+
+/// What a failure means to the caller.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FailureKind {
+    /// AWS throttled the call.
+    Throttled {
+        /// AWS's own word on when to come back.
+        retry_after: Option<Duration>,
+    },
+    /// No answer in time.
+    TimedOut,
+    /// No connection, or it broke.
+    Unreachable,
+    /// AWS is at fault (5xx).
+    ServiceFault,
+    /// Two writers met; the same again will do.
+    Contended,
+    /// A permission is missing. A person must act.
+    Denied,
+    /// The credentials have expired or are not accepted. They are loaded afresh; if that does not help, a person must act.
+    CredentialsRefused,
+    /// There are no credentials, or no Region. A person must act.
+    CredentialsMissing,
+    /// Where the credentials come from has failed. It may pass by itself: a credential_process fails while the network is away.
+    CredentialsFailed,
+    /// The answer cannot be understood.
+    Garbage,
+    /// What was asked about does not exist.
+    NotFound,
+    /// The client token is known with other parameters.
+    TokenKnown,
+    /// AWS finds fault with the request. A person must act.
+    Rejected,
+}
+
+impl FailureKind {
+    /// Whether a permission or credentials are what is missing.
+    pub const fn is_of_permission(self) -> bool {
+        match self {
+            Self::Denied | Self::CredentialsRefused | Self::CredentialsMissing => true,
+            Self::Throttled { .. }
+            | Self::CredentialsFailed
+            | Self::TimedOut
+            | Self::Unreachable
+            | Self::ServiceFault
+            | Self::Contended
+            | Self::Garbage
+            | Self::NotFound
+            | Self::TokenKnown
+            | Self::Rejected => false,
+        }
+    }
+
+    /// Whether a retry may do without anybody's help.
+    pub const fn is_temporary(self) -> bool {
+        match self {
+            Self::Throttled { .. }
+            | Self::TimedOut
+            | Self::Unreachable
+            | Self::ServiceFault
+            | Self::Contended
+            | Self::CredentialsFailed
+            | Self::Garbage => true,
+            Self::Denied
+            | Self::CredentialsRefused
+            | Self::CredentialsMissing
+            | Self::NotFound
+            | Self::TokenKnown
+            | Self::Rejected => false,
+        }
+    }
+
+    /// Whether it was refused as this identity asked it: another may be allowed, or in the account that has what was asked for.
+    pub const fn is_refusal(self) -> bool {
+        match self {
+            Self::Denied
+            | Self::CredentialsRefused
+            | Self::CredentialsMissing
+            | Self::CredentialsFailed
+            | Self::NotFound
+            | Self::Rejected => true,
+            Self::Throttled { .. }
+            | Self::TimedOut
+            | Self::Unreachable
+            | Self::ServiceFault
+            | Self::Contended
+            | Self::Garbage
+            | Self::TokenKnown => false,
+        }
+    }
+
+    /// Whether AWS was reached: an answer came, whatever it said. Where something on the way answers in AWS's stead,
+    /// that is taken for AWS's.
+    pub const fn reached_aws(self) -> bool {
+        match self {
+            Self::TimedOut | Self::Unreachable | Self::CredentialsMissing | Self::CredentialsFailed => false,
+            Self::Throttled { .. }
+            | Self::ServiceFault
+            | Self::Contended
+            | Self::Denied
+            | Self::CredentialsRefused
+            | Self::Garbage
+            | Self::NotFound
+            | Self::TokenKnown
+            | Self::Rejected => true,
+        }
+    }
+}
 
 /// Refusals that a wrong clock of ours may be behind.
 pub(super) const CLOCK: &[&str] = &[
@@ -94,12 +201,7 @@ const TOKEN_MISMATCH: &[&str] = &[
 const CONFLICT: &[&str] = &["ConflictException", "OpsItemConflictException"];
 
 /// What an error answer means. AWS gives every error of its own a code, and nothing on the way there knows these codes.
-pub(super) fn kind_of(
-    call: Call,
-    code: Option<&str>,
-    status: u16,
-    retry_after: Option<Duration>,
-) -> FailureKind {
+pub(super) fn of(call: Call, code: Option<&str>, status: u16, retry_after: Option<Duration>) -> FailureKind {
     let among = |codes: &[&str]| code.is_some_and(|code| codes.contains(&code));
     if among(THROTTLED) || status == 429 {
         FailureKind::Throttled { retry_after }
