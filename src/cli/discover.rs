@@ -161,7 +161,8 @@ fn question(arguments: &Discover) -> Result<Question, Vec<String>> {
 
 fn ask(question: &Question) -> Result<Result<aws::Discovered, Vec<Trouble>>, Exit> {
     let runtime = interrupt::runtime()?;
-    let settings = ConnectionSettings { key_exchange: key_exchange()?, ..ConnectionSettings::from_env(SESSION) };
+    let settings =
+        ConnectionSettings { key_exchange: key_exchange()?, ..ConnectionSettings::from_env(SESSION) };
     let connections = AwsConnections::load(settings).map_err(|error| {
         complain!("{error}");
         Exit::Configuration
