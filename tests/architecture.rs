@@ -1,4 +1,8 @@
-//! The walls of the house, as ARCHITECTURE.md draws them. A module may name the modules it stands on, and no other.
+//! The walls of the house, as ARCHITECTURE.md draws them. A module may name the modules it stands on, and no other; files
+//! import each other in no circle.
+
+#[path = "architecture/imports.rs"]
+mod imports;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -70,9 +74,21 @@ struct Source {
 }
 
 impl Source {
+    /// Its path below `src`.
+    fn inside(&self) -> &Path {
+        self.path.strip_prefix(src()).unwrap()
+    }
+
     fn module(&self) -> String {
-        let inside = self.path.strip_prefix(src()).unwrap();
-        inside.components().next().unwrap().as_os_str().to_str().unwrap().trim_end_matches(".rs").to_owned()
+        self.inside()
+            .components()
+            .next()
+            .unwrap()
+            .as_os_str()
+            .to_str()
+            .unwrap()
+            .trim_end_matches(".rs")
+            .to_owned()
     }
 
     fn is_test(&self) -> bool {
@@ -145,6 +161,15 @@ fn parts_import_the_ground_and_what_they_are_allowed_and_never_each_other() {
         }
     }
     assert!(breaches.is_empty(), "{breaches:#?}");
+}
+
+#[test]
+fn no_files_import_each_other_in_a_circle() {
+    let sources = sources();
+    let files: Vec<_> =
+        sources.iter().map(|source| (source.inside().to_owned(), source.code.as_str())).collect();
+    let circles = imports::circles(&files);
+    assert!(circles.is_empty(), "{circles:#?}");
 }
 
 #[test]

@@ -114,7 +114,7 @@ impl Work {
 
 /// Whether somebody waits for what is tried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Urgency {
+pub(super) enum Priority {
     /// A page, or the end of one.
     Page,
     /// Nobody: the story's details, look-ups made beforehand, housekeeping.
@@ -232,16 +232,16 @@ impl Act {
 
     /// Whether somebody waits for it. A look-up is waited for if a page needs it, which its place knows; a message if it is
     /// a page or the end of one, which its case knows.
-    pub(super) const fn urgency(self) -> Urgency {
+    pub(super) const fn priority(self) -> Priority {
         match self {
-            Self::Start | Self::Read | Self::Resolve | Self::Commit => Urgency::Page,
+            Self::Start | Self::Read | Self::Resolve | Self::Commit => Priority::Page,
             Self::Find
             | Self::Survey
             | Self::Note
             | Self::Relate
             | Self::Describe
             | Self::Forget
-            | Self::Deliver => Urgency::Quiet,
+            | Self::Deliver => Priority::Quiet,
         }
     }
 

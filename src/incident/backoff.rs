@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::domain::time::Moment;
 
-use super::action::{Failure, Urgency};
+use super::action::{Failure, Priority};
 use super::sink::SinkError;
 use super::token;
 
@@ -36,10 +36,10 @@ pub(super) struct Retry {
 
 impl Retry {
     /// When it may be tried again, if that is later than `now`.
-    pub(super) fn until(&self, now: Moment, urgency: Urgency) -> Option<Moment> {
-        let until = match urgency {
-            Urgency::Page => self.page,
-            Urgency::Quiet => self.quiet,
+    pub(super) fn until(&self, now: Moment, priority: Priority) -> Option<Moment> {
+        let until = match priority {
+            Priority::Page => self.page,
+            Priority::Quiet => self.quiet,
         };
         until.filter(|until| *until > now)
     }
@@ -124,17 +124,17 @@ mod tests {
         Failure::Sink(SinkError::Rejected { what: "denied".into(), source: None })
     }
 
-    fn until(retry: &Retry, urgency: Urgency) -> Option<u64> {
-        retry.until(Moment::ORIGIN, urgency).map(|until| until.since(Moment::ORIGIN).as_secs())
+    fn until(retry: &Retry, priority: Priority) -> Option<u64> {
+        retry.until(Moment::ORIGIN, priority).map(|until| until.since(Moment::ORIGIN).as_secs())
     }
 
     #[test]
     fn the_sinks_own_word_is_honoured_but_not_for_ever() {
         let mut retry = Retry::default();
         retry.failed(Moment::ORIGIN, &temporary(Some(45)), &[]);
-        assert_eq!(until(&retry, Urgency::Quiet), Some(45));
+        assert_eq!(until(&retry, Priority::Quiet), Some(45));
         retry.failed(Moment::ORIGIN, &temporary(Some(1_000_000)), &[]);
-        assert_eq!(until(&retry, Urgency::Quiet), Some(600));
+        assert_eq!(until(&retry, Priority::Quiet), Some(600));
     }
 
     #[test]
@@ -148,7 +148,7 @@ mod tests {
             let mut retry = Retry::default();
             for _ in 0..100 {
                 retry.failed(Moment::ORIGIN, &failure, &["milan-1"]);
-                let next = retry.until(Moment::ORIGIN, Urgency::Page).unwrap();
+                let next = retry.until(Moment::ORIGIN, Priority::Page).unwrap();
                 assert!(next <= Moment::ORIGIN + Duration::from_secs(30), "{failure}: {next:?}");
             }
         }
@@ -159,9 +159,9 @@ mod tests {
         let mut retry = Retry::default();
         retry.failed(Moment::ORIGIN, &temporary(Some(600)), &[]);
         retry.at_most(Moment::ORIGIN, Duration::from_secs(60));
-        assert_eq!((until(&retry, Urgency::Quiet), until(&retry, Urgency::Page)), (Some(60), Some(30)));
+        assert_eq!((until(&retry, Priority::Quiet), until(&retry, Priority::Page)), (Some(60), Some(30)));
         retry.at_most(Moment::ORIGIN, Duration::from_secs(90));
-        assert_eq!((until(&retry, Urgency::Quiet), until(&retry, Urgency::Page)), (Some(60), Some(30)));
+        assert_eq!((until(&retry, Priority::Quiet), until(&retry, Priority::Page)), (Some(60), Some(30)));
     }
 
     #[test]
@@ -169,7 +169,7 @@ mod tests {
         let mut retry = Retry::default();
         retry.failed(Moment::ORIGIN, &rejected(), &[]);
         retry.failed(Moment::ORIGIN, &rejected(), &[]);
-        assert_eq!(until(&retry, Urgency::Quiet), Some(300));
+        assert_eq!(until(&retry, Priority::Quiet), Some(300));
         assert_eq!(retry.complaint(), Some("denied"));
     }
 
@@ -178,10 +178,10 @@ mod tests {
         let mut retry = Retry::default();
         retry.failed(Moment::ORIGIN, &rejected(), &[]);
         retry.let_go();
-        assert_eq!((until(&retry, Urgency::Page), retry.complaint()), (None, Some("denied")));
+        assert_eq!((until(&retry, Priority::Page), retry.complaint()), (None, Some("denied")));
         retry.failed(Moment::ORIGIN, &temporary(Some(20)), &[]);
         retry.let_go();
-        assert_eq!(until(&retry, Urgency::Page), Some(20));
+        assert_eq!(until(&retry, Priority::Page), Some(20));
     }
 
     #[test]
@@ -194,6 +194,6 @@ mod tests {
         retry.failed(Moment::ORIGIN, &temporary(None), &[]);
         assert_eq!(retry.complaint(), Some("busy"));
         retry.clear();
-        assert_eq!((retry.complaint(), until(&retry, Urgency::Page)), (None, None));
+        assert_eq!((retry.complaint(), until(&retry, Priority::Page)), (None, None));
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::domain::board::IncidentId;
 use crate::domain::time::Moment;
 
-use super::action::{Failure, Urgency};
+use super::action::{Failure, Priority};
 use super::backoff::Retry;
 use super::sink::{Record, RecordId, RecordStatus};
 
@@ -188,10 +188,10 @@ impl KnownRecords {
         let mend = self.retry.is_rejected().then_some(now);
         let at = |due: Moment, pace| self.retry.until(now, pace).map_or(due, |until| due.max(until));
         let wanted =
-            wanted.map(|wanted| at(wanted.bound, if wanted.page { Urgency::Page } else { Urgency::Quiet }));
+            wanted.map(|wanted| at(wanted.bound, if wanted.page { Priority::Page } else { Priority::Quiet }));
         let wanted = wanted.map(|due| busy.map_or(due, |busy| due.max(busy)));
         let rest = [refresh, mend].map(|due| due.filter(|_| busy.is_none()));
-        let rest = rest.into_iter().flatten().map(|due| at(due, Urgency::Quiet));
+        let rest = rest.into_iter().flatten().map(|due| at(due, Priority::Quiet));
         wanted.into_iter().chain(rest).min()
     }
 }
@@ -239,7 +239,7 @@ mod tests {
         let failure =
             Failure::Sink(SinkError::Temporary { what: "late".into(), retry_after: None, source: None });
         place.failed(at(1), &failure, at(7), &[]);
-        assert_eq!((place.failed_at, place.retry.until(at(7), Urgency::Page)), (None, None));
+        assert_eq!((place.failed_at, place.retry.until(at(7), Priority::Page)), (None, None));
     }
 
     #[test]

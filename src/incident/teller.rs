@@ -172,7 +172,7 @@ impl Teller {
                 self.under_way.add(action, Route::Case(id.clone()), until);
             }
             Step::Wait(until) => {
-                let commit = case.ledger.until(now.mono, Act::Commit.urgency()).filter(|_| case.dirty);
+                let commit = case.ledger.until(now.mono, Act::Commit.priority()).filter(|_| case.dirty);
                 if let Some((until, why)) = until {
                     self.outbox.wake_at(Some(until), why);
                 }

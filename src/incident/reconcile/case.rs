@@ -301,7 +301,7 @@ impl Case {
     }
 
     pub(super) fn held(&self, act: Act, now: Moment) -> Option<Moment> {
-        self.retries.get(&act).and_then(|retry| retry.until(now, act.urgency()))
+        self.retries.get(&act).and_then(|retry| retry.until(now, act.priority()))
     }
 
     /// Up to where the next note tells: `None` if everything has been told.

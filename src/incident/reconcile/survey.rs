@@ -37,7 +37,7 @@ impl Reconciler {
         }
         let due = self.survey.last.map_or(self.started, |last| last + self.survey_interval());
         let due =
-            self.survey.retry.until(now.mono, Act::Survey.urgency()).map_or(due, |until| due.max(until));
+            self.survey.retry.until(now.mono, Act::Survey.priority()).map_or(due, |until| due.max(until));
         if due > now.mono {
             self.outbox.wake_at(Some(due), "records that nobody accounts for");
             return;

@@ -11,7 +11,7 @@ use crate::domain::story::worsened_since;
 use crate::domain::time::{Moment, Now, Stamp};
 use crate::domain::verdict::Assessment;
 
-use super::super::action::{Act, ActionId, Errand, Failure, Reply, Urgency};
+use super::super::action::{Act, ActionId, Errand, Failure, Priority, Reply};
 use super::super::backoff::Retry;
 use super::super::message::{Change, Message, Occasion, compose};
 use super::super::settings::{SinkRules, TellerSettings};
@@ -150,7 +150,7 @@ impl Case {
         let now = around.now.mono;
         self.drop_what_is_stale();
         loop {
-            if self.dirty && self.ledger.until(now, Act::Commit.urgency()).is_none() {
+            if self.dirty && self.ledger.until(now, Act::Commit.priority()).is_none() {
                 return Step::Do(Errand::Commit { row: Box::new(self.row.clone()) });
             }
             if !self.present {
@@ -166,7 +166,7 @@ impl Case {
                 continue;
             }
             if let Some(message) = &self.outgoing {
-                return match self.deliver.until(now, urgency(message.change)) {
+                return match self.deliver.until(now, priority(message.change)) {
                     Some(until) => Step::Wait(Some((until, "deliver again"))),
                     None => Step::Do(Errand::Deliver { message: Arc::clone(message) }),
                 };
@@ -181,7 +181,7 @@ impl Case {
                         at,
                     };
                     let message = compose(&self.incident, &around.settings.sink, occasion);
-                    if urgency(change) == Urgency::Page {
+                    if priority(change) == Priority::Page {
                         // Whatever was refused, it was another message.
                         self.deliver.let_go();
                     }
@@ -202,7 +202,7 @@ impl Case {
 
     /// The incident has left the Board: there is nothing more to tell.
     fn absent(&self, now: Moment) -> Step {
-        match self.ledger.until(now, Act::Forget.urgency()) {
+        match self.ledger.until(now, Act::Forget.priority()) {
             Some(until) => Step::Wait(Some((until, "forget again"))),
             None => Step::Do(Errand::Forget { incident: self.incident.id.clone() }),
         }
@@ -360,10 +360,10 @@ enum Next {
 }
 
 /// Whether somebody waits for a message. One that is waited for is tried at once, though another was rejected.
-const fn urgency(change: Change) -> Urgency {
+const fn priority(change: Change) -> Priority {
     match change {
-        Change::Opened | Change::Worsened | Change::Resolved | Change::Unwatched => Urgency::Page,
-        Change::Updated | Change::Repeated => Urgency::Quiet,
+        Change::Opened | Change::Worsened | Change::Resolved | Change::Unwatched => Priority::Page,
+        Change::Updated | Change::Repeated => Priority::Quiet,
     }
 }
 
