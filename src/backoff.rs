@@ -27,7 +27,7 @@ impl Backoff {
     }
 
     /// Waits that nobody can foresee.
-    pub fn unseeded() -> Self {
+    pub fn random() -> Self {
         Self::new(RandomState::new().build_hasher().finish())
     }
 

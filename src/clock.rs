@@ -36,10 +36,11 @@ pub fn timer_at(moment: Moment) -> tokio::time::Instant {
     tokio::time::Instant::now() + moment.since(now().mono)
 }
 
-/// A stamp for programs: `2025-11-22T03:12:04.25Z`. One beyond the year 9999 is given as the last that can be written.
+/// A stamp for programs: `2025-11-22T03:12:04.25Z`. One that cannot be written is given as the last, or the first, that can.
 pub fn rfc3339(stamp: Stamp) -> String {
-    let at = jiff::Timestamp::from_millisecond(stamp.as_millis()).unwrap_or(jiff::Timestamp::MAX);
-    at.to_string()
+    let millis = stamp.as_millis();
+    let nearest = if millis < 0 { jiff::Timestamp::MIN } else { jiff::Timestamp::MAX };
+    jiff::Timestamp::from_millisecond(millis).unwrap_or(nearest).to_string()
 }
 
 fn boot_nanos() -> i64 {

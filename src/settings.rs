@@ -11,9 +11,9 @@ pub struct WebhookSettings {
     pub url: WebhookUrl,
     /// What.
     pub body: WebhookBody,
-    /// Names and values; `{secret}` in a value stands for the secret.
+    /// Headers beside our own; `{secret}` in a value stands for the secret.
     pub headers: Vec<(String, String)>,
-    /// The file of the secret.
+    /// The file of the secret, for the template and the headers.
     pub secret: Option<PathBuf>,
     /// The file of the signature's key.
     pub signing_secret: Option<PathBuf>,
@@ -32,7 +32,7 @@ pub struct WebhookSettings {
 pub enum WebhookUrl {
     /// As configured.
     Plain(Arc<str>),
-    /// In this file.
+    /// In this file: whoever knows it may post.
     Secret(PathBuf),
 }
 

@@ -17,7 +17,7 @@ use super::connection::Connection;
 use super::errors::Failure;
 use super::exchange::call;
 use super::permission::Call;
-use super::source::{Confirmation, Coverage, Heard, IdDoubt, Remark};
+use super::source::{Coverage, Heard, IdCheck, IdDoubt, Remark};
 use super::timing::Exchange;
 use super::words::{CODE_MAX, MESSAGE_MAX, line};
 use crate::clock;
@@ -85,15 +85,15 @@ impl CloudWatch {
             Failure::garbage(Call::GetMetricData, &connection.place, "nothing is watched here")
         })?;
         self.look_elsewhere(connection, coverage, &mut heard).await;
-        heard.confirmations = self.confirmations(coverage);
+        heard.id_checks = self.id_checks(coverage);
         Ok(heard)
     }
 
     /// Whether the data belong to the ids of the connections. Where EC2 is asked about them as well, it knows.
-    fn confirmations(&self, coverage: &Coverage) -> Vec<Confirmation> {
+    fn id_checks(&self, coverage: &Coverage) -> Vec<IdCheck> {
         let of = |(vpn, tunnels): &(VpnId, Vec<TunnelId>)| {
             let doubt = self.known.doubt(vpn, tunnels).filter(|_| !coverage.known_to_ec2.contains(vpn));
-            Confirmation { vpn: vpn.clone(), doubt }
+            IdCheck { vpn: vpn.clone(), doubt }
         };
         coverage.vpns.iter().map(of).collect()
     }
@@ -382,8 +382,7 @@ mod tests {
         };
         let mut asked = CloudWatch::default();
         let complaint = |asked: &CloudWatch, known: BTreeSet<VpnId>| {
-            let [Confirmation { vpn, doubt }] =
-                <[_; 1]>::try_from(asked.confirmations(&coverage(known))).unwrap();
+            let [IdCheck { vpn, doubt }] = <[_; 1]>::try_from(asked.id_checks(&coverage(known))).unwrap();
             assert_eq!(vpn, tunnel.vpn);
             doubt.map(|doubt| doubt.to_string())
         };

@@ -65,18 +65,21 @@ pub struct Past {
     pub to: Stamp,
 }
 
-/// What a source said; `asked`, `date` and `readings` go on in an [`AwsAnswer`](crate::domain::event::AwsAnswer).
+/// What a source said.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Heard {
+    /// See [`AwsAnswer::asked`](crate::domain::event::AwsAnswer::asked).
     pub(super) asked: Moment,
+    /// See [`AwsAnswer::date`](crate::domain::event::AwsAnswer::date).
     pub(super) date: Stamp,
+    /// See [`AwsAnswer::readings`](crate::domain::event::AwsAnswer::readings).
     pub(super) readings: Vec<(TunnelId, Reading)>,
     /// What people should look at.
     pub(super) remarks: Vec<Remark>,
     /// Of the connections whose addresses could be compared.
     pub(super) addresses: Vec<Agreement>,
     /// Of the connections whose id this source has something to say of.
-    pub(super) confirmations: Vec<Confirmation>,
+    pub(super) id_checks: Vec<IdCheck>,
 }
 
 impl Heard {
@@ -87,7 +90,7 @@ impl Heard {
             readings: Vec::new(),
             remarks: Vec::new(),
             addresses: Vec::new(),
-            confirmations: Vec::new(),
+            id_checks: Vec::new(),
         }
     }
 }
@@ -120,7 +123,7 @@ pub(super) struct Agreement {
 
 /// Whether data belong to the id of a connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Confirmation {
+pub(super) struct IdCheck {
     pub(super) vpn: VpnId,
     pub(super) doubt: Option<IdDoubt>,
 }

@@ -53,7 +53,7 @@ pub use self::settings::{
 pub use self::surroundings::WebhookTrial;
 
 use self::problem::Notes;
-use self::reach::ConfigReader;
+use self::reach::ReadBy;
 use self::schema::RENAMED;
 use self::section::Section;
 use self::surroundings::Surroundings;
@@ -70,11 +70,11 @@ pub const DEFAULT_PATH: &str = "/etc/bothends/bothends.toml";
 /// # Errors
 /// Every problem of the whole configuration at once.
 pub fn load(path: &Path, env: &BTreeMap<String, String>) -> Result<Loaded, Rejection> {
-    load_for(&ConfigReader::Unknown, path, env, &|_| Vec::new())
+    load_for(&ReadBy::Unknown, path, env, &|_| Vec::new())
 }
 
 fn load_for(
-    reader: &ConfigReader,
+    reader: &ReadBy,
     path: &Path,
     env: &BTreeMap<String, String>,
     trial: WebhookTrial<'_>,
@@ -95,7 +95,7 @@ pub fn load_to_run(
     us: u32,
     trial: WebhookTrial<'_>,
 ) -> Result<Loaded, Rejection> {
-    let loaded = load_for(&ConfigReader::Us, path, env, trial);
+    let loaded = load_for(&ReadBy::Us, path, env, trial);
     let others = [exposed_of_aws(path, env), exposed_beside(path, env), foreign(path, us)];
     refusing(loaded, exposed_itself(path).chain(others.into_iter().flatten()))
 }
@@ -111,7 +111,7 @@ pub fn load_to_check(
     us: u32,
     trial: WebhookTrial<'_>,
 ) -> Result<Loaded, Rejection> {
-    refusing(load_for(&ConfigReader::checked_by(us), path, env, trial), exposed_itself(path))
+    refusing(load_for(&ReadBy::checked_by(us), path, env, trial), exposed_itself(path))
 }
 
 /// What is exposed of the configuration and its credentials, wherever it is to be used.
@@ -162,7 +162,7 @@ pub fn of_text(name: &str, text: &str) -> Result<Loaded, Rejection> {
         // Which host it is for is not known.
         host_name: Some("gateway".to_owned()),
         renamed: RENAMED,
-        reader: &ConfigReader::Unknown,
+        reader: &ReadBy::Unknown,
         trial: &|_| Vec::new(),
     };
     read(path, files, &surroundings, Notes::default())

@@ -40,7 +40,7 @@ impl Provenance {
         }
     }
 
-    /// Of a value at `path`; `None` for a table that was merged from several places.
+    /// Where a value at `path` was set; `None` for a table that was merged from several places.
     pub(super) fn of(value: &Value, path: &str) -> Option<Self> {
         let origin = value.origin()?;
         let in_file =

@@ -16,7 +16,7 @@ const HIDDEN: [&str; 3] = ["/root", "/home", "/run/user"];
 
 /// Who is to read the files that the configuration names.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum ConfigReader {
+pub(super) enum ReadBy {
     /// This process.
     Us,
     /// The daemon, of whom somebody who may read everything wants to know.
@@ -25,7 +25,7 @@ pub(super) enum ConfigReader {
     Unknown,
 }
 
-impl ConfigReader {
+impl ReadBy {
     /// For whom the user `us` checks a configuration.
     pub(super) fn checked_by(us: u32) -> Self {
         match User::named(SERVICE) {
@@ -47,33 +47,33 @@ pub(super) fn look(
     section: &Section<'_>,
     key: &str,
     path: &Path,
-    reader: &ConfigReader,
+    reader: &ReadBy,
     notes: &mut Notes,
 ) -> bool {
     let opened = match path.metadata() {
         // To open a pipe is to wait for its writer.
-        Ok(metadata) if metadata.is_file() && *reader == ConfigReader::Us => File::open(path).map(drop),
+        Ok(metadata) if metadata.is_file() && *reader == ReadBy::Us => File::open(path).map(drop),
         Ok(_) => Ok(()),
         Err(error) => Err(error),
     };
     let shown = path.display();
     match (opened, reader) {
-        (Err(error), ConfigReader::Unknown) if error.kind() == ErrorKind::PermissionDenied => {
+        (Err(error), ReadBy::Unknown) if error.kind() == ErrorKind::PermissionDenied => {
             section.warn(key, format!("{shown} cannot be looked at: {error}"), notes);
             false
         }
-        (Err(error), ConfigReader::Us | ConfigReader::Other(_) | ConfigReader::Unknown) => {
+        (Err(error), ReadBy::Us | ReadBy::Other(_) | ReadBy::Unknown) => {
             section.wrong(key, unread(path, &error), notes);
             false
         }
-        (Ok(()), ConfigReader::Other(service)) => {
+        (Ok(()), ReadBy::Other(service)) => {
             if let Some(obstacle) = service.obstacle(path) {
                 let what = format!("{shown} cannot be read by the user {SERVICE}; {}", mend(path, &obstacle));
                 section.warn(key, what, notes);
             }
             true
         }
-        (Ok(()), ConfigReader::Us | ConfigReader::Unknown) => true,
+        (Ok(()), ReadBy::Us | ReadBy::Unknown) => true,
     }
 }
 

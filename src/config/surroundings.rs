@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::reach::ConfigReader;
+use super::reach::ReadBy;
 use super::schema::Renamed;
 use crate::settings::WebhookSettings;
 
@@ -10,12 +10,12 @@ use crate::settings::WebhookSettings;
 /// the key that names their file).
 pub type WebhookTrial<'a> = &'a dyn Fn(&WebhookSettings) -> Vec<(&'static str, String)>;
 
-/// All of it.
+/// What a configuration depends on besides its files.
 pub(super) struct Surroundings<'a> {
     pub(super) env: &'a BTreeMap<String, String>,
     pub(super) host_name: Option<String>,
     pub(super) renamed: &'a [Renamed],
-    pub(super) reader: &'a ConfigReader,
+    pub(super) reader: &'a ReadBy,
     /// Of webhooks.
     pub(super) trial: WebhookTrial<'a>,
 }

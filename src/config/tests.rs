@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
-use super::reach::ConfigReader;
+use super::reach::ReadBy;
 use super::schema::RENAMED;
 use super::{Config, Loaded, Rejection, Surroundings, load_in};
 
@@ -65,7 +65,7 @@ fn load_file(path: &Path, env: &[(&str, &str)]) -> Result<Loaded, Rejection> {
         env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     let host_name = Some("gateway-1".to_owned());
     let trial: super::WebhookTrial<'_> = &|_| Vec::new();
-    load_in(path, &Surroundings { env: &env, host_name, renamed: RENAMED, reader: &ConfigReader::Us, trial })
+    load_in(path, &Surroundings { env: &env, host_name, renamed: RENAMED, reader: &ReadBy::Us, trial })
 }
 
 fn load_text(text: &str) -> Result<Config, Rejection> {

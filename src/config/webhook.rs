@@ -10,7 +10,7 @@ use super::duration::DurationBounds;
 use super::excerpt;
 use super::patterns;
 use super::problem::Notes;
-use super::reach::{self, ConfigReader};
+use super::reach::{self, ReadBy};
 use super::section::Section;
 use super::surroundings::Surroundings;
 use crate::access::{self, Secret};
@@ -229,7 +229,7 @@ fn secret(
 }
 
 /// Notes what is wrong with the file of a secret.
-fn look(section: &Section<'_>, key: &str, path: &Path, reader: &ConfigReader, notes: &mut Notes) {
+fn look(section: &Section<'_>, key: &str, path: &Path, reader: &ReadBy, notes: &mut Notes) {
     if !reach::look(section, key, path, reader, notes) {
         return;
     }
@@ -243,7 +243,7 @@ fn look(section: &Section<'_>, key: &str, path: &Path, reader: &ConfigReader, no
     }
 }
 
-fn template(section: &Section<'_>, reader: &ConfigReader, notes: &mut Notes) -> Option<WebhookBody> {
+fn template(section: &Section<'_>, reader: &ReadBy, notes: &mut Notes) -> Option<WebhookBody> {
     let path = section.text("template_file", &patterns::FILE_PATH, notes)?;
     let text = match access::read_regular(&path, TEMPLATE_MAX) {
         Ok(bytes) => match String::from_utf8(bytes) {

@@ -90,8 +90,8 @@ mod tests {
     #[test]
     fn what_is_stuck_is_told_once_and_not_fed() {
         let mut feeder = Feeder { interval: Some(SHIPPED), fed: None, told: false };
-        assert_eq!(feeder.hear(Some(Stuck::People), at(0)), Some(WatchdogCall::Trigger(Stuck::People)));
-        assert_eq!(feeder.hear(Some(Stuck::People), at(9)), None);
+        assert_eq!(feeder.hear(Some(Stuck::IoThread), at(0)), Some(WatchdogCall::Trigger(Stuck::IoThread)));
+        assert_eq!(feeder.hear(Some(Stuck::IoThread), at(9)), None);
         assert_eq!(feeder.hear(None, at(10)), Some(WatchdogCall::Feed));
         assert_eq!(feeder.hear(Some(Stuck::Core), at(11)), Some(WatchdogCall::Trigger(Stuck::Core)));
     }

@@ -79,7 +79,7 @@ impl Connection {
                 .cloned();
             KindWatch::new(plan.id.clone(), kind, open, openings(remembered, &plan, kind, now))
         });
-        let cut_off = CutOff::before(remembered, &plan, now);
+        let cut_off = CutOff::resumed_from(remembered, &plan, now);
         Self { plan, site, tunnels, kinds, last_change: None, anchor, here, cut_off }
     }
 

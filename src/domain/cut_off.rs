@@ -63,7 +63,7 @@ pub struct Meanwhile {
 
 impl CutOff {
     /// With what an earlier run saw while it could not hear AWS, and could not find out about any more.
-    pub fn before(remembered: &Remembered, plan: &VpnPlan, now: Now) -> Self {
+    pub fn resumed_from(remembered: &Remembered, plan: &VpnPlan, now: Now) -> Self {
         let at = |stamp: Stamp| now.mono - now.wall.since(stamp) + stamp.since(now.wall);
         let of_plan = remembered.unheard.iter().filter(|unheard| unheard.tunnel.vpn == plan.id);
         let told = remembered.incidents.iter().filter(|incident| incident.id.vpn == plan.id);

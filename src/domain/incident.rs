@@ -281,8 +281,8 @@ impl KindWatch {
         doubled.min(RESOLVE_AFTER_MAX.max(rules.resolve_after))
     }
 
-    /// This host ceases to judge: an address has moved to another one. What is pending is let go: it would be evidence of another time when this host is back. What is open is handed over:
-    /// its record stays open, and whoever judges from here on takes it up.
+    /// This host ceases to judge: an address has moved to another one. What is pending is let go: it would be evidence of another
+    /// time when this host is back. What is open is handed over: its record stays open, and whoever judges from here on takes it up.
     pub fn leave(&mut self, now: Now, fx: &mut Effects) -> Option<Arc<Incident>> {
         match std::mem::replace(&mut self.state, State::Clear) {
             State::Clear => None,
@@ -300,11 +300,9 @@ impl KindWatch {
         }
     }
 
-    /// An open record, and no incident here that accounts for it: the incident goes on with this daemon, which resolves it like its
-    /// own. Nobody is told of it anew until this site has seen the condition hold for itself.
-    ///
-    /// The record was found open at `sink`, created at `created` on the sink's clock. Where an incident is open already, that one
-    /// accounts for it, and nothing changes.
+    /// Goes on with a record that was found open at `sink` (created at `created` on the sink's clock) and that no incident here accounts
+    /// for: the daemon resolves it like its own, and tells nobody of it anew until this site has seen the condition hold for itself.
+    /// Where an incident is open already, that one accounts for it, and nothing changes.
     pub fn take_up(&mut self, sink: SinkId, created: Stamp, scene: Scene, now: Now, fx: &mut Effects) {
         let witness = match &self.state {
             State::Open { .. } | State::Clearing { .. } => return,

@@ -407,8 +407,7 @@ impl Tunnel {
     }
 
     /// This host is, or is not, where the tunnel ends. Where it is not, our end is not asked: it has no view, no echoes and no
-    /// minutes. A check that comes back begins afresh: what it saw before says nothing
-    /// of now.
+    /// minutes. A check that comes back begins afresh: what it saw before says nothing of now.
     pub fn set_here(&mut self, here: bool, rules: ProbeRules, anchor: Moment, now: Now, fx: &mut Effects) {
         match (self.plan.role, here, self.checks.is_empty()) {
             (Role::Unused, _, _)

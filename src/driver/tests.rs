@@ -118,5 +118,5 @@ fn the_watchdog_hears_that_nothing_is_stuck_whenever_the_status_is_published() {
 
 #[test]
 fn the_watchdog_hears_that_the_thread_that_speaks_to_people_is_stuck() {
-    assert_eq!(heard(STATUS_EVERY / 2, 2), [None, Some(Stuck::People)]);
+    assert_eq!(heard(STATUS_EVERY / 2, 2), [None, Some(Stuck::IoThread)]);
 }

@@ -14,7 +14,7 @@ pub enum Stuck {
     /// The core is called over and over for what it does not do.
     Core,
     /// The thread that speaks to AWS and to people does not beat.
-    People,
+    IoThread,
 }
 
 impl Stuck {
@@ -22,7 +22,7 @@ impl Stuck {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Core => "what decides on the tunnels' state turns in circles",
-            Self::People => "the thread that speaks to AWS and to people says nothing",
+            Self::IoThread => "the thread that speaks to AWS and to people says nothing",
         }
     }
 }
@@ -46,7 +46,7 @@ impl Vitals {
         if self.progress.circling_for(now) >= patience {
             Some(Stuck::Core)
         } else if self.silence.length >= patience {
-            Some(Stuck::People)
+            Some(Stuck::IoThread)
         } else {
             None
         }
@@ -134,7 +134,7 @@ mod tests {
         for second in 0..15 {
             assert_eq!(vitals.look(at(second), at(0), PATIENCE), None, "{second}");
         }
-        assert_eq!(vitals.look(at(15), at(0), PATIENCE), Some(Stuck::People));
+        assert_eq!(vitals.look(at(15), at(0), PATIENCE), Some(Stuck::IoThread));
         assert_eq!(vitals.look(at(16), at(16), PATIENCE), None);
     }
 

@@ -350,7 +350,7 @@ pub struct SinkNotice {
     /// How loud.
     pub level: NoticeLevel,
     /// The connection and kind that it is about.
-    pub about: Option<(VpnId, Kind)>,
+    pub about: (VpnId, Kind),
     /// The whole line, the site's and the connection's names first.
     pub text: String,
 }

@@ -186,7 +186,7 @@ impl KnownRecords {
             last.map_or(since, |last| last + every)
         });
         let mend = self.retry.is_rejected().then_some(now);
-        let at = |due: Moment, pace| self.retry.until(now, pace).map_or(due, |until| due.max(until));
+        let at = |due: Moment, priority| self.retry.until(now, priority).map_or(due, |until| due.max(until));
         let wanted =
             wanted.map(|wanted| at(wanted.bound, if wanted.page { Priority::Page } else { Priority::Quiet }));
         let wanted = wanted.map(|due| busy.map_or(due, |busy| due.max(busy)));

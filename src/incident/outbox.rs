@@ -14,7 +14,7 @@ use super::action::{
 use super::sink::SinkError;
 
 /// One sink's share of the work, decided purely: the Board, results and time go in, and what is to be done comes out. After each
-/// call all that is polled is to be taken.
+/// call, poll everything until it is empty.
 pub trait Machine {
     /// What it wants done.
     type Work: Send + 'static;
@@ -28,7 +28,7 @@ pub trait Machine {
     /// What stands between this sink and its job.
     fn problem(&self) -> Option<Problem>;
 
-    /// What it hands out.
+    /// Where what is polled lies.
     fn outbox(&self) -> &Outbox<Self::Work>;
 
     /// The same, to take from.
@@ -80,7 +80,7 @@ pub struct Outbox<W> {
 }
 
 impl<W> Outbox<W> {
-    /// An empty one.
+    /// Nothing is handed out yet.
     pub(super) const fn new(sink: SinkId) -> Self {
         Self {
             sink,
@@ -95,7 +95,7 @@ impl<W> Outbox<W> {
         }
     }
 
-    /// Has something done.
+    /// Hands an action out; its name is returned, to know its end by.
     pub(super) fn send(&mut self, work: W) -> ActionId {
         let id = ActionId(self.next_id);
         self.next_id += 1;
@@ -104,7 +104,7 @@ impl<W> Outbox<W> {
     }
 
     /// Forgets when to be called: it is worked out anew.
-    pub(super) const fn let_sleep(&mut self) {
+    pub(super) const fn clear_wake(&mut self) {
         self.wake = None;
     }
 
@@ -115,13 +115,13 @@ impl<W> Outbox<W> {
         }
     }
 
-    /// Something is settled.
+    /// An incident has been brought to its end at the sink.
     pub(super) fn settle(&mut self, settled: Settled) {
         self.settled.push_back(settled);
     }
 
     /// Something is open at the sink, and nothing accounts for it.
-    pub(super) fn find(&mut self, found: Found) {
+    pub(super) fn found(&mut self, found: Found) {
         self.found.push_back(found);
     }
 
@@ -142,7 +142,7 @@ impl<W> Outbox<W> {
 
     /// People should hear something of a connection and kind.
     pub(super) fn notice(&mut self, level: NoticeLevel, about: (VpnId, Kind), text: String) {
-        self.notices.push(SinkNotice { level, about: Some(about), text });
+        self.notices.push(SinkNotice { level, about, text });
     }
 }
 
@@ -173,12 +173,12 @@ impl<R> UnderWay<R> {
     }
 
     /// When the next is given up.
-    pub(super) fn next(&self) -> Option<Moment> {
+    pub(super) fn next_deadline(&self) -> Option<Moment> {
         self.0.values().map(|(_, until)| *until).min()
     }
 }
 
-/// What telemetry calls a result.
+/// What telemetry calls an answer. That none came is for the machine to call.
 pub(super) fn label(result: &Result<Reply, Failure>) -> &'static str {
     match result {
         Ok(Reply::Found(_) | Reply::Surveyed(_) | Reply::Started(_) | Reply::Read(_) | Reply::Done) => "ok",

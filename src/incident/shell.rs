@@ -102,11 +102,11 @@ struct Outlets<O> {
     observe: O,
 }
 
-async fn serve<M: Machine, D: Executor<M::Work>>(
+async fn serve<M: Machine, E: Executor<M::Work>>(
     now: impl Fn() -> Now,
     SinkPlan { id, destination, .. }: &SinkPlan,
     mut machine: M,
-    executor: D,
+    executor: E,
     mut board: watch::Receiver<Arc<Board>>,
     mut outlets: Outlets<impl Fn(&SinkReport)>,
 ) {
@@ -117,7 +117,7 @@ async fn serve<M: Machine, D: Executor<M::Work>>(
     let mut closing: Option<Pin<Box<Sleep>>> = None;
     loop {
         while let Some(action) = machine.poll_action() {
-            if closing.is_none() || D::is_commit(&action.work) {
+            if closing.is_none() || E::is_commit(&action.work) {
                 let (executor, at) = (executor.clone(), now());
                 under_way.spawn(async move { (action.id, executor.execute(action.work, at).await) });
             }
@@ -293,13 +293,12 @@ impl Speaker {
     }
 
     fn say(&mut self, notices: Vec<SinkNotice>, problem: Option<Problem>) {
-        for SinkNotice { level, about, text } in notices {
+        for SinkNotice { level, about: (vpn, kind), text } in notices {
             let level = match level {
                 NoticeLevel::Info => log::Level::Info,
                 NoticeLevel::Warning => log::Level::Warn,
             };
-            let (vpn, kind) = about.as_ref().map_or(("", ""), |(vpn, kind)| (vpn.as_str(), kind.as_str()));
-            log::log!(level, VPN_ID = vpn, KIND = kind, SINK = self.sink.as_str(); "{text}");
+            log::log!(level, VPN_ID = vpn.as_str(), KIND = kind.as_str(), SINK = self.sink.as_str(); "{text}");
         }
         if problem == self.problem {
             return;

@@ -130,13 +130,13 @@ impl Teller {
 
     /// Asks every case what it wants.
     fn plan(&mut self, now: Now) {
-        self.outbox.let_sleep();
+        self.outbox.clear_wake();
         let ids: Vec<IncidentId> = self.cases.keys().cloned().collect();
         for id in &ids {
             self.plan_case(id, now);
         }
         self.plan_stored(now);
-        self.outbox.wake_at(self.under_way.next(), "an answer is overdue");
+        self.outbox.wake_at(self.under_way.next_deadline(), "an answer is overdue");
         let pending = self.cases.values().filter(|case| case.present && !case.is_in_line()).count();
         self.outbox.report_pending(pending);
     }

@@ -46,7 +46,7 @@ pub(super) struct Database {
     left: Left,
     /// History older than this goes.
     keep: Duration,
-    limits: Shares,
+    shares: Shares,
     upkeep: Upkeep,
     /// Whether it may be written to.
     configured: bool,
@@ -85,7 +85,7 @@ impl Database {
             path: path.into(),
             left: Left::at(path),
             keep,
-            limits: Shares::of(max_size),
+            shares: Shares::of(max_size),
             upkeep: Upkeep::beginning(now.mono),
             configured: false,
         }
@@ -111,7 +111,7 @@ impl Database {
     }
 
     /// What has become of the files since they were written.
-    pub(super) fn place(&self) -> FileState {
+    pub(super) fn file_state(&self) -> FileState {
         self.left.place(&self.path)
     }
 
@@ -140,8 +140,8 @@ impl Database {
         write::state(&transaction, pending)?;
         write::history(&transaction, pending)?;
         let mut upkeep = self.upkeep;
-        let mut dropped = upkeep.run(&transaction, self.keep, &self.limits, now)?;
-        dropped += room::make(&transaction, &self.limits)?;
+        let mut dropped = upkeep.run(&transaction, self.keep, &self.shares, now)?;
+        dropped += room::make(&transaction, &self.shares)?;
         transaction.commit()?;
         self.upkeep = upkeep;
         self.left.written(&self.path);
@@ -151,7 +151,7 @@ impl Database {
     /// Moves what the log holds into the file, if the log has become long.
     pub(super) fn empty_log(&mut self) -> rusqlite::Result<()> {
         let [log, _shared_memory] = open::companions(&self.path);
-        if fs::metadata(log).map_or(0, |log| log.len()) < self.limits.log {
+        if fs::metadata(log).map_or(0, |log| log.len()) < self.shares.log {
             return Ok(());
         }
         self.checkpoint()?;
@@ -166,8 +166,8 @@ impl Database {
     }
 
     /// How many rollups a commit takes up.
-    pub(super) const fn limits(&self) -> &Shares {
-        &self.limits
+    pub(super) const fn shares(&self) -> &Shares {
+        &self.shares
     }
 
     /// What outlived the last run.

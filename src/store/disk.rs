@@ -153,7 +153,7 @@ impl Disk {
     /// Deals with files that somebody has removed, replaced or cut short.
     fn look_after(&mut self, notices: &mut VecDeque<StoreNotice>) {
         let Some(database) = &self.database else { return };
-        let done = match database.place() {
+        let done = match database.file_state() {
             FileState::Kept => return,
             FileState::Replaced => Ok("the file was removed or replaced; another is written in its place"),
             FileState::WithoutLog => database
@@ -238,7 +238,7 @@ impl Disk {
         };
         let failed = |error| OpenError::of(&self.path, error);
         while !pending.is_empty() {
-            let part = pending.part(database.limits().rollups_per_commit());
+            let part = pending.part(database.shares().rollups_per_commit());
             match database.write(&part, now) {
                 Ok(dropped) => self.dropped += dropped,
                 Err(error) => {

@@ -14,8 +14,8 @@ struct File {
     children: BTreeSet<String>,
     /// Those that are there for the tests alone.
     tests: BTreeSet<String>,
-    /// What it imports: each name, and the path that it stands for.
-    uses: BTreeMap<String, Vec<String>>,
+    /// What it imports: each name, and the paths that it stands for, of which each scope has one.
+    uses: BTreeMap<String, BTreeSet<Vec<String>>>,
     /// The same for `*`.
     globs: Vec<Vec<String>>,
     /// Every name outside its imports.
@@ -97,8 +97,12 @@ fn definer<'f>(
     let (at, file) = files.get_key_value(&path[..length])?;
     let Some(name) = path.get(length) else { return Some((at, "the module".to_owned())) };
     if depth < 8
-        && let Some(stands_for) = file.uses.get(name)
-        && let Some(found) = definer(files, &[stands_for, &path[length + 1..]].concat(), depth + 1)
+        && let Some(found) = file
+            .uses
+            .get(name)
+            .into_iter()
+            .flatten()
+            .find_map(|stands_for| definer(files, &[stands_for, &path[length + 1..]].concat(), depth + 1))
     {
         return Some(found);
     }
@@ -162,7 +166,7 @@ impl File {
                 "as" => {
                     let name = self.tokens[*next].clone();
                     *next += 1;
-                    self.uses.extend(self.absolute(at, &path).map(|path| (name, path)));
+                    self.add_use(at, name, &path);
                     return;
                 }
                 "self" if !path.is_empty() => {}
@@ -171,9 +175,15 @@ impl File {
             let ends = [",", "}", ";"];
             if self.tokens.get(*next).is_none_or(|token| ends.contains(&token.as_str())) {
                 let name = path.last().cloned().unwrap_or_default();
-                self.uses.extend(self.absolute(at, &path).map(|path| (name, path)));
+                self.add_use(at, name, &path);
                 return;
             }
+        }
+    }
+
+    fn add_use(&mut self, at: &Module, name: String, path: &[String]) {
+        if let Some(path) = self.absolute(at, path) {
+            self.uses.entry(name).or_default().insert(path);
         }
     }
 
@@ -200,10 +210,9 @@ impl File {
     /// Every path of the crate that it names.
     fn paths(&self, at: &Module, files: &BTreeMap<Module, Self>) -> Vec<Vec<String>> {
         // A module that is imported is as good as what is named of it, and what is only re-exported is not needed here.
-        let is_needed =
-            |name: &str, path: &Vec<String>| !files.contains_key(path) && self.named.contains(name);
-        let needed = self.uses.iter().filter(|(name, path)| is_needed(name, path));
-        let mut paths: Vec<Vec<String>> = needed.map(|(_, path)| path.clone()).collect();
+        let needed =
+            self.uses.iter().filter(|(name, _)| self.named.contains(*name)).flat_map(|(_, paths)| paths);
+        let mut paths: Vec<Vec<String>> = needed.filter(|path| !files.contains_key(*path)).cloned().collect();
         paths.extend(self.globs.iter().cloned());
         let mut start = 0;
         while start < self.tokens.len() {
@@ -218,8 +227,10 @@ impl File {
             let before = &self.tokens[..start];
             let is_visibility = before.ends_with(&["pub", "(", "in"].map(str::to_owned));
             if path.len() > 1 && !is_visibility && before.last().is_none_or(|last| last != "::") {
-                let imported = self.uses.get(&path[0]).map(|base| [base, &path[1..]].concat());
-                paths.extend(imported.or_else(|| self.absolute(at, &path)));
+                match self.uses.get(&path[0]) {
+                    Some(bases) => paths.extend(bases.iter().map(|base| [base, &path[1..]].concat())),
+                    None => paths.extend(self.absolute(at, &path)),
+                }
             }
             start = next;
         }
@@ -227,23 +238,33 @@ impl File {
     }
 }
 
-/// The tokens of the product, and those of what stands under `#[cfg(test)]`.
+/// The tokens of the product, and those of what stands under `#[cfg(test)]` or `#[cfg(all(test, …))]`.
 fn without_tests(tokens: Vec<String>) -> (Vec<String>, Vec<String>) {
     let (mut product, mut tests) = (Vec::new(), Vec::new());
-    let mut tokens = tokens.into_iter();
+    let mut tokens = tokens.into_iter().peekable();
     while let Some(token) = tokens.next() {
         product.push(token);
-        if !product.ends_with(&["#", "[", "cfg", "(", "test", ")", "]"].map(str::to_owned)) {
+        let begins = [&["#", "[", "cfg", "(", "test"][..], &["#", "[", "cfg", "(", "all", "(", "test"]]
+            .into_iter()
+            .any(|attribute| {
+                product.len() >= attribute.len() && product[product.len() - attribute.len()..] == *attribute
+            });
+        if !begins {
             continue;
         }
+        // What the attribute stands before ends where its brackets are closed: at `;`, at `,`, at the end of its block, or
+        // where what holds it ends.
+        while tokens.next().is_some_and(|token| token != "]") {}
         let mut depth = 0_usize;
-        for token in tokens.by_ref() {
+        while let Some(token) =
+            tokens.next_if(|token| depth > 0 || !["}", ")", "]"].contains(&token.as_str()))
+        {
             match token.as_str() {
-                "{" => depth += 1,
-                "}" => depth -= 1,
+                "{" | "(" | "[" => depth += 1,
+                "}" | ")" | "]" => depth -= 1,
                 _ => {}
             }
-            let is_end = depth == 0 && [";", "}"].contains(&token.as_str());
+            let is_end = depth == 0 && [";", ",", "}"].contains(&token.as_str());
             tests.push(token);
             if is_end {
                 break;
@@ -348,12 +369,30 @@ mod tests {
 
     #[test]
     fn what_is_there_for_tests_alone_imports_nothing() {
+        for for_tests in [
+            "#[cfg(test)] mod world; #[cfg(test)] mod tests { use crate::b::B; }",
+            "#[cfg(test)] fn three() -> [u8; 3] { crate::b::B::three() }",
+            "#[cfg(all(test, unix))] use crate::b::B;",
+            "struct Some { #[cfg(test)] of: crate::b::B }",
+        ] {
+            let a = format!("{for_tests} struct A;");
+            let files = [
+                ("a.rs", a.as_str()),
+                ("a/world.rs", "use crate::b::B;"),
+                ("b.rs", "use crate::a::A; struct B(A);"),
+            ];
+            assert!(found(&files).is_empty(), "{for_tests}");
+        }
+    }
+
+    #[test]
+    fn a_name_that_two_scopes_import_stands_for_both() {
         let files = [
-            ("a.rs", "#[cfg(test)] mod world; #[cfg(test)] mod tests { use crate::b::B; } struct A;"),
-            ("a/world.rs", "use crate::b::B;"),
-            ("b.rs", "use crate::a::A; struct B;"),
+            ("a.rs", "struct A; fn one() { use crate::b::It; It } fn other() { use crate::c::It; It }"),
+            ("b.rs", "struct It(crate::a::A);"),
+            ("c.rs", "struct It;"),
         ];
-        assert!(found(&files).is_empty());
+        assert_eq!(found(&files).len(), 1);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 
 use crate::aws::errors::{Failure, FailureKind};
-use crate::aws::source::{Agreement, Confirmation, Remark};
+use crate::aws::source::{Agreement, IdCheck, Remark};
 use crate::domain::event::Event;
 use crate::domain::names::SourceId;
 use crate::health::{Code, Component, Health, Problem};
@@ -145,11 +145,11 @@ impl Reporter {
     }
 
     /// What came of looking whether data belong to the connections' ids.
-    pub(super) fn identified(&self, confirmations: Vec<Confirmation>) {
+    pub(super) fn identified(&self, id_checks: Vec<IdCheck>) {
         let said =
-            |Confirmation { vpn, doubt }| Agreement { vpn, complaint: doubt.map(|doubt| doubt.to_string()) };
+            |IdCheck { vpn, doubt }| Agreement { vpn, complaint: doubt.map(|doubt| doubt.to_string()) };
         self.agreed(
-            confirmations.into_iter().map(said).collect(),
+            id_checks.into_iter().map(said).collect(),
             Component::Identity,
             Code::ConnectionUnconfirmed,
         );

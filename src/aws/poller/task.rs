@@ -101,7 +101,7 @@ pub(super) struct SourceTask<Source> {
 impl<Source: Ask> SourceTask<Source> {
     pub(super) fn new(id: SourceId, source: Source, outlets: Outlets) -> Self {
         let reporter = Reporter::new(&id, outlets.health.clone());
-        Self { id, source, outlets, backoff: Backoff::unseeded(), reached: false, reporter }
+        Self { id, source, outlets, backoff: Backoff::random(), reached: false, reporter }
     }
 
     /// Answers every request, until there can be no more or nobody listens.
@@ -179,13 +179,13 @@ impl<Source: Ask> SourceTask<Source> {
     }
 
     fn answered(&mut self, heard: Heard) -> AwsAnswer {
-        let Heard { asked, date, readings, remarks, addresses, confirmations } = heard;
+        let Heard { asked, date, readings, remarks, addresses, id_checks } = heard;
         self.backoff.succeeded();
         let garbled = remarks.iter().any(|remark| remark.is_garbage);
         self.observe(if garbled { PollResult::Garbage } else { PollResult::Ok });
         self.reporter.answered(&remarks);
         self.reporter.compared(addresses);
-        self.reporter.identified(confirmations);
+        self.reporter.identified(id_checks);
         AwsAnswer { source: self.id.clone(), asked, date, readings }
     }
 

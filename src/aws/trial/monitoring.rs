@@ -15,7 +15,7 @@ use crate::aws::cloudwatch::CloudWatch;
 use crate::aws::ec2::Ec2;
 use crate::aws::errors::Failure;
 use crate::aws::permission::Call;
-use crate::aws::source::{Confirmation, Coverage, IdDoubt};
+use crate::aws::source::{Coverage, IdCheck, IdDoubt};
 use crate::domain::event::Reading;
 use crate::domain::names::{AwsPlace, TunnelId, VpnId};
 
@@ -48,7 +48,7 @@ pub(super) async fn tunnel_state(
     for remark in heard.remarks {
         trier.find(remark.text);
     }
-    for Confirmation { vpn, doubt } in heard.confirmations {
+    for IdCheck { vpn, doubt } in heard.id_checks {
         match doubt {
             Some(IdDoubt::Unconfirmed { .. }) if known_to_ec2.contains(&vpn) => {}
             Some(doubt) => trier.find(doubt.to_string()),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::config::reach::ConfigReader;
+use crate::config::reach::ReadBy;
 use crate::config::schema::Renamed;
 use crate::config::tests::{Files, OTHER_VPN, SINK, VPN};
 use crate::config::{Loaded, Provenance, Surroundings, load_in};
@@ -180,8 +180,7 @@ fn renamed_in(files: &Files, env: &[(&str, &str)]) -> Result<Loaded, String> {
     let env = env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     let host_name = Some("gateway-1".to_owned());
     let trial: crate::config::WebhookTrial<'_> = &|_| Vec::new();
-    let surroundings =
-        Surroundings { env: &env, host_name, renamed: RENAMED, reader: &ConfigReader::Us, trial };
+    let surroundings = Surroundings { env: &env, host_name, renamed: RENAMED, reader: &ReadBy::Us, trial };
     let directory = format!("{}/", files.directory.path().display());
     load_in(&files.main(), &surroundings).map_err(|rejection| rejection.to_string().replace(&directory, ""))
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::config::schema::RENAMED;
 use crate::config::tests::{Files, SINK, VPN, load_file, load_text};
-use crate::config::{ConfigReader, ProblemKind, Provenance, Surroundings, load_in};
+use crate::config::{ProblemKind, Provenance, ReadBy, Surroundings, load_in};
 use crate::settings::WebhookSettings;
 
 const MARK: &str = "#! ";
@@ -154,7 +154,7 @@ fn what_a_trial_shows_of_a_webhook_is_told_at_the_key_that_names_its_file_and_on
         env: &env,
         host_name: Some("gateway-1".to_owned()),
         renamed: RENAMED,
-        reader: &ConfigReader::Us,
+        reader: &ReadBy::Us,
         trial: &trial,
     };
     let told = load_in(&files.main(), &surroundings).unwrap_err().to_string();

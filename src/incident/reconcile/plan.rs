@@ -30,7 +30,7 @@ const PAGES_LOOK_UPS_APART: Duration = Duration::from_secs(1);
 impl Reconciler {
     /// Asks every case what it wants, and every place whether a look-up is due.
     pub(super) fn plan(&mut self, now: Now) {
-        self.outbox.let_sleep();
+        self.outbox.clear_wake();
         let mut wanted: BTreeMap<(VpnId, Kind), Wanted> = BTreeMap::new();
         let ids: Vec<IncidentId> = self.cases.keys().cloned().collect();
         for id in &ids {
@@ -39,7 +39,7 @@ impl Reconciler {
         self.plan_look_ups(now, &wanted);
         self.plan_stored(now);
         self.plan_survey(now);
-        self.outbox.wake_at(self.under_way.next(), "an answer is overdue");
+        self.outbox.wake_at(self.under_way.next_deadline(), "an answer is overdue");
         let pending = self.cases.values().filter(|case| case.present && !case.is_in_line()).count();
         self.outbox.report_pending(pending);
     }

@@ -83,7 +83,7 @@ impl Reconciler {
                 self.places.entry(at.clone()).or_default().read(record, None, now.mono);
                 match status {
                     RecordStatus::Open if !self.is_accounted_for(&at) => {
-                        self.outbox.find(Found { vpn: at.0, kind: at.1, created });
+                        self.outbox.found(Found { vpn: at.0, kind: at.1, created });
                     }
                     RecordStatus::Open | RecordStatus::Resolved => {}
                 }

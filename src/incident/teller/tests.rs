@@ -442,7 +442,7 @@ fn what_worsens_waits_as_long_as_a_busy_sink_asks() {
     world.faults.refused = 0;
     world.assess(12, Assessment::Healthy);
     world.assess(12, Assessment::Down);
-    assert_eq!(world.changes(), [Opened], "it has been told to wait, and that retries for every message");
+    assert_eq!(world.changes(), [Opened], "it has been told to wait, and that holds for every message");
     world.pass(secs(2));
     assert_eq!(world.changes(), [Opened, Worsened], "and the change goes with it");
 }

@@ -8,16 +8,16 @@ use crate::store::capacity::Shares;
 /// Frees pages if too many are in use: the oldest sent rollups go first, folded ones before those that are not, then the
 /// oldest unsent ones, then transitions and settled incidents by their age. What is left is on the Board or in the ledger
 /// of what is, and stays whatever it takes. Returns how many unsent rollups went.
-pub(super) fn make(transaction: &Transaction<'_>, limits: &Shares) -> rusqlite::Result<u64> {
-    if used(transaction)? <= limits.used {
+pub(super) fn make(transaction: &Transaction<'_>, shares: &Shares) -> rusqlite::Result<u64> {
+    if used(transaction)? <= shares.used {
         return Ok(0);
     }
     let mut dropped = 0;
-    while used(transaction)? > limits.used.saturating_sub(limits.slack) {
-        if hours(transaction, limits.rows)? > 0 || rollups(transaction, true, limits.rows)? > 0 {
+    while used(transaction)? > shares.used.saturating_sub(shares.slack) {
+        if hours(transaction, shares.rows)? > 0 || rollups(transaction, true, shares.rows)? > 0 {
             continue;
         }
-        let unsent = rollups(transaction, false, limits.rows)?;
+        let unsent = rollups(transaction, false, shares.rows)?;
         dropped += u64::try_from(unsent).unwrap_or(0);
         if unsent == 0 && !remove_older_half(transaction)? {
             break;

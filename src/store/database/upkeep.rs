@@ -40,7 +40,7 @@ impl Upkeep {
         &mut self,
         transaction: &Transaction<'_>,
         keep: Duration,
-        limits: &Shares,
+        shares: &Shares,
         now: Now,
     ) -> rusqlite::Result<u64> {
         let passed = now.mono.since(self.last);
@@ -48,14 +48,14 @@ impl Upkeep {
         if passed >= HOUR {
             self.last = now.mono;
             dropped = remove(transaction, now.wall - keep, passed * REMOVE_AT_MOST)?;
-            remove_beyond(transaction, limits)?;
+            remove_beyond(transaction, shares)?;
             let oldest =
                 oldest(transaction, "SELECT minute FROM rollup WHERE sent = 1 ORDER BY minute LIMIT 1")?;
             self.folding_until =
                 oldest.map(|oldest| (oldest + passed * FOLD_AT_MOST).min(now.wall - FOLD_AFTER));
         }
         if let Some(until) = self.folding_until
-            && fold(transaction, until, limits.rows)?
+            && fold(transaction, until, shares.rows)?
         {
             self.folding_until = None;
         }
@@ -123,10 +123,10 @@ fn remove(transaction: &Transaction<'_>, wanted: Stamp, reach: Duration) -> rusq
 }
 
 /// Removes the oldest transitions and settled incidents beyond their shares of the file.
-fn remove_beyond(transaction: &Transaction<'_>, limits: &Shares) -> rusqlite::Result<()> {
+fn remove_beyond(transaction: &Transaction<'_>, shares: &Shares) -> rusqlite::Result<()> {
     transaction.execute(
         "DELETE FROM transition WHERE id <= (SELECT max(id) FROM transition) - ?1",
-        [limits.transitions],
+        [shares.transitions],
     )?;
     let mut statement = transaction.prepare(
         "SELECT settled, octet_length(body) FROM incident WHERE settled IS NOT NULL ORDER BY settled DESC",
@@ -135,7 +135,7 @@ fn remove_beyond(transaction: &Transaction<'_>, limits: &Shares) -> rusqlite::Re
     let mut bytes = 0_u64;
     while let Some(row) = rows.next()? {
         bytes += u64::try_from(row.get::<_, i64>(1)?).unwrap_or(0);
-        if bytes > limits.incidents {
+        if bytes > shares.incidents {
             let settled: i64 = row.get(0)?;
             drop(rows);
             return settled_before(transaction, settled + 1);

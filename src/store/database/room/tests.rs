@@ -64,9 +64,9 @@ fn the_oldest_sent_go_first_then_the_oldest_unsent_then_what_else_is_over() {
     let mut dropped = 0;
     let mut seen = Vec::new();
     loop {
-        let limits =
+        let shares =
             Shares { used: used(&transaction).unwrap() - 1, slack: 0, rows: 50, ..Shares::of(MAX_SIZE) };
-        let gone = make(&transaction, &limits).unwrap();
+        let gone = make(&transaction, &shares).unwrap();
         dropped += gone;
         let left = counts(&transaction);
         seen.push(left);

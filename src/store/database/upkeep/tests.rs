@@ -149,8 +149,8 @@ fn settled_incidents_have_their_share_of_the_file_and_the_oldest_go() {
     let transaction = database.connection.transaction().unwrap();
     let bytes: i64 =
         transaction.query_row("SELECT max(octet_length(body)) FROM incident", [], |row| row.get(0)).unwrap();
-    let limits = Shares { incidents: u64::try_from(bytes).unwrap() * 5, ..Shares::of(MAX_SIZE) };
-    remove_beyond(&transaction, &limits).unwrap();
+    let shares = Shares { incidents: u64::try_from(bytes).unwrap() * 5, ..Shares::of(MAX_SIZE) };
+    remove_beyond(&transaction, &shares).unwrap();
     let oldest: i64 =
         transaction.query_row("SELECT min(settled) FROM incident", [], |row| row.get(0)).unwrap();
     assert_eq!(Stamp::from_millis(oldest), NOW.wall - 5 * DAY);
