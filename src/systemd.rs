@@ -55,14 +55,14 @@ pub fn watchdog_interval() -> Option<Duration> {
     sd_notify::watchdog_enabled().filter(|interval| !interval.is_zero())
 }
 
-/// `starting: 1/2 tunnels asked`, as long as `READY=1` has not been told.
+/// `starting: 1/2 tunnels probed`, as long as `READY=1` has not been told.
 pub fn starting_line(status: &Status) -> String {
     let tunnels = in_use(status);
     if tunnels.is_empty() {
         return "starting".to_owned();
     }
     let asked = tunnels.iter().filter(|tunnel| tunnel.checks.iter().all(|check| check.asked)).count();
-    format!("starting: {asked}/{} tunnels asked", tunnels.len())
+    format!("starting: {asked}/{} tunnels probed", tunnels.len())
 }
 
 /// `1/2 tunnels up, 1 disputed, 0 incidents`. A tunnel counts as up if our end says so and AWS does not say otherwise.
@@ -78,7 +78,7 @@ pub fn status_line(status: &Status) -> String {
         line.push_str(&format!(", {disputed} disputed"));
     }
     if without_aws > 0 {
-        line.push_str(&format!(", {without_aws} without AWS's word"));
+        line.push_str(&format!(", {without_aws} without AWS's verdict"));
     }
     let incidents = status.incidents.iter().filter(|incident| incident.state.as_str() == "open").count();
     line.push_str(&format!(", {incidents} incident{}", if incidents == 1 { "" } else { "s" }));
@@ -121,7 +121,7 @@ mod tests {
     #[test]
     fn the_status_line_counts_tunnels_in_use_and_open_incidents() {
         let mut status = fixture::status();
-        assert_eq!(status_line(&status), "1/2 tunnels up, 1 without AWS's word, 1 incident");
+        assert_eq!(status_line(&status), "1/2 tunnels up, 1 without AWS's verdict, 1 incident");
         status.vpns[0].tunnels[0].role = Role::Unused;
         status.vpns[0].tunnels[1].aws = fixture::aws(Verdict::Up);
         status.vpns[0].tunnels[1].assessment = Assessment::Healthy;
@@ -140,9 +140,9 @@ mod tests {
     #[test]
     fn while_it_starts_the_line_counts_the_tunnels_that_were_asked() {
         let mut status = fixture::status();
-        assert_eq!(starting_line(&status), "starting: 2/2 tunnels asked");
+        assert_eq!(starting_line(&status), "starting: 2/2 tunnels probed");
         status.vpns[0].tunnels[1].checks[0].asked = false;
-        assert_eq!(starting_line(&status), "starting: 1/2 tunnels asked");
+        assert_eq!(starting_line(&status), "starting: 1/2 tunnels probed");
         assert_eq!(starting_line(&Status::default()), "starting");
     }
 

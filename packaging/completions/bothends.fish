@@ -52,9 +52,9 @@ json\t'The same keys as JSON, for scripts'"
 complete -c bothends -n "__fish_bothends_using_subcommand discover" -l write -d 'Write to FILE instead of printing; FILE must not exist' -r -F
 complete -c bothends -n "__fish_bothends_using_subcommand discover" -s c -l config -d 'The configuration file; conf.d/*.toml beside it is read after it' -r -F
 complete -c bothends -n "__fish_bothends_using_subcommand discover" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c bothends -n "__fish_bothends_using_subcommand drill" -l sink -d 'Through this sink alone, such as incident_manager or sns-2' -r
-complete -c bothends -n "__fish_bothends_using_subcommand drill" -l vpn -d 'As if it were of this connection; else of the first that a sink takes' -r
-complete -c bothends -n "__fish_bothends_using_subcommand drill" -l kind -d 'As if it were of this kind; else of the first that a sink takes' -r -f -a "outage\t''
+complete -c bothends -n "__fish_bothends_using_subcommand drill" -l sink -d 'Only this sink, such as incident_manager or sns-2' -r
+complete -c bothends -n "__fish_bothends_using_subcommand drill" -l vpn -d 'Use this connection; default: the first that the sink takes' -r
+complete -c bothends -n "__fish_bothends_using_subcommand drill" -l kind -d 'Use this kind of incident; default: the first that the sink takes' -r -f -a "outage\t''
 redundancy_lost\t''
 one_sided\t''"
 complete -c bothends -n "__fish_bothends_using_subcommand drill" -l hold -d 'Keep the test incident open this long so that paging can happen; a real incident ends it. Default: 0, or 60 for a sink whose receiver groups alerts (Alertmanager)' -r
@@ -65,7 +65,7 @@ complete -c bothends -n "__fish_bothends_using_subcommand drill" -s h -l help -d
 complete -c bothends -n "__fish_bothends_using_subcommand probe" -l echoes -d 'Echo requests per tunnel' -r
 complete -c bothends -n "__fish_bothends_using_subcommand probe" -s c -l config -d 'The configuration file; conf.d/*.toml beside it is read after it' -r -F
 complete -c bothends -n "__fish_bothends_using_subcommand probe" -s h -l help -d 'Print help'
-complete -c bothends -n "__fish_bothends_using_subcommand status" -l url -d 'Ask the daemon at this address; default: [http] listen of the configuration, else http://127.0.0.1:9846' -r
+complete -c bothends -n "__fish_bothends_using_subcommand status" -l url -d 'Address of the daemon; default: [http] listen of the configuration, else http://127.0.0.1:9846' -r
 complete -c bothends -n "__fish_bothends_using_subcommand status" -s c -l config -d 'The configuration file; conf.d/*.toml beside it is read after it' -r -F
 complete -c bothends -n "__fish_bothends_using_subcommand status" -l json -d 'As JSON, for scripts'
 complete -c bothends -n "__fish_bothends_using_subcommand status" -s h -l help -d 'Print help'

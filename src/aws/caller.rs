@@ -50,7 +50,7 @@ impl Caller {
     pub(super) async fn connection(&self, about: Call, urgency: Urgency) -> Result<InTurn, SinkError> {
         let Some(turn) = Arc::clone(&self.budget).turn(urgency).await else {
             let what = format!(
-                "{about} {}: no turn within 25 s, because AWS throttles or more urgent calls wait; it is tried again",
+                "{about} {}: not sent within 25 s, because AWS throttles or more urgent calls are waiting; it is retried",
                 self.place
             );
             return Err(SinkError::Temporary { what, retry_after: None, source: None });

@@ -292,18 +292,18 @@ impl Found {
     fn add(&mut self, result: &MetricDataResult) {
         let (stamps, values) = (result.timestamps(), result.values());
         if stamps.len() != values.len() {
-            self.trouble = Some("its stamps and values differ in number");
+            self.trouble = Some("it has a different number of timestamps and values");
         }
         match result.status_code() {
             // PartialData announces a further page; the newest datapoint is on the first.
             None | Some(StatusCode::Complete | StatusCode::PartialData) => {}
             Some(StatusCode::Forbidden) => self.trouble = Some("access to the metric is forbidden"),
             Some(StatusCode::InternalError) => self.trouble = Some("CloudWatch failed on this metric"),
-            Some(_) => self.trouble = Some("its status is one that we do not know"),
+            Some(_) => self.trouble = Some("its status is unknown to bothends"),
         }
         for (stamp, value) in stamps.iter().zip(values) {
             let Ok(millis) = stamp.to_millis() else {
-                self.trouble = Some("a stamp lies outside of time");
+                self.trouble = Some("a timestamp is out of range");
                 continue;
             };
             let stamp = Stamp::from_millis(millis);

@@ -323,13 +323,13 @@ fn denied_on(call: Call, on: &str, place: &AwsPlace, code: &str, message: &str) 
     let permission = call.permission();
     let said = if message.is_empty() { String::new() } else { format!("; AWS says: {message}") };
     format!(
-        "{call} {place} was refused ({code}): the permission {permission} on {on} is missing; allow it to the daemon's identity{said}"
+        "{call} {place} was refused ({code}): the permission {permission} on {on} is missing; grant it to the daemon's identity{said}"
     )
 }
 
 /// What `sts:AssumeRole` is needed on.
 fn of_role(role: &str) -> String {
-    format!("{role}, whose trust policy must admit the daemon's own credentials,")
+    format!("{role}, whose trust policy must allow the daemon's own credentials,")
 }
 
 /// What IAM Identity Center has against the session of a profile; `None` if another session would do.
@@ -350,7 +350,7 @@ fn refused_in_session(
         _ => {
             let what = format!(
                 "IAM Identity Center refuses the role of the profile {profile} ({code}{message}); check its sso_account_id and \
-                 sso_role_name, and that this role is assigned to whoever has signed in"
+                 sso_role_name, and that this role is assigned to the user who signed in"
             );
             (FailureKind::CredentialsMissing, Some(what))
         }

@@ -415,7 +415,7 @@ impl fmt::Display for HttpSettingsError {
                 }
             }
             Self::NoAuthority => f.write_str(
-                "no certification authority is trusted on this host, so no TLS connection to AWS can come about: apt install \
+                "no CA certificate is trusted on this host, so no TLS connection to AWS can be made: apt install \
                  ca-certificates (or name a bundle in AWS_CA_BUNDLE; if SSL_CERT_FILE or SSL_CERT_DIR are set, they name no \
                  certificate)",
             ),

@@ -59,7 +59,7 @@ impl IncidentManager {
             .is_empty()
         {
             let what = format!(
-                "Incident Manager {}: this account has no replication set, so that no incident can be started; complete \
+                "Incident Manager {}: this account has no replication set, so no incident can be started; complete \
                  \"Get prepared\" in its console (it is closed to accounts that did not use it before 2025-11-07), or use \
                  another sink",
                 connection.place

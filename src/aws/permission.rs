@@ -176,7 +176,7 @@ impl Call {
                 "the topic (and, where it is encrypted, kms:GenerateDataKey and kms:Decrypt on its key)"
             }
             Self::GetTopicAttributes => "the topic",
-            Self::AssumeRole => "the role, whose trust policy must admit the daemon's own credentials",
+            Self::AssumeRole => "the role, whose trust policy must allow the daemon's own credentials",
         }
     }
 }

@@ -91,12 +91,12 @@ impl Whose {
     fn words(self, task: Task) -> Option<String> {
         let does = match task {
             Task::AskAws => "AWS is asked",
-            Task::JudgeStart => "the start is judged",
+            Task::JudgeStart => "start-up checks run",
         };
         match (self, task) {
             (Self::Service, _) => Some(format!(
                 "{does} as bothends.service would: with its user, environment, credentials and drop-ins \
-                 (--own-credentials takes this shell's)"
+                 (--own-credentials uses this shell's)"
             )),
             (Self::Own, _) => None,
             (Self::OwnBecause(why), Task::AskAws) => Some(format!(
@@ -297,7 +297,7 @@ mod tests {
     #[test]
     fn whose_credentials_and_rights_are_used_is_said_of_what_is_done() {
         let told = Whose::Service.words(Task::JudgeStart).unwrap();
-        assert!(told.starts_with("the start is judged as bothends.service would"), "{told}");
+        assert!(told.starts_with("start-up checks run as bothends.service would"), "{told}");
         let told = Whose::OwnBecause("it is Sunday").words(Task::AskAws).unwrap();
         assert!(told.starts_with("AWS is asked with") && told.ends_with(": it is Sunday"), "{told}");
         assert_eq!(Whose::Own.words(Task::AskAws), None);

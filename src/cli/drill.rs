@@ -95,7 +95,7 @@ fn announce(config: &Config, rounds: &[Round], hold: Option<u64>) {
     }
     match config.mode {
         Mode::Raise => {}
-        Mode::Observe => say!("mode = \"observe\" holds back real incidents only: the drill is sent"),
+        Mode::Observe => say!("mode = \"observe\" suppresses real incidents only: the drill is sent"),
     }
 }
 
@@ -232,7 +232,7 @@ async fn look<'r>(
         match left_open(&one.place, &one.settings).await {
             Ok(None) => looked.ready.push(one),
             Ok(Some(record)) => {
-                return Err(format!("{record} is open at {}, and is no drill's", one.round.sink.id));
+                return Err(format!("{record} is open at {} and is not a drill", one.round.sink.id));
             }
             Err(error) => {
                 say!("{}\n  not started  cannot check for open records: {error}", one.round.sink.id);

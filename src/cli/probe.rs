@@ -88,7 +88,7 @@ fn remarks(row: &Row) -> String {
     let losses =
         losses.iter().filter(|(_, count)| *count > 0).map(|(words, count)| format!("{words}: {count}"));
     let faults: BTreeSet<_> = row.faults.iter().collect();
-    let faults = faults.into_iter().map(|fault| format!("could not ask: {fault}"));
+    let faults = faults.into_iter().map(|fault| format!("could not send: {fault}"));
     losses.chain(faults).collect::<Vec<_>>().join("; ")
 }
 
@@ -108,7 +108,7 @@ mod tests {
         VPN connection     tunnel    from                    to            sent  replies  late  lost  min ms  median ms    max ms
         Milan DC, primary  tunnel 1  169.254.10.2 on ipsec0  169.254.10.1     5        4     1     0   1.234      1.500  1100.000
         Milan DC, primary  tunnel 2  169.254.10.2 on ipsec0  169.254.10.1     3        0     0     5       -          -         -  no reply: 3; no path: 2
-        Milan DC, primary  Zürich    169.254.10.2 on ipsec0  169.254.10.1     0        0     0     0       -          -         -  could not ask: this host does not have the source address or interface
+        Milan DC, primary  Zürich    169.254.10.2 on ipsec0  169.254.10.1     0        0     0     0       -          -         -  could not send: this host does not have the source address or interface
         ");
     }
 }

@@ -35,21 +35,21 @@ fn tell(answer: Answer) -> Exit {
             for problem in problems {
                 complain!("{problem}");
             }
-            complain!("the configuration is wrong; the one before stays in force");
+            complain!("the configuration is invalid; the previous one stays in force");
             Exit::Configuration
         }
         Answer::Ending => {
-            complain!("the daemon is ending; its next start reads the configuration");
+            complain!("the daemon is stopping; its next start reads the configuration");
             Exit::BadNews
         }
         Answer::Busy => {
-            complain!("too many ask the daemon at once; try again");
+            complain!("too many requests to the daemon at once; try again");
             Exit::BadNews
         }
         Answer::NotUnderstood { requests } => {
             complain!(
-                "the daemon is of another version, which cannot be asked to reload but for: {}; \
-                 restart it: systemctl restart bothends",
+                "the daemon is another version and does not support reload (it supports: {}); restart it: \
+                 systemctl restart bothends",
                 requests.join(", ")
             );
             Exit::BadNews

@@ -28,7 +28,7 @@ pub(super) struct Arguments {
     /// As JSON, for scripts.
     #[arg(long)]
     json: bool,
-    /// Ask the daemon at this address; default: [http] listen of the configuration, else http://127.0.0.1:9846.
+    /// Address of the daemon; default: [http] listen of the configuration, else http://127.0.0.1:9846.
     #[arg(long, value_name = "URL")]
     url: Option<String>,
 }
@@ -104,7 +104,7 @@ fn headline(status: &StatusJson, reasons: &[String]) -> String {
 fn unread(path: &Path, address: SocketAddr) -> Option<String> {
     let why = config::unread(path)?;
     Some(format!(
-        "{} cannot be read ({why}), so that its [http] listen is not known and {address} is asked",
+        "{} cannot be read ({why}), so its [http] listen is unknown; trying {address}",
         path.display()
     ))
 }
@@ -124,7 +124,7 @@ fn ask(address: SocketAddr, given: bool) -> Result<String, String> {
                 if refused(source)
                     && let Some(why) = unit::why_not_running() =>
             {
-                format!("{why} (nobody listens at {address})")
+                format!("{why} (nothing listens at {address})")
             }
             ClientError::Silent { .. } => format!("{error}; {SILENT}"),
             ClientError::Unreachable { .. } | ClientError::NotUnderstood { .. } => {
@@ -216,7 +216,7 @@ mod tests {
         let address = "127.0.0.1:9847".parse().unwrap();
         let told = unread(Path::new("/nowhere/bothends.toml"), address).unwrap();
         assert!(told.starts_with("/nowhere/bothends.toml cannot be read (No such file"), "{told}");
-        assert!(told.ends_with("and 127.0.0.1:9847 is asked"), "{told}");
+        assert!(told.ends_with("trying 127.0.0.1:9847"), "{told}");
         assert_eq!(unread(tempfile::NamedTempFile::new().unwrap().path(), address), None);
     }
 

@@ -61,8 +61,8 @@ impl Addresses {
                 }
                 (AddressKind::Inside, AddressKind::Source) | (AddressKind::Source, AddressKind::Inside) => {
                     let what = format!(
-                        "{address} is {path} at {place}, too: inside_ip is AWS's end, source_ip this host's; are they \
-                         exchanged in one of the two?"
+                        "{address} is {path} at {place}, too: inside_ip is AWS's end, source_ip this host's; are \
+                         they swapped in one of the two?"
                     );
                     section.warn(end.key(), what, notes);
                 }

@@ -141,21 +141,19 @@ fn in_words(path: &Path, foreign: Foreign) -> String {
     let path = path.display();
     match foreign {
         Foreign::Owner(UNKNOWN_USER) => format!(
-            "belongs neither to root nor to the user that bothends runs as, so somebody else decides what it does \
+            "is owned neither by root nor by the user that bothends runs as, so another user controls what bothends does \
              (the owner shows as {UNKNOWN_USER}, nobody, as every other user does to a service with PrivateUsers=yes; \
              `stat -c %U {path}` tells): chown root {path}"
         ),
         Foreign::Owner(owner) => format!(
-            "belongs to the user with the number {owner}, who is neither root nor the one that bothends runs as, so \
-             somebody else decides what it does: chown root {path}"
+            "is owned by the user with the number {owner}, neither root nor the user that bothends runs as, so \
+             another user controls what bothends does: chown root {path}"
         ),
         Foreign::Group => {
-            format!(
-                "can be written to by its group, so somebody else decides what bothends does: chmod g-w {path}"
-            )
+            format!("is writable by its group, so other users control what bothends does: chmod g-w {path}")
         }
         Foreign::Anybody => format!(
-            "can be written to by every user of this host, so anybody decides what bothends does: chmod go-w {path}"
+            "is writable by every user of this host, so anybody controls what bothends does: chmod go-w {path}"
         ),
     }
 }
@@ -300,9 +298,9 @@ mod tests {
         set_mode(&home, "conf.d", 0o775);
         set_mode(&home, "bothends.toml", 0o666);
         insta::assert_snapshot!(foreign_at(&home, us), @r"
-        HOME: can be written to by every user of this host, so anybody decides what bothends does: chmod go-w HOME
-        HOME/bothends.toml: can be written to by every user of this host, so anybody decides what bothends does: chmod go-w HOME/bothends.toml
-        HOME/conf.d: can be written to by its group, so somebody else decides what bothends does: chmod g-w HOME/conf.d
+        HOME: is writable by every user of this host, so anybody controls what bothends does: chmod go-w HOME
+        HOME/bothends.toml: is writable by every user of this host, so anybody controls what bothends does: chmod go-w HOME/bothends.toml
+        HOME/conf.d: is writable by its group, so other users control what bothends does: chmod g-w HOME/conf.d
         ");
     }
 

@@ -259,11 +259,7 @@ impl<'a> Walk<'a> {
         let path = join(at, written);
         let renamed = self.renamed.iter().find(|renamed| renamed.from == bare(&path))?;
         let key = schema::find(keys, renamed.to)?;
-        self.notes.warning(
-            place.clone(),
-            path.as_str(),
-            format!("is called {:?} today; rename it", key.name),
-        );
+        self.notes.warning(place.clone(), path.as_str(), format!("is now called {:?}; rename it", key.name));
         if table.contains_key(key.name) {
             let what = format!("is the former name of {:?}, which is set as well; keep that one", key.name);
             self.notes.problem(place.clone(), path, ProblemKind::Other(what));

@@ -29,7 +29,7 @@ pub(super) fn overrides(
             } else {
                 found.insert(is.clone(), value.clone());
             }
-            notes.warning(place, was, format!("is called {is} today; rename it"));
+            notes.warning(place, was, format!("is now called {is}; rename it"));
         } else if is_meant_for_us(name) || respelt(name, &known).is_some() {
             let elsewhere = homes(name, &known);
             let near = respelt(name, &known)

@@ -82,7 +82,7 @@ pub(super) fn read(
     }
     let body = match (preset, template) {
         (Some(_), Some(_)) => {
-            section.wrong("template_file", "is set beside preset; one of them says what is sent", notes);
+            section.wrong("template_file", "cannot be used together with preset; set one of them", notes);
             None
         }
         (Some(preset), None) => Some(WebhookBody::Preset(preset)),
@@ -143,7 +143,11 @@ fn url(
     let secret = secret(section, surroundings, "url", notes);
     match (plain, secret) {
         (Some(_), Some(_)) => {
-            section.wrong("url", "is set beside url_file or url_credential; one of them says where", notes);
+            section.wrong(
+                "url",
+                "cannot be used together with url_file or url_credential; set one of them",
+                notes,
+            );
             None
         }
         (None, Some(path)) => Some(WebhookUrl::Secret(path)),
@@ -173,15 +177,15 @@ fn unfit(url: &str, allow_http: bool) -> Option<&'static str> {
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
     let host = authority.split(':').next().unwrap_or_default().trim_end_matches('.');
     if authority.contains('@') {
-        Some("holds a user or a password; put it into a file: secret_file and headers")
+        Some("contains a user name or password; put it into a file: secret_file and headers")
     } else if SECRET_HOSTS.iter().any(|secret| host.eq_ignore_ascii_case(secret))
         || access::secret_in(url, &[Secret::Webhook]).is_some()
     {
-        Some("is a secret by itself; put it into a file and name that in url_file")
+        Some("is itself a secret; put it into a file and name that in url_file")
     } else if access::has_secret_query(url) {
-        Some("holds a secret behind its question mark; put the address into a file and name that in url_file")
+        Some("contains a secret in its query string; put the address into a file and name that in url_file")
     } else if url.starts_with("http://") && !allow_http {
-        Some("is plain HTTP, which anybody on the way can read; use https://, or set allow_http = true")
+        Some("is plain HTTP, readable by anybody on the path; use https://, or set allow_http = true")
     } else {
         None
     }
@@ -208,7 +212,11 @@ fn secret(
     }
     match (path, name) {
         (Some(_), Some(_)) => {
-            section.wrong(&credential, format!("is set beside {file}; one of them holds the secret"), notes);
+            section.wrong(
+                &credential,
+                format!("cannot be used together with {file}; set one of them"),
+                notes,
+            );
             None
         }
         (Some(path), None) => {
@@ -260,7 +268,7 @@ fn template(section: &Section<'_>, reader: &ReadBy, notes: &mut Notes) -> Option
     };
     reach::look(section, "template_file", &path, reader, notes);
     if let Err(error) = minijinja::Environment::new().add_template("template", &text) {
-        section.wrong("template_file", format!("{} is no template: {error}", path.display()), notes);
+        section.wrong("template_file", format!("{} is not a valid template: {error}", path.display()), notes);
         return None;
     }
     Some(WebhookBody::Template { path, text: Arc::from(text) })
@@ -296,11 +304,11 @@ mod tests {
     #[test]
     fn an_address_that_is_a_secret_or_holds_one_is_unfit() {
         for (url, says) in [
-            ("https://user@hook.example.com/", "user or a password"),
-            ("https://hooks.slack.com/whatever/comes", "a secret by itself"),
-            ("https://HOOKS.slack.com:443/services/T0/B0/x", "a secret by itself"),
-            ("https://discord.com/api/webhooks/1/x", "a secret by itself"),
-            ("https://example.com/x?token=abc", "behind its question mark"),
+            ("https://user@hook.example.com/", "user name or password"),
+            ("https://hooks.slack.com/whatever/comes", "is itself a secret"),
+            ("https://HOOKS.slack.com:443/services/T0/B0/x", "is itself a secret"),
+            ("https://discord.com/api/webhooks/1/x", "is itself a secret"),
+            ("https://example.com/x?token=abc", "in its query string"),
             ("http://example.com/x", "plain HTTP"),
         ] {
             assert!(

@@ -67,9 +67,8 @@ fn problem(offset: ClockOffset) -> Problem {
     let seconds = Duration::from_millis(offset.millis.unsigned_abs()).as_secs();
     let side = if offset.millis > 0 { "ahead of" } else { "behind" };
     let text = format!(
-        "this host's clock is {seconds} s {side} AWS's, and so are the journal's own stamps; incidents, records and the \
-         minutes of metrics are dated by AWS's clock meanwhile; set this one (timedatectl status says whether it is \
-         synchronized)"
+        "this host's clock is {seconds} s {side} AWS's, and so are the journal's own timestamps; incidents, \
+         records and metrics use AWS's clock meanwhile; fix NTP (`timedatectl status`)"
     );
     Problem::new(Code::ClockOff, text)
 }

@@ -58,7 +58,7 @@ fn problem(sources: &[SourceStatus], problems: &Problems, others: &[String]) -> 
         "nobody can be paged from here".to_owned()
     } else {
         format!(
-            "nobody can be paged from here by AWS, only by {}, and only of what is open already",
+            "nobody can be paged from here through AWS, only through {}, and only for incidents that are already open",
             others.join(", ")
         )
     };
@@ -129,7 +129,7 @@ mod tests {
             format!("{}\n{}", problem(&sources, &none, &[]).text, problem(&sources, &none, &others).text),
             @"
         this site is cut off; nobody can be paged from here. AWS does not answer (cloudwatch): no outage can be confirmed
-        this site is cut off; nobody can be paged from here by AWS, only by pagerduty, and only of what is open already. AWS does not answer (cloudwatch): no outage can be confirmed
+        this site is cut off; nobody can be paged from here through AWS, only through pagerduty, and only for incidents that are already open. AWS does not answer (cloudwatch): no outage can be confirmed
         "
         );
         assert!(Component::Site < Component::Source(String::new()), "it is the first of all problems");

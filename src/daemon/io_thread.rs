@@ -336,8 +336,7 @@ fn spawn_listener(
 /// Nobody can ask `/readyz` what is wrong meanwhile: the journal and the line of `systemctl status` say it.
 async fn bind_late(error: BindError, health: &Health) -> TcpListener {
     let listener = listener::bind_after(error, |error| {
-        let text =
-            format!("{error}; it is tried again until it works, and the tunnels are watched meanwhile");
+        let text = format!("{error}; it is retried until it works; the tunnels are monitored meanwhile");
         health.set(Component::Listener, Problem::new(Code::ListenerFailing, text));
     });
     let listener = listener.await;

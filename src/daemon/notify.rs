@@ -154,7 +154,7 @@ mod tests {
     use crate::fixture;
     use crate::health::Problem;
 
-    const UP: &str = "1/2 tunnels up, 1 without AWS's word, 1 incident";
+    const UP: &str = "1/2 tunnels up, 1 without AWS's verdict, 1 incident";
 
     fn status(line: &str) -> Notification {
         Notification::Status(line.to_owned())
@@ -175,7 +175,7 @@ mod tests {
         assert_eq!(told.look(&Status::default()), [status("starting")]);
         let mut now = fixture::status();
         now.vpns[0].tunnels[1].checks[0].asked = false;
-        assert_eq!(told.look(&now), [status("starting: 1/2 tunnels asked")]);
+        assert_eq!(told.look(&now), [status("starting: 1/2 tunnels probed")]);
         assert_eq!(told.look(&now), []);
         assert_eq!(told.look(&fixture::status()), [Notification::Ready, status(UP)]);
         assert_eq!(told.look(&fixture::status()), []);
@@ -224,7 +224,7 @@ mod tests {
         let listener = open(Component::Listener, Code::ListenerFailing, "cannot listen there");
         assert_eq!(in_the_way(std::slice::from_ref(&refused)), None);
         let line = in_the_way(&[store.clone(), refused]).unwrap();
-        assert_eq!(line, "failed: store: The store cannot be written");
+        assert_eq!(line, "failed: store: The store cannot be written to");
         let line = in_the_way(&[store, listener]).unwrap();
         assert_eq!(line, "listener: cannot listen there (and 1 more, see /readyz)");
     }

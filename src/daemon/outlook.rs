@@ -48,6 +48,6 @@ fn problem(role: Option<&str>, at: i64) -> Problem {
     let whose = role.unwrap_or("the daemon's own identity");
     Problem::new(
         Code::CredentialsExpiring,
-        format!("the credentials of {whose} expire {at}, and no others can be had"),
+        format!("the credentials of {whose} expire {at} and cannot be renewed"),
     )
 }

@@ -133,13 +133,13 @@ fn lacking_of(vpn: &VpnStatus) -> Option<String> {
                 Some("the source address or interface is missing".to_owned())
             }
             Fresh::Fails(AskFailure::Lost(loss)) => {
-                Some(format!("its echo did not leave ({})", loss.as_str()))
+                Some(format!("its probe was not sent ({})", loss.as_str()))
             }
             Fresh::Unanswered => {
-                Some("its echo is not answered, while those of the one in use are".to_owned())
+                Some("its probe gets no reply, while those of the current socket do".to_owned())
             }
         })?;
-        Some(format!("{} ({}): a fresh ICMP socket does not work: {why}", tunnel.name, tunnel.id.outside_ip))
+        Some(format!("{} ({}): a new ICMP socket does not work: {why}", tunnel.name, tunnel.id.outside_ip))
     });
     let failures: Vec<_> = failures.collect();
     (!failures.is_empty()).then(|| format!("{}: {}", vpn.name, failures.join("; ")))
@@ -172,7 +172,7 @@ mod tests {
         told.send_replace(Arc::new(now.clone()));
         problems.wait_for(|problems| problems.contains_key(&component)).await.unwrap();
         let text = problems.borrow().get(&component).unwrap().text.clone();
-        assert!(text.contains("a fresh ICMP socket does not work: too many open files"), "{text}");
+        assert!(text.contains("a new ICMP socket does not work: too many open files"), "{text}");
         now.vpns[0].tunnels[0].checks[0].fresh_client = Fresh::Works;
         told.send_replace(Arc::new(now));
         problems.wait_for(|problems| problems.is_empty()).await.unwrap();

@@ -138,7 +138,7 @@ async fn read_apart(path: &Path) -> Result<Loaded, Rejection> {
     let refused = |what: &str| Err(Rejection::of_file(&path, vec![what.to_owned()]));
     if READING.swap(true, Ordering::AcqRel) {
         return refused(
-            "the reload before is still reading: a disk or network that does not answer, or a configuration that takes long",
+            "the previous reload is still reading: a disk or network does not answer, or the configuration takes long to check",
         );
     }
     let (done, outcome) = oneshot::channel();
@@ -158,8 +158,8 @@ async fn read_apart(path: &Path) -> Result<Loaded, Rejection> {
         Ok(Ok(read)) => read,
         Ok(Err(_)) => refused("the thread that read it has ended"),
         Err(_) => refused(&format!(
-            "it, or a file that it names, was not read and checked within {} s: a disk or network does not answer, or this host is \
-             too slow or busy; how long `bothends check` takes tells which",
+            "it, or a file that it names, was not read and checked within {} s: a disk or network does not \
+             answer, or this host is too slow or busy; see how long `bothends check` takes",
             READ_WITHIN.as_secs()
         )),
     }

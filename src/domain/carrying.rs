@@ -56,7 +56,7 @@ pub enum CannotTell {
     Disputed,
     /// Our end says Up, and AWS does not know.
     AwsUnknown,
-    /// Our end has not been asked for long enough, and AWS says Down.
+    /// Our end has not been probed for long enough, and AWS says Down.
     Starting,
     /// Our end does not know, and AWS does not say Down.
     LocalUnknown,

@@ -21,8 +21,8 @@ impl Stuck {
     /// In people's words.
     pub const fn as_str(self) -> &'static str {
         match self {
-            Self::Core => "what decides on the tunnels' state turns in circles",
-            Self::IoThread => "the thread that speaks to AWS and to people says nothing",
+            Self::Core => "the core loop is spinning without progress",
+            Self::IoThread => "the I/O thread (AWS, sinks) is not responding",
         }
     }
 }

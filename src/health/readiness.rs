@@ -29,12 +29,12 @@ impl Readiness {
         let mut against = Vec::new();
         against.extend(stuck(status, now));
         if status.vpns.is_empty() || !status.every_tunnel_asked() {
-            against.push("starting: not every tunnel has been probed once".to_owned());
+            against.push("starting: not every tunnel has been probed yet".to_owned());
         } else {
             let waiting = votes::starting(status).map(|vpn| {
                 let limit = vpn.stale_after.as_secs();
                 format!(
-                    "starting: {}: not both ends have been heard of yet (a problem after {limit} s)",
+                    "starting: {}: waiting for the first verdict of both ends (a problem after {limit} s)",
                     vpn.name
                 )
             });
@@ -71,5 +71,5 @@ fn bounded(mut lines: Vec<String>, of: &str) -> Vec<String> {
 /// Says so if the core has given no status for too long.
 pub fn stuck(status: &Status, now: Now) -> Option<String> {
     let age = now.mono.since(status.at.mono);
-    (age > STUCK_AFTER).then(|| format!("stuck: the core has given no status for {} s", age.as_secs()))
+    (age > STUCK_AFTER).then(|| format!("stuck: no status from the core for {} s", age.as_secs()))
 }

@@ -357,9 +357,9 @@ fn the_worst_comes_first_and_a_line_says_what_to_do() {
     assert_eq!(words(&open), ["store_failing", "aws_throttled", "observe"]);
     let lines = Readiness::of(&status, &open, status.at).lines;
     insta::assert_snapshot!(lines.join("\n"), @r#"
-    failed: store_failing: store: as it is. First: `df -h /var/lib/bothends` and `journalctl -k`: make room or mend the disk. The store is written again by itself; do not restart before.
-    degraded: aws_throttled: source cloudwatch in eu-west-1: as it is. First: Find what else in the account calls the same API, and raise poll_interval or the service quota if it goes on.
-    degraded: observe: mode: as it is. First: When you trust what you see, set mode = "raise" in [incident] and `systemctl reload bothends`.
+    failed: store_failing: store: as it is. First: `df -h /var/lib/bothends` and `journalctl -k`: free space or fix the disk. Writing resumes by itself; do not restart before it does.
+    degraded: aws_throttled: source cloudwatch in eu-west-1: as it is. First: Find what else in the account calls the same API. If throttling persists, raise poll_interval or the service quota.
+    degraded: observe: mode: as it is. First: When you trust what you see, set mode = "raise" in [incident], then `systemctl reload bothends`.
     "#);
 }
 
@@ -376,12 +376,12 @@ fn until_both_ends_are_heard_of_it_is_starting() {
     let starting = Readiness::of(&status, &[], status.at);
     assert_eq!(
         starting.lines,
-        ["starting: Milan DC, primary: not both ends have been heard of yet (a problem after 600 s)"]
+        ["starting: Milan DC, primary: waiting for the first verdict of both ends (a problem after 600 s)"]
     );
     assert!(!starting.ready);
     status.vpns[0].tunnels[0].checks[0].asked = false;
     let starting = Readiness::of(&status, &[], status.at);
-    assert_eq!(starting.lines, ["starting: not every tunnel has been probed once"]);
+    assert_eq!(starting.lines, ["starting: not every tunnel has been probed yet"]);
     assert!(!Readiness::of(&Status::default(), &[], Now::default()).ready);
 }
 
@@ -390,7 +390,7 @@ fn a_core_that_says_nothing_is_stuck() {
     let status = healthy();
     assert_eq!(stuck(&status, status.at.after(Duration::from_secs(10))), None);
     let later = status.at.after(Duration::from_secs(11));
-    assert_eq!(stuck(&status, later).unwrap(), "stuck: the core has given no status for 11 s");
+    assert_eq!(stuck(&status, later).unwrap(), "stuck: no status from the core for 11 s");
     assert!(!Readiness::of(&status, &[], later).ready);
 }
 

@@ -59,8 +59,8 @@ impl fmt::Display for ClientError {
             }
             Self::Silent { address } => write!(
                 f,
-                "the connection to {address} was taken, and no answer came within {} s: the process is stopped, stuck or very busy, or \
-                 it is another program",
+                "the connection to {address} was accepted but no answer came within {} s: the process is \
+                 stopped, stuck or very busy, or it is another program",
                 TIMEOUT.as_secs()
             ),
             Self::NotUnderstood { address, why } => {

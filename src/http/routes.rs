@@ -93,7 +93,7 @@ pub(super) fn router(sources: Sources) -> Router {
 
 /// To somebody who asks under a name that is not ours.
 pub(super) fn misdirected() -> Response {
-    let what = "this listener does not go by the name in the Host header: ask for its address, or list the name in [http] hosts\n";
+    let what = "this listener does not serve the name in the Host header: use its IP address, or list the name in [http] hosts\n";
     text(StatusCode::MISDIRECTED_REQUEST, what)
 }
 

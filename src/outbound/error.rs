@@ -174,12 +174,12 @@ impl Certificate {
 impl fmt::Display for Certificate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Untrusted => "no authority that is trusted here has signed it",
+            Self::Untrusted => "it is not signed by a CA that is trusted here",
             Self::Expired => "it has expired, or this host's clock is ahead",
             Self::NotYetValid => "it is not valid yet, or this host's clock is behind",
             Self::OtherName => "it is for another host name",
             Self::Revoked => "it has been revoked",
-            Self::Unusable => "it is malformed or uses what is not supported",
+            Self::Unusable => "it is malformed or uses an unsupported feature",
         })
     }
 }
@@ -208,7 +208,7 @@ impl fmt::Display for TlsFault {
                 if let Some((_, name)) = ALERTS.iter().find(|(known, _)| known == number) {
                     write!(f, ", {name}")?;
                 }
-                f.write_str("); a firewall or a TLS-inspecting proxy on the way may do so")
+                f.write_str("); a firewall or a TLS-inspecting proxy on the path may do this")
             }
             Self::Incompatible => f.write_str(
                 "both sides found no common TLS, or the other violated the protocol; at least TLS 1.2 is needed",
@@ -233,8 +233,8 @@ impl fmt::Display for ConnectError {
                 write!(f, "{first} refused a connection to {target} ({status}); ")?;
                 match status.as_u16() {
                     407 if !basic => f.write_str(
-                        "it takes no Basic authentication (NTLM and Kerberos are not supported): have it let this host through \
-                         without, or name a proxy that does",
+                        "it does not accept Basic authentication (NTLM and Kerberos are not supported): let it \
+                         allow this host without authentication, or name another proxy",
                     ),
                     407 if *with_credentials => {
                         write!(f, "correct the user name and password in {variable}")
@@ -245,7 +245,7 @@ impl fmt::Display for ConnectError {
                     ),
                     401 | 403 | 451 => f.write_str("have the proxy allow CONNECT to that host and port"),
                     502..=504 => {
-                        f.write_str("it could not reach that host itself: check its way out and its DNS")
+                        f.write_str("it could not reach that host itself: check its Internet access and DNS")
                     }
                     _ => write!(f, "check that {variable} names an HTTP proxy that allows CONNECT"),
                 }
@@ -260,14 +260,14 @@ impl fmt::Display for ConnectError {
             What::Tls(fault) => write!(f, "no TLS with {target}{through}: {fault}"),
             What::HandshakeBroken { large: true, source } => write!(
                 f,
-                "the connection to {target}{through} broke in the TLS handshake, before any answer ({}): a firewall on the \
-                 way may not take a ClientHello that is longer than one packet",
+                "the connection to {target}{through} broke in the TLS handshake, before any answer ({}): a \
+                 firewall on the path may not accept a ClientHello that is longer than one packet",
                 io_words(source)
             ),
             What::HandshakeBroken { large: false, source } => write!(
                 f,
-                "the connection to {target}{through} broke in the TLS handshake ({}): a firewall or proxy on the way may not \
-                 allow TLS to this host",
+                "the connection to {target}{through} broke in the TLS handshake ({}): a firewall or proxy on the \
+                 path may not allow TLS to this host",
                 io_words(source)
             ),
             What::TimedOut { stage, after } => {
@@ -278,7 +278,7 @@ impl fmt::Display for ConnectError {
                     Stage::Tls { large } => {
                         write!(f, "no TLS with {target}{through} within {after:.0} s")?;
                         f.write_str(if *large {
-                            ": a firewall on the way may drop a ClientHello that is longer than one packet"
+                            ": a firewall on the path may drop a ClientHello that is longer than one packet"
                         } else {
                             ""
                         })

@@ -65,7 +65,7 @@ pub async fn tell(mut wanted: watch::Receiver<Option<IpAddr>>, events: mpsc::Sen
                 Err(error) => {
                     failing = true;
                     log::warn!(
-                        "cannot find out whether this host holds {address}: {error}; what was known stands"
+                        "cannot find out whether this host holds {address}: {error}; the last known state is kept"
                     );
                 }
             }

@@ -43,7 +43,7 @@ pub fn mistaken(tunnel: &TunnelPlan, own: &BTreeSet<IpAddr>) -> Option<String> {
         return None;
     } else if own.contains(&inside_ip) && !own.contains(&source_ip) {
         format!(
-            "inside_ip {inside_ip} is an address of this host and source_ip {source_ip} is not: they are exchanged. Set \
+            "inside_ip {inside_ip} is an address of this host and source_ip {source_ip} is not: they are swapped. Set \
              inside_ip = \"{source_ip}\" and source_ip = \"{inside_ip}\""
         )
     } else if own.contains(&inside_ip) {
@@ -124,7 +124,7 @@ mod tests {
 
     #[test]
     fn an_address_that_should_be_awss_and_is_ours_is_a_mistake_with_what_to_set() {
-        insta::assert_snapshot!(told(Role::Active, &["169.254.10.1"]).unwrap(), @r#"tunnel 1 (203.0.113.11): inside_ip 169.254.10.1 is an address of this host and source_ip 169.254.10.2 is not: they are exchanged. Set inside_ip = "169.254.10.2" and source_ip = "169.254.10.1""#);
+        insta::assert_snapshot!(told(Role::Active, &["169.254.10.1"]).unwrap(), @r#"tunnel 1 (203.0.113.11): inside_ip 169.254.10.1 is an address of this host and source_ip 169.254.10.2 is not: they are swapped. Set inside_ip = "169.254.10.2" and source_ip = "169.254.10.1""#);
         insta::assert_snapshot!(told(Role::Standby, &["169.254.10.1", "169.254.10.2"]).unwrap(), @"tunnel 1 (203.0.113.11): inside_ip 169.254.10.1 is an address of this host, which answers its own probes. Set inside_ip to AWS's address inside the tunnel");
         insta::assert_snapshot!(told(Role::Active, &["169.254.10.2", "203.0.113.11"]).unwrap(), @"tunnel 1 (203.0.113.11): outside_ip 203.0.113.11 is an address of this host. Set it to AWS's outside address of the tunnel");
         for right in [&["169.254.10.2"][..], &["192.0.2.1"], &[]] {

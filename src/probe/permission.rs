@@ -67,8 +67,8 @@ fn closed_by(range: &str, groups: &[u32]) -> Option<String> {
 pub(super) fn raw_in_use() -> Problem {
     let gid = effective_gid();
     let text = format!(
-        "echoes go through raw sockets, because ICMP datagram sockets are closed to group {gid}: \
-         bothends wakes for every ICMP packet of this host, which costs CPU on a busy router. \
+        "ICMP probes use raw sockets, because ICMP datagram sockets are not allowed for group {gid}: bothends \
+         wakes for every ICMP packet this host receives, which costs CPU on a busy router. \
          {}",
         sysctl_advice(gid)
     );
@@ -80,7 +80,7 @@ impl fmt::Display for AccessDenied {
         let Self { datagram, raw, gid } = self;
         write!(
             f,
-            "no permission to send ICMP echoes (datagram socket: {datagram}; raw socket: {raw})\n\
+            "no permission to send ICMP probes (datagram socket: {datagram}; raw socket: {raw})\n\
              {}\n\
              Or let the service use raw sockets, at a higher cost in CPU (`systemctl edit bothends`, then restart it):\n    \
              [Service]\n    \
@@ -101,7 +101,7 @@ impl Error for AccessDenied {
 /// One sysctl governs IPv4 and IPv6 alike, and each network namespace has its own.
 fn sysctl_advice(gid: u32) -> String {
     format!(
-        "Let group {gid} open ICMP datagram sockets: \
+        "Allow ICMP datagram sockets for group {gid}: \
          `sysctl -w net.ipv4.ping_group_range=\"{gid} {gid}\"` (or \"0 2147483647\" for every group), \
          and the same line in /etc/sysctl.d for the next boot."
     )
@@ -127,8 +127,8 @@ mod tests {
             gid: 987,
         };
         insta::assert_snapshot!(denied, @r#"
-        no permission to send ICMP echoes (datagram socket: Permission denied (os error 13); raw socket: Operation not permitted (os error 1))
-        Let group 987 open ICMP datagram sockets: `sysctl -w net.ipv4.ping_group_range="987 987"` (or "0 2147483647" for every group), and the same line in /etc/sysctl.d for the next boot.
+        no permission to send ICMP probes (datagram socket: Permission denied (os error 13); raw socket: Operation not permitted (os error 1))
+        Allow ICMP datagram sockets for group 987: `sysctl -w net.ipv4.ping_group_range="987 987"` (or "0 2147483647" for every group), and the same line in /etc/sysctl.d for the next boot.
         Or let the service use raw sockets, at a higher cost in CPU (`systemctl edit bothends`, then restart it):
             [Service]
             AmbientCapabilities=CAP_NET_RAW
@@ -143,6 +143,11 @@ mod tests {
         assert_eq!(closed_by("987\t987\n", &[4, 987]), None, "a supplementary group counts as well");
         assert_eq!(closed_by("", &[987]), None, "what cannot be read says nothing");
         let told = closed_by("1\t0\n", &[987]).unwrap();
-        assert!(told.starts_with("net.ipv4.ping_group_range is \"1 0\". Let group 987 open"), "{told}");
+        assert!(
+            told.starts_with(
+                "net.ipv4.ping_group_range is \"1 0\". Allow ICMP datagram sockets for group 987"
+            ),
+            "{told}"
+        );
     }
 }

@@ -304,13 +304,13 @@ impl Disk {
         let aside = set_aside(&self.path, now.wall).map_err(unusable("set the damaged file aside"))?;
         self.set_aside_at = Some(now.mono);
         notices.push_back(StoreNotice::Error(format!(
-            "{}. It is kept as {}, and a fresh one is begun with what is in memory{}: check the disk",
+            "{}. It is kept as {}, and a new one is created from memory{}: check the disk",
             damage.in_full(),
             aside.display(),
             match lost {
                 Some(0) => String::new(),
-                Some(lost) => format!("; {lost} minutes that CloudWatch has not taken are lost"),
-                None => "; how many minutes that CloudWatch has not taken are lost is not known".to_owned(),
+                Some(lost) => format!("; {lost} unsent one-minute rollups for CloudWatch are lost"),
+                None => "; unsent metrics for CloudWatch are lost, how many is not known".to_owned(),
             }
         )));
         self.lost += lost.unwrap_or(0);
@@ -347,8 +347,8 @@ pub(super) struct Opening {
 /// What is said of an incident that was open in a file that was opened late, while another of its kind was open already.
 fn second_open(path: &Path, IncidentId { vpn, kind, opened }: &IncidentId) -> StoreNotice {
     StoreNotice::Warning(format!(
-        "store {}: the file, which could not be used until this moment, held {vpn}/{}/{} open, while another incident of \
-         this kind is open; it is closed in the file: look whether its record is still open at a sink",
+        "store {}: the file, unusable until now, has {vpn}/{}/{} as open, while another incident of this kind is \
+         open; it is now closed in the file: check whether its record is still open at a sink",
         path.display(),
         kind.as_str(),
         opened.as_millis()

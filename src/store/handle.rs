@@ -174,7 +174,10 @@ async fn committed_in_time(commit: impl Future<Output = Result<(), String>>) -> 
     let what = match timeout(COMMIT_WITHIN, commit).await {
         Ok(Ok(())) => return Ok(()),
         Ok(Err(what)) => what,
-        Err(_) => format!("the disk has not written it within {} s; it follows", COMMIT_WITHIN.as_secs()),
+        Err(_) => format!(
+            "the disk has not written it within {} s; it will be written later",
+            COMMIT_WITHIN.as_secs()
+        ),
     };
     Err(LedgerError { what })
 }

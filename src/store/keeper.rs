@@ -259,8 +259,8 @@ impl Keeper {
         if rollups > 0 && !is_told {
             self.warned_of_room_at = Some(self.now.mono);
             self.notices.push_back(StoreNotice::Warning(format!(
-                "{}: [store] max_size is reached or keep is over, and the oldest minutes that CloudWatch has not taken are \
-                 given up; bothends_rollups_dropped_total counts them",
+                "{}: store full or retention exceeded ([store] max_size, keep): dropping the oldest unsent \
+                 metrics; bothends_rollups_dropped_total counts them",
                 self.name
             )));
         }

@@ -72,7 +72,7 @@ mod tests {
         assert!(!refused.is_misconfigured(), "it may end by itself");
         let told = refused.to_string();
         assert!(
-            told.contains("another bothends has it") && told.contains("systemctl status bothends"),
+            told.contains("locked by another bothends process") && told.contains("systemctl status bothends"),
             "{told}"
         );
         drop(held);

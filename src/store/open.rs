@@ -94,7 +94,7 @@ impl fmt::Display for OpenError {
             }
             Self::Held { path } => write!(
                 f,
-                "store {}: another bothends has it, and watches: `systemctl status bothends`",
+                "store {}: locked by another bothends process: `systemctl status bothends`",
                 path.display()
             ),
         }
@@ -119,7 +119,7 @@ pub(super) fn is_damage(error: &rusqlite::Error) -> bool {
 /// What SQLite's error means to an operator.
 fn words(error: &rusqlite::Error) -> &'static str {
     match error.sqlite_error_code() {
-        Some(ErrorCode::DiskFull) => "the disk is full; make room",
+        Some(ErrorCode::DiskFull) => "the disk is full; free some space",
         Some(ErrorCode::ReadOnly) => "it cannot be written; check the mount and the file's owner",
         Some(ErrorCode::SystemIoFailure) => "the disk reports an error; check it",
         Some(ErrorCode::CannotOpen) => "it cannot be opened; check its directory",

@@ -62,63 +62,63 @@ macro_rules! metrics {
 
 metrics! {
     READY = Gauge "bothends_ready" []
-        "1 while the daemon can decide and page for every connection, as /readyz says, else 0.";
+        "1 if the daemon can decide and page for every connection, as in /readyz, else 0.";
     PROBLEM = Gauge "bothends_problem" ["code", "component"]
         "1 while a problem is open, 0 once it is over; each code is explained in status.md.";
     MODE = Gauge "bothends_mode" ["mode"]
-        "1 for what is done with incidents (raise, observe), else 0; observe pages nobody.";
+        "1 for the mode in force (raise, observe), else 0; in observe mode nobody is paged.";
     VPN_INFO = Gauge "bothends_vpn_info" ["vpn", "name", "site"]
         "Always 1; the connection's name and the gateway's site are in the labels.";
     TUNNEL_INFO = Gauge "bothends_tunnel_info" ["vpn", "tunnel", "name", "role"]
         "Always 1; the tunnel's name and role are in the labels.";
     TUNNEL_VERDICT = Gauge "bothends_tunnel_verdict" ["vpn", "tunnel", "end", "verdict"]
-        "1 for what an end (local, aws) says of a tunnel (up, down, unknown), else 0.";
+        "1 for the current verdict (up, down, unknown) of an end (local, aws) on a tunnel, else 0.";
     TUNNEL_ASSESSMENT = Gauge "bothends_tunnel_assessment" ["vpn", "tunnel", "assessment"]
-        "1 for what both ends together say of a tunnel, else 0; disputed and unconfirmed name the end that says down.";
+        "1 for the current assessment of a tunnel from both ends, else 0; disputed and unconfirmed name the end that says down.";
     TUNNEL_CARRYING = Gauge "bothends_tunnel_carrying" ["vpn", "tunnel", "carrying"]
-        "1 for whether a tunnel carries traffic (carrying, not_carrying, cannot_tell), else 0.";
+        "1 for whether a tunnel currently carries traffic (carrying, not_carrying, cannot_tell), else 0.";
     TUNNEL_LAST_REPLY = Gauge "bothends_tunnel_last_reply_timestamp_seconds" ["vpn", "tunnel"]
-        "When the last reply came through a tunnel, in Unix time; absent before the first of this run.";
+        "Time of the last probe reply through a tunnel, in Unix time; absent until the first reply since the start.";
     TUNNEL_STOPPED = Gauge "bothends_tunnel_not_passing_since_timestamp_seconds" ["vpn", "tunnel"]
-        "Since when packets have not passed through a tunnel, in Unix time; 0 while they pass or nobody can say.";
+        "Time since when packets have not passed through a tunnel, in Unix time; 0 while they pass or it is not known.";
     ECHOES = Counter "bothends_echoes_total" ["vpn", "tunnel", "check", "outcome"]
-        "Echoes that have ended, by what became of them; a fault is no evidence and no loss.";
+        "ICMP probes by outcome; fault is a local send error and does not count as loss.";
     ECHO_RTT = Histogram "bothends_echo_rtt_seconds" ["vpn", "tunnel", "check"]
-        "Round-trip times of answered echoes, late ones included.";
+        "Round-trip times of answered probes, late replies included.";
     TICKS_SKIPPED = Counter "bothends_ticks_skipped_total" ["vpn", "tunnel", "check"]
-        "Echoes left out because the host slept, was too busy, or too many were in flight.";
+        "Probes skipped because the host slept, was too busy, or too many probes were in flight.";
     INCIDENT_OPEN = Gauge "bothends_incident_open" ["vpn", "kind"]
         "1 while an incident of this kind is open, else 0.";
     SINK_REQUESTS = Counter "bothends_sink_requests_total" ["sink", "action", "result"]
-        "Requests to a sink, by what was asked and what came of it.";
+        "Requests to a sink, by action and result.";
     SINK_PENDING = Gauge "bothends_sink_pending" ["sink"]
-        "Incidents whose record at the sink is not yet in line with ours.";
+        "Incidents not yet synced to the sink.";
     AWS_POLLS = Counter "bothends_aws_polls_total" ["source", "result"]
-        "Questions to AWS about the tunnels, by API and result.";
+        "AWS polls for tunnel status, by API and result.";
     EVIDENCE_AGE = Gauge "bothends_evidence_age_seconds" ["vpn", "tunnel", "end"]
-        "Age of an end's newest evidence on a tunnel: of our end the last reply, absent before the first; of AWS as below.";
+        "Age of an end's newest evidence on a tunnel: for local, of the last reply (absent before the first); for aws, as bothends_aws_evidence_age_seconds.";
     AWS_EVIDENCE_AGE = Gauge "bothends_aws_evidence_age_seconds" ["vpn", "tunnel"]
-        "Age of AWS's newest evidence on a tunnel; before the first, the time since watching began.";
+        "Age of AWS's newest evidence on a tunnel; before the first, the time since monitoring began.";
     AWS_EVIDENCE_UNUSABLE = Counter "bothends_aws_evidence_unusable_total" ["vpn", "tunnel", "why"]
-        "AWS's evidence that could not be used: not understood, or stamped in the future.";
+        "Evidence from AWS that could not be used: unreadable, or dated in the future.";
     METRICS_REQUESTS = Counter "bothends_metrics_requests_total" ["result"]
-        "Calls that put metrics to CloudWatch, by what came of them.";
+        "PutMetricData requests to CloudWatch, by result.";
     ROLLUPS_PENDING = Gauge "bothends_rollups_pending" []
-        "Minutes of tunnels that wait to be sent to CloudWatch.";
+        "One-minute rollups of tunnels queued for CloudWatch.";
     ROLLUPS_DROPPED = Counter "bothends_rollups_dropped_total" []
-        "Minutes of tunnels that will never reach CloudWatch: too old, refused, without room, lost with a damaged store, or stamped by a clock that was ahead.";
+        "One-minute rollups of tunnels that will never reach CloudWatch: too old, rejected, no room in the store, lost with a damaged store, or dated by a clock that was ahead.";
     CREDENTIALS_EXPIRY = Gauge "bothends_credentials_expiry_timestamp_seconds" []
-        "When the AWS credentials in use expire, in Unix time; absent if they do not.";
+        "Time at which the AWS credentials in use expire, in Unix time; absent if they do not.";
     CLOCK_OFFSET = Gauge "bothends_clock_offset_seconds" []
-        "How far this host's clock is ahead of AWS's, negative if behind; 0 if they agree within what an answer shows.";
+        "How far this host's clock is ahead of AWS's (negative: behind); 0 if they agree within the precision of the measurement.";
     CONFIG_RELOAD_SUCCESS = Gauge "bothends_config_reload_success" []
-        "1 if the configuration was taken when it was last read, else 0: an earlier one is in force.";
+        "1 if the configuration was valid when last read, else 0: an earlier one is in force.";
     FACTS_DROPPED = Counter "bothends_facts_dropped_total" ["consumer"]
-        "Facts that did not reach a consumer because its queue was full.";
+        "Events that did not reach a consumer because its queue was full.";
     JOURNAL_RECORDS_DROPPED = Counter "bothends_journal_records_dropped_total" []
-        "Journal records dropped because the journal did not take them.";
+        "Journal records dropped because journald did not take them.";
     JOURNAL_RECORDS_FOLDED = Counter "bothends_journal_records_folded_total" []
-        "Journal records that are counted in a later one on the same matter and were not told by themselves.";
+        "Journal records suppressed by rate limiting; a later record on the same subject gives their number.";
     BUILD_INFO = Gauge "bothends_build_info" ["version"]
         "Always 1; the version is in the label.";
     PROCESS_CPU = Counter "process_cpu_seconds_total" []
@@ -126,13 +126,13 @@ metrics! {
     PROCESS_OPEN_FDS = Gauge "process_open_fds" []
         "Open file descriptors.";
     PROCESS_MAX_FDS = Gauge "process_max_fds" []
-        "File descriptors that may be open.";
+        "Maximum number of open file descriptors.";
     PROCESS_RESIDENT = Gauge "process_resident_memory_bytes" []
         "Resident memory, in bytes.";
     PROCESS_VIRTUAL = Gauge "process_virtual_memory_bytes" []
         "Virtual memory, in bytes.";
     PROCESS_START = Gauge "process_start_time_seconds" []
-        "When the process started, in Unix time.";
+        "Start time of the process, in Unix time.";
     PROCESS_THREADS = Gauge "process_threads" []
         "Operating system threads.";
 }

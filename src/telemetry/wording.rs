@@ -36,14 +36,14 @@ pub fn record(fact: &Fact, names: &Names) -> Option<Record> {
     match fact {
         Fact::EchoEnded { .. } | Fact::RollupReady(_) | Fact::CouldVote { .. } => None,
         Fact::TicksSkipped { check, count } => (*count >= TICKS_WORTH_A_RECORD).then(|| {
-            let text = format!("{count} echoes were left out: the host slept, or was too busy");
+            let text = format!("{count} probes were skipped: the host slept, or was too busy");
             about_tunnel(names, &check.tunnel, Level::Info, MessageId::TICKS_SKIPPED, &text)
                 .with("CHECK", check.kind.as_str())
         }),
         Fact::Suspicion { check, suspect, at: _ } => {
             let text = match suspect {
-                true => format!("check {} is suspect: an echo is overdue", check.kind.as_str()),
-                false => format!("check {} is suspect no more", check.kind.as_str()),
+                true => format!("check {} is suspect: a reply is overdue", check.kind.as_str()),
+                false => format!("check {} is no longer suspect", check.kind.as_str()),
             };
             let record = about_tunnel(names, &check.tunnel, Level::Debug, MessageId::SUSPICION, &text);
             Some(record.with("CHECK", check.kind.as_str()))
@@ -88,14 +88,14 @@ pub fn record(fact: &Fact, names: &Names) -> Option<Record> {
             *kind,
             Level::Info,
             MessageId::INCIDENT_AVERTED,
-            "over before an incident opened",
+            "over before an incident opened; nobody was paged; nobody was paged",
         )),
         Fact::IncidentChanged { incident, change, at } => Some(incident_changed(incident, *change, *at)),
         Fact::IncidentSettled { incident, at: _ } => Some(about_incident(
             incident,
             Level::Info,
             MessageId::INCIDENT_SETTLED,
-            "every sink knows that it is over",
+            "every sink has been informed that it is over",
         )),
         Fact::IncidentMissed { incident, at } => {
             Some(about_incident(incident, Level::Warn, MessageId::INCIDENT_MISSED, &missed(incident, *at)))
@@ -108,7 +108,7 @@ pub fn record(fact: &Fact, names: &Names) -> Option<Record> {
             level: Level::Warn,
             kind: MessageId::RESUMED,
             message: format!(
-                "{}: nothing was watched for {}: the host slept, or the process was held up",
+                "{}: monitoring paused for {}: the host slept, or the process was stalled",
                 names.site(),
                 duration(*gap)
             ),
@@ -220,12 +220,9 @@ fn assessment_changed(
 
 fn address_held(names: &Names, address: IpAddr, held: bool) -> Record {
     let (kind, text) = if held {
-        (MessageId::ADDRESS_TAKEN, format!("this host holds {address}: its end is asked, and votes"))
+        (MessageId::ADDRESS_TAKEN, format!("this host holds {address}: it probes and votes"))
     } else {
-        (
-            MessageId::ADDRESS_LEFT,
-            format!("this host does not hold {address}: its end is not asked, and has no vote"),
-        )
+        (MessageId::ADDRESS_LEFT, format!("this host does not hold {address}: it does not probe or vote"))
     };
     Record {
         level: Level::Info,
@@ -245,7 +242,7 @@ fn evidence_unusable(names: &Names, source: &SourceId, tunnel: &TunnelId, verdic
         Verdict::Unknown(Why::Garbage) => Level::Info,
         Verdict::Up | Verdict::Down | Verdict::Unknown(_) => Level::Warn,
     };
-    let text = format!("what {source} answered cannot be used: {why}; it counts as unknown");
+    let text = format!("the answer of {source} cannot be used: {why}; it counts as unknown");
     about_tunnel(names, tunnel, level, MessageId::EVIDENCE_UNUSABLE, &text)
         .with("END", End::Aws.as_str())
         .with("VERDICT", verdict.as_str())
@@ -276,9 +273,11 @@ pub(in crate::telemetry) fn folded(message: &str, folded: Folded, now: Stamp) ->
     });
     match count {
         0 => format!("{message} (reported late: this happened at {of})"),
-        1 => format!("{message} (1 similar record since {since} suppressed{worst}; this one is of {of})"),
+        1 => {
+            format!("{message} (1 similar record since {since} suppressed{worst}; this one happened at {of})")
+        }
         _ => format!(
-            "{message} ({count} similar records since {since} suppressed{worst}; this one is of {of})"
+            "{message} ({count} similar records since {since} suppressed{worst}; this one happened at {of})"
         ),
     }
 }

@@ -71,19 +71,17 @@ impl Answer {
                     .and_then(host)
                     .filter(|to| !hidden.is_in(to))
                     .map_or_else(String::new, |to| format!(" to {to}"));
-                format!(
-                    "it answered {code}, a redirect{to}, which is not followed; set url to where it leads"
-                )
+                format!("it answered {code}, a redirect{to}, which is not followed; set url to its target")
             }
             401 | 403 => {
-                format!("it refused us ({code}){said}; correct the secret, the headers or the signature")
+                format!("it denied access ({code}){said}; fix the secret, the headers or the signature")
             }
-            404 | 405 | 410 => format!("nothing takes messages there ({code}){said}; correct the url"),
+            404 | 405 | 410 => format!("nothing accepts messages at this url ({code}){said}; fix the url"),
             429 => format!("it throttled the message (429){said}"),
-            408 | 425 => format!("it wants the message again ({code}){said}"),
+            408 | 425 => format!("it asks for a retry ({code}){said}"),
             500..=599 => format!("it failed ({code}){said}"),
             _ => format!(
-                "it found fault with the message ({code}){said}; correct the template, or see what it wants"
+                "it rejected the message ({code}){said}; fix the template, or see what the receiver expects"
             ),
         };
         match code {
@@ -102,9 +100,9 @@ impl Answer {
         if line.is_empty() {
             String::new()
         } else if hidden.is_all() {
-            ", saying what is not shown because its address is a secret".to_owned()
+            ", with a message that is not shown because the url is a secret".to_owned()
         } else if hidden.is_in(&self.words) {
-            ", saying more than may be shown".to_owned()
+            ", with a message that is not shown because it is too long".to_owned()
         } else {
             format!(", saying {line:?}")
         }
@@ -160,9 +158,9 @@ mod tests {
         }
         for (status, says) in [
             (302, "https://elsewhere.example.com, which is not followed"),
-            (401, "correct the secret"),
-            (404, "correct the url"),
-            (400, "correct the template"),
+            (401, "fix the secret"),
+            (404, "fix the url"),
+            (400, "fix the template"),
         ] {
             let Err(Reason::Rejected(what)) = meaning(status, "") else { panic!("{status}") };
             assert!(
@@ -171,8 +169,8 @@ mod tests {
             );
         }
         for (status, says) in [
-            (408, "wants the message again"),
-            (425, "wants the message again"),
+            (408, "asks for a retry"),
+            (425, "asks for a retry"),
             (429, "throttled"),
             (500, "it failed"),
             (503, "it failed"),
@@ -199,14 +197,12 @@ mod tests {
         hidden
             .address(&"https://h.example.com/services/T000/XyZ0SecretToken?k=QuerySecret99".parse().unwrap());
         let words = "token XyZ0SecretToken (k QuerySecret99) is not known";
-        for (status, says) in [
-            (400, "it found fault with the message (400)"),
-            (404, "correct the url"),
-            (503, "it failed (503)"),
-        ] {
+        for (status, says) in
+            [(400, "it rejected the message (400)"), (404, "fix the url"), (503, "it failed (503)")]
+        {
             let told =
                 told(answer(status, words).meaning(&hidden, &mut LastWords::default(), Stamp::from_secs(0)));
-            assert!(told.contains(says) && told.contains("because its address is a secret"), "{told}");
+            assert!(told.contains(says) && told.contains("because the url is a secret"), "{told}");
             assert!(!told.contains("XyZ0") && !told.contains("Query"), "{told}");
         }
         let mut redirect = answer(302, "");

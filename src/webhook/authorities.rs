@@ -56,7 +56,7 @@ impl Authorities {
         let known = self.loaded.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let ca_file = self.ca_file.clone();
         let fresh = tokio::task::spawn_blocking(move || renewed(ca_file.as_deref(), known)).await;
-        let fresh = fresh.unwrap_or_else(|_| Err(rejected("the authorities could not be loaded")))?;
+        let fresh = fresh.unwrap_or_else(|_| Err(rejected("the CA certificates could not be loaded")))?;
         let trust = Arc::clone(&fresh.trust);
         *self.loaded.lock().unwrap_or_else(PoisonError::into_inner) = Some(fresh);
         Ok(trust)

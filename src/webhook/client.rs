@@ -154,8 +154,8 @@ fn unconnected(error: &ConnectError) -> Reason {
     match &error.what {
         What::Certificate(Certificate::Untrusted) => {
             let advice = error.authorities.as_ref().map_or_else(
-                || "if a proxy or firewall inspects TLS here, give its authority in ca_file".to_owned(),
-                |file| format!("the authority must be in ca_file ({})", file.display()),
+                || "if a proxy or firewall inspects TLS here, put its CA certificate into ca_file".to_owned(),
+                |file| format!("the CA that signed it must be in ca_file ({})", file.display()),
             );
             Reason::Rejected(format!("{error}; {advice}"))
         }

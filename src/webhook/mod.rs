@@ -146,7 +146,7 @@ impl Messenger for Webhook {
 fn signature(key: &str, now: Stamp, body: &str) -> Result<Vec<(HeaderName, HeaderValue)>, Reason> {
     let seconds = now.as_millis().div_euclid(1000);
     let mut mac = Hmac::<Sha256>::new_from_slice(key.as_bytes())
-        .map_err(|_| rejected("the signing secret is of no use"))?;
+        .map_err(|_| rejected("the signing secret cannot be used"))?;
     mac.update(format!("{seconds}.{body}").as_bytes());
     let digest: String = mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
     let headers = [

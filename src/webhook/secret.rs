@@ -38,9 +38,8 @@ pub(super) async fn read(path: &Path) -> Result<String, String> {
 pub(super) fn read_at_once(path: &Path) -> Result<String, NoSecret> {
     let shown = path.display();
     let unread = |error: &std::io::Error| {
-        let what = format!(
-            "the secret {shown} cannot be read ({error}); correct the path, or let the daemon read it"
-        );
+        let what =
+            format!("the secret {shown} cannot be read ({error}); fix the path, or let the daemon read it");
         if [ErrorKind::NotFound, ErrorKind::PermissionDenied].contains(&error.kind()) {
             NoSecret::OutOfReach(what)
         } else {
@@ -56,12 +55,12 @@ pub(super) fn read_at_once(path: &Path) -> Result<String, NoSecret> {
         Ok(bytes) => bytes,
         Err(Unread::Failed(error)) => return Err(unread(&error)),
         Err(Unread::NotRegular(what)) => {
-            return wrong(&format!("is {what}, not a regular file; correct the path"));
+            return wrong(&format!("is {what}, not a regular file; fix the path"));
         }
-        Err(Unread::TooLong) => return wrong("is longer than any secret; correct the path"),
+        Err(Unread::TooLong) => return wrong("is too long for a secret; fix the path"),
     };
     let Ok(text) = std::str::from_utf8(&bytes) else {
-        return wrong("is not text; correct the path");
+        return wrong("is not text; fix the path");
     };
     let text = text.trim();
     if text.is_empty() {
@@ -91,7 +90,7 @@ mod tests {
             assert!(refused.contains("chmod o-rwx /") && !refused.contains("key-1"), "{refused}");
         }
         assert!(set("\n", 0o600).unwrap_err().contains("is empty"));
-        assert!(set(&"x".repeat(20_000), 0o600).unwrap_err().contains("longer"));
+        assert!(set(&"x".repeat(20_000), 0o600).unwrap_err().contains("too long"));
         let Err(NoSecret::OutOfReach(what)) = read_at_once(Path::new("/nonexistent/key")) else { panic!() };
         assert!(what.contains("/nonexistent/key cannot be read"), "{what}");
     }

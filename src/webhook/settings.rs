@@ -23,23 +23,23 @@ impl WebhookSettings {
     /// An address that may be posted to.
     pub(super) fn address(&self, text: &str) -> Result<Uri, String> {
         let wrong = |what: &str| format!("the url {what}");
-        let url: Uri = text.parse().map_err(|_| wrong("is none; correct it"))?;
+        let url: Uri = text.parse().map_err(|_| wrong("is not valid; fix it"))?;
         match url.scheme_str() {
             Some("https") => {}
             Some("http") if self.allow_http => {}
             Some("http") => {
                 return Err(wrong(
-                    "is plain HTTP, which anybody on the way can read; use https://, or set allow_http = true",
+                    "is plain HTTP, readable by anybody on the path; use https://, or set allow_http = true",
                 ));
             }
-            Some(_) | None => return Err(wrong("is not https://; correct it")),
+            Some(_) | None => return Err(wrong("is not https://; fix it")),
         }
         if url.host().is_none_or(str::is_empty) {
-            return Err(wrong("names no host; correct it"));
+            return Err(wrong("has no host; fix it"));
         }
         if url.authority().is_some_and(|authority| authority.as_str().contains('@')) {
             return Err(wrong(
-                "names a user, who would not be told; write an Authorization header with {secret}",
+                "contains a user name, which is not sent; write an Authorization header with {secret}",
             ));
         }
         Ok(url)
@@ -51,7 +51,7 @@ impl WebhookSettings {
             let value = value.replace("{secret}", secret.unwrap_or_default());
             header(name, &value).ok_or_else(|| {
                 format!(
-                    "the header {name} is none, once the secret is filled in; correct the one or the other"
+                    "the header {name} is invalid with the secret filled in; fix the header or the secret"
                 )
             })
         };

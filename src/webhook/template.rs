@@ -30,7 +30,7 @@ impl<'t> Template<'t> {
         environment.set_undefined_behavior(UndefinedBehavior::SemiStrict);
         environment.set_fuel(Some(FUEL));
         let added = environment.add_template(NAME, text(body));
-        added.map_err(|error| format!("is no template ({error}); correct it"))?;
+        added.map_err(|error| format!("is not a valid template ({error}); fix it"))?;
         Ok(Self(environment))
     }
 
@@ -67,12 +67,12 @@ impl<'t> Template<'t> {
             let told = error.to_string();
             let line = error.line().unwrap_or_default();
             let told = if hidden.is_in(&told) { format!("{}, line {line}", error.kind()) } else { told };
-            format!("the template cannot be filled in ({told}); correct it")
+            format!("the template cannot be filled in ({told}); fix it")
         })?;
         if rendered.trim().is_empty() {
             return Ok(None);
         }
-        let wrong = |error| format!("the template comes to no JSON ({error}); correct it");
+        let wrong = |error| format!("the template does not produce valid JSON ({error}); fix it");
         let body: Value = serde_json::from_str(&rendered).map_err(wrong)?;
         Ok(Some(body.to_string()))
     }

@@ -231,8 +231,8 @@ fn a_template_of_ones_own_is_filled_in_and_one_that_is_wrong_says_so() {
     let wrong = |text: &str| {
         Template::parse(&own(text)).unwrap().render(&sample(Change::Opened), None, NOW, None).unwrap_err()
     };
-    assert!(wrong("{{ titel }}").contains("correct it"));
-    assert!(wrong("title: {{ title }}").contains("no JSON"));
+    assert!(wrong("{{ titel }}").contains("fix it"));
+    assert!(wrong("title: {{ title }}").contains("valid JSON"));
 }
 
 #[test]

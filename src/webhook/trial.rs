@@ -106,7 +106,7 @@ fn template(settings: &WebhookSettings, secret: Option<&str>) -> Result<(), Stri
     let unknown: Vec<_> = parsed.names().into_iter().filter(|name| !known.contains(&**name)).collect();
     if !unknown.is_empty() {
         return Err(format!(
-            "names {}, and there is no such thing in a message; docs/sinks.md lists what there is",
+            "names {}, which a message does not have; docs/sinks.md lists the fields",
             unknown.join(", ")
         ));
     }
@@ -131,7 +131,7 @@ fn filled(
     let without = if absent.is_empty() {
         String::new()
     } else {
-        format!(" without {}, which a message need not have: see docs/sinks.md", absent.join(", "))
+        format!(" without {}, which a message may lack: see docs/sinks.md", absent.join(", "))
     };
     Err(format!("{what} (for {drill}\"{change}\" of {}{without})", message.kind.as_str()))
 }
@@ -189,11 +189,11 @@ mod tests {
         ] {
             assert_eq!(trial(&own(right), Reach::Daemon), []);
         }
-        says(&own("{% if x %"), Part::Template, "is no template");
-        says(&own("{\"t\": {{ titel }}}"), Part::Template, "names titel, and there is no such thing");
+        says(&own("{% if x %"), Part::Template, "is not a valid template");
+        says(&own("{\"t\": {{ titel }}}"), Part::Template, "names titel, which a message does not have");
         // Where it is only looked at, or only for one change, that shows no other way.
         says(&own("{% if chnage == 'resolved' %}{}{% endif %}"), Part::Template, "names chnage");
-        says(&own("{{ title }}: {{ text }}"), Part::Template, "comes to no JSON");
+        says(&own("{{ title }}: {{ text }}"), Part::Template, "does not produce valid JSON");
         says(&own("{% if change == 'unwatched' %}no{% endif %}"), Part::Template, "\"unwatched\" of outage");
         says(&own("{% if kind == 'one_sided' %}no{% endif %}"), Part::Template, "of one_sided");
         says(&own("{% if drill %}no{% endif %}"), Part::Template, "a drill's \"opened\"");
@@ -227,12 +227,12 @@ mod tests {
         says(&WebhookSettings { secret: Some(of("\n")), ..own("{}") }, Part::Secret, "is empty; fill it in");
         says(&WebhookSettings { signing_secret: Some(of("")), ..own("{}") }, Part::SigningSecret, "is empty");
         for (text, words) in [
-            ("not a url", "is none; correct it"),
-            ("hook.example.com/s3cr3t", "is none; correct it"),
+            ("not a url", "is not valid; fix it"),
+            ("hook.example.com/s3cr3t", "is not valid; fix it"),
             ("ftp://hook.example.com/s3cr3t", "is not https://"),
             ("https:///s3cr3t", "the url"),
             ("http://hook.example.com/s3cr3t", "allow_http"),
-            ("https://s3cr3t@hook.example.com/", "names a user"),
+            ("https://s3cr3t@hook.example.com/", "contains a user name"),
         ] {
             let settings = WebhookSettings { url: WebhookUrl::Secret(of(text)), ..own("{}") };
             says(&settings, Part::Url, words);
@@ -240,7 +240,7 @@ mod tests {
         }
         let headers = vec![("Authorization".to_owned(), "Bearer {secret}".to_owned())];
         let settings = WebhookSettings { secret: Some(of("two\nlines")), headers, ..own("{}") };
-        says(&settings, Part::Headers, "the header Authorization is none, once the secret is filled in");
+        says(&settings, Part::Headers, "the header Authorization is invalid with the secret filled in");
     }
 
     #[test]

@@ -269,7 +269,7 @@ def what_root_checks_is_what_the_service_meets(machine, site):
     def judged(code, *says):
         done = machine.run("bothends", "check", "--to-run", check=False)
         equal(done.code, code, f"the exit code of check --to-run:\n{done.output}\n")
-        holds(done.output, "the start is judged as bothends.service would", *says)
+        holds(done.output, "start-up checks run as bothends.service would", *says)
 
     def warned(*says):
         done = machine.run("bothends", "check", check=False)
@@ -547,7 +547,7 @@ def a_host_without_icmp_sockets_is_told_and_has_a_drop_in(machine, site):
     directory = f"/etc/systemd/system/{UNIT}.d"
     machine.shell(f"cp {DROP_INS}/cap-net-raw.conf {directory}/ && systemctl daemon-reload")
     start(machine)
-    all_up(machine, "degraded: probe: Echoes go through raw sockets")
+    all_up(machine, "degraded: probe: ICMP probes use raw sockets")
     figure = exposure(machine)
     assert figure <= EXPOSURE_MAX_RAW, figure
     site.figures.append(f"with raw sockets {figure}")

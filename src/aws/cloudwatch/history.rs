@@ -57,7 +57,7 @@ impl CloudWatch {
                 };
                 let under = found_under(tunnel, &asked[index]);
                 for (stamp, value) in result.timestamps().iter().zip(result.values()) {
-                    let millis = stamp.to_millis().map_err(|_| garbage("a stamp lies outside of time"))?;
+                    let millis = stamp.to_millis().map_err(|_| garbage("a timestamp is out of range"))?;
                     let stamp = Stamp::from_millis(millis);
                     points.push(Datapoint { stamp, period: PERIOD, value: *value, under });
                 }

@@ -212,18 +212,18 @@ fn read(
         "pending" => {
             return state(
                 "pending",
-                "AWS is still making it; wait some minutes until it is available, and ask again",
+                "AWS is still creating it; wait until it is available (some minutes), then run discover again",
             );
         }
         "modifying" => {
             return state(
                 "modifying",
-                "AWS is changing it, and its addresses may change; wait until it is available, and ask again",
+                "AWS is changing it, and its addresses may change; wait until it is available, then run discover again",
             );
         }
-        gone @ ("deleting" | "deleted") => return state(gone, "there is nothing to watch; leave it out"),
+        gone @ ("deleting" | "deleted") => return state(gone, "there is nothing to monitor; leave it out"),
         other => {
-            let what = "a state that bothends does not know; wait until it is available, and ask again";
+            let what = "a state unknown to bothends; wait until it is available, then run discover again";
             return state(&state_word(other), what);
         }
     }
@@ -337,15 +337,15 @@ fn failed(failure: &Failure, asked: &str) -> String {
     let said = failure.source().map(|cause| format!(" ({cause})")).unwrap_or_default();
     if let Some(role) = failure.unassumed() {
         return format!(
-            "{asked} was not asked: these credentials may not assume {role}{said}. {OWN}. They need {} on that role, and its \
-             trust policy must admit them",
+            "{asked} was not asked: these credentials may not assume {role}{said}. {OWN}. They need {} on that role, and \
+             its trust policy must allow them",
             Call::AssumeRole.permission()
         );
     }
     let advice = match failure.kind {
         FailureKind::Denied => {
             return format!(
-                "{asked} was refused{said}: these credentials may not do that. {OWN}. They need {PERMISSION}; the daemon does \
+                "{asked} was refused{said}: these credentials lack the permission. {OWN}. They need {PERMISSION}; the daemon does \
                  not, and should not have it"
             );
         }

@@ -112,7 +112,7 @@ fn read(tunnel: &TunnelId, known: Option<&Presence>) -> (Reading, Option<Remark>
     let Some(telemetry) = connection.telemetry.iter().find(|t| t.outside_ip == Some(tunnel.outside_ip))
     else {
         let remark = (connection.state == "available")
-            .then(|| Remark::advice(format!("EC2 says nothing of the state of {tunnel}")));
+            .then(|| Remark::advice(format!("EC2 gives no state for {tunnel}")));
         let unlisted =
             Telemetry { status: TelemetryStatus::Other, message: "".into(), last_status_change: None };
         return (Reading::Telemetry(unlisted), remark);
@@ -193,7 +193,7 @@ mod tests {
     fn a_tunnel_of_which_ec2_says_nothing_is_unknown_and_that_is_told() {
         let (reading, remark) = read(&tunnel(), Some(&described("available", "203.0.113.99", "UP")));
         assert!(matches!(reading, Reading::Telemetry(t) if t.status == TelemetryStatus::Other));
-        assert!(remark.unwrap().text.contains("of the state of"));
+        assert!(remark.unwrap().text.contains("EC2 gives no state for"));
     }
 
     #[test]

@@ -67,7 +67,7 @@ fn a_denial_says_call_place_permission_and_what_to_do() {
         failure.text,
         format!(
             "CloudWatch GetMetricData in eu-south-1 was refused (AccessDenied): the permission \
-             cloudwatch:GetMetricData on * is missing; allow it to the daemon's identity; AWS says: {message}"
+             cloudwatch:GetMetricData on * is missing; grant it to the daemon's identity; AWS says: {message}"
         )
     );
 }
@@ -201,8 +201,8 @@ fn what_identity_center_answers_is_told_in_words_and_a_session_that_is_over_name
     assert_eq!(
         refused.text,
         "CloudWatch GetMetricData in eu-south-1: no AWS credentials: IAM Identity Center refuses the role of the profile ops \
-         (ForbiddenException: No access); check its sso_account_id and sso_role_name, and that this role is assigned to whoever \
-         has signed in"
+         (ForbiddenException: No access); check its sso_account_id and sso_role_name, and that this role is \
+         assigned to the user who signed in"
     );
     assert_eq!((refused.kind, refused.sign_in()), (FailureKind::CredentialsMissing, None));
     let over = of_identity_center(401, "UnauthorizedException", "Session token not found or invalid");

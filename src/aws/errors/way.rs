@@ -38,11 +38,11 @@ pub(super) fn words(error: &(dyn Error + 'static)) -> (bool, String) {
 fn unconnected(error: &ConnectError) -> String {
     match (&error.what, &error.authorities) {
         (What::Certificate(Certificate::Untrusted), None) => format!(
-            "{error}; if a proxy or firewall inspects TLS here, name a PEM file with its authority in AWS_CA_BUNDLE (ca_bundle of \
+            "{error}; if a proxy or firewall inspects TLS here, name a PEM file with its CA certificate in AWS_CA_BUNDLE (ca_bundle of \
              a profile is not read), or add it to this host's store (update-ca-certificates)"
         ),
         (What::Certificate(Certificate::Untrusted), Some(file)) => format!(
-            "{error}; only the authorities in {} (AWS_CA_BUNDLE) are trusted: add the one that signed it",
+            "{error}; only the CAs in {} (AWS_CA_BUNDLE) are trusted: add the one that signed it",
             file.display()
         ),
         (What::HandshakeBroken { large: true, .. }, _) => {

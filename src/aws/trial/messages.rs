@@ -61,7 +61,7 @@ async fn look_at(connection: &Arc<Connection>, topic_arn: &str) -> Result<(), Fa
     let draft = Draft { content_type: "application/x-www-form-urlencoded", target: None, body };
     let read = |pieces: Vec<Bytes>| {
         let whole = String::from_utf8_lossy(&pieces.concat()).contains("</GetTopicAttributesResponse>");
-        if whole { Ok(()) } else { Err("the answer tells nothing of the topic") }
+        if whole { Ok(()) } else { Err("the answer does not describe the topic") }
     };
     match client.call(call, draft, read).await {
         Ok(((), _)) => Ok(()),

@@ -95,8 +95,9 @@ pub fn folds<'a>(plans: impl IntoIterator<Item = &'a SeenPlan>) -> Vec<String> {
             ),
         };
         Some(format!(
-            "{what}: while one of them is open, Incident Manager folds the others into it, and nobody is paged for them; give each \
-             connection and kind a plan of its own ({{vpn_id}} and {{kind}} in response_plan), and each plan its own dedupe string"
+            "{what}: while one of them is open, Incident Manager merges the others into it, and nobody is paged \
+             for them; give each connection and kind its own \
+             plan ({{vpn_id}} and {{kind}} in response_plan), and each plan its own dedupe string"
         ))
     };
     by_string.into_iter().filter_map(told).collect()

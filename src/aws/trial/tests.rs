@@ -97,8 +97,8 @@ fn a_string_of_two_plans_and_a_plan_of_two_incidents_may_fold_them() {
         seen("rome", Some("rome"), &[(ROME, Kind::Outage), (ROME, Kind::RedundancyLost)]),
     ];
     insta::assert_snapshot!(folds(&plans).join("\n"), @r#"
-    the response plans milan-one_sided, milan-outage have the same dedupe string "milan" (one_sided of vpn-0123456789abcdef0, outage of vpn-0123456789abcdef0): while one of them is open, Incident Manager folds the others into it, and nobody is paged for them; give each connection and kind a plan of its own ({vpn_id} and {kind} in response_plan), and each plan its own dedupe string
-    the response plan rome has the dedupe string "rome" and serves different incidents (outage of vpn-0fedcba9876543210, redundancy_lost of vpn-0fedcba9876543210): while one of them is open, Incident Manager folds the others into it, and nobody is paged for them; give each connection and kind a plan of its own ({vpn_id} and {kind} in response_plan), and each plan its own dedupe string
+    the response plans milan-one_sided, milan-outage have the same dedupe string "milan" (one_sided of vpn-0123456789abcdef0, outage of vpn-0123456789abcdef0): while one of them is open, Incident Manager merges the others into it, and nobody is paged for them; give each connection and kind its own plan ({vpn_id} and {kind} in response_plan), and each plan its own dedupe string
+    the response plan rome has the dedupe string "rome" and serves different incidents (outage of vpn-0fedcba9876543210, redundancy_lost of vpn-0fedcba9876543210): while one of them is open, Incident Manager merges the others into it, and nobody is paged for them; give each connection and kind its own plan ({vpn_id} and {kind} in response_plan), and each plan its own dedupe string
     "#);
 }
 

@@ -39,20 +39,20 @@ pub(super) fn render(outcomes: &[Outcome]) -> (String, Exit) {
         text.push_str(if verdicts().all(|verdict| verdict == Verdict::Allowed) {
             "\nAWS allows what the configuration needs\n"
         } else {
-            "\nnothing that could be tried is denied\n"
+            "\nnothing that could be tested is denied\n"
         });
     }
     (text, exit)
 }
 
 const NOT_DENIED: &str = "
-\"not denied\": so that it has no effect, the call asked for what cannot be (a datum of 2010; a response plan or a record with a
-name that nobody has), and AWS refused that, and not for want of a permission. AWS does not document which of the two it looks
-at first: a drill, or the first minute of metrics, has the last word.
+\"not denied\": to have no effect, the call named something impossible (a datum dated 2010; a response plan or a record that
+does not exist). AWS rejected that, but not for a missing permission. AWS does not document which it checks first: only a drill,
+or the first minute of metrics, proves the permission.
 ";
 
 const NOT_TRIED: &str = "
-\"not tried\": ssm:CreateOpsItem and sns:Publish have no dry run, and would reach people: run bothends drill
+\"not tried\": ssm:CreateOpsItem and sns:Publish have no dry run and would page people: run bothends drill
 ";
 
 /// Which sinks' pages were not tried, in people's words.
@@ -63,9 +63,8 @@ pub(super) fn untried(config: &Config) -> Option<String> {
         Vendor::OpsCenter | Vendor::Sns { .. } | Vendor::Webhook(_) => true,
     };
     let ids: Vec<&str> = config.sinks.iter().filter(by_drill_alone).map(|sink| sink.id.as_str()).collect();
-    (!ids.is_empty()).then(|| {
-        format!("\nwhat {} would send to people was not tried: run bothends drill\n", ids.join(", "))
-    })
+    (!ids.is_empty())
+        .then(|| format!("\ndelivery to {} was not tested: run bothends drill\n", ids.join(", ")))
 }
 
 fn exit(verdicts: impl Iterator<Item = Verdict>, nothing_found: bool) -> Exit {

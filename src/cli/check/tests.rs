@@ -201,7 +201,7 @@ fn sinks_whose_page_only_a_drill_can_try_are_named() {
                 url = \"https://hooks.example.com/x\"\npreset = \"slack\"\n";
     assert_eq!(
         sinks(&(plan + more)),
-        "\nwhat ops_center, webhook would send to people was not tried: run bothends drill\n"
+        "\ndelivery to ops_center, webhook was not tested: run bothends drill\n"
     );
 }
 
@@ -272,9 +272,9 @@ fn the_table_merges_what_came_to_the_same_and_says_what_to_add() {
     to be added to the policy of the credentials in use, for what is denied in eu-central-1 as arn:aws:iam::123456789012:role/watcher
       {"Effect":"Allow","Action":["sts:AssumeRole"],"Resource":["arn:aws:iam::123456789012:role/watcher"]}
 
-    "not denied": so that it has no effect, the call asked for what cannot be (a datum of 2010; a response plan or a record with a
-    name that nobody has), and AWS refused that, and not for want of a permission. AWS does not document which of the two it looks
-    at first: a drill, or the first minute of metrics, has the last word.
+    "not denied": to have no effect, the call named something impossible (a datum dated 2010; a response plan or a record that
+    does not exist). AWS rejected that, but not for a missing permission. AWS does not document which it checks first: only a drill,
+    or the first minute of metrics, proves the permission.
     "#);
 }
 

@@ -91,12 +91,12 @@ fn the_configuration_reads_as_a_person_would_write_it() {
 
     [aws]
     region = "eu-west-1"
-    # ec2_telemetry = true                  # ask EC2, too: fresher than CloudWatch; notices changed addresses
+    # ec2_telemetry = true                  # also poll EC2: fresher than CloudWatch; detects changed addresses
 
     [[vpn]]
     id = "vpn-0123456789abcdef0"
     name = "Milan DC, primary"              # its Name tag
-    routing = "static"                      # AWS's "down" beside answered echoes means that the two ends disagree
+    routing = "static"                      # AWS down while probes pass means that the two ends disagree
 
     [[vpn.tunnel]]
     # AWS reported UP (IPSEC IS UP), last change 2026-11-22T10:00:00Z.
@@ -119,7 +119,7 @@ fn the_configuration_reads_as_a_person_would_write_it() {
     [[vpn]]
     id = "vpn-0fedcba9876543210"
     name = "vpn-0fedcba9876543210"          # it has no Name tag; any display name will do
-    routing = "bgp"                         # AWS's "down" beside answered echoes means that BGP is down
+    routing = "bgp"                         # AWS down while probes pass means that BGP is down
 
     [[vpn.tunnel]]
     # AWS did not report its state.

@@ -29,7 +29,7 @@ pub(super) fn render(proposal: &Proposal) -> String {
     text.line("");
     text.line("[aws]");
     text.key("region", region, "");
-    text.line("# ec2_telemetry = true                  # ask EC2, too: fresher than CloudWatch; notices changed addresses");
+    text.line("# ec2_telemetry = true                  # also poll EC2: fresher than CloudWatch; detects changed addresses");
     for one in vpns {
         vpn(&mut text, one, role_arn.as_deref());
     }
@@ -57,17 +57,15 @@ fn vpn(text: &mut Text, vpn: &Vpn, role_arn: Option<&str>) {
     text.key("name", name, from);
     match routing {
         Some(routing @ "bgp") => {
-            text.key("routing", routing, "AWS's \"down\" beside answered echoes means that BGP is down")
+            text.key("routing", routing, "AWS down while probes pass means that BGP is down")
         }
-        Some(routing) => text.key(
-            "routing",
-            routing,
-            "AWS's \"down\" beside answered echoes means that the two ends disagree",
-        ),
+        Some(routing) => {
+            text.key("routing", routing, "AWS down while probes pass means that the two ends disagree")
+        }
         None => text.key("# routing", "bgp", "or \"static\"; AWS did not say"),
     }
     if let Some(role_arn) = role_arn {
-        text.key("role_arn", role_arn, "AWS was asked with this role");
+        text.key("role_arn", role_arn, "the role that discover used");
     }
     let one_of = match (*all_down, tunnels.len()) {
         (false, _) => Down::NotAll,

@@ -11,13 +11,13 @@ use crate::domain::plan::VpnPlan;
 /// The arguments.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Drill {
-    /// Through this sink alone, such as incident_manager or sns-2.
+    /// Only this sink, such as incident_manager or sns-2.
     #[arg(long, value_name = "SINK")]
     sink: Option<String>,
-    /// As if it were of this connection; else of the first that a sink takes.
+    /// Use this connection; default: the first that the sink takes.
     #[arg(long, value_name = "VPN_ID")]
     vpn: Option<String>,
-    /// As if it were of this kind; else of the first that a sink takes.
+    /// Use this kind of incident; default: the first that the sink takes.
     #[arg(long, value_name = "KIND", value_parser = ["outage", "redundancy_lost", "one_sided"])]
     kind: Option<String>,
     /// Keep the test incident open this long so that paging can happen; a real incident ends it. Default: 0, or 60 for a
@@ -56,7 +56,7 @@ pub(super) fn chosen(config: &Config, arguments: &Drill) -> Result<Vec<Round>, S
     let Drill { sink, vpn, kind, hold: _, yes: _, own_credentials: _ } = arguments;
     let vpns = &config.plan.vpns;
     if config.sinks.is_empty() {
-        return Err("there is no sink to try: add an [[incident.sink]] to the configuration".to_owned());
+        return Err("there is no sink to test: add an [[incident.sink]] to the configuration".to_owned());
     }
     let ids: Vec<&str> = config.sinks.iter().map(|sink| sink.id.as_str()).collect();
     known("--sink", sink.as_deref(), "sink", &ids)?;

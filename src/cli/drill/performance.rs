@@ -85,8 +85,8 @@ pub(super) async fn keep(sink: &impl ShowingSink, stage: &Stage<'_>) -> Outcome 
             return outcome;
         }
         Started::Unknown(error) => {
-            let told = "whether it was started is not known; look there for a title that begins with DRILL, and run the \
-                        drill again, which resolves what it finds: ";
+            let told = "it is not known whether it was started; look at the sink for a title that begins with \
+                        DRILL, and run the drill again, which resolves what it finds: ";
             outcome.failed("NOT KNOWN", told, error);
             return outcome;
         }
@@ -95,8 +95,8 @@ pub(super) async fn keep(sink: &impl ShowingSink, stage: &Stage<'_>) -> Outcome 
     match repeated(async || sink.show(&record).await).await {
         Ok(shown) if shown.source != DRILL_SOURCE => {
             let told = format!(
-                "the sink merged the drill into the open record {record} ({}, started by {}): same dedupe string. It is left as it \
-                 is, and no drill's; the drill may show in its timeline",
+                "the sink merged the drill into the open record {record} ({}, started by {}): same dedupe \
+                 string. The record is left untouched; the drill may appear in its timeline",
                 described(&shown),
                 shown.source
             );
@@ -218,7 +218,7 @@ async fn end(sink: &impl ShowingSink, stage: &Stage<'_>, record: &RecordId, outc
     });
     match ended.await {
         Ok(shown) if shown.source != DRILL_SOURCE => {
-            outcome.ill("left as is", &format!("{record} is no drill's"))
+            outcome.ill("left as is", &format!("{record} is not a drill"))
         }
         Ok(shown) => outcome.say("resolved", &described(&shown)),
         Err(error) => {

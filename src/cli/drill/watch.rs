@@ -50,7 +50,7 @@ impl Watch {
         match client::get(self.listen, "/status") {
             Ok(answer) if answer.code == 200 => match serde_json::from_str(&answer.body) {
                 Ok(status) => said(&status),
-                Err(error) => Daemon::Absent(format!("its status is not understood: {error}")),
+                Err(error) => Daemon::Absent(format!("its status cannot be parsed: {error}")),
             },
             Ok(answer) => Daemon::Absent(format!("it answers {}", answer.code)),
             Err(error) => Daemon::Absent(error.to_string()),

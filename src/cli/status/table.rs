@@ -257,7 +257,7 @@ mod tests {
 
         problems
           failed: store_failing: store: disk full
-              First: `df -h /var/lib/bothends` and `journalctl -k`: make room or mend the disk. The store is written again by itself; do not restart before.
+              First: `df -h /var/lib/bothends` and `journalctl -k`: free space or fix the disk. Writing resumes by itself; do not restart before it does.
           cloudwatch in eu-west-1: the last 3 queries failed; it last answered at 03:12:12Z
         ");
     }

@@ -91,7 +91,7 @@ fn of_vpn(vpn: &VpnJson, status: &StatusJson) -> Option<(Level, String)> {
         ));
     }
     if !stands_by && vpn.traffic != "flows" {
-        return Some((Level::Unknown, format!("{name}: no tunnel is known by both ends to work")));
+        return Some((Level::Unknown, format!("{name}: no tunnel is confirmed up by both ends")));
     }
     None
 }

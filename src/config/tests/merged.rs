@@ -188,7 +188,7 @@ fn renamed_in(files: &Files, env: &[(&str, &str)]) -> Result<Loaded, String> {
 #[test]
 fn a_renamed_key_is_read_with_a_warning() {
     let files = Files::new(&format!("{VPN}{SINK}").replace("inside_ip", "inside"));
-    insta::assert_snapshot!(with_renamed(&files).unwrap(), @r#"bothends.toml:6: vpn[0].tunnel[0].inside: is called "inside_ip" today; rename it"#);
+    insta::assert_snapshot!(with_renamed(&files).unwrap(), @r#"bothends.toml:6: vpn[0].tunnel[0].inside: is now called "inside_ip"; rename it"#);
 }
 
 #[test]
@@ -203,11 +203,11 @@ fn of_both_names_in_two_files_the_later_file_has_it_and_the_former_name_is_a_war
     let interval = |loaded: &Loaded| loaded.config.plan.vpns[0].probe.interval;
     let files = Files::new(&main).with("b.toml", "[probe]\ninterval = \"3s\"\n");
     assert_eq!(interval(&renamed_in(&files, &[]).unwrap()), Duration::from_secs(3));
-    insta::assert_snapshot!(with_renamed(&files).unwrap(), @r#"bothends.toml:2: probe.every: is called "interval" today; rename it"#);
+    insta::assert_snapshot!(with_renamed(&files).unwrap(), @r#"bothends.toml:2: probe.every: is now called "interval"; rename it"#);
 
     let files = Files::new(&main.replace("every", "interval")).with("b.toml", "[probe]\nevery = \"3s\"\n");
     assert_eq!(interval(&renamed_in(&files, &[]).unwrap()), Duration::from_secs(3));
-    insta::assert_snapshot!(with_renamed(&files).unwrap(), @r#"conf.d/b.toml:2: probe.every: is called "interval" today; rename it"#);
+    insta::assert_snapshot!(with_renamed(&files).unwrap(), @r#"conf.d/b.toml:2: probe.every: is now called "interval"; rename it"#);
 }
 
 #[test]
@@ -215,9 +215,9 @@ fn each_use_of_a_former_name_is_one_warning() {
     let files = Files::new(&format!("[probe]\nevery = \"2s\"\n{VPN}{SINK}").replace("inside_ip", "inside"))
         .with("b.toml", format!("[probe]\nevery = \"3s\"\n{OTHER_VPN}"));
     insta::assert_snapshot!(with_renamed(&files).unwrap(), @r#"
-    bothends.toml:2: probe.every: is called "interval" today; rename it
-    bothends.toml:8: vpn[0].tunnel[0].inside: is called "inside_ip" today; rename it
-    conf.d/b.toml:2: probe.every: is called "interval" today; rename it
+    bothends.toml:2: probe.every: is now called "interval"; rename it
+    bothends.toml:8: vpn[0].tunnel[0].inside: is now called "inside_ip"; rename it
+    conf.d/b.toml:2: probe.every: is now called "interval"; rename it
     "#);
 }
 
@@ -227,7 +227,7 @@ fn a_variable_of_a_former_name_overrides_with_a_warning_and_beside_its_successor
     let loaded = renamed_in(&files, &[("BOTHENDS_PROBE__EVERY", "7s")]).unwrap();
     assert_eq!(loaded.config.plan.vpns[0].probe.interval, Duration::from_secs(7));
     let warnings: Vec<_> = loaded.warnings.iter().map(ToString::to_string).collect();
-    insta::assert_snapshot!(warnings.join("\n"), @"environment variable BOTHENDS_PROBE__EVERY: probe.every: is called BOTHENDS_PROBE__INTERVAL today; rename it");
+    insta::assert_snapshot!(warnings.join("\n"), @"environment variable BOTHENDS_PROBE__EVERY: probe.every: is now called BOTHENDS_PROBE__INTERVAL; rename it");
     let both = [("BOTHENDS_PROBE__EVERY", "7s"), ("BOTHENDS_PROBE__INTERVAL", "8s")];
     insta::assert_snapshot!(renamed_in(&files, &both).unwrap_err(), @"environment variable BOTHENDS_PROBE__EVERY: is the former name of BOTHENDS_PROBE__INTERVAL, which is set as well; keep that one");
 }

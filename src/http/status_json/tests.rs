@@ -172,9 +172,9 @@ fn the_shape_is_what_docs_status_md_says() {
           "code": "sink_rejects",
           "component": "sink incident_manager",
           "severity": "failed",
-          "title": "A sink refuses what it is sent",
+          "title": "A sink rejects what it is sent",
           "text": "AccessDenied",
-          "first_step": "Correct what the sink's answer names; `bothends drill` tries the sink from end to end. Until then read `bothends status`."
+          "first_step": "Fix what the sink's answer names; `bothends drill` tests the sink end to end. Until then watch `bothends status`."
         }
       ]
     }

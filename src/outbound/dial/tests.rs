@@ -202,8 +202,8 @@ mod of_size {
     async fn what_is_reset_whatever_its_size_is_told_as_such() {
         assert_eq!(
             words(&[reset], KeyExchange::Auto).await,
-            "the connection to localhost:PORT broke in the TLS handshake (connection reset): a firewall or proxy on the way may \
-             not allow TLS to this host"
+            "the connection to localhost:PORT broke in the TLS handshake (connection reset): a firewall or proxy \
+             on the path may not allow TLS to this host"
         );
     }
 }
@@ -242,7 +242,7 @@ async fn a_proxy_that_refuses_is_named_with_its_status_its_variable_and_no_passw
             &[wants_a_password],
             "(407 Proxy Authentication Required); correct the user name and password in HTTPS_PROXY",
         ),
-        (&[wants_ntlm], "it takes no Basic authentication (NTLM and Kerberos are not supported)"),
+        (&[wants_ntlm], "it does not accept Basic authentication (NTLM and Kerberos are not supported)"),
         (&[wants_ntlm_or_a_password], "correct the user name and password in HTTPS_PROXY"),
         (&[closes], "gave no HTTP answer to CONNECT"),
         (&[greets], "gave no HTTP answer to CONNECT"),

@@ -73,15 +73,15 @@ impl Publisher {
         if too_old > 0 {
             self.actions.push_back(Action::Dropped(too_old));
             self.actions.push_back(Action::Warn(format!(
-                "{too_old} minutes are two weeks old by AWS's clock, which is as long as CloudWatch takes them, and are given up"
+                "{too_old} one-minute rollups are two weeks old by AWS's clock, the limit of CloudWatch; they are dropped"
             )));
         }
         if wrong > 0 {
             self.actions.push_back(Action::Dropped(wrong));
             if !mem::replace(&mut self.told_of_false, true) {
                 self.actions.push_back(Action::Warn(
-                    "this host's clock was ahead of AWS's: minutes that lie in the future by AWS's clock are false, and are \
-                     given up; bothends_rollups_dropped_total counts them"
+                    "this host's clock was ahead of AWS's: one-minute rollups dated in the future by AWS's clock \
+                     are wrong and are dropped; bothends_rollups_dropped_total counts them"
                         .into(),
                 ));
             }
@@ -112,7 +112,7 @@ impl Publisher {
                 let since = *self.failing_since.get_or_insert(now.mono);
                 if now.mono.since(since) >= FAILING_IS_A_PROBLEM {
                     self.state(Some(format!(
-                        "CloudWatch has taken no metrics for some minutes ({what}); they are kept and sent when it can be reached"
+                        "CloudWatch has accepted no metrics for some minutes ({what}); they are kept and sent when it can be reached"
                     )));
                 }
             }
@@ -145,7 +145,7 @@ impl Publisher {
         if hopeless {
             self.pause = Some(now.mono + DENIED_PAUSE);
             self.state(Some(format!(
-                "CloudWatch refuses all metrics, so they are kept and tried once a minute: {what}"
+                "CloudWatch rejects all metrics; they are kept and retried once a minute: {what}"
             )));
         }
     }
@@ -154,7 +154,7 @@ impl Publisher {
         let Datum { name, dimensions, stamp, value, unit: _ } = &bad.datum;
         let named: Vec<_> = dimensions.iter().map(|(_, value)| value.as_str()).collect();
         self.actions.push_back(Action::Warn(format!(
-            "{}: CloudWatch refuses the datum {name} of {} ms since 1970, {value:?}, which is given up: {what}",
+            "{}: CloudWatch rejects the datum {name} of {} ms since 1970, {value:?}; it is dropped: {what}",
             named.join(" "),
             stamp.as_millis()
         )));

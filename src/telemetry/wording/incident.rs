@@ -26,7 +26,7 @@ pub(super) fn incident_changed(incident: &Incident, change: IncidentChange, at: 
         IncidentChange::Worsened => (
             Level::Warn,
             MessageId::INCIDENT_WORSENED,
-            "worse: a further tunnel is down, or the same again".to_owned(),
+            "worse: another tunnel is down, or the same one again".to_owned(),
         ),
         IncidentChange::Clearing => {
             let told = format!("{}; it is resolved if that lasts", relief(incident.id.kind));
@@ -43,12 +43,13 @@ pub(super) fn incident_changed(incident: &Incident, change: IncidentChange, at: 
         IncidentChange::HandedOver => (
             Level::Info,
             MessageId::INCIDENT_HANDED_OVER,
-            "handed over: its records stay open, for the host that holds the address".to_owned(),
+            "handed over: its records stay open; the host that now holds the address adopts them".to_owned(),
         ),
         IncidentChange::Unwatched => (
             Level::Warn,
             MessageId::INCIDENT_UNWATCHED,
-            "its connection left the configuration: its records stay open, for a person to close".to_owned(),
+            "its connection was removed from the configuration; its records stay open: close them by hand"
+                .to_owned(),
         ),
     };
     let record = about_incident(incident, level, id, &text);
@@ -104,7 +105,7 @@ pub(super) fn missed(incident: &Incident, at: Now) -> String {
         IncidentState::Open => "now".to_owned(),
     };
     format!(
-        "both ends had {} down from {} to {until}, while AWS could not be reached: nobody was told",
+        "both ends had {} down from {} to {until}, while AWS could not be reached: nobody was paged",
         tunnels.join(", "),
         time(incident.began, at.wall)
     )
@@ -113,7 +114,7 @@ pub(super) fn missed(incident: &Incident, at: Now) -> String {
 fn taken_up(incident: &Incident, at: Now) -> String {
     let sink = incident.found_at.as_ref().map_or("a sink", |sink| sink.as_str());
     let created = time(incident.id.opened, at.wall);
-    format!("found open at {sink} since {created}, taken up: {}", snapshots(incident))
+    format!("found open at {sink}, created {created}; adopted: {}", snapshots(incident))
 }
 
 fn snapshot(tunnel: &TunnelSnapshot) -> String {

@@ -121,7 +121,7 @@ impl Notice<'_> {
             Self::ReloadRefused { problems } => (
                 Level::Error,
                 MessageId::CONFIGURATION_REFUSED,
-                format!("reload refused, the configuration before it stays in force: {problems}"),
+                format!("reload refused; the previous configuration stays in force: {problems}"),
             ),
             Self::CannotStart { why } => {
                 (Level::Error, MessageId::CANNOT_START, format!("cannot start: {why}"))
@@ -132,7 +132,7 @@ impl Notice<'_> {
             Self::LeftOpen { sink, incident, vpn_name, record } => {
                 let what = match record {
                     Some(record) => format!("{record} stays open there: close it by hand"),
-                    None => "whether it was opened there is not known: look for it, and close it by hand"
+                    None => "it is not known whether it was opened there: look for it and close it by hand"
                         .to_owned(),
                 };
                 let kind = incident.kind.as_str();
@@ -151,7 +151,7 @@ impl Notice<'_> {
             }
             Self::Unfinished { after } => {
                 let text = format!(
-                    "shutdown timed out {} after the signal; requests under way are repeated at the next start",
+                    "shutdown timed out {} after the signal; unfinished requests are retried at the next start",
                     duration(after)
                 );
                 (Level::Warn, MessageId::UNFINISHED, text)
@@ -170,7 +170,7 @@ impl Notice<'_> {
             Self::FactsDropped { consumer, count } => (
                 Level::Error,
                 MessageId::FACTS_DROPPED,
-                format!("{count} facts did not reach the {consumer}: it is too slow"),
+                format!("{count} events did not reach the {consumer}: it is too slow"),
             ),
         };
         let message = match site {

@@ -109,7 +109,7 @@ fn why_local(why: Why, inside: &str) -> String {
         Why::NeverAnswered => format!(
             "{inside} has never answered, so our end has no vote; is inside_ip right, and does the gateway let ICMP echo through?"
         ),
-        Why::Starting => format!("{inside} has not been asked for long enough"),
+        Why::Starting => format!("{inside} has not been probed for long enough"),
         Why::NotHere => "this host does not hold the address of votes_if_address".to_owned(),
         Why::Fault(_)
         | Why::Silent

@@ -145,14 +145,14 @@ fn checks_are_told_quietly() {
         Fact::AddressHeld { address: [192, 0, 2, 100].into(), held: true, at: after(15) },
         Fact::AddressHeld { address: [192, 0, 2, 100].into(), held: false, at: after(15) },
     ]), @r"
-    INFO TICKS_SKIPPED milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): 3600 echoes were left out: the host slept, or was too busy CHECK=inside
-    DEBUG SUSPICION milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): check inside is suspect: an echo is overdue CHECK=inside
-    DEBUG SUSPICION milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): check inside is suspect no more CHECK=inside
+    INFO TICKS_SKIPPED milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): 3600 probes were skipped: the host slept, or was too busy CHECK=inside
+    DEBUG SUSPICION milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): check inside is suspect: a reply is overdue CHECK=inside
+    DEBUG SUSPICION milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): check inside is no longer suspect CHECK=inside
     INFO FIRST_SEEN_UP milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): 169.254.10.1 answered for the first time: our end has a vote END=local
     INFO FIRST_SEEN_UP milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): AWS has seen it up for the first time END=aws
-    WARN RESUMED milan-1: nothing was watched for 3 h: the host slept, or the process was held up
-    INFO ADDRESS_TAKEN milan-1: this host holds 192.0.2.100: its end is asked, and votes ADDRESS=192.0.2.100
-    INFO ADDRESS_LEFT milan-1: this host does not hold 192.0.2.100: its end is not asked, and has no vote ADDRESS=192.0.2.100
+    WARN RESUMED milan-1: monitoring paused for 3 h: the host slept, or the process was stalled
+    INFO ADDRESS_TAKEN milan-1: this host holds 192.0.2.100: it probes and votes ADDRESS=192.0.2.100
+    INFO ADDRESS_LEFT milan-1: this host does not hold 192.0.2.100: it does not probe or vote ADDRESS=192.0.2.100
     ");
 }
 
@@ -188,7 +188,7 @@ fn an_end_that_cannot_say_tells_why_and_what_to_look_at() {
     ]
     .map(|why| view_changed(End::Local, Verdict::Up, local_unknown(why)));
     insta::assert_snapshot!(told(local), @r"
-    INFO END_UNKNOWN milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): unknown by our end: 169.254.10.1 has not been asked for long enough; before: up END=local VERDICT=unknown ERROR=starting
+    INFO END_UNKNOWN milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): unknown by our end: 169.254.10.1 has not been probed for long enough; before: up END=local VERDICT=unknown ERROR=starting
     WARN NEVER_ANSWERED milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): unknown by our end: 169.254.10.1 has never answered, so our end has no vote; is inside_ip right, and does the gateway let ICMP echo through?; before: up END=local VERDICT=unknown ERROR=never answered
     ERROR CANNOT_ASK milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): unknown by our end: fault: no permission for an ICMP socket; before: up END=local VERDICT=unknown ERROR=fault: no permission for an ICMP socket
     WARN CANNOT_ASK milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): unknown by our end: fault: this host does not have the source address or interface; before: up END=local VERDICT=unknown ERROR=fault: this host does not have the source address or interface
@@ -291,21 +291,21 @@ fn the_course_of_an_incident_is_told() {
     }));
     facts.push(Fact::IncidentSettled { incident, at: after(700) });
     insta::assert_snapshot!(told(facts), @r"
-    WARN INCIDENT_MISSED milan-1: Milan DC, primary: redundancy_lost incident: both ends had tunnel 1 (203.0.113.11), tunnel 2 (203.0.113.12) down from 03:12:12Z to 03:18:40Z, while AWS could not be reached: nobody was told KIND=redundancy_lost
+    WARN INCIDENT_MISSED milan-1: Milan DC, primary: redundancy_lost incident: both ends had tunnel 1 (203.0.113.11), tunnel 2 (203.0.113.12) down from 03:12:12Z to 03:18:40Z, while AWS could not be reached: nobody was paged KIND=redundancy_lost
     INFO INCIDENT_PENDING milan-1: Milan DC, primary: outage: nothing gets through the connection; an incident opens in 30 s if this goes on KIND=outage
     INFO INCIDENT_PENDING milan-1: Milan DC, primary: one_sided: no tunnel is up at both ends, and the ends do not agree; an incident opens in 15 min if this goes on KIND=one_sided
-    INFO INCIDENT_AVERTED milan-1: Milan DC, primary: outage: over before an incident opened KIND=outage
+    INFO INCIDENT_AVERTED milan-1: Milan DC, primary: outage: over before an incident opened; nobody was paged; nobody was paged KIND=outage
     WARN INCIDENT_OPENED milan-1: Milan DC, primary: redundancy_lost incident: an active tunnel is down, and whether another works cannot be told since 03:12:12Z: tunnel 1 (203.0.113.11) down by our end, down by AWS, tunnel 2 (203.0.113.12, standby) up by our end, up by AWS; follows the incident vpn-0123456789abcdef0/redundancy_lost/1763781140000 KIND=redundancy_lost TUNNELS=tunnel 1 (203.0.113.11) down by our end, down by AWS, tunnel 2 (203.0.113.12, standby) up by our end, up by AWS
-    INFO INCIDENT_TAKEN_UP milan-1: Milan DC, primary: redundancy_lost incident: found open at a sink since 03:12:20Z, taken up: tunnel 1 (203.0.113.11) down by our end, down by AWS, tunnel 2 (203.0.113.12, standby) up by our end, up by AWS KIND=redundancy_lost TUNNELS=tunnel 1 (203.0.113.11) down by our end, down by AWS, tunnel 2 (203.0.113.12, standby) up by our end, up by AWS
+    INFO INCIDENT_TAKEN_UP milan-1: Milan DC, primary: redundancy_lost incident: found open at a sink, created 03:12:20Z; adopted: tunnel 1 (203.0.113.11) down by our end, down by AWS, tunnel 2 (203.0.113.12, standby) up by our end, up by AWS KIND=redundancy_lost TUNNELS=tunnel 1 (203.0.113.11) down by our end, down by AWS, tunnel 2 (203.0.113.12, standby) up by our end, up by AWS
     WARN INCIDENT_WITNESSED milan-1: Milan DC, primary: redundancy_lost incident: this site sees it too: an active tunnel is down, and whether another works cannot be told KIND=redundancy_lost
     DEBUG INCIDENT_UPDATED milan-1: Milan DC, primary: redundancy_lost incident: its timeline has 3 lines KIND=redundancy_lost
-    WARN INCIDENT_WORSENED milan-1: Milan DC, primary: redundancy_lost incident: worse: a further tunnel is down, or the same again KIND=redundancy_lost
+    WARN INCIDENT_WORSENED milan-1: Milan DC, primary: redundancy_lost incident: worse: another tunnel is down, or the same one again KIND=redundancy_lost
     INFO INCIDENT_CLEARING milan-1: Milan DC, primary: redundancy_lost incident: every active tunnel carries traffic again; it is resolved if that lasts KIND=redundancy_lost
     WARN INCIDENT_REOPENED milan-1: Milan DC, primary: redundancy_lost incident: not over: an active tunnel is down, and whether another works cannot be told KIND=redundancy_lost
     INFO INCIDENT_RESOLVED milan-1: Milan DC, primary: redundancy_lost incident: resolved, 9 min 48 s after it began KIND=redundancy_lost
-    WARN INCIDENT_UNWATCHED milan-1: Milan DC, primary: redundancy_lost incident: its connection left the configuration: its records stay open, for a person to close KIND=redundancy_lost
-    INFO INCIDENT_HANDED_OVER milan-1: Milan DC, primary: redundancy_lost incident: handed over: its records stay open, for the host that holds the address KIND=redundancy_lost
-    INFO INCIDENT_SETTLED milan-1: Milan DC, primary: redundancy_lost incident: every sink knows that it is over KIND=redundancy_lost
+    WARN INCIDENT_UNWATCHED milan-1: Milan DC, primary: redundancy_lost incident: its connection was removed from the configuration; its records stay open: close them by hand KIND=redundancy_lost
+    INFO INCIDENT_HANDED_OVER milan-1: Milan DC, primary: redundancy_lost incident: handed over: its records stay open; the host that now holds the address adopts them KIND=redundancy_lost
+    INFO INCIDENT_SETTLED milan-1: Milan DC, primary: redundancy_lost incident: every sink has been informed that it is over KIND=redundancy_lost
     ");
 }
 
@@ -318,8 +318,8 @@ fn unusable_evidence_names_who_answered_and_is_a_warning_unless_who_asked_gives_
         verdict: Verdict::Unknown(why),
     });
     insta::assert_snapshot!(told(facts), @r"
-    INFO EVIDENCE_UNUSABLE milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): what cloudwatch in eu-west-1 answered cannot be used: not understood; it counts as unknown END=aws VERDICT=unknown ERROR=not understood
-    WARN EVIDENCE_UNUSABLE milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): what cloudwatch in eu-west-1 answered cannot be used: stamped in the future; it counts as unknown END=aws VERDICT=unknown ERROR=stamped in the future
+    INFO EVIDENCE_UNUSABLE milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): the answer of cloudwatch in eu-west-1 cannot be used: not understood; it counts as unknown END=aws VERDICT=unknown ERROR=not understood
+    WARN EVIDENCE_UNUSABLE milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): the answer of cloudwatch in eu-west-1 cannot be used: stamped in the future; it counts as unknown END=aws VERDICT=unknown ERROR=stamped in the future
     ");
 }
 
@@ -355,19 +355,19 @@ fn what_befalls_the_daemon_is_told() {
     insta::assert_snapshot!(lines.join("\n"), @r"
     INFO STARTED milan-1: bothends 0.1.0 started: 2 tunnels in 1 VPN connection; incidents: raise
     INFO CONFIGURATION_RELOADED milan-1: configuration reloaded: 4 tunnels in 2 VPN connections
-    ERROR CONFIGURATION_REFUSED milan-1: reload refused, the configuration before it stays in force: bothends.toml:3: vpn.id: expected vpn-… ERROR=bothends.toml:3: vpn.id: expected vpn-…
+    ERROR CONFIGURATION_REFUSED milan-1: reload refused; the previous configuration stays in force: bothends.toml:3: vpn.id: expected vpn-… ERROR=bothends.toml:3: vpn.id: expected vpn-…
     ERROR PROBLEM_SINK_REJECTS milan-1: sink incident_manager: AccessDenied: allow ssm-incidents:StartIncident COMPONENT=sink incident_manager PROBLEM=sink_rejects SINK=incident_manager ERROR=AccessDenied: allow ssm-incidents:StartIncident
     WARN PROBLEM_AWS_THROTTLED milan-1: source cloudwatch in eu-west-1: throttled COMPONENT=source cloudwatch in eu-west-1 PROBLEM=aws_throttled ERROR=throttled
-    INFO PROBLEM_ENDED milan-1: sink incident_manager: over: A sink refuses what it is sent COMPONENT=sink incident_manager PROBLEM=sink_rejects SINK=incident_manager
+    INFO PROBLEM_ENDED milan-1: sink incident_manager: over: A sink rejects what it is sent COMPONENT=sink incident_manager PROBLEM=sink_rejects SINK=incident_manager
     WARN PROBLEM_ADDRESSES_DIFFER milan-1: addresses vpn-0123456789abcdef0: AWS's addresses are others COMPONENT=addresses vpn-0123456789abcdef0 PROBLEM=addresses_differ ERROR=AWS's addresses are others
     INFO PROBLEM_ENDED milan-1: addresses vpn-0123456789abcdef0: over: AWS has other tunnel addresses than the configuration COMPONENT=addresses vpn-0123456789abcdef0 PROBLEM=addresses_differ
-    ERROR FACTS_DROPPED milan-1: 12 facts did not reach the store: it is too slow COMPONENT=store
+    ERROR FACTS_DROPPED milan-1: 12 events did not reach the store: it is too slow COMPONENT=store
     INFO STOPPING milan-1: stopping after 1 h
-    WARN UNFINISHED milan-1: shutdown timed out 4 s after the signal; requests under way are repeated at the next start
+    WARN UNFINISHED milan-1: shutdown timed out 4 s after the signal; unfinished requests are retried at the next start
     WARN CONFIGURATION_WARNING milan-1: [http] listen changed, which needs a restart ERROR=[http] listen changed, which needs a restart
     ERROR CANNOT_START milan-1: cannot start: a directory is no store ERROR=a directory is no store
     WARN RECORD_LEFT_OPEN milan-1: Milan DC: redundancy_lost incident: sink webhook-2 is no longer configured to take it; bothends/vpn-0123456789abcdef0/outage stays open there: close it by hand KIND=redundancy_lost SINK=webhook-2
-    WARN RECORD_LEFT_OPEN milan-1: Milan DC: redundancy_lost incident: sink webhook-2 is no longer configured to take it; whether it was opened there is not known: look for it, and close it by hand KIND=redundancy_lost SINK=webhook-2
+    WARN RECORD_LEFT_OPEN milan-1: Milan DC: redundancy_lost incident: sink webhook-2 is no longer configured to take it; it is not known whether it was opened there: look for it and close it by hand KIND=redundancy_lost SINK=webhook-2
     ");
 }
 

@@ -217,7 +217,8 @@ fn a_private_authority_is_trusted_if_it_is_named_and_not_otherwise() {
         assert!(printed.contains("HTTP 503"), "{printed}");
         let printed = polls(kind, home().path(), &with_keys(&[endpoint]));
         assert!(
-            printed.contains("no authority that is trusted here") && !printed.contains("UnknownIssuer"),
+            printed.contains("it is not signed by a CA that is trusted here")
+                && !printed.contains("UnknownIssuer"),
             "{printed}"
         );
     }

@@ -121,7 +121,7 @@ fn what_is_denied_is_named_with_the_statement_to_add() {
         assert_eq!(ended.stdout.matches("  denied\n").count(), 1, "{call} alone in\n{}", ended.stdout);
         site.clear_faults();
     }
-    tells(&check(&site), 0, &["nothing that could be tried is denied"]);
+    tells(&check(&site), 0, &["nothing that could be tested is denied"]);
     let described = site.received("DescribeVpnConnections");
     assert!(described.iter().all(|request| request["parameters"]["DryRun"] == true), "{described:?}");
     assert_eq!(described.last().unwrap()["result"], "DryRunOperation");
@@ -151,11 +151,7 @@ fn a_plan_that_is_missing_and_dedupe_strings_that_fold_incidents_are_bad_news() 
     tells(&check(&missing), 1, &[&told, "correct response_plan"]);
 
     let folding = Site::with(json!({ "response_plans": [{ "arn": PLAN, "dedupe_string": "vpn" }] }));
-    tells(
-        &check(&folding),
-        1,
-        &["the response plan bothends has the dedupe string \"vpn\"", "a plan of its own"],
-    );
+    tells(&check(&folding), 1, &["the response plan bothends has the dedupe string \"vpn\"", "its own plan"]);
     let kinds = ["outage", "redundancy_lost", "one_sided"];
     folding.home.edit(PLAN, &format!("{PLAN}-{{kind}}"));
     let plans = |dedupe: fn(&str) -> String| {
@@ -210,7 +206,7 @@ fn what_is_left_to_ec2_to_confirm_is_not_found_fault_with() {
     site.control(json!({ "set_switches": { "switches": { "tunnel_dimensions": "no_aggregate" } } }));
     tells(&check(&site), 1, &[&format!("nothing under VpnId {MILAN}"), "set [aws] ec2_telemetry = true"]);
     site.home.add("ec2.toml", "[aws]\nec2_telemetry = true\n");
-    tells(&check(&site), 0, &["nothing that could be tried is denied"]);
+    tells(&check(&site), 0, &["nothing that could be tested is denied"]);
 }
 
 #[test]
@@ -242,7 +238,7 @@ fn every_place_is_tried_as_the_daemon_calls_it_and_a_role_that_cannot_be_assumed
     let statement =
         format!("{{\"Effect\":\"Allow\",\"Action\":[\"sts:AssumeRole\"],\"Resource\":[\"{nobodys}\"]}}");
     let nothing_else = format!("nothing else was tried in {ROMES_REGION} as {nobodys}");
-    tells(&ended, 77, &[&statement, &nothing_else, "trust policy must admit"]);
+    tells(&ended, 77, &[&statement, &nothing_else, "trust policy must allow"]);
     assert_eq!(verdict(&ended, "sts:AssumeRole"), ["denied", "allowed"]);
     assert_eq!(verdict(&ended, "cloudwatch:GetMetricData"), ["allowed"], "elsewhere it goes on");
 }
@@ -270,7 +266,7 @@ fn the_role_of_a_profile_that_cannot_be_assumed_is_what_the_policy_lacks() {
     let ended = site.run_command(with_profile(site.command(&site.home, &["check", "--aws"])));
     let statement =
         format!("{{\"Effect\":\"Allow\",\"Action\":[\"sts:AssumeRole\"],\"Resource\":[\"{nobodys}\"]}}");
-    tells(&ended, 77, &[&statement, &format!("sts:AssumeRole on {nobodys}, whose trust policy must admit")]);
+    tells(&ended, 77, &[&statement, &format!("sts:AssumeRole on {nobodys}, whose trust policy must allow")]);
     assert!(!ended.stdout.contains("sts:GetCallerIdentity\""), "{}", ended.stdout);
 
     let ended = site.run_command(with_profile(site.bare(&["discover", "--region", "eu-west-1", MILAN])));
@@ -360,7 +356,7 @@ fn the_other_sinks_are_tried_as_far_as_nobody_hears_of_it() {
     }
     assert_eq!(site.control(json!({ "ops_items": {} })), json!([]));
     assert!(site.received("Publish").is_empty() && site.received("CreateOpsItem").is_empty());
-    tells(&ended, 0, &["what ops_center, sns would send to people was not tried: run bothends drill"]);
+    tells(&ended, 0, &["delivery to ops_center, sns was not tested: run bothends drill"]);
 }
 
 #[test]

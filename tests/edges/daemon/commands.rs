@@ -144,7 +144,7 @@ fn an_address_that_should_be_awss_and_becomes_this_host_s_is_a_problem_until_it_
     assert_eq!(site.run(&["status"]).code, Some(1));
 
     site.here.ip("addr del 169.254.11.2/32 dev lo");
-    daemon.until_readyz_says("they are exchanged. Set inside_ip = \"169.254.11.2\"");
+    daemon.until_readyz_says("they are swapped. Set inside_ip = \"169.254.11.2\"");
     site.here.ip("addr del 169.254.11.1/32 dev lo");
     site.here.ip("route replace local 169.254.11.1/32 dev lo");
     site.here.ip("addr add 169.254.11.2/32 dev lo");

@@ -43,7 +43,7 @@ fn a_wrong_configuration_is_refused_with_every_problem_and_told_until_it_is_mend
     for problem in [
         "probe.down_after: invalid value 0",
         "probe.timeout: invalid value 500",
-        "the one before stays in force",
+        "the previous one stays in force",
     ] {
         assert!(ended.stderr.contains(problem), "{problem:?} is not told in\n{}", ended.stderr);
     }

@@ -71,7 +71,7 @@ fn a_disk_that_fills_up_is_told_once_and_incidents_go_on_and_are_written_when_th
     fill_up(&filler);
 
     outage(&site);
-    let answer = daemon.until_readyz_says("the disk is full; make room");
+    let answer = daemon.until_readyz_says("the disk is full; free some space");
     assert_eq!(answer.code, 503);
     assert!(answer.body.contains("go on from memory"), "{answer:?}");
     assert_eq!(daemon.get("/metrics").code, 200);

@@ -255,7 +255,7 @@ fn a_start_whose_answer_never_comes_is_looked_for_and_said_to_be_unknown_where_i
     ended_with(
         &site.run(&["drill", "--yes"]),
         1,
-        &["NOT KNOWN", "look there for a title that begins with DRILL"],
+        &["NOT KNOWN", "look at the sink for a title that begins with DRILL"],
     );
     site.clear_faults();
     site.fault("StartIncident", json!("lost_reply"));
@@ -273,7 +273,11 @@ fn a_start_that_the_sink_has_taken_for_a_real_record_leaves_that_as_it_is() {
     breaks(&site);
     until("the outage is raised", || site.records("outage").len() == 1);
     daemon.kill();
-    ended_with(&site.run(&["drill", "--yes"]), 1, &["merged", "no drill's", "started by bothends.outage"]);
+    ended_with(
+        &site.run(&["drill", "--yes"]),
+        1,
+        &["merged", "left untouched", "started by bothends.outage"],
+    );
     assert_eq!((open(&site.records("outage")), site.records("drill").len()), (1, 0));
 }
 
@@ -297,7 +301,11 @@ fn a_refused_message_is_told_with_the_reason_and_has_no_end() {
     let site = Site::new();
     let receiver = all_sinks(&site);
     receiver.reacts_always(Some(Reaction::Status(401, "")));
-    ended_with(&site.run(&["drill", "--yes", "--sink", "webhook"]), 1, &["not sent", "it refused us (401)"]);
+    ended_with(
+        &site.run(&["drill", "--yes", "--sink", "webhook"]),
+        1,
+        &["not sent", "it denied access (401)"],
+    );
     assert_eq!(receiver.posted().len(), 1);
     assert!(site.received_at_all().is_empty(), "no other sink was asked for");
 }
@@ -336,7 +344,7 @@ fn kinds_and_connections_of_a_sink_are_kept_and_mode_observe_holds_back_no_drill
     ended_with(
         &drill,
         0,
-        &["mode = \"observe\" holds back real incidents only", "sns: as one_sided of Milan DC"],
+        &["mode = \"observe\" suppresses real incidents only", "sns: as one_sided of Milan DC"],
     );
     assert_eq!(site.records("drill").len(), 1);
     assert_eq!(messages(&site)[0]["attributes"]["kind"], "one_sided");

@@ -56,7 +56,7 @@ fn with_no_data_from_the_start_it_is_starting_and_then_says_what_is_wrong() {
         site.cloudwatch_shows(tunnel, json!("silent"));
     }
     let daemon = site.start();
-    let starting = daemon.until_readyz_says("starting: Milan DC: not both ends have been heard of yet");
+    let starting = daemon.until_readyz_says("starting: Milan DC: waiting for the first verdict of both ends");
     assert_eq!(starting.code, 503);
     until("the age of the evidence that never came is there", || {
         let outside = ONE.outside;

@@ -143,7 +143,7 @@ fn a_second_daemon_of_one_store_is_refused_though_it_could_listen_and_the_first_
     site.home.edit("127.0.0.1:9846", "127.0.0.1:9848");
     let ended = site.run(&["run"]);
     assert_eq!(ended.code, Some(70), "systemd tries it again: {ended:?}");
-    assert!(ended.stderr.contains("another bothends has it"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("locked by another bothends process"), "{}", ended.stderr);
     daemon.until_probed_further(MILAN, &ONE);
     daemon.kill();
     site.home.edit("127.0.0.1:9848", "127.0.0.1:9846");

@@ -132,7 +132,7 @@ fn while_it_starts_the_status_line_says_how_far_it_is() {
     site.home.edit("timeout = \"500ms\"", "timeout = \"4s\"");
     let manager = Manager::new(&site);
     let daemon = Daemon::start(&site, &site.home, manager.unit(&["run"]));
-    manager.until_heard("STATUS=starting: 0/2 tunnels asked");
+    manager.until_heard("STATUS=starting: 0/2 tunnels probed");
     manager.until_heard("READY=1");
     manager.until_heard("STATUS=0/2 tunnels up");
     assert!(!manager.status().contains("starting"), "{}", manager.status());

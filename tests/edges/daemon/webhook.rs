@@ -178,10 +178,10 @@ fn what_no_retry_can_mend_is_one_error_that_says_what_to_do_and_the_page_goes_ou
         (
             302,
             "Location: http://elsewhere.example.com/s3cr3t\r\n",
-            "it answered 302, a redirect to http://elsewhere.example.com, which is not followed; set url to where it leads",
+            "it answered 302, a redirect to http://elsewhere.example.com, which is not followed; set url to its target",
         ),
-        (401, "", "it refused us (401), saying \"ok\"; correct the secret, the headers or the signature"),
-        (400, "", "it found fault with the message (400)"),
+        (401, "", "it denied access (401), saying \"ok\"; fix the secret, the headers or the signature"),
+        (400, "", "it rejected the message (400)"),
     ] {
         let site = Site::new();
         let receiver = receiver(&site, false);
@@ -228,7 +228,7 @@ fn what_a_receiver_says_of_a_secret_address_is_repeated_nowhere() {
     receiver.reacts_always(Some(Reaction::Says(400, ECHO)));
     let ended = site.run(&["drill", "--yes", "--sink", "webhook"]);
     let told = format!("{}{}", ended.stdout, ended.stderr);
-    assert!(told.contains("it found fault with the message (400)"), "{told}");
+    assert!(told.contains("it rejected the message (400)"), "{told}");
     keeps_the_address(&told);
 
     let mut command = site.command(&site.home, &["run"]);
@@ -236,9 +236,9 @@ fn what_a_receiver_says_of_a_secret_address_is_repeated_nowhere() {
     let daemon = Daemon::start(&site, &site.home, command);
     daemon.until_assessed("healthy", &[&ONE, &TWO]);
     breaks(&site);
-    let answer = daemon.until_readyz_says("correct the template, or see what it wants");
-    assert!(answer.body.contains("because its address is a secret"), "{}", answer.body);
-    daemon.until_logged("it found fault with the message (400)");
+    let answer = daemon.until_readyz_says("fix the template, or see what the receiver expects");
+    assert!(answer.body.contains("because the url is a secret"), "{}", answer.body);
+    daemon.until_logged("it rejected the message (400)");
     keeps_the_address(&answer.body);
     keeps_the_address(&daemon.stop());
     assert_eq!(receiver.posted()[0].line, format!("POST /{ADDRESS}"));
@@ -257,7 +257,7 @@ fn what_would_fail_at_the_first_page_is_told_by_check_and_refused_at_the_start_a
         ),
         (
             format!("{url}\ntemplate_file = \"{}\"", file(&site, "text.json.j2", "{{ title }}!")),
-            "template_file: the template comes to no JSON",
+            "template_file: the template does not produce valid JSON",
         ),
         (
             format!("{url}\ntemplate_file = \"{good}\"\nsecret_file = \"{}\"", file(&site, "empty", "\n")),
@@ -265,7 +265,7 @@ fn what_would_fail_at_the_first_page_is_told_by_check_and_refused_at_the_start_a
         ),
         (
             format!("url_file = \"{}\"\ntemplate_file = \"{good}\"", file(&site, "no-url", "not a url")),
-            "url_file: the url is none",
+            "url_file: the url is not valid",
         ),
         (format!("{url}\ntemplate_file = \"{good}\"\nca_file = \"{token}\""), "ca_file: ca_file "),
     ];
@@ -292,8 +292,8 @@ fn a_certificate_of_an_unknown_authority_is_an_error_that_names_ca_file() {
     webhook(&site, &format!("url = \"{}/\"\ntemplate_file = \"{template}\"", receiver.url));
     let daemon = site.start_healthy();
     breaks(&site);
-    let answer = daemon.until_readyz_says("no authority that is trusted here has signed it");
-    assert!(answer.body.contains("give its authority in ca_file"), "{}", answer.body);
+    let answer = daemon.until_readyz_says("it is not signed by a CA that is trusted here");
+    assert!(answer.body.contains("put its CA certificate into ca_file"), "{}", answer.body);
     assert!(receiver.posted().is_empty());
 }
 

@@ -100,12 +100,12 @@ fn every_way_in_which_a_connection_is_unfit_says_what_to_do() {
     told.push(judged(&which, Some(Presence::NotFound)).unwrap_err());
     told.push(judged(&which, None).unwrap_err());
     insta::assert_snapshot!(told.join("\n"), @r#"
-    vpn-0123456789abcdef0: ec2:DescribeVpnConnections in eu-west-1 says that it is pending: AWS is still making it; wait some minutes until it is available, and ask again
-    vpn-0123456789abcdef0: ec2:DescribeVpnConnections in eu-west-1 says that it is deleting: there is nothing to watch; leave it out
-    vpn-0123456789abcdef0: ec2:DescribeVpnConnections in eu-west-1 says that it is deleted: there is nothing to watch; leave it out
-    vpn-0123456789abcdef0: ec2:DescribeVpnConnections in eu-west-1 says that it is modifying: AWS is changing it, and its addresses may change; wait until it is available, and ask again
-    vpn-0123456789abcdef0: ec2:DescribeVpnConnections in eu-west-1 says that it is "paused?for???31m?ever": a state that bothends does not know; wait until it is available, and ask again
-    vpn-0123456789abcdef0: ec2:DescribeVpnConnections in eu-west-1 says that it is "": a state that bothends does not know; wait until it is available, and ask again
+    vpn-0123456789abcdef0: ec2:DescribeVpnConnections in eu-west-1 says that it is pending: AWS is still creating it; wait until it is available (some minutes), then run discover again
+    vpn-0123456789abcdef0: ec2:DescribeVpnConnections in eu-west-1 says that it is deleting: there is nothing to monitor; leave it out
+    vpn-0123456789abcdef0: ec2:DescribeVpnConnections in eu-west-1 says that it is deleted: there is nothing to monitor; leave it out
+    vpn-0123456789abcdef0: ec2:DescribeVpnConnections in eu-west-1 says that it is modifying: AWS is changing it, and its addresses may change; wait until it is available, then run discover again
+    vpn-0123456789abcdef0: ec2:DescribeVpnConnections in eu-west-1 says that it is "paused?for???31m?ever": a state unknown to bothends; wait until it is available, then run discover again
+    vpn-0123456789abcdef0: ec2:DescribeVpnConnections in eu-west-1 says that it is "": a state unknown to bothends; wait until it is available, then run discover again
     vpn-0123456789abcdef0: ec2:DescribeVpnConnections in eu-west-1 gives no CustomerGatewayConfiguration; ask again, and if that does not help configure its tunnels by hand, as docs/configuration.md says
     vpn-0123456789abcdef0: ec2:DescribeVpnConnections in eu-west-1 gives a CustomerGatewayConfiguration without tunnels; ask again, and if that does not help configure its tunnels by hand, as docs/configuration.md says
     vpn-0123456789abcdef0: ec2:DescribeVpnConnections in eu-west-1 gives a CustomerGatewayConfiguration that cannot be read (the answer is truncated); ask again, and if that does not help configure its tunnels by hand, as docs/configuration.md says

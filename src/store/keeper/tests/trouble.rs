@@ -166,7 +166,7 @@ fn minutes_that_a_rescue_cannot_save_are_counted_and_told() {
     keeper.handle_timeout(NOW).unwrap();
     assert_eq!(keeper.pending().unwrap(), u64::try_from(ROLLUPS_MAX).unwrap());
     assert_eq!(keeper.counts().rollups_dropped, 1_000);
-    assert_says_once(&mut keeper, "; 1000 minutes that CloudWatch has not taken are lost: check the disk");
+    assert_says_once(&mut keeper, "; 1000 unsent one-minute rollups for CloudWatch are lost: check the disk");
 }
 
 #[test]
@@ -182,7 +182,7 @@ fn minutes_behind_a_damaged_row_are_counted_by_the_index() {
     keeper.handle_timeout(NOW).unwrap();
     assert_eq!(keeper.pending().unwrap(), 0);
     assert_eq!(keeper.counts().rollups_dropped, 50);
-    assert_says_once(&mut keeper, "; 50 minutes that CloudWatch has not taken are lost");
+    assert_says_once(&mut keeper, "; 50 unsent one-minute rollups for CloudWatch are lost");
 }
 
 #[test]
@@ -192,7 +192,7 @@ fn that_it_is_not_known_how_many_minutes_were_lost_is_told() {
     drop(filled(&settings));
     fs::write(&settings.path, vec![0; 8192]).unwrap();
     let (mut keeper, _) = Keeper::open(&settings, NOW).unwrap();
-    assert_says_once(&mut keeper, "; how many minutes that CloudWatch has not taken are lost is not known");
+    assert_says_once(&mut keeper, "; unsent metrics for CloudWatch are lost, how many is not known");
 }
 
 #[test]
@@ -280,7 +280,7 @@ fn what_a_file_holds_that_is_opened_late_is_joined_with_what_is_in_memory() {
     keeper.commit(later).unwrap();
     let notices = notices(&mut keeper);
     assert!(
-        matches!(&notices[..], [StoreNotice::Warning(text)] if text.contains("held vpn-1/outage/")),
+        matches!(&notices[..], [StoreNotice::Warning(text)] if text.contains("has vpn-1/outage/")),
         "{notices:?}"
     );
     let rows = [row(&incident(HOUR), 0), row(&incident(SECOND), 0)];

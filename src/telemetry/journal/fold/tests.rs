@@ -57,7 +57,7 @@ fn the_latest_is_held_and_told_with_a_count_as_soon_as_there_is_a_token() {
     assert_eq!(lines[0].value("FOLDED").as_deref(), Some("37"));
     assert_eq!(
         told(lines),
-        ["turn 38 (37 similar records since 03:12:05Z suppressed; this one is of 03:12:42Z)"]
+        ["turn 38 (37 similar records since 03:12:05Z suppressed; this one happened at 03:12:42Z)"]
     );
     assert_eq!((fold.folded(), fold.poll_timeout()), (37, None));
 }
