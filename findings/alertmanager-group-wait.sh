@@ -14,7 +14,7 @@ trap 'rm -rf "$dir"' EXIT
 cd "$dir"
 apt-get -qq -o APT::Sandbox::User=root download "prometheus-alertmanager=$VERSION"
 dpkg-deb -x prometheus-alertmanager_*.deb root
-echo "version:   $(root/usr/bin/prometheus-alertmanager --version 2>&1 | head -n 1)"
+echo "version:   $(unpacked/usr/bin/prometheus-alertmanager --version 2>&1 | head -n 1)"
 echo "behaviour: group_wait is counted from startsAt; an alert with an old startsAt is notified at once"
 
 cat >seen.py <<'PY'

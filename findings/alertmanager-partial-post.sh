@@ -11,7 +11,7 @@ trap 'rm -rf "$dir"' EXIT
 cd "$dir"
 apt-get -qq -o APT::Sandbox::User=root download "prometheus-alertmanager=$VERSION"
 dpkg-deb -x prometheus-alertmanager_*.deb root
-echo "version:   $(root/usr/bin/prometheus-alertmanager --version 2>&1 | head -n 1)"
+echo "version:   $(unpacked/usr/bin/prometheus-alertmanager --version 2>&1 | head -n 1)"
 echo "behaviour: one wrong alert of a batch makes the answer 400, and the others are taken"
 
 cat >alertmanager.yml <<'YAML'

@@ -11,19 +11,19 @@ dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 cd "$dir"
 apt-get -qq -o APT::Sandbox::User=root download "${PACKAGES[@]}"
-for package in *.deb; do dpkg-deb -x "$package" root; done
-export LD_LIBRARY_PATH=$dir/root/usr/lib/x86_64-linux-gnu:$dir/root/lib/x86_64-linux-gnu
+for package in *.deb; do dpkg-deb -x "$package" unpacked; done
+export LD_LIBRARY_PATH=$dir/unpacked/usr/lib/x86_64-linux-gnu:$dir/unpacked/lib/x86_64-linux-gnu
 cat >bird.conf <<'CONF'
 router id 192.0.2.1;
 protocol device { }
 protocol bgp aws { local as 65000; neighbor 192.0.2.9 as 64512; ipv4 { import all; export none; }; }
 CONF
 cat >seen.sh <<'SH'
-root/usr/sbin/bird -c bird.conf -s control -P pid
+unpacked/usr/sbin/bird -c bird.conf -s control -P pid
 trap 'kill "$(cat pid)"' EXIT
 while read -r query; do
     code=0
-    root/usr/sbin/birdc -s control "$query" </dev/null >said 2>&1 || code=$?
+    unpacked/usr/sbin/birdc -s control "$query" </dev/null >said 2>&1 || code=$?
     echo "$query: exit code $code: $(sed 1d said | tail -n 1 | tr -s ' ')"
 done <<'QUERIES'
 show protocols aws
@@ -32,7 +32,7 @@ show protocols "nothing*"
 show protokols
 QUERIES
 SH
-echo "version:   $(root/usr/sbin/bird --version 2>&1)"
+echo "version:   $(unpacked/usr/sbin/bird --version 2>&1)"
 echo "behaviour: nothing to show is 1, as a mistyped command is; a session that is down is 0"
 # A network namespace of its own: BIRD touches no route of the host's.
 unshare --map-root-user --net sh seen.sh >seen

@@ -12,9 +12,9 @@ dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 cd "$dir"
 apt-get -qq -o APT::Sandbox::User=root download "${PACKAGES[@]}"
-for package in *.deb; do dpkg-deb -x "$package" root; done
-export LD_LIBRARY_PATH=$dir/root/usr/lib/x86_64-linux-gnu/frr:$dir/root/usr/lib/x86_64-linux-gnu:$dir/root/lib/x86_64-linux-gnu
-echo "version:   $(root/usr/lib/frr/bgpd --version | head -n 1)"
+for package in *.deb; do dpkg-deb -x "$package" unpacked; done
+export LD_LIBRARY_PATH=$dir/unpacked/usr/lib/x86_64-linux-gnu/frr:$dir/unpacked/usr/lib/x86_64-linux-gnu:$dir/unpacked/lib/x86_64-linux-gnu
+echo "version:   $(unpacked/usr/lib/frr/bgpd --version | head -n 1)"
 echo "behaviour: what is not there is an answer with exit code 0; peerState is no state of the session"
 
 mkdir run etc pam
@@ -24,14 +24,14 @@ cat >seen.sh <<'SH'
 set -eu
 mount --bind pam /etc/pam.d
 ip link set lo up
-root/usr/lib/frr/bgpd --daemon --skip_runas --no_zebra --no_kernel --vty_port 0 --bgp_port 0 --vty_socket "$PWD/run" \
+unpacked/usr/lib/frr/bgpd --daemon --skip_runas --no_zebra --no_kernel --vty_port 0 --bgp_port 0 --vty_socket "$PWD/run" \
     --pid_file "$PWD/run/pid" --config_file "$PWD/etc/bgpd.conf" --log stdout >log 2>&1
 trap 'kill "$(cat run/pid)"' EXIT
 say() {
     name=$1
     shift
     code=0
-    root/usr/bin/vtysh --vty_socket "$PWD/run" --config_dir "$PWD/etc" "$@" >"$name.out" 2>"$name.err" || code=$?
+    unpacked/usr/bin/vtysh --vty_socket "$PWD/run" --config_dir "$PWD/etc" "$@" >"$name.out" 2>"$name.err" || code=$?
     echo "$code" >"$name.code"
 }
 say no-instance -c "show bgp summary json"

@@ -14,7 +14,7 @@ apt-get -qq -o APT::Sandbox::User=root download "systemd=$VERSION" "libsystemd-s
 for package in *.deb; do dpkg-deb -x "$package" root; done
 LD_LIBRARY_PATH=$(dirname "$(find root -name 'libsystemd-shared-*.so')"):$(dirname "$(find root -name 'libmicrohttpd.so.12')")
 export LD_LIBRARY_PATH
-echo "version:   $(root/bin/journalctl --version | head -n 1)"
+echo "version:   $(unpacked/bin/journalctl --version | head -n 1)"
 echo "behaviour: a field of 4,096 bytes or more is null in JSON without --all"
 cat >seen.py <<'PY'
 import json, subprocess, sys

@@ -10,8 +10,8 @@ dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 cd "$dir"
 apt-get -qq -o APT::Sandbox::User=root download "nagios4-core=$VERSION"
-dpkg-deb -x nagios4-core_*.deb root
-nagios=$dir/root/usr/sbin/nagios4
+dpkg-deb -x nagios4-core_*.deb unpacked
+nagios=$dir/unpacked/usr/sbin/nagios4
 version=$("$nagios" --version | grep -m 1 Core)
 echo "version:   $version"
 echo "behaviour: exit codes above 3 are CRITICAL, and the plugin's text is lost"
