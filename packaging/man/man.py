@@ -10,15 +10,22 @@ import re
 import sys
 
 HERE = pathlib.Path(__file__).resolve().parent
+# Where the package puts docs/*.md.
+DOCS = "/usr/share/doc/bothends"
+# The source, the line under NAME, the part of the manual; for a source that has no sections "Synopsis" and "See also", theirs.
 PAGES = {
-    "bothends.1": (HERE / "bothends.1.md", "watches both ends of AWS Site-to-Site VPN tunnels", "System Administration"),
-    "bothends.toml.5": (HERE.parent.parent / "docs/configuration.md", "configuration of bothends(1)", "File Formats"),
+    "bothends.1": (HERE / "bothends.1.md", "watches both ends of AWS Site-to-Site VPN tunnels", "System Administration", None, None),
+    "bothends.toml.5": (HERE.parent.parent / "docs/configuration.md", "configuration of bothends(1)", "File Formats",
+                        ["/etc/bothends/bothends.toml", "/etc/bothends/conf.d/*.toml"], f"`bothends(1)`, `{DOCS}/index.md`"),
 }
 
 
-def header(page, says, part):
+def header(page, says, part, synopsis):
     name, section = page.rsplit(".", 1)
-    return f'.TH {name.upper()} {section} "" "bothends" "{part}"\n.SH NAME\n{name} \\- {says}\n.SH DESCRIPTION'
+    lines = [f'.TH {name.upper()} {section} "" "bothends" "{part}"', ".SH NAME", f"{name} \\- {says}"]
+    if synopsis:
+        lines += [".SH SYNOPSIS", ".nf", *map(escaped, synopsis), ".fi", ".SH DESCRIPTION"]
+    return "\n".join(lines)
 
 
 def escaped(text):
@@ -27,9 +34,17 @@ def escaped(text):
     return re.sub(r"^([.'])", r"\\&\1", text)
 
 
+def link(found):
+    text, target = found[1], found[2]
+    if not target:
+        return text
+    place = target if ":" in target else f"{DOCS}/{target}"
+    return place if text == target else f"{text} ({place})"
+
+
 def inline(text):
-    """Code and bold become bold, emphasis italics, links their text."""
-    text = re.sub(r"\[([^\]]+)\]\([^)]*\)", r"\1", text)
+    """Code and bold become bold, emphasis italics, links their text and where the package puts the page."""
+    text = re.sub(r"\[([^\]]+)\]\(([^)#]*)[^)]*\)", link, text)
     parts = re.split(r"(`[^`]+`|\*\*[^*]+\*\*|\*[^* ][^*]*\*)", text)
     made = []
     for part in parts:
@@ -71,7 +86,7 @@ def convert(text, head):
         elif line.startswith("### "):
             yield f".SS {inline(line[4:])}"
         elif line.startswith("## "):
-            yield f".SH {inline(line[3:]).upper() if line[3:].isalpha() else inline(line[3:])}"
+            yield f".SH {inline(line[3:]) if '`' in line else inline(line[3:]).upper()}"
         elif line.startswith("```"):
             end = next(n for n in range(at + 1, len(lines)) if lines[n].startswith("```"))
             yield from [".PP", ".nf", ".RS 4", *map(escaped, lines[at + 1:end]), ".RE", ".fi"]
@@ -97,6 +112,8 @@ def convert(text, head):
 
 
 if __name__ == "__main__":
-    for page, (source, says, part) in PAGES.items():
-        lines = convert(source.read_text(), header(page, says, part))
+    for page, (source, says, part, synopsis, see_also) in PAGES.items():
+        lines = list(convert(source.read_text(), header(page, says, part, synopsis)))
+        if see_also:
+            lines += [".SH SEE ALSO", inline(see_also)]
         pathlib.Path(sys.argv[1], page).write_text("\n".join(lines) + "\n")

@@ -133,7 +133,7 @@ const fn systemds(status: u8) -> &'static str {
         218 => "CAPABILITIES: this host does not grant the capabilities that a drop-in asks for",
         226 => {
             "NAMESPACE: this host does not allow the unit's sandbox, or a path that a drop-in names is missing; in an LXC \
-             container allow nesting and restart the container (docs/running.md)"
+             container allow nesting and restart the container (docs/install.md)"
         }
         228 => "SECCOMP: this host does not allow the unit's filter of system calls",
         233 => "RUNTIME_DIRECTORY: its directory in /run cannot be made",

@@ -1,4 +1,4 @@
-"""When the alarms speak, by the rules of CloudWatch's own evaluation; docs/aws.md's figures are held to it."""
+"""When the alarms speak, by the rules of CloudWatch's own evaluation; docs/alarms.md's figures are held to it."""
 import itertools
 import re
 import unittest
@@ -8,7 +8,7 @@ from cases import CASES, VPN
 from evaluate import BEYOND, Data, compute, play, state
 from template import ROOT, Rendered
 
-TEXT = (ROOT / "docs" / "aws.md").read_text()
+TEXT = (ROOT / "docs" / "alarms.md").read_text()
 IPS = ("203.0.113.11", "203.0.113.12")
 CUT = 60
 LAST = 150
@@ -87,7 +87,7 @@ def after(name, every):
 
 
 def figures(words):
-    """The two figures that docs/aws.md has after these words."""
+    """The two figures that docs/alarms.md has after these words."""
     (found,) = re.findall(rf"{words.replace(' ', chr(92) + 's+')}\s+(\d+)\s+to\s+(\d+)\s+minutes", TEXT)
     return tuple(map(int, found))
 
@@ -211,7 +211,7 @@ class Silence(unittest.TestCase):
         unwatched = Rendered("alarms", CASES["alarms"]["plans"]).resources["Unwatched"]["Properties"]
         wait = unwatched["ActionsSuppressorWaitPeriod"] // 60
         told_after = tuple(minutes + wait for minutes in after("unwatched", every))
-        self.assertEqual(figures(r"That a daemon has died is told after"), told_after)
+        self.assertEqual(figures(r"A daemon that has died is reported after"), told_after)
 
     def test_in_mode_observe_it_is_always_unwatched(self):
         world = World().our_end(0, LAST, 1).aws(-60, LAST, 1)

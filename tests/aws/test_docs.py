@@ -1,4 +1,4 @@
-"""The commands of docs/aws.md are ones that CloudFormation would take."""
+"""The AWS commands of the documentation are ones that CloudFormation would take."""
 import re
 import shlex
 import unittest
@@ -6,15 +6,23 @@ import unittest
 from cases import CERTIFICATE
 from template import ROOT, TEMPLATES, Rendered
 
-TEXT = (ROOT / "docs" / "aws.md").read_text()
+PAGES = {name: (ROOT / "docs" / f"{name}.md").read_text() for name in ("aws", "alarms", "get-paged", "operate")}
+# What commands of the tutorial print, and it keeps in variables.
+PRINTED = {"TOPIC": "arn:aws:sns:eu-west-1:123456789012:bothends", "POLICY": "arn:aws:iam::123456789012:policy/bothends-milan-1"}
 
 
-def deployments():
-    """(template, parameters, capabilities) of each "aws cloudformation deploy" in the page."""
-    for block in re.findall(r"(?ms)^ *```sh\n(.*?)^ *```", TEXT):
-        for line in block.replace("\\\n", " ").splitlines():
-            words = shlex.split(line.replace('"$(cat ca.pem)"', "AUTHORITY"))
-            if words[:3] == ["aws", "cloudformation", "deploy"]:
+def deployments(*names):
+    """(template, parameters, capabilities) of each "aws cloudformation deploy" in these pages, or in all."""
+    for name in names or PAGES:
+        variables = dict(PRINTED)
+        for block in re.findall(r"(?ms)^ *```sh\n(.*?)^ *```", PAGES[name]):
+            for line in block.replace("\\\n", " ").splitlines():
+                if found := re.fullmatch(r'(?:export )?([A-Z0-9_]+)=([^$]*)', line):
+                    variables[found[1]] = found[2].strip('"')
+                words = [re.sub(r"\$([A-Z0-9]+)", lambda it: variables[it[1]], word)
+                         for word in shlex.split(line.replace('"$(cat ca.pem)"', "AUTHORITY"))]
+                if words[:3] != ["aws", "cloudformation", "deploy"]:
+                    continue
                 template = words[words.index("--template-file") + 1].removesuffix(".yaml")
                 pairs = words[words.index("--parameter-overrides") + 1:]
                 given = dict(pair.split("=", 1) for pair in pairs)
@@ -31,6 +39,14 @@ class Commands(unittest.TestCase):
                 self.assertEqual(capability, any(it["Type"].startswith("AWS::IAM::") for it in made))
             seen.add(template)
         self.assertEqual(seen, {"alarms", "daemon-role", "dashboard", "incident-response"})
+        self.assertEqual([template for template, _, _ in deployments("get-paged")], ["daemon-role", "alarms", "dashboard"])
+
+    def test_the_tutorial_says_which_values_are_whose(self):
+        # What its commands use is set by step 1, or by a command before.
+        said = PAGES["get-paged"]
+        for name in set(re.findall(r"\$([A-Z0-9]+)", said)):
+            self.assertRegex(said, rf"(?m)^(export )?{name}=")
+            self.assertLess(said.index(f"{name}="), said.index(f"${name}"))
 
     def test_two_certificates_are_taken_while_one_replaces_the_other(self):
         given = next(given for template, given, _ in deployments() if "CertificateAuthority" in given)
@@ -41,36 +57,42 @@ class Commands(unittest.TestCase):
         for template, given, _ in deployments():
             rendered = Rendered(template, given)
             names |= set(rendered.parameters) | set(rendered.outputs)
-        for name in re.findall(r"`((?:Enable|Page|Ticket|Sns|Watch|Engage|Chat|Assume|PrivateCa|Certificate)\w+)`", TEXT):
-            self.assertIn(name, names)
-        for path in re.findall(r"\]\(([^)#]+)\)", TEXT):
-            self.assertTrue((ROOT / "docs" / path).exists(), path)
+        for text in PAGES.values():
+            for name in re.findall(r"`((?:Enable|Page|Ticket|Sns|Watch|Engage|Chat|Assume|PrivateCa|Certificate|Heartbeat)\w+)`", text):
+                self.assertIn(name, names)
+            for name in re.findall(r"`([a-z-]+\.yaml)`", text):
+                self.assertTrue((TEMPLATES / name).exists(), name)
 
     def test_every_alarm_that_tells_somebody_is_explained(self):
         given = next(given for template, given, _ in deployments() if template == "alarms")
         told = Rendered("alarms", given).of_type("AWS::CloudWatch::CompositeAlarm").values()
         names = [it["AlarmName"].replace(given["VpnConnectionId"], "<vpn>") for it in told]
-        self.assertCountEqual(re.findall(r"(?m)^\| `(bothends-<vpn>-\w+)` \|", TEXT), names)
+        self.assertCountEqual(re.findall(r"(?m)^\| `(bothends-<vpn>-\w+)` \|", PAGES["alarms"]), names)
 
 
 class Order(unittest.TestCase):
     def test_the_alarms_come_after_the_daemon_raises_and_has_been_drilled(self):
         # Before that there is no heartbeat, and they would tell of it.
-        alarms = TEXT.index("--template-file alarms.yaml")
-        self.assertLess(TEXT.index('set `mode = "raise"`'), alarms)
-        self.assertLess(TEXT.index("```sh\nbothends drill\n"), alarms)
-        for page in (TEXT, (ROOT / "docs" / "cloudwatch.md").read_text(), (TEMPLATES / "alarms.yaml").read_text()):
-            self.assertRegex(page, r'(?i)in mode "observe" it sends no heartbeat|In mode `observe` there is no `Heartbeat`'
+        tutorial, page = PAGES["get-paged"], PAGES["alarms"]
+        alarms = tutorial.index("--template-file alarms.yaml")
+        self.assertLess(tutorial.index('mode = "raise"'), alarms)
+        self.assertLess(tutorial.index("```sh\nbothends drill\n"), alarms)
+        alarms = page.index("--template-file alarms.yaml")
+        self.assertLess(page.index('set `mode = "raise"`'), alarms)
+        self.assertLess(page.index("drill"), alarms)
+        for page in (page, (ROOT / "docs" / "cloudwatch.md").read_text(), (TEMPLATES / "alarms.yaml").read_text()):
+            self.assertRegex(" ".join(page.split()), r'(?i)in mode "observe" it sends no heartbeat|In mode `observe` there is no `Heartbeat`'
                                    r'|In `mode = "observe"` none is sent')
 
     def test_a_file_that_systemd_hands_over_at_the_start_is_renewed_by_a_restart(self):
         drop_in = (ROOT / "systemd" / "drop-ins" / "signing-helper.conf").read_text()
         self.assertIn("LoadCredential=", drop_in)
-        (renewal,) = re.findall(r"(?ms)^- \*\*The site's certificate\*\*.*?(?=^- )", TEXT)
-        self.assertIn("systemctl restart bothends", renewal)
+        for what in ("An AWS access key", "The site's certificate"):
+            (steps,) = re.findall(rf"(?ms)^\*\*{what}\*\*.*?(?=^\*\*)", PAGES["operate"])
+            self.assertIn("systemctl restart bothends", steps)
 
     def test_the_templates_are_where_the_page_says_that_the_package_puts_them(self):
-        (place,) = set(re.findall(r"`(/usr/share/bothends/aws)/`", TEXT))
+        (place,) = set(re.findall(r"`(/usr/share/bothends/aws)/`", PAGES["aws"] + PAGES["get-paged"]))
         self.assertIn(f'"{place.removeprefix("/")}/"', (ROOT / "Cargo.toml").read_text())
 
 

@@ -18,7 +18,7 @@ STATE = "/var/lib/bothends"
 SYSCTL = "/etc/sysctl.d/10-bothends.conf"
 RANGE = "/proc/sys/net/ipv4/ping_group_range"
 DROP_INS = "/usr/share/bothends/drop-ins"
-# From the moment in which the core is stuck until another process is ready: what docs/running.md promises.
+# From the moment in which the core is stuck until another process is ready: what docs/service.md promises.
 WATCHED_AGAIN_WITHIN = 30
 
 # What `systemd-analyze security` may say of the unit as shipped, and with raw sockets.
@@ -840,7 +840,7 @@ def a_removal_keeps_the_state(machine, site):
 
 
 def a_purge_leaves_nothing(machine, site):
-    # What docs/running.md has an administrator make is there, and the service has failed when it is removed.
+    # What docs/service.md has an administrator make is there, and the service has failed when it is removed.
     install(machine, site.package)
     machine.write("/etc/bothends/proxy.env", "HTTPS_PROXY=http://127.0.0.1:3128\n", 0o600)
     for name in machine.shell(f"ls {DROP_INS}").output.split():

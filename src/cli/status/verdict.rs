@@ -1,4 +1,4 @@
-//! `/status` → one word for the whole gateway. docs/status.md documents it.
+//! `/status` → one word for the whole gateway. docs/exit-codes.md documents it.
 
 use crate::http::status_json::{StatusJson, TunnelJson, VpnJson};
 use crate::process::Exit;

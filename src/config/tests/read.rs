@@ -71,6 +71,22 @@ fn the_reference_and_the_documentation_name_every_key() {
 }
 
 #[test]
+fn the_examples_of_the_documentation_are_valid() {
+    let documentation = std::fs::read_to_string(path_of("docs/configuration.md")).unwrap();
+    let mut seen = 0;
+    for block in documentation.split("```toml\n").skip(1) {
+        let example = block.split("```").next().unwrap();
+        let whole = example.contains("[[vpn]]");
+        let text = if whole { example.to_owned() } else { format!("{VPN}{example}{SINK}") };
+        if let Err(rejection) = load_text(&text) {
+            panic!("{rejection:?}\n{text}");
+        }
+        seen += 1;
+    }
+    assert!(seen >= 3, "{seen}");
+}
+
+#[test]
 fn a_short_configuration_has_the_defaults() {
     let config = load_text(&format!("{VPN}{SINK}")).unwrap();
     assert_eq!(&*config.plan.site, "gateway-1");

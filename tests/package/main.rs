@@ -1,5 +1,7 @@
 //! What is shipped beside the program says what the program does: completions, man pages, unit, package.
 
+mod docs;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
