@@ -255,6 +255,27 @@ fn every_command_that_is_named_exists_and_takes_its_options() {
 }
 
 #[test]
+fn the_pages_are_in_the_words_of_the_field() {
+    // One word for one thing (docs/glossary.md), and plain English.
+    let not_ours =
+        ["told", "whoever", "of no use", "taken up", "people's words", "errand", "keeper", "witness"];
+    let mut found = Vec::new();
+    for page in Page::all() {
+        let is_for_operators = page.path.starts_with("docs")
+            || ["README.md", "SECURITY.md"].iter().any(|name| page.path == Path::new(name));
+        // Tables may be made of the code's own.
+        let prose = outside_of_blocks(&page.text).filter(|line| is_for_operators && !line.starts_with('|'));
+        for line in prose {
+            let prose: String = line.split('`').step_by(2).collect::<Vec<_>>().join(" ").to_lowercase();
+            let words = format!(" {} ", prose.replace(|c: char| !c.is_alphanumeric() && c != '\'', " "));
+            let of_line = not_ours.iter().filter(|word| words.contains(&format!(" {word} ")));
+            found.extend(of_line.map(|word| format!("{}: {word}: {line}", page.path.display())));
+        }
+    }
+    assert!(found.is_empty(), "{found:#?}");
+}
+
+#[test]
 fn the_man_pages_have_the_sections_that_a_reader_looks_for() {
     let man = tempfile::tempdir().unwrap();
     let made = Command::new("python3").arg(file("packaging/man/man.py")).arg(man.path()).output().unwrap();

@@ -70,13 +70,20 @@ fn the_man_page_has_every_command_and_every_option() {
 }
 
 #[test]
-fn the_man_page_has_every_exit_code() {
+fn the_man_page_and_the_documentation_have_every_exit_code() {
     let page = read("packaging/man/bothends.1.md");
+    let documentation = read("docs/exit-codes.md");
     for exit in
         [Exit::Success, Exit::BadNews, Exit::Usage, Exit::Internal, Exit::Permission, Exit::Configuration]
     {
         let row = format!("| `{}` |", exit.code());
         assert!(page.contains(&row), "no {row}");
+        let row = format!("\n| {} |", exit.code());
+        assert!(documentation.contains(&row), "no {row}");
+    }
+    let never = setting(&read("systemd/bothends.service"), "RestartPreventExitStatus").unwrap();
+    for code in never.split_whitespace() {
+        assert!(documentation.contains(&format!("\n| {code} |")), "no {code}");
     }
 }
 
