@@ -1,4 +1,4 @@
-//! What is on the Board, for how long, and what AWS and the sinks are asked for meanwhile.
+//! What the Board holds and for how long, and what AWS and the sinks are asked meanwhile.
 
 use std::sync::Arc;
 
@@ -24,7 +24,7 @@ fn mend(world: &mut World) {
     }
 }
 
-/// An outage that is open, and the same when it was resolved.
+/// An open outage.
 fn outage() -> (World, Arc<Incident>) {
     let mut world = World::healthy(two_active());
     cut(&mut world);
@@ -42,7 +42,7 @@ fn resolved() -> World {
 }
 
 #[test]
-fn the_board_is_another_one_exactly_when_something_on_it_changed() {
+fn the_board_is_replaced_exactly_when_its_content_changes() {
     let (mut world, open) = outage();
     let before = Arc::clone(world.monitor.board());
     world.run(secs(5));
@@ -53,7 +53,7 @@ fn the_board_is_another_one_exactly_when_something_on_it_changed() {
 }
 
 #[test]
-fn sinks_look_records_up_as_soon_as_a_tunnel_is_locally_down() {
+fn sinks_look_up_records_as_soon_as_a_tunnel_is_locally_down() {
     let mut world = World::healthy(two_active());
     assert!(world.monitor.board().prepare.is_empty());
     world.line(1, Line::Swallows);
@@ -65,7 +65,7 @@ fn sinks_look_records_up_as_soon_as_a_tunnel_is_locally_down() {
 }
 
 #[test]
-fn a_sink_that_settled_an_older_revision_has_not_settled_it() {
+fn settling_an_older_revision_does_not_settle_the_incident() {
     let mut world = resolved();
     let incident = world.incidents().remove(0);
     let settled = |revision| Event::Settled { sink: destination(), incident: incident.id.clone(), revision };
@@ -76,14 +76,14 @@ fn a_sink_that_settled_an_older_revision_has_not_settled_it() {
 }
 
 #[test]
-fn a_sink_that_is_removed_is_not_waited_for() {
+fn a_removed_sink_is_not_waited_for() {
     let mut world = resolved();
     world.reconfigure(Plan { sinks: Vec::new(), ..two_active() });
     assert_eq!(world.incidents(), []);
 }
 
 #[test]
-fn a_sink_that_goes_by_another_name_is_waited_for_as_before_and_its_former_name_has_no_say() {
+fn a_renamed_sink_is_still_waited_for_and_its_old_name_is_ignored() {
     let mut world = resolved();
     let plan = two_active();
     let moved_up = SinkPlan { id: SinkId::new("moved-up"), ..plan.sinks[0].clone() };
@@ -96,17 +96,17 @@ fn a_sink_that_goes_by_another_name_is_waited_for_as_before_and_its_former_name_
         revision: incident.revision,
     };
     world.monitor.handle(settled("4567"), world.now);
-    assert_eq!(world.incidents().len(), 1, "another sink that is called as it was");
+    assert_eq!(world.incidents().len(), 1, "another sink that now has the old name");
     world.monitor.handle(settled(destination().as_str()), world.now);
     assert_eq!(world.incidents(), []);
 }
 
 #[test]
-fn what_no_sink_takes_is_settled_as_soon_as_it_is_over() {
+fn an_incident_that_no_sink_takes_is_settled_as_soon_as_it_is_resolved() {
     let mut world = World::healthy(Plan { sinks: Vec::new(), ..two_active() });
     cut(&mut world);
     world.run(secs(60));
-    assert_eq!(world.kinds(), [Kind::Outage], "it is known all the same");
+    assert_eq!(world.kinds(), [Kind::Outage], "it is still on the Board");
     mend(&mut world);
     world.run(secs(330));
     assert_eq!(world.incidents(), []);
@@ -114,7 +114,7 @@ fn what_no_sink_takes_is_settled_as_soon_as_it_is_over() {
 }
 
 #[test]
-fn an_incident_that_was_over_but_not_settled_is_on_the_board_after_a_restart() {
+fn a_resolved_but_unsettled_incident_is_on_the_board_after_a_restart() {
     let before = resolved();
     let remembered = Remembered { incidents: before.incidents(), ..Remembered::default() };
     let mut after = World::new(two_active(), remembered);
@@ -124,7 +124,7 @@ fn an_incident_that_was_over_but_not_settled_is_on_the_board_after_a_restart() {
 }
 
 #[test]
-fn an_open_incident_of_a_connection_that_is_not_in_the_plan_after_a_restart_is_no_longer_watched() {
+fn an_open_incident_is_no_longer_watched_after_a_restart_without_its_connection() {
     let (_, open) = outage();
     let remembered = Remembered { incidents: vec![open], ..Remembered::default() };
     let mut after = World::new(Plan { vpns: Vec::new(), ..two_active() }, remembered);
@@ -154,7 +154,7 @@ fn incidents_of_an_earlier_run_count_towards_flapping() {
 }
 
 #[test]
-fn the_first_answer_after_a_local_change_is_asked_for_at_once() {
+fn a_local_change_asks_aws_at_once() {
     let mut world = World::healthy(two_active());
     world.run(secs(900));
     world.line(1, Line::Swallows);
@@ -194,7 +194,7 @@ fn aws_is_asked_often_while_an_incident_is_opening() {
     assert!(world.questions.len() >= 4, "one-sided opens after fifteen minutes: {:?}", world.questions);
 }
 
-/// In how many of ten minutes it could have voted.
+/// How many minutes out of ten could have voted.
 fn voted_in_ten_minutes(mut world: World) -> usize {
     world.run(secs(60));
     world.facts.clear();
@@ -203,7 +203,7 @@ fn voted_in_ten_minutes(mut world: World) -> usize {
 }
 
 #[test]
-fn a_minute_could_have_voted_if_one_of_the_active_tunnels_could() {
+fn a_minute_could_have_voted_if_any_active_tunnel_could() {
     for (lines, votes) in [
         ([FAST, FAST], 10),
         ([FAST, Line::Swallows], 10),
@@ -218,7 +218,7 @@ fn a_minute_could_have_voted_if_one_of_the_active_tunnels_could() {
 }
 
 #[test]
-fn an_active_tunnel_that_never_answered_takes_no_minute_from_one_that_works() {
+fn an_active_tunnel_that_never_answered_costs_a_working_one_no_minute() {
     for (lines, votes) in [([FAST, Line::Swallows], 10), ([Line::Swallows, Line::Swallows], 0)] {
         let mut world = World::new(two_active(), Remembered::default());
         world.line(1, lines[0]);
@@ -228,7 +228,7 @@ fn an_active_tunnel_that_never_answered_takes_no_minute_from_one_that_works() {
 }
 
 #[test]
-fn a_standby_tunnel_votes_for_the_minute_only_where_none_is_active() {
+fn a_standby_tunnel_votes_for_the_minute_only_if_no_tunnel_is_active() {
     use bothends::domain::names::Role::{Active, Standby};
     for (roles, votes) in [([Active, Standby], 0), ([Standby, Standby], 10)] {
         let mut world = World::healthy(plan(&roles));
@@ -238,7 +238,7 @@ fn a_standby_tunnel_votes_for_the_minute_only_where_none_is_active() {
 }
 
 #[test]
-fn a_minute_that_the_clock_jumped_over_is_none_in_which_it_could_have_voted() {
+fn a_minute_skipped_by_a_clock_jump_could_not_have_voted() {
     let mut world = World::healthy(two_active());
     world.run(secs(30));
     world.facts.clear();

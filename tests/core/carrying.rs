@@ -1,4 +1,4 @@
-//! What is an outage: connections with one working tunnel, BGP, roles, and reloads in every phase.
+//! What counts as an outage: connections with one working tunnel, BGP, roles, and reloads in every phase.
 
 use std::sync::Arc;
 
@@ -19,14 +19,14 @@ pub(crate) fn routed(plan: Plan, routing: Routing) -> Plan {
     Plan { vpns: vec![Arc::new(vpn)], ..plan }
 }
 
-/// By CloudWatch alone, which has no words.
+/// Only CloudWatch as evidence; it has no status messages.
 pub(crate) fn by_cloudwatch(plan: Plan) -> Plan {
     let mut vpn = VpnPlan::clone(&plan.vpns[0]);
     vpn.aws.sources = vec![source(SourceKind::CloudWatch)];
     Plan { vpns: vec![Arc::new(vpn)], ..plan }
 }
 
-/// The first of these tunnels works, the others have never answered, and AWS says Down of them.
+/// The first tunnel works, the others never answered, and AWS reports them Down.
 fn one_works(roles: &[Role]) -> World {
     let mut world = World::new(plan(roles), Remembered::default());
     for n in others(roles) {
@@ -65,7 +65,7 @@ fn traffic(world: &World) -> Traffic {
 }
 
 #[test]
-fn a_connection_with_one_working_tunnel_has_an_outage_when_that_one_breaks() {
+fn the_only_working_tunnel_going_down_is_an_outage() {
     for roles in [
         &[ACTIVE][..],
         &[ACTIVE, STANDBY],
@@ -88,7 +88,7 @@ fn a_connection_with_one_working_tunnel_has_an_outage_when_that_one_breaks() {
 }
 
 #[test]
-fn it_has_one_as_well_where_the_other_tunnel_cannot_be_asked() {
+fn the_only_working_tunnel_going_down_is_an_outage_even_if_the_other_cannot_be_probed() {
     for line in [Line::Faulty, Line::Missing] {
         let mut world = World::new(two_active(), Remembered::default());
         world.line(2, line);
@@ -102,7 +102,7 @@ fn it_has_one_as_well_where_the_other_tunnel_cannot_be_asked() {
 }
 
 #[test]
-fn where_the_other_tunnel_may_work_it_is_lost_redundancy_that_claims_nothing() {
+fn if_the_other_tunnel_may_work_it_is_redundancy_lost_without_a_claim_about_traffic() {
     for (line, aws) in [(Line::Faulty, Aws::Up), (Line::Swallows, Aws::Nothing), (Line::Faulty, Aws::Nothing)]
     {
         let mut world = World::new(two_active(), Remembered::default());
@@ -115,7 +115,7 @@ fn where_the_other_tunnel_may_work_it_is_lost_redundancy_that_claims_nothing() {
         world.run(secs(60));
         assert_eq!(kinds_opened(&world), [Kind::RedundancyLost], "{line:?} {aws:?}");
         assert_eq!(world.incidents()[0].traffic(), Traffic::CannotTell, "{line:?} {aws:?}");
-        // It proves to be an outage.
+        // It turns out to be an outage.
         world.aws(2, Aws::Down);
         world.run(secs(120));
         assert_eq!(kinds_opened(&world), [Kind::RedundancyLost, Kind::Outage], "{line:?} {aws:?}");
@@ -125,7 +125,7 @@ fn where_the_other_tunnel_may_work_it_is_lost_redundancy_that_claims_nothing() {
 }
 
 #[test]
-fn where_another_tunnel_carries_it_is_lost_redundancy_and_says_so() {
+fn if_another_tunnel_carries_traffic_it_is_redundancy_lost_and_says_so() {
     let mut world = World::healthy(plan(&[ACTIVE, ACTIVE, STANDBY]));
     cut(&mut world, 1);
     world.run(secs(200));
@@ -140,7 +140,7 @@ fn where_another_tunnel_carries_it_is_lost_redundancy_and_says_so() {
 }
 
 #[test]
-fn where_no_far_end_answers_echoes_awss_down_of_everything_is_one_sided() {
+fn if_no_far_end_ever_answered_an_all_down_from_aws_is_one_sided() {
     let mut world = World::new(two_active(), Remembered::default());
     for n in [1, 2] {
         world.line(n, Line::Swallows);
@@ -157,7 +157,7 @@ fn where_no_far_end_answers_echoes_awss_down_of_everything_is_one_sided() {
 }
 
 #[test]
-fn a_standby_that_is_agreed_down_does_not_silence_what_our_end_alone_says_of_the_active() {
+fn an_agreed_down_standby_does_not_suppress_one_sided_for_the_active_tunnel() {
     let mut world = one_works(&[ACTIVE, STANDBY]);
     mend(&mut world, 2);
     world.run(secs(300));
@@ -169,14 +169,14 @@ fn a_standby_that_is_agreed_down_does_not_silence_what_our_end_alone_says_of_the
     assert_eq!(kinds_opened(&world), []);
     world.run(secs(200));
     assert_eq!(kinds_opened(&world), [Kind::OneSided]);
-    // AWS comes to agree: it is an outage, and closes the lesser one.
+    // When AWS agrees, it becomes an outage, which closes the lesser incident.
     world.aws(1, Aws::Down);
     world.run(secs(120));
     assert_eq!(kinds_opened(&world), [Kind::OneSided, Kind::Outage]);
 }
 
 #[test]
-fn bgp_that_is_down_on_every_tunnel_is_an_outage() {
+fn bgp_down_on_every_tunnel_is_an_outage() {
     for routing in [Routing::Bgp, Routing::Unknown] {
         let mut world = World::healthy(routed(two_active(), routing));
         for n in [1, 2] {
@@ -198,7 +198,7 @@ fn bgp_that_is_down_on_every_tunnel_is_an_outage() {
 }
 
 #[test]
-fn with_static_routes_awss_down_beside_our_up_stays_disputed() {
+fn with_static_routes_a_tunnel_up_here_and_down_at_aws_stays_disputed() {
     let mut world = World::healthy(routed(two_active(), Routing::Static));
     for n in [1, 2] {
         world.aws(n, Aws::BgpDown);
@@ -211,7 +211,7 @@ fn with_static_routes_awss_down_beside_our_up_stays_disputed() {
 }
 
 #[test]
-fn bgp_down_on_one_tunnel_is_lost_redundancy_and_with_the_other_dead_an_outage() {
+fn bgp_down_on_one_tunnel_is_redundancy_lost_and_with_the_other_dead_an_outage() {
     let mut world = World::healthy(routed(two_active(), Routing::Bgp));
     world.aws(1, Aws::BgpDown);
     world.run(secs(200));
@@ -224,7 +224,7 @@ fn bgp_down_on_one_tunnel_is_lost_redundancy_and_with_the_other_dead_an_outage()
 }
 
 #[test]
-fn bgp_down_of_a_standby_alone_is_nothing_and_counts_for_the_outage_of_the_active() {
+fn bgp_down_on_a_standby_opens_nothing_but_counts_towards_an_outage() {
     let mut world = World::healthy(routed(plan(&[ACTIVE, STANDBY]), Routing::Bgp));
     world.aws(2, Aws::BgpDown);
     world.run(secs(2000));
@@ -235,12 +235,12 @@ fn bgp_down_of_a_standby_alone_is_nothing_and_counts_for_the_outage_of_the_activ
 }
 
 #[test]
-fn cloudwatch_alone_confirms_bgp_by_a_second_datapoint() {
+fn cloudwatch_alone_confirms_bgp_down_by_a_second_datapoint() {
     let mut world = World::healthy(by_cloudwatch(routed(two_active(), Routing::Bgp)));
     for n in [1, 2] {
         world.aws(n, Aws::Down);
     }
-    // From one datapoint to the next a minute passes at least.
+    // Datapoints are at least a minute apart.
     while carrying(&world, 1) == Carrying::Carrying {
         world.run(secs(1));
     }
@@ -250,7 +250,7 @@ fn cloudwatch_alone_confirms_bgp_by_a_second_datapoint() {
     assert_eq!(carrying(&world, 1), Carrying::NotCarrying(NotCarrying::BgpDown));
     world.run(secs(60));
     assert_eq!(kinds_opened(&world), [Kind::Outage]);
-    // Without routing there are no words to go by.
+    // Without `routing` in the configuration, BGP is not judged.
     let mut unknown = World::healthy(by_cloudwatch(two_active()));
     unknown.aws(1, Aws::Down);
     unknown.run(secs(600));
@@ -258,13 +258,13 @@ fn cloudwatch_alone_confirms_bgp_by_a_second_datapoint() {
 }
 
 #[test]
-fn a_word_on_bgp_of_hours_ago_confirms_no_datapoint_of_now() {
+fn an_hours_old_bgp_status_does_not_confirm_a_new_datapoint() {
     for routing in [Routing::Bgp, Routing::Unknown] {
         let both = [SourceKind::CloudWatch, SourceKind::Ec2].map(source).to_vec();
         let mut plan = routed(two_active(), routing);
         Arc::make_mut(&mut plan.vpns[0]).aws.sources = both;
         let mut world = World::healthy(plan);
-        // EC2 says so, and fails; CloudWatch has it up for two hours, and then a single minute of 0.
+        // EC2 reports BGP down once, then fails; CloudWatch has it up for two hours, and then a single minute of 0.
         for n in [1, 2] {
             world.aws(n, Aws::BgpDown);
         }
@@ -294,13 +294,13 @@ fn a_word_on_bgp_of_hours_ago_confirms_no_datapoint_of_now() {
 }
 
 #[test]
-fn a_tunnel_that_has_just_come_back_is_given_time_for_its_bgp_session() {
+fn a_recovered_tunnel_gets_time_to_establish_bgp() {
     let mut world = one_works(&[ACTIVE, ACTIVE]);
     world.reconfigure(routed(two_active(), Routing::Bgp));
     cut(&mut world, 1);
     world.run(secs(60));
     assert_eq!(kinds_opened(&world), [Kind::Outage]);
-    // IPsec comes up on the tunnel that never answered, BGP follows half a minute later.
+    // IPsec comes up on the tunnel that never answered; BGP follows half a minute later.
     world.line(2, FAST);
     world.aws(2, Aws::BgpDown);
     world.run(secs(40));
@@ -308,7 +308,7 @@ fn a_tunnel_that_has_just_come_back_is_given_time_for_its_bgp_session() {
     world.aws(2, Aws::Up);
     world.run(secs(60));
     assert_eq!(carrying(&world, 2), Carrying::Carrying);
-    // Where it does not follow, it is down.
+    // If BGP does not follow, the tunnel is down.
     cut(&mut world, 2);
     world.run(secs(60));
     world.line(2, FAST);
@@ -318,7 +318,7 @@ fn a_tunnel_that_has_just_come_back_is_given_time_for_its_bgp_session() {
 }
 
 #[test]
-fn a_reload_of_roles_or_routing_resolves_nothing_while_nothing_carries() {
+fn a_reload_of_roles_or_routing_resolves_nothing_while_no_tunnel_carries_traffic() {
     let plans = [
         plan(&[STANDBY, STANDBY]),
         plan(&[STANDBY, ACTIVE]),
@@ -355,7 +355,7 @@ fn a_reload_of_roles_or_routing_resolves_nothing_while_nothing_carries() {
 }
 
 #[test]
-fn a_reload_before_an_incident_opens_decides_by_the_new_roles() {
+fn a_reload_before_an_incident_opens_applies_the_new_roles() {
     let mut world = World::healthy(two_active());
     for n in [1, 2] {
         cut(&mut world, n);
@@ -364,14 +364,14 @@ fn a_reload_before_an_incident_opens_decides_by_the_new_roles() {
     assert_eq!(kinds_opened(&world), []);
     world.reconfigure(plan(&[STANDBY, STANDBY]));
     world.run(secs(600));
-    assert_eq!(kinds_opened(&world), [], "none is active");
+    assert_eq!(kinds_opened(&world), [], "no tunnel is active");
     world.reconfigure(plan(&[STANDBY, ACTIVE]));
     world.run(secs(60));
     assert_eq!(kinds_opened(&world), [Kind::Outage]);
 }
 
 #[test]
-fn a_reload_while_it_clears_does_not_end_the_clearing() {
+fn a_reload_while_an_incident_clears_does_not_interrupt_the_clearing() {
     let mut world = World::healthy(two_active());
     for n in [1, 2] {
         cut(&mut world, n);

@@ -1,4 +1,4 @@
-//! What a change of the plan, a night of sleep, or a clock that jumps does to what was known.
+//! What survives a change of the plan, a night of sleep, or a clock jump.
 
 use std::sync::Arc;
 
@@ -29,7 +29,7 @@ fn mend(world: &mut World) {
     }
 }
 
-/// So many connections with one active tunnel each.
+/// This many connections with one active tunnel each.
 fn hub(vpns: u8) -> Plan {
     let one = &two_active().vpns[0];
     let vpns = (0..vpns)
@@ -48,7 +48,7 @@ fn hub(vpns: u8) -> Plan {
 }
 
 #[test]
-fn a_tunnel_that_changes_its_role_while_it_is_down_is_down_still() {
+fn a_tunnel_stays_down_when_its_role_changes() {
     let mut world = World::healthy(two_active());
     cut(&mut world);
     world.run(secs(10));
@@ -59,7 +59,7 @@ fn a_tunnel_that_changes_its_role_while_it_is_down_is_down_still() {
 }
 
 #[test]
-fn a_tunnel_that_was_unused_for_a_while_has_still_been_seen_up() {
+fn a_tunnel_that_was_unused_for_a_while_is_still_remembered_as_seen_up() {
     let mut world = World::healthy(two_active());
     world.reconfigure(plan(&[Role::Active, Role::Unused]));
     world.run(secs(60));
@@ -70,7 +70,7 @@ fn a_tunnel_that_was_unused_for_a_while_has_still_been_seen_up() {
 }
 
 #[test]
-fn a_connection_that_is_removed_and_added_again_has_still_been_seen_up() {
+fn a_removed_and_readded_connection_is_still_remembered_as_seen_up() {
     let mut world = World::healthy(two_active());
     world.reconfigure(without_the_vpn());
     world.run(secs(60));
@@ -81,7 +81,7 @@ fn a_connection_that_is_removed_and_added_again_has_still_been_seen_up() {
 }
 
 #[test]
-fn a_connection_that_is_removed_and_added_again_has_still_flapped() {
+fn a_removed_and_readded_connection_keeps_its_flap_history() {
     let mut world = World::healthy(two_active());
     cut(&mut world);
     world.run(secs(60));
@@ -98,7 +98,7 @@ fn a_connection_that_is_removed_and_added_again_has_still_flapped() {
 }
 
 #[test]
-fn a_sleep_counts_neither_towards_opening_nor_towards_resolving() {
+fn time_asleep_counts_neither_towards_opening_nor_towards_resolving() {
     let mut world = World::healthy(two_active());
     for n in [1, 2] {
         world.line(n, Line::Swallows);
@@ -135,7 +135,7 @@ fn each_connection_has_its_own_grace() {
 }
 
 #[test]
-fn a_hub_that_starts_with_every_line_cut_stays_within_the_budget() {
+fn a_hub_that_starts_with_every_line_cut_stays_within_the_probe_budget() {
     let mut world = World::new(hub(250), Remembered::default());
     for line in world.lines.values_mut() {
         *line = Line::Swallows;
@@ -145,7 +145,7 @@ fn a_hub_that_starts_with_every_line_cut_stays_within_the_budget() {
 }
 
 #[test]
-fn a_reload_leaves_suspicion_within_the_budget() {
+fn after_a_reload_suspect_probing_stays_within_the_budget() {
     let mut world = World::new(hub(250), Remembered::default());
     world.run(secs(10));
     for line in world.lines.values_mut() {
@@ -175,7 +175,7 @@ fn an_unused_tunnel_has_no_minutes() {
 }
 
 #[test]
-fn a_connection_that_is_gone_pages_nobody_and_hangs_nothing_when_aws_falls_silent() {
+fn a_deleted_connection_opens_nothing_and_blocks_nothing_when_aws_falls_silent() {
     let mut world = World::healthy(two_active());
     for n in [1, 2] {
         world.line(n, Line::Swallows);
@@ -189,7 +189,7 @@ fn a_connection_that_is_gone_pages_nobody_and_hangs_nothing_when_aws_falls_silen
 }
 
 #[test]
-fn evidence_that_cannot_be_used_is_told_once_and_not_at_every_answer_of_another_source() {
+fn invalid_evidence_is_reported_once_not_at_every_answer_of_another_source() {
     let mut both = two_active();
     Arc::make_mut(&mut both.vpns[0]).aws.sources =
         vec![source(SourceKind::CloudWatch), source(SourceKind::Ec2)];
@@ -202,7 +202,7 @@ fn evidence_that_cannot_be_used_is_told_once_and_not_at_every_answer_of_another_
 }
 
 #[test]
-fn a_wall_clock_that_jumps_changes_no_verdict_and_opens_nothing() {
+fn a_wall_clock_jump_changes_no_verdict_and_opens_nothing() {
     for hours in [1, 24 * 365] {
         let mut world = World::healthy(two_active());
         world.facts.clear();

@@ -1,4 +1,4 @@
-//! A wall clock that jumps changes no decision, and no minute for long.
+//! A wall-clock jump changes no decision, and it affects minute stamps only briefly.
 
 use bothends::domain::event::Remembered;
 use bothends::domain::fact::Fact;
@@ -7,13 +7,13 @@ use proptest::prelude::*;
 
 use crate::world::*;
 
-/// An hour off either way, and a dead battery's 2000.
+/// Up to an hour off either way, or a dead RTC battery's year 2000.
 fn wrong() -> impl Strategy<Value = i64> {
     let year_2000 = 946_684_800 - WALL.as_millis() / 1000;
     prop_oneof![Just(0), Just(3600), Just(-3600), Just(year_2000), -100_000_i64..100_000]
 }
 
-/// Verdicts, assessments and incidents, with the moment.
+/// Verdicts, assessments and incidents, each with its time.
 fn decided(world: &World) -> Vec<(Moment, String)> {
     let said = |fact: &Fact| match fact {
         Fact::ViewChanged { tunnel, end, view, .. } => Some(format!("{tunnel} {end:?} {}", view.verdict)),
@@ -26,7 +26,7 @@ fn decided(world: &World) -> Vec<(Moment, String)> {
     world.facts.iter().filter_map(|(at, fact)| said(fact).map(|said| (*at, said))).collect()
 }
 
-/// Breaks and mends the lines, with these jumps of the wall clock in between.
+/// Breaks and repairs the lines, with these wall-clock jumps in between.
 fn play(wrong_at_start: i64, turns: &[(bool, u64, i64)]) -> World {
     let mut world = World::new(two_active(), Remembered::default());
     world.wrong_by = wrong_at_start;
@@ -47,7 +47,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 16, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn jumps_of_the_wall_clock_make_no_verdict_no_incident_and_no_false_minute(
+    fn wall_clock_jumps_cause_no_verdict_no_incident_and_no_false_minute(
         at_start in wrong(),
         turns in prop::collection::vec((any::<bool>(), 10_u64..900, wrong()), 1..6),
     ) {
@@ -56,7 +56,7 @@ proptest! {
         prop_assert_eq!(decided(&jumpy), decided(&play(0, &steady)));
         let mut opened: Vec<Stamp> = jumpy.incidents().iter().map(|incident| incident.id.opened).collect();
         opened.dedup();
-        prop_assert_eq!(opened.len(), jumpy.incidents().len(), "two incidents of one name");
+        prop_assert_eq!(opened.len(), jumpy.incidents().len(), "two incidents with one name");
         for (at, fact) in &jumpy.facts {
             if let Fact::RollupReady(rollup) = fact {
                 let truly = WALL.as_millis() + at.as_nanos() / 1_000_000;

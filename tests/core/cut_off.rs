@@ -1,4 +1,4 @@
-//! What happened while AWS could not be reached.
+//! Outages while AWS was unreachable.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use bothends::domain::verdict::{Evidence, Verdict};
 
 use crate::world::*;
 
-/// What one end alone says is another story, and off in these.
+/// `one_sided` is disabled in these tests; it has tests of its own.
 fn by_cloudwatch(plan: Plan) -> Plan {
     let vpn = &plan.vpns[0];
     let aws = AwsRules { sources: vec![source(SourceKind::CloudWatch)], ..vpn.aws.clone() };
@@ -19,7 +19,7 @@ fn by_cloudwatch(plan: Plan) -> Plan {
     Plan { vpns: vec![Arc::new(VpnPlan { aws, incident, ..VpnPlan::clone(vpn) })], ..plan }
 }
 
-/// What one end alone says counts after fifteen minutes.
+/// `one_sided` opens after fifteen minutes.
 fn one_end_counts() -> World {
     let (both, default) = (by_cloudwatch(two_active()), two_active());
     let vpn = VpnPlan { incident: default.vpns[0].incident, ..VpnPlan::clone(&both.vpns[0]) };
@@ -57,7 +57,7 @@ fn missed(world: &World) -> Vec<Arc<Incident>> {
 }
 
 #[test]
-fn an_outage_that_is_over_when_aws_answers_again_is_recorded_and_pages_nobody() {
+fn an_outage_that_ended_before_aws_answered_again_is_recorded_and_pages_nobody() {
     let mut world = healthy();
     world.aws_reachable = false;
     world.live(1);
@@ -86,7 +86,7 @@ fn an_outage_that_is_over_when_aws_answers_again_is_recorded_and_pages_nobody() 
 }
 
 #[test]
-fn an_outage_that_lasts_when_aws_answers_again_opens_then_with_its_true_beginning() {
+fn an_outage_that_still_lasts_when_aws_answers_again_opens_with_its_true_start() {
     let mut world = healthy();
     world.aws_reachable = false;
     world.live(1);
@@ -105,7 +105,7 @@ fn an_outage_that_lasts_when_aws_answers_again_opens_then_with_its_true_beginnin
 }
 
 #[test]
-fn what_an_earlier_run_saw_while_it_was_cut_off_is_found_out_about_by_the_next() {
+fn what_an_earlier_run_saw_while_cut_off_from_aws_is_checked_by_the_next_run() {
     for (value, expected) in [(0.0, vec![Kind::Outage]), (1.0, vec![])] {
         let ago = |minutes: u64| WALL - secs(60 * minutes);
         let saw = |n| Unheard { tunnel: tunnel(n), since: ago(50), down: vec![(ago(40), ago(20))] };
@@ -128,7 +128,7 @@ fn what_an_earlier_run_saw_while_it_was_cut_off_is_found_out_about_by_the_next()
 }
 
 #[test]
-fn where_aws_did_not_see_it_or_has_no_word_of_it_nothing_was_missed() {
+fn if_aws_saw_it_up_or_has_no_data_nothing_was_missed() {
     for aws in [Aws::Up, Aws::Nothing, Aws::Fraction] {
         let mut world = healthy();
         world.aws_reachable = false;
@@ -145,7 +145,7 @@ fn where_aws_did_not_see_it_or_has_no_word_of_it_nothing_was_missed() {
 }
 
 #[test]
-fn what_people_were_told_before_aws_fell_silent_is_not_recorded_again() {
+fn an_incident_that_was_open_before_aws_fell_silent_is_not_recorded_again() {
     let mut world = healthy();
     cut(&mut world, Aws::Down);
     world.live(3);
@@ -161,7 +161,7 @@ fn what_people_were_told_before_aws_fell_silent_is_not_recorded_again() {
 }
 
 #[test]
-fn lost_redundancy_is_recorded_with_the_tunnel_that_was_lost() {
+fn a_missed_redundancy_loss_is_recorded_with_the_lost_tunnel() {
     let mut world = World::new(by_cloudwatch(plan(&[Role::Active, Role::Standby])), Remembered::default());
     world.live(5);
     world.aws_reachable = false;
@@ -179,7 +179,7 @@ fn lost_redundancy_is_recorded_with_the_tunnel_that_was_lost() {
 }
 
 #[test]
-fn what_aws_will_not_tell_is_asked_again_until_it_does() {
+fn a_failed_history_query_is_retried_until_it_succeeds() {
     let mut world = healthy();
     world.aws_reachable = false;
     world.live(1);
@@ -199,7 +199,7 @@ fn what_aws_will_not_tell_is_asked_again_until_it_does() {
 }
 
 #[test]
-fn aws_is_asked_about_no_past_in_which_our_end_saw_nothing_wrong() {
+fn aws_history_is_not_queried_for_a_period_without_a_local_down() {
     let mut world = healthy();
     world.aws_reachable = false;
     world.live(30);
@@ -213,7 +213,7 @@ fn aws_is_asked_about_no_past_in_which_our_end_saw_nothing_wrong() {
 }
 
 #[test]
-fn an_outage_that_nobody_could_be_told_of_is_not_told_as_one_sided_either() {
+fn an_outage_while_aws_is_unreachable_does_not_open_as_one_sided() {
     for (hangs, cut_first) in [(false, true), (false, false), (true, true), (true, false)] {
         let mut world = one_end_counts();
         (world.aws_reachable, world.aws_hangs) = (hangs, hangs);
@@ -236,7 +236,7 @@ fn an_outage_that_nobody_could_be_told_of_is_not_told_as_one_sided_either() {
 }
 
 #[test]
-fn where_aws_is_reached_and_denies_one_end_alone_is_told_while_it_lasts() {
+fn if_aws_is_reachable_but_denies_one_sided_opens_while_it_lasts() {
     let mut world = one_end_counts();
     world.aws_denies = true;
     world.live(1);
@@ -248,7 +248,7 @@ fn where_aws_is_reached_and_denies_one_end_alone_is_told_while_it_lasts() {
 }
 
 #[test]
-fn where_one_of_two_sources_is_reached_one_end_alone_is_told() {
+fn if_one_of_two_sources_is_reachable_one_sided_opens() {
     let mut world = World::healthy(two_active());
     let vpn = VpnPlan::clone(&two_active().vpns[0]);
     let sources = vec![source(SourceKind::CloudWatch), source(SourceKind::Ec2)];
@@ -261,7 +261,7 @@ fn where_one_of_two_sources_is_reached_one_end_alone_is_told() {
 }
 
 #[test]
-fn a_time_without_aws_does_not_count_for_what_one_end_alone_says() {
+fn time_without_aws_does_not_count_towards_one_sided() {
     let mut world = one_end_counts();
     cut(&mut world, Aws::Up);
     world.live(5);
@@ -275,7 +275,7 @@ fn a_time_without_aws_does_not_count_for_what_one_end_alone_says() {
 }
 
 #[test]
-fn what_one_end_alone_says_when_aws_answers_again_counts_from_there() {
+fn one_sided_counts_from_when_aws_answers_again() {
     let mut world = one_end_counts();
     world.aws_reachable = false;
     world.live(1);

@@ -1,4 +1,4 @@
-//! What happens to a site, told step by step.
+//! What happens at a site, step by step.
 
 use bothends::domain::board::{IncidentState, TimelineChange};
 use bothends::domain::event::{Remembered, SeenUp};
@@ -10,14 +10,14 @@ use bothends::domain::verdict::{Assessment, Verdict, Why};
 use crate::world::*;
 
 #[test]
-fn a_tunnel_that_works_at_both_ends_is_healthy_within_seconds_of_the_start() {
+fn a_tunnel_up_at_both_ends_is_healthy_within_seconds_of_the_start() {
     let mut world = World::new(two_active(), Remembered::default());
     world.run(secs(3));
     assert_eq!([world.assessment(1), world.assessment(2)], [Assessment::Healthy; 2]);
 }
 
 #[test]
-fn a_blackhole_that_aws_does_not_see_is_disputed_and_opens_nothing_for_fifteen_minutes() {
+fn a_blackhole_unseen_by_aws_is_disputed_and_opens_nothing_for_fifteen_minutes() {
     let mut world = World::healthy(two_active());
     world.line(2, Line::Swallows);
     world.run(secs(3600));
@@ -37,7 +37,7 @@ fn one_tunnel_down_at_both_ends_is_redundancy_lost_after_two_minutes() {
 }
 
 #[test]
-fn both_tunnels_down_is_an_outage_that_names_the_redundancy_lost_before_it() {
+fn both_tunnels_down_is_an_outage_that_names_the_earlier_redundancy_lost() {
     let mut world = World::healthy(two_active());
     world.line(2, Line::Swallows);
     world.aws(2, Aws::Down);
@@ -74,7 +74,7 @@ fn a_healed_outage_is_resolved_after_resolve_after_and_leaves_the_board_when_set
 }
 
 #[test]
-fn a_standby_tunnel_that_is_down_alone_is_nothing_but_counts_for_an_outage() {
+fn a_standby_tunnel_down_alone_opens_nothing_but_counts_towards_an_outage() {
     let mut world = World::healthy(plan(&[Role::Active, Role::Standby]));
     world.line(2, Line::Swallows);
     world.aws(2, Aws::Down);
@@ -87,7 +87,7 @@ fn a_standby_tunnel_that_is_down_alone_is_nothing_but_counts_for_an_outage() {
 }
 
 #[test]
-fn an_unused_tunnel_is_neither_asked_nor_counted() {
+fn an_unused_tunnel_is_neither_probed_nor_counted() {
     let mut world = World::healthy(plan(&[Role::Active, Role::Unused]));
     assert_eq!(world.local(2), Verdict::Unknown(Why::Unused));
     world.line(1, Line::Swallows);
@@ -97,7 +97,7 @@ fn an_unused_tunnel_is_neither_asked_nor_counted() {
 }
 
 #[test]
-fn every_tunnel_down_by_one_end_alone_is_one_sided_after_fifteen_minutes() {
+fn every_tunnel_down_at_one_end_only_is_one_sided_after_fifteen_minutes() {
     let mut world = World::healthy(two_active());
     for n in [1, 2] {
         world.line(n, Line::Swallows);
@@ -127,7 +127,7 @@ fn blips_do_not_add_up_to_one_sided_while_aws_says_nothing() {
 }
 
 #[test]
-fn each_end_down_of_another_tunnel_is_one_sided_after_fifteen_minutes() {
+fn each_end_seeing_a_different_tunnel_down_is_one_sided_after_fifteen_minutes() {
     for roles in [[Role::Active, Role::Active], [Role::Active, Role::Standby], [Role::Standby, Role::Active]]
     {
         let mut world = World::healthy(plan(&roles));
@@ -144,7 +144,7 @@ fn each_end_down_of_another_tunnel_is_one_sided_after_fifteen_minutes() {
 }
 
 #[test]
-fn while_aws_does_not_answer_nothing_opens_and_nothing_is_resolved() {
+fn while_aws_is_silent_nothing_opens_and_nothing_resolves() {
     let mut world = World::healthy(two_active());
     world.aws_reachable = false;
     world.run(secs(700));
@@ -166,7 +166,7 @@ fn while_aws_does_not_answer_nothing_opens_and_nothing_is_resolved() {
 }
 
 #[test]
-fn aws_is_asked_at_once_when_a_local_verdict_changes_and_often_while_in_doubt() {
+fn aws_is_polled_at_once_on_a_local_verdict_change_and_often_while_in_doubt() {
     let mut world = World::healthy(two_active());
     world.line(1, Line::Swallows);
     world.questions.clear();
@@ -182,7 +182,7 @@ fn aws_is_asked_at_once_when_a_local_verdict_changes_and_often_while_in_doubt() 
 }
 
 #[test]
-fn after_a_night_of_sleep_nothing_opens_until_both_ends_agree_anew_or_the_grace_has_passed() {
+fn after_a_night_of_sleep_nothing_opens_until_both_ends_agree_again_or_the_grace_is_over() {
     let mut world = World::healthy(two_active());
     for n in [1, 2] {
         world.line(n, Line::Swallows);
@@ -190,7 +190,7 @@ fn after_a_night_of_sleep_nothing_opens_until_both_ends_agree_anew_or_the_grace_
     }
     world.run(secs(10));
     assert_eq!(world.assessment(1), Assessment::Down);
-    // AWS's word of before the sleep is fresh, and old.
+    // AWS's answer from before the sleep is not stale yet, but old.
     world.sleep(secs(300));
     world.aws_reachable = false;
     world.run(secs(110));
@@ -210,7 +210,7 @@ fn after_a_night_of_sleep_nothing_opens_until_both_ends_agree_anew_or_the_grace_
 }
 
 #[test]
-fn an_unchanged_tunnel_loses_no_state_when_the_plan_is_changed_around_it() {
+fn an_unchanged_tunnel_keeps_its_state_when_the_plan_changes() {
     let mut world = World::healthy(two_active());
     world.line(1, Line::Swallows);
     world.run(secs(10));
@@ -229,7 +229,7 @@ fn an_unchanged_tunnel_loses_no_state_when_the_plan_is_changed_around_it() {
 }
 
 #[test]
-fn a_connection_that_is_removed_leaves_its_record_open_and_says_so() {
+fn removing_a_connection_leaves_its_record_open_and_says_so() {
     let mut world = World::healthy(two_active());
     for n in [1, 2] {
         world.line(n, Line::Swallows);
@@ -245,7 +245,7 @@ fn a_connection_that_is_removed_leaves_its_record_open_and_says_so() {
 }
 
 #[test]
-fn an_open_incident_of_an_earlier_run_is_taken_up_again_and_resolved_in_its_time() {
+fn an_open_incident_of_an_earlier_run_is_resumed_and_resolved_in_time() {
     let mut before = World::healthy(two_active());
     for n in [1, 2] {
         before.line(n, Line::Swallows);
@@ -268,7 +268,7 @@ fn an_open_incident_of_an_earlier_run_is_taken_up_again_and_resolved_in_its_time
 }
 
 #[test]
-fn each_minute_of_each_tunnel_becomes_one_rollup() {
+fn each_minute_of_each_tunnel_gives_one_rollup() {
     let mut world = World::healthy(two_active());
     world.facts.clear();
     world.run(secs(600));
@@ -288,7 +288,7 @@ fn each_minute_of_each_tunnel_becomes_one_rollup() {
 }
 
 #[test]
-fn a_minute_without_aws_evidence_is_no_minute_in_which_it_could_have_voted() {
+fn a_minute_without_aws_evidence_could_not_have_voted() {
     let mut world = World::healthy(two_active());
     world.aws_reachable = false;
     world.run(secs(700));

@@ -1,4 +1,4 @@
-//! Since when, on what evidence, and for how long: what is shown, and what keeps an incident from opening.
+//! What is shown (since when, on what evidence, for how long), and what keeps an incident from opening.
 
 use std::sync::Arc;
 
@@ -26,7 +26,7 @@ fn status(world: &World, n: u8) -> TunnelStatus {
 fn local(world: &World, n: u8) -> LocalEvidence {
     match status(world, n).local.evidence {
         Evidence::Local(evidence) => evidence,
-        Evidence::Aws(_) => panic!("our end rests on our evidence"),
+        Evidence::Aws(_) => panic!("the local verdict rests on local evidence"),
     }
 }
 
@@ -45,11 +45,11 @@ fn mend(world: &mut World, n: u8) {
 }
 
 #[test]
-fn incident_and_status_have_one_beginning_and_it_is_the_last_reply() {
+fn incident_and_status_start_at_the_same_time_the_last_reply() {
     for source in [SourceKind::Ec2, SourceKind::CloudWatch] {
         let mut world = World::healthy(asked_of(two_active(), &[source]));
         cut(&mut world, 1);
-        // What was under way still comes back.
+        // Probes already sent still get their replies.
         world.run(secs(1));
         let first = local(&world, 1).last_reply.unwrap().wall;
         world.run(secs(300));
@@ -62,7 +62,7 @@ fn incident_and_status_have_one_beginning_and_it_is_the_last_reply() {
         assert_eq!((redundancy.began, outage.began), (first, last));
         assert_eq!((stopped(&world, 1), stopped(&world, 2)), (Some(first), Some(last)));
         assert_eq!(outage.tunnels[0].not_passing_since().map(|since| since.wall), Some(first));
-        assert!(status(&world, 1).local.since.wall > first, "when our end noticed is another time");
+        assert!(status(&world, 1).local.since.wall > first, "the local verdict changed later");
         mend(&mut world, 1);
         world.run(secs(30));
         assert_eq!(stopped(&world, 1), None);
@@ -70,7 +70,7 @@ fn incident_and_status_have_one_beginning_and_it_is_the_last_reply() {
 }
 
 #[test]
-fn a_reply_that_makes_nothing_of_a_dead_tunnel_moves_no_beginning() {
+fn a_stray_reply_from_a_dead_tunnel_does_not_move_the_start() {
     let mut world = World::healthy(two_active());
     cut(&mut world, 1);
     world.run(secs(1));
@@ -86,7 +86,7 @@ fn a_reply_that_makes_nothing_of_a_dead_tunnel_moves_no_beginning() {
 }
 
 #[test]
-fn the_beginning_survives_a_restart() {
+fn the_start_of_an_incident_survives_a_restart() {
     let ago = WALL - secs(400);
     let seen_up = vec![SeenUp::Local(
         CheckId { tunnel: tunnel(1), kind: CheckKind::Inside },
@@ -105,12 +105,12 @@ fn the_beginning_survives_a_restart() {
         world.run(secs(60));
         cut(&mut world, 1);
         world.run(secs(60));
-        assert!(stopped(&world, 1).unwrap() > began, "a new end has a beginning of its own");
+        assert!(stopped(&world, 1).unwrap() > began, "a second break has a start of its own");
     }
 }
 
 #[test]
-fn a_tunnel_that_never_answered_moves_no_beginning_whatever_aws_says_of_it() {
+fn a_tunnel_that_never_answered_does_not_move_the_start() {
     let mut world = World::new(two_active(), Remembered::default());
     world.line(2, Line::Swallows);
     world.run(secs(300));
@@ -119,7 +119,7 @@ fn a_tunnel_that_never_answered_moves_no_beginning_whatever_aws_says_of_it() {
     let since = local(&world, 1).last_reply.unwrap().wall;
     world.run(secs(200));
     assert_eq!(world.kinds(), [Kind::RedundancyLost]);
-    // AWS had it up, and now says of it that it is down.
+    // AWS had it up, and now reports it down.
     world.aws(2, Aws::Down);
     world.run(secs(120));
     assert_eq!(world.kinds(), [Kind::Outage, Kind::RedundancyLost]);
@@ -127,7 +127,7 @@ fn a_tunnel_that_never_answered_moves_no_beginning_whatever_aws_says_of_it() {
 }
 
 #[test]
-fn the_loss_that_is_shown_beside_a_verdict_is_of_its_own_time() {
+fn the_loss_shown_with_a_verdict_is_from_that_verdicts_time() {
     let mut world = World::healthy(two_active());
     assert_eq!(local(&world, 1).loss_percent, Some(0.0));
     cut(&mut world, 1);
@@ -139,7 +139,9 @@ fn the_loss_that_is_shown_beside_a_verdict_is_of_its_own_time() {
         }
         _ => None,
     });
-    let Evidence::Local(evidence) = told.unwrap().evidence else { panic!("our end rests on our evidence") };
+    let Evidence::Local(evidence) = told.unwrap().evidence else {
+        panic!("the local verdict rests on local evidence")
+    };
     assert_eq!(evidence.loss_percent, Some(100.0));
     world.run(secs(120));
     assert_eq!(local(&world, 1).loss_percent, Some(100.0));
@@ -153,7 +155,7 @@ fn the_loss_that_is_shown_beside_a_verdict_is_of_its_own_time() {
 }
 
 #[test]
-fn a_line_that_is_down_for_110_of_120_seconds_opens_within_ten_minutes_and_one_that_blips_never() {
+fn a_line_down_110_of_120_seconds_opens_within_ten_minutes_and_a_blipping_one_never() {
     let mut world = World::healthy(two_active());
     let from = world.now.mono;
     for _ in 0..30 {
@@ -181,7 +183,7 @@ fn a_line_that_is_down_for_110_of_120_seconds_opens_within_ten_minutes_and_one_t
 }
 
 #[test]
-fn a_host_that_is_held_up_again_and_again_tells_of_an_outage_all_the_same() {
+fn a_repeatedly_suspended_host_still_opens_an_outage() {
     let mut world = World::healthy(two_active());
     let from = world.now.mono;
     for n in [1, 2] {
@@ -191,12 +193,13 @@ fn a_host_that_is_held_up_again_and_again_tells_of_an_outage_all_the_same() {
         world.run(secs(60));
         world.sleep(secs(11));
     }
-    let (opened, kind) = *world.opened().first().expect("nobody was told");
+    let (opened, kind) = *world.opened().first().expect("no incident opened");
     assert_eq!(kind, Kind::Outage);
     assert!(opened.since(from) < secs(200), "{opened}");
 }
 
-/// Down and up in turn on both tunnels, at both ends, where CloudWatch alone tells, as late as it does: what opens, and when.
+/// Both tunnels go down and up in turn, at both ends, with CloudWatch as the only source, at its usual lag: what opens,
+/// and when.
 fn flapping_by_cloudwatch(lag: u64, phase: u64, down: u64, up: u64, rounds: usize) -> Vec<(u64, Kind)> {
     let mut world = World::healthy(asked_of(two_active(), &[SourceKind::CloudWatch]));
     world.cloudwatch_lag = Some(secs(lag));
@@ -216,15 +219,15 @@ fn flapping_by_cloudwatch(lag: u64, phase: u64, down: u64, up: u64, rounds: usiz
 }
 
 #[test]
-fn a_line_that_flaps_faster_than_cloudwatch_tells_is_an_outage_all_the_same() {
+fn a_line_that_flaps_faster_than_cloudwatch_reports_is_still_an_outage() {
     for lag in [120, 150, 180] {
-        // Some minutes are 0, the others hold a change.
+        // Some minutes are 0; the others contain a change.
         for (phase, down, up) in [(0, 110, 10), (20, 110, 10), (55, 110, 10), (0, 80, 40), (30, 100, 13)] {
             let opened = flapping_by_cloudwatch(lag, phase, down, up, 20);
             let outage = opened.iter().find(|(_, kind)| *kind == Kind::Outage);
             assert!(outage.is_some_and(|(at, _)| *at < 900), "{lag} {phase} {down}/{up}: {opened:?}");
         }
-        // Each minute holds a change: CloudWatch never says that it is down.
+        // Every minute contains a change: CloudWatch never reports it down.
         let opened = flapping_by_cloudwatch(lag, 5, 110, 10, 20);
         assert!(matches!(opened[..], [(at, Kind::OneSided)] if at < 1500), "{lag}: {opened:?}");
         for (down, up) in [(25, 60), (10, 110), (59, 61)] {
@@ -236,10 +239,10 @@ fn a_line_that_flaps_faster_than_cloudwatch_tells_is_an_outage_all_the_same() {
 }
 
 #[test]
-fn what_cloudwatch_said_of_before_a_single_down_agrees_with_nothing() {
+fn cloudwatch_data_from_before_a_single_down_agrees_with_nothing() {
     let mut world = World::healthy(asked_of(two_active(), &[SourceKind::CloudWatch]));
     world.cloudwatch_lag = Some(secs(150));
-    // Down at AWS alone, until its word has come.
+    // Down at AWS only, until its datapoint has arrived.
     for n in [1, 2] {
         world.aws(n, Aws::Down);
     }
@@ -256,7 +259,7 @@ fn what_cloudwatch_said_of_before_a_single_down_agrees_with_nothing() {
 }
 
 #[test]
-fn a_connection_that_is_gone_by_a_source_that_then_fails_is_judged_by_the_other() {
+fn if_the_source_that_reported_a_connection_gone_fails_the_other_one_decides() {
     let mut world = World::healthy(asked_of(two_active(), &[SourceKind::CloudWatch, SourceKind::Ec2]));
     for n in [1, 2] {
         world.aws(n, Aws::Gone);
@@ -272,7 +275,7 @@ fn a_connection_that_is_gone_by_a_source_that_then_fails_is_judged_by_the_other(
 }
 
 #[test]
-fn a_minute_that_holds_a_change_is_no_news() {
+fn a_minute_that_contains_a_change_is_no_new_evidence() {
     let mut world = World::healthy(asked_of(two_active(), &[SourceKind::CloudWatch]));
     world.facts.clear();
     let since = status(&world, 1).aws.since;

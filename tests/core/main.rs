@@ -1,5 +1,6 @@
-//! The core, driven by hand through its public interface only, under virtual time.
+//! The core, driven by hand through its public interface under virtual time.
 
+mod adoption;
 mod board;
 mod carrying;
 mod changes;
@@ -10,5 +11,4 @@ mod evidence;
 mod properties;
 mod restarts;
 mod standby;
-mod take_up;
 mod world;

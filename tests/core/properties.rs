@@ -1,4 +1,4 @@
-//! What holds whatever happens.
+//! Invariants under any sequence of events.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use proptest::prelude::*;
 
 use crate::world::*;
 
-/// Something happens to the world, and then time passes.
+/// One event, then some time passes.
 #[derive(Debug, Clone)]
 struct Turn {
     tunnel: u8,
@@ -51,8 +51,8 @@ fn play(world: &mut World, turns: &[Turn]) {
     }
 }
 
-/// When the first Down of the row began that one at `since` belongs to: none of it was followed by four minutes without, and the
-/// line was Down for most of the time since.
+/// When the run of Downs began that the Down at `since` belongs to: no gap of four minutes without a Down in between,
+/// and the line was Down for most of the time since.
 fn row_began(world: &World, tunnel: &TunnelId, since: Moment) -> Moment {
     let words: Vec<(Moment, Verdict)> = world
         .facts
@@ -88,13 +88,13 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(32))]
 
     #[test]
-    fn no_tunnel_is_assessed_down_without_aws_evidence_of_after_the_local_down_began(turns in turns(line())) {
+    fn no_tunnel_is_assessed_down_without_aws_evidence_from_after_the_local_down(turns in turns(line())) {
         let mut world = World::healthy(two_active());
         play(&mut world, &turns);
         for (_, fact) in &world.facts {
             if let Fact::AssessmentChanged { tunnel, to: Assessment::Down, local, aws, .. } = fact {
                 prop_assert_eq!((local.verdict, aws.verdict), (Verdict::Down, Verdict::Down));
-                let Evidence::Aws(evidence) = &aws.evidence else { panic!("AWS's view rests on AWS's evidence") };
+                let Evidence::Aws(evidence) = &aws.evidence else { panic!("AWS's verdict rests on AWS evidence") };
                 let began = row_began(&world, tunnel, local.since.mono);
                 prop_assert!(evidence.as_of_here.unwrap().mono > began);
             }
@@ -102,7 +102,7 @@ proptest! {
     }
 
     #[test]
-    fn no_agreed_incident_opens_without_a_moment_at_which_both_ends_said_down(turns in turns(line())) {
+    fn no_agreed_incident_opens_unless_both_ends_reported_down_at_the_same_time(turns in turns(line())) {
         let mut world = World::healthy(two_active());
         play(&mut world, &turns);
         let agreed: Vec<Moment> = world
@@ -120,12 +120,12 @@ proptest! {
     }
 
     #[test]
-    fn a_history_of_faults_alone_opens_nothing(turns in turns(Just(Line::Faulty))) {
+    fn send_errors_alone_open_nothing(turns in turns(Just(Line::Faulty))) {
         let mut world = World::healthy(two_active());
         for n in [1, 2] {
             world.line(n, Line::Faulty);
         }
-        // AWS alone may still say Down of everything, which is one-sided and not agreed.
+        // AWS alone may still report everything Down, which is one_sided, not agreed.
         play(&mut world, &turns);
         prop_assert!(world.opened().iter().all(|(_, kind)| *kind == Kind::OneSided));
         for (_, fact) in &world.facts {
@@ -136,7 +136,7 @@ proptest! {
     }
 
     #[test]
-    fn a_tunnel_that_was_never_answered_never_votes(turns in turns(prop_oneof![Just(Line::Swallows), Just(Line::NoPath)])) {
+    fn a_tunnel_that_never_answered_never_votes(turns in turns(prop_oneof![Just(Line::Swallows), Just(Line::NoPath)])) {
         let mut world = World::new(two_active(), Remembered::default());
         for n in [1, 2] {
             world.line(n, Line::Swallows);
@@ -172,7 +172,7 @@ proptest! {
     }
 
     #[test]
-    fn suspicion_never_sends_more_than_its_budget(cut in 1_u64..30) {
+    fn suspect_probing_never_exceeds_its_budget(cut in 1_u64..30) {
         let mut world = World::healthy(two_active());
         world.facts.clear();
         for n in [1, 2] {
@@ -180,7 +180,7 @@ proptest! {
         }
         world.run(secs(cut));
         let ended = world.facts.iter().filter(|(_, fact)| matches!(fact, Fact::EchoEnded { .. })).count();
-        // Two checks at five a second, at the most.
+        // Two checks, each at most five probes a second.
         prop_assert!(ended <= usize::try_from(2 * 5 * cut + 10).unwrap());
     }
 }

@@ -1,4 +1,4 @@
-//! What a restart makes of an outage, in every phase; reboots, and a process that is killed again and again.
+//! Outages across restarts in every phase, reboots, and a process that is killed again and again.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use bothends::domain::verdict::{Assessment, Verdict, Why};
 use crate::carrying::*;
 use crate::world::*;
 
-/// What a run leaves to the next.
+/// The state one run leaves to the next.
 fn remembered(world: &World) -> Remembered {
     let seen_up = world.facts.iter().filter_map(|(_, fact)| match fact {
         Fact::SeenUp(seen) => Some(seen.clone()),
@@ -28,7 +28,7 @@ fn remembered(world: &World) -> Remembered {
     let mut last: BTreeMap<&TunnelId, Stamp> = BTreeMap::new();
     let said = world.facts.iter().filter_map(|(_, fact)| match fact {
         Fact::ViewChanged { tunnel, end, from, view, at } => {
-            // Where a run begins, another has ended, with its last word as far as the disk knows.
+            // The last time the previous run is known to have been alive, as stored on disk.
             let begins = *end == End::Local && *from == unknown;
             let ended = begins.then(|| Some((tunnel.clone(), *last.get(tunnel)?, unknown))).flatten();
             last.insert(tunnel, at.wall);
@@ -57,7 +57,7 @@ fn restarted(world: &World, plan: Plan) -> World {
 }
 
 #[test]
-fn after_a_reboot_into_an_ipsec_that_does_not_come_back_there_is_an_outage() {
+fn a_reboot_after_which_ipsec_stays_down_is_an_outage() {
     for roles in [&[ACTIVE][..], &[ACTIVE, ACTIVE], &[ACTIVE, STANDBY]] {
         let before = World::healthy(plan(roles));
         let mut after = restarted(&before, plan(roles));
@@ -73,9 +73,9 @@ fn after_a_reboot_into_an_ipsec_that_does_not_come_back_there_is_an_outage() {
     }
 }
 
-/// Each run is shorter than the grace after a start, and CloudWatch is later than a run is long.
+/// Each run is shorter than the grace after a start, and CloudWatch lags by more than a run.
 #[test]
-fn a_daemon_that_is_killed_again_and_again_tells_of_an_outage_all_the_same() {
+fn a_repeatedly_killed_daemon_still_opens_an_outage() {
     for (kind, lag, within) in [(SourceKind::Ec2, 0, 60), (SourceKind::CloudWatch, 180, 600)] {
         let mut plan = two_active();
         Arc::make_mut(&mut plan.vpns[0]).aws.sources = vec![source(kind)];
@@ -96,9 +96,9 @@ fn a_daemon_that_is_killed_again_and_again_tells_of_an_outage_all_the_same() {
     }
 }
 
-/// What an earlier run saw makes AWS's word of before this run's Down agree only where it saw a Down go on, up to a while ago.
+/// AWS evidence from before this run's Down agrees only if an earlier run saw that Down, not too long ago.
 #[test]
-fn a_restart_makes_awss_word_of_before_the_down_agree_only_within_a_row_of_downs() {
+fn after_a_restart_earlier_aws_evidence_agrees_only_within_one_run_of_downs() {
     let unknown = Verdict::Unknown(Why::Starting);
     let agrees = |said: &[(u64, Verdict)]| {
         let plan = by_cloudwatch(plan(&[ACTIVE]));
@@ -115,14 +115,14 @@ fn a_restart_makes_awss_word_of_before_the_down_agree_only_within_a_row_of_downs
         world.assessment(1) == Assessment::Down
     };
     assert!(agrees(&[(300, Verdict::Down), (20, unknown)]));
-    assert!(!agrees(&[(10, Verdict::Down), (5, unknown)]), "the word is of before the first Down");
+    assert!(!agrees(&[(10, Verdict::Down), (5, unknown)]), "the evidence is from before the first Down");
     assert!(!agrees(&[(900, Verdict::Down), (300, unknown)]), "long ago");
     assert!(!agrees(&[(300, Verdict::Down), (290, Verdict::Up), (20, unknown)]));
     assert!(!agrees(&[]));
 }
 
 #[test]
-fn a_bgp_session_that_comes_up_after_ipsec_has_the_grace_after_a_start() {
+fn a_bgp_session_that_follows_ipsec_gets_the_grace_after_a_start() {
     for roles in [&[ACTIVE][..], &[ACTIVE, ACTIVE]] {
         let before = World::healthy(routed(plan(roles), Routing::Bgp));
         let mut after = restarted(&before, routed(plan(roles), Routing::Bgp));
@@ -138,7 +138,7 @@ fn a_bgp_session_that_comes_up_after_ipsec_has_the_grace_after_a_start() {
 }
 
 #[test]
-fn a_missing_address_of_a_route_that_was_changed_or_never_answered_is_a_fault() {
+fn a_missing_source_address_on_a_changed_or_never_answered_route_is_a_send_error() {
     let before = World::healthy(plan(&[ACTIVE]));
     let mut changed = plan(&[ACTIVE]);
     let vpn = Arc::make_mut(&mut changed.vpns[0]);
@@ -150,13 +150,13 @@ fn a_missing_address_of_a_route_that_was_changed_or_never_answered_is_a_fault() 
     mistyped.run(secs(600));
     assert!(matches!(mistyped.local(1), Verdict::Unknown(_)));
     assert_eq!(kinds_opened(&mistyped), []);
-    // The same by a reload.
+    // The same after a reload.
     let mut reloaded = World::healthy(plan(&[ACTIVE]));
     reloaded.reconfigure(changed);
     reloaded.line(1, Line::Missing);
     reloaded.run(secs(60));
     assert!(matches!(reloaded.local(1), Verdict::Unknown(_)));
-    // A row that does not say which own end it was.
+    // A stored row that does not name its own end.
     let check = CheckId { tunnel: tunnel(1), kind: CheckKind::Inside };
     let key = bothends::domain::plan::RouteKey { inside_ip: [169, 254, 1, 1].into(), own: None };
     let seen_up = vec![SeenUp::Local(check, key)];
@@ -166,9 +166,9 @@ fn a_missing_address_of_a_route_that_was_changed_or_never_answered_is_a_fault() 
     assert!(matches!(old.local(1), Verdict::Unknown(_)));
 }
 
-/// In calm, pending, open and clearing: each time the process ends and another begins.
+/// Calm, pending, open and clearing: the process ends in each, and another starts.
 #[test]
-fn a_restart_in_any_phase_leads_to_one_outage_which_ends_when_a_tunnel_carries() {
+fn a_restart_in_any_phase_gives_one_outage_that_ends_when_a_tunnel_carries_traffic() {
     for bgp in [false, true] {
         for restart_after in [5_u64, 25, 100] {
             let plan = || routed(plan(&[ACTIVE, STANDBY]), Routing::Bgp);
@@ -190,7 +190,7 @@ fn a_restart_in_any_phase_leads_to_one_outage_which_ends_when_a_tunnel_carries()
             assert_eq!(outages(&after), 1, "bgp {bgp}, {restart_after} s");
             let opened = kinds_opened(&after).contains(&Kind::Outage);
             assert_eq!(opened, !opened_before, "bgp {bgp}, {restart_after} s");
-            // It clears, and another process goes on.
+            // The incident clears, and another process continues.
             mend(&mut after, 1);
             after.run(secs(100));
             assert!(after.facts.iter().any(|(_, fact)| matches!(
@@ -198,7 +198,7 @@ fn a_restart_in_any_phase_leads_to_one_outage_which_ends_when_a_tunnel_carries()
                 Fact::IncidentChanged { change: IncidentChange::Clearing, .. }
             )));
             let mut last = restarted(&after, plan());
-            // What the runs before remember, too.
+            // The earlier runs' memory counts too.
             last.run(secs(250));
             assert!(last.incidents().iter().all(|it| it.state == IncidentState::Open));
             last.run(secs(200));
@@ -208,7 +208,7 @@ fn a_restart_in_any_phase_leads_to_one_outage_which_ends_when_a_tunnel_carries()
 }
 
 #[test]
-fn a_restart_in_an_outage_adds_nothing_to_its_story_but_what_has_changed_since() {
+fn a_restart_during_an_outage_adds_only_what_has_changed_to_its_timeline() {
     let plan = || plan(&[ACTIVE, STANDBY]);
     let mut world = World::healthy(plan());
     cut(&mut world, 1);
@@ -226,7 +226,7 @@ fn a_restart_in_an_outage_adds_nothing_to_its_story_but_what_has_changed_since()
         again.run(secs(lasting));
         assert_eq!(story(&again), before);
     }
-    // What changed while nobody watched is told.
+    // What changed in between is reported.
     mend(&mut world, 1);
     let mut world = restarted(&world, plan());
     world.run(secs(100));

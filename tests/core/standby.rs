@@ -1,4 +1,4 @@
-//! The host of a pair that does not hold the address, and takes over.
+//! The host of a VRRP pair without the shared address, and how it takes over.
 
 use std::net::IpAddr;
 
@@ -22,7 +22,7 @@ fn held(world: &mut World, held: bool) {
     world.tell(Event::AddressHeld { address: ADDRESS, held });
 }
 
-/// The holder, and all is well.
+/// The host that holds the address, all tunnels healthy.
 fn holder() -> World {
     let mut world = World::new(pair(), Remembered::default());
     held(&mut world, true);
@@ -44,7 +44,7 @@ fn sent_by_the_minute(world: &World) -> usize {
 }
 
 #[test]
-fn the_host_without_the_address_asks_nothing_and_votes_on_nothing() {
+fn the_host_without_the_address_sends_no_probes_and_does_not_vote() {
     for told in [false, true] {
         let mut world = World::new(pair(), Remembered::default());
         if told {
@@ -54,14 +54,14 @@ fn the_host_without_the_address_asks_nothing_and_votes_on_nothing() {
         world.run(secs(3600));
         assert_eq!(world.local(1), Verdict::Unknown(Why::NotHere));
         assert_eq!((sent_by_the_minute(&world), world.echoes.len()), (0, 0));
-        assert_eq!(world.opened(), [], "nor is what AWS alone says one-sided");
-        assert!(!world.questions.is_empty(), "AWS is asked all the same");
+        assert_eq!(world.opened(), [], "AWS alone saying Down is not one_sided either");
+        assert!(!world.questions.is_empty(), "AWS is still polled");
         assert!(world.monitor.status(world.now).every_tunnel_asked(), "it is ready");
     }
 }
 
 #[test]
-fn it_takes_nothing_up_before_it_holds_the_address_and_then_does() {
+fn it_adopts_records_only_once_it_holds_the_address() {
     let mut world = World::new(pair(), Remembered::default());
     world.run(secs(10));
     let found =
@@ -76,7 +76,7 @@ fn it_takes_nothing_up_before_it_holds_the_address_and_then_does() {
 }
 
 #[test]
-fn taking_over_begins_afresh_and_opens_nothing_for_the_grace_or_until_both_ends_agree() {
+fn a_takeover_starts_fresh_and_opens_nothing_until_the_grace_is_over_or_both_ends_agree() {
     let mut world = holder();
     held(&mut world, false);
     assert_eq!(world.local(1), Verdict::Unknown(Why::NotHere));
@@ -85,14 +85,14 @@ fn taking_over_begins_afresh_and_opens_nothing_for_the_grace_or_until_both_ends_
     held(&mut world, true);
     assert_eq!(world.local(1), Verdict::Unknown(Why::Starting));
     world.run(secs(30));
-    assert_eq!(world.local(1), Verdict::Down, "that it was answered before is remembered");
+    assert_eq!(world.local(1), Verdict::Down, "it remembers that the tunnel answered before");
     assert_eq!(world.opened(), []);
     world.run(secs(10));
     assert_eq!(world.opened().len(), 1);
 }
 
 #[test]
-fn an_address_that_moves_to_and_fro_keeps_no_outage_from_being_told() {
+fn an_address_that_moves_back_and_forth_does_not_prevent_an_outage() {
     let mut world = holder();
     cut(&mut world);
     held(&mut world, false);
@@ -103,12 +103,12 @@ fn an_address_that_moves_to_and_fro_keeps_no_outage_from_being_told() {
         held(&mut world, false);
         world.run(secs(10));
     }
-    let (opened, _) = *world.opened().first().expect("nobody was told");
+    let (opened, _) = *world.opened().first().expect("no incident opened");
     assert!(opened.since(from) < secs(500), "{opened}");
 }
 
 #[test]
-fn what_was_pending_when_the_address_moved_is_let_go() {
+fn a_pending_incident_is_dropped_when_the_address_moves_away() {
     let mut world = holder();
     cut(&mut world);
     world.run(secs(25));
@@ -138,14 +138,14 @@ fn an_open_incident_is_handed_over_with_the_address_and_not_resolved() {
 }
 
 #[test]
-fn what_an_earlier_run_left_open_is_handed_over_when_the_address_has_moved_meanwhile() {
+fn an_incident_left_open_by_an_earlier_run_is_handed_over_if_the_address_has_moved() {
     let mut world = holder();
     cut(&mut world);
     world.run(secs(60));
     let incidents = world.incidents();
     assert_eq!(incidents.len(), 1);
     let mut world = World::new(pair(), Remembered { incidents, ..Remembered::default() });
-    assert_eq!(world.kinds(), [Kind::Outage], "as long as it is not known who holds it");
+    assert_eq!(world.kinds(), [Kind::Outage], "as long as the holder is unknown");
     held(&mut world, false);
     assert!(matches!(world.incidents()[0].state, IncidentState::Unwatched { .. }));
     world.settle();
@@ -153,14 +153,14 @@ fn what_an_earlier_run_left_open_is_handed_over_when_the_address_has_moved_meanw
 }
 
 #[test]
-fn another_address_than_the_plans_says_nothing() {
+fn an_address_that_is_not_in_the_plan_is_ignored() {
     let mut world = World::new(pair(), Remembered::default());
     world.tell(Event::AddressHeld { address: [192, 0, 2, 101].into(), held: true });
     assert_eq!(world.local(1), Verdict::Unknown(Why::NotHere));
 }
 
 #[test]
-fn a_reload_that_asks_for_an_address_waits_for_its_word_and_one_that_asks_for_none_votes() {
+fn a_reload_that_adds_the_address_waits_for_its_state_and_one_without_it_votes() {
     let mut world = World::healthy(two_active());
     world.reconfigure(pair());
     assert_eq!(world.local(1), Verdict::Unknown(Why::NotHere));
@@ -168,7 +168,7 @@ fn a_reload_that_asks_for_an_address_waits_for_its_word_and_one_that_asks_for_no
     world.run(secs(10));
     assert_eq!(world.local(1), Verdict::Up);
     world.reconfigure(Plan { site: "milan-9".into(), ..pair() });
-    assert_eq!(world.local(1), Verdict::Up, "what is held stays held");
+    assert_eq!(world.local(1), Verdict::Up, "the host still holds the address");
     held(&mut world, false);
     world.reconfigure(two_active());
     world.run(secs(10));

@@ -1,5 +1,5 @@
-//! A made-up world around one Monitor: lines that carry echoes or not, an AWS that says what it is told to say, and
-//! virtual time.
+//! A simulated world around one Monitor: lines that carry probes or not, an AWS that answers as scripted, and virtual
+//! time.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU32;
@@ -22,23 +22,23 @@ use bothends::domain::request::{EchoId, Request};
 use bothends::domain::time::{Moment, Now, Stamp};
 use bothends::domain::verdict::{Assessment, Fault, Loss, Verdict};
 
-/// What a line does with an echo.
+/// What a line does with a probe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Line {
     Carries(Duration),
     Swallows,
     NoPath,
     Faulty,
-    /// The source address or the interface is not there.
+    /// The source address or the interface is missing.
     Missing,
 }
 
-/// What AWS says of a tunnel.
+/// What AWS reports for a tunnel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Aws {
     Up,
     Down,
-    /// IPsec is up, and BGP is not.
+    /// IPsec is up, BGP is not.
     BgpDown,
     Fraction,
     Nothing,
@@ -72,7 +72,7 @@ pub fn source(kind: SourceKind) -> SourceId {
     SourceId { kind, place: AwsPlace::default() }
 }
 
-/// Two tunnels by default rules, asked of EC2 alone, whose evidence is of the moment.
+/// Two tunnels with default settings, and EC2 as the only source, whose evidence is current.
 pub fn plan(roles: &[Role]) -> Plan {
     let tunnels = roles
         .iter()
@@ -138,39 +138,39 @@ pub struct World {
     pub lines: BTreeMap<TunnelId, Line>,
     pub aws: BTreeMap<TunnelId, Aws>,
     pub aws_reachable: bool,
-    /// A source that does not reach it.
+    /// A source that is unreachable.
     pub unreachable: Option<SourceKind>,
-    /// It is reached, and denies everything.
+    /// AWS is reachable and denies every request.
     pub aws_denies: bool,
-    /// Questions to it vanish.
+    /// Queries to it vanish.
     pub aws_hangs: bool,
-    /// What is wrong with the host's wall clock, in seconds.
+    /// How far the host's wall clock is off, in seconds.
     pub wrong_by: i64,
-    /// How long after its end a minute shows in CloudWatch, with its average; otherwise CloudWatch knows of now.
+    /// How long after its end a minute appears in CloudWatch, with its average; `None`: CloudWatch is current.
     pub cloudwatch_lag: Option<Duration>,
-    /// What AWS sees, Up or not, each since when.
+    /// What AWS sees, Up or not, and since when.
     seen: BTreeMap<TunnelId, Vec<(Stamp, bool)>>,
-    /// A source whose answers cannot be understood.
+    /// A source whose answers cannot be parsed.
     pub garbled: Option<SourceKind>,
     pub facts: Vec<(Moment, Fact)>,
     pub questions: Vec<Moment>,
-    /// When AWS was asked about the past, and about which time.
+    /// When AWS was asked for history, and for which period.
     pub histories: Vec<(Moment, Stamp, Stamp)>,
-    /// What AWS has said, minute by minute, whether or not it was reached.
+    /// AWS's state minute by minute, whether or not it was reachable.
     pub past: BTreeMap<(TunnelId, Stamp), f64>,
-    /// When echoes were asked.
+    /// When probes were requested.
     pub echoes: Vec<Moment>,
     replies: BTreeMap<(Moment, EchoId), (CheckId, Duration)>,
-    /// Questions that reached AWS, by the moment of their answer.
+    /// Queries that reached AWS, by the time of their answer.
     asked: BTreeMap<(Moment, SourceId), Moment>,
 }
 
-/// Until a question has left, and until its answer is here.
+/// Until a query has left, and until its answer arrives.
 const QUESTION: Duration = Duration::from_millis(1);
 const ANSWER: Duration = Duration::from_millis(80);
 
 impl World {
-    /// Everything works, and has been found to.
+    /// Everything is up, and has been seen up.
     pub fn healthy(plan: Plan) -> Self {
         let mut world = Self::new(plan, Remembered::default());
         world.run(secs(180));
@@ -204,18 +204,16 @@ impl World {
         }
     }
 
-    /// Cuts or mends a line.
     pub fn line(&mut self, n: u8, line: Line) {
         self.lines.insert(tunnel(n), line);
     }
 
-    /// Sets AWS's word.
+    /// Sets what AWS reports.
     pub fn aws(&mut self, n: u8, aws: Aws) {
         self.aws.insert(tunnel(n), aws);
         self.seen.entry(tunnel(n)).or_default().push((self.now.wall, aws == Aws::Up));
     }
 
-    /// Lets time pass.
     pub fn run(&mut self, duration: Duration) {
         let end = self.now.mono + duration;
         self.execute();
@@ -246,7 +244,7 @@ impl World {
                 let next = self.monitor.poll_timeout();
                 assert!(
                     next.is_none_or(|(at, _)| at > self.now.mono),
-                    "it would be called for ever: {next:?}"
+                    "it would be woken for ever: {next:?}"
                 );
             }
             self.execute();
@@ -260,20 +258,19 @@ impl World {
         Now { wall, ..self.now }
     }
 
-    /// The host sleeps.
     pub fn sleep(&mut self, duration: Duration) {
         self.now = self.now.after(duration);
         self.replies.clear();
         self.asked.clear();
     }
 
-    /// Something else happens.
+    /// Feeds another event.
     pub fn tell(&mut self, event: Event) {
         self.monitor.handle(event, self.here());
         self.execute();
     }
 
-    /// The process is killed, and another begins.
+    /// The process is killed, and another starts.
     pub fn restart(&mut self, plan: Plan, remembered: Remembered) {
         self.replies.clear();
         self.asked.clear();
@@ -332,7 +329,7 @@ impl World {
         }
     }
 
-    /// AWS writes down what it sees, minute by minute.
+    /// AWS records what it sees, minute by minute.
     pub fn live(&mut self, minutes: u64) {
         for _ in 0..minutes {
             for (tunnel, aws) in &self.aws {
@@ -360,7 +357,7 @@ impl World {
         Event::HistoryAnswered(History { vpn, asked: self.now.mono, date: self.now.wall, points })
     }
 
-    /// The average of the newest minute that shows. Before it was told anything, AWS saw it Up.
+    /// The average of the newest visible minute. Before its first entry, AWS saw the tunnel Up.
     fn late_minute(&self, tunnel: &TunnelId, lag: Duration) -> Reading {
         let stamp = (self.now.wall - lag).minute() - secs(60);
         let (mut up, mut down, mut at, mut is_up) = (0, 0, stamp, true);
@@ -416,12 +413,11 @@ impl World {
         self.monitor.board().incidents.clone()
     }
 
-    /// The kinds of the incidents on the Board.
     pub fn kinds(&self) -> Vec<Kind> {
         self.incidents().iter().map(|incident| incident.id.kind).collect()
     }
 
-    /// The incidents that opened, with the moment.
+    /// The incidents that opened, and when.
     pub fn opened(&self) -> Vec<(Moment, Kind)> {
         self.facts
             .iter()
@@ -434,7 +430,7 @@ impl World {
             .collect()
     }
 
-    /// Every sink settles what is over.
+    /// Every sink settles what is resolved.
     pub fn settle(&mut self) {
         for incident in self.incidents() {
             let settled = Event::Settled {

@@ -1,4 +1,4 @@
-//! What becomes of a call to AWS.
+//! The outcome of calls to AWS.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -6,36 +6,36 @@ use std::time::Duration;
 use super::chance::Chance;
 use super::schedule::{Calls, Fault};
 
-/// How long a call takes that goes well, and one that finds no way.
+/// How long a successful call takes, and one without a route to AWS.
 const QUICK: (u64, u64) = (20, 400);
-const NO_WAY: (u64, u64) = (100, 10_000);
+const NO_ROUTE: (u64, u64) = (100, 10_000);
 
-/// A call's fate.
+/// The outcome of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Fate {
-    /// When AWS does it, if at all, after the call.
+pub struct CallOutcome {
+    /// When AWS executes it, if at all, counted from the call.
     pub done: Option<Duration>,
-    /// When the caller hears, if at all, and what.
-    pub heard: Option<(Duration, Heard)>,
+    /// When the caller gets a response, if at all, and which.
+    pub heard: Option<(Duration, Response)>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Heard {
+pub enum Response {
     Answer,
     Throttled,
     Failed,
     Denied,
-    /// Nothing came back: there is no way, or the connection broke.
+    /// Nothing came back: no route, or the connection broke.
     Silence,
 }
 
-/// The faults that are in force.
+/// The faults in force.
 #[derive(Debug, Default)]
-pub struct Weather {
+pub struct Faults {
     percents: BTreeMap<(u8, Fault), u8>,
 }
 
-impl Weather {
+impl Faults {
     pub fn set(&mut self, calls: Calls, fault: Fault, percent: u8) {
         if percent == 0 {
             self.percents.remove(&(calls as u8, fault));
@@ -52,15 +52,21 @@ impl Weather {
         self.percents.keys().all(|(of, _)| *of != calls as u8)
     }
 
-    /// Draws the fate of a call; `reach` is whether there is a way, `valid` whether the credentials are.
-    pub fn fate(&self, calls: Calls, reach: bool, valid: bool, chance: &mut Chance) -> (Fate, Option<Fault>) {
+    /// Draws the outcome of a call; `reach`: AWS is reachable, `valid`: the credentials are valid.
+    pub fn outcome(
+        &self,
+        calls: Calls,
+        reach: bool,
+        valid: bool,
+        chance: &mut Chance,
+    ) -> (CallOutcome, Option<Fault>) {
         let quick = chance.millis(QUICK.0, QUICK.1);
         if !reach {
-            let after = chance.millis(NO_WAY.0, NO_WAY.1);
-            return (Fate { done: None, heard: Some((after, Heard::Silence)) }, None);
+            let after = chance.millis(NO_ROUTE.0, NO_ROUTE.1);
+            return (CallOutcome { done: None, heard: Some((after, Response::Silence)) }, None);
         }
         if !valid {
-            return (Fate { done: None, heard: Some((quick, Heard::Denied)) }, None);
+            return (CallOutcome { done: None, heard: Some((quick, Response::Denied)) }, None);
         }
         let fault = self
             .percents
@@ -68,22 +74,22 @@ impl Weather {
             .filter(|((of, _), _)| *of == calls as u8)
             .find(|(_, percent)| chance.percent(**percent))
             .map(|((_, fault), _)| *fault);
-        let fate = match fault {
-            None => Fate { done: Some(quick), heard: Some((quick * 2, Heard::Answer)) },
-            Some(Fault::Throttle) => Fate { done: None, heard: Some((quick, Heard::Throttled)) },
-            Some(Fault::ServerError) => Fate { done: None, heard: Some((quick, Heard::Failed)) },
-            Some(Fault::Denied) => Fate { done: None, heard: Some((quick, Heard::Denied)) },
-            Some(Fault::Hang) => Fate { done: None, heard: None },
+        let outcome = match fault {
+            None => CallOutcome { done: Some(quick), heard: Some((quick * 2, Response::Answer)) },
+            Some(Fault::Throttle) => CallOutcome { done: None, heard: Some((quick, Response::Throttled)) },
+            Some(Fault::ServerError) => CallOutcome { done: None, heard: Some((quick, Response::Failed)) },
+            Some(Fault::Denied) => CallOutcome { done: None, heard: Some((quick, Response::Denied)) },
+            Some(Fault::Hang) => CallOutcome { done: None, heard: None },
             Some(Fault::Slow) => {
                 let late = chance.millis(1_000, 70_000);
-                Fate { done: Some(late), heard: Some((late + quick, Heard::Answer)) }
+                CallOutcome { done: Some(late), heard: Some((late + quick, Response::Answer)) }
             }
             Some(Fault::LostReply) => {
                 let heard =
-                    chance.percent(50).then(|| (chance.millis(1_000, 20_000) + quick, Heard::Silence));
-                Fate { done: Some(quick), heard }
+                    chance.percent(50).then(|| (chance.millis(1_000, 20_000) + quick, Response::Silence));
+                CallOutcome { done: Some(quick), heard }
             }
         };
-        (fate, fault)
+        (outcome, fault)
     }
 }

@@ -1,5 +1,5 @@
-//! Chance, by the seed alone: each thing that is left to chance draws from a stream of its own, so that taking one event
-//! out of a schedule leaves the luck of the others as it was.
+//! Randomness by the seed alone. Each random decision draws from a stream of its own, so that removing one event from a
+//! schedule leaves the others unchanged.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
@@ -17,22 +17,20 @@ impl Chance {
         Self(ChaCha8Rng::seed_from_u64(hasher.finish()))
     }
 
-    /// True in so many of a hundred cases.
+    /// True in this many of a hundred cases.
     pub fn percent(&mut self, percent: u8) -> bool {
         self.0.random_range(0..100) < percent
     }
 
-    /// `from` to below `to`.
+    /// From `from` to below `to`.
     pub fn below(&mut self, from: u64, to: u64) -> u64 {
         self.0.random_range(from..to)
     }
 
-    /// A duration in milliseconds.
     pub fn millis(&mut self, from: u64, to: u64) -> Duration {
         Duration::from_millis(self.below(from, to))
     }
 
-    /// A duration in whole seconds.
     pub fn secs(&mut self, from: u64, to: u64) -> Duration {
         Duration::from_secs(self.below(from, to))
     }

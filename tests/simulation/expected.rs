@@ -1,45 +1,45 @@
-//! "Every outage that both ends saw for long enough, with AWS reachable within it, has its incident."
+//! "Every outage that both ends saw for long enough, while AWS was reachable, has its incident."
 
 use std::time::Duration;
 
 use bothends::domain::names::{Kind, Routing};
 use bothends::domain::time::Moment;
 
-use super::calls::Weather;
+use super::calls::Faults;
 use super::gateway::Gateway;
 use super::manager::{Closer, Manager};
 use super::schedule::{Calls, Line, Switches, Use};
-use super::truth::{Truth, can_tell};
+use super::truth::{Truth, can_report};
 use super::views::Views;
 
-/// Back-off of before: a rejection holds a call for five minutes.
+/// Back-off from earlier failures: a rejection delays a call for five minutes.
 const BACKOFF: Duration = Duration::from_secs(330);
-/// TunnelState has whole minutes, the minute of the change is a fraction, and sources that contradict each other about the
-/// same three minutes are no evidence.
+/// TunnelState has whole minutes, the minute of the change is a fraction, and sources that contradict each other about
+/// the same three minutes are no evidence.
 const EVIDENCE: Duration = Duration::from_secs(60 + 60 + 180);
-/// A session is given time after IPsec came up, and a second datapoint confirms that there is none.
+/// A session gets time after IPsec came up, and a second datapoint confirms that it is missing.
 const BGP: Duration = Duration::from_secs(120 + 60);
-/// A look-up, a call, a look at the list.
-const TELLING: Duration = Duration::from_secs(150);
-/// A person who has just closed a record of the same outage is not disturbed, unless it worsens.
+/// A look-up, a call, another look at the list.
+const DELIVERY: Duration = Duration::from_secs(150);
+/// After a person closed a record of the same outage, nothing is sent unless it worsens.
 const PERSON: Duration = Duration::from_secs(2 * 3600);
 
-/// The world as it is.
+/// The current state of the world.
 #[derive(Clone, Copy)]
 pub struct Scene<'a> {
     pub gateways: &'a [Gateway],
     pub lines: &'a [Vec<Line>],
     pub views: &'a Views,
-    pub weather: &'a Weather,
+    pub faults: &'a Faults,
     pub manager: &'a Manager,
 }
 
-/// Since when, per gateway and kind, everything has been so that people must be told.
+/// Since when, per gateway and kind, the conditions for an incident have held.
 #[derive(Debug)]
 pub struct Expected {
     since: Vec<[Option<Moment>; 3]>,
     lasting: Vec<[Option<Moment>; 3]>,
-    /// When the next incident is overdue, as long as nothing changes.
+    /// When the next incident is overdue if nothing changes.
     due: Option<Moment>,
 }
 
@@ -48,16 +48,16 @@ impl Expected {
         Self { since: vec![[None; 3]; gateways], lasting: vec![[None; 3]; gateways], due: None }
     }
 
-    /// Looks whether an incident is overdue.
+    /// Checks whether an incident is overdue.
     pub fn look(&mut self, at: Moment, scene: &Scene<'_>, truth: &mut Truth) {
         if !std::mem::take(&mut truth.news) && self.due.is_none_or(|due| due > at) {
             return;
         }
-        let Scene { gateways, lines, views, weather, manager } = *scene;
+        let Scene { gateways, lines, views, faults, manager } = *scene;
         let switches = truth.switches;
-        let calm = weather.is_calm(Calls::Ask) && weather.is_calm(Calls::Incidents) && views.are_truthful();
-        let telling = weather.is_calm(Calls::Incidents) && gateways.iter().all(can_tell);
-        truth.troubled(at, !telling);
+        let calm = faults.is_calm(Calls::Ask) && faults.is_calm(Calls::Incidents) && views.are_truthful();
+        let can_deliver = faults.is_calm(Calls::Incidents) && gateways.iter().all(can_report);
+        truth.troubled(at, !can_deliver);
         self.due = None;
         for (index, gateway) in gateways.iter().enumerate() {
             let setup = truth.setup(index);
@@ -76,10 +76,9 @@ impl Expected {
                     is_active: setup.is_active(tunnel),
                 })
                 .collect();
-            // What never answered, and stands still and is Down at AWS, has no say.
-            let known =
-                tunnels.iter().all(|tunnel| !tunnel.never || (tunnel.stands_still() && !tunnel.sees_up));
-            let clean = calm && known && gateway.votes && can_tell(gateway) && gateway.clocks.offset == 0;
+            // A tunnel that never answered, does not answer now and is Down at AWS does not count.
+            let known = tunnels.iter().all(|tunnel| !tunnel.never || (tunnel.is_silent() && !tunnel.sees_up));
+            let clean = calm && known && gateway.votes && can_report(gateway) && gateway.clocks.offset == 0;
             let rules = Rules { switches: &switches, routing: setup.routing };
             for (slot, kind) in Kind::ALL.into_iter().enumerate() {
                 let lasts = holds(kind, &tunnels, rules);
@@ -91,26 +90,26 @@ impl Expected {
                     self.due = Some(self.due.map_or(due, |earliest| earliest.min(due)));
                     continue;
                 }
-                // Looked at once.
+                // Checked at once.
                 self.since[index][slot] = Some(at + Duration::from_secs(365 * 86_400));
                 let lasting = self.lasting[index][slot].unwrap_or(since);
-                let told = manager.records.iter().any(|kept| {
-                    kept.scope.kind == kind
-                        && match kept.closed {
+                let reported = manager.records.iter().any(|stored| {
+                    stored.scope.kind == kind
+                        && match stored.closed {
                             None => true,
                             Some((closed, Closer::Person)) => closed + PERSON >= lasting,
                             Some((closed, Closer::Gateway(_))) => closed >= lasting,
                         }
                 });
-                if !told {
+                if !reported {
                     let how = format!("gateway {index}, {}", kind.as_str());
-                    truth.breaks(at, "every outage that both ends saw has its incident", &how);
+                    truth.breaks(at, "every outage seen by both ends has an incident", &how);
                 }
             }
         }
     }
 
-    /// A daemon that starts, or takes another configuration, begins to count from there.
+    /// A daemon that starts, or loads another configuration, starts counting from there.
     pub fn begun(&mut self, gateway: usize) {
         self.since[gateway] = [None; 3];
     }
@@ -124,43 +123,43 @@ fn keep(since: &mut Option<Moment>, holds: bool, at: Moment) {
     }
 }
 
-/// By what a gateway judges.
+/// What a gateway judges by.
 #[derive(Clone, Copy)]
 struct Rules<'a> {
     switches: &'a Switches,
     routing: Routing,
 }
 
-/// A tunnel as it is.
+/// The current state of a tunnel.
 struct Tunnel {
     line: Line,
     was_held: bool,
     sees_up: bool,
     sees_ipsec: bool,
-    /// Nothing ever came back here.
+    /// It never answered.
     never: bool,
     is_active: bool,
 }
 
 impl Tunnel {
-    /// No echo is answered.
-    fn stands_still(&self) -> bool {
+    /// No probe is answered.
+    fn is_silent(&self) -> bool {
         match self.line {
             Line::Dead | Line::NoRoute | Line::Missing => true,
             Line::Carries | Line::Loses(_) | Line::Slow | Line::Faulty => false,
         }
     }
 
-    /// … and our end can know why: an address that is missing where it never was is a mistake in the configuration.
+    /// … and the daemon can know why: an address that was never there is a mistake in the configuration.
     fn is_dead(&self) -> bool {
-        self.stands_still() && (self.line != Line::Missing || self.was_held)
+        self.is_silent() && (self.line != Line::Missing || self.was_held)
     }
 
     fn is_fine(&self) -> bool {
         self.line == Line::Carries
     }
 
-    /// Echoes pass, AWS says Down, and there is something to tell from that it is BGP.
+    /// Probes are answered, AWS says Down, and there is evidence that BGP is the reason.
     fn has_no_bgp(&self, rules: Rules<'_>) -> bool {
         let words = rules.switches.ec2_lag.is_some() && self.sees_ipsec;
         let tells = match rules.routing {
@@ -171,14 +170,14 @@ impl Tunnel {
         self.is_fine() && !self.sees_up && tells
     }
 
-    /// Both ends will say so.
+    /// Both ends will report it Down.
     fn is_lost(&self, rules: Rules<'_>) -> bool {
         (self.is_dead() && !self.sees_up && !self.never) || self.has_no_bgp(rules)
     }
 
-    /// Nothing gets through, by what can be known.
+    /// No traffic passes, as far as can be known.
     fn is_stopped(&self, rules: Rules<'_>) -> bool {
-        self.is_dead() || (self.stands_still() && !self.sees_up) || self.is_lost(rules)
+        self.is_dead() || (self.is_silent() && !self.sees_up) || self.is_lost(rules)
     }
 
     fn carries(&self) -> bool {
@@ -186,7 +185,7 @@ impl Tunnel {
     }
 }
 
-/// Whether the tunnels are so that there is an incident of this kind, and of no other.
+/// Whether the tunnels' state gives an incident of this kind, and of no other.
 fn holds(kind: Kind, tunnels: &[Tunnel], rules: Rules<'_>) -> bool {
     let all = |what: &dyn Fn(&Tunnel) -> bool| tunnels.iter().all(what);
     let an_active = |what: &dyn Fn(&Tunnel) -> bool| tunnels.iter().any(|it| it.is_active && what(it));
@@ -201,15 +200,15 @@ fn holds(kind: Kind, tunnels: &[Tunnel], rules: Rules<'_>) -> bool {
         Kind::OneSided => {
             let by_aws = |it: &Tunnel| it.is_fine() && !it.sees_up;
             let by_one_end = an_active(&|it| (it.is_dead() && it.sees_up) || by_aws(it));
-            let of_each = all(&|it| it.is_dead() || by_aws(it) || (!it.sees_up && it.stands_still()));
-            // A lost standby silences nothing; what is neither lost nor clear is not looked at.
+            let of_each = all(&|it| it.is_dead() || by_aws(it) || (!it.sees_up && it.is_silent()));
+            // A lost standby suppresses nothing; a state that is neither lost nor clear is not checked.
             let clear = all(&|it| !it.has_no_bgp(rules)) && !an_active(&lost);
             by_one_end && of_each && clear && (rules.routing == Routing::Static || all(&Tunnel::is_dead))
         }
     }
 }
 
-/// Whether AWS's sources can be expected to say it in time.
+/// Whether AWS's sources can be expected to report it in time.
 fn speaks(switches: &Switches, kind: Kind) -> bool {
     let margin = switches.poll_interval + Duration::from_secs(180);
     let slow = switches.cloudwatch_lag + margin > switches.stale_after;
@@ -229,8 +228,8 @@ fn needed(kind: Kind, rules: Rules<'_>, detection: Duration) -> Duration {
         Kind::OneSided => switches.one_sided_after.unwrap_or_default(),
     };
     let lag = switches.cloudwatch_lag.max(switches.ec2_lag.unwrap_or_default());
-    // What was Up until a while ago keeps its word until it is stale.
+    // Earlier "Up" data counts until it is stale.
     let words = lag + EVIDENCE + switches.poll_interval * 2;
     let words = if routing == Routing::Static { words } else { words + BGP + switches.poll_interval };
-    detection * 2 + words + open_after + switches.start_grace + switches.list_lag + BACKOFF + TELLING
+    detection * 2 + words + open_after + switches.start_grace + switches.list_lag + BACKOFF + DELIVERY
 }

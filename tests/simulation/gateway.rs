@@ -1,4 +1,4 @@
-//! A gateway: the real core, reconciler, publisher and store, put together as the daemon does it, without its threads.
+//! A gateway: the real core, reconciler, publisher and store, composed as in the daemon, without its threads.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -33,15 +33,15 @@ use super::schedule::{Setup, Switches};
 use super::site;
 use super::time::Clocks;
 
-/// From so many seconds on the daemon goes by AWS's clock, as `daemon/clock_offset.rs` gives it.
-const FAR_OFF_FOR_RECORDS: u64 = 60;
+/// From this many seconds of difference the daemon uses AWS's clock, as `daemon/clock_offset.rs` does.
+const MAX_CLOCK_OFFSET: u64 = 60;
 
-/// What a daemon wants done; it hears of it later.
+/// What a daemon asks for; the answer comes later.
 #[derive(Debug)]
-pub enum Wish {
+pub enum Command {
     Echo(EchoRequest),
     Ask(SourceId),
-    /// What AWS saw in the past.
+    /// AWS's history.
     AskHistory {
         from: Stamp,
         to: Stamp,
@@ -55,15 +55,15 @@ pub enum Wish {
     },
 }
 
-/// Who waits for the disk.
+/// Who waits for a write to the disk.
 #[derive(Debug)]
-pub enum Waiter {
+pub enum WriteWaiter {
     Ledger(ActionId),
-    /// The spool is told that these were delivered.
+    /// Tell the spool that these were delivered.
     Mark(BTreeSet<Key>),
 }
 
-/// What a gateway is made of; it outlives its daemon.
+/// What a gateway consists of; it outlives its daemon.
 #[derive(Debug)]
 pub struct Gateway {
     pub site: Arc<str>,
@@ -75,16 +75,16 @@ pub struct Gateway {
     pub reachable: bool,
     pub credentials: bool,
     pub writable: bool,
-    /// Whether it holds the address that it votes for, or needs none.
+    /// Whether it holds the address that voting depends on, or needs none.
     pub votes: bool,
     pub daemon: Option<Daemon>,
     /// How many daemons have run.
     pub life: u32,
-    /// The daemon dies after so many steps, and starts again after that time.
+    /// The daemon dies after this many steps, and starts again after this time.
     pub fuse: Option<(u32, Duration)>,
-    /// What is never to be sent, as the daemons counted it.
+    /// Data dropped for good, as counted by the daemons.
     pub dropped: u64,
-    /// When the daemon wants to be called, as last asked.
+    /// When the daemon wants to be woken, as last asked.
     pub wake: Option<Moment>,
 }
 
@@ -96,24 +96,24 @@ pub struct Daemon {
     publisher: Publisher,
     pub keeper: Keeper,
     board: Arc<Board>,
-    pub waiters: Vec<Waiter>,
-    /// Whether the disk is at work, or rests after a failure.
+    pub waiters: Vec<WriteWaiter>,
+    /// Whether a write is running, or the store is waiting after a failure.
     pub disk_busy: bool,
-    /// Calls that were heard to have been taken, with the data that the spool has not on the disk as sent.
+    /// Calls known to have been accepted, with the data that the spool has not yet stored as sent.
     pub undurable: Vec<(usize, Vec<Key>)>,
-    /// The incident that each token stands for.
+    /// The incident of each token.
     tokens: BTreeMap<String, IncidentId>,
-    /// Whether AWS has answered it, and how far its host's clock is ahead.
+    /// Whether AWS has answered this daemon, and how far its host's clock is ahead.
     pub heard: bool,
     pub offset: i64,
-    /// Whether a page went out without a look at the list, which is stated.
+    /// Whether a record was created without a look at the list, which the daemon reports.
     pub blind: bool,
 }
 
-/// What a step brought about.
+/// The result of a step.
 #[derive(Debug, Default)]
 pub struct Outcome {
-    pub wishes: Vec<Wish>,
+    pub commands: Vec<Command>,
     pub facts: Vec<Fact>,
     pub dropped: u64,
 }
@@ -147,7 +147,7 @@ impl Gateway {
         }
     }
 
-    /// The configuration is another; a daemon that runs takes it.
+    /// The configuration changes; a running daemon loads it.
     pub fn reload(&mut self, switches: &Switches, setup: Setup, at: Moment) {
         self.setup = setup;
         self.plan = Arc::new(site::plan(switches, setup, &self.site));
@@ -157,7 +157,6 @@ impl Gateway {
         }
     }
 
-    /// Starts the daemon.
     pub fn start(&mut self, at: Moment) {
         let now = self.clocks.now(at);
         self.life += 1;
@@ -188,7 +187,7 @@ impl Gateway {
         });
     }
 
-    /// Asks the daemon when it wants to be called.
+    /// Asks the daemon when it wants to be woken.
     pub fn ask_wake(&mut self) {
         self.wake = self.daemon.as_ref().and_then(Daemon::wake).map(|at| self.clocks.world(at));
     }
@@ -206,7 +205,7 @@ impl Daemon {
         machines.into_iter().flatten().min()
     }
 
-    /// Whether something is to be written at once.
+    /// Whether something has to be written at once.
     pub fn wants_disk(&self, now: Now) -> bool {
         !self.disk_busy && self.keeper.poll_timeout().is_some_and(|at| at <= now.mono)
     }
@@ -216,7 +215,7 @@ impl Daemon {
     }
 
     pub fn sink_event(&mut self, event: SinkEvent, now: Now) {
-        let now = self.dated(now, FAR_OFF_FOR_RECORDS);
+        let now = self.dated(now, MAX_CLOCK_OFFSET);
         self.reconciler.handle(event, now);
     }
 
@@ -229,7 +228,7 @@ impl Daemon {
         Clock { now: self.dated(now, 0), whose }
     }
 
-    /// The time as AWS has it, where it has been heard and the host is far off; else the host's.
+    /// AWS's time, where it is known and the host is far off; else the host's.
     fn dated(&self, now: Now, far_off: u64) -> Now {
         if !self.heard || self.offset.unsigned_abs() <= far_off {
             return now;
@@ -239,30 +238,30 @@ impl Daemon {
         Now { wall, ..now }
     }
 
-    /// Calls whoever is due.
+    /// Runs everything that is due.
     pub fn handle_timeout(&mut self, now: Now) {
         if self.monitor.poll_timeout().is_some_and(|(at, _)| at <= now.mono) {
             self.monitor.handle_timeout(now);
         }
         if self.reconciler.poll_timeout().is_some_and(|(at, _)| at <= now.mono) {
-            self.reconciler.handle_timeout(self.dated(now, FAR_OFF_FOR_RECORDS));
+            self.reconciler.handle_timeout(self.dated(now, MAX_CLOCK_OFFSET));
         }
         if self.publisher.poll_timeout().is_some_and(|(at, _)| at <= now.mono) {
             self.publisher.handle_timeout(self.as_cloudwatch_judges(now));
         }
     }
 
-    /// Passes on what the parts have to say to each other, until they have no more.
+    /// Passes messages between the parts until none is left.
     pub fn drain(&mut self, sink: &SinkId, now: Now) -> Outcome {
         let mut outcome = Outcome::default();
         loop {
             let mut quiet = true;
             while let Some(request) = self.monitor.poll_request() {
                 match request {
-                    Request::Echo(echo) => outcome.wishes.push(Wish::Echo(echo)),
-                    Request::AskAws { source } => outcome.wishes.push(Wish::Ask(source)),
+                    Request::Echo(echo) => outcome.commands.push(Command::Echo(echo)),
+                    Request::AskAws { source } => outcome.commands.push(Command::Ask(source)),
                     Request::AskHistory { source: _, vpn: _, from, to } => {
-                        outcome.wishes.push(Wish::AskHistory { from, to });
+                        outcome.commands.push(Command::AskHistory { from, to });
                     }
                     Request::Retire { .. } => {}
                 }
@@ -310,8 +309,10 @@ impl Daemon {
             while let Some(action) = self.publisher.poll_action() {
                 quiet = false;
                 match action {
-                    Publishing::Put(data) => outcome.wishes.push(Wish::Put(data)),
-                    Publishing::Read { until, limit } => outcome.wishes.push(Wish::Read { until, limit }),
+                    Publishing::Put(data) => outcome.commands.push(Command::Put(data)),
+                    Publishing::Read { until, limit } => {
+                        outcome.commands.push(Command::Read { until, limit })
+                    }
                     Publishing::Mark(rollups) => self.mark(&rollups, now),
                     Publishing::Dropped(count) => outcome.dropped += count,
                     Publishing::Problem(_) | Publishing::Warn(_) => {}
@@ -330,11 +331,11 @@ impl Daemon {
                     self.tokens.insert(start.client_token.clone(), row.incident.clone());
                 }
                 self.keeper.commit_row(row, now);
-                self.waiters.push(Waiter::Ledger(action.id));
+                self.waiters.push(WriteWaiter::Ledger(action.id));
             }
             Work::Forget { incident } => {
                 self.keeper.forget(sink, &incident, now);
-                self.waiters.push(Waiter::Ledger(action.id));
+                self.waiters.push(WriteWaiter::Ledger(action.id));
             }
             Work::Find { .. }
             | Work::Survey { .. }
@@ -343,17 +344,17 @@ impl Daemon {
             | Work::Note { .. }
             | Work::Relate { .. }
             | Work::Describe { .. }
-            | Work::Resolve { .. } => outcome.wishes.push(Wish::Call(Box::new(action))),
+            | Work::Resolve { .. } => outcome.commands.push(Command::Call(Box::new(action))),
         }
     }
 
     fn mark(&mut self, rollups: &[Arc<Rollup>], now: Now) {
         self.keeper.sent(rollups, now);
         let data = rollups.iter().flat_map(|rollup| datum::of_rollup(rollup));
-        self.waiters.push(Waiter::Mark(data.map(|datum| key(&datum)).collect()));
+        self.waiters.push(WriteWaiter::Mark(data.map(|datum| key(&datum)).collect()));
     }
 
-    /// The disk has these as sent.
+    /// The disk has stored these as sent.
     pub fn marked(&mut self, data: &BTreeSet<Key>) {
         for (_, lacking) in &mut self.undurable {
             lacking.retain(|key| !data.contains(key));
@@ -361,9 +362,9 @@ impl Daemon {
         self.undurable.retain(|(_, lacking)| !lacking.is_empty());
     }
 
-    /// The incident that a record was started for.
-    pub fn story_of(&self, request: &StartRequest) -> Option<IncidentId> {
-        // If the ledger cannot be written a page goes out without it.
+    /// The incident that a record was created for.
+    pub fn incident_of(&self, request: &StartRequest) -> Option<IncidentId> {
+        // If the ledger cannot be written, the record is created without it.
         let newest = || {
             let mut of_kind = self.board.incidents.iter().filter(|it| it.id.kind == request.scope.kind);
             of_kind.next_back().map(|incident| incident.id.clone())
@@ -371,7 +372,7 @@ impl Daemon {
         self.tokens.get(&request.client_token).cloned().or_else(newest)
     }
 
-    /// Where the kinds stand.
+    /// The phase of each kind.
     pub fn phases(&self, now: Now) -> BTreeSet<&'static str> {
         let status = self.monitor.status(now);
         status.vpns.iter().flat_map(|vpn| &vpn.phases).map(|(_, phase)| phase.as_str()).collect()

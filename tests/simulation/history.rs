@@ -1,10 +1,9 @@
-//! What happened, a line each: what a replay tells with `BOTHENDS_HISTORY=1`.
+//! What happened, one line each: printed by a replay with `BOTHENDS_HISTORY=1`.
 
 use bothends::domain::fact::Fact;
 use bothends::incident::action::{Reply, Work};
 use bothends::incident::sink::{Record, SinkError};
 
-/// A call to the sink.
 pub fn call(work: &Work) -> String {
     match work {
         Work::Find { search } => {
@@ -25,7 +24,7 @@ pub fn call(work: &Work) -> String {
     }
 }
 
-/// What it came to, if that is worth a line.
+/// The result, if it is worth a line.
 pub fn reply(result: &Result<Reply, SinkError>) -> String {
     let record = |record: &Record| format!("{} {:?}", record.id, record.status);
     match result {

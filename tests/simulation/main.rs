@@ -1,61 +1,63 @@
-//! A deterministic simulation: the real core, reconciler, publisher and store under virtual time, in a world that fails in
-//! every way it can, held against that world's own truth.
+//! A deterministic simulation: the real core, reconciler, publisher and store under virtual time, in a world with every
+//! kind of failure, compared with that world's own truth.
 //!
-//! `make test` plays 2,000 schedules, `make soak` plays on until it is stopped. A failing seed is made shorter, and printed
-//! with the one command that replays it; `BOTHENDS_HISTORY=1` makes a replay tell what happened.
+//! `make test` plays 2,000 schedules, `make soak` plays on until it is stopped. A failing seed is shrunk, and printed
+//! with the one command that replays it; `BOTHENDS_HISTORY=1` makes a replay print what happened.
 //!
-//! [`schedule`] draws what happens, [`world`] lets it happen ([`gateway`] is the daemon, put together as `daemon.rs` does it;
-//! [`views`], [`manager`] and [`metrics`] are AWS), [`truth`] keeps the books, and [`truth`], [`expected`] and [`promises`] hold the
-//! daemons to them.
+//! [`schedule`] draws what happens, [`world`] lets it happen ([`gateway`] is the daemon, composed as in `daemon.rs`;
+//! [`views`], [`manager`] and [`metrics`] are AWS), [`truth`] keeps the books, and [`truth`], [`expected`] and
+//! [`promises`] check the daemons against them.
 //!
-//! # What is not held against them
-//! - Two records of one story, where Incident Manager makes a second one of a known token (a switch), where a list failed for
-//!   so long that a page went out without it, and where the alarm of the template started one of its own. That these are
-//!   mended is held: nothing is open in the end.
-//! - A page after a person's close by a gateway that was started after the record it closed: its outage began, for all it knows,
-//!   later.
-//! - A minute that a crash caught before CloudWatch or the disk had it: there is one commit a minute in calm.
-//! - What waits in the spool of a gateway that does not hold the address of its pair in the end.
-//! - EC2's answer names no time. Where it lags, AWS's end is taken as what it says at that moment.
+//! # Not checked
+//! - Two records for one incident, where Incident Manager creates a second one for a known token (a switch), where a
+//!   list failed for so long that a record was created without it, and where the template's alarm created one of its
+//!   own. It is checked that no record stays open in the end.
+//! - A new record after a person's close, by a gateway that started after the closed record was created: as far as it
+//!   knows, its outage began later.
+//! - A minute that was neither in CloudWatch nor on the disk at a crash: without incidents the store commits once a
+//!   minute.
+//! - What is left in the spool of a gateway that does not hold its pair's address at the end.
+//! - EC2's answer contains no time. Where it lags, AWS's end is taken as reported at that moment.
 //!
-//! # What it was tried on
-//! Mutations of the real code, each tried on up to 200 schedules, and which promise broke:
+//! # Mutations tried
+//! Mutations of the real code, each tried on up to 200 schedules, and the promise that broke:
 //!
 //! | mutation | broken promise |
 //! |---|---|
-//! | the client token is another one at each start | none is opened twice |
+//! | the client token differs at each start | no incident is opened twice |
 //! | Disputed counts as Healthy for the closing condition | resolved only when the closing condition has held |
-//! | a minute is marked in the spool before CloudWatch's reply | every minute is in CloudWatch, once |
-//! | agreement on AWS evidence of before the local Down | a moment at which both ends were Down |
-//! | a restart forgets the open incidents | none is opened twice |
-//! | Unknown counts as holding, instead of pausing | resolved only when …; an incident has its reason |
+//! | a minute is marked in the spool before CloudWatch's reply | every minute is in CloudWatch, exactly once |
+//! | agreement on AWS evidence from before the local Down | Down only when both ends are Down |
+//! | a restart forgets the open incidents | no incident is opened twice |
+//! | Unknown counts as holding, instead of pausing | resolved only when …; every incident is justified |
 //! | an incident is resolved without `resolve_after` | resolved only when the closing condition has held |
-//! | a start does not look for an open record first | none is opened twice; none is left open |
-//! | a person's close is followed by another record | what a person closed stays closed |
-//! | a fault counts as a loss | an incident has its reason |
-//! | a batch that CloudWatch did not take is dropped | every minute is in CloudWatch, once |
-//! | a refused batch is dropped whole | every minute is in CloudWatch, once |
-//! | records that nobody accounts for are not looked for | none is left open |
-//! | a reply does not end the run of losses | none is left open; a moment at which both ends were Down |
-//! | what CloudWatch took is never marked in the spool | every minute is in CloudWatch, once |
-//! | the spool's backlog is never read | every minute is in CloudWatch, once |
-//! | absence from the Board resolves | none is resolved by absence |
-//! | one end's Down and the other's Unknown agree | an incident has its reason |
-//! | the token does not name the newest record | none is left open; every outage … has its incident |
-//! | a tunnel that our end has no say on vetoes the others' outage | every outage … has its incident |
-//! | BGP down on one datapoint, or with static routes, is agreed | an incident has its reason; a moment at which both ends were Down |
-//! | BGP down stays disputed | every outage … has its incident |
-//! | a standby that is agreed down silences one_sided | every outage … has its incident |
-//! | a minute counts as sent when a part of it was taken | every minute is in CloudWatch, once |
-//! | AWS's word of before a restart agrees with a Down of after it, however long it was away | a moment at which both ends were Down |
-//! | of many records that are listed as open, it is forgotten which were closed | none is left open |
+//! | a start does not look for an open record first | no incident is opened twice; no record is left open |
+//! | a person's close is followed by another record | a record closed by a person stays closed |
+//! | a send error counts as a loss | every incident is justified |
+//! | a batch that CloudWatch did not accept is dropped | every minute is in CloudWatch exactly once |
+//! | a rejected batch is dropped whole | every minute is in CloudWatch exactly once |
+//! | records without an incident are not searched for | no record is left open |
+//! | a reply does not end the run of losses | no record is left open; Down only when both ends are Down |
+//! | what CloudWatch accepted is never marked in the spool | every minute is in CloudWatch exactly once |
+//! | the spool's backlog is never read | every minute is in CloudWatch exactly once |
+//! | absence from the Board resolves | absence resolves nothing |
+//! | one end's Down and the other's Unknown agree | every incident is justified |
+//! | the token does not name the newest record | no record is left open; every outage … has an incident |
+//! | a tunnel without a local verdict vetoes the others' outage | every outage … has an incident |
+//! | BGP down on one datapoint, or with static routes, is agreed | every incident is justified; Down only when both ends are Down |
+//! | BGP down stays disputed | every outage … has an incident |
+//! | an agreed-down standby suppresses one_sided | every outage … has an incident |
+//! | a minute counts as sent when part of it was accepted | every minute is in CloudWatch exactly once |
+//! | AWS evidence from before a restart agrees with a Down after it, however long the gap | Down only when both ends are Down |
+//! | of many records listed as open, those already closed are forgotten | no record is left open |
 //!
-//! The last two are no mutations: the code was so, and the seeds 62, 636, 819 and 1540, and 1803 showed it.
+//! The last two are no mutations: they were bugs, found by the seeds 62, 636, 819 and 1540, and 1803.
 //!
-//! Three broke nothing, because another rule stands behind each: a start that is not committed before the call (the token and the
-//! request follow from the incident, which is on the disk), a ledger that is not read at the start (an open record is
-//! found and adopted, and notes have tokens), an incident that reaches the disk a minute late (its record is taken up). One was not
-//! met in 240 schedules: a worsening after a person's close that is not told; the reconciler's own tests hold that.
+//! Three broke nothing, because another rule covers each: a create that is not committed before the call (the token and
+//! the request follow from the incident, which is on the disk), a ledger that is not read at the start (an open record
+//! is found and adopted, and notes have tokens), an incident that reaches the disk a minute late (its record is
+//! adopted). One did not occur in 240 schedules: a worsening after a person's close that is not sent; the reconciler's
+//! own tests cover that.
 
 mod calls;
 mod chance;
@@ -81,14 +83,14 @@ use std::thread;
 use std::time::Duration;
 
 use bothends::clock;
-use run::{play, shrink, shrink_by, tell};
+use run::{play, report_failure, shrink, shrink_by};
 use schedule::Schedule;
 
-/// What `make test` plays.
+/// How many schedules `make test` plays.
 const SCHEDULES: u64 = 2_000;
 
-/// What these are played for, among others: whatever else happens, each is met again and again.
-const MET: [&str; 9] = [
+/// What these must cover: each of these has to occur often.
+const COVERED: [&str; 9] = [
     "reloads while pending",
     "reloads while open",
     "reloads while clearing",
@@ -100,9 +102,11 @@ const MET: [&str; 9] = [
     "BGP down",
 ];
 
-/// From the environment, if it says so.
+/// A number from the environment, if it is set.
 fn number(name: &str) -> Option<u64> {
-    std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name}={text} is no number")))
+    std::env::var(name)
+        .ok()
+        .map(|text| text.parse().unwrap_or_else(|_| panic!("{name}={text} is not a number")))
 }
 
 #[derive(Default)]
@@ -111,11 +115,11 @@ struct Sum {
     simulated: Duration,
     records: usize,
     met: BTreeMap<&'static str, u64>,
-    /// Seeds, and the first promise that each breaks.
+    /// The failing seeds, and the first promise that each breaks.
     failures: Vec<(u64, String)>,
 }
 
-/// Plays from `first`, as many as `enough` says of what there is, on every core.
+/// Plays from seed `first`, on every core, until `enough`.
 fn play_many(first: u64, enough: impl Fn(&Sum) -> bool + Sync) -> Sum {
     let next = AtomicU64::new(first);
     let sum = Mutex::new(Sum::default());
@@ -157,13 +161,13 @@ impl std::fmt::Display for Sum {
     }
 }
 
-/// Says what failed, the first in full and made shorter.
+/// Fails if a seed failed: prints the first in full and shrunk.
 fn hold(sum: &Sum) {
     let Some((first, _)) = sum.failures.first() else { return };
     let shorter = shrink(&Schedule::draw(*first));
-    let told = tell(&shorter, &play(&shorter));
+    let reported = report_failure(&shorter, &play(&shorter));
     let all: Vec<_> = sum.failures.iter().map(|(seed, how)| format!("  {seed:>6} {how}")).collect();
-    panic!("{} seeds break a promise:\n{}\n\n{told}", sum.failures.len(), all.join("\n"));
+    panic!("{} seeds break a promise:\n{}\n\n{reported}", sum.failures.len(), all.join("\n"));
 }
 
 #[test]
@@ -174,14 +178,14 @@ fn two_thousand_schedules_break_no_promise() {
     println!("{sum}");
     hold(&sum);
     if count >= SCHEDULES {
-        for name in MET {
+        for name in COVERED {
             let times = sum.met.get(name).copied().unwrap_or(0);
             assert!(times >= 20, "{times} {name}: too few to show anything");
         }
     }
 }
 
-/// With `BOTHENDS_SOAK` (seconds; 0 for ever) it plays on, and says how far it is.
+/// Plays on for `BOTHENDS_SOAK` seconds (0: for ever), and prints its progress.
 #[test]
 fn soak() {
     let Some(seconds) = number("BOTHENDS_SOAK") else { return };
@@ -191,7 +195,7 @@ fn soak() {
     let sum = play_many(first, |sum| {
         let elapsed = clock::now().mono.since(began).as_secs();
         if elapsed / 10 > said.swap(elapsed / 10, Ordering::Relaxed) {
-            // Not by println, which the test's harness holds back.
+            // Not println, which the test harness captures.
             let _ = writeln!(std::io::stderr(), "{elapsed:>6} s: {sum}");
         }
         (seconds > 0 && elapsed >= seconds) || !sum.failures.is_empty()
@@ -200,7 +204,7 @@ fn soak() {
     hold(&sum);
 }
 
-/// `BOTHENDS_SEED`, and of its schedule only the operations that `BOTHENDS_KEEP` numbers.
+/// Replays `BOTHENDS_SEED`; of its schedule only the operations numbered in `BOTHENDS_KEEP`.
 #[test]
 fn replay() {
     let Some(seed) = number("BOTHENDS_SEED") else { return };
@@ -210,7 +214,7 @@ fn replay() {
         schedule.ops.retain(|timed| keep.contains(&timed.number));
     }
     let report = play(&schedule);
-    println!("{}", tell(&schedule, &report));
+    println!("{}", report_failure(&schedule, &report));
     assert!(report.broken.is_empty(), "{} promises are broken", report.broken.len());
 }
 
@@ -223,13 +227,13 @@ fn the_same_seed_gives_the_same_history() {
 }
 
 #[test]
-fn a_failure_is_shrunk_to_what_it_needs_and_told_with_its_replay() {
+fn a_failure_is_shrunk_and_printed_with_its_replay_command() {
     let schedule = Schedule::draw(3);
     let last = schedule.ops.len() - 1;
     let needs = |schedule: &Schedule, number| schedule.ops.iter().any(|timed| timed.number == number);
     let shorter = shrink_by(&schedule, |candidate| needs(candidate, 1) && needs(candidate, last));
     let numbers: Vec<_> = shorter.ops.iter().map(|timed| timed.number).collect();
     assert_eq!(numbers, [1, last]);
-    let text = tell(&shorter, &play(&shorter));
+    let text = report_failure(&shorter, &play(&shorter));
     assert!(text.contains(&format!("BOTHENDS_SEED=3 BOTHENDS_KEEP=1,{last} ")), "{text}");
 }

@@ -1,4 +1,4 @@
-//! Incident Manager: records, and what it does not document as switches.
+//! Incident Manager: records, with its undocumented behaviour as switches.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,19 +16,18 @@ pub enum Closer {
     Person,
 }
 
-/// A record.
 #[derive(Debug, Clone)]
-pub struct Kept {
+pub struct StoredRecord {
     pub id: RecordId,
     pub scope: Scope,
     pub created: Moment,
     pub origin: Origin,
     pub closed: Option<(Moment, Closer)>,
-    /// Its timeline: when it was told, by which gateway, what.
+    /// Its timeline: when each entry was added, by which gateway, and its text.
     pub notes: Vec<(Moment, usize, String)>,
 }
 
-impl Kept {
+impl StoredRecord {
     pub fn is_open(&self) -> bool {
         self.closed.is_none()
     }
@@ -43,11 +42,10 @@ impl Kept {
     }
 }
 
-/// The service.
 #[derive(Debug)]
 pub struct Manager {
     switches: Switches,
-    pub records: Vec<Kept>,
+    pub records: Vec<StoredRecord>,
     tokens: BTreeMap<String, (StartRequest, RecordId, Moment)>,
     spent: BTreeSet<String>,
 }
@@ -57,25 +55,25 @@ impl Manager {
         Self { switches, records: Vec::new(), tokens: BTreeMap::new(), spent: BTreeSet::new() }
     }
 
-    pub fn open_in(&self, scope: &Scope) -> impl Iterator<Item = &Kept> {
-        self.records.iter().filter(move |kept| kept.is_open() && kept.scope == *scope)
+    pub fn open_in(&self, scope: &Scope) -> impl Iterator<Item = &StoredRecord> {
+        self.records.iter().filter(move |stored| stored.is_open() && stored.scope == *scope)
     }
 
-    /// Somebody closes whatever is open.
+    /// A person closes every open record.
     pub fn person_closes(&mut self, at: Moment) {
-        for kept in self.records.iter_mut().filter(|kept| kept.is_open()) {
-            kept.closed = Some((at, Closer::Person));
+        for stored in self.records.iter_mut().filter(|stored| stored.is_open()) {
+            stored.closed = Some((at, Closer::Person));
         }
     }
 
-    /// The alarm starts its record, unless one of its own is open.
+    /// The alarm creates its record, unless one of its own is open.
     pub fn alarm(&mut self, scope: Scope, at: Moment) {
-        if self.open_in(&scope).all(|kept| kept.origin != Origin::Alarm) {
+        if self.open_in(&scope).all(|stored| stored.origin != Origin::Alarm) {
             self.create(scope, Origin::Alarm, at);
         }
     }
 
-    /// Does what a gateway asks.
+    /// Executes a gateway's call.
     pub fn execute(&mut self, work: &Work, gateway: usize, at: Moment) -> Result<Reply, SinkError> {
         match work {
             Work::Find { search } => {
@@ -95,23 +93,23 @@ impl Manager {
             }
             Work::Start { request } => self.start(request, at).map(Reply::Started),
             Work::Read { record } => {
-                self.kept(record)?.record(at).map(Reply::Read).ok_or(SinkError::NotFound)
+                self.stored(record)?.record(at).map(Reply::Read).ok_or(SinkError::NotFound)
             }
             Work::Note { record, note } => {
-                self.kept(record)?;
+                self.stored(record)?;
                 if self.spent.insert(note.client_token.clone()) {
                     let text = note.text.clone();
-                    self.kept(record)?.notes.push((at, gateway, text));
+                    self.stored(record)?.notes.push((at, gateway, text));
                 }
                 Ok(Reply::Done)
             }
             Work::Relate { record, other: _, title: _ } | Work::Describe { record, description: _ } => {
-                self.kept(record).map(|_| Reply::Done)
+                self.stored(record).map(|_| Reply::Done)
             }
             Work::Resolve { record, summary: _, client_token } => {
-                self.kept(record)?;
+                self.stored(record)?;
                 if self.spent.insert(client_token.clone()) {
-                    self.kept(record)?.closed.get_or_insert((at, Closer::Gateway(gateway)));
+                    self.stored(record)?.closed.get_or_insert((at, Closer::Gateway(gateway)));
                 }
                 Ok(Reply::Done)
             }
@@ -119,16 +117,16 @@ impl Manager {
         }
     }
 
-    fn kept(&mut self, id: &RecordId) -> Result<&mut Kept, SinkError> {
-        self.records.iter_mut().find(|kept| kept.id == *id).ok_or(SinkError::NotFound)
+    fn stored(&mut self, id: &RecordId) -> Result<&mut StoredRecord, SinkError> {
+        self.records.iter_mut().find(|stored| stored.id == *id).ok_or(SinkError::NotFound)
     }
 
-    /// All open ones and the newest closed one, newest first, as they were a while ago.
+    /// All open records and the newest closed one, newest first, as they were a while ago.
     fn list(&self, scope: &Scope, at: Moment) -> Vec<Record> {
         let seen = at - self.switches.list_lag;
         let mut closed_told = false;
-        let ours = self.records.iter().rev().filter(|kept| kept.scope == *scope);
-        ours.filter_map(|kept| kept.record(seen))
+        let ours = self.records.iter().rev().filter(|stored| stored.scope == *scope);
+        ours.filter_map(|stored| stored.record(seen))
             .filter(|record| match record.status {
                 RecordStatus::Open => true,
                 RecordStatus::Resolved => !std::mem::replace(&mut closed_told, true),
@@ -150,9 +148,13 @@ impl Manager {
                 KnownToken::NewRecord => {}
             }
         }
-        let same_plan = |kept: &&Kept| kept.is_open() && kept.scope.plan == request.scope.plan;
-        let folded =
-            self.records.iter().find(same_plan).filter(|_| self.switches.folds).map(|kept| kept.id.clone());
+        let same_plan = |stored: &&StoredRecord| stored.is_open() && stored.scope.plan == request.scope.plan;
+        let folded = self
+            .records
+            .iter()
+            .find(same_plan)
+            .filter(|_| self.switches.folds)
+            .map(|stored| stored.id.clone());
         let id = folded.unwrap_or_else(|| self.create(request.scope.clone(), Origin::Daemon, at));
         self.tokens.insert(request.client_token.clone(), (request.clone(), id.clone(), at));
         Ok(id)
@@ -161,7 +163,7 @@ impl Manager {
     fn create(&mut self, scope: Scope, origin: Origin, at: Moment) -> RecordId {
         let id = RecordId(format!("record-{}", self.records.len() + 1));
         let notes = Vec::new();
-        self.records.push(Kept { id: id.clone(), scope, created: at, origin, closed: None, notes });
+        self.records.push(StoredRecord { id: id.clone(), scope, created: at, origin, closed: None, notes });
         id
     }
 }

@@ -1,4 +1,4 @@
-//! CloudWatch's side of `PutMetricData`: strict in what it takes, and with a memory of every datum.
+//! CloudWatch's side of `PutMetricData`: strict about what it accepts, and with a memory of every datum.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,15 +14,15 @@ const OLDEST: Duration = Duration::from_secs(14 * 24 * 3600);
 const NEWEST: Duration = Duration::from_secs(2 * 3600);
 const DISTINCT_VALUES: usize = 150;
 
-/// One call that was taken.
+/// One accepted call.
 #[derive(Debug)]
-pub struct Taken {
+pub struct Accepted {
     pub gateway: usize,
-    /// What it held, and whether the gateway knows for good: it heard, and its spool says so on the disk.
+    /// Its data, each with whether the gateway knows for good: it got the reply, and its spool has stored that.
     pub data: Vec<(Key, bool)>,
 }
 
-/// What makes a datum that datum: name, dimensions, minute, value.
+/// The identity of a datum: name, dimensions, minute, value.
 pub type Key = (String, Stamp);
 
 pub fn key(datum: &Datum) -> Key {
@@ -31,15 +31,15 @@ pub fn key(datum: &Datum) -> Key {
 
 #[derive(Debug, Default)]
 pub struct Metrics {
-    pub taken: Vec<Taken>,
-    /// Data of this name and minute are never taken.
-    pub poison: Vec<(&'static str, Stamp)>,
-    /// What a strict service found wrong that must never be sent.
+    pub taken: Vec<Accepted>,
+    /// Data with this name and minute are always rejected.
+    pub always_rejected: Vec<(&'static str, Stamp)>,
+    /// Data that must never be sent, as found by a strict service.
     pub complaints: Vec<String>,
 }
 
 impl Metrics {
-    /// Takes a whole batch or refuses it; the number of the call that was taken.
+    /// Accepts or rejects a whole batch; returns the number of the accepted call.
     pub fn put(&mut self, data: &[Datum], gateway: usize, at: Moment) -> Result<usize, PutError> {
         let clock = aws_clock(at);
         if data.is_empty() || data.len() > DATA_PER_CALL {
@@ -64,31 +64,32 @@ impl Metrics {
                 self.complaints.push(format!("{datum:?}"));
             }
         }
-        if data.iter().any(|datum| self.is_poison(datum)) {
+        if data.iter().any(|datum| self.is_always_rejected(datum)) {
             return Err(PutError::BadData { what: "a value that is not taken".into() });
         }
-        self.taken.push(Taken { gateway, data: data.iter().map(|datum| (key(datum), false)).collect() });
+        self.taken.push(Accepted { gateway, data: data.iter().map(|datum| (key(datum), false)).collect() });
         Ok(self.taken.len() - 1)
     }
 
-    /// The gateway has heard that a call was taken.
+    /// The gateway has learned that a call was accepted.
     pub fn heard(&mut self, taken: usize) -> Vec<Key> {
         self.taken[taken].data.iter_mut().for_each(|(_, known)| *known = true);
         self.taken[taken].data.iter().map(|(key, _)| key.clone()).collect()
     }
 
-    /// The gateway has died before the disk had it.
+    /// The gateway died before this was on the disk.
     pub fn forgotten(&mut self, taken: usize, lost: &[Key]) {
         for (key, known) in &mut self.taken[taken].data {
             *known &= !lost.contains(key);
         }
     }
 
-    pub fn is_poison(&self, datum: &Datum) -> bool {
-        self.poison.contains(&(datum.name, datum.stamp))
+    pub fn is_always_rejected(&self, datum: &Datum) -> bool {
+        self.always_rejected.contains(&(datum.name, datum.stamp))
     }
 
-    /// How often each datum of a gateway was taken, and how often while it could not know of the time before.
+    /// How often each datum of a gateway was accepted, and how often when the gateway could not know of the time
+    /// before.
     pub fn counts(&self, gateway: usize) -> BTreeMap<&Key, Count> {
         let mut counts: BTreeMap<&Key, Count> = BTreeMap::new();
         for taken in self.taken.iter().filter(|taken| taken.gateway == gateway) {

@@ -1,4 +1,4 @@
-//! What must be true at the end of every schedule.
+//! What must hold at the end of every schedule.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -13,30 +13,30 @@ use bothends::publish::datum;
 use super::manager::Closer;
 use super::metrics::{Key, key};
 use super::schedule::{KnownToken, Line, Op, Schedule};
-use super::truth::{Told, seconds};
+use super::truth::{Reported, seconds};
 use super::world::World;
 
-/// Every promise that was broken, in words.
+/// Every broken promise, as text.
 pub fn broken(schedule: &Schedule, world: &World) -> Vec<String> {
     let mut broken = world.truth.broken.clone();
     let mut say = |promise: &str, how: String| broken.push(format!("{:>10}  {promise}: {how}", "at the end"));
     for how in left_open(world) {
-        say("none is left open", how);
+        say("no record is left open", how);
     }
     for how in opened_twice(world) {
-        say("none is opened twice", how);
+        say("no incident is opened twice", how);
     }
     for how in past_and_paged(world) {
-        say("what is past is not paged", how);
+        say("a past outage is not paged", how);
     }
     for how in resolved_without_reason(world) {
-        say("none is resolved by absence", how);
+        say("absence resolves nothing", how);
     }
     for how in closes_not_respected(world) {
-        say("what a person closed stays closed, until it worsens", how);
+        say("a record closed by a person stays closed until its incident worsens", how);
     }
     for how in minutes(schedule, world) {
-        say("every minute is in CloudWatch, once", how);
+        say("every minute is in CloudWatch exactly once", how);
     }
     for how in &world.metrics.complaints {
         say("nothing is sent that AWS would reject", how.clone());
@@ -44,30 +44,36 @@ pub fn broken(schedule: &Schedule, world: &World) -> Vec<String> {
     broken
 }
 
-/// Whether two records of one story can be ruled out: not where the sink makes a second one of a known token, not where a page
-/// could not wait for a list that failed for minutes, not where the alarm started one of its own.
+/// Whether two records for one incident can be ruled out: not where the sink creates a second one for a known token,
+/// not where a record could not wait for a list that failed for minutes, not where the alarm created one of its own.
 fn is_strict(world: &World) -> bool {
     let blind = world.gateways.iter().any(|gateway| gateway.daemon.as_ref().is_some_and(|it| it.blind));
     world.switches.known_token != KnownToken::NewRecord && !blind && !world.truth.blind && !has_alarm(world)
 }
 
 fn has_alarm(world: &World) -> bool {
-    world.manager.records.iter().any(|kept| kept.origin == Origin::Alarm)
+    world.manager.records.iter().any(|stored| stored.origin == Origin::Alarm)
 }
 
 fn left_open(world: &World) -> Vec<String> {
-    let open = world.manager.records.iter().filter(|kept| kept.is_open()).map(|kept| kept.id.to_string());
+    let open =
+        world.manager.records.iter().filter(|stored| stored.is_open()).map(|stored| stored.id.to_string());
     let board = world.gateways.iter().filter_map(|gateway| gateway.daemon.as_ref()).flat_map(|daemon| {
         daemon.board().incidents.iter().map(|incident| format!("{} on a Board", incident.id))
     });
     open.chain(board).collect()
 }
 
-fn told(world: &World, kind: Kind, change: IncidentChange) -> impl Iterator<Item = &Told> {
-    world.truth.told.iter().filter(move |told| told.change == change && told.incident.id.kind == kind)
+fn reported(world: &World, kind: Kind, change: IncidentChange) -> impl Iterator<Item = &Reported> {
+    world
+        .truth
+        .reported
+        .iter()
+        .filter(move |reported| reported.change == change && reported.incident.id.kind == kind)
 }
 
-/// Records of one scope tell different stories, one after the other; or the same, after a close and a worsening.
+/// Records of one scope belong to different incidents, one after the other; or to the same one, after a close and a
+/// worsening.
 fn opened_twice(world: &World) -> Vec<String> {
     let mut wrong = Vec::new();
     if !is_strict(world) {
@@ -75,83 +81,91 @@ fn opened_twice(world: &World) -> Vec<String> {
     }
     for kind in Kind::ALL {
         let records = world.manager.records.iter().zip(&world.truth.stories);
-        let records: Vec<_> = records.filter(|(kept, _)| kept.scope.kind == kind).collect();
+        let records: Vec<_> = records.filter(|(stored, _)| stored.scope.kind == kind).collect();
         for pair in records.windows(2) {
             let [(first, one), (second, other)] = pair else { continue };
             let Some((closed, by)) = first.closed.filter(|(closed, _)| *closed <= second.created) else {
-                wrong.push(format!("{} and {} are open at a time", first.id, second.id));
+                wrong.push(format!("{} and {} are open at the same time", first.id, second.id));
                 continue;
             };
             let by_gateway = matches!(by, Closer::Gateway(_));
-            // Who was started after the first record was, and finds it closed, cannot know that it told of the same outage.
-            let stranger = told(world, kind, IncidentChange::Opened)
-                .any(|told| Some(&told.incident.id) == other.as_ref() && told.started > first.created);
+            // A gateway that started after the first record was created, and finds it closed, cannot know that it was
+            // the same outage.
+            let stranger = reported(world, kind, IncidentChange::Opened).any(|reported| {
+                Some(&reported.incident.id) == other.as_ref() && reported.started > first.created
+            });
             let (Some(one), Some(other)) = (lasted(world, one.as_ref()), lasted(world, other.as_ref()))
             else {
-                wrong.push(format!("{} or {} tells of nothing", first.id, second.id));
+                wrong.push(format!("{} or {} belongs to no incident", first.id, second.id));
                 continue;
             };
             let apart = one.1.is_some_and(|end| end <= other.0) || other.1.is_some_and(|end| end <= one.0);
-            // A twin that sees the tunnels otherwise closes the record when its own incident is over; its next one is another.
+            // A twin that sees the tunnels differently closes the record when its own incident is resolved; its next
+            // incident is another one.
             let next = by_gateway && other.0 >= closed;
             if !apart && !next && !stranger && !worsened(world, kind, closed, second.created) {
-                wrong.push(format!("{} and {} tell the same story", first.id, second.id));
+                wrong.push(format!("{} and {} belong to the same incident", first.id, second.id));
             }
         }
     }
     wrong
 }
 
-/// From when to when an incident was on a Board.
+/// When an incident was on a Board: from, until.
 fn lasted(world: &World, id: Option<&IncidentId>) -> Option<(Moment, Option<Moment>)> {
-    let of = || world.truth.told.iter().filter(move |told| Some(&told.incident.id) == id);
-    let begun = of().map(|told| told.at).min()?;
-    let over = |told: &&Told| matches!(told.change, IncidentChange::Resolved | IncidentChange::HandedOver);
-    let end = of().filter(over).map(|told| told.at).min();
-    // What the disk did not have when the daemon died is no more.
-    let lost = of()
-        .filter(|told| told.change == IncidentChange::Opened && told.lost)
-        .filter_map(|told| world.truth.crashes[told.gateway].iter().copied().find(|crash| *crash >= told.at));
+    let of = || world.truth.reported.iter().filter(move |reported| Some(&reported.incident.id) == id);
+    let begun = of().map(|reported| reported.at).min()?;
+    let over = |reported: &&Reported| {
+        matches!(reported.change, IncidentChange::Resolved | IncidentChange::HandedOver)
+    };
+    let end = of().filter(over).map(|reported| reported.at).min();
+    // Anything not on the disk when the daemon died is gone.
+    let lost = of().filter(|reported| reported.change == IncidentChange::Opened && reported.lost).filter_map(
+        |reported| world.truth.crashes[reported.gateway].iter().copied().find(|crash| *crash >= reported.at),
+    );
     Some((begun, end.or(lost.min())))
 }
 
-/// Whether an incident of the kind worsened between a close and then. A record is read when its incident worsens: where the sink
-/// was away at the close, it cannot be known which came first, and a page too many is right.
+/// Whether an incident of the kind worsened between a close and then. A record is read when its incident worsens: where
+/// the sink was unreachable at the close, the order cannot be known, and one page too many is right.
 fn worsened(world: &World, kind: Kind, closed: Moment, until: Moment) -> bool {
-    let hard = !world.truth.was_quiet(closed - LASTING, until);
-    told(world, kind, IncidentChange::Worsened)
-        .any(|told| (hard || told.at + WHILE_READING >= closed) && told.at <= until)
+    let hard = !world.truth.was_undisturbed(closed - LASTING, until);
+    reported(world, kind, IncidentChange::Worsened)
+        .any(|reported| (hard || reported.at + WHILE_READING >= closed) && reported.at <= until)
 }
 
-/// A record is read when its incident worsens, and a slow answer is given up.
+/// A record is read when its incident worsens, and a slow answer is abandoned.
 const WHILE_READING: Duration = Duration::from_secs(120);
 
-/// Nobody gets a record of what was over before AWS could be reached.
+/// No record is created for what was over before AWS was reachable.
 fn past_and_paged(world: &World) -> Vec<String> {
     let stories = world.manager.records.iter().zip(&world.truth.stories);
     let past = stories.filter(|(_, story)| story.as_ref().is_some_and(|id| world.truth.missed.contains(id)));
-    past.map(|(kept, _)| kept.id.to_string()).collect()
+    past.map(|(stored, _)| stored.id.to_string()).collect()
 }
 
-/// A daemon closes a record only when it has said that the incident is over, or where two are one.
+/// A daemon closes a record only after it has resolved the incident, or when two incidents merge.
 fn resolved_without_reason(world: &World) -> Vec<String> {
     let mut wrong = Vec::new();
     for (gateway, record, at) in &world.truth.resolves {
         let records = world.manager.records.iter().zip(&world.truth.stories);
-        let Some((kept, story)) = records.into_iter().find(|(kept, _)| kept.id == *record) else { continue };
-        let mut said = world.truth.told.iter().filter(|told| {
-            let died = world.truth.crashes[*gateway].iter().any(|crash| *crash >= told.at && crash <= at);
-            told.gateway == *gateway
-                && told.incident.id.kind == kept.scope.kind
-                && told.at <= *at
-                && !(told.lost && died)
+        let Some((stored, story)) = records.into_iter().find(|(stored, _)| stored.id == *record) else {
+            continue;
+        };
+        let mut said = world.truth.reported.iter().filter(|reported| {
+            let died = world.truth.crashes[*gateway].iter().any(|crash| *crash >= reported.at && crash <= at);
+            reported.gateway == *gateway
+                && reported.incident.id.kind == stored.scope.kind
+                && reported.at <= *at
+                && !(reported.lost && died)
         });
         let its_own = lasted(world, story.as_ref()).and_then(|(_, end)| end).is_some_and(|end| end <= *at);
-        let last = said.clone().next_back().is_some_and(|told| told.change == IncidentChange::Resolved);
-        let over = last || (its_own && said.any(|told| told.change == IncidentChange::Resolved));
+        let last =
+            said.clone().next_back().is_some_and(|reported| reported.change == IncidentChange::Resolved);
+        let over = last || (its_own && said.any(|reported| reported.change == IncidentChange::Resolved));
         let twice = world.manager.records.iter().any(|other| {
-            other.id != kept.id
-                && other.scope == kept.scope
+            other.id != stored.id
+                && other.scope == stored.scope
                 && other.created <= *at
                 && other.closed.is_none_or(|(closed, _)| closed >= *at)
         });
@@ -169,25 +183,26 @@ fn closes_not_respected(world: &World) -> Vec<String> {
     }
     for (at, kinds) in &world.truth.closes {
         for kind in kinds {
-            let after = world.manager.records.iter().zip(&world.truth.stories).find(|(kept, _)| {
-                kept.scope.kind == *kind && kept.created > *at && kept.origin == Origin::Daemon
+            let after = world.manager.records.iter().zip(&world.truth.stories).find(|(stored, _)| {
+                stored.scope.kind == *kind && stored.created > *at && stored.origin == Origin::Daemon
             });
-            if let Some((kept, _)) = after {
-                let fresh = told(world, *kind, IncidentChange::Opened)
-                    .any(|told| told.at > *at && told.at <= kept.created);
-                // Where it was hard to tell, a page too many is right.
-                let hard = !world.truth.was_quiet(*at - LASTING, kept.created);
-                if !fresh && !hard && !worsened(world, *kind, *at, kept.created) {
-                    wrong.push(format!("{} after a close at {:.1} s", kept.id, seconds(*at)));
+            if let Some((stored, _)) = after {
+                let fresh = reported(world, *kind, IncidentChange::Opened)
+                    .any(|reported| reported.at > *at && reported.at <= stored.created);
+                // Where the order is unclear, one page too many is right.
+                let hard = !world.truth.was_undisturbed(*at - LASTING, stored.created);
+                if !fresh && !hard && !worsened(world, *kind, *at, stored.created) {
+                    wrong.push(format!("{} after a close at {:.1} s", stored.id, seconds(*at)));
                 }
             } else {
-                let worse = told(world, *kind, IncidentChange::Worsened).find(|told| {
-                    told.at > *at + Duration::from_secs(90)
-                        && lasts(world, told, LASTING)
-                        && world.truth.was_quiet(told.at - LASTING, told.at + LASTING)
+                let worse = reported(world, *kind, IncidentChange::Worsened).find(|reported| {
+                    reported.at > *at + Duration::from_secs(90)
+                        && lasts(world, reported, LASTING)
+                        && world.truth.was_undisturbed(reported.at - LASTING, reported.at + LASTING)
                 });
                 if let Some(worse) = worse {
-                    wrong.push(format!("it worsened at {:.1} s and nobody was told", seconds(worse.at)));
+                    wrong
+                        .push(format!("it worsened at {:.1} s and no record was created", seconds(worse.at)));
                 }
             }
         }
@@ -195,20 +210,20 @@ fn closes_not_respected(world: &World) -> Vec<String> {
     wrong
 }
 
-/// Whether an incident lasts for so long after that.
-fn lasts(world: &World, since: &Told, long: Duration) -> bool {
-    !world.truth.told.iter().any(|told| {
-        told.incident.id.kind == since.incident.id.kind
-            && told.change == IncidentChange::Resolved
-            && told.at >= since.at
-            && told.at < since.at + long
+/// Whether an incident lasts at least that long after this.
+fn lasts(world: &World, since: &Reported, long: Duration) -> bool {
+    !world.truth.reported.iter().any(|reported| {
+        reported.incident.id.kind == since.incident.id.kind
+            && reported.change == IncidentChange::Resolved
+            && reported.at >= since.at
+            && reported.at < since.at + long
     })
 }
 
-/// Long enough for every back-off of before, and for the telling.
+/// Long enough for every earlier back-off, and for the delivery.
 const LASTING: Duration = Duration::from_secs(900);
 
-/// The last minutes are still on their way.
+/// The last minutes may still be on their way.
 const ON_THE_WAY: Duration = Duration::from_secs(300);
 
 fn minutes(schedule: &Schedule, world: &World) -> Vec<String> {
@@ -223,7 +238,7 @@ fn minutes(schedule: &Schedule, world: &World) -> Vec<String> {
                 let (due, excused) = due.entry(key(&datum)).or_default();
                 *due += 1;
                 let fresh = ready.at + ON_THE_WAY > world.at;
-                *excused += usize::from(ready.died || fresh || world.metrics.is_poison(&datum));
+                *excused += usize::from(ready.died || fresh || world.metrics.is_always_rejected(&datum));
             }
         }
         for (key, count) in &counts {
@@ -250,7 +265,7 @@ fn minutes(schedule: &Schedule, world: &World) -> Vec<String> {
             + world.truth.dropped_before[index]
             + gateway.daemon.as_ref().map_or(0, |daemon| daemon.keeper.counts().rollups_dropped);
         let dropped = usize::try_from(dropped).unwrap_or(usize::MAX);
-        // Who has no minutes of its own to send looks for what waits at its next start or take-over only.
+        // A gateway without minutes of its own to send looks at the backlog only at its next start or takeover.
         if missing_minutes.len() > dropped * 4 && gateway.votes {
             let first = missing_minutes.first();
             let missing = missing_minutes.len();
@@ -261,11 +276,11 @@ fn minutes(schedule: &Schedule, world: &World) -> Vec<String> {
     wrong
 }
 
-/// Where nothing disturbs the daemon itself, each tunnel has a rollup of each minute, and each echo is in one.
+/// Unless the daemon itself is disturbed, each tunnel has a rollup for each minute, and each probe is counted in one.
 fn unaccounted(schedule: &Schedule, world: &World, index: usize) -> Vec<String> {
     let undisturbed =
         !world.switches.vrrp && !world.truth.jumped[index] && world.truth.crashes[index].is_empty();
-    // What is a fault is no echo, and a tunnel that is not used has no minutes.
+    // A send error is no probe, and an unused tunnel has no minutes.
     let changed = |op: &Op| match op {
         Op::Path { line: Line::Faulty | Line::Missing, .. } | Op::Reload { .. } => true,
         Op::Path { .. }
@@ -309,7 +324,7 @@ fn unaccounted(schedule: &Schedule, world: &World, index: usize) -> Vec<String> 
         let counted: u64 =
             of.iter().map(|it| u64::from(it.replies) + u64::from(it.late) + u64::from(it.lost)).sum();
         let sent = world.truth.echoes[index][tunnel].sent;
-        // What was sent in the last minute and a half is in no rollup.
+        // Probes sent in the last minute and a half are in no rollup yet.
         let open = 90 * 1000 / world.switches.probe.interval.as_millis().max(1);
         if counted > sent || u128::from(sent - counted) > open + 16 {
             wrong.push(format!("gateway {index}, tunnel {tunnel}: {sent} echoes sent, {counted} counted"));

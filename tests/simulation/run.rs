@@ -1,4 +1,4 @@
-//! Playing schedules, and making one that breaks a promise shorter.
+//! Plays schedules, and shrinks one that breaks a promise.
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -10,7 +10,7 @@ use super::promises;
 use super::schedule::{Schedule, Timed};
 use super::world::World;
 
-/// What came of a schedule.
+/// The result of a schedule.
 #[derive(Debug)]
 pub struct Report {
     pub broken: Vec<String>,
@@ -38,7 +38,7 @@ pub fn play(schedule: &Schedule) -> Report {
         let text = panic.downcast_ref::<String>().map(String::as_str);
         let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("?");
         Report {
-            broken: vec![format!("it panics: {text}")],
+            broken: vec![format!("panic: {text}")],
             simulated: Duration::ZERO,
             met: BTreeMap::new(),
             records: 0,
@@ -47,18 +47,18 @@ pub fn play(schedule: &Schedule) -> Report {
     })
 }
 
-/// Where a file is in memory, if there is such a place: a schedule commits some hundred times.
+/// A directory in memory, if there is one: a schedule commits some hundred times.
 fn memory() -> std::path::PathBuf {
     let shared = std::path::PathBuf::from("/dev/shm");
     if shared.is_dir() { shared } else { std::env::temp_dir() }
 }
 
-/// Takes out of a schedule what its failure does not need, as long as tries are left.
+/// Removes what the failure does not need from a schedule, as long as tries are left.
 pub fn shrink(schedule: &Schedule) -> Schedule {
     shrink_by(schedule, |candidate| !play(candidate).broken.is_empty())
 }
 
-/// The same of any failure.
+/// The same for any failure.
 pub fn shrink_by(schedule: &Schedule, fails: impl Fn(&Schedule) -> bool) -> Schedule {
     let mut tries = 300;
     let mut shortest = schedule.clone();
@@ -87,8 +87,8 @@ pub fn shrink_by(schedule: &Schedule, fails: impl Fn(&Schedule) -> bool) -> Sche
     }
 }
 
-/// What people need to see of a failure, the command that replays it first.
-pub fn tell(schedule: &Schedule, report: &Report) -> String {
+/// The failure report, the command that replays it first.
+pub fn report_failure(schedule: &Schedule, report: &Report) -> String {
     use std::fmt::Write;
     let keep: Vec<_> = schedule.ops.iter().map(|timed| timed.number.to_string()).collect();
     let mut text = format!(

@@ -12,7 +12,7 @@ use bothends::domain::plan::ProbeRules;
 pub struct Schedule {
     pub seed: u64,
     pub switches: Switches,
-    /// In order of time; each with its number in the whole schedule of this seed.
+    /// In order of time; each with its number in the seed's whole schedule.
     pub ops: Vec<Timed>,
 }
 
@@ -24,18 +24,17 @@ pub struct Timed {
     pub op: Op,
 }
 
-/// What AWS leaves undocumented, and what the operator configures.
+/// AWS's undocumented behaviour, and the operator's configuration.
 #[derive(Debug, Clone, Copy)]
 pub struct Switches {
     /// Two gateways watch the connection.
     pub twin: bool,
-    /// Of these only the one that holds a VRRP address votes.
+    /// Only the gateway that holds the VRRP address votes.
     pub vrrp: bool,
-    /// How many tunnels there are, 1 to 4.
     pub tunnels: usize,
-    /// Which of them are standby at first, as bits; the first is active.
+    /// Which tunnels are standby at first, as bits; the first is active.
     pub standby: u8,
-    /// Which of them have never worked, as bits: nothing answers, and AWS says Down. The first works.
+    /// Which tunnels never worked, as bits: no reply, and AWS says Down. The first works.
     pub never: u8,
     /// At first.
     pub routing: Routing,
@@ -47,28 +46,26 @@ pub struct Switches {
     pub one_sided_after: Option<Duration>,
     pub resolve_after: Duration,
     pub start_grace: Duration,
-    /// What Incident Manager does with a token that it knows, and other parameters.
+    /// What Incident Manager does with a known token and different parameters.
     pub known_token: KnownToken,
-    /// How long it remembers a token.
     pub token_memory: Duration,
-    /// How long a change takes to show in its list.
+    /// How long until a change shows in its list.
     pub list_lag: Duration,
-    /// Whether a start is folded into the open record of the same response plan.
+    /// Whether a create is merged into the open record of the same response plan.
     pub folds: bool,
-    /// Whether `TunnelState` has no datapoints while it would be 0.
+    /// Whether `TunnelState` has no datapoints instead of 0.
     pub silent_while_down: bool,
-    /// How far `TunnelState` lags behind.
     pub cloudwatch_lag: Duration,
-    /// How far the answers of EC2 lag behind, if it is asked.
+    /// The lag of EC2's answers, if it is polled.
     pub ec2_lag: Option<Duration>,
     /// Whether EC2 says when a status last changed.
     pub ec2_says_since: bool,
-    /// Whether a crash takes the boot clock along: a power cut, not a kill.
+    /// Whether a crash resets the boot clock: a power cut, not a kill.
     pub power_cuts: bool,
 }
 
 impl Switches {
-    /// What the gateways are configured with at first.
+    /// The gateways' first configuration.
     pub fn setup(&self) -> Setup {
         let of = |tunnel: usize| match tunnel {
             absent if absent >= self.tunnels => Use::Absent,
@@ -78,13 +75,13 @@ impl Switches {
         Setup { uses: [0, 1, 2, 3].map(of), routing: self.routing }
     }
 
-    /// Whether a tunnel has never worked.
+    /// Whether a tunnel never worked.
     pub fn never(&self, tunnel: usize) -> bool {
         (self.never >> tunnel) & 1 == 1
     }
 }
 
-/// What a gateway's configuration says, as far as a reload changes it.
+/// The part of a gateway's configuration that a reload changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Setup {
     /// At least one is used.
@@ -92,15 +89,15 @@ pub struct Setup {
     pub routing: Routing,
 }
 
-/// What it says of a tunnel.
+/// The configuration of a tunnel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Use {
     Active,
     Standby,
     Unused,
-    /// It is not in there.
+    /// Not configured.
     Absent,
-    /// Active, with an address of our end that the host does not have: a typing error.
+    /// Active, with a source address that the host does not have: a typing error.
     Mistyped,
 }
 
@@ -114,7 +111,7 @@ impl Setup {
         })
     }
 
-    /// Those without which redundancy is lost.
+    /// The tunnels that count for redundancy.
     pub fn actives(&self) -> impl Iterator<Item = usize> + use<> {
         let setup = *self;
         self.used().filter(move |tunnel| setup.is_active(*tunnel))
@@ -145,7 +142,6 @@ pub enum KnownToken {
     NewRecord,
 }
 
-/// Which gateways.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Who {
     Both,
@@ -161,25 +157,25 @@ impl Who {
     }
 }
 
-/// What a path does with an echo.
+/// What a path does with a probe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Line {
     Carries,
     Dead,
     NoRoute,
-    /// So many of a hundred get lost.
+    /// This percentage is lost.
     Loses(u8),
-    /// Answers come after the timeout.
+    /// Replies come after the timeout.
     Slow,
-    /// The host has lost our address inside the tunnel.
+    /// The host has lost the tunnel's inside address.
     Missing,
-    /// The socket cannot be had: a fault, no evidence.
+    /// No socket: a send error, no evidence.
     Faulty,
 }
 
-/// What a source of AWS's does instead of saying what AWS sees.
+/// What an AWS source does instead of reporting what AWS sees.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Word {
+pub enum SourceFault {
     Truth,
     Silent,
     Garbage,
@@ -194,7 +190,7 @@ pub enum Source {
     Ec2,
 }
 
-/// The calls that go wrong.
+/// The calls that fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Calls {
     Ask,
@@ -202,17 +198,17 @@ pub enum Calls {
     Put,
 }
 
-/// How calls go wrong.
+/// How calls fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Fault {
     Throttle,
     ServerError,
     Denied,
-    /// No answer, ever; nothing is done.
+    /// No answer, ever; nothing is executed.
     Hang,
-    /// It is done, late.
+    /// Executed, late.
     Slow,
-    /// It is done, and the answer gets lost.
+    /// Executed, and the answer is lost.
     LostReply,
 }
 
@@ -229,30 +225,30 @@ pub enum Op {
     Sees { tunnel: usize, up: bool },
     /// Whether AWS has a BGP session over a tunnel whose IPsec it sees Up.
     Bgp { tunnel: usize, up: bool },
-    /// What a source makes of it.
-    Says { source: Source, word: Word },
-    /// So many of a hundred calls go wrong from here on; 0 mends it.
+    /// How a source reports it.
+    Says { source: Source, fault: SourceFault },
+    /// This percentage of calls fails from here on; 0 ends it.
     Trouble { calls: Calls, fault: Fault, percent: u8 },
-    /// The gateway's way to AWS.
+    /// The gateway's route to AWS.
     Reach { who: Who, reachable: bool },
     /// Credentials, as AWS sees them.
     Credentials { who: Who, valid: bool },
-    /// The disk takes no writes, or takes them again.
+    /// The disk fails every write, or works again.
     Disk { who: Who, writable: bool },
     /// SIGKILL or a power cut, and a start after this long.
     Crash { gateway: usize, down: Duration },
-    /// The same, after so many further steps of the daemon.
+    /// The same, after this many further steps of the daemon.
     CrashSoon { gateway: usize, steps: u32, down: Duration },
-    /// The configuration is another from here on, and the daemon, if one runs, is told so.
+    /// The configuration changes from here on, and a running daemon reloads it.
     Reload { who: Who, setup: Setup },
-    /// The wall clock is set to this much beside AWS's, in seconds.
+    /// The wall clock is set this many seconds off AWS's.
     Clock { gateway: usize, offset: i64 },
     /// The VRRP address moves here.
     TakeOver { gateway: usize },
-    /// Somebody closes every open record.
+    /// A person closes every open record.
     PersonCloses,
-    /// The alarm of our template opens its record of an outage.
+    /// Our template's alarm creates its record of an outage.
     Alarm,
-    /// One datum of this minute is never taken.
+    /// One datum of this minute is always rejected.
     Poison,
 }

@@ -1,4 +1,4 @@
-//! The one connection that is watched, as each gateway is configured for it.
+//! The one monitored connection, as configured at each gateway.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
@@ -26,23 +26,23 @@ pub fn tunnel(index: usize) -> TunnelId {
 pub fn index_of(tunnel: &TunnelId) -> usize {
     match tunnel.outside_ip {
         IpAddr::V4(outside) => usize::from(outside.octets()[3] - 1),
-        IpAddr::V6(_) => unreachable!("this site has none"),
+        IpAddr::V6(_) => unreachable!("this site has no IPv6"),
     }
 }
 
 /// Our end inside a tunnel.
-fn our_end(index: u8) -> Ipv4Addr {
+fn local_address(index: u8) -> Ipv4Addr {
     [169, 254, index, 2].into()
 }
 
-/// What no host has.
+/// An address that no host has.
 fn mistyped(index: u8) -> Ipv4Addr {
     [169, 254, index, 20].into()
 }
 
-/// Whether an echo leaves from an address that this host may have.
-pub fn is_of_this_host(route: &Route) -> bool {
-    (0..4).any(|index| route.source_ip == our_end(index))
+/// Whether the source address may be on this host.
+pub fn may_be_local(route: &Route) -> bool {
+    (0..4).any(|index| route.source_ip == local_address(index))
 }
 
 fn sources(switches: &Switches) -> Vec<SourceId> {
@@ -57,9 +57,9 @@ pub fn plan(switches: &Switches, setup: Setup, site: &str) -> Plan {
         .zip(setup.uses)
         .filter_map(|(index, of)| {
             let (role, source_ip) = match of {
-                Use::Active => (Role::Active, our_end(index)),
-                Use::Standby => (Role::Standby, our_end(index)),
-                Use::Unused => (Role::Unused, our_end(index)),
+                Use::Active => (Role::Active, local_address(index)),
+                Use::Standby => (Role::Standby, local_address(index)),
+                Use::Unused => (Role::Unused, local_address(index)),
                 Use::Mistyped => (Role::Active, mistyped(index)),
                 Use::Absent => return None,
             };
@@ -101,7 +101,7 @@ pub fn plan(switches: &Switches, setup: Setup, site: &str) -> Plan {
     Plan { site: site.into(), votes_if_address, vpns: vec![Arc::new(vpn)], sinks: vec![sink] }
 }
 
-/// What VRRP moves between the gateways.
+/// The address that VRRP moves between the gateways.
 pub fn shared_address() -> IpAddr {
     [192, 0, 2, 1].into()
 }
@@ -110,7 +110,6 @@ fn sink() -> SinkId {
     SinkId::new("incident_manager")
 }
 
-/// What the sink is.
 pub fn destination() -> Destination {
     Destination::new("0123")
 }
@@ -131,7 +130,7 @@ pub fn sink_settings(site: &str) -> SinkSettings {
     }
 }
 
-/// Where the records of a kind are.
+/// The scope of a kind's records.
 pub fn scope(kind: Kind) -> Scope {
     sink_settings("").scope(&vpn(), kind).unwrap()
 }

@@ -1,23 +1,21 @@
-//! The world's time, and what a gateway's clocks make of it.
+//! The world's time, and how a gateway's clocks show it.
 
 use std::time::Duration;
 
 use bothends::domain::time::{Moment, Now, Stamp};
 
-/// What AWS's clock, which is right, says at [`Moment::ORIGIN`] of the world.
+/// AWS's clock, which is right, at the world's [`Moment::ORIGIN`].
 const EPOCH: Stamp = Stamp::from_secs(1_800_000_000);
 
-/// What AWS's clock says.
 pub fn aws_clock(at: Moment) -> Stamp {
     EPOCH + at.since(Moment::ORIGIN)
 }
 
-/// When AWS's clock says so.
+/// The moment at which AWS's clock shows this.
 pub fn of_aws_clock(stamp: Stamp) -> Moment {
     Moment::ORIGIN + stamp.since(EPOCH)
 }
 
-/// A gateway's clocks.
 #[derive(Debug, Clone, Copy)]
 pub struct Clocks {
     /// When it was booted.
@@ -38,7 +36,7 @@ impl Clocks {
         Now { mono: Moment::ORIGIN + at.since(self.booted), wall }
     }
 
-    /// The world's time of a moment of the boot clock.
+    /// The world's time for a moment of the boot clock.
     pub fn world(&self, mono: Moment) -> Moment {
         self.booted + mono.since(Moment::ORIGIN)
     }

@@ -1,6 +1,6 @@
-//! What really happened, in the world's own books: kept without asking the daemons' core, except for what it said when.
+//! What really happened, in the world's own books: independent of the core, except for when it reported what.
 
-mod said;
+mod reported;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -19,33 +19,33 @@ use super::gateway::Gateway;
 use super::manager::Manager;
 use super::schedule::{Line, Setup, Switches, Use};
 
-/// The echoes of one gateway through one tunnel.
+/// The probes of one gateway through one tunnel.
 #[derive(Debug, Clone)]
-pub struct Echoes {
+pub struct Probes {
     numbers: BTreeMap<EchoId, u64>,
     pub sent: u64,
-    /// The number of the last that was answered.
+    /// The number of the newest answered one.
     answered: u64,
-    /// The numbers of the latest that were.
+    /// The numbers of the newest answered ones.
     replies: BTreeSet<u64>,
-    /// Whether the daemon knows that an answer has come, and whether its disk does.
+    /// Whether the daemon knows of a reply, and whether its disk does.
     pub is_known: bool,
     on_disk: bool,
-    /// Whether the daemon knows that the host had our address: one that is missing then has gone.
+    /// Whether the daemon knows that the host had our address: if it is missing now, it has gone.
     pub was_held: bool,
-    /// The daemon is configured with another own address than ours: with one that never was there.
+    /// The configured source address is a typing error: it never existed.
     mistyped: bool,
     line: Line,
-    /// When the last answer came.
+    /// When the newest reply came.
     pub last_reply: Option<Moment>,
-    /// When our end was Down, from `down_after` in a row that were unanswered to `up_after` in a row that were not: from,
-    /// and until if it is over.
+    /// When the local end was Down, from `down_after` lost probes in a row to `up_after` answered in a row: from, and
+    /// until if it is over.
     pub down: Vec<(Moment, Option<Moment>)>,
-    /// When nothing got through, and the daemon could know it, likewise.
+    /// When no traffic passed, and the daemon could know it, likewise.
     pub dead: Vec<(Moment, Option<Moment>)>,
 }
 
-impl Echoes {
+impl Probes {
     fn new() -> Self {
         Self {
             numbers: BTreeMap::new(),
@@ -63,7 +63,7 @@ impl Echoes {
         }
     }
 
-    /// An echo over a path that carries none: whether it counts as lost. Else nothing follows from it.
+    /// Whether a probe over a path that carries none counts as lost. Otherwise it means nothing.
     fn is_lost(&self) -> bool {
         match self.line {
             _ if self.mistyped => false,
@@ -81,7 +81,7 @@ impl Echoes {
         }
     }
 
-    /// A check begins: nothing is under way, and nothing has been seen by it.
+    /// A check starts: no probe is outstanding, and it has seen nothing.
     fn begin(&mut self, at: Moment) {
         self.numbers.clear();
         self.answered = self.sent;
@@ -93,16 +93,16 @@ impl Echoes {
     }
 }
 
-/// What a daemon said of an incident.
+/// An incident change reported by a daemon.
 #[derive(Debug, Clone)]
-pub struct Told {
+pub struct Reported {
     pub at: Moment,
     pub gateway: usize,
     pub change: IncidentChange,
     pub incident: Arc<Incident>,
-    /// When the daemon that says so had been started.
+    /// When that daemon started.
     pub started: Moment,
-    /// Whether the daemon died before the disk had it.
+    /// Whether the daemon died before it was on the disk.
     pub lost: bool,
 }
 
@@ -111,7 +111,7 @@ pub struct Told {
 pub struct Ready {
     pub rollup: Arc<Rollup>,
     pub at: Moment,
-    /// Whether the disk has it.
+    /// Whether it is on the disk.
     pub durable: bool,
     /// Whether the daemon died before that.
     pub died: bool,
@@ -120,10 +120,10 @@ pub struct Ready {
 #[derive(Debug)]
 pub struct Truth {
     pub switches: Switches,
-    pub echoes: Vec<Vec<Echoes>>,
-    pub told: Vec<Told>,
+    pub echoes: Vec<Vec<Probes>>,
+    pub reported: Vec<Reported>,
     pub ready: Vec<Vec<Ready>>,
-    /// Of each record of the manager's, in order, the incident it was started for; `None` if a daemon did not start it.
+    /// For each record of the manager, in order, the incident it was created for; `None` if no daemon created it.
     pub stories: Vec<Option<IncidentId>>,
     /// Calls that close a record.
     pub resolves: Vec<(usize, RecordId, Moment)>,
@@ -131,23 +131,23 @@ pub struct Truth {
     pub closes: Vec<(Moment, BTreeSet<Kind>)>,
     pub crashes: Vec<Vec<Moment>>,
     pub jumped: Vec<bool>,
-    /// Whether a page went out without a look at the list.
+    /// Whether a record was created without a look at the list.
     pub blind: bool,
-    /// What the stores dropped, up to the last crash.
+    /// Data dropped by the stores, up to the last crash.
     pub dropped_before: Vec<u64>,
     pub broken: Vec<String>,
-    /// Incidents that nobody was told of, because AWS could not be reached.
+    /// Incidents that were not reported, because AWS was unreachable.
     pub missed: Vec<IncidentId>,
-    /// When something kept a daemon from telling: from, and until if it is over.
+    /// When something stored a daemon from reporting: from, and until if it is over.
     trouble: Vec<(Moment, Option<Moment>)>,
-    /// Per gateway, what it is configured with since when, oldest first.
+    /// Per gateway, its configurations and since when, oldest first.
     setups: Vec<Vec<(Moment, Setup)>>,
-    /// Whether something has changed that counts for what is expected.
+    /// Whether something changed that matters for what is expected.
     pub news: bool,
-    /// What each gateway heard last of each tunnel: by source, as of when, and whether "Up" or "Down".
+    /// The last evidence that each gateway got for each tunnel: by source, its as-of time, and whether "Up" or "Down".
     heard: BTreeMap<(usize, usize, SourceKind), (Moment, Option<bool>)>,
     started: Vec<Moment>,
-    /// When the disk had everything.
+    /// When everything was last on the disk.
     written: Vec<Moment>,
 }
 
@@ -155,8 +155,8 @@ impl Truth {
     pub fn new(gateways: usize, switches: Switches) -> Self {
         Self {
             switches,
-            echoes: vec![vec![Echoes::new(); switches.tunnels]; gateways],
-            told: Vec::new(),
+            echoes: vec![vec![Probes::new(); switches.tunnels]; gateways],
+            reported: Vec::new(),
             ready: (0..gateways).map(|_| Vec::new()).collect(),
             stories: Vec::new(),
             resolves: Vec::new(),
@@ -180,12 +180,12 @@ impl Truth {
         self.stories.len()
     }
 
-    /// A promise is broken.
+    /// Records a broken promise.
     pub fn breaks(&mut self, at: Moment, promise: &str, how: &str) {
         self.broken.push(format!("{:>8.1} s  {promise}: {how}", seconds(at)));
     }
 
-    /// Whether something keeps a daemon from telling.
+    /// Whether something keeps a daemon from reporting.
     pub fn troubled(&mut self, at: Moment, is_troubled: bool) {
         match (is_now(&self.trouble), is_troubled) {
             (false, true) => self.trouble.push((at, None)),
@@ -194,14 +194,14 @@ impl Truth {
         }
     }
 
-    /// Whether nothing did in all that time.
-    pub fn was_quiet(&self, from: Moment, to: Moment) -> bool {
+    /// Whether nothing did in that whole period.
+    pub fn was_undisturbed(&self, from: Moment, to: Moment) -> bool {
         self.trouble.iter().all(|(since, until)| *since > to || until.is_some_and(|until| until < from))
     }
 
-    //--- echoes
+    //--- probes
 
-    /// An echo has left, or is lost at once.
+    /// A probe was sent, or lost at once.
     pub fn sent(&mut self, gateway: usize, tunnel: usize, echo: EchoId, at: Moment) {
         let down_after = u64::from(self.switches.probe.down_after.get());
         let echoes = &mut self.echoes[gateway][tunnel];
@@ -236,7 +236,7 @@ impl Truth {
         }
     }
 
-    /// What a path does with echoes has changed.
+    /// The path's behaviour has changed.
     pub fn path(&mut self, gateway: usize, tunnel: usize, line: Line, at: Moment) {
         self.news = true;
         let echoes = &mut self.echoes[gateway][tunnel];
@@ -251,12 +251,11 @@ impl Truth {
 
     //--- configurations
 
-    /// What a gateway is configured with.
     pub fn setup(&self, gateway: usize) -> Setup {
         self.setups[gateway].last().map_or_else(|| self.switches.setup(), |(_, setup)| *setup)
     }
 
-    /// It is configured with another. A tunnel that comes into use, or is asked from another address, is asked afresh.
+    /// The gateway is reconfigured. A tunnel that comes into use, or gets another source address, starts fresh.
     pub fn reloaded(&mut self, gateway: usize, setup: Setup, at: Moment) {
         let before = self.setup(gateway);
         self.setups[gateway].push((at, setup));
@@ -270,14 +269,14 @@ impl Truth {
             if route(before) != route(setup) {
                 echoes.mistyped = setup.uses[tunnel] == Use::Mistyped;
                 echoes.begin(at);
-                // No echo has ever left from there.
+                // No probe has ever been sent from there.
                 echoes.was_held &= route(setup) == Some(true);
                 echoes.mark_dead(at);
             }
         }
     }
 
-    /// The parts of a time, each with what a gateway was configured with.
+    /// A period in parts, each with the gateway's configuration.
     fn setups_of(&self, gateway: usize, from: Moment, to: Moment) -> Vec<(Moment, Moment, Setup)> {
         let setups = &self.setups[gateway];
         let until = setups.iter().skip(1).map(|(since, _)| *since).chain([to]);
@@ -310,8 +309,10 @@ impl Truth {
             ready.died = true;
         }
         let written = self.written[gateway];
-        for told in self.told.iter_mut().filter(|told| told.gateway == gateway && told.at > written) {
-            told.lost = true;
+        for reported in
+            self.reported.iter_mut().filter(|reported| reported.gateway == gateway && reported.at > written)
+        {
+            reported.lost = true;
         }
     }
 
@@ -319,7 +320,6 @@ impl Truth {
         self.jumped[gateway] = true;
     }
 
-    /// The disk has everything.
     pub fn durable(&mut self, gateway: usize, at: Moment) {
         self.written[gateway] = at;
         for echoes in &mut self.echoes[gateway] {
@@ -340,18 +340,18 @@ impl Truth {
         reading: &Reading,
         at: Moment,
     ) {
-        let word = match reading {
+        let up = match reading {
             Reading::TunnelState(Some(point)) if point.value == 1.0 => Some(true),
             Reading::TunnelState(Some(point)) if point.value == 0.0 => Some(false),
             Reading::Telemetry(telemetry) => {
                 Some(telemetry.status == bothends::domain::event::TelemetryStatus::Up)
             }
-            // A minute that holds a change takes nothing back.
+            // A minute that contains a change takes nothing back.
             Reading::TunnelState(Some(point)) if point.value > 0.0 && point.value < 1.0 => return,
             Reading::TunnelState(Some(_)) | Reading::Garbage | Reading::Gone => None,
             Reading::TunnelState(None) => return,
         };
-        self.heard.insert((gateway, tunnel, source), (at, word));
+        self.heard.insert((gateway, tunnel, source), (at, up));
     }
 
     pub fn record_created(&mut self, incident: Option<IncidentId>) {
@@ -363,12 +363,16 @@ impl Truth {
     }
 
     pub fn person_closes(&mut self, at: Moment, manager: &Manager) {
-        let kinds =
-            manager.records.iter().filter(|kept| kept.is_open()).map(|kept| kept.scope.kind).collect();
+        let kinds = manager
+            .records
+            .iter()
+            .filter(|stored| stored.is_open())
+            .map(|stored| stored.scope.kind)
+            .collect();
         self.closes.push((at, kinds));
     }
 
-    /// By then a dead path has surely been found to be Down.
+    /// A dead path is Down at the latest after this time.
     pub fn detection(&self) -> Duration {
         let probe = &self.switches.probe;
         probe.interval * 2
@@ -378,7 +382,7 @@ impl Truth {
     }
 }
 
-/// So that gateways that are told of it look the same.
+/// So that different gateways share the same list format.
 pub fn seconds(at: Moment) -> f64 {
     at.since(Moment::ORIGIN + Duration::from_secs(24 * 3600)).as_secs_f64()
 }
@@ -393,7 +397,7 @@ fn end(periods: &mut [(Moment, Option<Moment>)], at: Moment) {
     }
 }
 
-/// Whether nothing keeps a daemon from telling.
-pub fn can_tell(gateway: &Gateway) -> bool {
+/// Whether nothing keeps a daemon from reporting.
+pub fn can_report(gateway: &Gateway) -> bool {
     gateway.reachable && gateway.credentials && gateway.writable && gateway.daemon.is_some()
 }

@@ -1,4 +1,4 @@
-//! AWS's own view of the tunnels, and what its two sources say of it, each as late as it is.
+//! AWS's own view of the tunnels, and what its two sources report, each with its lag.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -7,11 +7,11 @@ use bothends::domain::event::{Datapoint, Reading, Telemetry, TelemetryStatus};
 use bothends::domain::names::SourceKind;
 use bothends::domain::time::{Moment, Stamp};
 
-use super::schedule::{Source, Switches, Word};
+use super::schedule::{Source, SourceFault, Switches};
 use super::time::{aws_clock, of_aws_clock};
 
 const MINUTE: Duration = Duration::from_secs(60);
-/// GetMetricData is asked about this much of the past.
+/// How far back GetMetricData is queried, in minutes.
 const LOOK_BACK: usize = 15;
 
 #[derive(Debug)]
@@ -23,15 +23,15 @@ pub struct Views {
     ipsec: Vec<Vec<(Moment, bool)>>,
     /// Per tunnel, whether AWS has a BGP session, if IPsec is Up.
     session: Vec<bool>,
-    /// Per tunnel, when EC2 has said "Down", and that IPsec is Up.
-    pub said_bgp: Vec<Vec<Moment>>,
-    words: BTreeMap<u8, Word>,
-    /// Whether a source has ever said "Down" of what AWS did not see so.
-    said_falsely: bool,
-    /// Per tunnel, the periods of which a source has said "Down", in the order of saying: from, to.
-    pub said_down: Vec<Vec<(Moment, Moment)>>,
-    /// The same of "Up".
-    pub said_up: Vec<Vec<(Moment, Moment)>>,
+    /// Per tunnel, when EC2 reported "Down" with IPsec Up.
+    pub reported_bgp: Vec<Vec<Moment>>,
+    source_faults: BTreeMap<u8, SourceFault>,
+    /// Whether a source ever reported "Down" against what AWS saw.
+    reported_falsely: bool,
+    /// Per tunnel, the periods for which a source reported "Down", in order of the reports: from, to.
+    pub reported_down: Vec<Vec<(Moment, Moment)>>,
+    /// The same for "Up".
+    pub reported_up: Vec<Vec<(Moment, Moment)>>,
 }
 
 impl Views {
@@ -43,24 +43,24 @@ impl Views {
             sees: (0..tunnels).map(works).collect(),
             ipsec: (0..tunnels).map(works).collect(),
             session: vec![true; tunnels],
-            said_bgp: vec![Vec::new(); tunnels],
-            words: BTreeMap::new(),
-            said_falsely: false,
-            said_down: vec![Vec::new(); tunnels],
-            said_up: vec![Vec::new(); tunnels],
+            reported_bgp: vec![Vec::new(); tunnels],
+            source_faults: BTreeMap::new(),
+            reported_falsely: false,
+            reported_down: vec![Vec::new(); tunnels],
+            reported_up: vec![Vec::new(); tunnels],
         }
     }
 
-    /// In the end the sources say what AWS sees, and not so late that it would never count.
+    /// At the end the sources report what AWS sees, without a lag that would make it stale.
     pub fn mend(&mut self) {
-        self.words.clear();
+        self.source_faults.clear();
         let soon = MINUTE;
         self.switches.cloudwatch_lag = self.switches.cloudwatch_lag.min(soon);
         self.switches.ec2_lag = self.switches.ec2_lag.map(|lag| lag.min(soon));
         self.switches.silent_while_down = false;
     }
 
-    /// AWS sees IPsec so.
+    /// AWS's view of IPsec changes.
     pub fn see(&mut self, tunnel: usize, up: bool, at: Moment) {
         if last(&self.ipsec[tunnel], at).1 != up {
             self.ipsec[tunnel].push((at, up));
@@ -68,7 +68,7 @@ impl Views {
         self.tunnel_state_is(tunnel, at);
     }
 
-    /// AWS has a BGP session, or has none.
+    /// The BGP session comes up or goes down.
     pub fn bgp(&mut self, tunnel: usize, up: bool, at: Moment) {
         self.session[tunnel] = up;
         self.tunnel_state_is(tunnel, at);
@@ -81,7 +81,6 @@ impl Views {
         }
     }
 
-    /// Whether AWS sees IPsec Up.
     pub fn sees_ipsec(&self, tunnel: usize, at: Moment) -> bool {
         last(&self.ipsec[tunnel], at).1
     }
@@ -90,17 +89,17 @@ impl Views {
         self.since(tunnel, at).1
     }
 
-    pub fn say(&mut self, source: Source, word: Word) {
-        self.said_falsely |= word == Word::SaysDown;
-        self.words.insert(source as u8, word);
+    pub fn say(&mut self, source: Source, fault: SourceFault) {
+        self.reported_falsely |= fault == SourceFault::SaysDown;
+        self.source_faults.insert(source as u8, fault);
     }
 
-    /// Whether the sources say what AWS sees.
+    /// Whether the sources report what AWS sees.
     pub fn are_truthful(&self) -> bool {
-        self.words.values().all(|word| *word == Word::Truth)
+        self.source_faults.values().all(|fault| *fault == SourceFault::Truth)
     }
 
-    /// What a source says of a tunnel.
+    /// What a source reports for a tunnel.
     pub fn read(&mut self, source: SourceKind, tunnel: usize, at: Moment) -> Reading {
         match source {
             SourceKind::CloudWatch => self.tunnel_state(tunnel, at),
@@ -112,14 +111,14 @@ impl Views {
         last(&self.sees[tunnel], at)
     }
 
-    /// Whether AWS saw it Down at some moment, or one of its sources said so.
+    /// Whether AWS saw it Down at some moment, or one of its sources reported so.
     pub fn was_down(&self, tunnel: usize, from: Moment, to: Moment) -> bool {
         let (_, first) = self.since(tunnel, from);
         let later = self.sees[tunnel].iter().any(|(since, up)| *since > from && *since < to && !up);
-        !first || later || self.said_falsely
+        !first || later || self.reported_falsely
     }
 
-    /// The minutes of the past, as CloudWatch shows them.
+    /// Past minutes, as CloudWatch shows them.
     pub fn history(&self, tunnel: usize, from: Stamp, to: Stamp, at: Moment) -> Vec<Datapoint> {
         let newest = aws_clock(at - self.switches.cloudwatch_lag).minute() - MINUTE;
         let mut points = Vec::new();
@@ -131,24 +130,25 @@ impl Views {
         points
     }
 
-    /// What CloudWatch has of a minute, if it is to be understood.
+    /// CloudWatch's value for a minute, if it can be interpreted.
     fn minute(&self, tunnel: usize, stamp: Stamp) -> Option<f64> {
-        let word = self.words.get(&(Source::CloudWatch as u8)).copied().unwrap_or(Word::Truth);
-        let value = match word {
-            Word::Truth => Some(self.fraction(tunnel, stamp)),
-            Word::SaysUp => Some(1.0),
-            Word::SaysDown => Some(0.0),
-            Word::Fraction => Some(0.5),
-            Word::Garbage | Word::Silent => None,
+        let fault =
+            self.source_faults.get(&(Source::CloudWatch as u8)).copied().unwrap_or(SourceFault::Truth);
+        let value = match fault {
+            SourceFault::Truth => Some(self.fraction(tunnel, stamp)),
+            SourceFault::SaysUp => Some(1.0),
+            SourceFault::SaysDown => Some(0.0),
+            SourceFault::Fraction => Some(0.5),
+            SourceFault::Garbage | SourceFault::Silent => None,
         };
         value.filter(|value| *value != 0.0 || !self.switches.silent_while_down)
     }
 
     fn tunnel_state(&mut self, tunnel: usize, at: Moment) -> Reading {
-        if self.words.get(&(Source::CloudWatch as u8)) == Some(&Word::Garbage) {
+        if self.source_faults.get(&(Source::CloudWatch as u8)) == Some(&SourceFault::Garbage) {
             return Reading::Garbage;
         }
-        // The newest whole minute that has had time to show.
+        // The newest whole minute that can be visible by now.
         let shown = aws_clock(at - self.switches.cloudwatch_lag);
         let newest = shown.minute() - MINUTE;
         let mut stamp = newest;
@@ -156,9 +156,9 @@ impl Views {
             if let Some(value) = self.minute(tunnel, stamp) {
                 let from = of_aws_clock(stamp);
                 if value == 0.0 {
-                    self.said_down[tunnel].push((from, from + MINUTE));
+                    self.reported_down[tunnel].push((from, from + MINUTE));
                 } else if value == 1.0 {
-                    self.said_up[tunnel].push((from, from + MINUTE));
+                    self.reported_up[tunnel].push((from, from + MINUTE));
                 }
                 return Reading::TunnelState(Some(Datapoint::of_minute(stamp, value)));
             }
@@ -167,7 +167,7 @@ impl Views {
         Reading::TunnelState(None)
     }
 
-    /// How much of a minute AWS saw the tunnel Up.
+    /// The fraction of a minute in which AWS saw the tunnel Up.
     fn fraction(&self, tunnel: usize, minute: Stamp) -> f64 {
         let (from, to) = (of_aws_clock(minute), of_aws_clock(minute) + MINUTE);
         let (_, first) = self.since(tunnel, from);
@@ -186,21 +186,21 @@ impl Views {
     }
 
     fn telemetry(&mut self, tunnel: usize, at: Moment) -> Reading {
-        let word = self.words.get(&(Source::Ec2 as u8)).copied().unwrap_or(Word::Truth);
+        let fault = self.source_faults.get(&(Source::Ec2 as u8)).copied().unwrap_or(SourceFault::Truth);
         let lag = self.switches.ec2_lag.unwrap_or_default();
         let (since, up) = self.since(tunnel, at - lag);
-        let (up, since) = match word {
-            Word::Truth => (up, Some(since).filter(|_| self.switches.ec2_says_since)),
-            Word::SaysUp => (true, None),
-            Word::SaysDown => (false, None),
-            Word::Garbage | Word::Silent | Word::Fraction => return Reading::Garbage,
+        let (up, since) = match fault {
+            SourceFault::Truth => (up, Some(since).filter(|_| self.switches.ec2_says_since)),
+            SourceFault::SaysUp => (true, None),
+            SourceFault::SaysDown => (false, None),
+            SourceFault::Garbage | SourceFault::Silent | SourceFault::Fraction => return Reading::Garbage,
         };
-        // Its answer names no time, so that it speaks of the moment it is given.
-        let said = if up { &mut self.said_up } else { &mut self.said_down };
+        // Its answer contains no time, so it counts for the moment it is given.
+        let said = if up { &mut self.reported_up } else { &mut self.reported_down };
         said[tunnel].push((at, at));
         let ipsec = last(&self.ipsec[tunnel], at - lag).1;
         if !up && ipsec {
-            self.said_bgp[tunnel].push(at);
+            self.reported_bgp[tunnel].push(at);
         }
         Reading::Telemetry(Telemetry {
             status: if up { TelemetryStatus::Up } else { TelemetryStatus::Down },
@@ -214,7 +214,7 @@ impl Views {
     }
 }
 
-/// What is so at a time, and since when.
+/// The state at a time, and since when.
 fn last(changes: &[(Moment, bool)], at: Moment) -> (Moment, bool) {
     *changes.iter().rev().find(|(since, _)| *since <= at).unwrap_or(&changes[0])
 }

@@ -1,7 +1,7 @@
-//! The world: what happens when, and what comes of it.
+//! The world: what happens when, and what follows.
 
+mod commands;
 mod ops;
-mod wishes;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -17,12 +17,12 @@ use bothends::incident::action::{Action, ActionId, Failure, Reply, SinkEvent};
 use bothends::publish::machine::Event as Published;
 use bothends::publish::sink::{Datum, PutError, SpoolError};
 
-use super::calls::{Heard, Weather};
+use super::calls::{Faults, Response};
 use super::chance::Chance;
 use super::expected::{Expected, Scene};
 use super::gateway::{Daemon, Gateway};
 use super::history;
-use super::manager::{Kept, Manager};
+use super::manager::{Manager, StoredRecord};
 use super::metrics::Metrics;
 use super::schedule::{Line, Op, Schedule, Switches, Timed, Who};
 use super::site::{index_of, shared_address, tunnel, vpn};
@@ -30,38 +30,77 @@ use super::time::{Clocks, aws_clock};
 use super::truth::{Truth, seconds};
 use super::views::Views;
 
-/// How long a write takes.
 const DISK: (u64, u64) = (1, 60);
-/// After a failure the store rests this long, unless somebody waits for it.
+/// After a failure the store waits this long, unless somebody waits for it.
 const DISK_RETRY: Duration = Duration::from_secs(30);
-/// In the end everything works for this long at least: time for every back-off …
+/// At the end everything works for at least this long: time for every back-off …
 const CALM_LEAST: Duration = Duration::from_secs(900);
-/// … and, while something is open, for this long at most: an hour of health, and the telling of it.
+/// … and, while something is open, for at most this long: an hour of health, and the delivery.
 const CALM_MOST: Duration = Duration::from_secs(3 * 3600);
-/// So often it is looked whether something still is.
+/// How often to check whether something is still open.
 const LOOK_EVERY: Duration = Duration::from_secs(60);
-/// More than this at one instant, and it will never end.
+/// More steps than this at one instant mean an endless loop.
 const STEPS_AT_ONCE: u32 = 20_000;
 
-/// Something that is going to happen.
+/// A scheduled event.
 #[derive(Debug)]
-enum Happening {
+enum Scheduled {
     Op(Op),
-    Start { gateway: usize },
-    Reply { to: To, echo: EchoRequest, sent: Moment },
-    Answer { to: To, source: SourceId, asked: Moment, heard: Heard },
-    History { to: To, from: Stamp, until: Stamp, asked: Moment, heard: Heard },
-    Do { to: To, action: Box<Action>, story: Option<IncidentId>, answers: Option<(Duration, Heard)> },
-    Hear { to: To, id: ActionId, result: Result<Reply, Failure> },
-    Put { to: To, data: Arc<[Datum]>, answers: Option<Duration> },
-    HearPut { to: To, taken: Option<usize>, result: Result<(), PutError> },
-    Read { to: To, until: Stamp, limit: usize },
-    Disk { to: To },
+    Start {
+        gateway: usize,
+    },
+    Reply {
+        to: DaemonRun,
+        echo: EchoRequest,
+        sent: Moment,
+    },
+    Answer {
+        to: DaemonRun,
+        source: SourceId,
+        asked: Moment,
+        heard: Response,
+    },
+    History {
+        to: DaemonRun,
+        from: Stamp,
+        until: Stamp,
+        asked: Moment,
+        heard: Response,
+    },
+    Do {
+        to: DaemonRun,
+        action: Box<Action>,
+        story: Option<IncidentId>,
+        answers: Option<(Duration, Response)>,
+    },
+    Hear {
+        to: DaemonRun,
+        id: ActionId,
+        result: Result<Reply, Failure>,
+    },
+    Put {
+        to: DaemonRun,
+        data: Arc<[Datum]>,
+        answers: Option<Duration>,
+    },
+    HearPut {
+        to: DaemonRun,
+        taken: Option<usize>,
+        result: Result<(), PutError>,
+    },
+    Read {
+        to: DaemonRun,
+        until: Stamp,
+        limit: usize,
+    },
+    Disk {
+        to: DaemonRun,
+    },
 }
 
-/// A daemon, as long as it lives.
+/// One run of a daemon.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct To {
+struct DaemonRun {
     gateway: usize,
     life: u32,
 }
@@ -74,16 +113,16 @@ pub struct World {
     pub views: Views,
     pub manager: Manager,
     pub metrics: Metrics,
-    pub weather: Weather,
+    pub faults: Faults,
     pub truth: Truth,
     expected: Expected,
-    /// How often each fault was met.
+    /// How often each fault occurred.
     pub met: BTreeMap<&'static str, u64>,
-    /// What happened, if it is to be told.
+    /// What happened, if it is to be printed.
     pub history: Option<Vec<String>>,
-    /// Who holds the shared address.
+    /// The holder of the shared address.
     holder: usize,
-    agenda: BTreeMap<(Moment, u64), Box<Happening>>,
+    agenda: BTreeMap<(Moment, u64), Box<Scheduled>>,
     numbers: u64,
     echo_luck: Vec<Chance>,
     call_luck: Vec<Chance>,
@@ -113,7 +152,7 @@ impl World {
             views: Views::new(switches),
             manager: Manager::new(switches),
             metrics: Metrics::default(),
-            weather: Weather::default(),
+            faults: Faults::default(),
             truth: Truth::new(count, switches),
             expected: Expected::new(count),
             met: BTreeMap::new(),
@@ -135,10 +174,10 @@ impl World {
         }
         for gateway in 0..count {
             world.gateways[gateway].clocks = Clocks::booted_at(begin, 0);
-            world.later(Duration::ZERO, Happening::Start { gateway });
+            world.later(Duration::ZERO, Scheduled::Start { gateway });
         }
         for Timed { at, op, number: _ } in &schedule.ops {
-            world.later(*at, Happening::Op(*op));
+            world.later(*at, Scheduled::Op(*op));
         }
         let last = schedule.ops.last().map_or(Duration::ZERO, |timed| timed.at);
         world.run(begin + last + Duration::from_secs(1));
@@ -151,9 +190,9 @@ impl World {
         world
     }
 
-    /// Whether something is open.
+    /// Whether an incident or record is open.
     fn lasts(&self) -> bool {
-        let open = self.manager.records.iter().any(Kept::is_open);
+        let open = self.manager.records.iter().any(StoredRecord::is_open);
         let boards = self.gateways.iter().filter_map(|gateway| gateway.daemon.as_ref());
         let board = boards.map(|daemon| daemon.board().incidents.len()).sum::<usize>() > 0;
         open || board || self.gateways.iter().any(|gateway| gateway.daemon.is_none())
@@ -165,7 +204,7 @@ impl World {
         }
     }
 
-    fn later(&mut self, after: Duration, what: Happening) {
+    fn later(&mut self, after: Duration, what: Scheduled) {
         self.numbers += 1;
         self.agenda.insert((self.at + after, self.numbers), Box::new(what));
     }
@@ -182,7 +221,7 @@ impl World {
                 self.at_once = 0;
             }
             self.at_once += 1;
-            assert!(self.at_once < STEPS_AT_ONCE, "it never ends: {:?}", self.agenda.first_key_value());
+            assert!(self.at_once < STEPS_AT_ONCE, "endless loop: {:?}", self.agenda.first_key_value());
             if planned.is_some_and(|planned| planned <= self.at) {
                 if let Some((_, happening)) = self.agenda.pop_first() {
                     self.happen(*happening);
@@ -190,18 +229,18 @@ impl World {
             } else if let Some((_, gateway)) = wake {
                 self.with(gateway, |daemon, now| daemon.handle_timeout(now));
             }
-            let Self { at, gateways, lines, views, weather, manager, truth, expected, .. } = self;
-            expected.look(*at, &Scene { gateways, lines, views, weather, manager }, truth);
+            let Self { at, gateways, lines, views, faults, manager, truth, expected, .. } = self;
+            expected.look(*at, &Scene { gateways, lines, views, faults, manager }, truth);
         }
         self.at = end;
     }
 
-    /// Everything works again.
+    /// Repairs everything.
     fn mend(&mut self) {
         for index in 0..self.gateways.len() {
             self.reload(Who::One(index), self.gateways[index].setup.corrected());
         }
-        self.weather.clear();
+        self.faults.clear();
         self.views.mend();
         for tunnel in 0..self.switches.tunnels {
             self.views.see(tunnel, true, self.at);
@@ -219,10 +258,10 @@ impl World {
         self.truth.news = true;
     }
 
-    fn happen(&mut self, happening: Happening) {
+    fn happen(&mut self, happening: Scheduled) {
         match happening {
-            Happening::Op(op) => self.op(op),
-            Happening::Start { gateway } => {
+            Scheduled::Op(op) => self.op(op),
+            Scheduled::Start { gateway } => {
                 let at = self.at;
                 self.gateways[gateway].start(at);
                 self.truth.started(gateway, at);
@@ -237,7 +276,7 @@ impl World {
                 self.with(gateway, |_, _| {});
                 self.look_at_addresses(gateway);
             }
-            Happening::Reply { to, echo, sent } => {
+            Scheduled::Reply { to, echo, sent } => {
                 let rtt = self.at.since(sent);
                 if self.lives(to) {
                     let tunnel = index_of(&echo.check.tunnel);
@@ -246,9 +285,9 @@ impl World {
                     self.with(to.gateway, |daemon, now| daemon.handle(event, now));
                 }
             }
-            Happening::Answer { to, source, asked, heard } => {
+            Scheduled::Answer { to, source, asked, heard } => {
                 let event = match heard {
-                    Heard::Answer => {
+                    Response::Answer => {
                         let clocks = self.gateways[to.gateway].clocks;
                         let readings: Vec<_> = (0..self.switches.tunnels)
                             .map(|index| (tunnel(index), self.views.read(source.kind, index, self.at)))
@@ -264,18 +303,18 @@ impl World {
                         let asked = clocks.now(asked).mono;
                         Event::Answered(AwsAnswer { source, asked, date: aws_clock(self.at), readings })
                     }
-                    Heard::Throttled | Heard::Failed | Heard::Denied => {
+                    Response::Throttled | Response::Failed | Response::Denied => {
                         Event::Refused { source, reached: true }
                     }
-                    Heard::Silence => Event::Refused { source, reached: false },
+                    Response::Silence => Event::Refused { source, reached: false },
                 };
                 if self.lives(to) {
                     self.with(to.gateway, |daemon, now| daemon.handle(event, now));
                 }
             }
-            Happening::History { to, from, until, asked, heard } => {
+            Scheduled::History { to, from, until, asked, heard } => {
                 let event = match heard {
-                    Heard::Answer => Event::HistoryAnswered(History {
+                    Response::Answer => Event::HistoryAnswered(History {
                         vpn: vpn(),
                         asked: self.gateways[to.gateway].clocks.now(asked).mono,
                         date: aws_clock(self.at),
@@ -283,7 +322,7 @@ impl World {
                             .map(|index| (tunnel(index), self.views.history(index, from, until, self.at)))
                             .collect(),
                     }),
-                    Heard::Throttled | Heard::Failed | Heard::Denied | Heard::Silence => {
+                    Response::Throttled | Response::Failed | Response::Denied | Response::Silence => {
                         Event::HistoryRefused { vpn: vpn() }
                     }
                 };
@@ -291,22 +330,22 @@ impl World {
                     self.with(to.gateway, |daemon, now| daemon.handle(event, now));
                 }
             }
-            Happening::Do { to, action, story, answers } => self.execute(to, action, story, answers),
-            Happening::Hear { to, id, result } => {
+            Scheduled::Do { to, action, story, answers } => self.execute(to, action, story, answers),
+            Scheduled::Hear { to, id, result } => {
                 if self.lives(to) {
                     self.with(to.gateway, |daemon, now| {
                         daemon.sink_event(SinkEvent::Ended { id, result }, now);
                     });
                 }
             }
-            Happening::Put { to, data, answers } => {
+            Scheduled::Put { to, data, answers } => {
                 let result = self.metrics.put(&data, to.gateway, self.at);
                 if let Some(after) = answers {
                     let taken = result.as_ref().ok().copied();
-                    self.later(after, Happening::HearPut { to, taken, result: result.map(drop) });
+                    self.later(after, Scheduled::HearPut { to, taken, result: result.map(drop) });
                 }
             }
-            Happening::HearPut { to, taken, result } => {
+            Scheduled::HearPut { to, taken, result } => {
                 if self.lives(to) {
                     let metrics = &mut self.metrics;
                     let gateway = &mut self.gateways[to.gateway];
@@ -319,7 +358,7 @@ impl World {
                     self.with(to.gateway, |daemon, now| daemon.published(Published::Put(result), now));
                 }
             }
-            Happening::Read { to, until, limit } => {
+            Scheduled::Read { to, until, limit } => {
                 if self.lives(to) {
                     self.with(to.gateway, |daemon, now| {
                         let retry_after = DISK_RETRY;
@@ -331,7 +370,7 @@ impl World {
                     });
                 }
             }
-            Happening::Disk { to } => {
+            Scheduled::Disk { to } => {
                 if self.lives(to) {
                     self.write(to);
                 }
@@ -339,7 +378,7 @@ impl World {
         }
     }
 
-    /// A daemon looks which addresses are its host's.
+    /// A daemon reads its host's addresses.
     fn look_at_addresses(&mut self, gateway: usize) {
         let (address, held) = (shared_address(), self.holder == gateway);
         self.gateways[gateway].votes = held || !self.switches.vrrp;
@@ -348,12 +387,12 @@ impl World {
         }
     }
 
-    fn lives(&self, to: To) -> bool {
+    fn lives(&self, to: DaemonRun) -> bool {
         let gateway = &self.gateways[to.gateway];
         gateway.daemon.is_some() && gateway.life == to.life
     }
 
-    /// Does something with a daemon, and what it then wants.
+    /// Calls a daemon, then executes what it asks for.
     fn with(&mut self, index: usize, act: impl FnOnce(&mut Daemon, Now)) {
         self.act(index, act);
         self.gateways[index].ask_wake();
@@ -362,7 +401,7 @@ impl World {
     fn act(&mut self, index: usize, act: impl FnOnce(&mut Daemon, Now)) {
         let gateway = &mut self.gateways[index];
         let now = gateway.clocks.now(self.at);
-        let to = To { gateway: index, life: gateway.life };
+        let to = DaemonRun { gateway: index, life: gateway.life };
         let Some(daemon) = &mut gateway.daemon else { return };
         daemon.offset = gateway.clocks.offset;
         act(daemon, now);
@@ -374,7 +413,7 @@ impl World {
                 return;
             }
         }
-        // An echo that cannot be sent is heard of at once.
+        // A probe that cannot be sent is reported at once.
         loop {
             let gateway = &mut self.gateways[index];
             let Some(daemon) = &mut gateway.daemon else { return };
@@ -389,8 +428,8 @@ impl World {
                 self.truth.hear(index, fact, self.at, &self.views);
             }
             let mut echoed = false;
-            for wish in outcome.wishes {
-                echoed |= self.grant(to, wish, now);
+            for command in outcome.commands {
+                echoed |= self.grant(to, command, now);
             }
             if !echoed {
                 break;
@@ -403,7 +442,7 @@ impl World {
             daemon.disk_busy = true;
             let after = self.disk_luck[index].millis(DISK.0, DISK.1);
             let rest = !gateway.writable && daemon.waiters.is_empty();
-            self.later(if rest { DISK_RETRY } else { after }, Happening::Disk { to });
+            self.later(if rest { DISK_RETRY } else { after }, Scheduled::Disk { to });
         }
     }
 }

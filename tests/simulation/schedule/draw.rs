@@ -1,4 +1,4 @@
-//! Drawing a schedule from its seed.
+//! Draws a schedule from its seed.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -7,13 +7,14 @@ use bothends::domain::names::Routing;
 use bothends::domain::plan::ProbeRules;
 
 use super::super::chance::Chance;
-use super::{Calls, Fault, KnownToken, Line, Op, Schedule, Setup, Source, Switches, Timed, Use, Who, Word};
+use super::{
+    Calls, Fault, KnownToken, Line, Op, Schedule, Setup, Source, SourceFault, Switches, Timed, Use, Who,
+};
 
-/// Before anything happens every tunnel is found to work.
+/// Before anything happens, every tunnel is seen up.
 const CALM_FIRST: u64 = 600;
 
 impl Schedule {
-    /// The schedule of a seed.
     pub fn draw(seed: u64) -> Self {
         let mut chance = Chance::of(seed, "schedule");
         let switches = Switches::draw(&mut chance);
@@ -43,7 +44,7 @@ impl Switches {
         let poll_interval = chance.one_of(&[secs(30), secs(60), secs(60), secs(300)]);
         let twin = chance.percent(40);
         let tunnels = chance.one_of(&[1, 2, 2, 2, 2, 2, 3, 4]);
-        // Bits beyond the last tunnel mean nothing; the first is active, and works.
+        // Bits beyond the last tunnel are ignored; the first tunnel is active, and works.
         let mut bits =
             |percent| (1..4).filter(|_| chance.percent(percent)).fold(0_u8, |all, bit| all | (1 << bit));
         let (standby, never) = (bits(25), bits(15));
@@ -88,7 +89,7 @@ impl Switches {
 
 /// A schedule in the making.
 struct Draw {
-    /// Milliseconds.
+    /// In milliseconds.
     at: u64,
     ops: Vec<(u64, Op)>,
     switches: Switches,
@@ -100,7 +101,7 @@ impl Draw {
         self.ops.push((self.at * 1000 + after, op));
     }
 
-    /// Seconds: short, middling or long.
+    /// Seconds: short, medium or long.
     fn gap(&mut self) -> u64 {
         match self.chance.below(0, 6) {
             0 | 1 => self.chance.below(1, 30),
@@ -110,7 +111,7 @@ impl Draw {
         }
     }
 
-    /// Milliseconds likewise.
+    /// The same in milliseconds.
     fn lasting(&mut self) -> u64 {
         self.gap() * 1000 + self.chance.below(0, 1000)
     }
@@ -123,14 +124,14 @@ impl Draw {
         if self.chance.percent(70) { Who::Both } else { Who::One(self.gateway()) }
     }
 
-    /// Something that belongs together, and perhaps something in the middle of it.
+    /// One coherent fault, and perhaps another in the middle of it.
     fn episode(&mut self) {
         match self.chance.below(0, 22) {
             0..=7 => self.outage(),
             8..=9 => self.one_end(),
             10 => self.flapping(),
-            11 => self.weather(),
-            12 => self.words(),
+            11 => self.faults(),
+            12 => self.source_faults(),
             13 => self.clock(),
             14..=15 => self.bgp(),
             16 => self.address_lost(),
@@ -176,7 +177,7 @@ impl Draw {
         }
         self.meanwhile(from, lasting);
         if self.chance.percent(20) {
-            // The way to AWS goes through the tunnels.
+            // The route to AWS goes through the tunnels.
             let who = self.who();
             self.push(from, Op::Reach { who, reachable: false });
             let end = if self.chance.percent(50) { from + lasting } else { during };
@@ -184,7 +185,7 @@ impl Draw {
         }
     }
 
-    /// Only one end loses it.
+    /// Only one end sees it down.
     fn one_end(&mut self) {
         let ours = self.chance.percent(50);
         let who = self.who();
@@ -200,7 +201,7 @@ impl Draw {
         }
     }
 
-    /// BGP breaks, and IPsec does not.
+    /// BGP breaks, IPsec does not.
     fn bgp(&mut self) {
         let lasting = self.lasting() + self.lasting();
         for tunnel in self.some() {
@@ -211,7 +212,7 @@ impl Draw {
         self.meanwhile(0, lasting);
     }
 
-    /// The host loses our addresses inside tunnels, as when IPsec takes its interfaces away; AWS sees it in the end.
+    /// The host loses the tunnels' inside addresses, as when IPsec removes its interfaces; AWS sees it eventually.
     fn address_lost(&mut self) {
         let (who, lasting) = (self.who(), self.lasting() + self.lasting());
         for tunnel in self.some() {
@@ -224,7 +225,7 @@ impl Draw {
         self.meanwhile(0, lasting);
     }
 
-    /// The host comes back from a reboot, and IPsec does not: no tunnel has its address.
+    /// The host reboots, and IPsec does not come back: no tunnel has its address.
     fn reboot(&mut self) {
         let (gateway, lasting) = (self.gateway(), self.lasting() + self.lasting());
         let down = self.chance.secs(5, 120);
@@ -272,7 +273,7 @@ impl Draw {
         }
     }
 
-    /// The one at first with other roles, another routing, or both.
+    /// The first configuration with other roles, another routing, or both.
     fn setup(&mut self) -> Setup {
         let mut setup = self.switches.setup();
         if self.chance.percent(40) {
@@ -291,13 +292,12 @@ impl Draw {
         setup
     }
 
-    /// A tunnel that works.
     fn tunnel(&mut self) -> usize {
         let working: Vec<usize> = self.working().collect();
         self.chance.one_of(&working)
     }
 
-    /// One that works, or all of them.
+    /// A working tunnel, or all of them.
     fn some(&mut self) -> Vec<usize> {
         if self.chance.percent(50) { self.working().collect() } else { vec![self.tunnel()] }
     }
@@ -319,8 +319,8 @@ impl Draw {
         }
     }
 
-    /// Loss, delay or faults.
-    fn weather(&mut self) {
+    /// Loss, delay or send errors.
+    fn faults(&mut self) {
         let loss = Line::Loses(u8::try_from(self.chance.below(1, 61)).unwrap());
         let line = self.chance.one_of(&[loss, loss, Line::Slow, Line::Faulty]);
         let (who, tunnel, lasting) = (self.who(), self.tunnel(), self.lasting());
@@ -328,13 +328,19 @@ impl Draw {
         self.push(lasting, Op::Path { who, tunnel, line: Line::Carries });
     }
 
-    /// AWS's sources say something else than what AWS sees.
-    fn words(&mut self) {
-        let words = [Word::Silent, Word::Garbage, Word::SaysUp, Word::SaysDown, Word::Fraction];
+    /// AWS's sources report something other than what AWS sees.
+    fn source_faults(&mut self) {
+        let source_faults = [
+            SourceFault::Silent,
+            SourceFault::Garbage,
+            SourceFault::SaysUp,
+            SourceFault::SaysDown,
+            SourceFault::Fraction,
+        ];
         let source = self.chance.one_of(&[Source::CloudWatch, Source::Ec2]);
-        let (word, lasting) = (self.chance.one_of(&words), self.lasting());
-        self.push(0, Op::Says { source, word });
-        self.push(lasting, Op::Says { source, word: Word::Truth });
+        let (fault, lasting) = (self.chance.one_of(&source_faults), self.lasting());
+        self.push(0, Op::Says { source, fault });
+        self.push(lasting, Op::Says { source, fault: SourceFault::Truth });
     }
 
     fn clock(&mut self) {
@@ -356,7 +362,7 @@ impl Draw {
             self.push(at, Op::Crash { gateway, down });
         }
         if self.switches.vrrp {
-            // VRRP notices within some seconds (RFC 9568 section 6.1), and may give the address back.
+            // VRRP reacts within some seconds (RFC 9568 section 6.1), and may give the address back.
             let noticed = at + self.chance.below(1_000, 5_000);
             self.push(noticed, Op::TakeOver { gateway: 1 - gateway });
             if self.chance.percent(30) {

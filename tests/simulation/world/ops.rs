@@ -9,7 +9,7 @@ use super::super::gateway::Gateway;
 use super::super::schedule::{Line, Op, Setup, Who};
 use super::super::site::scope;
 use super::super::time::{Clocks, aws_clock};
-use super::{Happening, World};
+use super::{Scheduled, World};
 
 impl World {
     pub(super) fn op(&mut self, op: Op) {
@@ -39,11 +39,11 @@ impl World {
                 }
                 "BGP down"
             }
-            Op::Says { source, word } => {
-                self.views.say(source, word);
-                "false words"
+            Op::Says { source, fault } => {
+                self.views.say(source, fault);
+                "false evidence"
             }
-            Op::Trouble { calls, fault, percent } => return self.weather.set(calls, fault, percent),
+            Op::Trouble { calls, fault, percent } => return self.faults.set(calls, fault, percent),
             Op::Reach { who, reachable } => {
                 self.each(who, |gateway| gateway.reachable = reachable);
                 if reachable {
@@ -115,7 +115,7 @@ impl World {
                 "take-overs"
             }
             Op::Poison => {
-                self.metrics.poison.push(("RoundTripTime", aws_clock(self.at).minute()));
+                self.metrics.always_rejected.push(("RoundTripTime", aws_clock(self.at).minute()));
                 "poisoned data"
             }
         };
@@ -175,6 +175,6 @@ impl World {
             let offset = gateway.clocks.offset;
             gateway.clocks = Clocks::booted_at(self.at, offset);
         }
-        self.later(down, Happening::Start { gateway: index });
+        self.later(down, Scheduled::Start { gateway: index });
     }
 }

@@ -1,4 +1,4 @@
-//! What daemons say, held against what is so.
+//! The daemons' reports, compared with the truth.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use super::super::schedule::Setup;
 use super::super::site::index_of;
 use super::super::time::of_aws_clock;
 use super::super::views::Views;
-use super::{Ready, Told, Truth};
+use super::{Ready, Reported, Truth};
 
 impl Truth {
     pub fn hear(&mut self, gateway: usize, fact: &Fact, at: Moment, views: &Views) {
@@ -21,8 +21,8 @@ impl Truth {
             Fact::AssessmentChanged { tunnel: of, to: Assessment::Down, .. } => {
                 let index = index_of(of);
                 if !self.agreed(gateway, index, at, views) {
-                    let how = format!("gateway {gateway} says that tunnel {index} is Down");
-                    self.breaks(at, "a moment at which both ends were Down", &how);
+                    let how = format!("gateway {gateway} reports tunnel {index} Down");
+                    self.breaks(at, "Down only when both ends are Down", &how);
                 }
             }
             Fact::IncidentChanged { incident, change, .. } => {
@@ -56,7 +56,7 @@ impl Truth {
             }
             _ => {}
         }
-        self.told.push(Told {
+        self.reported.push(Reported {
             at,
             gateway,
             change,
@@ -84,28 +84,29 @@ impl Truth {
         };
         if !fine {
             let how = format!("gateway {gateway} opens {}", incident.id);
-            self.breaks(at, "an incident has its reason", &how);
+            self.breaks(at, "every incident is justified", &how);
         }
-        let mut of_kind = self.told.iter().filter(|it| it.gateway == gateway && it.incident.id.kind == kind);
-        if let Some(last) = of_kind.rfind(|told| !told.lost)
+        let mut of_kind =
+            self.reported.iter().filter(|it| it.gateway == gateway && it.incident.id.kind == kind);
+        if let Some(last) = of_kind.rfind(|reported| !reported.lost)
             && !matches!(last.change, IncidentChange::Resolved | IncidentChange::HandedOver)
         {
             let how = format!("{} while {} lasts", incident.id, last.incident.id);
-            self.breaks(at, "none is opened twice", &how);
+            self.breaks(at, "no incident is opened twice", &how);
         }
     }
 
-    /// What was over before AWS could be reached again, and nobody was told of.
+    /// An incident that was over before AWS was reachable again, and was not reported.
     fn missed(&mut self, gateway: usize, incident: &Arc<Incident>, at: Moment, views: &Views) {
         self.missed.push(incident.id.clone());
         let IncidentState::Resolved { at: ended } = incident.state else {
-            self.breaks(at, "what was missed is over", &incident.id.to_string());
+            self.breaks(at, "a missed incident is over", &incident.id.to_string());
             return;
         };
         if self.jumped[gateway] {
             return;
         }
-        // The metric's minutes are whole.
+        // The metric has whole minutes.
         let slack = Duration::from_secs(120);
         let (from, to) = (of_aws_clock(incident.began) - slack, of_aws_clock(ended) + slack);
         let both = self.setup(gateway).actives().any(|index| {
@@ -115,13 +116,13 @@ impl Truth {
                 .any(|(since, until)| views.was_down(index, (*since).max(from), until.unwrap_or(at).min(to)))
         });
         if !both {
-            let how = format!("gateway {gateway} says that it missed {}", incident.id);
-            self.breaks(at, "what was missed has happened", &how);
+            let how = format!("gateway {gateway} reports as missed: {}", incident.id);
+            self.breaks(at, "a missed incident did happen", &how);
         }
     }
 
-    /// Whether our end is Down, and AWS has said "Down" of a time since it first was: AWS's word is late, and a line that flaps is
-    /// one that never was Up for as long as that.
+    /// Whether the local end is Down, and AWS reported "Down" for a time since that began: AWS's evidence lags, and a
+    /// flapping line is one that was never Up for longer than the lag.
     fn both_down(&self, gateway: usize, tunnel: usize, at: Moment, views: &Views) -> bool {
         const LATE: Duration = Duration::from_secs(240);
         if self.locally_down_since(gateway, tunnel, at).is_none() {
@@ -130,19 +131,19 @@ impl Truth {
         let Some(from) = self.down_but_for(gateway, tunnel, LATE + self.detection(), at) else {
             return false;
         };
-        views.said_down[tunnel].iter().any(|(_, said_until)| *said_until >= from)
+        views.reported_down[tunnel].iter().any(|(_, said_until)| *said_until >= from)
     }
 
     fn said_down_lately(&self, tunnel: usize, at: Moment, views: &Views) -> bool {
         let lately = at - self.switches.stale_after - Duration::from_secs(60);
-        views.said_down[tunnel].iter().any(|(_, until)| *until >= lately)
+        views.reported_down[tunnel].iter().any(|(_, until)| *until >= lately)
     }
 
-    /// Whether both ends have said that the tunnel is down: IPsec, or on a connection with BGP the session alone. Without a
-    /// configured routing only EC2's words tell that.
+    /// Whether both ends reported the tunnel down: IPsec, or on a connection with BGP the session alone. Without a
+    /// configured `routing` only EC2's status message shows that.
     fn agreed(&self, gateway: usize, tunnel: usize, at: Moment, views: &Views) -> bool {
         let lately = at - self.switches.stale_after - Duration::from_secs(60);
-        let words = || views.said_bgp[tunnel].iter().any(|said| *said >= lately);
+        let words = || views.reported_bgp[tunnel].iter().any(|said| *said >= lately);
         let bgp = match self.setup(gateway).routing {
             Routing::Static => false,
             Routing::Bgp => self.said_down_lately(tunnel, at, views),
@@ -151,8 +152,8 @@ impl Truth {
         bgp || self.both_down(gateway, tunnel, at, views)
     }
 
-    /// Whether nothing gets through, as far as can be known: our end is Down, or both agree, or AWS says Down of what our end has
-    /// not seen answer.
+    /// Whether no traffic passes, as far as can be known: the local end is Down, or both agree, or AWS reports Down and
+    /// the tunnel never answered here.
     fn stopped(&self, gateway: usize, tunnel: usize, at: Moment, views: &Views) -> bool {
         let probe = &self.switches.probe;
         let answers =
@@ -162,12 +163,12 @@ impl Truth {
             || (!answers && self.said_down_lately(tunnel, at, views))
     }
 
-    /// Since when our end is Down, if it is: it takes some replies in a row to be Up again.
+    /// Since when the local end is Down, if it is: it takes some replies in a row to be Up again.
     fn locally_down_since(&self, gateway: usize, tunnel: usize, at: Moment) -> Option<Moment> {
         self.down_but_for(gateway, tunnel, self.detection(), at)
     }
 
-    /// Since when our end is Down, but for times that are no longer than `breaks`.
+    /// Since when the local end is Down, ignoring breaks of at most `breaks`.
     fn down_but_for(&self, gateway: usize, tunnel: usize, breaks: Duration, at: Moment) -> Option<Moment> {
         let mut since = None;
         let mut until_then = at;
@@ -186,7 +187,7 @@ impl Truth {
         if self.started[gateway] > from {
             return Some("the daemon has not run for so long".into());
         }
-        // Surely dead at some moment between two others, likewise all of them at once.
+        // Certainly dead at some moment between two others, likewise all of them at once.
         let dead = |indices: &[usize], from: Moment, to: Moment| {
             let mut common = vec![(from, to)];
             for index in indices {
@@ -203,8 +204,9 @@ impl Truth {
         };
         let healthy = |index: usize| {
             let sources = (gateway, index, SourceKind::CloudWatch)..=(gateway, index, SourceKind::Ec2);
-            let up = self.heard.range(sources).any(|(_, (when, word))| {
-                *word == Some(true) && at.since(*when) <= self.switches.stale_after + Duration::from_secs(60)
+            let up = self.heard.range(sources).any(|(_, (when, seen_up))| {
+                *seen_up == Some(true)
+                    && at.since(*when) <= self.switches.stale_after + Duration::from_secs(60)
             });
             let dead = self.echoes[gateway][index]
                 .dead

@@ -1,4 +1,4 @@
-//! Records that a sink has open and that nothing here accounts for.
+//! Records that are open at a sink without an incident here.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use bothends::domain::time::Stamp;
 
 use crate::world::*;
 
-/// When the record was created: before the world began.
+/// When the record was created: before this world's start.
 const CREATED: Stamp = Stamp::from_secs(1_799_999_000);
 
 fn found(world: &mut World) {
@@ -45,7 +45,7 @@ fn changes(world: &World) -> Vec<IncidentChange> {
 }
 
 #[test]
-fn what_is_found_while_all_is_well_is_taken_up_and_resolved_in_its_time() {
+fn a_record_found_while_all_is_healthy_is_adopted_and_resolved_in_time() {
     let mut world = World::healthy(two_active());
     found(&mut world);
     let taken = only(&world);
@@ -61,7 +61,7 @@ fn what_is_found_while_all_is_well_is_taken_up_and_resolved_in_its_time() {
 }
 
 #[test]
-fn what_is_found_stays_open_as_long_as_it_is_not_known_to_be_over() {
+fn an_adopted_record_stays_open_until_it_is_known_to_be_over() {
     let mut world = World::healthy(two_active());
     for n in [1, 2] {
         world.aws(n, Aws::Nothing);
@@ -73,7 +73,7 @@ fn what_is_found_stays_open_as_long_as_it_is_not_known_to_be_over() {
 }
 
 #[test]
-fn what_is_about_to_open_goes_on_as_what_was_found_and_is_witnessed_when_it_would_have_opened() {
+fn a_pending_incident_continues_as_the_adopted_one_and_is_confirmed_when_it_would_have_opened() {
     let mut world = World::healthy(two_active());
     cut(&mut world);
     world.run(secs(20));
@@ -82,13 +82,13 @@ fn what_is_about_to_open_goes_on_as_what_was_found_and_is_witnessed_when_it_woul
     world.run(secs(40));
     let incident = only(&world);
     assert_eq!((incident.id.opened, &incident.found_at), (CREATED, &None));
-    assert_eq!(incident.worsened, 0, "it arrives here, and becomes no worse");
+    assert_eq!(incident.worsened, 0, "adoption is not worsening");
     assert_eq!(changes(&world), [IncidentChange::TakenUp, IncidentChange::Witnessed]);
     assert_eq!(world.opened(), []);
 }
 
 #[test]
-fn what_was_healthy_here_when_it_was_found_and_goes_down_is_worse() {
+fn an_adopted_incident_worsens_when_a_healthy_tunnel_goes_down() {
     let mut world = World::healthy(two_active());
     found(&mut world);
     cut(&mut world);
@@ -98,7 +98,7 @@ fn what_was_healthy_here_when_it_was_found_and_goes_down_is_worse() {
 }
 
 #[test]
-fn an_open_incident_accounts_for_what_is_found() {
+fn a_found_record_of_an_open_incident_is_not_adopted() {
     let mut world = World::healthy(two_active());
     cut(&mut world);
     world.run(secs(60));
@@ -108,7 +108,7 @@ fn an_open_incident_accounts_for_what_is_found() {
 }
 
 #[test]
-fn an_incident_that_is_over_but_not_settled_accounts_for_what_is_found() {
+fn a_found_record_of_a_resolved_but_unsettled_incident_is_not_adopted() {
     let mut world = World::healthy(two_active());
     cut(&mut world);
     world.run(secs(60));
@@ -123,7 +123,7 @@ fn an_incident_that_is_over_but_not_settled_accounts_for_what_is_found() {
 }
 
 #[test]
-fn a_sink_that_is_not_in_the_plan_finds_nothing() {
+fn a_record_found_by_a_sink_outside_the_plan_is_ignored() {
     let mut world = World::healthy(two_active());
     let elsewhere = SinkId::new("elsewhere");
     world.tell(Event::RecordFound { sink: elsewhere, vpn: vpn(), kind: Kind::Outage, created: CREATED });
@@ -131,7 +131,7 @@ fn a_sink_that_is_not_in_the_plan_finds_nothing() {
 }
 
 #[test]
-fn nothing_is_witnessed_before_it_would_have_opened_after_a_start() {
+fn an_adopted_incident_is_not_confirmed_before_it_would_have_opened_after_a_start() {
     let before = {
         let mut world = World::healthy(two_active());
         found(&mut world);
@@ -152,7 +152,7 @@ fn nothing_is_witnessed_before_it_would_have_opened_after_a_start() {
 }
 
 #[test]
-fn what_was_taken_up_counts_as_an_opening_of_its_time() {
+fn an_adopted_record_counts_as_an_opening_at_its_creation_time() {
     let mut world = World::healthy(two_active());
     found(&mut world);
     world.run(secs(330));

@@ -1,4 +1,4 @@
-//! What a daemon wants done, and what becomes of it.
+//! What a daemon asks for, and what becomes of it.
 
 use std::time::Duration;
 
@@ -12,95 +12,95 @@ use bothends::incident::sink::{LedgerError, SinkError};
 use bothends::publish::machine::Event as Published;
 use bothends::publish::sink::{PutError, SpoolError};
 
-use super::super::calls::Heard;
-use super::super::gateway::{Waiter, Wish};
+use super::super::calls::Response;
+use super::super::gateway::{Command, WriteWaiter};
 use super::super::history;
 use super::super::schedule::{Calls, Fault, Line};
-use super::super::site::{index_of, is_of_this_host};
-use super::{DISK_RETRY, Happening, To, World};
+use super::super::site::{index_of, may_be_local};
+use super::{DISK_RETRY, DaemonRun, Scheduled, World};
 
 /// How far off a clock may be for TLS, in seconds.
 const CERTIFICATES: u64 = 30 * 86_400;
-/// The publisher's shell gives a call up after this long.
+/// The publisher's shell abandons a call after this long.
 const PUT_GIVEN_UP: Duration = Duration::from_secs(60);
 
 impl World {
-    /// Whether the daemon was told something at once.
-    pub(super) fn grant(&mut self, to: To, wish: Wish, now: Now) -> bool {
+    /// Executes a command; returns whether the daemon got its answer at once.
+    pub(super) fn grant(&mut self, to: DaemonRun, command: Command, now: Now) -> bool {
         let gateway = &self.gateways[to.gateway];
-        // By a clock that is years off no certificate is valid.
+        // With a clock that is years off no certificate is valid.
         let reach = gateway.reachable && gateway.clocks.offset.unsigned_abs() < CERTIFICATES;
         let valid = gateway.credentials;
-        match wish {
-            Wish::Echo(echo) => {
+        match command {
+            Command::Echo(echo) => {
                 self.echo(to, echo, now);
                 return true;
             }
-            Wish::Ask(source) => {
+            Command::Ask(source) => {
                 let luck = &mut self.call_luck[to.gateway];
-                let (fate, fault) = self.weather.fate(Calls::Ask, reach, valid, luck);
+                let (outcome, fault) = self.faults.outcome(Calls::Ask, reach, valid, luck);
                 self.meet(Calls::Ask, fault);
-                // The answer is what AWS knows when it answers, and comes a little later or not at all.
+                // The answer is AWS's state when it answers, and arrives a little later or not at all.
                 let lost = fault == Some(Fault::LostReply);
-                if let Some((after, heard)) = fate.heard {
-                    let heard = if lost { Heard::Silence } else { heard };
-                    self.later(after, Happening::Answer { to, source, asked: self.at, heard });
+                if let Some((after, heard)) = outcome.heard {
+                    let heard = if lost { Response::Silence } else { heard };
+                    self.later(after, Scheduled::Answer { to, source, asked: self.at, heard });
                 }
             }
-            Wish::AskHistory { from, to: until } => {
+            Command::AskHistory { from, to: until } => {
                 let luck = &mut self.call_luck[to.gateway];
-                let (fate, fault) = self.weather.fate(Calls::Ask, reach, valid, luck);
+                let (outcome, fault) = self.faults.outcome(Calls::Ask, reach, valid, luck);
                 self.meet(Calls::Ask, fault);
-                if let Some((after, heard)) = fate.heard {
-                    let heard = if fault == Some(Fault::LostReply) { Heard::Silence } else { heard };
+                if let Some((after, heard)) = outcome.heard {
+                    let heard = if fault == Some(Fault::LostReply) { Response::Silence } else { heard };
                     let asked = self.at;
-                    self.later(after, Happening::History { to, from, until, asked, heard });
+                    self.later(after, Scheduled::History { to, from, until, asked, heard });
                 }
             }
-            Wish::Call(action) => {
+            Command::Call(action) => {
                 let luck = &mut self.call_luck[to.gateway];
-                let (fate, fault) = self.weather.fate(Calls::Incidents, reach, valid, luck);
+                let (outcome, fault) = self.faults.outcome(Calls::Incidents, reach, valid, luck);
                 self.meet(Calls::Incidents, fault);
-                match (fate.done, fate.heard) {
+                match (outcome.done, outcome.heard) {
                     (Some(done), heard) => {
                         let answers = heard.map(|(after, heard)| (after.saturating_sub(done), heard));
-                        // Whoever asks may be dead before it is done.
+                        // The daemon may be dead before this is done.
                         let daemon = self.gateways[to.gateway].daemon.as_ref();
                         let story = match &action.work {
-                            Work::Start { request } => daemon.and_then(|daemon| daemon.story_of(request)),
+                            Work::Start { request } => daemon.and_then(|daemon| daemon.incident_of(request)),
                             _ => None,
                         };
-                        self.later(done, Happening::Do { to, action, story, answers });
+                        self.later(done, Scheduled::Do { to, action, story, answers });
                     }
                     (None, Some((after, heard))) => {
                         let result = Err(Failure::Sink(sink_error(heard)));
-                        self.later(after, Happening::Hear { to, id: action.id, result });
+                        self.later(after, Scheduled::Hear { to, id: action.id, result });
                     }
                     (None, None) => {}
                 }
             }
-            Wish::Put(data) => {
+            Command::Put(data) => {
                 let luck = &mut self.call_luck[to.gateway];
-                let (fate, fault) = self.weather.fate(Calls::Put, reach, valid, luck);
+                let (outcome, fault) = self.faults.outcome(Calls::Put, reach, valid, luck);
                 self.meet(Calls::Put, fault);
-                let answer = fate.heard.filter(|(after, _)| *after < PUT_GIVEN_UP);
-                if let Some(done) = fate.done {
+                let answer = outcome.heard.filter(|(after, _)| *after < PUT_GIVEN_UP);
+                if let Some(done) = outcome.done {
                     let answers = answer
-                        .filter(|(_, heard)| *heard == Heard::Answer)
+                        .filter(|(_, heard)| *heard == Response::Answer)
                         .map(|(after, _)| after.saturating_sub(done));
-                    self.later(done, Happening::Put { to, data, answers });
+                    self.later(done, Scheduled::Put { to, data, answers });
                 }
                 let failed = match answer {
-                    None => Some((PUT_GIVEN_UP, Heard::Failed)),
-                    Some((after, heard)) => (heard != Heard::Answer).then_some((after, heard)),
+                    None => Some((PUT_GIVEN_UP, Response::Failed)),
+                    Some((after, heard)) => (heard != Response::Answer).then_some((after, heard)),
                 };
                 if let Some((after, heard)) = failed {
                     let result = Err(put_error(heard));
-                    self.later(after, Happening::HearPut { to, taken: None, result });
+                    self.later(after, Scheduled::HearPut { to, taken: None, result });
                 }
             }
-            Wish::Read { until, limit } => {
-                self.later(Duration::from_millis(1), Happening::Read { to, until, limit });
+            Command::Read { until, limit } => {
+                self.later(Duration::from_millis(1), Scheduled::Read { to, until, limit });
             }
         }
         false
@@ -119,10 +119,10 @@ impl World {
         *self.met.entry(name).or_default() += 1;
     }
 
-    pub(super) fn echo(&mut self, to: To, echo: EchoRequest, now: Now) {
+    pub(super) fn echo(&mut self, to: DaemonRun, echo: EchoRequest, now: Now) {
         let tunnel = index_of(&echo.check.tunnel);
         let line = self.lines[to.gateway][tunnel];
-        let is_missing = line == Line::Missing || !is_of_this_host(&echo.route);
+        let is_missing = line == Line::Missing || !may_be_local(&echo.route);
         let luck = &mut self.echo_luck[to.gateway];
         let timeout = self.switches.probe.timeout;
         let after = match line {
@@ -140,7 +140,7 @@ impl World {
             Err(failure) => {
                 let is_lost = match failure {
                     AskFailure::Lost(_) => true,
-                    // One that the daemon knows to have been there has gone.
+                    // An address that the daemon has seen before has gone.
                     AskFailure::AddressMissing => self.truth.was_held(to.gateway, tunnel),
                     AskFailure::Fault(_) => false,
                 };
@@ -160,16 +160,16 @@ impl World {
             daemon.handle(event, now);
         }
         if let Some(after) = after.filter(|after| *after < echo.give_up) {
-            self.later(after, Happening::Reply { to, echo, sent: self.at });
+            self.later(after, Scheduled::Reply { to, echo, sent: self.at });
         }
     }
 
     pub(super) fn execute(
         &mut self,
-        to: To,
+        to: DaemonRun,
         action: Box<Action>,
         story: Option<IncidentId>,
-        answers: Option<(Duration, Heard)>,
+        answers: Option<(Duration, Response)>,
     ) {
         let before = self.manager.records.len();
         let result = self.manager.execute(&action.work, to.gateway, self.at);
@@ -187,16 +187,16 @@ impl World {
         }
         let Some((after, heard)) = answers else { return };
         let result = match heard {
-            Heard::Answer => result.map_err(Failure::Sink),
-            Heard::Throttled | Heard::Failed | Heard::Silence | Heard::Denied => {
+            Response::Answer => result.map_err(Failure::Sink),
+            Response::Throttled | Response::Failed | Response::Silence | Response::Denied => {
                 Err(Failure::Sink(sink_error(heard)))
             }
         };
-        self.later(after, Happening::Hear { to, id: action.id, result });
+        self.later(after, Scheduled::Hear { to, id: action.id, result });
     }
 
-    /// The disk has done its work, or has not.
-    pub(super) fn write(&mut self, to: To) {
+    /// The disk has finished a write, or failed.
+    pub(super) fn write(&mut self, to: DaemonRun) {
         let gateway = &mut self.gateways[to.gateway];
         let now = gateway.clocks.now(self.at);
         let writable = gateway.writable;
@@ -212,14 +212,14 @@ impl World {
         for waiter in waiters {
             let done = done.clone();
             match waiter {
-                Waiter::Ledger(id) => {
+                WriteWaiter::Ledger(id) => {
                     let result =
                         done.map(|()| Reply::Done).map_err(|what| Failure::Ledger(LedgerError { what }));
                     self.with(to.gateway, |daemon, now| {
                         daemon.sink_event(SinkEvent::Ended { id, result }, now);
                     });
                 }
-                Waiter::Mark(data) => {
+                WriteWaiter::Mark(data) => {
                     let retry_after = DISK_RETRY;
                     let result = done.map_err(|what| SpoolError { what, retry_after });
                     self.with(to.gateway, |daemon, now| {
@@ -238,26 +238,26 @@ impl World {
     }
 }
 
-fn sink_error(heard: Heard) -> SinkError {
+fn sink_error(heard: Response) -> SinkError {
     let what = "as drawn".to_owned();
     match heard {
-        Heard::Answer | Heard::Failed | Heard::Silence => {
+        Response::Answer | Response::Failed | Response::Silence => {
             SinkError::Temporary { what, retry_after: None, source: None }
         }
-        Heard::Throttled => {
+        Response::Throttled => {
             SinkError::Temporary { what, retry_after: Some(Duration::from_secs(5)), source: None }
         }
-        Heard::Denied => SinkError::Rejected { what, source: None },
+        Response::Denied => SinkError::Rejected { what, source: None },
     }
 }
 
-fn put_error(heard: Heard) -> PutError {
+fn put_error(heard: Response) -> PutError {
     let what = "as drawn".to_owned();
     match heard {
-        Heard::Answer | Heard::Failed | Heard::Silence => {
+        Response::Answer | Response::Failed | Response::Silence => {
             PutError::Temporary { what, throttled: false, source: None }
         }
-        Heard::Throttled => PutError::Temporary { what, throttled: true, source: None },
-        Heard::Denied => PutError::Denied { what },
+        Response::Throttled => PutError::Temporary { what, throttled: true, source: None },
+        Response::Denied => PutError::Denied { what },
     }
 }
