@@ -58,7 +58,7 @@ fn until_local_down(kind: &str) {
         let began = clock::wall();
         stage.lab.breaks(kind, "1");
         of_these.push(clock::wall().since(began));
-        let down = stage.awaits("the local verdict is Down", || {
+        let down = stage.wait_for("the local verdict is Down", || {
             stage.tunnel(OUTSIDE[0]).map(|tunnel| tunnel.local).filter(|local| local.verdict == "down")
         });
         took.push(stamp(&down.since).since(began));
@@ -83,7 +83,7 @@ fn until_incident_started() {
         let asked_before = stage.aws.polls();
         says(&stage, "DOWN", "IPSEC IS UP");
         let started =
-            stage.awaits("StartIncident", || stage.aws.received("StartIncident").into_iter().next());
+            stage.wait_for("StartIncident", || stage.aws.received("StartIncident").into_iter().next());
         let evidence = &stage.aws.received("DescribeVpnConnections")[asked_before];
         stage.lab.heal("1");
         Duration::from_secs_f64(at(&started) - at(evidence))

@@ -196,8 +196,9 @@ fn invalid_evidence_is_reported_once_not_at_every_answer_of_another_source() {
     let mut world = World::healthy(both);
     world.garbled = Some(SourceKind::CloudWatch);
     world.run(secs(1200));
-    let told = world.facts.iter().filter(|(_, fact)| matches!(fact, Fact::EvidenceUnusable { .. })).count();
-    assert_eq!(told, 2, "once for each tunnel");
+    let reports =
+        world.facts.iter().filter(|(_, fact)| matches!(fact, Fact::EvidenceUnusable { .. })).count();
+    assert_eq!(reports, 2, "once for each tunnel");
     assert_eq!(world.assessment(1), Assessment::Healthy);
 }
 

@@ -133,13 +133,13 @@ fn the_loss_shown_with_a_verdict_is_from_that_verdicts_time() {
     cut(&mut world, 1);
     world.run(secs(5));
     assert_eq!((world.local(1), local(&world, 1).loss_percent), (Verdict::Down, Some(100.0)));
-    let told = world.facts.iter().find_map(|(_, fact)| match fact {
+    let down = world.facts.iter().find_map(|(_, fact)| match fact {
         Fact::ViewChanged { end: End::Local, view, .. } if view.verdict == Verdict::Down => {
             Some(view.clone())
         }
         _ => None,
     });
-    let Evidence::Local(evidence) = told.unwrap().evidence else {
+    let Evidence::Local(evidence) = down.unwrap().evidence else {
         panic!("the local verdict rests on local evidence")
     };
     assert_eq!(evidence.loss_percent, Some(100.0));

@@ -231,10 +231,10 @@ fn a_restart_during_an_outage_adds_only_what_has_changed_to_its_timeline() {
     let mut world = restarted(&world, plan());
     world.run(secs(100));
     let after = story(&world);
-    let told = |end| {
+    let changed = |end| {
         after[before.len()..].iter().any(
             |what| matches!(what, TimelineChange::View { end: of, verdict: Verdict::Up, .. } if *of == end),
         )
     };
-    assert!(after.starts_with(&before) && told(End::Local) && told(End::Aws), "{after:#?}");
+    assert!(after.starts_with(&before) && changed(End::Local) && changed(End::Aws), "{after:#?}");
 }

@@ -19,7 +19,7 @@ fn pair() -> Plan {
 }
 
 fn held(world: &mut World, held: bool) {
-    world.tell(Event::AddressHeld { address: ADDRESS, held });
+    world.feed(Event::AddressHeld { address: ADDRESS, held });
 }
 
 /// The host that holds the address, all tunnels healthy.
@@ -45,9 +45,9 @@ fn sent_by_the_minute(world: &World) -> usize {
 
 #[test]
 fn the_host_without_the_address_sends_no_probes_and_does_not_vote() {
-    for told in [false, true] {
+    for address_known in [false, true] {
         let mut world = World::new(pair(), Remembered::default());
-        if told {
+        if address_known {
             held(&mut world, false);
         }
         cut(&mut world);
@@ -66,10 +66,10 @@ fn it_adopts_records_only_once_it_holds_the_address() {
     world.run(secs(10));
     let found =
         || Event::RecordFound { sink: sink(), vpn: vpn(), kind: Kind::Outage, created: Stamp::from_secs(1) };
-    world.tell(found());
+    world.feed(found());
     assert_eq!(world.incidents(), []);
     held(&mut world, true);
-    world.tell(found());
+    world.feed(found());
     assert_eq!(world.kinds(), [Kind::Outage]);
     world.run(secs(330));
     assert!(matches!(world.incidents()[0].state, IncidentState::Resolved { .. }));
@@ -155,7 +155,7 @@ fn an_incident_left_open_by_an_earlier_run_is_handed_over_if_the_address_has_mov
 #[test]
 fn an_address_that_is_not_in_the_plan_is_ignored() {
     let mut world = World::new(pair(), Remembered::default());
-    world.tell(Event::AddressHeld { address: [192, 0, 2, 101].into(), held: true });
+    world.feed(Event::AddressHeld { address: [192, 0, 2, 101].into(), held: true });
     assert_eq!(world.local(1), Verdict::Unknown(Why::NotHere));
 }
 

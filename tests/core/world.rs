@@ -265,7 +265,7 @@ impl World {
     }
 
     /// Feeds another event.
-    pub fn tell(&mut self, event: Event) {
+    pub fn feed(&mut self, event: Event) {
         self.monitor.handle(event, self.here());
         self.execute();
     }

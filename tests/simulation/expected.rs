@@ -110,7 +110,7 @@ impl Expected {
     }
 
     /// A daemon that starts, or loads another configuration, starts counting from there.
-    pub fn begun(&mut self, gateway: usize) {
+    pub fn restart_counting(&mut self, gateway: usize) {
         self.since[gateway] = [None; 3];
     }
 }

@@ -114,7 +114,7 @@ fn opened_twice(world: &World) -> Vec<String> {
 /// When an incident was on a Board: from, until.
 fn lasted(world: &World, id: Option<&IncidentId>) -> Option<(Moment, Option<Moment>)> {
     let of = || world.truth.reported.iter().filter(move |reported| Some(&reported.incident.id) == id);
-    let begun = of().map(|reported| reported.at).min()?;
+    let began = of().map(|reported| reported.at).min()?;
     let over = |reported: &&Reported| {
         matches!(reported.change, IncidentChange::Resolved | IncidentChange::HandedOver)
     };
@@ -123,7 +123,7 @@ fn lasted(world: &World, id: Option<&IncidentId>) -> Option<(Moment, Option<Mome
     let lost = of().filter(|reported| reported.change == IncidentChange::Opened && reported.lost).filter_map(
         |reported| world.truth.crashes[reported.gateway].iter().copied().find(|crash| *crash >= reported.at),
     );
-    Some((begun, end.or(lost.min())))
+    Some((began, end.or(lost.min())))
 }
 
 /// Whether an incident of the kind worsened between a close and then. A record is read when its incident worsens: where

@@ -138,7 +138,7 @@ pub struct Truth {
     pub broken: Vec<String>,
     /// Incidents that were not reported, because AWS was unreachable.
     pub missed: Vec<IncidentId>,
-    /// When something stored a daemon from reporting: from, and until if it is over.
+    /// When something kept a daemon from reporting: from, and until if it is over.
     trouble: Vec<(Moment, Option<Moment>)>,
     /// Per gateway, its configurations and since when, oldest first.
     setups: Vec<Vec<(Moment, Setup)>>,

@@ -265,7 +265,7 @@ impl World {
                 let at = self.at;
                 self.gateways[gateway].start(at);
                 self.truth.started(gateway, at);
-                self.expected.begun(gateway);
+                self.expected.restart_counting(gateway);
                 let mut used = self.gateways[gateway].setup.used();
                 let gone = |tunnel: usize| {
                     self.lines[gateway][tunnel] == Line::Missing && self.truth.was_held(gateway, tunnel)

@@ -108,7 +108,7 @@ impl World {
                 }
                 self.holder = gateway;
                 self.truth.started(gateway, self.at);
-                self.expected.begun(gateway);
+                self.expected.restart_counting(gateway);
                 for gateway in 0..self.gateways.len() {
                     self.look_at_addresses(gateway);
                 }
@@ -122,7 +122,7 @@ impl World {
         *self.met.entry(name).or_default() += 1;
     }
 
-    /// Whoever it is configures gateways anew.
+    /// Reconfigures gateways.
     pub(super) fn reload(&mut self, who: Who, setup: Setup) {
         for index in (0..self.gateways.len()).filter(|index| who.includes(*index)) {
             if self.gateways[index].setup == setup {
@@ -130,13 +130,13 @@ impl World {
             }
             let (switches, at) = (self.switches, self.at);
             self.truth.reloaded(index, setup, at);
-            self.expected.begun(index);
+            self.expected.restart_counting(index);
             self.gateways[index].reload(&switches, setup, at);
             self.with(index, |_, _| {});
         }
     }
 
-    /// Where the kinds stand at a gateway.
+    /// The phase of each kind at a gateway.
     fn phases(&self, index: usize) -> BTreeSet<&'static str> {
         let gateway = &self.gateways[index];
         let now = gateway.clocks.now(self.at);
