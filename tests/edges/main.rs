@@ -1,5 +1,5 @@
-//! Tests of the edges: the adapters, against an AWS that they cannot tell from the real one; and the daemon as a whole,
-//! on real tunnels.
+//! Tests of the edges: the adapters, against an AWS that they cannot tell from the real one, and the whole daemon, on
+//! real tunnels.
 
 mod aws;
 mod daemon;

@@ -1,4 +1,4 @@
-//! A receiver of webhooks: real HTTP/1.1, over TLS if wanted, that writes down what comes and answers as it is told to; and a
+//! A webhook receiver: real HTTP/1.1, over TLS if wanted, which records each request and answers as scripted; and a
 //! proxy to reach it through.
 
 use std::collections::VecDeque;
@@ -18,23 +18,22 @@ use rustls::crypto::aws_lc_rs as crypto;
 #[cfg(all(feature = "tls-ring", not(feature = "tls-aws-lc")))]
 use rustls::crypto::ring as crypto;
 
-/// The authority of the receiver's certificate, for `localhost`.
+/// The CA of the receiver's certificate, for `localhost`.
 pub(crate) const AUTHORITY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/edges/aws/tls/authority.pem");
 
-/// How the receiver answers.
 #[derive(Clone, Debug)]
 pub(crate) enum Reaction {
     /// With this status and these headers.
     Status(u16, &'static str),
-    /// With this status and these words.
+    /// With this status and this body.
     Says(u16, &'static str),
-    /// It takes the message and closes without a word.
+    /// It accepts the message and closes without an answer.
     Lost,
-    /// It says nothing for longer than anybody waits.
+    /// It stays silent for longer than any client waits.
     Silent,
 }
 
-/// A request as it came.
+/// A request as received.
 #[derive(Clone, Debug)]
 pub(crate) struct Posted {
     /// `POST /path`.
@@ -42,7 +41,7 @@ pub(crate) struct Posted {
     /// Lower-case names.
     headers: Vec<(String, String)>,
     pub(crate) body: String,
-    /// What it was answered with.
+    /// Its answer.
     pub(crate) status: Option<u16>,
 }
 
@@ -60,7 +59,7 @@ impl Posted {
 struct State {
     posted: Vec<Posted>,
     reactions: VecDeque<Reaction>,
-    /// When no other is left.
+    /// When no scripted reaction is left.
     last: Option<Reaction>,
 }
 
@@ -87,12 +86,12 @@ impl Receiver {
         Self { url, state }
     }
 
-    /// What the next requests are answered with, one each.
+    /// The answers to the next requests, one each.
     pub(crate) fn reacts(&self, reactions: &[Reaction]) {
         self.state.lock().unwrap().reactions.extend(reactions.iter().cloned());
     }
 
-    /// What all further requests are answered with.
+    /// The answer to all further requests.
     pub(crate) fn reacts_always(&self, reaction: Option<Reaction>) {
         self.state.lock().unwrap().last = reaction;
     }
@@ -101,12 +100,12 @@ impl Receiver {
         self.state.lock().unwrap().posted.clone()
     }
 
-    /// The messages that it took, whether it said so or not.
+    /// The messages that it accepted, whether or not it said so.
     pub(crate) fn arrived(&self) -> Vec<Posted> {
         self.posted().into_iter().filter(|posted| posted.status.is_none_or(|status| status < 300)).collect()
     }
 
-    /// The messages that it said it took.
+    /// The messages that it confirmed.
     pub(crate) fn taken(&self) -> Vec<Posted> {
         self.posted().into_iter().filter(|posted| posted.status.is_some_and(|status| status < 300)).collect()
     }
@@ -151,25 +150,25 @@ fn answer(stream: impl Read + Write, state: &Mutex<State>) -> io::Result<()> {
         state.posted.push(Posted { line, headers, body: String::from_utf8(body).unwrap(), status });
         reaction
     };
-    let (status, headers, words) = match reaction {
+    let (status, headers, text) = match reaction {
         Reaction::Lost => return Ok(()),
         Reaction::Silent => {
             thread::sleep(Duration::from_secs(40));
             return Ok(());
         }
         Reaction::Status(status, headers) => (status, headers, "ok"),
-        Reaction::Says(status, words) => (status, "", words),
+        Reaction::Says(status, text) => (status, "", text),
     };
     let stream = stream.get_mut();
-    let length = words.len();
+    let length = text.len();
     write!(
         stream,
-        "HTTP/1.1 {status} Such\r\n{headers}Content-Length: {length}\r\nConnection: close\r\n\r\n{words}"
+        "HTTP/1.1 {status} Such\r\n{headers}Content-Length: {length}\r\nConnection: close\r\n\r\n{text}"
     )?;
     stream.flush()
 }
 
-/// The request's line without its protocol, and its headers.
+/// The request line without its protocol, and its headers.
 fn head(stream: &mut impl BufRead) -> io::Result<(String, Vec<(String, String)>)> {
     let mut line = String::new();
     stream.read_line(&mut line)?;
@@ -185,7 +184,7 @@ fn head(stream: &mut impl BufRead) -> io::Result<(String, Vec<(String, String)>)
     }
 }
 
-/// A proxy that forwards bytes to where CONNECT says, and writes down where that was.
+/// A proxy that forwards bytes to the target of CONNECT, and records that target.
 pub(crate) fn proxy(listener: TcpListener) -> Arc<Mutex<Vec<String>>> {
     let asked = Arc::<Mutex<Vec<String>>>::default();
     let written = Arc::clone(&asked);

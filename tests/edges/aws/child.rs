@@ -1,7 +1,7 @@
 //! A poll in a process of its own, with an environment of its own: the SDK reads the process's environment, and a
-//! logger is for a whole process.
+//! logger belongs to a whole process.
 //!
-//! The child is this test binary, told to run [`a_child_polls_once_if_it_is_one`] alone.
+//! The child is this test binary, running only [`a_child_polls_once_if_it_is_one`].
 
 use std::path::Path;
 use std::process::Command;
@@ -11,14 +11,14 @@ use bothends::domain::names::{AwsPlace, SourceId, SourceKind};
 
 use super::{Polling, REGION};
 
-/// What the child does: `cloudwatch` or `ec2`. Without it this is no child.
+/// The child's task: `cloudwatch` or `ec2`. Without it this is not a child.
 const TASK: &str = "BOTHENDS_TEST_CHILD";
-/// To be put into the environment of a child that leaves the Region to the SDK's chain.
+/// For the environment of a child that leaves the Region to the SDK's chain.
 pub(super) const REGION_OF_CHAIN: (&str, &str) = ("BOTHENDS_TEST_REGION_OF_CHAIN", "1");
 /// Set if the child prints every log record, at every level.
 const TRACE: &str = "BOTHENDS_TEST_TRACE";
 
-/// Polls this source once, with this environment and no other, and gives what the child printed.
+/// Polls this source once, with exactly this environment, and returns what the child printed.
 pub(super) fn polls(kind: SourceKind, home: &Path, environment: &[(&str, &str)]) -> String {
     let output = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "aws::child::a_child_polls_once_if_it_is_one", "--nocapture"])
@@ -32,7 +32,7 @@ pub(super) fn polls(kind: SourceKind, home: &Path, environment: &[(&str, &str)])
         .unwrap();
     let printed =
         [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
-    assert!(printed.contains("event: "), "the child broke: {printed}");
+    assert!(printed.contains("event: "), "the child failed: {printed}");
     printed
 }
 
@@ -64,7 +64,7 @@ async fn a_child_polls_once_if_it_is_one() {
     let kind = match std::env::var(TASK).as_deref() {
         Ok("cloudwatch") => SourceKind::CloudWatch,
         Ok("ec2") => SourceKind::Ec2,
-        Ok(other) => panic!("no source is called {other}"),
+        Ok(other) => panic!("no source has the name {other}"),
         Err(_) => return,
     };
     if std::env::var_os(TRACE).is_some() {

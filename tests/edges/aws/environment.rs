@@ -1,4 +1,4 @@
-//! The variables and files of AWS's own tools, as those have them.
+//! The environment variables and files of AWS's own tools, with the same meaning.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
@@ -24,7 +24,7 @@ fn with_keys<'a>(more: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
 }
 
 #[test]
-fn an_endpoint_for_one_service_goes_before_that_for_all() {
+fn a_service_endpoint_takes_precedence_over_the_general_one() {
     let (everything, ec2, cloudwatch) = (stand_in(), stand_in(), stand_in());
     let urls = (everything.url(), ec2.url(), cloudwatch.url());
     let all = ("AWS_ENDPOINT_URL", urls.0.as_str());
@@ -85,7 +85,7 @@ fn a_credential_process_that_fails_is_quoted_without_its_secrets() {
 }
 
 #[test]
-fn a_profile_of_identity_center_without_a_session_names_the_command_to_sign_in_with() {
+fn an_identity_center_profile_without_a_session_names_the_sign_in_command() {
     let (aws, home) = (stand_in(), home());
     write(home.path(), "config", PROFILES_OF_IDENTITY_CENTER);
     let url = aws.url();
@@ -95,8 +95,8 @@ fn a_profile_of_identity_center_without_a_session_names_the_command_to_sign_in_w
             home.path(),
             &[("AWS_ENDPOINT_URL", &url), ("AWS_PROFILE", profile)],
         );
-        let told = format!("run `aws sso login --profile {to_sign_in}`. Nobody signs in for a daemon");
-        assert!(printed.contains("event: Refused") && printed.contains(&told), "{printed}");
+        let expected = format!("run `aws sso login --profile {to_sign_in}`. Nobody signs in for a daemon");
+        assert!(printed.contains("event: Refused") && printed.contains(&expected), "{printed}");
     }
     assert!(received(&aws, "GetMetricData").is_empty());
 }
@@ -120,7 +120,7 @@ source_profile = ops
 ";
 
 #[test]
-fn without_credentials_the_problem_says_what_to_give() {
+fn without_credentials_the_problem_says_what_to_provide() {
     let aws = stand_in();
     let url = aws.url();
     for kind in [SourceKind::CloudWatch, SourceKind::Ec2] {
@@ -130,7 +130,7 @@ fn without_credentials_the_problem_says_what_to_give() {
 }
 
 #[test]
-fn where_credentials_were_looked_for_and_what_is_wrong_there_is_said() {
+fn the_problem_says_where_credentials_were_looked_for_and_what_is_wrong_there() {
     let (aws, home) = (stand_in(), home());
     let url = aws.url();
     let asked = |environment: &[(&str, &str)]| {
@@ -142,7 +142,7 @@ fn where_credentials_were_looked_for_and_what_is_wrong_there_is_said() {
     let config = format!("{here}/.aws/config");
     let missing = format!("{here}/typo");
     let in_config = |name: &str| format!("no profile [{name}] in {config} (there is: me)");
-    for (environment, told) in [
+    for (environment, expected) in [
         (vec![], in_config("default")),
         (vec![("AWS_PROFILE", "you")], in_config("you")),
         (vec![("AWS_PROFILE", "me")], format!("the profile [me] in {config}")),
@@ -153,20 +153,20 @@ fn where_credentials_were_looked_for_and_what_is_wrong_there_is_said() {
         ),
     ] {
         let printed = asked(&environment);
-        assert!(printed.contains("event: Refused") && printed.contains(&told), "{told}: {printed}");
+        assert!(printed.contains("event: Refused") && printed.contains(&expected), "{expected}: {printed}");
     }
     write(home.path(), "config", "[default]\naws_access_key_id = AKIASTANDINEXAMPLE01\n");
     let printed = asked(&[]);
-    let told = "the profile [default] has aws_access_key_id and no aws_secret_access_key";
-    assert!(printed.contains(told) && !printed.contains("withheld"), "{printed}");
+    let expected = "the profile [default] has aws_access_key_id and no aws_secret_access_key";
+    assert!(printed.contains(expected) && !printed.contains("withheld"), "{printed}");
     write(home.path(), "config", "[default]\nno sense\n");
     let printed = asked(&[]);
     assert!(printed.contains(&config) && printed.contains("line 2"), "{printed}");
     let login = "[default]\nlogin_session = arn:aws:iam::123456789012:user/me\n";
     write(home.path(), "config", login);
     let printed = asked(&[]);
-    let told = "aws configure export-credentials --profile default";
-    assert!(printed.contains(told) && !printed.contains("cargo"), "{printed}");
+    let expected = "aws configure export-credentials --profile default";
+    assert!(printed.contains(expected) && !printed.contains("cargo"), "{printed}");
 }
 
 #[test]
@@ -202,11 +202,11 @@ fn hosts_under_no_proxy_are_called_directly() {
         with_keys(&[("ALL_PROXY", &proxy.url), ("NO_PROXY", "127.0.0.1"), ("AWS_ENDPOINT_URL", &url)]);
     let printed = polls(SourceKind::CloudWatch, home().path(), &environment);
     assert!(printed.contains("event: Answered"), "{printed}");
-    assert!(proxy.lines.try_recv().is_err(), "the proxy was asked");
+    assert!(proxy.lines.try_recv().is_err(), "the proxy was used");
 }
 
 #[test]
-fn a_private_authority_is_trusted_if_it_is_named_and_not_otherwise() {
+fn a_private_ca_is_trusted_only_if_it_is_configured() {
     let authority = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/edges/aws/tls/authority.pem");
     for kind in [SourceKind::CloudWatch, SourceKind::Ec2] {
         let server = TlsServer::start();
@@ -225,7 +225,7 @@ fn a_private_authority_is_trusted_if_it_is_named_and_not_otherwise() {
 }
 
 #[test]
-fn a_bundle_of_no_use_is_said_before_anything_is_called() {
+fn an_unusable_ca_bundle_is_reported_before_any_call() {
     let home = home();
     write(home.path(), "ca.pem", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n");
     let path = home.path().join(".aws/ca.pem");
@@ -239,7 +239,7 @@ fn write(home: &Path, file: &str, content: &str) {
     std::fs::write(directory.join(file), content).unwrap();
 }
 
-/// A proxy that refuses, and tells the first line of each connection. Its thread ends with the process.
+/// A proxy that rejects, and reports the first line of each connection. Its thread ends with the process.
 struct Listening {
     url: String,
     lines: mpsc::Receiver<String>,

@@ -1,4 +1,4 @@
-//! CloudWatch's word on a time in which it was not asked.
+//! CloudWatch's history of a time in which it was not polled.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ async fn look_back(polling: &mut Polling, minutes: u64, vpn: &str) -> Event {
 }
 
 #[tokio::test]
-async fn every_minute_of_both_tunnels_is_told() {
+async fn every_minute_of_both_tunnels_is_returned() {
     let aws = stand_in();
     control(&aws, json!({ "advance_clock": { "seconds": 100.0 } }));
     let mut polling = Polling::start(connections(&aws), source(SourceKind::CloudWatch)).await;
@@ -33,7 +33,7 @@ async fn every_minute_of_both_tunnels_is_told() {
 }
 
 #[tokio::test]
-async fn what_is_not_watched_has_no_history_and_a_refusal_is_told() {
+async fn an_unmonitored_connection_has_no_history_and_a_rejection_is_reported() {
     let aws = stand_in();
     let mut polling = Polling::start(connections(&aws), source(SourceKind::CloudWatch)).await;
     polling.answer().await;

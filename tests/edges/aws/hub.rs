@@ -1,4 +1,4 @@
-//! Many connections that go down at once, at an AWS that throttles.
+//! Many connections that go down at once, with an AWS that throttles.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::{Future, ready};
@@ -23,7 +23,7 @@ use super::{DEADLINE, PLAN, REGION, connections, control, stand_in};
 
 const CONNECTIONS: usize = 100;
 
-/// A disk that is fast.
+/// A fast disk.
 struct Kept;
 
 impl Ledger for Kept {
@@ -69,7 +69,7 @@ fn outage(vpn: &VpnId) -> Story {
 }
 
 #[tokio::test]
-async fn a_hundred_pages_go_before_everything_else_at_an_aws_that_takes_ten_calls_a_second() {
+async fn a_hundred_pages_take_precedence_with_an_aws_that_accepts_ten_calls_a_second() {
     let aws = stand_in();
     let limit = json!({ "operation": "*", "kind": { "rate": { "per_second": 10 } } });
     control(&aws, json!({ "add_fault": { "fault": limit } }));
@@ -100,8 +100,8 @@ async fn a_hundred_pages_go_before_everything_else_at_an_aws_that_takes_ten_call
         }
     };
     tokio::select! {
-        () = running => panic!("it ended by itself"),
-        all = tokio::time::timeout(3 * DEADLINE, all_started) => all.expect("not every page was started"),
+        () = running => panic!("the reconciler ended by itself"),
+        all = tokio::time::timeout(3 * DEADLINE, all_started) => all.expect("not every record was created"),
     }
     drop(board);
 
@@ -120,10 +120,10 @@ async fn a_hundred_pages_go_before_everything_else_at_an_aws_that_takes_ten_call
     }
     let count = |operation: &str| before.iter().filter(|call| is(call, operation)).count();
     let starts = before.iter().filter(|call| started(call)).count();
-    assert_eq!(starts, CONNECTIONS, "each was started once");
+    assert_eq!(starts, CONNECTIONS, "each record was created once");
     let throttled =
         before.iter().filter(|call| call["result"].as_str().is_some_and(|it| it.contains("Rate"))).count();
-    let told = format!(
+    let counts = format!(
         "{} calls before the last start: {} starts, {} lists, {} reads, {} notes; {throttled} were throttled",
         before.len(),
         count("StartIncident"),
@@ -131,7 +131,7 @@ async fn a_hundred_pages_go_before_everything_else_at_an_aws_that_takes_ten_call
         count("GetIncidentRecord"),
         count("CreateTimelineEvent"),
     );
-    assert!(count("ListIncidentRecords") <= 20, "{told}");
-    assert!(throttled <= CONNECTIONS, "{told}");
-    assert!(before.len() <= 4 * CONNECTIONS, "{told}");
+    assert!(count("ListIncidentRecords") <= 20, "{counts}");
+    assert!(throttled <= CONNECTIONS, "{counts}");
+    assert!(before.len() <= 4 * CONNECTIONS, "{counts}");
 }

@@ -56,7 +56,7 @@ fn ids(records: &[Record]) -> Vec<&RecordId> {
 }
 
 #[tokio::test]
-async fn a_record_is_started_found_told_related_and_resolved() {
+async fn a_record_is_created_found_updated_related_and_resolved() {
     let aws = stand_in();
     let sink = sink(&aws);
     assert_eq!(find(&sink, Kind::Outage).await, []);
@@ -84,9 +84,9 @@ async fn a_record_is_started_found_told_related_and_resolved() {
     assert_eq!(stored["record"]["impact"], 1);
     assert_eq!(stored["record"]["status"], "RESOLVED");
     assert_eq!(stored["record"]["incidentRecordSource"]["resourceArn"], scope(Kind::Outage).resource);
-    let told = stored["timeline"].as_array().unwrap();
-    let notes = told.iter().filter(|event| event["eventData"] == "tunnel 2 is down").count();
-    assert_eq!(notes, 1, "{told:?}");
+    let timeline = stored["timeline"].as_array().unwrap();
+    let notes = timeline.iter().filter(|event| event["eventData"] == "tunnel 2 is down").count();
+    assert_eq!(notes, 1, "{timeline:?}");
     assert!(stored["relatedItems"].to_string().contains(&other.0));
     assert_eq!(received(&aws, "UpdateIncidentRecord").len(), 1, "a closed record is not closed again");
     let after = find(&sink, Kind::Outage).await;
@@ -111,7 +111,7 @@ async fn all_open_records_and_only_the_newest_closed_one_are_found_newest_first(
 }
 
 #[tokio::test]
-async fn a_record_that_our_own_alarm_started_is_adopted_and_another_alarms_is_not() {
+async fn a_record_created_by_our_alarm_is_found_and_another_alarms_is_not() {
     let aws = stand_in();
     let by_alarm = |name: &str| {
         let alarm = format!("arn:aws:cloudwatch:eu-west-1:123456789012:alarm:{name}");
@@ -127,7 +127,7 @@ async fn a_record_that_our_own_alarm_started_is_adopted_and_another_alarms_is_no
 }
 
 #[tokio::test]
-async fn one_token_is_one_record_also_when_the_reply_is_lost() {
+async fn one_token_is_one_record_even_if_the_reply_is_lost() {
     let aws = stand_in();
     let sink = sink(&aws);
     let lost = json!({ "operation": "StartIncident", "kind": "lost_reply", "times": 1 });
@@ -141,7 +141,7 @@ async fn one_token_is_one_record_also_when_the_reply_is_lost() {
 }
 
 #[tokio::test]
-async fn a_token_that_is_known_with_other_parameters_is_said_to_be() {
+async fn a_known_token_with_other_parameters_is_reported() {
     let aws = stand_in_with(json!({ "switches": { "known_token": "conflict" } }));
     let sink = sink(&aws);
     sink.start(&request(Kind::Outage, "token-1")).await.unwrap();
@@ -151,7 +151,7 @@ async fn a_token_that_is_known_with_other_parameters_is_said_to_be() {
 }
 
 #[tokio::test]
-async fn what_a_person_closed_is_left_as_it_is() {
+async fn a_record_closed_by_a_person_is_left_unchanged() {
     let aws = stand_in();
     let sink = sink(&aws);
     let record = sink.start(&request(Kind::Outage, "token-1")).await.unwrap();
@@ -164,7 +164,7 @@ async fn what_a_person_closed_is_left_as_it_is() {
 }
 
 #[tokio::test]
-async fn a_title_that_is_too_long_is_cut_and_not_refused() {
+async fn a_too_long_title_is_truncated_not_rejected() {
     let aws = stand_in();
     let long = StartRequest { title: "ü".repeat(300), ..request(Kind::Outage, "token-1") };
     sink(&aws).start(&long).await.unwrap();
@@ -173,7 +173,7 @@ async fn a_title_that_is_too_long_is_cut_and_not_refused() {
 }
 
 #[tokio::test]
-async fn refusals_say_what_the_reconciler_may_do() {
+async fn rejections_say_what_the_reconciler_may_do() {
     let start = async |kind| {
         let aws = stand_in();
         fault(&aws, "StartIncident", kind);
@@ -191,7 +191,7 @@ async fn refusals_say_what_the_reconciler_may_do() {
 }
 
 #[tokio::test]
-async fn a_missing_plan_and_a_missing_record_are_two_things() {
+async fn a_missing_plan_and_a_missing_record_are_distinguished() {
     let aws = stand_in();
     let sink = sink(&aws);
     let mut nowhere = request(Kind::Outage, "token-1");
@@ -207,7 +207,7 @@ async fn a_missing_plan_and_a_missing_record_are_two_things() {
 }
 
 #[tokio::test]
-async fn an_account_that_never_set_incident_manager_up_is_told_what_to_do() {
+async fn an_account_without_incident_manager_gets_the_remedy() {
     let aws = stand_in_with(json!({ "replication_sets": [] }));
     let error = sink(&aws).check_onboarded().await.unwrap_err();
     assert!(
@@ -217,8 +217,8 @@ async fn an_account_that_never_set_incident_manager_up_is_told_what_to_do() {
     sink(&stand_in()).check_onboarded().await.unwrap();
 }
 
-/// An account whose plan folds every start into its open record.
-fn folding() -> StandIn {
+/// An account whose plan merges every create into its open record.
+fn merging() -> StandIn {
     stand_in_with(json!({ "response_plans": [{ "arn": PLAN, "dedupe_string": "vpn" }] }))
 }
 
@@ -234,30 +234,30 @@ fn titles_and_states(aws: &StandIn) -> Vec<(String, String)> {
 }
 
 #[tokio::test]
-async fn a_real_start_that_a_drill_takes_in_ends_the_drill_and_gets_one_record_of_its_own_from_both_gateways()
-{
-    let aws = folding();
+async fn a_real_incident_merged_into_a_drill_ends_it_and_gets_one_record_from_both_gateways() {
+    let aws = merging();
     let (here, twin) = (sink(&aws), sink(&aws));
     let test = here.start(&drill("drill-1")).await.unwrap();
     let start = request(Kind::Outage, "token-1");
     let real = here.start(&start).await.unwrap();
     assert_ne!(real, test);
-    assert_eq!(here.start(&start).await.unwrap(), real, "a retry comes to the same record");
-    assert_eq!(twin.start(&start).await.unwrap(), real, "so does the twin");
-    let told = titles_and_states(&aws);
-    let told: Vec<_> = told.iter().map(|(title, state)| (title.as_str(), state.as_str())).collect();
-    assert_eq!(told, [("DRILL: a test", "RESOLVED"), (start.title.as_str(), "OPEN")]);
-    assert_eq!(ids(&find(&here, Kind::Outage).await), [&real], "a drill is in no look-up");
+    assert_eq!(here.start(&start).await.unwrap(), real, "a retry gives the same record");
+    assert_eq!(twin.start(&start).await.unwrap(), real, "the twin gets the same record");
+    let drill_and_real = titles_and_states(&aws);
+    let drill_and_real: Vec<_> =
+        drill_and_real.iter().map(|(title, state)| (title.as_str(), state.as_str())).collect();
+    assert_eq!(drill_and_real, [("DRILL: a test", "RESOLVED"), (start.title.as_str(), "OPEN")]);
+    assert_eq!(ids(&find(&here, Kind::Outage).await), [&real], "look-ups ignore drills");
 }
 
 #[tokio::test]
-async fn a_real_start_during_a_drill_gets_its_record_also_when_an_answer_is_lost_on_the_way() {
+async fn a_real_incident_during_a_drill_gets_its_record_even_if_a_reply_is_lost() {
     for (operation, kind) in [
         ("GetIncidentRecord", "unavailable"),
         ("UpdateIncidentRecord", "unavailable"),
         ("StartIncident", "lost_reply"),
     ] {
-        let aws = folding();
+        let aws = merging();
         let sink = sink(&aws);
         sink.start(&drill("drill-1")).await.unwrap();
         let once = json!({ "operation": operation, "kind": kind, "times": 1 });
@@ -273,7 +273,7 @@ async fn a_real_start_during_a_drill_gets_its_record_also_when_an_answer_is_lost
 }
 
 #[tokio::test]
-async fn a_start_whose_record_may_not_be_read_stands() {
+async fn a_created_record_counts_even_if_it_may_not_be_read() {
     let aws = stand_in();
     fault(&aws, "GetIncidentRecord", json!("denied"));
     let record = sink(&aws).start(&request(Kind::Outage, "token-1")).await.unwrap();
@@ -281,7 +281,7 @@ async fn a_start_whose_record_may_not_be_read_stands() {
 }
 
 #[tokio::test]
-async fn one_list_tells_what_is_open_in_every_scope() {
+async fn one_list_shows_what_is_open_in_every_scope() {
     let aws = stand_in();
     let sink = sink(&aws);
     let outage = sink.start(&request(Kind::Outage, "token-1")).await.unwrap();
@@ -296,7 +296,7 @@ async fn one_list_tells_what_is_open_in_every_scope() {
 }
 
 #[tokio::test]
-async fn one_look_up_tells_of_every_scope_what_is_open_there_and_what_was_closed_last() {
+async fn one_look_up_shows_the_open_and_the_last_closed_records_of_every_scope() {
     let aws = stand_in();
     let sink = sink(&aws);
     let start = async |kind: Kind, token: &str| sink.start(&request(kind, token)).await.unwrap();

@@ -49,7 +49,7 @@ async fn a_thousand_data_are_one_request_and_go_out_compressed() {
 }
 
 #[tokio::test]
-async fn refusals_say_what_the_publisher_may_do() {
+async fn rejections_say_what_the_publisher_may_do() {
     let put = async |kind| {
         let aws = stand_in();
         fault(&aws, "PutMetricData", kind);
@@ -64,14 +64,14 @@ async fn refusals_say_what_the_publisher_may_do() {
 }
 
 #[tokio::test]
-async fn data_that_cloudwatch_never_takes_is_told_from_data_to_send_again() {
+async fn data_that_cloudwatch_never_accepts_is_distinguished_from_data_to_retry() {
     let aws = stand_in();
     let error = sink(&aws).put(&[datum(DatumValue::Single(f64::NAN))]).await.unwrap_err();
     assert!(matches!(error, PutError::BadData { .. }), "{error:?}");
 }
 
 #[tokio::test]
-async fn a_wrong_clock_of_ours_does_not_keep_data_from_arriving() {
+async fn a_wrong_local_clock_does_not_prevent_delivery() {
     let aws = stand_in();
     control(&aws, json!({ "advance_clock": { "seconds": 1200.0 } }));
     sink(&aws).put(&[datum(DatumValue::Single(1.0))]).await.unwrap();

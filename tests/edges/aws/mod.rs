@@ -34,21 +34,21 @@ const SECRET: &str = "a-secret-that-only-the-stand-in-knows";
 const REGION: &str = "eu-west-1";
 const VPN: &str = "vpn-0123456789abcdef0";
 const OTHER_VPN: &str = "vpn-0fedcba9876543210";
-/// Of no connection that the stand-in has.
+/// A connection that the stand-in does not have.
 const NO_VPN: &str = "vpn-00000000000000000";
 const TUNNELS: [&str; 2] = ["203.0.113.11", "203.0.113.12"];
 const OTHER_TUNNEL: &str = "2001:db8::21";
 const PRE_SHARED_KEY: &str = "key.of_a_tunnel";
 const PLAN: &str = "arn:aws:ssm-incidents::123456789012:response-plan/bothends";
 const ROLE: &str = "arn:aws:iam::123456789012:role/watcher";
-/// For what must happen sooner or later.
+/// The timeout of every wait.
 const DEADLINE: Duration = Duration::from_secs(60);
 
 fn stand_in() -> StandIn {
     stand_in_with(json!({}))
 }
 
-/// A stand-in with two connections, a response plan and a role, and these settings besides.
+/// A stand-in with two connections, a response plan and a role, and these additional settings.
 fn stand_in_with(more: Value) -> StandIn {
     let tunnel = |outside: &str, inside: &str| json!({ "outside_ip": outside, "inside_cidr": inside, "pre_shared_key": PRE_SHARED_KEY });
     let mut settings = json!({
@@ -67,7 +67,7 @@ fn stand_in_with(more: Value) -> StandIn {
     StandIn::start(TcpListener::bind("127.0.0.1:0").unwrap(), settings).unwrap()
 }
 
-/// Carries out a command given as JSON.
+/// Executes a command given as JSON.
 fn control(stand_in: &StandIn, command: Value) -> Value {
     stand_in.control(serde_json::from_value::<Command>(command).unwrap()).unwrap()
 }
@@ -76,7 +76,6 @@ fn fault(stand_in: &StandIn, operation: &str, kind: Value) {
     control(stand_in, json!({ "add_fault": { "fault": { "operation": operation, "kind": kind } } }));
 }
 
-/// The requests of one operation that it received.
 fn received(stand_in: &StandIn, operation: &str) -> Vec<Value> {
     control(stand_in, json!({ "received": { "operation": operation } })).as_array().unwrap().clone()
 }
@@ -105,10 +104,10 @@ fn tunnel(vpn: &str, outside_ip: &str) -> TunnelId {
     TunnelId { vpn: VpnId::new(vpn), outside_ip: outside_ip.parse().unwrap() }
 }
 
-/// A plan in which one source speaks for these connections and tunnels.
+/// A plan in which one source covers these connections and tunnels.
 fn plan(source: &SourceId, vpns: &[(&str, &[&str])]) -> Arc<Plan> {
     let tunnel_plan = |vpn: &str, outside_ip: &str| {
-        // As the stand-in has them; a block of nobody's for a tunnel that it does not have.
+        // As in the stand-in; an unused block for a tunnel that it does not have.
         let block = match outside_ip {
             _ if outside_ip == TUNNELS[0] => 10,
             _ if outside_ip == TUNNELS[1] => 11,
@@ -163,7 +162,7 @@ fn plan(source: &SourceId, vpns: &[(&str, &[&str])]) -> Arc<Plan> {
     })
 }
 
-/// Pollers at work on one source.
+/// The pollers of one source.
 struct Polling {
     source: SourceId,
     plan: watch::Sender<Arc<Plan>>,
@@ -174,7 +173,7 @@ struct Polling {
 }
 
 impl Polling {
-    /// Watches both tunnels of the first connection.
+    /// Polls both tunnels of the first connection.
     async fn start(connections: AwsConnections, source: SourceId) -> Self {
         Self::watching(connections, source, &[(VPN, &TUNNELS)]).await
     }

@@ -19,7 +19,7 @@ fn sink(aws: &StandIn) -> OpsCenter {
     OpsCenter::new(connections(aws), Some(REGION.into()), None, "milan-1".into())
 }
 
-/// As the daemon has it that does not know its account.
+/// As in a daemon that does not know its account.
 fn scope(kind: Kind) -> Scope {
     Scope {
         vpn: VpnId::new(VPN),
@@ -64,7 +64,7 @@ fn ids(records: &[Record]) -> Vec<&RecordId> {
 }
 
 #[tokio::test]
-async fn an_item_is_opened_told_related_and_resolved_each_once() {
+async fn an_item_is_created_updated_related_and_resolved_each_once() {
     let aws = stand_in();
     let sink = sink(&aws);
     assert_eq!(find(&sink, Kind::Outage).await, []);
@@ -95,21 +95,21 @@ async fn an_item_is_opened_told_related_and_resolved_each_once() {
     assert_eq!(data(item, "bothends-evidence"), EVIDENCE);
     assert_eq!(data(item, "bothends-summary"), "It was down for 4 minutes");
     let description = item["Description"].as_str().unwrap();
-    for told in ["2026-11-22", "tunnel 2 (203.0.113.12)", "https://wiki.example.com/vpn"] {
-        assert!(description.contains(told), "{told:?} is not told in {description}");
+    for expected in ["2026-11-22", "tunnel 2 (203.0.113.12)", "https://wiki.example.com/vpn"] {
+        assert!(description.contains(expected), "{expected:?} is missing from {description}");
     }
     let timeline = data(item, "bothends-timeline milan-1");
     assert_eq!(timeline.lines().count(), 2, "{timeline}");
     assert_eq!(item["RelatedOpsItems"], json!([{ "OpsItemId": other.0 }]));
     let resolved = received(&aws, "UpdateOpsItem");
     let resolved = resolved.iter().filter(|it| it["parameters"]["Status"] == "Resolved").count();
-    assert_eq!(resolved, 1, "what is closed is not closed again");
+    assert_eq!(resolved, 1, "a resolved item is not resolved again");
     let after = find(&sink, Kind::Outage).await;
     assert_eq!((ids(&after), after[0].status), (vec![&record], RecordStatus::Resolved));
 }
 
 #[tokio::test]
-async fn an_item_that_is_there_already_is_the_one_also_when_the_reply_was_lost() {
+async fn an_existing_item_is_reused_even_if_the_reply_was_lost() {
     let aws = stand_in();
     let sink = sink(&aws);
     let lost = json!({ "operation": "CreateOpsItem", "kind": "lost_reply", "times": 1 });
@@ -117,20 +117,16 @@ async fn an_item_that_is_there_already_is_the_one_also_when_the_reply_was_lost()
     let error = sink.start(&request(Kind::Outage)).await.unwrap_err();
     assert!(matches!(error, SinkError::Temporary { .. }), "{error:?}");
     let record = sink.start(&request(Kind::Outage)).await.unwrap();
-    // A person is on it.
+    // A person works on it.
     control(&aws, json!({ "set_ops_item": { "id": record.0, "status": "InProgress" } }));
     assert_eq!(sink.start(&request(Kind::Outage)).await.unwrap(), record);
     assert_eq!(items(&aws).len(), 1);
     sink.resolve(&record, "", "resolve-1").await.unwrap();
-    assert_ne!(
-        sink.start(&request(Kind::Outage)).await.unwrap(),
-        record,
-        "what is over makes room for the next"
-    );
+    assert_ne!(sink.start(&request(Kind::Outage)).await.unwrap(), record, "a resolved item allows a new one");
 }
 
 #[tokio::test]
-async fn an_item_names_the_connection_from_the_first_word_on_where_the_role_tells_the_account() {
+async fn an_item_names_the_connection_from_the_start_if_the_role_gives_the_account() {
     let aws = stand_in();
     let sink = OpsCenter::new(connections(&aws), Some(REGION.into()), Some(ROLE.into()), "milan-1".into());
     sink.start(&request(Kind::Outage)).await.unwrap();
@@ -139,7 +135,7 @@ async fn an_item_names_the_connection_from_the_first_word_on_where_the_role_tell
 }
 
 #[tokio::test]
-async fn what_a_person_resolved_is_left_as_it_is() {
+async fn an_item_resolved_by_a_person_is_left_unchanged() {
     let aws = stand_in();
     let sink = sink(&aws);
     let record = sink.start(&request(Kind::Outage)).await.unwrap();
@@ -150,7 +146,7 @@ async fn what_a_person_resolved_is_left_as_it_is() {
 }
 
 #[tokio::test]
-async fn one_list_tells_what_is_open_in_every_scope() {
+async fn one_list_shows_what_is_open_in_every_scope() {
     let aws = stand_in();
     let sink = sink(&aws);
     let outage = sink.start(&request(Kind::Outage)).await.unwrap();
@@ -166,7 +162,7 @@ async fn one_list_tells_what_is_open_in_every_scope() {
 }
 
 #[tokio::test]
-async fn refusals_say_what_the_reconciler_may_do() {
+async fn rejections_say_what_the_reconciler_may_do() {
     let start = async |kind| {
         let aws = stand_in();
         fault(&aws, "CreateOpsItem", kind);
@@ -187,7 +183,7 @@ async fn refusals_say_what_the_reconciler_may_do() {
 }
 
 #[tokio::test]
-async fn one_look_up_tells_of_every_scope_what_is_open_there_and_what_was_closed_last() {
+async fn one_look_up_shows_the_open_and_the_last_closed_records_of_every_scope() {
     let aws = stand_in();
     let sink = sink(&aws);
     let start = async |kind: Kind, _: &str| sink.start(&request(kind)).await.unwrap();

@@ -1,4 +1,4 @@
-//! What AWS says of the tunnels, as the core gets it.
+//! AWS's evidence on the tunnels, as the core gets it.
 
 use bothends::domain::event::{FoundUnder, Reading, TelemetryStatus};
 use bothends::domain::names::SourceKind;
@@ -12,17 +12,17 @@ use super::{
 };
 
 fn state(reading: &Reading) -> (Stamp, f64) {
-    let Reading::TunnelState(Some(datapoint)) = reading else { panic!("{reading:?} is no datapoint") };
+    let Reading::TunnelState(Some(datapoint)) = reading else { panic!("{reading:?} is not a datapoint") };
     (datapoint.stamp, datapoint.value)
 }
 
 fn status(reading: &Reading) -> (TelemetryStatus, String) {
-    let Reading::Telemetry(telemetry) = reading else { panic!("{reading:?} is no telemetry") };
+    let Reading::Telemetry(telemetry) = reading else { panic!("{reading:?} is not telemetry") };
     (telemetry.status, telemetry.message.to_string())
 }
 
 #[tokio::test]
-async fn cloudwatch_tells_each_tunnels_newest_state_by_its_own_clock() {
+async fn cloudwatch_gives_each_tunnels_newest_state_by_its_own_clock() {
     let aws = stand_in();
     control(&aws, json!({ "set_view": { "outside_ip": TUNNELS[1], "cloudwatch": { "value": 0.0 } } }));
     let vpns: [(&str, &[&str]); 2] = [(VPN, &TUNNELS), (OTHER_VPN, &[OTHER_TUNNEL])];
@@ -42,7 +42,7 @@ async fn cloudwatch_tells_each_tunnels_newest_state_by_its_own_clock() {
 }
 
 #[tokio::test]
-async fn a_tunnel_without_a_datapoint_a_fraction_and_a_future_stamp_are_told_as_they_are() {
+async fn a_missing_datapoint_a_fraction_and_a_future_stamp_are_passed_on_unchanged() {
     let aws = stand_in();
     control(&aws, json!({ "set_view": { "outside_ip": TUNNELS[0], "cloudwatch": "silent" } }));
     control(&aws, json!({ "set_view": { "outside_ip": TUNNELS[1], "cloudwatch": { "value": 0.5 } } }));
@@ -53,7 +53,7 @@ async fn a_tunnel_without_a_datapoint_a_fraction_and_a_future_stamp_are_told_as_
 }
 
 #[tokio::test]
-async fn data_that_lie_under_other_dimensions_than_the_documented_ones_are_found_and_used() {
+async fn data_under_undocumented_dimensions_is_found_and_used() {
     for (dimensions, under, denied) in [
         ("address_alone", FoundUnder::AddressAlone, false),
         ("address_alone", FoundUnder::AddressAlone, true),
@@ -75,14 +75,14 @@ async fn data_that_lie_under_other_dimensions_than_the_documented_ones_are_found
                 assert_eq!((point.value, point.under), (value, under), "round {round} of {dimensions}");
             }
         }
-        assert_eq!(received(&aws, "GetMetricData").len(), 4, "what was found is asked for from then on");
-        assert_eq!(received(&aws, "ListMetrics").len(), 1, "it is asked once");
+        assert_eq!(received(&aws, "GetMetricData").len(), 4, "the dimensions found are used from then on");
+        assert_eq!(received(&aws, "ListMetrics").len(), 1, "it is called once");
         assert_eq!(polling.problem(), None);
     }
 }
 
 #[tokio::test]
-async fn a_wrong_id_whose_tunnels_addresses_are_right_is_a_problem() {
+async fn a_wrong_id_with_correct_tunnel_addresses_is_a_problem() {
     let (aws, wrong) = (stand_in(), "vpn-00000000000000bad");
     let mut polling =
         Polling::watching(connections(&aws), source(SourceKind::CloudWatch), &[(wrong, &TUNNELS)]).await;
@@ -96,11 +96,11 @@ async fn a_wrong_id_whose_tunnels_addresses_are_right_is_a_problem() {
     assert!(problem.text.contains(&format!("nothing under VpnId {wrong}")), "{}", problem.text);
     polling.readings().await;
     assert_eq!(polling.problem().unwrap(), problem);
-    assert_eq!(received(&aws, "GetMetricData").len(), 3, "it is not sought at every question");
+    assert_eq!(received(&aws, "GetMetricData").len(), 3, "it is not searched at every poll");
 }
 
 #[tokio::test]
-async fn the_id_of_one_connection_with_the_addresses_of_another_is_a_problem_though_it_is_awss() {
+async fn the_id_of_one_connection_with_the_addresses_of_another_is_a_problem() {
     for (tunnels, strangers, listed, under_id) in [
         (&[OTHER_TUNNEL][..], format!("{OTHER_TUNNEL} is"), true, TUNNELS.join(", ")),
         (&[TUNNELS[0], OTHER_TUNNEL], format!("{OTHER_TUNNEL} is"), true, TUNNELS.join(", ")),
@@ -108,7 +108,7 @@ async fn the_id_of_one_connection_with_the_addresses_of_another_is_a_problem_tho
         (&[TUNNELS[1], OTHER_TUNNEL], format!("{OTHER_TUNNEL} is"), false, TUNNELS[1].to_owned()),
     ] {
         let aws = stand_in();
-        // What names the tunnels of the connection may be on any page.
+        // The list entries for the connection's tunnels may be on any page.
         control(&aws, json!({ "set_switches": { "switches": { "metrics_per_page": 1 } } }));
         if !listed {
             fault(&aws, "ListMetrics", json!("denied"));
@@ -120,8 +120,8 @@ async fn the_id_of_one_connection_with_the_addresses_of_another_is_a_problem_tho
         }
         let problem = polling.problem().unwrap();
         assert_eq!(problem.code, Code::ConnectionUnconfirmed);
-        let told = format!("TunnelState of {under_id} under VpnId {VPN}, and {strangers} not among them");
-        assert!(problem.text.contains(&told), "{told} is not in {}", problem.text);
+        let expected = format!("TunnelState of {under_id} under VpnId {VPN}, and {strangers} not among them");
+        assert!(problem.text.contains(&expected), "{expected} is not in {}", problem.text);
         polling.readings().await;
         assert_eq!(polling.problem().unwrap(), problem);
         assert_eq!(received(&aws, "ListMetrics").len(), if listed { 2 } else { 1 }, "each page once");
@@ -130,14 +130,14 @@ async fn the_id_of_one_connection_with_the_addresses_of_another_is_a_problem_tho
     let swapped: [(&str, &[&str]); 1] = [(OTHER_VPN, &TUNNELS)];
     let mut polling = Polling::watching(connections(&aws), source(SourceKind::CloudWatch), &swapped).await;
     polling.readings().await;
-    let told =
+    let expected =
         format!("{OTHER_TUNNEL} under VpnId {OTHER_VPN}, and {} are not among them", TUNNELS.join(", "));
     let problem = polling.problem().unwrap();
-    assert!(problem.text.contains(&told), "{}", problem.text);
+    assert!(problem.text.contains(&expected), "{}", problem.text);
 }
 
 #[tokio::test]
-async fn without_a_list_nothing_is_said_of_an_id_that_has_data() {
+async fn without_a_list_an_id_that_has_data_is_no_problem() {
     let aws = stand_in();
     fault(&aws, "ListMetrics", json!("denied"));
     let vpns: [(&str, &[&str]); 1] = [(VPN, &[OTHER_TUNNEL])];
@@ -147,7 +147,7 @@ async fn without_a_list_nothing_is_said_of_an_id_that_has_data() {
 }
 
 #[tokio::test]
-async fn a_tunnel_without_data_anywhere_is_looked_for_once_and_not_at_every_question() {
+async fn a_tunnel_without_data_is_searched_for_once_not_at_every_poll() {
     let aws = stand_in();
     for outside in TUNNELS {
         control(&aws, json!({ "set_view": { "outside_ip": outside, "cloudwatch": "silent" } }));
@@ -160,7 +160,7 @@ async fn a_tunnel_without_data_anywhere_is_looked_for_once_and_not_at_every_ques
 }
 
 #[tokio::test]
-async fn an_impossible_value_spoils_that_tunnel_alone_and_is_said_once() {
+async fn an_impossible_value_affects_only_that_tunnel_and_is_reported_once() {
     let aws = stand_in();
     control(&aws, json!({ "set_view": { "outside_ip": TUNNELS[0], "cloudwatch": "garbage" } }));
     let mut polling = Polling::start(connections(&aws), source(SourceKind::CloudWatch)).await;
@@ -175,7 +175,7 @@ async fn an_impossible_value_spoils_that_tunnel_alone_and_is_said_once() {
 }
 
 #[tokio::test]
-async fn ec2_tells_each_tunnels_status_and_message() {
+async fn ec2_gives_each_tunnels_status_and_message() {
     let aws = stand_in();
     let down = json!({ "set_tunnel": { "outside_ip": TUNNELS[1], "up": false, "message": "IPSEC IS DOWN" } });
     control(&aws, down);
@@ -189,7 +189,7 @@ async fn ec2_tells_each_tunnels_status_and_message() {
 }
 
 #[tokio::test]
-async fn a_connection_that_ec2_does_not_know_is_gone_and_hides_no_other() {
+async fn a_connection_unknown_to_ec2_is_gone_and_hides_no_other() {
     let aws = stand_in();
     let vpns: [(&str, &[&str]); 2] = [(NO_VPN, &["203.0.113.77"]), (VPN, &TUNNELS)];
     let mut polling = Polling::watching(connections(&aws), source(SourceKind::Ec2), &vpns).await;
@@ -204,7 +204,7 @@ async fn a_connection_that_ec2_does_not_know_is_gone_and_hides_no_other() {
 }
 
 #[tokio::test]
-async fn an_outside_address_that_ec2_does_not_list_is_unknown_and_said() {
+async fn an_outside_address_missing_at_ec2_is_unknown_and_reported() {
     let aws = stand_in();
     let vpns: [(&str, &[&str]); 1] = [(VPN, &["203.0.113.99"])];
     let mut polling = Polling::watching(connections(&aws), source(SourceKind::Ec2), &vpns).await;
@@ -215,7 +215,7 @@ async fn an_outside_address_that_ec2_does_not_list_is_unknown_and_said() {
 }
 
 #[tokio::test]
-async fn addresses_of_aws_that_change_are_a_problem_until_they_are_as_configured() {
+async fn changed_aws_addresses_are_a_problem_until_they_match_the_configuration() {
     let aws = stand_in();
     let addresses = Component::Addresses(VPN.to_owned());
     let inside = |outside_ip: &str, inside_cidr: &str| {
@@ -227,13 +227,13 @@ async fn addresses_of_aws_that_change_are_a_problem_until_they_are_as_configured
 
     inside(TUNNELS[1], "169.254.77.0/30");
     polling.answer().await;
-    let told = polling.health.watch().borrow()[&addresses].text.clone();
+    let expected = polling.health.watch().borrow()[&addresses].text.clone();
     assert!(
-        told.contains("203.0.113.12 is 169.254.77.1, not the configured inside_ip 169.254.11.1"),
-        "{told}"
+        expected.contains("203.0.113.12 is 169.254.77.1, not the configured inside_ip 169.254.11.1"),
+        "{expected}"
     );
 
-    // Of a document that cannot be read only what is said elsewhere is compared: the addresses outside.
+    // For an unreadable document only what is in other fields is compared: the outside addresses.
     control(&aws, json!({ "set_configuration": { "vpn_id": VPN, "configuration": "broken" } }));
     polling.answer().await;
     assert_eq!(polling.problem(), None);
@@ -251,12 +251,12 @@ async fn addresses_of_aws_that_change_are_a_problem_until_they_are_as_configured
     let mut health = polling.health.watch();
     tokio::time::timeout(DEADLINE, health.wait_for(|problems| !problems.contains_key(&addresses)))
         .await
-        .expect("who is not asked about any more has no problem")
+        .expect("a connection that is no longer polled has no problem")
         .unwrap();
 }
 
 #[tokio::test]
-async fn a_wrong_clock_of_ours_costs_one_refusal_and_no_answer() {
+async fn a_wrong_local_clock_costs_one_rejection_and_no_answer() {
     for (kind, operation) in
         [(SourceKind::CloudWatch, "GetMetricData"), (SourceKind::Ec2, "DescribeVpnConnections")]
     {
@@ -275,9 +275,9 @@ async fn a_wrong_clock_of_ours_costs_one_refusal_and_no_answer() {
     }
 }
 
-/// As at boot, when the first answers come before the time server's.
+/// As at boot, when AWS's first answers come before NTP has synchronised.
 #[tokio::test]
-async fn a_wrong_clock_of_ours_that_is_set_right_costs_one_refusal_and_no_answer() {
+async fn a_corrected_local_clock_costs_one_rejection_and_no_answer() {
     for (kind, operation) in
         [(SourceKind::CloudWatch, "GetMetricData"), (SourceKind::Ec2, "DescribeVpnConnections")]
     {
@@ -299,9 +299,9 @@ async fn a_wrong_clock_of_ours_that_is_set_right_costs_one_refusal_and_no_answer
 }
 
 #[tokio::test]
-async fn the_window_asked_for_is_on_awss_clock() {
+async fn the_queried_window_is_on_awss_clock() {
     let aws = stand_in();
-    // Too little for a refused signature, and more than the window reaches ahead.
+    // Too little for a rejected signature, and more than the window reaches ahead.
     control(&aws, json!({ "advance_clock": { "seconds": 200.0 } }));
     let mut polling = Polling::start(connections(&aws), source(SourceKind::CloudWatch)).await;
     for _ in 0..2 {
@@ -309,11 +309,11 @@ async fn the_window_asked_for_is_on_awss_clock() {
         let age = answer.date.since(state(&answer.readings[0].1).0).as_secs();
         assert!((60..=180).contains(&age), "{age} s");
     }
-    assert_eq!(received(&aws, "GetMetricData").len(), 3, "the first question is asked again, the second not");
+    assert_eq!(received(&aws, "GetMetricData").len(), 3, "the first query is repeated, the second is not");
 }
 
 #[tokio::test]
-async fn a_role_is_assumed_in_the_sites_name_and_its_expiry_is_known() {
+async fn a_role_is_assumed_with_the_sites_name_and_its_expiry_is_known() {
     let aws = stand_in();
     let connections = connections(&aws);
     assert_eq!(connections.credentials_expiry(), None);

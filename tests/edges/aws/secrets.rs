@@ -7,7 +7,7 @@ use super::child::polls_and_logs_everything;
 use super::{KEY, PRE_SHARED_KEY, SECRET, fault, received, stand_in};
 use crate::stand_in::StandIn;
 
-/// What a poll prints with every level on, and with the SDK's own switch for logging sensitive bodies.
+/// The output of a poll with every log level on, and with the SDK's own switch for logging sensitive bodies.
 fn everything_logged(kind: SourceKind, aws: &StandIn) -> String {
     let environment = [
         ("AWS_ACCESS_KEY_ID", KEY),
@@ -32,7 +32,7 @@ fn pre_shared_keys_reach_no_log_at_any_level() {
 }
 
 #[test]
-fn an_answer_that_cannot_be_read_is_not_quoted_either() {
+fn an_unreadable_answer_is_not_quoted_either() {
     for spoilt in ["truncated", "garbage", "lost_reply"] {
         let aws = stand_in();
         fault(&aws, "DescribeVpnConnections", json!(spoilt));

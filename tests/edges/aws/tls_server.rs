@@ -1,7 +1,7 @@
-//! A server under a private authority. It answers 503 to everything: enough to tell that TLS came about.
+//! A server with a certificate of a private CA. It answers 503 to everything: enough to show that TLS was established.
 //!
-//! The certificates in `tls/` are made for these tests, valid for a hundred years, and good for nothing else; the
-//! authority's key was thrown away.
+//! The certificates in `tls/` are made for these tests, valid for a hundred years, and useless otherwise; the CA's key
+//! was deleted.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -60,7 +60,7 @@ fn answer(config: Arc<ServerConfig>, mut socket: TcpStream) -> std::io::Result<(
     Ok(())
 }
 
-/// Reads it to its end: what is left unread when a connection closes resets it, and the answer with it.
+/// Reads to the end: closing a connection with unread data resets it, and the answer is lost.
 fn read_request(stream: &mut impl BufRead) -> std::io::Result<()> {
     let mut length = 0;
     loop {

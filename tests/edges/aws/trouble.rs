@@ -1,4 +1,4 @@
-//! What goes wrong at AWS or on the way there: refused, counted, said, and over when it is over.
+//! Failures at AWS or on the path there: rejected, counted, reported, and cleared when they are over.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ const SOURCES: [(SourceKind, &str); 2] =
     [(SourceKind::CloudWatch, "GetMetricData"), (SourceKind::Ec2, "DescribeVpnConnections")];
 
 #[tokio::test]
-async fn each_trouble_is_refused_counted_and_said_by_what_it_is() {
+async fn each_failure_is_rejected_counted_and_reported_by_its_kind() {
     let troubles: [(Value, bool, &str, Severity, &str); 9] = [
         (json!("throttle"), true, "throttled", Severity::Degraded, "throttled by AWS"),
         (json!("denied"), true, "denied", Severity::Failed, "permission"),
@@ -48,7 +48,7 @@ async fn each_trouble_is_refused_counted_and_said_by_what_it_is() {
 }
 
 #[tokio::test]
-async fn a_denial_names_the_permission_that_is_missing() {
+async fn a_denial_names_the_missing_permission() {
     for (kind, permission) in [
         (SourceKind::CloudWatch, "cloudwatch:GetMetricData"),
         (SourceKind::Ec2, "ec2:DescribeVpnConnections"),
@@ -63,7 +63,7 @@ async fn a_denial_names_the_permission_that_is_missing() {
 }
 
 #[tokio::test]
-async fn a_role_that_may_not_be_assumed_is_said_with_its_name() {
+async fn a_role_that_may_not_be_assumed_is_reported_by_name() {
     let aws = stand_in();
     let other = ROLE.replace("watcher", "stranger");
     let mut source = source(SourceKind::CloudWatch);
@@ -76,7 +76,7 @@ async fn a_role_that_may_not_be_assumed_is_said_with_its_name() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_that_gets_no_answer_ends_as_a_timeout() {
+async fn an_unanswered_call_ends_as_a_timeout() {
     for (kind, operation) in SOURCES {
         let aws = stand_in();
         fault(&aws, operation, json!({ "hang": { "seconds": 3600.0 } }));
@@ -87,7 +87,7 @@ async fn a_call_that_gets_no_answer_ends_as_a_timeout() {
 }
 
 #[tokio::test]
-async fn what_is_over_is_taken_back_and_asked_about_again() {
+async fn a_failure_that_is_over_is_cleared_and_polling_resumes() {
     for (kind, operation) in SOURCES {
         let aws = stand_in();
         fault(&aws, operation, json!("unavailable"));
@@ -97,13 +97,14 @@ async fn what_is_over_is_taken_back_and_asked_about_again() {
         control(&aws, json!({ "clear_faults": {} }));
         ask_until_answered(&mut polling).await;
         assert_eq!(polling.problem(), None);
-        assert_eq!(received(&aws, operation).len(), 2, "no request went out while it was left alone");
+        assert_eq!(received(&aws, operation).len(), 2, "no request was sent during the back-off");
     }
 }
 
-/// Agents rewrite the keys in a profile's file, which the SDK reads but once; a role's session stands for it here.
+/// Credential agents rewrite the keys in a profile's file, which the SDK reads only once; here a role's session verdicts_and_carrying
+/// for it.
 #[tokio::test]
-async fn credentials_that_were_not_accepted_are_loaded_afresh() {
+async fn rejected_credentials_are_loaded_again() {
     let aws = stand_in();
     let mut source = source(SourceKind::CloudWatch);
     source.place.role_arn = Some(ROLE.into());
@@ -123,7 +124,7 @@ async fn credentials_that_were_not_accepted_are_loaded_afresh() {
     assert_eq!(received(&aws, "AssumeRole").len(), 2);
 }
 
-/// After a failure the source is left alone for a second or so.
+/// After a failure the source backs off for a second or so.
 async fn ask_until_answered(polling: &mut Polling) {
     let answered = async {
         let mut ticks = tokio::time::interval(Duration::from_millis(20));
@@ -135,7 +136,7 @@ async fn ask_until_answered(polling: &mut Polling) {
 }
 
 #[tokio::test]
-async fn an_endpoint_that_nobody_serves_is_no_connection() {
+async fn an_unserved_endpoint_is_a_connection_failure() {
     let aws = stand_in();
     let connections = connections(&aws);
     drop(aws);

@@ -1,4 +1,4 @@
-//! What a wrong file, a narrow limit or a slow client may cost: a line, never the daemon.
+//! A wrong file, a tight limit or a slow client costs a log line at most, never the daemon.
 
 use std::fs;
 use std::io::Write as _;
@@ -11,7 +11,7 @@ use super::site::{MILAN, ONE, Site, TWO, inside};
 use super::systemd::Manager;
 use super::wait::until;
 
-/// What `/proc/PID/status` says of the memory it has ever taken, in kB.
+/// The peak memory by `/proc/PID/status`, in kB.
 fn peak(daemon: &Daemon<'_>) -> u64 {
     let status = fs::read_to_string(format!("/proc/{}/status", daemon.pid())).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
@@ -19,7 +19,7 @@ fn peak(daemon: &Daemon<'_>) -> u64 {
 }
 
 #[test]
-fn a_reload_of_a_file_that_is_no_configuration_costs_a_line_and_the_old_one_stays_in_force() {
+fn a_reload_of_an_invalid_file_costs_one_log_line_and_keeps_the_old_configuration() {
     let site = Site::new();
     let manager = Manager::new(&site);
     let daemon = manager.start();
@@ -42,9 +42,9 @@ fn a_reload_of_a_file_that_is_no_configuration_costs_a_line_and_the_old_one_stay
         let ended = site.run_command(manager.unit(&["reload"]));
         assert_eq!(ended.code, Some(78), "{what}: {}", &ended.stderr[..ended.stderr.len().min(2_000)]);
         assert!(ended.stderr.contains(what), "{what}: {}", &ended.stderr[..ended.stderr.len().min(2_000)]);
-        let told = daemon.until_readyz_says("the last reload was refused");
-        assert_eq!(told.code, 200, "{told:?}");
-        assert!(told.body.len() < 8_192, "{what}: {} bytes", told.body.len());
+        let answer = daemon.until_readyz_says("the last reload was refused");
+        assert_eq!(answer.code, 200, "{answer:?}");
+        assert!(answer.body.len() < 8_192, "{what}: {} bytes", answer.body.len());
     };
     for (text, what) in texts {
         fs::write(&wrong, text).unwrap();
@@ -61,12 +61,13 @@ fn a_reload_of_a_file_that_is_no_configuration_costs_a_line_and_the_old_one_stay
     daemon.until_probed_further(MILAN, &ONE);
     assert_eq!(daemon.vpn(MILAN)["name"], "Milan DC");
     assert_eq!(site.run_command(manager.unit(&["reload"])).code, Some(0));
-    // A text of a megabyte is held twice and its tokens once; a list of its mistakes would take hundreds.
+    // The text of a megabyte is held twice and its tokens once; a list of all its errors would take hundreds of
+    // megabytes.
     assert!(peak(&daemon) - before < 96 * 1024, "{} kB, {before} kB before", peak(&daemon));
 }
 
 #[test]
-fn the_soft_limit_of_open_files_is_raised_and_a_hard_one_that_is_too_low_refused() {
+fn the_soft_limit_of_open_files_is_raised_and_a_too_low_hard_limit_is_refused() {
     let site = Site::new();
     let limited = |limit: &str| {
         let run = site.command(&site.home, &["run"]);
@@ -95,14 +96,14 @@ fn the_soft_limit_of_open_files_is_raised_and_a_hard_one_that_is_too_low_refused
 }
 
 #[test]
-fn clients_that_say_nothing_keep_nobody_from_readyz_and_status() {
+fn silent_clients_do_not_block_readyz_and_status() {
     let site = Site::new();
     let daemon = site.start_healthy();
-    until("/readyz is content", || daemon.get("/readyz").body == "ready\n");
+    until("/readyz says ready", || daemon.get("/readyz").body == "ready\n");
     let silent: Vec<_> = (0..40)
         .map(|_| {
             let mut stream = inside(&site.here, || TcpStream::connect(site.home.listen).unwrap());
-            // It may have had to make room already.
+            // It may already have had to make room.
             let _ = stream.write_all(b"GET /readyz HTTP/1.1\r\nHo");
             stream
         })

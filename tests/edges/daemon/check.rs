@@ -1,4 +1,4 @@
-//! `bothends check --aws`: what AWS allows, found out without an effect.
+//! `bothends check --aws`: finds out what AWS allows, without side effects.
 
 use serde_json::{Value, json};
 
@@ -8,7 +8,7 @@ use super::site::{
     THREE, TOPIC, TWO, WATCHER,
 };
 
-/// Checks, and makes sure that nothing was opened or stored, and no secret told.
+/// Runs the check, and asserts that it created and stored nothing and printed no secret.
 #[track_caller]
 fn check(site: &Site) -> Ended {
     let mut command = site.command(&site.home, &["check", "--aws"]);
@@ -25,40 +25,44 @@ fn check(site: &Site) -> Ended {
     ended
 }
 
-/// It ends with this exit code, in these words.
+/// Asserts the exit code and texts of the output.
 #[track_caller]
-fn tells(ended: &Ended, code: i32, told: &[&str]) {
+fn assert_ended(ended: &Ended, code: i32, expected: &[&str]) {
     assert_eq!(ended.code, Some(code), "{}\n{}", ended.stdout, ended.stderr);
-    for words in told {
-        assert!(ended.stdout.contains(words), "{words:?} is not told in\n{}", ended.stdout);
+    for text in expected {
+        assert!(ended.stdout.contains(text), "{text:?} is not expected in\n{}", ended.stdout);
     }
 }
 
-/// The verdict in the row of a call.
+/// The verdict in a call's row.
 #[track_caller]
 fn verdict<'t>(ended: &'t Ended, call: &str) -> Vec<&'t str> {
     let rows = ended.stdout.lines().filter(|line| line.split_whitespace().next() == Some(call));
     rows.map(|row| row.rsplit("  ").next().unwrap().trim()).collect()
 }
 
-/// What is given to Incident Manager to be started or changed.
+/// What Incident Manager was asked to create or change.
 fn written(site: &Site) -> Vec<Value> {
     let operations = ["StartIncident", "CreateTimelineEvent", "UpdateRelatedItems", "UpdateIncidentRecord"];
     operations.into_iter().flat_map(|operation| site.received(operation)).collect()
 }
 
 #[test]
-fn without_the_option_nobody_is_asked() {
+fn without_the_option_aws_is_not_called() {
     let site = Site::new();
     assert_eq!(site.run(&["check"]).code, Some(0));
-    assert!(site.received_at_all().is_empty());
+    assert!(site.all_received().is_empty());
 }
 
 #[test]
-fn every_call_of_the_configuration_is_tried_and_nothing_is_opened() {
+fn every_call_of_the_configuration_is_tried_and_nothing_is_created() {
     let site = Site::new();
     let ended = check(&site);
-    tells(&ended, 0, &["AWS in eu-west-1: account 123456789012, arn:aws:iam::123456789012:user/gateway"]);
+    assert_ended(
+        &ended,
+        0,
+        &["AWS in eu-west-1: account 123456789012, arn:aws:iam::123456789012:user/gateway"],
+    );
     for (call, said) in [
         ("cloudwatch:GetMetricData", "allowed"),
         ("cloudwatch:PutMetricData", "not denied"),
@@ -74,8 +78,8 @@ fn every_call_of_the_configuration_is_tried_and_nothing_is_opened() {
     ] {
         assert_eq!(verdict(&ended, call), [said], "{call} in\n{}", ended.stdout);
     }
-    assert_eq!(verdict(&ended, "ec2:DescribeVpnConnections"), Vec::<&str>::new(), "it is not used");
-    // Each came as far as it was meant to: what it asked for was well-formed, and is nobody's.
+    assert_eq!(verdict(&ended, "ec2:DescribeVpnConnections"), Vec::<&str>::new(), "it is not called");
+    // Each call passed validation, with an id that does not exist.
     for request in written(&site) {
         assert_eq!(request["result"], "ResourceNotFoundException", "{request}");
     }
@@ -84,7 +88,7 @@ fn every_call_of_the_configuration_is_tried_and_nothing_is_opened() {
 }
 
 #[test]
-fn what_is_denied_is_named_with_the_statement_to_add() {
+fn a_denied_permission_is_named_with_the_policy_statement_to_add() {
     let site = Site::new();
     site.home.add("ec2.toml", "[aws]\nec2_telemetry = true\n");
     let records = "\"Resource\":[\"arn:aws:ssm-incidents::123456789012:response-plan/bothends\",\"arn:aws:ssm-incidents::123456789012:incident-record/bothends/*\"]";
@@ -109,7 +113,7 @@ fn what_is_denied_is_named_with_the_statement_to_add() {
     ] {
         site.fault(call.split_once(':').unwrap().1, json!("denied"));
         let ended = check(&site);
-        tells(
+        assert_ended(
             &ended,
             77,
             &[&format!("the permission {call} on"), "to be added to the policy of arn:aws:iam::"],
@@ -121,66 +125,70 @@ fn what_is_denied_is_named_with_the_statement_to_add() {
         assert_eq!(ended.stdout.matches("  denied\n").count(), 1, "{call} alone in\n{}", ended.stdout);
         site.clear_faults();
     }
-    tells(&check(&site), 0, &["nothing that could be tested is denied"]);
+    assert_ended(&check(&site), 0, &["nothing that could be tested is denied"]);
     let described = site.received("DescribeVpnConnections");
     assert!(described.iter().all(|request| request["parameters"]["DryRun"] == true), "{described:?}");
     assert_eq!(described.last().unwrap()["result"], "DryRunOperation");
 }
 
 #[test]
-fn an_account_without_incident_manager_is_told_what_to_use_instead() {
+fn an_account_without_incident_manager_gets_alternatives_suggested() {
     let site = Site::with(json!({ "replication_sets": [] }));
     let ended = check(&site);
-    let told =
+    let expected =
         ["this account has no Incident Manager in eu-west-1", "\"ops_center\", \"sns\" or \"webhook\""];
-    tells(&ended, 1, &told);
+    assert_ended(&ended, 1, &expected);
     assert_eq!(verdict(&ended, "ssm-incidents:StartIncident"), ["not tried"]);
     assert_eq!(written(&site), Vec::<Value>::new());
 
     let elsewhere = Site::with(json!({ "replication_regions": ["eu-north-1", ROMES_REGION] }));
-    let told = "Incident Manager of this account is in eu-central-1, eu-north-1 and not in eu-west-1: set region under [[incident.sink]]";
-    tells(&check(&elsewhere), 1, &[told]);
+    let expected = "Incident Manager of this account is in eu-central-1, eu-north-1 and not in eu-west-1: set region under [[incident.sink]]";
+    assert_ended(&check(&elsewhere), 1, &[expected]);
 }
 
 #[test]
-fn a_plan_that_is_missing_and_dedupe_strings_that_fold_incidents_are_bad_news() {
+fn a_missing_response_plan_and_merging_dedupe_strings_are_errors() {
     let missing = Site::with(json!({ "response_plans": [{ "arn": ROMES_PLAN }] }));
-    let told = format!(
+    let expected = format!(
         "Incident Manager GetResponsePlan in eu-west-1: there is no response plan {PLAN} (for outage of {MILAN}"
     );
-    tells(&check(&missing), 1, &[&told, "correct response_plan"]);
+    assert_ended(&check(&missing), 1, &[&expected, "correct response_plan"]);
 
-    let folding = Site::with(json!({ "response_plans": [{ "arn": PLAN, "dedupe_string": "vpn" }] }));
-    tells(&check(&folding), 1, &["the response plan bothends has the dedupe string \"vpn\"", "its own plan"]);
+    let merging = Site::with(json!({ "response_plans": [{ "arn": PLAN, "dedupe_string": "vpn" }] }));
+    assert_ended(
+        &check(&merging),
+        1,
+        &["the response plan bothends has the dedupe string \"vpn\"", "its own plan"],
+    );
     let kinds = ["outage", "redundancy_lost", "one_sided"];
-    folding.home.edit(PLAN, &format!("{PLAN}-{{kind}}"));
+    merging.home.edit(PLAN, &format!("{PLAN}-{{kind}}"));
     let plans = |dedupe: fn(&str) -> String| {
         let plan = |kind: &str| json!({ "arn": format!("{PLAN}-{kind}"), "dedupe_string": dedupe(kind) });
         json!({ "response_plans": kinds.map(plan) })
     };
     let each_its_own = Site::with(plans(str::to_owned));
     each_its_own.home.edit(PLAN, &format!("{PLAN}-{{kind}}"));
-    tells(&check(&each_its_own), 0, &["and 2 more", "bothends-*"]);
+    assert_ended(&check(&each_its_own), 0, &["and 2 more", "bothends-*"]);
     let all_the_same = Site::with(plans(|_| "vpn".to_owned()));
     all_the_same.home.edit(PLAN, &format!("{PLAN}-{{kind}}"));
-    tells(&check(&all_the_same), 1, &["have the same dedupe string \"vpn\""]);
+    assert_ended(&check(&all_the_same), 1, &["have the same dedupe string \"vpn\""]);
 }
 
 #[test]
-fn a_tunnel_of_which_cloudwatch_knows_nothing_is_named() {
+fn a_tunnel_unknown_to_cloudwatch_is_named() {
     let site = Site::new();
     site.cloudwatch_shows(&ONE, json!("silent"));
-    let told = format!("CloudWatch in eu-west-1 has no TunnelState of {MILAN} {}", ONE.outside);
+    let expected = format!("CloudWatch in eu-west-1 has no TunnelState of {MILAN} {}", ONE.outside);
     let ended = check(&site);
-    tells(&ended, 1, &[&told]);
+    assert_ended(&ended, 1, &[&expected]);
     assert_eq!(verdict(&ended, "cloudwatch:GetMetricData"), ["allowed"]);
 }
 
 #[test]
-fn a_wrong_id_whose_addresses_are_right_is_named() {
+fn a_wrong_id_with_correct_addresses_is_named() {
     let site = Site::new();
     site.home.edit(MILAN, "vpn-00000000000000bad");
-    tells(
+    assert_ended(
         &check(&site),
         1,
         &["nothing under VpnId vpn-00000000000000bad", "bothends discover vpn-00000000000000bad"],
@@ -188,29 +196,33 @@ fn a_wrong_id_whose_addresses_are_right_is_named() {
 }
 
 #[test]
-fn an_address_of_another_connection_is_named_whoever_else_will_be_asked() {
+fn an_address_of_another_connection_is_named_with_and_without_ec2() {
     let site = Site::new();
     site.home.edit(TWO.outside, FIVE.outside);
-    let told = format!(
+    let expected = format!(
         "{}, {} under VpnId {MILAN}, and {} is not among them",
         ONE.outside, TWO.outside, FIVE.outside
     );
-    tells(&check(&site), 1, &[&told]);
+    assert_ended(&check(&site), 1, &[&expected]);
     site.home.add("ec2.toml", "[aws]\nec2_telemetry = true\n");
-    tells(&check(&site), 1, &[&told]);
+    assert_ended(&check(&site), 1, &[&expected]);
 }
 
 #[test]
-fn what_is_left_to_ec2_to_confirm_is_not_found_fault_with() {
+fn what_only_ec2_can_confirm_is_no_error() {
     let site = Site::new();
     site.control(json!({ "set_switches": { "switches": { "tunnel_dimensions": "no_aggregate" } } }));
-    tells(&check(&site), 1, &[&format!("nothing under VpnId {MILAN}"), "set [aws] ec2_telemetry = true"]);
+    assert_ended(
+        &check(&site),
+        1,
+        &[&format!("nothing under VpnId {MILAN}"), "set [aws] ec2_telemetry = true"],
+    );
     site.home.add("ec2.toml", "[aws]\nec2_telemetry = true\n");
-    tells(&check(&site), 0, &["nothing that could be tested is denied"]);
+    assert_ended(&check(&site), 0, &["nothing that could be tested is denied"]);
 }
 
 #[test]
-fn every_place_is_tried_as_the_daemon_calls_it_and_a_role_that_cannot_be_assumed_is_told_once() {
+fn every_region_and_role_is_tried_as_the_daemon_does_and_a_role_that_cannot_be_assumed_is_reported_once() {
     let site = Site::new();
     let rome = |role: &str| {
         format!(
@@ -222,7 +234,7 @@ fn every_place_is_tried_as_the_daemon_calls_it_and_a_role_that_cannot_be_assumed
     };
     site.home.add("rome.toml", &rome(WATCHER));
     let ended = check(&site);
-    tells(
+    assert_ended(
         &ended,
         0,
         &[&format!("AWS in {ROMES_REGION} as {WATCHER}: account"), ":assumed-role/pager/bothends-milan-1"],
@@ -238,13 +250,13 @@ fn every_place_is_tried_as_the_daemon_calls_it_and_a_role_that_cannot_be_assumed
     let statement =
         format!("{{\"Effect\":\"Allow\",\"Action\":[\"sts:AssumeRole\"],\"Resource\":[\"{nobodys}\"]}}");
     let nothing_else = format!("nothing else was tried in {ROMES_REGION} as {nobodys}");
-    tells(&ended, 77, &[&statement, &nothing_else, "trust policy must allow"]);
+    assert_ended(&ended, 77, &[&statement, &nothing_else, "trust policy must allow"]);
     assert_eq!(verdict(&ended, "sts:AssumeRole"), ["denied", "allowed"]);
     assert_eq!(verdict(&ended, "cloudwatch:GetMetricData"), ["allowed"], "elsewhere it goes on");
 }
 
 #[test]
-fn the_role_of_a_profile_that_cannot_be_assumed_is_what_the_policy_lacks() {
+fn a_profiles_role_that_cannot_be_assumed_is_named_as_the_missing_permission() {
     let site = Site::new();
     let nobodys = WATCHER.replace("watcher", "nobody");
     std::fs::write(
@@ -266,23 +278,27 @@ fn the_role_of_a_profile_that_cannot_be_assumed_is_what_the_policy_lacks() {
     let ended = site.run_command(with_profile(site.command(&site.home, &["check", "--aws"])));
     let statement =
         format!("{{\"Effect\":\"Allow\",\"Action\":[\"sts:AssumeRole\"],\"Resource\":[\"{nobodys}\"]}}");
-    tells(&ended, 77, &[&statement, &format!("sts:AssumeRole on {nobodys}, whose trust policy must allow")]);
+    assert_ended(
+        &ended,
+        77,
+        &[&statement, &format!("sts:AssumeRole on {nobodys}, whose trust policy must allow")],
+    );
     assert!(!ended.stdout.contains("sts:GetCallerIdentity\""), "{}", ended.stdout);
 
     let ended = site.run_command(with_profile(site.bare(&["discover", "--region", "eu-west-1", MILAN])));
     assert_eq!(ended.code, Some(77), "{ended:?}");
-    for words in
+    for text in
         [&format!("may not assume {nobodys}"), "They need sts:AssumeRole on that role", "not authorized"]
     {
-        assert!(ended.stderr.contains(words), "{words:?}: {ended:?}");
+        assert!(ended.stderr.contains(text), "{text:?}: {ended:?}");
     }
     assert!(!ended.stderr.contains("ec2:DescribeVpnConnections"), "{ended:?}");
 }
 
 #[test]
-fn what_goes_wrong_otherwise_is_no_want_of_a_permission() {
+fn other_failures_are_not_reported_as_missing_permissions() {
     let site = Site::new();
-    for (operation, kind, told) in [
+    for (operation, kind, expected) in [
         ("StartIncident", "unavailable", "AWS failed"),
         ("StartIncident", "close", "the connection broke"),
         ("ListIncidentRecords", "garbage", "cannot be understood"),
@@ -290,60 +306,60 @@ fn what_goes_wrong_otherwise_is_no_want_of_a_permission() {
     ] {
         site.fault(operation, json!(kind));
         let ended = check(&site);
-        tells(&ended, 1, &[&format!("{operation} in eu-west-1"), told]);
+        assert_ended(&ended, 1, &[&format!("{operation} in eu-west-1"), expected]);
         let failed = ended.stdout.lines().filter(|line| line.ends_with("  failed")).collect::<Vec<_>>();
         assert!(failed.len() == 1 && failed[0].contains(operation), "{failed:?}");
         site.clear_faults();
     }
-    // Where nothing comes back the rest is not waited for; what else AWS is used for is.
+    // After a call without an answer, this service's other calls are not tried; other services are.
     site.fault("ListIncidentRecords", json!("reset"));
     let ended = check(&site);
     assert_eq!(verdict(&ended, "ssm-incidents:UpdateIncidentRecord"), ["not tried"], "{}", ended.stdout);
     assert_eq!(verdict(&ended, "cloudwatch:PutMetricData"), ["not denied"]);
     site.clear_faults();
     site.fault("ListReplicationSets", json!("reset"));
-    tells(&check(&site), 1, &["it is not in every Region", "set region under [[incident.sink]]"]);
+    assert_ended(&check(&site), 1, &["it is not in every Region", "set region under [[incident.sink]]"]);
     site.clear_faults();
 
     site.fault_times("GetResponsePlan", json!("throttle"), 2);
-    tells(&check(&site), 0, &[]);
+    assert_ended(&check(&site), 0, &[]);
 }
 
 #[test]
-fn without_credentials_or_a_region_that_is_said_and_nothing_else_is_tried() {
+fn missing_credentials_or_a_missing_region_is_reported_and_nothing_else_is_tried() {
     let site = Site::new();
     let mut keyless = site.command(&site.home, &["check", "--aws"]);
     keyless.env_remove("AWS_ACCESS_KEY_ID").env_remove("AWS_SECRET_ACCESS_KEY");
-    let told = [
+    let expected = [
         "no AWS credentials: no profile [default]",
         "set AWS_PROFILE",
         "nothing else was tried in eu-west-1",
     ];
     let ended = site.run_command(keyless);
-    tells(&ended, 77, &told);
+    assert_ended(&ended, 77, &expected);
     assert!(
         !ended.stdout.contains("/etc/bothends/credentials") && !ended.stdout.contains("restart"),
         "{ended:?}"
     );
-    assert!(site.received_at_all().is_empty());
+    assert!(site.all_received().is_empty());
 
     site.fault("*", json!("expired"));
-    tells(&check(&site), 77, &["does not accept", "nothing else was tried"]);
+    assert_ended(&check(&site), 77, &["does not accept", "nothing else was tried"]);
     site.clear_faults();
 
     site.home.edit("region = \"eu-west-1\"", "");
-    tells(&check(&site), 1, &["no Region is configured; set region under [aws], or AWS_REGION"]);
+    assert_ended(&check(&site), 1, &["no Region is configured; set region under [aws], or AWS_REGION"]);
 }
 
 #[test]
-fn the_other_sinks_are_tried_as_far_as_nobody_hears_of_it() {
+fn the_other_sinks_are_tried_without_sending_anything() {
     let site = Site::new();
     let sinks = format!(
         "[[incident.sink]]\ntype = \"ops_center\"\n[[incident.sink]]\ntype = \"sns\"\ntopic_arn = \"{ROMES_TOPIC}\"\n"
     );
     site.home.add("sinks.toml", &sinks);
     let ended = check(&site);
-    tells(&ended, 0, &["ssm:CreateOpsItem and sns:Publish have no dry run", ROMES_REGION]);
+    assert_ended(&ended, 0, &["ssm:CreateOpsItem and sns:Publish have no dry run", ROMES_REGION]);
     for (call, said) in [
         ("ssm:DescribeOpsItems", "allowed"),
         ("ssm:GetOpsItem", "not denied"),
@@ -356,18 +372,18 @@ fn the_other_sinks_are_tried_as_far_as_nobody_hears_of_it() {
     }
     assert_eq!(site.control(json!({ "ops_items": {} })), json!([]));
     assert!(site.received("Publish").is_empty() && site.received("CreateOpsItem").is_empty());
-    tells(&ended, 0, &["delivery to ops_center, sns was not tested: run bothends drill"]);
+    assert_ended(&ended, 0, &["delivery to ops_center, sns was not tested: run bothends drill"]);
 }
 
 #[test]
-fn a_topic_that_is_missing_elsewhere_or_denied_is_known_before_the_first_page() {
-    // The second is looked for where its ARN says that it is.
+fn a_missing_or_denied_topic_is_found_before_the_first_page() {
+    // The second topic is looked up in the Region of its ARN.
     for missing in [TOPIC, ROMES_TOPIC].map(|topic| topic.replace("alerts", "nowhere")) {
         let site = Site::new();
         site.home
             .add("sinks.toml", &format!("[[incident.sink]]\ntype = \"sns\"\ntopic_arn = \"{missing}\"\n"));
         let ended = check(&site);
-        tells(&ended, 1, &[&format!("there is no topic {missing}; create it, or correct topic_arn")]);
+        assert_ended(&ended, 1, &[&format!("there is no topic {missing}; create it, or correct topic_arn")]);
         assert_eq!(verdict(&ended, "sns:GetTopicAttributes"), ["failed"]);
     }
     let site = Site::new();
@@ -376,5 +392,5 @@ fn a_topic_that_is_missing_elsewhere_or_denied_is_known_before_the_first_page() 
     let statement = format!(
         "{{\"Effect\":\"Allow\",\"Action\":[\"sns:GetTopicAttributes\"],\"Resource\":[\"{TOPIC}\"]}}"
     );
-    tells(&check(&site), 77, &["the permission sns:GetTopicAttributes on the topic", &statement]);
+    assert_ended(&check(&site), 77, &["the permission sns:GetTopicAttributes on the topic", &statement]);
 }

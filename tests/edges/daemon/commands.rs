@@ -1,4 +1,4 @@
-//! What a person and a scraper ask.
+//! The commands for people, and the HTTP endpoints.
 
 use std::io;
 use std::process::Stdio;
@@ -9,16 +9,16 @@ use super::process::Ended;
 use super::site::{MILAN, ONE, Site, TWO, inside};
 use super::wait::until;
 
-/// As the kernel ships `net.ipv4.ping_group_range`: for no group.
+/// The kernel's default of `net.ipv4.ping_group_range`: no group.
 const CLOSED: &str = "1 0";
 
 #[test]
-fn probe_prints_a_row_for_every_tunnel_and_tells_by_its_exit_code_whether_all_answered() {
+fn probe_prints_a_row_per_tunnel_and_its_exit_code_says_whether_all_answered() {
     let site = Site::new();
     let all = site.run(&["probe", "--echoes", "2"]);
     assert_eq!(all.code, Some(0), "{all:?}");
-    for told in ["Milan DC", "tunnel 1", "tunnel 2"] {
-        assert!(all.stdout.contains(told), "{told:?} is not told in\n{}", all.stdout);
+    for expected in ["Milan DC", "tunnel 1", "tunnel 2"] {
+        assert!(all.stdout.contains(expected), "{expected:?} is not expected in\n{}", all.stdout);
     }
 
     site.cut(&[&TWO]);
@@ -26,12 +26,12 @@ fn probe_prints_a_row_for_every_tunnel_and_tells_by_its_exit_code_whether_all_an
     assert_eq!(one.code, Some(1), "{one:?}");
     let lost = one.stdout.lines().find(|line| line.contains("tunnel 2")).unwrap();
     assert!(lost.ends_with("no reply: 2"), "{}", one.stdout);
-    assert!(site.received_at_all().is_empty(), "probe needs nobody's help");
+    assert!(site.all_received().is_empty(), "probe sends nothing to AWS");
 }
 
-/// As in `bothends check | head`, where what is read last is long past what was wanted.
+/// As in `bothends check | head`, where the reader closes the pipe early.
 #[test]
-fn a_command_of_which_nobody_reads_the_output_ends_as_it_would_have() {
+fn a_closed_output_pipe_does_not_change_a_commands_exit_code() {
     let site = Site::new();
     for (arguments, code) in [(&["check"][..], 0), (&["probe", "--echoes", "1"], 0), (&["status"], 3)] {
         let (reader, writer) = io::pipe().unwrap();
@@ -48,19 +48,19 @@ fn without_permission_for_icmp_the_sysctl_and_the_capability_are_named() {
     let site = Site::new();
     site.here.set("net/ipv4/ping_group_range", CLOSED);
     for command in [&["run"][..], &["probe"], &["check", "--to-run"]] {
-        let ended = site.run_command(site.powerless(command));
+        let ended = site.run_command(site.without_capabilities(command));
         assert_eq!(ended.code, Some(77), "{command:?}: {ended:?}");
-        for told in ["sysctl -w net.ipv4.ping_group_range=\"0 0\"", "AmbientCapabilities=CAP_NET_RAW"] {
-            let line = ended.stderr.lines().find(|line| line.contains(told));
-            assert!(line.is_some(), "{command:?}: {told:?} is not told in\n{}", ended.stderr);
+        for expected in ["sysctl -w net.ipv4.ping_group_range=\"0 0\"", "AmbientCapabilities=CAP_NET_RAW"] {
+            let line = ended.stderr.lines().find(|line| line.contains(expected));
+            assert!(line.is_some(), "{command:?}: {expected:?} is not expected in\n{}", ended.stderr);
         }
     }
-    assert!(site.received_at_all().is_empty());
+    assert!(site.all_received().is_empty());
     assert!(!site.home.store().exists());
 }
 
 #[test]
-fn status_shows_what_the_running_daemon_knows_and_says_so_when_none_runs() {
+fn status_shows_the_running_daemons_state_and_says_if_none_is_running() {
     let site = Site::new();
     let nobody = site.run(&["status"]);
     assert_eq!(nobody.code, Some(3));
@@ -70,7 +70,7 @@ fn status_shows_what_the_running_daemon_knows_and_says_so_when_none_runs() {
     let table = site.run(&["status"]);
     assert_eq!(table.code, Some(0), "{table:?}");
     assert!(table.stdout.starts_with("HEALTHY: 1 connection, 2 tunnels\n"), "{}", table.stdout);
-    for told in [
+    for expected in [
         "milan-1",
         &format!("Milan DC ({MILAN})"),
         "tunnel 1",
@@ -78,22 +78,23 @@ fn status_shows_what_the_running_daemon_knows_and_says_so_when_none_runs() {
         "healthy since",
         "incidents: raise",
     ] {
-        assert!(table.stdout.contains(told), "{told:?} is not told in\n{}", table.stdout);
+        assert!(table.stdout.contains(expected), "{expected:?} is not expected in\n{}", table.stdout);
     }
 
     let json = site.run(&["status", "--json"]);
     assert_eq!(json.code, Some(0), "{json:?}");
-    let told: Value = serde_json::from_str(&json.stdout).unwrap();
+    let expected: Value = serde_json::from_str(&json.stdout).unwrap();
     let known = daemon.status();
     for key in ["site", "version", "mode", "incidents", "problems"] {
-        assert_eq!(told[key], known[key], "{key}");
+        assert_eq!(expected[key], known[key], "{key}");
     }
-    assert_eq!(told["vpns"][0]["tunnels"][0]["assessment"], "healthy");
+    assert_eq!(expected["vpns"][0]["tunnels"][0]["assessment"], "healthy");
 }
 
-/// Monitoring systems take every other code for a connection that is down, and show the first line of standard output alone.
+/// Monitoring systems treat every other code as a connection that is down, and show only the first line of standard
+/// output.
 #[test]
-fn status_ends_with_0_to_3_whatever_happens_and_says_why_first() {
+fn status_always_exits_with_0_to_3_and_gives_the_reason_first() {
     let site = Site::new();
     let first = |ended: &Ended| ended.stdout.lines().next().unwrap_or_default().to_owned();
     for arguments in [&["status", "--jsn"][..], &["status", "more"], &["--config", "/x", "status", "--url"]] {
@@ -110,7 +111,7 @@ fn status_ends_with_0_to_3_whatever_happens_and_says_why_first() {
     assert_eq!(help.code, Some(0), "{help:?}");
 
     let daemon = site.start_healthy();
-    // Neither a configuration that is not there nor one that is wrong keeps it from asking.
+    // It works without a configuration, and with a wrong one.
     let status = |arguments: &[&str]| site.run_command(site.bare(&[&["status"], arguments].concat()));
     assert_eq!(status(&["--config", "/nonexistent.toml"]).code, Some(0));
     site.home.add("wrong.toml", "[probe]\nup_after = 5.0\n[oops\n");
@@ -133,12 +134,12 @@ fn status_ends_with_0_to_3_whatever_happens_and_says_why_first() {
 }
 
 #[test]
-fn an_address_that_should_be_awss_and_becomes_this_host_s_is_a_problem_until_it_goes() {
+fn an_aws_address_on_this_host_is_a_problem_until_it_is_removed() {
     let site = Site::new();
     let daemon = site.start_healthy();
     site.here.ip("addr add 169.254.11.1/32 dev lo");
-    let told = daemon.until_readyz_says("inside_ip 169.254.11.1 is an address of this host");
-    assert_eq!(told.code, 503, "{told:?}");
+    let expected = daemon.until_readyz_says("inside_ip 169.254.11.1 is an address of this host");
+    assert_eq!(expected.code, 503, "{expected:?}");
     let checked = site.run(&["check"]);
     assert!(checked.stderr.contains("which answers its own probes"), "{checked:?}");
     assert_eq!(site.run(&["status"]).code, Some(1));
@@ -148,7 +149,7 @@ fn an_address_that_should_be_awss_and_becomes_this_host_s_is_a_problem_until_it_
     site.here.ip("addr del 169.254.11.1/32 dev lo");
     site.here.ip("route replace local 169.254.11.1/32 dev lo");
     site.here.ip("addr add 169.254.11.2/32 dev lo");
-    until("/readyz is content", || daemon.get("/readyz").body == "ready\n");
+    until("/readyz says ready", || daemon.get("/readyz").body == "ready\n");
 }
 
 #[test]

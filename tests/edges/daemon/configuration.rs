@@ -1,4 +1,4 @@
-//! A configuration that is wrong, and one that is right.
+//! Wrong and right configurations.
 
 use std::collections::BTreeSet;
 use std::net::TcpListener;
@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::site::{MILAN, ONE, PLAN, Site, TWO, inside};
 
-/// Mistakes of the main file and of one in conf.d; each is listed in [`MISTAKES`].
+/// Mistakes in the main file and in a conf.d file; each is listed in [`MISTAKES`].
 fn make_mistakes(site: &Site) {
     site.home.edit("name = \"milan-1\"", "name = \"\"");
     site.home.edit("poll_interval = \"5s\"\n", "poll_interval = 5\n");
@@ -16,7 +16,7 @@ fn make_mistakes(site: &Site) {
     site.home.add("rome.toml", "[[vpn]]\nid = \"vpn-rome\"\nnmae = \"Rome\"\n");
 }
 
-/// File and line, key, and what is said of it.
+/// File and line, key, and the message.
 const MISTAKES: [(&str, &str); 6] = [
     ("bothends.toml:3: site.name: ", "invalid value \"\"; expected "),
     ("bothends.toml:6: aws.poll_interval: ", "invalid value 5; expected a duration with its unit"),
@@ -27,10 +27,10 @@ const MISTAKES: [(&str, &str); 6] = [
 ];
 
 #[test]
-fn a_wrong_configuration_is_refused_with_every_mistake_at_once_and_nothing_was_bound_or_sent() {
+fn a_wrong_configuration_is_refused_with_every_mistake_and_nothing_is_bound_or_sent() {
     let site = Site::new();
     make_mistakes(&site);
-    // A daemon that tried to listen would find the port taken and say so.
+    // A daemon that tried to listen would find the port in use and say so.
     let _taken = inside(&site.here, || TcpListener::bind(site.home.listen).unwrap());
     let packets = site.packets();
     for command in ["run", "check", "probe"] {
@@ -41,27 +41,29 @@ fn a_wrong_configuration_is_refused_with_every_mistake_at_once_and_nothing_was_b
             let line = ended.stderr.lines().find(|line| line.contains(place) && line.contains(what));
             lines.insert(line.unwrap_or_else(|| panic!("{command}: {place}{what}\n{}", ended.stderr)));
         }
-        assert_eq!(lines.len(), MISTAKES.len(), "{command}: a line for each\n{}", ended.stderr);
+        assert_eq!(lines.len(), MISTAKES.len(), "{command}: one line per mistake\n{}", ended.stderr);
         assert!(!ended.stderr.contains("cannot listen"), "{command}: {}", ended.stderr);
     }
-    assert_eq!(site.packets(), packets, "something was sent");
-    assert_eq!(site.received_at_all(), Vec::<Value>::new());
+    assert_eq!(site.packets(), packets, "a packet was sent");
+    assert_eq!(site.all_received(), Vec::<Value>::new());
     assert!(!site.home.store().exists());
 }
 
 #[test]
-fn a_configuration_that_is_not_there_is_refused_with_its_path() {
+fn a_missing_configuration_is_refused_with_its_path() {
     let site = Site::new();
     std::fs::remove_file(site.home.config()).unwrap();
     let ended = site.run(&["run"]);
     assert_eq!(ended.code, Some(78));
-    for told in ["bothends.toml", "--config", "bothends discover vpn-", "/usr/share/bothends/bothends.toml"] {
-        assert!(ended.stderr.contains(told), "{told:?} is not told in\n{}", ended.stderr);
+    for expected in
+        ["bothends.toml", "--config", "bothends discover vpn-", "/usr/share/bothends/bothends.toml"]
+    {
+        assert!(ended.stderr.contains(expected), "{expected:?} is not expected in\n{}", ended.stderr);
     }
 }
 
 #[test]
-fn a_variable_overrides_a_key_and_one_that_names_none_is_a_mistake() {
+fn an_environment_variable_overrides_a_key_and_an_unknown_one_is_a_mistake() {
     let site = Site::new();
     let mut overriding = site.command(&site.home, &["check"]);
     overriding.env("BOTHENDS_SITE__NAME", "milan-9");
@@ -77,12 +79,12 @@ fn a_variable_overrides_a_key_and_one_that_names_none_is_a_mistake() {
 }
 
 #[test]
-fn a_right_configuration_is_described_without_a_packet() {
+fn a_right_configuration_is_summarised_without_sending_a_packet() {
     let site = Site::new();
     let packets = site.packets();
     let ended = site.run(&["check"]);
     assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""));
-    for told in [
+    for expected in [
         "milan-1",
         "Milan DC",
         MILAN,
@@ -95,14 +97,14 @@ fn a_right_configuration_is_described_without_a_packet() {
         "namespace BothEnds",
         "http://127.0.0.1:9846/",
     ] {
-        assert!(ended.stdout.contains(told), "{told:?} is not told in\n{}", ended.stdout);
+        assert!(ended.stdout.contains(expected), "{expected:?} is not expected in\n{}", ended.stdout);
     }
     assert_eq!(site.packets(), packets);
     assert!(!site.home.store().exists());
 }
 
 #[test]
-fn a_source_address_that_this_host_does_not_have_is_a_warning() {
+fn a_source_address_missing_on_this_host_is_a_warning() {
     let site = Site::new();
     site.here.ip("addr del 169.254.11.2/32 dev lo");
     let ended = site.run(&["check"]);
@@ -116,7 +118,7 @@ fn a_source_address_that_this_host_does_not_have_is_a_warning() {
 }
 
 #[test]
-fn arguments_that_make_no_sense_are_a_matter_of_usage() {
+fn invalid_arguments_are_usage_errors() {
     let site = Site::new();
     let senseless: [&[&str]; 4] =
         [&["frobnicate"], &["run", "--fast"], &["probe", "--echoes", "0"], &["run", "twice"]];

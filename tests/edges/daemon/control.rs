@@ -15,7 +15,7 @@ fn reload(site: &Site, manager: &Manager<'_>) -> Ended {
 }
 
 #[test]
-fn the_new_configuration_is_in_force_when_the_command_ends() {
+fn the_new_configuration_is_in_force_when_reload_ends() {
     let site = Site::new();
     let manager = Manager::new(&site);
     let daemon = manager.start();
@@ -31,7 +31,7 @@ fn the_new_configuration_is_in_force_when_the_command_ends() {
 }
 
 #[test]
-fn a_wrong_configuration_is_refused_with_every_problem_and_told_until_it_is_mended() {
+fn a_wrong_configuration_is_refused_with_every_problem_and_reported_until_it_is_fixed() {
     let site = Site::new();
     let manager = Manager::new(&site);
     let daemon = manager.start();
@@ -45,11 +45,11 @@ fn a_wrong_configuration_is_refused_with_every_problem_and_told_until_it_is_mend
         "probe.timeout: invalid value 500",
         "the previous one stays in force",
     ] {
-        assert!(ended.stderr.contains(problem), "{problem:?} is not told in\n{}", ended.stderr);
+        assert!(ended.stderr.contains(problem), "{problem:?} is not expected in\n{}", ended.stderr);
     }
     assert_eq!(daemon.vpn(MILAN)["name"], "Milan DC");
     manager.until_reloaded(1);
-    // It was told before the end.
+    // It was reported before the command ended.
     let status = manager.status();
     assert!(
         status.contains("; reload refused: /") && status.ends_with(" (and 1 more)") && !status.contains('\n'),
@@ -64,7 +64,7 @@ fn a_wrong_configuration_is_refused_with_every_problem_and_told_until_it_is_mend
 }
 
 #[test]
-fn what_needs_a_restart_is_told_by_the_command() {
+fn reload_says_what_needs_a_restart() {
     let site = Site::new();
     let manager = Manager::new(&site);
     let _daemon = manager.start();
@@ -79,7 +79,7 @@ fn what_needs_a_restart_is_told_by_the_command() {
 }
 
 #[test]
-fn a_warning_is_logged_once_and_told_to_everybody_who_reloads() {
+fn a_warning_is_logged_once_and_shown_by_every_reload() {
     let site = Site::new();
     site.home.edit("127.0.0.1:9846", "0.0.0.0:9846");
     let manager = Manager::new(&site);
@@ -99,7 +99,7 @@ fn a_warning_is_logged_once_and_told_to_everybody_who_reloads() {
 }
 
 #[test]
-fn reloads_at_the_same_time_are_served_one_after_the_other() {
+fn concurrent_reloads_are_served_one_after_the_other() {
     let site = Site::new();
     let manager = Manager::new(&site);
     let _daemon = manager.start();
@@ -114,7 +114,7 @@ fn reloads_at_the_same_time_are_served_one_after_the_other() {
 }
 
 #[test]
-fn where_no_daemon_listens_the_command_says_so_and_a_crash_leaves_nothing_that_hinders_the_next() {
+fn without_a_daemon_reload_says_so_and_a_crash_leaves_nothing_that_blocks_the_next_start() {
     let site = Site::new();
     let manager = Manager::new(&site);
     let nobody = reload(&site, &manager);
@@ -133,15 +133,15 @@ fn where_no_daemon_listens_the_command_says_so_and_a_crash_leaves_nothing_that_h
 }
 
 #[test]
-fn only_the_daemons_user_and_root_may_ask() {
+fn only_the_daemons_user_and_root_may_reload() {
     let site = Site::new();
     let manager = Manager::new(&site);
     let _daemon = manager.start();
     let socket = site.home.control_socket();
     assert_eq!(socket.metadata().unwrap().permissions().mode() & 0o777, 0o600);
-    // As if the daemon ran as somebody else, and we were not root.
+    // As if the daemon ran as another user, and we were not root.
     chown(&socket, Some(65534), Some(65534)).unwrap();
-    let mut command = site.powerless(&["reload"]);
+    let mut command = site.without_capabilities(&["reload"]);
     command.env("RUNTIME_DIRECTORY", site.home.runtime());
     let ended = site.run_command(command);
     assert_eq!(ended.code, Some(77), "{ended:?}");
@@ -149,20 +149,20 @@ fn only_the_daemons_user_and_root_may_ask() {
 }
 
 #[test]
-fn whoever_says_nothing_or_nonsense_harms_neither_the_watch_nor_those_who_reload() {
+fn silent_or_invalid_clients_block_neither_monitoring_nor_reloads() {
     let site = Site::new();
     let manager = Manager::new(&site);
     let daemon = manager.start();
     daemon.until_assessed("healthy", &[&ONE, &TWO]);
     let socket = site.home.control_socket();
     let silent: Vec<_> = (0..100).map(|_| UnixStream::connect(&socket).unwrap()).collect();
-    for nonsense in [b"GET / HTTP/1.1\r\n\r\n".to_vec(), vec![0xff; 1 << 20], b"\n".to_vec()] {
+    for invalid in [b"GET / HTTP/1.1\r\n\r\n".to_vec(), vec![0xff; 1 << 20], b"\n".to_vec()] {
         let mut client = UnixStream::connect(&socket).unwrap();
-        // It may be hung up on before it has said everything.
-        let _ = client.write_all(&nonsense);
+        // The server may hang up before the client has sent everything.
+        let _ = client.write_all(&invalid);
         let _ = client.read_to_end(&mut Vec::new());
     }
     daemon.until_probed_further(MILAN, &ONE);
-    until("a reload gets its turn", || reload(&site, &manager).code == Some(0));
+    until("a reload succeeds", || reload(&site, &manager).code == Some(0));
     drop(silent);
 }

@@ -1,4 +1,4 @@
-//! `bothends discover`: a configuration from AWS's answer, and nothing of its secrets.
+//! `bothends discover`: a configuration from AWS's answer, without its secrets.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -15,18 +15,18 @@ use super::site::{
 };
 use super::wait::until;
 
-/// Well-formed, and nobody's.
+/// Well-formed, but does not exist.
 const NOBODYS: &str = "vpn-00000000";
 const CALL: &str = "ec2:DescribeVpnConnections in eu-west-1";
 
-/// `bothends discover` with these arguments, at every log level that there is.
+/// `bothends discover` with these arguments, at the most verbose log level.
 fn command(site: &Site, arguments: &[&str]) -> Command {
     let mut command = site.bare(arguments);
     command.env("RUST_LOG", "trace").env("BOTHENDS_LOG", "trace").env("LOG_SENSITIVE_BODIES", "true");
     command
 }
 
-/// Asks AWS in [`REGION`]. No secret is in what is said.
+/// Asks AWS in [`REGION`]. Asserts that no secret is printed.
 #[track_caller]
 fn discover(site: &Site, arguments: &[&str]) -> Ended {
     discover_in(site, REGION, arguments)
@@ -34,29 +34,27 @@ fn discover(site: &Site, arguments: &[&str]) -> Ended {
 
 #[track_caller]
 fn discover_in(site: &Site, region: &str, arguments: &[&str]) -> Ended {
-    silent_of_secrets(
-        site.run_command(command(site, &[&["discover", "--region", region], arguments].concat())),
-    )
+    without_secrets(site.run_command(command(site, &[&["discover", "--region", region], arguments].concat())))
 }
 
 #[track_caller]
-fn silent_of_secrets(ended: Ended) -> Ended {
+fn without_secrets(ended: Ended) -> Ended {
     for secret in [PRE_SHARED_KEY, SECRET] {
         assert!(!ended.stdout.contains(secret) && !ended.stderr.contains(secret), "{secret} in {ended:?}");
     }
     ended
 }
 
-/// Refused with this exit code, in these words, and with nothing on standard output.
+/// Asserts this exit code, these texts on standard error, and nothing on standard output.
 #[track_caller]
-fn refused(ended: &Ended, code: i32, told: &[&str]) {
+fn refused(ended: &Ended, code: i32, expected: &[&str]) {
     assert_eq!((ended.code, ended.stdout.as_str()), (Some(code), ""), "{ended:?}");
-    for words in told {
-        assert!(ended.stderr.contains(words), "{words:?} is not told in\n{}", ended.stderr);
+    for text in expected {
+        assert!(ended.stderr.contains(text), "{text:?} is not expected in\n{}", ended.stderr);
     }
 }
 
-/// What `bothends check` says of a text.
+/// The output of `bothends check` for a text.
 fn checked(site: &Site, text: &str) -> Ended {
     let directory = TempDir::new().unwrap();
     let file = directory.path().join("bothends.toml");
@@ -77,9 +75,10 @@ fn state(site: &Site, vpn_id: &str, state: &str) {
 }
 
 #[test]
-fn what_is_printed_passes_the_check_as_it_stands_in_a_stable_order() {
+fn the_output_passes_the_check_unchanged_and_its_order_is_stable() {
     let site = Site::new();
-    // The first tunnel's address is on an interface of its own, with a label as old tools give one, the second's on the loopback.
+    // The first tunnel's address is on an interface of its own, with a label as old tools set one; the second's is on
+    // the loopback.
     site.here.ip("addr del 169.254.10.2/32 dev lo");
     site.here.ip("link add ipsec0 type veth peer name far");
     site.here.ip("addr add 169.254.10.2/30 dev ipsec0 label ipsec0:1");
@@ -100,14 +99,14 @@ fn what_is_printed_passes_the_check_as_it_stands_in_a_stable_order() {
     assert_eq!(undated(&printed.stdout), undated(&again.stdout));
 
     let json = discover(&site, &["--format", "json", MILAN, TURIN]);
-    let told: Value = serde_json::from_str(&json.stdout).unwrap();
-    let vpns: Vec<_> = told["vpn"].as_array().unwrap().iter().map(|vpn| &vpn["id"]).collect();
+    let expected: Value = serde_json::from_str(&json.stdout).unwrap();
+    let vpns: Vec<_> = expected["vpn"].as_array().unwrap().iter().map(|vpn| &vpn["id"]).collect();
     assert_eq!(vpns, [TURIN, MILAN]);
-    let tunnels: Vec<_> = told["vpn"][1]["tunnel"].as_array().unwrap().iter().map(addresses).collect();
+    let tunnels: Vec<_> = expected["vpn"][1]["tunnel"].as_array().unwrap().iter().map(addresses).collect();
     assert_eq!(tunnels[0], [ONE.outside, "169.254.10.1", "169.254.10.2", "ipsec0", "active"]);
-    // With BGP a session that is down is a fault.
+    // With BGP a session that is down is an error.
     assert_eq!(tunnels[1], [TWO.outside, "169.254.11.1", "169.254.11.2", "", "active"]);
-    let apart = &told["discovered"]["vpn"][1];
+    let apart = &expected["discovered"]["vpn"][1];
     assert_eq!(apart["id"], MILAN);
     assert_eq!(
         (&apart["tunnel"][0]["aws"]["status"], &apart["tunnel"][1]["aws"]["status"]),
@@ -121,7 +120,7 @@ fn addresses(tunnel: &Value) -> [&str; 5] {
 }
 
 #[test]
-fn the_daemon_runs_healthy_on_what_was_discovered() {
+fn the_daemon_is_healthy_with_the_discovered_configuration() {
     let site = Site::new();
     let file = site.home.config();
     fs::remove_file(&file).unwrap();
@@ -136,7 +135,7 @@ fn the_daemon_runs_healthy_on_what_was_discovered() {
 }
 
 #[test]
-fn a_file_that_exists_is_left_as_it_is_and_aws_is_not_asked() {
+fn an_existing_file_is_left_untouched_and_aws_is_not_asked() {
     let site = Site::new();
     let directory = TempDir::new().unwrap();
     let taken = directory.path().join("bothends.toml");
@@ -160,11 +159,11 @@ fn a_file_that_exists_is_left_as_it_is_and_aws_is_not_asked() {
 }
 
 #[test]
-fn by_tag_all_that_have_it_are_found_and_what_is_deleted_is_left_out() {
+fn by_tag_all_matching_connections_are_found_except_deleted_ones() {
     let site = Site::new();
     let found = discover(&site, &["--tag", "Site=north of the Po & more", "--format", "json"]);
-    let told: Value = serde_json::from_str(&found.stdout).unwrap_or_else(|_| panic!("{found:?}"));
-    let names: Vec<_> = told["vpn"].as_array().unwrap().iter().map(|vpn| &vpn["name"]).collect();
+    let expected: Value = serde_json::from_str(&found.stdout).unwrap_or_else(|_| panic!("{found:?}"));
+    let names: Vec<_> = expected["vpn"].as_array().unwrap().iter().map(|vpn| &vpn["name"]).collect();
     assert_eq!(names, [TURIN, "Milan \"DC\""]);
 
     state(&site, TURIN, "deleted");
@@ -180,7 +179,7 @@ fn by_tag_all_that_have_it_are_found_and_what_is_deleted_is_left_out() {
 }
 
 #[test]
-fn every_connection_that_will_not_do_is_told_of_at_once_and_nothing_is_printed() {
+fn every_unusable_connection_is_reported_at_once_and_nothing_is_printed() {
     let site = Site::new();
     configuration(&site, TURIN, "without_tunnels");
     let bad = discover(&site, &[MILAN, TURIN, ROME, NOBODYS]);
@@ -195,27 +194,28 @@ fn every_connection_that_will_not_do_is_told_of_at_once_and_nothing_is_printed()
     );
     assert!(!bad.stderr.contains(MILAN), "{}", bad.stderr);
 
-    for (view, told) in [
+    for (view, expected) in [
         ("absent", "gives no CustomerGatewayConfiguration"),
         ("without_inside", "lacks addresses of a tunnel"),
         ("broken", "cannot be read (the answer is truncated)"),
     ] {
         configuration(&site, TURIN, view);
-        refused(&discover(&site, &[TURIN]), 1, &[told, CALL]);
+        refused(&discover(&site, &[TURIN]), 1, &[expected, CALL]);
     }
     configuration(&site, TURIN, "whole");
-    for (wanted, told) in [("pending", "wait"), ("deleting", "leave it out"), ("deleted", "leave it out")] {
+    for (wanted, expected) in [("pending", "wait"), ("deleting", "leave it out"), ("deleted", "leave it out")]
+    {
         state(&site, TURIN, wanted);
         let directory = TempDir::new().unwrap();
         let file = directory.path().join("bothends.toml");
         let refusal = discover(&site, &[TURIN, "--write", file.to_str().unwrap()]);
-        refused(&refusal, 1, &[&format!("{CALL} says that it is {wanted}"), told]);
+        refused(&refusal, 1, &[&format!("{CALL} says that it is {wanted}"), expected]);
         assert!(!file.exists());
     }
 }
 
 #[test]
-fn connections_that_check_would_refuse_together_are_refused_and_named() {
+fn connections_that_conflict_are_refused_and_named() {
     let site = Site::new();
     let inside = "169.254.10.0/30";
     site.control(json!({
@@ -232,21 +232,21 @@ fn connections_that_check_would_refuse_together_are_refused_and_named() {
 }
 
 #[test]
-fn addresses_are_read_and_never_computed_and_ipv6_goes_first_where_there_is_both() {
+fn addresses_are_read_never_computed_and_ipv6_is_preferred() {
     let site = Site::new();
     let rome = discover_in(&site, ROMES_REGION, &[ROME, "--format", "json", "--role-arn", WATCHER]);
-    let told: Value = serde_json::from_str(&rome.stdout).unwrap_or_else(|_| panic!("{rome:?}"));
-    assert_eq!(told["vpn"][0]["role_arn"], WATCHER);
-    let tunnels: Vec<_> = told["vpn"][0]["tunnel"].as_array().unwrap().iter().map(addresses).collect();
-    // The stand-in has the ends of the second tunnel the other way round.
+    let expected: Value = serde_json::from_str(&rome.stdout).unwrap_or_else(|_| panic!("{rome:?}"));
+    assert_eq!(expected["vpn"][0]["role_arn"], WATCHER);
+    let tunnels: Vec<_> = expected["vpn"][0]["tunnel"].as_array().unwrap().iter().map(addresses).collect();
+    // The stand-in has the ends of the second tunnel swapped.
     assert_eq!(tunnels[0][..3], [THREE.outside, "fd00:10::1", "fd00:10::2"]);
     assert_eq!(tunnels[1][..3], [FOUR.outside, "fd00:11::2", "fd00:11::1"]);
 }
 
 #[test]
-fn a_refusal_names_the_call_and_what_to_do() {
+fn an_error_names_the_call_and_what_to_do() {
     let site = Site::new();
-    for (kind, code, told) in [
+    for (kind, code, expected) in [
         ("denied", 77, "They need ec2:DescribeVpnConnections; the daemon does not"),
         ("expired", 77, "Renew them"),
         ("throttle", 1, "try again"),
@@ -256,13 +256,13 @@ fn a_refusal_names_the_call_and_what_to_do() {
         ("close", 1, "the connection broke"),
     ] {
         site.fault_times("DescribeVpnConnections", json!(kind), 1);
-        refused(&discover(&site, &[MILAN]), code, &["DescribeVpnConnections", "in eu-west-1", told]);
+        refused(&discover(&site, &[MILAN]), code, &["DescribeVpnConnections", "in eu-west-1", expected]);
     }
     let mut keyless = command(&site, &["discover", "--region", REGION, MILAN]);
     keyless.env_remove("AWS_ACCESS_KEY_ID").env_remove("AWS_SECRET_ACCESS_KEY");
-    let keyless = silent_of_secrets(site.run_command(keyless));
+    let keyless = without_secrets(site.run_command(keyless));
     refused(&keyless, 77, &["in eu-west-1", "no AWS credentials (no profile [default]", "AWS_PROFILE"]);
-    // An operator is not led to the daemon's keys.
+    // An operator is not pointed to the daemon's credentials.
     assert!(!keyless.stderr.contains("/etc/bothends/credentials"), "{keyless:?}");
 
     let profile = "[profile ops]\nsso_start_url = https://corp.awsapps.com/start\nsso_region = eu-west-1\n\
@@ -271,18 +271,18 @@ fn a_refusal_names_the_call_and_what_to_do() {
     let mut signed_out = command(&site, &["discover", "--region", REGION, MILAN]);
     signed_out.env_remove("AWS_ACCESS_KEY_ID").env_remove("AWS_SECRET_ACCESS_KEY");
     signed_out.env("AWS_CONFIG_FILE", site.home.file("aws-config")).env("AWS_PROFILE", "ops");
-    let signed_out = silent_of_secrets(site.run_command(signed_out));
+    let signed_out = without_secrets(site.run_command(signed_out));
     refused(&signed_out, 77, &["no AWS credentials", "Run `aws sso login --profile ops`"]);
     assert!(!signed_out.stderr.contains("daemon"), "{signed_out:?}");
 
-    refused(&silent_of_secrets(site.run_command(command(&site, &["discover", MILAN]))), 64, &["--region"]);
+    refused(&without_secrets(site.run_command(command(&site, &["discover", MILAN]))), 64, &["--region"]);
     let mut elsewhere = command(&site, &["discover", "--region", "eu-west-1", MILAN]);
     elsewhere.env("AWS_ENDPOINT_URL", "http://127.0.0.1:1");
-    refused(&silent_of_secrets(site.run_command(elsewhere)), 1, &["in eu-west-1", "no connection"]);
+    refused(&without_secrets(site.run_command(elsewhere)), 1, &["in eu-west-1", "no connection"]);
 }
 
 #[test]
-fn arguments_that_make_no_sense_are_all_told_before_aws_is_asked() {
+fn all_invalid_arguments_are_reported_before_aws_is_asked() {
     let site = Site::new();
     let arguments = ["vpn-123", "VPN-0123ABCD", "--role-arn", "me"];
     let wrong = discover_in(&site, "Ireland", &arguments);
@@ -290,11 +290,11 @@ fn arguments_that_make_no_sense_are_all_told_before_aws_is_asked() {
     refused(&discover(&site, &["--tag", "Site"]), 64, &["--tag", "Site=milan-1"]);
     refused(&discover(&site, &[]), 64, &["VPN_ID"]);
     refused(&discover(&site, &[MILAN, "--tag", "a=b"]), 64, &["--tag"]);
-    assert!(site.received_at_all().is_empty());
+    assert!(site.all_received().is_empty());
 }
 
 #[test]
-fn with_ec2_telemetry_the_daemon_tells_once_that_awss_addresses_have_changed() {
+fn with_ec2_telemetry_changed_aws_addresses_are_reported_once() {
     let site = Site::new();
     site.home.add("ec2.toml", "[aws]\nec2_telemetry = true\n");
     let daemon = site.start_healthy();
@@ -307,28 +307,28 @@ fn with_ec2_telemetry_the_daemon_tells_once_that_awss_addresses_have_changed() {
         site.control(json!({ "set_addresses": { "outside_ip": from, "new_outside_ip": to } }));
     };
     moved(TWO.outside, "203.0.113.99");
-    let told = daemon.until_readyz_says(&format!("addresses {MILAN}"));
-    assert_eq!(told.code, 200, "{told:?}");
+    let expected = daemon.until_readyz_says(&format!("addresses {MILAN}"));
+    assert_eq!(expected.code, 200, "{expected:?}");
     let asked = site.received("DescribeVpnConnections").len();
-    until("EC2 is asked again", || site.received("DescribeVpnConnections").len() >= asked + 2);
+    until("EC2 is polled again", || site.received("DescribeVpnConnections").len() >= asked + 2);
     let warnings = daemon.logged("WARN", "addresses vpn-");
     assert_eq!(warnings.len(), 1, "{warnings:#?}");
-    for words in [
+    for text in [
         &format!("VPN_ID={MILAN}"),
         "it has no tunnel with the configured outside_ip 203.0.113.12",
         "its tunnel 203.0.113.99 is not configured",
     ] {
-        assert!(warnings[0].contains(words), "{words:?} is not told in {warnings:#?}");
+        assert!(warnings[0].contains(text), "{text:?} is not expected in {warnings:#?}");
     }
 
     moved("203.0.113.99", TWO.outside);
-    until("/readyz is content", || daemon.get("/readyz").body == "ready\n");
+    until("/readyz says ready", || daemon.get("/readyz").body == "ready\n");
     daemon.until_logged(&format!("addresses {MILAN}: over: "));
 }
 
-/// Nothing of ours is left behind where a file could not be made.
+/// No partial file is left where a file could not be written.
 #[test]
-fn a_disk_that_is_full_leaves_no_half_of_a_file() {
+fn a_full_disk_leaves_no_partial_file() {
     let site = Site::new();
     let directory = TempDir::new().unwrap();
     let full = directory.path().join("full");

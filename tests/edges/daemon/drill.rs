@@ -1,4 +1,4 @@
-//! `bothends drill`: through every sink, beside a daemon or alone, and in the way of nothing real.
+//! `bothends drill`: through every sink, with or without a running daemon, and without affecting real incidents.
 
 use std::io::Write as _;
 use std::net::TcpListener;
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::super::receiver::{Reaction, Receiver};
 use super::process::Ended;
-use super::site::{FOLDING_PLAN, MILAN, ONE, PLAN, ROME, Site, TOPIC, TWO, inside};
+use super::site::{MERGING_PLAN, MILAN, ONE, PLAN, ROME, Site, TOPIC, TWO, inside};
 use super::wait::until;
 
 const TEMPLATE: &str = r#"{ "id": {{ id }}, "key": {{ key }}, "change": {{ change }}, "title": {{ title }}, "drill": {{ drill | default(false) }} }"#;
@@ -50,23 +50,23 @@ fn open(records: &[Value]) -> usize {
 }
 
 #[track_caller]
-fn ended_with(ended: &Ended, code: i32, told: &[&str]) {
+fn ended_with(ended: &Ended, code: i32, expected: &[&str]) {
     assert_eq!(ended.code, Some(code), "{ended:?}");
     let all = format!("{}{}", ended.stdout, ended.stderr);
-    for words in told {
-        assert!(all.contains(words), "{words:?} is not told in\n{all}");
+    for text in expected {
+        assert!(all.contains(text), "{text:?} is not expected in\n{all}");
     }
 }
 
-/// A drill that runs, to be waited for.
-fn begun(site: &Site, arguments: &[&str]) -> Child {
+/// A drill that is running.
+fn started(site: &Site, arguments: &[&str]) -> Child {
     let mut command: Command = site.command(&site.home, arguments);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     inside(&site.here, || command.spawn().unwrap())
 }
 
 #[test]
-fn a_drill_goes_through_every_sink_is_read_back_and_resolved_and_the_daemon_beside_it_has_none_of_it() {
+fn a_drill_goes_through_every_sink_and_is_resolved_and_the_running_daemon_ignores_it() {
     let site = Site::new();
     let receiver = all_sinks(&site);
     let daemon = site.start_healthy();
@@ -94,10 +94,10 @@ fn a_drill_goes_through_every_sink_is_read_back_and_resolved_and_the_daemon_besi
         item["OperationalData"]["/aws/dedup"]["Value"],
         format!("{{\"dedupString\":\"bothends/drill/{MILAN}/outage\"}}")
     );
-    let told = messages(&site);
-    let changes: Vec<_> = told.iter().map(|it| &it["attributes"]["change"]).collect();
+    let expected = messages(&site);
+    let changes: Vec<_> = expected.iter().map(|it| &it["attributes"]["change"]).collect();
     assert_eq!(changes, ["opened", "resolved"]);
-    for message in &told {
+    for message in &expected {
         assert!(message["subject"].as_str().unwrap().contains("DRILL"), "{message}");
         assert_eq!(message["attributes"]["drill"], "true");
         assert_eq!(message["attributes"]["key"], format!("bothends/drill/{MILAN}/outage"));
@@ -109,10 +109,10 @@ fn a_drill_goes_through_every_sink_is_read_back_and_resolved_and_the_daemon_besi
     assert_ne!(posted[0]["id"], posted[1]["id"]);
     assert!(posted.iter().all(|it| it["drill"] == true), "{posted:?}");
 
-    // A daemon that starts looks at once for what is open and nobody's.
+    // A daemon that starts looks at once for open records without an incident.
     daemon.stop();
     let daemon = site.start_healthy();
-    until("it has looked", || {
+    until("it has looked for open records", || {
         daemon.metric("bothends_sink_requests_total{sink=\"ops_center\",action=\"survey\",result=\"ok\"}")
             > 0.0
     });
@@ -121,7 +121,7 @@ fn a_drill_goes_through_every_sink_is_read_back_and_resolved_and_the_daemon_besi
 }
 
 #[test]
-fn one_that_is_open_is_not_taken_up_by_a_daemon_and_ends_when_the_drill_is_interrupted() {
+fn an_open_drill_is_not_adopted_by_a_daemon_and_is_resolved_on_interrupt() {
     let site = Site::new();
     all_sinks(&site);
     let daemon = site.start_healthy();
@@ -131,13 +131,13 @@ fn one_that_is_open_is_not_taken_up_by_a_daemon_and_ends_when_the_drill_is_inter
     ] {
         let surveyed =
             format!("bothends_sink_requests_total{{sink=\"{sink}\",action=\"survey\",result=\"ok\"}}");
-        let drill = begun(&site, &["drill", "--yes", "--hold", "600", "--sink", sink]);
+        let drill = started(&site, &["drill", "--yes", "--hold", "600", "--sink", sink]);
         until("the drill is open", || opened(&site));
-        // A daemon looks for what is open as soon as it starts.
+        // A daemon looks for open records as soon as it starts.
         let twin = site.twin();
         all_but_the_webhook(&twin);
         let other = super::process::Daemon::start(&site, &twin, site.command(&twin, &["run"]));
-        until("the other daemon has looked", || other.metric(&surveyed) > 0.0);
+        until("the other daemon has looked for open records", || other.metric(&surveyed) > 0.0);
         assert_eq!(other.status()["incidents"], json!([]));
         drop(other);
         std::fs::remove_dir_all(twin.config().parent().unwrap()).unwrap();
@@ -153,9 +153,9 @@ fn one_that_is_open_is_not_taken_up_by_a_daemon_and_ends_when_the_drill_is_inter
 }
 
 #[test]
-fn one_is_resolved_also_when_the_session_ends_and_nobody_reads_what_is_printed() {
+fn a_drill_is_resolved_even_when_the_terminal_session_ends() {
     let site = Site::new();
-    let mut drill = begun(&site, &["drill", "--yes", "--hold", "600"]);
+    let mut drill = started(&site, &["drill", "--yes", "--hold", "600"]);
     until("the drill is open", || open(&site.records("drill")) == 1);
     drop((drill.stdout.take(), drill.stderr.take()));
     kill_process(Pid::from_child(&drill), Signal::HUP).unwrap();
@@ -168,14 +168,14 @@ fn all_but_the_webhook(home: &super::site::Home) {
 }
 
 #[test]
-fn none_is_begun_while_a_real_incident_is_open_by_the_daemons_word_or_at_a_sink() {
+fn no_drill_starts_while_a_real_incident_is_open_in_the_daemon_or_at_a_sink() {
     let site = Site::new();
     let daemon = site.start_healthy();
     breaks(&site);
-    until("the outage is raised", || site.records("outage").len() == 1);
+    until("the outage record is created", || site.records("outage").len() == 1);
     let drill = site.run(&["drill", "--yes"]);
     ended_with(&drill, 1, &["nothing was started: the daemon has a real incident", MILAN]);
-    // Its record is as open without it.
+    // Its record is open even without the daemon.
     daemon.kill();
     let drill = site.run(&["drill", "--yes"]);
     let record = site.records("outage")[0]["record"]["arn"].as_str().unwrap().to_owned();
@@ -184,27 +184,27 @@ fn none_is_begun_while_a_real_incident_is_open_by_the_daemons_word_or_at_a_sink(
 }
 
 #[test]
-fn a_real_outage_during_a_drill_ends_it_and_has_a_record_of_its_own_at_a_plan_that_folds() {
+fn a_real_outage_ends_a_drill_and_gets_its_own_record_even_if_the_plan_merges() {
     let site = Site::new();
-    site.home.edit(PLAN, FOLDING_PLAN);
+    site.home.edit(PLAN, MERGING_PLAN);
     let daemon = site.start_healthy();
-    let drill = begun(&site, &["drill", "--yes", "--hold", "600"]);
+    let drill = started(&site, &["drill", "--yes", "--hold", "600"]);
     until("the drill is open", || open(&site.records("drill")) == 1);
     breaks(&site);
-    until("the outage is raised", || open(&site.records("outage")) == 1);
+    until("the outage record is created", || open(&site.records("outage")) == 1);
     let ended = Ended::from(drill.wait_with_output().unwrap());
     ended_with(&ended, 1, &["cut short    the daemon", "resolved     RESOLVED"]);
     assert_eq!((site.records("drill").len(), open(&site.records("drill"))), (1, 0));
-    until("the daemon has settled on it", || {
+    until("the daemon has its record", || {
         daemon.metric("bothends_sink_pending{sink=\"incident_manager\"}") == 0.0
     });
     assert_eq!((site.records("outage").len(), open(&site.records("outage"))), (1, 1));
 }
 
 #[test]
-fn one_that_cannot_be_resolved_is_named_swallows_no_outage_and_is_cleared_away_by_the_next() {
+fn an_unresolvable_drill_is_named_hides_no_outage_and_is_cleaned_up_by_the_next() {
     let site = Site::new();
-    site.home.edit(PLAN, FOLDING_PLAN);
+    site.home.edit(PLAN, MERGING_PLAN);
     site.fault("UpdateIncidentRecord", json!("denied"));
     let drill = site.run(&["drill", "--yes"]);
     let record = site.records("drill")[0]["record"]["arn"].as_str().unwrap().to_owned();
@@ -226,30 +226,30 @@ fn one_that_cannot_be_resolved_is_named_swallows_no_outage_and_is_cleared_away_b
     assert_eq!(open(&site.records("drill")), 1);
     let _daemon = site.start_healthy();
     breaks(&site);
-    until("the outage is raised", || open(&site.records("outage")) == 1);
+    until("the outage record is created", || open(&site.records("outage")) == 1);
     assert_eq!(open(&site.records("drill")), 0);
 }
 
 #[test]
-fn what_fails_half_way_is_resolved_all_the_same() {
-    for (operation, kind, times, code, told) in [
-        // Started, and its answer lost: asked again under the same token.
+fn a_drill_that_fails_half_way_is_still_resolved() {
+    for (operation, kind, times, code, expected) in [
+        // Created, but the answer was lost: tried again with the same token.
         ("StartIncident", "lost_reply", 2, 0, "RESOLVED, impact 5"),
         ("GetIncidentRecord", "unavailable", 2, 0, "RESOLVED, impact 5"),
-        // It cannot be shown, and is resolved as soon as it can.
+        // It cannot be read back, and is resolved as soon as it can.
         ("GetIncidentRecord", "denied", 1, 77, "resolved     RESOLVED, impact 5"),
         ("UpdateIncidentRecord", "lost_reply", 1, 0, "RESOLVED, impact 5"),
     ] {
         let site = Site::new();
         site.fault_times(operation, json!(kind), times);
-        ended_with(&site.run(&["drill", "--yes"]), code, &[told]);
+        ended_with(&site.run(&["drill", "--yes"]), code, &[expected]);
         let records = site.records("drill");
         assert_eq!((records.len(), open(&records)), (1, 0), "{operation} {kind}");
     }
 }
 
 #[test]
-fn a_start_whose_answer_never_comes_is_looked_for_and_said_to_be_unknown_where_it_is_not_found() {
+fn a_drill_whose_reply_is_lost_is_searched_for_and_reported_as_unknown_if_not_found() {
     let site = Site::new();
     site.fault("StartIncident", json!("unavailable"));
     ended_with(
@@ -264,14 +264,14 @@ fn a_start_whose_answer_never_comes_is_looked_for_and_said_to_be_unknown_where_i
 }
 
 #[test]
-fn a_start_that_the_sink_has_taken_for_a_real_record_leaves_that_as_it_is() {
+fn a_drill_merged_into_a_real_record_leaves_that_record_untouched() {
     let site = Site::new();
-    site.home.edit(PLAN, FOLDING_PLAN);
-    // Open, and shown by no list yet.
+    site.home.edit(PLAN, MERGING_PLAN);
+    // Open, but not listed yet.
     site.control(json!({ "set_switches": { "switches": { "list_lag": 600.0 } } }));
     let daemon = site.start_healthy();
     breaks(&site);
-    until("the outage is raised", || site.records("outage").len() == 1);
+    until("the outage record is created", || site.records("outage").len() == 1);
     daemon.kill();
     ended_with(
         &site.run(&["drill", "--yes"]),
@@ -282,7 +282,7 @@ fn a_start_that_the_sink_has_taken_for_a_real_record_leaves_that_as_it_is() {
 }
 
 #[test]
-fn a_sink_that_refuses_holds_up_no_other() {
+fn a_rejecting_sink_does_not_block_the_others() {
     let site = Site::new();
     let receiver = all_sinks(&site);
     site.fault("CreateOpsItem", json!("denied"));
@@ -297,7 +297,7 @@ fn a_sink_that_refuses_holds_up_no_other() {
 }
 
 #[test]
-fn a_refused_message_is_told_with_the_reason_and_has_no_end() {
+fn a_rejected_message_is_reported_with_the_reason_and_not_resolved() {
     let site = Site::new();
     let receiver = all_sinks(&site);
     receiver.reacts_always(Some(Reaction::Status(401, "")));
@@ -307,15 +307,15 @@ fn a_refused_message_is_told_with_the_reason_and_has_no_end() {
         &["not sent", "it denied access (401)"],
     );
     assert_eq!(receiver.posted().len(), 1);
-    assert!(site.received_at_all().is_empty(), "no other sink was asked for");
+    assert!(site.all_received().is_empty(), "no other sink was selected");
 }
 
 #[test]
-fn without_a_terminal_or_a_sense_nothing_is_asked_of_anybody() {
+fn without_a_terminal_or_with_invalid_arguments_nothing_is_sent() {
     let site = Site::new();
     all_sinks(&site);
     ended_with(&site.run(&["drill"]), 64, &["stdin is not a terminal", "--yes"]);
-    for (arguments, told) in [
+    for (arguments, expected) in [
         (
             ["--sink", "sns-2"],
             "--sink sns-2: the configuration has no such sink; it has incident_manager, ops_center, sns, webhook"
@@ -325,13 +325,13 @@ fn without_a_terminal_or_a_sense_nothing_is_asked_of_anybody() {
         (["--kind", "all"], "redundancy_lost".to_owned()),
     ] {
         let ended = site.run(&[&["drill", "--yes"], &arguments[..]].concat());
-        ended_with(&ended, 64, &[&told]);
+        ended_with(&ended, 64, &[&expected]);
     }
-    assert!(site.received_at_all().is_empty());
+    assert!(site.all_received().is_empty());
 }
 
 #[test]
-fn kinds_and_connections_of_a_sink_are_kept_and_mode_observe_holds_back_no_drill() {
+fn a_drill_respects_a_sinks_kinds_and_connections_but_not_mode_observe() {
     let site = Site::new();
     site.home.add(
         "sinks.toml",
@@ -357,12 +357,12 @@ fn kinds_and_connections_of_a_sink_are_kept_and_mode_observe_holds_back_no_drill
 }
 
 #[test]
-fn on_a_terminal_it_says_what_it_will_do_and_takes_yes_alone_for_yes() {
+fn on_a_terminal_a_drill_states_its_plan_and_accepts_only_yes() {
     let site = Site::new();
-    for (typed, code, told) in [("y\n", 1, "nothing was started"), ("yes\n", 0, "RESOLVED, impact 5")] {
+    for (typed, code, expected) in [("y\n", 1, "nothing was started"), ("yes\n", 0, "RESOLVED, impact 5")] {
         let home = site.home.config();
         let line = format!("{} drill --config {}", env!("CARGO_BIN_EXE_bothends"), home.display());
-        // `script` gives it a terminal, and passes on what is typed.
+        // `script` provides a terminal, and passes on what is typed.
         let mut command = Command::new("script");
         command.args(["--quiet", "--return", "--command", &line, "/dev/null"]);
         let mut command = site.with_aws(command);
@@ -370,7 +370,7 @@ fn on_a_terminal_it_says_what_it_will_do_and_takes_yes_alone_for_yes() {
         let mut drill = inside(&site.here, || command.spawn().unwrap());
         drill.stdin.as_mut().unwrap().write_all(typed.as_bytes()).unwrap();
         let ended = Ended::from(drill.wait_with_output().unwrap());
-        ended_with(&ended, code, &["incident_manager: as outage of Milan DC", "type yes to go on", told]);
+        ended_with(&ended, code, &["incident_manager: as outage of Milan DC", "type yes to go on", expected]);
     }
     assert_eq!(site.records("drill").len(), 1);
 }

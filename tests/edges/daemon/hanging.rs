@@ -1,5 +1,5 @@
-//! What hangs must not outlive whoever started it, nor hold up its end: a `credential_process`, as it does when the uplink is a black
-//! hole, and the look-up of a name.
+//! A hung child or look-up neither outlives the daemon nor delays its end: a `credential_process`, as when the uplink
+//! is a black hole, and a DNS look-up.
 
 use std::fs::{self, File};
 use std::net::UdpSocket;
@@ -12,10 +12,10 @@ use super::process::{Daemon, Ended};
 use super::site::{MILAN, ONE, REGION, Site, TWO, inside};
 use super::wait::until;
 
-/// Where AWS's names are asked for in the namespace, by a server that never answers.
+/// The namespace's name server, which never answers.
 const NAMESERVER: &str = "127.0.0.1:53";
 
-/// A `credential_process` that never ends, with a child that does not either. All of them hold a lock.
+/// A `credential_process` that never ends, with a child that never ends either. Both hold a lock.
 struct Helper {
     directory: PathBuf,
 }
@@ -26,7 +26,7 @@ impl Helper {
         fs::create_dir(&directory).unwrap();
         let it = Self { directory };
         let script = format!(
-            "exec 9>>{0}/running\nflock -n 9 || echo twice >>{0}/twice\necho begun >>{0}/begun\nsleep 1000 &\nexec sleep 1000\n",
+            "exec 9>>{0}/running\nflock -n 9 || echo twice >>{0}/twice\necho started >>{0}/started\nsleep 1000 &\nexec sleep 1000\n",
             it.directory.display()
         );
         fs::write(it.directory.join("helper"), script).unwrap();
@@ -36,38 +36,38 @@ impl Helper {
         it
     }
 
-    /// A command whose credentials come from it.
+    /// A command that gets its credentials from it.
     fn of(mut command: Command) -> Command {
         command.env_remove("AWS_ACCESS_KEY_ID").env_remove("AWS_SECRET_ACCESS_KEY");
         command
     }
 
-    fn begun(&self) -> usize {
-        fs::read_to_string(self.directory.join("begun")).unwrap_or_default().lines().count()
+    fn started(&self) -> usize {
+        fs::read_to_string(self.directory.join("started")).unwrap_or_default().lines().count()
     }
 
     fn has_run_twice_at_once(&self) -> bool {
         self.directory.join("twice").exists()
     }
 
-    /// Waits until neither it nor its child is there.
+    /// Waits until neither it nor its child is running.
     #[track_caller]
     fn until_gone(&self) {
         let running = File::open(self.directory.join("running")).unwrap();
-        until("nothing of the credential_process is left", || running.try_lock().is_ok());
+        until("the credential_process and its child are gone", || running.try_lock().is_ok());
     }
 
     fn forget(&self) {
-        fs::remove_file(self.directory.join("begun")).unwrap();
+        fs::remove_file(self.directory.join("started")).unwrap();
     }
 }
 
-fn begun(site: &Site, mut command: Command) -> Child {
+fn started(site: &Site, mut command: Command) -> Child {
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     inside(&site.here, || command.spawn().unwrap())
 }
 
-/// The commands that ask AWS, each with what it says when it is interrupted.
+/// The commands that call AWS, each with its output when interrupted.
 fn commands(site: &Site) -> [(Command, &'static str); 3] {
     [
         (site.command(&site.home, &["check", "--aws"]), "interrupted\n"),
@@ -85,27 +85,27 @@ fn interrupted(command: Child, signal: Signal, says: &str) {
 }
 
 #[test]
-fn a_daemon_runs_one_credential_process_at_a_time_and_its_end_is_the_end_of_that() {
+fn a_daemon_runs_one_credential_process_at_a_time_and_ends_it_when_it_ends() {
     let site = Site::new();
     let helper = Helper::new(&site);
     let mut daemon = Daemon::start(&site, &site.home, Helper::of(site.command(&site.home, &["run"])));
-    daemon.until_says("local", "up", &[&ONE, &TWO]);
-    // The first was given up by then, with everybody who waits for it.
-    until("it is run again", || helper.begun() >= 2);
+    daemon.until_verdict("local", "up", &[&ONE, &TWO]);
+    // By then the first one was abandoned, with everybody who waits for it.
+    until("the credential_process runs again", || helper.started() >= 2);
     daemon.signal(Signal::TERM);
     assert_eq!(daemon.ended(), Some(0));
     helper.until_gone();
-    assert!(!helper.has_run_twice_at_once(), "{} have run", helper.begun());
+    assert!(!helper.has_run_twice_at_once(), "{} have run", helper.started());
 }
 
 #[test]
-fn who_interrupts_a_command_leaves_no_credential_process_running() {
+fn interrupting_a_command_leaves_no_credential_process_running() {
     let site = Site::new();
     let helper = Helper::new(&site);
     for signal in [Signal::INT, Signal::HUP] {
         for (command, says) in commands(&site) {
-            let command = begun(&site, Helper::of(command));
-            until("the credential_process runs", || helper.begun() == 1);
+            let command = started(&site, Helper::of(command));
+            until("the credential_process runs", || helper.started() == 1);
             interrupted(command, signal, says);
             helper.until_gone();
             helper.forget();
@@ -113,8 +113,8 @@ fn who_interrupts_a_command_leaves_no_credential_process_running() {
     }
 }
 
-/// A command for which names are looked up, in vain and for minutes.
-fn with_names_that_hang(site: &Site, command: &Command) -> Command {
+/// A command whose DNS look-ups hang for minutes.
+fn with_hanging_dns(site: &Site, command: &Command) -> Command {
     let resolver = site.home.file("resolv.conf");
     let (address, _) = NAMESERVER.split_once(':').unwrap();
     fs::write(&resolver, format!("nameserver {address}\noptions timeout:30 attempts:5\n")).unwrap();
@@ -127,7 +127,7 @@ fn with_names_that_hang(site: &Site, command: &Command) -> Command {
 }
 
 #[test]
-fn a_name_that_is_looked_up_in_vain_holds_up_neither_the_daemons_end_nor_a_commands() {
+fn a_hanging_dns_look_up_delays_neither_the_daemons_end_nor_a_commands() {
     let site = Site::new();
     let nameserver = inside(&site.here, || UdpSocket::bind(NAMESERVER).unwrap());
     let until_asked = || {
@@ -135,9 +135,9 @@ fn a_name_that_is_looked_up_in_vain_holds_up_neither_the_daemons_end_nor_a_comma
         assert_ne!(asked, 0);
     };
     let mut daemon =
-        Daemon::start(&site, &site.home, with_names_that_hang(&site, &site.command(&site.home, &["run"])));
+        Daemon::start(&site, &site.home, with_hanging_dns(&site, &site.command(&site.home, &["run"])));
     until_asked();
-    daemon.until_says("local", "up", &[&ONE, &TWO]);
+    daemon.until_verdict("local", "up", &[&ONE, &TWO]);
     daemon.signal(Signal::TERM);
     assert_eq!(daemon.ended(), Some(0));
     drop(daemon);
@@ -145,7 +145,7 @@ fn a_name_that_is_looked_up_in_vain_holds_up_neither_the_daemons_end_nor_a_comma
         nameserver.set_nonblocking(true).unwrap();
         while nameserver.recv(&mut [0; 512]).is_ok() {}
         nameserver.set_nonblocking(false).unwrap();
-        let command = begun(&site, with_names_that_hang(&site, &command));
+        let command = started(&site, with_hanging_dns(&site, &command));
         until_asked();
         interrupted(command, Signal::INT, says);
     }

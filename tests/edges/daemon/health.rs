@@ -1,4 +1,4 @@
-//! Ready means that the daemon can decide and page for every connection: what keeps it from that, and its recovery.
+//! Ready means that the daemon can decide and page for every connection: what prevents that, and its recovery.
 
 use serde_json::{Value, json};
 
@@ -6,7 +6,7 @@ use super::process::Daemon;
 use super::site::{MILAN, ONE, Site, TWO};
 use super::wait::until;
 
-/// Evidence that is older than half a minute is too old, so that what lasts becomes a problem within a test.
+/// Evidence is stale after half a minute, so that a lasting fault becomes a problem within a test.
 fn site() -> Site {
     let site = Site::new();
     site.home.add("impatient.toml", "[aws]\nstale_after = \"30s\"\n");
@@ -14,7 +14,7 @@ fn site() -> Site {
     site
 }
 
-/// Waits for this problem, in `/readyz`, in `/status` and as a metric, and gives its line.
+/// Waits for this problem in `/readyz`, in `/status` and as a metric; returns its line.
 #[track_caller]
 fn until_open(daemon: &Daemon<'_>, severity: &str, code: &str, component: &str) -> String {
     let begins = format!("{severity}: {code}: {component}: ");
@@ -34,10 +34,10 @@ fn until_open(daemon: &Daemon<'_>, severity: &str, code: &str, component: &str) 
     line.to_owned()
 }
 
-/// Waits until nothing is wrong any more.
+/// Waits until this problem has ended.
 #[track_caller]
-fn until_well(daemon: &Daemon<'_>, code: &str, component: &str) {
-    until("/readyz is content", || daemon.get("/readyz").body == "ready\n");
+fn until_healthy_again(daemon: &Daemon<'_>, code: &str, component: &str) {
+    until("/readyz says ready", || daemon.get("/readyz").body == "ready\n");
     assert_eq!(daemon.metric(&format!("bothends_problem{{code=\"{code}\",component=\"{component}\"}}")), 0.0);
     until("the metric says ready", || daemon.metric("bothends_ready") == 1.0);
     daemon.until_logged(&format!("{component}: over: "));
@@ -50,7 +50,7 @@ fn milan() -> String {
 const CLOUDWATCH: &str = "source cloudwatch in eu-west-1";
 
 #[test]
-fn with_no_data_from_the_start_it_is_starting_and_then_says_what_is_wrong() {
+fn without_aws_data_it_is_starting_and_then_says_what_is_wrong() {
     let site = site();
     for tunnel in [&ONE, &TWO] {
         site.cloudwatch_shows(tunnel, json!("silent"));
@@ -58,7 +58,7 @@ fn with_no_data_from_the_start_it_is_starting_and_then_says_what_is_wrong() {
     let daemon = site.start();
     let starting = daemon.until_readyz_says("starting: Milan DC: waiting for the first verdict of both ends");
     assert_eq!(starting.code, 503);
-    until("the age of the evidence that never came is there", || {
+    until("the age of the missing evidence is a metric", || {
         let outside = ONE.outside;
         daemon.metric(&format!("bothends_aws_evidence_age_seconds{{vpn=\"{MILAN}\",tunnel=\"{outside}\"}}"))
             > 1.0
@@ -66,26 +66,26 @@ fn with_no_data_from_the_start_it_is_starting_and_then_says_what_is_wrong() {
     let line = until_open(&daemon, "failed", "no_aws_data", &milan());
     assert!(line.contains("no incident can open"), "{line}");
     site.aws_says(true, &[&ONE, &TWO]);
-    until_well(&daemon, "no_aws_data", &milan());
+    until_healthy_again(&daemon, "no_aws_data", &milan());
 }
 
-fn asking_fails(fault: Value, code: &str, component: &str) {
+fn polling_fails(fault: Value, code: &str, component: &str) {
     let site = site();
     let daemon = site.start_healthy();
-    until("/readyz is content", || daemon.get("/readyz").body == "ready\n");
+    until("/readyz says ready", || daemon.get("/readyz").body == "ready\n");
     site.fault("GetMetricData", fault);
     until_open(&daemon, "failed", code, component);
     let problems = daemon.status()["problems"].clone();
-    assert_eq!(problems.as_array().unwrap().len(), 1, "what follows from it is not shown: {problems}");
+    assert_eq!(problems.as_array().unwrap().len(), 1, "its consequences are not shown: {problems}");
     site.clear_faults();
-    until_well(&daemon, code, component);
+    until_healthy_again(&daemon, code, component);
 }
 
-/// Waits until this site is cut off, and nothing that follows from it is shown beside it.
+/// Waits until this site is cut off, and the consequences are not shown beside it.
 #[track_caller]
 fn until_cut_off(daemon: &Daemon<'_>) -> String {
     let line = until_open(daemon, "failed", "site_cut_off", "site");
-    until("what follows from it is not shown", || {
+    until("its consequences are not shown", || {
         let problems = daemon.status()["problems"].clone();
         problems.as_array().unwrap().iter().map(|problem| &problem["code"]).eq([&json!("site_cut_off")])
     });
@@ -93,55 +93,55 @@ fn until_cut_off(daemon: &Daemon<'_>) -> String {
 }
 
 #[test]
-fn an_aws_that_cannot_be_reached_is_a_cut_off_site() {
+fn an_unreachable_aws_is_reported_as_a_cut_off_site() {
     let site = site();
     let daemon = site.start_healthy();
     site.fault("GetMetricData", json!("reset"));
     daemon.until_readyz_says(&format!("degraded: aws_unreachable: {CLOUDWATCH}: "));
     until_cut_off(&daemon);
     site.clear_faults();
-    until_well(&daemon, "site_cut_off", "site");
+    until_healthy_again(&daemon, "site_cut_off", "site");
 }
 
 #[test]
-fn a_helper_that_fails_because_the_way_is_cut_is_a_cut_off_site_and_its_words_are_there() {
+fn a_credential_helper_failing_for_lack_of_network_is_a_cut_off_site_with_its_output_shown() {
     let site = site();
     let daemon = site.start_with_helper("keys.json");
     let line = until_cut_off(&daemon);
     assert!(line.contains("this site is cut off; nobody can be paged from here"), "{line}");
     assert!(line.contains("no such host") && !line.contains("Renew"), "{line}");
-    site.mend_helper("keys.json");
-    until_well(&daemon, "site_cut_off", "site");
+    site.repair_helper("keys.json");
+    until_healthy_again(&daemon, "site_cut_off", "site");
 }
 
 #[test]
-fn an_aws_that_denies_makes_it_not_ready() {
-    asking_fails(json!("denied"), "aws_denied", CLOUDWATCH);
+fn denied_aws_calls_make_it_not_ready() {
+    polling_fails(json!("denied"), "aws_denied", CLOUDWATCH);
 }
 
 #[test]
-fn credentials_that_aws_does_not_accept_make_it_not_ready() {
-    asking_fails(json!("expired"), "credentials_failing", "credentials default");
+fn rejected_credentials_make_it_not_ready() {
+    polling_fails(json!("expired"), "credentials_failing", "credentials default");
 }
 
 #[test]
-fn an_aws_that_fails_for_long_makes_it_not_ready() {
-    asking_fails(json!("internal"), "aws_failing", CLOUDWATCH);
+fn a_long_aws_failure_makes_it_not_ready() {
+    polling_fails(json!("internal"), "aws_failing", CLOUDWATCH);
 }
 
 #[test]
-fn a_connection_that_is_deleted_makes_it_not_ready_at_once() {
+fn a_deleted_connection_makes_it_not_ready_at_once() {
     let site = Site::new();
     site.home.add("ec2.toml", "[aws]\nec2_telemetry = true\n");
     let daemon = site.start_healthy();
-    until("/readyz is content", || daemon.get("/readyz").body == "ready\n");
+    until("/readyz says ready", || daemon.get("/readyz").body == "ready\n");
     site.control(json!({ "set_connection": { "vpn_id": MILAN, "state": "deleted" } }));
     let line = until_open(&daemon, "failed", "connection_gone", &milan());
     assert!(line.contains("bothends discover"), "{line}");
 }
 
 #[test]
-fn an_id_that_aws_does_not_know_makes_it_not_ready_at_once() {
+fn an_unknown_connection_id_makes_it_not_ready_at_once() {
     let site = Site::new();
     site.home.add("ec2.toml", "[aws]\nec2_telemetry = true\n");
     site.home.edit(MILAN, "vpn-0123456789abcdef1");
@@ -150,7 +150,7 @@ fn an_id_that_aws_does_not_know_makes_it_not_ready_at_once() {
 }
 
 #[test]
-fn a_tunnel_that_never_answered_is_degraded_and_none_that_answers_is_failed() {
+fn a_tunnel_that_never_answered_is_degraded_and_no_answering_tunnel_is_failed() {
     let site = site();
     site.cut(&[&ONE, &TWO]);
     let daemon = site.start();
@@ -159,11 +159,11 @@ fn a_tunnel_that_never_answered_is_degraded_and_none_that_answers_is_failed() {
     site.heal(&[&ONE]);
     until_open(&daemon, "degraded", "never_answered", &milan());
     site.heal(&[&TWO]);
-    until_well(&daemon, "never_answered", &milan());
+    until_healthy_again(&daemon, "never_answered", &milan());
 }
 
 #[test]
-fn addresses_that_this_host_does_not_have_make_it_not_ready() {
+fn missing_source_addresses_make_it_not_ready() {
     let site = site();
     site.home.edit("source_ip = \"169.254.10.2\"", "source_ip = \"169.254.77.2\"");
     site.home.edit("source_ip = \"169.254.11.2\"", "source_ip = \"169.254.77.6\"");
@@ -171,11 +171,11 @@ fn addresses_that_this_host_does_not_have_make_it_not_ready() {
     until_open(&daemon, "failed", "address_missing", &milan());
     site.here.ip("addr add 169.254.77.2/32 dev lo");
     site.here.ip("addr add 169.254.77.6/32 dev lo");
-    until_well(&daemon, "address_missing", &milan());
+    until_healthy_again(&daemon, "address_missing", &milan());
 }
 
 #[test]
-fn a_sink_that_refuses_makes_it_not_ready_until_it_takes_what_it_is_sent() {
+fn a_rejecting_sink_makes_it_not_ready_until_it_accepts() {
     let site = Site::new();
     site.fault("StartIncident", json!("denied"));
     let daemon = site.start_healthy();
@@ -185,7 +185,7 @@ fn a_sink_that_refuses_makes_it_not_ready_until_it_takes_what_it_is_sent() {
 }
 
 #[test]
-fn observe_is_said_and_leaves_it_ready_until_a_reload_pages() {
+fn mode_observe_is_reported_and_leaves_it_ready_until_a_reload_pages() {
     let site = Site::new();
     site.home.add("mode.toml", "[incident]\nmode = \"observe\"\n");
     let daemon = site.start_healthy();
@@ -193,7 +193,7 @@ fn observe_is_said_and_leaves_it_ready_until_a_reload_pages() {
     assert_eq!(daemon.metric("bothends_mode{mode=\"observe\"}"), 1.0);
     site.home.remove("mode.toml");
     daemon.signal(rustix::process::Signal::HUP);
-    until_well(&daemon, "observe", "mode");
+    until_healthy_again(&daemon, "observe", "mode");
     assert_eq!(daemon.metric("bothends_mode{mode=\"observe\"}"), 0.0);
     assert_eq!(daemon.metric("bothends_mode{mode=\"raise\"}"), 1.0);
 }

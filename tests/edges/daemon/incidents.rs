@@ -7,22 +7,22 @@ use serde_json::{Value, json};
 use super::site::{MILAN, ONE, Site, TWO};
 use super::wait::until;
 
-/// The parameters of the requests of an operation that AWS took.
+/// The parameters of an operation's requests that AWS accepted.
 fn taken(site: &Site, operation: &str) -> Vec<Value> {
     let mut received = site.received(operation);
     received.retain(|request| request["result"] == "ok");
     received.into_iter().map(|mut request| request["parameters"].take()).collect()
 }
 
-/// The lines that people read in a record's timeline, of those that a daemon wrote.
-fn told(record: &Value) -> Vec<String> {
+/// The timeline lines for people, of the entries that a daemon wrote.
+fn timeline(record: &Value) -> Vec<String> {
     let events = record["timeline"].as_array().unwrap().iter();
     let ours = events.filter(|event| event["eventType"] == "Custom Event");
     ours.map(|event| event["eventData"].as_str().unwrap().to_owned()).collect()
 }
 
 #[test]
-fn what_both_ends_agree_on_is_raised_told_related_and_resolved() {
+fn an_agreed_incident_gets_a_record_with_timeline_and_relation_and_is_resolved() {
     let site = Site::new();
     site.home.edit("redundancy_lost = \"1h\"", "redundancy_lost = \"0s\"");
     let daemon = site.start_healthy();
@@ -34,7 +34,7 @@ fn what_both_ends_agree_on_is_raised_told_related_and_resolved() {
     assert!(site.received("StartIncident").is_empty());
 
     site.aws_says(false, &[&TWO]);
-    until("lost redundancy is raised", || site.records("redundancy_lost").len() == 1);
+    until("the redundancy_lost record is created", || site.records("redundancy_lost").len() == 1);
     let start = &site.starts()[0]["parameters"];
     let title = start["title"].as_str().unwrap();
     for named in ["milan-1", "Milan DC", MILAN, "redundancy lost", "tunnel 2", TWO.outside] {
@@ -61,9 +61,11 @@ fn what_both_ends_agree_on_is_raised_told_related_and_resolved() {
 
     site.aws_says(false, &[&ONE]);
     site.cut(&[&ONE]);
-    until("the outage is raised", || site.records("outage").len() == 1);
+    until("the outage record is created", || site.records("outage").len() == 1);
     let first = site.records("redundancy_lost")[0]["record"]["arn"].as_str().unwrap().to_owned();
-    until("it names the other", || site.records("outage")[0]["relatedItems"].to_string().contains(&first));
+    until("it is related to the first record", || {
+        site.records("outage")[0]["relatedItems"].to_string().contains(&first)
+    });
     let start = &site.starts()[1]["parameters"];
     assert_eq!(
         (&start["impact"], &start["triggerDetails"]["source"]),
@@ -80,8 +82,8 @@ fn what_both_ends_agree_on_is_raised_told_related_and_resolved() {
     for page in ["VpnConnectionDetails", "TunnelState", "https://wiki.example.com/vpn"] {
         assert!(pages.contains(page), "{page:?} is not among {pages}");
     }
-    until("the first record goes on with the other tunnel", || {
-        told(&site.records("redundancy_lost")[0])
+    until("the first record reports the other tunnel", || {
+        timeline(&site.records("redundancy_lost")[0])
             .iter()
             .any(|line| line.contains(ONE.outside) && line.contains("down at both ends"))
     });
@@ -93,9 +95,12 @@ fn what_both_ends_agree_on_is_raised_told_related_and_resolved() {
         until(&format!("{kind} is resolved"), || site.records(kind)[0]["record"]["status"] == "RESOLVED");
         let record = &site.records(kind)[0];
         assert!(record["record"]["summary"].as_str().unwrap().contains("Resolved by bothends"), "{record}");
-        let told = told(record);
+        let timeline = timeline(record);
         for line in ["up at both ends", "clearing", "over"] {
-            assert!(told.iter().any(|told| told.contains(line)), "{line:?} is not told in {told:#?}");
+            assert!(
+                timeline.iter().any(|timeline| timeline.contains(line)),
+                "{line:?} is missing from {timeline:#?}"
+            );
         }
     }
     until("both are settled", || daemon.status()["incidents"] == json!([]));
@@ -121,6 +126,6 @@ fn in_mode_observe_everything_is_decided_and_nothing_is_sent() {
     daemon.until_logged("outage incident: nothing gets through the connection");
     site.until_asked(1);
     let services: Vec<_> =
-        site.received_at_all().into_iter().filter(|request| request["service"] == "ssm-incidents").collect();
+        site.all_received().into_iter().filter(|request| request["service"] == "ssm-incidents").collect();
     assert_eq!(services, Vec::<Value>::new());
 }

@@ -1,4 +1,4 @@
-//! The store as it is on the disk, looked at in a copy: while a daemon has it nobody else may open it.
+//! The store on the disk, read from a copy: while a daemon has it open nobody else may open it.
 
 use std::fs;
 use std::io;
@@ -15,7 +15,7 @@ pub(crate) struct Copy {
 }
 
 impl Copy {
-    /// With the log, if there is one. A copy that is torn says so when it is read.
+    /// With the WAL, if there is one. A torn copy fails when it is read.
     pub(crate) fn of(store: &Path) -> io::Result<Self> {
         let directory = TempDir::new()?;
         let path = directory.path().join("bothends.db");
@@ -27,14 +27,13 @@ impl Copy {
         Ok(Self { path, _directory: directory })
     }
 
-    /// How many rows there are.
     pub(crate) fn count(&self, from: &str) -> rusqlite::Result<i64> {
         let query = format!("SELECT count(*) FROM {from}");
         Connection::open(&self.path)?.query_row(&query, [], |row| row.get(0))
     }
 }
 
-/// Waits until the store holds so many rows.
+/// Waits until the store holds this many rows.
 #[track_caller]
 pub(super) fn until_holds(store: &Path, from: &str, rows: i64) {
     let look = || Copy::of(store).ok()?.count(from).ok();

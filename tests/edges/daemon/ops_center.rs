@@ -12,29 +12,29 @@ fn items(site: &Site) -> Vec<Value> {
 }
 
 #[test]
-fn an_outage_is_one_ops_item_from_the_break_over_a_restart_to_the_end_beside_the_other_sink() {
+fn an_outage_is_one_ops_item_across_a_restart_beside_the_other_sink() {
     let site = Site::new();
     site.home.add("ops_center.toml", SINK);
     let daemon = site.start_healthy();
     site.aws_says(false, &[&ONE, &TWO]);
     site.cut(&[&ONE, &TWO]);
-    until("the item is there", || items(&site).len() == 1);
-    until("so is the other sink's record", || site.records("outage").len() == 1);
+    until("the OpsItem exists", || items(&site).len() == 1);
+    until("the other sink's record exists", || site.records("outage").len() == 1);
     let item = &items(&site)[0];
     assert!(item["Title"].as_str().unwrap().contains("Milan DC"), "{item}");
     let resources = item["OperationalData"]["/aws/resources"]["Value"].clone();
-    until("its answer is noted", || daemon.metric("bothends_sink_pending{sink=\"ops_center\"}") == 0.0);
+    until("its reply is stored", || daemon.metric("bothends_sink_pending{sink=\"ops_center\"}") == 0.0);
     daemon.kill();
 
     let daemon = site.start();
     site.aws_says(true, &[&ONE, &TWO]);
     site.heal(&[&ONE, &TWO]);
     until("the item is resolved", || items(&site)[0]["Status"] == "Resolved");
-    until("all is settled", || daemon.status()["incidents"] == json!([]));
+    until("every incident is settled", || daemon.status()["incidents"] == json!([]));
     let item = &items(&site)[0];
     let timeline = item["OperationalData"]["bothends-timeline milan-1"]["Value"].as_str().unwrap();
-    for told in ["clearing", "outage over"] {
-        assert!(timeline.contains(told), "{told:?} is not told in {timeline}");
+    for expected in ["clearing", "outage over"] {
+        assert!(timeline.contains(expected), "{expected:?} is missing from {timeline}");
     }
     let resources = if resources.is_null() {
         item["OperationalData"]["/aws/resources"]["Value"].clone()
@@ -47,13 +47,13 @@ fn an_outage_is_one_ops_item_from_the_break_over_a_restart_to_the_end_beside_the
 }
 
 #[test]
-fn an_item_that_is_open_and_that_nothing_accounts_for_is_taken_up_and_resolved() {
+fn an_open_item_without_an_incident_is_adopted_and_resolved() {
     let site = Site::new();
     site.home.add("ops_center.toml", SINK);
     let daemon = site.start_healthy();
     site.aws_says(false, &[&ONE, &TWO]);
     site.cut(&[&ONE, &TWO]);
-    until("the item is there", || items(&site).len() == 1);
+    until("the OpsItem exists", || items(&site).len() == 1);
     daemon.kill();
     // The store is lost.
     std::fs::remove_dir_all(site.home.store().parent().unwrap()).unwrap();
@@ -65,7 +65,7 @@ fn an_item_that_is_open_and_that_nothing_accounts_for_is_taken_up_and_resolved()
 }
 
 #[test]
-fn a_permission_that_is_missing_is_named_and_holds_up_no_other_sink() {
+fn a_missing_permission_is_named_and_blocks_no_other_sink() {
     let site = Site::new();
     site.home.add("ops_center.toml", SINK);
     site.fault("CreateOpsItem", json!("denied"));
@@ -74,7 +74,7 @@ fn a_permission_that_is_missing_is_named_and_holds_up_no_other_sink() {
     site.cut(&[&ONE, &TWO]);
     let answer = daemon.until_readyz_says("the permission ssm:CreateOpsItem on * is missing");
     assert_eq!(answer.code, 503);
-    until("the other sink's record is there", || site.records("outage").len() == 1);
+    until("the other sink's record exists", || site.records("outage").len() == 1);
     assert_eq!(daemon.logged("ERROR", "ssm:CreateOpsItem").len(), 1);
     assert_eq!(items(&site).len(), 0);
 }

@@ -1,4 +1,4 @@
-//! The sinks are configured otherwise while an incident is open: each goes on with its own story, and with no other's.
+//! The sinks are reconfigured while an incident is open: each continues with its own records, and never another's.
 
 use rustix::process::Signal;
 use serde_json::json;
@@ -30,12 +30,16 @@ fn reload(daemon: &Daemon<'_>, times: usize) {
     until("the configuration is in force", || daemon.logged("INFO", "configuration reloaded").len() == times);
 }
 
-fn is_told(receiver: &Receiver, change: &str) {
-    until("it is told", || changes(&receiver.taken()).iter().any(|told| told == change));
+fn until_accepted(receiver: &Receiver, change: &str) {
+    until(&format!("the receiver has accepted {change}"), || {
+        changes(&receiver.taken()).iter().any(|sent| sent == change)
+    });
 }
 
 fn idle(daemon: &Daemon<'_>, sink: &str) {
-    until("the ledger has it", || daemon.metric(&format!("bothends_sink_pending{{sink=\"{sink}\"}}")) == 0.0);
+    until("the ledger has the reply", || {
+        daemon.metric(&format!("bothends_sink_pending{{sink=\"{sink}\"}}")) == 0.0
+    });
 }
 
 const LEFT: &str = "is no longer configured to take it";
@@ -45,7 +49,7 @@ fn left_open(daemon: &Daemon<'_>, sink: &str) -> Vec<String> {
 }
 
 #[test]
-fn a_pager_that_moves_up_inherits_nothing_from_the_chat_before_it_and_is_told_what_it_never_heard() {
+fn a_pager_that_moves_up_inherits_nothing_and_gets_its_undelivered_messages() {
     let site = Site::new();
     let (chat, pager) = (receiver(&site, false), receiver(&site, false));
     add(&site, "10-chat.toml", &chat, "");
@@ -53,9 +57,9 @@ fn a_pager_that_moves_up_inherits_nothing_from_the_chat_before_it_and_is_told_wh
     pager.reacts_always(Some(Reaction::Status(500, "")));
     let daemon = site.start_healthy();
     breaks(&site);
-    is_told(&chat, "opened");
+    until_accepted(&chat, "opened");
     idle(&daemon, "webhook");
-    until("the pager refuses it", || !pager.posted().is_empty());
+    until("the pager rejects it", || !pager.posted().is_empty());
 
     site.home.remove("10-chat.toml");
     reload(&daemon, 1);
@@ -64,27 +68,27 @@ fn a_pager_that_moves_up_inherits_nothing_from_the_chat_before_it_and_is_told_wh
     let says = format!("bothends/{MILAN}/outage stays open there: close it by hand");
     assert!(left.len() == 1 && left[0].contains(&says), "{left:?}");
     pager.reacts_always(None);
-    is_told(&pager, "opened");
-    let (first, told) = (&pager.posted()[0], &pager.taken()[0]);
-    assert_eq!(told.json()["change"], "opened");
-    assert_eq!(told.header("idempotency-key"), first.header("idempotency-key"), "it is the same message");
+    until_accepted(&pager, "opened");
+    let (first, sent) = (&pager.posted()[0], &pager.taken()[0]);
+    assert_eq!(sent.json()["change"], "opened");
+    assert_eq!(sent.header("idempotency-key"), first.header("idempotency-key"), "it is the same message");
     heals(&site);
     settled(&daemon);
-    let told = changes(&pager.taken());
-    assert_eq!(told.iter().filter(|told| *told == "opened").count(), 1, "{told:?}");
-    assert_eq!(told.last().unwrap(), "resolved");
-    assert!(!changes(&chat.taken()).contains(&"resolved".to_owned()), "it is configured no more");
+    let sent = changes(&pager.taken());
+    assert_eq!(sent.iter().filter(|sent| *sent == "opened").count(), 1, "{sent:?}");
+    assert_eq!(sent.last().unwrap(), "resolved");
+    assert!(!changes(&chat.taken()).contains(&"resolved".to_owned()), "it is no longer configured");
 }
 
 #[test]
-fn a_sink_that_moves_down_goes_on_with_its_story_over_a_restart_too_and_the_one_before_it_begins_its_own() {
+fn a_sink_that_moves_down_keeps_its_records_across_a_restart_and_a_new_one_starts_its_own() {
     for restart in [false, true] {
         let site = Site::new();
         let (chat, pager) = (receiver(&site, false), receiver(&site, false));
         add(&site, "20-pager.toml", &pager, "");
         let daemon = site.start_healthy();
         breaks(&site);
-        is_told(&pager, "opened");
+        until_accepted(&pager, "opened");
         idle(&daemon, "webhook");
         add(&site, "10-chat.toml", &chat, "");
         let daemon = if restart {
@@ -94,20 +98,20 @@ fn a_sink_that_moves_down_goes_on_with_its_story_over_a_restart_too_and_the_one_
             reload(&daemon, 1);
             daemon
         };
-        is_told(&chat, "opened");
+        until_accepted(&chat, "opened");
         heals(&site);
         settled(&daemon);
         for receiver in [&chat, &pager] {
-            let told = changes(&receiver.taken());
-            let times = |change: &str| told.iter().filter(|told| *told == change).count();
-            assert_eq!((times("opened"), times("resolved")), (1, 1), "{told:?}");
+            let sent = changes(&receiver.taken());
+            let times = |change: &str| sent.iter().filter(|sent| *sent == change).count();
+            assert_eq!((times("opened"), times("resolved")), (1, 1), "{sent:?}");
         }
         assert_eq!(daemon.logged("WARN", LEFT), [""; 0]);
     }
 }
 
 #[test]
-fn an_end_that_a_sink_has_not_heard_is_told_it_after_it_has_moved_up_or_got_a_name() {
+fn an_undelivered_resolution_reaches_a_sink_that_has_moved_up_or_got_a_name() {
     for named in [false, true] {
         let site = Site::new();
         let (chat, pager) = (receiver(&site, false), receiver(&site, false));
@@ -115,21 +119,21 @@ fn an_end_that_a_sink_has_not_heard_is_told_it_after_it_has_moved_up_or_got_a_na
         add(&site, "20-pager.toml", &pager, "");
         let daemon = site.start_healthy();
         breaks(&site);
-        is_told(&pager, "opened");
+        until_accepted(&pager, "opened");
         idle(&daemon, "webhook-2");
         pager.reacts_always(Some(Reaction::Status(500, "")));
         heals(&site);
-        is_told(&chat, "resolved");
-        until("the end is tried", || daemon.metric("bothends_sink_pending{sink=\"webhook-2\"}") == 1.0);
+        until_accepted(&chat, "resolved");
+        until("the end is pending", || daemon.metric("bothends_sink_pending{sink=\"webhook-2\"}") == 1.0);
         if named {
             add(&site, "20-pager.toml", &pager, "name = \"pager\"");
         } else {
             site.home.remove("10-chat.toml");
         }
         reload(&daemon, 1);
-        assert_ne!(daemon.status()["incidents"], json!([]), "its word is waited for");
+        assert_ne!(daemon.status()["incidents"], json!([]), "its reply is awaited");
         pager.reacts_always(None);
-        is_told(&pager, "resolved");
+        until_accepted(&pager, "resolved");
         settled(&daemon);
         assert_eq!(daemon.logged("WARN", LEFT), [""; 0]);
         let metric = format!(
@@ -141,7 +145,7 @@ fn an_end_that_a_sink_has_not_heard_is_told_it_after_it_has_moved_up_or_got_a_na
 }
 
 #[test]
-fn what_a_sink_takes_no_more_is_told_to_be_left_open_by_the_journal_and_by_the_reload() {
+fn what_a_sink_no_longer_takes_is_reported_as_left_open_by_the_journal_and_by_reload() {
     for (from, to) in
         [("kinds = [\"outage\"]", "kinds = [\"one_sided\"]"), ("/hook", "/elsewhere"), ("webhook", "gone")]
     {
@@ -152,7 +156,7 @@ fn what_a_sink_takes_no_more_is_told_to_be_left_open_by_the_journal_and_by_the_r
         let daemon = manager.start();
         daemon.until_assessed("healthy", &[&ONE, &TWO]);
         breaks(&site);
-        is_told(&pager, "opened");
+        until_accepted(&pager, "opened");
         idle(&daemon, "webhook");
         if to == "gone" {
             site.home.remove("20-pager.toml");
@@ -165,17 +169,17 @@ fn what_a_sink_takes_no_more_is_told_to_be_left_open_by_the_journal_and_by_the_r
         let note =
             format!("sink webhook {LEFT}; bothends/{MILAN}/outage stays open there: close it by hand\n");
         assert!(ended.code == Some(0) && ended.stderr.contains(&note), "{from}: {ended:?}");
-        until("the journal has it, too", || !left_open(&daemon, "webhook").is_empty());
+        until("the journal says so, too", || !left_open(&daemon, "webhook").is_empty());
         let left = left_open(&daemon, "webhook");
         assert!(
             left.len() == 1 && left[0].starts_with("WARN") && left[0].contains(&note[..note.len() - 1]),
             "{left:?}"
         );
-        // It is told once, and is forgotten: no later start tells of it.
+        // It is reported once and then forgotten: later starts do not report it.
         let ended = site.run_command(manager.unit(&["reload"]));
         assert_eq!(ended.stderr, "");
         if to == "/elsewhere" {
-            until("it is opened there", || {
+            until("the incident is opened there", || {
                 pager.taken().iter().any(|posted| posted.line == "POST /elsewhere")
             });
         }
@@ -185,15 +189,15 @@ fn what_a_sink_takes_no_more_is_told_to_be_left_open_by_the_journal_and_by_the_r
 }
 
 #[test]
-fn what_is_open_at_the_sinks_when_only_observing_begins_is_left_open_and_told_anew_when_it_ends() {
+fn switching_to_observe_leaves_records_open_and_switching_back_pages_again() {
     let site = Site::new();
     let pager = receiver(&site, false);
     add(&site, "20-pager.toml", &pager, "");
     let daemon = site.start_healthy();
     breaks(&site);
-    is_told(&pager, "opened");
+    until_accepted(&pager, "opened");
     idle(&daemon, "webhook");
-    until("the other sink's record is there", || site.records("outage").len() == 1);
+    until("the other sink's record exists", || site.records("outage").len() == 1);
     idle(&daemon, "incident_manager");
     site.home.add("90-observe.toml", "[incident]\nmode = \"observe\"\n");
     reload(&daemon, 1);
@@ -202,24 +206,24 @@ fn what_is_open_at_the_sinks_when_only_observing_begins_is_left_open_and_told_an
     assert!(arn[0].contains("arn:aws:ssm-incidents::123456789012:incident-record/"), "{arn:?}");
     site.home.remove("90-observe.toml");
     reload(&daemon, 2);
-    until("the pager is told anew", || {
-        changes(&pager.taken()).iter().filter(|told| *told == "opened").count() == 2
+    until("the pager is paged again", || {
+        changes(&pager.taken()).iter().filter(|sent| *sent == "opened").count() == 2
     });
     idle(&daemon, "incident_manager");
-    assert_eq!(site.records("outage").len(), 1, "the record was found again");
+    assert_eq!(site.records("outage").len(), 1, "the record was found and adopted again");
     heals(&site);
     settled(&daemon);
     assert_eq!(site.records("outage")[0]["record"]["status"], "RESOLVED");
 }
 
 #[test]
-fn what_was_open_at_a_sink_that_is_gone_at_the_start_is_told_to_be_left_open_once() {
+fn a_record_at_a_sink_removed_before_the_start_is_reported_as_left_open_once() {
     let site = Site::new();
     let pager = receiver(&site, false);
     add(&site, "20-pager.toml", &pager, "name = \"pager\"");
     let daemon = site.start_healthy();
     breaks(&site);
-    is_told(&pager, "opened");
+    until_accepted(&pager, "opened");
     idle(&daemon, "pager");
     daemon.stop();
     site.home.remove("20-pager.toml");
@@ -234,7 +238,7 @@ fn what_was_open_at_a_sink_that_is_gone_at_the_start_is_told_to_be_left_open_onc
 }
 
 #[test]
-fn two_services_of_one_address_are_told_apart_by_their_keys() {
+fn two_services_at_one_address_are_distinguished_by_their_keys() {
     let site = Site::new();
     let pagerduty = receiver(&site, false);
     let keys = ["network", "database"].map(|team| {
@@ -249,7 +253,7 @@ fn two_services_of_one_address_are_told_apart_by_their_keys() {
     });
     let daemon = site.start_healthy();
     breaks(&site);
-    let told = |action: &str| {
+    let sent = |action: &str| {
         let of = |key: &String| {
             pagerduty.taken().iter().any(|posted| {
                 let event = posted.json();
@@ -258,8 +262,8 @@ fn two_services_of_one_address_are_told_apart_by_their_keys() {
         };
         keys.iter().all(of)
     };
-    until("both are paged", || told("trigger"));
+    until("both are paged", || sent("trigger"));
     heals(&site);
     settled(&daemon);
-    assert!(told("resolve"));
+    assert!(sent("resolve"));
 }

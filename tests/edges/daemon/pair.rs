@@ -1,4 +1,4 @@
-//! Two gateways of one connection, and an AWS whose lists lag, whatever it makes of a token that it knows.
+//! Two gateways of one connection, and an AWS whose lists lag, for each way of handling a known token.
 
 use std::time::Duration;
 
@@ -8,29 +8,29 @@ use super::process::Daemon;
 use super::site::{MILAN, ONE, Site, TWO};
 use super::wait::{until, within};
 
-/// Two records are told apart when the list must show both, after 90 s; the rest is for a busy machine.
+/// Duplicates are recognised when the list must show both, after 90 s; the rest is for a busy machine.
 const MENDED_WITHIN: Duration = Duration::from_secs(240);
-/// Longer than either daemon takes from the agreement to its start.
+/// Longer than either daemon takes from the agreement to its create call.
 const LIST_LAG: f64 = 20.0;
 
 #[test]
-fn a_pair_has_one_record_where_a_known_token_gives_the_old_one() {
-    has_one_open_record_and_goes_on_when_one_dies("old_arn", 1);
+fn a_pair_has_one_record_if_a_known_token_returns_the_old_record() {
+    has_one_open_record_and_survives_the_death_of_one_daemon("old_arn", 1);
 }
 
 #[test]
-fn a_pair_has_one_record_where_a_known_token_is_a_conflict() {
-    has_one_open_record_and_goes_on_when_one_dies("conflict", 1);
+fn a_pair_has_one_record_if_a_known_token_is_a_conflict() {
+    has_one_open_record_and_survives_the_death_of_one_daemon("conflict", 1);
 }
 
-/// The younger is closed as soon as both must show in the list.
+/// The younger one is closed as soon as the list must show both.
 #[test]
-fn a_pair_has_one_open_record_where_a_known_token_with_other_parameters_makes_another() {
-    has_one_open_record_and_goes_on_when_one_dies("new_record", 2);
+fn a_pair_has_one_open_record_if_a_known_token_with_other_parameters_creates_another() {
+    has_one_open_record_and_survives_the_death_of_one_daemon("new_record", 2);
 }
 
-/// `most` records, one of them open at the end of the start, all closed at the end.
-fn has_one_open_record_and_goes_on_when_one_dies(known_token: &str, most: usize) {
+/// At most `most` records, one of them open after the start, all closed at the end.
+fn has_one_open_record_and_survives_the_death_of_one_daemon(known_token: &str, most: usize) {
     let site = Site::new();
     site.control(
         json!({ "set_switches": { "switches": { "known_token": known_token, "list_lag": LIST_LAG } } }),
@@ -45,30 +45,30 @@ fn has_one_open_record_and_goes_on_when_one_dies(known_token: &str, most: usize)
     site.cut(&[&ONE, &TWO]);
     for daemon in [&first, &second] {
         until("it knows of the outage", || daemon.vpn(MILAN)["phases"]["outage"] == "open");
-        until("its record is there", || knows_its_record(daemon));
+        until("its record exists", || knows_its_record(daemon));
     }
     assert!(
         site.received("StartIncident").len() >= 2,
-        "both have begun one, since neither could see the other's"
+        "both have created one, since neither could see the other's"
     );
-    // What two records are, a list that shows both must say.
+    // Only a list that shows both records tells them apart.
     within(MENDED_WITHIN, "one record is open", || (open(&site) == 1).then_some(()));
     assert!(site.records("outage").len() <= most, "{:#?}", site.records("outage"));
 
     first.kill();
     site.until_asked(3);
-    assert_eq!(open(&site), 1, "one of them dying changes nothing");
+    assert_eq!(open(&site), 1, "the death of one daemon changes nothing");
     site.aws_says(true, &[&ONE, &TWO]);
     site.heal(&[&ONE, &TWO]);
     until("the other settles it", || second.status()["incidents"] == json!([]));
     let records = closed_once(&site, most);
 
-    // The one that died remembers an open incident.
+    // The restarted daemon remembers an open incident.
     let first = site.start();
     first.until_assessed("healthy", &[&ONE, &TWO]);
     until("it settles it too", || first.status()["incidents"] == json!([]));
     site.until_asked(3);
-    assert_eq!(closed_once(&site, most), records, "nothing is begun again");
+    assert_eq!(closed_once(&site, most), records, "nothing is created again");
 }
 
 fn knows_its_record(daemon: &Daemon<'_>) -> bool {
@@ -90,7 +90,7 @@ fn closed_once(site: &Site, most: usize) -> Vec<Value> {
         let ends = events.filter(|event| {
             event["eventType"] != "Custom Event" && event["eventData"].to_string().contains("RESOLVED")
         });
-        // Both may find the younger of two open at the same instant; to close what is closed changes nothing.
+        // Both may find the younger of two open records at the same instant; closing a closed record changes nothing.
         assert!((1..=most).contains(&ends.count()), "{record:#}");
     }
     records.into_iter().map(|record| record["record"]["arn"].clone()).collect()

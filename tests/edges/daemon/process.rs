@@ -1,4 +1,4 @@
-//! The binary as a process: run to its end, or running and asked.
+//! The binary as a process: run to its end, or running and queried.
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -16,11 +16,11 @@ use serde_json::Value;
 use super::site::{Home, Site, Tunnel, inside};
 use super::wait::{until, until_some};
 
-/// The daemon promises to end within 5 s of the signal. The rest is for a slow disk, and still too short for a call
-/// that hangs to end by itself: the client gives one up after 10 s.
+/// The daemon promises to end within 5 s of the signal. The margin is for a slow disk, and still too short for a hung
+/// call to end by itself: the client abandons one after 10 s.
 const ENDS_WITHIN: Duration = Duration::from_secs(8);
 
-/// How a command ended, and what it said.
+/// A command's exit and output.
 #[derive(Debug)]
 pub(super) struct Ended {
     pub(super) code: Option<i32>,
@@ -35,7 +35,7 @@ impl From<Output> for Ended {
     }
 }
 
-/// What the listener answered.
+/// The listener's answer.
 #[derive(Debug, Default)]
 pub(super) struct Answer {
     pub(super) code: u16,
@@ -43,7 +43,7 @@ pub(super) struct Answer {
     pub(super) body: String,
 }
 
-/// A running daemon. It is killed when this is dropped; if the test has failed, its log is shown.
+/// A running daemon. It is killed when this is dropped; if the test failed, its log is printed.
 pub(super) struct Daemon<'s> {
     site: &'s Site,
     listen: SocketAddr,
@@ -70,31 +70,30 @@ impl<'s> Daemon<'s> {
         Self { site, listen: home.listen, child, log, reader: Some(reader) }
     }
 
-    //--- what it says
+    //--- its output
 
-    /// It is asked elsewhere from here on.
+    /// Queries go to this address from here on.
     pub(super) fn listens_at(&mut self, address: &str) {
         self.listen = address.parse().unwrap();
     }
 
-    /// Its process.
     pub(super) fn pid(&self) -> u32 {
         self.child.id()
     }
 
-    /// What it has logged so far.
+    /// Its log so far.
     pub(super) fn log(&self) -> String {
         self.log.lock().unwrap().clone()
     }
 
-    /// The records of this level that say this.
+    /// The log records of this level that contain this.
     pub(super) fn logged(&self, level: &str, what: &str) -> Vec<String> {
         let log = self.log();
         let lines = log.lines().filter(|line| line.starts_with(level) && line.contains(what));
         lines.map(str::to_owned).collect()
     }
 
-    /// What its listener answers; code 0 while it does not listen.
+    /// The listener's answer; code 0 while it does not listen.
     pub(super) fn get(&self, path: &str) -> Answer {
         inside(&self.site.here, || exchange(self.listen, path)).unwrap_or_default()
     }
@@ -103,12 +102,12 @@ impl<'s> Daemon<'s> {
         until_some("/status answers", || serde_json::from_str(&self.get("/status").body).ok())
     }
 
-    /// A connection as `/status` has it.
+    /// A connection in `/status`.
     pub(super) fn vpn(&self, id: &str) -> Value {
         found(&self.status()["vpns"], "id", id)
     }
 
-    /// A tunnel as `/status` has it; null if it is not there.
+    /// A tunnel in `/status`; null if it is not there.
     pub(super) fn tunnel(&self, tunnel: &Tunnel) -> Value {
         let status = self.status();
         let tunnels =
@@ -116,14 +115,14 @@ impl<'s> Daemon<'s> {
         found(&tunnels.cloned().collect(), "outside_ip", tunnel.outside)
     }
 
-    /// A sample of `/metrics`, by its name and labels as they are written there; 0 if there is none.
+    /// A sample of `/metrics`, by its name and labels as written there; 0 if there is none.
     pub(super) fn metric(&self, series: &str) -> f64 {
         let metrics = self.get("/metrics").body;
         let value = metrics.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
         value.map_or(0.0, |value| value.parse().unwrap())
     }
 
-    /// How many echoes to a tunnel were answered.
+    /// How many probes of a tunnel were answered.
     pub(super) fn replies(&self, vpn: &str, tunnel: &Tunnel) -> f64 {
         let outside = tunnel.outside;
         self.metric(&format!(
@@ -131,14 +130,14 @@ impl<'s> Daemon<'s> {
         ))
     }
 
-    /// How long its first thread, which probes, was ready to run and had to wait for a processor.
-    pub(super) fn waited_for_a_processor(&self) -> Duration {
+    /// How long its first thread, which probes, was runnable and had to wait for a CPU.
+    pub(super) fn waited_for_a_cpu(&self) -> Duration {
         let pid = self.child.id();
         waited(Path::new(&format!("/proc/{pid}/task/{pid}"))).unwrap()
     }
 
-    /// How long all its threads did, of those that still run.
-    fn have_waited_for_a_processor(&self) -> Duration {
+    /// The same for all its threads that still run.
+    fn all_waited_for_a_cpu(&self) -> Duration {
         let threads = fs::read_dir(format!("/proc/{}/task", self.child.id()));
         let threads = threads.into_iter().flatten().map_while(Result::ok);
         threads.filter_map(|thread| waited(&thread.path())).sum()
@@ -152,7 +151,7 @@ impl<'s> Daemon<'s> {
         until(&format!("it logs {what:?}"), || self.log().contains(what));
     }
 
-    /// Waits until these tunnels are so in both ends' eyes.
+    /// Waits until these tunnels have this assessment.
     #[track_caller]
     pub(super) fn until_assessed(&self, assessment: &str, tunnels: &[&Tunnel]) {
         for tunnel in tunnels {
@@ -161,23 +160,23 @@ impl<'s> Daemon<'s> {
         }
     }
 
-    /// Waits until one end (`local`, `aws`) says so of these tunnels.
+    /// Waits until one end (`local`, `aws`) has this verdict on these tunnels.
     #[track_caller]
-    pub(super) fn until_says(&self, end: &str, verdict: &str, tunnels: &[&Tunnel]) {
+    pub(super) fn until_verdict(&self, end: &str, verdict: &str, tunnels: &[&Tunnel]) {
         for tunnel in tunnels {
             let what = format!("{} is {verdict} by {end}", tunnel.outside);
             until(&what, || self.tunnel(tunnel)[end]["verdict"] == verdict);
         }
     }
 
-    /// Waits until further echoes are answered: probing goes on.
+    /// Waits until further probes are answered: probing continues.
     #[track_caller]
     pub(super) fn until_probed_further(&self, vpn: &str, tunnel: &Tunnel) {
         let before = self.replies(vpn, tunnel);
-        until("echoes go on", || self.replies(vpn, tunnel) > before + 2.0);
+        until("probing continues", || self.replies(vpn, tunnel) > before + 2.0);
     }
 
-    /// Waits until `/readyz` says this, and gives the answer.
+    /// Waits until `/readyz` says this, and returns the answer.
     #[track_caller]
     pub(super) fn until_readyz_says(&self, what: &str) -> Answer {
         until_some(&format!("/readyz says {what:?}"), || {
@@ -192,7 +191,7 @@ impl<'s> Daemon<'s> {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
-    /// Waits for its end after a signal, and gives its exit code; `None` if the signal killed it.
+    /// Waits for its end after a signal, and returns its exit code; `None` if the signal killed it.
     #[track_caller]
     pub(super) fn ended(&mut self) -> Option<i32> {
         let status = until_some("it ends", || self.child.try_wait().unwrap());
@@ -200,29 +199,29 @@ impl<'s> Daemon<'s> {
         status.code()
     }
 
-    /// The same, if it ends as soon as it promises to; what it has to wait for a processor is not its fault.
+    /// Waits for its end, and asserts that it is in time; waiting for a CPU does not count.
     #[track_caller]
     pub(super) fn ended_in_time(&mut self) -> Option<i32> {
-        let (began, before) = (clock::now().mono, self.have_waited_for_a_processor());
+        let (began, before) = (clock::now().mono, self.all_waited_for_a_cpu());
         let mut waited = Duration::ZERO;
         until("it ends, or should have", || {
-            waited = waited.max(self.have_waited_for_a_processor().saturating_sub(before));
+            waited = waited.max(self.all_waited_for_a_cpu().saturating_sub(before));
             let ended = self.child.try_wait().unwrap().is_some();
             ended || clock::now().mono.since(began) > ENDS_WITHIN + waited
         });
         let ended = self.child.try_wait().unwrap().is_some();
-        assert!(ended, "it goes on after {ENDS_WITHIN:?}, and {waited:?} of waiting for a processor");
+        assert!(ended, "it still runs after {ENDS_WITHIN:?}, plus {waited:?} waiting for a CPU");
         self.ended()
     }
 
-    /// The daemon and its log, ended by SIGTERM.
+    /// Ends the daemon with SIGTERM, and returns its log.
     pub(super) fn stop(mut self) -> String {
         self.signal(Signal::TERM);
         assert_eq!(self.ended(), Some(0));
         self.log()
     }
 
-    /// As a power cut ends it.
+    /// Kills it, as a power cut would.
     pub(super) fn kill(mut self) {
         self.signal(Signal::KILL);
         assert_eq!(self.ended(), None);
@@ -243,10 +242,10 @@ impl Drop for Daemon<'_> {
     }
 }
 
-/// How long a thread was ready to run and had to wait for a processor; nothing if it is no more.
+/// How long a thread was runnable and had to wait for a CPU; `None` if it has ended.
 fn waited(thread: &Path) -> Option<Duration> {
-    let told = fs::read_to_string(thread.join("schedstat")).ok()?;
-    told.split_whitespace().nth(1)?.parse().ok().map(Duration::from_nanos)
+    let stats = fs::read_to_string(thread.join("schedstat")).ok()?;
+    stats.split_whitespace().nth(1)?.parse().ok().map(Duration::from_nanos)
 }
 
 /// The first object of an array with this member; null if there is none.

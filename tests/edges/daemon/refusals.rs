@@ -1,4 +1,4 @@
-//! AWS refuses, or does not answer.
+//! AWS rejects calls, or does not answer.
 
 use serde_json::{Value, json};
 
@@ -6,8 +6,8 @@ use super::site::{MILAN, ONE, Site, TWO};
 use super::wait::until;
 
 #[test]
-fn a_permission_that_is_missing_to_ask_is_named_and_once_it_is_there_all_is_well() {
-    asking_is_refused(
+fn a_missing_poll_permission_is_named_and_granting_it_recovers() {
+    polling_is_rejected(
         json!("denied"),
         "the permission cloudwatch:GetMetricData on * is missing",
         "denied",
@@ -16,8 +16,8 @@ fn a_permission_that_is_missing_to_ask_is_named_and_once_it_is_there_all_is_well
 }
 
 #[test]
-fn credentials_that_expired_are_told_so_and_once_they_are_good_all_is_well() {
-    asking_is_refused(
+fn expired_credentials_are_reported_and_renewing_them_recovers() {
+    polling_is_rejected(
         json!("expired"),
         "AWS does not accept the daemon's credentials (ExpiredToken",
         "expired",
@@ -25,31 +25,31 @@ fn credentials_that_expired_are_told_so_and_once_they_are_good_all_is_well() {
     );
 }
 
-fn asking_is_refused(fault: Value, told: &str, counted: &str, component: &str) {
+fn polling_is_rejected(fault: Value, expected: &str, counted: &str, component: &str) {
     let site = Site::new();
     site.fault("GetMetricData", fault);
     let daemon = site.start();
-    let answer = daemon.until_readyz_says(told);
+    let answer = daemon.until_readyz_says(expected);
     assert_eq!(answer.code, 503, "{answer:?}");
     assert!(
         daemon.metric(&format!("bothends_aws_polls_total{{source=\"cloudwatch\",result=\"{counted}\"}}"))
             >= 1.0
     );
-    daemon.until_says("local", "up", &[&ONE, &TWO]);
+    daemon.until_verdict("local", "up", &[&ONE, &TWO]);
     let aws = &daemon.tunnel(&ONE)["aws"];
     assert_eq!((&aws["verdict"], &aws["why"]), (&json!("unknown"), &json!("not_asked")));
     daemon.until_probed_further(MILAN, &ONE);
     site.until_asked(2);
-    assert_eq!(daemon.logged("ERROR", told).len(), 1, "it is told once");
+    assert_eq!(daemon.logged("ERROR", expected).len(), 1, "it is logged once");
 
     site.clear_faults();
     daemon.until_assessed("healthy", &[&ONE, &TWO]);
-    until("/readyz is content", || daemon.get("/readyz").body == "ready\n");
+    until("/readyz says ready", || daemon.get("/readyz").body == "ready\n");
     daemon.until_logged(&format!("{component}: over: "));
 }
 
 #[test]
-fn a_permission_that_is_missing_to_page_is_named_and_the_page_goes_out_when_it_is_there() {
+fn a_missing_page_permission_is_named_and_the_page_goes_out_once_it_is_granted() {
     let site = Site::new();
     site.fault("StartIncident", json!("denied"));
     let daemon = site.start_healthy();
@@ -65,12 +65,12 @@ fn a_permission_that_is_missing_to_page_is_named_and_the_page_goes_out_when_it_i
     assert_eq!(daemon.metric("bothends_sink_pending{sink=\"incident_manager\"}"), 1.0);
     let tried = site.received("StartIncident").len();
     until("it is tried again", || site.received("StartIncident").len() > tried);
-    assert_eq!(daemon.logged("ERROR", "ssm-incidents:StartIncident").len(), 1, "it is said once");
+    assert_eq!(daemon.logged("ERROR", "ssm-incidents:StartIncident").len(), 1, "it is logged once");
 
-    // Nobody waits for a restart, nor for minutes: what is allowed now goes out.
+    // The page goes out as soon as it is allowed, without a restart and without minutes of back-off.
     site.clear_faults();
-    until("the record is there", || site.records("outage").len() == 1);
-    until("/readyz is content", || daemon.get("/readyz").body == "ready\n");
+    until("the record exists", || site.records("outage").len() == 1);
+    until("/readyz says ready", || daemon.get("/readyz").body == "ready\n");
 }
 
 #[test]
@@ -88,11 +88,11 @@ fn throttling_slows_every_call_and_stops_none() {
     let daemon = site.start_healthy();
     site.aws_says(false, &[&ONE, &TWO]);
     site.cut(&[&ONE, &TWO]);
-    until("the outage is raised", || site.records("outage").len() == 1);
+    until("the outage record is created", || site.records("outage").len() == 1);
     site.aws_says(true, &[&ONE, &TWO]);
     site.heal(&[&ONE, &TWO]);
     until("it is resolved", || site.records("outage")[0]["record"]["status"] == "RESOLVED");
-    until("the timeline is told", || {
+    until("the timeline is complete", || {
         site.received("CreateTimelineEvent").iter().any(|event| event["result"] == "ok")
     });
     assert_eq!(site.records("outage").len(), 1);

@@ -6,7 +6,7 @@ use super::site::{FIVE, MILAN, ONE, Site, TURIN, TWO};
 use super::wait::until;
 
 #[test]
-fn a_good_change_takes_force_and_a_tunnel_that_did_not_change_keeps_its_state() {
+fn a_valid_change_takes_effect_and_unchanged_tunnels_keep_their_state() {
     let site = Site::new();
     site.here.ip("addr add 169.254.11.3/32 dev lo");
     let daemon = site.start_healthy();
@@ -32,14 +32,14 @@ fn a_good_change_takes_force_and_a_tunnel_that_did_not_change_keeps_its_state() 
     assert_ne!(
         daemon.tunnel(&TWO)["local"]["since"],
         two["local"]["since"],
-        "it is asked from another address"
+        "it is probed from another address"
     );
     assert_eq!(daemon.metric("bothends_config_reload_success"), 1.0);
     daemon.until_probed_further(MILAN, &ONE);
 }
 
 #[test]
-fn a_tunnel_that_is_asked_from_another_address_is_still_known_to_have_worked() {
+fn a_tunnel_probed_from_another_address_is_still_remembered_as_seen_up() {
     let site = Site::new();
     site.here.ip("addr add 169.254.11.3/32 dev lo");
     let daemon = site.start_healthy();
@@ -50,12 +50,12 @@ fn a_tunnel_that_is_asked_from_another_address_is_still_known_to_have_worked() {
 
     site.home.edit("source_ip = \"169.254.11.2\"", "source_ip = \"169.254.11.3\"");
     daemon.signal(Signal::HUP);
-    until("it is asked anew", || daemon.tunnel(&TWO)["local"]["since"] != since);
+    until("it is probed afresh", || daemon.tunnel(&TWO)["local"]["since"] != since);
     daemon.until_assessed("down", &[&TWO]);
 }
 
 #[test]
-fn a_wrong_change_leaves_the_old_configuration_in_force_and_is_told_until_it_is_mended() {
+fn an_invalid_change_keeps_the_old_configuration_and_is_reported_until_it_is_fixed() {
     let site = Site::new();
     let daemon = site.start_healthy();
     let since = daemon.tunnel(&ONE)["local"]["since"].clone();
@@ -76,13 +76,13 @@ fn a_wrong_change_leaves_the_old_configuration_in_force_and_is_told_until_it_is_
 
     site.home.edit("down_after = 0", "down_after = 6");
     daemon.signal(Signal::HUP);
-    until("the problem is over", || daemon.get("/readyz").body == "ready\n");
+    until("the problem has ended", || daemon.get("/readyz").body == "ready\n");
     assert_eq!(daemon.metric("bothends_config_reload_success"), 1.0);
     assert_eq!(daemon.vpn(MILAN)["name"], "Milan, the new hall");
 }
 
 #[test]
-fn what_needs_a_restart_is_told_so() {
+fn a_change_that_needs_a_restart_is_reported() {
     let site = Site::new();
     let daemon = site.start_healthy();
     site.home.edit("127.0.0.1:9846", "127.0.0.1:9848");
@@ -92,14 +92,14 @@ fn what_needs_a_restart_is_told_so() {
 }
 
 #[test]
-fn a_connection_that_is_removed_leaves_its_record_open_with_a_note() {
+fn a_removed_connection_leaves_its_record_open_with_a_note() {
     let site = Site::new();
     site.home.add("turin.toml", &format!("[[vpn]]\nid = \"{TURIN}\"\nname = \"Turin\"\n{}", FIVE.toml()));
     let daemon = site.start_healthy();
     daemon.until_assessed("healthy", &[&FIVE]);
     site.aws_says(false, &[&FIVE]);
     site.cut(&[&FIVE]);
-    until("its outage is raised", || site.records("outage").len() == 1);
+    until("its outage record is created", || site.records("outage").len() == 1);
     until("the daemon knows its record", || {
         daemon.metric("bothends_sink_pending{sink=\"incident_manager\"}") == 0.0
     });

@@ -1,4 +1,4 @@
-//! What outlives a restart, planned or not.
+//! What survives a restart, planned or not.
 
 use serde_json::json;
 
@@ -6,18 +6,18 @@ use super::site::{MILAN, ONE, Site, TWO};
 use super::wait::until;
 
 #[test]
-fn an_outage_that_outlives_the_daemon_is_one_record_to_its_end() {
+fn an_outage_that_outlives_the_daemon_is_one_record() {
     let site = Site::new();
     let daemon = site.start_healthy();
     site.aws_says(false, &[&ONE, &TWO]);
     site.cut(&[&ONE, &TWO]);
-    until("the outage is raised", || site.records("outage").len() == 1);
+    until("the outage record is created", || site.records("outage").len() == 1);
     let id = daemon.status()["incidents"][0]["id"].clone();
     daemon.kill();
 
     let daemon = site.start();
-    until("the incident goes on", || daemon.status()["incidents"][0]["id"] == id);
-    // The tunnels are remembered as ones that worked: their silence is a vote.
+    until("the incident continues", || daemon.status()["incidents"][0]["id"] == id);
+    // The tunnels are remembered as seen up: their silence counts.
     daemon.until_assessed("down", &[&ONE, &TWO]);
     assert_eq!(daemon.vpn(MILAN)["phases"]["outage"], "open");
     daemon.kill();
@@ -26,20 +26,20 @@ fn an_outage_that_outlives_the_daemon_is_one_record_to_its_end() {
     site.heal(&[&ONE, &TWO]);
     let daemon = site.start();
     until("it is resolved", || site.records("outage")[0]["record"]["status"] == "RESOLVED");
-    until("it is settled", || daemon.status()["incidents"] == json!([]));
+    until("the incident is settled", || daemon.status()["incidents"] == json!([]));
     assert_eq!(site.records("outage").len(), 1);
     assert_eq!(site.starts().len(), 1);
 }
 
 #[test]
-fn an_address_that_never_answered_has_no_vote_neither_before_nor_after_a_restart() {
+fn a_tunnel_that_never_answered_has_no_vote_before_or_after_a_restart() {
     let site = Site::new();
     site.aws_says(false, &[&ONE, &TWO]);
     site.cut(&[&ONE, &TWO]);
     for _ in 0..2 {
         let daemon = site.start();
         daemon.until_assessed("unconfirmed", &[&ONE, &TWO]);
-        until("it is not known to have worked", || daemon.tunnel(&ONE)["local"]["why"] == "never_answered");
+        until("it has never answered", || daemon.tunnel(&ONE)["local"]["why"] == "never_answered");
         site.until_asked(2);
         assert_eq!(daemon.status()["incidents"], json!([]));
         let warnings = daemon.logged("WARN", "never");
@@ -55,7 +55,7 @@ fn an_address_that_never_answered_has_no_vote_neither_before_nor_after_a_restart
     site.heal(&[&ONE, &TWO]);
     let daemon = site.start();
     daemon.until_logged("answered for the first time: our end has a vote");
-    daemon.until_says("local", "up", &[&ONE, &TWO]);
+    daemon.until_verdict("local", "up", &[&ONE, &TWO]);
     site.cut(&[&ONE, &TWO]);
-    until("from here on it counts", || site.records("outage").len() == 1);
+    until("it counts from here on", || site.records("outage").len() == 1);
 }

@@ -1,4 +1,4 @@
-//! What nobody may ever read.
+//! Secrets that must not appear anywhere.
 
 use std::fs::{self, Permissions};
 use std::io::{Read as _, Write as _};
@@ -22,10 +22,10 @@ fn pre_shared_keys_and_credentials_appear_nowhere_at_any_log_level() {
     until("EC2 has answered", || {
         daemon.metric("bothends_aws_polls_total{source=\"ec2\",result=\"ok\"}") >= 1.0
     });
-    // The status is taken once a second where nothing has changed.
-    until("EC2's word is the newer", || daemon.tunnel(&ONE)["aws"]["source"] == "ec2");
+    // EC2's status is read once a second where nothing has changed.
+    until("EC2's evidence is the newer", || daemon.tunnel(&ONE)["aws"]["source"] == "ec2");
 
-    // Answers that break off or cannot be understood are told of, but never quoted.
+    // Truncated and invalid answers are reported, but never quoted.
     site.fault_times("DescribeVpnConnections", json!("truncated"), 1);
     site.fault_times("DescribeVpnConnections", json!("garbage"), 1);
     until("EC2 was misunderstood", || site.control(json!({ "faults": {} })) == json!([]));
@@ -36,14 +36,14 @@ fn pre_shared_keys_and_credentials_appear_nowhere_at_any_log_level() {
         "bothends_aws_evidence_unusable_total{{vpn=\"{MILAN}\",tunnel=\"{}\",why=\"garbage\"}}",
         TWO.outside
     );
-    until("EC2 says what makes no sense", || daemon.metric(&counted) >= 1.0);
+    until("EC2's answer is invalid", || daemon.metric(&counted) >= 1.0);
 
     site.cut(&[&ONE, &TWO]);
     for tunnel in [&ONE, &TWO] {
         site.control(json!({ "set_tunnel": { "outside_ip": tunnel.outside, "up": false } }));
         site.control(json!({ "set_view": { "outside_ip": tunnel.outside, "cloudwatch": "silent" } }));
     }
-    until("the outage is raised", || site.records("outage").len() == 1);
+    until("the outage record is created", || site.records("outage").len() == 1);
     assert_eq!(daemon.vpn(MILAN)["phases"]["outage"], "open");
 
     let mut seen: Vec<(String, Vec<u8>)> = ["/status", "/metrics", "/readyz"]
@@ -58,7 +58,7 @@ fn pre_shared_keys_and_credentials_appear_nowhere_at_any_log_level() {
         seen.push((path.display().to_string(), fs::read(path).unwrap()));
     }
     let log = daemon.stop();
-    assert!(log.contains("DEBUG "), "the log tells little: {log}");
+    assert!(log.contains("DEBUG "), "the log is not at debug level: {log}");
     seen.push(("the log".to_owned(), log.into_bytes()));
     seen.push((site.home.store().display().to_string(), fs::read(site.home.store()).unwrap()));
     for (place, bytes) in seen {
@@ -70,11 +70,11 @@ fn pre_shared_keys_and_credentials_appear_nowhere_at_any_log_level() {
     }
 }
 
-/// What STS quotes where a signature is wrong: the request as it was signed, with the session token.
+/// What STS quotes when a signature is wrong: the signed request, with the session token.
 const TOKEN: &str = "TOKENSEKRIT0123456789";
 
 #[test]
-fn the_request_that_sts_quotes_where_a_signature_is_wrong_is_in_the_journal_at_no_level() {
+fn the_request_quoted_by_sts_on_a_wrong_signature_is_logged_at_no_level() {
     let site = Site::new();
     fs::create_dir(site.home.file(".aws")).unwrap();
     let profiles = format!(
@@ -85,7 +85,7 @@ fn the_request_that_sts_quotes_where_a_signature_is_wrong_is_in_the_journal_at_n
     fs::set_permissions(site.home.file(".aws/config"), Permissions::from_mode(0o600)).unwrap();
     let sts = inside(&site.here, || TcpListener::bind("127.0.0.1:0").unwrap());
     let url = format!("http://{}", sts.local_addr().unwrap());
-    thread::spawn(move || answer_that_the_signature_is_wrong(&sts));
+    thread::spawn(move || answer_wrong_signature(&sts));
     for level in ["", "trace"] {
         let mut command = site.command(&site.home, &["run"]);
         command.env_remove("AWS_ACCESS_KEY_ID").env_remove("AWS_SECRET_ACCESS_KEY");
@@ -100,8 +100,8 @@ fn the_request_that_sts_quotes_where_a_signature_is_wrong_is_in_the_journal_at_n
     }
 }
 
-/// STS for whoever calls, as long as the test runs.
-fn answer_that_the_signature_is_wrong(sts: &TcpListener) {
+/// An STS for any caller, as long as the test runs.
+fn answer_wrong_signature(sts: &TcpListener) {
     let body = format!(
         "<ErrorResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><Error><Type>Sender</Type>\
          <Code>SignatureDoesNotMatch</Code><Message>The request signature we calculated does not match. The Canonical String \

@@ -1,4 +1,4 @@
-//! Several connections, roles, overrides, Regions and roles to assume.
+//! Several connections, tunnel roles, overrides, Regions and roles to assume.
 
 use serde_json::{Value, json};
 
@@ -7,7 +7,7 @@ use super::site::{
 };
 use super::wait::until;
 
-/// Rome: IPv6 inside, one tunnel unused, asked about and paged in another Region by other roles.
+/// Rome: IPv6 inside, one tunnel unused, polled and paged in another Region with other roles.
 fn add_rome(site: &Site) {
     let (three, four) = (THREE.toml(), FOUR.toml());
     let text = format!(
@@ -32,7 +32,7 @@ impact = {{ outage = 2 }}
     site.home.add("rome.toml", &text);
 }
 
-/// Turin: one tunnel, probed at a pace of its own, and its outages wait.
+/// Turin: one tunnel, probed at its own interval, with a delayed outage.
 fn add_turin(site: &Site) {
     let five = FIVE.toml();
     let text = format!(
@@ -51,7 +51,7 @@ open_after = {{ outage = "1h" }}
 }
 
 #[test]
-fn connections_of_conf_d_are_watched_and_paged_each_by_its_own_rules_in_its_own_region_and_role() {
+fn each_connection_in_conf_d_is_monitored_and_paged_by_its_own_settings_region_and_role() {
     let site = Site::new();
     add_rome(&site);
     add_turin(&site);
@@ -75,7 +75,7 @@ fn connections_of_conf_d_are_watched_and_paged_each_by_its_own_rules_in_its_own_
         assert!(!asked["parameters"].to_string().contains(FOUR.outside), "{asked}");
     }
 
-    // A standby tunnel that is down alone is nothing, and Turin's people want to wait an hour.
+    // A standby tunnel down alone opens nothing, and Turin's outages wait an hour.
     site.aws_says(false, &[&TWO, &FIVE]);
     site.cut(&[&TWO, &FIVE]);
     daemon.until_assessed("down", &[&TWO, &FIVE]);
@@ -83,8 +83,8 @@ fn connections_of_conf_d_are_watched_and_paged_each_by_its_own_rules_in_its_own_
 
     site.aws_says(false, &[&THREE]);
     site.cut(&[&THREE]);
-    until("both sinks are told of Rome", || site.records("outage").len() == 2);
-    let told = |of_rome: bool| -> Vec<(Value, Value, Value)> {
+    until("both sinks have a record for Rome", || site.records("outage").len() == 2);
+    let created = |of_rome: bool| -> Vec<(Value, Value, Value)> {
         let starts = site.starts().into_iter();
         let starts = starts.filter(|start| (start["parameters"]["responsePlanArn"] == ROMES_PLAN) == of_rome);
         starts
@@ -93,8 +93,8 @@ fn connections_of_conf_d_are_watched_and_paged_each_by_its_own_rules_in_its_own_
             })
             .collect()
     };
-    assert_eq!(told(true), [(json!(ROMES_REGION), json!(assumed("pager")), json!(2))]);
-    assert_eq!(told(false), [(json!(REGION), json!(us), json!(1))]);
+    assert_eq!(created(true), [(json!(ROMES_REGION), json!(assumed("pager")), json!(2))]);
+    assert_eq!(created(false), [(json!(REGION), json!(us), json!(1))]);
     for record in site.records("outage") {
         let resource = format!("arn:aws:ec2:{ROMES_REGION}:123456789012:vpn-connection/{ROME}");
         assert_eq!(record["record"]["incidentRecordSource"]["resourceArn"], resource);

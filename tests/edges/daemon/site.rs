@@ -31,8 +31,8 @@ pub(super) const REGION: &str = "eu-west-1";
 pub(super) const ROMES_REGION: &str = "eu-central-1";
 pub(super) const PLAN: &str = "arn:aws:ssm-incidents::123456789012:response-plan/bothends";
 pub(super) const ROMES_PLAN: &str = "arn:aws:ssm-incidents::123456789012:response-plan/rome";
-/// Every start is folded into its open record.
-pub(super) const FOLDING_PLAN: &str = "arn:aws:ssm-incidents::123456789012:response-plan/folding";
+/// Merges every create into its open record.
+pub(super) const MERGING_PLAN: &str = "arn:aws:ssm-incidents::123456789012:response-plan/merging";
 pub(super) const TOPIC: &str = "arn:aws:sns:eu-west-1:123456789012:vpn-alerts";
 /// In another Region.
 pub(super) const ROMES_TOPIC: &str = "arn:aws:sns:eu-central-1:123456789012:vpn-alerts";
@@ -44,10 +44,10 @@ pub(super) const SECRET: &str = "a-secret-that-only-the-stand-in-knows";
 pub(super) const PRE_SHARED_KEY: &str = "pre.shared_key.of.a.tunnel";
 const ACCESS_KEY: &str = "AKIASTANDINEXAMPLE01";
 
-/// Datagram sockets for every group.
+/// Datagram ICMP sockets for every group.
 const OPEN: &str = "0 2147483647";
 
-/// A tunnel's addresses, all of them the namespace's.
+/// A tunnel's addresses, all of them on the namespace.
 #[derive(Debug)]
 pub(super) struct Tunnel {
     pub(super) outside: &'static str,
@@ -60,7 +60,7 @@ impl Tunnel {
         Self { outside, inside, source }
     }
 
-    /// As the configuration has it.
+    /// As in the configuration.
     pub(super) fn toml(&self) -> String {
         let Self { outside, inside, source } = self;
         format!(
@@ -73,7 +73,7 @@ impl Tunnel {
     }
 }
 
-/// Where a daemon's files are, and where it listens.
+/// A daemon's files, and its listen address.
 #[derive(Debug)]
 pub(super) struct Home {
     directory: PathBuf,
@@ -81,7 +81,7 @@ pub(super) struct Home {
 }
 
 impl Home {
-    /// A gateway of this name that watches [`MILAN`]; an outage pages at once, other kinds do not within a test.
+    /// A gateway of this name that monitors [`MILAN`]; an outage pages at once, other kinds do not within a test.
     fn new(directory: PathBuf, name: &str, port: u16) -> Self {
         let listen = SocketAddr::from(([127, 0, 0, 1], port));
         let home = Self { directory, listen };
@@ -136,7 +136,7 @@ path = "{}"
         self.directory.join("state/bothends.db")
     }
 
-    /// What systemd makes of `RuntimeDirectory=`.
+    /// The directory that systemd creates for `RuntimeDirectory=`.
     pub(super) fn runtime(&self) -> PathBuf {
         self.directory.join("run")
     }
@@ -145,17 +145,17 @@ path = "{}"
         self.runtime().join("control.sock")
     }
 
-    /// Where systemd listens for what it is told.
+    /// Where systemd listens for notifications.
     pub(super) fn notify_socket(&self) -> PathBuf {
         self.directory.join("notify")
     }
 
-    /// A file of `HOME`, `conf.d` or the directory itself.
+    /// A file in `HOME`, `conf.d` or the directory itself.
     pub(super) fn file(&self, name: &str) -> PathBuf {
         self.directory.join(name)
     }
 
-    /// Writes a file of `conf.d`: its keys override, its connections and sinks add up.
+    /// Writes a file in `conf.d`: its keys override, its connections and sinks are added.
     pub(super) fn add(&self, name: &str, text: &str) {
         fs::write(self.directory.join("conf.d").join(name), text).unwrap();
     }
@@ -167,12 +167,11 @@ path = "{}"
     /// Changes the main file.
     pub(super) fn edit(&self, from: &str, to: &str) {
         let text = fs::read_to_string(self.config()).unwrap();
-        assert!(text.contains(from), "there is no {from:?} to edit in\n{text}");
+        assert!(text.contains(from), "{from:?} is not in\n{text}");
         fs::write(self.config(), text.replace(from, to)).unwrap();
     }
 }
 
-/// The site.
 pub(super) struct Site {
     pub(super) here: Netns,
     pub(super) home: Home,
@@ -181,12 +180,12 @@ pub(super) struct Site {
 }
 
 impl Site {
-    /// Every tunnel is up, and AWS says so.
+    /// Every tunnel is up, and AWS reports so.
     pub(super) fn new() -> Self {
         Self::with(json!({}))
     }
 
-    /// The same at an AWS with other settings.
+    /// The same with an AWS with other settings.
     pub(super) fn with(other: Value) -> Self {
         let here = Netns::with_ping_group_range(OPEN);
         for Tunnel { outside: _, inside, source } in [ONE, TWO, THREE, FOUR, FIVE] {
@@ -206,7 +205,7 @@ impl Site {
         let listener = inside(&here, || TcpListener::bind("127.0.0.1:0").unwrap());
         let aws = StandIn::start(listener, settings(other)).unwrap();
         let directory = TempDir::new().unwrap();
-        // As /etc is: everybody gets to what lies in it.
+        // As with /etc: everybody can reach the files in it.
         fs::set_permissions(directory.path(), Permissions::from_mode(0o755)).unwrap();
         let home = Home::new(directory.path().join("milan-1"), "milan-1", 9846);
         Self { here, home, aws, directory }
@@ -219,7 +218,7 @@ impl Site {
 
     //--- the network
 
-    /// Nothing arrives at AWS's end of these tunnels any more.
+    /// Nothing reaches AWS's end of these tunnels any more.
     pub(super) fn cut(&self, tunnels: &[&Tunnel]) {
         for tunnel in tunnels {
             self.here.nft(&format!("add element inet cut {} {{ {} }}", tunnel.set(), tunnel.inside));
@@ -241,12 +240,12 @@ impl Site {
 
     //--- AWS
 
-    /// Carries out a command given as JSON.
+    /// Executes a command given as JSON.
     pub(super) fn control(&self, command: Value) -> Value {
         self.aws.control(serde_json::from_value::<stand_in::Command>(command).unwrap()).unwrap()
     }
 
-    /// CloudWatch says that these tunnels are up, or down, at once and whatever is true.
+    /// CloudWatch reports these tunnels up, or down, at once and regardless of the truth.
     pub(super) fn aws_says(&self, up: bool, tunnels: &[&Tunnel]) {
         for tunnel in tunnels {
             self.cloudwatch_shows(tunnel, json!({ "value": if up { 1.0 } else { 0.0 } }));
@@ -257,12 +256,12 @@ impl Site {
         self.control(json!({ "set_view": { "outside_ip": tunnel.outside, "cloudwatch": view } }));
     }
 
-    /// From here on this goes wrong with an operation.
+    /// From here on this operation fails in this way.
     pub(super) fn fault(&self, operation: &str, kind: Value) {
         self.control(json!({ "add_fault": { "fault": { "operation": operation, "kind": kind } } }));
     }
 
-    /// So many times.
+    /// The same, this many times.
     pub(super) fn fault_times(&self, operation: &str, kind: Value, times: u32) {
         let fault = json!({ "operation": operation, "kind": kind, "times": times });
         self.control(json!({ "add_fault": { "fault": fault } }));
@@ -277,12 +276,12 @@ impl Site {
         self.control(json!({ "received": { "operation": operation } })).as_array().unwrap().clone()
     }
 
-    /// Those of one operation that AWS carried out, whatever became of its answers.
+    /// Those of one operation that AWS executed, whether or not its answers arrived.
     pub(super) fn executed(&self, operation: &str) -> Vec<Value> {
         self.received(operation).into_iter().filter(|request| request["executed"] == true).collect()
     }
 
-    /// The starts of records that AWS was asked for, oldest first: each once, for one whose answer was lost comes again as it was.
+    /// The distinct requests to create a record, oldest first: one whose answer was lost is sent again unchanged.
     pub(super) fn starts(&self) -> Vec<Value> {
         let mut starts: Vec<Value> = Vec::new();
         for start in self.received("StartIncident").into_iter().filter(|start| !start["parameters"].is_null())
@@ -294,12 +293,11 @@ impl Site {
         starts
     }
 
-    /// All requests that AWS received.
-    pub(super) fn received_at_all(&self) -> Vec<Value> {
+    pub(super) fn all_received(&self) -> Vec<Value> {
         self.control(json!({ "received": {} })).as_array().unwrap().clone()
     }
 
-    /// The incident records of one kind, oldest first, whoever opened them.
+    /// The incident records of one kind, oldest first, whoever created them.
     pub(super) fn records(&self, kind: &str) -> Vec<Value> {
         let source = format!("bothends.{kind}");
         let mut all = self.control(json!({ "incidents": {} })).as_array().unwrap().clone();
@@ -307,22 +305,22 @@ impl Site {
         all
     }
 
-    /// Waits until AWS was asked so often more about the tunnels.
+    /// Waits until AWS was polled this many times more about the tunnels.
     pub(super) fn until_asked(&self, times: usize) {
         let before = self.received("GetMetricData").len();
-        until("AWS is asked again", || self.received("GetMetricData").len() >= before + times);
+        until("AWS is polled again", || self.received("GetMetricData").len() >= before + times);
     }
 
     //--- the binary
 
-    /// The binary with these arguments, to be run in the namespace, with an environment that leads to this AWS.
+    /// The binary with these arguments, to be run in the namespace, with this AWS in its environment.
     pub(super) fn command(&self, home: &Home, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_bothends"));
         command.args(arguments).arg("--config").arg(home.config());
         self.with_environment(command, &home.directory)
     }
 
-    /// The same with a configuration that is elsewhere.
+    /// The same with another configuration.
     pub(super) fn command_with(&self, config: &Path, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_bothends"));
         command.args(arguments).arg("--config").arg(config);
@@ -330,15 +328,15 @@ impl Site {
     }
 
     /// The same without any capability.
-    pub(super) fn powerless(&self, arguments: &[&str]) -> Command {
+    pub(super) fn without_capabilities(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new("setpriv");
         command.args(["--bounding-set=-all", "--inh-caps=-all", "--ambient-caps=-all"]);
         command.arg(env!("CARGO_BIN_EXE_bothends")).args(arguments).arg("--config").arg(self.home.config());
         self.with_environment(command, &self.home.directory)
     }
 
-    /// `bothends run` where the store's directory is a disk of its own, which is gone when the daemon is: a `tmpfs` with
-    /// these options, made ready by a shell script. `$OLD` is a copy of what the directory held, `$DISK` the disk.
+    /// `bothends run` with the store's directory on a disk of its own, which is gone when the daemon is: a `tmpfs` with
+    /// these options, prepared by a shell script. `$OLD` is a copy of the directory, `$DISK` the disk.
     pub(super) fn on_its_own_disk(&self, options: &str, prepare: &str) -> Command {
         let script = format!(
             "set -e; mkdir -p $DISK; cp -a $DISK $OLD; mount -t tmpfs -o {options} tmpfs $DISK; {prepare}; exec \"$@\""
@@ -362,14 +360,14 @@ impl Site {
         command
     }
 
-    /// The binary with these arguments and no configuration, with an environment that leads to this AWS.
+    /// The binary with these arguments and without a configuration, with this AWS in its environment.
     pub(super) fn bare(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_bothends"));
         command.args(arguments);
         self.with_aws(command)
     }
 
-    /// A command with an environment that leads to this AWS.
+    /// A command with this AWS in its environment.
     pub(super) fn with_aws(&self, command: Command) -> Command {
         self.with_environment(command, self.directory.path())
     }
@@ -391,7 +389,8 @@ impl Site {
         self.run_command(self.command(&self.home, arguments))
     }
 
-    /// Runs a command to its end, in the namespace, that must not be asked anything. One that has none, a daemon that should have refused to start, is killed.
+    /// Runs a command to its end, in the namespace, without standard input. If it does not end, as a daemon that should
+    /// have refused to start, it is killed.
     pub(super) fn run_command(&self, command: Command) -> Ended {
         let mut bounded = Command::new("timeout");
         bounded.args(["--signal=KILL", "300"]).arg(command.get_program()).args(command.get_args());
@@ -403,8 +402,8 @@ impl Site {
         Ended::from(inside(&self.here, || bounded.output().unwrap()))
     }
 
-    /// Starts the daemon with a helper that gives its credentials while there is a file of this name, and else says what it says where
-    /// the network is away.
+    /// Starts the daemon with a credential helper that prints credentials if a file of this name exists, and otherwise
+    /// fails as without a network.
     pub(super) fn start_with_helper(&self, credentials: &str) -> Daemon<'_> {
         let path = self.home.file(credentials);
         let helper = format!("cat {0} 2> /dev/null || {{ echo no such host >&2; exit 1; }}", path.display());
@@ -416,13 +415,12 @@ impl Site {
         Daemon::start(self, &self.home, command)
     }
 
-    /// From now on that helper gives credentials.
-    pub(super) fn mend_helper(&self, credentials: &str) {
+    /// From now on that helper prints credentials.
+    pub(super) fn repair_helper(&self, credentials: &str) {
         let made = json!({ "Version": 1, "AccessKeyId": ACCESS_KEY, "SecretAccessKey": SECRET });
         fs::write(self.home.file(credentials), made.to_string()).unwrap();
     }
 
-    /// Starts the daemon.
     pub(super) fn start(&self) -> Daemon<'_> {
         Daemon::start(self, &self.home, self.command(&self.home, &["run"]))
     }
@@ -435,7 +433,7 @@ impl Site {
     }
 }
 
-/// Runs something on a thread in a namespace; a process that it starts is in there, too.
+/// Runs something on a thread in a namespace; processes that it starts are in there, too.
 pub(super) fn inside<T: Send>(here: &Netns, act: impl FnOnce() -> T + Send) -> T {
     let mut result = None;
     here.run(async || result = Some(act()));
@@ -457,7 +455,7 @@ fn settings(other: Value) -> Settings {
             { "id": ROME, "region": ROMES_REGION, "tunnels": [tunnel(THREE, "fd00:10::/126"), four] },
             { "id": TURIN, "tags": north, "tunnels": [tunnel(FIVE, "169.254.12.0/30")] },
         ],
-        "response_plans": [{ "arn": PLAN }, { "arn": ROMES_PLAN }, { "arn": FOLDING_PLAN, "dedupe_string": "vpn" }],
+        "response_plans": [{ "arn": PLAN }, { "arn": ROMES_PLAN }, { "arn": MERGING_PLAN, "dedupe_string": "vpn" }],
         "topics": [TOPIC, ROMES_TOPIC, format!("{TOPIC}.fifo")],
         // So that a test need not wait for the end of a minute before AWS can agree.
         "switches": { "partial_minutes": true },

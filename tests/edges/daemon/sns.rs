@@ -10,7 +10,7 @@ fn sink(topic: &str) -> String {
     format!("[[incident.sink]]\ntype = \"sns\"\ntopic_arn = \"{topic}\"\nkinds = [\"outage\"]\n")
 }
 
-/// The messages that a topic was given, oldest first.
+/// The messages that a topic received, oldest first.
 fn messages(site: &Site, topic: &str) -> Vec<Value> {
     let mut all = site.control(json!({ "messages": {} })).as_array().unwrap().clone();
     all.retain(|message| message["topic"] == topic);
@@ -22,17 +22,17 @@ fn changes(messages: &[Value]) -> Vec<&str> {
 }
 
 #[test]
-fn an_outage_is_a_message_for_each_change_and_over_a_restart_none_is_told_twice() {
+fn an_outage_is_one_message_per_change_and_none_is_sent_twice_across_a_restart() {
     let site = Site::new();
     site.home.add("sns.toml", &(sink(TOPIC) + &sink(ROMES_TOPIC)));
     let daemon = site.start_healthy();
     site.aws_says(false, &[&ONE, &TWO]);
     site.cut(&[&ONE, &TWO]);
     for topic in [TOPIC, ROMES_TOPIC] {
-        until("the outage is told", || !messages(&site, topic).is_empty());
+        until("the outage is published", || !messages(&site, topic).is_empty());
     }
     for sink in ["sns", "sns-2"] {
-        until("the ledger has it", || {
+        until("the ledger has the reply", || {
             daemon.metric(&format!("bothends_sink_pending{{sink=\"{sink}\"}}")) == 0.0
         });
     }
@@ -41,24 +41,24 @@ fn an_outage_is_a_message_for_each_change_and_over_a_restart_none_is_told_twice(
     daemon.stop();
 
     let daemon = site.start();
-    until("it has taken the outage up", || daemon.status()["incidents"] != json!([]));
+    until("it has resumed the outage", || daemon.status()["incidents"] != json!([]));
     site.aws_says(true, &[&ONE, &TWO]);
     site.heal(&[&ONE, &TWO]);
-    until("all is settled", || daemon.status()["incidents"] == json!([]));
+    until("every incident is settled", || daemon.status()["incidents"] == json!([]));
     answers.add(&daemon);
     for (sink, topic) in [("sns", TOPIC), ("sns-2", ROMES_TOPIC)] {
-        let told = messages(&site, topic);
-        let told_changes = changes(&told);
+        let sent = messages(&site, topic);
+        let sent_changes = changes(&sent);
         assert_eq!(
-            (told_changes[0], told_changes[told.len() - 1]),
+            (sent_changes[0], sent_changes[sent.len() - 1]),
             ("opened", "resolved"),
-            "{told_changes:?}"
+            "{sent_changes:?}"
         );
         assert!(
-            told_changes[1..told.len() - 1].iter().all(|change| ["worsened", "updated"].contains(change)),
-            "{told_changes:?}"
+            sent_changes[1..sent.len() - 1].iter().all(|change| ["worsened", "updated"].contains(change)),
+            "{sent_changes:?}"
         );
-        let opened = &told[0];
+        let opened = &sent[0];
         assert!(opened["subject"].as_str().unwrap().contains("Milan DC"), "{opened}");
         assert_eq!(opened["attributes"]["vpn_id"], MILAN);
         assert_eq!(opened["attributes"]["severity"], "critical");
@@ -68,16 +68,16 @@ fn an_outage_is_a_message_for_each_change_and_over_a_restart_none_is_told_twice(
         assert_eq!(data["tunnels"][1]["outside_ip"], TWO.outside);
         assert_eq!(data["tunnels"][1]["aws"]["words"], "TunnelState 0");
         assert_eq!(data["id"], opened["attributes"]["id"]);
-        let mut ids: Vec<_> = told.iter().map(|message| message["attributes"]["id"].to_string()).collect();
+        let mut ids: Vec<_> = sent.iter().map(|message| message["attributes"]["id"].to_string()).collect();
         ids.sort();
         ids.dedup();
-        let lost = answers.lost_by(sink, told.len());
-        assert!(ids.len() + lost >= told.len(), "told twice, and {lost} answers were lost: {ids:?}");
+        let lost = answers.lost_by(sink, sent.len());
+        assert!(ids.len() + lost >= sent.len(), "sent twice, and {lost} replies were lost: {ids:?}");
     }
 }
 
 #[test]
-fn a_topic_that_is_not_there_is_named_with_what_to_do() {
+fn a_missing_topic_is_named_with_what_to_do() {
     let site = Site::new();
     let topic = TOPIC.replace("alerts", "nowhere");
     site.home.add("sns.toml", &sink(&topic));
@@ -87,13 +87,13 @@ fn a_topic_that_is_not_there_is_named_with_what_to_do() {
     let answer =
         daemon.until_readyz_says(&format!("there is no topic {topic}; create it, or correct topic_arn"));
     assert_eq!(answer.code, 503);
-    until("the other sink's record is there", || site.records("outage").len() == 1);
+    until("the other sink's record exists", || site.records("outage").len() == 1);
     daemon.until_logged("there is no topic");
     assert_eq!(daemon.logged("ERROR", "there is no topic").len(), 1);
 }
 
 #[test]
-fn a_lost_answer_is_told_again_under_the_same_name_and_a_fifo_topic_takes_it_once() {
+fn after_a_lost_reply_a_message_is_sent_again_with_the_same_id_and_a_fifo_topic_keeps_one() {
     let site = Site::new();
     let fifo = format!("{TOPIC}.fifo");
     site.home.add("sns.toml", &(sink(TOPIC) + &sink(&fifo)));
@@ -101,7 +101,7 @@ fn a_lost_answer_is_told_again_under_the_same_name_and_a_fifo_topic_takes_it_onc
     let daemon = site.start_healthy();
     site.aws_says(false, &[&ONE, &TWO]);
     site.cut(&[&ONE, &TWO]);
-    until("both are told", || {
+    until("both topics have the message", || {
         ["sns", "sns-2"].iter().all(|sink| {
             daemon.metric(&format!(
                 "bothends_sink_requests_total{{sink=\"{sink}\",action=\"deliver\",result=\"ok\"}}"
@@ -123,7 +123,7 @@ fn a_lost_answer_is_told_again_under_the_same_name_and_a_fifo_topic_takes_it_onc
 }
 
 #[test]
-fn a_permission_that_is_missing_is_named_and_throttling_stops_nothing() {
+fn a_missing_publish_permission_is_named_and_throttling_stops_nothing() {
     let site = Site::new();
     site.home.add("sns.toml", &sink(TOPIC));
     site.fault_times("Publish", json!("throttle"), 2);
@@ -133,8 +133,8 @@ fn a_permission_that_is_missing_is_named_and_throttling_stops_nothing() {
     site.cut(&[&ONE, &TWO]);
     daemon.until_readyz_says("the permission sns:Publish on the topic");
     assert_eq!(site.received("Publish").len(), 3);
-    // What was refused is tried again after minutes, and at once by a daemon that starts.
+    // A rejected message is retried after minutes, and at once by a daemon that starts.
     daemon.stop();
     let _daemon = site.start();
-    until("it is told", || changes(&messages(&site, TOPIC)).first() == Some(&"opened"));
+    until("the opening is published", || changes(&messages(&site, TOPIC)).first() == Some(&"opened"));
 }

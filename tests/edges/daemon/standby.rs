@@ -1,4 +1,4 @@
-//! A pair of gateways of which one holds the address that votes.
+//! A pair of gateways of which only the holder of an address votes.
 
 use serde_json::json;
 
@@ -7,7 +7,7 @@ use super::wait::until;
 
 const VOTES: &str = "[site]\nvotes_if_address = \"192.0.2.100\"\n";
 
-/// So that a record of an earlier time can be taken up, and closed within a test.
+/// Settings with which an earlier record can be adopted, and closed within a test.
 fn pair() -> Site {
     let site = Site::new();
     site.home.add("pair.toml", VOTES);
@@ -15,46 +15,46 @@ fn pair() -> Site {
 }
 
 #[test]
-fn only_the_host_that_holds_the_address_probes_and_votes_even_if_any_address_can_be_bound() {
+fn only_the_address_holder_probes_and_votes_even_with_nonlocal_bind() {
     let site = pair();
     site.here.run(async || std::fs::write("/proc/sys/net/ipv4/ip_nonlocal_bind", "1").unwrap());
     let daemon = site.start();
     daemon.until_logged("this host does not hold 192.0.2.100");
-    until("it is not here", || daemon.tunnel(&ONE)["local"]["why"] == "not_here");
+    until("this host is the standby", || daemon.tunnel(&ONE)["local"]["why"] == "not_here");
     site.until_asked(2);
     assert_eq!(daemon.replies(MILAN, &ONE), 0.0);
-    until("it is ready all the same", || daemon.get("/readyz").code == 200);
+    until("it is ready anyway", || daemon.get("/readyz").code == 200);
 
     site.here.ip("addr add 192.0.2.100/32 dev lo");
     daemon.until_assessed("healthy", &[&ONE, &TWO]);
     daemon.until_logged("this host holds 192.0.2.100");
 
     site.here.ip("addr del 192.0.2.100/32 dev lo");
-    until("it is not here any more", || daemon.tunnel(&ONE)["local"]["why"] == "not_here");
+    until("this host is the standby again", || daemon.tunnel(&ONE)["local"]["why"] == "not_here");
     let replies = daemon.replies(MILAN, &ONE);
     site.until_asked(2);
-    assert_eq!(daemon.replies(MILAN, &ONE), replies, "no echo goes out");
+    assert_eq!(daemon.replies(MILAN, &ONE), replies, "no probe is sent");
 }
 
 #[test]
-fn an_ipv6_address_that_moves_is_seen_as_well() {
+fn an_ipv6_address_move_is_detected_too() {
     let site = Site::new();
     site.home.add("pair.toml", "[site]\nvotes_if_address = \"2001:db8::100\"\n");
     let daemon = site.start();
-    until("it is not here", || daemon.tunnel(&ONE)["local"]["why"] == "not_here");
+    until("this host is the standby", || daemon.tunnel(&ONE)["local"]["why"] == "not_here");
     site.here.add_ipv6("2001:db8::100/128", "dev lo preferred_lft 0");
     daemon.until_assessed("healthy", &[&ONE, &TWO]);
 }
 
 #[test]
-fn whoever_takes_the_address_over_resolves_what_the_other_has_left_open() {
+fn the_host_that_takes_over_resolves_what_the_other_left_open() {
     let site = pair();
     site.here.ip("addr add 192.0.2.100/32 dev lo");
     let first = site.start_healthy();
     site.aws_says(false, &[&ONE, &TWO]);
     site.cut(&[&ONE, &TWO]);
-    until("the outage is raised", || site.records("outage").len() == 1);
-    until("it is taken in", || first.status()["incidents"][0]["state"] == "open");
+    until("the outage record is created", || site.records("outage").len() == 1);
+    until("the incident is open", || first.status()["incidents"][0]["state"] == "open");
 
     site.here.ip("addr del 192.0.2.100/32 dev lo");
     until("it is handed over", || first.status()["incidents"] == json!([]));
@@ -70,6 +70,6 @@ fn whoever_takes_the_address_over_resolves_what_the_other_has_left_open() {
     let second = super::process::Daemon::start(&site, &twin, site.command(&twin, &["run"]));
     second.until_logged("found open at incident_manager");
     until("the outage is resolved", || site.records("outage")[0]["record"]["status"] == "RESOLVED");
-    until("it is settled", || second.status()["incidents"] == json!([]));
+    until("the incident is settled", || second.status()["incidents"] == json!([]));
     assert_eq!(site.starts().len(), 1, "in {REGION}");
 }

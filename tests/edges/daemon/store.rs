@@ -12,7 +12,7 @@ use super::site::{MILAN, ONE, Site, TWO};
 use super::wait::until;
 
 #[test]
-fn a_store_that_is_a_directory_is_a_matter_of_configuration() {
+fn a_directory_as_the_store_is_a_configuration_error() {
     let site = Site::new();
     fs::create_dir_all(site.home.store()).unwrap();
     let ended = site.run(&["run"]);
@@ -22,19 +22,19 @@ fn a_store_that_is_a_directory_is_a_matter_of_configuration() {
 }
 
 #[test]
-fn what_is_not_ours_is_refused_and_left_as_it_is() {
+fn a_foreign_file_is_refused_and_left_untouched() {
     let site = Site::new();
     let store = site.home.store();
     let directory = store.parent().unwrap();
     fs::create_dir_all(directory).unwrap();
-    let refused = |told: &str| {
+    let refused = |expected: &str| {
         let state = || (fs::read(&store).unwrap(), fs::metadata(&store).unwrap().permissions().mode());
         let before = state();
         let ended = site.run(&["run"]);
         assert_eq!(ended.code, Some(78), "{ended:?}");
-        assert!(ended.stderr.contains(told), "{}", ended.stderr);
-        assert!(state() == before, "{told}: it was touched");
-        assert_eq!(fs::read_dir(directory).unwrap().count(), 1, "{told}: something was left beside it");
+        assert!(ended.stderr.contains(expected), "{}", ended.stderr);
+        assert!(state() == before, "{expected}: the file was changed");
+        assert_eq!(fs::read_dir(directory).unwrap().count(), 1, "{expected}: a file was left beside it");
     };
 
     fs::write(&store, "call the carrier").unwrap();
@@ -55,26 +55,26 @@ fn what_is_not_ours_is_refused_and_left_as_it_is() {
     let elsewhere = site.home.config();
     symlink(&elsewhere, &store).unwrap();
     refused("this is a symbolic link; give the path of the file itself");
-    assert!(site.received_at_all().is_empty());
+    assert!(site.all_received().is_empty());
 }
 
 #[test]
-fn check_prints_how_long_the_largest_size_lasts() {
+fn check_prints_how_long_the_maximum_size_lasts() {
     let site = Site::new();
     let ended = site.run(&["check"]);
     assert_eq!(ended.code, Some(0), "{ended:?}");
     assert!(ended.stdout.contains("at most 64MB, history of 90d\n"), "{}", ended.stdout);
-    let told = "90 days of 2 tunnels take about 1.0 MB of it; while CloudWatch takes nothing, minutes wait for up to 14 days";
-    assert!(ended.stdout.contains(told), "{}", ended.stdout);
+    let expected = "90 days of 2 tunnels take about 1.0 MB of it; while CloudWatch takes nothing, minutes wait for up to 14 days";
+    assert!(ended.stdout.contains(expected), "{}", ended.stdout);
 
     site.home.edit("[store]\n", "[store]\nmax_size = \"4MB\"\nkeep = \"3650d\"\n");
     let ended = site.run(&["check"]);
-    let told = "it holds about 432 days of 2 tunnels, of which 3650 days would take 6.4 MB";
-    assert!(ended.stdout.contains(told), "{}", ended.stdout);
+    let expected = "it holds about 432 days of 2 tunnels, of which 3650 days would take 6.4 MB";
+    assert!(ended.stdout.contains(expected), "{}", ended.stdout);
 }
 
 #[test]
-fn a_store_of_a_newer_release_is_refused_and_left_as_it_is() {
+fn a_store_of_a_newer_release_is_refused_and_left_untouched() {
     let site = Site::new();
     site.start_healthy().stop();
     let newer = Connection::open(site.home.store()).unwrap();
@@ -83,24 +83,24 @@ fn a_store_of_a_newer_release_is_refused_and_left_as_it_is() {
     let before = fs::read(site.home.store()).unwrap();
     let beside = || fs::read_dir(site.home.store().parent().unwrap()).unwrap().count();
     let files = beside();
-    let asked = site.received_at_all().len();
+    let asked = site.all_received().len();
 
     let ended = site.run(&["run"]);
     assert_eq!(ended.code, Some(78), "{ended:?}");
     assert!(ended.stderr.contains("its version is 99"), "{}", ended.stderr);
-    assert!(fs::read(site.home.store()).unwrap() == before, "it was touched");
-    assert_eq!(beside(), files, "nothing was left beside it");
-    assert_eq!(site.received_at_all().len(), asked);
+    assert!(fs::read(site.home.store()).unwrap() == before, "the file was changed");
+    assert_eq!(beside(), files, "no file was left beside it");
+    assert_eq!(site.all_received().len(), asked);
 }
 
 #[test]
-fn a_directory_that_cannot_be_written_to_is_told_and_pages_go_out_from_memory() {
+fn an_unwritable_directory_is_reported_and_pages_are_sent_from_memory() {
     let site = Site::new();
     let directory = site.home.store().parent().unwrap().to_owned();
     fs::create_dir_all(&directory).unwrap();
     fs::set_permissions(&directory, Permissions::from_mode(0o555)).unwrap();
     // Root may write anywhere, as long as it has its capabilities.
-    let daemon = Daemon::start(&site, &site.home, site.powerless(&["run"]));
+    let daemon = Daemon::start(&site, &site.home, site.without_capabilities(&["run"]));
     let answer = daemon.until_readyz_says("failed: store_failing: store: ");
     assert_eq!(answer.code, 503);
     assert!(answer.body.contains("Probing and incidents go on from memory"), "{answer:?}");
@@ -108,27 +108,27 @@ fn a_directory_that_cannot_be_written_to_is_told_and_pages_go_out_from_memory() 
 
     site.aws_says(false, &[&ONE, &TWO]);
     site.cut(&[&ONE, &TWO]);
-    until("the outage is raised", || site.records("outage").len() == 1);
+    until("the outage record is created", || site.records("outage").len() == 1);
     assert!(!site.home.store().exists());
     fs::set_permissions(&directory, Permissions::from_mode(0o755)).unwrap();
-    until("/readyz is content", || daemon.get("/readyz").body == "ready\n");
+    until("/readyz says ready", || daemon.get("/readyz").body == "ready\n");
     assert_eq!(Copy::of(&site.home.store()).unwrap().count("incident").unwrap(), 1);
 }
 
 #[test]
-fn a_running_daemon_lets_nobody_else_open_its_store_and_a_copy_of_it_can_be_looked_at() {
+fn a_running_daemon_locks_its_store_and_a_copy_can_be_read() {
     let site = Site::new();
     let daemon = site.start_healthy();
     let store = site.home.store();
     until_holds(&store, "seen_up", 4);
     let shared_memory = store.with_file_name("bothends.db-shm");
-    assert!(!shared_memory.exists(), "whoever truncates it ends the daemon");
+    assert!(!shared_memory.exists(), "truncating it would crash the daemon");
     let other = Connection::open(&store).unwrap();
     other.busy_timeout(Duration::ZERO).unwrap();
     let refused = other.execute_batch("SELECT * FROM seen_up").unwrap_err();
     assert!(refused.to_string().contains("database is locked"), "{refused}");
     assert!(!shared_memory.exists());
-    // Such as one that was left by another program.
+    // As left by another program.
     std::fs::write(&shared_memory, "").unwrap();
     daemon.until_probed_further(MILAN, &ONE);
     drop(other);
@@ -137,12 +137,12 @@ fn a_running_daemon_lets_nobody_else_open_its_store_and_a_copy_of_it_can_be_look
 }
 
 #[test]
-fn a_second_daemon_of_one_store_is_refused_though_it_could_listen_and_the_first_goes_on() {
+fn a_second_daemon_on_one_store_is_refused_and_the_first_continues() {
     let site = Site::new();
     let daemon = site.start_healthy();
     site.home.edit("127.0.0.1:9846", "127.0.0.1:9848");
     let ended = site.run(&["run"]);
-    assert_eq!(ended.code, Some(70), "systemd tries it again: {ended:?}");
+    assert_eq!(ended.code, Some(70), "systemd starts it again: {ended:?}");
     assert!(ended.stderr.contains("locked by another bothends process"), "{}", ended.stderr);
     daemon.until_probed_further(MILAN, &ONE);
     daemon.kill();

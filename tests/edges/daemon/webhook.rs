@@ -37,7 +37,7 @@ pub(super) fn file(site: &Site, name: &str, text: &str) -> String {
     path.display().to_string()
 }
 
-/// Adds a webhook that takes outages, with these keys.
+/// Adds a webhook for outages, with these keys.
 fn webhook(site: &Site, keys: &str) {
     let text = format!("[[incident.sink]]\ntype = \"webhook\"\nkinds = [\"outage\"]\n{keys}\n");
     site.home.add("webhook.toml", &text);
@@ -63,7 +63,7 @@ pub(super) fn heals(site: &Site) {
 }
 
 pub(super) fn settled(daemon: &Daemon<'_>) {
-    until("all is settled", || daemon.status()["incidents"] == json!([]));
+    until("every incident is settled", || daemon.status()["incidents"] == json!([]));
 }
 
 pub(super) fn changes(posted: &[Posted]) -> Vec<String> {
@@ -71,7 +71,7 @@ pub(super) fn changes(posted: &[Posted]) -> Vec<String> {
 }
 
 #[test]
-fn an_outage_is_posted_over_tls_signed_and_over_a_restart_nothing_is_posted_twice() {
+fn an_outage_is_posted_over_tls_signed_and_not_twice_across_a_restart() {
     let site = Site::new();
     let receiver = receiver(&site, true);
     let (token, signing) = (file(&site, "token", TOKEN), file(&site, "signing", SIGNING));
@@ -92,7 +92,7 @@ fn an_outage_is_posted_over_tls_signed_and_over_a_restart_nothing_is_posted_twic
     receiver.reacts(&[Reaction::Status(500, "")]);
     breaks(&site);
     until("the outage is posted", || !receiver.taken().is_empty());
-    until("the ledger has it", || daemon.metric("bothends_sink_pending{sink=\"webhook\"}") == 0.0);
+    until("the ledger has the reply", || daemon.metric("bothends_sink_pending{sink=\"webhook\"}") == 0.0);
     let mut answers = Answers::default();
     answers.add(&daemon);
     let log = daemon.stop();
@@ -105,17 +105,17 @@ fn an_outage_is_posted_over_tls_signed_and_over_a_restart_nothing_is_posted_twic
     settled(&daemon);
     answers.add(&daemon);
     let taken = receiver.taken();
-    let told = changes(&taken);
-    assert_eq!((&*told[0], &*told[told.len() - 1]), ("opened", "resolved"), "{told:?}");
+    let sent = changes(&taken);
+    assert_eq!((&*sent[0], &*sent[sent.len() - 1]), ("opened", "resolved"), "{sent:?}");
     assert!(
-        told[1..told.len() - 1].iter().all(|change| change == "worsened" || change == "updated"),
-        "{told:?}"
+        sent[1..sent.len() - 1].iter().all(|change| change == "worsened" || change == "updated"),
+        "{sent:?}"
     );
     let mut ids: Vec<_> = taken.iter().map(|posted| posted.header("idempotency-key").to_owned()).collect();
     ids.sort();
     ids.dedup();
     let lost = answers.lost_by("webhook", taken.len());
-    assert!(ids.len() + lost >= taken.len(), "posted twice, and {lost} answers were lost: {ids:?}");
+    assert!(ids.len() + lost >= taken.len(), "posted twice, and {lost} replies were lost: {ids:?}");
 
     let first = &taken[0];
     assert_eq!(first.line, "POST /services/s3cr3t-path");
@@ -131,7 +131,7 @@ fn an_outage_is_posted_over_tls_signed_and_over_a_restart_nothing_is_posted_twic
 }
 
 #[test]
-fn what_is_not_taken_is_sent_again_as_it_was_until_it_is() {
+fn a_message_that_is_not_accepted_is_retried_unchanged_until_it_is() {
     let site = Site::new();
     let receiver = receiver(&site, false);
     plain(&site, &receiver, "timeout = \"1s\"");
@@ -143,7 +143,7 @@ fn what_is_not_taken_is_sent_again_as_it_was_until_it_is() {
     ]);
     let daemon = site.start_healthy();
     breaks(&site);
-    until("it is taken", || !receiver.taken().is_empty());
+    until("the message is accepted", || !receiver.taken().is_empty());
     let posted = receiver.posted();
     let of_the_first = posted.iter().take(5).collect::<Vec<_>>();
     assert!(of_the_first.iter().all(|posted| posted.body == of_the_first[0].body), "{of_the_first:#?}");
@@ -158,7 +158,7 @@ fn what_is_not_taken_is_sent_again_as_it_was_until_it_is() {
 }
 
 #[test]
-fn a_receiver_that_fails_for_long_shows_and_the_page_goes_out_when_it_is_back() {
+fn a_long_receiver_failure_is_reported_and_the_page_goes_out_when_it_recovers() {
     let site = Site::new();
     let receiver = receiver(&site, false);
     plain(&site, &receiver, "");
@@ -168,12 +168,12 @@ fn a_receiver_that_fails_for_long_shows_and_the_page_goes_out_when_it_is_back() 
     let answer = daemon.until_readyz_says("sink webhook: sending: POST http://localhost");
     assert!(answer.body.contains("it failed (503), saying \"ok\""), "{}", answer.body);
     receiver.reacts_always(None);
-    until("it is taken", || !receiver.taken().is_empty());
-    until("/readyz is content", || daemon.get("/readyz").body == "ready\n");
+    until("the message is accepted", || !receiver.taken().is_empty());
+    until("/readyz says ready", || daemon.get("/readyz").body == "ready\n");
 }
 
 #[test]
-fn what_no_retry_can_mend_is_one_error_that_says_what_to_do_and_the_page_goes_out_when_it_is_mended() {
+fn a_permanent_failure_is_one_error_with_the_fix_and_the_page_goes_out_when_it_is_fixed() {
     for (status, headers, says) in [
         (
             302,
@@ -192,34 +192,34 @@ fn what_no_retry_can_mend_is_one_error_that_says_what_to_do_and_the_page_goes_ou
         let answer = daemon.until_readyz_says(says);
         assert_eq!(answer.code, 503, "{answer:?}");
         daemon.until_logged(says);
-        assert_eq!(daemon.logged("ERROR", says).len(), 1, "it is told once");
+        assert_eq!(daemon.logged("ERROR", says).len(), 1, "it is logged once");
         assert!(!daemon.log().contains("s3cr3t"));
-        assert_eq!(receiver.posted().len(), 1, "it is not asked over and over");
-        until("the other sink's record is there", || site.records("outage").len() == 1);
-        // It is tried again after minutes, and at once by a daemon that starts.
+        assert_eq!(receiver.posted().len(), 1, "it is not retried at once");
+        until("the other sink's record exists", || site.records("outage").len() == 1);
+        // It is retried after minutes, and at once by a daemon that starts.
         daemon.stop();
         let daemon = site.start();
-        until("it is taken", || !receiver.taken().is_empty());
+        until("the message is accepted", || !receiver.taken().is_empty());
         let taken = receiver.taken();
         assert_eq!(taken[0].header("idempotency-key"), receiver.posted()[0].header("idempotency-key"));
-        until("/readyz is content", || daemon.get("/readyz").body == "ready\n");
+        until("/readyz says ready", || daemon.get("/readyz").body == "ready\n");
     }
 }
 
-/// What is secret in an address, and what its receiver says of it.
+/// The secret part of an address, and the receiver's answer that repeats it.
 const ADDRESS: &str = "services/T000/B000/XyZ0SecretToken?k=QuerySecret99";
 const ECHO: &str =
     r#"{"error": "token XyZ0SecretToken (k QuerySecret99) is not known: no \/services\/T000"}"#;
 
 #[track_caller]
-fn keeps_the_address(text: &str) {
+fn assert_no_secret(text: &str) {
     for part in ["XyZ0", "SecretToken", "QuerySecret", "T000", "B000"] {
         assert!(!text.contains(part), "{part} in\n{text}");
     }
 }
 
 #[test]
-fn what_a_receiver_says_of_a_secret_address_is_repeated_nowhere() {
+fn a_secret_url_repeated_by_the_receiver_appears_nowhere() {
     let site = Site::new();
     let receiver = receiver(&site, false);
     let template = file(&site, "body.json.j2", "{ \"change\": {{ change }} }");
@@ -227,9 +227,9 @@ fn what_a_receiver_says_of_a_secret_address_is_repeated_nowhere() {
     webhook(&site, &format!("url_file = \"{url}\"\nallow_http = true\ntemplate_file = \"{template}\""));
     receiver.reacts_always(Some(Reaction::Says(400, ECHO)));
     let ended = site.run(&["drill", "--yes", "--sink", "webhook"]);
-    let told = format!("{}{}", ended.stdout, ended.stderr);
-    assert!(told.contains("it rejected the message (400)"), "{told}");
-    keeps_the_address(&told);
+    let output = format!("{}{}", ended.stdout, ended.stderr);
+    assert!(output.contains("it rejected the message (400)"), "{output}");
+    assert_no_secret(&output);
 
     let mut command = site.command(&site.home, &["run"]);
     command.env("BOTHENDS_LOG", "trace").env("RUST_LOG", "trace");
@@ -239,13 +239,13 @@ fn what_a_receiver_says_of_a_secret_address_is_repeated_nowhere() {
     let answer = daemon.until_readyz_says("fix the template, or see what the receiver expects");
     assert!(answer.body.contains("because the url is a secret"), "{}", answer.body);
     daemon.until_logged("it rejected the message (400)");
-    keeps_the_address(&answer.body);
-    keeps_the_address(&daemon.stop());
+    assert_no_secret(&answer.body);
+    assert_no_secret(&daemon.stop());
     assert_eq!(receiver.posted()[0].line, format!("POST /{ADDRESS}"));
 }
 
 #[test]
-fn what_would_fail_at_the_first_page_is_told_by_check_and_refused_at_the_start_and_at_a_reload() {
+fn what_would_fail_at_the_first_page_is_reported_by_check_and_refused_by_start_and_reload() {
     let site = Site::new();
     let good = file(&site, "good.json.j2", "{}");
     let token = file(&site, "token", TOKEN);
@@ -269,12 +269,12 @@ fn what_would_fail_at_the_first_page_is_told_by_check_and_refused_at_the_start_a
         ),
         (format!("{url}\ntemplate_file = \"{good}\"\nca_file = \"{token}\""), "ca_file: ca_file "),
     ];
-    for (keys, told) in &cases {
+    for (keys, expected) in &cases {
         webhook(&site, keys);
         for command in ["check", "run"] {
             let ended = site.run(&[command]);
-            assert_eq!(ended.code, Some(78), "{command}: {told}: {ended:?}");
-            assert!(ended.stderr.contains(told) && !ended.stderr.contains(TOKEN), "{command}: {ended:?}");
+            assert_eq!(ended.code, Some(78), "{command}: {expected}: {ended:?}");
+            assert!(ended.stderr.contains(expected) && !ended.stderr.contains(TOKEN), "{command}: {ended:?}");
         }
     }
     site.home.remove("webhook.toml");
@@ -285,7 +285,7 @@ fn what_would_fail_at_the_first_page_is_told_by_check_and_refused_at_the_start_a
 }
 
 #[test]
-fn a_certificate_of_an_unknown_authority_is_an_error_that_names_ca_file() {
+fn a_certificate_of_an_unknown_ca_is_an_error_that_names_ca_file() {
     let site = Site::new();
     let receiver = receiver(&site, true);
     let template = file(&site, "body.json.j2", "{}");
@@ -306,14 +306,14 @@ fn a_webhook_is_reached_through_the_proxy_of_the_environment() {
     webhook(&site, &format!("url = \"{url}/\"\ntemplate_file = \"{template}\"\nca_file = \"{AUTHORITY}\""));
     let listener = listener(&site);
     let address = listener.local_addr().unwrap();
-    // What it connects to is in there, too.
+    // Its target is in the namespace, too.
     let asked = inside(&site.here, || proxy(listener));
     let mut command = site.command(&site.home, &["run"]);
     command.env("HTTPS_PROXY", format!("http://{address}"));
     let daemon = Daemon::start(&site, &site.home, command);
     daemon.until_assessed("healthy", &[&ONE, &TWO]);
     breaks(&site);
-    until("it is taken", || !receiver.taken().is_empty());
+    until("the message is accepted", || !receiver.taken().is_empty());
     let target = url.strip_prefix("https://").unwrap();
     assert!(asked.lock().unwrap().contains(&format!("CONNECT {target}")), "{asked:?}");
 }
@@ -336,9 +336,9 @@ fn pagerduty_is_triggered_and_resolved_by_the_same_key() {
     heals(&site);
     settled(&daemon);
     let mut events: Vec<Value> = receiver.taken().iter().map(Posted::json).collect();
-    // One whose answer was lost comes again as it was.
+    // A message whose reply was lost is sent again unchanged.
     events.dedup();
-    // Where the second tunnel is known to be down a moment later, a second trigger of the same key tells so.
+    // If the second tunnel goes down a moment later, a second trigger with the same key reports it.
     let (last, before) = events.split_last().unwrap();
     assert_eq!(last["event_action"], "resolve", "{events:#?}");
     assert!(before.iter().all(|event| event["event_action"] == "trigger"), "{events:#?}");
@@ -354,7 +354,7 @@ fn pagerduty_is_triggered_and_resolved_by_the_same_key() {
 }
 
 #[test]
-fn alertmanager_hears_of_an_open_incident_again_and_again_and_of_its_end() {
+fn alertmanager_gets_an_open_incident_repeatedly_and_its_end() {
     let site = Site::new();
     let receiver = receiver(&site, false);
     let url = &receiver.url;
@@ -364,15 +364,15 @@ fn alertmanager_hears_of_an_open_incident_again_and_again_and_of_its_end() {
     webhook(&site, &keys);
     let daemon = site.start_healthy();
     breaks(&site);
-    until("it is told thrice", || receiver.taken().len() >= 3);
+    until("it was sent three times", || receiver.taken().len() >= 3);
     heals(&site);
     settled(&daemon);
     let mut alerts: Vec<Value> = receiver.taken().iter().map(|posted| posted.json()[0].clone()).collect();
-    // One whose answer was lost comes again as it was.
+    // A message whose reply was lost is sent again unchanged.
     alerts.dedup();
     let ends = |alert: &Value| alert["endsAt"].as_str().unwrap().parse::<jiff::Timestamp>().unwrap();
     let open = &alerts[..alerts.len() - 1];
-    assert!(open.is_sorted_by(|a, b| ends(a) < ends(b)), "the end moves ahead: {alerts:#?}");
+    assert!(open.is_sorted_by(|a, b| ends(a) < ends(b)), "endsAt moves forward: {alerts:#?}");
     assert!(ends(&alerts[alerts.len() - 1]) < ends(&open[open.len() - 1]), "{alerts:#?}");
     assert!(alerts.iter().all(|alert| alert["labels"] == alerts[0]["labels"]));
     assert!(alerts.iter().all(|alert| alert["startsAt"] == alerts[0]["startsAt"]));

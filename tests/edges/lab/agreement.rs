@@ -1,16 +1,16 @@
-//! Both ends say down: people are told, once, and told again when it is over.
+//! Both ends say down: one page, and one resolution when it is over.
 
 use serde_json::Value;
 
 use super::stage::{Config, OUTSIDE, Stage};
 
 #[test]
-fn a_tunnel_whose_path_is_cut_costs_the_redundancy_and_the_incident_is_resolved_when_it_heals() {
+fn a_cut_path_is_redundancy_lost_which_is_resolved_when_it_heals() {
     let stage = Stage::healthy(&Config::default());
     stage.lab.breaks("path", "1");
     stage.eventually("both ends say Down", || stage.assessment(OUTSIDE[0]) == "down");
-    let incident =
-        stage.awaits("redundancy_lost is raised", || stage.aws.incident("redundancy_lost", "OPEN"));
+    let incident = stage
+        .wait_for("a redundancy_lost record is created", || stage.aws.incident("redundancy_lost", "OPEN"));
     assert_eq!(stage.assessment(OUTSIDE[1]), "healthy");
     assert_eq!(incident["record"]["impact"], 3);
     let title = incident["record"]["title"].as_str().unwrap();
@@ -22,14 +22,14 @@ fn a_tunnel_whose_path_is_cut_costs_the_redundancy_and_the_incident_is_resolved_
 
     stage.lab.heal("1");
     stage.becomes_healthy();
-    let resolved = stage.awaits("it is resolved", || stage.aws.incident("redundancy_lost", "RESOLVED"));
-    assert!(custom_events(&resolved) > 0, "what happened to the tunnel is told: {resolved:#}");
-    stage.eventually("nothing is open or pending", || nothing_is_left(&stage));
+    let resolved = stage.wait_for("it is resolved", || stage.aws.incident("redundancy_lost", "RESOLVED"));
+    assert!(custom_events(&resolved) > 0, "the tunnel's changes are in the timeline: {resolved:#}");
+    stage.eventually("nothing is open or pending", || all_resolved(&stage));
     assert_eq!(stage.aws.pages(), 1);
 }
 
 #[test]
-fn a_tunnel_that_passes_nothing_though_ike_is_up_is_down_at_both_ends_once_bgp_has_expired() {
+fn a_tunnel_without_traffic_but_with_ike_up_is_down_at_both_ends_once_bgp_has_expired() {
     let stage = Stage::healthy(&Config::default());
     stage.lab.breaks("dead", "2");
     stage.eventually("both ends say Down", || stage.assessment(OUTSIDE[1]) == "down");
@@ -37,39 +37,38 @@ fn a_tunnel_that_passes_nothing_though_ike_is_up_is_down_at_both_ends_once_bgp_h
     assert_eq!((&*tunnel.local.verdict, &*tunnel.aws.verdict), ("down", "down"));
     let words = tunnel.aws.words.unwrap_or_default();
     assert!(words.contains("IPSEC IS UP"), "{words}");
-    stage.awaits("redundancy_lost is raised", || stage.aws.incident("redundancy_lost", "OPEN"));
+    stage.wait_for("a redundancy_lost record is created", || stage.aws.incident("redundancy_lost", "OPEN"));
 }
 
 #[test]
 fn a_gateway_without_uplink_is_an_outage_that_is_resolved_and_measured() {
     let stage = Stage::healthy(&Config::default());
     stage.lab.breaks("wan", "all");
-    let incident = stage.awaits("an outage is raised", || stage.aws.incident("outage", "OPEN"));
+    let incident = stage.wait_for("an outage record is created", || stage.aws.incident("outage", "OPEN"));
     assert_eq!(incident["record"]["impact"], 1);
-    // Of one of them both ends say so, and nothing gets through the other; AWS's word on that one may come later.
+    // One of them is down at both ends, and no traffic passes the other one; AWS's evidence on that one may come later.
     for outside in OUTSIDE {
         stage.eventually("both ends say Down of each", || stage.assessment(outside) == "down");
     }
 
     stage.lab.heal("all");
     stage.becomes_healthy();
-    stage.awaits("it is resolved", || stage.aws.incident("outage", "RESOLVED"));
-    stage.eventually("nothing is open or pending", || nothing_is_left(&stage));
+    stage.wait_for("it is resolved", || stage.aws.incident("outage", "RESOLVED"));
+    stage.eventually("nothing is open or pending", || all_resolved(&stage));
     assert!(
         stage.aws.incident("redundancy_lost", "OPEN").is_none(),
-        "one tunnel that heals before the other leaves nothing open"
+        "nothing stays open although the tunnels heal one after the other"
     );
 
     for name in ["TunnelUp", "PacketLoss", "RoundTripTime", "BothEndsDown", "Heartbeat"] {
         stage.eventually(&format!("{name} reaches CloudWatch"), || !data(&stage, name).is_empty());
     }
-    stage.eventually("the minute of the outage is told as both ends down", || {
+    stage.eventually("the minute of the outage is sent as both ends down", || {
         data(&stage, "BothEndsDown").iter().any(|datum| datum["Value"] == 1.0)
     });
 }
 
-/// Nothing is open, nothing waits to be resolved.
-fn nothing_is_left(stage: &Stage) -> bool {
+fn all_resolved(stage: &Stage) -> bool {
     let Some(status) = stage.status() else { return false };
     let phases = &status.vpns[0].phases;
     status.incidents.is_empty()
@@ -80,7 +79,7 @@ fn data(stage: &Stage, name: &str) -> Vec<Value> {
     stage.aws.metric_data().into_iter().filter(|datum| datum["MetricName"] == name).collect()
 }
 
-/// The entries of the timeline that AWS did not write itself.
+/// The timeline entries that AWS did not write itself.
 fn custom_events(incident: &Value) -> usize {
     let events = incident["timeline"].as_array().unwrap();
     events.iter().filter(|event| event["eventType"] == "Custom Event").count()

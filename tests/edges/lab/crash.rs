@@ -13,13 +13,13 @@ use crate::daemon::on_disk::Copy;
 
 /// How often the daemon is killed.
 const KILLS: usize = 50;
-/// From the start of a daemon in an outage to the agreement of both ends, and a little more.
+/// From a daemon's start in an outage to the agreement of both ends, and a little more.
 const A_START: Duration = Duration::from_secs(4);
-/// Less than an answer takes, so that a call is under way.
+/// Less than an answer takes, so that a call is in flight.
 const WITHIN_A_CALL: Duration = Duration::from_millis(1500);
-/// Longer than a daemon takes to come to a call that it has a reason to make.
+/// Longer than a daemon takes to make a call for which it has a reason.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// Enough for a second record, or a second end, if there were to be one.
+/// Enough for a second record, or a second resolution, if there was one.
 const POLLS: usize = 4;
 
 /// Kills the daemon again and again.
@@ -27,14 +27,14 @@ struct Killer<'s> {
     stage: &'s Stage,
     random: Backoff,
     kills: usize,
-    /// Kills while, or just after, a call met its fault, by operation.
+    /// Kills while, or just after, a call hit its fault, by operation.
     hits: BTreeMap<&'static str, usize>,
 }
 
 #[test]
-fn a_daemon_that_is_killed_at_fifty_instants_of_an_outage_has_one_record_of_each_kind_to_its_end() {
+fn a_daemon_killed_fifty_times_in_an_outage_has_one_record_of_each_kind() {
     let seed = seed();
-    println!("BOTHENDS_CRASH_SEED={seed} plays the same instants again");
+    println!("BOTHENDS_CRASH_SEED={seed} repeats the same instants");
     let stage = Stage::healthy(&Config {
         incident: "open_after = { outage = '0s', redundancy_lost = '0s' }\nresolve_after = '3s'\nstart_grace = '0s'",
         ..Config::default()
@@ -42,12 +42,12 @@ fn a_daemon_that_is_killed_at_fifty_instants_of_an_outage_has_one_record_of_each
     // The first write comes a while after the start.
     let known = || Copy::of(&stage.daemon.store()).ok()?.count("seen_up").ok();
     stage.eventually("the disk knows that each end has seen each tunnel Up", || known() == Some(4));
-    // For as long as a list does not show a record, only its token keeps it from being started again.
+    // As long as a list does not show a record, only its token prevents a second one.
     stage.aws.control(json!({ "set_switches": { "switches": { "list_lag": 30.0 } } }));
     let mut killer = Killer { stage: &stage, random: Backoff::new(seed), kills: 0, hits: BTreeMap::new() };
 
-    killer.strikes_while_a_record_is_begun("redundancy_lost", || stage.lab.breaks("dead", "1"));
-    killer.strikes_while_a_record_is_begun("outage", || stage.lab.breaks("dead", "2"));
+    killer.strikes_while_a_record_is_created("redundancy_lost", || stage.lab.breaks("dead", "1"));
+    killer.strikes_while_a_record_is_created("outage", || stage.lab.breaks("dead", "2"));
     killer.strikes_while_records_are_closed(|| stage.lab.heal("all"));
     while killer.kills < KILLS {
         killer.strikes_at_random(A_START);
@@ -57,22 +57,22 @@ fn a_daemon_that_is_killed_at_fifty_instants_of_an_outage_has_one_record_of_each
         assert!(killer.hits.contains_key(operation), "{operation}");
     }
 
-    stage.eventually("nothing is left", || nothing_is_left(&stage));
+    stage.eventually("nothing is left", || all_resolved(&stage));
     let settled = stage.aws.control(json!({ "incidents": {} }));
-    // Of the minute in which the tunnels came back AWS has a fraction, which is no verdict, and opens nothing.
+    // For the minute in which the tunnels came back AWS has a fraction, which is no verdict, and opens nothing.
     stage.stays_so_for_polls(POLLS, || assert!(nothing_is_open(&stage)));
-    assert_eq!(stage.aws.control(json!({ "incidents": {} })), settled, "what is over stays as it is");
+    assert_eq!(stage.aws.control(json!({ "incidents": {} })), settled, "resolved records stay unchanged");
     assert_eq!(stage.aws.pages(), 2, "{settled:#}");
     for kind in ["redundancy_lost", "outage"] {
         let record = stage.aws.incident(kind, "RESOLVED").expect(kind);
-        assert_eq!(told_twice(&record), Vec::<String>::new(), "{kind}");
+        assert_eq!(repeated_lines(&record), Vec::<String>::new(), "{kind}");
         assert_eq!(ends(&record), 1, "{kind}: {record:#}");
     }
 }
 
 impl Killer<'_> {
-    fn strikes_while_a_record_is_begun(&mut self, kind: &str, begins: impl FnOnce()) {
-        lays(self.stage, "StartIncident", &hang());
+    fn strikes_while_a_record_is_created(&mut self, kind: &str, begins: impl FnOnce()) {
+        set_fault(self.stage, "StartIncident", &hang());
         begins();
         for _ in 0..4 {
             self.strikes_at_random(A_START);
@@ -81,20 +81,20 @@ impl Killer<'_> {
         self.strikes_in_turn("StartIncident", &[hang(), hang(), slow(), lost(), slow(), lost()]);
         for operation in ["ListIncidentRecords", "GetIncidentRecord", "CreateTimelineEvent"] {
             let seen = last(self.stage, operation);
-            lays(self.stage, operation, &slow());
+            set_fault(self.stage, operation, &slow());
             self.waits_a_little_for(operation, seen);
             self.strikes_at_random(WITHIN_A_CALL);
-            clears(self.stage, operation);
+            clear_fault(self.stage, operation);
         }
-        self.stage.awaits("it is raised", || self.stage.aws.incident(kind, "OPEN"));
+        self.stage.wait_for("the record is created", || self.stage.aws.incident(kind, "OPEN"));
         for _ in 0..3 {
             self.strikes_at_random(A_START);
         }
     }
 
     fn strikes_while_records_are_closed(&mut self, begins: impl FnOnce()) {
-        lays(self.stage, "CreateTimelineEvent", &hang());
-        lays(self.stage, "UpdateIncidentRecord", &hang());
+        set_fault(self.stage, "CreateTimelineEvent", &hang());
+        set_fault(self.stage, "UpdateIncidentRecord", &hang());
         begins();
         for _ in 0..4 {
             self.strikes_at_random(A_START);
@@ -108,8 +108,8 @@ impl Killer<'_> {
         self.strikes(|| ());
     }
 
-    /// Strikes in one call of this operation after another; each meets the next fault. The first one lies since before
-    /// there was a reason to call, so that no call gets by. What is not executed must be called again: until a fault
+    /// Strikes in one call of this operation after another; each hits the next fault. The first fault is set before
+    /// there is a reason to call, so that no call escapes. A call that is not executed must be repeated: until a fault
     /// lets a call be executed there is one to strike in, after that there may be none.
     fn strikes_in_turn(&mut self, operation: &'static str, faults: &[Value]) {
         let mut seen = last(self.stage, operation);
@@ -126,9 +126,9 @@ impl Killer<'_> {
             let (stage, next) = (self.stage, faults.get(index + 1));
             // While the daemon is dead nobody calls.
             self.strikes(|| {
-                clears(stage, operation);
+                clear_fault(stage, operation);
                 seen = last(stage, operation);
-                next.into_iter().for_each(|next| lays(stage, operation, next));
+                next.into_iter().for_each(|next| set_fault(stage, operation, next));
             });
         }
     }
@@ -146,45 +146,45 @@ impl Killer<'_> {
     }
 
     fn strikes(&mut self, meanwhile: impl FnOnce()) {
-        assert_eq!(self.stage.daemon.ended(), None, "it ended by itself");
+        assert_eq!(self.stage.daemon.ended(), None, "the daemon ended by itself");
         self.stage.daemon.is_killed_and_started_again(|_| meanwhile());
         self.kills += 1;
     }
 }
 
-/// From here on calls of this operation meet this fault.
-fn lays(stage: &Stage, operation: &str, fault: &Value) {
+/// From here on calls of this operation hit this fault.
+fn set_fault(stage: &Stage, operation: &str, fault: &Value) {
     stage.aws.control(json!({ "add_fault": { "fault": { "operation": operation, "kind": fault } } }));
 }
 
-fn clears(stage: &Stage, operation: &str) {
+fn clear_fault(stage: &Stage, operation: &str) {
     stage.aws.control(json!({ "clear_faults": { "operation": operation } }));
 }
 
-/// The number of the last request of this operation, also of one that has no answer yet; 0 if there is none.
+/// The number of the last request of this operation, answered or not; 0 if there is none.
 fn last(stage: &Stage, operation: &str) -> u64 {
     let received = stage.aws.control(json!({ "received": { "operation": operation } }));
     received.as_array().unwrap().last().map_or(0, |request| request["number"].as_u64().unwrap())
 }
 
-/// Executed, and the answer comes when nobody waits for it any more.
+/// Executed, but answered only when nobody waits for it any more.
 fn slow() -> Value {
     json!({ "slow": { "seconds": 2.0 * WITHIN_A_CALL.as_secs_f64() } })
 }
 
-/// Not executed, and no answer.
+/// Not executed, not answered.
 fn hang() -> Value {
     json!({ "hang": { "seconds": 3600.0 } })
 }
 
-/// The variable's, or any.
+/// The seed in the environment, or a random one.
 fn seed() -> u64 {
     let given = std::env::var("BOTHENDS_CRASH_SEED").ok();
     given.map_or_else(|| clock::wall().as_millis().unsigned_abs(), |seed| seed.parse().unwrap())
 }
 
-/// Both tunnels are well, and there is no incident, nor will there be.
-fn nothing_is_left(stage: &Stage) -> bool {
+/// Both tunnels are up, and no incident is open or will open.
+fn all_resolved(stage: &Stage) -> bool {
     nothing_is_open(stage) && OUTSIDE.iter().all(|outside| stage.assessment(outside) == "healthy")
 }
 
@@ -195,9 +195,9 @@ fn nothing_is_open(stage: &Stage) -> bool {
         && [&phases.outage, &phases.redundancy_lost, &phases.one_sided].iter().all(|phase| *phase == "clear")
 }
 
-/// The lines of a record's story that stand in it more than once. The one by which a site joins a record that it does not know to
-/// have started, because it was killed before the answer was written down, may come again after another kill.
-fn told_twice(record: &Value) -> Vec<String> {
+/// The lines that a record's timeline contains more than once. The line by which a site adopts a record may be
+/// repeated, if a kill came before the store knew of the adoption.
+fn repeated_lines(record: &Value) -> Vec<String> {
     let events = record["timeline"].as_array().unwrap().iter();
     let joins = |event: &&Value| event["eventData"].as_str().unwrap().contains("also seen by this site");
     let lines = events.filter(|event| event["eventType"] == "Custom Event" && !joins(event));

@@ -2,11 +2,11 @@
 
 use super::stage::{Config, OUTSIDE, Stage};
 
-/// Enough for a page that should not be: incidents open a poll and a second after agreement.
+/// Enough for a false page to appear: incidents open one poll and a second after agreement.
 const POLLS: usize = 4;
 
 #[test]
-fn with_static_routes_dropped_pings_are_disputed_by_our_end_and_awss_down_by_aws_and_neither_pages() {
+fn with_static_routes_a_down_at_one_end_only_is_disputed_and_does_not_page() {
     let stage = Stage::healthy(&Config { routing: Some("static"), ..Config::default() });
     stage.lab.breaks("icmp", "1");
     stage.lab.breaks("bgp", "2");
@@ -21,7 +21,7 @@ fn with_static_routes_dropped_pings_are_disputed_by_our_end_and_awss_down_by_aws
     assert_eq!(stage.status().unwrap().incidents, []);
 }
 
-/// What our end says, and what AWS says.
+/// The local verdict, and AWS's.
 fn verdicts(stage: &Stage, outside: &str) -> (String, String) {
     let tunnel = stage.tunnel(outside).unwrap();
     (tunnel.local.verdict, tunnel.aws.verdict)

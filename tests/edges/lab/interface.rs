@@ -5,7 +5,7 @@ use super::stage::{Config, OTHER_OUTSIDE, OTHER_VPN, Stage};
 const DEVICE: &str = "other0";
 
 #[test]
-fn a_tunnel_is_down_while_its_interface_is_gone_and_up_again_once_it_was_made_anew() {
+fn a_tunnel_is_down_while_its_interface_is_gone_and_up_once_it_is_recreated() {
     let further = format!(
         "[[vpn]]
 id = '{OTHER_VPN}'
@@ -31,7 +31,7 @@ interface = '{DEVICE}'"
     assert_eq!(stage.aws.pages(), 0);
 }
 
-/// Makes the device, and AWS's end of it.
+/// Creates the device, and AWS's end of it.
 fn make(stage: &Stage) {
     stage.lab.ip("cgw", &format!("link add {DEVICE} type veth peer name {DEVICE} netns {{lab}}-vpc"));
     for (node, end) in [("vpc", 1), ("cgw", 2)] {

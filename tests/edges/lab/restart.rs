@@ -1,31 +1,28 @@
-//! What a daemon knows in an outage outlives its process and its configuration.
+//! A daemon's state in an outage survives its process and its configuration.
 
 use super::stage::{Config, OUTSIDE, Stage};
 
-/// Enough for a second record, if there were to be one.
+/// Enough for a second record, if there was one.
 const POLLS: usize = 3;
 
 #[test]
-fn a_daemon_that_is_killed_in_an_outage_goes_on_in_the_same_record_and_resolves_it() {
+fn a_daemon_killed_in_an_outage_keeps_the_same_record_and_resolves_it() {
     let stage = in_an_outage();
     let before = stage.open_incident("outage").unwrap();
     stage.daemon.is_killed_and_started_again(|_| ());
     both_ends_agree(&stage);
     let after = stage.open_incident("outage").unwrap();
     assert_eq!((&after.id, &after.opened), (&before.id, &before.opened));
-    assert_eq!(
-        after.worsened, before.worsened,
-        "what was down before is no worse for being found down again"
-    );
+    assert_eq!(after.worsened, before.worsened, "finding the same tunnels down again is not worsening");
     stage.stays_so_for_polls(POLLS, || assert!(stage.aws.incident("outage", "OPEN").is_some()));
 
     stage.lab.heal("all");
-    stage.awaits("it is resolved", || stage.aws.incident("outage", "RESOLVED"));
+    stage.wait_for("it is resolved", || stage.aws.incident("outage", "RESOLVED"));
     assert_eq!(stage.aws.incidents("outage").len(), 1);
 }
 
 #[test]
-fn a_reload_in_an_outage_keeps_verdicts_and_incident_and_a_wrong_configuration_changes_nothing() {
+fn a_reload_in_an_outage_keeps_verdicts_and_incident_and_an_invalid_one_changes_nothing() {
     let stage = in_an_outage();
     let before = stage.open_incident("outage").unwrap();
     let down_since = OUTSIDE.map(|outside| stage.tunnel(outside).unwrap().local.since);
@@ -50,11 +47,11 @@ fn a_reload_in_an_outage_keeps_verdicts_and_incident_and_a_wrong_configuration_c
     assert!(stage.aws.incident("outage", "OPEN").is_some());
 }
 
-/// Nothing passes in either tunnel, both ends say so of both, and people have been told.
+/// No traffic passes either tunnel, both ends report both down, and the record exists.
 fn in_an_outage() -> Stage {
     let stage = Stage::healthy(&Config::default());
     stage.lab.breaks("dead", "all");
-    stage.awaits("an outage is raised", || stage.aws.incident("outage", "OPEN"));
+    stage.wait_for("an outage record is created", || stage.aws.incident("outage", "OPEN"));
     both_ends_agree(&stage);
     stage
 }

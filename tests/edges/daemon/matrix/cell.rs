@@ -1,4 +1,4 @@
-//! One cell: the story of an outage with a fault in it.
+//! One cell: an outage with one fault.
 
 use std::thread;
 use std::time::Duration;
@@ -13,17 +13,17 @@ use super::super::site::{ONE, Site, TWO, Tunnel};
 use super::delivered::{self, dated};
 use super::fault::{Fault, Operation};
 
-/// For each step of the story: a minute's end, a second one that confirms that BGP is down, and all back-off, on a machine that is
-/// busy with dozens of cells.
+/// For each step: the end of a minute, a second one that confirms that BGP is down, and all back-off, on a machine that
+/// is busy with dozens of cells.
 const PATIENCE: Duration = Duration::from_secs(300);
-/// Between two looks. Dozens of cells look at the same time.
+/// Between two checks. Dozens of cells check at the same time.
 const PAUSE: Duration = Duration::from_millis(400);
 
-/// An echo that was sent so long ago has surely ended, by a reply or by its timeout.
+/// A probe this old has surely ended, by a reply or by its timeout.
 const ENDED: Duration = Duration::from_secs(5);
 
-/// Echoes are slow enough that a machine which plays dozens of cells leaves none out. Lists lag, so that it is the
-/// tokens that keep a record from being started twice.
+/// Probes are slow enough that a machine which runs dozens of cells skips none. Lists lag, so that only the tokens
+/// prevent a second record.
 const PACE: &str = r#"
 [probe]
 interval = "1s"
@@ -41,7 +41,7 @@ const LIST_LAG: f64 = 15.0;
 pub(super) enum Outage {
     /// One tunnel after the other.
     OfTwoTunnels,
-    /// IPsec works, and BGP does not.
+    /// IPsec works, BGP does not.
     OfBgpOnTheOnlyTunnel,
 }
 
@@ -61,21 +61,20 @@ impl Outage {
     }
 }
 
-/// A site on which the story is played.
+/// A site on which the cell runs.
 struct Player<'s> {
     site: &'s Site,
     outage: Outage,
     fault: Fault,
     operation: Operation,
     daemon: Option<Daemon<'s>>,
-    /// A person is to restart the daemon once the fault, which waits for its operation, has struck.
+    /// A person has to restart the daemon once the fault, which waits for its operation, has struck.
     restart: bool,
-    /// How often it was restarted.
     restarts: usize,
     answers: Answers,
 }
 
-/// Plays the story and checks what became of it.
+/// Runs the cell and checks the result.
 pub(super) fn play(fault: Fault, operation: Operation, outage: Outage) {
     let site = Site::new();
     site.home.add("pace.toml", PACE);
@@ -85,36 +84,36 @@ pub(super) fn play(fault: Fault, operation: Operation, outage: Outage) {
         Player { site: &site, outage, fault, operation, daemon: None, restart: false, restarts: 0, answers };
     player.prepare();
     player.aws_says(true, outage.tunnels());
-    // Metrics leave at a minute's end, whenever that is.
+    // Metrics are sent at the end of a minute, whenever that is.
     let from_the_start = operation == Operation::PutMetricData;
     if from_the_start {
-        player.goes_wrong();
+        player.inject_fault();
     }
     player.daemon = Some(site.start());
     player.until("every tunnel is healthy", |player| player.are("healthy"));
     let healthy = clock::wall();
     if !from_the_start {
-        player.goes_wrong();
+        player.inject_fault();
     }
 
     match outage {
         Outage::OfTwoTunnels => {
             player.breaks(&TWO);
-            player.until("lost redundancy is raised", |player| player.has("redundancy_lost"));
+            player.until("the redundancy_lost record is created", |player| player.has("redundancy_lost"));
             player.breaks(&ONE);
         }
         Outage::OfBgpOnTheOnlyTunnel => player.aws_says(false, &[&ONE]),
     }
-    player.until("the outage is raised", |player| player.has("outage"));
+    player.until("the outage record is created", |player| player.has("outage"));
     player.aws_says(true, outage.tunnels());
     match outage {
         Outage::OfTwoTunnels => site.heal(&[&ONE, &TWO]),
         Outage::OfBgpOnTheOnlyTunnel => {}
     }
-    player.until("all is settled", |player| player.has_settled());
+    player.until("every incident is settled", |player| player.has_settled());
     player.until("the fault has struck as often as it was to", |player| player.has_struck());
-    player.until("the minute is told", |player| player.has_told(healthy.minute()));
-    player.no_echo_was_left_out();
+    player.until("the minute is sent", |player| player.has_sent(healthy.minute()));
+    player.no_probe_was_skipped();
     let end = clock::wall();
     player.stop();
 
@@ -123,12 +122,12 @@ pub(super) fn play(fault: Fault, operation: Operation, outage: Outage) {
     let lost = player.answers.lost(put, "bothends_metrics_requests_total{result=\"ok\"}");
     let (first, moved) = (healthy.minute(), fault.moves_the_date().is_some());
     let tunnels = outage.tunnels();
-    let story = delivered::Story { tunnels, first, end, restarts: player.restarts, lost, moved };
+    let story = delivered::Delivery { tunnels, first, end, restarts: player.restarts, lost, moved };
     delivered::minutes(&site, &story);
 }
 
 impl Player<'_> {
-    /// Where EC2 is to be asked, nothing but EC2 says anything.
+    /// If EC2 is to be polled, it is the only source.
     fn prepare(&self) {
         if self.operation == Operation::DescribeVpnConnections {
             self.site.home.add("ec2.toml", "[aws]\nec2_telemetry = true\n");
@@ -157,9 +156,9 @@ impl Player<'_> {
     }
 
     /// From here on the fault waits for its operation.
-    fn goes_wrong(&mut self) {
+    fn inject_fault(&mut self) {
         self.site.fault_times(&format!("{:?}", self.operation), self.fault.kind(), self.fault.times());
-        self.restart = self.fault.needs_a_person() && !self.operation.asks();
+        self.restart = self.fault.needs_a_person() && !self.operation.is_poll();
     }
 
     fn breaks(&self, tunnel: &Tunnel) {
@@ -177,7 +176,7 @@ impl Player<'_> {
             if so(self) {
                 return;
             }
-            assert!(clock::now().mono < deadline, "waited {PATIENCE:?} in vain: {what}");
+            assert!(clock::now().mono < deadline, "timed out after {PATIENCE:?} waiting until {what}");
             thread::sleep(PAUSE);
         }
     }
@@ -185,12 +184,12 @@ impl Player<'_> {
     fn restarted(&mut self) {
         self.restart = false;
         self.restarts += 1;
-        self.no_echo_was_left_out();
+        self.no_probe_was_skipped();
         let probed = (clock::wall() - ENDED).minute();
         self.stop();
         assert!(
             delivered::keeps(self.site, self.outage.tunnels(), probed),
-            "what was probed of {probed:?} is lost"
+            "the probed part of {probed:?} is lost"
         );
         self.daemon = Some(self.site.start());
     }
@@ -224,7 +223,7 @@ impl Player<'_> {
         self.daemon().status()["incidents"] == json!([])
     }
 
-    /// Whether a minute is dated as the fault has moved it: by whole minutes, of an hour that AWS gives in whole seconds.
+    /// Whether a minute's date was moved by the fault: by whole minutes, of an hour that AWS gives in whole seconds.
     fn is_moved(&self, minute: Stamp, at: Stamp) -> bool {
         self.fault.moves_the_date().is_some_and(|by| {
             let moved = minute + by;
@@ -232,28 +231,28 @@ impl Player<'_> {
         })
     }
 
-    /// Whether CloudWatch has a minute of each tunnel, and nothing waits.
-    fn has_told(&self, minute: Stamp) -> bool {
-        let told = |tunnel: &Tunnel| {
+    /// Whether CloudWatch has a minute of each tunnel, and nothing is pending.
+    fn has_sent(&self, minute: Stamp) -> bool {
+        let sent = |tunnel: &Tunnel| {
             let data = delivered::put(self.site, "PacketLoss", tunnel);
             data.iter().map(dated).any(|at| at == minute || self.is_moved(minute, at))
         };
-        self.outage.tunnels().iter().all(|tunnel| told(tunnel))
+        self.outage.tunnels().iter().all(|tunnel| sent(tunnel))
             && self.daemon().metric("bothends_rollups_pending") == 0.0
     }
 
-    /// But for those that a machine with too much to do kept from leaving: a tick is left out after a second's wait.
-    fn no_echo_was_left_out(&self) {
+    /// Except those that a busy machine skipped: a tick is skipped after a second's wait.
+    fn no_probe_was_skipped(&self) {
         let scrape = self.daemon().get("/metrics").body;
         let counts = scrape.lines().filter_map(|line| line.strip_prefix("bothends_ticks_skipped_total{"));
         let counts: Vec<f64> = counts.map(|line| line.rsplit_once(' ').unwrap().1.parse().unwrap()).collect();
         assert_eq!(counts.len(), self.outage.tunnels().len(), "there is a count for each tunnel: {scrape}");
-        let waited = self.daemon().waited_for_a_processor().as_secs_f64();
+        let waited = self.daemon().waited_for_a_cpu().as_secs_f64();
         assert!(counts.iter().all(|left_out| *left_out <= waited), "left out: {counts:?} in {waited} s");
     }
 }
 
-/// The text of a member; empty where there is none.
+/// The text of a member; empty if there is none.
 pub(super) fn text<'a>(value: &'a Value, member: &str) -> &'a str {
     value[member].as_str().unwrap_or_default()
 }

@@ -1,4 +1,4 @@
-//! What AWS has at the end, held against what was to be told.
+//! What AWS has at the end, compared with what had to be delivered.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 use super::super::site::{Site, Tunnel};
 use super::cell::text;
 
-/// What of a cell's story CloudWatch is to tell.
-pub(super) struct Story {
+/// What CloudWatch must have of a cell.
+pub(super) struct Delivery {
     pub(super) tunnels: &'static [&'static Tunnel],
     /// The first minute that was surely probed.
     pub(super) first: Stamp,
@@ -19,15 +19,15 @@ pub(super) struct Story {
     pub(super) end: Stamp,
     /// A minute in which the daemon was restarted has two parts.
     pub(super) restarts: usize,
-    /// How often AWS took data without the daemon's knowing.
+    /// How often AWS accepted data without the daemon's knowledge.
     pub(super) lost: usize,
-    /// Minutes may be dated otherwise than by this host's clock.
+    /// Minutes may be dated differently from this host's clock.
     pub(super) moved: bool,
 }
 
 //--- incidents
 
-/// One record of each kind, resolved, each line of its story once, and one request for each.
+/// One record of each kind, resolved, each line of its timeline once, and one distinct request for each.
 pub(super) fn incidents(site: &Site, kinds: &[&str], restarts: usize) {
     let all = site.control(json!({ "incidents": {} }));
     assert_eq!(all.as_array().unwrap().len(), kinds.len(), "one record of each kind: {all:#}");
@@ -45,15 +45,15 @@ fn story(kind: &str, record: &Value, restarts: usize) {
     let events = record["timeline"].as_array().unwrap().iter();
     for event in events.filter(|event| event["eventType"] == "Custom Event") {
         let line = format!("{} {}", event["eventTime"], text(event, "eventData"));
-        assert!(lines.insert(line.clone()), "{kind}: told twice: {line}\n{record:#}");
+        assert!(lines.insert(line.clone()), "{kind}: written twice: {line}\n{record:#}");
     }
-    // A daemon that was stopped while it opened the record joins it as things are then.
+    // A daemon that was stopped while it created the record adopts it in its current state.
     for part in if restarts == 0 { &["up at both ends", "clearing", "over"][..] } else { &["over"] } {
-        assert!(lines.iter().any(|line| line.contains(part)), "{kind}: {part:?} is not told in {lines:#?}");
+        assert!(lines.iter().any(|line| line.contains(part)), "{kind}: {part:?} is missing from {lines:#?}");
     }
 }
 
-/// However often a start was tried, it was the same request.
+/// However often a create was tried, it was the same request.
 fn requests(site: &Site, kinds: &[&str]) {
     let mut starts: BTreeMap<String, Vec<Value>> = BTreeMap::new();
     for mut start in site.received("StartIncident") {
@@ -71,11 +71,11 @@ fn requests(site: &Site, kinds: &[&str]) {
 
 //--- metrics
 
-/// Every minute that was probed is there once for each of its parts, or still waits in the store.
-pub(super) fn minutes(site: &Site, story: &Story) {
+/// Every probed minute is there once for each of its parts, or is still pending in the store.
+pub(super) fn minutes(site: &Site, story: &Delivery) {
     let kept = parts(site);
     for tunnel in story.tunnels {
-        let told = counted(put(site, "PacketLoss", tunnel).iter().map(dated));
+        let puts = counted(put(site, "PacketLoss", tunnel).iter().map(dated));
         let mut minutes = Vec::new();
         let mut minute = story.first;
         while minute < story.end.minute() {
@@ -85,7 +85,7 @@ pub(super) fn minutes(site: &Site, story: &Story) {
         if story.moved {
             let known = kept.keys().filter(|(_, outside)| outside == tunnel.outside);
             let known: Vec<_> = known.map(|(minute, _)| *minute).collect();
-            // Two that were one minute before the date moved may be another one after it.
+            // Two minutes that were one before the date moved may differ after it.
             assert!(known.len() + 1 >= minutes.len(), "{known:?} is known of {minutes:?}");
             minutes = known;
         }
@@ -95,45 +95,45 @@ pub(super) fn minutes(site: &Site, story: &Story) {
             let outside = tunnel.outside;
             assert!(sent + waiting >= 1, "{outside} {minute:?} was probed, and is not known");
             assert!(sent + waiting <= 1 + story.restarts, "{outside} {minute:?} in {} parts", sent + waiting);
-            let told = told.get(&minute).copied().unwrap_or_default();
-            assert!(told >= sent, "{outside} {minute:?} is marked as sent and was told {told} times");
+            let puts = puts.get(&minute).copied().unwrap_or_default();
+            assert!(puts >= sent, "{outside} {minute:?} is marked as sent and was sent {puts} times");
             let lost = story.lost;
             assert!(
-                told <= sent + waiting + lost,
-                "{outside} {minute:?} in {} parts was told {told} times, and {lost} answers were lost",
+                puts <= sent + waiting + lost,
+                "{outside} {minute:?} in {} parts was sent {puts} times, and {lost} replies were lost",
                 sent + waiting
             );
         }
     }
-    nothing_is_told_twice(site, story);
+    nothing_is_sent_twice(site, story);
 }
 
-/// Whether the store has this minute, or what was probed of it, of each tunnel.
+/// Whether the store has this minute, or its probed part, of each tunnel.
 pub(super) fn keeps(site: &Site, tunnels: &[&Tunnel], minute: Stamp) -> bool {
     let kept = parts(site);
     tunnels.iter().all(|tunnel| kept.contains_key(&(minute, tunnel.outside.to_owned())))
 }
 
-fn nothing_is_told_twice(site: &Site, story: &Story) {
+fn nothing_is_sent_twice(site: &Site, story: &Delivery) {
     let all = site.control(json!({ "metrics": {} }));
     let all = all.as_array().unwrap().iter().map(|one| &one["datum"]);
-    let told = counted(all.map(|datum| {
+    let puts = counted(all.map(|datum| {
         format!("{} {} {}", text(datum, "MetricName"), datum["Dimensions"], datum["Timestamp"])
     }));
-    let Story { restarts, lost, .. } = story;
-    let twice: Vec<_> = told.iter().filter(|(_, times)| **times > 1 + restarts + lost).collect();
-    assert!(twice.is_empty(), "told too often with {restarts} restarts and {lost} lost answers: {twice:#?}");
+    let Delivery { restarts, lost, .. } = story;
+    let twice: Vec<_> = puts.iter().filter(|(_, times)| **times > 1 + restarts + lost).collect();
+    assert!(twice.is_empty(), "sent too often with {restarts} restarts and {lost} lost replies: {twice:#?}");
 }
 
-/// The parts of a minute of a tunnel.
+/// The parts of a tunnel's minute.
 #[derive(Clone, Copy, Default)]
 struct Parts {
     sent: usize,
     waiting: usize,
 }
 
-/// What the store has of minutes in which an echo ended, by minute and the tunnel's outside address. The part of a daemon
-/// that was started in the last moment of a minute may have none, and then there is no loss to tell of it.
+/// The store's minutes in which a probe ended, by minute and the tunnel's outside address. The part of a daemon that
+/// started in the last moment of a minute may have none, and then it has no loss to send.
 fn parts(site: &Site) -> BTreeMap<(Stamp, String), Parts> {
     let store = Connection::open(site.home.store()).unwrap();
     let mut rows = store
@@ -157,7 +157,7 @@ fn parts(site: &Site) -> BTreeMap<(Stamp, String), Parts> {
     parts
 }
 
-/// What CloudWatch was given of a metric of a tunnel, oldest first.
+/// The data of a metric that CloudWatch was sent for a tunnel, oldest first.
 pub(super) fn put(site: &Site, name: &str, tunnel: &Tunnel) -> Vec<Value> {
     let all = site.control(json!({ "metrics": { "namespace": "BothEnds" } }));
     let data = all.as_array().unwrap().iter().map(|one| &one["datum"]);
@@ -167,7 +167,7 @@ pub(super) fn put(site: &Site, name: &str, tunnel: &Tunnel) -> Vec<Value> {
     data.filter(of_tunnel).cloned().collect()
 }
 
-/// The time that a datum is of.
+/// The time of a datum.
 pub(super) fn dated(datum: &Value) -> Stamp {
     Stamp::from_millis((datum["Timestamp"].as_f64().unwrap() * 1e3) as i64)
 }

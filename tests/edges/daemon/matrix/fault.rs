@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-/// What goes wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fault {
     Throttle,
@@ -22,7 +21,7 @@ pub(super) enum Fault {
 }
 
 impl Fault {
-    /// The fault as the stand-in has it.
+    /// The fault in the stand-in's format.
     pub(super) fn kind(self) -> Value {
         match self {
             Self::Throttle => json!("throttle"),
@@ -33,7 +32,7 @@ impl Fault {
             Self::Reset => json!("reset"),
             Self::Close => json!("close"),
             Self::Garbage => json!("garbage"),
-            // The daemon gives a call up after 10 s.
+            // The daemon abandons a call after 10 s.
             Self::Hang => json!({ "hang": { "seconds": 3600.0 } }),
             Self::Slow => json!({ "slow": { "seconds": 2.0 } }),
             Self::LostReply => json!("lost_reply"),
@@ -45,13 +44,13 @@ impl Fault {
     pub(super) const fn times(self) -> u32 {
         match self {
             Self::Throttle | Self::Internal | Self::Unavailable | Self::Reset | Self::Close => 3,
-            // What was done may be found out by other means than asking for it again.
+            // The effect of the call may be found without calling again.
             Self::Garbage | Self::LostReply | Self::Slow => 2,
             Self::Expired | Self::Denied | Self::Hang | Self::Skew => 1,
         }
     }
 
-    /// How far it moves the date of what is not yet told: the daemon dates by AWS's clock.
+    /// How far it moves the date of pending data: the daemon dates by AWS's clock.
     pub(super) const fn moves_the_date(self) -> Option<Duration> {
         match self {
             Self::Skew => Some(Duration::from_secs(3600)),
@@ -69,7 +68,7 @@ impl Fault {
         }
     }
 
-    /// Whether a person mends it, and restarts the daemon.
+    /// Whether a person fixes it, and restarts the daemon.
     pub(super) const fn needs_a_person(self) -> bool {
         match self {
             Self::Denied => true,
@@ -88,7 +87,7 @@ impl Fault {
     }
 }
 
-/// What it goes wrong with.
+/// The operation that fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Operation {
     PutMetricData,
@@ -113,8 +112,8 @@ impl Operation {
         Self::GetIncidentRecord,
     ];
 
-    /// Whether it asks about the tunnels, which is done again and again.
-    pub(super) const fn asks(self) -> bool {
+    /// Whether it polls the tunnels, which happens repeatedly.
+    pub(super) const fn is_poll(self) -> bool {
         match self {
             Self::GetMetricData | Self::DescribeVpnConnections => true,
             Self::PutMetricData

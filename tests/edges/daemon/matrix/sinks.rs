@@ -1,9 +1,9 @@
-//! The same for the other sinks, on a shorter story: an outage opens, both tunnels heal, it is over. OpsCenter, two topics and a
-//! webhook hear of it, and one operation, or the webhook's receiver, goes wrong.
+//! The same for the other sinks, with a shorter outage: it opens, both tunnels heal, it is resolved. It goes to
+//! OpsCenter, two topics and a webhook, and one operation, or the webhook's receiver, fails.
 //!
-//! At the end there is one OpsItem, resolved, with every line of its story once; and every message was told under one name,
-//! in order, from the opening to the end. For each answer that the daemon did not get, a message may come once more: then it is
-//! the same.
+//! At the end there is one OpsItem, resolved, with every line of its timeline once; and every message was sent under
+//! one id, in order, from the opening to the end. For each reply that the daemon did not get, a message may be sent
+//! once more, unchanged.
 
 use std::collections::BTreeSet;
 use std::net::TcpListener;
@@ -41,7 +41,7 @@ const ALL: [Fault; 12] = [
 const PACE: &str =
     "[probe]\ninterval = \"1s\"\nsuspect_interval = \"1s\"\ntimeout = \"1s\"\ndown_after = 3\nup_after = 2\n";
 
-/// Plays cells side by side; the panic of one that fails is printed with its name.
+/// Runs cells side by side; the panic of one that fails is printed with its name.
 fn side_by_side<T: std::fmt::Debug + Copy + Send>(what: &str, cells: &[T], play: impl Fn(T) + Copy + Send) {
     let failed: Vec<String> = thread::scope(|scope| {
         let cells: Vec<_> = cells
@@ -60,7 +60,7 @@ fn side_by_side<T: std::fmt::Debug + Copy + Send>(what: &str, cells: &[T], play:
     }
 }
 
-/// A site with all the sinks, and the receiver of its webhook.
+/// A site with all the sinks, and its webhook's receiver.
 fn stage() -> (Site, Receiver) {
     let site = Site::new();
     let receiver = Receiver::start(inside(&site.here, || TcpListener::bind("127.0.0.1:0").unwrap()), false);
@@ -85,7 +85,7 @@ struct Player<'s> {
     site: &'s Site,
     daemon: Option<Daemon<'s>>,
     answers: Answers,
-    /// A person is to restart the daemon once this has happened.
+    /// A person has to restart the daemon once this has happened.
     restart: Option<&'s dyn Fn() -> bool>,
 }
 
@@ -111,7 +111,7 @@ impl<'s> Player<'s> {
                 self.stop();
                 self.daemon = Some(self.site.start());
             }
-            assert!(clock::now().mono < deadline, "waited {PATIENCE:?} in vain: {what}");
+            assert!(clock::now().mono < deadline, "timed out after {PATIENCE:?} waiting until {what}");
             thread::sleep(PAUSE);
         }
     }
@@ -138,14 +138,14 @@ fn items(site: &Site) -> Vec<Value> {
     site.control(json!({ "ops_items": {} })).as_array().unwrap().clone()
 }
 
-/// Names and changes of the messages that a topic was given.
+/// Ids and changes of the messages that a topic received.
 fn messages(site: &Site, topic: &str) -> Vec<(String, String)> {
     let all = site.control(json!({ "messages": {} }));
     let of = all.as_array().unwrap().iter().filter(|message| message["topic"] == topic);
     of.map(|message| named(&message["attributes"])).collect()
 }
 
-/// The same of the requests to publish that were carried out.
+/// The same for the publish requests that were executed.
 fn published(site: &Site, topic: &str) -> Vec<(String, String)> {
     let mut all = site.executed("Publish");
     all.retain(|request| request["parameters"]["TopicArn"] == topic);
@@ -161,22 +161,22 @@ fn named(message: &Value) -> (String, String) {
     (text("id"), text("change"))
 }
 
-/// From the opening to the end, in order, each under one name, and no more often again than answers were `lost`.
+/// From the opening to the end, in order, each under one id, and not repeated more often than replies were `lost`.
 #[track_caller]
-fn told_once(told: &[(String, String)], lost: usize) {
+fn sent_once(sent: &[(String, String)], lost: usize) {
     let mut once: Vec<&(String, String)> = Vec::new();
-    for message in told {
+    for message in sent {
         if !once.contains(&message) {
             once.push(message);
         }
     }
-    let again = told.len() - once.len();
-    assert!(again <= lost, "told again {again} times, and {lost} answers were lost: {told:?}");
+    let again = sent.len() - once.len();
+    assert!(again <= lost, "repeated {again} times, and {lost} replies were lost: {sent:?}");
     let changes: Vec<&str> = once.iter().map(|(_, change)| change.as_str()).collect();
-    let [first, between @ .., last] = changes.as_slice() else { panic!("{told:?}") };
-    assert_eq!((*first, *last), ("opened", "resolved"), "{told:?}");
-    assert!(between.iter().all(|change| ["worsened", "updated"].contains(change)), "{told:?}");
-    assert_eq!(told[told.len() - 1].1, "resolved", "nothing is told after the end: {told:?}");
+    let [first, between @ .., last] = changes.as_slice() else { panic!("{sent:?}") };
+    assert_eq!((*first, *last), ("opened", "resolved"), "{sent:?}");
+    assert!(between.iter().all(|change| ["worsened", "updated"].contains(change)), "{sent:?}");
+    assert_eq!(sent[sent.len() - 1].1, "resolved", "nothing is sent after the end: {sent:?}");
 }
 
 /// What all sinks have at the end.
@@ -186,71 +186,71 @@ fn delivered(site: &Site, receiver: &Receiver, answers: &Answers) {
     assert_eq!(items[0]["Status"], "Resolved");
     let timeline = items[0]["OperationalData"]["bothends-timeline milan-1"]["Value"].as_str().unwrap();
     let lines: BTreeSet<&str> = timeline.lines().collect();
-    assert_eq!(lines.len(), timeline.lines().count(), "told twice: {timeline}");
-    let times = |told: &str| lines.iter().filter(|line| line.contains(told)).count();
+    assert_eq!(lines.len(), timeline.lines().count(), "written twice: {timeline}");
+    let times = |sent: &str| lines.iter().filter(|line| line.contains(sent)).count();
     assert_eq!(times("outage over"), 1, "{timeline}");
-    // A daemon that was stopped while it opened the item joins it as things are then, and one that starts clears from the
-    // beginning.
+    // A daemon that was stopped while it created the item adopts it in its current state, and one that starts restarts
+    // the clearing.
     assert!(times("clearing") >= 1 || answers.lives() > 1, "{timeline}");
     let fifo = format!("{TOPIC}.fifo");
     for (sink, topic) in [("sns", TOPIC), ("sns-2", &*fifo)] {
-        let told = published(site, topic);
-        told_once(&told, answers.lost_by(sink, told.len()));
+        let sent = published(site, topic);
+        sent_once(&sent, answers.lost_by(sink, sent.len()));
     }
-    // The topic itself drops what comes again.
-    told_once(&messages(site, &fifo), 0);
-    let told: Vec<_> = receiver.arrived().iter().map(|posted| named(&posted.json())).collect();
-    told_once(&told, answers.lost_by("webhook", told.len()));
+    // The topic itself drops duplicates.
+    sent_once(&messages(site, &fifo), 0);
+    let sent: Vec<_> = receiver.arrived().iter().map(|posted| named(&posted.json())).collect();
+    sent_once(&sent, answers.lost_by("webhook", sent.len()));
 }
 
 fn play(fault: Fault, operation: &str) {
     let (site, receiver) = stage();
     let struck = || site.control(json!({ "faults": {} })) == json!([]);
     let mut player = Player::start(&site, None);
-    // There is one item to open, so that what does not fail strikes once.
+    // There is one item to create, so a fault other than a failure strikes once.
     let times = if fault == Fault::Slow { 1 } else { fault.times() };
     site.fault_times(operation, fault.kind(), times);
     player.restart = fault.needs_a_person().then_some(&struck);
     player.breaks();
-    player.until("the item is there", |_| !items(&site).is_empty());
-    player.until("all are told", |_| {
+    player.until("the OpsItem exists", |_| !items(&site).is_empty());
+    player.until("every sink has the outage", |_| {
         !messages(&site, TOPIC).is_empty()
             && !messages(&site, &format!("{TOPIC}.fifo")).is_empty()
             && !receiver.taken().is_empty()
     });
     player.heals();
-    player.until("all is settled", |player| player.daemon().status()["incidents"] == json!([]));
+    player.until("every incident is settled", |player| player.daemon().status()["incidents"] == json!([]));
     player.until("the fault has struck as often as it was to", |_| struck());
     player.stop();
     delivered(&site, &receiver, &player.answers);
 }
 
 #[test]
-fn everything_is_delivered_once_whatever_goes_wrong_with_opening_an_ops_item() {
+fn everything_is_delivered_once_whatever_fails_at_creating_an_ops_item() {
     side_by_side("CreateOpsItem", &ALL, |fault| play(fault, "CreateOpsItem"));
 }
 
 #[test]
-fn everything_is_delivered_once_whatever_goes_wrong_with_changing_an_ops_item() {
+fn everything_is_delivered_once_whatever_fails_at_updating_an_ops_item() {
     side_by_side("UpdateOpsItem", &ALL, |fault| play(fault, "UpdateOpsItem"));
 }
 
 #[test]
-fn everything_is_delivered_once_whatever_goes_wrong_with_reading_an_ops_item() {
+fn everything_is_delivered_once_whatever_fails_at_reading_an_ops_item() {
     side_by_side("GetOpsItem", &ALL, |fault| play(fault, "GetOpsItem"));
 }
 
 #[test]
-fn everything_is_delivered_once_whatever_goes_wrong_with_listing_ops_items() {
+fn everything_is_delivered_once_whatever_fails_at_listing_ops_items() {
     side_by_side("DescribeOpsItems", &ALL, |fault| play(fault, "DescribeOpsItems"));
 }
 
 #[test]
-fn everything_is_delivered_once_whatever_goes_wrong_with_publishing() {
+fn everything_is_delivered_once_whatever_fails_at_publishing() {
     side_by_side("Publish", &ALL, |fault| play(fault, "Publish"));
 }
 
-/// What goes wrong with a webhook's receiver.
+/// How a webhook's receiver fails.
 #[derive(Clone, Copy, Debug)]
 enum Trouble {
     Lost,
@@ -282,7 +282,7 @@ impl Trouble {
 }
 
 #[test]
-fn everything_is_delivered_once_whatever_the_receiver_of_a_webhook_answers_at_the_beginning_or_the_end() {
+fn everything_is_delivered_once_whatever_a_webhook_receiver_answers_at_the_start_or_the_end() {
     let cells = [
         Trouble::Lost,
         Trouble::Silent,
@@ -306,13 +306,14 @@ fn everything_is_delivered_once_whatever_the_receiver_of_a_webhook_answers_at_th
             receiver.reacts(&reactions);
         }
         player.breaks();
-        player.until("it is taken", |_| !receiver.taken().is_empty());
+        player.until("the message is accepted", |_| !receiver.taken().is_empty());
         if at_the_end {
             receiver.reacts(&reactions);
         }
         player.heals();
-        player.until("all is settled", |player| player.daemon().status()["incidents"] == json!([]));
-        player.until("it went wrong as often as it was to", |_| failed());
+        player
+            .until("every incident is settled", |player| player.daemon().status()["incidents"] == json!([]));
+        player.until("the fault has struck as often as it was to", |_| failed());
         player.stop();
         delivered(&site, &receiver, &player.answers);
         let (first, again) = (&receiver.posted()[0], &receiver.posted()[1]);

@@ -1,5 +1,5 @@
-//! AWS: the stand-in, listening on the gateway itself so that no fault of the lab comes between it and the daemon, and
-//! following what the AWS-side charon and BIRD really do.
+//! AWS: the stand-in, listening on the gateway itself so that no fault of the lab affects its path to the daemon, and
+//! following the real state of the AWS-side charon and BIRD.
 
 use std::net::TcpListener;
 use std::sync::Arc;
@@ -13,12 +13,12 @@ use super::network::{Lab, script};
 use super::{OTHER_OUTSIDE, OTHER_VPN, OUTSIDE, VPN};
 use crate::stand_in::{Command, Settings, StandIn};
 
-/// The only keys that the stand-in takes.
+/// The only keys that the stand-in accepts.
 pub(super) const ACCESS_KEY_ID: &str = "AKIASTANDINEXAMPLE01";
 pub(super) const SECRET_ACCESS_KEY: &str = "a-secret-that-only-the-stand-in-knows";
 pub(super) const RESPONSE_PLAN: &str = "arn:aws:ssm-incidents::123456789012:response-plan/bothends";
 
-/// How often AWS's end is looked at: four times as often as the daemon asks AWS.
+/// How often AWS's end is read: four times as often as the daemon polls AWS.
 const FOLLOW_EVERY: Duration = Duration::from_millis(500);
 
 /// AWS, as far as the daemon can tell.
@@ -28,29 +28,29 @@ pub(crate) struct Aws {
 }
 
 impl Aws {
-    /// An AWS that says of the lab's tunnels what is so at its own end of them.
+    /// An AWS that reports the state of the lab's tunnels as seen at its own end.
     pub(crate) fn following(lab: &Lab) -> Self {
         let listener = lab.gateway().inside(|| TcpListener::bind("127.0.0.1:0").unwrap());
         let stand_in = Arc::new(StandIn::start(listener, settings()).unwrap());
         let (stop, stopped) = channel();
-        let told = Arc::clone(&stand_in);
+        let follower = Arc::clone(&stand_in);
         let follow = move || {
             while stopped.recv_timeout(FOLLOW_EVERY) == Err(RecvTimeoutError::Timeout) {
-                // Where the lab cannot be asked the tunnels stay as they were.
+                // If the lab does not answer, the tunnels stay as they were.
                 let Ok(output) = script(&["aws-view"]).output() else { continue };
                 let lines = String::from_utf8_lossy(&output.stdout).into_owned();
-                told.control(Command::Observe { lines }).unwrap();
+                follower.control(Command::Observe { lines }).unwrap();
             }
         };
         Self { follower: Some((stop, thread::spawn(follow))), stand_in }
     }
 
-    /// Where its APIs answer; on the gateway only.
+    /// The URL of its APIs; on the gateway only.
     pub(crate) fn url(&self) -> String {
         self.stand_in.url()
     }
 
-    /// Carries out a command of the stand-in, given as JSON.
+    /// Executes a command of the stand-in, given as JSON.
     pub(crate) fn control(&self, command: Value) -> Value {
         let command: Command = serde_json::from_value(command).unwrap();
         self.stand_in.control(command).unwrap()
@@ -66,7 +66,7 @@ impl Aws {
         requests
     }
 
-    /// How often the daemon has asked about its tunnels.
+    /// How often the daemon has polled its tunnels.
     pub(crate) fn polls(&self) -> usize {
         self.received("DescribeVpnConnections").len()
     }
@@ -87,12 +87,12 @@ impl Aws {
         records.into_iter().find(|incident| incident["record"]["status"] == status)
     }
 
-    /// How many people were paged.
+    /// The number of pages.
     pub(crate) fn pages(&self) -> usize {
         self.control(json!({ "incidents": {} })).as_array().unwrap().len()
     }
 
-    /// Every datum that CloudWatch was given, oldest first.
+    /// Every datum that CloudWatch received, oldest first.
     pub(crate) fn metric_data(&self) -> Vec<Value> {
         let requests = self.received("PutMetricData");
         let data = requests.iter().filter_map(|request| request["parameters"]["MetricData"].as_array());
@@ -104,7 +104,7 @@ impl Drop for Aws {
     fn drop(&mut self) {
         if let Some((stop, follower)) = self.follower.take() {
             drop(stop);
-            // A panic in the thread has already been printed; a drop may not raise it again.
+            // A panic in the thread has already been printed; a drop must not raise it again.
             drop(follower.join());
         }
     }

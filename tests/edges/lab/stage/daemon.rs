@@ -1,4 +1,4 @@
-//! The daemon as a process on the gateway, with no environment but what it needs for AWS.
+//! The daemon as a process on the gateway, with only the environment that it needs for AWS.
 
 use std::cell::RefCell;
 use std::fs::{self, File};
@@ -14,12 +14,12 @@ use super::aws::{ACCESS_KEY_ID, RESPONSE_PLAN, SECRET_ACCESS_KEY};
 use super::gateway::Gateway;
 use super::{OUTSIDE, VPN};
 
-/// Where it listens unless told otherwise.
+/// Its default listen address.
 const LISTEN: &str = "127.0.0.1:9846";
 
-/// A configuration of the lab's two tunnels, with what tests have different.
+/// A configuration of the lab's two tunnels, with the settings that tests change.
 pub(crate) struct Config {
-    /// People's word for the connection.
+    /// The display name of the connection.
     pub(crate) vpn_name: &'static str,
     /// How the connection is routed, if that is configured.
     pub(crate) routing: Option<&'static str>,
@@ -32,7 +32,7 @@ pub(crate) struct Config {
 }
 
 impl Default for Config {
-    /// Short times, so that a test takes seconds; but a charon that a busy machine lets wait for a second is not Down.
+    /// Short times, so that a test takes seconds; but a charon that waits a second on a busy machine must not be Down.
     fn default() -> Self {
         Self {
             vpn_name: "Lab office",
@@ -90,7 +90,7 @@ listen = '{LISTEN}'
     }
 }
 
-/// A running daemon. Dropping it ends the process; after a panic it also prints what the daemon had to say.
+/// A running daemon. Dropping it ends the process; after a panic it also prints the daemon's log.
 pub(crate) struct Daemon {
     gateway: Gateway,
     aws_url: String,
@@ -107,7 +107,7 @@ impl Daemon {
         Self { gateway: gateway.clone(), aws_url: aws_url.to_owned(), directory, child }
     }
 
-    /// Kills it without warning and starts it again; `meanwhile` is given its state directory.
+    /// Kills it with SIGKILL and starts it again; `meanwhile` gets its state directory.
     pub(crate) fn is_killed_and_started_again(&self, meanwhile: impl FnOnce(&Path)) {
         let mut child = self.child.borrow_mut();
         child.kill().unwrap();
@@ -116,34 +116,33 @@ impl Daemon {
         *child = spawn(&self.gateway, &self.aws_url, &self.directory);
     }
 
-    /// Its store.
     pub(crate) fn store(&self) -> PathBuf {
         self.directory.path().join("bothends.db")
     }
 
-    /// Gives it another configuration and tells it so.
+    /// Writes another configuration and reloads it.
     pub(crate) fn is_reconfigured(&self, config: &Config) {
         self.reads(&config.text());
     }
 
-    /// Gives it a text for its configuration and tells it so.
+    /// Writes a text as its configuration and reloads it.
     pub(crate) fn reads(&self, config: &str) {
         fs::write(config_path(&self.directory), config).unwrap();
         let pid = Pid::from_child(&self.child.borrow());
         kill_process(pid, Signal::HUP).unwrap();
     }
 
-    /// How it ended, if it has.
+    /// Its exit status, if it has ended.
     pub(crate) fn ended(&self) -> Option<ExitStatus> {
         self.child.borrow_mut().try_wait().unwrap()
     }
 
-    /// Asks its listener; nothing if nobody answers.
+    /// Queries its listener; `None` if nobody answers.
     pub(crate) fn get(&self, path: &str) -> Option<Answer> {
         self.gateway.inside(|| client::get(LISTEN.parse().unwrap(), path)).ok()
     }
 
-    /// What Prometheus sees of a metric: each sample's labels and value.
+    /// A metric as Prometheus sees it: each sample's labels and value.
     pub(crate) fn samples(&self, metric: &str) -> Vec<(String, f64)> {
         let Some(scrape) = self.get("/metrics") else { return Vec::new() };
         let of_metric = |line: &str| {
@@ -159,7 +158,7 @@ impl Daemon {
 impl Drop for Daemon {
     fn drop(&mut self) {
         let child = self.child.get_mut();
-        // One that has ended already is none to kill.
+        // It may have ended already.
         drop(child.kill());
         drop(child.wait());
         if thread::panicking() {

@@ -16,18 +16,18 @@ pub(crate) struct Gateway {
 }
 
 impl Gateway {
-    /// The namespace that iproute2 knows by this name.
+    /// The namespace with this name in iproute2.
     pub(super) fn named(name: String) -> Self {
         let namespace = Arc::new(File::open(format!("/run/netns/{name}")).unwrap());
         Self { name, namespace }
     }
 
-    /// What iproute2 calls it.
+    /// Its name in iproute2.
     pub(super) fn name(&self) -> &str {
         &self.name
     }
 
-    /// Does something on a thread in here. What it opens stays in here.
+    /// Runs something on a thread in the namespace. What it opens stays in there.
     pub(super) fn inside<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
         let enter_and_work = || {
             move_into_link_name_space(self.namespace.as_fd(), Some(LinkNameSpaceType::Network)).unwrap();

@@ -6,9 +6,9 @@ use std::process::Command;
 use super::gateway::Gateway;
 
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/lab/lab.sh");
-/// The demo's lab and a person's have another name.
+/// The demo's lab and one started by hand have other names.
 const NAME: &str = "bothends-test";
-/// Whoever holds the lock on it has the lab; on a small machine two labs would only slow each other down.
+/// The holder of this lock has the lab; on a small machine two labs would only slow each other down.
 const TURN: &str = "/run/bothends-test.turn";
 
 /// Two tunnels that are up until they are broken. Dropping it takes everything down.
@@ -36,7 +36,7 @@ impl Lab {
         run(&["break", kind, tunnel]);
     }
 
-    /// The same for a kind of fault that has a measure.
+    /// The same for a kind of fault with a parameter.
     pub(crate) fn breaks_by(&self, kind: &str, tunnel: &str, value: &str) {
         run(&["break", kind, tunnel, value]);
     }
@@ -46,7 +46,7 @@ impl Lab {
         run(&["heal", tunnel]);
     }
 
-    /// `ip ARGUMENTS` on a node; `{lab}` in them stands for the lab's name, with which its namespaces' names begin.
+    /// `ip ARGUMENTS` on a node; `{lab}` in them verdicts_and_carrying for the lab's name, which is the prefix of its namespaces.
     pub(crate) fn ip(&self, node: &str, arguments: &str) {
         let arguments = arguments.replace("{lab}", NAME);
         let words: Vec<&str> = ["exec", node, "ip"].into_iter().chain(arguments.split_whitespace()).collect();
@@ -63,7 +63,6 @@ impl Drop for Lab {
     }
 }
 
-/// A command of the lab.
 pub(super) fn script(arguments: &[&str]) -> Command {
     let mut command = Command::new(SCRIPT);
     command.args(arguments).env("LAB_NAME", NAME).env("LAB_OWNER", std::process::id().to_string());

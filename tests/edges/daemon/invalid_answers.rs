@@ -1,4 +1,4 @@
-//! Answers that make no sense.
+//! Invalid answers from AWS.
 
 use serde_json::json;
 
@@ -6,7 +6,7 @@ use super::site::{FIVE, MILAN, ONE, ROME, ROMES_REGION, Site, THREE, TURIN, TWO}
 use super::wait::until;
 
 #[test]
-fn evidence_that_makes_no_sense_is_unknown_told_and_counted_once_and_no_page() {
+fn invalid_evidence_is_unknown_reported_and_counted_once_and_pages_nobody() {
     let site = Site::new();
     site.home.add(
         "more.toml",
@@ -19,19 +19,19 @@ fn evidence_that_makes_no_sense_is_unknown_told_and_counted_once_and_no_page() {
     let daemon = site.start_healthy();
     daemon.until_assessed("healthy", &[&THREE, &FIVE]);
 
-    let nonsense = [
+    let invalid = [
         (MILAN, ONE, json!("garbage"), "garbage"),
         (ROME, THREE, json!({ "value": 7.0 }), "garbage"),
         (TURIN, FIVE, json!({ "future": 0.0 }), "future"),
     ];
-    for (_, tunnel, view, _) in &nonsense {
+    for (_, tunnel, view, _) in &invalid {
         site.cloudwatch_shows(tunnel, view.clone());
     }
-    // A minute that holds a change takes nothing back, and is no news.
+    // A minute that contains a change takes nothing back, and is no new evidence.
     site.cloudwatch_shows(&TWO, json!({ "value": 0.54 }));
     site.cut(&[&ONE, &TWO, &THREE, &FIVE]);
     daemon.until_assessed("disputed", &[&TWO]);
-    for (vpn, tunnel, _, why) in &nonsense {
+    for (vpn, tunnel, _, why) in &invalid {
         let outside = tunnel.outside;
         daemon.until_assessed("unconfirmed", &[tunnel]);
         assert_eq!(daemon.tunnel(tunnel)["aws"]["why"], *why, "{outside}");
@@ -51,7 +51,7 @@ fn evidence_that_makes_no_sense_is_unknown_told_and_counted_once_and_no_page() {
 }
 
 #[test]
-fn answers_that_break_off_or_are_none_are_counted_and_told_once_and_no_more() {
+fn truncated_and_invalid_answers_are_counted_and_reported_once() {
     let site = Site::new();
     site.fault_times("GetMetricData", json!("truncated"), 1);
     site.fault("GetMetricData", json!("garbage"));
@@ -61,19 +61,19 @@ fn answers_that_break_off_or_are_none_are_counted_and_told_once_and_no_more() {
         all.retain(|request| request["result"] != "ok");
         all.len() as f64
     };
-    until("it asks again and again", || spoilt() >= 3.0);
+    until("it keeps polling", || spoilt() >= 3.0);
     let answer = daemon.until_readyz_says("aws_answer_invalid");
     assert!(answer.body.contains("GetMetricData"), "{answer:?}");
     site.clear_faults();
     daemon.until_assessed("healthy", &[&ONE, &TWO]);
-    until("/readyz is content", || daemon.get("/readyz").body == "ready\n");
+    until("/readyz says ready", || daemon.get("/readyz").body == "ready\n");
     let counted = |result: &str| {
         daemon.metric(&format!("bothends_aws_polls_total{{source=\"cloudwatch\",result=\"{result}\"}}"))
     };
-    // An answer that breaks off makes no sense either. One that does not come in time is another problem, which ends this one.
+    // A truncated answer is invalid, too. A missing one is a different problem, which ends this one.
     let (garbage, none) = (counted("garbage"), counted("timeout") + counted("error"));
     assert!(garbage <= spoilt() && garbage + none >= spoilt(), "{garbage} of {}, {none}", spoilt());
-    let told = daemon.logged("WARN", "PROBLEM=aws_answer_invalid");
-    assert!(!told.is_empty() && told.len() as f64 <= 1.0 + none, "{told:#?}");
+    let warnings = daemon.logged("WARN", "PROBLEM=aws_answer_invalid");
+    assert!(!warnings.is_empty() && warnings.len() as f64 <= 1.0 + none, "{warnings:#?}");
     assert!(site.received("StartIncident").is_empty());
 }

@@ -1,4 +1,4 @@
-//! Others at the same records: a person, the alarm of the template, a twin.
+//! Others that change the same records: a person, the template's alarm, a twin.
 
 use serde_json::{Value, json};
 
@@ -11,13 +11,13 @@ fn status(site: &Site) -> Vec<Value> {
 }
 
 #[test]
-fn what_a_person_closed_stays_closed_until_it_worsens_and_then_pages_again() {
+fn a_record_closed_by_a_person_stays_closed_until_the_incident_worsens_and_pages_again() {
     let site = Site::new();
     let daemon = site.start_healthy();
-    // AWS agrees on one tunnel; of the other it says up, but nothing gets through.
+    // AWS agrees on one tunnel; it reports the other one up, but no traffic passes.
     site.aws_says(false, &[&ONE]);
     site.cut(&[&ONE, &TWO]);
-    until("the outage is raised", || status(&site) == ["OPEN"]);
+    until("the outage record is created", || status(&site) == ["OPEN"]);
     daemon.until_assessed("disputed", &[&TWO]);
     let arn = site.records("outage")[0]["record"]["arn"].clone();
     site.control(json!({ "close_incident": { "arn": arn, "by": "a-person" } }));
@@ -36,7 +36,7 @@ fn what_a_person_closed_stays_closed_until_it_worsens_and_then_pages_again() {
 }
 
 #[test]
-fn a_record_that_the_alarm_started_is_adopted_and_resolved() {
+fn a_record_created_by_the_alarm_is_adopted_and_resolved() {
     let site = Site::new();
     let alarm = format!("arn:aws:cloudwatch:eu-west-1:123456789012:alarm:bothends-{MILAN}-outage");
     let daemon = site.start_healthy();
@@ -49,7 +49,7 @@ fn a_record_that_the_alarm_started_is_adopted_and_resolved() {
         assert_eq!(all[0]["record"]["arn"], arn);
         all[0].clone()
     };
-    until("it gets the site's evidence", || {
+    until("it has the site's evidence", || {
         record()["timeline"].to_string().contains("outage also seen by this site")
     });
     site.aws_says(true, &[&ONE, &TWO]);
@@ -60,7 +60,7 @@ fn a_record_that_the_alarm_started_is_adopted_and_resolved() {
 }
 
 #[test]
-fn two_daemons_of_one_connection_make_one_record() {
+fn two_daemons_of_one_connection_create_one_record() {
     let site = Site::new();
     let twin = site.twin();
     let daemons = [site.start(), Daemon::start(&site, &twin, site.command(&twin, &["run"]))];
@@ -71,7 +71,7 @@ fn two_daemons_of_one_connection_make_one_record() {
     site.cut(&[&ONE, &TWO]);
     for daemon in &daemons {
         until("it knows of the outage", || daemon.vpn(MILAN)["phases"]["outage"] == "open");
-        until("its record is there", || {
+        until("its record exists", || {
             daemon.metric(
                 "bothends_sink_requests_total{sink=\"incident_manager\",action=\"read\",result=\"ok\"}",
             ) >= 1.0
@@ -82,7 +82,7 @@ fn two_daemons_of_one_connection_make_one_record() {
     site.aws_says(true, &[&ONE, &TWO]);
     site.heal(&[&ONE, &TWO]);
     for daemon in &daemons {
-        until("it has settled", || daemon.status()["incidents"] == json!([]));
+        until("the incident is settled", || daemon.status()["incidents"] == json!([]));
     }
     assert_eq!(status(&site), ["RESOLVED"]);
     let timeline = site.records("outage")[0]["timeline"].to_string();

@@ -16,7 +16,8 @@ fn set_mode(path: &Path, mode: u32) {
     fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
 }
 
-/// A site whose directories the daemon's user may enter, and whose state is his; with a webhook, and the file of its secret.
+/// A site whose directories the daemon's user may enter, and whose state that user owns; with a webhook, and its secret
+/// file.
 fn site() -> (Site, PathBuf) {
     let site = Site::new();
     let secret = site.home.file("routing-key");
@@ -45,7 +46,7 @@ fn as_service(command: Command) -> Command {
     service
 }
 
-/// `bothends check` by root, where the host knows the user and group bothends by that number.
+/// `bothends check` by root, where this user and group have the name bothends.
 fn checked_where_the_service_is_known(site: &Site) -> Ended {
     let known = |of: &str, line: &str| {
         let file = site.home.file(of);
@@ -66,7 +67,7 @@ fn checked_where_the_service_is_known(site: &Site) -> Ended {
 }
 
 #[test]
-fn a_secret_that_the_daemon_cannot_read_is_refused_at_the_start_and_by_check_with_what_would_mend_it() {
+fn an_unreadable_secret_is_refused_at_the_start_and_by_check_with_the_fix() {
     let (site, secret) = site();
     set_mode(&secret, 0o600);
     let mend = format!("chgrp bothends {0} && chmod 640 {0}", secret.display());
@@ -77,7 +78,7 @@ fn a_secret_that_the_daemon_cannot_read_is_refused_at_the_start_and_by_check_wit
     assert!(!site.home.store().exists());
 
     let ended = checked_where_the_service_is_known(&site);
-    assert_eq!(ended.code, Some(0), "root may check what is not in its place yet: {ended:?}");
+    assert_eq!(ended.code, Some(0), "root may check what is not installed yet: {ended:?}");
     let warned = |line: &str| {
         line.starts_with("warning: ") && line.contains("by the user bothends") && line.ends_with(&mend)
     };
@@ -93,14 +94,14 @@ fn a_secret_that_the_daemon_cannot_read_is_refused_at_the_start_and_by_check_wit
 }
 
 #[test]
-fn a_secret_that_becomes_unreadable_refuses_the_reload_and_not_the_daemon() {
+fn a_secret_that_becomes_unreadable_fails_the_reload_but_not_the_daemon() {
     let (site, secret) = site();
     chown(&secret, None, Some(SERVICE)).unwrap();
     set_mode(&secret, 0o640);
     let manager = Manager::new(&site);
     set_mode(&site.home.notify_socket(), 0o666);
     let daemon = Daemon::start(&site, &site.home, as_service(manager.unit(&["run"])));
-    manager.until_heard("READY=1");
+    manager.until_notified("READY=1");
     set_mode(&secret, 0o600);
     let ended = site.run_command(manager.unit(&["reload"]));
     assert_eq!(ended.code, Some(78), "{ended:?}");
@@ -109,7 +110,7 @@ fn a_secret_that_becomes_unreadable_refuses_the_reload_and_not_the_daemon() {
 }
 
 #[test]
-fn a_directory_that_the_daemon_cannot_enter_is_named_and_not_the_files_behind_it() {
+fn an_inaccessible_directory_is_named_not_the_files_in_it() {
     let (site, secret) = site();
     set_mode(&secret, 0o640);
     let home = site.home.file("");
@@ -117,11 +118,11 @@ fn a_directory_that_the_daemon_cannot_enter_is_named_and_not_the_files_behind_it
     let ended = site.run_command(as_service(site.command(&site.home, &["run"])));
     assert_eq!(ended.code, Some(78), "{ended:?}");
     let home = home.to_str().unwrap().trim_end_matches('/');
-    let told: Vec<_> = ended.stderr.lines().filter(|line| line.contains("chgrp bothends")).collect();
-    assert_eq!(told.len(), 1, "{}", ended.stderr);
-    assert!(told[0].contains(&format!("chgrp bothends {home} && chmod 750 {home}")), "{}", ended.stderr);
+    let hints: Vec<_> = ended.stderr.lines().filter(|line| line.contains("chgrp bothends")).collect();
+    assert_eq!(hints.len(), 1, "{}", ended.stderr);
+    assert!(hints[0].contains(&format!("chgrp bothends {home} && chmod 750 {home}")), "{}", ended.stderr);
 
-    // Doing as it says leads on.
+    // Following the advice leads to the next step.
     chown(home, None, Some(SERVICE)).unwrap();
     set_mode(Path::new(home), 0o750);
     chown(&secret, None, Some(SERVICE)).unwrap();

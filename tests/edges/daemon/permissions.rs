@@ -1,4 +1,5 @@
-//! Files in the wrong hands: secrets that all can read, a configuration that others can write; and a host that trusts nobody.
+//! File ownership and permissions: secrets that everybody can read, a configuration that others can write; and a host
+//! without CA certificates.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt as _, chown};
@@ -13,7 +14,7 @@ fn set_mode(path: &Path, mode: u32) {
 }
 
 #[test]
-fn a_secret_in_a_configuration_that_all_can_read_is_refused_and_not_repeated() {
+fn a_secret_in_a_world_readable_configuration_is_refused_and_not_printed() {
     let site = Site::new();
     site.home.edit("https://wiki.example.com/vpn", "https://noc:hunter2@wiki.example.com/vpn");
     let file = site.home.config();
@@ -34,7 +35,7 @@ fn a_secret_in_a_configuration_that_all_can_read_is_refused_and_not_repeated() {
     let ended = site.run(&["check"]);
     assert_eq!(ended.code, Some(0), "{ended:?}");
     assert!(!ended.stdout.contains("hunter2"), "{}", ended.stdout);
-    // Nor can all read what lies in a directory that they cannot enter.
+    // A file in a directory that others cannot enter is not readable by them either.
     set_mode(&file, 0o644);
     set_mode(&site.home.file(""), 0o750);
     assert_eq!(site.run(&["check"]).code, Some(0));
@@ -42,34 +43,34 @@ fn a_secret_in_a_configuration_that_all_can_read_is_refused_and_not_repeated() {
 }
 
 #[test]
-fn a_key_beside_the_configuration_that_all_can_read_is_refused_by_run_and_told_by_check() {
+fn a_world_readable_key_beside_the_configuration_is_refused_by_run_and_reported_by_check() {
     let site = Site::new();
     let key = site.home.file("private-key.pem");
     fs::write(&key, "-----BEGIN EC PRIVATE KEY-----\nMHcCAQEE\n").unwrap();
     set_mode(&key, 0o644);
-    let told = format!(
+    let expected = format!(
         "{}:1: holds a private key, and every user of this host can read it: chmod 600 ",
         key.display()
     );
     let ended = site.run(&["run"]);
-    assert!(ended.code == Some(78) && ended.stderr.contains(&told), "{ended:?}");
+    assert!(ended.code == Some(78) && ended.stderr.contains(&expected), "{ended:?}");
     assert!(!site.home.store().exists());
     let ended = site.run(&["check"]);
-    assert!(ended.code == Some(0) && ended.stderr.contains(&format!("warning: {told}")), "{ended:?}");
+    assert!(ended.code == Some(0) && ended.stderr.contains(&format!("warning: {expected}")), "{ended:?}");
     set_mode(&key, 0o600);
     assert_eq!(site.run(&["check"]).stderr, "");
     site.start_healthy().stop();
 }
 
 #[test]
-fn credentials_that_all_can_read_are_refused() {
+fn world_readable_credentials_are_refused() {
     let site = Site::new();
     fs::create_dir(site.home.file(".aws")).unwrap();
     let file = site.home.file(".aws/credentials");
     fs::write(&file, format!("[default]\naws_access_key_id = x\naws_secret_access_key = {SECRET}\n"))
         .unwrap();
     set_mode(&file, 0o644);
-    // Whoever checks may have credentials of his own, which the service never sees.
+    // The user who runs the check may have credentials of their own, which the service never sees.
     for (command, code) in [("run", 78), ("check", 0)] {
         let ended = site.run(&[command]);
         assert_eq!(ended.code, Some(code), "{command}: {ended:?}");
@@ -82,13 +83,13 @@ fn credentials_that_all_can_read_are_refused() {
     }
     let mut elsewhere = site.command(&site.home, &["check"]);
     elsewhere.env("AWS_SHARED_CREDENTIALS_FILE", "/dev/null");
-    assert_eq!(site.run_command(elsewhere).stderr, "", "the SDK would not read it");
+    assert_eq!(site.run_command(elsewhere).stderr, "", "the SDK does not read this file");
     set_mode(&file, 0o600);
     assert_eq!(site.run(&["check"]).stderr, "");
 }
 
 #[test]
-fn a_configuration_that_others_can_write_is_refused_by_run_and_told_by_check() {
+fn a_configuration_that_others_can_write_is_refused_by_run_and_reported_by_check() {
     let site = Site::new();
     let main = site.home.config();
     let change = |to: &dyn Fn(&Path), path: &Path, mend: &str| {
@@ -96,14 +97,14 @@ fn a_configuration_that_others_can_write_is_refused_by_run_and_told_by_check() {
         let line = format!("{mend} {}", path.display());
         let run = site.run(&["run"]);
         assert_eq!(run.code, Some(78), "{mend}: {run:?}");
-        assert!(run.stderr.lines().any(|told| told.ends_with(&line)), "{mend}: {}", run.stderr);
+        assert!(run.stderr.lines().any(|expected| expected.ends_with(&line)), "{mend}: {}", run.stderr);
         let check = site.run(&["check"]);
         assert_eq!(check.code, Some(0), "{mend}: {check:?}");
-        let warning = |told: &str| told.starts_with("warning: ") && told.contains(&line);
+        let warning = |expected: &str| expected.starts_with("warning: ") && expected.contains(&line);
         assert!(check.stderr.lines().any(warning), "{mend}: {}", check.stderr);
         let to_run = site.run(&["check", "--to-run"]);
         assert_eq!(to_run.code, Some(78), "{mend}: {to_run:?}");
-        assert!(to_run.stderr.lines().any(|told| told.ends_with(&line)), "{mend}: {}", to_run.stderr);
+        assert!(to_run.stderr.lines().any(|expected| expected.ends_with(&line)), "{mend}: {}", to_run.stderr);
     };
     change(&|path| chown(path, Some(1000), None).unwrap(), &main, "chown root");
     chown(&main, Some(0), None).unwrap();
@@ -112,7 +113,7 @@ fn a_configuration_that_others_can_write_is_refused_by_run_and_told_by_check() {
     change(&|path| set_mode(path, 0o1777), &site.home.file("conf.d"), "chmod go-w");
     set_mode(&site.home.file("conf.d"), 0o755);
     assert!(!site.home.store().exists());
-    // As it is judged while a daemon runs, whose listener and store are taken.
+    // As checked while a daemon runs, whose listener and store are in use.
     let daemon = site.start_healthy();
     let to_run = site.run(&["check", "--to-run"]);
     assert_eq!((to_run.code, to_run.stderr.as_str()), (Some(0), ""), "{to_run:?}");
@@ -120,7 +121,7 @@ fn a_configuration_that_others_can_write_is_refused_by_run_and_told_by_check() {
 }
 
 #[test]
-fn a_reload_is_refused_when_the_configuration_has_come_into_other_hands() {
+fn a_reload_is_refused_when_the_configuration_has_another_owner() {
     let site = Site::new();
     let manager = Manager::new(&site);
     let _daemon = manager.start();
@@ -131,9 +132,9 @@ fn a_reload_is_refused_when_the_configuration_has_come_into_other_hands() {
 }
 
 #[test]
-fn a_file_is_checked_before_it_is_in_its_place() {
+fn a_file_can_be_checked_before_it_is_installed() {
     let site = Site::new();
-    // As Ansible's `validate:` has it: any name, root's alone.
+    // As with Ansible's `validate:`: any name, only root can read it.
     let staged = site.home.file("staged");
     fs::create_dir(&staged).unwrap();
     set_mode(&staged, 0o700);
@@ -145,7 +146,7 @@ fn a_file_is_checked_before_it_is_in_its_place() {
 }
 
 #[test]
-fn a_host_that_trusts_no_authority_is_told_what_to_install_unless_no_tls_is_spoken() {
+fn a_host_without_ca_certificates_is_told_what_to_install_unless_tls_is_not_used() {
     let site = Site::new();
     for arguments in [&["run"][..], &["check", "--to-run"]] {
         let mut command = site.command(&site.home, arguments);
