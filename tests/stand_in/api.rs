@@ -1,6 +1,6 @@
-//! Which service and which operation a request is for: the table of everything that the stand-in answers.
+//! Which service and operation a request is for: the table of everything that the stand-in answers.
 //!
-//! A further service is a model, a file with its operations, and a row here.
+//! To add a service: a model, a file with its operations, and a row here.
 
 use std::sync::LazyLock;
 
@@ -14,7 +14,7 @@ use super::sigv4::Caller;
 use super::state::State;
 use super::{cloudwatch, ec2, incidents, ops_items, sns, sts};
 
-/// What carries out an operation: checked input in, output of the model's shape out.
+/// Executes an operation: checked input in, output in the model's shape out.
 pub(super) type Handler = fn(&mut State, &Caller, Value) -> Result<Value, Refusal>;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -27,11 +27,11 @@ pub(super) enum Service {
     Sts,
 }
 
-/// One operation of one service, found.
+/// The operation of a request.
 pub(super) struct Target {
     pub(super) service: Service,
     pub(super) name: String,
-    /// None where the service has no such operation, or the stand-in does not know it.
+    /// None if the service has no such operation, or the stand-in does not know it.
     pub(super) found: Option<(&'static Operation, Handler)>,
 }
 
@@ -114,8 +114,8 @@ impl Service {
     }
 }
 
-/// Tells the services apart as their clients address them; whatever fits none is Incident Manager's, whose operations
-/// are paths.
+/// Distinguishes the services as their clients address them; whatever matches none is for Incident Manager, whose
+/// operations are paths.
 pub(super) fn target(request: &Incoming) -> Target {
     let rpc = format!("/service/{}/operation/", CLOUDWATCH.metadata.target_prefix);
     if let Some(name) = request.path.strip_prefix(&rpc) {

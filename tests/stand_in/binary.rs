@@ -1,4 +1,4 @@
-//! `aws-stand-in`: the stand-in as a program, for the demo and for trying things by hand.
+//! `aws-stand-in`: the stand-in as a program, for the demo and for manual tests.
 
 mod follow;
 #[path = "mod.rs"]

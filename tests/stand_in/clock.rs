@@ -1,9 +1,9 @@
-//! The stand-in's clock: AWS's time, which a test can shift against its own or hold still.
+//! The stand-in's clock: AWS's time, which a test can shift against its own or freeze.
 
 /// Seconds since 1970-01-01T00:00:00Z, as AWS's JSON and CBOR carry them.
 pub(crate) type Epoch = f64;
 
-/// The machine's clock, shifted; or a moment held still.
+/// The machine's clock, shifted; or a frozen time.
 pub(super) struct Clock {
     offset: f64,
     held: Option<Epoch>,
@@ -18,12 +18,12 @@ impl Clock {
         self.held.unwrap_or_else(machine) + self.offset
     }
 
-    /// Shifts the time by `seconds`, forth or back; clients see it in the `Date` header as a skew of their own clock.
+    /// Shifts the time by `seconds`, forward or back; clients see it in the `Date` header as a skew of their own clock.
     pub(super) fn advance(&mut self, seconds: f64) {
         self.offset += seconds;
     }
 
-    /// Holds the time still at what it is; `false` lets it run on from there.
+    /// Freezes the time; `false` lets it run on from there.
     pub(super) fn hold(&mut self, still: bool) {
         let now = self.now();
         self.held = still.then_some(now);
@@ -31,7 +31,7 @@ impl Clock {
     }
 }
 
-/// To the millisecond, as AWS has it: finer fractions would not survive JSON.
+/// In milliseconds, as at AWS: finer fractions would not survive JSON.
 fn machine() -> Epoch {
     let now = jiff::Timestamp::now().as_duration().as_secs_f64();
     (now * 1e3).round() / 1e3
@@ -42,12 +42,12 @@ fn timestamp(time: Epoch) -> jiff::Timestamp {
     jiff::Timestamp::from_duration(duration).unwrap_or_default()
 }
 
-/// `2026-11-22T10:00:00.000Z`, as AWS's XML has it.
+/// `2026-11-22T10:00:00.000Z`, as in AWS's XML.
 pub(super) fn iso(time: Epoch) -> String {
     format!("{:.3}", timestamp(time))
 }
 
-/// `20261122T100000Z`, as Signature Version 4 has it.
+/// `20261122T100000Z`, as in Signature Version 4.
 pub(super) fn basic(time: Epoch) -> String {
     timestamp(time).strftime("%Y%m%dT%H%M%SZ").to_string()
 }

@@ -1,4 +1,4 @@
-//! CloudWatch: takes custom metrics, and gives back those and `AWS/VPN`'s `TunnelState`.
+//! CloudWatch: accepts custom metrics, and returns those and `AWS/VPN`'s `TunnelState`.
 
 mod get;
 pub(super) mod limits;

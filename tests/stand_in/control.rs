@@ -1,4 +1,4 @@
-//! The control side: what a test, a demo or a person does to the stand-in and reads from it.
+//! The control side: commands of a test, a demo or a person to the stand-in.
 
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -12,10 +12,10 @@ use super::settings::Switches;
 use super::state::State;
 use super::tunnels::{ConfigurationView, Connection, ConnectionState, MetricView, TelemetryView, Tunnel};
 
-/// Paths below it are commands; no AWS service has such.
+/// Paths below it are commands; no AWS service has such paths.
 pub(super) const PREFIX: &str = "/_stand-in/";
 
-/// Everything that can be asked of the stand-in beside AWS's own operations. Times are in seconds since 1970.
+/// Every command besides AWS's own operations. Times are in seconds since 1970.
 #[derive(Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub(crate) enum Command {
@@ -28,11 +28,12 @@ pub(crate) enum Command {
         #[serde(default)]
         at: Option<Epoch>,
     },
-    /// Sets real states from a watcher's lines, `OUTSIDE_IP UP|DOWN [STATUS MESSAGE…]`; answers how many it took.
+    /// Sets real states from a watcher's lines, `OUTSIDE_IP UP|DOWN [STATUS MESSAGE…]`; returns how many it accepted.
     Observe {
         lines: String,
     },
-    /// Sets what CloudWatch and EC2 show of a tunnel apart from the real state; what is left out follows it again.
+    /// Sets what CloudWatch and EC2 show of a tunnel, separately from the real state; what is left out follows the real
+    /// state again.
     SetView {
         outside_ip: String,
         #[serde(default)]
@@ -44,12 +45,12 @@ pub(crate) enum Command {
         vpn_id: String,
         state: ConnectionState,
     },
-    /// Sets what a connection's CustomerGatewayConfiguration holds.
+    /// Sets the content of a connection's CustomerGatewayConfiguration.
     SetConfiguration {
         vpn_id: String,
         configuration: ConfigurationView,
     },
-    /// Gives a tunnel other addresses, as a modified connection gets them; what is left out stays.
+    /// Gives a tunnel other addresses, as when a connection is modified; what is left out stays.
     SetAddresses {
         outside_ip: String,
         #[serde(default)]
@@ -68,16 +69,16 @@ pub(crate) enum Command {
         #[serde(default)]
         operation: Option<String>,
     },
-    /// Sets the switches that it names.
+    /// Sets the switches named.
     SetSwitches {
         switches: Map<String, Value>,
     },
     Switches {},
-    /// Shifts AWS's clock; the client's then has a skew.
+    /// Shifts AWS's clock; the client's clock then has a skew.
     AdvanceClock {
         seconds: f64,
     },
-    /// Stops AWS's clock, or lets it run on.
+    /// Freezes AWS's clock, or lets it run on.
     HoldClock {
         still: bool,
     },
@@ -94,26 +95,26 @@ pub(crate) enum Command {
         arn: String,
         by: String,
     },
-    /// A CloudWatch alarm goes off whose action is this response plan; answers the record's ARN.
+    /// A CloudWatch alarm with this response plan as its action goes off; returns the record's ARN.
     StartByAlarm {
         response_plan: String,
         alarm: String,
     },
     /// Every OpsItem, oldest first.
     OpsItems {},
-    /// A person gives an OpsItem a status by hand.
+    /// A person sets the status of an OpsItem by hand.
     SetOpsItem {
         id: String,
         status: String,
     },
-    /// What SNS was given, oldest first.
+    /// The messages that SNS received, oldest first.
     Messages {},
-    /// What `PutMetricData` stored, of a namespace or all.
+    /// The data that `PutMetricData` stored, of a namespace or all.
     Metrics {
         #[serde(default)]
         namespace: Option<String>,
     },
-    /// Everything as it was at the start.
+    /// Resets everything to the start.
     Reset {},
 }
 
@@ -196,7 +197,7 @@ fn tunnel<'a>(state: &'a mut State, outside_ip: &str) -> Result<&'a mut Tunnel, 
     tunnels.find(|tunnel| tunnel.outside_ip == outside_ip).ok_or_else(|| format!("no tunnel {outside_ip}"))
 }
 
-/// Lines that say nothing about a tunnel of ours are passed over: a watcher may see more than AWS.
+/// Ignores lines that are not about a known tunnel: a watcher may see more than AWS.
 fn observe(state: &mut State, lines: &str, now: Epoch) -> usize {
     let mut taken = 0;
     for seen in lines.lines().filter_map(observation::parse) {

@@ -1,4 +1,4 @@
-//! EC2: `DescribeVpnConnections`, which answers with pre-shared keys as AWS does.
+//! EC2: `DescribeVpnConnections`, which contains pre-shared keys as at AWS.
 
 use quick_xml::escape::escape;
 use serde::Deserialize;
@@ -76,7 +76,7 @@ fn known_id(id: &str, here: &[&Connection]) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// The filters of the API reference that the stand-in knows. One without a value would choose nothing.
+/// The filters of the API reference that the stand-in supports. One without a value would match nothing.
 fn check_filter(filter: &Filter) -> Result<(), Refusal> {
     let known = matches!(filter.name.as_str(), "vpn-connection-id" | "state" | "tag-key")
         || filter.name.strip_prefix("tag:").is_some_and(|key| !key.is_empty());
@@ -90,7 +90,7 @@ fn check_filter(filter: &Filter) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// What a filter looks at.
+/// The values that a filter is compared with.
 fn filtered(name: &str, connection: &Connection) -> Vec<String> {
     match name {
         "vpn-connection-id" => vec![connection.id.clone()],
@@ -148,7 +148,7 @@ fn described(connection: &Connection, now: Epoch, switches: &Switches) -> Value 
         },
         "Tags": tags.collect::<Vec<_>>(),
     });
-    // AWS gives the configuration only while there is one to use, and telemetry only of what exists.
+    // AWS returns the configuration only while there is one to use, and telemetry only for what exists.
     match state {
         ConnectionState::Pending => configure(&mut described, connection),
         ConnectionState::Available => {
@@ -211,7 +211,7 @@ fn configure(described: &mut Value, connection: &Connection) {
     }
 }
 
-/// The XML that a customer gateway is configured from; inside the answer it is escaped text.
+/// The XML for configuring a customer gateway; inside the answer it is escaped text.
 fn configuration(connection: &Connection) -> Option<String> {
     let tunnels: String = match connection.configuration {
         ConfigurationView::Absent => return None,
@@ -237,7 +237,7 @@ fn configuration(connection: &Connection) -> Option<String> {
     }
 }
 
-/// With what stands there for a gateway besides: its own end, BGP, and the pre-shared key among the parameters of IKE.
+/// With the other content for a gateway: its own end, BGP, and the pre-shared key among the IKE parameters.
 fn tunnel_configuration(tunnel: &Tunnel, inside: bool) -> String {
     let end = |outside: &str, ours: bool, asn: u32| {
         let inside = if inside { inside_addresses(tunnel, ours) } else { String::new() };

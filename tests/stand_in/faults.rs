@@ -1,4 +1,4 @@
-//! Faults that a test injects: what goes wrong, for which operation, how many times.
+//! Faults that a test injects: what fails, for which operation, how many times.
 
 use std::collections::VecDeque;
 
@@ -7,14 +7,14 @@ use serde::{Deserialize, Serialize};
 use super::clock::Epoch;
 use super::refusal::Refusal;
 
-/// Something that goes wrong at AWS or on the way there.
+/// A failure at AWS or on the path there.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Fault {
     /// The operation's name (`StartIncident`), or `*`.
     pub(crate) operation: String,
     pub(crate) kind: FaultKind,
-    /// How many requests meet it; without a number, all until it is cleared.
+    /// How many requests hit it; without a number, all until it is cleared.
     #[serde(default)]
     pub(crate) times: Option<u32>,
 }
@@ -24,7 +24,7 @@ pub(crate) struct Fault {
 pub(crate) enum FaultKind {
     /// The service's own code and status for "too many requests".
     Throttle,
-    /// The same for what comes beyond so many requests in a second.
+    /// The same for requests beyond this many per second.
     Rate { per_second: usize },
     /// 500.
     Internal,
@@ -38,33 +38,33 @@ pub(crate) enum FaultKind {
     Reset,
     /// The connection closes without an answer; not executed.
     Close,
-    /// No answer for so long, then the connection closes; not executed.
+    /// No answer for this long, then the connection closes; not executed.
     Hang { seconds: f64 },
-    /// Executed; the answer comes so late.
+    /// Executed; the answer comes this late.
     Slow { seconds: f64 },
     /// Executed; the connection closes without an answer.
     LostReply,
-    /// Executed; status 200 and a body that is no answer.
+    /// Executed; status 200 and a body that is not an answer.
     Garbage,
-    /// Executed; the answer breaks off in the middle.
+    /// Executed; the answer is truncated.
     Truncated,
-    /// AWS's clock jumps by so much just before the request arrives, and stays there. To AWS, and to whoever reads its
+    /// AWS's clock jumps by this much just before the request arrives, and stays there. To AWS, and to readers of its
     /// `Date`, the client's clock is off by as much from then on. (`advance_clock` does it at any other time.)
     Skew { seconds: f64 },
 }
 
-/// When a fault strikes.
+/// The point at which a fault strikes.
 pub(super) enum Strike {
-    /// AWS refuses; nothing is executed.
+    /// AWS rejects the request; nothing is executed.
     Refused(Refusal),
     /// Nothing is executed, and no answer comes.
     Before { delay: f64, reset: bool },
-    /// The operation is executed; its answer suffers.
-    After(Spoilt),
+    /// The operation is executed; its answer is damaged.
+    After(Damaged),
 }
 
-/// What becomes of an answer.
-pub(super) enum Spoilt {
+/// How an answer is damaged.
+pub(super) enum Damaged {
     Slow(f64),
     Lost,
     Garbage,
@@ -72,7 +72,7 @@ pub(super) enum Spoilt {
 }
 
 impl FaultKind {
-    /// What becomes of a request that was signed as it should be; `None`: nothing.
+    /// How a fault affects a correctly signed request; `None`: not at all.
     pub(super) fn strike(&self, principal: &str, operation: &str) -> Option<Strike> {
         Some(match self {
             Self::Throttle | Self::Rate { .. } => Strike::Refused(Refusal::Throttled),
@@ -86,21 +86,21 @@ impl FaultKind {
             Self::Reset => Strike::Before { delay: 0.0, reset: true },
             Self::Close => Strike::Before { delay: 0.0, reset: false },
             Self::Hang { seconds } => Strike::Before { delay: *seconds, reset: false },
-            Self::Slow { seconds } => Strike::After(Spoilt::Slow(*seconds)),
-            Self::LostReply => Strike::After(Spoilt::Lost),
-            Self::Garbage => Strike::After(Spoilt::Garbage),
-            Self::Truncated => Strike::After(Spoilt::Truncated),
+            Self::Slow { seconds } => Strike::After(Damaged::Slow(*seconds)),
+            Self::LostReply => Strike::After(Damaged::Lost),
+            Self::Garbage => Strike::After(Damaged::Garbage),
+            Self::Truncated => Strike::After(Damaged::Truncated),
             Self::Skew { .. } => return None,
         })
     }
 }
 
-/// Takes the first fault that waits for `operation`, and counts it.
+/// Takes the first fault for `operation`, and counts it.
 pub(super) fn take(faults: &mut Vec<Fault>, operation: &str) -> Option<FaultKind> {
     take_if(faults, operation, |kind| !matches!(kind, FaultKind::Skew { .. } | FaultKind::Rate { .. }))
 }
 
-/// The limit that a request at `now` goes beyond, if it does; `admitted` are the times of those that did not.
+/// The limit that a request at `now` exceeds, if any; `admitted` are the times of those that did not.
 pub(super) fn beyond(
     faults: &[Fault],
     operation: &str,
@@ -122,7 +122,7 @@ pub(super) fn beyond(
     None
 }
 
-/// By how many seconds AWS's clock jumps as a request for `operation` arrives.
+/// How many seconds AWS's clock jumps as a request for `operation` arrives.
 pub(super) fn take_skew(faults: &mut Vec<Fault>, operation: &str) -> Option<f64> {
     let skew = take_if(faults, operation, |kind| matches!(kind, FaultKind::Skew { .. }))?;
     if let FaultKind::Skew { seconds } = skew { Some(seconds) } else { None }

@@ -1,4 +1,4 @@
-//! Follows real tunnels: runs a command every second and takes its lines for what AWS's side of the tunnels does.
+//! Follows real tunnels: runs a command every second and uses its lines as the AWS-side state of the tunnels.
 
 use std::error::Error;
 use std::process::Stdio;
@@ -13,10 +13,10 @@ use super::stand_in::{self, StandIn};
 const EVERY: Duration = Duration::from_secs(1);
 /// A command that takes longer is killed, and the tunnels stay as they were.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// What is read of its output: hundreds of tunnels.
+/// How much of its output is read: enough for hundreds of tunnels.
 const LARGEST_OUTPUT: u64 = 64 * 1024;
 
-/// Runs `command` for ever. While it fails the tunnels stay as they were; the first failure of a row is printed.
+/// Runs `command` for ever. While it fails the tunnels stay as they were; the first failure in a row is printed.
 pub(crate) async fn follow(stand_in: &StandIn, command: &str) -> Result<(), Box<dyn Error>> {
     let mut ticks = interval(EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);

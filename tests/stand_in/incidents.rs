@@ -1,4 +1,4 @@
-//! Incident Manager: incidents, their timelines and related items, and the plans that they come from.
+//! Incident Manager: incidents, their timelines and related items, and their response plans.
 
 mod lists;
 mod plans;

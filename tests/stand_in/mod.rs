@@ -1,17 +1,18 @@
 //! An AWS to test against: CloudWatch, EC2, Incident Manager, OpsCenter, SNS and STS over real HTTP/1.1, for the real SDK.
 //!
 //! It is strict where AWS is strict: it recomputes every signature, checks every request member by member against AWS's
-//! published models (`models/`), and enforces the documented limits. What AWS does not document is a switch
-//! ([`Switches`]). What AWS sees of a tunnel follows the tunnel's real state, CloudWatch's view and EC2's view each with
-//! its own lag, and each can be set apart. Faults are injected per operation ([`Fault`]).
+//! published models (`models/`), and enforces the documented limits. Undocumented behaviour of AWS is a switch
+//! ([`Switches`]). CloudWatch's and EC2's views of a tunnel follow its real state, each with its own lag, and each can
+//! be overridden. Faults are injected per operation ([`Fault`]).
 //!
-//! Everything is driven by one set of [`Command`]s: from Rust by [`StandIn::control`], from outside by
-//! `POST /_stand-in/<command>` with the command's members as JSON. The control side is not authenticated: bind it to
-//! loopback or to a network namespace.
+//! Everything is driven by one set of [`Command`]s: from Rust by [`StandIn::control`], from outside by `POST
+//! /_stand-in/<command>` with the command's members as JSON. The control side is not authenticated: bind it to loopback
+//! or to a network namespace.
 //!
-//! One thread serves everything on a runtime of its own, so tests may pause tokio's clock. The flow of a request:
+//! One thread serves everything on a runtime of its own, so tests may pause tokio's clock. The path of a request:
 //! `server` (bytes) → `pipeline` → `api` (which service, which operation) → `sigv4` → `protocol` (bytes → [`wire`]) →
-//! `check` (against the model) → `faults` → the service (`cloudwatch`, `ec2`, `incidents`, `ops_items`, `sns`, `sts`) → `protocol` → `server`.
+//! `check` (against the model) → `faults` → the service (`cloudwatch`, `ec2`, `incidents`, `ops_items`, `sns`, `sts`) →
+//! `protocol` → `server`.
 
 mod api;
 mod check;
@@ -59,7 +60,7 @@ impl StandIn {
     /// Serves `listener`, which may live in any network namespace, from a thread of its own.
     ///
     /// # Errors
-    /// When the listener has no address, or the thread or its runtime cannot be had.
+    /// When the listener has no address, or the thread or its runtime cannot be created.
     pub(crate) fn start(listener: TcpListener, settings: Settings) -> io::Result<Self> {
         let address = listener.local_addr()?;
         let state = Arc::new(Mutex::new(State::from_settings(settings)));
@@ -74,15 +75,15 @@ impl StandIn {
         Ok(Self { address, state, stop: Some(stop), thread: Some(thread) })
     }
 
-    /// The endpoint to give to an AWS client, without a trailing slash.
+    /// The endpoint for an AWS client, without a trailing slash.
     pub(crate) fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// Carries out one command; the same as `POST /_stand-in/<command>`.
+    /// Executes one command; the same as `POST /_stand-in/<command>`.
     ///
     /// # Errors
-    /// Says what the command named that does not exist.
+    /// Names what the command refers to that does not exist.
     pub(crate) fn control(&self, command: Command) -> Result<serde_json::Value, String> {
         control::execute(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner), command)
     }
@@ -92,7 +93,7 @@ impl Drop for StandIn {
     fn drop(&mut self) {
         drop(self.stop.take());
         if let Some(thread) = self.thread.take() {
-            // A panic in the thread has already been printed; a drop may not raise it again.
+            // A panic in the thread has already been printed; a drop must not raise it again.
             drop(thread.join());
         }
     }

@@ -1,4 +1,4 @@
-//! AWS's published models, as `models/reduce.py` leaves them.
+//! AWS's published models, as reduced by `models/reduce.py`.
 
 use std::collections::BTreeMap;
 
@@ -95,19 +95,19 @@ pub(super) struct Member {
     pub(super) location: Option<String>,
 }
 
-/// SSM's way, by look-ahead, to say that a line has more than blanks in it.
+/// SSM's way, by look-ahead, to require more than blanks in a line.
 const NOT_BLANK: &str = r"^(?!\s*$).+";
 
 impl Model {
     /// Reads one of `models/*.json`.
     ///
     /// # Errors
-    /// When the text is no model.
+    /// When the text is not a model.
     pub(super) fn parse(text: &str) -> serde_json::Result<Self> {
         let mut model: Self = serde_json::from_str(text)?;
         for shape in model.shapes.values() {
-            // A pattern constrains the whole value. The few that this crate cannot compile (look-ahead, `\p`) stay
-            // out of the table, and `pattern_holds` then refuses whatever meets them.
+            // A pattern constrains the whole value. The few that this crate cannot compile (look-ahead, `\p`) stay out
+            // of the table, and `pattern_holds` then rejects every value for them.
             let Some(pattern) = &shape.pattern else { continue };
             let spoken = if pattern == NOT_BLANK { r".*\S.*" } else { pattern };
             if let Ok(compiled) = Regex::new(&format!("^(?:{spoken})$")) {
@@ -117,12 +117,12 @@ impl Model {
         Ok(model)
     }
 
-    /// The shape called `name`. The models are closed: every name that one mentions is in it.
+    /// The shape called `name`. The models are closed: every name that is mentioned is in it.
     pub(super) fn shape(&self, name: &str) -> &Shape {
         &self.shapes[name]
     }
 
-    /// The pattern that `text` breaks, if the shape has one and it does.
+    /// The pattern that `text` violates, if any.
     pub(super) fn broken_pattern<'a>(&self, shape: &'a Shape, text: &str) -> Option<&'a str> {
         let pattern = shape.pattern.as_deref()?;
         let holds = self.patterns.get(pattern).is_some_and(|compiled| compiled.is_match(text));

@@ -1,6 +1,6 @@
 //! What a watcher of real tunnels reports, line by line: `OUTSIDE_IP UP|DOWN [STATUS MESSAGE…]`.
 
-/// One line, understood.
+/// One parsed line.
 #[derive(Debug, PartialEq)]
 pub(super) struct Observation {
     pub(super) outside_ip: String,
@@ -8,7 +8,7 @@ pub(super) struct Observation {
     pub(super) message: Option<String>,
 }
 
-/// Reads one line; None where it is none of ours (empty, a remark, half a line).
+/// Parses one line; None for any other (empty, a comment, half a line).
 pub(super) fn parse(line: &str) -> Option<Observation> {
     let mut words = line.split_whitespace();
     let outside_ip = words.next()?.parse::<std::net::IpAddr>().ok()?.to_string();

@@ -1,5 +1,5 @@
-//! OpsCenter: OpsItems, deduplicated as its User Guide says ("Reducing duplicate OpsItems"): a second item with the source
-//! and the deduplication string of one that is open or in progress is refused, and that one named.
+//! OpsCenter: OpsItems, deduplicated as in its User Guide ("Reducing duplicate OpsItems"): a second item with the
+//! source and the deduplication string of one that is open or in progress is rejected, naming that one.
 
 mod lists;
 
@@ -28,7 +28,7 @@ pub(super) struct OpsItems {
     items: Vec<Item>,
 }
 
-/// One item, with every state that it was in: lists may lag behind.
+/// One item, with all its past states: lists may lag.
 struct Item {
     region: String,
     states: Vec<(Epoch, Value)>,
@@ -57,12 +57,12 @@ impl Item {
 }
 
 impl OpsItems {
-    /// Everything there is, oldest first.
+    /// Everything, oldest first.
     pub(super) fn listed(&self) -> Value {
         self.items.iter().map(|item| item.latest().clone()).collect()
     }
 
-    /// What a person does by hand; whether there is such an item.
+    /// A person's change by hand; returns whether the item exists.
     pub(super) fn set(&mut self, id: &str, status: &str, now: Epoch) -> bool {
         let Some(item) = self.items.iter_mut().find(|item| item.latest()["OpsItemId"] == id) else {
             return false;
@@ -137,7 +137,7 @@ fn update_ops_item(state: &mut State, caller: &Caller, input: Value) -> Result<V
     Ok(json!({}))
 }
 
-/// What the model does not say of operational data and related items.
+/// Limits on operational data and related items that are not in the model.
 fn check(input: &Value) -> Result<(), Refusal> {
     for (key, value) in input["OperationalData"].as_object().unwrap_or(&Map::new()) {
         let documented = ["/aws/dedup", "/aws/resources", "/aws/automations"].contains(&key.as_str());

@@ -1,4 +1,4 @@
-//! The way of one request: whose, which, checked, struck by a fault or not, executed, answered.
+//! The path of one request: authenticated, routed, checked, possibly hit by a fault, executed, answered.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -8,14 +8,14 @@ use super::api::{self, Target};
 use super::check::check;
 use super::clock;
 use super::control;
-use super::faults::{self, FaultKind, Spoilt, Strike};
+use super::faults::{self, Damaged, FaultKind, Strike};
 use super::protocol;
 use super::refusal::Refusal;
 use super::server::{Incoming, Reply};
 use super::sigv4::{self, Caller};
 use super::state::{Received, State};
 
-/// How an answer goes out, after so many seconds.
+/// How an answer is sent, after this many seconds.
 pub(super) struct Delivery {
     pub(super) delay: f64,
     pub(super) end: End,
@@ -29,9 +29,9 @@ pub(super) enum End {
     Reset,
 }
 
-/// What came of a request before anything was executed.
+/// The state of a request before anything is executed.
 enum Admitted {
-    Execute(Caller, Value, Option<Spoilt>),
+    Execute(Caller, Value, Option<Damaged>),
     Refused(Refusal),
     Silent { delay: f64, reset: bool },
 }
@@ -60,7 +60,7 @@ pub(super) fn respond(state: &Mutex<State>, request: &Incoming) -> Delivery {
         executed: false,
     };
     let admitted = admit(state, request, &target, &mut received);
-    let delivery = carry_out(state, request, &target, admitted, &mut received);
+    let delivery = execute_operation(state, request, &target, admitted, &mut received);
     state.record(received);
     dated(delivery, now)
 }
@@ -104,7 +104,7 @@ fn parameters(request: &Incoming, target: &Target) -> Result<Value, Refusal> {
     check(target.service.model(), &operation.input.shape, &wire, "").map_err(Refusal::Invalid)
 }
 
-fn carry_out(
+fn execute_operation(
     state: &mut State,
     request: &Incoming,
     target: &Target,
@@ -128,10 +128,10 @@ fn carry_out(
     }
     match spoilt {
         None => whole(reply),
-        Some(Spoilt::Slow(delay)) => Delivery { delay, end: End::Whole(reply) },
-        Some(Spoilt::Lost) => Delivery { delay: 0.0, end: End::Closed },
-        Some(Spoilt::Truncated) => Delivery { delay: 0.0, end: End::Cut(reply) },
-        Some(Spoilt::Garbage) => whole(Reply {
+        Some(Damaged::Slow(delay)) => Delivery { delay, end: End::Whole(reply) },
+        Some(Damaged::Lost) => Delivery { delay: 0.0, end: End::Closed },
+        Some(Damaged::Truncated) => Delivery { delay: 0.0, end: End::Cut(reply) },
+        Some(Damaged::Garbage) => whole(Reply {
             body: b"<html>This is not the service you are looking for.</html>".to_vec(),
             ..reply
         }),
@@ -154,7 +154,7 @@ fn whole(reply: Reply) -> Delivery {
     Delivery { delay: 0.0, end: End::Whole(reply) }
 }
 
-/// Puts AWS's time on the answer.
+/// Sets the answer's `Date` to AWS's time.
 fn dated(delivery: Delivery, now: clock::Epoch) -> Delivery {
     let date = |reply: Reply| reply.with("date", clock::http_date(now));
     let end = match delivery.end {

@@ -1,4 +1,4 @@
-//! Bytes to values and back, in the five protocols that AWS's services speak here.
+//! Bytes to values and back, in the five protocols that AWS's services use here.
 
 pub(super) mod cbor;
 pub(super) mod form;
@@ -25,7 +25,7 @@ pub(super) enum Protocol {
     Json,
 }
 
-/// The input of `operation` as it came, not yet checked.
+/// The input of `operation` as received, not yet checked.
 pub(super) fn decode(service: Service, operation: &Operation, request: &Incoming) -> Result<Wire, Refusal> {
     let model = service.model();
     match service.protocol() {
@@ -36,7 +36,7 @@ pub(super) fn decode(service: Service, operation: &Operation, request: &Incoming
     }
 }
 
-/// The answer of `operation`; `output` has the shape of the model.
+/// The answer of `operation`; `output` has the model's shape.
 pub(super) fn encode(service: Service, name: &str, operation: &Operation, output: &Value) -> Reply {
     let model = service.model();
     match service.protocol() {
@@ -47,7 +47,7 @@ pub(super) fn encode(service: Service, name: &str, operation: &Operation, output
     }
 }
 
-/// A refusal, in the words of the service.
+/// A rejection, as the service words it.
 pub(super) fn encode_error(service: Service, request: &Incoming, coded: &Coded) -> Reply {
     match service.protocol() {
         Protocol::RpcV2Cbor => cbor::encode_error(request, coded),
@@ -57,7 +57,7 @@ pub(super) fn encode_error(service: Service, request: &Incoming, coded: &Coded) 
     }
 }
 
-/// Marks numbers as timestamps where the model has a timestamp: JSON does not tell them apart.
+/// Marks numbers as timestamps where the model has a timestamp: JSON does not distinguish them.
 fn with_times(model: &Model, shape: &str, wire: Wire) -> Wire {
     let shape = model.shape(shape);
     if shape.kind == Kind::Timestamp {

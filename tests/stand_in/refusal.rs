@@ -1,4 +1,4 @@
-//! What AWS says when it says no: one cause, as each service words it.
+//! AWS's rejections: one cause, as each service words it.
 //!
 //! Sources: the `errors` of the models, each API reference's "Common errors" page, and the EC2 API's "Error codes" page.
 
@@ -7,13 +7,13 @@ use serde_json::{Map, Value};
 use super::api::Service;
 use super::check::Invalid;
 
-/// Why a request is refused.
+/// Why a request is rejected.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Refusal {
     NotSigned,
     UnknownKey,
     WrongSignature(String),
-    /// Signed at another time than now.
+    /// Signed too long ago, or in the future.
     Skewed(String),
     ExpiredToken,
     Denied {
@@ -24,14 +24,14 @@ pub(super) enum Refusal {
     Internal,
     Unavailable,
     UnknownOperation(String),
-    /// Not even a request: bytes that do not decode.
+    /// Bytes that do not decode.
     Malformed(String),
     Invalid(Invalid),
-    /// An error that only this operation has.
+    /// An error of this operation only.
     Coded(Coded),
 }
 
-/// An error as the wire has it.
+/// An error as sent on the wire.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Coded {
     pub(super) status: u16,
@@ -67,7 +67,7 @@ impl From<Coded> for Refusal {
 }
 
 impl Refusal {
-    /// The words of `service` for it.
+    /// The error as `service` words it.
     pub(super) fn coded(self, service: Service) -> Coded {
         match self {
             Self::NotSigned => not_signed(service),
@@ -122,7 +122,7 @@ fn wrong_signature(service: Service, why: String) -> Coded {
     }
 }
 
-/// A client's fault in AWS JSON 1.1: 400, whatever it is.
+/// A client error in AWS JSON 1.1 is always a 400.
 fn of_json(name: &'static str, message: impl Into<String>) -> Coded {
     Coded::new(400, name, name, message)
 }
@@ -285,7 +285,7 @@ fn sentence(invalid: &Invalid) -> String {
                 "1 validation error detected: Value null at '{path}' failed to satisfy constraint: Member must not be null"
             )
         }
-        // AWS ignores members that it does not know, so a misspelt one goes unnoticed there; here it is an error.
+        // AWS ignores unknown members, so a misspelt one goes unnoticed there; here it is an error.
         Invalid::Unknown { path } => format!("The member {path} does not exist in this operation's model"),
         Invalid::WrongType { path, wanted } => format!("{path} is not {wanted}"),
         Invalid::OutOfBounds { path, found, constraint } => {

@@ -1,4 +1,4 @@
-//! The listener: HTTP/1.1 by hyper, and the ways in which a connection can end badly.
+//! The listener: HTTP/1.1 by hyper, and the ways in which a connection can fail.
 
 use std::future::poll_fn;
 use std::io;
@@ -17,10 +17,10 @@ use tokio::sync::oneshot;
 use super::pipeline::{self, Delivery, End};
 use super::state::State;
 
-/// What is read of a request's body at most; every service's own limit is lower.
+/// The most that is read of a request's body; every service's own limit is lower.
 const LARGEST_READ: usize = 4 << 20;
 
-/// A request as it came.
+/// A request as received.
 pub(super) struct Incoming {
     pub(super) method: String,
     pub(super) path: String,
@@ -38,7 +38,7 @@ impl Incoming {
     }
 }
 
-/// An answer as it goes out.
+/// An answer as sent.
 pub(super) struct Reply {
     pub(super) status: u16,
     pub(super) headers: Vec<(&'static str, String)>,
@@ -46,7 +46,7 @@ pub(super) struct Reply {
 }
 
 impl Reply {
-    /// Every answer carries a request id; nothing depends on which.
+    /// Every answer has a request id; its value does not matter.
     pub(super) const REQUEST_ID: &str = "00000000-0000-4000-8000-000000000000";
 
     pub(super) fn new(status: u16, content_type: &str, body: Vec<u8>) -> Self {
@@ -78,18 +78,18 @@ pub(super) async fn serve(
         };
         match accepted {
             Ok((stream, _)) => drop(tokio::spawn(connection(stream, Arc::clone(&state)))),
-            // Out of file descriptors, or a peer that went away: the next accept may do better, but not at once.
+            // Out of file descriptors, or a peer that is gone: the next accept may succeed, but not at once.
             Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
         }
     }
 }
 
 async fn connection(stream: tokio::net::TcpStream, state: Arc<Mutex<State>>) {
-    // A second handle on the socket, with which a reset can be asked for while hyper holds the first.
+    // A second handle on the socket, for requesting a reset while hyper holds the first.
     let Ok(handle) = stream.as_fd().try_clone_to_owned().map(socket2::Socket::from) else { return };
     let handle = Arc::new(handle);
     let service = service_fn(move |request| answer(request, Arc::clone(&state), Arc::clone(&handle)));
-    // An error here is a connection that ended early: ours on purpose, or the client's.
+    // An error here is a connection that ended early: by us on purpose, or by the client.
     drop(hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await);
 }
 
@@ -144,7 +144,7 @@ async fn read(request: hyper::Request<hyper::body::Incoming>) -> io::Result<Inco
     })
 }
 
-/// A body that can break off half way through what `Content-Length` promised.
+/// A body that can break off half way through its `Content-Length`.
 struct Sent {
     length: u64,
     data: Option<Bytes>,
@@ -175,7 +175,7 @@ impl Body for Sent {
             return Poll::Ready(Some(Ok(Frame::data(data))));
         }
         if self.cut && !self.flushed {
-            // hyper writes out what it holds when a body is not ready, but not when it fails.
+            // hyper flushes its buffer when a body is not ready, but not when it fails.
             self.flushed = true;
             context.waker().wake_by_ref();
             return Poll::Pending;

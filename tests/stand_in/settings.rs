@@ -1,4 +1,5 @@
-//! What a stand-in starts with: the account, its keys and its VPN connections; and the switches for what AWS leaves open.
+//! The initial state of a stand-in: the account, its keys and its VPN connections; and the switches for what AWS leaves
+//! open.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -13,7 +14,7 @@ use super::tunnels::{ConfigurationView, ConnectionState};
 pub(crate) struct Settings {
     /// Twelve digits.
     pub(crate) account: String,
-    /// Every other Region is refused as AWS refuses one that does not exist.
+    /// Any other Region is rejected, as AWS rejects one that does not exist.
     pub(crate) regions: Vec<String>,
     pub(crate) credentials: Vec<Credential>,
     /// ARNs of roles that anyone here may assume.
@@ -22,9 +23,9 @@ pub(crate) struct Settings {
     pub(crate) response_plans: Vec<ResponsePlan>,
     /// ARNs of SNS topics.
     pub(crate) topics: Vec<String>,
-    /// ARNs; none means an account that has never set Incident Manager up.
+    /// ARNs; none means an account that has never set up Incident Manager.
     pub(crate) replication_sets: Vec<String>,
-    /// The Regions of each of them; none means all Regions.
+    /// The Regions of each replication set; none means all Regions.
     pub(crate) replication_regions: Vec<String>,
     pub(crate) switches: Switches,
 }
@@ -36,7 +37,7 @@ pub(crate) struct Credential {
     pub(crate) secret_access_key: String,
     #[serde(default)]
     pub(crate) session_token: Option<String>,
-    /// Whose they are, as an ARN.
+    /// Their principal's ARN.
     pub(crate) principal: String,
     #[serde(default)]
     pub(crate) expires_at: Option<Epoch>,
@@ -91,29 +92,29 @@ pub(crate) struct ResponsePlan {
     pub(crate) dedupe_string: Option<String>,
 }
 
-/// What AWS does not document, or does differently from day to day. Times are in seconds.
+/// Behaviour that AWS does not document, or that varies from day to day. Times are in seconds.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Switches {
-    /// What `StartIncident` does with a client token that it knows, and other parameters than the first time.
+    /// What `StartIncident` does with a known client token and different parameters.
     pub(crate) known_token: KnownToken,
     /// How long a client token is remembered; null: for ever.
     pub(crate) token_memory: Option<f64>,
-    /// How old the records are that `ListIncidentRecords` shows.
+    /// The lag of `ListIncidentRecords`.
     pub(crate) list_lag: f64,
-    /// Whether `StartIncident` folds a start into an open record with the plan's dedupe string.
-    pub(crate) fold_by_dedupe_string: bool,
-    /// Whether TunnelState has no datapoints for the minutes in which a tunnel was down throughout.
+    /// Whether `StartIncident` merges into an open record with the plan's dedupe string.
+    pub(crate) merge_by_dedupe_string: bool,
+    /// Whether TunnelState has no datapoints for minutes in which a tunnel was down throughout.
     pub(crate) silent_while_down: bool,
-    /// How long after a minute's end its TunnelState shows.
+    /// How long after its end a minute appears in TunnelState.
     pub(crate) metric_lag: f64,
-    /// Whether the minute that is not over yet already shows, as the average so far.
+    /// Whether the current minute already appears, as the average so far.
     pub(crate) partial_minutes: bool,
-    /// How old the state is that EC2's telemetry shows.
+    /// The lag of EC2's telemetry.
     pub(crate) ec2_lag: f64,
-    /// Under which dimensions TunnelState lies.
+    /// The dimensions of TunnelState.
     pub(crate) tunnel_dimensions: TunnelDimensions,
-    /// How many metrics a page of ListMetrics has at most.
+    /// The largest page of ListMetrics.
     pub(crate) metrics_per_page: usize,
 }
 
@@ -167,7 +168,7 @@ impl Default for Switches {
             known_token: KnownToken::OldArn,
             token_memory: None,
             list_lag: 0.0,
-            fold_by_dedupe_string: true,
+            merge_by_dedupe_string: true,
             silent_while_down: false,
             metric_lag: 0.0,
             partial_minutes: false,

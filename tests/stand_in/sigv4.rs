@@ -12,11 +12,11 @@ use super::refusal::Refusal;
 use super::server::Incoming;
 use super::settings::Credential;
 
-/// How far a signature's time may be from AWS's. EC2's is not published; 15 minutes is the limit that it is known by.
+/// How far a signature's time may be from AWS's. EC2's limit is not published; 15 minutes is the value generally known.
 const SKEW: f64 = 5.0 * 60.0;
 const SKEW_EC2: f64 = 15.0 * 60.0;
 
-/// Who asks, and where.
+/// The principal of a request, and the Region.
 #[derive(Clone)]
 pub(super) struct Caller {
     pub(super) principal: String,
@@ -33,7 +33,7 @@ struct Claim<'a> {
     signature: &'a str,
 }
 
-/// Whom the request is from, if its signature is right for `service` in one of `regions` at `now`.
+/// The request's principal, if its signature is right for `service` in one of `regions` at `now`.
 pub(super) fn authenticate(
     request: &Incoming,
     service: Service,
@@ -103,7 +103,7 @@ fn scope(claim: &Claim<'_>, service: Service, regions: &[String]) -> Result<(), 
     Ok(())
 }
 
-/// `host` and every `x-amz-*` header that came must be signed, and every signed header must have come.
+/// `host` and every `x-amz-*` header received must be signed, and every signed header must have been received.
 fn signed_headers(request: &Incoming, claim: &Claim<'_>) -> Result<(), Refusal> {
     let must = |name: &str| name == "host" || name.starts_with("x-amz-");
     let unsigned =
@@ -129,7 +129,7 @@ fn signature(request: &Incoming, claim: &Claim<'_>, stamp: &str, secret: &str) -
 }
 
 fn canonical(request: &Incoming, signed: &[&str]) -> String {
-    // Every service but S3 wants the path encoded once more than it travels.
+    // Every service except S3 expects the path encoded once more than it is sent.
     let path = request.path.split('/').map(form::encoded).collect::<Vec<_>>().join("/");
     let mut query: Vec<_> =
         request.query.split('&').filter(|part| !part.is_empty()).map(canonical_pair).collect();

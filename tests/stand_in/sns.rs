@@ -1,4 +1,4 @@
-//! SNS: topics that take messages, with the limits of the API reference's `Publish`, and can be looked at.
+//! SNS: topics that accept messages, with the limits of the API reference's `Publish`, and can be inspected.
 
 use serde_json::{Map, Value, json};
 
@@ -13,7 +13,7 @@ pub(super) const OPERATIONS: &[(&str, Handler)] =
 /// A message and its attributes, in bytes.
 const LARGEST: usize = 256 * 1024;
 const SUBJECT_MAX: usize = 100;
-/// What an SQS queue with raw delivery takes.
+/// The limit of an SQS queue with raw delivery.
 const ATTRIBUTES_MAX: usize = 10;
 
 fn publish(state: &mut State, caller: &Caller, input: Value) -> Result<Value, Refusal> {
@@ -63,7 +63,7 @@ fn publish(state: &mut State, caller: &Caller, input: Value) -> Result<Value, Re
     Ok(json!({ "MessageId": id }))
 }
 
-/// An endpoint knows its own Region's topics, and no other.
+/// An endpoint knows only its own Region's topics.
 fn is_there(state: &State, caller: &Caller, topic: &str) -> Result<(), Refusal> {
     if topic.split(':').nth(3) != Some(caller.region.as_str()) {
         return invalid("TopicArn");
@@ -81,7 +81,7 @@ fn get_topic_attributes(state: &mut State, caller: &Caller, input: Value) -> Res
     Ok(json!({ "Attributes": { "TopicArn": topic, "Owner": owner, "DisplayName": "" } }))
 }
 
-/// By protocol, where the message says so.
+/// By protocol, where the message distinguishes them.
 fn bodies(input: &Value) -> Result<Value, Refusal> {
     let message = input["Message"].as_str().unwrap_or_default();
     match input["MessageStructure"].as_str() {

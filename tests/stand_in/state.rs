@@ -1,4 +1,4 @@
-//! Everything that the stand-in knows, behind one lock.
+//! The stand-in's whole state, behind one lock.
 
 use std::collections::VecDeque;
 
@@ -13,7 +13,7 @@ use super::ops_items::OpsItems;
 use super::settings::{Credential, Settings, Switches};
 use super::tunnels::Connection;
 
-/// How many requests the list keeps: a demo runs for hours, and a test looks at the last few.
+/// How many requests the list keeps: a demo runs for hours, and a test reads the last few.
 const RECEIVED_KEPT: usize = 20_000;
 
 pub(super) struct State {
@@ -25,34 +25,34 @@ pub(super) struct State {
     pub(super) metrics: Metrics,
     pub(super) incidents: Incidents,
     pub(super) ops_items: OpsItems,
-    /// What SNS was given, oldest first.
+    /// The messages that SNS received, oldest first.
     pub(super) messages: Vec<Value>,
     pub(super) faults: Vec<Fault>,
-    /// When requests came that a limit on their rate let pass.
+    /// The times of the requests that a rate limit admitted.
     pub(super) admitted: VecDeque<Epoch>,
     received: VecDeque<Received>,
     received_in_all: u64,
 }
 
-/// One request, without anything that signs it.
+/// One request, without anything of its signature.
 #[derive(Clone, Serialize)]
 pub(super) struct Received {
-    /// Counts all requests, also those that the list has let go.
+    /// Numbers all requests, also those that the list has dropped.
     pub(super) number: u64,
     pub(super) at: Epoch,
     pub(super) service: &'static str,
     pub(super) operation: String,
-    /// Of the signature's scope; empty where there was no valid one.
+    /// From the signature's scope; empty if there was no valid one.
     pub(super) region: String,
-    /// Who asked, as an ARN; empty where the signature did not say.
+    /// The principal's ARN; empty if the signature did not give it.
     pub(super) principal: String,
-    /// What was asked, checked against the model; null where it did not pass.
+    /// The input, checked against the model; null if it did not pass.
     pub(super) parameters: Value,
-    /// Whether the body came compressed.
+    /// Whether the body was compressed.
     pub(super) compressed: bool,
     /// `ok`, the error's code, or the fault that struck.
     pub(super) result: String,
-    /// Whether it was carried out, whatever became of its answer.
+    /// Whether it was executed, whether or not its answer arrived.
     pub(super) executed: bool,
 }
 
@@ -77,7 +77,7 @@ impl State {
         }
     }
 
-    /// Everything as it was at the start.
+    /// Resets everything to the start.
     pub(super) fn reset(&mut self) {
         *self = Self::from_settings(self.settings.clone());
     }
@@ -91,7 +91,7 @@ impl State {
         }
     }
 
-    /// What was received, oldest first, of one operation or of all.
+    /// The requests received, oldest first, of one operation or of all.
     pub(super) fn received(&self, operation: Option<&str>) -> Vec<&Received> {
         let wanted = |received: &&Received| operation.is_none_or(|name| received.operation == name);
         self.received.iter().filter(wanted).collect()

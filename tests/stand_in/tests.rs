@@ -1,6 +1,6 @@
-//! The stand-in's own tests: the real SDK gets what it asks for, and whatever AWS would refuse is refused.
+//! The stand-in's own tests: the real SDK works with it, and whatever AWS would reject is rejected.
 //!
-//! They run in whichever test crate includes the stand-in.
+//! They run in every test crate that includes the stand-in.
 
 mod control;
 mod faults;
@@ -27,7 +27,7 @@ const VPN: &str = "vpn-0123456789abcdef0";
 const TUNNEL: &str = "203.0.113.11";
 const OTHER_TUNNEL: &str = "203.0.113.12";
 const PLAN: &str = "arn:aws:ssm-incidents::123456789012:response-plan/plain";
-const FOLDING_PLAN: &str = "arn:aws:ssm-incidents::123456789012:response-plan/folding";
+const MERGING_PLAN: &str = "arn:aws:ssm-incidents::123456789012:response-plan/folding";
 const ROLE: &str = "arn:aws:iam::123456789012:role/watcher";
 
 /// A stand-in with one BGP connection of two tunnels that are up, two response plans and a role.
@@ -45,14 +45,14 @@ fn started() -> StandIn {
         }],
         "response_plans": [
             { "arn": PLAN, "title": "From the plan", "impact": 4 },
-            { "arn": FOLDING_PLAN, "dedupe_string": "bothends/vpn/outage" },
+            { "arn": MERGING_PLAN, "dedupe_string": "bothends/vpn/outage" },
         ],
     }))
     .unwrap();
     StandIn::start(TcpListener::bind("127.0.0.1:0").unwrap(), settings).unwrap()
 }
 
-/// Carries out a command given as JSON.
+/// Executes a command given as JSON.
 fn control(stand_in: &StandIn, command: Value) -> Value {
     stand_in.control(serde_json::from_value::<Command>(command).unwrap()).unwrap()
 }
@@ -61,7 +61,6 @@ fn switch(stand_in: &StandIn, switches: Value) {
     control(stand_in, json!({ "set_switches": { "switches": switches } }));
 }
 
-/// The stand-in's time.
 fn now(stand_in: &StandIn) -> f64 {
     control(stand_in, json!({ "now": {} })).as_f64().unwrap()
 }

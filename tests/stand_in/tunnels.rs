@@ -1,4 +1,4 @@
-//! The VPN connections as they really are, and what CloudWatch and EC2 each see of them.
+//! The VPN connections as they really are, and as CloudWatch and EC2 see them.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 use super::clock::Epoch;
 use super::settings::{self, Switches};
 
-/// A tunnel's first known state began so long before the stand-in started: there is a past to look at from the start.
+/// How long before the start of the stand-in a tunnel's first known state began, so that there is a past from the
+/// start.
 const PAST: f64 = 3600.0;
 
 /// How many changes of a tunnel are kept.
@@ -27,20 +28,19 @@ pub(crate) enum ConnectionState {
     Deleted,
 }
 
-/// What `CustomerGatewayConfiguration` holds, while the connection's state lets there be one.
+/// The content of `CustomerGatewayConfiguration`, while the connection's state allows one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum ConfigurationView {
-    /// Everything.
     #[default]
     Whole,
-    /// Nothing: the element is not there.
+    /// Nothing: the element is missing.
     Absent,
     /// A document without a tunnel.
     WithoutTunnels,
-    /// The tunnels without addresses inside.
+    /// The tunnels without inside addresses.
     WithoutInside,
-    /// The document breaks off in the midst of a pre-shared key.
+    /// The document breaks off in the middle of a pre-shared key.
     Broken,
 }
 
@@ -71,7 +71,7 @@ pub(super) struct Tunnel {
 pub(super) struct Change {
     pub(super) at: Epoch,
     pub(super) up: bool,
-    /// EC2's StatusMessage from then on; None: what AWS says in such a case.
+    /// EC2's StatusMessage from then on; None: AWS's default for the state.
     pub(super) message: Option<String>,
 }
 
@@ -88,7 +88,7 @@ pub(crate) enum MetricView {
     Silent,
     /// One datapoint with this value, stamped an hour from now.
     Future(f64),
-    /// Two values for one timestamp, and neither can be.
+    /// Two values for one timestamp, both impossible.
     Garbage,
 }
 
@@ -99,7 +99,7 @@ pub(crate) enum TelemetryView {
     /// The real state.
     #[default]
     Follow,
-    /// These words, whether AWS has such or not.
+    /// This message, whether or not AWS uses it.
     Fixed { status: String, message: String },
     /// No entry for this tunnel.
     Absent,
@@ -141,19 +141,19 @@ impl Tunnel {
         self.inside_cidr.contains(':')
     }
 
-    /// An end's address inside: AWS's is the block's first and the customer's its second, unless the settings say
-    /// otherwise.
+    /// An end's inside address: AWS's is the first of the block and the customer's the second, unless the settings
+    /// differ.
     pub(super) fn inside(&self, ours: bool) -> IpAddr {
         let said = if ours { self.customer_gateway_inside } else { self.vpn_gateway_inside };
         let base = self.inside_cidr.split('/').next().and_then(|base| base.parse().ok());
         said.unwrap_or_else(|| match base {
             Some(IpAddr::V4(base)) => Ipv4Addr::from_bits(base.to_bits() + 1 + u32::from(ours)).into(),
             Some(IpAddr::V6(base)) => Ipv6Addr::from_bits(base.to_bits() + 1 + u128::from(ours)).into(),
-            None => panic!("{} is no block of addresses", self.inside_cidr),
+            None => panic!("{} is not an address block", self.inside_cidr),
         })
     }
 
-    /// Sets the real state from `at` on; what was known about later times is forgotten. Repeating a state is no change.
+    /// Sets the real state from `at` on; later changes are discarded. Repeating a state is no change.
     pub(super) fn set(&mut self, at: Epoch, up: bool, message: Option<String>) {
         let keep = self.changes.iter().take_while(|change| change.at < at).count().max(1);
         self.changes.truncate(keep);
@@ -171,7 +171,7 @@ impl Tunnel {
         self.changes.iter().rev().find(|change| change.at <= at).unwrap_or(&self.changes[0])
     }
 
-    /// TunnelState's datapoints (minute's start, share of it that the tunnel was up) from `start` up to, not with, `end`.
+    /// TunnelState's datapoints (minute's start, fraction of it that the tunnel was up) from `start` to before `end`.
     pub(super) fn state_metric(
         &self,
         start: Epoch,
@@ -200,7 +200,7 @@ impl Tunnel {
     fn shown(&self, from: Epoch, until: Epoch, switches: &Switches) -> Option<f64> {
         match &self.metric_view {
             MetricView::Follow => {
-                let share = self.share_up(from, until);
+                let share = self.fraction_up(from, until);
                 (share > 0.0 || !switches.silent_while_down).then_some(share)
             }
             MetricView::Value(value) => Some(*value),
@@ -209,11 +209,11 @@ impl Tunnel {
     }
 
     /// How much of the time between the two it was up, from 0 to 1.
-    fn share_up(&self, from: Epoch, until: Epoch) -> f64 {
+    fn fraction_up(&self, from: Epoch, until: Epoch) -> f64 {
         let ends = self.changes.iter().skip(1).map(|change| change.at).chain([Epoch::INFINITY]);
         let spans = self.changes.iter().zip(ends).filter(|(change, _)| change.up);
         let up: f64 = spans.map(|(change, end)| (end.min(until) - change.at.max(from)).max(0.0)).sum();
-        // The first state is taken to have held before it was known.
+        // The first state is assumed to have held before it was known.
         let before = if self.changes[0].up { (self.changes[0].at.min(until) - from).max(0.0) } else { 0.0 };
         // Sums of fractions of a second: a tunnel that was up throughout is 1, not nearly.
         let share = (up + before) / (until - from);
@@ -221,7 +221,6 @@ impl Tunnel {
     }
 }
 
-/// The start of the minute.
 fn floor(time: Epoch) -> Epoch {
     (time / MINUTE).floor() * MINUTE
 }

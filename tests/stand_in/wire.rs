@@ -1,6 +1,6 @@
-//! A decoded request before anything about it is believed: what CBOR, JSON and forms have in common.
+//! A decoded request before validation: the common form of CBOR, JSON and forms.
 
-/// A value as it came over the wire.
+/// A value as received.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Wire {
     Null,
@@ -12,7 +12,7 @@ pub(super) enum Wire {
     /// A timestamp where the encoding marks it as such (CBOR's tag 1), in seconds since 1970.
     Time(f64),
     List(Vec<Wire>),
-    /// In the order of arrival; names may repeat, which `check` refuses.
+    /// In order of arrival; names may repeat, which `check` rejects.
     Map(Vec<(String, Wire)>),
 }
 

@@ -66,7 +66,7 @@ struct Metric {
     dimensions: Vec<Dimension>,
 }
 
-/// A query that has passed.
+/// A valid query.
 struct Asked {
     key: MetricKey,
     unit: Option<String>,
@@ -155,7 +155,7 @@ fn series(state: &State, query: &Query, asked: &Asked, input: &Input) -> Series 
     Series { id: query.id.clone(), label, timestamps, values }
 }
 
-/// The tunnels that a metric is about: with both dimensions one, with either alone all that it names.
+/// The tunnels of a metric: one with both dimensions, all that match with either alone.
 fn tunnels<'a>(state: &'a State, key: &MetricKey) -> Vec<&'a Tunnel> {
     let known = ["VpnId", "TunnelIpAddress"];
     let ours = key.namespace == "AWS/VPN" && key.name == "TunnelState" && !key.dimensions.is_empty();
@@ -199,7 +199,7 @@ fn aligned(time: Epoch, period: f64) -> Epoch {
     (time / period).floor() * period
 }
 
-/// `ValidationError` is what GetMetricData has for everything that its model does not name.
+/// GetMetricData uses `ValidationError` for everything that its model does not name.
 fn invalid<T>(message: impl Into<String>) -> Result<T, Refusal> {
     Err(Coded::new(400, "ValidationError", "ValidationError", message).into())
 }

@@ -20,7 +20,7 @@ const LARGEST_VALUE_EXPONENT: i32 = 360;
 pub(super) const QUERIES_PER_CALL: usize = 500;
 pub(super) const DATAPOINTS_PER_CALL: usize = 100_800;
 
-/// Custom metrics may not pretend to be AWS's.
+/// Custom metrics may not use AWS's namespaces.
 pub(super) fn namespace(namespace: &str) -> Result<(), Refusal> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || ".-_/#: ".contains(c);
     if namespace.starts_with("AWS/") {
@@ -50,7 +50,7 @@ pub(super) fn dimensions(dimensions: &[Dimension], path: &str) -> Result<(), Ref
     Ok(())
 }
 
-/// Everything that AWS asks of one datum.
+/// All of AWS's requirements for a datum.
 pub(super) fn datum(datum: &Datum, now: Epoch, path: &str) -> Result<(), Refusal> {
     name(&datum.metric_name, path)?;
     dimensions(&datum.dimensions, path)?;

@@ -1,4 +1,4 @@
-//! `ListMetrics`, of `AWS/VPN`'s `TunnelState` and of what was put.
+//! `ListMetrics`, for `AWS/VPN`'s `TunnelState` and custom metrics.
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -22,7 +22,7 @@ struct Input {
     next_token: Option<String>,
 }
 
-/// A metric passes if it has a dimension of this name and, if that is said, this value.
+/// A metric passes if it has a dimension with this name and, if given, this value.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Filter {
@@ -63,7 +63,7 @@ pub(super) fn list_metrics(state: &mut State, caller: &Caller, input: Value) -> 
     Ok(output)
 }
 
-/// Every metric `TunnelState` that has data, by the switch on dimensions.
+/// Every `TunnelState` metric that has data, by the switch on dimensions.
 fn tunnel_states(state: &State, region: &str) -> Vec<MetricKey> {
     let connections = state.connections.iter().filter(|connection| connection.region == region);
     let tunnels =

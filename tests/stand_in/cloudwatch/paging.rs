@@ -1,10 +1,10 @@
-//! `GetMetricData`'s pages: at most so many datapoints in one answer, and a token for the rest.
+//! `GetMetricData`'s pages: a limited number of datapoints in one answer, and a token for the rest.
 
 use serde_json::{Value, json};
 
 use super::super::refusal::{Coded, Refusal};
 
-/// One query's answer before it is cut into pages.
+/// One query's answer before it is split into pages.
 pub(super) struct Series {
     pub(super) id: String,
     pub(super) label: String,
@@ -12,7 +12,7 @@ pub(super) struct Series {
     pub(super) values: Vec<f64>,
 }
 
-/// The part of `all` that begins after the datapoints that `token` says were given, and the token of what is left.
+/// The part of `all` that follows the datapoints already returned according to `token`, and the token for the rest.
 pub(super) fn page(all: Vec<Series>, token: Option<&str>, most: usize) -> Result<Value, Refusal> {
     let total: usize = all.iter().map(|series| series.timestamps.len()).sum();
     let given = match token {
@@ -27,11 +27,11 @@ pub(super) fn page(all: Vec<Series>, token: Option<&str>, most: usize) -> Result
         let from = given.saturating_sub(offset).min(points);
         let until = (given + most).saturating_sub(offset).min(points);
         offset += points;
-        // A series without datapoints is on the first page; one that other pages hold is not on this one.
+        // A series without datapoints is on the first page; one whose datapoints are on other pages is not on this one.
         if from == until && (points > 0 || given > 0) {
             continue;
         }
-        // Garbage has more values than timestamps: it leaves as it is.
+        // Garbage has more values than timestamps: it is sent unchanged.
         let values = if values.len() == points { values[from..until].to_vec() } else { values };
         let status = if until < points { "PartialData" } else { "Complete" };
         results.push(json!({

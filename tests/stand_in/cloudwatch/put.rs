@@ -57,7 +57,7 @@ pub(crate) struct StatisticSet {
     pub(super) maximum: f64,
 }
 
-/// All or nothing: one bad datum, and none is stored.
+/// All or nothing: with one bad datum none is stored.
 pub(super) fn put_metric_data(state: &mut State, caller: &Caller, input: Value) -> Result<Value, Refusal> {
     let input: Input = serde_json::from_value(input).map_err(|_| Refusal::Internal)?;
     let now = state.clock.now();
@@ -75,7 +75,7 @@ pub(super) fn put_metric_data(state: &mut State, caller: &Caller, input: Value) 
         limits::datum(datum, now, &format!("MetricData.member.{}", index + 1))?;
     }
     for mut datum in data {
-        // AWS stamps what comes without a time with the time at which it came.
+        // AWS stamps data without a time with the time of arrival.
         datum.timestamp.get_or_insert(now);
         state.metrics.put(&caller.region, &input.namespace, datum);
     }

@@ -1,19 +1,19 @@
-//! Samples and the statistics of them.
+//! Samples and their statistics.
 
 use super::put::Datum;
 
-/// What is known of the samples of one datum or of one period.
+/// The samples of one datum or of one period.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Samples {
     count: f64,
     sum: f64,
     minimum: f64,
     maximum: f64,
-    /// Each value and how often it came; None once a statistic set, which has lost them, is among the samples.
+    /// Each value and its count; None once a statistic set, which has lost them, is among the samples.
     values: Option<Vec<(f64, f64)>>,
 }
 
-/// A statistic that `GetMetricData` can be asked for.
+/// A statistic that `GetMetricData` supports.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Statistic {
     SampleCount,
@@ -67,7 +67,7 @@ impl Samples {
         });
     }
 
-    /// None where the samples do not tell.
+    /// None if the samples do not contain it.
     pub(super) fn statistic(&self, statistic: Statistic) -> Option<f64> {
         match statistic {
             Statistic::SampleCount => Some(self.count),
@@ -96,7 +96,7 @@ impl Samples {
 }
 
 impl Statistic {
-    /// `Average`, `p99.9`, …; None for what is no statistic, or none that the stand-in computes.
+    /// `Average`, `p99.9`, …; None for what is not a statistic, or not one that the stand-in computes.
     pub(super) fn parse(name: &str) -> Option<Self> {
         match name {
             "SampleCount" => Some(Self::SampleCount),

@@ -1,4 +1,4 @@
-//! The custom metrics that were put.
+//! The custom metrics.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use super::statistics::Samples;
 /// Data kept per metric; a demo puts one a minute.
 const KEPT_PER_METRIC: usize = 20_000;
 
-/// What makes two data belong to one metric.
+/// The identity of a metric.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct MetricKey {
     pub(super) region: String,
@@ -30,7 +30,6 @@ impl MetricKey {
         Self { region: region.to_owned(), namespace: namespace.to_owned(), name: name.to_owned(), dimensions }
     }
 
-    /// The value of a dimension.
     pub(super) fn dimension(&self, name: &str) -> Option<&str> {
         self.dimensions
             .iter()
@@ -40,7 +39,6 @@ impl MetricKey {
 }
 
 impl Metrics {
-    /// Every metric.
     pub(super) fn keys(&self) -> impl Iterator<Item = &MetricKey> {
         self.0.keys()
     }
@@ -62,7 +60,7 @@ impl Metrics {
         data.filter_map(|datum| Some((datum.timestamp?, Samples::of(datum)))).collect()
     }
 
-    /// Everything, for a test to look at: one entry per datum, as it was put, with its Region and namespace.
+    /// Everything, for tests: one entry per datum, as it was put, with its Region and namespace.
     pub(crate) fn listed(&self, namespace: Option<&str>) -> Value {
         let wanted = self.0.iter().filter(|(key, _)| namespace.is_none_or(|name| key.namespace == name));
         let listed = wanted.flat_map(|(key, data)| {

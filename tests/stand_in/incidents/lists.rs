@@ -10,7 +10,7 @@ use super::super::state::State;
 use super::invalid;
 use super::records::found;
 
-/// How many entries a page has when the caller does not say.
+/// The page size if the caller does not specify one.
 const PAGE: usize = 50;
 
 #[derive(Deserialize)]

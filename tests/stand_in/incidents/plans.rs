@@ -1,4 +1,4 @@
-//! Response plans and replication sets: what must be there before an incident can be.
+//! Response plans and replication sets, which must exist before an incident can.
 
 use serde_json::{Value, json};
 
@@ -8,13 +8,12 @@ use super::super::sigv4::Caller;
 use super::super::state::State;
 use super::not_found;
 
-/// The plan of this ARN, in an account that has set Incident Manager up.
+/// The plan with this ARN, in an account that has set up Incident Manager.
 pub(super) fn known<'a>(state: &'a State, arn: &str) -> Result<&'a ResponsePlan, Refusal> {
     let plans = state.settings.response_plans.iter().filter(|_| !state.settings.replication_sets.is_empty());
     plans.into_iter().find(|plan| plan.arn == arn).ok_or_else(|| not_found("RESPONSE_PLAN", arn))
 }
 
-/// The last part of a plan's ARN.
 pub(super) fn name(arn: &str) -> &str {
     arn.rsplit('/').next().unwrap_or(arn)
 }

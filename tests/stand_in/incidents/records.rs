@@ -1,4 +1,4 @@
-//! One record: read, updated, related to other things.
+//! One record: read, updated, related to other items.
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -89,12 +89,12 @@ pub(super) fn update_related_items(state: &mut State, _: &Caller, input: Value) 
                 record.related.retain(|item| item["identifier"] != identifier);
             }
         }
-        record.happened(event, "SSM Incident Related Item Update", "{}".to_owned(), now);
+        record.add_event(event, "SSM Incident Related Item Update", "{}".to_owned(), now);
         Ok(json!({}))
     })
 }
 
-/// Carries `act` out, unless it was carried out before under the same client token.
+/// Runs `act`, unless it was run before with the same client token.
 pub(super) fn once(
     state: &mut State,
     operation: &'static str,
@@ -120,7 +120,7 @@ pub(super) fn found<'a>(incidents: &'a mut Incidents, arn: &str) -> Result<&'a m
     incidents.record(arn).ok_or_else(|| not_found("INCIDENT_RECORD", arn))
 }
 
-/// A related item as the service keeps it, under an id of its own: 32 upper-case hexadecimal digits.
+/// A related item as stored, with an id of its own: 32 upper-case hexadecimal digits.
 pub(super) fn with_generated_id(mut item: Value, id: String) -> Value {
     let kind = item["identifier"]["type"].as_str().unwrap_or("OTHER");
     let digits = id.replace('-', "").to_ascii_uppercase();

@@ -1,4 +1,4 @@
-//! `StartIncident`: idempotent by client token, folded by dedupe string, each as the switches say.
+//! `StartIncident`: idempotent by client token, merged by dedupe string, each as the switches say.
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -32,7 +32,7 @@ struct Trigger {
     raw_data: Option<String>,
 }
 
-/// The source of a record that somebody started without saying what triggered it.
+/// The source of a record that was created without a trigger.
 const NO_TRIGGER: &str = "aws.ssm-incidents.custom";
 
 pub(super) fn start_incident(state: &mut State, caller: &Caller, input: Value) -> Result<Value, Refusal> {
@@ -54,9 +54,9 @@ pub(super) fn start_incident(state: &mut State, caller: &Caller, input: Value) -
             (false, KnownToken::NewRecord) => {}
         }
     }
-    let arn = match folded_into(state, &plan) {
+    let arn = match merged_into(state, &plan) {
         Some(arn) => arn,
-        None => begin(state, caller, &plan, &input, now),
+        None => create(state, caller, &plan, &input, now),
     };
     let answer = json!({ "incidentRecordArn": arn });
     if let Some(token) = token {
@@ -74,14 +74,14 @@ fn conflict(answer: &Value) -> Refusal {
         .into()
 }
 
-fn folded_into(state: &State, plan: &ResponsePlan) -> Option<String> {
-    let dedupe = plan.dedupe_string.as_deref().filter(|_| state.switches.fold_by_dedupe_string)?;
+fn merged_into(state: &State, plan: &ResponsePlan) -> Option<String> {
+    let dedupe = plan.dedupe_string.as_deref().filter(|_| state.switches.merge_by_dedupe_string)?;
     let same =
         state.incidents.records.iter().find(|record| record.is_open() && record.dedupe_string == dedupe)?;
     Some(same.arn.clone())
 }
 
-fn begin(state: &mut State, caller: &Caller, plan: &ResponsePlan, input: &Input, now: Epoch) -> String {
+fn create(state: &mut State, caller: &Caller, plan: &ResponsePlan, input: &Input, now: Epoch) -> String {
     let trigger = input.trigger_details.as_ref();
     let mut source = json!({
         "createdBy": caller.principal,
@@ -131,20 +131,20 @@ fn new_record<'a>(
     let name = plans::name(&plan.arn);
     let arn = format!("arn:aws:ssm-incidents::{}:incident-record/{name}/{id}", state.settings.account);
     let dedupe = plan.dedupe_string.clone().unwrap_or_default();
-    let mut record = Record::begin(arn, plan.arn.clone(), dedupe, source, opened);
-    record.happened(event, "SSM Incident Trigger", "\"Incident Started\"".to_owned(), now);
+    let mut record = Record::create(arn, plan.arn.clone(), dedupe, source, opened);
+    record.add_event(event, "SSM Incident Trigger", "\"Incident Started\"".to_owned(), now);
     incidents.records.push(record);
     let last = incidents.records.len() - 1;
     &mut incidents.records[last]
 }
 
-/// What CloudWatch does when an alarm with a response plan as its action goes off: starts an incident, unless one
-/// that this alarm started is still open. The ARN of either.
+/// What CloudWatch does when an alarm with a response plan as its action goes off: creates an incident, unless one that
+/// this alarm created is still open. Returns the ARN of either.
 pub(crate) fn start_by_alarm(state: &mut State, plan_arn: &str, alarm_arn: &str) -> Result<String, String> {
     let plan = plans::known(state, plan_arn).map_err(|_| format!("no response plan {plan_arn}"))?.clone();
     let of_this_alarm = |record: &&Record| record.is_open() && record.source["resourceArn"] == *alarm_arn;
     let open = state.incidents.records.iter().find(of_this_alarm).map(|record| record.arn.clone());
-    if let Some(arn) = open.or_else(|| folded_into(state, &plan)) {
+    if let Some(arn) = open.or_else(|| merged_into(state, &plan)) {
         return Ok(arn);
     }
     let now = state.clock.now();

@@ -1,4 +1,4 @@
-//! The incident records, with every state that each was in: lists may lag behind.
+//! The incident records, with all their past states: lists may lag.
 
 use std::collections::BTreeMap;
 
@@ -30,7 +30,7 @@ pub(super) struct Record {
     pub(super) created: Epoch,
     /// `incidentRecordSource`.
     pub(super) source: Value,
-    /// The trigger's `rawData`, which no API gives back but people see.
+    /// The trigger's `rawData`, which no API returns but people see.
     pub(super) raw_data: Option<String>,
     /// Never empty; oldest first.
     states: Vec<RecordState>,
@@ -38,7 +38,7 @@ pub(super) struct Record {
     pub(super) related: Vec<Value>,
 }
 
-/// What can change of a record.
+/// The part of a record that can change.
 #[derive(Clone)]
 pub(super) struct RecordState {
     pub(super) title: String,
@@ -62,7 +62,7 @@ pub(super) struct Event {
 }
 
 impl Incidents {
-    /// An id that has not been given yet.
+    /// A new id.
     pub(super) fn next_id(&mut self) -> String {
         self.numbered += 1;
         format!("{:08x}-0000-4000-8000-{:012x}", self.numbered, self.numbered)
@@ -88,7 +88,7 @@ impl Incidents {
         memory.is_none_or(|memory| now - first.at <= memory).then_some(first)
     }
 
-    /// What a person does who closes a record by hand; whether there is such a record.
+    /// A person closes a record by hand; returns whether it exists.
     pub(crate) fn close(&mut self, arn: &str, by: &str, now: Epoch) -> bool {
         let id = self.next_id();
         let Some(record) = self.record(arn) else { return false };
@@ -99,7 +99,7 @@ impl Incidents {
         true
     }
 
-    /// Everything there is, oldest record first, with timelines and related items.
+    /// Everything, oldest record first, with timelines and related items.
     pub(crate) fn listed(&self) -> Value {
         let listed = self.records.iter().map(|record| {
             let timeline: Vec<_> = record.timeline.iter().map(|event| event.full(&record.arn)).collect();
@@ -116,7 +116,7 @@ impl Incidents {
 }
 
 impl Record {
-    pub(super) fn begin(
+    pub(super) fn create(
         arn: String,
         plan: String,
         dedupe: String,
@@ -144,16 +144,16 @@ impl Record {
         self.state().status == "OPEN"
     }
 
-    /// Enters a state, and says so in the timeline under `event_id`.
+    /// Enters a state, and adds it to the timeline under `event_id`.
     pub(super) fn change(&mut self, state: RecordState, by: &str, now: Epoch, event_id: String) {
         let status = state.status.clone();
         self.states.push(RecordState { modified: now, modified_by: by.to_owned(), ..state });
         let data = json!({ "status": status, "modifiedBy": by }).to_string();
-        self.happened(event_id, "SSM Incident Record Update", data, now);
+        self.add_event(event_id, "SSM Incident Record Update", data, now);
     }
 
     /// An event that AWS writes itself.
-    pub(super) fn happened(&mut self, id: String, kind: &str, data: String, now: Epoch) {
+    pub(super) fn add_event(&mut self, id: String, kind: &str, data: String, now: Epoch) {
         let kind = kind.to_owned();
         self.timeline.push(Event { id, at: now, updated: now, kind, data, references: json!([]) });
     }
@@ -178,7 +178,7 @@ impl Record {
         full
     }
 
-    /// An `IncidentRecordSummary` as it was at `at`; None if there was no such record.
+    /// An `IncidentRecordSummary` as it was at `at`; None if the record did not exist.
     pub(super) fn summary(&self, at: Epoch) -> Option<Value> {
         let state = self.states.iter().rev().find(|state| state.modified <= at)?;
         Some(self.summary_of(state))

@@ -11,7 +11,7 @@ use super::records::{found, once};
 use super::store::Event;
 use super::{invalid, not_found};
 
-/// What a caller may write; everything else in a timeline is AWS's.
+/// The types that a caller may write; everything else in a timeline is AWS's.
 const EVENT_TYPES: [&str; 2] = ["Custom Event", "Note"];
 
 #[derive(Deserialize)]

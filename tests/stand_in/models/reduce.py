@@ -3,8 +3,8 @@
 
     pip download --no-deps botocore==1.44.5 && python3 reduce.py botocore-1.44.5-py3-none-any.whl
 
-Kept: metadata, the operations below, and every shape that they reach (types, members, constraints, where a
-member travels). Left out: all documentation text. The result lies next to this script, one file per service.
+Kept: metadata, the operations below, and every shape that they refer to (types, members, constraints, the location of
+members). Left out: all documentation text. The result lies next to this script, one file per service.
 """
 
 import gzip

@@ -1,4 +1,4 @@
-//! `DescribeOpsItems`: filtered, in pages, as old as the lists' lag.
+//! `DescribeOpsItems`: filtered, in pages, with the lists' lag.
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -9,9 +9,9 @@ use super::super::sigv4::Caller;
 use super::super::state::State;
 use super::invalid;
 
-/// How many entries a page has when the caller does not say.
+/// The page size if the caller does not specify one.
 const PAGE: usize = 50;
-/// What only `GetOpsItem` shows.
+/// Shown only by `GetOpsItem`.
 const NOT_LISTED: [&str; 5] = ["Description", "OpsItemArn", "RelatedOpsItems", "Notifications", "Version"];
 
 #[derive(Deserialize)]
@@ -57,7 +57,7 @@ pub(super) fn describe_ops_items(state: &mut State, caller: &Caller, input: Valu
     Ok(answer)
 }
 
-/// Which operators go with which key, as the API reference lists them (of the keys that are asked for here).
+/// Which operators go with which key, as in the API reference (only for the keys that are used here).
 fn known(filter: &Filter) -> Result<(), Refusal> {
     let right = match filter.key.as_str() {
         "Status" | "OperationalData" | "OperationalDataKey" | "OpsItemId" => filter.operator == "Equal",
@@ -90,7 +90,7 @@ fn holds(filter: &Filter, item: &Value) -> bool {
     })
 }
 
-/// Of operational data a list shows what is searchable.
+/// A list shows only the searchable operational data.
 fn summary(item: &Value) -> Value {
     let mut summary = item.clone();
     if let Some(members) = summary.as_object_mut() {

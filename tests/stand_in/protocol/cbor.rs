@@ -1,4 +1,4 @@
-//! Smithy RPC v2 CBOR, with the additions for services that once spoke Query (`x-amzn-query-mode`).
+//! Smithy RPC v2 CBOR, with the additions for services that used to have Query (`x-amzn-query-mode`).
 
 use std::io::Read as _;
 
@@ -108,7 +108,7 @@ pub(super) fn encode_error(request: &Incoming, coded: &Coded) -> Reply {
 
 fn reply(status: u16, body: &Cbor) -> Reply {
     let mut bytes = Vec::new();
-    // Writing to a vector does not fail, and no value here nests deeper than ciborium goes.
+    // Writing to a vector does not fail, and no value here exceeds ciborium's nesting limit.
     if ciborium::into_writer(body, &mut bytes).is_err() {
         bytes.clear();
     }

@@ -23,7 +23,7 @@ pub(super) fn encode(output: &Value) -> Reply {
     Reply::new(200, CONTENT_TYPE, output.to_string().into_bytes())
 }
 
-/// The message under either spelling: services differ in it.
+/// The message under either spelling: services differ.
 pub(super) fn encode_error(coded: &Coded) -> Reply {
     let mut body = Map::new();
     body.insert("__type".to_owned(), coded.name.into());

@@ -66,7 +66,7 @@ fn structure(model: &Model, protocol: Protocol, name: &str, node: &Node) -> Resu
         return Ok(tree(node));
     }
     let entries = node.below.iter().map(|(sent, below)| {
-        // What a member is called on the wire may be another member's name in the model, so this cannot wait for `check`.
+        // A member's name on the wire may be another member's name in the model, so this cannot wait for `check`.
         let member = shape.members.iter().find(|(name, member)| sent_name(protocol, name, member) == *sent);
         let (name, member) = member.ok_or_else(|| Invalid::Unknown { path: sent.clone() })?;
         Ok((name.clone(), shaped(model, protocol, &member.shape, below)?))
@@ -74,7 +74,7 @@ fn structure(model: &Model, protocol: Protocol, name: &str, node: &Node) -> Resu
     entries.collect::<Result<_, _>>().map(Wire::Map)
 }
 
-/// EC2 capitalises a member's location name in requests; Query takes it as it is.
+/// EC2 capitalises a member's location name in requests; Query leaves it unchanged.
 fn sent_name(protocol: Protocol, name: &str, member: &Member) -> String {
     let name = member.location_name.as_deref().unwrap_or(name);
     match protocol {
@@ -114,7 +114,7 @@ fn leaf(node: &Node, parse: impl Fn(&str) -> Option<Wire>) -> Wire {
     node.value.as_deref().and_then(parse).unwrap_or_else(|| tree(node))
 }
 
-/// The form as it is, where it does not fit the model; `check` says so.
+/// The form unchanged, where it does not match the model; `check` reports that.
 fn tree(node: &Node) -> Wire {
     match &node.value {
         Some(value) => Wire::Text(value.clone()),
@@ -136,14 +136,14 @@ pub(super) fn encode(service: Service, name: &str, operation: &Operation, output
     let content = if service.protocol() == Protocol::Ec2Query {
         format!("<requestId>{id}</requestId>{body}")
     } else {
-        // The SDK takes the result for the first element.
+        // The SDK expects the result as the first element.
         format!("{body}<ResponseMetadata><RequestId>{id}</RequestId></ResponseMetadata>")
     };
     let namespace = format!("{}{}", model.metadata.xml_namespace, trailing_slash(service));
     xml(200, format!("<{name}Response xmlns=\"{namespace}\">{content}</{name}Response>"))
 }
 
-/// EC2's answers carry a slash at the end of the namespace that its model does not have.
+/// EC2's answers have a slash at the end of the namespace that its model does not have.
 fn trailing_slash(service: Service) -> &'static str {
     match service.protocol() {
         Protocol::Ec2Query => "/",
@@ -173,7 +173,7 @@ fn xml(status: u16, body: String) -> Reply {
     Reply::new(status, "text/xml;charset=UTF-8", text.into_bytes())
 }
 
-/// What stands between the tags of an element of this shape.
+/// The content of an element of this shape.
 fn inner_xml(model: &Model, name: &str, value: &Value) -> String {
     let shape = model.shape(name);
     match shape.kind {

@@ -15,7 +15,7 @@ pub(super) fn decode(model: &Model, operation: &Operation, request: &Incoming) -
     for (sent, value) in form::pairs(request.query.as_bytes()) {
         let member = shape.members.iter().find(|(_, member)| in_query(member) == Some(&sent));
         let (name, _) = member.ok_or_else(|| unknown(&sent))?;
-        // No operation here has anything but text in its query string.
+        // Operations here have only text in their query string.
         entries.push((name.clone(), Wire::Text(value)));
     }
     if !request.body.is_empty() {
@@ -36,7 +36,7 @@ pub(super) fn decode(model: &Model, operation: &Operation, request: &Incoming) -
     Ok(with_times(model, &operation.input.shape, Wire::Map(entries)))
 }
 
-/// The name under which a member travels in the query string, if it does.
+/// The name of a member in the query string, if it is there.
 fn in_query(member: &Member) -> Option<&str> {
     member.location_name.as_deref().filter(|_| member.location.as_deref() == Some("querystring"))
 }

@@ -7,14 +7,14 @@ use super::super::observation::{Observation, parse};
 use super::raw::{Answer, Raw, datum, put};
 use super::{OTHER_TUNNEL, TUNNEL, control, now, started};
 
-/// `POST /_stand-in/<command>`; that the request is signed matters to nobody there.
+/// `POST /_stand-in/<command>`; the control side ignores the signature.
 fn over_http(stand_in: &StandIn, command: &str, members: &Value) -> Answer {
     let target = format!("/_stand-in/{command}");
     Raw::new("control", "POST", &target, "application/json", members.to_string().into_bytes()).send(stand_in)
 }
 
 #[test]
-fn commands_come_over_http_as_they_do_from_rust() {
+fn commands_work_over_http_as_from_rust() {
     let stand_in = started();
     let answer = over_http(&stand_in, "set_tunnel", &json!({ "outside_ip": TUNNEL, "up": false }));
     assert_eq!(answer.status, 200);
@@ -25,7 +25,7 @@ fn commands_come_over_http_as_they_do_from_rust() {
 }
 
 #[test]
-fn a_command_that_cannot_be_says_why() {
+fn an_impossible_command_says_why() {
     let stand_in = started();
     let cases = [
         ("set_tunnels", json!({}), "unknown variant"),
@@ -45,7 +45,7 @@ fn a_command_that_cannot_be_says_why() {
 }
 
 #[test]
-fn a_watchers_lines_set_the_tunnels_that_are_known() {
+fn a_watchers_lines_set_the_known_tunnels() {
     let stand_in = started();
     let lines =
         format!("{TUNNEL} DOWN IPSEC IS DOWN\n# a remark\n{OTHER_TUNNEL} UP\n203.0.113.99 UP\n{TUNNEL}\n");
@@ -57,7 +57,7 @@ fn a_watchers_lines_set_the_tunnels_that_are_known() {
 }
 
 #[test]
-fn a_line_is_an_address_a_state_and_perhaps_words() {
+fn a_line_is_an_address_a_state_and_an_optional_message() {
     let seen = |up, message: Option<&str>| {
         Some(Observation { outside_ip: "2001:db8::1".to_owned(), up, message: message.map(str::to_owned) })
     };
@@ -69,7 +69,7 @@ fn a_line_is_an_address_a_state_and_perhaps_words() {
 }
 
 #[test]
-fn the_clock_can_be_shifted_held_and_let_go() {
+fn the_clock_can_be_shifted_frozen_and_released() {
     let stand_in = started();
     control(&stand_in, json!({ "hold_clock": { "still": true } }));
     let held = now(&stand_in);
@@ -91,7 +91,7 @@ fn a_reset_forgets_everything() {
 }
 
 #[test]
-fn a_stand_in_that_is_dropped_no_longer_listens() {
+fn a_dropped_stand_in_no_longer_listens() {
     let stand_in = started();
     let address = stand_in.url().replace("http://", "");
     drop(stand_in);

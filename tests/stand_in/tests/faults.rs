@@ -1,4 +1,4 @@
-//! Each fault looks as it does at AWS, strikes as often as told, and does or does not execute.
+//! Each fault looks as it does at AWS, strikes as often as configured, and does or does not execute.
 
 use std::io::Read as _;
 
@@ -24,7 +24,7 @@ fn incidents(stand_in: &StandIn) -> usize {
 }
 
 #[test]
-fn each_service_refuses_in_its_own_words() {
+fn each_service_words_its_own_rejections() {
     let stand_in = started();
     let rows = [
         ("throttle", [(400, "throttling"), (429, "throttlingexception"), (503, "requestlimitexceeded")]),
@@ -51,7 +51,7 @@ fn each_service_refuses_in_its_own_words() {
 }
 
 #[test]
-fn a_denial_names_who_may_not_do_what() {
+fn a_denial_names_the_principal_and_the_action() {
     let stand_in = started();
     fault(&stand_in, "StartIncident", json!("denied"), None);
     let message = start_incident().send(&stand_in).json()["message"].as_str().unwrap().to_owned();
@@ -69,7 +69,7 @@ fn incident_managers_throttle_has_the_members_of_its_shape() {
 }
 
 #[test]
-fn a_fault_strikes_its_operation_so_many_times() {
+fn a_fault_strikes_its_operation_the_given_number_of_times() {
     let stand_in = started();
     fault(&stand_in, "PutMetricData", json!("throttle"), Some(2));
     let codes: Vec<_> = (0..3).map(|_| put(&[datum()]).send(&stand_in).code()).collect();
@@ -112,7 +112,7 @@ fn a_hang_answers_nothing_and_executes_nothing() {
 }
 
 #[test]
-fn a_request_that_hangs_holds_up_no_other() {
+fn a_hanging_request_blocks_no_other() {
     let stand_in = started();
     fault(&stand_in, "StartIncident", json!({ "hang": { "seconds": 3600.0 } }), Some(1));
     let hanging = start_incident().sent(&stand_in);
@@ -142,7 +142,7 @@ fn a_lost_reply_was_executed() {
 }
 
 #[test]
-fn garbage_is_a_200_that_says_nothing() {
+fn garbage_is_a_200_without_an_answer() {
     let stand_in = started();
     fault(&stand_in, "StartIncident", json!("garbage"), Some(1));
     let answer = start_incident().send(&stand_in);
@@ -151,7 +151,7 @@ fn garbage_is_a_200_that_says_nothing() {
 }
 
 #[test]
-fn a_truncated_answer_promises_more_than_it_holds() {
+fn a_truncated_answer_is_shorter_than_its_content_length() {
     let stand_in = started();
     fault(&stand_in, "StartIncident", json!("truncated"), Some(1));
     let answer = start_incident().send(&stand_in);

@@ -4,13 +4,13 @@ use serde_json::{Value, json};
 
 use super::super::StandIn;
 use super::raw::{Answer, Raw};
-use super::{FOLDING_PLAN, PLAN, control, started, switch};
+use super::{MERGING_PLAN, PLAN, control, started, switch};
 
 fn ask(stand_in: &StandIn, path: &str, input: Value) -> Answer {
     Raw::incidents(path, &input).send(stand_in)
 }
 
-/// Starts one, and gives its ARN.
+/// Creates one, and returns its ARN.
 fn start(stand_in: &StandIn, input: Value) -> String {
     let answer = ask(stand_in, "/startIncident", input);
     assert_eq!(answer.status, 200, "{answer:?}");
@@ -32,7 +32,7 @@ fn listed(stand_in: &StandIn, input: Value) -> Vec<Value> {
 }
 
 #[test]
-fn a_start_makes_a_record_that_says_who_and_why() {
+fn a_start_creates_a_record_with_its_author_and_trigger() {
     let stand_in = started();
     let trigger = json!({
         "source": "bothends.outage", "timestamp": 1_800_000_000, "rawData": "{}",
@@ -62,7 +62,7 @@ fn a_start_makes_a_record_that_says_who_and_why() {
 }
 
 #[test]
-fn a_custom_source_may_not_pretend_to_be_aws() {
+fn a_custom_source_may_not_begin_with_aws() {
     let stand_in = started();
     let trigger = json!({ "source": "aws.cloudwatch", "timestamp": 1 });
     let answer =
@@ -88,7 +88,7 @@ fn an_unknown_plan_record_or_event_is_not_found() {
 }
 
 #[test]
-fn a_known_token_with_the_same_parameters_gives_the_old_record() {
+fn a_known_token_with_the_same_parameters_returns_the_old_record() {
     let stand_in = started();
     for setting in ["old_arn", "conflict", "new_record"] {
         switch(&stand_in, json!({ "known_token": setting }));
@@ -99,7 +99,7 @@ fn a_known_token_with_the_same_parameters_gives_the_old_record() {
 }
 
 #[test]
-fn a_known_token_with_other_parameters_does_as_switched() {
+fn a_known_token_with_other_parameters_follows_the_switch() {
     let stand_in = started();
     let first = start(&stand_in, from_plan(PLAN, "t", "one"));
     assert_eq!(start(&stand_in, from_plan(PLAN, "t", "two")), first);
@@ -122,14 +122,14 @@ fn a_token_is_forgotten_after_its_memory() {
 }
 
 #[test]
-fn a_plan_with_a_dedupe_string_folds_starts_while_a_record_is_open_if_so_switched() {
+fn a_dedupe_string_merges_starts_into_an_open_record_if_switched_on() {
     let stand_in = started();
-    let first = start(&stand_in, from_plan(FOLDING_PLAN, "a", "one"));
-    assert_eq!(start(&stand_in, from_plan(FOLDING_PLAN, "b", "two")), first);
+    let first = start(&stand_in, from_plan(MERGING_PLAN, "a", "one"));
+    assert_eq!(start(&stand_in, from_plan(MERGING_PLAN, "b", "two")), first);
     assert_ne!(start(&stand_in, from_plan(PLAN, "c", "three")), first);
-    switch(&stand_in, json!({ "fold_by_dedupe_string": false }));
-    assert_ne!(start(&stand_in, from_plan(FOLDING_PLAN, "d", "four")), first);
-    switch(&stand_in, json!({ "fold_by_dedupe_string": true }));
+    switch(&stand_in, json!({ "merge_by_dedupe_string": false }));
+    assert_ne!(start(&stand_in, from_plan(MERGING_PLAN, "d", "four")), first);
+    switch(&stand_in, json!({ "merge_by_dedupe_string": true }));
     for incident in incidents(&stand_in) {
         ask(
             &stand_in,
@@ -137,11 +137,11 @@ fn a_plan_with_a_dedupe_string_folds_starts_while_a_record_is_open_if_so_switche
             json!({ "arn": incident["record"]["arn"], "status": "RESOLVED" }),
         );
     }
-    assert_ne!(start(&stand_in, from_plan(FOLDING_PLAN, "e", "five")), first);
+    assert_ne!(start(&stand_in, from_plan(MERGING_PLAN, "e", "five")), first);
 }
 
 #[test]
-fn the_list_lags_behind_in_existence_and_in_status() {
+fn the_list_lags_in_existence_and_in_status() {
     let stand_in = started();
     switch(&stand_in, json!({ "list_lag": 60.0 }));
     let arn = start(&stand_in, json!({ "responsePlanArn": PLAN }));
@@ -154,7 +154,7 @@ fn the_list_lags_behind_in_existence_and_in_status() {
 }
 
 #[test]
-fn the_list_is_filtered_and_comes_in_pages() {
+fn the_list_is_filtered_and_paged() {
     let stand_in = started();
     for impact in 1..=5 {
         start(&stand_in, json!({ "responsePlanArn": PLAN, "impact": impact }));
@@ -188,7 +188,7 @@ fn the_list_is_filtered_and_comes_in_pages() {
 }
 
 #[test]
-fn the_timeline_takes_what_callers_may_write_once_per_token() {
+fn the_timeline_accepts_permitted_events_once_per_token() {
     let stand_in = started();
     let arn = start(&stand_in, json!({ "responsePlanArn": PLAN }));
     let event = |kind: &str, data: &str| {
@@ -235,7 +235,7 @@ fn related_items_are_added_removed_and_limited() {
 }
 
 #[test]
-fn a_person_can_close_a_record_and_it_shows_who() {
+fn a_record_closed_by_a_person_shows_who_closed_it() {
     let stand_in = started();
     let arn = start(&stand_in, json!({ "responsePlanArn": PLAN }));
     let by = "arn:aws:iam::123456789012:user/alex";
@@ -246,7 +246,7 @@ fn a_person_can_close_a_record_and_it_shows_who() {
 }
 
 #[test]
-fn an_alarm_starts_one_record_while_it_is_open() {
+fn an_alarm_creates_no_second_record_while_one_is_open() {
     let stand_in = started();
     let alarm = "arn:aws:cloudwatch:eu-west-1:123456789012:alarm:bothends vpn outage";
     let command = json!({ "start_by_alarm": { "response_plan": PLAN, "alarm": alarm } });

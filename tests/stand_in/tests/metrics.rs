@@ -1,4 +1,4 @@
-//! CloudWatch's documented limits, and what comes back of what was put.
+//! CloudWatch's documented limits, and what is returned of what was put.
 
 use std::io::Write as _;
 
@@ -43,7 +43,7 @@ fn a_call_has_at_most_a_thousand_metrics() {
 }
 
 #[test]
-fn a_body_beyond_a_megabyte_is_refused_even_if_it_travels_small() {
+fn a_body_beyond_a_megabyte_is_rejected_even_if_compressed() {
     let stand_in = started();
     let dimensions: Vec<_> =
         (0..20).map(|n| json!({ "Name": format!("d{n}"), "Value": "x".repeat(1024) })).collect();
@@ -59,7 +59,7 @@ fn a_body_beyond_a_megabyte_is_refused_even_if_it_travels_small() {
 }
 
 #[test]
-fn values_come_with_as_many_counts_and_at_most_150() {
+fn values_need_as_many_counts_and_number_at_most_150() {
     let stand_in = started();
     let ones = |n: usize| vec![1.0; n];
     let cases = [
@@ -91,7 +91,7 @@ fn a_datum_has_exactly_one_kind_of_value() {
 }
 
 #[test]
-fn timestamps_lie_within_two_weeks_back_and_two_hours_ahead() {
+fn timestamps_must_be_within_two_weeks_back_and_two_hours_ahead() {
     let stand_in = started();
     let (now, day) = (now(&stand_in), 86_400.0);
     let cases = [(-13.9 * day, "ok"), (7100.0, "ok"), (-14.1 * day, ""), (7300.0, "")];
@@ -103,7 +103,7 @@ fn timestamps_lie_within_two_weeks_back_and_two_hours_ahead() {
 }
 
 #[test]
-fn values_lie_within_two_to_the_360() {
+fn values_must_be_within_two_to_the_360() {
     let stand_in = started();
     let limit = 2f64.powi(360);
     for (value, code) in [(limit, "ok"), (-limit, "ok"), (limit * 1.01, ""), (-limit * 1.01, "")] {
@@ -114,7 +114,7 @@ fn values_lie_within_two_to_the_360() {
 }
 
 #[test]
-fn resolution_namespace_and_dimensions_have_their_rules() {
+fn resolution_namespace_and_dimensions_are_validated() {
     let stand_in = started();
     let bad = "invalidparametervalue";
     for (resolution, code) in [(1, "ok"), (60, "ok"), (30, bad)] {
@@ -140,7 +140,7 @@ fn resolution_namespace_and_dimensions_have_their_rules() {
 }
 
 #[test]
-fn one_bad_datum_and_none_is_stored() {
+fn with_one_bad_datum_none_is_stored() {
     let stand_in = started();
     put(&[datum(), json!({ "MetricName": "NoValue" })]).send(&stand_in);
     assert_eq!(control(&stand_in, json!({ "metrics": {} })), json!([]));
@@ -151,7 +151,7 @@ fn one_bad_datum_and_none_is_stored() {
 }
 
 #[test]
-fn get_metric_data_refuses_what_its_reference_forbids() {
+fn get_metric_data_rejects_what_its_reference_forbids() {
     let stand_in = started();
     let average = query(60, "Average");
     let mut other = average.clone();
@@ -167,7 +167,7 @@ fn get_metric_data_refuses_what_its_reference_forbids() {
         .collect();
     let late = json!({ "StartTime": { "$time": now(&stand_in) + 120.0 } });
     let cases = [
-        ("the right thing", json!([average]), json!({}), "ok"),
+        ("a valid query", json!([average]), json!({}), "ok"),
         ("a period of 45 s", json!([query(45, "Average")]), json!({}), "validationerror"),
         ("a period of 90 s", json!([query(90, "Average")]), json!({}), "validationerror"),
         ("no such statistic", json!([query(60, "Mean")]), json!({}), "validationerror"),
@@ -181,7 +181,7 @@ fn get_metric_data_refuses_what_its_reference_forbids() {
         ("an end before the start", json!([average]), late, "validationerror"),
         ("no order", json!([average]), json!({ "ScanBy": "Random" }), "invalidparametervalue"),
         ("too many datapoints", json!([average]), json!({ "MaxDatapoints": 100_801 }), "validationerror"),
-        ("a token of nobody", json!([average]), json!({ "NextToken": "x" }), "invalidnexttoken"),
+        ("an unknown token", json!([average]), json!({ "NextToken": "x" }), "invalidnexttoken"),
     ];
     for (what, queries, further, code) in cases {
         let answer = get(&stand_in, &queries, further).send(&stand_in);
@@ -232,7 +232,7 @@ fn a_statistic_set_has_no_percentiles_and_another_unit_no_data() {
 }
 
 #[test]
-fn pages_hold_at_most_so_many_datapoints_and_together_all() {
+fn pages_have_a_limited_size_and_together_hold_all_datapoints() {
     let stand_in = started();
     let now = now(&stand_in);
     let data: Vec<_> = (1..=5)

@@ -1,4 +1,5 @@
-//! Requests made by hand, for what the SDK would never send. Signs on its own, so that the two sides check each other.
+//! Hand-made requests, for what the SDK would never send. Has its own signing code, so that the two sides check each
+//! other.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -19,7 +20,7 @@ pub(super) struct Raw {
     pub(super) method: &'static str,
     /// With the query string; already encoded.
     pub(super) target: String,
-    /// Lower-case names, values as they go out; `host` and `x-amz-date` come on top.
+    /// Lower-case names, values as sent; `host` and `x-amz-date` are added.
     pub(super) headers: Vec<(&'static str, String)>,
     pub(super) body: Vec<u8>,
     pub(super) key: String,
@@ -29,13 +30,13 @@ pub(super) struct Raw {
     pub(super) service: &'static str,
     /// When it is signed, in seconds from the stand-in's own time.
     pub(super) skew: f64,
-    /// The date in the credential's scope, if it is not the signature's own.
+    /// The date in the credential's scope, if it differs from the signature's.
     pub(super) scope_date: Option<&'static str>,
     /// A header that is sent but not signed.
     pub(super) unsigned: Option<&'static str>,
 }
 
-/// An answer, taken apart.
+/// A parsed answer.
 #[derive(Debug)]
 pub(super) struct Answer {
     pub(super) status: u16,
@@ -102,16 +103,16 @@ impl Raw {
         Answer { status, head: head.to_ascii_lowercase(), body: bytes[end + 4..].to_vec() }
     }
 
-    /// All bytes that come back; none where the connection closes without an answer.
+    /// All bytes received; none if the connection closes without an answer.
     pub(super) fn exchanged(&self, stand_in: &StandIn) -> Vec<u8> {
         let mut bytes = Vec::new();
         let mut stream = self.sent(stand_in);
-        // A reset is an answer that never came, as is an early end.
+        // A reset counts as no answer, like an early end.
         drop(stream.read_to_end(&mut bytes));
         bytes
     }
 
-    /// Signs and sends it; the answer is the caller's to read.
+    /// Signs and sends it; the caller reads the answer.
     pub(super) fn sent(&self, stand_in: &StandIn) -> TcpStream {
         let host = stand_in.url().replace("http://", "");
         let mut stream = TcpStream::connect(&host).unwrap();
@@ -122,7 +123,7 @@ impl Raw {
         }
         head.push_str(&format!("content-length: {}\r\nconnection: close\r\n\r\n", self.body.len()));
         stream.write_all(head.as_bytes()).unwrap();
-        // A server that refuses a large body may close before it has all of it.
+        // A server that rejects a large body may close before it has all of it.
         drop(stream.write_all(&self.body));
         stream
     }
@@ -159,7 +160,8 @@ impl Answer {
         self.head.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
     }
 
-    /// The error's code, wherever the protocol has it; `ok` for an answer that is none. Lower case from headers.
+    /// The error's code, wherever the protocol puts it; `ok` for an answer that is not an error. Lower case from
+    /// headers.
     pub(super) fn code(&self) -> String {
         if self.status < 300 {
             return "ok".to_owned();
@@ -230,12 +232,12 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// A datum that is right in every respect.
+/// A valid datum.
 pub(super) fn datum() -> Value {
     json!({ "MetricName": "TunnelUp", "Value": 1.0 })
 }
 
-/// `PutMetricData` of these data.
+/// `PutMetricData` with these data.
 pub(super) fn put(data: &[Value]) -> Raw {
     Raw::cloudwatch("PutMetricData", &json!({ "Namespace": "BothEnds", "MetricData": data }))
 }

@@ -1,4 +1,4 @@
-//! The real SDK against the stand-in: it gets what it asks for, and reads the refusals as it reads AWS's.
+//! The real SDK against the stand-in: it gets its answers, and parses the rejections like AWS's.
 
 use aws_credential_types::Credentials;
 use aws_sdk_cloudwatch::error::ProvideErrorMetadata as _;
@@ -51,7 +51,7 @@ fn retry() -> RetryConfig {
     RetryConfig::standard().with_initial_backoff(std::time::Duration::from_millis(1))
 }
 
-/// Plain HTTP, without anything of the product's.
+/// Plain HTTP, without any product code.
 fn http() -> SharedHttpClient {
     let client = Client::builder(TokioExecutor::new()).build_http();
     http_client_fn(move |_, _| SharedHttpConnector::new(Plain(client.clone())))
@@ -97,7 +97,7 @@ fn tunnel_state() -> cw::MetricDataQuery {
 }
 
 #[tokio::test]
-async fn metrics_go_in_compressed_when_they_are_many() {
+async fn large_metric_requests_are_compressed() {
     let stand_in = started();
     let client = cloudwatch(&stand_in);
     let put = |count| {
@@ -114,7 +114,7 @@ async fn metrics_go_in_compressed_when_they_are_many() {
 }
 
 #[tokio::test]
-async fn tunnel_state_comes_out() {
+async fn tunnel_state_is_returned() {
     let stand_in = started();
     control(&stand_in, json!({ "set_view": { "outside_ip": TUNNEL, "cloudwatch": { "value": 0.5 } } }));
     let end = super::now(&stand_in);
@@ -161,7 +161,7 @@ async fn modelled_errors_arrive_as_such() {
 }
 
 #[tokio::test]
-async fn a_clock_that_is_fifteen_minutes_off_heals_itself() {
+async fn a_clock_that_is_fifteen_minutes_off_is_corrected() {
     let stand_in = started();
     control(&stand_in, json!({ "advance_clock": { "seconds": 900.0 } }));
     let client = incident_manager(&stand_in);
@@ -172,7 +172,7 @@ async fn a_clock_that_is_fifteen_minutes_off_heals_itself() {
 }
 
 #[tokio::test]
-async fn a_lost_reply_is_retried_into_the_same_incident() {
+async fn a_retry_after_a_lost_reply_gives_the_same_incident() {
     let stand_in = started();
     let fault = json!({ "operation": "StartIncident", "kind": "lost_reply", "times": 1 });
     control(&stand_in, json!({ "add_fault": { "fault": fault } }));

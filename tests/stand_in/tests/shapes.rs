@@ -1,4 +1,4 @@
-//! Requests that break AWS's models, one rule at a time, and the code that each service has for it.
+//! Requests that break AWS's models, one rule at a time, and each service's code for it.
 
 use serde_json::{Value, json};
 
@@ -15,7 +15,7 @@ fn with(changes: Value) -> Value {
 }
 
 #[test]
-fn cloudwatch_says_what_is_wrong_with_a_member() {
+fn cloudwatch_names_the_invalid_member() {
     let stand_in = started();
     let dimension = |name: &str, value: &str| json!([{ "Name": name, "Value": value }]);
     let cases = [
@@ -24,7 +24,7 @@ fn cloudwatch_says_what_is_wrong_with_a_member() {
         ("a text for a number", with(json!({ "Value": "1" })), "serializationexception"),
         ("a number for a timestamp", with(json!({ "Timestamp": 1.0 })), "serializationexception"),
         ("no list", with(json!({ "Dimensions": {} })), "serializationexception"),
-        ("a value that no enumeration has", with(json!({ "Unit": "Furlongs" })), "invalidparametervalue"),
+        ("a value outside the enumeration", with(json!({ "Unit": "Furlongs" })), "invalidparametervalue"),
         ("a name that is too short", with(json!({ "MetricName": "" })), "invalidparametervalue"),
         ("a name that is too long", with(json!({ "MetricName": "x".repeat(256) })), "invalidparametervalue"),
         (
@@ -67,7 +67,7 @@ fn cloudwatch_errors_carry_the_smithy_name_and_the_query_code_only_when_asked() 
 }
 
 #[test]
-fn what_is_not_rpc_v2_cbor_is_refused() {
+fn a_request_that_is_not_rpc_v2_cbor_is_rejected() {
     let stand_in = started();
     let broken = |change: fn(&mut Raw)| {
         let mut raw = put(&[datum()]);
@@ -97,7 +97,7 @@ fn an_unknown_operation_is_refused_by_each_service() {
 }
 
 #[test]
-fn incident_manager_says_what_is_wrong_with_a_member() {
+fn incident_manager_names_the_invalid_member() {
     let stand_in = started();
     let start = |member: &str, value: Value| {
         let mut input = json!({ "responsePlanArn": PLAN });
@@ -109,7 +109,7 @@ fn incident_manager_says_what_is_wrong_with_a_member() {
     let cases = [
         ("an unknown member", start("dedupeString", json!("x")), "validationexception"),
         ("no plan", json!({}), "validationexception"),
-        ("an ARN that is none", start("responsePlanArn", json!("vpn-1")), "validationexception"),
+        ("an invalid ARN", start("responsePlanArn", json!("vpn-1")), "validationexception"),
         ("impact 6", start("impact", json!(6)), "validationexception"),
         ("impact 0", start("impact", json!(0)), "validationexception"),
         ("a fraction for an integer", start("impact", json!(1.5)), "serializationexception"),
@@ -138,7 +138,7 @@ fn incident_manager_says_what_is_wrong_with_a_member() {
 }
 
 #[test]
-fn a_member_that_travels_in_the_wrong_place_is_unknown() {
+fn a_member_in_the_wrong_place_is_unknown() {
     let stand_in = started();
     let in_query = Raw::incidents("/startIncident?title=x", &json!({ "responsePlanArn": PLAN }));
     assert_eq!(in_query.send(&stand_in).code(), "validationexception");
@@ -148,7 +148,7 @@ fn a_member_that_travels_in_the_wrong_place_is_unknown() {
 }
 
 #[test]
-fn a_member_that_comes_twice_is_refused() {
+fn a_duplicate_member_is_rejected() {
     let stand_in = started();
     let mut raw = put(&[datum()]);
     // {"Namespace": "A", "Namespace": "B"}
@@ -157,14 +157,14 @@ fn a_member_that_comes_twice_is_refused() {
 }
 
 #[test]
-fn an_integer_keeps_within_its_type() {
+fn an_integer_must_be_within_its_type() {
     let stand_in = started();
     let answer = put(&[with(json!({ "StorageResolution": 1i64 << 32 }))]).send(&stand_in);
     assert_eq!(answer.code(), "serializationexception");
 }
 
 #[test]
-fn what_is_not_a_json_object_is_refused() {
+fn a_body_that_is_not_a_json_object_is_rejected() {
     let stand_in = started();
     for body in ["{", "[]", "null"] {
         let mut raw = Raw::incidents("/listIncidentRecords", &json!({}));
@@ -177,7 +177,7 @@ fn what_is_not_a_json_object_is_refused() {
 }
 
 #[test]
-fn ec2_says_what_is_wrong_with_a_parameter() {
+fn ec2_names_the_invalid_parameter() {
     let stand_in = started();
     let cases = [
         ("&VpnConnectionIds.1=vpn-0123456789abcdef0", "unknownparameter"),
@@ -196,7 +196,7 @@ fn ec2_says_what_is_wrong_with_a_parameter() {
 }
 
 #[test]
-fn sts_says_what_is_wrong_with_a_parameter() {
+fn sts_names_the_invalid_parameter() {
     let stand_in = started();
     let cases = [
         "Action=AssumeRole&RoleSessionName=bothends",

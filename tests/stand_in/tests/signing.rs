@@ -1,4 +1,4 @@
-//! Who may ask: every rule of the signature, by a request that breaks only that one.
+//! Authentication: every rule of the signature, by a request that breaks only that one.
 
 use serde_json::json;
 
@@ -22,7 +22,7 @@ fn a_request_without_a_signature_is_refused() {
 }
 
 #[test]
-fn a_wrong_secret_is_refused_in_the_words_of_each_service() {
+fn a_wrong_secret_is_rejected_as_each_service_words_it() {
     let stand_in = started();
     let cases = [
         (put(&[datum()]), "signaturedoesnotmatch"),
@@ -39,7 +39,7 @@ fn a_wrong_secret_is_refused_in_the_words_of_each_service() {
 }
 
 #[test]
-fn an_unknown_access_key_is_refused_in_the_words_of_each_service() {
+fn an_unknown_access_key_is_rejected_as_each_service_words_it() {
     let stand_in = started();
     let cases = [
         (put(&[datum()]), 403, "invalidclienttokenid"),
@@ -63,7 +63,7 @@ fn a_session_token_that_does_not_belong_to_the_key_is_refused() {
 }
 
 #[test]
-fn a_scope_of_another_service_or_of_no_region_is_refused() {
+fn a_scope_of_another_service_or_without_a_region_is_rejected() {
     let stand_in = started();
     let mut raw = put(&[datum()]);
     raw.service = "ec2";
@@ -82,7 +82,7 @@ fn a_scope_of_another_day_is_refused() {
 }
 
 #[test]
-fn a_signature_of_six_minutes_ago_is_refused_but_ec2_allows_fifteen() {
+fn a_six_minutes_old_signature_is_rejected_but_ec2_allows_fifteen() {
     let stand_in = started();
     for (skew, expected) in
         [(-240.0, "ok"), (-360.0, "signaturedoesnotmatch"), (360.0, "signaturedoesnotmatch")]
@@ -99,7 +99,7 @@ fn a_signature_of_six_minutes_ago_is_refused_but_ec2_allows_fifteen() {
 }
 
 #[test]
-fn every_amz_header_that_comes_must_be_signed() {
+fn every_amz_header_must_be_signed() {
     let stand_in = started();
     let mut raw = put(&[datum()]);
     raw.headers.push(("x-amz-user-agent", "someone".to_owned()));
@@ -111,7 +111,7 @@ fn every_amz_header_that_comes_must_be_signed() {
 }
 
 #[test]
-fn a_query_string_is_part_of_what_is_signed() {
+fn the_query_string_is_signed() {
     let stand_in = started();
     let mut raw = Raw::incidents("/getReplicationSet", &json!({}));
     (raw.method, raw.body) = ("GET", vec![]);
@@ -147,7 +147,7 @@ fn a_role_that_does_not_exist_cannot_be_assumed() {
 }
 
 #[test]
-fn the_list_of_what_was_received_holds_nothing_that_signs() {
+fn the_list_of_received_requests_contains_no_signature() {
     let stand_in = started();
     put(&[datum()]).send(&stand_in);
     let listed = serde_json::Value::from(received(&stand_in, "PutMetricData")).to_string();

@@ -1,4 +1,4 @@
-//! What CloudWatch and EC2 show of a tunnel: its real state, late, or something else on purpose.
+//! What CloudWatch and EC2 show of a tunnel: its real state, with a lag, or an override.
 
 use serde_json::{Value, json};
 
@@ -6,8 +6,8 @@ use super::super::StandIn;
 use super::raw::Raw;
 use super::{OTHER_TUNNEL, TUNNEL, VPN, control, now, started, switch};
 
-/// A stand-in whose clock stands still, five seconds into a minute; and that minute's start.
-fn held() -> (StandIn, f64) {
+/// A stand-in with a frozen clock, five seconds into a minute; and that minute's start.
+fn frozen() -> (StandIn, f64) {
     let stand_in = started();
     control(&stand_in, json!({ "hold_clock": { "still": true } }));
     let minute = (now(&stand_in) / 60.0).floor() * 60.0;
@@ -57,8 +57,8 @@ fn telemetry(stand_in: &StandIn) -> Option<(String, String)> {
 }
 
 #[test]
-fn a_minute_is_the_share_of_it_that_the_tunnel_was_up() {
-    let (stand_in, minute) = held();
+fn a_minute_is_the_fraction_of_it_that_the_tunnel_was_up() {
+    let (stand_in, minute) = frozen();
     set(&stand_in, false, minute - 90.0);
     set(&stand_in, true, minute - 15.0);
     let (times, values) = state_metric(&stand_in, of_tunnel(), "Average");
@@ -67,8 +67,8 @@ fn a_minute_is_the_share_of_it_that_the_tunnel_was_up() {
 }
 
 #[test]
-fn the_minute_that_is_not_over_shows_only_if_so_switched() {
-    let (stand_in, minute) = held();
+fn the_current_minute_appears_only_if_switched_on() {
+    let (stand_in, minute) = frozen();
     set(&stand_in, false, minute);
     assert_eq!(state_metric(&stand_in, of_tunnel(), "Average").1, [1.0, 1.0, 1.0]);
     switch(&stand_in, json!({ "partial_minutes": true }));
@@ -78,14 +78,14 @@ fn the_minute_that_is_not_over_shows_only_if_so_switched() {
 
 #[test]
 fn a_metric_lag_hides_the_newest_minutes() {
-    let (stand_in, minute) = held();
+    let (stand_in, minute) = frozen();
     switch(&stand_in, json!({ "metric_lag": 60.0 }));
     assert_eq!(state_metric(&stand_in, of_tunnel(), "Average").0, [minute - 180.0, minute - 120.0]);
 }
 
 #[test]
-fn a_tunnel_that_is_down_falls_silent_only_if_so_switched() {
-    let (stand_in, minute) = held();
+fn a_down_tunnel_has_no_datapoints_only_if_switched_on() {
+    let (stand_in, minute) = frozen();
     set(&stand_in, false, minute - 90.0);
     assert_eq!(state_metric(&stand_in, of_tunnel(), "Average").1, [1.0, 0.5, 0.0]);
     switch(&stand_in, json!({ "silent_while_down": true }));
@@ -94,7 +94,7 @@ fn a_tunnel_that_is_down_falls_silent_only_if_so_switched() {
 
 #[test]
 fn the_connection_alone_is_the_aggregate_of_its_tunnels() {
-    let (stand_in, minute) = held();
+    let (stand_in, minute) = frozen();
     set(&stand_in, false, minute - 60.0);
     let of_connection = json!([{ "Name": "VpnId", "Value": VPN }]);
     assert_eq!(state_metric(&stand_in, of_connection.clone(), "Minimum").1, [1.0, 1.0, 0.0]);
@@ -105,8 +105,8 @@ fn the_connection_alone_is_the_aggregate_of_its_tunnels() {
 }
 
 #[test]
-fn a_metric_that_does_not_exist_has_no_data_and_is_no_error() {
-    let (stand_in, _) = held();
+fn an_unknown_metric_has_no_data_and_is_no_error() {
+    let (stand_in, _) = frozen();
     let of_nobody = json!([{ "Name": "VpnId", "Value": "vpn-00000000" }]);
     let of_more = json!([{ "Name": "VpnId", "Value": VPN }, { "Name": "Site", "Value": "x" }]);
     for dimensions in [of_nobody, of_more, json!([])] {
@@ -115,8 +115,8 @@ fn a_metric_that_does_not_exist_has_no_data_and_is_no_error() {
 }
 
 #[test]
-fn cloudwatch_can_be_set_apart_from_the_truth_and_from_ec2() {
-    let (stand_in, minute) = held();
+fn cloudwatch_can_differ_from_the_truth_and_from_ec2() {
+    let (stand_in, minute) = frozen();
     view(&stand_in, json!({ "value": 0.5 }), json!("follow"));
     assert_eq!(state_metric(&stand_in, of_tunnel(), "Average").1, [0.5, 0.5, 0.5]);
     view(&stand_in, json!("silent"), json!("follow"));
@@ -132,8 +132,8 @@ fn cloudwatch_can_be_set_apart_from_the_truth_and_from_ec2() {
 }
 
 #[test]
-fn ec2_shows_the_state_as_it_was_its_lag_ago() {
-    let (stand_in, _) = held();
+fn ec2_shows_the_state_with_its_lag() {
+    let (stand_in, _) = frozen();
     switch(&stand_in, json!({ "ec2_lag": 60.0 }));
     set(&stand_in, false, now(&stand_in));
     assert_eq!(telemetry(&stand_in), Some(("UP".to_owned(), "1 BGP ROUTES".to_owned())));
@@ -142,8 +142,8 @@ fn ec2_shows_the_state_as_it_was_its_lag_ago() {
 }
 
 #[test]
-fn ec2_can_be_set_apart_and_its_words_with_it() {
-    let (stand_in, _) = held();
+fn ec2_and_its_status_message_can_be_overridden() {
+    let (stand_in, _) = frozen();
     let fixed = json!({ "fixed": { "status": "DOWN", "message": "IPSEC IS UP" } });
     view(&stand_in, json!("follow"), fixed);
     assert_eq!(telemetry(&stand_in), Some(("DOWN".to_owned(), "IPSEC IS UP".to_owned())));
@@ -153,8 +153,8 @@ fn ec2_can_be_set_apart_and_its_words_with_it() {
 }
 
 #[test]
-fn saying_the_same_state_again_is_no_change() {
-    let (stand_in, minute) = held();
+fn repeating_a_state_is_no_change() {
+    let (stand_in, minute) = frozen();
     set(&stand_in, false, minute - 90.0);
     set(&stand_in, false, minute - 30.0);
     let shown = control(&stand_in, json!({ "tunnels": {} }));
@@ -162,8 +162,8 @@ fn saying_the_same_state_again_is_no_change() {
 }
 
 #[test]
-fn tunnel_states_are_listed_and_found_under_the_dimensions_that_the_switch_says() {
-    let (stand_in, _) = held();
+fn tunnel_states_are_listed_and_found_under_the_switchs_dimensions() {
+    let (stand_in, _) = frozen();
     let named = |names: &[(&str, &str)]| -> Value {
         names.iter().map(|(name, value)| json!({ "Name": name, "Value": value })).collect()
     };
@@ -197,8 +197,8 @@ fn tunnel_states_are_listed_and_found_under_the_dimensions_that_the_switch_says(
 }
 
 #[test]
-fn the_metrics_are_listed_page_by_page() {
-    let (stand_in, _) = held();
+fn the_metrics_are_listed_in_pages() {
+    let (stand_in, _) = frozen();
     switch(&stand_in, json!({ "metrics_per_page": 1 }));
     let mut input = json!({
         "Namespace": "AWS/VPN", "MetricName": "TunnelState", "Dimensions": [{ "Name": "VpnId", "Value": VPN }],

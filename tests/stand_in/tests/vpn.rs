@@ -7,7 +7,7 @@ use super::raw::Raw;
 use super::{OTHER_REGION, TUNNEL, VPN, control, now, started};
 
 #[test]
-fn a_connection_comes_with_its_telemetry_and_its_secrets() {
+fn a_connection_has_its_telemetry_and_its_secrets() {
     let stand_in = started();
     let text = Raw::ec2(&format!("&VpnConnectionId.1={VPN}")).send(&stand_in).text();
     for part in [
@@ -26,7 +26,7 @@ fn a_connection_comes_with_its_telemetry_and_its_secrets() {
 }
 
 #[test]
-fn ids_that_are_none_or_nobodys_are_told_apart() {
+fn malformed_and_unknown_ids_are_distinguished() {
     let stand_in = started();
     let malformed = "invalidvpnconnectionid.malformed";
     let cases = [
@@ -52,14 +52,14 @@ fn a_connection_exists_only_in_its_own_region() {
 }
 
 #[test]
-fn a_dry_run_says_only_that_it_would_have_succeeded() {
+fn a_dry_run_only_says_that_it_would_have_succeeded() {
     let stand_in = started();
     let answer = Raw::ec2("&DryRun=true").send(&stand_in);
     assert_eq!((answer.status, answer.code().as_str()), (412, "dryrunoperation"));
 }
 
 #[test]
-fn filters_choose_and_unknown_ones_are_refused() {
+fn filters_work_and_unknown_ones_are_rejected() {
     let stand_in = started();
     let found = |form: &str| Raw::ec2(form).send(&stand_in).text().contains(VPN);
     assert!(found("&Filter.1.Name=state&Filter.1.Value.1=available"));
@@ -70,7 +70,7 @@ fn filters_choose_and_unknown_ones_are_refused() {
     }
     assert!(found("&Filter.1.Name=tag:Name&Filter.1.Value.1=R*mila?%3E?"));
     assert!(!found("&Filter.1.Name=tag:Name&Filter.1.Value.1=R*mila"));
-    assert!(!found("&Filter.1.Name=tag:name&Filter.1.Value.1=*"), "keys are told apart by case");
+    assert!(!found("&Filter.1.Name=tag:name&Filter.1.Value.1=*"), "keys are case-sensitive");
     assert!(found("&Filter.1.Name=tag-key&Filter.1.Value.1=Name"));
     for refused in ["&Filter.1.Name=colour&Filter.1.Value.1=red", "&Filter.1.Name=tag:Name"] {
         assert_eq!(Raw::ec2(refused).send(&stand_in).code(), "invalidparametervalue", "{refused}");
@@ -78,7 +78,7 @@ fn filters_choose_and_unknown_ones_are_refused() {
 }
 
 #[test]
-fn the_gateways_configuration_has_both_ends_of_every_tunnel_and_can_be_spoilt() {
+fn the_gateways_configuration_has_both_ends_of_every_tunnel_and_can_be_damaged() {
     let stand_in = started();
     let configuration = |view: &str| {
         control(&stand_in, json!({ "set_configuration": { "vpn_id": VPN, "configuration": view } }));
@@ -106,7 +106,7 @@ fn the_gateways_configuration_has_both_ends_of_every_tunnel_and_can_be_spoilt() 
 }
 
 #[test]
-fn a_connection_that_goes_away_keeps_its_state_and_loses_the_rest() {
+fn a_deleted_connection_keeps_its_state_and_loses_the_rest() {
     let stand_in = started();
     for (state, telemetry) in
         [("available", true), ("pending", false), ("deleting", false), ("deleted", false)]
@@ -120,7 +120,7 @@ fn a_connection_that_goes_away_keeps_its_state_and_loses_the_rest() {
 }
 
 #[test]
-fn a_tunnel_that_went_down_says_when_and_has_no_routes() {
+fn a_down_tunnel_has_its_change_time_and_no_routes() {
     let stand_in = started();
     control(&stand_in, json!({ "hold_clock": { "still": true } }));
     let at = (now(&stand_in) / 60.0).floor() * 60.0;
