@@ -3,8 +3,8 @@
 
     boot_test.py --package DEB --before DEB --stand-in PROGRAM [--suite bookworm]… [--only WORDS] [--screen]
 
-Every check is one line, "ok" or "FAIL"; the last line counts them. As root; it makes its machines itself and removes them. Stories
-that do not touch each other are played side by side: a machine mostly waits.
+Every check is one line, "ok" or "FAIL"; the last line counts them. Needs root; it creates
+and removes its machines itself. Independent scenarios run side by side: a machine mostly waits.
 """
 
 import argparse
@@ -25,7 +25,7 @@ SUITES = ["bookworm", "trixie"]
 
 
 class Report:
-    """What was checked."""
+    """Counts and prints the checks."""
 
     def __init__(self):
         self.passed, self.failed = 0, 0
@@ -52,26 +52,26 @@ def site(machine, arguments, package=None):
     return made
 
 
-def story(report, suite, list_of_checks, arguments):
-    """One machine, every check in turn. After a failure the rest would find a machine that is not as they expect it."""
+def scenario(report, suite, list_of_checks, arguments):
+    """Runs the checks in turn on one machine. A failure ends the scenario: later checks need the state of the earlier ones."""
     with Machine(suite) as machine:
         around = site(machine, arguments)
         for check in list_of_checks:
             figures = len(around.figures)
             try:
                 check(machine, around)
-            except Exception as error:  # whatever it is, the check has failed
-                told = machine.shell("journalctl --boot --no-pager -o short-precise -u bothends | tail -n 25", check=False).output
-                report.line(False, suite, sentence(check), f":\n{error or repr(error)}\n{told}")
+            except Exception as error:  # of any kind: the check has failed
+                journal = machine.shell("journalctl --boot --no-pager -o short-precise -u bothends | tail -n 25", check=False).output
+                report.line(False, suite, sentence(check), f":\n{error or repr(error)}\n{journal}")
                 break
-            told = around.figures[figures:]
-            report.line(True, suite, sentence(check), f" ({', '.join(told)})" if told else "")
+            new_figures = around.figures[figures:]
+            report.line(True, suite, sentence(check), f" ({', '.join(new_figures)})" if new_figures else "")
         if arguments.screen and around.screen:
             print(around.screen)
 
 
 def turns_red(report, suite, sabotages, arguments):
-    """Each sabotage must make the check fail that is there to notice it."""
+    """Each sabotage must make its check fail."""
     for what, break_it, before, check in sabotages:
         if arguments.only and arguments.only not in what:
             continue
@@ -82,15 +82,15 @@ def turns_red(report, suite, sabotages, arguments):
                 for step in before:
                     step(machine, around)
             except Exception as error:
-                report.line(False, suite, f"{what}: what comes before failed", f":\n{error or repr(error)}")
+                report.line(False, suite, f"{what}: the preparation failed", f":\n{error or repr(error)}")
                 continue
             try:
                 check(machine, around)
             except AssertionError as error:
-                # Why, to be seen whether it is for what was broken.
+                # The reason, to show whether it is the sabotage.
                 why = (str(error).splitlines() or [""])[0][:120]
                 report.line(True, suite, f"{what} turns red: {sentence(check)}", f" ({why})")
-            except Exception as error:  # the check itself does not work
+            except Exception as error:  # the check itself is broken
                 report.line(False, suite, f"{what}: {sentence(check)}", f":\n{error!r}")
             else:
                 report.line(False, suite, f"{what} was not noticed by: {sentence(check)}")
@@ -99,10 +99,10 @@ def turns_red(report, suite, sabotages, arguments):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--package", type=pathlib.Path, required=True)
-    parser.add_argument("--before", type=pathlib.Path, required=True, help="the package of the version before")
-    parser.add_argument("--stand-in", type=pathlib.Path, required=True, help="the program aws-stand-in")
+    parser.add_argument("--before", type=pathlib.Path, required=True, help="the package of the previous version")
+    parser.add_argument("--stand-in", type=pathlib.Path, required=True, help="the aws-stand-in program")
     parser.add_argument("--suite", action="append", choices=SUITES, help="default: every suite")
-    parser.add_argument("--only", default="", help="a sabotage whose description has these words, and nothing else")
+    parser.add_argument("--only", default="", help="run only sabotages whose description contains this text")
     parser.add_argument("--screen", action="store_true", help="print what journalctl -x shows of the outage")
     arguments = parser.parse_args()
     checks.read_message_ids(ROOT / "src/telemetry/message_id.rs", ROOT / "src/health/code.rs")
@@ -111,13 +111,13 @@ def main():
     for suite in suites:
         root_file_system(suite)
     with concurrent.futures.ThreadPoolExecutor(2 + 2 * len(suites)) as side_by_side:
-        # What a sabotage breaks is in the package, not in the suite: one suite will do.
+        # A sabotage breaks the package, not the suite: one suite is enough.
         playing = [side_by_side.submit(turns_red, report, suites[-1], sabotage.SABOTAGES[part::2], arguments) for part in (0, 1)]
         for suite in [] if arguments.only else suites:
             for list_of_checks in (checks.FRESH, checks.UPGRADE):
-                playing.append(side_by_side.submit(story, report, suite, list_of_checks, arguments))
+                playing.append(side_by_side.submit(scenario, report, suite, list_of_checks, arguments))
     for played in playing:
-        # A machine that did not come up is nobody's failed check, and must not pass for success.
+        # A machine that did not boot is no failed check, but must not count as success.
         played.result()
     print(f"{report.passed} passed, {report.failed} failed")
     return 1 if report.failed else 0

@@ -1,7 +1,7 @@
 """A machine that boots a real systemd and journald in a container (systemd-nspawn), in seconds, on a throw-away disk.
 
-The root file system of a Debian release is made once (half a minute) and kept below CACHE; every machine runs on an overlay of
-it, in cgroups and a network of its own, and leaves nothing behind. It works where PID 1 of the host is not systemd.
+The root file system of a Debian release is built once (half a minute) and kept below CACHE; every machine runs on an overlay of
+it, in its own cgroups and network, and leaves nothing behind. The host's PID 1 need not be systemd.
 """
 
 import os
@@ -15,9 +15,9 @@ import time
 
 CACHE = pathlib.Path(os.environ.get("BOTHENDS_BOOT_CACHE", "/var/cache/bothends/boot"))
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
-# What a machine needs besides the package under test, which is installed without a network.
+# The packages that a machine needs; the package under test is installed without a network.
 PACKAGES = "apt,systemd,systemd-sysv,dbus,udev,iproute2,iputils-ping,procps,ca-certificates,libcap2-bin"
-# A root file system made from another list must not be used.
+# A root file system built from another list must not be used.
 STAMP = f"1 {PACKAGES}\n"
 
 BOOT_WITHIN = 60
@@ -25,11 +25,11 @@ STOP_WITHIN = 20
 
 
 class Trouble(Exception):
-    """The machine itself does not work; no statement about the package."""
+    """The machine itself is broken; this says nothing about the package."""
 
 
 def mirror():
-    """Where this host's apt has Debian from."""
+    """The Debian mirror of this host's apt."""
     listed = subprocess.run(["apt-get", "indextargets", "--format", "$(REPO_URI)"], capture_output=True, text=True, check=True)
     for uri in listed.stdout.split():
         if uri.endswith("/debian/"):
@@ -38,7 +38,7 @@ def mirror():
 
 
 def root_file_system(suite):
-    """The directory with the root file system of a Debian release, made if need be."""
+    """The directory with the root file system of a Debian release, built if necessary."""
     root, stamp = CACHE / suite, CACHE / f"{suite}.made-of"
     if stamp.exists() and stamp.read_text() == STAMP:
         return root
@@ -92,7 +92,7 @@ class Machine:
         shutil.rmtree(self.directory, ignore_errors=True)
 
     def boot(self):
-        """Boots, and waits until systemd has started what it starts."""
+        """Boots, and waits until systemd has started its units."""
         self.cgroups = []
         for hierarchy in ("/sys/fs/cgroup/systemd", "/sys/fs/cgroup/unified", "/sys/fs/cgroup"):
             if pathlib.Path(hierarchy, "cgroup.procs").exists():
@@ -113,7 +113,7 @@ class Machine:
             raise Trouble(f"{error}\n{(self.directory / 'console.log').read_text(errors='replace')[-2000:]}") from error
 
     def init(self):
-        """The machine's process 1, as the host knows it. systemd-nspawn has another child for a moment, which sets it up."""
+        """The host's process id of the machine's process 1. systemd-nspawn briefly has another child, which sets it up."""
         for child in pathlib.Path(f"/proc/{self.nspawn.pid}/task/{self.nspawn.pid}/children").read_text().split():
             names = re.search(r"^NSpid:\s+(.*)$", pathlib.Path(f"/proc/{child}/status").read_text(), re.M)
             if names and len(names[1].split()) > 1 and names[1].split()[-1] == "1":
@@ -121,12 +121,12 @@ class Machine:
         return None
 
     def reboot(self):
-        """Powers off in good order, and boots the same disk again."""
+        """Powers off cleanly, and boots the same disk again."""
         self.stop()
         self.boot()
 
     def stop(self):
-        """Powers off, in good order if the machine still can."""
+        """Powers off, cleanly if the machine still can."""
         if self.nspawn is None:
             return
         # SIGRTMIN+4 starts poweroff.target (systemd(1)).
@@ -170,11 +170,11 @@ class Machine:
         return self.run("sh", "-c", script, **options)
 
     def path(self, inside):
-        """A path of the machine, as the host sees it while the machine does not hide it."""
+        """The host's path of a file in the machine, unless the machine has mounted something over it."""
         return self.root / str(inside).lstrip("/")
 
     def write(self, inside, text, mode=0o644):
-        """Writes a file of the machine."""
+        """Writes a file in the machine."""
         path = self.path(inside)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
@@ -187,7 +187,7 @@ class Machine:
         shutil.copy(source, path)
 
     def host_pid(self, inside_pid):
-        """A process of the machine, by the number that the host knows it by."""
+        """The host's process id of a process of the machine."""
         for entry in pathlib.Path("/proc").glob("[0-9]*"):
             try:
                 names = re.search(r"^NSpid:\s+(.*)$", (entry / "status").read_text(), re.M)
@@ -200,7 +200,7 @@ class Machine:
 
     @staticmethod
     def wait(what, condition, within=30):
-        """Waits until a condition holds and returns its value; it is a failure if it does not come to hold in time."""
+        """Waits until a condition holds and returns its value; fails if it does not hold in time."""
         end = time.monotonic() + within
         last = None
         while time.monotonic() < end:
@@ -212,11 +212,11 @@ class Machine:
             except (AssertionError, OSError, IndexError, ValueError) as error:
                 last = error
             time.sleep(0.1)
-        raise AssertionError(f"not within {within} s: {what} (last: {last})")
+        raise AssertionError(f"timed out after {within} s waiting until {what} (last: {last})")
 
 
 class Done:
-    """What a command left: its exit code, and what it printed on both streams."""
+    """A command's exit code, and its output on both streams."""
 
     def __init__(self, code, output):
         self.code = code

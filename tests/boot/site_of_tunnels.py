@@ -1,4 +1,4 @@
-"""A site in the machine: two tunnels to a network namespace that plays AWS's ends, and the AWS stand-in."""
+"""A site in the machine: two tunnels to a network namespace with AWS's ends, and the AWS stand-in."""
 
 import json
 import pathlib
@@ -11,7 +11,7 @@ CONFIG = "/etc/bothends/bothends.toml"
 CREDENTIALS = "/etc/bothends/credentials"
 ENDPOINT = "/etc/systemd/system/bothends.service.d/stand-in.conf"
 
-# Number: outside address (AWS's name for the tunnel), inside address, our address.
+# Number: outside address (which identifies the tunnel at AWS), inside address, our address.
 TUNNELS = {
     1: ("203.0.113.2", "169.254.10.1", "169.254.10.2"),
     2: ("198.51.100.2", "169.254.20.1", "169.254.20.2"),
@@ -24,14 +24,14 @@ def config():
 
 
 class Site:
-    """What is around the daemon in one machine."""
+    """The daemon's surroundings in one machine."""
 
     def __init__(self, machine, stand_in):
         self.machine = machine
         self.stand_in = stand_in
 
     def configure(self, text=None):
-        """Puts the configuration and the credentials in place, as a configuration manager would."""
+        """Installs the configuration and the credentials, as a configuration manager would."""
         self.machine.write(CONFIG, text or config())
         self.machine.write(CREDENTIALS, "[default]\naws_access_key_id = AKIAIOSFODNN7EXAMPLE\n"
                            "aws_secret_access_key = wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY\n", 0o600)
@@ -50,7 +50,7 @@ class Site:
         self.machine.shell("set -e\n" + "\n".join(script))
 
     def start_aws(self):
-        """The stand-in, as a service of the machine, so that it outlives the command."""
+        """Starts the stand-in as a service of the machine, so that it outlives the command."""
         self.machine.copy(self.stand_in, "/usr/local/bin/aws-stand-in")
         self.machine.copy(HERE.parent / "demo/aws.json", "/etc/aws-stand-in.json")
         self.machine.run("systemd-run", "--quiet", "--unit=aws-stand-in", "/usr/local/bin/aws-stand-in",
@@ -60,7 +60,7 @@ class Site:
             self.set_aws(number, up=True)
 
     def cut(self, number):
-        """Packets no longer get through a tunnel, and AWS sees it down."""
+        """Cuts a tunnel; AWS sees it down."""
         self.machine.run("ip", "-n", "aws", "link", "set", f"far{number}", "down")
         self.set_aws(number, up=False)
 
@@ -72,18 +72,18 @@ class Site:
         self.ask_aws("set_tunnel", outside_ip=TUNNELS[number][0], up=up, message="1 BGP ROUTES" if up else "IPSEC IS DOWN")
 
     def incidents(self, kind, status=None):
-        """The records of a kind as AWS keeps them."""
+        """AWS's records of a kind."""
         found = [incident["record"] for incident in self.ask_aws("incidents")
                  if incident["record"]["incidentRecordSource"]["source"] == f"bothends.{kind}"]
         return [record for record in found if status in (None, record["status"])]
 
     def ask_aws(self, command, **members):
-        """Gives the stand-in a command; `None` if it does not answer."""
+        """Sends the stand-in a command; `None` if it does not answer."""
         answer = self.fetch(f"http://127.0.0.1:{PORT}/_stand-in/{command}", json.dumps(members))
         return None if answer is None else json.loads(answer)
 
     def fetch(self, url, body=None, failing_too=False):
-        """Asks a server in the machine's network with the host's curl."""
+        """Fetches from a server in the machine's network with the host's curl."""
         command = ["nsenter", "-t", str(self.machine.leader), "-n", "curl", "--silent", "--max-time", "5", url]
         command += [] if failing_too else ["--fail"]
         command += [] if body is None else ["--header", "content-type: application/json", "--data", body]

@@ -1,4 +1,4 @@
-"""Holds one thread of a process still, as a core that is stuck would be, while the others run on."""
+"""Stops one thread of a process, like a stuck core, while the others run on."""
 
 import contextlib
 import ctypes
@@ -19,7 +19,7 @@ def _ptrace(request, thread):
 
 @contextlib.contextmanager
 def held(process):
-    """The main thread of a process, which runs the core, does nothing within this block."""
+    """Within this block the main thread of a process, which runs the core, is stopped."""
     _ptrace(PTRACE_SEIZE, process)
     _ptrace(PTRACE_INTERRUPT, process)
     os.waitpid(process, WAIT_ALL)
@@ -28,6 +28,6 @@ def held(process):
     finally:
         with contextlib.suppress(OSError):
             _ptrace(PTRACE_DETACH, process)
-        # If it was killed meanwhile, its end is told to who held it first.
+        # If it was killed meanwhile, its exit is reported to the tracer first.
         with contextlib.suppress(ChildProcessError):
             os.waitpid(process, WAIT_ALL | os.WNOHANG)
