@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
-# Installs what the tests and the demo need on a Debian machine; at once when it is all there. As root.
+# Installs what the tests and the demo need on a Debian machine; does nothing if all is installed. Needs root.
 #
 #   setup.sh              Debian packages: real tunnels, BGP, packet filters
-#   setup.sh boot         also what boots a systemd in a container
-#   setup.sh arm64        what builds and tries the package for arm64
-#   setup.sh lintian      the check of Debian packages
-#   setup.sh prometheus   what tests the Prometheus rules
+#   setup.sh boot         the same, and the tools for booting a systemd in a container
+#   setup.sh arm64        the tools for building and testing the package for arm64
+#   setup.sh lintian      the checker of Debian packages
+#   setup.sh prometheus   the tool for testing the Prometheus rules
 #   setup.sh cargo-deny   the licence and dependency check of "make lint", built from source (minutes), like
 #            cargo-deb, which makes the Debian package, and cargo-cyclonedx, which makes its bill of materials
-#   setup.sh cfn-lint     what checks the CloudFormation templates; prints the Python that has it
+#   setup.sh cfn-lint     the checker of CloudFormation templates; prints the path of its Python
 set -euo pipefail
 
 packages=(strongswan-swanctl charon-systemd libcharon-extra-plugins bird2 nftables
@@ -45,7 +45,7 @@ apt_packages() {
   fi
 }
 
-# A target directory of its own: its artefacts must not mix with ours. Unoptimised: it runs for seconds.
+# A separate target directory: its artefacts must not mix with ours. Unoptimised: the tool runs only for seconds.
 cargo_tool() {
   local name=$1 version=$2 root=${CARGO_HOME:-$HOME/.cargo}
   [[ -x $root/bin/$name ]] || command -v "$name" >/dev/null || {
@@ -59,12 +59,12 @@ cargo_tool() {
 }
 
 # A virtual environment per list of requirements and Python, outside the repository: "cargo clean" does not cost a download.
-# Standard output is for the path alone.
+# Standard output is only the path.
 cfn_lint() {
   local list home python place log
   list=$(dirname "$0")/aws/requirements.txt
   home=${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/bothends
-  # Debian's Python has no ensurepip without python3-venv; others bring it.
+  # Debian's Python has no ensurepip without python3-venv; other builds include it.
   python3 -c 'import ensurepip, venv' 2>/dev/null || apt_packages python3 python3-venv >&2
   python=$(python3 -c 'import os, sys; print(os.path.realpath(sys.executable), sys.version)')
   place=$home/cfn-lint-$({ cat "$list"; echo "$python"; } | sha256sum | cut -c1-16)

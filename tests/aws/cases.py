@@ -1,4 +1,4 @@
-"""Parameters as people give them: for each template the least, the most, and what lies between."""
+"""Realistic parameters: for each template the minimum, the maximum, and some in between."""
 
 VPN = "vpn-0123456789abcdef0"
 NAME = "Milan DC, primary"

@@ -1,16 +1,16 @@
-"""What CloudWatch makes of alarms, minute by minute.
+"""How CloudWatch evaluates alarms, minute by minute.
 
-After the CloudWatch user guide: "Alarm evaluation" (every minute, over a window that slides), "Configuring how CloudWatch
-alarms treat missing data" (more periods are fetched than are evaluated, and what is missing is filled in only where the
-data of all of them do not suffice) and "Using math expressions with CloudWatch metrics" (FILL, IF, comparisons).
-Expressions are of the forms that our templates use; any other is an error.
+Follows the CloudWatch user guide: "Alarm evaluation" (every minute, over a sliding window), "Configuring how CloudWatch
+alarms treat missing data" (more periods are fetched than are evaluated, and missing data is filled in only if all of them
+together do not have enough data) and "Using math expressions with CloudWatch metrics" (FILL, IF, comparisons).
+Only the forms of expressions in our templates are supported; any other is an error.
 """
 import re
 from bisect import bisect_left, insort
 from functools import cache
 
-# So many periods are fetched beyond EvaluationPeriods. The guide's example fetches 5 for 3, and says of other alarms that it
-# depends; so what is promised must be true for each of these.
+# How many periods are fetched beyond EvaluationPeriods. The guide's example fetches 5 for 3, and says that the number varies;
+# so every promise must hold for each of these.
 BEYOND = (2, 3, 5, 10)
 
 BREACHES = {
@@ -21,7 +21,7 @@ BREACHES = {
 
 
 def state(points, alarm, before):
-    """The state by what was fetched, newest first: True where a period breaches, None where it is missing."""
+    """The state from the fetched periods, newest first: True if a period breaches, None if it is missing."""
     wanted = alarm["EvaluationPeriods"]
     needed = alarm.get("DatapointsToAlarm", wanted)
     there = [point for point in points if point is not None][:wanted]
@@ -48,7 +48,7 @@ def queries(alarm):
     metrics, expression = [], None
     for it in alarm["Metrics"]:
         if "Expression" in it:
-            assert it["ReturnData"] and expression is None, "one expression, and it is what the alarm goes by"
+            assert it["ReturnData"] and expression is None, "one expression, which the alarm evaluates"
             expression = it["Expression"]
         else:
             stat = it["MetricStat"]
@@ -62,7 +62,7 @@ def _key(metric):
 
 
 class Data:
-    """What has been sent to CloudWatch: by metric, (stamp, arrival, value), all in minutes."""
+    """The data sent to CloudWatch: by metric, (stamp, arrival, value), all in minutes."""
 
     def __init__(self):
         self._all = {}
@@ -71,7 +71,7 @@ class Data:
         insort(self._all.setdefault(metric, []), (stamp, arrival, value))
 
     def value(self, metric, statistic, start, end, now):
-        """The statistic of what is stamped in a period and has arrived by now, or None."""
+        """The statistic of the data that is stamped within a period and has arrived by now, or None."""
         data = self._all.get(metric, [])
         there = data[bisect_left(data, (start,)):bisect_left(data, (end,))]
         values = [value for _, arrival, value in there if arrival <= now]
@@ -79,7 +79,7 @@ class Data:
 
 
 def fetched(alarm, data, now, beyond):
-    """Whether each period that is fetched at a moment breaches, newest first; None where it is missing."""
+    """Whether each period fetched at a moment breaches, newest first; None if it is missing."""
     metrics, expression = queries(alarm)
     breaches = BREACHES[alarm["ComparisonOperator"]]
     points = []
@@ -95,7 +95,7 @@ def fetched(alarm, data, now, beyond):
 
 
 def compute(expression, values):
-    """The value of an expression for one period, None where it has none."""
+    """The value of an expression for one period, None if it has none."""
     names = {name: Value(value) for name, value in values.items()}
     return eval(compiled(expression), KNOWN | names).value  # the templates' own text
 
@@ -109,12 +109,12 @@ def compiled(expression):
 
 
 class Value:
-    """A number, or nothing, of one period."""
+    """The number of one period, or None."""
 
     def __init__(self, value):
         self.value = value
 
-    # A missing operand of a logical operator is 0 where the other is there (user guide, "Comparison and logical operators").
+    # A missing operand of a logical operator is 0 if the other one exists (user guide, "Comparison and logical operators").
     def __and__(self, other):
         return self._logical(other, lambda a, b: a and b)
 
@@ -144,18 +144,18 @@ def at_least(value, bound):
 
 
 def holds(rule, in_alarm):
-    """Whether a composite's rule holds while the alarms of these names, and no others, are in ALARM."""
+    """Whether a composite's rule holds while exactly the alarms with these names are in ALARM."""
     truth = re.sub(r'ALARM\("([^"]+)"\)', lambda hit: str(hit[1] in in_alarm), rule)
     words = re.sub(r"\b(AND|OR|NOT)\b", lambda hit: hit[1].lower(), truth)
     assert re.fullmatch(r"[()\s]|(\b(and|or|not|True|False)\b|[()\s])+", words), rule
-    return eval(words)  # nothing but the words above
+    return eval(words)  # only the operators above
 
 
 KNOWN = {"FILL": fill, "IF": choose, "at_most": at_most, "at_least": at_least, "__builtins__": {}}
 
 
 def play(alarms, composites, data, moments):
-    """(how many periods are fetched beyond, moment, alarms in ALARM, composites in ALARM). Alarms begin as OK."""
+    """(periods fetched beyond EvaluationPeriods, moment, alarms in ALARM, composites in ALARM). Alarms start as OK."""
     states = {beyond: {it["AlarmName"]: "OK" for it in alarms} for beyond in BEYOND}
     for now in moments:
         points = {it["AlarmName"]: fetched(it, data, now, max(BEYOND)) for it in alarms}

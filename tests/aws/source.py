@@ -1,10 +1,10 @@
-"""What the daemon's source says of itself: names of kinds, metrics, alarms, and the AWS calls it makes."""
+"""Facts from the daemon's source: the names of kinds, metrics and alarms, and its AWS calls."""
 import re
 
 from template import ROOT
 
 SRC = ROOT / "src"
-# What a client or its builder of the same name has besides operations.
+# The methods of a client, or of its builder, that are not operations.
 NO_OPERATION = ("build", "clone", "config")
 
 
@@ -27,7 +27,7 @@ def kinds():
 
 
 def adopted_alarm(vpn, kind):
-    """The name of the alarm whose records the daemon takes up."""
+    """The name of the alarm whose records the daemon adopts."""
     text = product(SRC / "aws" / "incident_manager" / "find.rs")
     (form,) = re.findall(r'format!\("([^"]*)", scope\.vpn, scope\.kind\.as_str\(\)\)', text)
     return form.replace("{}", vpn, 1).replace("{}", kind, 1)
@@ -39,7 +39,7 @@ def published_names():
 
 
 def documented_metrics():
-    """Sets of dimensions by metric, from docs/cloudwatch.md, which a test in Rust holds to the code."""
+    """Sets of dimensions by metric, from docs/cloudwatch.md, which a Rust test compares with the code."""
     rows = re.findall(r"(?m)^\| `(\w+)` \| ([^|]+) \|", (ROOT / "docs" / "cloudwatch.md").read_text())
     return {
         name: {frozenset(part.removeprefix("and ").strip().split(", ")) for part in dimensions.split(";")
@@ -49,7 +49,7 @@ def documented_metrics():
 
 
 def sdk_crates():
-    """The SDK's clients among the dependencies."""
+    """The SDK clients among the dependencies."""
     return set(re.findall(r"(?m)^aws-sdk-(\w+)", (ROOT / "Cargo.toml").read_text()))
 
 
@@ -66,9 +66,9 @@ def clients(texts):
 def operations(texts, known_actions):
     """The AWS operations in these texts, as (how it was found, name).
 
-    Three ways, so that a call of an unusual form is seen by one of them: what is called on a client, without arguments, as
-    all of the SDK's operations are; what is called like an action of any AWS service; what is named by hand for a request
-    that is made without the SDK.
+    Three ways, so that one of them finds a call of an unusual form: methods called on a client without arguments, as all
+    operations of the SDK are; methods with the name of an action of any AWS service; names written by hand for a request
+    without the SDK.
     """
     found = set()
     for field in clients(texts):

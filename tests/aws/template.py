@@ -1,6 +1,6 @@
-"""Reads a CloudFormation template and renders it with parameters, as CloudFormation would: what is tested is what AWS gets.
+"""Reads a CloudFormation template and renders it with parameters, as CloudFormation would: the tests see what AWS gets.
 
-Knows the functions that our templates use and fails on any other.
+Supports the functions that our templates use and fails on any other.
 """
 import re
 from pathlib import Path
@@ -13,7 +13,7 @@ ACCOUNT = "123456789012"
 
 _NOTHING = object()
 
-# What Ref and GetAtt of a resource look like, where something depends on their form.
+# The form of Ref and GetAtt of a resource, where it matters.
 _ARNS = {
     "AWS::CloudWatch::Alarm": "arn:{p}:cloudwatch:{r}:{a}:alarm:{id}",
     "AWS::CloudWatch::CompositeAlarm": "arn:{p}:cloudwatch:{r}:{a}:alarm:{id}",
@@ -30,7 +30,7 @@ _ARNS = {
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML with CloudFormation's short forms; a key that is there twice is an error."""
+    """YAML with CloudFormation's short forms; a duplicate key is an error."""
 
 
 def _short_form(loader, suffix, node):
@@ -49,7 +49,7 @@ def _mapping(loader, node):
     keys = [loader.construct_object(key) for key, _ in node.value]
     twice = {key for key in keys if keys.count(key) > 1}
     if twice:
-        raise ValueError(f"{node.start_mark}: twice: {twice}")
+        raise ValueError(f"{node.start_mark}: duplicate keys: {twice}")
     return loader.construct_mapping(node, deep=True)
 
 
@@ -58,16 +58,16 @@ _Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping
 
 
 class Refused(Exception):
-    """CloudFormation would not take these parameters."""
+    """CloudFormation would reject these parameters."""
 
 
 def load(name):
-    """The template as it is written."""
+    """The parsed template."""
     return yaml.load((TEMPLATES / f"{name}.yaml").read_text(), Loader=_Loader)
 
 
 class Rendered:
-    """A template with its parameters put in: `resources` and `outputs` are what is deployed."""
+    """A template with its parameters filled in: `resources` and `outputs` are what is deployed."""
 
     def __init__(self, name, given, region="eu-west-1"):
         self.name = name
@@ -86,7 +86,7 @@ class Rendered:
         }
 
     def of_type(self, kind):
-        """Properties of the resources of a type, by logical name."""
+        """The properties of the resources of a type, by logical name."""
         return {key: it["Properties"] for key, it in self.resources.items() if it["Type"] == kind}
 
     def _wanted(self, thing):
@@ -163,7 +163,7 @@ class Rendered:
 
     def _resource(self, name):
         if name not in self._present:
-            raise KeyError(f"{self.name}: {name} is not there, and something refers to it")
+            raise KeyError(f"{self.name}: {name} does not exist, but is referenced")
         return self.body["Resources"][name]
 
     def _arn(self, name):

@@ -1,4 +1,4 @@
-"""The alarms: their names, what they look at, and what they say in every situation."""
+"""The alarms: their names, their metrics, and their states in every situation."""
 import itertools
 import re
 import unittest
@@ -8,8 +8,8 @@ from evaluate import BREACHES, compute, holds, queries
 from source import adopted_alarm, documented_metrics, kinds, published_names
 from template import ACCOUNT, Rendered
 
-# A later release publishes it: 1 in each minute in which people have silenced the connection. Its dimensions are asked for
-# here so that whoever publishes it meets this test.
+# A later release publishes it: 1 in each minute in which the connection is silenced. Its dimensions are listed here so that
+# this test fails if it is published with others.
 ANNOUNCED = {"Silenced": {frozenset({"VpnId"})}}
 
 PLAN = f"arn:aws:ssm-incidents::{ACCOUNT}:response-plan/"
@@ -27,7 +27,7 @@ MISSING = {
     "ends-disagree": "notBreaching",
     "silenced": "notBreaching",
 }
-# Minutes of data that must breach; test_delays.py says when that is told.
+# How many minutes of data must breach; test_delays.py says when the alarm goes off.
 MINUTES = {
     "heartbeat-missing": 5,
     "heartbeat-missing-long": 15,
@@ -72,13 +72,13 @@ def in_alarm(names):
 
 
 class Names(unittest.TestCase):
-    def test_the_alarms_of_the_kinds_are_called_as_the_daemon_looks_for_them(self):
-        told = composites(stack("plans"))
-        self.assertEqual(set(told) - {"unwatched"}, set(kinds()))
+    def test_the_kinds_alarms_have_the_names_that_the_daemon_looks_for(self):
+        alarms = composites(stack("plans"))
+        self.assertEqual(set(alarms) - {"unwatched"}, set(kinds()))
         for kind in kinds():
-            self.assertEqual(told[kind]["AlarmName"], adopted_alarm(VPN, kind))
+            self.assertEqual(alarms[kind]["AlarmName"], adopted_alarm(VPN, kind))
 
-    def test_an_ingredient_is_not_taken_for_a_kind(self):
+    def test_a_component_alarm_is_not_mistaken_for_a_kind(self):
         self.assertEqual(set(metric_alarms(stack("plans"))) & set(kinds()), set())
         for alarm in metric_alarms(stack("plans")).values():
             for action in ("AlarmActions", "OKActions", "InsufficientDataActions"):
@@ -99,10 +99,10 @@ class Metrics(unittest.TestCase):
     def setUp(self):
         self.published = documented_metrics()
 
-    def test_the_documentation_and_the_code_name_the_same_metrics(self):
+    def test_the_documentation_and_the_code_have_the_same_metrics(self):
         self.assertEqual(set(self.published), published_names())
 
-    def test_every_alarm_reads_a_metric_that_is_there_under_its_dimensions(self):
+    def test_every_alarm_reads_a_published_metric_with_its_dimensions(self):
         known = ANNOUNCED | self.published
         for case, namespace in [("plans", "BothEnds"), ("standby", "BothEnds/milan-1"), ("one tunnel", "BothEnds")]:
             for name, alarm in metric_alarms(stack(case)).items():
@@ -117,52 +117,52 @@ class Metrics(unittest.TestCase):
                             self.assertEqual(own, namespace)
                             self.assertIn(frozenset(dimensions), known[metric])
 
-    def test_what_is_published_is_announced_no_longer_under_other_dimensions(self):
+    def test_an_announced_metric_is_published_with_the_announced_dimensions(self):
         for name in set(ANNOUNCED) & set(self.published):
-            self.assertEqual(ANNOUNCED[name], self.published[name], "publish it so, or change the alarm")
+            self.assertEqual(ANNOUNCED[name], self.published[name], "publish it with these dimensions, or change the alarm")
 
-    def test_no_alarm_on_tunnel_state_has_a_period_that_may_be_empty(self):
+    def test_no_alarm_on_tunnel_state_has_a_period_that_can_be_empty(self):
         for name, alarm in metric_alarms(stack("plans")).items():
             for namespace, _, _, _, period in metrics_of(alarm):
                 if namespace == "AWS/VPN":
                     self.assertGreaterEqual(period, 300, name)
 
-    def test_missing_data_mean_what_they_should(self):
+    def test_missing_data_is_treated_as_intended(self):
         self.assertEqual({name: it["TreatMissingData"] for name, it in metric_alarms(stack("plans")).items()}, MISSING)
 
-    def test_each_alarm_needs_as_many_minutes_as_it_says(self):
+    def test_each_alarm_needs_as_many_minutes_as_documented(self):
         for name, alarm in metric_alarms(stack("plans")).items():
             (period,) = {period for *_, period in metrics_of(alarm)}
             minutes = period * alarm.get("DatapointsToAlarm", alarm["EvaluationPeriods"]) // 60
             self.assertEqual(minutes, MINUTES[name], name)
             if minutes > 1:
                 self.assertIn(f"{minutes} minutes", alarm["AlarmDescription"])
-        # The latest two periods of AWS's data may be still to come.
+        # The newest two periods of AWS's data may not have arrived yet.
         self.assertEqual(metric_alarms(stack("plans"))["ends-disagree"]["EvaluationPeriods"], 6 + 2)
         longer = metric_alarms(stack("no tickets"))
         for name in ("heartbeat-missing", "our-end-up"):
             self.assertEqual(longer[name]["EvaluationPeriods"], 10)
             self.assertIn("10 minutes", longer[name]["AlarmDescription"])
 
-    def test_a_heartbeat_that_is_missing_is_a_zero_and_what_aws_has_not_said_yet_is_none(self):
+    def test_a_missing_heartbeat_counts_as_zero_and_missing_aws_data_as_none(self):
         for name, alarm in metric_alarms(stack("plans")).items():
             metrics, expression = queries(alarm)
             nothing = compute(expression, {metric[0]: None for metric in metrics})
             filled = 0 if name in ("heartbeat-missing", "heartbeat-missing-long", "our-end-up") else None
             self.assertEqual(nothing, filled, name)
 
-    def test_a_silence_is_remembered_for_a_quarter_of_an_hour_from_one_datum(self):
+    def test_one_datum_of_a_silence_lasts_a_quarter_of_an_hour(self):
         silenced = metric_alarms(stack("plans"))["silenced"]
         self.assertEqual((silenced["DatapointsToAlarm"], silenced["EvaluationPeriods"] * silenced["Period"]), (1, 900))
 
-    def test_thresholds_tell_down_from_up(self):
+    def test_thresholds_separate_down_from_up(self):
         def breaches(alarm, value):
             metrics, expression = queries(alarm)
-            told = compute(expression, {metric[0]: value for metric in metrics})
-            return BREACHES[alarm["ComparisonOperator"]](told, alarm["Threshold"])
+            result = compute(expression, {metric[0]: value for metric in metrics})
+            return BREACHES[alarm["ComparisonOperator"]](result, alarm["Threshold"])
         alarms = metric_alarms(stack("plans"))
         del alarms["ends-disagree"]
-        # The values: all down, one of two down where AWS sends one fraction for both, all up.
+        # The values: all down, one of two down (AWS sends one fraction for both), all up.
         expected = {"aws-down": (True, False, False), "aws-down-long": (True, False, False),
                     "tunnel-1-down": (True, True, False), "tunnel-2-down": (True, True, False),
                     "heartbeat-missing": (True, True, False), "heartbeat-missing-long": (True, True, False),
@@ -188,9 +188,9 @@ class Metrics(unittest.TestCase):
                 local, aws = ends[:tunnels], ends[tunnels:]
                 values = {f"{end}{stat}{n + 1}": pair[n][at] for end, pair in (("l", local), ("a", aws))
                           for n in range(tunnels) for at, stat in enumerate(("min", "max"))}
-                told = compute(expression, values)
+                result = compute(expression, values)
                 down, up = ((0, 0),) * tunnels, ((1, 1),) * tunnels
-                self.assertEqual(bool(told), (local, aws) in ((down, up), (up, down)), ends)
+                self.assertEqual(bool(result), (local, aws) in ((down, up), (up, down)), ends)
 
 
 class Rules(unittest.TestCase):
@@ -204,47 +204,47 @@ class Rules(unittest.TestCase):
                     self.assertGreater(len(named), 1)
                     self.assertLessEqual(named, there)
 
-    def test_every_ingredient_is_used(self):
+    def test_every_component_alarm_is_used(self):
         for case in CASES["alarms"]:
             template = stack(case)
             rules = " ".join(alarm["AlarmRule"] for alarm in composites(template).values())
             for name in metric_alarms(template):
                 self.assertIn(f'"bothends-{VPN}-{name}"', rules)
 
-    def test_what_is_told_in_each_situation(self):
-        told = composites(stack("plans"))
+    def test_which_alarms_go_off_in_each_situation(self):
+        alarms = composites(stack("plans"))
         heartbeat, long = {"heartbeat-missing"}, {"heartbeat-missing", "heartbeat-missing-long"}
         aws, aws_long = {"aws-down"}, {"aws-down", "aws-down-long"}
         up = {"our-end-up"}
         both_tunnels = {"tunnel-1-down", "tunnel-2-down"}
         for situation, raised, expected in [
-            ("all is well", up, set()),
-            ("a restart of the daemon, or a short one of its sinks", heartbeat, set()),
+            ("everything is up", up, set()),
+            ("a restart of the daemon, or a short failure of its sinks", heartbeat, set()),
             ("the daemon is dead, the line is up", long, {"unwatched"}),
-            ("the line has just broken and the daemon can speak: it does", aws, set()),
+            ("the line has just broken and the daemon reports it itself", aws, set()),
             ("the site is cut off", heartbeat | aws, {"outage"}),
             ("AWS is silent, so there is no heartbeat, and our end is up", heartbeat | aws | up, set()),
-            ("the same for long", long | aws | up, {"unwatched"}),
-            ("the site is cut off and has been for long", long | aws_long | both_tunnels, {"outage"}),
-            ("AWS alone says so for long", aws_long | both_tunnels, {"outage"}),
+            ("the same for a long time", long | aws | up, {"unwatched"}),
+            ("the site has been cut off for a long time", long | aws_long | both_tunnels, {"outage"}),
+            ("only AWS says Down, for a long time", aws_long | both_tunnels, {"outage"}),
             ("one tunnel is down", {"tunnel-1-down"}, {"redundancy_lost"}),
-            ("the other one is", {"tunnel-2-down"}, {"redundancy_lost"}),
+            ("the other tunnel is down", {"tunnel-2-down"}, {"redundancy_lost"}),
             ("one tunnel is down and the daemon dead", {"tunnel-2-down"} | long, {"redundancy_lost", "unwatched"}),
             ("the ends disagree", {"ends-disagree"}, {"one_sided"}),
-            ("AWS has said nothing after it said Down, and is back", {"aws-down-long"}, {"outage"}),
+            ("AWS was silent after saying Down, and is back", {"aws-down-long"}, {"outage"}),
         ]:
             with self.subTest(situation):
-                self.assertEqual({name for name, it in told.items() if holds(it["AlarmRule"], in_alarm(raised))}, expected)
+                self.assertEqual({name for name, it in alarms.items() if holds(it["AlarmRule"], in_alarm(raised))}, expected)
 
-    def test_a_silence_silences_everything(self):
-        told = composites(stack("plans"))
-        ingredients = [name for name in MISSING if name != "silenced"]
-        for size in range(len(ingredients) + 1):
-            for raised in itertools.combinations(ingredients, size):
-                for alarm in told.values():
+    def test_a_silence_suppresses_every_alarm(self):
+        alarms = composites(stack("plans"))
+        components = [name for name in MISSING if name != "silenced"]
+        for size in range(len(components) + 1):
+            for raised in itertools.combinations(components, size):
+                for alarm in alarms.values():
                     self.assertFalse(holds(alarm["AlarmRule"], in_alarm({*raised, "silenced"})))
 
-    def test_without_redundancy_to_watch_there_is_no_such_alarm(self):
+    def test_without_redundancy_there_is_no_alarm_on_it(self):
         for case in ("one tunnel", "standby"):
             self.assertEqual(set(composites(stack(case))), {"outage", "one_sided", "unwatched"})
             self.assertFalse({"tunnel-1-down", "tunnel-2-down"} & set(metric_alarms(stack(case))))
@@ -254,7 +254,7 @@ class Targets(unittest.TestCase):
     def actions(self, case, which="AlarmActions"):
         return {name: alarm.get(which) for name, alarm in composites(stack(case)).items()}
 
-    def test_response_plans_are_those_of_the_kind(self):
+    def test_each_kinds_alarm_has_its_own_response_plan(self):
         plans = Rendered("incident-response", CASES["incident-response"]["least"])
         there = {PLAN + it["Name"] for it in plans.of_type("AWS::SSMIncidents::ResponsePlan").values()}
         actions = self.actions("plans")
@@ -262,13 +262,13 @@ class Targets(unittest.TestCase):
         self.assertEqual(actions, {kind: [f"{PLAN}bothends-{VPN}-{kind}"] for kind in kinds()})
         self.assertEqual({action for (action,) in actions.values()}, there)
 
-    def test_items_say_how_severe_they_are(self):
+    def test_ops_items_have_a_severity(self):
         severity = {"outage": 1, "one_sided": 2, "redundancy_lost": 3, "unwatched": 3}
         self.assertEqual(self.actions("items"), {
             name: [f"{ITEM}{level}#CATEGORY=Availability"] for name, level in severity.items()})
         self.assertEqual(set(map(str, self.actions("items", "OKActions").values())), {"None"})
 
-    def test_a_topic_is_told_of_the_end_too(self):
+    def test_a_topic_gets_the_end_too(self):
         every = {name: [TOPIC] for name in ("outage", "one_sided", "redundancy_lost", "unwatched")}
         self.assertEqual(self.actions("topic"), every)
         self.assertEqual(self.actions("topic", "OKActions"), every)

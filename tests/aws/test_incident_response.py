@@ -6,7 +6,7 @@ from cases import CASES, SECOND_TOPIC, TOPIC, VPN
 from source import kinds
 from template import ACCOUNT, ROOT, Rendered
 
-# Systems Manager Automation runbook reference, AWSSupport-TroubleshootVPN: what it takes, and the form of each value.
+# Systems Manager Automation runbook reference, AWSSupport-TroubleshootVPN: its parameters, and the form of each value.
 IPV4 = r"(\d{1,3}\.){3}\d{1,3}"
 RUNBOOK = {
     "AutomationAssumeRole": r"arn:aws:iam::\d{12}:role/\w+",
@@ -29,14 +29,14 @@ def plans(template):
 
 
 class Plans(unittest.TestCase):
-    def test_every_kind_has_its_plan_by_the_name_that_the_daemon_is_configured_with(self):
+    def test_every_kinds_plan_has_the_name_in_the_daemons_configuration(self):
         template = stack("least")
         self.assertEqual(set(plans(template)), {f"bothends-{VPN}-{kind}" for kind in kinds()})
         placeholder = template.outputs["ResponsePlan"]
         self.assertEqual(placeholder, f"arn:aws:ssm-incidents::{ACCOUNT}:response-plan/bothends-{{vpn_id}}-{{kind}}")
         self.assertIn(placeholder, (ROOT / "config" / "bothends.toml").read_text())
 
-    def test_every_plan_has_a_dedupe_string_of_its_own(self):
+    def test_every_plan_has_its_own_dedupe_string(self):
         strings = [it["IncidentTemplate"]["DedupeString"]
                    for vpn in (VPN, "vpn-01234567") for it in plans(stack("least", VpnConnectionId=vpn)).values()]
         self.assertEqual(len(set(strings)), 6)
@@ -44,12 +44,12 @@ class Plans(unittest.TestCase):
             for kind in kinds():
                 self.assertIn(f"bothends/{vpn}/{kind}", strings)
 
-    def test_the_impact_is_that_of_the_daemon_s_kinds(self):
+    def test_the_impact_is_that_of_the_daemons_kinds(self):
         impact = {name.removeprefix(f"bothends-{VPN}-"): it["IncidentTemplate"]["Impact"]
                   for name, it in plans(stack("least")).items()}
         self.assertEqual(impact, {"outage": 1, "one_sided": 2, "redundancy_lost": 3})
 
-    def test_titles_and_summaries_are_within_the_limits_and_begin_with_people_s_words(self):
+    def test_titles_and_summaries_are_within_the_limits_and_begin_with_the_display_name(self):
         for it in plans(stack("most", ConnectionName="x" * 60)).values():
             self.assertLessEqual(len(it["IncidentTemplate"]["Title"]), 200)
             self.assertLessEqual(len(it["IncidentTemplate"]["Summary"]), 4000)
@@ -57,7 +57,7 @@ class Plans(unittest.TestCase):
             self.assertLessEqual(len(it["DisplayName"]), 200)
             self.assertRegex(it["Name"], r"^[a-zA-Z0-9_-]{1,200}$")
 
-    def test_the_least_is_three_plans_and_nothing_else(self):
+    def test_the_minimum_is_three_plans_and_nothing_else(self):
         self.assertEqual({it["Type"] for it in stack("least").resources.values()}, {"AWS::SSMIncidents::ResponsePlan"})
         for it in plans(stack("least")).values():
             self.assertFalse({"Engagements", "ChatChannel", "Actions", "Tags"} & set(it))
@@ -69,7 +69,7 @@ class People(unittest.TestCase):
     def engaged(self, template):
         return {name.removeprefix(f"bothends-{VPN}-"): it.get("Engagements") for name, it in plans(template).items()}
 
-    def test_people_are_engaged_for_the_kinds_that_are_chosen(self):
+    def test_contacts_are_engaged_for_the_chosen_kinds(self):
         self.assertEqual(self.engaged(stack("most")), {kind: [self.ESCALATION] for kind in kinds()})
         self.assertEqual(self.engaged(stack("one person, one tunnel")),
                          {"outage": [self.ESCALATION], "one_sided": [self.ESCALATION], "redundancy_lost": None})
@@ -77,7 +77,7 @@ class People(unittest.TestCase):
         self.assertEqual(self.engaged(stack("next connection")),
                          {"outage": [there], "one_sided": None, "redundancy_lost": None})
 
-    def test_whoever_is_on_call_is_asked_first_and_then_everybody(self):
+    def test_the_on_call_person_is_paged_first_and_then_everybody(self):
         template = stack("most")
         first, then = template.resources["Escalation"]["Properties"]["Plan"]
         contact = f"arn:aws:ssm-contacts:eu-west-1:{ACCOUNT}:contact/"
@@ -94,7 +94,7 @@ class People(unittest.TestCase):
         alone = stack("one person, one tunnel").resources["Escalation"]["Properties"]["Plan"]
         self.assertEqual([asked(stage) for stage in alone], [[contact + "Contact1"], [contact + "Contact1"]])
 
-    def test_a_person_is_reached_by_each_way_that_is_given(self):
+    def test_a_person_is_reached_by_each_channel_given(self):
         def ways(template, person):
             stages = template.resources[f"Plan{person}"]["Properties"]["Stages"]
             return [[it["ChannelTargetInfo"]["ChannelId"].rsplit("/")[-1] for it in stage["Targets"]] for stage in stages]
@@ -102,18 +102,18 @@ class People(unittest.TestCase):
         self.assertEqual(ways(stack("most"), 2), [["Email2"]])
         self.assertEqual(ways(stack("one person, one tunnel"), 1), [["Sms1"], ["Voice1"]])
 
-    def test_nobody_is_put_on_call_before_it_is_known_how_to_reach_them(self):
+    def test_nobody_is_put_on_call_before_their_channels_exist(self):
         template = stack("most")
         self.assertEqual(template.resources["Rotation"]["DependsOn"], ["Plan1", "Plan2"])
         self.assertEqual(template.resources["Escalation"]["DependsOn"], "Plan1")
 
-    def test_everything_waits_for_the_replication_set_that_is_made_with_it(self):
+    def test_everything_waits_for_the_stacks_replication_set(self):
         template = stack("most")
         for key, it in template.resources.items():
             if it["Type"] == "AWS::SSMIncidents::ResponsePlan" or key in ("Contact1", "Contact2", "Escalation"):
                 self.assertIn("replication-set/ReplicationSet", str(it["Properties"]["Tags"]), key)
         replication = template.resources["ReplicationSet"]
-        # What a first deployment that failed leaves behind would be in the way of the second.
+        # Leftovers of a failed first deployment would block the second.
         self.assertEqual(replication["DeletionPolicy"], "RetainExceptOnCreate")
         self.assertEqual(replication["UpdateReplacePolicy"], "Retain")
         regions = [it["RegionName"] for it in replication["Properties"]["Regions"]]
@@ -121,7 +121,7 @@ class People(unittest.TestCase):
 
 
 class Chat(unittest.TestCase):
-    def test_the_plans_tell_the_topic_that_is_made_or_given(self):
+    def test_the_plans_notify_the_topic_created_or_given(self):
         for case, topics in (("most", [f"arn:aws:sns:eu-west-1:{ACCOUNT}:ChatTopic"]), ("next connection", [TOPIC, SECOND_TOPIC])):
             for it in plans(stack(case)).values():
                 self.assertEqual(it["ChatChannel"], {"ChatbotSns": topics})
@@ -134,14 +134,14 @@ class Chat(unittest.TestCase):
 
 
 class Runbook(unittest.TestCase):
-    def test_it_gets_the_parameters_that_it_takes_and_all_that_it_must_have(self):
+    def test_it_gets_only_its_parameters_and_all_required_ones(self):
         for case in ("most", "one person, one tunnel"):
             for name, plan in plans(stack(case)).items():
                 with self.subTest(f"{case}: {name}"):
                     (action,) = plan["Actions"]
                     automation = action["SsmAutomation"]
                     self.assertEqual(automation["DocumentName"], "AWSSupport-TroubleshootVPN")
-                    # An AWS document's version is not ours to pin.
+                    # The version of AWS's document is not pinned.
                     self.assertNotIn("DocumentVersion", automation)
                     self.assertTrue(automation["RoleArn"].endswith(":role/RunbookStarterRole"))
                     given = {it["Key"]: it["Values"] for it in automation["Parameters"]}

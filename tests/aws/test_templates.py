@@ -1,4 +1,4 @@
-"""The templates as CloudFormation takes them."""
+"""The templates as CloudFormation sees them."""
 import json
 import re
 import subprocess
@@ -27,7 +27,7 @@ class Lint(unittest.TestCase):
         command = [Path(sys.executable).with_name("cfn-lint"), "--regions", *REGIONS, *more, "--", template]
         return subprocess.run(command, capture_output=True, text=True, check=False)
 
-    def test_cfn_lint_finds_nothing_in_three_regions_with_real_values_and_with_none(self):
+    def test_cfn_lint_finds_nothing_in_three_regions_with_and_without_values(self):
         with tempfile.TemporaryDirectory() as place:
             for name, cases in CASES.items():
                 files = []
@@ -40,7 +40,7 @@ class Lint(unittest.TestCase):
                         run = self.lint(TEMPLATES / f"{name}.yaml", *more)
                         self.assertEqual((run.returncode, run.stdout, run.stderr), (0, "", ""))
 
-    def test_cfn_lint_sees_what_only_the_last_of_several_values_makes_wrong(self):
+    def test_cfn_lint_finds_an_error_in_only_the_last_of_several_values(self):
         with tempfile.TemporaryDirectory() as place:
             template = Path(place) / "wrong.yaml"
             text = (TEMPLATES / "incident-response.yaml").read_text()
@@ -58,12 +58,12 @@ class Parameters(unittest.TestCase):
     def test_every_template_is_tested_with_values(self):
         self.assertEqual(set(CASES), {path.stem for path in TEMPLATES.glob("*.yaml")})
 
-    def test_every_parameter_has_help_and_a_form(self):
+    def test_every_parameter_has_a_description_and_a_pattern(self):
         for name in CASES:
             for key, it in load(name)["Parameters"].items():
                 with self.subTest(f"{name}: {key}"):
                     self.assertGreater(len(it["Description"]), 10)
-                    # The limit of a parameter's description.
+                    # CloudFormation's limit of a parameter's description.
                     self.assertLessEqual(len(it["Description"]), 4000)
                     if it["Type"] == "Number":
                         self.assertLess(it["MinValue"], it["MaxValue"])
@@ -91,7 +91,7 @@ class Parameters(unittest.TestCase):
                     form = (it["AllowedPattern"], it["ConstraintDescription"])
                     self.assertEqual(seen.setdefault(key, form), form, f"{name}: {key}")
 
-    def test_a_value_of_the_wrong_form_is_refused(self):
+    def test_a_value_of_the_wrong_form_is_rejected(self):
         wrong = [
             ("alarms", "plans", "VpnConnectionId", "vpn-012345678"),
             ("alarms", "plans", "VpnConnectionId", "tgw-01234567"),
@@ -120,7 +120,7 @@ class Parameters(unittest.TestCase):
                 with self.assertRaisesRegex(Refused, f"^{key}: "):
                     Rendered(name, CASES[name][case] | {key: value})
 
-    def test_what_belongs_together_is_asked_for_together(self):
+    def test_parameters_that_belong_together_are_required_together(self):
         wrong = [
             ("alarms", "items", {"PageTarget": "sns-topic"}, "TopicIsGiven"),
             ("alarms", "items", {"TicketTarget": "sns-topic"}, "TopicIsGiven"),
@@ -142,17 +142,17 @@ class Parameters(unittest.TestCase):
 
 
 class Form(unittest.TestCase):
-    def test_every_template_is_within_cloudformation_s_limits(self):
+    def test_every_template_is_within_cloudformations_limits(self):
         for name in CASES:
             path = TEMPLATES / f"{name}.yaml"
             body = load(name)
             self.assertLess(path.stat().st_size, TEMPLATE_BYTES, name)
             self.assertLess(len(body["Parameters"]), PARAMETERS, name)
             self.assertLess(len(body["Description"]), 1024, name)
-            # An alias is YAML; CloudFormation takes none.
+            # Aliases are valid YAML, but CloudFormation rejects them.
             self.assertIsNone(re.search(r"(?m)^[^#'\"]*(: |- )[&*][a-z]", path.read_text()), name)
 
-    def test_no_partition_account_or_region_is_written_out(self):
+    def test_no_partition_account_or_region_is_hard_coded(self):
         for name in CASES:
             resources = json.dumps(load(name)["Resources"])
             self.assertNotIn("arn:aws", resources, name)
@@ -166,7 +166,7 @@ class Form(unittest.TestCase):
                 if "eu-west-1" not in json.dumps(given):
                     self.assertEqual(here.replace("eu-west-1", "ap-southeast-2"), there, f"{name}: {case}")
 
-    def test_names_carry_the_connection_so_that_two_stacks_stand_beside_each_other(self):
+    def test_names_contain_the_connection_so_that_two_stacks_can_coexist(self):
         named = ("Name", "AlarmName", "DashboardName", "ConfigurationName", "Alias", "RoleName", "TopicName")
         for case, template in rendered():
             if template.name == "daemon-role":

@@ -1,4 +1,4 @@
-"""What the story asks of the AWS stand-in and of the daemon: every URL and every shape of an answer is in this file."""
+"""The demo's queries to the AWS stand-in and the daemon: every URL and every answer format is in this file."""
 
 import json
 import re
@@ -10,7 +10,7 @@ TUNNELS = {1: "203.0.113.2", 2: "198.51.100.2"}
 
 
 def command(name, **members):
-    """Gives the stand-in a command; returns its answer, or None if it does not answer."""
+    """Sends the stand-in a command; returns its answer, or None if it does not answer."""
     answer = fetch(f"{STAND_IN}/_stand-in/{name}", "POST", json.dumps(members))
     return None if answer is None else json.loads(answer)
 
@@ -26,24 +26,24 @@ def received(operation):
 
 
 def hold_up(tunnel):
-    """AWS says UP of a tunnel, in CloudWatch and in EC2, whatever its real state is."""
+    """Makes AWS report a tunnel UP, in CloudWatch and in EC2, regardless of its real state."""
     command("set_view", outside_ip=TUNNELS[tunnel], cloudwatch={"value": 1.0},
             ec2={"fixed": {"status": "UP", "message": "1 BGP ROUTES"}})
 
 
 def follow_again(tunnel):
-    """AWS says what is real again."""
+    """Makes AWS report the real state again."""
     command("set_view", outside_ip=TUNNELS[tunnel])
 
 
 def incidents(kind):
-    """The incidents of a kind as AWS keeps them, oldest first: record, rawData, timeline, relatedItems."""
+    """AWS's incidents of a kind, oldest first: record, rawData, timeline, relatedItems."""
     return [incident for incident in command("incidents") or []
             if incident["record"]["incidentRecordSource"]["source"] == f"bothends.{kind}"]
 
 
 def samples():
-    """What Prometheus sees: (name, labels, value) of every sample."""
+    """The metrics as Prometheus sees them: (name, labels, value) of every sample."""
     found = []
     for line in (fetch(f"{DAEMON}/metrics") or "").splitlines():
         sample = re.fullmatch(r"(\w+)(?:\{(.*)\})? (\S+)", line)
@@ -54,12 +54,12 @@ def samples():
 
 
 def assessment(tunnel):
-    """The daemon's assessment of a tunnel, both ends put together."""
+    """The daemon's assessment of a tunnel, from both ends."""
     return _state("bothends_tunnel_assessment", "assessment", tunnel=TUNNELS[tunnel])
 
 
 def verdict(tunnel, end):
-    """What one end says of a tunnel, as the daemon knows it."""
+    """One end's verdict on a tunnel, according to the daemon."""
     return _state("bothends_tunnel_verdict", "verdict", tunnel=TUNNELS[tunnel], end=end)
 
 

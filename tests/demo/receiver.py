@@ -1,4 +1,4 @@
-"""Takes webhooks and keeps them, one a line, for the story to read: receiver.py PORT FILE"""
+"""Accepts webhooks and writes them to a file, one per line, for the demo to read: receiver.py PORT FILE"""
 
 import http.server
 import sys

@@ -1,4 +1,4 @@
-"""The sinks that the story can be told with: what the daemon is configured with, and what is asked of each."""
+"""The sinks that the demo can use: the daemon's configuration for each, and how to query it."""
 
 import json
 
@@ -10,7 +10,7 @@ response_plan = "arn:aws:ssm-incidents::123456789012:response-plan/bothends-{vpn
 
 
 def evidence_of(text):
-    """JSON, laid out for reading; the text as it is where it is none."""
+    """Indented JSON; the unchanged text if it is not JSON."""
     try:
         return json.dumps(json.loads(text), indent=2, ensure_ascii=False)
     except ValueError:
@@ -37,11 +37,11 @@ class IncidentManager:
         return found[-1] if found and found[-1]["record"]["status"] == status else None
 
     def started(self):
-        """How often anybody was paged."""
+        """The number of pages."""
         return len(ask.received("StartIncident"))
 
     def relates(self, later, earlier):
-        """Whether the later incident names the earlier one."""
+        """Whether the later incident refers to the earlier one."""
         return earlier["record"]["arn"] in json.dumps(later["relatedItems"])
 
     def shown(self, incident, kind):

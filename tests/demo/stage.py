@@ -1,4 +1,4 @@
-"""What the story is played on: the lab, the AWS stand-in and the daemon, brought up and taken down again."""
+"""The demo's stage: the lab, the AWS stand-in and the daemon, brought up and taken down again."""
 
 import os
 import pathlib
@@ -33,7 +33,7 @@ CREDENTIALS = {
 
 
 class Broken(Exception):
-    """The story did not go as it should; the text says where."""
+    """A step of the demo failed; the text says which."""
 
 
 def lab(*args):
@@ -46,7 +46,7 @@ def lab(*args):
 
 
 def fetch(url, method="GET", body=None):
-    """Asks a server on the gateway. Returns the body, or None if nobody answered or the answer was an error."""
+    """Fetches from a server on the gateway. Returns the body, or None without an answer or with an error."""
     command = [*GATEWAY, "curl", "--silent", "--fail", "--max-time", "5", "--request", method, url]
     if body is not None:
         command += ["--header", "content-type: application/json", "--data", body]
@@ -72,7 +72,7 @@ class Process:
         return self.child.poll()
 
     def stop(self, within=6):
-        """Asks it to end, and ends it if it does not. Returns its exit code."""
+        """Terminates it, and kills it if it does not end. Returns its exit code."""
         if self.child.poll() is None:
             self.child.send_signal(signal.SIGTERM)
             try:
@@ -82,13 +82,13 @@ class Process:
                 self.child.wait()
         return self.child.returncode
 
-    def last_words(self, lines=15):
+    def last_output(self, lines=15):
         """The end of its output."""
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
 
 
 class Stage:
-    """Everything that runs. `down` undoes `up`, from wherever `up` got to, and may be called again."""
+    """Everything that runs. `down` undoes `up`, however far `up` got, and may be called again."""
 
     def __init__(self, sink):
         self.sink = sink
@@ -116,11 +116,11 @@ class Stage:
                           {**CREDENTIALS, "STATE_DIRECTORY": str(self.directory)})
 
     def start_receiver(self):
-        """Something that takes webhooks, and keeps them in a file."""
+        """A receiver of webhooks, which writes them to a file."""
         return self.start("receiver", [sys.executable, HERE / "receiver.py", str(RECEIVER_PORT), self.directory / "posted"])
 
     def check_alive(self):
-        """Fails the story if a program has ended by itself."""
+        """Fails the demo if a program has ended by itself."""
         for process in self.processes:
             if process.ended() is not None:
                 raise Broken(f"{process.name} ended with exit code {process.ended()}")

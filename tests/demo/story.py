@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""The daemon's job from end to end, on two real IPsec tunnels, told as a story that checks itself.
+"""The daemon's job from end to end, on two real IPsec tunnels, as a demo that checks itself.
 
-make demo          plays it and takes everything down again; exit code 0 only if every step was so
+make demo          runs it and takes everything down again; exit code 0 only if every step succeeded
 KEEP=1 make demo   leaves everything running and says what to look at
-make demo SINK=x   tells the incidents to another sink: ops_center, or webhook (PagerDuty's format)
+make demo SINK=x   sends the incidents to another sink: ops_center, or webhook (PagerDuty's format)
 """
 
 import os
@@ -20,7 +20,7 @@ CROSS = "\033[31m✘\033[0m" if sys.stdout.isatty() else "✘"
 
 
 class Story:
-    """Tells scenes, and holds each claim against what is really there."""
+    """Prints scenes, and checks each claim against the real state."""
 
     def __init__(self, stage):
         self.stage = stage
@@ -31,21 +31,21 @@ class Story:
         print(f"\n{text}", flush=True)
 
     def shows(self, claim, condition, within=20):
-        """Waits until `condition()` is truthy and returns that; at the deadline the story is broken."""
+        """Waits until `condition()` is truthy and returns its value; fails the demo at the deadline."""
         deadline = time.monotonic() + within
         while not (seen := condition()):
             self.stage.check_alive()
             if time.monotonic() > deadline:
-                raise Broken(f"{claim}: not so after {within} s")
+                raise Broken(f"{claim}: not within {within} s")
             time.sleep(0.1)
         print(f"  {MARK} {claim}  ({time.monotonic() - self.began:.0f} s)", flush=True)
         return seen
 
     def holds(self, claim, condition, until, within=30):
-        """Checks `condition()` again and again, until `until()` says that it has been long enough."""
+        """Checks `condition()` repeatedly until `until()` is truthy."""
         def still():
             if not condition():
-                raise Broken(f"{claim}: no longer so")
+                raise Broken(f"{claim}: no longer true")
             return until()
         self.shows(claim, still, within)
 
@@ -59,22 +59,22 @@ def everything_comes_up(story):
     lab("up")
     story.quote(lab("aws-view").strip())
     story.stage.start_stand_in()
-    story.shows("the AWS stand-in answers; it says of the tunnels what the charon and BIRD at AWS's end say",
+    story.shows("the AWS stand-in answers; it reports the tunnels as the charon and BIRD at AWS's end see them",
                 ask.stand_in_answers)
     if story.sink.needs_receiver:
         story.stage.start_receiver()
     story.stage.start_daemon()
-    story.shows("both tunnels are Healthy: pings pass, and AWS says UP", lambda: both(ask.assessment, "healthy"))
+    story.shows("both tunnels are Healthy: pings pass, and AWS reports UP", lambda: both(ask.assessment, "healthy"))
 
 
 def one_end_alone_pages_nobody(story):
-    story.scene("Nothing passes inside tunnel 2 any more, and AWS has not noticed: its view is held at UP.")
+    story.scene("No traffic passes through tunnel 2 any more, and AWS has not noticed: its view is held at UP.")
     ask.hold_up(2)
     lab("break", "dead", "2")
-    story.shows("our end says Down", lambda: ask.verdict(2, "local") == "down")
-    story.shows("AWS says Up, so the tunnel is Disputed", lambda: ask.assessment(2) == "disputed")
+    story.shows("our end reports Down", lambda: ask.verdict(2, "local") == "down")
+    story.shows("AWS reports Up, so the tunnel is Disputed", lambda: ask.assessment(2) == "disputed")
     polls = len(ask.received("DescribeVpnConnections"))
-    story.holds("AWS is asked three more times, it stays Disputed, and nobody is paged",
+    story.holds("AWS is polled three more times, the tunnel stays Disputed, and nobody is paged",
                 lambda: ask.assessment(2) == "disputed" and not story.sink.started(),
                 lambda: len(ask.received("DescribeVpnConnections")) >= polls + 3)
 
@@ -82,7 +82,7 @@ def one_end_alone_pages_nobody(story):
 def agreement_pages(story):
     story.scene("AWS's view follows reality again: BGP is down in tunnel 2.")
     ask.follow_again(2)
-    story.shows("AWS says DOWN too: both ends agree", lambda: ask.assessment(2) == "down")
+    story.shows("AWS reports DOWN too: both ends agree", lambda: ask.assessment(2) == "down")
     incident = story.shows(f"{story.sink.takes} redundancy_lost", lambda: story.sink.opened("redundancy_lost"))
     story.quote(story.sink.shown(incident, "redundancy_lost"))
     expect("tunnel 1 is still Healthy", ask.assessment(1) == "healthy")
@@ -92,10 +92,10 @@ def a_further_tunnel_pages_again(story):
     story.scene("The path to tunnel 1 is cut as well.")
     lab("break", "path", "1")
     story.shows("both ends agree on tunnel 1, too", lambda: ask.assessment(1) == "down")
-    incident = story.shows(f"a further one: {story.sink.takes} outage", lambda: story.sink.opened("outage"))
+    incident = story.shows(f"another incident: {story.sink.takes} outage", lambda: story.sink.opened("outage"))
     story.quote(story.sink.shown(incident, "outage"))
     first = story.sink.opened("redundancy_lost")
-    story.shows("it can be seen that the two belong together", lambda: story.sink.relates(story.sink.opened("outage"), first))
+    story.shows("the two incidents are related", lambda: story.sink.relates(story.sink.opened("outage"), first))
 
 
 def healing_resolves(story):
@@ -135,7 +135,7 @@ def both(of, value):
 
 def expect(claim, truth):
     if not truth:
-        raise Broken(f"{claim}: it is not so")
+        raise Broken(f"{claim}: not true")
 
 
 def metric_data(wanted):
@@ -159,7 +159,7 @@ SCENES = [everything_comes_up, one_end_alone_pages_nobody, agreement_pages, a_fu
           healing_resolves, numbers_arrive]
 
 
-def tell(stage, keep):
+def play(stage, keep):
     story = Story(stage)
     try:
         for scene in SCENES if keep else [*SCENES, the_daemon_ends]:
@@ -167,9 +167,9 @@ def tell(stage, keep):
     except Broken as broken:
         print(f"  {CROSS} {broken}", flush=True)
         for process in stage.processes:
-            print(f"--- {process.name}, its last words\n{process.last_words()}", flush=True)
+            print(f"--- {process.name}, its last output\n{process.last_output()}", flush=True)
         return 1
-    print(f"\n{MARK} Every step was so, in {time.monotonic() - story.began:.0f} s.", flush=True)
+    print(f"\n{MARK} Every step succeeded, in {time.monotonic() - story.began:.0f} s.", flush=True)
     return 0
 
 
@@ -198,18 +198,18 @@ def main():
     if sink is None:
         sys.exit(f"demo: SINK is one of {', '.join(SINKS)}")
     stage = Stage(sink)
-    told = False
+    finished = False
     try:
-        code = tell(stage, keep)
-        told = True
+        code = play(stage, keep)
+        finished = True
     except KeyboardInterrupt:
         code = 130
     finally:
-        if keep and told:
+        if keep and finished:
             what_to_look_at(stage)
         else:
-            for impatient in (signal.SIGINT, signal.SIGTERM):
-                signal.signal(impatient, signal.SIG_IGN)
+            for interrupt in (signal.SIGINT, signal.SIGTERM):
+                signal.signal(interrupt, signal.SIG_IGN)
             stage.down()
     return code
 

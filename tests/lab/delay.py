@@ -1,4 +1,4 @@
-"""delay.py DEV MS: a TUN device that gives every packet back MS later.
+"""delay.py DEV MS: a TUN device that returns every packet after MS milliseconds.
 
 Stands in for netem, which some kernels lack: route packets into DEV; they come out of DEV again.
 """

@@ -5,15 +5,15 @@
 #   lab.sh up | down | status
 #   lab.sh break KIND TUNNEL [VALUE]     TUNNEL: 1, 2 or all; kinds: README.md
 #   lab.sh heal TUNNEL                   undoes every fault; returns when the tunnel is up at both ends
-#   lab.sh aws-view                      what AWS would say: OUTSIDE_IP UP|DOWN MESSAGE, a line per tunnel
+#   lab.sh aws-view                      what AWS would report: OUTSIDE_IP UP|DOWN MESSAGE, a line per tunnel
 #   lab.sh exec NODE CMD...              NODE: cgw, wan, aws1, aws2, vpc
 #
 #                 +-- aws1 203.0.113.2  (169.254.10.1, fd00:10::1) --+
 #  cgw -- wan ----+                                                  +-- vpc 10.0.0.10
 #  192.0.2.2      +-- aws2 198.51.100.2 (169.254.20.1, fd00:20::1) --+
 #
-# LAB_NAME   first part of the namespaces' names (default bothends): labs of different names do not meet
-# LAB_OWNER  the process the lab is for; while it lives, no "up" and no other owner's "down" takes the lab away
+# LAB_NAME   prefix of the namespaces' names (default bothends): labs of different names are independent
+# LAB_OWNER  the process that uses the lab; while it lives, no "up" and no other owner's "down" removes the lab
 # LAB_DPD, LAB_RETRANSMIT, LAB_BGP_HOLD  seconds; see README.md, "Timers"
 
 # shellcheck disable=SC2034,SC2154,SC2086  # used by the parts; tunnel numbers need no quotes
@@ -33,7 +33,7 @@ cgw_out=192.0.2.2
 aws_out=([1]=203.0.113.2 [2]=198.51.100.2)
 wan_if=([1]=203.0.113.1 [2]=198.51.100.1)
 inside=([1]=169.254.10. [2]=169.254.20.)   # + 1 is AWS's end, + 2 the gateway's
-inside6=([1]=fd00:10:: [2]=fd00:20::)      # likewise
+inside6=([1]=fd00:10:: [2]=fd00:20::)      # the same
 
 here=$(dirname "$(readlink -f "$0")")
 for part in process network ipsec bgp view faults; do

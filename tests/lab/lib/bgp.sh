@@ -36,6 +36,6 @@ protocol bgp vpc from peer { neighbor 10.0.255.$((n * 4 + 2)) as 64512;
   bird_node vpc "$vpc" 10.0.0.10 64512
 }
 
-bgp_of() { # NODE N: what BIRD in NODE says about the session of tunnel N
+bgp_of() { # NODE N: BIRD's state of the session of tunnel N in NODE
   birdc -s "$L/bird-$1.ctl" show protocols all "tunnel$2" 2>/dev/null || true
 }

@@ -1,9 +1,9 @@
 # shellcheck shell=bash disable=SC2154,SC2086  # globals of lab.sh; tunnel numbers need no quotes
-# Real faults. A packet filter's fault is an nft table "fault_KINDn" in one node, so healing deletes it.
+# Real faults. A packet-filter fault is an nft table "fault_KINDn" in one node; healing deletes it.
 
-drop() { # NODE FAULT RULE...: RULE sees what NODE receives, before routing
+drop() { # NODE FAULT RULE...: RULE applies to packets that NODE receives, before routing
   local node=$1 fault=$2; shift 2
-  # An add and a delete before the table make this a replacement, whether it was there or not.
+  # With an add and a delete first, this replaces the table whether or not it exists.
   { echo "table inet fault_$fault; delete table inet fault_$fault"
     echo "table inet fault_$fault { chain c { type filter hook prerouting priority -300;"
     printf '%s\n' "$@"

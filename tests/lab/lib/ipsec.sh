@@ -76,8 +76,8 @@ CONF
   load "$i"
 }
 
-# An SA may be gone, or look alive on the gateway only (its endpoint was killed); charon would find out
-# by itself, but only after its next DPD or its next attempt.
+# An SA may be gone, or look alive on the gateway only (its endpoint was killed); charon would notice by
+# itself, but only at its next DPD or its next attempt.
 reconnect() { # N
   swan "cgw$1" --terminate --ike "tunnel$1" --force --timeout 1 >/dev/null 2>&1 || true
   swan "cgw$1" --initiate --child "tunnel$1" --timeout 3 >/dev/null 2>&1 || true

@@ -1,11 +1,11 @@
 # shellcheck shell=bash disable=SC2154,SC2086  # globals of lab.sh; tunnel numbers need no quotes
-# Running things in the lab's nodes, and ending them by their process ids.
+# Runs programs in the lab's nodes, and ends them by their process ids.
 
 die() { echo "lab: $*" >&2; exit 1; }
 
 is_there() { [[ -d $L && -e /run/netns/$LAB_NAME-cgw ]] || die "$LAB_NAME is not up"; }
 
-# Commands that change one lab wait for each other. Nothing that stays may inherit descriptor 9.
+# Commands that change one lab wait for each other. Background processes must not inherit descriptor 9.
 lock() {
   exec 9>"$L.lock"
   flock -w 120 9 || die "another command holds $L.lock"
@@ -21,8 +21,8 @@ wait_for() { # SECONDS CMD...
   done
 }
 
-# Debian's AppArmor profiles keep strongSwan out of every directory but its own; where there is no
-# AppArmor the write fails and nothing is lost.
+# Debian's AppArmor profiles keep strongSwan out of every directory but its own; without AppArmor the
+# write fails, which does no harm.
 unconfined() {
   { echo 'exec unconfined' >/proc/self/attr/exec; } 2>/dev/null || true
   exec "$@"
@@ -34,7 +34,7 @@ spawn() { # NAME NODE CMD...: start in the background, remember the pid
   echo $! >"$L/$name.pid"
 }
 
-# A zombie is gone: where init reaps slowly it stays for a second.
+# A zombie counts as gone: with a slow init it stays for a second.
 gone() { ! grep -qs '^State:[[:space:]]*[^ZX]' "/proc/$1/status"; }
 
 stop() { # NAME

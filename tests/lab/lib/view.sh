@@ -1,5 +1,5 @@
 # shellcheck shell=bash disable=SC2154,SC2086  # globals of lab.sh; tunnel numbers need no quotes
-# What AWS would say of a tunnel of a VPN connection with dynamic routing, from nothing but the state of
+# What AWS would report for a tunnel of a VPN connection with dynamic routing, only from the state of
 # the charon and the BIRD at its end: UP is "BGP is ESTABLISHED" (Site-to-Site VPN user guide, "Monitor
 # AWS Site-to-Site VPN tunnels using Amazon CloudWatch"); the messages are those of DescribeVpnConnections.
 
@@ -23,5 +23,5 @@ aws_view() {
   cat "/dev/fd/$one" "/dev/fd/$two"
 }
 
-# Up at both ends: packets pass, and AWS says so.
+# Up at both ends: packets pass, and AWS reports UP.
 is_up() { inside_ok "$1" && [[ $(tunnel_view "$1") == *' UP '[1-9]* ]]; }
