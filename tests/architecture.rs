@@ -1,5 +1,5 @@
-//! The walls of the house, as ARCHITECTURE.md draws them. A module may name the modules it stands on, and no other; files
-//! import each other in no circle.
+//! The walls between modules, as in ARCHITECTURE.md. A module may name only the modules below it; files do not import
+//! each other in a circle.
 
 #[path = "architecture/imports.rs"]
 mod imports;
@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// What every part may stand on.
+/// What every module may import.
 const GROUND: [&str; 9] =
     ["access", "domain", "backoff", "clock", "health", "outbound", "process", "records", "settings"];
 
@@ -26,7 +26,7 @@ const SDK: [&str; 10] = [
     "aws_types",
 ];
 
-/// What each top-level module may import from the crate, the ground apart.
+/// What each top-level module may import from the crate, besides the ground.
 fn allowed() -> BTreeMap<&'static str, Vec<&'static str>> {
     BTreeMap::from([
         ("config", vec![]),
@@ -40,12 +40,12 @@ fn allowed() -> BTreeMap<&'static str, Vec<&'static str>> {
         ("control", vec![]),
         ("http", vec![]),
         ("driver", vec![]),
-        // It implements the traits by which `incident` and `publish` remember.
+        // Implements `incident`'s and `publish`'s storage traits.
         ("store", vec!["incident::sink", "publish::sink"]),
-        // It implements the traits by which they speak.
+        // Implements their traits for calls.
         ("aws", vec!["incident", "publish"]),
         ("webhook", vec!["incident"]),
-        // The commands, which are composed of parts like the daemon itself.
+        // The commands, which are composed of modules like the daemon itself.
         ("cli", vec!["aws", "config", "control", "probe", "http", "daemon", "incident", "store"]),
         (
             "daemon",
@@ -69,7 +69,7 @@ fn allowed() -> BTreeMap<&'static str, Vec<&'static str>> {
 
 struct Source {
     path: PathBuf,
-    /// Code lines only: comments do not import.
+    /// Only code lines: comments do not import.
     code: String,
 }
 
@@ -101,7 +101,7 @@ impl Source {
         self.code.split("#[cfg(test)]\nmod tests {").next().unwrap()
     }
 
-    /// Paths of the crate that are named, as `module` or `module::inner`.
+    /// The crate paths in the code, as `module` or `module::inner`.
     fn named(&self) -> Vec<&str> {
         self.product()
             .split("crate::")
@@ -136,7 +136,7 @@ fn sources() -> Vec<Source> {
 }
 
 #[test]
-fn parts_import_the_ground_and_what_they_are_allowed_and_never_each_other() {
+fn modules_import_only_the_ground_and_what_is_allowed() {
     let allowed = allowed();
     let mut breaches = Vec::new();
     for source in sources().iter().filter(|source| !source.is_test()) {
@@ -147,7 +147,7 @@ fn parts_import_the_ground_and_what_they_are_allowed_and_never_each_other() {
             continue;
         }
         let Some(allowed) = allowed.get(module.as_str()) else {
-            breaches.push(format!("{module} has no place in this test's table"));
+            breaches.push(format!("{module} is missing in this test's table"));
             continue;
         };
         for named in source.named() {
@@ -173,7 +173,7 @@ fn no_files_import_each_other_in_a_circle() {
 }
 
 #[test]
-fn the_domain_stands_on_nothing_but_std() {
+fn the_domain_uses_only_std() {
     let foreign = [
         "crate::",
         "tokio",
@@ -216,7 +216,7 @@ fn only_the_aws_module_names_a_type_of_the_sdk() {
 }
 
 #[test]
-fn the_main_function_only_parses_and_hands_on() {
+fn the_main_function_only_parses_and_delegates() {
     let main = sources().into_iter().find(|source| source.module() == "main").unwrap();
     assert!(main.code.lines().count() <= 60);
 }

@@ -1,4 +1,4 @@
-//! Echoes over real sockets, each test in network namespaces of its own. Needs root, iproute2 and nft.
+//! Probes over real sockets, each test in network namespaces of its own. Needs root, iproute2 and nft.
 
 #![expect(clippy::unwrap_used, reason = "a test whose world cannot be set up fails")]
 
@@ -18,11 +18,11 @@ use bothends::probe::permission::{SocketKind, icmp_access};
 use bothends::probe::round::{Round, one_round};
 use bothends::probe::{Ownership, owns};
 use net::Netns;
-use world::{Heard, World, route, vpn};
+use world::{Observed, World, route, vpn};
 
-/// Datagram sockets for every group.
+/// ICMP datagram sockets for every group.
 const OPEN: &str = "0 2147483647";
-/// As the kernel ships it: for no group.
+/// The kernel's default: no group.
 const CLOSED: &str = "1 0";
 
 #[test]
@@ -31,7 +31,7 @@ fn an_address_that_answers_gives_sent_and_then_reply() {
     here.run(async || {
         let mut world = World::new();
         let echo = world.ask(1, &route("127.0.0.1", "127.0.0.2", Some("lo")));
-        assert_eq!(world.end().await, [Heard::Sent(echo), Heard::Reply(echo)]);
+        assert_eq!(world.end().await, [Observed::Sent(echo), Observed::Reply(echo)]);
     });
 }
 
@@ -42,24 +42,24 @@ fn an_ipv6_address_that_answers_gives_sent_and_then_reply() {
     here.run(async || {
         let mut world = World::new();
         let echo = world.ask(1, &route("fd00::1", "::1", None));
-        assert_eq!(world.end().await, [Heard::Sent(echo), Heard::Reply(echo)]);
+        assert_eq!(world.end().await, [Observed::Sent(echo), Observed::Reply(echo)]);
     });
 }
 
 #[test]
-fn a_link_local_address_is_asked_on_its_interface() {
+fn a_link_local_address_is_probed_on_its_interface() {
     let (here, there) = Netns::pair();
     here.add_ipv6("fe80::1/64", "dev tunnel");
     there.add_ipv6("fe80::2/64", "dev tunnel");
     here.run(async || {
         let mut world = World::new();
         let echo = world.ask(1, &route("fe80::1", "fe80::2", Some("tunnel")));
-        assert_eq!(world.end().await, [Heard::Sent(echo), Heard::Reply(echo)]);
+        assert_eq!(world.end().await, [Observed::Sent(echo), Observed::Reply(echo)]);
     });
 }
 
 #[test]
-fn where_datagram_sockets_are_to_be_had_they_are_used_and_nothing_is_said() {
+fn available_datagram_sockets_are_used_without_a_message() {
     let here = Netns::with_ping_group_range(OPEN);
     here.run(async || {
         assert_eq!(icmp_access().unwrap(), SocketKind::Datagram);
@@ -77,12 +77,12 @@ fn datagram_sockets_bound_to_an_interface_need_no_privilege() {
     here.run_unprivileged(async || {
         let mut world = World::new();
         let echo = world.ask(1, &route("127.0.0.1", "127.0.0.2", Some("lo")));
-        assert_eq!(world.end().await, [Heard::Sent(echo), Heard::Reply(echo)]);
+        assert_eq!(world.end().await, [Observed::Sent(echo), Observed::Reply(echo)]);
     });
 }
 
 #[test]
-fn where_no_socket_is_to_be_had_access_is_denied_and_an_echo_is_a_fault() {
+fn without_any_socket_access_is_denied_and_a_probe_is_a_send_error() {
     let here = Netns::with_ping_group_range(CLOSED);
     here.run_unprivileged(async || {
         let denied = icmp_access().unwrap_err().to_string();
@@ -93,12 +93,15 @@ fn where_no_socket_is_to_be_had_access_is_denied_and_an_echo_is_a_fault() {
         let no_permission = AskFailure::Fault(Fault::NoPermission);
         let v4 = world.ask(1, &route("127.0.0.1", "127.0.0.2", None));
         let v6 = world.ask(2, &route("::1", "::1", None));
-        assert_eq!(world.end().await, [Heard::Failed(v4, no_permission), Heard::Failed(v6, no_permission)]);
+        assert_eq!(
+            world.end().await,
+            [Observed::Failed(v4, no_permission), Observed::Failed(v6, no_permission)]
+        );
     });
 }
 
 #[test]
-fn where_only_raw_sockets_are_to_be_had_they_are_used_and_the_problem_names_the_sysctl() {
+fn if_only_raw_sockets_are_available_they_are_used_and_the_problem_names_the_sysctl() {
     let here = Netns::with_ping_group_range(CLOSED);
     here.run(async || {
         assert_eq!(icmp_access().unwrap(), SocketKind::Raw);
@@ -111,12 +114,12 @@ fn where_only_raw_sockets_are_to_be_had_they_are_used_and_the_problem_names_the_
         assert!(problem.text.contains("net.ipv4.ping_group_range=\"0 0\""), "{}", problem.text);
 
         let heard = world.end().await;
-        assert!(heard.contains(&Heard::Reply(first)), "{heard:?}");
+        assert!(heard.contains(&Observed::Reply(first)), "{heard:?}");
     });
 }
 
 #[test]
-fn once_datagram_sockets_can_be_had_the_problem_is_taken_back_with_the_last_raw_client() {
+fn the_raw_socket_problem_ends_with_the_last_raw_client() {
     let here = Netns::with_ping_group_range(CLOSED);
     here.run(async || {
         let lo = route("127.0.0.1", "127.0.0.2", None);
@@ -132,7 +135,7 @@ fn once_datagram_sockets_can_be_had_the_problem_is_taken_back_with_the_last_raw_
 }
 
 #[test]
-fn through_a_raw_socket_an_unreachable_from_a_router_is_no_reply() {
+fn on_a_raw_socket_an_unreachable_from_a_router_is_no_reply() {
     let (here, there) = Netns::pair();
     net_v4(&here, &there);
     here.ip("route add 10.9.0.0/24 via 10.0.0.2");
@@ -143,34 +146,34 @@ fn through_a_raw_socket_an_unreachable_from_a_router_is_no_reply() {
         let mut world = World::new();
         let dead = world.ask(1, &route("10.0.0.1", "10.9.0.9", None));
         let heard = world.end().await;
-        assert_eq!(heard, [Heard::Sent(dead)]);
+        assert_eq!(heard, [Observed::Sent(dead)]);
     });
 }
 
 #[test]
-fn a_source_address_that_is_not_here_is_missing_and_nothing_is_sent_from_another() {
+fn a_missing_source_address_is_reported_and_no_other_is_used() {
     let here = Netns::with_ping_group_range(OPEN);
     here.run(async || {
         let mut world = World::new();
         let echo = world.ask(1, &route("10.0.0.1", "127.0.0.1", None));
-        assert_eq!(world.end().await, [Heard::Failed(echo, AskFailure::AddressMissing)]);
+        assert_eq!(world.end().await, [Observed::Failed(echo, AskFailure::AddressMissing)]);
     });
 }
 
 #[test]
-fn an_interface_that_is_not_here_is_missing_and_nothing_is_sent_by_another() {
+fn a_missing_interface_is_reported_and_no_other_is_used() {
     let here = Netns::with_ping_group_range(OPEN);
     here.run(async || {
         let mut world = World::new();
         let v4 = world.ask(1, &route("127.0.0.1", "127.0.0.2", Some("tunnel")));
         let v6 = world.ask(2, &route("fe80::1", "fe80::2", Some("tunnel")));
-        let missing = [v4, v6].map(|echo| Heard::Failed(echo, AskFailure::AddressMissing));
+        let missing = [v4, v6].map(|echo| Observed::Failed(echo, AskFailure::AddressMissing));
         assert_eq!(world.end().await, missing);
     });
 }
 
 #[test]
-fn a_client_that_could_not_be_opened_is_tried_again_with_its_next_echo() {
+fn opening_a_client_is_retried_with_its_next_probe() {
     let here = Netns::with_ping_group_range(OPEN);
     here.run(async || {
         let mut world = World::new();
@@ -179,14 +182,17 @@ fn a_client_that_could_not_be_opened_is_tried_again_with_its_next_echo() {
         net::ip("addr add 10.0.0.1/32 dev lo");
         let echo = world.ask(1, &late_address);
         let heard = world.end().await;
-        let expected =
-            [Heard::Failed(failed, AskFailure::AddressMissing), Heard::Sent(echo), Heard::Reply(echo)];
+        let expected = [
+            Observed::Failed(failed, AskFailure::AddressMissing),
+            Observed::Sent(echo),
+            Observed::Reply(echo),
+        ];
         assert_eq!(heard, expected);
     });
 }
 
 #[test]
-fn routes_that_refuse_a_packet_block_it_and_routes_that_lead_nowhere_are_no_path() {
+fn rejecting_routes_block_a_packet_and_missing_routes_are_no_path() {
     let here = Netns::with_ping_group_range(OPEN);
     here.ip("route add blackhole 10.9.1.0/24");
     here.ip("route add prohibit 10.9.2.0/24");
@@ -201,25 +207,25 @@ fn routes_that_refuse_a_packet_block_it_and_routes_that_lead_nowhere_are_no_path
         ] {
             let mut world = World::new();
             let echo = world.ask(1, &route("127.0.0.1", destination, None));
-            assert_eq!(world.end().await, [Heard::Failed(echo, AskFailure::Lost(loss))], "{destination}");
+            assert_eq!(world.end().await, [Observed::Failed(echo, AskFailure::Lost(loss))], "{destination}");
         }
     });
 }
 
 #[test]
-fn a_packet_that_an_xfrm_policy_blocks_is_blocked() {
+fn a_packet_blocked_by_an_xfrm_policy_is_reported_as_blocked() {
     let (here, there) = Netns::pair();
     net_v4(&here, &there);
     here.ip("xfrm policy add dst 10.0.0.2 dir out action block");
     here.run(async || {
         let mut world = World::new();
         let echo = world.ask(1, &route("10.0.0.1", "10.0.0.2", None));
-        assert_eq!(world.end().await, [Heard::Failed(echo, AskFailure::Lost(Loss::Blocked))]);
+        assert_eq!(world.end().await, [Observed::Failed(echo, AskFailure::Lost(Loss::Blocked))]);
     });
 }
 
 #[test]
-fn a_packet_that_the_firewall_drops_is_blocked() {
+fn a_packet_dropped_by_the_local_firewall_is_reported_as_blocked() {
     let here = Netns::with_ping_group_range(OPEN);
     here.nft("add table ip guard");
     here.nft("add chain ip guard out { type filter hook output priority 0 ; }");
@@ -227,75 +233,75 @@ fn a_packet_that_the_firewall_drops_is_blocked() {
     here.run(async || {
         let mut world = World::new();
         let echo = world.ask(1, &route("127.0.0.1", "127.0.0.2", None));
-        assert_eq!(world.end().await, [Heard::Failed(echo, AskFailure::Lost(Loss::Blocked))]);
+        assert_eq!(world.end().await, [Observed::Failed(echo, AskFailure::Lost(Loss::Blocked))]);
     });
 }
 
 #[test]
-fn a_client_whose_source_address_was_taken_away_has_no_path() {
+fn a_client_whose_source_address_was_removed_has_no_path() {
     let (here, there) = Netns::pair();
     net_v4(&here, &there);
     here.run(async || {
         let tunnel = route("10.0.0.1", "10.0.0.2", None);
         let mut world = World::new();
         let before = world.ask(1, &tunnel);
-        assert_eq!(world.next().await, Heard::Sent(before));
-        assert_eq!(world.next().await, Heard::Reply(before));
+        assert_eq!(world.next().await, Observed::Sent(before));
+        assert_eq!(world.next().await, Observed::Reply(before));
 
         net::ip("addr del 10.0.0.1/24 dev tunnel");
         let no_path = AskFailure::Lost(Loss::NoPath);
         let without_route = world.ask(1, &tunnel);
-        assert_eq!(world.next().await, Heard::Failed(without_route, no_path));
+        assert_eq!(world.next().await, Observed::Failed(without_route, no_path));
         net::ip("route add 10.0.0.2 dev tunnel");
         let with_route = world.ask(1, &tunnel);
-        assert_eq!(world.end().await, [Heard::Failed(with_route, no_path)]);
+        assert_eq!(world.end().await, [Observed::Failed(with_route, no_path)]);
     });
 }
 
 #[test]
-fn after_its_interface_was_made_anew_an_old_client_has_no_path_and_another_one_works() {
+fn after_its_interface_was_recreated_an_old_client_has_no_path_and_a_new_one_works() {
     let (here, there) = Netns::pair();
     net_v4(&here, &there);
     here.run(async || {
         let tunnel = route("10.0.0.1", "10.0.0.2", Some("tunnel"));
         let mut world = World::new();
         let before = world.ask(1, &tunnel);
-        assert_eq!(world.next().await, Heard::Sent(before));
-        assert_eq!(world.next().await, Heard::Reply(before));
+        assert_eq!(world.next().await, Observed::Sent(before));
+        assert_eq!(world.next().await, Observed::Reply(before));
 
         net::ip("link del tunnel");
         let without = world.ask(1, &tunnel);
-        assert_eq!(world.next().await, Heard::Failed(without, AskFailure::Lost(Loss::NoPath)));
+        assert_eq!(world.next().await, Observed::Failed(without, AskFailure::Lost(Loss::NoPath)));
         let replaced = world.ask(2, &tunnel);
-        assert_eq!(world.next().await, Heard::Failed(replaced, AskFailure::AddressMissing));
+        assert_eq!(world.next().await, Observed::Failed(replaced, AskFailure::AddressMissing));
 
         here.link_to(&there);
         net_v4(&here, &there);
         let stale = world.ask(1, &tunnel);
-        assert_eq!(world.next().await, Heard::Failed(stale, AskFailure::Lost(Loss::NoPath)));
+        assert_eq!(world.next().await, Observed::Failed(stale, AskFailure::Lost(Loss::NoPath)));
         world.retire(1);
         let anew = world.ask(2, &tunnel);
-        assert_eq!(world.end().await, [Heard::Sent(anew), Heard::Reply(anew)]);
+        assert_eq!(world.end().await, [Observed::Sent(anew), Observed::Reply(anew)]);
     });
 }
 
 #[test]
-fn a_reply_that_comes_late_reaches_even_an_echo_of_a_retired_client() {
+fn a_late_reply_is_matched_even_after_its_client_was_retired() {
     let (here, there) = Netns::pair();
     here.ip("addr add 10.0.0.1/24 dev tunnel");
     here.run(async || {
         let mut world = World::new();
-        // Nobody has the address yet, so the echo waits for ARP and leaves with the answer to it.
+        // No host has the address yet, so the probe waits for ARP and is sent when that is answered.
         let echo = world.ask(1, &route("10.0.0.1", "10.0.0.2", Some("tunnel")));
-        assert_eq!(world.next().await, Heard::Sent(echo));
+        assert_eq!(world.next().await, Observed::Sent(echo));
         world.retire(1);
         there.ip("addr add 10.0.0.2/24 dev tunnel");
-        assert_eq!(world.end().await, [Heard::Reply(echo)]);
+        assert_eq!(world.end().await, [Observed::Reply(echo)]);
     });
 }
 
 #[test]
-fn sixty_four_echoes_in_flight_on_one_client_find_their_replies() {
+fn sixty_four_probes_in_flight_on_one_client_get_their_replies() {
     const IN_FLIGHT: usize = 64;
     let (here, there) = Netns::pair();
     here.ip("addr add 10.0.0.1/24 dev tunnel");
@@ -305,8 +311,8 @@ fn sixty_four_echoes_in_flight_on_one_client_find_their_replies() {
         let mut echoes = Vec::new();
         for _ in 0..IN_FLIGHT {
             let echo = world.ask(1, &tunnel);
-            assert_eq!(world.next().await, Heard::Sent(echo));
-            echoes.push(Heard::Reply(echo));
+            assert_eq!(world.next().await, Observed::Sent(echo));
+            echoes.push(Observed::Reply(echo));
         }
         there.ip("addr add 10.0.0.2/24 dev tunnel");
         let heard = world.end().await;
@@ -316,7 +322,7 @@ fn sixty_four_echoes_in_flight_on_one_client_find_their_replies() {
 }
 
 #[test]
-fn clients_that_nobody_retires_do_not_pile_up() {
+fn clients_that_are_never_retired_do_not_accumulate() {
     const KEPT: u64 = 8;
     let here = Netns::with_ping_group_range(OPEN);
     here.run(async || {
@@ -328,12 +334,12 @@ fn clients_that_nobody_retires_do_not_pile_up() {
         assert_eq!(journal::warnings(), Vec::<String>::new());
         let echo = world.ask(KEPT, &lo);
         assert_eq!(journal::warnings().len(), 1);
-        assert!(world.end().await.contains(&Heard::Reply(echo)));
+        assert!(world.end().await.contains(&Observed::Reply(echo)));
     });
 }
 
 #[test]
-fn sockets_beyond_what_is_kept_for_others_are_a_fault_until_one_is_retired() {
+fn sockets_beyond_the_limit_are_a_send_error_until_one_is_retired() {
     let here = Netns::with_ping_group_range(OPEN);
     here.run(async || {
         let lo = route("127.0.0.1", "127.0.0.2", None);
@@ -342,26 +348,26 @@ fn sockets_beyond_what_is_kept_for_others_are_a_fault_until_one_is_retired() {
         world.ask(2, &lo);
         let echo = world.ask(3, &lo);
         let too_many = AskFailure::Fault(Fault::TooManyFiles);
-        assert_eq!(world.next().await, Heard::Failed(echo, too_many));
+        assert_eq!(world.next().await, Observed::Failed(echo, too_many));
         world.retire(1);
         let echo = world.ask(3, &lo);
-        assert!(world.end().await.contains(&Heard::Reply(echo)));
+        assert!(world.end().await.contains(&Observed::Reply(echo)));
     });
 }
 
 #[test]
-fn an_echo_that_is_never_answered_ends_without_a_word() {
+fn an_unanswered_probe_ends_without_an_event() {
     let (here, _there) = Netns::pair();
     here.ip("addr add 10.0.0.1/24 dev tunnel");
     here.run(async || {
-        let mut world = World::giving_up_after(Duration::from_millis(50));
+        let mut world = World::with_give_up_after(Duration::from_millis(50));
         let echo = world.ask(1, &route("10.0.0.1", "10.0.0.2", None));
-        assert_eq!(world.end().await, [Heard::Sent(echo)]);
+        assert_eq!(world.end().await, [Observed::Sent(echo)]);
     });
 }
 
 #[test]
-fn a_host_owns_an_address_as_long_as_it_has_it() {
+fn a_host_holds_an_address_as_long_as_it_is_configured() {
     let here = Netns::with_ping_group_range(OPEN);
     here.run(async || {
         let tunnel = route("10.0.0.1", "10.0.0.2", Some("lo"));
@@ -373,7 +379,7 @@ fn a_host_owns_an_address_as_long_as_it_has_it() {
 }
 
 #[test]
-fn a_round_asks_every_tunnel_and_returns_a_row_for_each() {
+fn a_round_probes_every_tunnel_and_returns_a_row_for_each() {
     let here = Netns::with_ping_group_range(OPEN);
     here.ip("route add unreachable 10.9.0.0/24");
     here.run(async || {

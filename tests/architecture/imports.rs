@@ -1,4 +1,4 @@
-//! Which file imports which: an import leads to the file that defines what is named, whichever re-exports it goes through.
+//! Which file imports which: an import counts for the file that defines the name, whichever re-exports it goes through.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -12,9 +12,9 @@ struct File {
     tokens: Vec<String>,
     /// What it declares with `mod name;`.
     children: BTreeSet<String>,
-    /// Those that are there for the tests alone.
+    /// The modules declared for tests only.
     tests: BTreeSet<String>,
-    /// What it imports: each name, and the paths that it stands for, of which each scope has one.
+    /// Its imports: each name, and the paths that it stands for, one per scope.
     uses: BTreeMap<String, BTreeSet<Vec<String>>>,
     /// The same for `*`.
     globs: Vec<Vec<String>>,
@@ -22,7 +22,8 @@ struct File {
     named: BTreeSet<String>,
 }
 
-/// Every circle as its arrows, `FROM -> TO: NAMES`, of these files: each its path below `src` and its code without comments.
+/// Every circle as its arrows, `FROM -> TO: NAMES`, in these files: each its path below `src` and its code without
+/// comments.
 pub(crate) fn circles(files: &[(PathBuf, &str)]) -> Vec<Vec<String>> {
     let mut files: BTreeMap<Module, File> =
         files.iter().map(|(path, code)| (module(path), File::new(path, code))).collect();
@@ -84,7 +85,7 @@ fn module(path: &Path) -> Module {
     parts
 }
 
-/// The module that defines what a path from the crate's root names, and the name.
+/// The module that defines the target of a path from the crate's root, and the name.
 fn definer<'f>(
     files: &'f BTreeMap<Module, File>,
     path: &[String],
@@ -143,7 +144,7 @@ impl File {
         file
     }
 
-    /// Reads one branch of the tree of a `use` from a token on.
+    /// Reads one branch of a `use` tree, starting at a token.
     fn take_uses(&mut self, at: &Module, next: &mut usize, mut path: Vec<String>) {
         while let Some(token) = self.tokens.get(*next).cloned() {
             *next += 1;
@@ -207,9 +208,9 @@ impl File {
         Some(base)
     }
 
-    /// Every path of the crate that it names.
+    /// Every path of the crate that the file names.
     fn paths(&self, at: &Module, files: &BTreeMap<Module, Self>) -> Vec<Vec<String>> {
-        // A module that is imported is as good as what is named of it, and what is only re-exported is not needed here.
+        // Importing a module counts as importing the names used of it; what is only re-exported is not needed here.
         let needed =
             self.uses.iter().filter(|(name, _)| self.named.contains(*name)).flat_map(|(_, paths)| paths);
         let mut paths: Vec<Vec<String>> = needed.filter(|path| !files.contains_key(*path)).cloned().collect();
@@ -238,7 +239,7 @@ impl File {
     }
 }
 
-/// The tokens of the product, and those of what stands under `#[cfg(test)]` or `#[cfg(all(test, …))]`.
+/// The tokens of the product, and those under `#[cfg(test)]` or `#[cfg(all(test, …))]`.
 fn without_tests(tokens: Vec<String>) -> (Vec<String>, Vec<String>) {
     let (mut product, mut tests) = (Vec::new(), Vec::new());
     let mut tokens = tokens.into_iter().peekable();
@@ -252,8 +253,8 @@ fn without_tests(tokens: Vec<String>) -> (Vec<String>, Vec<String>) {
         if !begins {
             continue;
         }
-        // What the attribute stands before ends where its brackets are closed: at `;`, at `,`, at the end of its block, or
-        // where what holds it ends.
+        // The item under the attribute ends where its brackets are closed: at `;`, at `,`, at the end of its block, or
+        // at the end of its container.
         while tokens.next().is_some_and(|token| token != "]") {}
         let mut depth = 0_usize;
         while let Some(token) =
@@ -278,7 +279,7 @@ fn is_name(token: &str) -> bool {
     token.starts_with(|first: char| first.is_alphabetic() || first == '_')
 }
 
-/// Names and signs; texts and numbers are left out.
+/// Names and signs, without strings and numbers.
 fn tokens(code: &str) -> Vec<String> {
     let mut tokens = Vec::new();
     let mut rest = code;
@@ -310,7 +311,7 @@ fn tokens(code: &str) -> Vec<String> {
     tokens
 }
 
-/// What follows a raw text that stands at the start, if one does.
+/// The code after a raw string at the start, if there is one.
 fn raw_text(code: &str) -> Option<&str> {
     let inside = code.strip_prefix("br").or_else(|| code.strip_prefix('r'))?;
     let text = inside.trim_start_matches('#');
@@ -331,7 +332,7 @@ fn text_length(code: &str) -> usize {
     code.len()
 }
 
-/// What follows a character, whose first quote has been read; `None` behind a lifetime's.
+/// The code after a character literal, whose first quote has been read; `None` for a lifetime.
 fn after_character(code: &str) -> Option<&str> {
     let length = if code.starts_with('\\') { 2 } else { code.chars().next()?.len_utf8() };
     code.get(length..)?
@@ -349,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn a_circle_goes_through_re_exports_nested_imports_and_qualified_paths() {
+    fn a_circle_is_found_through_re_exports_nested_imports_and_qualified_paths() {
         let files = [
             ("lib.rs", "pub mod a;"),
             ("a/mod.rs", "mod b; mod c; mod d; pub use b::B;"),
@@ -361,14 +362,14 @@ mod tests {
     }
 
     #[test]
-    fn a_child_that_extends_its_parents_type_is_no_circle_and_one_that_lends_it_a_type_is() {
+    fn a_child_extending_its_parents_type_is_no_circle_but_one_providing_a_type_is() {
         let child = ("a/b.rs", "use super::A; impl A { fn twice(&self) {} } struct B;");
         assert!(found(&[("a.rs", "mod b; struct A;"), child]).is_empty());
         assert_eq!(found(&[("a.rs", "mod b; struct A(b::B);"), child]).len(), 1);
     }
 
     #[test]
-    fn what_is_there_for_tests_alone_imports_nothing() {
+    fn test_only_code_imports_nothing() {
         for for_tests in [
             "#[cfg(test)] mod world; #[cfg(test)] mod tests { use crate::b::B; }",
             "#[cfg(test)] fn three() -> [u8; 3] { crate::b::B::three() }",
@@ -386,7 +387,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_two_scopes_import_stands_for_both() {
+    fn a_name_imported_in_two_scopes_stands_for_both() {
         let files = [
             ("a.rs", "struct A; fn one() { use crate::b::It; It } fn other() { use crate::c::It; It }"),
             ("b.rs", "struct It(crate::a::A);"),
@@ -396,7 +397,7 @@ mod tests {
     }
 
     #[test]
-    fn texts_and_characters_import_nothing() {
+    fn strings_and_characters_import_nothing() {
         let files = [
             (
                 "a.rs",

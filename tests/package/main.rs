@@ -1,4 +1,4 @@
-//! What is shipped beside the program says what the program does: completions, man pages, unit, package.
+//! The files shipped with the program match it: completions, man pages, unit, package.
 
 mod docs;
 
@@ -30,7 +30,7 @@ fn setting(unit: &str, name: &str) -> Option<String> {
 }
 
 #[test]
-fn the_shells_complete_what_the_program_takes() {
+fn the_shell_completions_match_the_programs_arguments() {
     for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {
         let mut made = Vec::new();
         let mut command = Arguments::command();
@@ -53,20 +53,20 @@ fn the_man_page_has_every_command_and_every_option() {
     let mut missing = Vec::new();
     for sub in command.get_subcommands().filter(|sub| sub.get_name() != "help") {
         let row = format!("| `bothends {}", sub.get_name());
-        let told = page.lines().find(|line| line.starts_with(&row)).unwrap_or_default();
-        if told.is_empty() {
+        let line = page.lines().find(|line| line.starts_with(&row)).unwrap_or_default();
+        if line.is_empty() {
             missing.push(row);
         }
         let options = sub.get_arguments().filter_map(|argument| argument.get_long());
         missing
-            .extend(options.map(|long| format!("--{long}")).filter(|option| !told.contains(option.as_str())));
+            .extend(options.map(|long| format!("--{long}")).filter(|option| !line.contains(option.as_str())));
     }
     for long in command.get_arguments().filter_map(|argument| argument.get_long()) {
         if !page.contains(&format!("--{long}")) {
             missing.push(format!("--{long}"));
         }
     }
-    assert!(missing.is_empty(), "bothends.1.md says nothing of {missing:?}");
+    assert!(missing.is_empty(), "bothends.1.md does not mention {missing:?}");
 }
 
 #[test]
@@ -88,7 +88,7 @@ fn the_man_page_and_the_documentation_have_every_exit_code() {
 }
 
 #[test]
-fn the_man_pages_can_be_made_and_lose_no_key() {
+fn the_man_pages_can_be_built_and_contain_every_key() {
     let directory = tempfile::tempdir().unwrap();
     let made =
         Command::new("python3").arg(file("packaging/man/man.py")).arg(directory.path()).output().unwrap();
@@ -104,34 +104,38 @@ fn the_man_pages_can_be_made_and_lose_no_key() {
     for key in keys {
         assert!(page.contains(&format!("\\fB{key}\\fR")), "bothends.toml(5) has no {key}");
     }
-    assert!(!page.contains("](") && !page.contains("```"), "Markdown is left over");
+    assert!(!page.contains("](") && !page.contains("```"), "Markdown is left in it");
 }
 
 #[test]
-fn the_unit_restarts_whatever_a_restart_can_mend() {
+fn the_unit_restarts_after_every_failure_that_a_restart_can_fix() {
     let unit = read("systemd/bothends.service");
     let never: BTreeSet<u8> = setting(&unit, "RestartPreventExitStatus")
         .unwrap()
         .split_whitespace()
         .map(|code| code.parse().unwrap())
         .collect();
-    // systemd's own, of a group, a sandbox or a credential that cannot be had (systemd.exec(5): EXIT_GROUP, EXIT_NAMESPACE,
-    // EXIT_CREDENTIALS). Not EXIT_USER: a user from a directory comes with the network.
+    // systemd's own codes, for a group, a sandbox or a credential that is unavailable (systemd.exec(5): EXIT_GROUP,
+    // EXIT_NAMESPACE, EXIT_CREDENTIALS). Not EXIT_USER: a user from a directory becomes available with the network.
     let of_drop_ins = [216, 226, 243];
     let beyond_mending = [Exit::Usage, Exit::Permission, Exit::Configuration].map(Exit::code);
     assert_eq!(never, beyond_mending.into_iter().chain(of_drop_ins).collect());
     assert_eq!(setting(&unit, "Restart").as_deref(), Some("on-failure"));
-    assert_eq!(setting(&unit, "StartLimitIntervalSec").as_deref(), Some("0"), "it is never given up");
+    assert_eq!(
+        setting(&unit, "StartLimitIntervalSec").as_deref(),
+        Some("0"),
+        "systemd never stops restarting it"
+    );
 }
 
 #[test]
-fn the_unit_grants_what_check_says_that_it_grants() {
+fn the_unit_grants_what_check_says() {
     let unit = read("systemd/bothends.service");
     let memory = setting(&unit, "MemoryMax").unwrap();
     let mebibytes: u64 = memory.strip_suffix('M').unwrap().parse().unwrap();
     let files = setting(&unit, "LimitNOFILE").unwrap().parse().unwrap();
     assert_eq!(UNIT, Granted { files, memory: Some(mebibytes * 1024 * 1024) });
-    // Memory holds credentials.
+    // Memory contains credentials.
     assert_eq!(setting(&unit, "LimitCORE").as_deref(), Some("0"));
     assert_eq!(setting(&unit, "OOMPolicy").as_deref(), Some("continue"));
     assert_eq!(setting(&unit, "TasksMax").as_deref(), Some("256"));
@@ -141,7 +145,7 @@ fn the_unit_grants_what_check_says_that_it_grants() {
 fn the_slowest_configuration_starts_in_time() {
     let allowed = setting(&read("systemd/bothends.service"), "TimeoutStartSec").unwrap();
     let allowed: u64 = allowed.strip_suffix('s').unwrap().parse().unwrap();
-    // docs/configuration.md: `interval` and `timeout` of [probe], which a test of the configuration holds.
+    // docs/configuration.md: `interval` and `timeout` of [probe]; a test of the configuration checks these.
     let documented = read("docs/configuration.md");
     assert!(documented.contains(r#"`"100ms"` to `"60s"`, between echoes in calm"#));
     assert!(documented.contains(r#"`"100ms"` to `"10s"`; a later reply is late"#));
@@ -166,7 +170,7 @@ fn every_drop_in_says_where_it_goes() {
 }
 
 #[test]
-fn a_removal_looks_for_the_journals_record_of_what_stays_open() {
+fn a_removal_reads_the_journal_records_of_open_incidents() {
     let id = setting(&read("packaging/deb/prerm"), "STAYS_OPEN");
     assert_eq!(id.as_deref(), Some(MessageId::RECORD_STAYS_OPEN.id));
 }
@@ -189,7 +193,7 @@ fn alerts() -> Vec<(String, String)> {
 }
 
 #[test]
-fn each_alert_is_seen_to_fire_and_to_be_quiet() {
+fn each_alert_is_tested_firing_and_quiet() {
     // promtool passes a test whose alert does not exist.
     let tests = read("tests/prometheus/rules_test.yaml");
     let names: BTreeSet<_> = alerts().into_iter().map(|(name, _)| name).collect();
@@ -205,7 +209,7 @@ fn each_alert_is_seen_to_fire_and_to_be_quiet() {
 }
 
 #[test]
-fn the_rules_name_metrics_and_codes_that_there_are_and_every_code_has_an_alert() {
+fn the_rules_name_existing_metrics_and_codes_and_every_code_has_an_alert() {
     let metrics: BTreeSet<_> = metric::ALL.iter().map(|metric| metric.name).collect();
     let codes: BTreeSet<_> = Code::ALL.iter().map(|code| code.entry().word).collect();
     let (mut left_out, mut named) = (BTreeSet::new(), BTreeSet::new());
@@ -224,7 +228,7 @@ fn the_rules_name_metrics_and_codes_that_there_are_and_every_code_has_an_alert()
     for word in left_out.iter().chain(&named) {
         assert!(codes.contains(word), "there is no code {word}");
     }
-    // The alert on any problem leaves out what another alert is for: these by a metric of their own.
+    // The alert on any problem leaves out codes with an alert of their own: these are covered by a metric.
     let by_metric =
         ["observe", "clock_off", "reload_refused", "no_aws_data", "aws_evidence_old", "aws_evidence_unclear"];
     named.extend(by_metric);

@@ -1,4 +1,4 @@
-//! What was logged by the calling thread. A test has its Prober on a thread of its own.
+//! The calling thread's log. Each test runs its Prober on a thread of its own.
 
 use std::sync::{Mutex, Once};
 use std::thread::{self, ThreadId};
@@ -9,7 +9,7 @@ struct Journal(Mutex<Vec<(ThreadId, Level, String)>>);
 
 static JOURNAL: Journal = Journal(Mutex::new(Vec::new()));
 
-/// Starts to listen; what was logged before is not heard.
+/// Starts recording; earlier records are not kept.
 pub(crate) fn listen() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {

@@ -11,12 +11,12 @@ use rustix::thread::{
     CapabilitySet, CapabilitySets, LinkNameSpaceType, move_into_link_name_space, set_capabilities,
 };
 
-/// A network namespace with its loopback up; it goes when this is dropped.
+/// A network namespace with its loopback up; dropping this deletes it.
 #[derive(Debug)]
 pub(crate) struct Netns(String);
 
 impl Netns {
-    /// A namespace where these groups, as in `net.ipv4.ping_group_range`, may open ICMP datagram sockets.
+    /// A namespace in which these groups, as in `net.ipv4.ping_group_range`, may open ICMP datagram sockets.
     pub(crate) fn with_ping_group_range(range: &str) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
@@ -27,16 +27,16 @@ impl Netns {
         netns
     }
 
-    /// Two namespaces where every group may open ICMP datagram sockets, with a link between them that both call
-    /// `tunnel`.
+    /// Two namespaces in which every group may open ICMP datagram sockets, with a link between them, called `tunnel` in
+    /// both.
     pub(crate) fn pair() -> (Self, Self) {
         let [here, there] = [(); 2].map(|()| Self::with_ping_group_range("0 2147483647"));
         here.link_to(&there);
         (here, there)
     }
 
-    /// Makes a link to another namespace, which both call `tunnel`, and waits until it carries: until then the kernel
-    /// drops what is sent.
+    /// Creates a link to another namespace, called `tunnel` in both, and waits until it is up: until then the kernel
+    /// drops packets.
     pub(crate) fn link_to(&self, there: &Self) {
         ip(&format!("link add tunnel netns {} type veth peer name tunnel netns {}", self.0, there.0));
         self.ip("link set tunnel up");
@@ -45,13 +45,13 @@ impl Netns {
         there.wait_for("link show tunnel", "state UP");
     }
 
-    /// `ip ARGUMENTS` in here.
+    /// `ip ARGUMENTS` in the namespace.
     pub(crate) fn ip(&self, arguments: &str) {
         ip(&format!("-n {} {arguments}", self.0));
     }
 
-    /// Gives an interface in here an IPv6 address, and waits until what comes for it is not dropped any more: the kernel
-    /// adds the local route a moment after the address.
+    /// Adds an IPv6 address to an interface in the namespace, and waits until packets to it are no longer dropped: the
+    /// kernel adds the local route a moment after the address.
     pub(crate) fn add_ipv6(&self, address: &str, options: &str) {
         self.ip(&format!("addr add {address} {options} nodad"));
         let (address, _length) = address.split_once('/').unwrap();
@@ -68,17 +68,17 @@ impl Netns {
         panic!("{}: no {shown:?} in ip {show}", self.0);
     }
 
-    /// `nft ARGUMENTS` in here.
+    /// `nft ARGUMENTS` in the namespace.
     pub(crate) fn nft(&self, arguments: &str) {
         ip(&format!("netns exec {} nft {arguments}", self.0));
     }
 
-    /// Sets a sysctl, named by its path below `/proc/sys`, in here.
+    /// Sets a sysctl in the namespace; `sysctl` is its path below `/proc/sys`.
     pub(crate) fn set(&self, sysctl: &str, value: &str) {
         self.run(async || set(sysctl, value));
     }
 
-    /// Like [`Netns::run`], with no capability at all.
+    /// Like [`Netns::run`], without any capability.
     pub(crate) fn run_unprivileged(&self, test: impl AsyncFnOnce() + Send) {
         self.run(async || {
             let none = CapabilitySet::empty();
@@ -88,7 +88,7 @@ impl Netns {
         });
     }
 
-    /// Runs a test on a thread in here, under a current-thread runtime as the probing thread has it.
+    /// Runs a test on a thread in the namespace, in a current-thread runtime like the probing thread's.
     pub(crate) fn run(&self, test: impl AsyncFnOnce() + Send) {
         let namespace = File::open(format!("/run/netns/{}", self.0)).unwrap();
         let inside = || {
@@ -112,7 +112,7 @@ impl Drop for Netns {
     }
 }
 
-/// `ip ARGUMENTS` in the namespace of the calling thread: what it prints.
+/// `ip ARGUMENTS` in the calling thread's namespace; returns the output.
 #[track_caller]
 pub(crate) fn ip(arguments: &str) -> String {
     let output = Command::new("ip").args(arguments.split_whitespace()).output().unwrap();
@@ -124,12 +124,12 @@ pub(crate) fn ip(arguments: &str) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-/// Sets `net.ipv4.ping_group_range` in the namespace of the calling thread.
+/// Sets `net.ipv4.ping_group_range` in the calling thread's namespace.
 pub(crate) fn set_ping_group_range(range: &str) {
     set("net/ipv4/ping_group_range", range);
 }
 
 fn set(sysctl: &str, value: &str) {
-    // /proc/sys/net shows the namespace of whoever opens the file.
+    // /proc/sys/net shows the namespace of the process that opens the file.
     fs::write(format!("/proc/sys/{sysctl}"), value).unwrap();
 }

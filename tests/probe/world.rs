@@ -17,9 +17,9 @@ use crate::journal;
 /// Nothing takes this long; it only keeps a broken test from hanging.
 const DEADLINE: Duration = Duration::from_secs(20);
 
-/// What an event says, without the times.
+/// An event without its times.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Heard {
+pub(crate) enum Observed {
     Sent(EchoId),
     Reply(EchoId),
     Failed(EchoId, AskFailure),
@@ -37,23 +37,23 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) fn new() -> Self {
-        Self::giving_up_after(Duration::from_secs(10))
+        Self::with_give_up_after(Duration::from_secs(10))
     }
 
-    pub(crate) fn giving_up_after(give_up: Duration) -> Self {
+    pub(crate) fn with_give_up_after(give_up: Duration) -> Self {
         journal::listen();
         let (sender, events) = unbounded_channel();
         let health = Health::default();
         Self { prober: Prober::new(sender, health.clone()), health, events, asked: 0, give_up }
     }
 
-    /// The same whose Prober may have so many sockets.
+    /// The same with a Prober that may have this many sockets.
     pub(crate) fn with_at_most(sockets: usize) -> Self {
         let world = Self::new();
         Self { prober: world.prober.with_at_most(sockets), ..world }
     }
 
-    /// Sends one echo with the client of this number.
+    /// Sends one probe with the client of this number.
     pub(crate) fn ask(&mut self, client: u64, route: &Route) -> EchoId {
         let echo = EchoId(self.asked);
         self.asked += 1;
@@ -78,18 +78,18 @@ impl World {
         problems.into_iter().next()
     }
 
-    pub(crate) async fn next(&mut self) -> Heard {
-        let event = tokio::time::timeout(DEADLINE, self.events.recv()).await.expect("an event in time");
-        hear(event.expect("the Prober holds the channel"))
+    pub(crate) async fn next(&mut self) -> Observed {
+        let event = tokio::time::timeout(DEADLINE, self.events.recv()).await.expect("no event in time");
+        observe(event.expect("the Prober has closed the channel"))
     }
 
-    /// Lets the Prober go and waits until the last echo has ended; returns what was not heard before.
-    pub(crate) async fn end(self) -> Vec<Heard> {
+    /// Drops the Prober and waits until the last probe has ended; returns the events not yet received.
+    pub(crate) async fn end(self) -> Vec<Observed> {
         let Self { prober, health: _, mut events, asked: _, give_up: _ } = self;
         drop(prober);
         let mut heard = Vec::new();
-        while let Some(event) = tokio::time::timeout(DEADLINE, events.recv()).await.expect("an end in time") {
-            heard.push(hear(event));
+        while let Some(event) = tokio::time::timeout(DEADLINE, events.recv()).await.expect("no end in time") {
+            heard.push(observe(event));
         }
         heard
     }
@@ -148,19 +148,19 @@ fn check(number: u8) -> CheckId {
     CheckId { tunnel, kind: CheckKind::Inside }
 }
 
-fn hear(event: Event) -> Heard {
+fn observe(event: Event) -> Observed {
     match event {
         Event::Sent { check: of, echo, at: _ } => {
             assert_eq!(of, check(1));
-            Heard::Sent(echo)
+            Observed::Sent(echo)
         }
         Event::Reply { check: of, echo, rtt: _ } => {
             assert_eq!(of, check(1));
-            Heard::Reply(echo)
+            Observed::Reply(echo)
         }
         Event::Failed { check: of, echo, failure } => {
             assert_eq!(of, check(1));
-            Heard::Failed(echo, failure)
+            Observed::Failed(echo, failure)
         }
         other @ (Event::Answered(_)
         | Event::Refused { .. }
@@ -169,7 +169,7 @@ fn hear(event: Event) -> Heard {
         | Event::HistoryRefused { .. }
         | Event::AddressHeld { .. }
         | Event::RecordFound { .. }) => {
-            panic!("not of a Prober: {other:?}")
+            panic!("not an event of a Prober: {other:?}")
         }
     }
 }
