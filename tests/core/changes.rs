@@ -175,7 +175,7 @@ fn an_unused_tunnel_has_no_minutes() {
 }
 
 #[test]
-fn a_deleted_connection_opens_nothing_and_blocks_nothing_when_aws_falls_silent() {
+fn a_deleted_connection_opens_no_outage_when_aws_falls_silent() {
     let mut world = World::healthy(two_active());
     for n in [1, 2] {
         world.line(n, Line::Swallows);

@@ -70,7 +70,7 @@ fn incident_and_status_start_at_the_same_time_the_last_reply() {
 }
 
 #[test]
-fn a_stray_reply_from_a_dead_tunnel_does_not_move_the_start() {
+fn a_few_replies_from_a_dead_tunnel_do_not_move_the_start() {
     let mut world = World::healthy(two_active());
     cut(&mut world, 1);
     world.run(secs(1));

@@ -28,7 +28,7 @@ fn remembered(world: &World) -> Remembered {
     let mut last: BTreeMap<&TunnelId, Stamp> = BTreeMap::new();
     let said = world.facts.iter().filter_map(|(_, fact)| match fact {
         Fact::ViewChanged { tunnel, end, from, view, at } => {
-            // The last time the previous run is known to have been alive, as stored on disk.
+            // When a run starts, the previous one ended at the last time stored on the disk.
             let begins = *end == End::Local && *from == unknown;
             let ended = begins.then(|| Some((tunnel.clone(), *last.get(tunnel)?, unknown))).flatten();
             last.insert(tunnel, at.wall);

@@ -227,10 +227,10 @@ async fn changed_aws_addresses_are_a_problem_until_they_match_the_configuration(
 
     inside(TUNNELS[1], "169.254.77.0/30");
     polling.answer().await;
-    let expected = polling.health.watch().borrow()[&addresses].text.clone();
+    let text = polling.health.watch().borrow()[&addresses].text.clone();
     assert!(
-        expected.contains("203.0.113.12 is 169.254.77.1, not the configured inside_ip 169.254.11.1"),
-        "{expected}"
+        text.contains("203.0.113.12 is 169.254.77.1, not the configured inside_ip 169.254.11.1"),
+        "{text}"
     );
 
     // For an unreadable document only what is in other fields is compared: the outside addresses.

@@ -101,7 +101,7 @@ async fn a_failure_that_is_over_is_cleared_and_polling_resumes() {
     }
 }
 
-/// Credential agents rewrite the keys in a profile's file, which the SDK reads only once; here a role's session verdicts_and_carrying
+/// Credential agents rewrite the keys in a profile's file, which the SDK reads only once; here a role's session stands
 /// for it.
 #[tokio::test]
 async fn rejected_credentials_are_loaded_again() {

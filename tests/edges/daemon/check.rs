@@ -30,7 +30,7 @@ fn check(site: &Site) -> Ended {
 fn assert_ended(ended: &Ended, code: i32, expected: &[&str]) {
     assert_eq!(ended.code, Some(code), "{}\n{}", ended.stdout, ended.stderr);
     for text in expected {
-        assert!(ended.stdout.contains(text), "{text:?} is not expected in\n{}", ended.stdout);
+        assert!(ended.stdout.contains(text), "{text:?} is missing from\n{}", ended.stdout);
     }
 }
 

@@ -18,7 +18,7 @@ fn probe_prints_a_row_per_tunnel_and_its_exit_code_says_whether_all_answered() {
     let all = site.run(&["probe", "--echoes", "2"]);
     assert_eq!(all.code, Some(0), "{all:?}");
     for expected in ["Milan DC", "tunnel 1", "tunnel 2"] {
-        assert!(all.stdout.contains(expected), "{expected:?} is not expected in\n{}", all.stdout);
+        assert!(all.stdout.contains(expected), "{expected:?} is missing from\n{}", all.stdout);
     }
 
     site.cut(&[&TWO]);
@@ -52,7 +52,7 @@ fn without_permission_for_icmp_the_sysctl_and_the_capability_are_named() {
         assert_eq!(ended.code, Some(77), "{command:?}: {ended:?}");
         for expected in ["sysctl -w net.ipv4.ping_group_range=\"0 0\"", "AmbientCapabilities=CAP_NET_RAW"] {
             let line = ended.stderr.lines().find(|line| line.contains(expected));
-            assert!(line.is_some(), "{command:?}: {expected:?} is not expected in\n{}", ended.stderr);
+            assert!(line.is_some(), "{command:?}: {expected:?} is missing from\n{}", ended.stderr);
         }
     }
     assert!(site.all_received().is_empty());
@@ -78,17 +78,17 @@ fn status_shows_the_running_daemons_state_and_says_if_none_is_running() {
         "healthy since",
         "incidents: raise",
     ] {
-        assert!(table.stdout.contains(expected), "{expected:?} is not expected in\n{}", table.stdout);
+        assert!(table.stdout.contains(expected), "{expected:?} is missing from\n{}", table.stdout);
     }
 
     let json = site.run(&["status", "--json"]);
     assert_eq!(json.code, Some(0), "{json:?}");
-    let expected: Value = serde_json::from_str(&json.stdout).unwrap();
+    let printed_json: Value = serde_json::from_str(&json.stdout).unwrap();
     let known = daemon.status();
     for key in ["site", "version", "mode", "incidents", "problems"] {
-        assert_eq!(expected[key], known[key], "{key}");
+        assert_eq!(printed_json[key], known[key], "{key}");
     }
-    assert_eq!(expected["vpns"][0]["tunnels"][0]["assessment"], "healthy");
+    assert_eq!(printed_json["vpns"][0]["tunnels"][0]["assessment"], "healthy");
 }
 
 /// Monitoring systems treat every other code as a connection that is down, and show only the first line of standard
@@ -138,8 +138,8 @@ fn an_aws_address_on_this_host_is_a_problem_until_it_is_removed() {
     let site = Site::new();
     let daemon = site.start_healthy();
     site.here.ip("addr add 169.254.11.1/32 dev lo");
-    let expected = daemon.until_readyz_says("inside_ip 169.254.11.1 is an address of this host");
-    assert_eq!(expected.code, 503, "{expected:?}");
+    let answer = daemon.until_readyz_says("inside_ip 169.254.11.1 is an address of this host");
+    assert_eq!(answer.code, 503, "{answer:?}");
     let checked = site.run(&["check"]);
     assert!(checked.stderr.contains("which answers its own probes"), "{checked:?}");
     assert_eq!(site.run(&["status"]).code, Some(1));

@@ -58,7 +58,7 @@ fn a_missing_configuration_is_refused_with_its_path() {
     for expected in
         ["bothends.toml", "--config", "bothends discover vpn-", "/usr/share/bothends/bothends.toml"]
     {
-        assert!(ended.stderr.contains(expected), "{expected:?} is not expected in\n{}", ended.stderr);
+        assert!(ended.stderr.contains(expected), "{expected:?} is missing from\n{}", ended.stderr);
     }
 }
 
@@ -97,7 +97,7 @@ fn a_right_configuration_is_summarised_without_sending_a_packet() {
         "namespace BothEnds",
         "http://127.0.0.1:9846/",
     ] {
-        assert!(ended.stdout.contains(expected), "{expected:?} is not expected in\n{}", ended.stdout);
+        assert!(ended.stdout.contains(expected), "{expected:?} is missing from\n{}", ended.stdout);
     }
     assert_eq!(site.packets(), packets);
     assert!(!site.home.store().exists());

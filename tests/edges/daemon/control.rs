@@ -45,7 +45,7 @@ fn a_wrong_configuration_is_refused_with_every_problem_and_reported_until_it_is_
         "probe.timeout: invalid value 500",
         "the previous one stays in force",
     ] {
-        assert!(ended.stderr.contains(problem), "{problem:?} is not expected in\n{}", ended.stderr);
+        assert!(ended.stderr.contains(problem), "{problem:?} is missing from\n{}", ended.stderr);
     }
     assert_eq!(daemon.vpn(MILAN)["name"], "Milan DC");
     manager.until_reloaded(1);

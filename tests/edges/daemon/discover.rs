@@ -50,7 +50,7 @@ fn without_secrets(ended: Ended) -> Ended {
 fn refused(ended: &Ended, code: i32, expected: &[&str]) {
     assert_eq!((ended.code, ended.stdout.as_str()), (Some(code), ""), "{ended:?}");
     for text in expected {
-        assert!(ended.stderr.contains(text), "{text:?} is not expected in\n{}", ended.stderr);
+        assert!(ended.stderr.contains(text), "{text:?} is missing from\n{}", ended.stderr);
     }
 }
 
@@ -99,14 +99,15 @@ fn the_output_passes_the_check_unchanged_and_its_order_is_stable() {
     assert_eq!(undated(&printed.stdout), undated(&again.stdout));
 
     let json = discover(&site, &["--format", "json", MILAN, TURIN]);
-    let expected: Value = serde_json::from_str(&json.stdout).unwrap();
-    let vpns: Vec<_> = expected["vpn"].as_array().unwrap().iter().map(|vpn| &vpn["id"]).collect();
+    let printed_json: Value = serde_json::from_str(&json.stdout).unwrap();
+    let vpns: Vec<_> = printed_json["vpn"].as_array().unwrap().iter().map(|vpn| &vpn["id"]).collect();
     assert_eq!(vpns, [TURIN, MILAN]);
-    let tunnels: Vec<_> = expected["vpn"][1]["tunnel"].as_array().unwrap().iter().map(addresses).collect();
+    let tunnels: Vec<_> =
+        printed_json["vpn"][1]["tunnel"].as_array().unwrap().iter().map(addresses).collect();
     assert_eq!(tunnels[0], [ONE.outside, "169.254.10.1", "169.254.10.2", "ipsec0", "active"]);
     // With BGP a session that is down is an error.
     assert_eq!(tunnels[1], [TWO.outside, "169.254.11.1", "169.254.11.2", "", "active"]);
-    let apart = &expected["discovered"]["vpn"][1];
+    let apart = &printed_json["discovered"]["vpn"][1];
     assert_eq!(apart["id"], MILAN);
     assert_eq!(
         (&apart["tunnel"][0]["aws"]["status"], &apart["tunnel"][1]["aws"]["status"]),
@@ -162,8 +163,8 @@ fn an_existing_file_is_left_untouched_and_aws_is_not_asked() {
 fn by_tag_all_matching_connections_are_found_except_deleted_ones() {
     let site = Site::new();
     let found = discover(&site, &["--tag", "Site=north of the Po & more", "--format", "json"]);
-    let expected: Value = serde_json::from_str(&found.stdout).unwrap_or_else(|_| panic!("{found:?}"));
-    let names: Vec<_> = expected["vpn"].as_array().unwrap().iter().map(|vpn| &vpn["name"]).collect();
+    let printed_json: Value = serde_json::from_str(&found.stdout).unwrap_or_else(|_| panic!("{found:?}"));
+    let names: Vec<_> = printed_json["vpn"].as_array().unwrap().iter().map(|vpn| &vpn["name"]).collect();
     assert_eq!(names, [TURIN, "Milan \"DC\""]);
 
     state(&site, TURIN, "deleted");
@@ -235,9 +236,10 @@ fn connections_that_conflict_are_refused_and_named() {
 fn addresses_are_read_never_computed_and_ipv6_is_preferred() {
     let site = Site::new();
     let rome = discover_in(&site, ROMES_REGION, &[ROME, "--format", "json", "--role-arn", WATCHER]);
-    let expected: Value = serde_json::from_str(&rome.stdout).unwrap_or_else(|_| panic!("{rome:?}"));
-    assert_eq!(expected["vpn"][0]["role_arn"], WATCHER);
-    let tunnels: Vec<_> = expected["vpn"][0]["tunnel"].as_array().unwrap().iter().map(addresses).collect();
+    let printed_json: Value = serde_json::from_str(&rome.stdout).unwrap_or_else(|_| panic!("{rome:?}"));
+    assert_eq!(printed_json["vpn"][0]["role_arn"], WATCHER);
+    let tunnels: Vec<_> =
+        printed_json["vpn"][0]["tunnel"].as_array().unwrap().iter().map(addresses).collect();
     // The stand-in has the ends of the second tunnel swapped.
     assert_eq!(tunnels[0][..3], [THREE.outside, "fd00:10::1", "fd00:10::2"]);
     assert_eq!(tunnels[1][..3], [FOUR.outside, "fd00:11::2", "fd00:11::1"]);
@@ -307,8 +309,8 @@ fn with_ec2_telemetry_changed_aws_addresses_are_reported_once() {
         site.control(json!({ "set_addresses": { "outside_ip": from, "new_outside_ip": to } }));
     };
     moved(TWO.outside, "203.0.113.99");
-    let expected = daemon.until_readyz_says(&format!("addresses {MILAN}"));
-    assert_eq!(expected.code, 200, "{expected:?}");
+    let answer = daemon.until_readyz_says(&format!("addresses {MILAN}"));
+    assert_eq!(answer.code, 200, "{answer:?}");
     let asked = site.received("DescribeVpnConnections").len();
     until("EC2 is polled again", || site.received("DescribeVpnConnections").len() >= asked + 2);
     let warnings = daemon.logged("WARN", "addresses vpn-");
@@ -318,7 +320,7 @@ fn with_ec2_telemetry_changed_aws_addresses_are_reported_once() {
         "it has no tunnel with the configured outside_ip 203.0.113.12",
         "its tunnel 203.0.113.99 is not configured",
     ] {
-        assert!(warnings[0].contains(text), "{text:?} is not expected in {warnings:#?}");
+        assert!(warnings[0].contains(text), "{text:?} is missing from {warnings:#?}");
     }
 
     moved("203.0.113.99", TWO.outside);

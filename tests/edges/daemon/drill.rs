@@ -54,7 +54,7 @@ fn ended_with(ended: &Ended, code: i32, expected: &[&str]) {
     assert_eq!(ended.code, Some(code), "{ended:?}");
     let all = format!("{}{}", ended.stdout, ended.stderr);
     for text in expected {
-        assert!(all.contains(text), "{text:?} is not expected in\n{all}");
+        assert!(all.contains(text), "{text:?} is missing from\n{all}");
     }
 }
 
@@ -94,10 +94,10 @@ fn a_drill_goes_through_every_sink_and_is_resolved_and_the_running_daemon_ignore
         item["OperationalData"]["/aws/dedup"]["Value"],
         format!("{{\"dedupString\":\"bothends/drill/{MILAN}/outage\"}}")
     );
-    let expected = messages(&site);
-    let changes: Vec<_> = expected.iter().map(|it| &it["attributes"]["change"]).collect();
+    let sent = messages(&site);
+    let changes: Vec<_> = sent.iter().map(|it| &it["attributes"]["change"]).collect();
     assert_eq!(changes, ["opened", "resolved"]);
-    for message in &expected {
+    for message in &sent {
         assert!(message["subject"].as_str().unwrap().contains("DRILL"), "{message}");
         assert_eq!(message["attributes"]["drill"], "true");
         assert_eq!(message["attributes"]["key"], format!("bothends/drill/{MILAN}/outage"));

@@ -97,14 +97,14 @@ fn a_configuration_that_others_can_write_is_refused_by_run_and_reported_by_check
         let line = format!("{mend} {}", path.display());
         let run = site.run(&["run"]);
         assert_eq!(run.code, Some(78), "{mend}: {run:?}");
-        assert!(run.stderr.lines().any(|expected| expected.ends_with(&line)), "{mend}: {}", run.stderr);
+        assert!(run.stderr.lines().any(|printed| printed.ends_with(&line)), "{mend}: {}", run.stderr);
         let check = site.run(&["check"]);
         assert_eq!(check.code, Some(0), "{mend}: {check:?}");
-        let warning = |expected: &str| expected.starts_with("warning: ") && expected.contains(&line);
+        let warning = |printed: &str| printed.starts_with("warning: ") && printed.contains(&line);
         assert!(check.stderr.lines().any(warning), "{mend}: {}", check.stderr);
         let to_run = site.run(&["check", "--to-run"]);
         assert_eq!(to_run.code, Some(78), "{mend}: {to_run:?}");
-        assert!(to_run.stderr.lines().any(|expected| expected.ends_with(&line)), "{mend}: {}", to_run.stderr);
+        assert!(to_run.stderr.lines().any(|printed| printed.ends_with(&line)), "{mend}: {}", to_run.stderr);
     };
     change(&|path| chown(path, Some(1000), None).unwrap(), &main, "chown root");
     chown(&main, Some(0), None).unwrap();

@@ -57,7 +57,7 @@ fn a_daemon_killed_fifty_times_in_an_outage_has_one_record_of_each_kind() {
         assert!(killer.hits.contains_key(operation), "{operation}");
     }
 
-    stage.eventually("nothing is left", || all_resolved(&stage));
+    stage.eventually("all is resolved", || all_resolved(&stage));
     let settled = stage.aws.control(json!({ "incidents": {} }));
     // For the minute in which the tunnels came back AWS has a fraction, which is no verdict, and opens nothing.
     stage.stays_so_for_polls(POLLS, || assert!(nothing_is_open(&stage)));

@@ -46,7 +46,7 @@ impl Lab {
         run(&["heal", tunnel]);
     }
 
-    /// `ip ARGUMENTS` on a node; `{lab}` in them verdicts_and_carrying for the lab's name, which is the prefix of its namespaces.
+    /// `ip ARGUMENTS` on a node; `{lab}` in them stands for the lab's name, which is the prefix of its namespaces.
     pub(crate) fn ip(&self, node: &str, arguments: &str) {
         let arguments = arguments.replace("{lab}", NAME);
         let words: Vec<&str> = ["exec", node, "ip"].into_iter().chain(arguments.split_whitespace()).collect();
