@@ -7,7 +7,7 @@ from cases import CERTIFICATE
 from template import ROOT, TEMPLATES, Rendered
 
 PAGES = {name: (ROOT / "docs" / f"{name}.md").read_text() for name in ("aws", "alarms", "get-paged", "operate")}
-# What commands of the tutorial print, and it keeps in variables.
+# Values printed by the tutorial's commands and kept in its variables.
 PRINTED = {"TOPIC": "arn:aws:sns:eu-west-1:123456789012:bothends", "POLICY": "arn:aws:iam::123456789012:policy/bothends-milan-1"}
 
 
