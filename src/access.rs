@@ -1,83 +1,24 @@
-//! Who else may read a file, or replace it; and what in a text nobody else may read.
+//! Who else may read a file, or replace it; what keeps somebody from reading it; and how a file is read that a person named.
 
-mod drawn;
-mod file;
-mod way;
+mod secret;
 
-use std::fs::{File, Metadata};
+use std::ffi::CString;
+use std::fmt;
+use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, ErrorKind, Read as _};
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
-use std::path::Path;
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
 
-pub use self::drawn::{is_drawn, is_uuid, is_within};
-pub use self::file::{Unread, read_regular};
-pub use self::way::{Obstacle, User, obstacle_to_us};
+use nix::unistd::{self, getgrouplist};
+use rustix::fs::{Access, access, getxattr};
+
+pub use self::secret::{Secret, has_secret_query, is_drawn, is_uuid, is_within, secret_in};
 
 /// No file of settings or credentials is longer.
 const SIZE_MAX: u64 = 4 * 1024 * 1024;
 
 /// As what the kernel shows a user whom this user namespace does not know (`kernel.overflowuid`).
 pub const UNKNOWN_USER: u32 = 65534;
-
-/// What sort of secret a text holds. What it says is never kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Secret {
-    /// The id of an AWS access key, beside which its secret is never far.
-    AwsAccessKey,
-    /// The secret of an AWS access key.
-    AwsSecretAccessKey,
-    /// The token of temporary AWS credentials.
-    AwsSessionToken,
-    /// A URL with a password in it.
-    UrlPassword,
-    /// A URL that is a secret as a whole: whoever knows it may post there.
-    Webhook,
-    /// A private key in PEM (RFC 7468), encrypted or not: a pass phrase can be guessed without anybody noticing.
-    PrivateKey,
-}
-
-impl Secret {
-    /// All there are.
-    pub const ALL: [Self; 6] = [
-        Self::AwsAccessKey,
-        Self::AwsSecretAccessKey,
-        Self::AwsSessionToken,
-        Self::UrlPassword,
-        Self::Webhook,
-        Self::PrivateKey,
-    ];
-
-    /// In people's words.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::AwsAccessKey => "an AWS access key",
-            Self::AwsSecretAccessKey => "an aws_secret_access_key",
-            Self::AwsSessionToken => "an aws_session_token",
-            Self::UrlPassword => "a URL with a password in it",
-            Self::Webhook => "a webhook's URL, which is a secret",
-            Self::PrivateKey => "a private key",
-        }
-    }
-
-    fn is_in(self, line: &str) -> bool {
-        match self {
-            Self::AwsAccessKey => has_access_key(line),
-            Self::AwsSecretAccessKey => sets(line, "aws_secret_access_key"),
-            Self::AwsSessionToken => sets(line, "aws_session_token"),
-            Self::UrlPassword => has_url_password(line) || has_proxy_password(line),
-            Self::Webhook => has_webhook(line),
-            Self::PrivateKey => has_private_key(line),
-        }
-    }
-}
-
-/// The first secret of these sorts in a text, and its line, from 1. Comments count: they can be read as well.
-pub fn secret_in(text: &str, sorts: &[Secret]) -> Option<(usize, Secret)> {
-    text.lines().enumerate().find_map(|(index, line)| {
-        let secret = sorts.iter().find(|secret| secret.is_in(line))?;
-        Some((index + 1, *secret))
-    })
-}
 
 /// The first secret of these sorts in a file that every user of the host may read, because its mode and those of the
 /// directories on the way to it let him. What is no regular file (`/dev/null`, a pipe), or not there, holds none; nor does
@@ -87,7 +28,7 @@ pub fn secret_in(text: &str, sorts: &[Secret]) -> Option<(usize, Secret)> {
 /// The file could not be read to its end.
 pub fn exposed(path: &Path, sorts: &[Secret]) -> io::Result<Option<(usize, Secret)>> {
     let readable = |metadata: &Metadata| {
-        metadata.is_file() && metadata.permissions().mode() & 0o004 != 0 && way::everybody_reaches(path)
+        metadata.is_file() && metadata.permissions().mode() & 0o004 != 0 && everybody_reaches(path)
     };
     // Looked at before it is opened, because to open a pipe is to wait for its writer.
     match path.metadata() {
@@ -110,7 +51,7 @@ fn is_out_of_reach(error: &io::Error) -> bool {
 
 /// Whether every user of the host has any right at all to a file that is a secret as a whole, such as a token's.
 pub fn is_open_to_all(path: &Path, metadata: &Metadata) -> bool {
-    metadata.permissions().mode() & 0o007 != 0 && way::everybody_reaches(path)
+    metadata.permissions().mode() & 0o007 != 0 && everybody_reaches(path)
 }
 
 /// How somebody who is neither root nor we may change or replace a file, or what lies in a directory.
@@ -142,207 +83,177 @@ const fn judge(owner: u32, mode: u32, us: u32) -> Option<Foreign> {
     }
 }
 
-//--- what looks like a secret
+/// Links to links; the kernel follows as many (path_resolution(7)).
+const LINKS_MAX: usize = 40;
 
-/// `AKIA` or `ASIA` and 16 capitals or digits, with none before or after.
-fn has_access_key(line: &str) -> bool {
-    line.split(|c: char| !c.is_ascii_alphanumeric()).any(|word| {
-        word.len() == 20
-            && (word.starts_with("AKIA") || word.starts_with("ASIA"))
-            && word.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit())
-    })
+const READ: u32 = 0o4;
+const ENTER: u32 = 0o1;
+
+/// What keeps somebody from reading a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Obstacle {
+    /// This directory, on the way to it, may not be entered.
+    Directory(PathBuf),
+    /// It itself.
+    Itself,
 }
 
-/// `key = value`, in whatever quotes, with a value.
-fn sets(line: &str, key: &str) -> bool {
-    let line = line.to_ascii_lowercase();
-    line.match_indices(key).any(|(at, _)| {
-        let rest = line[at + key.len()..].trim_start_matches(['"', '\'']).trim_start();
-        rest.strip_prefix(['=', ':']).is_some_and(|value| value.chars().any(|c| c.is_ascii_alphanumeric()))
-    })
+/// What keeps this process from reading `path`, which it was denied.
+pub fn obstacle_to_us(path: &Path) -> Obstacle {
+    match closed(path, &|directory| access(directory, Access::EXEC_OK).is_ok(), LINKS_MAX) {
+        Some(directory) => Obstacle::Directory(directory),
+        None => Obstacle::Itself,
+    }
 }
 
-/// `scheme://user:password@host`.
-fn has_url_password(line: &str) -> bool {
-    line.split("://").skip(1).any(|rest| {
-        let authority =
-            rest.split(['/', '?', '#', '"', '\'', ' ', '\t', '<', '>']).next().unwrap_or_default();
-        let user_info = authority.rsplit_once('@').map(|(user_info, _)| user_info);
-        user_info.and_then(|user_info| user_info.split_once(':')).is_some_and(|(_, word)| !word.is_empty())
-    })
+/// Whether every user of this host gets into every directory on the way to `path`.
+pub(super) fn everybody_reaches(path: &Path) -> bool {
+    // Whoever cannot take the way by a link may take the one to its target.
+    let target = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let enters = |directory: &Path| grants(directory, |metadata| metadata.permissions().mode() & ENTER != 0);
+    closed(&target, &enters, LINKS_MAX).is_none()
 }
 
-/// `HTTPS_PROXY=user:password@host`: in such a variable the scheme may be left out.
-fn has_proxy_password(line: &str) -> bool {
-    line.split_once('=').is_some_and(|(name, value)| {
-        name.trim_end().to_ascii_lowercase().ends_with("_proxy")
-            && has_url_password(&format!("http://{}", value.trim_start().trim_start_matches(['"', '\''])))
-    })
+/// A user of this host, with the groups he is in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct User {
+    uid: u32,
+    groups: Vec<u32>,
 }
 
-/// What a PEM block of a private key begins with. A TPM's (`TSS2 PRIVATE KEY`) is of no use without that TPM.
-fn has_private_key(line: &str) -> bool {
-    line.split("-----BEGIN ").skip(1).any(|rest| {
-        let label = rest.split("-----").next().unwrap_or_default();
-        label.contains("PRIVATE KEY") && !label.starts_with("TSS2")
-    })
+impl User {
+    /// The user of this name, if this host knows one.
+    pub fn named(name: &str) -> Option<Self> {
+        let user = unistd::User::from_name(name).ok().flatten()?;
+        let groups = getgrouplist(&CString::new(name).ok()?, user.gid).ok()?;
+        Some(Self { uid: user.uid.as_raw(), groups: groups.into_iter().map(unistd::Gid::as_raw).collect() })
+    }
+
+    /// His number.
+    pub const fn uid(&self) -> u32 {
+        self.uid
+    }
+
+    /// The numbers of the groups he is in, his own first.
+    pub fn groups(&self) -> &[u32] {
+        &self.groups
+    }
+
+    /// What keeps him from reading `path`, as the modes have it. An access control list may say otherwise, so a file or
+    /// directory that has one is taken for open.
+    pub fn obstacle(&self, path: &Path) -> Option<Obstacle> {
+        let enters = |directory: &Path| grants(directory, |metadata| self.may(ENTER, metadata));
+        match closed(path, &enters, LINKS_MAX) {
+            Some(directory) => Some(Obstacle::Directory(directory)),
+            None if grants(path, |metadata| self.may(READ, metadata)) => None,
+            None => Some(Obstacle::Itself),
+        }
+    }
+
+    fn may(&self, right: u32, metadata: &Metadata) -> bool {
+        let shift = if metadata.uid() == self.uid {
+            6
+        } else if self.groups.contains(&metadata.gid()) {
+            3
+        } else {
+            0
+        };
+        self.uid == 0 || (metadata.permissions().mode() >> shift) & right != 0
+    }
 }
 
-/// Where the well-known services take messages from whoever knows the URL: a host, or the end of one, and how a path begins.
-/// What these hosts have otherwise is no secret.
-const HOOKS: [(&str, &str); 14] = [
-    ("hooks.slack.com", "services/"),
-    ("hooks.slack.com", "workflows/"),
-    ("hooks.slack.com", "triggers/"),
-    ("hooks.slack-gov.com", "services/"),
-    ("hooks.slack-gov.com", "workflows/"),
-    ("hooks.slack-gov.com", "triggers/"),
-    ("discord.com", "api/webhooks/"),
-    ("discordapp.com", "api/webhooks/"),
-    (".webhook.office.com", "webhookb2/"),
-    ("outlook.office.com", "webhook/"),
-    ("outlook.office365.com", "webhook/"),
-    (".logic.azure.com", "workflows/"),
-    ("chat.googleapis.com", "v1/spaces/"),
-    ("events.pagerduty.com", "integration/"),
-];
-
-fn has_webhook(line: &str) -> bool {
-    let line = line.to_ascii_lowercase();
-    HOOKS.iter().any(|(host, path)| {
-        line.split(host).skip(1).any(|rest| {
-            // `https://host`, `https://host.:443` and `https://host//` are the same place.
-            let rest = rest.trim_start_matches('.');
-            let rest = rest
-                .strip_prefix(':')
-                .map_or(rest, |rest| rest.trim_start_matches(|c: char| c.is_ascii_digit()));
-            let secret =
-                rest.strip_prefix('/').and_then(|rest| rest.trim_start_matches('/').strip_prefix(path));
-            secret.is_some_and(|secret| secret.starts_with(|c: char| c.is_ascii_alphanumeric()))
-        })
-    })
+/// What cannot be looked at is taken for open: then whoever is to use it says what is wrong.
+fn grants(path: &Path, by_mode: impl Fn(&Metadata) -> bool) -> bool {
+    let has_list = || getxattr(path, "system.posix_acl_access", &mut [0_u8; 0]).is_ok();
+    path.metadata().is_ok_and(|metadata| by_mode(&metadata)) || path.metadata().is_err() || has_list()
 }
 
-/// Whether a URL has a value behind its question mark whose name says that it is a secret.
-pub fn has_secret_query(url: &str) -> bool {
-    const WHOLE: [&str; 6] = ["key", "sig", "code", "pass", "pwd", "auth"];
-    const WITHIN: [&str; 8] =
-        ["token", "secret", "passw", "apikey", "accesskey", "signature", "credential", "authorization"];
-    let query = url.split_once('?').map_or("", |(_, query)| query);
-    let query = query.split('#').next().unwrap_or_default();
-    query.split(['&', ';']).filter_map(|pair| pair.split_once('=')).any(|(name, value)| {
-        let name: String =
-            name.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect();
-        !value.is_empty()
-            && (WHOLE.contains(&&*name)
-                || name.ends_with("key")
-                || WITHIN.iter().any(|word| name.contains(word)))
-    })
+/// The first directory on the way to `path` that is not entered; of a link, also on the way to its target.
+fn closed(path: &Path, enters: &impl Fn(&Path) -> bool, links: usize) -> Option<PathBuf> {
+    let path = std::path::absolute(path).ok()?;
+    let mut directories: Vec<_> = path.ancestors().skip(1).collect();
+    directories.reverse();
+    let behind = |link: &Path| {
+        let target = link.parent()?.join(link.read_link().ok()?);
+        closed(&target, enters, links.checked_sub(1)?)
+    };
+    let shut =
+        |directory: &Path| behind(directory).or_else(|| (!enters(directory)).then(|| directory.to_owned()));
+    directories.into_iter().find_map(shut).or_else(|| behind(&path))
+}
+
+/// Why a file was not read.
+#[derive(Debug)]
+pub enum Unread {
+    /// The system's error.
+    Failed(io::Error),
+    /// It is something else than a regular file.
+    NotRegular(&'static str),
+    /// It is longer than what was asked for can be.
+    TooLong,
+}
+
+impl fmt::Display for Unread {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Failed(error) => write!(f, "{error}"),
+            Self::NotRegular(what) => write!(f, "it is {what}, not a regular file"),
+            Self::TooLong => f.write_str("it is too long"),
+        }
+    }
+}
+
+impl From<Unread> for io::Error {
+    fn from(unread: Unread) -> Self {
+        match unread {
+            Unread::Failed(error) => error,
+            Unread::NotRegular("a directory") => ErrorKind::IsADirectory.into(),
+            Unread::NotRegular(_) => Self::new(ErrorKind::InvalidInput, unread.to_string()),
+            Unread::TooLong => Self::new(ErrorKind::FileTooLarge, unread.to_string()),
+        }
+    }
+}
+
+/// The bytes of a regular file that is no longer than `longest`. Who named it may have named the wrong one: a log, a pipe, a
+/// terminal, a disk. Opening waits for nobody: without `O_NONBLOCK` a pipe would
+/// be waited for until somebody writes to it, and without `O_NOCTTY` a terminal could become ours (open(2)).
+///
+/// # Errors
+/// See [`Unread`].
+pub fn read_regular(path: &Path, longest: u64) -> Result<Vec<u8>, Unread> {
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY)
+        .open(path)
+        .map_err(Unread::Failed)?;
+    let metadata = file.metadata().map_err(Unread::Failed)?;
+    let kind = metadata.file_type();
+    if !kind.is_file() {
+        return Err(Unread::NotRegular(if kind.is_dir() {
+            "a directory"
+        } else if kind.is_fifo() {
+            "a pipe"
+        } else {
+            "a device"
+        }));
+    }
+    if metadata.len() > longest {
+        return Err(Unread::TooLong);
+    }
+    let mut bytes = Vec::new();
+    // It may grow meanwhile; files of /proc have no length.
+    file.take(longest + 1).read_to_end(&mut bytes).map_err(Unread::Failed)?;
+    if bytes.len() as u64 > longest { Err(Unread::TooLong) } else { Ok(bytes) }
 }
 
 #[cfg(test)]
 mod tests {
     use std::fs::{self, Permissions};
+    use std::os::unix::fs::symlink;
+
+    use tempfile::TempDir;
 
     use super::*;
-
-    fn found(line: &str) -> Option<Secret> {
-        secret_in(line, &Secret::ALL).map(|(_, secret)| secret)
-    }
-
-    #[test]
-    fn what_looks_like_a_secret_is_found_wherever_it_stands() {
-        for (line, secret) in [
-            ("notes = \"key AKIAIOSFODNN7EXAMPLE\"", Secret::AwsAccessKey),
-            ("# ASIAIOSFODNN7EXAMPLE", Secret::AwsAccessKey),
-            ("aws_secret_access_key = wJalrXUtnFEMI", Secret::AwsSecretAccessKey),
-            ("\"AWS_SECRET_ACCESS_KEY\": \"wJalrXUtnFEMI\"", Secret::AwsSecretAccessKey),
-            ("aws_session_token=IQoJb3", Secret::AwsSessionToken),
-            ("runbook_url = \"https://wiki:hunter2@wiki.example.com/x\"", Secret::UrlPassword),
-            ("notes = 'see ftp://a:b@c'", Secret::UrlPassword),
-            ("url = \"https://hooks.slack.com/services/T0/B0/x\"", Secret::Webhook),
-            ("https://events.pagerduty.com/integration/0123456789abcdef/enqueue", Secret::Webhook),
-            ("https://Hooks.Slack.com:443/services/T0/B0/x", Secret::Webhook),
-            ("https://hooks.slack.com.:443//services/T0/B0/x", Secret::Webhook),
-            ("https://hooks.slack-gov.com/services/T0/B0/x", Secret::Webhook),
-            ("https://discord.com/api/webhooks/1/x", Secret::Webhook),
-            ("https://ptb.discordapp.com:8443/api/webhooks/1/x", Secret::Webhook),
-            ("https://example.webhook.office.com/webhookb2/0a/IncomingWebhook/0b", Secret::Webhook),
-            ("https://outlook.office.com/webhook/0a", Secret::Webhook),
-            ("https://prod-01.westeurope.logic.azure.com:443/workflows/0a/triggers", Secret::Webhook),
-            ("https://chat.googleapis.com/v1/spaces/AAAA/messages?key=x&token=y", Secret::Webhook),
-            ("HTTPS_PROXY=http://noc:hunter2@proxy.example.com:3128", Secret::UrlPassword),
-            ("export https_proxy=\"noc:hunter2@proxy.example.com:3128\"", Secret::UrlPassword),
-            ("-----BEGIN PRIVATE KEY-----", Secret::PrivateKey),
-            ("-----BEGIN EC PRIVATE KEY-----", Secret::PrivateKey),
-            ("  -----BEGIN ENCRYPTED PRIVATE KEY-----", Secret::PrivateKey),
-            ("-----BEGIN OPENSSH PRIVATE KEY-----", Secret::PrivateKey),
-        ] {
-            assert_eq!(found(line), Some(secret), "{line}");
-        }
-    }
-
-    #[test]
-    fn what_only_resembles_a_secret_is_none() {
-        for line in [
-            "",
-            "notes = \"AKIA is how access keys begin\"",
-            "XAKIAIOSFODNN7EXAMPLE",
-            "AKIAIOSFODNN7EXAMPLEX",
-            "AKIAiosfodnn7example",
-            "aws_secret_access_key =",
-            "aws_secret_access_key = \"\"",
-            "aws_secret_access_key belongs elsewhere",
-            "runbook_url = \"https://wiki.example.com:8443/a@b:c\"",
-            "runbook_url = \"https://user@wiki.example.com/\"",
-            "url = \"https://user:@wiki.example.com/\"",
-            "notes = \"mail noc@example.com: at night\"",
-            "notes = \"https://hooks.slack.com/services/… is where it goes\"",
-            "notes = \"https://example.pagerduty.com/services/PABCDEF\"",
-            "notes = \"https://discord.com/channels/1/2\"",
-            "notes = \"https://hooks.slack.com:443/\"",
-            "HTTPS_PROXY=http://proxy.example.com:3128",
-            "HTTPS_PROXY=proxy.example.com:3128",
-            "NO_PROXY=localhost,127.0.0.1",
-            "-----BEGIN CERTIFICATE-----",
-            "-----BEGIN PUBLIC KEY-----",
-            "-----BEGIN TSS2 PRIVATE KEY-----",
-            "notes = \"the PRIVATE KEY lies elsewhere\"",
-        ] {
-            assert_eq!(found(line), None, "{line}");
-        }
-    }
-
-    #[test]
-    fn a_value_whose_name_says_so_is_a_secret_of_a_url() {
-        for url in [
-            "https://example.com/x?token=abc",
-            "https://example.com/x?team=net&Access_Token=abc",
-            "https://example.com/x?api-key=abc#top",
-            "https://example.com/x?sv=1&sig=abc",
-            "https://example.com/x?client_secret=abc",
-        ] {
-            assert!(has_secret_query(url), "{url}");
-        }
-        for url in [
-            "https://example.com/token=abc",
-            "https://example.com/x?token=",
-            "https://example.com/x?team=network&keyboard=us",
-            "https://example.com/x#?y",
-        ] {
-            assert!(!has_secret_query(url), "{url}");
-        }
-    }
-
-    #[test]
-    fn a_secret_is_told_by_its_line_and_only_of_the_sorts_that_are_asked_for() {
-        let text = "[default]\naws_access_key_id = AKIAIOSFODNN7EXAMPLE\naws_secret_access_key = x\n";
-        assert_eq!(secret_in(text, &Secret::ALL), Some((2, Secret::AwsAccessKey)));
-        assert_eq!(
-            secret_in(text, &[Secret::AwsSecretAccessKey, Secret::AwsSessionToken]),
-            Some((3, Secret::AwsSecretAccessKey))
-        );
-    }
 
     #[test]
     fn a_secret_is_exposed_where_every_user_may_read_the_file() {
@@ -377,5 +288,129 @@ mod tests {
         assert_eq!(judge(0, 0o100_664, 991), Some(Foreign::Group));
         assert_eq!(judge(991, 0o100_666, 991), Some(Foreign::Anybody));
         assert_eq!(judge(0, 0o041_777, 991), Some(Foreign::Anybody), "sticky: a file can be added");
+    }
+
+    const SOMEBODY: u32 = 4711;
+
+    /// `a/b/file`, which everybody may read.
+    fn tree() -> TempDir {
+        let root = tempfile::tempdir().unwrap();
+        fs::create_dir_all(root.path().join("a/b")).unwrap();
+        fs::write(root.path().join("a/b/file"), "").unwrap();
+        for (path, mode) in [("", 0o755), ("a", 0o755), ("a/b", 0o755), ("a/b/file", 0o644)] {
+            set_mode(&root, path, mode);
+        }
+        root
+    }
+
+    fn set_mode(root: &TempDir, path: &str, mode: u32) {
+        fs::set_permissions(root.path().join(path), Permissions::from_mode(mode)).unwrap();
+    }
+
+    fn user(uid: u32, group: u32) -> User {
+        User { uid, groups: vec![group] }
+    }
+
+    #[test]
+    fn the_first_directory_that_may_not_be_entered_is_in_the_way_and_then_the_file_itself() {
+        let root = tree();
+        let [a, b, file] = ["a", "a/b", "a/b/file"].map(|path| root.path().join(path));
+        let somebody = user(SOMEBODY, SOMEBODY);
+        assert_eq!(somebody.obstacle(&file), None);
+        set_mode(&root, "a/b/file", 0o640);
+        assert_eq!(somebody.obstacle(&file), Some(Obstacle::Itself));
+        set_mode(&root, "a/b", 0o744);
+        assert_eq!(somebody.obstacle(&file), Some(Obstacle::Directory(b)));
+        set_mode(&root, "a", 0o700);
+        assert_eq!(somebody.obstacle(&file), Some(Obstacle::Directory(a)));
+    }
+
+    #[test]
+    fn rights_are_the_owners_or_the_groups_or_everybodys_and_not_their_sum() {
+        let root = tree();
+        let file = root.path().join("a/b/file");
+        let (owner, group) = file.metadata().map(|found| (found.uid(), found.gid())).unwrap();
+        set_mode(&root, "a/b/file", 0o640);
+        assert_eq!(user(SOMEBODY, group).obstacle(&file), None);
+        set_mode(&root, "a/b/file", 0o604);
+        assert_eq!(user(SOMEBODY, group).obstacle(&file), Some(Obstacle::Itself));
+        assert_eq!(user(SOMEBODY, SOMEBODY).obstacle(&file), None);
+        set_mode(&root, "a/b/file", 0o000);
+        assert_eq!(user(owner, group).obstacle(&file).is_none(), owner == 0, "root reads everything");
+    }
+
+    #[test]
+    fn what_lies_behind_a_link_counts_as_well() {
+        let (root, elsewhere) = (tree(), tree());
+        let there = elsewhere.path().join("a");
+        let somebody = user(SOMEBODY, SOMEBODY);
+        for (link, target) in [("file-link", "a/b/file"), ("directory-link", "a/b")] {
+            symlink(elsewhere.path().join(target), root.path().join(link)).unwrap();
+        }
+        for path in ["file-link", "directory-link/file"] {
+            let path = root.path().join(path);
+            set_mode(&elsewhere, "a", 0o755);
+            assert_eq!(somebody.obstacle(&path), None);
+            set_mode(&elsewhere, "a", 0o700);
+            assert_eq!(somebody.obstacle(&path), Some(Obstacle::Directory(there.clone())));
+        }
+    }
+
+    #[test]
+    fn a_link_to_itself_leads_nowhere_and_ends() {
+        let root = tree();
+        let link = root.path().join("link");
+        symlink(&link, &link).unwrap();
+        assert_eq!(user(SOMEBODY, SOMEBODY).obstacle(&link), None);
+    }
+
+    #[test]
+    fn a_file_is_within_everybodys_reach_only_if_every_directory_up_to_the_root_is() {
+        let root = tree();
+        let file = root.path().join("a/b/file");
+        assert!(everybody_reaches(&file));
+        set_mode(&root, "a", 0o750);
+        assert!(!everybody_reaches(&file));
+        // The way of a link's target is the one that counts.
+        let elsewhere = tree();
+        let link = root.path().join("a/link");
+        symlink(elsewhere.path().join("a/b/file"), &link).unwrap();
+        assert!(everybody_reaches(&link));
+    }
+
+    #[test]
+    fn root_is_known_by_name_and_nobody_of_no_name() {
+        let root = User::named("root").unwrap();
+        assert_eq!(root.uid(), 0);
+        assert!(root.groups.contains(&0));
+        assert_eq!(User::named("no-such-user-here"), None);
+    }
+
+    #[test]
+    fn a_regular_file_is_read_up_to_the_length_that_is_asked_for() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs::write(file.path(), "12345").unwrap();
+        assert_eq!(read_regular(file.path(), 5).unwrap(), b"12345");
+        assert!(matches!(read_regular(file.path(), 4), Err(Unread::TooLong)));
+    }
+
+    #[test]
+    fn what_is_no_regular_file_is_refused_without_waiting_for_anybody() {
+        let directory = tempfile::tempdir().unwrap();
+        let pipe = directory.path().join("pipe");
+        let fifo = rustix::fs::FileType::Fifo;
+        rustix::fs::mknodat(rustix::fs::CWD, &pipe, fifo, rustix::fs::Mode::RUSR, 0).unwrap();
+        for (path, what) in [
+            (pipe.as_path(), "a pipe"),
+            (Path::new("/dev/zero"), "a device"),
+            (Path::new("/dev/null"), "a device"),
+            (directory.path(), "a directory"),
+        ] {
+            assert!(matches!(read_regular(path, 10), Err(Unread::NotRegular(is)) if is == what), "{what}");
+        }
+        // A socket cannot be opened at all.
+        let socket = directory.path().join("socket");
+        let _bound = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+        assert!(matches!(read_regular(&socket, 10), Err(Unread::Failed(_))));
     }
 }
