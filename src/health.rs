@@ -4,7 +4,6 @@
 //! [`Code`] is the table of what can be wrong.
 
 mod code;
-pub mod configured;
 pub mod overview;
 pub mod readiness;
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use crate::domain::status::{SourceStatus, Status};
-use crate::health::configured::Configured;
+use crate::health::overview::Configured;
 use crate::health::{Code, Component, Health, Problem, Problems};
 
 /// So many questions in a row that nobody answered make no accident.

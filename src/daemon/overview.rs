@@ -10,7 +10,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use crate::clock;
 use crate::domain::status::Status;
-use crate::health::configured::Configured;
+use crate::health::overview::Configured;
 use crate::health::overview::{Open, Overview, Shown};
 use crate::health::{Component, Problem, Problems};
 use crate::telemetry::wording::Notice;

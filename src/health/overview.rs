@@ -5,9 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::configured::{Configured, SinkUse};
 use super::{Code, Component, Problem, Problems, Severity};
-use crate::domain::names::{AwsPlace, TunnelId, VpnId};
+use crate::domain::names::{AwsPlace, Kind, TunnelId, VpnId};
 use crate::domain::plan::SinkPlan;
 use crate::domain::status::Status;
 use crate::domain::time::Moment;
@@ -367,4 +366,34 @@ fn list(tunnels: &[(TunnelId, Arc<str>)]) -> String {
     let named: Vec<_> = named.iter().map(|(id, name)| format!("{name} ({})", id.outside_ip)).collect();
     let more = if more.is_empty() { String::new() } else { format!(" and {} more", more.len()) };
     format!("{}{more}", named.join(", "))
+}
+
+/// What of the configuration in force tells which problem explains which, and which of them keeps people from being paged: a problem
+/// of AWS's explains only what goes the same way.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Configured {
+    /// The sinks that incidents go to; none in mode `observe`.
+    pub sinks: Vec<SinkUse>,
+    /// How metrics go to CloudWatch, if they do.
+    pub publisher: Option<AwsPlace>,
+}
+
+/// A sink, and how it is reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SinkUse {
+    /// What it takes.
+    pub plan: SinkPlan,
+    /// How it goes by AWS; `None` if it does not.
+    pub way: Option<AwsPlace>,
+}
+
+impl Configured {
+    pub(super) fn sink(&self, id: &str) -> Option<&SinkUse> {
+        self.sinks.iter().find(|sink| sink.plan.id.as_str() == id)
+    }
+
+    /// The sinks that take this kind of incident of this connection.
+    pub(super) fn taking<'a>(&'a self, vpn: &'a VpnId, kind: Kind) -> impl Iterator<Item = &'a SinkPlan> {
+        self.sinks.iter().map(|sink| &sink.plan).filter(move |plan| plan.takes(vpn, kind))
+    }
 }

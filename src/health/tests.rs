@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::configured::{Configured, SinkUse};
+use super::overview::{Configured, SinkUse};
 use super::overview::{Open, Overview};
 use super::readiness::{Readiness, stuck};
 use super::*;

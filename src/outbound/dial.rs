@@ -1,15 +1,15 @@
 //! From a URL to a stream: TCP to the host or its proxy, CONNECT, TLS.
 
-use std::collections::BTreeMap;
-use std::fmt;
+use std::collections::{BTreeMap, VecDeque};
 use std::future::Future;
-use std::io;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
+use std::{fmt, io};
 
 use http_body_util::Empty;
 use hyper::body::Bytes;
@@ -20,12 +20,13 @@ use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
 use super::error::{Certificate, ConnectError, Stage, TlsFault, What};
 use super::proxy::{Proxies, Proxy};
-use super::reach::{Unreached, reach};
 use super::tls::{Hello, KeyExchange, Trust};
 use crate::clock;
 use crate::domain::time::Moment;
@@ -328,6 +329,65 @@ impl AsyncWrite for Listening {
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(cx)
     }
+}
+
+/// The next address is tried beside the others when these have said nothing for so long (RFC 8305, section 5).
+const NEXT_AFTER: Duration = Duration::from_millis(250);
+
+/// Why no address of a host answered.
+enum Unreached {
+    /// Its name has no address, or the resolver did not say.
+    Unresolved(io::Error),
+    /// How the first of its addresses failed.
+    Unconnected(io::Error),
+}
+
+async fn reach(host: &str, port: u16) -> Result<TcpStream, Unreached> {
+    let addresses = tokio::net::lookup_host((host, port)).await.map_err(Unreached::Unresolved)?;
+    first(in_turn(addresses)).await.map_err(Unreached::Unconnected)
+}
+
+/// By turns of the families, beginning with the resolver's first (RFC 8305, section 4).
+fn in_turn(addresses: impl Iterator<Item = SocketAddr>) -> VecDeque<SocketAddr> {
+    let mut addresses = addresses.peekable();
+    let leading = addresses.peek().is_some_and(SocketAddr::is_ipv6);
+    let (mut these, mut those): (VecDeque<_>, VecDeque<_>) =
+        addresses.partition(|address| address.is_ipv6() == leading);
+    let mut all = VecDeque::new();
+    while !these.is_empty() || !those.is_empty() {
+        all.extend(these.pop_front());
+        all.extend(those.pop_front());
+    }
+    all
+}
+
+/// The first that connects; the failure of the first address if none does. What is under way ends with this future.
+async fn first(mut addresses: VecDeque<SocketAddr>) -> io::Result<TcpStream> {
+    let mut under_way = JoinSet::new();
+    let mut failures: Vec<(usize, io::Error)> = Vec::new();
+    let mut begun = 0;
+    loop {
+        if let Some(address) = addresses.pop_front() {
+            let index = begun;
+            begun += 1;
+            under_way.spawn(async move { (index, TcpStream::connect(address).await) });
+        }
+        if under_way.is_empty() {
+            break;
+        }
+        let more = !addresses.is_empty();
+        tokio::select! {
+            ended = under_way.join_next() => match ended {
+                Some(Ok((_, Ok(stream)))) => return Ok(stream),
+                Some(Ok((index, Err(error)))) => failures.push((index, error)),
+                Some(Err(_)) | None => {}
+            },
+            () = tokio::time::sleep(NEXT_AFTER), if more => {}
+        }
+    }
+    failures.sort_by_key(|(index, _)| *index);
+    let nowhere = || io::Error::new(io::ErrorKind::AddrNotAvailable, "the host has no address");
+    Err(failures.into_iter().next().map_or_else(nowhere, |(_, error)| error))
 }
 
 #[cfg(test)]

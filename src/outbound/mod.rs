@@ -3,15 +3,13 @@
 //! | what | where |
 //! |---|---|
 //! | which proxy the environment names, and what is wrong with the variable | `proxy` |
-//! | the first address of a host that answers | `reach` |
 //! | trusted authorities and the key exchange of TLS | `tls` |
-//! | TCP, CONNECT and the TLS handshake, in this order | `dial` |
+//! | TCP to the first address that answers, CONNECT and the TLS handshake, in this order | `dial` |
 //! | what went wrong, at which box, and what to do | `error` |
 
 mod dial;
 mod error;
 mod proxy;
-mod reach;
 mod tls;
 
 pub use dial::{Dialer, Outbound, Stream};

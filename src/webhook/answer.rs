@@ -8,7 +8,7 @@ use hyper::StatusCode;
 use crate::domain::time::Stamp;
 use crate::incident::sink::SinkError;
 
-use super::hidden::Hidden;
+use super::secret::Hidden;
 
 /// Of a receiver's words so much is repeated.
 const WORDS_MAX: usize = 200;

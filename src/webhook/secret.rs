@@ -1,8 +1,12 @@
-//! What must reach no log: kept in a file, read for each try, so that a new one counts at once.
+//! What must reach no log: kept in a file, read for each try, so that a new one counts at once, and looked for in what a receiver
+//! answers, who may repeat it.
 
-use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
+use std::{fs, iter};
+
+use hyper::Uri;
+use hyper::header::HeaderValue;
 
 use crate::access::{self, Unread};
 
@@ -19,7 +23,7 @@ pub(super) enum NoSecret {
 }
 
 impl NoSecret {
-    pub(super) fn into_text(self) -> String {
+    fn into_text(self) -> String {
         match self {
             Self::OutOfReach(what) | Self::Wrong(what) => what,
         }
@@ -69,6 +73,104 @@ pub(super) fn read_at_once(path: &Path) -> Result<String, NoSecret> {
     Ok(text.to_owned())
 }
 
+/// So many characters in a row of a secret are a part of it; fewer are in any text.
+const PART: usize = 6;
+/// A secret that is shorter is found by accident.
+const SHORTEST: usize = 4;
+/// What was escaped twice, a proxy's words about a receiver's, is found as well.
+const ESCAPES: usize = 3;
+
+/// The secrets of one request: what its receiver may repeat and nobody may read.
+#[derive(Debug, Default)]
+pub(super) struct Hidden {
+    /// The address itself is a secret: nothing that its receiver says is repeated, because it may say it in any form.
+    address: bool,
+    /// Letters and digits only.
+    secrets: Vec<Vec<char>>,
+}
+
+impl Hidden {
+    /// Hides an address as a whole.
+    pub(super) fn address(&mut self, url: &Uri) {
+        self.address = true;
+        for part in url.path().split('/') {
+            self.secret(part);
+        }
+        self.query(url);
+    }
+
+    /// Hides what an address that may be seen has behind its question mark.
+    pub(super) fn query(&mut self, url: &Uri) {
+        for part in url.query().unwrap_or_default().split(['&', '=']) {
+            self.secret(part);
+        }
+    }
+
+    /// Hides the value of a header.
+    pub(super) fn header(&mut self, value: &HeaderValue) {
+        self.secret(&String::from_utf8_lossy(value.as_bytes()));
+    }
+
+    pub(super) fn secret(&mut self, secret: &str) {
+        let plain = plain(secret);
+        if plain.len() >= SHORTEST {
+            self.secrets.push(plain);
+        }
+    }
+
+    /// Whether nothing of what a receiver says may be repeated.
+    pub(super) const fn is_all(&self) -> bool {
+        self.address
+    }
+
+    /// Whether a text holds a part of a secret, however it is written.
+    pub(super) fn is_in(&self, text: &str) -> bool {
+        let text = plain(text);
+        let mut parts = self.secrets.iter().flat_map(|secret| secret.windows(secret.len().min(PART)));
+        parts.any(|part| text.windows(part.len()).any(|seen| seen == part))
+    }
+}
+
+/// The letters and digits of a text, in lower case, its escapes (`%58`, `\u0058`) undone: what is left is the same however the
+/// text was quoted.
+fn plain(text: &str) -> Vec<char> {
+    let mut text = text.to_owned();
+    for _ in 0..ESCAPES {
+        text = unescaped(&text);
+    }
+    text.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
+}
+
+fn unescaped(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((first, after)) = rest.split_first() {
+        let escape = hexadecimal(rest, b"%", 2).or_else(|| hexadecimal(rest, b"\\u", 4));
+        if let Some((code, after)) = escape {
+            // In UTF-8 a percent sign stands before each byte, and \u before each character.
+            match u8::try_from(code) {
+                Ok(byte) if first == &b'%' || byte.is_ascii() => bytes.push(byte),
+                Ok(_) | Err(_) => {
+                    let c = char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER);
+                    bytes.extend(iter::once(c).collect::<String>().bytes());
+                }
+            }
+            rest = after;
+        } else {
+            bytes.push(*first);
+            rest = after;
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// The number after `mark`, in so many digits, and what follows.
+fn hexadecimal<'t>(text: &'t [u8], mark: &[u8], digits: usize) -> Option<(u32, &'t [u8])> {
+    let (number, after) = text.strip_prefix(mark)?.split_at_checked(digits)?;
+    let number = std::str::from_utf8(number).ok().filter(|it| it.bytes().all(|b| b.is_ascii_hexdigit()))?;
+    Some((u32::from_str_radix(number, 16).ok()?, after))
+}
+
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt as _;
@@ -93,5 +195,51 @@ mod tests {
         assert!(set(&"x".repeat(20_000), 0o600).unwrap_err().contains("too long"));
         let Err(NoSecret::OutOfReach(what)) = read_at_once(Path::new("/nonexistent/key")) else { panic!() };
         assert!(what.contains("/nonexistent/key cannot be read"), "{what}");
+    }
+
+    fn of_address(url: &str) -> Hidden {
+        let mut hidden = Hidden::default();
+        hidden.address(&url.parse().unwrap());
+        hidden
+    }
+
+    #[test]
+    fn a_part_of_a_secret_is_found_however_it_is_written() {
+        let hidden =
+            of_address("https://hooks.example.com/services/T000/B000/XyZ0SecretToken?k=QuerySecret99");
+        for words in [
+            "token XyZ0SecretToken is not known",
+            "no /services/T000/B000/XyZ0SecretToken",
+            r"no \/services\/T000\/B000\/XyZ0Secret\u0054oken",
+            "%58yZ0SecretToken",
+            "%2558yZ0Secr%65tToken",
+            "XYZ0SECRETTOKEN",
+            "beginning with XyZ0Se…",
+            "k=QuerySecret99",
+            "k=Query%53ecret99",
+        ] {
+            assert!(hidden.is_in(words), "{words}");
+        }
+        for words in ["", "invalid_payload", "no such hook", "T00", "query"] {
+            assert!(!hidden.is_in(words), "{words}");
+        }
+        assert!(of_address("https://h.example.com/a%2Fb%20c%2Dsecret").is_in("no a/b c-secret here"));
+        assert!(of_address("https://h.example.com/?Zürich99").is_in(r"no Z\u00fcrich99"));
+    }
+
+    #[test]
+    fn a_short_secret_is_found_whole_and_one_that_is_in_any_text_not_at_all() {
+        let mut hidden = Hidden::default();
+        hidden.secret("pin4");
+        hidden.secret("/");
+        assert!(hidden.is_in("your PIN4 is wrong") && !hidden.is_in("your pin is wrong / sorry"));
+    }
+
+    #[test]
+    fn an_address_that_may_be_seen_hides_only_what_stands_behind_its_question_mark() {
+        let mut hidden = Hidden::default();
+        hidden.query(&"https://h.example.com/api/v2/alerts?team=network-1".parse().unwrap());
+        assert!(hidden.is_in("no team network-1") && !hidden.is_in("no /api/v2/alerts"));
+        assert!(!hidden.is_all());
     }
 }

@@ -7,7 +7,7 @@ use minijinja::value::Serde;
 use minijinja::{AutoEscape, Environment, UndefinedBehavior};
 use serde_json::{Value, json};
 
-use super::hidden::Hidden;
+use super::secret::Hidden;
 use crate::domain::time::Stamp;
 use crate::incident::message::Message;
 use crate::settings::{WebhookBody, WebhookPreset};

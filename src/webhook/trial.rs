@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::answer::Reason;
-use super::authorities;
+use super::client;
 use super::secret::{self, NoSecret};
 use super::template::Template;
 use crate::access::{Unread, read_regular};
@@ -70,7 +70,7 @@ pub fn trial(settings: &WebhookSettings, reach: Reach) -> Vec<(Part, String)> {
     }
     if let Some(path) = settings.ca_file.as_deref()
         && (reach == Reach::Daemon || !is_out_of_reach(path))
-        && let Err(Reason::Rejected(what) | Reason::Temporary { what, .. }) = authorities::load(Some(path))
+        && let Err(Reason::Rejected(what) | Reason::Temporary { what, .. }) = client::load(Some(path))
     {
         wrong.push((Part::Authorities, format!("{what}; name a file of certificates in PEM")));
     }

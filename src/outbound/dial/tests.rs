@@ -1,8 +1,9 @@
 use std::io::{Read as _, Write as _};
-use std::net::{Shutdown, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
 use std::sync::mpsc;
 use std::thread;
 
+use rustix::net::{AddressFamily, SocketType, bind, connect, listen, socket};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{RootCertStore, ServerConfig, ServerConnection};
@@ -279,4 +280,46 @@ async fn a_proxy_that_is_not_there_is_what_cannot_be_connected_to() {
         refused,
         format!("no connection to the proxy http://{closed} (https_proxy): connection refused")
     );
+}
+
+/// A socket that takes no connection, as its queue is full: what comes is dropped, as by a route that leads nowhere.
+fn dead(ip: Ipv4Addr) -> (SocketAddr, Vec<std::os::fd::OwnedFd>) {
+    let listener = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+    bind(&listener, &SocketAddr::from((ip, 0))).unwrap();
+    listen(&listener, 0).unwrap();
+    let address = SocketAddr::try_from(rustix::net::getsockname(&listener).unwrap()).unwrap();
+    let mut held = vec![listener];
+    let full = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+    connect(&full, &address).unwrap();
+    held.push(full);
+    (address, held)
+}
+
+#[tokio::test]
+async fn an_address_that_is_dead_keeps_nobody_from_the_next() {
+    let (dead, _held) = dead(Ipv4Addr::new(127, 0, 0, 2));
+    let alive = TcpListener::bind("127.0.0.1:0").unwrap();
+    let alive = alive.local_addr().map(|address| (address, alive)).unwrap();
+    let stream = first([dead, dead, alive.0].into()).await.unwrap();
+    assert_eq!(stream.peer_addr().unwrap(), alive.0);
+}
+
+#[tokio::test]
+async fn an_address_that_refuses_hands_on_to_the_next_and_the_first_failure_is_told() {
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let alive = TcpListener::bind("127.0.0.1:0").unwrap();
+    let stream = first([closed, alive.local_addr().unwrap()].into()).await.unwrap();
+    assert_eq!(stream.peer_addr().unwrap(), alive.local_addr().unwrap());
+    let unroutable = "255.255.255.255:9".parse().unwrap();
+    let failure = first([closed, unroutable].into()).await.unwrap_err();
+    assert_eq!(failure.kind(), io::ErrorKind::ConnectionRefused);
+    assert!(first(VecDeque::new()).await.unwrap_err().to_string().contains("no address"));
+}
+
+#[test]
+fn families_take_turns() {
+    let addresses = ["[2001:db8::1]:1", "[2001:db8::2]:1", "192.0.2.1:1", "192.0.2.2:1", "192.0.2.3:1"];
+    let turns = in_turn(addresses.iter().map(|address| address.parse().unwrap()));
+    let turns: Vec<_> = turns.iter().map(ToString::to_string).collect();
+    assert_eq!(turns, ["[2001:db8::1]:1", "192.0.2.1:1", "[2001:db8::2]:1", "192.0.2.2:1", "192.0.2.3:1"]);
 }
