@@ -1,7 +1,6 @@
 //! CloudWatch's view of the tunnels: the metric `TunnelState` of the namespace `AWS/VPN`.
 
 mod dimensions;
-mod history;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -21,7 +20,7 @@ use super::source::{Coverage, Heard, IdCheck, IdDoubt, Remark};
 use super::timing::Exchange;
 use super::words::{CODE_MAX, MESSAGE_MAX, line};
 use crate::clock;
-use crate::domain::event::{Datapoint, FoundUnder, Reading};
+use crate::domain::event::{Datapoint, FoundUnder, History, Reading};
 use crate::domain::names::{TunnelId, VpnId};
 use crate::domain::time::Stamp;
 
@@ -311,6 +310,67 @@ impl Found {
                 self.newest = Some((stamp, *value));
             }
         }
+    }
+}
+
+//--- what CloudWatch has of a connection's tunnels over a time in which it was not asked
+
+impl CloudWatch {
+    /// Every datapoint of `TunnelState` of these tunnels from `from` to `to`, both on AWS's clock. The tunnels of one connection fit
+    /// into one call, and a fortnight of two tunnels into one page (GetMetricData, API Reference: 100,800 datapoints).
+    pub(in crate::aws) async fn history(
+        &self,
+        connection: &Connection,
+        vpn: VpnId,
+        tunnels: &[TunnelId],
+        from: Stamp,
+        to: Stamp,
+    ) -> Result<History, Failure> {
+        if connection.place.region.is_none() {
+            return Err(Failure::no_region(Call::GetMetricData));
+        }
+        let garbage = |what: &str| Failure::garbage(Call::GetMetricData, &connection.place, what);
+        let tunnels = &tunnels[..tunnels.len().min(PER_CALL)];
+        let asked: Vec<Dimensions> = tunnels.iter().map(|tunnel| self.known.of(tunnel)).collect();
+        let queries: Vec<MetricDataQuery> =
+            asked.iter().enumerate().map(|(index, dimensions)| query(&query_id(index), dimensions)).collect();
+        let mut points: Vec<(TunnelId, Vec<Datapoint>)> =
+            tunnels.iter().map(|tunnel| (tunnel.clone(), Vec::new())).collect();
+        let mut first: Option<Exchange> = None;
+        let mut token: Option<String> = None;
+        for _ in 0..MAX_PAGES {
+            let request = connection
+                .cloudwatch
+                .get_metric_data()
+                .set_metric_data_queries(Some(queries.clone()))
+                .start_time(DateTime::from_millis(from.as_millis()))
+                .end_time(DateTime::from_millis(to.as_millis()))
+                .set_next_token(token.take());
+            let send = |capture| request.clone().customize().interceptor(capture).send();
+            let (page, exchange) = call(Call::GetMetricData, &connection.place, send).await?;
+            first.get_or_insert(exchange);
+            for result in page.metric_data_results() {
+                let of = (0..tunnels.len()).find(|index| result.id() == Some(&query_id(*index)));
+                let Some((index, (tunnel, points))) =
+                    of.and_then(|index| Some((index, points.get_mut(index)?)))
+                else {
+                    continue;
+                };
+                let under = found_under(tunnel, &asked[index]);
+                for (stamp, value) in result.timestamps().iter().zip(result.values()) {
+                    let millis = stamp.to_millis().map_err(|_| garbage("a timestamp is out of range"))?;
+                    let stamp = Stamp::from_millis(millis);
+                    points.push(Datapoint { stamp, period: PERIOD, value: *value, under });
+                }
+            }
+            token = page.next_token().map(str::to_owned);
+            if token.is_none() {
+                break;
+            }
+        }
+        let exchange = first.ok_or_else(|| garbage("no page of an answer"))?;
+        let date = exchange.date.ok_or_else(|| garbage("the answer has no Date"))?;
+        Ok(History { vpn, asked: exchange.asked, date, points })
     }
 }
 

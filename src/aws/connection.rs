@@ -18,18 +18,18 @@ use aws_credential_types::provider::{ProvideCredentials as _, SharedCredentialsP
 use tokio::sync::OnceCell;
 use tokio::time::timeout;
 
-use super::api::Api;
 use super::budget::{Budgets, SharedBudget};
+use super::by_hand;
+use super::by_hand::Api;
 use super::by_hand::ByHand;
 use super::credentials::helper::{self, Helpers};
 use super::credentials::lack::Explained;
-use super::credentials::{Expiry, Outlook, Watched, profile};
-use super::endpoint;
+use super::credentials::{self, Expiry, Outlook, Watched};
 use super::errors::Failure;
 use super::exchange::OPERATION_TIMEOUT;
 use super::guard::{Format, Guarded};
 use super::http::{self, Http, HttpSettingsError};
-use super::offset::{AwsClock, ClockWatch};
+use super::timing::{AwsClock, ClockWatch};
 use crate::clock;
 use crate::domain::names::AwsPlace;
 use crate::domain::time::{Moment, Stamp};
@@ -270,7 +270,7 @@ impl AwsConnections {
         let incidents = aws_sdk_ssmincidents::config::Builder::from(&config)
             .http_client(Guarded::client(self.0.http.clone(), LONGEST_RECORDS, Format::Json))
             .interceptor(clock.clone());
-        let incidents = match endpoint::of_incident_manager(&config) {
+        let incidents = match by_hand::incident_manager_endpoint(&config) {
             Some(url) => incidents.endpoint_url(url),
             None => incidents,
         };
@@ -328,7 +328,7 @@ impl AwsConnections {
             return config;
         }
         let session = session_name(&settings.site);
-        let ours = profile::provider(&config, &self.0.helpers, &session).await;
+        let ours = credentials::provider(&config, &self.0.helpers, &session).await;
         match ours.or_else(|| config.credentials_provider()) {
             Some(provider) => {
                 let explained = SharedCredentialsProvider::new(Explained::new(provider));
@@ -395,7 +395,7 @@ fn host(service: &str, region: &str) -> Option<String> {
     if environment().iter().any(|(name, value)| !value.is_empty() && leads_elsewhere(name)) {
         return None;
     }
-    endpoint::regional(service, region, false, false).strip_prefix("https://").map(str::to_owned)
+    by_hand::regional(service, region, false, false).strip_prefix("https://").map(str::to_owned)
 }
 
 /// `bothends-<site>` within what STS takes (`RoleSessionName` of AssumeRole: `[\w+=,.@-]{2,64}`).

@@ -3,16 +3,26 @@
 
 pub(super) mod helper;
 pub(super) mod lack;
-pub(super) mod profile;
-pub(super) mod sts;
 
+use std::borrow::Cow;
+use std::error::Error;
+use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use aws_config::SdkConfig;
+use aws_config::environment::EnvironmentVariableCredentialsProvider;
+use aws_config::meta::credentials::CredentialsProviderChain;
+use aws_config::profile::{ProfileSet, load};
+use aws_config::sts::AssumeRoleProvider;
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider, future};
+use aws_runtime::env_config::file::EnvConfigFiles;
+use aws_types::os_shim_internal::{Env, Fs};
 
+use self::helper::Helpers;
+use self::lack::Lack;
 use super::guard::plausible;
 use crate::domain::time::Stamp;
 
@@ -107,8 +117,199 @@ impl ProvideCredentials for Watched {
     }
 }
 
+// Where a profile's credentials come from, as far as that is a `credential_process`: the program is ours to run, see
+// `helper`. Everything else is left to the SDK; of IAM Identity Center it is noted which profile to sign in with, and of
+// `aws login` it is said what to do instead.
+//
+// What is resolved, and in which order, is what the SDK does with a profile: `role_arn` with `source_profile` leads to that
+// profile, whose own keys come before its own role; the last one's `credential_process` counts where it has neither
+// `credential_source`, nor a web identity, nor SSO, nor a login session.
+
+/// Where the profile in use leads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Origin {
+    Program(Chain),
+    /// To this profile of IAM Identity Center.
+    SignIn(String),
+    /// To this profile of `aws login`.
+    Login(String),
+}
+
+/// A program, and the roles that are assumed with what it prints, first to last.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Chain {
+    command: String,
+    roles: Vec<Role>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Role {
+    arn: String,
+    external_id: Option<String>,
+    session_name: Option<String>,
+}
+
+/// The provider in place of the SDK's, if the profile in use leads to a program or to IAM Identity Center. Keys of the environment
+/// come first, as they do with the SDK.
+pub(in crate::aws) async fn provider(
+    config: &SdkConfig,
+    helpers: &Helpers,
+    session_name: &str,
+) -> Option<SharedCredentialsProvider> {
+    let profiles =
+        load(&Fs::real(), &Env::real(), &EnvConfigFiles::default(), None::<Cow<'static, str>>).await;
+    // What is wrong with the files is said by the SDK.
+    let environment = || EnvironmentVariableCredentialsProvider::new();
+    let Chain { command, roles } = match origin(&profiles.ok()?)? {
+        Origin::Program(chain) => chain,
+        Origin::Login(profile) => {
+            let chain = CredentialsProviderChain::first_try("Environment", environment());
+            return Some(SharedCredentialsProvider::new(chain.or_else("Profile", Login { profile })));
+        }
+        Origin::SignIn(profile) => {
+            let signed_in = SignedIn::new(config.credentials_provider()?, profile);
+            return Some(SharedCredentialsProvider::new(signed_in));
+        }
+    };
+    let mut provider = SharedCredentialsProvider::new(helpers.provider(&command));
+    for Role { arn, external_id, session_name: named } in roles {
+        let mut role = AssumeRoleProvider::builder(arn)
+            .session_name(named.as_deref().unwrap_or(session_name))
+            .configure(config);
+        if let Some(id) = external_id {
+            role = role.external_id(id);
+        }
+        provider = SharedCredentialsProvider::new(role.build_from_provider(provider).await);
+    }
+    let chain =
+        CredentialsProviderChain::first_try("Environment", environment()).or_else("Profile", provider);
+    Some(SharedCredentialsProvider::new(chain))
+}
+
+/// A profile of `aws login`: what it keeps is not read.
+#[derive(Debug)]
+struct Login {
+    profile: String,
+}
+
+impl ProvideCredentials for Login {
+    fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+    where
+        Self: 'a,
+    {
+        let lack = Lack::login(&self.profile);
+        future::ProvideCredentials::ready(Err(CredentialsError::invalid_configuration(lack)))
+    }
+}
+
+/// A profile of IAM Identity Center (`sso_session`, `sso_start_url`): somebody signs in with `aws sso login`, and the SDK uses the
+/// session until it is over. Its errors name neither the profile nor the command: this says whose session it is.
+#[derive(Debug)]
+struct SignedIn {
+    inner: SharedCredentialsProvider,
+    profile: String,
+}
+
+impl SignedIn {
+    fn new(inner: SharedCredentialsProvider, profile: String) -> Self {
+        Self { inner, profile }
+    }
+
+    async fn provide(&self) -> aws_credential_types::provider::Result {
+        self.inner.provide_credentials().await.map_err(|source| {
+            if matches!(source, CredentialsError::ProviderError(_)) {
+                CredentialsError::provider_error(SignInError::new(&self.profile, source))
+            } else {
+                source
+            }
+        })
+    }
+}
+
+impl ProvideCredentials for SignedIn {
+    fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+    where
+        Self: 'a,
+    {
+        future::ProvideCredentials::new(self.provide())
+    }
+
+    fn fallback_on_interrupt(&self) -> Option<Credentials> {
+        self.inner.fallback_on_interrupt()
+    }
+}
+
+/// The session of a profile gave no credentials.
+#[derive(Debug)]
+pub(in crate::aws) struct SignInError {
+    /// The profile to sign in with.
+    pub(in crate::aws) profile: String,
+    source: CredentialsError,
+}
+
+impl SignInError {
+    pub(in crate::aws) fn new(profile: &str, source: CredentialsError) -> Self {
+        Self { profile: profile.to_owned(), source }
+    }
+}
+
+impl fmt::Display for SignInError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the session of the profile {} gave no credentials", self.profile)
+    }
+}
+
+impl Error for SignInError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&self.source)
+    }
+}
+
+fn origin(profiles: &ProfileSet) -> Option<Origin> {
+    let mut name = profiles.selected_profile();
+    let mut visited = Vec::new();
+    let mut roles = Vec::new();
+    loop {
+        let profile = profiles.get_profile(name)?;
+        if visited.contains(&name) {
+            return None;
+        }
+        visited.push(name);
+        if visited.len() > 1 && profile.get("aws_access_key_id").is_some() {
+            return None;
+        }
+        let role = profile.get("role_arn").filter(|_| profile.get("web_identity_token_file").is_none());
+        let Some(arn) = role else { break };
+        roles.push(Role {
+            arn: arn.to_owned(),
+            external_id: profile.get("external_id").map(str::to_owned),
+            session_name: profile.get("role_session_name").map(str::to_owned),
+        });
+        match (profile.get("source_profile"), profile.get("credential_source")) {
+            (Some(source), None) if source == name => break,
+            (Some(source), None) => name = source,
+            (None, Some(_)) | (Some(_), Some(_)) | (None, None) => return None,
+        }
+    }
+    let profile = profiles.get_profile(name)?;
+    let has = |keys: &[&str]| keys.iter().any(|key| profile.get(key).is_some());
+    if has(&["credential_source", "web_identity_token_file"]) {
+        None
+    } else if has(&["sso_session", "sso_start_url", "sso_account_id", "sso_role_name"]) {
+        Some(Origin::SignIn(name.to_owned()))
+    } else if has(&["login_session"]) {
+        Some(Origin::Login(name.to_owned()))
+    } else {
+        let command = profile.get("credential_process")?.to_owned();
+        roles.reverse();
+        Some(Origin::Program(Chain { command, roles }))
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use aws_runtime::env_config::file::EnvConfigFileKind;
+
     use super::*;
 
     /// Provides credentials that expire at these times, one after the other, and then the last of them.
@@ -183,5 +384,94 @@ mod tests {
             let watched = Watched::new(SharedCredentialsProvider::new(provider), Expiry::default());
             assert!(watched.provide_credentials().await.is_err(), "{seconds}");
         }
+    }
+
+    async fn origin_of(selected: &str) -> Option<Origin> {
+        let files = EnvConfigFiles::builder().with_contents(EnvConfigFileKind::Config, CONFIG).build();
+        let env = Env::from_slice(&[("AWS_PROFILE", selected)]);
+        origin(&load(&Fs::from_slice(&[]), &env, &files, None).await.unwrap())
+    }
+
+    async fn of(selected: &str) -> Option<Chain> {
+        match origin_of(selected).await? {
+            Origin::Program(chain) => Some(chain),
+            Origin::SignIn(_) | Origin::Login(_) => None,
+        }
+    }
+
+    const CONFIG: &str = "
+[profile anywhere]
+credential_process = /usr/bin/signer --key k
+[profile vpn]
+role_arn = arn:aws:iam::123456789012:role/vpn
+role_session_name = milan
+source_profile = hub
+[profile hub]
+role_arn = arn:aws:iam::210987654321:role/hub
+external_id = secret-id
+source_profile = anywhere
+[profile itself]
+role_arn = arn:aws:iam::123456789012:role/vpn
+source_profile = itself
+credential_process = signer
+[profile keys]
+aws_access_key_id = AKIDEXAMPLE
+aws_secret_access_key = secret
+[profile keyed]
+role_arn = arn:aws:iam::123456789012:role/vpn
+source_profile = both
+[profile both]
+aws_access_key_id = AKIDEXAMPLE
+aws_secret_access_key = secret
+credential_process = signer
+[profile round]
+role_arn = arn:aws:iam::123456789012:role/a
+source_profile = trip
+[profile trip]
+role_arn = arn:aws:iam::123456789012:role/b
+source_profile = round
+[profile named]
+credential_source = Environment
+credential_process = signer
+[profile sso]
+sso_session = corp
+credential_process = signer
+[profile older]
+sso_start_url = https://corp.awsapps.com/start
+[profile login]
+login_session = arn:aws:iam::123456789012:user/me
+[profile through]
+role_arn = arn:aws:iam::123456789012:role/vpn
+source_profile = sso
+";
+
+    #[tokio::test]
+    async fn a_profile_leads_to_its_program_and_through_its_sources_to_theirs() {
+        let plain = of("anywhere").await.unwrap();
+        assert_eq!((plain.command.as_str(), plain.roles), ("/usr/bin/signer --key k", Vec::new()));
+        let chain = of("vpn").await.unwrap();
+        let roles: Vec<&str> = chain.roles.iter().map(|role| role.arn.as_str()).collect();
+        assert_eq!(chain.command, "/usr/bin/signer --key k");
+        assert_eq!(roles, ["arn:aws:iam::210987654321:role/hub", "arn:aws:iam::123456789012:role/vpn"]);
+        assert_eq!(chain.roles[0].external_id.as_deref(), Some("secret-id"));
+        assert_eq!(chain.roles[1].session_name.as_deref(), Some("milan"));
+        let itself = of("itself").await.unwrap();
+        assert_eq!((itself.command.as_str(), itself.roles.len()), ("signer", 1));
+        assert_eq!(of("both").await.unwrap().command, "signer", "as the SDK has it");
+    }
+
+    #[tokio::test]
+    async fn everything_else_is_left_to_the_sdk() {
+        for selected in ["keys", "keyed", "round", "named", "missing"] {
+            assert_eq!(origin_of(selected).await, None, "{selected}");
+        }
+    }
+
+    #[tokio::test]
+    async fn of_identity_center_the_profile_to_sign_in_with_is_known() {
+        for (selected, profile) in [("sso", "sso"), ("older", "older"), ("through", "sso")] {
+            assert_eq!(origin_of(selected).await, Some(Origin::SignIn(profile.to_owned())), "{selected}");
+        }
+        assert_eq!(origin_of("login").await, Some(Origin::Login("login".to_owned())));
     }
 }

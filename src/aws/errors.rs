@@ -1,8 +1,6 @@
 //! What a failed call means: one classification for every service.
 
-mod cause;
 mod kind;
-mod way;
 
 use std::error::Error;
 use std::fmt;
@@ -14,17 +12,21 @@ use aws_smithy_runtime_api::client::result::{ConnectorError, SdkError};
 use aws_smithy_types::error::ErrorMetadata;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
-use super::api::EXISTING;
+use super::credentials::SignInError;
 use super::credentials::helper::HelperError;
+use super::credentials::lack;
 use super::credentials::lack::{Lack, RoleError};
-use super::credentials::profile::SignInError;
-use super::credentials::sts;
+use super::http::NoAnswer;
 use super::permission::Call;
 use super::timing::Exchange;
 use super::words::{self, CODE_MAX, line, safe_words};
 use crate::domain::names::AwsPlace;
-use cause::Cause;
+use crate::outbound::{Certificate, ConnectError, What, io_words};
+
 pub use kind::FailureKind;
+
+/// The member of an error that says what is there already.
+pub(super) const EXISTING: &str = "existing";
 
 /// A call that failed.
 #[derive(Debug, Clone)]
@@ -172,7 +174,7 @@ impl Failure {
         match credentials {
             Some(credentials) => Self::without_credentials(call, place, credentials),
             None => {
-                let (timed_out, what) = way::words(error);
+                let (timed_out, what) = unreached(error);
                 let kind = if timed_out { FailureKind::TimedOut } else { FailureKind::Unreachable };
                 let text = format!("{call} {place}: {what}");
                 let cause = Some(Arc::new(Cause::of(error)));
@@ -187,7 +189,7 @@ impl Failure {
             let text = format!("{call} {place}: {what}");
             Self { kind, call, text, exchange: None, existing: None, cause: Some(Arc::new(cause)) }
         };
-        if let Some((said, raw)) = sts::answer(error) {
+        if let Some((said, raw)) = lack::answer(error) {
             let role = find().find_map(|error| error.downcast_ref::<RoleError>());
             let role = role.map(|error| error.role.as_str()).or(place.role_arn.as_deref());
             let (kind, text, cause) = Self::refused_by_sts(call, place, role, said, raw);
@@ -203,7 +205,7 @@ impl Failure {
         let helper = find().find_map(|error| error.downcast_ref::<HelperError>());
         let sign_in = find().find_map(|error| error.downcast_ref::<SignInError>());
         let late = matches!(error, CredentialsError::ProviderTimedOut(_))
-            || sts::is_timeout(error)
+            || lack::is_timeout(error)
             || connector.is_some_and(ConnectorError::is_timeout)
             || helper.is_some_and(HelperError::is_timeout);
         let cause = Cause::of(error);
@@ -219,10 +221,10 @@ impl Failure {
             );
             failure(FailureKind::TimedOut, what, cause)
         } else if connector.is_some() {
-            let what = format!("no connection to the credentials' source: {}", way::words(error).1);
+            let what = format!("no connection to the credentials' source: {}", unreached(error).1);
             failure(FailureKind::Unreachable, what, cause)
         } else if let Some(SignInError { profile, .. }) = sign_in {
-            let (kind, what) = match sts::answer_to_session(error) {
+            let (kind, what) = match lack::answer_to_session(error) {
                 Some((said, raw)) => refused_in_session(profile, said, raw),
                 None => (FailureKind::CredentialsMissing, None),
             };
@@ -374,6 +376,123 @@ impl fmt::Display for Failure {
 impl Error for Failure {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         self.cause.as_deref().map(|cause| cause as &(dyn Error + 'static))
+    }
+}
+
+/// What stands behind a failed call: a chain of causes, as words. The SDK's own errors hold the whole HTTP answer and would print it in their Debug form.
+#[derive(Debug)]
+struct Cause {
+    words: String,
+    /// AWS's code, where AWS answered with one.
+    code: Option<Box<str>>,
+    /// The profile of IAM Identity Center whose session is missing or over.
+    sign_in: Option<Box<str>>,
+    /// The role that may not be assumed.
+    role: Option<Box<str>>,
+    source: Option<Box<Cause>>,
+}
+
+impl Cause {
+    pub(super) fn new(words: String, source: Option<Box<Cause>>) -> Self {
+        Self { words, code: None, sign_in: None, role: None, source }
+    }
+
+    fn with_code(self, code: Option<&str>) -> Self {
+        Self { code: code.map(Box::from), ..self }
+    }
+
+    pub(super) fn code(&self) -> Option<&str> {
+        self.code.as_deref()
+    }
+
+    fn with_sign_in(self, profile: &str) -> Self {
+        Self { sign_in: Some(Box::from(profile)), ..self }
+    }
+
+    pub(super) fn sign_in(&self) -> Option<&str> {
+        self.sign_in.as_deref()
+    }
+
+    fn with_role(self, role: Option<&str>) -> Self {
+        Self { role: role.map(Box::from), ..self }
+    }
+
+    pub(super) fn role(&self) -> Option<&str> {
+        self.role.as_deref()
+    }
+
+    pub(super) fn of(error: &(dyn Error + 'static)) -> Self {
+        let source = error.source().map(|source| Box::new(Self::of(source)));
+        Self::new(safe_words(&error.to_string()), source)
+    }
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.words)
+    }
+}
+
+impl Error for Cause {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.source.as_deref().map(|cause| cause as &(dyn Error + 'static))
+    }
+}
+
+//--- why AWS was not reached, by the types that the HTTP client puts into the chain of causes
+
+/// Whether time ran out, and what happened, where, and what to do.
+fn unreached(error: &(dyn Error + 'static)) -> (bool, String) {
+    let find = || words::chain(error);
+    if let Some(error) = find().find_map(|error| error.downcast_ref::<ConnectError>()) {
+        return (error.is_timeout(), unconnected(error));
+    }
+    if let Some(error) = find().find_map(|error| error.downcast_ref::<NoAnswer>()) {
+        return (true, error.to_string());
+    }
+    if let Some(error) = find().find_map(|error| error.downcast_ref::<hyper::Error>()) {
+        let what = if error.is_parse() {
+            "the answer is not HTTP; a proxy or firewall on the way may have changed it".to_owned()
+        } else {
+            // Of what is not the system's the library gives no more than words.
+            let io = words::chain(error).find_map(|error| error.downcast_ref::<std::io::Error>());
+            let how = io.map_or_else(|| words::deepest(error), io_words);
+            format!("the connection broke before the answer was complete ({how})")
+        };
+        return (false, what);
+    }
+    let timed_out =
+        find().filter_map(|error| error.downcast_ref::<ConnectorError>()).any(ConnectorError::is_timeout);
+    let what = if timed_out { "no answer in time" } else { "no connection" };
+    (timed_out, format!("{what}: {}", words::deepest(error)))
+}
+
+/// The words of a connection that did not come about, and where trust in a certificate is given.
+fn unconnected(error: &ConnectError) -> String {
+    match (&error.what, &error.authorities) {
+        (What::Certificate(Certificate::Untrusted), None) => format!(
+            "{error}; if a proxy or firewall inspects TLS here, name a PEM file with its CA certificate in AWS_CA_BUNDLE (ca_bundle of \
+             a profile is not read), or add it to this host's store (update-ca-certificates)"
+        ),
+        (What::Certificate(Certificate::Untrusted), Some(file)) => format!(
+            "{error}; only the CAs in {} (AWS_CA_BUNDLE) are trusted: add the one that signed it",
+            file.display()
+        ),
+        (What::HandshakeBroken { large: true, .. }, _) => {
+            format!("{error}; set [aws] tls_key_exchange = \"classic\"")
+        }
+        (
+            What::Certificate(_)
+            | What::NoHost
+            | What::Unresolved(_)
+            | What::Unconnected(_)
+            | What::ProxyRefused { .. }
+            | What::ProxyUnclear(_)
+            | What::Tls(_)
+            | What::HandshakeBroken { large: false, .. }
+            | What::TimedOut { .. },
+            _,
+        ) => error.to_string(),
     }
 }
 

@@ -3,8 +3,7 @@
 //! A record is ours if it belongs to the scope's response plan and says so itself: its source and resource are the
 //! scope's, or the CloudWatch alarm of our own template started it.
 
-mod find;
-mod request;
+mod record;
 
 use std::fmt;
 use std::sync::Arc;
@@ -33,14 +32,14 @@ const AFTER_DRILL: [u64; 5] = [0, 1, 2, 4, 8];
 /// Incident Manager in one Region, called with one role.
 pub struct IncidentManager {
     caller: Caller,
-    older: find::Older,
+    older: record::Older,
 }
 
 impl IncidentManager {
     /// `None` leaves the Region to the SDK's chain and calls with the daemon's own identity.
     pub fn new(connections: AwsConnections, region: Option<Arc<str>>, role_arn: Option<Arc<str>>) -> Self {
         let caller = Caller::new(connections, AwsPlace { region, role_arn }, "ssm-incidents");
-        Self { caller, older: find::Older::default() }
+        Self { caller, older: record::Older::default() }
     }
 
     /// Whether the account uses Incident Manager at all: without a replication set no incident can be started.
@@ -83,14 +82,14 @@ impl IncidentManager {
 
     async fn link(&self, record: &RecordId, link: &Link) -> Result<(), SinkError> {
         let connection = self.caller.connection(Call::UpdateRelatedItems, Urgency::Note).await?;
-        let update = request::page(link).ok_or_else(|| {
+        let update = record::page(link).ok_or_else(|| {
             let what = format!("the page \"{}\" could not be named", link.title);
             SinkError::Rejected { what, source: None }
         })?;
         let request = connection
             .incidents
             .update_related_items()
-            .client_token(request::page_token(record, link))
+            .client_token(record::page_token(record, link))
             .incident_record_arn(&record.0)
             .related_items_update(update);
         let send = |capture| request.clone().customize().interceptor(capture).send();
@@ -103,13 +102,13 @@ impl IncidentManager {
 
     async fn start_as(&self, start: &StartRequest, token: &str) -> Result<RecordId, SinkError> {
         let connection = self.caller.connection(Call::StartIncident, Urgency::Start).await?;
-        let trigger = request::trigger(start);
+        let trigger = record::trigger(start);
         let request = connection
             .incidents
             .start_incident()
             .client_token(token)
             .response_plan_arn(&start.scope.plan)
-            .title(request::title(&start.title))
+            .title(record::title(&start.title))
             .impact(i32::from(start.impact))
             .trigger_details(trigger);
         let send = |capture| request.clone().customize().interceptor(capture).send();
@@ -118,7 +117,7 @@ impl IncidentManager {
             Call::StartIncident,
             call(Call::StartIncident, &connection.place, send).await,
         ) {
-            Ok(answer) if find::is_record(&answer.incident_record_arn) => {
+            Ok(answer) if record::is_record(&answer.incident_record_arn) => {
                 Ok(RecordId(answer.incident_record_arn))
             }
             Ok(_) => {
@@ -141,11 +140,11 @@ impl IncidentManager {
 
 impl IncidentSink for IncidentManager {
     async fn find(&self, search: &Search) -> Result<Vec<(Scope, Record)>, SinkError> {
-        find::records(&self.caller, search, &self.older).await
+        record::records(&self.caller, search, &self.older).await
     }
 
     async fn survey(&self, scopes: &[Scope]) -> Result<Vec<(Scope, Record)>, SinkError> {
-        find::open(&self.caller, scopes).await
+        record::open(&self.caller, scopes).await
     }
 
     /// What a start comes to is read: a drill's open record of the same plan may have taken it in, see `incident::drill`.
@@ -158,7 +157,7 @@ impl IncidentSink for IncidentManager {
         let mut pauses = AFTER_DRILL.into_iter();
         loop {
             match self.get(&record, Urgency::Start).await {
-                Ok(found) if find::shown(&found).source == DRILL_SOURCE => {}
+                Ok(found) if record::shown(&found).source == DRILL_SOURCE => {}
                 // A record that cannot be read is no reason to doubt it: a drill's was there before this call.
                 Ok(_) | Err(SinkError::Rejected { .. } | SinkError::NotFound | SinkError::TokenKnown) => {
                     return Ok(record);
@@ -166,7 +165,7 @@ impl IncidentSink for IncidentManager {
                 Err(error @ SinkError::Temporary { .. }) => return Err(error),
             }
             let Some(pause) = pauses.next() else { break };
-            token = request::token_after(&token, &record);
+            token = record::token_after(&token, &record);
             self.resolve(&record, "A drill, which a real incident has ended.", &token).await?;
             tokio::time::sleep(Duration::from_secs(pause)).await;
             record = self.start_as(start, &token).await?;
@@ -180,7 +179,7 @@ impl IncidentSink for IncidentManager {
     }
 
     async fn read(&self, record: &RecordId) -> Result<Record, SinkError> {
-        self.get(record, Urgency::Resolve).await.map(|found| find::record(record, &found))
+        self.get(record, Urgency::Resolve).await.map(|found| record::record(record, &found))
     }
 
     /// A token that is known has told this entry before: nothing is left to do.
@@ -191,9 +190,9 @@ impl IncidentSink for IncidentManager {
             .create_timeline_event()
             .client_token(&note.client_token)
             .incident_record_arn(&record.0)
-            .event_time(request::time(note.at))
-            .event_type(request::EVENT_TYPE)
-            .event_data(request::event_data(&note.text));
+            .event_time(record::time(note.at))
+            .event_type(record::EVENT_TYPE)
+            .event_data(record::event_data(&note.text));
         let send = |capture| request.clone().customize().interceptor(capture).send();
         match self.caller.settle(
             &connection,
@@ -207,14 +206,14 @@ impl IncidentSink for IncidentManager {
 
     async fn relate(&self, record: &RecordId, other: &RecordId, title: &str) -> Result<(), SinkError> {
         let connection = self.caller.connection(Call::UpdateRelatedItems, Urgency::Note).await?;
-        let update = request::related(other, title).ok_or_else(|| {
+        let update = record::related(other, title).ok_or_else(|| {
             let what = format!("the related record {other} could not be named");
             SinkError::Rejected { what, source: None }
         })?;
         let request = connection
             .incidents
             .update_related_items()
-            .client_token(request::relation_token(record, other))
+            .client_token(record::relation_token(record, other))
             .incident_record_arn(&record.0)
             .related_items_update(update);
         let send = |capture| request.clone().customize().interceptor(capture).send();
@@ -231,11 +230,11 @@ impl IncidentSink for IncidentManager {
     /// Reads before it writes: a person may have closed the record, and what people or the response plan wrote stays.
     async fn describe(&self, record: &RecordId, description: &Description) -> Result<(), SinkError> {
         let current = self.get(record, Urgency::Note).await?;
-        match find::record(record, &current).status {
+        match record::record(record, &current).status {
             RecordStatus::Resolved => return Ok(()),
             RecordStatus::Open => {}
         }
-        let ours = description.account.markdown(request::SUMMARY_MAX);
+        let ours = description.account.markdown(record::SUMMARY_MAX);
         if let Some(summary) = merged(current.summary().unwrap_or_default(), &ours) {
             let connection = self.caller.connection(Call::UpdateIncidentRecord, Urgency::Note).await?;
             let request = connection
@@ -243,7 +242,7 @@ impl IncidentSink for IncidentManager {
                 .update_incident_record()
                 .client_token(&description.client_token)
                 .arn(&record.0)
-                .summary(request::summary(&summary));
+                .summary(record::summary(&summary));
             let send = |capture| request.clone().customize().interceptor(capture).send();
             let answer = call(Call::UpdateIncidentRecord, &connection.place, send).await;
             match self.caller.settle(&connection, Call::UpdateIncidentRecord, answer) {
@@ -260,14 +259,14 @@ impl IncidentSink for IncidentManager {
     /// Reads before it writes: a person may have closed the record, and what people or the response plan wrote stays.
     async fn resolve(&self, record: &RecordId, summary: &str, client_token: &str) -> Result<(), SinkError> {
         let current = self.get(record, Urgency::Resolve).await?;
-        match find::record(record, &current).status {
+        match record::record(record, &current).status {
             RecordStatus::Resolved => return Ok(()),
             RecordStatus::Open => {}
         }
         let connection = self.caller.connection(Call::UpdateIncidentRecord, Urgency::Resolve).await?;
         let written = current.summary().unwrap_or_default();
         let summary = Some(summary).filter(|summary| !summary.is_empty());
-        let summary = summary.and_then(|ours| merged(written, ours)).map(|text| request::summary(&text));
+        let summary = summary.and_then(|ours| merged(written, ours)).map(|text| record::summary(&text));
         let request = connection
             .incidents
             .update_incident_record()
@@ -281,7 +280,7 @@ impl IncidentSink for IncidentManager {
             Ok(_) => Ok(()),
             // The token was used with another summary: the record is, or soon reads as, resolved.
             Err(SinkError::TokenKnown) => {
-                match find::record(record, &self.get(record, Urgency::Resolve).await?).status {
+                match record::record(record, &self.get(record, Urgency::Resolve).await?).status {
                     RecordStatus::Resolved => Ok(()),
                     RecordStatus::Open => {
                         let what = format!(
@@ -300,7 +299,7 @@ impl IncidentSink for IncidentManager {
 
 impl ShowingSink for IncidentManager {
     async fn show(&self, record: &RecordId) -> Result<Shown, SinkError> {
-        self.get(record, Urgency::Start).await.map(|found| find::shown(&found))
+        self.get(record, Urgency::Start).await.map(|found| record::shown(&found))
     }
 }
 

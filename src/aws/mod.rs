@@ -4,11 +4,10 @@
 //! | what | where, the ground first |
 //! |---|---|
 //! | what is called and which permission it needs | [`Call`] in `permission` |
-//! | what is written down of services that are called by hand; of time; of AWS's words | `api`, `timing`, `words` |
+//! | what AWS's answers say of time, and how far our clock is off; AWS's words | `timing` ([`AwsClock`]), `words` |
 //! | what a source is asked and says | `source` |
-//! | how it is reached, and how answers are bounded | `http`, `endpoint`, `guard` |
+//! | how it is reached, and how answers are bounded | `http`, `guard` |
 //! | where credentials come from, why there are none, how long they last | `credentials` |
-//! | what AWS's clock reads, and how far ours is off | [`AwsClock`] in `offset` |
 //! | what a call's failure means | `errors` |
 //! | how a call is made; those whose SDK crate is too heavy | `exchange`, `by_hand` |
 //! | who calls: Region and role, each with its clients | `connection` |
@@ -20,7 +19,6 @@
 //! The SDK's own retries are off: pollers, reconcilers and the publisher have their own back-off. The one exception is
 //! a wrong clock of ours, which the SDK learns from a refusal and which `exchange` therefore tries once more at once.
 
-mod api;
 mod budget;
 mod by_hand;
 mod caller;
@@ -28,14 +26,12 @@ mod cloudwatch;
 mod connection;
 mod credentials;
 mod ec2;
-mod endpoint;
 mod errors;
 mod exchange;
 mod guard;
 mod http;
 mod incident_manager;
 mod metrics;
-mod offset;
 mod ops_center;
 mod permission;
 pub mod poller;
@@ -45,15 +41,15 @@ mod timing;
 pub mod trial;
 mod words;
 
+pub use self::by_hand::partition;
+pub use self::timing::{AwsClock, ClockOffset};
 pub use connection::{AwsConnections, ConnectionSettings, StaticCredentials};
 pub use credentials::Outlook;
 pub use ec2::discover::{Discovered, DiscoveredTunnel, DiscoveredVpn, Question, Trouble, Which, discover};
-pub use endpoint::partition;
 pub use errors::{Failure, FailureKind};
 pub use http::HttpSettingsError;
 pub use incident_manager::IncidentManager;
 pub use metrics::CloudWatchMetrics;
-pub use offset::{AwsClock, ClockOffset};
 pub use ops_center::OpsCenter;
 pub use permission::Call;
 pub use sns::Sns;

@@ -5,7 +5,6 @@
 //! the one that was to be opened. The string is of connection and kind, so that twins come to one item.
 
 mod item;
-mod request;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -15,8 +14,8 @@ use std::time::Duration;
 use hyper::body::Bytes;
 use serde_json::{Value, json};
 
-use super::api::{Api, Draft};
 use super::budget::Urgency;
+use super::by_hand::{Api, Draft};
 use super::caller::{Caller, sink_error};
 use super::connection::AwsConnections;
 use super::errors::Failure;
@@ -178,7 +177,7 @@ impl OpsCenter {
     /// The connection's ARN, if the account is known.
     fn resource(&self, scope: &Scope) -> Option<String> {
         let account = self.account.lock().unwrap_or_else(PoisonError::into_inner).clone()?;
-        request::resource(&scope.resource, &account)
+        item::resource(&scope.resource, &account)
     }
 }
 
@@ -223,7 +222,7 @@ impl IncidentSink for OpsCenter {
         let since = json!({
             "Key": "CreatedTime",
             "Operator": "GreaterThan",
-            "Values": [request::time(clock::wall() - LOOK_BACK)],
+            "Values": [item::time(clock::wall() - LOOK_BACK)],
         });
         let closed = self.list(&[equal("Status", &["Resolved", "Closed"]), of_ours, since], urgency).await?;
         let mut newest: BTreeMap<Scope, Record> = BTreeMap::new();
@@ -253,7 +252,7 @@ impl IncidentSink for OpsCenter {
 
     async fn start(&self, start: &StartRequest) -> Result<RecordId, SinkError> {
         let resource = self.resource(&start.scope);
-        let input = request::create(start, &self.site, resource.as_deref());
+        let input = item::create(start, &self.site, resource.as_deref());
         let answer =
             match self.ask(Call::CreateOpsItem, Urgency::Start, "AmazonSSM.CreateOpsItem", input).await {
                 Ok(answer) => answer,
@@ -268,7 +267,7 @@ impl IncidentSink for OpsCenter {
             && let Some(resource) = self.resource(&start.scope)
         {
             // People have their item; what it lacks if this fails is in its evidence as well.
-            let change = json!({ "OperationalData": request::resources(&resource) });
+            let change = json!({ "OperationalData": item::resources(&resource) });
             drop(self.update(&record, Urgency::Note, change).await);
         }
         Ok(record)
@@ -281,11 +280,11 @@ impl IncidentSink for OpsCenter {
     /// Each site keeps a timeline of its own in the item, so that twins do not overwrite each other's.
     async fn note(&self, record: &RecordId, note: &Note) -> Result<(), SinkError> {
         let item = self.get(record, Urgency::Note).await?;
-        let key = request::timeline_key(&self.site);
+        let key = item::timeline_key(&self.site);
         let before = item.data.get(&key).map_or("", String::as_str);
-        match request::timeline(before, note) {
+        match item::timeline(before, note) {
             Some(after) => {
-                self.update(record, Urgency::Note, json!({ "OperationalData": request::text(&key, &after) }))
+                self.update(record, Urgency::Note, json!({ "OperationalData": item::text(&key, &after) }))
                     .await
             }
             None => Ok(()),
@@ -308,8 +307,7 @@ impl IncidentSink for OpsCenter {
         match (item.status, merged(&item.description, &description.account.markdown(DESCRIPTION_MAX))) {
             (RecordStatus::Resolved, _) | (RecordStatus::Open, None) => Ok(()),
             (RecordStatus::Open, Some(text)) => {
-                self.update(record, Urgency::Note, json!({ "Description": request::description(&text) }))
-                    .await
+                self.update(record, Urgency::Note, json!({ "Description": item::description(&text) })).await
             }
         }
     }
@@ -321,7 +319,7 @@ impl IncidentSink for OpsCenter {
             RecordStatus::Open => {
                 let mut change = json!({ "Status": "Resolved" });
                 if !summary.trim().is_empty() {
-                    change["OperationalData"] = request::text(request::SUMMARY, summary);
+                    change["OperationalData"] = item::text(item::SUMMARY, summary);
                 }
                 self.update(record, Urgency::Resolve, change).await
             }

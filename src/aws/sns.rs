@@ -9,8 +9,8 @@ use std::sync::Arc;
 use hyper::body::Bytes;
 use serde_json::json;
 
-use super::api::{Api, Draft, ErrorAnswer, form};
 use super::budget::Urgency;
+use super::by_hand::{Api, Draft, ErrorAnswer, form};
 use super::caller::{Caller, sink_error};
 use super::connection::AwsConnections;
 use super::errors::Failure;

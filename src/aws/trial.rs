@@ -4,25 +4,21 @@
 //! |---|---|
 //! | reads | by reading |
 //! | `DescribeVpnConnections` | with `DryRun` |
-//! | `PutMetricData` | with a datum that is too old to be taken ([`monitoring`]) |
-//! | `StartIncident` | with a response plan that does not exist ([`incident_manager`]) |
+//! | `PutMetricData` | with a datum that is too old to be taken ([`calls`]) |
+//! | `StartIncident` | with a response plan that does not exist ([`calls`]) |
 //! | what reads or writes an incident record | with a record that does not exist |
 //! | `AssumeRole` | by assuming the role |
-//! | `CreateOpsItem`, `Publish` | not at all ([`messages`]); whether a topic is there, by reading its attributes |
+//! | `CreateOpsItem`, `Publish` | not at all ([`calls`]); whether a topic is there, by reading its attributes |
 //!
 //! That a call was refused for want of a permission, AWS says itself. That it was refused for what it asked, and not for
 //! that, is all that the others can show: AWS documents nowhere that it looks at the permission first. Hence
 //! [`Verdict::NotDenied`], which is less than [`Verdict::Allowed`].
 
-mod incident_manager;
-mod messages;
-mod monitoring;
+mod calls;
 mod plans;
-mod statement;
 #[cfg(test)]
 mod tests;
 mod trier;
-mod verdict;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -31,10 +27,10 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 
 pub use self::plans::{Family, PlanUse, SeenPlan, folds};
-pub use self::statement::{Grant, Statement, Tried, statements};
+pub use self::trier::{Grant, Statement, Tried, statements};
 pub use self::trier::{Identity, Outcome};
+pub use self::trier::{Meant, Verdict};
 use self::trier::{Stop, Trier};
-pub use self::verdict::{Meant, Verdict};
 use super::connection::AwsConnections;
 use crate::domain::names::{AwsPlace, TunnelId, VpnId};
 
@@ -112,13 +108,13 @@ async fn at_place(connections: &AwsConnections, trial: Trial) -> Outcome {
         tasks.spawn(async move {
             match &one {
                 Use::TunnelState { vpns, stale_after, known_to_ec2 } => {
-                    monitoring::tunnel_state(&mut trier, vpns, *stale_after, known_to_ec2).await;
+                    calls::tunnel_state(&mut trier, vpns, *stale_after, known_to_ec2).await;
                 }
-                Use::VpnTelemetry => monitoring::telemetry(&mut trier).await,
-                Use::Metrics { namespace } => monitoring::metrics(&mut trier, namespace).await,
-                Use::IncidentManager { families } => incident_manager::all(&mut trier, families).await,
-                Use::OpsCenter => messages::ops_center(&mut trier).await,
-                Use::Topic { arn } => messages::topic(&mut trier, arn).await,
+                Use::VpnTelemetry => calls::telemetry(&mut trier).await,
+                Use::Metrics { namespace } => calls::metrics(&mut trier, namespace).await,
+                Use::IncidentManager { families } => calls::incident_manager(&mut trier, families).await,
+                Use::OpsCenter => calls::ops_center(&mut trier).await,
+                Use::Topic { arn } => calls::topic(&mut trier, arn).await,
             }
             (index, trier)
         });

@@ -1,21 +1,15 @@
 //! Reads the XML that EC2 answers with, and of it only what is needed: the rest holds the tunnels' pre-shared keys.
 
-mod configuration;
 #[cfg(test)]
 mod tests;
-mod xml;
 
-use std::io::BufRead;
+use std::io::{self, BufRead, Read};
 use std::net::IpAddr;
 
 use aws_smithy_types::DateTime;
 use aws_smithy_types::date_time::Format;
-
-#[cfg(test)]
-pub(super) use configuration::Inside;
-pub(super) use configuration::TunnelAddresses;
-pub(super) use xml::{Garbled, Pieces};
-use xml::{Leaf, walk};
+use quick_xml::Reader;
+use quick_xml::events::{BytesRef, Event};
 
 use crate::domain::time::Stamp;
 
@@ -101,7 +95,7 @@ pub(super) fn connections(body: impl BufRead) -> Result<Vec<VpnConnection>, Garb
                 "vpnConnectionId" => connection.id = text.to_owned(),
                 "state" => connection.state = text.to_owned(),
                 "customerGatewayConfiguration" if !text.is_empty() => {
-                    connection.configuration = Some(configuration::tunnels(text.as_bytes()));
+                    connection.configuration = Some(tunnels(text.as_bytes()));
                 }
                 _ => {}
             }
@@ -147,5 +141,249 @@ fn is_wanted(path: &str) -> bool {
         Some((TUNNEL_OPTIONS, field)) => field == "outsideIpAddress",
         Some((TAG, field)) => matches!(field, "key" | "value"),
         Some(_) | None => path == TAG,
+    }
+}
+
+// Reads `customerGatewayConfiguration`, the XML document inside the answer that a customer gateway is configured from: of
+// it the tunnels' addresses, and not the pre-shared keys beside them.
+
+/// The addresses of one `ipsec_tunnel`, as far as they are there.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(in crate::aws::ec2) struct TunnelAddresses {
+    /// AWS's end on the Internet, or in a private network.
+    pub(in crate::aws::ec2) outside_ip: Option<IpAddr>,
+    /// `tunnel_inside_address`.
+    pub(in crate::aws::ec2) inside_v4: Inside,
+    /// `tunnel_inside_ipv6_address`: a tunnel that carries IPv6 has both.
+    pub(in crate::aws::ec2) inside_v6: Inside,
+}
+
+/// The two ends inside a tunnel.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(in crate::aws::ec2) struct Inside {
+    /// `vpn_gateway`.
+    pub(in crate::aws::ec2) aws: Option<IpAddr>,
+    /// `customer_gateway`.
+    pub(in crate::aws::ec2) ours: Option<IpAddr>,
+}
+
+impl Inside {
+    /// AWS's end and ours, if both are known.
+    pub(in crate::aws::ec2) fn both(self) -> Option<(IpAddr, IpAddr)> {
+        self.aws.zip(self.ours)
+    }
+}
+
+impl TunnelAddresses {
+    /// Whether one of the addresses inside is AWS's own.
+    pub(in crate::aws::ec2) fn has_inside(&self, address: IpAddr) -> bool {
+        [self.inside_v4.aws, self.inside_v6.aws].contains(&Some(address))
+    }
+}
+
+const TUNNEL: &str = "/vpn_connection/ipsec_tunnel";
+
+/// The tunnels, in the order of the document.
+pub(super) fn tunnels(document: impl BufRead) -> Result<Vec<TunnelAddresses>, Garbled> {
+    let mut found: Vec<TunnelAddresses> = Vec::new();
+    let is_wanted = |path: &str| path.starts_with(TUNNEL) && path.ends_with("/ip_address");
+    walk(document, "/vpn_connection", is_wanted, |path, leaf| match leaf {
+        Leaf::Opened if path == TUNNEL => found.push(TunnelAddresses::default()),
+        Leaf::Opened => {}
+        Leaf::Closed(text) => {
+            let (Some(tunnel), Some(field)) = (found.last_mut(), path.strip_prefix(TUNNEL)) else { return };
+            let address = text.parse().ok();
+            match field {
+                "/vpn_gateway/tunnel_outside_address/ip_address" => tunnel.outside_ip = address,
+                "/vpn_gateway/tunnel_inside_address/ip_address" => tunnel.inside_v4.aws = address,
+                "/customer_gateway/tunnel_inside_address/ip_address" => tunnel.inside_v4.ours = address,
+                "/vpn_gateway/tunnel_inside_ipv6_address/ip_address" => tunnel.inside_v6.aws = address,
+                "/customer_gateway/tunnel_inside_ipv6_address/ip_address" => tunnel.inside_v6.ours = address,
+                _ => {}
+            }
+        }
+    })?;
+    Ok(found)
+}
+
+//--- walks an XML document without keeping more of it than is asked for: what it passes over may be secret
+
+/// The answer is not what EC2 answers: no words of it are kept, because they may be secrets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::aws::ec2) enum Garbled {
+    /// Not well-formed XML.
+    Malformed,
+    /// It ends before its root element does.
+    Truncated,
+    /// Another document.
+    Foreign,
+}
+
+impl AsRef<str> for Garbled {
+    fn as_ref(&self) -> &str {
+        match self {
+            Self::Malformed => "the answer is not well-formed XML",
+            Self::Truncated => "the answer is truncated",
+            Self::Foreign => "the answer is not EC2's",
+        }
+    }
+}
+
+/// What is told of an element.
+#[derive(PartialEq)]
+enum Leaf<'a> {
+    Opened,
+    /// With its text.
+    Closed(&'a str),
+}
+
+/// Deeper than any answer of EC2's.
+const DEEPEST: usize = 64;
+
+/// Tells by path of every element that it opens, and of those that are wanted that they close, with their text. No other
+/// text is ever copied out of the event buffer, and what the two buffers held is overwritten.
+fn walk(
+    body: impl BufRead,
+    root: &str,
+    is_wanted: impl Fn(&str) -> bool,
+    mut tell: impl FnMut(&str, Leaf<'_>),
+) -> Result<(), Garbled> {
+    let mut reader = Reader::from_reader(body);
+    reader.config_mut().expand_empty_elements = true;
+    let (mut buffer, mut text) = (Scrubbed::default(), Scrubbed::default());
+    let (mut path, mut depth) = (String::new(), 0_usize);
+    let mut complete = false;
+    loop {
+        buffer.0.clear();
+        match reader.read_event_into(&mut buffer.0).map_err(|_| Garbled::Malformed)? {
+            Event::Start(element) => {
+                depth += 1;
+                if depth > DEEPEST || complete {
+                    return Err(Garbled::Malformed);
+                }
+                path.push('/');
+                path.push_str(element.local_name().as_ref());
+                if depth == 1 && path != root {
+                    return Err(Garbled::Foreign);
+                }
+                text.0.clear();
+                tell(&path, Leaf::Opened);
+            }
+            Event::End(_) => {
+                depth = depth.checked_sub(1).ok_or(Garbled::Malformed)?;
+                if is_wanted(&path) {
+                    tell(&path, Leaf::Closed(text.as_str().trim()));
+                }
+                text.0.clear();
+                path.truncate(path.rfind('/').unwrap_or(0));
+                complete = depth == 0;
+            }
+            Event::Text(more) if is_wanted(&path) => text.push(&more)?,
+            Event::CData(more) if is_wanted(&path) => text.push(&more)?,
+            Event::GeneralRef(reference) if is_wanted(&path) => {
+                let character = character(&reference).ok_or(Garbled::Malformed)?;
+                text.push(character.encode_utf8(&mut [0; 4]))?;
+            }
+            Event::Eof if complete => return Ok(()),
+            Event::Eof if depth == 0 => return Err(Garbled::Foreign),
+            Event::Eof => return Err(Garbled::Truncated),
+            Event::Text(_)
+            | Event::CData(_)
+            | Event::GeneralRef(_)
+            | Event::Empty(_)
+            | Event::Comment(_)
+            | Event::Decl(_)
+            | Event::PI(_)
+            | Event::DocType(_) => {}
+        }
+    }
+}
+
+/// One of XML's five entities (XML 1.0, section 4.6), or a character by number.
+fn character(reference: &BytesRef<'_>) -> Option<char> {
+    match &**reference {
+        "lt" => Some('<'),
+        "gt" => Some('>'),
+        "amp" => Some('&'),
+        "apos" => Some('\''),
+        "quot" => Some('"'),
+        _ => reference.resolve_char_ref().ok().flatten(),
+    }
+}
+
+/// A buffer that texts of the answer pass through; wide enough for the longest (a customer gateway's configuration) not
+/// to move, and overwritten when done.
+struct Scrubbed(Vec<u8>);
+
+impl Scrubbed {
+    /// Adds to a text. One that would have to move, and leave a copy behind, is none of EC2's.
+    fn push(&mut self, more: &str) -> Result<(), Garbled> {
+        if self.0.capacity() - self.0.len() < more.len() {
+            return Err(Garbled::Malformed);
+        }
+        self.0.extend_from_slice(more.as_bytes());
+        Ok(())
+    }
+
+    /// The text: whole characters were added only.
+    fn as_str(&self) -> &str {
+        str::from_utf8(&self.0).unwrap_or_default()
+    }
+}
+
+impl Default for Scrubbed {
+    fn default() -> Self {
+        Self(Vec::with_capacity(128 * 1024))
+    }
+}
+
+impl Drop for Scrubbed {
+    fn drop(&mut self) {
+        self.0.resize(self.0.capacity(), 0);
+        self.0.fill(0);
+        // Keeps the writes from being optimised away with the buffer they go to.
+        std::hint::black_box(&self.0);
+    }
+}
+
+/// The pieces of a body, read one after the other where they are.
+pub(in crate::aws::ec2) struct Pieces<B> {
+    pieces: Vec<B>,
+    at: usize,
+    offset: usize,
+}
+
+impl<B: AsRef<[u8]>> Pieces<B> {
+    pub(in crate::aws::ec2) fn new(pieces: Vec<B>) -> Self {
+        Self { pieces, at: 0, offset: 0 }
+    }
+
+    /// Gives the pieces back, to be overwritten.
+    pub(in crate::aws::ec2) fn into_inner(self) -> Vec<B> {
+        self.pieces
+    }
+}
+
+impl<B: AsRef<[u8]>> Read for Pieces<B> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let from = self.fill_buf()?;
+        let count = from.len().min(into.len());
+        into[..count].copy_from_slice(&from[..count]);
+        self.consume(count);
+        Ok(count)
+    }
+}
+
+impl<B: AsRef<[u8]>> BufRead for Pieces<B> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        while self.pieces.get(self.at).is_some_and(|piece| piece.as_ref().len() <= self.offset) {
+            self.at += 1;
+            self.offset = 0;
+        }
+        Ok(self.pieces.get(self.at).map_or(&[], |piece| &piece.as_ref()[self.offset..]))
+    }
+
+    fn consume(&mut self, count: usize) {
+        self.offset += count;
     }
 }

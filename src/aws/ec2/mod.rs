@@ -1,24 +1,25 @@
 //! EC2's view of the tunnels: `DescribeVpnConnections`.
 
-mod addresses;
 mod answer;
-mod call;
 pub(super) mod discover;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::sync::Arc;
 
-use answer::{TunnelTelemetry, VpnConnection};
-pub(super) use call::Ec2;
+use hyper::body::Bytes;
 
+use self::answer::{Garbled, Pieces, TunnelAddresses, TunnelTelemetry, VpnConnection};
+use super::by_hand::{Api, ByHand, Draft, ErrorAnswer, form};
 use super::connection::Connection;
 use super::errors::{Failure, FailureKind};
 use super::permission::Call;
-use super::source::{Coverage, Heard, Remark};
+use super::source::{Agreement, Coverage, Heard, Remark};
 use super::timing::Exchange;
 use super::words::{MESSAGE_MAX, line};
 use crate::domain::event::{Reading, Telemetry, TelemetryStatus};
-use crate::domain::names::{TunnelId, VpnId};
+use crate::domain::names::{Role, TunnelId, VpnId};
+use crate::domain::plan::TunnelPlan;
 
 /// Connections per call. Each makes some 20 KB of the answer, and the answer is bounded.
 const PER_CALL: usize = 50;
@@ -40,7 +41,7 @@ pub(super) async fn ask(connection: &Connection, coverage: &Coverage) -> Result<
         for (vpn, tunnels) in batch {
             if let Some(Presence::Described(described)) = known.get(vpn) {
                 let configured = coverage.configured.get(vpn).map_or(&[][..], Vec::as_slice);
-                heard.addresses.extend(addresses::compare(vpn, configured, described));
+                heard.addresses.extend(compare(vpn, configured, described));
             }
             for tunnel in tunnels {
                 let (reading, remark) = read(tunnel, known.get(vpn));
@@ -130,9 +131,177 @@ fn read(tunnel: &TunnelId, known: Option<&Presence>) -> (Reading, Option<Remark>
     (Reading::Telemetry(Telemetry { status, message, last_status_change: *last_status_change }), remark)
 }
 
+/// The version of the EC2 API that the names in `answer` are of.
+const API_VERSION: &str = "2016-11-15";
+/// What every question begins with.
+const HEAD: [(&str, &str); 2] = [("Action", "DescribeVpnConnections"), ("Version", API_VERSION)];
+const API: Api = Api {
+    service_id: "EC2",
+    host: "ec2",
+    signing_name: "ec2",
+    error: |body| answer::error(body).map(|(code, message)| ErrorAnswer { code, message, existing: None }),
+    longest_answer: 8 << 20,
+};
+
+/// A client for the one call, made by hand: `aws-sdk-ec2` takes minutes and gigabytes to compile for it.
+///
+/// The answer holds pre-shared keys: it is read and parsed here, and dropped.
+#[derive(Debug)]
+pub(in crate::aws) struct Ec2(Arc<ByHand>);
+
+impl Ec2 {
+    /// `None` without a Region.
+    pub(in crate::aws) fn at(connection: &Connection) -> Option<Self> {
+        connection.by_hand(&API).map(Self)
+    }
+
+    /// Asks about these connections.
+    ///
+    /// # Errors
+    /// `NotFound` if AWS does not know one of them.
+    async fn describe(&self, ids: &BTreeSet<VpnId>) -> Result<(Vec<VpnConnection>, Exchange), Failure> {
+        self.ask(question(ids)).await
+    }
+
+    /// Asks which of these connections there are, and about them.
+    ///
+    /// # Errors
+    /// Never `NotFound`: that there is none is an answer.
+    async fn find(&self, ids: &BTreeSet<VpnId>) -> Result<(Vec<VpnConnection>, Exchange), Failure> {
+        self.ask(question_by_filter(ids)).await
+    }
+
+    /// Asks about the connections that have this tag. AWS takes `*` and `?` in the value as wildcards.
+    ///
+    /// # Errors
+    /// Never `NotFound`: that none has it is an answer.
+    async fn describe_tagged(
+        &self,
+        key: &str,
+        value: &str,
+    ) -> Result<(Vec<VpnConnection>, Exchange), Failure> {
+        self.ask(question_by_tag(key, value)).await
+    }
+
+    /// Finds out whether it may ask, and asks nothing: the answer would hold secrets that nobody needs for that.
+    ///
+    /// # Errors
+    /// `Denied` if it may not.
+    pub(in crate::aws) async fn dry_run(&self) -> Result<(), Failure> {
+        match self.ask(form(HEAD.into_iter().chain([("DryRun", "true")]))).await {
+            // "If you have the required permissions, the error response is DryRunOperation" (EC2 API Reference).
+            Err(failure) if failure.code() == Some("DryRunOperation") => Ok(()),
+            Ok(_) => Ok(()),
+            Err(failure) => Err(failure),
+        }
+    }
+
+    async fn ask(&self, body: String) -> Result<(Vec<VpnConnection>, Exchange), Failure> {
+        let draft = Draft { content_type: "application/x-www-form-urlencoded", target: None, body };
+        self.0.call(Call::DescribeVpnConnections, draft, parsed).await
+    }
+}
+
+fn parsed(pieces: Vec<Bytes>) -> Result<Vec<VpnConnection>, Garbled> {
+    let mut pieces = Pieces::new(pieces);
+    let connections = answer::connections(&mut pieces);
+    for piece in pieces.into_inner() {
+        // Overwritten where no one else holds it; the HTTP client may still share its read buffer.
+        if let Ok(mut owned) = piece.try_into_mut() {
+            owned.fill(0);
+        }
+    }
+    connections
+}
+
+/// The question as EC2's Query API has it.
+fn question(ids: &BTreeSet<VpnId>) -> String {
+    let ids: Vec<_> = ids
+        .iter()
+        .enumerate()
+        .map(|(index, id)| (format!("VpnConnectionId.{}", index + 1), id.as_str()))
+        .collect();
+    form(HEAD.into_iter().chain(ids.iter().map(|(name, id)| (name.as_str(), *id))))
+}
+
+fn question_by_filter(ids: &BTreeSet<VpnId>) -> String {
+    let values: Vec<_> = ids
+        .iter()
+        .enumerate()
+        .map(|(index, id)| (format!("Filter.1.Value.{}", index + 1), id.as_str()))
+        .collect();
+    let values = values.iter().map(|(name, id)| (name.as_str(), *id));
+    form(HEAD.into_iter().chain([("Filter.1.Name", "vpn-connection-id")]).chain(values))
+}
+
+fn question_by_tag(key: &str, value: &str) -> String {
+    let name = format!("tag:{key}");
+    form(HEAD.into_iter().chain([("Filter.1.Name", name.as_str()), ("Filter.1.Value.1", value)]))
+}
+
+//--- whether the addresses that AWS has are those of the configuration
+
+/// Lays AWS's addresses beside the configured ones; `None` where the answer has none to compare with.
+///
+/// Our own end (`source_ip`) is not compared: who sends from another address than AWS proposes may have reason to.
+fn compare(vpn: &VpnId, configured: &[Arc<TunnelPlan>], described: &VpnConnection) -> Option<Agreement> {
+    if described.state != "available" {
+        return None;
+    }
+    let theirs = theirs(described);
+    if theirs.is_empty() {
+        return None;
+    }
+    let listed = words(theirs.keys());
+    let mut complaints = Vec::new();
+    for tunnel in configured {
+        let outside_ip = tunnel.id.outside_ip;
+        match theirs.get(&outside_ip) {
+            None => complaints.push(format!("it has no tunnel with the configured outside_ip {outside_ip}")),
+            Some(Some(inside)) if tunnel.role != Role::Unused => {
+                let ends = words([inside.inside_v4.aws, inside.inside_v6.aws].iter().flatten());
+                if !ends.is_empty() && !inside.has_inside(tunnel.route.inside_ip) {
+                    complaints.push(format!(
+                        "its end inside the tunnel {outside_ip} is {ends}, not the configured inside_ip {}",
+                        tunnel.route.inside_ip
+                    ));
+                }
+            }
+            Some(Some(_) | None) => {}
+        }
+    }
+    let unknown = theirs.keys().filter(|ip| !configured.iter().any(|tunnel| tunnel.id.outside_ip == **ip));
+    complaints.extend(unknown.map(|ip| format!("its tunnel {ip} is not configured")));
+    let complaint = (!complaints.is_empty()).then(|| {
+        format!(
+            "AWS's addresses are not those of the configuration: {}; EC2 lists {listed}; `bothends discover {vpn}` \
+             prints them as a configuration",
+            complaints.join("; ")
+        )
+    });
+    Some(Agreement { vpn: vpn.clone(), complaint })
+}
+
+/// What AWS has by outside address; the addresses inside where its configuration for the gateway could be read.
+fn theirs(described: &VpnConnection) -> BTreeMap<IpAddr, Option<TunnelAddresses>> {
+    let listed = described.telemetry.iter().filter_map(|telemetry| telemetry.outside_ip);
+    let mut theirs: BTreeMap<IpAddr, Option<TunnelAddresses>> = listed.map(|ip| (ip, None)).collect();
+    if let Some(Ok(tunnels)) = &described.configuration {
+        theirs.extend(tunnels.iter().filter_map(|tunnel| Some((tunnel.outside_ip?, Some(*tunnel)))));
+    }
+    theirs
+}
+
+fn words<'a>(addresses: impl IntoIterator<Item = &'a IpAddr>) -> String {
+    addresses.into_iter().map(IpAddr::to_string).collect::<Vec<_>>().join(", ")
+}
+
 #[cfg(test)]
 mod tests {
+    use super::answer::{Garbled, Inside, TunnelTelemetry};
     use super::*;
+    use crate::domain::names::TunnelId;
+    use crate::domain::plan::Route;
 
     fn tunnel() -> TunnelId {
         TunnelId { vpn: VpnId::new("vpn-0123456789abcdef0"), outside_ip: "203.0.113.11".parse().unwrap() }
@@ -199,5 +368,106 @@ mod tests {
     #[test]
     fn a_connection_that_the_answer_leaves_out_is_garbage() {
         assert_eq!(read(&tunnel(), None).0, Reading::Garbage);
+    }
+
+    #[test]
+    fn the_form_names_every_connection_by_number() {
+        let ids = ["vpn-0a", "vpn-0b"].map(VpnId::new).into();
+        assert_eq!(
+            question(&ids),
+            "Action=DescribeVpnConnections&Version=2016-11-15&VpnConnectionId.1=vpn-0a&VpnConnectionId.2=vpn-0b"
+        );
+    }
+
+    #[test]
+    fn a_filter_names_every_connection_as_a_value() {
+        let ids = ["vpn-0a", "vpn-0b"].map(VpnId::new).into();
+        assert_eq!(
+            question_by_filter(&ids),
+            "Action=DescribeVpnConnections&Version=2016-11-15&Filter.1.Name=vpn-connection-id&Filter.1.Value.1=vpn-0a\
+             &Filter.1.Value.2=vpn-0b"
+        );
+    }
+
+    #[test]
+    fn a_tag_is_encoded_whatever_it_holds() {
+        assert_eq!(
+            question_by_tag("Stand ort", "Zürich & Bern=*"),
+            "Action=DescribeVpnConnections&Version=2016-11-15&Filter.1.Name=tag%3AStand%20ort\
+             &Filter.1.Value.1=Z%C3%BCrich%20%26%20Bern%3D%2A"
+        );
+    }
+
+    fn vpn() -> VpnId {
+        VpnId::new("vpn-0123456789abcdef0")
+    }
+
+    fn ip(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    fn configured(outside: &str, inside: &str, role: Role) -> Arc<TunnelPlan> {
+        Arc::new(TunnelPlan {
+            id: TunnelId { vpn: vpn(), outside_ip: ip(outside) },
+            name: outside.into(),
+            role,
+            route: Arc::new(Route { inside_ip: ip(inside), source_ip: ip("192.0.2.1"), interface: None }),
+        })
+    }
+
+    fn available(telemetry: &[&str], tunnels: &[(&str, &str)]) -> VpnConnection {
+        let telemetry = telemetry
+            .iter()
+            .map(|outside| TunnelTelemetry { outside_ip: Some(ip(outside)), ..TunnelTelemetry::default() });
+        let tunnel = |(outside, inside): &(&str, &str)| TunnelAddresses {
+            outside_ip: Some(ip(outside)),
+            inside_v4: Inside { aws: Some(ip(inside)), ours: None },
+            ..TunnelAddresses::default()
+        };
+        VpnConnection {
+            state: "available".to_owned(),
+            configuration: Some(Ok(tunnels.iter().map(tunnel).collect())),
+            telemetry: telemetry.collect(),
+            ..VpnConnection::default()
+        }
+    }
+
+    fn complaint(configured: &[Arc<TunnelPlan>], described: &VpnConnection) -> Option<String> {
+        compare(&vpn(), configured, described).unwrap().complaint
+    }
+
+    #[test]
+    fn addresses_that_agree_are_no_complaint_and_an_unused_tunnel_is_configured_too() {
+        let ours = [
+            configured("203.0.113.11", "169.254.10.1", Role::Active),
+            configured("203.0.113.12", "169.254.99.1", Role::Unused),
+        ];
+        let theirs = available(
+            &["203.0.113.11", "203.0.113.12"],
+            &[("203.0.113.11", "169.254.10.1"), ("203.0.113.12", "169.254.11.1")],
+        );
+        assert_eq!(complaint(&ours, &theirs), None);
+        let by_telemetry_alone = VpnConnection { configuration: Some(Err(Garbled::Truncated)), ..theirs };
+        assert_eq!(complaint(&ours, &by_telemetry_alone), None);
+    }
+
+    #[test]
+    fn every_address_that_differs_is_named_with_what_aws_lists() {
+        let ours = [
+            configured("203.0.113.11", "169.254.10.5", Role::Active),
+            configured("203.0.113.99", "169.254.11.1", Role::Standby),
+        ];
+        let theirs = available(&["203.0.113.12"], &[("203.0.113.11", "169.254.10.1")]);
+        insta::assert_snapshot!(complaint(&ours, &theirs).unwrap(), @r"
+        AWS's addresses are not those of the configuration: its end inside the tunnel 203.0.113.11 is 169.254.10.1, not the configured inside_ip 169.254.10.5; it has no tunnel with the configured outside_ip 203.0.113.99; its tunnel 203.0.113.12 is not configured; EC2 lists 203.0.113.11, 203.0.113.12; `bothends discover vpn-0123456789abcdef0` prints them as a configuration
+        ");
+    }
+
+    #[test]
+    fn where_there_is_nothing_to_compare_with_nothing_is_said() {
+        let ours = [configured("203.0.113.11", "169.254.10.1", Role::Active)];
+        assert_eq!(compare(&vpn(), &ours, &available(&[], &[])), None);
+        let going = VpnConnection { state: "deleting".to_owned(), ..available(&["203.0.113.12"], &[]) };
+        assert_eq!(compare(&vpn(), &ours, &going), None);
     }
 }

@@ -1,5 +1,7 @@
-//! Makes the calls of a trial at one place, and takes down what comes of them.
+//! Makes the calls of a trial at one place, and takes down what comes of them: which permission each needs, and what the answer says
+//! of it.
 
+use std::collections::BTreeMap;
 use std::error::Error;
 use std::future::Future;
 use std::sync::Arc;
@@ -8,14 +10,14 @@ use std::time::Duration;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use serde::Serialize;
 
 use super::plans::SeenPlan;
-use super::statement::{Grant, Tried};
-use super::verdict::{Meant, Verdict};
 use crate::aws::connection::Connection;
 use crate::aws::errors::{Failure, FailureKind};
 use crate::aws::exchange::{Capture, call};
 use crate::aws::permission::Call;
+use crate::domain::names::AwsPlace;
 
 /// A call that is throttled is made again, so often at most: a check makes more calls at once than the daemon does.
 const ATTEMPTS: u32 = 4;
@@ -216,4 +218,167 @@ where
     Sent: Future<Output = Result<T, SdkError<E, HttpResponse>>>,
 {
     call(of, &connection.place, send).await.map(|(value, _)| value)
+}
+
+//--- what a call that was tried needs, and the statement of an IAM policy that gives it, as narrow as in
+//--- packaging/aws/daemon-role.yaml
+
+/// What a call must be allowed on.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Grant {
+    resources: Vec<String>,
+    condition: Option<(&'static str, String)>,
+}
+
+impl Grant {
+    /// On one resource; where there is none, on nothing that can be named.
+    pub fn on(resource: Option<&str>) -> Self {
+        Self { resources: vec![resource.unwrap_or("*").to_owned()], condition: None }
+    }
+
+    /// On any of these.
+    pub fn on_any(resources: Vec<String>) -> Self {
+        Self { resources, condition: None }
+    }
+
+    /// The action can be limited to a Region and no further.
+    pub fn in_region(place: &AwsPlace) -> Self {
+        Self::if_equal("aws:RequestedRegion", place.region.as_deref().unwrap_or_default())
+    }
+
+    /// The action cannot be limited to resources, but by this condition.
+    pub fn if_equal(key: &'static str, value: &str) -> Self {
+        Self { resources: vec!["*".to_owned()], condition: Some((key, value.to_owned())) }
+    }
+}
+
+/// One call that was tried.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tried {
+    /// The call.
+    pub call: Call,
+    /// What it was about, in a few words.
+    pub on: String,
+    /// What came of it.
+    pub verdict: Verdict,
+    /// What the call needs.
+    pub grant: Grant,
+}
+
+/// A statement, as JSON has it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Statement {
+    effect: &'static str,
+    action: Vec<&'static str>,
+    resource: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    condition: Option<BTreeMap<&'static str, BTreeMap<&'static str, String>>>,
+}
+
+/// The statements to add for what was denied: one for all that is allowed on the same.
+pub fn statements<'a>(tried: impl IntoIterator<Item = &'a Tried>) -> Vec<Statement> {
+    let mut grants: Vec<(&Grant, Vec<&'static str>)> = Vec::new();
+    for Tried { call, on: _, verdict, grant } in tried {
+        // It needs no permission (STS API Reference): what stands in its way is another call.
+        if *call == Call::GetCallerIdentity {
+            continue;
+        }
+        match verdict {
+            Verdict::Denied => {}
+            Verdict::Allowed
+            | Verdict::NotDenied
+            | Verdict::NoCredentials
+            | Verdict::NotTried
+            | Verdict::Failed => continue,
+        }
+        let action = call.permission();
+        match grants.iter_mut().find(|(known, _)| *known == grant) {
+            Some((_, actions)) if actions.contains(&action) => {}
+            Some((_, actions)) => actions.push(action),
+            None => grants.push((grant, vec![action])),
+        }
+    }
+    let statement = |(grant, action): (&Grant, Vec<&'static str>)| Statement {
+        effect: "Allow",
+        action,
+        resource: grant.resources.clone(),
+        condition: grant
+            .condition
+            .as_ref()
+            .map(|(key, value)| BTreeMap::from([("StringEquals", BTreeMap::from([(*key, value.clone())]))])),
+    };
+    grants.into_iter().map(statement).collect()
+}
+
+//--- what an answer says of a permission
+
+/// What a call was meant to bring.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Meant {
+    /// An answer.
+    Answer,
+    /// An answer, if there is what it asks about.
+    AnswerIfThere,
+    /// A refusal: what it asks for cannot be.
+    Refusal,
+}
+
+/// What a trial showed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Verdict {
+    /// AWS did what was asked.
+    Allowed,
+    /// AWS refused what was asked, as it was meant to, and not for want of a permission.
+    NotDenied,
+    /// A permission is missing.
+    Denied,
+    /// There are no credentials, or AWS does not accept them.
+    NoCredentials,
+    /// It was not tried.
+    NotTried,
+    /// Something else went wrong, so that nothing is known.
+    Failed,
+}
+
+impl Verdict {
+    /// What an answer shows.
+    pub fn of(meant: Meant, answer: Result<(), FailureKind>) -> Self {
+        match answer {
+            Ok(()) => Self::Allowed,
+            Err(FailureKind::Denied) => Self::Denied,
+            Err(
+                FailureKind::CredentialsRefused
+                | FailureKind::CredentialsMissing
+                | FailureKind::CredentialsFailed,
+            ) => Self::NoCredentials,
+            Err(FailureKind::NotFound) => match meant {
+                Meant::Refusal | Meant::AnswerIfThere => Self::NotDenied,
+                Meant::Answer => Self::Failed,
+            },
+            Err(FailureKind::Rejected | FailureKind::TokenKnown | FailureKind::Contended) => match meant {
+                Meant::Refusal => Self::NotDenied,
+                Meant::Answer | Meant::AnswerIfThere => Self::Failed,
+            },
+            Err(
+                FailureKind::Throttled { .. }
+                | FailureKind::TimedOut
+                | FailureKind::Unreachable
+                | FailureKind::ServiceFault
+                | FailureKind::Garbage,
+            ) => Self::Failed,
+        }
+    }
+
+    /// The words in the table.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Allowed => "allowed",
+            Self::NotDenied => "not denied",
+            Self::Denied => "denied",
+            Self::NoCredentials => "no credentials",
+            Self::NotTried => "not tried",
+            Self::Failed => "failed",
+        }
+    }
 }
