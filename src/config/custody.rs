@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::files;
+use super::problem::Provenance;
 use super::problem::{ConfigProblem, ProblemKind};
-use super::provenance::Provenance;
 use crate::access::{self, Foreign, Secret, UNKNOWN_USER};
 
 /// What AWS's own files keep secret; the id of a key alone is in many a file that all may read.

@@ -11,10 +11,10 @@ use toml::Spanned;
 use toml::de::{DeArray, DeTable, DeValue};
 
 use self::outline::Outline;
-use super::excerpt::{self, FOUND_MAX, quoted};
 use super::hints;
+use super::problem::Provenance;
+use super::problem::{self, FOUND_MAX, quoted};
 use super::problem::{Notes, ProblemKind};
-use super::provenance::Provenance;
 use super::schema::{self, Key, ROOT, Renamed, Shape, join};
 
 /// What toml says of a key that is there already.
@@ -236,7 +236,7 @@ impl<'a> Walk<'a> {
             DeValue::Array(_) => "a list".to_owned(),
             DeValue::Table(_) => "a table".to_owned(),
         };
-        let found = excerpt::of_key(path, found);
+        let found = problem::of_key(path, found);
         self.notes.problem(place.clone(), path, ProblemKind::Value { found, allowed });
         ValueKind::Nil
     }
@@ -279,7 +279,7 @@ impl<'a> Walk<'a> {
         // Quoted keys may hold anything, so that what is no bare key is shown quoted as well.
         let plain =
             written.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-') && written.len() <= 64;
-        let plain = plain && !excerpt::looks_like_secret(written);
+        let plain = plain && !problem::looks_like_secret(written);
         let shown = if plain { written.to_owned() } else { quoted(written) };
         self.notes.problem(place, join(at, &shown), ProblemKind::Other(what));
     }

@@ -5,7 +5,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::duration::{self, ShownDuration};
+use super::quantity::{self, ShownDuration};
 
 /// What word processors, wikis and chats make of straight quotes.
 const TYPOGRAPHIC: [char; 13] = [
@@ -86,7 +86,7 @@ pub(super) fn of_duration(text: &str) -> Option<String> {
     }
     let Some(at) = text.find(|c: char| !c.is_ascii_digit() && c != '.') else { return of_text(text) };
     let (number, unit) = text.split_at(at);
-    match (number.parse::<f64>(), duration::unit(unit.trim())) {
+    match (number.parse::<f64>(), quantity::duration_unit(unit.trim())) {
         (Ok(number), Some(unit)) if number.fract() != 0.0 => {
             let meant =
                 Duration::try_from_secs_f64((unit.as_secs_f64() * number * 1e3).round() / 1e3).ok()?;

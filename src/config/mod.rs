@@ -2,19 +2,12 @@
 //!
 //! Files are read in order ([`files`]), each is walked once along the [`schema`] with its line numbers kept
 //! ([`document`]), the crate `config` merges the single tables and the environment ([`merge`]), and the merged values are
-//! read into domain types ([`build`]). No step stops at the first problem: all of them are listed at once, up to a bound, each
+//! read into domain types ([`globals`], [`vpns`], [`sinks`]). No step stops at the first problem: all of them are listed at once, up to a bound, each
 //! with file, line, key, the value found and what is expected.
 
-mod addresses;
-mod build;
-mod consequences;
 mod custody;
 mod describe;
-mod destination;
 mod document;
-mod duration;
-mod environment;
-mod excerpt;
 mod files;
 mod globals;
 mod hints;
@@ -22,15 +15,11 @@ mod merge;
 pub mod needs;
 pub mod patterns;
 mod problem;
-mod provenance;
-mod reach;
-mod rules;
+mod quantity;
 mod schema;
 mod section;
 mod settings;
 mod sinks;
-mod size;
-mod surroundings;
 #[cfg(test)]
 mod tests;
 mod vpns;
@@ -39,24 +28,26 @@ mod webhook;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::Arc;
+
+use self::files::{ReadBy, Surroundings};
+use self::merge::Merged;
+use self::problem::Notes;
+use self::schema::RENAMED;
+use self::section::Section;
+use self::sinks::{Beside, SinkReader};
+use self::vpns::{Common, VpnReader};
+use crate::domain::names::Kind;
+use crate::domain::plan::Plan;
 
 pub use self::custody::{exposed, exposed_beside, exposed_credentials, exposed_of_aws, foreign};
 pub use self::describe::describe;
-pub use self::files::{closed_to, host_name, unread};
+pub use self::files::{SERVICE, WebhookTrial, closed_to, host_name, unread};
 pub use self::hints::is_hidden;
-pub use self::problem::{ConfigProblem, PROBLEMS_MAX, ProblemKind, Rejection, Warning};
-pub use self::provenance::Provenance;
-pub use self::reach::SERVICE;
+pub use self::problem::{ConfigProblem, PROBLEMS_MAX, ProblemKind, Provenance, Rejection, Warning};
 pub use self::settings::{
     AwsDefaults, CloudWatchSettings, Config, HttpSettings, Loaded, Mode, SinkSettings, Vendor, VpnDetails,
 };
-pub use self::surroundings::WebhookTrial;
-
-use self::problem::Notes;
-use self::reach::ReadBy;
-use self::schema::RENAMED;
-use self::section::Section;
-use self::surroundings::Surroundings;
 
 /// Where the package puts it.
 pub const DEFAULT_PATH: &str = "/etc/bothends/bothends.toml";
@@ -145,8 +136,8 @@ pub fn listener(path: &Path, env: &BTreeMap<String, String>) -> SocketAddr {
         .iter()
         .filter_map(|file| document::parse(&file.path, &file.text, RENAMED, &mut notes))
         .collect();
-    let variables = environment::overrides(env, RENAMED, &mut notes);
-    let merged = merge::merge(path, documents, variables, &mut notes);
+    let overrides = merge::overrides(env, RENAMED, &mut notes);
+    let merged = merge::merge(path, documents, overrides, &mut notes);
     globals::http(&Section::root(&merged).section("http"), &mut notes).listen
 }
 
@@ -178,11 +169,96 @@ fn read(
         .iter()
         .filter_map(|file| document::parse(&file.path, &file.text, surroundings.renamed, &mut notes))
         .collect();
-    let variables = environment::overrides(surroundings.env, surroundings.renamed, &mut notes);
+    let overrides = merge::overrides(surroundings.env, surroundings.renamed, &mut notes);
     let complete = notes.files_complete();
 
-    let merged = merge::merge(path, documents, variables, &mut notes);
-    let config = build::config(&merged, surroundings, complete, &mut notes);
+    let merged = merge::merge(path, documents, overrides, &mut notes);
+    let config = config_of(&merged, surroundings, complete, &mut notes);
     let warnings = notes.finish()?;
     Ok(Loaded { config, warnings, files: files.into_iter().map(|file| file.path).collect() })
+}
+
+/// Merged values → [`Config`]. The result is of use only if nothing was noted. `complete`: every file was understood, so that what is not
+/// there is known to be missing.
+fn config_of(merged: &Merged, surroundings: &Surroundings<'_>, complete: bool, notes: &mut Notes) -> Config {
+    let root = Section::root(merged);
+    let site = globals::site(&root.section("site"), surroundings.host_name.as_deref(), notes);
+    let votes_if_address = globals::votes_if_address(&root.section("site"), notes);
+    let (aws, aws_rules) = globals::aws(&root.section("aws"), notes);
+    let probe = globals::probe(&root.section("probe"), globals::PROBE_DEFAULT, notes);
+    let incident_section = root.section("incident");
+    let incident = globals::incident(&incident_section, globals::INCIDENT_DEFAULT, notes);
+    let mode = incident_section.text("mode", &patterns::MODE, notes).unwrap_or(Mode::Raise);
+    let cloudwatch = globals::cloudwatch(&root.section("cloudwatch"), notes);
+    let http = globals::http(&root.section("http"), notes);
+    let store = globals::store(&root.section("store"), surroundings.env, cloudwatch.is_some(), notes);
+
+    let common = Common { aws, metrics: cloudwatch, aws_rules, probe, incident };
+    let mut vpns = VpnReader::default();
+    for item in &merged.vpns {
+        vpns.read(&Section::item(item, &merged.main), &common, notes);
+    }
+    let mut sinks = SinkReader::default();
+    for item in &merged.sinks {
+        let beside = Beside { vpns: &vpns, region: common.aws.region.as_deref(), surroundings, complete };
+        sinks.read(&Section::item(item, &merged.main), &beside, notes);
+    }
+    if complete {
+        presence(merged, mode, notes);
+    }
+
+    let VpnReader { plans, settings, .. } = vpns;
+    let SinkReader { settings: sinks, .. } = sinks;
+    let plan = Plan { site, votes_if_address, vpns: plans, sinks: Vec::new() };
+    match mode {
+        Mode::Raise => homeless(&plan, &sinks, &merged.main, notes),
+        Mode::Observe => {}
+    }
+    let told = match mode {
+        Mode::Raise => sinks.iter().map(SinkSettings::plan).collect(),
+        Mode::Observe => Vec::new(),
+    };
+    Config {
+        plan: Arc::new(Plan { sinks: told, ..plan }),
+        mode,
+        aws: common.aws,
+        vpns: settings,
+        sinks,
+        cloudwatch: common.metrics,
+        http,
+        store,
+    }
+}
+
+/// Without a connection there is nothing to watch; without a sink nobody would ever be paged.
+fn presence(merged: &Merged, mode: Mode, notes: &mut Notes) {
+    let mut missing = |key: &str, allowed: &str| {
+        notes.problem(merged.main.clone(), key, ProblemKind::Missing { allowed: allowed.to_owned() });
+    };
+    if merged.vpns.is_empty() {
+        missing("vpn", "at least one [[vpn]]");
+    }
+    if merged.sinks.is_empty() && mode == Mode::Raise {
+        missing(
+            "incident.sink",
+            "at least one [[incident.sink]]; or [incident] mode = \"observe\", which records incidents and pages nobody",
+        );
+    }
+}
+
+/// Warns of incidents that would open and go nowhere.
+fn homeless(plan: &Plan, sinks: &[SinkSettings], main: &Provenance, notes: &mut Notes) {
+    for vpn in &plan.vpns {
+        let lost: Vec<_> = Kind::ALL
+            .into_iter()
+            .filter(|kind| vpn.incident.open_after(*kind).is_some())
+            .filter(|kind| !sinks.iter().any(|sink| sink.plan().takes(&vpn.id, *kind)))
+            .map(Kind::as_str)
+            .collect();
+        if !lost.is_empty() {
+            let what =
+                format!("no sink takes {} of {}: recorded, but not sent to anybody", lost.join(", "), vpn.id);
+            notes.warning(main.clone(), "incident.sink", what);
+        }
+    }
 }

@@ -7,15 +7,15 @@ use std::time::Duration;
 use ::config::{Map, Value, ValueKind};
 
 use super::document::ListedTable;
-use super::duration::DurationBounds;
-use super::excerpt::{self, quoted};
 use super::hints;
 use super::merge::Merged;
 use super::patterns::Rule;
+use super::problem::Provenance;
+use super::problem::{self, quoted};
 use super::problem::{Notes, ProblemKind};
-use super::provenance::Provenance;
+use super::quantity::DurationBounds;
+use super::quantity::SizeBounds;
 use super::schema::join;
-use super::size::SizeBounds;
 
 /// A table; one that is not there has no keys.
 #[derive(Debug)]
@@ -45,7 +45,7 @@ impl<'a> Section<'a> {
     }
 
     fn of(path: String, value: &'a Value, fallback: &Provenance) -> Self {
-        let place = Provenance::of(value, &path).unwrap_or_else(|| fallback.clone());
+        let place = Provenance::of(value).unwrap_or_else(|| fallback.clone());
         Self { path, place, keys: table(value) }
     }
 
@@ -83,9 +83,7 @@ impl<'a> Section<'a> {
 
     /// Where `key` is set, or where the table begins if it is not.
     pub(super) fn place(&self, key: &str) -> Provenance {
-        self.get(key)
-            .and_then(|value| Provenance::of(value, &self.path(key)))
-            .unwrap_or_else(|| self.place.clone())
+        self.get(key).and_then(Provenance::of).unwrap_or_else(|| self.place.clone())
     }
 
     /// A text that obeys `rule`.
@@ -183,7 +181,7 @@ impl<'a> Section<'a> {
         let mut found = Vec::new();
         for (index, value) in list.iter().enumerate() {
             let path = format!("{}[{index}]", self.path(key));
-            let place = Provenance::of(value, &path).unwrap_or_else(|| self.place(key));
+            let place = Provenance::of(value).unwrap_or_else(|| self.place(key));
             if let Some(value) = checked(value, (&path, &place), &Expected::text(rule), notes, |value| {
                 text(value).and_then(rule.parse)
             }) {
@@ -295,7 +293,7 @@ fn checked<'a, T>(
     }
     let parsed = parse(value);
     if parsed.is_none() {
-        let found = excerpt::of_key(path, found(value, notes.written(place, path)));
+        let found = problem::of_key(path, found(value, notes.written(place, path)));
         let hint = expected.hint.on(value).map(|hint| format!("; {hint}")).unwrap_or_default();
         let allowed = format!("{}{hint}", expected.allowed);
         notes.problem(place.clone(), path, ProblemKind::Value { found, allowed });

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
-use super::reach::ReadBy;
+use super::files::ReadBy;
 use super::schema::RENAMED;
 use super::{Config, Loaded, Rejection, Surroundings, load_in};
 

@@ -4,17 +4,13 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::domain::names::{AwsPlace, Role, SourceId, SourceKind, TunnelId, VpnId};
-use crate::domain::plan::{AwsRules, IncidentRules, ProbeRules, Route, TunnelPlan, VpnPlan};
-
-use super::addresses::{AddressKind, Addresses};
-use super::consequences::metrics_elsewhere;
-use super::patterns;
-use super::problem::Notes;
-use super::provenance::Provenance;
-use super::rules;
+use super::describe::metrics_elsewhere;
+use super::problem::{Notes, Provenance};
 use super::section::Section;
 use super::settings::{AwsDefaults, CloudWatchSettings, VpnDetails};
+use super::{globals, patterns};
+use crate::domain::names::{AwsPlace, Role, SourceId, SourceKind, TunnelId, VpnId};
+use crate::domain::plan::{AwsRules, IncidentRules, ProbeRules, Route, TunnelPlan, VpnPlan};
 
 /// What holds for every connection that says nothing else.
 #[derive(Debug)]
@@ -66,8 +62,8 @@ impl VpnReader {
                 section.warn(key, what, notes);
             }
         }
-        let probe = rules::probe(&section.section("probe"), common.probe, notes);
-        let incident = rules::incident(&section.section("incident"), common.incident, notes);
+        let probe = globals::probe(&section.section("probe"), common.probe, notes);
+        let incident = globals::incident(&section.section("incident"), common.incident, notes);
         let tunnels = self.tunnels(section, id.as_ref(), notes);
 
         let (Some(id), Some(tunnels)) = (id, tunnels) else { return };
@@ -185,7 +181,7 @@ fn sources(vpn: &VpnDetails, aws: &AwsDefaults) -> Vec<SourceId> {
 
 /// What may be there only once, and where it was seen.
 #[derive(Debug)]
-pub(super) struct Once<T>(BTreeMap<T, (Provenance, String)>);
+struct Once<T>(BTreeMap<T, (Provenance, String)>);
 
 impl<T> Default for Once<T> {
     fn default() -> Self {
@@ -195,12 +191,94 @@ impl<T> Default for Once<T> {
 
 impl<T: Ord> Once<T> {
     /// Notes it if `key` of `section` says what another has said.
-    pub(super) fn claim(&mut self, value: T, section: &Section<'_>, key: &str, notes: &mut Notes) {
+    fn claim(&mut self, value: T, section: &Section<'_>, key: &str, notes: &mut Notes) {
         match self.0.get(&value) {
             Some((place, path)) => section.wrong(key, format!("is the same as {path} at {place}"), notes),
             None => {
                 self.0.insert(value, (section.place(key), section.path(key)));
             }
         }
+    }
+}
+
+//--- whether the addresses of the tunnels are plausible for the ends that they are given for
+
+/// What an address of a tunnel is said to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum AddressKind {
+    /// AWS's, outside.
+    Outside,
+    /// AWS's, inside the tunnel.
+    Inside,
+    /// This host's, inside the tunnel.
+    Source,
+}
+
+impl AddressKind {
+    const ALL: [Self; 3] = [Self::Outside, Self::Inside, Self::Source];
+
+    const fn key(self) -> &'static str {
+        match self {
+            Self::Outside => "outside_ip",
+            Self::Inside => "inside_ip",
+            Self::Source => "source_ip",
+        }
+    }
+}
+
+/// The addresses read so far, and where each was first seen as what.
+#[derive(Debug, Default)]
+struct Addresses(BTreeMap<(IpAddr, AddressKind), (Provenance, String)>);
+
+impl Addresses {
+    /// Notes what makes `address` implausible as this end of the tunnel that `section` describes.
+    fn claim(&mut self, end: AddressKind, address: IpAddr, section: &Section<'_>, notes: &mut Notes) {
+        if let Some(what) = odd(end, address) {
+            section.warn(end.key(), what, notes);
+        }
+        for other in AddressKind::ALL {
+            let Some((place, path)) = self.0.get(&(address, other)) else { continue };
+            match (end, other) {
+                (AddressKind::Outside, AddressKind::Outside)
+                | (AddressKind::Inside, AddressKind::Inside)
+                | (AddressKind::Source, AddressKind::Source) => {}
+                (AddressKind::Outside, AddressKind::Inside | AddressKind::Source)
+                | (AddressKind::Inside | AddressKind::Source, AddressKind::Outside) => {
+                    let what = format!(
+                        "{address} is {path} at {place}, too: no address is both outside and inside a tunnel"
+                    );
+                    section.wrong(end.key(), what, notes);
+                }
+                (AddressKind::Inside, AddressKind::Source) | (AddressKind::Source, AddressKind::Inside) => {
+                    let what = format!(
+                        "{address} is {path} at {place}, too: inside_ip is AWS's end, source_ip this host's; are \
+                         they swapped in one of the two?"
+                    );
+                    section.warn(end.key(), what, notes);
+                }
+            }
+        }
+        let seen = (section.place(end.key()), section.path(end.key()));
+        self.0.entry((address, end)).or_insert(seen);
+    }
+}
+
+/// What is unusual about an address. The ends inside lie in 169.254.0.0/16 and fd00::/8 (Site-to-Site VPN user guide, "Tunnel
+/// options"). `source_ip` may be any address of this host that AWS has a route back to.
+fn odd(end: AddressKind, address: IpAddr) -> Option<String> {
+    let inside = match address {
+        IpAddr::V4(ip) => ip.is_link_local(),
+        IpAddr::V6(ip) => ip.is_unique_local(),
+    };
+    match (end, inside) {
+        // An outside address of 169.254.0.0/16 is refused before.
+        (AddressKind::Outside, true) => Some(format!(
+            "{address} looks like an address inside the tunnel; AWS has data only by the tunnel's outside address"
+        )),
+        (AddressKind::Inside, false) => Some(format!(
+            "{address} is not an inside address of AWS's (169.254.0.0/16, fd00::/8): if its replies do not come through the \
+             tunnel, a dead tunnel looks up"
+        )),
+        (AddressKind::Outside, false) | (AddressKind::Inside, true) | (AddressKind::Source, _) => None,
     }
 }

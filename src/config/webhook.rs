@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::duration::DurationBounds;
-use super::excerpt;
+use super::files::Surroundings;
+use super::files::{self, ReadBy};
 use super::patterns;
+use super::problem;
 use super::problem::Notes;
-use super::reach::{self, ReadBy};
+use super::quantity::DurationBounds;
 use super::section::Section;
-use super::surroundings::Surroundings;
 use crate::access::{self, Secret};
 use crate::settings::{WebhookBody, WebhookPreset, WebhookSettings, WebhookUrl};
 
@@ -66,7 +66,7 @@ pub(super) fn read(
     let allow_http = section.flag("allow_http", notes).unwrap_or(false);
     let ca_file = section.text("ca_file", &patterns::FILE_PATH, notes);
     if let Some(path) = &ca_file {
-        reach::look(section, "ca_file", path, surroundings.reader, notes);
+        files::look(section, "ca_file", path, surroundings.reader, notes);
     }
     let url = url(section, surroundings, preset, allow_http, notes);
     let headers = headers(section, secret.is_some(), notes);
@@ -201,7 +201,7 @@ fn secret(
     let (file, credential) = (format!("{what}_file"), format!("{what}_credential"));
     let path = section.text(&file, &patterns::FILE_PATH, notes);
     let name = section.text(&credential, &patterns::CREDENTIAL, notes);
-    let pasted = |text: Option<&str>| text.is_some_and(excerpt::looks_like_secret);
+    let pasted = |text: Option<&str>| text.is_some_and(problem::looks_like_secret);
     let both = [(&file, path.as_deref().and_then(Path::to_str)), (&credential, name.as_deref())];
     // Later messages show the path.
     if let Some((key, _)) = both.into_iter().find(|(_, text)| pasted(*text)) {
@@ -238,7 +238,7 @@ fn secret(
 
 /// Notes what is wrong with the file of a secret.
 fn look(section: &Section<'_>, key: &str, path: &Path, reader: &ReadBy, notes: &mut Notes) {
-    if !reach::look(section, key, path, reader, notes) {
+    if !files::look(section, key, path, reader, notes) {
         return;
     }
     let shown = path.display();
@@ -262,11 +262,11 @@ fn template(section: &Section<'_>, reader: &ReadBy, notes: &mut Notes) -> Option
             }
         },
         Err(unread) => {
-            section.wrong("template_file", reach::unread(&path, &unread.into()), notes);
+            section.wrong("template_file", files::cannot_be_read(&path, &unread.into()), notes);
             return None;
         }
     };
-    reach::look(section, "template_file", &path, reader, notes);
+    files::look(section, "template_file", &path, reader, notes);
     if let Err(error) = minijinja::Environment::new().add_template("template", &text) {
         section.wrong("template_file", format!("{} is not a valid template: {error}", path.display()), notes);
         return None;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::config::reach::ReadBy;
+use crate::config::files::ReadBy;
 use crate::config::schema::Renamed;
 use crate::config::tests::{Files, OTHER_VPN, SINK, VPN};
 use crate::config::{Loaded, Provenance, Surroundings, load_in};
