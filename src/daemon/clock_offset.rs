@@ -9,7 +9,7 @@ use crate::health::{Code, Component, Health, Problem};
 use crate::publish::machine::{Clock, Whose};
 
 /// Verdicts and durations do not depend on the wall clock, but what people read does. Beyond a minute the daemon dates what
-/// it tells by AWS's clock, see [`crate::domain::calendar`], and the journal's own stamps tell another story.
+/// it tells by AWS's clock, see [`Calendar`](crate::domain::time::Calendar), and the journal's own stamps tell another story.
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// The time by which CloudWatch judges our minutes, if AWS has answered. Those of a clock that was reset to the year 2000 are

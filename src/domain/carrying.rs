@@ -1,4 +1,4 @@
-//! Whether a tunnel carries traffic, as far as both ends' evidence says. Every kind of incident, every word about traffic and
+//! Both views of a tunnel put together: the assessment, and whether it carries traffic, as far as both ends' evidence says. Every kind of incident, every word about traffic and
 //! every metric of it follows from this table.
 //!
 //! | our end | AWS | routing | the tunnel is |
@@ -220,6 +220,48 @@ pub fn traffic(tunnels: impl IntoIterator<Item = Carrying>) -> Traffic {
         });
     }
     said.unwrap_or(Traffic::CannotTell)
+}
+
+/// Both views of a tunnel put together.
+///
+/// | local \ aws | Up | Down | Unknown |
+/// |---|---|---|---|
+/// | Up | Healthy | Disputed(aws) | Blind |
+/// | Down | Disputed(local) | **Down** | Unconfirmed(local) |
+/// | Unknown | Blind | Unconfirmed(aws) | Blind |
+pub const fn correlate(local: Verdict, aws: Verdict) -> Assessment {
+    match (local, aws) {
+        (Verdict::Up, Verdict::Up) => Assessment::Healthy,
+        (Verdict::Up, Verdict::Down) => Assessment::Disputed(End::Aws),
+        (Verdict::Up, Verdict::Unknown(_)) => Assessment::Blind,
+        (Verdict::Down, Verdict::Up) => Assessment::Disputed(End::Local),
+        (Verdict::Down, Verdict::Down) => Assessment::Down,
+        (Verdict::Down, Verdict::Unknown(_)) => Assessment::Unconfirmed(End::Local),
+        (Verdict::Unknown(_), Verdict::Up) => Assessment::Blind,
+        (Verdict::Unknown(_), Verdict::Down) => Assessment::Unconfirmed(End::Aws),
+        (Verdict::Unknown(_), Verdict::Unknown(_)) => Assessment::Blind,
+    }
+}
+
+/// The table of [`correlate`], with what is agreed by [`judge`]: AWS's Down agrees with a local Down only if it
+/// speaks of a moment after the local Down began, or the first of a row ([`downs`](super::downs); an old AWS Down and a one-second blip
+/// are not an agreement), and where
+/// BGP is down both ends agree although our echoes are answered.
+pub const fn assess(local: Verdict, aws: Verdict, carrying: Carrying) -> Assessment {
+    match (correlate(local, aws), carrying) {
+        (_, Carrying::CannotTell(CannotTell::Unused)) => Assessment::Blind,
+        (_, Carrying::NotCarrying(NotCarrying::BothEndsDown | NotCarrying::BgpDown)) => Assessment::Down,
+        (Assessment::Down, Carrying::Carrying | Carrying::NotCarrying(_) | Carrying::CannotTell(_)) => {
+            Assessment::Unconfirmed(End::Local)
+        }
+        (
+            assessment @ (Assessment::Healthy
+            | Assessment::Disputed(_)
+            | Assessment::Unconfirmed(_)
+            | Assessment::Blind),
+            Carrying::Carrying | Carrying::NotCarrying(_) | Carrying::CannotTell(_),
+        ) => assessment,
+    }
 }
 
 #[cfg(test)]

@@ -1,7 +1,10 @@
-//! The conditions of the three kinds, in three-valued truth.
+//! The conditions of the three kinds, in three-valued truth, and for how long one has held.
+
+use std::time::Duration;
 
 use super::carrying::{CannotTell, Carrying};
 use super::names::{End, Kind, Role};
+use super::time::Moment;
 use super::verdict::{Assessment, Verdict};
 
 /// True, false, or not to be said.
@@ -195,6 +198,79 @@ fn carries(tunnel: &TunnelTruth) -> Truth {
         Assessment::Healthy => Truth::True,
         Assessment::Down | Assessment::Disputed(_) | Assessment::Unconfirmed(_) => Truth::False,
         Assessment::Blind => Truth::Unknown,
+    }
+}
+
+/// For how long a condition has held, by its share of the time.
+///
+/// The held time grows while the condition holds, and runs back at the same pace while it does not. While it cannot be said, it
+/// stands still. So a line that flaps is judged by what it is for most of the time, and not by its last good moment:
+///
+/// - A condition that never holds never has held, and one that holds once for less than what is needed has not either.
+/// - Where each time that it holds is shorter than what is needed, and followed by at least as long a time in which it does not,
+///   it never has held.
+/// - Where it holds for `on` and does not for `off` in turn, and `on` is longer, it has held by the end of round
+///   `1 + (needed - on) / (on - off)`, rounded up.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Hold {
+    held: Duration,
+    /// Since when the held time grows, or runs back.
+    moving: Option<(Way, Moment)>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    Up,
+    Back,
+}
+
+impl Hold {
+    /// The condition is so from `now` on. What is `needed` is the most that counts: a long time before is not paid back for
+    /// longer.
+    pub fn observe(&mut self, truth: Truth, needed: Duration, now: Moment) {
+        if let Some((way, since)) = self.moving.take() {
+            let passed = now.since(since);
+            self.held = match way {
+                Way::Up => (self.held + passed).min(needed),
+                Way::Back => self.held.saturating_sub(passed),
+            };
+        }
+        self.moving = match truth {
+            Truth::True => Some((Way::Up, now)),
+            Truth::False if self.held > Duration::ZERO => Some((Way::Back, now)),
+            Truth::False | Truth::Unknown => None,
+        };
+    }
+
+    /// Nobody looked for so long: that time does not count.
+    pub fn held_up(&mut self, gap: Duration) {
+        self.moving = self.moving.map(|(way, since)| (way, since + gap));
+    }
+
+    /// Whether it holds, and has for long enough.
+    pub fn has_held(&self, needed: Duration) -> bool {
+        matches!(self.moving, Some((Way::Up, _))) && self.held >= needed
+    }
+
+    /// Whether nothing is left of it.
+    pub fn is_spent(&self) -> bool {
+        self.moving.is_none() && self.held == Duration::ZERO
+    }
+
+    /// When it has held for long enough, if it goes on.
+    pub fn held_at(&self, needed: Duration) -> Option<Moment> {
+        match self.moving {
+            Some((Way::Up, since)) => Some(since + needed.saturating_sub(self.held)),
+            Some((Way::Back, _)) | None => None,
+        }
+    }
+
+    /// When nothing is left of it, if it goes on.
+    pub fn spent_at(&self) -> Option<Moment> {
+        match self.moving {
+            Some((Way::Back, since)) => Some(since + self.held),
+            Some((Way::Up, _)) | None => None,
+        }
     }
 }
 

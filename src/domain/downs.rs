@@ -8,8 +8,8 @@
 
 use std::time::Duration;
 
+use super::condition::Hold;
 use super::condition::Truth;
-use super::hold::Hold;
 use super::time::Moment;
 use super::verdict::Verdict;
 

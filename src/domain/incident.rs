@@ -11,10 +11,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::board::{Incident, IncidentState, TimelineChange};
+use super::condition::Hold;
 use super::condition::Truth;
 use super::effects::Effects;
 use super::fact::{Fact, IncidentChange};
-use super::hold::Hold;
 use super::names::{Kind, SinkId, VpnId};
 use super::plan::IncidentRules;
 use super::status::Phase;

@@ -6,39 +6,31 @@
 //! The same events at the same times give the same requests and the same facts.
 //!
 //! Read in this order: [`names`] and [`verdict`] (the vocabulary), [`plan`] (what is to be watched), [`echo`] and
-//! [`check`] (an end's own view), [`remote`] (AWS's view), [`downs`], [`carrying`] and [`correlate`] (both views together), [`incident`] (what
+//! [`check`] (an end's own view), [`remote`] (AWS's view), [`downs`] and [`carrying`] (both views together), [`incident`] (what
 //! people must know), [`stopped`] (since when), [`rollup`] (what goes to CloudWatch), [`retrospect`] (what
 //! happened while AWS could not be reached), [`votes`] (on what it can decide), [`monitor`] (the composition).
 
-pub mod aggregate;
 pub mod board;
-pub mod calendar;
 pub mod carrying;
 pub mod check;
 pub mod clients;
 pub mod condition;
 pub mod connection;
-pub mod correlate;
-pub mod cut_off;
 pub mod downs;
 pub mod echo;
 pub mod effects;
 pub mod event;
 pub mod fact;
 pub mod grace;
-pub mod hold;
 pub mod incident;
 pub mod monitor;
 pub mod names;
-pub mod over;
-pub mod pace;
 pub mod plan;
 pub mod polling;
 pub mod remote;
 pub mod request;
 pub mod retrospect;
 pub mod rollup;
-pub mod span;
 pub mod status;
 pub mod stopped;
 pub mod story;

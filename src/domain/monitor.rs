@@ -8,23 +8,23 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::aggregate::Minutes;
+use super::board::Over;
 use super::board::{Board, Incident};
-use super::calendar::{self, Calendar};
 use super::connection::Connection;
 use super::effects::Effects;
 use super::event::{AwsAnswer, Event, History, Remembered};
 use super::fact::Fact;
 use super::grace::Grace;
 use super::names::{CheckId, Kind, SinkId, SourceId, VpnId};
-use super::over::Over;
-use super::pace::{phase, suspect_interval};
 use super::plan::Plan;
 use super::polling::Polling;
 use super::request::Request;
+use super::rollup::Minutes;
 use super::status::Status;
+use super::time::{self, Calendar};
 use super::time::{Moment, Now, Stamp};
 use super::timers::Timers;
+use super::timers::{phase, suspect_interval};
 
 /// Not being called for this long is not the jitter of a busy host: it slept, or the process was stopped, and what AWS
 /// and the tunnels did meanwhile is not known.
@@ -310,7 +310,7 @@ impl Monitor {
     fn dated(&mut self, now: Now) -> Now {
         self.calendar.judge(now);
         let now = self.calendar.date(now);
-        if let Some(expected) = calendar::jumped(self.last_called, now) {
+        if let Some(expected) = time::jumped(self.last_called, now) {
             self.minutes.restamp(expected, now.wall);
         }
         self.last_called = now;

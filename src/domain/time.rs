@@ -1,4 +1,5 @@
-//! The two clocks, as values: a monotonic one for durations and a wall clock for stamps.
+//! The two clocks, as values: a monotonic one for durations and a wall clock for stamps; and what the date is where the host's and
+//! AWS's differ.
 
 use std::fmt;
 use std::ops::{Add, Sub};
@@ -115,6 +116,67 @@ impl fmt::Display for Moment {
     }
 }
 
+/// Clocks that are kept differ by less. The host's clock gives way to AWS's when it is further off than this …
+const FAR: Duration = Duration::from_secs(60);
+/// … and counts again when it is nearer than this: one that is a minute off must not take turns with AWS's.
+const NEAR: Duration = Duration::from_secs(30);
+/// AWS wrote its Date at some time between question and answer; an answer that took longer than this does not tell the time.
+const ROUND_TRIP_MAX: Duration = Duration::from_secs(10);
+/// The Date header has whole seconds (RFC 9110 section 5.6.7).
+const WHOLE: Duration = Duration::from_secs(1);
+
+/// What the date is. The host's wall clock may jump (NTP at boot, a hand, a dead battery that says 2000); AWS's does not, and
+/// whoever reads our stamps reads them beside AWS's. So where the two are far apart AWS's counts, carried on by the monotonic clock.
+#[derive(Debug, Default)]
+pub struct Calendar {
+    heard: Option<(Moment, Stamp)>,
+    /// Whether AWS's clock counts, and not the host's.
+    by_aws: bool,
+}
+
+impl Calendar {
+    /// AWS's clock read `date` at some time between `asked` and `answered`.
+    pub fn heard(&mut self, asked: Moment, answered: Moment, date: Stamp) {
+        let round_trip = answered.since(asked);
+        if round_trip > ROUND_TRIP_MAX {
+            return;
+        }
+        // What is known already is kept as long as it may be right: each answer is inexact in another way.
+        let fits = self.at_aws(answered).is_some_and(|known| apart(known, date) <= round_trip + WHOLE);
+        if !fits {
+            self.heard = Some((answered, date));
+        }
+    }
+
+    /// Decides whose clock counts from here on.
+    pub fn judge(&mut self, now: Now) {
+        let limit = if self.by_aws { NEAR } else { FAR };
+        self.by_aws = self.at_aws(now.mono).is_some_and(|at_aws| apart(at_aws, now.wall) > limit);
+    }
+
+    /// The moment with the date that counts.
+    pub fn date(&self, now: Now) -> Now {
+        match self.at_aws(now.mono).filter(|_| self.by_aws) {
+            Some(wall) => Now { wall, ..now },
+            None => now,
+        }
+    }
+
+    fn at_aws(&self, now: Moment) -> Option<Stamp> {
+        self.heard.map(|(heard, date)| date + now.since(heard))
+    }
+}
+
+/// What the date should have been at `now` after `before`, if it has jumped in between.
+pub fn jumped(before: Now, now: Now) -> Option<Stamp> {
+    let expected = before.after(now.mono.since(before.mono)).wall;
+    (apart(expected, now.wall) > NEAR).then_some(expected)
+}
+
+fn apart(a: Stamp, b: Stamp) -> Duration {
+    a.since(b).max(b.since(a))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -131,5 +193,63 @@ mod tests {
     fn the_minute_of_a_stamp_before_the_epoch_lies_before_it() {
         assert_eq!(Stamp::from_millis(-1).minute(), Stamp::from_millis(-60_000));
         assert_eq!(Stamp::from_millis(119_999).minute(), Stamp::from_millis(60_000));
+    }
+
+    const AWS: i64 = 1_800_000_000;
+
+    fn now(mono: i64, wall: i64) -> Now {
+        Now { mono: Moment::from_nanos(mono * 1_000_000_000), wall: Stamp::from_secs(wall) }
+    }
+
+    fn heard(mono: i64) -> Calendar {
+        let mut calendar = Calendar::default();
+        calendar.heard(now(mono, 0).mono, now(mono, 0).mono, Stamp::from_secs(AWS));
+        calendar
+    }
+
+    fn dated(calendar: &mut Calendar, now: Now) -> Now {
+        calendar.judge(now);
+        calendar.date(now)
+    }
+
+    #[test]
+    fn before_aws_is_heard_there_is_nothing_better_than_the_hosts_clock() {
+        assert_eq!(dated(&mut Calendar::default(), now(5, 946_684_800)), now(5, 946_684_800));
+    }
+
+    #[test]
+    fn a_clock_that_is_far_from_awss_gives_way_to_it_and_one_that_is_near_does_not() {
+        for wall in [946_684_800, AWS + 3_690, AWS - 3_510] {
+            assert_eq!(dated(&mut heard(10), now(100, wall)), now(100, AWS + 90));
+        }
+        for wall in [AWS + 90, AWS + 149, AWS + 31] {
+            assert_eq!(dated(&mut heard(10), now(100, wall)), now(100, wall));
+        }
+    }
+
+    #[test]
+    fn a_clock_that_is_a_minute_off_does_not_take_turns_with_awss() {
+        let mut calendar = heard(0);
+        let mut whose = Vec::new();
+        for minute in 0..60 {
+            let mono = minute * 60;
+            let at = |secs: i64| now(mono + secs, 0).mono;
+            // The answer's Date is cut to whole seconds, and as old as its way was long.
+            calendar.heard(at(0), at(minute % 3), Stamp::from_secs(AWS + mono + minute % 2));
+            let off = 60 + (minute % 3 - 1) * 2;
+            whose.push(
+                dated(&mut calendar, now(mono + 5, AWS + mono + 5 + off)).wall
+                    == Stamp::from_secs(AWS + mono + 5),
+            );
+        }
+        let turns = whose.windows(2).filter(|pair| pair[0] != pair[1]).count();
+        assert!(turns <= 1, "{whose:?}");
+    }
+
+    #[test]
+    fn an_answer_that_was_long_on_its_way_does_not_tell_the_time() {
+        let mut calendar = Calendar::default();
+        calendar.heard(now(0, 0).mono, now(65, 0).mono, Stamp::from_secs(AWS + 65));
+        assert_eq!(dated(&mut calendar, now(65, AWS)), now(65, AWS));
     }
 }

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::board::TunnelSnapshot;
+use super::carrying::assess;
 use super::carrying::{self, CannotTell, Carrying, Said};
 use super::check::{Before, Check};
 use super::condition::TunnelTruth;
-use super::correlate::assess;
 use super::downs::Downs;
 use super::effects::Effects;
 use super::event::{Reading, Remembered, SeenUp};

@@ -1,5 +1,5 @@
 use super::*;
-use crate::domain::verdict::Fault;
+use crate::domain::verdict::{Fault, Why};
 
 const UP: Verdict = Verdict::Up;
 const DOWN: Verdict = Verdict::Down;
@@ -118,5 +118,51 @@ fn traffic_flows_over_any_tunnel_that_carries_and_is_stopped_only_if_none_does()
     for (tunnels, expected) in table {
         assert_eq!(traffic(tunnels.iter().copied()), expected, "{tunnels:?}");
         assert_eq!(traffic(tunnels.iter().rev().copied()), expected, "{tunnels:?}");
+    }
+}
+
+const UNKNOWN: Verdict = Verdict::Unknown(Why::Stale);
+
+#[test]
+fn the_table_holds_in_all_nine_cells() {
+    let table = [
+        (Verdict::Up, Verdict::Up, Assessment::Healthy),
+        (Verdict::Up, Verdict::Down, Assessment::Disputed(End::Aws)),
+        (Verdict::Up, UNKNOWN, Assessment::Blind),
+        (Verdict::Down, Verdict::Up, Assessment::Disputed(End::Local)),
+        (Verdict::Down, Verdict::Down, Assessment::Down),
+        (Verdict::Down, UNKNOWN, Assessment::Unconfirmed(End::Local)),
+        (UNKNOWN, Verdict::Up, Assessment::Blind),
+        (UNKNOWN, Verdict::Down, Assessment::Unconfirmed(End::Aws)),
+        (UNKNOWN, UNKNOWN, Assessment::Blind),
+    ];
+    for (local, aws, expected) in table {
+        assert_eq!(correlate(local, aws), expected, "local {local}, aws {aws}");
+    }
+}
+
+#[test]
+fn both_ends_agree_on_down_only_where_the_table_of_carrying_says_so() {
+    let assessed = |local, aws, carrying| assess(local, aws, carrying);
+    let (agreed, bgp) = (NotCarrying::BothEndsDown, NotCarrying::BgpDown);
+    let table = [
+        (Verdict::Down, Verdict::Down, Carrying::NotCarrying(agreed), Assessment::Down),
+        (
+            Verdict::Down,
+            Verdict::Down,
+            Carrying::NotCarrying(NotCarrying::LocalDown),
+            Assessment::Unconfirmed(End::Local),
+        ),
+        (Verdict::Up, Verdict::Down, Carrying::NotCarrying(bgp), Assessment::Down),
+        (
+            Verdict::Up,
+            Verdict::Down,
+            Carrying::CannotTell(CannotTell::BgpUnconfirmed),
+            Assessment::Disputed(End::Aws),
+        ),
+        (UNKNOWN, Verdict::Down, Carrying::CannotTell(CannotTell::Unused), Assessment::Blind),
+    ];
+    for (local, aws, carrying, expected) in table {
+        assert_eq!(assessed(local, aws, carrying), expected, "{local}, {aws}, {carrying:?}");
     }
 }

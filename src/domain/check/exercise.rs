@@ -8,10 +8,10 @@ use crate::domain::effects::Effects;
 use crate::domain::event::AskFailure;
 use crate::domain::fact::Fact;
 use crate::domain::names::CheckId;
-use crate::domain::pace::next_on_grid;
 use crate::domain::plan::Route;
 use crate::domain::request::{ClientId, EchoId, EchoRequest, Request};
 use crate::domain::time::{Moment, Now};
+use crate::domain::timers::next_on_grid;
 use crate::domain::verdict::{Fault, Loss, Outcome};
 
 /// A thousand tunnels cost less than two echoes a second so.

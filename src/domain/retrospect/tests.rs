@@ -1,5 +1,7 @@
-use super::super::names::VpnId;
+use proptest::prelude::*;
+
 use super::*;
+use crate::domain::names::VpnId;
 
 const RULES: IncidentRules = IncidentRules {
     open_after_outage: Duration::from_secs(30),
@@ -101,4 +103,33 @@ fn only_a_datapoint_of_nought_says_down_and_it_says_so_on_our_clock() {
     let point = |secs_ago: u64, value| Datapoint::of_minute(date - Duration::from_secs(secs_ago), value);
     let points = [point(600, 0.0), point(540, 0.0), point(480, 0.5), point(420, 1.0), point(30, 0.0)];
     assert_eq!(down_by_aws(&points, at(1000), date), spans(&[(400, 520), (970, 1000)]));
+}
+
+#[test]
+fn what_touches_is_one_and_what_is_empty_is_none() {
+    assert_eq!(spans(&[(5, 7), (1, 3), (3, 5), (9, 9), (8, 6)]), spans(&[(1, 7)]));
+}
+
+#[test]
+fn a_group_ends_where_the_next_is_far() {
+    let groups = spans(&[(0, 10), (12, 20), (30, 40)]).grouped(Duration::from_nanos(10));
+    assert_eq!(groups.iter().map(Vec::len).collect::<Vec<_>>(), [2, 1]);
+}
+
+proptest! {
+    #[test]
+    fn sets_are_what_their_moments_are(
+        a in prop::collection::vec((0_i64..30, 0_i64..30), 0..6),
+        b in prop::collection::vec((0_i64..30, 0_i64..30), 0..6),
+    ) {
+        let (a, b) = (spans(&a), spans(&b));
+        let has = |set: &Spans, at: i64| {
+            set.iter().any(|span| (span.from.as_nanos()..span.to.as_nanos()).contains(&at))
+        };
+        for at in 0..30 {
+            prop_assert_eq!(has(&a.or(&b), at), has(&a, at) || has(&b, at));
+            prop_assert_eq!(has(&a.and(&b), at), has(&a, at) && has(&b, at));
+            prop_assert_eq!(has(&a.without(&b), at), has(&a, at) && !has(&b, at));
+        }
+    }
 }
