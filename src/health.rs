@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-pub use code::{Code, Entry, Severity};
+pub use code::{Code, CodeEntry, Severity};
 
 /// The open problems, by component.
 pub type Problems = BTreeMap<Component, Problem>;

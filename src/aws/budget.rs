@@ -48,7 +48,7 @@ type Ticket = (Urgency, u64);
 
 /// What may go next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Next {
+enum NextCall {
     Go(Ticket),
     /// Nothing before then.
     At(Moment),
@@ -91,22 +91,22 @@ impl Budget {
         ticket
     }
 
-    fn next(&mut self, now: Moment) -> Next {
+    fn next(&mut self, now: Moment) -> NextCall {
         self.count(now);
-        let Some((&ticket, ())) = self.waiting.first_key_value() else { return Next::Nothing };
+        let Some((&ticket, ())) = self.waiting.first_key_value() else { return NextCall::Nothing };
         let beside = self.under_way.keys().filter(|(urgency, _)| *urgency != Urgency::Start).count();
         let full = self.under_way.len() >= MOST_UNDER_WAY
             || (ticket.0 != Urgency::Start && beside >= MOST_BESIDE_STARTS);
         if full {
-            return Next::Nothing;
+            return NextCall::Nothing;
         }
         if self.calls < 1.0 {
-            return Next::At(now + Duration::from_secs_f64((1.0 - self.calls) / self.rate));
+            return NextCall::At(now + Duration::from_secs_f64((1.0 - self.calls) / self.rate));
         }
         self.calls -= 1.0;
         self.waiting.remove(&ticket);
         self.under_way.insert(ticket, ());
-        Next::Go(ticket)
+        NextCall::Go(ticket)
     }
 
     fn count(&mut self, now: Moment) {
@@ -152,10 +152,10 @@ impl Budgets {
 
 /// A budget, and those who wait for their turn.
 #[derive(Debug)]
-pub(super) struct SharedBudget(Mutex<Queue>);
+pub(super) struct SharedBudget(Mutex<CallQueue>);
 
 #[derive(Debug)]
-struct Queue {
+struct CallQueue {
     budget: Budget,
     callers: BTreeMap<Ticket, oneshot::Sender<()>>,
 }
@@ -163,12 +163,12 @@ struct Queue {
 impl Default for SharedBudget {
     fn default() -> Self {
         let budget = Budget::new(clock::now().mono);
-        Self(Mutex::new(Queue { budget, callers: BTreeMap::new() }))
+        Self(Mutex::new(CallQueue { budget, callers: BTreeMap::new() }))
     }
 }
 
 impl SharedBudget {
-    fn with<T>(&self, change: impl FnOnce(&mut Queue) -> T) -> T {
+    fn with<T>(&self, change: impl FnOnce(&mut CallQueue) -> T) -> T {
         change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
@@ -177,14 +177,14 @@ impl SharedBudget {
         self.with(|queue| {
             loop {
                 match queue.budget.next(clock::now().mono) {
-                    Next::Go(ticket) => {
+                    NextCall::Go(ticket) => {
                         if let Some(caller) = queue.callers.remove(&ticket) {
                             // One that has given up leaves by itself.
                             let _ = caller.send(());
                         }
                     }
-                    Next::At(at) => return Some(at),
-                    Next::Nothing => return None,
+                    NextCall::At(at) => return Some(at),
+                    NextCall::Nothing => return None,
                 }
             }
         })
@@ -252,7 +252,7 @@ mod tests {
     /// What goes at a moment, each call ended at once.
     fn goes(budget: &mut Budget, now: Moment) -> Vec<Ticket> {
         let mut gone = Vec::new();
-        while let Next::Go(ticket) = budget.next(now) {
+        while let NextCall::Go(ticket) = budget.next(now) {
             budget.left(ticket);
             gone.push(ticket);
         }
@@ -274,7 +274,7 @@ mod tests {
             budget.join(Urgency::Note);
         }
         assert_eq!(goes(&mut budget, at(0.0)).len(), 20);
-        let Next::At(next) = budget.next(at(0.0)) else { panic!("more than its pace") };
+        let NextCall::At(next) = budget.next(at(0.0)) else { panic!("more than its pace") };
         assert!(next > at(0.04) && next < at(0.06), "{next:?}");
         assert_eq!(goes(&mut budget, at(1.0)).len(), 20);
     }
@@ -331,13 +331,13 @@ mod tests {
             budget.join(Urgency::LookUp);
         }
         for second in 0..100 {
-            while let Next::Go(_) = budget.next(at(f64::from(second))) {
+            while let NextCall::Go(_) = budget.next(at(f64::from(second))) {
                 hung += 1;
             }
         }
         assert_eq!(hung, MOST_BESIDE_STARTS);
         let start = budget.join(Urgency::Start);
-        assert_eq!(budget.next(at(100.0)), Next::Go(start));
+        assert_eq!(budget.next(at(100.0)), NextCall::Go(start));
     }
 
     #[tokio::test]

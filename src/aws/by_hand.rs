@@ -97,7 +97,7 @@ impl ByHand {
             let draft = draft.clone();
             async move { self.operation(about, capture).invoke(draft).await }
         };
-        let (Unread(body), exchange) = call(about, &self.place, send).await?;
+        let (UnreadBody(body), exchange) = call(about, &self.place, send).await?;
         let pieces = tokio::time::timeout(OPERATION_TIMEOUT, self.pieces(about, body)).await;
         let pieces = pieces.map_err(|_| Failure::timed_out(about, &self.place))??;
         let answer = read(pieces).map_err(|what| Failure::garbage(about, &self.place, what.as_ref()))?;
@@ -120,7 +120,7 @@ impl ByHand {
         Ok(pieces)
     }
 
-    fn operation(&self, about: Call, capture: Capture) -> Operation<Draft, Unread, ServiceError> {
+    fn operation(&self, about: Call, capture: Capture) -> Operation<Draft, UnreadBody, ServiceError> {
         let mut bag = Layer::new(about.action());
         bag.store_put(AuthSchemeOptionResolverParams::new(()));
         bag.store_put(self.signing.clone());
@@ -170,11 +170,11 @@ fn request(draft: Draft) -> Result<HttpRequest, BoxError> {
 }
 
 /// An answer's body, not yet read.
-struct Unread(SdkBody);
+struct UnreadBody(SdkBody);
 
-impl fmt::Debug for Unread {
+impl fmt::Debug for UnreadBody {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Unread")
+        f.write_str("UnreadBody")
     }
 }
 
@@ -191,7 +191,8 @@ impl DeserializeResponse for TakeBody {
         _config: &ConfigBag,
     ) -> Option<Result<Output, OrchestratorError<AnyError>>> {
         let success = response.status().is_success();
-        success.then(|| Ok(Output::erase(Unread(std::mem::replace(response.body_mut(), SdkBody::taken())))))
+        success
+            .then(|| Ok(Output::erase(UnreadBody(std::mem::replace(response.body_mut(), SdkBody::taken())))))
     }
 
     fn deserialize_nonstreaming_with_config(
@@ -365,7 +366,10 @@ mod tests {
 
     #[test]
     fn an_unread_answer_shows_nothing_of_itself() {
-        assert_eq!(format!("{:?}", Unread(SdkBody::from("<preSharedKey>s3cr3t</preSharedKey>"))), "Unread");
+        assert_eq!(
+            format!("{:?}", UnreadBody(SdkBody::from("<preSharedKey>s3cr3t</preSharedKey>"))),
+            "UnreadBody"
+        );
     }
 
     #[test]

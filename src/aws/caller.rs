@@ -5,7 +5,7 @@ use std::ops::Deref;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::budget::{SharedBudget, Turn, Urgency};
-use super::connection::{AwsConnections, Connection};
+use super::connection::{AwsConnection, AwsConnections};
 use super::errors::{Failure, FailureKind};
 use super::permission::Call;
 use super::timing::Exchange;
@@ -23,14 +23,14 @@ pub(super) struct Caller {
 
 /// A connection, for the one call whose turn it is.
 pub(super) struct InTurn {
-    connection: Arc<Connection>,
+    connection: Arc<AwsConnection>,
     turn: Turn,
 }
 
 impl Deref for InTurn {
-    type Target = Connection;
+    type Target = AwsConnection;
 
-    fn deref(&self) -> &Connection {
+    fn deref(&self) -> &AwsConnection {
         &self.connection
     }
 }

@@ -12,7 +12,7 @@ use aws_sdk_cloudwatch::types::{
 use aws_smithy_types::DateTime;
 
 use self::dimensions::{Dimensions, Known, MAX_PAGES, found_under, of_connection};
-use super::connection::Connection;
+use super::connection::AwsConnection;
 use super::errors::Failure;
 use super::exchange::call;
 use super::permission::Call;
@@ -46,7 +46,7 @@ impl CloudWatch {
     /// Asks about every tunnel that is watched.
     pub(super) async fn ask(
         &mut self,
-        connection: &Connection,
+        connection: &AwsConnection,
         coverage: &Coverage,
     ) -> Result<Heard, Failure> {
         if connection.place.region.is_none() {
@@ -99,7 +99,7 @@ impl CloudWatch {
 
     /// Looks for the tunnels that have no data under other dimensions, and for what confirms a connection's id or speaks against it.
     /// What goes wrong with that costs nothing but the data.
-    async fn look_elsewhere(&mut self, connection: &Connection, coverage: &Coverage, heard: &mut Heard) {
+    async fn look_elsewhere(&mut self, connection: &AwsConnection, coverage: &Coverage, heard: &mut Heard) {
         let now = clock::now().mono;
         let mut wanted: Vec<(Sought, Dimensions)> = Vec::new();
         let mut looked_for: BTreeSet<VpnId> = BTreeSet::new();
@@ -164,7 +164,7 @@ impl CloudWatch {
     /// Asks for `TunnelState` under these dimensions; also tells what time it took it to be at AWS.
     async fn batch(
         &self,
-        connection: &Connection,
+        connection: &AwsConnection,
         coverage: &Coverage,
         asked: &[Dimensions],
     ) -> Result<(Pages, Exchange, Stamp), Failure> {
@@ -240,12 +240,12 @@ fn query(id: &str, dimensions: &Dimensions) -> MetricDataQuery {
 /// The results of one question, from all its pages.
 #[derive(Debug, Default)]
 struct Pages {
-    results: BTreeMap<String, Found>,
+    results: BTreeMap<String, FoundPoints>,
     messages: Vec<String>,
 }
 
 #[derive(Debug, Default)]
-struct Found {
+struct FoundPoints {
     newest: Option<(Stamp, f64)>,
     trouble: Option<&'static str>,
 }
@@ -287,7 +287,7 @@ impl Pages {
     }
 }
 
-impl Found {
+impl FoundPoints {
     fn add(&mut self, result: &MetricDataResult) {
         let (stamps, values) = (result.timestamps(), result.values());
         if stamps.len() != values.len() {
@@ -320,7 +320,7 @@ impl CloudWatch {
     /// into one call, and a fortnight of two tunnels into one page (GetMetricData, API Reference: 100,800 datapoints).
     pub(in crate::aws) async fn history(
         &self,
-        connection: &Connection,
+        connection: &AwsConnection,
         vpn: VpnId,
         tunnels: &[TunnelId],
         from: Stamp,

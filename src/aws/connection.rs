@@ -1,4 +1,4 @@
-//! Who calls AWS and from where: one [`Connection`] per Region and role, each with its clients.
+//! Who calls AWS and from where: one [`AwsConnection`] per Region and role, each with its clients.
 
 use std::collections::BTreeMap;
 use std::error::Error as _;
@@ -27,7 +27,7 @@ use super::credentials::lack::Explained;
 use super::credentials::{self, Expiry, Outlook, Watched};
 use super::errors::Failure;
 use super::exchange::OPERATION_TIMEOUT;
-use super::guard::{Format, Guarded};
+use super::guard::{BodyFormat, Guarded};
 use super::http::{self, Http, HttpSettingsError};
 use super::timing::{AwsClock, ClockWatch};
 use crate::clock;
@@ -106,16 +106,16 @@ impl ConnectionSettings {
 
 /// Every connection to AWS; cheap to clone.
 #[derive(Debug, Clone)]
-pub struct AwsConnections(Arc<Inner>);
+pub struct AwsConnections(Arc<Shared>);
 
 #[derive(Debug)]
-struct Inner {
+struct Shared {
     settings: ConnectionSettings,
     http: Http,
     clock: ClockWatch,
     helpers: Helpers,
     budgets: Budgets,
-    open: Mutex<BTreeMap<AwsPlace, Arc<OnceCell<Arc<Connection>>>>>,
+    open: Mutex<BTreeMap<AwsPlace, Arc<OnceCell<Arc<AwsConnection>>>>>,
 }
 
 impl AwsConnections {
@@ -127,7 +127,7 @@ impl AwsConnections {
         let environment = environment();
         let tls = http::speaks_tls(settings.endpoint_url.as_deref(), &environment);
         let http = http::client(settings.ca_bundle.as_deref(), tls, settings.key_exchange, &environment)?;
-        Ok(Self(Arc::new(Inner {
+        Ok(Self(Arc::new(Shared {
             settings,
             http,
             clock: ClockWatch::default(),
@@ -206,7 +206,7 @@ impl AwsConnections {
     }
 
     /// The connection for a place; the first to ask loads it.
-    pub(super) async fn at(&self, place: &AwsPlace) -> Arc<Connection> {
+    pub(super) async fn at(&self, place: &AwsPlace) -> Arc<AwsConnection> {
         let cell = {
             let mut open = self.0.open.lock().unwrap_or_else(PoisonError::into_inner);
             Arc::clone(open.entry(place.clone()).or_default())
@@ -215,7 +215,7 @@ impl AwsConnections {
     }
 
     /// The connection for a place, with credentials that are read anew.
-    pub(super) async fn at_anew(&self, place: &AwsPlace) -> Arc<Connection> {
+    pub(super) async fn at_anew(&self, place: &AwsPlace) -> Arc<AwsConnection> {
         let present = self.at(place).await;
         self.forget(&present);
         self.at(place).await
@@ -226,7 +226,7 @@ impl AwsConnections {
         self.0.budgets.of(service, place.region.clone())
     }
 
-    fn forget(&self, stale: &Arc<Connection>) {
+    fn forget(&self, stale: &Arc<AwsConnection>) {
         if clock::now().mono.since(stale.loaded) >= READ_AGAIN_AFTER {
             let mut open = self.0.open.lock().unwrap_or_else(PoisonError::into_inner);
             open.retain(|_, cell| cell.get().is_none_or(|connection| !Arc::ptr_eq(connection, stale)));
@@ -235,7 +235,7 @@ impl AwsConnections {
 
     /// Forgets a connection whose credentials were not accepted: the SDK reads a profile's keys once and keeps them,
     /// while agents that rotate keys rewrite the file. Returns whether fresh ones may well do: these did until now.
-    pub(super) fn renew_after(&self, failure: &Failure, stale: &Arc<Connection>) -> bool {
+    pub(super) fn renew_after(&self, failure: &Failure, stale: &Arc<AwsConnection>) -> bool {
         if !failure.is_about_credentials() {
             return false;
         }
@@ -243,7 +243,7 @@ impl AwsConnections {
         stale.was_accepted.load(Ordering::Relaxed)
     }
 
-    async fn connect(&self, place: &AwsPlace) -> Arc<Connection> {
+    async fn connect(&self, place: &AwsPlace) -> Arc<AwsConnection> {
         let expiry = Expiry::default();
         let chain = self.chain(place).await;
         let provider = match &place.role_arn {
@@ -265,17 +265,17 @@ impl AwsConnections {
         };
         let clock = &self.0.clock;
         let cloudwatch = aws_sdk_cloudwatch::config::Builder::from(&config)
-            .http_client(Guarded::client(self.0.http.clone(), LONGEST_METRICS, Format::Cbor))
+            .http_client(Guarded::client(self.0.http.clone(), LONGEST_METRICS, BodyFormat::Cbor))
             .interceptor(clock.clone());
         let incidents = aws_sdk_ssmincidents::config::Builder::from(&config)
-            .http_client(Guarded::client(self.0.http.clone(), LONGEST_RECORDS, Format::Json))
+            .http_client(Guarded::client(self.0.http.clone(), LONGEST_RECORDS, BodyFormat::Json))
             .interceptor(clock.clone());
         let incidents = match by_hand::incident_manager_endpoint(&config) {
             Some(url) => incidents.endpoint_url(url),
             None => incidents,
         };
         let sts = aws_sdk_sts::config::Builder::from(&config).interceptor(clock.clone());
-        Arc::new(Connection {
+        Arc::new(AwsConnection {
             cloudwatch: aws_sdk_cloudwatch::Client::from_conf(cloudwatch.build()),
             incidents: aws_sdk_ssmincidents::Client::from_conf(incidents.build()),
             sts: aws_sdk_sts::Client::from_conf(sts.build()),
@@ -301,7 +301,7 @@ impl AwsConnections {
             .operation_timeout(OPERATION_TIMEOUT)
             .build();
         let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
-            .http_client(Guarded::client(self.0.http.clone(), LONGEST_ANSWER, Format::Any))
+            .http_client(Guarded::client(self.0.http.clone(), LONGEST_ANSWER, BodyFormat::Any))
             .timeout_config(timeouts)
             .retry_config(RetryConfig::standard().with_max_attempts(CREDENTIAL_ATTEMPTS));
         if let Ok(name) = AppName::new("bothends") {
@@ -350,7 +350,7 @@ impl AwsConnections {
 
 /// The clients of one Region and role. Each remembers how far our clock is off.
 #[derive(Debug)]
-pub(super) struct Connection {
+pub(super) struct AwsConnection {
     pub(super) cloudwatch: aws_sdk_cloudwatch::Client,
     pub(super) incidents: aws_sdk_ssmincidents::Client,
     pub(super) sts: aws_sdk_sts::Client,
@@ -368,7 +368,7 @@ pub(super) struct Connection {
     loaded: Moment,
 }
 
-impl Connection {
+impl AwsConnection {
     /// The client of a service that is called by hand, the same one each time; `None` without a Region.
     pub(super) fn by_hand(&self, api: &'static Api) -> Option<Arc<ByHand>> {
         let mut clients = self.by_hand.lock().unwrap_or_else(PoisonError::into_inner);

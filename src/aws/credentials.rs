@@ -22,7 +22,7 @@ use aws_runtime::env_config::file::EnvConfigFiles;
 use aws_types::os_shim_internal::{Env, Fs};
 
 use self::helper::Helpers;
-use self::lack::Lack;
+use self::lack::NoCredentials;
 use super::guard::plausible;
 use crate::domain::time::Stamp;
 
@@ -127,7 +127,7 @@ impl ProvideCredentials for Watched {
 
 /// Where the profile in use leads.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Origin {
+enum CredentialSource {
     Program(Chain),
     /// To this profile of IAM Identity Center.
     SignIn(String),
@@ -139,11 +139,11 @@ enum Origin {
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Chain {
     command: String,
-    roles: Vec<Role>,
+    roles: Vec<AssumedRole>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Role {
+struct AssumedRole {
     arn: String,
     external_id: Option<String>,
     session_name: Option<String>,
@@ -161,18 +161,18 @@ pub(in crate::aws) async fn provider(
     // What is wrong with the files is said by the SDK.
     let environment = || EnvironmentVariableCredentialsProvider::new();
     let Chain { command, roles } = match origin(&profiles.ok()?)? {
-        Origin::Program(chain) => chain,
-        Origin::Login(profile) => {
+        CredentialSource::Program(chain) => chain,
+        CredentialSource::Login(profile) => {
             let chain = CredentialsProviderChain::first_try("Environment", environment());
             return Some(SharedCredentialsProvider::new(chain.or_else("Profile", Login { profile })));
         }
-        Origin::SignIn(profile) => {
+        CredentialSource::SignIn(profile) => {
             let signed_in = SignedIn::new(config.credentials_provider()?, profile);
             return Some(SharedCredentialsProvider::new(signed_in));
         }
     };
     let mut provider = SharedCredentialsProvider::new(helpers.provider(&command));
-    for Role { arn, external_id, session_name: named } in roles {
+    for AssumedRole { arn, external_id, session_name: named } in roles {
         let mut role = AssumeRoleProvider::builder(arn)
             .session_name(named.as_deref().unwrap_or(session_name))
             .configure(config);
@@ -197,7 +197,7 @@ impl ProvideCredentials for Login {
     where
         Self: 'a,
     {
-        let lack = Lack::login(&self.profile);
+        let lack = NoCredentials::login(&self.profile);
         future::ProvideCredentials::ready(Err(CredentialsError::invalid_configuration(lack)))
     }
 }
@@ -265,7 +265,7 @@ impl Error for SignInError {
     }
 }
 
-fn origin(profiles: &ProfileSet) -> Option<Origin> {
+fn origin(profiles: &ProfileSet) -> Option<CredentialSource> {
     let mut name = profiles.selected_profile();
     let mut visited = Vec::new();
     let mut roles = Vec::new();
@@ -280,7 +280,7 @@ fn origin(profiles: &ProfileSet) -> Option<Origin> {
         }
         let role = profile.get("role_arn").filter(|_| profile.get("web_identity_token_file").is_none());
         let Some(arn) = role else { break };
-        roles.push(Role {
+        roles.push(AssumedRole {
             arn: arn.to_owned(),
             external_id: profile.get("external_id").map(str::to_owned),
             session_name: profile.get("role_session_name").map(str::to_owned),
@@ -296,13 +296,13 @@ fn origin(profiles: &ProfileSet) -> Option<Origin> {
     if has(&["credential_source", "web_identity_token_file"]) {
         None
     } else if has(&["sso_session", "sso_start_url", "sso_account_id", "sso_role_name"]) {
-        Some(Origin::SignIn(name.to_owned()))
+        Some(CredentialSource::SignIn(name.to_owned()))
     } else if has(&["login_session"]) {
-        Some(Origin::Login(name.to_owned()))
+        Some(CredentialSource::Login(name.to_owned()))
     } else {
         let command = profile.get("credential_process")?.to_owned();
         roles.reverse();
-        Some(Origin::Program(Chain { command, roles }))
+        Some(CredentialSource::Program(Chain { command, roles }))
     }
 }
 
@@ -386,7 +386,7 @@ mod tests {
         }
     }
 
-    async fn origin_of(selected: &str) -> Option<Origin> {
+    async fn origin_of(selected: &str) -> Option<CredentialSource> {
         let files = EnvConfigFiles::builder().with_contents(EnvConfigFileKind::Config, CONFIG).build();
         let env = Env::from_slice(&[("AWS_PROFILE", selected)]);
         origin(&load(&Fs::from_slice(&[]), &env, &files, None).await.unwrap())
@@ -394,8 +394,8 @@ mod tests {
 
     async fn of(selected: &str) -> Option<Chain> {
         match origin_of(selected).await? {
-            Origin::Program(chain) => Some(chain),
-            Origin::SignIn(_) | Origin::Login(_) => None,
+            CredentialSource::Program(chain) => Some(chain),
+            CredentialSource::SignIn(_) | CredentialSource::Login(_) => None,
         }
     }
 
@@ -470,8 +470,12 @@ source_profile = sso
     #[tokio::test]
     async fn of_identity_center_the_profile_to_sign_in_with_is_known() {
         for (selected, profile) in [("sso", "sso"), ("older", "older"), ("through", "sso")] {
-            assert_eq!(origin_of(selected).await, Some(Origin::SignIn(profile.to_owned())), "{selected}");
+            assert_eq!(
+                origin_of(selected).await,
+                Some(CredentialSource::SignIn(profile.to_owned())),
+                "{selected}"
+            );
         }
-        assert_eq!(origin_of("login").await, Some(Origin::Login("login".to_owned())));
+        assert_eq!(origin_of("login").await, Some(CredentialSource::Login("login".to_owned())));
     }
 }

@@ -15,7 +15,7 @@ use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use super::credentials::SignInError;
 use super::credentials::helper::HelperError;
 use super::credentials::lack;
-use super::credentials::lack::{Lack, RoleError};
+use super::credentials::lack::{NoCredentials, RoleError};
 use super::http::NoAnswer;
 use super::permission::Call;
 use super::timing::Exchange;
@@ -195,7 +195,7 @@ impl Failure {
             let (kind, text, cause) = Self::refused_by_sts(call, place, role, said, raw);
             return Self { kind, call, text, exchange: None, existing: None, cause: Some(Arc::new(cause)) };
         }
-        let lack = find().find_map(|error| error.downcast_ref::<Lack>());
+        let lack = find().find_map(|error| error.downcast_ref::<NoCredentials>());
         if let Some(lack) = lack {
             let found = safe_words(&lack.to_string());
             let what = format!("no AWS credentials: {found}; {}", lack.advice);

@@ -35,7 +35,7 @@ pub(super) fn plausible(at: Stamp) -> Option<Stamp> {
 
 /// How an answer's body is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Format {
+pub(super) enum BodyFormat {
     /// JSON: counted as it comes.
     Json,
     /// CBOR: counted as a whole.
@@ -49,7 +49,7 @@ pub(super) enum Format {
 pub(super) struct Guarded {
     inner: SharedHttpClient,
     longest: usize,
-    format: Format,
+    format: BodyFormat,
 }
 
 impl Guarded {
@@ -57,7 +57,7 @@ impl Guarded {
     pub(super) fn client(
         inner: impl HttpClient + 'static,
         longest: usize,
-        format: Format,
+        format: BodyFormat,
     ) -> SharedHttpClient {
         SharedHttpClient::new(Self { inner: SharedHttpClient::new(inner), longest, format })
     }
@@ -82,7 +82,7 @@ impl HttpClient for Guarded {
 struct GuardedConnector {
     inner: SharedHttpConnector,
     longest: usize,
-    format: Format,
+    format: BodyFormat,
 }
 
 impl HttpConnector for GuardedConnector {
@@ -105,14 +105,14 @@ fn without_absurd_date(answer: &mut HttpResponse) {
     }
 }
 
-async fn bounded(body: SdkBody, longest: usize, format: Format) -> SdkBody {
+async fn bounded(body: SdkBody, longest: usize, format: BodyFormat) -> SdkBody {
     match format {
-        Format::Any => SdkBody::from_body_1_x(Limited::new(body, longest)),
-        Format::Json => SdkBody::from_body_1_x(Counted {
+        BodyFormat::Any => SdkBody::from_body_1_x(Limited::new(body, longest)),
+        BodyFormat::Json => SdkBody::from_body_1_x(Counted {
             inner: Limited::new(Box::pin(body), longest),
             json: Json::default(),
         }),
-        Format::Cbor => {
+        BodyFormat::Cbor => {
             let whole = Limited::new(body, longest).collect().await;
             let bytes = whole.and_then(|whole| {
                 let bytes = whole.to_bytes();
@@ -340,7 +340,7 @@ mod tests {
     #[tokio::test]
     async fn a_body_ends_where_it_is_longer_than_it_may_be() {
         let body = || SdkBody::from_body_1_x(http_body_util::Full::new(Bytes::from_static(&[b' '; 100])));
-        for format in [Format::Any, Format::Json, Format::Cbor] {
+        for format in [BodyFormat::Any, BodyFormat::Json, BodyFormat::Cbor] {
             let read = |longest| async move {
                 let body = bounded(body(), longest, format).await;
                 body.collect().await.map(|whole| whole.to_bytes().len()).map_err(|_| ())

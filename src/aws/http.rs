@@ -71,9 +71,9 @@ pub(super) fn client(
 
 /// Every connection to AWS; cheap to clone.
 #[derive(Clone)]
-pub(super) struct Http(Arc<Inner>);
+pub(super) struct Http(Arc<HttpCore>);
 
-struct Inner {
+struct HttpCore {
     dialer: Arc<Dialer>,
     client: Client<Connector, SdkBody>,
     calls: Mutex<BTreeMap<String, Arc<Semaphore>>>,
@@ -89,7 +89,7 @@ impl Http {
             .pool_max_idle_per_host(MAX_CALLS_PER_HOST)
             .pool_timer(TokioTimer::new())
             .build(connector);
-        Self(Arc::new(Inner { dialer, client, calls: Mutex::default(), notices }))
+        Self(Arc::new(HttpCore { dialer, client, calls: Mutex::default(), notices }))
     }
 
     /// How it connects; webhooks go the same ways.
@@ -131,7 +131,7 @@ impl Http {
         }
         let answer =
             self.0.client.request(request).await.map_err(|error| in_sdk_terms(error, &connection))?;
-        let answer = answer.map(|body| SdkBody::from_body_1_x(UnderWay { body, _turn: turn }));
+        let answer = answer.map(|body| SdkBody::from_body_1_x(CountedBody { body, _turn: turn }));
         HttpResponse::try_from(answer).map_err(|error| ConnectorError::other(error.into(), None))
     }
 }
@@ -229,12 +229,12 @@ fn metadata(connection: &CaptureConnection) -> Option<ConnectionMetadata> {
 }
 
 /// An answer's body; its call is under way until it has been read.
-struct UnderWay {
+struct CountedBody {
     body: Incoming,
     _turn: Option<OwnedSemaphorePermit>,
 }
 
-impl Body for UnderWay {
+impl Body for CountedBody {
     type Data = Bytes;
     type Error = hyper::Error;
 
@@ -263,9 +263,9 @@ struct Connector {
 }
 
 impl Service<Uri> for Connector {
-    type Response = Link;
+    type Response = HttpStream;
     type Error = ConnectError;
-    type Future = Pin<Box<dyn Future<Output = Result<Link, ConnectError>> + Send>>;
+    type Future = Pin<Box<dyn Future<Output = Result<HttpStream, ConnectError>> + Send>>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), ConnectError>> {
         Poll::Ready(Ok(()))
@@ -280,24 +280,24 @@ impl Service<Uri> for Connector {
                 log::warn!("{notice}");
                 notices.lock().unwrap_or_else(PoisonError::into_inner).push(notice);
             }
-            Ok(Link { stream: TokioIo::new(stream), forwarding: forwarding.is_some() })
+            Ok(HttpStream { stream: TokioIo::new(stream), forwarding: forwarding.is_some() })
         })
     }
 }
 
 /// A connection as the pool takes it.
-struct Link {
+struct HttpStream {
     stream: TokioIo<Box<dyn Stream>>,
     forwarding: bool,
 }
 
-impl Connection for Link {
+impl Connection for HttpStream {
     fn connected(&self) -> Connected {
         Connected::new().proxy(self.forwarding)
     }
 }
 
-impl Read for Link {
+impl Read for HttpStream {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -307,7 +307,7 @@ impl Read for Link {
     }
 }
 
-impl Write for Link {
+impl Write for HttpStream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write(cx, bytes)
     }

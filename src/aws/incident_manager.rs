@@ -32,14 +32,14 @@ const AFTER_DRILL: [u64; 5] = [0, 1, 2, 4, 8];
 /// Incident Manager in one Region, called with one role.
 pub struct IncidentManager {
     caller: Caller,
-    older: record::Older,
+    older: record::EarlierRecords,
 }
 
 impl IncidentManager {
     /// `None` leaves the Region to the SDK's chain and calls with the daemon's own identity.
     pub fn new(connections: AwsConnections, region: Option<Arc<str>>, role_arn: Option<Arc<str>>) -> Self {
         let caller = Caller::new(connections, AwsPlace { region, role_arn }, "ssm-incidents");
-        Self { caller, older: record::Older::default() }
+        Self { caller, older: record::EarlierRecords::default() }
     }
 
     /// Whether the account uses Incident Manager at all: without a replication set no incident can be started.

@@ -45,7 +45,9 @@ pub use self::by_hand::partition;
 pub use self::timing::{AwsClock, ClockOffset};
 pub use connection::{AwsConnections, ConnectionSettings, StaticCredentials};
 pub use credentials::Outlook;
-pub use ec2::discover::{Discovered, DiscoveredTunnel, DiscoveredVpn, Question, Trouble, Which, discover};
+pub use ec2::discover::{
+    DiscoverQuery, Discovered, DiscoveredTunnel, DiscoveredVpn, Trouble, Which, discover,
+};
 pub use errors::{Failure, FailureKind};
 pub use http::HttpSettingsError;
 pub use incident_manager::IncidentManager;

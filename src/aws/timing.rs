@@ -142,9 +142,9 @@ impl ClockWatch {
 
 /// When a request left.
 #[derive(Debug, Clone, Copy)]
-struct Asked(Moment);
+struct AskedAt(Moment);
 
-impl Storable for Asked {
+impl Storable for AskedAt {
     type Storer = StoreReplace<Self>;
 }
 
@@ -160,7 +160,7 @@ impl Intercept for ClockWatch {
         _components: &RuntimeComponents,
         config: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        config.interceptor_state().store_put(Asked(clock::now().mono));
+        config.interceptor_state().store_put(AskedAt(clock::now().mono));
         Ok(())
     }
 
@@ -173,7 +173,7 @@ impl Intercept for ClockWatch {
         // An answer with an Age is a cache's, and its Date is of another time (RFC 9111, section 5.1).
         let from_a_cache = context.response().headers().get("age").is_some();
         let date = date_of(context.response()).filter(|_| !from_a_cache);
-        if let (Some(Asked(asked)), Some(date)) = (config.load::<Asked>().copied(), date) {
+        if let (Some(AskedAt(asked)), Some(date)) = (config.load::<AskedAt>().copied(), date) {
             self.set(AwsClock::shown(asked, clock::now().mono, date));
         }
         Ok(())

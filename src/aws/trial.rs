@@ -27,9 +27,9 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 
 pub use self::plans::{Family, PlanUse, SeenPlan, folds};
+pub use self::trier::{CallerIdentity, TrialOutcome};
 pub use self::trier::{Grant, Statement, Tried, statements};
-pub use self::trier::{Identity, Outcome};
-pub use self::trier::{Meant, Verdict};
+pub use self::trier::{Meant, PermissionVerdict};
 use self::trier::{Stop, Trier};
 use super::connection::AwsConnections;
 use crate::domain::names::{AwsPlace, TunnelId, VpnId};
@@ -77,14 +77,14 @@ pub enum Use {
 }
 
 /// Tries everything, all places at once.
-pub async fn run(connections: &AwsConnections, trials: Vec<Trial>) -> Vec<Outcome> {
+pub async fn run(connections: &AwsConnections, trials: Vec<Trial>) -> Vec<TrialOutcome> {
     let mut tasks = JoinSet::new();
     let count = trials.len();
     for (index, trial) in trials.into_iter().enumerate() {
         let connections = connections.clone();
         tasks.spawn(async move { (index, at_place(&connections, trial).await) });
     }
-    let mut outcomes = vec![Outcome::default(); count];
+    let mut outcomes = vec![TrialOutcome::default(); count];
     while let Some(done) = tasks.join_next().await {
         if let Ok((index, outcome)) = done {
             outcomes[index] = outcome;
@@ -93,7 +93,7 @@ pub async fn run(connections: &AwsConnections, trials: Vec<Trial>) -> Vec<Outcom
     outcomes
 }
 
-async fn at_place(connections: &AwsConnections, trial: Trial) -> Outcome {
+async fn at_place(connections: &AwsConnections, trial: Trial) -> TrialOutcome {
     let Trial { place, uses } = trial;
     let connection = connections.at(&place).await;
     let mut trier = Trier::new(Arc::clone(&connection));

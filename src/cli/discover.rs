@@ -18,7 +18,7 @@ use clap::{Args, ValueEnum};
 use self::proposal::{Proposal, Scope};
 use super::interrupt;
 use crate::access::User;
-use crate::aws::{self, AwsConnections, ConnectionSettings, Question, Trouble, Which};
+use crate::aws::{self, AwsConnections, ConnectionSettings, DiscoverQuery, Trouble, Which};
 use crate::config::{self, SERVICE, patterns};
 use crate::outbound::{KEY_EXCHANGE_VARIABLE, KeyExchange};
 use crate::probe::carriers;
@@ -127,7 +127,7 @@ pub(super) fn run(arguments: &Discover) -> Exit {
 }
 
 /// Everything that is wrong with the arguments, or what is to be asked.
-fn question(arguments: &Discover) -> Result<Question, Vec<String>> {
+fn question(arguments: &Discover) -> Result<DiscoverQuery, Vec<String>> {
     let Discover { ids, tag, region, role_arn, format: _, write: _ } = arguments;
     let mut problems = Vec::new();
     let mut wrong = |what: &str, found: &str, allowed: &str| {
@@ -156,10 +156,10 @@ fn question(arguments: &Discover) -> Result<Question, Vec<String>> {
             Which::Ids(ids.iter().filter_map(known).collect())
         }
     };
-    if problems.is_empty() { Ok(Question { region, role_arn, which }) } else { Err(problems) }
+    if problems.is_empty() { Ok(DiscoverQuery { region, role_arn, which }) } else { Err(problems) }
 }
 
-fn ask(question: &Question) -> Result<Result<aws::Discovered, Vec<Trouble>>, Exit> {
+fn ask(question: &DiscoverQuery) -> Result<Result<aws::Discovered, Vec<Trouble>>, Exit> {
     let runtime = interrupt::runtime()?;
     let settings =
         ConnectionSettings { key_exchange: key_exchange()?, ..ConnectionSettings::from_env(SESSION) };

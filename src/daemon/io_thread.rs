@@ -30,7 +30,7 @@ use crate::control::server::{self as control, Asked};
 use crate::domain::names::AwsPlace;
 use crate::domain::plan::Plan;
 use crate::domain::status::Status;
-use crate::health::overview::Shown;
+use crate::health::overview::ShownProblems;
 use crate::health::overview::{Configured, SinkUse};
 use crate::health::{Code, Component, Health, Problem};
 use crate::http::host::Hosts;
@@ -253,8 +253,8 @@ fn spawn_overview(
     context: &IoContext,
     configured: watch::Receiver<Configured>,
     tasks: &mut JoinSet<()>,
-) -> watch::Receiver<Shown> {
-    let (shown, shown_in) = watch::channel(Shown::default());
+) -> watch::Receiver<ShownProblems> {
+    let (shown, shown_in) = watch::channel(ShownProblems::default());
     tasks.spawn(overview::keep(
         shown,
         context.health.watch(),
@@ -304,7 +304,7 @@ fn spawn_listener(
     context: &IoContext,
     bound: Result<TcpListener, BindError>,
     about: watch::Receiver<About>,
-    shown: watch::Receiver<Shown>,
+    shown: watch::Receiver<ShownProblems>,
     tasks: &mut JoinSet<()>,
 ) {
     let prometheus = Arc::clone(&context.prometheus);

@@ -6,7 +6,7 @@ use tokio::sync::watch;
 
 use crate::config::Rejection;
 use crate::domain::status::Status;
-use crate::health::overview::{Open, Shown};
+use crate::health::overview::{OpenProblem, ShownProblems};
 use crate::health::{Code, Component};
 use crate::systemd;
 
@@ -14,7 +14,7 @@ use crate::systemd;
 #[derive(Debug, Clone)]
 pub(super) struct Notifier {
     status: watch::Receiver<Arc<Status>>,
-    problems: watch::Receiver<Shown>,
+    problems: watch::Receiver<ShownProblems>,
     told: Arc<Mutex<Announced>>,
 }
 
@@ -38,7 +38,10 @@ enum Notification {
 }
 
 impl Notifier {
-    pub(super) fn new(status: watch::Receiver<Arc<Status>>, problems: watch::Receiver<Shown>) -> Self {
+    pub(super) fn new(
+        status: watch::Receiver<Arc<Status>>,
+        problems: watch::Receiver<ShownProblems>,
+    ) -> Self {
         Self { status, problems, told: Arc::default() }
     }
 
@@ -120,12 +123,12 @@ impl Announced {
 
 /// The worst problem, and how many more there are. What keeps the listener from being asked comes first and in full, because
 /// nothing else can say it. A refused reload has its own place in the line.
-fn in_the_way(problems: &[Open]) -> Option<String> {
+fn in_the_way(problems: &[OpenProblem]) -> Option<String> {
     let problems: Vec<_> = problems.iter().filter(|open| open.problem.code != Code::ReloadRefused).collect();
     let deaf = problems.iter().find(|open| open.component == Component::Listener);
     let first = match (deaf, problems.first()) {
-        (Some(Open { component, problem }), _) => format!("{component}: {}", problem.text),
-        (None, Some(Open { component, problem })) => {
+        (Some(OpenProblem { component, problem }), _) => format!("{component}: {}", problem.text),
+        (None, Some(OpenProblem { component, problem })) => {
             format!("{}: {component}: {}", problem.severity.as_str(), problem.code.entry().title)
         }
         (None, None) => return None,
@@ -218,7 +221,7 @@ mod tests {
 
     #[test]
     fn the_worst_problem_is_in_the_line_and_the_listeners_before_all() {
-        let open = |component, code, text: &str| Open { component, problem: Problem::new(code, text) };
+        let open = |component, code, text: &str| OpenProblem { component, problem: Problem::new(code, text) };
         let store = open(Component::Store, Code::StoreFailing, "the disk is full");
         let refused = open(Component::Configuration, Code::ReloadRefused, "wrong");
         let listener = open(Component::Listener, Code::ListenerFailing, "cannot listen there");

@@ -11,7 +11,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use crate::clock;
 use crate::domain::status::Status;
 use crate::health::overview::Configured;
-use crate::health::overview::{Open, Overview, Shown};
+use crate::health::overview::{OpenProblem, Overview, ShownProblems};
 use crate::health::{Component, Problem, Problems};
 use crate::telemetry::wording::Notice;
 
@@ -20,7 +20,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// Looks until `ends`; at once when a part states or clears a problem.
 pub(super) async fn keep(
-    shown: watch::Sender<Shown>,
+    shown: watch::Sender<ShownProblems>,
     mut stated: watch::Receiver<Problems>,
     status: watch::Receiver<Arc<Status>>,
     configured: watch::Receiver<Configured>,
@@ -52,8 +52,8 @@ pub(super) async fn keep(
 
 /// Every problem has a record when it comes, when it becomes another and when it goes; the journal folds what comes and goes too
 /// often.
-pub(super) async fn tell(mut shown: watch::Receiver<Shown>, site: Arc<str>) {
-    let mut told = Shown::default();
+pub(super) async fn tell(mut shown: watch::Receiver<ShownProblems>, site: Arc<str>) {
+    let mut told = ShownProblems::default();
     loop {
         let current = Arc::clone(&shown.borrow_and_update());
         for record in news(&told, &current) {
@@ -67,17 +67,18 @@ pub(super) async fn tell(mut shown: watch::Receiver<Shown>, site: Arc<str>) {
 }
 
 /// What the journal has not said: first what is over.
-fn news<'a>(told: &'a [Open], current: &'a [Open]) -> Vec<Notice<'a>> {
+fn news<'a>(told: &'a [OpenProblem], current: &'a [OpenProblem]) -> Vec<Notice<'a>> {
     // What is wrong with the configuration has a record where it is found, with all its problems.
-    let of_journal = |open: &&Open| open.component != Component::Configuration;
-    let same = |a: &Open, b: &Open| a.component == b.component && a.problem.code == b.problem.code;
+    let of_journal = |open: &&OpenProblem| open.component != Component::Configuration;
+    let same =
+        |a: &OpenProblem, b: &OpenProblem| a.component == b.component && a.problem.code == b.problem.code;
     let over = told.iter().filter(of_journal).filter(|was| !current.iter().any(|open| same(was, open)));
     let begun = current.iter().filter(of_journal).filter(|open| !told.contains(open));
-    over.map(|Open { component, problem: Problem { code, .. } }| Notice::ProblemOver {
+    over.map(|OpenProblem { component, problem: Problem { code, .. } }| Notice::ProblemOver {
         component,
         code: *code,
     })
-    .chain(begun.map(|Open { component, problem }| Notice::Problem { component, problem }))
+    .chain(begun.map(|OpenProblem { component, problem }| Notice::Problem { component, problem }))
     .collect()
 }
 
@@ -86,11 +87,11 @@ mod tests {
     use super::*;
     use crate::health::{Code, Severity};
 
-    fn open(code: Code, text: &str) -> Open {
-        Open { component: Component::Store, problem: Problem::new(code, text) }
+    fn open(code: Code, text: &str) -> OpenProblem {
+        OpenProblem { component: Component::Store, problem: Problem::new(code, text) }
     }
 
-    fn said(told: &[Open], current: &[Open]) -> Vec<String> {
+    fn said(told: &[OpenProblem], current: &[OpenProblem]) -> Vec<String> {
         news(told, current).iter().map(|notice| notice.record(None).kind.name.to_owned()).collect()
     }
 
@@ -101,15 +102,17 @@ mod tests {
         assert_eq!(said(std::slice::from_ref(&full), std::slice::from_ref(&full)), [""; 0]);
         let other = open(Code::StoreFailing, "gone");
         assert_eq!(said(std::slice::from_ref(&full), &[other]), ["PROBLEM_STORE_FAILING"]);
-        let worse = Open { problem: slow.problem.clone().with(Severity::Failed), ..slow.clone() };
+        let worse = OpenProblem { problem: slow.problem.clone().with(Severity::Failed), ..slow.clone() };
         assert_eq!(said(std::slice::from_ref(&slow), &[worse]), ["PROBLEM_RAW_SOCKETS"]);
         assert_eq!(said(&[full], &[slow]), ["PROBLEM_ENDED", "PROBLEM_RAW_SOCKETS"]);
     }
 
     #[test]
     fn a_refused_reload_has_its_own_record() {
-        let refused =
-            Open { component: Component::Configuration, problem: Problem::new(Code::ReloadRefused, "wrong") };
+        let refused = OpenProblem {
+            component: Component::Configuration,
+            problem: Problem::new(Code::ReloadRefused, "wrong"),
+        };
         assert_eq!(said(&[], std::slice::from_ref(&refused)), [""; 0]);
         assert_eq!(said(&[refused], &[]), [""; 0]);
     }
@@ -117,7 +120,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_is_stated_is_shown_at_once_and_what_lasts_becomes_worse() {
         let health = crate::health::Health::default();
-        let (shown, mut seen) = watch::channel(Shown::default());
+        let (shown, mut seen) = watch::channel(ShownProblems::default());
         let (status, status_in) = watch::channel(Arc::new(Status::default()));
         let mut gone = status_in.clone();
         let ends = async move { while gone.changed().await.is_ok() {} };

@@ -14,7 +14,7 @@ use crate::clock;
 use crate::config::CloudWatchSettings;
 use crate::domain::names::VpnId;
 use crate::domain::plan::SinkPlan;
-use crate::health::overview::{Open, Shown};
+use crate::health::overview::{OpenProblem, ShownProblems};
 use crate::health::{Component, Severity};
 use crate::publish::feed;
 use crate::publish::machine::{PublishSettings, Publisher};
@@ -24,12 +24,12 @@ use crate::publish::shell::{self, Tally};
 #[derive(Debug)]
 pub(super) struct Publishing {
     running: Option<(Arc<str>, CloudWatchSettings, Vec<SinkPlan>)>,
-    shown: watch::Receiver<Shown>,
+    shown: watch::Receiver<ShownProblems>,
 }
 
 impl Publishing {
     /// None runs yet; `shown` tells which sinks fail.
-    pub(super) const fn new(shown: watch::Receiver<Shown>) -> Self {
+    pub(super) const fn new(shown: watch::Receiver<ShownProblems>) -> Self {
         Self { running: None, shown }
     }
 
@@ -74,7 +74,7 @@ impl Publishing {
 }
 
 /// Whether some sink that takes incidents of the connection would take one at this moment.
-fn can_page(shown: &[Open], sinks: &[SinkPlan], vpn: &VpnId) -> bool {
+fn can_page(shown: &[OpenProblem], sinks: &[SinkPlan], vpn: &VpnId) -> bool {
     let fails = |sink: &SinkPlan| {
         let of_sink = [Component::Sink(sink.id.to_string()), Component::Preparation(sink.id.to_string())];
         shown

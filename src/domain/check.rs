@@ -32,7 +32,7 @@ pub const IN_FLIGHT_MAX: usize = 64;
 
 /// How often to ask, and what an overdue echo means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Pace {
+enum AskingPace {
     /// The first replies are awaited: fast, so that a verdict stands within a second or two of the start.
     Starting,
     /// It works.
@@ -45,7 +45,7 @@ enum Pace {
 
 /// An echo under way.
 #[derive(Debug, Clone, Copy)]
-struct Pending {
+struct PendingEcho {
     asked: Now,
     sent: Option<Moment>,
     slot: Slot,
@@ -71,12 +71,12 @@ pub struct Check {
     anchor: Moment,
     suspect_interval: Duration,
 
-    pace: Pace,
+    pace: AskingPace,
     due: Moment,
     verdict: Verdict,
     since: Now,
 
-    pending: BTreeMap<EchoId, Pending>,
+    pending: BTreeMap<EchoId, PendingEcho>,
     clients: Clients,
     exercise: Exercise,
     rtt: RttMemory,
@@ -113,7 +113,7 @@ impl Check {
             rules,
             anchor,
             suspect_interval: rules.suspect_interval,
-            pace: Pace::Starting,
+            pace: AskingPace::Starting,
             due: next_on_grid(anchor, rules.suspect_interval, now.mono),
             verdict: Verdict::Unknown(Why::Starting),
             since: now,
@@ -148,7 +148,7 @@ impl Check {
 
     /// Whether it asks faster because something is in doubt.
     pub const fn is_suspect(&self) -> bool {
-        matches!(self.pace, Pace::Suspect | Pace::Starting)
+        matches!(self.pace, AskingPace::Suspect | AskingPace::Starting)
     }
 
     /// Whether an echo has ended or become overdue since the start.
@@ -199,7 +199,7 @@ impl Check {
 
     /// Echoes asked after `since` that are under way and overdue: lost, as far as anybody can say yet.
     pub fn overdue_in_flight(&self, since: Moment) -> u32 {
-        let overdue = |pending: &&Pending| pending.overdue && pending.asked.mono > since;
+        let overdue = |pending: &&PendingEcho| pending.overdue && pending.asked.mono > since;
         u32::try_from(self.pending.values().filter(overdue).count()).unwrap_or(u32::MAX)
     }
 
@@ -238,7 +238,7 @@ impl Check {
         let Some(pending) = self.pending.remove(&echo) else { return };
         self.end(pending, answered(rtt, self.rules.timeout), now, fx);
         if rtt <= self.rules.timeout {
-            self.rtt.record(rtt, matches!(self.pace, Pace::Suspect | Pace::Waiting));
+            self.rtt.record(rtt, matches!(self.pace, AskingPace::Suspect | AskingPace::Waiting));
         }
         self.clients.answered(pending.client);
         self.losses.clear();
@@ -249,12 +249,12 @@ impl Check {
             (self.seen_up, self.remembered) = (true, true);
             fx.facts.extend(self.seen_up().map(Fact::SeenUp));
         }
-        if self.pace == Pace::Waiting {
-            self.set_pace(Pace::Suspect, now, fx);
+        if self.pace == AskingPace::Waiting {
+            self.set_pace(AskingPace::Suspect, now, fx);
         }
         if self.replies_in_row >= self.rules.up_after.get() {
             self.set_verdict(Verdict::Up, now);
-            self.set_pace(Pace::Calm, now, fx);
+            self.set_pace(AskingPace::Calm, now, fx);
         }
     }
 
@@ -311,7 +311,7 @@ impl Check {
         self.judge_down(now, fx);
         self.judge_silence(now, fx);
         let of = Probed { check: &self.id, route: &self.route, give_up: self.given_up_after() };
-        self.exercise.tick(&of, self.pace == Pace::Calm, now, fx);
+        self.exercise.tick(&of, self.pace == AskingPace::Calm, now, fx);
     }
 
     /// When it wants to be called again.
@@ -328,7 +328,7 @@ impl Check {
             }
             Verdict::Unknown(_) => None,
         };
-        let exercise = self.exercise.next_timeout(self.given_up_after(), self.pace == Pace::Calm);
+        let exercise = self.exercise.next_timeout(self.given_up_after(), self.pace == AskingPace::Calm);
         echoes.chain(down).chain(silence).chain(exercise).fold(self.due, Moment::min)
     }
 
@@ -346,8 +346,8 @@ impl Check {
 impl Check {
     fn interval(&self) -> Duration {
         match self.pace {
-            Pace::Starting | Pace::Suspect => self.suspect_interval,
-            Pace::Calm | Pace::Waiting => self.rules.interval,
+            AskingPace::Starting | AskingPace::Suspect => self.suspect_interval,
+            AskingPace::Calm | AskingPace::Waiting => self.rules.interval,
         }
     }
 
@@ -368,14 +368,14 @@ impl Check {
     }
 
     fn ask(&mut self, now: Now, fx: &mut Effects) {
-        let in_doubt = self.pace != Pace::Calm;
-        if self.pace == Pace::Waiting {
+        let in_doubt = self.pace != AskingPace::Calm;
+        if self.pace == AskingPace::Waiting {
             self.refresh_client(now, fx);
         }
         let (slot, client) = self.clients.next(in_doubt);
         let echo = fx.new_echo();
         self.replies.asked(echo);
-        self.pending.insert(echo, Pending { asked: now, sent: None, slot, client, overdue: false });
+        self.pending.insert(echo, PendingEcho { asked: now, sent: None, slot, client, overdue: false });
         fx.requests.push_back(Request::Echo(EchoRequest {
             check: self.id.clone(),
             echo,
@@ -421,16 +421,16 @@ impl Check {
     }
 
     /// An echo is overdue, or the tunnel did not take it.
-    fn lost(&mut self, echo: EchoId, pending: Pending, loss: Loss, now: Now, fx: &mut Effects) {
+    fn lost(&mut self, echo: EchoId, pending: PendingEcho, loss: Loss, now: Now, fx: &mut Effects) {
         self.asked_once = true;
         self.last_evidence = now.mono;
         self.last_activity = now.mono;
         self.replies_in_row = 0;
         self.losses.add(pending.asked, pending.slot, loss);
         if !self.waits_in_vain() {
-            if self.pace != Pace::Suspect {
+            if self.pace != AskingPace::Suspect {
                 self.replies.count_from(echo);
-                self.set_pace(Pace::Suspect, now, fx);
+                self.set_pace(AskingPace::Suspect, now, fx);
             }
             self.refresh_client(now, fx);
         }
@@ -439,7 +439,7 @@ impl Check {
     /// Nothing more can be lost: it is Down, or was never answered, already.
     const fn waits_in_vain(&self) -> bool {
         matches!(self.verdict, Verdict::Down | Verdict::Unknown(Why::NeverAnswered))
-            && matches!(self.pace, Pace::Waiting)
+            && matches!(self.pace, AskingPace::Waiting)
     }
 
     fn end_unanswered(&mut self, now: Now, fx: &mut Effects) {
@@ -462,7 +462,7 @@ impl Check {
         }
         let verdict = if self.seen_up { Verdict::Down } else { Verdict::Unknown(Why::NeverAnswered) };
         self.set_verdict(verdict, now);
-        self.set_pace(Pace::Waiting, now, fx);
+        self.set_pace(AskingPace::Waiting, now, fx);
     }
 
     /// When the oldest of the unanswered echoes is past `timeout`, once `down_after` are overdue. It is the oldest of all
@@ -506,14 +506,14 @@ impl Check {
         self.replies.forget_answers();
         self.replies_in_row = 0;
         self.set_verdict(Verdict::Unknown(why), now);
-        self.set_pace(Pace::Waiting, now, fx);
+        self.set_pace(AskingPace::Waiting, now, fx);
     }
 
     fn silence_after(&self) -> Duration {
         (self.rules.interval.max(self.suspect_interval) * 3).max(self.rules.timeout * 2)
     }
 
-    fn end(&mut self, pending: Pending, outcome: Outcome, now: Now, fx: &mut Effects) {
+    fn end(&mut self, pending: PendingEcho, outcome: Outcome, now: Now, fx: &mut Effects) {
         self.asked_once = true;
         self.last_activity = now.mono;
         match outcome {
@@ -533,17 +533,17 @@ impl Check {
         }
     }
 
-    fn set_pace(&mut self, pace: Pace, now: Now, fx: &mut Effects) {
+    fn set_pace(&mut self, pace: AskingPace, now: Now, fx: &mut Effects) {
         if self.pace == pace {
             return;
         }
-        let was_suspect = self.pace == Pace::Suspect;
+        let was_suspect = self.pace == AskingPace::Suspect;
         self.pace = pace;
         self.due = next_on_grid(self.anchor, self.interval(), now.mono);
-        if pace == Pace::Calm {
+        if pace == AskingPace::Calm {
             self.rtt.thaw();
         }
-        if was_suspect != (pace == Pace::Suspect) {
+        if was_suspect != (pace == AskingPace::Suspect) {
             fx.facts.push_back(Fact::Suspicion { check: self.id.clone(), suspect: !was_suspect, at: now });
         }
     }

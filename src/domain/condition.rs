@@ -215,11 +215,11 @@ fn carries(tunnel: &TunnelTruth) -> Truth {
 pub struct Hold {
     held: Duration,
     /// Since when the held time grows, or runs back.
-    moving: Option<(Way, Moment)>,
+    moving: Option<(HoldDirection, Moment)>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Way {
+enum HoldDirection {
     Up,
     Back,
 }
@@ -231,13 +231,13 @@ impl Hold {
         if let Some((way, since)) = self.moving.take() {
             let passed = now.since(since);
             self.held = match way {
-                Way::Up => (self.held + passed).min(needed),
-                Way::Back => self.held.saturating_sub(passed),
+                HoldDirection::Up => (self.held + passed).min(needed),
+                HoldDirection::Back => self.held.saturating_sub(passed),
             };
         }
         self.moving = match truth {
-            Truth::True => Some((Way::Up, now)),
-            Truth::False if self.held > Duration::ZERO => Some((Way::Back, now)),
+            Truth::True => Some((HoldDirection::Up, now)),
+            Truth::False if self.held > Duration::ZERO => Some((HoldDirection::Back, now)),
             Truth::False | Truth::Unknown => None,
         };
     }
@@ -249,7 +249,7 @@ impl Hold {
 
     /// Whether it holds, and has for long enough.
     pub fn has_held(&self, needed: Duration) -> bool {
-        matches!(self.moving, Some((Way::Up, _))) && self.held >= needed
+        matches!(self.moving, Some((HoldDirection::Up, _))) && self.held >= needed
     }
 
     /// Whether nothing is left of it.
@@ -260,16 +260,16 @@ impl Hold {
     /// When it has held for long enough, if it goes on.
     pub fn held_at(&self, needed: Duration) -> Option<Moment> {
         match self.moving {
-            Some((Way::Up, since)) => Some(since + needed.saturating_sub(self.held)),
-            Some((Way::Back, _)) | None => None,
+            Some((HoldDirection::Up, since)) => Some(since + needed.saturating_sub(self.held)),
+            Some((HoldDirection::Back, _)) | None => None,
         }
     }
 
     /// When nothing is left of it, if it goes on.
     pub fn spent_at(&self) -> Option<Moment> {
         match self.moving {
-            Some((Way::Back, since)) => Some(since + self.held),
-            Some((Way::Up, _)) | None => None,
+            Some((HoldDirection::Back, since)) => Some(since + self.held),
+            Some((HoldDirection::Up, _)) | None => None,
         }
     }
 }

@@ -11,10 +11,12 @@ use super::effects::Effects;
 use super::event::{History, Remembered};
 use super::fact::{Fact, IncidentChange};
 use super::grace::Grace;
-use super::incident::{KindWatch, Step};
+use super::incident::{KindEvidence, KindWatch};
 use super::names::{Kind, Role, SinkId, SourceId, SourceKind, TunnelId};
 use super::plan::VpnPlan;
-use super::retrospect::{self, CutOff, HistoryWanted, Meanwhile, Past, Seen, Span, down_by_aws};
+use super::retrospect::{
+    self, CutOff, HistoryWanted, Meanwhile, PastIncident, Span, TunnelPast, down_by_aws,
+};
 use super::rollup::Minutes;
 use super::status::{Phase, VpnStatus};
 use super::story::Scene;
@@ -140,7 +142,7 @@ impl Connection {
             self.tunnels.iter().filter(|tunnel| tunnel.plan().is_used()).map(Tunnel::truth).collect();
         for index in 0..self.kinds.len() {
             let kind = self.kinds[index].kind();
-            let step = Step {
+            let step = KindEvidence {
                 opens: if self.here { opens(kind, &truths, cut_off) } else { Truth::Unknown },
                 closes: if self.here { closes(kind, &truths) } else { Truth::Unknown },
                 rules: self.plan.incident,
@@ -448,8 +450,8 @@ impl Connection {
             of.map_or(&[][..], |(_, points)| points.as_slice())
         };
         let used = self.tunnels.iter().filter(|tunnel| tunnel.plan().is_used());
-        let seen: Vec<Seen> = used
-            .map(|tunnel| Seen {
+        let seen: Vec<TunnelPast> = used
+            .map(|tunnel| TunnelPast {
                 tunnel: tunnel.plan().id.clone(),
                 role: tunnel.plan().role,
                 answers: tunnel.truth().local_seen_up,
@@ -481,7 +483,7 @@ impl Connection {
     }
 
     /// The record of an incident that nobody was told of.
-    fn missed(&self, past: &Past, history: &History, now: Now) -> Incident {
+    fn missed(&self, past: &PastIncident, history: &History, now: Now) -> Incident {
         let (began, ended) = (then(past.began, now).wall, then(past.ended, now).wall);
         let mut timeline = Vec::new();
         let mut add = |at, what| {

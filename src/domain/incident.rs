@@ -28,7 +28,7 @@ const FLAPPING_WITHIN: Duration = Duration::from_secs(24 * 3600);
 const RESOLVE_AFTER_MAX: Duration = Duration::from_secs(3600);
 
 #[derive(Debug)]
-enum State {
+enum WatchState {
     Clear,
     Pending {
         hold: Hold,
@@ -46,7 +46,7 @@ enum State {
 
 /// One step's input.
 #[derive(Debug, Clone, Copy)]
-pub struct Step {
+pub struct KindEvidence {
     /// Whether the condition holds.
     pub opens: Truth,
     /// Whether the closing condition holds.
@@ -62,14 +62,14 @@ pub struct Step {
 pub struct KindWatch {
     vpn: VpnId,
     kind: Kind,
-    state: State,
+    state: WatchState,
     openings: VecDeque<Moment>,
 }
 
 impl KindWatch {
     /// Clear, or Open if an incident of an earlier run is still open.
     pub fn new(vpn: VpnId, kind: Kind, open: Option<Arc<Incident>>, openings: VecDeque<Moment>) -> Self {
-        let state = open.map_or(State::Clear, |incident| State::Open {
+        let state = open.map_or(WatchState::Clear, |incident| WatchState::Open {
             story: Story::resume(incident),
             witness: Hold::default(),
         });
@@ -84,39 +84,39 @@ impl KindWatch {
     /// Where it stands.
     pub const fn phase(&self) -> Phase {
         match self.state {
-            State::Clear => Phase::Clear,
-            State::Pending { .. } => Phase::Pending,
-            State::Open { .. } => Phase::Open,
-            State::Clearing { .. } => Phase::Clearing,
+            WatchState::Clear => Phase::Clear,
+            WatchState::Pending { .. } => Phase::Pending,
+            WatchState::Open { .. } => Phase::Open,
+            WatchState::Clearing { .. } => Phase::Clearing,
         }
     }
 
     /// The open incident.
     pub const fn incident(&self) -> Option<&Arc<Incident>> {
         match &self.state {
-            State::Open { story, .. } | State::Clearing { story, .. } => Some(story.incident()),
-            State::Clear | State::Pending { .. } => None,
+            WatchState::Open { story, .. } | WatchState::Clearing { story, .. } => Some(story.incident()),
+            WatchState::Clear | WatchState::Pending { .. } => None,
         }
     }
 
     /// The open incident's story, to be continued.
     pub const fn story_mut(&mut self) -> Option<&mut Story> {
         match &mut self.state {
-            State::Open { story, .. } | State::Clearing { story, .. } => Some(story),
-            State::Clear | State::Pending { .. } => None,
+            WatchState::Open { story, .. } | WatchState::Clearing { story, .. } => Some(story),
+            WatchState::Clear | WatchState::Pending { .. } => None,
         }
     }
 
     /// Takes the conditions in as of `now`; returns the incident if it is over.
     pub fn step(
         &mut self,
-        step: Step,
+        step: KindEvidence,
         scene: impl FnOnce() -> Scene,
         now: Now,
         fx: &mut Effects,
     ) -> Option<Arc<Incident>> {
-        match std::mem::replace(&mut self.state, State::Clear) {
-            State::Clear => {
+        match std::mem::replace(&mut self.state, WatchState::Clear) {
+            WatchState::Clear => {
                 if step.opens == Truth::True
                     && let Some(opens_in) = step.rules.open_after(self.kind)
                 {
@@ -126,42 +126,42 @@ impl KindWatch {
                 }
                 None
             }
-            State::Pending { hold } => {
+            WatchState::Pending { hold } => {
                 self.pend(hold, step, scene, now, fx);
                 None
             }
-            State::Open { story, witness } => self.open(story, witness, step, now, fx),
-            State::Clearing { story, hold } => self.clear(story, hold, step, now, fx),
+            WatchState::Open { story, witness } => self.open(story, witness, step, now, fx),
+            WatchState::Clearing { story, hold } => self.clear(story, hold, step, now, fx),
         }
     }
 
     /// When `step` must be called again, if nothing happens before.
     pub fn deadline(&self, rules: &IncidentRules, grace_until: Moment) -> Option<Moment> {
         match &self.state {
-            State::Clear => None,
-            State::Pending { hold } | State::Open { witness: hold, .. } => {
+            WatchState::Clear => None,
+            WatchState::Pending { hold } | WatchState::Open { witness: hold, .. } => {
                 let held_at = hold.held_at(rules.open_after(self.kind)?);
                 held_at.map(|at| at.max(grace_until)).or(hold.spent_at())
             }
-            State::Clearing { hold, .. } => hold.held_at(self.resolve_after(rules)),
+            WatchState::Clearing { hold, .. } => hold.held_at(self.resolve_after(rules)),
         }
     }
 
     /// Nobody looked for so long: what may have held meanwhile does not count.
     pub fn held_up(&mut self, gap: Duration) {
         match &mut self.state {
-            State::Clear => {}
-            State::Pending { hold, .. }
-            | State::Open { witness: hold, .. }
-            | State::Clearing { hold, .. } => hold.held_up(gap),
+            WatchState::Clear => {}
+            WatchState::Pending { hold, .. }
+            | WatchState::Open { witness: hold, .. }
+            | WatchState::Clearing { hold, .. } => hold.held_up(gap),
         }
     }
 
     /// Whether an incident is about to open, or is open.
     pub const fn is_under_way(&self) -> bool {
         match &self.state {
-            State::Clear => false,
-            State::Pending { .. } | State::Open { .. } | State::Clearing { .. } => true,
+            WatchState::Clear => false,
+            WatchState::Pending { .. } | WatchState::Open { .. } | WatchState::Clearing { .. } => true,
         }
     }
 
@@ -172,9 +172,9 @@ impl KindWatch {
 
     /// The connection is no longer watched; returns the incident that was open.
     pub fn unwatch(&mut self, now: Now, fx: &mut Effects) -> Option<Arc<Incident>> {
-        match std::mem::replace(&mut self.state, State::Clear) {
-            State::Clear | State::Pending { .. } => None,
-            State::Open { story, .. } | State::Clearing { story, .. } => {
+        match std::mem::replace(&mut self.state, WatchState::Clear) {
+            WatchState::Clear | WatchState::Pending { .. } => None,
+            WatchState::Open { story, .. } | WatchState::Clearing { story, .. } => {
                 Some(self.end(story, IncidentState::Unwatched { at: now.wall }, now, fx))
             }
         }
@@ -183,7 +183,7 @@ impl KindWatch {
     fn pend(
         &mut self,
         mut hold: Hold,
-        step: Step,
+        step: KindEvidence,
         scene: impl FnOnce() -> Scene,
         now: Now,
         fx: &mut Effects,
@@ -198,20 +198,20 @@ impl KindWatch {
             return;
         };
         if !hold.has_held(open_after) || now.mono < step.grace_until {
-            self.state = State::Pending { hold };
+            self.state = WatchState::Pending { hold };
             return;
         }
         self.count_opening(now.mono, now.mono);
         let story = Story::open(self.vpn.clone(), self.kind, scene(), now);
         tell(&story, IncidentChange::Opened, now, fx);
-        self.state = State::Open { story, witness: Hold::default() };
+        self.state = WatchState::Open { story, witness: Hold::default() };
     }
 
     fn open(
         &mut self,
         mut story: Story,
         mut witness: Hold,
-        step: Step,
+        step: KindEvidence,
         now: Now,
         fx: &mut Effects,
     ) -> Option<Arc<Incident>> {
@@ -223,7 +223,7 @@ impl KindWatch {
                 self.clear(story, Hold::default(), step, now, fx)
             }
             Truth::False | Truth::Unknown => {
-                self.state = State::Open { story, witness };
+                self.state = WatchState::Open { story, witness };
                 None
             }
         }
@@ -233,7 +233,7 @@ impl KindWatch {
         &mut self,
         mut story: Story,
         mut hold: Hold,
-        step: Step,
+        step: KindEvidence,
         now: Now,
         fx: &mut Effects,
     ) -> Option<Arc<Incident>> {
@@ -243,11 +243,11 @@ impl KindWatch {
             tell(&story, IncidentChange::Reopened, now, fx);
             let mut witness = Hold::default();
             self.bear_witness(&mut story, &mut witness, step, now, fx);
-            self.state = State::Open { story, witness };
+            self.state = WatchState::Open { story, witness };
             return None;
         }
         if !hold.has_held(self.resolve_after(&step.rules)) {
-            self.state = State::Clearing { story, hold };
+            self.state = WatchState::Clearing { story, hold };
             return None;
         }
         Some(self.end(story, IncidentState::Resolved { at: now.wall }, now, fx))
@@ -284,14 +284,14 @@ impl KindWatch {
     /// This host ceases to judge: an address has moved to another one. What is pending is let go: it would be evidence of another
     /// time when this host is back. What is open is handed over: its record stays open, and whoever judges from here on takes it up.
     pub fn leave(&mut self, now: Now, fx: &mut Effects) -> Option<Arc<Incident>> {
-        match std::mem::replace(&mut self.state, State::Clear) {
-            State::Clear => None,
-            State::Pending { .. } => {
+        match std::mem::replace(&mut self.state, WatchState::Clear) {
+            WatchState::Clear => None,
+            WatchState::Pending { .. } => {
                 let (vpn, kind) = (self.vpn.clone(), self.kind);
                 fx.facts.push_back(Fact::IncidentAverted { vpn, kind, at: now });
                 None
             }
-            State::Open { mut story, .. } | State::Clearing { mut story, .. } => {
+            WatchState::Open { mut story, .. } | WatchState::Clearing { mut story, .. } => {
                 story.set_state(IncidentState::Unwatched { at: now.wall });
                 story.add(TimelineChange::HandedOver, now.wall);
                 tell(&story, IncidentChange::HandedOver, now, fx);
@@ -305,19 +305,26 @@ impl KindWatch {
     /// Where an incident is open already, that one accounts for it, and nothing changes.
     pub fn take_up(&mut self, sink: SinkId, created: Stamp, scene: Scene, now: Now, fx: &mut Effects) {
         let witness = match &self.state {
-            State::Open { .. } | State::Clearing { .. } => return,
-            State::Clear => Hold::default(),
+            WatchState::Open { .. } | WatchState::Clearing { .. } => return,
+            WatchState::Clear => Hold::default(),
             // What has held so far counts: the incident that was about to open is this one.
-            State::Pending { hold } => *hold,
+            WatchState::Pending { hold } => *hold,
         };
         self.count_opening(now.mono - now.wall.since(created), now.mono);
         let story = Story::take_up(self.vpn.clone(), self.kind, scene, sink, created, now.wall);
         tell(&story, IncidentChange::TakenUp, now, fx);
-        self.state = State::Open { story, witness };
+        self.state = WatchState::Open { story, witness };
     }
 
     /// Whether this site sees for itself what was taken up.
-    fn bear_witness(&self, story: &mut Story, witness: &mut Hold, step: Step, now: Now, fx: &mut Effects) {
+    fn bear_witness(
+        &self,
+        story: &mut Story,
+        witness: &mut Hold,
+        step: KindEvidence,
+        now: Now,
+        fx: &mut Effects,
+    ) {
         let (Some(_), Some(open_after)) = (&story.incident().found_at, step.rules.open_after(self.kind))
         else {
             *witness = Hold::default();

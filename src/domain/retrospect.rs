@@ -14,7 +14,7 @@ use super::time::{Moment, Now, Stamp};
 
 /// What both ends have of one tunnel that is not unused.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Seen {
+pub struct TunnelPast {
     /// Which.
     pub tunnel: TunnelId,
     /// What it is for.
@@ -29,7 +29,7 @@ pub struct Seen {
 
 /// A stretch of time in which a kind's condition held.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Past {
+pub struct PastIncident {
     /// Which kind.
     pub kind: Kind,
     /// Since when both ends were Down.
@@ -52,12 +52,13 @@ pub fn down_by_aws(points: &[Datapoint], answered: Moment, date: Stamp) -> Spans
 
 /// The incidents that there were, oldest first: those whose condition held for `open_after` at a stretch, and as long
 /// within `cut_off`. Stretches that are less than `resolve_after` apart are one, as they would have been.
-pub fn incidents(seen: &[Seen], cut_off: &Spans, rules: &IncidentRules) -> Vec<Past> {
+pub fn incidents(seen: &[TunnelPast], cut_off: &Spans, rules: &IncidentRules) -> Vec<PastIncident> {
     let agreed: Vec<Spans> = seen.iter().map(|tunnel| tunnel.local.and(&tunnel.aws)).collect();
     let active = seen.iter().zip(&agreed).filter(|(tunnel, _)| tunnel.role == Role::Active);
     let an_active_is_down = active.fold(Spans::default(), |any, (_, agreed)| any.or(agreed));
     // Where our end has no say AWS's word is not contradicted.
-    let not_carrying = |tunnel: &Seen| if tunnel.answers { tunnel.local.clone() } else { tunnel.aws.clone() };
+    let not_carrying =
+        |tunnel: &TunnelPast| if tunnel.answers { tunnel.local.clone() } else { tunnel.aws.clone() };
     let none_carries =
         seen.iter().map(not_carrying).reduce(|all, tunnel| all.and(&tunnel)).unwrap_or_default();
     let outage = an_active_is_down.and(&none_carries);
@@ -84,9 +85,9 @@ fn incident(
     group: &[Span],
     open_after: Duration,
     cut_off: &Spans,
-    seen: &[Seen],
+    seen: &[TunnelPast],
     agreed: &[Spans],
-) -> Option<Past> {
+) -> Option<PastIncident> {
     let long = |span: Span| span.length() >= open_after;
     let unseen = Spans::of(group.iter().copied()).and(cut_off);
     if !group.iter().copied().any(long) || !unseen.iter().any(long) {
@@ -99,7 +100,7 @@ fn incident(
         let (first, last) = (within.iter().next()?, within.iter().last()?);
         Some((tunnel.tunnel.clone(), Span { from: first.from, to: last.to }))
     });
-    Some(Past { kind, began, ended, tunnels: tunnels.collect() })
+    Some(PastIncident { kind, began, ended, tunnels: tunnels.collect() })
 }
 
 //--- stretches of time, and sets of them

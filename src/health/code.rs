@@ -30,7 +30,7 @@ impl Severity {
 
 /// What is in the way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Entry {
+pub struct CodeEntry {
     /// The stable word in `/status`, `/readyz`, metrics and the journal's field `PROBLEM`.
     pub word: &'static str,
     /// The name of its journal record.
@@ -73,9 +73,9 @@ macro_rules! codes {
             pub const ALL: &'static [Self] = &[$(Self::$variant),*];
 
             /// Its row.
-            pub const fn entry(self) -> &'static Entry {
+            pub const fn entry(self) -> &'static CodeEntry {
                 match self {
-                    $(Self::$variant => const { &Entry {
+                    $(Self::$variant => const { &CodeEntry {
                         word: $word,
                         record: stringify!($record),
                         message_id: $id,
@@ -337,7 +337,7 @@ mod tests {
     #[test]
     fn every_text_is_whole_and_says_what_to_do() {
         for code in Code::ALL {
-            let Entry { word, title, meaning, first_step, .. } = code.entry();
+            let CodeEntry { word, title, meaning, first_step, .. } = code.entry();
             assert!(!title.ends_with('.') && title.len() <= 80, "{word}: {title}");
             assert!(title.starts_with(|c: char| c.is_ascii_uppercase()), "{word}: {title}");
             for text in [meaning, first_step] {

@@ -16,11 +16,11 @@ use crate::domain::votes::{self, Lack, Missing};
 const TUNNELS_NAMED: usize = 8;
 
 /// What is shown, the worst first.
-pub type Shown = Arc<Vec<Open>>;
+pub type ShownProblems = Arc<Vec<OpenProblem>>;
 
 /// A problem that is shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Open {
+pub struct OpenProblem {
     /// What has it.
     pub component: Component,
     /// What it is.
@@ -41,11 +41,11 @@ impl Overview {
         status: &Status,
         configured: &Configured,
         now: Moment,
-    ) -> Vec<Open> {
-        let sources = Sources::of(status);
+    ) -> Vec<OpenProblem> {
+        let sources = SourceStates::of(status);
         let (mut open, shared) = sources.by_identity(stated);
         open.extend(without_votes(status));
-        let key = |of: &Open| (of.component.clone(), of.problem.code);
+        let key = |of: &OpenProblem| (of.component.clone(), of.problem.code);
         let mut before = std::mem::take(&mut self.since);
         self.since =
             open.iter().map(key).map(|key| (before.remove(&key).unwrap_or(now), key)).map(swap).collect();
@@ -60,10 +60,10 @@ impl Overview {
         for place in lasting {
             open[place].problem.severity = Severity::Failed;
         }
-        let scene = Scene { sources, shared, configured };
+        let scene = CauseContext { sources, shared, configured };
         let mut open = Causes::among(&open, &scene).without_effects(open);
         open.sort_by(|a, b| {
-            let rank = |of: &Open| (std::cmp::Reverse(of.problem.severity), of.problem.code);
+            let rank = |of: &OpenProblem| (std::cmp::Reverse(of.problem.severity), of.problem.code);
             rank(a).cmp(&rank(b)).then_with(|| a.component.cmp(&b.component))
         });
         open
@@ -72,7 +72,7 @@ impl Overview {
 
 /// Whether what lasts keeps the daemon from its job. A sink that could not be used does where a kind of incident of a connection
 /// has no other that could.
-fn is_in_the_way(of: &Open, open: &[Open], status: &Status, configured: &Configured) -> bool {
+fn is_in_the_way(of: &OpenProblem, open: &[OpenProblem], status: &Status, configured: &Configured) -> bool {
     let Component::Preparation(sink) = &of.component else { return true };
     let is_unprepared = |plan: &SinkPlan| {
         open.iter()
@@ -86,12 +86,12 @@ fn is_in_the_way(of: &Open, open: &[Open], status: &Status, configured: &Configu
 }
 
 /// How each source asks, by its words.
-struct Sources<'a> {
+struct SourceStates<'a> {
     of_vpns: BTreeMap<&'a str, Vec<String>>,
     ways: BTreeMap<String, AwsPlace>,
 }
 
-impl<'a> Sources<'a> {
+impl<'a> SourceStates<'a> {
     fn of(status: &'a Status) -> Self {
         let mut ways: BTreeMap<String, AwsPlace> =
             status.sources.iter().map(|source| (source.id.to_string(), source.id.place.clone())).collect();
@@ -106,8 +106,8 @@ impl<'a> Sources<'a> {
 
     /// What is stated. Credentials that fail are one problem, however many sources ask with them: these sources are given, too, with
     /// what has their problem.
-    fn by_identity(&self, stated: &Problems) -> (Vec<Open>, BTreeMap<Component, Component>) {
-        let mut open = Vec::<Open>::new();
+    fn by_identity(&self, stated: &Problems) -> (Vec<OpenProblem>, BTreeMap<Component, Component>) {
+        let mut open = Vec::<OpenProblem>::new();
         let mut shared = BTreeMap::new();
         for (component, problem) in stated {
             let mut component = component.clone();
@@ -119,12 +119,12 @@ impl<'a> Sources<'a> {
                 shared.insert(component, identity.clone());
                 component = identity;
             }
-            let same = |of: &&mut Open| of.component == component && of.problem.code == problem.code;
+            let same = |of: &&mut OpenProblem| of.component == component && of.problem.code == problem.code;
             match open.iter_mut().find(same) {
                 Some(known) => {
                     known.problem.severity = known.problem.severity.max(problem.severity);
                 }
-                None => open.push(Open { component, problem: problem.clone() }),
+                None => open.push(OpenProblem { component, problem: problem.clone() }),
             }
         }
         (open, shared)
@@ -141,8 +141,8 @@ fn swap<A, B>((a, b): (A, B)) -> (B, A) {
 }
 
 /// What tells which problem can explain which.
-struct Scene<'a> {
-    sources: Sources<'a>,
+struct CauseContext<'a> {
+    sources: SourceStates<'a>,
     /// What has the problem of these sources.
     shared: BTreeMap<Component, Component>,
     configured: &'a Configured,
@@ -155,7 +155,7 @@ struct Causes {
 }
 
 impl Causes {
-    fn among(open: &[Open], scene: &Scene<'_>) -> Self {
+    fn among(open: &[OpenProblem], scene: &CauseContext<'_>) -> Self {
         let mut places = BTreeMap::<&Component, Vec<usize>>::new();
         for (place, of) in open.iter().enumerate() {
             places.entry(&of.component).or_default().push(place);
@@ -165,7 +165,7 @@ impl Causes {
     }
 
     /// The problems that nothing open explains, each at least as bad as what it explains.
-    fn without_effects(self, mut open: Vec<Open>) -> Vec<Open> {
+    fn without_effects(self, mut open: Vec<OpenProblem>) -> Vec<OpenProblem> {
         // No code leads back to itself, so that this ends; a cause may be an effect itself.
         let mut raised = true;
         while raised {
@@ -187,10 +187,10 @@ impl Causes {
 
 /// The places of what explains a problem.
 fn causes(
-    effect: &Open,
-    open: &[Open],
+    effect: &OpenProblem,
+    open: &[OpenProblem],
     places: &BTreeMap<&Component, Vec<usize>>,
-    scene: &Scene<'_>,
+    scene: &CauseContext<'_>,
 ) -> Vec<usize> {
     let behind = effect.problem.code.entry().behind;
     if behind.is_empty() {
@@ -249,7 +249,7 @@ fn causes(
     }
 }
 
-impl Scene<'_> {
+impl CauseContext<'_> {
     /// Whether a problem of this component can be why AWS cannot be asked that way.
     fn explains(&self, cause: &Component, way: &AwsPlace) -> bool {
         match cause {
@@ -300,7 +300,7 @@ const fn named(lack: Lack) -> (Code, &'static str) {
 }
 
 /// What follows from ends that have no vote.
-fn without_votes(status: &Status) -> Vec<Open> {
+fn without_votes(status: &Status) -> Vec<OpenProblem> {
     let mut all = Vec::new();
     let mut of_host = BTreeMap::<Lack, Vec<Missing>>::new();
     for missing in votes::missing(status) {
@@ -319,7 +319,7 @@ fn without_votes(status: &Status) -> Vec<Open> {
     all
 }
 
-fn of_connection(missing: &Missing) -> Open {
+fn of_connection(missing: &Missing) -> OpenProblem {
     let Missing { vpn, name, lack, tunnels, decidable } = missing;
     let (code, what) = named(*lack);
     let text = match lack {
@@ -342,18 +342,18 @@ fn of_connection(missing: &Missing) -> Open {
     };
     let problem = Problem::new(code, text);
     let severity = severity(&problem, *decidable);
-    Open { component: Component::Connection(vpn.to_string()), problem: problem.with(severity) }
+    OpenProblem { component: Component::Connection(vpn.to_string()), problem: problem.with(severity) }
 }
 
 /// Sockets are the host's, whichever tunnel wants one.
-fn of_sockets(lack: Lack, missing: &[Missing]) -> Open {
+fn of_sockets(lack: Lack, missing: &[Missing]) -> OpenProblem {
     let (code, what) = named(lack);
     let tunnels: usize = missing.iter().map(|missing| missing.tunnels.len()).sum();
     let vpns: BTreeSet<&VpnId> = missing.iter().map(|missing| &missing.vpn).collect();
     let text = format!("{what}: {tunnels} tunnels of {} connections are not probed", vpns.len());
     let problem = Problem::new(code, text);
     let severity = severity(&problem, missing.iter().all(|missing| missing.decidable));
-    Open { component: Component::Probe, problem: problem.with(severity) }
+    OpenProblem { component: Component::Probe, problem: problem.with(severity) }
 }
 
 fn severity(problem: &Problem, decidable: bool) -> Severity {

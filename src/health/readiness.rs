@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Severity;
-use super::overview::Open;
+use super::overview::OpenProblem;
 use crate::domain::status::Status;
 use crate::domain::time::Now;
 use crate::domain::votes;
@@ -25,7 +25,7 @@ pub struct Readiness {
 
 impl Readiness {
     /// As of this moment.
-    pub fn of(status: &Status, problems: &[Open], now: Now) -> Self {
+    pub fn of(status: &Status, problems: &[OpenProblem], now: Now) -> Self {
         let mut against = Vec::new();
         against.extend(stuck(status, now));
         if status.vpns.is_empty() || !status.every_tunnel_asked() {
@@ -48,7 +48,7 @@ impl Readiness {
     }
 }
 
-fn line(Open { component, problem }: &Open) -> String {
+fn line(OpenProblem { component, problem }: &OpenProblem) -> String {
     let entry = problem.code.entry();
     let what = problem.text.replace('\n', "; ");
     let stop = if what.ends_with(['.', '?', '!', '`']) { "" } else { "." };

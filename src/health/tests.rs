@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::overview::{Configured, SinkUse};
-use super::overview::{Open, Overview};
+use super::overview::{OpenProblem, Overview};
 use super::readiness::{Readiness, stuck};
 use super::*;
 use crate::domain::names::{AwsPlace, Destination, End, Kind, Role, SinkId, VpnId};
@@ -76,11 +76,11 @@ fn preparation(sink: &str) -> Component {
     Component::Preparation(sink.to_owned())
 }
 
-fn look(stated: &Problems, status: &Status) -> Vec<Open> {
+fn look(stated: &Problems, status: &Status) -> Vec<OpenProblem> {
     Overview::default().look(stated, status, &configured(), status.at.mono)
 }
 
-fn codes(open: &[Open]) -> Vec<(&'static str, &'static str)> {
+fn codes(open: &[OpenProblem]) -> Vec<(&'static str, &'static str)> {
     open.iter().map(|of| (of.problem.severity.as_str(), of.problem.code.entry().word)).collect()
 }
 
@@ -363,7 +363,7 @@ fn the_worst_comes_first_and_a_line_says_what_to_do() {
     "#);
 }
 
-fn words(open: &[Open]) -> Vec<&'static str> {
+fn words(open: &[OpenProblem]) -> Vec<&'static str> {
     open.iter().map(|of| of.problem.code.entry().word).collect()
 }
 

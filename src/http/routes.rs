@@ -17,12 +17,12 @@ use super::status_json::StatusJson;
 use crate::clock;
 use crate::domain::status::Status;
 use crate::domain::time::Now;
-use crate::health::overview::{Open, Shown};
+use crate::health::overview::{OpenProblem, ShownProblems};
 use crate::health::readiness::{Readiness, stuck};
 use crate::records::Records;
 
 /// Renders the metrics from the status and the open problems, and their `Content-Type` with them.
-pub type Metrics = dyn Fn(&Status, &[Open], Now) -> (&'static str, String) + Send + Sync;
+pub type Metrics = dyn Fn(&Status, &[OpenProblem], Now) -> (&'static str, String) + Send + Sync;
 
 /// What the daemon is, and by which configuration.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -39,7 +39,7 @@ pub struct Sources {
     /// The driver's newest status.
     pub status: watch::Receiver<Arc<Status>>,
     /// The open problems.
-    pub problems: watch::Receiver<Shown>,
+    pub problems: watch::Receiver<ShownProblems>,
     /// What is open at the sinks.
     pub records: Records,
     /// The daemon, as of the last reload.
@@ -62,7 +62,7 @@ impl Sources {
     /// The daemon's sources, on its own clock.
     pub fn new(
         status: watch::Receiver<Arc<Status>>,
-        problems: watch::Receiver<Shown>,
+        problems: watch::Receiver<ShownProblems>,
         records: Records,
         about: watch::Receiver<About>,
         metrics: Arc<Metrics>,
@@ -75,7 +75,7 @@ impl Sources {
         Arc::clone(&self.status.borrow())
     }
 
-    fn problems(&self) -> Shown {
+    fn problems(&self) -> ShownProblems {
         Arc::clone(&self.problems.borrow())
     }
 }

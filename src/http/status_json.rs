@@ -13,9 +13,9 @@ use crate::clock::rfc3339;
 use crate::domain::names::Kind;
 use crate::domain::status::{Phase, SourceStatus, Status, VpnStatus};
 use crate::domain::time::Now;
-use crate::health::overview::Open;
+use crate::health::overview::OpenProblem;
 use crate::health::readiness::Readiness;
-use crate::health::{Entry, Problem};
+use crate::health::{CodeEntry, Problem};
 use crate::records::Records;
 
 /// Everything that the daemon knows.
@@ -97,7 +97,7 @@ impl StatusJson {
     /// The status as JSON sees it; ages are as of `now`.
     pub fn of(
         status: &Status,
-        problems: &[Open],
+        problems: &[OpenProblem],
         records: &Records,
         version: &str,
         mode: &str,
@@ -155,9 +155,9 @@ impl SourceJson {
 }
 
 impl ProblemJson {
-    fn of(Open { component, problem }: &Open) -> Self {
+    fn of(OpenProblem { component, problem }: &OpenProblem) -> Self {
         let Problem { code, severity, text } = problem;
-        let Entry { word, title, first_step, .. } = code.entry();
+        let CodeEntry { word, title, first_step, .. } = code.entry();
         Self {
             code: (*word).to_owned(),
             component: component.to_string(),

@@ -25,7 +25,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
-use super::error::{Certificate, ConnectError, Stage, TlsFault, What};
+use super::error::{Certificate, ConnectError, ConnectStage, TlsFault, What};
 use super::proxy::{Proxies, Proxy};
 use super::tls::{Hello, KeyExchange, Trust};
 use crate::clock;
@@ -94,7 +94,7 @@ impl Dialer {
         let secure = url.scheme_str() == Some("https");
         let port = url.port_u16().unwrap_or(if secure { 443 } else { 80 });
         let host = url.host().unwrap_or_default();
-        let way = Way {
+        let way = Attempt {
             trust,
             host: host.trim_start_matches('[').trim_end_matches(']'),
             port,
@@ -116,7 +116,7 @@ impl Dialer {
 
     /// A reset or silence in answer to a large ClientHello is what a firewall does that wants the whole of it in the first packet
     /// (<https://tldr.fail>). Nothing secret has been sent by then, and a classic exchange is as safe as TLS was before.
-    async fn secured(&self, way: &Way<'_>) -> Result<(Box<dyn Stream>, Option<String>), ConnectError> {
+    async fn secured(&self, way: &Attempt<'_>) -> Result<(Box<dyn Stream>, Option<String>), ConnectError> {
         let key_exchange = *self.key_exchange.lock().unwrap_or_else(PoisonError::into_inner);
         let deadline = way.begun + way.within;
         match key_exchange {
@@ -142,14 +142,14 @@ impl Dialer {
         Ok((stream, said.is_none().then_some(notice)))
     }
 
-    fn is_small(&self, way: &Way<'_>) -> bool {
+    fn is_small(&self, way: &Attempt<'_>) -> bool {
         let small = self.small.lock().unwrap_or_else(PoisonError::into_inner);
         small.get(&way.key()).is_some_and(|until| clock::now().mono < *until)
     }
 }
 
 /// The way to one host.
-struct Way<'t> {
+struct Attempt<'t> {
     trust: &'t Trust,
     host: &'t str,
     port: u16,
@@ -159,7 +159,7 @@ struct Way<'t> {
     within: Duration,
 }
 
-impl Way<'_> {
+impl Attempt<'_> {
     fn key(&self) -> String {
         let proxy = self.proxy.as_ref().map(|proxy| proxy.url().to_string()).unwrap_or_default();
         format!("{} {proxy}", self.target)
@@ -177,7 +177,7 @@ impl Way<'_> {
     async fn by<T>(
         &self,
         deadline: Moment,
-        stage: Stage,
+        stage: ConnectStage,
         outcome: impl Future<Output = Result<T, What>>,
     ) -> Result<T, ConnectError> {
         let begun = clock::now().mono;
@@ -209,7 +209,7 @@ impl Way<'_> {
             let _ = stream.set_nodelay(true);
             Ok(Box::new(stream) as Box<dyn Stream>)
         };
-        let stream = self.by(deadline, Stage::Tcp, connected).await?;
+        let stream = self.by(deadline, ConnectStage::Tcp, connected).await?;
         if !secure {
             return Ok(stream);
         }
@@ -222,7 +222,7 @@ impl Way<'_> {
         let mut stream = self.first(hello).await?;
         if let Some(proxy) = &self.proxy {
             let until = self.begun + self.within;
-            stream = self.by(until, Stage::Proxy, tunnel(stream, proxy, &self.target)).await?;
+            stream = self.by(until, ConnectStage::Proxy, tunnel(stream, proxy, &self.target)).await?;
         }
         let secured = handshake(stream, self.host, self.trust, hello, deadline).await;
         secured.map_err(|what| self.error(what))
@@ -284,7 +284,9 @@ async fn handshake(
     match outcome {
         Ok(Ok(stream)) => Ok(Box::new(stream)),
         Ok(Err(error)) => Err(broken(error, large)),
-        Err(_) => Err(What::TimedOut { stage: Stage::Tls { large }, after: clock::now().mono.since(begun) }),
+        Err(_) => {
+            Err(What::TimedOut { stage: ConnectStage::Tls { large }, after: clock::now().mono.since(begun) })
+        }
     }
 }
 

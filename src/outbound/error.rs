@@ -71,7 +71,7 @@ pub enum What {
     /// It took too long.
     TimedOut {
         /// What was waited for.
-        stage: Stage,
+        stage: ConnectStage,
         /// For how long.
         after: Duration,
     },
@@ -79,7 +79,7 @@ pub enum What {
 
 /// What was waited for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stage {
+pub enum ConnectStage {
     /// The TCP connection.
     Tcp,
     /// The proxy's answer to CONNECT.
@@ -138,8 +138,9 @@ impl ConnectError {
     /// Whether it may be the size of the ClientHello that something on the way does not take.
     pub(super) const fn may_be_of_size(&self) -> bool {
         match self.what {
-            What::HandshakeBroken { large, .. } | What::TimedOut { stage: Stage::Tls { large }, .. } => large,
-            What::TimedOut { stage: Stage::Tcp | Stage::Proxy, .. }
+            What::HandshakeBroken { large, .. }
+            | What::TimedOut { stage: ConnectStage::Tls { large }, .. } => large,
+            What::TimedOut { stage: ConnectStage::Tcp | ConnectStage::Proxy, .. }
             | What::NoHost
             | What::Unresolved(_)
             | What::Unconnected(_)
@@ -273,9 +274,11 @@ impl fmt::Display for ConnectError {
             What::TimedOut { stage, after } => {
                 let after = after.as_secs_f32();
                 match stage {
-                    Stage::Tcp => write!(f, "no connection to {first} within {after:.0} s"),
-                    Stage::Proxy => write!(f, "{first} did not answer CONNECT {target} within {after:.0} s"),
-                    Stage::Tls { large } => {
+                    ConnectStage::Tcp => write!(f, "no connection to {first} within {after:.0} s"),
+                    ConnectStage::Proxy => {
+                        write!(f, "{first} did not answer CONNECT {target} within {after:.0} s")
+                    }
+                    ConnectStage::Tls { large } => {
                         write!(f, "no TLS with {target}{through} within {after:.0} s")?;
                         f.write_str(if *large {
                             ": a firewall on the path may drop a ClientHello that is longer than one packet"

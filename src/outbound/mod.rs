@@ -13,6 +13,6 @@ mod proxy;
 mod tls;
 
 pub use dial::{Dialer, Outbound, Stream};
-pub use error::{Certificate, ConnectError, Stage, TlsFault, What, io_words};
+pub use error::{Certificate, ConnectError, ConnectStage, TlsFault, What, io_words};
 pub use proxy::{Proxies, Proxy, ProxyVariable};
 pub use tls::{KEY_EXCHANGE_VARIABLE, KeyExchange, Trust};

@@ -48,7 +48,7 @@ impl Proxies {
         }
         if let Some((variable, hosts)) = set(env, NONE) {
             if hosts.contains(QUOTES) {
-                return Err(ProxyVariable { variable, fault: Fault::Quoted });
+                return Err(ProxyVariable { variable, fault: VariableFault::Quoted });
             }
             matcher = matcher.no(hosts);
         }
@@ -94,11 +94,11 @@ impl fmt::Display for Proxy {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ProxyVariable {
     variable: &'static str,
-    fault: Fault,
+    fault: VariableFault,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Fault {
+enum VariableFault {
     Quoted,
     Blank,
     Socks,
@@ -111,29 +111,29 @@ impl fmt::Display for ProxyVariable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let variable = self.variable;
         match self.fault {
-            Fault::Quoted => write!(
+            VariableFault::Quoted => write!(
                 f,
                 "{variable} holds quotation marks, which are not part of a URL or host name: write the value without them \
                  (systemd removes them from Environment= and EnvironmentFile=, `docker run --env-file` does not)"
             ),
-            Fault::Blank => {
+            VariableFault::Blank => {
                 write!(f, "{variable} is not a proxy's URL: it holds a blank; write http://HOST:PORT")
             }
-            Fault::Socks => write!(
+            VariableFault::Socks => write!(
                 f,
                 "{variable} names a SOCKS proxy, which is not supported: name an HTTP proxy that allows CONNECT, as \
                  http://HOST:PORT"
             ),
-            Fault::Scheme => write!(
+            VariableFault::Scheme => write!(
                 f,
                 "{variable} is not a proxy's URL: it must begin with http:// or https://, as in http://HOST:PORT"
             ),
-            Fault::Unescaped => write!(
+            VariableFault::Unescaped => write!(
                 f,
                 "{variable} is not a proxy's URL: percent-encode the characters / ? # in the user name and password \
                  (%2F, %3F, %23), as in http://USER:PASSWORD@HOST:PORT"
             ),
-            Fault::Host => {
+            VariableFault::Host => {
                 write!(f, "{variable} is not a proxy's URL: no host and port in it; write http://HOST:PORT")
             }
         }
@@ -160,12 +160,12 @@ fn named(
 }
 
 /// The URL as RFC 3986 writes it. The last `@` ends the user's part, as curl has it, so that a password may hold one.
-fn escaped(value: &str) -> Result<String, Fault> {
+fn escaped(value: &str) -> Result<String, VariableFault> {
     if value.starts_with(QUOTES) || value.ends_with(QUOTES) {
-        return Err(Fault::Quoted);
+        return Err(VariableFault::Quoted);
     }
     if value.contains(|c: char| c.is_whitespace() || c.is_control()) {
-        return Err(Fault::Blank);
+        return Err(VariableFault::Blank);
     }
     let (scheme, rest) = value.split_once("://").unwrap_or(("http", value));
     let scheme = scheme.to_ascii_lowercase();
@@ -174,16 +174,16 @@ fn escaped(value: &str) -> Result<String, Fault> {
     let behind = rest[begin.len()..].trim_start_matches(':').strip_prefix('/');
     let again = ["http", "https"].iter().any(|scheme| begin.eq_ignore_ascii_case(scheme));
     if again && behind.is_some_and(|behind| !behind.is_empty()) {
-        return Err(Fault::Scheme);
+        return Err(VariableFault::Scheme);
     }
     match scheme.as_str() {
         "http" | "https" => {}
-        socks if socks.starts_with("socks") => return Err(Fault::Socks),
-        _ => return Err(Fault::Scheme),
+        socks if socks.starts_with("socks") => return Err(VariableFault::Socks),
+        _ => return Err(VariableFault::Scheme),
     }
     let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
     if path.contains('@') {
-        return Err(Fault::Unescaped);
+        return Err(VariableFault::Unescaped);
     }
     let (user, host) = match authority.rsplit_once('@') {
         Some((user, host)) => (Some(user), host),
@@ -191,12 +191,12 @@ fn escaped(value: &str) -> Result<String, Fault> {
     };
     let user = user.map(|user| format!("{}@", percent_encoded(user))).unwrap_or_default();
     let url = format!("{scheme}://{user}{host}/");
-    let parsed: Uri = url.parse().map_err(|_| Fault::Host)?;
+    let parsed: Uri = url.parse().map_err(|_| VariableFault::Host)?;
     let names_port = host.rsplit_once(']').map_or(host, |(_, after)| after).contains(':');
     // A port that is no number between 1 and 65535 is none.
     let port = parsed.port_u16().filter(|port| *port != 0);
     let usable = parsed.host().is_some_and(|host| !host.is_empty()) && names_port == port.is_some();
-    if usable { Ok(url) } else { Err(Fault::Host) }
+    if usable { Ok(url) } else { Err(VariableFault::Host) }
 }
 
 /// What RFC 3986 (section 3.2.1) does not allow in a user's part is encoded; what is encoded already stays.

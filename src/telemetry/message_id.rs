@@ -6,7 +6,7 @@ use super::topic::Folding::{Never, Of};
 use super::topic::Topic::{
     Address, Check, Condition, End, Evidence, Happening, Problem, Timeline, Tunnel, Words,
 };
-use crate::health::{Code, Entry};
+use crate::health::{Code, CodeEntry};
 
 /// What kind of record it is, for filters and for the journal's catalog.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -38,7 +38,7 @@ macro_rules! message_ids {
 impl MessageId {
     /// The record by which a problem is reported: each has its own, and so its own entry in the catalog.
     pub const fn of(code: Code) -> Self {
-        let Entry { record, message_id, title, .. } = code.entry();
+        let CodeEntry { record, message_id, title, .. } = code.entry();
         Self { name: record, meaning: title, id: message_id, folding: Of(Problem) }
     }
 

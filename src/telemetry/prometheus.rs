@@ -28,7 +28,7 @@ use crate::domain::names::{CheckId, SinkId, SourceKind, TunnelId};
 use crate::domain::status::Status;
 use crate::domain::time::{Now, Stamp};
 use crate::domain::verdict::{Outcome, Verdict};
-use crate::health::overview::Open;
+use crate::health::overview::OpenProblem;
 use crate::health::readiness::Readiness;
 
 /// The `Content-Type` of [`Prometheus::render`].
@@ -210,7 +210,7 @@ impl Prometheus {
     }
 
     /// The scrape, in the text format 0.0.4; see [`CONTENT_TYPE`]. Ages are as of `now`.
-    pub fn render(&self, status: &Status, problems: &[Open], now: Now) -> String {
+    pub fn render(&self, status: &Status, problems: &[OpenProblem], now: Now) -> String {
         for tunnel in status.vpns.iter().flat_map(|vpn| &vpn.tunnels) {
             for check in &tunnel.checks {
                 // Every outcome is a series from the first scrape on, so that `rate` sees the first loss.

@@ -11,7 +11,7 @@ use log::Level;
 use super::message_id::MessageId;
 use super::topic::{Allowance, Folding, Topic};
 use super::wording::Record;
-use crate::health::{Code, Entry};
+use crate::health::{Code, CodeEntry};
 
 fn page(name: &str) -> String {
     std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).unwrap()
@@ -230,7 +230,7 @@ fn wrapped(text: &str) -> String {
 
 /// The catalog's entry of a problem.
 fn explained(code: Code) -> String {
-    let Entry { record, message_id, title, meaning, first_step, .. } = code.entry();
+    let CodeEntry { record, message_id, title, meaning, first_step, .. } = code.entry();
     let connection = MessageId::of(code);
     let has_vpn = seen()[connection.name].always.contains("VPN_ID");
     let first_step =
@@ -269,7 +269,7 @@ fn problems() -> String {
         "| code | severity | what is wrong | first step | not shown beside |\n|---|---|---|---|---|\n",
     );
     for code in Code::ALL {
-        let Entry { word, severity, fails_after, title, meaning, first_step, behind, .. } = code.entry();
+        let CodeEntry { word, severity, fails_after, title, meaning, first_step, behind, .. } = code.entry();
         let behind: Vec<_> = behind.iter().map(|cause| format!("`{}`", cause.entry().word)).collect();
         let behind = behind.join(", ");
         let severity = match fails_after {

@@ -44,7 +44,7 @@ impl Reason {
 
 /// An answer, as far as it matters.
 #[derive(Debug, Clone)]
-pub(super) struct Answer {
+pub(super) struct ReceiverAnswer {
     pub(super) status: StatusCode,
     pub(super) retry_after: Option<String>,
     pub(super) location: Option<String>,
@@ -52,7 +52,7 @@ pub(super) struct Answer {
     pub(super) words: String,
 }
 
-impl Answer {
+impl ReceiverAnswer {
     /// Whether the message was taken, and if not, why. Of `hidden` nothing is repeated, and what was `heard` with the same status
     /// before is told again in place of these words, so that a request's number in them makes no other failure of it.
     pub(super) fn meaning(&self, hidden: &Hidden, heard: &mut LastWords, now: Stamp) -> Result<(), Reason> {
@@ -129,8 +129,8 @@ fn host(location: &str) -> Option<String> {
 mod tests {
     use super::*;
 
-    fn answer(status: u16, words: &str) -> Answer {
-        Answer {
+    fn answer(status: u16, words: &str) -> ReceiverAnswer {
+        ReceiverAnswer {
             status: StatusCode::from_u16(status).unwrap(),
             retry_after: Some("120".to_owned()),
             location: Some("https://elsewhere.example.com/s3cr3t".to_owned()),

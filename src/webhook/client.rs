@@ -19,7 +19,7 @@ use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 
-use super::answer::{Answer, Reason, rejected};
+use super::answer::{Reason, ReceiverAnswer, rejected};
 use crate::access::read_regular;
 use crate::outbound::{Certificate, ConnectError, Dialer, Outbound, Proxy, Trust, What};
 
@@ -58,14 +58,14 @@ impl Client {
     }
 
     /// Sends a request, and reads its answer.
-    pub(super) async fn post(&self, post: Post) -> Result<Answer, Reason> {
+    pub(super) async fn post(&self, post: Post) -> Result<ReceiverAnswer, Reason> {
         let timeout = self.timeout;
         tokio::time::timeout(timeout, self.exchange(post))
             .await
             .unwrap_or_else(|_| Err(temporary(format!("no answer within {} s", timeout.as_secs()))))
     }
 
-    async fn exchange(&self, Post { url, headers, body }: Post) -> Result<Answer, Reason> {
+    async fn exchange(&self, Post { url, headers, body }: Post) -> Result<ReceiverAnswer, Reason> {
         let host = url.host().ok_or_else(|| rejected("the url names no host"))?.to_owned();
         let secure = url.scheme_str() == Some("https");
         let port = url.port_u16().unwrap_or(if secure { 443 } else { 80 });
@@ -109,7 +109,7 @@ impl Client {
                 }
             };
             let words = String::from_utf8_lossy(&words).into_owned();
-            Ok(Answer { status, retry_after, location, words })
+            Ok(ReceiverAnswer { status, retry_after, location, words })
         };
         beside(connection, answer).await
     }

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use aws_sdk_cloudwatch::types::{Dimension, DimensionFilter};
 
-use crate::aws::connection::Connection;
+use crate::aws::connection::AwsConnection;
 use crate::aws::errors::{Failure, FailureKind};
 use crate::aws::exchange::call;
 use crate::aws::permission::Call;
@@ -41,7 +41,7 @@ pub(super) type Dimensions = Vec<(String, String)>;
 /// What is known of each tunnel.
 #[derive(Debug, Default)]
 pub(super) struct Known {
-    tunnels: BTreeMap<TunnelId, Tunnel>,
+    tunnels: BTreeMap<TunnelId, SearchedTunnel>,
     listed: BTreeMap<VpnId, Listing>,
     /// There have been data under the ids of these, seen first then.
     confirmed: BTreeMap<VpnId, Moment>,
@@ -57,7 +57,7 @@ struct Listing {
 }
 
 #[derive(Debug, Default)]
-struct Tunnel {
+struct SearchedTunnel {
     /// Where there was data.
     found: Option<Dimensions>,
     looked: Option<Moment>,
@@ -200,7 +200,7 @@ impl Known {
 
     /// Asks which metrics there are of a connection, if that is due. Where the permission is missing that is no harm: the other ways
     /// remain.
-    pub(super) async fn list(&mut self, connection: &Connection, vpn: &VpnId, now: Moment) {
+    pub(super) async fn list(&mut self, connection: &AwsConnection, vpn: &VpnId, now: Moment) {
         if !self.lists(vpn, now) {
             return;
         }
@@ -218,7 +218,7 @@ impl Known {
 }
 
 /// All that ListMetrics names: of a part nothing follows for what is not in it.
-async fn all_named(connection: &Connection, vpn: &VpnId) -> Result<Vec<Dimensions>, Failure> {
+async fn all_named(connection: &AwsConnection, vpn: &VpnId) -> Result<Vec<Dimensions>, Failure> {
     let filter = DimensionFilter::builder().name("VpnId").value(vpn.as_str()).build();
     let mut named = Vec::new();
     let mut token: Option<String> = None;

@@ -71,11 +71,11 @@ type Provided = Result<Credentials, HelperError>;
 /// One program.
 struct Helper {
     command: String,
-    state: Mutex<State>,
+    state: Mutex<HelperState>,
 }
 
 #[derive(Default)]
-struct State {
+struct HelperState {
     running: Option<watch::Receiver<Option<Provided>>>,
     last: Option<(Moment, Provided)>,
 }

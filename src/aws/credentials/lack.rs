@@ -45,16 +45,16 @@ impl Explained {
             Err(error) => error,
         };
         if matches!(error, CredentialsError::CredentialsNotLoaded(_)) {
-            let (seen, variables) = (Seen::load().await, Variables::of(&Env::real()));
-            return Err(CredentialsError::not_loaded(Lack::of(&seen, &variables, None)));
+            let (seen, variables) = (ProfileFiles::load().await, Variables::of(&Env::real()));
+            return Err(CredentialsError::not_loaded(NoCredentials::of(&seen, &variables, None)));
         }
-        if matches!(error, CredentialsError::InvalidConfiguration(_)) && !Lack::is_in(&error) {
-            let (seen, variables) = (Seen::load().await, Variables::of(&Env::real()));
+        if matches!(error, CredentialsError::InvalidConfiguration(_)) && !NoCredentials::is_in(&error) {
+            let (seen, variables) = (ProfileFiles::load().await, Variables::of(&Env::real()));
             let words = Some(deepest(&error));
-            return Err(CredentialsError::invalid_configuration(Lack::of(&seen, &variables, words)));
+            return Err(CredentialsError::invalid_configuration(NoCredentials::of(&seen, &variables, words)));
         }
         if answer(&error).is_some()
-            && let Some(role) = Seen::load().await.only_role()
+            && let Some(role) = ProfileFiles::load().await.only_role()
         {
             return Err(CredentialsError::provider_error(RoleError { role, source: error }));
         }
@@ -96,13 +96,13 @@ impl Error for RoleError {
 
 /// Why there are no credentials, and what to do.
 #[derive(Debug)]
-pub(in crate::aws) struct Lack {
+pub(in crate::aws) struct NoCredentials {
     found: String,
     /// What to do where it is not said with what was found.
     pub(in crate::aws) advice: &'static str,
 }
 
-impl Lack {
+impl NoCredentials {
     /// A profile of `aws login`.
     pub(super) fn login(profile: &str) -> Self {
         let found = format!(
@@ -112,9 +112,9 @@ impl Lack {
         Self { found, advice: "a daemon needs keys or a credential_process (IAM Roles Anywhere)" }
     }
 
-    fn of(seen: &Seen, variables: &Variables, sdk: Option<String>) -> Self {
+    fn of(seen: &ProfileFiles, variables: &Variables, sdk: Option<String>) -> Self {
         let mut found: Vec<String> = variables.half().into_iter().collect();
-        found.extend(seen.files.iter().filter_map(Looked::trouble));
+        found.extend(seen.files.iter().filter_map(LookedAtFile::trouble));
         match &seen.profiles {
             Err(words) => {
                 // A file that cannot be read is said already.
@@ -126,7 +126,7 @@ impl Lack {
             Ok(_) if !found.is_empty() && seen.paths().is_empty() => {}
             Ok(profiles) => found.extend(seen.of_profile(profiles, sdk)),
         }
-        let advice = if seen.files.iter().any(Looked::is_handed_over) {
+        let advice = if seen.files.iter().any(LookedAtFile::is_handed_over) {
             "write keys to /etc/bothends/credentials (chmod 600), which the service reads at its start, or give it a profile, a \
              credential_process (IAM Roles Anywhere) or AWS_ACCESS_KEY_ID"
         } else {
@@ -140,13 +140,13 @@ impl Lack {
     }
 }
 
-impl fmt::Display for Lack {
+impl fmt::Display for NoCredentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.found)
     }
 }
 
-impl Error for Lack {}
+impl Error for NoCredentials {}
 
 /// Which of the two variables with keys are set.
 struct Variables {
@@ -171,20 +171,21 @@ impl Variables {
 }
 
 /// What the files of profiles hold.
-struct Seen {
-    files: Vec<Looked>,
+struct ProfileFiles {
+    files: Vec<LookedAtFile>,
     profiles: Result<ProfileSet, String>,
 }
 
-impl Seen {
+impl ProfileFiles {
     async fn load() -> Self {
         let env = Env::real();
         let files = [
             ("AWS_CONFIG_FILE", ".aws/config", false),
             ("AWS_SHARED_CREDENTIALS_FILE", ".aws/credentials", true),
         ];
-        let files =
-            files.into_iter().filter_map(|(variable, usual, keys)| Looked::at(&env, variable, usual, keys));
+        let files = files
+            .into_iter()
+            .filter_map(|(variable, usual, keys)| LookedAtFile::at(&env, variable, usual, keys));
         let profiles = load(&Fs::real(), &env, &EnvConfigFiles::default(), None::<Cow<'static, str>>).await;
         Self { files: files.collect(), profiles: profiles.map_err(|error| deepest(&error)) }
     }
@@ -244,7 +245,7 @@ impl Seen {
     /// The files that could be read.
     fn paths(&self) -> String {
         let read = self.files.iter().filter(|file| file.unread.is_none());
-        read.map(Looked::name).collect::<Vec<_>>().join(" and ")
+        read.map(LookedAtFile::name).collect::<Vec<_>>().join(" and ")
     }
 
     /// The role that the profile in use assumes, where it is one.
@@ -267,7 +268,7 @@ impl Seen {
 }
 
 /// A file of profiles.
-struct Looked {
+struct LookedAtFile {
     path: PathBuf,
     /// The variable that names it.
     variable: Option<&'static str>,
@@ -276,7 +277,7 @@ struct Looked {
     unread: Option<ErrorKind>,
 }
 
-impl Looked {
+impl LookedAtFile {
     fn at(env: &Env, variable: &'static str, usual: &str, keys: bool) -> Option<Self> {
         let named = env.get(variable).ok().filter(|path| !path.is_empty());
         let home = env.get("HOME").ok();
@@ -390,16 +391,21 @@ mod tests {
 
     use super::*;
 
-    fn file(path: &str, variable: Option<&'static str>, keys: bool, unread: Option<ErrorKind>) -> Looked {
-        Looked { path: PathBuf::from(path), variable, keys, unread }
+    fn file(
+        path: &str,
+        variable: Option<&'static str>,
+        keys: bool,
+        unread: Option<ErrorKind>,
+    ) -> LookedAtFile {
+        LookedAtFile { path: PathBuf::from(path), variable, keys, unread }
     }
 
-    async fn lack(selected: &str, text: &str, files: Vec<Looked>, variables: (bool, bool)) -> String {
+    async fn lack(selected: &str, text: &str, files: Vec<LookedAtFile>, variables: (bool, bool)) -> String {
         let env = Env::from_slice(&[("AWS_PROFILE", selected)]);
         let given = EnvConfigFiles::builder().with_contents(EnvConfigFileKind::Config, text).build();
         let profiles = load(&Fs::from_slice(&[]), &env, &given, None).await.map_err(|error| deepest(&error));
         let variables = Variables { id: variables.0, secret: variables.1 };
-        Lack::of(&Seen { files, profiles }, &variables, None).to_string()
+        NoCredentials::of(&ProfileFiles { files, profiles }, &variables, None).to_string()
     }
 
     #[tokio::test]

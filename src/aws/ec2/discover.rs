@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::answer::{TunnelAddresses, TunnelTelemetry, VpnConnection};
-use super::{Described, Ec2, PER_CALL, Presence};
+use super::{DescribedVpns, Ec2, PER_CALL, Presence};
 use crate::aws::connection::AwsConnections;
 use crate::aws::errors::{Failure, FailureKind};
 use crate::aws::permission::Call;
@@ -19,7 +19,7 @@ const PERMISSION: &str = Call::DescribeVpnConnections.permission();
 
 /// Which connections are asked about, and how.
 #[derive(Debug, Clone)]
-pub struct Question {
+pub struct DiscoverQuery {
     /// `None` leaves it to the SDK's own chain.
     pub region: Option<Arc<str>>,
     /// The role to ask with.
@@ -107,8 +107,11 @@ pub enum Trouble {
 ///
 /// # Errors
 /// Everything that stands in the way, at once.
-pub async fn discover(connections: &AwsConnections, question: &Question) -> Result<Discovered, Vec<Trouble>> {
-    let Question { region, role_arn, which } = question;
+pub async fn discover(
+    connections: &AwsConnections,
+    question: &DiscoverQuery,
+) -> Result<Discovered, Vec<Trouble>> {
+    let DiscoverQuery { region, role_arn, which } = question;
     let connection = connections.at(&AwsPlace { region: region.clone(), role_arn: role_arn.clone() }).await;
     let (Some(ec2), Some(region)) = (Ec2::at(&connection), &connection.place.region) else {
         return Err(vec![Trouble::NoRegion]);
@@ -124,7 +127,7 @@ pub async fn discover(connections: &AwsConnections, question: &Question) -> Resu
             let ids: Vec<VpnId> = ids.iter().cloned().collect();
             for batch in ids.chunks(PER_CALL) {
                 let asked = batch.iter().cloned().collect();
-                let Described { known, exchange } = super::describe(&ec2, asked).await.map_err(failed)?;
+                let DescribedVpns { known, exchange } = super::describe(&ec2, asked).await.map_err(failed)?;
                 at = exchange.date;
                 let answered = batch.iter().map(|id| (id.clone(), known.get(id).cloned()));
                 all.extend(answered.collect::<Vec<_>>());

@@ -11,7 +11,7 @@ use hyper::body::Bytes;
 
 use self::answer::{Garbled, Pieces, TunnelAddresses, TunnelTelemetry, VpnConnection};
 use super::by_hand::{Api, ByHand, Draft, ErrorAnswer, form};
-use super::connection::Connection;
+use super::connection::AwsConnection;
 use super::errors::{Failure, FailureKind};
 use super::permission::Call;
 use super::source::{Agreement, Coverage, Heard, Remark};
@@ -27,12 +27,12 @@ const PER_CALL: usize = 50;
 /// Asks about every connection that is watched.
 ///
 /// Ids that AWS does not know are `Gone`.
-pub(super) async fn ask(connection: &Connection, coverage: &Coverage) -> Result<Heard, Failure> {
+pub(super) async fn ask(connection: &AwsConnection, coverage: &Coverage) -> Result<Heard, Failure> {
     let ec2 = Ec2::at(connection).ok_or_else(|| Failure::no_region(Call::DescribeVpnConnections))?;
     let mut heard: Option<Heard> = None;
     for batch in coverage.vpns.chunks(PER_CALL) {
         let ids: BTreeSet<VpnId> = batch.iter().map(|(vpn, _)| vpn.clone()).collect();
-        let Described { known, exchange } = describe(&ec2, ids).await?;
+        let DescribedVpns { known, exchange } = describe(&ec2, ids).await?;
         let Some(date) = exchange.date else {
             let what = "the answer has no Date";
             return Err(Failure::garbage(Call::DescribeVpnConnections, &connection.place, what));
@@ -56,7 +56,7 @@ pub(super) async fn ask(connection: &Connection, coverage: &Coverage) -> Result<
 }
 
 /// What EC2 says of some connections.
-struct Described {
+struct DescribedVpns {
     known: BTreeMap<VpnId, Presence>,
     exchange: Exchange,
 }
@@ -72,18 +72,18 @@ enum Presence {
 
 /// One id that AWS does not know fails the whole call. Which one that is follows from asking by a filter, which finds those that
 /// there are; the message, which names it, is for people.
-async fn describe(ec2: &Ec2, ids: BTreeSet<VpnId>) -> Result<Described, Failure> {
+async fn describe(ec2: &Ec2, ids: BTreeSet<VpnId>) -> Result<DescribedVpns, Failure> {
     let described = |connections: Vec<VpnConnection>| -> BTreeMap<VpnId, Presence> {
         connections.into_iter().map(|c| (VpnId::new(c.id.as_str()), Presence::Described(c))).collect()
     };
     let failure = match ec2.describe(&ids).await {
-        Ok((connections, exchange)) => return Ok(Described { known: described(connections), exchange }),
+        Ok((connections, exchange)) => return Ok(DescribedVpns { known: described(connections), exchange }),
         Err(failure) if failure.kind == FailureKind::NotFound => failure,
         Err(failure) => return Err(failure),
     };
     if let (1, Some(exchange)) = (ids.len(), failure.exchange) {
         let known = ids.into_iter().map(|id| (id, Presence::NotFound)).collect();
-        return Ok(Described { known, exchange });
+        return Ok(DescribedVpns { known, exchange });
     }
     let (connections, exchange) = ec2.find(&ids).await?;
     let mut known = described(connections);
@@ -94,7 +94,7 @@ async fn describe(ec2: &Ec2, ids: BTreeSet<VpnId>) -> Result<Described, Failure>
     for id in ids {
         known.entry(id).or_insert(Presence::NotFound);
     }
-    Ok(Described { known, exchange })
+    Ok(DescribedVpns { known, exchange })
 }
 
 /// What the answer says of one tunnel, and what is worth a word to people.
@@ -151,7 +151,7 @@ pub(in crate::aws) struct Ec2(Arc<ByHand>);
 
 impl Ec2 {
     /// `None` without a Region.
-    pub(in crate::aws) fn at(connection: &Connection) -> Option<Self> {
+    pub(in crate::aws) fn at(connection: &AwsConnection) -> Option<Self> {
         connection.by_hand(&API).map(Self)
     }
 

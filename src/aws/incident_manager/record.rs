@@ -62,9 +62,9 @@ impl<'a> Index<'a> {
 /// The newest closed record of each scope that has had none for long. Such records do not change: what opened since shows in the
 /// list of the open ones, and one that was closed only now is found by its token (`incident::reconcile`, rule 4).
 #[derive(Debug, Default)]
-pub(super) struct Older(Mutex<BTreeMap<Scope, (Moment, Option<Record>)>>);
+pub(super) struct EarlierRecords(Mutex<BTreeMap<Scope, (Moment, Option<Record>)>>);
 
-impl Older {
+impl EarlierRecords {
     fn known(&self, scope: &Scope, now: Moment) -> Option<Option<Record>> {
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         known
@@ -83,7 +83,7 @@ impl Older {
 pub(super) async fn records(
     caller: &Caller,
     search: &Search,
-    older: &Older,
+    older: &EarlierRecords,
 ) -> Result<Vec<(Scope, Record)>, SinkError> {
     let urgency = if search.page { Urgency::Start } else { Urgency::LookUp };
     let index = Index::of(&search.scopes);

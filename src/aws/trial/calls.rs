@@ -20,7 +20,7 @@ use super::plans::{Family, PlanUse, SeenPlan, name, records};
 use super::trier::{Grant, Meant, Trier, sent};
 use crate::aws::by_hand::{Draft, form, partition};
 use crate::aws::cloudwatch::CloudWatch;
-use crate::aws::connection::Connection;
+use crate::aws::connection::AwsConnection;
 use crate::aws::ec2::Ec2;
 use crate::aws::errors::{Failure, FailureKind};
 use crate::aws::permission::Call;
@@ -324,7 +324,7 @@ pub(super) async fn topic(trier: &mut Trier, topic_arn: &str) {
     trier.skip(Call::Publish, topic_arn, Grant::on(Some(topic_arn)));
 }
 
-async fn look_at(connection: &Arc<Connection>, topic_arn: &str) -> Result<(), Failure> {
+async fn look_at(connection: &Arc<AwsConnection>, topic_arn: &str) -> Result<(), Failure> {
     let call = Call::GetTopicAttributes;
     let Some(client) = connection.by_hand(&sns::API) else { return Err(Failure::no_region(call)) };
     let body = form([("Action", call.action()), ("Version", sns::API_VERSION), ("TopicArn", topic_arn)]);
@@ -347,7 +347,7 @@ async fn look_at(connection: &Arc<Connection>, topic_arn: &str) -> Result<(), Fa
 }
 
 async fn ask(
-    connection: &Arc<Connection>,
+    connection: &Arc<AwsConnection>,
     call: Call,
     target: &'static str,
     input: &Value,

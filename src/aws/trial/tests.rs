@@ -12,7 +12,7 @@ fn seen(name: &str, dedupe: Option<&str>, serves: &[(&str, Kind)]) -> SeenPlan {
     SeenPlan { plan: PlanUse { arn, serves }, dedupe: dedupe.map(str::to_owned) }
 }
 
-fn tried(call: Call, grant: Grant, verdict: Verdict) -> Tried {
+fn tried(call: Call, grant: Grant, verdict: PermissionVerdict) -> Tried {
     Tried { call, on: String::new(), verdict, grant }
 }
 
@@ -21,24 +21,34 @@ fn a_refusal_shows_that_nothing_is_denied_only_where_a_refusal_was_meant() {
     for kind in
         [FailureKind::NotFound, FailureKind::Rejected, FailureKind::TokenKnown, FailureKind::Contended]
     {
-        assert_eq!(Verdict::of(Meant::Refusal, Err(kind)), Verdict::NotDenied, "{kind:?}");
-        assert_eq!(Verdict::of(Meant::Answer, Err(kind)), Verdict::Failed, "{kind:?}");
+        assert_eq!(
+            PermissionVerdict::of(Meant::Refusal, Err(kind)),
+            PermissionVerdict::NotDenied,
+            "{kind:?}"
+        );
+        assert_eq!(PermissionVerdict::of(Meant::Answer, Err(kind)), PermissionVerdict::Failed, "{kind:?}");
     }
-    assert_eq!(Verdict::of(Meant::AnswerIfThere, Err(FailureKind::NotFound)), Verdict::NotDenied);
-    assert_eq!(Verdict::of(Meant::AnswerIfThere, Err(FailureKind::Rejected)), Verdict::Failed);
+    assert_eq!(
+        PermissionVerdict::of(Meant::AnswerIfThere, Err(FailureKind::NotFound)),
+        PermissionVerdict::NotDenied
+    );
+    assert_eq!(
+        PermissionVerdict::of(Meant::AnswerIfThere, Err(FailureKind::Rejected)),
+        PermissionVerdict::Failed
+    );
     for meant in [Meant::Answer, Meant::AnswerIfThere, Meant::Refusal] {
-        assert_eq!(Verdict::of(meant, Ok(())), Verdict::Allowed);
+        assert_eq!(PermissionVerdict::of(meant, Ok(())), PermissionVerdict::Allowed);
         for (kind, verdict) in [
-            (FailureKind::Denied, Verdict::Denied),
-            (FailureKind::CredentialsRefused, Verdict::NoCredentials),
-            (FailureKind::CredentialsMissing, Verdict::NoCredentials),
-            (FailureKind::Throttled { retry_after: None }, Verdict::Failed),
-            (FailureKind::TimedOut, Verdict::Failed),
-            (FailureKind::Unreachable, Verdict::Failed),
-            (FailureKind::ServiceFault, Verdict::Failed),
-            (FailureKind::Garbage, Verdict::Failed),
+            (FailureKind::Denied, PermissionVerdict::Denied),
+            (FailureKind::CredentialsRefused, PermissionVerdict::NoCredentials),
+            (FailureKind::CredentialsMissing, PermissionVerdict::NoCredentials),
+            (FailureKind::Throttled { retry_after: None }, PermissionVerdict::Failed),
+            (FailureKind::TimedOut, PermissionVerdict::Failed),
+            (FailureKind::Unreachable, PermissionVerdict::Failed),
+            (FailureKind::ServiceFault, PermissionVerdict::Failed),
+            (FailureKind::Garbage, PermissionVerdict::Failed),
         ] {
-            assert_eq!(Verdict::of(meant, Err(kind)), verdict, "{meant:?} {kind:?}");
+            assert_eq!(PermissionVerdict::of(meant, Err(kind)), verdict, "{meant:?} {kind:?}");
         }
     }
 }
@@ -47,16 +57,24 @@ fn a_refusal_shows_that_nothing_is_denied_only_where_a_refusal_was_meant() {
 fn what_is_denied_on_the_same_is_one_statement_and_what_is_not_denied_is_in_none() {
     let records = || Grant::on_any(vec!["plan/*".to_owned(), "record/*/*".to_owned()]);
     let all = [
-        tried(Call::GetMetricData, Grant::if_equal("aws:RequestedRegion", "eu-west-1"), Verdict::Denied),
-        tried(Call::PutMetricData, Grant::if_equal("cloudwatch:namespace", "BothEnds"), Verdict::NotDenied),
-        tried(Call::ListIncidentRecords, Grant::on(None), Verdict::Allowed),
-        tried(Call::GetIncidentRecord, records(), Verdict::Denied),
-        tried(Call::UpdateIncidentRecord, records(), Verdict::Denied),
-        tried(Call::GetIncidentRecord, records(), Verdict::Denied),
-        tried(Call::CreateTimelineEvent, records(), Verdict::Failed),
-        tried(Call::UpdateRelatedItems, records(), Verdict::NotTried),
-        tried(Call::AssumeRole, Grant::on(Some("role")), Verdict::NoCredentials),
-        tried(Call::GetCallerIdentity, Grant::on(None), Verdict::Denied),
+        tried(
+            Call::GetMetricData,
+            Grant::if_equal("aws:RequestedRegion", "eu-west-1"),
+            PermissionVerdict::Denied,
+        ),
+        tried(
+            Call::PutMetricData,
+            Grant::if_equal("cloudwatch:namespace", "BothEnds"),
+            PermissionVerdict::NotDenied,
+        ),
+        tried(Call::ListIncidentRecords, Grant::on(None), PermissionVerdict::Allowed),
+        tried(Call::GetIncidentRecord, records(), PermissionVerdict::Denied),
+        tried(Call::UpdateIncidentRecord, records(), PermissionVerdict::Denied),
+        tried(Call::GetIncidentRecord, records(), PermissionVerdict::Denied),
+        tried(Call::CreateTimelineEvent, records(), PermissionVerdict::Failed),
+        tried(Call::UpdateRelatedItems, records(), PermissionVerdict::NotTried),
+        tried(Call::AssumeRole, Grant::on(Some("role")), PermissionVerdict::NoCredentials),
+        tried(Call::GetCallerIdentity, Grant::on(None), PermissionVerdict::Denied),
     ];
     insta::assert_snapshot!(serde_json::to_string_pretty(&statements(&all)).unwrap(), @r#"
     [

@@ -13,7 +13,7 @@ use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use serde::Serialize;
 
 use super::plans::SeenPlan;
-use crate::aws::connection::Connection;
+use crate::aws::connection::AwsConnection;
 use crate::aws::errors::{Failure, FailureKind};
 use crate::aws::exchange::{Capture, call};
 use crate::aws::permission::Call;
@@ -27,11 +27,11 @@ const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
 /// What came of a trial.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Outcome {
+pub struct TrialOutcome {
     /// Where, as the SDK's own chain completes it, and as whom.
     pub at: String,
     /// Who we are there.
-    pub identity: Option<Identity>,
+    pub identity: Option<CallerIdentity>,
     /// The calls, in the order in which they were made.
     pub tried: Vec<Tried>,
     /// What is not as it should be, and what to do.
@@ -42,7 +42,7 @@ pub struct Outcome {
 
 /// Who asks, as AWS sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Identity {
+pub struct CallerIdentity {
     /// The account.
     pub account: String,
     /// The user or role.
@@ -54,7 +54,7 @@ pub(super) struct Stop;
 
 /// Makes calls at one place, and takes down what comes of them.
 pub(super) struct Trier {
-    pub(super) connection: Arc<Connection>,
+    pub(super) connection: Arc<AwsConnection>,
     tried: Vec<Tried>,
     findings: Vec<String>,
     pub(super) plans: Vec<SeenPlan>,
@@ -63,7 +63,7 @@ pub(super) struct Trier {
 }
 
 impl Trier {
-    pub(super) fn new(connection: Arc<Connection>) -> Self {
+    pub(super) fn new(connection: Arc<AwsConnection>) -> Self {
         Self { connection, tried: Vec::new(), findings: Vec::new(), plans: Vec::new(), silent: false }
     }
 
@@ -85,7 +85,7 @@ impl Trier {
         }
         let result = patiently(send).await;
         let kind = result.as_ref().map(|_| ()).map_err(|failure| failure.kind);
-        let verdict = Verdict::of(meant, kind);
+        let verdict = PermissionVerdict::of(meant, kind);
         // The same of another response plan is in the table, and in the statement to add.
         let told = self.tried.iter().any(|tried| tried.call == call && tried.verdict == verdict);
         self.tried.push(Tried { call, on: on.to_owned(), verdict, grant });
@@ -95,9 +95,12 @@ impl Trier {
                 let throttled = matches!(failure.kind, FailureKind::Throttled { .. });
                 self.silent |= throttled || !failure.kind.reached_aws();
                 match verdict {
-                    Verdict::Allowed | Verdict::NotDenied => {}
-                    Verdict::Denied | Verdict::NoCredentials if told => {}
-                    Verdict::Denied | Verdict::NoCredentials | Verdict::NotTried | Verdict::Failed => {
+                    PermissionVerdict::Allowed | PermissionVerdict::NotDenied => {}
+                    PermissionVerdict::Denied | PermissionVerdict::NoCredentials if told => {}
+                    PermissionVerdict::Denied
+                    | PermissionVerdict::NoCredentials
+                    | PermissionVerdict::NotTried
+                    | PermissionVerdict::Failed => {
                         self.find(failure.text);
                     }
                 }
@@ -107,7 +110,7 @@ impl Trier {
     }
 
     /// Finds out who we are, and with it whether the role can be assumed.
-    pub(super) async fn identity(&mut self) -> Result<Option<Identity>, Stop> {
+    pub(super) async fn identity(&mut self) -> Result<Option<CallerIdentity>, Stop> {
         let connection = Arc::clone(&self.connection);
         let place = &connection.place;
         let nothing_else = |what: &str| format!("{what}; nothing else was tried {place}");
@@ -119,7 +122,8 @@ impl Trier {
         let request = connection.sts.get_caller_identity();
         let send = |capture| request.clone().customize().interceptor(capture).send();
         let said = patiently(|| sent(Call::GetCallerIdentity, &connection, send)).await;
-        let verdict = Verdict::of(Meant::Answer, said.as_ref().map(|_| ()).map_err(|failure| failure.kind));
+        let verdict =
+            PermissionVerdict::of(Meant::Answer, said.as_ref().map(|_| ()).map_err(|failure| failure.kind));
         let unassumed = said.as_ref().err().and_then(Failure::unassumed);
         match (unassumed.or(place.role_arn.as_deref()), &said) {
             // The configuration's, or a profile's.
@@ -137,16 +141,17 @@ impl Trier {
         let failure = match said {
             Ok(said) => {
                 let text = |text: Option<&str>| text.unwrap_or_default().to_owned();
-                return Ok(Some(Identity { account: text(said.account()), arn: text(said.arn()) }));
+                return Ok(Some(CallerIdentity { account: text(said.account()), arn: text(said.arn()) }));
             }
             Err(failure) => failure,
         };
         // Where STS cannot be reached, other services may be; without credentials there is nobody to ask as.
         let without = match verdict {
-            Verdict::Denied | Verdict::NoCredentials => true,
-            Verdict::Allowed | Verdict::NotDenied | Verdict::NotTried | Verdict::Failed => {
-                place.role_arn.is_some()
-            }
+            PermissionVerdict::Denied | PermissionVerdict::NoCredentials => true,
+            PermissionVerdict::Allowed
+            | PermissionVerdict::NotDenied
+            | PermissionVerdict::NotTried
+            | PermissionVerdict::Failed => place.role_arn.is_some(),
         };
         if without {
             self.find(nothing_else(&failure.text));
@@ -158,7 +163,7 @@ impl Trier {
 
     /// Says that a call was not tried.
     pub(super) fn skip(&mut self, call: Call, on: &str, grant: Grant) {
-        self.tried.push(Tried { call, on: on.to_owned(), verdict: Verdict::NotTried, grant });
+        self.tried.push(Tried { call, on: on.to_owned(), verdict: PermissionVerdict::NotTried, grant });
     }
 
     /// Says more of the call that was tried last.
@@ -183,9 +188,9 @@ impl Trier {
         }
     }
 
-    pub(super) fn done(self, identity: Option<Identity>) -> Outcome {
+    pub(super) fn done(self, identity: Option<CallerIdentity>) -> TrialOutcome {
         let Self { connection, tried, findings, plans, silent: _ } = self;
-        Outcome { at: connection.place.to_string(), identity, tried, findings, plans }
+        TrialOutcome { at: connection.place.to_string(), identity, tried, findings, plans }
     }
 }
 
@@ -210,7 +215,7 @@ where
 /// One call through the SDK.
 pub(super) async fn sent<T, E, Sent>(
     of: Call,
-    connection: &Connection,
+    connection: &AwsConnection,
     send: impl Fn(Capture) -> Sent,
 ) -> Result<T, Failure>
 where
@@ -260,7 +265,7 @@ pub struct Tried {
     /// What it was about, in a few words.
     pub on: String,
     /// What came of it.
-    pub verdict: Verdict,
+    pub verdict: PermissionVerdict,
     /// What the call needs.
     pub grant: Grant,
 }
@@ -285,12 +290,12 @@ pub fn statements<'a>(tried: impl IntoIterator<Item = &'a Tried>) -> Vec<Stateme
             continue;
         }
         match verdict {
-            Verdict::Denied => {}
-            Verdict::Allowed
-            | Verdict::NotDenied
-            | Verdict::NoCredentials
-            | Verdict::NotTried
-            | Verdict::Failed => continue,
+            PermissionVerdict::Denied => {}
+            PermissionVerdict::Allowed
+            | PermissionVerdict::NotDenied
+            | PermissionVerdict::NoCredentials
+            | PermissionVerdict::NotTried
+            | PermissionVerdict::Failed => continue,
         }
         let action = call.permission();
         match grants.iter_mut().find(|(known, _)| *known == grant) {
@@ -326,7 +331,7 @@ pub enum Meant {
 
 /// What a trial showed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Verdict {
+pub enum PermissionVerdict {
     /// AWS did what was asked.
     Allowed,
     /// AWS refused what was asked, as it was meant to, and not for want of a permission.
@@ -341,7 +346,7 @@ pub enum Verdict {
     Failed,
 }
 
-impl Verdict {
+impl PermissionVerdict {
     /// What an answer shows.
     pub fn of(meant: Meant, answer: Result<(), FailureKind>) -> Self {
         match answer {

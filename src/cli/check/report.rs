@@ -1,13 +1,13 @@
 //! What AWS allows, as text: a table for each place, what else was found, and the statements to add.
 
 use crate::aws::Call;
-use crate::aws::trial::{self, Identity, Outcome, Tried, Verdict, statements};
+use crate::aws::trial::{self, CallerIdentity, PermissionVerdict, TrialOutcome, Tried, statements};
 use crate::cli::page::{aligned, line};
 use crate::config::{Config, SinkSettings, Vendor};
 use crate::process::Exit;
 
 /// What is printed, and how the command ends.
-pub(super) fn render(outcomes: &[Outcome]) -> (String, Exit) {
+pub(super) fn render(outcomes: &[TrialOutcome]) -> (String, Exit) {
     let mut text = String::new();
     for outcome in outcomes {
         place(&mut text, outcome);
@@ -27,7 +27,7 @@ pub(super) fn render(outcomes: &[Outcome]) -> (String, Exit) {
         to_add(&mut text, outcome);
     }
     let verdicts = || outcomes.iter().flat_map(|outcome| &outcome.tried).map(|tried| tried.verdict);
-    if verdicts().any(|verdict| verdict == Verdict::NotDenied) {
+    if verdicts().any(|verdict| verdict == PermissionVerdict::NotDenied) {
         text.push_str(NOT_DENIED);
     }
     let is_sent = |tried: &Tried| matches!(tried.call, Call::CreateOpsItem | Call::Publish);
@@ -36,7 +36,7 @@ pub(super) fn render(outcomes: &[Outcome]) -> (String, Exit) {
     }
     let exit = exit(verdicts(), findings.is_empty());
     if exit == Exit::Success {
-        text.push_str(if verdicts().all(|verdict| verdict == Verdict::Allowed) {
+        text.push_str(if verdicts().all(|verdict| verdict == PermissionVerdict::Allowed) {
             "\nAWS allows what the configuration needs\n"
         } else {
             "\nnothing that could be tested is denied\n"
@@ -67,23 +67,23 @@ pub(super) fn untried(config: &Config) -> Option<String> {
         .then(|| format!("\ndelivery to {} was not tested: run bothends drill\n", ids.join(", ")))
 }
 
-fn exit(verdicts: impl Iterator<Item = Verdict>, nothing_found: bool) -> Exit {
+fn exit(verdicts: impl Iterator<Item = PermissionVerdict>, nothing_found: bool) -> Exit {
     let mut exit = if nothing_found { Exit::Success } else { Exit::BadNews };
     for verdict in verdicts {
         match verdict {
-            Verdict::Allowed | Verdict::NotDenied | Verdict::NotTried => {}
-            Verdict::Failed if exit == Exit::Success => exit = Exit::BadNews,
-            Verdict::Failed => {}
-            Verdict::Denied | Verdict::NoCredentials => exit = Exit::Permission,
+            PermissionVerdict::Allowed | PermissionVerdict::NotDenied | PermissionVerdict::NotTried => {}
+            PermissionVerdict::Failed if exit == Exit::Success => exit = Exit::BadNews,
+            PermissionVerdict::Failed => {}
+            PermissionVerdict::Denied | PermissionVerdict::NoCredentials => exit = Exit::Permission,
         }
     }
     exit
 }
 
-fn place(text: &mut String, outcome: &Outcome) {
-    let Outcome { at, identity, tried, findings: _, plans: _ } = outcome;
+fn place(text: &mut String, outcome: &TrialOutcome) {
+    let TrialOutcome { at, identity, tried, findings: _, plans: _ } = outcome;
     match identity {
-        Some(Identity { account, arn }) => {
+        Some(CallerIdentity { account, arn }) => {
             line(text, format_args!("\nAWS {at}: account {account}, {arn}"));
         }
         None => line(text, format_args!("\nAWS {at}")),
@@ -120,15 +120,15 @@ fn merged(tried: &[Tried]) -> Vec<(&Tried, String)> {
 }
 
 /// The statements that are missing, and where they go.
-fn to_add(text: &mut String, outcome: &Outcome) {
-    let Outcome { at, identity, tried, findings: _, plans: _ } = outcome;
+fn to_add(text: &mut String, outcome: &TrialOutcome) {
+    let TrialOutcome { at, identity, tried, findings: _, plans: _ } = outcome;
     let statements = statements(tried);
     if statements.is_empty() {
         return;
     }
     // Where the role could not be assumed there is nobody's name to tell.
     let whose = match identity {
-        Some(Identity { account: _, arn }) => arn.as_str(),
+        Some(CallerIdentity { account: _, arn }) => arn.as_str(),
         None => "the credentials in use",
     };
     line(text, format_args!("\nto be added to the policy of {whose}, for what is denied {at}"));

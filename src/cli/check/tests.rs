@@ -6,7 +6,9 @@ use super::needs::needs;
 use super::refused_by_run;
 use super::report::{render, untried};
 use crate::aws::Call;
-use crate::aws::trial::{Family, Grant, Identity, Outcome, PlanUse, SeenPlan, Trial, Tried, Use, Verdict};
+use crate::aws::trial::{
+    CallerIdentity, Family, Grant, PermissionVerdict, PlanUse, SeenPlan, Trial, TrialOutcome, Tried, Use,
+};
 use crate::config::{self, Config};
 use crate::domain::names::{Kind, TunnelId, VpnId};
 use crate::process::{self, Exit};
@@ -205,7 +207,7 @@ fn sinks_whose_page_only_a_drill_can_try_are_named() {
     );
 }
 
-fn tried(call: Call, on: &str, verdict: Verdict) -> Tried {
+fn tried(call: Call, on: &str, verdict: PermissionVerdict) -> Tried {
     let grant = if call == Call::GetMetricData {
         Grant::if_equal("aws:RequestedRegion", "eu-west-1")
     } else {
@@ -214,36 +216,36 @@ fn tried(call: Call, on: &str, verdict: Verdict) -> Tried {
     Tried { call, on: on.to_owned(), verdict, grant }
 }
 
-fn outcome(tried: Vec<Tried>) -> Outcome {
+fn outcome(tried: Vec<Tried>) -> TrialOutcome {
     let arn = "arn:aws:sts::123456789012:assumed-role/gateway/bothends-milan-1".to_owned();
-    let identity = Some(Identity { account: "123456789012".to_owned(), arn });
-    Outcome { at: "in eu-west-1".to_owned(), identity, tried, ..Outcome::default() }
+    let identity = Some(CallerIdentity { account: "123456789012".to_owned(), arn });
+    TrialOutcome { at: "in eu-west-1".to_owned(), identity, tried, ..TrialOutcome::default() }
 }
 
 #[test]
 fn the_table_merges_what_came_to_the_same_and_says_what_to_add() {
-    let here = Outcome {
+    let here = TrialOutcome {
         findings: vec!["the permission is missing".to_owned(), "something \x1b[31melse".to_owned()],
         ..outcome(vec![
-            tried(Call::GetMetricData, "TunnelState of 2 tunnels", Verdict::Denied),
-            tried(Call::ListReplicationSets, "", Verdict::Allowed),
-            tried(Call::StartIncident, "bothends-*", Verdict::NotDenied),
-            tried(Call::GetIncidentRecord, "bothends-outage", Verdict::NotDenied),
-            tried(Call::GetIncidentRecord, "bothends-one_sided", Verdict::NotDenied),
-            tried(Call::GetIncidentRecord, "bothends-redundancy_lost", Verdict::Denied),
-            tried(Call::UpdateIncidentRecord, "bothends-outage", Verdict::Denied),
+            tried(Call::GetMetricData, "TunnelState of 2 tunnels", PermissionVerdict::Denied),
+            tried(Call::ListReplicationSets, "", PermissionVerdict::Allowed),
+            tried(Call::StartIncident, "bothends-*", PermissionVerdict::NotDenied),
+            tried(Call::GetIncidentRecord, "bothends-outage", PermissionVerdict::NotDenied),
+            tried(Call::GetIncidentRecord, "bothends-one_sided", PermissionVerdict::NotDenied),
+            tried(Call::GetIncidentRecord, "bothends-redundancy_lost", PermissionVerdict::Denied),
+            tried(Call::UpdateIncidentRecord, "bothends-outage", PermissionVerdict::Denied),
         ])
     };
-    let elsewhere = Outcome {
+    let elsewhere = TrialOutcome {
         at: "in eu-central-1 as arn:aws:iam::123456789012:role/watcher".to_owned(),
         tried: vec![Tried {
             call: Call::AssumeRole,
             on: "arn:aws:iam::123456789012:role/watcher".to_owned(),
-            verdict: Verdict::Denied,
+            verdict: PermissionVerdict::Denied,
             grant: Grant::on(Some("arn:aws:iam::123456789012:role/watcher")),
         }],
         findings: vec!["the permission is missing".to_owned()],
-        ..Outcome::default()
+        ..TrialOutcome::default()
     };
     let (text, exit) = render(&[here, elsewhere]);
     assert_eq!(exit, Exit::Permission);
@@ -280,18 +282,21 @@ fn the_table_merges_what_came_to_the_same_and_says_what_to_add() {
 
 #[test]
 fn the_exit_code_tells_want_of_a_permission_from_other_bad_news() {
-    let exit = |outcome: Outcome| render(&[outcome]).1;
+    let exit = |outcome: TrialOutcome| render(&[outcome]).1;
     let of = |verdict| outcome(vec![tried(Call::ListIncidentRecords, "", verdict)]);
-    assert_eq!(exit(of(Verdict::Allowed)), Exit::Success);
-    assert_eq!(exit(of(Verdict::NotDenied)), Exit::Success);
-    assert_eq!(exit(of(Verdict::NotTried)), Exit::Success);
-    assert_eq!(exit(of(Verdict::Failed)), Exit::BadNews);
-    assert_eq!(exit(of(Verdict::Denied)), Exit::Permission);
-    assert_eq!(exit(of(Verdict::NoCredentials)), Exit::Permission);
-    let found = Outcome { findings: vec!["no plan".to_owned()], ..of(Verdict::Allowed) };
+    assert_eq!(exit(of(PermissionVerdict::Allowed)), Exit::Success);
+    assert_eq!(exit(of(PermissionVerdict::NotDenied)), Exit::Success);
+    assert_eq!(exit(of(PermissionVerdict::NotTried)), Exit::Success);
+    assert_eq!(exit(of(PermissionVerdict::Failed)), Exit::BadNews);
+    assert_eq!(exit(of(PermissionVerdict::Denied)), Exit::Permission);
+    assert_eq!(exit(of(PermissionVerdict::NoCredentials)), Exit::Permission);
+    let found = TrialOutcome { findings: vec!["no plan".to_owned()], ..of(PermissionVerdict::Allowed) };
     assert_eq!(exit(found), Exit::BadNews);
-    let both =
-        outcome([Verdict::Denied, Verdict::Failed].map(|v| tried(Call::ListIncidentRecords, "", v)).into());
+    let both = outcome(
+        [PermissionVerdict::Denied, PermissionVerdict::Failed]
+            .map(|v| tried(Call::ListIncidentRecords, "", v))
+            .into(),
+    );
     assert_eq!(exit(both), Exit::Permission);
 }
 
@@ -304,7 +309,7 @@ fn plans_of_two_places_that_fold_incidents_are_bad_news() {
         },
         dedupe: Some("vpn".to_owned()),
     };
-    let place = |plan| Outcome { plans: vec![plan], ..outcome(Vec::new()) };
+    let place = |plan| TrialOutcome { plans: vec![plan], ..outcome(Vec::new()) };
     let (text, exit) = render(&[place(plan("a", Kind::Outage)), place(plan("b", Kind::OneSided))]);
     assert!(text.contains("the response plans a, b have the same dedupe string \"vpn\""), "{text}");
     assert_eq!(exit, Exit::BadNews);

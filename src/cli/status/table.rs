@@ -222,7 +222,7 @@ mod tests {
     use super::*;
     use crate::domain::names::SinkId;
     use crate::fixture;
-    use crate::health::overview::Open;
+    use crate::health::overview::OpenProblem;
     use crate::health::{Code, Component, Problem};
     use crate::records::Records;
 
@@ -237,7 +237,7 @@ mod tests {
         let mut status = fixture::status();
         status.sources[0].refusals_in_row = 3;
         let problem = Problem::new(Code::StoreFailing, "disk full");
-        let problems = [Open { component: Component::Store, problem }];
+        let problems = [OpenProblem { component: Component::Store, problem }];
         let status =
             StatusJson::of(&status, &problems, &records(&status), "0.1.0", "raise", fixture::after(31));
         insta::assert_snapshot!(render_table(&status), @r"

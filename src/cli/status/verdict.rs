@@ -114,7 +114,7 @@ fn doubt(tunnel: &TunnelJson) -> String {
 mod tests {
     use super::*;
     use crate::fixture;
-    use crate::health::overview::Open;
+    use crate::health::overview::OpenProblem;
     use crate::health::{Code, Component, Problem};
     use crate::records::Records;
 
@@ -234,7 +234,7 @@ mod tests {
         assert!(reasons[0].contains("no tunnel carries traffic"), "{reasons:?}");
         let mut with_problem = status(&[("active", "up", "up")]);
         let problem = Problem::new(Code::ClockOff, "it is off\nand more");
-        let problems = [Open { component: Component::Clock, problem }];
+        let problems = [OpenProblem { component: Component::Clock, problem }];
         with_problem.problems = StatusJson::of(
             &fixture::status(),
             &problems,

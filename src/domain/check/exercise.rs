@@ -35,7 +35,7 @@ pub enum Fresh {
 
 /// A try under way.
 #[derive(Debug, Clone, Copy)]
-struct UnderWay {
+struct FreshEcho {
     echo: EchoId,
     client: ClientId,
     asked: Moment,
@@ -52,7 +52,7 @@ pub(super) struct Probed<'a> {
 #[derive(Debug, Clone)]
 pub(super) struct Exercise {
     due: Moment,
-    under_way: Option<UnderWay>,
+    under_way: Option<FreshEcho>,
     fresh: Fresh,
 }
 
@@ -82,7 +82,7 @@ impl Exercise {
             }
         } else if self.due <= now.mono && calm {
             let (echo, client) = (fx.new_echo(), fx.new_client());
-            self.under_way = Some(UnderWay { echo, client, asked: now.mono });
+            self.under_way = Some(FreshEcho { echo, client, asked: now.mono });
             fx.requests.push_back(Request::Echo(EchoRequest {
                 check: of.check.clone(),
                 echo,
@@ -105,7 +105,7 @@ impl Exercise {
 
     /// One has ended.
     pub(super) fn ended(&mut self, of: &CheckId, fresh: Fresh, outcome: Outcome, now: Now, fx: &mut Effects) {
-        let Some(UnderWay { client, asked, .. }) = self.under_way.take() else { return };
+        let Some(FreshEcho { client, asked, .. }) = self.under_way.take() else { return };
         fx.ended.push((of.tunnel.clone(), asked, outcome));
         fx.facts.push_back(Fact::EchoEnded { check: of.clone(), outcome });
         fx.requests.push_back(Request::Retire { check: of.clone(), client });
@@ -123,7 +123,7 @@ impl Exercise {
 
     /// Closes what is open.
     pub(super) fn retire(&self, of: &CheckId, fx: &mut Effects) {
-        if let Some(UnderWay { client, .. }) = self.under_way {
+        if let Some(FreshEcho { client, .. }) = self.under_way {
             fx.requests.push_back(Request::Retire { check: of.clone(), client });
         }
     }

@@ -23,16 +23,16 @@ fn tunnel(last: u8) -> TunnelId {
     TunnelId { vpn: VpnId::new("vpn-1"), outside_ip: [203, 0, 113, last].into() }
 }
 
-fn seen(last: u8, role: Role, local: &[(i64, i64)], aws: &[(i64, i64)]) -> Seen {
-    Seen { tunnel: tunnel(last), role, answers: true, local: spans(local), aws: spans(aws) }
+fn seen(last: u8, role: Role, local: &[(i64, i64)], aws: &[(i64, i64)]) -> TunnelPast {
+    TunnelPast { tunnel: tunnel(last), role, answers: true, local: spans(local), aws: spans(aws) }
 }
 
-fn active(last: u8, local: &[(i64, i64)], aws: &[(i64, i64)]) -> Seen {
+fn active(last: u8, local: &[(i64, i64)], aws: &[(i64, i64)]) -> TunnelPast {
     seen(last, Role::Active, local, aws)
 }
 
 /// Kind, beginning and end of each.
-fn told(seen: &[Seen]) -> Vec<(Kind, i64, i64)> {
+fn told(seen: &[TunnelPast]) -> Vec<(Kind, i64, i64)> {
     let cut_off = spans(&[(-100_000, 100_000)]);
     let secs = |moment: Moment| moment.as_nanos() / 1_000_000_000;
     incidents(seen, &cut_off, &RULES).iter().map(|p| (p.kind, secs(p.began), secs(p.ended))).collect()
@@ -69,7 +69,7 @@ fn lost_redundancy_is_what_is_no_outage_and_a_standby_alone_is_nothing() {
 
 #[test]
 fn a_tunnel_that_never_answered_does_not_turn_an_outage_into_lost_redundancy() {
-    let never = |aws| Seen { answers: false, ..active(2, &[], aws) };
+    let never = |aws| TunnelPast { answers: false, ..active(2, &[], aws) };
     let dead = active(1, &[(0, 1000)], &[(0, 1000)]);
     assert_eq!(told(&[dead.clone(), never(&[(-100, 2000)])]), [(Kind::Outage, 0, 1000)]);
     assert_eq!(told(&[dead, never(&[])]), [(Kind::RedundancyLost, 0, 1000)]);
@@ -105,14 +105,19 @@ fn only_a_datapoint_of_nought_says_down_and_it_says_so_on_our_clock() {
     assert_eq!(down_by_aws(&points, at(1000), date), spans(&[(400, 520), (970, 1000)]));
 }
 
+fn in_nanos(pairs: &[(i64, i64)]) -> Spans {
+    let at = Moment::from_nanos;
+    Spans::of(pairs.iter().map(|(from, to)| Span { from: at(*from), to: at(*to) }))
+}
+
 #[test]
 fn what_touches_is_one_and_what_is_empty_is_none() {
-    assert_eq!(spans(&[(5, 7), (1, 3), (3, 5), (9, 9), (8, 6)]), spans(&[(1, 7)]));
+    assert_eq!(in_nanos(&[(5, 7), (1, 3), (3, 5), (9, 9), (8, 6)]), in_nanos(&[(1, 7)]));
 }
 
 #[test]
 fn a_group_ends_where_the_next_is_far() {
-    let groups = spans(&[(0, 10), (12, 20), (30, 40)]).grouped(Duration::from_nanos(10));
+    let groups = in_nanos(&[(0, 10), (12, 20), (30, 40)]).grouped(Duration::from_nanos(10));
     assert_eq!(groups.iter().map(Vec::len).collect::<Vec<_>>(), [2, 1]);
 }
 
@@ -122,7 +127,7 @@ proptest! {
         a in prop::collection::vec((0_i64..30, 0_i64..30), 0..6),
         b in prop::collection::vec((0_i64..30, 0_i64..30), 0..6),
     ) {
-        let (a, b) = (spans(&a), spans(&b));
+        let (a, b) = (in_nanos(&a), in_nanos(&b));
         let has = |set: &Spans, at: i64| {
             set.iter().any(|span| (span.from.as_nanos()..span.to.as_nanos()).contains(&at))
         };

@@ -11,7 +11,7 @@ use super::*;
 use crate::domain::status::Status;
 use crate::domain::time::Now;
 use crate::fixture;
-use crate::health::overview::Shown;
+use crate::health::overview::ShownProblems;
 use crate::http::listener::bind;
 
 /// Longer than any step takes, so that a test that hangs fails.
@@ -40,7 +40,7 @@ async fn world(limits: Limits, now: fn() -> Now) -> World {
     let (about, about_seen) = watch::channel(About { version: "0.1.0", mode: "raise" });
     let sources = Sources {
         status: status_seen,
-        problems: watch::channel(Shown::default()).1,
+        problems: watch::channel(ShownProblems::default()).1,
         records: crate::records::Records::default(),
         about: about_seen,
         metrics: Arc::new(|status: &Status, _, _| {

@@ -5,9 +5,9 @@ use crate::fixture;
 use crate::health::{Code, Component};
 use crate::records::Records;
 
-fn problems() -> [Open; 1] {
+fn problems() -> [OpenProblem; 1] {
     let problem = Problem::new(Code::SinkRejects, "AccessDenied");
-    [Open { component: Component::Sink("incident_manager".to_owned()), problem }]
+    [OpenProblem { component: Component::Sink("incident_manager".to_owned()), problem }]
 }
 
 #[test]

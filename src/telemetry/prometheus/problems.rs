@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::exposition::Exposition;
 use crate::health::Code;
-use crate::health::overview::Open;
+use crate::health::overview::OpenProblem;
 use crate::telemetry::metric;
 
 /// So many series are kept; beyond that those of problems that are over go first. Reloads can name ever other components.
@@ -16,7 +16,7 @@ pub(super) struct Series(BTreeMap<(Code, String), bool>);
 
 impl Series {
     /// Takes in what is open now.
-    pub(super) fn see(&mut self, open: &[Open]) {
+    pub(super) fn see(&mut self, open: &[OpenProblem]) {
         self.0.values_mut().for_each(|is_open| *is_open = false);
         self.0.extend(open.iter().map(|of| ((of.problem.code, of.component.to_string()), true)));
         let mut over = self.0.len().saturating_sub(SERIES_MAX);
@@ -40,9 +40,9 @@ mod tests {
     use super::*;
     use crate::health::{Component, Problem};
 
-    fn open(sink: usize) -> Open {
+    fn open(sink: usize) -> OpenProblem {
         let component = Component::Sink(format!("webhook-{sink}"));
-        Open { component, problem: Problem::new(Code::SinkRejects, "") }
+        OpenProblem { component, problem: Problem::new(Code::SinkRejects, "") }
     }
 
     #[test]
