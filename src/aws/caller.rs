@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::budget::{SharedBudget, Turn, Urgency};
 use super::connection::{AwsConnection, AwsConnections};
-use super::errors::{Failure, FailureKind};
+use super::errors::{Failure, FailureClass, FailureKind};
 use super::permission::Call;
 use super::timing::Exchange;
 use crate::domain::names::AwsPlace;
@@ -105,26 +105,18 @@ impl Caller {
 /// `renewed`: the credentials were good until now and are loaded afresh, so that the same again may well do.
 pub(super) fn sink_error(failure: Failure, renewed: bool) -> SinkError {
     let what = failure.text.clone();
-    match failure.kind {
-        FailureKind::Throttled { retry_after } => {
+    let retry_after = failure.kind.retry_after();
+    match failure.kind.class() {
+        FailureClass::Permission if renewed && failure.kind == FailureKind::CredentialsRefused => {
             SinkError::Temporary { what, retry_after, source: Some(Arc::new(failure)) }
         }
-        FailureKind::CredentialsRefused if renewed => {
-            SinkError::Temporary { what, retry_after: None, source: Some(Arc::new(failure)) }
+        FailureClass::Temporary => {
+            SinkError::Temporary { what, retry_after, source: Some(Arc::new(failure)) }
         }
-        FailureKind::TimedOut
-        | FailureKind::Unreachable
-        | FailureKind::ServiceFault
-        | FailureKind::Contended
-        | FailureKind::CredentialsFailed
-        | FailureKind::Garbage => {
-            SinkError::Temporary { what, retry_after: None, source: Some(Arc::new(failure)) }
+        FailureClass::Permission | FailureClass::Rejected => {
+            SinkError::Rejected { what, source: Some(Arc::new(failure)) }
         }
-        FailureKind::Denied
-        | FailureKind::CredentialsRefused
-        | FailureKind::CredentialsMissing
-        | FailureKind::Rejected => SinkError::Rejected { what, source: Some(Arc::new(failure)) },
-        FailureKind::NotFound => SinkError::NotFound,
-        FailureKind::TokenKnown => SinkError::TokenKnown,
+        FailureClass::NotFound => SinkError::NotFound,
+        FailureClass::TokenKnown => SinkError::TokenKnown,
     }
 }

@@ -14,8 +14,7 @@ use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
 use super::credentials::SignInError;
 use super::credentials::helper::HelperError;
-use super::credentials::lack;
-use super::credentials::lack::{NoCredentials, RoleError};
+use super::credentials::lack::{self, NoCredentials, RoleError};
 use super::http::NoAnswer;
 use super::permission::Call;
 use super::timing::Exchange;
@@ -23,7 +22,7 @@ use super::words::{self, CODE_MAX, line, safe_words};
 use crate::domain::names::AwsPlace;
 use crate::outbound::{Certificate, ConnectError, What, io_words};
 
-pub use kind::FailureKind;
+pub use kind::{FailureClass, FailureKind};
 
 /// The member of an error that says what is there already.
 pub(super) const EXISTING: &str = "existing";
@@ -95,21 +94,7 @@ impl Failure {
 
     /// Whether other credentials, or a Region, may mend it.
     pub(super) const fn is_about_credentials(&self) -> bool {
-        match self.kind {
-            FailureKind::CredentialsRefused
-            | FailureKind::CredentialsMissing
-            | FailureKind::CredentialsFailed => true,
-            FailureKind::Throttled { .. }
-            | FailureKind::TimedOut
-            | FailureKind::Unreachable
-            | FailureKind::ServiceFault
-            | FailureKind::Contended
-            | FailureKind::Denied
-            | FailureKind::Garbage
-            | FailureKind::NotFound
-            | FailureKind::TokenKnown
-            | FailureKind::Rejected => false,
-        }
+        self.kind.is_of_credentials()
     }
 
     /// AWS's code, if AWS answered with one.

@@ -7,7 +7,7 @@ use aws_sdk_cloudwatch::types::{Dimension, MetricDatum, StandardUnit};
 use aws_smithy_types::DateTime;
 
 use super::connection::AwsConnections;
-use super::errors::{Failure, FailureKind};
+use super::errors::{Failure, FailureClass, FailureKind};
 use super::exchange::call;
 use super::permission::Call;
 use crate::domain::names::AwsPlace;
@@ -89,27 +89,19 @@ fn datum(datum: &Datum) -> MetricDatum {
 /// `renewed`: the credentials were good until now and are loaded afresh, so that the same again may well do.
 fn put_error(failure: Failure, renewed: bool) -> PutError {
     let what = failure.text.clone();
-    match failure.kind {
-        FailureKind::Throttled { .. } => {
-            PutError::Temporary { what, throttled: true, source: Some(Arc::new(failure)) }
+    let temporary = |what, failure: Failure| {
+        let throttled = matches!(failure.kind, FailureKind::Throttled { .. });
+        PutError::Temporary { what, throttled, source: Some(Arc::new(failure)) }
+    };
+    match failure.kind.class() {
+        FailureClass::Permission if renewed && failure.kind == FailureKind::CredentialsRefused => {
+            temporary(what, failure)
         }
-        FailureKind::CredentialsRefused if renewed => {
-            PutError::Temporary { what, throttled: false, source: Some(Arc::new(failure)) }
+        FailureClass::Temporary | FailureClass::NotFound | FailureClass::TokenKnown => {
+            temporary(what, failure)
         }
-        FailureKind::TimedOut
-        | FailureKind::Unreachable
-        | FailureKind::ServiceFault
-        | FailureKind::Contended
-        | FailureKind::CredentialsFailed
-        | FailureKind::Garbage
-        | FailureKind::NotFound
-        | FailureKind::TokenKnown => {
-            PutError::Temporary { what, throttled: false, source: Some(Arc::new(failure)) }
-        }
-        FailureKind::Denied | FailureKind::CredentialsRefused | FailureKind::CredentialsMissing => {
-            PutError::Denied { what }
-        }
-        FailureKind::Rejected => PutError::BadData { what },
+        FailureClass::Permission => PutError::Denied { what },
+        FailureClass::Rejected => PutError::BadData { what },
     }
 }
 

@@ -48,7 +48,7 @@ pub use credentials::Outlook;
 pub use ec2::discover::{
     DiscoverQuery, Discovered, DiscoveredTunnel, DiscoveredVpn, Trouble, Which, discover,
 };
-pub use errors::{Failure, FailureKind};
+pub use errors::{Failure, FailureClass, FailureKind};
 pub use http::HttpSettingsError;
 pub use incident_manager::IncidentManager;
 pub use metrics::CloudWatchMetrics;

@@ -18,7 +18,7 @@ use clap::{Args, ValueEnum};
 use self::proposal::{Proposal, Scope};
 use super::interrupt;
 use crate::access::User;
-use crate::aws::{self, AwsConnections, ConnectionSettings, DiscoverQuery, Trouble, Which};
+use crate::aws::{self, AwsConnections, ConnectionSettings, DiscoverQuery, FailureClass, Trouble, Which};
 use crate::config::{self, SERVICE, patterns};
 use crate::outbound::{KEY_EXCHANGE_VARIABLE, KeyExchange};
 use crate::probe::carriers;
@@ -187,7 +187,7 @@ fn key_exchange() -> Result<KeyExchange, Exit> {
 
 fn exit_of(troubles: &[Trouble]) -> Exit {
     let permission = |trouble: &Trouble| match trouble {
-        Trouble::Failed { failure, asked: _ } => failure.kind.is_of_permission(),
+        Trouble::Failed { failure, asked: _ } => failure.kind.class() == FailureClass::Permission,
         Trouble::NoRegion | Trouble::Found(_) => false,
     };
     if troubles.iter().any(|trouble| matches!(trouble, Trouble::NoRegion)) {

@@ -19,7 +19,7 @@ use self::performance::{Outcome, Stage, keep, left_open, tell};
 use self::watch::{Daemon, Watch};
 use super::as_service::{self, Task, Whose};
 use super::{interrupt, say};
-use crate::aws::{AwsConnections, ConnectionSettings, Failure};
+use crate::aws::{AwsConnections, ConnectionSettings, Failure, FailureClass};
 use crate::clock;
 use crate::config::{Config, Mode, SinkSettings, Vendor};
 use crate::daemon::any_sink::{self, AnySink};
@@ -268,5 +268,5 @@ fn is_permission(error: &SinkError) -> bool {
         SinkError::TokenKnown | SinkError::NotFound => None,
     };
     let Some(failure) = failure.and_then(|source| source.downcast_ref::<Failure>()) else { return false };
-    failure.kind.is_of_permission()
+    failure.kind.class() == FailureClass::Permission
 }

@@ -41,59 +41,55 @@ pub enum FailureKind {
     Rejected,
 }
 
+/// What there is to do about a failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FailureClass {
+    /// A retry may do without anybody's help.
+    Temporary,
+    /// A permission or credentials are missing: a person must give them.
+    Permission,
+    /// The request is wrong: a person must correct it.
+    Rejected,
+    /// What was asked about does not exist.
+    NotFound,
+    /// The client token is known with other parameters.
+    TokenKnown,
+}
+
 impl FailureKind {
-    /// Whether a permission or credentials are what is missing.
-    pub const fn is_of_permission(self) -> bool {
+    /// What there is to do about it.
+    pub const fn class(self) -> FailureClass {
         match self {
-            Self::Denied | Self::CredentialsRefused | Self::CredentialsMissing => true,
             Self::Throttled { .. }
-            | Self::CredentialsFailed
             | Self::TimedOut
             | Self::Unreachable
             | Self::ServiceFault
             | Self::Contended
-            | Self::Garbage
-            | Self::NotFound
-            | Self::TokenKnown
-            | Self::Rejected => false,
+            | Self::CredentialsFailed
+            | Self::Garbage => FailureClass::Temporary,
+            Self::Denied | Self::CredentialsRefused | Self::CredentialsMissing => FailureClass::Permission,
+            Self::Rejected => FailureClass::Rejected,
+            Self::NotFound => FailureClass::NotFound,
+            Self::TokenKnown => FailureClass::TokenKnown,
         }
     }
 
-    /// Whether a retry may do without anybody's help.
-    pub const fn is_temporary(self) -> bool {
-        match self {
-            Self::Throttled { .. }
-            | Self::TimedOut
-            | Self::Unreachable
-            | Self::ServiceFault
-            | Self::Contended
-            | Self::CredentialsFailed
-            | Self::Garbage => true,
-            Self::Denied
-            | Self::CredentialsRefused
-            | Self::CredentialsMissing
-            | Self::NotFound
-            | Self::TokenKnown
-            | Self::Rejected => false,
-        }
+    /// AWS's own word on when to come back.
+    pub const fn retry_after(self) -> Option<Duration> {
+        if let Self::Throttled { retry_after } = self { retry_after } else { None }
+    }
+
+    /// Whether it is about credentials, and not about what is asked with them.
+    pub const fn is_of_credentials(self) -> bool {
+        matches!(self, Self::CredentialsRefused | Self::CredentialsMissing | Self::CredentialsFailed)
     }
 
     /// Whether it was refused as this identity asked it: another may be allowed, or in the account that has what was asked for.
     pub const fn is_refusal(self) -> bool {
-        match self {
-            Self::Denied
-            | Self::CredentialsRefused
-            | Self::CredentialsMissing
-            | Self::CredentialsFailed
-            | Self::NotFound
-            | Self::Rejected => true,
-            Self::Throttled { .. }
-            | Self::TimedOut
-            | Self::Unreachable
-            | Self::ServiceFault
-            | Self::Contended
-            | Self::Garbage
-            | Self::TokenKnown => false,
+        match self.class() {
+            FailureClass::Permission | FailureClass::Rejected | FailureClass::NotFound => true,
+            FailureClass::Temporary => self.is_of_credentials(),
+            FailureClass::TokenKnown => false,
         }
     }
 

@@ -10,7 +10,7 @@ use super::report::{Outlets, PollOutcome, PollResult, Reporter};
 use crate::aws::cloudwatch::CloudWatch;
 use crate::aws::connection::AwsConnections;
 use crate::aws::ec2;
-use crate::aws::errors::{Failure, FailureKind};
+use crate::aws::errors::Failure;
 use crate::aws::permission::Call;
 use crate::aws::source::{Coverage, Heard, Past};
 use crate::backoff::Backoff;
@@ -194,22 +194,7 @@ impl<Source: Ask> SourceTask<Source> {
     }
 
     fn refused(&mut self, failure: &Failure) {
-        let retry_after = match failure.kind {
-            FailureKind::Throttled { retry_after } => retry_after,
-            FailureKind::TimedOut
-            | FailureKind::Unreachable
-            | FailureKind::ServiceFault
-            | FailureKind::Contended
-            | FailureKind::Denied
-            | FailureKind::CredentialsRefused
-            | FailureKind::CredentialsMissing
-            | FailureKind::CredentialsFailed
-            | FailureKind::Garbage
-            | FailureKind::NotFound
-            | FailureKind::TokenKnown
-            | FailureKind::Rejected => None,
-        };
-        self.backoff.failed(clock::now().mono, retry_after);
+        self.backoff.failed(clock::now().mono, failure.kind.retry_after());
         self.reached = failure.kind.reached_aws();
         self.observe(PollResult::of(failure.kind));
         self.reporter.failed(failure);
