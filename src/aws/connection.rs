@@ -106,10 +106,10 @@ impl ConnectionSettings {
 
 /// Every connection to AWS; cheap to clone.
 #[derive(Debug, Clone)]
-pub struct AwsConnections(Arc<Shared>);
+pub struct AwsConnections(Arc<ConnectionsInner>);
 
 #[derive(Debug)]
-struct Shared {
+struct ConnectionsInner {
     settings: ConnectionSettings,
     http: Http,
     clock: ClockWatch,
@@ -127,7 +127,7 @@ impl AwsConnections {
         let environment = environment();
         let tls = http::speaks_tls(settings.endpoint_url.as_deref(), &environment);
         let http = http::client(settings.ca_bundle.as_deref(), tls, settings.key_exchange, &environment)?;
-        Ok(Self(Arc::new(Shared {
+        Ok(Self(Arc::new(ConnectionsInner {
             settings,
             http,
             clock: ClockWatch::default(),

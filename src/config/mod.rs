@@ -211,7 +211,7 @@ fn config_of(merged: &Merged, surroundings: &Surroundings<'_>, complete: bool, n
     let SinkReader { settings: sinks, .. } = sinks;
     let plan = Plan { site, votes_if_address, vpns: plans, sinks: Vec::new() };
     match mode {
-        Mode::Raise => homeless(&plan, &sinks, &merged.main, notes),
+        Mode::Raise => warn_unrouted(&plan, &sinks, &merged.main, notes),
         Mode::Observe => {}
     }
     let told = match mode {
@@ -247,7 +247,7 @@ fn presence(merged: &Merged, mode: Mode, notes: &mut Notes) {
 }
 
 /// Warns of incidents that would open and go nowhere.
-fn homeless(plan: &Plan, sinks: &[SinkSettings], main: &Provenance, notes: &mut Notes) {
+fn warn_unrouted(plan: &Plan, sinks: &[SinkSettings], main: &Provenance, notes: &mut Notes) {
     for vpn in &plan.vpns {
         let lost: Vec<_> = Kind::ALL
             .into_iter()

@@ -321,7 +321,7 @@ impl Check {
             Some(sent) if !pending.overdue => sent + overdue_after,
             Some(_) | None => pending.asked.mono + self.given_up_after(),
         });
-        let down = (!self.waits_in_vain() && self.lost_on_both()).then(|| self.down_at()).flatten();
+        let down = (!self.is_settled_down() && self.lost_on_both()).then(|| self.down_at()).flatten();
         let silence = match self.verdict {
             Verdict::Up | Verdict::Down => {
                 Some(self.last_evidence.max(self.last_activity) + self.silence_after())
@@ -427,7 +427,7 @@ impl Check {
         self.last_activity = now.mono;
         self.replies_in_row = 0;
         self.losses.add(pending.asked, pending.slot, loss);
-        if !self.waits_in_vain() {
+        if !self.is_settled_down() {
             if self.pace != AskingPace::Suspect {
                 self.replies.count_from(echo);
                 self.set_pace(AskingPace::Suspect, now, fx);
@@ -437,7 +437,7 @@ impl Check {
     }
 
     /// Nothing more can be lost: it is Down, or was never answered, already.
-    const fn waits_in_vain(&self) -> bool {
+    const fn is_settled_down(&self) -> bool {
         matches!(self.verdict, Verdict::Down | Verdict::Unknown(Why::NeverAnswered))
             && matches!(self.pace, AskingPace::Waiting)
     }
@@ -457,7 +457,7 @@ impl Check {
     }
 
     fn judge_down(&mut self, now: Now, fx: &mut Effects) {
-        if self.waits_in_vain() || !self.lost_on_both() || self.down_at().is_none_or(|at| at > now.mono) {
+        if self.is_settled_down() || !self.lost_on_both() || self.down_at().is_none_or(|at| at > now.mono) {
             return;
         }
         let verdict = if self.seen_up { Verdict::Down } else { Verdict::Unknown(Why::NeverAnswered) };
