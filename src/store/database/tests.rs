@@ -1,5 +1,7 @@
 //! The file, without the thread.
 
+mod rows;
+
 use tempfile::TempDir;
 
 use super::*;
