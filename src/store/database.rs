@@ -21,7 +21,8 @@ pub(super) use self::place::FileState;
 use self::place::Left;
 use self::upkeep::Upkeep;
 use super::capacity::Shares;
-use super::mirror;
+use super::codec;
+use super::history::TransitionBody;
 use super::open::{self, OpenError, is_damage};
 use super::pending::Pending;
 use crate::domain::board::TimelineChange;
@@ -29,6 +30,7 @@ use crate::domain::event::Remembered;
 use crate::domain::names::{TunnelId, VpnId};
 use crate::domain::rollup::Rollup;
 use crate::domain::time::{Now, Stamp};
+use crate::domain::verdict::Evidence;
 use crate::incident::sink::LedgerRow;
 
 /// How far back openings count for the doubling of `resolve_after`.
@@ -222,7 +224,7 @@ impl Database {
             WHERE minute = ?1 AND vpn = ?2 AND outside_ip = ?3 AND digest = ?4 AND sent = 0";
         let TunnelId { vpn, outside_ip } = &rollup.tunnel;
         let key =
-            params![rollup.minute.as_millis(), vpn.as_str(), outside_ip.to_string(), mirror::digest(rollup)];
+            params![rollup.minute.as_millis(), vpn.as_str(), outside_ip.to_string(), codec::digest(rollup)];
         Ok(self.connection.query_row(query, key, |_row| Ok(())).optional()?.is_some())
     }
 }
@@ -271,7 +273,7 @@ fn find_incidents(connection: &Connection, now: Now, found: &mut Found) -> rusql
         Ok((id, read::text(row, 3)?))
     })?;
     for (id, body) in bodies {
-        match mirror::read_incident(&body, now) {
+        match codec::read_incident(&body, now) {
             Ok(incident) => found.remembered.incidents.push(Arc::new(incident)),
             Err(error) => found.unreadable.push(format!("incident {id}: {error}; it is left as it is")),
         }
@@ -284,12 +286,12 @@ fn find_openings(connection: &Connection, now: Now, found: &mut Found) -> rusqli
     let query = "SELECT vpn, kind, opened, body FROM incident WHERE opened BETWEEN ?1 AND ?2 ORDER BY opened, vpn, kind";
     let openings = rows(connection, query, params![from.as_millis(), to.as_millis()], |row| {
         let opened = Stamp::from_millis(row.get(2)?);
-        let opening = (VpnId::new(read::text(row, 0)?), mirror::kind(&read::text(row, 1)?), opened);
+        let opening = (VpnId::new(read::text(row, 0)?), codec::kind(&read::text(row, 1)?), opened);
         Ok((opening, read::text(row, 3)?))
     })?;
     // One that was known only when it was over never opened here: nobody was disturbed by it.
     let was_missed = |body: &str| {
-        let incident = mirror::read_incident(body, now).ok();
+        let incident = codec::read_incident(body, now).ok();
         incident.is_some_and(|it| it.timeline.iter().any(|entry| entry.what == TimelineChange::Missed))
     };
     let openings = openings.into_iter().filter(|(_, body)| !was_missed(body));
@@ -300,7 +302,7 @@ fn find_openings(connection: &Connection, now: Now, found: &mut Found) -> rusqli
 fn find_ledger(connection: &Connection, _now: Now, found: &mut Found) -> rusqlite::Result<()> {
     let query = "SELECT sink, body FROM ledger ORDER BY sink, vpn, kind, opened, generation";
     for (sink, body) in rows(connection, query, [], |row| Ok((read::text(row, 0)?, read::text(row, 1)?)))? {
-        match mirror::read_row(&body) {
+        match serde_json::from_str(&body) {
             Ok(row) => found.ledger.push(row),
             Err(error) => found.unreadable.push(format!(
                 "a ledger row of {sink}: {error}; it is left as it is, and its record at the sink is looked for again"
@@ -324,8 +326,14 @@ fn find_unheard(connection: &Connection, now: Now, found: &mut Found) -> rusqlit
     })?;
     let mut seen: BTreeMap<TunnelId, Alone> = BTreeMap::new();
     for (tunnel, at, body, probed) in changes {
-        if let (Some(tunnel), Some(change)) = (tunnel, mirror::read_view_change(&body)) {
-            let mirror::ViewChange { end, from, to, stopped } = change;
+        if let (Some(tunnel), Ok(TransitionBody::View { end, from, view })) =
+            (tunnel, serde_json::from_str(&body))
+        {
+            let to = view.verdict;
+            let stopped = match view.evidence {
+                Evidence::Local(evidence) => evidence.stopped.map(|stopped| stopped.wall),
+                Evidence::Aws(_) => None,
+            };
             let alone = seen.entry(tunnel).or_default();
             alone.probed = probed.map(|minute| minute + MINUTE);
             alone.changed(end, from, to, at);

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::mirror::{Change, Transition};
+use super::history::{Transition, TransitionBody};
 use crate::domain::board::Incident;
 use crate::domain::event::SeenUp;
 use crate::domain::fact::Fact;
@@ -22,13 +22,17 @@ impl Entry {
     pub(super) fn of(fact: &Fact) -> Option<Self> {
         match fact {
             Fact::ViewChanged { tunnel, end, from, view, at } => {
-                let change = Change::View { end: *end, from: *from, view: view.clone() };
-                Some(Self::Transition(Box::new(Transition { tunnel: tunnel.clone(), at: at.wall, change })))
+                let body = TransitionBody::View { end: *end, from: *from, view: view.clone() };
+                Some(Self::Transition(Box::new(Transition { tunnel: tunnel.clone(), at: at.wall, body })))
             }
             Fact::AssessmentChanged { tunnel, from, to, local, aws, at } => {
-                let change =
-                    Change::Assessment { from: *from, to: *to, local: local.clone(), aws: aws.clone() };
-                Some(Self::Transition(Box::new(Transition { tunnel: tunnel.clone(), at: at.wall, change })))
+                let body = TransitionBody::Assessment {
+                    from: *from,
+                    to: *to,
+                    local: local.clone(),
+                    aws: aws.clone(),
+                };
+                Some(Self::Transition(Box::new(Transition { tunnel: tunnel.clone(), at: at.wall, body })))
             }
             Fact::SeenUp(seen) => Some(Self::SeenUp(seen.clone())),
             Fact::IncidentChanged { incident, change: _, at: _ } => {

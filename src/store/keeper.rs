@@ -149,7 +149,7 @@ impl Keeper {
             }
             Entry::Transition(transition) => {
                 // A row of Downs goes on in the next run.
-                let down = transition.change.is_our_down();
+                let down = transition.body.is_our_down();
                 self.counts.transitions_dropped += self.pending.transition(*transition);
                 if down {
                     self.pace.soon(now.mono);

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::mem;
 use std::sync::Arc;
 
-use super::mirror::Transition;
+use super::history::Transition;
 use crate::domain::board::{Incident, IncidentId};
 use crate::domain::event::SeenUp;
 use crate::domain::names::SinkId;

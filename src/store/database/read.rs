@@ -7,7 +7,7 @@ use crate::domain::names::{CheckId, CheckKind, TunnelId, VpnId};
 use crate::domain::plan::{OwnEnd, RouteKey};
 use crate::domain::rollup::Rollup;
 use crate::domain::time::Stamp;
-use crate::store::mirror;
+use crate::store::codec;
 
 /// The columns of [`rollup`].
 pub(super) const ROLLUP: &str =
@@ -45,7 +45,7 @@ pub(super) fn seen_up(row: &Row<'_>) -> rusqlite::Result<Option<SeenUp>> {
 pub(super) fn rollup(row: &Row<'_>) -> rusqlite::Result<Option<Rollup>> {
     let rtt: Option<String> = row.get(7)?;
     let (Some(tunnel), Ok(rtt)) =
-        (tunnel(text(row, 0)?, &text(row, 1)?), rtt.map_or(Ok(Vec::new()), |rtt| mirror::read_rtt(&rtt)))
+        (tunnel(text(row, 0)?, &text(row, 1)?), rtt.map_or(Ok(Vec::new()), |rtt| codec::read_rtt(&rtt)))
     else {
         return Ok(None);
     };

@@ -9,9 +9,9 @@ use crate::domain::board::{Incident, TimelineEntry};
 use crate::domain::event::{SeenUp, Unheard};
 use crate::domain::names::{CheckId, CheckKind, End};
 use crate::domain::plan::{OwnEnd, RouteKey};
-use crate::domain::verdict::{AwsEvidence, Evidence, LocalEvidence, Verdict, View, Why};
+use crate::domain::verdict::{AwsEvidence, LocalEvidence, Verdict, View, Why};
 use crate::store::fixture::{DAY, HOUR, KEEP, MAX_SIZE, NOW, incident, rollup, row, sink, tunnel};
-use crate::store::mirror::{Change, Transition};
+use crate::store::history::Transition;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -85,8 +85,8 @@ fn what_our_end_saw_after_awss_view_was_lost_is_remembered() {
             End::Local => Evidence::Local(LocalEvidence::default()),
             End::Aws => Evidence::Aws(AwsEvidence::default()),
         };
-        let change = Change::View { end, from, view: View { verdict, since, evidence } };
-        Transition { tunnel: tunnel(), at: since.wall, change }
+        let body = TransitionBody::View { end, from, view: View { verdict, since, evidence } };
+        Transition { tunnel: tunnel(), at: since.wall, body }
     };
     let mut pending = Pending::default();
     for transition in [

@@ -8,7 +8,8 @@ use crate::domain::names::{CheckId, TunnelId};
 use crate::domain::plan::RouteKey;
 use crate::domain::rollup::Rollup;
 use crate::domain::time::Stamp;
-use crate::store::mirror;
+use crate::store::codec;
+use crate::store::history::Transition;
 use crate::store::pending::Pending;
 
 /// Everything that must outlive a restart.
@@ -30,7 +31,7 @@ pub(super) fn state(transaction: &Transaction<'_>, pending: &Pending) -> rusqlit
         )?;
     }
     for (IncidentId { vpn, kind, opened }, write) in &pending.incidents {
-        let body = mirror::write_incident(&write.incident).map_err(unwritable)?;
+        let body = serde_json::to_string(&*write.incident).map_err(unwritable)?;
         transaction.execute(
             "INSERT INTO incident (vpn, kind, opened, state, settled, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
              ON CONFLICT DO UPDATE SET state = excluded.state, settled = excluded.settled, body = excluded.body",
@@ -51,7 +52,7 @@ pub(super) fn state(transaction: &Transaction<'_>, pending: &Pending) -> rusqlit
         )?;
     }
     for ((sink, IncidentId { vpn, kind, opened }, generation), row) in &pending.ledger {
-        let body = mirror::write_row(row).map_err(unwritable)?;
+        let body = serde_json::to_string(row).map_err(unwritable)?;
         transaction.execute(
             "INSERT INTO ledger (sink, vpn, kind, opened, generation, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
              ON CONFLICT DO UPDATE SET body = excluded.body",
@@ -63,17 +64,17 @@ pub(super) fn state(transaction: &Transaction<'_>, pending: &Pending) -> rusqlit
 
 /// Rollups and transitions.
 pub(super) fn history(transaction: &Transaction<'_>, pending: &Pending) -> rusqlite::Result<()> {
-    for mirror::Transition { tunnel, at, change } in &pending.transitions {
-        let body = mirror::write_transition(change).map_err(unwritable)?;
+    for Transition { tunnel, at, body } in &pending.transitions {
+        let (what, body) = (body.as_str(), serde_json::to_string(body).map_err(unwritable)?);
         transaction.execute(
             "INSERT INTO transition (at, tunnel, what, body) VALUES (?1, ?2, ?3, ?4)",
-            params![at.as_millis(), tunnel_row(transaction, tunnel)?, change.as_str(), body],
+            params![at.as_millis(), tunnel_row(transaction, tunnel)?, what, body],
         )?;
     }
     for ((_, rollup), sent) in &pending.rollups {
-        let digest = mirror::digest(rollup);
+        let digest = codec::digest(rollup);
         let Rollup { tunnel, minute, replies, late, lost, faults, rtt, up, both_ends_down } = &**rollup;
-        let rtt = (!sent).then(|| mirror::write_rtt(rtt));
+        let rtt = (!sent).then(|| codec::write_rtt(rtt));
         transaction.execute(
             "INSERT INTO rollup
                 (minute, tunnel, digest, replies, late, lost, faults, up, both_ends_down, rtt, sent)

@@ -8,7 +8,6 @@ use super::*;
 use crate::domain::time::Now;
 use crate::store::database::{Database, Found};
 use crate::store::fixture::{HOUR, KEEP, MAX_SIZE, NOW, incident, rollup, row, tunnel};
-use crate::store::mirror;
 use crate::store::pending::Pending;
 
 fn tables(connection: &Connection) -> Vec<String> {
@@ -128,13 +127,13 @@ fn use_as_version_1(path: &Path, minute: i64) {
     connection.execute(version_1::WRITE_SEEN_UP, params![tunnel, "aws", "", ""]).unwrap();
     let incident = incident(2 * HOUR);
     let opened = incident.id.opened.as_millis();
-    let body = mirror::write_incident(&incident).unwrap();
+    let body = serde_json::to_string(&*incident).unwrap();
     let settled: Option<i64> = None;
     connection
         .execute(version_1::WRITE_INCIDENT, params!["vpn-1", "outage", opened, "open", settled, body])
         .unwrap();
     for generation in [0, 1] {
-        let body = mirror::write_row(&row(&incident, generation)).unwrap();
+        let body = serde_json::to_string(&row(&incident, generation)).unwrap();
         let row = params!["incident_manager", "vpn-1", "outage", opened, generation, body];
         connection.execute(version_1::WRITE_LEDGER, row).unwrap();
     }
