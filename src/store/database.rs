@@ -22,9 +22,10 @@ use self::place::Left;
 use self::upkeep::Upkeep;
 use super::capacity::Shares;
 use super::codec;
-use super::history::TransitionBody;
+use super::history::{History, TransitionBody};
+use super::notice::Unreadable;
 use super::open::{self, OpenError, is_damage};
-use super::pending::Pending;
+use super::state::State;
 use crate::domain::board::TimelineChange;
 use crate::domain::event::Remembered;
 use crate::domain::names::{TunnelId, VpnId};
@@ -59,8 +60,8 @@ pub(super) struct Database {
 pub(super) struct Found {
     pub(super) remembered: Remembered,
     pub(super) ledger: Vec<LedgerRow>,
-    /// What of it cannot be understood, in an operator's words. It stays in the file as it is.
-    pub(super) unreadable: Vec<String>,
+    /// What of it cannot be understood. It stays in the file as it is.
+    pub(super) unreadable: Vec<Unreadable>,
     /// Set if the file turned out to be damaged; then this is what could be read all the same.
     pub(super) damage: Option<rusqlite::Error>,
 }
@@ -137,10 +138,10 @@ impl Database {
 
     /// Writes everything in one transaction, synced when it returns; folds and removes what is too old, and makes room.
     /// Returns how many unsent rollups had to go.
-    pub(super) fn write(&mut self, pending: &Pending, now: Now) -> rusqlite::Result<u64> {
+    pub(super) fn write(&mut self, state: &State, history: &History, now: Now) -> rusqlite::Result<u64> {
         let transaction = self.connection.transaction()?;
-        write::state(&transaction, pending)?;
-        write::history(&transaction, pending)?;
+        write::state(&transaction, state)?;
+        write::history(&transaction, history)?;
         let mut upkeep = self.upkeep;
         let mut dropped = upkeep.run(&transaction, self.keep, &self.shares, now)?;
         dropped += room::make(&transaction, &self.shares)?;
@@ -259,7 +260,7 @@ fn find_seen_up(connection: &Connection, _now: Now, found: &mut Found) -> rusqli
     for seen in rows(connection, query, [], |row| Ok((read::seen_up(row)?, read::describe(row)?)))? {
         match seen {
             (Some(seen), _) => found.remembered.seen_up.push(seen),
-            (None, what) => found.unreadable.push(format!("what was seen up, {what}; it is left as it is")),
+            (None, row) => found.unreadable.push(Unreadable::SeenUp(row)),
         }
     }
     Ok(())
@@ -275,7 +276,7 @@ fn find_incidents(connection: &Connection, now: Now, found: &mut Found) -> rusql
     for (id, body) in bodies {
         match codec::read_incident(&body, now) {
             Ok(incident) => found.remembered.incidents.push(Arc::new(incident)),
-            Err(error) => found.unreadable.push(format!("incident {id}: {error}; it is left as it is")),
+            Err(error) => found.unreadable.push(Unreadable::Incident { id, error: error.to_string() }),
         }
     }
     Ok(())
@@ -304,9 +305,7 @@ fn find_ledger(connection: &Connection, _now: Now, found: &mut Found) -> rusqlit
     for (sink, body) in rows(connection, query, [], |row| Ok((read::text(row, 0)?, read::text(row, 1)?)))? {
         match serde_json::from_str(&body) {
             Ok(row) => found.ledger.push(row),
-            Err(error) => found.unreadable.push(format!(
-                "a ledger row of {sink}: {error}; it is left as it is, and its record at the sink is looked for again"
-            )),
+            Err(error) => found.unreadable.push(Unreadable::LedgerRow { sink, error: error.to_string() }),
         }
     }
     Ok(())

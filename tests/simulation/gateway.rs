@@ -26,7 +26,7 @@ use bothends::publish::machine::{
 };
 use bothends::publish::sink::Datum;
 use bothends::settings::StoreSettings;
-use bothends::store::Keeper;
+use bothends::store::StoreEngine;
 
 use super::metrics::{Key, key};
 use super::schedule::{Setup, Switches};
@@ -94,7 +94,7 @@ pub struct Daemon {
     monitor: Monitor,
     pub reconciler: Reconciler,
     publisher: Publisher,
-    pub keeper: Keeper,
+    pub engine: StoreEngine,
     board: Arc<Board>,
     pub waiters: Vec<Waiter>,
     /// Whether the disk is at work, or rests after a failure.
@@ -161,8 +161,8 @@ impl Gateway {
     pub fn start(&mut self, at: Moment) {
         let now = self.clocks.now(at);
         self.life += 1;
-        let (keeper, remembered) = Keeper::open(&self.store, now).unwrap();
-        let rows = keeper.load(self.sink.id());
+        let (engine, remembered) = StoreEngine::open(&self.store, now).unwrap();
+        let rows = engine.load(self.sink.id());
         let tokens = rows
             .iter()
             .filter_map(|row| Some((row.start.as_ref()?.client_token.clone(), row.incident.clone())))
@@ -176,7 +176,7 @@ impl Gateway {
             monitor: Monitor::new(Arc::clone(&self.plan), remembered, now),
             reconciler: Reconciler::new(self.sink.clone(), rows, now),
             publisher: Publisher::new(publisher, now),
-            keeper,
+            engine,
             board: Arc::default(),
             waiters: Vec::new(),
             disk_busy: false,
@@ -196,7 +196,7 @@ impl Gateway {
 
 impl Daemon {
     fn wake(&self) -> Option<Moment> {
-        let disk = if self.disk_busy { None } else { self.keeper.poll_timeout() };
+        let disk = if self.disk_busy { None } else { self.engine.poll_timeout() };
         let machines = [
             self.monitor.poll_timeout().map(|(at, _)| at),
             self.reconciler.poll_timeout().map(|(at, _)| at),
@@ -208,7 +208,7 @@ impl Daemon {
 
     /// Whether something is to be written at once.
     pub fn wants_disk(&self, now: Now) -> bool {
-        !self.disk_busy && self.keeper.poll_timeout().is_some_and(|at| at <= now.mono)
+        !self.disk_busy && self.engine.poll_timeout().is_some_and(|at| at <= now.mono)
     }
 
     pub fn handle(&mut self, event: Event, now: Now) {
@@ -269,7 +269,7 @@ impl Daemon {
             }
             while let Some(fact) = self.monitor.poll_fact() {
                 quiet = false;
-                self.keeper.record(&fact, now);
+                self.engine.record(&fact, now);
                 match &fact {
                     Fact::RollupReady(rollup) => {
                         self.published(Published::Ready(Arc::clone(rollup)), now);
@@ -329,11 +329,11 @@ impl Daemon {
                 if let Some(start) = &row.start {
                     self.tokens.insert(start.client_token.clone(), row.incident.clone());
                 }
-                self.keeper.commit_row(row, now);
+                self.engine.commit_row(row, now);
                 self.waiters.push(Waiter::Ledger(action.id));
             }
             Work::Forget { incident } => {
-                self.keeper.forget(sink, &incident, now);
+                self.engine.forget(sink, &incident, now);
                 self.waiters.push(Waiter::Ledger(action.id));
             }
             Work::Find { .. }
@@ -348,7 +348,7 @@ impl Daemon {
     }
 
     fn mark(&mut self, rollups: &[Arc<Rollup>], now: Now) {
-        self.keeper.sent(rollups, now);
+        self.engine.sent(rollups, now);
         let data = rollups.iter().flat_map(|rollup| datum::of_rollup(rollup));
         self.waiters.push(Waiter::Mark(data.map(|datum| key(&datum)).collect()));
     }

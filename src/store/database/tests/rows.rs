@@ -13,8 +13,8 @@ use crate::domain::names::{Destination, Kind, Role, SinkId, SourceKind};
 use crate::domain::rollup::RttBin;
 use crate::domain::verdict::{Assessment, Fault, Loss};
 use crate::incident::sink::{RecordId, Scope, StartRequest};
+use crate::store::engine::StoreEngine;
 use crate::store::fixture::{on_disk, settings};
-use crate::store::keeper::Keeper;
 use crate::store::schema;
 
 const ROWS: &str = include_str!("rows.sql");
@@ -326,33 +326,33 @@ fn rollups() -> ([Arc<Rollup>; 2], [Arc<Rollup>; 2]) {
 }
 
 /// A store that holds all of it.
-fn write_samples(keeper: &mut Keeper) {
+fn write_samples(engine: &mut StoreEngine) {
     for seen in seen() {
-        keeper.record(&Fact::SeenUp(seen), NOW);
+        engine.record(&Fact::SeenUp(seen), NOW);
     }
     let [full, bare, unwatched, missed] = incidents();
     let change = IncidentChange::Updated;
     for incident in [full, bare] {
-        keeper.record(&Fact::IncidentChanged { incident, change, at: NOW }, NOW);
+        engine.record(&Fact::IncidentChanged { incident, change, at: NOW }, NOW);
     }
-    keeper.record(&Fact::IncidentSettled { incident: unwatched, at: ago(30) }, NOW);
-    keeper.record(&Fact::IncidentMissed { incident: missed, at: ago(20) }, NOW);
-    ledger().into_iter().for_each(|row| keeper.commit_row(row, NOW));
-    transitions().iter().for_each(|fact| keeper.record(fact, NOW));
+    engine.record(&Fact::IncidentSettled { incident: unwatched, at: ago(30) }, NOW);
+    engine.record(&Fact::IncidentMissed { incident: missed, at: ago(20) }, NOW);
+    ledger().into_iter().for_each(|row| engine.commit_row(row, NOW));
+    transitions().iter().for_each(|fact| engine.record(fact, NOW));
     let (unsent, sent) = rollups();
     for rollup in unsent {
-        keeper.record(&Fact::RollupReady(rollup), NOW);
+        engine.record(&Fact::RollupReady(rollup), NOW);
     }
-    keeper.sent(&sent, NOW);
-    keeper.commit(NOW).unwrap();
+    engine.sent(&sent, NOW);
+    engine.commit(NOW).unwrap();
 }
 
 #[test]
 fn what_is_written_is_what_the_files_in_the_field_hold_to_the_byte() {
     let directory = tempfile::tempdir().unwrap();
     let settings = settings(directory.path());
-    let (mut keeper, _) = Keeper::open(&settings, NOW).unwrap();
-    write_samples(&mut keeper);
+    let (mut engine, _) = StoreEngine::open(&settings, NOW).unwrap();
+    write_samples(&mut engine);
     let written = dump(&on_disk(&settings.path));
     for (written, held) in written.lines().zip(ROWS.lines()) {
         assert_eq!(written, held);
