@@ -1,21 +1,22 @@
 //! The file through everything that can happen to it: it comes and goes, fills up, cannot be written, is damaged.
 
 use std::collections::VecDeque;
+use std::fs;
+use std::io;
 use std::mem;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use rusqlite::{ErrorCode, ffi};
 
-use super::aside::set_aside;
 use super::database::{Database, FileState, Found};
 use super::history::{History, ROLLUPS_MAX};
 use super::notice::StoreNotice;
-use super::open::OpenError;
+use super::open::{OpenError, companions};
 use super::state::State;
 use crate::domain::rollup::Rollup;
-use crate::domain::time::{Moment, Now};
+use crate::domain::time::{Moment, Now, Stamp};
 use crate::settings::StoreSettings;
 
 /// No more than one file is set aside in this time: a disk that damages whatever is written to it would fill up with
@@ -294,7 +295,7 @@ impl Disk {
             move |source| OpenError::Unusable { path, doing, source }
         };
         if self.set_aside_at.is_some_and(|at| now.mono.since(at) < SET_ASIDE_AT_MOST_EVERY) {
-            let source = std::io::Error::other(damage.in_full());
+            let source = io::Error::other(damage.in_full());
             return Err(unusable(
                 "go on: the file is damaged for the second time within an hour; check the disk",
             )(source));
@@ -340,4 +341,63 @@ const fn may_need_opening(code: Option<ErrorCode>) -> bool {
         code,
         Some(ErrorCode::ReadOnly | ErrorCode::SystemIoFailure | ErrorCode::CannotOpen | ErrorCode::NotFound)
     )
+}
+
+/// Moves a damaged file out of the way and keeps it: what it still holds is for a person to look at. Names it, with its log and shared memory, after the time of the find, such as
+/// `bothends.db.damaged-2026-11-23T01-20-00Z`. Returns its path. Nothing that has the name already is lost.
+fn set_aside(path: &Path, now: Stamp) -> io::Result<PathBuf> {
+    let aside = free_name(path, now);
+    // The file goes last: as long as it is there, the next try finds it damaged and sets it aside.
+    for (from, to) in companions(path).into_iter().zip(companions(&aside)) {
+        if from.try_exists()? {
+            fs::rename(from, to)?;
+        }
+    }
+    fs::rename(path, &aside)?;
+    Ok(aside)
+}
+
+fn free_name(path: &Path, now: Stamp) -> PathBuf {
+    // Without colons, which some file systems and archives do not take.
+    let date = jiff::Timestamp::from_millisecond(now.as_millis())
+        .map_or_else(|_| now.as_millis().to_string(), |at| at.strftime("%Y-%m-%dT%H-%M-%SZ").to_string());
+    let named = |suffix: &str| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(format!(".damaged-{date}{suffix}"));
+        PathBuf::from(name)
+    };
+    let taken = |name: &PathBuf| {
+        fs::symlink_metadata(name).is_ok()
+            || companions(name).iter().any(|one| fs::symlink_metadata(one).is_ok())
+    };
+    let mut name = named("");
+    let mut further = 2_u32;
+    while taken(&name) {
+        name = named(&format!("-{further}"));
+        further += 1;
+    }
+    name
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_named_after_the_time_and_takes_no_name_that_is_taken() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("bothends.db");
+        let [log, _] = companions(&path);
+        let now = Stamp::from_secs(1_795_392_000);
+        for text in ["one", "two"] {
+            fs::write(&path, text).unwrap();
+            fs::write(&log, format!("log of {text}")).unwrap();
+            set_aside(&path, now).unwrap();
+        }
+        let read = |name: &str| fs::read_to_string(directory.path().join(name)).unwrap();
+        assert_eq!(read("bothends.db.damaged-2026-11-23T00-00-00Z"), "one");
+        assert_eq!(read("bothends.db.damaged-2026-11-23T00-00-00Z-wal"), "log of one");
+        assert_eq!(read("bothends.db.damaged-2026-11-23T00-00-00Z-2"), "two");
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 4);
+    }
 }

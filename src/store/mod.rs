@@ -9,7 +9,6 @@
 //! history only so much), is tried again, and the problem is stated; nobody who records waits for a disk.
 
 mod allot;
-mod aside;
 mod capacity;
 mod codec;
 mod database;
@@ -18,8 +17,6 @@ mod engine;
 #[cfg(test)]
 mod fixture;
 mod history;
-mod identity;
-mod lock;
 mod notice;
 mod open;
 mod pace;

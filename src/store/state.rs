@@ -174,3 +174,95 @@ impl State {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::domain::names::{CheckId, Kind};
+    use crate::domain::plan::{OwnEnd, RouteKey};
+    use crate::store::fixture::{HOUR, NOW, incident, row, sink, tunnel};
+
+    fn seen(own: Option<&str>) -> SeenUp {
+        let own = own.map(|ip| OwnEnd { source_ip: ip.parse().unwrap(), interface: None });
+        let route = RouteKey { inside_ip: "169.254.10.1".parse().unwrap(), own };
+        SeenUp::Local(CheckId { tunnel: tunnel(), kind: CheckKind::Inside }, route)
+    }
+
+    fn unwritten(state: &State) -> Vec<String> {
+        let of = |change| match change {
+            StateChange::SeenUp(SeenUp::Aws(_)) => "aws".to_owned(),
+            StateChange::SeenUp(SeenUp::Local(_, route)) => {
+                format!("local {:?}", route.own.as_ref().map(|own| own.source_ip))
+            }
+            StateChange::Incident(incident, settled) => format!("{} {settled:?}", incident.revision),
+            StateChange::Forgotten(..) => "forgotten".to_owned(),
+            StateChange::Row(row) => format!("row {}", row.generation),
+        };
+        state.unwritten().map(of).collect()
+    }
+
+    #[test]
+    fn of_each_thing_only_the_newest_is_written_and_what_is_removed_goes_before_what_is_new() {
+        let mut state = State::default();
+        let first = incident(HOUR);
+        state.row(row(&first, 0));
+        state.row(row(&first, 1));
+        state.forget(&sink(), &first.id);
+        state.row(row(&first, 2));
+        state.incident(Arc::clone(&first), None);
+        state.incident(Arc::new(Incident { revision: 7, ..Incident::clone(&first) }), None);
+        state.seen_up(SeenUp::Aws(tunnel()));
+        state.seen_up(SeenUp::Aws(tunnel()));
+        assert_eq!(unwritten(&state), ["aws", "7 None", "forgotten", "row 2"]);
+        state.written();
+        assert!(state.is_written() && unwritten(&state).is_empty());
+        state.row(row(&first, 2));
+        assert_eq!(unwritten(&state), ["row 2"]);
+        state.write_again();
+        assert_eq!(unwritten(&state), ["aws", "7 None", "row 2"]);
+    }
+
+    #[test]
+    fn an_incident_that_left_the_board_is_held_until_that_is_written() {
+        let mut state = State::default();
+        state.incident(incident(HOUR), Some(NOW.wall));
+        state.write_again();
+        assert_eq!(unwritten(&state), [format!("1 {:?}", Some(NOW.wall))]);
+        state.written();
+        state.write_again();
+        assert!(state.is_written());
+    }
+
+    #[test]
+    fn our_end_of_a_route_is_the_last_that_is_known_also_of_two_in_one_commit() {
+        let mut state = State::default();
+        for own in [None, Some("10.0.0.9"), Some("10.0.0.1"), None] {
+            state.seen_up(seen(own));
+        }
+        assert_eq!(unwritten(&state), ["local Some(10.0.0.1)"]);
+        let mut found = Found::default();
+        found.remembered.seen_up = vec![seen(Some("10.0.0.7"))];
+        state.join(found, NOW);
+        assert_eq!(unwritten(&state), ["local Some(10.0.0.1)"]);
+    }
+
+    #[test]
+    fn of_a_file_that_is_opened_late_what_was_forgotten_stays_so_and_what_it_has_open_is_settled_once() {
+        let mut state = State::default();
+        let (here, there) = (incident(Duration::from_secs(60)), incident(HOUR));
+        state.incident(Arc::clone(&here), None);
+        state.forget(&sink(), &there.id);
+        let found = || {
+            let mut found = Found { ledger: vec![row(&there, 0), row(&here, 0)], ..Found::default() };
+            let other = IncidentId { kind: Kind::OneSided, ..there.id.clone() };
+            let other = Arc::new(Incident { id: other, ..Incident::clone(&there) });
+            found.remembered.incidents = vec![Arc::clone(&there), other];
+            found
+        };
+        assert_eq!(state.join(found(), NOW), [there.id.clone()]);
+        assert_eq!(state.join(found(), NOW), []);
+        assert_eq!(state.rows().cloned().collect::<Vec<_>>(), [row(&here, 0)]);
+    }
+}

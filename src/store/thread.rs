@@ -11,8 +11,7 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use super::engine::{Counts, StoreEngine};
-use super::lock::StoreLock;
-use super::open::OpenError;
+use super::open::{OpenError, StoreLock};
 use super::pace::RETRY;
 use crate::clock;
 use crate::domain::board::IncidentId;

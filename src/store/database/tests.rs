@@ -5,13 +5,14 @@ mod rows;
 use tempfile::TempDir;
 
 use super::*;
-use crate::domain::board::{Incident, TimelineEntry};
-use crate::domain::event::{SeenUp, Unheard};
-use crate::domain::names::{CheckId, CheckKind, End};
-use crate::domain::plan::{OwnEnd, RouteKey};
-use crate::domain::verdict::{AwsEvidence, LocalEvidence, Verdict, View, Why};
+use crate::domain::board::{Incident, TimelineChange, TimelineEntry};
+use crate::domain::event::Unheard;
+use crate::domain::names::{CheckKind, End};
+use crate::domain::plan::OwnEnd;
+use crate::domain::verdict::{AwsEvidence, Evidence, LocalEvidence, Verdict, View, Why};
 use crate::store::fixture::{DAY, HOUR, KEEP, MAX_SIZE, NOW, incident, rollup, row, sink, tunnel};
-use crate::store::history::Transition;
+use crate::store::history::TransitionBody;
+use crate::store::notice::Unreadable;
 
 const MINUTE: Duration = Duration::from_secs(60);
 

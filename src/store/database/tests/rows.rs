@@ -6,13 +6,13 @@ use std::fmt::Write as _;
 use rusqlite::Connection;
 
 use super::*;
-use crate::domain::board::{IncidentId, IncidentState, TunnelSnapshot};
+use crate::domain::board::{IncidentState, TunnelSnapshot};
 use crate::domain::carrying::{CannotTell, Carrying, NotCarrying};
 use crate::domain::fact::{Fact, IncidentChange};
-use crate::domain::names::{Destination, Kind, Role, SinkId, SourceKind};
+use crate::domain::names::{Destination, Kind, Role, SinkId, SourceKind, VpnId};
 use crate::domain::rollup::RttBin;
 use crate::domain::verdict::{Assessment, Fault, Loss};
-use crate::incident::sink::{RecordId, Scope, StartRequest};
+use crate::incident::sink::{LedgerRow, RecordId, Scope, StartRequest};
 use crate::store::engine::StoreEngine;
 use crate::store::fixture::{on_disk, settings};
 use crate::store::schema;

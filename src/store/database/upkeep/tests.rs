@@ -1,5 +1,7 @@
 //! What folding and forgetting keep, and what a wrong clock may cost.
 
+mod room;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
