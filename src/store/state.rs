@@ -261,7 +261,7 @@ mod tests {
             found.remembered.incidents = vec![Arc::clone(&there), other];
             found
         };
-        assert_eq!(state.join(found(), NOW), [there.id.clone()]);
+        assert_eq!(state.join(found(), NOW), std::slice::from_ref(&there.id));
         assert_eq!(state.join(found(), NOW), []);
         assert_eq!(state.rows().cloned().collect::<Vec<_>>(), [row(&here, 0)]);
     }

@@ -39,10 +39,12 @@ const COMMIT_WITHIN: Duration = Duration::from_secs(5);
 /// The answer to a job: `Err` is for an operator.
 type Reply<T> = oneshot::Sender<Result<T, String>>;
 
+type Work = dyn FnOnce(&mut StoreEngine, Now) + Send;
+
 /// What the thread is to do. It is a read, or a write with nobody waiting, unless `committed` is to hear of the commit that
 /// writes it.
 struct Job {
-    run: Box<dyn FnOnce(&mut StoreEngine, Now) + Send>,
+    run: Box<Work>,
     committed: Option<Reply<()>>,
 }
 
