@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::config::Config;
 use crate::domain::fact::Fact;
-use crate::publish::feed::Feed;
+use crate::publish::shell::Feed;
 use crate::store::Store;
 use crate::telemetry::names::Names;
 use crate::telemetry::prometheus::Prometheus;

@@ -283,7 +283,7 @@ fn state_mode(context: &IoContext) {
 
 /// Looks whether this host holds the address that it votes for.
 fn spawn_held(context: &IoContext, wanted: watch::Receiver<Option<IpAddr>>, tasks: &mut JoinSet<()>) {
-    let telling = held::tell(wanted, context.events.clone());
+    let telling = held::watch_address(wanted, context.events.clone());
     context.spawn(tasks, telling);
 }
 

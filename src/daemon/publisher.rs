@@ -16,7 +16,6 @@ use crate::domain::names::VpnId;
 use crate::domain::plan::SinkPlan;
 use crate::health::overview::{OpenProblem, ShownProblems};
 use crate::health::{Component, Severity};
-use crate::publish::feed;
 use crate::publish::machine::{PublishSettings, Publisher};
 use crate::publish::shell::{self, Tally};
 
@@ -48,7 +47,7 @@ impl Publishing {
             context.facts.set_publisher(None);
             return;
         };
-        let (feed, news) = feed::channel();
+        let (feed, news) = shell::channel();
         let CloudWatchSettings { namespace, interval, region, role_arn } = cloudwatch;
         let settings = PublishSettings { site, interval, seed: RandomState::new().hash_one("publisher") };
         let sink = CloudWatchMetrics::new(context.connections.clone(), region, role_arn, namespace);

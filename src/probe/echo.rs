@@ -1,17 +1,26 @@
-//! One echo, from leaving to its reply or the end of the wait.
+//! A client: one socket, one ICMP identifier, bound to where its route begins; and each of its echoes, from leaving to its reply
+//! or the end of the wait.
 
+use std::fmt;
 use std::future::{Future, poll_fn};
+use std::io;
+use std::net::IpAddr;
 use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
-use surge_ping::{IcmpPacket, PingSequence, SurgeError};
+use socket2::Type;
+use surge_ping::{Client, Config, ICMP, IcmpPacket, PingIdentifier, PingSequence, Pinger, SurgeError};
 use tokio::sync::mpsc::UnboundedSender;
 
-use super::client::Handle;
+use super::address;
 use super::errno::{self, Call};
+use super::permission::SocketKind;
 use crate::clock;
 use crate::domain::event::{AskFailure, Event};
+use crate::domain::plan::Route;
 use crate::domain::request::EchoRequest;
 use crate::domain::verdict::Fault;
 
@@ -37,7 +46,7 @@ pub(super) async fn run(
 ) {
     let EchoRequest { check, echo, client: _, route, give_up } = request;
     // The receiver is gone only when the daemon is ending.
-    let tell = |event| drop(events.send(event));
+    let send = |event| drop(events.send(event));
 
     let mut pinger = client.pinger(route.inside_ip).await;
     pinger.timeout(give_up);
@@ -47,14 +56,14 @@ pub(super) async fn run(
 
     let answer = match first {
         Poll::Pending => {
-            tell(Event::Sent { check: check.clone(), echo, at });
+            send(Event::Sent { check: check.clone(), echo, at });
             ping.await
         }
         Poll::Ready(answer) => answer,
     };
     match outcome(answer) {
-        Ending::Reply(rtt) => tell(Event::Reply { check, echo, rtt }),
-        Ending::Failed(failure) => tell(Event::Failed { check, echo, failure }),
+        Ending::Reply(rtt) => send(Event::Reply { check, echo, rtt }),
+        Ending::Failed(failure) => send(Event::Failed { check, echo, failure }),
         Ending::Nothing => (),
     }
 }
@@ -72,7 +81,7 @@ fn outcome(answer: Answer) -> Ending {
     match answer {
         Ok((packet, rtt)) if is_echo_reply(&packet) => Ending::Reply(rtt),
         // Only a raw socket gets to see an ICMP error. The echo had left and will find no reply, as it would through a
-        // datagram socket: a loss like any other, and not told as one of ours, which would cost the client its socket.
+        // datagram socket: a loss like any other, and not reported as one of ours, which would cost the client its socket.
         Ok((packet, _)) => {
             log::debug!("an echo was answered with an ICMP error: {packet:?}");
             Ending::Nothing
@@ -100,9 +109,102 @@ fn is_echo_reply(packet: &IcmpPacket) -> bool {
     }
 }
 
+/// A client as the Prober keeps it; its echoes hold handles of their own, and the socket closes with the last of them.
+pub(super) struct OpenClient {
+    handle: Handle,
+    sequence: Sequence,
+}
+
+/// What one echo needs of its client. While it lives, the socket is open.
+#[derive(Clone)]
+pub(super) struct Handle {
+    client: Client,
+    ident: PingIdentifier,
+    scope: u32,
+    settled: Arc<AtomicBool>,
+}
+
+impl OpenClient {
+    /// Opens a socket for this route, bound to its source address and, if it names one, its interface. surge-ping sets
+    /// SO_BINDTODEVICE after `bind`, so an address inside a VRF cannot be bound unless
+    /// `net.ipv4.ip_nonlocal_bind` is set.
+    ///
+    /// `ident` is what a raw socket knows its replies by; for a datagram socket the kernel picks the identifier.
+    pub(super) fn open(route: &Route, ident: u16) -> Result<Self, AskFailure> {
+        Self::try_open(route, ident).map_err(|error| errno::meaning_of(Call::Prepare, &error))
+    }
+
+    fn try_open(route: &Route, ident: u16) -> io::Result<Self> {
+        let config = Config::builder().sock_type_hint(Type::DGRAM).bind(address::source(route)?);
+        let config = match route.source_ip {
+            IpAddr::V4(_) => config.kind(ICMP::V4),
+            IpAddr::V6(_) => config.kind(ICMP::V6),
+        };
+        let config = match &route.interface {
+            Some(interface) => config.interface(interface),
+            None => config,
+        };
+        let handle = Handle {
+            client: Client::new(&config.build())?,
+            ident: PingIdentifier(ident),
+            scope: address::destination_scope(route)?,
+            settled: Arc::new(AtomicBool::new(false)),
+        };
+        Ok(Self { handle, sequence: Sequence::default() })
+    }
+
+    /// What surge-ping opened: it falls back from datagram to raw without a word.
+    pub(super) fn kind(&self) -> SocketKind {
+        self.handle.client.get_socket().get_type().into()
+    }
+
+    /// What one more echo needs.
+    pub(super) fn next_echo(&mut self) -> (Handle, PingSequence) {
+        (self.handle.clone(), self.sequence.take())
+    }
+}
+
+impl Handle {
+    /// A pinger towards `host`, once the runtime knows that the socket can be written to.
+    ///
+    /// It learns that on its first look at the socket after it was opened. Before, an echo would have to wait for it
+    /// inside surge-ping, where nobody sees when it leaves or that it cannot.
+    pub(super) async fn pinger(&self, host: IpAddr) -> Pinger {
+        if !self.settled.load(Ordering::Relaxed) {
+            tokio::task::yield_now().await;
+            self.settled.store(true, Ordering::Relaxed);
+        }
+        let mut pinger = self.client.pinger(host, self.ident).await;
+        pinger.scope_id(self.scope);
+        pinger
+    }
+}
+
+impl fmt::Debug for OpenClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OpenClient")
+            .field("kind", &self.kind())
+            .field("sequence", &self.sequence)
+            .finish_non_exhaustive()
+    }
+}
+
+/// ICMP sequence numbers. They wrap, but not onto an echo in flight: a client has at most 64 of these, each for some
+/// seconds.
+#[derive(Debug, Default)]
+struct Sequence(u16);
+
+impl Sequence {
+    fn take(&mut self) -> PingSequence {
+        let taken = self.0;
+        self.0 = taken.wrapping_add(1);
+        PingSequence(taken)
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use std::io;
+    use std::collections::VecDeque;
     use std::net::{Ipv4Addr, Ipv6Addr};
 
     use surge_ping::{Icmpv4Packet, Icmpv6Packet};
@@ -148,5 +250,19 @@ mod tests {
     fn an_echo_that_surge_ping_would_not_make_is_our_fault() {
         let failure = outcome(Err(SurgeError::ClientDestroyed));
         assert_eq!(failure, Ending::Failed(AskFailure::Fault(Fault::Socket(libc::EIO))));
+    }
+
+    #[test]
+    fn sequence_numbers_wrap_without_meeting_any_of_the_64_in_flight() {
+        let mut sequence = Sequence::default();
+        let mut in_flight = VecDeque::new();
+        for _ in 0..=u32::from(u16::MAX) + 64 {
+            let taken = sequence.take().into_u16();
+            assert!(!in_flight.contains(&taken), "{taken} is in flight twice");
+            in_flight.push_back(taken);
+            if in_flight.len() == 64 {
+                in_flight.pop_front();
+            }
+        }
     }
 }

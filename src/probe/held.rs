@@ -18,7 +18,7 @@ const DISCARD: u16 = 9;
 /// Whether this host holds the address: whether the kernel would deliver a packet to it here, from itself. Nothing is
 /// sent, nothing is bound, and no privilege is needed.
 ///
-/// Binding would not tell: with `net.ipv4.ip_nonlocal_bind` set, as is common beside VRRP, any address can be bound. An IPv6
+/// Binding would not show it: with `net.ipv4.ip_nonlocal_bind` set, as is common beside VRRP, any address can be bound. An IPv6
 /// address that is still being checked for duplicates is not held yet; one that lives in a VRF is not seen.
 ///
 /// # Errors
@@ -39,12 +39,12 @@ pub fn holds(address: IpAddr) -> io::Result<bool> {
     Ok(from.is_some_and(|from| from.ip() == address))
 }
 
-/// Tells at first, and whenever it changes, whether this host holds the address that is wanted; ends when nobody wants to
-/// know or hear any more. What cannot be found out is not told: the last word stands.
-pub async fn tell(mut wanted: watch::Receiver<Option<IpAddr>>, events: mpsc::Sender<Event>) {
+/// Sends at first, and whenever it changes, whether this host holds the address that is wanted; ends when either channel is
+/// closed. What cannot be found out is not sent: the last known state is kept.
+pub async fn watch_address(mut wanted: watch::Receiver<Option<IpAddr>>, events: mpsc::Sender<Event>) {
     let mut ticks = interval(EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut told: Option<(IpAddr, bool)> = None;
+    let mut sent: Option<(IpAddr, bool)> = None;
     let mut failing = false;
     loop {
         let asked = *wanted.borrow_and_update();
@@ -52,8 +52,8 @@ pub async fn tell(mut wanted: watch::Receiver<Option<IpAddr>>, events: mpsc::Sen
             match holds(address) {
                 Ok(held) => {
                     failing = false;
-                    if told != Some((address, held)) {
-                        told = Some((address, held));
+                    if sent != Some((address, held)) {
+                        sent = Some((address, held));
                         if events.send(Event::AddressHeld { address, held }).await.is_err() {
                             return;
                         }
@@ -70,7 +70,7 @@ pub async fn tell(mut wanted: watch::Receiver<Option<IpAddr>>, events: mpsc::Sen
                 }
             }
         } else {
-            told = None;
+            sent = None;
         }
         tokio::select! {
             _ = ticks.tick() => {}
@@ -78,8 +78,8 @@ pub async fn tell(mut wanted: watch::Receiver<Option<IpAddr>>, events: mpsc::Sen
                 if changed.is_err() {
                     return;
                 }
-                // After a reload the core may have forgotten what it was told.
-                told = None;
+                // After a reload the core may have forgotten it.
+                sent = None;
             }
         }
     }
@@ -103,7 +103,7 @@ mod tests {
         let here: IpAddr = "127.0.0.1".parse().unwrap();
         let (want, wanted) = watch::channel(Some(here));
         let (events, mut heard) = mpsc::channel(8);
-        let telling = tokio::spawn(tell(wanted, events));
+        let watching = tokio::spawn(watch_address(wanted, events));
         let held = Event::AddressHeld { address: here, held: true };
         assert_eq!(heard.recv().await, Some(held.clone()));
         want.send_replace(Some(here));
@@ -112,6 +112,6 @@ mod tests {
         want.send_replace(Some(elsewhere));
         assert_eq!(heard.recv().await, Some(Event::AddressHeld { address: elsewhere, held: false }));
         drop(want);
-        telling.await.unwrap();
+        watching.await.unwrap();
     }
 }

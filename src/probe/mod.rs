@@ -5,17 +5,13 @@
 //! neighbour would make round trips look longer than they are.
 
 mod address;
-mod client;
 mod echo;
 pub mod errno;
 pub mod held;
-mod interface;
 pub mod own;
-mod ownership;
 pub mod permission;
 mod prober;
 pub mod round;
 
-pub use interface::{Carrier, carriers};
-pub use ownership::{Ownership, owns};
+pub use address::{Carrier, Ownership, carriers, owns};
 pub use prober::Prober;

@@ -23,7 +23,7 @@ impl From<Type> for SocketKind {
     }
 }
 
-/// Neither kind of ICMP socket can be had; shown to people, it says what would help.
+/// Neither kind of ICMP socket can be had; its text says what would help.
 #[derive(Debug)]
 pub struct AccessDenied {
     datagram: io::Error,

@@ -5,8 +5,7 @@ use std::hash::{BuildHasher, RandomState};
 
 use tokio::sync::mpsc::UnboundedSender;
 
-use super::client::OpenClient;
-use super::echo;
+use super::echo::{self, OpenClient};
 use super::permission::{self, SocketKind};
 use crate::domain::event::{AskFailure, Event};
 use crate::domain::names::CheckId;

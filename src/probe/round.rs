@@ -14,7 +14,7 @@ use crate::domain::request::{ClientId, EchoId, EchoRequest};
 use crate::domain::verdict::{Fault, Loss};
 use crate::health::Health;
 
-/// A reply this much later than `timeout` is still told as late; afterwards the echo is lost.
+/// A reply this much later than `timeout` still counts as late; afterwards the echo is lost.
 const LATE_GRACE: Duration = Duration::from_secs(3);
 
 /// How much is asked.
@@ -37,9 +37,9 @@ impl Default for Round {
 pub struct Row {
     /// The check that was made.
     pub check: CheckId,
-    /// People's words for the VPN connection.
+    /// The VPN connection's display name.
     pub vpn: Arc<str>,
-    /// People's words for the tunnel.
+    /// The tunnel's display name.
     pub tunnel: Arc<str>,
     /// The way the echoes took.
     pub route: Arc<Route>,

@@ -1,4 +1,4 @@
-//! What CloudWatch is told of a minute.
+//! What CloudWatch gets of a minute.
 
 use super::sink::{Datum, DatumValue, Unit};
 use crate::domain::names::VpnId;

@@ -1,4 +1,4 @@
-//! Does what the [`Publisher`] decides.
+//! Does what the [`Publisher`] decides, on what a [`Feed`] brings from the facts.
 
 use std::future::{Future, pending};
 use std::pin::Pin;
@@ -8,10 +8,10 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::{sleep_until, timeout};
 
-use super::feed::News;
 use super::machine::{Action, Clock, Event, Publisher};
 use super::sink::{Datum, MetricSink, PutError, Spool};
 use crate::clock::timer_at;
+use crate::domain::fact::Fact;
 use crate::domain::names::VpnId;
 use crate::domain::rollup::Rollup;
 use crate::domain::time::Stamp;
@@ -33,10 +33,10 @@ pub enum Tally {
 
 type Pending<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
-/// Publishes until the last [`super::feed::Feed`] is dropped; then it waits for what is under way, and ends.
+/// Publishes until the last [`Feed`] is dropped; then it waits for what is under way, and ends.
 ///
 /// `clock` is the time by which is judged what is too old or false. `can_page` says whether some sink that takes
-/// the connection is not rejecting; `tally` is told what telemetry counts.
+/// the connection is not rejecting; `tally` gets what telemetry counts.
 /// Dropping the future loses nothing that is in the spool, but may send twice what was in flight.
 #[expect(clippy::too_many_arguments, reason = "each is another part of the daemon")]
 pub async fn run<S: MetricSink, P: Spool>(
@@ -139,15 +139,69 @@ async fn or_never<T>(slot: &mut Option<Pending<'_, T>>) -> T {
     }
 }
 
+/// News that may wait for the publisher: some minutes of the largest site. What finds the queue full is not lost, since
+/// the spool has every rollup; a heartbeat is, and would have been late anyway.
+const QUEUE: usize = 4096;
+
+/// What of the facts concerns the publisher.
+#[derive(Debug, Clone, PartialEq)]
+pub enum News {
+    /// A minute of a tunnel is complete.
+    Ready(Arc<Rollup>),
+    /// A minute of a connection that could have been decided on.
+    CouldVote {
+        /// The connection.
+        vpn: VpnId,
+        /// The start of the minute.
+        minute: Stamp,
+    },
+}
+
+/// The end that takes the facts. The publisher ends when the last clone is dropped.
+#[derive(Debug, Clone)]
+pub struct Feed {
+    news: mpsc::Sender<News>,
+}
+
+/// Both ends.
+pub fn channel() -> (Feed, mpsc::Receiver<News>) {
+    let (news, receiver) = mpsc::channel(QUEUE);
+    (Feed { news }, receiver)
+}
+
+impl Feed {
+    /// Passes on what concerns the publisher; never waits.
+    pub fn record(&self, fact: &Fact) {
+        let news = match fact {
+            Fact::RollupReady(rollup) => News::Ready(Arc::clone(rollup)),
+            Fact::CouldVote { vpn, minute } => News::CouldVote { vpn: vpn.clone(), minute: *minute },
+            Fact::EchoEnded { .. }
+            | Fact::TicksSkipped { .. }
+            | Fact::Suspicion { .. }
+            | Fact::ViewChanged { .. }
+            | Fact::AssessmentChanged { .. }
+            | Fact::SeenUp(_)
+            | Fact::IncidentPending { .. }
+            | Fact::IncidentAverted { .. }
+            | Fact::IncidentChanged { .. }
+            | Fact::IncidentSettled { .. }
+            | Fact::IncidentMissed { .. }
+            | Fact::EvidenceUnusable { .. }
+            | Fact::AddressHeld { .. }
+            | Fact::Resumed { .. } => return,
+        };
+        // A full queue is no error: see QUEUE.
+        drop(self.news.try_send(news));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::Mutex;
 
     use super::*;
     use crate::clock;
-    use crate::domain::fact::Fact;
     use crate::domain::names::TunnelId;
-    use crate::publish::feed;
     use crate::publish::machine::{PublishSettings, Whose};
     use crate::publish::sink::SpoolError;
 
@@ -201,7 +255,7 @@ mod tests {
         let sink = Arc::new(Sink { called, go: tokio::sync::Semaphore::new(0) });
         let spool = Marked::default();
         let settings = PublishSettings { site: "milan-1".into(), interval: Duration::from_secs(60), seed: 1 };
-        let (feed, news) = feed::channel();
+        let (feed, news) = channel();
         let tallied = Arc::new(Mutex::new(Vec::new()));
         let tally = {
             let tallied = Arc::clone(&tallied);

@@ -16,7 +16,7 @@ use crate::incident::sink::LedgerRow;
 pub(super) struct Allotment {
     /// Under the name of the sink that goes on with them.
     pub(super) kept: Vec<LedgerRow>,
-    /// Of incidents that no sink takes to where they were told: the newest row of each.
+    /// Of incidents whose destination no sink has any more: the newest row of each.
     pub(super) left: Vec<LedgerRow>,
 }
 
@@ -38,7 +38,7 @@ pub(super) fn allot<'r>(rows: impl Iterator<Item = &'r LedgerRow>, sinks: &[Sink
         stories.entry(row.sink.clone()).or_default().push(row.clone());
     }
     let kept = owned.into_iter().flat_map(|((id, _), stories)| {
-        // Two only where releases took turns, or a file was opened late: the one that says where it was told, rather
+        // Two only where releases took turns, or a file was opened late: the one that names its destination, rather
         // under this name.
         let rank = |(name, story): &(SinkId, Story)| {
             (story.iter().any(|row| row.destination.is_some()), *name == id)
@@ -80,7 +80,7 @@ mod tests {
         }
     }
 
-    fn told(name: &str, destination: Option<&str>, generation: u32) -> LedgerRow {
+    fn row_of(name: &str, destination: Option<&str>, generation: u32) -> LedgerRow {
         LedgerRow {
             sink: SinkId::new(name),
             destination: destination.map(Destination::new),
@@ -95,47 +95,47 @@ mod tests {
 
     #[test]
     fn a_sink_that_moves_up_takes_its_rows_along_and_inherits_none() {
-        let rows = [told("webhook", Some("chat"), 0), told("webhook-2", Some("pager"), 0)];
+        let rows = [row_of("webhook", Some("chat"), 0), row_of("webhook-2", Some("pager"), 0)];
         let (kept, left) = after(&rows, &[sink("webhook", "pager")]);
-        assert_eq!(kept, [told("webhook", Some("pager"), 0)]);
-        assert_eq!(left, [told("webhook", Some("chat"), 0)]);
+        assert_eq!(kept, [row_of("webhook", Some("pager"), 0)]);
+        assert_eq!(left, [row_of("webhook", Some("chat"), 0)]);
     }
 
     #[test]
     fn sinks_that_change_places_or_names_change_no_row_but_its_name() {
-        let rows = [told("webhook", Some("chat"), 0), told("webhook-2", Some("pager"), 0)];
+        let rows = [row_of("webhook", Some("chat"), 0), row_of("webhook-2", Some("pager"), 0)];
         let sinks = [sink("webhook", "new"), sink("pager", "pager"), sink("webhook-2", "chat")];
         let (kept, left) = after(&rows, &sinks);
-        assert_eq!(kept, [told("pager", Some("pager"), 0), told("webhook-2", Some("chat"), 0)]);
+        assert_eq!(kept, [row_of("pager", Some("pager"), 0), row_of("webhook-2", Some("chat"), 0)]);
         assert_eq!(left, []);
     }
 
     #[test]
     fn a_row_that_names_no_destination_is_taken_by_its_name_and_names_it_from_then_on() {
-        let rows = [told("webhook", NOBODYS, 0), told("webhook", NOBODYS, 1), told("sns", NOBODYS, 0)];
+        let rows = [row_of("webhook", NOBODYS, 0), row_of("webhook", NOBODYS, 1), row_of("sns", NOBODYS, 0)];
         let (kept, left) = after(&rows, &[sink("webhook", "chat"), sink("webhook-2", "pager")]);
-        assert_eq!(kept, [told("webhook", Some("chat"), 0), told("webhook", Some("chat"), 1)]);
-        assert_eq!(left, [told("sns", NOBODYS, 0)]);
+        assert_eq!(kept, [row_of("webhook", Some("chat"), 0), row_of("webhook", Some("chat"), 1)]);
+        assert_eq!(left, [row_of("sns", NOBODYS, 0)]);
     }
 
     #[test]
     fn what_the_sink_takes_no_more_is_left_and_of_two_sinks_of_one_destination_the_one_that_takes_it_goes_on()
     {
         let of = |name, kind| SinkPlan { kinds: BTreeSet::from([kind]), ..sink(name, "pager") };
-        let rows = [told("webhook", Some("pager"), 0), told("webhook", Some("pager"), 1)];
+        let rows = [row_of("webhook", Some("pager"), 0), row_of("webhook", Some("pager"), 1)];
         let (kept, left) = after(&rows, &[of("webhook", Kind::OneSided)]);
-        assert_eq!((kept, left), (vec![], vec![told("webhook", Some("pager"), 1)]));
+        assert_eq!((kept, left), (vec![], vec![row_of("webhook", Some("pager"), 1)]));
         let (kept, left) = after(&rows[..1], &[of("webhook", Kind::OneSided), of("webhook-2", Kind::Outage)]);
-        assert_eq!((kept, left), (vec![told("webhook-2", Some("pager"), 0)], vec![]));
+        assert_eq!((kept, left), (vec![row_of("webhook-2", Some("pager"), 0)], vec![]));
     }
 
     #[test]
-    fn of_two_stories_of_one_incident_the_one_that_says_where_it_was_told_goes_on() {
-        let rows = [told("webhook", NOBODYS, 1), told("webhook-2", Some("pager"), 0)];
+    fn of_two_stories_of_one_incident_the_one_that_says_where_it_was_sent_goes_on() {
+        let rows = [row_of("webhook", NOBODYS, 1), row_of("webhook-2", Some("pager"), 0)];
         let (kept, left) = after(&rows, &[sink("webhook", "pager")]);
-        assert_eq!((kept, left), (vec![told("webhook", Some("pager"), 0)], vec![]));
-        let rows = [told("webhook", Some("pager"), 0), told("webhook-2", Some("pager"), 1)];
+        assert_eq!((kept, left), (vec![row_of("webhook", Some("pager"), 0)], vec![]));
+        let rows = [row_of("webhook", Some("pager"), 0), row_of("webhook-2", Some("pager"), 1)];
         let (kept, _) = after(&rows, &[sink("webhook", "pager")]);
-        assert_eq!(kept, [told("webhook", Some("pager"), 0)]);
+        assert_eq!(kept, [row_of("webhook", Some("pager"), 0)]);
     }
 }

@@ -1,43 +1,33 @@
 //! The file: what is written and read, one transaction at a time.
 
-mod alone;
-mod place;
-mod read;
-mod room;
+mod file_state;
+mod found;
 mod upkeep;
-mod write;
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use rusqlite::{Connection, OptionalExtension, Row, ffi, params};
+use rusqlite::{Connection, OptionalExtension, Row, Transaction, ffi, params};
 
-use self::alone::Alone;
-pub(super) use self::place::FileState;
-use self::place::Left;
+pub(super) use self::file_state::FileState;
+use self::file_state::Left;
+pub(super) use self::found::Found;
+use self::found::{found, rows, text, tunnel};
 use self::upkeep::Upkeep;
 use super::capacity::Shares;
-use super::mirror;
-use super::open::{self, OpenError, is_damage};
-use super::pending::Pending;
-use crate::domain::board::TimelineChange;
-use crate::domain::event::Remembered;
-use crate::domain::names::{TunnelId, VpnId};
+use super::codec;
+use super::history::{History, Transition};
+use super::open::{self, OpenError};
+use super::state::{State, StateChange};
+use crate::domain::board::IncidentId;
+use crate::domain::event::SeenUp;
+use crate::domain::names::{CheckId, TunnelId};
+use crate::domain::plan::RouteKey;
 use crate::domain::rollup::Rollup;
 use crate::domain::time::{Now, Stamp};
-use crate::incident::sink::LedgerRow;
-
-/// How far back openings count for the doubling of `resolve_after`.
-const OPENINGS_COUNT_FOR: Duration = Duration::from_secs(24 * 3600);
-
-/// As far back as CloudWatch can be asked by the minute (GetMetricData, API Reference).
-const HISTORY_KEPT: Duration = Duration::from_secs(14 * 24 * 3600);
-
-const MINUTE: Duration = Duration::from_secs(60);
 
 #[derive(Debug)]
 pub(super) struct Database {
@@ -50,17 +40,6 @@ pub(super) struct Database {
     upkeep: Upkeep,
     /// Whether it may be written to.
     configured: bool,
-}
-
-/// What the last run left.
-#[derive(Debug, Default)]
-pub(super) struct Found {
-    pub(super) remembered: Remembered,
-    pub(super) ledger: Vec<LedgerRow>,
-    /// What of it cannot be understood, in an operator's words. It stays in the file as it is.
-    pub(super) unreadable: Vec<String>,
-    /// Set if the file turned out to be damaged; then this is what could be read all the same.
-    pub(super) damage: Option<rusqlite::Error>,
 }
 
 impl Database {
@@ -135,13 +114,13 @@ impl Database {
 
     /// Writes everything in one transaction, synced when it returns; folds and removes what is too old, and makes room.
     /// Returns how many unsent rollups had to go.
-    pub(super) fn write(&mut self, pending: &Pending, now: Now) -> rusqlite::Result<u64> {
+    pub(super) fn write(&mut self, state: &State, history: &History, now: Now) -> rusqlite::Result<u64> {
         let transaction = self.connection.transaction()?;
-        write::state(&transaction, pending)?;
-        write::history(&transaction, pending)?;
+        write_state(&transaction, state)?;
+        write_history(&transaction, history)?;
         let mut upkeep = self.upkeep;
         let mut dropped = upkeep.run(&transaction, self.keep, &self.shares, now)?;
-        dropped += room::make(&transaction, &self.shares)?;
+        dropped += upkeep::make_room(&transaction, &self.shares)?;
         transaction.commit()?;
         self.upkeep = upkeep;
         self.left.written(&self.path);
@@ -180,10 +159,10 @@ impl Database {
         let query = format!(
             "SELECT {} FROM rollup JOIN tunnel ON tunnel.id = tunnel
              WHERE sent = 0 AND minute <= ?1 ORDER BY minute DESC LIMIT ?2",
-            read::ROLLUP
+            ROLLUP
         );
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let rows = rows(&self.connection, &query, params![until.as_millis(), limit], read::rollup)?;
+        let rows = rows(&self.connection, &query, params![until.as_millis(), limit], read_rollup)?;
         Ok(rows.into_iter().flatten().map(Arc::new).collect())
     }
 
@@ -192,10 +171,10 @@ impl Database {
         // The plus keeps the index out of it: one that is damaged could bring up what has been sent.
         let query = format!(
             "SELECT {} FROM rollup JOIN tunnel ON tunnel.id = tunnel WHERE +sent = 0 ORDER BY minute DESC",
-            read::ROLLUP
+            ROLLUP
         );
         let Ok(mut statement) = self.connection.prepare(&query) else { return Vec::new() };
-        let Ok(rows) = statement.query_map([], read::rollup) else { return Vec::new() };
+        let Ok(rows) = statement.query_map([], read_rollup) else { return Vec::new() };
         rows.map_while(Result::ok).flatten().take(limit).map(Arc::new).collect()
     }
 
@@ -222,7 +201,7 @@ impl Database {
             WHERE minute = ?1 AND vpn = ?2 AND outside_ip = ?3 AND digest = ?4 AND sent = 0";
         let TunnelId { vpn, outside_ip } = &rollup.tunnel;
         let key =
-            params![rollup.minute.as_millis(), vpn.as_str(), outside_ip.to_string(), mirror::digest(rollup)];
+            params![rollup.minute.as_millis(), vpn.as_str(), outside_ip.to_string(), codec::digest(rollup)];
         Ok(self.connection.query_row(query, key, |_row| Ok(())).optional()?.is_some())
     }
 }
@@ -231,7 +210,7 @@ impl Database {
 impl Database {
     /// Bytes of pages that are not free.
     pub(super) fn used(&mut self) -> u64 {
-        room::used(&self.connection.transaction().unwrap()).unwrap()
+        upkeep::used(&self.connection.transaction().unwrap()).unwrap()
     }
 
     /// Lets go of what it has in memory of the file, as it does of a file that is larger.
@@ -240,115 +219,144 @@ impl Database {
     }
 }
 
-fn found(connection: &Connection, now: Now) -> rusqlite::Result<Found> {
-    let mut found = Found::default();
-    // Each by itself: what is damaged takes nothing else along.
-    for read in [find_seen_up, find_incidents, find_openings, find_ledger, find_unheard] {
-        match read(connection, now, &mut found) {
-            Err(error) if is_damage(&error) => found.damage = Some(error),
-            done => done?,
-        }
-    }
-    Ok(found)
-}
+/// The columns of [`read_rollup`].
+const ROLLUP: &str = "vpn, outside_ip, minute, replies, late, lost, faults, rtt, up, both_ends_down";
 
-fn find_seen_up(connection: &Connection, _now: Now, found: &mut Found) -> rusqlite::Result<()> {
-    let query = "SELECT \"end\", check_kind, inside_ip, vpn, outside_ip, source_ip, interface FROM seen_up JOIN tunnel ON tunnel.id = tunnel";
-    for seen in rows(connection, query, [], |row| Ok((read::seen_up(row)?, read::describe(row)?)))? {
-        match seen {
-            (Some(seen), _) => found.remembered.seen_up.push(seen),
-            (None, what) => found.unreadable.push(format!("what was seen up, {what}; it is left as it is")),
-        }
-    }
-    Ok(())
-}
-
-fn find_incidents(connection: &Connection, now: Now, found: &mut Found) -> rusqlite::Result<()> {
-    let query =
-        "SELECT vpn, kind, opened, body FROM incident WHERE settled IS NULL ORDER BY vpn, kind, opened";
-    let bodies = rows(connection, query, [], |row| {
-        let id = format!("{}/{}/{}", read::text(row, 0)?, read::text(row, 1)?, row.get::<_, i64>(2)?);
-        Ok((id, read::text(row, 3)?))
-    })?;
-    for (id, body) in bodies {
-        match mirror::read_incident(&body, now) {
-            Ok(incident) => found.remembered.incidents.push(Arc::new(incident)),
-            Err(error) => found.unreadable.push(format!("incident {id}: {error}; it is left as it is")),
-        }
-    }
-    Ok(())
-}
-
-fn find_openings(connection: &Connection, now: Now, found: &mut Found) -> rusqlite::Result<()> {
-    let (from, to) = (now.wall - OPENINGS_COUNT_FOR, now.wall + OPENINGS_COUNT_FOR);
-    let query = "SELECT vpn, kind, opened, body FROM incident WHERE opened BETWEEN ?1 AND ?2 ORDER BY opened, vpn, kind";
-    let openings = rows(connection, query, params![from.as_millis(), to.as_millis()], |row| {
-        let opened = Stamp::from_millis(row.get(2)?);
-        let opening = (VpnId::new(read::text(row, 0)?), mirror::kind(&read::text(row, 1)?), opened);
-        Ok((opening, read::text(row, 3)?))
-    })?;
-    // One that was known only when it was over never opened here: nobody was disturbed by it.
-    let was_missed = |body: &str| {
-        let incident = mirror::read_incident(body, now).ok();
-        incident.is_some_and(|it| it.timeline.iter().any(|entry| entry.what == TimelineChange::Missed))
+/// `None` if its words are not known.
+fn read_rollup(row: &Row<'_>) -> rusqlite::Result<Option<Rollup>> {
+    let rtt: Option<String> = row.get(7)?;
+    let (Some(tunnel), Ok(rtt)) =
+        (tunnel(text(row, 0)?, &text(row, 1)?), rtt.map_or(Ok(Vec::new()), |rtt| codec::read_rtt(&rtt)))
+    else {
+        return Ok(None);
     };
-    let openings = openings.into_iter().filter(|(_, body)| !was_missed(body));
-    found.remembered.openings = openings.filter_map(|((vpn, kind, at), _)| Some((vpn, kind?, at))).collect();
-    Ok(())
+    Ok(Some(Rollup {
+        tunnel,
+        minute: Stamp::from_millis(row.get(2)?),
+        replies: row.get(3)?,
+        late: row.get(4)?,
+        lost: row.get(5)?,
+        faults: row.get(6)?,
+        rtt,
+        up: row.get(8)?,
+        both_ends_down: row.get(9)?,
+    }))
 }
 
-fn find_ledger(connection: &Connection, _now: Now, found: &mut Found) -> rusqlite::Result<()> {
-    let query = "SELECT sink, body FROM ledger ORDER BY sink, vpn, kind, opened, generation";
-    for (sink, body) in rows(connection, query, [], |row| Ok((read::text(row, 0)?, read::text(row, 1)?)))? {
-        match mirror::read_row(&body) {
-            Ok(row) => found.ledger.push(row),
-            Err(error) => found.unreadable.push(format!(
-                "a ledger row of {sink}: {error}; it is left as it is, and its record at the sink is looked for again"
-            )),
+/// Everything of the state that the file lacks.
+fn write_state(transaction: &Transaction<'_>, state: &State) -> rusqlite::Result<()> {
+    for change in state.unwritten() {
+        match change {
+            StateChange::SeenUp(seen) => write_seen_up(transaction, seen)?,
+            StateChange::Incident(incident, settled) => {
+                let IncidentId { vpn, kind, opened } = &incident.id;
+                let body = serde_json::to_string(incident).map_err(unwritable)?;
+                transaction.execute(
+                    "INSERT INTO incident (vpn, kind, opened, state, settled, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+                     ON CONFLICT DO UPDATE SET state = excluded.state, settled = excluded.settled, body = excluded.body",
+                    params![
+                        vpn.as_str(),
+                        kind.as_str(),
+                        opened.as_millis(),
+                        incident.state.as_str(),
+                        settled.map(Stamp::as_millis),
+                        body
+                    ],
+                )?;
+            }
+            StateChange::Forgotten(sink, IncidentId { vpn, kind, opened }) => {
+                transaction.execute(
+                    "DELETE FROM ledger WHERE sink = ?1 AND vpn = ?2 AND kind = ?3 AND opened = ?4",
+                    params![sink.as_str(), vpn.as_str(), kind.as_str(), opened.as_millis()],
+                )?;
+            }
+            StateChange::Row(row) => {
+                let (sink, IncidentId { vpn, kind, opened }) = (row.sink.as_str(), &row.incident);
+                let body = serde_json::to_string(row).map_err(unwritable)?;
+                transaction.execute(
+                    "INSERT INTO ledger (sink, vpn, kind, opened, generation, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+                     ON CONFLICT DO UPDATE SET body = excluded.body",
+                    params![sink, vpn.as_str(), kind.as_str(), opened.as_millis(), row.generation, body],
+                )?;
+            }
         }
     }
     Ok(())
 }
 
-/// Since when packets have not passed; and where AWS's view was lost to the end, when our end was Down since.
-fn find_unheard(connection: &Connection, now: Now, found: &mut Found) -> rusqlite::Result<()> {
-    let query = "SELECT vpn, outside_ip, at, body,
-            (SELECT max(minute) FROM rollup WHERE rollup.tunnel = tunnel.id AND minute <= ?2)
-        FROM transition JOIN tunnel ON tunnel.id = tunnel
-        WHERE what = 'view' AND at BETWEEN ?1 AND ?2 ORDER BY transition.id";
-    let between = params![(now.wall - HISTORY_KEPT).as_millis(), now.wall.as_millis()];
-    let changes = rows(connection, query, between, |row| {
-        let tunnel = read::tunnel(read::text(row, 0)?, &read::text(row, 1)?);
-        let probed: Option<i64> = row.get(4)?;
-        Ok((tunnel, Stamp::from_millis(row.get(2)?), read::text(row, 3)?, probed.map(Stamp::from_millis)))
-    })?;
-    let mut seen: BTreeMap<TunnelId, Alone> = BTreeMap::new();
-    for (tunnel, at, body, probed) in changes {
-        if let (Some(tunnel), Some(change)) = (tunnel, mirror::read_view_change(&body)) {
-            let mirror::ViewChange { end, from, to, stopped } = change;
-            let alone = seen.entry(tunnel).or_default();
-            alone.probed = probed.map(|minute| minute + MINUTE);
-            alone.changed(end, from, to, at);
-            alone.stopped(end, to, stopped, at);
+fn write_seen_up(transaction: &Transaction<'_>, seen: &SeenUp) -> rusqlite::Result<()> {
+    let (tunnel, end, check, inside_ip, own) = match seen {
+        SeenUp::Local(CheckId { tunnel, kind }, RouteKey { inside_ip, own }) => {
+            (tunnel, "local", kind.as_str(), inside_ip.to_string(), own.as_ref())
         }
-    }
-    let stopped = seen.iter().filter_map(|(id, alone)| Some((id.clone(), alone.still_stopped(now.wall)?)));
-    found.remembered.stopped = stopped.collect();
-    let said = seen
-        .iter()
-        .flat_map(|(id, alone)| alone.said(now.wall).map(move |(at, verdict)| (id.clone(), at, verdict)));
-    found.remembered.said = said.collect();
-    found.remembered.unheard = seen.into_iter().filter_map(|(tunnel, alone)| alone.unheard(tunnel)).collect();
+        SeenUp::Aws(tunnel) => (tunnel, "aws", "", String::new(), None),
+    };
+    let source_ip = own.map(|own| own.source_ip.to_string()).unwrap_or_default();
+    let interface = own.and_then(|own| own.interface.as_deref()).unwrap_or_default();
+    transaction.execute(
+        "INSERT INTO seen_up (tunnel, \"end\", check_kind, inside_ip, source_ip, interface) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+         ON CONFLICT DO UPDATE SET source_ip = excluded.source_ip, interface = excluded.interface
+         WHERE excluded.source_ip <> ''",
+        params![tunnel_row(transaction, tunnel)?, end, check, inside_ip, source_ip, interface],
+    )?;
     Ok(())
 }
 
-fn rows<T>(
-    connection: &Connection,
-    query: &str,
-    params: impl rusqlite::Params,
-    read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
-) -> rusqlite::Result<Vec<T>> {
-    connection.prepare(query)?.query_map(params, read)?.collect()
+/// Rollups and transitions.
+fn write_history(transaction: &Transaction<'_>, history: &History) -> rusqlite::Result<()> {
+    for Transition { tunnel, at, body } in history.transitions() {
+        let (what, body) = (body.as_str(), serde_json::to_string(body).map_err(unwritable)?);
+        transaction.execute(
+            "INSERT INTO transition (at, tunnel, what, body) VALUES (?1, ?2, ?3, ?4)",
+            params![at.as_millis(), tunnel_row(transaction, tunnel)?, what, body],
+        )?;
+    }
+    for (rollup, sent) in history.rollups() {
+        let digest = codec::digest(rollup);
+        let Rollup { tunnel, minute, replies, late, lost, faults, rtt, up, both_ends_down } = &**rollup;
+        let rtt = (!sent).then(|| codec::write_rtt(rtt));
+        transaction.execute(
+            "INSERT INTO rollup
+                (minute, tunnel, digest, replies, late, lost, faults, up, both_ends_down, rtt, sent)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
+             ON CONFLICT DO UPDATE SET sent = 1, rtt = NULL WHERE excluded.sent = 1",
+            params![
+                minute.as_millis(),
+                tunnel_row(transaction, tunnel)?,
+                digest,
+                replies,
+                late,
+                lost,
+                faults,
+                up,
+                both_ends_down,
+                rtt,
+                sent
+            ],
+        )?;
+    }
+    Ok(())
+}
+
+/// The tunnel's row, made where it is missing.
+fn tunnel_row(
+    transaction: &Transaction<'_>,
+    TunnelId { vpn, outside_ip }: &TunnelId,
+) -> rusqlite::Result<i64> {
+    let key = params![vpn.as_str(), outside_ip.to_string()];
+    let find = || {
+        let query = "SELECT id FROM tunnel WHERE vpn = ?1 AND outside_ip = ?2";
+        transaction.query_row(query, key, |row| row.get(0)).optional()
+    };
+    if let Some(id) = find()? {
+        return Ok(id);
+    }
+    transaction.execute("INSERT INTO tunnel (vpn, outside_ip) VALUES (?1, ?2)", key)?;
+    Ok(transaction.last_insert_rowid())
+}
+
+fn unwritable(error: serde_json::Error) -> rusqlite::Error {
+    rusqlite::Error::ToSqlConversionFailure(Box::new(error))
 }
 
 #[cfg(test)]

@@ -1,6 +1,8 @@
 //! The file through everything that can happen to it: it comes and goes, fills up, cannot be written, is damaged.
 
 use std::collections::VecDeque;
+use std::fs;
+use std::io;
 use std::mem;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -8,15 +10,13 @@ use std::time::Duration;
 
 use rusqlite::{ErrorCode, ffi};
 
-use super::aside::set_aside;
 use super::database::{Database, FileState, Found};
-use super::held::Held;
+use super::history::{History, ROLLUPS_MAX};
 use super::notice::StoreNotice;
-use super::open::OpenError;
-use super::pending::{Pending, ROLLUPS_MAX};
-use crate::domain::board::IncidentId;
+use super::open::{OpenError, companions};
+use super::state::State;
 use crate::domain::rollup::Rollup;
-use crate::domain::time::{Moment, Now};
+use crate::domain::time::{Moment, Now, Stamp};
 use crate::settings::StoreSettings;
 
 /// No more than one file is set aside in this time: a disk that damages whatever is written to it would fill up with
@@ -49,7 +49,7 @@ impl Disk {
         now: Now,
         notices: &mut VecDeque<StoreNotice>,
     ) -> Result<(Self, Opening), OpenError> {
-        Self::opened(settings, now, notices, Self::look)
+        Self::opened(settings, now, notices, Self::open_and_read)
     }
 
     /// The same without writing to it, unless it is damaged or of an older release: [`Self::write`] does the rest.
@@ -61,14 +61,14 @@ impl Disk {
         now: Now,
         notices: &mut VecDeque<StoreNotice>,
     ) -> Result<(Self, Opening), OpenError> {
-        Self::opened(settings, now, notices, Self::look_before_writing)
+        Self::opened(settings, now, notices, Self::read_before_writing)
     }
 
     fn opened(
         settings: &StoreSettings,
         now: Now,
         notices: &mut VecDeque<StoreNotice>,
-        look: impl FnOnce(&mut Self, Now) -> Result<Found, OpenError>,
+        read: impl FnOnce(&mut Self, Now) -> Result<Found, OpenError>,
     ) -> Result<(Self, Opening), OpenError> {
         let StoreSettings { path, max_size, keep, spool: _ } = settings;
         let mut disk = Self {
@@ -81,7 +81,7 @@ impl Disk {
             dropped: 0,
             lost: 0,
         };
-        let (found, failure) = match look(&mut disk, now) {
+        let (found, failure) = match read(&mut disk, now) {
             Err(error) if error.is_misconfigured() => return Err(error),
             Err(error) => (Found::default(), Some(error)),
             Ok(mut found) => {
@@ -93,8 +93,8 @@ impl Disk {
             None => Opening { found, ..Opening::default() },
             Some(error @ OpenError::Corrupt { .. }) => {
                 let Rescue { rollups, lost } = disk.rescue();
-                let failure = disk.begin_anew(&error, lost, now, notices).err();
-                Opening { found, rescued: rollups, begun_anew: true, failure }
+                let failure = disk.replace_damaged(&error, lost, now, notices).err();
+                Opening { found, rescued: rollups, replaced: true, failure }
             }
             Some(error) => {
                 // It cannot be written, but perhaps it can be read.
@@ -106,14 +106,14 @@ impl Disk {
     }
 
     /// Opens it and reads what there is.
-    fn look(&mut self, now: Now) -> Result<Found, OpenError> {
+    fn open_and_read(&mut self, now: Now) -> Result<Found, OpenError> {
         let database = Database::open(&self.path, self.keep, self.max_size, now)?;
         let found = database.found(now).map_err(|error| OpenError::of(&self.path, error))?;
         self.database = Some(database);
         Ok(found)
     }
 
-    fn look_before_writing(&mut self, now: Now) -> Result<Found, OpenError> {
+    fn read_before_writing(&mut self, now: Now) -> Result<Found, OpenError> {
         let database = Database::open_before_writing(&self.path, self.keep, self.max_size, now)?;
         let Some(database) = database else { return Ok(Found::default()) };
         let found = database.found(now).map_err(|error| OpenError::of(&self.path, error))?;
@@ -129,45 +129,43 @@ impl Disk {
     /// Writes everything that waits.
     pub(super) fn write(
         &mut self,
-        pending: &mut Pending,
-        held: &mut Held,
+        state: &mut State,
+        history: &mut History,
         now: Now,
         notices: &mut VecDeque<StoreNotice>,
     ) -> Result<(), OpenError> {
-        self.look_after(notices);
+        self.check_files(notices);
         let done = match self.damaged.take() {
-            None => self.attempt(pending, held, now, notices),
+            None => self.attempt(state, history, now, notices),
             Some(damage) => Err(damage),
         };
         let Err(damage @ OpenError::Corrupt { .. }) = done else { return done };
         // Whatever becomes of the file, this is in memory from here on.
         let Rescue { rollups, lost } = self.rescue();
         for rollup in rollups {
-            self.dropped += pending.rollup(rollup, false);
+            self.dropped += history.rollup(rollup, false);
         }
-        held.write_again(pending);
-        self.begin_anew(&damage, lost, now, notices)?;
-        self.attempt(pending, held, now, notices)
+        state.write_again();
+        self.replace_damaged(&damage, lost, now, notices)?;
+        self.attempt(state, history, now, notices)
     }
 
     /// Deals with files that somebody has removed, replaced or cut short.
-    fn look_after(&mut self, notices: &mut VecDeque<StoreNotice>) {
+    fn check_files(&mut self, notices: &mut VecDeque<StoreNotice>) {
         let Some(database) = &self.database else { return };
         let done = match database.file_state() {
             FileState::Kept => return,
-            FileState::Replaced => Ok("the file was removed or replaced; another is written in its place"),
-            FileState::WithoutLog => database
-                .save_log()
-                .map(|()| "its log (-wal) was removed or replaced; what that held is written into the file"),
+            FileState::Replaced => Ok(StoreNotice::FileReplaced),
+            FileState::WithoutLog => database.save_log().map(|()| StoreNotice::LogReplaced),
             FileState::LogCut => {
                 let text = "its log (-wal) was cut short".to_owned();
                 Err(rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_CORRUPT), Some(text)))
             }
         };
         match done {
-            Ok(what) => {
-                notices.push_back(StoreNotice::Error(format!("store {}: {what}", self.path.display())));
-                self.let_go();
+            Ok(notice) => {
+                notices.push_back(notice);
+                self.close();
             }
             Err(source) => self.damaged = Some(OpenError::Corrupt { path: self.path.clone(), source }),
         }
@@ -185,24 +183,24 @@ impl Disk {
 
     fn attempt(
         &mut self,
-        pending: &mut Pending,
-        held: &mut Held,
+        state: &mut State,
+        history: &mut History,
         now: Now,
         notices: &mut VecDeque<StoreNotice>,
     ) -> Result<(), OpenError> {
-        let done = self.write_parts(pending, held, now, notices);
+        let done = self.write_parts(state, history, now, notices);
         if let Err(OpenError::Failed { source, .. }) = &done
             && may_need_opening(source.sqlite_error_code())
         {
-            self.let_go();
+            self.close();
         }
         done
     }
 
     fn write_parts(
         &mut self,
-        pending: &mut Pending,
-        held: &mut Held,
+        state: &mut State,
+        history: &mut History,
         now: Now,
         notices: &mut VecDeque<StoreNotice>,
     ) -> Result<(), OpenError> {
@@ -217,14 +215,12 @@ impl Disk {
                 let damage = match opened.found(now) {
                     Ok(mut found) => {
                         let damage = found.damage.take();
-                        for id in held.join(found, pending, now) {
-                            notices.push_back(second_open(&self.path, &id));
-                        }
+                        notices.extend(state.join(found, now).into_iter().map(StoreNotice::OpenTwice));
                         damage
                     }
                     Err(error) => Some(error),
                 };
-                held.write_again(pending);
+                state.write_again();
                 if let Some(damage) = damage {
                     let error = OpenError::of(&self.path, damage);
                     if matches!(error, OpenError::Corrupt { .. }) {
@@ -237,12 +233,15 @@ impl Disk {
             }
         };
         let failed = |error| OpenError::of(&self.path, error);
-        while !pending.is_empty() {
-            let part = pending.part(database.shares().rollups_per_commit());
-            match database.write(&part, now) {
-                Ok(dropped) => self.dropped += dropped,
+        while !(state.is_written() && history.is_empty()) {
+            let part = history.part(database.shares().rollups_per_commit());
+            match database.write(state, &part, now) {
+                Ok(dropped) => {
+                    self.dropped += dropped;
+                    state.written();
+                }
                 Err(error) => {
-                    pending.take_back(part);
+                    history.take_back(part);
                     return Err(failed(error));
                 }
             }
@@ -283,42 +282,33 @@ impl Disk {
     }
 
     /// Sets the damaged file aside and begins a fresh one.
-    fn begin_anew(
+    fn replace_damaged(
         &mut self,
         damage: &OpenError,
         lost: Option<u64>,
         now: Now,
         notices: &mut VecDeque<StoreNotice>,
     ) -> Result<(), OpenError> {
-        self.let_go();
+        self.close();
         let unusable = |doing| {
             let path = self.path.clone();
             move |source| OpenError::Unusable { path, doing, source }
         };
         if self.set_aside_at.is_some_and(|at| now.mono.since(at) < SET_ASIDE_AT_MOST_EVERY) {
-            let source = std::io::Error::other(damage.in_full());
+            let source = io::Error::other(damage.in_full());
             return Err(unusable(
                 "go on: the file is damaged for the second time within an hour; check the disk",
             )(source));
         }
         let aside = set_aside(&self.path, now.wall).map_err(unusable("set the damaged file aside"))?;
         self.set_aside_at = Some(now.mono);
-        notices.push_back(StoreNotice::Error(format!(
-            "{}. It is kept as {}, and a new one is created from memory{}: check the disk",
-            damage.in_full(),
-            aside.display(),
-            match lost {
-                Some(0) => String::new(),
-                Some(lost) => format!("; {lost} unsent one-minute rollups for CloudWatch are lost"),
-                None => "; unsent metrics for CloudWatch are lost, how many is not known".to_owned(),
-            }
-        )));
+        notices.push_back(StoreNotice::SetAside { damage: damage.in_full(), aside, lost });
         self.lost += lost.unwrap_or(0);
         self.database = Some(Database::open(&self.path, self.keep, self.max_size, now)?);
         Ok(())
     }
 
-    fn let_go(&mut self) {
+    fn close(&mut self) {
         if let Some(database) = self.database.take() {
             database.abandon();
         }
@@ -339,20 +329,9 @@ pub(super) struct Opening {
     /// Unsent rollups of a damaged file.
     pub(super) rescued: Vec<Arc<Rollup>>,
     /// Whether the file at hand is a fresh one, to which everything is to be written again.
-    pub(super) begun_anew: bool,
+    pub(super) replaced: bool,
     /// Why there is no file at hand.
     pub(super) failure: Option<OpenError>,
-}
-
-/// What is said of an incident that was open in a file that was opened late, while another of its kind was open already.
-fn second_open(path: &Path, IncidentId { vpn, kind, opened }: &IncidentId) -> StoreNotice {
-    StoreNotice::Warning(format!(
-        "store {}: the file, unusable until now, has {vpn}/{}/{} as open, while another incident of this kind is \
-         open; it is now closed in the file: check whether its record is still open at a sink",
-        path.display(),
-        kind.as_str(),
-        opened.as_millis()
-    ))
 }
 
 /// Whether the file may work again only once it is opened again: a connection does not notice that a disk can be written
@@ -362,4 +341,63 @@ const fn may_need_opening(code: Option<ErrorCode>) -> bool {
         code,
         Some(ErrorCode::ReadOnly | ErrorCode::SystemIoFailure | ErrorCode::CannotOpen | ErrorCode::NotFound)
     )
+}
+
+/// Moves a damaged file out of the way and keeps it: what it still holds is for a person to look at. Names it, with its log and shared memory, after the time of the find, such as
+/// `bothends.db.damaged-2026-11-23T01-20-00Z`. Returns its path. Nothing that has the name already is lost.
+fn set_aside(path: &Path, now: Stamp) -> io::Result<PathBuf> {
+    let aside = free_name(path, now);
+    // The file goes last: as long as it is there, the next try finds it damaged and sets it aside.
+    for (from, to) in companions(path).into_iter().zip(companions(&aside)) {
+        if from.try_exists()? {
+            fs::rename(from, to)?;
+        }
+    }
+    fs::rename(path, &aside)?;
+    Ok(aside)
+}
+
+fn free_name(path: &Path, now: Stamp) -> PathBuf {
+    // Without colons, which some file systems and archives do not take.
+    let date = jiff::Timestamp::from_millisecond(now.as_millis())
+        .map_or_else(|_| now.as_millis().to_string(), |at| at.strftime("%Y-%m-%dT%H-%M-%SZ").to_string());
+    let named = |suffix: &str| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(format!(".damaged-{date}{suffix}"));
+        PathBuf::from(name)
+    };
+    let taken = |name: &PathBuf| {
+        fs::symlink_metadata(name).is_ok()
+            || companions(name).iter().any(|one| fs::symlink_metadata(one).is_ok())
+    };
+    let mut name = named("");
+    let mut further = 2_u32;
+    while taken(&name) {
+        name = named(&format!("-{further}"));
+        further += 1;
+    }
+    name
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_named_after_the_time_and_takes_no_name_that_is_taken() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("bothends.db");
+        let [log, _] = companions(&path);
+        let now = Stamp::from_secs(1_795_392_000);
+        for text in ["one", "two"] {
+            fs::write(&path, text).unwrap();
+            fs::write(&log, format!("log of {text}")).unwrap();
+            set_aside(&path, now).unwrap();
+        }
+        let read = |name: &str| fs::read_to_string(directory.path().join(name)).unwrap();
+        assert_eq!(read("bothends.db.damaged-2026-11-23T00-00-00Z"), "one");
+        assert_eq!(read("bothends.db.damaged-2026-11-23T00-00-00Z-wal"), "log of one");
+        assert_eq!(read("bothends.db.damaged-2026-11-23T00-00-00Z-2"), "two");
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 4);
+    }
 }

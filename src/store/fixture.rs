@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 
+use super::history::{Transition, TransitionBody};
 use super::open::companions;
 use crate::domain::board::{Incident, IncidentId, IncidentState};
 use crate::domain::event::SeenUp;
@@ -102,6 +103,11 @@ pub(super) fn view_changed() -> Fact {
         View { verdict: Verdict::Down, since: NOW, evidence: Evidence::Local(LocalEvidence::default()) };
     let from = Verdict::Unknown(Why::Starting);
     Fact::ViewChanged { tunnel: tunnel(), end: End::Local, from, view, at: NOW }
+}
+
+pub(super) fn transition() -> Transition {
+    let Fact::ViewChanged { tunnel, end, from, view, at } = view_changed() else { panic!() };
+    Transition { tunnel, at: at.wall, body: TransitionBody::View { end, from, view } }
 }
 
 pub(super) fn opened(incident: &Arc<Incident>) -> Fact {

@@ -1,6 +1,6 @@
 //! What must outlive a restart, and the history: one SQLite file, written by one thread.
 //!
-//! [`Store::open`] gives a cloneable handle; the thread behind it is a thin loop around a [`Keeper`]. What it takes in is one of two things:
+//! [`Store::open`] gives a cloneable handle; the thread behind it is a thin loop around a [`StoreEngine`]. What it takes in is one of two things:
 //! - *state* (incidents, the ledger, what was ever seen Up, what has been sent): never dropped, committed at once;
 //! - *history* (rollups, transitions): buffered, committed with the next state or at the latest after a minute, so that
 //!   flash lives; dropped and counted if it comes faster than the disk can take it.
@@ -9,28 +9,23 @@
 //! history only so much), is tried again, and the problem is stated; nobody who records waits for a disk.
 
 mod allot;
-mod aside;
 mod capacity;
+mod codec;
 mod database;
 mod disk;
-mod entry;
+mod engine;
 #[cfg(test)]
 mod fixture;
-mod handle;
-mod held;
-mod identity;
-mod keeper;
-mod lock;
-mod mirror;
+mod history;
 mod notice;
 mod open;
 mod pace;
-mod pending;
 mod schema;
+mod state;
 mod thread;
 
 pub use self::capacity::{Capacity, capacity};
-pub use self::handle::{Opened, Store, StoreThread};
-pub use self::keeper::{Counts, Keeper};
+pub use self::engine::{Counts, StoreEngine};
 pub use self::notice::StoreNotice;
 pub use self::open::OpenError;
+pub use self::thread::{Opened, Store, StoreThread};

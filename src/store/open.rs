@@ -1,8 +1,9 @@
 //! Taking hold of the file, or saying why not.
 
+use std::ffi::OsString;
 use std::fmt;
-use std::fs::{self, DirBuilder, OpenOptions, Permissions};
-use std::io;
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
+use std::io::{self, Read as _};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -10,7 +11,6 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, MAIN_DB, OpenFlags, ffi};
 
-use super::identity::{Identity, identify};
 use super::schema;
 
 /// Another process (`sqlite3`, a backup) may have the file for a moment when it is opened; later none can.
@@ -200,7 +200,7 @@ pub(super) fn companions(path: &Path) -> [PathBuf; 2] {
     })
 }
 
-/// Leaves the log as it is when the connection is closed: whoever looks at the file later finds what there was.
+/// Leaves the log as it is when the connection is closed: who looks at the file later finds what there was.
 pub(super) fn keep_log(connection: &Connection, keep: bool) -> rusqlite::Result<bool> {
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, keep)
 }
@@ -274,7 +274,7 @@ fn usable(version: i64) -> Result<(), String> {
 }
 
 /// Creates the directory that the file lies in (0700), if it is missing.
-pub(super) fn create_directory(path: &Path) -> io::Result<()> {
+fn create_directory(path: &Path) -> io::Result<()> {
     match path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
         Some(parent) => DirBuilder::new().recursive(true).mode(0o700).create(parent),
         None => Ok(()),
@@ -358,4 +358,159 @@ pub(super) fn configure(connection: &mut Connection) -> rusqlite::Result<()> {
     }
     keep_log(connection, false)?;
     Ok(())
+}
+
+/// The fields of a database's header and their places (<https://www.sqlite.org/fileformat.html>, section 1.3).
+const HEADER: usize = 100;
+const MAGIC: &[u8] = b"SQLite format 3\0";
+const USER_VERSION: usize = 60;
+const APPLICATION_ID: usize = 68;
+
+/// What a regular file's first bytes say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Identity {
+    /// There is nothing in it: it can be begun.
+    Empty,
+    /// Ours, of this version.
+    Ours { version: i32 },
+    /// A database that nobody has marked: one that was just begun, or another program's.
+    Unmarked,
+    /// Nothing but zeros, which is how a file system leaves a block that it did not get to write before a power cut. No
+    /// program's file looks so, and it may well have been ours.
+    Zeros,
+    /// Another program's database.
+    OfAnotherProgram,
+    /// No database.
+    NoDatabase,
+}
+
+/// Reads whose file it is from its first bytes alone: a look by SQLite could leave files beside it.
+fn identify(path: &Path) -> io::Result<Identity> {
+    let mut header = Vec::with_capacity(HEADER);
+    File::open(path)?.take(u64::try_from(HEADER).unwrap_or(u64::MAX)).read_to_end(&mut header)?;
+    Ok(judge(&header))
+}
+
+fn judge(header: &[u8]) -> Identity {
+    if header.is_empty() {
+        return Identity::Empty;
+    }
+    if header.iter().all(|byte| *byte == 0) {
+        return Identity::Zeros;
+    }
+    let (true, Some(version), Some(id)) =
+        (header.starts_with(MAGIC), number(header, USER_VERSION), number(header, APPLICATION_ID))
+    else {
+        return Identity::NoDatabase;
+    };
+    match i64::from(id) {
+        schema::APPLICATION_ID => Identity::Ours { version },
+        0 => Identity::Unmarked,
+        _other => Identity::OfAnotherProgram,
+    }
+}
+
+fn number(header: &[u8], at: usize) -> Option<i32> {
+    let bytes = header.get(at..at + 4)?;
+    Some(i32::from_be_bytes(bytes.try_into().ok()?))
+}
+
+/// One daemon has a store: two would overwrite each other's incidents and ledger, and both page. The lock goes with the process, however it ends. It is on a file beside the store and not on the store, whose own
+/// locks SQLite would lose with a second descriptor of it (sqlite.org/howtocorrupt.html, 2.2).
+#[derive(Debug)]
+pub(super) struct StoreLock {
+    _file: File,
+}
+
+impl StoreLock {
+    /// Takes the store at `path`, if somebody has had it before: nothing is made beside a file that may not be ours. To be
+    /// asked before the store is opened, which a daemon that has it lets nobody do.
+    ///
+    /// # Errors
+    /// Another process has it.
+    pub(super) fn take_again(path: &Path) -> Result<Option<Self>, OpenError> {
+        Self::lock(path, OpenOptions::new().write(true))
+    }
+
+    /// Takes the store at `path`. `None` where the disk lets no lock be had: it keeps nobody from watching.
+    ///
+    /// # Errors
+    /// Another process has it.
+    pub(super) fn take(path: &Path) -> Result<Option<Self>, OpenError> {
+        // On a first start it is missing yet. That it cannot be made is reported by the first write.
+        let _made = create_directory(path);
+        Self::lock(path, OpenOptions::new().write(true).create(true).truncate(false).mode(0o600))
+    }
+
+    fn lock(path: &Path, options: &OpenOptions) -> Result<Option<Self>, OpenError> {
+        let mut beside = OsString::from(path);
+        beside.push("-lock");
+        let file = match options.open(beside) {
+            Ok(file) => file,
+            Err(error) => {
+                log::debug!("store {}: no lock beside it: {error}", path.display());
+                return Ok(None);
+            }
+        };
+        match file.try_lock() {
+            Ok(()) => Ok(Some(Self { _file: file })),
+            Err(TryLockError::WouldBlock) => Err(OpenError::Held { path: path.into() }),
+            Err(TryLockError::Error(error)) => {
+                log::debug!("store {}: it cannot be locked: {error}", path.display());
+                Ok(None)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn header(id: i64, version: i32) -> Vec<u8> {
+        let mut header = MAGIC.to_vec();
+        header.resize(HEADER, 7);
+        header[USER_VERSION..USER_VERSION + 4].copy_from_slice(&version.to_be_bytes());
+        header[APPLICATION_ID..APPLICATION_ID + 4].copy_from_slice(&i32::try_from(id).unwrap().to_be_bytes());
+        header
+    }
+
+    #[test]
+    fn the_first_bytes_tell_whose_file_it_is() {
+        assert_eq!(judge(&[]), Identity::Empty);
+        assert_eq!(judge(&header(schema::APPLICATION_ID, 3)), Identity::Ours { version: 3 });
+        assert_eq!(judge(&header(0, 0)), Identity::Unmarked);
+        assert_eq!(judge(&header(42, 0)), Identity::OfAnotherProgram);
+        assert_eq!(judge(&[0; 100]), Identity::Zeros);
+        assert_eq!(judge(b"#!/bin/sh\n"), Identity::NoDatabase);
+        assert_eq!(judge(MAGIC), Identity::NoDatabase, "a header that is cut short is none");
+    }
+
+    #[test]
+    fn a_store_is_one_holders_until_it_is_let_go() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("bothends.db");
+        assert!(StoreLock::take_again(&path).unwrap().is_none());
+        assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0, "nothing is made");
+        let held = StoreLock::take(&path).unwrap();
+        assert!(held.is_some());
+        assert!(matches!(StoreLock::take_again(&path), Err(OpenError::Held { .. })));
+        let refused = StoreLock::take(&path).unwrap_err();
+        assert!(!refused.is_misconfigured(), "it may end by itself");
+        let text = refused.to_string();
+        assert!(
+            text.contains("locked by another bothends process") && text.contains("systemctl status bothends"),
+            "{text}"
+        );
+        drop(held);
+        assert!(StoreLock::take_again(&path).unwrap().is_some());
+    }
+
+    #[test]
+    fn where_no_lock_can_be_had_nobody_is_kept_from_watching() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("file");
+        std::fs::write(&file, "in the way").unwrap();
+        assert!(StoreLock::take(&file.join("bothends.db")).unwrap().is_none());
+    }
 }

@@ -1,86 +1,301 @@
-//! The store's thread: passes jobs from the queue to the [`Keeper`], wakes it, and passes on what it has to say.
+//! The store as the rest of the daemon sees it: a handle, and the thread behind it, which passes jobs to the [`StoreEngine`],
+//! wakes it, and passes on what it reports.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::thread;
+use std::time::Duration;
 
 use tokio::sync::oneshot;
+use tokio::time::timeout;
 
-use super::entry::Entry;
-use super::keeper::Keeper;
-use super::notice::StoreNotice;
+use super::engine::{Counts, StoreEngine};
+use super::open::{OpenError, StoreLock};
+use super::pace::RETRY;
 use crate::clock;
 use crate::domain::board::IncidentId;
+use crate::domain::event::Remembered;
+use crate::domain::fact::Fact;
 use crate::domain::names::SinkId;
 use crate::domain::plan::SinkPlan;
 use crate::domain::rollup::Rollup;
-use crate::domain::time::Stamp;
+use crate::domain::time::{Now, Stamp};
 use crate::health::{Component, Health, Problem};
-use crate::incident::sink::LedgerRow;
+use crate::incident::sink::{Ledger, LedgerError, LedgerRow};
+use crate::publish::sink::{Spool, SpoolError};
+use crate::settings::StoreSettings;
+
+/// Rollups and transitions that may wait for the thread. State is not bounded: there is a piece of it per change that an
+/// operator must know, and losing one would be worse than any queue.
+const HISTORY_QUEUE: usize = 8192;
 
 /// Jobs taken in before their commit.
 const JOBS_PER_COMMIT: usize = 1024;
 
-/// The answer to whoever waits: `Err` tells an operator why.
-pub(super) type Reply<T> = oneshot::Sender<Result<T, String>>;
+/// A commit takes milliseconds, on worn flash a second.
+const COMMIT_WITHIN: Duration = Duration::from_secs(5);
 
-#[derive(Debug)]
-pub(super) enum Job {
-    Record(Entry),
-    Commit { row: Box<LedgerRow>, reply: Reply<()> },
-    Forget { sink: SinkId, incident: IncidentId, reply: Reply<()> },
-    Allot { sinks: Vec<SinkPlan>, reply: Reply<Vec<LedgerRow>> },
-    Load { sink: SinkId, reply: Reply<Vec<LedgerRow>> },
-    Sent { rollups: Vec<Arc<Rollup>>, reply: Reply<()> },
-    Unsent { until: Stamp, limit: usize, reply: Reply<Vec<Arc<Rollup>>> },
-    Count { reply: Reply<u64> },
+/// The answer to a job: `Err` is for an operator.
+type Reply<T> = oneshot::Sender<Result<T, String>>;
+
+type Work = dyn FnOnce(&mut StoreEngine, Now) + Send;
+
+/// What the thread is to do. It is a read, or a write with nobody waiting, unless `committed` is to hear of the commit that
+/// writes it.
+struct Job {
+    run: Box<Work>,
+    committed: Option<Reply<()>>,
 }
 
 /// What the handles and the thread share.
 #[derive(Debug, Default)]
-pub(super) struct Shared {
-    pub(super) history_waiting: AtomicUsize,
-    pub(super) rollups_dropped: AtomicU64,
-    pub(super) transitions_dropped: AtomicU64,
+struct Shared {
+    history_waiting: AtomicUsize,
+    rollups_dropped: AtomicU64,
+    transitions_dropped: AtomicU64,
+}
+
+/// What opening a store gives.
+#[derive(Debug)]
+pub struct Opened {
+    /// The handle.
+    pub store: Store,
+    /// What outlived the last run.
+    pub remembered: Remembered,
+    /// The thread, to be waited for at the end.
+    pub thread: StoreThread,
+}
+
+/// A handle of the store. When the last clone is dropped, the thread writes what is left and ends.
+#[derive(Debug, Clone)]
+pub struct Store {
+    jobs: mpsc::Sender<Job>,
+    shared: Arc<Shared>,
+}
+
+/// The store's thread.
+#[derive(Debug)]
+pub struct StoreThread {
+    ended: oneshot::Receiver<()>,
+}
+
+impl StoreThread {
+    /// Waits until everything is written and the file is closed; that needs every [`Store`] dropped.
+    pub async fn ended(self) {
+        // The other half is dropped, unused, when the thread ends.
+        let _dropped = self.ended.await;
+    }
+}
+
+impl Store {
+    /// Reads the file, if there is one, and starts the thread, which creates it (0600, and its directory 0700) or brings it
+    /// up to date soon. Blocks for as long as the disk takes to be read. If the disk cannot be used that is stated, and
+    /// everything is kept in memory.
+    ///
+    /// `now` anchors the moments of what is remembered: they keep their distance on the wall clock.
+    ///
+    /// # Errors
+    /// The path does not name a file that could be ours, another daemon has it, or there can be no thread.
+    pub fn open(settings: &StoreSettings, health: Health, now: Now) -> Result<Opened, OpenError> {
+        let held = StoreLock::take_again(&settings.path)?;
+        let (engine, remembered) = StoreEngine::start(settings, now)?;
+        let lock = held.map_or_else(|| StoreLock::take(&settings.path), |lock| Ok(Some(lock)))?;
+        let (jobs, queue) = mpsc::channel();
+        let (alive, ended) = oneshot::channel();
+        let shared = Arc::new(Shared::default());
+        let worker = Worker::new(engine, health, Arc::clone(&shared));
+        let run = move || {
+            worker.run(&queue);
+            drop(lock);
+            drop::<oneshot::Sender<()>>(alive);
+        };
+        thread::Builder::new().name("store".into()).spawn(run).map_err(|source| OpenError::Unusable {
+            path: settings.path.clone(),
+            doing: "start its thread",
+            source,
+        })?;
+        Ok(Opened { store: Self { jobs, shared }, remembered, thread: StoreThread { ended } })
+    }
+
+    /// Takes in what must outlive a restart and what is history; never waits.
+    pub fn record(&self, fact: &Fact) {
+        let dropped = match fact {
+            Fact::SeenUp(_)
+            | Fact::IncidentChanged { .. }
+            | Fact::IncidentMissed { .. }
+            | Fact::IncidentSettled { .. } => None,
+            Fact::ViewChanged { .. } | Fact::AssessmentChanged { .. } => {
+                Some(&self.shared.transitions_dropped)
+            }
+            Fact::RollupReady(_) => Some(&self.shared.rollups_dropped),
+            Fact::EchoEnded { .. }
+            | Fact::TicksSkipped { .. }
+            | Fact::Suspicion { .. }
+            | Fact::IncidentPending { .. }
+            | Fact::IncidentAverted { .. }
+            | Fact::EvidenceUnusable { .. }
+            | Fact::AddressHeld { .. }
+            | Fact::Resumed { .. }
+            | Fact::CouldVote { .. } => return,
+        };
+        let fact = fact.clone();
+        match dropped {
+            None => self.send(move |engine, now| engine.record(&fact, now), None),
+            Some(dropped) if !self.has_room() => {
+                dropped.fetch_add(1, Ordering::Relaxed);
+            }
+            Some(_) => {
+                let shared = Arc::clone(&self.shared);
+                let run = move |engine: &mut StoreEngine, now| {
+                    shared.history_waiting.fetch_sub(1, Ordering::Relaxed);
+                    engine.record(&fact, now);
+                };
+                self.send(run, None);
+            }
+        }
+    }
+
+    /// Gives each row of the ledger to the sink that goes on with it, and forgets the others; returns the newest of these of
+    /// each incident. No sink may be at work meanwhile.
+    ///
+    /// # Errors
+    /// The store's thread has ended.
+    pub async fn allot(&self, sinks: Vec<SinkPlan>) -> Result<Vec<LedgerRow>, LedgerError> {
+        let allotted = self.ask(move |engine, now| Ok(engine.allot(&sinks, now)));
+        allotted.await.map_err(|what| LedgerError { what })
+    }
+
+    /// What was lost since the start.
+    pub fn counts(&self) -> Counts {
+        Counts {
+            rollups_dropped: self.shared.rollups_dropped.load(Ordering::Relaxed),
+            transitions_dropped: self.shared.transitions_dropped.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Whether one more piece of history may wait; it is counted as waiting then.
+    fn has_room(&self) -> bool {
+        let room = self.shared.history_waiting.fetch_add(1, Ordering::Relaxed) < HISTORY_QUEUE;
+        if !room {
+            self.shared.history_waiting.fetch_sub(1, Ordering::Relaxed);
+        }
+        room
+    }
+
+    fn send(&self, run: impl FnOnce(&mut StoreEngine, Now) + Send + 'static, committed: Option<Reply<()>>) {
+        // The thread lives as long as a handle does; if it is gone the process is about to be.
+        let _ended = self.jobs.send(Job { run: Box::new(run), committed });
+    }
+
+    /// Has something read.
+    async fn ask<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&mut StoreEngine, Now) -> Result<T, String> + Send + 'static,
+    ) -> Result<T, String> {
+        let (reply, answer) = oneshot::channel();
+        // Nobody may wait for it any more.
+        self.send(move |engine, now| drop(reply.send(read(engine, now))), None);
+        answer.await.unwrap_or_else(|_| Err(ENDED.into()))
+    }
+
+    /// Has something written, and waits for its commit.
+    async fn write(&self, change: impl FnOnce(&mut StoreEngine, Now) + Send + 'static) -> Result<(), String> {
+        let (reply, committed) = oneshot::channel();
+        self.send(change, Some(reply));
+        committed.await.unwrap_or_else(|_| Err(ENDED.into()))
+    }
+}
+
+const ENDED: &str = "the store's thread has ended";
+
+/// An error here means: not on the disk, but held by the thread and written as soon as the disk can be. The caller goes on
+/// from its own memory.
+impl Ledger for Store {
+    async fn load(&self, sink: &SinkId) -> Result<Vec<LedgerRow>, LedgerError> {
+        let sink = sink.clone();
+        self.ask(move |engine, _| Ok(engine.load(&sink))).await.map_err(|what| LedgerError { what })
+    }
+
+    async fn commit(&self, row: LedgerRow) -> Result<(), LedgerError> {
+        committed_in_time(self.write(move |engine, now| engine.commit_row(row, now))).await
+    }
+
+    async fn forget(&self, sink: &SinkId, incident: &IncidentId) -> Result<(), LedgerError> {
+        let (sink, incident) = (sink.clone(), incident.clone());
+        committed_in_time(self.write(move |engine, now| engine.forget(&sink, &incident, now))).await
+    }
+}
+
+/// A page does not wait for a disk that takes seconds for a write.
+async fn committed_in_time(commit: impl Future<Output = Result<(), String>>) -> Result<(), LedgerError> {
+    let what = match timeout(COMMIT_WITHIN, commit).await {
+        Ok(Ok(())) => return Ok(()),
+        Ok(Err(what)) => what,
+        Err(_) => format!(
+            "the disk has not written it within {} s; it will be written later",
+            COMMIT_WITHIN.as_secs()
+        ),
+    };
+    Err(LedgerError { what })
+}
+
+impl Spool for Store {
+    async fn unsent(&self, until: Stamp, limit: usize) -> Result<Vec<Arc<Rollup>>, SpoolError> {
+        self.ask(move |engine, _| engine.unsent(until, limit)).await.map_err(spool_error)
+    }
+
+    async fn sent(&self, rollups: &[Arc<Rollup>]) -> Result<(), SpoolError> {
+        let rollups = rollups.to_vec();
+        self.write(move |engine, now| engine.sent(&rollups, now)).await.map_err(spool_error)
+    }
+
+    async fn pending(&self) -> Result<u64, SpoolError> {
+        self.ask(|engine, _| engine.pending()).await.map_err(spool_error)
+    }
+}
+
+fn spool_error(what: String) -> SpoolError {
+    SpoolError { what, retry_after: RETRY }
 }
 
 #[derive(Debug)]
-pub(super) struct Worker {
-    keeper: Keeper,
+struct Worker {
+    engine: StoreEngine,
     health: Health,
     shared: Arc<Shared>,
     stated: Option<Problem>,
 }
 
 impl Worker {
-    /// A worker whose Keeper's problem is stated already when this returns.
-    pub(super) fn new(keeper: Keeper, health: Health, shared: Arc<Shared>) -> Self {
-        let mut worker = Self { keeper, health, shared, stated: None };
-        worker.tell();
+    /// A worker whose engine's problem is stated already when this returns.
+    fn new(engine: StoreEngine, health: Health, shared: Arc<Shared>) -> Self {
+        let mut worker = Self { engine, health, shared, stated: None };
+        worker.report();
         worker
     }
 
     /// Works until every handle is dropped, writes what is left, and closes the file.
-    pub(super) fn run(mut self, jobs: &Receiver<Job>) {
-        // Who waits for a commit, until there is one: the first write after the start is held back.
+    fn run(mut self, jobs: &Receiver<Job>) {
+        // They wait for a commit, until there is one: the first write after the start is held back.
         let mut waiters = Vec::new();
         loop {
-            let first = match self.keeper.poll_timeout() {
+            let first = match self.engine.poll_timeout() {
                 None => jobs.recv().map_err(|_| RecvTimeoutError::Disconnected),
                 Some(due) => jobs.recv_timeout(due.since(clock::now().mono)),
             };
-            let before = self.keeper.counts();
+            let before = self.engine.counts();
             match first {
                 Ok(job) => {
-                    waiters.extend(self.take(job));
+                    waiters.extend(self.run_job(job));
                     for job in jobs.try_iter().take(JOBS_PER_COMMIT) {
-                        waiters.extend(self.take(job));
+                        waiters.extend(self.run_job(job));
                     }
                 }
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => {
-                    let done = self.keeper.commit(clock::now());
-                    self.tell();
+                    let done = self.engine.commit(clock::now());
+                    self.report();
                     for waiter in waiters {
                         let _gone = waiter.send(done.clone());
                     }
@@ -88,10 +303,10 @@ impl Worker {
                 }
             }
             let now = clock::now();
-            let is_due = self.keeper.poll_timeout().is_none_or(|due| due <= now.mono);
-            let done = self.keeper.handle_timeout(now);
-            self.tell();
-            let counts = self.keeper.counts();
+            let is_due = self.engine.poll_timeout().is_none_or(|due| due <= now.mono);
+            let done = self.engine.handle_timeout(now);
+            self.report();
+            let counts = self.engine.counts();
             let Shared { history_waiting: _, rollups_dropped, transitions_dropped } = &*self.shared;
             rollups_dropped.fetch_add(counts.rollups_dropped - before.rollups_dropped, Ordering::Relaxed);
             let transitions = counts.transitions_dropped - before.transitions_dropped;
@@ -105,62 +320,26 @@ impl Worker {
         }
     }
 
-    /// Takes a job in. Returns who waits for the commit, which is then due at once.
-    fn take(&mut self, job: Job) -> Option<Reply<()>> {
-        let now = clock::now();
-        match job {
-            Job::Record(entry) => {
-                if entry.is_history() {
-                    self.shared.history_waiting.fetch_sub(1, Ordering::Relaxed);
-                }
-                self.keeper.take(entry, now);
-                None
-            }
-            Job::Commit { row, reply } => {
-                self.keeper.commit_row(*row, now);
-                Some(reply)
-            }
-            Job::Forget { sink, incident, reply } => {
-                self.keeper.forget(&sink, &incident, now);
-                Some(reply)
-            }
-            Job::Sent { rollups, reply } => {
-                self.keeper.sent(&rollups, now);
-                Some(reply)
-            }
-            Job::Allot { sinks, reply } => {
-                let _gone = reply.send(Ok(self.keeper.allot(&sinks, now)));
-                None
-            }
-            Job::Load { sink, reply } => {
-                let _gone = reply.send(Ok(self.keeper.load(&sink)));
-                None
-            }
-            Job::Unsent { until, limit, reply } => {
-                let _gone = reply.send(self.keeper.unsent(until, limit));
-                None
-            }
-            Job::Count { reply } => {
-                let _gone = reply.send(self.keeper.pending());
-                None
-            }
-        }
+    /// Does a job. Returns what waits for the commit, which is then due at once.
+    fn run_job(&mut self, Job { run, committed }: Job) -> Option<Reply<()>> {
+        run(&mut self.engine, clock::now());
+        committed
     }
 
-    fn tell(&mut self) {
-        while let Some(notice) = self.keeper.poll_notice() {
-            match notice {
-                StoreNotice::Warning(text) => log::warn!("{text}"),
-                StoreNotice::Error(text) => log::error!("{text}"),
-            }
+    fn report(&mut self) {
+        while let Some(notice) = self.engine.poll_notice() {
+            log::log!(notice.level(), "{}", notice.text(self.engine.path()));
         }
-        if self.keeper.problem() == self.stated.as_ref() {
+        if self.engine.problem() == self.stated.as_ref() {
             return;
         }
-        self.stated = self.keeper.problem().cloned();
+        self.stated = self.engine.problem().cloned();
         match &self.stated {
             Some(problem) => self.health.set(Component::Store, problem.clone()),
             None => self.health.clear(&Component::Store),
         };
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -26,7 +26,7 @@ use bothends::publish::machine::{
 };
 use bothends::publish::sink::Datum;
 use bothends::settings::StoreSettings;
-use bothends::store::Keeper;
+use bothends::store::StoreEngine;
 
 use super::metrics::{Key, key};
 use super::schedule::{Setup, Switches};
@@ -94,7 +94,7 @@ pub struct Daemon {
     monitor: Monitor,
     pub reconciler: Reconciler,
     publisher: Publisher,
-    pub keeper: Keeper,
+    pub engine: StoreEngine,
     board: Arc<Board>,
     pub waiters: Vec<WriteWaiter>,
     /// Whether a write is running, or the store is waiting after a failure.
@@ -160,8 +160,8 @@ impl Gateway {
     pub fn start(&mut self, at: Moment) {
         let now = self.clocks.now(at);
         self.life += 1;
-        let (keeper, remembered) = Keeper::open(&self.store, now).unwrap();
-        let rows = keeper.load(self.sink.id());
+        let (engine, remembered) = StoreEngine::open(&self.store, now).unwrap();
+        let rows = engine.load(self.sink.id());
         let tokens = rows
             .iter()
             .filter_map(|row| Some((row.start.as_ref()?.client_token.clone(), row.incident.clone())))
@@ -175,7 +175,7 @@ impl Gateway {
             monitor: Monitor::new(Arc::clone(&self.plan), remembered, now),
             reconciler: Reconciler::new(self.sink.clone(), rows, now),
             publisher: Publisher::new(publisher, now),
-            keeper,
+            engine,
             board: Arc::default(),
             waiters: Vec::new(),
             disk_busy: false,
@@ -195,7 +195,7 @@ impl Gateway {
 
 impl Daemon {
     fn wake(&self) -> Option<Moment> {
-        let disk = if self.disk_busy { None } else { self.keeper.poll_timeout() };
+        let disk = if self.disk_busy { None } else { self.engine.poll_timeout() };
         let machines = [
             self.monitor.poll_timeout().map(|(at, _)| at),
             self.reconciler.poll_timeout().map(|(at, _)| at),
@@ -207,7 +207,7 @@ impl Daemon {
 
     /// Whether something has to be written at once.
     pub fn wants_disk(&self, now: Now) -> bool {
-        !self.disk_busy && self.keeper.poll_timeout().is_some_and(|at| at <= now.mono)
+        !self.disk_busy && self.engine.poll_timeout().is_some_and(|at| at <= now.mono)
     }
 
     pub fn handle(&mut self, event: Event, now: Now) {
@@ -268,7 +268,7 @@ impl Daemon {
             }
             while let Some(fact) = self.monitor.poll_fact() {
                 quiet = false;
-                self.keeper.record(&fact, now);
+                self.engine.record(&fact, now);
                 match &fact {
                     Fact::RollupReady(rollup) => {
                         self.published(Published::Ready(Arc::clone(rollup)), now);
@@ -330,11 +330,11 @@ impl Daemon {
                 if let Some(start) = &row.start {
                     self.tokens.insert(start.client_token.clone(), row.incident.clone());
                 }
-                self.keeper.commit_row(row, now);
+                self.engine.commit_row(row, now);
                 self.waiters.push(WriteWaiter::Ledger(action.id));
             }
             Work::Forget { incident } => {
-                self.keeper.forget(sink, &incident, now);
+                self.engine.forget(sink, &incident, now);
                 self.waiters.push(WriteWaiter::Ledger(action.id));
             }
             Work::Find { .. }
@@ -349,7 +349,7 @@ impl Daemon {
     }
 
     fn mark(&mut self, rollups: &[Arc<Rollup>], now: Now) {
-        self.keeper.sent(rollups, now);
+        self.engine.sent(rollups, now);
         let data = rollups.iter().flat_map(|rollup| datum::of_rollup(rollup));
         self.waiters.push(WriteWaiter::Mark(data.map(|datum| key(&datum)).collect()));
     }

@@ -263,7 +263,7 @@ fn minutes(schedule: &Schedule, world: &World) -> Vec<String> {
         }
         let dropped = gateway.dropped
             + world.truth.dropped_before[index]
-            + gateway.daemon.as_ref().map_or(0, |daemon| daemon.keeper.counts().rollups_dropped);
+            + gateway.daemon.as_ref().map_or(0, |daemon| daemon.engine.counts().rollups_dropped);
         let dropped = usize::try_from(dropped).unwrap_or(usize::MAX);
         // A gateway without minutes of its own to send looks at the backlog only at its next start or takeover.
         if missing_minutes.len() > dropped * 4 && gateway.votes {

@@ -363,7 +363,7 @@ impl World {
                     self.with(to.gateway, |daemon, now| {
                         let retry_after = DISK_RETRY;
                         let found = daemon
-                            .keeper
+                            .engine
                             .unsent(until, limit)
                             .map_err(|what| SpoolError { what: what.to_string(), retry_after });
                         daemon.published(Published::Read(found), now);

@@ -15,7 +15,7 @@ use crate::domain::rollup::Rollup;
 use crate::domain::time::Stamp;
 use crate::publish::sink::Datum;
 
-/// A heartbeat says "could have voted and paged" of a minute that has just ended. Told any later it would be history, and
+/// A heartbeat says "could have voted and paged" of a minute that has just ended. Sent any later it would be history, and
 /// an alarm that waits for it would be calmed after the event.
 const HEARTBEAT_TTL: Duration = Duration::from_secs(180);
 
@@ -58,7 +58,7 @@ impl Piece {
     }
 }
 
-/// The data that were refused together and are not yet told apart.
+/// The data that were refused together and are not yet sorted out.
 #[derive(Debug, Default)]
 pub(super) struct Doubt {
     /// What is to be tried next, in this order.
@@ -97,7 +97,7 @@ impl Doubt {
         self.parts.push_front(part);
     }
 
-    /// CloudWatch took something: whoever it still refuses is bad.
+    /// CloudWatch took something: what it still refuses is bad.
     pub(super) fn taken(&mut self) {
         self.taken = true;
         self.refusals_in_row = 0;
@@ -127,7 +127,7 @@ impl Doubt {
         }
     }
 
-    /// Whether it is of no use to go on at once: everything that can be tried has been refused, or too much in a row.
+    /// Whether going on at once is pointless: everything that can be tried has been refused, or too much in a row.
     /// What is in doubt stays in doubt, in another order.
     pub(super) fn needs_rest(&mut self) -> bool {
         let exhausted = self.parts.is_empty() && !self.suspects.is_empty();

@@ -8,7 +8,6 @@ use proptest::prelude::*;
 
 use self::world::{Fault, START, World, key, rollup, unknown};
 use super::*;
-use crate::publish::datum;
 use crate::publish::sink::DatumValue;
 
 #[test]

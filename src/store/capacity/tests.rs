@@ -6,21 +6,21 @@ use super::*;
 use crate::domain::rollup::{Rollup, RttBin};
 use crate::domain::time::Now;
 use crate::store::database::Database;
-use crate::store::entry::Entry;
-use crate::store::fixture::{DAY, HOUR, KEEP, MAX_SIZE, NOW, rollup, view_changed, wide_rollup};
-use crate::store::pending::Pending;
+use crate::store::fixture::{DAY, HOUR, KEEP, MAX_SIZE, NOW, rollup, transition, wide_rollup};
+use crate::store::history::History;
+use crate::store::state::State;
 
 const ROWS: i64 = 3_000;
 
 /// What each of [`ROWS`] rows took in a file that was written minute by minute.
-fn measure(mut add: impl FnMut(&mut Pending, i64)) -> f64 {
+fn measure(mut add: impl FnMut(&mut History, i64)) -> f64 {
     let directory = tempfile::tempdir().unwrap();
     let mut database = Database::open(&directory.path().join("a.db"), KEEP, MAX_SIZE, NOW).unwrap();
     let empty = database.used();
     for start in (0..ROWS).step_by(60) {
-        let mut pending = Pending::default();
-        (start..start + 60).for_each(|row| add(&mut pending, row));
-        database.write(&pending, NOW).unwrap();
+        let mut history = History::default();
+        (start..start + 60).for_each(|row| add(&mut history, row));
+        database.write(&State::default(), &history, NOW).unwrap();
     }
     (database.used() - empty) as f64 / ROWS as f64
 }
@@ -35,21 +35,18 @@ fn assert_near(figure: u64, measured: f64) {
 
 #[test]
 fn the_rows_of_a_real_file_take_what_is_said() {
-    assert_near(SENT_BYTES, measure(|pending, n| _ = pending.rollup(rollup(n), true)));
+    assert_near(SENT_BYTES, measure(|history, n| _ = history.rollup(rollup(n), true)));
     let usual = |n| {
         let bins = (0..5).map(|bin| RttBin { mean: Duration::from_nanos(12_345_678 << bin), count: 10 });
         Arc::new(Rollup { rtt: bins.collect(), ..Rollup::clone(&rollup(n)) })
     };
-    assert_near(UNSENT_BYTES, measure(|pending, n| _ = pending.rollup(usual(n), false)));
-    assert_near(UNSENT_BYTES_MAX, measure(|pending, n| _ = pending.rollup(Arc::new(wide_rollup(n)), false)));
+    assert_near(UNSENT_BYTES, measure(|history, n| _ = history.rollup(usual(n), false)));
+    assert_near(UNSENT_BYTES_MAX, measure(|history, n| _ = history.rollup(Arc::new(wide_rollup(n)), false)));
 }
 
 #[test]
 fn a_transition_takes_no_more_than_is_said() {
-    let bytes = measure(|pending, _| {
-        let Some(Entry::Transition(transition)) = Entry::of(&view_changed()) else { panic!() };
-        pending.transition(*transition);
-    });
+    let bytes = measure(|history, _| _ = history.transition(transition()));
     assert!(bytes < TRANSITION_BYTES as f64, "{bytes}");
 }
 
@@ -59,13 +56,13 @@ fn an_hour_takes_what_is_said() {
     let mut database = Database::open(&directory.path().join("a.db"), 3650 * DAY, MAX_SIZE, NOW).unwrap();
     let empty = database.used();
     let hours = 3_000;
-    let mut pending = Pending::default();
-    (0..hours).for_each(|hour| _ = pending.sent(rollup(60 * (hour - 2 * hours))));
-    database.write(&pending, NOW).unwrap();
+    let mut history = History::default();
+    (0..hours).for_each(|hour| _ = history.sent(rollup(60 * (hour - 2 * hours))));
+    database.write(&State::default(), &history, NOW).unwrap();
     let mut now = NOW;
     for _ in 0..hours / 24 + 1 {
         now = Now { wall: NOW.wall, ..now.after(HOUR) };
-        database.write(&Pending::default(), now).unwrap();
+        database.write(&State::default(), &History::default(), now).unwrap();
     }
     assert_near(HOUR_BYTES, (database.used() - empty) as f64 / hours as f64);
 }

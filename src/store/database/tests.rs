@@ -1,15 +1,18 @@
 //! The file, without the thread.
 
+mod rows;
+
 use tempfile::TempDir;
 
 use super::*;
-use crate::domain::board::{Incident, TimelineEntry};
-use crate::domain::event::{SeenUp, Unheard};
-use crate::domain::names::{CheckId, CheckKind, End};
-use crate::domain::plan::{OwnEnd, RouteKey};
+use crate::domain::board::{Incident, TimelineChange, TimelineEntry};
+use crate::domain::event::Unheard;
+use crate::domain::names::{CheckKind, End};
+use crate::domain::plan::OwnEnd;
 use crate::domain::verdict::{AwsEvidence, Evidence, LocalEvidence, Verdict, View, Why};
 use crate::store::fixture::{DAY, HOUR, KEEP, MAX_SIZE, NOW, incident, rollup, row, sink, tunnel};
-use crate::store::mirror::{Change, Transition};
+use crate::store::history::TransitionBody;
+use crate::store::notice::Unreadable;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -36,21 +39,21 @@ fn state_is_remembered() {
     let check = CheckId { tunnel: tunnel(), kind: CheckKind::Inside };
     let elsewhere = OwnEnd { source_ip: "fd00::9".parse().unwrap(), interface: None };
     for own in [None, Some(elsewhere)] {
-        let mut earlier = Pending::default();
-        earlier.seen_up.insert(SeenUp::Local(check.clone(), key(own)));
-        database.write(&earlier, NOW).unwrap();
+        let mut earlier = State::default();
+        earlier.seen_up(SeenUp::Local(check.clone(), key(own)));
+        database.write(&earlier, &History::default(), NOW).unwrap();
     }
-    let mut pending = Pending::default();
-    pending.seen_up.extend(seen.clone());
-    pending.incident(incident(MINUTE), None);
-    pending.incident(incident(HOUR), Some(NOW.wall));
-    pending.incident(incident(2 * DAY), Some(NOW.wall));
-    database.write(&pending, NOW).unwrap();
+    let mut state = State::default();
+    seen.iter().for_each(|seen| state.seen_up(seen.clone()));
+    state.incident(incident(MINUTE), None);
+    state.incident(incident(HOUR), Some(NOW.wall));
+    state.incident(incident(2 * DAY), Some(NOW.wall));
+    database.write(&state, &History::default(), NOW).unwrap();
     drop(database);
 
     let database = Database::open(&directory.path().join("a.db"), KEEP, MAX_SIZE, NOW).unwrap();
     let Found { remembered, unreadable, .. } = database.found(NOW).unwrap();
-    assert_eq!(unreadable, [""; 0]);
+    assert_eq!(unreadable, []);
     let mut seen_up = remembered.seen_up;
     seen_up.sort();
     assert_eq!(seen_up, seen);
@@ -62,13 +65,13 @@ fn state_is_remembered() {
 #[test]
 fn an_incident_that_was_missed_is_no_opening() {
     let (_directory, mut database) = database();
-    let mut pending = Pending::default();
-    pending.incident(incident(HOUR), Some(NOW.wall));
+    let mut state = State::default();
+    state.incident(incident(HOUR), Some(NOW.wall));
     let what = TimelineChange::Missed;
     let timeline = vec![TimelineEntry { seq: 0, at: NOW.wall, what, repeats: 0 }];
     let missed = Incident { timeline, ..Incident::clone(&incident(2 * HOUR)) };
-    pending.incident(Arc::new(missed), Some(NOW.wall));
-    database.write(&pending, NOW).unwrap();
+    state.incident(Arc::new(missed), Some(NOW.wall));
+    database.write(&state, &History::default(), NOW).unwrap();
     let opened: Vec<_> = database.found(NOW).unwrap().remembered.openings;
     let ordinary = incident(HOUR).id.clone();
     assert_eq!(opened, [(ordinary.vpn, ordinary.kind, ordinary.opened)]);
@@ -83,18 +86,18 @@ fn what_our_end_saw_after_awss_view_was_lost_is_remembered() {
             End::Local => Evidence::Local(LocalEvidence::default()),
             End::Aws => Evidence::Aws(AwsEvidence::default()),
         };
-        let change = Change::View { end, from, view: View { verdict, since, evidence } };
-        Transition { tunnel: tunnel(), at: since.wall, change }
+        let body = TransitionBody::View { end, from, view: View { verdict, since, evidence } };
+        Transition { tunnel: tunnel(), at: since.wall, body }
     };
-    let mut pending = Pending::default();
+    let mut history = History::default();
     for transition in [
         change(End::Local, Verdict::Up, Verdict::Down, 50 * MINUTE),
         change(End::Aws, Verdict::Up, Verdict::Unknown(Why::Stale), 45 * MINUTE),
         change(End::Local, Verdict::Down, Verdict::Up, 20 * MINUTE),
     ] {
-        pending.transition(transition);
+        history.transition(transition);
     }
-    database.write(&pending, NOW).unwrap();
+    database.write(&State::default(), &history, NOW).unwrap();
     drop(database);
 
     let database = Database::open(&directory.path().join("a.db"), KEEP, MAX_SIZE, NOW).unwrap();
@@ -109,23 +112,26 @@ fn what_our_end_saw_after_awss_view_was_lost_is_remembered() {
 #[test]
 fn an_incident_that_cannot_be_read_is_named_and_left_in_the_file() {
     let (_directory, mut database) = database();
-    let mut pending = Pending::default();
-    pending.incident(incident(MINUTE), None);
-    database.write(&pending, NOW).unwrap();
+    let mut state = State::default();
+    state.incident(incident(MINUTE), None);
+    database.write(&state, &History::default(), NOW).unwrap();
     database.connection.execute("UPDATE incident SET body = '{}'", []).unwrap();
     let Found { remembered, unreadable, .. } = database.found(NOW).unwrap();
     assert_eq!((remembered.incidents.len(), unreadable.len()), (0, 1));
-    assert!(unreadable[0].contains("vpn-1/outage"), "{unreadable:?}");
+    assert!(
+        matches!(&unreadable[..], [Unreadable::Incident { id, .. }] if id.contains("vpn-1/outage")),
+        "{unreadable:?}"
+    );
 }
 
 #[test]
 fn a_rollup_is_read_back_as_it_was_until_it_is_sent() {
     let (_directory, mut database) = database();
-    let mut pending = Pending::default();
+    let mut history = History::default();
     for minute in 0..3 {
-        pending.rollup(rollup(minute), false);
+        history.rollup(rollup(minute), false);
     }
-    database.write(&pending, NOW).unwrap();
+    database.write(&State::default(), &history, NOW).unwrap();
     let until = rollup(1).minute;
     assert_eq!(
         database.unsent(until, 10).unwrap(),
@@ -134,9 +140,9 @@ fn a_rollup_is_read_back_as_it_was_until_it_is_sent() {
     );
     assert_eq!(database.unsent(rollup(9).minute, 1).unwrap(), [rollup(2)]);
 
-    let mut pending = Pending::default();
-    pending.sent(rollup(1));
-    database.write(&pending, NOW).unwrap();
+    let mut history = History::default();
+    history.sent(rollup(1));
+    database.write(&State::default(), &history, NOW).unwrap();
     assert_eq!(database.unsent(rollup(9).minute, 10).unwrap(), [rollup(2), rollup(0)]);
     assert_eq!(database.unsent_count().unwrap(), 2);
 }
@@ -144,23 +150,23 @@ fn a_rollup_is_read_back_as_it_was_until_it_is_sent() {
 #[test]
 fn what_was_sent_stays_sent_when_it_is_recorded_late_or_again() {
     let (_directory, mut database) = database();
-    let mut pending = Pending::default();
-    pending.sent(rollup(0));
-    database.write(&pending, NOW).unwrap();
-    let mut pending = Pending::default();
-    pending.rollup(rollup(0), false);
-    database.write(&pending, NOW).unwrap();
+    let mut history = History::default();
+    history.sent(rollup(0));
+    database.write(&State::default(), &history, NOW).unwrap();
+    let mut history = History::default();
+    history.rollup(rollup(0), false);
+    database.write(&State::default(), &history, NOW).unwrap();
     assert_eq!(database.unsent_count().unwrap(), 0);
 }
 
 #[test]
 fn the_two_parts_of_a_minute_that_a_restart_cut_are_sent_each() {
     let (_directory, mut database) = database();
-    let mut pending = Pending::default();
+    let mut history = History::default();
     let rest = Arc::new(Rollup { replies: 7, ..Rollup::clone(&rollup(0)) });
-    pending.rollup(rollup(0), true);
-    pending.rollup(Arc::clone(&rest), false);
-    database.write(&pending, NOW).unwrap();
+    history.rollup(rollup(0), true);
+    history.rollup(Arc::clone(&rest), false);
+    database.write(&State::default(), &history, NOW).unwrap();
     assert_eq!(database.unsent(NOW.wall, 10).unwrap(), [rest]);
 }
 
@@ -169,16 +175,16 @@ fn forgetting_removes_every_generation_and_a_row_committed_afterwards_stays() {
     let (_directory, mut database) = database();
     let incident = incident(MINUTE);
     let row = |generation| row(&incident, generation);
-    let mut pending = Pending::default();
-    pending.row(row(0));
-    pending.row(row(1));
-    database.write(&pending, NOW).unwrap();
+    let mut state = State::default();
+    state.row(row(0));
+    state.row(row(1));
+    database.write(&state, &History::default(), NOW).unwrap();
     assert_eq!(database.found(NOW).unwrap().ledger, [row(0), row(1)]);
 
-    let mut pending = Pending::default();
-    pending.row(row(1));
-    pending.forget(sink(), incident.id.clone());
-    pending.row(row(2));
-    database.write(&pending, NOW).unwrap();
+    let mut state = State::default();
+    state.row(row(1));
+    state.forget(&sink(), &incident.id);
+    state.row(row(2));
+    database.write(&state, &History::default(), NOW).unwrap();
     assert_eq!(database.found(NOW).unwrap().ledger, [row(2)]);
 }

@@ -8,8 +8,8 @@ use super::*;
 use crate::domain::time::Now;
 use crate::store::database::{Database, Found};
 use crate::store::fixture::{HOUR, KEEP, MAX_SIZE, NOW, incident, rollup, row, tunnel};
-use crate::store::mirror;
-use crate::store::pending::Pending;
+use crate::store::history::History;
+use crate::store::state::State;
 
 fn tables(connection: &Connection) -> Vec<String> {
     let mut statement =
@@ -128,13 +128,13 @@ fn use_as_version_1(path: &Path, minute: i64) {
     connection.execute(version_1::WRITE_SEEN_UP, params![tunnel, "aws", "", ""]).unwrap();
     let incident = incident(2 * HOUR);
     let opened = incident.id.opened.as_millis();
-    let body = mirror::write_incident(&incident).unwrap();
+    let body = serde_json::to_string(&*incident).unwrap();
     let settled: Option<i64> = None;
     connection
         .execute(version_1::WRITE_INCIDENT, params!["vpn-1", "outage", opened, "open", settled, body])
         .unwrap();
     for generation in [0, 1] {
-        let body = mirror::write_row(&row(&incident, generation)).unwrap();
+        let body = serde_json::to_string(&row(&incident, generation)).unwrap();
         let row = params!["incident_manager", "vpn-1", "outage", opened, generation, body];
         connection.execute(version_1::WRITE_LEDGER, row).unwrap();
     }
@@ -155,17 +155,18 @@ fn the_release_before_uses_a_file_of_this_one_and_this_one_goes_on_with_what_it_
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("bothends.db");
     let mut database = Database::open(&path, KEEP, MAX_SIZE, NOW).unwrap();
-    let mut pending = Pending::default();
-    pending.seen_up.insert(crate::domain::event::SeenUp::Aws(tunnel()));
-    pending.incident(incident(HOUR), None);
-    pending.row(row(&incident(HOUR), 0));
-    pending.rollup(rollup(0), false);
+    let mut state = State::default();
+    let mut history = History::default();
+    state.seen_up(crate::domain::event::SeenUp::Aws(tunnel()));
+    state.incident(incident(HOUR), None);
+    state.row(row(&incident(HOUR), 0));
+    history.rollup(rollup(0), false);
     let old = rollup(-10 * 24 * 60);
-    pending.sent(std::sync::Arc::clone(&old));
-    database.write(&pending, NOW).unwrap();
+    history.sent(std::sync::Arc::clone(&old));
+    database.write(&state, &history, NOW).unwrap();
     for hours in [1, 2, 3] {
         let now = NOW.after(hours * HOUR);
-        database.write(&Pending::default(), Now { wall: NOW.wall, ..now }).unwrap();
+        database.write(&State::default(), &History::default(), Now { wall: NOW.wall, ..now }).unwrap();
     }
     drop(database);
 
@@ -173,7 +174,7 @@ fn the_release_before_uses_a_file_of_this_one_and_this_one_goes_on_with_what_it_
 
     let database = Database::open(&path, KEEP, MAX_SIZE, NOW).unwrap();
     let Found { remembered, ledger, unreadable, damage: _ } = database.found(NOW).unwrap();
-    assert_eq!(unreadable, [""; 0]);
+    assert_eq!(unreadable, []);
     assert_eq!(remembered.incidents, [incident(2 * HOUR), incident(HOUR)]);
     assert_eq!(ledger.len(), 3);
     assert_eq!(database.unsent(NOW.wall + HOUR, 10).unwrap().len(), 2);
@@ -193,12 +194,13 @@ fn this_release_goes_on_with_a_file_of_version_1() {
     drop(connection);
     // Something for it to find.
     let mut database = Database::open(&path, KEEP, MAX_SIZE, NOW).unwrap();
-    let mut pending = Pending::default();
-    pending.seen_up.insert(crate::domain::event::SeenUp::Aws(tunnel()));
-    pending.incident(incident(HOUR), None);
-    pending.row(row(&incident(HOUR), 0));
-    pending.rollup(rollup(0), false);
-    database.write(&pending, NOW).unwrap();
+    let mut state = State::default();
+    let mut history = History::default();
+    state.seen_up(crate::domain::event::SeenUp::Aws(tunnel()));
+    state.incident(incident(HOUR), None);
+    state.row(row(&incident(HOUR), 0));
+    history.rollup(rollup(0), false);
+    database.write(&state, &history, NOW).unwrap();
     drop(database);
     let connection = Connection::open(&path).unwrap();
     connection.execute_batch(

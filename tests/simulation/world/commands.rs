@@ -203,7 +203,7 @@ impl World {
         let Some(daemon) = &mut gateway.daemon else { return };
         daemon.disk_busy = false;
         let waiters = std::mem::take(&mut daemon.waiters);
-        let done = if writable { daemon.keeper.commit(now) } else { Err("the disk is full".to_owned()) };
+        let done = if writable { daemon.engine.commit(now) } else { Err("the disk is full".to_owned()) };
         if done.is_ok() {
             self.truth.durable(to.gateway, self.at);
         } else {

@@ -170,7 +170,7 @@ impl World {
         for (taken, lacking) in &daemon.undurable {
             self.metrics.forgotten(*taken, lacking);
         }
-        self.truth.crashed(index, daemon.blind, daemon.keeper.counts().rollups_dropped, self.at);
+        self.truth.crashed(index, daemon.blind, daemon.engine.counts().rollups_dropped, self.at);
         if self.switches.power_cuts {
             let offset = gateway.clocks.offset;
             gateway.clocks = Clocks::booted_at(self.at, offset);

@@ -1,5 +1,7 @@
 //! What folding and forgetting keep, and what a wrong clock may cost.
 
+mod room;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -11,7 +13,8 @@ use crate::domain::names::TunnelId;
 use crate::domain::rollup::Rollup;
 use crate::store::database::Database;
 use crate::store::fixture::{DAY, KEEP, MAX_SIZE, NOW, incident, rollup, row, tunnel};
-use crate::store::pending::Pending;
+use crate::store::history::History;
+use crate::store::state::State;
 
 const DAY_MINUTES: i64 = 24 * 60;
 
@@ -22,8 +25,8 @@ fn database() -> (tempfile::TempDir, Database) {
 }
 
 /// Writes what waits, and lets the upkeep run.
-fn write(database: &mut Database, pending: Pending, now: Now) -> u64 {
-    database.write(&pending, now).unwrap()
+fn write(database: &mut Database, history: &History, now: Now) -> u64 {
+    database.write(&State::default(), history, now).unwrap()
 }
 
 fn ages(database: &Database, query: &str) -> Vec<i64> {
@@ -45,25 +48,25 @@ fn pass(database: &mut Database, hours: u32, mut wall: impl FnMut(Now) -> Stamp)
     (1..=hours)
         .map(|hour| {
             let now = NOW.after(HOUR * hour);
-            write(database, Pending::default(), Now { wall: wall(now), ..now })
+            write(database, &History::default(), Now { wall: wall(now), ..now })
         })
         .sum()
 }
 
-fn sent(minutes: impl IntoIterator<Item = i64>) -> Pending {
-    let mut pending = Pending::default();
+fn sent(minutes: impl IntoIterator<Item = i64>) -> History {
+    let mut history = History::default();
     for minute in minutes {
-        pending.sent(rollup(minute));
+        history.sent(rollup(minute));
     }
-    pending
+    history
 }
 
 #[test]
 fn minutes_become_hours_a_week_after_they_were_sent() {
     let (_directory, mut database) = database();
-    let mut pending = sent([-9 * DAY_MINUTES, -8 * DAY_MINUTES, -DAY_MINUTES]);
-    pending.rollup(rollup(-8 * DAY_MINUTES + 1), false);
-    write(&mut database, pending, NOW);
+    let mut history = sent([-9 * DAY_MINUTES, -8 * DAY_MINUTES, -DAY_MINUTES]);
+    history.rollup(rollup(-8 * DAY_MINUTES + 1), false);
+    write(&mut database, &history, NOW);
     pass(&mut database, 3, |now| now.wall);
     assert_eq!(minutes(&database), [-8 * DAY_MINUTES + 1, -DAY_MINUTES], "what waits is never folded");
     assert_eq!(hours(&database), [-9 * DAY_MINUTES, -8 * DAY_MINUTES]);
@@ -72,15 +75,16 @@ fn minutes_become_hours_a_week_after_they_were_sent() {
 #[test]
 fn what_is_too_old_goes_and_what_has_waited_in_vain_is_counted() {
     let (_directory, mut database) = database();
-    let mut pending = sent([-100 * DAY_MINUTES]);
-    pending.rollup(rollup(-100 * DAY_MINUTES + 30), false);
-    pending.rollup(rollup(-60 * DAY_MINUTES), false);
+    let mut history = sent([-100 * DAY_MINUTES]);
+    history.rollup(rollup(-100 * DAY_MINUTES + 30), false);
+    history.rollup(rollup(-60 * DAY_MINUTES), false);
+    let mut state = State::default();
     let (settled, on_board) = (incident(101 * DAY), incident(100 * DAY));
-    pending.incident(Arc::clone(&settled), Some(NOW.wall - 100 * DAY));
-    pending.incident(Arc::clone(&on_board), None);
-    pending.row(row(&settled, 0));
-    pending.row(row(&on_board, 0));
-    assert_eq!(write(&mut database, pending, NOW), 0, "nothing goes at the start");
+    state.incident(Arc::clone(&settled), Some(NOW.wall - 100 * DAY));
+    state.incident(Arc::clone(&on_board), None);
+    state.row(row(&settled, 0));
+    state.row(row(&on_board, 0));
+    assert_eq!(database.write(&state, &history, NOW), Ok(0), "nothing goes at the start");
     assert_eq!(pass(&mut database, 1, |now| now.wall), 1);
     assert_eq!(minutes(&database), [-60 * DAY_MINUTES]);
     let found = database.found(NOW).unwrap();
@@ -93,7 +97,7 @@ fn what_is_too_old_goes_and_what_has_waited_in_vain_is_counted() {
 #[test]
 fn a_clock_that_is_decades_ahead_costs_no_more_than_twice_the_time_that_it_is() {
     let (_directory, mut database) = database();
-    write(&mut database, sent((-30 * DAY_MINUTES..-29 * DAY_MINUTES).step_by(10)), NOW);
+    write(&mut database, &sent((-30 * DAY_MINUTES..-29 * DAY_MINUTES).step_by(10)), NOW);
     pass(&mut database, 3, |now| now.wall + 27_000 * DAY);
     let oldest = hours(&database).first().copied().or(minutes(&database).first().copied());
     assert_eq!(oldest, Some(-30 * DAY_MINUTES + 6 * 60));
@@ -104,15 +108,15 @@ fn a_clock_that_is_decades_ahead_costs_no_more_than_twice_the_time_that_it_is() 
 fn a_clock_that_says_2000_costs_nothing_and_what_it_stamped_goes_before_what_is_old() {
     let (_directory, mut database) = database();
     let old = -80 * DAY_MINUTES;
-    write(&mut database, sent([old, old + 1]), NOW);
+    write(&mut database, &sent([old, old + 1]), NOW);
     let in_2000 = Stamp::from_secs(946_684_800);
     pass(&mut database, 2, |_now| in_2000);
     assert_eq!(minutes(&database).len(), 2);
 
     let ago = (in_2000.as_millis() - NOW.wall.as_millis()) / 60_000;
-    let mut pending = sent((0..30).map(|minute| ago + minute));
-    pending.rollup(rollup(ago + 30), false);
-    write(&mut database, pending, Now { wall: in_2000, ..NOW.after(2 * HOUR) });
+    let mut history = sent((0..30).map(|minute| ago + minute));
+    history.rollup(rollup(ago + 30), false);
+    write(&mut database, &history, Now { wall: in_2000, ..NOW.after(2 * HOUR) });
     assert_eq!(minutes(&database).len(), 33, "it is kept while it may be true");
     pass(&mut database, 3, |now| now.wall);
     assert_eq!(
@@ -124,7 +128,7 @@ fn a_clock_that_says_2000_costs_nothing_and_what_it_stamped_goes_before_what_is_
 #[test]
 fn a_fold_takes_so_many_rows_at_a_time_and_goes_on_with_the_next_commit() {
     let (_directory, mut database) = database();
-    write(&mut database, sent((-10 * DAY_MINUTES..-9 * DAY_MINUTES).step_by(4)), NOW);
+    write(&mut database, &sent((-10 * DAY_MINUTES..-9 * DAY_MINUTES).step_by(4)), NOW);
     let transaction = database.connection.transaction().unwrap();
     let until = NOW.wall - FOLD_AFTER;
     assert!(!fold(&transaction, until, 20).unwrap());
@@ -141,11 +145,11 @@ fn a_fold_takes_so_many_rows_at_a_time_and_goes_on_with_the_next_commit() {
 #[test]
 fn settled_incidents_have_their_share_of_the_file_and_the_oldest_go() {
     let (_directory, mut database) = database();
-    let mut pending = Pending::default();
+    let mut state = State::default();
     for days in 1..=20 {
-        pending.incident(incident(days * DAY), Some(NOW.wall - days * DAY));
+        state.incident(incident(days * DAY), Some(NOW.wall - days * DAY));
     }
-    write(&mut database, pending, NOW);
+    database.write(&state, &History::default(), NOW).unwrap();
     let transaction = database.connection.transaction().unwrap();
     let bytes: i64 =
         transaction.query_row("SELECT max(octet_length(body)) FROM incident", [], |row| row.get(0)).unwrap();
@@ -182,7 +186,7 @@ proptest! {
         let mut truth: BTreeMap<String, i64> = BTreeMap::new();
         let mut waiting = std::collections::BTreeSet::new();
         let mut known = std::collections::BTreeSet::new();
-        let mut pending = Pending::default();
+        let mut history = History::default();
         for step in steps {
             match step {
                 Step::Write { minute, tunnel, lost, up, sent } => {
@@ -196,17 +200,17 @@ proptest! {
                     if !sent {
                         waiting.insert(rollup.clone());
                     }
-                    pending.rollup(Arc::new(rollup), sent);
+                    history.rollup(Arc::new(rollup), sent);
                 }
                 Step::Fold { until, rows } => {
-                    write(&mut database, std::mem::take(&mut pending), NOW);
+                    write(&mut database, &std::mem::take(&mut history), NOW);
                     let transaction = database.connection.transaction().unwrap();
                     fold(&transaction, rollup(until).minute, rows).unwrap();
                     transaction.commit().unwrap();
                 }
             }
         }
-        write(&mut database, pending, NOW);
+        write(&mut database, &history, NOW);
         let query = "SELECT outside_ip, sum(lost) FROM
             (SELECT tunnel, lost FROM hour UNION ALL SELECT tunnel, lost FROM rollup)
             JOIN tunnel ON tunnel.id = tunnel GROUP BY outside_ip";

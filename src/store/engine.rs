@@ -1,22 +1,22 @@
-//! The store without its thread: synchronous, and told the time, so that a simulation can run it.
+//! The store without its thread: synchronous, and given the time, so that a simulation can run it.
 //!
-//! What is recorded waits in memory until [`Keeper::handle_timeout`] is called at [`Keeper::poll_timeout`], or
-//! [`Keeper::commit`] at any time. Dropping a Keeper commits nothing: to the file it is a crash.
+//! What is recorded waits in memory until [`StoreEngine::handle_timeout`] is called at [`StoreEngine::poll_timeout`], or
+//! [`StoreEngine::commit`] at any time. Dropping an engine commits nothing: to the file it is a crash.
 
 use std::collections::VecDeque;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::allot::{Allotment, allot};
 use super::database::Database;
 use super::disk::{Disk, Opening};
-use super::entry::Entry;
-use super::held::Held;
+use super::history::{History, Transition, TransitionBody};
 use super::notice::StoreNotice;
 use super::open::OpenError;
 use super::pace::Pace;
-use super::pending::Pending;
-use crate::domain::board::IncidentId;
+use super::state::State;
+use crate::domain::board::{Incident, IncidentId};
 use crate::domain::event::Remembered;
 use crate::domain::fact::Fact;
 use crate::domain::names::SinkId;
@@ -30,8 +30,8 @@ use crate::settings::StoreSettings;
 /// That minutes are lost for want of room is said once a day: someone should look today, and not every minute.
 const WARN_EVERY: Duration = Duration::from_secs(24 * 3600);
 
-/// The first write comes so long after the start, so that by then all who want to know what outlived the last run have heard
-/// it: while a disk is slow nobody hears anything.
+/// The first write comes so long after the start that by then everything that asks what outlived the last run has its answer:
+/// while a disk is slow nothing is answered.
 const FIRST_WRITE_AFTER: Duration = Duration::from_secs(2);
 
 /// History that was lost since the start.
@@ -46,14 +46,13 @@ pub struct Counts {
 
 /// The store's whole logic: what is written when, what is read, and what is said of a disk that fails.
 #[derive(Debug)]
-pub struct Keeper {
+pub struct StoreEngine {
     disk: Disk,
-    /// What it is called in messages.
-    name: String,
+    path: PathBuf,
     /// Whether rollups wait to be sent.
     spool: bool,
-    held: Held,
-    pending: Pending,
+    state: State,
+    history: History,
     pace: Pace,
     counts: Counts,
     problem: Option<Problem>,
@@ -63,7 +62,7 @@ pub struct Keeper {
     now: Now,
 }
 
-impl Keeper {
+impl StoreEngine {
     /// Opens the file, or creates it (0600, and its directory 0700); blocks for as long as the disk takes. A disk that
     /// cannot be used is no error but a [`Self::problem`]: everything is kept in memory, and written once it can be. A
     /// damaged file is set aside, and a fresh one begun with what could be read of it.
@@ -81,11 +80,11 @@ impl Keeper {
     ///
     /// # Errors
     /// As [`Self::open`].
-    pub fn begin(settings: &StoreSettings, now: Now) -> Result<(Self, Remembered), OpenError> {
-        let (mut keeper, remembered) = Self::opened(settings, now, Disk::open_before_writing)?;
-        keeper.pace.state(now.mono);
-        keeper.pace.hold_until(now.mono + FIRST_WRITE_AFTER);
-        Ok((keeper, remembered))
+    pub fn start(settings: &StoreSettings, now: Now) -> Result<(Self, Remembered), OpenError> {
+        let (mut engine, remembered) = Self::opened(settings, now, Disk::open_before_writing)?;
+        engine.pace.state(now.mono);
+        engine.pace.hold_until(now.mono + FIRST_WRITE_AFTER);
+        Ok((engine, remembered))
     }
 
     fn opened(
@@ -95,13 +94,13 @@ impl Keeper {
     ) -> Result<(Self, Remembered), OpenError> {
         let mut notices = VecDeque::new();
         let (disk, opening) = open(settings, now, &mut notices)?;
-        let Opening { found, rescued, begun_anew, failure } = opening;
-        let mut keeper = Self {
+        let Opening { found, rescued, replaced, failure } = opening;
+        let mut engine = Self {
             disk,
-            name: format!("store {}", settings.path.display()),
+            path: settings.path.clone(),
             spool: settings.spool,
-            held: Held::of(&found),
-            pending: Pending::default(),
+            state: State::of(&found),
+            history: History::default(),
             pace: Pace::default(),
             counts: Counts::default(),
             problem: None,
@@ -109,85 +108,103 @@ impl Keeper {
             warned_of_room_at: None,
             now,
         };
-        for what in found.unreadable {
-            keeper.notices.push_back(StoreNotice::Warning(format!("{}: cannot read {what}", keeper.name)));
-        }
-        if begun_anew {
-            keeper.held.write_again(&mut keeper.pending);
+        engine.notices.extend(found.unreadable.into_iter().map(StoreNotice::Unreadable));
+        if replaced {
+            engine.state.write_again();
             for rollup in rescued {
-                keeper.take(Entry::Rollup(rollup), now);
+                engine.rollup(rollup);
             }
-            keeper.pace.state(now.mono);
+            engine.pace.state(now.mono);
         }
         if let Some(error) = failure {
-            keeper.fail(&error);
+            engine.fail(&error);
         }
-        Ok((keeper, found.remembered))
+        Ok((engine, found.remembered))
     }
 
     //--- what comes in
 
     /// Takes in what must outlive a restart, for a commit at once, and what is history, for a later one.
     pub fn record(&mut self, fact: &Fact, now: Now) {
-        if let Some(entry) = Entry::of(fact) {
-            self.take(entry, now);
+        match fact {
+            Fact::SeenUp(seen) => {
+                self.now = now;
+                self.state.seen_up(seen.clone());
+                self.pace.state(now.mono);
+            }
+            Fact::IncidentChanged { incident, change: _, at: _ } => self.incident(incident, None, now),
+            Fact::IncidentMissed { incident, at } | Fact::IncidentSettled { incident, at } => {
+                self.incident(incident, Some(at.wall), now);
+            }
+            Fact::ViewChanged { tunnel, end, from, view, at } => {
+                let body = TransitionBody::View { end: *end, from: *from, view: view.clone() };
+                self.transition(Transition { tunnel: tunnel.clone(), at: at.wall, body }, now);
+            }
+            Fact::AssessmentChanged { tunnel, from, to, local, aws, at } => {
+                let (local, aws) = (local.clone(), aws.clone());
+                let body = TransitionBody::Assessment { from: *from, to: *to, local, aws };
+                self.transition(Transition { tunnel: tunnel.clone(), at: at.wall, body }, now);
+            }
+            Fact::RollupReady(rollup) => {
+                self.now = now;
+                self.rollup(Arc::clone(rollup));
+            }
+            Fact::EchoEnded { .. }
+            | Fact::TicksSkipped { .. }
+            | Fact::Suspicion { .. }
+            | Fact::IncidentPending { .. }
+            | Fact::IncidentAverted { .. }
+            | Fact::EvidenceUnusable { .. }
+            | Fact::AddressHeld { .. }
+            | Fact::Resumed { .. }
+            | Fact::CouldVote { .. } => {}
         }
     }
 
-    pub(super) fn take(&mut self, entry: Entry, now: Now) {
+    fn incident(&mut self, incident: &Arc<Incident>, settled: Option<Stamp>, now: Now) {
         self.now = now;
-        match entry {
-            Entry::SeenUp(seen) => {
-                self.held.seen_up(seen.clone());
-                self.pending.seen_up.insert(seen);
-                self.pace.state(now.mono);
-            }
-            Entry::Incident { incident, settled } => {
-                self.held.incident(&incident, settled);
-                self.pending.incident(incident, settled);
-                self.pace.state(now.mono);
-            }
-            Entry::Transition(transition) => {
-                // A row of Downs goes on in the next run.
-                let down = transition.change.is_our_down();
-                self.counts.transitions_dropped += self.pending.transition(*transition);
-                if down {
-                    self.pace.soon(now.mono);
-                } else {
-                    self.pace.history(now.mono);
-                }
-            }
-            Entry::Rollup(rollup) => {
-                self.counts.rollups_dropped += self.pending.rollup(rollup, !self.spool);
-                self.pace.history(now.mono);
-            }
+        self.state.incident(Arc::clone(incident), settled);
+        self.pace.state(now.mono);
+    }
+
+    fn transition(&mut self, transition: Transition, now: Now) {
+        self.now = now;
+        // A row of Downs goes on in the next run.
+        if transition.body.is_our_down() {
+            self.pace.soon(now.mono);
+        } else {
+            self.pace.history(now.mono);
         }
+        self.counts.transitions_dropped += self.history.transition(transition);
+    }
+
+    fn rollup(&mut self, rollup: Arc<Rollup>) {
+        self.counts.rollups_dropped += self.history.rollup(rollup, !self.spool);
+        self.pace.history(self.now.mono);
     }
 
     /// Takes in a row of the ledger, in place of the one with the same sink, incident and generation, for a commit at once.
     pub fn commit_row(&mut self, row: LedgerRow, now: Now) {
-        self.held.row(row.clone());
-        self.pending.row(row);
+        self.state.row(row);
         self.pace.state(now.mono);
     }
 
     /// Takes in that an incident's rows of a sink are to go, for a commit at once.
     pub fn forget(&mut self, sink: &SinkId, incident: &IncidentId, now: Now) {
-        self.held.forget(sink, incident);
-        self.pending.forget(sink.clone(), incident.clone());
+        self.state.forget(sink, incident);
         self.pace.state(now.mono);
     }
 
     /// Takes in what sinks there are, for a commit at once: each row goes to the sink that goes on with it. What no sink goes on
     /// with is forgotten, and the newest row of each such incident returned. No sink may be at work meanwhile.
     pub fn allot(&mut self, sinks: &[SinkPlan], now: Now) -> Vec<LedgerRow> {
-        let Allotment { kept, left } = allot(self.held.rows(), sinks);
-        let moved: Vec<LedgerRow> = self.held.rows().filter(|row| !kept.contains(row)).cloned().collect();
+        let Allotment { kept, left } = allot(self.state.rows(), sinks);
+        let moved: Vec<LedgerRow> = self.state.rows().filter(|row| !kept.contains(row)).cloned().collect();
         for row in moved {
             self.forget(&row.sink, &row.incident, now);
         }
         for row in kept {
-            if !self.held.rows().any(|held| *held == row) {
+            if !self.state.rows().any(|known| *known == row) {
                 self.commit_row(row, now);
             }
         }
@@ -198,7 +215,7 @@ impl Keeper {
     /// at once.
     pub fn sent(&mut self, rollups: &[Arc<Rollup>], now: Now) {
         for rollup in rollups {
-            self.counts.rollups_dropped += self.pending.sent(Arc::clone(rollup));
+            self.counts.rollups_dropped += self.history.sent(Arc::clone(rollup));
         }
         self.pace.state(now.mono);
     }
@@ -221,14 +238,14 @@ impl Keeper {
     /// Commits everything that waits; when this returns it survives a power cut.
     ///
     /// # Errors
-    /// What is wrong with the disk, in an operator's words. Everything is kept, and tried again at [`Self::poll_timeout`].
+    /// What is wrong with the disk, for an operator. Everything is kept, and tried again at [`Self::poll_timeout`].
     pub fn commit(&mut self, now: Now) -> Result<(), String> {
         self.now = now;
-        let nothing_waits = self.pending.is_empty() && self.disk.is_open();
+        let nothing_waits = self.state.is_written() && self.history.is_empty() && self.disk.is_open();
         if nothing_waits && !self.disk.is_damaged() && self.problem.is_none() {
             return Ok(());
         }
-        let done = self.disk.write(&mut self.pending, &mut self.held, now, &mut self.notices);
+        let done = self.disk.write(&mut self.state, &mut self.history, now, &mut self.notices);
         let dropped = self.disk.take_dropped();
         self.dropped(dropped);
         self.counts.rollups_dropped += self.disk.take_lost();
@@ -255,14 +272,10 @@ impl Keeper {
 
     fn dropped(&mut self, rollups: u64) {
         self.counts.rollups_dropped += rollups;
-        let is_told = self.warned_of_room_at.is_some_and(|at| self.now.mono.since(at) < WARN_EVERY);
-        if rollups > 0 && !is_told {
+        let was_warned = self.warned_of_room_at.is_some_and(|at| self.now.mono.since(at) < WARN_EVERY);
+        if rollups > 0 && !was_warned {
             self.warned_of_room_at = Some(self.now.mono);
-            self.notices.push_back(StoreNotice::Warning(format!(
-                "{}: store full or retention exceeded ([store] max_size, keep): dropping the oldest unsent \
-                 metrics; bothends_rollups_dropped_total counts them",
-                self.name
-            )));
+            self.notices.push_back(StoreNotice::Full);
         }
     }
 
@@ -270,21 +283,19 @@ impl Keeper {
 
     /// Every row of a sink's ledger, committed or waiting.
     pub fn load(&self, sink: &SinkId) -> Vec<LedgerRow> {
-        self.held.ledger(sink)
+        self.state.rows().filter(|row| row.sink == *sink).cloned().collect()
     }
 
     /// Up to `limit` unsent rollups of minutes that began at `until` or before, newest first, committed or waiting.
     ///
     /// # Errors
-    /// What is wrong with the disk, in an operator's words.
+    /// What is wrong with the disk, for an operator.
     pub fn unsent(&mut self, until: Stamp, limit: usize) -> Result<Vec<Arc<Rollup>>, String> {
-        let sent = self.pending.rollups.values().filter(|sent| **sent).count();
+        let sent = self.history.rollups().filter(|(_, sent)| *sent).count();
         let stored = self.read(|database| database.unsent(until, limit.saturating_add(sent)))?;
-        let is_known =
-            |rollup: &Arc<Rollup>| self.pending.rollups.contains_key(&(rollup.minute, Arc::clone(rollup)));
-        let waiting = self.pending.rollups.iter().filter(|((minute, _), sent)| !**sent && *minute <= until);
-        let mut unsent: Vec<_> = waiting.map(|((_, rollup), _)| Arc::clone(rollup)).collect();
-        unsent.extend(stored.unwrap_or_default().into_iter().filter(|rollup| !is_known(rollup)));
+        let waiting = self.history.rollups().filter(|(rollup, sent)| !sent && rollup.minute <= until);
+        let mut unsent: Vec<_> = waiting.map(|(rollup, _)| Arc::clone(rollup)).collect();
+        unsent.extend(stored.unwrap_or_default().into_iter().filter(|rollup| !self.history.knows(rollup)));
         unsent.sort_by_key(|rollup| std::cmp::Reverse(rollup.minute));
         unsent.truncate(limit);
         Ok(unsent)
@@ -293,11 +304,11 @@ impl Keeper {
     /// How many rollups wait to be sent, committed or not.
     ///
     /// # Errors
-    /// What is wrong with the disk, in an operator's words.
+    /// What is wrong with the disk, for an operator.
     pub fn pending(&mut self) -> Result<u64, String> {
         let mut count = self.read(|database| database.unsent_count())?.unwrap_or(0);
         let waiting: Vec<_> =
-            self.pending.rollups.iter().map(|((_, rollup), sent)| (Arc::clone(rollup), *sent)).collect();
+            self.history.rollups().map(|(rollup, sent)| (Arc::clone(rollup), sent)).collect();
         for (rollup, sent) in waiting {
             let stored = self.read(|database| database.is_unsent(&rollup))?.unwrap_or(false);
             match (stored, sent) {
@@ -318,7 +329,7 @@ impl Keeper {
         found
     }
 
-    //--- what is told
+    //--- what is reported
 
     /// What was lost since the start.
     pub const fn counts(&self) -> Counts {
@@ -330,7 +341,12 @@ impl Keeper {
         self.problem.as_ref()
     }
 
-    /// The next thing that people are to be told.
+    /// Where the file is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The next notice for the operator.
     pub fn poll_notice(&mut self) -> Option<StoreNotice> {
         self.notices.pop_front()
     }

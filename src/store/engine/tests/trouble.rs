@@ -8,28 +8,28 @@ use rusqlite::Connection;
 
 use super::*;
 use crate::store::fixture::{on_disk, wide_rollup};
+use crate::store::history::ROLLUPS_MAX;
 use crate::store::open::{companions, keep_log};
-use crate::store::pending::ROLLUPS_MAX;
 
-fn notices(keeper: &mut Keeper) -> Vec<StoreNotice> {
-    std::iter::from_fn(|| keeper.poll_notice()).collect()
+fn notices(engine: &mut StoreEngine) -> Vec<StoreNotice> {
+    std::iter::from_fn(|| engine.poll_notice()).collect()
 }
 
 /// Fills a store with state and a good many minutes, of which the first 50 wait.
-fn filled(settings: &StoreSettings) -> Keeper {
-    let (mut keeper, _) = Keeper::open(settings, NOW).unwrap();
-    keeper.record(&seen_up(), NOW);
-    keeper.record(&opened(&incident(HOUR)), NOW);
-    keeper.commit_row(row(&incident(HOUR), 0), NOW);
+fn filled(settings: &StoreSettings) -> StoreEngine {
+    let (mut engine, _) = StoreEngine::open(settings, NOW).unwrap();
+    engine.record(&seen_up(), NOW);
+    engine.record(&opened(&incident(HOUR)), NOW);
+    engine.commit_row(row(&incident(HOUR), 0), NOW);
     for minute in 0..2000 {
         let rollup = Arc::new(wide_rollup(minute));
-        keeper.record(&Fact::RollupReady(Arc::clone(&rollup)), NOW);
+        engine.record(&Fact::RollupReady(Arc::clone(&rollup)), NOW);
         if minute >= 50 {
-            keeper.sent(&[rollup], NOW);
+            engine.sent(&[rollup], NOW);
         }
     }
-    keeper.commit(NOW).unwrap();
-    keeper
+    engine.commit(NOW).unwrap();
+    engine
 }
 
 /// The first page of a table or index.
@@ -67,9 +67,11 @@ fn set_aside(settings: &StoreSettings) -> Vec<PathBuf> {
     entries.filter(is_damaged).collect()
 }
 
-fn assert_says_once(keeper: &mut Keeper, what: &str) {
-    let notices = notices(keeper);
-    assert!(matches!(&notices[..], [StoreNotice::Error(text)] if text.contains(what)), "{notices:?}");
+fn assert_says_once(engine: &mut StoreEngine, what: &str) {
+    let notices = notices(engine);
+    let [notice] = &notices[..] else { panic!("{notices:?}") };
+    assert_eq!(notice.level(), log::Level::Error);
+    assert!(notice.text(engine.path()).contains(what), "{notice:?}");
 }
 
 #[test]
@@ -80,23 +82,23 @@ fn a_file_found_damaged_at_the_start_is_set_aside_and_what_can_be_read_of_it_goe
     spoil_page(&settings.path, root_of(&settings.path, "incident"));
     let damaged = fs::read(&settings.path).unwrap();
 
-    let (mut keeper, remembered) = Keeper::open(&settings, NOW).unwrap();
+    let (mut engine, remembered) = StoreEngine::open(&settings, NOW).unwrap();
     assert_eq!((remembered.seen_up.len(), remembered.incidents.len()), (1, 0));
-    assert_eq!(keeper.load(&sink()), [row(&incident(HOUR), 0)]);
-    assert_eq!(keeper.pending().unwrap(), 50, "what waits is rescued, and what was sent is not sent again");
-    assert_eq!(keeper.problem(), None);
-    keeper.handle_timeout(NOW).unwrap();
-    assert_says_once(&mut keeper, "bothends.db.damaged-2027-01-15T08-00-00Z");
-    drop(keeper);
+    assert_eq!(engine.load(&sink()), [row(&incident(HOUR), 0)]);
+    assert_eq!(engine.pending().unwrap(), 50, "what waits is rescued, and what was sent is not sent again");
+    assert_eq!(engine.problem(), None);
+    engine.handle_timeout(NOW).unwrap();
+    assert_says_once(&mut engine, "bothends.db.damaged-2027-01-15T08-00-00Z");
+    drop(engine);
     assert_eq!(
         set_aside(&settings).iter().map(|path| fs::read(path).unwrap()).collect::<Vec<_>>(),
         [damaged]
     );
 
-    let (mut keeper, remembered) = Keeper::open(&settings, NOW).unwrap();
+    let (mut engine, remembered) = StoreEngine::open(&settings, NOW).unwrap();
     assert_eq!(remembered.seen_up.len(), 1);
-    assert_eq!((keeper.load(&sink()).len(), keeper.pending().unwrap()), (1, 50));
-    assert_eq!(notices(&mut keeper), []);
+    assert_eq!((engine.load(&sink()).len(), engine.pending().unwrap()), (1, 50));
+    assert_eq!(notices(&mut engine), []);
 }
 
 #[test]
@@ -115,13 +117,13 @@ fn a_file_that_lost_its_header_or_its_end_is_set_aside() {
         let settings = settings(directory.path());
         drop(filled(&settings));
         spoil(&settings.path);
-        let (mut keeper, _) = Keeper::open(&settings, NOW).unwrap();
-        keeper.record(&opened(&incident(HOUR)), NOW);
-        keeper.commit(NOW).unwrap();
-        assert_says_once(&mut keeper, "is kept as");
+        let (mut engine, _) = StoreEngine::open(&settings, NOW).unwrap();
+        engine.record(&opened(&incident(HOUR)), NOW);
+        engine.commit(NOW).unwrap();
+        assert_says_once(&mut engine, "is kept as");
         assert!(!set_aside(&settings).is_empty(), "{n}");
-        drop(keeper);
-        assert_eq!(Keeper::open(&settings, NOW).unwrap().1.incidents, [incident(HOUR)]);
+        drop(engine);
+        assert_eq!(StoreEngine::open(&settings, NOW).unwrap().1.incidents, [incident(HOUR)]);
     }
 }
 
@@ -130,19 +132,19 @@ fn damage_that_is_found_while_running_costs_no_state() {
     let directory = tempfile::tempdir().unwrap();
     let settings = settings(directory.path());
     drop(filled(&settings));
-    let (mut keeper, _) = Keeper::open(&settings, NOW).unwrap();
+    let (mut engine, _) = StoreEngine::open(&settings, NOW).unwrap();
     for name in ["incident", "ledger", "rollup", "rollup_unsent", "seen_up", "tunnel"] {
         spoil_page(&settings.path, root_of(&settings.path, name));
     }
-    keeper.record(&Fact::RollupReady(rollup(9000)), NOW);
-    keeper.commit_row(row(&incident(2 * HOUR), 0), NOW);
-    keeper.commit(NOW).unwrap();
-    assert_eq!(keeper.problem(), None);
-    assert_says_once(&mut keeper, "is kept as");
-    drop(keeper);
-    let (mut keeper, remembered) = Keeper::open(&settings, NOW).unwrap();
+    engine.record(&Fact::RollupReady(rollup(9000)), NOW);
+    engine.commit_row(row(&incident(2 * HOUR), 0), NOW);
+    engine.commit(NOW).unwrap();
+    assert_eq!(engine.problem(), None);
+    assert_says_once(&mut engine, "is kept as");
+    drop(engine);
+    let (mut engine, remembered) = StoreEngine::open(&settings, NOW).unwrap();
     assert_eq!((remembered.incidents.len(), remembered.seen_up.len()), (1, 1));
-    assert_eq!((keeper.load(&sink()).len(), keeper.pending().unwrap()), (2, 1));
+    assert_eq!((engine.load(&sink()).len(), engine.pending().unwrap()), (2, 1));
 }
 
 #[test]
@@ -150,23 +152,23 @@ fn minutes_that_a_rescue_cannot_save_are_counted_and_told() {
     let directory = tempfile::tempdir().unwrap();
     let settings = settings(directory.path());
     let beyond = 1_000;
-    let (mut keeper, _) = Keeper::open(&settings, NOW).unwrap();
+    let (mut engine, _) = StoreEngine::open(&settings, NOW).unwrap();
     for minute in 0..i64::try_from(ROLLUPS_MAX).unwrap() + beyond {
-        keeper.record(&Fact::RollupReady(rollup(minute)), NOW);
+        engine.record(&Fact::RollupReady(rollup(minute)), NOW);
         if minute == beyond {
-            keeper.commit(NOW).unwrap();
+            engine.commit(NOW).unwrap();
         }
     }
-    keeper.commit(NOW).unwrap();
-    assert_eq!(keeper.counts().rollups_dropped, 0);
-    drop(keeper);
+    engine.commit(NOW).unwrap();
+    assert_eq!(engine.counts().rollups_dropped, 0);
+    drop(engine);
     spoil_page(&settings.path, root_of(&settings.path, "incident"));
 
-    let (mut keeper, _) = Keeper::open(&settings, NOW).unwrap();
-    keeper.handle_timeout(NOW).unwrap();
-    assert_eq!(keeper.pending().unwrap(), u64::try_from(ROLLUPS_MAX).unwrap());
-    assert_eq!(keeper.counts().rollups_dropped, 1_000);
-    assert_says_once(&mut keeper, "; 1000 unsent one-minute rollups for CloudWatch are lost: check the disk");
+    let (mut engine, _) = StoreEngine::open(&settings, NOW).unwrap();
+    engine.handle_timeout(NOW).unwrap();
+    assert_eq!(engine.pending().unwrap(), u64::try_from(ROLLUPS_MAX).unwrap());
+    assert_eq!(engine.counts().rollups_dropped, 1_000);
+    assert_says_once(&mut engine, "; 1000 unsent one-minute rollups for CloudWatch are lost: check the disk");
 }
 
 #[test]
@@ -175,14 +177,14 @@ fn minutes_behind_a_damaged_row_are_counted_by_the_index() {
     let settings = settings(directory.path());
     drop(filled(&settings));
     spoil_page(&settings.path, root_of(&settings.path, "rollup"));
-    let (mut keeper, _) = Keeper::open(&settings, NOW).unwrap();
-    keeper.record(&opened(&incident(HOUR)), NOW);
-    drop(keeper.pending());
-    drop(keeper.unsent(rollup(9000).minute, 100));
-    keeper.handle_timeout(NOW).unwrap();
-    assert_eq!(keeper.pending().unwrap(), 0);
-    assert_eq!(keeper.counts().rollups_dropped, 50);
-    assert_says_once(&mut keeper, "; 50 unsent one-minute rollups for CloudWatch are lost");
+    let (mut engine, _) = StoreEngine::open(&settings, NOW).unwrap();
+    engine.record(&opened(&incident(HOUR)), NOW);
+    drop(engine.pending());
+    drop(engine.unsent(rollup(9000).minute, 100));
+    engine.handle_timeout(NOW).unwrap();
+    assert_eq!(engine.pending().unwrap(), 0);
+    assert_eq!(engine.counts().rollups_dropped, 50);
+    assert_says_once(&mut engine, "; 50 unsent one-minute rollups for CloudWatch are lost");
 }
 
 #[test]
@@ -191,8 +193,8 @@ fn that_it_is_not_known_how_many_minutes_were_lost_is_told() {
     let settings = settings(directory.path());
     drop(filled(&settings));
     fs::write(&settings.path, vec![0; 8192]).unwrap();
-    let (mut keeper, _) = Keeper::open(&settings, NOW).unwrap();
-    assert_says_once(&mut keeper, "; unsent metrics for CloudWatch are lost, how many is not known");
+    let (mut engine, _) = StoreEngine::open(&settings, NOW).unwrap();
+    assert_says_once(&mut engine, "; unsent metrics for CloudWatch are lost, how many is not known");
 }
 
 #[test]
@@ -200,13 +202,13 @@ fn damage_that_reading_finds_is_dealt_with_at_once() {
     let directory = tempfile::tempdir().unwrap();
     let settings = settings(directory.path());
     drop(filled(&settings));
-    let (mut keeper, _) = Keeper::open(&settings, NOW).unwrap();
+    let (mut engine, _) = StoreEngine::open(&settings, NOW).unwrap();
     spoil_page(&settings.path, root_of(&settings.path, "rollup_unsent"));
-    assert!(keeper.unsent(rollup(9000).minute, 100).is_err());
-    assert!(keeper.poll_timeout().is_some_and(|at| at <= NOW.mono));
-    keeper.handle_timeout(NOW).unwrap();
-    assert_says_once(&mut keeper, "is kept as");
-    assert_eq!(keeper.unsent(rollup(9000).minute, 100).unwrap().len(), 50, "they were rescued");
+    assert!(engine.unsent(rollup(9000).minute, 100).is_err());
+    assert!(engine.poll_timeout().is_some_and(|at| at <= NOW.mono));
+    engine.handle_timeout(NOW).unwrap();
+    assert_says_once(&mut engine, "is kept as");
+    assert_eq!(engine.unsent(rollup(9000).minute, 100).unwrap().len(), 50, "they were rescued");
 }
 
 #[test]
@@ -214,22 +216,22 @@ fn a_disk_that_damages_everything_is_not_filled_up_with_damaged_files() {
     let directory = tempfile::tempdir().unwrap();
     let settings = settings(directory.path());
     drop(filled(&settings));
-    let (mut keeper, _) = Keeper::open(&settings, NOW).unwrap();
-    let damage = |keeper: &mut Keeper, now| {
+    let (mut engine, _) = StoreEngine::open(&settings, NOW).unwrap();
+    let damage = |engine: &mut StoreEngine, now| {
         spoil_page(&settings.path, root_of(&settings.path, "incident"));
-        keeper.disk.read(Database::forget_pages).unwrap();
-        keeper.record(&opened(&incident(HOUR)), now);
-        keeper.commit(now)
+        engine.disk.read(Database::forget_pages).unwrap();
+        engine.record(&opened(&incident(HOUR)), now);
+        engine.commit(now)
     };
-    damage(&mut keeper, NOW).unwrap();
+    damage(&mut engine, NOW).unwrap();
     let soon = NOW.after(60 * SECOND);
-    assert!(damage(&mut keeper, soon).is_err());
+    assert!(damage(&mut engine, soon).is_err());
     assert_eq!(set_aside(&settings).len(), 1);
-    assert!(keeper.problem().unwrap().text.contains("second time within an hour"));
+    assert!(engine.problem().unwrap().text.contains("second time within an hour"));
     let later = NOW.after(2 * HOUR);
-    assert!(keeper.poll_timeout().is_some_and(|at| at <= later.mono), "it is tried again");
-    keeper.handle_timeout(later).unwrap();
-    assert_eq!((keeper.problem(), set_aside(&settings).len()), (None, 2));
+    assert!(engine.poll_timeout().is_some_and(|at| at <= later.mono), "it is tried again");
+    engine.handle_timeout(later).unwrap();
+    assert_eq!((engine.problem(), set_aside(&settings).len()), (None, 2));
 }
 
 #[test]
@@ -238,26 +240,26 @@ fn what_could_not_be_written_from_the_start_on_is_written_once_it_can_be() {
     let settings = settings(directory.path());
     let parent = settings.path.parent().unwrap();
     fs::write(parent, "in the way").unwrap();
-    let (mut keeper, _) = Keeper::open(&settings, NOW).unwrap();
-    let problem = keeper.problem().unwrap().text.clone();
+    let (mut engine, _) = StoreEngine::open(&settings, NOW).unwrap();
+    let problem = engine.problem().unwrap().text.clone();
     assert!(problem.contains("go on from memory"), "{problem}");
-    keeper.record(&opened(&incident(HOUR)), NOW);
-    keeper.commit_row(row(&incident(HOUR), 0), NOW);
-    keeper.record(&Fact::RollupReady(rollup(0)), NOW);
-    assert!(keeper.commit(NOW).is_err());
-    assert_eq!(keeper.load(&sink()), [row(&incident(HOUR), 0)]);
-    assert_eq!(keeper.unsent(NOW.wall, 10).unwrap(), [rollup(0)]);
-    assert_eq!(keeper.problem().unwrap().text, problem, "it is told once");
+    engine.record(&opened(&incident(HOUR)), NOW);
+    engine.commit_row(row(&incident(HOUR), 0), NOW);
+    engine.record(&Fact::RollupReady(rollup(0)), NOW);
+    assert!(engine.commit(NOW).is_err());
+    assert_eq!(engine.load(&sink()), [row(&incident(HOUR), 0)]);
+    assert_eq!(engine.unsent(NOW.wall, 10).unwrap(), [rollup(0)]);
+    assert_eq!(engine.problem().unwrap().text, problem, "it is told once");
 
     fs::remove_file(parent).unwrap();
     let later = NOW.after(30 * SECOND);
-    assert_eq!(keeper.poll_timeout(), Some(later.mono));
-    keeper.handle_timeout(later).unwrap();
-    assert_eq!(keeper.problem(), None);
-    assert_eq!(notices(&mut keeper), []);
-    drop(keeper);
-    let (mut keeper, remembered) = Keeper::open(&settings, NOW).unwrap();
-    assert_eq!((remembered.incidents, keeper.pending().unwrap()), (vec![incident(HOUR)], 1));
+    assert_eq!(engine.poll_timeout(), Some(later.mono));
+    engine.handle_timeout(later).unwrap();
+    assert_eq!(engine.problem(), None);
+    assert_eq!(notices(&mut engine), []);
+    drop(engine);
+    let (mut engine, remembered) = StoreEngine::open(&settings, NOW).unwrap();
+    assert_eq!((remembered.incidents, engine.pending().unwrap()), (vec![incident(HOUR)], 1));
 }
 
 #[test]
@@ -269,30 +271,30 @@ fn what_a_file_holds_that_is_opened_late_is_joined_with_what_is_in_memory() {
     let away = directory.path().join("away");
     fs::rename(parent, &away).unwrap();
     fs::write(parent, "in the way").unwrap();
-    let (mut keeper, remembered) = Keeper::open(&settings, NOW).unwrap();
+    let (mut engine, remembered) = StoreEngine::open(&settings, NOW).unwrap();
     assert_eq!(remembered, Remembered::default());
-    keeper.record(&opened(&incident(SECOND)), NOW);
-    keeper.commit_row(row(&incident(SECOND), 0), NOW);
+    engine.record(&opened(&incident(SECOND)), NOW);
+    engine.commit_row(row(&incident(SECOND), 0), NOW);
 
     fs::remove_file(parent).unwrap();
     fs::rename(&away, parent).unwrap();
     let later = NOW.after(60 * SECOND);
-    keeper.commit(later).unwrap();
-    let notices = notices(&mut keeper);
+    engine.commit(later).unwrap();
+    let notices = notices(&mut engine);
     assert!(
-        matches!(&notices[..], [StoreNotice::Warning(text)] if text.contains("has vpn-1/outage/")),
+        matches!(&notices[..], [notice @ StoreNotice::OpenTwice(_)] if notice.text(engine.path()).contains("has vpn-1/outage/")),
         "{notices:?}"
     );
     let rows = [row(&incident(HOUR), 0), row(&incident(SECOND), 0)];
-    assert_eq!(keeper.load(&sink()), rows);
+    assert_eq!(engine.load(&sink()), rows);
     // Should the file be lost, the memory has it all.
     fs::remove_file(&settings.path).unwrap();
-    keeper.commit_row(row(&incident(SECOND), 0), later);
-    keeper.commit(later).unwrap();
-    drop(keeper);
-    let (keeper, remembered) = Keeper::open(&settings, later).unwrap();
+    engine.commit_row(row(&incident(SECOND), 0), later);
+    engine.commit(later).unwrap();
+    drop(engine);
+    let (engine, remembered) = StoreEngine::open(&settings, later).unwrap();
     assert_eq!((remembered.incidents, remembered.seen_up.len()), (vec![incident(SECOND)], 1));
-    assert_eq!(keeper.load(&sink()), rows);
+    assert_eq!(engine.load(&sink()), rows);
 }
 
 #[test]
@@ -304,16 +306,18 @@ fn of_a_file_that_is_opened_late_no_second_incident_of_a_kind_is_open() {
     let away = directory.path().join("away");
     fs::rename(parent, &away).unwrap();
     fs::write(parent, "in the way").unwrap();
-    let (mut keeper, _) = Keeper::open(&settings, NOW).unwrap();
-    keeper.record(&opened(&incident(SECOND)), NOW);
+    let (mut engine, _) = StoreEngine::open(&settings, NOW).unwrap();
+    engine.record(&opened(&incident(SECOND)), NOW);
     fs::remove_file(parent).unwrap();
     fs::rename(&away, parent).unwrap();
-    keeper.commit(NOW).unwrap();
+    engine.commit(NOW).unwrap();
     let what = "while another incident of this kind is open; it is";
-    let second = |notice: &&StoreNotice| matches!(notice, StoreNotice::Warning(text) if text.contains(what));
-    assert_eq!(notices(&mut keeper).iter().filter(second).count(), 1);
-    drop(keeper);
-    let (_, remembered) = Keeper::open(&settings, NOW).unwrap();
+    let path = settings.path.clone();
+    let second =
+        |notice: &&StoreNotice| notice.level() == log::Level::Warn && notice.text(&path).contains(what);
+    assert_eq!(notices(&mut engine).iter().filter(second).count(), 1);
+    drop(engine);
+    let (_, remembered) = StoreEngine::open(&settings, NOW).unwrap();
     assert_eq!(remembered.incidents, [incident(SECOND)]);
 }
 
@@ -323,25 +327,25 @@ fn a_store_that_has_nothing_to_write_is_well_again_when_the_disk_is() {
     let settings = settings(directory.path());
     let parent = settings.path.parent().unwrap();
     fs::write(parent, "in the way").unwrap();
-    let (mut keeper, _) = Keeper::open(&settings, NOW).unwrap();
+    let (mut engine, _) = StoreEngine::open(&settings, NOW).unwrap();
     fs::remove_file(parent).unwrap();
-    keeper.handle_timeout(NOW.after(60 * SECOND)).unwrap();
-    assert_eq!((keeper.problem(), keeper.poll_timeout()), (None, None));
+    engine.handle_timeout(NOW.after(60 * SECOND)).unwrap();
+    assert_eq!((engine.problem(), engine.poll_timeout()), (None, None));
 }
 
 #[test]
 fn a_file_that_is_removed_while_it_is_used_is_written_anew() {
     let directory = tempfile::tempdir().unwrap();
     let settings = settings(directory.path());
-    let mut keeper = filled(&settings);
+    let mut engine = filled(&settings);
     fs::remove_file(&settings.path).unwrap();
-    keeper.record(&Fact::RollupReady(rollup(9000)), NOW);
-    keeper.commit(NOW).unwrap();
-    assert_says_once(&mut keeper, "was removed");
-    drop(keeper);
-    let (keeper, remembered) = Keeper::open(&settings, NOW).unwrap();
+    engine.record(&Fact::RollupReady(rollup(9000)), NOW);
+    engine.commit(NOW).unwrap();
+    assert_says_once(&mut engine, "was removed");
+    drop(engine);
+    let (engine, remembered) = StoreEngine::open(&settings, NOW).unwrap();
     assert_eq!((remembered.incidents.len(), remembered.seen_up.len()), (1, 1));
-    assert_eq!(keeper.load(&sink()).len(), 1);
+    assert_eq!(engine.load(&sink()).len(), 1);
 }
 
 #[test]
@@ -355,14 +359,14 @@ fn a_log_that_is_removed_or_replaced_while_it_is_used_costs_nothing() {
     for spoil in [remove, replace] {
         let directory = tempfile::tempdir().unwrap();
         let settings = settings(directory.path());
-        let mut keeper = filled(&settings);
-        keeper.record(&seen_up(), NOW);
-        keeper.commit(NOW).unwrap();
+        let mut engine = filled(&settings);
+        engine.record(&seen_up(), NOW);
+        engine.commit(NOW).unwrap();
         spoil(&companions(&settings.path)[0]);
-        keeper.commit_row(row(&incident(HOUR), 1), NOW);
-        keeper.commit(NOW).unwrap();
-        assert_says_once(&mut keeper, "its log (-wal) was removed or replaced");
-        assert_eq!(keeper.problem(), None);
+        engine.commit_row(row(&incident(HOUR), 1), NOW);
+        engine.commit(NOW).unwrap();
+        assert_says_once(&mut engine, "its log (-wal) was removed or replaced");
+        assert_eq!(engine.problem(), None);
         // As a crash leaves it.
         let left = on_disk(&settings.path);
         let count = |table: &str| -> i64 {
@@ -376,20 +380,20 @@ fn a_log_that_is_removed_or_replaced_while_it_is_used_costs_nothing() {
 fn a_log_that_is_cut_short_while_it_is_used_costs_no_state() {
     let directory = tempfile::tempdir().unwrap();
     let settings = settings(directory.path());
-    let mut keeper = filled(&settings);
+    let mut engine = filled(&settings);
     let [log, _] = companions(&settings.path);
     fs::OpenOptions::new().write(true).open(&log).unwrap().set_len(0).unwrap();
-    keeper.commit_row(row(&incident(HOUR), 1), NOW);
-    keeper.commit(NOW).unwrap();
-    assert_says_once(&mut keeper, "its log (-wal) was cut short");
-    assert_eq!((keeper.problem(), set_aside(&settings).len()), (None, 1));
+    engine.commit_row(row(&incident(HOUR), 1), NOW);
+    engine.commit(NOW).unwrap();
+    assert_says_once(&mut engine, "its log (-wal) was cut short");
+    assert_eq!((engine.problem(), set_aside(&settings).len()), (None, 1));
     let left = on_disk(&settings.path);
     let ledger: i64 = left.query_row("SELECT count(*) FROM ledger", [], |row| row.get(0)).unwrap();
     assert_eq!(ledger, 2);
-    drop(keeper);
-    let (keeper, remembered) = Keeper::open(&settings, NOW).unwrap();
+    drop(engine);
+    let (engine, remembered) = StoreEngine::open(&settings, NOW).unwrap();
     assert_eq!((remembered.incidents.len(), remembered.seen_up.len()), (1, 1));
-    assert_eq!(keeper.load(&sink()).len(), 2);
+    assert_eq!(engine.load(&sink()).len(), 2);
 }
 
 #[test]
@@ -407,7 +411,7 @@ fn a_file_of_a_later_release_but_one_is_left_as_it_is_to_the_byte_even_if_only_i
     let read = || (fs::read(&settings.path).unwrap(), fs::read(&log).unwrap());
     let before = read();
     assert!(!before.1.is_empty());
-    assert!(Keeper::open(&settings, NOW).unwrap_err().is_misconfigured());
+    assert!(StoreEngine::open(&settings, NOW).unwrap_err().is_misconfigured());
     assert_eq!(read(), before);
 
     Connection::open(&settings.path)
@@ -415,7 +419,7 @@ fn a_file_of_a_later_release_but_one_is_left_as_it_is_to_the_byte_even_if_only_i
         .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_row| Ok(()))
         .unwrap();
     let before = fs::read(&settings.path).unwrap();
-    assert!(Keeper::open(&settings, NOW).unwrap_err().is_misconfigured());
+    assert!(StoreEngine::open(&settings, NOW).unwrap_err().is_misconfigured());
     assert_eq!(fs::read(&settings.path).unwrap(), before);
     assert_eq!(
         fs::read_dir(settings.path.parent().unwrap()).unwrap().count(),
@@ -429,15 +433,15 @@ fn nobody_else_gets_at_a_file_that_is_used_and_there_is_no_shared_memory_to_lose
     let directory = tempfile::tempdir().unwrap();
     let settings = settings(directory.path());
     let [_, shared_memory] = companions(&settings.path);
-    let mut keeper = filled(&settings);
+    let mut engine = filled(&settings);
     assert!(!shared_memory.exists());
     let other = Connection::open(&settings.path).unwrap();
     other.busy_timeout(Duration::ZERO).unwrap();
     let refused = other.query_row("SELECT count(*) FROM incident", [], |_row| Ok(())).unwrap_err();
     assert_eq!(refused.sqlite_error_code(), Some(rusqlite::ErrorCode::DatabaseBusy));
     assert!(!shared_memory.exists());
-    keeper.record(&opened(&incident(SECOND)), NOW);
-    keeper.commit(NOW).unwrap();
+    engine.record(&opened(&incident(SECOND)), NOW);
+    engine.commit(NOW).unwrap();
 }
 
 #[test]
@@ -452,15 +456,15 @@ fn what_a_process_with_shared_memory_left_is_read_and_nothing_of_it_is_mapped() 
     let [log, shared_memory] = companions(&settings.path);
     assert!(fs::metadata(log).unwrap().len() > 0 && fs::metadata(&shared_memory).unwrap().len() > 0);
 
-    let (mut keeper, remembered) = Keeper::open(&settings, NOW).unwrap();
+    let (mut engine, remembered) = StoreEngine::open(&settings, NOW).unwrap();
     assert_eq!((remembered.incidents.len(), remembered.seen_up.len()), (1, 0), "the log was read");
     // Who has mapped it dies of this.
     fs::OpenOptions::new().write(true).open(&shared_memory).unwrap().set_len(0).unwrap();
-    keeper.record(&seen_up(), NOW);
-    keeper.commit(NOW).unwrap();
-    assert_eq!(keeper.unsent(rollup(9000).minute, 100).unwrap().len(), 50);
-    drop(keeper);
-    assert_eq!(Keeper::open(&settings, NOW).unwrap().1.seen_up.len(), 1);
+    engine.record(&seen_up(), NOW);
+    engine.commit(NOW).unwrap();
+    assert_eq!(engine.unsent(rollup(9000).minute, 100).unwrap().len(), 50);
+    drop(engine);
+    assert_eq!(StoreEngine::open(&settings, NOW).unwrap().1.seen_up.len(), 1);
 }
 
 #[test]
@@ -471,18 +475,18 @@ fn what_another_process_has_open_is_read_and_is_written_once_it_is_closed_there(
     let other = Connection::open(&settings.path).unwrap();
     other.query_row("SELECT count(*) FROM incident", [], |_row| Ok(())).unwrap();
 
-    let (mut keeper, remembered) = Keeper::open(&settings, NOW).unwrap();
+    let (mut engine, remembered) = StoreEngine::open(&settings, NOW).unwrap();
     assert_eq!((remembered.incidents.len(), remembered.seen_up.len()), (1, 1));
-    let problem = keeper.problem().unwrap().text.clone();
+    let problem = engine.problem().unwrap().text.clone();
     assert!(problem.contains("another process has it open"), "{problem}");
-    keeper.commit_row(row(&incident(HOUR), 1), NOW);
-    assert!(keeper.commit(NOW).is_err());
+    engine.commit_row(row(&incident(HOUR), 1), NOW);
+    assert!(engine.commit(NOW).is_err());
 
     drop(other);
-    keeper.handle_timeout(NOW.after(60 * SECOND)).unwrap();
-    assert_eq!(keeper.problem(), None);
-    assert_eq!(notices(&mut keeper), []);
-    drop(keeper);
-    let (keeper, remembered) = Keeper::open(&settings, NOW).unwrap();
-    assert_eq!((remembered.incidents.len(), keeper.load(&sink()).len()), (1, 2));
+    engine.handle_timeout(NOW.after(60 * SECOND)).unwrap();
+    assert_eq!(engine.problem(), None);
+    assert_eq!(notices(&mut engine), []);
+    drop(engine);
+    let (engine, remembered) = StoreEngine::open(&settings, NOW).unwrap();
+    assert_eq!((remembered.incidents.len(), engine.load(&sink()).len()), (1, 2));
 }

@@ -90,7 +90,7 @@ async fn the_spool_sees_history_whether_or_not_it_is_written() {
         store.record(&Fact::RollupReady(rollup(minute)));
     }
     assert_eq!(store.unsent(rollup(1).minute, 10).await.unwrap(), [rollup(1), rollup(0)]);
-    // When it is written depends on the clock; the keeper's own tests say.
+    // When it is written depends on the clock; the engine's own tests say.
     assert_eq!(store.pending().await.unwrap(), 3);
     store.sent(&[rollup(2)]).await.unwrap();
     assert_eq!((store.pending().await.unwrap(), count(&settings, "rollup")), (2, 3));
@@ -145,7 +145,21 @@ async fn history_beyond_the_queue_is_dropped_and_counted_while_state_is_not() {
     store.record(&view_changed());
     store.record(&seen_up());
     assert_eq!(store.counts(), Counts { rollups_dropped: 5, transitions_dropped: 1 });
-    assert!(matches!(queue.try_iter().last(), Some(Job::Record(Entry::SeenUp(_)))));
+    drop(store);
+    let directory = tempfile::tempdir().unwrap();
+    let (mut engine, _) = StoreEngine::open(&settings(&directory), NOW).unwrap();
+    let (mut jobs, mut due) = (0, None);
+    while let Ok(job) = queue.try_recv() {
+        due = engine.poll_timeout();
+        assert!(job.committed.is_none());
+        (job.run)(&mut engine, NOW);
+        jobs += 1;
+    }
+    assert_eq!((jobs, engine.pending()), (HISTORY_QUEUE + 1, Ok(u64::try_from(HISTORY_QUEUE).unwrap())));
+    assert!(
+        due.is_some_and(|due| due > NOW.mono) && engine.poll_timeout() == Some(NOW.mono),
+        "the last is state"
+    );
 }
 
 fn mode(path: &Path) -> u32 {
@@ -175,7 +189,7 @@ fn a_file_of_ours_that_others_may_read_is_made_private_however_far_it_was_begun(
     };
     let ours: fn(&Path) = |path| {
         let settings = StoreSettings { path: path.into(), ..settings_in(path.parent().unwrap()) };
-        drop(Keeper::open(&settings, NOW).unwrap());
+        drop(StoreEngine::open(&settings, NOW).unwrap());
     };
     for begin in [empty, unmarked, ours] {
         let directory = tempfile::tempdir().unwrap();
@@ -261,7 +275,7 @@ async fn a_file_newer_by_one_version_is_used_as_it_is_and_a_newer_one_refused() 
 async fn a_start_reads_and_what_it_finds_is_told_before_anything_is_written() {
     let directory = tempfile::tempdir().unwrap();
     let settings = settings(&directory);
-    drop(Keeper::begin(&settings, NOW).unwrap());
+    drop(StoreEngine::start(&settings, NOW).unwrap());
     assert!(!settings.path.exists());
     let Opened { store, thread, .. } = open(&settings);
     store.record(&opened(&incident()));
@@ -270,17 +284,17 @@ async fn a_start_reads_and_what_it_finds_is_told_before_anything_is_written() {
     thread.ended().await;
 
     let before = fs::read(&settings.path).unwrap();
-    let begun = Keeper::begin(&settings, NOW).unwrap();
-    let (mut keeper, remembered) = begun;
+    let begun = StoreEngine::start(&settings, NOW).unwrap();
+    let (mut engine, remembered) = begun;
     assert_eq!(remembered.incidents, [incident()]);
-    assert_eq!(keeper.load(&row().sink), [row()]);
-    assert!(keeper.poll_timeout().is_some_and(|at| at > NOW.mono), "the first write is due later");
+    assert_eq!(engine.load(&row().sink), [row()]);
+    assert!(engine.poll_timeout().is_some_and(|at| at > NOW.mono), "the first write is due later");
     assert!(fs::read(&settings.path).unwrap() == before);
     // What is new is written with what was known, and there is nothing to be joined with itself.
-    keeper.record(&seen_up(), NOW);
-    keeper.commit(NOW).unwrap();
-    assert_eq!(keeper.problem(), None);
-    assert_eq!(keeper.poll_notice(), None);
+    engine.record(&seen_up(), NOW);
+    engine.commit(NOW).unwrap();
+    assert_eq!(engine.problem(), None);
+    assert_eq!(engine.poll_notice(), None);
     assert_eq!(
         (count(&settings, "seen_up"), count(&settings, "incident"), count(&settings, "ledger")),
         (1, 1, 1)

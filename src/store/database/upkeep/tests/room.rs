@@ -5,35 +5,33 @@ use std::sync::Arc;
 use super::*;
 use crate::domain::time::Now;
 use crate::store::database::Database;
-use crate::store::entry::Entry;
-use crate::store::fixture::{
-    DAY, HOUR, KEEP, MAX_SIZE, NOW, incident, rollup, row, view_changed, wide_rollup,
-};
-use crate::store::pending::Pending;
+use crate::store::fixture::{DAY, HOUR, KEEP, MAX_SIZE, NOW, incident, rollup, row, transition, wide_rollup};
+use crate::store::history::History;
+use crate::store::state::State;
 
 /// A file with something of everything: hours, sent and unsent minutes, transitions, incidents and their rows.
 fn database() -> (tempfile::TempDir, Database) {
     let directory = tempfile::tempdir().unwrap();
     let mut database = Database::open(&directory.path().join("a.db"), KEEP, MAX_SIZE, NOW).unwrap();
-    let mut pending = Pending::default();
+    let mut state = State::default();
+    let mut history = History::default();
     for minute in 0..2000 {
-        pending.sent(rollup(minute - 20 * 24 * 60));
-        pending.sent(rollup(2 * minute));
-        pending.rollup(Arc::new(wide_rollup(2 * minute + 1)), false);
+        history.sent(rollup(minute - 20 * 24 * 60));
+        history.sent(rollup(2 * minute));
+        history.rollup(Arc::new(wide_rollup(2 * minute + 1)), false);
     }
     for _ in 0..200 {
-        let Some(Entry::Transition(transition)) = Entry::of(&view_changed()) else { panic!() };
-        pending.transition(*transition);
+        history.transition(transition());
     }
     let (settled, on_board) = (incident(DAY), incident(2 * DAY));
-    pending.incident(Arc::clone(&settled), Some(NOW.wall));
-    pending.incident(Arc::clone(&on_board), None);
-    pending.row(row(&settled, 0));
-    pending.row(row(&on_board, 0));
-    database.write(&pending, NOW).unwrap();
+    state.incident(Arc::clone(&settled), Some(NOW.wall));
+    state.incident(Arc::clone(&on_board), None);
+    state.row(row(&settled, 0));
+    state.row(row(&on_board, 0));
+    database.write(&state, &history, NOW).unwrap();
     for hours in [1, 2, 3] {
         let now = NOW.after(hours * HOUR);
-        database.write(&Pending::default(), Now { wall: NOW.wall, ..now }).unwrap();
+        database.write(&State::default(), &History::default(), Now { wall: NOW.wall, ..now }).unwrap();
     }
     (directory, database)
 }
@@ -52,7 +50,7 @@ fn nothing_goes_while_there_is_room() {
     let transaction = database.connection.transaction().unwrap();
     let before = counts(&transaction);
     assert!(before.iter().all(|count| *count > 0), "{before:?}");
-    assert_eq!(make(&transaction, &Shares::of(MAX_SIZE)).unwrap(), 0);
+    assert_eq!(make_room(&transaction, &Shares::of(MAX_SIZE)).unwrap(), 0);
     assert_eq!(counts(&transaction), before);
 }
 
@@ -66,7 +64,7 @@ fn the_oldest_sent_go_first_then_the_oldest_unsent_then_what_else_is_over() {
     loop {
         let shares =
             Shares { used: used(&transaction).unwrap() - 1, slack: 0, rows: 50, ..Shares::of(MAX_SIZE) };
-        let gone = make(&transaction, &shares).unwrap();
+        let gone = make_room(&transaction, &shares).unwrap();
         dropped += gone;
         let left = counts(&transaction);
         seen.push(left);
@@ -89,7 +87,7 @@ fn the_oldest_sent_go_first_then_the_oldest_unsent_then_what_else_is_over() {
     let newest = seen.iter().rev().find(|left| left[2] > 0).unwrap();
     assert!(newest[2] < unsent);
     // However little room there is.
-    make(&transaction, &Shares { used: 0, slack: 0, ..Shares::of(MAX_SIZE) }).unwrap();
+    make_room(&transaction, &Shares { used: 0, slack: 0, ..Shares::of(MAX_SIZE) }).unwrap();
     drop(transaction);
     let found = database.found(NOW).unwrap();
     assert_eq!(found.remembered.incidents, [incident(2 * DAY)]);
@@ -100,8 +98,8 @@ fn the_oldest_sent_go_first_then_the_oldest_unsent_then_what_else_is_over() {
 fn of_what_waits_the_newest_stays() {
     let (_directory, mut database) = database();
     let transaction = database.connection.transaction().unwrap();
-    rollups(&transaction, true, 10_000).unwrap();
-    rollups(&transaction, false, 1999).unwrap();
+    remove_rollups(&transaction, true, 10_000).unwrap();
+    remove_rollups(&transaction, false, 1999).unwrap();
     transaction.commit().unwrap();
     let unsent = database.unsent(rollup(10_000).minute, 10).unwrap();
     assert_eq!(unsent, [Arc::new(wide_rollup(3999))]);

@@ -15,11 +15,11 @@ fn of(n: u8, rollup: Rollup) -> Arc<Rollup> {
 fn a_small_file_stays_below_its_size_and_keeps_what_must_not_be_lost() {
     let directory = tempfile::tempdir().unwrap();
     let settings = StoreSettings { max_size: SMALL, ..settings(directory.path()) };
-    let (mut keeper, _) = Keeper::open(&settings, NOW).unwrap();
-    keeper.record(&seen_up(), NOW);
+    let (mut engine, _) = StoreEngine::open(&settings, NOW).unwrap();
+    engine.record(&seen_up(), NOW);
     for hours in 1..=5 {
-        keeper.record(&opened(&incident(hours * HOUR)), NOW);
-        keeper.commit_row(row(&incident(hours * HOUR), 0), NOW);
+        engine.record(&opened(&incident(hours * HOUR)), NOW);
+        engine.commit_row(row(&incident(hours * HOUR), 0), NOW);
     }
     let mut largest = 0;
     let mut warnings = 0;
@@ -30,46 +30,46 @@ fn a_small_file_stays_below_its_size_and_keeps_what_must_not_be_lost() {
         for n in 0..40 {
             let rollup = of(n, wide_rollup(i64::from(minute)));
             recorded += 1;
-            keeper.record(&Fact::RollupReady(Arc::clone(&rollup)), now);
+            engine.record(&Fact::RollupReady(Arc::clone(&rollup)), now);
             if !(40..=300).contains(&minute) {
-                keeper.sent(&[rollup], now);
+                engine.sent(&[rollup], now);
             }
-            keeper.record(&view_changed(), now);
+            engine.record(&view_changed(), now);
         }
-        keeper.handle_timeout(now.after(10 * SECOND)).unwrap();
+        engine.handle_timeout(now.after(10 * SECOND)).unwrap();
         largest = largest.max(size(&settings.path));
-        while let Some(notice) = keeper.poll_notice() {
-            assert!(matches!(notice, StoreNotice::Warning(_)), "{notice:?}");
+        while let Some(notice) = engine.poll_notice() {
+            assert_eq!(notice, StoreNotice::Full);
             warnings += 1;
         }
     }
     assert!(largest < SMALL, "{largest}");
     assert!(largest > SMALL / 2, "it is made use of: {largest}");
     assert_eq!(warnings, 1);
-    let waiting = keeper.pending().unwrap();
+    let waiting = engine.pending().unwrap();
     let sent = 40 * (40 + 99);
-    assert_eq!(keeper.counts().rollups_dropped + waiting, recorded - sent, "each is counted once");
-    assert!(waiting > 0 && keeper.counts().rollups_dropped > 0);
-    let newest = keeper.unsent(rollup(1000).minute, 1).unwrap();
+    assert_eq!(engine.counts().rollups_dropped + waiting, recorded - sent, "each is counted once");
+    assert!(waiting > 0 && engine.counts().rollups_dropped > 0);
+    let newest = engine.unsent(rollup(1000).minute, 1).unwrap();
     assert_eq!(newest[0].minute, rollup(300).minute, "the oldest went");
-    drop(keeper);
-    let (keeper, remembered) = Keeper::open(&settings, NOW).unwrap();
+    drop(engine);
+    let (engine, remembered) = StoreEngine::open(&settings, NOW).unwrap();
     assert_eq!((remembered.seen_up.len(), remembered.incidents.len()), (1, 5));
-    assert_eq!(keeper.load(&sink()).len(), 5);
+    assert_eq!(engine.load(&sink()).len(), 5);
 }
 
 #[test]
 fn what_piled_up_in_memory_is_written_in_parts_that_keep_the_file_below_its_size() {
     let directory = tempfile::tempdir().unwrap();
     let settings = StoreSettings { max_size: SMALL, ..settings(directory.path()) };
-    let (mut keeper, _) = Keeper::open(&settings, NOW).unwrap();
+    let (mut engine, _) = StoreEngine::open(&settings, NOW).unwrap();
     for minute in 0..10_000 {
-        keeper.record(&Fact::RollupReady(of(1, wide_rollup(minute))), NOW);
+        engine.record(&Fact::RollupReady(of(1, wide_rollup(minute))), NOW);
     }
-    keeper.commit(NOW.after(DAY)).unwrap();
+    engine.commit(NOW.after(DAY)).unwrap();
     assert!(size(&settings.path) < SMALL, "{}", size(&settings.path));
-    let waiting = keeper.pending().unwrap();
-    assert_eq!(waiting + keeper.counts().rollups_dropped, 10_000);
+    let waiting = engine.pending().unwrap();
+    assert_eq!(waiting + engine.counts().rollups_dropped, 10_000);
     assert!(waiting > 3_000, "{waiting}");
 }
 
@@ -79,13 +79,13 @@ fn the_log_is_emptied_when_it_is_long() {
     let settings = StoreSettings { max_size: SMALL, ..settings(directory.path()) };
     let [log, _] = crate::store::open::companions(&settings.path);
     let length = || std::fs::metadata(&log).unwrap().len();
-    let (mut keeper, _) = Keeper::open(&settings, NOW).unwrap();
+    let (mut engine, _) = StoreEngine::open(&settings, NOW).unwrap();
     let mut write = |from: i64| {
         for minute in (from..from + 500).step_by(10) {
             for minute in minute..minute + 10 {
-                keeper.record(&Fact::RollupReady(of(1, wide_rollup(minute))), NOW);
+                engine.record(&Fact::RollupReady(of(1, wide_rollup(minute))), NOW);
             }
-            keeper.commit(NOW).unwrap();
+            engine.commit(NOW).unwrap();
         }
     };
     for from in [0, 500, 1000] {

@@ -1,0 +1,369 @@
+//! The domain's types as the file's JSON. The domain stays `std` only, so each stored type has its format here, field by field,
+//! which serde ties to it: a field that is added there breaks the build here, where its default for older rows must be chosen.
+//!
+//! This is the format of the file alone. What is shown elsewhere has a format of its own, so that neither binds the other.
+//!
+//! Moments of the monotonic clock mean nothing to another run. Only the wall clock's half of a [`Now`] is stored; what is read
+//! begins at [`Moment::ORIGIN`], and [`read_incident`] counts the other half back from an anchor.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use sha2::{Digest as _, Sha256};
+
+use crate::domain::names::{Destination, SinkId, TunnelId, VpnId};
+use crate::domain::rollup::{Rollup, RttBin};
+use crate::domain::time::{Moment, Now, Stamp};
+use crate::domain::{board, carrying, names, verdict};
+use crate::incident::sink;
+
+/// Reads an incident. Errors if the text is none of this release's, nor of an older one's.
+pub(super) fn read_incident(text: &str, anchor: Now) -> serde_json::Result<board::Incident> {
+    let mut incident: board::Incident = serde_json::from_str(text)?;
+    for tunnel in &mut incident.tunnels {
+        for view in [&mut tunnel.local, &mut tunnel.aws] {
+            let verdict::View { verdict: _, since, evidence } = view;
+            anchored(since, anchor);
+            let here = match evidence {
+                verdict::Evidence::Local(verdict::LocalEvidence {
+                    last_reply,
+                    stopped,
+                    losses_in_row: _,
+                    first_loss,
+                    last_loss: _,
+                    replies_in_row: _,
+                    loss_percent: _,
+                    median_rtt: _,
+                }) => [last_reply, stopped, first_loss].map(Option::as_mut),
+                verdict::Evidence::Aws(verdict::AwsEvidence {
+                    source: _,
+                    as_of: _,
+                    as_of_here,
+                    changed: _,
+                    words: _,
+                }) => [as_of_here.as_mut(), None, None],
+            };
+            here.into_iter().flatten().for_each(|now| anchored(now, anchor));
+        }
+    }
+    Ok(incident)
+}
+
+fn anchored(now: &mut Now, anchor: Now) {
+    now.mono = anchor.mono - anchor.wall.since(now.wall) + now.wall.since(anchor.wall);
+}
+
+/// The kind that has this word.
+pub(super) fn kind(word: &str) -> Option<names::Kind> {
+    names::Kind::ALL.into_iter().find(|kind| kind.as_str() == word)
+}
+
+/// Round-trip times as JSON: `[[nanoseconds, count], …]`.
+pub(super) fn write_rtt(bins: &[RttBin]) -> String {
+    let pairs: Vec<_> = bins.iter().map(|bin| (nanos::of(bin.mean), bin.count)).collect();
+    serde_json::to_string(&pairs).unwrap_or_default()
+}
+
+/// The opposite of [`write_rtt`]. Errors if the text is not such.
+pub(super) fn read_rtt(text: &str) -> serde_json::Result<Vec<RttBin>> {
+    let pairs: Vec<(u64, u32)> = serde_json::from_str(text)?;
+    Ok(pairs.into_iter().map(|(mean, count)| RttBin { mean: Duration::from_nanos(mean), count }).collect())
+}
+
+/// Tells apart two parts of one minute of one tunnel. It must be the same in every release.
+pub(super) fn digest(rollup: &Rollup) -> i64 {
+    let Rollup { tunnel: _, minute: _, replies, late, lost, faults, rtt, up, both_ends_down } = rollup;
+    let rtt = write_rtt(rtt);
+    let text = format!("{replies} {late} {lost} {faults} {up:?} {both_ends_down:?} {rtt}");
+    let hash = Sha256::digest(text.as_bytes());
+    hash.iter().take(8).fold(0, |digest, byte| digest << 8 | i64::from(*byte))
+}
+
+/// A duration as nanoseconds.
+mod nanos {
+    use super::*;
+
+    pub(super) fn of(duration: Duration) -> u64 {
+        u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+    }
+
+    pub(super) fn serialize<S: Serializer>(duration: &Option<Duration>, to: S) -> Result<S::Ok, S::Error> {
+        duration.map(of).serialize(to)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Duration>, D::Error> {
+        Ok(Option::deserialize(from)?.map(Duration::from_nanos))
+    }
+}
+
+/// Types that are stored as a plain value: the ways there and back.
+macro_rules! stored_as {
+    ($($type:ty: $write:expr, $read:expr;)+) => {$(
+        impl Serialize for $type {
+            fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+                ($write)(self).serialize(to)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $type {
+            fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+                Deserialize::deserialize(from).map($read)
+            }
+        }
+    )+};
+}
+
+stored_as! {
+    VpnId: VpnId::as_str, |id: String| VpnId::new(id);
+    SinkId: SinkId::as_str, |id: String| SinkId::new(id);
+    Destination: Destination::as_str, |digest: String| Destination::new(digest);
+    Stamp: |stamp: &Stamp| stamp.as_millis(), Stamp::from_millis;
+    sink::RecordId: |record: &sink::RecordId| record.0.clone(), sink::RecordId;
+    Now: |now: &Now| now.wall, |wall| Now { mono: Moment::ORIGIN, wall };
+}
+
+/// The formats of types that are stored by their parts.
+macro_rules! stored {
+    ($($kind:tt $type:ty, $path:tt { $($body:tt)* })+) => {$(
+        const _: () = {
+            #[derive(Serialize, Deserialize)]
+            #[serde(remote = $path, rename_all = "snake_case")]
+            #[allow(clippy::enum_variant_names, reason = "the names are the domain's")]
+            $kind Format { $($body)* }
+
+            impl Serialize for $type {
+                fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+                    Format::serialize(self, to)
+                }
+            }
+
+            impl<'de> Deserialize<'de> for $type {
+                fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+                    Format::deserialize(from)
+                }
+            }
+        };
+    )+};
+}
+
+stored! {
+    enum names::End, "names::End" { Local, Aws }
+    enum names::SourceKind, "names::SourceKind" { CloudWatch, Ec2 }
+    enum names::Kind, "names::Kind" { Outage, RedundancyLost, OneSided }
+    enum names::Role, "names::Role" { Active, Standby, Unused }
+    struct TunnelId, "TunnelId" { vpn: VpnId, outside_ip: IpAddr }
+
+    enum verdict::Verdict, "verdict::Verdict" { Up, Down, Unknown(verdict::Why) }
+    enum verdict::Why, "verdict::Why" {
+        Starting,
+        NeverAnswered,
+        Fault(verdict::Fault),
+        Silent,
+        Unused,
+        NotHere,
+        NotAsked,
+        NoData,
+        Stale,
+        Fraction,
+        Future,
+        Contradiction,
+        Gone,
+        Garbage,
+    }
+    enum verdict::Fault, "verdict::Fault" {
+        NoPermission,
+        NoMemory,
+        QueueFull,
+        TooManyFiles,
+        AddressMissing,
+        HeldUp,
+        Socket(i32),
+    }
+    enum verdict::Loss, "verdict::Loss" { Timeout, NoPath, Blocked }
+    struct verdict::View, "verdict::View" {
+        verdict: verdict::Verdict,
+        since: Now,
+        evidence: verdict::Evidence,
+    }
+    enum verdict::Evidence, "verdict::Evidence" {
+        Local(verdict::LocalEvidence),
+        Aws(verdict::AwsEvidence),
+    }
+    struct verdict::LocalEvidence, "verdict::LocalEvidence" {
+        last_reply: Option<Now>,
+        stopped: Option<Now>,
+        losses_in_row: u32,
+        first_loss: Option<Now>,
+        last_loss: Option<verdict::Loss>,
+        replies_in_row: u32,
+        loss_percent: Option<f64>,
+        #[serde(with = "nanos", default)]
+        median_rtt: Option<Duration>,
+    }
+    struct verdict::AwsEvidence, "verdict::AwsEvidence" {
+        source: Option<names::SourceKind>,
+        as_of: Option<Stamp>,
+        as_of_here: Option<Now>,
+        changed: Option<Stamp>,
+        words: Option<Arc<str>>,
+    }
+    enum verdict::Assessment, "verdict::Assessment" {
+        Healthy,
+        Down,
+        Disputed(names::End),
+        Unconfirmed(names::End),
+        Blind,
+    }
+    enum carrying::Carrying, "carrying::Carrying" {
+        Carrying,
+        NotCarrying(carrying::NotCarrying),
+        CannotTell(carrying::CannotTell),
+    }
+    enum carrying::NotCarrying, "carrying::NotCarrying" { BothEndsDown, BgpDown, LocalDown, AwsDown }
+    enum carrying::CannotTell, "carrying::CannotTell" {
+        BgpUnconfirmed,
+        Disputed,
+        AwsUnknown,
+        Starting,
+        LocalUnknown,
+        Unused,
+    }
+
+    struct board::IncidentId, "board::IncidentId" { vpn: VpnId, kind: names::Kind, opened: Stamp }
+    struct board::Incident, "board::Incident" {
+        id: board::IncidentId,
+        site: Arc<str>,
+        vpn_name: Arc<str>,
+        state: board::IncidentState,
+        began: Stamp,
+        /// Rows of releases that adopted no record have none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        found_at: Option<SinkId>,
+        tunnels: Vec<board::TunnelSnapshot>,
+        timeline: Vec<board::TimelineEntry>,
+        related: Option<board::IncidentId>,
+        worsened: u32,
+        revision: u64,
+    }
+    enum board::IncidentState, "board::IncidentState" {
+        Open,
+        Resolved { at: Stamp },
+        Unwatched { at: Stamp },
+    }
+    struct board::TimelineEntry, "board::TimelineEntry" {
+        seq: u32,
+        at: Stamp,
+        what: board::TimelineChange,
+        repeats: u32,
+    }
+    enum board::TimelineChange, "board::TimelineChange" {
+        Opened,
+        TakenUp { sink: SinkId },
+        Witnessed,
+        View { tunnel: TunnelId, name: Arc<str>, end: names::End, verdict: verdict::Verdict, as_of: Option<Stamp> },
+        #[serde(deserialize_with = "read_assessment")]
+        Assessment {
+            tunnel: TunnelId,
+            name: Arc<str>,
+            assessment: verdict::Assessment,
+            carrying: carrying::Carrying,
+        },
+        Clearing,
+        Reopened,
+        Resolved,
+        Unwatched,
+        HandedOver,
+        Missed,
+    }
+
+    struct sink::LedgerRow, "sink::LedgerRow" {
+        sink: SinkId,
+        destination: Option<Destination>,
+        incident: board::IncidentId,
+        generation: u32,
+        start: Option<sink::StartRequest>,
+        record: Option<sink::RecordId>,
+        told: u32,
+        closed_by_person_at: Option<u32>,
+        related: bool,
+        /// Rows of releases that linked nothing have none.
+        #[serde(default)]
+        linked: bool,
+        settled: bool,
+    }
+    struct sink::StartRequest, "sink::StartRequest" {
+        scope: sink::Scope,
+        client_token: String,
+        title: String,
+        impact: u8,
+        triggered: Stamp,
+        /// Rows of releases that described nothing have none.
+        #[serde(default)]
+        description: String,
+        raw_data: String,
+    }
+    struct sink::Scope, "sink::Scope" {
+        vpn: VpnId,
+        kind: names::Kind,
+        plan: String,
+        source: String,
+        resource: String,
+    }
+}
+
+// Rows of releases that did not judge whether a tunnel carries traffic have no `carrying`: it is what the assessment alone says.
+
+type AssessmentFields = (TunnelId, Arc<str>, verdict::Assessment, carrying::Carrying);
+
+fn read_assessment<'de, D: Deserializer<'de>>(from: D) -> Result<AssessmentFields, D::Error> {
+    #[derive(Deserialize)]
+    struct Stored {
+        tunnel: TunnelId,
+        name: Arc<str>,
+        assessment: verdict::Assessment,
+        carrying: Option<carrying::Carrying>,
+    }
+    let Stored { tunnel, name, assessment, carrying } = Stored::deserialize(from)?;
+    let carrying = carrying.unwrap_or_else(|| carrying::Carrying::of(assessment));
+    Ok((tunnel, name, assessment, carrying))
+}
+
+impl Serialize for board::TunnelSnapshot {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        #[serde(remote = "board::TunnelSnapshot")]
+        struct Format {
+            id: TunnelId,
+            name: Arc<str>,
+            role: names::Role,
+            local: verdict::View,
+            aws: verdict::View,
+            assessment: verdict::Assessment,
+            carrying: carrying::Carrying,
+        }
+        Format::serialize(self, to)
+    }
+}
+
+impl<'de> Deserialize<'de> for board::TunnelSnapshot {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        struct Stored {
+            id: TunnelId,
+            name: Arc<str>,
+            role: names::Role,
+            local: verdict::View,
+            aws: verdict::View,
+            assessment: verdict::Assessment,
+            carrying: Option<carrying::Carrying>,
+        }
+        let Stored { id, name, role, local, aws, assessment, carrying } = Stored::deserialize(from)?;
+        let carrying = carrying.unwrap_or_else(|| carrying::Carrying::of(assessment));
+        Ok(Self { id, name, role, local, aws, assessment, carrying })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,132 @@
+//! History that is not on the disk yet: rollups and transitions, of each only so many.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::mem;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::names::{End, TunnelId};
+use crate::domain::rollup::Rollup;
+use crate::domain::time::Stamp;
+use crate::domain::verdict::{Assessment, Verdict, View};
+
+/// Rollups held while the disk fails: half a kilobyte each, three days of two tunnels.
+pub(super) const ROLLUPS_MAX: usize = 10_000;
+/// Transitions held while the disk fails.
+const TRANSITIONS_MAX: usize = 5_000;
+
+/// A change of what is said of a tunnel, with its evidence.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Transition {
+    pub(super) tunnel: TunnelId,
+    pub(super) at: Stamp,
+    pub(super) body: TransitionBody,
+}
+
+/// What changed, as it is stored.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum TransitionBody {
+    View { end: End, from: Verdict, view: View },
+    Assessment { from: Assessment, to: Assessment, local: View, aws: View },
+}
+
+impl TransitionBody {
+    /// The word in the column `what`.
+    pub(super) const fn as_str(&self) -> &'static str {
+        match self {
+            Self::View { .. } => "view",
+            Self::Assessment { .. } => "assessment",
+        }
+    }
+
+    /// Whether our end says Down from here on.
+    pub(super) fn is_our_down(&self) -> bool {
+        match self {
+            Self::View { end: End::Local, view, .. } => view.verdict == Verdict::Down,
+            Self::View { end: End::Aws, .. } | Self::Assessment { .. } => false,
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+pub(super) struct History {
+    /// Oldest minute first, and whether they have been sent.
+    rollups: BTreeMap<(Stamp, Arc<Rollup>), bool>,
+    transitions: VecDeque<Transition>,
+}
+
+impl History {
+    pub(super) fn is_empty(&self) -> bool {
+        let Self { rollups, transitions } = self;
+        rollups.is_empty() && transitions.is_empty()
+    }
+
+    /// Takes a rollup in, unless it is known. Returns how many unsent ones had to go.
+    pub(super) fn rollup(&mut self, rollup: Arc<Rollup>, sent: bool) -> u64 {
+        self.rollups.entry((rollup.minute, rollup)).or_insert(sent);
+        self.bound()
+    }
+
+    /// Takes in that a rollup has been sent. Returns how many unsent ones had to go.
+    pub(super) fn sent(&mut self, rollup: Arc<Rollup>) -> u64 {
+        self.rollups.insert((rollup.minute, rollup), true);
+        self.bound()
+    }
+
+    /// Takes a transition in. Returns how many had to go.
+    pub(super) fn transition(&mut self, transition: Transition) -> u64 {
+        self.transitions.push_back(transition);
+        if self.transitions.len() > TRANSITIONS_MAX {
+            self.transitions.pop_front();
+            return 1;
+        }
+        0
+    }
+
+    /// The rollups, and whether they have been sent.
+    pub(super) fn rollups(&self) -> impl Iterator<Item = (&Arc<Rollup>, bool)> {
+        self.rollups.iter().map(|((_, rollup), sent)| (rollup, *sent))
+    }
+
+    pub(super) fn knows(&self, rollup: &Arc<Rollup>) -> bool {
+        self.rollups.contains_key(&(rollup.minute, Arc::clone(rollup)))
+    }
+
+    pub(super) fn transitions(&self) -> impl Iterator<Item = &Transition> {
+        self.transitions.iter()
+    }
+
+    /// Takes out what one commit writes: the oldest, up to about `rollups` rollups. A transition takes as much room as one.
+    pub(super) fn part(&mut self, rollups: usize) -> Self {
+        let transitions = self.transitions.len().min(rollups);
+        let rest = self.transitions.split_off(transitions);
+        let mut part =
+            Self { rollups: BTreeMap::new(), transitions: mem::replace(&mut self.transitions, rest) };
+        while part.rollups.len() + transitions < rollups
+            && let Some((key, sent)) = self.rollups.pop_first()
+        {
+            part.rollups.insert(key, sent);
+        }
+        part
+    }
+
+    /// Takes back a part that was not written.
+    pub(super) fn take_back(&mut self, part: Self) {
+        let Self { rollups, mut transitions } = part;
+        self.rollups.extend(rollups);
+        transitions.append(&mut self.transitions);
+        self.transitions = transitions;
+    }
+
+    fn bound(&mut self) -> u64 {
+        let mut dropped = 0;
+        while self.rollups.len() > ROLLUPS_MAX {
+            if let Some((_, false)) = self.rollups.pop_first() {
+                dropped += 1;
+            }
+        }
+        dropped
+    }
+}

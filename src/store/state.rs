@@ -1,0 +1,268 @@
+//! What must outlive a restart, as it is in memory: small, and what a fresh file must be given. It knows what of it the file
+//! does not have yet; later changes of the same thing replace earlier ones, however long the disk fails.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use super::database::Found;
+use crate::domain::board::{Incident, IncidentId, IncidentState};
+use crate::domain::event::SeenUp;
+use crate::domain::names::{CheckKind, SinkId, TunnelId};
+use crate::domain::time::{Now, Stamp};
+use crate::incident::sink::LedgerRow;
+
+#[derive(Debug, Default)]
+pub(super) struct State {
+    seen_up: BTreeMap<SeenKey, SeenUp>,
+    /// Those on the Board; and those that have left it, with the time of that, until it is written.
+    incidents: BTreeMap<IncidentId, (Arc<Incident>, Option<Stamp>)>,
+    ledger: BTreeMap<RowKey, LedgerRow>,
+    unwritten: BTreeSet<Key>,
+}
+
+/// The tunnel; and by which check and at which inside address our end saw it Up, where it was not AWS's.
+type SeenKey = (TunnelId, Option<(CheckKind, IpAddr)>);
+/// Sink, incident, generation.
+type RowKey = (SinkId, IncidentId, u32);
+
+/// What a commit writes, in this order.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Key {
+    SeenUp(SeenKey),
+    Incident(IncidentId),
+    /// An incident's rows of a sink are removed, before new ones are written.
+    Forgotten(SinkId, IncidentId),
+    Row(RowKey),
+}
+
+/// One change that the file lacks.
+#[derive(Debug)]
+pub(super) enum StateChange<'s> {
+    SeenUp(&'s SeenUp),
+    /// With the time when it left the Board.
+    Incident(&'s Incident, Option<Stamp>),
+    Forgotten(&'s SinkId, &'s IncidentId),
+    Row(&'s LedgerRow),
+}
+
+fn seen_key(seen: &SeenUp) -> SeenKey {
+    match seen {
+        SeenUp::Local(check, route) => (check.tunnel.clone(), Some((check.kind, route.inside_ip))),
+        SeenUp::Aws(tunnel) => (tunnel.clone(), None),
+    }
+}
+
+fn has_own_end(seen: &SeenUp) -> bool {
+    match seen {
+        SeenUp::Local(_, route) => route.own.is_some(),
+        SeenUp::Aws(_) => false,
+    }
+}
+
+fn row_key(row: &LedgerRow) -> RowKey {
+    (row.sink.clone(), row.incident.clone(), row.generation)
+}
+
+impl State {
+    /// What a file holds.
+    pub(super) fn of(found: &Found) -> Self {
+        let seen_up = found.remembered.seen_up.iter().map(|seen| (seen_key(seen), seen.clone()));
+        let incidents = found.remembered.incidents.iter();
+        Self {
+            seen_up: seen_up.collect(),
+            incidents: incidents.map(|it| (it.id.clone(), (Arc::clone(it), None))).collect(),
+            ledger: found.ledger.iter().map(|row| (row_key(row), row.clone())).collect(),
+            unwritten: BTreeSet::new(),
+        }
+    }
+
+    pub(super) fn seen_up(&mut self, seen: SeenUp) {
+        let key = seen_key(&seen);
+        // As in the file: without our end of the route it takes no place of one that has it.
+        if has_own_end(&seen) || !self.seen_up.get(&key).is_some_and(has_own_end) {
+            self.seen_up.insert(key.clone(), seen);
+        }
+        self.unwritten.insert(Key::SeenUp(key));
+    }
+
+    /// `settled` is the time when it left the Board.
+    pub(super) fn incident(&mut self, incident: Arc<Incident>, settled: Option<Stamp>) {
+        self.unwritten.insert(Key::Incident(incident.id.clone()));
+        self.incidents.insert(incident.id.clone(), (incident, settled));
+    }
+
+    /// A row takes the place of the one with the same sink, incident and generation.
+    pub(super) fn row(&mut self, row: LedgerRow) {
+        let key = row_key(&row);
+        self.unwritten.insert(Key::Row(key.clone()));
+        self.ledger.insert(key, row);
+    }
+
+    /// Removes an incident's rows of a sink.
+    pub(super) fn forget(&mut self, sink: &SinkId, incident: &IncidentId) {
+        let is_other = |(of, about, _): &RowKey| (of, about) != (sink, incident);
+        self.ledger.retain(|key, _| is_other(key));
+        self.unwritten.retain(|key| !matches!(key, Key::Row(key) if !is_other(key)));
+        self.unwritten.insert(Key::Forgotten(sink.clone(), incident.clone()));
+    }
+
+    /// Every row.
+    pub(super) fn rows(&self) -> impl Iterator<Item = &LedgerRow> {
+        self.ledger.values()
+    }
+
+    /// Takes in what a file holds that is opened late: what was seen up and the ledger, where they are not known better. An
+    /// incident that is open in it, while another of its kind is open here, is settled, since of a kind only one is open.
+    /// Returns which were.
+    pub(super) fn join(&mut self, found: Found, now: Now) -> Vec<IncidentId> {
+        for seen in found.remembered.seen_up {
+            let key = seen_key(&seen);
+            if !self.seen_up.get(&key).is_some_and(has_own_end) {
+                self.seen_up.insert(key, seen);
+            }
+        }
+        for row in found.ledger {
+            if !self.unwritten.contains(&Key::Forgotten(row.sink.clone(), row.incident.clone())) {
+                self.ledger.entry(row_key(&row)).or_insert(row);
+            }
+        }
+        let mut settled = Vec::new();
+        for incident in found.remembered.incidents {
+            let of_its_kind = |(id, (_, settled)): (&IncidentId, &(_, Option<Stamp>))| {
+                settled.is_none() && (&id.vpn, id.kind) == (&incident.id.vpn, incident.id.kind)
+            };
+            if self.incidents.iter().any(of_its_kind) && !self.incidents.contains_key(&incident.id) {
+                settled.push(incident.id.clone());
+                let state = IncidentState::Unwatched { at: now.wall };
+                self.incident(Arc::new(Incident { state, ..Incident::clone(&incident) }), Some(now.wall));
+            }
+        }
+        settled
+    }
+
+    /// The file has none of it.
+    pub(super) fn write_again(&mut self) {
+        let Self { seen_up, incidents, ledger, unwritten } = self;
+        unwritten.extend(seen_up.keys().cloned().map(Key::SeenUp));
+        unwritten.extend(incidents.keys().cloned().map(Key::Incident));
+        unwritten.extend(ledger.keys().cloned().map(Key::Row));
+    }
+
+    /// The file has all of it.
+    pub(super) fn written(&mut self) {
+        self.unwritten.clear();
+        self.incidents.retain(|_, (_, settled)| settled.is_none());
+    }
+
+    pub(super) fn is_written(&self) -> bool {
+        self.unwritten.is_empty()
+    }
+
+    /// What the file lacks, in the order in which it is to be written.
+    pub(super) fn unwritten(&self) -> impl Iterator<Item = StateChange<'_>> {
+        self.unwritten.iter().filter_map(|key| {
+            Some(match key {
+                Key::SeenUp(key) => StateChange::SeenUp(self.seen_up.get(key)?),
+                Key::Incident(id) => {
+                    let (incident, settled) = self.incidents.get(id)?;
+                    StateChange::Incident(incident, *settled)
+                }
+                Key::Forgotten(sink, incident) => StateChange::Forgotten(sink, incident),
+                Key::Row(key) => StateChange::Row(self.ledger.get(key)?),
+            })
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::domain::names::{CheckId, Kind};
+    use crate::domain::plan::{OwnEnd, RouteKey};
+    use crate::store::fixture::{HOUR, NOW, incident, row, sink, tunnel};
+
+    fn seen(own: Option<&str>) -> SeenUp {
+        let own = own.map(|ip| OwnEnd { source_ip: ip.parse().unwrap(), interface: None });
+        let route = RouteKey { inside_ip: "169.254.10.1".parse().unwrap(), own };
+        SeenUp::Local(CheckId { tunnel: tunnel(), kind: CheckKind::Inside }, route)
+    }
+
+    fn unwritten(state: &State) -> Vec<String> {
+        let of = |change| match change {
+            StateChange::SeenUp(SeenUp::Aws(_)) => "aws".to_owned(),
+            StateChange::SeenUp(SeenUp::Local(_, route)) => {
+                format!("local {:?}", route.own.as_ref().map(|own| own.source_ip))
+            }
+            StateChange::Incident(incident, settled) => format!("{} {settled:?}", incident.revision),
+            StateChange::Forgotten(..) => "forgotten".to_owned(),
+            StateChange::Row(row) => format!("row {}", row.generation),
+        };
+        state.unwritten().map(of).collect()
+    }
+
+    #[test]
+    fn of_each_thing_only_the_newest_is_written_and_what_is_removed_goes_before_what_is_new() {
+        let mut state = State::default();
+        let first = incident(HOUR);
+        state.row(row(&first, 0));
+        state.row(row(&first, 1));
+        state.forget(&sink(), &first.id);
+        state.row(row(&first, 2));
+        state.incident(Arc::clone(&first), None);
+        state.incident(Arc::new(Incident { revision: 7, ..Incident::clone(&first) }), None);
+        state.seen_up(SeenUp::Aws(tunnel()));
+        state.seen_up(SeenUp::Aws(tunnel()));
+        assert_eq!(unwritten(&state), ["aws", "7 None", "forgotten", "row 2"]);
+        state.written();
+        assert!(state.is_written() && unwritten(&state).is_empty());
+        state.row(row(&first, 2));
+        assert_eq!(unwritten(&state), ["row 2"]);
+        state.write_again();
+        assert_eq!(unwritten(&state), ["aws", "7 None", "row 2"]);
+    }
+
+    #[test]
+    fn an_incident_that_left_the_board_is_held_until_that_is_written() {
+        let mut state = State::default();
+        state.incident(incident(HOUR), Some(NOW.wall));
+        state.write_again();
+        assert_eq!(unwritten(&state), [format!("1 {:?}", Some(NOW.wall))]);
+        state.written();
+        state.write_again();
+        assert!(state.is_written());
+    }
+
+    #[test]
+    fn our_end_of_a_route_is_the_last_that_is_known_also_of_two_in_one_commit() {
+        let mut state = State::default();
+        for own in [None, Some("10.0.0.9"), Some("10.0.0.1"), None] {
+            state.seen_up(seen(own));
+        }
+        assert_eq!(unwritten(&state), ["local Some(10.0.0.1)"]);
+        let mut found = Found::default();
+        found.remembered.seen_up = vec![seen(Some("10.0.0.7"))];
+        state.join(found, NOW);
+        assert_eq!(unwritten(&state), ["local Some(10.0.0.1)"]);
+    }
+
+    #[test]
+    fn of_a_file_that_is_opened_late_what_was_forgotten_stays_so_and_what_it_has_open_is_settled_once() {
+        let mut state = State::default();
+        let (here, there) = (incident(Duration::from_secs(60)), incident(HOUR));
+        state.incident(Arc::clone(&here), None);
+        state.forget(&sink(), &there.id);
+        let found = || {
+            let mut found = Found { ledger: vec![row(&there, 0), row(&here, 0)], ..Found::default() };
+            let other = IncidentId { kind: Kind::OneSided, ..there.id.clone() };
+            let other = Arc::new(Incident { id: other, ..Incident::clone(&there) });
+            found.remembered.incidents = vec![Arc::clone(&there), other];
+            found
+        };
+        assert_eq!(state.join(found(), NOW), std::slice::from_ref(&there.id));
+        assert_eq!(state.join(found(), NOW), []);
+        assert_eq!(state.rows().cloned().collect::<Vec<_>>(), [row(&here, 0)]);
+    }
+}
