@@ -16,42 +16,14 @@ use crate::domain::board::Board;
 use crate::domain::event::Event;
 use crate::domain::fact::Fact;
 use crate::domain::monitor::Monitor;
-use crate::domain::names::{CheckId, SourceId, VpnId};
 use crate::domain::plan::Plan;
-use crate::domain::request::{ClientId, EchoRequest, Request};
+use crate::domain::request::Request;
 use crate::domain::status::Status;
-use crate::domain::time::{Moment, Now, Stamp};
+use crate::domain::time::{Moment, Now};
 
 pub use self::vitals::Stuck;
 
 use self::vitals::{STATUS_EVERY, Vitals};
-
-/// Who sends echoes.
-pub trait Probe {
-    /// Sends one echo; what becomes of it comes back as events. Must not block.
-    fn execute(&mut self, request: EchoRequest);
-
-    /// A client gets no more echoes.
-    fn retire(&mut self, check: &CheckId, client: ClientId);
-}
-
-/// What AWS is asked.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Question {
-    /// See [`Request::AskAws`].
-    Views(SourceId),
-    /// See [`Request::AskHistory`].
-    History {
-        /// Who is to ask.
-        source: SourceId,
-        /// About which connection.
-        vpn: VpnId,
-        /// From when, on AWS's clock.
-        from: Stamp,
-        /// Until when, on AWS's clock.
-        to: Stamp,
-    },
-}
 
 /// Something a person or the system wants of the core.
 #[derive(Debug)]
@@ -77,14 +49,12 @@ pub struct Inputs {
 
 /// Where the driver speaks to. Nothing here may block.
 #[expect(missing_debug_implementations, reason = "it holds closures")]
-pub struct Outputs<P> {
-    /// Sends echoes.
-    pub probe: P,
+pub struct Outputs {
+    /// Does what the core wants done; what becomes of it comes back as events.
+    pub requests: Box<dyn FnMut(Request)>,
     /// What is watched, latest wins. It is set before the core takes it, so that no question is about a source that the
     /// pollers do not know yet.
     pub plan: watch::Sender<Arc<Plan>>,
-    /// Asks AWS; a source that is asked already is asked once more afterwards.
-    pub ask_aws: Box<dyn FnMut(Question)>,
     /// Takes every fact.
     pub facts: Box<dyn FnMut(Fact)>,
     /// The Board, latest wins.
@@ -112,7 +82,7 @@ pub fn shown(monitor: &Monitor, now: Now) -> (watch::Sender<Arc<Board>>, watch::
 }
 
 /// Runs the core until it is told to end.
-pub async fn run<P: Probe>(mut monitor: Monitor, mut inputs: Inputs, mut outputs: Outputs<P>) {
+pub async fn run(mut monitor: Monitor, mut inputs: Inputs, mut outputs: Outputs) {
     let mut published = Moment::ORIGIN - STATUS_EVERY;
     let mut vitals = Vitals::default();
     loop {
@@ -162,16 +132,9 @@ pub async fn run<P: Probe>(mut monitor: Monitor, mut inputs: Inputs, mut outputs
 }
 
 /// Hands on what the core wants done and what happened; true if something changed that people see.
-fn flush<P: Probe>(monitor: &mut Monitor, outputs: &mut Outputs<P>) -> bool {
+fn flush(monitor: &mut Monitor, outputs: &mut Outputs) -> bool {
     while let Some(request) = monitor.poll_request() {
-        match request {
-            Request::Echo(echo) => outputs.probe.execute(echo),
-            Request::Retire { check, client } => outputs.probe.retire(&check, client),
-            Request::AskAws { source } => (outputs.ask_aws)(Question::Views(source)),
-            Request::AskHistory { source, vpn, from, to } => {
-                (outputs.ask_aws)(Question::History { source, vpn, from, to });
-            }
-        }
+        (outputs.requests)(request);
     }
     let mut news = false;
     while let Some(fact) = monitor.poll_fact() {
@@ -188,7 +151,7 @@ fn flush<P: Probe>(monitor: &mut Monitor, outputs: &mut Outputs<P>) -> bool {
     news
 }
 
-fn publish<P: Probe>(monitor: &Monitor, outputs: &mut Outputs<P>, now: Now) {
+fn publish(monitor: &Monitor, outputs: &mut Outputs, now: Now) {
     outputs.status.send_replace(Arc::new(monitor.status(now)));
 }
 

@@ -23,12 +23,13 @@ use super::publisher::Publishing;
 use super::reload::{self, Reloaded};
 use super::sinks::Sinks;
 use super::{outlook, overview};
-use crate::aws::poller::{self, Order, Outlets};
+use crate::aws::poller::{self, Outlets};
 use crate::clock;
 use crate::config::{self, Config, Mode};
 use crate::control::server::{self as control, Asked};
 use crate::domain::names::AwsPlace;
 use crate::domain::plan::Plan;
+use crate::domain::request::AwsRequest;
 use crate::domain::status::Status;
 use crate::health::configured::{Configured, SinkUse};
 use crate::health::overview::Shown;
@@ -57,13 +58,13 @@ pub(super) const DRAIN_WITHIN: Duration = Duration::from_secs(4);
 pub(super) fn run(
     runtime: &Runtime,
     context: IoContext,
-    orders: mpsc::Receiver<Order>,
+    requests: mpsc::Receiver<AwsRequest>,
     bound: Result<TcpListener, BindError>,
     store: StoreThread,
 ) -> Result<Exit, String> {
     runtime.block_on(async move {
         let signals = Signals::new().map_err(|error| format!("cannot listen for signals: {error}"))?;
-        Ok(work(context, orders, bound, store, signals).await)
+        Ok(work(context, requests, bound, store, signals).await)
     })
 }
 
@@ -85,7 +86,7 @@ impl Signals {
 
 async fn work(
     mut context: IoContext,
-    orders: mpsc::Receiver<Order>,
+    requests: mpsc::Receiver<AwsRequest>,
     bound: Result<TcpListener, BindError>,
     store: StoreThread,
     mut signals: Signals,
@@ -93,7 +94,7 @@ async fn work(
     let started = clock::now();
     let mut tasks = JoinSet::new();
     let (about, about_in) = watch::channel(reload::about(&context.config));
-    spawn_pollers(&context, orders, &mut tasks);
+    spawn_pollers(&context, requests, &mut tasks);
     let (in_force, in_force_in) = watch::channel(configured(&context.config));
     let shown = spawn_overview(&context, in_force_in.clone(), &mut tasks);
     let notifier = Notifier::new(context.status.clone(), shown.clone());
@@ -236,14 +237,14 @@ async fn drain(
     }
 }
 
-fn spawn_pollers(context: &IoContext, orders: mpsc::Receiver<Order>, tasks: &mut JoinSet<()>) {
+fn spawn_pollers(context: &IoContext, requests: mpsc::Receiver<AwsRequest>, tasks: &mut JoinSet<()>) {
     let prometheus = Arc::clone(&context.prometheus);
     let outlets = Outlets {
         events: context.events.clone(),
         health: context.health.clone(),
         observe: Arc::new(move |outcome| prometheus.aws_poll(outcome.source.kind, outcome.result.as_str())),
     };
-    let pollers = poller::run(context.connections.clone(), context.plan.clone(), orders, outlets);
+    let pollers = poller::run(context.connections.clone(), context.plan.clone(), requests, outlets);
     // A poll that is under way at the end is of no use to anybody.
     context.spawn(tasks, pollers);
 }

@@ -21,7 +21,7 @@ use super::over::Over;
 use super::pace::{phase, suspect_interval};
 use super::plan::Plan;
 use super::polling::Polling;
-use super::request::Request;
+use super::request::{AwsRequest, Request};
 use super::status::Status;
 use super::time::{Moment, Now, Stamp};
 use super::timers::Timers;
@@ -476,7 +476,7 @@ impl Monitor {
         // Doubt may have gone since the timer was set.
         if polling.due(interval).is_some_and(|due| due <= now.mono) {
             polling.ask(now.mono);
-            self.fx.requests.push_back(Request::AskAws { source: id.clone() });
+            self.fx.requests.push_back(Request::AskAws(AwsRequest::Views(id.clone())));
         }
         self.set_source_timer(id, now.mono);
     }
@@ -510,10 +510,8 @@ impl Monitor {
     /// Asks AWS about the past of a connection, if that is due.
     fn ask_history(&mut self, vpn: &VpnId, now: Now) {
         let Some(connection) = self.connections.get_mut(vpn) else { return };
-        if let Some((source, wanted)) = connection.ask_history(now.mono) {
-            let (from, to) = (wanted.from, wanted.to);
-            self.fx.requests.push_back(Request::AskHistory { source, vpn: vpn.clone(), from, to });
-        }
+        let wanted = connection.ask_history(now.mono).map(AwsRequest::History);
+        self.fx.requests.extend(wanted.map(Request::AskAws));
     }
 
     /// AWS has told about the past, or (`None`) would not.

@@ -8,15 +8,6 @@ use crate::domain::names::{Role, Routing};
 use crate::domain::plan::{AwsRules, IncidentRules, ProbeRules, Route, TunnelPlan, VpnPlan};
 use crate::fixture;
 
-/// Nothing is probed here.
-struct Nothing;
-
-impl Probe for Nothing {
-    fn execute(&mut self, _: EchoRequest) {}
-
-    fn retire(&mut self, _: &CheckId, _: ClientId) {}
-}
-
 /// What the watchdog heard until the status was published so often, beside a thread that never beats.
 fn heard(patience: Duration, publications: u32) -> Vec<Option<Stuck>> {
     let plan = Arc::new(Plan {
@@ -35,9 +26,8 @@ fn heard(patience: Duration, publications: u32) -> Vec<Option<Stuck>> {
     let (status, mut status_in) = watch::channel(Arc::<Status>::default());
     let heard = Rc::new(RefCell::new(Vec::new()));
     let outputs = Outputs {
-        probe: Nothing,
+        requests: Box::new(|_| {}),
         plan: watch::channel(Arc::clone(&plan)).0,
-        ask_aws: Box::new(|_| {}),
         facts: Box::new(|_| {}),
         board: watch::channel(Arc::<Board>::default()).0,
         status,

@@ -11,20 +11,20 @@ use crate::aws::exchange::call;
 use crate::aws::permission::Call;
 use crate::aws::timing::Exchange;
 use crate::domain::event::{Datapoint, History};
-use crate::domain::names::{TunnelId, VpnId};
+use crate::domain::names::TunnelId;
+use crate::domain::request::HistoryRequest;
 use crate::domain::time::Stamp;
 
 impl CloudWatch {
-    /// Every datapoint of `TunnelState` of these tunnels from `from` to `to`, both on AWS's clock. The tunnels of one connection fit
+    /// Every datapoint of `TunnelState` of these tunnels over the time asked for. The tunnels of one connection fit
     /// into one call, and a fortnight of two tunnels into one page (GetMetricData, API Reference: 100,800 datapoints).
     pub(in crate::aws) async fn history(
         &self,
         connection: &Connection,
-        vpn: VpnId,
+        request: &HistoryRequest,
         tunnels: &[TunnelId],
-        from: Stamp,
-        to: Stamp,
     ) -> Result<History, Failure> {
+        let HistoryRequest { source: _, vpn, from, to } = request;
         if connection.place.region.is_none() {
             return Err(Failure::no_region(Call::GetMetricData));
         }
@@ -38,14 +38,14 @@ impl CloudWatch {
         let mut first: Option<Exchange> = None;
         let mut token: Option<String> = None;
         for _ in 0..MAX_PAGES {
-            let request = connection
+            let query = connection
                 .cloudwatch
                 .get_metric_data()
                 .set_metric_data_queries(Some(queries.clone()))
                 .start_time(DateTime::from_millis(from.as_millis()))
                 .end_time(DateTime::from_millis(to.as_millis()))
                 .set_next_token(token.take());
-            let send = |capture| request.clone().customize().interceptor(capture).send();
+            let send = |capture| query.clone().customize().interceptor(capture).send();
             let (page, exchange) = call(Call::GetMetricData, &connection.place, send).await?;
             first.get_or_insert(exchange);
             for result in page.metric_data_results() {
@@ -69,6 +69,6 @@ impl CloudWatch {
         }
         let exchange = first.ok_or_else(|| garbage("no page of an answer"))?;
         let date = exchange.date.ok_or_else(|| garbage("the answer has no Date"))?;
-        Ok(History { vpn, asked: exchange.asked, date, points })
+        Ok(History { vpn: vpn.clone(), asked: exchange.asked, date, points })
     }
 }

@@ -1,17 +1,19 @@
 //! What happened to a connection while AWS could not be reached, and what is made of it afterwards.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::super::board::{
     Incident, IncidentId, IncidentState, TimelineChange, TimelineEntry, TunnelSnapshot,
 };
 use super::super::carrying::Carrying;
-use super::super::cut_off::{HistoryWanted, Meanwhile};
+use super::super::cut_off::Meanwhile;
 use super::super::effects::Effects;
 use super::super::event::History;
 use super::super::fact::Fact;
 use super::super::incident::KindWatch;
 use super::super::names::{SourceId, SourceKind};
+use super::super::request::HistoryRequest;
 use super::super::retrospect::{self, Past, Seen, down_by_aws};
 use super::super::span::Span;
 use super::super::time::{Moment, Now, Stamp};
@@ -35,9 +37,10 @@ impl Connection {
     }
 
     /// What AWS is to be asked about the past, and whom, if that is due.
-    pub fn ask_history(&mut self, now: Moment) -> Option<(SourceId, HistoryWanted)> {
+    pub fn ask_history(&mut self, now: Moment) -> Option<HistoryRequest> {
         let source = self.history_source()?.clone();
-        Some((source, self.cut_off.ask(now)?))
+        let Range { start: from, end: to } = self.cut_off.ask(now)?;
+        Some(HistoryRequest { source, vpn: self.plan.id.clone(), from, to })
     }
 
     /// When AWS is to be asked about the past.
