@@ -37,7 +37,6 @@ fn allowed() -> BTreeMap<&'static str, Vec<&'static str>> {
         ("publish", vec![]),
         ("telemetry", vec![]),
         ("systemd", vec![]),
-        ("control", vec![]),
         ("http", vec![]),
         ("driver", vec![]),
         // It implements the traits by which `incident` and `publish` remember.
@@ -46,13 +45,12 @@ fn allowed() -> BTreeMap<&'static str, Vec<&'static str>> {
         ("aws", vec!["incident", "publish"]),
         ("webhook", vec!["incident"]),
         // The commands, which are composed of parts like the daemon itself.
-        ("cli", vec!["aws", "config", "control", "probe", "http", "daemon", "incident", "store"]),
+        ("cli", vec!["aws", "config", "probe", "http", "daemon", "incident", "store"]),
         (
             "daemon",
             vec![
                 "aws",
                 "config",
-                "control",
                 "driver",
                 "http",
                 "incident",

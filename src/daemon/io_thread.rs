@@ -26,7 +26,6 @@ use super::{outlook, overview};
 use crate::aws::poller::{self, Outlets};
 use crate::clock;
 use crate::config::{self, Config, Mode};
-use crate::control::server::{self as control, Asked};
 use crate::domain::names::AwsPlace;
 use crate::domain::plan::Plan;
 use crate::domain::request::AwsRequest;
@@ -34,9 +33,10 @@ use crate::domain::status::Status;
 use crate::health::configured::{Configured, SinkUse};
 use crate::health::overview::Shown;
 use crate::health::{Code, Component, Health, Problem};
-use crate::http::host::Hosts;
 use crate::http::listener::{self, BindError};
-use crate::http::server::{self, About, Limits, Sources};
+use crate::http::reload::ReloadRequest;
+use crate::http::routes::{About, App, Hosts, Sources};
+use crate::http::server::{self, Limits};
 use crate::probe::{held, own};
 use crate::process::{Exit, environment};
 use crate::records::OpenRecord;
@@ -98,9 +98,10 @@ async fn work(
     let (in_force, in_force_in) = watch::channel(configured(&context.config));
     let shown = spawn_overview(&context, in_force_in.clone(), &mut tasks);
     let notifier = Notifier::new(context.status.clone(), shown.clone());
-    spawn_listener(&context, bound, about_in, shown.clone(), &mut tasks);
+    let sources = sources(&context, about_in, shown.clone());
+    spawn_listener(&context, bound, App::public(sources.clone()), &mut tasks);
     spawn_housekeeping(&context, notifier.clone(), &mut tasks);
-    let mut asked = spawn_control(&context, &mut tasks);
+    let mut reloads = spawn_control(&context, sources, &mut tasks);
     let (address, address_in) = watch::channel(context.config.plan.votes_if_address);
     spawn_held(&context, address_in, &mut tasks);
     let (plan, plan_in) = watch::channel(Arc::clone(&context.config.plan));
@@ -121,12 +122,12 @@ async fn work(
 
     let mut status = context.status.clone();
     let ended_by_itself = loop {
-        let asked: Option<Asked> = tokio::select! {
+        let asked: Option<ReloadRequest> = tokio::select! {
             changed = status.changed() => if changed.is_err() { break true } else { continue },
             _ = signals.terminate.recv() => break false,
             _ = signals.interrupt.recv() => break false,
             _ = signals.hangup.recv() => None,
-            Some(asked) = asked.recv() => Some(asked),
+            Some(asked) = reloads.recv() => Some(asked),
         };
         notifier.reloading();
         let reloaded = tokio::select! {
@@ -155,7 +156,7 @@ async fn work(
         .record(Some(&context.config.plan.site))
         .emit();
     tell_what_stays_open(&context);
-    drop(asked);
+    drop(reloads);
     drain(context, parts, status, tasks, store).await;
     if ended_by_itself { Exit::Internal } else { Exit::Success }
 }
@@ -301,15 +302,10 @@ fn spawn_own(context: &IoContext, plans: watch::Receiver<Arc<Plan>>, tasks: &mut
     context.spawn(tasks, watching);
 }
 
-fn spawn_listener(
-    context: &IoContext,
-    bound: Result<TcpListener, BindError>,
-    about: watch::Receiver<About>,
-    shown: watch::Receiver<Shown>,
-    tasks: &mut JoinSet<()>,
-) {
+/// What whoever asks is answered from.
+fn sources(context: &IoContext, about: watch::Receiver<About>, shown: watch::Receiver<Shown>) -> Sources {
     let prometheus = Arc::clone(&context.prometheus);
-    let sources = Sources::new(
+    Sources::new(
         context.status.clone(),
         shown,
         context.records.clone(),
@@ -318,7 +314,15 @@ fn spawn_listener(
             (prometheus::CONTENT_TYPE, prometheus.render(status, problems, now))
         }),
         Hosts::new(&context.config.http.hosts, config::host_name().as_deref()),
-    );
+    )
+}
+
+fn spawn_listener(
+    context: &IoContext,
+    bound: Result<TcpListener, BindError>,
+    app: App,
+    tasks: &mut JoinSet<()>,
+) {
     let health = context.health.clone();
     let ends = context.until_driver_ends();
     tasks.spawn(async move {
@@ -330,7 +334,7 @@ fn spawn_listener(
                 () = &mut ends => return,
             },
         };
-        server::serve(listener, sources, Limits::default(), ends).await;
+        server::serve(listener, app, Limits::TCP, ends).await;
     });
 }
 
@@ -346,18 +350,23 @@ async fn bind_late(error: BindError, health: &Health) -> TcpListener {
 }
 
 /// What commands ask, if systemd has made a place for the socket.
-fn spawn_control(context: &IoContext, tasks: &mut JoinSet<()>) -> mpsc::Receiver<Asked> {
-    let limits = control::Limits::default();
-    let (asked, asked_in) = mpsc::channel(limits.clients);
-    if let Some(path) = crate::control::socket(&environment()) {
-        match control::bind(&path) {
+fn spawn_control(
+    context: &IoContext,
+    sources: Sources,
+    tasks: &mut JoinSet<()>,
+) -> mpsc::Receiver<ReloadRequest> {
+    let limits = Limits::SOCKET;
+    let (reloads, reloads_in) = mpsc::channel(limits.connections);
+    if let Some(path) = listener::socket(&environment()) {
+        match listener::bind_socket(&path) {
             Ok(listener) => {
-                tasks.spawn(control::serve(listener, asked, limits, context.until_driver_ends()));
+                let app = App::control(sources, reloads);
+                tasks.spawn(server::serve(listener, app, limits, context.until_driver_ends()));
             }
             Err(error) => log::warn!("{}: {error}", context.config.plan.site),
         }
     }
-    asked_in
+    reloads_in
 }
 
 /// Beats, tells systemd how things are, and keeps the numbers that nobody reports by himself.

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use tokio::sync::watch;
 
 use super::super::interrupt::Interrupts;
-use crate::http::client;
+use crate::http::client::{self, PATIENCE, Server};
 use crate::http::status_json::{PhasesJson, StatusJson};
 
 /// What the daemon beside it says.
@@ -22,7 +22,7 @@ pub(super) enum Daemon {
 
 /// Looks out.
 pub(super) struct Watch {
-    listen: SocketAddr,
+    daemon: Server,
     interrupted: watch::Receiver<bool>,
 }
 
@@ -37,7 +37,7 @@ impl Watch {
             tell.send_replace(true);
             tell.closed().await;
         });
-        Ok(Self { listen, interrupted })
+        Ok(Self { daemon: Server::listening_at(listen), interrupted })
     }
 
     /// Waits until somebody interrupts it.
@@ -47,7 +47,7 @@ impl Watch {
     }
 
     pub(super) fn daemon(&self) -> Daemon {
-        match client::get(self.listen, "/status") {
+        match client::ask(&self.daemon, "GET /status", PATIENCE) {
             Ok(answer) if answer.code == 200 => match serde_json::from_str(&answer.body) {
                 Ok(status) => said(&status),
                 Err(error) => Daemon::Absent(format!("its status cannot be parsed: {error}")),

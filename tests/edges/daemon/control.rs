@@ -1,4 +1,4 @@
-//! `bothends reload`, which ends when the outcome is known.
+//! The control socket: `bothends reload`, which ends when the outcome is known, and `bothends status` without the listener.
 
 use std::io::{Read as _, Write as _};
 use std::os::unix::fs::{PermissionsExt as _, chown};
@@ -130,6 +130,20 @@ fn where_no_daemon_listens_the_command_says_so_and_a_crash_leaves_nothing_that_h
     let next = Daemon::start(&site, &site.home, manager.unit(&["run"]));
     next.until_assessed("healthy", &[&ONE, &TWO]);
     assert_eq!(reload(&site, &manager).code, Some(0));
+}
+
+#[test]
+fn the_status_is_known_where_the_listener_cannot_be_reached() {
+    let site = Site::new();
+    let manager = Manager::new(&site);
+    let daemon = manager.start();
+    daemon.until_assessed("healthy", &[&ONE, &TWO]);
+    site.home.edit("127.0.0.1:9846", "127.0.0.1:9848");
+    let by_socket = site.run_command(manager.unit(&["status"]));
+    assert_eq!(by_socket.code, Some(0), "{by_socket:?}");
+    assert!(by_socket.stdout.contains("Milan DC"), "{by_socket:?}");
+    let by_listener = site.run_command(site.command(&site.home, &["status"]));
+    assert_eq!(by_listener.code, Some(3), "{by_listener:?}");
 }
 
 #[test]
