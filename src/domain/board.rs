@@ -24,6 +24,16 @@ pub struct Board {
     pub prepare: BTreeSet<VpnId>,
 }
 
+impl Board {
+    /// Whether it says nothing else than another: what changes an incident gives it another revision.
+    pub fn is_same(&self, other: &Self) -> bool {
+        let same = |(a, b): (&Arc<Incident>, &Arc<Incident>)| a.id == b.id && a.revision == b.revision;
+        self.prepare == other.prepare
+            && self.incidents.len() == other.incidents.len()
+            && self.incidents.iter().zip(&other.incidents).all(same)
+    }
+}
+
 /// An incident's identity: ours, not a sink's.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct IncidentId {

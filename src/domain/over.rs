@@ -47,6 +47,11 @@ impl Over {
         }
     }
 
+    /// Whether some sink is waited for, of each of them.
+    pub fn is_unsettled(&self) -> bool {
+        self.waiting.values().all(|(_, sinks)| !sinks.is_empty())
+    }
+
     /// Takes out those that no sink is waited for.
     pub fn take_settled(&mut self) -> Vec<Arc<Incident>> {
         self.waiting
