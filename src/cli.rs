@@ -1,14 +1,13 @@
 //! Arguments → one function per command → exit code. Nothing is bound or sent before the configuration stands.
 
 #[macro_use]
-mod say;
+mod terminal;
 
 mod as_service;
 mod check;
 mod discover;
 mod drill;
 mod interrupt;
-mod page;
 mod probe;
 mod reload;
 mod status;

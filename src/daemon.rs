@@ -12,17 +12,12 @@
 pub mod any_sink;
 mod clock_offset;
 mod context;
-mod cut_off;
-mod facts;
 mod io_thread;
 mod notify;
-mod outlook;
-mod overview;
 mod prepare;
-mod publisher;
+mod problems;
 mod reload;
 mod sinks;
-mod watchdog;
 
 use std::fmt::Display;
 use std::io::{self, Write as _};
@@ -177,7 +172,7 @@ fn watch_over(
     let (commands, commands_in) = mpsc::channel(4);
     let (shutdown, shutdown_in) = watch::channel(false);
     let io_beat = Arc::new(AtomicI64::new(clock::now().mono.as_nanos()));
-    let (facts, fact_sink) = facts::channel(&config, store.clone(), Arc::clone(&prometheus));
+    let (facts, fact_sink) = context::facts(&config, store.clone(), Arc::clone(&prometheus));
     let now = clock::now();
     let monitor = Monitor::new(Arc::clone(&config.plan), remembered, now);
     let (board, status) = driver::shown(&monitor, now);
@@ -229,7 +224,7 @@ fn watch_over(
         facts: fact_sink.into_closure(),
         board,
         status,
-        watchdog: watchdog::watchdog(),
+        watchdog: notify::watchdog(),
     };
     runtime.block_on(driver::run(monitor, inputs, outputs));
     // The driver's ends of every channel are closed by now: whatever hangs on them is ending.

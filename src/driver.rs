@@ -1,9 +1,10 @@
 //! The one task that owns the core: it reads the clock once per wake-up, feeds events and time in, and hands requests,
 //! facts, the Board and the status on. It never waits for any of them.
 //!
+//! It also sees whether the daemon is of use: the core makes progress, and the thread that speaks to AWS and to the sinks is alive. A
+//! daemon that probes but can tell nobody is as good as dead.
+//!
 //! Cancel-safety: every await is on a channel or a timer; nothing is lost when the `select!` drops one.
-
-mod vitals;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -20,10 +21,6 @@ use crate::domain::plan::Plan;
 use crate::domain::request::Request;
 use crate::domain::status::Status;
 use crate::domain::time::{Moment, Now};
-
-pub use self::vitals::Stuck;
-
-use self::vitals::{STATUS_EVERY, Vitals};
 
 /// Something a person or the system wants of the core.
 #[derive(Debug)]
@@ -180,6 +177,96 @@ const fn is_news(fact: &Fact) -> bool {
         | Fact::EvidenceUnusable { .. }
         | Fact::AddressHeld { .. }
         | Fact::Resumed { .. } => true,
+    }
+}
+
+/// The status is taken at least this often, so that ages and systemd's watchdog move even while nothing else does.
+const STATUS_EVERY: Duration = Duration::from_secs(1);
+
+/// What is stuck.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stuck {
+    /// The core is called over and over for what it does not do.
+    Core,
+    /// The thread that speaks to AWS and to people does not beat.
+    IoThread,
+}
+
+impl Stuck {
+    /// In people's words.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Core => "the core loop is spinning without progress",
+            Self::IoThread => "the I/O thread (AWS, sinks) is not responding",
+        }
+    }
+}
+
+/// What the driver sees of both.
+#[derive(Debug, Default)]
+struct Vitals {
+    progress: Progress,
+    silence: Silence,
+}
+
+impl Vitals {
+    /// The core was called at `at`, and wants to be called again at `next`.
+    fn called(&mut self, at: Moment, next: Option<Moment>) {
+        self.progress.called(at, next);
+    }
+
+    /// What has been stuck for as long as `patience`, at this moment, in which the other thread's last beat is that of `beat`.
+    fn look(&mut self, now: Moment, beat: Moment, patience: Duration) -> Option<Stuck> {
+        self.silence.look(now, beat);
+        if self.progress.circling_for(now) >= patience {
+            Some(Stuck::Core)
+        } else if self.silence.length >= patience {
+            Some(Stuck::IoThread)
+        } else {
+            None
+        }
+    }
+}
+
+/// What is due is done within one call. While the core wants to be called for something of the past that a call has not
+/// done away with, it turns in circles, and whoever looks at its thread alone takes that for work.
+#[derive(Debug, Default)]
+struct Progress {
+    circling_since: Option<Moment>,
+}
+
+impl Progress {
+    fn called(&mut self, at: Moment, next: Option<Moment>) {
+        if next.is_some_and(|next| next <= at) {
+            self.circling_since.get_or_insert(at);
+        } else {
+            self.circling_since = None;
+        }
+    }
+
+    fn circling_for(&self, now: Moment) -> Duration {
+        self.circling_since.map_or(Duration::ZERO, |since| now.since(since))
+    }
+}
+
+/// How long the other thread has not beaten *while this one ran*: after a suspend of the host, or of the process, neither has,
+/// and the first of the two to run must not take the other for dead.
+#[derive(Debug, Default)]
+struct Silence {
+    last: Option<(Moment, Moment)>,
+    length: Duration,
+}
+
+impl Silence {
+    /// More than this does not pass between two looks of a thread that runs.
+    const LOOK_MAX: Duration = Duration::from_secs(2 * STATUS_EVERY.as_secs());
+
+    fn look(&mut self, now: Moment, beat: Moment) {
+        self.length = match self.last {
+            Some((looked, known)) if known == beat => self.length + now.since(looked).min(Self::LOOK_MAX),
+            Some(_) | None => Duration::ZERO,
+        };
+        self.last = Some((now, beat));
     }
 }
 

@@ -16,7 +16,7 @@ use clap::Args;
 
 use self::table::render_table;
 use self::verdict::{Verdict, verdict};
-use super::{say, unit};
+use super::{terminal, unit};
 use crate::config;
 use crate::config::DEFAULT_PATH;
 use crate::http::client::{self, Answer, ClientError, PATIENCE, Server};
@@ -57,7 +57,7 @@ pub(super) fn run(config: &Path, arguments: &Arguments) -> Exit {
         say!("{answer}");
     } else {
         let text = format!("{}: {}\n{}", level.word(), headline(&status, &reasons), render_table(&status));
-        say::text(format_args!("{}", plain(&text)));
+        terminal::text(format_args!("{}", plain(&text)));
     }
     level.exit()
 }

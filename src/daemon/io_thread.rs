@@ -16,13 +16,12 @@ use tokio::time::{interval, timeout};
 use super::any_sink;
 use super::clock_offset::OffsetReporter;
 use super::context::IoContext;
-use super::cut_off;
 use super::notify::Notifier;
 use super::prepare::{self, Preparing};
-use super::publisher::Publishing;
+use super::problems;
 use super::reload::{self, Reloaded};
+use super::sinks::Publishing;
 use super::sinks::Sinks;
-use super::{outlook, overview};
 use crate::aws::poller::{self, Outlets};
 use crate::clock;
 use crate::config::{self, Config, Mode};
@@ -106,7 +105,7 @@ async fn work(
     spawn_held(&context, address_in, &mut tasks);
     let (plan, plan_in) = watch::channel(Arc::clone(&context.config.plan));
     spawn_own(&context, plan_in, &mut tasks);
-    tasks.spawn(cut_off::tell(context.health.clone(), context.status.clone(), in_force_in));
+    tasks.spawn(problems::watch_reach(context.health.clone(), context.status.clone(), in_force_in));
     tasks.spawn(prepare::watch_fresh_sockets(context.status.clone(), context.health.clone()));
     let mut parts = Parts {
         sinks: Sinks::default(),
@@ -257,16 +256,16 @@ fn spawn_overview(
     tasks: &mut JoinSet<()>,
 ) -> watch::Receiver<Shown> {
     let (shown, shown_in) = watch::channel(Shown::default());
-    tasks.spawn(overview::keep(
+    tasks.spawn(problems::keep_overview(
         shown,
         context.health.watch(),
         context.status.clone(),
         configured,
         context.until_driver_ends(),
     ));
-    let outlook = outlook::keep(context.connections.clone(), context.health.clone());
-    context.spawn(tasks, outlook);
-    tasks.spawn(overview::tell(shown_in.clone(), Arc::clone(&context.config.plan.site)));
+    let expiry = problems::watch_expiry(context.connections.clone(), context.health.clone());
+    context.spawn(tasks, expiry);
+    tasks.spawn(problems::keep_journal(shown_in.clone(), Arc::clone(&context.config.plan.site)));
     shown_in
 }
 
