@@ -5,8 +5,9 @@
 use std::hint::black_box;
 use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use bothends::clock;
 use bothends::domain::event::{Event, Remembered};
 use bothends::domain::fact::Fact;
 use bothends::domain::monitor::Monitor;
@@ -40,9 +41,9 @@ fn run(vpns: u8) -> u128 {
     let mut now = Now { mono: Moment::ORIGIN, wall: Stamp::from_secs(1_800_000_000) };
     let mut monitor = Monitor::new(Arc::new(plan(vpns)), Remembered::default(), now);
     play(&mut monitor, &mut now, WARM_UP);
-    let begun = Instant::now();
+    let begun = clock::now().mono;
     play(&mut monitor, &mut now, echoes);
-    begun.elapsed().as_nanos() / u128::from(echoes)
+    clock::now().mono.since(begun).as_nanos() / u128::from(echoes)
 }
 
 /// Calls the core when it wants to be called, and answers every echo, until so many have ended.

@@ -63,7 +63,7 @@ const AWS_REQUESTS: usize = 256;
 pub fn run(config_path: &Path) -> Exit {
     let level = journal::level_from_env();
     if let Err(error) = journal::init_logging(*level.as_ref().unwrap_or(&LevelFilter::Info)) {
-        // Whoever closed standard error is told by the exit code, which a panic would hide.
+        // Where standard error is closed the exit code says it, which a panic would hide.
         let _ = writeln!(io::stderr(), "cannot start logging: {error}");
         return Exit::Internal;
     }

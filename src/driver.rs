@@ -58,27 +58,27 @@ pub struct Outputs {
     pub board: watch::Sender<Arc<Board>>,
     /// The status, latest wins.
     pub status: watch::Sender<Arc<Status>>,
-    /// Whoever ends a daemon that is of no use.
+    /// Ends a daemon that is stuck.
     pub watchdog: Watchdog,
 }
 
-/// Whoever ends a daemon that is of no use. It hears nothing while the core does not return from a call.
+/// What ends a daemon that is stuck. It hears nothing while the core does not return from a call.
 #[expect(missing_debug_implementations, reason = "it holds a closure")]
 pub struct Watchdog {
-    /// For how long something may be stuck before it is told.
+    /// For how long something may be stuck before it is reported.
     pub patience: Duration,
     /// Takes what is stuck, or that nothing is; at least once a second.
     pub tell: Box<dyn FnMut(Option<Stuck>)>,
 }
 
-/// Where the Board and the status are shown, as they are before the first wake-up: whoever asks so early must not be told that
+/// Where the Board and the status are shown, as they are before the first wake-up: a question so early must not be answered that
 /// nothing is watched and nothing open.
 pub fn shown(monitor: &Monitor, now: Now) -> (watch::Sender<Arc<Board>>, watch::Sender<Arc<Status>>) {
     let status = Arc::new(monitor.status(now));
     (watch::Sender::new(Arc::clone(monitor.board())), watch::Sender::new(status))
 }
 
-/// Runs the core until it is told to end.
+/// Runs the core until the shutdown.
 pub async fn run(mut monitor: Monitor, mut inputs: Inputs, mut outputs: Outputs) {
     let mut published = Moment::ORIGIN - STATUS_EVERY;
     let mut vitals = Vitals::default();
@@ -113,7 +113,7 @@ pub async fn run(mut monitor: Monitor, mut inputs: Inputs, mut outputs: Outputs)
                     monitor.reconfigure(plan, clock::now());
                     flush(&mut monitor, &mut outputs);
                     publish(&monitor, &mut outputs, clock::now());
-                    // Whoever asked may have gone; the plan is in force all the same.
+                    // The command may have gone; the plan is in force all the same.
                     let _ = done.send(());
                 }
             },
@@ -229,7 +229,7 @@ impl Vitals {
 }
 
 /// What is due is done within one call. While the core wants to be called for something of the past that a call has not
-/// done away with, it turns in circles, and whoever looks at its thread alone takes that for work.
+/// done away with, it turns in circles, which looks like work on its thread.
 #[derive(Debug, Default)]
 struct Progress {
     circling_since: Option<Moment>,

@@ -55,7 +55,7 @@ pub(super) enum Task {
 pub(super) enum Whose {
     /// The service's: a unit of its kind does the work.
     Service,
-    /// Those of whoever runs the command, because that was asked for.
+    /// Those of the user who runs the command, because that was asked for.
     Own,
     /// The same, and why.
     OwnBecause(&'static str),
@@ -240,7 +240,7 @@ impl Drop for Made {
 fn pass_on(from: &mut File, to: &mut impl io::Write) -> io::Result<()> {
     let mut text = Vec::new();
     from.read_to_end(&mut text)?;
-    // Whoever reads no further has read enough; what runs, runs on.
+    // A reader that closes its end has read enough; what runs, runs on.
     let _ = to.write_all(&text).and_then(|()| to.flush());
     Ok(())
 }

@@ -22,13 +22,13 @@ use crate::config::{Config, Mode, SinkSettings, Vendor};
 use crate::daemon::any_sink::{self, AnySink};
 use crate::domain::names::Kind;
 use crate::domain::plan::VpnPlan;
-use crate::incident::drill::Drill as Incident;
+use crate::incident::drill::Drill;
 use crate::incident::settings::SinkRules;
 use crate::incident::sink::SinkError;
 use crate::process::Exit;
 use crate::settings::{WebhookBody, WebhookPreset};
 
-pub(super) fn run(path: &Path, config: &Config, arguments: &Drill) -> Exit {
+pub(super) fn run(path: &Path, config: &Config, arguments: &DrillArguments) -> Exit {
     let rounds = match chosen(config, arguments) {
         Ok(rounds) => rounds,
         Err(problem) => {
@@ -75,9 +75,9 @@ pub(super) fn run(path: &Path, config: &Config, arguments: &Drill) -> Exit {
 }
 
 /// What will be done to whom.
-fn announce(config: &Config, rounds: &[Round], hold: Option<u64>) {
+fn announce(config: &Config, rounds: &[SinkDrill], hold: Option<u64>) {
     say!("a test incident titled DRILL, with impact 5 (none), to each of these sinks:");
-    for Round { sink, vpn, kind } in rounds {
+    for SinkDrill { sink, vpn, kind } in rounds {
         let target = match &sink.vendor {
             Vendor::OpsCenter => "an OpsItem of the lowest severity".to_owned(),
             Vendor::IncidentManager { .. } | Vendor::Sns { .. } | Vendor::Webhook(_) => {
@@ -87,7 +87,7 @@ fn announce(config: &Config, rounds: &[Round], hold: Option<u64>) {
         say!("  {}: as {} of {} ({}), to {target}", sink.id, kind.as_str(), vpn.name, vpn.id);
     }
     say!("This WILL page on-call contacts where a sink pages. The incident is then read back and resolved.");
-    for Round { sink, .. } in rounds {
+    for SinkDrill { sink, .. } in rounds {
         if let Some(said) = about_grouping(sink, hold) {
             say!("{said}");
         }
@@ -151,12 +151,17 @@ fn agreed() -> bool {
 
 /// A round at its sink, made ready.
 struct Ready<'r> {
-    round: &'r Round,
+    round: &'r SinkDrill,
     place: AnySink,
     settings: SinkRules,
 }
 
-async fn drill(config: &Config, connections: AwsConnections, rounds: &[Round], hold: Option<u64>) -> Exit {
+async fn drill(
+    config: &Config,
+    connections: AwsConnections,
+    rounds: &[SinkDrill],
+    hold: Option<u64>,
+) -> Exit {
     let watch = match Watch::new(config.http.listen) {
         Ok(watch) => watch,
         Err(error) => {
@@ -217,7 +222,7 @@ struct Looked<'r> {
 async fn look<'r>(
     config: &Config,
     connections: &AwsConnections,
-    rounds: &'r [Round],
+    rounds: &'r [SinkDrill],
 ) -> Result<Looked<'r>, String> {
     let mut all = Vec::new();
     for round in rounds {
@@ -244,7 +249,7 @@ async fn look<'r>(
 
 async fn perform(config: &Config, ready: &Ready<'_>, watch: &Watch, hold: Option<u64>) -> Outcome {
     let Ready { round, place, settings } = ready;
-    let incident = Incident {
+    let incident = Drill {
         site: Arc::clone(&config.plan.site),
         vpn: round.vpn.id.clone(),
         vpn_name: Arc::clone(&round.vpn.name),
@@ -272,7 +277,7 @@ fn is_permission(error: &SinkError) -> bool {
 
 /// The arguments.
 #[derive(Debug, Args)]
-pub(in crate::cli) struct Drill {
+pub(super) struct DrillArguments {
     /// Only this sink, such as incident_manager or sns-2.
     #[arg(long, value_name = "SINK")]
     sink: Option<String>,
@@ -294,7 +299,7 @@ pub(in crate::cli) struct Drill {
     pub(super) own_credentials: bool,
 }
 
-impl Drill {
+impl DrillArguments {
     /// The same command, agreed to, for a process that has the service's credentials.
     pub(super) fn agreed_to(&self) -> Vec<String> {
         let mut words = vec!["drill".to_owned(), "--yes".to_owned()];
@@ -307,15 +312,15 @@ impl Drill {
 
 /// One drill at one sink.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Round {
+pub(super) struct SinkDrill {
     pub(super) sink: SinkSettings,
     pub(super) vpn: Arc<VpnPlan>,
     pub(super) kind: Kind,
 }
 
 /// One round for each sink that was asked for, of the first connection and kind that it takes.
-pub(super) fn chosen(config: &Config, arguments: &Drill) -> Result<Vec<Round>, String> {
-    let Drill { sink, vpn, kind, hold: _, yes: _, own_credentials: _ } = arguments;
+pub(super) fn chosen(config: &Config, arguments: &DrillArguments) -> Result<Vec<SinkDrill>, String> {
+    let DrillArguments { sink, vpn, kind, hold: _, yes: _, own_credentials: _ } = arguments;
     let vpns = &config.plan.vpns;
     if config.sinks.is_empty() {
         return Err("there is no sink to test: add an [[incident.sink]] to the configuration".to_owned());
@@ -332,7 +337,7 @@ pub(super) fn chosen(config: &Config, arguments: &Drill) -> Result<Vec<Round>, S
             .filter(|(of, _)| wanted(vpn, of.id.as_str()))
             .filter(|(_, of)| wanted(kind, of.as_str()))
             .find(|(vpn, kind)| plan.takes(&vpn.id, *kind))?;
-        Some(Round { sink: sink.clone(), vpn: Arc::clone(vpn), kind })
+        Some(SinkDrill { sink: sink.clone(), vpn: Arc::clone(vpn), kind })
     };
     let rounds: Vec<_> =
         config.sinks.iter().filter(|of| wanted(sink, of.id.as_str())).filter_map(of).collect();

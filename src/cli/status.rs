@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use self::table::render_table;
-use self::verdict::{Verdict, verdict};
+use self::verdict::{Summary, summary};
 use super::{terminal, unit};
 use crate::config;
 use crate::config::DEFAULT_PATH;
@@ -26,7 +26,7 @@ use crate::process::{Exit, environment};
 
 /// The arguments.
 #[derive(Debug, Args)]
-pub(super) struct Arguments {
+pub(super) struct StatusArguments {
     /// As JSON, for scripts.
     #[arg(long)]
     json: bool,
@@ -35,8 +35,8 @@ pub(super) struct Arguments {
     url: Option<String>,
 }
 
-pub(super) fn run(config: &Path, arguments: &Arguments) -> Exit {
-    let Arguments { json, url } = arguments;
+pub(super) fn run(config: &Path, arguments: &StatusArguments) -> Exit {
+    let StatusArguments { json, url } = arguments;
     let own = url.is_none().then(|| own_socket(config, &environment())).flatten();
     let answer = own.and_then(ask_socket).unwrap_or_else(|| ask_listener(config, url.as_deref()));
     let answer = match answer {
@@ -52,7 +52,7 @@ pub(super) fn run(config: &Path, arguments: &Arguments) -> Exit {
             ));
         }
     };
-    let Verdict { level, reasons } = verdict(&status);
+    let Summary { level, reasons } = summary(&status);
     if *json {
         say!("{answer}");
     } else {
@@ -89,7 +89,7 @@ fn ask_listener(config: &Path, url: Option<&str>) -> Result<String, String> {
     // What else is wrong with the configuration is of no interest here, nor whether it can be read.
     let address = config::listener(config, &environment());
     let unread = unread(config, address);
-    // The default's need not be readable for everybody; whoever names another means that one.
+    // The default's need not be readable for everybody; a user who names another means that one.
     if let Some(unread) = unread.as_ref().filter(|_| config != Path::new(DEFAULT_PATH)) {
         complain!("{unread}");
     }
@@ -146,7 +146,7 @@ fn ask(address: SocketAddr, given: bool) -> Result<String, String> {
     let answer = client::ask(&Server::listening_at(address), QUESTION, PATIENCE).map_err(|error| {
         let refused = |source: &io::Error| source.kind() == io::ErrorKind::ConnectionRefused;
         match &error {
-            // Which daemon is asked is for whoever gave the URL to say.
+            // Which daemon is asked is for the user who gave the URL to say.
             _ if given => error.to_string(),
             ClientError::Unreachable { source, .. }
                 if refused(source)

@@ -1,6 +1,6 @@
 //! What goes to the terminal: lines, and tables whose columns line up.
 //!
-//! Whoever reads no further, as in `bothends check | head`, has read enough: that neither changes how a command ends nor
+//! A reader that stops early, as in `bothends check | head`, has read enough: that neither changes how a command ends nor
 //! ends one half way, as the standard library's macros do.
 
 use std::fmt::Arguments;

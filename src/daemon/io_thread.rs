@@ -130,7 +130,7 @@ async fn work(
         };
         notifier.reloading();
         let reloaded = tokio::select! {
-            // Whoever wants the daemon to end need not wait for a disk that hangs.
+            // A stop does not wait for a disk that hangs.
             _ = signals.terminate.recv() => break false,
             _ = signals.interrupt.recv() => break false,
             reloaded = reload::reload(&context, &mut parts.sinks, &notifier) => reloaded,
@@ -245,7 +245,7 @@ fn spawn_pollers(context: &IoContext, requests: mpsc::Receiver<AwsRequest>, task
         observe: Arc::new(move |outcome| prometheus.aws_poll(outcome.source.kind, outcome.result.as_str())),
     };
     let pollers = poller::run(context.connections.clone(), context.plan.clone(), requests, outlets);
-    // A poll that is under way at the end is of no use to anybody.
+    // A poll that is under way at the end is useless.
     context.spawn(tasks, pollers);
 }
 
@@ -301,7 +301,7 @@ fn spawn_own(context: &IoContext, plans: watch::Receiver<Arc<Plan>>, tasks: &mut
     context.spawn(tasks, watching);
 }
 
-/// What whoever asks is answered from.
+/// What answers are made of.
 fn sources(context: &IoContext, about: watch::Receiver<About>, shown: watch::Receiver<Shown>) -> Sources {
     let prometheus = Arc::clone(&context.prometheus);
     Sources::new(

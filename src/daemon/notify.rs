@@ -101,7 +101,7 @@ impl Announced {
         if self.ready { vec![Notification::Reloading] } else { Vec::new() }
     }
 
-    /// The reason comes before the end, so that whoever waits for the reload sees it.
+    /// The reason comes before the end, so that it is seen by a command that waits for the reload.
     fn reloaded(&mut self, refused: Option<String>, status: &Status) -> Vec<Notification> {
         self.refused = refused;
         let mut messages = Vec::from_iter(self.line(status));

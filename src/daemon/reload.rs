@@ -63,7 +63,7 @@ pub(super) struct Reloaded {
 }
 
 impl Reloaded {
-    /// What who asked is told, once everything does as it says.
+    /// The answer to the command, once everything does as the configuration says.
     pub(super) fn answer(config: &Config, notes: Vec<String>) -> ReloadAnswer {
         let (vpns, tunnels) = watched(config);
         ReloadAnswer::InForce { vpns, tunnels, notes }
@@ -132,7 +132,7 @@ fn keep_what_needs_a_restart(context: &IoContext, config: &mut Config) -> Option
     Some(text)
 }
 
-/// Reads it on a thread of its own, for the disk may hang, or a network's file system: whoever is paged cannot wait for it.
+/// Reads it on a thread of its own, for the disk may hang, or a network's file system, and pages cannot wait for it.
 async fn read_apart(path: &Path) -> Result<Loaded, Rejection> {
     let path = path.to_owned();
     let refused = |what: &str| Err(Rejection::of_file(&path, vec![what.to_owned()]));
@@ -171,7 +171,7 @@ static READING: AtomicBool = AtomicBool::new(false);
 /// Flash that wears out takes a second for a file; `bothends reload` waits for three times as long.
 const READ_WITHIN: Duration = Duration::from_secs(10);
 
-/// So many problems are told in `/readyz` and the journal: who mends those runs `bothends check` again.
+/// So many problems are shown in `/readyz` and the journal; to see more, run `bothends check` again.
 const PROBLEMS_TOLD: usize = 20;
 
 /// The first problems, a line each, and how many more there are.

@@ -1,4 +1,4 @@
-//! Who is told, as the configuration wants it: the sinks of incidents and the publisher. One reconciler per configured sink; a reload restarts those whose settings changed, and no other.
+//! The sinks of incidents and the publisher, as the configuration wants them. One reconciler per configured sink; a reload restarts those whose settings changed, and no other.
 //!
 //! Those are stopped before the core takes the other configuration, so that none of them sees a Board on which it is
 //! waited for no more, and forgets what it has open. Then the ledger's rows go to the sinks that go on with them, and what

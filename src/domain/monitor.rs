@@ -188,7 +188,7 @@ impl Monitor {
         &self.board
     }
 
-    /// Everything, for whoever asks.
+    /// Everything, for `/status`.
     pub fn status(&self, now: Now) -> Status {
         let now = self.calendar.date(now);
         Status {
@@ -206,7 +206,7 @@ impl Monitor {
         }
     }
 
-    /// Takes another plan. A tunnel that did not change loses no state; what is no longer watched is told so.
+    /// Takes another plan. A tunnel that did not change loses no state; what is no longer watched ends as such.
     pub fn reconfigure(&mut self, plan: Arc<Plan>, now: Now) {
         let now = self.called(now);
         self.board_outdated = true;

@@ -64,6 +64,6 @@ pub struct EchoRequest {
     pub client: ClientId,
     /// The way it takes.
     pub route: Arc<Route>,
-    /// A reply is of no use any more after this.
+    /// A reply after this is ignored.
     pub give_up: Duration,
 }

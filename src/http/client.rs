@@ -166,7 +166,7 @@ fn exchange(mut stream: impl Read + Write, host: &str, what: &str) -> io::Result
     Ok(answer)
 }
 
-/// The listener gives every answer a length, so that one cut short is told from a whole one.
+/// The listener gives every answer a length, so that one cut short is known from a whole one.
 fn parse(answer: &[u8]) -> Result<Answer, &'static str> {
     let text = std::str::from_utf8(answer).map_err(|_| "the answer is not text")?;
     let (head, body) = text.split_once("\r\n\r\n").ok_or("the answer has no head")?;
@@ -192,7 +192,7 @@ mod tests {
 
     use super::*;
 
-    /// Why the status of whoever has this listener is not known.
+    /// Why the status of the program at this listener is not known.
     fn refused(listen: SocketAddr) -> String {
         ask(&Server::listening_at(listen), "GET /status", PATIENCE).unwrap_err().to_string()
     }
@@ -220,7 +220,7 @@ mod tests {
 
     #[test]
     fn of_a_process_that_says_nothing_no_more_is_claimed_than_is_known() {
-        // The kernel takes connections for whoever listens, as for a process that is stopped.
+        // The kernel takes connections for a listener that does not, as for a process that is stopped.
         let frozen = TcpListener::bind("127.0.0.1:0").unwrap();
         let error = refused(frozen.local_addr().unwrap());
         assert!(error.starts_with("the connection to 127.0.0.1:"), "{error}");

@@ -18,7 +18,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::time;
 
-/// Between two attempts. Whoever scrapes does so every 10 s or less often; an attempt costs a socket.
+/// Between two attempts. Scrapes come every 10 s or less often; an attempt costs a socket.
 const AGAIN: Duration = Duration::from_secs(2);
 
 /// A bound listener.

@@ -18,7 +18,7 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 /// A request, and where its answer goes.
 #[derive(Debug)]
 pub struct ReloadRequest {
-    /// If it is dropped, the client is told that the daemon is ending.
+    /// If it is dropped, the answer is that the daemon is ending.
     pub answer: oneshot::Sender<ReloadAnswer>,
 }
 

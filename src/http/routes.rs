@@ -94,7 +94,7 @@ pub struct App {
 }
 
 impl App {
-    /// What whoever reaches the listener may read; any other path is 404, any method but GET and HEAD 405.
+    /// What every client of the listener may read; any other path is 404, any method but GET and HEAD 405.
     pub fn public(sources: Sources) -> Self {
         let hosts = Arc::new(sources.hosts.clone());
         let router = Router::new()

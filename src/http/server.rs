@@ -1,5 +1,5 @@
 //! Serves, within limits: a scraper that hangs, or a hundred of them, must not cost the router its memory, nor anybody else his
-//! answer. Where all places are taken, whoever has not asked yet makes room, then whoever has not taken his answer.
+//! answer. Where all places are taken, a client that has not asked yet makes room, then one that has not taken its answer.
 //!
 //! One task accepts, one task per connection answers. Dropping [`serve`]'s future ends them all.
 
@@ -24,7 +24,7 @@ use crate::domain::time::Moment;
 /// What a client may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Connections at a time; where none of them makes room, one more is told 503 and closed.
+    /// Connections at a time; where none of them makes room, one more gets 503 and is closed.
     pub connections: usize,
     /// Connections of one address at a time; one more takes the place of another of them.
     pub per_peer: usize,
@@ -108,7 +108,7 @@ struct Places {
 }
 
 struct Taken {
-    /// The address that it comes from; no other process of the daemon's user is told from another.
+    /// The address that it comes from; the control socket does not know.
     by: Option<IpAddr>,
     state: Arc<Mutex<ConnectionState>>,
     task: AbortHandle,

@@ -180,7 +180,7 @@ pub struct IncidentJson {
     pub state: String,
     /// When the condition began to hold.
     pub began: String,
-    /// When the incident opened; of one that was taken up, when its record was created.
+    /// When the incident opened; of one that was adopted, when its record was created.
     pub opened: String,
     /// The sink at which its record was found open, as long as this site has not seen the condition hold for itself.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -328,7 +328,7 @@ impl EntryJson {
 pub struct TunnelJson {
     /// AWS's outside address.
     pub outside_ip: String,
-    /// People's words for it.
+    /// Its display name.
     pub name: String,
     /// `active`, `standby` or `unused`.
     pub role: String,

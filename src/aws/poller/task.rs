@@ -69,7 +69,7 @@ impl Ask for AwsSource {
             SourceKind::CloudWatch => self.cloudwatch.ask(&connection, coverage).await,
             SourceKind::Ec2 => ec2::ask(&connection, coverage).await,
         };
-        // A source is asked again soon, whatever it is told.
+        // A source is asked again soon, whatever comes of it.
         heard
             .inspect(|_| connection.accepted())
             .inspect_err(|failure| _ = self.connections.renew_after(failure, &connection))

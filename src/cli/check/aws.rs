@@ -217,7 +217,7 @@ const NOT_TRIED: &str = "
 \"not tried\": ssm:CreateOpsItem and sns:Publish have no dry run and would page people: run bothends drill
 ";
 
-/// Which sinks' pages were not tried, in people's words.
+/// Which sinks' pages were not tried, as text.
 pub(super) fn untried(config: &Config) -> Option<String> {
     let by_drill_alone = |sink: &&SinkSettings| match sink.vendor {
         // Its start is tried with a response plan that nobody has.

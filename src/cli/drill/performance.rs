@@ -135,7 +135,7 @@ pub(super) async fn tell(sink: &impl Messenger, stage: &Stage<'_>) -> Outcome {
             outcome.failed("not sent", "", error);
             return outcome;
         }
-        // It may have been taken all the same, so that its end is told as well.
+        // It may have been taken all the same, so that its end is sent as well.
         Err(error @ SinkError::Temporary { .. }) => outcome.failed("NOT KNOWN", "", error),
     }
     let resolved = incident.message(settings, Change::Resolved, clock::wall());
