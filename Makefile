@@ -49,7 +49,7 @@ demo: setup ## two real tunnels, a story that checks itself (KEEP=1 leaves it ru
 	cargo build --locked --bin bothends --example aws-stand-in
 	@SINK=$(SINK) python3 tests/demo/story.py
 
-bench: setup ## how long a break takes to be known and told (BENCH_PROFILE=dev: with the tests' build)
+bench: setup ## how long a break takes to be known and told, and what an echo costs (BENCH_PROFILE=dev: with the tests' build)
 	cargo bench --locked $(if $(BENCH_PROFILE),--profile $(BENCH_PROFILE))
 
 lint: ## formatting, clippy, licences and banned dependencies

@@ -1,14 +1,13 @@
 //! Arguments → one function per command → exit code. Nothing is bound or sent before the configuration stands.
 
 #[macro_use]
-mod say;
+mod terminal;
 
 mod as_service;
 mod check;
 mod discover;
 mod drill;
 mod interrupt;
-mod page;
 mod probe;
 mod reload;
 mod status;
@@ -54,9 +53,9 @@ enum Command {
     /// Reload the configuration of the running daemon and wait for the result.
     Reload,
     /// Generate a configuration from AWS (DescribeVpnConnections). Needs no configuration.
-    Discover(discover::Discover),
+    Discover(discover::DiscoverArguments),
     /// Raise a test incident, marked DRILL, through every sink, show it as it comes back, and resolve it.
-    Drill(drill::Drill),
+    Drill(drill::DrillArguments),
     /// Probe every tunnel once and print a table.
     Probe {
         /// Echo requests per tunnel.
@@ -64,7 +63,7 @@ enum Command {
         echoes: u32,
     },
     /// Show the state of the running daemon, both ends side by side. Exit code: 0 healthy, 1 degraded, 2 down, 3 unknown.
-    Status(status::Arguments),
+    Status(status::StatusArguments),
 }
 
 /// Carries a command out.

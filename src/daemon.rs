@@ -12,17 +12,12 @@
 pub mod any_sink;
 mod clock_offset;
 mod context;
-mod cut_off;
-mod facts;
 mod io_thread;
 mod notify;
-mod outlook;
-mod overview;
 mod prepare;
-mod publisher;
+mod problems;
 mod reload;
 mod sinks;
-mod watchdog;
 
 use std::fmt::Display;
 use std::io::{self, Write as _};
@@ -36,14 +31,12 @@ use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, watch};
 
-use crate::aws::poller::{Order, Past};
 use crate::aws::{AwsConnections, ConnectionSettings};
 use crate::clock;
 use crate::config::{Config, Loaded, needs};
 use crate::domain::monitor::Monitor;
-use crate::domain::names::CheckId;
-use crate::domain::request::{ClientId, EchoRequest};
-use crate::driver::{self, Question};
+use crate::domain::request::{AwsRequest, Request};
+use crate::driver;
 use crate::health::Health;
 use crate::http::listener::{self, BindError};
 use crate::probe::{self, Prober};
@@ -64,13 +57,13 @@ const BLOCKING_THREADS: usize = 64;
 const EVENTS: usize = 1024;
 
 /// Questions to AWS that may wait for the pollers: far more than there are sources.
-const ORDERS: usize = 256;
+const AWS_REQUESTS: usize = 256;
 
 /// `bothends run`.
 pub fn run(config_path: &Path) -> Exit {
     let level = journal::level_from_env();
     if let Err(error) = journal::init_logging(*level.as_ref().unwrap_or(&LevelFilter::Info)) {
-        // Whoever closed standard error is told by the exit code, which a panic would hide.
+        // Where standard error is closed the exit code says it, which a panic would hide.
         let _ = writeln!(io::stderr(), "cannot start logging: {error}");
         return Exit::Internal;
     }
@@ -174,12 +167,12 @@ fn watch_over(
     let store::Opened { store, remembered, thread: store_thread } = opened;
     let prometheus = Arc::new(Prometheus::new());
     let (events, events_in) = mpsc::channel(EVENTS);
-    let (orders, orders_in) = mpsc::channel(ORDERS);
+    let (aws_requests, aws_requests_in) = mpsc::channel(AWS_REQUESTS);
     let (plan, plan_in) = watch::channel(Arc::clone(&config.plan));
     let (commands, commands_in) = mpsc::channel(4);
     let (shutdown, shutdown_in) = watch::channel(false);
     let io_beat = Arc::new(AtomicI64::new(clock::now().mono.as_nanos()));
-    let (facts, fact_sink) = facts::channel(&config, store.clone(), Arc::clone(&prometheus));
+    let (facts, fact_sink) = context::facts(&config, store.clone(), Arc::clone(&prometheus));
     let now = clock::now();
     let monitor = Monitor::new(Arc::clone(&config.plan), remembered, now);
     let (board, status) = driver::shown(&monitor, now);
@@ -204,7 +197,7 @@ fn watch_over(
     };
     let spawned = thread::Builder::new().name("io".into()).spawn(move || {
         let site = Arc::clone(&context.config.plan.site);
-        let exit = io_thread::run(&io, context, orders_in, bound, store_thread)
+        let exit = io_thread::run(&io, context, aws_requests_in, bound, store_thread)
             .unwrap_or_else(|why| cannot_start(Some(&site), &why, Exit::Internal));
         // Names that are looked up in vain, and files on a disk that hangs, are not waited for.
         io.shutdown_background();
@@ -226,13 +219,12 @@ fn watch_over(
         io_beat,
     };
     let outputs = driver::Outputs {
-        probe: Probing(Prober::new(echoes, health).with_at_most(sockets)),
+        requests: executor(Prober::new(echoes, health).with_at_most(sockets), aws_requests),
         plan,
-        ask_aws: Box::new(move |question| ask(&orders, question)),
         facts: fact_sink.into_closure(),
         board,
         status,
-        watchdog: watchdog::watchdog(),
+        watchdog: notify::watchdog(),
     };
     runtime.block_on(driver::run(monitor, inputs, outputs));
     // The driver's ends of every channel are closed by now: whatever hangs on them is ending.
@@ -250,26 +242,16 @@ fn runtime() -> Result<Runtime, Exit> {
         .map_err(|error| cannot_start(None, &error, Exit::Internal))
 }
 
-/// A queue that is full means that the pollers have not taken an order for minutes; the core asks again in its time.
-fn ask(orders: &mpsc::Sender<Order>, question: Question) {
-    let order = match question {
-        Question::Views(source) => Order::Ask(source),
-        Question::History { source, vpn, from, to } => Order::History(source, Past { vpn, from, to }),
-    };
-    if orders.try_send(order).is_err() {
-        log::debug!("a question to AWS was left out: the pollers are busy");
-    }
-}
-
-/// The prober, as the driver sees it.
-struct Probing(Prober);
-
-impl driver::Probe for Probing {
-    fn execute(&mut self, request: EchoRequest) {
-        self.0.execute(request);
-    }
-
-    fn retire(&mut self, check: &CheckId, client: ClientId) {
-        self.0.retire(check, client);
-    }
+/// What does as the core wants, without waiting.
+fn executor(mut prober: Prober, aws: mpsc::Sender<AwsRequest>) -> Box<dyn FnMut(Request)> {
+    Box::new(move |request| match request {
+        Request::Echo(echo) => prober.execute(echo),
+        Request::Retire { check, client } => prober.retire(&check, client),
+        // A queue that is full means that the pollers have taken nothing for minutes; the core asks again in its time.
+        Request::AskAws(request) => {
+            if aws.try_send(request).is_err() {
+                log::debug!("a question to AWS was left out: the pollers are busy");
+            }
+        }
+    })
 }

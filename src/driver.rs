@@ -1,9 +1,10 @@
 //! The one task that owns the core: it reads the clock once per wake-up, feeds events and time in, and hands requests,
 //! facts, the Board and the status on. It never waits for any of them.
 //!
+//! It also sees whether the daemon is of use: the core makes progress, and the thread that speaks to AWS and to the sinks is alive. A
+//! daemon that probes but can tell nobody is as good as dead.
+//!
 //! Cancel-safety: every await is on a channel or a timer; nothing is lost when the `select!` drops one.
-
-mod vitals;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -16,42 +17,10 @@ use crate::domain::board::Board;
 use crate::domain::event::Event;
 use crate::domain::fact::Fact;
 use crate::domain::monitor::Monitor;
-use crate::domain::names::{CheckId, SourceId, VpnId};
 use crate::domain::plan::Plan;
-use crate::domain::request::{ClientId, EchoRequest, Request};
+use crate::domain::request::Request;
 use crate::domain::status::Status;
-use crate::domain::time::{Moment, Now, Stamp};
-
-pub use self::vitals::Stuck;
-
-use self::vitals::{STATUS_EVERY, Vitals};
-
-/// Who sends echoes.
-pub trait Probe {
-    /// Sends one echo; what becomes of it comes back as events. Must not block.
-    fn execute(&mut self, request: EchoRequest);
-
-    /// A client gets no more echoes.
-    fn retire(&mut self, check: &CheckId, client: ClientId);
-}
-
-/// What AWS is asked.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Question {
-    /// See [`Request::AskAws`].
-    Views(SourceId),
-    /// See [`Request::AskHistory`].
-    History {
-        /// Who is to ask.
-        source: SourceId,
-        /// About which connection.
-        vpn: VpnId,
-        /// From when, on AWS's clock.
-        from: Stamp,
-        /// Until when, on AWS's clock.
-        to: Stamp,
-    },
-}
+use crate::domain::time::{Moment, Now};
 
 /// Something a person or the system wants of the core.
 #[derive(Debug)]
@@ -77,42 +46,40 @@ pub struct Inputs {
 
 /// Where the driver speaks to. Nothing here may block.
 #[expect(missing_debug_implementations, reason = "it holds closures")]
-pub struct Outputs<P> {
-    /// Sends echoes.
-    pub probe: P,
+pub struct Outputs {
+    /// Does what the core wants done; what becomes of it comes back as events.
+    pub requests: Box<dyn FnMut(Request)>,
     /// What is watched, latest wins. It is set before the core takes it, so that no question is about a source that the
     /// pollers do not know yet.
     pub plan: watch::Sender<Arc<Plan>>,
-    /// Asks AWS; a source that is asked already is asked once more afterwards.
-    pub ask_aws: Box<dyn FnMut(Question)>,
     /// Takes every fact.
     pub facts: Box<dyn FnMut(Fact)>,
     /// The Board, latest wins.
     pub board: watch::Sender<Arc<Board>>,
     /// The status, latest wins.
     pub status: watch::Sender<Arc<Status>>,
-    /// Whoever ends a daemon that is of no use.
+    /// Ends a daemon that is stuck.
     pub watchdog: Watchdog,
 }
 
-/// Whoever ends a daemon that is of no use. It hears nothing while the core does not return from a call.
+/// What ends a daemon that is stuck. It hears nothing while the core does not return from a call.
 #[expect(missing_debug_implementations, reason = "it holds a closure")]
 pub struct Watchdog {
-    /// For how long something may be stuck before it is told.
+    /// For how long something may be stuck before it is reported.
     pub patience: Duration,
     /// Takes what is stuck, or that nothing is; at least once a second.
     pub tell: Box<dyn FnMut(Option<Stuck>)>,
 }
 
-/// Where the Board and the status are shown, as they are before the first wake-up: whoever asks so early must not be told that
+/// Where the Board and the status are shown, as they are before the first wake-up: a question so early must not be answered that
 /// nothing is watched and nothing open.
 pub fn shown(monitor: &Monitor, now: Now) -> (watch::Sender<Arc<Board>>, watch::Sender<Arc<Status>>) {
     let status = Arc::new(monitor.status(now));
     (watch::Sender::new(Arc::clone(monitor.board())), watch::Sender::new(status))
 }
 
-/// Runs the core until it is told to end.
-pub async fn run<P: Probe>(mut monitor: Monitor, mut inputs: Inputs, mut outputs: Outputs<P>) {
+/// Runs the core until the shutdown.
+pub async fn run(mut monitor: Monitor, mut inputs: Inputs, mut outputs: Outputs) {
     let mut published = Moment::ORIGIN - STATUS_EVERY;
     let mut vitals = Vitals::default();
     loop {
@@ -146,7 +113,7 @@ pub async fn run<P: Probe>(mut monitor: Monitor, mut inputs: Inputs, mut outputs
                     monitor.reconfigure(plan, clock::now());
                     flush(&mut monitor, &mut outputs);
                     publish(&monitor, &mut outputs, clock::now());
-                    // Whoever asked may have gone; the plan is in force all the same.
+                    // The command may have gone; the plan is in force all the same.
                     let _ = done.send(());
                 }
             },
@@ -162,16 +129,9 @@ pub async fn run<P: Probe>(mut monitor: Monitor, mut inputs: Inputs, mut outputs
 }
 
 /// Hands on what the core wants done and what happened; true if something changed that people see.
-fn flush<P: Probe>(monitor: &mut Monitor, outputs: &mut Outputs<P>) -> bool {
+fn flush(monitor: &mut Monitor, outputs: &mut Outputs) -> bool {
     while let Some(request) = monitor.poll_request() {
-        match request {
-            Request::Echo(echo) => outputs.probe.execute(echo),
-            Request::Retire { check, client } => outputs.probe.retire(&check, client),
-            Request::AskAws { source } => (outputs.ask_aws)(Question::Views(source)),
-            Request::AskHistory { source, vpn, from, to } => {
-                (outputs.ask_aws)(Question::History { source, vpn, from, to });
-            }
-        }
+        (outputs.requests)(request);
     }
     let mut news = false;
     while let Some(fact) = monitor.poll_fact() {
@@ -188,7 +148,7 @@ fn flush<P: Probe>(monitor: &mut Monitor, outputs: &mut Outputs<P>) -> bool {
     news
 }
 
-fn publish<P: Probe>(monitor: &Monitor, outputs: &mut Outputs<P>, now: Now) {
+fn publish(monitor: &Monitor, outputs: &mut Outputs, now: Now) {
     outputs.status.send_replace(Arc::new(monitor.status(now)));
 }
 
@@ -217,6 +177,96 @@ const fn is_news(fact: &Fact) -> bool {
         | Fact::EvidenceUnusable { .. }
         | Fact::AddressHeld { .. }
         | Fact::Resumed { .. } => true,
+    }
+}
+
+/// The status is taken at least this often, so that ages and systemd's watchdog move even while nothing else does.
+const STATUS_EVERY: Duration = Duration::from_secs(1);
+
+/// What is stuck.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stuck {
+    /// The core is called over and over for what it does not do.
+    Core,
+    /// The thread that speaks to AWS and to people does not beat.
+    IoThread,
+}
+
+impl Stuck {
+    /// In people's words.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Core => "the core loop is spinning without progress",
+            Self::IoThread => "the I/O thread (AWS, sinks) is not responding",
+        }
+    }
+}
+
+/// What the driver sees of both.
+#[derive(Debug, Default)]
+struct Vitals {
+    progress: Progress,
+    silence: Silence,
+}
+
+impl Vitals {
+    /// The core was called at `at`, and wants to be called again at `next`.
+    fn called(&mut self, at: Moment, next: Option<Moment>) {
+        self.progress.called(at, next);
+    }
+
+    /// What has been stuck for as long as `patience`, at this moment, in which the other thread's last beat is that of `beat`.
+    fn look(&mut self, now: Moment, beat: Moment, patience: Duration) -> Option<Stuck> {
+        self.silence.look(now, beat);
+        if self.progress.circling_for(now) >= patience {
+            Some(Stuck::Core)
+        } else if self.silence.length >= patience {
+            Some(Stuck::IoThread)
+        } else {
+            None
+        }
+    }
+}
+
+/// What is due is done within one call. While the core wants to be called for something of the past that a call has not
+/// done away with, it turns in circles, which looks like work on its thread.
+#[derive(Debug, Default)]
+struct Progress {
+    circling_since: Option<Moment>,
+}
+
+impl Progress {
+    fn called(&mut self, at: Moment, next: Option<Moment>) {
+        if next.is_some_and(|next| next <= at) {
+            self.circling_since.get_or_insert(at);
+        } else {
+            self.circling_since = None;
+        }
+    }
+
+    fn circling_for(&self, now: Moment) -> Duration {
+        self.circling_since.map_or(Duration::ZERO, |since| now.since(since))
+    }
+}
+
+/// How long the other thread has not beaten *while this one ran*: after a suspend of the host, or of the process, neither has,
+/// and the first of the two to run must not take the other for dead.
+#[derive(Debug, Default)]
+struct Silence {
+    last: Option<(Moment, Moment)>,
+    length: Duration,
+}
+
+impl Silence {
+    /// More than this does not pass between two looks of a thread that runs.
+    const LOOK_MAX: Duration = Duration::from_secs(2 * STATUS_EVERY.as_secs());
+
+    fn look(&mut self, now: Moment, beat: Moment) {
+        self.length = match self.last {
+            Some((looked, known)) if known == beat => self.length + now.since(looked).min(Self::LOOK_MAX),
+            Some(_) | None => Duration::ZERO,
+        };
+        self.last = Some((now, beat));
     }
 }
 

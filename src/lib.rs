@@ -8,7 +8,6 @@ pub mod backoff;
 pub mod cli;
 pub mod clock;
 pub mod config;
-pub mod control;
 pub mod daemon;
 pub mod domain;
 pub mod driver;

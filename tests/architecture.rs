@@ -37,7 +37,6 @@ fn allowed() -> BTreeMap<&'static str, Vec<&'static str>> {
         ("publish", vec![]),
         ("telemetry", vec![]),
         ("systemd", vec![]),
-        ("control", vec![]),
         ("http", vec![]),
         ("driver", vec![]),
         // Implements `incident`'s and `publish`'s storage traits.
@@ -45,14 +44,13 @@ fn allowed() -> BTreeMap<&'static str, Vec<&'static str>> {
         // Implements their traits for calls.
         ("aws", vec!["incident", "publish"]),
         ("webhook", vec!["incident"]),
-        // The commands, which are composed of modules like the daemon itself.
-        ("cli", vec!["aws", "config", "control", "probe", "http", "daemon", "incident", "store"]),
+        // The commands, which are composed of parts like the daemon itself.
+        ("cli", vec!["aws", "config", "probe", "http", "daemon", "incident", "store"]),
         (
             "daemon",
             vec![
                 "aws",
                 "config",
-                "control",
                 "driver",
                 "http",
                 "incident",

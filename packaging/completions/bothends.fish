@@ -65,7 +65,7 @@ complete -c bothends -n "__fish_bothends_using_subcommand drill" -s h -l help -d
 complete -c bothends -n "__fish_bothends_using_subcommand probe" -l echoes -d 'Echo requests per tunnel' -r
 complete -c bothends -n "__fish_bothends_using_subcommand probe" -s c -l config -d 'The configuration file; conf.d/*.toml beside it is read after it' -r -F
 complete -c bothends -n "__fish_bothends_using_subcommand probe" -s h -l help -d 'Print help'
-complete -c bothends -n "__fish_bothends_using_subcommand status" -l url -d 'Address of the daemon; default: [http] listen of the configuration, else http://127.0.0.1:9846' -r
+complete -c bothends -n "__fish_bothends_using_subcommand status" -l url -d 'Address of the daemon; default: its control socket, else [http] listen of the configuration, else http://127.0.0.1:9846' -r
 complete -c bothends -n "__fish_bothends_using_subcommand status" -s c -l config -d 'The configuration file; conf.d/*.toml beside it is read after it' -r -F
 complete -c bothends -n "__fish_bothends_using_subcommand status" -l json -d 'As JSON, for scripts'
 complete -c bothends -n "__fish_bothends_using_subcommand status" -s h -l help -d 'Print help'

@@ -22,6 +22,7 @@ use super::words::{CODE_MAX, MESSAGE_MAX, line};
 use crate::clock;
 use crate::domain::event::{Datapoint, FoundUnder, History, Reading};
 use crate::domain::names::{TunnelId, VpnId};
+use crate::domain::request::HistoryRequest;
 use crate::domain::time::Stamp;
 
 /// `AWS/VPN` publishes by the minute at best; a longer period would mix an outage into the minutes before it.
@@ -178,7 +179,7 @@ impl CloudWatch {
         let mut first: Option<Exchange> = None;
         let mut token: Option<String> = None;
         for _ in 0..MAX_PAGES {
-            let request = connection
+            let query = connection
                 .cloudwatch
                 .get_metric_data()
                 .set_metric_data_queries(Some(queries.clone()))
@@ -186,7 +187,7 @@ impl CloudWatch {
                 .end_time(DateTime::from_millis(end.as_millis()))
                 .scan_by(ScanBy::TimestampDescending)
                 .set_next_token(token.take());
-            let send = |capture| request.clone().customize().interceptor(capture).send();
+            let send = |capture| query.clone().customize().interceptor(capture).send();
             let (page, exchange) = call(Call::GetMetricData, &connection.place, send).await?;
             first.get_or_insert(exchange);
             token = page.next_token().map(str::to_owned);
@@ -316,16 +317,15 @@ impl FoundPoints {
 //--- what CloudWatch has of a connection's tunnels over a time in which it was not asked
 
 impl CloudWatch {
-    /// Every datapoint of `TunnelState` of these tunnels from `from` to `to`, both on AWS's clock. The tunnels of one connection fit
+    /// Every datapoint of `TunnelState` of these tunnels over the time asked for. The tunnels of one connection fit
     /// into one call, and a fortnight of two tunnels into one page (GetMetricData, API Reference: 100,800 datapoints).
     pub(in crate::aws) async fn history(
         &self,
         connection: &AwsConnection,
-        vpn: VpnId,
+        request: &HistoryRequest,
         tunnels: &[TunnelId],
-        from: Stamp,
-        to: Stamp,
     ) -> Result<History, Failure> {
+        let HistoryRequest { source: _, vpn, from, to } = request;
         if connection.place.region.is_none() {
             return Err(Failure::no_region(Call::GetMetricData));
         }
@@ -370,7 +370,7 @@ impl CloudWatch {
         }
         let exchange = first.ok_or_else(|| garbage("no page of an answer"))?;
         let date = exchange.date.ok_or_else(|| garbage("the answer has no Date"))?;
-        Ok(History { vpn, asked: exchange.asked, date, points })
+        Ok(History { vpn: vpn.clone(), asked: exchange.asked, date, points })
     }
 }
 

@@ -1,7 +1,7 @@
 //! The pollers: one task per source, so that a call that hangs delays no other.
 //!
 //! ```text
-//! driver ─ Order ───────► run ─ ask (capacity 1: one more waits) ─► source task ─ Event::{Answered, Refused} ─► driver
+//! driver ─ AwsRequest ──► run ─ ask (capacity 1: one more waits) ─► source task ─ Event::{Answered, Refused} ─► driver
 //!       └ watch<Plan> ──┘  └ watch<Coverage> ─────────────────────┘         └─ Health, PollOutcome
 //! ```
 //! A source has at most one call under way; a request that comes meanwhile is answered by one more call after it. But
@@ -9,7 +9,7 @@
 //! a failure a source is left alone for a while, and requests that come then are answered `Refused`. A task may be
 //! dropped at any await: it owns nothing but what it knows of AWS's clock.
 //!
-//! The driver sets the plan before it asks by it, and the plan is read before each order. So no question is about a source
+//! The driver sets the plan before it asks by it, and the plan is read before each request. So no question is about a source
 //! that is not known here yet: neither the first after a start, nor the first after a reload.
 
 mod report;
@@ -26,33 +26,24 @@ use task::{Ask, AwsSource, SourceTask};
 
 use super::connection::AwsConnections;
 use super::source::Coverage;
-pub use super::source::Past;
 use crate::domain::event::Event;
 use crate::domain::names::SourceId;
 use crate::domain::plan::Plan;
+use crate::domain::request::{AwsRequest, HistoryRequest};
 use crate::health::Component;
 
 /// Questions about the past that may wait for one source.
 const HISTORIES: usize = 64;
 
-/// What the pollers are told.
-#[derive(Debug, Clone)]
-pub enum Order {
-    /// Ask this source about every tunnel that names it.
-    Ask(SourceId),
-    /// Ask this source about the past.
-    History(SourceId, Past),
-}
-
-/// Runs the pollers of what `plan` names until `orders` closes. A source that the plan does not name any more falls silent.
+/// Runs the pollers of what `plan` names until `requests` closes. A source that the plan does not name any more falls silent.
 pub async fn run(
     connections: AwsConnections,
     plan: channel::Receiver<Arc<Plan>>,
-    orders: mpsc::Receiver<Order>,
+    requests: mpsc::Receiver<AwsRequest>,
     outlets: Outlets,
 ) {
     let make = move |source: &SourceId| AwsSource::new(connections.clone(), source.clone());
-    Pollers::new(outlets, make).run(plan, orders).await;
+    Pollers::new(outlets, make).run(plan, requests).await;
 }
 
 /// The tasks that run. They end when this is dropped.
@@ -64,7 +55,7 @@ struct Pollers<Make> {
 
 struct Handle {
     asks: mpsc::Sender<()>,
-    histories: mpsc::Sender<Past>,
+    histories: mpsc::Sender<HistoryRequest>,
     watch: channel::Sender<Arc<Coverage>>,
     task: AbortHandle,
 }
@@ -84,13 +75,13 @@ where
         Self { outlets, make, tasks: BTreeMap::new() }
     }
 
-    async fn run(mut self, mut plan: channel::Receiver<Arc<Plan>>, mut orders: mpsc::Receiver<Order>) {
+    async fn run(mut self, mut plan: channel::Receiver<Arc<Plan>>, mut requests: mpsc::Receiver<AwsRequest>) {
         let mut watched = Arc::clone(&plan.borrow_and_update());
         self.watch(&watched);
         loop {
-            let order = tokio::select! {
+            let request = tokio::select! {
                 biased;
-                order = orders.recv() => if order.is_some() { order } else { return },
+                request = requests.recv() => if request.is_some() { request } else { return },
                 Ok(()) = plan.changed() => None,
             };
             let newest = Arc::clone(&plan.borrow_and_update());
@@ -98,9 +89,9 @@ where
                 self.watch(&newest);
                 watched = newest;
             }
-            match order {
-                Some(Order::Ask(source)) => self.ask(source).await,
-                Some(Order::History(source, past)) => self.ask_history(&source, past).await,
+            match request {
+                Some(AwsRequest::Views(source)) => self.ask(source).await,
+                Some(AwsRequest::History(request)) => self.ask_history(request).await,
                 None => {}
             }
         }
@@ -119,17 +110,17 @@ where
     }
 
     /// As many may wait as a large site has connections; the core asks again for what is refused.
-    async fn ask_history(&mut self, source: &SourceId, past: Past) {
-        let taken = self.tasks.get(source).map(|handle| handle.histories.try_send(past.clone()));
+    async fn ask_history(&mut self, request: HistoryRequest) {
+        let taken = self.tasks.get(&request.source).map(|handle| handle.histories.try_send(request.clone()));
         match taken {
             Some(Ok(())) => {}
             Some(Err(_)) | None => {
-                drop(self.outlets.events.send(Event::HistoryRefused { vpn: past.vpn }).await);
+                drop(self.outlets.events.send(Event::HistoryRefused { vpn: request.vpn }).await);
             }
         }
     }
 
-    /// A driver that is gone ends everything soon by closing the orders.
+    /// A driver that is gone ends everything soon by closing the requests.
     async fn refuse(&self, source: SourceId) {
         drop(self.outlets.events.send(Event::Refused { source, reached: false }).await);
     }
@@ -168,10 +159,10 @@ where
     fn start(&self, source: &SourceId, watch: Arc<Coverage>) -> Handle {
         // One request may wait while a call is under way.
         let (asks, requests) = mpsc::channel(1);
-        let (histories, pasts) = mpsc::channel(HISTORIES);
+        let (histories, histories_in) = mpsc::channel(HISTORIES);
         let (watch, watched) = channel::channel(watch);
         let task = SourceTask::new(source.clone(), (self.make)(source), self.outlets.clone());
-        let task = tokio::spawn(task.run(requests, pasts, watched)).abort_handle();
+        let task = tokio::spawn(task.run(requests, histories_in, watched)).abort_handle();
         Handle { asks, histories, watch, task }
     }
 }

@@ -54,17 +54,6 @@ impl Coverage {
     }
 }
 
-/// A time of a connection that is asked about.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Past {
-    /// The connection.
-    pub vpn: VpnId,
-    /// From when, on AWS's clock.
-    pub from: Stamp,
-    /// Until when, on AWS's clock.
-    pub to: Stamp,
-}
-
 /// What a source said.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Heard {

@@ -1,17 +1,15 @@
 //! `bothends check`: what the configuration means, and with `--aws` whether AWS allows what it needs.
 
-mod needs;
-mod report;
+mod aws;
 #[cfg(test)]
 mod tests;
-mod trial;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
 use super::as_service::{self, Task, Whose};
-use super::{say, unit};
+use super::{terminal, unit};
 use crate::access::User;
 use crate::config::needs::{Needs, UNIT, mebibytes};
 use crate::config::{self, Config, DEFAULT_PATH, Loaded, Rejection, SERVICE, describe};
@@ -66,7 +64,7 @@ pub(super) fn run(path: &Path, aws: bool, to_run: bool, own_credentials: bool) -
         complain!("{why}");
         return exit;
     }
-    if aws { trial::run(config) } else { Exit::Success }
+    if aws { aws::run(config) } else { Exit::Success }
 }
 
 /// What is around the configuration that `run` would refuse. A file may be checked before it is in its place, on another host, or
@@ -82,7 +80,7 @@ fn refused_by_run(path: &Path, env: &BTreeMap<String, String>, us: u32) -> Vec<S
 
 fn tell(loaded: &Loaded) {
     let Loaded { config, warnings, files: _ } = loaded;
-    say::text(format_args!("{}", describe(loaded)));
+    terminal::text(format_args!("{}", describe(loaded)));
     say!("            {}", lasting(config));
     let needs = Needs::of(&config.plan);
     say!(

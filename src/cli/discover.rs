@@ -31,7 +31,7 @@ const SESSION: &str = "discover";
 
 /// The arguments.
 #[derive(Debug, Args)]
-pub(super) struct Discover {
+pub(super) struct DiscoverArguments {
     /// The VPN connections, such as vpn-0123456789abcdef0.
     #[arg(value_name = "VPN_ID", required_unless_present = "tag", conflicts_with = "tag")]
     ids: Vec<String>,
@@ -60,7 +60,7 @@ enum Format {
     Json,
 }
 
-pub(super) fn run(arguments: &Discover) -> Exit {
+pub(super) fn run(arguments: &DiscoverArguments) -> Exit {
     let question = match question(arguments) {
         Ok(question) => question,
         Err(problems) => {
@@ -127,8 +127,8 @@ pub(super) fn run(arguments: &Discover) -> Exit {
 }
 
 /// Everything that is wrong with the arguments, or what is to be asked.
-fn question(arguments: &Discover) -> Result<DiscoverQuery, Vec<String>> {
-    let Discover { ids, tag, region, role_arn, format: _, write: _ } = arguments;
+fn question(arguments: &DiscoverArguments) -> Result<DiscoverQuery, Vec<String>> {
+    let DiscoverArguments { ids, tag, region, role_arn, format: _, write: _ } = arguments;
     let mut problems = Vec::new();
     let mut wrong = |what: &str, found: &str, allowed: &str| {
         problems.push(format!("{what}: invalid value {found:?}; expected {allowed}"));
@@ -240,7 +240,7 @@ fn written(file: &Path, text: &str) -> Exit {
 fn write(file: &Path, text: &str, share: impl FnOnce(&File) -> io::Result<()>) -> io::Result<Option<String>> {
     let mut open = OpenOptions::new().write(true).create_new(true).mode(MODE).open(file)?;
     if let Err(error) = open.write_all(text.as_bytes()).and_then(|()| open.sync_all()) {
-        // What is not whole is of no use; that it cannot be removed either is the lesser news.
+        // A partial file is useless; that it cannot be removed either is the lesser news.
         let _ = fs::remove_file(file);
         return Err(error);
     }

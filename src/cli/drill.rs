@@ -4,32 +4,31 @@
 //! It refuses while a real incident is open, or about to be: at the sinks, or by the daemon's word. Each sink gets its drill alone,
 //! one after the other, so that none is open for longer than it takes to read it back.
 
-mod chosen;
 mod performance;
-mod watch;
 
 use std::io::{self, BufRead as _, IsTerminal as _};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub(super) use self::chosen::Drill;
-use self::chosen::{Round, chosen};
-use self::performance::{Outcome, Stage, keep, left_open, tell};
-use self::watch::{Daemon, Watch};
+use clap::Args;
+
+use self::performance::{Daemon, Outcome, Stage, Watch, keep, left_open, tell};
 use super::as_service::{self, Task, Whose};
-use super::{interrupt, say};
+use super::{interrupt, terminal};
 use crate::aws::{AwsConnections, ConnectionSettings, Failure, FailureClass};
 use crate::clock;
 use crate::config::{Config, Mode, SinkSettings, Vendor};
 use crate::daemon::any_sink::{self, AnySink};
-use crate::incident::drill::Drill as Incident;
+use crate::domain::names::Kind;
+use crate::domain::plan::VpnPlan;
+use crate::incident::drill::Drill;
 use crate::incident::settings::SinkRules;
 use crate::incident::sink::SinkError;
 use crate::process::Exit;
 use crate::settings::{WebhookBody, WebhookPreset};
 
-pub(super) fn run(path: &Path, config: &Config, arguments: &Drill) -> Exit {
+pub(super) fn run(path: &Path, config: &Config, arguments: &DrillArguments) -> Exit {
     let rounds = match chosen(config, arguments) {
         Ok(rounds) => rounds,
         Err(problem) => {
@@ -76,9 +75,9 @@ pub(super) fn run(path: &Path, config: &Config, arguments: &Drill) -> Exit {
 }
 
 /// What will be done to whom.
-fn announce(config: &Config, rounds: &[Round], hold: Option<u64>) {
+fn announce(config: &Config, rounds: &[SinkDrill], hold: Option<u64>) {
     say!("a test incident titled DRILL, with impact 5 (none), to each of these sinks:");
-    for Round { sink, vpn, kind } in rounds {
+    for SinkDrill { sink, vpn, kind } in rounds {
         let target = match &sink.vendor {
             Vendor::OpsCenter => "an OpsItem of the lowest severity".to_owned(),
             Vendor::IncidentManager { .. } | Vendor::Sns { .. } | Vendor::Webhook(_) => {
@@ -88,7 +87,7 @@ fn announce(config: &Config, rounds: &[Round], hold: Option<u64>) {
         say!("  {}: as {} of {} ({}), to {target}", sink.id, kind.as_str(), vpn.name, vpn.id);
     }
     say!("This WILL page on-call contacts where a sink pages. The incident is then read back and resolved.");
-    for Round { sink, .. } in rounds {
+    for SinkDrill { sink, .. } in rounds {
         if let Some(said) = about_grouping(sink, hold) {
             say!("{said}");
         }
@@ -145,19 +144,24 @@ fn about_grouping(sink: &SinkSettings, hold: Option<u64>) -> Option<String> {
 }
 
 fn agreed() -> bool {
-    say::text(format_args!("type yes to go on: "));
+    terminal::text(format_args!("type yes to go on: "));
     let mut answer = String::new();
     io::stdin().lock().read_line(&mut answer).is_ok() && answer.trim() == "yes"
 }
 
 /// A round at its sink, made ready.
 struct Ready<'r> {
-    round: &'r Round,
+    round: &'r SinkDrill,
     place: AnySink,
     settings: SinkRules,
 }
 
-async fn drill(config: &Config, connections: AwsConnections, rounds: &[Round], hold: Option<u64>) -> Exit {
+async fn drill(
+    config: &Config,
+    connections: AwsConnections,
+    rounds: &[SinkDrill],
+    hold: Option<u64>,
+) -> Exit {
     let watch = match Watch::new(config.http.listen) {
         Ok(watch) => watch,
         Err(error) => {
@@ -218,7 +222,7 @@ struct Looked<'r> {
 async fn look<'r>(
     config: &Config,
     connections: &AwsConnections,
-    rounds: &'r [Round],
+    rounds: &'r [SinkDrill],
 ) -> Result<Looked<'r>, String> {
     let mut all = Vec::new();
     for round in rounds {
@@ -245,7 +249,7 @@ async fn look<'r>(
 
 async fn perform(config: &Config, ready: &Ready<'_>, watch: &Watch, hold: Option<u64>) -> Outcome {
     let Ready { round, place, settings } = ready;
-    let incident = Incident {
+    let incident = Drill {
         site: Arc::clone(&config.plan.site),
         vpn: round.vpn.id.clone(),
         vpn_name: Arc::clone(&round.vpn.name),
@@ -269,4 +273,95 @@ fn is_permission(error: &SinkError) -> bool {
     };
     let Some(failure) = failure.and_then(|source| source.downcast_ref::<Failure>()) else { return false };
     failure.kind.class() == FailureClass::Permission
+}
+
+/// The arguments.
+#[derive(Debug, Args)]
+pub(super) struct DrillArguments {
+    /// Only this sink, such as incident_manager or sns-2.
+    #[arg(long, value_name = "SINK")]
+    sink: Option<String>,
+    /// Use this connection; default: the first that the sink takes.
+    #[arg(long, value_name = "VPN_ID")]
+    vpn: Option<String>,
+    /// Use this kind of incident; default: the first that the sink takes.
+    #[arg(long, value_name = "KIND", value_parser = ["outage", "redundancy_lost", "one_sided"])]
+    kind: Option<String>,
+    /// Keep the test incident open this long so that paging can happen; a real incident ends it. Default: 0, or 60 for a
+    /// sink whose receiver groups alerts (Alertmanager).
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(0..=600))]
+    pub(super) hold: Option<u64>,
+    /// Skip the confirmation.
+    #[arg(long)]
+    pub(super) yes: bool,
+    /// As root: use the credentials and environment of this shell, not the service's.
+    #[arg(long)]
+    pub(super) own_credentials: bool,
+}
+
+impl DrillArguments {
+    /// The same command, agreed to, for a process that has the service's credentials.
+    pub(super) fn agreed_to(&self) -> Vec<String> {
+        let mut words = vec!["drill".to_owned(), "--yes".to_owned()];
+        words.extend(self.hold.map(|seconds| format!("--hold={seconds}")));
+        let chosen = [("sink", &self.sink), ("vpn", &self.vpn), ("kind", &self.kind)];
+        words.extend(chosen.iter().filter_map(|(name, value)| Some(format!("--{name}={}", value.as_ref()?))));
+        words
+    }
+}
+
+/// One drill at one sink.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct SinkDrill {
+    pub(super) sink: SinkSettings,
+    pub(super) vpn: Arc<VpnPlan>,
+    pub(super) kind: Kind,
+}
+
+/// One round for each sink that was asked for, of the first connection and kind that it takes.
+pub(super) fn chosen(config: &Config, arguments: &DrillArguments) -> Result<Vec<SinkDrill>, String> {
+    let DrillArguments { sink, vpn, kind, hold: _, yes: _, own_credentials: _ } = arguments;
+    let vpns = &config.plan.vpns;
+    if config.sinks.is_empty() {
+        return Err("there is no sink to test: add an [[incident.sink]] to the configuration".to_owned());
+    }
+    let ids: Vec<&str> = config.sinks.iter().map(|sink| sink.id.as_str()).collect();
+    known("--sink", sink.as_deref(), "sink", &ids)?;
+    let ids: Vec<&str> = vpns.iter().map(|vpn| vpn.id.as_str()).collect();
+    known("--vpn", vpn.as_deref(), "connection", &ids)?;
+    let wanted = |text: &Option<String>, id: &str| text.as_deref().is_none_or(|text| text == id);
+    let of = |sink: &SinkSettings| {
+        let plan = sink.plan();
+        let pairs = vpns.iter().flat_map(|vpn| Kind::ALL.map(|kind| (vpn, kind)));
+        let (vpn, kind) = pairs
+            .filter(|(of, _)| wanted(vpn, of.id.as_str()))
+            .filter(|(_, of)| wanted(kind, of.as_str()))
+            .find(|(vpn, kind)| plan.takes(&vpn.id, *kind))?;
+        Some(SinkDrill { sink: sink.clone(), vpn: Arc::clone(vpn), kind })
+    };
+    let rounds: Vec<_> =
+        config.sinks.iter().filter(|of| wanted(sink, of.id.as_str())).filter_map(of).collect();
+    if rounds.is_empty() {
+        let takes = match sink {
+            Some(sink) => format!("the sink {sink} does not take"),
+            None => "no sink takes".to_owned(),
+        };
+        let kind = kind.as_deref().unwrap_or("an incident");
+        let of = vpn.as_deref().map_or_else(String::new, |vpn| format!(" of {vpn}"));
+        return Err(format!(
+            "{takes} {kind}{of}: choose another --kind or --vpn, or change `kinds` and `vpns` of [[incident.sink]]"
+        ));
+    }
+    Ok(rounds)
+}
+
+/// Whether what an option names is one of these.
+fn known(option: &str, named: Option<&str>, what: &str, ids: &[&str]) -> Result<(), String> {
+    match named.filter(|named| !ids.contains(named)) {
+        None => Ok(()),
+        Some(named) => {
+            let ids = ids.join(", ");
+            Err(format!("{option} {named}: the configuration has no such {what}; it has {ids}"))
+        }
+    }
 }

@@ -3,8 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::page::aligned;
-use super::say;
+use super::terminal::{self, aligned};
 use crate::config::Config;
 use crate::health::Health;
 use crate::probe::permission::icmp_access;
@@ -28,7 +27,7 @@ pub(super) fn run(config: &Config, echoes: u32) -> Exit {
     };
     let round = Round { echoes, spacing: SPACING };
     let rows = runtime.block_on(one_round(&config.plan.vpns, round, Health::default()));
-    say::text(format_args!("{}", table(&rows)));
+    terminal::text(format_args!("{}", table(&rows)));
     if rows.iter().all(|row| row.answered()) { Exit::Success } else { Exit::BadNews }
 }
 

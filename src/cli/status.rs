@@ -7,50 +7,41 @@
 mod table;
 mod verdict;
 
+use std::collections::BTreeMap;
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
 use self::table::render_table;
-use self::verdict::{Verdict, verdict};
-use super::{say, unit};
+use self::verdict::{Summary, summary};
+use super::{terminal, unit};
 use crate::config;
 use crate::config::DEFAULT_PATH;
-use crate::http::client::{self, ClientError};
+use crate::http::client::{self, Answer, ClientError, PATIENCE, Server};
+use crate::http::listener::{DEFAULT_SOCKET, socket};
 use crate::http::status_json::StatusJson;
 use crate::process::{Exit, environment};
 
 /// The arguments.
 #[derive(Debug, Args)]
-pub(super) struct Arguments {
+pub(super) struct StatusArguments {
     /// As JSON, for scripts.
     #[arg(long)]
     json: bool,
-    /// Address of the daemon; default: [http] listen of the configuration, else http://127.0.0.1:9846.
+    /// Address of the daemon; default: its control socket, else [http] listen of the configuration, else http://127.0.0.1:9846.
     #[arg(long, value_name = "URL")]
     url: Option<String>,
 }
 
-pub(super) fn run(config: &Path, arguments: &Arguments) -> Exit {
-    let Arguments { json, url } = arguments;
-    let asked = match url {
-        Some(url) => address(url),
-        // What else is wrong with the configuration is of no interest here, nor whether it can be read.
-        None => Ok(config::listener(config, &environment())),
-    };
-    let unread = asked.as_ref().ok().filter(|_| url.is_none()).and_then(|address| unread(config, *address));
-    // The default's need not be readable for everybody; whoever names another means that one.
-    if let Some(unread) = unread.as_ref().filter(|_| config != Path::new(DEFAULT_PATH)) {
-        complain!("{unread}");
-    }
-    let answer = match asked.and_then(|address| ask(address, url.is_some())) {
+pub(super) fn run(config: &Path, arguments: &StatusArguments) -> Exit {
+    let StatusArguments { json, url } = arguments;
+    let own = url.is_none().then(|| own_socket(config, &environment())).flatten();
+    let answer = own.and_then(ask_socket).unwrap_or_else(|| ask_listener(config, url.as_deref()));
+    let answer = match answer {
         Ok(answer) => answer,
-        Err(why) => {
-            let unread = unread.map(|unread| format!("; {unread}")).unwrap_or_default();
-            return unknown(&format!("{why}{unread}"));
-        }
+        Err(why) => return unknown(&why),
     };
     let status = match serde_json::from_str::<StatusJson>(&answer) {
         Ok(status) => status,
@@ -61,14 +52,49 @@ pub(super) fn run(config: &Path, arguments: &Arguments) -> Exit {
             ));
         }
     };
-    let Verdict { level, reasons } = verdict(&status);
+    let Summary { level, reasons } = summary(&status);
     if *json {
         say!("{answer}");
     } else {
         let text = format!("{}: {}\n{}", level.word(), headline(&status, &reasons), render_table(&status));
-        say::text(format_args!("{}", plain(&text)));
+        terminal::text(format_args!("{}", plain(&text)));
     }
     level.exit()
+}
+
+/// The control socket of the daemon that is meant: where this is the environment of its unit, that one's, else the host's own, unless
+/// another configuration names another daemon.
+fn own_socket(config: &Path, env: &BTreeMap<String, String>) -> Option<PathBuf> {
+    socket(env).or_else(|| (config == Path::new(DEFAULT_PATH)).then(|| DEFAULT_SOCKET.into()))
+}
+
+/// The body of the daemon's answer; `None` if it is to be asked at its listener: nobody listens here, only root and the daemon's
+/// own user may ask, or there is no room.
+fn ask_socket(path: PathBuf) -> Option<Result<String, String>> {
+    match client::ask(&Server::Socket(path), QUESTION, PATIENCE) {
+        Ok(Answer { code: 200, body }) => Some(Ok(body)),
+        Err(error @ ClientError::Silent { .. }) => Some(Err(format!("{error}; {SILENT}"))),
+        Ok(_)
+        | Err(
+            ClientError::Unreachable { .. } | ClientError::Broken { .. } | ClientError::NotUnderstood { .. },
+        ) => None,
+    }
+}
+
+/// The same of the daemon at this URL, or where the configuration has it listen.
+fn ask_listener(config: &Path, url: Option<&str>) -> Result<String, String> {
+    if let Some(url) = url {
+        return address(url).and_then(|address| ask(address, true));
+    }
+    // What else is wrong with the configuration is of no interest here, nor whether it can be read.
+    let address = config::listener(config, &environment());
+    let unread = unread(config, address);
+    // The default's need not be readable for everybody; a user who names another means that one.
+    if let Some(unread) = unread.as_ref().filter(|_| config != Path::new(DEFAULT_PATH)) {
+        complain!("{unread}");
+    }
+    ask(address, false)
+        .map_err(|why| format!("{why}{}", unread.map(|unread| format!("; {unread}")).unwrap_or_default()))
 }
 
 /// A wrong option or argument of `status`: the first line goes where monitoring systems read, everything to standard error, as
@@ -113,12 +139,14 @@ fn unread(path: &Path, address: SocketAddr) -> Option<String> {
 const SILENT: &str = "see `systemctl status bothends`; a daemon that is stopped or stuck watches no tunnel until systemd's watchdog \
                       starts it anew, within 30 s, or `systemctl restart bothends` does";
 
-/// The body of the daemon's answer.
+const QUESTION: &str = "GET /status";
+
+/// The body of the answer of the daemon that listens there.
 fn ask(address: SocketAddr, given: bool) -> Result<String, String> {
-    let answer = client::get(address, "/status").map_err(|error| {
+    let answer = client::ask(&Server::listening_at(address), QUESTION, PATIENCE).map_err(|error| {
         let refused = |source: &io::Error| source.kind() == io::ErrorKind::ConnectionRefused;
         match &error {
-            // Which daemon is asked is for whoever gave the URL to say.
+            // Which daemon is asked is for the user who gave the URL to say.
             _ if given => error.to_string(),
             ClientError::Unreachable { source, .. }
                 if refused(source)
@@ -127,7 +155,9 @@ fn ask(address: SocketAddr, given: bool) -> Result<String, String> {
                 format!("{why} (nothing listens at {address})")
             }
             ClientError::Silent { .. } => format!("{error}; {SILENT}"),
-            ClientError::Unreachable { .. } | ClientError::NotUnderstood { .. } => {
+            ClientError::Unreachable { .. }
+            | ClientError::Broken { .. }
+            | ClientError::NotUnderstood { .. } => {
                 format!("{error}; if the daemon listens elsewhere, name it with --url")
             }
         }
@@ -209,6 +239,28 @@ mod tests {
         let [own, given] = [false, true].map(|given| ask(frozen.local_addr().unwrap(), given).unwrap_err());
         assert!(own.starts_with(&format!("{given}; see `systemctl status bothends`")), "{own}");
         assert!(!given.contains("systemctl") && !given.contains("watches"), "{given}");
+    }
+
+    #[test]
+    fn the_hosts_own_daemon_is_asked_at_its_socket_and_one_that_is_named_is_not() {
+        let unit = BTreeMap::from([("RUNTIME_DIRECTORY".to_owned(), "/run/other".to_owned())]);
+        let (own, other) = (Path::new(DEFAULT_PATH), Path::new("/etc/other.toml"));
+        assert_eq!(own_socket(own, &BTreeMap::new()), Some(DEFAULT_SOCKET.into()));
+        assert_eq!(own_socket(own, &unit), Some("/run/other/control.sock".into()));
+        assert_eq!(own_socket(other, &unit), Some("/run/other/control.sock".into()));
+        assert_eq!(own_socket(other, &BTreeMap::new()), None);
+    }
+
+    #[test]
+    fn a_daemon_that_does_not_speak_at_its_socket_is_asked_at_its_listener_and_one_that_hangs_is_not() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("control.sock");
+        assert_eq!(ask_socket(path.clone()), None);
+        let frozen = std::os::unix::net::UnixListener::bind(&path).unwrap();
+        let told = ask_socket(path.clone()).unwrap().unwrap_err();
+        assert!(told.contains("no answer came within 5 s") && told.contains("systemctl status"), "{told}");
+        drop(frozen);
+        assert_eq!(ask_socket(path), None, "nobody listens");
     }
 
     #[test]

@@ -1,24 +1,27 @@
-//! What the parts on the I/O thread work with.
+//! What the parts on the I/O thread work with, and where the facts go: journal, Prometheus, store, publisher.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{mpsc, watch};
 use tokio::task::{AbortHandle, JoinSet};
 
-use super::facts::Facts;
 use crate::aws::AwsConnections;
 use crate::config::{Config, Warning};
 use crate::domain::board::Board;
 use crate::domain::event::Event;
+use crate::domain::fact::Fact;
 use crate::domain::plan::Plan;
 use crate::domain::status::Status;
 use crate::driver::Command;
 use crate::health::Health;
+use crate::publish::shell::Feed;
 use crate::records::Records;
 use crate::store::Store;
+use crate::telemetry::names::Names;
 use crate::telemetry::prometheus::Prometheus;
+use crate::telemetry::wording;
 
 /// What every part that runs there may need.
 pub(super) struct IoContext {
@@ -62,5 +65,70 @@ impl IoContext {
     pub(super) fn until_driver_ends(&self) -> impl Future<Output = ()> + Send + 'static {
         let mut status = self.status.clone();
         async move { while status.changed().await.is_ok() {} }
+    }
+}
+
+/// What a reload changes of the way the facts take.
+#[derive(Debug, Clone)]
+pub(super) struct Facts {
+    shared: Arc<Mutex<FactTakers>>,
+}
+
+#[derive(Debug)]
+struct FactTakers {
+    names: Names,
+    publisher: Option<Feed>,
+}
+
+/// The driver's end. Nothing here waits: it runs on the driver's thread.
+pub(super) struct FactSink {
+    shared: Arc<Mutex<FactTakers>>,
+    store: Store,
+    prometheus: Arc<Prometheus>,
+}
+
+/// Both ends of the way that the facts take.
+pub(super) fn facts(config: &Config, store: Store, prometheus: Arc<Prometheus>) -> (Facts, FactSink) {
+    let shared = Arc::new(Mutex::new(FactTakers { names: Names::from(&*config.plan), publisher: None }));
+    let sink = FactSink { shared: Arc::clone(&shared), store, prometheus };
+    (Facts { shared }, sink)
+}
+
+impl Facts {
+    /// Records are worded with these names from here on.
+    pub(super) fn set_names(&self, names: Names) {
+        self.lock().names = names;
+    }
+
+    /// Minutes go to this publisher from here on; the one before ends when it has sent what it has.
+    pub(super) fn set_publisher(&self, publisher: Option<Feed>) {
+        self.lock().publisher = publisher;
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, FactTakers> {
+        // What is shared is valid after every statement, so a panic elsewhere spoils nothing.
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl FactSink {
+    /// As the driver takes it.
+    pub(super) fn into_closure(self) -> Box<dyn FnMut(Fact)> {
+        Box::new(move |fact| self.take(&fact))
+    }
+
+    fn take(&self, fact: &Fact) {
+        self.store.record(fact);
+        self.prometheus.count(fact);
+        let record = {
+            let shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(publisher) = &shared.publisher {
+                publisher.record(fact);
+            }
+            wording::record(fact, &shared.names)
+        };
+        if let Some(record) = record {
+            record.emit();
+        }
     }
 }

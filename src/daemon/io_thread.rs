@@ -16,26 +16,26 @@ use tokio::time::{interval, timeout};
 use super::any_sink;
 use super::clock_offset::OffsetReporter;
 use super::context::IoContext;
-use super::cut_off;
 use super::notify::Notifier;
 use super::prepare::{self, Preparing};
-use super::publisher::Publishing;
+use super::problems;
 use super::reload::{self, Reloaded};
+use super::sinks::Publishing;
 use super::sinks::Sinks;
-use super::{outlook, overview};
-use crate::aws::poller::{self, Order, Outlets};
+use crate::aws::poller::{self, Outlets};
 use crate::clock;
 use crate::config::{self, Config, Mode};
-use crate::control::server::{self as control, Asked};
 use crate::domain::names::AwsPlace;
 use crate::domain::plan::Plan;
+use crate::domain::request::AwsRequest;
 use crate::domain::status::Status;
 use crate::health::overview::ShownProblems;
 use crate::health::overview::{Configured, SinkUse};
 use crate::health::{Code, Component, Health, Problem};
-use crate::http::host::Hosts;
 use crate::http::listener::{self, BindError};
-use crate::http::server::{self, About, Limits, Sources};
+use crate::http::reload::ReloadRequest;
+use crate::http::routes::{About, App, Hosts, Sources};
+use crate::http::server::{self, Limits};
 use crate::probe::{held, own};
 use crate::process::{Exit, environment};
 use crate::records::OpenRecord;
@@ -57,13 +57,13 @@ pub(super) const DRAIN_WITHIN: Duration = Duration::from_secs(4);
 pub(super) fn run(
     runtime: &Runtime,
     context: IoContext,
-    orders: mpsc::Receiver<Order>,
+    requests: mpsc::Receiver<AwsRequest>,
     bound: Result<TcpListener, BindError>,
     store: StoreThread,
 ) -> Result<Exit, String> {
     runtime.block_on(async move {
         let signals = Signals::new().map_err(|error| format!("cannot listen for signals: {error}"))?;
-        Ok(work(context, orders, bound, store, signals).await)
+        Ok(work(context, requests, bound, store, signals).await)
     })
 }
 
@@ -85,7 +85,7 @@ impl Signals {
 
 async fn work(
     mut context: IoContext,
-    orders: mpsc::Receiver<Order>,
+    requests: mpsc::Receiver<AwsRequest>,
     bound: Result<TcpListener, BindError>,
     store: StoreThread,
     mut signals: Signals,
@@ -93,18 +93,19 @@ async fn work(
     let started = clock::now();
     let mut tasks = JoinSet::new();
     let (about, about_in) = watch::channel(reload::about(&context.config));
-    spawn_pollers(&context, orders, &mut tasks);
+    spawn_pollers(&context, requests, &mut tasks);
     let (in_force, in_force_in) = watch::channel(configured(&context.config));
     let shown = spawn_overview(&context, in_force_in.clone(), &mut tasks);
     let notifier = Notifier::new(context.status.clone(), shown.clone());
-    spawn_listener(&context, bound, about_in, shown.clone(), &mut tasks);
+    let sources = sources(&context, about_in, shown.clone());
+    spawn_listener(&context, bound, App::public(sources.clone()), &mut tasks);
     spawn_housekeeping(&context, notifier.clone(), &mut tasks);
-    let mut asked = spawn_control(&context, &mut tasks);
+    let mut reloads = spawn_control(&context, sources, &mut tasks);
     let (address, address_in) = watch::channel(context.config.plan.votes_if_address);
     spawn_held(&context, address_in, &mut tasks);
     let (plan, plan_in) = watch::channel(Arc::clone(&context.config.plan));
     spawn_own(&context, plan_in, &mut tasks);
-    tasks.spawn(cut_off::tell(context.health.clone(), context.status.clone(), in_force_in));
+    tasks.spawn(problems::watch_reach(context.health.clone(), context.status.clone(), in_force_in));
     tasks.spawn(prepare::watch_fresh_sockets(context.status.clone(), context.health.clone()));
     let mut parts = Parts {
         sinks: Sinks::default(),
@@ -120,16 +121,16 @@ async fn work(
 
     let mut status = context.status.clone();
     let ended_by_itself = loop {
-        let asked: Option<Asked> = tokio::select! {
+        let asked: Option<ReloadRequest> = tokio::select! {
             changed = status.changed() => if changed.is_err() { break true } else { continue },
             _ = signals.terminate.recv() => break false,
             _ = signals.interrupt.recv() => break false,
             _ = signals.hangup.recv() => None,
-            Some(asked) = asked.recv() => Some(asked),
+            Some(asked) = reloads.recv() => Some(asked),
         };
         notifier.reloading();
         let reloaded = tokio::select! {
-            // Whoever wants the daemon to end need not wait for a disk that hangs.
+            // A stop does not wait for a disk that hangs.
             _ = signals.terminate.recv() => break false,
             _ = signals.interrupt.recv() => break false,
             reloaded = reload::reload(&context, &mut parts.sinks, &notifier) => reloaded,
@@ -154,7 +155,7 @@ async fn work(
         .record(Some(&context.config.plan.site))
         .emit();
     tell_what_stays_open(&context);
-    drop(asked);
+    drop(reloads);
     drain(context, parts, status, tasks, store).await;
     if ended_by_itself { Exit::Internal } else { Exit::Success }
 }
@@ -236,15 +237,15 @@ async fn drain(
     }
 }
 
-fn spawn_pollers(context: &IoContext, orders: mpsc::Receiver<Order>, tasks: &mut JoinSet<()>) {
+fn spawn_pollers(context: &IoContext, requests: mpsc::Receiver<AwsRequest>, tasks: &mut JoinSet<()>) {
     let prometheus = Arc::clone(&context.prometheus);
     let outlets = Outlets {
         events: context.events.clone(),
         health: context.health.clone(),
         observe: Arc::new(move |outcome| prometheus.aws_poll(outcome.source.kind, outcome.result.as_str())),
     };
-    let pollers = poller::run(context.connections.clone(), context.plan.clone(), orders, outlets);
-    // A poll that is under way at the end is of no use to anybody.
+    let pollers = poller::run(context.connections.clone(), context.plan.clone(), requests, outlets);
+    // A poll that is under way at the end is useless.
     context.spawn(tasks, pollers);
 }
 
@@ -255,16 +256,16 @@ fn spawn_overview(
     tasks: &mut JoinSet<()>,
 ) -> watch::Receiver<ShownProblems> {
     let (shown, shown_in) = watch::channel(ShownProblems::default());
-    tasks.spawn(overview::keep(
+    tasks.spawn(problems::keep_overview(
         shown,
         context.health.watch(),
         context.status.clone(),
         configured,
         context.until_driver_ends(),
     ));
-    let outlook = outlook::keep(context.connections.clone(), context.health.clone());
-    context.spawn(tasks, outlook);
-    tasks.spawn(overview::tell(shown_in.clone(), Arc::clone(&context.config.plan.site)));
+    let expiry = problems::watch_expiry(context.connections.clone(), context.health.clone());
+    context.spawn(tasks, expiry);
+    tasks.spawn(problems::keep_journal(shown_in.clone(), Arc::clone(&context.config.plan.site)));
     shown_in
 }
 
@@ -300,15 +301,14 @@ fn spawn_own(context: &IoContext, plans: watch::Receiver<Arc<Plan>>, tasks: &mut
     context.spawn(tasks, watching);
 }
 
-fn spawn_listener(
+/// What answers are made of.
+fn sources(
     context: &IoContext,
-    bound: Result<TcpListener, BindError>,
     about: watch::Receiver<About>,
     shown: watch::Receiver<ShownProblems>,
-    tasks: &mut JoinSet<()>,
-) {
+) -> Sources {
     let prometheus = Arc::clone(&context.prometheus);
-    let sources = Sources::new(
+    Sources::new(
         context.status.clone(),
         shown,
         context.records.clone(),
@@ -317,7 +317,15 @@ fn spawn_listener(
             (prometheus::CONTENT_TYPE, prometheus.render(status, problems, now))
         }),
         Hosts::new(&context.config.http.hosts, config::host_name().as_deref()),
-    );
+    )
+}
+
+fn spawn_listener(
+    context: &IoContext,
+    bound: Result<TcpListener, BindError>,
+    app: App,
+    tasks: &mut JoinSet<()>,
+) {
     let health = context.health.clone();
     let ends = context.until_driver_ends();
     tasks.spawn(async move {
@@ -329,7 +337,7 @@ fn spawn_listener(
                 () = &mut ends => return,
             },
         };
-        server::serve(listener, sources, Limits::default(), ends).await;
+        server::serve(listener, app, Limits::TCP, ends).await;
     });
 }
 
@@ -345,18 +353,23 @@ async fn bind_late(error: BindError, health: &Health) -> TcpListener {
 }
 
 /// What commands ask, if systemd has made a place for the socket.
-fn spawn_control(context: &IoContext, tasks: &mut JoinSet<()>) -> mpsc::Receiver<Asked> {
-    let limits = control::Limits::default();
-    let (asked, asked_in) = mpsc::channel(limits.clients);
-    if let Some(path) = crate::control::socket(&environment()) {
-        match control::bind(&path) {
+fn spawn_control(
+    context: &IoContext,
+    sources: Sources,
+    tasks: &mut JoinSet<()>,
+) -> mpsc::Receiver<ReloadRequest> {
+    let limits = Limits::SOCKET;
+    let (reloads, reloads_in) = mpsc::channel(limits.connections);
+    if let Some(path) = listener::socket(&environment()) {
+        match listener::bind_socket(&path) {
             Ok(listener) => {
-                tasks.spawn(control::serve(listener, asked, limits, context.until_driver_ends()));
+                let app = App::control(sources, reloads);
+                tasks.spawn(server::serve(listener, app, limits, context.until_driver_ends()));
             }
             Err(error) => log::warn!("{}: {error}", context.config.plan.site),
         }
     }
-    asked_in
+    reloads_in
 }
 
 /// Beats, tells systemd how things are, and keeps the numbers that nobody reports by himself.

@@ -15,10 +15,10 @@ use super::notify::Notifier;
 use super::sinks::Sinks;
 use crate::config::needs::Needs;
 use crate::config::{self, Config, Loaded, Rejection, Warning};
-use crate::control::Answer;
 use crate::driver::Command;
 use crate::health::{Code, Component, Problem};
-use crate::http::server::About;
+use crate::http::reload::ReloadAnswer;
+use crate::http::routes::About;
 use crate::process::{self, Granted};
 use crate::settings::{StoreSettings, WebhookSettings};
 use crate::telemetry::names::Names;
@@ -63,10 +63,10 @@ pub(super) struct Reloaded {
 }
 
 impl Reloaded {
-    /// What who asked is told, once everything does as it says.
-    pub(super) fn answer(config: &Config, notes: Vec<String>) -> Answer {
+    /// The answer to the command, once everything does as the configuration says.
+    pub(super) fn answer(config: &Config, notes: Vec<String>) -> ReloadAnswer {
         let (vpns, tunnels) = watched(config);
-        Answer::InForce { vpns, tunnels, notes }
+        ReloadAnswer::InForce { vpns, tunnels, notes }
     }
 }
 
@@ -75,13 +75,13 @@ pub(super) async fn reload(
     context: &IoContext,
     sinks: &mut Sinks,
     notifier: &Notifier,
-) -> Result<Reloaded, Answer> {
+) -> Result<Reloaded, ReloadAnswer> {
     let loaded = match read_apart(&context.config_path).await {
         Ok(loaded) => loaded,
         Err(rejection) => {
             refuse(context, &rejection);
             notifier.refused(&rejection);
-            return Err(Answer::Refused { problems: rejection.lines() });
+            return Err(ReloadAnswer::Refused { problems: rejection.lines() });
         }
     };
     // What stands in the configuration in force has been told.
@@ -94,7 +94,7 @@ pub(super) async fn reload(
     context.facts.set_names(Names::from(&*config.plan));
     if context.commands.send(command).await.is_err() || in_force.await.is_err() {
         // The driver is gone.
-        return Err(Answer::Ending);
+        return Err(ReloadAnswer::Ending);
     }
     context.connections.dialer().set_key_exchange(config.aws.key_exchange);
     context.prometheus.config_reload(true);
@@ -132,7 +132,7 @@ fn keep_what_needs_a_restart(context: &IoContext, config: &mut Config) -> Option
     Some(text)
 }
 
-/// Reads it on a thread of its own, for the disk may hang, or a network's file system: whoever is paged cannot wait for it.
+/// Reads it on a thread of its own, for the disk may hang, or a network's file system, and pages cannot wait for it.
 async fn read_apart(path: &Path) -> Result<Loaded, Rejection> {
     let path = path.to_owned();
     let refused = |what: &str| Err(Rejection::of_file(&path, vec![what.to_owned()]));
@@ -171,7 +171,7 @@ static READING: AtomicBool = AtomicBool::new(false);
 /// Flash that wears out takes a second for a file; `bothends reload` waits for three times as long.
 const READ_WITHIN: Duration = Duration::from_secs(10);
 
-/// So many problems are told in `/readyz` and the journal: who mends those runs `bothends check` again.
+/// So many problems are shown in `/readyz` and the journal; to see more, run `bothends check` again.
 const PROBLEMS_TOLD: usize = 20;
 
 /// The first problems, a line each, and how many more there are.

@@ -1,4 +1,4 @@
-//! One reconciler per configured sink; a reload restarts those whose settings changed, and no other.
+//! The sinks of incidents and the publisher, as the configuration wants them. One reconciler per configured sink; a reload restarts those whose settings changed, and no other.
 //!
 //! Those are stopped before the core takes the other configuration, so that none of them sees a Board on which it is
 //! waited for no more, and forgets what it has open. Then the ledger's rows go to the sinks that go on with them, and what
@@ -6,23 +6,31 @@
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinSet, yield_now};
 
 use super::any_sink::{self, AnySink};
 use super::clock_offset;
 use super::context::IoContext;
-use crate::aws::AwsConnections;
-use crate::config::{Config, Mode, SinkSettings};
-use crate::domain::names::SinkId;
-use crate::health::Component;
+use crate::aws::{AwsConnections, CloudWatchMetrics};
+use crate::clock;
+use crate::config::{CloudWatchSettings, Config, Mode, SinkSettings};
+use crate::domain::names::{SinkId, VpnId};
+use crate::domain::plan::SinkPlan;
+use crate::health::overview::{OpenProblem, ShownProblems};
+use crate::health::{Component, Severity};
 use crate::incident::action::SinkReport;
 use crate::incident::message::Messenger;
 use crate::incident::settings::{SinkRules, TellerSettings};
 use crate::incident::shell;
 use crate::incident::sink::IncidentSink;
+use crate::publish::machine::{PublishSettings, Publisher};
+use crate::publish::shell::{self as publisher_shell, Tally};
 use crate::store::Store;
 use crate::telemetry::prometheus::Prometheus;
 use crate::telemetry::wording::Notice;
@@ -173,4 +181,71 @@ fn observer(prometheus: &Arc<Prometheus>) -> impl Fn(&SinkReport) + Send + 'stat
             prometheus.sink_pending(sink, Some(u64::try_from(*incidents).unwrap_or(u64::MAX)));
         }
     }
+}
+
+/// Which publisher runs.
+#[derive(Debug)]
+pub(super) struct Publishing {
+    running: Option<(Arc<str>, CloudWatchSettings, Vec<SinkPlan>)>,
+    shown: watch::Receiver<ShownProblems>,
+}
+
+impl Publishing {
+    /// None runs yet; `shown` tells which sinks fail.
+    pub(super) const fn new(shown: watch::Receiver<ShownProblems>) -> Self {
+        Self { running: None, shown }
+    }
+
+    /// Runs what the configuration wants; the publisher before, if it was another, ends when it has sent what it has.
+    pub(super) fn adopt(&mut self, context: &IoContext, tasks: &mut JoinSet<()>) {
+        let plan = &context.config.plan;
+        let wanted = context.config.cloudwatch.clone().map(|mut cloudwatch| {
+            cloudwatch.region = cloudwatch.region.or_else(|| context.config.aws.region.clone());
+            (Arc::clone(&plan.site), cloudwatch, plan.sinks.clone())
+        });
+        if wanted == self.running {
+            return;
+        }
+        self.running = wanted;
+        let Some((site, cloudwatch, sinks)) = self.running.clone() else {
+            context.facts.set_publisher(None);
+            return;
+        };
+        let (feed, news) = publisher_shell::channel();
+        let CloudWatchSettings { namespace, interval, region, role_arn } = cloudwatch;
+        let settings = PublishSettings { site, interval, seed: RandomState::new().hash_one("publisher") };
+        let sink = CloudWatchMetrics::new(context.connections.clone(), region, role_arn, namespace);
+        let (shown, prometheus) = (self.shown.clone(), Arc::clone(&context.prometheus));
+        let tally = move |tally| match tally {
+            Tally::Put(result) => prometheus.metrics_request(result),
+            Tally::Pending(pending) => prometheus.rollups_pending(pending),
+            Tally::Dropped(more) => prometheus.rollups_dropped(more),
+        };
+        let connections = context.connections.clone();
+        tasks.spawn(publisher_shell::run(
+            move || clock_offset::as_cloudwatch_judges(&connections),
+            Publisher::new(settings, clock::now()),
+            news,
+            sink,
+            context.store.clone(),
+            context.health.clone(),
+            move |vpn| can_page(&shown.borrow(), &sinks, vpn),
+            tally,
+        ));
+        context.facts.set_publisher(Some(feed));
+    }
+}
+
+/// Whether some sink that takes incidents of the connection would take one at this moment.
+fn can_page(shown: &[OpenProblem], sinks: &[SinkPlan], vpn: &VpnId) -> bool {
+    let fails = |sink: &SinkPlan| {
+        let of_sink = [Component::Sink(sink.id.to_string()), Component::Preparation(sink.id.to_string())];
+        shown
+            .iter()
+            .any(|open| of_sink.contains(&open.component) && open.problem.severity == Severity::Failed)
+    };
+    sinks
+        .iter()
+        .filter(|sink| sink.vpns.as_ref().is_none_or(|vpns| vpns.contains(vpn)))
+        .any(|sink| !fails(sink))
 }

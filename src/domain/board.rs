@@ -25,6 +25,16 @@ pub struct Board {
     pub prepare: BTreeSet<VpnId>,
 }
 
+impl Board {
+    /// Whether it says nothing else than another: what changes an incident gives it another revision.
+    pub fn is_same(&self, other: &Self) -> bool {
+        let same = |(a, b): (&Arc<Incident>, &Arc<Incident>)| a.id == b.id && a.revision == b.revision;
+        self.prepare == other.prepare
+            && self.incidents.len() == other.incidents.len()
+            && self.incidents.iter().zip(&other.incidents).all(same)
+    }
+}
+
 /// An incident's identity: ours, not a sink's.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct IncidentId {
@@ -340,6 +350,11 @@ impl Over {
             let wanted = sinks_of(id, plan);
             sinks.retain(|sink| wanted.contains(sink));
         }
+    }
+
+    /// Whether some sink is waited for, of each of them.
+    pub fn is_unsettled(&self) -> bool {
+        self.waiting.values().all(|(_, sinks)| !sinks.is_empty())
     }
 
     /// Takes out those that no sink is waited for.

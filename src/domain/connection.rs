@@ -1,6 +1,7 @@
 //! One VPN connection: its tunnels, and what people must know of them.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,9 +15,8 @@ use super::grace::Grace;
 use super::incident::{KindEvidence, KindWatch};
 use super::names::{Kind, Role, SinkId, SourceId, SourceKind, TunnelId};
 use super::plan::VpnPlan;
-use super::retrospect::{
-    self, CutOff, HistoryWanted, Meanwhile, PastIncident, Span, TunnelPast, down_by_aws,
-};
+use super::request::HistoryRequest;
+use super::retrospect::{self, CutOff, Meanwhile, PastIncident, Span, TunnelPast, down_by_aws};
 use super::rollup::Minutes;
 use super::status::{Phase, VpnStatus};
 use super::story::Scene;
@@ -418,9 +418,10 @@ impl Connection {
     }
 
     /// What AWS is to be asked about the past, and whom, if that is due.
-    pub fn ask_history(&mut self, now: Moment) -> Option<(SourceId, HistoryWanted)> {
+    pub fn ask_history(&mut self, now: Moment) -> Option<HistoryRequest> {
         let source = self.history_source()?.clone();
-        Some((source, self.cut_off.ask(now)?))
+        let Range { start: from, end: to } = self.cut_off.ask(now)?;
+        Some(HistoryRequest { source, vpn: self.plan.id.clone(), from, to })
     }
 
     /// When AWS is to be asked about the past.

@@ -18,7 +18,7 @@ use super::grace::Grace;
 use super::names::{CheckId, Kind, SinkId, SourceId, VpnId};
 use super::plan::Plan;
 use super::polling::Polling;
-use super::request::Request;
+use super::request::{AwsRequest, Request};
 use super::rollup::Minutes;
 use super::status::Status;
 use super::time::{self, Calendar};
@@ -65,8 +65,8 @@ pub struct Monitor {
     votes: Vec<Fact>,
     over: Over,
     board: Arc<Board>,
-    /// Whether something has happened since the Board was looked at that may change it: an echo that changes no verdict does not.
-    stirred: bool,
+    /// Whether something has happened since the Board was made that may change it: an echo that changes no verdict does not.
+    board_outdated: bool,
     timers: Timers<Wake>,
     grace: Grace,
     /// Whether the plan's address is held, once that was told.
@@ -91,7 +91,7 @@ impl Monitor {
             votes: Vec::new(),
             over: Over::default(),
             board: Arc::default(),
-            stirred: true,
+            board_outdated: true,
             timers: Timers::default(),
             grace: Grace::new(now.mono),
             held: None,
@@ -126,7 +126,7 @@ impl Monitor {
     /// Something happened.
     pub fn handle(&mut self, event: Event, now: Now) {
         let now = self.called(now);
-        self.stirred |= !is_of_an_echo(&event);
+        self.board_outdated |= !is_of_an_echo(&event);
         match event {
             Event::Sent { check, echo, at } => self.with_check(&check, now, |check, _| check.sent(echo, at)),
             Event::Reply { check, echo, rtt } => {
@@ -188,7 +188,7 @@ impl Monitor {
         &self.board
     }
 
-    /// Everything, for whoever asks.
+    /// Everything, for `/status`.
     pub fn status(&self, now: Now) -> Status {
         let now = self.calendar.date(now);
         Status {
@@ -206,10 +206,10 @@ impl Monitor {
         }
     }
 
-    /// Takes another plan. A tunnel that did not change loses no state; what is no longer watched is told so.
+    /// Takes another plan. A tunnel that did not change loses no state; what is no longer watched ends as such.
     pub fn reconfigure(&mut self, plan: Arc<Plan>, now: Now) {
         let now = self.called(now);
-        self.stirred = true;
+        self.board_outdated = true;
         let mut remembered = std::mem::take(&mut self.remembered);
         self.connections.values().for_each(|connection| connection.remember(&mut remembered, now));
         let gone: Vec<VpnId> =
@@ -346,7 +346,7 @@ impl Monitor {
 
     /// Judges a connection, and sees to what follows from it.
     fn refresh(&mut self, vpn: &VpnId, now: Now) {
-        self.stirred = true;
+        self.board_outdated = true;
         let Some(connection) = self.connections.get_mut(vpn) else { return };
         let cut_off = is_cut_off(connection, &self.sources);
         let refreshed = connection.refresh(&self.grace, cut_off, now, &mut self.fx);
@@ -368,12 +368,25 @@ impl Monitor {
         }
     }
 
+    /// Makes the Board anew, if something on it may have changed.
     fn after(&mut self, now: Now) {
-        if !std::mem::take(&mut self.stirred) {
+        if !std::mem::take(&mut self.board_outdated) {
+            debug_assert!(
+                self.over.is_unsettled() && *self.board == self.current_board(),
+                "something on the Board has changed unnoticed"
+            );
             return;
         }
         let settled = self.over.take_settled().into_iter();
         self.fx.facts.extend(settled.map(|incident| Fact::IncidentSettled { incident, at: now }));
+        let board = self.current_board();
+        if !self.board.is_same(&board) {
+            self.board = Arc::new(board);
+        }
+    }
+
+    /// What is to be on the Board.
+    fn current_board(&self) -> Board {
         let incidents: Vec<Arc<Incident>> = self
             .connections
             .values()
@@ -389,17 +402,7 @@ impl Monitor {
             .filter(|(_, connection)| connection.is_locally_down())
             .map(|(vpn, _)| vpn.clone())
             .collect();
-        let same = self.board.prepare == prepare
-            && self.board.incidents.len() == incidents.len()
-            && self
-                .board
-                .incidents
-                .iter()
-                .zip(&incidents)
-                .all(|(a, b)| a.id == b.id && a.revision == b.revision);
-        if !same {
-            self.board = Arc::new(Board { incidents, prepare });
-        }
+        Board { incidents, prepare }
     }
 
     //--- checks
@@ -476,7 +479,7 @@ impl Monitor {
         // Doubt may have gone since the timer was set.
         if polling.due(interval).is_some_and(|due| due <= now.mono) {
             polling.ask(now.mono);
-            self.fx.requests.push_back(Request::AskAws { source: id.clone() });
+            self.fx.requests.push_back(Request::AskAws(AwsRequest::Views(id.clone())));
         }
         self.set_source_timer(id, now.mono);
     }
@@ -510,10 +513,8 @@ impl Monitor {
     /// Asks AWS about the past of a connection, if that is due.
     fn ask_history(&mut self, vpn: &VpnId, now: Now) {
         let Some(connection) = self.connections.get_mut(vpn) else { return };
-        if let Some((source, wanted)) = connection.ask_history(now.mono) {
-            let (from, to) = (wanted.from, wanted.to);
-            self.fx.requests.push_back(Request::AskHistory { source, vpn: vpn.clone(), from, to });
-        }
+        let wanted = connection.ask_history(now.mono).map(AwsRequest::History);
+        self.fx.requests.extend(wanted.map(Request::AskAws));
     }
 
     /// AWS has told about the past, or (`None`) would not.

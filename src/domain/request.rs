@@ -27,22 +27,30 @@ pub enum Request {
         /// Which client.
         client: ClientId,
     },
-    /// Ask AWS about every tunnel of every connection that names this source; answer with `Answered` or `Refused`.
-    AskAws {
-        /// Who is to ask.
-        source: SourceId,
-    },
-    /// Ask CloudWatch what became of a connection's tunnels; answer with `HistoryAnswered` or `HistoryRefused`.
-    AskHistory {
-        /// Who is to ask.
-        source: SourceId,
-        /// About which connection.
-        vpn: VpnId,
-        /// From when, on AWS's clock.
-        from: Stamp,
-        /// Until when, on AWS's clock.
-        to: Stamp,
-    },
+    /// Ask AWS.
+    AskAws(AwsRequest),
+}
+
+/// What AWS is asked. A source that is asked already is asked once more afterwards.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AwsRequest {
+    /// How every tunnel is of every connection that names this source; answer with `Answered` or `Refused`.
+    Views(SourceId),
+    /// What became of a connection's tunnels; answer with `HistoryAnswered` or `HistoryRefused`.
+    History(HistoryRequest),
+}
+
+/// A time of a connection that CloudWatch is asked about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HistoryRequest {
+    /// The source to ask.
+    pub source: SourceId,
+    /// About which connection.
+    pub vpn: VpnId,
+    /// From when, on AWS's clock.
+    pub from: Stamp,
+    /// Until when, on AWS's clock.
+    pub to: Stamp,
 }
 
 /// One ICMP echo.
@@ -56,6 +64,6 @@ pub struct EchoRequest {
     pub client: ClientId,
     /// The way it takes.
     pub route: Arc<Route>,
-    /// A reply is of no use any more after this.
+    /// A reply after this is ignored.
     pub give_up: Duration,
 }

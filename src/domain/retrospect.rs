@@ -5,6 +5,7 @@
 //! not known is not there: a minute without a datapoint says nothing, and neither does an end that was not asked.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::time::Duration;
 
 use super::event::{Datapoint, Remembered};
@@ -217,15 +218,6 @@ pub struct CutOff {
     asking: bool,
 }
 
-/// What AWS is to be asked about, on its clock.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct HistoryWanted {
-    /// From when.
-    pub from: Stamp,
-    /// Until when.
-    pub to: Stamp,
-}
-
 /// What our end saw.
 #[derive(Debug, Default)]
 pub struct Meanwhile {
@@ -326,7 +318,7 @@ impl CutOff {
     }
 
     /// What to ask for, if that is due; it counts as asked.
-    pub fn ask(&mut self, now: Moment) -> Option<HistoryWanted> {
+    pub fn ask(&mut self, now: Moment) -> Option<Range<Stamp>> {
         if self.due.is_none_or(|due| due > now) {
             return None;
         }
@@ -336,7 +328,7 @@ impl CutOff {
         let to = date + now.since(asked);
         let first = self.was_down.values().flatten().map(|span| span.from);
         let first = first.chain(self.down.values().map(|(since, _)| *since)).min().unwrap_or(now);
-        Some(HistoryWanted { from: to - (now.since(first) + PERIOD).min(HISTORY_KEPT), to })
+        Some(to - (now.since(first) + PERIOD).min(HISTORY_KEPT)..to)
     }
 
     /// The history was refused.

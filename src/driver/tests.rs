@@ -8,15 +8,6 @@ use crate::domain::names::{Role, Routing};
 use crate::domain::plan::{AwsRules, IncidentRules, ProbeRules, Route, TunnelPlan, VpnPlan};
 use crate::fixture;
 
-/// Nothing is probed here.
-struct Nothing;
-
-impl Probe for Nothing {
-    fn execute(&mut self, _: EchoRequest) {}
-
-    fn retire(&mut self, _: &CheckId, _: ClientId) {}
-}
-
 /// What the watchdog heard until the status was published so often, beside a thread that never beats.
 fn heard(patience: Duration, publications: u32) -> Vec<Option<Stuck>> {
     let plan = Arc::new(Plan {
@@ -35,9 +26,8 @@ fn heard(patience: Duration, publications: u32) -> Vec<Option<Stuck>> {
     let (status, mut status_in) = watch::channel(Arc::<Status>::default());
     let heard = Rc::new(RefCell::new(Vec::new()));
     let outputs = Outputs {
-        probe: Nothing,
+        requests: Box::new(|_| {}),
         plan: watch::channel(Arc::clone(&plan)).0,
-        ask_aws: Box::new(|_| {}),
         facts: Box::new(|_| {}),
         board: watch::channel(Arc::<Board>::default()).0,
         status,
@@ -119,4 +109,51 @@ fn the_watchdog_hears_that_nothing_is_stuck_whenever_the_status_is_published() {
 #[test]
 fn the_watchdog_hears_that_the_thread_that_speaks_to_people_is_stuck() {
     assert_eq!(heard(STATUS_EVERY / 2, 2), [None, Some(Stuck::IoThread)]);
+}
+
+const PATIENCE: Duration = Duration::from_secs(15);
+
+fn at(seconds: u64) -> Moment {
+    Moment::ORIGIN + Duration::from_secs(seconds)
+}
+
+#[test]
+fn a_core_that_asks_for_what_is_over_is_stuck_however_busy_its_thread_is() {
+    let mut vitals = Vitals::default();
+    for second in 0..15 {
+        vitals.called(at(second), Some(at(0)));
+        let stuck = vitals.look(at(second), at(second), PATIENCE);
+        assert_eq!(stuck, None, "{second}: it may take a moment to catch up");
+    }
+    vitals.called(at(15), Some(at(15)));
+    assert_eq!(vitals.look(at(15), at(15), PATIENCE), Some(Stuck::Core));
+    vitals.called(at(16), Some(at(17)));
+    assert_eq!(vitals.look(at(16), at(16), PATIENCE), None, "it has caught up");
+}
+
+#[test]
+fn a_core_that_wants_nothing_or_something_later_makes_progress() {
+    let mut vitals = Vitals::default();
+    for second in 0..100 {
+        vitals.called(at(second), (second % 2 == 0).then(|| at(second + 1)));
+        assert_eq!(vitals.look(at(second), at(second), PATIENCE), None);
+    }
+}
+
+#[test]
+fn a_thread_that_does_not_beat_is_stuck_after_the_patience_and_alive_with_its_next_beat() {
+    let mut vitals = Vitals::default();
+    for second in 0..15 {
+        assert_eq!(vitals.look(at(second), at(0), PATIENCE), None, "{second}");
+    }
+    assert_eq!(vitals.look(at(15), at(0), PATIENCE), Some(Stuck::IoThread));
+    assert_eq!(vitals.look(at(16), at(16), PATIENCE), None);
+}
+
+#[test]
+fn a_thread_that_could_not_beat_because_the_host_slept_is_not_stuck() {
+    let mut vitals = Vitals::default();
+    assert_eq!(vitals.look(at(1), at(1), PATIENCE), None);
+    assert_eq!(vitals.look(at(3600), at(1), PATIENCE), None);
+    assert_eq!(vitals.look(at(3601), at(3601), PATIENCE), None);
 }

@@ -1,16 +1,48 @@
-//! One GET against the daemon's own listener, for `bothends status`: blocking, bounded in time and size, and small.
+//! One question to a running daemon, at its listener or its control socket: blocking, bounded in time and size, and small.
 
 use std::error::Error;
 use std::fmt;
-use std::io::{self, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
 use std::time::Duration;
 
-/// The daemon answers within milliseconds; a connection that hangs this long is stuck.
-const TIMEOUT: Duration = Duration::from_secs(5);
+/// The daemon answers a question within milliseconds; a connection that hangs this long is stuck.
+pub const PATIENCE: Duration = Duration::from_secs(5);
 
-/// The status of 60 tunnels with full timelines takes about 2 MB.
+/// The status of 60 tunnels with full timelines takes about 2 MB; every problem of the longest configuration less.
 const ANSWER_MAX: u64 = 16 * 1024 * 1024;
+
+/// Where a daemon is asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Server {
+    /// At its listener.
+    Tcp(SocketAddr),
+    /// At its control socket.
+    Socket(PathBuf),
+}
+
+impl Server {
+    /// The listener of a daemon that listens there; one that listens on every address is asked on loopback.
+    pub fn listening_at(listen: SocketAddr) -> Self {
+        let ip = match listen.ip() {
+            IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+            IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
+            ip @ (IpAddr::V4(_) | IpAddr::V6(_)) => ip,
+        };
+        Self::Tcp(SocketAddr::new(ip, listen.port()))
+    }
+}
+
+impl fmt::Display for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => address.fmt(f),
+            Self::Socket(path) => path.display().fmt(f),
+        }
+    }
+}
 
 /// An answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,19 +59,28 @@ pub enum ClientError {
     /// Nobody listens there, or it cannot be reached.
     Unreachable {
         /// Where.
-        address: SocketAddr,
+        server: Server,
+        /// The cause.
+        source: io::Error,
+    },
+    /// The connection broke.
+    Broken {
+        /// Where.
+        server: Server,
         /// The cause.
         source: io::Error,
     },
     /// The kernel takes the connection, and the process says nothing.
     Silent {
         /// Where.
-        address: SocketAddr,
+        server: Server,
+        /// For how long.
+        waited: Duration,
     },
     /// What answers is no bothends.
     NotUnderstood {
         /// Where.
-        address: SocketAddr,
+        server: Server,
         /// What is wrong with the answer.
         why: &'static str,
     },
@@ -48,23 +89,23 @@ pub enum ClientError {
 impl fmt::Display for ClientError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Unreachable { address, source } => {
-                write!(f, "cannot ask the daemon at {address}: {source}")?;
-                if source.kind() == io::ErrorKind::ConnectionRefused {
+            Self::Unreachable { server, source } | Self::Broken { server, source } => {
+                write!(f, "cannot ask the daemon at {server}: {source}")?;
+                if source.kind() == ErrorKind::ConnectionRefused {
                     f.write_str(
                         "; is it running (`systemctl status bothends`), and is this its [http] listen?",
                     )?;
                 }
                 Ok(())
             }
-            Self::Silent { address } => write!(
+            Self::Silent { server, waited } => write!(
                 f,
-                "the connection to {address} was accepted but no answer came within {} s: the process is \
+                "the connection to {server} was accepted but no answer came within {} s: the process is \
                  stopped, stuck or very busy, or it is another program",
-                TIMEOUT.as_secs()
+                waited.as_secs()
             ),
-            Self::NotUnderstood { address, why } => {
-                write!(f, "what answers at {address} is not bothends: {why}")
+            Self::NotUnderstood { server, why } => {
+                write!(f, "what answers at {server} is not bothends: {why}")
             }
         }
     }
@@ -73,39 +114,59 @@ impl fmt::Display for ClientError {
 impl Error for ClientError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
-            Self::Unreachable { source, .. } => Some(source),
+            Self::Unreachable { source, .. } | Self::Broken { source, .. } => Some(source),
             Self::Silent { .. } | Self::NotUnderstood { .. } => None,
         }
     }
 }
 
-/// Asks the daemon that listens at `listen` for `path`. A daemon that listens on every address is asked on loopback.
+/// Asks a daemon for `what`, such as `GET /status`.
 ///
 /// # Errors
-/// Nobody listens there, the answer takes over 5 s, or it is not HTTP.
-pub fn get(listen: SocketAddr, path: &str) -> Result<Answer, ClientError> {
-    let address = reachable(listen);
-    let unreachable = |source| ClientError::Unreachable { address, source };
-    let stream = TcpStream::connect_timeout(&address, TIMEOUT).map_err(unreachable)?;
-    let answer = exchange(stream, address, path).map_err(|source| {
+/// Nobody listens there, the answer takes longer than `patience`, or it is not HTTP.
+pub fn ask(server: &Server, what: &str, patience: Duration) -> Result<Answer, ClientError> {
+    let unreachable = |source| ClientError::Unreachable { server: server.clone(), source };
+    let answer = match server {
+        Server::Tcp(address) => {
+            let stream = TcpStream::connect_timeout(address, patience).map_err(unreachable)?;
+            let bounded =
+                stream.set_read_timeout(Some(patience)).and(stream.set_write_timeout(Some(patience)));
+            bounded.and_then(|()| exchange(stream, &address.to_string(), what))
+        }
+        Server::Socket(path) => {
+            let stream = UnixStream::connect(path).map_err(unreachable)?;
+            let bounded =
+                stream.set_read_timeout(Some(patience)).and(stream.set_write_timeout(Some(patience)));
+            bounded.and_then(|()| exchange(stream, "localhost", what))
+        }
+    };
+    let answer = answer.map_err(|source| {
         // As which of the two a timeout of a socket shows depends on the platform.
-        let timed_out = [io::ErrorKind::WouldBlock, io::ErrorKind::TimedOut].contains(&source.kind());
-        if timed_out { ClientError::Silent { address } } else { unreachable(source) }
+        let timed_out = [ErrorKind::WouldBlock, ErrorKind::TimedOut].contains(&source.kind());
+        let server = server.clone();
+        if timed_out {
+            ClientError::Silent { server, waited: patience }
+        } else {
+            ClientError::Broken { server, source }
+        }
     })?;
-    parse(&answer).map_err(|why| ClientError::NotUnderstood { address, why })
+    parse(&answer).map_err(|why| ClientError::NotUnderstood { server: server.clone(), why })
 }
 
-fn exchange(mut stream: TcpStream, address: SocketAddr, path: &str) -> io::Result<Vec<u8>> {
-    stream.set_read_timeout(Some(TIMEOUT))?;
-    stream.set_write_timeout(Some(TIMEOUT))?;
-    let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
-    stream.write_all(request.as_bytes())?;
+fn exchange(mut stream: impl Read + Write, host: &str, what: &str) -> io::Result<Vec<u8>> {
+    let request =
+        format!("{what} HTTP/1.1\r\nHost: {host}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+    // A daemon that is busy answers without having heard, and what it has not heard breaks the connection after the answer.
+    let asked = stream.write_all(request.as_bytes());
     let mut answer = Vec::new();
-    stream.take(ANSWER_MAX).read_to_end(&mut answer)?;
+    let read = stream.take(ANSWER_MAX).read_to_end(&mut answer);
+    if parse(&answer).is_err() {
+        asked.and(read)?;
+    }
     Ok(answer)
 }
 
-/// The listener gives every answer a length, so that one cut short is told from a whole one.
+/// The listener gives every answer a length, so that one cut short is known from a whole one.
 fn parse(answer: &[u8]) -> Result<Answer, &'static str> {
     let text = std::str::from_utf8(answer).map_err(|_| "the answer is not text")?;
     let (head, body) = text.split_once("\r\n\r\n").ok_or("the answer has no head")?;
@@ -125,18 +186,16 @@ fn parse(answer: &[u8]) -> Result<Answer, &'static str> {
     Ok(Answer { code, body: body.to_owned() })
 }
 
-fn reachable(listen: SocketAddr) -> SocketAddr {
-    let ip = match listen.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
-        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
-        ip @ (IpAddr::V4(_) | IpAddr::V6(_)) => ip,
-    };
-    SocketAddr::new(ip, listen.port())
-}
-
 #[cfg(test)]
 mod tests {
+    use std::net::TcpListener;
+
     use super::*;
+
+    /// Why the status of the program at this listener is not known.
+    fn refused(listen: SocketAddr) -> String {
+        ask(&Server::listening_at(listen), "GET /status", PATIENCE).unwrap_err().to_string()
+    }
 
     #[test]
     fn an_answer_is_read_by_its_length() {
@@ -155,23 +214,23 @@ mod tests {
     #[test]
     fn a_daemon_on_every_address_is_asked_on_loopback() {
         let asked = ["0.0.0.0:9846", "[::]:9846", "192.0.2.1:9846"]
-            .map(|listen| reachable(listen.parse().unwrap()).to_string());
+            .map(|listen| Server::listening_at(listen.parse().unwrap()).to_string());
         assert_eq!(asked, ["127.0.0.1:9846", "[::1]:9846", "192.0.2.1:9846"]);
     }
 
     #[test]
     fn of_a_process_that_says_nothing_no_more_is_claimed_than_is_known() {
-        // The kernel takes connections for whoever listens, as for a process that is stopped.
-        let frozen = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let error = get(frozen.local_addr().unwrap(), "/status").unwrap_err().to_string();
+        // The kernel takes connections for a listener that does not, as for a process that is stopped.
+        let frozen = TcpListener::bind("127.0.0.1:0").unwrap();
+        let error = refused(frozen.local_addr().unwrap());
         assert!(error.starts_with("the connection to 127.0.0.1:"), "{error}");
         assert!(error.contains("no answer came within 5 s") && !error.contains("systemctl"), "{error}");
     }
 
     #[test]
     fn nobody_listening_is_said_with_what_to_look_at() {
-        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let error = get(free, "/status").unwrap_err().to_string();
+        let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let error = refused(free);
         assert!(error.contains("systemctl status bothends"), "{error}");
     }
 }

@@ -1,8 +1,9 @@
-//! The listener: `/metrics`, `/healthz`, `/readyz` and `/status`, and the client that `bothends status` asks it with.
+//! One door: `/metrics`, `/healthz`, `/readyz` and `/status` on the listener and on the control socket, on which alone a command may
+//! also have the configuration reloaded; and the client that the commands ask with.
 
 pub mod client;
-pub mod host;
 pub mod listener;
-mod routes;
+pub mod reload;
+pub mod routes;
 pub mod server;
 pub mod status_json;

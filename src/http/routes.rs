@@ -1,18 +1,24 @@
-//! What each path answers.
+//! What each path answers, and by which name the daemon may be asked.
 
+use std::convert::Infallible;
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 
-use axum::Json;
-use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, HOST};
+use axum::http::uri::Authority;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use tokio::sync::watch;
+use axum::{Json, Router};
+use hyper::Request;
+use hyper::body::Incoming;
+use hyper::service::Service as _;
+use hyper_util::service::TowerToHyperService;
+use tokio::sync::{mpsc, watch};
 
-use super::host::Hosts;
+use super::reload::{self, ReloadRequest};
 use super::status_json::StatusJson;
 use crate::clock;
 use crate::domain::status::Status;
@@ -80,19 +86,53 @@ impl Sources {
     }
 }
 
-/// Every path; any other is 404, any method but GET and HEAD 405.
-pub(super) fn router(sources: Sources) -> Router {
-    Router::new()
-        .route("/metrics", get(metrics))
-        .route("/healthz", get(healthz))
-        .route("/readyz", get(readyz))
-        .route("/status", get(status))
-        .fallback(|| async { text(StatusCode::NOT_FOUND, "try /metrics, /healthz, /readyz or /status\n") })
-        .with_state(sources)
+/// What is served.
+#[derive(Debug, Clone)]
+pub struct App {
+    router: Router,
+    hosts: Arc<Hosts>,
+}
+
+impl App {
+    /// What every client of the listener may read; any other path is 404, any method but GET and HEAD 405.
+    pub fn public(sources: Sources) -> Self {
+        let hosts = Arc::new(sources.hosts.clone());
+        let router = Router::new()
+            .route("/metrics", get(metrics))
+            .route("/healthz", get(healthz))
+            .route("/readyz", get(readyz))
+            .route("/status", get(status))
+            .fallback(|| async {
+                text(StatusCode::NOT_FOUND, "try /metrics, /healthz, /readyz or /status\n")
+            })
+            .with_state(sources);
+        Self { router, hosts }
+    }
+
+    /// The same, and what is for root and the daemon's own user only, who alone can connect to the control socket.
+    pub fn control(sources: Sources, reloads: mpsc::Sender<ReloadRequest>) -> Self {
+        let Self { router, hosts } = Self::public(sources);
+        Self { router: router.merge(reload::route(reloads)), hosts }
+    }
+
+    /// Answers one request.
+    pub(super) fn answer(
+        &self,
+        request: Request<Incoming>,
+    ) -> impl Future<Output = Result<Response, Infallible>> + use<> {
+        // HTTP/1.0 knows no Host, and no browser speaks it.
+        let header = request.headers().get(HOST).map(|host| host.to_str().unwrap_or_default());
+        let meant = [header, request.uri().authority().map(Authority::as_str)];
+        let is_ours = meant.into_iter().flatten().all(|authority| self.hosts.know(authority));
+        let router = self.router.clone();
+        async move {
+            if is_ours { TowerToHyperService::new(router).call(request).await } else { Ok(misdirected()) }
+        }
+    }
 }
 
 /// To somebody who asks under a name that is not ours.
-pub(super) fn misdirected() -> Response {
+fn misdirected() -> Response {
     let what = "this listener does not serve the name in the Host header: use its IP address, or list the name in [http] hosts\n";
     text(StatusCode::MISDIRECTED_REQUEST, what)
 }
@@ -136,4 +176,77 @@ async fn status(State(sources): State<Sources>) -> Response {
 fn text(code: StatusCode, text: impl Into<String>) -> Response {
     (code, [(CONTENT_TYPE, "text/plain; charset=utf-8"), (CACHE_CONTROL, "no-store")], text.into())
         .into_response()
+}
+
+/// The names that the daemon answers to, besides addresses, which nobody can rebind, and `localhost` (RFC 6761, 6.3).
+///
+/// A page on the Internet can have a browser ask the listener under a name of its own that leads to 127.0.0.1 (DNS rebinding), and
+/// would then read the answer; the `Host` header still holds that name.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Hosts(Vec<Arc<str>>);
+
+impl Hosts {
+    /// Those that are configured, and this host's own name.
+    pub fn new(configured: &[Arc<str>], own: Option<&str>) -> Self {
+        Self(configured.iter().cloned().chain(own.map(Arc::from)).collect())
+    }
+
+    /// Whether a request to `authority`, a host and perhaps a port (RFC 9110, 7.2), is for us.
+    fn know(&self, authority: &str) -> bool {
+        let host = without_port(authority).trim_end_matches('.');
+        let address = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+        if address.parse::<IpAddr>().is_ok() {
+            return true;
+        }
+        let host = host.to_ascii_lowercase();
+        host == "localhost"
+            || host.ends_with(".localhost")
+            || self.0.iter().any(|name| name.trim_end_matches('.').eq_ignore_ascii_case(&host))
+    }
+}
+
+fn without_port(authority: &str) -> &str {
+    match authority.rsplit_once(':') {
+        Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) && !host.ends_with(':') => host,
+        Some(_) | None => authority,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_localhost_and_the_names_that_are_ours_are_answered_and_no_other() {
+        let hosts = Hosts::new(&["gw1.example.com".into()], Some("gw1"));
+        for ours in [
+            "127.0.0.1",
+            "127.0.0.1:9846",
+            "192.0.2.7:9846",
+            "[::1]:9846",
+            "[2001:db8::1]",
+            "localhost",
+            "LocalHost:9846",
+            "metrics.localhost",
+            "gw1",
+            "gw1:9846",
+            "GW1.example.com.",
+            "gw1.example.com:443",
+        ] {
+            assert!(hosts.know(ours), "{ours}");
+        }
+        for other in [
+            "evil.example",
+            "evil.example:9846",
+            "127.0.0.1.evil.example",
+            "localhost.evil.example",
+            "gw1.evil.example",
+            "xlocalhost",
+            "",
+            ":9846",
+            "[::1",
+        ] {
+            assert!(!hosts.know(other), "{other}");
+        }
+    }
 }

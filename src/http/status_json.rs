@@ -1,18 +1,16 @@
 //! The shape of `/status`, described in docs/status.md: keys stay, further ones may come. Times are RFC 3339 in UTC.
 
-mod incidents;
-mod views;
-
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-pub use self::incidents::{EntryJson, IncidentJson, RecordJson};
-pub use self::views::{AwsJson, CheckJson, LocalEvidenceJson, LocalJson, PhasesJson, TunnelJson};
 use crate::clock::rfc3339;
+use crate::domain::board::{Incident, IncidentId, IncidentState, TimelineChange, TimelineEntry};
+use crate::domain::check::Fresh;
 use crate::domain::names::Kind;
-use crate::domain::status::{Phase, SourceStatus, Status, VpnStatus};
+use crate::domain::status::{CheckStatus, Phase, SourceStatus, Status, TunnelStatus, VpnStatus};
 use crate::domain::time::Now;
+use crate::domain::verdict::{AwsEvidence, Evidence, LocalEvidence, Verdict, View};
 use crate::health::overview::OpenProblem;
 use crate::health::readiness::Readiness;
 use crate::health::{CodeEntry, Problem};
@@ -166,6 +164,412 @@ impl ProblemJson {
             text: text.clone(),
             first_step: (*first_step).to_owned(),
         }
+    }
+}
+
+/// One incident.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IncidentJson {
+    /// Its identity: connection, kind, and when it opened.
+    pub id: String,
+    /// The connection's id.
+    pub vpn: String,
+    /// `outage`, `redundancy_lost` or `one_sided`.
+    pub kind: String,
+    /// `open`, `resolved` or `unwatched`.
+    pub state: String,
+    /// When the condition began to hold.
+    pub began: String,
+    /// When the incident opened; of one that was adopted, when its record was created.
+    pub opened: String,
+    /// The sink at which its record was found open, as long as this site has not seen the condition hold for itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub found_at: Option<String>,
+    /// When it was resolved, or ceased to be watched.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ended: Option<String>,
+    /// How often it has worsened.
+    pub worsened: u32,
+    /// The incident that it follows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub related: Option<String>,
+    /// What is open of it at the sinks.
+    #[serde(default)]
+    pub records: Vec<RecordJson>,
+    /// What happened, oldest first.
+    pub timeline: Vec<EntryJson>,
+}
+
+/// A record that is open at a sink.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecordJson {
+    /// The sink.
+    pub sink: String,
+    /// Its name there: an ARN, an OpsItem's id, an alert's key.
+    pub record: String,
+}
+
+/// One line of an incident's story.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EntryJson {
+    /// Its place in the whole story, from 0.
+    pub seq: u32,
+    /// When.
+    pub at: String,
+    /// `opened`, `taken_up`, `witnessed`, `view`, `assessment`, `clearing`, `reopened`, `resolved`, `unwatched` or
+    /// `handed_over`.
+    pub what: String,
+    /// The outside address of the tunnel that changed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tunnel: Option<String>,
+    /// The end whose verdict changed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub end: Option<String>,
+    /// What it says since.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub verdict: Option<String>,
+    /// Why it is unknown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+    /// The time AWS's evidence speaks of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub as_of: Option<String>,
+    /// What both ends together say since.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub assessment: Option<String>,
+    /// Whether the tunnel carries traffic since.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub carrying: Option<String>,
+    /// How many further entries of the same wording were folded into this one.
+    pub repeats: u32,
+}
+
+impl IncidentJson {
+    fn of(incident: &Incident, records: &Records) -> Self {
+        let Incident {
+            id,
+            site: _,
+            vpn_name: _,
+            state,
+            began,
+            found_at,
+            tunnels: _,
+            timeline,
+            related,
+            worsened,
+            revision: _,
+        } = incident;
+        let IncidentId { vpn, kind, opened } = id;
+        let ended = match state {
+            IncidentState::Open => None,
+            IncidentState::Resolved { at } | IncidentState::Unwatched { at } => Some(rfc3339(*at)),
+        };
+        Self {
+            id: id.to_string(),
+            vpn: vpn.to_string(),
+            kind: kind.as_str().to_owned(),
+            state: state.as_str().to_owned(),
+            began: rfc3339(*began),
+            opened: rfc3339(*opened),
+            found_at: found_at.as_ref().map(ToString::to_string),
+            ended,
+            worsened: *worsened,
+            related: related.as_ref().map(ToString::to_string),
+            records: records
+                .of(id)
+                .into_iter()
+                .map(|open| RecordJson { sink: open.sink.to_string(), record: open.record })
+                .collect(),
+            timeline: timeline.iter().map(EntryJson::of).collect(),
+        }
+    }
+}
+
+impl EntryJson {
+    fn of(entry: &TimelineEntry) -> Self {
+        let TimelineEntry { seq, at, what, repeats } = entry;
+        let plain = |what: &str| Self {
+            seq: *seq,
+            at: rfc3339(*at),
+            what: what.to_owned(),
+            repeats: *repeats,
+            ..Self::default()
+        };
+        match what {
+            TimelineChange::Opened => plain("opened"),
+            TimelineChange::TakenUp { sink: _ } => plain("taken_up"),
+            TimelineChange::Witnessed => plain("witnessed"),
+            TimelineChange::View { tunnel, name: _, end, verdict, as_of } => Self {
+                tunnel: Some(tunnel.outside_ip.to_string()),
+                end: Some(end.as_str().to_owned()),
+                verdict: Some(verdict.as_str().to_owned()),
+                why: why(*verdict),
+                as_of: as_of.map(rfc3339),
+                ..plain("view")
+            },
+            TimelineChange::Assessment { tunnel, name: _, assessment, carrying } => Self {
+                tunnel: Some(tunnel.outside_ip.to_string()),
+                assessment: Some(assessment.as_str().to_owned()),
+                carrying: Some(carrying.as_str().to_owned()),
+                ..plain("assessment")
+            },
+            TimelineChange::Clearing => plain("clearing"),
+            TimelineChange::Reopened => plain("reopened"),
+            TimelineChange::Resolved => plain("resolved"),
+            TimelineChange::Unwatched => plain("unwatched"),
+            TimelineChange::HandedOver => plain("handed_over"),
+            TimelineChange::Missed => plain("missed"),
+        }
+    }
+}
+
+/// One tunnel, both ends side by side.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TunnelJson {
+    /// AWS's outside address.
+    pub outside_ip: String,
+    /// Its display name.
+    pub name: String,
+    /// `active`, `standby` or `unused`.
+    pub role: String,
+    /// Both ends together: `healthy`, `down`, `disputed`, `unconfirmed` or `blind`; the verdicts below tell which end
+    /// says down.
+    pub assessment: String,
+    /// Since when.
+    pub assessed_since: String,
+    /// Whether it carries traffic: `carrying`, `not_carrying` or `cannot_tell`.
+    pub carrying: String,
+    /// Why not, or why it cannot be told, in one word.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub carrying_why: Option<String>,
+    /// Since when packets have not passed, as far as both ends tell; left out while they pass or nobody can say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub not_passing_since: Option<String>,
+    /// Our end.
+    pub local: LocalJson,
+    /// AWS's end.
+    pub aws: AwsJson,
+    /// The checks behind our end's view; none if the tunnel is unused.
+    pub checks: Vec<CheckJson>,
+}
+
+/// What our end says.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LocalJson {
+    /// `up`, `down` or `unknown`.
+    pub verdict: String,
+    /// Why it is unknown, in one word.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+    /// Since when.
+    pub since: String,
+    /// On what evidence.
+    pub evidence: LocalEvidenceJson,
+}
+
+/// The state of the tunnel's checks, in numbers.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct LocalEvidenceJson {
+    /// When the last reply came.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_reply: Option<String>,
+    /// Overdue echoes since the last reply.
+    pub losses_in_row: u32,
+    /// When the oldest of these was sent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub first_loss: Option<String>,
+    /// What became of the most recent lost echo: `timeout`, `no_path` or `blocked`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_loss: Option<String>,
+    /// Replies in a row.
+    pub replies_in_row: u32,
+    /// Lost share, 0 to 100, of the echoes sent since the verdict holds, at most of the last minute's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub loss_percent: Option<f64>,
+    /// Median round trip, in milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub median_rtt_ms: Option<f64>,
+}
+
+/// What AWS says.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AwsJson {
+    /// `up`, `down` or `unknown`.
+    pub verdict: String,
+    /// Why it is unknown, in one word.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+    /// Since when.
+    pub since: String,
+    /// Where the evidence comes from: `cloudwatch` or `ec2`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
+    /// The time it speaks of, on AWS's clock.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub as_of: Option<String>,
+    /// When it became so, on AWS's clock: EC2's `LastStatusChange`, or the earliest evidence in a row that says the same.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub changed: Option<String>,
+    /// How old it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub age_seconds: Option<f64>,
+    /// AWS's words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub words: Option<String>,
+}
+
+/// One check.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckJson {
+    /// `inside`
+    pub check: String,
+    /// `up`, `down` or `unknown`.
+    pub verdict: String,
+    /// Why it is unknown, in one word.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+    /// Whether it asks faster, because an echo is overdue.
+    pub suspect: bool,
+    /// Whether an echo has been asked and has ended, or become overdue, since the start.
+    pub asked: bool,
+    /// Echoes left out since the start.
+    pub ticks_skipped: u64,
+    /// What came of a fresh socket, tried in peace: `untried`, `works`, `fails`, `unanswered`.
+    #[serde(default)]
+    pub fresh_client: String,
+}
+
+/// Where each kind of incident stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PhasesJson {
+    /// Both ends agree that an active tunnel is down, and no other carries traffic.
+    pub outage: String,
+    /// Both ends agree that an active tunnel is down, and another carries traffic, or may.
+    pub redundancy_lost: String,
+    /// The ends do not agree, and of each tunnel one or the other says that it is down.
+    pub one_sided: String,
+}
+
+impl TunnelJson {
+    fn of(tunnel: &TunnelStatus, since_status: Duration) -> Self {
+        let TunnelStatus {
+            id,
+            name,
+            role,
+            local,
+            aws,
+            assessment,
+            assessed_since,
+            carrying,
+            aws_evidence_age,
+            checks,
+        } = tunnel;
+        Self {
+            outside_ip: id.outside_ip.to_string(),
+            name: name.to_string(),
+            role: role.as_str().to_owned(),
+            assessment: assessment.as_str().to_owned(),
+            assessed_since: rfc3339(assessed_since.wall),
+            carrying: carrying.as_str().to_owned(),
+            carrying_why: carrying.why().map(str::to_owned),
+            not_passing_since: tunnel.not_passing_since().map(|since| rfc3339(since.wall)),
+            local: LocalJson::of(local),
+            aws: AwsJson::of(aws, *aws_evidence_age + since_status),
+            checks: checks.iter().map(CheckJson::of).collect(),
+        }
+    }
+}
+
+impl LocalJson {
+    fn of(view: &View) -> Self {
+        let View { verdict, since, evidence } = view;
+        let evidence = match evidence {
+            Evidence::Local(evidence) => LocalEvidenceJson::of(evidence),
+            Evidence::Aws(_) => LocalEvidenceJson::default(),
+        };
+        Self {
+            verdict: verdict.as_str().to_owned(),
+            why: why(*verdict),
+            since: rfc3339(since.wall),
+            evidence,
+        }
+    }
+}
+
+impl LocalEvidenceJson {
+    fn of(evidence: &LocalEvidence) -> Self {
+        let LocalEvidence {
+            last_reply,
+            stopped: _,
+            losses_in_row,
+            first_loss,
+            last_loss,
+            replies_in_row,
+            loss_percent,
+            median_rtt,
+        } = evidence;
+        Self {
+            last_reply: last_reply.map(|at| rfc3339(at.wall)),
+            losses_in_row: *losses_in_row,
+            first_loss: first_loss.map(|at| rfc3339(at.wall)),
+            last_loss: last_loss.map(|loss| loss.as_str().to_owned()),
+            replies_in_row: *replies_in_row,
+            loss_percent: *loss_percent,
+            median_rtt_ms: median_rtt.map(|rtt| rtt.as_micros() as f64 / 1e3),
+        }
+    }
+}
+
+impl AwsJson {
+    fn of(view: &View, age: Duration) -> Self {
+        let View { verdict, since, evidence } = view;
+        let (source, as_of, changed, words) = match evidence {
+            Evidence::Aws(AwsEvidence { source, as_of, as_of_here: _, changed, words }) => {
+                (*source, *as_of, *changed, words.as_deref())
+            }
+            Evidence::Local(_) => (None, None, None, None),
+        };
+        Self {
+            verdict: verdict.as_str().to_owned(),
+            why: why(*verdict),
+            since: rfc3339(since.wall),
+            source: source.map(|source| source.as_str().to_owned()),
+            as_of: as_of.map(rfc3339),
+            changed: changed.map(rfc3339),
+            age_seconds: as_of.map(|_| age.as_millis() as f64 / 1e3),
+            words: words.map(str::to_owned),
+        }
+    }
+}
+
+impl CheckJson {
+    fn of(check: &CheckStatus) -> Self {
+        let CheckStatus { kind, verdict, suspect, asked, ticks_skipped, fresh_client } = check;
+        Self {
+            check: kind.as_str().to_owned(),
+            verdict: verdict.as_str().to_owned(),
+            why: why(*verdict),
+            suspect: *suspect,
+            asked: *asked,
+            ticks_skipped: *ticks_skipped,
+            fresh_client: word_of(*fresh_client).to_owned(),
+        }
+    }
+}
+
+const fn word_of(fresh: Fresh) -> &'static str {
+    match fresh {
+        Fresh::Untried => "untried",
+        Fresh::Works => "works",
+        Fresh::Fails(_) => "fails",
+        Fresh::Unanswered => "unanswered",
+    }
+}
+
+fn why(verdict: Verdict) -> Option<String> {
+    match verdict {
+        Verdict::Up | Verdict::Down => None,
+        Verdict::Unknown(why) => Some(why.as_str().to_owned()),
     }
 }
 

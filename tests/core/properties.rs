@@ -1,10 +1,12 @@
 //! Invariants under any sequence of events.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use bothends::domain::event::Remembered;
+use bothends::domain::event::{Event, Remembered};
 use bothends::domain::fact::Fact;
 use bothends::domain::names::{End, Kind, TunnelId};
+use bothends::domain::plan::Plan;
 use bothends::domain::time::Moment;
 use bothends::domain::verdict::{Assessment, Evidence, Verdict};
 use proptest::prelude::*;
@@ -82,6 +84,106 @@ fn row_began(world: &World, tunnel: &TunnelId, since: Moment) -> Moment {
         }
     }
     began
+}
+
+/// What may change the Board, besides the lines and AWS's word.
+#[derive(Debug, Clone, Copy)]
+enum Stir {
+    Nothing,
+    /// The host holds, or does not, the address that it votes for.
+    Held(bool),
+    /// The sink has settled what is on the Board.
+    Settled,
+    /// The sink has an open record of this kind.
+    Found(Kind),
+    /// The configuration has the connection or not, the sink or not, and a grace of so many seconds.
+    Reloaded(bool, bool, u64),
+    /// The host sleeps.
+    Slept(u64),
+}
+
+fn stir() -> impl Strategy<Value = Stir> {
+    prop_oneof![
+        4 => Just(Stir::Nothing),
+        2 => any::<bool>().prop_map(Stir::Held),
+        2 => Just(Stir::Settled),
+        2 => prop::sample::select(Kind::ALL.to_vec()).prop_map(Stir::Found),
+        2 => (any::<bool>(), any::<bool>(), 0_u64..200).prop_map(|(vpn, sink, grace)| Stir::Reloaded(vpn, sink, grace)),
+        1 => (1_u64..400).prop_map(Stir::Slept),
+    ]
+}
+
+const ADDRESS: std::net::IpAddr = std::net::IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 100));
+
+/// Incidents open within seconds and are over as soon.
+fn hasty(grace: u64) -> Plan {
+    let mut plan = two_active();
+    plan.votes_if_address = Some(ADDRESS);
+    let mut vpn = (*plan.vpns[0]).clone();
+    vpn.incident.open_after_outage = secs(3);
+    vpn.incident.open_after_redundancy_lost = secs(5);
+    vpn.incident.one_sided_after = Some(secs(20));
+    vpn.incident.resolve_after = secs(10);
+    vpn.incident.start_grace = secs(grace);
+    plan.vpns = vec![Arc::new(vpn)];
+    plan
+}
+
+impl Stir {
+    fn happen(self, world: &mut World) {
+        match self {
+            Self::Nothing => {}
+            Self::Held(held) => world.feed(Event::AddressHeld { address: ADDRESS, held }),
+            Self::Settled => {
+                for incident in world.incidents() {
+                    let (id, revision) = (incident.id.clone(), incident.revision);
+                    world.feed(Event::Settled { sink: destination(), incident: id, revision });
+                }
+            }
+            Self::Found(kind) => {
+                world.feed(Event::RecordFound { sink: sink(), vpn: vpn(), kind, created: WALL });
+            }
+            Self::Reloaded(with_vpn, with_sink, grace) => {
+                let mut plan = hasty(grace);
+                if !with_vpn {
+                    plan.vpns.clear();
+                }
+                if !with_sink {
+                    plan.sinks.clear();
+                }
+                world.reconfigure(plan);
+            }
+            Self::Slept(seconds) => world.sleep(secs(seconds)),
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// After each call that lets the Board be, the core compares it with one made anew (`Monitor::after`).
+    #[test]
+    fn the_board_is_made_anew_whenever_something_on_it_changes(
+        turns in turns(line()).prop_flat_map(|turns| {
+            let stirs = prop::collection::vec(stir(), turns.len());
+            (Just(turns), stirs)
+        }),
+    ) {
+        let (turns, stirs) = turns;
+        let mut world = World::new(hasty(2), Remembered::default());
+        Stir::Held(true).happen(&mut world);
+        world.run(secs(30));
+        for (turn, stir) in turns.iter().zip(stirs) {
+            let lasts = turn.lasts / 3;
+            play(&mut world, &[Turn { lasts, ..turn.clone() }]);
+            stir.happen(&mut world);
+        }
+        world.run(secs(60));
+        let before = Arc::clone(world.monitor.board());
+        // What is made anew where nothing has changed is the same.
+        world.feed(Event::AddressHeld { address: [192, 0, 2, 101].into(), held: true });
+        prop_assert!(Arc::ptr_eq(&before, world.monitor.board()));
+    }
 }
 
 proptest! {

@@ -18,7 +18,7 @@ use bothends::domain::names::{
 use bothends::domain::plan::{
     AwsRules, IncidentRules, Plan, ProbeRules, Route, SinkPlan, TunnelPlan, VpnPlan,
 };
-use bothends::domain::request::{EchoId, Request};
+use bothends::domain::request::{AwsRequest, EchoId, HistoryRequest, Request};
 use bothends::domain::time::{Moment, Now, Stamp};
 use bothends::domain::verdict::{Assessment, Fault, Loss, Verdict};
 
@@ -314,12 +314,12 @@ impl World {
                     }
                 }
                 Request::Retire { .. } => {}
-                Request::AskHistory { vpn, from, to, .. } => {
+                Request::AskAws(AwsRequest::History(HistoryRequest { vpn, from, to, source: _ })) => {
                     self.histories.push((self.now.mono, from, to));
                     let event = self.history(vpn, from, to);
                     self.monitor.handle(event, self.here());
                 }
-                Request::AskAws { source } => {
+                Request::AskAws(AwsRequest::Views(source)) => {
                     self.questions.push(self.now.mono);
                     if !self.aws_hangs {
                         self.asked.insert((self.now.mono + ANSWER, source), self.now.mono + QUESTION);

@@ -11,7 +11,7 @@ use bothends::domain::fact::Fact;
 use bothends::domain::monitor::Monitor;
 use bothends::domain::names::{SinkId, SourceId};
 use bothends::domain::plan::Plan;
-use bothends::domain::request::{EchoRequest, Request};
+use bothends::domain::request::{AwsRequest, EchoRequest, HistoryRequest, Request};
 use bothends::domain::rollup::Rollup;
 use bothends::domain::time::{Moment, Now, Stamp};
 use bothends::health::Severity;
@@ -259,8 +259,8 @@ impl Daemon {
             while let Some(request) = self.monitor.poll_request() {
                 match request {
                     Request::Echo(echo) => outcome.commands.push(Command::Echo(echo)),
-                    Request::AskAws { source } => outcome.commands.push(Command::Ask(source)),
-                    Request::AskHistory { source: _, vpn: _, from, to } => {
+                    Request::AskAws(AwsRequest::Views(source)) => outcome.commands.push(Command::Ask(source)),
+                    Request::AskAws(AwsRequest::History(HistoryRequest { from, to, .. })) => {
                         outcome.commands.push(Command::AskHistory { from, to });
                     }
                     Request::Retire { .. } => {}

@@ -1,4 +1,4 @@
-//! What a poll came to: for the driver, for the counter, and for whoever reads `Health`.
+//! What a poll came to: for the driver, for the counter, and for `Health`.
 
 use std::fmt;
 use std::sync::Arc;

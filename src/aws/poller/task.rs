@@ -12,11 +12,12 @@ use crate::aws::connection::AwsConnections;
 use crate::aws::ec2;
 use crate::aws::errors::Failure;
 use crate::aws::permission::Call;
-use crate::aws::source::{Coverage, Heard, Past};
+use crate::aws::source::{Coverage, Heard};
 use crate::backoff::Backoff;
 use crate::clock;
 use crate::domain::event::{AwsAnswer, Event, History};
 use crate::domain::names::{AwsPlace, SourceId, SourceKind, TunnelId};
+use crate::domain::request::HistoryRequest;
 
 /// For one poll or look back, however many calls it takes. A call has a bound of its own; this one holds if even that one
 /// fails.
@@ -33,7 +34,7 @@ pub(super) trait Ask: Send + 'static {
     /// Asks what became of these tunnels over a time.
     fn history(
         &mut self,
-        past: &Past,
+        request: &HistoryRequest,
         tunnels: &[TunnelId],
     ) -> impl Future<Output = Result<History, Failure>> + Send;
 }
@@ -68,17 +69,16 @@ impl Ask for AwsSource {
             SourceKind::CloudWatch => self.cloudwatch.ask(&connection, coverage).await,
             SourceKind::Ec2 => ec2::ask(&connection, coverage).await,
         };
-        // A source is asked again soon, whatever it is told.
+        // A source is asked again soon, whatever comes of it.
         heard
             .inspect(|_| connection.accepted())
             .inspect_err(|failure| _ = self.connections.renew_after(failure, &connection))
     }
 
-    async fn history(&mut self, past: &Past, tunnels: &[TunnelId]) -> Result<History, Failure> {
+    async fn history(&mut self, request: &HistoryRequest, tunnels: &[TunnelId]) -> Result<History, Failure> {
         let connection = self.connections.at(&self.place).await;
-        let Past { vpn, from, to } = past.clone();
         let heard = match self.kind {
-            SourceKind::CloudWatch => self.cloudwatch.history(&connection, vpn, tunnels, from, to).await,
+            SourceKind::CloudWatch => self.cloudwatch.history(&connection, request, tunnels).await,
             SourceKind::Ec2 => Err(Failure::garbage(self.call(), &self.place, "EC2 keeps no history")),
         };
         heard
@@ -108,25 +108,25 @@ impl<Source: Ask> SourceTask<Source> {
     pub(super) async fn run(
         mut self,
         mut requests: mpsc::Receiver<()>,
-        mut pasts: mpsc::Receiver<Past>,
+        mut histories: mpsc::Receiver<HistoryRequest>,
         watched: watch::Receiver<Arc<Coverage>>,
     ) {
         loop {
             // What is comes before what was.
-            let past = tokio::select! {
+            let history = tokio::select! {
                 biased;
                 request = requests.recv() => if request.is_some() { None } else { return },
-                Some(past) = pasts.recv() => Some(past),
+                Some(history) = histories.recv() => Some(history),
             };
             let coverage = Arc::clone(&watched.borrow());
             let ready = self.backoff.ready(clock::now().mono);
-            let event = match past {
-                Some(past) if ready => {
-                    let vpn = past.vpn.clone();
+            let event = match history {
+                Some(history) if ready => {
+                    let vpn = history.vpn.clone();
                     tokio::select! {
                         // What has just been told of the past is not thrown away.
                         biased;
-                        event = self.look_back(past, &coverage) => event,
+                        event = self.look_back(history, &coverage) => event,
                         request = requests.recv() => {
                             let listens = self.outlets.events.send(Event::HistoryRefused { vpn }).await.is_ok();
                             if request.is_none() || !listens {
@@ -137,7 +137,7 @@ impl<Source: Ask> SourceTask<Source> {
                         }
                     }
                 }
-                Some(Past { vpn, from: _, to: _ }) => Event::HistoryRefused { vpn },
+                Some(HistoryRequest { vpn, .. }) => Event::HistoryRefused { vpn },
                 None if ready => self.poll(&coverage).await,
                 None => self.refusal(),
             };
@@ -158,9 +158,9 @@ impl<Source: Ask> SourceTask<Source> {
         }
     }
 
-    async fn look_back(&mut self, past: Past, coverage: &Coverage) -> Event {
-        let tunnels = coverage.tunnels_of(&past.vpn);
-        let heard = tokio::time::timeout(POLL_LIMIT, self.source.history(&past, tunnels)).await;
+    async fn look_back(&mut self, request: HistoryRequest, coverage: &Coverage) -> Event {
+        let tunnels = coverage.tunnels_of(&request.vpn);
+        let heard = tokio::time::timeout(POLL_LIMIT, self.source.history(&request, tunnels)).await;
         match heard.unwrap_or_else(|_| Err(self.timed_out())) {
             Ok(history) => {
                 self.backoff.succeeded();
@@ -169,7 +169,7 @@ impl<Source: Ask> SourceTask<Source> {
             }
             Err(failure) => {
                 self.refused(&failure);
-                Event::HistoryRefused { vpn: past.vpn }
+                Event::HistoryRefused { vpn: request.vpn }
             }
         }
     }

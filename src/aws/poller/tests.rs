@@ -102,7 +102,7 @@ impl Ask for ScriptedSource {
         }
     }
 
-    async fn history(&mut self, past: &Past, tunnels: &[TunnelId]) -> Result<History, Failure> {
+    async fn history(&mut self, request: &HistoryRequest, tunnels: &[TunnelId]) -> Result<History, Failure> {
         self.0.called.notify_one();
         if self.0.forgetful.load(Ordering::Relaxed) {
             std::future::pending::<()>().await;
@@ -111,7 +111,7 @@ impl Ask for ScriptedSource {
             return Err(failure);
         }
         let points = tunnels.iter().map(|tunnel| (tunnel.clone(), Vec::new())).collect();
-        Ok(History { vpn: past.vpn.clone(), asked: Moment::ORIGIN, date: past.to, points })
+        Ok(History { vpn: request.vpn.clone(), asked: Moment::ORIGIN, date: request.to, points })
     }
 }
 
@@ -156,8 +156,9 @@ fn answered_by(event: &Event) -> SourceId {
     answer.source.clone()
 }
 
-fn past() -> Past {
-    Past { vpn: VpnId::new("vpn-0a"), from: Stamp::from_secs(0), to: Stamp::from_secs(600) }
+fn history_of(source: &SourceId) -> HistoryRequest {
+    let (from, to) = (Stamp::from_secs(0), Stamp::from_secs(600));
+    HistoryRequest { source: source.clone(), vpn: VpnId::new("vpn-0a"), from, to }
 }
 
 fn throttled() -> Failure {
@@ -223,15 +224,15 @@ async fn a_question_about_the_past_gives_way_to_one_about_the_present() {
     let milan = source("eu-south-1");
     pollers.watch(&plan(&[("vpn-0a", std::slice::from_ref(&milan))]));
     world.script.forgetful.store(true, Ordering::Relaxed);
-    pollers.ask_history(&milan, past()).await;
+    pollers.ask_history(history_of(&milan)).await;
     world.script.called.notified().await;
     pollers.ask(milan.clone()).await;
-    assert_eq!(world.event().await, Event::HistoryRefused { vpn: past().vpn });
+    assert_eq!(world.event().await, Event::HistoryRefused { vpn: VpnId::new("vpn-0a") });
     assert_eq!(answered_by(&world.event().await), milan);
     assert_eq!(*world.outcomes.lock().unwrap(), [PollResult::Ok], "what was given up is no failure");
 
     world.script.forgetful.store(false, Ordering::Relaxed);
-    pollers.ask_history(&milan, past()).await;
+    pollers.ask_history(history_of(&milan)).await;
     assert!(matches!(world.event().await, Event::HistoryAnswered(_)));
 }
 
@@ -241,9 +242,9 @@ async fn a_question_about_the_past_that_is_never_answered_counts_as_a_timeout() 
     let milan = source("eu-south-1");
     pollers.watch(&plan(&[("vpn-0a", std::slice::from_ref(&milan))]));
     world.script.forgetful.store(true, Ordering::Relaxed);
-    pollers.ask_history(&milan, past()).await;
+    pollers.ask_history(history_of(&milan)).await;
     let event = tokio::time::timeout(Duration::from_secs(600), world.events.recv()).await.unwrap();
-    assert_eq!(event, Some(Event::HistoryRefused { vpn: past().vpn }));
+    assert_eq!(event, Some(Event::HistoryRefused { vpn: VpnId::new("vpn-0a") }));
     assert_eq!(*world.outcomes.lock().unwrap(), [PollResult::Timeout]);
     assert_eq!(world.problem().unwrap().0, Severity::Degraded);
     pollers.ask(milan.clone()).await;
@@ -295,16 +296,16 @@ async fn the_first_question_after_a_start_and_after_a_reload_is_asked_however_la
     let (milan, paris) = (source("eu-south-1"), source("eu-west-3"));
     let of = |sources: &[SourceId]| Arc::new(plan(&[("vpn-0a", sources)]));
     let (plan, plan_in) = channel::channel(of(std::slice::from_ref(&milan)));
-    let (orders, orders_in) = mpsc::channel(4);
+    let (requests, requests_in) = mpsc::channel(4);
     // The driver has asked before anybody listens.
-    orders.try_send(Order::Ask(milan.clone())).unwrap();
-    let running = tokio::spawn(pollers.run(plan_in, orders_in));
+    requests.try_send(AwsRequest::Views(milan.clone())).unwrap();
+    let running = tokio::spawn(pollers.run(plan_in, requests_in));
     assert_eq!(answered_by(&world.event().await), milan);
     // A reload names a new source, and the driver asks it at once.
     plan.send_replace(of(std::slice::from_ref(&paris)));
-    orders.try_send(Order::Ask(paris.clone())).unwrap();
+    requests.try_send(AwsRequest::Views(paris.clone())).unwrap();
     assert_eq!(answered_by(&world.event().await), paris);
-    drop(orders);
+    drop(requests);
     running.await.unwrap();
 }
 

@@ -2,9 +2,8 @@ use std::collections::BTreeMap;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
 
-use super::needs::needs;
+use super::aws::{needs, render, untried};
 use super::refused_by_run;
-use super::report::{render, untried};
 use crate::aws::Call;
 use crate::aws::trial::{
     CallerIdentity, Family, Grant, PermissionVerdict, PlanUse, SeenPlan, Trial, TrialOutcome, Tried, Use,

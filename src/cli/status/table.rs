@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::cli::page::{aligned, line};
+use crate::cli::terminal::{aligned, line};
 use crate::http::status_json::{
     AwsJson, EntryJson, IncidentJson, LocalJson, PhasesJson, ProblemJson, RecordJson, StatusJson, TunnelJson,
     VpnJson,

@@ -3,9 +3,9 @@
 use crate::http::status_json::{StatusJson, TunnelJson, VpnJson};
 use crate::process::Exit;
 
-/// What a monitoring system is told.
+/// What a monitoring system is shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Verdict {
+pub(super) struct Summary {
     pub(super) level: Level,
     /// Why, the most important first; none where everything is well.
     pub(super) reasons: Vec<String>,
@@ -44,7 +44,7 @@ impl Level {
     }
 }
 
-pub(super) fn verdict(status: &StatusJson) -> Verdict {
+pub(super) fn summary(status: &StatusJson) -> Summary {
     let mut found: Vec<(Level, String)> = status.vpns.iter().filter_map(|vpn| of_vpn(vpn, status)).collect();
     if status.vpns.is_empty() {
         found.push((Level::Unknown, "no connection is known yet: the daemon is starting".to_owned()));
@@ -56,7 +56,7 @@ pub(super) fn verdict(status: &StatusJson) -> Verdict {
     // Stable, so that connections stand in the order of the configuration, and before problems.
     found.sort_by_key(|(level, _)| *level);
     let level = found.first().map_or(Level::Healthy, |(level, _)| *level);
-    Verdict { level, reasons: found.into_iter().map(|(_, reason)| reason).collect() }
+    Summary { level, reasons: found.into_iter().map(|(_, reason)| reason).collect() }
 }
 
 fn first_line(text: &str) -> &str {
@@ -172,7 +172,7 @@ mod tests {
     }
 
     fn level(tunnels: &[(&str, &str, &str)]) -> Level {
-        verdict(&status(tunnels)).level
+        summary(&status(tunnels)).level
     }
 
     #[test]
@@ -225,11 +225,11 @@ mod tests {
             incident.kind = kind.to_owned();
             incident.state = state.to_owned();
             status.incidents = vec![incident];
-            assert_eq!(verdict(&status).level, expected, "{kind} {state}");
+            assert_eq!(summary(&status).level, expected, "{kind} {state}");
         }
         let mut both = status(&[("active", "up", "unknown")]);
         both.vpns.extend(status(&[("active", "down", "down")]).vpns);
-        let Verdict { level, reasons } = verdict(&both);
+        let Summary { level, reasons } = summary(&both);
         assert_eq!((level, reasons.len()), (Level::Down, 2));
         assert!(reasons[0].contains("no tunnel carries traffic"), "{reasons:?}");
         let mut with_problem = status(&[("active", "up", "up")]);
@@ -244,7 +244,7 @@ mod tests {
             fixture::after(31),
         )
         .problems;
-        let Verdict { level, reasons } = verdict(&with_problem);
+        let Summary { level, reasons } = summary(&with_problem);
         assert_eq!((level, reasons.len()), (Level::Degraded, 1));
         assert_eq!(reasons, ["This host's clock is wrong (clock): it is off"]);
     }
@@ -253,7 +253,7 @@ mod tests {
     fn a_tunnel_whose_bgp_is_down_is_named_so() {
         let mut of_bgp = status(&[("active", "up", "up"), ("active", "up", "down")]);
         of_bgp.vpns[0].tunnels[1].carrying_why = Some("bgp_down".to_owned());
-        let Verdict { level, reasons } = verdict(&of_bgp);
+        let Summary { level, reasons } = summary(&of_bgp);
         assert_eq!(level, Level::Degraded);
         assert!(reasons[0].ends_with("is down: BGP is down"), "{reasons:?}");
     }
@@ -265,8 +265,8 @@ mod tests {
             tunnel.local.why = Some("not_here".to_owned());
         }
         standing_by.vpns[0].tunnels[1].role = "standby".to_owned();
-        assert_eq!(verdict(&standing_by), Verdict { level: Level::Healthy, reasons: Vec::new() });
+        assert_eq!(summary(&standing_by), Summary { level: Level::Healthy, reasons: Vec::new() });
         let starting = StatusJson { vpns: Vec::new(), ..standing_by };
-        assert_eq!(verdict(&starting).level, Level::Unknown);
+        assert_eq!(summary(&starting).level, Level::Unknown);
     }
 }

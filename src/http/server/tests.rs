@@ -1,10 +1,12 @@
 //! Real HTTP over loopback, within limits small enough to be met.
 
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::path::{Path, PathBuf};
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::sync::oneshot;
+use tempfile::TempDir;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream, UnixStream};
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use super::*;
@@ -12,7 +14,11 @@ use crate::domain::status::Status;
 use crate::domain::time::Now;
 use crate::fixture;
 use crate::health::overview::ShownProblems;
-use crate::http::listener::bind;
+use crate::http::client::{self, Server};
+use crate::http::listener::{bind, bind_socket};
+use crate::http::reload::{ReloadAnswer, ReloadRequest};
+use crate::http::routes::{About, Hosts, Sources};
+use crate::http::status_json::StatusJson;
 
 /// Longer than any step takes, so that a test that hangs fails.
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -23,19 +29,17 @@ const WIDE: Limits = Limits {
     header: Duration::from_secs(20),
     answer: Duration::from_secs(20),
     connection: Duration::from_secs(20),
+    ending: Duration::from_secs(20),
 };
 
-struct World {
-    address: SocketAddr,
-    end: Option<oneshot::Sender<()>>,
-    served: JoinHandle<()>,
+/// What the answers are made of, for as long as this is kept.
+struct Kept {
+    sources: Sources,
     _status: watch::Sender<Arc<Status>>,
     _about: watch::Sender<About>,
 }
 
-async fn world(limits: Limits, now: fn() -> Now) -> World {
-    let listener = bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
-    let address = listener.local_addr().unwrap();
+fn kept(now: fn() -> Now) -> Kept {
     let (status, status_seen) = watch::channel(Arc::new(fixture::status()));
     let (about, about_seen) = watch::channel(About { version: "0.1.0", mode: "raise" });
     let sources = Sources {
@@ -49,23 +53,40 @@ async fn world(limits: Limits, now: fn() -> Now) -> World {
         hosts: Hosts::default(),
         now,
     };
+    Kept { sources, _status: status, _about: about }
+}
+
+struct World {
+    address: SocketAddr,
+    end: Option<oneshot::Sender<()>>,
+    served: JoinHandle<()>,
+    _kept: Kept,
+}
+
+async fn world(limits: Limits, now: fn() -> Now) -> World {
+    let listener: TcpListener = bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let kept = kept(now);
     let (end, ends) = oneshot::channel();
-    let served = tokio::spawn(serve(listener, sources, limits, async move {
+    let served = tokio::spawn(serve(listener, App::public(kept.sources.clone()), limits, async move {
         _ = ends.await;
     }));
-    World { address, end: Some(end), served, _status: status, _about: about }
+    World { address, end: Some(end), served, _kept: kept }
 }
 
 impl World {
     async fn ask(&self, head: &str) -> String {
-        let mut stream = TcpStream::connect(self.address).await.unwrap();
-        stream.write_all(format!("{head}\r\nHost: localhost\r\n\r\n").as_bytes()).await.unwrap();
-        rest(&mut stream).await
+        asked(TcpStream::connect(self.address).await.unwrap(), head).await
     }
 }
 
+async fn asked(mut stream: impl AsyncRead + AsyncWrite + Unpin, head: &str) -> String {
+    stream.write_all(format!("{head}\r\nHost: localhost\r\n\r\n").as_bytes()).await.unwrap();
+    rest(&mut stream).await
+}
+
 /// Everything up to the connection's end.
-async fn rest(stream: &mut TcpStream) -> String {
+async fn rest(stream: &mut (impl AsyncRead + Unpin)) -> String {
     let mut text = String::new();
     time::timeout(DEADLINE, stream.read_to_string(&mut text)).await.unwrap().unwrap();
     text
@@ -163,21 +184,26 @@ async fn ended(stream: &mut TcpStream) -> bool {
 #[tokio::test]
 async fn where_everybody_is_being_answered_one_more_is_turned_away_until_one_is_slow() {
     let limits = Limits { connections: 2, per_peer: 2, ..WIDE };
-    let peer = IpAddr::from([127, 0, 0, 1]);
+    let peer = Some(IpAddr::from([127, 0, 0, 1]));
     let mut tasks = JoinSet::new();
-    let mut taken = |by: IpAddr| {
-        let (asked, task) = (Arc::new(AtomicBool::new(true)), tasks.spawn(std::future::pending::<()>()));
-        Taken { by, since: clock::now().mono, asked, task }
+    let mut taken = |state| {
+        let task = tasks.spawn(std::future::pending::<()>());
+        Taken { by: peer, state: Arc::new(Mutex::new(state)), task }
     };
-    let mut places = Places { limits, taken: vec![taken(peer), taken(peer)] };
+    let answered = ConnectionState::Answered(clock::now().mono);
+    let mut places = Places { limits, taken: vec![taken(ConnectionState::Asked), taken(answered)] };
     assert!(!places.have_room_for(peer));
     places.limits.answer = Duration::ZERO;
     assert!(places.have_room_for(peer));
-    assert_eq!(places.taken.len(), 1);
+    // Whoever waits for his answer is not slow to take it.
+    assert_eq!(
+        places.taken.iter().map(|taken| *lock(&taken.state)).collect::<Vec<_>>(),
+        [ConnectionState::Asked]
+    );
     // A share of one address leaves the rest to others.
-    let mut places = Places { limits: Limits { per_peer: 1, ..limits }, taken: vec![taken(peer)] };
+    let mut places = Places { limits: Limits { per_peer: 1, ..limits }, taken: vec![taken(answered)] };
     assert!(!places.have_room_for(peer));
-    assert!(places.have_room_for([192, 0, 2, 1].into()));
+    assert!(places.have_room_for(Some([192, 0, 2, 1].into())));
 }
 
 #[tokio::test]
@@ -214,13 +240,176 @@ async fn shutdown_ends_idle_connections_and_closes_the_listener() {
 }
 
 #[tokio::test]
-async fn the_blocking_client_reads_what_the_listener_serves() {
+async fn the_blocking_client_reads_what_listener_and_socket_serve() {
     let world = world(WIDE, just_after).await;
-    let address = world.address;
-    let answer =
-        tokio::task::spawn_blocking(move || crate::http::client::get(address, "/status")).await.unwrap();
-    let answer = answer.unwrap();
-    assert_eq!(answer.code, 200);
-    let status: crate::http::status_json::StatusJson = serde_json::from_str(&answer.body).unwrap();
-    assert_eq!(status.site, "milan-1");
+    let door = door(WIDE).await;
+    for server in [Server::listening_at(world.address), Server::Socket(door.path())] {
+        let ask = move || client::ask(&server, "GET /status", client::PATIENCE);
+        let answer = tokio::task::spawn_blocking(ask).await.unwrap().unwrap();
+        assert_eq!(answer.code, 200);
+        assert_eq!(serde_json::from_str::<StatusJson>(&answer.body).unwrap().site, "milan-1");
+    }
+}
+
+/// The control socket.
+struct Door {
+    directory: TempDir,
+    reloads: mpsc::Receiver<ReloadRequest>,
+    end: Option<oneshot::Sender<()>>,
+    served: JoinHandle<()>,
+    _kept: Kept,
+}
+
+async fn door(limits: Limits) -> Door {
+    let directory = tempfile::tempdir().unwrap();
+    let listener = bind_socket(&directory.path().join("control.sock")).unwrap();
+    let kept = kept(just_after);
+    let (reloads, reloads_in) = mpsc::channel(limits.connections);
+    let (end, ends) = oneshot::channel();
+    let app = App::control(kept.sources.clone(), reloads);
+    let served = tokio::spawn(serve(listener, app, limits, async move {
+        _ = ends.await;
+    }));
+    Door { directory, reloads: reloads_in, end: Some(end), served, _kept: kept }
+}
+
+const RELOAD: &str = "POST /reload HTTP/1.1\r\nContent-Length: 0";
+
+impl Door {
+    fn path(&self) -> PathBuf {
+        self.directory.path().join("control.sock")
+    }
+
+    async fn connect(&self) -> UnixStream {
+        connected(&self.path()).await
+    }
+
+    /// Somebody who asks for a reload and waits.
+    async fn waiting(&mut self) -> (ReloadRequest, UnixStream) {
+        let mut stream = self.connect().await;
+        stream.write_all(format!("{RELOAD}\r\nHost: localhost\r\n\r\n").as_bytes()).await.unwrap();
+        (self.reloads.recv().await.unwrap(), stream)
+    }
+}
+
+async fn connected(path: &Path) -> UnixStream {
+    UnixStream::connect(path).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_reload_is_asked_for_on_the_control_socket_alone_and_waits_for_its_outcome() {
+    let mut door = door(WIDE).await;
+    for (answer, code, body) in [
+        (
+            ReloadAnswer::InForce { vpns: 1, tunnels: 2, notes: Vec::new() },
+            "200 OK",
+            r#"{"outcome":"in_force","vpns":1,"tunnels":2,"notes":[]}"#,
+        ),
+        (
+            ReloadAnswer::Refused { problems: vec!["a".to_owned()] },
+            "422 Unprocessable Entity",
+            r#"{"outcome":"refused","problems":["a"]}"#,
+        ),
+    ] {
+        let (request, mut stream) = door.waiting().await;
+        request.answer.send(answer).unwrap();
+        let told = rest(&mut stream).await;
+        assert!(told.starts_with(&format!("HTTP/1.1 {code}\r\n")) && told.ends_with(body), "{told}");
+    }
+    let read = asked(door.connect().await, "GET /reload HTTP/1.1").await;
+    assert!(read.starts_with("HTTP/1.1 405 Method Not Allowed\r\n"), "{read}");
+    let world = world(WIDE, just_after).await;
+    for method in ["GET", "POST"] {
+        let answer = world.ask(&format!("{method} /reload HTTP/1.1\r\nContent-Length: 0")).await;
+        assert!(answer.starts_with("HTTP/1.1 404 Not Found\r\n"), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn whatever_is_read_on_the_listener_is_read_on_the_control_socket() {
+    let door = door(WIDE).await;
+    for path in ["/metrics", "/healthz", "/readyz", "/status"] {
+        let answer = asked(door.connect().await, &format!("GET {path} HTTP/1.1")).await;
+        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn garbage_and_what_does_not_end_harm_nothing_on_the_control_socket() {
+    let mut door = door(Limits { header: Duration::from_millis(100), ..WIDE }).await;
+    let body = format!("{RELOAD}000000\r\nHost: localhost\r\n\r\n").into_bytes();
+    let long = [body.clone(), vec![b'x'; 1 << 20]].concat();
+    for garbage in
+        [b"reload\n".to_vec(), b"\xff\xfe\0\n".to_vec(), vec![b'x'; 1 << 20], b"POST /rel".to_vec()]
+    {
+        let mut stream = door.connect().await;
+        // It may be cut off before it has said everything.
+        _ = stream.write_all(&garbage).await;
+        _ = time::timeout(DEADLINE, stream.read_to_end(&mut Vec::new())).await.unwrap();
+    }
+    // A body is not read, however long it is.
+    for request in [body, long] {
+        let mut stream = door.connect().await;
+        let sending = tokio::spawn(async move {
+            _ = stream.write_all(&request).await;
+            let mut told = Vec::new();
+            _ = time::timeout(DEADLINE, stream.read_to_end(&mut told)).await.unwrap();
+            told
+        });
+        door.reloads.recv().await.unwrap().answer.send(ReloadAnswer::Busy).unwrap();
+        let told = String::from_utf8(sending.await.unwrap()).unwrap();
+        assert!(told.is_empty() || told.starts_with("HTTP/1.1 503"), "{told}");
+    }
+    let (request, mut stream) = door.waiting().await;
+    drop(request);
+    assert!(rest(&mut stream).await.ends_with(r#"{"outcome":"ending"}"#));
+}
+
+#[tokio::test]
+async fn whoever_says_nothing_makes_room_for_a_reload_and_whoever_waits_for_one_does_not() {
+    let mut door = door(Limits { connections: 2, per_peer: 2, answer: Duration::ZERO, ..WIDE }).await;
+    let _silent = [door.connect().await, door.connect().await];
+    let (first, mut one) = door.waiting().await;
+    let (second, mut other) = door.waiting().await;
+    let busy = rest(&mut door.connect().await).await;
+    assert!(busy.starts_with("HTTP/1.1 503") && busy.ends_with("too many connections\n"), "{busy}");
+    for (request, stream) in [(first, &mut one), (second, &mut other)] {
+        request.answer.send(ReloadAnswer::Busy).unwrap();
+        assert!(rest(stream).await.ends_with(r#"{"outcome":"busy"}"#));
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_before_its_answer_keeps_nobody_waiting() {
+    let mut door = door(Limits { connections: 1, per_peer: 1, ..WIDE }).await;
+    let (request, stream) = door.waiting().await;
+    drop(stream);
+    let reloads = async {
+        // What was asked for is done all the same.
+        drop(request);
+        door.reloads.recv().await.unwrap().answer.send(ReloadAnswer::Busy).unwrap();
+    };
+    let path = door.directory.path().join("control.sock");
+    let next = async {
+        loop {
+            let told = asked(connected(&path).await, RELOAD).await;
+            if told.ends_with(r#"{"outcome":"busy"}"#) {
+                return;
+            }
+            assert!(told.ends_with("too many connections\n"), "{told}");
+            tokio::task::yield_now().await;
+        }
+    };
+    time::timeout(DEADLINE, async { tokio::join!(reloads, next) }).await.unwrap();
+}
+
+#[tokio::test]
+async fn whoever_waits_for_a_reload_while_the_daemon_ends_is_told_so_and_whoever_hangs_is_cut() {
+    let mut door = door(Limits { ending: Duration::from_millis(500), ..WIDE }).await;
+    let (request, mut stream) = door.waiting().await;
+    let (_hangs, _waits_on) = door.waiting().await;
+    drop(door.end.take());
+    drop(request);
+    assert!(rest(&mut stream).await.ends_with(r#"{"outcome":"ending"}"#));
+    time::timeout(Duration::from_secs(10), &mut door.served).await.unwrap().unwrap();
 }

@@ -2,17 +2,18 @@
 
 use std::time::Duration;
 
-use bothends::aws::poller::{Order, Past};
 use bothends::domain::event::Event;
 use bothends::domain::names::{SourceKind, VpnId};
+use bothends::domain::request::{AwsRequest, HistoryRequest};
 use serde_json::json;
 
 use super::{DEADLINE, Polling, REGION, TUNNELS, VPN, connections, control, fault, source, stand_in};
 
 async fn look_back(polling: &mut Polling, minutes: u64, vpn: &str) -> Event {
     let now = polling.answer().await.date;
-    let past = Past { vpn: VpnId::new(vpn), from: now - Duration::from_secs(60 * minutes), to: now };
-    polling.orders.send(Order::History(polling.source.clone(), past)).await.unwrap();
+    let from = now - Duration::from_secs(60 * minutes);
+    let request = HistoryRequest { source: polling.source.clone(), vpn: VpnId::new(vpn), from, to: now };
+    polling.requests.send(AwsRequest::History(request)).await.unwrap();
     tokio::time::timeout(DEADLINE, polling.events.recv()).await.unwrap().unwrap()
 }
 
@@ -39,8 +40,9 @@ async fn an_unmonitored_connection_has_no_history_and_a_rejection_is_reported() 
     polling.answer().await;
     fault(&aws, "GetMetricData", json!("denied"));
     let now = bothends::clock::wall();
-    let past = Past { vpn: VpnId::new(VPN), from: now - Duration::from_secs(600), to: now };
-    polling.orders.send(Order::History(polling.source.clone(), past)).await.unwrap();
+    let from = now - Duration::from_secs(600);
+    let request = HistoryRequest { source: polling.source.clone(), vpn: VpnId::new(VPN), from, to: now };
+    polling.requests.send(AwsRequest::History(request)).await.unwrap();
     let event = tokio::time::timeout(DEADLINE, polling.events.recv()).await.unwrap().unwrap();
     assert_eq!(event, Event::HistoryRefused { vpn: VpnId::new(VPN) });
     assert!(polling.problem().unwrap().text.contains("GetMetricData"));

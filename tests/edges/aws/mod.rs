@@ -17,11 +17,12 @@ use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use bothends::aws::poller::{Order, Outlets, PollOutcome, PollResult, run};
+use bothends::aws::poller::{Outlets, PollOutcome, PollResult, run};
 use bothends::aws::{AwsConnections, ConnectionSettings, StaticCredentials};
 use bothends::domain::event::{AwsAnswer, Event, Reading};
 use bothends::domain::names::{AwsPlace, Role, Routing, SourceId, SourceKind, TunnelId, VpnId};
 use bothends::domain::plan::{AwsRules, IncidentRules, Plan, ProbeRules, Route, TunnelPlan, VpnPlan};
+use bothends::domain::request::AwsRequest;
 use bothends::health::{Health, Problem};
 use bothends::outbound::KeyExchange;
 use serde_json::{Value, json};
@@ -166,7 +167,7 @@ fn plan(source: &SourceId, vpns: &[(&str, &[&str])]) -> Arc<Plan> {
 struct Polling {
     source: SourceId,
     plan: watch::Sender<Arc<Plan>>,
-    orders: mpsc::Sender<Order>,
+    requests: mpsc::Sender<AwsRequest>,
     events: mpsc::Receiver<Event>,
     health: Health,
     outcomes: Arc<Mutex<Vec<PollResult>>>,
@@ -179,7 +180,7 @@ impl Polling {
     }
 
     async fn watching(connections: AwsConnections, source: SourceId, vpns: &[(&str, &[&str])]) -> Self {
-        let (orders, orders_in) = mpsc::channel(16);
+        let (requests, requests_in) = mpsc::channel(16);
         let (events_out, events) = mpsc::channel(16);
         let health = Health::default();
         let outcomes: Arc<Mutex<Vec<PollResult>>> = Arc::default();
@@ -187,12 +188,12 @@ impl Polling {
         let observe = Arc::new(move |outcome: &PollOutcome| observed.lock().unwrap().push(outcome.result));
         let outlets = Outlets { events: events_out, health: health.clone(), observe };
         let (plan, plan_in) = watch::channel(plan(&source, vpns));
-        tokio::spawn(run(connections, plan_in, orders_in, outlets));
-        Self { source, plan, orders, events, health, outcomes }
+        tokio::spawn(run(connections, plan_in, requests_in, outlets));
+        Self { source, plan, requests, events, health, outcomes }
     }
 
     async fn ask(&mut self) -> Event {
-        self.orders.send(Order::Ask(self.source.clone())).await.unwrap();
+        self.requests.send(AwsRequest::Views(self.source.clone())).await.unwrap();
         tokio::time::timeout(DEADLINE, self.events.recv()).await.unwrap().unwrap()
     }
 

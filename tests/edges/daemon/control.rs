@@ -1,4 +1,4 @@
-//! `bothends reload`, which ends when the outcome is known.
+//! The control socket: `bothends reload`, which ends when the outcome is known, and `bothends status` without the listener.
 
 use std::io::{Read as _, Write as _};
 use std::os::unix::fs::{PermissionsExt as _, chown};
@@ -133,7 +133,21 @@ fn without_a_daemon_reload_says_so_and_a_crash_leaves_nothing_that_blocks_the_ne
 }
 
 #[test]
-fn only_the_daemons_user_and_root_may_reload() {
+fn the_status_is_known_where_the_listener_cannot_be_reached() {
+    let site = Site::new();
+    let manager = Manager::new(&site);
+    let daemon = manager.start();
+    daemon.until_assessed("healthy", &[&ONE, &TWO]);
+    site.home.edit("127.0.0.1:9846", "127.0.0.1:9848");
+    let by_socket = site.run_command(manager.unit(&["status"]));
+    assert_eq!(by_socket.code, Some(0), "{by_socket:?}");
+    assert!(by_socket.stdout.contains("Milan DC"), "{by_socket:?}");
+    let by_listener = site.run_command(site.command(&site.home, &["status"]));
+    assert_eq!(by_listener.code, Some(3), "{by_listener:?}");
+}
+
+#[test]
+fn only_the_daemons_user_and_root_may_ask() {
     let site = Site::new();
     let manager = Manager::new(&site);
     let _daemon = manager.start();

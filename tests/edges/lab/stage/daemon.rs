@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 
-use bothends::http::client::{self, Answer};
+use bothends::http::client::{self, Answer, PATIENCE, Server};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
@@ -139,7 +139,9 @@ impl Daemon {
 
     /// Queries its listener; `None` if nobody answers.
     pub(crate) fn get(&self, path: &str) -> Option<Answer> {
-        self.gateway.inside(|| client::get(LISTEN.parse().unwrap(), path)).ok()
+        self.gateway
+            .inside(|| client::ask(&Server::Tcp(LISTEN.parse().unwrap()), &format!("GET {path}"), PATIENCE))
+            .ok()
     }
 
     /// A metric as Prometheus sees it: each sample's labels and value.

@@ -1,6 +1,31 @@
-//! A page for the terminal: lines, and tables whose columns line up.
+//! What goes to the terminal: lines, and tables whose columns line up.
+//!
+//! A reader that stops early, as in `bothends check | head`, has read enough: that neither changes how a command ends nor
+//! ends one half way, as the standard library's macros do.
 
 use std::fmt::Arguments;
+use std::io::{self, Write};
+
+/// A line to standard output.
+macro_rules! say {
+    ($($words:tt)*) => { $crate::cli::terminal::text(format_args!("{}\n", format_args!($($words)*))) };
+}
+
+/// A line to standard error: what is wrong, what was left out, what to do.
+macro_rules! complain {
+    ($($words:tt)*) => { $crate::cli::terminal::aside(format_args!("{}\n", format_args!($($words)*))) };
+}
+
+/// Text to standard output as it is, at once.
+pub(super) fn text(text: Arguments<'_>) {
+    let mut out = io::stdout().lock();
+    let _ = out.write_fmt(text).and_then(|()| out.flush());
+}
+
+/// Text to standard error as it is.
+pub(super) fn aside(text: Arguments<'_>) {
+    let _ = io::stderr().lock().write_fmt(text);
+}
 
 /// Adds a line. What came from the network must not steer the terminal.
 pub(super) fn line(page: &mut String, text: Arguments<'_>) {

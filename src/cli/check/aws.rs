@@ -1,0 +1,319 @@
+//! `bothends check --aws`: tries what the configuration needs.
+
+use std::collections::BTreeMap;
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher as _;
+use std::io::{self, Write as _};
+use std::sync::Arc;
+
+use super::super::interrupt;
+use crate::aws::trial::{
+    self, CallerIdentity, Family, PermissionVerdict, PlanUse, Trial, TrialOutcome, Tried, Use, statements,
+};
+use crate::aws::{AwsConnections, Call, ConnectionSettings};
+use crate::cli::terminal::{aligned, line};
+use crate::config::{Config, SinkSettings, Vendor};
+use crate::domain::names::{AwsPlace, Kind, VpnId};
+use crate::domain::plan::VpnPlan;
+use crate::process::Exit;
+
+pub(super) fn run(config: &Config) -> Exit {
+    let runtime = match interrupt::runtime() {
+        Ok(runtime) => runtime,
+        Err(exit) => return exit,
+    };
+    let settings = ConnectionSettings::from_env(Arc::clone(&config.plan.site));
+    let settings = ConnectionSettings { key_exchange: config.aws.key_exchange, ..settings };
+    let connections = match AwsConnections::load(settings) {
+        Ok(connections) => connections,
+        Err(error) => {
+            complain!("{error}");
+            return Exit::Configuration;
+        }
+    };
+    let trials = trial::run(&connections, needs(config, &nonce()));
+    let outcomes = match interrupt::unless_interrupted(runtime, trials) {
+        Ok(outcomes) => outcomes,
+        Err(exit) => return exit,
+    };
+    let (mut text, exit) = render(&outcomes);
+    text.extend(untried(config));
+    match io::stdout().write_all(text.as_bytes()) {
+        Ok(()) => exit,
+        Err(error) => {
+            complain!("cannot print what AWS said: {error}");
+            Exit::BadNews
+        }
+    }
+}
+
+/// A random UUID (RFC 9562, section 5.4), as the ids of records are.
+fn nonce() -> String {
+    let half = |half: &str| RandomState::new().hash_one(half);
+    let (high, low) = (half("high"), half("low"));
+    let digits = format!("{high:016x}{low:016x}");
+    let part = |range: std::ops::Range<usize>| digits.get(range).unwrap_or_default();
+    format!("{}-{}-4{}-8{}-{}", part(0..8), part(8..12), part(13..16), part(17..20), part(20..32))
+}
+
+/// `nonce` is the id of no record, and part of the name of no response plan.
+///
+/// The sinks are tried in mode `observe`, too: before they are needed is when it should be known.
+pub(super) fn needs(config: &Config, nonce: &str) -> Vec<Trial> {
+    let mut trials: Vec<Trial> = Vec::new();
+    let mut need = |region: &Option<Arc<str>>, role_arn: &Option<Arc<str>>, uses: Use| {
+        let region = region.clone().or_else(|| config.aws.region.clone());
+        let place = AwsPlace { region, role_arn: role_arn.clone() };
+        match trials.iter_mut().find(|trial| trial.place == place) {
+            Some(trial) => trial.uses.push(uses),
+            None => trials.push(Trial { place, uses: vec![uses] }),
+        }
+    };
+    for (AwsPlace { region, role_arn }, vpns) in watched(config) {
+        let stale_after = vpns.iter().map(|vpn| vpn.aws.stale_after).max().unwrap_or_default();
+        let tunnels = |vpn: &&Arc<VpnPlan>| {
+            (vpn.id.clone(), vpn.used_tunnels().map(|tunnel| tunnel.id.clone()).collect())
+        };
+        let to_ec2 = vpns.iter().filter(|vpn| vpn.aws.asks_ec2());
+        let known_to_ec2 = to_ec2.map(|vpn| vpn.id.clone()).collect();
+        let vpns = vpns.iter().map(tunnels).collect();
+        need(&region, &role_arn, Use::TunnelState { vpns, stale_after, known_to_ec2 });
+        if config.aws.ec2_telemetry {
+            need(&region, &role_arn, Use::VpnTelemetry);
+        }
+    }
+    if let Some(cloudwatch) = &config.cloudwatch {
+        let namespace = Arc::clone(&cloudwatch.namespace);
+        need(&cloudwatch.region, &cloudwatch.role_arn, Use::Metrics { namespace });
+    }
+    for sink in &config.sinks {
+        for uses in of_sink(config, sink, nonce) {
+            let region = region_of(&uses).or_else(|| sink.region.clone());
+            need(&region, &sink.role_arn, uses);
+        }
+    }
+    trials
+}
+
+type Vpns<'a> = Vec<&'a Arc<VpnPlan>>;
+
+/// The connections by where they are asked about.
+fn watched(config: &Config) -> BTreeMap<AwsPlace, Vpns<'_>> {
+    let mut places: BTreeMap<_, Vpns<'_>> = BTreeMap::new();
+    for vpn in &config.plan.vpns {
+        let settings = config.vpns.get(&vpn.id).cloned().unwrap_or_default();
+        let region = settings.region.or_else(|| config.aws.region.clone());
+        places.entry(AwsPlace { region, role_arn: settings.role_arn }).or_default().push(vpn);
+    }
+    places
+}
+
+fn of_sink(config: &Config, sink: &SinkSettings, nonce: &str) -> Vec<Use> {
+    match &sink.vendor {
+        Vendor::IncidentManager { response_plan } => {
+            let families = families(config, sink, response_plan, nonce);
+            vec![Use::IncidentManager { families }]
+        }
+        Vendor::OpsCenter => vec![Use::OpsCenter],
+        Vendor::Sns { topic_arn } => vec![Use::Topic { arn: Arc::clone(topic_arn) }],
+        // It is none of AWS's.
+        Vendor::Webhook(_) => Vec::new(),
+    }
+}
+
+/// The Region that a use brings along: a topic is where its ARN says.
+fn region_of(uses: &Use) -> Option<Arc<str>> {
+    match uses {
+        Use::Topic { arn } => arn.split(':').nth(3).map(Arc::from),
+        Use::TunnelState { .. }
+        | Use::VpnTelemetry
+        | Use::Metrics { .. }
+        | Use::IncidentManager { .. }
+        | Use::OpsCenter => None,
+    }
+}
+
+/// The response plans that the placeholders come to, for what the sink takes.
+fn families(config: &Config, sink: &SinkSettings, template: &str, nonce: &str) -> Vec<Family> {
+    let takes = sink.plan();
+    let mut families: Vec<Family> = Vec::new();
+    let pairs = config.vpns.keys().flat_map(|vpn| Kind::ALL.map(|kind| (vpn, kind)));
+    for (vpn, kind) in pairs.filter(|(vpn, kind)| takes.takes(vpn, *kind)) {
+        let arn = sink.target(vpn, kind);
+        let served = (vpn.clone(), kind);
+        let granted = with_kind(template, vpn, "*");
+        let known = families.iter().position(|family| family.granted == granted);
+        let index = known.unwrap_or_else(|| {
+            let nobodys_plan = if template.contains("{kind}") {
+                with_kind(template, vpn, &format!("check-{nonce}"))
+            } else {
+                format!("{granted}-check-{nonce}")
+            };
+            families.push(Family {
+                granted,
+                nobodys_plan,
+                nobodys_record: nonce.to_owned(),
+                plans: Vec::new(),
+            });
+            families.len() - 1
+        });
+        let plans = &mut families[index].plans;
+        match plans.iter_mut().find(|plan| plan.arn == arn) {
+            Some(plan) => plan.serves.push(served),
+            None => plans.push(PlanUse { arn, serves: vec![served] }),
+        }
+    }
+    families
+}
+
+fn with_kind(template: &str, vpn: &VpnId, kind: &str) -> String {
+    template.replace("{vpn_id}", vpn.as_str()).replace("{kind}", kind)
+}
+
+/// What is printed, and how the command ends.
+pub(super) fn render(outcomes: &[TrialOutcome]) -> (String, Exit) {
+    let mut text = String::new();
+    for outcome in outcomes {
+        place(&mut text, outcome);
+    }
+    let folds = trial::folds(outcomes.iter().flat_map(|outcome| &outcome.plans));
+    let findings: Vec<&String> =
+        outcomes.iter().flat_map(|outcome| &outcome.findings).chain(&folds).collect();
+    if !findings.is_empty() {
+        line(&mut text, format_args!("\nwhat is wrong"));
+    }
+    for (index, finding) in findings.iter().enumerate() {
+        if !findings[..index].contains(finding) {
+            line(&mut text, format_args!("  - {finding}"));
+        }
+    }
+    for outcome in outcomes {
+        to_add(&mut text, outcome);
+    }
+    let verdicts = || outcomes.iter().flat_map(|outcome| &outcome.tried).map(|tried| tried.verdict);
+    if verdicts().any(|verdict| verdict == PermissionVerdict::NotDenied) {
+        text.push_str(NOT_DENIED);
+    }
+    let is_sent = |tried: &Tried| matches!(tried.call, Call::CreateOpsItem | Call::Publish);
+    if outcomes.iter().flat_map(|outcome| &outcome.tried).any(is_sent) {
+        text.push_str(NOT_TRIED);
+    }
+    let exit = exit(verdicts(), findings.is_empty());
+    if exit == Exit::Success {
+        text.push_str(if verdicts().all(|verdict| verdict == PermissionVerdict::Allowed) {
+            "\nAWS allows what the configuration needs\n"
+        } else {
+            "\nnothing that could be tested is denied\n"
+        });
+    }
+    (text, exit)
+}
+
+const NOT_DENIED: &str = "
+\"not denied\": to have no effect, the call named something impossible (a datum dated 2010; a response plan or a record that
+does not exist). AWS rejected that, but not for a missing permission. AWS does not document which it checks first: only a drill,
+or the first minute of metrics, proves the permission.
+";
+
+const NOT_TRIED: &str = "
+\"not tried\": ssm:CreateOpsItem and sns:Publish have no dry run and would page people: run bothends drill
+";
+
+/// Which sinks' pages were not tried, as text.
+pub(super) fn untried(config: &Config) -> Option<String> {
+    let by_drill_alone = |sink: &&SinkSettings| match sink.vendor {
+        // Its start is tried with a response plan that nobody has.
+        Vendor::IncidentManager { .. } => false,
+        Vendor::OpsCenter | Vendor::Sns { .. } | Vendor::Webhook(_) => true,
+    };
+    let ids: Vec<&str> = config.sinks.iter().filter(by_drill_alone).map(|sink| sink.id.as_str()).collect();
+    (!ids.is_empty())
+        .then(|| format!("\ndelivery to {} was not tested: run bothends drill\n", ids.join(", ")))
+}
+
+fn exit(verdicts: impl Iterator<Item = PermissionVerdict>, nothing_found: bool) -> Exit {
+    let mut exit = if nothing_found { Exit::Success } else { Exit::BadNews };
+    for verdict in verdicts {
+        match verdict {
+            PermissionVerdict::Allowed | PermissionVerdict::NotDenied | PermissionVerdict::NotTried => {}
+            PermissionVerdict::Failed if exit == Exit::Success => exit = Exit::BadNews,
+            PermissionVerdict::Failed => {}
+            PermissionVerdict::Denied | PermissionVerdict::NoCredentials => exit = Exit::Permission,
+        }
+    }
+    exit
+}
+
+fn place(text: &mut String, outcome: &TrialOutcome) {
+    let TrialOutcome { at, identity, tried, findings: _, plans: _ } = outcome;
+    match identity {
+        Some(CallerIdentity { account, arn }) => {
+            line(text, format_args!("\nAWS {at}: account {account}, {arn}"));
+        }
+        None => line(text, format_args!("\nAWS {at}")),
+    }
+    let row = |(call, on, verdict): (&str, String, &str)| [call.to_owned(), on, verdict.to_owned()];
+    let head = row(("call", "on".to_owned(), "allowed?"));
+    let rows: Vec<[String; 3]> = std::iter::once(head)
+        .chain(
+            merged(tried)
+                .into_iter()
+                .map(|(tried, on)| row((tried.call.permission(), on, tried.verdict.as_str()))),
+        )
+        .collect();
+    for row in aligned(&rows, 3) {
+        line(text, format_args!("  {row}"));
+    }
+}
+
+/// One row for a call that came to the same for several response plans.
+fn merged(tried: &[Tried]) -> Vec<(&Tried, String)> {
+    let mut rows: Vec<(&Tried, Vec<&str>)> = Vec::new();
+    for one in tried {
+        match rows.iter_mut().find(|(row, _)| row.call == one.call && row.verdict == one.verdict) {
+            Some((_, on)) if on.contains(&one.on.as_str()) => {}
+            Some((_, on)) => on.push(&one.on),
+            None => rows.push((one, vec![&one.on])),
+        }
+    }
+    let on = |on: Vec<&str>| match on.as_slice() {
+        [one, _, ..] => format!("{one} and {} more", on.len() - 1),
+        _ => on.concat(),
+    };
+    rows.into_iter().map(|(tried, all)| (tried, on(all))).collect()
+}
+
+/// The statements that are missing, and where they go.
+fn to_add(text: &mut String, outcome: &TrialOutcome) {
+    let TrialOutcome { at, identity, tried, findings: _, plans: _ } = outcome;
+    let statements = statements(tried);
+    if statements.is_empty() {
+        return;
+    }
+    // Where the role could not be assumed there is nobody's name to tell.
+    let whose = match identity {
+        Some(CallerIdentity { account: _, arn }) => arn.as_str(),
+        None => "the credentials in use",
+    };
+    line(text, format_args!("\nto be added to the policy of {whose}, for what is denied {at}"));
+    for statement in &statements {
+        match serde_json::to_string(statement) {
+            Ok(json) => line(text, format_args!("  {json}")),
+            Err(error) => line(text, format_args!("  cannot write JSON: {error}")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_nonce_has_the_form_of_a_records_id_and_comes_once() {
+        let nonce = nonce();
+        let lengths: Vec<_> = nonce.split('-').map(str::len).collect();
+        assert_eq!(lengths, [8, 4, 4, 4, 12], "{nonce}");
+        assert!(nonce.bytes().all(|b| b == b'-' || b.is_ascii_hexdigit()), "{nonce}");
+        assert_ne!(nonce, super::nonce());
+    }
+}

@@ -1,0 +1,306 @@
+//! Keeps what is shown of the daemon's health: `/readyz`, `/status`, the metrics, systemd's line and the journal all read this
+//! one list. Two problems are found here: that the site is cut off from AWS, which stands before all others, because nobody can be
+//! paged from here then; and credentials that nobody renews, before they expire.
+
+use std::collections::BTreeSet;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::{MissedTickBehavior, interval, timeout};
+
+use crate::aws::{AwsConnections, Outlook};
+use crate::clock;
+use crate::daemon::clock_offset;
+use crate::domain::status::{SourceStatus, Status};
+use crate::health::overview::Configured;
+use crate::health::overview::{OpenProblem, Overview, ShownProblems};
+use crate::health::{Code, Component, Health, Problem, Problems};
+use crate::telemetry::wording::Notice;
+
+/// What follows from the status, and from how long something lasts, is looked at this often.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// Looks until `ends`; at once when a part states or clears a problem.
+pub(super) async fn keep_overview(
+    shown: watch::Sender<ShownProblems>,
+    mut stated: watch::Receiver<Problems>,
+    status: watch::Receiver<Arc<Status>>,
+    configured: watch::Receiver<Configured>,
+    ends: impl Future<Output = ()>,
+) {
+    let mut overview = Overview::default();
+    let mut ticks = interval(LOOK_EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    tokio::pin!(ends);
+    loop {
+        let status_now = Arc::clone(&status.borrow());
+        let configured_now = configured.borrow().clone();
+        let open =
+            overview.look(&stated.borrow_and_update(), &status_now, &configured_now, clock::now().mono);
+        shown.send_if_modified(|shown| {
+            let is_news = **shown != open;
+            if is_news {
+                *shown = Arc::new(open);
+            }
+            is_news
+        });
+        tokio::select! {
+            _ = ticks.tick() => {}
+            Ok(()) = stated.changed() => {}
+            () = &mut ends => return,
+        }
+    }
+}
+
+/// Every problem has a record when it comes, when it becomes another and when it goes; the journal folds what comes and goes too
+/// often.
+pub(super) async fn keep_journal(mut shown: watch::Receiver<ShownProblems>, site: Arc<str>) {
+    let mut told = ShownProblems::default();
+    loop {
+        let current = Arc::clone(&shown.borrow_and_update());
+        for record in news(&told, &current) {
+            record.record(Some(&site)).emit();
+        }
+        told = current;
+        if shown.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+/// What the journal has not said: first what is over.
+fn news<'a>(told: &'a [OpenProblem], current: &'a [OpenProblem]) -> Vec<Notice<'a>> {
+    // What is wrong with the configuration has a record where it is found, with all its problems.
+    let of_journal = |open: &&OpenProblem| open.component != Component::Configuration;
+    let same =
+        |a: &OpenProblem, b: &OpenProblem| a.component == b.component && a.problem.code == b.problem.code;
+    let over = told.iter().filter(of_journal).filter(|was| !current.iter().any(|open| same(was, open)));
+    let begun = current.iter().filter(of_journal).filter(|open| !told.contains(open));
+    over.map(|OpenProblem { component, problem: Problem { code, .. } }| Notice::ProblemOver {
+        component,
+        code: *code,
+    })
+    .chain(begun.map(|OpenProblem { component, problem }| Notice::Problem { component, problem }))
+    .collect()
+}
+
+/// So many questions in a row that nobody answered make no accident.
+const REFUSALS: u32 = 2;
+
+/// States and clears the problem as AWS becomes unreachable and answers again, until the driver ends. `configured`: some sinks do
+/// not go by AWS, and may be reached all the same.
+pub(super) async fn watch_reach(
+    health: Health,
+    mut status: watch::Receiver<Arc<Status>>,
+    configured: watch::Receiver<Configured>,
+) {
+    while status.changed().await.is_ok() {
+        let now = Arc::clone(&status.borrow_and_update());
+        let problems = health.watch().borrow().clone();
+        match is_cut_off(&now.sources, &problems) {
+            true => {
+                let others = not_by_aws(&configured.borrow());
+                health.set(Component::Site, cut_off(&now.sources, &problems, &others))
+            }
+            false => health.clear(&Component::Site),
+        };
+    }
+}
+
+/// The sinks that a site may reach that does not reach AWS.
+fn not_by_aws(configured: &Configured) -> Vec<String> {
+    let others = configured.sinks.iter().filter(|sink| sink.way.is_none());
+    others.map(|sink| sink.plan.id.to_string()).collect()
+}
+
+/// Whether no source of AWS's evidence reaches AWS, by the core's word: one that answers, if only with a refusal, is reached.
+fn is_cut_off(sources: &[SourceStatus], problems: &Problems) -> bool {
+    let unreached = |source: &SourceStatus| {
+        // Who has no credentials at all asks nothing: that is a mistake, and no cut.
+        let has_none =
+            problem_of(source, problems).is_some_and(|problem| problem.code == Code::CredentialsFailing);
+        source.refusals_in_row >= REFUSALS && source.cut_off && !has_none
+    };
+    !sources.is_empty() && sources.iter().all(unreached)
+}
+
+fn problem_of<'a>(source: &SourceStatus, problems: &'a Problems) -> Option<&'a Problem> {
+    problems.get(&Component::Source(source.id.to_string()))
+}
+
+fn cut_off(sources: &[SourceStatus], problems: &Problems, others: &[String]) -> Problem {
+    let asked: Vec<String> = sources.iter().map(|source| source.id.to_string()).collect();
+    let paged = if others.is_empty() {
+        "nobody can be paged from here".to_owned()
+    } else {
+        format!(
+            "nobody can be paged from here through AWS, only through {}, and only for incidents that are already open",
+            others.join(", ")
+        )
+    };
+    // Whether the way is cut, or only what gives the credentials fails, is for a person to see.
+    let without_credentials = sources
+        .iter()
+        .filter_map(|source| problem_of(source, problems))
+        .find(|problem| problem.code == Code::CredentialsSourceFailing);
+    let why = without_credentials.map_or_else(String::new, |problem| format!(". {}", problem.text));
+    let text = format!(
+        "this site is cut off; {paged}. AWS does not answer ({}): no outage can be confirmed{why}",
+        asked.join(", ")
+    );
+    Problem::new(Code::SiteCutOff, text)
+}
+
+const EXPIRY_LOOK_EVERY: Duration = Duration::from_secs(60);
+
+/// A source of credentials that hangs is asked again later.
+const GIVE_UP_AFTER: Duration = Duration::from_secs(50);
+
+/// Looks for ever.
+pub(super) async fn watch_expiry(connections: AwsConnections, health: Health) {
+    let mut stated = BTreeSet::new();
+    let mut ticks = interval(EXPIRY_LOOK_EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let now = clock_offset::as_cloudwatch_judges(&connections).now.wall;
+        let Ok(outlooks) = timeout(GIVE_UP_AFTER, connections.outlooks(now)).await else { continue };
+        let mut stated_now = BTreeSet::new();
+        for (role, outlook) in outlooks {
+            match outlook {
+                Outlook::Good => {}
+                Outlook::Expiring(at) => {
+                    let component = Component::credentials(role.as_deref());
+                    health.set(component.clone(), expiring(role.as_deref(), at.as_millis()));
+                    stated_now.insert(component);
+                }
+            }
+        }
+        // What is no longer in use does not expire.
+        for component in stated.difference(&stated_now) {
+            health.clear(component);
+        }
+        stated = stated_now;
+    }
+}
+
+fn expiring(role: Option<&str>, at: i64) -> Problem {
+    let at =
+        jiff::Timestamp::from_millisecond(at).map_or_else(|_| "soon".to_owned(), |at| format!("at {at}"));
+    let whose = role.unwrap_or("the daemon's own identity");
+    Problem::new(
+        Code::CredentialsExpiring,
+        format!("the credentials of {whose} expire {at} and cannot be renewed"),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::names::{AwsPlace, SourceId, SourceKind};
+    use crate::health::{Code, Severity};
+
+    fn open(code: Code, text: &str) -> OpenProblem {
+        OpenProblem { component: Component::Store, problem: Problem::new(code, text) }
+    }
+
+    fn said(told: &[OpenProblem], current: &[OpenProblem]) -> Vec<String> {
+        news(told, current).iter().map(|notice| notice.record(None).kind.name.to_owned()).collect()
+    }
+
+    #[test]
+    fn the_journal_says_what_begins_changes_and_ends_and_nothing_twice() {
+        let (full, slow) = (open(Code::StoreFailing, "full"), open(Code::RawSockets, "slow"));
+        assert_eq!(said(&[], std::slice::from_ref(&full)), ["PROBLEM_STORE_FAILING"]);
+        assert_eq!(said(std::slice::from_ref(&full), std::slice::from_ref(&full)), [""; 0]);
+        let other = open(Code::StoreFailing, "gone");
+        assert_eq!(said(std::slice::from_ref(&full), &[other]), ["PROBLEM_STORE_FAILING"]);
+        let worse = OpenProblem { problem: slow.problem.clone().with(Severity::Failed), ..slow.clone() };
+        assert_eq!(said(std::slice::from_ref(&slow), &[worse]), ["PROBLEM_RAW_SOCKETS"]);
+        assert_eq!(said(&[full], &[slow]), ["PROBLEM_ENDED", "PROBLEM_RAW_SOCKETS"]);
+    }
+
+    #[test]
+    fn a_refused_reload_has_its_own_record() {
+        let refused = OpenProblem {
+            component: Component::Configuration,
+            problem: Problem::new(Code::ReloadRefused, "wrong"),
+        };
+        assert_eq!(said(&[], std::slice::from_ref(&refused)), [""; 0]);
+        assert_eq!(said(&[refused], &[]), [""; 0]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_stated_is_shown_at_once_and_what_lasts_becomes_worse() {
+        let health = crate::health::Health::default();
+        let (shown, mut seen) = watch::channel(ShownProblems::default());
+        let (status, status_in) = watch::channel(Arc::new(Status::default()));
+        let mut gone = status_in.clone();
+        let ends = async move { while gone.changed().await.is_ok() {} };
+        let (_configured, configured_in) = watch::channel(Configured::default());
+        let running = tokio::spawn(keep_overview(shown, health.watch(), status_in, configured_in, ends));
+        health.set(Component::Sink("webhook".into()), Problem::new(Code::SinkRejects, "no"));
+        seen.wait_for(|shown| shown.len() == 1).await.unwrap();
+        health.clear(&Component::Sink("webhook".into()));
+        seen.wait_for(|shown| shown.is_empty()).await.unwrap();
+        drop(status);
+        running.await.unwrap();
+    }
+
+    fn source(kind: SourceKind, refusals_in_row: u32, cut_off: bool) -> SourceStatus {
+        let id = SourceId { kind, place: AwsPlace::default() };
+        SourceStatus { id, last_answer: None, refusals_in_row, cut_off }
+    }
+
+    fn problems(codes: &[(SourceKind, Code)]) -> Problems {
+        let problem = |(kind, code): &(SourceKind, Code)| {
+            let component = Component::Source(source(*kind, 0, true).id.to_string());
+            (component, Problem::new(*code, "GetMetricData: no AWS credentials: helper: no such host"))
+        };
+        codes.iter().map(problem).collect()
+    }
+
+    #[test]
+    fn a_site_is_cut_off_when_no_source_reaches_aws_and_not_when_one_does() {
+        use SourceKind::{CloudWatch, Ec2};
+        let none = Problems::new();
+        assert!(is_cut_off(&[source(CloudWatch, 2, true), source(Ec2, 5, true)], &none));
+        // A refusal is an answer.
+        assert!(!is_cut_off(&[source(CloudWatch, 2, true), source(Ec2, 5, false)], &none));
+        // One lost question is no cut.
+        assert!(!is_cut_off(&[source(CloudWatch, 1, true), source(Ec2, 5, true)], &none));
+        assert!(!is_cut_off(&[], &none));
+    }
+
+    #[test]
+    fn a_helper_that_fails_because_the_way_is_cut_is_a_cut_and_credentials_that_are_missing_are_none() {
+        use SourceKind::{CloudWatch, Ec2};
+        let both = [source(CloudWatch, 2, true), source(Ec2, 2, true)];
+        let failing = problems(&[(CloudWatch, Code::CredentialsSourceFailing), (Ec2, Code::AwsUnreachable)]);
+        assert!(is_cut_off(&both, &failing));
+        let text = cut_off(&both, &failing, &[]).text;
+        assert!(text.starts_with("this site is cut off; nobody can be paged from here. "), "{text}");
+        assert!(
+            text.ends_with("confirmed. GetMetricData: no AWS credentials: helper: no such host"),
+            "{text}"
+        );
+        let missing = problems(&[(CloudWatch, Code::CredentialsFailing), (Ec2, Code::CredentialsFailing)]);
+        assert!(!is_cut_off(&both, &missing));
+    }
+
+    #[test]
+    fn the_sentence_stands_first_and_names_what_can_still_page() {
+        let (sources, none) = ([source(SourceKind::CloudWatch, 2, true)], Problems::new());
+        let others = ["pagerduty".to_owned()];
+        insta::assert_snapshot!(
+            format!("{}\n{}", cut_off(&sources, &none, &[]).text, cut_off(&sources, &none, &others).text),
+            @"
+        this site is cut off; nobody can be paged from here. AWS does not answer (cloudwatch): no outage can be confirmed
+        this site is cut off; nobody can be paged from here through AWS, only through pagerduty, and only for incidents that are already open. AWS does not answer (cloudwatch): no outage can be confirmed
+        "
+        );
+        assert!(Component::Site < Component::Source(String::new()), "it is the first of all problems");
+    }
+}
