@@ -72,7 +72,9 @@ impl Retry {
         let (rejected, retry_after) = match failure {
             Failure::Sink(SinkError::Temporary { retry_after, .. }) => (false, *retry_after),
             Failure::Sink(SinkError::Rejected { .. }) => (true, None),
-            Failure::Sink(SinkError::TokenKnown | SinkError::NotFound) | Failure::Ledger(_) => (false, None),
+            Failure::Sink(SinkError::TokenKnown | SinkError::NotFound)
+            | Failure::Ledger(_)
+            | Failure::NoAnswer => (false, None),
         };
         self.failures = self.failures.saturating_add(1);
         self.rejected = rejected;

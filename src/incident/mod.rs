@@ -3,8 +3,8 @@
 //! One [`reconcile::Reconciler`] per sink decides, purely; [`shell::run`] executes what it decides. [`sink`] says what a
 //! vendor must be able to do, [`wording`] what people read.
 //!
-//! A sink that keeps no records that could be read back, and only takes messages, has a [`teller::Teller`] instead, which
-//! [`shell::tell`] executes; a [`message`] is what it is told.
+//! A sink that keeps no records that could be read back, and only takes messages, has a [`teller::Teller`] instead, with the
+//! same chassis ([`outbox`]) and the same executor; a [`message`] is what it is sent.
 //!
 //! A [`drill`] goes the same ways and is none of these people's business.
 
@@ -14,6 +14,7 @@ mod backoff;
 pub mod drill;
 mod lookup;
 pub mod message;
+mod notice;
 pub mod outbox;
 mod raw_data;
 pub mod reconcile;

@@ -65,18 +65,16 @@ use std::sync::Arc;
 use crate::domain::board::{Board, IncidentId, IncidentState};
 use crate::domain::names::{Kind, VpnId};
 use crate::domain::time::{Moment, Now};
-use crate::health::{Code, Problem};
+use crate::health::Problem;
 
-use super::action::{Act, ActionId, Failure, NoticeLevel, Reply, SinkEvent, Work};
+use super::action::{Act, ActionId, Failure, NoticeCause, RecordCall, Reply, SinkNotice, Work};
 use super::backoff::Retry;
 use super::lookup::KnownRecords;
-use super::outbox::{Machine, Outbox, UnderWay, label};
+use super::outbox::{Machine, Outbox, worst_problem};
 use super::settings::SinkRules;
 use super::sink::{LedgerRow, Record, RecordId, SinkError};
-use super::wording;
-use case::Case;
+use case::{Aim, Case};
 use ended::Hearing;
-pub use plan::WITHOUT_A_LIST;
 
 /// One sink's reconciler.
 #[derive(Debug)]
@@ -91,27 +89,37 @@ pub struct Reconciler {
     looked_up: Option<Moment>,
     started: Moment,
     board: Arc<Board>,
-    under_way: UnderWay<Route>,
-    complaints: BTreeSet<String>,
-    outbox: Outbox<Work>,
+    /// What people have heard in this run, and need not hear again.
+    noticed: BTreeSet<SinkNotice>,
+    outbox: RecordOutbox,
 }
+
+type RecordOutbox = Outbox<RecordCall, RecordRoute>;
 
 /// Whose action it is.
 #[derive(Debug)]
-enum Route {
+pub enum RecordRoute {
+    /// An incident's.
     Case(IncidentId),
-    /// A look-up, which serves all of these.
+    /// A look-up, which serves several scopes.
     Places {
+        /// Which.
         of: Vec<(VpnId, Kind)>,
+        /// When.
         asked: Moment,
     },
+    /// A row's whose incident is not on the Board.
     Stored,
+    /// The survey's list.
     Survey {
+        /// When.
         asked: Moment,
     },
     /// A record that is open, and that nothing accounts for.
     Unclaimed {
+        /// Whose it would be.
         at: (VpnId, Kind),
+        /// Which.
         record: RecordId,
     },
 }
@@ -156,94 +164,8 @@ impl Reconciler {
             looked_up: None,
             started: now.mono,
             board: Arc::default(),
-            under_way: UnderWay::default(),
-            complaints: BTreeSet::new(),
+            noticed: BTreeSet::new(),
             outbox,
-        }
-    }
-
-    fn complaint(&self, act: Act, retry: &Retry) -> Option<Problem> {
-        let what = retry.complaint()?;
-        let code = match act {
-            Act::Find | Act::Start | Act::Read | Act::Resolve | Act::Deliver if retry.is_rejected() => {
-                Code::SinkRejects
-            }
-            Act::Find | Act::Start | Act::Read | Act::Resolve | Act::Deliver => Code::SinkUnreachable,
-            // A record without its story, or a ledger that is kept in memory only, is still a record.
-            // Nor does it stand in the way of a page that nobody looks for what others have left open.
-            Act::Survey | Act::Note | Act::Relate | Act::Describe | Act::Commit | Act::Forget => {
-                Code::SinkIncomplete
-            }
-        };
-        Some(Problem::new(code, format!("{}: {what}", act.doing())))
-    }
-
-    /// Takes the Board in.
-    fn see(&mut self, board: Arc<Board>, now: Now) {
-        for case in self.cases.values_mut() {
-            case.present = false;
-        }
-        for incident in &board.incidents {
-            if !self.settings.sink.takes(&incident.id.vpn, incident.id.kind) {
-                continue;
-            }
-            let again = |settled: bool| settled && incident.state == IncidentState::Open;
-            if let Some(case) = self.cases.get_mut(&incident.id).filter(|case| !again(case.row.settled)) {
-                case.present = true;
-                case.incident = incident.clone();
-            } else {
-                // What is settled and open was handed over, and is taken up again under the same name: another story.
-                let mut rows = self.stored.remove(&incident.id).unwrap_or_default();
-                rows.retain(|row| !again(row.settled));
-                let case = Case::new(&self.settings, incident.clone(), rows, now.mono);
-                self.cases.insert(incident.id.clone(), case);
-            }
-        }
-        // Nobody was told of these, so nothing has to be taken back.
-        let told = |case: &Case| case.row.start.is_some() || case.row.record.is_some() || case.row.settled;
-        self.cases.retain(|_, case| case.present || case.in_flight.is_some() || told(case));
-        for case in self.cases.values().filter(|case| !case.present && !case.row.settled) {
-            let text = format!(
-                "{}: {}: no longer known here; its record {} stays open: close it by hand",
-                wording::about(&case.incident),
-                self.settings.id(),
-                case.row.record.as_ref().map_or("(not known)", |record| &record.0)
-            );
-            complain(&mut self.complaints, &mut self.outbox, &case.incident.id, NoticeLevel::Warning, text);
-        }
-        self.board = board;
-    }
-
-    /// An action has ended, or is given up.
-    fn ended(&mut self, id: ActionId, result: Result<Reply, Failure>, label: &'static str, now: Now) {
-        let Some(route) = self.under_way.remove(id) else { return };
-        match route {
-            Route::Case(incident) => {
-                let Some(case) = self.cases.get_mut(&incident) else { return };
-                let Some(flight) = case.in_flight.take_if(|flight| flight.id == id) else { return };
-                let act = flight.act;
-                if act == Act::Forget && result.is_ok() {
-                    self.cases.remove(&incident);
-                    return;
-                }
-                let place = self.places.entry((incident.vpn.clone(), incident.kind)).or_default();
-                let mut hearing = Hearing { now, settings: &self.settings, place, outbox: &mut self.outbox };
-                case.ended(flight, result, &mut hearing);
-                self.outbox.report(act, label);
-            }
-            Route::Places { of, asked } => {
-                self.looked_up(of, asked, result, now);
-                self.outbox.report(Act::Find, label);
-            }
-            Route::Stored => {}
-            Route::Survey { asked } => {
-                self.surveyed(asked, result, now);
-                self.outbox.report(Act::Survey, label);
-            }
-            Route::Unclaimed { at, record } => {
-                self.read_unclaimed(at, &record, result, now);
-                self.outbox.report(Act::Read, label);
-            }
         }
     }
 
@@ -278,65 +200,94 @@ impl Reconciler {
         }
     }
 
-    fn send(&mut self, work: Work, route: Route, now: Now) {
-        let until = now.mono + work.act().given_up_after();
-        let id = self.outbox.send(work);
-        self.under_way.add(id, route, until);
+    fn send(&mut self, call: RecordCall, route: RecordRoute, now: Now) {
+        self.outbox.send(Work::Call(call), route, now.mono);
     }
 }
 
 impl Machine for Reconciler {
-    type Work = Work;
+    type Call = RecordCall;
+    type Route = RecordRoute;
 
-    fn handle(&mut self, event: SinkEvent, now: Now) {
-        match event {
-            SinkEvent::Board(board) => self.see(board, now),
-            SinkEvent::Ended { id, result } => {
-                let label = label(&result);
-                self.ended(id, result, label, now);
+    fn see(&mut self, board: Arc<Board>, now: Now) {
+        for case in self.cases.values_mut() {
+            case.present = false;
+        }
+        for incident in &board.incidents {
+            if !self.settings.sink.takes(&incident.id.vpn, incident.id.kind) {
+                continue;
+            }
+            let again = |settled: bool| settled && incident.state == IncidentState::Open;
+            if let Some(case) = self.cases.get_mut(&incident.id).filter(|case| !again(case.row.settled)) {
+                case.present = true;
+                case.incident = incident.clone();
+            } else {
+                // What is settled and open was handed over, and is taken up again under the same name: another story.
+                let mut rows = self.stored.remove(&incident.id).unwrap_or_default();
+                rows.retain(|row| !again(row.settled));
+                let case = Case::new(&self.settings, incident.clone(), rows, now.mono);
+                self.cases.insert(incident.id.clone(), case);
             }
         }
-        self.plan(now);
+        // Nobody was told of these, so nothing has to be taken back.
+        let told = |case: &Case| case.row.start.is_some() || case.row.record.is_some() || case.row.settled;
+        self.cases.retain(|_, case| case.present || case.in_flight.is_some() || told(case));
+        for case in self.cases.values().filter(|case| !case.present && !case.row.settled) {
+            let left = NoticeCause::LeftOpen(case.row.record.clone());
+            let notice = SinkNotice::of(&case.incident, self.settings.id(), left);
+            notice_once(&mut self.noticed, &mut self.outbox, notice);
+        }
+        self.board = board;
     }
 
-    fn handle_timeout(&mut self, now: Now) {
-        for id in self.under_way.overdue(now.mono) {
-            let failure =
-                SinkError::Temporary { what: "no answer".to_owned(), retry_after: None, source: None };
-            self.ended(id, Err(Failure::Sink(failure)), "no_answer", now);
+    fn ended(&mut self, route: RecordRoute, id: ActionId, result: Result<Reply, Failure>, now: Now) {
+        match route {
+            RecordRoute::Case(incident) => {
+                let Some(case) = self.cases.get_mut(&incident) else { return };
+                let Some(flight) = case.in_flight.take_if(|flight| flight.id == id) else { return };
+                if flight.aim == Aim::Forget && result.is_ok() {
+                    self.cases.remove(&incident);
+                    return;
+                }
+                let place = self.places.entry((incident.vpn.clone(), incident.kind)).or_default();
+                let mut hearing = Hearing { now, settings: &self.settings, place, notices: Vec::new() };
+                case.ended(flight, result, &mut hearing);
+                hearing.notices.into_iter().for_each(|notice| self.outbox.notice(notice));
+            }
+            RecordRoute::Places { of, asked } => self.looked_up(of, asked, result, now),
+            RecordRoute::Stored => {}
+            RecordRoute::Survey { asked } => self.surveyed(asked, result, now),
+            RecordRoute::Unclaimed { at, record } => self.read_unclaimed(at, &record, result, now),
         }
-        self.plan(now);
+    }
+
+    fn plan(&mut self, now: Now) {
+        self.plan_all(now);
+    }
+
+    fn pending(&self) -> usize {
+        self.cases.values().filter(|case| case.present && !case.is_in_line()).count()
     }
 
     fn problem(&self) -> Option<Problem> {
         let cases = self.cases.values().flat_map(|case| &case.retries).map(|(act, retry)| (*act, retry));
         let places = self.places.values().map(|place| (Act::Find, &place.retry));
-        let complaints = cases
-            .chain(places)
-            .chain([(Act::Survey, &self.survey.retry)])
-            .filter_map(|(act, retry)| self.complaint(act, retry));
-        complaints.max_by_key(|problem| problem.severity)
+        worst_problem(cases.chain(places).chain([(Act::Survey, &self.survey.retry)]))
     }
 
-    fn outbox(&self) -> &Outbox<Work> {
+    fn outbox(&self) -> &RecordOutbox {
         &self.outbox
     }
 
-    fn outbox_mut(&mut self) -> &mut Outbox<Work> {
+    fn outbox_mut(&mut self) -> &mut RecordOutbox {
         &mut self.outbox
     }
 }
 
 /// Says something once in a run.
-fn complain(
-    said: &mut BTreeSet<String>,
-    outbox: &mut Outbox<Work>,
-    incident: &IncidentId,
-    level: NoticeLevel,
-    text: String,
-) {
-    if said.insert(text.clone()) {
-        outbox.notice(level, (incident.vpn.clone(), incident.kind), text);
+fn notice_once(noticed: &mut BTreeSet<SinkNotice>, outbox: &mut RecordOutbox, notice: SinkNotice) {
+    if noticed.insert(notice.clone()) {
+        outbox.notice(notice);
     }
 }
 

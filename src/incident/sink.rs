@@ -10,6 +10,8 @@ pub use super::record::{DRILL_SOURCE, Origin, Record, RecordId, RecordStatus, Sc
 
 use super::account::{Account, Link};
 use crate::domain::board::IncidentId;
+use crate::domain::names::{Destination, SinkId};
+use crate::domain::plan::SinkPlan;
 use crate::domain::time::Stamp;
 
 /// The whole request that starts a record. It is committed to the ledger before the call, and a retry sends the same
@@ -164,9 +166,9 @@ pub trait IncidentSink: Send + Sync + 'static {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LedgerRow {
     /// The sink.
-    pub sink: crate::domain::names::SinkId,
+    pub sink: SinkId,
     /// What that name stood for when the row was written; `None` in a row of a release that did not say.
-    pub destination: Option<crate::domain::names::Destination>,
+    pub destination: Option<Destination>,
     /// Ours.
     pub incident: IncidentId,
     /// Which record of that incident: it grows when a worsening after a person's close starts another.
@@ -188,6 +190,23 @@ pub struct LedgerRow {
 }
 
 impl LedgerRow {
+    /// Of an incident that the sink has not heard of.
+    pub(super) fn new(sink: &SinkPlan, incident: IncidentId) -> Self {
+        Self {
+            sink: sink.id.clone(),
+            destination: Some(sink.destination.clone()),
+            incident,
+            generation: 0,
+            start: None,
+            record: None,
+            told: 0,
+            closed_by_person_at: None,
+            related: false,
+            linked: false,
+            settled: false,
+        }
+    }
+
     /// Whether there may be something open at the sink that only we would bring to its end.
     pub fn may_be_open(&self) -> bool {
         let begun = self.record.is_some() || self.start.is_some() || self.told > 0;
@@ -213,10 +232,7 @@ impl Error for LedgerError {}
 /// What each sink was told, kept across restarts.
 pub trait Ledger: Send + Sync + 'static {
     /// Every row of a sink.
-    fn load(
-        &self,
-        sink: &crate::domain::names::SinkId,
-    ) -> impl Future<Output = Result<Vec<LedgerRow>, LedgerError>> + Send;
+    fn load(&self, sink: &SinkId) -> impl Future<Output = Result<Vec<LedgerRow>, LedgerError>> + Send;
 
     /// Writes a row, in place of the one with the same sink, incident and generation; returns when it would survive a
     /// power cut.
@@ -225,7 +241,7 @@ pub trait Ledger: Send + Sync + 'static {
     /// Removes the rows of an incident that has left the Board.
     fn forget(
         &self,
-        sink: &crate::domain::names::SinkId,
+        sink: &SinkId,
         incident: &IncidentId,
     ) -> impl Future<Output = Result<(), LedgerError>> + Send;
 }

@@ -29,15 +29,15 @@ use std::time::Duration;
 
 use crate::domain::board::{Board, IncidentId, IncidentState};
 use crate::domain::time::{Moment, Now};
-use crate::health::{Code, Problem};
+use crate::health::Problem;
 
-use super::action::{Act, ActionId, Errand, Failure, NoticeLevel, Reply, Settled, SinkEvent};
-use super::outbox::{Machine, Outbox, UnderWay, label};
+use super::action::{Act, ActionId, Failure, NoticeCause, Reply, Settled, SinkNotice, Work};
+use super::message::Message;
+use super::outbox::{Machine, Outbox, worst_problem};
 use super::settings::TellerSettings;
-use super::sink::{LedgerRow, SinkError};
-use super::wording;
+use super::sink::LedgerRow;
 pub use case::UPDATE_EVERY;
-use case::{Around, Case, Step};
+use case::{Around, Case, InFlight, Step};
 
 /// A row whose incident is not on the Board may be of one that comes late after a start.
 const ABSENT_GRACE: Duration = Duration::from_secs(300);
@@ -50,14 +50,15 @@ pub struct Teller {
     /// What the ledger has of incidents that were not on the Board in this run.
     stored: BTreeMap<IncidentId, LedgerRow>,
     started: Moment,
-    under_way: UnderWay<Route>,
-    outbox: Outbox<Errand>,
+    outbox: Outbox<Arc<Message>, MessageRoute>,
 }
 
 /// Whose action it is.
 #[derive(Debug)]
-enum Route {
+pub enum MessageRoute {
+    /// An incident's.
     Case(IncidentId),
+    /// A row's whose incident is not on the Board.
     Stored,
 }
 
@@ -72,73 +73,7 @@ impl Teller {
             }
         }
         let outbox = Outbox::new(settings.sink.id().clone());
-        Self {
-            settings,
-            cases: BTreeMap::new(),
-            stored,
-            started: now.mono,
-            under_way: UnderWay::default(),
-            outbox,
-        }
-    }
-
-    /// Takes the Board in.
-    fn see(&mut self, board: &Board, now: Moment) {
-        for case in self.cases.values_mut() {
-            case.present = false;
-        }
-        for incident in &board.incidents {
-            if !self.settings.sink.sink.takes(&incident.id.vpn, incident.id.kind) {
-                continue;
-            }
-            // What is settled and open was given up, and is taken up again under the same name: another story.
-            let again = |row: &LedgerRow| row.settled && incident.state == IncidentState::Open;
-            if let Some(case) = self.cases.get_mut(&incident.id) {
-                case.present = true;
-                case.incident = Arc::clone(incident);
-                if again(&case.row) {
-                    case.begin_again();
-                }
-            } else {
-                let row = self.stored.remove(&incident.id);
-                let mut case = Case::new(&self.settings.sink, Arc::clone(incident), row, now);
-                if again(&case.row) {
-                    case.begin_again();
-                }
-                self.cases.insert(incident.id.clone(), case);
-            }
-        }
-        self.cases.retain(|_, case| case.present || case.in_flight.is_some() || case.may_have_told());
-    }
-
-    fn ended(&mut self, id: ActionId, result: Result<Reply, Failure>, now: Now) {
-        let Some(Route::Case(incident)) = self.under_way.remove(id) else { return };
-        let Some(case) = self.cases.get_mut(&incident) else { return };
-        let Some(flight) = case.in_flight.take_if(|flight| flight.id == id) else { return };
-        let act = flight.act;
-        if act == Act::Forget && result.is_ok() {
-            self.cases.remove(&incident);
-            return;
-        }
-        self.outbox.report(act, label(&result));
-        let told = case.ended(act, result, now.mono, &self.settings);
-        if let Some(told) = told {
-            let text = format!("{}: {}: {told}", wording::about(&case.incident), self.settings.sink.id());
-            self.outbox.notice(NoticeLevel::Info, (incident.vpn.clone(), incident.kind), text);
-        }
-    }
-
-    /// Asks every case what it wants.
-    fn plan(&mut self, now: Now) {
-        self.outbox.clear_wake();
-        let ids: Vec<IncidentId> = self.cases.keys().cloned().collect();
-        for id in &ids {
-            self.plan_case(id, now);
-        }
-        self.plan_stored(now);
-        self.outbox.wake_at(self.under_way.next_deadline(), "an answer is overdue");
-        let pending = self.cases.values().filter(|case| case.present && !case.is_in_line()).count();
-        self.outbox.report_pending(pending);
+        Self { settings, cases: BTreeMap::new(), stored, started: now.mono, outbox }
     }
 
     fn plan_case(&mut self, id: &IncidentId, now: Now) {
@@ -157,19 +92,14 @@ impl Teller {
         let yielded = case.row.settled;
         let step = case.advance(&around);
         if case.gave_way && !yielded && case.row.record.is_some() {
-            let text = format!(
-                "{}: {}: its end was refused and is not sent; a later incident of the same kind is open",
-                wording::about(&case.incident),
-                around.settings.sink.id()
-            );
-            self.outbox.notice(NoticeLevel::Warning, (id.vpn.clone(), id.kind), text);
+            let id = around.settings.sink.id();
+            self.outbox.notice(SinkNotice::of(&case.incident, id, NoticeCause::EndNotSent));
         }
         match step {
-            Step::Do(errand) => {
-                let act = errand.act();
-                let action = self.outbox.send(errand);
-                let until = case.launch(action, act, now.mono);
-                self.under_way.add(action, Route::Case(id.clone()), until);
+            Step::Do(work) => {
+                let act = work.act();
+                let action = self.outbox.send(work, MessageRoute::Case(id.clone()), now.mono);
+                case.in_flight = Some(InFlight { id: action, act });
             }
             Step::Wait(until) => {
                 let commit = case.ledger.until(now.mono, Act::Commit.priority()).filter(|_| case.dirty);
@@ -199,70 +129,87 @@ impl Teller {
         }
         for (incident, row) in mem::take(&mut self.stored) {
             if !row.settled && row.record.is_some() {
-                let text = format!(
-                    "{}: {}: incident {incident} is no longer known here; whether it is over was not sent: close it by hand",
-                    self.settings.sink.site,
-                    self.settings.sink.id()
-                );
-                self.outbox.notice(NoticeLevel::Warning, (incident.vpn.clone(), incident.kind), text);
+                self.outbox.notice(SinkNotice {
+                    site: Arc::clone(&self.settings.sink.site),
+                    sink: self.settings.sink.id().clone(),
+                    incident: incident.clone(),
+                    vpn_name: None,
+                    cause: NoticeCause::EndUnknown,
+                });
             }
-            let action = self.outbox.send(Errand::Forget { incident });
-            self.under_way.add(action, Route::Stored, now.mono + Act::Forget.given_up_after());
+            self.outbox.send(Work::Forget { incident }, MessageRoute::Stored, now.mono);
         }
     }
 }
 
 impl Machine for Teller {
-    type Work = Errand;
+    type Call = Arc<Message>;
+    type Route = MessageRoute;
 
-    fn handle(&mut self, event: SinkEvent, now: Now) {
-        match event {
-            SinkEvent::Board(board) => self.see(&board, now.mono),
-            SinkEvent::Ended { id, result } => self.ended(id, result, now),
+    fn see(&mut self, board: Arc<Board>, now: Now) {
+        for case in self.cases.values_mut() {
+            case.present = false;
         }
-        self.plan(now);
+        for incident in &board.incidents {
+            if !self.settings.sink.sink.takes(&incident.id.vpn, incident.id.kind) {
+                continue;
+            }
+            // What is settled and open was given up, and is taken up again under the same name: another story.
+            let again = |row: &LedgerRow| row.settled && incident.state == IncidentState::Open;
+            if let Some(case) = self.cases.get_mut(&incident.id) {
+                case.present = true;
+                case.incident = Arc::clone(incident);
+                if again(&case.row) {
+                    case.begin_again();
+                }
+            } else {
+                let row = self.stored.remove(&incident.id);
+                let mut case = Case::new(&self.settings.sink, Arc::clone(incident), row, now.mono);
+                if again(&case.row) {
+                    case.begin_again();
+                }
+                self.cases.insert(incident.id.clone(), case);
+            }
+        }
+        self.cases.retain(|_, case| case.present || case.in_flight.is_some() || case.may_have_told());
     }
 
-    fn handle_timeout(&mut self, now: Now) {
-        for id in self.under_way.overdue(now.mono) {
-            let what = "no answer".to_owned();
-            let failure = SinkError::Temporary { what, retry_after: None, source: None };
-            self.ended(id, Err(Failure::Sink(failure)), now);
+    fn ended(&mut self, route: MessageRoute, id: ActionId, result: Result<Reply, Failure>, now: Now) {
+        let MessageRoute::Case(incident) = route else { return };
+        let Some(case) = self.cases.get_mut(&incident) else { return };
+        let Some(InFlight { id: _, act }) = case.in_flight.take_if(|flight| flight.id == id) else { return };
+        if act == Act::Forget && result.is_ok() {
+            self.cases.remove(&incident);
+            return;
         }
-        self.plan(now);
+        if let Some(sent) = case.ended(act, result, now.mono, &self.settings) {
+            self.outbox.notice(SinkNotice::of(&case.incident, self.settings.sink.id(), sent));
+        }
+    }
+
+    /// Asks every case what it wants.
+    fn plan(&mut self, now: Now) {
+        let ids: Vec<IncidentId> = self.cases.keys().cloned().collect();
+        for id in &ids {
+            self.plan_case(id, now);
+        }
+        self.plan_stored(now);
+    }
+
+    fn pending(&self) -> usize {
+        self.cases.values().filter(|case| case.present && !case.is_in_line()).count()
     }
 
     fn problem(&self) -> Option<Problem> {
-        let problems = self.cases.values().flat_map(|case| {
-            let retries = [(Act::Deliver, &case.deliver), (Act::Commit, &case.ledger)];
-            retries.into_iter().filter_map(|(act, retry)| {
-                let what = retry.complaint()?;
-                let code = match act {
-                    Act::Deliver if retry.is_rejected() => Code::SinkRejects,
-                    Act::Deliver => Code::SinkUnreachable,
-                    // A ledger that is kept in memory only still sends everything.
-                    Act::Commit
-                    | Act::Find
-                    | Act::Survey
-                    | Act::Start
-                    | Act::Read
-                    | Act::Note
-                    | Act::Relate
-                    | Act::Describe
-                    | Act::Resolve
-                    | Act::Forget => Code::SinkIncomplete,
-                };
-                Some(Problem::new(code, format!("{}: {what}", act.doing())))
-            })
-        });
-        problems.max_by_key(|problem| problem.severity)
+        let cases = self.cases.values();
+        worst_problem(cases.flat_map(|case| [(Act::Deliver, &case.deliver), (Act::Commit, &case.ledger)]))
     }
 
-    fn outbox(&self) -> &Outbox<Errand> {
+    fn outbox(&self) -> &Outbox<Arc<Message>, MessageRoute> {
         &self.outbox
     }
 
-    fn outbox_mut(&mut self) -> &mut Outbox<Errand> {
+    fn outbox_mut(&mut self) -> &mut Outbox<Arc<Message>, MessageRoute> {
         &mut self.outbox
     }
 }

@@ -144,11 +144,6 @@ pub fn duplicate_summary(incident: &Incident, older: &str) -> String {
     format!("[{}] {}: a duplicate of {older}, which stays open.", incident.site, connection(incident))
 }
 
-/// The beginning of every line that is about an incident: the site and the connection by name.
-pub(super) fn about(incident: &Incident) -> String {
-    format!("{}: {}: {}", incident.site, connection(incident), kind_words(incident.id.kind))
-}
-
 /// A tunnel as an incident leaves it: as it was at the opening, with every later change of the timeline.
 pub(super) struct Tunnel {
     pub(super) id: TunnelId,

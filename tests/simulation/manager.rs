@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bothends::domain::time::Moment;
-use bothends::incident::action::{Reply, Work};
+use bothends::incident::action::{RecordCall, Reply};
 use bothends::incident::sink::{Origin, Record, RecordId, RecordStatus, Scope, SinkError, StartRequest};
 
 use super::schedule::{KnownToken, Switches};
@@ -74,16 +74,16 @@ impl Manager {
     }
 
     /// Executes a gateway's call.
-    pub fn execute(&mut self, work: &Work, gateway: usize, at: Moment) -> Result<Reply, SinkError> {
-        match work {
-            Work::Find { search } => {
+    pub fn execute(&mut self, call: &RecordCall, gateway: usize, at: Moment) -> Result<Reply, SinkError> {
+        match call {
+            RecordCall::Find { search } => {
                 let of = |scope: &Scope| {
                     let listed = self.list(scope, at).into_iter();
                     listed.map(|record| (scope.clone(), record)).collect::<Vec<_>>()
                 };
                 Ok(Reply::Found(search.scopes.iter().flat_map(of).collect()))
             }
-            Work::Survey { scopes } => {
+            RecordCall::Survey { scopes } => {
                 let open = |scope: &Scope| {
                     let listed = self.list(scope, at).into_iter();
                     let open = listed.filter(|record| record.status == RecordStatus::Open);
@@ -91,11 +91,11 @@ impl Manager {
                 };
                 Ok(Reply::Surveyed(scopes.iter().flat_map(open).collect()))
             }
-            Work::Start { request } => self.start(request, at).map(Reply::Started),
-            Work::Read { record } => {
+            RecordCall::Start { request } => self.start(request, at).map(Reply::Started),
+            RecordCall::Read { record } => {
                 self.stored(record)?.record(at).map(Reply::Read).ok_or(SinkError::NotFound)
             }
-            Work::Note { record, note } => {
+            RecordCall::Note { record, note } => {
                 self.stored(record)?;
                 if self.spent.insert(note.client_token.clone()) {
                     let text = note.text.clone();
@@ -103,17 +103,15 @@ impl Manager {
                 }
                 Ok(Reply::Done)
             }
-            Work::Relate { record, other: _, title: _ } | Work::Describe { record, description: _ } => {
-                self.stored(record).map(|_| Reply::Done)
-            }
-            Work::Resolve { record, summary: _, client_token } => {
+            RecordCall::Relate { record, other: _, title: _ }
+            | RecordCall::Describe { record, description: _ } => self.stored(record).map(|_| Reply::Done),
+            RecordCall::Resolve { record, summary: _, client_token } => {
                 self.stored(record)?;
                 if self.spent.insert(client_token.clone()) {
                     self.stored(record)?.closed.get_or_insert((at, Closer::Gateway(gateway)));
                 }
                 Ok(Reply::Done)
             }
-            Work::Commit { .. } | Work::Forget { .. } => unreachable!("these go to the ledger"),
         }
     }
 

@@ -6,10 +6,10 @@
 
 use crate::domain::time::Moment;
 
-use super::super::action::{Act, Work};
+use super::super::action::{Act, RecordCall, Work};
 use super::super::sink::{Record, RecordId};
 use super::super::token;
-use super::case::{Aim, Around, Case, NOTE_CHECK, REST, Standing, Step, wait};
+use super::case::{Aim, Around, Case, NOTE_CHECK, REST, Standing, Step, call, wait};
 
 impl Case {
     /// What is to be done next.
@@ -25,7 +25,7 @@ impl Case {
     fn step(&mut self, around: &Around<'_>) -> Option<Step> {
         let now = around.now.mono;
         if self.dirty && self.held(Act::Commit, now).is_none() {
-            return Some(Step::Do(Aim::Commit, Box::new(Work::Commit { row: self.row.clone() })));
+            return Some(Step::Do(Aim::Commit, Box::new(Work::Commit { row: Box::new(self.row.clone()) })));
         }
         if !self.present {
             return Some(self.absent(now));
@@ -65,9 +65,7 @@ impl Case {
     pub(super) fn read_own(&self, record: RecordId, now: Moment) -> Step {
         match self.held(Act::Read, now) {
             Some(until) => wait(until, "read again"),
-            None => {
-                Step::Do(Aim::ReadOwn { worsened: self.incident.worsened }, Box::new(Work::Read { record }))
-            }
+            None => call(Aim::ReadOwn { worsened: self.incident.worsened }, RecordCall::Read { record }),
         }
     }
 
@@ -79,7 +77,7 @@ impl Case {
         }
         Some(match self.held(Act::Read, now) {
             Some(until) => wait(until, "read again"),
-            None => Step::Do(Aim::ReadOther(other.clone()), Box::new(Work::Read { record: other.clone() })),
+            None => call(Aim::ReadOther(other.clone()), RecordCall::Read { record: other.clone() }),
         })
     }
 
@@ -90,6 +88,6 @@ impl Case {
         // A record that was closed as a duplicate and opened again by a person is closed with another token at the end.
         let why = if matches!(aim, Aim::ResolveDuplicate { .. }) { "duplicate" } else { "over" };
         let client_token = token::resolve(&record, &around.settings.site, &self.incident.id, why);
-        Step::Do(aim, Box::new(Work::Resolve { record, summary, client_token }))
+        call(aim, RecordCall::Resolve { record, summary, client_token })
     }
 }

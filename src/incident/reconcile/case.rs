@@ -9,7 +9,7 @@ use crate::domain::story::worsened_since;
 use crate::domain::time::{Moment, Now, Stamp};
 
 use super::super::account::Account;
-use super::super::action::{Act, ActionId, Work};
+use super::super::action::{Act, ActionId, RecordCall, Work};
 use super::super::backoff::Retry;
 use super::super::lookup::KnownRecords;
 use super::super::settings::SinkRules;
@@ -106,7 +106,6 @@ pub(super) struct Described {
 pub(super) struct InFlight {
     pub(super) id: ActionId,
     pub(super) aim: Aim,
-    pub(super) act: Act,
     pub(super) asked: Moment,
 }
 
@@ -140,11 +139,27 @@ pub(super) enum Aim {
     Forget,
 }
 
+impl Aim {
+    /// Which way it is.
+    pub(super) const fn act(&self) -> Act {
+        match self {
+            Self::Commit => Act::Commit,
+            Self::Start => Act::Start,
+            Self::ReadOwn { .. } | Self::ReadOther(_) => Act::Read,
+            Self::Note { .. } => Act::Note,
+            Self::Relate => Act::Relate,
+            Self::Describe(_) => Act::Describe,
+            Self::ResolveOwn | Self::ResolveDuplicate { .. } | Self::ResolveLeftover(_) => Act::Resolve,
+            Self::Forget => Act::Forget,
+        }
+    }
+}
+
 /// What a case wants.
 #[derive(Debug)]
 pub(super) enum Step {
     /// To do this.
-    Do(Aim, Box<Work>),
+    Do(Aim, Box<Work<RecordCall>>),
     /// To be asked again at the latest at that moment, and when a look-up asked at this moment or later is there.
     Wait { until: Option<(Moment, &'static str)>, look_up: Option<Moment> },
     /// To say that it is settled.
@@ -153,6 +168,11 @@ pub(super) enum Step {
 
 /// Nothing to do until something happens.
 pub(super) const REST: Step = Step::Wait { until: None, look_up: None };
+
+/// To call the sink.
+pub(super) fn call(aim: Aim, call: RecordCall) -> Step {
+    Step::Do(aim, Box::new(Work::Call(call)))
+}
 
 pub(super) fn wait(until: Moment, why: &'static str) -> Step {
     Step::Wait { until: Some((until, why)), look_up: None }
@@ -215,19 +235,7 @@ impl Case {
         let row = rows.pop();
         let past: Vec<RecordId> = rows.into_iter().filter_map(|row| row.record).collect();
         let stored = row.is_some();
-        let row = row.unwrap_or_else(|| LedgerRow {
-            sink: settings.id().clone(),
-            destination: Some(settings.sink.destination.clone()),
-            incident: incident.id.clone(),
-            generation: 0,
-            start: None,
-            record: None,
-            told: 0,
-            closed_by_person_at: None,
-            related: false,
-            linked: false,
-            settled: false,
-        });
+        let row = row.unwrap_or_else(|| LedgerRow::new(&settings.sink, incident.id.clone()));
         let standing = if row.closed_by_person_at.is_some() { Standing::Closed } else { Standing::Unread };
         Self {
             open_at: incident.worsened.saturating_sub(worsened_since(&incident, row.told)),
@@ -424,12 +432,11 @@ impl Case {
         self.look_again(now);
     }
 
-    /// An action is on its way. Returns when it is given up.
-    pub(super) fn launch(&mut self, id: ActionId, aim: Aim, act: Act, now: Now) -> Moment {
+    /// An action is on its way.
+    pub(super) fn launch(&mut self, id: ActionId, aim: Aim, now: Now) {
         if aim == Aim::Start {
             self.attempted.get_or_insert(now);
         }
-        self.in_flight = Some(InFlight { id, aim, act, asked: now.mono });
-        now.mono + act.given_up_after()
+        self.in_flight = Some(InFlight { id, aim, asked: now.mono });
     }
 }

@@ -4,12 +4,10 @@ use std::time::Duration;
 
 use crate::domain::time::{Moment, Now};
 
-use super::super::action::{Act, Failure, NoticeLevel, Reply, Work};
+use super::super::action::{Act, Failure, NoticeCause, Reply, SinkNotice};
 use super::super::lookup::{KnownRecords, LIST_LAG};
-use super::super::outbox::Outbox;
 use super::super::settings::SinkRules;
 use super::super::sink::{Origin, Record, RecordId, RecordStatus, SinkError};
-use super::super::wording;
 use super::case::{Aim, Case, InFlight, Standing};
 
 /// A record that was just started need not be readable at once; a record that is missing for longer than the sink's
@@ -22,7 +20,7 @@ pub(super) struct Hearing<'a> {
     pub(super) now: Now,
     pub(super) settings: &'a SinkRules,
     pub(super) place: &'a mut KnownRecords,
-    pub(super) outbox: &'a mut Outbox<Work>,
+    pub(super) notices: Vec<SinkNotice>,
 }
 
 impl Case {
@@ -36,7 +34,8 @@ impl Case {
         use Failure::Sink;
         use SinkError::{NotFound, TokenKnown};
 
-        let InFlight { id: _, aim, act, asked } = flight;
+        let InFlight { id: _, aim, asked } = flight;
+        let act = aim.act();
         let now = hearing.now.mono;
         match (aim, result) {
             (Aim::Commit, Ok(Reply::Done)) => self.dirty = false,
@@ -78,12 +77,13 @@ impl Case {
             (Aim::Describe(_), Err(Sink(NotFound))) => self.standing = Standing::Unread,
             (Aim::ResolveOwn, Ok(Reply::Done) | Err(Sink(NotFound))) => {
                 self.closed_own(now, hearing.place);
-                self.tell(hearing, NoticeLevel::Info, "closed its record".to_owned());
+                self.notice(hearing, NoticeCause::Closed);
             }
             (Aim::ResolveDuplicate { younger, oldest }, Ok(Reply::Done) | Err(Sink(NotFound))) => {
                 hearing.place.closed(&younger, &self.incident.id, now);
                 self.other_open = None;
-                self.tell(hearing, NoticeLevel::Info, format!("closed {younger}, a duplicate of {oldest}"));
+                let (closed, kept) = (younger.clone(), oldest.clone());
+                self.notice(hearing, NoticeCause::ClosedDuplicate { younger: closed, oldest: kept });
                 if self.row.record.as_ref() == Some(&younger) {
                     self.past.insert(younger);
                     self.adopt(oldest, Standing::Unread);
@@ -92,7 +92,7 @@ impl Case {
             (Aim::ResolveLeftover(record), Ok(Reply::Done) | Err(Sink(NotFound))) => {
                 hearing.place.closed(&record, &self.incident.id, now);
                 self.other_open = None;
-                self.tell(hearing, NoticeLevel::Info, format!("closed {record}, which was left open"));
+                self.notice(hearing, NoticeCause::ClosedLeftover(record));
             }
             (Aim::ResolveOwn, Err(Sink(TokenKnown))) => {
                 // A closing that the sink has seen before: read what became of it.
@@ -128,7 +128,7 @@ impl Case {
     }
 
     fn started(&mut self, record: RecordId, hearing: &mut Hearing<'_>) {
-        self.tell(hearing, NoticeLevel::Info, format!("created record {record}"));
+        self.notice(hearing, NoticeCause::Created(record.clone()));
         self.row.record = Some(record);
         self.standing = Standing::Unread;
         self.dirty = true;
@@ -143,8 +143,7 @@ impl Case {
                 hearing.place.read(record.clone(), Some(&self.incident.id), now.mono);
                 if self.standing == Standing::Unread {
                     if self.row.start.is_some() && self.is_somebody_elses(&record) {
-                        let text = format!("record {} was already open and is used", record.id);
-                        self.tell(hearing, NoticeLevel::Info, text);
+                        self.notice(hearing, NoticeCause::Adopted(record.id.clone()));
                         self.adopt(record.id, Standing::Unread);
                     }
                     self.duplicates_due = Some(now.mono + LIST_LAG);
@@ -169,11 +168,7 @@ impl Case {
                     self.look_again(now.mono);
                 } else if self.standing != Standing::Closed {
                     if self.is_open() {
-                        let text = format!(
-                            "record {} was closed by somebody else; it stays closed until the incident worsens",
-                            record.id
-                        );
-                        self.tell(hearing, NoticeLevel::Info, text);
+                        self.notice(hearing, NoticeCause::ClosedElsewhere(record.id));
                     }
                     self.count_as_closed();
                 }
@@ -206,8 +201,7 @@ impl Case {
         }
         if let Some(record) = self.row.record.clone() {
             hearing.place.gone(&record);
-            let text = format!("record {record} no longer exists; it counts as closed");
-            self.tell(hearing, NoticeLevel::Warning, text);
+            self.notice(hearing, NoticeCause::Gone(record));
         }
         self.count_as_closed();
     }
@@ -219,9 +213,7 @@ impl Case {
         self.standing = Standing::Closed;
     }
 
-    fn tell(&self, hearing: &mut Hearing<'_>, level: NoticeLevel, text: String) {
-        let about = (self.incident.id.vpn.clone(), self.incident.id.kind);
-        let text = format!("{}: {}: {text}", wording::about(&self.incident), hearing.settings.id());
-        hearing.outbox.notice(level, about, text);
+    fn notice(&self, hearing: &mut Hearing<'_>, cause: NoticeCause) {
+        hearing.notices.push(SinkNotice::of(&self.incident, hearing.settings.id(), cause));
     }
 }

@@ -6,9 +6,8 @@ use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 
-use super::super::action::Work;
+use super::super::action::{NoticeCause, Work};
 use super::super::sink::{Origin, RecordStatus};
-use super::WITHOUT_A_LIST;
 use super::world::*;
 use crate::domain::names::{End, Kind};
 use crate::domain::time::Stamp;
@@ -213,8 +212,11 @@ fn play(schedule: &Schedule) -> (World, Truth) {
 fn check(schedule: &Schedule, world: &World, truth: &Truth) -> Result<(), TestCaseError> {
     // A sink that makes two records of one token, and an alarm of its own, make duplicates: these are closed later.
     // So does a page that could wait for a list no longer.
-    let blind =
-        world.daemons.iter().flat_map(|daemon| &daemon.said).any(|said| said.contains(WITHOUT_A_LIST));
+    let blind = world
+        .daemons
+        .iter()
+        .flat_map(|daemon| &daemon.said)
+        .any(|said| said.cause == NoticeCause::CreatedWithoutList);
     let strict = !blind && !truth.alarm && schedule.switches.known_token != KnownToken::NewRecord;
     let records = &world.vendor.records;
     // The alarm's own record beside ours is left to people while it lasts: somebody may be working in it.

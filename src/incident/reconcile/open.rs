@@ -6,10 +6,10 @@ use crate::domain::board::{Incident, IncidentState};
 use crate::domain::time::{Moment, Stamp};
 
 use super::super::account::Account;
-use super::super::action::{Act, Work};
+use super::super::action::{Act, RecordCall};
 use super::super::sink::{Description, Note, Origin, RecordId, RecordStatus};
 use super::super::{token, wording};
-use super::case::{Aim, Around, Case, Described, NOTE_CHECK, Step, wait};
+use super::case::{Aim, Around, Case, Described, NOTE_CHECK, Step, call, wait};
 
 /// How often an open record is read, to see whether a person has closed it, and how often a closed incident's scope is
 /// searched for a record that somebody has opened since.
@@ -60,7 +60,7 @@ impl Case {
             match self.held(Act::Relate, now) {
                 None => {
                     let (record, other, title) = (record.clone(), other.clone(), title.clone());
-                    return Some(Step::Do(Aim::Relate, Box::new(Work::Relate { record, other, title })));
+                    return Some(call(Aim::Relate, RecordCall::Relate { record, other, title }));
                 }
                 Some(until) => retry = Some(retry.map_or(until, |retry| until.min(retry))),
             }
@@ -135,10 +135,7 @@ impl Case {
         };
         let links = if self.row.linked { Vec::new() } else { account.every_link() };
         let description = Box::new(Description { account, links, client_token });
-        Step::Do(
-            Aim::Describe(Box::new(described)),
-            Box::new(Work::Describe { record: record.clone(), description }),
-        )
+        call(Aim::Describe(Box::new(described)), RecordCall::Describe { record: record.clone(), description })
     }
 
     /// What the record says when it is closed.
@@ -166,7 +163,7 @@ impl Case {
         if self.row.told == 0 {
             self.witness_upto = Some(told);
         }
-        Step::Do(Aim::Note { told }, Box::new(Work::Note { record: record.clone(), note }))
+        call(Aim::Note { told }, RecordCall::Note { record: record.clone(), note })
     }
 
     /// A start can be one too many: the alarm's or a twin's record was not in the list yet, and the token did not make

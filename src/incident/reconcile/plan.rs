@@ -2,25 +2,23 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::mem;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::domain::board::IncidentId;
 use crate::domain::names::{Kind, VpnId};
 use crate::domain::time::{Moment, Now};
 
-use super::super::action::{Act, NoticeLevel, Settled, Work};
+use super::super::action::{Act, NoticeCause, RecordCall, Settled, SinkNotice, Work};
 use super::super::lookup::Wanted;
 use super::super::sink::{RecordId, Search};
 use super::super::wording;
 use super::case::{Aim, Around, Case, InFlight, Newer, Older, Standing, Step};
-use super::{Reconciler, Route, complain};
+use super::{Reconciler, RecordRoute, notice_once};
 
 /// A row whose incident is not on the Board may be of one that the core takes up late after a start: it is let be for
 /// this long before it is forgotten (if settled) or complained of.
 const ABSENT_GRACE: Duration = Duration::from_secs(300);
-
-/// How a page that could wait for a list no longer is told: two records can then stand for a while.
-pub const WITHOUT_A_LIST: &str = "created without checking for an existing record";
 
 /// Look-ups follow each other at this distance at least, so that connections that go down within a second or two share them …
 const LOOK_UPS_APART: Duration = Duration::from_secs(5);
@@ -29,8 +27,7 @@ const PAGES_LOOK_UPS_APART: Duration = Duration::from_secs(1);
 
 impl Reconciler {
     /// Asks every case what it wants, and every place whether a look-up is due.
-    pub(super) fn plan(&mut self, now: Now) {
-        self.outbox.clear_wake();
+    pub(super) fn plan_all(&mut self, now: Now) {
         let mut wanted: BTreeMap<(VpnId, Kind), Wanted> = BTreeMap::new();
         let ids: Vec<IncidentId> = self.cases.keys().cloned().collect();
         for id in &ids {
@@ -39,9 +36,6 @@ impl Reconciler {
         self.plan_look_ups(now, &wanted);
         self.plan_stored(now);
         self.plan_survey(now);
-        self.outbox.wake_at(self.under_way.next_deadline(), "an answer is overdue");
-        let pending = self.cases.values().filter(|case| case.present && !case.is_in_line()).count();
-        self.outbox.report_pending(pending);
     }
 
     fn plan_case(&mut self, id: &IncidentId, now: Now, wanted: &mut BTreeMap<(VpnId, Kind), Wanted>) {
@@ -71,18 +65,12 @@ impl Reconciler {
         match step {
             Step::Do(aim, work) => {
                 if aim == Aim::Start && case.blind {
-                    let text = format!(
-                        "{}: {}: {WITHOUT_A_LIST}, because listing the records fails. If there is one, this one is closed as its \
-                         duplicate",
-                        wording::about(&case.incident),
-                        self.settings.id()
-                    );
-                    complain(&mut self.complaints, &mut self.outbox, id, NoticeLevel::Warning, text);
+                    let cause = NoticeCause::CreatedWithoutList;
+                    let notice = SinkNotice::of(&case.incident, self.settings.id(), cause);
+                    notice_once(&mut self.noticed, &mut self.outbox, notice);
                 }
-                let act = work.act();
-                let action = self.outbox.send(*work);
-                let until = case.launch(action, aim, act, now);
-                self.under_way.add(action, Route::Case(id.clone()), until);
+                let action = self.outbox.send(*work, RecordRoute::Case(id.clone()), now.mono);
+                case.launch(action, aim, now);
             }
             Step::Wait { until, look_up } => {
                 if let Some((until, why)) = until {
@@ -111,7 +99,7 @@ impl Reconciler {
         };
         let older =
             siblings().filter(|case| case.incident.id.opened < id.opened && !case.row.settled).map(|case| {
-                let busy = |flight: &InFlight| matches!(flight.act, Act::Start | Act::Resolve);
+                let busy = |flight: &InFlight| matches!(flight.aim.act(), Act::Start | Act::Resolve);
                 let known = case.row.start.is_some() || case.row.record.is_some();
                 let stuck =
                     [Act::Start, Act::Read, Act::Resolve].into_iter().any(|act| case.is_rejected(act));
@@ -195,7 +183,7 @@ impl Reconciler {
         self.looked_up = Some(now.mono);
         self.outbox.wake_at(overtaken, "a list is overdue");
         let search = Search { scopes, page };
-        self.send(Work::Find { search }, Route::Places { of, asked: now.mono }, now);
+        self.send(RecordCall::Find { search }, RecordRoute::Places { of, asked: now.mono }, now);
     }
 
     /// Rows of incidents that have not come back on the Board since the start.
@@ -210,23 +198,24 @@ impl Reconciler {
         }
         for (incident, rows) in mem::take(&mut self.stored) {
             if rows.last().is_some_and(|row| row.settled) {
-                self.send(Work::Forget { incident }, Route::Stored, now);
+                self.outbox.send(Work::Forget { incident }, RecordRoute::Stored, now.mono);
                 continue;
             }
             let record = rows.last().and_then(|row| row.record.as_ref());
             let goes_on = |case: &Case| case.present && case.row.record.as_ref() == record;
             if record.is_some() && self.cases.values().any(goes_on) {
                 // It was found open, and taken up.
-                self.send(Work::Forget { incident }, Route::Stored, now);
+                self.outbox.send(Work::Forget { incident }, RecordRoute::Stored, now.mono);
                 continue;
             }
-            let record = record.map_or("(not known)", |record| &record.0);
-            let text = format!(
-                "{}: {}: incident {incident} is no longer known here; its record {record} stays open: close it by hand",
-                self.settings.site,
-                self.settings.id()
-            );
-            complain(&mut self.complaints, &mut self.outbox, &incident, NoticeLevel::Warning, text);
+            let notice = SinkNotice {
+                site: Arc::clone(&self.settings.site),
+                sink: self.settings.id().clone(),
+                vpn_name: None,
+                cause: NoticeCause::LeftOpen(record.cloned()),
+                incident,
+            };
+            notice_once(&mut self.noticed, &mut self.outbox, notice);
         }
     }
 }

@@ -7,13 +7,13 @@ use crate::domain::time::{Moment, Stamp};
 use crate::domain::verdict::Assessment;
 
 use super::super::account::Account;
-use super::super::action::{Act, Work};
+use super::super::action::{Act, RecordCall};
 use super::super::backoff;
 use super::super::lookup::{GOOD_FOR, KnownRecords, LIST_LAG};
 use super::super::raw_data::raw_data;
 use super::super::sink::{DESCRIPTION_MAX, Record, RecordId, RecordStatus, Scope, StartRequest};
 use super::super::{token, wording};
-use super::case::{Aim, Around, Case, Newer, Older, REST, Standing, Step, look_up, wait};
+use super::case::{Aim, Around, Case, Newer, Older, REST, Standing, Step, call, look_up, wait};
 use super::found::WHEN_FOUND;
 
 /// How long an open incident waits for the record of the one before it to be closed. After that it goes on in that record:
@@ -144,9 +144,7 @@ impl Case {
                 self.dirty = true;
                 None
             }
-            (Some(request), None) => {
-                Some(Step::Do(Aim::Start, Box::new(Work::Start { request: request.clone() })))
-            }
+            (Some(request), None) => Some(call(Aim::Start, RecordCall::Start { request: request.clone() })),
             (Some(_), Some(_)) if now < self.look_after => Some(look_up(self.look_after)),
             (Some(request), Some((since, _)))
                 if request.client_token != token && now.since(since) >= LIST_LAG =>

@@ -11,10 +11,10 @@ use std::time::Duration;
 use crate::domain::names::{Kind, VpnId};
 use crate::domain::time::{Moment, Now};
 
-use super::super::action::{Act, Failure, Found, Reply, Work};
+use super::super::action::{Act, Failure, Found, RecordCall, Reply};
 use super::super::sink::{Record, RecordId, RecordStatus, Scope, SinkError};
 use super::super::token;
-use super::{Reconciler, Route};
+use super::{Reconciler, RecordRoute};
 
 /// At most this long a record stays open without anybody to close it, beyond what its incident needs to be resolved: as long
 /// as the shortest `resolve_after` by default. One list serves for all connections, so that it costs one call each time,
@@ -29,7 +29,11 @@ impl Reconciler {
         {
             if !self.is_accounted_for(&at) {
                 self.survey.reading = true;
-                self.send(Work::Read { record: record.clone() }, Route::Unclaimed { at, record }, now);
+                self.send(
+                    RecordCall::Read { record: record.clone() },
+                    RecordRoute::Unclaimed { at, record },
+                    now,
+                );
             }
         }
         if self.survey.listing || self.survey.reading {
@@ -48,7 +52,7 @@ impl Reconciler {
         }
         self.survey.listing = true;
         self.survey.last = Some(now.mono);
-        self.send(Work::Survey { scopes }, Route::Survey { asked: now.mono }, now);
+        self.send(RecordCall::Survey { scopes }, RecordRoute::Survey { asked: now.mono }, now);
     }
 
     /// A list has come, or not.

@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use super::super::action::{Act, Work};
+use super::super::action::{Act, NoticeCause, RecordCall, Work};
 use super::super::sink::{Origin, RecordId, SinkError};
-use super::WITHOUT_A_LIST;
 use super::world::*;
 use crate::domain::board::TimelineChange;
 use crate::domain::names::{End, Kind};
@@ -79,7 +78,7 @@ fn the_whole_request_is_committed_before_the_call_and_a_retry_sends_the_same_byt
         .iter()
         .find_map(|(_, _, work)| if let Work::Commit { row } = work { row.start.clone() } else { None });
     let sent = world.log.iter().filter_map(|(_, _, work)| {
-        if let Work::Start { request } = work { Some(request.clone()) } else { None }
+        if let Work::Call(RecordCall::Start { request }) = work { Some(request.clone()) } else { None }
     });
     let sent: Vec<_> = sent.collect();
     assert_eq!(sent.len(), 3);
@@ -132,7 +131,10 @@ fn a_page_goes_out_within_half_a_minute_though_the_records_cannot_be_listed() {
         world.open(0, Kind::Outage);
         world.pass(secs(30));
         assert_eq!(world.vendor.open().len(), 1, "{what}");
-        assert!(world.daemons[0].said.iter().any(|said| said.contains(WITHOUT_A_LIST)), "{what}");
+        assert!(
+            world.daemons[0].said.iter().any(|said| said.cause == NoticeCause::CreatedWithoutList),
+            "{what}"
+        );
         world.scripted.clear();
         world.tell(0, over());
         world.pass(secs(900));
@@ -297,7 +299,7 @@ fn a_deleted_record_is_taken_as_closed_and_not_replaced() {
     world.pass(secs(600));
     assert_eq!(count(&world, Act::Start), 1);
     assert_eq!(world.daemons[0].pending, 0);
-    assert!(world.daemons[0].said.iter().any(|said| said.contains("no longer exists")));
+    assert!(world.daemons[0].said.iter().any(|said| matches!(said.cause, NoticeCause::Gone(_))));
 }
 
 #[test]
@@ -366,7 +368,8 @@ fn absence_from_the_board_resolves_nothing_and_is_complained_of_once() {
     world.pass(secs(3600));
     assert_eq!(world.vendor.open().len(), 1);
     assert_eq!(world.daemons[0].ledger.len(), 1);
-    let complaints = world.daemons[0].said.iter().filter(|said| said.contains("longer known here")).count();
+    let complaints =
+        world.daemons[0].said.iter().filter(|said| matches!(said.cause, NoticeCause::LeftOpen(_))).count();
     assert_eq!(complaints, 2, "once in each run");
 }
 

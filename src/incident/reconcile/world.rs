@@ -9,7 +9,9 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::super::action::{Act, Action, ActionId, Failure, Found, Reply, SinkEvent, SinkReport, Work};
+use super::super::action::{
+    Act, Action, ActionId, Failure, Found, RecordCall, Reply, SinkEvent, SinkNotice, SinkReport, Work,
+};
 use super::super::settings::{SinkRules, VpnSettings};
 use super::super::sink::{LedgerError, LedgerRow, RecordId, SinkError};
 use super::Reconciler;
@@ -106,7 +108,7 @@ pub(super) struct Daemon {
     pub(super) settled: Vec<(IncidentId, Option<RecordId>)>,
     pub(super) settled_as_found: Vec<(IncidentId, Option<RecordId>)>,
     pub(super) pending: usize,
-    pub(super) said: Vec<String>,
+    pub(super) said: Vec<SinkNotice>,
     pub(super) away_until: Stamp,
     /// It crashes when so many more of its actions have been executed.
     pub(super) fuse: Option<u32>,
@@ -114,8 +116,20 @@ pub(super) struct Daemon {
 }
 
 enum Due {
-    Execute { daemon: usize, life: u32, id: ActionId, work: Box<Work>, reach: bool, answer: Answer },
-    Answer { daemon: usize, life: u32, id: ActionId, result: Result<Reply, Failure> },
+    Execute {
+        daemon: usize,
+        life: u32,
+        id: ActionId,
+        work: Box<Work<RecordCall>>,
+        reach: bool,
+        answer: Answer,
+    },
+    Answer {
+        daemon: usize,
+        life: u32,
+        id: ActionId,
+        result: Result<Reply, Failure>,
+    },
     Do(Box<dyn FnOnce(&mut World)>),
 }
 
@@ -135,7 +149,7 @@ pub(super) struct World {
     /// What to answer to the next actions of a kind, without executing them.
     pub(super) scripted: BTreeMap<Act, VecDeque<SinkError>>,
     /// Every action that has arrived: when, from which site, what.
-    pub(super) log: Vec<(Stamp, &'static str, Work)>,
+    pub(super) log: Vec<(Stamp, &'static str, Work<RecordCall>)>,
     pub(super) dice: Dice,
     /// Whether the cores take up what is found.
     pub(super) takes_up: bool,
@@ -353,7 +367,7 @@ impl World {
                 SinkReport::Request { .. } => {}
             }
         }
-        daemon.said.extend(daemon.machine.poll_notices().into_iter().map(|notice| notice.text));
+        daemon.said.extend(daemon.machine.poll_notices());
         let mut left = false;
         while let Some(settled) = daemon.machine.poll_settled() {
             let case = &daemon.machine.cases[&settled.incident];
@@ -374,7 +388,7 @@ impl World {
     }
 
     /// An action leaves; the line decides what becomes of it.
-    fn carry(&mut self, index: usize, action: Action) {
+    fn carry(&mut self, index: usize, action: Action<RecordCall>) {
         let Action { id, work } = action;
         let request = work.act().is_request();
         let Faults { refused, lost, silent, twice, ledger } = self.faults;
@@ -429,7 +443,7 @@ impl World {
         }
     }
 
-    fn execute(&mut self, index: usize, work: Work, reach: bool) -> Result<Reply, Failure> {
+    fn execute(&mut self, index: usize, work: Work<RecordCall>, reach: bool) -> Result<Reply, Failure> {
         let site = self.daemons[index].site;
         let scripted = self.scripted.get(&work.act()).is_some_and(|errors| !errors.is_empty());
         if scripted || reach {
@@ -448,23 +462,14 @@ impl World {
         let daemon = &mut self.daemons[index];
         match work {
             Work::Commit { row } => {
-                daemon.ledger.insert((row.incident.clone(), row.generation), row);
+                daemon.ledger.insert((row.incident.clone(), row.generation), *row);
                 Ok(Reply::Done)
             }
             Work::Forget { incident } => {
                 daemon.ledger.retain(|(known, _), _| *known != incident);
                 Ok(Reply::Done)
             }
-            work @ (Work::Find { .. }
-            | Work::Survey { .. }
-            | Work::Start { .. }
-            | Work::Read { .. }
-            | Work::Note { .. }
-            | Work::Relate { .. }
-            | Work::Describe { .. }
-            | Work::Resolve { .. }) => {
-                self.vendor.execute(work, self.now.wall, daemon.site).map_err(Failure::Sink)
-            }
+            Work::Call(call) => self.vendor.execute(call, self.now.wall, daemon.site).map_err(Failure::Sink),
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::domain::story::worsened_since;
 use crate::domain::time::{Moment, Now, Stamp};
 use crate::domain::verdict::Assessment;
 
-use super::super::action::{Act, ActionId, Errand, Failure, Priority, Reply};
+use super::super::action::{Act, ActionId, Failure, NoticeCause, Priority, Reply, Work};
 use super::super::backoff::Retry;
 use super::super::message::{Change, Message, Occasion, compose};
 use super::super::settings::{SinkRules, TellerSettings};
@@ -70,7 +70,7 @@ pub(super) struct Around<'a> {
 /// What a case wants.
 #[derive(Debug)]
 pub(super) enum Step {
-    Do(Errand),
+    Do(Work<Arc<Message>>),
     Wait(Option<(Moment, &'static str)>),
     Settled,
 }
@@ -85,19 +85,7 @@ impl Case {
     ) -> Self {
         // What an earlier run has sent may have been sent just before its end.
         let last_update = row.as_ref().is_some_and(|row| row.record.is_some()).then_some(now);
-        let row = row.unwrap_or_else(|| LedgerRow {
-            sink: settings.id().clone(),
-            destination: Some(settings.sink.destination.clone()),
-            incident: incident.id.clone(),
-            generation: 0,
-            start: None,
-            record: None,
-            told: 0,
-            closed_by_person_at: None,
-            related: false,
-            linked: false,
-            settled: false,
-        });
+        let row = row.unwrap_or_else(|| LedgerRow::new(&settings.sink, incident.id.clone()));
         Self {
             worsened: incident.worsened.saturating_sub(worsened_since(&incident, row.told)),
             incident,
@@ -151,7 +139,7 @@ impl Case {
         self.drop_what_is_stale();
         loop {
             if self.dirty && self.ledger.until(now, Act::Commit.priority()).is_none() {
-                return Step::Do(Errand::Commit { row: Box::new(self.row.clone()) });
+                return Step::Do(Work::Commit { row: Box::new(self.row.clone()) });
             }
             if !self.present {
                 return self.absent(now);
@@ -168,7 +156,7 @@ impl Case {
             if let Some(message) = &self.outgoing {
                 return match self.deliver.until(now, priority(message.change)) {
                     Some(until) => Step::Wait(Some((until, "deliver again"))),
-                    None => Step::Do(Errand::Deliver { message: Arc::clone(message) }),
+                    None => Step::Do(Work::Call(Arc::clone(message))),
                 };
             }
             match self.next(around) {
@@ -204,7 +192,7 @@ impl Case {
     fn absent(&self, now: Moment) -> Step {
         match self.ledger.until(now, Act::Forget.priority()) {
             Some(until) => Step::Wait(Some((until, "forget again"))),
-            None => Step::Do(Errand::Forget { incident: self.incident.id.clone() }),
+            None => Step::Do(Work::Forget { incident: self.incident.id.clone() }),
         }
     }
 
@@ -281,12 +269,6 @@ impl Case {
         Next::Wait(update.into_iter().chain(repeat.map(|due| (due, "repeat"))).min())
     }
 
-    /// An action is on its way. Returns when it is given up.
-    pub(super) fn launch(&mut self, id: ActionId, act: Act, now: Moment) -> Moment {
-        self.in_flight = Some(InFlight { id, act });
-        now + act.given_up_after()
-    }
-
     /// An action has ended; what people should hear of it.
     pub(super) fn ended(
         &mut self,
@@ -294,7 +276,7 @@ impl Case {
         result: Result<Reply, Failure>,
         now: Moment,
         settings: &TellerSettings,
-    ) -> Option<&'static str> {
+    ) -> Option<NoticeCause> {
         let TellerSettings { sink: settings, repeat_every } = settings;
         let ledger = act != Act::Deliver;
         match result {
@@ -323,7 +305,7 @@ impl Case {
     }
 
     /// The sink has taken the message.
-    fn delivered(&mut self, now: Moment) -> Option<&'static str> {
+    fn delivered(&mut self, now: Moment) -> Option<NoticeCause> {
         let message = self.outgoing.take()?;
         self.last_told = Some(now);
         self.dirty |= message.change != Change::Repeated;
@@ -331,7 +313,7 @@ impl Case {
             Change::Opened => {
                 // The first change after it is sent at once.
                 self.row.record = Some(RecordId(message.key.clone()));
-                Some("sent")
+                Some(NoticeCause::Sent)
             }
             Change::Worsened | Change::Updated => {
                 self.row.told = message.upto;
@@ -342,11 +324,11 @@ impl Case {
             Change::Repeated => None,
             Change::Resolved => {
                 self.row.settled = true;
-                Some("sent that it is over")
+                Some(NoticeCause::SentEnd)
             }
             Change::Unwatched => {
                 self.row.settled = true;
-                Some("sent that this site no longer watches it")
+                Some(NoticeCause::SentUnwatched)
             }
         }
     }
@@ -373,9 +355,9 @@ fn lasting(failure: Failure) -> Failure {
         Failure::Sink(error @ (SinkError::NotFound | SinkError::TokenKnown)) => {
             Failure::Sink(SinkError::Rejected { what: error.to_string(), source: None })
         }
-        Failure::Sink(SinkError::Temporary { .. } | SinkError::Rejected { .. }) | Failure::Ledger(_) => {
-            failure
-        }
+        Failure::Sink(SinkError::Temporary { .. } | SinkError::Rejected { .. })
+        | Failure::Ledger(_)
+        | Failure::NoAnswer => failure,
     }
 }
 

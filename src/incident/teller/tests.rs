@@ -1,4 +1,4 @@
-use crate::incident::action::Action;
+use crate::incident::action::{Action, SinkEvent};
 use crate::incident::outbox::Machine as _;
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::super::action::Act;
 use super::super::message::{Change, Message};
 use super::super::reconcile::world::{Dice, assessed, secs, settings, snapshot, story, tunnel, vpn};
-use super::super::sink::LedgerError;
+use super::super::sink::{LedgerError, SinkError};
 use super::*;
 use crate::domain::board::{Incident, TimelineChange};
 use crate::domain::carrying::Carrying;
@@ -108,7 +108,7 @@ impl World {
         }
     }
 
-    fn execute(&mut self, work: Errand) -> Option<Result<Reply, Failure>> {
+    fn execute(&mut self, work: Work<Arc<Message>>) -> Option<Result<Reply, Failure>> {
         let roll = self.dice.roll(100);
         let Faults { refused, rejected, lost, silent, ledger, picky } = self.faults;
         let failed = |what: &str, rejected: bool| {
@@ -121,7 +121,7 @@ impl World {
             Some(Err(Failure::Sink(error)))
         };
         match work {
-            Errand::Deliver { message } => {
+            Work::Call(message) => {
                 self.tried += 1;
                 let arrived = Arrived { at: self.now.mono, message };
                 if roll < refused {
@@ -143,13 +143,13 @@ impl World {
                 }
                 self.arrived.push(arrived);
             }
-            Errand::Commit { .. } | Errand::Forget { .. } if roll < ledger => {
+            Work::Commit { .. } | Work::Forget { .. } if roll < ledger => {
                 return Some(Err(Failure::Ledger(LedgerError { what: "disk full".into() })));
             }
-            Errand::Commit { row } => {
+            Work::Commit { row } => {
                 self.ledger.insert((row.incident.clone(), row.generation), *row);
             }
-            Errand::Forget { incident } => self.ledger.retain(|(id, _), _| *id != incident),
+            Work::Forget { incident } => self.ledger.retain(|(id, _), _| *id != incident),
         }
         Some(Ok(Reply::Done))
     }

@@ -1,6 +1,6 @@
 //! Records that nobody accounts for: found once they are sure, taken up, and resolved like one's own.
 
-use super::super::super::action::{Act, Found};
+use super::super::super::action::{Act, Found, NoticeCause};
 use super::super::super::sink::{Origin, RecordId, RecordStatus, SinkError};
 use super::super::world::*;
 use crate::domain::board::TimelineChange;
@@ -302,7 +302,7 @@ fn the_row_of_a_lost_incident_goes_when_its_record_is_taken_up() {
     world.crash(0);
     world.pass(secs(600));
     assert_eq!(world.daemons[0].ledger.len(), 1, "the row of what was taken up");
-    assert!(world.daemons[0].said.iter().all(|said| !said.contains("not known any more")));
+    assert!(world.daemons[0].said.iter().all(|said| !matches!(said.cause, NoticeCause::LeftOpen(_))));
     assert_eq!(world.vendor.records[0].status_now(), RecordStatus::Open);
 }
 
