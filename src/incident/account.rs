@@ -9,7 +9,7 @@ mod flow;
 mod links;
 mod render;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::settings::{SinkRules, VpnSettings};
 use super::wording::{
@@ -35,13 +35,14 @@ pub(super) const NOTES_MAX: usize = 2000;
 const TUNNELS_MAX: usize = 6;
 
 /// An incident as a person should hear of it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Account {
     /// One line, at most 200 characters.
     pub title: String,
     /// One line for a telephone: plain ASCII, at most 160 characters.
     pub short: String,
     /// What to know before all else; `None` is the rule.
+    #[serde(serialize_with = "text_or_none")]
     pub caution: Option<&'static str>,
     /// Since when, and whether it is over.
     pub since: String,
@@ -52,17 +53,25 @@ pub struct Account {
     /// What each end says of each tunnel.
     pub ends: Vec<Ends>,
     /// Which side is likely at fault; `None` when it is over.
+    #[serde(serialize_with = "text_or_none")]
     pub likely: Option<&'static str>,
     /// The first things to do, in order.
     pub steps: Vec<String>,
     /// Where people read what to do.
+    #[serde(skip)]
     pub runbook_url: Option<String>,
     /// What else people should know.
+    #[serde(skip)]
     pub notes: Option<String>,
     /// Who sent it.
     pub sender: String,
     /// Where to look.
     pub links: Vec<Link>,
+}
+
+#[expect(clippy::ref_option, clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn text_or_none<S: Serializer>(text: &Option<&'static str>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(text.unwrap_or_default())
 }
 
 /// What both ends say of a tunnel.

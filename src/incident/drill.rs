@@ -21,17 +21,17 @@
 use std::future::Future;
 use std::sync::Arc;
 
-use serde_json::{Value, json};
-
+use crate::clock::rfc3339;
 use crate::domain::names::{Kind, VpnId};
 use crate::domain::time::Stamp;
 
 use super::account::{self, Account, NOTES_MAX, URL_MAX};
-use super::message::{Change, Message, add_account, severity};
+use super::message::{Change, Heading, Message, MessageContent, assemble};
+use super::raw_data::RawData;
 use super::settings::SinkRules;
 use super::sink::{DESCRIPTION_MAX, DRILL_SOURCE, IncidentSink, RecordId, Scope, SinkError, StartRequest};
 use super::token;
-use super::wording::{self, TITLE_MAX, WORDS_MAX, clip, telephone, time, when};
+use super::wording::{self, TITLE_MAX, WORDS_MAX, clip, telephone, when};
 
 /// No impact.
 pub const IMPACT: u8 = 5;
@@ -86,7 +86,7 @@ impl Drill {
             impact: IMPACT,
             triggered: self.at,
             description: self.account(settings).markdown(DESCRIPTION_MAX),
-            raw_data: self.data(settings).to_string(),
+            raw_data: self.evidence(settings).to_json(),
             scope,
         })
     }
@@ -108,40 +108,21 @@ impl Drill {
                 account
             }
         };
-        let text = account.plain(&[]);
-        let mut data = self.data(settings);
-        for (name, value) in [
-            ("id", json!(id)),
-            ("key", json!(key)),
-            ("change", json!(change.as_str())),
-            ("at", json!(time(at))),
-            ("incident", json!(format!("drill/{}/{}", self.vpn, time(self.at)))),
-            ("impact", json!(IMPACT)),
-            ("severity", json!(severity(IMPACT))),
-            ("timeline", json!([])),
-        ] {
-            data[name] = value;
-        }
-        add_account(&mut data, &account, &[], &text);
-        if change == Change::Resolved {
-            data["resolved"] = json!(time(at));
-        }
-        Message {
+        let heading = Heading {
             id,
             key,
             change,
-            vpn: self.vpn.clone(),
+            at,
+            incident: format!("drill/{}/{}", self.vpn, rfc3339(self.at)),
+            vpn: &self.vpn,
             kind: self.kind,
-            site: self.site.to_string(),
-            severity: severity(IMPACT),
+            site: &self.site,
+            impact: IMPACT,
             drill: true,
-            title: account.title,
-            short: account.short,
-            text,
-            data,
-            upto: 0,
-            worsened: 0,
-        }
+        };
+        let evidence = self.evidence(settings);
+        let (news, timeline) = (Vec::new(), Vec::new());
+        assemble(heading, MessageContent { evidence, account, news, timeline, upto: 0, worsened: 0 })
     }
 
     /// What its record says when it is closed.
@@ -200,31 +181,31 @@ impl Drill {
         clip(&title, TITLE_MAX)
     }
 
-    /// What programs are told; the same names as a real incident's.
-    fn data(&self, settings: &SinkRules) -> Value {
-        let mut data = json!({
-            "drill": true,
-            "site": clip(&self.site, WORDS_MAX),
-            "vpn_id": self.vpn.as_str(),
-            "vpn_name": clip(&self.vpn_name, WORDS_MAX),
-            "kind": self.kind.as_str(),
-            "began": time(self.at),
-            "opened": time(self.at),
-            "tunnels": [],
-        });
+    /// What programs read; the same names as a real incident's.
+    fn evidence(&self, settings: &SinkRules) -> RawData {
         let vpn = settings.vpns.get(&self.vpn);
-        if let Some(url) = vpn.and_then(|vpn| vpn.runbook_url.as_deref()) {
-            data["runbook_url"] = json!(clip(url, URL_MAX));
+        RawData {
+            drill: true,
+            site: clip(&self.site, WORDS_MAX),
+            vpn_id: self.vpn.to_string(),
+            vpn_name: clip(&self.vpn_name, WORDS_MAX),
+            kind: self.kind.as_str(),
+            began: rfc3339(self.at),
+            opened: rfc3339(self.at),
+            follows: None,
+            worsened_after_close: None,
+            runbook_url: vpn.and_then(|vpn| vpn.runbook_url.as_deref()).map(|url| clip(url, URL_MAX)),
+            notes: vpn.and_then(|vpn| vpn.notes.as_deref()).map(|notes| clip(notes, NOTES_MAX)),
+            tunnels: Vec::new(),
+            tunnels_left_out: 0,
         }
-        if let Some(notes) = vpn.and_then(|vpn| vpn.notes.as_deref()) {
-            data["notes"] = json!(clip(notes, NOTES_MAX));
-        }
-        data
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+
     use super::super::reconcile::world::settings;
     use super::*;
 

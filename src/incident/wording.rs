@@ -317,14 +317,6 @@ pub(super) fn when(stamp: Stamp) -> String {
     }
 }
 
-/// RFC 3339, in UTC.
-pub(super) fn time(stamp: Stamp) -> String {
-    match jiff::Timestamp::from_millisecond(stamp.as_millis()) {
-        Ok(time) => time.to_string(),
-        Err(_) => format!("{} ms since 1970", stamp.as_millis()),
-    }
-}
-
 /// Whether a line fits one text message.
 pub(super) fn fits_telephone(text: &str) -> bool {
     text.chars().count() <= TELEPHONE_MAX
