@@ -308,6 +308,8 @@ pub enum Failure {
     Ledger(LedgerError),
     /// None came in time: it may be done, or not.
     NoAnswer,
+    /// The answer is one to something else.
+    Mismatch,
 }
 
 impl fmt::Display for Failure {
@@ -316,6 +318,7 @@ impl fmt::Display for Failure {
             Self::Sink(error) => error.fmt(f),
             Self::Ledger(error) => error.fmt(f),
             Self::NoAnswer => f.write_str("no answer"),
+            Self::Mismatch => f.write_str("an answer to something else"),
         }
     }
 }

@@ -74,7 +74,8 @@ impl Retry {
             Failure::Sink(SinkError::Rejected { .. }) => (true, None),
             Failure::Sink(SinkError::TokenKnown | SinkError::NotFound)
             | Failure::Ledger(_)
-            | Failure::NoAnswer => (false, None),
+            | Failure::NoAnswer
+            | Failure::Mismatch => (false, None),
         };
         self.failures = self.failures.saturating_add(1);
         self.rejected = rejected;

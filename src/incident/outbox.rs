@@ -209,7 +209,7 @@ impl<C: SinkCall, R> Outbox<C, R> {
 fn label(result: &Result<Reply, Failure>) -> &'static str {
     match result {
         Ok(Reply::Found(_) | Reply::Surveyed(_) | Reply::Started(_) | Reply::Read(_) | Reply::Done) => "ok",
-        Err(Failure::Sink(SinkError::Temporary { .. }) | Failure::Ledger(_)) => "temporary",
+        Err(Failure::Sink(SinkError::Temporary { .. }) | Failure::Ledger(_) | Failure::Mismatch) => "temporary",
         Err(Failure::Sink(SinkError::Rejected { .. })) => "rejected",
         Err(Failure::Sink(SinkError::TokenKnown)) => "token_known",
         Err(Failure::Sink(SinkError::NotFound)) => "not_found",

@@ -173,10 +173,7 @@ impl Reconciler {
     fn looked_up(&mut self, of: Vec<(VpnId, Kind)>, asked: Moment, result: Result<Reply, Failure>, now: Now) {
         let found = match result {
             Ok(Reply::Found(found)) => Ok(found),
-            Ok(reply @ (Reply::Surveyed(_) | Reply::Started(_) | Reply::Read(_) | Reply::Done)) => {
-                let what = format!("an answer that is no list: {reply:?}");
-                Err(Failure::Sink(SinkError::Temporary { what, retry_after: None, source: None }))
-            }
+            Ok(Reply::Surveyed(_) | Reply::Started(_) | Reply::Read(_) | Reply::Done) => Err(Failure::Mismatch),
             Err(failure) => Err(failure),
         };
         // They wait alike, so that one look-up serves them again.

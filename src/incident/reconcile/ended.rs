@@ -105,9 +105,7 @@ impl Case {
                 return;
             }
             (_, Ok(_)) => {
-                let what = format!("an answer to something else than {}", act.as_str());
-                let failure = Sink(SinkError::Temporary { what, retry_after: None, source: None });
-                self.failed(act, &failure, hearing);
+                self.failed(act, &Failure::Mismatch, hearing);
                 return;
             }
         }

@@ -63,10 +63,8 @@ impl Reconciler {
                 self.survey.retry.clear();
                 self.survey.unread = self.unaccounted_for(asked, open);
             }
-            Ok(reply @ (Reply::Found(_) | Reply::Started(_) | Reply::Read(_) | Reply::Done)) => {
-                let what = format!("an answer that is no survey: {reply:?}");
-                let failure = SinkError::Temporary { what, retry_after: None, source: None };
-                self.survey_failed(&Failure::Sink(failure), now.mono);
+            Ok(Reply::Found(_) | Reply::Started(_) | Reply::Read(_) | Reply::Done) => {
+                self.survey_failed(&Failure::Mismatch, now.mono);
             }
             Err(failure) => self.survey_failed(&failure, now.mono),
         }
@@ -92,10 +90,8 @@ impl Reconciler {
                     RecordStatus::Open | RecordStatus::Resolved => {}
                 }
             }
-            Ok(reply @ (Reply::Found(_) | Reply::Started(_) | Reply::Surveyed(_) | Reply::Done)) => {
-                let what = format!("an answer that is no record: {reply:?}");
-                let failure = SinkError::Temporary { what, retry_after: None, source: None };
-                self.survey_failed(&Failure::Sink(failure), now.mono);
+            Ok(Reply::Found(_) | Reply::Started(_) | Reply::Surveyed(_) | Reply::Done) => {
+                self.survey_failed(&Failure::Mismatch, now.mono);
             }
             Err(Failure::Sink(SinkError::NotFound)) => {
                 self.places.entry(at).or_default().gone(record);

@@ -357,7 +357,8 @@ fn lasting(failure: Failure) -> Failure {
         }
         Failure::Sink(SinkError::Temporary { .. } | SinkError::Rejected { .. })
         | Failure::Ledger(_)
-        | Failure::NoAnswer => failure,
+        | Failure::NoAnswer
+        | Failure::Mismatch => failure,
     }
 }
 
