@@ -18,7 +18,7 @@ use crate::config::{Config, Mode, SinkSettings};
 use crate::domain::names::SinkId;
 use crate::health::Component;
 use crate::incident::action::SinkReport;
-use crate::incident::settings::{SinkRules, TellerSettings};
+use crate::incident::settings::{MessageSettings, SinkRules};
 use crate::incident::shell::{self, KeepsRecords, SinkFamily, TakesMessages};
 use crate::store::Store;
 use crate::telemetry::prometheus::Prometheus;
@@ -116,11 +116,11 @@ fn start(context: &IoContext, wanted: &SinkIdentity, tasks: &mut JoinSet<()>) ->
         AnySink::IncidentManager(sink) => run(context, settings, KeepsRecords(sink), tasks),
         AnySink::OpsCenter(sink) => run(context, settings, KeepsRecords(sink), tasks),
         AnySink::Sns(sink) => {
-            let settings = TellerSettings { sink: settings, repeat_every: None };
+            let settings = MessageSettings { rules: settings, repeat_every: None };
             run(context, settings, TakesMessages(sink), tasks)
         }
         AnySink::Webhook(sink, repeat_every) => {
-            let settings = TellerSettings { sink: settings, repeat_every };
+            let settings = MessageSettings { rules: settings, repeat_every };
             run(context, settings, TakesMessages(*sink), tasks)
         }
     }

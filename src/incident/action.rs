@@ -22,7 +22,7 @@ pub struct ActionId(pub u64);
 /// Something to be done at the sink or in the ledger. It is answered by [`SinkEvent::Ended`]; without an answer the machine gives
 /// it up after a while and does what is then needed.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Action<C> {
+pub struct SinkAction<C> {
     /// Its name.
     pub id: ActionId,
     /// What.
@@ -48,11 +48,11 @@ pub enum Work<C> {
 
 impl<C: SinkCall> Work<C> {
     /// Which way it is.
-    pub fn act(&self) -> Act {
+    pub fn kind(&self) -> ActionKind {
         match self {
-            Self::Call(call) => call.act(),
-            Self::Commit { .. } => Act::Commit,
-            Self::Forget { .. } => Act::Forget,
+            Self::Call(call) => call.kind(),
+            Self::Commit { .. } => ActionKind::Commit,
+            Self::Forget { .. } => ActionKind::Forget,
         }
     }
 }
@@ -60,7 +60,7 @@ impl<C: SinkCall> Work<C> {
 /// A call to a sink of one family.
 pub trait SinkCall: fmt::Debug + Send + 'static {
     /// Which way it is.
-    fn act(&self) -> Act;
+    fn kind(&self) -> ActionKind;
 }
 
 /// The calls to a sink that keeps records, see [`super::sink::IncidentSink`].
@@ -121,24 +121,24 @@ pub enum RecordCall {
 }
 
 impl SinkCall for RecordCall {
-    fn act(&self) -> Act {
+    fn kind(&self) -> ActionKind {
         match self {
-            Self::Find { .. } => Act::Find,
-            Self::Survey { .. } => Act::Survey,
-            Self::Start { .. } => Act::Start,
-            Self::Read { .. } => Act::Read,
-            Self::Note { .. } => Act::Note,
-            Self::Relate { .. } => Act::Relate,
-            Self::Describe { .. } => Act::Describe,
-            Self::Resolve { .. } => Act::Resolve,
+            Self::Find { .. } => ActionKind::Find,
+            Self::Survey { .. } => ActionKind::Survey,
+            Self::Start { .. } => ActionKind::Start,
+            Self::Read { .. } => ActionKind::Read,
+            Self::Note { .. } => ActionKind::Note,
+            Self::Relate { .. } => ActionKind::Relate,
+            Self::Describe { .. } => ActionKind::Describe,
+            Self::Resolve { .. } => ActionKind::Resolve,
         }
     }
 }
 
 /// The one call to a sink that only takes messages: deliver it.
 impl SinkCall for Arc<Message> {
-    fn act(&self) -> Act {
-        Act::Deliver
+    fn kind(&self) -> ActionKind {
+        ActionKind::Deliver
     }
 }
 
@@ -153,7 +153,7 @@ pub(super) enum Priority {
 
 /// A way to act, without its particulars.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Act {
+pub enum ActionKind {
     /// See [`RecordCall::Find`].
     Find,
     /// See [`RecordCall::Survey`].
@@ -178,7 +178,7 @@ pub enum Act {
     Deliver,
 }
 
-impl Act {
+impl ActionKind {
     /// The value of the label `action` of `bothends_sink_requests_total`, for those that go to the sink.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -280,7 +280,7 @@ pub enum SinkEvent {
         /// Which.
         id: ActionId,
         /// How.
-        result: Result<Reply, Failure>,
+        result: Result<Reply, ActionFailure>,
     },
 }
 
@@ -301,7 +301,7 @@ pub enum Reply {
 
 /// How an action failed.
 #[derive(Debug, Clone)]
-pub enum Failure {
+pub enum ActionFailure {
     /// At the sink.
     Sink(SinkError),
     /// In the ledger.
@@ -312,7 +312,7 @@ pub enum Failure {
     Mismatch,
 }
 
-impl fmt::Display for Failure {
+impl fmt::Display for ActionFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Sink(error) => error.fmt(f),
@@ -334,7 +334,7 @@ pub struct Settled {
 
 /// A record is open, and no incident on the Board accounts for it; see [`crate::domain::event::Event::RecordFound`].
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Found {
+pub struct UnclaimedRecord {
     /// The connection.
     pub vpn: VpnId,
     /// The kind.
@@ -350,7 +350,7 @@ pub enum SinkReport {
     Request {
         /// The sink.
         sink: SinkId,
-        /// What was asked; see [`Act::as_str`].
+        /// What was asked; see [`ActionKind::as_str`].
         action: &'static str,
         /// `ok`, `temporary`, `rejected`, `token_known`, `not_found`, or `no_answer`.
         result: &'static str,

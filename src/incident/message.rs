@@ -270,7 +270,7 @@ fn title(title: &str, change: Change) -> String {
     wording::clip(&title, wording::TITLE_MAX)
 }
 
-/// A message as the teller composes it.
+/// A message as the dispatcher composes it.
 #[cfg(test)]
 pub(crate) fn sample(change: Change) -> Message {
     sample_after(change, Vec::new())

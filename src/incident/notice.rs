@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::domain::board::{Incident, IncidentId};
 use crate::domain::names::SinkId;
 
-use super::record::RecordId;
+use super::sink::RecordId;
 use super::wording::kind_words;
 
 /// What people should hear of a record; what is wrong with the sink itself is its `problem`.

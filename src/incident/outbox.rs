@@ -1,4 +1,4 @@
-//! What a sink's machine hands out, the same for [`super::reconcile`], which keeps records, and [`super::teller`], which sends
+//! What a sink's machine hands out, the same for [`super::reconcile`], which keeps records, and [`super::dispatcher`], which sends
 //! messages. [`super::shell`] executes either.
 
 use std::collections::{BTreeMap, VecDeque};
@@ -12,7 +12,8 @@ use crate::domain::time::{Moment, Now};
 use crate::health::Problem;
 
 use super::action::{
-    Act, Action, ActionId, Failure, Found, Reply, Settled, SinkCall, SinkEvent, SinkNotice, SinkReport, Work,
+    ActionFailure, ActionId, ActionKind, Reply, Settled, SinkAction, SinkCall, SinkEvent, SinkNotice,
+    SinkReport, UnclaimedRecord, Work,
 };
 use super::backoff::Retry;
 use super::sink::SinkError;
@@ -30,7 +31,7 @@ pub trait Machine {
     fn see(&mut self, board: Arc<Board>, now: Now);
 
     /// An action has ended, or is given up.
-    fn ended(&mut self, route: Self::Route, id: ActionId, result: Result<Reply, Failure>, now: Now);
+    fn ended(&mut self, route: Self::Route, id: ActionId, result: Result<Reply, ActionFailure>, now: Now);
 
     /// Decides what is to be done next.
     fn plan(&mut self, now: Now);
@@ -59,7 +60,7 @@ pub trait Machine {
     /// Time has passed.
     fn handle_timeout(&mut self, now: Now) {
         for id in self.outbox().overdue(now.mono) {
-            end(self, id, Err(Failure::NoAnswer), now);
+            end(self, id, Err(ActionFailure::NoAnswer), now);
         }
         decide(self, now);
     }
@@ -70,7 +71,7 @@ pub trait Machine {
     }
 
     /// What is to be done. Take all of them: each may be under way at the same time as the others.
-    fn poll_action(&mut self) -> Option<Action<Self::Call>> {
+    fn poll_action(&mut self) -> Option<SinkAction<Self::Call>> {
         self.outbox_mut().actions.pop_front()
     }
 
@@ -80,8 +81,8 @@ pub trait Machine {
     }
 
     /// What is open at the sink without an incident on the Board: for the core to take up.
-    fn poll_found(&mut self) -> Option<Found> {
-        self.outbox_mut().found.pop_front()
+    fn poll_unclaimed(&mut self) -> Option<UnclaimedRecord> {
+        self.outbox_mut().unclaimed.pop_front()
     }
 
     /// What telemetry counts.
@@ -95,10 +96,10 @@ pub trait Machine {
     }
 }
 
-fn end<M: Machine + ?Sized>(machine: &mut M, id: ActionId, result: Result<Reply, Failure>, now: Now) {
+fn end<M: Machine + ?Sized>(machine: &mut M, id: ActionId, result: Result<Reply, ActionFailure>, now: Now) {
     let outbox = machine.outbox_mut();
-    if let Some(UnderWay { route, act, until: _ }) = outbox.under_way.remove(&id) {
-        outbox.report(act, &result);
+    if let Some(Unanswered { route, kind, until: _ }) = outbox.under_way.remove(&id) {
+        outbox.report(kind, &result);
         machine.ended(route, id, result, now);
     }
 }
@@ -119,19 +120,19 @@ pub struct Outbox<C, R> {
     next_id: u64,
     wake: Option<(Moment, &'static str)>,
     pending: Option<usize>,
-    under_way: BTreeMap<ActionId, UnderWay<R>>,
-    actions: VecDeque<Action<C>>,
+    under_way: BTreeMap<ActionId, Unanswered<R>>,
+    actions: VecDeque<SinkAction<C>>,
     settled: VecDeque<Settled>,
-    found: VecDeque<Found>,
+    unclaimed: VecDeque<UnclaimedRecord>,
     reports: VecDeque<SinkReport>,
     notices: Vec<SinkNotice>,
 }
 
 /// An action that has not ended.
 #[derive(Debug)]
-struct UnderWay<R> {
+struct Unanswered<R> {
     route: R,
-    act: Act,
+    kind: ActionKind,
     /// When it is given up.
     until: Moment,
 }
@@ -147,7 +148,7 @@ impl<C: SinkCall, R> Outbox<C, R> {
             under_way: BTreeMap::new(),
             actions: VecDeque::new(),
             settled: VecDeque::new(),
-            found: VecDeque::new(),
+            unclaimed: VecDeque::new(),
             reports: VecDeque::new(),
             notices: Vec::new(),
         }
@@ -157,9 +158,9 @@ impl<C: SinkCall, R> Outbox<C, R> {
     pub(super) fn send(&mut self, work: Work<C>, route: R, now: Moment) -> ActionId {
         let id = ActionId(self.next_id);
         self.next_id += 1;
-        let act = work.act();
-        self.under_way.insert(id, UnderWay { route, act, until: now + act.given_up_after() });
-        self.actions.push_back(Action { id, work });
+        let kind = work.kind();
+        self.under_way.insert(id, Unanswered { route, kind, until: now + kind.given_up_after() });
+        self.actions.push_back(SinkAction { id, work });
         id
     }
 
@@ -176,8 +177,8 @@ impl<C: SinkCall, R> Outbox<C, R> {
     }
 
     /// Something is open at the sink, and nothing accounts for it.
-    pub(super) fn found(&mut self, found: Found) {
-        self.found.push_back(found);
+    pub(super) fn unclaimed(&mut self, record: UnclaimedRecord) {
+        self.unclaimed.push_back(record);
     }
 
     /// People should hear something.
@@ -190,10 +191,10 @@ impl<C: SinkCall, R> Outbox<C, R> {
     }
 
     /// A request has ended.
-    fn report(&mut self, act: Act, result: &Result<Reply, Failure>) {
-        if act.is_request() {
+    fn report(&mut self, kind: ActionKind, result: &Result<Reply, ActionFailure>) {
+        if kind.is_request() {
             let sink = self.sink.clone();
-            let (action, result) = (act.as_str(), label(result));
+            let (action, result) = (kind.as_str(), label(result));
             self.reports.push_back(SinkReport::Request { sink, action, result });
         }
     }
@@ -206,22 +207,26 @@ impl<C: SinkCall, R> Outbox<C, R> {
 }
 
 /// What telemetry calls an answer.
-fn label(result: &Result<Reply, Failure>) -> &'static str {
+fn label(result: &Result<Reply, ActionFailure>) -> &'static str {
     match result {
         Ok(Reply::Found(_) | Reply::Surveyed(_) | Reply::Started(_) | Reply::Read(_) | Reply::Done) => "ok",
-        Err(Failure::Sink(SinkError::Temporary { .. }) | Failure::Ledger(_) | Failure::Mismatch) => "temporary",
-        Err(Failure::Sink(SinkError::Rejected { .. })) => "rejected",
-        Err(Failure::Sink(SinkError::TokenKnown)) => "token_known",
-        Err(Failure::Sink(SinkError::NotFound)) => "not_found",
-        Err(Failure::NoAnswer) => "no_answer",
+        Err(
+            ActionFailure::Sink(SinkError::Temporary { .. })
+            | ActionFailure::Ledger(_)
+            | ActionFailure::Mismatch,
+        ) => "temporary",
+        Err(ActionFailure::Sink(SinkError::Rejected { .. })) => "rejected",
+        Err(ActionFailure::Sink(SinkError::TokenKnown)) => "token_known",
+        Err(ActionFailure::Sink(SinkError::NotFound)) => "not_found",
+        Err(ActionFailure::NoAnswer) => "no_answer",
     }
 }
 
 /// The worst of what stands between a sink and its job, of all that is tried again.
-pub(super) fn worst_problem<'a>(retries: impl Iterator<Item = (Act, &'a Retry)>) -> Option<Problem> {
-    let problems = retries.filter_map(|(act, retry)| {
-        let code = act.problem_code(retry.is_rejected());
-        Some(Problem::new(code, format!("{}: {}", act.doing(), retry.complaint()?)))
+pub(super) fn worst_problem<'a>(retries: impl Iterator<Item = (ActionKind, &'a Retry)>) -> Option<Problem> {
+    let problems = retries.filter_map(|(kind, retry)| {
+        let code = kind.problem_code(retry.is_rejected());
+        Some(Problem::new(code, format!("{}: {}", kind.doing(), retry.complaint()?)))
     });
     problems.max_by_key(|problem| problem.severity)
 }

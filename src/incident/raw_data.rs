@@ -9,7 +9,7 @@ use crate::domain::verdict::{Evidence, View};
 
 use super::account::{NOTES_MAX, URL_MAX};
 use super::settings::VpnSettings;
-use super::wording::{Tunnel, WORDS_MAX, as_they_stand, clip};
+use super::wording::{CurrentTunnel, WORDS_MAX, as_they_stand, clip};
 
 /// Incident Manager's limit on `triggerDetails.rawData`, in characters; held in bytes, to be safe.
 /// <https://docs.aws.amazon.com/incident-manager/latest/APIReference/API_TriggerDetails.html>
@@ -89,7 +89,7 @@ impl RawData {
     }
 
     /// Adds what each end says as the incident stands.
-    pub(super) fn with_standing(mut self, standing: &[Tunnel]) -> Self {
+    pub(super) fn with_standing(mut self, standing: &[CurrentTunnel]) -> Self {
         for (data, tunnel) in self.tunnels.iter_mut().zip(standing) {
             data.stands = Some(Stands { local: tunnel.local.to_string(), aws: tunnel.aws.to_string() });
         }
@@ -162,7 +162,7 @@ enum EvidenceData {
 }
 
 impl TunnelData {
-    fn new(at_opening: &TunnelSnapshot, standing: &Tunnel) -> Self {
+    fn new(at_opening: &TunnelSnapshot, standing: &CurrentTunnel) -> Self {
         let TunnelSnapshot { id, name, role, local, aws, assessment: _, carrying: _ } = at_opening;
         Self {
             name: clip(name, WORDS_MAX),

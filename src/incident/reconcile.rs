@@ -49,38 +49,47 @@
 //! goes ahead, in the earlier's record if that is still open, and the earlier is told there. A record that an open
 //! incident holds, or may be about to hold, is not closed by another.
 
-mod advance;
 mod case;
-mod closed;
 mod ended;
-mod found;
-mod open;
-mod plan;
-mod start;
+mod rules;
 mod survey;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::mem;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::domain::board::{Board, IncidentId, IncidentState};
 use crate::domain::names::{Kind, VpnId};
 use crate::domain::time::{Moment, Now};
 use crate::health::Problem;
 
-use super::action::{Act, ActionId, Failure, NoticeCause, RecordCall, Reply, SinkNotice, Work};
+use super::action::{
+    ActionFailure, ActionId, ActionKind, NoticeCause, RecordCall, Reply, Settled, SinkNotice, Work,
+};
 use super::backoff::Retry;
-use super::lookup::KnownRecords;
+use super::lookup::{KnownRecords, Wanted};
 use super::outbox::{Machine, Outbox, worst_problem};
 use super::settings::SinkRules;
-use super::sink::{LedgerRow, Record, RecordId, SinkError};
-use case::{Aim, Case};
-use ended::Hearing;
+use super::sink::{LedgerRow, Record, RecordId, Search};
+use super::wording;
+use case::{CaseContext, Earlier, InFlight, Later, Purpose, RecordCase, RecordStep, Standing};
+use ended::ReplyContext;
+
+/// A row whose incident is not on the Board may be of one that the core takes up late after a start: it is let be for
+/// this long before it is forgotten (if settled) or complained of.
+const ABSENT_GRACE: Duration = Duration::from_secs(300);
+
+/// Look-ups follow each other at this distance at least, so that connections that go down within a second or two share them …
+const LOOK_UPS_APART: Duration = Duration::from_secs(5);
+/// … and at this, if a page waits for the next.
+const PAGES_LOOK_UPS_APART: Duration = Duration::from_secs(1);
 
 /// One sink's reconciler.
 #[derive(Debug)]
 pub struct Reconciler {
     settings: SinkRules,
-    cases: BTreeMap<IncidentId, Case>,
+    cases: BTreeMap<IncidentId, RecordCase>,
     places: BTreeMap<(VpnId, Kind), KnownRecords>,
     /// What the ledger has of incidents that were not on the Board in this run.
     stored: BTreeMap<IncidentId, Vec<LedgerRow>>,
@@ -138,7 +147,7 @@ struct Survey {
 
 impl Survey {
     /// A list, or one of its records, was not to be had: all is asked again after a while.
-    fn failed(&mut self, failure: &Failure, now: Moment, seed: &[&str]) {
+    fn failed(&mut self, failure: &ActionFailure, now: Moment, seed: &[&str]) {
         self.retry.failed(now, failure, seed);
         self.last = None;
     }
@@ -170,14 +179,22 @@ impl Reconciler {
     }
 
     /// A look-up has ended. It was asked at one moment for all of these, so that it tells of each what was there then.
-    fn looked_up(&mut self, of: Vec<(VpnId, Kind)>, asked: Moment, result: Result<Reply, Failure>, now: Now) {
+    fn looked_up(
+        &mut self,
+        of: Vec<(VpnId, Kind)>,
+        asked: Moment,
+        result: Result<Reply, ActionFailure>,
+        now: Now,
+    ) {
         let found = match result {
             Ok(Reply::Found(found)) => Ok(found),
-            Ok(Reply::Surveyed(_) | Reply::Started(_) | Reply::Read(_) | Reply::Done) => Err(Failure::Mismatch),
+            Ok(Reply::Surveyed(_) | Reply::Started(_) | Reply::Read(_) | Reply::Done) => {
+                Err(ActionFailure::Mismatch)
+            }
             Err(failure) => Err(failure),
         };
         // They wait alike, so that one look-up serves them again.
-        let seed = [&*self.settings.site, self.settings.id().as_str(), Act::Find.as_str()];
+        let seed = [&*self.settings.site, self.settings.id().as_str(), ActionKind::Find.as_str()];
         match found {
             Ok(found) => {
                 let mut records: BTreeMap<(VpnId, Kind), Vec<Record>> = BTreeMap::new();
@@ -199,6 +216,190 @@ impl Reconciler {
 
     fn send(&mut self, call: RecordCall, route: RecordRoute, now: Now) {
         self.outbox.send(Work::Call(call), route, now.mono);
+    }
+
+    fn plan_case(&mut self, id: &IncidentId, now: Now, wanted: &mut BTreeMap<(VpnId, Kind), Wanted>) {
+        let at = (id.vpn.clone(), id.kind);
+        self.places.entry(at.clone()).or_default();
+        let scope = self.settings.scope(&id.vpn, id.kind);
+        let (earlier, later) = self.siblings(id);
+        let related = self.related(id);
+        let held_by_others = self.held_by_others(id);
+        let (Some(case), Some(place)) = (self.cases.get_mut(id), self.places.get(&at)) else { return };
+        if case.in_flight.is_some() {
+            return;
+        }
+        let context = CaseContext {
+            now,
+            settings: &self.settings,
+            scope: scope.as_ref(),
+            place,
+            earlier,
+            later,
+            related,
+            held_by_others,
+        };
+        let step = case.advance(&context);
+        let commit = case.not_before(ActionKind::Commit, now.mono).filter(|_| case.dirty);
+        let page = case.row.record.is_none() && case.is_open() && !case.is_only_found();
+        match step {
+            RecordStep::Do(purpose, work) => {
+                if purpose == Purpose::Start && case.blind {
+                    let cause = NoticeCause::CreatedWithoutList;
+                    let notice = SinkNotice::of(&case.incident, self.settings.id(), cause);
+                    notice_once(&mut self.noticed, &mut self.outbox, notice);
+                }
+                let action = self.outbox.send(*work, RecordRoute::Case(id.clone()), now.mono);
+                case.launch(action, purpose, now);
+            }
+            RecordStep::Wait { until, look_up } => {
+                if let Some((until, why)) = until {
+                    self.outbox.wake_at(Some(until), why);
+                }
+                if let Some(bound) = look_up.filter(|_| scope.is_some()) {
+                    let look_up = Wanted { bound, page };
+                    wanted.entry(at).and_modify(|known| *known = look_up.or(*known)).or_insert(look_up);
+                }
+            }
+            RecordStep::Settled => {
+                case.settled_revision = Some(case.incident.revision);
+                self.outbox.settle(Settled { incident: id.clone(), revision: case.incident.revision });
+            }
+        }
+        self.outbox.wake_at(commit, "commit again");
+    }
+
+    /// How far the earlier incidents of the same scope are, and whether there is a later one that is open.
+    fn siblings(&self, id: &IncidentId) -> (Earlier, Option<Later>) {
+        let siblings = || {
+            self.cases.values().filter(|case| {
+                let other = &case.incident.id;
+                case.present && other.vpn == id.vpn && other.kind == id.kind
+            })
+        };
+        let earlier =
+            siblings().filter(|case| case.incident.id.opened < id.opened && !case.row.settled).map(|case| {
+                let busy = |flight: &InFlight| {
+                    matches!(flight.purpose.kind(), ActionKind::Start | ActionKind::Resolve)
+                };
+                let known = case.row.start.is_some() || case.row.record.is_some();
+                let stuck = [ActionKind::Start, ActionKind::Read, ActionKind::Resolve]
+                    .into_iter()
+                    .any(|kind| case.is_rejected(kind));
+                if case.in_flight.as_ref().is_some_and(busy) {
+                    Earlier::Busy
+                } else if stuck {
+                    Earlier::Clear
+                } else if known {
+                    Earlier::Working
+                } else {
+                    Earlier::Idle
+                }
+            });
+        let later =
+            siblings().rfind(|case| case.incident.id.opened > id.opened && case.is_open()).map(|case| {
+                let read = case.row.record.clone().map(|record| (record, case.standing));
+                Later {
+                    ahead: case.ahead,
+                    record: read.filter(|(_, standing)| *standing != Standing::Unread),
+                }
+            });
+        (earlier.max().unwrap_or(Earlier::Clear), later)
+    }
+
+    fn related(&self, id: &IncidentId) -> Option<(RecordId, String)> {
+        let related = self.cases.get(id)?.incident.related.as_ref()?;
+        let case = self.cases.get(related)?;
+        Some((case.row.record.clone()?, wording::title(&case.incident)))
+    }
+
+    fn held_by_others(&self, id: &IncidentId) -> BTreeSet<RecordId> {
+        let others =
+            self.cases.values().filter(|case| case.incident.id != *id && case.present && case.is_open());
+        others.filter_map(|case| case.row.record.clone()).collect()
+    }
+
+    /// Look-ups that a case needs, and those made beforehand, so that nothing but the commit and the start itself stands
+    /// between agreement and page.
+    fn plan_look_ups(&mut self, now: Now, wanted: &BTreeMap<(VpnId, Kind), Wanted>) {
+        for vpn in &self.board.prepare {
+            for kind in Kind::ALL.into_iter().filter(|kind| self.settings.sink.takes(vpn, *kind)) {
+                self.places.entry((vpn.clone(), kind)).or_default();
+            }
+        }
+        let told: BTreeSet<(VpnId, Kind)> = self
+            .cases
+            .values()
+            .filter(|case| case.present && case.row.record.is_some() && !case.row.settled)
+            .map(|case| (case.incident.id.vpn.clone(), case.incident.id.kind))
+            .collect();
+        let (mut of, mut scopes, mut page, mut earliest) = (Vec::new(), Vec::new(), false, None);
+        for (at, place) in &mut self.places {
+            if !self.settings.vpns.contains_key(&at.0) {
+                continue;
+            }
+            let taken = self.settings.sink.takes(&at.0, at.1);
+            place.prepare(taken && !told.contains(at) && self.board.prepare.contains(&at.0), now.mono);
+            let wanted = wanted.get(at).copied();
+            let Some(due) = place.due(wanted, now.mono) else { continue };
+            let Some(scope) = self.settings.scope(&at.0, at.1) else { continue };
+            page |= due <= now.mono && wanted.is_some_and(|wanted| wanted.page);
+            earliest = Some(earliest.map_or(due, |earliest: Moment| earliest.min(due)));
+            of.push(at.clone());
+            scopes.push(scope);
+        }
+        let apart = if page { PAGES_LOOK_UPS_APART } else { LOOK_UPS_APART };
+        let again = self.looked_up.map(|last| last + apart);
+        let Some(due) = earliest.map(|due| again.map_or(due, |again| due.max(again))) else { return };
+        if due > now.mono {
+            self.outbox.wake_at(Some(due), "look up");
+            return;
+        }
+        // Those that are not due yet are served as well: it is the same call.
+        let mut overtaken = None;
+        for at in &of {
+            if let Some(place) = self.places.get_mut(at) {
+                place.asked = Some(now.mono);
+                overtaken = overtaken.into_iter().chain(place.due(wanted.get(at).copied(), now.mono)).min();
+            }
+        }
+        self.looked_up = Some(now.mono);
+        self.outbox.wake_at(overtaken, "a list is overdue");
+        let search = Search { scopes, page };
+        self.send(RecordCall::Find { search }, RecordRoute::Places { of, asked: now.mono }, now);
+    }
+
+    /// Rows of incidents that have not come back on the Board since the start.
+    fn plan_stored(&mut self, now: Now) {
+        if self.stored.is_empty() {
+            return;
+        }
+        let due = self.started + ABSENT_GRACE;
+        if due > now.mono {
+            self.outbox.wake_at(Some(due), "rows without an incident");
+            return;
+        }
+        for (incident, rows) in mem::take(&mut self.stored) {
+            if rows.last().is_some_and(|row| row.settled) {
+                self.outbox.send(Work::Forget { incident }, RecordRoute::Stored, now.mono);
+                continue;
+            }
+            let record = rows.last().and_then(|row| row.record.as_ref());
+            let goes_on = |case: &RecordCase| case.present && case.row.record.as_ref() == record;
+            if record.is_some() && self.cases.values().any(goes_on) {
+                // It was found open, and taken up.
+                self.outbox.send(Work::Forget { incident }, RecordRoute::Stored, now.mono);
+                continue;
+            }
+            let notice = SinkNotice {
+                site: Arc::clone(&self.settings.site),
+                sink: self.settings.id().clone(),
+                vpn_name: None,
+                cause: NoticeCause::LeftOpen(record.cloned()),
+                incident,
+            };
+            notice_once(&mut self.noticed, &mut self.outbox, notice);
+        }
     }
 }
 
@@ -222,12 +423,13 @@ impl Machine for Reconciler {
                 // What is settled and open was handed over, and is taken up again under the same name: another story.
                 let mut rows = self.stored.remove(&incident.id).unwrap_or_default();
                 rows.retain(|row| !again(row.settled));
-                let case = Case::new(&self.settings, incident.clone(), rows, now.mono);
+                let case = RecordCase::new(&self.settings, incident.clone(), rows, now.mono);
                 self.cases.insert(incident.id.clone(), case);
             }
         }
         // Nobody was told of these, so nothing has to be taken back.
-        let told = |case: &Case| case.row.start.is_some() || case.row.record.is_some() || case.row.settled;
+        let told =
+            |case: &RecordCase| case.row.start.is_some() || case.row.record.is_some() || case.row.settled;
         self.cases.retain(|_, case| case.present || case.in_flight.is_some() || told(case));
         for case in self.cases.values().filter(|case| !case.present && !case.row.settled) {
             let left = NoticeCause::LeftOpen(case.row.record.clone());
@@ -237,19 +439,19 @@ impl Machine for Reconciler {
         self.board = board;
     }
 
-    fn ended(&mut self, route: RecordRoute, id: ActionId, result: Result<Reply, Failure>, now: Now) {
+    fn ended(&mut self, route: RecordRoute, id: ActionId, result: Result<Reply, ActionFailure>, now: Now) {
         match route {
             RecordRoute::Case(incident) => {
                 let Some(case) = self.cases.get_mut(&incident) else { return };
                 let Some(flight) = case.in_flight.take_if(|flight| flight.id == id) else { return };
-                if flight.aim == Aim::Forget && result.is_ok() {
+                if flight.purpose == Purpose::Forget && result.is_ok() {
                     self.cases.remove(&incident);
                     return;
                 }
                 let place = self.places.entry((incident.vpn.clone(), incident.kind)).or_default();
-                let mut hearing = Hearing { now, settings: &self.settings, place, notices: Vec::new() };
-                case.ended(flight, result, &mut hearing);
-                hearing.notices.into_iter().for_each(|notice| self.outbox.notice(notice));
+                let mut context = ReplyContext { now, settings: &self.settings, place, notices: Vec::new() };
+                case.ended(flight, result, &mut context);
+                context.notices.into_iter().for_each(|notice| self.outbox.notice(notice));
             }
             RecordRoute::Places { of, asked } => self.looked_up(of, asked, result, now),
             RecordRoute::Stored => {}
@@ -258,8 +460,16 @@ impl Machine for Reconciler {
         }
     }
 
+    /// Asks every case what it wants, and every place whether a look-up is due.
     fn plan(&mut self, now: Now) {
-        self.plan_all(now);
+        let mut wanted: BTreeMap<(VpnId, Kind), Wanted> = BTreeMap::new();
+        let ids: Vec<IncidentId> = self.cases.keys().cloned().collect();
+        for id in &ids {
+            self.plan_case(id, now, &mut wanted);
+        }
+        self.plan_look_ups(now, &wanted);
+        self.plan_stored(now);
+        self.plan_survey(now);
     }
 
     fn pending(&self) -> usize {
@@ -267,9 +477,9 @@ impl Machine for Reconciler {
     }
 
     fn problem(&self) -> Option<Problem> {
-        let cases = self.cases.values().flat_map(|case| &case.retries).map(|(act, retry)| (*act, retry));
-        let places = self.places.values().map(|place| (Act::Find, &place.retry));
-        worst_problem(cases.chain(places).chain([(Act::Survey, &self.survey.retry)]))
+        let cases = self.cases.values().flat_map(|case| &case.retries).map(|(kind, retry)| (*kind, retry));
+        let places = self.places.values().map(|place| (ActionKind::Find, &place.retry));
+        worst_problem(cases.chain(places).chain([(ActionKind::Survey, &self.survey.retry)]))
     }
 
     fn outbox(&self) -> &RecordOutbox {

@@ -1,4 +1,4 @@
-//! Runs one sink's reconciler or teller: executes its actions and feeds the results back.
+//! Runs one sink's reconciler or dispatcher: executes its actions and feeds the results back.
 //!
 //! One task, which owns the machine; each action is a task of its own beneath it, so that a call that hangs holds up
 //! no other. Dropping [`run`] at any moment is safe, and like a crash: what was under way is found out about at the next
@@ -23,15 +23,15 @@ use crate::health::{Component, Health, Problem};
 use crate::records::Records;
 
 use super::action::{
-    Act, ActionId, Failure, Found, NoticeLevel, RecordCall, Reply, Settled, SinkEvent, SinkNotice,
-    SinkReport, Work,
+    ActionFailure, ActionId, ActionKind, NoticeLevel, RecordCall, Reply, Settled, SinkEvent, SinkNotice,
+    SinkReport, UnclaimedRecord, Work,
 };
+use super::dispatcher::MessageDispatcher;
 use super::message::{Message, Messenger};
 use super::outbox::Machine;
 use super::reconcile::Reconciler;
-use super::settings::{SinkRules, TellerSettings};
+use super::settings::{MessageSettings, SinkRules};
 use super::sink::{IncidentSink, Ledger, LedgerRow, SinkError};
-use super::teller::Teller;
 
 /// How often the ledger is tried at the start. After that the sink is served without what it has: records are found
 /// again at the sink, and a page must not wait for a disk.
@@ -108,16 +108,16 @@ impl<S: IncidentSink> SinkFamily for KeepsRecords<S> {
 pub struct TakesMessages<M>(pub M);
 
 impl<M: Messenger> SinkFamily for TakesMessages<M> {
-    type Settings = TellerSettings;
-    type Machine = Teller;
+    type Settings = MessageSettings;
+    type Machine = MessageDispatcher;
     const WITHOUT_LEDGER: &'static str = "what is open is told anew";
 
-    fn rules(settings: &TellerSettings) -> &SinkRules {
-        &settings.sink
+    fn rules(settings: &MessageSettings) -> &SinkRules {
+        &settings.rules
     }
 
-    fn machine(settings: TellerSettings, rows: Vec<LedgerRow>, now: Now) -> Teller {
-        Teller::new(settings, rows, now)
+    fn machine(settings: MessageSettings, rows: Vec<LedgerRow>, now: Now) -> MessageDispatcher {
+        MessageDispatcher::new(settings, rows, now)
     }
 
     async fn call(&self, message: Arc<Message>, now: Now) -> Result<Reply, SinkError> {
@@ -147,17 +147,17 @@ pub async fn run<F: SinkFamily, L: Ledger>(
 ) {
     let rules = F::rules(&settings).clone();
     let rows = load(&ledger, &rules, F::WITHOUT_LEDGER).await;
-    rows.iter().for_each(|row| keep(&records, row));
+    rows.iter().for_each(|row| track(&records, row));
     let machine = F::machine(settings, rows, now());
     let executor = Executor { sink_id: rules.id().clone(), sink, ledger, records };
-    let outlets = Outlets { events, speaker: Speaker::new(&rules, health), observe };
+    let outlets = SinkOutlets { events, reporter: SinkReporter::new(&rules, health), observe };
     serve(now, &rules.sink, machine, executor, board, outlets).await;
 }
 
 /// What a sink's task is told by its machine, and passes on.
-struct Outlets<O> {
+struct SinkOutlets<O> {
     events: mpsc::Sender<Event>,
-    speaker: Speaker,
+    reporter: SinkReporter,
     observe: O,
 }
 
@@ -167,17 +167,17 @@ async fn serve<F: SinkFamily, L: Ledger>(
     mut machine: F::Machine,
     executor: Executor<F, L>,
     mut board: watch::Receiver<Arc<Board>>,
-    mut outlets: Outlets<impl Fn(&SinkReport)>,
+    mut outlets: SinkOutlets<impl Fn(&SinkReport)>,
 ) {
     let executor = Arc::new(executor);
-    let mut under_way: JoinSet<(ActionId, Result<Reply, Failure>)> = JoinSet::new();
+    let mut under_way: JoinSet<(ActionId, Result<Reply, ActionFailure>)> = JoinSet::new();
     let first = board.borrow_and_update().clone();
     machine.handle(SinkEvent::Board(first), now());
     let mut closing: Option<Pin<Box<Sleep>>> = None;
     loop {
         while let Some(action) = machine.poll_action() {
             // What was decided is written down even while the daemon ends.
-            if closing.is_none() || action.work.act() == Act::Commit {
+            if closing.is_none() || action.work.kind() == ActionKind::Commit {
                 let (executor, at) = (executor.clone(), now());
                 under_way.spawn(async move { (action.id, executor.execute(action.work, at).await) });
             }
@@ -185,13 +185,13 @@ async fn serve<F: SinkFamily, L: Ledger>(
         while let Some(report) = machine.poll_report() {
             (outlets.observe)(&report);
         }
-        outlets.speaker.say(machine.poll_notices(), machine.problem());
+        outlets.reporter.report(machine.poll_notices(), machine.problem());
         while let Some(Settled { incident, revision }) = machine.poll_settled() {
             let sink = destination.clone();
             // If nobody listens the daemon is ending: it is said again at the next start.
             let _ = outlets.events.send(Event::Settled { sink, incident, revision }).await;
         }
-        while let Some(Found { vpn, kind, created }) = machine.poll_found() {
+        while let Some(UnclaimedRecord { vpn, kind, created }) = machine.poll_unclaimed() {
             let _ = outlets.events.send(Event::RecordFound { sink: id.clone(), vpn, kind, created }).await;
         }
         if closing.is_some() && under_way.is_empty() {
@@ -255,42 +255,46 @@ struct Executor<F, L> {
 }
 
 impl<F: SinkFamily, L: Ledger> Executor<F, L> {
-    async fn execute(&self, work: Work<<F::Machine as Machine>::Call>, now: Now) -> Result<Reply, Failure> {
+    async fn execute(
+        &self,
+        work: Work<<F::Machine as Machine>::Call>,
+        now: Now,
+    ) -> Result<Reply, ActionFailure> {
         match work {
-            Work::Call(call) => self.sink.call(call, now).await.map_err(Failure::Sink),
+            Work::Call(call) => self.sink.call(call, now).await.map_err(ActionFailure::Sink),
             Work::Commit { row } => {
-                keep(&self.records, &row);
-                self.ledger.commit(*row).await.map(|()| Reply::Done).map_err(Failure::Ledger)
+                track(&self.records, &row);
+                self.ledger.commit(*row).await.map(|()| Reply::Done).map_err(ActionFailure::Ledger)
             }
             Work::Forget { incident } => {
                 self.records.set(&self.sink_id, &incident, None);
                 let forgotten = self.ledger.forget(&self.sink_id, &incident).await;
-                forgotten.map(|()| Reply::Done).map_err(Failure::Ledger)
+                forgotten.map(|()| Reply::Done).map_err(ActionFailure::Ledger)
             }
         }
     }
 }
 
 /// Says what a row has open at its sink.
-fn keep(records: &Records, row: &LedgerRow) {
+fn track(records: &Records, row: &LedgerRow) {
     let open = row.record.as_ref().filter(|_| row.may_be_open());
     records.set(&row.sink, &row.incident, open.map(|record| record.0.as_str()));
 }
 
 /// Says to people what the reconciler has to say: each problem once until it is mended.
-struct Speaker {
+struct SinkReporter {
     sink: String,
     health: Health,
     problem: Option<Problem>,
 }
 
-impl Speaker {
+impl SinkReporter {
     fn new(settings: &SinkRules, health: Health) -> Self {
         let sink = settings.id().to_string();
         Self { sink, health, problem: None }
     }
 
-    fn say(&mut self, notices: Vec<SinkNotice>, problem: Option<Problem>) {
+    fn report(&mut self, notices: Vec<SinkNotice>, problem: Option<Problem>) {
         for notice in notices {
             let level = match notice.cause.level() {
                 NoticeLevel::Info => log::Level::Info,

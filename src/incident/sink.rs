@@ -6,13 +6,54 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use super::record::{DRILL_SOURCE, Origin, Record, RecordId, RecordStatus, Scope};
-
-use super::account::{Account, Link};
 use crate::domain::board::IncidentId;
 use crate::domain::names::{Destination, SinkId};
 use crate::domain::plan::SinkPlan;
 use crate::domain::time::Stamp;
+
+use super::account::{Account, Link};
+pub use super::settings::{DRILL_SOURCE, Scope};
+
+/// A record's name at its sink, such as the ARN of an Incident Manager record.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RecordId(pub String);
+
+impl fmt::Display for RecordId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A sink's counterpart of an incident.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    /// Its name.
+    pub id: RecordId,
+    /// Open or closed.
+    pub status: RecordStatus,
+    /// When it was created, on the sink's clock.
+    pub created: Stamp,
+    /// Who opened it.
+    pub origin: RecordOrigin,
+}
+
+/// Whether a record is open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum RecordStatus {
+    /// People are on it.
+    Open,
+    /// Somebody, or we, closed it.
+    Resolved,
+}
+
+/// Who opened a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum RecordOrigin {
+    /// A daemon, this one or its twin.
+    Daemon,
+    /// The CloudWatch alarm of our own template.
+    Alarm,
+}
 
 /// The whole request that starts a record. It is committed to the ledger before the call, and a retry sends the same
 /// bytes, so that the sink's token makes it one record.

@@ -15,7 +15,9 @@ use bothends::domain::request::{EchoRequest, Request};
 use bothends::domain::rollup::Rollup;
 use bothends::domain::time::{Moment, Now, Stamp};
 use bothends::health::Severity;
-use bothends::incident::action::{Action, ActionId, Found, NoticeCause, RecordCall, SinkEvent, Work};
+use bothends::incident::action::{
+    ActionId, NoticeCause, RecordCall, SinkAction, SinkEvent, UnclaimedRecord, Work,
+};
 use bothends::incident::outbox::Machine as _;
 use bothends::incident::reconcile::Reconciler;
 use bothends::incident::settings::SinkRules as SinkSettings;
@@ -294,7 +296,7 @@ impl Daemon {
                 let sink = site::destination();
                 self.monitor.handle(Event::Settled { sink, incident, revision }, now);
             }
-            while let Some(Found { vpn, kind, created }) = self.reconciler.poll_found() {
+            while let Some(UnclaimedRecord { vpn, kind, created }) = self.reconciler.poll_unclaimed() {
                 quiet = false;
                 self.monitor.handle(Event::RecordFound { sink: sink.clone(), vpn, kind, created }, now);
             }
@@ -324,7 +326,7 @@ impl Daemon {
         }
     }
 
-    fn act(&mut self, action: Action<RecordCall>, sink: &SinkId, outcome: &mut Outcome, now: Now) {
+    fn act(&mut self, action: SinkAction<RecordCall>, sink: &SinkId, outcome: &mut Outcome, now: Now) {
         match action.work {
             Work::Commit { row } => {
                 if let Some(start) = &row.start {

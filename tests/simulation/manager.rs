@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bothends::domain::time::Moment;
 use bothends::incident::action::{RecordCall, Reply};
-use bothends::incident::sink::{Origin, Record, RecordId, RecordStatus, Scope, SinkError, StartRequest};
+use bothends::incident::sink::{
+    Record, RecordId, RecordOrigin, RecordStatus, Scope, SinkError, StartRequest,
+};
 
 use super::schedule::{KnownToken, Switches};
 use super::time::aws_clock;
@@ -21,7 +23,7 @@ pub struct StoredRecord {
     pub id: RecordId,
     pub scope: Scope,
     pub created: Moment,
-    pub origin: Origin,
+    pub origin: RecordOrigin,
     pub closed: Option<(Moment, Closer)>,
     /// Its timeline: when each entry was added, by which gateway, and its text.
     pub notes: Vec<(Moment, usize, String)>,
@@ -68,8 +70,8 @@ impl Manager {
 
     /// The alarm creates its record, unless one of its own is open.
     pub fn alarm(&mut self, scope: Scope, at: Moment) {
-        if self.open_in(&scope).all(|stored| stored.origin != Origin::Alarm) {
-            self.create(scope, Origin::Alarm, at);
+        if self.open_in(&scope).all(|stored| stored.origin != RecordOrigin::Alarm) {
+            self.create(scope, RecordOrigin::Alarm, at);
         }
     }
 
@@ -153,12 +155,12 @@ impl Manager {
             .find(same_plan)
             .filter(|_| self.switches.folds)
             .map(|stored| stored.id.clone());
-        let id = folded.unwrap_or_else(|| self.create(request.scope.clone(), Origin::Daemon, at));
+        let id = folded.unwrap_or_else(|| self.create(request.scope.clone(), RecordOrigin::Daemon, at));
         self.tokens.insert(request.client_token.clone(), (request.clone(), id.clone(), at));
         Ok(id)
     }
 
-    fn create(&mut self, scope: Scope, origin: Origin, at: Moment) -> RecordId {
+    fn create(&mut self, scope: Scope, origin: RecordOrigin, at: Moment) -> RecordId {
         let id = RecordId(format!("record-{}", self.records.len() + 1));
         let notes = Vec::new();
         self.records.push(StoredRecord { id: id.clone(), scope, created: at, origin, closed: None, notes });

@@ -13,7 +13,7 @@ use bothends::domain::event::{AwsAnswer, Event, History};
 use bothends::domain::names::SourceId;
 use bothends::domain::request::EchoRequest;
 use bothends::domain::time::{Moment, Now, Stamp};
-use bothends::incident::action::{ActionId, Failure, RecordCall, Reply, SinkEvent};
+use bothends::incident::action::{ActionFailure, ActionId, RecordCall, Reply, SinkEvent};
 use bothends::publish::machine::Event as Published;
 use bothends::publish::sink::{Datum, PutError, SpoolError};
 
@@ -77,7 +77,7 @@ enum Scheduled {
     Hear {
         to: DaemonRun,
         id: ActionId,
-        result: Result<Reply, Failure>,
+        result: Result<Reply, ActionFailure>,
     },
     Put {
         to: DaemonRun,

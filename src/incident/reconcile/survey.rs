@@ -11,7 +11,7 @@ use std::time::Duration;
 use crate::domain::names::{Kind, VpnId};
 use crate::domain::time::{Moment, Now};
 
-use super::super::action::{Act, Failure, Found, RecordCall, Reply};
+use super::super::action::{ActionFailure, ActionKind, RecordCall, Reply, UnclaimedRecord};
 use super::super::sink::{Record, RecordId, RecordStatus, Scope, SinkError};
 use super::super::token;
 use super::{Reconciler, RecordRoute};
@@ -40,8 +40,11 @@ impl Reconciler {
             return;
         }
         let due = self.survey.last.map_or(self.started, |last| last + self.survey_interval());
-        let due =
-            self.survey.retry.until(now.mono, Act::Survey.priority()).map_or(due, |until| due.max(until));
+        let due = self
+            .survey
+            .retry
+            .until(now.mono, ActionKind::Survey.priority())
+            .map_or(due, |until| due.max(until));
         if due > now.mono {
             self.outbox.wake_at(Some(due), "records that nobody accounts for");
             return;
@@ -56,7 +59,7 @@ impl Reconciler {
     }
 
     /// A list has come, or not.
-    pub(super) fn surveyed(&mut self, asked: Moment, result: Result<Reply, Failure>, now: Now) {
+    pub(super) fn surveyed(&mut self, asked: Moment, result: Result<Reply, ActionFailure>, now: Now) {
         self.survey.listing = false;
         match result {
             Ok(Reply::Surveyed(open)) => {
@@ -64,7 +67,7 @@ impl Reconciler {
                 self.survey.unread = self.unaccounted_for(asked, open);
             }
             Ok(Reply::Found(_) | Reply::Started(_) | Reply::Read(_) | Reply::Done) => {
-                self.survey_failed(&Failure::Mismatch, now.mono);
+                self.survey_failed(&ActionFailure::Mismatch, now.mono);
             }
             Err(failure) => self.survey_failed(&failure, now.mono),
         }
@@ -75,7 +78,7 @@ impl Reconciler {
         &mut self,
         at: (VpnId, Kind),
         record: &RecordId,
-        result: Result<Reply, Failure>,
+        result: Result<Reply, ActionFailure>,
         now: Now,
     ) {
         self.survey.reading = false;
@@ -85,23 +88,23 @@ impl Reconciler {
                 self.places.entry(at.clone()).or_default().read(record, None, now.mono);
                 match status {
                     RecordStatus::Open if !self.is_accounted_for(&at) => {
-                        self.outbox.found(Found { vpn: at.0, kind: at.1, created });
+                        self.outbox.unclaimed(UnclaimedRecord { vpn: at.0, kind: at.1, created });
                     }
                     RecordStatus::Open | RecordStatus::Resolved => {}
                 }
             }
             Ok(Reply::Found(_) | Reply::Started(_) | Reply::Surveyed(_) | Reply::Done) => {
-                self.survey_failed(&Failure::Mismatch, now.mono);
+                self.survey_failed(&ActionFailure::Mismatch, now.mono);
             }
-            Err(Failure::Sink(SinkError::NotFound)) => {
+            Err(ActionFailure::Sink(SinkError::NotFound)) => {
                 self.places.entry(at).or_default().gone(record);
             }
             Err(failure) => self.survey_failed(&failure, now.mono),
         }
     }
 
-    fn survey_failed(&mut self, failure: &Failure, now: Moment) {
-        let seed = [&*self.settings.site, self.settings.id().as_str(), Act::Survey.as_str()];
+    fn survey_failed(&mut self, failure: &ActionFailure, now: Moment) {
+        let seed = [&*self.settings.site, self.settings.id().as_str(), ActionKind::Survey.as_str()];
         self.survey.failed(failure, now, &seed);
     }
 

@@ -10,7 +10,7 @@ use crate::domain::names::Kind;
 use crate::domain::names::SinkId;
 use crate::incident::reconcile::world::{over, settings, story, vpn};
 use crate::incident::sink::{
-    LedgerError, Note, Origin, Record, RecordId, RecordStatus, Scope, Search, StartRequest,
+    LedgerError, Note, Record, RecordId, RecordOrigin, RecordStatus, Scope, Search, StartRequest,
 };
 
 /// A sink that holds one record.
@@ -50,7 +50,7 @@ impl IncidentSink for OneRecord {
             id: id.clone(),
             status: RecordStatus::Open,
             created: now().wall,
-            origin: Origin::Daemon,
+            origin: RecordOrigin::Daemon,
         };
         *self.record.lock().unwrap() = Some(record);
         ready(Ok(id))

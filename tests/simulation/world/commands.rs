@@ -7,7 +7,7 @@ use bothends::domain::event::{AskFailure, Event};
 use bothends::domain::request::EchoRequest;
 use bothends::domain::time::Now;
 use bothends::domain::verdict::{Fault as EchoFault, Loss};
-use bothends::incident::action::{ActionId, Failure, RecordCall, Reply, SinkEvent};
+use bothends::incident::action::{ActionFailure, ActionId, RecordCall, Reply, SinkEvent};
 use bothends::incident::sink::{LedgerError, SinkError};
 use bothends::publish::machine::Event as Published;
 use bothends::publish::sink::{PutError, SpoolError};
@@ -75,7 +75,7 @@ impl World {
                         self.later(done, Scheduled::Do { to, id, call, story, answers });
                     }
                     (None, Some((after, heard))) => {
-                        let result = Err(Failure::Sink(sink_error(heard)));
+                        let result = Err(ActionFailure::Sink(sink_error(heard)));
                         self.later(after, Scheduled::Hear { to, id, result });
                     }
                     (None, None) => {}
@@ -190,9 +190,9 @@ impl World {
         }
         let Some((after, heard)) = answers else { return };
         let result = match heard {
-            Response::Answer => result.map_err(Failure::Sink),
+            Response::Answer => result.map_err(ActionFailure::Sink),
             Response::Throttled | Response::Failed | Response::Silence | Response::Denied => {
-                Err(Failure::Sink(sink_error(heard)))
+                Err(ActionFailure::Sink(sink_error(heard)))
             }
         };
         self.later(after, Scheduled::Hear { to, id, result });
@@ -216,8 +216,9 @@ impl World {
             let done = done.clone();
             match waiter {
                 WriteWaiter::Ledger(id) => {
-                    let result =
-                        done.map(|()| Reply::Done).map_err(|what| Failure::Ledger(LedgerError { what }));
+                    let result = done
+                        .map(|()| Reply::Done)
+                        .map_err(|what| ActionFailure::Ledger(LedgerError { what }));
                     self.with(to.gateway, |daemon, now| {
                         daemon.sink_event(SinkEvent::Ended { id, result }, now);
                     });

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::super::super::action::{RecordCall, Reply};
 use super::super::super::sink::{
-    Note, Origin, Record, RecordId, RecordStatus, Scope, SinkError, StartRequest,
+    Note, Record, RecordId, RecordOrigin, RecordStatus, Scope, SinkError, StartRequest,
 };
 use crate::domain::time::Stamp;
 
@@ -45,7 +45,7 @@ pub(in super::super) struct Kept {
     pub(in super::super) id: RecordId,
     pub(in super::super) scope: Scope,
     pub(in super::super) created: Stamp,
-    pub(in super::super) origin: Origin,
+    pub(in super::super) origin: RecordOrigin,
     pub(in super::super) changes: Vec<(Stamp, RecordStatus)>,
     /// When it was closed, and by which site (or person).
     pub(in super::super) closed: Vec<(Stamp, String)>,
@@ -94,7 +94,7 @@ impl Vendor {
         self.records.iter().filter(|record| record.is_open()).collect()
     }
 
-    pub(in super::super) fn create(&mut self, scope: Scope, origin: Origin, now: Stamp) -> RecordId {
+    pub(in super::super) fn create(&mut self, scope: Scope, origin: RecordOrigin, now: Stamp) -> RecordId {
         let id = RecordId(format!("record-{:03}", self.records.len() + 1));
         self.records.push(Kept {
             id: id.clone(),
@@ -218,7 +218,7 @@ impl Vendor {
         let record = match open.filter(|_| self.switches.folds) {
             Some(open) => open.id.clone(),
             None => {
-                let record = self.create(request.scope.clone(), Origin::Daemon, now);
+                let record = self.create(request.scope.clone(), RecordOrigin::Daemon, now);
                 self.kept(&record)?.request = Some(request.clone());
                 record
             }
