@@ -275,7 +275,7 @@ const LEDGER_GIVEN_UP: Duration = Duration::from_secs(5);
 pub enum SinkEvent {
     /// The Board as it stands.
     Board(Arc<Board>),
-    /// An action has ended. An answer to an action that was given up, or a second answer, is not heard.
+    /// An action has ended. An answer to an action that was given up, or a second answer, is ignored.
     Ended {
         /// Which.
         id: ActionId,
@@ -343,7 +343,7 @@ pub struct UnclaimedRecord {
     pub created: Stamp,
 }
 
-/// For telemetry: plain data, told as it happens.
+/// For telemetry: plain data, as it happens.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SinkReport {
     /// A request to the sink has ended: one more of `bothends_sink_requests_total`.

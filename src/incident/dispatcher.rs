@@ -1,23 +1,22 @@
-//! Tells a sink that only takes messages: pure, level-triggered, patient, like [`super::reconcile`].
+//! Sends an incident's story to a sink that only takes messages: pure, level-triggered, patient, like [`super::reconcile`].
 //!
-//! # Why nothing is told twice, and nothing is lost
-//! The sink cannot be asked what it was told: the ledger alone says so. A row is written after the sink has taken a message,
-//! and before the first one, so that a restart knows how far the story went that may have been told. What the ledger cannot
+//! # Why nothing is sent twice, and nothing is lost
+//! The sink cannot be asked what it has: the ledger alone says what was sent. A row is written after the sink has taken a message,
+//! and before the first one, so that a restart knows how much of the story may have been sent. What the ledger cannot
 //! know is whether a message arrived whose answer was lost, or after whose arrival the daemon died: that one is sent once
 //! more. It has the same id then, so that a receiver can drop it: *at least once on the wire, once by its id*.
 //!
-//! A message is composed once in a run and sent until it is taken; what happens meanwhile is told by the next. Every failure
+//! A message is composed once in a run and sent until it is taken; what happens meanwhile goes into the next. Every failure
 //! is followed by another try, and the Board keeps an incident until this sink has settled it. Two things overtake:
-//! the end, and what worsens. A lesser change that waits is told with them, and that it was refused holds up neither.
+//! the end, and what worsens. A lesser change that waits is sent with them, and that it was refused holds up neither.
 //!
-//! # What is told
+//! # What is sent
 //! An incident that opens; at once when it worsens, and so the first other change; further ones at most once in [`UPDATE_EVERY`],
-//! taken together, and none for what has changed back by then; its
-//! end, or that this site watches it no more; nothing after that. Of an incident that was only found at another sink
-//! nothing is told: what this site has not seen it cannot tell.
+//! taken together, and none for what has changed back by then; its end, or that this site no longer watches it; nothing after
+//! that. Of an incident that was only found at another sink nothing is sent: what this site has not seen it cannot report.
 //!
-//! The messages of connection and kind share a key, and a vendor may hold one alert by it. So the incidents of one key are told
-//! one after the other; but an end that is refused, or that follows an opening nobody was told of, gives way to the
+//! The messages of connection and kind share a key, and a vendor may hold one alert by it. So the incidents of one key are sent
+//! one after the other; but an end that is refused, or that follows an opening that was never sent, gives way to the
 //! later incident that is open: its page matters more.
 
 use std::collections::BTreeMap;
@@ -68,7 +67,7 @@ pub enum MessageRoute {
 }
 
 impl MessageDispatcher {
-    /// A dispatcher that takes up what the ledger has of this sink.
+    /// A dispatcher that goes on with what the ledger has of this sink.
     pub fn new(settings: MessageSettings, rows: Vec<LedgerRow>, now: Now) -> Self {
         let mut stored: BTreeMap<IncidentId, LedgerRow> = BTreeMap::new();
         for row in rows {
@@ -160,7 +159,7 @@ impl Machine for MessageDispatcher {
             if !self.settings.rules.sink.takes(&incident.id.vpn, incident.id.kind) {
                 continue;
             }
-            // What is settled and open was given up, and is taken up again under the same name: another story.
+            // What is settled and open was given up, and is adopted again under the same name: another story.
             let again = |row: &LedgerRow| row.settled && incident.state == IncidentState::Open;
             if let Some(case) = self.cases.get_mut(&incident.id) {
                 case.present = true;
@@ -227,8 +226,8 @@ pub const UPDATE_EVERY: Duration = Duration::from_secs(60);
 
 /// One incident.
 ///
-/// Of its [`LedgerRow`], `record` is the messages' key once the sink has taken the opening, `told` how far the story is told
-/// (or may be, while `record` is `None`), and `settled` that nothing more is to be told.
+/// Of its [`LedgerRow`], `record` is the messages' key once the sink has taken the opening, `told` how far the story is sent
+/// (or may be, while `record` is `None`), and `settled` that nothing more is to be sent.
 #[derive(Debug)]
 struct MessageCase {
     incident: Arc<Incident>,
@@ -238,18 +237,18 @@ struct MessageCase {
     row: LedgerRow,
     /// Whether the ledger may have another.
     dirty: bool,
-    /// What is being told until it is taken.
+    /// What is being sent until it is taken.
     outgoing: Option<Arc<Message>>,
-    /// When anything was last told in this run, and when it was more than a repetition.
+    /// When anything was last sent in this run, and when it was more than a repetition.
     last_told: Option<Moment>,
     last_update: Option<Moment>,
-    /// How often it has worsened, as told.
+    /// How often it has worsened, as sent.
     worsened: u32,
     /// The action that has not ended.
     in_flight: Option<(ActionId, ActionKind)>,
     deliver: Retry,
     ledger: Retry,
-    /// Its end is not told, because a later incident goes on.
+    /// Its end is not sent, because a later incident goes on.
     gave_way: bool,
     /// The revision that was last reported as settled.
     settled_revision: Option<u64>,
@@ -320,7 +319,7 @@ impl MessageCase {
         self.row.told > 0 || self.row.record.is_some() || self.row.settled
     }
 
-    /// Whether nothing waits to be told but what is gathered, or repeated.
+    /// Whether nothing waits to be sent but what is gathered, or repeated.
     fn is_in_line(&self) -> bool {
         let news = self.outgoing.as_ref().is_some_and(|message| message.change != Change::Repeated);
         let known = self.row.record.is_some() || self.incident.found_at.is_some();
@@ -372,7 +371,7 @@ impl MessageCase {
                         self.deliver.let_go();
                     }
                     if change == Change::Opened && self.row.told == 0 {
-                        // Before it is told the first time: what was in it is not told again after a restart, and what was
+                        // Before it is sent the first time: what was in it is not sent again after a restart, and what was
                         // not is.
                         self.row.told = message.upto.max(1);
                         self.worsened = message.worsened;
@@ -394,7 +393,7 @@ impl MessageCase {
         }
     }
 
-    /// A repetition says how things are, so it is composed for every try. What has changed is told with the end, once there is
+    /// A repetition says how things are, so it is composed for every try. What has changed is sent with the end, once there is
     /// one: a story with a gap is better than an end that waits for it. So it is with what worsens, which waits neither for
     /// a lesser change nor for anything that was refused.
     fn drop_what_is_stale(&mut self) {
@@ -429,7 +428,7 @@ impl MessageCase {
             (IncidentState::Unwatched { .. }, false) => NextMessage::Settle,
             (IncidentState::Unwatched { at }, true) => NextMessage::Tell(Change::Unwatched, at),
             (IncidentState::Resolved { at }, true) => NextMessage::Tell(Change::Resolved, at),
-            // Whoever takes over settles first.
+            // The earlier one settles first.
             (IncidentState::Open | IncidentState::Resolved { .. }, false) if context.earlier => {
                 NextMessage::Wait(None)
             }
@@ -443,10 +442,10 @@ impl MessageCase {
     fn next_of_open(&self, context: &MessageContext<'_>) -> NextMessage {
         let now = context.now.mono;
         let news = |entry: &&TimelineEntry| entry.seq >= self.row.told && is_news(&entry.what);
-        // What has changed and changed back is told with the next change. A restart knows no verdict at first, and comes to
+        // What has changed and changed back is sent with the next change. A restart knows no verdict at first, and comes to
         // the same one.
         let untold = || self.incident.timeline.iter().filter(|entry| entry.seq >= self.row.told);
-        // What was told may have been left out since: then it cannot be said that nothing has changed.
+        // What was sent may have been left out since: then it cannot be said that nothing has changed.
         let lost = untold().any(|entry| entry.repeats > 0);
         let changed = lost || standing(&self.incident, self.row.told) != standing(&self.incident, u32::MAX);
         let last = self.incident.timeline.iter().rfind(news).filter(|_| changed);
@@ -534,7 +533,7 @@ impl MessageCase {
     }
 }
 
-/// What is to be told.
+/// What is to be sent.
 enum NextMessage {
     Tell(Change, Stamp),
     Settle,
@@ -589,7 +588,7 @@ fn standing(incident: &Incident, seq: u32) -> (Tunnels<'_>, Option<&TimelineChan
     (tunnels, phase)
 }
 
-/// Whether a change is worth a message: a verdict of one end is told by the assessment that it leads to, and openings and ends
+/// Whether a change is worth a message: a verdict of one end is in the assessment that it leads to, and openings and ends
 /// have messages of their own.
 fn is_news(what: &TimelineChange) -> bool {
     match what {

@@ -1,8 +1,8 @@
-//! The drill: a test incident through the real sinks, told from a real one by whoever sees it, program or person.
+//! The drill: a test incident through the real sinks, which programs and people can tell from a real one.
 //!
 //! # Why it is never taken for a real one
 //! A record is ours by source and resource, and a drill's source is [`DRILL_SOURCE`], which is no kind's: no look-up and no survey of a
-//! reconciler finds it, so it is not adopted, told or taken up. At OpsCenter its deduplication string is another as well, and
+//! reconciler finds it, so it is not adopted. At OpsCenter its deduplication string is another as well, and
 //! what only takes messages gets it under a key of its own ([`Drill::message`]), so that trigger and resolve are a pair of theirs.
 //!
 //! # Why no real one is lost in it
@@ -10,7 +10,7 @@
 //!
 //! - *A drill into a real record*: none is begun while a real one is open or pending, and what was started is read back; a record
 //!   whose source is not [`DRILL_SOURCE`] is left as it is.
-//! - *A real one into a drill*: a drill is open for as long as it takes to read it back (or as it is told to be held), and is
+//! - *A real one into a drill*: a drill is open for as long as it takes to read it back (or as long as `--hold` says), and is
 //!   resolved as soon as the daemon beside it sees anything. Should a start come in between, or from another gateway, or after a
 //!   drill that nobody could resolve, the sink (`aws::incident_manager`) reads what a start has come to: a drill it resolves,
 //!   and starts again under the token that follows from the first and that drill, so that twins and retries stay one.
@@ -43,7 +43,7 @@ pub struct Drill {
     pub site: Arc<str>,
     /// The connection that it is of.
     pub vpn: VpnId,
-    /// People's words for it.
+    /// The connection's display name.
     pub vpn_name: Arc<str>,
     /// The kind whose way it goes.
     pub kind: Kind,

@@ -1,4 +1,4 @@
-//! What is told to a sink that only takes messages: for people, and the whole incident for programs.
+//! What is sent to a sink that only takes messages: text for people, and the whole incident for programs.
 
 use std::future::Future;
 
@@ -31,7 +31,7 @@ pub enum Change {
     Worsened,
     /// It goes on otherwise.
     Updated,
-    /// It goes on as it was told; for a vendor that takes silence for an end.
+    /// It goes on unchanged; for a vendor that takes silence for an end.
     Repeated,
     /// It is over.
     Resolved,
@@ -85,7 +85,7 @@ pub struct Message {
     pub text: String,
     /// Everything, for programs.
     pub data: Value,
-    /// The story is told up to and excluding this `seq` …
+    /// The story is sent up to and excluding this `seq` …
     pub(super) upto: u32,
     /// … and up to so many worsenings.
     pub(super) worsened: u32,
@@ -108,7 +108,7 @@ pub(super) struct Occasion<'a> {
     pub(super) change: Change,
     /// Which story of the same incident it belongs to.
     pub(super) generation: u32,
-    /// What was told before ends before this `seq`.
+    /// What was sent before ends before this `seq`.
     pub(super) told: u32,
     /// When it happened.
     pub(super) at: Stamp,

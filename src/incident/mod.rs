@@ -3,10 +3,10 @@
 //! One [`reconcile::Reconciler`] per sink decides, purely; [`shell::run`] executes what it decides. [`sink`] says what a
 //! vendor must be able to do, [`wording`] what people read.
 //!
-//! A sink that keeps no records that could be read back, and only takes messages, has a [`dispatcher::MessageDispatcher`] instead, with the
-//! same chassis ([`outbox`]) and the same executor; a [`message`] is what it is sent.
+//! A sink that keeps no records that could be read back, and only takes messages, has a [`dispatcher::MessageDispatcher`] instead.
+//! Both are an [`outbox::Machine`] and have the same executor; a [`message`] is what is sent.
 //!
-//! A [`drill`] goes the same ways and is none of these people's business.
+//! A [`drill`] goes the same ways, and neither takes it for an incident.
 
 pub mod account;
 pub mod action;

@@ -80,7 +80,7 @@ pub trait Machine {
         self.outbox_mut().settled.pop_front()
     }
 
-    /// What is open at the sink without an incident on the Board: for the core to take up.
+    /// What is open at the sink without an incident on the Board: for the core to adopt.
     fn poll_unclaimed(&mut self) -> Option<UnclaimedRecord> {
         self.outbox_mut().unclaimed.pop_front()
     }

@@ -1,16 +1,16 @@
 //! One sink's reconciler: pure, level-triggered, patient.
 //!
-//! It is told the Board ([`SinkEvent::Board`]) and how its actions ended ([`SinkEvent::Ended`]); it is polled for
+//! It gets the Board ([`super::action::SinkEvent::Board`]) and how its actions ended ([`super::action::SinkEvent::Ended`]); it is polled for
 //! actions, for what is settled, for reports, notices and the time at which it wants to be asked again. It reads no
 //! clock and does no input or output. Each incident has at most one action on its way, each scope at most one look-up;
 //! a reply may be lost, late, repeated or out of order. One look-up serves every scope that needs one: what counts for each is
 //! that it was asked for after what that scope's incident needs to know of.
 //!
 //! # Why one incident becomes one record
-//! An incident is told when its record exists, and the daemon may die, the reply be lost or the twin act at any moment. What
+//! An incident pages when its record exists, and the daemon may die, the reply be lost or the twin act at any moment. What
 //! makes it one record nevertheless:
 //!
-//! 1. *Look first.* An open record of the scope is ours whoever started it, and is adopted. So a second record can only
+//! 1. *Look first.* An open record of the scope is ours, by whatever site it was started, and is adopted. So a second record can only
 //!    come from a start that does not see the first: within the list's lag, or with the list out of reach.
 //! 2. *One token.* Within that time everybody derives the same token from the newest record they know of, and a sink
 //!    makes one record of one token. A retry, also after a crash, sends the committed bytes, so that it is the same call to
@@ -34,20 +34,29 @@
 //! Wherever a rule must guess whether a closed record means "people know" or "that was another time" (clocks that differ, an
 //! answer that was lost), it guesses for the page: one too many is closed by a person in a second.
 //!
-//! A record whose incident nobody has any more (the store was lost, the twin has died) is found by a survey and taken up by
+//! A record whose incident nobody has any more (the store was lost, the twin has died) is found by a survey and adopted by
 //! the core, see `survey.rs`; of what was only found no record is started.
 //!
 //! # Why it is resolved once, and only by a reason
 //! Only an incident that is on the Board as resolved has its record closed, after a read that found it open; absence
 //! from the Board does nothing. A closed record under an open incident is a person's (or the twin's) decision: it stays until
 //! the incident has worsened since the record was last known to be open. It is read whenever the incident worsens, so
-//! that a close before that moment is told apart from one after it.
+//! that a close before that moment is distinguished from one after it.
 //!
 //! # One after the other
 //! Of the incidents of one scope the earlier is brought into line first, so that its record is closed before the later looks.
-//! But an open one waits no longer than a minute for one that is over, and not at all for one that nobody was told of: it
-//! goes ahead, in the earlier's record if that is still open, and the earlier is told there. A record that an open
+//! But an open one waits no longer than a minute for one that is over, and not at all for one that has paged nobody: it
+//! goes ahead, in the earlier's record if that is still open, and the earlier is noted there. A record that an open
 //! incident holds, or may be about to hold, is not closed by another.
+//!
+//! Why an incident is the key, and not its scope (connection and kind, with the newest incident as what is wanted): each
+//! incident has its own end. Its last notes and its closing summary must be in its record before that is closed, and the core
+//! keeps it on the Board until its own revision is settled; a key that wants only the newest drops both, and an incident that
+//! opened and ended while the sink was out of reach would never be recorded. The committed request (title, date, token) is one
+//! incident's: under a scope a retry would send the bytes of another (2, "none is lost"). A person's close counts the worsenings
+//! of one incident: under a scope the close of the first would silence the second. So the incidents of a scope would
+//! have to be queued within it, and `Earlier` and `Later` would be the states of that queue: what is being started or closed
+//! at this moment, what has paged nobody, which one is ahead. The keys of the ledger would change, and the proofs of 2 and 4.
 
 mod case;
 mod ended;
@@ -76,7 +85,7 @@ use super::wording;
 use case::{CaseContext, Earlier, InFlight, Later, Purpose, RecordCase, RecordStep, Standing};
 use ended::ReplyContext;
 
-/// A row whose incident is not on the Board may be of one that the core takes up late after a start: it is let be for
+/// A row whose incident is not on the Board may be of one that the core adopts late after a start: it is let be for
 /// this long before it is forgotten (if settled) or complained of.
 const ABSENT_GRACE: Duration = Duration::from_secs(300);
 
@@ -154,7 +163,7 @@ impl Survey {
 }
 
 impl Reconciler {
-    /// A reconciler that takes up what the ledger has of this sink.
+    /// A reconciler that goes on with what the ledger has of this sink.
     pub fn new(settings: SinkRules, rows: Vec<LedgerRow>, now: Now) -> Self {
         let mut stored: BTreeMap<IncidentId, Vec<LedgerRow>> = BTreeMap::new();
         for row in rows {
@@ -387,7 +396,7 @@ impl Reconciler {
             let record = rows.last().and_then(|row| row.record.as_ref());
             let goes_on = |case: &RecordCase| case.present && case.row.record.as_ref() == record;
             if record.is_some() && self.cases.values().any(goes_on) {
-                // It was found open, and taken up.
+                // It was found open, and adopted.
                 self.outbox.send(Work::Forget { incident }, RecordRoute::Stored, now.mono);
                 continue;
             }
@@ -420,14 +429,14 @@ impl Machine for Reconciler {
                 case.present = true;
                 case.incident = incident.clone();
             } else {
-                // What is settled and open was handed over, and is taken up again under the same name: another story.
+                // What is settled and open was handed over, and is adopted again under the same name: another story.
                 let mut rows = self.stored.remove(&incident.id).unwrap_or_default();
                 rows.retain(|row| !again(row.settled));
                 let case = RecordCase::new(&self.settings, incident.clone(), rows, now.mono);
                 self.cases.insert(incident.id.clone(), case);
             }
         }
-        // Nobody was told of these, so nothing has to be taken back.
+        // These have paged nobody, so nothing has to be taken back.
         let told =
             |case: &RecordCase| case.row.start.is_some() || case.row.record.is_some() || case.row.settled;
         self.cases.retain(|_, case| case.present || case.in_flight.is_some() || told(case));

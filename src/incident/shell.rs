@@ -54,7 +54,7 @@ pub trait SinkFamily: Send + Sync + 'static {
     /// What every sink is configured with.
     fn rules(settings: &Self::Settings) -> &SinkRules;
 
-    /// Takes up what the ledger has of the sink.
+    /// Goes on with what the ledger has of the sink.
     fn machine(settings: Self::Settings, rows: Vec<LedgerRow>, now: Now) -> Self::Machine;
 
     /// Makes a call; `now` is the time of this try.
@@ -154,7 +154,7 @@ pub async fn run<F: SinkFamily, L: Ledger>(
     serve(now, &rules.sink, machine, executor, board, outlets).await;
 }
 
-/// What a sink's task is told by its machine, and passes on.
+/// Where what a sink's machine hands out goes.
 struct SinkOutlets<O> {
     events: mpsc::Sender<Event>,
     reporter: SinkReporter,

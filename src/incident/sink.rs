@@ -1,4 +1,4 @@
-//! What a sink must be able to do, whoever the vendor is.
+//! What a sink must be able to do, whichever vendor's it is.
 
 use std::error::Error;
 use std::fmt;
@@ -203,7 +203,7 @@ pub trait IncidentSink: Send + Sync + 'static {
     ) -> impl Future<Output = Result<(), SinkError>> + Send;
 }
 
-/// One row of the ledger: what a sink was told of one incident. Only that sink's own task writes it.
+/// One row of the ledger: what a sink has of one incident. Only that sink's own task writes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LedgerRow {
     /// The sink.
@@ -218,7 +218,7 @@ pub struct LedgerRow {
     pub start: Option<StartRequest>,
     /// Theirs, once known.
     pub record: Option<RecordId>,
-    /// The timeline's entries up to and excluding this `seq` have been told.
+    /// The timeline's entries up to and excluding this `seq` have been noted or sent.
     pub told: u32,
     /// [`crate::domain::board::Incident::worsened`] when the record was found closed by a person.
     pub closed_by_person_at: Option<u32>,
@@ -270,7 +270,7 @@ impl fmt::Display for LedgerError {
 
 impl Error for LedgerError {}
 
-/// What each sink was told, kept across restarts.
+/// What each sink has, kept across restarts.
 pub trait Ledger: Send + Sync + 'static {
     /// Every row of a sink.
     fn load(&self, sink: &SinkId) -> impl Future<Output = Result<Vec<LedgerRow>, LedgerError>> + Send;

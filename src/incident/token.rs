@@ -9,7 +9,7 @@ use crate::domain::time::Stamp;
 use super::settings::Scope;
 use super::sink::RecordId;
 
-/// The token that starts the record which follows `newest`. Whoever sees the same newest record arrives at the same
+/// The token that starts the record which follows `newest`. Every site that sees the same newest record arrives at the same
 /// token, and a record that is over gives its successor another one.
 pub(super) fn start(scope: &Scope, newest: Option<&RecordId>) -> String {
     let newest = newest.map_or("none", |record| &record.0);

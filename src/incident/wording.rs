@@ -89,8 +89,8 @@ fn line_of(incident: &Incident, entry: &TimelineEntry, repeats: u32) -> String {
     format!("{line}{repeats}")
 }
 
-/// The text of a note on one timeline entry, where the story is told up to `told`: what says the same and stands between counts as
-/// told with it. Several sites may write in one record: each says who it is.
+/// The text of a note on one timeline entry, where the story is noted up to `told`: what says the same and stands between counts as
+/// noted with it. Several sites may write in one record: each says who it is.
 pub fn note(incident: &Incident, entry: &TimelineEntry, told: u32) -> String {
     let same = |other: &&TimelineEntry| {
         (told..entry.seq).contains(&other.seq) && other.what.says_the_same(&entry.what)
@@ -294,7 +294,7 @@ pub(super) fn as_they_stand(incident: &Incident) -> Vec<CurrentTunnel> {
     tunnels
 }
 
-/// The place of the entry that says that the incident opened, or was taken up.
+/// The place of the entry that says that the incident opened, or was adopted.
 pub(super) fn opened_seq(incident: &Incident) -> Option<u32> {
     let begins = |entry: &&TimelineEntry| match entry.what {
         TimelineChange::Opened | TimelineChange::TakenUp { .. } => true,

@@ -67,7 +67,7 @@ impl Advice {
         };
         let subject = subject(pointer, &down).or(tunnels.first());
         let bgp = down.iter().copied().find(|tunnel| tunnel.is_bgp_down());
-        let (names, bgp) = (Names::of(subject, vpn), Names::of(bgp, vpn));
+        let (names, bgp) = (CommandArguments::of(subject, vpn), CommandArguments::of(bgp, vpn));
         let urgency = urgency(incident.id.kind, flow).filter(|_| pointer != Pointer::Recovering);
         let mut steps: Vec<String> = urgency.into_iter().collect();
         steps.extend(first_steps(pointer, &names, &bgp, incident.began));
@@ -189,14 +189,14 @@ fn urgency(kind: Kind, flow: &Flow) -> Option<String> {
 }
 
 /// What commands name: a tunnel that is down.
-struct Names {
+struct CommandArguments {
     outside: String,
     inside: String,
     source: String,
     interface: String,
 }
 
-impl Names {
+impl CommandArguments {
     fn of(tunnel: Option<&CurrentTunnel>, vpn: Option<&VpnSettings>) -> Self {
         let route = |id: &TunnelId| vpn.and_then(|vpn| vpn.routes.get(&id.outside_ip));
         let route: Option<&Route> = tunnel.and_then(|tunnel| route(&tunnel.id)).map(|route| &**route);
@@ -210,8 +210,13 @@ impl Names {
     }
 }
 
-fn first_steps(pointer: Pointer, names: &Names, bgp: &Names, began: Stamp) -> Vec<String> {
-    let Names { outside, inside, source, interface } = names;
+fn first_steps(
+    pointer: Pointer,
+    names: &CommandArguments,
+    bgp: &CommandArguments,
+    began: Stamp,
+) -> Vec<String> {
+    let CommandArguments { outside, inside, source, interface } = names;
     match pointer {
         Pointer::AllTunnels | Pointer::LastTunnel => vec![
             "Uplink: does this gateway reach the Internet (`ping` a host there)? If not, call the provider.".to_owned(),

@@ -61,7 +61,7 @@ pub(super) struct RecordCase {
     pub(super) predecessor: Option<RecordId>,
     /// Since when the sink says that it does not have the record.
     pub(super) missing_since: Option<Moment>,
-    /// Up to where the witness's note that is being tried speaks.
+    /// Up to where the note that is being tried speaks, by which this site joins the record.
     pub(super) joined_upto: Option<u32>,
     /// When the last round of notes that repeat themselves began, and up to where it tells.
     round: Option<(Moment, u32)>,
@@ -211,7 +211,7 @@ pub(super) struct CaseContext<'a> {
 pub(super) enum Earlier {
     /// There is none, or nothing of it stands in the way, or a person must act before it gets on.
     Clear,
-    /// It is over, and nobody was told of it yet.
+    /// It is over, and has paged nobody yet.
     Idle,
     /// A record of it is being brought into line.
     Working,
@@ -318,7 +318,7 @@ impl RecordCase {
         self.retries.get(&kind).and_then(|retry| retry.until(now, kind.priority()))
     }
 
-    /// Up to where the next note tells: `None` if everything has been told.
+    /// Up to where the next note goes: `None` if everything has been noted.
     pub(super) fn next_told(&self) -> Option<u32> {
         if self.row.told == 0 {
             return Some(self.joined_upto.unwrap_or_else(|| self.end_of_story()));
@@ -326,7 +326,7 @@ impl RecordCase {
         self.next_entry().map(|entry| entry.seq + 1)
     }
 
-    /// The first entry that has not been told. Of a story that was thinned, what is said again later is told then.
+    /// The first entry that has not been noted. Of a story that was thinned, what is said again later is noted then.
     pub(super) fn next_entry(&self) -> Option<&TimelineEntry> {
         let Incident { timeline, .. } = &*self.incident;
         let thinned = self.incident.is_thinned();
@@ -379,7 +379,7 @@ impl RecordCase {
         wording::opened_seq(&self.incident).map_or(1, |seq| seq + 1)
     }
 
-    /// Makes a record the incident's own, whoever started it.
+    /// Makes a record the incident's own, by whatever site it was started.
     pub(super) fn adopt(&mut self, record: RecordId, standing: Standing) {
         self.row.start = None;
         self.row.record = Some(record);

@@ -153,7 +153,7 @@ impl RecordCase {
                 self.open_at = worsened;
             }
             RecordStatus::Resolved => {
-                // What it was told, or made to say, was while it was open: then it is ours, whatever the clocks say.
+                // What was noted in it, or it was made to say, was while it was open: then it is ours, whatever the clocks say.
                 let told = self.row.told > self.after_opening() || self.row.linked;
                 let told = told && !self.past.contains(&record.id);
                 let from_before =

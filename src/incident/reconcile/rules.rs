@@ -34,7 +34,7 @@ const CLOCKS_APART: Duration = Duration::from_secs(2);
 
 /// How often a sink that has no record of it is searched for one that somebody else has started since.
 const AGAIN: Duration = Duration::from_secs(300);
-/// How often an incident has worsened when its record is found open and it is taken up. A later worsening is news to whoever
+/// How often an incident has worsened when its record is found open and it is adopted. A later worsening is news to the person who
 /// closes the record, unless the record was read again.
 const WHEN_FOUND: u32 = 0;
 
@@ -66,7 +66,7 @@ impl RecordCase {
                 return self.without_found_record(context);
             }
             IncidentState::Open => {}
-            // Nobody was told, and nothing is known of it any more: there is nothing to tell.
+            // It has paged nobody, and nothing is known of it any more: there is nothing to record.
             IncidentState::Unwatched { .. } => return self.settle(),
             IncidentState::Resolved { .. } => {
                 if self.row.start.is_none() && self.row.generation > 0 {
@@ -124,7 +124,7 @@ impl RecordCase {
         self.start(context, scope, token)
     }
 
-    /// Leaves the page to a later incident of the scope, and is told in its record: that is the page that matters. If a
+    /// Leaves the page to a later incident of the scope, and is noted in its record: that is the page that matters. If a
     /// call of ours has got through after all, the later incident finds what it has started.
     fn yield_to(&mut self, record: Option<(RecordId, Standing)>) -> Option<RecordStep> {
         match record {
@@ -308,7 +308,7 @@ impl RecordCase {
         }
     }
 
-    /// Whether it is the record whose being open at this sink made the incident be taken up.
+    /// Whether it is the record that was found open at this sink, so that the incident was adopted.
     pub(super) fn was_found_as(&self, record: &Record) -> bool {
         let here = self.incident.taken_up_at() == Some(&self.row.sink);
         here && record.created == self.incident.id.opened && !self.past.contains(&record.id)
@@ -468,8 +468,8 @@ impl RecordCase {
 
     /// A start can be one too many: the alarm's or a twin's record was not in the list yet, and the token did not make
     /// them one. When the list must have caught up, the oldest open record stays, the younger ones that daemons have
-    /// started are closed, and whoever was in one of these goes on in the oldest. Everybody chooses the same, so
-    /// one stays open whoever acts; the alarm's is left to people, who may be working in it.
+    /// started are closed, and the incidents of these go on in the oldest. Every site chooses the same, so
+    /// one stays open whichever acts; the alarm's is left to people, who may be working in it.
     fn seek_duplicate(
         &mut self,
         context: &CaseContext<'_>,

@@ -1,6 +1,6 @@
 //! Records that are open at the sink and that no incident on the Board accounts for: the store was lost, the twin that
 //! started one has died, or our alarm started it while nobody here could speak. They are looked for at the start and then now
-//! and again, and the core is told, which takes them up.
+//! and again, and the core adopts them.
 //!
 //! A list may lag behind, so each is read before it is believed: what we, the twin or a person closed a moment ago is not
 //! found again.
