@@ -84,7 +84,6 @@ pub struct Account {
     pub links: Vec<Link>,
 }
 
-#[expect(clippy::ref_option, clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
 fn text_or_none<S: Serializer>(text: &Option<&'static str>, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(text.unwrap_or_default())
 }
