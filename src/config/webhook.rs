@@ -33,7 +33,7 @@ pub(super) const KEYS: &[&str] = &[
     "repeat_every",
 ];
 
-/// A call is given up by us before the teller gives it up, which it does after a minute.
+/// A call is given up by us before the dispatcher gives it up, which it does after a minute.
 const TIMEOUT: DurationBounds = DurationBounds::new(Duration::from_secs(1), Duration::from_secs(30));
 const TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
 const REPEAT: DurationBounds = DurationBounds::new(Duration::from_secs(10), Duration::from_secs(3600));

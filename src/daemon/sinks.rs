@@ -9,7 +9,6 @@ use std::collections::btree_map::Entry;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinSet, yield_now};
@@ -25,10 +24,8 @@ use crate::domain::plan::SinkPlan;
 use crate::health::overview::{OpenProblem, ShownProblems};
 use crate::health::{Component, Severity};
 use crate::incident::action::SinkReport;
-use crate::incident::message::Messenger;
-use crate::incident::settings::{SinkRules, TellerSettings};
-use crate::incident::shell;
-use crate::incident::sink::IncidentSink;
+use crate::incident::settings::{MessageSettings, SinkRules};
+use crate::incident::shell::{self, KeepsRecords, SinkFamily, TakesMessages};
 use crate::publish::machine::{PublishSettings, Publisher};
 use crate::publish::shell::{self as publisher_shell, Tally};
 use crate::store::Store;
@@ -122,47 +119,31 @@ async fn allot(store: &Store, wanted: &BTreeMap<SinkId, SinkIdentity>, config: &
 fn start(context: &IoContext, wanted: &SinkIdentity, tasks: &mut JoinSet<()>) -> AbortHandle {
     let SinkIdentity { configured, region, settings } = wanted;
     let (connections, region) = (context.connections.clone(), region.clone());
+    let settings = settings.clone();
     match any_sink::open(connections, configured, region, &settings.site) {
-        AnySink::IncidentManager(sink) => keep(context, settings, sink, tasks),
-        AnySink::OpsCenter(sink) => keep(context, settings, sink, tasks),
-        AnySink::Sns(sink) => tell(context, settings, None, sink, tasks),
-        AnySink::Webhook(sink, repeat_every) => tell(context, settings, repeat_every, *sink, tasks),
+        AnySink::IncidentManager(sink) => run(context, settings, KeepsRecords(sink), tasks),
+        AnySink::OpsCenter(sink) => run(context, settings, KeepsRecords(sink), tasks),
+        AnySink::Sns(sink) => {
+            let settings = MessageSettings { rules: settings, repeat_every: None };
+            run(context, settings, TakesMessages(sink), tasks)
+        }
+        AnySink::Webhook(sink, repeat_every) => {
+            let settings = MessageSettings { rules: settings, repeat_every };
+            run(context, settings, TakesMessages(*sink), tasks)
+        }
     }
 }
 
-/// Runs the teller of a sink that only takes messages.
-fn tell(
+fn run<F: SinkFamily<Settings: Send, Machine: Send>>(
     context: &IoContext,
-    settings: &SinkRules,
-    repeat_every: Option<Duration>,
-    sink: impl Messenger,
-    tasks: &mut JoinSet<()>,
-) -> AbortHandle {
-    let connections = context.connections.clone();
-    tasks.spawn(shell::tell(
-        move || clock_offset::as_aws_dates(&connections),
-        TellerSettings { sink: settings.clone(), repeat_every },
-        sink,
-        context.store.clone(),
-        context.board.clone(),
-        context.events.clone(),
-        context.health.clone(),
-        context.records.clone(),
-        observer(&context.prometheus),
-    ))
-}
-
-/// Runs the reconciler of a sink that keeps records.
-fn keep(
-    context: &IoContext,
-    settings: &SinkRules,
-    sink: impl IncidentSink,
+    settings: F::Settings,
+    sink: F,
     tasks: &mut JoinSet<()>,
 ) -> AbortHandle {
     let connections = context.connections.clone();
     tasks.spawn(shell::run(
         move || clock_offset::as_aws_dates(&connections),
-        settings.clone(),
+        settings,
         sink,
         context.store.clone(),
         context.board.clone(),

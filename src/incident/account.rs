@@ -3,29 +3,44 @@
 //! The order is the reader's: what is down and since when, whether traffic still flows, what each end says, which side is likely
 //! at fault, the first things to do, runbook and notes, who sent this, and where to look. [`advice`] holds the advice in one closed
 //! table, [`render`] the media, [`links`] the places.
+//!
+//! The account in each medium's form and length. What does not fit loses what helps least first: the graphs, all links, the notes'
+//! end, and only then the last lines.
 
 mod advice;
-mod flow;
 mod links;
-mod render;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
-use super::settings::{SinkRules, VpnSettings};
-use super::wording::{
-    self, Alone, AwsSince, Course, Tunnel, WORDS_MAX, alone, as_they_stand, clearing_since, clip, concerned,
-    list, when,
-};
 use crate::domain::board::{Incident, IncidentState, TunnelSnapshot};
 use crate::domain::carrying::{Carrying, NotCarrying};
 use crate::domain::names::{End, Kind, Role};
 use crate::domain::stopped::{Basis, basis};
 use crate::domain::time::Stamp;
 use crate::domain::verdict::{Assessment, Loss, Verdict, Why};
-use advice::Advice;
-use flow::{Flow, why_words};
+
+use super::settings::{SinkRules, VpnSettings};
+use super::wording::{
+    self, AwsSince, Course, CurrentTunnel, DownAlone, WORDS_MAX, alone, as_they_stand, clearing_since, clip,
+    concerned, list, when,
+};
+use advice::{Advice, Flow, why_words};
 pub use links::Link;
-pub use render::{KEPT_CURRENT, merged};
+
+/// The end of what the daemon keeps current in a text that people may write in, too.
+pub const KEPT_CURRENT: &str = "_Kept current by bothends. Anything written below this line stays._";
+
+/// Notes that must be shortened are cut to this many characters.
+const NOTES_SHORT: usize = 200;
+
+/// What is left out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Without {
+    Nothing,
+    Graphs,
+    Links,
+    LongNotes,
+}
 
 /// A runbook's address is cut to this many characters.
 pub(super) const URL_MAX: usize = 1000;
@@ -35,13 +50,14 @@ pub(super) const NOTES_MAX: usize = 2000;
 const TUNNELS_MAX: usize = 6;
 
 /// An incident as a person should hear of it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Account {
     /// One line, at most 200 characters.
     pub title: String,
     /// One line for a telephone: plain ASCII, at most 160 characters.
     pub short: String,
     /// What to know before all else; `None` is the rule.
+    #[serde(serialize_with = "text_or_none")]
     pub caution: Option<&'static str>,
     /// Since when, and whether it is over.
     pub since: String,
@@ -52,17 +68,24 @@ pub struct Account {
     /// What each end says of each tunnel.
     pub ends: Vec<Ends>,
     /// Which side is likely at fault; `None` when it is over.
+    #[serde(serialize_with = "text_or_none")]
     pub likely: Option<&'static str>,
     /// The first things to do, in order.
     pub steps: Vec<String>,
     /// Where people read what to do.
+    #[serde(skip)]
     pub runbook_url: Option<String>,
     /// What else people should know.
+    #[serde(skip)]
     pub notes: Option<String>,
     /// Who sent it.
     pub sender: String,
     /// Where to look.
     pub links: Vec<Link>,
+}
+
+fn text_or_none<S: Serializer>(text: &Option<&'static str>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(text.unwrap_or_default())
 }
 
 /// What both ends say of a tunnel.
@@ -109,6 +132,99 @@ impl Account {
             links: links::of(incident, vpn),
         }
     }
+
+    /// Plain text, for mail and for what shows text as it is. `news`: what has changed, a line each.
+    pub fn plain(&self, news: &[String]) -> String {
+        let mut text = format!("{}\n\n", self.title);
+        if let Some(caution) = self.caution {
+            push(&mut text, caution);
+        }
+        if !news.is_empty() {
+            push(&mut text, &news.join("\n"));
+            text.push('\n');
+        }
+        push(&mut text, &self.since);
+        push(&mut text, &self.traffic);
+        text.push('\n');
+        for ends in &self.ends {
+            push(&mut text, &format!("{}: {}", ends.tunnel, ends.both));
+            push(&mut text, &format!("  this site: {}", ends.site));
+            push(&mut text, &format!("  AWS: {}", ends.aws));
+        }
+        if let Some(likely) = self.likely {
+            push(&mut text, &format!("\nLikely: {likely}"));
+        }
+        if !self.steps.is_empty() {
+            push(&mut text, "\nDo first:");
+            for (number, step) in (1..).zip(&self.steps) {
+                push(&mut text, &format!("{number}. {step}"));
+            }
+        }
+        if self.runbook_url.is_some() || self.notes.is_some() {
+            text.push('\n');
+        }
+        if let Some(url) = &self.runbook_url {
+            push(&mut text, &format!("Runbook: {url}"));
+        }
+        if let Some(notes) = &self.notes {
+            push(&mut text, &format!("Notes: {notes}"));
+        }
+        push(&mut text, &format!("\nSent by {}.", self.sender));
+        for Link { title, url, metrics: _ } in &self.links {
+            push(&mut text, &format!("{title}: {url}"));
+        }
+        text
+    }
+
+    /// Markdown of at most `max` bytes, ended by [`KEPT_CURRENT`].
+    pub fn markdown(&self, max: usize) -> String {
+        let room = max.saturating_sub(KEPT_CURRENT.len() + 2);
+        let all = [Without::Nothing, Without::Graphs, Without::Links, Without::LongNotes];
+        let mut text = String::new();
+        for without in all {
+            text = self.in_markdown(without);
+            if text.len() <= room {
+                break;
+            }
+        }
+        format!("{}\n\n{KEPT_CURRENT}", cut(text.trim_end(), room))
+    }
+
+    fn in_markdown(&self, without: Without) -> String {
+        let caution = self.caution.map(|caution| format!("**{caution}**\n\n")).unwrap_or_default();
+        let mut text = format!("**{}**\n\n{caution}{}\n\n**{}**\n\n", self.title, self.since, self.traffic);
+        for ends in &self.ends {
+            push(&mut text, &format!("- **{}**: {}", ends.tunnel, ends.both));
+            push(&mut text, &format!("  - this site: {}", ends.site));
+            push(&mut text, &format!("  - AWS: {}", ends.aws));
+        }
+        if let Some(likely) = self.likely {
+            push(&mut text, &format!("\n**Likely:** {likely}"));
+        }
+        if !self.steps.is_empty() {
+            push(&mut text, "\n**Do first:**\n");
+            for (number, step) in (1..).zip(&self.steps) {
+                push(&mut text, &format!("{number}. {step}"));
+            }
+        }
+        if let Some(url) = &self.runbook_url {
+            push(&mut text, &format!("\n**Runbook:** {url}"));
+        }
+        if let Some(notes) = &self.notes {
+            let notes = if without >= Without::LongNotes { clip(notes, NOTES_SHORT) } else { notes.clone() };
+            push(&mut text, &format!("\n**Notes:** {notes}"));
+        }
+        push(&mut text, &format!("\nSent by {}.", self.sender));
+        let links = self.links.iter().filter(|link| match without {
+            Without::Nothing => true,
+            Without::Graphs => !link.metrics,
+            Without::Links | Without::LongNotes => false,
+        });
+        for Link { title, url, metrics: _ } in links {
+            push(&mut text, &format!("- [{title}]({url})"));
+        }
+        text
+    }
 }
 
 impl Account {
@@ -134,7 +250,7 @@ pub(super) fn links_of(vpn: &crate::domain::names::VpnId, settings: Option<&VpnS
 }
 
 impl Ends {
-    fn of(tunnel: &Tunnel) -> Self {
+    fn of(tunnel: &CurrentTunnel) -> Self {
         let role = match tunnel.role {
             Role::Active => String::new(),
             Role::Standby | Role::Unused => format!(", {}", tunnel.role.as_str()),
@@ -148,7 +264,7 @@ impl Ends {
     }
 }
 
-fn site_says(tunnel: &Tunnel) -> String {
+fn site_says(tunnel: &CurrentTunnel) -> String {
     match tunnel.local {
         Verdict::Up => "up, probes are answered".to_owned(),
         Verdict::Down => {
@@ -173,7 +289,7 @@ fn site_says(tunnel: &Tunnel) -> String {
     }
 }
 
-fn aws_says(tunnel: &Tunnel) -> String {
+fn aws_says(tunnel: &CurrentTunnel) -> String {
     let word = match tunnel.aws {
         Verdict::Up => "up".to_owned(),
         Verdict::Down => "down".to_owned(),
@@ -192,8 +308,8 @@ fn aws_says(tunnel: &Tunnel) -> String {
 }
 
 /// An open incident of which AWS's end has no current word: most likely the way to AWS is gone.
-fn caution(incident: &Incident, tunnels: &[Tunnel]) -> Option<&'static str> {
-    let silent = |tunnel: &Tunnel| matches!(tunnel.aws, Verdict::Unknown(Why::Stale | Why::NotAsked));
+fn caution(incident: &Incident, tunnels: &[CurrentTunnel]) -> Option<&'static str> {
+    let silent = |tunnel: &CurrentTunnel| matches!(tunnel.aws, Verdict::Unknown(Why::Stale | Why::NotAsked));
     let open = incident.state == IncidentState::Open;
     (open && !tunnels.is_empty() && tunnels.iter().all(silent)).then_some(
         "This site may be cut off: it has no current word from AWS, and does not update records at AWS.",
@@ -263,7 +379,7 @@ fn is_bgp_down(tunnel: &TunnelSnapshot) -> bool {
 }
 
 /// What helps least goes first where it does not fit: what it follows, then the connection's id, which its name stands for.
-fn short(incident: &Incident, tunnels: &[Tunnel], course: Course, flow: &Flow) -> String {
+fn short(incident: &Incident, tunnels: &[CurrentTunnel], course: Course, flow: &Flow) -> String {
     let kind = kind_in_capitals(incident.id.kind);
     let head = match incident.state {
         IncidentState::Open => kind.to_owned(),
@@ -313,7 +429,7 @@ const fn kind_in_capitals(kind: Kind) -> &'static str {
 }
 
 /// What is down, for a telephone, with a space after it.
-fn down_in_short(incident: &Incident, tunnels: &[Tunnel]) -> String {
+fn down_in_short(incident: &Incident, tunnels: &[CurrentTunnel]) -> String {
     let down = concerned(incident.id.kind, tunnels);
     match incident.id.kind {
         Kind::Outage | Kind::RedundancyLost | Kind::OneSided if down.is_empty() => String::new(),
@@ -321,11 +437,12 @@ fn down_in_short(incident: &Incident, tunnels: &[Tunnel]) -> String {
             format!("{}. ", wording::down_words(&down, |tunnel| tunnel.name.to_string()))
         }
         Kind::OneSided => {
-            let names = |of: &[&Tunnel]| list(&of.iter().map(|it| it.name.to_string()).collect::<Vec<_>>());
+            let names =
+                |of: &[&CurrentTunnel]| list(&of.iter().map(|it| it.name.to_string()).collect::<Vec<_>>());
             match alone(tunnels) {
-                Alone::Site => format!("Only this site says {} down. ", names(&down)),
-                Alone::Aws => format!("Only AWS says {} down. ", names(&down)),
-                Alone::Each { site, aws } => {
+                DownAlone::Site => format!("Only this site says {} down. ", names(&down)),
+                DownAlone::Aws => format!("Only AWS says {} down. ", names(&down)),
+                DownAlone::Each { site, aws } => {
                     format!("This site says {} down, AWS {}. ", names(&site), names(&aws))
                 }
             }
@@ -348,6 +465,29 @@ fn span(from: Stamp, to: Stamp) -> String {
     }
     parts.truncate(2);
     if parts.is_empty() { "less than a second".to_owned() } else { parts.join(" ") }
+}
+
+/// A text that the daemon keeps current, with what people wrote below it; `None` if it stands there already. What somebody
+/// wrote before the daemon came goes below, too.
+pub fn merged(there: &str, ours: &str) -> Option<String> {
+    let theirs = there.split_once(KEPT_CURRENT).map_or(there, |(_, below)| below).trim();
+    let merged = if theirs.is_empty() { ours.to_owned() } else { format!("{ours}\n\n{theirs}") };
+    (merged.trim() != there.trim()).then_some(merged)
+}
+
+fn push(text: &mut String, line: &str) {
+    text.push_str(line);
+    text.push('\n');
+}
+
+/// At most `max` bytes of a text, with a sign that there was more.
+fn cut(text: &str, max: usize) -> String {
+    if text.len() <= max {
+        return text.to_owned();
+    }
+    let room = max.saturating_sub('…'.len_utf8());
+    let end = (0..=room).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
+    format!("{}…", &text[..end])
 }
 
 #[cfg(test)]

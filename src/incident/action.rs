@@ -1,4 +1,4 @@
-//! What a reconciler wants done, and what it is told, as data: a simulation can delay, lose, repeat or reorder it.
+//! What a sink's machine wants done, and how it ended, as data: a simulation can delay, lose, repeat or reorder it.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,8 +7,10 @@ use std::time::Duration;
 use crate::domain::board::{Board, IncidentId};
 use crate::domain::names::{Kind, SinkId, VpnId};
 use crate::domain::time::Stamp;
+use crate::health::Code;
 
 use super::message::Message;
+pub use super::notice::{NoticeCause, NoticeLevel, SinkNotice};
 use super::sink::{
     Description, LedgerError, LedgerRow, Note, Record, RecordId, Scope, Search, SinkError, StartRequest,
 };
@@ -17,19 +19,53 @@ use super::sink::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ActionId(pub u64);
 
-/// Something to be done at the sink or in the ledger. Whoever takes it answers with [`SinkEvent::Ended`]; if no answer
-/// comes the reconciler gives it up after a while and does what is then needed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Action<W = Work> {
+/// Something to be done at the sink or in the ledger. It is answered by [`SinkEvent::Ended`]; without an answer the machine gives
+/// it up after a while and does what is then needed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SinkAction<C> {
     /// Its name.
     pub id: ActionId,
     /// What.
-    pub work: W,
+    pub work: Work<C>,
 }
 
-/// The ways to act: those of [`super::sink::IncidentSink`] and [`super::sink::Ledger`].
+/// What is to be done. `C`: the calls of the sink's family.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Work<C> {
+    /// Call the sink.
+    Call(C),
+    /// Write a row to the ledger.
+    Commit {
+        /// The row.
+        row: Box<LedgerRow>,
+    },
+    /// Remove an incident's rows from the ledger.
+    Forget {
+        /// Which.
+        incident: IncidentId,
+    },
+}
+
+impl<C: SinkCall> Work<C> {
+    /// Which way it is.
+    pub fn kind(&self) -> ActionKind {
+        match self {
+            Self::Call(call) => call.kind(),
+            Self::Commit { .. } => ActionKind::Commit,
+            Self::Forget { .. } => ActionKind::Forget,
+        }
+    }
+}
+
+/// A call to a sink of one family.
+pub trait SinkCall: fmt::Debug + Send + 'static {
+    /// Which way it is.
+    fn kind(&self) -> ActionKind;
+}
+
+/// The calls to a sink that keeps records, see [`super::sink::IncidentSink`].
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Work {
+pub enum RecordCall {
     /// Look for the records of some scopes.
     Find {
         /// Where, and for whom.
@@ -39,11 +75,6 @@ pub enum Work {
     Survey {
         /// Where.
         scopes: Vec<Scope>,
-    },
-    /// Write a row to the ledger.
-    Commit {
-        /// The row.
-        row: LedgerRow,
     },
     /// Start a record.
     Start {
@@ -87,28 +118,27 @@ pub enum Work {
         /// What makes retries one.
         client_token: String,
     },
-    /// Remove an incident's rows from the ledger.
-    Forget {
-        /// Which.
-        incident: IncidentId,
-    },
 }
 
-impl Work {
-    /// Which way it is.
-    pub const fn act(&self) -> Act {
+impl SinkCall for RecordCall {
+    fn kind(&self) -> ActionKind {
         match self {
-            Self::Find { .. } => Act::Find,
-            Self::Survey { .. } => Act::Survey,
-            Self::Commit { .. } => Act::Commit,
-            Self::Start { .. } => Act::Start,
-            Self::Read { .. } => Act::Read,
-            Self::Note { .. } => Act::Note,
-            Self::Relate { .. } => Act::Relate,
-            Self::Describe { .. } => Act::Describe,
-            Self::Resolve { .. } => Act::Resolve,
-            Self::Forget { .. } => Act::Forget,
+            Self::Find { .. } => ActionKind::Find,
+            Self::Survey { .. } => ActionKind::Survey,
+            Self::Start { .. } => ActionKind::Start,
+            Self::Read { .. } => ActionKind::Read,
+            Self::Note { .. } => ActionKind::Note,
+            Self::Relate { .. } => ActionKind::Relate,
+            Self::Describe { .. } => ActionKind::Describe,
+            Self::Resolve { .. } => ActionKind::Resolve,
         }
+    }
+}
+
+/// The one call to a sink that only takes messages: deliver it.
+impl SinkCall for Arc<Message> {
+    fn kind(&self) -> ActionKind {
+        ActionKind::Deliver
     }
 }
 
@@ -123,63 +153,32 @@ pub(super) enum Priority {
 
 /// A way to act, without its particulars.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Act {
-    /// See [`Work::Find`].
+pub enum ActionKind {
+    /// See [`RecordCall::Find`].
     Find,
-    /// See [`Work::Survey`].
+    /// See [`RecordCall::Survey`].
     Survey,
     /// See [`Work::Commit`].
     Commit,
-    /// See [`Work::Start`].
+    /// See [`RecordCall::Start`].
     Start,
-    /// See [`Work::Read`].
+    /// See [`RecordCall::Read`].
     Read,
-    /// See [`Work::Note`].
+    /// See [`RecordCall::Note`].
     Note,
-    /// See [`Work::Relate`].
+    /// See [`RecordCall::Relate`].
     Relate,
-    /// See [`Work::Describe`].
+    /// See [`RecordCall::Describe`].
     Describe,
-    /// See [`Work::Resolve`].
+    /// See [`RecordCall::Resolve`].
     Resolve,
     /// See [`Work::Forget`].
     Forget,
-    /// See [`Errand::Deliver`].
+    /// Deliver a message.
     Deliver,
 }
 
-/// What a [`super::teller::Teller`] wants done.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Errand {
-    /// Give a message to a sink that only takes messages.
-    Deliver {
-        /// What.
-        message: Arc<Message>,
-    },
-    /// Write a row to the ledger.
-    Commit {
-        /// The row.
-        row: Box<LedgerRow>,
-    },
-    /// Remove an incident's rows from the ledger.
-    Forget {
-        /// Which.
-        incident: IncidentId,
-    },
-}
-
-impl Errand {
-    /// Which way it is.
-    pub const fn act(&self) -> Act {
-        match self {
-            Self::Deliver { .. } => Act::Deliver,
-            Self::Commit { .. } => Act::Commit,
-            Self::Forget { .. } => Act::Forget,
-        }
-    }
-}
-
-impl Act {
+impl ActionKind {
     /// The value of the label `action` of `bothends_sink_requests_total`, for those that go to the sink.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -245,6 +244,21 @@ impl Act {
         }
     }
 
+    /// What it means for the job that this fails, until a person acts (`rejected`) or for now.
+    pub(super) const fn problem_code(self, rejected: bool) -> Code {
+        match self {
+            Self::Find | Self::Start | Self::Read | Self::Resolve | Self::Deliver if rejected => {
+                Code::SinkRejects
+            }
+            Self::Find | Self::Start | Self::Read | Self::Resolve | Self::Deliver => Code::SinkUnreachable,
+            // A record without its story, or a ledger that is kept in memory only, is still a record, and every message goes
+            // out. Nor does it stand in the way of a page that nobody looks for what others have left open.
+            Self::Survey | Self::Note | Self::Relate | Self::Describe | Self::Commit | Self::Forget => {
+                Code::SinkIncomplete
+            }
+        }
+    }
+
     /// After how long without an answer it is given up, and what it would have done is found out or tried again.
     pub(super) const fn given_up_after(self) -> Duration {
         if self.is_request() { REQUEST_GIVEN_UP } else { LEDGER_GIVEN_UP }
@@ -256,17 +270,17 @@ const REQUEST_GIVEN_UP: Duration = Duration::from_secs(60);
 /// The ledger gets less: a disk that hangs must not hold up a page.
 const LEDGER_GIVEN_UP: Duration = Duration::from_secs(5);
 
-/// What a reconciler is told.
+/// What a sink's machine takes in.
 #[derive(Debug, Clone)]
 pub enum SinkEvent {
     /// The Board as it stands.
     Board(Arc<Board>),
-    /// An action has ended. An answer to an action that was given up, or a second answer, is not heard.
+    /// An action has ended. An answer to an action that was given up, or a second answer, is ignored.
     Ended {
         /// Which.
         id: ActionId,
         /// How.
-        result: Result<Reply, Failure>,
+        result: Result<Reply, ActionFailure>,
     },
 }
 
@@ -287,18 +301,24 @@ pub enum Reply {
 
 /// How an action failed.
 #[derive(Debug, Clone)]
-pub enum Failure {
+pub enum ActionFailure {
     /// At the sink.
     Sink(SinkError),
     /// In the ledger.
     Ledger(LedgerError),
+    /// None came in time: it may be done, or not.
+    NoAnswer,
+    /// The answer is one to something else.
+    Mismatch,
 }
 
-impl fmt::Display for Failure {
+impl fmt::Display for ActionFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Sink(error) => error.fmt(f),
             Self::Ledger(error) => error.fmt(f),
+            Self::NoAnswer => f.write_str("no answer"),
+            Self::Mismatch => f.write_str("an answer to something else"),
         }
     }
 }
@@ -314,7 +334,7 @@ pub struct Settled {
 
 /// A record is open, and no incident on the Board accounts for it; see [`crate::domain::event::Event::RecordFound`].
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Found {
+pub struct UnclaimedRecord {
     /// The connection.
     pub vpn: VpnId,
     /// The kind.
@@ -323,14 +343,14 @@ pub struct Found {
     pub created: Stamp,
 }
 
-/// For telemetry: plain data, told as it happens.
+/// For telemetry: plain data, as it happens.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SinkReport {
     /// A request to the sink has ended: one more of `bothends_sink_requests_total`.
     Request {
         /// The sink.
         sink: SinkId,
-        /// What was asked; see [`Act::as_str`].
+        /// What was asked; see [`ActionKind::as_str`].
         action: &'static str,
         /// `ok`, `temporary`, `rejected`, `token_known`, `not_found`, or `no_answer`.
         result: &'static str,
@@ -342,24 +362,4 @@ pub enum SinkReport {
         /// How many.
         incidents: usize,
     },
-}
-
-/// What people should hear of a record; what is wrong with the sink itself is its `problem`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SinkNotice {
-    /// How loud.
-    pub level: NoticeLevel,
-    /// The connection and kind that it is about.
-    pub about: (VpnId, Kind),
-    /// The whole line, the site's and the connection's names first.
-    pub text: String,
-}
-
-/// How loud a [`SinkNotice`] is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum NoticeLevel {
-    /// Good to know.
-    Info,
-    /// Someone should look today.
-    Warning,
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::domain::time::Moment;
 
-use super::action::{Failure, Priority};
+use super::action::{ActionFailure, Priority};
 use super::sink::SinkError;
 use super::token;
 
@@ -68,11 +68,14 @@ impl Retry {
     }
 
     /// It failed.
-    pub(super) fn failed(&mut self, now: Moment, failure: &Failure, seed: &[&str]) {
+    pub(super) fn failed(&mut self, now: Moment, failure: &ActionFailure, seed: &[&str]) {
         let (rejected, retry_after) = match failure {
-            Failure::Sink(SinkError::Temporary { retry_after, .. }) => (false, *retry_after),
-            Failure::Sink(SinkError::Rejected { .. }) => (true, None),
-            Failure::Sink(SinkError::TokenKnown | SinkError::NotFound) | Failure::Ledger(_) => (false, None),
+            ActionFailure::Sink(SinkError::Temporary { retry_after, .. }) => (false, *retry_after),
+            ActionFailure::Sink(SinkError::Rejected { .. }) => (true, None),
+            ActionFailure::Sink(SinkError::TokenKnown | SinkError::NotFound)
+            | ActionFailure::Ledger(_)
+            | ActionFailure::NoAnswer
+            | ActionFailure::Mismatch => (false, None),
         };
         self.failures = self.failures.saturating_add(1);
         self.rejected = rejected;
@@ -115,13 +118,13 @@ mod tests {
         assert_ne!(wait(3, &["milan-1"]), wait(3, &["milan-2"]));
     }
 
-    fn temporary(retry_after: Option<u64>) -> Failure {
+    fn temporary(retry_after: Option<u64>) -> ActionFailure {
         let retry_after = retry_after.map(Duration::from_secs);
-        Failure::Sink(SinkError::Temporary { what: "busy".into(), retry_after, source: None })
+        ActionFailure::Sink(SinkError::Temporary { what: "busy".into(), retry_after, source: None })
     }
 
-    fn rejected() -> Failure {
-        Failure::Sink(SinkError::Rejected { what: "denied".into(), source: None })
+    fn rejected() -> ActionFailure {
+        ActionFailure::Sink(SinkError::Rejected { what: "denied".into(), source: None })
     }
 
     fn until(retry: &Retry, priority: Priority) -> Option<u64> {
@@ -139,9 +142,9 @@ mod tests {
 
     #[test]
     fn a_page_is_tried_again_within_30_seconds_whatever_the_sink_answered() {
-        let ledger = Failure::Ledger(LedgerError { what: "disk full".into() });
-        let not_found = Failure::Sink(SinkError::NotFound);
-        let token_known = Failure::Sink(SinkError::TokenKnown);
+        let ledger = ActionFailure::Ledger(LedgerError { what: "disk full".into() });
+        let not_found = ActionFailure::Sink(SinkError::NotFound);
+        let token_known = ActionFailure::Sink(SinkError::TokenKnown);
         for failure in
             [temporary(None), temporary(Some(1_000_000)), rejected(), not_found, token_known, ledger]
         {

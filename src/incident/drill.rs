@@ -1,8 +1,8 @@
-//! The drill: a test incident through the real sinks, told from a real one by whoever sees it, program or person.
+//! The drill: a test incident through the real sinks, which programs and people can tell from a real one.
 //!
 //! # Why it is never taken for a real one
 //! A record is ours by source and resource, and a drill's source is [`DRILL_SOURCE`], which is no kind's: no look-up and no survey of a
-//! reconciler finds it, so it is not adopted, told or taken up. At OpsCenter its deduplication string is another as well, and
+//! reconciler finds it, so it is not adopted. At OpsCenter its deduplication string is another as well, and
 //! what only takes messages gets it under a key of its own ([`Drill::message`]), so that trigger and resolve are a pair of theirs.
 //!
 //! # Why no real one is lost in it
@@ -10,7 +10,7 @@
 //!
 //! - *A drill into a real record*: none is begun while a real one is open or pending, and what was started is read back; a record
 //!   whose source is not [`DRILL_SOURCE`] is left as it is.
-//! - *A real one into a drill*: a drill is open for as long as it takes to read it back (or as it is told to be held), and is
+//! - *A real one into a drill*: a drill is open for as long as it takes to read it back (or as long as `--hold` says), and is
 //!   resolved as soon as the daemon beside it sees anything. Should a start come in between, or from another gateway, or after a
 //!   drill that nobody could resolve, the sink (`aws::incident_manager`) reads what a start has come to: a drill it resolves,
 //!   and starts again under the token that follows from the first and that drill, so that twins and retries stay one.
@@ -21,17 +21,17 @@
 use std::future::Future;
 use std::sync::Arc;
 
-use serde_json::{Value, json};
-
+use crate::clock::rfc3339;
 use crate::domain::names::{Kind, VpnId};
 use crate::domain::time::Stamp;
 
 use super::account::{self, Account, NOTES_MAX, URL_MAX};
-use super::message::{Change, Message, add_account, severity};
+use super::message::{Change, Heading, Message, MessageContent, assemble};
+use super::raw_data::RawData;
 use super::settings::SinkRules;
 use super::sink::{DESCRIPTION_MAX, DRILL_SOURCE, IncidentSink, RecordId, Scope, SinkError, StartRequest};
 use super::token;
-use super::wording::{self, TITLE_MAX, WORDS_MAX, clip, telephone, time, when};
+use super::wording::{self, TITLE_MAX, WORDS_MAX, clip, telephone, when};
 
 /// No impact.
 pub const IMPACT: u8 = 5;
@@ -43,7 +43,7 @@ pub struct Drill {
     pub site: Arc<str>,
     /// The connection that it is of.
     pub vpn: VpnId,
-    /// People's words for it.
+    /// The connection's display name.
     pub vpn_name: Arc<str>,
     /// The kind whose way it goes.
     pub kind: Kind,
@@ -86,7 +86,7 @@ impl Drill {
             impact: IMPACT,
             triggered: self.at,
             description: self.account(settings).markdown(DESCRIPTION_MAX),
-            raw_data: self.data(settings).to_string(),
+            raw_data: self.evidence(settings).to_json(),
             scope,
         })
     }
@@ -108,40 +108,21 @@ impl Drill {
                 account
             }
         };
-        let text = account.plain(&[]);
-        let mut data = self.data(settings);
-        for (name, value) in [
-            ("id", json!(id)),
-            ("key", json!(key)),
-            ("change", json!(change.as_str())),
-            ("at", json!(time(at))),
-            ("incident", json!(format!("drill/{}/{}", self.vpn, time(self.at)))),
-            ("impact", json!(IMPACT)),
-            ("severity", json!(severity(IMPACT))),
-            ("timeline", json!([])),
-        ] {
-            data[name] = value;
-        }
-        add_account(&mut data, &account, &[], &text);
-        if change == Change::Resolved {
-            data["resolved"] = json!(time(at));
-        }
-        Message {
+        let heading = Heading {
             id,
             key,
             change,
-            vpn: self.vpn.clone(),
+            at,
+            incident: format!("drill/{}/{}", self.vpn, rfc3339(self.at)),
+            vpn: &self.vpn,
             kind: self.kind,
-            site: self.site.to_string(),
-            severity: severity(IMPACT),
+            site: &self.site,
+            impact: IMPACT,
             drill: true,
-            title: account.title,
-            short: account.short,
-            text,
-            data,
-            upto: 0,
-            worsened: 0,
-        }
+        };
+        let evidence = self.evidence(settings);
+        let (news, timeline) = (Vec::new(), Vec::new());
+        assemble(heading, MessageContent { evidence, account, news, timeline, upto: 0, worsened: 0 })
     }
 
     /// What its record says when it is closed.
@@ -200,31 +181,31 @@ impl Drill {
         clip(&title, TITLE_MAX)
     }
 
-    /// What programs are told; the same names as a real incident's.
-    fn data(&self, settings: &SinkRules) -> Value {
-        let mut data = json!({
-            "drill": true,
-            "site": clip(&self.site, WORDS_MAX),
-            "vpn_id": self.vpn.as_str(),
-            "vpn_name": clip(&self.vpn_name, WORDS_MAX),
-            "kind": self.kind.as_str(),
-            "began": time(self.at),
-            "opened": time(self.at),
-            "tunnels": [],
-        });
+    /// What programs read; the same names as a real incident's.
+    fn evidence(&self, settings: &SinkRules) -> RawData {
         let vpn = settings.vpns.get(&self.vpn);
-        if let Some(url) = vpn.and_then(|vpn| vpn.runbook_url.as_deref()) {
-            data["runbook_url"] = json!(clip(url, URL_MAX));
+        RawData {
+            drill: true,
+            site: clip(&self.site, WORDS_MAX),
+            vpn_id: self.vpn.to_string(),
+            vpn_name: clip(&self.vpn_name, WORDS_MAX),
+            kind: self.kind.as_str(),
+            began: rfc3339(self.at),
+            opened: rfc3339(self.at),
+            follows: None,
+            worsened_after_close: None,
+            runbook_url: vpn.and_then(|vpn| vpn.runbook_url.as_deref()).map(|url| clip(url, URL_MAX)),
+            notes: vpn.and_then(|vpn| vpn.notes.as_deref()).map(|notes| clip(notes, NOTES_MAX)),
+            tunnels: Vec::new(),
+            tunnels_left_out: 0,
         }
-        if let Some(notes) = vpn.and_then(|vpn| vpn.notes.as_deref()) {
-            data["notes"] = json!(clip(notes, NOTES_MAX));
-        }
-        data
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+
     use super::super::reconcile::world::settings;
     use super::*;
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::domain::board::IncidentId;
 use crate::domain::time::Moment;
 
-use super::action::{Failure, Priority};
+use super::action::{ActionFailure, Priority};
 use super::backoff::Retry;
 use super::sink::{Record, RecordId, RecordStatus};
 
@@ -29,7 +29,7 @@ const SEEN_MAX: usize = 16;
 pub(super) struct KnownRecords {
     last: Option<LookUp>,
     prepared_since: Option<Moment>,
-    seen: BTreeMap<RecordId, Seen>,
+    seen: BTreeMap<RecordId, KnownRecord>,
     /// When looking up may be tried again.
     pub(super) retry: Retry,
     /// When the last look-up failed, if it did.
@@ -45,7 +45,7 @@ struct LookUp {
 }
 
 #[derive(Debug)]
-struct Seen {
+struct KnownRecord {
     record: Record,
     /// The incident of ours that it is the record of.
     of: Option<IncidentId>,
@@ -116,7 +116,7 @@ impl KnownRecords {
     }
 
     /// A look-up that was asked for at `asked` failed.
-    pub(super) fn failed(&mut self, asked: Moment, failure: &Failure, now: Moment, seed: &[&str]) {
+    pub(super) fn failed(&mut self, asked: Moment, failure: &ActionFailure, now: Moment, seed: &[&str]) {
         self.asked.take_if(|latest| *latest == asked);
         if self.is_overtaken(asked) {
             return;
@@ -130,7 +130,7 @@ impl KnownRecords {
         let closed = (record.status == RecordStatus::Resolved).then_some(now);
         let before = self.seen.remove(&record.id).and_then(|seen| seen.of);
         let of = of.cloned().or(before);
-        self.seen.insert(record.id.clone(), Seen { record, of, closed });
+        self.seen.insert(record.id.clone(), KnownRecord { record, of, closed });
         self.forget();
     }
 
@@ -215,7 +215,7 @@ impl Wanted {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::incident::sink::{Origin, SinkError};
+    use crate::incident::sink::{RecordOrigin, SinkError};
 
     fn at(secs: u64) -> Moment {
         Moment::ORIGIN + Duration::from_secs(secs)
@@ -226,7 +226,7 @@ mod tests {
             id: RecordId("record-1".into()),
             status: RecordStatus::Open,
             created: crate::domain::time::Stamp::from_secs(1),
-            origin: Origin::Daemon,
+            origin: RecordOrigin::Daemon,
         }
     }
 
@@ -236,8 +236,11 @@ mod tests {
         place.found(at(6), vec![record()]);
         place.found(at(1), Vec::new());
         assert_eq!(place.view(at(6)), Some(vec![record()]));
-        let failure =
-            Failure::Sink(SinkError::Temporary { what: "late".into(), retry_after: None, source: None });
+        let failure = ActionFailure::Sink(SinkError::Temporary {
+            what: "late".into(),
+            retry_after: None,
+            source: None,
+        });
         place.failed(at(1), &failure, at(7), &[]);
         assert_eq!((place.failed_at, place.retry.until(at(7), Priority::Page)), (None, None));
     }

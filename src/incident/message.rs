@@ -1,15 +1,17 @@
-//! What is told to a sink that only takes messages: for people, and the whole incident for programs.
+//! What is sent to a sink that only takes messages: text for people, and the whole incident for programs.
 
 use std::future::Future;
 
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::Value;
 
+use crate::clock::rfc3339;
 use crate::domain::board::{Incident, TimelineChange, TimelineEntry};
 use crate::domain::names::{Destination, Kind, VpnId};
 use crate::domain::time::Stamp;
 
 use super::account::Account;
-use super::raw_data::raw_members;
+use super::raw_data::RawData;
 use super::settings::SinkRules;
 use super::sink::SinkError;
 use super::{token, wording};
@@ -29,7 +31,7 @@ pub enum Change {
     Worsened,
     /// It goes on otherwise.
     Updated,
-    /// It goes on as it was told; for a vendor that takes silence for an end.
+    /// It goes on unchanged; for a vendor that takes silence for an end.
     Repeated,
     /// It is over.
     Resolved,
@@ -83,7 +85,7 @@ pub struct Message {
     pub text: String,
     /// Everything, for programs.
     pub data: Value,
-    /// The story is told up to and excluding this `seq` …
+    /// The story is sent up to and excluding this `seq` …
     pub(super) upto: u32,
     /// … and up to so many worsenings.
     pub(super) worsened: u32,
@@ -106,7 +108,7 @@ pub(super) struct Occasion<'a> {
     pub(super) change: Change,
     /// Which story of the same incident it belongs to.
     pub(super) generation: u32,
-    /// What was told before ends before this `seq`.
+    /// What was sent before ends before this `seq`.
     pub(super) told: u32,
     /// When it happened.
     pub(super) at: Stamp,
@@ -142,85 +144,120 @@ pub(super) fn compose(incident: &Incident, settings: &SinkRules, occasion: Occas
     };
     let news: Vec<String> = timeline.iter().filter_map(told_anew).collect();
 
-    // The evidence is an object.
-    let mut data = raw_members(incident, vpn, generation);
     let tunnels = wording::as_they_stand(incident);
-    if let Some(told) = data["tunnels"].as_array_mut() {
-        for (told, tunnel) in told.iter_mut().zip(&tunnels) {
-            told["stands"] = json!({ "local": tunnel.local.to_string(), "aws": tunnel.aws.to_string() });
-        }
-    }
-    let entry =
-        |(entry, line): &(&TimelineEntry, String)| json!({ "at": wording::time(entry.at), "text": line });
-    for (name, value) in [
-        ("id", json!(message)),
-        ("key", json!(key)),
-        ("change", json!(change.as_str())),
-        ("at", json!(wording::time(at))),
-        ("incident", json!(id.to_string())),
-        ("impact", json!(impact)),
-        ("severity", json!(severity(impact))),
-        ("timeline", timeline.iter().map(entry).collect()),
-    ] {
-        data[name] = value;
-    }
-    if change == Change::Resolved {
-        data["resolved"] = json!(wording::time(at));
-    }
-    let account = Account { title, ..account };
-    let text = account.plain(&news);
-    add_account(&mut data, &account, &news, &text);
-    Message {
+    let timeline =
+        timeline.into_iter().map(|(entry, text)| TimelineLine { at: rfc3339(entry.at), text }).collect();
+    let story = MessageContent {
+        evidence: RawData::that_fits(incident, vpn, generation).with_standing(&tunnels),
+        account: Account { title, ..account },
+        news,
+        timeline,
+        upto,
+        worsened: incident.worsened,
+    };
+    let heading = Heading {
         id: message,
         key,
         change,
-        vpn: id.vpn.clone(),
+        at,
+        incident: id.to_string(),
+        vpn: &id.vpn,
         kind: id.kind,
-        site: settings.site.to_string(),
-        severity: severity(impact),
+        site: &settings.site,
+        impact,
         drill: false,
+    };
+    assemble(heading, story)
+}
+
+/// What a message is, and of what.
+pub(super) struct Heading<'a> {
+    pub(super) id: String,
+    pub(super) key: String,
+    pub(super) change: Change,
+    pub(super) at: Stamp,
+    pub(super) incident: String,
+    pub(super) vpn: &'a VpnId,
+    pub(super) kind: Kind,
+    pub(super) site: &'a str,
+    pub(super) impact: u8,
+    pub(super) drill: bool,
+}
+
+/// What a message says.
+pub(super) struct MessageContent {
+    pub(super) evidence: RawData,
+    pub(super) account: Account,
+    /// What has changed, a line each.
+    pub(super) news: Vec<String>,
+    pub(super) timeline: Vec<TimelineLine>,
+    pub(super) upto: u32,
+    pub(super) worsened: u32,
+}
+
+/// One entry of the timeline, in words.
+#[derive(Serialize)]
+pub(super) struct TimelineLine {
+    at: String,
+    text: String,
+}
+
+/// Everything, for programs: the same names whatever the message is about.
+#[derive(Serialize)]
+struct MessageData<'a> {
+    id: &'a str,
+    key: &'a str,
+    change: &'static str,
+    at: String,
+    incident: &'a str,
+    impact: u8,
+    severity: &'static str,
+    text: &'a str,
+    news: &'a [String],
+    timeline: &'a [TimelineLine],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    resolved: Option<String>,
+    #[serde(flatten)]
+    evidence: &'a RawData,
+    #[serde(flatten)]
+    account: &'a Account,
+}
+
+pub(super) fn assemble(heading: Heading<'_>, story: MessageContent) -> Message {
+    let Heading { id, key, change, at, incident, vpn, kind, site, impact, drill } = heading;
+    let MessageContent { evidence, account, news, timeline, upto, worsened } = story;
+    let text = account.plain(&news);
+    let data = MessageData {
+        id: &id,
+        key: &key,
+        change: change.as_str(),
+        at: rfc3339(at),
+        incident: &incident,
+        impact,
+        severity: severity(impact),
+        text: &text,
+        news: &news,
+        timeline: &timeline,
+        resolved: (change == Change::Resolved).then(|| rfc3339(at)),
+        evidence: &evidence,
+        account: &account,
+    };
+    Message {
+        // Structs of texts and numbers always become JSON.
+        data: serde_json::to_value(data).unwrap_or_default(),
+        id,
+        key,
+        change,
+        vpn: vpn.clone(),
+        kind,
+        site: site.to_owned(),
+        severity: severity(impact),
+        drill,
         title: account.title,
         short: account.short,
         text,
-        data,
         upto,
-        worsened: incident.worsened,
-    }
-}
-
-/// Adds to a message's data what people read.
-pub(super) fn add_account(data: &mut Value, account: &Account, news: &[String], text: &str) {
-    let Account {
-        title,
-        short,
-        caution,
-        since,
-        flow,
-        traffic,
-        ends,
-        likely,
-        steps,
-        sender,
-        links,
-        runbook_url: _,
-        notes: _,
-    } = account;
-    for (name, value) in [
-        ("title", json!(title)),
-        ("short", json!(short)),
-        ("text", json!(text)),
-        ("news", json!(news)),
-        ("caution", json!(caution.unwrap_or_default())),
-        ("since", json!(since)),
-        ("flow", json!(flow)),
-        ("traffic", json!(traffic)),
-        ("ends", json!(ends)),
-        ("likely", json!(likely.unwrap_or_default())),
-        ("steps", json!(steps)),
-        ("sender", json!(sender)),
-        ("links", json!(links)),
-    ] {
-        data[name] = value;
+        worsened,
     }
 }
 
@@ -233,7 +270,7 @@ fn title(title: &str, change: Change) -> String {
     wording::clip(&title, wording::TITLE_MAX)
 }
 
-/// A message as the teller composes it.
+/// A message as the dispatcher composes it.
 #[cfg(test)]
 pub(crate) fn sample(change: Change) -> Message {
     sample_after(change, Vec::new())

@@ -3,25 +3,25 @@
 //! One [`reconcile::Reconciler`] per sink decides, purely; [`shell::run`] executes what it decides. [`sink`] says what a
 //! vendor must be able to do, [`wording`] what people read.
 //!
-//! A sink that keeps no records that could be read back, and only takes messages, has a [`teller::Teller`] instead, which
-//! [`shell::tell`] executes; a [`message`] is what it is told.
+//! A sink that keeps no records that could be read back, and only takes messages, has a [`dispatcher::MessageDispatcher`] instead.
+//! Both are an [`outbox::Machine`] and have the same executor; a [`message`] is what is sent.
 //!
-//! A [`drill`] goes the same ways and is none of these people's business.
+//! A [`drill`] goes the same ways, and neither takes it for an incident.
 
 pub mod account;
 pub mod action;
 mod backoff;
+pub mod dispatcher;
 pub mod drill;
 mod lookup;
 pub mod message;
+mod notice;
 pub mod outbox;
 mod raw_data;
 pub mod reconcile;
-mod record;
 pub mod settings;
 pub mod shell;
 pub mod sink;
 pub mod specimen;
-pub mod teller;
 mod token;
 pub mod wording;

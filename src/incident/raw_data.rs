@@ -2,13 +2,14 @@
 
 use serde::Serialize;
 
+use crate::clock::rfc3339;
 use crate::domain::board::{Incident, TunnelSnapshot};
 use crate::domain::time::Now;
 use crate::domain::verdict::{Evidence, View};
 
 use super::account::{NOTES_MAX, URL_MAX};
 use super::settings::VpnSettings;
-use super::wording::{Tunnel, WORDS_MAX, as_they_stand, clip, time};
+use super::wording::{CurrentTunnel, WORDS_MAX, as_they_stand, clip};
 
 /// Incident Manager's limit on `triggerDetails.rawData`, in characters; held in bytes, to be safe.
 /// <https://docs.aws.amazon.com/incident-manager/latest/APIReference/API_TriggerDetails.html>
@@ -20,26 +21,43 @@ pub(super) fn raw_data(incident: &Incident, vpn: Option<&VpnSettings>, generatio
     RawData::that_fits(incident, vpn, generation).to_json()
 }
 
-/// The same, for a message that adds more.
-pub(super) fn raw_members(
-    incident: &Incident,
-    vpn: Option<&VpnSettings>,
-    generation: u32,
-) -> serde_json::Value {
-    // Structs of strings and numbers always become JSON.
-    serde_json::to_value(RawData::that_fits(incident, vpn, generation)).unwrap_or_default()
+#[derive(Serialize)]
+pub(super) struct RawData {
+    /// Whether it is only a test; left out otherwise.
+    #[serde(skip_serializing_if = "is_false")]
+    pub(super) drill: bool,
+    pub(super) site: String,
+    pub(super) vpn_id: String,
+    pub(super) vpn_name: String,
+    pub(super) kind: &'static str,
+    pub(super) began: String,
+    pub(super) opened: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) follows: Option<String>,
+    /// A person closed an earlier record of the same incident, and it has worsened since.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) worsened_after_close: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) runbook_url: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) notes: Option<String>,
+    pub(super) tunnels: Vec<TunnelData>,
+    #[serde(skip_serializing_if = "is_zero")]
+    pub(super) tunnels_left_out: u32,
 }
 
 impl RawData {
-    fn that_fits(incident: &Incident, vpn: Option<&VpnSettings>, generation: u32) -> Self {
+    /// What a message has of it, and a record.
+    pub(super) fn that_fits(incident: &Incident, vpn: Option<&VpnSettings>, generation: u32) -> Self {
         let standing = as_they_stand(incident);
-        let mut data = RawData {
+        let mut data = Self {
+            drill: false,
             site: clip(&incident.site, WORDS_MAX),
             vpn_id: incident.id.vpn.to_string(),
             vpn_name: clip(&incident.vpn_name, WORDS_MAX),
             kind: incident.id.kind.as_str(),
-            began: time(incident.began),
-            opened: time(incident.id.opened),
+            began: rfc3339(incident.began),
+            opened: rfc3339(incident.id.opened),
             follows: incident.related.as_ref().map(ToString::to_string),
             worsened_after_close: (generation > 0).then_some(true),
             runbook_url: vpn.and_then(|vpn| vpn.runbook_url.as_deref()).map(|url| clip(url, URL_MAX)),
@@ -69,32 +87,23 @@ impl RawData {
         }
         data
     }
+
+    /// Adds what each end says as the incident stands.
+    pub(super) fn with_standing(mut self, standing: &[CurrentTunnel]) -> Self {
+        for (data, tunnel) in self.tunnels.iter_mut().zip(standing) {
+            data.stands = Some(Stands { local: tunnel.local.to_string(), aws: tunnel.aws.to_string() });
+        }
+        self
+    }
+
+    pub(super) fn to_json(&self) -> String {
+        // Structs of texts and numbers always become JSON.
+        serde_json::to_string(self).unwrap_or_default()
+    }
 }
 
 #[derive(Serialize)]
-struct RawData {
-    site: String,
-    vpn_id: String,
-    vpn_name: String,
-    kind: &'static str,
-    began: String,
-    opened: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    follows: Option<String>,
-    /// A person closed an earlier record of the same incident, and it has worsened since.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    worsened_after_close: Option<bool>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    runbook_url: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    notes: Option<String>,
-    tunnels: Vec<TunnelData>,
-    #[serde(skip_serializing_if = "is_zero")]
-    tunnels_left_out: u32,
-}
-
-#[derive(Serialize)]
-struct TunnelData {
+pub(super) struct TunnelData {
     name: String,
     outside_ip: String,
     role: &'static str,
@@ -106,6 +115,15 @@ struct TunnelData {
     /// As it was when the incident opened.
     #[serde(skip_serializing_if = "Option::is_none")]
     aws: Option<ViewData>,
+    /// As it stands when a message is composed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stands: Option<Stands>,
+}
+
+#[derive(Serialize)]
+struct Stands {
+    local: String,
+    aws: String,
 }
 
 #[derive(Serialize)]
@@ -143,15 +161,8 @@ enum EvidenceData {
     },
 }
 
-impl RawData {
-    fn to_json(&self) -> String {
-        // Structs of strings and numbers always become JSON.
-        serde_json::to_string(self).unwrap_or_default()
-    }
-}
-
 impl TunnelData {
-    fn new(at_opening: &TunnelSnapshot, standing: &Tunnel) -> Self {
+    fn new(at_opening: &TunnelSnapshot, standing: &CurrentTunnel) -> Self {
         let TunnelSnapshot { id, name, role, local, aws, assessment: _, carrying: _ } = at_opening;
         Self {
             name: clip(name, WORDS_MAX),
@@ -160,13 +171,14 @@ impl TunnelData {
             assessment: standing.assessment.as_str(),
             local: Some(ViewData::new(local)),
             aws: Some(ViewData::new(aws)),
+            stands: None,
         }
     }
 }
 
 impl ViewData {
     fn new(view: &View) -> Self {
-        let at = |now: &Now| time(now.wall);
+        let at = |now: &Now| rfc3339(now.wall);
         let evidence = match &view.evidence {
             Evidence::Local(local) => EvidenceData::Local {
                 last_reply: local.last_reply.as_ref().map(at),
@@ -179,15 +191,20 @@ impl ViewData {
             },
             Evidence::Aws(aws) => EvidenceData::Aws {
                 source: aws.source.map(|source| source.as_str()),
-                as_of: aws.as_of.map(time),
+                as_of: aws.as_of.map(rfc3339),
                 words: aws.words.as_deref().map(|words| clip(words, WORDS_MAX)),
             },
         };
-        Self { verdict: view.verdict.to_string(), since: time(view.since.wall), evidence }
+        Self { verdict: view.verdict.to_string(), since: rfc3339(view.since.wall), evidence }
     }
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
 fn is_zero(count: &u32) -> bool {
     *count == 0
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_false(is: &bool) -> bool {
+    !is
 }

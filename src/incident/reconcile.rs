@@ -1,16 +1,16 @@
 //! One sink's reconciler: pure, level-triggered, patient.
 //!
-//! It is told the Board ([`SinkEvent::Board`]) and how its actions ended ([`SinkEvent::Ended`]); it is polled for
+//! It gets the Board ([`super::action::SinkEvent::Board`]) and how its actions ended ([`super::action::SinkEvent::Ended`]); it is polled for
 //! actions, for what is settled, for reports, notices and the time at which it wants to be asked again. It reads no
 //! clock and does no input or output. Each incident has at most one action on its way, each scope at most one look-up;
 //! a reply may be lost, late, repeated or out of order. One look-up serves every scope that needs one: what counts for each is
 //! that it was asked for after what that scope's incident needs to know of.
 //!
 //! # Why one incident becomes one record
-//! An incident is told when its record exists, and the daemon may die, the reply be lost or the twin act at any moment. What
+//! An incident pages when its record exists, and the daemon may die, the reply be lost or the twin act at any moment. What
 //! makes it one record nevertheless:
 //!
-//! 1. *Look first.* An open record of the scope is ours whoever started it, and is adopted. So a second record can only
+//! 1. *Look first.* An open record of the scope is ours, by whatever site it was started, and is adopted. So a second record can only
 //!    come from a start that does not see the first: within the list's lag, or with the list out of reach.
 //! 2. *One token.* Within that time everybody derives the same token from the newest record they know of, and a sink
 //!    makes one record of one token. A retry, also after a crash, sends the committed bytes, so that it is the same call to
@@ -34,55 +34,71 @@
 //! Wherever a rule must guess whether a closed record means "people know" or "that was another time" (clocks that differ, an
 //! answer that was lost), it guesses for the page: one too many is closed by a person in a second.
 //!
-//! A record whose incident nobody has any more (the store was lost, the twin has died) is found by a survey and taken up by
+//! A record whose incident nobody has any more (the store was lost, the twin has died) is found by a survey and adopted by
 //! the core, see `survey.rs`; of what was only found no record is started.
 //!
 //! # Why it is resolved once, and only by a reason
 //! Only an incident that is on the Board as resolved has its record closed, after a read that found it open; absence
 //! from the Board does nothing. A closed record under an open incident is a person's (or the twin's) decision: it stays until
 //! the incident has worsened since the record was last known to be open. It is read whenever the incident worsens, so
-//! that a close before that moment is told apart from one after it.
+//! that a close before that moment is distinguished from one after it.
 //!
 //! # One after the other
 //! Of the incidents of one scope the earlier is brought into line first, so that its record is closed before the later looks.
-//! But an open one waits no longer than a minute for one that is over, and not at all for one that nobody was told of: it
-//! goes ahead, in the earlier's record if that is still open, and the earlier is told there. A record that an open
+//! But an open one waits no longer than a minute for one that is over, and not at all for one that has paged nobody: it
+//! goes ahead, in the earlier's record if that is still open, and the earlier is noted there. A record that an open
 //! incident holds, or may be about to hold, is not closed by another.
+//!
+//! Why an incident is the key, and not its scope (connection and kind, with the newest incident as what is wanted): each
+//! incident has its own end. Its last notes and its closing summary must be in its record before that is closed, and the core
+//! keeps it on the Board until its own revision is settled; a key that wants only the newest drops both, and an incident that
+//! opened and ended while the sink was out of reach would never be recorded. The committed request (title, date, token) is one
+//! incident's: under a scope a retry would send the bytes of another (2, "none is lost"). A person's close counts the worsenings
+//! of one incident: under a scope the close of the first would silence the second. So the incidents of a scope would
+//! have to be queued within it, and `Earlier` and `Later` would be the states of that queue: what is being started or closed
+//! at this moment, what has paged nobody, which one is ahead. The keys of the ledger would change, and the proofs of 2 and 4.
 
-mod advance;
 mod case;
-mod closed;
 mod ended;
-mod found;
-mod open;
-mod plan;
-mod start;
+mod rules;
 mod survey;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::mem;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::domain::board::{Board, IncidentId, IncidentState};
 use crate::domain::names::{Kind, VpnId};
 use crate::domain::time::{Moment, Now};
-use crate::health::{Code, Problem};
+use crate::health::Problem;
 
-use super::action::{Act, ActionId, Failure, NoticeLevel, Reply, SinkEvent, Work};
+use super::action::{
+    ActionFailure, ActionId, ActionKind, NoticeCause, RecordCall, Reply, Settled, SinkNotice, Work,
+};
 use super::backoff::Retry;
-use super::lookup::KnownRecords;
-use super::outbox::{Machine, Outbox, UnderWay, label};
+use super::lookup::{KnownRecords, Wanted};
+use super::outbox::{Machine, Outbox, worst_problem};
 use super::settings::SinkRules;
-use super::sink::{LedgerRow, Record, RecordId, SinkError};
+use super::sink::{LedgerRow, Record, RecordId, Search};
 use super::wording;
-use case::Case;
-use ended::Hearing;
-pub use plan::WITHOUT_A_LIST;
+use case::{CaseContext, Earlier, InFlight, Later, Purpose, RecordCase, RecordStep, Standing};
+use ended::ReplyContext;
+
+/// A row whose incident is not on the Board may be of one that the core adopts late after a start: it is let be for
+/// this long before it is forgotten (if settled) or complained of.
+const ABSENT_GRACE: Duration = Duration::from_secs(300);
+
+/// Look-ups follow each other at this distance at least, so that connections that go down within a second or two share them …
+const LOOK_UPS_APART: Duration = Duration::from_secs(5);
+/// … and at this, if a page waits for the next.
+const PAGES_LOOK_UPS_APART: Duration = Duration::from_secs(1);
 
 /// One sink's reconciler.
 #[derive(Debug)]
 pub struct Reconciler {
     settings: SinkRules,
-    cases: BTreeMap<IncidentId, Case>,
+    cases: BTreeMap<IncidentId, RecordCase>,
     places: BTreeMap<(VpnId, Kind), KnownRecords>,
     /// What the ledger has of incidents that were not on the Board in this run.
     stored: BTreeMap<IncidentId, Vec<LedgerRow>>,
@@ -91,27 +107,37 @@ pub struct Reconciler {
     looked_up: Option<Moment>,
     started: Moment,
     board: Arc<Board>,
-    under_way: UnderWay<Route>,
-    complaints: BTreeSet<String>,
-    outbox: Outbox<Work>,
+    /// What people have heard in this run, and need not hear again.
+    noticed: BTreeSet<SinkNotice>,
+    outbox: RecordOutbox,
 }
+
+type RecordOutbox = Outbox<RecordCall, RecordRoute>;
 
 /// Whose action it is.
 #[derive(Debug)]
-enum Route {
+pub enum RecordRoute {
+    /// An incident's.
     Case(IncidentId),
-    /// A look-up, which serves all of these.
+    /// A look-up, which serves several scopes.
     Places {
+        /// Which.
         of: Vec<(VpnId, Kind)>,
+        /// When.
         asked: Moment,
     },
+    /// A row's whose incident is not on the Board.
     Stored,
+    /// The survey's list.
     Survey {
+        /// When.
         asked: Moment,
     },
     /// A record that is open, and that nothing accounts for.
     Unclaimed {
+        /// Whose it would be.
         at: (VpnId, Kind),
+        /// Which.
         record: RecordId,
     },
 }
@@ -130,14 +156,14 @@ struct Survey {
 
 impl Survey {
     /// A list, or one of its records, was not to be had: all is asked again after a while.
-    fn failed(&mut self, failure: &Failure, now: Moment, seed: &[&str]) {
+    fn failed(&mut self, failure: &ActionFailure, now: Moment, seed: &[&str]) {
         self.retry.failed(now, failure, seed);
         self.last = None;
     }
 }
 
 impl Reconciler {
-    /// A reconciler that takes up what the ledger has of this sink.
+    /// A reconciler that goes on with what the ledger has of this sink.
     pub fn new(settings: SinkRules, rows: Vec<LedgerRow>, now: Now) -> Self {
         let mut stored: BTreeMap<IncidentId, Vec<LedgerRow>> = BTreeMap::new();
         for row in rows {
@@ -156,109 +182,28 @@ impl Reconciler {
             looked_up: None,
             started: now.mono,
             board: Arc::default(),
-            under_way: UnderWay::default(),
-            complaints: BTreeSet::new(),
+            noticed: BTreeSet::new(),
             outbox,
         }
     }
 
-    fn complaint(&self, act: Act, retry: &Retry) -> Option<Problem> {
-        let what = retry.complaint()?;
-        let code = match act {
-            Act::Find | Act::Start | Act::Read | Act::Resolve | Act::Deliver if retry.is_rejected() => {
-                Code::SinkRejects
-            }
-            Act::Find | Act::Start | Act::Read | Act::Resolve | Act::Deliver => Code::SinkUnreachable,
-            // A record without its story, or a ledger that is kept in memory only, is still a record.
-            // Nor does it stand in the way of a page that nobody looks for what others have left open.
-            Act::Survey | Act::Note | Act::Relate | Act::Describe | Act::Commit | Act::Forget => {
-                Code::SinkIncomplete
-            }
-        };
-        Some(Problem::new(code, format!("{}: {what}", act.doing())))
-    }
-
-    /// Takes the Board in.
-    fn see(&mut self, board: Arc<Board>, now: Now) {
-        for case in self.cases.values_mut() {
-            case.present = false;
-        }
-        for incident in &board.incidents {
-            if !self.settings.sink.takes(&incident.id.vpn, incident.id.kind) {
-                continue;
-            }
-            let again = |settled: bool| settled && incident.state == IncidentState::Open;
-            if let Some(case) = self.cases.get_mut(&incident.id).filter(|case| !again(case.row.settled)) {
-                case.present = true;
-                case.incident = incident.clone();
-            } else {
-                // What is settled and open was handed over, and is taken up again under the same name: another story.
-                let mut rows = self.stored.remove(&incident.id).unwrap_or_default();
-                rows.retain(|row| !again(row.settled));
-                let case = Case::new(&self.settings, incident.clone(), rows, now.mono);
-                self.cases.insert(incident.id.clone(), case);
-            }
-        }
-        // Nobody was told of these, so nothing has to be taken back.
-        let told = |case: &Case| case.row.start.is_some() || case.row.record.is_some() || case.row.settled;
-        self.cases.retain(|_, case| case.present || case.in_flight.is_some() || told(case));
-        for case in self.cases.values().filter(|case| !case.present && !case.row.settled) {
-            let text = format!(
-                "{}: {}: no longer known here; its record {} stays open: close it by hand",
-                wording::about(&case.incident),
-                self.settings.id(),
-                case.row.record.as_ref().map_or("(not known)", |record| &record.0)
-            );
-            complain(&mut self.complaints, &mut self.outbox, &case.incident.id, NoticeLevel::Warning, text);
-        }
-        self.board = board;
-    }
-
-    /// An action has ended, or is given up.
-    fn ended(&mut self, id: ActionId, result: Result<Reply, Failure>, label: &'static str, now: Now) {
-        let Some(route) = self.under_way.remove(id) else { return };
-        match route {
-            Route::Case(incident) => {
-                let Some(case) = self.cases.get_mut(&incident) else { return };
-                let Some(flight) = case.in_flight.take_if(|flight| flight.id == id) else { return };
-                let act = flight.act;
-                if act == Act::Forget && result.is_ok() {
-                    self.cases.remove(&incident);
-                    return;
-                }
-                let place = self.places.entry((incident.vpn.clone(), incident.kind)).or_default();
-                let mut hearing = Hearing { now, settings: &self.settings, place, outbox: &mut self.outbox };
-                case.ended(flight, result, &mut hearing);
-                self.outbox.report(act, label);
-            }
-            Route::Places { of, asked } => {
-                self.looked_up(of, asked, result, now);
-                self.outbox.report(Act::Find, label);
-            }
-            Route::Stored => {}
-            Route::Survey { asked } => {
-                self.surveyed(asked, result, now);
-                self.outbox.report(Act::Survey, label);
-            }
-            Route::Unclaimed { at, record } => {
-                self.read_unclaimed(at, &record, result, now);
-                self.outbox.report(Act::Read, label);
-            }
-        }
-    }
-
     /// A look-up has ended. It was asked at one moment for all of these, so that it tells of each what was there then.
-    fn looked_up(&mut self, of: Vec<(VpnId, Kind)>, asked: Moment, result: Result<Reply, Failure>, now: Now) {
+    fn looked_up(
+        &mut self,
+        of: Vec<(VpnId, Kind)>,
+        asked: Moment,
+        result: Result<Reply, ActionFailure>,
+        now: Now,
+    ) {
         let found = match result {
             Ok(Reply::Found(found)) => Ok(found),
-            Ok(reply @ (Reply::Surveyed(_) | Reply::Started(_) | Reply::Read(_) | Reply::Done)) => {
-                let what = format!("an answer that is no list: {reply:?}");
-                Err(Failure::Sink(SinkError::Temporary { what, retry_after: None, source: None }))
+            Ok(Reply::Surveyed(_) | Reply::Started(_) | Reply::Read(_) | Reply::Done) => {
+                Err(ActionFailure::Mismatch)
             }
             Err(failure) => Err(failure),
         };
         // They wait alike, so that one look-up serves them again.
-        let seed = [&*self.settings.site, self.settings.id().as_str(), Act::Find.as_str()];
+        let seed = [&*self.settings.site, self.settings.id().as_str(), ActionKind::Find.as_str()];
         match found {
             Ok(found) => {
                 let mut records: BTreeMap<(VpnId, Kind), Vec<Record>> = BTreeMap::new();
@@ -278,65 +223,287 @@ impl Reconciler {
         }
     }
 
-    fn send(&mut self, work: Work, route: Route, now: Now) {
-        let until = now.mono + work.act().given_up_after();
-        let id = self.outbox.send(work);
-        self.under_way.add(id, route, until);
+    fn send(&mut self, call: RecordCall, route: RecordRoute, now: Now) {
+        self.outbox.send(Work::Call(call), route, now.mono);
+    }
+
+    fn plan_case(&mut self, id: &IncidentId, now: Now, wanted: &mut BTreeMap<(VpnId, Kind), Wanted>) {
+        let at = (id.vpn.clone(), id.kind);
+        self.places.entry(at.clone()).or_default();
+        let scope = self.settings.scope(&id.vpn, id.kind);
+        let (earlier, later) = self.siblings(id);
+        let related = self.related(id);
+        let held_by_others = self.held_by_others(id);
+        let (Some(case), Some(place)) = (self.cases.get_mut(id), self.places.get(&at)) else { return };
+        if case.in_flight.is_some() {
+            return;
+        }
+        let context = CaseContext {
+            now,
+            settings: &self.settings,
+            scope: scope.as_ref(),
+            place,
+            earlier,
+            later,
+            related,
+            held_by_others,
+        };
+        let step = case.advance(&context);
+        let commit = case.not_before(ActionKind::Commit, now.mono).filter(|_| case.dirty);
+        let page = case.row.record.is_none() && case.is_open() && !case.is_only_found();
+        match step {
+            RecordStep::Do(purpose, work) => {
+                if purpose == Purpose::Start && case.blind {
+                    let cause = NoticeCause::CreatedWithoutList;
+                    let notice = SinkNotice::of(&case.incident, self.settings.id(), cause);
+                    notice_once(&mut self.noticed, &mut self.outbox, notice);
+                }
+                let action = self.outbox.send(*work, RecordRoute::Case(id.clone()), now.mono);
+                case.launch(action, purpose, now);
+            }
+            RecordStep::Wait { until, look_up } => {
+                if let Some((until, why)) = until {
+                    self.outbox.wake_at(Some(until), why);
+                }
+                if let Some(bound) = look_up.filter(|_| scope.is_some()) {
+                    let look_up = Wanted { bound, page };
+                    wanted.entry(at).and_modify(|known| *known = look_up.or(*known)).or_insert(look_up);
+                }
+            }
+            RecordStep::Settled => {
+                case.settled_revision = Some(case.incident.revision);
+                self.outbox.settle(Settled { incident: id.clone(), revision: case.incident.revision });
+            }
+        }
+        self.outbox.wake_at(commit, "commit again");
+    }
+
+    /// How far the earlier incidents of the same scope are, and whether there is a later one that is open.
+    fn siblings(&self, id: &IncidentId) -> (Earlier, Option<Later>) {
+        let siblings = || {
+            self.cases.values().filter(|case| {
+                let other = &case.incident.id;
+                case.present && other.vpn == id.vpn && other.kind == id.kind
+            })
+        };
+        let earlier =
+            siblings().filter(|case| case.incident.id.opened < id.opened && !case.row.settled).map(|case| {
+                let busy = |flight: &InFlight| {
+                    matches!(flight.purpose.kind(), ActionKind::Start | ActionKind::Resolve)
+                };
+                let known = case.row.start.is_some() || case.row.record.is_some();
+                let stuck = [ActionKind::Start, ActionKind::Read, ActionKind::Resolve]
+                    .into_iter()
+                    .any(|kind| case.is_rejected(kind));
+                if case.in_flight.as_ref().is_some_and(busy) {
+                    Earlier::Busy
+                } else if stuck {
+                    Earlier::Clear
+                } else if known {
+                    Earlier::Working
+                } else {
+                    Earlier::Idle
+                }
+            });
+        let later =
+            siblings().rfind(|case| case.incident.id.opened > id.opened && case.is_open()).map(|case| {
+                let read = case.row.record.clone().map(|record| (record, case.standing));
+                Later {
+                    ahead: case.ahead,
+                    record: read.filter(|(_, standing)| *standing != Standing::Unread),
+                }
+            });
+        (earlier.max().unwrap_or(Earlier::Clear), later)
+    }
+
+    fn related(&self, id: &IncidentId) -> Option<(RecordId, String)> {
+        let related = self.cases.get(id)?.incident.related.as_ref()?;
+        let case = self.cases.get(related)?;
+        Some((case.row.record.clone()?, wording::title(&case.incident)))
+    }
+
+    fn held_by_others(&self, id: &IncidentId) -> BTreeSet<RecordId> {
+        let others =
+            self.cases.values().filter(|case| case.incident.id != *id && case.present && case.is_open());
+        others.filter_map(|case| case.row.record.clone()).collect()
+    }
+
+    /// Look-ups that a case needs, and those made beforehand, so that nothing but the commit and the start itself stands
+    /// between agreement and page.
+    fn plan_look_ups(&mut self, now: Now, wanted: &BTreeMap<(VpnId, Kind), Wanted>) {
+        for vpn in &self.board.prepare {
+            for kind in Kind::ALL.into_iter().filter(|kind| self.settings.sink.takes(vpn, *kind)) {
+                self.places.entry((vpn.clone(), kind)).or_default();
+            }
+        }
+        let told: BTreeSet<(VpnId, Kind)> = self
+            .cases
+            .values()
+            .filter(|case| case.present && case.row.record.is_some() && !case.row.settled)
+            .map(|case| (case.incident.id.vpn.clone(), case.incident.id.kind))
+            .collect();
+        let (mut of, mut scopes, mut page, mut earliest) = (Vec::new(), Vec::new(), false, None);
+        for (at, place) in &mut self.places {
+            if !self.settings.vpns.contains_key(&at.0) {
+                continue;
+            }
+            let taken = self.settings.sink.takes(&at.0, at.1);
+            place.prepare(taken && !told.contains(at) && self.board.prepare.contains(&at.0), now.mono);
+            let wanted = wanted.get(at).copied();
+            let Some(due) = place.due(wanted, now.mono) else { continue };
+            let Some(scope) = self.settings.scope(&at.0, at.1) else { continue };
+            page |= due <= now.mono && wanted.is_some_and(|wanted| wanted.page);
+            earliest = Some(earliest.map_or(due, |earliest: Moment| earliest.min(due)));
+            of.push(at.clone());
+            scopes.push(scope);
+        }
+        let apart = if page { PAGES_LOOK_UPS_APART } else { LOOK_UPS_APART };
+        let again = self.looked_up.map(|last| last + apart);
+        let Some(due) = earliest.map(|due| again.map_or(due, |again| due.max(again))) else { return };
+        if due > now.mono {
+            self.outbox.wake_at(Some(due), "look up");
+            return;
+        }
+        // Those that are not due yet are served as well: it is the same call.
+        let mut overtaken = None;
+        for at in &of {
+            if let Some(place) = self.places.get_mut(at) {
+                place.asked = Some(now.mono);
+                overtaken = overtaken.into_iter().chain(place.due(wanted.get(at).copied(), now.mono)).min();
+            }
+        }
+        self.looked_up = Some(now.mono);
+        self.outbox.wake_at(overtaken, "a list is overdue");
+        let search = Search { scopes, page };
+        self.send(RecordCall::Find { search }, RecordRoute::Places { of, asked: now.mono }, now);
+    }
+
+    /// Rows of incidents that have not come back on the Board since the start.
+    fn plan_stored(&mut self, now: Now) {
+        if self.stored.is_empty() {
+            return;
+        }
+        let due = self.started + ABSENT_GRACE;
+        if due > now.mono {
+            self.outbox.wake_at(Some(due), "rows without an incident");
+            return;
+        }
+        for (incident, rows) in mem::take(&mut self.stored) {
+            if rows.last().is_some_and(|row| row.settled) {
+                self.outbox.send(Work::Forget { incident }, RecordRoute::Stored, now.mono);
+                continue;
+            }
+            let record = rows.last().and_then(|row| row.record.as_ref());
+            let goes_on = |case: &RecordCase| case.present && case.row.record.as_ref() == record;
+            if record.is_some() && self.cases.values().any(goes_on) {
+                // It was found open, and adopted.
+                self.outbox.send(Work::Forget { incident }, RecordRoute::Stored, now.mono);
+                continue;
+            }
+            let notice = SinkNotice {
+                site: Arc::clone(&self.settings.site),
+                sink: self.settings.id().clone(),
+                vpn_name: None,
+                cause: NoticeCause::LeftOpen(record.cloned()),
+                incident,
+            };
+            notice_once(&mut self.noticed, &mut self.outbox, notice);
+        }
     }
 }
 
 impl Machine for Reconciler {
-    type Work = Work;
+    type Call = RecordCall;
+    type Route = RecordRoute;
 
-    fn handle(&mut self, event: SinkEvent, now: Now) {
-        match event {
-            SinkEvent::Board(board) => self.see(board, now),
-            SinkEvent::Ended { id, result } => {
-                let label = label(&result);
-                self.ended(id, result, label, now);
+    fn see(&mut self, board: Arc<Board>, now: Now) {
+        for case in self.cases.values_mut() {
+            case.present = false;
+        }
+        for incident in &board.incidents {
+            if !self.settings.sink.takes(&incident.id.vpn, incident.id.kind) {
+                continue;
+            }
+            let again = |settled: bool| settled && incident.state == IncidentState::Open;
+            if let Some(case) = self.cases.get_mut(&incident.id).filter(|case| !again(case.row.settled)) {
+                case.present = true;
+                case.incident = incident.clone();
+            } else {
+                // What is settled and open was handed over, and is adopted again under the same name: another story.
+                let mut rows = self.stored.remove(&incident.id).unwrap_or_default();
+                rows.retain(|row| !again(row.settled));
+                let case = RecordCase::new(&self.settings, incident.clone(), rows, now.mono);
+                self.cases.insert(incident.id.clone(), case);
             }
         }
-        self.plan(now);
+        // These have paged nobody, so nothing has to be taken back.
+        let told =
+            |case: &RecordCase| case.row.start.is_some() || case.row.record.is_some() || case.row.settled;
+        self.cases.retain(|_, case| case.present || case.in_flight.is_some() || told(case));
+        for case in self.cases.values().filter(|case| !case.present && !case.row.settled) {
+            let left = NoticeCause::LeftOpen(case.row.record.clone());
+            let notice = SinkNotice::of(&case.incident, self.settings.id(), left);
+            notice_once(&mut self.noticed, &mut self.outbox, notice);
+        }
+        self.board = board;
     }
 
-    fn handle_timeout(&mut self, now: Now) {
-        for id in self.under_way.overdue(now.mono) {
-            let failure =
-                SinkError::Temporary { what: "no answer".to_owned(), retry_after: None, source: None };
-            self.ended(id, Err(Failure::Sink(failure)), "no_answer", now);
+    fn ended(&mut self, route: RecordRoute, id: ActionId, result: Result<Reply, ActionFailure>, now: Now) {
+        match route {
+            RecordRoute::Case(incident) => {
+                let Some(case) = self.cases.get_mut(&incident) else { return };
+                let Some(flight) = case.in_flight.take_if(|flight| flight.id == id) else { return };
+                if flight.purpose == Purpose::Forget && result.is_ok() {
+                    self.cases.remove(&incident);
+                    return;
+                }
+                let place = self.places.entry((incident.vpn.clone(), incident.kind)).or_default();
+                let mut context = ReplyContext { now, settings: &self.settings, place, notices: Vec::new() };
+                case.ended(flight, result, &mut context);
+                context.notices.into_iter().for_each(|notice| self.outbox.notice(notice));
+            }
+            RecordRoute::Places { of, asked } => self.looked_up(of, asked, result, now),
+            RecordRoute::Stored => {}
+            RecordRoute::Survey { asked } => self.surveyed(asked, result, now),
+            RecordRoute::Unclaimed { at, record } => self.read_unclaimed(at, &record, result, now),
         }
-        self.plan(now);
+    }
+
+    /// Asks every case what it wants, and every place whether a look-up is due.
+    fn plan(&mut self, now: Now) {
+        let mut wanted: BTreeMap<(VpnId, Kind), Wanted> = BTreeMap::new();
+        let ids: Vec<IncidentId> = self.cases.keys().cloned().collect();
+        for id in &ids {
+            self.plan_case(id, now, &mut wanted);
+        }
+        self.plan_look_ups(now, &wanted);
+        self.plan_stored(now);
+        self.plan_survey(now);
+    }
+
+    fn pending(&self) -> usize {
+        self.cases.values().filter(|case| case.present && !case.is_in_line()).count()
     }
 
     fn problem(&self) -> Option<Problem> {
-        let cases = self.cases.values().flat_map(|case| &case.retries).map(|(act, retry)| (*act, retry));
-        let places = self.places.values().map(|place| (Act::Find, &place.retry));
-        let complaints = cases
-            .chain(places)
-            .chain([(Act::Survey, &self.survey.retry)])
-            .filter_map(|(act, retry)| self.complaint(act, retry));
-        complaints.max_by_key(|problem| problem.severity)
+        let cases = self.cases.values().flat_map(|case| &case.retries).map(|(kind, retry)| (*kind, retry));
+        let places = self.places.values().map(|place| (ActionKind::Find, &place.retry));
+        worst_problem(cases.chain(places).chain([(ActionKind::Survey, &self.survey.retry)]))
     }
 
-    fn outbox(&self) -> &Outbox<Work> {
+    fn outbox(&self) -> &RecordOutbox {
         &self.outbox
     }
 
-    fn outbox_mut(&mut self) -> &mut Outbox<Work> {
+    fn outbox_mut(&mut self) -> &mut RecordOutbox {
         &mut self.outbox
     }
 }
 
 /// Says something once in a run.
-fn complain(
-    said: &mut BTreeSet<String>,
-    outbox: &mut Outbox<Work>,
-    incident: &IncidentId,
-    level: NoticeLevel,
-    text: String,
-) {
-    if said.insert(text.clone()) {
-        outbox.notice(level, (incident.vpn.clone(), incident.kind), text);
+fn notice_once(noticed: &mut BTreeSet<SinkNotice>, outbox: &mut RecordOutbox, notice: SinkNotice) {
+    if noticed.insert(notice.clone()) {
+        outbox.notice(notice);
     }
 }
 

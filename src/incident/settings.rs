@@ -8,7 +8,8 @@ use std::time::Duration;
 use crate::domain::names::{Kind, SinkId, VpnId};
 use crate::domain::plan::{Route, SinkPlan};
 
-use super::record::Scope;
+/// What marks a record as a drill's.
+pub const DRILL_SOURCE: &str = "bothends.drill";
 
 /// One sink, as its reconciler needs it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,11 +26,11 @@ pub struct SinkRules {
     pub vpns: BTreeMap<VpnId, VpnSettings>,
 }
 
-/// One sink, as its teller needs it.
+/// A sink that only takes messages, as its dispatcher needs it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TellerSettings {
-    /// As every sink has them; `plan` is of no meaning.
-    pub sink: SinkRules,
+pub struct MessageSettings {
+    /// As every sink has them; `plan` means nothing here.
+    pub rules: SinkRules,
     /// How often what is open is repeated, to a vendor that takes silence for an end.
     pub repeat_every: Option<Duration>,
 }
@@ -90,6 +91,28 @@ impl SinkRules {
     /// The impact of a kind, 1 (critical) to 5 (none).
     pub fn impact(&self, kind: Kind) -> u8 {
         self.impact.get(&kind).copied().unwrap_or_else(|| kind.default_impact())
+    }
+}
+
+/// Where to look for, and start, the records of one connection and kind.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Scope {
+    /// The connection.
+    pub vpn: VpnId,
+    /// The kind.
+    pub kind: Kind,
+    /// The response plan (its ARN, placeholders filled in) or the vendor's counterpart.
+    pub plan: String,
+    /// What marks a record as ours: `bothends.<kind>`.
+    pub source: String,
+    /// The connection's ARN.
+    pub resource: String,
+}
+
+impl Scope {
+    /// Whether it is a drill's, and so no incident's.
+    pub fn is_drill(&self) -> bool {
+        self.source == DRILL_SOURCE
     }
 }
 

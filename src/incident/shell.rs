@@ -1,4 +1,4 @@
-//! Runs one sink's reconciler or teller: executes its actions and feeds the results back.
+//! Runs one sink's reconciler or dispatcher: executes its actions and feeds the results back.
 //!
 //! One task, which owns the machine; each action is a task of its own beneath it, so that a call that hangs holds up
 //! no other. Dropping [`run`] at any moment is safe, and like a crash: what was under way is found out about at the next
@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::Sleep;
 
-use crate::domain::board::Board;
+use crate::domain::board::{Board, IncidentId};
 use crate::domain::event::Event;
 use crate::domain::names::SinkId;
 use crate::domain::plan::SinkPlan;
@@ -23,15 +23,15 @@ use crate::health::{Component, Health, Problem};
 use crate::records::Records;
 
 use super::action::{
-    Act, ActionId, Errand, Failure, Found, NoticeLevel, Reply, Settled, SinkEvent, SinkNotice, SinkReport,
-    Work,
+    ActionFailure, ActionId, ActionKind, NoticeLevel, RecordCall, Reply, Settled, SinkEvent, SinkNotice,
+    SinkReport, UnclaimedRecord, Work,
 };
-use super::message::Messenger;
+use super::dispatcher::MessageDispatcher;
+use super::message::{Message, Messenger};
 use super::outbox::Machine;
 use super::reconcile::Reconciler;
-use super::settings::{SinkRules, TellerSettings};
-use super::sink::{IncidentSink, Ledger, LedgerRow};
-use super::teller::Teller;
+use super::settings::{MessageSettings, SinkRules};
+use super::sink::{IncidentSink, Ledger, LedgerRow, SinkError};
 
 /// How often the ledger is tried at the start. After that the sink is served without what it has: records are found
 /// again at the sink, and a page must not wait for a disk.
@@ -42,7 +42,90 @@ const LOAD_WAIT: Duration = Duration::from_secs(1);
 /// At the end, what is under way gets this long: less than what the daemon has to end in.
 const DRAIN: Duration = Duration::from_secs(3);
 
-/// Serves a sink that keeps records until the Board's channel closes.
+/// The family of a sink: what decides for it, and how its calls are made.
+pub trait SinkFamily: Send + Sync + 'static {
+    /// What the machine is configured with.
+    type Settings;
+    /// What decides.
+    type Machine: Machine;
+    /// What becomes of what is open, if the ledger cannot be read at the start.
+    const WITHOUT_LEDGER: &'static str;
+
+    /// What every sink is configured with.
+    fn rules(settings: &Self::Settings) -> &SinkRules;
+
+    /// Goes on with what the ledger has of the sink.
+    fn machine(settings: Self::Settings, rows: Vec<LedgerRow>, now: Now) -> Self::Machine;
+
+    /// Makes a call; `now` is the time of this try.
+    fn call(
+        &self,
+        call: <Self::Machine as Machine>::Call,
+        now: Now,
+    ) -> impl Future<Output = Result<Reply, SinkError>> + Send;
+}
+
+/// A sink that keeps records.
+#[derive(Debug)]
+pub struct KeepsRecords<S>(pub S);
+
+impl<S: IncidentSink> SinkFamily for KeepsRecords<S> {
+    type Settings = SinkRules;
+    type Machine = Reconciler;
+    const WITHOUT_LEDGER: &'static str = "records are looked for at the sink instead";
+
+    fn rules(settings: &SinkRules) -> &SinkRules {
+        settings
+    }
+
+    fn machine(settings: SinkRules, rows: Vec<LedgerRow>, now: Now) -> Reconciler {
+        Reconciler::new(settings, rows, now)
+    }
+
+    async fn call(&self, call: RecordCall, _now: Now) -> Result<Reply, SinkError> {
+        let Self(sink) = self;
+        match call {
+            RecordCall::Find { search } => sink.find(&search).await.map(Reply::Found),
+            RecordCall::Survey { scopes } => sink.survey(&scopes).await.map(Reply::Surveyed),
+            RecordCall::Start { request } => sink.start(&request).await.map(Reply::Started),
+            RecordCall::Read { record } => sink.read(&record).await.map(Reply::Read),
+            RecordCall::Note { record, note } => sink.note(&record, &note).await.map(|()| Reply::Done),
+            RecordCall::Relate { record, other, title } => {
+                sink.relate(&record, &other, &title).await.map(|()| Reply::Done)
+            }
+            RecordCall::Describe { record, description } => {
+                sink.describe(&record, &description).await.map(|()| Reply::Done)
+            }
+            RecordCall::Resolve { record, summary, client_token } => {
+                sink.resolve(&record, &summary, &client_token).await.map(|()| Reply::Done)
+            }
+        }
+    }
+}
+
+/// A sink that only takes messages.
+#[derive(Debug)]
+pub struct TakesMessages<M>(pub M);
+
+impl<M: Messenger> SinkFamily for TakesMessages<M> {
+    type Settings = MessageSettings;
+    type Machine = MessageDispatcher;
+    const WITHOUT_LEDGER: &'static str = "what is open is told anew";
+
+    fn rules(settings: &MessageSettings) -> &SinkRules {
+        &settings.rules
+    }
+
+    fn machine(settings: MessageSettings, rows: Vec<LedgerRow>, now: Now) -> MessageDispatcher {
+        MessageDispatcher::new(settings, rows, now)
+    }
+
+    async fn call(&self, message: Arc<Message>, now: Now) -> Result<Reply, SinkError> {
+        self.0.deliver(&message, now.wall).await.map(|()| Reply::Done)
+    }
+}
+
+/// Serves a sink until the Board's channel closes.
 ///
 /// `events` gets an [`Event::Settled`] for each incident that is over and brought into line, and an
 /// [`Event::RecordFound`] for each open record that nothing accounts for; the receiver must go on receiving, or this sink
@@ -51,10 +134,10 @@ const DRAIN: Duration = Duration::from_secs(3);
     clippy::too_many_arguments,
     reason = "everything it works with, once, where the daemon is put together"
 )]
-pub async fn run<S: IncidentSink, L: Ledger>(
+pub async fn run<F: SinkFamily, L: Ledger>(
     now: impl Fn() -> Now,
-    settings: SinkRules,
-    sink: S,
+    settings: F::Settings,
+    sink: F,
     ledger: L,
     board: watch::Receiver<Arc<Board>>,
     events: mpsc::Sender<Event>,
@@ -62,62 +145,39 @@ pub async fn run<S: IncidentSink, L: Ledger>(
     records: Records,
     observe: impl Fn(&SinkReport),
 ) {
-    let rows = load(&ledger, &settings, "records are looked for at the sink instead").await;
-    rows.iter().for_each(|row| keep(&records, row));
-    let machine = Reconciler::new(settings.clone(), rows, now());
-    let executor = RecordExecutor { sink_id: settings.id().clone(), sink, ledger, records };
-    let outlets = Outlets { events, speaker: Speaker::new(&settings, health), observe };
-    serve(now, &settings.sink, machine, executor, board, outlets).await;
+    let rules = F::rules(&settings).clone();
+    let rows = load(&ledger, &rules, F::WITHOUT_LEDGER).await;
+    rows.iter().for_each(|row| track(&records, row));
+    let machine = F::machine(settings, rows, now());
+    let executor = Executor { sink_id: rules.id().clone(), sink, ledger, records };
+    let outlets = SinkOutlets { events, reporter: SinkReporter::new(&rules, health), observe };
+    serve(now, &rules.sink, machine, executor, board, outlets).await;
 }
 
-/// Serves a sink that only takes messages, likewise.
-#[expect(
-    clippy::too_many_arguments,
-    reason = "everything it works with, once, where the daemon is put together"
-)]
-pub async fn tell<M: Messenger, L: Ledger>(
-    now: impl Fn() -> Now,
-    settings: TellerSettings,
-    messenger: M,
-    ledger: L,
-    board: watch::Receiver<Arc<Board>>,
+/// Where what a sink's machine hands out goes.
+struct SinkOutlets<O> {
     events: mpsc::Sender<Event>,
-    health: Health,
-    records: Records,
-    observe: impl Fn(&SinkReport),
-) {
-    let sink = settings.sink.clone();
-    let rows = load(&ledger, &sink, "what is open is told anew").await;
-    rows.iter().for_each(|row| keep(&records, row));
-    let machine = Teller::new(settings, rows, now());
-    let executor = MessageExecutor { sink_id: sink.id().clone(), messenger, ledger, records };
-    let outlets = Outlets { events, speaker: Speaker::new(&sink, health), observe };
-    serve(now, &sink.sink, machine, executor, board, outlets).await;
-}
-
-/// What a sink's task is told by its machine, and passes on.
-struct Outlets<O> {
-    events: mpsc::Sender<Event>,
-    speaker: Speaker,
+    reporter: SinkReporter,
     observe: O,
 }
 
-async fn serve<M: Machine, E: Executor<M::Work>>(
+async fn serve<F: SinkFamily, L: Ledger>(
     now: impl Fn() -> Now,
     SinkPlan { id, destination, .. }: &SinkPlan,
-    mut machine: M,
-    executor: E,
+    mut machine: F::Machine,
+    executor: Executor<F, L>,
     mut board: watch::Receiver<Arc<Board>>,
-    mut outlets: Outlets<impl Fn(&SinkReport)>,
+    mut outlets: SinkOutlets<impl Fn(&SinkReport)>,
 ) {
     let executor = Arc::new(executor);
-    let mut under_way: JoinSet<(ActionId, Result<Reply, Failure>)> = JoinSet::new();
+    let mut under_way: JoinSet<(ActionId, Result<Reply, ActionFailure>)> = JoinSet::new();
     let first = board.borrow_and_update().clone();
     machine.handle(SinkEvent::Board(first), now());
     let mut closing: Option<Pin<Box<Sleep>>> = None;
     loop {
         while let Some(action) = machine.poll_action() {
-            if closing.is_none() || E::is_commit(&action.work) {
+            // What was decided is written down even while the daemon ends.
+            if closing.is_none() || action.work.kind() == ActionKind::Commit {
                 let (executor, at) = (executor.clone(), now());
                 under_way.spawn(async move { (action.id, executor.execute(action.work, at).await) });
             }
@@ -125,13 +185,13 @@ async fn serve<M: Machine, E: Executor<M::Work>>(
         while let Some(report) = machine.poll_report() {
             (outlets.observe)(&report);
         }
-        outlets.speaker.say(machine.poll_notices(), machine.problem());
+        outlets.reporter.report(machine.poll_notices(), machine.problem());
         while let Some(Settled { incident, revision }) = machine.poll_settled() {
             let sink = destination.clone();
             // If nobody listens the daemon is ending: it is said again at the next start.
             let _ = outlets.events.send(Event::Settled { sink, incident, revision }).await;
         }
-        while let Some(Found { vpn, kind, created }) = machine.poll_found() {
+        while let Some(UnclaimedRecord { vpn, kind, created }) = machine.poll_unclaimed() {
             let _ = outlets.events.send(Event::RecordFound { sink: id.clone(), vpn, kind, created }).await;
         }
         if closing.is_some() && under_way.is_empty() {
@@ -187,118 +247,61 @@ async fn load<L: Ledger>(ledger: &L, settings: &SinkRules, instead: &str) -> Vec
 }
 
 /// What executes actions.
-trait Executor<W>: Send + Sync + 'static {
-    /// Whether it only writes what was decided: that is done even while the daemon ends.
-    fn is_commit(work: &W) -> bool;
-
-    fn execute(&self, work: W, now: Now) -> impl Future<Output = Result<Reply, Failure>> + Send;
-}
-
-/// At a sink that keeps records.
-struct RecordExecutor<S, L> {
+struct Executor<F, L> {
     sink_id: SinkId,
-    sink: S,
+    sink: F,
     ledger: L,
     records: Records,
 }
 
-impl<S: IncidentSink, L: Ledger> Executor<Work> for RecordExecutor<S, L> {
-    fn is_commit(work: &Work) -> bool {
-        work.act() == Act::Commit
-    }
-
-    async fn execute(&self, work: Work, _now: Now) -> Result<Reply, Failure> {
+impl<F: SinkFamily, L: Ledger> Executor<F, L> {
+    async fn execute(
+        &self,
+        work: Work<<F::Machine as Machine>::Call>,
+        now: Now,
+    ) -> Result<Reply, ActionFailure> {
         match work {
-            Work::Find { search } => self.sink.find(&search).await.map(Reply::Found).map_err(Failure::Sink),
-            Work::Survey { scopes } => {
-                self.sink.survey(&scopes).await.map(Reply::Surveyed).map_err(Failure::Sink)
-            }
-            Work::Start { request } => {
-                self.sink.start(&request).await.map(Reply::Started).map_err(Failure::Sink)
-            }
-            Work::Read { record } => self.sink.read(&record).await.map(Reply::Read).map_err(Failure::Sink),
-            Work::Note { record, note } => done(self.sink.note(&record, &note).await.map_err(Failure::Sink)),
-            Work::Relate { record, other, title } => {
-                done(self.sink.relate(&record, &other, &title).await.map_err(Failure::Sink))
-            }
-            Work::Describe { record, description } => {
-                done(self.sink.describe(&record, &description).await.map_err(Failure::Sink))
-            }
-            Work::Resolve { record, summary, client_token } => {
-                done(self.sink.resolve(&record, &summary, &client_token).await.map_err(Failure::Sink))
-            }
+            Work::Call(call) => self.sink.call(call, now).await.map_err(ActionFailure::Sink),
             Work::Commit { row } => {
-                keep(&self.records, &row);
-                done(self.ledger.commit(row).await.map_err(Failure::Ledger))
+                track(&self.records, &row);
+                self.ledger.commit(*row).await.map(|()| Reply::Done).map_err(ActionFailure::Ledger)
             }
             Work::Forget { incident } => {
                 self.records.set(&self.sink_id, &incident, None);
-                done(self.ledger.forget(&self.sink_id, &incident).await.map_err(Failure::Ledger))
-            }
-        }
-    }
-}
-
-/// At a sink that only takes messages.
-struct MessageExecutor<M, L> {
-    sink_id: SinkId,
-    messenger: M,
-    ledger: L,
-    records: Records,
-}
-
-impl<M: Messenger, L: Ledger> Executor<Errand> for MessageExecutor<M, L> {
-    fn is_commit(errand: &Errand) -> bool {
-        errand.act() == Act::Commit
-    }
-
-    async fn execute(&self, errand: Errand, now: Now) -> Result<Reply, Failure> {
-        match errand {
-            Errand::Deliver { message } => {
-                done(self.messenger.deliver(&message, now.wall).await.map_err(Failure::Sink))
-            }
-            Errand::Commit { row } => {
-                keep(&self.records, &row);
-                done(self.ledger.commit(*row).await.map_err(Failure::Ledger))
-            }
-            Errand::Forget { incident } => {
-                self.records.set(&self.sink_id, &incident, None);
-                done(self.ledger.forget(&self.sink_id, &incident).await.map_err(Failure::Ledger))
+                let forgotten = self.ledger.forget(&self.sink_id, &incident).await;
+                forgotten.map(|()| Reply::Done).map_err(ActionFailure::Ledger)
             }
         }
     }
 }
 
 /// Says what a row has open at its sink.
-fn keep(records: &Records, row: &LedgerRow) {
+fn track(records: &Records, row: &LedgerRow) {
     let open = row.record.as_ref().filter(|_| row.may_be_open());
     records.set(&row.sink, &row.incident, open.map(|record| record.0.as_str()));
 }
 
-fn done(result: Result<(), Failure>) -> Result<Reply, Failure> {
-    result.map(|()| Reply::Done)
-}
-
 /// Says to people what the reconciler has to say: each problem once until it is mended.
-struct Speaker {
+struct SinkReporter {
     sink: String,
     health: Health,
     problem: Option<Problem>,
 }
 
-impl Speaker {
+impl SinkReporter {
     fn new(settings: &SinkRules, health: Health) -> Self {
         let sink = settings.id().to_string();
         Self { sink, health, problem: None }
     }
 
-    fn say(&mut self, notices: Vec<SinkNotice>, problem: Option<Problem>) {
-        for SinkNotice { level, about: (vpn, kind), text } in notices {
-            let level = match level {
+    fn report(&mut self, notices: Vec<SinkNotice>, problem: Option<Problem>) {
+        for notice in notices {
+            let level = match notice.cause.level() {
                 NoticeLevel::Info => log::Level::Info,
                 NoticeLevel::Warning => log::Level::Warn,
             };
-            log::log!(level, VPN_ID = vpn.as_str(), KIND = kind.as_str(), SINK = self.sink.as_str(); "{text}");
+            let IncidentId { vpn, kind, opened: _ } = &notice.incident;
+            log::log!(level, VPN_ID = vpn.as_str(), KIND = kind.as_str(), SINK = self.sink.as_str(); "{notice}");
         }
         if problem == self.problem {
             return;

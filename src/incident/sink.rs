@@ -1,4 +1,4 @@
-//! What a sink must be able to do, whoever the vendor is.
+//! What a sink must be able to do, whichever vendor's it is.
 
 use std::error::Error;
 use std::fmt;
@@ -6,11 +6,54 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use super::record::{DRILL_SOURCE, Origin, Record, RecordId, RecordStatus, Scope};
+use crate::domain::board::IncidentId;
+use crate::domain::names::{Destination, SinkId};
+use crate::domain::plan::SinkPlan;
+use crate::domain::time::Stamp;
 
 use super::account::{Account, Link};
-use crate::domain::board::IncidentId;
-use crate::domain::time::Stamp;
+pub use super::settings::{DRILL_SOURCE, Scope};
+
+/// A record's name at its sink, such as the ARN of an Incident Manager record.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RecordId(pub String);
+
+impl fmt::Display for RecordId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A sink's counterpart of an incident.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    /// Its name.
+    pub id: RecordId,
+    /// Open or closed.
+    pub status: RecordStatus,
+    /// When it was created, on the sink's clock.
+    pub created: Stamp,
+    /// Who opened it.
+    pub origin: RecordOrigin,
+}
+
+/// Whether a record is open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum RecordStatus {
+    /// People are on it.
+    Open,
+    /// Somebody, or we, closed it.
+    Resolved,
+}
+
+/// Who opened a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum RecordOrigin {
+    /// A daemon, this one or its twin.
+    Daemon,
+    /// The CloudWatch alarm of our own template.
+    Alarm,
+}
 
 /// The whole request that starts a record. It is committed to the ledger before the call, and a retry sends the same
 /// bytes, so that the sink's token makes it one record.
@@ -160,13 +203,13 @@ pub trait IncidentSink: Send + Sync + 'static {
     ) -> impl Future<Output = Result<(), SinkError>> + Send;
 }
 
-/// One row of the ledger: what a sink was told of one incident. Only that sink's own task writes it.
+/// One row of the ledger: what a sink has of one incident. Only that sink's own task writes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LedgerRow {
     /// The sink.
-    pub sink: crate::domain::names::SinkId,
+    pub sink: SinkId,
     /// What that name stood for when the row was written; `None` in a row of a release that did not say.
-    pub destination: Option<crate::domain::names::Destination>,
+    pub destination: Option<Destination>,
     /// Ours.
     pub incident: IncidentId,
     /// Which record of that incident: it grows when a worsening after a person's close starts another.
@@ -175,7 +218,7 @@ pub struct LedgerRow {
     pub start: Option<StartRequest>,
     /// Theirs, once known.
     pub record: Option<RecordId>,
-    /// The timeline's entries up to and excluding this `seq` have been told.
+    /// The timeline's entries up to and excluding this `seq` have been noted or sent.
     pub told: u32,
     /// [`crate::domain::board::Incident::worsened`] when the record was found closed by a person.
     pub closed_by_person_at: Option<u32>,
@@ -188,6 +231,23 @@ pub struct LedgerRow {
 }
 
 impl LedgerRow {
+    /// Of an incident that the sink has not heard of.
+    pub(super) fn new(sink: &SinkPlan, incident: IncidentId) -> Self {
+        Self {
+            sink: sink.id.clone(),
+            destination: Some(sink.destination.clone()),
+            incident,
+            generation: 0,
+            start: None,
+            record: None,
+            told: 0,
+            closed_by_person_at: None,
+            related: false,
+            linked: false,
+            settled: false,
+        }
+    }
+
     /// Whether there may be something open at the sink that only we would bring to its end.
     pub fn may_be_open(&self) -> bool {
         let begun = self.record.is_some() || self.start.is_some() || self.told > 0;
@@ -210,13 +270,10 @@ impl fmt::Display for LedgerError {
 
 impl Error for LedgerError {}
 
-/// What each sink was told, kept across restarts.
+/// What each sink has, kept across restarts.
 pub trait Ledger: Send + Sync + 'static {
     /// Every row of a sink.
-    fn load(
-        &self,
-        sink: &crate::domain::names::SinkId,
-    ) -> impl Future<Output = Result<Vec<LedgerRow>, LedgerError>> + Send;
+    fn load(&self, sink: &SinkId) -> impl Future<Output = Result<Vec<LedgerRow>, LedgerError>> + Send;
 
     /// Writes a row, in place of the one with the same sink, incident and generation; returns when it would survive a
     /// power cut.
@@ -225,7 +282,7 @@ pub trait Ledger: Send + Sync + 'static {
     /// Removes the rows of an incident that has left the Board.
     fn forget(
         &self,
-        sink: &crate::domain::names::SinkId,
+        sink: &SinkId,
         incident: &IncidentId,
     ) -> impl Future<Output = Result<(), LedgerError>> + Send;
 }

@@ -6,9 +6,10 @@ use crate::domain::board::{IncidentId, TimelineChange, TimelineEntry};
 use crate::domain::names::{Destination, SinkId};
 use crate::domain::time::Stamp;
 
-use super::record::{RecordId, Scope};
+use super::settings::Scope;
+use super::sink::RecordId;
 
-/// The token that starts the record which follows `newest`. Whoever sees the same newest record arrives at the same
+/// The token that starts the record which follows `newest`. Every site that sees the same newest record arrives at the same
 /// token, and a record that is over gives its successor another one.
 pub(super) fn start(scope: &Scope, newest: Option<&RecordId>) -> String {
     let newest = newest.map_or("none", |record| &record.0);
@@ -38,7 +39,7 @@ pub(super) fn note(record: &RecordId, site: &str, entry: &TimelineEntry) -> Stri
 }
 
 /// The token of the note by which a site joins a record that it did not start.
-pub(super) fn witness(record: &RecordId, site: &str, incident: &IncidentId, told: u32) -> String {
+pub(super) fn joining_note(record: &RecordId, site: &str, incident: &IncidentId, told: u32) -> String {
     digest(&["witness", &record.0, site, &incident.to_string(), &told.to_string()])
 }
 

@@ -27,11 +27,13 @@ pub fn title(incident: &Incident) -> String {
     }
     let title = match incident.id.kind {
         Kind::Outage | Kind::RedundancyLost | Kind::OneSided if down.is_empty() => head,
-        Kind::Outage | Kind::RedundancyLost => format!("{head} — {}", down_words(&down, Tunnel::named)),
+        Kind::Outage | Kind::RedundancyLost => {
+            format!("{head} — {}", down_words(&down, CurrentTunnel::named))
+        }
         Kind::OneSided => match alone(&tunnels) {
-            Alone::Site => format!("{head} — only this site says that {} down", are(&names(&down))),
-            Alone::Aws => format!("{head} — only AWS says that {} down", are(&names(&down))),
-            Alone::Each { site, aws } => format!(
+            DownAlone::Site => format!("{head} — only this site says that {} down", are(&names(&down))),
+            DownAlone::Aws => format!("{head} — only AWS says that {} down", are(&names(&down))),
+            DownAlone::Each { site, aws } => format!(
                 "{head} — this site says that {} down, AWS says that {} down",
                 are(&names(&site)),
                 are(&names(&aws))
@@ -87,8 +89,8 @@ fn line_of(incident: &Incident, entry: &TimelineEntry, repeats: u32) -> String {
     format!("{line}{repeats}")
 }
 
-/// The text of a note on one timeline entry, where the story is told up to `told`: what says the same and stands between counts as
-/// told with it. Several sites may write in one record: each says who it is.
+/// The text of a note on one timeline entry, where the story is noted up to `told`: what says the same and stands between counts as
+/// noted with it. Several sites may write in one record: each says who it is.
 pub fn note(incident: &Incident, entry: &TimelineEntry, told: u32) -> String {
     let same = |other: &&TimelineEntry| {
         (told..entry.seq).contains(&other.seq) && other.what.says_the_same(&entry.what)
@@ -98,7 +100,7 @@ pub fn note(incident: &Incident, entry: &TimelineEntry, told: u32) -> String {
 }
 
 /// The text of the note by which a site joins a record that it did not start: its own evidence as it stands.
-pub fn witness(incident: &Incident) -> String {
+pub fn joining_note(incident: &Incident) -> String {
     let kind = kind_words(incident.id.kind);
     let line = match incident.state {
         IncidentState::Open if incident.found_at.is_some() => {
@@ -132,7 +134,7 @@ pub fn witness(incident: &Incident) -> String {
 
 /// A line for each tunnel: what both ends say of it as the incident stands.
 fn standing(incident: &Incident) -> Vec<String> {
-    let line = |tunnel: &Tunnel| {
+    let line = |tunnel: &CurrentTunnel| {
         let (name, local, aws) = (tunnel.named(), tunnel.local, tunnel.aws);
         clip(&format!("{name}: this site says {local}, AWS says {aws}"), WORDS_MAX)
     };
@@ -144,13 +146,8 @@ pub fn duplicate_summary(incident: &Incident, older: &str) -> String {
     format!("[{}] {}: a duplicate of {older}, which stays open.", incident.site, connection(incident))
 }
 
-/// The beginning of every line that is about an incident: the site and the connection by name.
-pub(super) fn about(incident: &Incident) -> String {
-    format!("{}: {}: {}", incident.site, connection(incident), kind_words(incident.id.kind))
-}
-
 /// A tunnel as an incident leaves it: as it was at the opening, with every later change of the timeline.
-pub(super) struct Tunnel {
+pub(super) struct CurrentTunnel {
     pub(super) id: TunnelId,
     pub(super) name: Arc<str>,
     pub(super) role: Role,
@@ -197,13 +194,13 @@ pub(super) enum Course {
 }
 
 impl Course {
-    pub(super) fn of(incident: &Incident, tunnels: &[Tunnel]) -> Self {
+    pub(super) fn of(incident: &Incident, tunnels: &[CurrentTunnel]) -> Self {
         match incident.state {
             IncidentState::Open => {}
             IncidentState::Resolved { .. } | IncidentState::Unwatched { .. } => return Self::Ended,
         }
         let kind = incident.id.kind;
-        let carries = |tunnel: &Tunnel| tunnel.carrying == Carrying::Carrying;
+        let carries = |tunnel: &CurrentTunnel| tunnel.carrying == Carrying::Carrying;
         let active = || tunnels.iter().filter(|tunnel| tunnel.role == Role::Active);
         // As the closing conditions have it.
         let recovering = match kind {
@@ -234,9 +231,9 @@ pub(super) fn clearing_since(incident: &Incident) -> Option<Stamp> {
 }
 
 /// The tunnels that an incident is about: those that are down, or that one end alone calls down.
-pub(super) fn concerned(kind: Kind, tunnels: &[Tunnel]) -> Vec<&Tunnel> {
+pub(super) fn concerned(kind: Kind, tunnels: &[CurrentTunnel]) -> Vec<&CurrentTunnel> {
     let alone = alone(tunnels);
-    let is_concerned = |tunnel: &&Tunnel| match kind {
+    let is_concerned = |tunnel: &&CurrentTunnel| match kind {
         Kind::Outage => match tunnel.carrying {
             Carrying::NotCarrying(_) => true,
             Carrying::Carrying | Carrying::CannotTell(_) => false,
@@ -244,9 +241,9 @@ pub(super) fn concerned(kind: Kind, tunnels: &[Tunnel]) -> Vec<&Tunnel> {
         Kind::RedundancyLost => tunnel.assessment == Assessment::Down,
         Kind::OneSided => match tunnel.assessment {
             Assessment::Disputed(by) | Assessment::Unconfirmed(by) => match alone {
-                Alone::Site => by == End::Local,
-                Alone::Aws => by == End::Aws,
-                Alone::Each { .. } => true,
+                DownAlone::Site => by == End::Local,
+                DownAlone::Aws => by == End::Aws,
+                DownAlone::Each { .. } => true,
             },
             Assessment::Healthy | Assessment::Down | Assessment::Blind => false,
         },
@@ -255,8 +252,8 @@ pub(super) fn concerned(kind: Kind, tunnels: &[Tunnel]) -> Vec<&Tunnel> {
 }
 
 /// The tunnels of an incident as they stand.
-pub(super) fn as_they_stand(incident: &Incident) -> Vec<Tunnel> {
-    let mut tunnels: Vec<Tunnel> = incident.tunnels.iter().map(Tunnel::at_opening).collect();
+pub(super) fn as_they_stand(incident: &Incident) -> Vec<CurrentTunnel> {
+    let mut tunnels: Vec<CurrentTunnel> = incident.tunnels.iter().map(CurrentTunnel::at_opening).collect();
     let opened = opened_seq(incident);
     for entry in incident.timeline.iter().filter(|entry| opened.is_none_or(|opened| entry.seq > opened)) {
         match &entry.what {
@@ -297,7 +294,7 @@ pub(super) fn as_they_stand(incident: &Incident) -> Vec<Tunnel> {
     tunnels
 }
 
-/// The place of the entry that says that the incident opened, or was taken up.
+/// The place of the entry that says that the incident opened, or was adopted.
 pub(super) fn opened_seq(incident: &Incident) -> Option<u32> {
     let begins = |entry: &&TimelineEntry| match entry.what {
         TimelineChange::Opened | TimelineChange::TakenUp { .. } => true,
@@ -318,14 +315,6 @@ pub(super) fn opened_seq(incident: &Incident) -> Option<u32> {
 pub(super) fn when(stamp: Stamp) -> String {
     match jiff::Timestamp::from_millisecond(stamp.as_millis()) {
         Ok(time) => time.strftime("%Y-%m-%d %H:%M:%S UTC").to_string(),
-        Err(_) => format!("{} ms since 1970", stamp.as_millis()),
-    }
-}
-
-/// RFC 3339, in UTC.
-pub(super) fn time(stamp: Stamp) -> String {
-    match jiff::Timestamp::from_millisecond(stamp.as_millis()) {
-        Ok(time) => time.to_string(),
         Err(_) => format!("{} ms since 1970", stamp.as_millis()),
     }
 }
@@ -353,7 +342,7 @@ pub(super) fn clip(text: &str, max: usize) -> String {
     text.chars().take(max.saturating_sub(1)).chain(['…']).collect()
 }
 
-impl Tunnel {
+impl CurrentTunnel {
     fn at_opening(snapshot: &TunnelSnapshot) -> Self {
         let evidence = match (&snapshot.local.evidence, snapshot.local.verdict) {
             (Evidence::Local(local), Verdict::Down) => Some(local.clone()),
@@ -426,38 +415,38 @@ pub(super) const fn both_words(assessment: Assessment, carrying: Carrying) -> &'
 }
 
 /// Which end alone says Down.
-pub(super) enum Alone<'a> {
+pub(super) enum DownAlone<'a> {
     Site,
     Aws,
     /// Each of other tunnels.
     Each {
-        site: Vec<&'a Tunnel>,
-        aws: Vec<&'a Tunnel>,
+        site: Vec<&'a CurrentTunnel>,
+        aws: Vec<&'a CurrentTunnel>,
     },
 }
 
 /// Of a tunnel on which both ends agree neither end says it alone.
-pub(super) fn alone(tunnels: &[Tunnel]) -> Alone<'_> {
+pub(super) fn alone(tunnels: &[CurrentTunnel]) -> DownAlone<'_> {
     let not_agreed = || tunnels.iter().filter(|tunnel| tunnel.assessment != Assessment::Down);
-    let site: Vec<&Tunnel> = not_agreed().filter(|tunnel| tunnel.local == Verdict::Down).collect();
-    let by_aws = |tunnel: &&Tunnel| tunnel.local == Verdict::Up && tunnel.aws == Verdict::Down;
-    let aws: Vec<&Tunnel> = not_agreed().filter(by_aws).collect();
+    let site: Vec<&CurrentTunnel> = not_agreed().filter(|tunnel| tunnel.local == Verdict::Down).collect();
+    let by_aws = |tunnel: &&CurrentTunnel| tunnel.local == Verdict::Up && tunnel.aws == Verdict::Down;
+    let aws: Vec<&CurrentTunnel> = not_agreed().filter(by_aws).collect();
     match (site.is_empty(), aws.is_empty()) {
-        (false, true) => Alone::Site,
-        (true, _) => Alone::Aws,
-        (false, false) => Alone::Each { site, aws },
+        (false, true) => DownAlone::Site,
+        (true, _) => DownAlone::Aws,
+        (false, false) => DownAlone::Each { site, aws },
     }
 }
 
-fn names(tunnels: &[&Tunnel]) -> Vec<String> {
+fn names(tunnels: &[&CurrentTunnel]) -> Vec<String> {
     tunnels.iter().map(|tunnel| tunnel.named()).collect()
 }
 
 /// What is down, with BGP apart.
-pub(super) fn down_words(down: &[&Tunnel], name: impl Fn(&Tunnel) -> String) -> String {
-    let (bgp, dead): (Vec<&Tunnel>, Vec<&Tunnel>) =
+pub(super) fn down_words(down: &[&CurrentTunnel], name: impl Fn(&CurrentTunnel) -> String) -> String {
+    let (bgp, dead): (Vec<&CurrentTunnel>, Vec<&CurrentTunnel>) =
         down.iter().copied().partition(|tunnel| tunnel.is_bgp_down());
-    let names = |tunnels: Vec<&Tunnel>| list(&tunnels.into_iter().map(&name).collect::<Vec<_>>());
+    let names = |tunnels: Vec<&CurrentTunnel>| list(&tunnels.into_iter().map(&name).collect::<Vec<_>>());
     let dead = (!dead.is_empty()).then(|| format!("{} down", names(dead)));
     let bgp = (!bgp.is_empty()).then(|| format!("BGP down on {}", names(bgp)));
     dead.into_iter().chain(bgp).collect::<Vec<_>>().join(", ")

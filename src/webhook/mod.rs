@@ -163,8 +163,8 @@ const REPETITIONS: u32 = 5;
 const SILENT_REPETITIONS: u32 = 3;
 
 impl WebhookSettings {
-    /// How long what is open stays so at the receiver without another word. The teller repeats it, and after a failure tries
-    /// again, each `repeat_every` (`incident::teller`).
+    /// How long what is open stays so at the receiver without another word. The dispatcher repeats it, and after a failure tries
+    /// again, each `repeat_every` (`incident::dispatcher`).
     pub(super) fn lasts(&self) -> Option<Duration> {
         let every = self.repeat_every?;
         Some((every * REPETITIONS).max((every + self.timeout) * SILENT_REPETITIONS))

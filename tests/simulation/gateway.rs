@@ -15,9 +15,11 @@ use bothends::domain::request::{AwsRequest, EchoRequest, HistoryRequest, Request
 use bothends::domain::rollup::Rollup;
 use bothends::domain::time::{Moment, Now, Stamp};
 use bothends::health::Severity;
-use bothends::incident::action::{Action, ActionId, Found, SinkEvent, Work};
+use bothends::incident::action::{
+    ActionId, NoticeCause, RecordCall, SinkAction, SinkEvent, UnclaimedRecord, Work,
+};
 use bothends::incident::outbox::Machine as _;
-use bothends::incident::reconcile::{Reconciler, WITHOUT_A_LIST};
+use bothends::incident::reconcile::Reconciler;
 use bothends::incident::settings::SinkRules as SinkSettings;
 use bothends::incident::sink::StartRequest;
 use bothends::publish::datum;
@@ -47,7 +49,7 @@ pub enum Command {
         to: Stamp,
     },
     /// A call to the sink.
-    Call(Box<Action>),
+    Call(ActionId, Box<RecordCall>),
     Put(Arc<[Datum]>),
     Read {
         until: Stamp,
@@ -294,7 +296,7 @@ impl Daemon {
                 let sink = site::destination();
                 self.monitor.handle(Event::Settled { sink, incident, revision }, now);
             }
-            while let Some(Found { vpn, kind, created }) = self.reconciler.poll_found() {
+            while let Some(UnclaimedRecord { vpn, kind, created }) = self.reconciler.poll_unclaimed() {
                 quiet = false;
                 self.monitor.handle(Event::RecordFound { sink: sink.clone(), vpn, kind, created }, now);
             }
@@ -304,7 +306,7 @@ impl Daemon {
             }
             while self.reconciler.poll_report().is_some() {}
             for notice in self.reconciler.poll_notices() {
-                self.blind |= notice.text.contains(WITHOUT_A_LIST);
+                self.blind |= notice.cause == NoticeCause::CreatedWithoutList;
             }
             while let Some(action) = self.publisher.poll_action() {
                 quiet = false;
@@ -324,27 +326,20 @@ impl Daemon {
         }
     }
 
-    fn act(&mut self, action: Action, sink: &SinkId, outcome: &mut Outcome, now: Now) {
+    fn act(&mut self, action: SinkAction<RecordCall>, sink: &SinkId, outcome: &mut Outcome, now: Now) {
         match action.work {
             Work::Commit { row } => {
                 if let Some(start) = &row.start {
                     self.tokens.insert(start.client_token.clone(), row.incident.clone());
                 }
-                self.engine.commit_row(row, now);
+                self.engine.commit_row(*row, now);
                 self.waiters.push(WriteWaiter::Ledger(action.id));
             }
             Work::Forget { incident } => {
                 self.engine.forget(sink, &incident, now);
                 self.waiters.push(WriteWaiter::Ledger(action.id));
             }
-            Work::Find { .. }
-            | Work::Survey { .. }
-            | Work::Start { .. }
-            | Work::Read { .. }
-            | Work::Note { .. }
-            | Work::Relate { .. }
-            | Work::Describe { .. }
-            | Work::Resolve { .. } => outcome.commands.push(Command::Call(Box::new(action))),
+            Work::Call(call) => outcome.commands.push(Command::Call(action.id, Box::new(call))),
         }
     }
 

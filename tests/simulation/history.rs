@@ -1,26 +1,26 @@
 //! What happened, one line each: printed by a replay with `BOTHENDS_HISTORY=1`.
 
 use bothends::domain::fact::Fact;
-use bothends::incident::action::{Reply, Work};
+use bothends::incident::action::{RecordCall, Reply};
 use bothends::incident::sink::{Record, SinkError};
 
-pub fn call(work: &Work) -> String {
-    match work {
-        Work::Find { search } => {
+pub fn call(call: &RecordCall) -> String {
+    match call {
+        RecordCall::Find { search } => {
             let kinds: Vec<&str> = search.scopes.iter().map(|scope| scope.kind.as_str()).collect();
             format!("find {}", kinds.join(" "))
         }
-        Work::Survey { scopes: _ } => "survey".into(),
-        Work::Start { request } => {
+        RecordCall::Survey { scopes: _ } => "survey".into(),
+        RecordCall::Start { request } => {
             format!("start {} {:.6}: {}", request.scope.kind.as_str(), request.client_token, request.title)
         }
-        Work::Read { record } => format!("read {record}"),
-        Work::Note { record, note } => format!("note {record}: {:.90}", note.text),
-        Work::Relate { record, other, title: _ } => format!("relate {record} to {other}"),
-        Work::Describe { record, description: _ } => format!("describe {record}"),
-        Work::Resolve { record, summary, client_token: _ } => format!("resolve {record}: {summary:.60}"),
-        Work::Commit { row } => format!("commit {}", row.incident),
-        Work::Forget { incident } => format!("forget {incident}"),
+        RecordCall::Read { record } => format!("read {record}"),
+        RecordCall::Note { record, note } => format!("note {record}: {:.90}", note.text),
+        RecordCall::Relate { record, other, title: _ } => format!("relate {record} to {other}"),
+        RecordCall::Describe { record, description: _ } => format!("describe {record}"),
+        RecordCall::Resolve { record, summary, client_token: _ } => {
+            format!("resolve {record}: {summary:.60}")
+        }
     }
 }
 

@@ -3,8 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bothends::domain::time::Moment;
-use bothends::incident::action::{Reply, Work};
-use bothends::incident::sink::{Origin, Record, RecordId, RecordStatus, Scope, SinkError, StartRequest};
+use bothends::incident::action::{RecordCall, Reply};
+use bothends::incident::sink::{
+    Record, RecordId, RecordOrigin, RecordStatus, Scope, SinkError, StartRequest,
+};
 
 use super::schedule::{KnownToken, Switches};
 use super::time::aws_clock;
@@ -21,7 +23,7 @@ pub struct StoredRecord {
     pub id: RecordId,
     pub scope: Scope,
     pub created: Moment,
-    pub origin: Origin,
+    pub origin: RecordOrigin,
     pub closed: Option<(Moment, Closer)>,
     /// Its timeline: when each entry was added, by which gateway, and its text.
     pub notes: Vec<(Moment, usize, String)>,
@@ -68,22 +70,22 @@ impl Manager {
 
     /// The alarm creates its record, unless one of its own is open.
     pub fn alarm(&mut self, scope: Scope, at: Moment) {
-        if self.open_in(&scope).all(|stored| stored.origin != Origin::Alarm) {
-            self.create(scope, Origin::Alarm, at);
+        if self.open_in(&scope).all(|stored| stored.origin != RecordOrigin::Alarm) {
+            self.create(scope, RecordOrigin::Alarm, at);
         }
     }
 
     /// Executes a gateway's call.
-    pub fn execute(&mut self, work: &Work, gateway: usize, at: Moment) -> Result<Reply, SinkError> {
-        match work {
-            Work::Find { search } => {
+    pub fn execute(&mut self, call: &RecordCall, gateway: usize, at: Moment) -> Result<Reply, SinkError> {
+        match call {
+            RecordCall::Find { search } => {
                 let of = |scope: &Scope| {
                     let listed = self.list(scope, at).into_iter();
                     listed.map(|record| (scope.clone(), record)).collect::<Vec<_>>()
                 };
                 Ok(Reply::Found(search.scopes.iter().flat_map(of).collect()))
             }
-            Work::Survey { scopes } => {
+            RecordCall::Survey { scopes } => {
                 let open = |scope: &Scope| {
                     let listed = self.list(scope, at).into_iter();
                     let open = listed.filter(|record| record.status == RecordStatus::Open);
@@ -91,11 +93,11 @@ impl Manager {
                 };
                 Ok(Reply::Surveyed(scopes.iter().flat_map(open).collect()))
             }
-            Work::Start { request } => self.start(request, at).map(Reply::Started),
-            Work::Read { record } => {
+            RecordCall::Start { request } => self.start(request, at).map(Reply::Started),
+            RecordCall::Read { record } => {
                 self.stored(record)?.record(at).map(Reply::Read).ok_or(SinkError::NotFound)
             }
-            Work::Note { record, note } => {
+            RecordCall::Note { record, note } => {
                 self.stored(record)?;
                 if self.spent.insert(note.client_token.clone()) {
                     let text = note.text.clone();
@@ -103,17 +105,15 @@ impl Manager {
                 }
                 Ok(Reply::Done)
             }
-            Work::Relate { record, other: _, title: _ } | Work::Describe { record, description: _ } => {
-                self.stored(record).map(|_| Reply::Done)
-            }
-            Work::Resolve { record, summary: _, client_token } => {
+            RecordCall::Relate { record, other: _, title: _ }
+            | RecordCall::Describe { record, description: _ } => self.stored(record).map(|_| Reply::Done),
+            RecordCall::Resolve { record, summary: _, client_token } => {
                 self.stored(record)?;
                 if self.spent.insert(client_token.clone()) {
                     self.stored(record)?.closed.get_or_insert((at, Closer::Gateway(gateway)));
                 }
                 Ok(Reply::Done)
             }
-            Work::Commit { .. } | Work::Forget { .. } => unreachable!("these go to the ledger"),
         }
     }
 
@@ -155,12 +155,12 @@ impl Manager {
             .find(same_plan)
             .filter(|_| self.switches.folds)
             .map(|stored| stored.id.clone());
-        let id = folded.unwrap_or_else(|| self.create(request.scope.clone(), Origin::Daemon, at));
+        let id = folded.unwrap_or_else(|| self.create(request.scope.clone(), RecordOrigin::Daemon, at));
         self.tokens.insert(request.client_token.clone(), (request.clone(), id.clone(), at));
         Ok(id)
     }
 
-    fn create(&mut self, scope: Scope, origin: Origin, at: Moment) -> RecordId {
+    fn create(&mut self, scope: Scope, origin: RecordOrigin, at: Moment) -> RecordId {
         let id = RecordId(format!("record-{}", self.records.len() + 1));
         let notes = Vec::new();
         self.records.push(StoredRecord { id: id.clone(), scope, created: at, origin, closed: None, notes });

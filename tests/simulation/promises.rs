@@ -7,7 +7,7 @@ use bothends::domain::board::IncidentId;
 use bothends::domain::fact::IncidentChange;
 use bothends::domain::names::Kind;
 use bothends::domain::time::Moment;
-use bothends::incident::sink::Origin;
+use bothends::incident::sink::RecordOrigin;
 use bothends::publish::datum;
 
 use super::manager::Closer;
@@ -52,7 +52,7 @@ fn is_strict(world: &World) -> bool {
 }
 
 fn has_alarm(world: &World) -> bool {
-    world.manager.records.iter().any(|stored| stored.origin == Origin::Alarm)
+    world.manager.records.iter().any(|stored| stored.origin == RecordOrigin::Alarm)
 }
 
 fn left_open(world: &World) -> Vec<String> {
@@ -184,7 +184,7 @@ fn closes_not_respected(world: &World) -> Vec<String> {
     for (at, kinds) in &world.truth.closes {
         for kind in kinds {
             let after = world.manager.records.iter().zip(&world.truth.stories).find(|(stored, _)| {
-                stored.scope.kind == *kind && stored.created > *at && stored.origin == Origin::Daemon
+                stored.scope.kind == *kind && stored.created > *at && stored.origin == RecordOrigin::Daemon
             });
             if let Some((stored, _)) = after {
                 let fresh = reported(world, *kind, IncidentChange::Opened)

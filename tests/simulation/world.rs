@@ -13,7 +13,7 @@ use bothends::domain::event::{AwsAnswer, Event, History};
 use bothends::domain::names::SourceId;
 use bothends::domain::request::EchoRequest;
 use bothends::domain::time::{Moment, Now, Stamp};
-use bothends::incident::action::{Action, ActionId, Failure, Reply, SinkEvent};
+use bothends::incident::action::{ActionFailure, ActionId, RecordCall, Reply, SinkEvent};
 use bothends::publish::machine::Event as Published;
 use bothends::publish::sink::{Datum, PutError, SpoolError};
 
@@ -69,14 +69,15 @@ enum Scheduled {
     },
     Do {
         to: DaemonRun,
-        action: Box<Action>,
+        id: ActionId,
+        call: Box<RecordCall>,
         story: Option<IncidentId>,
         answers: Option<(Duration, Response)>,
     },
     Hear {
         to: DaemonRun,
         id: ActionId,
-        result: Result<Reply, Failure>,
+        result: Result<Reply, ActionFailure>,
     },
     Put {
         to: DaemonRun,
@@ -330,7 +331,7 @@ impl World {
                     self.with(to.gateway, |daemon, now| daemon.handle(event, now));
                 }
             }
-            Scheduled::Do { to, action, story, answers } => self.execute(to, action, story, answers),
+            Scheduled::Do { to, id, call, story, answers } => self.execute(to, id, &call, story, answers),
             Scheduled::Hear { to, id, result } => {
                 if self.lives(to) {
                     self.with(to.gateway, |daemon, now| {

@@ -22,7 +22,9 @@ use crate::clock;
 use crate::domain::time::{Moment, Stamp};
 use crate::incident::account::Link;
 use crate::incident::drill::Shown;
-use crate::incident::sink::{Origin, Record, RecordId, RecordStatus, Scope, Search, SinkError, StartRequest};
+use crate::incident::sink::{
+    Record, RecordId, RecordOrigin, RecordStatus, Scope, Search, SinkError, StartRequest,
+};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// How far back the newest closed record is looked for: nearly always in this span, which one page holds …
@@ -182,7 +184,7 @@ pub(super) fn record(asked: &RecordId, record: &IncidentRecord) -> Record {
         id: asked.clone(),
         status: known_status(record.status()),
         created: stamp(record.creation_time()),
-        origin: if alarm { Origin::Alarm } else { Origin::Daemon },
+        origin: if alarm { RecordOrigin::Alarm } else { RecordOrigin::Daemon },
     }
 }
 
@@ -253,9 +255,9 @@ fn ours(summary: &IncidentRecordSummary, scope: &Scope) -> Option<Record> {
     let source = summary.incident_record_source()?;
     let resource = source.resource_arn()?;
     let origin = if source.source() == scope.source && resource == scope.resource {
-        Origin::Daemon
+        RecordOrigin::Daemon
     } else if is_our_alarm(resource, scope) {
-        Origin::Alarm
+        RecordOrigin::Alarm
     } else {
         return None;
     };
@@ -401,7 +403,7 @@ mod tests {
         }
     }
 
-    fn origin(plan: &str, source: &str, resource: &str) -> Option<Origin> {
+    fn origin(plan: &str, source: &str, resource: &str) -> Option<RecordOrigin> {
         let source = IncidentRecordSource::builder()
             .created_by("arn:aws:iam::123456789012:user/gw")
             .source(source)
@@ -423,7 +425,7 @@ mod tests {
     #[test]
     fn a_record_is_ours_by_plan_source_and_resource_together() {
         let source = "bothends.redundancy_lost";
-        assert_eq!(origin("bothends", source, VPN), Some(Origin::Daemon));
+        assert_eq!(origin("bothends", source, VPN), Some(RecordOrigin::Daemon));
         assert_eq!(origin("bothends-other", source, VPN), None);
         assert_eq!(origin("bothends", "bothends.outage", VPN), None);
         assert_eq!(
@@ -436,7 +438,7 @@ mod tests {
     fn a_record_of_our_own_alarm_is_ours_and_of_any_other_is_not() {
         let alarm = |name: &str| format!("arn:aws:cloudwatch:eu-south-1:123456789012:alarm:{name}");
         let started = |name: &str| origin("bothends", "aws.cloudwatch", &alarm(name));
-        assert_eq!(started("bothends-vpn-0a-redundancy_lost"), Some(Origin::Alarm));
+        assert_eq!(started("bothends-vpn-0a-redundancy_lost"), Some(RecordOrigin::Alarm));
         assert_eq!(started("bothends-vpn-0a-outage"), None);
         assert_eq!(started("my-bothends-vpn-0a-redundancy_lost"), None);
     }

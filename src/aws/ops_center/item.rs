@@ -8,7 +8,7 @@ use crate::aws::by_hand::ErrorAnswer;
 use crate::aws::guard::Json;
 use crate::domain::time::Stamp;
 use crate::incident::sink::{
-    DESCRIPTION_MAX, Note, Origin, Record, RecordId, RecordStatus, Scope, StartRequest,
+    DESCRIPTION_MAX, Note, Record, RecordId, RecordOrigin, RecordStatus, Scope, StartRequest,
 };
 
 /// The key of operational data that says which connection and kind an item is about.
@@ -70,7 +70,7 @@ impl Item {
 
     pub(super) fn record(&self) -> Record {
         let (id, status, created) = (self.id.clone(), self.status, self.created);
-        Record { id, status, created, origin: Origin::Daemon }
+        Record { id, status, created, origin: RecordOrigin::Daemon }
     }
 }
 

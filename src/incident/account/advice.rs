@@ -1,13 +1,14 @@
-//! Which side is likely at fault, and the first three things to do: one closed table.
+//! Whether traffic flows, which side is likely at fault, and the first three things to do: one closed table.
 
-use super::super::wording::{Alone, Course, Tunnel, alone, concerned, list, when};
-use super::flow::Flow;
-use crate::domain::board::Incident;
+use crate::domain::board::{Incident, IncidentState};
+use crate::domain::carrying::{Carrying, NotCarrying};
 use crate::domain::names::{Kind, TunnelId};
 use crate::domain::plan::Route;
 use crate::domain::time::Stamp;
-use crate::domain::verdict::{Assessment, Loss, Verdict};
-use crate::incident::settings::VpnSettings;
+use crate::domain::verdict::{Assessment, Fault, Loss, Verdict, Why};
+
+use super::super::settings::VpnSettings;
+use super::super::wording::{Course, CurrentTunnel, DownAlone, alone, concerned, list, when};
 
 /// What the evidence points to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,7 +52,7 @@ impl Advice {
     /// What is over needs none.
     pub(super) fn new(
         incident: &Incident,
-        tunnels: &[Tunnel],
+        tunnels: &[CurrentTunnel],
         course: Course,
         flow: &Flow,
         vpn: Option<&VpnSettings>,
@@ -66,7 +67,7 @@ impl Advice {
         };
         let subject = subject(pointer, &down).or(tunnels.first());
         let bgp = down.iter().copied().find(|tunnel| tunnel.is_bgp_down());
-        let (names, bgp) = (Names::of(subject, vpn), Names::of(bgp, vpn));
+        let (names, bgp) = (CommandArguments::of(subject, vpn), CommandArguments::of(bgp, vpn));
         let urgency = urgency(incident.id.kind, flow).filter(|_| pointer != Pointer::Recovering);
         let mut steps: Vec<String> = urgency.into_iter().collect();
         steps.extend(first_steps(pointer, &names, &bgp, incident.began));
@@ -75,7 +76,7 @@ impl Advice {
     }
 }
 
-fn point(kind: Kind, tunnels: &[Tunnel], down: &[&Tunnel]) -> Pointer {
+fn point(kind: Kind, tunnels: &[CurrentTunnel], down: &[&CurrentTunnel]) -> Pointer {
     let agreed = || tunnels.iter().filter(|tunnel| tunnel.assessment == Assessment::Down);
     let bgp = agreed().filter(|tunnel| tunnel.is_bgp_down()).count();
     let one_sided = kind == Kind::OneSided && !down.is_empty();
@@ -87,9 +88,9 @@ fn point(kind: Kind, tunnels: &[Tunnel], down: &[&Tunnel]) -> Pointer {
         _ if lost(Loss::NoPath) => Pointer::NoPath,
         _ if lost(Loss::Blocked) => Pointer::Blocked,
         Kind::OneSided if !down.is_empty() => match alone(tunnels) {
-            Alone::Site => Pointer::HereAlone,
-            Alone::Aws => Pointer::AwsAlone,
-            Alone::Each { .. } => Pointer::EachAlone,
+            DownAlone::Site => Pointer::HereAlone,
+            DownAlone::Aws => Pointer::AwsAlone,
+            DownAlone::Each { .. } => Pointer::EachAlone,
         },
         Kind::Outage | Kind::RedundancyLost if down.len() < tunnels.len() => Pointer::OneTunnel,
         Kind::Outage | Kind::RedundancyLost | Kind::OneSided
@@ -101,14 +102,14 @@ fn point(kind: Kind, tunnels: &[Tunnel], down: &[&Tunnel]) -> Pointer {
     }
 }
 
-fn has_lost(tunnel: &Tunnel, how: Loss) -> bool {
+fn has_lost(tunnel: &CurrentTunnel, how: Loss) -> bool {
     let evidence = tunnel.evidence.as_ref().filter(|_| tunnel.local == Verdict::Down);
     evidence.is_some_and(|evidence| evidence.last_loss == Some(how))
 }
 
 /// The tunnel that the steps name: one that shows what they are about, and has worked here.
-fn subject<'a>(pointer: Pointer, down: &[&'a Tunnel]) -> Option<&'a Tunnel> {
-    let shows = |tunnel: &&&Tunnel| match pointer {
+fn subject<'a>(pointer: Pointer, down: &[&'a CurrentTunnel]) -> Option<&'a CurrentTunnel> {
+    let shows = |tunnel: &&&CurrentTunnel| match pointer {
         Pointer::NoPath => has_lost(tunnel, Loss::NoPath),
         Pointer::Blocked => has_lost(tunnel, Loss::Blocked),
         Pointer::Bgp => tunnel.is_bgp_down(),
@@ -123,7 +124,7 @@ fn subject<'a>(pointer: Pointer, down: &[&'a Tunnel]) -> Option<&'a Tunnel> {
         | Pointer::Unsure
         | Pointer::Recovering => tunnel.assessment == Assessment::Down && tunnel.local == Verdict::Down,
     };
-    let here = |tunnel: &&&Tunnel| tunnel.local == Verdict::Down;
+    let here = |tunnel: &&&CurrentTunnel| tunnel.local == Verdict::Down;
     down.iter().find(shows).or_else(|| down.iter().find(here)).or(down.first()).copied()
 }
 
@@ -188,15 +189,15 @@ fn urgency(kind: Kind, flow: &Flow) -> Option<String> {
 }
 
 /// What commands name: a tunnel that is down.
-struct Names {
+struct CommandArguments {
     outside: String,
     inside: String,
     source: String,
     interface: String,
 }
 
-impl Names {
-    fn of(tunnel: Option<&Tunnel>, vpn: Option<&VpnSettings>) -> Self {
+impl CommandArguments {
+    fn of(tunnel: Option<&CurrentTunnel>, vpn: Option<&VpnSettings>) -> Self {
         let route = |id: &TunnelId| vpn.and_then(|vpn| vpn.routes.get(&id.outside_ip));
         let route: Option<&Route> = tunnel.and_then(|tunnel| route(&tunnel.id)).map(|route| &**route);
         let or = |known: Option<String>, else_: &str| known.unwrap_or_else(|| else_.to_owned());
@@ -209,8 +210,13 @@ impl Names {
     }
 }
 
-fn first_steps(pointer: Pointer, names: &Names, bgp: &Names, began: Stamp) -> Vec<String> {
-    let Names { outside, inside, source, interface } = names;
+fn first_steps(
+    pointer: Pointer,
+    names: &CommandArguments,
+    bgp: &CommandArguments,
+    began: Stamp,
+) -> Vec<String> {
+    let CommandArguments { outside, inside, source, interface } = names;
     match pointer {
         Pointer::AllTunnels | Pointer::LastTunnel => vec![
             "Uplink: does this gateway reach the Internet (`ping` a host there)? If not, call the provider.".to_owned(),
@@ -305,4 +311,112 @@ fn first_steps(pointer: Pointer, names: &Names, bgp: &Names, began: Stamp) -> Ve
             "AWS: open the connection in the console (Tunnel details).".to_owned(),
         ],
     }
+}
+
+/// Whether a connection's traffic flows.
+#[derive(Debug)]
+pub(super) struct Flow {
+    pub(super) carrying: Vec<String>,
+    /// With the reason.
+    pub(super) cannot_tell: Vec<String>,
+    here_alone: bool,
+}
+
+impl Flow {
+    pub(super) fn of(tunnels: &[CurrentTunnel]) -> Self {
+        let mut flow = Self { carrying: Vec::new(), cannot_tell: Vec::new(), here_alone: false };
+        for tunnel in tunnels {
+            match tunnel.carrying {
+                Carrying::Carrying => flow.carrying.push(tunnel.named()),
+                Carrying::NotCarrying(NotCarrying::LocalDown) => flow.here_alone = true,
+                Carrying::NotCarrying(
+                    NotCarrying::BothEndsDown | NotCarrying::BgpDown | NotCarrying::AwsDown,
+                ) => {}
+                Carrying::CannotTell(_) => {
+                    flow.cannot_tell.push(format!("{}: {}", tunnel.named(), doubt(tunnel)));
+                }
+            }
+        }
+        if tunnels.is_empty() {
+            flow.cannot_tell.push("nothing is known of its tunnels".to_owned());
+        }
+        flow
+    }
+
+    /// How it flows, where it does: in an outage it did not.
+    pub(super) const fn again(incident: &Incident) -> &'static str {
+        match (incident.state, incident.id.kind) {
+            (IncidentState::Open, _) if incident.found_at.is_some() => "flows",
+            (IncidentState::Resolved { .. }, _) | (_, Kind::Outage) => "flows again",
+            (
+                IncidentState::Open | IncidentState::Unwatched { .. },
+                Kind::RedundancyLost | Kind::OneSided,
+            ) => "still flows",
+        }
+    }
+
+    pub(super) fn sentence(&self, incident: &Incident) -> String {
+        if !self.carrying.is_empty() {
+            let again = Self::again(incident);
+            return format!("Traffic {again}, over {}.", list(&self.carrying));
+        }
+        if !self.cannot_tell.is_empty() {
+            return format!("It is not known whether traffic flows. {}.", self.cannot_tell.join("; "));
+        }
+        if self.here_alone {
+            return "No traffic flows, as far as this site can tell: no tunnel of this connection is carrying."
+                .to_owned();
+        }
+        "No traffic flows: no tunnel of this connection is carrying.".to_owned()
+    }
+
+    pub(super) fn in_short(&self, incident: &Incident) -> String {
+        match (self.carrying.is_empty(), self.cannot_tell.is_empty(), self.here_alone) {
+            (false, _, _) => format!("Traffic {}.", Self::again(incident)),
+            (true, true, true) => "No traffic flows, as seen from here.".to_owned(),
+            (true, true, false) => "No traffic flows.".to_owned(),
+            (true, false, _) => "Traffic: not known.".to_owned(),
+        }
+    }
+}
+
+/// Why nobody can tell whether a tunnel carries.
+fn doubt(tunnel: &CurrentTunnel) -> String {
+    let word = |verdict: Verdict| match verdict {
+        Verdict::Up => "says up".to_owned(),
+        Verdict::Down => "says down".to_owned(),
+        Verdict::Unknown(why) => format!("cannot tell ({})", why_words(why)),
+    };
+    format!("this site {}, AWS {}", word(tunnel.local), word(tunnel.aws))
+}
+
+/// Why an end cannot tell.
+pub(super) fn why_words(why: Why) -> String {
+    let words = match why {
+        Why::Starting => "the daemon has just started",
+        Why::NeverAnswered => {
+            "the far end has never answered here (are the inside addresses right? try `bothends check`)"
+        }
+        Why::Fault(Fault::AddressMissing) => "this host does not have the tunnel's own inside address",
+        Why::Fault(
+            fault @ (Fault::NoPermission
+            | Fault::NoMemory
+            | Fault::QueueFull
+            | Fault::TooManyFiles
+            | Fault::HeldUp
+            | Fault::Socket(_)),
+        ) => return fault.to_string(),
+        Why::Silent => "no probe was sent",
+        Why::Unused => "the tunnel is not used",
+        Why::NotHere => "the other gateway of the pair holds the address",
+        Why::NotAsked => "AWS has not answered yet",
+        Why::NoData => "AWS has no data on this tunnel",
+        Why::Stale => "AWS's data is too old",
+        Why::Fraction => "it changed within the last minute",
+        Why::Future => "AWS's data is dated in the future",
+        Why::Contradiction => "AWS's two sources contradict each other",
+        Why::Gone => "AWS does not have this connection any more",
+        Why::Garbage => "AWS's answer could not be read",
+    };
+    words.to_owned()
 }

@@ -1,4 +1,8 @@
-//! One incident at one sink: what is known of its record, and what has to be done next.
+//! One incident at one sink that keeps records: what is known of its record, and what has to be done next, by the rules in
+//! [`super::rules`].
+//!
+//! Each function looks at what is durable (the row) and what this run has learnt, makes at most one change of mind, and
+//! either says what to do or is asked again.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -9,12 +13,12 @@ use crate::domain::story::worsened_since;
 use crate::domain::time::{Moment, Now, Stamp};
 
 use super::super::account::Account;
-use super::super::action::{Act, ActionId, Work};
+use super::super::action::{ActionId, ActionKind, RecordCall, Work};
 use super::super::backoff::Retry;
 use super::super::lookup::KnownRecords;
 use super::super::settings::SinkRules;
 use super::super::sink::{LedgerRow, Record, RecordId, Scope};
-use super::super::wording;
+use super::super::{token, wording};
 
 /// A story that was thinned goes back and forth: its notes are written together, this often. What the record says is current
 /// all the same.
@@ -25,7 +29,7 @@ pub(super) const NOTE_CHECK: Duration = Duration::from_secs(10);
 
 /// One incident at one sink.
 #[derive(Debug)]
-pub(super) struct Case {
+pub(super) struct RecordCase {
     pub(super) incident: Arc<Incident>,
     /// Whether it is on the Board.
     pub(super) present: bool,
@@ -57,19 +61,19 @@ pub(super) struct Case {
     pub(super) predecessor: Option<RecordId>,
     /// Since when the sink says that it does not have the record.
     pub(super) missing_since: Option<Moment>,
-    /// Up to where the witness's note that is being tried speaks.
-    pub(super) witness_upto: Option<u32>,
+    /// Up to where the note that is being tried speaks, by which this site joins the record.
+    pub(super) joined_upto: Option<u32>,
     /// When the last round of notes that repeat themselves began, and up to where it tells.
     round: Option<(Moment, u32)>,
     /// What the record was last made to say, in this run.
-    pub(super) described: Option<Described>,
+    pub(super) described: Option<LastDescription>,
     /// When the list will show duplicates of the record, if that has not been seen to.
     pub(super) duplicates_due: Option<Moment>,
     /// Another record of the scope that was read and found open, and when that was asked.
     pub(super) other_open: Option<(Record, Moment)>,
     /// When, in this run, the record was first known to be closed and the incident over.
     pub(super) sweep_after: Option<Moment>,
-    pub(super) retries: BTreeMap<Act, Retry>,
+    pub(super) retries: BTreeMap<ActionKind, Retry>,
     pub(super) in_flight: Option<InFlight>,
     /// The revision that was last reported as settled.
     pub(super) settled_revision: Option<u64>,
@@ -93,7 +97,7 @@ pub(super) enum Standing {
 
 /// What a record was made to say.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Described {
+pub(super) struct LastDescription {
     /// How the incident stood.
     pub(super) revision: u64,
     pub(super) worsened: u32,
@@ -105,14 +109,13 @@ pub(super) struct Described {
 #[derive(Debug)]
 pub(super) struct InFlight {
     pub(super) id: ActionId,
-    pub(super) aim: Aim,
-    pub(super) act: Act,
+    pub(super) purpose: Purpose,
     pub(super) asked: Moment,
 }
 
 /// What an action is for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Aim {
+pub(super) enum Purpose {
     Commit,
     Start,
     /// Read the incident's own record, when the incident had worsened so often.
@@ -127,7 +130,7 @@ pub(super) enum Aim {
     },
     Relate,
     /// Make the record say how the incident stands.
-    Describe(Box<Described>),
+    Describe(Box<LastDescription>),
     /// Close the own record, because the incident is over.
     ResolveOwn,
     /// Close a record, the own or another, in favour of the oldest.
@@ -140,11 +143,29 @@ pub(super) enum Aim {
     Forget,
 }
 
+impl Purpose {
+    /// Which way it is.
+    pub(super) const fn kind(&self) -> ActionKind {
+        match self {
+            Self::Commit => ActionKind::Commit,
+            Self::Start => ActionKind::Start,
+            Self::ReadOwn { .. } | Self::ReadOther(_) => ActionKind::Read,
+            Self::Note { .. } => ActionKind::Note,
+            Self::Relate => ActionKind::Relate,
+            Self::Describe(_) => ActionKind::Describe,
+            Self::ResolveOwn | Self::ResolveDuplicate { .. } | Self::ResolveLeftover(_) => {
+                ActionKind::Resolve
+            }
+            Self::Forget => ActionKind::Forget,
+        }
+    }
+}
+
 /// What a case wants.
 #[derive(Debug)]
-pub(super) enum Step {
+pub(super) enum RecordStep {
     /// To do this.
-    Do(Aim, Box<Work>),
+    Do(Purpose, Box<Work<RecordCall>>),
     /// To be asked again at the latest at that moment, and when a look-up asked at this moment or later is there.
     Wait { until: Option<(Moment, &'static str)>, look_up: Option<Moment> },
     /// To say that it is settled.
@@ -152,40 +173,45 @@ pub(super) enum Step {
 }
 
 /// Nothing to do until something happens.
-pub(super) const REST: Step = Step::Wait { until: None, look_up: None };
+pub(super) const REST: RecordStep = RecordStep::Wait { until: None, look_up: None };
 
-pub(super) fn wait(until: Moment, why: &'static str) -> Step {
-    Step::Wait { until: Some((until, why)), look_up: None }
+/// To call the sink.
+pub(super) fn call(purpose: Purpose, call: RecordCall) -> RecordStep {
+    RecordStep::Do(purpose, Box::new(Work::Call(call)))
 }
 
-pub(super) fn look_up(bound: Moment) -> Step {
-    Step::Wait { until: None, look_up: Some(bound) }
+pub(super) fn wait(until: Moment, why: &'static str) -> RecordStep {
+    RecordStep::Wait { until: Some((until, why)), look_up: None }
+}
+
+pub(super) fn look_up(bound: Moment) -> RecordStep {
+    RecordStep::Wait { until: None, look_up: Some(bound) }
 }
 
 /// What a case must know beyond itself.
 #[derive(Debug)]
-pub(super) struct Around<'a> {
+pub(super) struct CaseContext<'a> {
     pub(super) now: Now,
     pub(super) settings: &'a SinkRules,
     /// `None` if the connection is not configured (any more).
     pub(super) scope: Option<&'a Scope>,
     pub(super) place: &'a KnownRecords,
     /// An earlier incident of the scope is over, and its record is being brought into line.
-    pub(super) older: Older,
+    pub(super) earlier: Earlier,
     /// A later incident of the scope is open.
-    pub(super) newer: Option<Newer>,
+    pub(super) later: Option<Later>,
     /// The related incident's record and title.
     pub(super) related: Option<(RecordId, String)>,
     /// The records of other open incidents: these are not ours to close.
-    pub(super) held: BTreeSet<RecordId>,
+    pub(super) held_by_others: BTreeSet<RecordId>,
 }
 
 /// How far the earlier incidents of the same scope are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Older {
+pub(super) enum Earlier {
     /// There is none, or nothing of it stands in the way, or a person must act before it gets on.
     Clear,
-    /// It is over, and nobody was told of it yet.
+    /// It is over, and has paged nobody yet.
     Idle,
     /// A record of it is being brought into line.
     Working,
@@ -195,14 +221,14 @@ pub(super) enum Older {
 
 /// A later incident of the same scope.
 #[derive(Debug)]
-pub(super) struct Newer {
+pub(super) struct Later {
     /// It did not wait (any longer).
     pub(super) ahead: bool,
     /// Its record, once read.
     pub(super) record: Option<(RecordId, Standing)>,
 }
 
-impl Case {
+impl RecordCase {
     /// A case for an incident that has appeared on the Board, with the rows that the ledger has of it, oldest generation
     /// first.
     pub(super) fn new(
@@ -215,19 +241,7 @@ impl Case {
         let row = rows.pop();
         let past: Vec<RecordId> = rows.into_iter().filter_map(|row| row.record).collect();
         let stored = row.is_some();
-        let row = row.unwrap_or_else(|| LedgerRow {
-            sink: settings.id().clone(),
-            destination: Some(settings.sink.destination.clone()),
-            incident: incident.id.clone(),
-            generation: 0,
-            start: None,
-            record: None,
-            told: 0,
-            closed_by_person_at: None,
-            related: false,
-            linked: false,
-            settled: false,
-        });
+        let row = row.unwrap_or_else(|| LedgerRow::new(&settings.sink, incident.id.clone()));
         let standing = if row.closed_by_person_at.is_some() { Standing::Closed } else { Standing::Unread };
         Self {
             open_at: incident.worsened.saturating_sub(worsened_since(&incident, row.told)),
@@ -248,7 +262,7 @@ impl Case {
             predecessor: past.last().cloned(),
             past: past.into_iter().collect(),
             missing_since: None,
-            witness_upto: None,
+            joined_upto: None,
             round: None,
             described: None,
             duplicates_due: None,
@@ -296,23 +310,23 @@ impl Case {
     }
 
     /// Whether an action of this kind is refused until a person acts.
-    pub(super) fn is_rejected(&self, act: Act) -> bool {
-        self.retries.get(&act).is_some_and(Retry::is_rejected)
+    pub(super) fn is_rejected(&self, kind: ActionKind) -> bool {
+        self.retries.get(&kind).is_some_and(Retry::is_rejected)
     }
 
-    pub(super) fn held(&self, act: Act, now: Moment) -> Option<Moment> {
-        self.retries.get(&act).and_then(|retry| retry.until(now, act.priority()))
+    pub(super) fn not_before(&self, kind: ActionKind, now: Moment) -> Option<Moment> {
+        self.retries.get(&kind).and_then(|retry| retry.until(now, kind.priority()))
     }
 
-    /// Up to where the next note tells: `None` if everything has been told.
+    /// Up to where the next note goes: `None` if everything has been noted.
     pub(super) fn next_told(&self) -> Option<u32> {
         if self.row.told == 0 {
-            return Some(self.witness_upto.unwrap_or_else(|| self.end_of_story()));
+            return Some(self.joined_upto.unwrap_or_else(|| self.end_of_story()));
         }
         self.next_entry().map(|entry| entry.seq + 1)
     }
 
-    /// The first entry that has not been told. Of a story that was thinned, what is said again later is told then.
+    /// The first entry that has not been noted. Of a story that was thinned, what is said again later is noted then.
     pub(super) fn next_entry(&self) -> Option<&TimelineEntry> {
         let Incident { timeline, .. } = &*self.incident;
         let thinned = self.incident.is_thinned();
@@ -365,7 +379,7 @@ impl Case {
         wording::opened_seq(&self.incident).map_or(1, |seq| seq + 1)
     }
 
-    /// Makes a record the incident's own, whoever started it.
+    /// Makes a record the incident's own, by whatever site it was started.
     pub(super) fn adopt(&mut self, record: RecordId, standing: Standing) {
         self.row.start = None;
         self.row.record = Some(record);
@@ -378,7 +392,7 @@ impl Case {
         self.open_at = self.incident.worsened;
         self.token_known = None;
         self.attempted = None;
-        self.witness_upto = None;
+        self.joined_upto = None;
         self.duplicates_due = None;
         self.missing_since = None;
         self.dirty = true;
@@ -424,12 +438,101 @@ impl Case {
         self.look_again(now);
     }
 
-    /// An action is on its way. Returns when it is given up.
-    pub(super) fn launch(&mut self, id: ActionId, aim: Aim, act: Act, now: Now) -> Moment {
-        if aim == Aim::Start {
+    /// An action is on its way.
+    pub(super) fn launch(&mut self, id: ActionId, purpose: Purpose, now: Now) {
+        if purpose == Purpose::Start {
             self.attempted.get_or_insert(now);
         }
-        self.in_flight = Some(InFlight { id, aim, act, asked: now.mono });
-        now.mono + act.given_up_after()
+        self.in_flight = Some(InFlight { id, purpose, asked: now.mono });
+    }
+
+    /// What is to be done next.
+    pub(super) fn advance(&mut self, context: &CaseContext<'_>) -> RecordStep {
+        loop {
+            if let Some(step) = self.step(context) {
+                return step;
+            }
+        }
+    }
+
+    /// One change of mind, or what comes of the last.
+    fn step(&mut self, context: &CaseContext<'_>) -> Option<RecordStep> {
+        let now = context.now.mono;
+        if self.dirty && self.not_before(ActionKind::Commit, now).is_none() {
+            return Some(RecordStep::Do(
+                Purpose::Commit,
+                Box::new(Work::Commit { row: Box::new(self.row.clone()) }),
+            ));
+        }
+        if !self.present {
+            return Some(self.absent(now));
+        }
+        if self.row.settled && !self.is_open() {
+            let told = self.settled_revision.is_some_and(|told| told >= self.incident.revision);
+            return Some(if told { REST } else { RecordStep::Settled });
+        }
+        let Some(record) = self.row.record.clone() else {
+            return self.without_record(context);
+        };
+        match self.standing {
+            Standing::Unread => Some(self.read_own(record, now)),
+            Standing::Open { asked, created } => self.with_open_record(context, &record, asked, created),
+            Standing::Closed => self.with_closed_record(context, &record),
+        }
+    }
+
+    /// The incident has left the Board. Absence resolves nothing; what is settled is forgotten.
+    fn absent(&self, now: Moment) -> RecordStep {
+        if !self.row.settled {
+            return REST;
+        }
+        match self.not_before(ActionKind::Forget, now) {
+            Some(until) => wait(until, "forget again"),
+            None => {
+                RecordStep::Do(Purpose::Forget, Box::new(Work::Forget { incident: self.incident.id.clone() }))
+            }
+        }
+    }
+
+    /// Nothing is left to do.
+    pub(super) fn settle(&mut self) -> Option<RecordStep> {
+        self.row.settled = true;
+        self.dirty = true;
+        None
+    }
+
+    pub(super) fn read_own(&self, record: RecordId, now: Moment) -> RecordStep {
+        match self.not_before(ActionKind::Read, now) {
+            Some(until) => wait(until, "read again"),
+            None => call(Purpose::ReadOwn { worsened: self.incident.worsened }, RecordCall::Read { record }),
+        }
+    }
+
+    /// Reads another record, unless it was found open just before.
+    pub(super) fn read_other(&self, other: &RecordId, now: Moment) -> Option<RecordStep> {
+        let fresh = |(read, at): &(Record, Moment)| read.id == *other && now.since(*at) <= NOTE_CHECK;
+        if self.other_open.as_ref().is_some_and(fresh) {
+            return None;
+        }
+        Some(match self.not_before(ActionKind::Read, now) {
+            Some(until) => wait(until, "read again"),
+            None => call(Purpose::ReadOther(other.clone()), RecordCall::Read { record: other.clone() }),
+        })
+    }
+
+    pub(super) fn resolve(
+        &self,
+        context: &CaseContext<'_>,
+        record: RecordId,
+        purpose: Purpose,
+        summary: String,
+    ) -> RecordStep {
+        if let Some(until) = self.not_before(ActionKind::Resolve, context.now.mono) {
+            return wait(until, "resolve again");
+        }
+        // A record that was closed as a duplicate and opened again by a person is closed with another token at the end.
+        let why = if matches!(purpose, Purpose::ResolveDuplicate { .. }) { "duplicate" } else { "over" };
+        let client_token = token::resolve(&record, &context.settings.site, &self.incident.id, why);
+        call(purpose, RecordCall::Resolve { record, summary, client_token })
     }
 }

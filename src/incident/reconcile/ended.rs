@@ -4,13 +4,11 @@ use std::time::Duration;
 
 use crate::domain::time::{Moment, Now};
 
-use super::super::action::{Act, Failure, NoticeLevel, Reply, Work};
+use super::super::action::{ActionFailure, ActionKind, NoticeCause, Reply, SinkNotice};
 use super::super::lookup::{KnownRecords, LIST_LAG};
-use super::super::outbox::Outbox;
 use super::super::settings::SinkRules;
-use super::super::sink::{Origin, Record, RecordId, RecordStatus, SinkError};
-use super::super::wording;
-use super::case::{Aim, Case, InFlight, Standing};
+use super::super::sink::{Record, RecordId, RecordOrigin, RecordStatus, SinkError};
+use super::case::{InFlight, Purpose, RecordCase, Standing};
 
 /// A record that was just started need not be readable at once; a record that is missing for longer than the sink's
 /// lag has been deleted.
@@ -18,133 +16,132 @@ const GONE_AFTER: Duration = LIST_LAG;
 
 /// What the end of an action may change, beside the case itself.
 #[derive(Debug)]
-pub(super) struct Hearing<'a> {
+pub(super) struct ReplyContext<'a> {
     pub(super) now: Now,
     pub(super) settings: &'a SinkRules,
     pub(super) place: &'a mut KnownRecords,
-    pub(super) outbox: &'a mut Outbox<Work>,
+    pub(super) notices: Vec<SinkNotice>,
 }
 
-impl Case {
+impl RecordCase {
     /// An action of this case has ended.
     pub(super) fn ended(
         &mut self,
         flight: InFlight,
-        result: Result<Reply, Failure>,
-        hearing: &mut Hearing<'_>,
+        result: Result<Reply, ActionFailure>,
+        context: &mut ReplyContext<'_>,
     ) {
-        use Failure::Sink;
+        use ActionFailure::Sink;
         use SinkError::{NotFound, TokenKnown};
 
-        let InFlight { id: _, aim, act, asked } = flight;
-        let now = hearing.now.mono;
-        match (aim, result) {
-            (Aim::Commit, Ok(Reply::Done)) => self.dirty = false,
-            (Aim::Start, Ok(Reply::Started(record))) => self.started(record, hearing),
-            (Aim::Start, Err(Sink(TokenKnown))) => {
+        let InFlight { id: _, purpose, asked } = flight;
+        let kind = purpose.kind();
+        let now = context.now.mono;
+        match (purpose, result) {
+            (Purpose::Commit, Ok(Reply::Done)) => self.dirty = false,
+            (Purpose::Start, Ok(Reply::Started(record))) => self.started(record, context),
+            (Purpose::Start, Err(Sink(TokenKnown))) => {
                 self.token_known = Some((now, 0));
                 self.look_after = now;
             }
-            (Aim::ReadOwn { worsened }, Ok(Reply::Read(record))) => {
-                self.read_back(record, worsened, asked, hearing);
+            (Purpose::ReadOwn { worsened }, Ok(Reply::Read(record))) => {
+                self.read_back(record, worsened, asked, context);
             }
-            (Aim::ReadOwn { .. }, Err(Sink(NotFound))) => {
-                self.missing(hearing);
-                self.failed(act, &Sink(NotFound), hearing);
+            (Purpose::ReadOwn { .. }, Err(Sink(NotFound))) => {
+                self.missing(context);
+                self.failed(kind, &Sink(NotFound), context);
                 return;
             }
-            (Aim::ReadOther(_), Ok(Reply::Read(record))) => {
-                hearing.place.read(record.clone(), None, now);
+            (Purpose::ReadOther(_), Ok(Reply::Read(record))) => {
+                context.place.read(record.clone(), None, now);
                 self.other_open = (record.status == RecordStatus::Open).then_some((record, asked));
             }
-            (Aim::ReadOther(record), Err(Sink(NotFound))) => hearing.place.gone(&record),
+            (Purpose::ReadOther(record), Err(Sink(NotFound))) => context.place.gone(&record),
             // The token is known: the note is there.
-            (Aim::Note { told }, Ok(Reply::Done) | Err(Sink(TokenKnown))) => {
+            (Purpose::Note { told }, Ok(Reply::Done) | Err(Sink(TokenKnown))) => {
                 self.row.told = told;
-                self.witness_upto = None;
+                self.joined_upto = None;
                 self.dirty = true;
             }
-            (Aim::Note { .. }, Err(Sink(NotFound))) => self.standing = Standing::Unread,
-            (Aim::Relate, Ok(Reply::Done) | Err(Sink(TokenKnown | NotFound))) => {
+            (Purpose::Note { .. }, Err(Sink(NotFound))) => self.standing = Standing::Unread,
+            (Purpose::Relate, Ok(Reply::Done) | Err(Sink(TokenKnown | NotFound))) => {
                 self.row.related = true;
                 self.dirty = true;
             }
             // The token is known: it says so.
-            (Aim::Describe(described), Ok(Reply::Done) | Err(Sink(TokenKnown))) => {
+            (Purpose::Describe(described), Ok(Reply::Done) | Err(Sink(TokenKnown))) => {
                 self.described = Some(*described);
                 self.dirty |= !self.row.linked;
                 self.row.linked = true;
             }
-            (Aim::Describe(_), Err(Sink(NotFound))) => self.standing = Standing::Unread,
-            (Aim::ResolveOwn, Ok(Reply::Done) | Err(Sink(NotFound))) => {
-                self.closed_own(now, hearing.place);
-                self.tell(hearing, NoticeLevel::Info, "closed its record".to_owned());
+            (Purpose::Describe(_), Err(Sink(NotFound))) => self.standing = Standing::Unread,
+            (Purpose::ResolveOwn, Ok(Reply::Done) | Err(Sink(NotFound))) => {
+                self.closed_own(now, context.place);
+                self.notice(context, NoticeCause::Closed);
             }
-            (Aim::ResolveDuplicate { younger, oldest }, Ok(Reply::Done) | Err(Sink(NotFound))) => {
-                hearing.place.closed(&younger, &self.incident.id, now);
+            (Purpose::ResolveDuplicate { younger, oldest }, Ok(Reply::Done) | Err(Sink(NotFound))) => {
+                context.place.closed(&younger, &self.incident.id, now);
                 self.other_open = None;
-                self.tell(hearing, NoticeLevel::Info, format!("closed {younger}, a duplicate of {oldest}"));
+                let (closed, kept) = (younger.clone(), oldest.clone());
+                self.notice(context, NoticeCause::ClosedDuplicate { younger: closed, oldest: kept });
                 if self.row.record.as_ref() == Some(&younger) {
                     self.past.insert(younger);
                     self.adopt(oldest, Standing::Unread);
                 }
             }
-            (Aim::ResolveLeftover(record), Ok(Reply::Done) | Err(Sink(NotFound))) => {
-                hearing.place.closed(&record, &self.incident.id, now);
+            (Purpose::ResolveLeftover(record), Ok(Reply::Done) | Err(Sink(NotFound))) => {
+                context.place.closed(&record, &self.incident.id, now);
                 self.other_open = None;
-                self.tell(hearing, NoticeLevel::Info, format!("closed {record}, which was left open"));
+                self.notice(context, NoticeCause::ClosedLeftover(record));
             }
-            (Aim::ResolveOwn, Err(Sink(TokenKnown))) => {
+            (Purpose::ResolveOwn, Err(Sink(TokenKnown))) => {
                 // A closing that the sink has seen before: read what became of it.
                 self.standing = Standing::Unread;
-                self.failed(act, &Sink(TokenKnown), hearing);
+                self.failed(kind, &Sink(TokenKnown), context);
                 return;
             }
             (_, Err(failure)) => {
-                self.failed(act, &failure, hearing);
+                self.failed(kind, &failure, context);
                 return;
             }
             (_, Ok(_)) => {
-                let what = format!("an answer to something else than {}", act.as_str());
-                let failure = Sink(SinkError::Temporary { what, retry_after: None, source: None });
-                self.failed(act, &failure, hearing);
+                self.failed(kind, &ActionFailure::Mismatch, context);
                 return;
             }
         }
-        self.retries.remove(&act);
+        self.retries.remove(&kind);
     }
 
     /// An action of this case has failed, and will be tried again.
-    fn failed(&mut self, act: Act, failure: &Failure, hearing: &Hearing<'_>) {
-        let now = hearing.now.mono;
-        if act == Act::Start {
+    fn failed(&mut self, kind: ActionKind, failure: &ActionFailure, context: &ReplyContext<'_>) {
+        let now = context.now.mono;
+        if kind == ActionKind::Start {
             // When the token may be forgotten, only a look-up from here on tells what the call has done.
             self.look_after = now;
             self.looking_since = None;
         }
         let incident = self.incident.id.to_string();
-        let seed = [&*hearing.settings.site, hearing.settings.id().as_str(), &incident, act.as_str()];
-        self.retries.entry(act).or_default().failed(now, failure, &seed);
+        let seed = [&*context.settings.site, context.settings.id().as_str(), &incident, kind.as_str()];
+        self.retries.entry(kind).or_default().failed(now, failure, &seed);
     }
 
-    fn started(&mut self, record: RecordId, hearing: &mut Hearing<'_>) {
-        self.tell(hearing, NoticeLevel::Info, format!("created record {record}"));
+    fn started(&mut self, record: RecordId, context: &mut ReplyContext<'_>) {
+        self.notice(context, NoticeCause::Created(record.clone()));
         self.row.record = Some(record);
         self.standing = Standing::Unread;
         self.dirty = true;
     }
 
-    fn read_back(&mut self, record: Record, worsened: u32, asked: Moment, hearing: &mut Hearing<'_>) {
-        let now = hearing.now;
+    fn read_back(&mut self, record: Record, worsened: u32, asked: Moment, context: &mut ReplyContext<'_>) {
+        let now = context.now;
         self.missing_since = None;
-        let ours = self.is_of_this_incident(&record, hearing.place, now.wall);
+        let ours = self.is_of_this_incident(&record, context.place, now.wall);
         match record.status {
             RecordStatus::Open => {
-                hearing.place.read(record.clone(), Some(&self.incident.id), now.mono);
+                context.place.read(record.clone(), Some(&self.incident.id), now.mono);
                 if self.standing == Standing::Unread {
                     if self.row.start.is_some() && self.is_somebody_elses(&record) {
-                        let text = format!("record {} was already open and is used", record.id);
-                        self.tell(hearing, NoticeLevel::Info, text);
+                        self.notice(context, NoticeCause::Adopted(record.id.clone()));
                         self.adopt(record.id, Standing::Unread);
                     }
                     self.duplicates_due = Some(now.mono + LIST_LAG);
@@ -156,24 +153,20 @@ impl Case {
                 self.open_at = worsened;
             }
             RecordStatus::Resolved => {
-                // What it was told, or made to say, was while it was open: then it is ours, whatever the clocks say.
+                // What was noted in it, or it was made to say, was while it was open: then it is ours, whatever the clocks say.
                 let told = self.row.told > self.after_opening() || self.row.linked;
                 let told = told && !self.past.contains(&record.id);
                 let from_before =
                     self.standing == Standing::Unread && self.row.start.is_some() && !told && !ours;
                 let owner = (!from_before).then_some(&self.incident.id);
-                hearing.place.read(record.clone(), owner, now.mono);
+                context.place.read(record.clone(), owner, now.mono);
                 if from_before {
                     // The token was an earlier record's: that one is over, and gives its successor another token.
                     self.past.insert(record.id);
                     self.look_again(now.mono);
                 } else if self.standing != Standing::Closed {
                     if self.is_open() {
-                        let text = format!(
-                            "record {} was closed by somebody else; it stays closed until the incident worsens",
-                            record.id
-                        );
-                        self.tell(hearing, NoticeLevel::Info, text);
+                        self.notice(context, NoticeCause::ClosedElsewhere(record.id));
                     }
                     self.count_as_closed();
                 }
@@ -188,8 +181,8 @@ impl Case {
             return false;
         }
         match record.origin {
-            Origin::Alarm => true,
-            Origin::Daemon => {
+            RecordOrigin::Alarm => true,
+            RecordOrigin::Daemon => {
                 let second = Duration::from_secs(1);
                 self.attempted.is_some_and(|first| record.created + second < first.wall)
             }
@@ -198,16 +191,15 @@ impl Case {
 
     /// The sink says that it does not have the record. That may be its lag; later it means that a person has deleted it,
     /// which is closing it for good.
-    fn missing(&mut self, hearing: &mut Hearing<'_>) {
-        let now = hearing.now.mono;
+    fn missing(&mut self, context: &mut ReplyContext<'_>) {
+        let now = context.now.mono;
         let since = *self.missing_since.get_or_insert(now);
         if now.since(since) < GONE_AFTER {
             return;
         }
         if let Some(record) = self.row.record.clone() {
-            hearing.place.gone(&record);
-            let text = format!("record {record} no longer exists; it counts as closed");
-            self.tell(hearing, NoticeLevel::Warning, text);
+            context.place.gone(&record);
+            self.notice(context, NoticeCause::Gone(record));
         }
         self.count_as_closed();
     }
@@ -219,9 +211,7 @@ impl Case {
         self.standing = Standing::Closed;
     }
 
-    fn tell(&self, hearing: &mut Hearing<'_>, level: NoticeLevel, text: String) {
-        let about = (self.incident.id.vpn.clone(), self.incident.id.kind);
-        let text = format!("{}: {}: {text}", wording::about(&self.incident), hearing.settings.id());
-        hearing.outbox.notice(level, about, text);
+    fn notice(&self, context: &mut ReplyContext<'_>, cause: NoticeCause) {
+        context.notices.push(SinkNotice::of(&self.incident, context.settings.id(), cause));
     }
 }

@@ -6,9 +6,8 @@ use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 
-use super::super::action::Work;
-use super::super::sink::{Origin, RecordStatus};
-use super::WITHOUT_A_LIST;
+use super::super::action::{NoticeCause, Work};
+use super::super::sink::{RecordOrigin, RecordStatus};
 use super::world::*;
 use crate::domain::names::{End, Kind};
 use crate::domain::time::Stamp;
@@ -172,7 +171,7 @@ fn play(schedule: &Schedule) -> (World, Truth) {
             (Op::Alarm, Some(_)) => {
                 truth.alarm = true;
                 let scope = settings("").scope(&vpn(), Kind::Outage).unwrap();
-                world.vendor.create(scope, Origin::Alarm, now);
+                world.vendor.create(scope, RecordOrigin::Alarm, now);
             }
             (Op::Away { daemon, secs: away }, _) => {
                 truth.trouble = true;
@@ -213,14 +212,17 @@ fn play(schedule: &Schedule) -> (World, Truth) {
 fn check(schedule: &Schedule, world: &World, truth: &Truth) -> Result<(), TestCaseError> {
     // A sink that makes two records of one token, and an alarm of its own, make duplicates: these are closed later.
     // So does a page that could wait for a list no longer.
-    let blind =
-        world.daemons.iter().flat_map(|daemon| &daemon.said).any(|said| said.contains(WITHOUT_A_LIST));
+    let blind = world
+        .daemons
+        .iter()
+        .flat_map(|daemon| &daemon.said)
+        .any(|said| said.cause == NoticeCause::CreatedWithoutList);
     let strict = !blind && !truth.alarm && schedule.switches.known_token != KnownToken::NewRecord;
     let records = &world.vendor.records;
     // The alarm's own record beside ours is left to people while it lasts: somebody may be working in it.
     let mut open = world.vendor.open();
     open.retain(|kept| {
-        kept.origin == Origin::Daemon || truth.episodes.last().is_some_and(|last| last.over.is_some())
+        kept.origin == RecordOrigin::Daemon || truth.episodes.last().is_some_and(|last| last.over.is_some())
     });
     if strict {
         prop_assert!(world.vendor.most_open <= 1, "two open records at a time");

@@ -1,6 +1,6 @@
 //! Records that are open at the sink and that no incident on the Board accounts for: the store was lost, the twin that
 //! started one has died, or our alarm started it while nobody here could speak. They are looked for at the start and then now
-//! and again, and the core is told, which takes them up.
+//! and again, and the core adopts them.
 //!
 //! A list may lag behind, so each is read before it is believed: what we, the twin or a person closed a moment ago is not
 //! found again.
@@ -11,10 +11,10 @@ use std::time::Duration;
 use crate::domain::names::{Kind, VpnId};
 use crate::domain::time::{Moment, Now};
 
-use super::super::action::{Act, Failure, Found, Reply, Work};
+use super::super::action::{ActionFailure, ActionKind, RecordCall, Reply, UnclaimedRecord};
 use super::super::sink::{Record, RecordId, RecordStatus, Scope, SinkError};
 use super::super::token;
-use super::{Reconciler, Route};
+use super::{Reconciler, RecordRoute};
 
 /// At most this long a record stays open without anybody to close it, beyond what its incident needs to be resolved: as long
 /// as the shortest `resolve_after` by default. One list serves for all connections, so that it costs one call each time,
@@ -29,15 +29,22 @@ impl Reconciler {
         {
             if !self.is_accounted_for(&at) {
                 self.survey.reading = true;
-                self.send(Work::Read { record: record.clone() }, Route::Unclaimed { at, record }, now);
+                self.send(
+                    RecordCall::Read { record: record.clone() },
+                    RecordRoute::Unclaimed { at, record },
+                    now,
+                );
             }
         }
         if self.survey.listing || self.survey.reading {
             return;
         }
         let due = self.survey.last.map_or(self.started, |last| last + self.survey_interval());
-        let due =
-            self.survey.retry.until(now.mono, Act::Survey.priority()).map_or(due, |until| due.max(until));
+        let due = self
+            .survey
+            .retry
+            .until(now.mono, ActionKind::Survey.priority())
+            .map_or(due, |until| due.max(until));
         if due > now.mono {
             self.outbox.wake_at(Some(due), "records that nobody accounts for");
             return;
@@ -48,21 +55,19 @@ impl Reconciler {
         }
         self.survey.listing = true;
         self.survey.last = Some(now.mono);
-        self.send(Work::Survey { scopes }, Route::Survey { asked: now.mono }, now);
+        self.send(RecordCall::Survey { scopes }, RecordRoute::Survey { asked: now.mono }, now);
     }
 
     /// A list has come, or not.
-    pub(super) fn surveyed(&mut self, asked: Moment, result: Result<Reply, Failure>, now: Now) {
+    pub(super) fn surveyed(&mut self, asked: Moment, result: Result<Reply, ActionFailure>, now: Now) {
         self.survey.listing = false;
         match result {
             Ok(Reply::Surveyed(open)) => {
                 self.survey.retry.clear();
                 self.survey.unread = self.unaccounted_for(asked, open);
             }
-            Ok(reply @ (Reply::Found(_) | Reply::Started(_) | Reply::Read(_) | Reply::Done)) => {
-                let what = format!("an answer that is no survey: {reply:?}");
-                let failure = SinkError::Temporary { what, retry_after: None, source: None };
-                self.survey_failed(&Failure::Sink(failure), now.mono);
+            Ok(Reply::Found(_) | Reply::Started(_) | Reply::Read(_) | Reply::Done) => {
+                self.survey_failed(&ActionFailure::Mismatch, now.mono);
             }
             Err(failure) => self.survey_failed(&failure, now.mono),
         }
@@ -73,7 +78,7 @@ impl Reconciler {
         &mut self,
         at: (VpnId, Kind),
         record: &RecordId,
-        result: Result<Reply, Failure>,
+        result: Result<Reply, ActionFailure>,
         now: Now,
     ) {
         self.survey.reading = false;
@@ -83,25 +88,23 @@ impl Reconciler {
                 self.places.entry(at.clone()).or_default().read(record, None, now.mono);
                 match status {
                     RecordStatus::Open if !self.is_accounted_for(&at) => {
-                        self.outbox.found(Found { vpn: at.0, kind: at.1, created });
+                        self.outbox.unclaimed(UnclaimedRecord { vpn: at.0, kind: at.1, created });
                     }
                     RecordStatus::Open | RecordStatus::Resolved => {}
                 }
             }
-            Ok(reply @ (Reply::Found(_) | Reply::Started(_) | Reply::Surveyed(_) | Reply::Done)) => {
-                let what = format!("an answer that is no record: {reply:?}");
-                let failure = SinkError::Temporary { what, retry_after: None, source: None };
-                self.survey_failed(&Failure::Sink(failure), now.mono);
+            Ok(Reply::Found(_) | Reply::Started(_) | Reply::Surveyed(_) | Reply::Done) => {
+                self.survey_failed(&ActionFailure::Mismatch, now.mono);
             }
-            Err(Failure::Sink(SinkError::NotFound)) => {
+            Err(ActionFailure::Sink(SinkError::NotFound)) => {
                 self.places.entry(at).or_default().gone(record);
             }
             Err(failure) => self.survey_failed(&failure, now.mono),
         }
     }
 
-    fn survey_failed(&mut self, failure: &Failure, now: Moment) {
-        let seed = [&*self.settings.site, self.settings.id().as_str(), Act::Survey.as_str()];
+    fn survey_failed(&mut self, failure: &ActionFailure, now: Moment) {
+        let seed = [&*self.settings.site, self.settings.id().as_str(), ActionKind::Survey.as_str()];
         self.survey.failed(failure, now, &seed);
     }
 

@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use super::super::action::{Act, Work};
-use super::super::sink::{Origin, RecordId, SinkError};
-use super::WITHOUT_A_LIST;
+use super::super::action::{ActionKind, NoticeCause, RecordCall, Work};
+use super::super::sink::{RecordId, RecordOrigin, SinkError};
 use super::world::*;
 use crate::domain::board::TimelineChange;
 use crate::domain::names::{End, Kind};
@@ -21,12 +20,12 @@ fn twins(switches: Switches) -> World {
 }
 
 /// The acts that were executed since, ledger and sink.
-fn acts(world: &World, since: Stamp) -> Vec<Act> {
-    world.log.iter().filter(|(at, _, _)| *at >= since).map(|(_, _, work)| work.act()).collect()
+fn acts(world: &World, since: Stamp) -> Vec<ActionKind> {
+    world.log.iter().filter(|(at, _, _)| *at >= since).map(|(_, _, work)| work.kind()).collect()
 }
 
-fn count(world: &World, act: Act) -> usize {
-    world.log.iter().filter(|(_, _, work)| work.act() == act).count()
+fn count(world: &World, kind: ActionKind) -> usize {
+    world.log.iter().filter(|(_, _, work)| work.kind() == kind).count()
 }
 
 fn rejected() -> SinkError {
@@ -48,7 +47,14 @@ fn nothing_but_the_commit_and_the_start_stands_between_agreement_and_page() {
     world.pass(secs(1));
     assert_eq!(
         acts(&world, agreed),
-        [Act::Commit, Act::Start, Act::Commit, Act::Read, Act::Describe, Act::Commit]
+        [
+            ActionKind::Commit,
+            ActionKind::Start,
+            ActionKind::Commit,
+            ActionKind::Read,
+            ActionKind::Describe,
+            ActionKind::Commit
+        ]
     );
 }
 
@@ -58,18 +64,18 @@ fn records_are_looked_up_again_while_a_tunnel_stays_down_and_more_and_more_rarel
     world.daemons[0].prepare = true;
     world.show(0);
     world.pass(secs(3600));
-    let finds = count(&world, Act::Find);
+    let finds = count(&world, ActionKind::Find);
     assert!((10..25).contains(&finds), "{finds} in an hour, each for three kinds");
     world.daemons[0].prepare = false;
     world.show(0);
     world.pass(secs(3600));
-    assert_eq!(count(&world, Act::Find), finds);
+    assert_eq!(count(&world, ActionKind::Find), finds);
 }
 
 #[test]
 fn the_whole_request_is_committed_before_the_call_and_a_retry_sends_the_same_bytes() {
     let mut world = world();
-    world.scripted.entry(Act::Start).or_default().extend([temporary(), temporary()]);
+    world.scripted.entry(ActionKind::Start).or_default().extend([temporary(), temporary()]);
     world.open(0, Kind::Outage);
     world.pass(Duration::from_millis(500));
     world.tell(0, worse());
@@ -79,7 +85,7 @@ fn the_whole_request_is_committed_before_the_call_and_a_retry_sends_the_same_byt
         .iter()
         .find_map(|(_, _, work)| if let Work::Commit { row } = work { row.start.clone() } else { None });
     let sent = world.log.iter().filter_map(|(_, _, work)| {
-        if let Work::Start { request } = work { Some(request.clone()) } else { None }
+        if let Work::Call(RecordCall::Start { request }) = work { Some(request.clone()) } else { None }
     });
     let sent: Vec<_> = sent.collect();
     assert_eq!(sent.len(), 3);
@@ -106,7 +112,7 @@ fn a_crash_between_the_start_and_its_answer_leads_to_the_same_record() {
 
 #[test]
 fn an_open_record_is_adopted_whoever_started_it_and_gets_one_note_with_our_evidence() {
-    for origin in [Origin::Daemon, Origin::Alarm] {
+    for origin in [RecordOrigin::Daemon, RecordOrigin::Alarm] {
         let mut world = world();
         let scope = settings("").scope(&vpn(), Kind::Outage).unwrap();
         world.vendor.create(scope, origin, world.now.wall);
@@ -128,11 +134,14 @@ fn a_page_goes_out_within_half_a_minute_though_the_records_cannot_be_listed() {
         [("a list that fails", temporary as fn() -> SinkError), ("a list that is refused", rejected)]
     {
         let mut world = world();
-        world.scripted.insert(Act::Find, (0..200).map(|_| error()).collect());
+        world.scripted.insert(ActionKind::Find, (0..200).map(|_| error()).collect());
         world.open(0, Kind::Outage);
         world.pass(secs(30));
         assert_eq!(world.vendor.open().len(), 1, "{what}");
-        assert!(world.daemons[0].said.iter().any(|said| said.contains(WITHOUT_A_LIST)), "{what}");
+        assert!(
+            world.daemons[0].said.iter().any(|said| said.cause == NoticeCause::CreatedWithoutList),
+            "{what}"
+        );
         world.scripted.clear();
         world.tell(0, over());
         world.pass(secs(900));
@@ -167,7 +176,7 @@ fn a_token_that_leads_to_a_closed_predecessor_gives_a_fresh_one() {
     world.vendor.switches.lag = secs(1_000_000);
     world.open(0, Kind::Outage);
     world.pass(secs(60));
-    assert_eq!(count(&world, Act::Start), 3, "the first record's, its token again, and the fresh one");
+    assert_eq!(count(&world, ActionKind::Start), 3, "the first record's, its token again, and the fresh one");
     assert_eq!(world.vendor.open()[0].id, record(2));
 }
 
@@ -181,7 +190,7 @@ fn a_known_token_means_look_again_until_it_shows_and_never_another_token() {
     world.pass(secs(60));
     assert_eq!((world.daemons[0].pending, world.daemons[1].pending), (0, 0));
     assert_eq!(world.vendor.records.len(), 1);
-    assert_eq!(count(&world, Act::Start), 2, "one each, and one of them refused");
+    assert_eq!(count(&world, ActionKind::Start), 2, "one each, and one of them refused");
 }
 
 #[test]
@@ -234,7 +243,7 @@ fn what_a_person_closed_stays_closed_and_gets_no_more_notes() {
     world.pass(secs(60));
     assert_eq!(world.vendor.records.len(), 1);
     assert!(world.vendor.records[0].notes.is_empty());
-    assert_eq!(count(&world, Act::Resolve), 0);
+    assert_eq!(count(&world, ActionKind::Resolve), 0);
     assert_eq!(world.daemons[0].settled.len(), 1);
 }
 
@@ -295,9 +304,9 @@ fn a_deleted_record_is_taken_as_closed_and_not_replaced() {
     world.pass(secs(30));
     world.vendor.records.clear();
     world.pass(secs(600));
-    assert_eq!(count(&world, Act::Start), 1);
+    assert_eq!(count(&world, ActionKind::Start), 1);
     assert_eq!(world.daemons[0].pending, 0);
-    assert!(world.daemons[0].said.iter().any(|said| said.contains("no longer exists")));
+    assert!(world.daemons[0].said.iter().any(|said| matches!(said.cause, NoticeCause::Gone(_))));
 }
 
 #[test]
@@ -366,7 +375,8 @@ fn absence_from_the_board_resolves_nothing_and_is_complained_of_once() {
     world.pass(secs(3600));
     assert_eq!(world.vendor.open().len(), 1);
     assert_eq!(world.daemons[0].ledger.len(), 1);
-    let complaints = world.daemons[0].said.iter().filter(|said| said.contains("longer known here")).count();
+    let complaints =
+        world.daemons[0].said.iter().filter(|said| matches!(said.cause, NoticeCause::LeftOpen(_))).count();
     assert_eq!(complaints, 2, "once in each run");
 }
 
@@ -384,16 +394,16 @@ fn what_is_settled_is_forgotten_when_it_has_left_the_board() {
 #[test]
 fn a_refusal_is_a_failure_of_health_and_the_page_is_tried_again_within_30_seconds() {
     let mut world = world();
-    world.scripted.entry(Act::Start).or_default().extend((0..12).map(|_| rejected()));
+    world.scripted.entry(ActionKind::Start).or_default().extend((0..12).map(|_| rejected()));
     world.open(0, Kind::Outage);
     world.pass(secs(30));
     let problem = world.daemons[0].machine.problem().unwrap();
     assert_eq!(problem.severity, crate::health::Severity::Failed);
     assert_eq!(problem.text, "opening a record: not allowed: ssm-incidents:StartIncident");
-    while !world.scripted[&Act::Start].is_empty() {
-        let left = world.scripted[&Act::Start].len();
+    while !world.scripted[&ActionKind::Start].is_empty() {
+        let left = world.scripted[&ActionKind::Start].len();
         world.pass(secs(31));
-        assert!(world.scripted[&Act::Start].len() < left, "no try within 30 s");
+        assert!(world.scripted[&ActionKind::Start].len() < left, "no try within 30 s");
     }
     world.pass(secs(31));
     assert_eq!(world.vendor.open().len(), 1);
@@ -403,7 +413,7 @@ fn a_refusal_is_a_failure_of_health_and_the_page_is_tried_again_within_30_second
 #[test]
 fn a_page_that_comes_due_does_not_wait_out_what_a_look_up_made_beforehand_has_to() {
     let mut world = world();
-    world.scripted.entry(Act::Find).or_default().extend((0..4).map(|_| SinkError::Temporary {
+    world.scripted.entry(ActionKind::Find).or_default().extend((0..4).map(|_| SinkError::Temporary {
         what: "busy".into(),
         retry_after: Some(secs(600)),
         source: None,
@@ -419,7 +429,7 @@ fn a_page_that_comes_due_does_not_wait_out_what_a_look_up_made_beforehand_has_to
 #[test]
 fn a_look_up_that_is_refused_does_not_hold_up_the_page() {
     let mut world = world();
-    world.scripted.entry(Act::Find).or_default().extend([rejected()]);
+    world.scripted.entry(ActionKind::Find).or_default().extend([rejected()]);
     world.open(0, Kind::Outage);
     world.pass(secs(5));
     assert_eq!(world.vendor.open().len(), 1);
@@ -443,7 +453,7 @@ fn a_note_that_is_refused_does_not_keep_a_record_open() {
     let mut world = world();
     world.open(0, Kind::Outage);
     world.pass(secs(30));
-    world.scripted.entry(Act::Note).or_default().extend([rejected()]);
+    world.scripted.entry(ActionKind::Note).or_default().extend([rejected()]);
     world.tell(0, over());
     world.pass(secs(60));
     assert!(world.vendor.open().is_empty());
@@ -542,7 +552,7 @@ fn a_record_says_how_the_incident_stands_when_that_has_changed_and_not_each_minu
 #[test]
 fn a_description_that_is_refused_holds_up_neither_note_nor_end() {
     let mut world = world();
-    world.scripted.insert(Act::Describe, (0..50).map(|_| rejected()).collect());
+    world.scripted.insert(ActionKind::Describe, (0..50).map(|_| rejected()).collect());
     world.open(0, Kind::Outage);
     world.pass(secs(30));
     world.tell(0, vec![viewed(11, End::Local, Verdict::Up)]);

@@ -1,18 +1,12 @@
 //! A world for the reconciler's tests: a sink whose doubtful habits are switches, a line that fails, daemons with ledgers
 //! of their own, and time by hand.
 
-mod dice;
 mod vendor;
 
-use super::super::outbox::Machine;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::super::action::{Act, Action, ActionId, Failure, Found, Reply, SinkEvent, SinkReport, Work};
-use super::super::settings::{SinkRules, VpnSettings};
-use super::super::sink::{LedgerError, LedgerRow, RecordId, SinkError};
-use super::Reconciler;
 use crate::domain::board::{Board, Incident, IncidentId, IncidentState, TimelineChange, TunnelSnapshot};
 use crate::domain::carrying::Carrying;
 use crate::domain::names::{Destination, End, Kind, Role, SinkId, TunnelId, VpnId};
@@ -20,7 +14,16 @@ use crate::domain::plan::SinkPlan;
 use crate::domain::story::{Scene, Story};
 use crate::domain::time::{Now, Stamp};
 use crate::domain::verdict::{Assessment, AwsEvidence, Evidence, LocalEvidence, Verdict, View};
-pub(in super::super) use dice::Dice;
+
+use super::super::action::{
+    ActionFailure, ActionId, ActionKind, RecordCall, Reply, SinkAction, SinkEvent, SinkNotice, SinkReport,
+    UnclaimedRecord, Work,
+};
+use super::super::outbox::Machine;
+use super::super::settings::{SinkRules, VpnSettings};
+use super::super::sink::{LedgerError, LedgerRow, RecordId, SinkError};
+use super::Reconciler;
+
 pub(super) use vendor::{KnownToken, Switches, Vendor};
 
 pub(in super::super) const fn secs(secs: u64) -> Duration {
@@ -100,13 +103,13 @@ pub(super) struct Daemon {
     pub(super) ledger: BTreeMap<(IncidentId, u32), LedgerRow>,
     pub(super) stories: Vec<Story>,
     /// What it was told to take up.
-    pub(super) found: Vec<Found>,
+    pub(super) found: Vec<UnclaimedRecord>,
     pub(super) prepare: bool,
     /// Every incident that it has settled, with its record; those apart that it had taken up and never seen for itself.
     pub(super) settled: Vec<(IncidentId, Option<RecordId>)>,
     pub(super) settled_as_found: Vec<(IncidentId, Option<RecordId>)>,
     pub(super) pending: usize,
-    pub(super) said: Vec<String>,
+    pub(super) said: Vec<SinkNotice>,
     pub(super) away_until: Stamp,
     /// It crashes when so many more of its actions have been executed.
     pub(super) fuse: Option<u32>,
@@ -114,8 +117,20 @@ pub(super) struct Daemon {
 }
 
 enum Due {
-    Execute { daemon: usize, life: u32, id: ActionId, work: Box<Work>, reach: bool, answer: Answer },
-    Answer { daemon: usize, life: u32, id: ActionId, result: Result<Reply, Failure> },
+    Execute {
+        daemon: usize,
+        life: u32,
+        id: ActionId,
+        work: Box<Work<RecordCall>>,
+        reach: bool,
+        answer: Answer,
+    },
+    Answer {
+        daemon: usize,
+        life: u32,
+        id: ActionId,
+        result: Result<Reply, ActionFailure>,
+    },
     Do(Box<dyn FnOnce(&mut World)>),
 }
 
@@ -133,9 +148,9 @@ pub(super) struct World {
     pub(super) daemons: Vec<Daemon>,
     pub(super) faults: Faults,
     /// What to answer to the next actions of a kind, without executing them.
-    pub(super) scripted: BTreeMap<Act, VecDeque<SinkError>>,
+    pub(super) scripted: BTreeMap<ActionKind, VecDeque<SinkError>>,
     /// Every action that has arrived: when, from which site, what.
-    pub(super) log: Vec<(Stamp, &'static str, Work)>,
+    pub(super) log: Vec<(Stamp, &'static str, Work<RecordCall>)>,
     pub(super) dice: Dice,
     /// Whether the cores take up what is found.
     pub(super) takes_up: bool,
@@ -305,9 +320,9 @@ impl World {
     }
 
     /// What the core does with a record that was found: it takes it up, unless there is an incident of that kind.
-    fn take_up(&mut self, index: usize, found: Found) {
+    fn take_up(&mut self, index: usize, found: UnclaimedRecord) {
         self.daemons[index].found.push(found.clone());
-        let Found { vpn, kind, created } = found;
+        let UnclaimedRecord { vpn, kind, created } = found;
         let known = |story: &Story| story.incident().id.kind == kind;
         if !self.takes_up || self.daemons[index].stories.iter().any(known) {
             return;
@@ -353,7 +368,7 @@ impl World {
                 SinkReport::Request { .. } => {}
             }
         }
-        daemon.said.extend(daemon.machine.poll_notices().into_iter().map(|notice| notice.text));
+        daemon.said.extend(daemon.machine.poll_notices());
         let mut left = false;
         while let Some(settled) = daemon.machine.poll_settled() {
             let case = &daemon.machine.cases[&settled.incident];
@@ -364,7 +379,7 @@ impl World {
             daemon.stories.retain(|story| story.incident().id != settled.incident);
             left = true;
         }
-        let found: Vec<Found> = std::iter::from_fn(|| daemon.machine.poll_found()).collect();
+        let found: Vec<UnclaimedRecord> = std::iter::from_fn(|| daemon.machine.poll_unclaimed()).collect();
         if left {
             self.show(index);
         }
@@ -374,9 +389,9 @@ impl World {
     }
 
     /// An action leaves; the line decides what becomes of it.
-    fn carry(&mut self, index: usize, action: Action) {
-        let Action { id, work } = action;
-        let request = work.act().is_request();
+    fn carry(&mut self, index: usize, action: SinkAction<RecordCall>) {
+        let SinkAction { id, work } = action;
+        let request = work.kind().is_request();
         let Faults { refused, lost, silent, twice, ledger } = self.faults;
         let away = request && self.daemons[index].away_until > self.now.wall;
         let refused = if request { refused } else { ledger };
@@ -397,11 +412,11 @@ impl World {
         match due {
             Due::Execute { daemon, life, id, work, reach, answer } => {
                 // What was on the wire is executed whether or not who sent it lives; a ledger dies with its daemon.
-                if !work.act().is_request() && life != self.daemons[daemon].life {
+                if !work.kind().is_request() && life != self.daemons[daemon].life {
                     return;
                 }
                 let result = self.execute(daemon, *work, reach);
-                let lost = || Err(Failure::Sink(temporary()));
+                let lost = || Err(ActionFailure::Sink(temporary()));
                 let (first, second) = match answer {
                     Answer::Once => (Some(result), None),
                     Answer::Twice => (Some(result.clone()), Some(result)),
@@ -429,41 +444,34 @@ impl World {
         }
     }
 
-    fn execute(&mut self, index: usize, work: Work, reach: bool) -> Result<Reply, Failure> {
+    fn execute(&mut self, index: usize, work: Work<RecordCall>, reach: bool) -> Result<Reply, ActionFailure> {
         let site = self.daemons[index].site;
-        let scripted = self.scripted.get(&work.act()).is_some_and(|errors| !errors.is_empty());
+        let scripted = self.scripted.get(&work.kind()).is_some_and(|errors| !errors.is_empty());
         if scripted || reach {
             self.log.push((self.now.wall, site, work.clone()));
         }
-        if let Some(error) = self.scripted.get_mut(&work.act()).and_then(VecDeque::pop_front) {
-            return Err(Failure::Sink(error));
+        if let Some(error) = self.scripted.get_mut(&work.kind()).and_then(VecDeque::pop_front) {
+            return Err(ActionFailure::Sink(error));
         }
         if !reach {
-            return Err(if work.act().is_request() {
-                Failure::Sink(temporary())
+            return Err(if work.kind().is_request() {
+                ActionFailure::Sink(temporary())
             } else {
-                Failure::Ledger(LedgerError { what: "disk full".into() })
+                ActionFailure::Ledger(LedgerError { what: "disk full".into() })
             });
         }
         let daemon = &mut self.daemons[index];
         match work {
             Work::Commit { row } => {
-                daemon.ledger.insert((row.incident.clone(), row.generation), row);
+                daemon.ledger.insert((row.incident.clone(), row.generation), *row);
                 Ok(Reply::Done)
             }
             Work::Forget { incident } => {
                 daemon.ledger.retain(|(known, _), _| *known != incident);
                 Ok(Reply::Done)
             }
-            work @ (Work::Find { .. }
-            | Work::Survey { .. }
-            | Work::Start { .. }
-            | Work::Read { .. }
-            | Work::Note { .. }
-            | Work::Relate { .. }
-            | Work::Describe { .. }
-            | Work::Resolve { .. }) => {
-                self.vendor.execute(work, self.now.wall, daemon.site).map_err(Failure::Sink)
+            Work::Call(call) => {
+                self.vendor.execute(call, self.now.wall, daemon.site).map_err(ActionFailure::Sink)
             }
         }
     }
@@ -490,4 +498,21 @@ pub(super) fn worse() -> Vec<TimelineChange> {
 
 pub(in super::super) fn over() -> Vec<TimelineChange> {
     vec![assessed(11, Assessment::Healthy), TimelineChange::Clearing, TimelineChange::Resolved]
+}
+
+/// SplitMix64, as published by Steele, Lea and Flood (OOPSLA 2014): small, and the same everywhere.
+pub(in super::super) struct Dice(pub(in super::super) u64);
+
+impl Dice {
+    pub(in super::super) fn roll(&mut self, sides: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z ^ (z >> 31)) % sides
+    }
+
+    pub(in super::super) fn percent(&mut self, percent: u64) -> bool {
+        self.roll(100) < percent
+    }
 }

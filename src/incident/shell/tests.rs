@@ -5,13 +5,12 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::*;
-use crate::domain::board::IncidentId;
 use crate::domain::board::{IncidentState, TimelineChange};
 use crate::domain::names::Kind;
 use crate::domain::names::SinkId;
 use crate::incident::reconcile::world::{over, settings, story, vpn};
 use crate::incident::sink::{
-    LedgerError, Note, Origin, Record, RecordId, RecordStatus, Scope, Search, SinkError, StartRequest,
+    LedgerError, Note, Record, RecordId, RecordOrigin, RecordStatus, Scope, Search, StartRequest,
 };
 
 /// A sink that holds one record.
@@ -51,7 +50,7 @@ impl IncidentSink for OneRecord {
             id: id.clone(),
             status: RecordStatus::Open,
             created: now().wall,
-            origin: Origin::Daemon,
+            origin: RecordOrigin::Daemon,
         };
         *self.record.lock().unwrap() = Some(record);
         ready(Ok(id))
@@ -126,7 +125,7 @@ async fn an_incident_is_told_and_settled_though_another_call_hangs_and_the_ledge
     let running = run(
         now,
         settings("milan-1"),
-        sink,
+        KeepsRecords(sink),
         Broken,
         watched,
         settled,

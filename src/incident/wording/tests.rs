@@ -162,7 +162,7 @@ fn a_note_says_in_words_what_happened() {
 #[test]
 fn a_site_that_joins_a_record_says_how_it_sees_the_tunnels() {
     let incident = incident(Kind::Outage, both_down());
-    insta::assert_snapshot!(witness(&incident), @"
+    insta::assert_snapshot!(joining_note(&incident), @"
     milan-1: outage also seen by this site, since 2026-11-22 11:59:29 UTC
     tunnel 1 (203.0.113.11): this site says down, AWS says down
     tunnel 2 (203.0.113.12): this site says down, AWS says up

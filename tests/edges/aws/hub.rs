@@ -82,7 +82,7 @@ async fn a_hundred_pages_take_precedence_with_an_aws_that_accepts_ten_calls_a_se
     let running = shell::run(
         clock::now,
         settings(&vpns),
-        sink,
+        shell::KeepsRecords(sink),
         Kept,
         watched,
         events,

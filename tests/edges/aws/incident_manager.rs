@@ -6,7 +6,7 @@ use bothends::aws::IncidentManager;
 use bothends::domain::names::{Kind, VpnId};
 use bothends::domain::time::Stamp;
 use bothends::incident::sink::{
-    IncidentSink, Note, Origin, Record, RecordId, RecordStatus, Scope, Search, SinkError, StartRequest,
+    IncidentSink, Note, Record, RecordId, RecordOrigin, RecordStatus, Scope, Search, SinkError, StartRequest,
 };
 use serde_json::{Value, json};
 
@@ -63,7 +63,7 @@ async fn a_record_is_created_found_updated_related_and_resolved() {
     let record = sink.start(&request(Kind::Outage, "token-1")).await.unwrap();
     let found = find(&sink, Kind::Outage).await;
     assert_eq!(ids(&found), [&record]);
-    assert_eq!((found[0].status, found[0].origin), (RecordStatus::Open, Origin::Daemon));
+    assert_eq!((found[0].status, found[0].origin), (RecordStatus::Open, RecordOrigin::Daemon));
     let read = sink.read(&record).await.unwrap();
     assert_eq!(read.id, record);
     assert_eq!(find(&sink, Kind::OneSided).await, [], "another kind is another scope");
@@ -122,8 +122,8 @@ async fn a_record_created_by_our_alarm_is_found_and_another_alarms_is_not() {
     let sink = sink(&aws);
     let found = find(&sink, Kind::Outage).await;
     assert_eq!(ids(&found), [&RecordId(ours.as_str().unwrap().to_owned())]);
-    assert_eq!(found[0].origin, Origin::Alarm);
-    assert_eq!(sink.read(&found[0].id).await.unwrap().origin, Origin::Alarm);
+    assert_eq!(found[0].origin, RecordOrigin::Alarm);
+    assert_eq!(sink.read(&found[0].id).await.unwrap().origin, RecordOrigin::Alarm);
 }
 
 #[tokio::test]

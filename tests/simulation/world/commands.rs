@@ -7,7 +7,7 @@ use bothends::domain::event::{AskFailure, Event};
 use bothends::domain::request::EchoRequest;
 use bothends::domain::time::Now;
 use bothends::domain::verdict::{Fault as EchoFault, Loss};
-use bothends::incident::action::{Action, Failure, Reply, SinkEvent, Work};
+use bothends::incident::action::{ActionFailure, ActionId, RecordCall, Reply, SinkEvent};
 use bothends::incident::sink::{LedgerError, SinkError};
 use bothends::publish::machine::Event as Published;
 use bothends::publish::sink::{PutError, SpoolError};
@@ -57,7 +57,7 @@ impl World {
                     self.later(after, Scheduled::History { to, from, until, asked, heard });
                 }
             }
-            Command::Call(action) => {
+            Command::Call(id, call) => {
                 let luck = &mut self.call_luck[to.gateway];
                 let (outcome, fault) = self.faults.outcome(Calls::Incidents, reach, valid, luck);
                 self.meet(Calls::Incidents, fault);
@@ -66,15 +66,17 @@ impl World {
                         let answers = heard.map(|(after, heard)| (after.saturating_sub(done), heard));
                         // The daemon may be dead before this is done.
                         let daemon = self.gateways[to.gateway].daemon.as_ref();
-                        let story = match &action.work {
-                            Work::Start { request } => daemon.and_then(|daemon| daemon.incident_of(request)),
+                        let story = match &*call {
+                            RecordCall::Start { request } => {
+                                daemon.and_then(|daemon| daemon.incident_of(request))
+                            }
                             _ => None,
                         };
-                        self.later(done, Scheduled::Do { to, action, story, answers });
+                        self.later(done, Scheduled::Do { to, id, call, story, answers });
                     }
                     (None, Some((after, heard))) => {
-                        let result = Err(Failure::Sink(sink_error(heard)));
-                        self.later(after, Scheduled::Hear { to, id: action.id, result });
+                        let result = Err(ActionFailure::Sink(sink_error(heard)));
+                        self.later(after, Scheduled::Hear { to, id, result });
                     }
                     (None, None) => {}
                 }
@@ -167,32 +169,33 @@ impl World {
     pub(super) fn execute(
         &mut self,
         to: DaemonRun,
-        action: Box<Action>,
+        id: ActionId,
+        call: &RecordCall,
         story: Option<IncidentId>,
         answers: Option<(Duration, Response)>,
     ) {
         let before = self.manager.records.len();
-        let result = self.manager.execute(&action.work, to.gateway, self.at);
+        let result = self.manager.execute(call, to.gateway, self.at);
         self.remember(|| {
-            let call = history::call(&action.work);
+            let call = history::call(call);
             format!("gateway {} {call}: {}", to.gateway, history::reply(&result))
         });
         if self.manager.records.len() > before {
             self.truth.record_created(story);
         }
-        if let Work::Resolve { record, .. } = &action.work
+        if let RecordCall::Resolve { record, .. } = call
             && result.is_ok()
         {
             self.truth.resolved(to.gateway, record.clone(), self.at);
         }
         let Some((after, heard)) = answers else { return };
         let result = match heard {
-            Response::Answer => result.map_err(Failure::Sink),
+            Response::Answer => result.map_err(ActionFailure::Sink),
             Response::Throttled | Response::Failed | Response::Silence | Response::Denied => {
-                Err(Failure::Sink(sink_error(heard)))
+                Err(ActionFailure::Sink(sink_error(heard)))
             }
         };
-        self.later(after, Scheduled::Hear { to, id: action.id, result });
+        self.later(after, Scheduled::Hear { to, id, result });
     }
 
     /// The disk has finished a write, or failed.
@@ -213,8 +216,9 @@ impl World {
             let done = done.clone();
             match waiter {
                 WriteWaiter::Ledger(id) => {
-                    let result =
-                        done.map(|()| Reply::Done).map_err(|what| Failure::Ledger(LedgerError { what }));
+                    let result = done
+                        .map(|()| Reply::Done)
+                        .map_err(|what| ActionFailure::Ledger(LedgerError { what }));
                     self.with(to.gateway, |daemon, now| {
                         daemon.sink_event(SinkEvent::Ended { id, result }, now);
                     });

@@ -1,7 +1,7 @@
 //! Records that nobody accounts for: found once they are sure, taken up, and resolved like one's own.
 
-use super::super::super::action::{Act, Found};
-use super::super::super::sink::{Origin, RecordId, RecordStatus, SinkError};
+use super::super::super::action::{ActionKind, NoticeCause, UnclaimedRecord};
+use super::super::super::sink::{RecordId, RecordOrigin, RecordStatus, SinkError};
 use super::super::world::*;
 use crate::domain::board::TimelineChange;
 use crate::domain::names::{Kind, SinkId};
@@ -20,7 +20,7 @@ fn worlds(sites: &[&'static str]) -> World {
 }
 
 /// A record that somebody else has started.
-fn left_open(world: &mut World, origin: Origin) -> RecordId {
+fn left_open(world: &mut World, origin: RecordOrigin) -> RecordId {
     let scope = settings("").scope(&vpn(), Kind::Outage).unwrap();
     world.vendor.create(scope, origin, world.now.wall)
 }
@@ -32,8 +32,8 @@ fn found_elsewhere(world: &World) -> Story {
     Story::take_up(vpn(), Kind::Outage, scene, SinkId::new("elsewhere"), world.now.wall, world.now.wall)
 }
 
-fn count(world: &World, act: Act) -> usize {
-    world.log.iter().filter(|(_, _, work)| work.act() == act).count()
+fn count(world: &World, kind: ActionKind) -> usize {
+    world.log.iter().filter(|(_, _, work)| work.kind() == kind).count()
 }
 
 #[test]
@@ -45,11 +45,11 @@ fn an_open_record_that_nobody_accounts_for_is_told_to_the_core_at_the_start_and_
             world.pass(secs(40));
         }
         let created = world.now.wall;
-        left_open(&mut world, Origin::Daemon);
+        left_open(&mut world, RecordOrigin::Daemon);
         world.now = world.now.after(secs(31));
         world.show(0);
         world.pass(secs(if at_start { 5 } else { 300 }));
-        let found = Found { vpn: vpn(), kind: Kind::Outage, created };
+        let found = UnclaimedRecord { vpn: vpn(), kind: Kind::Outage, created };
         assert_eq!(world.daemons[0].found, [found], "at the start: {at_start}");
     }
 }
@@ -59,9 +59,9 @@ fn one_list_in_some_minutes_serves_for_every_connection_and_kind() {
     let mut world = world();
     world.show(0);
     world.pass(secs(3600));
-    let surveys = count(&world, Act::Survey);
+    let surveys = count(&world, ActionKind::Survey);
     assert!((12..=16).contains(&surveys), "{surveys} in an hour");
-    assert_eq!(count(&world, Act::Find), 0);
+    assert_eq!(count(&world, ActionKind::Find), 0);
 }
 
 #[test]
@@ -118,7 +118,7 @@ fn an_incident_whose_store_was_lost_is_taken_up_and_resolved_without_a_second_re
 fn what_was_handed_over_and_is_taken_up_again_is_closed_in_its_time_though_the_ledger_calls_it_settled() {
     for crash in [false, true] {
         let mut world = world();
-        left_open(&mut world, Origin::Alarm);
+        left_open(&mut world, RecordOrigin::Alarm);
         world.show(0);
         world.pass(secs(400));
         assert_eq!(world.daemons[0].stories.len(), 1, "taken up");
@@ -142,7 +142,7 @@ fn what_was_handed_over_and_is_taken_up_again_is_closed_in_its_time_though_the_l
 #[test]
 fn the_alarms_record_is_taken_up_by_both_twins_and_resolved_once() {
     let mut world = worlds(&["milan-1", "milan-2"]);
-    let record = left_open(&mut world, Origin::Alarm);
+    let record = left_open(&mut world, RecordOrigin::Alarm);
     for index in [0, 1] {
         world.show(index);
     }
@@ -160,7 +160,7 @@ fn the_alarms_record_is_taken_up_by_both_twins_and_resolved_once() {
 #[test]
 fn a_restart_after_taking_up_goes_on_in_the_same_record_and_tells_nothing_twice() {
     let mut world = world();
-    left_open(&mut world, Origin::Daemon);
+    left_open(&mut world, RecordOrigin::Daemon);
     world.show(0);
     world.pass(secs(400));
     world.crash(0);
@@ -178,7 +178,7 @@ fn of_what_another_sink_has_found_a_record_is_started_only_when_this_site_sees_i
     world.daemons[0].stories.push(story);
     world.show(0);
     world.pass(secs(1200));
-    assert_eq!((count(&world, Act::Start), world.daemons[0].pending), (0, 0));
+    assert_eq!((count(&world, ActionKind::Start), world.daemons[0].pending), (0, 0));
     world.open(0, Kind::Outage);
     world.pass(secs(10));
     assert_eq!(world.vendor.open().len(), 1);
@@ -193,7 +193,7 @@ fn what_another_sink_has_found_and_nobody_here_saw_is_over_without_a_record() {
     world.pass(secs(60));
     world.tell(0, over());
     world.pass(secs(60));
-    assert_eq!((count(&world, Act::Start), world.daemons[0].settled_as_found.len()), (0, 1));
+    assert_eq!((count(&world, ActionKind::Start), world.daemons[0].settled_as_found.len()), (0, 1));
 }
 
 #[test]
@@ -203,7 +203,7 @@ fn each_sink_goes_on_in_the_record_that_is_open_there() {
     world.daemons[0].stories.push(story);
     world.show(0);
     world.pass(secs(60));
-    let record = left_open(&mut world, Origin::Daemon);
+    let record = left_open(&mut world, RecordOrigin::Daemon);
     world.pass(secs(400));
     assert_eq!(world.vendor.records[0].notes.len(), 1);
     world.tell(0, over());
@@ -216,7 +216,7 @@ fn each_sink_goes_on_in_the_record_that_is_open_there() {
 fn what_a_person_closed_after_it_was_found_stays_closed_until_this_site_sees_it_become_worse() {
     for (worsens, witnessed, records) in [(false, true, 1), (true, false, 1), (true, true, 2)] {
         let mut world = world();
-        let record = left_open(&mut world, Origin::Daemon);
+        let record = left_open(&mut world, RecordOrigin::Daemon);
         world.show(0);
         world.pass(secs(400));
         world.vendor.close(&record, world.now.wall, "a person");
@@ -236,7 +236,7 @@ fn what_a_person_closed_after_it_was_found_stays_closed_until_this_site_sees_it_
 #[test]
 fn a_record_that_a_person_closes_while_it_is_taken_up_is_not_started_again() {
     let mut world = world();
-    let record = left_open(&mut world, Origin::Daemon);
+    let record = left_open(&mut world, RecordOrigin::Daemon);
     world.now = world.now.after(secs(31));
     world.show(0);
     while world.daemons[0].found.is_empty() {
@@ -246,7 +246,7 @@ fn a_record_that_a_person_closes_while_it_is_taken_up_is_not_started_again() {
     world.pass(secs(200));
     world.open(0, Kind::Outage);
     world.pass(secs(300));
-    assert_eq!((count(&world, Act::Start), world.vendor.records.len()), (0, 1));
+    assert_eq!((count(&world, ActionKind::Start), world.vendor.records.len()), (0, 1));
     assert_eq!(world.daemons[0].pending, 0);
 }
 
@@ -267,8 +267,8 @@ fn a_record_that_a_person_opens_again_after_we_closed_it_is_theirs() {
 fn a_survey_that_is_refused_is_told_and_tried_again_and_stands_in_nobodys_way() {
     let mut world = world();
     let refused = SinkError::Rejected { what: "not allowed".into(), source: None };
-    world.scripted.entry(Act::Survey).or_default().push_back(refused);
-    left_open(&mut world, Origin::Daemon);
+    world.scripted.entry(ActionKind::Survey).or_default().push_back(refused);
+    left_open(&mut world, RecordOrigin::Daemon);
     world.show(0);
     world.pass(secs(60));
     let problem = world.daemons[0].machine.problem().unwrap();
@@ -284,9 +284,9 @@ fn a_survey_that_is_refused_is_told_and_tried_again_and_stands_in_nobodys_way() 
 #[test]
 fn a_record_that_cannot_be_read_is_looked_for_again_soon() {
     let mut world = world();
-    left_open(&mut world, Origin::Daemon);
+    left_open(&mut world, RecordOrigin::Daemon);
     world.now = world.now.after(secs(31));
-    world.scripted.entry(Act::Read).or_default().push_back(temporary());
+    world.scripted.entry(ActionKind::Read).or_default().push_back(temporary());
     world.show(0);
     world.pass(secs(10));
     assert_eq!(world.daemons[0].found.len(), 1);
@@ -302,14 +302,14 @@ fn the_row_of_a_lost_incident_goes_when_its_record_is_taken_up() {
     world.crash(0);
     world.pass(secs(600));
     assert_eq!(world.daemons[0].ledger.len(), 1, "the row of what was taken up");
-    assert!(world.daemons[0].said.iter().all(|said| !said.contains("not known any more")));
+    assert!(world.daemons[0].said.iter().all(|said| !matches!(said.cause, NoticeCause::LeftOpen(_))));
     assert_eq!(world.vendor.records[0].status_now(), RecordStatus::Open);
 }
 
 #[test]
 fn what_was_taken_up_tells_how_it_goes_on() {
     let mut world = world();
-    left_open(&mut world, Origin::Daemon);
+    left_open(&mut world, RecordOrigin::Daemon);
     world.show(0);
     world.pass(secs(400));
     world.open(0, Kind::Outage);

@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::super::super::action::{Reply, Work};
+use super::super::super::action::{RecordCall, Reply};
 use super::super::super::sink::{
-    Note, Origin, Record, RecordId, RecordStatus, Scope, SinkError, StartRequest,
+    Note, Record, RecordId, RecordOrigin, RecordStatus, Scope, SinkError, StartRequest,
 };
 use crate::domain::time::Stamp;
 
@@ -45,7 +45,7 @@ pub(in super::super) struct Kept {
     pub(in super::super) id: RecordId,
     pub(in super::super) scope: Scope,
     pub(in super::super) created: Stamp,
-    pub(in super::super) origin: Origin,
+    pub(in super::super) origin: RecordOrigin,
     pub(in super::super) changes: Vec<(Stamp, RecordStatus)>,
     /// When it was closed, and by which site (or person).
     pub(in super::super) closed: Vec<(Stamp, String)>,
@@ -94,7 +94,7 @@ impl Vendor {
         self.records.iter().filter(|record| record.is_open()).collect()
     }
 
-    pub(in super::super) fn create(&mut self, scope: Scope, origin: Origin, now: Stamp) -> RecordId {
+    pub(in super::super) fn create(&mut self, scope: Scope, origin: RecordOrigin, now: Stamp) -> RecordId {
         let id = RecordId(format!("record-{:03}", self.records.len() + 1));
         self.records.push(Kept {
             id: id.clone(),
@@ -132,16 +132,21 @@ impl Vendor {
         }
     }
 
-    pub(super) fn execute(&mut self, work: Work, now: Stamp, site: &'static str) -> Result<Reply, SinkError> {
-        match work {
-            Work::Find { search } => {
+    pub(super) fn execute(
+        &mut self,
+        call: RecordCall,
+        now: Stamp,
+        site: &'static str,
+    ) -> Result<Reply, SinkError> {
+        match call {
+            RecordCall::Find { search } => {
                 let of = |scope: &Scope| {
                     let records = self.list(scope, now).into_iter();
                     records.map(|record| (scope.clone(), record)).collect::<Vec<_>>()
                 };
                 Ok(Reply::Found(search.scopes.iter().flat_map(of).collect()))
             }
-            Work::Survey { scopes } => {
+            RecordCall::Survey { scopes } => {
                 let open = |scope: &Scope| {
                     let records = self.list(scope, now).into_iter();
                     let open = records.filter(|record| record.status == RecordStatus::Open);
@@ -149,35 +154,34 @@ impl Vendor {
                 };
                 Ok(Reply::Surveyed(scopes.iter().flat_map(open).collect()))
             }
-            Work::Start { request } => self.start(request, now).map(Reply::Started),
-            Work::Read { record } => {
+            RecordCall::Start { request } => self.start(request, now).map(Reply::Started),
+            RecordCall::Read { record } => {
                 let kept = self.records.iter().find(|kept| kept.id == record).ok_or(SinkError::NotFound)?;
                 kept.record(now).map(Reply::Read).ok_or(SinkError::NotFound)
             }
-            Work::Note { record, note } => {
+            RecordCall::Note { record, note } => {
                 if self.spent.insert(note.client_token.clone()) {
                     self.kept(&record)?.notes.push((now, site, note));
                 }
                 Ok(Reply::Done)
             }
-            Work::Relate { record, other, title: _ } => {
+            RecordCall::Relate { record, other, title: _ } => {
                 self.kept(&record)?.related.push(other);
                 Ok(Reply::Done)
             }
-            Work::Describe { record, description } => {
+            RecordCall::Describe { record, description } => {
                 let kept = self.kept(&record)?;
                 kept.described.push(description.account.markdown(8000));
                 kept.links.extend(description.links.into_iter().map(|link| link.url));
                 Ok(Reply::Done)
             }
-            Work::Resolve { record, summary: _, client_token } => {
+            RecordCall::Resolve { record, summary: _, client_token } => {
                 self.kept(&record)?;
                 if self.spent.insert(client_token) {
                     self.close(&record, now, site);
                 }
                 Ok(Reply::Done)
             }
-            Work::Commit { .. } | Work::Forget { .. } => unreachable!("the ledger's"),
         }
     }
 
@@ -214,7 +218,7 @@ impl Vendor {
         let record = match open.filter(|_| self.switches.folds) {
             Some(open) => open.id.clone(),
             None => {
-                let record = self.create(request.scope.clone(), Origin::Daemon, now);
+                let record = self.create(request.scope.clone(), RecordOrigin::Daemon, now);
                 self.kept(&record)?.request = Some(request.clone());
                 record
             }

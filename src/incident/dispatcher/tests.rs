@@ -1,4 +1,4 @@
-use crate::incident::action::Action;
+use crate::incident::action::{SinkAction, SinkEvent};
 use crate::incident::outbox::Machine as _;
 use std::time::Duration;
 
@@ -6,10 +6,10 @@ use proptest::prelude::*;
 use proptest::test_runner::TestCaseError;
 use serde_json::Value;
 
-use super::super::action::Act;
+use super::super::action::ActionKind;
 use super::super::message::{Change, Message};
 use super::super::reconcile::world::{Dice, assessed, secs, settings, snapshot, story, tunnel, vpn};
-use super::super::sink::LedgerError;
+use super::super::sink::{LedgerError, SinkError};
 use super::*;
 use crate::domain::board::{Incident, TimelineChange};
 use crate::domain::carrying::Carrying;
@@ -44,8 +44,8 @@ struct Arrived {
 
 struct World {
     now: Now,
-    teller: Teller,
-    settings: TellerSettings,
+    dispatcher: MessageDispatcher,
+    settings: MessageSettings,
     stories: Vec<Story>,
     ledger: BTreeMap<(IncidentId, u32), LedgerRow>,
     arrived: Vec<Arrived>,
@@ -60,11 +60,11 @@ struct World {
 
 impl World {
     fn new(repeat_every: Option<Duration>) -> Self {
-        let settings = TellerSettings { sink: settings("milan-1"), repeat_every };
+        let settings = MessageSettings { rules: settings("milan-1"), repeat_every };
         let now = Now::default().after(secs(1_000_000));
         Self {
             now,
-            teller: Teller::new(settings.clone(), Vec::new(), now),
+            dispatcher: MessageDispatcher::new(settings.clone(), Vec::new(), now),
             settings,
             stories: Vec::new(),
             ledger: BTreeMap::new(),
@@ -82,12 +82,12 @@ impl World {
             self.stories.iter().map(|story| story.incident().clone()).collect();
         incidents.sort_by(|a, b| a.id.cmp(&b.id));
         let board = Arc::new(Board { incidents, ..Board::default() });
-        self.teller.handle(SinkEvent::Board(board), self.now);
+        self.dispatcher.handle(SinkEvent::Board(board), self.now);
         self.work();
     }
 
     fn work(&mut self) {
-        while let Some(Action { id, work }) = self.teller.poll_action() {
+        while let Some(SinkAction { id, work }) = self.dispatcher.poll_action() {
             let result = self.execute(work);
             if let Some(fuse) = &mut self.fuse {
                 *fuse = fuse.saturating_sub(1);
@@ -96,11 +96,11 @@ impl World {
                 }
             }
             if let Some(result) = result {
-                self.teller.handle(SinkEvent::Ended { id, result }, self.now);
+                self.dispatcher.handle(SinkEvent::Ended { id, result }, self.now);
             }
         }
         let settled: Vec<IncidentId> =
-            std::iter::from_fn(|| self.teller.poll_settled()).map(|settled| settled.incident).collect();
+            std::iter::from_fn(|| self.dispatcher.poll_settled()).map(|settled| settled.incident).collect();
         if !settled.is_empty() {
             self.stories.retain(|story| !settled.contains(&story.incident().id));
             self.settled.extend(settled);
@@ -108,7 +108,7 @@ impl World {
         }
     }
 
-    fn execute(&mut self, work: Errand) -> Option<Result<Reply, Failure>> {
+    fn execute(&mut self, work: Work<Arc<Message>>) -> Option<Result<Reply, ActionFailure>> {
         let roll = self.dice.roll(100);
         let Faults { refused, rejected, lost, silent, ledger, picky } = self.faults;
         let failed = |what: &str, rejected: bool| {
@@ -118,10 +118,10 @@ impl World {
             } else {
                 SinkError::Temporary { what, retry_after: None, source }
             };
-            Some(Err(Failure::Sink(error)))
+            Some(Err(ActionFailure::Sink(error)))
         };
         match work {
-            Errand::Deliver { message } => {
+            Work::Call(message) => {
                 self.tried += 1;
                 let arrived = Arrived { at: self.now.mono, message };
                 if roll < refused {
@@ -143,13 +143,13 @@ impl World {
                 }
                 self.arrived.push(arrived);
             }
-            Errand::Commit { .. } | Errand::Forget { .. } if roll < ledger => {
-                return Some(Err(Failure::Ledger(LedgerError { what: "disk full".into() })));
+            Work::Commit { .. } | Work::Forget { .. } if roll < ledger => {
+                return Some(Err(ActionFailure::Ledger(LedgerError { what: "disk full".into() })));
             }
-            Errand::Commit { row } => {
+            Work::Commit { row } => {
                 self.ledger.insert((row.incident.clone(), row.generation), *row);
             }
-            Errand::Forget { incident } => self.ledger.retain(|(id, _), _| *id != incident),
+            Work::Forget { incident } => self.ledger.retain(|(id, _), _| *id != incident),
         }
         Some(Ok(Reply::Done))
     }
@@ -157,15 +157,15 @@ impl World {
     fn crash(&mut self) {
         self.fuse = None;
         let rows = self.ledger.values().cloned().collect();
-        self.teller = Teller::new(self.settings.clone(), rows, self.now);
+        self.dispatcher = MessageDispatcher::new(self.settings.clone(), rows, self.now);
         self.show();
     }
 
     fn pass(&mut self, by: Duration) {
         let end = self.now.mono + by;
-        while let Some((at, _)) = self.teller.poll_timeout().filter(|(at, _)| *at <= end) {
+        while let Some((at, _)) = self.dispatcher.poll_timeout().filter(|(at, _)| *at <= end) {
             self.now = self.now.after(at.since(self.now.mono));
-            self.teller.handle_timeout(self.now);
+            self.dispatcher.handle_timeout(self.now);
             self.work();
         }
         self.now = self.now.after(end.since(self.now.mono));
@@ -386,14 +386,14 @@ fn what_was_refused_for_good_is_a_problem_and_stands_in_the_way_of_no_end() {
     world.faults.rejected = 100;
     world.tell(TimelineChange::Clearing);
     world.pass(secs(3600));
-    let problem = world.teller.problem().unwrap();
+    let problem = world.dispatcher.problem().unwrap();
     assert_eq!((problem.severity, problem.text.as_str()), (Severity::Failed, "sending: not so"));
     world.faults.rejected = 0;
     world.tell(TimelineChange::Resolved);
     world.pass(secs(300));
     assert_eq!(world.changes(), [Opened, Resolved]);
     assert!(world.arrived[1].message.text.contains("clearing"), "the end tells what was missed");
-    assert_eq!(world.teller.problem(), None);
+    assert_eq!(world.dispatcher.problem(), None);
 }
 
 #[test]
@@ -404,12 +404,12 @@ fn a_change_that_is_refused_keeps_back_no_worsening() {
     world.faults.picky = true;
     world.tell(TimelineChange::Clearing);
     world.pass(secs(10));
-    assert_eq!(world.teller.problem().unwrap().severity, Severity::Failed);
+    assert_eq!(world.dispatcher.problem().unwrap().severity, Severity::Failed);
     world.assess(12, Assessment::Healthy);
     world.assess(12, Assessment::Down);
     assert_eq!(world.changes(), [Opened, Worsened], "at once");
     assert!(world.arrived[1].message.text.contains("clearing"), "it tells what was missed");
-    assert_eq!(world.teller.problem(), None);
+    assert_eq!(world.dispatcher.problem(), None);
 }
 
 #[test]
@@ -421,7 +421,7 @@ fn a_worsening_that_is_refused_keeps_back_no_further_one_and_stays_a_problem_unt
         world.assess(12, Assessment::Healthy);
         world.assess(12, Assessment::Down);
         world.pass(secs(10));
-        assert_eq!(world.teller.problem().unwrap().severity, Severity::Failed);
+        assert_eq!(world.dispatcher.problem().unwrap().severity, Severity::Failed);
     }
     assert_eq!(world.changes(), [Opened]);
     world.faults.rejected = 0;
@@ -429,7 +429,7 @@ fn a_worsening_that_is_refused_keeps_back_no_further_one_and_stays_a_problem_unt
     world.assess(12, Assessment::Down);
     assert_eq!(world.changes(), [Opened, Worsened]);
     assert_eq!(world.arrived[1].message.worsened, 3, "one message tells all of it");
-    assert_eq!(world.teller.problem(), None);
+    assert_eq!(world.dispatcher.problem(), None);
 }
 
 #[test]
@@ -476,7 +476,7 @@ fn an_end_that_is_refused_or_that_nobody_was_told_the_beginning_of_gives_way() {
         world.open();
         world.pass(secs(1));
         assert_eq!(world.changes(), if told { vec![Opened, Opened] } else { vec![Opened] }, "told: {told}");
-        assert_eq!(world.teller.poll_notices().len(), if told { 3 } else { 1 });
+        assert_eq!(world.dispatcher.poll_notices().len(), if told { 3 } else { 1 });
         assert_eq!(world.settled.len(), 1);
     }
 }
@@ -521,9 +521,9 @@ fn a_ledger_that_cannot_be_written_holds_up_no_page() {
     assert_eq!(world.changes(), [Opened]);
     world.pass(secs(3600));
     assert_eq!(world.changes(), [Opened]);
-    let problem = world.teller.problem().unwrap();
+    let problem = world.dispatcher.problem().unwrap();
     assert_eq!(problem.severity, Severity::Degraded, "{problem:?}");
-    assert!(problem.text.contains(Act::Commit.doing()), "{problem:?}");
+    assert!(problem.text.contains(ActionKind::Commit.doing()), "{problem:?}");
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -694,7 +694,7 @@ fn play(
         prop_assert!(first.is_sorted_by_key(|arrived| rank(arrived.message.change)), "{told:?}");
         // Wholly: whatever happened is in a message's words.
         let words: String = told.iter().map(|arrived| arrived.message.text.as_str()).collect();
-        for entry in incident.timeline.iter().filter(|entry| super::case::is_news(&entry.what)) {
+        for entry in incident.timeline.iter().filter(|entry| is_news(&entry.what)) {
             let at = super::super::wording::when(entry.at);
             prop_assert!(words.contains(&at), "{entry:?} is not told in {words}");
         }
