@@ -32,6 +32,8 @@ use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, watch};
 
 use crate::aws::{AwsConnections, ConnectionSettings};
+use crate::catalogue::Notice;
+use crate::catalogue::parts::Detail;
 use crate::clock;
 use crate::config::{Config, Loaded, needs};
 use crate::domain::monitor::Monitor;
@@ -45,7 +47,6 @@ use crate::records::Records;
 use crate::store::{self, OpenError, Store};
 use crate::telemetry::journal;
 use crate::telemetry::prometheus::Prometheus;
-use crate::telemetry::wording::Notice;
 
 use self::context::IoContext;
 
@@ -68,12 +69,12 @@ pub fn run(config_path: &Path) -> Exit {
         return Exit::Internal;
     }
     if let Err(error) = level {
-        Notice::ConfigurationWarning { what: &error.to_string() }.record(None).emit();
+        Notice::LogLevelInvalid { why: &error.to_string() }.record(None).emit();
     }
     let exit = start(config_path);
     log::logger().flush();
     if exit != Exit::Success {
-        journal::be_there_while_it_is_read();
+        journal::wait_until_read();
     }
     exit
 }
@@ -141,7 +142,7 @@ pub fn connections(config: &Config) -> Result<AwsConnections, HostRefusal> {
 
 /// Says why, and returns the code to exit with.
 fn cannot_start(site: Option<&str>, why: &dyn Display, exit: Exit) -> Exit {
-    Notice::CannotStart { why: &why.to_string() }.record(site).emit();
+    Notice::CannotStart { why: &why.to_string(), exit }.record(site).emit();
     exit
 }
 
@@ -250,7 +251,7 @@ fn executor(mut prober: Prober, aws: mpsc::Sender<AwsRequest>) -> Box<dyn FnMut(
         // A queue that is full means that the pollers have taken nothing for minutes; the core asks again in its time.
         Request::AskAws(request) => {
             if aws.try_send(request).is_err() {
-                log::debug!("a question to AWS was left out: the pollers are busy");
+                Detail::QuestionLeftOut.record().emit();
             }
         }
     })

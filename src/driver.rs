@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 
+use crate::catalogue::notice::Stuck;
 use crate::clock;
 use crate::domain::board::Board;
 use crate::domain::event::Event;
@@ -182,25 +183,6 @@ const fn is_news(fact: &Fact) -> bool {
 
 /// The status is taken at least this often, so that ages and systemd's watchdog move even while nothing else does.
 const STATUS_EVERY: Duration = Duration::from_secs(1);
-
-/// What is stuck.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stuck {
-    /// The core is called over and over for what it does not do.
-    Core,
-    /// The thread that speaks to AWS and to people does not beat.
-    IoThread,
-}
-
-impl Stuck {
-    /// In people's words.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Core => "the core loop is spinning without progress",
-            Self::IoThread => "the I/O thread (AWS, sinks) is not responding",
-        }
-    }
-}
 
 /// What the driver sees of both.
 #[derive(Debug, Default)]

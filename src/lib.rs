@@ -5,6 +5,7 @@
 pub mod access;
 pub mod aws;
 pub mod backoff;
+pub mod catalogue;
 pub mod cli;
 pub mod clock;
 pub mod config;

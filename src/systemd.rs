@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use sd_notify::NotifyState;
 
+use crate::catalogue::parts::Detail;
 use crate::domain::names::Role;
 use crate::domain::status::{Status, TunnelStatus};
 use crate::domain::verdict::{Assessment, Verdict};
@@ -18,7 +19,7 @@ pub fn ready() {
 pub fn reloading() {
     match NotifyState::monotonic_usec_now() {
         Ok(now) => tell(&[NotifyState::Reloading, now]),
-        Err(error) => log::debug!("systemd is not told of the reload: no monotonic time: {error}"),
+        Err(error) => Detail::ReloadNotNotified(&error).record().emit(),
     }
 }
 
@@ -105,7 +106,7 @@ fn is_up(tunnel: &TunnelStatus) -> bool {
 
 fn tell(state: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(state) {
-        log::debug!("systemd could not be told {state:?}: {error}");
+        Detail::NotNotified(&state, &error).record().emit();
     }
 }
 

@@ -3,14 +3,26 @@
 
 #[path = "architecture/imports.rs"]
 mod imports;
+#[path = "architecture/texts.rs"]
+mod texts;
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// What every module may import.
-const GROUND: [&str; 9] =
-    ["access", "domain", "backoff", "clock", "health", "outbound", "process", "records", "settings"];
+/// What every part may stand on.
+const GROUND: [&str; 10] = [
+    "access",
+    "domain",
+    "backoff",
+    "catalogue",
+    "clock",
+    "health",
+    "outbound",
+    "process",
+    "records",
+    "settings",
+];
 
 /// The SDK's crates.
 const SDK: [&str; 10] = [
@@ -31,6 +43,7 @@ fn allowed() -> BTreeMap<&'static str, Vec<&'static str>> {
     BTreeMap::from([
         ("config", vec![]),
         ("settings", vec![]),
+        ("catalogue", vec![]),
         ("outbound", vec![]),
         ("probe", vec![]),
         ("incident", vec![]),
@@ -171,7 +184,30 @@ fn no_files_import_each_other_in_a_circle() {
 }
 
 #[test]
-fn the_domain_uses_only_std() {
+fn what_is_said_to_people_is_said_in_the_catalogue() {
+    let mut breaches = Vec::new();
+    for source in sources().iter().filter(|source| source.module() != "catalogue" && !source.is_test()) {
+        let words = texts::own_words(source.product());
+        breaches.extend(words.into_iter().map(|words| format!("{}: {words}", source.inside().display())));
+    }
+    assert!(breaches.is_empty(), "{breaches:#?}");
+}
+
+/// These report a problem in the words of an error; every other has a constructor in the catalogue.
+const IN_AN_ERRORS_WORDS: [&str; 3] = ["aws/poller/report.rs", "daemon/prepare.rs", "publish/machine.rs"];
+
+#[test]
+fn only_these_report_a_problem_in_the_words_of_an_error() {
+    let sources = sources();
+    let outside = sources.iter().filter(|source| source.module() != "catalogue" && !source.is_test());
+    let reporting = outside.filter(|source| source.product().contains("Problem::of("));
+    let mut found: Vec<_> = reporting.map(|source| source.inside().display().to_string()).collect();
+    found.sort();
+    assert_eq!(found, IN_AN_ERRORS_WORDS);
+}
+
+#[test]
+fn the_domain_stands_on_nothing_but_std() {
     let foreign = [
         "crate::",
         "tokio",

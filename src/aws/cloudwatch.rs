@@ -19,6 +19,7 @@ use super::permission::Call;
 use super::source::{Coverage, Heard, IdCheck, IdDoubt, Remark};
 use super::timing::Exchange;
 use super::words::{CODE_MAX, MESSAGE_MAX, line};
+use crate::catalogue::parts::{Detail, Oddity};
 use crate::clock;
 use crate::domain::event::{Datapoint, FoundUnder, History, Reading};
 use crate::domain::names::{TunnelId, VpnId};
@@ -134,7 +135,7 @@ impl CloudWatch {
             let pages = match self.batch(connection, coverage, &asked).await {
                 Ok((pages, _, _)) => pages,
                 Err(failure) => {
-                    log::debug!("{failure}");
+                    Detail::LookupFailed(&failure).record().emit();
                     return;
                 }
             };
@@ -219,11 +220,7 @@ fn query_id(index: usize) -> String {
 /// Once for each tunnel; `/status` says it with AWS's words.
 fn say_where(tunnel: &TunnelId, dimensions: &Dimensions) {
     let names: Vec<&str> = dimensions.iter().map(|(name, _)| name.as_str()).collect();
-    let names = names.join(", ");
-    log::info!(
-        VPN_ID = tunnel.vpn.as_str();
-        "CloudWatch has no data on {tunnel} under VpnId and TunnelIpAddress, and some under {names}: that is used"
-    );
+    Oddity::TunnelStateElsewhere { tunnel, dimensions: &names.join(", ") }.record().emit();
 }
 
 fn query(id: &str, dimensions: &Dimensions) -> MetricDataQuery {

@@ -37,6 +37,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower_service::Service;
 
 use crate::access::read_regular;
+use crate::catalogue::parts::Oddity;
 use crate::outbound::{ConnectError, Dialer, KeyExchange, Outbound, Proxies, ProxyVariable, Stream, Trust};
 
 /// Calls under way at one host. Every source, sink and the publisher may have one at the same host, and one that hangs must
@@ -277,7 +278,7 @@ impl Service<Uri> for Connector {
             let Outbound { stream, forwarding, notice } =
                 dialer.connect(&url, &trust, CONNECT_TIMEOUT).await?;
             if let Some(notice) = notice {
-                log::warn!("{notice}");
+                Oddity::TlsFallback { why: &notice }.record().emit();
                 notices.lock().unwrap_or_else(PoisonError::into_inner).push(notice);
             }
             Ok(HttpStream { stream: TokioIo::new(stream), forwarding: forwarding.is_some() })

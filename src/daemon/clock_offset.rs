@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::aws::{AwsClock, AwsConnections, ClockOffset};
 use crate::clock;
 use crate::domain::time::Now;
-use crate::health::{Code, Component, Health, Problem};
+use crate::health::{Component, Health, Problem};
 use crate::publish::machine::{Clock, Whose};
 
 /// Verdicts and durations do not depend on the wall clock, but what people read does. Beyond a minute the daemon dates what
@@ -49,7 +49,7 @@ impl OffsetReporter {
         match offset.exceeds(LIMIT) {
             Some(true) if self.is_news(offset) => {
                 self.told = Some(offset.millis);
-                self.health.set(Component::Clock, problem(offset));
+                self.health.set(Component::Clock, Problem::clock_off(offset.millis));
             }
             Some(false) if self.told.take().is_some() => _ = self.health.clear(&Component::Clock),
             // A round trip that leaves it open changes nothing.
@@ -61,16 +61,6 @@ impl OffsetReporter {
         let moved = |told: i64| Duration::from_millis(told.abs_diff(offset.millis));
         self.told.is_none_or(|told| moved(told) > LIMIT + offset.within)
     }
-}
-
-fn problem(offset: ClockOffset) -> Problem {
-    let seconds = Duration::from_millis(offset.millis.unsigned_abs()).as_secs();
-    let side = if offset.millis > 0 { "ahead of" } else { "behind" };
-    let text = format!(
-        "this host's clock is {seconds} s {side} AWS's, and so are the journal's own timestamps; incidents, \
-         records and metrics use AWS's clock meanwhile; fix NTP (`timedatectl status`)"
-    );
-    Problem::new(Code::ClockOff, text)
 }
 
 #[cfg(test)]

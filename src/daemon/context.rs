@@ -8,6 +8,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::{AbortHandle, JoinSet};
 
 use crate::aws::AwsConnections;
+use crate::catalogue::{Names, fact};
 use crate::config::{Config, Warning};
 use crate::domain::board::Board;
 use crate::domain::event::Event;
@@ -19,9 +20,7 @@ use crate::health::Health;
 use crate::publish::shell::Feed;
 use crate::records::Records;
 use crate::store::Store;
-use crate::telemetry::names::Names;
 use crate::telemetry::prometheus::Prometheus;
-use crate::telemetry::wording;
 
 /// What every part that runs there may need.
 pub(super) struct IoContext {
@@ -125,7 +124,7 @@ impl FactSink {
             if let Some(publisher) = &shared.publisher {
                 publisher.record(fact);
             }
-            wording::record(fact, &shared.names)
+            fact::record(fact, &shared.names)
         };
         if let Some(record) = record {
             record.emit();

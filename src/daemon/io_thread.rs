@@ -23,6 +23,7 @@ use super::reload::{self, Reloaded};
 use super::sinks::Publishing;
 use super::sinks::Sinks;
 use crate::aws::poller::{self, Outlets};
+use crate::catalogue::Notice;
 use crate::clock;
 use crate::config::{self, Config, Mode};
 use crate::domain::names::AwsPlace;
@@ -31,7 +32,7 @@ use crate::domain::request::AwsRequest;
 use crate::domain::status::Status;
 use crate::health::overview::ShownProblems;
 use crate::health::overview::{Configured, SinkUse};
-use crate::health::{Code, Component, Health, Problem};
+use crate::health::{Component, Health, Problem};
 use crate::http::listener::{self, BindError};
 use crate::http::reload::ReloadRequest;
 use crate::http::routes::{About, App, Hosts, Sources};
@@ -42,7 +43,6 @@ use crate::records::OpenRecord;
 use crate::store::{Counts, StoreThread};
 use crate::systemd;
 use crate::telemetry::prometheus;
-use crate::telemetry::wording::Notice;
 
 /// The thread shows that it is alive this often.
 const BEAT_EVERY: Duration = Duration::from_secs(1);
@@ -276,8 +276,7 @@ fn state_mode(context: &IoContext) {
     match mode {
         Mode::Raise => _ = context.health.clear(&Component::Mode),
         Mode::Observe => {
-            let text = "incidents are recorded only; [incident] mode = \"raise\" pages";
-            context.health.set(Component::Mode, Problem::new(Code::Observe, text));
+            context.health.set(Component::Mode, Problem::observe());
         }
     }
 }
@@ -291,11 +290,11 @@ fn spawn_held(context: &IoContext, wanted: watch::Receiver<Option<IpAddr>>, task
 /// Looks whether an address that should be AWS's is this host's own.
 fn spawn_own(context: &IoContext, plans: watch::Receiver<Arc<Plan>>, tasks: &mut JoinSet<()>) {
     let health = context.health.clone();
-    let watching = own::watch(plans, move |vpn, mistake| {
+    let watching = own::watch(plans, move |vpn, mistakes| {
         let component = Component::HostAddresses(vpn.to_string());
-        match mistake {
-            Some(text) => health.set(component, Problem::new(Code::AddressesSwapped, text)),
-            None => health.clear(&component),
+        match mistakes {
+            [] => health.clear(&component),
+            [..] => health.set(component, Problem::addresses_swapped(mistakes)),
         };
     });
     context.spawn(tasks, watching);
@@ -344,8 +343,7 @@ fn spawn_listener(
 /// Nobody can ask `/readyz` what is wrong meanwhile: the journal and the line of `systemctl status` say it.
 async fn bind_late(error: BindError, health: &Health) -> TcpListener {
     let listener = listener::bind_after(error, |error| {
-        let text = format!("{error}; it is retried until it works; the tunnels are monitored meanwhile");
-        health.set(Component::Listener, Problem::new(Code::ListenerFailing, text));
+        health.set(Component::Listener, Problem::listener_failing(error));
     });
     let listener = listener.await;
     health.clear(&Component::Listener);
@@ -366,7 +364,11 @@ fn spawn_control(
                 let app = App::control(sources, reloads);
                 tasks.spawn(server::serve(listener, app, limits, context.until_driver_ends()));
             }
-            Err(error) => log::warn!("{}: {error}", context.config.plan.site),
+            Err(error) => {
+                Notice::ControlSocketFailing { why: &error.to_string() }
+                    .record(Some(&context.config.plan.site))
+                    .emit();
+            }
         }
     }
     reloads_in

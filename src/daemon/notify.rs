@@ -8,11 +8,12 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
+use crate::catalogue::notice::{Notice, Stuck};
 use crate::clock;
 use crate::config::Rejection;
 use crate::domain::status::Status;
 use crate::domain::time::Moment;
-use crate::driver::{Stuck, Watchdog};
+use crate::driver::Watchdog;
 use crate::health::overview::{OpenProblem, ShownProblems};
 use crate::health::{Code, Component};
 use crate::systemd;
@@ -169,10 +170,7 @@ pub(super) fn watchdog() -> Watchdog {
     let tell = move |stuck: Option<Stuck>| match feeder.hear(stuck, clock::now().mono) {
         Some(WatchdogCall::Feed) => systemd::watchdog(),
         Some(WatchdogCall::Trigger(stuck)) => {
-            let (what, seconds) = (stuck.as_str(), patience.as_secs());
-            log::error!(
-                "stuck for {seconds} s: {what}; systemd's watchdog, if it is on, restarts the service"
-            );
+            Notice::Stuck { part: stuck, since: patience }.record(None).emit();
             if interval.is_some() {
                 systemd::stuck();
             }
@@ -287,7 +285,7 @@ mod tests {
 
     #[test]
     fn the_worst_problem_is_in_the_line_and_the_listeners_before_all() {
-        let open = |component, code, text: &str| OpenProblem { component, problem: Problem::new(code, text) };
+        let open = |component, code, text: &str| OpenProblem { component, problem: Problem::of(code, text) };
         let store = open(Component::Store, Code::StoreFailing, "the disk is full");
         let refused = open(Component::Configuration, Code::ReloadRefused, "wrong");
         let listener = open(Component::Listener, Code::ListenerFailing, "cannot listen there");

@@ -14,9 +14,7 @@ use super::any_sink::{self, AnySink};
 use super::context::IoContext;
 use crate::aws::AwsConnections;
 use crate::config::{Config, Mode, SinkSettings, Vendor};
-use crate::domain::check::Fresh;
-use crate::domain::event::AskFailure;
-use crate::domain::status::{Status, VpnStatus};
+use crate::domain::status::Status;
 use crate::health::{Code, Component, Health, Problem};
 
 /// Once the start is over.
@@ -59,7 +57,7 @@ async fn prepare_all(connections: AwsConnections, config: Config, health: Health
             let component = Component::Preparation(sink.id.to_string());
             match prepare(&connections, &config, sink).await {
                 Ok(()) => _ = health.clear(&component),
-                Err(what) => _ = health.set(component, Problem::new(Code::SinkNotPrepared, what)),
+                Err(problem) => _ = health.set(component, problem),
             }
         }
         sleep(EVERY).await;
@@ -67,8 +65,8 @@ async fn prepare_all(connections: AwsConnections, config: Config, health: Health
 }
 
 /// # Errors
-/// What would be in the way of a message, in an operator's words.
-async fn prepare(connections: &AwsConnections, config: &Config, sink: &SinkSettings) -> Result<(), String> {
+/// What would be in the way of a message.
+async fn prepare(connections: &AwsConnections, config: &Config, sink: &SinkSettings) -> Result<(), Problem> {
     let aws = async |service| {
         let Some(place) = any_sink::way(&config.aws, sink) else { return Ok(None) };
         let host = connections.prepare(service, &place).await?;
@@ -83,13 +81,13 @@ async fn prepare(connections: &AwsConnections, config: &Config, sink: &SinkSetti
             AnySink::IncidentManager(_) | AnySink::OpsCenter(_) | AnySink::Sns(_) => Ok(None),
         },
     };
-    match named? {
+    match named.map_err(|error| Problem::of(Code::SinkNotPrepared, error))? {
         Some((host, port)) => resolve(&host, port).await,
         None => Ok(()),
     }
 }
 
-async fn resolve(host: &str, port: u16) -> Result<(), String> {
+async fn resolve(host: &str, port: u16) -> Result<(), Problem> {
     let why = match timeout(RESOLVED_WITHIN, lookup_host((host, port))).await {
         Ok(Ok(mut addresses)) => match addresses.next() {
             Some(_) => return Ok(()),
@@ -98,7 +96,7 @@ async fn resolve(host: &str, port: u16) -> Result<(), String> {
         Ok(Err(error)) => error.to_string(),
         Err(_) => format!("no answer within {} s", RESOLVED_WITHIN.as_secs()),
     };
-    Err(format!("the name {host} cannot be resolved: {why}. Try `getent hosts {host}`"))
+    Err(Problem::name_not_resolved(host, &why))
 }
 
 /// States of each connection whether its checks could have a fresh socket, as the core has tried it; until the driver ends.
@@ -108,10 +106,10 @@ pub(super) async fn watch_fresh_sockets(mut status: watch::Receiver<Arc<Status>>
         let current = Arc::clone(&status.borrow_and_update());
         let mut lacking = BTreeSet::new();
         for vpn in &current.vpns {
-            if let Some(what) = lacking_of(vpn) {
+            if let Some(problem) = Problem::fresh_socket_fails(vpn) {
                 let component = Component::FreshSocket(vpn.id.to_string());
                 lacking.insert(component.clone());
-                health.set(component, Problem::new(Code::FreshSocketFails, what));
+                health.set(component, problem);
             }
         }
         for component in stated.difference(&lacking) {
@@ -124,37 +122,18 @@ pub(super) async fn watch_fresh_sockets(mut status: watch::Receiver<Arc<Status>>
     }
 }
 
-fn lacking_of(vpn: &VpnStatus) -> Option<String> {
-    let failures = vpn.tunnels.iter().filter_map(|tunnel| {
-        let why = tunnel.checks.iter().find_map(|check| match check.fresh_client {
-            Fresh::Untried | Fresh::Works => None,
-            Fresh::Fails(AskFailure::Fault(fault)) => Some(fault.to_string()),
-            Fresh::Fails(AskFailure::AddressMissing) => {
-                Some("the source address or interface is missing".to_owned())
-            }
-            Fresh::Fails(AskFailure::Lost(loss)) => {
-                Some(format!("its probe was not sent ({})", loss.as_str()))
-            }
-            Fresh::Unanswered => {
-                Some("its probe gets no reply, while those of the current socket do".to_owned())
-            }
-        })?;
-        Some(format!("{} ({}): a new ICMP socket does not work: {why}", tunnel.name, tunnel.id.outside_ip))
-    });
-    let failures: Vec<_> = failures.collect();
-    (!failures.is_empty()).then(|| format!("{}: {}", vpn.name, failures.join("; ")))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::check::Fresh;
+    use crate::domain::event::AskFailure;
     use crate::domain::verdict::Fault;
     use crate::fixture;
 
     #[tokio::test]
     async fn a_name_that_leads_nowhere_is_named_with_how_to_try_it() {
         // RFC 6761, 6.4: never resolved.
-        let why = resolve("nowhere.invalid", 443).await.unwrap_err();
+        let why = resolve("nowhere.invalid", 443).await.unwrap_err().text;
         assert!(why.starts_with("the name nowhere.invalid cannot be resolved: "), "{why}");
         assert!(why.ends_with("`getent hosts nowhere.invalid`"), "{why}");
         assert_eq!(resolve("127.0.0.1", 443).await, Ok(()));

@@ -11,13 +11,13 @@ use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use crate::aws::{AwsConnections, Outlook};
+use crate::catalogue::Notice;
 use crate::clock;
 use crate::daemon::clock_offset;
 use crate::domain::status::{SourceStatus, Status};
 use crate::health::overview::Configured;
 use crate::health::overview::{OpenProblem, Overview, ShownProblems};
 use crate::health::{Code, Component, Health, Problem, Problems};
-use crate::telemetry::wording::Notice;
 
 /// What follows from the status, and from how long something lasts, is looked at this often.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -132,25 +132,11 @@ fn problem_of<'a>(source: &SourceStatus, problems: &'a Problems) -> Option<&'a P
 
 fn cut_off(sources: &[SourceStatus], problems: &Problems, others: &[String]) -> Problem {
     let asked: Vec<String> = sources.iter().map(|source| source.id.to_string()).collect();
-    let paged = if others.is_empty() {
-        "nobody can be paged from here".to_owned()
-    } else {
-        format!(
-            "nobody can be paged from here through AWS, only through {}, and only for incidents that are already open",
-            others.join(", ")
-        )
-    };
-    // Whether the way is cut, or only what gives the credentials fails, is for a person to see.
     let without_credentials = sources
         .iter()
         .filter_map(|source| problem_of(source, problems))
         .find(|problem| problem.code == Code::CredentialsSourceFailing);
-    let why = without_credentials.map_or_else(String::new, |problem| format!(". {}", problem.text));
-    let text = format!(
-        "this site is cut off; {paged}. AWS does not answer ({}): no outage can be confirmed{why}",
-        asked.join(", ")
-    );
-    Problem::new(Code::SiteCutOff, text)
+    Problem::site_cut_off(&asked, others, without_credentials)
 }
 
 const EXPIRY_LOOK_EVERY: Duration = Duration::from_secs(60);
@@ -173,7 +159,10 @@ pub(super) async fn watch_expiry(connections: AwsConnections, health: Health) {
                 Outlook::Good => {}
                 Outlook::Expiring(at) => {
                     let component = Component::credentials(role.as_deref());
-                    health.set(component.clone(), expiring(role.as_deref(), at.as_millis()));
+                    health.set(
+                        component.clone(),
+                        Problem::credentials_expiring(role.as_deref(), at.as_millis()),
+                    );
                     stated_now.insert(component);
                 }
             }
@@ -186,16 +175,6 @@ pub(super) async fn watch_expiry(connections: AwsConnections, health: Health) {
     }
 }
 
-fn expiring(role: Option<&str>, at: i64) -> Problem {
-    let at =
-        jiff::Timestamp::from_millisecond(at).map_or_else(|_| "soon".to_owned(), |at| format!("at {at}"));
-    let whose = role.unwrap_or("the daemon's own identity");
-    Problem::new(
-        Code::CredentialsExpiring,
-        format!("the credentials of {whose} expire {at} and cannot be renewed"),
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -203,7 +182,7 @@ mod tests {
     use crate::health::{Code, Severity};
 
     fn open(code: Code, text: &str) -> OpenProblem {
-        OpenProblem { component: Component::Store, problem: Problem::new(code, text) }
+        OpenProblem { component: Component::Store, problem: Problem::of(code, text) }
     }
 
     fn said(told: &[OpenProblem], current: &[OpenProblem]) -> Vec<String> {
@@ -226,7 +205,7 @@ mod tests {
     fn a_refused_reload_has_its_own_record() {
         let refused = OpenProblem {
             component: Component::Configuration,
-            problem: Problem::new(Code::ReloadRefused, "wrong"),
+            problem: Problem::of(Code::ReloadRefused, "wrong"),
         };
         assert_eq!(said(&[], std::slice::from_ref(&refused)), [""; 0]);
         assert_eq!(said(&[refused], &[]), [""; 0]);
@@ -241,7 +220,7 @@ mod tests {
         let ends = async move { while gone.changed().await.is_ok() {} };
         let (_configured, configured_in) = watch::channel(Configured::default());
         let running = tokio::spawn(keep_overview(shown, health.watch(), status_in, configured_in, ends));
-        health.set(Component::Sink("webhook".into()), Problem::new(Code::SinkRejects, "no"));
+        health.set(Component::Sink("webhook".into()), Problem::of(Code::SinkRejects, "no"));
         seen.wait_for(|shown| shown.len() == 1).await.unwrap();
         health.clear(&Component::Sink("webhook".into()));
         seen.wait_for(|shown| shown.is_empty()).await.unwrap();
@@ -257,7 +236,7 @@ mod tests {
     fn problems(codes: &[(SourceKind, Code)]) -> Problems {
         let problem = |(kind, code): &(SourceKind, Code)| {
             let component = Component::Source(source(*kind, 0, true).id.to_string());
-            (component, Problem::new(*code, "GetMetricData: no AWS credentials: helper: no such host"))
+            (component, Problem::of(*code, "GetMetricData: no AWS credentials: helper: no such host"))
         };
         codes.iter().map(problem).collect()
     }

@@ -13,16 +13,15 @@ use super::any_sink;
 use super::context::IoContext;
 use super::notify::Notifier;
 use super::sinks::Sinks;
+use crate::catalogue::{Names, Notice};
 use crate::config::needs::Needs;
 use crate::config::{self, Config, Loaded, Rejection, Warning};
 use crate::driver::Command;
-use crate::health::{Code, Component, Problem};
+use crate::health::{Component, Problem};
 use crate::http::reload::ReloadAnswer;
 use crate::http::routes::About;
 use crate::process::{self, Granted};
 use crate::settings::{StoreSettings, WebhookSettings};
-use crate::telemetry::names::Names;
-use crate::telemetry::wording::Notice;
 
 /// Reads the configuration, and tries what can be tried of it.
 pub(super) fn read(config_path: &Path) -> Result<Loaded, Rejection> {
@@ -125,10 +124,9 @@ fn keep_what_needs_a_restart(context: &IoContext, config: &mut Config) -> Option
         context.health.clear(&Component::Configuration);
         return None;
     }
-    let text =
-        format!("{} changed, which needs a restart: systemctl restart bothends", pending.join(" and "));
-    Notice::ConfigurationWarning { what: &text }.record(Some(&config.plan.site)).emit();
-    context.health.set(Component::Configuration, Problem::new(Code::RestartNeeded, text.clone()));
+    let problem = Problem::restart_needed(&pending);
+    let text = problem.text.clone();
+    context.health.set(Component::Configuration, problem);
     Some(text)
 }
 
@@ -188,8 +186,7 @@ fn refuse(context: &IoContext, rejection: &Rejection) {
     let problems = in_part(rejection);
     context.prometheus.config_reload(false);
     Notice::ReloadRefused { problems: &problems }.record(Some(&context.config.plan.site)).emit();
-    let text = format!("the last reload was refused: {problems}");
-    context.health.set(Component::Configuration, Problem::new(Code::ReloadRefused, text));
+    context.health.set(Component::Configuration, Problem::reload_refused(&problems));
 }
 
 fn watched(config: &Config) -> (usize, usize) {

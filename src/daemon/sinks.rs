@@ -17,6 +17,7 @@ use super::any_sink::{self, AnySink};
 use super::clock_offset;
 use super::context::IoContext;
 use crate::aws::{AwsConnections, CloudWatchMetrics};
+use crate::catalogue::Notice;
 use crate::clock;
 use crate::config::{CloudWatchSettings, Config, Mode, SinkSettings};
 use crate::domain::names::{SinkId, VpnId};
@@ -30,7 +31,6 @@ use crate::publish::machine::{PublishSettings, Publisher};
 use crate::publish::shell::{self as publisher_shell, Tally};
 use crate::store::Store;
 use crate::telemetry::prometheus::Prometheus;
-use crate::telemetry::wording::Notice;
 
 /// What makes a sink the same sink after a reload.
 #[derive(Debug, Clone, PartialEq)]

@@ -26,6 +26,16 @@ impl fmt::Display for VpnId {
     }
 }
 
+/// A record's name at its sink, such as the ARN of an Incident Manager record.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RecordId(pub String);
+
+impl fmt::Display for RecordId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 /// A tunnel, named by its connection and its AWS outside address (`TunnelIpAddress`).
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TunnelId {

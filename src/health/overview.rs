@@ -6,14 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Code, Component, Problem, Problems, Severity};
-use crate::domain::names::{AwsPlace, Kind, TunnelId, VpnId};
+use crate::domain::names::{AwsPlace, Kind, VpnId};
 use crate::domain::plan::SinkPlan;
 use crate::domain::status::Status;
 use crate::domain::time::Moment;
 use crate::domain::votes::{self, Lack, Missing};
-
-/// So many tunnels are named in one text.
-const TUNNELS_NAMED: usize = 8;
 
 /// What is shown, the worst first.
 pub type ShownProblems = Arc<Vec<OpenProblem>>;
@@ -282,23 +279,6 @@ fn identity(way: &AwsPlace) -> Component {
     Component::credentials(way.role_arn.as_deref())
 }
 
-/// The problem behind an end without a vote, and what is said of it.
-const fn named(lack: Lack) -> (Code, &'static str) {
-    match lack {
-        Lack::Gone => (Code::ConnectionGone, "AWS has no such connection"),
-        Lack::NoData => (Code::NoAwsData, "AWS has no data"),
-        Lack::Old => (Code::AwsEvidenceOld, "AWS's evidence is too old, or has never come"),
-        Lack::Unclear => (Code::AwsEvidenceUnclear, "AWS's evidence cannot be used"),
-        Lack::NeverAnswered => (Code::NeverAnswered, "AWS's inside address has never answered"),
-        Lack::AddressMissing => {
-            (Code::AddressMissing, "this host does not have the source address or the interface")
-        }
-        Lack::NotPermitted => (Code::ProbeNotPermitted, "no permission to open an ICMP socket"),
-        Lack::NoSocket => (Code::ProbeFailing, "the kernel gives no ICMP socket"),
-        Lack::Silent => (Code::ProbeSilent, "nothing was probed for too long"),
-    }
-}
-
 /// What follows from ends that have no vote.
 fn without_votes(status: &Status) -> Vec<OpenProblem> {
     let mut all = Vec::new();
@@ -315,57 +295,16 @@ fn without_votes(status: &Status) -> Vec<OpenProblem> {
             | Lack::Silent => all.push(of_connection(&missing)),
         }
     }
-    all.extend(of_host.into_iter().map(|(lack, missing)| of_sockets(lack, &missing)));
+    all.extend(of_host.into_iter().map(|(lack, missing)| OpenProblem {
+        component: Component::Probe,
+        problem: Problem::without_sockets(lack, &missing),
+    }));
     all
 }
 
 fn of_connection(missing: &Missing) -> OpenProblem {
-    let Missing { vpn, name, lack, tunnels, decidable } = missing;
-    let (code, what) = named(*lack);
-    let text = match lack {
-        Lack::Gone => format!("{name}: {what}. No incident can open."),
-        Lack::NoData
-        | Lack::Old
-        | Lack::Unclear
-        | Lack::NeverAnswered
-        | Lack::AddressMissing
-        | Lack::NotPermitted
-        | Lack::NoSocket
-        | Lack::Silent => {
-            let rest = if *decidable {
-                "Another tunnel of it has both votes."
-            } else {
-                "No tunnel has a vote of both ends: no incident can open."
-            };
-            format!("{name}: {}: {what}. {rest}", list(tunnels))
-        }
-    };
-    let problem = Problem::new(code, text);
-    let severity = severity(&problem, *decidable);
-    OpenProblem { component: Component::Connection(vpn.to_string()), problem: problem.with(severity) }
-}
-
-/// Sockets are the host's, whichever tunnel wants one.
-fn of_sockets(lack: Lack, missing: &[Missing]) -> OpenProblem {
-    let (code, what) = named(lack);
-    let tunnels: usize = missing.iter().map(|missing| missing.tunnels.len()).sum();
-    let vpns: BTreeSet<&VpnId> = missing.iter().map(|missing| &missing.vpn).collect();
-    let text = format!("{what}: {tunnels} tunnels of {} connections are not probed", vpns.len());
-    let problem = Problem::new(code, text);
-    let severity = severity(&problem, missing.iter().all(|missing| missing.decidable));
-    OpenProblem { component: Component::Probe, problem: problem.with(severity) }
-}
-
-fn severity(problem: &Problem, decidable: bool) -> Severity {
-    if decidable { problem.severity } else { Severity::Failed }
-}
-
-/// `tunnel 1 (203.0.113.11), tunnel 2 (203.0.113.12)`.
-fn list(tunnels: &[(TunnelId, Arc<str>)]) -> String {
-    let (named, more) = tunnels.split_at(tunnels.len().min(TUNNELS_NAMED));
-    let named: Vec<_> = named.iter().map(|(id, name)| format!("{name} ({})", id.outside_ip)).collect();
-    let more = if more.is_empty() { String::new() } else { format!(" and {} more", more.len()) };
-    format!("{}{more}", named.join(", "))
+    let component = Component::Connection(missing.vpn.to_string());
+    OpenProblem { component, problem: Problem::without_vote(missing) }
 }
 
 /// What of the configuration in force tells which problem explains which, and which of them keeps people from being paged: a problem

@@ -50,7 +50,7 @@ fn source() -> Component {
 }
 
 fn stated<const N: usize>(problems: [(Component, Code); N]) -> Problems {
-    problems.map(|(component, code)| (component, Problem::new(code, "as it is"))).into()
+    problems.map(|(component, code)| (component, Problem::of(code, "as it is"))).into()
 }
 
 /// A webhook, and Incident Manager where the source is, each of which takes everything.
@@ -421,7 +421,7 @@ fn a_thousand_connections_without_data_are_a_hundred_lines_and_a_count() {
 
 #[test]
 fn a_text_that_is_too_long_is_cut_with_a_count() {
-    let problem = Problem::new(Code::ReloadRefused, "é".repeat(2500));
+    let problem = Problem::of(Code::ReloadRefused, "é".repeat(2500));
     assert!(problem.text.ends_with("é… (500 more characters)"), "{}", problem.text);
-    assert_eq!(Problem::new(Code::ReloadRefused, "é".repeat(2000)).text, "é".repeat(2000));
+    assert_eq!(Problem::of(Code::ReloadRefused, "é".repeat(2000)).text, "é".repeat(2000));
 }

@@ -18,11 +18,15 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::time;
 
+use crate::catalogue::parts::ListenerKind;
+
 /// Between two attempts. Scrapes come every 10 s or less often; an attempt costs a socket.
 const AGAIN: Duration = Duration::from_secs(2);
 
 /// A bound listener.
 pub trait Listener: Send + Sync + 'static {
+    /// Which of the two it is, for the journal.
+    const KIND: ListenerKind;
     /// A connection.
     type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
 
@@ -34,6 +38,7 @@ pub trait Listener: Send + Sync + 'static {
 }
 
 impl Listener for TcpListener {
+    const KIND: ListenerKind = ListenerKind::Http;
     type Stream = TcpStream;
 
     async fn accept(&self) -> io::Result<(TcpStream, Option<IpAddr>)> {
@@ -46,6 +51,7 @@ impl Listener for TcpListener {
 }
 
 impl Listener for UnixListener {
+    const KIND: ListenerKind = ListenerKind::Control;
     type Stream = UnixStream;
 
     async fn accept(&self) -> io::Result<(UnixStream, Option<IpAddr>)> {

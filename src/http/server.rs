@@ -18,6 +18,7 @@ use tokio::time;
 use super::listener::Listener;
 use super::reload;
 use super::routes::App;
+use crate::catalogue::parts::Detail;
 use crate::clock;
 use crate::domain::time::Moment;
 
@@ -90,7 +91,7 @@ pub async fn serve<L: Listener>(listener: L, app: App, limits: Limits, shutdown:
                 }
             }
             Err(error) => {
-                log::debug!("a listener cannot accept: {error}");
+                Detail::CannotAccept(L::KIND, &error).record().emit();
                 time::sleep(ACCEPT_PAUSE).await;
             }
         }
@@ -194,7 +195,7 @@ async fn answer<L: Listener>(
         tokio::select! {
             served = &mut connection => {
                 if let Err(error) = served {
-                    log::trace!("an HTTP client left early or was cut: {error}");
+                    Detail::HttpClientLeft(&error).record().emit();
                 }
                 return;
             }

@@ -10,10 +10,10 @@ use crate::domain::time::Stamp;
 use crate::health::Code;
 
 use super::message::Message;
-pub use super::notice::{NoticeCause, NoticeLevel, SinkNotice};
 use super::sink::{
     Description, LedgerError, LedgerRow, Note, Record, RecordId, Scope, Search, SinkError, StartRequest,
 };
+pub use crate::catalogue::sink::{NoticeCause, SinkNotice};
 
 /// Names an action; never used twice in a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -15,7 +15,6 @@ pub mod dispatcher;
 pub mod drill;
 mod lookup;
 pub mod message;
-mod notice;
 pub mod outbox;
 mod raw_data;
 pub mod reconcile;

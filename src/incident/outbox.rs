@@ -226,7 +226,7 @@ fn label(result: &Result<Reply, ActionFailure>) -> &'static str {
 pub(super) fn worst_problem<'a>(retries: impl Iterator<Item = (ActionKind, &'a Retry)>) -> Option<Problem> {
     let problems = retries.filter_map(|(kind, retry)| {
         let code = kind.problem_code(retry.is_rejected());
-        Some(Problem::new(code, format!("{}: {}", kind.doing(), retry.complaint()?)))
+        Some(Problem::sink(code, kind.doing(), retry.complaint()?))
     });
     problems.max_by_key(|problem| problem.severity)
 }

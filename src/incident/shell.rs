@@ -14,7 +14,8 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::Sleep;
 
-use crate::domain::board::{Board, IncidentId};
+use crate::catalogue::sink::{Instead, LedgerUnreadable};
+use crate::domain::board::Board;
 use crate::domain::event::Event;
 use crate::domain::names::SinkId;
 use crate::domain::plan::SinkPlan;
@@ -23,8 +24,8 @@ use crate::health::{Component, Health, Problem};
 use crate::records::Records;
 
 use super::action::{
-    ActionFailure, ActionId, ActionKind, NoticeLevel, RecordCall, Reply, Settled, SinkEvent, SinkNotice,
-    SinkReport, UnclaimedRecord, Work,
+    ActionFailure, ActionId, ActionKind, RecordCall, Reply, Settled, SinkEvent, SinkNotice, SinkReport,
+    UnclaimedRecord, Work,
 };
 use super::dispatcher::MessageDispatcher;
 use super::message::{Message, Messenger};
@@ -49,7 +50,7 @@ pub trait SinkFamily: Send + Sync + 'static {
     /// What decides.
     type Machine: Machine;
     /// What becomes of what is open, if the ledger cannot be read at the start.
-    const WITHOUT_LEDGER: &'static str;
+    const WITHOUT_LEDGER: Instead;
 
     /// What every sink is configured with.
     fn rules(settings: &Self::Settings) -> &SinkRules;
@@ -72,7 +73,7 @@ pub struct KeepsRecords<S>(pub S);
 impl<S: IncidentSink> SinkFamily for KeepsRecords<S> {
     type Settings = SinkRules;
     type Machine = Reconciler;
-    const WITHOUT_LEDGER: &'static str = "records are looked for at the sink instead";
+    const WITHOUT_LEDGER: Instead = Instead::Search;
 
     fn rules(settings: &SinkRules) -> &SinkRules {
         settings
@@ -110,7 +111,7 @@ pub struct TakesMessages<M>(pub M);
 impl<M: Messenger> SinkFamily for TakesMessages<M> {
     type Settings = MessageSettings;
     type Machine = MessageDispatcher;
-    const WITHOUT_LEDGER: &'static str = "what is open is told anew";
+    const WITHOUT_LEDGER: Instead = Instead::SendAgain;
 
     fn rules(settings: &MessageSettings) -> &SinkRules {
         &settings.rules
@@ -231,16 +232,15 @@ async fn sleep(timeout: Option<Duration>) {
     }
 }
 
-async fn load<L: Ledger>(ledger: &L, settings: &SinkRules, instead: &str) -> Vec<LedgerRow> {
+async fn load<L: Ledger>(ledger: &L, settings: &SinkRules, instead: Instead) -> Vec<LedgerRow> {
     for tried in 1..=LOAD_TRIES {
         match ledger.load(settings.id()).await {
             Ok(rows) => return rows,
             Err(_) if tried < LOAD_TRIES => tokio::time::sleep(LOAD_WAIT).await,
-            Err(error) => log::error!(
-                SINK = settings.id().as_str(), ERROR = error.what.as_str();
-                "{}: {}: what was told before the start cannot be read; {instead}: {error}",
-                settings.site, settings.id()
-            ),
+            Err(error) => {
+                let (site, sink, error) = (&*settings.site, settings.id(), error.what.as_str());
+                LedgerUnreadable { site, sink, instead, error }.record().emit();
+            }
         }
     }
     Vec::new()
@@ -296,12 +296,7 @@ impl SinkReporter {
 
     fn report(&mut self, notices: Vec<SinkNotice>, problem: Option<Problem>) {
         for notice in notices {
-            let level = match notice.cause.level() {
-                NoticeLevel::Info => log::Level::Info,
-                NoticeLevel::Warning => log::Level::Warn,
-            };
-            let IncidentId { vpn, kind, opened: _ } = &notice.incident;
-            log::log!(level, VPN_ID = vpn.as_str(), KIND = kind.as_str(), SINK = self.sink.as_str(); "{notice}");
+            notice.record().emit();
         }
         if problem == self.problem {
             return;

@@ -13,16 +13,7 @@ use crate::domain::time::Stamp;
 
 use super::account::{Account, Link};
 pub use super::settings::{DRILL_SOURCE, Scope};
-
-/// A record's name at its sink, such as the ARN of an Incident Manager record.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct RecordId(pub String);
-
-impl fmt::Display for RecordId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
+pub use crate::domain::names::RecordId;
 
 /// A sink's counterpart of an incident.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+pub(super) use crate::catalogue::phrases::kind_words;
 use crate::domain::board::{Incident, IncidentState, TimelineChange, TimelineEntry, TunnelSnapshot};
 use crate::domain::carrying::{Carrying, NotCarrying};
 use crate::domain::names::{End, Kind, Role, SourceKind, TunnelId};
@@ -388,14 +389,6 @@ fn connection(incident: &Incident) -> String {
 
 fn named(name: &str, id: &TunnelId) -> String {
     format!("{name} ({})", id.outside_ip)
-}
-
-pub(super) const fn kind_words(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Outage => "outage",
-        Kind::RedundancyLost => "redundancy lost",
-        Kind::OneSided => "one-sided",
-    }
 }
 
 /// Both ends together, in words.

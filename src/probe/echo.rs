@@ -18,6 +18,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use super::address;
 use super::errno::{self, Call};
 use super::permission::SocketKind;
+use crate::catalogue::parts::{Detail, Oddity};
 use crate::clock;
 use crate::domain::event::{AskFailure, Event};
 use crate::domain::plan::Route;
@@ -83,7 +84,7 @@ fn outcome(answer: Answer) -> Ending {
         // Only a raw socket gets to see an ICMP error. The echo had left and will find no reply, as it would through a
         // datagram socket: a loss like any other, and not reported as one of ours, which would cost the client its socket.
         Ok((packet, _)) => {
-            log::debug!("an echo was answered with an ICMP error: {packet:?}");
+            Detail::IcmpError(&packet).record().emit();
             Ending::Nothing
         }
         Err(SurgeError::IOError(error)) => Ending::Failed(errno::meaning_of(Call::SendTo, &error)),
@@ -96,7 +97,7 @@ fn outcome(answer: Answer) -> Ending {
             | SurgeError::MalformedPacket(_)
             | SurgeError::EchoRequestPacket),
         ) => {
-            log::error!("an echo could not be made: {error}");
+            Oddity::EchoNotMade { error: &error }.record().emit();
             Ending::Failed(AskFailure::Fault(Fault::Socket(libc::EIO)))
         }
     }

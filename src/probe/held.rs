@@ -8,6 +8,7 @@ use socket2::{Domain, Socket, Type};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{MissedTickBehavior, interval};
 
+use crate::catalogue::parts::{Detail, Oddity};
 use crate::domain::event::Event;
 
 /// A move of the address shows within this; VRRP itself takes some three seconds to notice a dead master (RFC 9568, 6.1).
@@ -60,13 +61,11 @@ pub async fn watch_address(mut wanted: watch::Receiver<Option<IpAddr>>, events: 
                     }
                 }
                 Err(error) if failing => {
-                    log::debug!("cannot find out whether this host holds {address}: {error}")
+                    Detail::AddressUnknown(address, &error).record().emit();
                 }
                 Err(error) => {
                     failing = true;
-                    log::warn!(
-                        "cannot find out whether this host holds {address}: {error}; the last known state is kept"
-                    );
+                    Oddity::AddressUnknown { address, error: &error }.record().emit();
                 }
             }
         } else {

@@ -13,6 +13,7 @@ use nix::ifaddrs::getifaddrs;
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
 
+use crate::catalogue::parts::Detail;
 use crate::domain::names::{Role, VpnId};
 use crate::domain::plan::{Plan, TunnelPlan};
 
@@ -61,9 +62,9 @@ pub fn mistaken(tunnel: &TunnelPlan, own: &BTreeSet<IpAddr>) -> Option<String> {
     Some(format!("{name} ({outside_ip}): {what}"))
 }
 
-/// Tells of each connection what is wrong with its addresses, at first and whenever this host's addresses or the plan change;
-/// `None` where nothing is. Ends when nobody plans any more.
-pub async fn watch(mut plans: watch::Receiver<Arc<Plan>>, mut tell: impl FnMut(&VpnId, Option<String>)) {
+/// Tells of each connection what is wrong with its addresses, at first and whenever this host's addresses or the plan change; an
+/// empty list where nothing is. Ends when nobody plans any more.
+pub async fn watch(mut plans: watch::Receiver<Arc<Plan>>, mut tell: impl FnMut(&VpnId, &[String])) {
     let mut ticks = interval(EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut told: BTreeSet<VpnId> = BTreeSet::new();
@@ -76,16 +77,16 @@ pub async fn watch(mut plans: watch::Receiver<Arc<Plan>>, mut tell: impl FnMut(&
                     let mistakes: Vec<_> =
                         vpn.tunnels.iter().filter_map(|tunnel| mistaken(tunnel, &own)).collect();
                     if !mistakes.is_empty() {
-                        tell(&vpn.id, Some(mistakes.join("; ")));
+                        tell(&vpn.id, &mistakes);
                         wrong.insert(vpn.id.clone());
                     }
                 }
                 for over in told.difference(&wrong) {
-                    tell(over, None);
+                    tell(over, &[]);
                 }
                 told = wrong;
             }
-            Err(error) => log::debug!("cannot list this host's addresses: {error}"),
+            Err(error) => Detail::AddressesUnknown(&error).record().emit(),
         }
         tokio::select! {
             _ = ticks.tick() => {}

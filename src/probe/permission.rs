@@ -6,7 +6,7 @@ use std::io;
 
 use socket2::{Domain, Protocol, Socket, Type};
 
-use crate::health::{Code, Problem};
+use crate::health::Problem;
 
 /// How echoes are sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,13 +66,7 @@ fn closed_by(range: &str, groups: &[u32]) -> Option<String> {
 /// What is worse while raw sockets have to do, and what would end it.
 pub(super) fn raw_in_use() -> Problem {
     let gid = effective_gid();
-    let text = format!(
-        "ICMP probes use raw sockets, because ICMP datagram sockets are not allowed for group {gid}: bothends \
-         wakes for every ICMP packet this host receives, which costs CPU on a busy router. \
-         {}",
-        sysctl_advice(gid)
-    );
-    Problem::new(Code::RawSockets, text)
+    Problem::raw_sockets(gid, &sysctl_advice(gid))
 }
 
 impl fmt::Display for AccessDenied {

@@ -7,6 +7,7 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use super::echo::{self, OpenClient};
 use super::permission::{self, SocketKind};
+use crate::catalogue::parts::Oddity;
 use crate::domain::event::{AskFailure, Event};
 use crate::domain::names::CheckId;
 use crate::domain::request::{ClientId, EchoRequest};
@@ -104,7 +105,7 @@ impl Prober {
         if clients.count() + 1 >= MAX_CLIENTS_PER_CHECK
             && let Some(oldest) = oldest
         {
-            log::error!("{}: a client was never retired and is closed for another", check.tunnel);
+            Oddity::ClientNotRetired { tunnel: &check.tunnel }.record().emit();
             self.clients.remove(&oldest);
         }
     }

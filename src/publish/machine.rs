@@ -21,6 +21,7 @@ pub use self::judgement::{Clock, Whose};
 use super::datum::{self, DATA_PER_CALL};
 use super::sink::{Datum, PutError, SpoolError};
 use crate::backoff::Backoff;
+use crate::catalogue::parts::MetricsNotice;
 use crate::domain::names::VpnId;
 use crate::domain::rollup::Rollup;
 use crate::domain::time::{Moment, Now, Stamp};
@@ -102,7 +103,7 @@ pub enum Action {
     /// So many rollups, or single data of one, will never be sent.
     Dropped(u64),
     /// Warn the operator.
-    Warn(String),
+    Notice(MetricsNotice),
 }
 
 /// The machine.
@@ -341,8 +342,7 @@ impl Publisher {
         }
     }
 
-    fn state(&mut self, text: Option<String>) {
-        let problem = text.map(|text| Problem::new(Code::MetricsFailing, text));
+    fn state(&mut self, problem: Option<Problem>) {
         if problem != self.problem {
             self.problem.clone_from(&problem);
             self.actions.push_back(Action::Problem(problem));
@@ -402,18 +402,12 @@ impl Publisher {
         }
         if too_old > 0 {
             self.actions.push_back(Action::Dropped(too_old));
-            self.actions.push_back(Action::Warn(format!(
-                "{too_old} one-minute rollups are two weeks old by AWS's clock, the limit of CloudWatch; they are dropped"
-            )));
+            self.actions.push_back(Action::Notice(MetricsNotice::TooOld(too_old)));
         }
         if wrong > 0 {
             self.actions.push_back(Action::Dropped(wrong));
             if !mem::replace(&mut self.warned_of_future, true) {
-                self.actions.push_back(Action::Warn(
-                    "this host's clock was ahead of AWS's: one-minute rollups dated in the future by AWS's clock \
-                     are wrong and are dropped; bothends_rollups_dropped_total counts them"
-                        .into(),
-                ));
+                self.actions.push_back(Action::Notice(MetricsNotice::InFuture));
             }
         }
         if pieces.is_empty() {
@@ -441,15 +435,13 @@ impl Publisher {
                 self.pause = Some(self.backoff.failed(now.mono, None));
                 let since = *self.failing_since.get_or_insert(now.mono);
                 if now.mono.since(since) >= FAILING_IS_A_PROBLEM {
-                    self.state(Some(format!(
-                        "CloudWatch has accepted no metrics for some minutes ({what}); they are kept and sent when it can be reached"
-                    )));
+                    self.state(Some(Problem::metrics_unreachable(&what)));
                 }
             }
             Err(PutError::Denied { what }) => {
                 self.give_back(batch);
                 self.pause = Some(now.mono + DENIED_PAUSE);
-                self.state(Some(what));
+                self.state(Some(Problem::of(Code::MetricsFailing, what)));
             }
             Err(PutError::BadData { what }) => self.refused(batch, &what, now),
         }
@@ -474,20 +466,20 @@ impl Publisher {
         };
         if hopeless {
             self.pause = Some(now.mono + DENIED_PAUSE);
-            self.state(Some(format!(
-                "CloudWatch rejects all metrics; they are kept and retried once a minute: {what}"
-            )));
+            self.state(Some(Problem::metrics_rejected(what)));
         }
     }
 
     fn drop_bad(&mut self, bad: &Piece, what: &str) {
         let Datum { name, dimensions, stamp, value, unit: _ } = &bad.datum;
         let named: Vec<_> = dimensions.iter().map(|(_, value)| value.as_str()).collect();
-        self.actions.push_back(Action::Warn(format!(
-            "{}: CloudWatch rejects the datum {name} of {} ms since 1970, {value:?}; it is dropped: {what}",
-            named.join(" "),
-            stamp.as_millis()
-        )));
+        self.actions.push_back(Action::Notice(MetricsNotice::Rejected {
+            dimensions: named.join(" "),
+            name,
+            stamp: stamp.as_millis(),
+            value: format!("{value:?}"),
+            why: what.to_owned(),
+        }));
         if matches!(bad.owner, Owner::Rollup(_)) {
             self.actions.push_back(Action::Dropped(1));
         }

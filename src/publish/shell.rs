@@ -67,7 +67,7 @@ pub async fn run<S: MetricSink, P: Spool>(
                     health.clear(&Component::Publisher);
                 }
                 Action::Dropped(count) => tally(Tally::Dropped(count)),
-                Action::Warn(text) => log::warn!("metrics: {text}"),
+                Action::Notice(notice) => notice.record().emit(),
             }
         }
         if publisher.is_finished() {

@@ -12,9 +12,9 @@ use rusqlite::{ErrorCode, ffi};
 
 use super::database::{Database, FileState, Found};
 use super::history::{History, ROLLUPS_MAX};
-use super::notice::StoreNotice;
 use super::open::{OpenError, companions};
 use super::state::State;
+use crate::catalogue::parts::StoreNotice;
 use crate::domain::rollup::Rollup;
 use crate::domain::time::{Moment, Now, Stamp};
 use crate::settings::StoreSettings;

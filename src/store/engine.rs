@@ -12,10 +12,10 @@ use super::allot::{Allotment, allot};
 use super::database::Database;
 use super::disk::{Disk, Opening};
 use super::history::{History, Transition, TransitionBody};
-use super::notice::StoreNotice;
 use super::open::OpenError;
 use super::pace::Pace;
 use super::state::State;
+use crate::catalogue::parts::StoreNotice;
 use crate::domain::board::{Incident, IncidentId};
 use crate::domain::event::Remembered;
 use crate::domain::fact::Fact;
@@ -23,7 +23,7 @@ use crate::domain::names::SinkId;
 use crate::domain::plan::SinkPlan;
 use crate::domain::rollup::Rollup;
 use crate::domain::time::{Moment, Now, Stamp};
-use crate::health::{Code, Problem};
+use crate::health::Problem;
 use crate::incident::sink::LedgerRow;
 use crate::settings::StoreSettings;
 
@@ -262,11 +262,7 @@ impl StoreEngine {
     fn fail(&mut self, error: &OpenError) -> String {
         self.pace.failed(self.now.mono);
         let what = error.in_full();
-        self.problem.get_or_insert_with(|| {
-            let text =
-                format!("{what}. Probing and incidents go on from memory, and a restart would forget them");
-            Problem::new(Code::StoreFailing, text)
-        });
+        self.problem.get_or_insert_with(|| Problem::store_failing(&what));
         what
     }
 

@@ -17,7 +17,6 @@ mod engine;
 #[cfg(test)]
 mod fixture;
 mod history;
-mod notice;
 mod open;
 mod pace;
 mod schema;
@@ -26,6 +25,5 @@ mod thread;
 
 pub use self::capacity::{Capacity, capacity};
 pub use self::engine::{Counts, StoreEngine};
-pub use self::notice::StoreNotice;
 pub use self::open::OpenError;
 pub use self::thread::{Opened, Store, StoreThread};

@@ -12,6 +12,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, MAIN_DB, OpenFlags, ffi};
 
 use super::schema;
+use crate::catalogue::parts::Detail;
 
 /// Another process (`sqlite3`, a backup) may have the file for a moment when it is opened; later none can.
 const BUSY: Duration = Duration::from_secs(1);
@@ -448,7 +449,7 @@ impl StoreLock {
         let file = match options.open(beside) {
             Ok(file) => file,
             Err(error) => {
-                log::debug!("store {}: no lock beside it: {error}", path.display());
+                Detail::NoStoreLock(path, &error).record().emit();
                 return Ok(None);
             }
         };
@@ -456,7 +457,7 @@ impl StoreLock {
             Ok(()) => Ok(Some(Self { _file: file })),
             Err(TryLockError::WouldBlock) => Err(OpenError::Held { path: path.into() }),
             Err(TryLockError::Error(error)) => {
-                log::debug!("store {}: it cannot be locked: {error}", path.display());
+                Detail::StoreNotLocked(path, &error).record().emit();
                 Ok(None)
             }
         }

@@ -328,7 +328,7 @@ impl Worker {
 
     fn report(&mut self) {
         while let Some(notice) = self.engine.poll_notice() {
-            log::log!(notice.level(), "{}", notice.text(self.engine.path()));
+            notice.record(self.engine.path()).emit();
         }
         if self.engine.problem() == self.stated.as_ref() {
             return;

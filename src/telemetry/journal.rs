@@ -1,14 +1,13 @@
 //! The process's logger: the journal where there is one, else standard error, behind a bounded queue and a thread of its
 //! own, because a journald that does not read blocks whoever writes to it.
 //!
-//! When the queue is full records are dropped and counted, and the count is told in one record when there is room again. What
-//! tells of the same thing over and over is folded ([`fold`]), and counted likewise. Every record passes here, those of
-//! libraries too.
+//! When the queue is full records are dropped and counted, and the count is written in one record when there is room again. Records on
+//! one subject are rate-limited ([`suppress`]). Every record passes here, those of libraries too.
 
 mod filter;
-mod fold;
 mod line;
 mod output;
+mod suppress;
 
 use std::io;
 use std::sync::Arc;
@@ -17,13 +16,13 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, TryS
 use std::thread;
 use std::time::Duration;
 
-use log::{Level, LevelFilter, Log, Metadata, Record};
+use log::{LevelFilter, Log, Metadata, Record};
 
 pub use self::filter::{LevelError, level_from_env};
-use self::fold::Fold;
 use self::line::Line;
 use self::output::{Destination, Output};
-use super::message_id::MessageId;
+use self::suppress::Suppressor;
+use crate::catalogue::Notice;
 use crate::clock;
 use crate::domain::time::Now;
 
@@ -55,9 +54,9 @@ pub fn init_logging(level: LevelFilter) -> io::Result<()> {
 /// journald reads a record within milliseconds, on a host that is busy within some tens of them.
 const READ_WITHIN: Duration = Duration::from_millis(300);
 
-/// To be called before a process ends that has only just told why: journald finds the unit of a record by looking at the
+/// To be called before a process ends that has only just written why: journald finds the unit of a record by looking at the
 /// process that sent it, and `journalctl -u` would not show that of one that is no more. Without systemd it does nothing.
-pub fn be_there_while_it_is_read() {
+pub fn wait_until_read() {
     // Set for a service whose output is the journal's (systemd.exec(5)).
     if std::env::var_os("JOURNAL_STREAM").is_some() {
         thread::sleep(READ_WITHIN);
@@ -69,16 +68,16 @@ pub fn records_dropped() -> u64 {
     DROPPED_TOTAL.load(Ordering::Relaxed)
 }
 
-/// How many records of this process are counted in another and were not told by themselves.
-pub fn records_folded() -> u64 {
-    FOLDED_TOTAL.load(Ordering::Relaxed)
+/// How many records of this process were suppressed by rate limiting.
+pub fn records_suppressed() -> u64 {
+    SUPPRESSED_TOTAL.load(Ordering::Relaxed)
 }
 
 /// The logger is the process's, and so are these.
 static DROPPED_TOTAL: AtomicU64 = AtomicU64::new(0);
-static FOLDED_TOTAL: AtomicU64 = AtomicU64::new(0);
+static SUPPRESSED_TOTAL: AtomicU64 = AtomicU64::new(0);
 
-/// Records dropped since the last record that told so.
+/// Records dropped since the last record that said so.
 #[derive(Debug, Clone, Default)]
 struct Queue {
     dropped: Arc<AtomicU64>,
@@ -92,7 +91,7 @@ impl Queue {
 }
 
 enum Job {
-    Write(Line),
+    Write(Box<Line>),
     /// Everything before this is written: say so.
     Flush(SyncSender<()>),
 }
@@ -112,7 +111,7 @@ impl Log for QueuedLogger {
         if !self.enabled(record.metadata()) {
             return;
         }
-        match self.sender.try_send(Job::Write(Line::from(record))) {
+        match self.sender.try_send(Job::Write(Box::new(Line::from(record)))) {
             Ok(()) => {}
             Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => self.queue.drop_one(),
         }
@@ -129,13 +128,13 @@ impl Log for QueuedLogger {
 
 /// The thread: writes until every sender is gone, and then what is held.
 fn write_all(jobs: &Receiver<Job>, queue: Queue, output: impl Output, clock: impl Fn() -> Now) {
-    let mut writer = Writer { queue, output, fold: Fold::default(), since_told: 0 };
+    let mut writer = Writer { queue, output, suppressor: Suppressor::default(), since_reported: 0 };
     loop {
         let job = match jobs.try_recv() {
             Ok(job) => Ok(job),
             Err(TryRecvError::Empty) => {
-                writer.tell_drops();
-                match writer.fold.poll_timeout() {
+                writer.report_drops();
+                match writer.suppressor.poll_timeout() {
                     None => jobs.recv().map_err(|_| RecvTimeoutError::Disconnected),
                     Some(due) => jobs.recv_timeout(due.since(clock().mono)),
                 }
@@ -143,9 +142,9 @@ fn write_all(jobs: &Receiver<Job>, queue: Queue, output: impl Output, clock: imp
             Err(TryRecvError::Disconnected) => Err(RecvTimeoutError::Disconnected),
         };
         let now = clock();
-        writer.tell_due(now);
+        writer.write_due(now);
         match job {
-            Ok(Job::Write(line)) => writer.take(line, now),
+            Ok(Job::Write(line)) => writer.take(*line, now),
             Ok(Job::Flush(done)) => {
                 writer.flush(now);
                 _ = done.try_send(());
@@ -159,36 +158,36 @@ fn write_all(jobs: &Receiver<Job>, queue: Queue, output: impl Output, clock: imp
 struct Writer<O> {
     queue: Queue,
     output: O,
-    fold: Fold,
-    /// Records taken since drops were last told.
-    since_told: usize,
+    suppressor: Suppressor,
+    /// Records taken since drops were last reported.
+    since_reported: usize,
 }
 
 impl<O: Output> Writer<O> {
     fn take(&mut self, line: Line, now: Now) {
-        let folded = self.fold.folded();
-        if let Some(line) = self.fold.handle(line, now) {
+        let suppressed = self.suppressor.suppressed();
+        if let Some(line) = self.suppressor.handle(line, now) {
             self.write(&line);
         }
-        FOLDED_TOTAL.fetch_add(self.fold.folded() - folded, Ordering::Relaxed);
-        self.since_told += 1;
+        SUPPRESSED_TOTAL.fetch_add(self.suppressor.suppressed() - suppressed, Ordering::Relaxed);
+        self.since_reported += 1;
         // A queue that never runs dry must not hide that records are missing.
-        if self.since_told >= QUEUE_LEN {
-            self.tell_drops();
+        if self.since_reported >= QUEUE_LEN {
+            self.report_drops();
         }
     }
 
-    fn tell_due(&mut self, now: Now) {
-        for line in self.fold.handle_timeout(now) {
+    fn write_due(&mut self, now: Now) {
+        for line in self.suppressor.handle_timeout(now) {
             self.write(&line);
         }
     }
 
     fn flush(&mut self, now: Now) {
-        for line in self.fold.flush(now) {
+        for line in self.suppressor.flush(now) {
             self.write(&line);
         }
-        self.tell_drops();
+        self.report_drops();
     }
 
     fn write(&mut self, line: &Line) {
@@ -197,14 +196,14 @@ impl<O: Output> Writer<O> {
         }
     }
 
-    fn tell_drops(&mut self) {
-        self.since_told = 0;
+    fn report_drops(&mut self) {
+        self.since_reported = 0;
         let dropped = self.queue.dropped.swap(0, Ordering::Relaxed);
         if dropped == 0 {
             return;
         }
-        let message = format!("{dropped} journal records were dropped: the journal did not take them");
-        if self.output.write(&Line::ours(Level::Warn, MessageId::RECORDS_DROPPED, message)).is_err() {
+        let record = Notice::RecordsDropped { count: dropped }.record(None);
+        if self.output.write(&Line::ours(record)).is_err() {
             self.queue.dropped.fetch_add(dropped, Ordering::Relaxed);
         }
     }

@@ -117,7 +117,7 @@ metrics! {
         "Events that did not reach a consumer because its queue was full.";
     JOURNAL_RECORDS_DROPPED = Counter "bothends_journal_records_dropped_total" []
         "Journal records dropped because journald did not take them.";
-    JOURNAL_RECORDS_FOLDED = Counter "bothends_journal_records_folded_total" []
+    JOURNAL_RECORDS_SUPPRESSED = Counter "bothends_journal_records_suppressed_total" []
         "Journal records suppressed by rate limiting; a later record on the same subject gives their number.";
     BUILD_INFO = Gauge "bothends_build_info" ["version"]
         "Always 1; the version is in the label.";
@@ -164,7 +164,7 @@ mod tests {
 
     #[test]
     fn the_page_on_metrics_holds_this_table() {
-        crate::telemetry::tests::held("docs/metrics.md", "| metric | type |", &table());
+        crate::catalogue::tests::held("docs/metrics.md", "| metric | type |", &table());
     }
 
     #[test]

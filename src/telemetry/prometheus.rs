@@ -4,7 +4,6 @@
 //! [`Status`], so that nothing of a tunnel that left the configuration stays behind.
 
 mod exposition;
-mod problems;
 mod process;
 mod state;
 #[cfg(test)]
@@ -52,8 +51,8 @@ pub struct Prometheus {
     recorder: PrometheusRecorder,
     handle: PrometheusHandle,
     checks: Mutex<BTreeMap<CheckId, CheckMeters>>,
-    told: Mutex<Told>,
-    problems: Mutex<problems::Series>,
+    reported: Mutex<Reported>,
+    problems: Mutex<state::ProblemSeries>,
 }
 
 /// The meters of one check, looked up once.
@@ -63,9 +62,9 @@ struct CheckMeters {
     ticks_skipped: Counter,
 }
 
-/// Values that components tell and that are not in the status.
+/// Values that components report and that are not in the status.
 #[derive(Debug, Clone)]
-struct Told {
+struct Reported {
     sink_pending: BTreeMap<SinkId, u64>,
     rollups_pending: Option<u64>,
     credentials_expiry: Option<Stamp>,
@@ -98,7 +97,7 @@ impl Prometheus {
                 MetricKind::Gauge => {}
             }
         }
-        let told = Told {
+        let reported = Reported {
             sink_pending: BTreeMap::new(),
             rollups_pending: None,
             credentials_expiry: None,
@@ -110,7 +109,7 @@ impl Prometheus {
             handle: recorder.handle(),
             recorder,
             checks: Mutex::default(),
-            told: Mutex::new(told),
+            reported: Mutex::new(reported),
             problems: Mutex::default(),
         };
         // A series that exists from the start shows its first increment.
@@ -157,10 +156,10 @@ impl Prometheus {
 
     /// How many incidents' records at a sink are not in line with ours; `None` when the sink is no more.
     pub fn sink_pending(&self, sink: &SinkId, incidents: Option<u64>) {
-        let mut told = self.told();
+        let mut reported = self.reported();
         match incidents {
-            Some(incidents) => _ = told.sink_pending.insert(sink.clone(), incidents),
-            None => _ = told.sink_pending.remove(sink),
+            Some(incidents) => _ = reported.sink_pending.insert(sink.clone(), incidents),
+            None => _ = reported.sink_pending.remove(sink),
         }
     }
 
@@ -176,7 +175,7 @@ impl Prometheus {
 
     /// How many rollups wait to be sent.
     pub fn rollups_pending(&self, pending: u64) {
-        self.told().rollups_pending = Some(pending);
+        self.reported().rollups_pending = Some(pending);
     }
 
     /// So many more rollups will never be sent.
@@ -186,22 +185,22 @@ impl Prometheus {
 
     /// Whether the configuration was taken when it was last read.
     pub fn config_reload(&self, success: bool) {
-        self.told().config_reload_success = success;
+        self.reported().config_reload_success = success;
     }
 
     /// What is done with incidents.
     pub fn mode(&self, mode: &'static str) {
-        self.told().mode = Some(mode);
+        self.reported().mode = Some(mode);
     }
 
     /// When the AWS credentials in use expire; `None` if they do not.
     pub fn credentials_expiry(&self, at: Option<Stamp>) {
-        self.told().credentials_expiry = at;
+        self.reported().credentials_expiry = at;
     }
 
     /// How far this host's clock is ahead of AWS's, in milliseconds; `None` before AWS's first answer.
     pub fn clock_offset(&self, millis: Option<i64>) {
-        self.told().clock_offset = millis;
+        self.reported().clock_offset = millis;
     }
 
     /// Facts did not reach a consumer (`journal`, `store`) because its queue was full.
@@ -224,8 +223,8 @@ impl Prometheus {
         series.write(&mut out);
         drop(series);
         state::write(&mut out, status, now);
-        let told = self.told().clone();
-        write_told(&mut out, &told);
+        let reported = self.reported().clone();
+        write_reported(&mut out, &reported);
         process::write(&mut out);
         let mut text = out.into_text();
         text.push_str(&self.handle.render());
@@ -242,16 +241,16 @@ impl Prometheus {
         }
     }
 
-    fn told(&self) -> MutexGuard<'_, Told> {
-        self.told.lock().unwrap_or_else(PoisonError::into_inner)
+    fn reported(&self) -> MutexGuard<'_, Reported> {
+        self.reported.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn with_check(&self, check: &CheckId, tell: impl FnOnce(&CheckMeters)) {
+    fn with_check(&self, check: &CheckId, count: impl FnOnce(&CheckMeters)) {
         let mut checks = self.checks.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(meters) = checks.get(check) {
-            tell(meters);
+            count(meters);
         } else {
-            tell(checks.entry(check.clone()).or_insert_with(|| self.register_check(check)));
+            count(checks.entry(check.clone()).or_insert_with(|| self.register_check(check)));
         }
     }
 
@@ -290,9 +289,15 @@ impl std::fmt::Debug for CheckMeters {
     }
 }
 
-fn write_told(out: &mut Exposition, told: &Told) {
-    let Told { sink_pending, rollups_pending, credentials_expiry, clock_offset, config_reload_success, mode } =
-        told;
+fn write_reported(out: &mut Exposition, reported: &Reported) {
+    let Reported {
+        sink_pending,
+        rollups_pending,
+        credentials_expiry,
+        clock_offset,
+        config_reload_success,
+        mode,
+    } = reported;
     let modes = mode.map(|mode| MODES.map(|of| ([of], f64::from(u8::from(of == mode)))));
     out.family(&metric::MODE, modes.into_iter().flatten());
     out.family(&metric::SINK_PENDING, sink_pending.iter().map(|(sink, n)| ([sink.as_str()], *n as f64)));
@@ -302,7 +307,7 @@ fn write_told(out: &mut Exposition, told: &Told) {
     out.family(&metric::CLOCK_OFFSET, clock_offset.map(|millis| ([""; 0], millis as f64 / 1e3)));
     out.single(&metric::CONFIG_RELOAD_SUCCESS, f64::from(u8::from(*config_reload_success)));
     out.single(&metric::JOURNAL_RECORDS_DROPPED, journal::records_dropped() as f64);
-    out.single(&metric::JOURNAL_RECORDS_FOLDED, journal::records_folded() as f64);
+    out.single(&metric::JOURNAL_RECORDS_SUPPRESSED, journal::records_suppressed() as f64);
     out.family(&metric::BUILD_INFO, [([env!("CARGO_PKG_VERSION")], 1.0)]);
 }
 

@@ -21,6 +21,7 @@ use rustls::pki_types::pem::PemObject as _;
 
 use super::answer::{Reason, ReceiverAnswer, rejected};
 use crate::access::read_regular;
+use crate::catalogue::parts::Oddity;
 use crate::outbound::{Certificate, ConnectError, Dialer, Outbound, Proxy, Trust, What};
 
 /// Of an answer's body so much is read: nobody needs its words beyond that.
@@ -71,7 +72,7 @@ impl Client {
         let port = url.port_u16().unwrap_or(if secure { 443 } else { 80 });
         let Outbound { stream, forwarding, notice } = self.connected(&url).await?;
         if let Some(notice) = notice {
-            log::warn!("{notice}");
+            Oddity::TlsFallback { why: &notice }.record().emit();
         }
 
         let path = url.path_and_query().map_or("/", |path| path.as_str()).to_owned();

@@ -105,7 +105,7 @@ def main():
     parser.add_argument("--only", default="", help="run only sabotages whose description contains this text")
     parser.add_argument("--screen", action="store_true", help="print what journalctl -x shows of the outage")
     arguments = parser.parse_args()
-    checks.read_message_ids(ROOT / "src/telemetry/message_id.rs", ROOT / "src/health/code.rs")
+    checks.read_message_ids(ROOT / "src/catalogue/message_id.rs", ROOT / "src/catalogue/code.rs")
     report = Report()
     suites = arguments.suite or SUITES
     for suite in suites:

@@ -213,7 +213,7 @@ def it_starts_before_the_network_and_without_aws(machine, site):
     # Sent when both tunnels had been probed, while the command was still waiting.
     equal(status_line(machine).split(",")[0], "0/2 tunnels up", "STATUS when READY was sent")
     machine.wait("the missing address is logged for each tunnel", lambda: {
-        record["TUNNEL_IP"] for record in of_kind(machine, "CANNOT_ASK", VPN_ID=VPN, END="local")
+        record["TUNNEL_IP"] for record in of_kind(machine, "PROBE_ADDRESS_MISSING", VPN_ID=VPN, END="local")
     } == {outside for outside, _, _ in TUNNELS.values()})
 
 

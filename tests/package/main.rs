@@ -7,11 +7,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use bothends::catalogue::MessageId;
 use bothends::cli::Arguments;
 use bothends::config::needs::UNIT;
 use bothends::health::Code;
 use bothends::process::{Exit, Granted};
-use bothends::telemetry::message_id::MessageId;
 use bothends::telemetry::metric;
 use clap::CommandFactory;
 use clap_complete::{Generator, Shell};

@@ -317,7 +317,7 @@ impl Daemon {
                     }
                     Publishing::Mark(rollups) => self.mark(&rollups, now),
                     Publishing::Dropped(count) => outcome.dropped += count,
-                    Publishing::Problem(_) | Publishing::Warn(_) => {}
+                    Publishing::Problem(_) | Publishing::Notice(_) => {}
                 }
             }
             if quiet {

@@ -19,6 +19,7 @@ use crate::aws::errors::{Failure, FailureKind};
 use crate::aws::exchange::call;
 use crate::aws::permission::Call;
 use crate::aws::source::IdDoubt;
+use crate::catalogue::parts::Detail;
 use crate::domain::event::FoundUnder;
 use crate::domain::names::{TunnelId, VpnId};
 use crate::domain::time::Moment;
@@ -208,7 +209,7 @@ impl Known {
         let named = match all_named(connection, vpn).await {
             Ok(named) => Some(named),
             Err(failure) => {
-                log::debug!("{failure}");
+                Detail::LookupFailed(&failure).record().emit();
                 let is_denied = failure.kind == FailureKind::Denied;
                 before.or_else(|| is_denied.then(Vec::new))
             }

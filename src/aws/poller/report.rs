@@ -119,23 +119,19 @@ impl Reporter {
             return;
         }
         self.unreachable = unreachable;
-        self.state(code(failure.kind), failure.text.clone());
+        self.state(Problem::of(code(failure.kind), &failure.text));
     }
 
     /// A poll that succeeded, with what people should look at.
     pub(super) fn answered(&mut self, remarks: &[Remark]) {
         self.unreachable = false;
         let (first, more) = remarks.split_at(remarks.len().min(REMARKS_SHOWN));
-        let mut text = first.iter().map(|remark| remark.text.as_str()).collect::<Vec<_>>().join("; ");
-        match (first.is_empty(), more.len()) {
-            (true, _) => {
-                self.health.clear(&self.component);
-                return;
-            }
-            (false, 0) => {}
-            (false, count) => text.push_str(&format!("; and {count} more")),
+        let first: Vec<&str> = first.iter().map(|remark| remark.text.as_str()).collect();
+        if first.is_empty() {
+            self.health.clear(&self.component);
+        } else {
+            self.state(Problem::aws_answer_invalid(&first, more.len()));
         }
-        self.state(Code::AwsAnswerInvalid, text);
     }
 
     /// What came of comparing AWS's addresses with the configuration's. Where they could not be compared, what was found
@@ -159,14 +155,14 @@ impl Reporter {
         for Agreement { vpn, complaint } in agreements {
             let component = of(vpn.to_string());
             match complaint {
-                Some(text) => _ = self.health.set(component, Problem::new(code, text)),
+                Some(text) => _ = self.health.set(component, Problem::of(code, text)),
                 None => _ = self.health.clear(&component),
             }
         }
     }
 
-    fn state(&self, code: Code, text: String) {
-        self.health.set(self.component.clone(), Problem::new(code, text));
+    fn state(&self, problem: Problem) {
+        self.health.set(self.component.clone(), problem);
     }
 }
 

@@ -282,7 +282,7 @@ async fn what_is_watched_can_change_and_a_source_that_is_gone_falls_silent() {
 
     pollers.outlets.health.set(
         Component::Source(milan.to_string()),
-        crate::health::Problem::new(crate::health::Code::AwsDenied, "denied"),
+        crate::health::Problem::of(crate::health::Code::AwsDenied, "denied"),
     );
     pollers.watch(&plan(&[("vpn-0a", &[])]));
     assert_eq!(world.problem(), None);

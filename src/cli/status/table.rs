@@ -236,7 +236,7 @@ mod tests {
     fn the_table_shows_both_ends_side_by_side() {
         let mut status = fixture::status();
         status.sources[0].refusals_in_row = 3;
-        let problem = Problem::new(Code::StoreFailing, "disk full");
+        let problem = Problem::of(Code::StoreFailing, "disk full");
         let problems = [OpenProblem { component: Component::Store, problem }];
         let status =
             StatusJson::of(&status, &problems, &records(&status), "0.1.0", "raise", fixture::after(31));

@@ -233,7 +233,7 @@ mod tests {
         assert_eq!((level, reasons.len()), (Level::Down, 2));
         assert!(reasons[0].contains("no tunnel carries traffic"), "{reasons:?}");
         let mut with_problem = status(&[("active", "up", "up")]);
-        let problem = Problem::new(Code::ClockOff, "it is off\nand more");
+        let problem = Problem::of(Code::ClockOff, "it is off\nand more");
         let problems = [OpenProblem { component: Component::Clock, problem }];
         with_problem.problems = StatusJson::of(
             &fixture::status(),

@@ -6,7 +6,7 @@ use crate::health::{Code, Component};
 use crate::records::Records;
 
 fn problems() -> [OpenProblem; 1] {
-    let problem = Problem::new(Code::SinkRejects, "AccessDenied");
+    let problem = Problem::of(Code::SinkRejects, "AccessDenied");
     [OpenProblem { component: Component::Sink("incident_manager".to_owned()), problem }]
 }
 

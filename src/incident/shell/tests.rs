@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::*;
-use crate::domain::board::{IncidentState, TimelineChange};
+use crate::domain::board::{IncidentId, IncidentState, TimelineChange};
 use crate::domain::names::Kind;
 use crate::domain::names::SinkId;
 use crate::incident::reconcile::world::{over, settings, story, vpn};

@@ -80,7 +80,7 @@ fn fresh_data_overtakes_a_backlog_whose_batches_are_being_split() {
             }
             Action::Read { until, limit } => Event::Read(world.read(until, limit)),
             Action::Mark(rollups) => Event::Marked(world.mark(&rollups)),
-            Action::Problem(_) | Action::Dropped(_) | Action::Warn(_) => continue,
+            Action::Problem(_) | Action::Dropped(_) | Action::Notice(_) => continue,
         };
         world.publisher.handle(reply, world.clock());
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, Row, params};
 
+use crate::catalogue::parts::Unreadable;
 use crate::domain::board::TimelineChange;
 use crate::domain::event::{Remembered, SeenUp, Unheard};
 use crate::domain::names::{CheckId, CheckKind, End, TunnelId, VpnId};
@@ -15,7 +16,6 @@ use crate::domain::verdict::{Evidence, Verdict, Why};
 use crate::incident::sink::LedgerRow;
 use crate::store::codec;
 use crate::store::history::TransitionBody;
-use crate::store::notice::Unreadable;
 use crate::store::open::is_damage;
 
 /// How far back openings count for the doubling of `resolve_after`.

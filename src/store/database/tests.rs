@@ -5,6 +5,7 @@ mod rows;
 use tempfile::TempDir;
 
 use super::*;
+use crate::catalogue::parts::Unreadable;
 use crate::domain::board::{Incident, TimelineChange, TimelineEntry};
 use crate::domain::event::Unheard;
 use crate::domain::names::{CheckKind, End};
@@ -12,7 +13,6 @@ use crate::domain::plan::OwnEnd;
 use crate::domain::verdict::{AwsEvidence, Evidence, LocalEvidence, Verdict, View, Why};
 use crate::store::fixture::{DAY, HOUR, KEEP, MAX_SIZE, NOW, incident, rollup, row, sink, tunnel};
 use crate::store::history::TransitionBody;
-use crate::store::notice::Unreadable;
 
 const MINUTE: Duration = Duration::from_secs(60);
 

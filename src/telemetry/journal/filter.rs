@@ -1,4 +1,4 @@
-//! Which records are told.
+//! Which records are written.
 
 use std::error::Error;
 use std::fmt;
@@ -9,9 +9,9 @@ use log::{Level, LevelFilter};
 /// their bodies, credentials and pre-shared keys among them, and tracing's spans carry the same as fields.
 pub(super) const FOREIGN_LEVEL: LevelFilter = LevelFilter::Warn;
 
-/// What these say is told at no level: the AWS SDK's warnings hold whole answers, and STS quotes the session token in one. What fails
-/// is told by records of our own.
-const NEVER_TOLD: [&str; 2] = ["aws_", "tracing::span"];
+/// What these say is written at no level: the AWS SDK's warnings hold whole answers, and STS quotes the session token in one. What fails
+/// is reported by records of our own.
+const NEVER_WRITTEN: [&str; 2] = ["aws_", "tracing::span"];
 
 /// The variables that set the level, the first that is set wins.
 const VARIABLES: [&str; 2] = ["BOTHENDS_LOG", "RUST_LOG"];
@@ -45,7 +45,7 @@ pub(super) fn passes(level: LevelFilter, record: Level, target: &str) -> bool {
     if is_ours(target) {
         record <= level
     } else {
-        record <= level.min(FOREIGN_LEVEL) && !NEVER_TOLD.iter().any(|start| target.starts_with(start))
+        record <= level.min(FOREIGN_LEVEL) && !NEVER_WRITTEN.iter().any(|start| target.starts_with(start))
     }
 }
 

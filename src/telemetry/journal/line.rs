@@ -5,9 +5,9 @@ use std::borrow::Cow;
 use log::kv::{Error, Key, Value, VisitSource};
 use log::{Level, Record};
 
+use crate::catalogue::{JournalRecord, MessageId};
 use crate::clock;
 use crate::domain::time::Stamp;
-use crate::telemetry::message_id::MessageId;
 
 /// One record.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,8 +23,9 @@ pub(super) struct Line {
 }
 
 impl Line {
-    /// A record of the journal's own.
-    pub(super) fn ours(level: Level, kind: MessageId, message: String) -> Self {
+    /// A record of the journal's own, which has no fields.
+    pub(super) fn ours(record: JournalRecord) -> Self {
+        let JournalRecord { level, kind, message, fields: _ } = record;
         Self {
             level,
             kind,
@@ -33,6 +34,11 @@ impl Line {
             message,
             fields: vec![(MESSAGE_ID.to_owned(), kind.id.to_owned())],
         }
+    }
+
+    #[cfg(test)]
+    pub(super) fn sample(level: Level, kind: MessageId, message: String) -> Self {
+        Self::ours(JournalRecord { level, kind, message, fields: Vec::new() })
     }
 
     /// What a field of the journal's holds.
@@ -63,10 +69,10 @@ impl Line {
         texts.iter().enumerate().map(part).collect()
     }
 
-    /// The record as a [`Record`], for as long as `tell` takes.
-    pub(super) fn with_record<T>(&self, tell: impl FnOnce(&Record<'_>) -> T) -> T {
+    /// The record as a [`Record`], for as long as `give` takes.
+    pub(super) fn with_record<T>(&self, give: impl FnOnce(&Record<'_>) -> T) -> T {
         let Self { level, kind: _, at: _, target, message, fields } = self;
-        tell(
+        give(
             &Record::builder()
                 .level(*level)
                 .target(target)
@@ -95,8 +101,9 @@ impl From<&Record<'_>> for Line {
         let Fields(mut fields) = fields;
         let known =
             fields.iter().find(|(key, _)| key == MESSAGE_ID).and_then(|(_, id)| MessageId::with_id(id));
+        // Every record of ours names its kind.
         let kind = known.unwrap_or_else(|| {
-            let kind = kind_by_target(record.target());
+            let kind = MessageId::LIBRARY_NOTICE;
             fields.retain(|(key, _)| key != MESSAGE_ID);
             fields.insert(0, (MESSAGE_ID.to_owned(), kind.id.to_owned()));
             kind
@@ -115,7 +122,7 @@ impl From<&Record<'_>> for Line {
 /// `journalctl -o json` shows a field of 4,096 bytes or more, its name included, as null (systemd's Journal JSON Format).
 const FIELD_MAX: usize = 3_900;
 
-/// Some hundred lines: all that is wrong with a configuration. It is told in as many records as it takes.
+/// Some hundred lines: all that is wrong with a configuration. It is written in as many records as it takes.
 const MESSAGE_MAX: usize = 32 * 1024;
 
 /// The text, or as much of it as `longest` bytes take, with how much more there was.
@@ -130,25 +137,10 @@ fn bounded(mut text: String, longest: usize) -> String {
     text
 }
 
-/// For what tells what was cut, or which part of a message a record has.
+/// For what says what was cut, or which part of a message a record has.
 const ROOM_FOR_COUNT: usize = 64;
 
 const MESSAGE_ID: &str = "MESSAGE_ID";
-
-/// The kind of a record that names none: libraries know nothing of ours, and the parts that stand beside telemetry say what has
-/// no fact of its own in words of their own.
-fn kind_by_target(target: &str) -> MessageId {
-    let mut path = target.split("::");
-    match (path.next(), path.next()) {
-        (Some(env!("CARGO_CRATE_NAME")), Some("aws")) => MessageId::AWS_NOTICE,
-        (Some(env!("CARGO_CRATE_NAME")), Some("probe")) => MessageId::PROBE_NOTICE,
-        (Some(env!("CARGO_CRATE_NAME")), Some("incident")) => MessageId::SINK_NOTICE,
-        (Some(env!("CARGO_CRATE_NAME")), Some("publish")) => MessageId::METRICS_NOTICE,
-        (Some(env!("CARGO_CRATE_NAME")), Some("store")) => MessageId::STORE_NOTICE,
-        (Some(env!("CARGO_CRATE_NAME")), Some(_) | None) => MessageId::DAEMON_NOTICE,
-        (Some(_) | None, _) => MessageId::LIBRARY_NOTICE,
-    }
-}
 
 struct Fields(Vec<(String, String)>);
 
@@ -189,23 +181,27 @@ mod tests {
     }
 
     #[test]
-    fn a_long_message_is_told_in_parts_that_end_where_lines_do_and_nothing_of_it_is_lost() {
+    fn a_long_message_is_written_in_parts_that_end_where_lines_do_and_nothing_of_it_is_lost() {
         let lines: Vec<_> =
             (0..300).map(|n| format!("bothends.toml:{n}: something is wrong there")).collect();
         let line = line(&lines.join("\n"), "");
         let parts = line.parts();
         assert!(parts.len() > 1);
-        let told = parts.iter().enumerate().map(|(index, part)| {
+        let written = parts.iter().enumerate().map(|(index, part)| {
             let count = format!(" (part {} of {})", index + 1, parts.len());
             part.message.strip_suffix(&count).unwrap()
         });
-        assert_eq!(told.collect::<Vec<_>>().join("\n"), lines.join("\n"));
+        assert_eq!(written.collect::<Vec<_>>().join("\n"), lines.join("\n"));
         assert!(parts.iter().all(|part| part.fields == line.fields && part.level == line.level));
     }
 
     #[test]
     fn what_is_longer_than_any_message_of_ours_is_cut_with_a_count() {
-        let told = line(&"x".repeat(100_000), "").message;
-        assert!(told.len() <= MESSAGE_MAX && told.ends_with("x… (67296 more bytes)"), "{}", &told[32_000..]);
+        let written = line(&"x".repeat(100_000), "").message;
+        assert!(
+            written.len() <= MESSAGE_MAX && written.ends_with("x… (67296 more bytes)"),
+            "{}",
+            &written[32_000..]
+        );
     }
 }

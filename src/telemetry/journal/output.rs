@@ -99,12 +99,12 @@ mod tests {
     use log::Level;
 
     use super::*;
-    use crate::telemetry::message_id::MessageId;
+    use crate::catalogue::MessageId;
 
     #[test]
     fn a_record_on_standard_error_begins_one_line_and_ends_with_its_fields() {
         let mut line =
-            Line::ours(Level::Warn, MessageId::DISPUTED, "milan-1: \x1b[31mforged\nline".to_owned());
+            Line::sample(Level::Warn, MessageId::DISPUTED, "milan-1: \x1b[31mforged\nline".to_owned());
         line.fields.push(("VPN_ID".to_owned(), "vpn-1".to_owned()));
         line.fields.push(("ERROR".to_owned(), "two words\n".to_owned()));
         assert_eq!(
@@ -115,7 +115,8 @@ mod tests {
 
     #[test]
     fn a_phrase_of_the_message_is_not_said_again_and_a_word_is() {
-        let mut line = Line::ours(Level::Warn, MessageId::CANNOT_START, "cannot start: a:1\nb:2".to_owned());
+        let mut line =
+            Line::sample(Level::Warn, MessageId::CANNOT_START, "cannot start: a:1\nb:2".to_owned());
         line.fields.push(("ERROR".to_owned(), "a:1\nb:2".to_owned()));
         line.fields.push(("KIND".to_owned(), "start".to_owned()));
         assert_eq!(as_text(&line, None), "WARN  cannot start: a:1\n      b:2 KIND=start\n");
@@ -123,7 +124,7 @@ mod tests {
 
     #[test]
     fn nobody_watching_means_no_time() {
-        let line = Line::ours(Level::Error, MessageId::DISPUTED, "text".to_owned());
+        let line = Line::sample(Level::Error, MessageId::DISPUTED, "text".to_owned());
         assert_eq!(as_text(&line, None), "ERROR text\n");
     }
 }

@@ -42,7 +42,7 @@ fn a_full_scrape_is_valid_and_only_of_metrics_in_the_table() {
         verdict: Verdict::Unknown(Why::Garbage),
     });
     prometheus.mode("raise");
-    let problem = Problem::new(Code::SinkRejects, "not so");
+    let problem = Problem::of(Code::SinkRejects, "not so");
     let open = OpenProblem { component: Component::Sink(sink.to_string()), problem };
     let samples = validate(&prometheus.render(&fixture::status(), &[open], fixture::after(35))).unwrap();
     let families: std::collections::BTreeSet<_> = samples
@@ -150,7 +150,7 @@ fn the_mode_is_a_state_set_and_readiness_is_as_in_readyz() {
     let mode = |mode: &str| samples.get(&format!(r#"bothends_mode{{mode="{mode}"}}"#)).copied();
     assert_eq!((mode("raise"), mode("observe")), (Some(0.0), Some(1.0)));
     assert_eq!(samples.get("bothends_ready"), Some(&1.0));
-    let open = OpenProblem { component: Component::Store, problem: Problem::new(Code::StoreFailing, "full") };
+    let open = OpenProblem { component: Component::Store, problem: Problem::of(Code::StoreFailing, "full") };
     let failed = prometheus.render(&fixture::status(), &[open], fixture::after(35));
     let failed = validate(&failed).unwrap();
     let problem = r#"bothends_problem{code="store_failing",component="store"}"#;

@@ -128,8 +128,8 @@ impl World {
                     self.dropped += count;
                     continue;
                 }
-                Action::Warn(text) => {
-                    self.warnings.push(text);
+                Action::Notice(notice) => {
+                    self.warnings.push(notice.record().message);
                     continue;
                 }
             };

@@ -70,8 +70,9 @@ fn set_aside(settings: &StoreSettings) -> Vec<PathBuf> {
 fn assert_says_once(engine: &mut StoreEngine, what: &str) {
     let notices = notices(engine);
     let [notice] = &notices[..] else { panic!("{notices:?}") };
-    assert_eq!(notice.level(), log::Level::Error);
-    assert!(notice.text(engine.path()).contains(what), "{notice:?}");
+    let record = notice.record(engine.path());
+    assert_eq!(record.level, log::Level::Error);
+    assert!(record.message.contains(what), "{record:?}");
 }
 
 #[test]
@@ -282,7 +283,7 @@ fn what_a_file_holds_that_is_opened_late_is_joined_with_what_is_in_memory() {
     engine.commit(later).unwrap();
     let notices = notices(&mut engine);
     assert!(
-        matches!(&notices[..], [notice @ StoreNotice::OpenTwice(_)] if notice.text(engine.path()).contains("has vpn-1/outage/")),
+        matches!(&notices[..], [notice @ StoreNotice::OpenTwice(_)] if notice.record(engine.path()).message.contains("has vpn-1/outage/")),
         "{notices:?}"
     );
     let rows = [row(&incident(HOUR), 0), row(&incident(SECOND), 0)];
@@ -313,8 +314,9 @@ fn of_a_file_that_is_opened_late_no_second_incident_of_a_kind_is_open() {
     engine.commit(NOW).unwrap();
     let what = "while another incident of this kind is open; it is";
     let path = settings.path.clone();
-    let second =
-        |notice: &&StoreNotice| notice.level() == log::Level::Warn && notice.text(&path).contains(what);
+    let second = |notice: &&StoreNotice| {
+        notice.record(&path).level == log::Level::Warn && notice.record(&path).message.contains(what)
+    };
     assert_eq!(notices(&mut engine).iter().filter(second).count(), 1);
     drop(engine);
     let (_, remembered) = StoreEngine::open(&settings, NOW).unwrap();

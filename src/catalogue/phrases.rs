@@ -5,8 +5,9 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use log::Level;
 
-use crate::domain::names::End;
+use crate::domain::names::{End, Kind};
 use crate::domain::time::{Now, Stamp};
 use crate::domain::verdict::{AwsEvidence, Evidence, LocalEvidence, Loss, Verdict, View, Why};
 
@@ -19,6 +20,15 @@ pub(super) fn time(stamp: Stamp, near: Stamp) -> String {
         Ok(at) if same_day => at.strftime("%H:%M:%SZ").to_string(),
         Ok(at) => at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
         Err(_) => "an unknown time".to_owned(),
+    }
+}
+
+/// A kind of incident, for people.
+pub const fn kind_words(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Outage => "outage",
+        Kind::RedundancyLost => "redundancy lost",
+        Kind::OneSided => "one-sided",
     }
 }
 
@@ -173,6 +183,39 @@ fn percent(percent: f64) -> String {
     if percent.fract() == 0.0 { format!("{percent:.0} %") } else { format!("{percent:.1} %") }
 }
 
+/// The records that were suppressed in favour of a later one.
+#[derive(Debug, Clone, Copy)]
+pub struct Suppressed {
+    /// How many.
+    pub count: u64,
+    /// When the first of them was made.
+    pub since: Stamp,
+    /// When the record itself was made: it may have been held.
+    pub of: Stamp,
+    /// The level of the worst of them, if it is worse than the record's own.
+    pub worst: Option<Level>,
+}
+
+/// The message of a record that was held, or in favour of which others were suppressed; written at `now`.
+pub fn with_suppressed(message: &str, suppressed: Suppressed, now: Stamp) -> String {
+    let Suppressed { count, since, of, worst } = suppressed;
+    let (of, since) = (time(of, now), time(since, now));
+    let worst = worst.map_or("", |level| match level {
+        Level::Error => ", the worst an ERROR",
+        Level::Warn => ", the worst a WARNING",
+        Level::Info | Level::Debug | Level::Trace => "",
+    });
+    match count {
+        0 => format!("{message} (reported late: this happened at {of})"),
+        1 => {
+            format!("{message} (1 similar record since {since} suppressed{worst}; this one happened at {of})")
+        }
+        _ => format!(
+            "{message} ({count} similar records since {since} suppressed{worst}; this one happened at {of})"
+        ),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -185,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn a_duration_is_told_in_at_most_two_units() {
+    fn a_duration_has_at_most_two_units() {
         let told: Vec<_> = [850, 30_000, 120_000, 125_000, 3_600_000, 3_905_000]
             .into_iter()
             .map(|millis| duration(Duration::from_millis(millis)))

@@ -1,58 +1,52 @@
-//! Incidents, in the journal's words.
+//! Incidents as journal records.
 
-use log::Level;
-
+use super::message_id::MessageId;
 use super::phrases::{count, duration, time, whose};
-use super::record::Record;
+use super::record::JournalRecord;
 use crate::domain::board::{Incident, IncidentState, TunnelSnapshot};
 use crate::domain::carrying::Traffic;
 use crate::domain::fact::IncidentChange;
 use crate::domain::names::{End, Kind, Role};
 use crate::domain::time::Now;
-use crate::telemetry::message_id::MessageId;
 
-pub(super) fn incident_changed(incident: &Incident, change: IncidentChange, at: Now) -> Record {
-    let (level, id, text) = match change {
-        IncidentChange::Opened => (Level::Warn, MessageId::INCIDENT_OPENED, opened(incident, at)),
-        IncidentChange::TakenUp => (Level::Info, MessageId::INCIDENT_TAKEN_UP, taken_up(incident, at)),
+pub(super) fn incident_changed(incident: &Incident, change: IncidentChange, at: Now) -> JournalRecord {
+    let (id, text) = match change {
+        IncidentChange::Opened => (MessageId::INCIDENT_OPENED, opened(incident, at)),
+        IncidentChange::TakenUp => (MessageId::INCIDENT_ADOPTED, adopted(incident, at)),
         IncidentChange::Witnessed => {
-            let told = format!("this site sees it too: {}", stands(incident));
-            (Level::Warn, MessageId::INCIDENT_WITNESSED, told)
+            let text = format!("this site sees it too: {}", stands(incident));
+            (MessageId::INCIDENT_CONFIRMED, text)
         }
         IncidentChange::Updated => {
-            let told = format!("its timeline has {}", count(incident.timeline.len(), "line"));
-            (Level::Debug, MessageId::INCIDENT_UPDATED, told)
+            let text = format!("its timeline has {}", count(incident.timeline.len(), "line"));
+            (MessageId::INCIDENT_UPDATED, text)
         }
-        IncidentChange::Worsened => (
-            Level::Warn,
-            MessageId::INCIDENT_WORSENED,
-            "worse: another tunnel is down, or the same one again".to_owned(),
-        ),
+        IncidentChange::Worsened => {
+            (MessageId::INCIDENT_WORSENED, "worse: another tunnel is down, or the same one again".to_owned())
+        }
         IncidentChange::Clearing => {
-            let told = format!("{}; it is resolved if that lasts", relief(incident.id.kind));
-            (Level::Info, MessageId::INCIDENT_CLEARING, told)
+            let text = format!("{}; it is resolved if that lasts", relief(incident.id.kind));
+            (MessageId::INCIDENT_CLEARING, text)
         }
         IncidentChange::Reopened => {
-            let told = format!("not over: {}", stands(incident));
-            (Level::Warn, MessageId::INCIDENT_REOPENED, told)
+            let text = format!("not over: {}", stands(incident));
+            (MessageId::INCIDENT_REOPENED, text)
         }
         IncidentChange::Resolved => {
             let lasted = duration(at.wall.since(incident.began));
-            (Level::Info, MessageId::INCIDENT_RESOLVED, format!("resolved, {lasted} after it began"))
+            (MessageId::INCIDENT_RESOLVED, format!("resolved, {lasted} after it began"))
         }
         IncidentChange::HandedOver => (
-            Level::Info,
             MessageId::INCIDENT_HANDED_OVER,
             "handed over: its records stay open; the host that now holds the address adopts them".to_owned(),
         ),
         IncidentChange::Unwatched => (
-            Level::Warn,
             MessageId::INCIDENT_UNWATCHED,
             "its connection was removed from the configuration; its records stay open: close them by hand"
                 .to_owned(),
         ),
     };
-    let record = about_incident(incident, level, id, &text);
+    let record = about_incident(incident, id, &text);
     match change {
         IncidentChange::Opened | IncidentChange::TakenUp => record.with("TUNNELS", snapshots(incident)),
         // What both ends said when it opened is not what they say by then.
@@ -67,7 +61,7 @@ pub(super) fn incident_changed(incident: &Incident, change: IncidentChange, at: 
     }
 }
 
-/// What both ends said of each tunnel when the incident opened, or was taken up.
+/// What both ends said of each tunnel when the incident opened, or was adopted.
 fn snapshots(incident: &Incident) -> String {
     let tunnels: Vec<_> = incident.tunnels.iter().map(snapshot).collect();
     tunnels.join(", ")
@@ -111,7 +105,7 @@ pub(super) fn missed(incident: &Incident, at: Now) -> String {
     )
 }
 
-fn taken_up(incident: &Incident, at: Now) -> String {
+fn adopted(incident: &Incident, at: Now) -> String {
     let sink = incident.found_at.as_ref().map_or("a sink", |sink| sink.as_str());
     let created = time(incident.id.opened, at.wall);
     format!("found open at {sink}, created {created}; adopted: {}", snapshots(incident))
@@ -167,21 +161,11 @@ const fn relief(kind: Kind) -> &'static str {
 }
 
 /// An incident carries its own names: its connection may have left the configuration.
-pub(super) fn about_incident(incident: &Incident, level: Level, id: MessageId, text: &str) -> Record {
-    Record {
-        level,
-        kind: id,
-        message: format!(
-            "{}: {}: {} incident: {text}",
-            incident.site,
-            incident.vpn_name,
-            incident.id.kind.as_str()
-        ),
-        fields: vec![
-            ("VPN_ID", incident.id.vpn.to_string()),
-            ("KIND", incident.id.kind.as_str().to_owned()),
-            ("SITE", incident.site.to_string()),
-            ("INCIDENT", incident.id.to_string()),
-        ],
-    }
+pub(super) fn about_incident(incident: &Incident, id: MessageId, text: &str) -> JournalRecord {
+    let kind = incident.id.kind.as_str();
+    id.record(format!("{}: {}: {kind} incident: {text}", incident.site, incident.vpn_name))
+        .with("VPN_ID", incident.id.vpn.as_str())
+        .with("KIND", kind)
+        .with("SITE", &*incident.site)
+        .with("INCIDENT", incident.id.to_string())
 }

@@ -1,6 +1,8 @@
-//! Holds packaging/journal/bothends.catalog and docs/journal.md to the records as they are.
+//! Writes packaging/journal/bothends.catalog and the tables of docs/journal.md and docs/status.md, and holds the tables of the catalogue
+//! to the records as they are.
 
 mod samples;
+mod texts;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -8,17 +10,13 @@ use std::path::Path;
 
 use log::Level;
 
-use super::message_id::MessageId;
-use super::topic::{Allowance, Folding, Topic};
-use super::wording::Record;
-use crate::health::{Code, CodeEntry};
+use super::code::{Code, CodeEntry};
+use super::message_id::{Explanation, MessageId};
+use super::rate_limit::{Allowance, LimitKey, RateLimit};
+use super::record::JournalRecord;
 
 fn page(name: &str) -> String {
     std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).unwrap()
-}
-
-fn catalog() -> String {
-    page("packaging/journal/bothends.catalog")
 }
 
 /// The entries of the catalog, by the id that follows the dashes; comments left out, as the journal leaves them out.
@@ -54,7 +52,7 @@ struct Seen {
 
 fn seen() -> BTreeMap<&'static str, Seen> {
     let mut seen = BTreeMap::<_, Seen>::new();
-    for Record { level, kind, message: _, fields } in samples::records() {
+    for JournalRecord { level, kind, message: _, fields } in samples::records() {
         let fields: BTreeSet<_> = fields.iter().map(|(name, _)| *name).collect();
         let first = !seen.contains_key(kind.name);
         let Seen { levels, always, sometimes } = seen.entry(kind.name).or_default();
@@ -69,14 +67,9 @@ fn seen() -> BTreeMap<&'static str, Seen> {
     seen
 }
 
-/// What other parts and libraries say, and what the journal's thread says of itself: no text of these is worded here.
-fn is_worded_elsewhere(kind: MessageId) -> bool {
-    kind == MessageId::RECORDS_DROPPED || kind.folding == Folding::Of(Topic::Words)
-}
-
 #[test]
 fn every_kind_of_record_has_one_entry_in_the_catalog_and_no_entry_is_left_over() {
-    let catalog = catalog();
+    let catalog = written();
     let found: Vec<_> = entries(&catalog).iter().map(|(id, _)| name_of(id)).collect();
     let kinds: Vec<_> = MessageId::all().map(|kind| kind.name).collect();
     assert_eq!(found, kinds);
@@ -84,7 +77,7 @@ fn every_kind_of_record_has_one_entry_in_the_catalog_and_no_entry_is_left_over()
 
 #[test]
 fn every_entry_has_a_head_and_a_text_that_a_tired_person_can_read() {
-    let catalog = catalog();
+    let catalog = written();
     for (id, entry) in entries(&catalog) {
         let name = name_of(id);
         assert!(catalog.contains(&format!("\n\n# {name}\n-- {id}\n")), "{name} is not named above its entry");
@@ -105,35 +98,37 @@ fn every_entry_has_a_head_and_a_text_that_a_tired_person_can_read() {
 
 #[test]
 fn every_field_that_an_entry_shows_is_in_every_record_of_its_kind() {
-    let seen = seen();
-    for (id, entry) in entries(&catalog()) {
+    for (id, entry) in entries(&written()) {
         let kind = MessageId::with_id(id).unwrap();
-        let always = seen.get(kind.name).map(|seen| seen.always.clone()).unwrap_or_default();
         for field in fields_used(&entry) {
-            assert!(always.contains(field), "not every {} has {field}; they have {always:?}", kind.name);
+            assert!(kind.fields.contains(&field), "not every {} has {field}", kind.name);
         }
     }
 }
 
 #[test]
-fn there_is_a_sample_of_every_kind_that_is_worded_here() {
+fn records_come_with_the_fields_and_at_the_levels_that_the_table_says_and_there_is_a_sample_of_each() {
     let seen = seen();
-    for kind in MessageId::all() {
-        assert_ne!(seen.contains_key(kind.name), is_worded_elsewhere(kind), "{}", kind.name);
+    for kind in MessageId::all().filter(|kind| *kind != MessageId::LIBRARY_NOTICE) {
+        let Seen { levels, always, sometimes } =
+            seen.get(kind.name).unwrap_or_else(|| panic!("there is no sample of {}", kind.name));
+        let set = |fields: &[&'static str]| fields.iter().copied().collect::<BTreeSet<_>>();
+        assert_eq!(*always, set(kind.fields), "what every {} has", kind.name);
+        assert_eq!(*sometimes, set(kind.some_fields), "what some {} have", kind.name);
+        assert_eq!(*levels, kind.levels.iter().copied().collect(), "{}", kind.name);
     }
 }
 
 #[test]
-fn a_record_has_the_fields_by_which_it_is_folded() {
-    let seen = seen();
-    for kind in MessageId::all().filter(|kind| !is_worded_elsewhere(*kind)) {
-        match kind.folding {
-            Folding::Never => {}
-            // What it befell differs from kind to kind.
-            Folding::Of(Topic::Happening) => {}
-            Folding::Of(topic) => {
-                for field in topic.fields() {
-                    assert!(seen[kind.name].always.contains(field), "not every {} has {field}", kind.name);
+fn a_record_has_the_fields_that_name_its_subject() {
+    for kind in MessageId::all() {
+        match kind.limit {
+            RateLimit::Unlimited => {}
+            // What happened to what differs from kind to kind; what a library gives is not ours.
+            RateLimit::By(LimitKey::Happening | LimitKey::Library) => {}
+            RateLimit::By(key) => {
+                for field in key.fields() {
+                    assert!(kind.fields.contains(field), "not every {} has {field}", kind.name);
                 }
             }
         }
@@ -150,30 +145,27 @@ fn level(level: Level) -> &'static str {
 }
 
 fn table() -> String {
-    let seen = seen();
-    let mut text = String::from("| record | level | folded | meaning | fields |\n|---|---|---|---|---|\n");
-    for MessageId { name, meaning, id, folding } in MessageId::all() {
-        let none = Seen::default();
-        let Seen { levels, always, sometimes } = seen.get(name).unwrap_or(&none);
-        let mut levels: Vec<_> = levels.iter().map(|of| level(*of)).collect();
-        if name == MessageId::RECORDS_DROPPED.name {
-            levels.push(level(Level::Warn));
-        }
-        let always = always.iter().map(|field| format!("`{field}`"));
-        let sometimes = sometimes.iter().map(|field| format!("(`{field}`)"));
-        let folded = match folding {
-            Folding::Never => "never".to_owned(),
-            Folding::Of(topic) => {
-                let Allowance { burst, period } = topic.allowance();
+    let mut text =
+        String::from("| record | level | rate limit | meaning | fields |\n|---|---|---|---|---|\n");
+    for MessageId { name, id, levels, limit, meaning, fields, some_fields, explanation: _ } in
+        MessageId::all()
+    {
+        let levels: Vec<_> = levels.iter().map(|of| level(*of)).collect();
+        let limit = match limit {
+            RateLimit::Unlimited => "none".to_owned(),
+            RateLimit::By(key) => {
+                let Allowance { burst, period } = key.allowance();
                 format!("{burst}, then 1 in {} min", period.as_secs() / 60)
             }
         };
+        let always = fields.iter().map(|field| format!("`{field}`"));
+        let sometimes = some_fields.iter().map(|field| format!("(`{field}`)"));
         let fields: Vec<_> = always.chain(sometimes).collect();
         writeln!(
             text,
-            "| `{name}` `{id}` | {} | {folded} | {meaning} | {} |",
-            if levels.is_empty() { "as it says".to_owned() } else { levels.join(", ") },
-            fields.join(" "),
+            "| `{name}` `{id}` | {} | {limit} | {meaning} | {} |",
+            levels.join(", "),
+            fields.join(" ")
         )
         .unwrap();
     }
@@ -186,7 +178,7 @@ fn the_page_on_the_journal_holds_this_table() {
 }
 
 /// Holds a table of a page, which begins with this head, to what it should be. `BOTHENDS_WRITE=1` writes it.
-pub(super) fn held(path: &str, head: &str, table: &str) {
+pub(crate) fn held(path: &str, head: &str, table: &str) {
     let text = page(path);
     let begin = text.find(head).unwrap_or_else(|| panic!("{path} has no table that begins with {head:?}"));
     let end = text[begin..].find("\n\n").map_or(text.len(), |end| begin + end + 1);
@@ -198,7 +190,7 @@ pub(super) fn held(path: &str, head: &str, table: &str) {
     assert_eq!(
         &text[begin..end],
         table,
-        "{path} is out of date: BOTHENDS_WRITE=1 cargo test --lib telemetry"
+        "{path} is out of date: BOTHENDS_WRITE=1 cargo test --lib catalogue"
     );
 }
 
@@ -228,39 +220,56 @@ fn wrapped(text: &str) -> String {
     lines.join("\n")
 }
 
-/// The catalog's entry of a problem.
-fn explained(code: Code) -> String {
-    let CodeEntry { record, message_id, title, meaning, first_step, .. } = code.entry();
-    let connection = MessageId::of(code);
-    let has_vpn = seen()[connection.name].always.contains("VPN_ID");
-    let first_step =
-        if has_vpn { first_step.replace("VPN_ID", "@VPN_ID@") } else { (*first_step).to_owned() };
-    format!(
-        "# {record}\n-- {message_id}\nSubject: {title} (@COMPONENT@)\nDefined-By: bothends\n\
-         Support: man:bothends(1)\nDocumentation: man:bothends(1)\n\n\
-         @ERROR@\n{}\n{}\nAll open problems: `curl 127.0.0.1:9846/readyz`, `bothends status`.\n",
-        wrapped(meaning),
-        wrapped(&format!("First: {first_step}"))
-    )
+/// What an entry says, without its head.
+fn explained(kind: MessageId) -> (String, String) {
+    match kind.explanation {
+        Explanation::Of { subject, runbook } => (subject.to_owned(), runbook.to_owned()),
+        Explanation::Problem(code) => {
+            let CodeEntry { title, meaning, first_step, fields, .. } = code.entry();
+            let first_step = match fields.contains(&"VPN_ID") {
+                true => first_step.replace("VPN_ID", "@VPN_ID@"),
+                false => (*first_step).to_owned(),
+            };
+            let text = format!(
+                "@ERROR@\n{}\n{}\nAll open problems: `curl 127.0.0.1:9846/readyz`, `bothends status`.\n",
+                wrapped(meaning),
+                wrapped(&format!("First: {first_step}"))
+            );
+            (format!("{title} (@COMPONENT@)"), text)
+        }
+    }
+}
+
+/// The catalog, as it should be.
+fn written() -> String {
+    let mut text = "# What bothends' journal records mean, for `journalctl -x`. It belongs in /usr/lib/systemd/catalog;\n\
+        # then `journalctl --update-catalog`. Fields between at signs are filled in from the record.\n\
+        # Generated from src/catalogue by `BOTHENDS_WRITE=1 cargo test --lib catalogue`.\n"
+        .to_owned();
+    for kind in MessageId::all() {
+        let (subject, runbook) = explained(kind);
+        write!(
+            text,
+            "\n# {}\n-- {}\nSubject: {subject}\nDefined-By: bothends\nSupport: man:bothends(1)\n\
+             Documentation: man:bothends(1)\n\n{runbook}",
+            kind.name, kind.id
+        )
+        .unwrap();
+    }
+    text
 }
 
 #[test]
-fn the_catalog_explains_each_problem_in_the_words_of_the_table() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging/journal/bothends.catalog");
-    let catalog = catalog();
-    let entry = |code: &Code| catalog.find(&format!("# {}\n", code.entry().record));
-    let begin = Code::ALL.iter().filter_map(entry).min().unwrap_or(catalog.len());
-    let entries: Vec<_> = Code::ALL.iter().map(|code| explained(*code)).collect();
-    let entries = entries.join("\n");
+fn the_catalog_is_the_one_that_the_tables_give() {
+    let written = written();
     if std::env::var_os("BOTHENDS_WRITE").is_some() {
-        let before = catalog[..begin].trim_end();
-        std::fs::write(path, format!("{before}\n\n{entries}")).unwrap();
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging/journal/bothends.catalog");
+        std::fs::write(path, written).unwrap();
         return;
     }
-    assert_eq!(
-        &catalog[begin..],
-        entries,
-        "the catalog is out of date: BOTHENDS_WRITE=1 cargo test --lib telemetry"
+    assert!(
+        page("packaging/journal/bothends.catalog") == written,
+        "the catalog is out of date: BOTHENDS_WRITE=1 cargo test --lib catalogue"
     );
 }
 

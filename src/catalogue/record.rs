@@ -1,12 +1,12 @@
-//! A journal record, before it is written.
+//! A journal record, before it is written. Nothing but this room makes one.
 
 use log::Level;
 
-use crate::telemetry::message_id::MessageId;
+use super::message_id::MessageId;
 
 /// One journal record.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Record {
+pub struct JournalRecord {
     /// How much it matters. The journal shows `Info` as notice.
     pub level: Level,
     /// What kind of record it is.
@@ -17,7 +17,14 @@ pub struct Record {
     pub fields: Vec<(&'static str, String)>,
 }
 
-impl Record {
+impl MessageId {
+    /// A record of this kind at its usual level.
+    pub(super) fn record(self, message: impl Into<String>) -> JournalRecord {
+        JournalRecord { level: self.levels[0], kind: self, message: message.into(), fields: Vec::new() }
+    }
+}
+
+impl JournalRecord {
     /// Hands the record to the process's logger.
     pub fn emit(&self) {
         let mut fields = Vec::with_capacity(self.fields.len() + 1);
@@ -37,5 +44,10 @@ impl Record {
     pub(super) fn with(mut self, field: &'static str, value: impl Into<String>) -> Self {
         self.fields.push((field, value.into()));
         self
+    }
+
+    /// The same at another level than the usual.
+    pub(super) fn at(self, level: Level) -> Self {
+        Self { level, ..self }
     }
 }

@@ -1,18 +1,22 @@
 //! Records of every kind, in every way in which their fields can differ.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::super::fact;
+use super::super::notice::Stuck;
+use super::super::parts::{Detail, ListenerKind, MetricsNotice, Oddity, StoreNotice, Unreadable};
+use super::super::sink::{Instead, LedgerUnreadable, NoticeCause, SinkNotice};
+use super::super::{Code, Component, JournalRecord, Names, Notice, Problem, Severity};
 use crate::domain::board::Incident;
 use crate::domain::event::SeenUp;
 use crate::domain::fact::{Fact, IncidentChange};
-use crate::domain::names::{CheckId, CheckKind, End, Kind, Role, SinkId};
+use crate::domain::names::{CheckId, CheckKind, End, Kind, RecordId, Role, SinkId};
 use crate::domain::plan::RouteKey;
 use crate::domain::verdict::{Assessment, Evidence, Fault, LocalEvidence, Verdict, View, Why};
 use crate::fixture::{self, after};
-use crate::health::{Code, Component, Problem, Severity};
-use crate::telemetry::names::Names;
-use crate::telemetry::wording::{self, Notice, Record};
+use crate::process::Exit;
 
 const WHYS: [Why; 20] = [
     Why::Starting,
@@ -51,13 +55,15 @@ const CHANGES: [IncidentChange; 10] = [
 ];
 
 /// Those of facts and those of notices; of facts with names and without, as after a reload that took them away.
-pub(super) fn records() -> Vec<Record> {
+pub(super) fn records() -> Vec<JournalRecord> {
     let facts: Vec<_> =
         views().into_iter().chain(assessments()).chain(incidents()).chain(happenings()).collect();
     let names = [Names::default(), Names::sample(Role::Active), Names::sample(Role::Standby)];
-    let told = |names| facts.iter().map(move |fact| wording::record(fact, names).expect("worth a record"));
-    let mut records: Vec<_> = names.iter().flat_map(told).collect();
+    let recorded = |names| facts.iter().map(move |fact| fact::record(fact, names).expect("worth a record"));
+    let mut records: Vec<_> = names.iter().flat_map(recorded).collect();
     records.extend(notices());
+    records.extend(at_sinks());
+    records.extend(of_parts());
     records
 }
 
@@ -161,7 +167,7 @@ fn happenings() -> Vec<Fact> {
     facts
 }
 
-fn notices() -> Vec<Record> {
+fn notices() -> Vec<JournalRecord> {
     let hour = Duration::from_secs(3600);
     let (sink, incident) = (SinkId::new("webhook-2"), fixture::incident().id.clone());
     let left = |record| Notice::LeftOpen { sink: &sink, incident: &incident, vpn_name: "Milan", record };
@@ -175,7 +181,14 @@ fn notices() -> Vec<Record> {
         Notice::Reloaded { vpns: 2, tunnels: 4 },
         Notice::ReloadRefused { problems: "a mistake" },
         Notice::ConfigurationWarning { what: "a slip" },
-        Notice::CannotStart { why: "a mistake" },
+        Notice::CannotStart { why: "a mistake", exit: Exit::Configuration },
+        Notice::CannotStart { why: "no permission", exit: Exit::Permission },
+        Notice::CannotStart { why: "no memory", exit: Exit::Internal },
+        Notice::LogLevelInvalid { why: "a slip" },
+        Notice::ControlSocketFailing { why: "it is no directory" },
+        Notice::Stuck { part: Stuck::Core, since: hour },
+        Notice::Stuck { part: Stuck::IoThread, since: hour },
+        Notice::RecordsDropped { count: 12 },
         Notice::FactsDropped { consumer: "store", count: 12 },
     ]
     .iter()
@@ -184,7 +197,7 @@ fn notices() -> Vec<Record> {
     for code in Code::ALL.iter().copied() {
         for component in components(code) {
             for severity in [Severity::Degraded, Severity::Failed] {
-                let problem = Problem::new(code, "it does not work").with(severity);
+                let problem = Problem::of(code, "it does not work").with(severity);
                 let notice = Notice::Problem { component: &component, problem: &problem };
                 records.push(notice.record(Some("milan-1")));
             }
@@ -192,6 +205,93 @@ fn notices() -> Vec<Record> {
         }
     }
     records
+}
+
+/// Of an incident of the Board, and of one that is known no more.
+pub(super) fn at_sinks() -> Vec<JournalRecord> {
+    let (incident, sink) = (fixture::incident(), SinkId::new("ops_center"));
+    let record = || RecordId("oi-0123456789ab".to_owned());
+    let causes = [
+        NoticeCause::Created(record()),
+        NoticeCause::CreatedWithoutList,
+        NoticeCause::Adopted(record()),
+        NoticeCause::Closed,
+        NoticeCause::ClosedDuplicate { younger: RecordId("oi-ba9876543210".to_owned()), oldest: record() },
+        NoticeCause::ClosedLeftover(record()),
+        NoticeCause::ClosedElsewhere(record()),
+        NoticeCause::Gone(record()),
+        NoticeCause::LeftOpen(Some(record())),
+        NoticeCause::LeftOpen(None),
+        NoticeCause::Sent,
+        NoticeCause::SentEnd,
+        NoticeCause::SentUnwatched,
+        NoticeCause::EndNotSent,
+    ];
+    let mut records: Vec<_> =
+        causes.into_iter().map(|cause| SinkNotice::of(&incident, &sink, cause).record()).collect();
+    records.extend(
+        [NoticeCause::LeftOpen(Some(record())), NoticeCause::EndUnknown]
+            .map(|cause| SinkNotice { vpn_name: None, ..SinkNotice::of(&incident, &sink, cause) }.record()),
+    );
+    records.extend([Instead::Search, Instead::SendAgain].map(|instead| {
+        LedgerUnreadable { site: "milan-1", sink: &sink, instead, error: "disk I/O error" }.record()
+    }));
+    records
+}
+
+pub(super) fn of_parts() -> Vec<JournalRecord> {
+    let (path, tunnel) = (Path::new("/var/lib/bothends/bothends.db"), fixture::tunnel(1));
+    let (address, error) = ([192, 0, 2, 100].into(), "out of memory");
+    let damaged = |lost| StoreNotice::SetAside {
+        damage: "store /var/lib/bothends/bothends.db: database disk image is malformed".to_owned(),
+        aside: "/var/lib/bothends/bothends.db.damaged-2025-11-22T03-12-04Z".into(),
+        lost,
+    };
+    let because = || "expected value at line 1 column 1".to_owned();
+    let store = [
+        damaged(Some(0)),
+        damaged(Some(12)),
+        damaged(None),
+        StoreNotice::FileReplaced,
+        StoreNotice::LogReplaced,
+        StoreNotice::Unreadable(Unreadable::SeenUp("aws vpn-1 x".to_owned())),
+        StoreNotice::Unreadable(Unreadable::Incident { id: "vpn-1/outage/0".to_owned(), error: because() }),
+        StoreNotice::Unreadable(Unreadable::LedgerRow { sink: "webhook".to_owned(), error: because() }),
+        StoreNotice::Full,
+        StoreNotice::OpenTwice(fixture::incident().id),
+    ];
+    let rejected = MetricsNotice::Rejected {
+        dimensions: "milan-1 vpn-1".to_owned(),
+        name: "RoundTripTime",
+        stamp: 1_763_781_124_000,
+        value: "Value(NaN)".to_owned(),
+        why: "InvalidParameterValue".to_owned(),
+    };
+    let metrics = [MetricsNotice::TooOld(12), MetricsNotice::InFuture, rejected];
+    let odd = [
+        Oddity::TunnelStateElsewhere { tunnel: &tunnel, dimensions: "TunnelIpAddress" },
+        Oddity::TlsFallback { why: "the TLS handshake timed out" },
+        Oddity::AddressUnknown { address, error: &error },
+        Oddity::EchoNotMade { error: &error },
+        Oddity::ClientNotRetired { tunnel: &tunnel },
+    ];
+    let details = [
+        Detail::LookupFailed(&error),
+        Detail::QuestionLeftOut,
+        Detail::AddressUnknown(address, &error),
+        Detail::AddressesUnknown(&error),
+        Detail::IcmpError(&error),
+        Detail::CannotAccept(ListenerKind::Http, &error),
+        Detail::CannotAccept(ListenerKind::Control, &error),
+        Detail::HttpClientLeft(&error),
+        Detail::NoStoreLock(path, &error),
+        Detail::StoreNotLocked(path, &error),
+        Detail::NotNotified(&error, &error),
+        Detail::ReloadNotNotified(&error),
+    ];
+    let store = store.iter().map(|notice| notice.record(path));
+    let rest = metrics.iter().map(MetricsNotice::record).chain(odd.map(Oddity::record));
+    store.chain(rest).chain(details.map(Detail::record)).collect()
 }
 
 /// What has such a problem.

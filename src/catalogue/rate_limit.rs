@@ -1,21 +1,21 @@
-//! What a journal record tells of, and how often the journal is told of one such thing.
+//! How often journal records on one subject are written; `telemetry::journal` suppresses the others.
 
 use std::time::Duration;
 
-/// Whether records of a kind may be folded.
+/// Whether records of a kind may be suppressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Folding {
-    /// Every one is told at once: it is what people are paged for or have asked for, and something else bounds how often it
+pub enum RateLimit {
+    /// Every one is written at once: it is what people are paged for or have asked for, and something else bounds how often it
     /// comes.
-    Never,
-    /// It tells of something of this topic, and the journal is told of that only so often.
-    Of(Topic),
+    Unlimited,
+    /// Only so often about the subject that this key names.
+    By(LimitKey),
 }
 
-/// What a record tells of. Records of one topic that agree in the topic's fields tell of the same thing, and the later
-/// one says what the earlier one said and more: where one of them must do, it is the last.
+/// What names the subject of a record. Records of one key that agree in the key's fields are on the same subject, and the later one
+/// says what the earlier one said and more: where one of them must do, it is the last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Topic {
+pub enum LimitKey {
     /// What one end says of a tunnel.
     End,
     /// What both ends together say of a tunnel.
@@ -30,15 +30,15 @@ pub enum Topic {
     Address,
     /// What a part of the daemon cannot do.
     Problem,
-    /// Evidence that an answer of AWS's held and that is of no use.
+    /// Evidence in an answer of AWS's that cannot be used.
     Evidence,
-    /// What befell a tunnel or the host, without being a state of it.
+    /// What happened to a tunnel, a record at a sink, the store or the host, without being a state of it.
     Happening,
-    /// What a part of the daemon, or a library, says in its own words.
-    Words,
+    /// What a library says in its own words.
+    Library,
 }
 
-/// How often the journal is told of one thing.
+/// How many records on one subject are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Allowance {
     /// As many records may follow each other at once.
@@ -53,8 +53,8 @@ impl Allowance {
     }
 }
 
-impl Topic {
-    /// The fields that name what a record tells of; the rest say something of it.
+impl LimitKey {
+    /// The fields that name the subject; the rest say something of it.
     pub const fn fields(self) -> &'static [&'static str] {
         match self {
             Self::End => &["VPN_ID", "TUNNEL_IP", "END"],
@@ -66,13 +66,13 @@ impl Topic {
             // Not its text: one that names another request each time would be another problem each time.
             Self::Problem => &["COMPONENT", "PROBLEM"],
             Self::Evidence => &["VPN_ID", "TUNNEL_IP", "ERROR"],
-            Self::Happening => &["MESSAGE_ID", "VPN_ID", "TUNNEL_IP", "END"],
+            Self::Happening => &["MESSAGE_ID", "VPN_ID", "TUNNEL_IP", "END", "KIND", "SINK", "DETAIL"],
             // Nor here its text, for the same reason: the level parts what matters from what does not.
-            Self::Words => &["TARGET", "PRIORITY", "SINK", "VPN_ID", "KIND"],
+            Self::Library => &["TARGET", "PRIORITY"],
         }
     }
 
-    /// A state that has not changed for this long is at rest, and its next change is told at once; `None` of what is no state. At
+    /// A state that has not changed for this long is at rest, and its next change is written at once; `None` of what is no state. At
     /// most one record more comes of it in this time.
     pub const fn at_rest_after(self) -> Option<Duration> {
         match self {
@@ -81,11 +81,11 @@ impl Topic {
             }
             // A request that fails every minute is no new problem each time.
             Self::Problem => Some(Duration::from_secs(2 * 60)),
-            Self::Timeline | Self::Evidence | Self::Happening | Self::Words => None,
+            Self::Timeline | Self::Evidence | Self::Happening | Self::Library => None,
         }
     }
 
-    /// How often the journal is told of it.
+    /// How many records on its subject are written.
     pub const fn allowance(self) -> Allowance {
         match self {
             // Three episodes with both their ends pass as they are; a line that flaps on is one record a minute.
@@ -96,8 +96,8 @@ impl Topic {
             // It says the same each time, and comes with every answer; who looks today sees it at least once.
             Self::Evidence => Allowance::new(1, 60 * 60),
             Self::Happening => Allowance::new(6, 10 * 60),
-            // Texts differ, and the first of a series say most: room for several before only the last is told.
-            Self::Words => Allowance::new(12, 10 * 60),
+            // Texts differ, and the first of a series say most: room for several before only the last is written.
+            Self::Library => Allowance::new(12, 10 * 60),
         }
     }
 }

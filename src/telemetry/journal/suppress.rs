@@ -1,50 +1,50 @@
-//! Folds records that tell of the same thing over and over, so that a tunnel that flaps or a call that fails at every try
-//! fills no journal. It reads no clock and writes nothing.
+//! Suppresses records on the same subject, so that a tunnel that flaps or a call that fails at every try does not fill the journal. It
+//! reads no clock and writes nothing.
 //!
-//! Each thing (see [`Topic`]) has a bucket of tokens: as many records as its burst are told at once, and one token returns
-//! per period. A record that finds none is held in the place of one that is held already, which is folded: counted and not
-//! told. As soon as a token is there the held one is told, with the count. So the last state of everything reaches the
-//! journal within a period, and what was between is a number.
+//! Each subject (see [`LimitKey`]) has a bucket of tokens: as many records as its burst are written at once, and one token returns per
+//! period. A record that finds none is held in the place of one that is held already, which is suppressed: counted and not written. As
+//! soon as a token is there the held one is written, with the count. So the last state of everything reaches the journal within a
+//! period, and what was between is a number.
 //!
-//! Bad news as such has no exception: every second record of a tunnel that flaps is worse than the one before. But the first
-//! change of a state that has been at rest for a while ([`Topic::at_rest_after`]) is told at once, whatever came before: what
-//! breaks after it was healthy is not held back by the flapping of a while ago. What opens, worsens, hands over or resolves an
-//! incident is never folded. Nor may bad news vanish from `journalctl -p warning` because the last of a series was good: a record
-//! that stands for others has the level of the worst among them, and says so.
+//! Bad news as such has no exception: every second record of a tunnel that flaps is worse than the one before. But the first change of
+//! a state that has been at rest for a while ([`LimitKey::at_rest_after`]) is written at once, whatever came before: what breaks after
+//! it was healthy is not held back by the flapping of a while ago. What opens, worsens, hands over or resolves an incident is never
+//! suppressed. Nor may bad news vanish from `journalctl -p warning` because the last of a series was good: a record in favour of which
+//! others were suppressed has the level of the worst among them, and says so.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use log::Level;
 
 use super::line::Line;
+use crate::catalogue::phrases::{Suppressed, with_suppressed};
+use crate::catalogue::rate_limit::{LimitKey, RateLimit};
 use crate::domain::time::{Moment, Now, Stamp};
-use crate::telemetry::topic::{Folding, Topic};
-use crate::telemetry::wording::{self, Folded};
 
-/// As many things have a bucket of their own: more than 200 tunnels at once in trouble. Beyond that the further ones of a topic
-/// share one, so that neither memory nor journal fills: of those only the last record of all is certain to be told.
+/// As many things have a bucket of their own: more than 200 tunnels at once in trouble. Beyond that the further ones of a key
+/// share one, so that neither memory nor journal fills: of those only the last record of all is certain to be written.
 const SUBJECTS_MAX: usize = 1024;
 
-/// The field that tells how many records a record stands for beside itself.
-const FOLDED: &str = "FOLDED";
+/// The field that gives the number of suppressed records.
+const SUPPRESSED: &str = "SUPPRESSED";
 
-/// What was told lately, and what is held.
+/// What was written lately, and what is held.
 #[derive(Debug, Default)]
-pub(super) struct Fold {
+pub(super) struct Suppressor {
     buckets: BTreeMap<Subject, Bucket>,
-    /// When the held ones are told.
+    /// When the held ones are written.
     due: BTreeSet<(Moment, Subject)>,
-    folded: u64,
+    suppressed: u64,
 }
 
-/// What a record tells of: its topic, and what it says in the topic's fields.
-type Subject = (Topic, Vec<String>);
+/// What a record is about: its key, and the values of the key's fields.
+type Subject = (LimitKey, Vec<String>);
 
 #[derive(Debug)]
 struct Bucket {
     /// When every token will be back.
     full_at: Moment,
-    /// When the last record was made, told or not.
+    /// When the last record was made, written or not.
     last: Moment,
     held: Option<Held>,
 }
@@ -54,50 +54,50 @@ struct Bucket {
 struct Held {
     line: Line,
     /// How many before it found no token either.
-    folded: u64,
+    suppressed: u64,
     /// When the first that found none was made.
     since: Stamp,
     /// The worst level among all of these.
     worst: Level,
 }
 
-impl Fold {
+impl Suppressor {
     /// Takes a record in, and returns the one to write, if one is to be written. What is due is [`Self::handle_timeout`]'s to
-    /// tell before.
+    /// give before.
     pub(super) fn handle(&mut self, line: Line, now: Now) -> Option<Line> {
-        let topic = match line.kind.folding {
-            Folding::Never => return Some(line),
-            Folding::Of(topic) => topic,
+        let key = match line.kind.limit {
+            RateLimit::Unlimited => return Some(line),
+            RateLimit::By(key) => key,
         };
-        let subject = self.place(subject(topic, &line), now.mono);
+        let subject = self.place(subject(key, &line), now.mono);
         let bucket = self.buckets.entry(subject.clone()).or_insert_with(|| Bucket {
             full_at: now.mono,
             last: now.mono,
             held: None,
         });
-        let token_at = bucket.token_at(topic);
-        let first_after_rest = topic.at_rest_after().is_some_and(|rest| now.mono.since(bucket.last) >= rest);
+        let token_at = bucket.token_at(key);
+        let first_after_rest = key.at_rest_after().is_some_and(|rest| now.mono.since(bucket.last) >= rest);
         bucket.last = now.mono;
         match bucket.held.take() {
             None if first_after_rest && token_at > now.mono => Some(line),
             None if token_at <= now.mono => {
-                bucket.take_token(topic, now.mono);
+                bucket.take_token(key, now.mono);
                 Some(line)
             }
             None => {
-                bucket.held = Some(Held { folded: 0, since: line.at, worst: line.level, line });
+                bucket.held = Some(Held { suppressed: 0, since: line.at, worst: line.level, line });
                 self.due.insert((token_at, subject));
                 None
             }
             Some(earlier) => {
-                self.folded += 1;
+                self.suppressed += 1;
                 let held = earlier.give_way_to(line);
                 if first_after_rest && token_at > now.mono {
                     self.due.remove(&(token_at, subject));
                     return Some(held.into_line(now.wall));
                 }
                 if token_at <= now.mono {
-                    bucket.take_token(topic, now.mono);
+                    bucket.take_token(key, now.mono);
                     self.due.remove(&(token_at, subject));
                     return Some(held.into_line(now.wall));
                 }
@@ -114,15 +114,15 @@ impl Fold {
 
     /// The held records for which a token has come.
     pub(super) fn handle_timeout(&mut self, now: Now) -> Vec<Line> {
-        let mut told = Vec::new();
+        let mut written = Vec::new();
         while let Some(entry) = self.due.first().filter(|(at, _)| *at <= now.mono).cloned() {
             self.due.remove(&entry);
             let (_, subject) = entry;
             let Some(bucket) = self.buckets.get_mut(&subject) else { continue };
             bucket.take_token(subject.0, now.mono);
-            told.extend(bucket.held.take().map(|held| held.into_line(now.wall)));
+            written.extend(bucket.held.take().map(|held| held.into_line(now.wall)));
         }
-        told
+        written
     }
 
     /// Every held record, in the order in which they were made: the process ends, and nobody will ask for them again.
@@ -133,9 +133,9 @@ impl Fold {
         held.into_iter().map(|held| held.into_line(now.wall)).collect()
     }
 
-    /// How many records were counted in another and not told.
-    pub(super) const fn folded(&self) -> u64 {
-        self.folded
+    /// How many records were suppressed.
+    pub(super) const fn suppressed(&self) -> u64 {
+        self.suppressed
     }
 
     /// Where the subject's bucket is: its own, or the one that those share which came too late for one.
@@ -151,40 +151,45 @@ impl Fold {
 
 impl Bucket {
     /// When there is a token: one is missing for each period until the bucket is full.
-    fn token_at(&self, topic: Topic) -> Moment {
-        let allowance = topic.allowance();
+    fn token_at(&self, key: LimitKey) -> Moment {
+        let allowance = key.allowance();
         self.full_at - allowance.period * (allowance.burst - 1)
     }
 
-    fn take_token(&mut self, topic: Topic, now: Moment) {
-        self.full_at = self.full_at.max(now) + topic.allowance().period;
+    fn take_token(&mut self, key: LimitKey, now: Moment) {
+        self.full_at = self.full_at.max(now) + key.allowance().period;
     }
 }
 
 impl Held {
     fn give_way_to(self, line: Line) -> Self {
-        let Self { line: _, folded, since, worst } = self;
-        Self { folded: folded + 1, since, worst: worst.min(line.level), line }
+        let Self { line: _, suppressed, since, worst } = self;
+        Self { suppressed: suppressed + 1, since, worst: worst.min(line.level), line }
     }
 
     fn into_line(self, now: Stamp) -> Line {
-        let Self { mut line, folded, since, worst } = self;
-        line.message = wording::folded(
+        let Self { mut line, suppressed, since, worst } = self;
+        line.message = with_suppressed(
             &line.message,
-            Folded { count: folded, since, of: line.at, worst: (worst < line.level).then_some(worst) },
+            Suppressed {
+                count: suppressed,
+                since,
+                of: line.at,
+                worst: (worst < line.level).then_some(worst),
+            },
             now,
         );
         line.level = worst;
-        if folded > 0 {
-            line.fields.push((FOLDED.to_owned(), folded.to_string()));
+        if suppressed > 0 {
+            line.fields.push((SUPPRESSED.to_owned(), suppressed.to_string()));
         }
         line
     }
 }
 
-fn subject(topic: Topic, line: &Line) -> Subject {
+fn subject(key: LimitKey, line: &Line) -> Subject {
     let value = |field: &&'static str| line.value(field).unwrap_or_default();
-    (topic, topic.fields().iter().map(value).collect())
+    (key, key.fields().iter().map(value).collect())
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! People's words for connections and tunnels, with which every record begins.
+//! The names of connections and tunnels, with which every record begins.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -83,7 +83,7 @@ mod tests {
 
     impl Names {
         /// The names of [`crate::fixture`]'s tunnels, of which the first has this role.
-        pub(in crate::telemetry) fn sample(role: Role) -> Self {
+        pub(in crate::catalogue) fn sample(role: Role) -> Self {
             let named = |n: u8, role| {
                 let inside_ip = IpAddr::from([169, 254, 9 + n, 1]);
                 (fixture::tunnel(n), TunnelNames { name: format!("tunnel {n}").into(), role, inside_ip })

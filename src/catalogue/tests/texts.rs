@@ -4,16 +4,19 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::*;
+use super::super::fact::{TICKS_WORTH_A_RECORD, record};
+use super::super::{Code, Component, JournalRecord, Names, Notice, Problem};
+use super::samples;
 use crate::domain::board::{Incident, IncidentState};
-use crate::domain::fact::IncidentChange;
-use crate::domain::names::{CheckId, CheckKind, Routing, SinkId};
+use crate::domain::event::SeenUp;
+use crate::domain::fact::{Fact, IncidentChange};
+use crate::domain::names::{CheckId, CheckKind, End, Kind, Role, Routing, SinkId};
 use crate::domain::plan::{AwsRules, IncidentRules, Plan, ProbeRules, Route, RouteKey, TunnelPlan, VpnPlan};
 use crate::domain::rollup::Rollup;
 use crate::domain::time::Stamp;
-use crate::domain::verdict::{Evidence, LocalEvidence, Outcome};
+use crate::domain::verdict::{Assessment, Evidence, Fault, LocalEvidence, Outcome, Verdict, View, Why};
 use crate::fixture::{self, after};
-use crate::health::{Code, Component, Problem};
+use crate::process::Exit;
 
 fn names() -> Names {
     let tunnel = |n: u8, role| {
@@ -65,7 +68,7 @@ fn names() -> Names {
 }
 
 /// `WARN DISPUTED text KEY=value`
-fn shown(record: &Record) -> String {
+fn shown(record: &JournalRecord) -> String {
     let fields: Vec<_> = record
         .fields
         .iter()
@@ -75,7 +78,7 @@ fn shown(record: &Record) -> String {
     format!("{} {} {}{}", record.level, record.kind.name, record.message, fields.concat())
 }
 
-fn told(facts: impl IntoIterator<Item = Fact>) -> String {
+fn lines(facts: impl IntoIterator<Item = Fact>) -> String {
     let names = names();
     let lines: Vec<_> = facts
         .into_iter()
@@ -130,12 +133,12 @@ fn what_is_no_transition_is_no_record() {
         Fact::RollupReady(Arc::new(rollup)),
         Fact::CouldVote { vpn: fixture::vpn(), minute: Stamp::default() },
     ];
-    assert_eq!(told(facts), "-\n-\n-\n-");
+    assert_eq!(lines(facts), "-\n-\n-\n-");
 }
 
 #[test]
-fn checks_are_told_quietly() {
-    insta::assert_snapshot!(told([
+fn checks_are_recorded_quietly() {
+    insta::assert_snapshot!(lines([
         Fact::TicksSkipped { check: check(), count: 3600 },
         Fact::Suspicion { check: check(), suspect: true, at: after(4) },
         Fact::Suspicion { check: check(), suspect: false, at: after(5) },
@@ -151,14 +154,14 @@ fn checks_are_told_quietly() {
     INFO FIRST_SEEN_UP milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): 169.254.10.1 answered for the first time: our end has a vote END=local
     INFO FIRST_SEEN_UP milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): AWS has seen it up for the first time END=aws
     WARN RESUMED milan-1: monitoring paused for 3 h: the host slept, or the process was stalled
-    INFO ADDRESS_TAKEN milan-1: this host holds 192.0.2.100: it probes and votes ADDRESS=192.0.2.100
-    INFO ADDRESS_LEFT milan-1: this host does not hold 192.0.2.100: it does not probe or vote ADDRESS=192.0.2.100
+    INFO ADDRESS_HELD milan-1: this host holds 192.0.2.100: it probes and votes ADDRESS=192.0.2.100
+    INFO ADDRESS_NOT_HELD milan-1: this host does not hold 192.0.2.100: it does not probe or vote ADDRESS=192.0.2.100
     ");
 }
 
 #[test]
-fn a_view_is_told_with_its_evidence() {
-    insta::assert_snapshot!(told([
+fn a_view_is_recorded_with_its_evidence() {
+    insta::assert_snapshot!(lines([
         view_changed(End::Local, Verdict::Up, fixture::local_down()),
         view_changed(End::Local, Verdict::Down, fixture::local_up()),
         view_changed(End::Aws, Verdict::Up, fixture::aws(Verdict::Down)),
@@ -187,18 +190,18 @@ fn an_end_that_cannot_say_tells_why_and_what_to_look_at() {
         Why::Unused,
     ]
     .map(|why| view_changed(End::Local, Verdict::Up, local_unknown(why)));
-    insta::assert_snapshot!(told(local), @r"
+    insta::assert_snapshot!(lines(local), @r"
     INFO END_UNKNOWN milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): unknown by our end: 169.254.10.1 has not been probed for long enough; before: up END=local VERDICT=unknown ERROR=starting
     WARN NEVER_ANSWERED milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): unknown by our end: 169.254.10.1 has never answered, so our end has no vote; is inside_ip right, and does the gateway let ICMP echo through?; before: up END=local VERDICT=unknown ERROR=never answered
-    ERROR CANNOT_ASK milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): unknown by our end: fault: no permission for an ICMP socket; before: up END=local VERDICT=unknown ERROR=fault: no permission for an ICMP socket
-    WARN CANNOT_ASK milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): unknown by our end: fault: this host does not have the source address or interface; before: up END=local VERDICT=unknown ERROR=fault: this host does not have the source address or interface
-    ERROR CANNOT_ASK milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): unknown by our end: fault: socket error 97; before: up END=local VERDICT=unknown ERROR=fault: socket error 97
-    WARN CANNOT_ASK milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): unknown by our end: nothing sent; before: up END=local VERDICT=unknown ERROR=nothing sent
+    ERROR PROBE_NOT_PERMITTED milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): unknown by our end: fault: no permission for an ICMP socket; before: up END=local VERDICT=unknown ERROR=fault: no permission for an ICMP socket
+    WARN PROBE_ADDRESS_MISSING milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): unknown by our end: fault: this host does not have the source address or interface; before: up END=local VERDICT=unknown ERROR=fault: this host does not have the source address or interface
+    ERROR CANNOT_PROBE milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): unknown by our end: fault: socket error 97; before: up END=local VERDICT=unknown ERROR=fault: socket error 97
+    WARN PROBES_STALLED milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): unknown by our end: nothing sent; before: up END=local VERDICT=unknown ERROR=nothing sent
     INFO END_UNKNOWN milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): unknown by our end: unused; before: up END=local VERDICT=unknown ERROR=unused
     ");
     let aws = [Why::NotAsked, Why::NoData, Why::Fraction, Why::Future, Why::Contradiction, Why::Garbage]
         .map(|why| view_changed(End::Aws, Verdict::Up, fixture::aws(Verdict::Unknown(why))));
-    insta::assert_snapshot!(told(aws), @r"
+    insta::assert_snapshot!(lines(aws), @r"
     INFO END_UNKNOWN milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): unknown by AWS: AWS has not answered; before: up END=aws VERDICT=unknown ERROR=AWS has not answered
     WARN END_UNKNOWN milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): unknown by AWS: AWS has no data on this tunnel (is outside_ip right?); before: up END=aws VERDICT=unknown ERROR=no data
     INFO END_UNKNOWN milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): unknown by AWS: the tunnel changed within AWS's period; before: up END=aws VERDICT=unknown ERROR=fraction
@@ -209,10 +212,10 @@ fn an_end_that_cannot_say_tells_why_and_what_to_look_at() {
 }
 
 #[test]
-fn an_assessment_is_told_with_the_evidence_of_both_ends() {
+fn an_assessment_is_recorded_with_the_evidence_of_both_ends() {
     let (up, down) = (Verdict::Up, Verdict::Down);
     let silent = || fixture::aws(Verdict::Unknown(Why::NotAsked));
-    insta::assert_snapshot!(told([
+    insta::assert_snapshot!(lines([
         assessed(1, Assessment::Down, fixture::local_down(), fixture::aws(down)),
         assessed(1, Assessment::Disputed(End::Local), fixture::local_down(), fixture::aws(up)),
         assessed(1, Assessment::Disputed(End::Aws), fixture::local_up(), fixture::aws(down)),
@@ -238,7 +241,7 @@ fn losses_without_a_path_name_the_kernels_reason() {
         View { verdict: Verdict::Down, since: after(1), evidence: Evidence::Local(evidence) }
     };
     use crate::domain::verdict::Loss;
-    insta::assert_snapshot!(told([Loss::Timeout, Loss::NoPath, Loss::Blocked]
+    insta::assert_snapshot!(lines([Loss::Timeout, Loss::NoPath, Loss::Blocked]
         .map(|loss| view_changed(End::Local, Verdict::Up, because(loss)))), @r"
     INFO END_DOWN milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): down by our end: no reply from 169.254.10.1, 1 echo lost; before: up END=local VERDICT=down
     INFO END_DOWN milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): down by our end: no reply from 169.254.10.1, 1 echo lost (the kernel has no path to it); before: up END=local VERDICT=down
@@ -247,7 +250,7 @@ fn losses_without_a_path_name_the_kernels_reason() {
 }
 
 #[test]
-fn the_course_of_an_incident_is_told() {
+fn the_course_of_an_incident_is_recorded() {
     let vpn = fixture::vpn();
     let incident = Arc::new(Incident { related: Some(fixture::incident().id), ..fixture::incident() });
     let changes = [
@@ -290,14 +293,14 @@ fn the_course_of_an_incident_is_told() {
         at: after(600),
     }));
     facts.push(Fact::IncidentSettled { incident, at: after(700) });
-    insta::assert_snapshot!(told(facts), @r"
+    insta::assert_snapshot!(lines(facts), @r"
     WARN INCIDENT_MISSED milan-1: Milan DC, primary: redundancy_lost incident: both ends had tunnel 1 (203.0.113.11), tunnel 2 (203.0.113.12) down from 03:12:12Z to 03:18:40Z, while AWS could not be reached: nobody was paged KIND=redundancy_lost
     INFO INCIDENT_PENDING milan-1: Milan DC, primary: outage: nothing gets through the connection; an incident opens in 30 s if this goes on KIND=outage
     INFO INCIDENT_PENDING milan-1: Milan DC, primary: one_sided: no tunnel is up at both ends, and the ends do not agree; an incident opens in 15 min if this goes on KIND=one_sided
-    INFO INCIDENT_AVERTED milan-1: Milan DC, primary: outage: over before an incident opened; nobody was paged; nobody was paged KIND=outage
+    INFO INCIDENT_AVERTED milan-1: Milan DC, primary: outage: over before an incident opened; nobody was paged KIND=outage
     WARN INCIDENT_OPENED milan-1: Milan DC, primary: redundancy_lost incident: an active tunnel is down, and whether another works cannot be told since 03:12:12Z: tunnel 1 (203.0.113.11) down by our end, down by AWS, tunnel 2 (203.0.113.12, standby) up by our end, up by AWS; follows the incident vpn-0123456789abcdef0/redundancy_lost/1763781140000 KIND=redundancy_lost TUNNELS=tunnel 1 (203.0.113.11) down by our end, down by AWS, tunnel 2 (203.0.113.12, standby) up by our end, up by AWS
-    INFO INCIDENT_TAKEN_UP milan-1: Milan DC, primary: redundancy_lost incident: found open at a sink, created 03:12:20Z; adopted: tunnel 1 (203.0.113.11) down by our end, down by AWS, tunnel 2 (203.0.113.12, standby) up by our end, up by AWS KIND=redundancy_lost TUNNELS=tunnel 1 (203.0.113.11) down by our end, down by AWS, tunnel 2 (203.0.113.12, standby) up by our end, up by AWS
-    WARN INCIDENT_WITNESSED milan-1: Milan DC, primary: redundancy_lost incident: this site sees it too: an active tunnel is down, and whether another works cannot be told KIND=redundancy_lost
+    INFO INCIDENT_ADOPTED milan-1: Milan DC, primary: redundancy_lost incident: found open at a sink, created 03:12:20Z; adopted: tunnel 1 (203.0.113.11) down by our end, down by AWS, tunnel 2 (203.0.113.12, standby) up by our end, up by AWS KIND=redundancy_lost TUNNELS=tunnel 1 (203.0.113.11) down by our end, down by AWS, tunnel 2 (203.0.113.12, standby) up by our end, up by AWS
+    WARN INCIDENT_CONFIRMED milan-1: Milan DC, primary: redundancy_lost incident: this site sees it too: an active tunnel is down, and whether another works cannot be told KIND=redundancy_lost
     DEBUG INCIDENT_UPDATED milan-1: Milan DC, primary: redundancy_lost incident: its timeline has 3 lines KIND=redundancy_lost
     WARN INCIDENT_WORSENED milan-1: Milan DC, primary: redundancy_lost incident: worse: another tunnel is down, or the same one again KIND=redundancy_lost
     INFO INCIDENT_CLEARING milan-1: Milan DC, primary: redundancy_lost incident: every active tunnel carries traffic again; it is resolved if that lasts KIND=redundancy_lost
@@ -317,19 +320,19 @@ fn unusable_evidence_names_who_answered_and_is_a_warning_unless_who_asked_gives_
         tunnel: fixture::tunnel(1),
         verdict: Verdict::Unknown(why),
     });
-    insta::assert_snapshot!(told(facts), @r"
+    insta::assert_snapshot!(lines(facts), @r"
     INFO EVIDENCE_UNUSABLE milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): the answer of cloudwatch in eu-west-1 cannot be used: not understood; it counts as unknown END=aws VERDICT=unknown ERROR=not understood
     WARN EVIDENCE_UNUSABLE milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): the answer of cloudwatch in eu-west-1 cannot be used: stamped in the future; it counts as unknown END=aws VERDICT=unknown ERROR=stamped in the future
     ");
 }
 
 #[test]
-fn what_befalls_the_daemon_is_told() {
+fn what_happens_to_the_daemon_is_recorded() {
     let sink = Component::Sink("incident_manager".to_owned());
     let source = Component::Source(fixture::status().sources[0].id.to_string());
-    let denied = Problem::new(Code::SinkRejects, "AccessDenied: allow ssm-incidents:StartIncident");
-    let slow = Problem::new(Code::AwsThrottled, "throttled");
-    let other = Problem::new(Code::AddressesDiffer, "AWS's addresses are others");
+    let denied = Problem::of(Code::SinkRejects, "AccessDenied: allow ssm-incidents:StartIncident");
+    let slow = Problem::of(Code::AwsThrottled, "throttled");
+    let other = Problem::of(Code::AddressesDiffer, "AWS's addresses are others");
     let addresses = Component::Addresses("vpn-0123456789abcdef0".to_owned());
     let (webhook, incident) = (SinkId::new("webhook-2"), fixture::incident().id.clone());
     let left =
@@ -347,7 +350,7 @@ fn what_befalls_the_daemon_is_told() {
         Notice::Stopping { after: Duration::from_secs(3600) },
         Notice::Unfinished { after: Duration::from_secs(4) },
         Notice::ConfigurationWarning { what: "[http] listen changed, which needs a restart" },
-        Notice::CannotStart { why: "a directory is no store" },
+        Notice::CannotStart { why: "a directory is no store", exit: Exit::Internal },
         left(Some("bothends/vpn-0123456789abcdef0/outage")),
         left(None),
     ];
@@ -382,4 +385,61 @@ fn what_is_not_in_the_configuration_is_named_by_its_id() {
     );
     assert_eq!(record.fields[0], ("VPN_ID", "vpn-0123456789abcdef0".to_owned()));
     assert_eq!(record.fields[1], ("TUNNEL_IP", "203.0.113.11".to_owned()));
+}
+
+#[test]
+fn what_happens_at_sinks_and_to_parts_is_recorded() {
+    let of = |records: Vec<JournalRecord>| records.iter().map(shown).collect::<Vec<_>>().join("\n");
+    insta::assert_snapshot!(of(samples::at_sinks()), @"
+    INFO RECORD_CREATED milan-1: Milan DC, primary (vpn-0123456789abcdef0): redundancy lost: ops_center: created record oi-0123456789ab KIND=redundancy_lost SINK=ops_center
+    WARN RECORD_CREATED_UNCHECKED milan-1: Milan DC, primary (vpn-0123456789abcdef0): redundancy lost: ops_center: created without checking for an existing record, because listing the records fails. If there is one, this one is closed as its duplicate KIND=redundancy_lost SINK=ops_center
+    INFO RECORD_ADOPTED milan-1: Milan DC, primary (vpn-0123456789abcdef0): redundancy lost: ops_center: record oi-0123456789ab was already open and is used KIND=redundancy_lost SINK=ops_center
+    INFO RECORD_CLOSED milan-1: Milan DC, primary (vpn-0123456789abcdef0): redundancy lost: ops_center: closed its record KIND=redundancy_lost SINK=ops_center
+    INFO RECORD_DUPLICATE_CLOSED milan-1: Milan DC, primary (vpn-0123456789abcdef0): redundancy lost: ops_center: closed oi-ba9876543210, a duplicate of oi-0123456789ab KIND=redundancy_lost SINK=ops_center
+    INFO RECORD_LEFTOVER_CLOSED milan-1: Milan DC, primary (vpn-0123456789abcdef0): redundancy lost: ops_center: closed oi-0123456789ab, which was left open KIND=redundancy_lost SINK=ops_center
+    INFO RECORD_CLOSED_BY_OTHERS milan-1: Milan DC, primary (vpn-0123456789abcdef0): redundancy lost: ops_center: record oi-0123456789ab was closed by somebody else; it stays closed until the incident worsens KIND=redundancy_lost SINK=ops_center
+    WARN RECORD_MISSING milan-1: Milan DC, primary (vpn-0123456789abcdef0): redundancy lost: ops_center: record oi-0123456789ab no longer exists; it counts as closed KIND=redundancy_lost SINK=ops_center
+    WARN RECORD_ABANDONED milan-1: Milan DC, primary (vpn-0123456789abcdef0): redundancy lost: ops_center: no longer known here; its record oi-0123456789ab stays open: close it by hand KIND=redundancy_lost SINK=ops_center
+    WARN RECORD_ABANDONED milan-1: Milan DC, primary (vpn-0123456789abcdef0): redundancy lost: ops_center: no longer known here; its record (not known) stays open: close it by hand KIND=redundancy_lost SINK=ops_center
+    INFO MESSAGE_DELIVERED milan-1: Milan DC, primary (vpn-0123456789abcdef0): redundancy lost: ops_center: sent KIND=redundancy_lost SINK=ops_center
+    INFO MESSAGE_DELIVERED milan-1: Milan DC, primary (vpn-0123456789abcdef0): redundancy lost: ops_center: sent that it is over KIND=redundancy_lost SINK=ops_center
+    INFO MESSAGE_DELIVERED milan-1: Milan DC, primary (vpn-0123456789abcdef0): redundancy lost: ops_center: sent that this site no longer watches it KIND=redundancy_lost SINK=ops_center
+    WARN END_NOT_SENT milan-1: Milan DC, primary (vpn-0123456789abcdef0): redundancy lost: ops_center: its end was rejected and is not sent; a later incident of the same kind is open KIND=redundancy_lost SINK=ops_center
+    WARN RECORD_ABANDONED milan-1: ops_center: incident vpn-0123456789abcdef0/redundancy_lost/1763781140000 is no longer known here; its record oi-0123456789ab stays open: close it by hand KIND=redundancy_lost SINK=ops_center
+    WARN RECORD_ABANDONED milan-1: ops_center: incident vpn-0123456789abcdef0/redundancy_lost/1763781140000 is no longer known here; whether it is over was not sent: close it by hand KIND=redundancy_lost SINK=ops_center
+    ERROR LEDGER_UNREADABLE milan-1: ops_center: what was sent before the start cannot be read; open records are looked for at the sink: disk I/O error SINK=ops_center ERROR=disk I/O error
+    ERROR LEDGER_UNREADABLE milan-1: ops_center: what was sent before the start cannot be read; what is open is sent again: disk I/O error SINK=ops_center ERROR=disk I/O error
+    ");
+    insta::assert_snapshot!(of(samples::of_parts()), @r#"
+    ERROR STORE_DAMAGED store /var/lib/bothends/bothends.db: database disk image is malformed. It is kept as /var/lib/bothends/bothends.db.damaged-2025-11-22T03-12-04Z, and a new one is created from memory: check the disk
+    ERROR STORE_DAMAGED store /var/lib/bothends/bothends.db: database disk image is malformed. It is kept as /var/lib/bothends/bothends.db.damaged-2025-11-22T03-12-04Z, and a new one is created from memory; 12 unsent one-minute rollups for CloudWatch are lost: check the disk
+    ERROR STORE_DAMAGED store /var/lib/bothends/bothends.db: database disk image is malformed. It is kept as /var/lib/bothends/bothends.db.damaged-2025-11-22T03-12-04Z, and a new one is created from memory; unsent metrics for CloudWatch are lost, how many is not known: check the disk
+    ERROR STORE_FILE_REPLACED store /var/lib/bothends/bothends.db: the file was removed or replaced; another is written in its place
+    ERROR STORE_FILE_REPLACED store /var/lib/bothends/bothends.db: its log (-wal) was removed or replaced; what that held is written into the file
+    WARN STORE_ENTRY_UNREADABLE store /var/lib/bothends/bothends.db: cannot read what was seen up, aws vpn-1 x; it is left as it is
+    WARN STORE_ENTRY_UNREADABLE store /var/lib/bothends/bothends.db: cannot read incident vpn-1/outage/0: expected value at line 1 column 1; it is left as it is
+    WARN STORE_ENTRY_UNREADABLE store /var/lib/bothends/bothends.db: cannot read a ledger row of webhook: expected value at line 1 column 1; it is left as it is, and its record at the sink is looked for again
+    WARN STORE_FULL store /var/lib/bothends/bothends.db: store full or retention exceeded ([store] max_size, keep): dropping the oldest unsent metrics; bothends_rollups_dropped_total counts them
+    WARN STORE_SECOND_INCIDENT store /var/lib/bothends/bothends.db: the file, unusable until now, has vpn-0123456789abcdef0/redundancy_lost/1763781140000 as open, while another incident of this kind is open; it is now closed in the file: check whether its record is still open at a sink
+    WARN METRICS_TOO_OLD metrics: 12 one-minute rollups are two weeks old by AWS's clock, the limit of CloudWatch; they are dropped
+    WARN METRICS_IN_FUTURE metrics: this host's clock was ahead of AWS's: one-minute rollups dated in the future by AWS's clock are wrong and are dropped; bothends_rollups_dropped_total counts them
+    WARN METRIC_REJECTED metrics: milan-1 vpn-1: CloudWatch rejects the datum RoundTripTime of 1763781124000 ms since 1970, Value(NaN); it is dropped: InvalidParameterValue
+    INFO TUNNEL_STATE_ELSEWHERE CloudWatch has no data on vpn-0123456789abcdef0 203.0.113.11 under VpnId and TunnelIpAddress, and some under TunnelIpAddress: that is used
+    WARN TLS_FALLBACK the TLS handshake timed out
+    WARN ADDRESS_UNKNOWN cannot find out whether this host holds 192.0.2.100: out of memory; the last known state is kept ADDRESS=192.0.2.100
+    ERROR PROBE_INTERNAL_ERROR an echo could not be made: out of memory
+    ERROR PROBE_INTERNAL_ERROR vpn-0123456789abcdef0 203.0.113.11: a client was never retired and is closed for another
+    DEBUG DEBUG_DETAIL out of memory DETAIL=lookup_failed
+    DEBUG DEBUG_DETAIL a question to AWS was left out: the pollers are busy DETAIL=question_left_out
+    DEBUG DEBUG_DETAIL cannot find out whether this host holds 192.0.2.100: out of memory DETAIL=address_unknown
+    DEBUG DEBUG_DETAIL cannot list this host's addresses: out of memory DETAIL=addresses_unknown
+    DEBUG DEBUG_DETAIL an echo was answered with an ICMP error: "out of memory" DETAIL=icmp_error
+    DEBUG DEBUG_DETAIL the HTTP listener cannot accept: out of memory DETAIL=cannot_accept
+    DEBUG DEBUG_DETAIL the control socket cannot accept: out of memory DETAIL=cannot_accept
+    DEBUG DEBUG_DETAIL an HTTP client left early or was cut: out of memory DETAIL=http_client_left
+    DEBUG DEBUG_DETAIL store /var/lib/bothends/bothends.db: no lock beside it: out of memory DETAIL=no_store_lock
+    DEBUG DEBUG_DETAIL store /var/lib/bothends/bothends.db: it cannot be locked: out of memory DETAIL=store_not_locked
+    DEBUG DEBUG_DETAIL systemd could not be notified of "out of memory": out of memory DETAIL=not_notified
+    DEBUG DEBUG_DETAIL systemd is not notified of the reload: no monotonic time: out of memory DETAIL=reload_not_notified
+    "#);
 }

@@ -2,8 +2,8 @@
 //! systemd's line, the journal and its catalog, the metric `bothends_problem`, the Prometheus rules and the tables in
 //! docs/status.md and docs/journal.md come from it.
 //!
-//! To add a problem: a row here (a new journal id: 128 random bits), then `BOTHENDS_WRITE=1 cargo test --lib telemetry`, which
-//! writes its catalog entry and its rows in the docs.
+//! To add a problem: a row here (a new journal id: 128 random bits), its text as a constructor of `Problem`, then
+//! `BOTHENDS_WRITE=1 cargo test --lib catalogue`, which writes its catalog entry and its rows in the docs.
 
 use std::time::Duration;
 
@@ -37,16 +37,18 @@ pub struct CodeEntry {
     pub record: &'static str,
     /// The `MESSAGE_ID` of its journal record.
     pub message_id: &'static str,
-    /// How bad it is, unless whoever states it knows better.
+    /// How bad it is, unless the part that states it knows better.
     pub severity: Severity,
     /// After this long it is [`Failed`], whatever it was before.
     pub fails_after: Option<Duration>,
     /// What is wrong, as a headline.
     pub title: &'static str,
-    /// What it means for whoever relies on the daemon.
+    /// What it means for those who rely on the daemon.
     pub meaning: &'static str,
     /// What to do first.
     pub first_step: &'static str,
+    /// The journal fields that every record of it has.
+    pub fields: &'static [&'static str],
     /// It follows from these: while one of them is open and explains it, it is not shown.
     pub behind: &'static [Code],
 }
@@ -59,7 +61,7 @@ macro_rules! codes {
             $severity:ident $(for $seconds:literal)? $title:literal
             means $meaning:literal
             first $first_step:literal
-            behind [$($cause:ident),*];
+            behind [$($cause:ident),*] $(field $field:ident)?;
     )*) => {
         /// A problem of the table.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -84,6 +86,7 @@ macro_rules! codes {
                         title: $title,
                         meaning: $meaning,
                         first_step: $first_step,
+                        fields: &["COMPONENT", "ERROR", "PROBLEM", $(stringify!($field))?],
                         behind: &[$(Self::$cause),*],
                     } },)*
                 }
@@ -167,55 +170,55 @@ codes! {
         Failed "AWS has no such VPN connection"
         means "The connection was deleted or replaced, or the id, Region or account is wrong. No incident can be confirmed."
         first "`bothends discover` lists the connections that exist. Add the new one to the configuration or remove this one, then `systemctl reload bothends`."
-        behind [];
+        behind [] field VPN_ID;
     ConnectionUnconfirmed "connection_unconfirmed"
         PROBLEM_CONNECTION_UNCONFIRMED = "342f9910360376d69b5587af4df814b9"
         Degraded "Nothing confirms the id of a VPN connection"
         means "CloudWatch has data for a tunnel's address but none for it under the connection's id. Either the id or the address belongs to another connection, and incidents name the wrong one; or AWS publishes this connection's data by address alone."
         first "Compare id and outside_ip with `bothends discover VPN_ID`. If they are right, set [aws] ec2_telemetry = true: EC2 then confirms them."
-        behind [ConnectionGone];
+        behind [ConnectionGone] field VPN_ID;
     AddressesDiffer "addresses_differ"
         PROBLEM_ADDRESSES_DIFFER = "4bcaaf71dcd340abb61d5d9bc3910010"
         Degraded "AWS has other tunnel addresses than the configuration"
         means "The connection was recreated or changed, or an address is mistyped. A wrong outside_ip gets no evidence from AWS; a wrong inside_ip gets none from this end."
         first "Compare with `bothends discover VPN_ID`, correct the configuration, then `bothends check` and `systemctl reload bothends`."
-        behind [];
+        behind [] field VPN_ID;
     AddressesSwapped "addresses_swapped"
         PROBLEM_ADDRESSES_SWAPPED = "48a71923c188b75193f663d909d88d56"
         Failed "This host holds an address that should be AWS's"
         means "inside_ip is an address of this host, so AWS's end is not probed and this end's verdict is worthless."
         first "inside_ip is AWS's address inside the tunnel, source_ip this host's. Swap them, then `systemctl reload bothends`."
-        behind [];
+        behind [] field VPN_ID;
     NoAwsData "no_aws_data"
         PROBLEM_NO_AWS_DATA = "5dd7fd330e513a197ba0ab30dafb64f0"
         Degraded "AWS has no data on a tunnel"
         means "CloudWatch has no datapoint for the tunnel. Failed if no tunnel of the connection is left on which both ends have a vote: no incident can open."
         first "Check outside_ip, Region and account of the connection: `bothends discover VPN_ID` shows AWS's. A new connection has data after some minutes."
-        behind [ConnectionGone, AddressesDiffer];
+        behind [ConnectionGone, AddressesDiffer] field VPN_ID;
     AwsEvidenceOld "aws_evidence_old"
         PROBLEM_AWS_EVIDENCE_OLD = "0ff066f84b75fe70cecd950606330c1c"
         Degraded "AWS's evidence on a tunnel is too old"
         means "No newer evidence arrived for stale_after. Failed if no tunnel of the connection is left on which both ends have a vote: no incident can open."
         first "Does the connection still exist (`bothends discover VPN_ID`)? Does the console show TunnelState for it?"
-        behind [AwsUnreachable, AwsThrottled, AwsDenied, CredentialsFailing, CredentialsSourceFailing, AwsRefuses, AwsFailing, AwsAnswerInvalid, ConnectionGone, AddressesDiffer];
+        behind [AwsUnreachable, AwsThrottled, AwsDenied, CredentialsFailing, CredentialsSourceFailing, AwsRefuses, AwsFailing, AwsAnswerInvalid, ConnectionGone, AddressesDiffer] field VPN_ID;
     AwsEvidenceUnclear "aws_evidence_unclear"
         PROBLEM_AWS_EVIDENCE_UNCLEAR = "2d34947da9c07a3ef63f12d01c386005"
         Degraded "AWS's evidence on a tunnel cannot be used"
         means "For longer than stale_after it has contradicted itself, been dated in the future or been unreadable. Failed if no tunnel of the connection is left on which both ends have a vote."
         first "`bothends status` shows what AWS reports. Compare it with the connection's page in the AWS console."
-        behind [ConnectionGone, AwsAnswerInvalid];
+        behind [ConnectionGone, AwsAnswerInvalid] field VPN_ID;
     NeverAnswered "never_answered"
         PROBLEM_NEVER_ANSWERED = "8ebbf97c6944fc66d744958d9c067354"
         Degraded "AWS's inside address has never answered"
         means "This end has no vote on the tunnel until it has seen it up once. Failed if no tunnel of the connection is left on which both ends have a vote: no incident can open."
         first "Is the tunnel up (`swanctl --list-sas`)? Are inside_ip and source_ip this tunnel's? Does a firewall drop ICMP? Try `bothends probe`."
-        behind [AddressesSwapped, AddressesDiffer];
+        behind [AddressesSwapped, AddressesDiffer] field VPN_ID;
     AddressMissing "address_missing"
         PROBLEM_ADDRESS_MISSING = "8e7bce4e2bd9622ea53b5998e62a5093"
         Degraded "This host does not have a tunnel's source address or interface"
         means "Nothing can be sent through the tunnel. Failed if no tunnel of the connection is left on which both ends have a vote: no incident can open."
         first "Compare source_ip and interface with `ip address`. source_ip is this host's address, inside_ip is AWS's. Probing resumes by itself."
-        behind [AddressesSwapped];
+        behind [AddressesSwapped] field VPN_ID;
     ProbeNotPermitted "probe_not_permitted"
         PROBLEM_PROBE_NOT_PERMITTED = "a310359f4888f44f5e521df099377374"
         Failed "The daemon has no permission to send ICMP probes"
@@ -233,38 +236,38 @@ codes! {
         Degraded "A new ICMP socket gets no reply"
         means "Probing continues on the current socket. A suspect tunnel or a recreated interface needs a new one, so one is tested every few minutes: it would fail then, too."
         first "Check the firewall's rules for new ICMP flows, and the service's memory and open files (`systemctl status bothends`)."
-        behind [ProbeFailing, ProbeNotPermitted];
+        behind [ProbeFailing, ProbeNotPermitted] field VPN_ID;
     ProbeSilent "probe_silent"
         PROBLEM_PROBE_SILENT = "8c8b7d2d3fa44f223204304d6d88ca05"
         Degraded "A tunnel is not probed"
         means "No probe has completed for too long, so this end has no vote. Failed if no tunnel of the connection is left on which both ends have a vote."
         first "Is this host overloaded or stalling (`uptime`, `systemd-cgtop`)? If not, `systemctl restart bothends` and report a bug."
-        behind [];
+        behind [] field VPN_ID;
 
     SinkRejects "sink_rejects"
         PROBLEM_SINK_REJECTS = "d832f8aa16fad52ceae85ebaa8f38e47"
         Failed "A sink rejects what it is sent"
         means "This sink pages nobody for an incident, or does not learn that it is over. The daemon retries until it succeeds."
         first "Fix what the sink's answer names; `bothends drill` tests the sink end to end. Until then watch `bothends status`."
-        behind [];
+        behind [] field SINK;
     SinkUnreachable "sink_unreachable"
         PROBLEM_SINK_UNREACHABLE = "0e9eb588da2e0431ee7688af548a20b9"
         Degraded for 300 "A sink cannot be reached or fails"
         means "Messages wait and are retried until the sink takes them."
         first "From this host, test DNS, the Internet link and the proxy. Until then watch `bothends status`."
-        behind [];
+        behind [] field SINK;
     SinkIncomplete "sink_incomplete"
         PROBLEM_SINK_INCOMPLETE = "afea926d944d4375630459f20014c03f"
         Degraded "A sink takes incidents, but not all of their details"
         means "Paging works. Notes, links or the search for records left open by others do not."
         first "Fix what the sink's answer names, usually a permission (docs/aws.md)."
-        behind [SiteCutOff, AwsUnreachable, CredentialsFailing, CredentialsSourceFailing];
+        behind [SiteCutOff, AwsUnreachable, CredentialsFailing, CredentialsSourceFailing] field SINK;
     SinkNotPrepared "sink_not_prepared"
         PROBLEM_SINK_NOT_PREPARED = "6e005ec141c68c9456925815fb84c28e"
         Degraded for 600 "A sink is not ready to be used"
         means "Its credentials, secrets or host name, tested every few minutes while nothing is to be sent, do not work. Nothing is waiting now; the next incident would. Failed only where a kind of incident of a connection has no other usable sink."
         first "Fix what is named; `bothends drill` tests the sink end to end."
-        behind [SiteCutOff, AwsUnreachable, CredentialsFailing, CredentialsSourceFailing];
+        behind [SiteCutOff, AwsUnreachable, CredentialsFailing, CredentialsSourceFailing] field SINK;
     Observe "observe"
         PROBLEM_OBSERVE = "e00e24dd00872ab492e3d9d585db8df1"
         Degraded "Nobody is paged: mode = \"observe\""

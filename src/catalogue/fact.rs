@@ -1,0 +1,223 @@
+//! Facts as journal records.
+//!
+//! A record says one transition; an echo is none. WARNING: someone should look today. ERROR: the daemon cannot do its job.
+
+use std::net::IpAddr;
+
+use log::Level;
+
+use super::incident::{about_incident, incident_changed, meaning, missed};
+use super::message_id::MessageId;
+use super::names::Names;
+use super::phrases::{duration, view};
+use super::record::JournalRecord;
+use crate::clock::rfc3339;
+use crate::domain::event::SeenUp;
+use crate::domain::fact::Fact;
+use crate::domain::names::{End, Kind, Role, SourceId, TunnelId, VpnId};
+use crate::domain::stopped::not_passing_since;
+use crate::domain::time::Now;
+use crate::domain::verdict::{Assessment, Fault, Verdict, View, Why};
+
+/// A few ticks are left out whenever the host is busy; a stretch of as many as this is worth a record.
+pub(super) const TICKS_WORTH_A_RECORD: u64 = 50;
+
+/// The record of a fact, if it is worth one.
+pub fn record(fact: &Fact, names: &Names) -> Option<JournalRecord> {
+    match fact {
+        Fact::EchoEnded { .. } | Fact::RollupReady(_) | Fact::CouldVote { .. } => None,
+        Fact::TicksSkipped { check, count } => (*count >= TICKS_WORTH_A_RECORD).then(|| {
+            let text = format!("{count} probes were skipped: the host slept, or was too busy");
+            about_tunnel(names, &check.tunnel, MessageId::TICKS_SKIPPED, &text)
+                .with("CHECK", check.kind.as_str())
+        }),
+        Fact::Suspicion { check, suspect, at: _ } => {
+            let text = match suspect {
+                true => format!("check {} is suspect: a reply is overdue", check.kind.as_str()),
+                false => format!("check {} is no longer suspect", check.kind.as_str()),
+            };
+            let record = about_tunnel(names, &check.tunnel, MessageId::SUSPICION, &text);
+            Some(record.with("CHECK", check.kind.as_str()))
+        }
+        Fact::ViewChanged { tunnel, end, from, view, at } => {
+            Some(view_changed(names, tunnel, *end, *from, view, *at))
+        }
+        Fact::AssessmentChanged { tunnel, from: _, to, local, aws, at } => {
+            Some(assessment_changed(names, tunnel, *to, local, aws, *at))
+        }
+        Fact::SeenUp(SeenUp::Local(check, route)) => Some(
+            about_tunnel(
+                names,
+                &check.tunnel,
+                MessageId::FIRST_SEEN_UP,
+                &format!("{} answered for the first time: our end has a vote", route.inside_ip),
+            )
+            .with("END", End::Local.as_str()),
+        ),
+        Fact::SeenUp(SeenUp::Aws(tunnel)) => Some(
+            about_tunnel(names, tunnel, MessageId::FIRST_SEEN_UP, "AWS has seen it up for the first time")
+                .with("END", End::Aws.as_str()),
+        ),
+        Fact::IncidentPending { vpn, kind, opens_in, at: _ } => Some(about_vpn(
+            names,
+            vpn,
+            *kind,
+            MessageId::INCIDENT_PENDING,
+            &format!("{}; an incident opens in {} if this goes on", meaning(*kind), duration(*opens_in)),
+        )),
+        Fact::IncidentAverted { vpn, kind, at: _ } => Some(about_vpn(
+            names,
+            vpn,
+            *kind,
+            MessageId::INCIDENT_AVERTED,
+            "over before an incident opened; nobody was paged",
+        )),
+        Fact::IncidentChanged { incident, change, at } => Some(incident_changed(incident, *change, *at)),
+        Fact::IncidentSettled { incident, at: _ } => Some(about_incident(
+            incident,
+            MessageId::INCIDENT_SETTLED,
+            "every sink has been informed that it is over",
+        )),
+        Fact::IncidentMissed { incident, at } => {
+            Some(about_incident(incident, MessageId::INCIDENT_MISSED, &missed(incident, *at)))
+        }
+        Fact::EvidenceUnusable { source, tunnel, verdict } => {
+            Some(evidence_unusable(names, source, tunnel, *verdict))
+        }
+        Fact::AddressHeld { address, held, at: _ } => Some(address_held(names, *address, *held)),
+        Fact::Resumed { gap, at: _ } => Some(MessageId::RESUMED.record(format!(
+            "{}: monitoring paused for {}: the host slept, or the process was stalled",
+            names.site(),
+            duration(*gap)
+        ))),
+    }
+}
+
+fn about_tunnel(names: &Names, tunnel: &TunnelId, kind: MessageId, text: &str) -> JournalRecord {
+    kind.record(format!("{}: {text}", names.of_tunnel(tunnel)))
+        .with("VPN_ID", tunnel.vpn.as_str())
+        .with("TUNNEL_IP", tunnel.outside_ip.to_string())
+}
+
+fn about_vpn(names: &Names, vpn: &VpnId, kind: Kind, id: MessageId, text: &str) -> JournalRecord {
+    id.record(format!("{}: {}: {text}", names.of_vpn(vpn), kind.as_str()))
+        .with("VPN_ID", vpn.as_str())
+        .with("KIND", kind.as_str())
+}
+
+fn view_changed(
+    names: &Names,
+    tunnel: &TunnelId,
+    end: End,
+    from: Verdict,
+    to: &View,
+    at: Now,
+) -> JournalRecord {
+    let (kind, level) = match (to.verdict, end) {
+        (Verdict::Up, End::Local | End::Aws) => (MessageId::END_UP, Level::Info),
+        // The assessment of both ends, in the next record, says how much it matters.
+        (Verdict::Down, End::Local | End::Aws) => (MessageId::END_DOWN, Level::Info),
+        (Verdict::Unknown(why), End::Local | End::Aws) => unknown(why),
+    };
+    let text = format!("{}; before: {}", view(to, names.inside_ip(tunnel), at), from.as_str());
+    let record = about_tunnel(names, tunnel, kind, &text)
+        .at(level)
+        .with("END", end.as_str())
+        .with("VERDICT", to.verdict.as_str());
+    match to.verdict {
+        Verdict::Up | Verdict::Down => record,
+        Verdict::Unknown(why) => record.with("ERROR", why.to_string()),
+    }
+}
+
+const fn unknown(why: Why) -> (MessageId, Level) {
+    match why {
+        Why::NeverAnswered => (MessageId::NEVER_ANSWERED, Level::Warn),
+        // The host was away; the verdict returns by itself.
+        Why::Fault(Fault::HeldUp) => (MessageId::PROBES_STALLED, Level::Info),
+        // The link's fault, not this host's.
+        Why::Fault(Fault::QueueFull) | Why::Silent => (MessageId::PROBES_STALLED, Level::Warn),
+        // It is so at boot until the interface is there, and heals by itself.
+        Why::Fault(Fault::AddressMissing) => (MessageId::PROBE_ADDRESS_MISSING, Level::Warn),
+        Why::Fault(Fault::NoPermission) => (MessageId::PROBE_NOT_PERMITTED, Level::Error),
+        Why::Fault(Fault::NoMemory | Fault::TooManyFiles | Fault::Socket(_)) => {
+            (MessageId::CANNOT_PROBE, Level::Error)
+        }
+        Why::NoData | Why::Stale | Why::Contradiction | Why::Gone => (MessageId::END_UNKNOWN, Level::Warn),
+        // Before the first answer it cannot be otherwise.
+        Why::Starting | Why::Unused | Why::NotHere | Why::NotAsked => (MessageId::END_UNKNOWN, Level::Info),
+        // A minute in which the tunnel changed is no fault of anything.
+        Why::Fraction => (MessageId::END_UNKNOWN, Level::Info),
+        // EVIDENCE_UNUSABLE, or the problem of the source, says it at WARNING.
+        Why::Future | Why::Garbage => (MessageId::END_UNKNOWN, Level::Info),
+    }
+}
+
+fn assessment_changed(
+    names: &Names,
+    tunnel: &TunnelId,
+    to: Assessment,
+    local: &View,
+    aws: &View,
+    at: Now,
+) -> JournalRecord {
+    let (kind, text) = match to {
+        Assessment::Down if local.verdict == Verdict::Up => {
+            (MessageId::BOTH_ENDS_DOWN, "BGP is down, although IPsec works: AWS has no route over it")
+        }
+        Assessment::Healthy => (MessageId::HEALTHY, "healthy"),
+        Assessment::Down => (MessageId::BOTH_ENDS_DOWN, "both ends agree that it is down"),
+        Assessment::Disputed(_) => (MessageId::DISPUTED, "disputed"),
+        Assessment::Unconfirmed(_) => (MessageId::UNCONFIRMED, "unconfirmed"),
+        Assessment::Blind => (MessageId::BLIND, "blind"),
+    };
+    let level = match names.role(tunnel) {
+        // A standby tunnel that is down alone is nothing.
+        Some(Role::Standby | Role::Unused) => Level::Info,
+        Some(Role::Active) | None => kind.levels[0],
+    };
+    let inside = names.inside_ip(tunnel);
+    let stopped = match to {
+        Assessment::Down | Assessment::Disputed(_) | Assessment::Unconfirmed(_) => {
+            not_passing_since(local, aws, to)
+        }
+        Assessment::Healthy | Assessment::Blind => None,
+    };
+    let (local, aws) = (view(local, inside, at), view(aws, inside, at));
+    let record = about_tunnel(names, tunnel, kind, &format!("{text}: {local}; {aws}"))
+        .at(level)
+        .with("ASSESSMENT", to.as_str())
+        .with("LOCAL_VIEW", local)
+        .with("AWS_VIEW", aws);
+    match stopped {
+        Some(stopped) => record.with("NOT_PASSING_SINCE", rfc3339(stopped.wall)),
+        None => record,
+    }
+}
+
+fn address_held(names: &Names, address: IpAddr, held: bool) -> JournalRecord {
+    let (kind, text) = if held {
+        (MessageId::ADDRESS_HELD, format!("this host holds {address}: it probes and votes"))
+    } else {
+        (MessageId::ADDRESS_NOT_HELD, format!("this host does not hold {address}: it does not probe or vote"))
+    };
+    kind.record(format!("{}: {text}", names.site())).with("ADDRESS", address.to_string())
+}
+
+fn evidence_unusable(names: &Names, source: &SourceId, tunnel: &TunnelId, verdict: Verdict) -> JournalRecord {
+    let why = match verdict {
+        Verdict::Unknown(why) => why.to_string(),
+        Verdict::Up | Verdict::Down => verdict.to_string(),
+    };
+    let level = match verdict {
+        // The problem of the source says at WARNING what is wrong with the answer.
+        Verdict::Unknown(Why::Garbage) => Level::Info,
+        Verdict::Up | Verdict::Down | Verdict::Unknown(_) => Level::Warn,
+    };
+    let text = format!("the answer of {source} cannot be used: {why}; it counts as unknown");
+    about_tunnel(names, tunnel, MessageId::EVIDENCE_UNUSABLE, &text)
+        .at(level)
+        .with("END", End::Aws.as_str())
+        .with("VERDICT", verdict.as_str())
+        .with("ERROR", why)
+}

@@ -1,0 +1,311 @@
+//! What the store, the publisher, the prober and the connections to AWS come across, as journal records; each without what follows from
+//! it, which a fact or a problem says.
+
+use std::fmt::{Debug, Display};
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+
+use super::message_id::MessageId;
+use super::record::JournalRecord;
+use crate::domain::board::IncidentId;
+use crate::domain::names::TunnelId;
+
+/// Something of the store was lost, repaired or cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StoreNotice {
+    /// A row cannot be read, and stays in the file as it is.
+    Unreadable(Unreadable),
+    /// Unsent metrics are dropped for want of room, or because of their age.
+    Full,
+    /// An incident is open in a file that was opened late, while another of its kind was open already.
+    OpenTwice(IncidentId),
+    /// Somebody has removed or replaced the file.
+    FileReplaced,
+    /// The same of its log.
+    LogReplaced,
+    /// The file was damaged, and another is in its place.
+    SetAside {
+        /// What was found, with the path.
+        damage: String,
+        /// Where the damaged file is.
+        aside: PathBuf,
+        /// How many unsent rollups went with it; `None` if that is not known.
+        lost: Option<u64>,
+    },
+}
+
+/// A row that cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Unreadable {
+    /// Which end saw which tunnel Up: the row's words.
+    SeenUp(String),
+    /// An incident that is on the Board.
+    Incident {
+        /// Its id.
+        id: String,
+        /// Why.
+        error: String,
+    },
+    /// What is known of an incident's record at a sink.
+    LedgerRow {
+        /// The sink.
+        sink: String,
+        /// Why.
+        error: String,
+    },
+}
+
+impl StoreNotice {
+    /// The record, of the store at `path`.
+    pub fn record(&self, path: &Path) -> JournalRecord {
+        let (kind, what) = match self {
+            Self::Unreadable(row) => (MessageId::STORE_ENTRY_UNREADABLE, row.text()),
+            Self::Full => (
+                MessageId::STORE_FULL,
+                "store full or retention exceeded ([store] max_size, keep): dropping the oldest unsent metrics; \
+                 bothends_rollups_dropped_total counts them"
+                    .to_owned(),
+            ),
+            Self::OpenTwice(IncidentId { vpn, kind, opened }) => (
+                MessageId::STORE_SECOND_INCIDENT,
+                format!(
+                    "the file, unusable until now, has {vpn}/{}/{} as open, while another incident of this kind is open; it is \
+                     now closed in the file: check whether its record is still open at a sink",
+                    kind.as_str(),
+                    opened.as_millis()
+                ),
+            ),
+            Self::FileReplaced => (
+                MessageId::STORE_FILE_REPLACED,
+                "the file was removed or replaced; another is written in its place".to_owned(),
+            ),
+            Self::LogReplaced => (
+                MessageId::STORE_FILE_REPLACED,
+                "its log (-wal) was removed or replaced; what that held is written into the file".to_owned(),
+            ),
+            Self::SetAside { damage, aside, lost } => {
+                let lost = match lost {
+                    Some(0) => String::new(),
+                    Some(lost) => format!("; {lost} unsent one-minute rollups for CloudWatch are lost"),
+                    None => "; unsent metrics for CloudWatch are lost, how many is not known".to_owned(),
+                };
+                return MessageId::STORE_DAMAGED.record(format!(
+                    "{damage}. It is kept as {}, and a new one is created from memory{lost}: check the disk",
+                    aside.display()
+                ));
+            }
+        };
+        kind.record(format!("store {}: {what}", path.display()))
+    }
+}
+
+impl Unreadable {
+    fn text(&self) -> String {
+        match self {
+            Self::SeenUp(row) => format!("cannot read what was seen up, {row}; it is left as it is"),
+            Self::Incident { id, error } => {
+                format!("cannot read incident {id}: {error}; it is left as it is")
+            }
+            Self::LedgerRow { sink, error } => format!(
+                "cannot read a ledger row of {sink}: {error}; it is left as it is, and its record at the sink is looked for again"
+            ),
+        }
+    }
+}
+
+/// Metrics that will not reach CloudWatch.
+#[derive(Debug, Clone, PartialEq)]
+pub enum MetricsNotice {
+    /// So many rollups are older than what CloudWatch takes.
+    TooOld(u64),
+    /// Rollups are dated in the future by AWS's clock.
+    InFuture,
+    /// CloudWatch rejects this one.
+    Rejected {
+        /// Whose it is.
+        dimensions: String,
+        /// Its name.
+        name: &'static str,
+        /// Its time, in milliseconds since 1970.
+        stamp: i64,
+        /// Its value.
+        value: String,
+        /// What CloudWatch says.
+        why: String,
+    },
+}
+
+impl MetricsNotice {
+    /// The record.
+    pub fn record(&self) -> JournalRecord {
+        match self {
+            Self::TooOld(count) => MessageId::METRICS_TOO_OLD.record(format!(
+                "metrics: {count} one-minute rollups are two weeks old by AWS's clock, the limit of CloudWatch; they are dropped"
+            )),
+            Self::InFuture => MessageId::METRICS_IN_FUTURE.record(
+                "metrics: this host's clock was ahead of AWS's: one-minute rollups dated in the future by AWS's clock are wrong \
+                 and are dropped; bothends_rollups_dropped_total counts them",
+            ),
+            Self::Rejected { dimensions, name, stamp, value, why } => {
+                MessageId::METRIC_REJECTED.record(format!(
+                    "metrics: {dimensions}: CloudWatch rejects the datum {name} of {stamp} ms since 1970, {value}; it is dropped: \
+                     {why}"
+                ))
+            }
+        }
+    }
+}
+
+/// An error, or the text of one.
+pub trait ErrorText: Display + Debug {}
+
+impl<T: Display + Debug> ErrorText for T {}
+
+/// What is odd about a way to AWS, to a sink or to an address.
+#[derive(Debug, Clone, Copy)]
+pub enum Oddity<'a> {
+    /// CloudWatch has a tunnel's TunnelState under dimensions of these names only.
+    TunnelStateElsewhere {
+        /// The tunnel.
+        tunnel: &'a TunnelId,
+        /// The names.
+        dimensions: &'a str,
+    },
+    /// A connection came about with the classic TLS key exchange only.
+    TlsFallback {
+        /// What the other key exchange came to, and what to do.
+        why: &'a str,
+    },
+    /// It cannot be found out whether this host holds an address.
+    AddressUnknown {
+        /// The address.
+        address: IpAddr,
+        /// Why.
+        error: &'a dyn ErrorText,
+    },
+    /// An echo could not be made.
+    EchoNotMade {
+        /// Why.
+        error: &'a dyn ErrorText,
+    },
+    /// A client of a tunnel's check was never retired.
+    ClientNotRetired {
+        /// The tunnel.
+        tunnel: &'a TunnelId,
+    },
+}
+
+impl Oddity<'_> {
+    /// The record.
+    pub fn record(self) -> JournalRecord {
+        match self {
+            Self::TunnelStateElsewhere { tunnel, dimensions } => MessageId::TUNNEL_STATE_ELSEWHERE
+                .record(format!(
+                    "CloudWatch has no data on {tunnel} under VpnId and TunnelIpAddress, and some under {dimensions}: that is used"
+                ))
+                .with("VPN_ID", tunnel.vpn.as_str()),
+            Self::TlsFallback { why } => MessageId::TLS_FALLBACK.record(why),
+            Self::AddressUnknown { address, error } => MessageId::ADDRESS_UNKNOWN
+                .record(format!(
+                    "cannot find out whether this host holds {address}: {error}; the last known state is kept"
+                ))
+                .with("ADDRESS", address.to_string()),
+            Self::EchoNotMade { error } => {
+                MessageId::PROBE_INTERNAL_ERROR.record(format!("an echo could not be made: {error}"))
+            }
+            Self::ClientNotRetired { tunnel } => MessageId::PROBE_INTERNAL_ERROR
+                .record(format!("{tunnel}: a client was never retired and is closed for another")),
+        }
+    }
+}
+
+/// What only helps to find a fault, at level debug.
+#[derive(Debug, Clone, Copy)]
+pub enum Detail<'a> {
+    /// A request to AWS that only looks for more has failed.
+    LookupFailed(&'a dyn ErrorText),
+    /// The pollers did not take a question.
+    QuestionLeftOut,
+    /// Still not known, after [`Oddity::AddressUnknown`].
+    AddressUnknown(IpAddr, &'a dyn ErrorText),
+    /// The addresses of this host cannot be listed.
+    AddressesUnknown(&'a dyn ErrorText),
+    /// An echo was answered with something else than a reply.
+    IcmpError(&'a dyn Debug),
+    /// A listener cannot accept.
+    CannotAccept(ListenerKind, &'a dyn ErrorText),
+    /// An HTTP client did not wait for its answer.
+    HttpClientLeft(&'a dyn ErrorText),
+    /// There is no lock beside the store.
+    NoStoreLock(&'a Path, &'a dyn ErrorText),
+    /// The store cannot be locked.
+    StoreNotLocked(&'a Path, &'a dyn ErrorText),
+    /// systemd did not take this.
+    NotNotified(&'a dyn Debug, &'a dyn ErrorText),
+    /// systemd is not informed of a reload.
+    ReloadNotNotified(&'a dyn ErrorText),
+}
+
+/// What takes connections in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ListenerKind {
+    /// Of HTTP.
+    Http,
+    /// Of commands.
+    Control,
+}
+
+impl ListenerKind {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Http => "HTTP listener",
+            Self::Control => "control socket",
+        }
+    }
+}
+
+impl Detail<'_> {
+    /// The record.
+    pub fn record(self) -> JournalRecord {
+        let (detail, text) = self.text();
+        MessageId::DEBUG_DETAIL.record(text).with("DETAIL", detail)
+    }
+
+    /// A word by which it is rate-limited, and the text.
+    fn text(self) -> (&'static str, String) {
+        match self {
+            Self::LookupFailed(failure) => ("lookup_failed", failure.to_string()),
+            Self::QuestionLeftOut => {
+                ("question_left_out", "a question to AWS was left out: the pollers are busy".to_owned())
+            }
+            Self::AddressUnknown(address, error) => {
+                ("address_unknown", format!("cannot find out whether this host holds {address}: {error}"))
+            }
+            Self::AddressesUnknown(error) => {
+                ("addresses_unknown", format!("cannot list this host's addresses: {error}"))
+            }
+            Self::IcmpError(packet) => {
+                ("icmp_error", format!("an echo was answered with an ICMP error: {packet:?}"))
+            }
+            Self::CannotAccept(listener, error) => {
+                ("cannot_accept", format!("the {} cannot accept: {error}", listener.as_str()))
+            }
+            Self::HttpClientLeft(error) => {
+                ("http_client_left", format!("an HTTP client left early or was cut: {error}"))
+            }
+            Self::NoStoreLock(path, error) => {
+                ("no_store_lock", format!("store {}: no lock beside it: {error}", path.display()))
+            }
+            Self::StoreNotLocked(path, error) => {
+                ("store_not_locked", format!("store {}: it cannot be locked: {error}", path.display()))
+            }
+            Self::NotNotified(state, error) => {
+                ("not_notified", format!("systemd could not be notified of {state:?}: {error}"))
+            }
+            Self::ReloadNotNotified(error) => (
+                "reload_not_notified",
+                format!("systemd is not notified of the reload: no monotonic time: {error}"),
+            ),
+        }
+    }
+}
