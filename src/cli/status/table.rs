@@ -134,10 +134,22 @@ fn local_cell(local: &LocalJson, at: &str) -> String {
     if let (Some(loss), true) = (evidence.loss_percent, verdict != "down") {
         _ = write!(cell, ", loss {loss:.0} %");
     }
+    if let (Some(words), "down") = (unsent_words(evidence.last_loss.as_deref()), verdict.as_str()) {
+        _ = write!(cell, ", {words}");
+    }
     if let (Some(reply), true) = (&evidence.last_reply, verdict != "up") {
         _ = write!(cell, ", last reply {}", short(reply, at));
     }
     cell
+}
+
+/// Why this host cannot send, in the words of a page, which docs/runbook.md repeats.
+fn unsent_words(last_loss: Option<&str>) -> Option<&'static str> {
+    match last_loss {
+        Some("no_path") => Some("nothing can be sent: no route, address or interface"),
+        Some("blocked") => Some("the kernel refuses to send: IPsec policy or firewall"),
+        _ => None,
+    }
 }
 
 fn aws_cell(aws: &AwsJson, at: &str) -> String {
@@ -221,6 +233,7 @@ fn short(time: &str, near: &str) -> String {
 mod tests {
     use super::*;
     use crate::domain::names::SinkId;
+    use crate::domain::verdict::Loss;
     use crate::fixture;
     use crate::health::overview::OpenProblem;
     use crate::health::{Code, Component, Problem};
@@ -260,6 +273,33 @@ mod tests {
               First: `df -h /var/lib/bothends` and `journalctl -k`: free space or fix the disk. Writing resumes by itself; do not restart before it does.
           cloudwatch in eu-west-1: the last 3 queries failed; it last answered at 03:12:12Z
         ");
+    }
+
+    #[test]
+    fn a_tunnel_that_is_down_because_nothing_can_be_sent_says_so() {
+        let status = StatusJson::of(
+            &fixture::status(),
+            &[],
+            &Records::default(),
+            "0.1.0",
+            "raise",
+            fixture::after(31),
+        );
+        let [mut down, mut up] = [0, 1].map(|tunnel| status.vpns[0].tunnels[tunnel].local.clone());
+        let cells = [Loss::NoPath, Loss::Blocked, Loss::Timeout].map(|loss| {
+            down.evidence.last_loss = Some(loss.as_str().to_owned());
+            local_cell(&down, &status.at)
+        });
+        // As the page says, and the runbook.
+        for (cell, words) in cells.iter().zip([
+            ", nothing can be sent: no route, address or interface",
+            ", the kernel refuses to send: IPsec policy or firewall",
+            "",
+        ]) {
+            assert_eq!(*cell, format!("down since 03:12:07Z{words}, last reply 03:12:03Z"));
+        }
+        up.evidence.last_loss = Some(Loss::NoPath.as_str().to_owned());
+        assert_eq!(local_cell(&up, &status.at), "up since 03:12:00Z, 11.9 ms, loss 0 %");
     }
 
     #[test]
