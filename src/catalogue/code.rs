@@ -192,13 +192,13 @@ codes! {
     NoAwsData "no_aws_data"
         PROBLEM_NO_AWS_DATA = "5dd7fd330e513a197ba0ab30dafb64f0"
         Degraded "AWS has no data on a tunnel"
-        means "CloudWatch has no datapoint for the tunnel. Failed if no tunnel of the connection is left on which both ends have a vote: no incident can open."
+        means "CloudWatch has no datapoint for the tunnel. Failed if no tunnel of the connection is left on which both ends have a vote: no outage can be confirmed."
         first "Check outside_ip, Region and account of the connection: `bothends discover VPN_ID` shows AWS's. A new connection has data after some minutes."
         behind [ConnectionGone, AddressesDiffer] field VPN_ID;
     AwsEvidenceOld "aws_evidence_old"
         PROBLEM_AWS_EVIDENCE_OLD = "0ff066f84b75fe70cecd950606330c1c"
         Degraded "AWS's evidence on a tunnel is too old"
-        means "No newer evidence arrived for stale_after. Failed if no tunnel of the connection is left on which both ends have a vote: no incident can open."
+        means "No newer evidence arrived for stale_after. Failed if no tunnel of the connection is left on which both ends have a vote: no outage can be confirmed."
         first "Does the connection still exist (`bothends discover VPN_ID`)? Does the console show TunnelState for it?"
         behind [AwsUnreachable, AwsThrottled, AwsDenied, CredentialsFailing, CredentialsSourceFailing, AwsRefuses, AwsFailing, AwsAnswerInvalid, ConnectionGone, AddressesDiffer] field VPN_ID;
     AwsEvidenceUnclear "aws_evidence_unclear"
@@ -210,19 +210,19 @@ codes! {
     NeverAnswered "never_answered"
         PROBLEM_NEVER_ANSWERED = "8ebbf97c6944fc66d744958d9c067354"
         Degraded "AWS's inside address has never answered"
-        means "This end has no vote on the tunnel until it has seen it up once. Failed if no tunnel of the connection is left on which both ends have a vote: no incident can open."
+        means "This end has no vote on the tunnel until it has seen it up once. Failed if no tunnel of the connection is left on which both ends have a vote: no outage can be confirmed."
         first "Is the tunnel up (`swanctl --list-sas`)? Are inside_ip and source_ip this tunnel's? Does a firewall drop ICMP? Try `bothends probe`."
         behind [AddressesSwapped, AddressesDiffer] field VPN_ID;
     AddressMissing "address_missing"
         PROBLEM_ADDRESS_MISSING = "8e7bce4e2bd9622ea53b5998e62a5093"
         Degraded "This host does not have a tunnel's source address or interface"
-        means "Nothing can be sent through the tunnel. Failed if no tunnel of the connection is left on which both ends have a vote: no incident can open."
+        means "Nothing can be sent through the tunnel. Failed if no tunnel of the connection is left on which both ends have a vote: no outage can be confirmed."
         first "Compare source_ip and interface with `ip address`. source_ip is this host's address, inside_ip is AWS's. Probing resumes by itself."
         behind [AddressesSwapped] field VPN_ID;
     ProbeNotPermitted "probe_not_permitted"
         PROBLEM_PROBE_NOT_PERMITTED = "a310359f4888f44f5e521df099377374"
         Failed "The daemon has no permission to send ICMP probes"
-        means "Nothing is probed, so this end has no vote and no incident can open."
+        means "Nothing is probed, so this end has no vote: no outage can be confirmed."
         first "`bothends check` names the group and the sysctl to set (net.ipv4.ping_group_range)."
         behind [];
     ProbeFailing "probe_failing"

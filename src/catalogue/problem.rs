@@ -161,7 +161,7 @@ impl Problem {
         let Missing { vpn: _, name, lack, tunnels, decidable } = missing;
         let (code, what) = lacking(*lack);
         let text = match lack {
-            Lack::Gone => format!("{name}: {what}. No incident can open."),
+            Lack::Gone => format!("{name}: {what}. No outage can be confirmed."),
             Lack::NoData
             | Lack::Old
             | Lack::Unclear
@@ -173,7 +173,7 @@ impl Problem {
                 let rest = if *decidable {
                     "Another tunnel of it has both votes."
                 } else {
-                    "No tunnel has a vote of both ends: no incident can open."
+                    "No tunnel has a vote of both ends: no outage can be confirmed."
                 };
                 format!("{name}: {}: {what}. {rest}", list(tunnels))
             }

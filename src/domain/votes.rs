@@ -125,7 +125,7 @@ fn deciders(vpn: &VpnStatus) -> impl Iterator<Item = &TunnelStatus> {
     deciding(&vpn.tunnels, |tunnel| tunnel.role)
 }
 
-/// The tunnels without which no incident can open: the active ones, or all that are used if none is active. One of them on
+/// The tunnels without which no outage can be confirmed: the active ones, or all that are used if none is active. One of them on
 /// which both ends have a vote is enough, for readiness and for the heartbeat alike.
 pub(super) fn deciding<T>(tunnels: &[T], role: impl Fn(&T) -> Role + Copy) -> impl Iterator<Item = &T> {
     let has_active = tunnels.iter().any(|tunnel| role(tunnel) == Role::Active);

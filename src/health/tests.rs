@@ -115,7 +115,7 @@ fn a_connection_that_cannot_be_decided_on_is_failed_and_the_text_says_so() {
         assert!(!ready(&Problems::new(), &status), "{why}");
     }
     let status = unknown(healthy(), &[0, 1], End::Local, Why::NeverAnswered);
-    insta::assert_snapshot!(look(&Problems::new(), &status)[0].problem.text, @"Milan DC, primary: tunnel 1 (203.0.113.11), tunnel 2 (203.0.113.12): AWS's inside address has never answered. No tunnel has a vote of both ends: no incident can open.");
+    insta::assert_snapshot!(look(&Problems::new(), &status)[0].problem.text, @"Milan DC, primary: tunnel 1 (203.0.113.11), tunnel 2 (203.0.113.12): AWS's inside address has never answered. No tunnel has a vote of both ends: no outage can be confirmed.");
 }
 
 #[test]

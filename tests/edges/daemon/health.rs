@@ -64,7 +64,7 @@ fn without_aws_data_it_is_starting_and_then_says_what_is_wrong() {
             > 1.0
     });
     let line = until_open(&daemon, "failed", "no_aws_data", &milan());
-    assert!(line.contains("no incident can open"), "{line}");
+    assert!(line.contains("no outage can be confirmed"), "{line}");
     site.aws_says(true, &[&ONE, &TWO]);
     until_healthy_again(&daemon, "no_aws_data", &milan());
 }
@@ -155,7 +155,7 @@ fn a_tunnel_that_never_answered_is_degraded_and_no_answering_tunnel_is_failed() 
     site.cut(&[&ONE, &TWO]);
     let daemon = site.start();
     let line = until_open(&daemon, "failed", "never_answered", &milan());
-    assert!(line.contains("no incident can open"), "{line}");
+    assert!(line.contains("no outage can be confirmed"), "{line}");
     site.heal(&[&ONE]);
     until_open(&daemon, "degraded", "never_answered", &milan());
     site.heal(&[&TWO]);
