@@ -54,7 +54,7 @@ enum Command {
     Reload,
     /// Generate a configuration from AWS (DescribeVpnConnections). Needs no configuration.
     Discover(discover::DiscoverArguments),
-    /// Raise a test incident, marked DRILL, through every sink, show it as it comes back, and resolve it.
+    /// Raise a test incident, marked DRILL, through every sink, show each record as the sink returns it, and resolve it.
     Drill(drill::DrillArguments),
     /// Probe every tunnel once and print a table.
     Probe {

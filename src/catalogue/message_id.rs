@@ -126,8 +126,8 @@ records! {
         "an end says that a tunnel is down"
         fields [END TUNNEL_IP VERDICT VPN_ID] some []
         subject "@END@ says that tunnel @TUNNEL_IP@ of @VPN_ID@ is down"
-        "This is one end alone and pages nobody. The record on both ends, a moment later, says how much it"
-        "matters."
+        "This is one end alone and pages nobody yet. The journal record on both ends, a moment later, says"
+        "how much it matters."
         "`local`: probes through the tunnel get no reply. `aws`: IKE, IPsec or (with BGP) the BGP session is"
         "down. Both ends side by side: `bothends status`. Probe by hand: `bothends probe`.";
 
@@ -138,15 +138,17 @@ records! {
         "Why: @ERROR@"
         "It votes neither up nor down. `local` at the start: this clears by itself within seconds."
         "`aws`: \"no data\" means that CloudWatch's TunnelState has no such tunnel (is outside_ip right?);"
-        "\"stale\" means that CloudWatch or the network path to it lags. Check whether AWS answers:"
+        "\"stale\" that CloudWatch or the network path to it lags; \"gone\" that AWS does not have the"
+        "connection; \"contradiction\" that CloudWatch and EC2 disagree; \"fraction\" that the tunnel has just"
+        "changed: wait. `local`: \"not here\" means that the other host of the pair votes. Does AWS answer?"
         "`bothends status`, `curl 127.0.0.1:9846/readyz`.";
 
     NEVER_ANSWERED = "597e91fcbd5746afbb7d29bb2ad2e737" [Warn] By(End)
         "an inside address has never answered, so the local end has no vote"
         fields [END ERROR TUNNEL_IP VERDICT VPN_ID] some []
         subject "The inside address of tunnel @TUNNEL_IP@ of @VPN_ID@ has never answered"
-        "Our end has no vote on this tunnel, so both ends can never agree that it is down, and nobody is"
-        "paged for it."
+        "Our end has no vote on this tunnel, so both ends can never agree that it is down: no outage of it"
+        "can be confirmed."
         "1. Is inside_ip AWS's address and source_ip ours? Run `bothends check` and compare with the"
         "   configuration file that AWS offers for the connection."
         "2. Does a ping by hand get through: `ping -I SOURCE_IP INSIDE_IP`? Is the tunnel up:"
@@ -225,9 +227,9 @@ records! {
         subject "The ends disagree on tunnel @TUNNEL_IP@ of @VPN_ID@"
         "@LOCAL_VIEW@"
         "@AWS_VIEW@"
-        "This alone pages nobody. Down by our end and up by AWS: IKE and BGP are up, but packets do not"
-        "pass. Check routes (`ip route get INSIDE_IP`), policies (`ip xfrm policy`), the firewall, and the"
-        "MTU."
+        "This pages nobody unless no tunnel is up at both ends for one_sided_after."
+        "Down by our end and up by AWS: IKE and BGP are up, but packets do not pass. Check routes"
+        "(`ip route get INSIDE_IP`), policies (`ip xfrm policy`), the firewall, and the MTU."
         "Up by our end and down by AWS: BGP is down (with `routing = \"bgp\"` this counts as down once it is"
         "confirmed), or AWS's metric lags by minutes. `bothends status` shows how old it is. AWS's"
         "telemetry, without the pre-shared keys:"
@@ -240,28 +242,29 @@ records! {
         "@LOCAL_VIEW@"
         "@AWS_VIEW@"
         "One end alone opens no incident, except `one_sided` after a while. AWS's evidence counts only if it"
-        "is newer than our down: if it is older, AWS is polled again within seconds. If this lasts, find out"
-        "why the other end has no answer."
+        "is newer than the moment our end went down. If it is older, AWS is polled again within seconds. If"
+        "this lasts, find out why the other end has no answer."
         "AWS: can this site reach it at all (`curl 127.0.0.1:9846/readyz`)? A site that is cut off looks"
         "like this."
-        "Our end: see the previous record (END_UNKNOWN, NEVER_ANSWERED, CANNOT_PROBE, …). Then check the"
-        "tunnel as under BOTH_ENDS_DOWN: `bothends status`, `swanctl --list-sas`.";
+        "Our end: see the previous journal record (END_UNKNOWN, NEVER_ANSWERED, CANNOT_PROBE, …). Then check"
+        "the tunnel as under BOTH_ENDS_DOWN: `bothends status`, `swanctl --list-sas`.";
 
     BLIND = "e3450bb756e84d57954d90650e7b4166" [Info] By(Tunnel)
         "neither end says down, and at least one cannot tell: an outage could not be confirmed"
         fields [ASSESSMENT AWS_VIEW LOCAL_VIEW TUNNEL_IP VPN_ID] some []
-        subject "Not both ends can tell the state of tunnel @TUNNEL_IP@ of @VPN_ID@"
+        subject "At least one end cannot tell the state of tunnel @TUNNEL_IP@ of @VPN_ID@"
         "@LOCAL_VIEW@"
         "@AWS_VIEW@"
-        "Neither end says down. But if the tunnel went down now, the ends could not agree, and no incident"
-        "would open. This is normal for a minute after the start. If it lasts: `bothends status`,"
+        "Neither end says down. But if the tunnel went down now, the ends could not agree: no outage"
+        "could be confirmed. This is normal for a minute after the start. If it lasts: `bothends status`,"
         "`curl 127.0.0.1:9846/readyz`.";
 
     FIRST_SEEN_UP = "414d4231034d42a7800ad0d3da7234e5" [Info] By(Happening)
         "an end has seen a tunnel up for the first time"
         fields [END TUNNEL_IP VPN_ID] some []
         subject "@END@ has seen tunnel @TUNNEL_IP@ of @VPN_ID@ up for the first time"
-        "From now on, silence of this end is evidence of down. This is remembered across restarts.";
+        "From now on this end's down counts: missing replies for `local`, AWS's report for `aws`."
+        "This is remembered across restarts.";
 
     EVIDENCE_UNUSABLE = "f60d22004c4c478da0c895d4cc85476e" [Warn, Info] By(Evidence)
         "an answer from AWS contained unusable evidence"
@@ -335,9 +338,9 @@ records! {
         fields [INCIDENT KIND SITE TUNNELS VPN_ID] some []
         subject "An open record of @KIND@ on @VPN_ID@ was found and adopted at @SITE@"
         "@TUNNELS@"
-        "It was created by this daemon before it lost its store, by its twin, or by the alarm in"
-        "CloudWatch. Adopting it pages nobody again; it is resolved when this site sees the connection"
-        "healthy. See `bothends status`.";
+        "It was created by this daemon before it lost its store, by the other host of the pair, or by the"
+        "alarm in CloudWatch. Adopting it pages nobody again; it is resolved when this site sees the"
+        "connection healthy. See `bothends status`.";
 
     INCIDENT_CONFIRMED = "03597d1ad6784e0da9671264d585c049" [Warn] Unlimited
         "this site's own evidence confirms an adopted incident"
@@ -444,9 +447,9 @@ records! {
         "`bothends status`.";
 
     RECORD_ADOPTED = "67e86d6afd8f4233978625ec6709b901" [Info] By(Happening)
-        "a record that was open at a sink already is used"
+        "a record that was open at a sink already was adopted"
         fields [KIND SINK VPN_ID] some []
-        subject "An open record of @KIND@ on @VPN_ID@ at @SINK@ is used"
+        subject "An open record of @KIND@ on @VPN_ID@ at @SINK@ was adopted"
         "The alarm in CloudWatch or the other host of the pair created it. Nobody is paged twice, and this"
         "daemon closes it when the incident is over. Nothing to do.";
 
@@ -486,7 +489,7 @@ records! {
     RECORD_ABANDONED = "0e5d6b66281b43fb929008fe0ad28513" [Warn] By(Happening)
         "a record stays open at a sink, and its incident is no longer known"
         fields [KIND SINK VPN_ID] some []
-        subject "A record of @KIND@ on @VPN_ID@ stays open at @SINK@, and nothing here accounts for it"
+        subject "A record of @KIND@ on @VPN_ID@ stays open at @SINK@; its incident is unknown here"
         "The connection was removed from the configuration, or the store was lost. The daemon cannot tell"
         "when it is over: compare with `bothends status`, then close the record by hand at @SINK@.";
 
@@ -587,8 +590,8 @@ records! {
         fields [ERROR] some []
         subject "bothends cannot start; nothing monitors the tunnels from this host"
         "@ERROR@"
-        "Exit code 70 is the host: no memory, no threads, no disk, or another bothends that is already"
-        "running. Then `systemctl restart bothends`.";
+        "Fix what the message names, then `systemctl restart bothends`. Exit code 70 is the host: no memory,"
+        "threads or disk, or another bothends that is already running.";
 
     CANNOT_START_CONFIGURATION = "b82d2e1594564fccaadb85efc3c3fefd" [Error] Unlimited
         "the daemon cannot start: its configuration is invalid"
@@ -624,14 +627,14 @@ records! {
         "rollups waited until CloudWatch takes them no more"
         fields [] some []
         subject "Metrics are too old for CloudWatch and are dropped"
-        "CloudWatch takes nothing older than two weeks. Why did they wait: see PROBLEM_METRICS_FAILING."
+        "CloudWatch takes nothing older than two weeks. For the cause, see PROBLEM_METRICS_FAILING."
         "`bothends_rollups_dropped_total` counts them. Paging does not depend on them.";
 
     METRICS_IN_FUTURE = "bccd8123b5a54871b0b30be3acd7d78a" [Warn] By(Happening)
         "rollups are dated in the future by the clock of AWS"
         fields [] some []
         subject "Metrics are dated in the future and are dropped"
-        "The clock of this host was ahead of that of AWS: `timedatectl status`; fix NTP."
+        "The clock of this host was ahead of AWS's: `timedatectl status`; fix NTP."
         "`bothends_rollups_dropped_total` counts them. Paging does not depend on them.";
 
     METRIC_REJECTED = "87f0924115e44bd49ebfb579bff3d9c9" [Warn] By(Happening)
@@ -667,7 +670,7 @@ records! {
         fields [] some []
         subject "The store is full, or its retention is exceeded"
         "The oldest metrics that CloudWatch has not taken are dropped;"
-        "`bothends_rollups_dropped_total` counts them. Why do they wait: see PROBLEM_METRICS_FAILING. To"
+        "`bothends_rollups_dropped_total` counts them. For the cause, see PROBLEM_METRICS_FAILING. To"
         "keep more, raise max_size or keep under [store]. Paging does not depend on them.";
 
     STORE_SECOND_INCIDENT = "f8f64438cfac421f841fddf3991fd24b" [Warn] By(Happening)

@@ -236,7 +236,7 @@ impl Notice<'_> {
                 with_problem(record, component, *code).with("ERROR", text.as_str())
             }
             Self::ProblemOver { component, code } => {
-                let text = format!("{component}: over: {}", code.entry().title);
+                let text = format!("{component}: problem ended: {}", code.entry().title);
                 with_problem(MessageId::PROBLEM_ENDED.record(text), component, code)
             }
             Self::FactsDropped { consumer, count } => MessageId::FACTS_DROPPED

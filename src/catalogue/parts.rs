@@ -102,7 +102,7 @@ impl StoreNotice {
 impl Unreadable {
     fn text(&self) -> String {
         match self {
-            Self::SeenUp(row) => format!("cannot read what was seen up, {row}; it is left as it is"),
+            Self::SeenUp(row) => format!("cannot read the first-seen-up entry {row}; it is left in the file"),
             Self::Incident { id, error } => {
                 format!("cannot read incident {id}: {error}; it is left as it is")
             }
@@ -214,7 +214,7 @@ impl Oddity<'_> {
                 MessageId::PROBE_INTERNAL_ERROR.record(format!("an echo could not be made: {error}"))
             }
             Self::ClientNotRetired { tunnel } => MessageId::PROBE_INTERNAL_ERROR
-                .record(format!("{tunnel}: a client was never retired and is closed for another")),
+                .record(format!("{tunnel}: a probe socket was never released and is closed to make room")),
         }
     }
 }

@@ -121,7 +121,7 @@ impl NoticeCause {
             Self::Adopted(record) => {
                 (MessageId::RECORD_ADOPTED, format!("record {record} was already open and is used"))
             }
-            Self::Closed => (MessageId::RECORD_CLOSED, "closed its record".to_owned()),
+            Self::Closed => (MessageId::RECORD_CLOSED, "record closed".to_owned()),
             Self::ClosedDuplicate { younger, oldest } => {
                 (MessageId::RECORD_DUPLICATE_CLOSED, format!("closed {younger}, a duplicate of {oldest}"))
             }
@@ -146,7 +146,7 @@ impl NoticeCause {
                 )
             }
             Self::Sent => (MessageId::MESSAGE_DELIVERED, "sent".to_owned()),
-            Self::SentEnd => (MessageId::MESSAGE_DELIVERED, "sent that it is over".to_owned()),
+            Self::SentEnd => (MessageId::MESSAGE_DELIVERED, "end sent".to_owned()),
             Self::SentUnwatched => {
                 (MessageId::MESSAGE_DELIVERED, "sent that this site no longer watches it".to_owned())
             }
@@ -156,7 +156,7 @@ impl NoticeCause {
             ),
             Self::EndUnknown => (
                 MessageId::RECORD_ABANDONED,
-                "no longer known here; whether it is over was not sent: close it by hand".to_owned(),
+                "no longer known here; its end was not sent: close it by hand".to_owned(),
             ),
         }
     }

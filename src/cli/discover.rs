@@ -32,7 +32,7 @@ const SESSION: &str = "discover";
 /// The arguments.
 #[derive(Debug, Args)]
 pub(super) struct DiscoverArguments {
-    /// The VPN connections, such as vpn-0123456789abcdef0.
+    /// The VPN connections, such as vpn-0123456789abcdef0; required without --tag.
     #[arg(value_name = "VPN_ID", required_unless_present = "tag", conflicts_with = "tag")]
     ids: Vec<String>,
     /// All VPN connections with this tag; VALUE may contain the wildcards * and ?.

@@ -218,7 +218,7 @@ impl<'a> Walk<'a> {
                 }
                 ValueKind::Array(items)
             }
-            DeValue::Table(_) => self.misshapen(place, path, value, "a value, no table".to_owned()),
+            DeValue::Table(_) => self.misshapen(place, path, value, "a single value, not a table".to_owned()),
         }
     }
 

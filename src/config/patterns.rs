@@ -212,7 +212,7 @@ pub(super) const ROLE_ARN: Rule<Arc<str>> = Rule {
 pub(super) const RESPONSE_PLAN: Rule<Arc<str>> = Rule {
     hint: hints::of_text,
     allowed: "the ARN of a response plan, such as \"arn:aws:ssm-incidents::123456789012:response-plan/NAME\", \
-              NAME of at most 200 letters, digits, hyphens and underscores, and the placeholders {vpn_id} and {kind} if need be",
+              NAME of at most 200 letters, digits, hyphens and underscores, and optionally the placeholders {vpn_id} and {kind}",
     parse: |text| {
         let longest = text
             .replace("{vpn_id}", "vpn-0123456789abcdef0")

@@ -109,7 +109,7 @@ impl<'a> Section<'a> {
             let quotes = if from_variable { "" } else { " without quotes" };
             text(value).and_then(hints::of_flag).map(|hint| format!("{hint}{quotes}"))
         };
-        self.read(key, &Expected { allowed: &"true, false", hint: Hint::Value(&hint) }, notes, |value| {
+        self.read(key, &Expected { allowed: &"true or false", hint: Hint::Value(&hint) }, notes, |value| {
             if let ValueKind::Boolean(flag) = &value.kind {
                 return Some(*flag);
             }

@@ -162,7 +162,7 @@ impl SinkReader {
             }
             Entry::Occupied(taken) => {
                 let what = format!(
-                    "makes it \"{id}\", as the sink at {} is called; give it a name of its own",
+                    "the sink would be called \"{id}\", like the one at {}; give it another name",
                     taken.get()
                 );
                 section.wrong(key, what, notes);

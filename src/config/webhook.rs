@@ -163,7 +163,7 @@ fn url(
         (None, None) => {
             section.missing(
                 "url",
-                "where to post; or url_file or url_credential, if that is a secret",
+                "the address to post to; or url_file or url_credential, if that is a secret",
                 notes,
             );
             None

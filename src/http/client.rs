@@ -93,7 +93,7 @@ impl fmt::Display for ClientError {
                 write!(f, "cannot ask the daemon at {server}: {source}")?;
                 if source.kind() == ErrorKind::ConnectionRefused {
                     f.write_str(
-                        "; is it running (`systemctl status bothends`), and is this its [http] listen?",
+                        "; check that it runs (`systemctl status bothends`) and that this is its [http] listen",
                     )?;
                 }
                 Ok(())

@@ -312,7 +312,7 @@ fn caution(incident: &Incident, tunnels: &[CurrentTunnel]) -> Option<&'static st
     let silent = |tunnel: &CurrentTunnel| matches!(tunnel.aws, Verdict::Unknown(Why::Stale | Why::NotAsked));
     let open = incident.state == IncidentState::Open;
     (open && !tunnels.is_empty() && tunnels.iter().all(silent)).then_some(
-        "This site may be cut off: it has no current word from AWS, and does not update records at AWS.",
+        "This site may be cut off: it has no current data from AWS and cannot update records there. Check the uplink first.",
     )
 }
 
@@ -338,9 +338,9 @@ fn since(incident: &Incident, course: Course) -> String {
         _ if split && holds => format!("No tunnel is up at both ends since {began}"),
         Some(Basis::Aws) if bgp && holds => format!("BGP is down since {began}"),
         Some(Basis::Aws) if bgp => format!("BGP went down at {began}"),
-        Some(Basis::Aws) if both && holds => format!("Down since {began} (AWS's word)"),
+        Some(Basis::Aws) if both && holds => format!("Down since {began} (as AWS reports)"),
         Some(Basis::Aws) if holds => format!("AWS says down since {began}"),
-        Some(Basis::Aws) => format!("Went down at {began} (AWS's word)"),
+        Some(Basis::Aws) => format!("Went down at {began} (as AWS reports)"),
         Some(Basis::LastReply) if holds => format!("Down since {began} (the last reply)"),
         Some(Basis::LastReply) => format!("Went down at {began} (the last reply)"),
         Some(Basis::FirstLoss) if holds => format!("Down since {began} (the first lost probe)"),

@@ -76,11 +76,11 @@ metrics! {
     TUNNEL_ASSESSMENT = Gauge "bothends_tunnel_assessment" ["vpn", "tunnel", "assessment"]
         "1 for the current assessment of a tunnel from both ends, else 0; disputed and unconfirmed name the end that says down.";
     TUNNEL_CARRYING = Gauge "bothends_tunnel_carrying" ["vpn", "tunnel", "carrying"]
-        "1 for whether a tunnel currently carries traffic (carrying, not_carrying, cannot_tell), else 0.";
+        "1 for the current answer to whether a tunnel carries traffic (carrying, not_carrying, cannot_tell), else 0.";
     TUNNEL_LAST_REPLY = Gauge "bothends_tunnel_last_reply_timestamp_seconds" ["vpn", "tunnel"]
         "Time of the last probe reply through a tunnel, in Unix time; absent until the first reply since the start.";
     TUNNEL_STOPPED = Gauge "bothends_tunnel_not_passing_since_timestamp_seconds" ["vpn", "tunnel"]
-        "Time since when packets have not passed through a tunnel, in Unix time; 0 while they pass or it is not known.";
+        "Time at which packets stopped passing through a tunnel, in Unix time; 0 while they pass or it is not known.";
     ECHOES = Counter "bothends_echoes_total" ["vpn", "tunnel", "check", "outcome"]
         "ICMP probes by outcome; fault is a local send error and does not count as loss.";
     ECHO_RTT = Histogram "bothends_echo_rtt_seconds" ["vpn", "tunnel", "check"]

@@ -361,9 +361,9 @@ fn what_happens_to_the_daemon_is_recorded() {
     ERROR CONFIGURATION_REFUSED milan-1: reload refused; the previous configuration stays in force: bothends.toml:3: vpn.id: expected vpn-… ERROR=bothends.toml:3: vpn.id: expected vpn-…
     ERROR PROBLEM_SINK_REJECTS milan-1: sink incident_manager: AccessDenied: allow ssm-incidents:StartIncident COMPONENT=sink incident_manager PROBLEM=sink_rejects SINK=incident_manager ERROR=AccessDenied: allow ssm-incidents:StartIncident
     WARN PROBLEM_AWS_THROTTLED milan-1: source cloudwatch in eu-west-1: throttled COMPONENT=source cloudwatch in eu-west-1 PROBLEM=aws_throttled ERROR=throttled
-    INFO PROBLEM_ENDED milan-1: sink incident_manager: over: A sink rejects what it is sent COMPONENT=sink incident_manager PROBLEM=sink_rejects SINK=incident_manager
+    INFO PROBLEM_ENDED milan-1: sink incident_manager: problem ended: A sink rejects what it is sent COMPONENT=sink incident_manager PROBLEM=sink_rejects SINK=incident_manager
     WARN PROBLEM_ADDRESSES_DIFFER milan-1: addresses vpn-0123456789abcdef0: AWS's addresses are others COMPONENT=addresses vpn-0123456789abcdef0 PROBLEM=addresses_differ ERROR=AWS's addresses are others
-    INFO PROBLEM_ENDED milan-1: addresses vpn-0123456789abcdef0: over: AWS has other tunnel addresses than the configuration COMPONENT=addresses vpn-0123456789abcdef0 PROBLEM=addresses_differ
+    INFO PROBLEM_ENDED milan-1: addresses vpn-0123456789abcdef0: problem ended: AWS has other tunnel addresses than the configuration COMPONENT=addresses vpn-0123456789abcdef0 PROBLEM=addresses_differ
     ERROR FACTS_DROPPED milan-1: 12 events did not reach the store: it is too slow COMPONENT=store
     INFO STOPPING milan-1: stopping after 1 h
     WARN UNFINISHED milan-1: shutdown timed out 4 s after the signal; unfinished requests are retried at the next start
@@ -394,7 +394,7 @@ fn what_happens_at_sinks_and_to_parts_is_recorded() {
     INFO RECORD_CREATED milan-1: Milan DC, primary (vpn-0123456789abcdef0): redundancy lost: ops_center: created record oi-0123456789ab KIND=redundancy_lost SINK=ops_center
     WARN RECORD_CREATED_UNCHECKED milan-1: Milan DC, primary (vpn-0123456789abcdef0): redundancy lost: ops_center: created without checking for an existing record, because listing the records fails. If there is one, this one is closed as its duplicate KIND=redundancy_lost SINK=ops_center
     INFO RECORD_ADOPTED milan-1: Milan DC, primary (vpn-0123456789abcdef0): redundancy lost: ops_center: record oi-0123456789ab was already open and is used KIND=redundancy_lost SINK=ops_center
-    INFO RECORD_CLOSED milan-1: Milan DC, primary (vpn-0123456789abcdef0): redundancy lost: ops_center: closed its record KIND=redundancy_lost SINK=ops_center
+    INFO RECORD_CLOSED milan-1: Milan DC, primary (vpn-0123456789abcdef0): redundancy lost: ops_center: record closed KIND=redundancy_lost SINK=ops_center
     INFO RECORD_DUPLICATE_CLOSED milan-1: Milan DC, primary (vpn-0123456789abcdef0): redundancy lost: ops_center: closed oi-ba9876543210, a duplicate of oi-0123456789ab KIND=redundancy_lost SINK=ops_center
     INFO RECORD_LEFTOVER_CLOSED milan-1: Milan DC, primary (vpn-0123456789abcdef0): redundancy lost: ops_center: closed oi-0123456789ab, which was left open KIND=redundancy_lost SINK=ops_center
     INFO RECORD_CLOSED_BY_OTHERS milan-1: Milan DC, primary (vpn-0123456789abcdef0): redundancy lost: ops_center: record oi-0123456789ab was closed by somebody else; it stays closed until the incident worsens KIND=redundancy_lost SINK=ops_center
@@ -402,11 +402,11 @@ fn what_happens_at_sinks_and_to_parts_is_recorded() {
     WARN RECORD_ABANDONED milan-1: Milan DC, primary (vpn-0123456789abcdef0): redundancy lost: ops_center: no longer known here; its record oi-0123456789ab stays open: close it by hand KIND=redundancy_lost SINK=ops_center
     WARN RECORD_ABANDONED milan-1: Milan DC, primary (vpn-0123456789abcdef0): redundancy lost: ops_center: no longer known here; its record (not known) stays open: close it by hand KIND=redundancy_lost SINK=ops_center
     INFO MESSAGE_DELIVERED milan-1: Milan DC, primary (vpn-0123456789abcdef0): redundancy lost: ops_center: sent KIND=redundancy_lost SINK=ops_center
-    INFO MESSAGE_DELIVERED milan-1: Milan DC, primary (vpn-0123456789abcdef0): redundancy lost: ops_center: sent that it is over KIND=redundancy_lost SINK=ops_center
+    INFO MESSAGE_DELIVERED milan-1: Milan DC, primary (vpn-0123456789abcdef0): redundancy lost: ops_center: end sent KIND=redundancy_lost SINK=ops_center
     INFO MESSAGE_DELIVERED milan-1: Milan DC, primary (vpn-0123456789abcdef0): redundancy lost: ops_center: sent that this site no longer watches it KIND=redundancy_lost SINK=ops_center
     WARN END_NOT_SENT milan-1: Milan DC, primary (vpn-0123456789abcdef0): redundancy lost: ops_center: its end was rejected and is not sent; a later incident of the same kind is open KIND=redundancy_lost SINK=ops_center
     WARN RECORD_ABANDONED milan-1: ops_center: incident vpn-0123456789abcdef0/redundancy_lost/1763781140000 is no longer known here; its record oi-0123456789ab stays open: close it by hand KIND=redundancy_lost SINK=ops_center
-    WARN RECORD_ABANDONED milan-1: ops_center: incident vpn-0123456789abcdef0/redundancy_lost/1763781140000 is no longer known here; whether it is over was not sent: close it by hand KIND=redundancy_lost SINK=ops_center
+    WARN RECORD_ABANDONED milan-1: ops_center: incident vpn-0123456789abcdef0/redundancy_lost/1763781140000 is no longer known here; its end was not sent: close it by hand KIND=redundancy_lost SINK=ops_center
     ERROR LEDGER_UNREADABLE milan-1: ops_center: what was sent before the start cannot be read; open records are looked for at the sink: disk I/O error SINK=ops_center ERROR=disk I/O error
     ERROR LEDGER_UNREADABLE milan-1: ops_center: what was sent before the start cannot be read; what is open is sent again: disk I/O error SINK=ops_center ERROR=disk I/O error
     ");
@@ -416,7 +416,7 @@ fn what_happens_at_sinks_and_to_parts_is_recorded() {
     ERROR STORE_DAMAGED store /var/lib/bothends/bothends.db: database disk image is malformed. It is kept as /var/lib/bothends/bothends.db.damaged-2025-11-22T03-12-04Z, and a new one is created from memory; unsent metrics for CloudWatch are lost, how many is not known: check the disk
     ERROR STORE_FILE_REPLACED store /var/lib/bothends/bothends.db: the file was removed or replaced; another is written in its place
     ERROR STORE_FILE_REPLACED store /var/lib/bothends/bothends.db: its log (-wal) was removed or replaced; what that held is written into the file
-    WARN STORE_ENTRY_UNREADABLE store /var/lib/bothends/bothends.db: cannot read what was seen up, aws vpn-1 x; it is left as it is
+    WARN STORE_ENTRY_UNREADABLE store /var/lib/bothends/bothends.db: cannot read the first-seen-up entry aws vpn-1 x; it is left in the file
     WARN STORE_ENTRY_UNREADABLE store /var/lib/bothends/bothends.db: cannot read incident vpn-1/outage/0: expected value at line 1 column 1; it is left as it is
     WARN STORE_ENTRY_UNREADABLE store /var/lib/bothends/bothends.db: cannot read a ledger row of webhook: expected value at line 1 column 1; it is left as it is, and its record at the sink is looked for again
     WARN STORE_FULL store /var/lib/bothends/bothends.db: store full or retention exceeded ([store] max_size, keep): dropping the oldest unsent metrics; bothends_rollups_dropped_total counts them
@@ -428,7 +428,7 @@ fn what_happens_at_sinks_and_to_parts_is_recorded() {
     WARN TLS_FALLBACK the TLS handshake timed out
     WARN ADDRESS_UNKNOWN cannot find out whether this host holds 192.0.2.100: out of memory; the last known state is kept ADDRESS=192.0.2.100
     ERROR PROBE_INTERNAL_ERROR an echo could not be made: out of memory
-    ERROR PROBE_INTERNAL_ERROR vpn-0123456789abcdef0 203.0.113.11: a client was never retired and is closed for another
+    ERROR PROBE_INTERNAL_ERROR vpn-0123456789abcdef0 203.0.113.11: a probe socket was never released and is closed to make room
     DEBUG DEBUG_DETAIL out of memory DETAIL=lookup_failed
     DEBUG DEBUG_DETAIL a question to AWS was left out: the pollers are busy DETAIL=question_left_out
     DEBUG DEBUG_DETAIL cannot find out whether this host holds 192.0.2.100: out of memory DETAIL=address_unknown

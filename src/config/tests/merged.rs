@@ -102,7 +102,7 @@ fn a_wrong_variable_is_told_by_its_name() {
         ("BOTHENDS_site__name", "x"),
     ]);
     insta::assert_snapshot!(told, @r#"
-    environment variable BOTHENDS_AWS__EC2_TELEMETRY: aws.ec2_telemetry: invalid value "yes"; expected true, false; write true
+    environment variable BOTHENDS_AWS__EC2_TELEMETRY: aws.ec2_telemetry: invalid value "yes"; expected true or false; write true
     environment variable BOTHENDS_PROBE__INTERVAL: probe.interval: invalid value "1"; expected a duration with its unit, "100ms" to "1m"; if seconds are meant, write "1s"
     environment variable BOTHENDS_PROBE__INTERVALL: unknown override; expected BOTHENDS_SECTION__KEY in capitals, with two underscores; only keys of single tables can be set by environment variables; did you mean BOTHENDS_PROBE__INTERVAL?
     environment variable BOTHENDS_VPN__0__ID: unknown override; expected BOTHENDS_SECTION__KEY in capitals, with two underscores; only keys of single tables can be set by environment variables; what stands in lists, [[vpn]] and [[incident.sink]], is set in a file, such as one in conf.d

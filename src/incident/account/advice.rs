@@ -140,7 +140,7 @@ const fn likely(pointer: Pointer) -> &'static str {
             "this tunnel's own IPsec, at either end. AWS replaces tunnel endpoints one at a time for maintenance."
         }
         Pointer::Bgp => {
-            "BGP. IPsec works, for probes pass; but AWS has no BGP session over the tunnel, so it has no route to this site."
+            "BGP. IPsec works, because probes pass, but AWS has no BGP session over the tunnel, so it has no route to this site."
         }
         Pointer::NoPath => {
             "this gateway. It cannot send at all: the tunnel's address, interface or route is gone."
@@ -149,9 +149,9 @@ const fn likely(pointer: Pointer) -> &'static str {
             "this gateway. Its kernel refuses to send: an IPsec policy without a security association, or a firewall rule."
         }
         Pointer::HereAlone => {
-            "this side, or the way back. AWS calls the tunnel up, and yet no reply reaches this gateway."
+            "this side, or the way back. AWS says the tunnel is up, but no reply reaches this gateway."
         }
-        Pointer::AwsAlone => "AWS's side, or BGP. Probes pass through the tunnel, and yet AWS calls it down.",
+        Pointer::AwsAlone => "AWS's side, or BGP. Probes pass through the tunnel, but AWS says it is down.",
         Pointer::EachAlone => {
             "not known. This site and AWS call different tunnels down, and no tunnel is up at both ends."
         }
@@ -178,7 +178,7 @@ fn urgency(kind: Kind, flow: &Flow) -> Option<String> {
             list(&flow.carrying)
         )),
         Kind::RedundancyLost if flow.cannot_tell.is_empty() => {
-            Some("Treat it as an outage: no tunnel is carrying.".to_owned())
+            Some("Treat it as an outage: no tunnel carries traffic.".to_owned())
         }
         Kind::RedundancyLost | Kind::OneSided => Some(
             "Find out whether traffic flows: ping a host in the VPC from a host behind this gateway. If it does not, treat \
@@ -221,7 +221,7 @@ fn first_steps(
         Pointer::AllTunnels | Pointer::LastTunnel => vec![
             "Uplink: does this gateway reach the Internet (`ping` a host there)? If not, call the provider.".to_owned(),
             format!(
-                "IPsec: `swanctl --list-sas`. No IKE SA to {outside}: is the daemon running (`systemctl status strongswan`), \
+                "IPsec: `swanctl --list-sas`. No IKE SA to {outside}: is the IPsec daemon running (`systemctl status strongswan`), \
                  and what does its log say?"
             ),
             "AWS: open the connection in the console (Tunnel details), and the AWS Health Dashboard of the Region.".to_owned(),
@@ -229,7 +229,7 @@ fn first_steps(
         Pointer::OneTunnel => vec![
             format!(
                 "IPsec: `swanctl --list-sas`. No IKE SA to {outside}: start it (`swanctl --initiate --child NAME`) and read \
-                 the log."
+                 `journalctl -t charon -t charon-systemd -n 50`."
             ),
             format!("Path: `ip route get {outside}`. Are UDP 500 and 4500 and ESP to it allowed, here and upstream?"),
             "AWS: open the connection in the console (Tunnel details): maintenance, last status change.".to_owned(),
@@ -237,7 +237,7 @@ fn first_steps(
         Pointer::BgpAndDown => vec![
             format!(
                 "IPsec: `swanctl --list-sas`. No IKE SA to {outside}: start it (`swanctl --initiate --child NAME`) and read \
-                 the log."
+                 `journalctl -t charon -t charon-systemd -n 50`."
             ),
             format!(
                 "BGP over the tunnel to {}: `birdc show protocols` or `vtysh -c 'show bgp summary'`. Is the session to {} \
@@ -276,7 +276,7 @@ fn first_steps(
             format!(
                 "Policies, firewall, routes: `ip xfrm policy`, `nft list ruleset`, `ip route get {inside} from {source}`."
             ),
-            "AWS: does the connection's page in the console still say UP? Its word may be some minutes old.".to_owned(),
+            "AWS: does the connection's page in the console still say UP? The console may lag by minutes.".to_owned(),
         ],
         Pointer::AwsAlone => vec![
             "Does the connection use BGP? `birdc show protocols` or `vtysh -c 'show bgp summary'`: AWS calls a tunnel without a \
@@ -290,11 +290,11 @@ fn first_steps(
             "BGP, if the connection uses it: `birdc show protocols` or `vtysh -c 'show bgp summary'`. AWS calls a tunnel \
              without a BGP session down."
                 .to_owned(),
-            "AWS: does the connection's page in the console still say the same? Its word may be some minutes old.".to_owned(),
+            "AWS: does the connection's page in the console still say the same? The console may lag by minutes.".to_owned(),
         ],
         Pointer::Unsure => vec![
             "`bothends status` on this gateway: what do both ends say now?".to_owned(),
-            "AWS: open the connection in the console (Tunnel details). Its word may be some minutes old.".to_owned(),
+            "AWS: open the connection in the console (Tunnel details). The console may lag by minutes.".to_owned(),
             "Change nothing that works. If it goes down again, this record says so.".to_owned(),
         ],
         // Nothing now.
@@ -307,7 +307,7 @@ fn first_steps(
         ],
         Pointer::NotSeen => vec![
             "`bothends status` on this gateway: what do both ends say now?".to_owned(),
-            "Read the earlier entries of the record's timeline: whoever opened it saw more.".to_owned(),
+            "Read the earlier entries of the record's timeline: the site that opened it saw more.".to_owned(),
             "AWS: open the connection in the console (Tunnel details).".to_owned(),
         ],
     }
@@ -364,10 +364,10 @@ impl Flow {
             return format!("It is not known whether traffic flows. {}.", self.cannot_tell.join("; "));
         }
         if self.here_alone {
-            return "No traffic flows, as far as this site can tell: no tunnel of this connection is carrying."
+            return "No traffic flows, as far as this site can tell: no tunnel of this connection works."
                 .to_owned();
         }
-        "No traffic flows: no tunnel of this connection is carrying.".to_owned()
+        "No traffic flows: no tunnel of this connection works.".to_owned()
     }
 
     pub(super) fn in_short(&self, incident: &Incident) -> String {

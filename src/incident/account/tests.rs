@@ -164,7 +164,7 @@ fn in_markdown_and_what_does_not_fit_goes_in_order() {
 
     Down since 2026-11-22 11:59:29 UTC (the last reply).
 
-    **No traffic flows: no tunnel of this connection is carrying.**
+    **No traffic flows: no tunnel of this connection works.**
 
     - **tunnel 1 (203.0.113.11)**: down at both ends
       - this site: down, probes are not answered; last reply 2026-11-22 11:59:29 UTC
@@ -178,7 +178,7 @@ fn in_markdown_and_what_does_not_fit_goes_in_order() {
     **Do first:**
 
     1. Uplink: does this gateway reach the Internet (`ping` a host there)? If not, call the provider.
-    2. IPsec: `swanctl --list-sas`. No IKE SA to 203.0.113.11: is the daemon running (`systemctl status strongswan`), and what does its log say?
+    2. IPsec: `swanctl --list-sas`. No IKE SA to 203.0.113.11: is the IPsec daemon running (`systemctl status strongswan`), and what does its log say?
     3. AWS: open the connection in the console (Tunnel details), and the AWS Health Dashboard of the Region.
 
     **Runbook:** https://wiki.example.com/vpn

@@ -46,7 +46,7 @@ fn pages_and_resolves(ahead: f64, expected: &str) {
     assert_eq!(daemon.logged("WARN", "this host's clock").len(), 1, "{}", daemon.log());
 
     site.control(json!({ "advance_clock": { "seconds": ahead } }));
-    daemon.until_logged("clock: over: ");
+    daemon.until_logged("clock: problem ended: ");
     until("the offset is 0", || daemon.metric(OFFSET) == 0.0);
     assert!(daemon.get("/metrics").body.contains(OFFSET));
 }

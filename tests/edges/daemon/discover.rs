@@ -325,7 +325,7 @@ fn with_ec2_telemetry_changed_aws_addresses_are_reported_once() {
 
     moved("203.0.113.99", TWO.outside);
     until("/readyz says ready", || daemon.get("/readyz").body == "ready\n");
-    daemon.until_logged(&format!("addresses {MILAN}: over: "));
+    daemon.until_logged(&format!("addresses {MILAN}: problem ended: "));
 }
 
 /// No partial file is left where a file could not be written.

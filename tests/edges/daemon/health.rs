@@ -40,7 +40,7 @@ fn until_healthy_again(daemon: &Daemon<'_>, code: &str, component: &str) {
     until("/readyz says ready", || daemon.get("/readyz").body == "ready\n");
     assert_eq!(daemon.metric(&format!("bothends_problem{{code=\"{code}\",component=\"{component}\"}}")), 0.0);
     until("the metric says ready", || daemon.metric("bothends_ready") == 1.0);
-    daemon.until_logged(&format!("{component}: over: "));
+    daemon.until_logged(&format!("{component}: problem ended: "));
 }
 
 fn milan() -> String {

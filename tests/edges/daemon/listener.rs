@@ -31,7 +31,7 @@ fn until_listening(daemon: &Daemon<'_>, manager: &Manager<'_>, why: &str) {
     until("its status line no longer shows it", || manager.status() == "STATUS=2/2 tunnels up, 0 incidents");
     daemon.until_assessed("healthy", &[&ONE, &TWO]);
     until("/readyz says ready", || daemon.get("/readyz").body == "ready\n");
-    daemon.until_logged("listener: over: ");
+    daemon.until_logged("listener: problem ended: ");
     assert_eq!(daemon.logged("WARN", why).len(), 1, "it is logged once");
 }
 

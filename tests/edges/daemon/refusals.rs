@@ -45,7 +45,7 @@ fn polling_is_rejected(fault: Value, expected: &str, counted: &str, component: &
     site.clear_faults();
     daemon.until_assessed("healthy", &[&ONE, &TWO]);
     until("/readyz says ready", || daemon.get("/readyz").body == "ready\n");
-    daemon.until_logged(&format!("{component}: over: "));
+    daemon.until_logged(&format!("{component}: problem ended: "));
 }
 
 #[test]

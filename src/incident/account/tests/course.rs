@@ -60,7 +60,7 @@ fn between_our_end_up_and_aws_up_nothing_is_claimed_and_the_beginning_stays_the_
 
     Do first:
     1. `bothends status` on this gateway: what do both ends say now?
-    2. AWS: open the connection in the console (Tunnel details). Its word may be some minutes old.
+    2. AWS: open the connection in the console (Tunnel details). The console may lag by minutes.
     3. Change nothing that works. If it goes down again, this record says so.
 
     Runbook: https://wiki.example.com/vpn
@@ -181,7 +181,7 @@ fn every_kind_that_clears_says_so() {
 
     [milan-1] Milan DC, primary (vpn-0123456789abcdef0): one-sided — recovering
     ONE-SIDED milan-1, Milan DC, primary (vpn-0123456789abcdef0). Recovering: traffic still flows. Went down 2026-11-22 11:59:15 UTC
-    Went down at 2026-11-22 11:59:15 UTC (AWS's word). Recovering.
+    Went down at 2026-11-22 11:59:15 UTC (as AWS reports). Recovering.
     Traffic still flows, over tunnel 1 (203.0.113.11).
     recovering. This record is resolved by itself if it stays up.
     Wait, and change nothing while it settles. If it goes down again, this record says so.
@@ -205,7 +205,7 @@ fn a_tunnel_that_is_dead_beside_one_without_bgp_has_both_named() {
     [milan-1] Milan DC, primary (vpn-0123456789abcdef0): outage — tunnel 2 (203.0.113.12) down, BGP down on tunnel 1 (203.0.113.11)
 
     Down since 2026-11-22 11:59:29 UTC (the last reply).
-    No traffic flows: no tunnel of this connection is carrying.
+    No traffic flows: no tunnel of this connection works.
 
     tunnel 1 (203.0.113.11): BGP is down, although IPsec works: nothing flows over it
       this site: up, probes are answered
@@ -217,7 +217,7 @@ fn a_tunnel_that_is_dead_beside_one_without_bgp_has_both_named() {
     Likely: two faults, or one that shows in two ways: one tunnel is down at both ends, and over another IPsec works and BGP does not.
 
     Do first:
-    1. IPsec: `swanctl --list-sas`. No IKE SA to 203.0.113.12: start it (`swanctl --initiate --child NAME`) and read the log.
+    1. IPsec: `swanctl --list-sas`. No IKE SA to 203.0.113.12: start it (`swanctl --initiate --child NAME`) and read `journalctl -t charon -t charon-systemd -n 50`.
     2. BGP over the tunnel to 203.0.113.11: `birdc show protocols` or `vtysh -c 'show bgp summary'`. Is the session to 169.254.11.1 established? If not, what is its last error?
     3. AWS: open the connection in the console (Tunnel details), and the AWS Health Dashboard of the Region.
 
@@ -430,7 +430,7 @@ fn a_record_that_was_only_found_claims_nothing() {
 
     Do first:
     1. `bothends status` on this gateway: what do both ends say now?
-    2. Read the earlier entries of the record's timeline: whoever opened it saw more.
+    2. Read the earlier entries of the record's timeline: the site that opened it saw more.
     3. AWS: open the connection in the console (Tunnel details).
 
     Runbook: https://wiki.example.com/vpn

@@ -10,7 +10,7 @@ fn an_outage_of_two_tunnels() {
     [milan-1] Milan DC, primary (vpn-0123456789abcdef0): outage — tunnel 1 (203.0.113.11) and tunnel 2 (203.0.113.12) down
 
     Down since 2026-11-22 11:59:29 UTC (the last reply).
-    No traffic flows: no tunnel of this connection is carrying.
+    No traffic flows: no tunnel of this connection works.
 
     tunnel 1 (203.0.113.11): down at both ends
       this site: down, probes are not answered; last reply 2026-11-22 11:59:29 UTC
@@ -23,7 +23,7 @@ fn an_outage_of_two_tunnels() {
 
     Do first:
     1. Uplink: does this gateway reach the Internet (`ping` a host there)? If not, call the provider.
-    2. IPsec: `swanctl --list-sas`. No IKE SA to 203.0.113.11: is the daemon running (`systemctl status strongswan`), and what does its log say?
+    2. IPsec: `swanctl --list-sas`. No IKE SA to 203.0.113.11: is the IPsec daemon running (`systemctl status strongswan`), and what does its log say?
     3. AWS: open the connection in the console (Tunnel details), and the AWS Health Dashboard of the Region.
 
     Runbook: https://wiki.example.com/vpn
@@ -48,7 +48,7 @@ fn an_outage_whose_second_tunnel_has_never_been_answered() {
     [milan-1] Milan DC, primary (vpn-0123456789abcdef0): outage — tunnel 1 (203.0.113.11) and tunnel 2 (203.0.113.12) down
 
     Down since 2026-11-22 11:59:29 UTC (the last reply).
-    No traffic flows: no tunnel of this connection is carrying.
+    No traffic flows: no tunnel of this connection works.
 
     tunnel 1 (203.0.113.11): down at both ends
       this site: down, probes are not answered; last reply 2026-11-22 11:59:29 UTC
@@ -61,7 +61,7 @@ fn an_outage_whose_second_tunnel_has_never_been_answered() {
 
     Do first:
     1. Uplink: does this gateway reach the Internet (`ping` a host there)? If not, call the provider.
-    2. IPsec: `swanctl --list-sas`. No IKE SA to 203.0.113.11: is the daemon running (`systemctl status strongswan`), and what does its log say?
+    2. IPsec: `swanctl --list-sas`. No IKE SA to 203.0.113.11: is the IPsec daemon running (`systemctl status strongswan`), and what does its log say?
     3. AWS: open the connection in the console (Tunnel details), and the AWS Health Dashboard of the Region.
 
     Runbook: https://wiki.example.com/vpn
@@ -80,7 +80,7 @@ fn bgp_down_on_both_tunnels() {
     [milan-1] Milan DC, primary (vpn-0123456789abcdef0): outage — BGP down on tunnel 1 (203.0.113.11) and tunnel 2 (203.0.113.12)
 
     BGP is down since 2026-11-22 11:59:15 UTC.
-    No traffic flows: no tunnel of this connection is carrying.
+    No traffic flows: no tunnel of this connection works.
 
     tunnel 1 (203.0.113.11): BGP is down, although IPsec works: nothing flows over it
       this site: up, probes are answered
@@ -89,7 +89,7 @@ fn bgp_down_on_both_tunnels() {
       this site: up, probes are answered
       AWS: down since 2026-11-22 11:59:15 UTC ("DOWN, IPSEC IS UP" at 2026-11-22 11:59:40 UTC)
 
-    Likely: BGP. IPsec works, for probes pass; but AWS has no BGP session over the tunnel, so it has no route to this site.
+    Likely: BGP. IPsec works, because probes pass, but AWS has no BGP session over the tunnel, so it has no route to this site.
 
     Do first:
     1. BGP: `birdc show protocols` or `vtysh -c 'show bgp summary'`. Is the session to 169.254.11.1 established? If not, what is its last error?
@@ -125,7 +125,7 @@ fn redundancy_lost_while_the_other_tunnel_carries() {
 
     Do first:
     1. No rush: traffic flows over tunnel 2 (203.0.113.12). Leave that tunnel alone; do not restart all of IPsec.
-    2. IPsec: `swanctl --list-sas`. No IKE SA to 203.0.113.11: start it (`swanctl --initiate --child NAME`) and read the log.
+    2. IPsec: `swanctl --list-sas`. No IKE SA to 203.0.113.11: start it (`swanctl --initiate --child NAME`) and read `journalctl -t charon -t charon-systemd -n 50`.
     3. Path: `ip route get 203.0.113.11`. Are UDP 500 and 4500 and ESP to it allowed, here and upstream?
 
     Runbook: https://wiki.example.com/vpn
@@ -158,7 +158,7 @@ fn redundancy_lost_while_nobody_can_tell_whether_the_other_tunnel_carries() {
 
     Do first:
     1. Find out whether traffic flows: ping a host in the VPC from a host behind this gateway. If it does not, treat this as an outage.
-    2. IPsec: `swanctl --list-sas`. No IKE SA to 203.0.113.11: start it (`swanctl --initiate --child NAME`) and read the log.
+    2. IPsec: `swanctl --list-sas`. No IKE SA to 203.0.113.11: start it (`swanctl --initiate --child NAME`) and read `journalctl -t charon -t charon-systemd -n 50`.
     3. Path: `ip route get 203.0.113.11`. Are UDP 500 and 4500 and ESP to it allowed, here and upstream?
 
     Runbook: https://wiki.example.com/vpn
@@ -178,7 +178,7 @@ fn this_site_alone_says_down() {
     [milan-1] Milan DC, primary (vpn-0123456789abcdef0): one-sided — only this site says that tunnel 1 (203.0.113.11) and tunnel 2 (203.0.113.12) are down
 
     Down since 2026-11-22 11:59:29 UTC (the last reply).
-    No traffic flows, as far as this site can tell: no tunnel of this connection is carrying.
+    No traffic flows, as far as this site can tell: no tunnel of this connection works.
 
     tunnel 1 (203.0.113.11): this site says down, AWS says up
       this site: down, probes are not answered; last reply 2026-11-22 11:59:29 UTC
@@ -187,12 +187,12 @@ fn this_site_alone_says_down() {
       this site: down, probes are not answered; last reply 2026-11-22 11:59:29 UTC
       AWS: up since 2026-11-21 12:00:00 UTC ("UP, 2 BGP ROUTES" at 2026-11-22 11:59:40 UTC)
 
-    Likely: this side, or the way back. AWS calls the tunnel up, and yet no reply reaches this gateway.
+    Likely: this side, or the way back. AWS says the tunnel is up, but no reply reaches this gateway.
 
     Do first:
     1. IPsec: `swanctl --list-sas` twice. If bytes go out to 203.0.113.11 and none come in, replies are lost on the way back.
     2. Policies, firewall, routes: `ip xfrm policy`, `nft list ruleset`, `ip route get 169.254.11.1 from 169.254.11.2`.
-    3. AWS: does the connection's page in the console still say UP? Its word may be some minutes old.
+    3. AWS: does the connection's page in the console still say UP? The console may lag by minutes.
 
     Runbook: https://wiki.example.com/vpn
     Notes: Circuit 4711 of Telco, +39 02 555 0100.
@@ -220,7 +220,7 @@ fn aws_alone_says_down() {
       this site: up, probes are answered
       AWS: down since 2026-11-22 11:59:15 UTC ("DOWN, IPSEC IS DOWN" at 2026-11-22 11:59:40 UTC)
 
-    Likely: AWS's side, or BGP. Probes pass through the tunnel, and yet AWS calls it down.
+    Likely: AWS's side, or BGP. Probes pass through the tunnel, but AWS says it is down.
 
     Do first:
     1. Find out whether traffic flows: ping a host in the VPC from a host behind this gateway. If it does not, treat this as an outage.
@@ -279,9 +279,9 @@ fn a_site_that_hears_nothing_of_aws_says_that_first() {
 
     [milan-1] Milan DC, primary (vpn-0123456789abcdef0): outage — tunnel 1 (203.0.113.11) and tunnel 2 (203.0.113.12) down
 
-    This site may be cut off: it has no current word from AWS, and does not update records at AWS.
+    This site may be cut off: it has no current data from AWS and cannot update records there. Check the uplink first.
     Down since 2026-11-22 11:59:29 UTC (the last reply).
-    No traffic flows, as far as this site can tell: no tunnel of this connection is carrying.
+    No traffic flows, as far as this site can tell: no tunnel of this connection works.
 
     tunnel 1 (203.0.113.11): this site says down, AWS does not confirm it
       this site: down, probes are not answered; last reply 2026-11-22 11:59:29 UTC
@@ -294,7 +294,7 @@ fn a_site_that_hears_nothing_of_aws_says_that_first() {
 
     Do first:
     1. Uplink: does this gateway reach the Internet (`ping` a host there)? If not, call the provider.
-    2. IPsec: `swanctl --list-sas`. No IKE SA to 203.0.113.11: is the daemon running (`systemctl status strongswan`), and what does its log say?
+    2. IPsec: `swanctl --list-sas`. No IKE SA to 203.0.113.11: is the IPsec daemon running (`systemctl status strongswan`), and what does its log say?
     3. AWS: open the connection in the console (Tunnel details), and the AWS Health Dashboard of the Region.
 
     Runbook: https://wiki.example.com/vpn
