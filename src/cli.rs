@@ -7,7 +7,6 @@ mod as_service;
 mod check;
 mod discover;
 mod drill;
-mod interrupt;
 mod probe;
 mod reload;
 mod status;

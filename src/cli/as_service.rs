@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::Duration;
 
-use super::interrupt::Interrupts;
+use super::terminal::Interrupts;
 use super::unit::{self, End, SERVICE, SYSTEMD, systemctl};
 use crate::config::DEFAULT_PATH;
 use crate::process::{self, Exit};

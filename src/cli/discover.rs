@@ -1,10 +1,9 @@
 //! `bothends discover`: a configuration from what AWS says of VPN connections.
 
-mod json;
 mod proposal;
+mod render;
 #[cfg(test)]
 mod tests;
-mod toml;
 
 use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions, Permissions};
@@ -16,7 +15,7 @@ use std::sync::Arc;
 use clap::{Args, ValueEnum};
 
 use self::proposal::{Proposal, Scope};
-use super::interrupt;
+use super::terminal;
 use crate::access::User;
 use crate::aws::{self, AwsConnections, ConnectionSettings, DiscoverQuery, FailureClass, Trouble, Which};
 use crate::config::{self, SERVICE, patterns};
@@ -101,7 +100,7 @@ pub(super) fn run(arguments: &DiscoverArguments) -> Exit {
     for warning in &proposal.warnings {
         complain!("warning: {warning}");
     }
-    let toml = toml::render(&proposal);
+    let toml = render::toml(&proposal);
     // Whatever AWS answered, what is printed is accepted.
     if let Err(rejection) = config::of_text("(discovered)", &toml) {
         complain!(
@@ -112,7 +111,7 @@ pub(super) fn run(arguments: &DiscoverArguments) -> Exit {
     }
     let text = match arguments.format {
         Format::Toml => toml,
-        Format::Json => match json::render(&proposal) {
+        Format::Json => match render::json(&proposal) {
             Ok(json) => json,
             Err(error) => {
                 complain!("cannot write JSON: {error}");
@@ -160,14 +159,14 @@ fn question(arguments: &DiscoverArguments) -> Result<DiscoverQuery, Vec<String>>
 }
 
 fn ask(question: &DiscoverQuery) -> Result<Result<aws::Discovered, Vec<Trouble>>, Exit> {
-    let runtime = interrupt::runtime()?;
+    let runtime = terminal::runtime()?;
     let settings =
         ConnectionSettings { key_exchange: key_exchange()?, ..ConnectionSettings::from_env(SESSION) };
     let connections = AwsConnections::load(settings).map_err(|error| {
         complain!("{error}");
         Exit::Configuration
     })?;
-    let discovered = interrupt::unless_interrupted(runtime, aws::discover(&connections, question))?;
+    let discovered = terminal::unless_interrupted(runtime, aws::discover(&connections, question))?;
     for notice in connections.notices() {
         complain!("warning: {notice}");
     }

@@ -15,7 +15,7 @@ use clap::Args;
 
 use self::performance::{Daemon, Outcome, Stage, Watch, keep, left_open, tell};
 use super::as_service::{self, Task, Whose};
-use super::{interrupt, terminal};
+use super::terminal;
 use crate::aws::{AwsConnections, ConnectionSettings, Failure, FailureClass};
 use crate::clock;
 use crate::config::{Config, Mode, SinkSettings, Vendor};
@@ -54,7 +54,7 @@ pub(super) fn run(path: &Path, config: &Config, arguments: &DrillArguments) -> E
         let words = arguments.agreed_to();
         return as_service::run(&words.iter().map(String::as_str).collect::<Vec<_>>());
     }
-    let runtime = match interrupt::runtime() {
+    let runtime = match terminal::runtime() {
         Ok(runtime) => runtime,
         Err(exit) => return exit,
     };

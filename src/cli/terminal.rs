@@ -1,10 +1,18 @@
-//! What goes to the terminal: lines, and tables whose columns line up.
+//! The terminal: lines, tables whose columns line up, and Ctrl-C.
 //!
-//! A reader that stops early, as in `bothends check | head`, has read enough: that neither changes how a command ends nor
-//! ends one half way, as the standard library's macros do.
+//! A reader that stops early, as in `bothends check | head`, has read enough. That must neither change a command's exit code nor
+//! end the command half way, as the standard library's macros do.
+//!
+//! A command that asks AWS may have started a `credential_process`. It has a process group of its own, so Ctrl-C does not reach it,
+//! and it would outlive the command. So a signal ends the work instead of the process, and with the work everything it has started.
 
 use std::fmt::Arguments;
 use std::io::{self, Write};
+
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::process::Exit;
 
 /// A line to standard output.
 macro_rules! say {
@@ -48,6 +56,60 @@ pub(super) fn aligned<const N: usize>(rows: &[[String; N]], words: usize) -> imp
         });
         cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
     })
+}
+
+/// The signals by which somebody ends a command. From when this is made they end nothing by themselves.
+pub(super) struct Interrupts {
+    interrupt: Signal,
+    terminate: Signal,
+    hangup: Signal,
+}
+
+impl Interrupts {
+    pub(super) fn new() -> io::Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
+
+    /// The next one's name, as kill(1) has it.
+    pub(super) async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.interrupt.recv() => "INT",
+            _ = self.terminate.recv() => "TERM",
+            _ = self.hangup.recv() => "HUP",
+        }
+    }
+}
+
+/// What the commands run on that ask AWS.
+pub(super) fn runtime() -> Result<Runtime, Exit> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| {
+        complain!("cannot start: {error}");
+        Exit::Internal
+    })
+}
+
+/// Does what changes nothing at AWS, and gives it up when somebody interrupts it.
+pub(super) fn unless_interrupted<T>(runtime: Runtime, work: impl Future<Output = T>) -> Result<T, Exit> {
+    let outcome = runtime.block_on(async {
+        let mut interrupts = Interrupts::new().map_err(|error| {
+            complain!("cannot listen for signals: {error}");
+            Exit::Internal
+        })?;
+        tokio::select! {
+            done = work => Ok(done),
+            _ = interrupts.next() => {
+                complain!("interrupted");
+                Err(Exit::BadNews)
+            }
+        }
+    });
+    // A name that is looked up in vain is not waited for.
+    runtime.shutdown_background();
+    outcome
 }
 
 #[cfg(test)]

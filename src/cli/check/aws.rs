@@ -6,19 +6,18 @@ use std::hash::BuildHasher as _;
 use std::io::{self, Write as _};
 use std::sync::Arc;
 
-use super::super::interrupt;
 use crate::aws::trial::{
     self, CallerIdentity, Family, PermissionVerdict, PlanUse, Trial, TrialOutcome, Tried, Use, statements,
 };
 use crate::aws::{AwsConnections, Call, ConnectionSettings};
-use crate::cli::terminal::{aligned, line};
+use crate::cli::terminal::{self, aligned, line};
 use crate::config::{Config, SinkSettings, Vendor};
 use crate::domain::names::{AwsPlace, Kind, VpnId};
 use crate::domain::plan::VpnPlan;
 use crate::process::Exit;
 
 pub(super) fn run(config: &Config) -> Exit {
-    let runtime = match interrupt::runtime() {
+    let runtime = match terminal::runtime() {
         Ok(runtime) => runtime,
         Err(exit) => return exit,
     };
@@ -32,7 +31,7 @@ pub(super) fn run(config: &Config) -> Exit {
         }
     };
     let trials = trial::run(&connections, needs(config, &nonce()));
-    let outcomes = match interrupt::unless_interrupted(runtime, trials) {
+    let outcomes = match terminal::unless_interrupted(runtime, trials) {
         Ok(outcomes) => outcomes,
         Err(exit) => return exit,
     };

@@ -4,9 +4,8 @@ use std::io;
 use std::net::IpAddr;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 
-use super::json;
 use super::proposal::{Proposal, Scope};
-use super::toml::render;
+use super::render;
 use crate::access::User;
 use crate::aws::{Discovered, DiscoveredTunnel, DiscoveredVpn};
 use crate::config::{self, Config, Loaded};
@@ -82,7 +81,7 @@ fn usual() -> Vec<DiscoveredVpn> {
 
 #[test]
 fn the_configuration_reads_as_a_person_would_write_it() {
-    insta::assert_snapshot!(render(&proposed(usual())), @r#"
+    insta::assert_snapshot!(render::toml(&proposed(usual())), @r#"
     # Made by `bothends discover` from ec2:DescribeVpnConnections in eu-west-1 at 2026-11-22T11:00:00Z.
     # Review it, above all the roles; `bothends check` explains it. bothends.toml(5) lists every key.
 
@@ -142,7 +141,7 @@ fn the_configuration_reads_as_a_person_would_write_it() {
 
 #[test]
 fn the_configuration_passes_the_check_and_says_what_aws_said() {
-    let Loaded { config, warnings, files: _ } = loaded(&render(&proposed(usual()))).unwrap();
+    let Loaded { config, warnings, files: _ } = loaded(&render::toml(&proposed(usual()))).unwrap();
     let [milan, rome] = config.plan.vpns.as_slice() else { panic!("{:?}", config.plan.vpns) };
     assert_eq!((&*milan.name, &*rome.name), ("Milan DC, primary", ROME));
     assert_eq!(milan.routing, Routing::Static);
@@ -163,7 +162,7 @@ fn the_configuration_passes_the_check_and_says_what_aws_said() {
 
 #[test]
 fn the_sink_that_stands_there_as_an_example_would_be_taken() {
-    let text = render(&proposed(usual()));
+    let text = render::toml(&proposed(usual()));
     let (_, example) = text.split_once("# [[incident.sink]]").unwrap();
     let sink = example.replace("\n# ", "\n");
     let raising = text.replace("mode = \"observe\"", "mode = \"raise\"") + "\n[[incident.sink]]" + &sink;
@@ -176,7 +175,7 @@ fn where_every_tunnel_is_down_all_are_active_and_a_comment_says_why() {
         &[tunnel(ONE, TelemetryStatus::Down, ""), tunnel(TWO, TelemetryStatus::Down, "")][..],
         &[tunnel(ONE, TelemetryStatus::Down, "")],
     ] {
-        let text = render(&proposed(vec![vpn(MILAN, None, tunnels)]));
+        let text = render::toml(&proposed(vec![vpn(MILAN, None, tunnels)]));
         let config = checked(&text).unwrap();
         assert!(config.plan.vpns[0].tunnels.iter().all(|tunnel| tunnel.role == Role::Active));
         assert!(text.contains("DOWN at that moment. At least one must be active"), "{text}");
@@ -203,7 +202,7 @@ fn words_of_others_break_neither_a_line_nor_the_rules_for_names() {
     ] {
         let message = "IPSEC\nmode = \"raise\"\r\n# [[vpn]]";
         let connection = vpn(MILAN, Some(tag), &[tunnel(ONE, TelemetryStatus::Up, message)]);
-        let text = render(&proposed(vec![connection]));
+        let text = render::toml(&proposed(vec![connection]));
         let config = checked(&text).unwrap_or_else(|problems| panic!("{tag:?}: {problems}\n{text}"));
         assert_eq!(&*config.plan.vpns[0].name, name, "{tag:?}");
         assert_eq!(config.mode, config::Mode::Observe);
@@ -226,7 +225,7 @@ fn connections_that_check_would_not_take_together_are_not_proposed_together() {
     for (connection, interface, file) in
         [(milan, "ipsec0", file.clone()), (rome, "ipsec1", directory.path().join("conf.d/rome.toml"))]
     {
-        let text = render(&proposed(vec![connection]));
+        let text = render::toml(&proposed(vec![connection]));
         let with = text.replace("# interface = \"ipsec0\"", &format!("interface = \"{interface}\""));
         std::fs::write(file, with).unwrap();
     }
@@ -260,11 +259,11 @@ fn what_is_left_out_and_what_does_not_agree_stands_in_the_file() {
         ..discovered(vec![usual().remove(0)])
     };
     let proposal = Proposal::of(&discovered, &Scope { role_arn: None, carriers: &carriers }).unwrap();
-    let text = render(&proposal);
+    let text = render::toml(&proposal);
     checked(&text).unwrap();
     assert!(text.contains(&format!("# Left out: {ROME}: it is modifying.")), "{text}");
     assert!(text.contains(&format!("# Attention: {MILAN}: a tunnel is not described.")), "{text}");
-    let json: serde_json::Value = serde_json::from_str(&json::render(&proposal).unwrap()).unwrap();
+    let json: serde_json::Value = serde_json::from_str(&render::json(&proposal).unwrap()).unwrap();
     assert_eq!(json["discovered"]["left_out"][0], format!("{ROME}: it is modifying"));
 }
 
@@ -325,7 +324,7 @@ mod whatever_aws_answers {
         fn what_is_printed_passes_the_check_or_is_refused_before(connections in connections(), lines in vec(any::<String>(), 0..3)) {
             let discovered = Discovered { left_out: lines.clone(), warnings: lines, ..discovered(connections) };
             if let Ok(proposal) = Proposal::of(&discovered, &Scope { role_arn: None, carriers: &carriers }) {
-                let text = render(&proposal);
+                let text = render::toml(&proposal);
                 let judged = config::of_text("(discovered)", &text).is_ok();
                 let as_file = checked(&text);
                 prop_assert_eq!(judged, as_file.is_ok(), "{:?}\n{}", as_file, text);
@@ -350,8 +349,8 @@ mod whatever_aws_answers {
             });
             let discovered = Discovered { left_out: lines.clone(), warnings: lines, ..discovered(connections.collect()) };
             let proposal = Proposal::of(&discovered, &Scope { role_arn: None, carriers: &carriers }).unwrap();
-            checked(&render(&proposal)).map_err(TestCaseError::fail)?;
-            checked(&toml_of(&json::render(&proposal).unwrap())).map_err(TestCaseError::fail)?;
+            checked(&render::toml(&proposal)).map_err(TestCaseError::fail)?;
+            checked(&toml_of(&render::json(&proposal).unwrap())).map_err(TestCaseError::fail)?;
         }
     }
 }
@@ -361,8 +360,8 @@ fn the_role_that_asked_is_the_role_that_watches() {
     let role: &str = "arn:aws:iam::123456789012:role/BothEndsRead";
     let scope = Scope { role_arn: Some(role.into()), carriers: &carriers };
     let proposal = Proposal::of(&discovered(usual()), &scope).unwrap();
-    let config = checked(&render(&proposal)).unwrap();
-    assert_eq!(checked(&toml_of(&json::render(&proposal).unwrap())).unwrap().vpns, config.vpns);
+    let config = checked(&render::toml(&proposal)).unwrap();
+    assert_eq!(checked(&toml_of(&render::json(&proposal).unwrap())).unwrap().vpns, config.vpns);
     assert!(config.vpns.values().all(|vpn| vpn.role_arn.as_deref() == Some(role)));
 }
 
@@ -397,8 +396,8 @@ fn the_json_is_the_configuration_in_its_own_names_and_shape() {
         vec![vpn(MILAN, Some("\"\\ä"), &[tunnel(ONE, TelemetryStatus::Down, "")])],
     ] {
         let proposal = proposed(connections);
-        let json = loaded(&toml_of(&json::render(&proposal).unwrap())).unwrap();
-        let toml = loaded(&render(&proposal)).unwrap();
+        let json = loaded(&toml_of(&render::json(&proposal).unwrap())).unwrap();
+        let toml = loaded(&render::toml(&proposal)).unwrap();
         let without_files = |loaded: Loaded| Loaded { files: Vec::new(), ..loaded };
         assert_eq!(without_files(json), without_files(toml));
     }
@@ -407,7 +406,7 @@ fn the_json_is_the_configuration_in_its_own_names_and_shape() {
 #[test]
 fn the_json_has_the_documented_shape() {
     let one = vec![usual().remove(0)];
-    insta::assert_snapshot!(json::render(&proposed(one)).unwrap(), @r#"
+    insta::assert_snapshot!(render::json(&proposed(one)).unwrap(), @r#"
     {
       "aws": {
         "region": "eu-west-1"
@@ -495,7 +494,7 @@ fn a_bgp_tunnel_that_aws_calls_down_is_a_fault_and_stays_active() {
     let routed = |routing| {
         let mut milan = usual().remove(0);
         milan.routing = routing;
-        render(&proposed(vec![milan]))
+        render::toml(&proposed(vec![milan]))
     };
     let bgp = routed(Routing::Bgp);
     assert!(

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use crate::cli::interrupt::Interrupts;
+use crate::cli::terminal::Interrupts;
 use crate::clock;
 use crate::daemon::any_sink::AnySink;
 use crate::http::client::{self, PATIENCE, Server};
