@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use crate::http::client::{self, Answer, ClientError, Server};
 use crate::http::listener::{DEFAULT_SOCKET, socket};
-use crate::http::reload::{PATIENCE, REQUEST, ReloadAnswer};
+use crate::http::routes::{RELOAD_PATIENCE, RELOAD_REQUEST, ReloadAnswer};
 use crate::process::{Exit, environment};
 
 pub(super) fn run() -> Exit {
     let path = socket(&environment()).unwrap_or_else(|| PathBuf::from(DEFAULT_SOCKET));
-    match ask(&path, PATIENCE) {
+    match ask(&path, RELOAD_PATIENCE) {
         Ok(answer) => tell(answer),
         Err(error) => {
             complain!("{error}");
@@ -79,18 +79,19 @@ impl fmt::Display for ReloadError {
 /// Asks the daemon whose control socket this is.
 fn ask(path: &Path, patience: Duration) -> Result<ReloadAnswer, ReloadError> {
     let broken = |why: String| ReloadError::Broken { path: path.to_owned(), why };
-    let answer = client::ask(&Server::Socket(path.to_owned()), REQUEST, patience).map_err(|error| {
-        let path = path.to_owned();
-        match error {
-            ClientError::Unreachable { source, .. } if source.kind() == ErrorKind::PermissionDenied => {
-                ReloadError::NotAllowed { path, source }
+    let answer =
+        client::ask(&Server::Socket(path.to_owned()), RELOAD_REQUEST, patience).map_err(|error| {
+            let path = path.to_owned();
+            match error {
+                ClientError::Unreachable { source, .. } if source.kind() == ErrorKind::PermissionDenied => {
+                    ReloadError::NotAllowed { path, source }
+                }
+                ClientError::Unreachable { source, .. } => ReloadError::NobodyThere { path, source },
+                ClientError::Silent { waited, .. } => ReloadError::NoAnswer { waited },
+                ClientError::Broken { source, .. } => broken(source.to_string()),
+                ClientError::NotUnderstood { why, .. } => broken(why.to_owned()),
             }
-            ClientError::Unreachable { source, .. } => ReloadError::NobodyThere { path, source },
-            ClientError::Silent { waited, .. } => ReloadError::NoAnswer { waited },
-            ClientError::Broken { source, .. } => broken(source.to_string()),
-            ClientError::NotUnderstood { why, .. } => broken(why.to_owned()),
-        }
-    })?;
+        })?;
     let Answer { code, body } = answer;
     match (serde_json::from_str(&body), code) {
         (Ok(answer), _) => Ok(answer),
@@ -149,7 +150,7 @@ mod tests {
                 assert_eq!(line, "POST /reload HTTP/1.1\r\n");
                 stream.write_all(answer.as_bytes()).unwrap();
             });
-            ask(&path, PATIENCE).map_err(|error| error.to_string())
+            ask(&path, RELOAD_PATIENCE).map_err(|error| error.to_string())
         })
     }
 
@@ -188,13 +189,13 @@ mod tests {
     fn nobody_there_is_told_with_what_to_look_at() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("control.sock");
-        let absent = ask(&path, PATIENCE).unwrap_err().to_string();
+        let absent = ask(&path, RELOAD_PATIENCE).unwrap_err().to_string();
         assert!(
             absent.starts_with("no daemon listens at /") && absent.contains("systemctl status"),
             "{absent}"
         );
         drop(UnixListener::bind(&path).unwrap());
-        let stale = ask(&path, PATIENCE).unwrap_err().to_string();
+        let stale = ask(&path, RELOAD_PATIENCE).unwrap_err().to_string();
         assert!(stale.starts_with("no daemon listens at /"), "{stale}");
     }
 

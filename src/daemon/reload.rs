@@ -18,8 +18,7 @@ use crate::config::needs::Needs;
 use crate::config::{self, Config, Loaded, Rejection, Warning};
 use crate::driver::Command;
 use crate::health::{Component, Problem};
-use crate::http::reload::ReloadAnswer;
-use crate::http::routes::About;
+use crate::http::routes::{About, ReloadAnswer};
 use crate::process::{self, Granted};
 use crate::settings::{StoreSettings, WebhookSettings};
 

@@ -3,7 +3,6 @@
 
 pub mod client;
 pub mod listener;
-pub mod reload;
 pub mod routes;
 pub mod server;
 pub mod status_json;

@@ -4,21 +4,22 @@ use std::convert::Infallible;
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, HOST};
 use axum::http::uri::Authority;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use axum::{Json, Router};
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::service::Service as _;
 use hyper_util::service::TowerToHyperService;
-use tokio::sync::{mpsc, watch};
+use serde::{Deserialize, Serialize};
+use tokio::sync::{mpsc, oneshot, watch};
 
-use super::reload::{self, ReloadRequest};
 use super::status_json::StatusJson;
 use crate::clock;
 use crate::domain::status::Status;
@@ -112,7 +113,7 @@ impl App {
     /// The same, and what is for root and the daemon's own user only, who alone can connect to the control socket.
     pub fn control(sources: Sources, reloads: mpsc::Sender<ReloadRequest>) -> Self {
         let Self { router, hosts } = Self::public(sources);
-        Self { router: router.merge(reload::route(reloads)), hosts }
+        Self { router: router.route("/reload", post(move || reload(reloads.clone()))), hosts }
     }
 
     /// Answers one request.
@@ -176,6 +177,58 @@ async fn status(State(sources): State<Sources>) -> Response {
 fn text(code: StatusCode, text: impl Into<String>) -> Response {
     (code, [(CONTENT_TYPE, "text/plain; charset=utf-8"), (CACHE_CONTROL, "no-store")], text.into())
         .into_response()
+}
+
+/// What a client asks for.
+pub const RELOAD_REQUEST: &str = "POST /reload";
+
+/// A reload takes milliseconds, also while AWS cannot be reached. A command waits no longer.
+pub const RELOAD_PATIENCE: Duration = Duration::from_secs(30);
+
+/// A request, and where its answer goes.
+#[derive(Debug)]
+pub struct ReloadRequest {
+    /// If it is dropped, the answer is that the daemon is ending.
+    pub answer: oneshot::Sender<ReloadAnswer>,
+}
+
+/// How it went.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "outcome", rename_all = "snake_case")]
+pub enum ReloadAnswer {
+    /// The configuration is in force.
+    InForce {
+        /// How many connections are in it.
+        vpns: usize,
+        /// How many tunnels are probed.
+        tunnels: usize,
+        /// What is allowed but deserves a look, and what takes force with the next start only; a line each.
+        notes: Vec<String>,
+    },
+    /// The configuration is wrong, and the one before stays in force.
+    Refused {
+        /// Everything that is wrong, a line each.
+        problems: Vec<String>,
+    },
+    /// The daemon is ending, and did nothing.
+    Ending,
+    /// Too many ask at once, and nothing was done for this one.
+    Busy,
+}
+
+async fn reload(requests: mpsc::Sender<ReloadRequest>) -> Response {
+    let (answer, answered) = oneshot::channel();
+    let answer = match requests.try_send(ReloadRequest { answer }) {
+        Ok(()) => answered.await.unwrap_or(ReloadAnswer::Ending),
+        Err(mpsc::error::TrySendError::Full(_)) => ReloadAnswer::Busy,
+        Err(mpsc::error::TrySendError::Closed(_)) => ReloadAnswer::Ending,
+    };
+    let code = match answer {
+        ReloadAnswer::InForce { .. } => StatusCode::OK,
+        ReloadAnswer::Refused { .. } => StatusCode::UNPROCESSABLE_ENTITY,
+        ReloadAnswer::Ending | ReloadAnswer::Busy => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    (code, Json(answer)).into_response()
 }
 
 /// The names that the daemon answers to, besides addresses, which nobody can rebind, and `localhost` (RFC 6761, 6.3).
@@ -248,5 +301,20 @@ mod tests {
         ] {
             assert!(!hosts.know(other), "{other}");
         }
+    }
+
+    #[test]
+    fn an_answer_is_one_line_of_json_whatever_is_in_it() {
+        let answer = ReloadAnswer::Refused { problems: vec!["a: b\nc".to_owned()] };
+        let line = serde_json::to_string(&answer).unwrap();
+        assert_eq!(line, r#"{"outcome":"refused","problems":["a: b\nc"]}"#);
+        assert_eq!(serde_json::from_str::<ReloadAnswer>(&line).unwrap(), answer);
+    }
+
+    #[test]
+    fn an_answer_of_a_later_version_may_tell_more() {
+        let line = r#"{"outcome":"in_force","vpns":1,"tunnels":2,"notes":[],"since":"today"}"#;
+        let answer = ReloadAnswer::InForce { vpns: 1, tunnels: 2, notes: Vec::new() };
+        assert_eq!(serde_json::from_str::<ReloadAnswer>(line).unwrap(), answer);
     }
 }

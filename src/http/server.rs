@@ -16,8 +16,7 @@ use tokio::task::{AbortHandle, JoinSet};
 use tokio::time;
 
 use super::listener::Listener;
-use super::reload;
-use super::routes::App;
+use super::routes::{App, RELOAD_PATIENCE};
 use crate::catalogue::parts::Detail;
 use crate::clock;
 use crate::domain::time::Moment;
@@ -57,7 +56,7 @@ impl Limits {
         per_peer: 8,
         header: Duration::from_secs(5),
         answer: Duration::from_secs(5),
-        connection: reload::PATIENCE.saturating_add(Duration::from_secs(10)),
+        connection: RELOAD_PATIENCE.saturating_add(Duration::from_secs(10)),
         ending: Duration::from_millis(500),
     };
 }

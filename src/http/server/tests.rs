@@ -16,8 +16,7 @@ use crate::fixture;
 use crate::health::overview::ShownProblems;
 use crate::http::client::{self, Server};
 use crate::http::listener::{bind, bind_socket};
-use crate::http::reload::{ReloadAnswer, ReloadRequest};
-use crate::http::routes::{About, Hosts, Sources};
+use crate::http::routes::{About, Hosts, ReloadAnswer, ReloadRequest, Sources};
 use crate::http::status_json::StatusJson;
 
 /// Longer than any step takes, so that a test that hangs fails.
