@@ -10,7 +10,6 @@
 //! [`io_thread::DRAIN_WITHIN`].
 
 pub mod any_sink;
-mod clock_offset;
 mod context;
 mod io_thread;
 mod notify;

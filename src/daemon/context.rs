@@ -1,22 +1,27 @@
-//! What the parts on the I/O thread work with, and where the facts go: journal, Prometheus, store, publisher.
+//! What the parts on the I/O thread share: their inputs and outputs, the clocks that AWS judges by, and the way of the facts to
+//! journal, Prometheus, store and publisher.
 
 use std::path::PathBuf;
 use std::sync::atomic::AtomicI64;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 use tokio::task::{AbortHandle, JoinSet};
 
-use crate::aws::AwsConnections;
+use crate::aws::{AwsClock, AwsConnections};
 use crate::catalogue::{Names, fact};
+use crate::clock;
 use crate::config::{Config, Warning};
 use crate::domain::board::Board;
 use crate::domain::event::Event;
 use crate::domain::fact::Fact;
 use crate::domain::plan::Plan;
 use crate::domain::status::Status;
+use crate::domain::time::Now;
 use crate::driver::Command;
 use crate::health::Health;
+use crate::publish::machine::{Clock, Whose};
 use crate::publish::shell::Feed;
 use crate::records::Records;
 use crate::store::Store;
@@ -65,6 +70,29 @@ impl IoContext {
         let mut status = self.status.clone();
         async move { while status.changed().await.is_ok() {} }
     }
+}
+
+/// A host clock further from AWS's than this is wrong. Verdicts and durations do not depend on it, but dates do: from here on the
+/// daemon uses AWS's clock for them (see [`Calendar`](crate::domain::time::Calendar)), and the journal's own time stamps differ.
+pub(super) const MAX_CLOCK_OFFSET: Duration = Duration::from_secs(60);
+
+/// The time by which CloudWatch accepts or rejects our minutes, if AWS has answered. Minutes of a host clock that was reset to the
+/// year 2000 are too old for CloudWatch, though not by that clock.
+pub(super) fn time_at_cloudwatch(connections: &AwsConnections) -> Clock {
+    let now = clock::now();
+    match connections.clock() {
+        Some(aws) => Clock { now: Now { wall: aws.reads(now.mono), ..now }, whose: Whose::Aws },
+        None => Clock { now, whose: Whose::Host },
+    }
+}
+
+/// The time by which AWS dates its records: the host's, unless that is wrong. A wrong one would make a record of a minute ago look
+/// an hour old.
+pub(super) fn time_of_records(connections: &AwsConnections) -> Now {
+    let now = clock::now();
+    let is_far = |aws: &AwsClock| aws.offset(now).exceeds(MAX_CLOCK_OFFSET) == Some(true);
+    let wall = connections.clock().filter(is_far).map_or(now.wall, |aws| aws.reads(now.mono));
+    Now { wall, ..now }
 }
 
 /// What a reload changes of the way the facts take.

@@ -14,11 +14,10 @@ use tokio::task::JoinSet;
 use tokio::time::{interval, timeout};
 
 use super::any_sink;
-use super::clock_offset::OffsetReporter;
 use super::context::IoContext;
 use super::notify::Notifier;
 use super::prepare::{self, Preparing};
-use super::problems;
+use super::problems::{self, OffsetReporter};
 use super::reload::{self, Reloaded};
 use super::sinks::Publishing;
 use super::sinks::Sinks;
@@ -400,7 +399,7 @@ fn spawn_housekeeping(context: &IoContext, notifier: Notifier, tasks: &mut JoinS
             let offset = connections.clock().map(|clock| clock.offset(now));
             prometheus.clock_offset(offset.map(|offset| offset.millis));
             if let Some(offset) = offset {
-                reporter.tell(offset);
+                reporter.observe(offset);
             }
             prometheus.credentials_expiry(connections.credentials_expiry());
             let counts = store.counts();

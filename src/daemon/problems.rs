@@ -1,6 +1,6 @@
 //! Keeps what is shown of the daemon's health: `/readyz`, `/status`, the metrics, systemd's line and the journal all read this
-//! one list. Two problems are found here: that the site is cut off from AWS, which stands before all others, because nobody can be
-//! paged from here then; and credentials that nobody renews, before they expire.
+//! one list. Three problems are found here: a site that is cut off from AWS, which comes first because it can page nobody;
+//! credentials that nobody renews, before they expire; and a host clock that is far from AWS's.
 
 use std::collections::BTreeSet;
 use std::future::Future;
@@ -10,10 +10,10 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
-use crate::aws::{AwsConnections, Outlook};
+use super::context::{MAX_CLOCK_OFFSET, time_at_cloudwatch};
+use crate::aws::{AwsConnections, ClockOffset, Outlook};
 use crate::catalogue::Notice;
 use crate::clock;
-use crate::daemon::clock_offset;
 use crate::domain::status::{SourceStatus, Status};
 use crate::health::overview::Configured;
 use crate::health::overview::{OpenProblem, Overview, ShownProblems};
@@ -151,7 +151,7 @@ pub(super) async fn watch_expiry(connections: AwsConnections, health: Health) {
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        let now = clock_offset::as_cloudwatch_judges(&connections).now.wall;
+        let now = time_at_cloudwatch(&connections).now.wall;
         let Ok(outlooks) = timeout(GIVE_UP_AFTER, connections.outlooks(now)).await else { continue };
         let mut stated_now = BTreeSet::new();
         for (role, outlook) in outlooks {
@@ -172,6 +172,38 @@ pub(super) async fn watch_expiry(connections: AwsConnections, health: Health) {
             health.clear(component);
         }
         stated = stated_now;
+    }
+}
+
+/// States the problem when the clock offset passes the limit, and states it anew only after the offset has moved by as much again.
+#[derive(Debug)]
+pub(super) struct OffsetReporter {
+    health: Health,
+    /// The offset in the problem as stated, in milliseconds.
+    stated: Option<i64>,
+}
+
+impl OffsetReporter {
+    pub(super) fn new(health: Health) -> Self {
+        Self { health, stated: None }
+    }
+
+    /// Takes the offset as AWS's last answer shows it.
+    pub(super) fn observe(&mut self, offset: ClockOffset) {
+        match offset.exceeds(MAX_CLOCK_OFFSET) {
+            Some(true) if self.has_moved(offset) => {
+                self.stated = Some(offset.millis);
+                self.health.set(Component::Clock, Problem::clock_off(offset.millis));
+            }
+            Some(false) if self.stated.take().is_some() => _ = self.health.clear(&Component::Clock),
+            // A round trip too long to decide by changes nothing.
+            Some(_) | None => {}
+        }
+    }
+
+    fn has_moved(&self, offset: ClockOffset) -> bool {
+        let by = |stated: i64| Duration::from_millis(stated.abs_diff(offset.millis));
+        self.stated.is_none_or(|stated| by(stated) > MAX_CLOCK_OFFSET + offset.within)
     }
 }
 
@@ -281,5 +313,40 @@ mod tests {
         "
         );
         assert!(Component::Site < Component::Source(String::new()), "it is the first of all problems");
+    }
+
+    fn clock_problem(reporter: &OffsetReporter) -> Option<String> {
+        reporter.health.watch().borrow().get(&Component::Clock).map(|problem| problem.text.clone())
+    }
+
+    fn off(seconds: i64) -> ClockOffset {
+        ClockOffset { millis: seconds * 1000, within: Duration::from_millis(600) }
+    }
+
+    #[test]
+    fn a_wrong_clock_keeps_one_text_until_it_is_set() {
+        let mut reporter = OffsetReporter::new(Health::default());
+        reporter.observe(off(59));
+        assert_eq!(clock_problem(&reporter), None);
+        reporter.observe(off(-3600));
+        let text = clock_problem(&reporter).unwrap();
+        assert!(text.contains("3600 s behind AWS's"), "{text}");
+        reporter.observe(off(-3610));
+        assert_eq!(clock_problem(&reporter).unwrap(), text);
+        reporter.observe(off(3600));
+        assert!(clock_problem(&reporter).unwrap().contains("3600 s ahead of AWS's"));
+        reporter.observe(off(0));
+        assert_eq!(clock_problem(&reporter), None);
+    }
+
+    #[test]
+    fn an_answer_too_slow_to_measure_by_neither_raises_nor_clears_it() {
+        let mut reporter = OffsetReporter::new(Health::default());
+        let slow = |seconds: i64| ClockOffset { millis: seconds * 1000, within: Duration::from_secs(10) };
+        reporter.observe(slow(65));
+        assert_eq!(clock_problem(&reporter), None);
+        reporter.observe(off(65));
+        reporter.observe(slow(55));
+        assert!(clock_problem(&reporter).is_some());
     }
 }

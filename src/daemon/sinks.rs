@@ -14,8 +14,7 @@ use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinSet, yield_now};
 
 use super::any_sink::{self, AnySink};
-use super::clock_offset;
-use super::context::IoContext;
+use super::context::{IoContext, time_at_cloudwatch, time_of_records};
 use crate::aws::{AwsConnections, CloudWatchMetrics};
 use crate::catalogue::Notice;
 use crate::clock;
@@ -142,7 +141,7 @@ fn run<F: SinkFamily<Settings: Send, Machine: Send>>(
 ) -> AbortHandle {
     let connections = context.connections.clone();
     tasks.spawn(shell::run(
-        move || clock_offset::as_aws_dates(&connections),
+        move || time_of_records(&connections),
         settings,
         sink,
         context.store.clone(),
@@ -204,7 +203,7 @@ impl Publishing {
         };
         let connections = context.connections.clone();
         tasks.spawn(publisher_shell::run(
-            move || clock_offset::as_cloudwatch_judges(&connections),
+            move || time_at_cloudwatch(&connections),
             Publisher::new(settings, clock::now()),
             news,
             sink,

@@ -35,7 +35,7 @@ use super::schedule::{Setup, Switches};
 use super::site;
 use super::time::Clocks;
 
-/// From this many seconds of difference the daemon uses AWS's clock, as `daemon/clock_offset.rs` does.
+/// From this many seconds of difference the daemon uses AWS's clock, as `daemon/context.rs` does.
 const MAX_CLOCK_OFFSET: u64 = 60;
 
 /// What a daemon asks for; the answer comes later.
