@@ -8,6 +8,8 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
+use bothends::clock;
+use bothends::domain::time::Moment;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
@@ -43,6 +45,7 @@ pub(crate) struct Posted {
     pub(crate) body: String,
     /// Its answer.
     pub(crate) status: Option<u16>,
+    pub(crate) at: Moment,
 }
 
 impl Posted {
@@ -147,7 +150,13 @@ fn answer(stream: impl Read + Write, state: &Mutex<State>) -> io::Result<()> {
             Reaction::Status(status, _) | Reaction::Says(status, _) => Some(status),
             Reaction::Lost | Reaction::Silent => None,
         };
-        state.posted.push(Posted { line, headers, body: String::from_utf8(body).unwrap(), status });
+        state.posted.push(Posted {
+            line,
+            headers,
+            body: String::from_utf8(body).unwrap(),
+            status,
+            at: clock::now().mono,
+        });
         reaction
     };
     let (status, headers, text) = match reaction {

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
+use std::time::Duration;
 
 use hmac::{Hmac, KeyInit, Mac};
 use rustix::process::Signal;
@@ -186,18 +187,24 @@ fn a_permanent_failure_is_one_error_with_the_fix_and_the_page_goes_out_when_it_i
         let site = Site::new();
         let receiver = receiver(&site, false);
         plain(&site, &receiver, "");
-        receiver.reacts(&[Reaction::Status(status, headers)]);
+        receiver.reacts_always(Some(Reaction::Status(status, headers)));
         let daemon = site.start_healthy();
         breaks(&site);
         let answer = daemon.until_readyz_says(says);
         assert_eq!(answer.code, 503, "{answer:?}");
         daemon.until_logged(says);
+        until("it is retried, and again", || receiver.posted().len() >= 3);
         assert_eq!(daemon.logged("ERROR", says).len(), 1, "it is logged once");
         assert!(!daemon.log().contains("s3cr3t"));
-        assert_eq!(receiver.posted().len(), 1, "it is not retried at once");
+        let tries = receiver.posted();
+        // The first wait is at least half of one second; it doubles.
+        for (pair, least) in tries.windows(2).zip([500, 1000]) {
+            let waited = pair[1].at.since(pair[0].at);
+            assert!(waited >= Duration::from_millis(least), "retried after {waited:?}");
+        }
         until("the other sink's record exists", || site.records("outage").len() == 1);
-        // It is retried after minutes, and at once by a daemon that starts.
         daemon.stop();
+        receiver.reacts_always(None);
         let daemon = site.start();
         until("the message is accepted", || !receiver.taken().is_empty());
         let taken = receiver.taken();
