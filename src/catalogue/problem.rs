@@ -9,7 +9,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::code::{Code, Severity};
-use crate::domain::check::Fresh;
+use crate::domain::clients::Fresh;
 use crate::domain::event::AskFailure;
 use crate::domain::names::{TunnelId, VpnId};
 use crate::domain::status::VpnStatus;

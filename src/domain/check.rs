@@ -5,27 +5,20 @@
 //! oldest of them past `timeout` and not all on one client, make it Down. While Down it asks every `interval`; the first
 //! reply makes it suspect again. A check that was never answered is Unknown instead of Down. Faults are no evidence.
 
-mod exercise;
-
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use self::exercise::{Exercise, Probed};
-use super::clients::{Clients, Slot};
-use super::echo::{LATE_WINDOW, RttMemory, answered};
-use super::effects::Effects;
+use super::clients::{Clients, Exercise, Fresh, Probed, Slot};
+use super::echo::{LATE_WINDOW, Losses, Replies, RttMemory, answered};
 use super::event::{AskFailure, SeenUp};
-use super::fact::Fact;
+use super::fact::{Effects, Fact};
 use super::names::CheckId;
 use super::plan::{ProbeRules, Route};
 use super::request::{ClientId, EchoId, EchoRequest, Request};
-use super::streak::{Losses, Replies};
 use super::time::{Moment, Now};
 use super::timers::{next_on_grid, ticks_between};
 use super::verdict::{Fault, LocalEvidence, Loss, Outcome, Verdict, Why};
-
-pub use self::exercise::Fresh;
 
 /// More would only say the same: at 64 unanswered echoes nothing is in doubt any more.
 pub const IN_FLIGHT_MAX: usize = 64;

@@ -274,5 +274,84 @@ impl Hold {
     }
 }
 
+//--- grace
+
+/// What repeats within this time counts only [`REPEATS_MAX`] times.
+const REPEATED_WITHIN: Duration = Duration::from_secs(3600);
+
+/// A failover, the way back, and one more.
+const REPEATS_MAX: usize = 3;
+
+/// For how long nothing opens after a start, a take-over or a hold-up.
+///
+/// After a start or a take-over the tunnels may still be coming up, and after a hold-up (the host slept, or the process was stopped)
+/// what is known is old: nothing opens for `start_grace`, or until both ends agree that an active tunnel is Down. After a
+/// start or a take-over they agree on what our end has found since, and not on BGP, which comes up after IPsec; after a hold-up on evidence
+/// of after it. So neither take-overs and hold-ups that repeat nor a process that is killed again and again keep an
+/// outage from being told: the grace ends with the agreement, and `open_after` counts from there. A row of Downs outlasts a restart
+/// ([`downs`](super::downs)), for CloudWatch may be later than the next one. Where the ends do not agree, take-overs and hold-ups that repeat
+/// have that effect three times an hour.
+#[derive(Debug, Clone, Copy)]
+pub struct Grace {
+    started: Moment,
+    taken_over: Latest,
+    held_up: Latest,
+    /// The last hold-up, whether or not it counts.
+    looked_away: Option<Moment>,
+}
+
+/// The latest that count, oldest first.
+#[derive(Debug, Clone, Copy, Default)]
+struct Latest([Option<Moment>; REPEATS_MAX]);
+
+impl Latest {
+    fn add(&mut self, now: Moment) {
+        if self.0[0].is_none_or(|oldest| now.since(oldest) >= REPEATED_WITHIN) {
+            self.0.rotate_left(1);
+            self.0[REPEATS_MAX - 1] = Some(now);
+        }
+    }
+
+    fn until(&self, start_grace: Duration) -> Option<Moment> {
+        self.0[REPEATS_MAX - 1].map(|last| last + start_grace)
+    }
+}
+
+impl Grace {
+    /// The daemon starts.
+    pub fn new(now: Moment) -> Self {
+        Self { started: now, taken_over: Latest::default(), held_up: Latest::default(), looked_away: None }
+    }
+
+    /// This host takes over.
+    pub fn taken_over(&mut self, now: Moment) {
+        self.taken_over.add(now);
+    }
+
+    /// Nobody looked for a while, up to now.
+    pub fn held_up(&mut self, now: Moment) {
+        self.looked_away = Some(now);
+        self.held_up.add(now);
+    }
+
+    /// Until when nothing opens. `agreed` is whether both ends agree on a tunnel that is Down, and `agreed_after` whether they do by
+    /// evidence of after a moment.
+    pub fn until(
+        &self,
+        start_grace: Duration,
+        agreed: bool,
+        agreed_after: impl FnOnce(Moment) -> bool,
+    ) -> Moment {
+        let fresh = self.looked_away.is_some_and(agreed_after);
+        let held_up = if fresh { None } else { self.held_up.until(start_grace) };
+        let (started, taken_over) = if agreed {
+            (self.started, None)
+        } else {
+            (self.started + start_grace, self.taken_over.until(start_grace))
+        };
+        [taken_over, held_up].into_iter().flatten().fold(started, Moment::max)
+    }
+}
+
 #[cfg(test)]
 mod tests;

@@ -7,11 +7,9 @@ use std::time::Duration;
 
 use super::board::{Incident, IncidentId, IncidentState, TimelineChange, TimelineEntry, TunnelSnapshot};
 use super::carrying::{Carrying, NotCarrying};
-use super::condition::{Truth, TunnelTruth, closes, opens};
-use super::effects::Effects;
+use super::condition::{Grace, Truth, TunnelTruth, closes, opens};
 use super::event::{History, Remembered};
-use super::fact::{Fact, IncidentChange};
-use super::grace::Grace;
+use super::fact::{Effects, Fact, IncidentChange};
 use super::incident::{KindEvidence, KindWatch};
 use super::names::{Kind, Role, SinkId, SourceId, SourceKind, TunnelId};
 use super::plan::VpnPlan;

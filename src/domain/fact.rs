@@ -1,5 +1,7 @@
-//! What happened, in sink-neutral statements: journal, Prometheus and the store all read facts.
+//! What happened, in sink-neutral statements: journal, Prometheus and the store all read facts. And what a step of the core
+//! brings about, facts and requests, collected for the driver to poll.
 
+use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,8 +9,9 @@ use std::time::Duration;
 use super::board::Incident;
 use super::event::SeenUp;
 use super::names::{CheckId, End, Kind, SourceId, TunnelId, VpnId};
+use super::request::{ClientId, EchoId, Request};
 use super::rollup::Rollup;
-use super::time::{Now, Stamp};
+use super::time::{Moment, Now, Stamp};
 use super::verdict::{Assessment, Outcome, Verdict, View};
 
 /// One statement.
@@ -173,4 +176,31 @@ pub enum IncidentChange {
     Unwatched,
     /// This host has ceased to hold the address that it votes for: the record is left open, for whoever holds it.
     HandedOver,
+}
+
+/// Requests and facts in the order they came about, and the ids that are next.
+#[derive(Debug, Default)]
+pub struct Effects {
+    /// For whoever executes them.
+    pub requests: VecDeque<Request>,
+    /// For whoever reads them.
+    pub facts: VecDeque<Fact>,
+    /// Echoes that ended, by tunnel and the moment they were asked at: the raw material of rollups.
+    pub ended: Vec<(TunnelId, Moment, Outcome)>,
+    last_echo: u64,
+    last_client: u64,
+}
+
+impl Effects {
+    /// An echo id that was never used.
+    pub fn new_echo(&mut self) -> EchoId {
+        self.last_echo += 1;
+        EchoId(self.last_echo)
+    }
+
+    /// A client id that was never used.
+    pub fn new_client(&mut self) -> ClientId {
+        self.last_client += 1;
+        ClientId(self.last_client)
+    }
 }

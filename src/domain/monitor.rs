@@ -10,11 +10,11 @@ use std::time::Duration;
 
 use super::board::Over;
 use super::board::{Board, Incident};
+use super::condition::Grace;
 use super::connection::Connection;
-use super::effects::Effects;
+use super::echo::LATE_WINDOW;
 use super::event::{AwsAnswer, Event, History, Remembered};
-use super::fact::Fact;
-use super::grace::Grace;
+use super::fact::{Effects, Fact};
 use super::names::{CheckId, Kind, SinkId, SourceId, VpnId};
 use super::plan::Plan;
 use super::polling::Polling;
@@ -29,8 +29,6 @@ use super::timers::{phase, suspect_interval};
 /// Not being called for this long is not the jitter of a busy host: it slept, or the process was stopped, and what AWS
 /// and the tunnels did meanwhile is not known.
 const HELD_UP_AFTER: Duration = Duration::from_secs(10);
-
-mod minutes;
 
 /// Why the core wants to be called.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -590,6 +588,61 @@ impl Monitor {
             connection.take_up(kind, sink, created, now, &mut self.fx);
         }
         self.refresh(vpn, now);
+    }
+
+    //--- minutes
+
+    /// Echoes that ended belong to the minute they were asked in.
+    fn take_ended(&mut self, now: Now) {
+        for (tunnel, asked, outcome) in std::mem::take(&mut self.fx.ended) {
+            self.minutes.echo_ended(&tunnel, now.wall - now.mono.since(asked), outcome);
+            if let Some(tunnel) =
+                self.connections.get_mut(&tunnel.vpn).and_then(|connection| connection.tunnel_mut(&tunnel))
+            {
+                tunnel.echo_ended(outcome, asked, now.mono);
+            }
+        }
+    }
+
+    /// The minute has ended, or the echoes of the last one must have.
+    fn end_minute(&mut self, now: Now) {
+        self.take_ended(now);
+        let minute = now.wall.minute();
+        if minute != self.minute {
+            let ended = std::mem::replace(&mut self.minute, minute);
+            // A minute that the clock jumped over or fell back from was not lived through.
+            if minute == ended + Duration::from_secs(60) {
+                for (vpn, connection) in &self.connections {
+                    if connection.could_vote(now.mono) {
+                        self.votes.push(Fact::CouldVote { vpn: vpn.clone(), minute: ended });
+                    }
+                }
+            }
+            for connection in self.connections.values() {
+                connection.note_states(&mut self.minutes, now.wall);
+            }
+        }
+        for rollup in self.minutes.complete(now.wall, self.settle_after()) {
+            self.fx.facts.push_back(Fact::RollupReady(rollup));
+        }
+        if now.wall >= minute + self.settle_after() {
+            self.fx.facts.extend(self.votes.drain(..));
+        }
+        self.set_minute_timer(now);
+    }
+
+    /// Wakes at the end of the minute, and again when the echoes of the last one must have ended.
+    fn set_minute_timer(&mut self, now: Now) {
+        let minute = now.wall.minute();
+        let settled = minute + self.settle_after();
+        let next = if now.wall < settled { settled } else { minute + Duration::from_secs(60) };
+        self.timers.set(Wake::Minute, Some(now.mono + next.since(now.wall)));
+    }
+
+    /// After a minute's end its last echo may be under way for this long.
+    fn settle_after(&self) -> Duration {
+        let timeout = self.plan.vpns.iter().map(|vpn| vpn.probe.timeout).max().unwrap_or_default();
+        timeout + LATE_WINDOW + Duration::from_secs(1)
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::board::Incident;
 use super::carrying::{Carrying, Traffic, traffic};
-use super::check::Fresh;
+use super::clients::Fresh;
 use super::names::{CheckKind, Kind, Role, Routing, SourceId, TunnelId, VpnId};
 use super::time::Now;
 use super::verdict::{Assessment, Verdict, View};

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::rfc3339;
 use crate::domain::board::{Incident, IncidentId, IncidentState, TimelineChange, TimelineEntry};
-use crate::domain::check::Fresh;
+use crate::domain::clients::Fresh;
 use crate::domain::names::Kind;
 use crate::domain::status::{CheckStatus, Phase, SourceStatus, Status, TunnelStatus, VpnStatus};
 use crate::domain::time::Now;

@@ -350,3 +350,51 @@ proptest! {
         prop_assert!(played(times, needed).is_none() || was_true >= needed);
     }
 }
+
+//--- grace
+
+const GRACE: Duration = Duration::from_secs(120);
+
+fn at(secs: u64) -> Moment {
+    Moment::ORIGIN + Duration::from_secs(secs)
+}
+
+#[test]
+fn after_a_start_it_lasts_until_both_ends_agree() {
+    assert_eq!(Grace::new(at(7)).until(GRACE, false, |_| false), at(127));
+    assert_eq!(Grace::new(at(7)).until(GRACE, true, |_| false), at(7));
+}
+
+#[test]
+fn after_a_hold_up_it_lasts_as_long_or_until_both_ends_agree_on_evidence_of_after_it() {
+    let mut grace = Grace::new(at(0));
+    grace.held_up(at(5000));
+    assert_eq!(grace.until(GRACE, false, |_| false), at(5120));
+    assert_eq!(grace.until(GRACE, true, |after| after < at(5000)), at(5120));
+    assert_eq!(grace.until(GRACE, true, |after| after == at(5000)), at(0));
+    assert_eq!(grace.until(GRACE, false, |after| after == at(5000)), at(120));
+}
+
+#[test]
+fn after_a_take_over_it_lasts_until_both_ends_agree() {
+    let mut grace = Grace::new(at(0));
+    grace.taken_over(at(600));
+    assert_eq!(grace.until(GRACE, false, |_| false), at(720));
+    assert_eq!(grace.until(GRACE, true, |_| false), at(0));
+}
+
+#[test]
+fn what_repeats_keeps_nothing_from_opening_for_long() {
+    let (mut held_up, mut moved) = (Grace::new(at(0)), Grace::new(at(0)));
+    let mut kept = [0, 0];
+    for second in 0..36_000 {
+        if second % 100 == 0 {
+            held_up.held_up(at(second));
+            moved.taken_over(at(second));
+        }
+        for (grace, kept) in [held_up, moved].iter().zip(&mut kept) {
+            *kept += u64::from(grace.until(GRACE, false, |_| false) > at(second));
+        }
+    }
+    assert!(kept.iter().all(|kept| *kept <= 10 * 3 * 120), "{kept:?} of ten hours");
+}
