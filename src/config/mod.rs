@@ -1,7 +1,7 @@
 //! Text → domain types: "parse, don't validate". What comes out of [`load`] needs no further check.
 //!
 //! Files are read in order ([`files`]), each is walked once along the [`schema`] with its line numbers kept
-//! ([`document`]), the crate `config` merges the single tables and the environment ([`merge`]), and the merged values are
+//! ([`document`]), the crate `config` merges the single tables and the environment ([`section`]), and the merged values are
 //! read into domain types ([`globals`], [`vpns`], [`sinks`]). No step stops at the first problem: all of them are listed at once, up to a bound, each
 //! with file, line, key, the value found and what is expected.
 
@@ -11,7 +11,6 @@ mod document;
 mod files;
 mod globals;
 mod hints;
-mod merge;
 pub mod needs;
 pub mod patterns;
 mod problem;
@@ -31,10 +30,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use self::files::{ReadBy, Surroundings};
-use self::merge::Merged;
 use self::problem::Notes;
 use self::schema::RENAMED;
-use self::section::Section;
+use self::section::{Merged, Section};
 use self::sinks::{Beside, SinkReader};
 use self::vpns::{Common, VpnReader};
 use crate::domain::names::Kind;
@@ -136,8 +134,8 @@ pub fn listener(path: &Path, env: &BTreeMap<String, String>) -> SocketAddr {
         .iter()
         .filter_map(|file| document::parse(&file.path, &file.text, RENAMED, &mut notes))
         .collect();
-    let overrides = merge::overrides(env, RENAMED, &mut notes);
-    let merged = merge::merge(path, documents, overrides, &mut notes);
+    let overrides = section::overrides(env, RENAMED, &mut notes);
+    let merged = section::merge(path, documents, overrides, &mut notes);
     globals::http(&Section::root(&merged).section("http"), &mut notes).listen
 }
 
@@ -169,10 +167,10 @@ fn read(
         .iter()
         .filter_map(|file| document::parse(&file.path, &file.text, surroundings.renamed, &mut notes))
         .collect();
-    let overrides = merge::overrides(surroundings.env, surroundings.renamed, &mut notes);
+    let overrides = section::overrides(surroundings.env, surroundings.renamed, &mut notes);
     let complete = notes.files_complete();
 
-    let merged = merge::merge(path, documents, overrides, &mut notes);
+    let merged = section::merge(path, documents, overrides, &mut notes);
     let config = config_of(&merged, surroundings, complete, &mut notes);
     let warnings = notes.finish()?;
     Ok(Loaded { config, warnings, files: files.into_iter().map(|file| file.path).collect() })
