@@ -91,8 +91,8 @@ impl Incident {
                 }
                 TimelineChange::Assessment { .. }
                 | TimelineChange::Opened
-                | TimelineChange::TakenUp { .. }
-                | TimelineChange::Witnessed
+                | TimelineChange::Adopted { .. }
+                | TimelineChange::Confirmed
                 | TimelineChange::View { .. }
                 | TimelineChange::Clearing
                 | TimelineChange::Reopened
@@ -110,8 +110,8 @@ impl Incident {
         let tunnel = match what {
             TimelineChange::View { tunnel, .. } | TimelineChange::Assessment { tunnel, .. } => tunnel,
             TimelineChange::Opened
-            | TimelineChange::TakenUp { .. }
-            | TimelineChange::Witnessed
+            | TimelineChange::Adopted { .. }
+            | TimelineChange::Confirmed
             | TimelineChange::Clearing
             | TimelineChange::Reopened
             | TimelineChange::Resolved
@@ -136,11 +136,11 @@ impl Incident {
     }
 
     /// The sink where its record was found open, if that is how it began here.
-    pub fn taken_up_at(&self) -> Option<&SinkId> {
+    pub fn adopted_from(&self) -> Option<&SinkId> {
         match &self.timeline.first()?.what {
-            TimelineChange::TakenUp { sink } => Some(sink),
+            TimelineChange::Adopted { sink } => Some(sink),
             TimelineChange::Opened
-            | TimelineChange::Witnessed
+            | TimelineChange::Confirmed
             | TimelineChange::View { .. }
             | TimelineChange::Assessment { .. }
             | TimelineChange::Clearing
@@ -243,12 +243,12 @@ pub enum TimelineChange {
     /// The incident opened.
     Opened,
     /// Its record was found open, and nothing on the Board accounted for it: it is taken up.
-    TakenUp {
+    Adopted {
         /// Where.
         sink: SinkId,
     },
     /// The condition of an incident that was taken up has held for as long as would have opened one.
-    Witnessed,
+    Confirmed,
     /// An end's verdict on a tunnel changed.
     View {
         /// The tunnel.

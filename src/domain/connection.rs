@@ -153,8 +153,8 @@ impl Connection {
         refreshed
     }
 
-    /// A record of this kind was found open at `sink`; see [`KindWatch::take_up`].
-    pub fn take_up(&mut self, kind: Kind, sink: SinkId, created: Stamp, now: Now, fx: &mut Effects) {
+    /// A record of this kind was found open at `sink`; see [`KindWatch::adopt`].
+    pub fn adopt(&mut self, kind: Kind, sink: SinkId, created: Stamp, now: Now, fx: &mut Effects) {
         // What it followed is for whoever started the record to say.
         let scene = scene(&self.site, &self.plan, &self.tunnels, None);
         if !self.here {
@@ -162,7 +162,7 @@ impl Connection {
             return;
         }
         if let Some(watch) = self.kinds.iter_mut().find(|watch| watch.kind() == kind) {
-            watch.take_up(sink, created, scene, now, fx);
+            watch.adopt(sink, created, scene, now, fx);
         }
     }
 

@@ -159,9 +159,9 @@ pub enum IncidentChange {
     /// It opened.
     Opened,
     /// Its record was found open at a sink, and it is taken up.
-    TakenUp,
+    Adopted,
     /// It was taken up, and this site sees it too.
-    Witnessed,
+    Confirmed,
     /// Its timeline grew.
     Updated,
     /// A further tunnel went Down, or the same again after it had been Healthy.

@@ -32,10 +32,10 @@ enum WatchState {
     Pending {
         hold: Hold,
     },
-    /// `witness`: how long the condition of an incident that was taken up has held here.
+    /// `confirming`: how long the condition of an incident that was taken up has held here.
     Open {
         story: Story,
-        witness: Hold,
+        confirming: Hold,
     },
     Clearing {
         story: Story,
@@ -70,7 +70,7 @@ impl KindWatch {
     pub fn new(vpn: VpnId, kind: Kind, open: Option<Arc<Incident>>, openings: VecDeque<Moment>) -> Self {
         let state = open.map_or(WatchState::Clear, |incident| WatchState::Open {
             story: Story::resume(incident),
-            witness: Hold::default(),
+            confirming: Hold::default(),
         });
         Self { vpn, kind, state, openings }
     }
@@ -129,7 +129,7 @@ impl KindWatch {
                 self.pend(hold, step, scene, now, fx);
                 None
             }
-            WatchState::Open { story, witness } => self.open(story, witness, step, now, fx),
+            WatchState::Open { story, confirming } => self.open(story, confirming, step, now, fx),
             WatchState::Clearing { story, hold } => self.clear(story, hold, step, now, fx),
         }
     }
@@ -138,7 +138,7 @@ impl KindWatch {
     pub fn deadline(&self, rules: &IncidentRules, grace_until: Moment) -> Option<Moment> {
         match &self.state {
             WatchState::Clear => None,
-            WatchState::Pending { hold } | WatchState::Open { witness: hold, .. } => {
+            WatchState::Pending { hold } | WatchState::Open { confirming: hold, .. } => {
                 let held_at = hold.held_at(rules.open_after(self.kind)?);
                 held_at.map(|at| at.max(grace_until)).or(hold.spent_at())
             }
@@ -151,7 +151,7 @@ impl KindWatch {
         match &mut self.state {
             WatchState::Clear => {}
             WatchState::Pending { hold, .. }
-            | WatchState::Open { witness: hold, .. }
+            | WatchState::Open { confirming: hold, .. }
             | WatchState::Clearing { hold, .. } => hold.held_up(gap),
         }
     }
@@ -202,27 +202,27 @@ impl KindWatch {
         }
         self.count_opening(now.mono, now.mono);
         let story = Story::open(self.vpn.clone(), self.kind, scene(), now);
-        tell(&story, IncidentChange::Opened, now, fx);
-        self.state = WatchState::Open { story, witness: Hold::default() };
+        report(&story, IncidentChange::Opened, now, fx);
+        self.state = WatchState::Open { story, confirming: Hold::default() };
     }
 
     fn open(
         &mut self,
         mut story: Story,
-        mut witness: Hold,
+        mut confirming: Hold,
         step: KindEvidence,
         now: Now,
         fx: &mut Effects,
     ) -> Option<Arc<Incident>> {
-        self.bear_witness(&mut story, &mut witness, step, now, fx);
+        self.confirm(&mut story, &mut confirming, step, now, fx);
         match step.closes {
             Truth::True => {
                 story.add(TimelineChange::Clearing, now.wall);
-                tell(&story, IncidentChange::Clearing, now, fx);
+                report(&story, IncidentChange::Clearing, now, fx);
                 self.clear(story, Hold::default(), step, now, fx)
             }
             Truth::False | Truth::Unknown => {
-                self.state = WatchState::Open { story, witness };
+                self.state = WatchState::Open { story, confirming };
                 None
             }
         }
@@ -239,10 +239,10 @@ impl KindWatch {
         hold.observe(step.closes, self.resolve_after(&step.rules), now.mono);
         if step.closes == Truth::False || step.opens == Truth::True {
             story.add(TimelineChange::Reopened, now.wall);
-            tell(&story, IncidentChange::Reopened, now, fx);
-            let mut witness = Hold::default();
-            self.bear_witness(&mut story, &mut witness, step, now, fx);
-            self.state = WatchState::Open { story, witness };
+            report(&story, IncidentChange::Reopened, now, fx);
+            let mut confirming = Hold::default();
+            self.confirm(&mut story, &mut confirming, step, now, fx);
+            self.state = WatchState::Open { story, confirming };
             return None;
         }
         if !hold.has_held(self.resolve_after(&step.rules)) {
@@ -261,7 +261,7 @@ impl KindWatch {
         };
         story.set_state(state);
         story.add(entry, now.wall);
-        tell(&story, change, now, fx);
+        report(&story, change, now, fx);
         Arc::clone(story.incident())
     }
 
@@ -293,7 +293,7 @@ impl KindWatch {
             WatchState::Open { mut story, .. } | WatchState::Clearing { mut story, .. } => {
                 story.set_state(IncidentState::Unwatched { at: now.wall });
                 story.add(TimelineChange::HandedOver, now.wall);
-                tell(&story, IncidentChange::HandedOver, now, fx);
+                report(&story, IncidentChange::HandedOver, now, fx);
                 Some(Arc::clone(story.incident()))
             }
         }
@@ -302,43 +302,43 @@ impl KindWatch {
     /// Goes on with a record that was found open at `sink` (created at `created` on the sink's clock) and that no incident here accounts
     /// for: the daemon resolves it like its own, and tells nobody of it anew until this site has seen the condition hold for itself.
     /// Where an incident is open already, that one accounts for it, and nothing changes.
-    pub fn take_up(&mut self, sink: SinkId, created: Stamp, scene: Scene, now: Now, fx: &mut Effects) {
-        let witness = match &self.state {
+    pub fn adopt(&mut self, sink: SinkId, created: Stamp, scene: Scene, now: Now, fx: &mut Effects) {
+        let confirming = match &self.state {
             WatchState::Open { .. } | WatchState::Clearing { .. } => return,
             WatchState::Clear => Hold::default(),
             // What has held so far counts: the incident that was about to open is this one.
             WatchState::Pending { hold } => *hold,
         };
         self.count_opening(now.mono - now.wall.since(created), now.mono);
-        let story = Story::take_up(self.vpn.clone(), self.kind, scene, sink, created, now.wall);
-        tell(&story, IncidentChange::TakenUp, now, fx);
-        self.state = WatchState::Open { story, witness };
+        let story = Story::adopt(self.vpn.clone(), self.kind, scene, sink, created, now.wall);
+        report(&story, IncidentChange::Adopted, now, fx);
+        self.state = WatchState::Open { story, confirming };
     }
 
     /// Whether this site sees for itself what was taken up.
-    fn bear_witness(
+    fn confirm(
         &self,
         story: &mut Story,
-        witness: &mut Hold,
+        confirming: &mut Hold,
         step: KindEvidence,
         now: Now,
         fx: &mut Effects,
     ) {
         let (Some(_), Some(open_after)) = (&story.incident().found_at, step.rules.open_after(self.kind))
         else {
-            *witness = Hold::default();
+            *confirming = Hold::default();
             return;
         };
-        witness.observe(step.opens, open_after, now.mono);
-        if witness.has_held(open_after) && now.mono >= step.grace_until {
-            *witness = Hold::default();
-            story.witness(now.wall);
-            tell(story, IncidentChange::Witnessed, now, fx);
+        confirming.observe(step.opens, open_after, now.mono);
+        if confirming.has_held(open_after) && now.mono >= step.grace_until {
+            *confirming = Hold::default();
+            story.confirm(now.wall);
+            report(story, IncidentChange::Confirmed, now, fx);
         }
     }
 }
 
-fn tell(story: &Story, change: IncidentChange, at: Now, fx: &mut Effects) {
+fn report(story: &Story, change: IncidentChange, at: Now, fx: &mut Effects) {
     fx.facts.push_back(Fact::IncidentChanged { incident: Arc::clone(story.incident()), change, at });
 }
 

@@ -109,7 +109,7 @@ impl Monitor {
                 }
             }
         }
-        monitor.adopt(plan, &remembered, now);
+        monitor.apply_plan(plan, &remembered, now);
         monitor.remembered = Remembered {
             incidents: Vec::new(),
             unheard: Vec::new(),
@@ -223,7 +223,7 @@ impl Monitor {
         }
         // An address that was not asked for before is not held until it is said to be.
         self.held = self.held.filter(|_| plan.votes_if_address == self.plan.votes_if_address);
-        self.adopt(plan, &remembered, now);
+        self.apply_plan(plan, &remembered, now);
         self.remembered = remembered;
         self.take_place(now);
         self.over.recount(&self.plan);
@@ -232,7 +232,7 @@ impl Monitor {
 
     //--- composition
 
-    fn adopt(&mut self, plan: Arc<Plan>, remembered: &Remembered, now: Now) {
+    fn apply_plan(&mut self, plan: Arc<Plan>, remembered: &Remembered, now: Now) {
         self.plan = Arc::clone(&plan);
         let here = self.is_here();
         for (index, vpn) in plan.vpns.iter().enumerate() {
@@ -585,7 +585,7 @@ impl Monitor {
             return;
         }
         if let Some(connection) = self.connections.get_mut(vpn) {
-            connection.take_up(kind, sink, created, now, &mut self.fx);
+            connection.adopt(kind, sink, created, now, &mut self.fx);
         }
         self.refresh(vpn, now);
     }

@@ -45,7 +45,7 @@ impl Story {
 
     /// An incident whose record was found open at `sink` is taken up. The record's creation names it, so that it is the
     /// same incident whenever, and by whomever, it is taken up.
-    pub fn take_up(vpn: VpnId, kind: Kind, scene: Scene, sink: SinkId, created: Stamp, now: Stamp) -> Self {
+    pub fn adopt(vpn: VpnId, kind: Kind, scene: Scene, sink: SinkId, created: Stamp, now: Stamp) -> Self {
         Self::begin(IncidentId { vpn, kind, opened: created }, scene, created, Some(sink), now)
     }
 
@@ -53,7 +53,7 @@ impl Story {
         let Scene { site, vpn_name, tunnels, related } = scene;
         let first = match &found_at {
             None => TimelineChange::Opened,
-            Some(sink) => TimelineChange::TakenUp { sink: sink.clone() },
+            Some(sink) => TimelineChange::Adopted { sink: sink.clone() },
         };
         let incident = Incident {
             id,
@@ -96,8 +96,8 @@ impl Story {
                 note_assessment(&mut self.was_down, tunnel, *assessment)
             }
             TimelineChange::Opened
-            | TimelineChange::TakenUp { .. }
-            | TimelineChange::Witnessed
+            | TimelineChange::Adopted { .. }
+            | TimelineChange::Confirmed
             | TimelineChange::View { .. }
             | TimelineChange::Clearing
             | TimelineChange::Reopened
@@ -118,9 +118,9 @@ impl Story {
     }
 
     /// It was taken up, and this site sees it too.
-    pub fn witness(&mut self, at: Stamp) {
+    pub fn confirm(&mut self, at: Stamp) {
         Arc::make_mut(&mut self.incident).found_at = None;
-        self.add(TimelineChange::Witnessed, at);
+        self.add(TimelineChange::Confirmed, at);
     }
 
     /// It is over.
@@ -159,8 +159,8 @@ fn went_down_again(later: &[TimelineEntry], entry: &TimelineEntry) -> bool {
 /// The tunnels that count as Down from the first, and whether they have been Healthy since. Whoever started a record that was
 /// taken up saw tunnels Down; that this site sees one Down a little later makes nothing worse, unless it was Healthy here.
 fn down_at_first(incident: &Incident) -> BTreeMap<TunnelId, bool> {
-    let taken_up = incident.taken_up_at().is_some();
-    let tunnels = incident.tunnels.iter().filter(|tunnel| taken_up || tunnel.assessment == Assessment::Down);
+    let adopted = incident.adopted_from().is_some();
+    let tunnels = incident.tunnels.iter().filter(|tunnel| adopted || tunnel.assessment == Assessment::Down);
     tunnels.map(|tunnel| (tunnel.id.clone(), tunnel.assessment == Assessment::Healthy)).collect()
 }
 

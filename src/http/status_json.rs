@@ -297,8 +297,8 @@ impl EntryJson {
         };
         match what {
             TimelineChange::Opened => plain("opened"),
-            TimelineChange::TakenUp { sink: _ } => plain("taken_up"),
-            TimelineChange::Witnessed => plain("witnessed"),
+            TimelineChange::Adopted { sink: _ } => plain("taken_up"),
+            TimelineChange::Confirmed => plain("witnessed"),
             TimelineChange::View { tunnel, name: _, end, verdict, as_of } => Self {
                 tunnel: Some(tunnel.outside_ip.to_string()),
                 end: Some(end.as_str().to_owned()),
