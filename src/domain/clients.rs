@@ -1,11 +1,12 @@
-//! The one or two clients of a check.
+//! The clients (sockets) of a check.
 //!
-//! A second one, with an ICMP identifier of its own, gets past a stateful firewall's dead entry; and where an interface
-//! was re-created, the old socket is useless for ever while a fresh one works. So a check in doubt alternates between
-//! two, and calls a tunnel Down only when both have lost.
+//! A second one, with its own ICMP identifier, gets past a stateful firewall's dead entry; and where an interface was
+//! re-created, the old socket stays broken while a fresh one works. So a check in doubt alternates between two, and calls a
+//! tunnel Down only when both have lost.
 //!
-//! A fresh client, tried in peace: what a check needs only when it is in doubt must not fail for the first time then. One echo
-//! through a socket of its own, which is closed again. It is counted like any other, and is no evidence for a verdict.
+//! In calm a fresh client is tried now and then, so that what a check needs only in doubt does not fail for the first time
+//! then: one echo through its own socket, which is closed again. It is counted like any other echo, and is no evidence for a
+//! verdict.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -54,7 +55,7 @@ pub struct Clients {
 }
 
 impl Clients {
-    /// One client.
+    /// Starts with one client.
     pub const fn new(first: ClientId) -> Self {
         Self { a: first, b: None, turn: Slot::A, alive: Slot::A, last_fresh: None }
     }
@@ -75,8 +76,8 @@ impl Clients {
         self.last_fresh.is_none_or(|at| now.since(at) >= FRESH_EVERY)
     }
 
-    /// Opens a fresh client beside the one that was answered last, so that a socket that is useless for ever does not
-    /// stay; the one whose place it takes is returned, to be retired.
+    /// Opens a fresh client beside the one that was answered last, so that a broken socket does not stay; returns the client
+    /// that it replaces, to be retired.
     pub fn refresh(&mut self, fresh: ClientId, now: Moment) -> Option<ClientId> {
         self.last_fresh = Some(now);
         match self.alive {
@@ -85,7 +86,7 @@ impl Clients {
         }
     }
 
-    /// A client's socket failed: a fresh one takes its place. False if it is not in use any more.
+    /// A client's socket failed: a fresh one replaces it. False if it is no longer in use.
     pub fn replace(&mut self, failed: ClientId, fresh: ClientId) -> bool {
         if self.a == failed {
             self.a = fresh;
@@ -98,7 +99,7 @@ impl Clients {
         }
     }
 
-    /// A client was answered: in calm it is the one to go on with.
+    /// A client was answered: in calm the check goes on with it.
     pub fn answered(&mut self, client: ClientId) {
         let slot = if self.a == client {
             Slot::A
@@ -119,12 +120,12 @@ impl Clients {
 
 //--- a fresh client, tried in calm
 
-/// A thousand tunnels cost less than two echoes a second so.
+/// At this pace a thousand tunnels cost less than two echoes a second.
 const EXERCISE_EVERY: Duration = Duration::from_secs(600);
-/// One that failed is tried again sooner: it may have been a moment's trouble.
+/// A failed try is repeated sooner: it may have been a passing fault.
 const EXERCISE_AGAIN: Duration = Duration::from_secs(60);
 
-/// What came of it.
+/// The result of trying a fresh client.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Fresh {
     /// Not tried yet.
@@ -132,7 +133,7 @@ pub enum Fresh {
     Untried,
     /// It was answered.
     Works,
-    /// It could not be opened, or its echo not be sent.
+    /// It could not be opened, or its echo could not be sent.
     Fails(AskFailure),
     /// It was not answered, while the one in use was.
     Unanswered,
@@ -146,14 +147,14 @@ struct FreshEcho {
     asked: Moment,
 }
 
-/// The check that it belongs to.
+/// The check that tries it.
 pub(super) struct Probed<'a> {
     pub(super) check: &'a CheckId,
     pub(super) route: &'a Arc<Route>,
     pub(super) give_up: Duration,
 }
 
-/// When it is tried, and what came of it last.
+/// When to try, and the last result.
 #[derive(Debug, Clone)]
 pub(super) struct Exercise {
     due: Moment,
@@ -162,7 +163,7 @@ pub(super) struct Exercise {
 }
 
 impl Exercise {
-    /// A first one after once or twice [`EXERCISE_AGAIN`]; those of other connections come at other moments.
+    /// The first try comes after once or twice [`EXERCISE_AGAIN`]; connections try at different moments.
     pub(super) fn new(anchor: Moment, now: Moment) -> Self {
         let due = next_on_grid(anchor, EXERCISE_AGAIN, now + EXERCISE_AGAIN);
         Self { due, under_way: None, fresh: Fresh::Untried }
@@ -172,13 +173,13 @@ impl Exercise {
         self.fresh
     }
 
-    /// Whether this echo is its own.
+    /// Whether this echo belongs to a try.
     pub(super) fn asked(&self, echo: EchoId) -> bool {
         self.under_way.is_some_and(|under_way| under_way.echo == echo)
     }
 
-    /// Begins one if it is due, and ends one that nobody answers. Only while nothing is in doubt (`calm`) does that blame the
-    /// fresh client: else the tunnel itself may be down.
+    /// Starts a try if it is due, and ends one without an answer. Only in calm is that blamed on the fresh client: otherwise
+    /// the tunnel itself may be down.
     pub(super) fn tick(&mut self, of: &Probed<'_>, calm: bool, now: Now, fx: &mut Effects) {
         if let Some(under_way) = self.under_way {
             if under_way.asked + of.give_up <= now.mono {
@@ -218,7 +219,7 @@ impl Exercise {
         self.due = now.mono + if fresh == Fresh::Works { EXERCISE_EVERY } else { EXERCISE_AGAIN };
     }
 
-    /// When it wants to be called again; never in doubt, when there is nothing to begin.
+    /// When to call [`Self::tick`]; never in doubt, when no try starts.
     pub(super) fn next_timeout(&self, give_up: Duration, calm: bool) -> Option<Moment> {
         match self.under_way {
             Some(under_way) => Some(under_way.asked + give_up),

@@ -106,8 +106,8 @@ fn outage(tunnels: &[TunnelTruth]) -> Truth {
     an_active_is_down.and(none_carries)
 }
 
-/// An active tunnel is Down, and it is not known to be an outage: what is lost for certain is told, even while of the other
-/// tunnels nothing can be told.
+/// An active tunnel is Down, and it is not known to be an outage: a certain loss is reported even while the state of the other
+/// tunnels is unknown.
 fn redundancy_lost(tunnels: &[TunnelTruth]) -> Truth {
     let an_active_is_down = Truth::any(tunnels.iter().map(active_and_down));
     match outage(tunnels) {
@@ -119,18 +119,20 @@ fn redundancy_lost(tunnels: &[TunnelTruth]) -> Truth {
 /// No active tunnel is agreed Down, and yet none is known to carry: of each tunnel one end or the other says Down, and of an
 /// active one an end that has seen it Up.
 ///
-/// While AWS cannot be reached, nobody can be told what our end alone says, and once it can be, that may be over: such time
-/// does not count. Where AWS is reached and refuses, people can be told.
+/// While AWS cannot be reached, our end's evidence alone can reach no sink, and may be out of date once it can: that time does
+/// not count. Where AWS is reached and refuses, it does.
 fn one_sided(tunnels: &[TunnelTruth], cut_off: bool) -> Truth {
     let agreed = |tunnel: &TunnelTruth| tunnel.role == Role::Active && tunnel.assessment == Assessment::Down;
     // Then it is an outage, or redundancy is lost.
     let not_agreed = Truth::known(!tunnels.iter().any(agreed));
-    let tellable = if cut_off { Truth::Unknown } else { Truth::True };
+    let local_counts = if cut_off { Truth::Unknown } else { Truth::True };
     let an_active_is_down = Truth::any(tunnels.iter().map(|tunnel| {
         let [here, there] = [End::Local, End::Aws].map(|end| active_and_down_by(tunnel, end));
-        here.and(tellable).or(there)
+        here.and(local_counts).or(there)
     }));
-    not_agreed.and(an_active_is_down).and(Truth::all(tunnels.iter().map(|it| down_by_some_end(it, tellable))))
+    not_agreed
+        .and(an_active_is_down)
+        .and(Truth::all(tunnels.iter().map(|it| down_by_some_end(it, local_counts))))
 }
 
 /// Whether an end says Down of an active tunnel that it has seen Up.
@@ -145,10 +147,10 @@ fn active_and_down_by(tunnel: &TunnelTruth, end: End) -> Truth {
     }
 }
 
-/// Whether an end says Down of a tunnel. `tellable`: what our end alone says counts as that. Where our end says that packets pass,
-/// and AWS says nothing and has said no Down before, nobody says Down: or else our end's blips would add up for as long as AWS is
-/// not heard.
-fn down_by_some_end(tunnel: &TunnelTruth, tellable: Truth) -> Truth {
+/// Whether an end says Down of a tunnel. `local_counts`: our end's evidence alone counts as that. Where our end says that
+/// packets pass, and AWS is silent and has not said Down before, neither end says Down: otherwise our end's blips would add up
+/// for as long as AWS is silent.
+fn down_by_some_end(tunnel: &TunnelTruth, local_counts: Truth) -> Truth {
     match (tunnel.assessment, tunnel.carrying) {
         (Assessment::Down, _) => Truth::True,
         (_, Carrying::CannotTell(CannotTell::Starting)) => Truth::Unknown,
@@ -157,7 +159,7 @@ fn down_by_some_end(tunnel: &TunnelTruth, tellable: Truth) -> Truth {
             Carrying::Carrying | Carrying::NotCarrying(_) | Carrying::CannotTell(_),
         ) => match (tunnel.local, tunnel.aws) {
             (Verdict::Up, Verdict::Unknown(_)) if !tunnel.aws_said_down => Truth::False,
-            (local, aws) => said_down(local).and(tellable).or(said_down(aws)),
+            (local, aws) => said_down(local).and(local_counts).or(said_down(aws)),
         },
     }
 }
@@ -276,28 +278,28 @@ impl Hold {
 
 //--- grace
 
-/// What repeats within this time counts only [`REPEATS_MAX`] times.
+/// Repeats within this time count at most [`REPEATS_MAX`] times.
 const REPEATED_WITHIN: Duration = Duration::from_secs(3600);
 
 /// A failover, the way back, and one more.
 const REPEATS_MAX: usize = 3;
 
-/// For how long nothing opens after a start, a take-over or a hold-up.
+/// How long nothing opens after a start, a takeover or a hold-up.
 ///
-/// After a start or a take-over the tunnels may still be coming up, and after a hold-up (the host slept, or the process was stopped)
-/// what is known is old: nothing opens for `start_grace`, or until both ends agree that an active tunnel is Down. After a
-/// start or a take-over they agree on what our end has found since, and not on BGP, which comes up after IPsec; after a hold-up on evidence
-/// of after it. So neither take-overs and hold-ups that repeat nor a process that is killed again and again keep an
-/// outage from being told: the grace ends with the agreement, and `open_after` counts from there. A row of Downs outlasts a restart
-/// ([`downs`](super::downs)), for CloudWatch may be later than the next one. Where the ends do not agree, take-overs and hold-ups that repeat
-/// have that effect three times an hour.
+/// After a start or a takeover the tunnels may still be coming up; after a hold-up (the host slept, or the process was stopped)
+/// the evidence is old. So nothing opens for `start_grace`, or until both ends agree that an active tunnel is Down: after a
+/// start or a takeover by what our end has found since, but not by BGP, which comes up after IPsec; after a hold-up by later
+/// evidence. Then neither repeated takeovers and hold-ups nor a process that is killed again and again can suppress an outage:
+/// the grace ends with the agreement, and `open_after` counts from there. A series of Downs outlasts a restart
+/// ([`downs`](super::downs)), because CloudWatch may be later than the next restart. Where the ends do not agree, takeovers and
+/// hold-ups have this effect at most three times an hour.
 #[derive(Debug, Clone, Copy)]
 pub struct Grace {
     started: Moment,
     taken_over: Latest,
     held_up: Latest,
     /// The last hold-up, whether or not it counts.
-    looked_away: Option<Moment>,
+    last_hold_up: Option<Moment>,
 }
 
 /// The latest that count, oldest first.
@@ -320,7 +322,7 @@ impl Latest {
 impl Grace {
     /// The daemon starts.
     pub fn new(now: Moment) -> Self {
-        Self { started: now, taken_over: Latest::default(), held_up: Latest::default(), looked_away: None }
+        Self { started: now, taken_over: Latest::default(), held_up: Latest::default(), last_hold_up: None }
     }
 
     /// This host takes over.
@@ -328,21 +330,21 @@ impl Grace {
         self.taken_over.add(now);
     }
 
-    /// Nobody looked for a while, up to now.
+    /// The process was held up until now.
     pub fn held_up(&mut self, now: Moment) {
-        self.looked_away = Some(now);
+        self.last_hold_up = Some(now);
         self.held_up.add(now);
     }
 
-    /// Until when nothing opens. `agreed` is whether both ends agree on a tunnel that is Down, and `agreed_after` whether they do by
-    /// evidence of after a moment.
+    /// Until when nothing opens. `agreed`: both ends agree on a tunnel that is Down. `agreed_after`: they do by evidence later
+    /// than a moment.
     pub fn until(
         &self,
         start_grace: Duration,
         agreed: bool,
         agreed_after: impl FnOnce(Moment) -> bool,
     ) -> Moment {
-        let fresh = self.looked_away.is_some_and(agreed_after);
+        let fresh = self.last_hold_up.is_some_and(agreed_after);
         let held_up = if fresh { None } else { self.held_up.until(start_grace) };
         let (started, taken_over) = if agreed {
             (self.started, None)

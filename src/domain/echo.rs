@@ -9,7 +9,7 @@ use super::request::EchoId;
 use super::time::Now;
 use super::verdict::{Loss, Outcome};
 
-/// A reply is of no use any more this long after `timeout`; until then it is Late, which tells slow from dead.
+/// A reply is ignored this long after `timeout`; until then it is Late, which distinguishes slow from dead.
 pub const LATE_WINDOW: Duration = Duration::from_secs(3);
 
 /// Below this an overdue threshold would make a check suspect for the jitter of any busy line.
@@ -85,7 +85,7 @@ pub fn answered(rtt: Duration, timeout: Duration) -> Outcome {
     if rtt <= timeout { Outcome::Reply { rtt } } else { Outcome::Late { rtt } }
 }
 
-/// What had to go for it, if something had.
+/// Returns the oldest, if it had to make room.
 fn push_bounded(rtts: &mut VecDeque<Duration>, rtt: Duration) -> Option<Duration> {
     let forgotten = if rtts.len() == REMEMBERED { rtts.pop_front() } else { None };
     rtts.push_back(rtt);

@@ -91,8 +91,8 @@ pub enum Fact {
         /// When.
         at: Now,
     },
-    /// An incident opened, changed, began to clear, came back, was resolved, or is no longer watched. The store keeps
-    /// the newest; the journal tells `change`.
+    /// An incident opened, changed, began to clear, came back, was resolved, or is no longer watched. The store keeps the
+    /// newest; the journal reports `change`.
     IncidentChanged {
         /// The incident as it stands.
         incident: Arc<Incident>,
@@ -108,8 +108,8 @@ pub enum Fact {
         /// When.
         at: Now,
     },
-    /// There was an incident while AWS could not be reached, and it is over: nobody was told, and nobody is any more. It is
-    /// resolved and settled from the first.
+    /// There was an incident while AWS could not be reached, and it is over: nobody was paged, and nobody will be. It is
+    /// resolved and settled from the start.
     IncidentMissed {
         /// As it was.
         incident: Arc<Incident>,
@@ -158,9 +158,9 @@ pub enum Fact {
 pub enum IncidentChange {
     /// It opened.
     Opened,
-    /// Its record was found open at a sink, and it is taken up.
+    /// Its record was found open at a sink, and this site adopted it.
     Adopted,
-    /// It was taken up, and this site sees it too.
+    /// This site sees the condition of an adopted incident itself.
     Confirmed,
     /// Its timeline grew.
     Updated,
@@ -174,16 +174,16 @@ pub enum IncidentChange {
     Resolved,
     /// Its connection is no longer in the configuration: the record is left open, for a person.
     Unwatched,
-    /// This host has ceased to hold the address that it votes for: the record is left open, for whoever holds it.
+    /// This host no longer holds the address that it votes for: the record stays open, for the host that holds it.
     HandedOver,
 }
 
 /// Requests and facts in the order they came about, and the ids that are next.
 #[derive(Debug, Default)]
 pub struct Effects {
-    /// For whoever executes them.
+    /// For the driver to execute.
     pub requests: VecDeque<Request>,
-    /// For whoever reads them.
+    /// For the driver to report.
     pub facts: VecDeque<Fact>,
     /// Echoes that ended, by tunnel and the moment they were asked at: the raw material of rollups.
     pub ended: Vec<(TunnelId, Moment, Outcome)>,

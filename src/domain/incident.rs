@@ -1,4 +1,4 @@
-//! When people must know: one phase machine per connection and kind.
+//! When an incident opens and when it is resolved: one state machine per connection and kind.
 //!
 //! `Clear → Pending → Open → Clearing → Clear`. The condition must have held for a while before an incident opens, by its share
 //! of the time ([`Hold`]), so that a line that flaps opens one; the closing condition must hold for a while without a
@@ -32,7 +32,7 @@ enum WatchState {
     Pending {
         hold: Hold,
     },
-    /// `confirming`: how long the condition of an incident that was taken up has held here.
+    /// `confirming`: how long this site has seen the condition of an adopted incident hold.
     Open {
         story: Story,
         confirming: Hold,
@@ -265,7 +265,7 @@ impl KindWatch {
         Arc::clone(story.incident())
     }
 
-    /// An opening at `at` counts as long as it is not too old.
+    /// An opening at `at` counts as long as it is recent enough.
     fn count_opening(&mut self, at: Moment, now: Moment) {
         self.openings.push_back(at);
         self.openings.make_contiguous().sort_unstable();
@@ -280,8 +280,9 @@ impl KindWatch {
         doubled.min(RESOLVE_AFTER_MAX.max(rules.resolve_after))
     }
 
-    /// This host ceases to judge: an address has moved to another one. What is pending is let go: it would be evidence of another
-    /// time when this host is back. What is open is handed over: its record stays open, and whoever judges from here on takes it up.
+    /// This host stops voting: the address has moved to another one. A pending incident is dropped: when this host is back,
+    /// that evidence will be out of date. An open one is handed over: its record stays open, and the host that votes from here
+    /// on adopts it.
     pub fn leave(&mut self, now: Now, fx: &mut Effects) -> Option<Arc<Incident>> {
         match std::mem::replace(&mut self.state, WatchState::Clear) {
             WatchState::Clear => None,
@@ -299,14 +300,14 @@ impl KindWatch {
         }
     }
 
-    /// Goes on with a record that was found open at `sink` (created at `created` on the sink's clock) and that no incident here accounts
-    /// for: the daemon resolves it like its own, and tells nobody of it anew until this site has seen the condition hold for itself.
-    /// Where an incident is open already, that one accounts for it, and nothing changes.
+    /// Adopts a record that was found open at `sink` (created at `created` on the sink's clock) and that no incident here
+    /// accounts for. The daemon resolves it like its own, but starts no other record until this site has seen the condition
+    /// hold itself. If an incident is already open it accounts for the record, and nothing changes.
     pub fn adopt(&mut self, sink: SinkId, created: Stamp, scene: Scene, now: Now, fx: &mut Effects) {
         let confirming = match &self.state {
             WatchState::Open { .. } | WatchState::Clearing { .. } => return,
             WatchState::Clear => Hold::default(),
-            // What has held so far counts: the incident that was about to open is this one.
+            // The time held so far counts: the incident that was about to open is this one.
             WatchState::Pending { hold } => *hold,
         };
         self.count_opening(now.mono - now.wall.since(created), now.mono);
@@ -315,7 +316,7 @@ impl KindWatch {
         self.state = WatchState::Open { story, confirming };
     }
 
-    /// Whether this site sees for itself what was taken up.
+    /// Whether this site itself sees the condition of an adopted incident.
     fn confirm(
         &self,
         story: &mut Story,

@@ -96,7 +96,7 @@ impl Polling {
         self.reached == Some(false)
     }
 
-    /// For whoever asks.
+    /// Its part of `/status`.
     pub fn status(&self) -> SourceStatus {
         SourceStatus {
             id: self.id.clone(),

@@ -108,7 +108,7 @@ pub struct CheckStatus {
     pub asked: bool,
     /// Ticks left out since the start.
     pub ticks_skipped: u64,
-    /// What came of a fresh client, tried in peace.
+    /// The result of trying a fresh client in calm.
     pub fresh_client: Fresh,
 }
 

@@ -346,7 +346,7 @@ fn at_most_64_echoes_are_in_flight() {
 }
 
 #[test]
-fn what_was_seen_up_is_told_once() {
+fn the_first_up_is_reported_once() {
     let mut rig = Rig::new(rules(), false);
     let mut told = Vec::new();
     for _ in 0..10 {
