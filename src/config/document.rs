@@ -1,5 +1,5 @@
-//! One file: its text walked once along the schema. Keys that do not exist are told here, with their line; every value that
-//! goes on carries its line as its origin.
+//! One file: its text is walked once along the schema. Unknown keys are reported here, with their line; every value keeps its
+//! line as its origin.
 
 use std::ops::Range;
 use std::path::Path;
@@ -15,12 +15,12 @@ use super::hints;
 use super::problem::{self, FOUND_MAX, Notes, ProblemKind, Provenance, quoted};
 use super::schema::{self, Key, ROOT, Renamed, Shape, join};
 
-/// What toml says of a key that is there already.
+/// toml's message for a repeated key.
 const DUPLICATE: &str = "duplicate key";
-/// More tables in one list are not looked at: a daemon watches no more connections than that.
+/// Further tables of one list are ignored: a daemon watches no more connections than that.
 const LIST_MAX: usize = 1000;
 
-/// A file's keys. A value that was found wrong already is [`ValueKind::Nil`]: it is there, and there is no more to say.
+/// A file's keys. A value that was found invalid is [`ValueKind::Nil`]: it is present, and needs no further message.
 #[derive(Debug)]
 pub(super) struct Document {
     /// The single tables, which later files override key by key.
@@ -52,7 +52,7 @@ pub(super) fn parse(path: &Path, text: &str, renamed: &[Renamed], notes: &mut No
         let mut last = None;
         for error in errors {
             let line = error.span().map_or(1, |span| lines.at(span.start));
-            // What follows on the same line is most often the first error's echo.
+            // A further error on the same line is most often only a consequence of the first.
             if last.replace(line) != Some(line) {
                 let hint = if error.message() == DUPLICATE {
                     hints::of_duplicate(text, line)
@@ -88,7 +88,7 @@ fn items(path: &str, list: Option<Value>) -> Vec<ListedTable> {
             .enumerate()
             .map(|(index, value)| ListedTable { path: format!("{path}[{index}]"), value })
             .collect(),
-        // Something is there, and what is wrong with it has been told.
+        // It is present, and its problem has been reported.
         Some(mut value) => {
             value.kind = ValueKind::Nil;
             vec![ListedTable { path: path.to_owned(), value }]
@@ -97,7 +97,7 @@ fn items(path: &str, list: Option<Value>) -> Vec<ListedTable> {
     }
 }
 
-/// Where each line begins.
+/// The first byte of each line.
 struct Lines(Vec<usize>);
 
 impl Lines {
@@ -105,7 +105,7 @@ impl Lines {
         Self(text.match_indices('\n').map(|(end, _)| end + 1).collect())
     }
 
-    /// The line, from 1, that this byte lies in.
+    /// The line of this byte, counted from 1.
     fn at(&self, byte: usize) -> usize {
         1 + self.0.partition_point(|start| *start <= byte)
     }
@@ -126,7 +126,7 @@ impl<'a> Walk<'a> {
 
     fn table(&mut self, at: &str, keys: &[Key], table: &DeTable<'_>) -> Map<String, Value> {
         let mut found = Map::new();
-        // By their lines: where not all problems are listed, it is the first that are.
+        // By line, so that the first problems are listed where not all are.
         let mut entries: Vec<_> = table.iter().collect();
         entries.sort_by_key(|(name, _)| name.span().start);
         for (name, value) in entries {
@@ -183,7 +183,7 @@ impl<'a> Walk<'a> {
         ValueKind::Array(tables)
     }
 
-    /// A value as it is; whether its type is right is for the one who reads it.
+    /// The value as it is; its reader checks the type.
     fn plain(&mut self, path: &str, value: &Spanned<DeValue<'_>>, place: &Provenance) -> ValueKind {
         match value.get_ref() {
             DeValue::String(text) => ValueKind::String(text.clone().into_owned()),
@@ -239,13 +239,13 @@ impl<'a> Walk<'a> {
         ValueKind::Nil
     }
 
-    /// A number or a date as it stands in the file, cut.
+    /// A number or a date as written in the file, cut.
     fn written(&self, value: &Spanned<DeValue<'_>>) -> &'a str {
         let written = self.text.get(value.span()).unwrap_or_default();
         written.char_indices().nth(FOUND_MAX).map_or(written, |(end, _)| &written[..end])
     }
 
-    /// The key that `written` is the former name of.
+    /// The key that was formerly called `written`.
     fn renamed<'k>(
         &mut self,
         at: &str,
@@ -274,7 +274,7 @@ impl<'a> Walk<'a> {
         };
         let names: Vec<_> = keys.iter().map(|key| format!("{:?}", key.name)).collect();
         let what = format!("unknown key; {hint}allowed here: {}", names.join(", "));
-        // Quoted keys may hold anything, so that what is no bare key is shown quoted as well.
+        // Quoted keys may hold anything, so a key that is not a bare one is shown quoted as well.
         let plain =
             written.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-') && written.len() <= 64;
         let plain = plain && !problem::looks_like_secret(written);
@@ -294,21 +294,21 @@ fn bare(path: &str) -> String {
         .collect()
 }
 
-//--- how much there is
+//--- size limits
 
-/// Nobody makes so many mistakes in a configuration.
+/// More errors than any real configuration has.
 const ERRORS_MAX: usize = 100;
-/// No value of ours is nested half as deep. As toml itself has it.
+/// No value of ours is nested half as deep. toml has the same limit.
 const DEPTH_MAX: u32 = 80;
-/// Names in one dotted key or header; the longest of ours, `incident.sink.headers.NAME`, has four.
+/// Names in one dotted key or header; our longest, `incident.sink.headers.NAME`, has four.
 const PARTS_MAX: usize = 8;
-/// Tables, those that dotted keys name included: a thousand connections of four tunnels have half as many.
+/// Tables, including those of dotted keys: a thousand connections of four tunnels have half as many.
 const TABLES_MAX: usize = 20_000;
 /// Keys, lists and values together: the same connections with every key have half as many.
 const NODES_MAX: usize = 200_000;
 
-/// How much there is in a text, found out without keeping any of it: what is no configuration of ours may be anything, and a
-/// megabyte of it would take hundreds of megabytes as a tree.
+/// The size of a text, counted without keeping any of it: a file that is no configuration may hold anything, and a megabyte of
+/// it would take hundreds of megabytes as a tree.
 #[derive(Debug, Default)]
 struct Outline {
     errors: Count,
@@ -317,10 +317,10 @@ struct Outline {
     nodes: Count,
 }
 
-/// What there is too much of.
+/// The limit that a text exceeds.
 #[derive(Debug, PartialEq, Eq)]
 struct Excess {
-    /// Its first byte.
+    /// The first byte to report.
     at: usize,
     what: String,
 }
@@ -328,7 +328,7 @@ struct Excess {
 #[derive(Debug, Default)]
 struct Count {
     number: usize,
-    /// Where it is told: of mistakes the first, of all else what is one too many.
+    /// Where to report it: the first error, or else the first item beyond the limit.
     at: Option<usize>,
 }
 
@@ -358,7 +358,7 @@ impl Outline {
         Self { errors, ..outline }
     }
 
-    /// What there is so much of that the text is not looked at further.
+    /// The first limit that the text exceeds, so that it is not parsed.
     fn excess(&self) -> Option<Excess> {
         let Self { errors, parts, tables, nodes } = self;
         let mistaken = || {
@@ -427,7 +427,7 @@ impl EventReceiver for Outline {
     }
 
     fn newline(&mut self, _span: Span, _error: &mut dyn ErrorSink) {
-        // A key without a value, which is a mistake of its own.
+        // A key without a value is a syntax error of its own.
         self.parts.number = 0;
     }
 }

@@ -1,7 +1,7 @@
-//! Files and variables put together, and the result read key by key.
+//! Files and variables merged, and the result read key by key.
 //!
-//! The merge is that of the crate `config`: of a single table the last one who sets a key has it; the lists of tables grow. Every
-//! value keeps the place it comes from. What is found wrong while reading is noted, and reads as absent.
+//! The merge is that of the crate `config`: a later file overrides the keys of a single table; lists of tables grow. Every
+//! value keeps its place. An invalid value is reported when it is read, and then counts as absent.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -22,14 +22,14 @@ use super::schema::{self, PREFIX, Renamed, SEPARATOR, join, variable};
 #[derive(Debug)]
 pub(super) struct Overrides(Map<String, Value>);
 
-/// The variables of `env` that override a key. One that looks as if it should, and does not, is a problem: one with `__`, and
-/// one that is a key's but for its underscores or capitals. Any other is somebody else's, as `BOTHENDS_PORT` of a container's
-/// links. One that names a key as it was once called overrides it, with a warning.
+/// The variables of `env` that override a key. A name that looks like an override but is none is a problem: one with `__`, and
+/// one that differs from a key's variable only in underscores or capitals. Any other may belong to other software, such as
+/// `BOTHENDS_PORT` of a container's links. The variable of a former key name overrides the new key, with a warning.
 pub(super) fn overrides(env: &BTreeMap<String, String>, renamed: &[Renamed], notes: &mut Notes) -> Overrides {
     let paths = schema::single_scalars();
     let known: Vec<_> = paths.iter().map(|path| variable(path)).collect();
     let mut found = Map::new();
-    // A value stays a text, so that a name such as "0123" is no number.
+    // The value stays text, so that a name such as "0123" does not become a number.
     let mut set = |name: &str, value: &str| {
         if let Some(at) = known.iter().position(|known| known == name) {
             let origin = Provenance::Variable(name.to_owned()).origin();
@@ -64,7 +64,7 @@ pub(super) fn overrides(env: &BTreeMap<String, String>, renamed: &[Renamed], not
             );
             notes.problem(Provenance::Variable(name.clone()), "", ProblemKind::Other(what));
         } else if let [near, ..] = homes(name, &known).as_slice() {
-            // It may be somebody else's, whose names these are not.
+            // It may belong to other software.
             notes.warning(
                 Provenance::Variable(name.clone()),
                 "",
@@ -75,11 +75,11 @@ pub(super) fn overrides(env: &BTreeMap<String, String>, renamed: &[Renamed], not
     Overrides(found)
 }
 
-/// How names begin that are meant for a list.
+/// The prefixes of names that are meant for a list.
 const LISTS: [&str; 2] = ["BOTHENDS_VPN__", "BOTHENDS_INCIDENT__SINK__"];
 
-/// The variables whose key a name ends with, if all that stands before is `BOTHENDS` and perhaps a table: `BOTHENDS_MODE` is
-/// `BOTHENDS_INCIDENT__MODE`, and so is `BOTHENDS_AWS_MODE`. A container's links set `BOTHENDS_NAME`.
+/// The variables with the key that a name ends with, if only `BOTHENDS` and perhaps a table come before it: `BOTHENDS_MODE` and
+/// `BOTHENDS_AWS_MODE` both suggest `BOTHENDS_INCIDENT__MODE`. A container's links set `BOTHENDS_NAME`.
 fn homes<'k>(name: &str, known: &'k [String]) -> Vec<&'k str> {
     let Some(rest) = name.strip_prefix(PREFIX).and_then(|rest| rest.strip_prefix('_')) else {
         return Vec::new();
@@ -102,15 +102,15 @@ fn is_meant_for_us(name: &str) -> bool {
     name.strip_prefix(PREFIX).is_some_and(|rest| rest.starts_with('_') && rest.contains(SEPARATOR))
 }
 
-/// The variable that `name` is but for underscores and capitals: `BOTHENDS_AWS_REGION` and `bothends_aws__region` are
-/// `BOTHENDS_AWS__REGION`.
+/// The variable that `name` equals apart from underscores and capitals: `BOTHENDS_AWS_REGION` and `bothends_aws__region` both
+/// suggest `BOTHENDS_AWS__REGION`.
 fn respelt<'k>(name: &str, known: &'k [String]) -> Option<&'k str> {
     let letters = |name: &str| name.replace('_', "").to_ascii_uppercase();
     let meant = letters(name);
     known.iter().map(String::as_str).find(|known| letters(known) == meant)
 }
 
-/// The former path of the key, and the variable that overrides it today, if `name` is the variable that once did.
+/// If `name` is the variable of a renamed key: its former path, and the variable that overrides it today.
 fn former<'r>(name: &str, renamed: &'r Renamed, known: &[String]) -> Option<(&'r str, String)> {
     let table = renamed.from.rsplit_once('.').map_or("", |(table, _)| table);
     let is = variable(&join(table, renamed.to));
@@ -120,7 +120,7 @@ fn former<'r>(name: &str, renamed: &'r Renamed, known: &[String]) -> Option<(&'r
 /// The whole configuration, still as values.
 #[derive(Debug)]
 pub(super) struct Merged {
-    /// The first file, which is blamed for what is missing.
+    /// The first file: the place of what is missing.
     pub(super) main: Provenance,
     /// The single tables.
     pub(super) tables: Value,
@@ -171,7 +171,7 @@ impl Source for Layer {
 
 //--- sections
 
-/// A table; one that is not there has no keys.
+/// A table; a missing one has no keys.
 #[derive(Debug)]
 pub(super) struct Section<'a> {
     path: String,
@@ -212,7 +212,7 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// The list of tables under `key`; `None` for one that was found to be something else.
+    /// The list of tables under `key`; `None` if it was found to be something else.
     pub(super) fn sections(&self, key: &str) -> Option<Vec<Self>> {
         let path = join(&self.path, key);
         let Some(value) = self.get(key) else { return Some(Vec::new()) };
@@ -220,12 +220,12 @@ impl<'a> Section<'a> {
         Some(items.map(|(index, value)| Self::of(format!("{path}[{index}]"), value, &self.place)).collect())
     }
 
-    /// Whether this is a table at all, and not something that was found wrong.
+    /// Whether this is a table, and not an invalid value.
     pub(super) const fn is_table(&self) -> bool {
         self.keys.is_some()
     }
 
-    /// Whether `key` is set, rightly or wrongly.
+    /// Whether `key` is set, validly or not.
     pub(super) fn sets(&self, key: &str) -> bool {
         self.get(key).is_some()
     }
@@ -235,12 +235,12 @@ impl<'a> Section<'a> {
         join(&self.path, key)
     }
 
-    /// Where `key` is set, or where the table begins if it is not.
+    /// Where `key` is set, or where the table begins.
     pub(super) fn place(&self, key: &str) -> Provenance {
         self.get(key).and_then(Provenance::of).unwrap_or_else(|| self.place.clone())
     }
 
-    /// A text that obeys `rule`.
+    /// A text that follows `rule`.
     pub(super) fn text<T>(&self, key: &str, rule: &Rule<T>, notes: &mut Notes) -> Option<T> {
         self.read(key, &Expected::text(rule), notes, |value| text(value).and_then(rule.parse))
     }
@@ -326,7 +326,7 @@ impl<'a> Section<'a> {
         })
     }
 
-    /// A list of texts that obey `rule`; it may not be empty.
+    /// A list of texts that follow `rule`; it must not be empty.
     pub(super) fn texts<T>(&self, key: &str, rule: &Rule<T>, notes: &mut Notes) -> Option<Vec<Listed<T>>> {
         let allowed = format!("a list, not empty, of: {}", rule.allowed);
         let of_list = |value: &Value| text(value).map(|_| "put it in square brackets".to_owned());
@@ -345,7 +345,7 @@ impl<'a> Section<'a> {
         Some(found)
     }
 
-    /// Notes that `key` is not there.
+    /// Reports that `key` is missing.
     pub(super) fn missing(&self, key: &str, allowed: &str, notes: &mut Notes) {
         notes.problem(
             self.place.clone(),
@@ -354,12 +354,12 @@ impl<'a> Section<'a> {
         );
     }
 
-    /// Notes that `key`, right in itself, does not go with the rest.
+    /// Reports that `key`, valid by itself, conflicts with other keys.
     pub(super) fn wrong(&self, key: &str, what: impl Into<String>, notes: &mut Notes) {
         notes.problem(self.place(key), self.path(key), ProblemKind::Other(what.into()));
     }
 
-    /// Notes what deserves a look.
+    /// Adds a warning.
     pub(super) fn warn(&self, key: &str, what: impl Into<String>, notes: &mut Notes) {
         notes.warning(self.place(key), self.path(key), what);
     }
@@ -383,14 +383,14 @@ impl<'a> Section<'a> {
     }
 }
 
-/// What a value should be.
+/// What is expected of a value.
 struct Expected<'e> {
-    /// In an operator's words.
+    /// For messages.
     allowed: &'e dyn fmt::Display,
     hint: Hint<'e>,
 }
 
-/// What somebody who wrote something else most likely meant.
+/// The hint on the most likely intention behind an invalid value.
 #[derive(Clone, Copy)]
 enum Hint<'h> {
     /// By the text; where a text is expected.
@@ -467,7 +467,7 @@ fn text(value: &Value) -> Option<&str> {
     if let ValueKind::String(text) = &value.kind { Some(text) } else { None }
 }
 
-/// A value as a message shows it; `written` is how a number stands in its file.
+/// A value as a message shows it; `written` is the form of a number in its file.
 fn found(value: &Value, written: Option<&str>) -> String {
     if let Some(written) = written {
         return written.to_owned();

@@ -7,7 +7,7 @@ use super::names::{End, Kind, Role};
 use super::time::Moment;
 use super::verdict::{Assessment, Verdict};
 
-/// True, false, or not to be said.
+/// True, false, or unknown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Truth {
     /// It holds.
@@ -50,10 +50,10 @@ impl Truth {
     }
 }
 
-/// What a condition looks at, for each tunnel that is not unused.
+/// The input of a condition, for each used tunnel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TunnelTruth {
-    /// What it is for.
+    /// Its role.
     pub role: Role,
     /// What our checks say.
     pub local: Verdict,
@@ -67,7 +67,7 @@ pub struct TunnelTruth {
     pub local_seen_up: bool,
     /// Whether AWS has ever said Up.
     pub aws_seen_up: bool,
-    /// Whether "Down" was the last that AWS has said, Unknown aside.
+    /// Whether AWS's last verdict was Down, apart from Unknown.
     pub aws_said_down: bool,
 }
 
@@ -80,13 +80,13 @@ pub fn opens(kind: Kind, tunnels: &[TunnelTruth], cut_off: bool) -> Truth {
     }
 }
 
-/// Whether the closing condition of `kind` holds. Nothing is closed by all of no tunnels.
+/// Whether the closing condition of `kind` holds. Without tunnels it does not.
 pub fn closes(kind: Kind, tunnels: &[TunnelTruth]) -> Truth {
     let some_carries = Truth::any(tunnels.iter().map(carries));
     match kind {
         Kind::Outage => some_carries,
         Kind::RedundancyLost => {
-            // Where a reload has left no active tunnel, what was lost is back when all of them are.
+            // Where a reload has left no active tunnel, all of them must carry.
             let needed = |tunnel: &&TunnelTruth| tunnel.role == Role::Active || !has_active(tunnels);
             Truth::known(!tunnels.is_empty()).and(Truth::all(tunnels.iter().filter(needed).map(carries)))
         }
@@ -116,8 +116,8 @@ fn redundancy_lost(tunnels: &[TunnelTruth]) -> Truth {
     }
 }
 
-/// No active tunnel is agreed Down, and yet none is known to carry: of each tunnel one end or the other says Down, and of an
-/// active one an end that has seen it Up.
+/// No active tunnel is agreed Down, yet none is known to carry: one end or the other says Down of each tunnel, and of an active one
+/// an end that has seen it Up.
 ///
 /// While AWS cannot be reached, our end's evidence alone can reach no sink, and may be out of date once it can: that time does
 /// not count. Where AWS is reached and refuses, it does.
@@ -135,7 +135,7 @@ fn one_sided(tunnels: &[TunnelTruth], cut_off: bool) -> Truth {
         .and(Truth::all(tunnels.iter().map(|it| down_by_some_end(it, local_counts))))
 }
 
-/// Whether an end says Down of an active tunnel that it has seen Up.
+/// Whether the tunnel is active and this end, which has seen it Up, says Down.
 fn active_and_down_by(tunnel: &TunnelTruth, end: End) -> Truth {
     let (said, seen_up) = match end {
         End::Local => (tunnel.local, tunnel.local_seen_up),
@@ -180,8 +180,8 @@ const fn said_down(verdict: Verdict) -> Truth {
     }
 }
 
-/// Whether an active tunnel is Down by both ends. While one end says Down and the other does not know, or BGP may be down, it
-/// cannot be said.
+/// Whether the tunnel is active and agreed Down. While one end says Down and the other does not know, or BGP may be down, that is
+/// unknown.
 fn active_and_down(tunnel: &TunnelTruth) -> Truth {
     match tunnel.role {
         Role::Standby | Role::Unused => Truth::False,
@@ -194,7 +194,7 @@ fn active_and_down(tunnel: &TunnelTruth) -> Truth {
     }
 }
 
-/// What closes an incident. Where either end says Down, nothing carries for certain.
+/// Whether a tunnel carries for certain, which closes incidents. Where either end says Down it does not.
 fn carries(tunnel: &TunnelTruth) -> Truth {
     match tunnel.assessment {
         Assessment::Healthy => Truth::True,
@@ -205,13 +205,13 @@ fn carries(tunnel: &TunnelTruth) -> Truth {
 
 /// For how long a condition has held, by its share of the time.
 ///
-/// The held time grows while the condition holds, and runs back at the same pace while it does not. While it cannot be said, it
-/// stands still. So a line that flaps is judged by what it is for most of the time, and not by its last good moment:
+/// The held time grows while the condition holds, runs back at the same pace while it does not, and pauses while it is unknown. So
+/// a flapping line is judged by its state for most of the time, and not by its last good moment:
 ///
-/// - A condition that never holds never has held, and one that holds once for less than what is needed has not either.
-/// - Where each time that it holds is shorter than what is needed, and followed by at least as long a time in which it does not,
-///   it never has held.
-/// - Where it holds for `on` and does not for `off` in turn, and `on` is longer, it has held by the end of round
+/// - A condition that never holds, or holds once for less than is needed, never has held.
+/// - If each period of holding is shorter than needed, and an at least equally long period of not holding follows, it never has
+///   held.
+/// - If it holds for `on` and does not for `off` in turn, and `on` is longer, it has held by the end of round
 ///   `1 + (needed - on) / (on - off)`, rounded up.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Hold {
@@ -227,8 +227,8 @@ enum HoldDirection {
 }
 
 impl Hold {
-    /// The condition is so from `now` on. What is `needed` is the most that counts: a long time before is not paid back for
-    /// longer.
+    /// The truth of the condition from `now` on. At most `needed` counts: a longer time of holding does not take longer to run
+    /// back.
     pub fn observe(&mut self, truth: Truth, needed: Duration, now: Moment) {
         if let Some((way, since)) = self.moving.take() {
             let passed = now.since(since);
@@ -244,12 +244,12 @@ impl Hold {
         };
     }
 
-    /// Nobody looked for so long: that time does not count.
+    /// The process was held up for this long: that time does not count.
     pub fn held_up(&mut self, gap: Duration) {
         self.moving = self.moving.map(|(way, since)| (way, since + gap));
     }
 
-    /// Whether it holds, and has for long enough.
+    /// Whether it holds now and has held for long enough.
     pub fn has_held(&self, needed: Duration) -> bool {
         matches!(self.moving, Some((HoldDirection::Up, _))) && self.held >= needed
     }
@@ -259,7 +259,7 @@ impl Hold {
         self.moving.is_none() && self.held == Duration::ZERO
     }
 
-    /// When it has held for long enough, if it goes on.
+    /// When it will have held for long enough, if it goes on.
     pub fn held_at(&self, needed: Duration) -> Option<Moment> {
         match self.moving {
             Some((HoldDirection::Up, since)) => Some(since + needed.saturating_sub(self.held)),
@@ -267,7 +267,7 @@ impl Hold {
         }
     }
 
-    /// When nothing is left of it, if it goes on.
+    /// When nothing will be left of it, if it goes on.
     pub fn spent_at(&self) -> Option<Moment> {
         match self.moving {
             Some((HoldDirection::Back, since)) => Some(since + self.held),

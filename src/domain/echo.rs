@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_usual_is_frozen_until_the_check_is_calm_again() {
+    fn the_usual_round_trip_is_frozen_until_the_check_is_calm_again() {
         let mut memory = memory([30; 32]);
         (0..32).for_each(|_| memory.record(Duration::from_millis(200), true));
         assert_eq!(memory.median(), Some(Duration::from_millis(30)));
@@ -288,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_answered_before_a_suspicion_does_not_count() {
+    fn replies_before_a_suspicion_do_not_count() {
         let mut replies = Replies::new(3, 8);
         (1..=4).for_each(|echo| replies.asked(EchoId(echo)));
         for echo in 1..=3 {
@@ -299,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_forgotten_does_not_count_and_what_is_still_under_way_does() {
+    fn forgotten_replies_do_not_count_and_echoes_in_flight_do() {
         let mut replies = Replies::new(3, 8);
         (1..=3).for_each(|echo| replies.asked(EchoId(echo)));
         replies.answered(EchoId(1));

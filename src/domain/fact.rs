@@ -21,11 +21,10 @@ pub enum Fact {
     EchoEnded {
         /// The check it belongs to.
         check: CheckId,
-        /// What became of it.
+        /// Its outcome.
         outcome: Outcome,
     },
-    /// Ticks of a check were left out, because the host was suspended, the process was held up, or 64 echoes were in
-    /// flight already.
+    /// Ticks of a check were left out, because the host slept, the process was stopped, or 64 echoes were in flight already.
     TicksSkipped {
         /// The check.
         check: CheckId,
@@ -116,7 +115,7 @@ pub enum Fact {
         /// When that became known.
         at: Now,
     },
-    /// AWS's answer held evidence that could not be used on a tunnel: it could not be understood, or its stamp lies in the future.
+    /// AWS's answer held invalid evidence on a tunnel: it could not be understood, or its stamp lies in the future.
     EvidenceUnusable {
         /// Who answered.
         source: SourceId,
@@ -125,14 +124,14 @@ pub enum Fact {
         /// Why.
         verdict: Verdict,
     },
-    /// The core was not called for much longer than it asked for: the host slept, or the process was held up.
+    /// The core was called much later than it asked for: the host slept, or the process was stopped.
     Resumed {
-        /// For how long nothing was done.
+        /// The length of the gap.
         gap: Duration,
         /// When.
         at: Now,
     },
-    /// This host has begun, or ceased, to hold the address that it votes for.
+    /// This host now holds, or no longer holds, the address that it votes for.
     AddressHeld {
         /// The address.
         address: IpAddr,
@@ -178,14 +177,14 @@ pub enum IncidentChange {
     HandedOver,
 }
 
-/// Requests and facts in the order they came about, and the ids that are next.
+/// Requests and facts in order, and the next ids.
 #[derive(Debug, Default)]
 pub struct Effects {
     /// For the driver to execute.
     pub requests: VecDeque<Request>,
     /// For the driver to report.
     pub facts: VecDeque<Fact>,
-    /// Echoes that ended, by tunnel and the moment they were asked at: the raw material of rollups.
+    /// Echoes that ended, by tunnel and the moment when they were sent: the data of rollups.
     pub ended: Vec<(TunnelId, Moment, Outcome)>,
     last_echo: u64,
     last_client: u64,

@@ -80,7 +80,7 @@ impl KindWatch {
         self.kind
     }
 
-    /// Where it stands.
+    /// Its phase.
     pub const fn phase(&self) -> Phase {
         match self.state {
             WatchState::Clear => Phase::Clear,
@@ -98,7 +98,7 @@ impl KindWatch {
         }
     }
 
-    /// The open incident's story, to be continued.
+    /// The open incident's story.
     pub const fn story_mut(&mut self) -> Option<&mut Story> {
         match &mut self.state {
             WatchState::Open { story, .. } | WatchState::Clearing { story, .. } => Some(story),
@@ -106,7 +106,7 @@ impl KindWatch {
         }
     }
 
-    /// Takes the conditions in as of `now`; returns the incident if it is over.
+    /// Applies the conditions as of `now`; returns the incident if it is over.
     pub fn step(
         &mut self,
         step: KindEvidence,
@@ -146,7 +146,7 @@ impl KindWatch {
         }
     }
 
-    /// Nobody looked for so long: what may have held meanwhile does not count.
+    /// The process was held up for this long: what may have held meanwhile does not count.
     pub fn held_up(&mut self, gap: Duration) {
         match &mut self.state {
             WatchState::Clear => {}
@@ -164,7 +164,7 @@ impl KindWatch {
         }
     }
 
-    /// When incidents were opened, as far as it still counts.
+    /// The recent openings, which double `resolve_after`.
     pub const fn openings(&self) -> &VecDeque<Moment> {
         &self.openings
     }

@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn where_our_probes_pass_and_bgp_is_down_it_is_when_aws_says_that_it_changed() {
+    fn with_bgp_down_and_probes_passing_it_is_the_time_of_awss_change() {
         let up = local(Verdict::Up, 0, None, Some(99));
         let down = aws(Verdict::Down, 90, Some(70));
         assert_eq!(not_passing_since(&up, &down, Assessment::Down), Some(at(70)));
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn where_our_end_does_not_know_it_is_the_last_of_both_and_nothing_if_aws_does_not_say_down() {
+    fn with_our_end_unknown_it_is_the_later_of_both_and_none_unless_aws_says_down() {
         let unknown = |last_reply| local(UNKNOWN, 0, None, last_reply);
         let since = |local: &View| {
             not_passing_since(local, &aws(Verdict::Down, 90, Some(70)), Assessment::Unconfirmed(End::Aws))
@@ -282,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn a_change_that_aws_says_later_than_it_was_heard_of_is_no_beginning() {
+    fn a_change_stamped_later_than_its_receipt_is_no_beginning() {
         let up = local(Verdict::Up, 0, None, Some(899));
         let heard_of = |since| View { since: at(since), ..aws(Verdict::Down, 900, Some(880)) };
         assert_eq!(not_passing_since(&up, &heard_of(70), Assessment::Down), Some(at(70)));
@@ -290,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn what_one_end_alone_says_began_when_that_end_saw_the_last_tunnel_stop() {
+    fn one_ends_view_began_when_that_end_saw_the_last_tunnel_stop() {
         let up = || local(Verdict::Up, 0, None, Some(99));
         let by_aws = |changed| {
             let aws = aws(Verdict::Down, 800, Some(changed));
@@ -300,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn a_beginning_says_what_it_was_taken_from() {
+    fn a_beginning_names_its_evidence() {
         let down = |stopped, last_reply, first_loss: Option<i64>| {
             let mut tunnel = dead(Role::Active, 60);
             tunnel.local.evidence = Evidence::Local(LocalEvidence {

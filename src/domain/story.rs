@@ -88,8 +88,8 @@ impl Story {
         &self.incident
     }
 
-    /// Adds an entry. A long timeline drops the oldest entries that are repeated later: its end stays whole, so that whoever
-    /// reads on from the opening or from the last note arrives at the present state.
+    /// Adds an entry. A long timeline drops the oldest entries that are repeated later: its end stays whole, so that a reader who
+    /// goes on from the opening or from the last note arrives at the present state.
     pub fn add(&mut self, what: TimelineChange, at: Stamp) {
         let worsens = match &what {
             TimelineChange::Assessment { tunnel, assessment, .. } => {
@@ -333,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_left_out_of_a_story_without_repetition_is_what_does_not_hold_any_more() {
+    fn a_story_without_repetition_drops_what_no_longer_holds() {
         let mut story = story();
         story.add(assessed(1, Assessment::Down), Stamp::default());
         let view = |errno| TimelineChange::View {
@@ -350,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_story_leaves_out_what_repeats_and_stays_within_its_bound() {
+    fn a_long_story_drops_repetitions_and_stays_within_its_bound() {
         let mut story = story();
         for round in 0..1000 {
             let assessment = if round % 2 == 0 { Assessment::Healthy } else { Assessment::Blind };

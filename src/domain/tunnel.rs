@@ -550,7 +550,7 @@ mod tests {
     }
 
     #[test]
-    fn the_loss_that_is_shown_is_of_the_last_minute_and_counts_what_is_overdue() {
+    fn the_shown_loss_covers_the_last_minute_and_overdue_echoes() {
         let at = |secs: i64| Moment::from_nanos(secs * 1_000_000_000);
         let mut window = LossWindow::since(at(-1));
         let reply = Outcome::Reply { rtt: Duration::from_millis(1) };

@@ -161,7 +161,7 @@ fn one_sided_needs_a_down_of_each_tunnel_by_some_end_and_of_an_active_by_one_tha
 }
 
 #[test]
-fn while_cut_off_what_our_end_alone_says_is_neither_held_nor_refuted() {
+fn while_aws_is_out_of_reach_our_end_alone_neither_holds_nor_refutes() {
     let cut_off = |kind, tunnels: &[TunnelTruth]| opens(kind, tunnels, true);
     let down = active(DOWN, UNKNOWN);
     assert_eq!(cut_off(Kind::OneSided, &[down, active(DOWN, UP)]), Truth::Unknown);
@@ -174,7 +174,7 @@ fn while_cut_off_what_our_end_alone_says_is_neither_held_nor_refuted() {
 }
 
 #[test]
-fn nothing_is_ever_closed_by_not_knowing() {
+fn unknown_closes_nothing() {
     let blind = active(UP, UNKNOWN);
     for kind in Kind::ALL {
         assert_eq!(closes(kind, &[blind, blind]), Truth::Unknown, "{kind:?}");
@@ -302,7 +302,7 @@ fn truth() -> impl Strategy<Value = Truth> {
 
 proptest! {
     #[test]
-    fn what_never_holds_never_has_held(
+    fn a_condition_that_never_holds_never_has_held(
         times in prop::collection::vec((prop_oneof![Just(Truth::False), Just(Truth::Unknown)], 0..1000_u64), 0..40),
     ) {
         prop_assert_eq!(played(times, 30), None);
@@ -327,7 +327,7 @@ proptest! {
     }
 
     #[test]
-    fn what_holds_for_most_of_the_time_has_held_within_the_stated_bound(
+    fn a_condition_that_mostly_holds_has_held_within_the_stated_bound(
         on in 2..200_u64, shorter in 1..200_u64, needed in 1..1000_u64,
     ) {
         let off = on.saturating_sub(shorter);
@@ -337,7 +337,7 @@ proptest! {
     }
 
     #[test]
-    fn what_holds_without_a_break_has_held_when_needed_and_not_before(needed in 1..1000_u64) {
+    fn an_unbroken_condition_has_held_when_needed_and_not_before(needed in 1..1000_u64) {
         prop_assert_eq!(played([(Truth::True, needed)], needed), Some(needed));
         prop_assert_eq!(played([(Truth::True, needed - 1)], needed), None);
     }
@@ -384,7 +384,7 @@ fn after_a_take_over_it_lasts_until_both_ends_agree() {
 }
 
 #[test]
-fn what_repeats_keeps_nothing_from_opening_for_long() {
+fn repeated_takeovers_and_hold_ups_delay_openings_little() {
     let (mut held_up, mut moved) = (Grace::new(at(0)), Grace::new(at(0)));
     let mut kept = [0, 0];
     for second in 0..36_000 {
