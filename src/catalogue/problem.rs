@@ -211,7 +211,10 @@ impl Problem {
                     Some("its probe gets no reply, while those of the current socket do".to_owned())
                 }
             })?;
-            Some(format!("{} ({}): a new ICMP socket does not work: {why}", tunnel.name, tunnel.id.outside_ip))
+            Some(format!(
+                "{} ({}): a new ICMP socket does not work: {why}",
+                tunnel.name, tunnel.id.outside_ip
+            ))
         });
         let failures: Vec<_> = failures.collect();
         (!failures.is_empty())
