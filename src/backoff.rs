@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::domain::time::Moment;
 
 const FIRST: Duration = Duration::from_secs(1);
-/// Whatever the other side asks for, a path that is back is used again within a minute.
+/// Even if the other side asks for longer: a path that works again is used again within a minute.
 const LONGEST: Duration = Duration::from_secs(60);
 
 /// Doubling waits with jitter: each is drawn from the upper half of its step, so that many daemons that failed together
@@ -26,7 +26,7 @@ impl Backoff {
         Self { step: FIRST, random: seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1, until: None }
     }
 
-    /// Waits that nobody can foresee.
+    /// Unpredictable waits.
     pub fn random() -> Self {
         Self::new(RandomState::new().build_hasher().finish())
     }
@@ -36,8 +36,8 @@ impl Backoff {
         self.until.is_none_or(|until| now >= until)
     }
 
-    /// Notes a further failure; when to try again: after half a step to a step, and the next step is twice as long.
-    /// `retry_after` is the other side's own word on when to come back.
+    /// Counts a further failure and returns when to try again: after half a step to a step; the next step is twice as long.
+    /// `retry_after` is the wait that the other side asked for.
     pub fn failed(&mut self, now: Moment, retry_after: Option<Duration>) -> Moment {
         let half = self.step / 2;
         self.step = (self.step * 2).min(LONGEST);
@@ -47,7 +47,7 @@ impl Backoff {
         until
     }
 
-    /// Notes a success: the wait is over, and the next is of the first step again.
+    /// Counts a success: the wait is over, and the next one starts at the first step.
     pub fn succeeded(&mut self) {
         self.step = FIRST;
         self.until = None;

@@ -1,4 +1,4 @@
-//! The only reader of clocks, and how programs are given a time.
+//! The only reader of clocks, and the format of times for programs.
 
 use std::sync::OnceLock;
 use std::time::{Duration, SystemTime};
@@ -9,7 +9,7 @@ use crate::domain::time::{Moment, Now, Stamp};
 
 /// Both clocks, read together.
 ///
-/// The monotonic one is CLOCK_BOOTTIME, which goes on while the host is suspended, so that a night of sleep is seen as
+/// The monotonic one is CLOCK_BOOTTIME, which goes on while the host is suspended, so that a night of sleep shows as
 /// a gap and not as the next tick. Its origin is the first call.
 pub fn now() -> Now {
     static ORIGIN: OnceLock<i64> = OnceLock::new();
@@ -25,7 +25,7 @@ pub fn wall() -> Stamp {
     Stamp::from_millis(i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX))
 }
 
-/// When this host was booted, as the wall clock has it at this moment.
+/// When this host was booted, by the present wall clock.
 pub fn booted() -> Stamp {
     Stamp::from_millis(wall().as_millis() - boot_nanos() / 1_000_000)
 }
@@ -36,7 +36,7 @@ pub fn timer_at(moment: Moment) -> tokio::time::Instant {
     tokio::time::Instant::now() + moment.since(now().mono)
 }
 
-/// A stamp for programs: `2025-11-22T03:12:04.25Z`. One that cannot be written is given as the last, or the first, that can.
+/// A stamp for programs: `2025-11-22T03:12:04.25Z`. A stamp outside the format's range becomes its first or last one.
 pub fn rfc3339(stamp: Stamp) -> String {
     let millis = stamp.as_millis();
     let nearest = if millis < 0 { jiff::Timestamp::MIN } else { jiff::Timestamp::MAX };

@@ -150,7 +150,7 @@ pub(crate) fn status() -> Status {
         suspect,
         asked: true,
         ticks_skipped: 0,
-        fresh_client: crate::domain::check::Fresh::Works,
+        fresh_client: crate::domain::clients::Fresh::Works,
     };
     let tunnels = vec![
         TunnelStatus {

@@ -18,27 +18,27 @@ pub fn user() -> u32 {
     rustix::process::geteuid().as_raw()
 }
 
-/// What this process may use.
+/// The resources that this process may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Granted {
     /// Open descriptors.
     pub files: u64,
-    /// Bytes of memory, where somebody has set a limit.
+    /// Bytes of memory, where there is a limit.
     pub memory: Option<u64>,
 }
 
 impl Granted {
-    /// What the kernel and systemd grant this process: what it may come to, whatever the soft limit is.
+    /// The limits of the kernel and systemd for this process: the hard ones, whatever the soft limit is.
     pub fn here() -> Self {
         Self { files: getrlimit(Resource::Nofile).maximum.unwrap_or(u64::MAX), memory: memory_max() }
     }
 }
 
-/// Raises the soft limit of descriptors to the hard one, which is what the operator granted: the soft one is 1,024 for the sake
-/// of select(2), which nothing here calls (systemd.exec(5), LimitNOFILE=). Returns what holds then.
+/// Raises the soft limit of descriptors to the hard one, which is what the operator granted: the soft one is 1,024 only because of
+/// select(2), which nothing here calls (systemd.exec(5), LimitNOFILE=). Returns the resulting limit.
 pub fn raise_files() -> u64 {
     let limit = getrlimit(Resource::Nofile);
-    // Refused, it stays as it was; what the configuration needs is compared with what may be had.
+    // If refused it stays as it was; the needs of the configuration are compared with the hard limit.
     let raised = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
     let holds = if raised.is_ok() { limit.maximum } else { limit.current };
     holds.unwrap_or(u64::MAX)
@@ -58,13 +58,13 @@ fn memory_max() -> Option<u64> {
 /// How a command ended, in the numbers of sysexits(3), which service managers and Ansible read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
-    /// Well.
+    /// Success.
     Success,
-    /// It did what it was asked, and the answer is bad news: a tunnel did not answer, the daemon does not, something is degraded.
+    /// The command worked and its result is bad: a tunnel did not answer, the daemon does not answer, something is degraded.
     BadNews,
-    /// A connection is down; of `status` alone.
+    /// A connection is down; only `status` returns it.
     Down,
-    /// Whether it is, is not known; of `status` alone. Monitoring systems that run plugins as Nagios does take codes from 4 on for
+    /// The state is unknown; only `status` returns it. Monitoring systems that run plugins like Nagios take codes from 4 on as
     /// critical.
     Unknown,
     /// The arguments were wrong (EX_USAGE).
@@ -78,11 +78,11 @@ pub enum Exit {
 }
 
 impl Exit {
-    /// Every way.
+    /// Every code.
     pub const ALL: [Self; 6] =
         [Self::Success, Self::BadNews, Self::Usage, Self::Internal, Self::Permission, Self::Configuration];
 
-    /// The one of this code.
+    /// The status with this code.
     pub fn from_code(code: u8) -> Option<Self> {
         Self::ALL.into_iter().find(|exit| exit.code() == code)
     }

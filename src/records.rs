@@ -1,4 +1,4 @@
-//! The records that the sinks have open, as their tasks know them: for `/status`, and for what is said when the daemon stops.
+//! The open records at the sinks, as the sinks' tasks know them: for `/status`, and for the journal when the daemon stops.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,16 +17,16 @@ type Open = BTreeMap<(IncidentId, SinkId), String>;
 /// A record that is open at a sink.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OpenRecord {
-    /// The incident that it is of.
+    /// Its incident.
     pub incident: IncidentId,
     /// The sink.
     pub sink: SinkId,
-    /// Its name there: an ARN, an OpsItem's id, an alert's key.
+    /// Its name at the sink: an ARN, an OpsItem's id, an alert's key.
     pub record: String,
 }
 
 impl Records {
-    /// A sink has this record of an incident open, or none any more.
+    /// Sets the open record of an incident at a sink; `None` if there is none any more.
     pub fn set(&self, sink: &SinkId, incident: &IncidentId, record: Option<&str>) {
         let key = (incident.clone(), sink.clone());
         match record {
@@ -35,17 +35,17 @@ impl Records {
         }
     }
 
-    /// A sink is no longer served.
+    /// Removes the records of a sink that is no longer configured.
     pub fn forget(&self, sink: &SinkId) {
         self.lock().retain(|(_, of), _| of != sink);
     }
 
-    /// What is open of an incident, by sink.
+    /// The open records of an incident, by sink.
     pub fn of(&self, incident: &IncidentId) -> Vec<OpenRecord> {
         self.all().into_iter().filter(|record| record.incident == *incident).collect()
     }
 
-    /// Everything that is open, by incident and sink.
+    /// All open records, by incident and sink.
     pub fn all(&self) -> Vec<OpenRecord> {
         let open = self.lock();
         let records = open.iter().map(|((incident, sink), record)| OpenRecord {

@@ -1,38 +1,38 @@
-//! Settings that the configuration reads and another part goes by. Whether they are right is for `config` to say.
+//! Settings that `config` reads and validates, and another room uses.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What a sink of type `webhook` has of its own.
+/// The settings of a sink of type `webhook`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WebhookSettings {
-    /// Where.
+    /// The address that it posts to.
     pub url: WebhookUrl,
-    /// What.
+    /// What it posts.
     pub body: WebhookBody,
-    /// Headers beside our own; `{secret}` in a value stands for the secret.
+    /// Headers besides our own; `{secret}` in a value is replaced by the secret.
     pub headers: Vec<(String, String)>,
-    /// The file of the secret, for the template and the headers.
+    /// The file with the secret for the template and the headers.
     pub secret: Option<PathBuf>,
-    /// The file of the signature's key.
+    /// The file with the key of the signature.
     pub signing_secret: Option<PathBuf>,
-    /// The authorities to trust in place of the system's.
+    /// The certificate authorities to trust instead of the system's.
     pub ca_file: Option<PathBuf>,
-    /// Whether plain HTTP will do.
+    /// Whether plain HTTP is allowed.
     pub allow_http: bool,
-    /// For a whole call, from the first packet to the last of the answer.
+    /// The limit for a whole call, from the first packet to the last of the answer.
     pub timeout: Duration,
-    /// How often what is open is repeated.
+    /// The interval at which open incidents are sent again.
     pub repeat_every: Option<Duration>,
 }
 
-/// Where a webhook is.
+/// The address of a webhook.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum WebhookUrl {
-    /// As configured.
+    /// In the configuration.
     Plain(Arc<str>),
-    /// In this file: whoever knows it may post.
+    /// In this file, as a secret: anybody who knows it can post.
     Secret(PathBuf),
 }
 
@@ -41,7 +41,7 @@ pub enum WebhookUrl {
 pub enum WebhookBody {
     /// A ready template.
     Preset(WebhookPreset),
-    /// A template of the operator's.
+    /// The operator's own template.
     Template {
         /// Its file.
         path: PathBuf,
@@ -62,7 +62,7 @@ pub enum WebhookPreset {
 }
 
 impl WebhookPreset {
-    /// Every one.
+    /// Every preset.
     pub const ALL: [Self; 3] = [Self::PagerDuty, Self::Slack, Self::Alertmanager];
 
     /// The word used in the configuration.
@@ -80,10 +80,10 @@ impl WebhookPreset {
 pub struct StoreSettings {
     /// The database's file; absolute.
     pub path: PathBuf,
-    /// The file and what belongs to it stay below so many bytes.
+    /// The limit in bytes of the file and the files that belong to it.
     pub max_size: u64,
-    /// History older than this goes.
+    /// History older than this is deleted.
     pub keep: Duration,
-    /// Whether rollups wait to be sent; without a publisher they would wait in vain.
+    /// Whether rollups are kept until they are sent; without a publisher nothing would ever send them.
     pub spool: bool,
 }

@@ -1,5 +1,5 @@
-//! What systemd is told over NOTIFY_SOCKET (sd_notify(3)). Without that variable nothing is sent; that a message could not
-//! be sent is no reason to stop watching tunnels.
+//! Notifications to systemd over NOTIFY_SOCKET (sd_notify(3)). Without that variable nothing is sent. A failure to send does
+//! not matter: monitoring goes on.
 
 use std::time::Duration;
 
@@ -10,40 +10,40 @@ use crate::domain::names::Role;
 use crate::domain::status::{Status, TunnelStatus};
 use crate::domain::verdict::{Assessment, Verdict};
 
-/// `READY=1`: every tunnel has been asked once, or the configuration of a reload is in force.
+/// `READY=1`: every tunnel has been probed once, or the configuration of a reload is in force.
 pub fn ready() {
-    tell(&[NotifyState::Ready]);
+    notify(&[NotifyState::Ready]);
 }
 
-/// `RELOADING=1`, with the time that systemd needs to tell this reload from another, in one message. [`ready`] ends it.
+/// `RELOADING=1`, with the time by which systemd identifies this reload, in one message. [`ready`] ends it.
 pub fn reloading() {
     match NotifyState::monotonic_usec_now() {
-        Ok(now) => tell(&[NotifyState::Reloading, now]),
+        Ok(now) => notify(&[NotifyState::Reloading, now]),
         Err(error) => Detail::ReloadNotNotified(&error).record().emit(),
     }
 }
 
 /// `STOPPING=1`
 pub fn stopping() {
-    tell(&[NotifyState::Stopping]);
+    notify(&[NotifyState::Stopping]);
 }
 
 /// `WATCHDOG=1`: the core makes progress.
 pub fn watchdog() {
-    tell(&[NotifyState::Watchdog]);
+    notify(&[NotifyState::Watchdog]);
 }
 
-/// `WATCHDOG=trigger`: do as if the watchdog had not been fed, and at once.
+/// `WATCHDOG=trigger`: systemd acts at once as if the watchdog had not been fed.
 pub fn stuck() {
-    tell(&[NotifyState::WatchdogTrigger]);
+    notify(&[NotifyState::WatchdogTrigger]);
 }
 
-/// `STATUS=`, the line of `systemctl status`. It costs a message: call it when the line is another than before.
+/// `STATUS=`, the line of `systemctl status`. Each call sends a message: call it only when the line has changed.
 pub fn status(line: &str) {
-    tell(&[NotifyState::Status(&one_line(line))]);
+    notify(&[NotifyState::Status(&one_line(line))]);
 }
 
-/// systemd takes messages of up to 4 KiB, and whatever follows a line's end as another assignment.
+/// systemd accepts messages of up to 4 KiB, and reads text after a line's end as another assignment.
 const LINE_MAX: usize = 1000;
 
 fn one_line(text: &str) -> String {
@@ -51,12 +51,12 @@ fn one_line(text: &str) -> String {
     if text.chars().nth(LINE_MAX).is_some() { format!("{line}…") } else { line }
 }
 
-/// What the unit's `WatchdogSec=` allows between two of [`watchdog`]. `None` if it is off.
+/// The unit's `WatchdogSec=`: the longest time between two calls of [`watchdog`]. `None` if it is off.
 pub fn watchdog_interval() -> Option<Duration> {
     sd_notify::watchdog_enabled().filter(|interval| !interval.is_zero())
 }
 
-/// `starting: 1/2 tunnels probed`, as long as `READY=1` has not been told.
+/// `starting: 1/2 tunnels probed`, before `READY=1` is sent.
 pub fn starting_line(status: &Status) -> String {
     let tunnels = in_use(status);
     if tunnels.is_empty() {
@@ -104,7 +104,7 @@ fn is_up(tunnel: &TunnelStatus) -> bool {
     }
 }
 
-fn tell(state: &[NotifyState<'_>]) {
+fn notify(state: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(state) {
         Detail::NotNotified(&state, &error).record().emit();
     }

@@ -12,8 +12,8 @@ use crate::domain::time::Now;
 pub(super) fn incident_changed(incident: &Incident, change: IncidentChange, at: Now) -> JournalRecord {
     let (id, text) = match change {
         IncidentChange::Opened => (MessageId::INCIDENT_OPENED, opened(incident, at)),
-        IncidentChange::TakenUp => (MessageId::INCIDENT_ADOPTED, adopted(incident, at)),
-        IncidentChange::Witnessed => {
+        IncidentChange::Adopted => (MessageId::INCIDENT_ADOPTED, adopted(incident, at)),
+        IncidentChange::Confirmed => {
             let text = format!("this site sees it too: {}", stands(incident));
             (MessageId::INCIDENT_CONFIRMED, text)
         }
@@ -48,9 +48,9 @@ pub(super) fn incident_changed(incident: &Incident, change: IncidentChange, at: 
     };
     let record = about_incident(incident, id, &text);
     match change {
-        IncidentChange::Opened | IncidentChange::TakenUp => record.with("TUNNELS", snapshots(incident)),
+        IncidentChange::Opened | IncidentChange::Adopted => record.with("TUNNELS", snapshots(incident)),
         // What both ends said when it opened is not what they say by then.
-        IncidentChange::Witnessed
+        IncidentChange::Confirmed
         | IncidentChange::Updated
         | IncidentChange::Worsened
         | IncidentChange::Clearing

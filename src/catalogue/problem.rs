@@ -9,7 +9,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::code::{Code, Severity};
-use crate::domain::check::Fresh;
+use crate::domain::clients::Fresh;
 use crate::domain::event::AskFailure;
 use crate::domain::names::{TunnelId, VpnId};
 use crate::domain::status::VpnStatus;
@@ -211,7 +211,10 @@ impl Problem {
                     Some("its probe gets no reply, while those of the current socket do".to_owned())
                 }
             })?;
-            Some(format!("{} ({}): a new ICMP socket does not work: {why}", tunnel.name, tunnel.id.outside_ip))
+            Some(format!(
+                "{} ({}): a new ICMP socket does not work: {why}",
+                tunnel.name, tunnel.id.outside_ip
+            ))
         });
         let failures: Vec<_> = failures.collect();
         (!failures.is_empty())

@@ -1,4 +1,4 @@
-//! In whose hands the files are: who else may read the secrets in them, and who else may replace them.
+//! File ownership and modes: who else can read the secrets in the files, and who else can replace the files.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -8,10 +8,10 @@ use super::problem::Provenance;
 use super::problem::{ConfigProblem, ProblemKind};
 use crate::access::{self, Foreign, Secret, UNKNOWN_USER};
 
-/// What AWS's own files keep secret; the id of a key alone is in many a file that all may read.
+/// The secrets in AWS's own files. The id of an access key alone is in many a file that everybody may read.
 const AWS: [Secret; 2] = [Secret::AwsSecretAccessKey, Secret::AwsSessionToken];
 
-/// Secrets that every user of this host may read in the configuration at `path`. What the secrets are is not told.
+/// Secrets that every user of this host can read in the configuration at `path`. The secrets themselves are not shown.
 pub fn exposed(path: &Path) -> Vec<ConfigProblem> {
     let configuration = files::paths(path).unwrap_or_else(|_| vec![path.to_owned()]);
     let mend = |file: &Path| {
@@ -24,12 +24,12 @@ pub fn exposed(path: &Path) -> Vec<ConfigProblem> {
     configuration.iter().filter_map(|file| exposed_in(file, &Secret::ALL, mend)).collect()
 }
 
-/// The same of the AWS credentials beside the configuration at `path`, which the package's unit passes on.
+/// The same for the AWS credentials beside the configuration at `path`, which the package's unit passes on.
 pub fn exposed_credentials(path: &Path) -> Option<ConfigProblem> {
     exposed_in(&credentials(path), &AWS, mend_of_aws)
 }
 
-/// The same of the other files that AWS's credentials come from according to `env`.
+/// The same for the other files that AWS credentials come from according to `env`.
 pub fn exposed_of_aws(path: &Path, env: &BTreeMap<String, String>) -> Vec<ConfigProblem> {
     let mut files = aws_files(env);
     files.remove(&credentials(path));
@@ -44,7 +44,7 @@ fn credentials(path: &Path) -> PathBuf {
     path.with_file_name("credentials")
 }
 
-/// What may lie beside a configuration for the service to use: keys, a proxy's variables, copies of the configuration.
+/// Secrets that may lie beside a configuration for the service: keys, a proxy's variables, copies of the configuration.
 const BESIDE: [Secret; 5] = [
     Secret::AwsSecretAccessKey,
     Secret::AwsSessionToken,
@@ -53,16 +53,16 @@ const BESIDE: [Secret; 5] = [
     Secret::PrivateKey,
 ];
 
-/// So many files beside the configuration are looked into, by their names' order, and none that is longer: a start reads no
-/// archive.
+/// At most this many files beside the configuration are searched, in the order of their names, and no long ones: a start reads
+/// no archive.
 const BESIDE_MAX: usize = 256;
 const BESIDE_SIZE_MAX: u64 = 1024 * 1024;
 
-/// Secrets that every user of this host may read in whatever else lies in the directory of the configuration at `path`.
+/// Secrets that every user of this host can read in the other files of the configuration's directory.
 pub fn exposed_beside(path: &Path, env: &BTreeMap<String, String>) -> Vec<ConfigProblem> {
     let listed = directory_of(path).and_then(|directory| directory.read_dir().ok());
-    let mut told = aws_files(env);
-    told.extend([path.to_owned(), credentials(path)]);
+    let mut covered = aws_files(env);
+    covered.extend([path.to_owned(), credentials(path)]);
     let listed = listed.into_iter().flatten().flatten();
     let files: BTreeSet<_> = listed.map(|entry| path.with_file_name(entry.file_name())).collect();
     let short = |file: &PathBuf| {
@@ -74,12 +74,12 @@ pub fn exposed_beside(path: &Path, env: &BTreeMap<String, String>) -> Vec<Config
             "chmod 600 {file}, or where bothends itself reads it, chgrp bothends {file} && chmod 640 {file}"
         )
     };
-    let files = files.difference(&told).filter(|file| short(file)).take(BESIDE_MAX);
+    let files = files.difference(&covered).filter(|file| short(file)).take(BESIDE_MAX);
     files.filter_map(|file| exposed_in(file, &BESIDE, mend)).collect()
 }
 
 fn exposed_in(file: &Path, sorts: &[Secret], mend: impl Fn(&Path) -> String) -> Option<ConfigProblem> {
-    // A file that cannot be read to its end is told of by whoever needs what is in it.
+    // A file that cannot be read to its end is reported where its content is needed.
     let (line, secret) = access::exposed(file, sorts).ok()??;
     let what = format!("holds {}, and every user of this host can read it: {}", secret.as_str(), mend(file));
     Some(ConfigProblem {
@@ -89,7 +89,7 @@ fn exposed_in(file: &Path, sorts: &[Secret], mend: impl Fn(&Path) -> String) -> 
     })
 }
 
-/// Where the SDK looks for credentials.
+/// The files in which the SDK looks for credentials.
 fn aws_files(env: &BTreeMap<String, String>) -> BTreeSet<PathBuf> {
     let home = env.get("HOME").map(Path::new);
     let named = |variable: &str, default: &str| {
@@ -105,13 +105,13 @@ fn aws_files(env: &BTreeMap<String, String>) -> BTreeSet<PathBuf> {
         .collect()
 }
 
-/// Ways in which somebody who is neither root nor `us` may change the configuration at `path`: its files, `conf.d`, and the
-/// directories that they lie in. Whoever can do that decides what is watched, and who is paged.
+/// Ways in which somebody who is neither root nor `us` can change the configuration at `path`: its files, `conf.d`, and the
+/// directories that they lie in. Such a user would decide what is watched and who is paged.
 pub fn foreign(path: &Path, us: u32) -> Vec<ConfigProblem> {
     let mut looked_at = BTreeSet::new();
     let files = files::paths(path).unwrap_or_else(|_| vec![path.to_owned()]);
     for file in &files {
-        // Of a link, the directory that its target lies in counts as well.
+        // For a link, the directory of its target counts as well.
         let target = file.canonicalize().ok();
         for file in [Some(file.as_path()), target.as_deref()].into_iter().flatten() {
             looked_at.extend(directory_of(file));
@@ -122,7 +122,7 @@ pub fn foreign(path: &Path, us: u32) -> Vec<ConfigProblem> {
     looked_at
         .iter()
         .filter_map(|path| {
-            // What is not there is nobody's.
+            // A missing file has no owner.
             let foreign = access::foreign(&path.metadata().ok()?, us)?;
             let what = ProblemKind::Other(in_words(path, foreign));
             Some(ConfigProblem { place: Provenance::file(path), key: String::new(), what })
@@ -185,7 +185,7 @@ mod tests {
         fs::set_permissions(home.path().join(file), Permissions::from_mode(mode)).unwrap();
     }
 
-    fn told(home: &TempDir, problems: &[ConfigProblem]) -> String {
+    fn messages(home: &TempDir, problems: &[ConfigProblem]) -> String {
         let lines: Vec<_> = problems.iter().map(ToString::to_string).collect();
         lines.join("\n").replace(home.path().to_str().unwrap(), "HOME")
     }
@@ -194,11 +194,11 @@ mod tests {
         let env = env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         let path = home.path().join("bothends.toml");
         let credentials = exposed_credentials(&path).into_iter().collect();
-        told(home, &[exposed(&path), credentials, exposed_of_aws(&path, &env)].concat())
+        messages(home, &[exposed(&path), credentials, exposed_of_aws(&path, &env)].concat())
     }
 
     fn foreign_at(home: &TempDir, us: u32) -> String {
-        told(home, &foreign(&home.path().join("bothends.toml"), us))
+        messages(home, &foreign(&home.path().join("bothends.toml"), us))
     }
 
     fn us(home: &TempDir) -> u32 {
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_in_a_configuration_that_all_can_read_is_told_by_place_and_sort_and_not_repeated() {
+    fn a_secret_that_all_can_read_is_reported_by_place_and_type_and_not_repeated() {
         let home = home();
         let rome = home.path().join("conf.d/rome.toml");
         fs::write(&rome, "[[vpn]]\nrunbook_url = \"https://noc:hunter2@wiki.example.com\"\n").unwrap();
@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn credentials_beside_the_configuration_are_told_once_whoever_names_them() {
+    fn credentials_beside_the_configuration_are_reported_once() {
         let home = home();
         let (path, file) = (home.path().join("bothends.toml"), home.path().join("credentials"));
         fs::write(&file, "aws_secret_access_key = wJalrXUtnFEMI\n").unwrap();
@@ -252,7 +252,7 @@ mod tests {
         let named = file.to_str().unwrap().to_owned();
         let env = BTreeMap::from([("AWS_SHARED_CREDENTIALS_FILE".to_owned(), named)]);
         assert!(exposed_credentials(&path).is_some());
-        assert_eq!(told(&home, &[exposed_of_aws(&path, &env), exposed_beside(&path, &env)].concat()), "");
+        assert_eq!(messages(&home, &[exposed_of_aws(&path, &env), exposed_beside(&path, &env)].concat()), "");
     }
 
     #[test]
@@ -261,24 +261,25 @@ mod tests {
         let beside = |text: &str, file: &str, mode| {
             fs::write(home.path().join(file), text).unwrap();
             set_mode(&home, file, mode);
-            told(&home, &exposed_beside(&home.path().join("bothends.toml"), &BTreeMap::new()))
+            messages(&home, &exposed_beside(&home.path().join("bothends.toml"), &BTreeMap::new()))
         };
         let key = "-----BEGIN EC PRIVATE KEY-----\nMHcCAQEE\n";
         assert_eq!(beside(key, "private-key.pem", 0o640), "");
-        let told_of_key = "HOME/private-key.pem:1: holds a private key, and every user of this host can read it: \
+        let key_message = "HOME/private-key.pem:1: holds a private key, and every user of this host can read it: \
                            chmod 600 HOME/private-key.pem, or where bothends itself reads it, \
                            chgrp bothends HOME/private-key.pem && chmod 640 HOME/private-key.pem";
-        assert_eq!(beside(key, "private-key.pem", 0o644), told_of_key);
+        assert_eq!(beside(key, "private-key.pem", 0o644), key_message);
         fs::remove_file(home.path().join("private-key.pem")).unwrap();
         let proxy = "NO_PROXY=localhost\nHTTPS_PROXY=http://noc:hunter2@proxy.example.com:3128\n";
-        let told_of_proxy = beside(proxy, "proxy.env", 0o644);
+        let proxy_message = beside(proxy, "proxy.env", 0o644);
         assert!(
-            told_of_proxy.starts_with("HOME/proxy.env:2: holds a URL with a password"),
-            "{told_of_proxy}"
+            proxy_message.starts_with("HOME/proxy.env:2: holds a URL with a password"),
+            "{proxy_message}"
         );
-        assert!(told_of_proxy.lines().count() == 1 && !told_of_proxy.contains("hunter2"), "{told_of_proxy}");
+        assert!(proxy_message.lines().count() == 1 && !proxy_message.contains("hunter2"), "{proxy_message}");
         assert_eq!(beside(proxy, "proxy.env", 0o600), "");
-        // The configuration itself and AWS's files are told of by themselves; what is long is none of ours.
+        // Only other files are searched here: the configuration and AWS's files have checks of their own, and long files are
+        // skipped.
         assert_eq!(beside(proxy, "bothends.toml", 0o644), "");
         assert_eq!(beside(&key.repeat(40_000), "backup.tar", 0o644), "");
         assert_eq!(beside("-----BEGIN CERTIFICATE-----\n", "certificate.pem", 0o644), "");
@@ -291,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_may_write_to_a_file_or_a_directory_of_it_is_told_with_what_would_mend_it() {
+    fn a_file_or_directory_that_others_can_change_is_reported_with_its_remedy() {
         let home = home();
         let us = us(&home);
         set_mode(&home, "", 0o1777);
@@ -310,8 +311,11 @@ mod tests {
         set_mode(&elsewhere, "", 0o777);
         fs::remove_file(home.path().join("bothends.toml")).unwrap();
         symlink(elsewhere.path().join("bothends.toml"), home.path().join("bothends.toml")).unwrap();
-        let told = foreign_at(&home, us(&home));
-        assert!(told.starts_with(elsewhere.path().to_str().unwrap()) && told.lines().count() == 1, "{told}");
+        let message = foreign_at(&home, us(&home));
+        assert!(
+            message.starts_with(elsewhere.path().to_str().unwrap()) && message.lines().count() == 1,
+            "{message}"
+        );
     }
 
     #[test]

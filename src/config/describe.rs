@@ -1,4 +1,4 @@
-//! What a configuration means and entails, in words and figures: the page that `bothends check` prints.
+//! What a configuration means and costs, in words and figures: the page that `bothends check` prints.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -13,8 +13,8 @@ use crate::domain::names::{Kind, Routing, SourceId, SourceKind};
 use crate::domain::plan::{IncidentRules, Plan, ProbeRules, TunnelPlan, VpnPlan};
 use crate::settings::StoreSettings;
 
-/// What the configuration means: site, connections, rules, pollers, sinks, metrics, listener, store, and what follows
-/// from them.
+/// The meaning of the configuration: site, connections, rules, pollers, sinks, metrics, listener, store, and what follows from
+/// them.
 pub fn describe(loaded: &Loaded) -> String {
     let Loaded { config, warnings, files } = loaded;
     Page { config, warnings, files }.to_string()
@@ -56,7 +56,7 @@ impl fmt::Display for Page<'_> {
     }
 }
 
-/// What this page is copied to is no place for a secret.
+/// The page may be copied anywhere, so secrets are not shown.
 fn unless_secret(text: &str) -> &str {
     if secret_in(text, &Secret::ALL).is_some() { "(holds a secret, not shown here)" } else { text }
 }
@@ -105,7 +105,7 @@ impl Page<'_> {
                 SourceKind::Ec2 => writeln!(f, "; more while in doubt")?,
             }
         }
-        // The same for every connection: there is no table to override it.
+        // The rules are the same for every connection, because no table overrides them.
         if let Some(vpn) = plan.vpns.first() {
             writeln!(
                 f,
@@ -199,7 +199,7 @@ fn tunnel_line(tunnel: &TunnelPlan) -> String {
     format!("{:<9} {} ({}): {probed}", tunnel.role.as_str(), tunnel.name, tunnel.id.outside_ip)
 }
 
-/// The rules a connection is watched by, and what follows from them.
+/// The rules of a connection, and what follows from them.
 fn rules_text(vpn: &VpnPlan) -> String {
     let ProbeRules { interval, suspect_interval, timeout, down_after, up_after } = vpn.probe;
     let IncidentRules {
@@ -256,11 +256,11 @@ fn vpn_ids<'p>(vpns: impl Iterator<Item = &'p VpnPlan>) -> String {
     vpns.map(|vpn| vpn.id.as_str()).collect::<Vec<_>>().join(", ")
 }
 
-//--- what it entails
+//--- costs and delays
 
-/// AWS's bills are by the month; this one has 30 days.
+/// AWS bills by the month; this one has 30 days.
 const MONTH: Duration = Duration::from_secs(30 * 24 * 3600);
-/// No echo is overdue sooner; on lines of up to 25 ms it is when one becomes overdue.
+/// No echo is overdue sooner; on lines of up to 25 ms an echo is overdue after exactly this.
 const OVERDUE_MIN: Duration = Duration::from_millis(100);
 /// `TunnelUp`, `PacketLoss`, `RoundTripTime`, `BothEndsDown`.
 const METRICS_PER_TUNNEL: usize = 4;
@@ -285,17 +285,17 @@ fn calls_a_month(interval: Duration) -> u64 {
     u64::try_from(calls).unwrap_or(u64::MAX)
 }
 
-/// The connections a poller speaks for.
+/// The connections that a poller asks about.
 fn asked_by<'p>(plan: &'p Plan, source: &SourceId) -> impl Iterator<Item = &'p VpnPlan> {
     plan.vpns.iter().map(AsRef::as_ref).filter(|vpn| vpn.aws.sources.contains(source))
 }
 
-/// The tunnels a poller speaks for.
+/// The tunnels that a poller asks about.
 fn tunnels_asked_by(plan: &Plan, source: &SourceId) -> usize {
     asked_by(plan, source).map(|vpn| vpn.used_tunnels().count()).sum()
 }
 
-/// Custom metrics, each name with its dimensions being one.
+/// Custom metrics; each name with its dimensions counts as one.
 fn custom_metrics(plan: &Plan) -> usize {
     plan.vpns.iter().map(|vpn| METRICS_PER_VPN + METRICS_PER_TUNNEL * vpn.used_tunnels().count()).sum()
 }
@@ -305,9 +305,9 @@ fn puts_a_month(settings: &CloudWatchSettings, metrics: usize) -> u64 {
     calls_a_month(settings.interval) * u64::try_from(metrics.div_ceil(1000)).unwrap_or(u64::MAX)
 }
 
-/// Why alarms beside the connection cannot see the daemon's metrics, by the key that says so: CloudWatch reads those of the
-/// alarm's own Region and account (user guide, "Using Amazon CloudWatch alarms"). What the SDK's own chain would say is
-/// not known, and nothing is said of it.
+/// Why alarms beside the connection cannot see the daemon's metrics, by the key that causes it: CloudWatch reads those of the
+/// alarm's own Region and account (user guide, "Using Amazon CloudWatch alarms"). The SDK's own chain is unknown here, so
+/// nothing is reported about it.
 pub(super) fn metrics_elsewhere(
     vpn: &VpnDetails,
     aws: &AwsDefaults,
@@ -332,7 +332,7 @@ pub(super) fn metrics_elsewhere(
     why
 }
 
-/// Whose account a role leads to.
+/// The account of a role.
 fn account(role_arn: Option<&str>) -> String {
     role_arn
         .and_then(|role| role.split(':').nth(4))

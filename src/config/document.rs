@@ -1,7 +1,5 @@
-//! One file: its text walked once along the schema. Keys that do not exist are told here, with their line; every value that
-//! goes on carries its line as its origin.
-
-mod outline;
+//! One file: its text is walked once along the schema. Unknown keys are reported here, with their line; every value keeps its
+//! line as its origin.
 
 use std::ops::Range;
 use std::path::Path;
@@ -9,20 +7,20 @@ use std::path::Path;
 use ::config::{Map, Value, ValueKind};
 use toml::Spanned;
 use toml::de::{DeArray, DeTable, DeValue};
+use toml_parser::decoder::Encoding;
+use toml_parser::parser::{EventReceiver, RecursionGuard};
+use toml_parser::{ErrorSink, ParseError, Span};
 
-use self::outline::Outline;
 use super::hints;
-use super::problem::Provenance;
-use super::problem::{self, FOUND_MAX, quoted};
-use super::problem::{Notes, ProblemKind};
+use super::problem::{self, FOUND_MAX, Notes, ProblemKind, Provenance, quoted};
 use super::schema::{self, Key, ROOT, Renamed, Shape, join};
 
-/// What toml says of a key that is there already.
+/// toml's message for a repeated key.
 const DUPLICATE: &str = "duplicate key";
-/// More tables in one list are not looked at: a daemon watches no more connections than that.
+/// Further tables of one list are ignored: a daemon watches no more connections than that.
 const LIST_MAX: usize = 1000;
 
-/// A file's keys. A value that was found wrong already is [`ValueKind::Nil`]: it is there, and there is no more to say.
+/// A file's keys. A value that was found invalid is [`ValueKind::Nil`]: it is present, and needs no further message.
 #[derive(Debug)]
 pub(super) struct Document {
     /// The single tables, which later files override key by key.
@@ -54,7 +52,7 @@ pub(super) fn parse(path: &Path, text: &str, renamed: &[Renamed], notes: &mut No
         let mut last = None;
         for error in errors {
             let line = error.span().map_or(1, |span| lines.at(span.start));
-            // What follows on the same line is most often the first error's echo.
+            // A further error on the same line is most often only a consequence of the first.
             if last.replace(line) != Some(line) {
                 let hint = if error.message() == DUPLICATE {
                     hints::of_duplicate(text, line)
@@ -90,7 +88,7 @@ fn items(path: &str, list: Option<Value>) -> Vec<ListedTable> {
             .enumerate()
             .map(|(index, value)| ListedTable { path: format!("{path}[{index}]"), value })
             .collect(),
-        // Something is there, and what is wrong with it has been told.
+        // It is present, and its problem has been reported.
         Some(mut value) => {
             value.kind = ValueKind::Nil;
             vec![ListedTable { path: path.to_owned(), value }]
@@ -99,7 +97,7 @@ fn items(path: &str, list: Option<Value>) -> Vec<ListedTable> {
     }
 }
 
-/// Where each line begins.
+/// The first byte of each line.
 struct Lines(Vec<usize>);
 
 impl Lines {
@@ -107,7 +105,7 @@ impl Lines {
         Self(text.match_indices('\n').map(|(end, _)| end + 1).collect())
     }
 
-    /// The line, from 1, that this byte lies in.
+    /// The line of this byte, counted from 1.
     fn at(&self, byte: usize) -> usize {
         1 + self.0.partition_point(|start| *start <= byte)
     }
@@ -128,7 +126,7 @@ impl<'a> Walk<'a> {
 
     fn table(&mut self, at: &str, keys: &[Key], table: &DeTable<'_>) -> Map<String, Value> {
         let mut found = Map::new();
-        // By their lines: where not all problems are listed, it is the first that are.
+        // By line, so that the first problems are listed where not all are.
         let mut entries: Vec<_> = table.iter().collect();
         entries.sort_by_key(|(name, _)| name.span().start);
         for (name, value) in entries {
@@ -185,7 +183,7 @@ impl<'a> Walk<'a> {
         ValueKind::Array(tables)
     }
 
-    /// A value as it is; whether its type is right is for the one who reads it.
+    /// The value as it is; its reader checks the type.
     fn plain(&mut self, path: &str, value: &Spanned<DeValue<'_>>, place: &Provenance) -> ValueKind {
         match value.get_ref() {
             DeValue::String(text) => ValueKind::String(text.clone().into_owned()),
@@ -241,13 +239,13 @@ impl<'a> Walk<'a> {
         ValueKind::Nil
     }
 
-    /// A number or a date as it stands in the file, cut.
+    /// A number or a date as written in the file, cut.
     fn written(&self, value: &Spanned<DeValue<'_>>) -> &'a str {
         let written = self.text.get(value.span()).unwrap_or_default();
         written.char_indices().nth(FOUND_MAX).map_or(written, |(end, _)| &written[..end])
     }
 
-    /// The key that `written` is the former name of.
+    /// The key that was formerly called `written`.
     fn renamed<'k>(
         &mut self,
         at: &str,
@@ -276,7 +274,7 @@ impl<'a> Walk<'a> {
         };
         let names: Vec<_> = keys.iter().map(|key| format!("{:?}", key.name)).collect();
         let what = format!("unknown key; {hint}allowed here: {}", names.join(", "));
-        // Quoted keys may hold anything, so that what is no bare key is shown quoted as well.
+        // Quoted keys may hold anything, so a key that is not a bare one is shown quoted as well.
         let plain =
             written.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-') && written.len() <= 64;
         let plain = plain && !problem::looks_like_secret(written);
@@ -296,6 +294,144 @@ fn bare(path: &str) -> String {
         .collect()
 }
 
+//--- size limits
+
+/// More errors than any real configuration has.
+const ERRORS_MAX: usize = 100;
+/// No value of ours is nested half as deep. toml has the same limit.
+const DEPTH_MAX: u32 = 80;
+/// Names in one dotted key or header; our longest, `incident.sink.headers.NAME`, has four.
+const PARTS_MAX: usize = 8;
+/// Tables, including those of dotted keys: a thousand connections of four tunnels have half as many.
+const TABLES_MAX: usize = 20_000;
+/// Keys, lists and values together: the same connections with every key have half as many.
+const NODES_MAX: usize = 200_000;
+
+/// The size of a text, counted without keeping any of it: a file that is no configuration may hold anything, and a megabyte of
+/// it would take hundreds of megabytes as a tree.
+#[derive(Debug, Default)]
+struct Outline {
+    errors: Count,
+    parts: Count,
+    tables: Count,
+    nodes: Count,
+}
+
+/// The limit that a text exceeds.
+#[derive(Debug, PartialEq, Eq)]
+struct Excess {
+    /// The first byte to report.
+    at: usize,
+    what: String,
+}
+
+#[derive(Debug, Default)]
+struct Count {
+    number: usize,
+    /// Where to report it: the first error, or else the first item beyond the limit.
+    at: Option<usize>,
+}
+
+impl Count {
+    fn add(&mut self, most: usize, span: Span) {
+        self.number += 1;
+        if self.number > most {
+            self.at.get_or_insert(span.start());
+        }
+    }
+
+    fn excess(&self, what: impl FnOnce() -> String) -> Option<Excess> {
+        self.at.map(|at| Excess { at, what: what() })
+    }
+}
+
+impl Outline {
+    fn of(text: &str) -> Self {
+        let tokens = toml_parser::Source::new(text).lex().into_vec();
+        let (mut outline, mut errors) = (Self::default(), Count::default());
+        let mut count = |error: ParseError| {
+            errors.number += 1;
+            errors.at.get_or_insert(error.unexpected().or(error.context()).map_or(0, |span| span.start()));
+        };
+        let mut events = RecursionGuard::new(&mut outline, DEPTH_MAX);
+        toml_parser::parser::parse_document(&tokens, &mut events, &mut count);
+        Self { errors, ..outline }
+    }
+
+    /// The first limit that the text exceeds, so that it is not parsed.
+    fn excess(&self) -> Option<Excess> {
+        let Self { errors, parts, tables, nodes } = self;
+        let mistaken = || {
+            format!(
+                "is not TOML, here and in more than {ERRORS_MAX} further places: is it another kind of file?"
+            )
+        };
+        let too_many = |most: usize, of: &str| {
+            format!("has more than {most} {of}, and this is one too many: is it another kind of file?")
+        };
+        let mistakes = if errors.number > ERRORS_MAX { errors.excess(mistaken) } else { None };
+        mistakes
+            .or_else(|| parts.excess(|| format!("a key of more than {PARTS_MAX} names joined by dots is none of ours: is it another kind of file?")))
+            .or_else(|| tables.excess(|| too_many(TABLES_MAX, "tables")))
+            .or_else(|| nodes.excess(|| too_many(NODES_MAX, "keys and values")))
+    }
+
+    fn table(&mut self, span: Span) {
+        self.tables.add(TABLES_MAX, span);
+        self.parts.number = 0;
+    }
+}
+
+impl EventReceiver for Outline {
+    fn std_table_open(&mut self, span: Span, _error: &mut dyn ErrorSink) {
+        self.table(span);
+    }
+
+    fn array_table_open(&mut self, span: Span, _error: &mut dyn ErrorSink) {
+        self.table(span);
+    }
+
+    fn inline_table_open(&mut self, span: Span, _error: &mut dyn ErrorSink) -> bool {
+        self.table(span);
+        true
+    }
+
+    fn array_open(&mut self, span: Span, _error: &mut dyn ErrorSink) -> bool {
+        self.nodes.add(NODES_MAX, span);
+        true
+    }
+
+    fn simple_key(&mut self, span: Span, _kind: Option<Encoding>, _error: &mut dyn ErrorSink) {
+        self.nodes.add(NODES_MAX, span);
+        self.parts.add(PARTS_MAX, span);
+    }
+
+    fn key_sep(&mut self, span: Span, _error: &mut dyn ErrorSink) {
+        self.tables.add(TABLES_MAX, span);
+    }
+
+    fn key_val_sep(&mut self, _span: Span, _error: &mut dyn ErrorSink) {
+        self.parts.number = 0;
+    }
+
+    fn std_table_close(&mut self, _span: Span, _error: &mut dyn ErrorSink) {
+        self.parts.number = 0;
+    }
+
+    fn array_table_close(&mut self, _span: Span, _error: &mut dyn ErrorSink) {
+        self.parts.number = 0;
+    }
+
+    fn scalar(&mut self, span: Span, _kind: Option<Encoding>, _error: &mut dyn ErrorSink) {
+        self.nodes.add(NODES_MAX, span);
+    }
+
+    fn newline(&mut self, _span: Span, _error: &mut dyn ErrorSink) {
+        // A key without a value is a syntax error of its own.
+        self.parts.number = 0;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -311,5 +447,45 @@ mod tests {
         let lines = Lines::of("a\nb\n\nc");
         let counted: Vec<_> = (0..6).map(|byte| lines.at(byte)).collect();
         assert_eq!(counted, [1, 1, 2, 2, 3, 4]);
+    }
+
+    fn excess_of(text: &str) -> Option<(usize, String)> {
+        Outline::of(text).excess().map(|excess| (excess.at, excess.what))
+    }
+
+    #[test]
+    fn what_would_take_a_tree_of_any_size_is_refused_before_there_is_one() {
+        let chains = format!("x = [{}]", format!("{{{}a=1}},", "a.".repeat(200)).repeat(2500));
+        let (at, what) = excess_of(&chains).unwrap();
+        assert_eq!(at, "x = [{".len() + 2 * PARTS_MAX);
+        assert!(what.contains("8 names joined by dots"), "{what}");
+        let (_, what) = excess_of(&format!("x = [{}]", "{a=1},".repeat(TABLES_MAX + 1))).unwrap();
+        assert!(what.contains("more than 20000 tables"), "{what}");
+        let (_, what) = excess_of(&format!("x = [{}]", "{a.b.c.d=1},".repeat(TABLES_MAX / 4 + 1))).unwrap();
+        assert!(what.contains("more than 20000 tables"), "{what}");
+        let (_, what) = excess_of(&"[a.b.c]\n".repeat(TABLES_MAX / 3 + 1)).unwrap();
+        assert!(what.contains("more than 20000 tables"), "{what}");
+        let (_, what) = excess_of(&format!("x = [{}]", "1,".repeat(NODES_MAX))).unwrap();
+        assert!(what.contains("more than 200000 keys and values"), "{what}");
+        let (_, what) = excess_of(&format!("[{}a]", "a.".repeat(PARTS_MAX))).unwrap();
+        assert!(what.contains("8 names"), "{what}");
+    }
+
+    #[test]
+    fn a_thousand_connections_of_four_tunnels_with_every_key_are_not_too_many() {
+        let keys = "a = 1\n".repeat(12);
+        let vpn = format!(
+            "[[vpn]]\n{keys}tags = [{}]\n{}",
+            "1,".repeat(8),
+            format!("[[vpn.tunnel]]\n{keys}").repeat(4)
+        );
+        assert_eq!(excess_of(&vpn.repeat(1000)), None);
+        assert_eq!(excess_of("a.b.c.d.e.f.g.h = 1\nx = {a.b = 1, c.d = 2, e = [{f.g = 1}]}"), None);
+    }
+
+    #[test]
+    fn many_mistakes_are_reported_at_the_first() {
+        let (at, what) = excess_of(&format!("a = 1\n{}", "x y z\n".repeat(ERRORS_MAX + 1))).unwrap();
+        assert!(at > 5 && at < 12 && what.starts_with("is not TOML"), "{at}: {what}");
     }
 }

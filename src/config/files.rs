@@ -1,5 +1,5 @@
-//! Which files make up the configuration, and their text; whether the daemon can read those that it names, and what to do if it
-//! cannot; and what it depends on besides.
+//! The files of the configuration and their text; whether the daemon can read the files that they name, and what to do if not;
+//! and what else the configuration depends on.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
@@ -24,19 +24,19 @@ pub(super) struct SourceFile {
 const SIZE_MAX: u64 = 1024 * 1024;
 /// The same for all files together.
 const SUM_MAX: usize = 4 * 1024 * 1024;
-/// A file for each of a thousand connections, and some.
+/// One file for each of a thousand connections, and some more.
 const FILES_MAX: usize = 2000;
 
-/// `path`, then `conf.d/*.toml` beside it, in lexical order; hidden files are left out, as editors leave them behind.
+/// `path`, then `conf.d/*.toml` beside it, in lexical order. Hidden files are left out: editors leave them behind.
 pub(super) fn read(path: &Path, notes: &mut Notes) -> Vec<SourceFile> {
     let paths = paths(path).unwrap_or_else(|error| {
         let drop_ins = drop_ins(path);
-        // A directory that keeps us from `path` as well is told with that.
-        let told = match access::obstacle_to_us(&drop_ins) {
+        // A directory that also keeps us from `path` is reported with that.
+        let reported = match access::obstacle_to_us(&drop_ins) {
             Obstacle::Directory(shut) => std::path::absolute(path).is_ok_and(|path| path.starts_with(shut)),
             Obstacle::Itself => false,
         };
-        if !told {
+        if !reported {
             notes.file_lost(Provenance::file(&drop_ins), unreadable(&drop_ins, &error));
         }
         vec![path.to_owned()]
@@ -91,7 +91,7 @@ fn list(directory: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-/// Why the file at `path` is not read, if it is not.
+/// Why the file at `path` cannot be read, if so.
 pub fn unread(path: &Path) -> Option<Unread> {
     access::read_regular(path, SIZE_MAX).err()
 }
@@ -120,8 +120,8 @@ fn read_one(path: PathBuf, notes: &mut Notes) -> Option<SourceFile> {
     }
 }
 
-/// The files of the configuration at `path`, and `conf.d`, that the service's user cannot read; of what one directory keeps from
-/// him, the first.
+/// The files of the configuration at `path`, and `conf.d`, that the service's user cannot read; where one directory is the
+/// cause, only the first.
 pub fn closed_to(service: &User, path: &Path) -> Vec<ConfigProblem> {
     let files = paths(path).unwrap_or_else(|_| vec![path.to_owned()]);
     let mut looked_at: Vec<PathBuf> = files.into_iter().chain([drop_ins(path)]).collect();
@@ -154,7 +154,7 @@ fn unreadable(path: &Path, error: &io::Error) -> String {
         let root = if is_root_or_service(process::user()) { "" } else { "run as root, or " };
         format!("; {root}{}", mend(path, &access::obstacle_to_us(path)))
     } else if is(ErrorKind::NotFound) {
-        // Of all files only the first is opened without having been seen.
+        // Only the first file is opened without having been listed.
         "; name the file with --config, or begin one: `bothends discover vpn-… --region REGION --write /etc/bothends/bothends.toml`; \
          /usr/share/bothends/bothends.toml shows every key"
             .to_owned()
@@ -173,22 +173,22 @@ fn unreadable(path: &Path, error: &io::Error) -> String {
 /// The user that the package's unit runs the daemon as.
 pub const SERVICE: &str = "bothends";
 
-/// Where the unit's `ProtectHome=yes` lets it see nothing.
+/// Directories that the unit's `ProtectHome=yes` hides.
 const HIDDEN: [&str; 3] = ["/root", "/home", "/run/user"];
 
-/// Who is to read the files that the configuration names.
+/// Who has to read the files that the configuration names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum ReadBy {
     /// This process.
     Us,
-    /// The daemon, of whom somebody who may read everything wants to know.
+    /// The daemon's user; checked on its behalf by a user who can read everything.
     Other(User),
-    /// Somebody else, of whom nothing can be said here.
+    /// A user of whom nothing is known here.
     Unknown,
 }
 
 impl ReadBy {
-    /// For whom the user `us` checks a configuration.
+    /// The reader when the user `us` checks a configuration.
     pub(super) fn checked_by(us: u32) -> Self {
         match User::named(SERVICE) {
             Some(service) if service.uid() == us => Self::Us,
@@ -198,13 +198,12 @@ impl ReadBy {
     }
 }
 
-/// Whether it is for others to let this user read something: root, whom a mode does not keep out, and the service, which root would
-/// not be.
+/// Whether a permission problem of this user is not its own to solve: root, which modes do not stop, and the service's user.
 fn is_root_or_service(us: u32) -> bool {
     us == 0 || User::named(SERVICE).is_some_and(|service| service.uid() == us)
 }
 
-/// Looks whether the reader can read the file that `key` names. Returns whether it is there to be looked at further.
+/// Checks that the reader can read the file that `key` names. Returns whether the file can be examined further.
 pub(super) fn look(
     section: &Section<'_>,
     key: &str,
@@ -213,7 +212,7 @@ pub(super) fn look(
     notes: &mut Notes,
 ) -> bool {
     let opened = match path.metadata() {
-        // To open a pipe is to wait for its writer.
+        // Opening a pipe would wait for its writer.
         Ok(metadata) if metadata.is_file() && *reader == ReadBy::Us => File::open(path).map(drop),
         Ok(_) => Ok(()),
         Err(error) => Err(error),
@@ -239,7 +238,7 @@ pub(super) fn look(
     }
 }
 
-/// That a file which a key names cannot be read, and what to do.
+/// The message for a file that a key names and that cannot be read, with what to do.
 pub(super) fn cannot_be_read(path: &Path, error: &io::Error) -> String {
     let advice = if error.kind() == ErrorKind::PermissionDenied {
         format!("; {}", mend(path, &access::obstacle_to_us(path)))
@@ -249,7 +248,7 @@ pub(super) fn cannot_be_read(path: &Path, error: &io::Error) -> String {
     format!("{} cannot be read: {error}{advice}", path.display())
 }
 
-/// What lets the service read `path`.
+/// The command that lets the service read `path`.
 pub(super) fn mend(path: &Path, obstacle: &Obstacle) -> String {
     let itself_a_directory = fs::metadata(path).is_ok_and(|metadata| metadata.is_dir());
     let directory = match obstacle {
@@ -267,17 +266,17 @@ pub(super) fn mend(path: &Path, obstacle: &Obstacle) -> String {
     format!("let the user {SERVICE} into {shown}: chgrp {SERVICE} {shown} && chmod 750 {shown}")
 }
 
-/// What a trial shows of a webhook: what is wrong, by the key that it is about (`url`, `secret` and `signing_secret` stand for
-/// the key that names their file).
+/// The trial of a webhook: its problems, by the key concerned (`url`, `secret` and `signing_secret` stand for the key that
+/// names their file).
 pub type WebhookTrial<'a> = &'a dyn Fn(&WebhookSettings) -> Vec<(&'static str, String)>;
 
-/// What a configuration depends on besides its files.
+/// What a configuration depends on apart from its files.
 pub(super) struct Surroundings<'a> {
     pub(super) env: &'a BTreeMap<String, String>,
     pub(super) host_name: Option<String>,
     pub(super) renamed: &'a [Renamed],
     pub(super) reader: &'a ReadBy,
-    /// Of webhooks.
+    /// The trial of webhooks.
     pub(super) trial: WebhookTrial<'a>,
 }
 
@@ -288,31 +287,32 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_that_may_not_be_read_is_told_with_what_would_help() {
-        let told = unreadable(Path::new("/dev/null"), &io::Error::from(ErrorKind::PermissionDenied));
+    fn an_unreadable_file_is_reported_with_its_remedy() {
+        let message = unreadable(Path::new("/dev/null"), &io::Error::from(ErrorKind::PermissionDenied));
         assert!(
-            told.ends_with("let the user bothends read it: chgrp bothends /dev/null && chmod 640 /dev/null"),
-            "{told}"
+            message
+                .ends_with("let the user bothends read it: chgrp bothends /dev/null && chmod 640 /dev/null"),
+            "{message}"
         );
-        assert_eq!(told.contains("run as root"), !is_root_or_service(process::user()), "{told}");
+        assert_eq!(message.contains("run as root"), !is_root_or_service(process::user()), "{message}");
     }
 
     #[test]
     fn what_is_no_file_or_longer_than_a_configuration_is_refused() {
-        let told = |path: &Path| {
+        let message = |path: &Path| {
             let mut notes = Notes::default();
             assert!(read_one(path.to_owned(), &mut notes).is_none());
             assert!(!notes.files_complete());
             notes.finish().unwrap_err().to_string()
         };
-        let device = told(Path::new("/dev/zero"));
+        let device = message(Path::new("/dev/zero"));
         assert!(
             device.ends_with("cannot be read: it is a device, not a regular file; name the file itself"),
             "{device}"
         );
         let log = tempfile::NamedTempFile::new().unwrap();
         fs::write(log.path(), "x".repeat(1024 * 1024 + 1)).unwrap();
-        assert!(told(log.path()).contains("longer than 1 MiB"));
+        assert!(message(log.path()).contains("longer than 1 MiB"));
     }
 
     #[test]
@@ -326,8 +326,8 @@ mod tests {
         fs::write(&main, "#").unwrap();
         let mut notes = Notes::default();
         assert_eq!(read(&main, &mut notes).len(), 4);
-        let told = notes.finish().unwrap_err().to_string();
-        assert!(told.contains("conf.d/d.toml: one file too many"), "{told}");
+        let message = notes.finish().unwrap_err().to_string();
+        assert!(message.contains("conf.d/d.toml: one file too many"), "{message}");
     }
 
     #[test]
@@ -336,7 +336,7 @@ mod tests {
     }
 
     #[test]
-    fn a_configuration_that_the_service_cannot_read_is_told_file_by_file() {
+    fn a_configuration_that_the_service_cannot_read_is_reported_by_file() {
         let home = tempfile::tempdir().unwrap();
         let set_mode = |file: &str, mode| {
             fs::set_permissions(home.path().join(file), fs::Permissions::from_mode(mode)).unwrap();
@@ -351,14 +351,14 @@ mod tests {
         }
         // Nobody is in none of the groups that these files have.
         let nobody = User::named("nobody").unwrap();
-        let told = || {
+        let message = || {
             let lines: Vec<_> = closed_to(&nobody, &main).iter().map(ToString::to_string).collect();
             lines.join("\n").replace(home.path().to_str().unwrap(), "HOME")
         };
-        assert_eq!(told(), "");
+        assert_eq!(message(), "");
         set_mode("bothends.toml", 0o600);
         set_mode("conf.d", 0o700);
-        insta::assert_snapshot!(told(), @r"
+        insta::assert_snapshot!(message(), @r"
         HOME/bothends.toml: cannot be read by the user bothends; let the user bothends read it: chgrp bothends HOME/bothends.toml && chmod 640 HOME/bothends.toml
         HOME/conf.d: cannot be read by the user bothends; let the user bothends into HOME/conf.d: chgrp bothends HOME/conf.d && chmod 750 HOME/conf.d
         ");

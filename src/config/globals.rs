@@ -1,5 +1,5 @@
-//! The single tables: `[site]`, `[aws]`, `[cloudwatch]`, `[http]` and `[store]`, which are about the daemon as a whole; `[probe]` and
-//! `[incident]`, which a connection may say otherwise, key by key.
+//! The single tables: `[site]`, `[aws]`, `[cloudwatch]`, `[http]` and `[store]` for the daemon as a whole; `[probe]` and
+//! `[incident]`, which a connection can override key by key.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -17,18 +17,18 @@ use super::settings::{AwsDefaults, CloudWatchSettings, HttpSettings};
 use crate::domain::plan::{AwsRules, IncidentRules, ProbeRules};
 use crate::settings::StoreSettings;
 
-/// EC2's throttling allows no faster question, and 15 min late is no evidence.
+/// EC2's throttling allows no faster polling, and evidence that is 15 min old is stale.
 const POLL_INTERVAL: DurationBounds = DurationBounds::new(Duration::from_secs(5), Duration::from_secs(900));
 const SUSPECT_POLL_INTERVAL: DurationBounds =
     DurationBounds::new(Duration::from_secs(2), Duration::from_secs(900));
-/// CloudWatch shows a datapoint of `TunnelState` after some minutes; less is for EC2's fresher evidence.
+/// CloudWatch shows a datapoint of `TunnelState` after some minutes; shorter values suit EC2's fresher evidence.
 const STALE_AFTER: DurationBounds = DurationBounds::new(Duration::from_secs(10), Duration::from_secs(3600));
 const PUT_INTERVAL: DurationBounds = DurationBounds::new(Duration::from_secs(10), Duration::from_secs(300));
 
-/// Below this the incidents of a bad day would leave no room for history; above it nobody means a router's disk.
+/// Below this the incidents of a bad day would leave no room for history; more is a typing error on a router's disk.
 const MAX_SIZE: SizeBounds = SizeBounds::new(4_000_000, 10_000_000_000);
 const DAY: u64 = 24 * 3600;
-/// Openings count for a day.
+/// Openings of the last day are needed.
 const KEEP: DurationBounds = DurationBounds::new(Duration::from_secs(DAY), Duration::from_secs(3650 * DAY));
 
 const LISTEN_DEFAULT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9846);
@@ -69,7 +69,7 @@ pub(super) fn aws(section: &Section<'_>, notes: &mut Notes) -> (AwsDefaults, Aws
         section.duration("poll_interval", &POLL_INTERVAL, notes).unwrap_or(Duration::from_secs(60));
     let rules = AwsRules {
         poll_interval,
-        // Where nothing is said, a faster pace in calm takes the pace in doubt along.
+        // By default the pace in doubt is never slower than the pace in calm.
         suspect_poll_interval: section
             .duration("suspect_poll_interval", &SUSPECT_POLL_INTERVAL, notes)
             .unwrap_or(Duration::from_secs(15).min(poll_interval)),
@@ -78,7 +78,7 @@ pub(super) fn aws(section: &Section<'_>, notes: &mut Notes) -> (AwsDefaults, Aws
     };
     let poll_interval = ("poll_interval", rules.poll_interval);
     not_longer(section, ("suspect_poll_interval", rules.suspect_poll_interval), poll_interval, notes);
-    // Else all evidence is stale before the next question.
+    // Otherwise all evidence is stale before the next poll.
     not_longer(section, poll_interval, ("stale_after", rules.stale_after), notes);
     (settings, rules)
 }
@@ -137,16 +137,16 @@ const SUSPECT_INTERVAL: DurationBounds = DurationBounds::new(Duration::from_mill
 const TIMEOUT: DurationBounds = DurationBounds::new(Duration::from_millis(100), Duration::from_secs(10));
 const RUN: RangeInclusive<u32> = 1..=1000;
 
-/// Longer than an hour nobody means to go without a page.
+/// Nobody wants to wait longer than an hour for a page.
 const OPEN_AFTER: DurationBounds = DurationBounds::new(Duration::ZERO, HOUR);
-/// Below some minutes AWS's evidence is too old to tell one-sided from late; seconds are for trying it out.
+/// Below some minutes AWS's evidence is too old to distinguish one-sided from late; seconds are for testing.
 const ONE_SIDED_AFTER: DurationBounds =
     DurationBounds::new(Duration::from_secs(1), Duration::from_secs(24 * 3600));
-/// Flapping doubles it up to an hour, so that more makes no sense; seconds are for trying it out.
+/// Flapping doubles it up to an hour, so more makes no sense; seconds are for testing.
 const RESOLVE_AFTER: DurationBounds = DurationBounds::new(Duration::from_secs(1), HOUR);
 const START_GRACE: DurationBounds = DurationBounds::new(Duration::ZERO, HOUR);
 
-/// Where nothing is said.
+/// The defaults.
 pub(super) const PROBE_DEFAULT: ProbeRules = ProbeRules {
     interval: Duration::from_secs(1),
     suspect_interval: Duration::from_millis(200),
@@ -155,7 +155,7 @@ pub(super) const PROBE_DEFAULT: ProbeRules = ProbeRules {
     up_after: NonZeroU32::new(5).expect("five is not zero, as the compiler has checked"),
 };
 
-/// Where nothing is said.
+/// The defaults.
 pub(super) const INCIDENT_DEFAULT: IncidentRules = IncidentRules {
     open_after_outage: Duration::from_secs(30),
     open_after_redundancy_lost: Duration::from_secs(120),
@@ -164,12 +164,12 @@ pub(super) const INCIDENT_DEFAULT: IncidentRules = IncidentRules {
     start_grace: Duration::from_secs(120),
 };
 
-/// `base` with what `section` says otherwise.
+/// `base`, overridden by `section`.
 pub(super) fn probe(section: &Section<'_>, base: ProbeRules, notes: &mut Notes) -> ProbeRules {
     let interval = section.duration("interval", &INTERVAL, notes).unwrap_or(base.interval);
     let rules = ProbeRules {
         interval,
-        // Where nothing is said, a faster pace in calm takes the pace under suspicion along.
+        // By default the pace under suspicion is never slower than the pace in calm.
         suspect_interval: section
             .duration("suspect_interval", &SUSPECT_INTERVAL, notes)
             .unwrap_or(base.suspect_interval.min(interval)),
@@ -181,7 +181,7 @@ pub(super) fn probe(section: &Section<'_>, base: ProbeRules, notes: &mut Notes) 
     rules
 }
 
-/// `base` with what `section` says otherwise.
+/// `base`, overridden by `section`.
 pub(super) fn incident(section: &Section<'_>, base: IncidentRules, notes: &mut Notes) -> IncidentRules {
     let open_after = section.section("open_after");
     IncidentRules {
@@ -199,7 +199,7 @@ pub(super) fn incident(section: &Section<'_>, base: IncidentRules, notes: &mut N
     }
 }
 
-/// Notes it if `short` is longer than `long`, once: where one of the two was set.
+/// Reports that `short` is longer than `long`, once, where one of the two was set.
 fn not_longer(section: &Section<'_>, short: (&str, Duration), long: (&str, Duration), notes: &mut Notes) {
     if short.1 <= long.1 {
         return;

@@ -1,5 +1,5 @@
-//! What a value that is not allowed most likely was meant to be, and what a text holds that nobody sees. The mistakes are those
-//! of tools: converters, word processors, `ip link`.
+//! What an invalid value was most likely meant to be, and which invisible characters a text holds. The mistakes are those of
+//! tools: converters, word processors, `ip link`.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use super::quantity::{self, ShownDuration};
 
-/// What word processors, wikis and chats make of straight quotes.
+/// Typographic quotes of word processors, wikis and chats.
 const TYPOGRAPHIC: [char; 13] = [
     '\u{201c}', '\u{201d}', '\u{201e}', '\u{201f}', '\u{2018}', '\u{2019}', '\u{201a}', '\u{201b}', '\u{ab}',
     '\u{bb}', '\u{2033}', '\u{b4}', '`',
 ];
 
-/// What other languages write for true and false.
+/// Words for true and false in other formats.
 const FLAGS: [(&str, bool); 10] = [
     ("yes", true),
     ("on", true),
@@ -27,7 +27,7 @@ const FLAGS: [(&str, bool); 10] = [
     ("false", false),
 ];
 
-/// A hint on a line that is not TOML, if a character causes it or a word that TOML does not know.
+/// A hint on a line that is not TOML, if the cause is a character or a word that TOML does not know.
 pub(super) fn of_line(line: &str) -> Option<String> {
     of_characters(line).or_else(|| {
         let (_, value) = line.split_once('=')?;
@@ -51,7 +51,7 @@ pub(super) fn of_flag(text: &str) -> Option<String> {
     flag_of(text.trim()).map(|flag| format!("write {flag}"))
 }
 
-/// A hint on the line, from 1, on which a key or table of the text stands again.
+/// A hint on the line, counted from 1, that repeats a key or table of the text.
 pub(super) fn of_duplicate(text: &str, line: usize) -> Option<String> {
     let name = |line: &str| {
         let (outside, _) = outside_quotes(line);
@@ -63,7 +63,7 @@ pub(super) fn of_duplicate(text: &str, line: usize) -> Option<String> {
     let again = name(here)?;
     let is_table = again.starts_with('[');
     let mut before = before.iter().enumerate().rev();
-    // A key is sought within its table alone.
+    // A key is searched for in its own table only.
     let mut within = before.by_ref().take_while(|(_, line)| is_table || !line.trim_start().starts_with('['));
     let (first, _) = within.find(|(_, line)| name(line).as_ref() == Some(&again))?;
     Some(format!(
@@ -97,7 +97,7 @@ pub(super) fn of_duration(text: &str) -> Option<String> {
     }
 }
 
-/// A hint on a line that is not TOML, if it is a character that causes it.
+/// A hint on a line that is not TOML, if the cause is a character.
 fn of_characters(line: &str) -> Option<String> {
     let (outside, unclosed) = outside_quotes(line);
     let suspects = if unclosed { line } else { &outside };
@@ -112,7 +112,7 @@ fn of_characters(line: &str) -> Option<String> {
     Some(format!("the line contains {what}, {}: delete it or type it again", named(unseen)))
 }
 
-/// What of a line lies outside straight quotes and comments, and whether its last quote is not closed.
+/// The part of a line outside straight quotes and comments, and whether its last quote is open.
 fn outside_quotes(line: &str) -> (String, bool) {
     let mut outside = String::new();
     let mut open = None;
@@ -146,7 +146,7 @@ pub(super) fn of_text(text: &str) -> Option<String> {
     (text.trim() != text).then(|| "remove the spaces around it".to_owned())
 }
 
-/// A hint on what is no name of an interface. `ip link` writes `vti1@NONE` and `vti1:`, and an old label is `eth0:1`.
+/// A hint on an invalid interface name. `ip link` writes `vti1@NONE` and `vti1:`, and an old label is `eth0:1`.
 pub(super) fn of_interface(text: &str) -> Option<String> {
     let name = text.trim();
     for (mark, what) in [
@@ -163,7 +163,7 @@ pub(super) fn of_interface(text: &str) -> Option<String> {
     of_text(text)
 }
 
-/// A hint on what is no address of one host.
+/// A hint on a text that is not the address of one host.
 pub(super) fn of_address(text: &str) -> Option<String> {
     let bare = text.split(['/', '%']).next().unwrap_or_default().trim();
     match bare.parse::<IpAddr>() {
@@ -172,7 +172,7 @@ pub(super) fn of_address(text: &str) -> Option<String> {
     }
 }
 
-/// A hint on a number that is no whole number within its range; `written` is how it stands in the file.
+/// A hint on a number that is not a whole number within its range; `written` is its form in the file.
 pub(super) fn of_float(number: f64, written: &str) -> String {
     let point = if written.contains(['e', 'E']) { "with an exponent" } else { "with a decimal point" };
     if number.fract() == 0.0 && number.abs() < 1e15 {
@@ -182,9 +182,9 @@ pub(super) fn of_float(number: f64, written: &str) -> String {
     }
 }
 
-/// Whether a character does not show, and may make a text read as another: control characters; those that turn the direction
-/// of reading (Unicode Standard Annex 9, section 2), in which a name can be made to look like its reverse; spaces of no width,
-/// line separators, and tags. Joiners are left alone: some scripts need them.
+/// Whether a character is invisible and can make a text look different from what it is: control characters; those that change
+/// the reading direction (Unicode Standard Annex 9, section 2), which can make a name look like its reverse; zero-width spaces,
+/// line separators, and tags. Joiners are allowed: some scripts need them.
 pub fn is_hidden(c: char) -> bool {
     c.is_control()
         || matches!(
@@ -207,7 +207,7 @@ const fn is_odd_space(c: char) -> bool {
     matches!(c, '\u{a0}' | '\u{1680}' | '\u{2000}'..='\u{200a}' | '\u{202f}' | '\u{205f}' | '\u{3000}')
 }
 
-/// A character by its code, and itself where it can be seen.
+/// A character by its code, and itself where it is visible.
 fn named(c: char) -> String {
     let code = format!("U+{:04X}", u32::from(c));
     match c {
@@ -272,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_twice_is_told_with_where_it_stands_first() {
+    fn a_duplicate_is_reported_with_its_first_line() {
         let text = "[site]\nname = \"a\"\n[probe]\nname = 1\nup_after = 1\nname = 2\n[site] # again\n";
         assert_eq!(
             of_duplicate(text, 6).as_deref(),

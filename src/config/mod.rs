@@ -1,8 +1,8 @@
 //! Text → domain types: "parse, don't validate". What comes out of [`load`] needs no further check.
 //!
-//! Files are read in order ([`files`]), each is walked once along the [`schema`] with its line numbers kept
-//! ([`document`]), the crate `config` merges the single tables and the environment ([`merge`]), and the merged values are
-//! read into domain types ([`globals`], [`vpns`], [`sinks`]). No step stops at the first problem: all of them are listed at once, up to a bound, each
+//! Files are read in order ([`files`]). Each is walked once along the [`schema`], with its line numbers kept ([`document`]).
+//! The crate `config` merges the single tables and the environment ([`section`]), and the merged values are read into domain
+//! types ([`globals`], [`vpns`], [`sinks`]). No step stops at the first problem: all are listed at once, up to a bound, each
 //! with file, line, key, the value found and what is expected.
 
 mod custody;
@@ -11,7 +11,6 @@ mod document;
 mod files;
 mod globals;
 mod hints;
-mod merge;
 pub mod needs;
 pub mod patterns;
 mod problem;
@@ -31,10 +30,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use self::files::{ReadBy, Surroundings};
-use self::merge::Merged;
 use self::problem::Notes;
 use self::schema::RENAMED;
-use self::section::Section;
+use self::section::{Merged, Section};
 use self::sinks::{Beside, SinkReader};
 use self::vpns::{Common, VpnReader};
 use crate::domain::names::Kind;
@@ -49,14 +47,13 @@ pub use self::settings::{
     AwsDefaults, CloudWatchSettings, Config, HttpSettings, Loaded, Mode, SinkSettings, Vendor, VpnDetails,
 };
 
-/// Where the package puts it.
+/// The path that the package installs.
 pub const DEFAULT_PATH: &str = "/etc/bothends/bothends.toml";
 
 /// Reads the configuration: `path`, then `conf.d/*.toml` beside it in lexical order, then the variables
 /// `BOTHENDS_SECTION__KEY` of `env`.
 ///
-/// `STATE_DIRECTORY` in `env` gives the store its place, the kernel's host name gives the site its name, where the
-/// configuration does not.
+/// `STATE_DIRECTORY` in `env` is the default for the store's directory, and the kernel's host name for the site's name.
 ///
 /// # Errors
 /// Every problem of the whole configuration at once.
@@ -73,9 +70,8 @@ fn load_for(
     load_in(path, &Surroundings { env, host_name: files::host_name(), renamed: RENAMED, reader, trial })
 }
 
-/// The same for a daemon that is to do what it says: as the user `us`, who must not let others read what is secret, nor do
-/// what others say, and must read every file that is named. Webhooks are put to a `trial`: what is wrong with one is better
-/// known before the first page than by it.
+/// The same for `run`, as the user `us`: others must not be able to read the secrets or change the files, and every file that
+/// is named must be readable. Webhooks are put to a `trial`, because a fault in one should be found before the first page.
 ///
 /// # Errors
 /// Every problem of the whole configuration at once, those that [`exposed`], [`exposed_credentials`], [`exposed_of_aws`],
@@ -91,8 +87,8 @@ pub fn load_to_run(
     refusing(loaded, exposed_itself(path).chain(others.into_iter().flatten()))
 }
 
-/// The same for somebody, the user `us`, who wants to know whether it is right: a file may be checked before it is in its
-/// place. What the service's user could not read is a warning, if this host has that user and `us` may look.
+/// The same for `check`, by the user `us`: a file may be checked before it is in its final place. What the service's user could
+/// not read is a warning, if this host has that user and `us` may look.
 ///
 /// # Errors
 /// Every problem of the whole configuration at once, those that [`exposed`], [`exposed_credentials`] and the trial find among them.
@@ -105,7 +101,7 @@ pub fn load_to_check(
     refusing(load_for(&ReadBy::checked_by(us), path, env, trial), exposed_itself(path))
 }
 
-/// What is exposed of the configuration and its credentials, wherever it is to be used.
+/// Secrets in the configuration and its credentials that others can read, wherever it will be used.
 fn exposed_itself(path: &Path) -> impl Iterator<Item = ConfigProblem> {
     exposed(path).into_iter().chain(exposed_credentials(path))
 }
@@ -128,7 +124,7 @@ fn load_in(path: &Path, surroundings: &Surroundings<'_>) -> Result<Loaded, Rejec
     read(path, files, surroundings, notes)
 }
 
-/// Where the daemon of this configuration listens, whatever else is wrong with it; the default where that cannot be found out.
+/// The listener's address by this configuration, whatever else is wrong with it; the default where it cannot be determined.
 pub fn listener(path: &Path, env: &BTreeMap<String, String>) -> SocketAddr {
     let mut notes = Notes::default();
     let files = files::read(path, &mut notes);
@@ -136,12 +132,12 @@ pub fn listener(path: &Path, env: &BTreeMap<String, String>) -> SocketAddr {
         .iter()
         .filter_map(|file| document::parse(&file.path, &file.text, RENAMED, &mut notes))
         .collect();
-    let overrides = merge::overrides(env, RENAMED, &mut notes);
-    let merged = merge::merge(path, documents, overrides, &mut notes);
+    let overrides = section::overrides(env, RENAMED, &mut notes);
+    let merged = section::merge(path, documents, overrides, &mut notes);
     globals::http(&Section::root(&merged).section("http"), &mut notes).listen
 }
 
-/// Reads a text as if it were the only file of a configuration, for who writes one.
+/// Reads a text as if it were the only file of a configuration; for `discover`, which writes one.
 ///
 /// # Errors
 /// Every problem, as `load` lists them.
@@ -150,7 +146,7 @@ pub fn of_text(name: &str, text: &str) -> Result<Loaded, Rejection> {
     let files = vec![files::SourceFile { path: path.to_owned(), text: text.to_owned() }];
     let surroundings = Surroundings {
         env: &BTreeMap::new(),
-        // Which host it is for is not known.
+        // The host that it is for is unknown.
         host_name: Some("gateway".to_owned()),
         renamed: RENAMED,
         reader: &ReadBy::Unknown,
@@ -169,17 +165,17 @@ fn read(
         .iter()
         .filter_map(|file| document::parse(&file.path, &file.text, surroundings.renamed, &mut notes))
         .collect();
-    let overrides = merge::overrides(surroundings.env, surroundings.renamed, &mut notes);
+    let overrides = section::overrides(surroundings.env, surroundings.renamed, &mut notes);
     let complete = notes.files_complete();
 
-    let merged = merge::merge(path, documents, overrides, &mut notes);
+    let merged = section::merge(path, documents, overrides, &mut notes);
     let config = config_of(&merged, surroundings, complete, &mut notes);
     let warnings = notes.finish()?;
     Ok(Loaded { config, warnings, files: files.into_iter().map(|file| file.path).collect() })
 }
 
-/// Merged values → [`Config`]. The result is of use only if nothing was noted. `complete`: every file was understood, so that what is not
-/// there is known to be missing.
+/// Merged values → [`Config`]. The result is valid only if no problem was noted. `complete`: every file was understood, so that
+/// an absent key is known to be missing.
 fn config_of(merged: &Merged, surroundings: &Surroundings<'_>, complete: bool, notes: &mut Notes) -> Config {
     let root = Section::root(merged);
     let site = globals::site(&root.section("site"), surroundings.host_name.as_deref(), notes);
@@ -214,12 +210,12 @@ fn config_of(merged: &Merged, surroundings: &Surroundings<'_>, complete: bool, n
         Mode::Raise => warn_unrouted(&plan, &sinks, &merged.main, notes),
         Mode::Observe => {}
     }
-    let told = match mode {
+    let active = match mode {
         Mode::Raise => sinks.iter().map(SinkSettings::plan).collect(),
         Mode::Observe => Vec::new(),
     };
     Config {
-        plan: Arc::new(Plan { sinks: told, ..plan }),
+        plan: Arc::new(Plan { sinks: active, ..plan }),
         mode,
         aws: common.aws,
         vpns: settings,
@@ -230,7 +226,7 @@ fn config_of(merged: &Merged, surroundings: &Surroundings<'_>, complete: bool, n
     }
 }
 
-/// Without a connection there is nothing to watch; without a sink nobody would ever be paged.
+/// Without a connection there is nothing to watch; without a sink no incident pages anybody.
 fn presence(merged: &Merged, mode: Mode, notes: &mut Notes) {
     let mut missing = |key: &str, allowed: &str| {
         notes.problem(merged.main.clone(), key, ProblemKind::Missing { allowed: allowed.to_owned() });
@@ -246,7 +242,7 @@ fn presence(merged: &Merged, mode: Mode, notes: &mut Notes) {
     }
 }
 
-/// Warns of incidents that would open and go nowhere.
+/// Warns of incidents that no sink takes.
 fn warn_unrouted(plan: &Plan, sinks: &[SinkSettings], main: &Provenance, notes: &mut Notes) {
     for vpn in &plan.vpns {
         let lost: Vec<_> = Kind::ALL

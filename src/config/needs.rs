@@ -1,4 +1,4 @@
-//! What a configuration needs of the host, at its worst: every tunnel down at once, and every sink spoken to.
+//! What a configuration needs of the host in the worst case: every tunnel down at once, and every sink in use.
 
 use crate::domain::check::IN_FLIGHT_MAX;
 use crate::domain::echo::LATE_WINDOW;
@@ -7,20 +7,20 @@ use crate::process::Granted;
 
 /// Descriptors.
 pub mod files {
-    /// Kept for what is not probing: sinks, AWS, listener, control socket, store, journal. Probing leaves it alone.
+    /// Reserved for everything but probing: sinks, AWS, listener, control socket, store, journal.
     pub const RESERVE: u64 = 256;
-    /// A check in doubt has two sockets, and a third while the last echoes of one that was replaced are under way.
+    /// A check in doubt has two sockets, and a third while the last echoes of a replaced one are in flight.
     pub const PER_TUNNEL: u64 = 3;
 }
 
-/// Memory in bytes, as measured with all tunnels cut at once, rounded up.
+/// Memory in bytes, measured with all tunnels cut at once, rounded up.
 mod memory {
     const KIB: u64 = 1024;
-    /// Without any connection, with TLS to every service, and what echoes in doubt take at most.
+    /// Without connections, with TLS to every service, and the most that echoes in doubt take.
     pub(super) const BASE: u64 = 64 * KIB * KIB;
-    /// A `credential_process`, which counts as the service's own: the AWS CLI takes most of it.
+    /// A `credential_process`, which counts as the service's own memory: the AWS CLI takes most of it.
     pub(super) const HELPER: u64 = 128 * KIB * KIB;
-    /// An incident with its timeline at the core, in the store and at the sinks, and its share of eight answers of `/metrics`.
+    /// An incident with its timeline in the core, in the store and at the sinks, and its share of eight answers of `/metrics`.
     pub(super) const PER_CONNECTION: u64 = 160 * KIB;
     pub(super) const PER_TUNNEL: u64 = 32 * KIB;
     /// A task, a timer and its entry in the socket's table.
@@ -40,7 +40,7 @@ pub struct Needs {
 }
 
 impl Needs {
-    /// Those of a plan.
+    /// The needs of a plan.
     pub fn of(plan: &Plan) -> Self {
         let mut needs = Self { files: files::RESERVE, memory: memory::BASE + memory::HELPER };
         for vpn in &plan.vpns {
@@ -52,7 +52,7 @@ impl Needs {
         needs
     }
 
-    /// What is lacking, in an operator's words: each with what grants more.
+    /// What is lacking, as messages: each with the setting that grants more.
     pub fn lacking(&self, granted: &Granted) -> Vec<String> {
         let mut lacking = Vec::new();
         if self.files > granted.files {
@@ -74,15 +74,15 @@ impl Needs {
     }
 }
 
-/// Bytes as people read them.
+/// Bytes, for display.
 pub fn mebibytes(bytes: u64) -> String {
     format!("{} MiB", bytes.div_ceil(1024 * 1024))
 }
 
-/// Echoes under way at the same time of a tunnel that answers none.
+/// Echoes in flight at once for a tunnel that answers none.
 fn in_flight(rules: &ProbeRules) -> u64 {
     let lasts = (rules.timeout + LATE_WINDOW).as_millis();
-    // In doubt all checks together are held to `SUSPECT_ECHOES_PER_SECOND`, which `BASE` has room for.
+    // In doubt all checks together are limited to `SUSPECT_ECHOES_PER_SECOND`, which `BASE` allows for.
     let echoes = lasts.div_ceil(rules.interval.as_millis().max(1));
     u64::try_from(echoes).unwrap_or(u64::MAX).min(IN_FLIGHT_MAX as u64)
 }

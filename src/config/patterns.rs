@@ -1,4 +1,4 @@
-//! What single texts may look like.
+//! The formats of single texts.
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -11,18 +11,18 @@ use crate::settings::WebhookPreset;
 use super::hints::{self, is_hidden};
 use super::settings::Mode;
 
-/// What the text of a key may be, and what it means.
+/// The valid texts of a key, and their meaning.
 pub(super) struct Rule<T> {
-    /// What somebody who wrote something else most likely meant.
+    /// The most likely intention behind an invalid text.
     pub(super) hint: fn(&str) -> Option<String>,
-    /// In an operator's words.
+    /// For messages.
     pub(super) allowed: &'static str,
-    /// The meaning; `None` if it is not allowed.
+    /// The meaning; `None` if the text is invalid.
     pub(super) parse: fn(&str) -> Option<T>,
 }
 
 impl<T> Rule<T> {
-    /// For who writes a configuration: what the text means, or what is expected.
+    /// For callers outside this room: the meaning of the text, or what is expected.
     fn obeyed_by(&self, text: &str) -> Result<T, &'static str> {
         (self.parse)(text).ok_or(self.allowed)
     }
@@ -51,7 +51,7 @@ pub(super) const NOTES: Rule<Arc<str>> = Rule {
     hint: hints::of_text,
     allowed: "1 to 1000 characters, none of them invisible",
     parse: |text| {
-        // A file that was edited on Windows has its line ends in texts of several lines, too.
+        // A file that was edited on Windows has CRLF inside multi-line texts too.
         let text = text.replace("\r\n", "\n");
         let plain = text.chars().all(|c| !is_hidden(c) || c == '\n' || c == '\t');
         (length(&text, 1000) && plain).then(|| text.into())
@@ -80,8 +80,8 @@ pub(super) const VPN_ID: Rule<VpnId> = Rule {
     },
 };
 
-/// An address of one host, that others can reach: no host reaches another by its own loopback, and a link-local IPv6 address
-/// is none without its link.
+/// An address of one host that others can reach: no other host reaches a loopback address, and a link-local IPv6 address needs
+/// its link.
 pub(super) const HOST_IP: Rule<IpAddr> = Rule {
     hint: hints::of_address,
     allowed: "the IPv4 or IPv6 address of one host, without a prefix length; neither loopback nor fe80::/10",
@@ -95,7 +95,7 @@ pub(super) const HOST_IP: Rule<IpAddr> = Rule {
     },
 };
 
-/// `vpn.tunnel.outside_ip`. 169.254.0.0/16 is for the ends inside the tunnels: AWS gives no tunnel an address of it outside.
+/// `vpn.tunnel.outside_ip`. 169.254.0.0/16 is for the ends inside the tunnels: AWS never uses it outside.
 pub(super) const OUTSIDE_IP: Rule<IpAddr> = Rule {
     hint: |text| match text.parse::<IpAddr>() {
         Ok(IpAddr::V4(ip)) if ip.is_link_local() => {
@@ -113,7 +113,7 @@ pub(super) const OUTSIDE_IP: Rule<IpAddr> = Rule {
     },
 };
 
-/// `site.votes_if_address`. Every host has its own loopback and link-local addresses: they say nothing of which host it is.
+/// `site.votes_if_address`. Every host has its own loopback and link-local addresses, so they do not identify the host.
 pub(super) const MOVING_IP: Rule<IpAddr> = Rule {
     hint: hints::of_address,
     allowed: "the IPv4 or IPv6 address that moves between the hosts of the pair, without a prefix length; neither loopback \
@@ -127,8 +127,8 @@ pub(super) const MOVING_IP: Rule<IpAddr> = Rule {
     },
 };
 
-/// The name of a network interface, as Linux takes it (`dev_valid_name` in net/core/dev.c), without "@": the kernel would take
-/// that, but no tool can name such an interface, and `ip link` writes it after a name.
+/// The name of a network interface, as Linux accepts it (`dev_valid_name` in net/core/dev.c), without "@": the kernel would
+/// accept that, but no tool can name such an interface, and `ip link` writes it after a name.
 pub(super) const INTERFACE: Rule<Arc<str>> = Rule {
     hint: hints::of_interface,
     allowed: "the name of a network interface: 1 to 15 characters, no blank, slash, colon or @",
@@ -163,7 +163,7 @@ pub(super) const MODE: Rule<Mode> = Rule {
     parse: |text| [Mode::Raise, Mode::Observe].into_iter().find(|mode| mode.as_str() == text),
 };
 
-/// `incident.sink.name`: a label of metrics, and a word on a command line.
+/// `incident.sink.name`: a label of metrics, and an argument on the command line.
 pub(super) const SINK_NAME: Rule<Arc<str>> = Rule {
     hint: hints::of_text,
     allowed: "1 to 64 letters, digits and . _ -, the first a letter or digit",
@@ -221,7 +221,7 @@ pub(super) const RESPONSE_PLAN: Rule<Arc<str>> = Rule {
         let name = resource.strip_prefix("response-plan/")?;
         let plain = name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
         let right = matches!(partition, "aws" | "aws-cn" | "aws-us-gov") && service == "ssm-incidents";
-        // A placeholder in the account would make a garbled one; there the text itself has to be right.
+        // A placeholder in the account would make an invalid one; there the text itself must be valid.
         let fixed = text.starts_with(&longest[..longest.len() - name.len()]);
         (right && fixed && region.is_empty() && is_account(account) && plain && length(name, 200))
             .then(|| text.into())
@@ -345,7 +345,7 @@ pub fn role_arn(text: &str) -> Result<Arc<str>, &'static str> {
     ROLE_ARN.obeyed_by(text)
 }
 
-/// A hint on what is no Region.
+/// A hint on a text that is not a Region.
 fn without_zone(text: &str) -> Option<String> {
     // A Region's code ends in its number, an Availability Zone's in a letter after it.
     let region =
@@ -374,7 +374,7 @@ fn arn(text: &str) -> Option<[&str; 5]> {
     Some([parts.next()?, parts.next()?, parts.next()?, parts.next()?, parts.next()?])
 }
 
-/// `aws`, `aws-cn`, `aws-us-gov`, `aws-iso-b` and whatever comes.
+/// `aws`, `aws-cn`, `aws-us-gov`, `aws-iso-b`, and future ones.
 fn is_partition(text: &str) -> bool {
     let mut words = text.split('-');
     words.next() == Some("aws")

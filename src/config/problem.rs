@@ -1,4 +1,4 @@
-//! What is wrong with a configuration, where, what would be right, and what of the value a message may show.
+//! What is wrong with a configuration, where, and what is expected; and how much of a value a message may show.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -9,7 +9,7 @@ use ::config::Value;
 
 use crate::access::{Secret, is_drawn, is_uuid, is_within, secret_in};
 
-/// Why a configuration is refused: its problems, in the order of the files.
+/// The problems for which a configuration is refused, in the order of the files.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rejection {
     /// At least one, and at most [`PROBLEMS_MAX`].
@@ -18,48 +18,48 @@ pub struct Rejection {
     pub unlisted: usize,
 }
 
-/// A person mends the first of them before reading on. A log or a CSV file named .toml by mistake has a million.
+/// Nobody reads more before mending the first. A log or a CSV file named .toml by mistake has a million.
 pub const PROBLEMS_MAX: usize = 100;
 
-/// One thing that is wrong.
+/// One problem.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigProblem {
-    /// Where.
+    /// Its place.
     pub place: Provenance,
     /// The path of the key, such as `vpn[0].tunnel[1].role`, counted from 0 within its file; empty if it is about a
     /// whole file.
     pub key: String,
-    /// What.
+    /// What is wrong.
     pub what: ProblemKind,
 }
 
-/// What is wrong with a key.
+/// The kind of a problem.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ProblemKind {
-    /// Its value.
+    /// The value of the key is invalid.
     Value {
         /// The value as written, cut, and without secrets.
         found: String,
-        /// What it may be.
+        /// The valid values.
         allowed: String,
     },
-    /// It is not there.
+    /// The key is missing.
     Missing {
-        /// What it may be.
+        /// The valid values.
         allowed: String,
     },
-    /// Anything else, in an operator's words.
+    /// Any other message.
     Other(String),
 }
 
 /// Something that is allowed but deserves a look.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Warning {
-    /// Where.
+    /// Its place.
     pub place: Provenance,
     /// The path of the key.
     pub key: String,
-    /// What, in an operator's words.
+    /// The message.
     pub what: String,
 }
 
@@ -107,7 +107,7 @@ impl Rejection {
         Self { problems, unlisted: unlisted + over }
     }
 
-    /// A line per problem, and one that says how many more there are.
+    /// A line per problem, and one with the number of the others.
     pub fn lines(&self) -> Vec<String> {
         let more = match self.unlisted {
             0 => None,
@@ -122,7 +122,7 @@ impl Rejection {
         self.problems.len() + self.unlisted
     }
 
-    /// One that speaks of a configuration as a whole.
+    /// A problem of a configuration as a whole.
     pub fn of_file(path: &Path, what: Vec<String>) -> Self {
         let problem = |what| ConfigProblem {
             place: Provenance::file(path),
@@ -134,7 +134,7 @@ impl Rejection {
 }
 
 impl Warning {
-    /// Whether it says the same of the same key of the same file, on whatever line that stands.
+    /// Whether it reports the same about the same key of the same file, on whatever line.
     pub fn repeats(&self, other: &Self) -> bool {
         let same_place = match (&self.place, &other.place) {
             (Provenance::File { path, line: _ }, Provenance::File { path: other, line: _ }) => path == other,
@@ -146,7 +146,7 @@ impl Warning {
     }
 }
 
-/// What has been noticed so far.
+/// The problems and warnings so far.
 #[derive(Debug, Default)]
 pub(super) struct Notes {
     problems: Vec<ConfigProblem>,
@@ -154,7 +154,7 @@ pub(super) struct Notes {
     unlisted: usize,
     warnings: Vec<Warning>,
     files_lost: bool,
-    /// Numbers as they stand in the files: 5_000 and 1e3 are not what a person finds when looking for 5000 and 1000.0.
+    /// Numbers as written in the files: a search for 5000 and 1000.0 does not find 5_000 and 1e3.
     written: BTreeMap<(Provenance, String), String>,
 }
 
@@ -167,30 +167,30 @@ impl Notes {
         }
     }
 
-    /// A warning; of more than [`PROBLEMS_MAX`] the first are kept.
+    /// Adds a warning; the first [`PROBLEMS_MAX`] are kept.
     pub(super) fn warning(&mut self, place: Provenance, key: impl Into<String>, what: impl Into<String>) {
         if self.warnings.len() < PROBLEMS_MAX {
             self.warnings.push(Warning { place, key: key.into(), what: what.into() });
         }
     }
 
-    /// Keeps how the number of the key at `path` is written.
+    /// Keeps the written form of the number at `path`.
     pub(super) fn keep_written(&mut self, place: &Provenance, path: &str, written: &str) {
         self.written.insert((place.clone(), path.to_owned()), written.to_owned());
     }
 
-    /// How the number of the key at `path` is written.
+    /// The written form of the number at `path`.
     pub(super) fn written(&self, place: &Provenance, path: &str) -> Option<&str> {
         self.written.get(&(place.clone(), path.to_owned())).map(String::as_str)
     }
 
-    /// A problem that keeps a whole file from being understood.
+    /// Adds a problem that makes a whole file unusable.
     pub(super) fn file_lost(&mut self, place: Provenance, what: impl Into<String>) {
         self.files_lost = true;
         self.problem(place, "", ProblemKind::Other(what.into()));
     }
 
-    /// Whether every file was understood. If not, "there is no such key" is not known.
+    /// Whether every file was understood. If not, a missing key may be in the file that was not.
     pub(super) const fn files_complete(&self) -> bool {
         !self.files_lost
     }
@@ -200,7 +200,7 @@ impl Notes {
         self.problems.iter().any(|problem| problem.key == key)
     }
 
-    /// The warnings, if nothing is wrong.
+    /// The warnings, if there are no problems.
     pub(super) fn finish(self) -> Result<Vec<Warning>, Rejection> {
         let Self { mut problems, unlisted, warnings, files_lost: _, written: _ } = self;
         if problems.is_empty() {
@@ -216,9 +216,9 @@ impl Notes {
 pub enum Provenance {
     /// In a file.
     File {
-        /// The file, as it was opened.
+        /// The path by which it was opened.
         path: PathBuf,
-        /// The line, from 1; `None` speaks of the file as a whole.
+        /// The line, counted from 1; `None`: the file as a whole.
         line: Option<usize>,
     },
     /// In an environment variable of this name.
@@ -236,7 +236,7 @@ impl Provenance {
         Self::File { path: path.to_owned(), line: Some(line) }
     }
 
-    /// As the crate `config` carries it through the merge: it has room for a text.
+    /// The form in which the crate `config` carries it through the merge, as text.
     pub(super) fn origin(&self) -> String {
         match self {
             Self::File { path, line } => format!("{}:{}", line.unwrap_or(0), path.display()),
@@ -266,14 +266,14 @@ impl fmt::Display for Provenance {
     }
 }
 
-//--- what of a configured value a message may show: never a secret, and no more than is needed to recognise it
+//--- how much of a configured value a message may show: never a secret, and no more than is needed to recognise it
 
 /// Characters of a value that are shown: enough to recognise it, too few to flood a terminal.
 pub(super) const FOUND_MAX: usize = 80;
 
-/// Keys whose values are secrets when somebody mistakes them for the place of the secret itself.
+/// Keys whose values are secrets when the secret itself is put where its place belongs.
 const BESIDE_SECRETS: [&str; 4] = ["url", "url_file", "url_credential", "headers"];
-/// A key with one of these in its name, known here or not, has a secret for a value, or is taken for such a key.
+/// A key with one of these in its name, known or not, holds a secret or is treated as if it did.
 const SECRET_NAMES: [&str; 11] = [
     "secret",
     "passw",
@@ -303,19 +303,19 @@ pub(super) fn quoted(text: &str) -> String {
     }
 }
 
-/// The value of the key at `path` as a message shows it, `shown` being how it would otherwise.
+/// The value of the key at `path` as a message shows it; `shown` is the form of a value that is not secret.
 pub(super) fn of_key(path: &str, shown: String) -> String {
     if names_secret(path) { "(not shown: this key may hold a secret)".to_owned() } else { shown }
 }
 
-/// Whether the value of the key at `path` is better not shown, whatever it is.
+/// Whether the value of the key at `path` is never shown.
 fn names_secret(path: &str) -> bool {
     let name = path.rsplit('.').next().unwrap_or_default().to_ascii_lowercase();
     let name = name.split('[').next().unwrap_or_default();
     BESIDE_SECRETS.contains(&name) || SECRET_NAMES.iter().any(|word| name.contains(word))
 }
 
-/// Whether a word of `text` looks as if a machine had drawn it: a key, a token, a signature.
+/// Whether a word of `text` looks machine-made: a key, a token, a signature.
 pub(super) fn looks_like_secret(text: &str) -> bool {
     text.split(|c| !is_within(c)).any(|word| is_drawn(word) || is_uuid(word))
 }
@@ -347,7 +347,7 @@ mod tests {
     }
 
     #[test]
-    fn what_people_write_is_shown() {
+    fn ordinary_text_is_shown() {
         for text in [
             "",
             "actve",

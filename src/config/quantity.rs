@@ -1,4 +1,4 @@
-//! Durations and sizes as people write them: `"200ms"`, `"30s"`, `"1m30s"`, `"2h"`, `"90d"`; `"64MB"`, `"500 KiB"`, `"2GB"`.
+//! Durations and sizes as text: `"200ms"`, `"30s"`, `"1m30s"`, `"2h"`, `"90d"`; `"64MB"`, `"500 KiB"`, `"2GB"`.
 
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -8,7 +8,7 @@ use std::time::Duration;
 const DURATION_UNITS: [(&str, u64); 5] =
     [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
 
-/// What a duration may be.
+/// The range of a duration.
 #[derive(Debug, Clone)]
 pub(super) struct DurationBounds {
     range: RangeInclusive<Duration>,
@@ -20,7 +20,7 @@ impl DurationBounds {
         Self { range: min..=max }
     }
 
-    /// The duration that `text` names, if it lies within.
+    /// The duration in `text`, if it lies within.
     pub(super) fn parse(&self, text: &str) -> Option<Duration> {
         parse_duration(text).filter(|duration| self.range.contains(duration))
     }
@@ -37,8 +37,8 @@ impl fmt::Display for DurationBounds {
     }
 }
 
-/// Whole numbers with units, each unit smaller than the one before, blanks between them at will. A bare number is none:
-/// nobody remembers whether it means seconds.
+/// Whole numbers with units, each unit smaller than the one before, with optional blanks. A bare number is invalid: nobody
+/// remembers whether it means seconds.
 fn parse_duration(text: &str) -> Option<Duration> {
     let mut rest = text.trim();
     let mut units = DURATION_UNITS.iter();
@@ -54,7 +54,7 @@ fn parse_duration(text: &str) -> Option<Duration> {
     millis.map(Duration::from_millis)
 }
 
-/// How long a unit is.
+/// The length of a unit.
 pub(super) fn duration_unit(name: &str) -> Option<Duration> {
     DURATION_UNITS.iter().find(|(unit, _)| *unit == name).map(|(_, millis)| Duration::from_millis(*millis))
 }
@@ -94,7 +94,7 @@ const SIZE_UNITS: [(&str, u64); 6] = [
     ("KB", 1_000),
 ];
 
-/// What a size may be.
+/// The range of a size.
 #[derive(Debug, Clone)]
 pub(super) struct SizeBounds {
     range: RangeInclusive<u64>,
@@ -106,7 +106,7 @@ impl SizeBounds {
         Self { range: min..=max }
     }
 
-    /// The bytes that `text` names, if they lie within.
+    /// The bytes in `text`, if they lie within.
     pub(super) fn parse(&self, text: &str) -> Option<u64> {
         parse_size(text).filter(|bytes| self.range.contains(bytes))
     }
@@ -119,7 +119,7 @@ impl fmt::Display for SizeBounds {
     }
 }
 
-/// A whole number with a unit. A bare number is none: nobody remembers whether it means bytes.
+/// A whole number with a unit. A bare number is invalid: nobody remembers whether it means bytes.
 fn parse_size(text: &str) -> Option<u64> {
     let text = text.trim();
     let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit())?);
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_duration_is_told_apart() {
+    fn an_invalid_duration_is_rejected() {
         for text in [
             "",
             " ",
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_size_is_told_apart() {
+    fn an_invalid_size_is_rejected() {
         for text in ["", "64", "MB", "64mb", "64M", "1.5GB", "-1MB", "64MB 1KB", "99999999999999GB", "６４MB"]
         {
             assert_eq!(parse_size(text), None, "{text}");

@@ -1,4 +1,4 @@
-//! Every key there is. The walk, the environment and the documentation's test all go by this one list.
+//! Every key. The walk, the environment and the test of the documentation all use this one list.
 
 /// A key of a table.
 #[derive(Debug)]
@@ -20,21 +20,21 @@ pub(super) enum Shape {
     Tables(&'static [Key]),
 }
 
-/// A key that has another name than it once had. It is read as what it is called, with a warning.
+/// A key that was renamed. It is read under its new name, with a warning.
 #[derive(Debug)]
 pub(super) struct Renamed {
     /// Its former path, without indices, such as `vpn.tunnel.inside`.
     pub(super) from: &'static str,
-    /// Its name, in the same table.
+    /// Its new name, in the same table.
     pub(super) to: &'static str,
 }
 
 /// The keys that were renamed less than a major version ago.
 pub(super) const RENAMED: &[Renamed] = &[];
 
-/// How the variables that override keys begin.
+/// The prefix of variables that override keys.
 pub(super) const PREFIX: &str = "BOTHENDS";
-/// Between the names of a path in them.
+/// The separator between the names of a path in them.
 pub(super) const SEPARATOR: &str = "__";
 
 const fn scalar(name: &'static str) -> Key {
@@ -159,8 +159,8 @@ pub(super) fn find<'k>(keys: &'k [Key], name: &str) -> Option<&'k Key> {
     keys.iter().find(|key| key.name == name)
 }
 
-/// The paths of the scalar keys that lie in single tables only, such as `incident.open_after.outage`: there is one of
-/// each, so a variable can name it.
+/// The paths of the scalar keys that lie in single tables only, such as `incident.open_after.outage`: each exists once, so a
+/// variable can name it.
 pub(super) fn single_scalars() -> Vec<String> {
     fn collect(at: &str, keys: &[Key], found: &mut Vec<String>) {
         for key in keys {
@@ -178,7 +178,7 @@ pub(super) fn single_scalars() -> Vec<String> {
 }
 
 /// The paths of the tables that have a key of this name, without indices. Single tables inside others are left out: they
-/// override or refine what lies outside.
+/// override the ones outside.
 pub(super) fn homes_of(name: &str) -> Vec<String> {
     fn collect(at: &str, keys: &[Key], name: &str, found: &mut Vec<String>) {
         for key in keys {
@@ -209,9 +209,9 @@ pub(super) fn variable(path: &str) -> String {
     format!("{PREFIX}_{}", path.to_ascii_uppercase().replace('.', SEPARATOR))
 }
 
-/// The one of `names` that somebody who typed `typed` most likely meant.
+/// The name that was most likely meant by `typed`.
 pub(super) fn nearest<'n>(typed: &str, names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
-    // A third of the letters wrong is a typo; more is another word.
+    // A third of the letters wrong is a typing error; more is another word.
     let limit = (typed.chars().count() / 3).max(1);
     names
         .map(|name| (strsim::levenshtein(typed, name), name))

@@ -1,23 +1,177 @@
-//! A table of the merged configuration, read key by key. What is wrong is noted and reads as absent.
+//! Files and variables merged, and the result read key by key.
+//!
+//! The merge is that of the crate `config`: a later file overrides the keys of a single table; lists of tables grow. Every
+//! value keeps its place. An invalid value is reported when it is read, and then counts as absent.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::ops::RangeInclusive;
+use std::path::Path;
 use std::time::Duration;
 
-use ::config::{Map, Value, ValueKind};
+use ::config::{Config, ConfigError, Map, Source, Value, ValueKind};
 
-use super::document::ListedTable;
+use super::document::{Document, ListedTable};
 use super::hints;
-use super::merge::Merged;
 use super::patterns::Rule;
-use super::problem::Provenance;
-use super::problem::{self, quoted};
-use super::problem::{Notes, ProblemKind};
-use super::quantity::DurationBounds;
-use super::quantity::SizeBounds;
-use super::schema::join;
+use super::problem::{self, Notes, ProblemKind, Provenance, quoted};
+use super::quantity::{DurationBounds, SizeBounds};
+use super::schema::{self, PREFIX, Renamed, SEPARATOR, join, variable};
 
-/// A table; one that is not there has no keys.
+/// What the environment sets.
+#[derive(Debug)]
+pub(super) struct Overrides(Map<String, Value>);
+
+/// The variables of `env` that override a key. A name that looks like an override but is none is a problem: one with `__`, and
+/// one that differs from a key's variable only in underscores or capitals. Any other may belong to other software, such as
+/// `BOTHENDS_PORT` of a container's links. The variable of a former key name overrides the new key, with a warning.
+pub(super) fn overrides(env: &BTreeMap<String, String>, renamed: &[Renamed], notes: &mut Notes) -> Overrides {
+    let paths = schema::single_scalars();
+    let known: Vec<_> = paths.iter().map(|path| variable(path)).collect();
+    let mut found = Map::new();
+    // The value stays text, so that a name such as "0123" does not become a number.
+    let mut set = |name: &str, value: &str| {
+        if let Some(at) = known.iter().position(|known| known == name) {
+            let origin = Provenance::Variable(name.to_owned()).origin();
+            found.insert(paths[at].clone(), Value::new(Some(&origin), value));
+        }
+    };
+    for (name, value) in env {
+        if known.contains(name) {
+            set(name, value);
+        } else if let Some((was, is)) = renamed.iter().find_map(|renamed| former(name, renamed, &known)) {
+            let place = Provenance::Variable(name.clone());
+            if env.contains_key(&is) {
+                let what = format!("is the former name of {is}, which is set as well; keep that one");
+                notes.problem(place.clone(), "", ProblemKind::Other(what));
+            } else {
+                set(&is, value);
+            }
+            notes.warning(place, was, format!("is now called {is}; rename it"));
+        } else if is_meant_for_us(name) || respelt(name, &known).is_some() {
+            let elsewhere = homes(name, &known);
+            let near = respelt(name, &known)
+                .or_else(|| schema::nearest(name, known.iter().map(String::as_str)))
+                .or_else(|| elsewhere.first().copied());
+            let hint = match (near, LISTS.iter().find(|list| name.starts_with(*list))) {
+                (None, Some(_)) => "; what stands in lists, [[vpn]] and [[incident.sink]], is set in a file, such as one in conf.d".to_owned(),
+                (Some(near), _) => format!("; did you mean {near}?"),
+                (None, None) => String::new(),
+            };
+            let what = format!(
+                "unknown override; expected BOTHENDS_SECTION__KEY in capitals, with two underscores; only keys of single tables \
+                 can be set by environment variables{hint}"
+            );
+            notes.problem(Provenance::Variable(name.clone()), "", ProblemKind::Other(what));
+        } else if let [near, ..] = homes(name, &known).as_slice() {
+            // It may belong to other software.
+            notes.warning(
+                Provenance::Variable(name.clone()),
+                "",
+                format!("sets nothing; did you mean {near}?"),
+            );
+        }
+    }
+    Overrides(found)
+}
+
+/// The prefixes of names that are meant for a list.
+const LISTS: [&str; 2] = ["BOTHENDS_VPN__", "BOTHENDS_INCIDENT__SINK__"];
+
+/// The variables with the key that a name ends with, if only `BOTHENDS` and perhaps a table come before it: `BOTHENDS_MODE` and
+/// `BOTHENDS_AWS_MODE` both suggest `BOTHENDS_INCIDENT__MODE`. A container's links set `BOTHENDS_NAME`.
+fn homes<'k>(name: &str, known: &'k [String]) -> Vec<&'k str> {
+    let Some(rest) = name.strip_prefix(PREFIX).and_then(|rest| rest.strip_prefix('_')) else {
+        return Vec::new();
+    };
+    if rest == "NAME" {
+        return Vec::new();
+    }
+    let tables: BTreeSet<&str> = known
+        .iter()
+        .filter_map(|known| known.strip_prefix(PREFIX)?.strip_prefix('_')?.split_once(SEPARATOR))
+        .map(|(table, _)| table)
+        .collect();
+    let bare = tables.iter().find_map(|table| rest.strip_prefix(*table)?.strip_prefix('_'));
+    let key = bare.unwrap_or(rest).trim_start_matches('_');
+    known.iter().map(String::as_str).filter(|known| known.rsplit(SEPARATOR).next() == Some(key)).collect()
+}
+
+/// Whether a name has the form of an override.
+fn is_meant_for_us(name: &str) -> bool {
+    name.strip_prefix(PREFIX).is_some_and(|rest| rest.starts_with('_') && rest.contains(SEPARATOR))
+}
+
+/// The variable that `name` equals apart from underscores and capitals: `BOTHENDS_AWS_REGION` and `bothends_aws__region` both
+/// suggest `BOTHENDS_AWS__REGION`.
+fn respelt<'k>(name: &str, known: &'k [String]) -> Option<&'k str> {
+    let letters = |name: &str| name.replace('_', "").to_ascii_uppercase();
+    let meant = letters(name);
+    known.iter().map(String::as_str).find(|known| letters(known) == meant)
+}
+
+/// If `name` is the variable of a renamed key: its former path, and the variable that overrides it today.
+fn former<'r>(name: &str, renamed: &'r Renamed, known: &[String]) -> Option<(&'r str, String)> {
+    let table = renamed.from.rsplit_once('.').map_or("", |(table, _)| table);
+    let is = variable(&join(table, renamed.to));
+    (variable(renamed.from) == name && known.contains(&is)).then_some((renamed.from, is))
+}
+
+/// The whole configuration, still as values.
+#[derive(Debug)]
+pub(super) struct Merged {
+    /// The first file: the place of what is missing.
+    pub(super) main: Provenance,
+    /// The single tables.
+    pub(super) tables: Value,
+    /// `[[vpn]]` of all files.
+    pub(super) vpns: Vec<ListedTable>,
+    /// `[[incident.sink]]` of all files.
+    pub(super) sinks: Vec<ListedTable>,
+}
+
+/// Merges the documents, later over earlier, and the variables over all.
+pub(super) fn merge(
+    main: &Path,
+    documents: Vec<Document>,
+    overrides: Overrides,
+    notes: &mut Notes,
+) -> Merged {
+    let main = Provenance::file(main);
+    let mut builder = Config::builder();
+    let (mut vpns, mut sinks) = (Vec::new(), Vec::new());
+    for document in documents {
+        builder = builder.add_source(Layer(document.tables));
+        vpns.extend(document.vpns);
+        sinks.extend(document.sinks);
+    }
+    let tables = match builder.add_source(Layer(overrides.0)).build() {
+        Ok(merged) => merged.cache,
+        Err(error) => {
+            notes.problem(main.clone(), "", ProblemKind::Other(format!("cannot be merged: {error}")));
+            Value::from(Map::<String, Value>::new())
+        }
+    };
+    Merged { main, tables, vpns, sinks }
+}
+
+/// One file's single tables, or the environment's keys by their paths.
+#[derive(Debug, Clone)]
+struct Layer(Map<String, Value>);
+
+impl Source for Layer {
+    fn clone_into_box(&self) -> Box<dyn Source + Send + Sync> {
+        Box::new(self.clone())
+    }
+
+    fn collect(&self) -> Result<Map<String, Value>, ConfigError> {
+        Ok(self.0.clone())
+    }
+}
+
+//--- sections
+
+/// A table; a missing one has no keys.
 #[derive(Debug)]
 pub(super) struct Section<'a> {
     path: String,
@@ -58,7 +212,7 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// The list of tables under `key`; `None` for one that was found to be something else.
+    /// The list of tables under `key`; `None` if it was found to be something else.
     pub(super) fn sections(&self, key: &str) -> Option<Vec<Self>> {
         let path = join(&self.path, key);
         let Some(value) = self.get(key) else { return Some(Vec::new()) };
@@ -66,12 +220,12 @@ impl<'a> Section<'a> {
         Some(items.map(|(index, value)| Self::of(format!("{path}[{index}]"), value, &self.place)).collect())
     }
 
-    /// Whether this is a table at all, and not something that was found wrong.
+    /// Whether this is a table, and not an invalid value.
     pub(super) const fn is_table(&self) -> bool {
         self.keys.is_some()
     }
 
-    /// Whether `key` is set, rightly or wrongly.
+    /// Whether `key` is set, validly or not.
     pub(super) fn sets(&self, key: &str) -> bool {
         self.get(key).is_some()
     }
@@ -81,12 +235,12 @@ impl<'a> Section<'a> {
         join(&self.path, key)
     }
 
-    /// Where `key` is set, or where the table begins if it is not.
+    /// Where `key` is set, or where the table begins.
     pub(super) fn place(&self, key: &str) -> Provenance {
         self.get(key).and_then(Provenance::of).unwrap_or_else(|| self.place.clone())
     }
 
-    /// A text that obeys `rule`.
+    /// A text that follows `rule`.
     pub(super) fn text<T>(&self, key: &str, rule: &Rule<T>, notes: &mut Notes) -> Option<T> {
         self.read(key, &Expected::text(rule), notes, |value| text(value).and_then(rule.parse))
     }
@@ -172,7 +326,7 @@ impl<'a> Section<'a> {
         })
     }
 
-    /// A list of texts that obey `rule`; it may not be empty.
+    /// A list of texts that follow `rule`; it must not be empty.
     pub(super) fn texts<T>(&self, key: &str, rule: &Rule<T>, notes: &mut Notes) -> Option<Vec<Listed<T>>> {
         let allowed = format!("a list, not empty, of: {}", rule.allowed);
         let of_list = |value: &Value| text(value).map(|_| "put it in square brackets".to_owned());
@@ -191,7 +345,7 @@ impl<'a> Section<'a> {
         Some(found)
     }
 
-    /// Notes that `key` is not there.
+    /// Reports that `key` is missing.
     pub(super) fn missing(&self, key: &str, allowed: &str, notes: &mut Notes) {
         notes.problem(
             self.place.clone(),
@@ -200,12 +354,12 @@ impl<'a> Section<'a> {
         );
     }
 
-    /// Notes that `key`, right in itself, does not go with the rest.
+    /// Reports that `key`, valid by itself, conflicts with other keys.
     pub(super) fn wrong(&self, key: &str, what: impl Into<String>, notes: &mut Notes) {
         notes.problem(self.place(key), self.path(key), ProblemKind::Other(what.into()));
     }
 
-    /// Notes what deserves a look.
+    /// Adds a warning.
     pub(super) fn warn(&self, key: &str, what: impl Into<String>, notes: &mut Notes) {
         notes.warning(self.place(key), self.path(key), what);
     }
@@ -229,14 +383,14 @@ impl<'a> Section<'a> {
     }
 }
 
-/// What a value should be.
+/// What is expected of a value.
 struct Expected<'e> {
-    /// In an operator's words.
+    /// For messages.
     allowed: &'e dyn fmt::Display,
     hint: Hint<'e>,
 }
 
-/// What somebody who wrote something else most likely meant.
+/// The hint on the most likely intention behind an invalid value.
 #[derive(Clone, Copy)]
 enum Hint<'h> {
     /// By the text; where a text is expected.
@@ -313,7 +467,7 @@ fn text(value: &Value) -> Option<&str> {
     if let ValueKind::String(text) = &value.kind { Some(text) } else { None }
 }
 
-/// A value as a message shows it; `written` is how a number stands in its file.
+/// A value as a message shows it; `written` is the form of a number in its file.
 fn found(value: &Value, written: Option<&str>) -> String {
     if let Some(written) = written {
         return written.to_owned();

@@ -1,4 +1,4 @@
-//! The configuration as the daemon takes it: the core's [`Plan`], and beside it what each edge needs.
+//! The configuration in the daemon's own types: the core's [`Plan`], and what each edge needs besides.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -13,20 +13,20 @@ use crate::settings::{StoreSettings, WebhookBody, WebhookSettings, WebhookUrl};
 
 use super::problem::Warning;
 
-/// The whole configuration, checked.
+/// The whole, valid configuration.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
     /// What the core decides on; its `sinks` are empty in mode [`Mode::Observe`].
     pub plan: Arc<Plan>,
     /// Whether incidents are raised.
     pub mode: Mode,
-    /// `[aws]`, as far as it is not in the plan.
+    /// `[aws]`, apart from what the plan holds.
     pub aws: AwsDefaults,
-    /// What the plan does not hold of each connection of the plan.
+    /// Settings of each connection that the plan does not hold.
     pub vpns: BTreeMap<VpnId, VpnDetails>,
     /// `[[incident.sink]]` in order, in mode [`Mode::Observe`] too.
     pub sinks: Vec<SinkSettings>,
-    /// `[cloudwatch]`; `None` if it is turned off.
+    /// `[cloudwatch]`; `None` if it is disabled.
     pub cloudwatch: Option<CloudWatchSettings>,
     /// `[http]`.
     pub http: HttpSettings,
@@ -37,7 +37,7 @@ pub struct Config {
 /// A configuration as it was read.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Loaded {
-    /// What it says.
+    /// The settings.
     pub config: Config,
     /// What is allowed but deserves a look.
     pub warnings: Vec<Warning>,
@@ -57,11 +57,11 @@ pub enum Mode {
 /// `[aws]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AwsDefaults {
-    /// The Region of whatever has none of its own; `None` leaves it to the SDK's own chain.
+    /// The default Region; `None` leaves it to the SDK's own chain.
     pub region: Option<Arc<str>>,
-    /// Whether EC2 `DescribeVpnConnections` is asked besides CloudWatch.
+    /// Whether EC2 `DescribeVpnConnections` is polled besides CloudWatch.
     pub ec2_telemetry: bool,
-    /// How keys are agreed on in TLS, with AWS and with webhooks.
+    /// The TLS key exchange with AWS and with webhooks.
     pub key_exchange: KeyExchange,
 }
 
@@ -70,22 +70,22 @@ pub struct AwsDefaults {
 pub struct VpnDetails {
     /// The Region of the connection, if it is not that of `[aws]`.
     pub region: Option<Arc<str>>,
-    /// The role to assume for asking about it.
+    /// The role for polling it.
     pub role_arn: Option<Arc<str>>,
-    /// Where people read what to do.
+    /// The runbook's address, for incidents.
     pub runbook_url: Option<Arc<str>>,
-    /// What people should know.
+    /// Notes, for incidents.
     pub notes: Option<Arc<str>>,
 }
 
 /// `[[incident.sink]]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SinkSettings {
-    /// Its name, or its type and, from the second of a type on, its place among them.
+    /// Its name, or its type and, from the second of a type on, its position among them.
     pub id: SinkId,
-    /// What makes it the same sink under another name, or at another place.
+    /// Its identity, whatever its name and position.
     pub destination: Destination,
-    /// Where records are kept.
+    /// The service with its records.
     pub vendor: Vendor,
     /// Its Region, if it is not that of `[aws]`.
     pub region: Option<Arc<str>>,
@@ -99,7 +99,7 @@ pub struct SinkSettings {
     pub impact: BTreeMap<Kind, u8>,
 }
 
-/// Who keeps the records of a sink.
+/// The service that keeps the records of a sink.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Vendor {
     /// AWS Systems Manager Incident Manager.
@@ -134,9 +134,9 @@ pub struct CloudWatchSettings {
 /// `[http]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HttpSettings {
-    /// Where the listener is; port 0 lets the kernel choose.
+    /// The listener's address; port 0 lets the kernel choose.
     pub listen: SocketAddr,
-    /// The names that it may be asked by, besides this host's own.
+    /// Host names that requests may use, besides this host's own.
     pub hosts: Vec<Arc<str>>,
 }
 
@@ -163,7 +163,7 @@ impl Vendor {
 }
 
 impl SinkSettings {
-    /// Where incidents of this kind on this connection go, in an operator's words.
+    /// Where incidents of this kind on this connection go, for display.
     pub fn target(&self, vpn: &VpnId, kind: Kind) -> String {
         match &self.vendor {
             Vendor::IncidentManager { response_plan } => {
@@ -185,7 +185,7 @@ impl SinkSettings {
         self.impact.get(&kind).copied().unwrap_or(kind.default_impact())
     }
 
-    /// What the core must know of it.
+    /// Its part of the core's plan.
     pub fn plan(&self) -> SinkPlan {
         SinkPlan {
             id: self.id.clone(),
@@ -196,7 +196,7 @@ impl SinkSettings {
     }
 }
 
-/// Where a webhook posts and what, in an operator's words.
+/// Where and what a webhook posts, for display.
 fn described(webhook: &WebhookSettings) -> String {
     let url = match &webhook.url {
         WebhookUrl::Plain(url) => shown(url),
@@ -208,7 +208,7 @@ fn described(webhook: &WebhookSettings) -> String {
     }
 }
 
-/// Scheme, host and port, as in the log: what follows may tell more than its writer thought.
+/// Scheme, host and port, as in the log: the rest may hold a secret.
 fn shown(url: &str) -> String {
     let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! `[[incident.sink]]`, and where each sink goes.
+//! `[[incident.sink]]`, and the destination of each sink.
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,10 +17,10 @@ use super::webhook;
 use crate::domain::names::{Destination, Kind, SinkId, VpnId};
 use crate::settings::{WebhookBody, WebhookSettings, WebhookUrl};
 
-/// Incident Manager's scale, critical to no impact.
+/// Incident Manager's scale, from critical to no impact.
 const IMPACT: std::ops::RangeInclusive<u32> = 1..=5;
 
-/// What a sink may be.
+/// The types of sinks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Type {
     IncidentManager,
@@ -42,7 +42,7 @@ impl Type {
         }
     }
 
-    /// The keys that not every type has, and this one has.
+    /// The keys of this type that not every type has.
     const fn keys(self) -> &'static [&'static str] {
         match self {
             Self::IncidentManager => &["response_plan", "region", "role_arn"],
@@ -52,7 +52,7 @@ impl Type {
         }
     }
 
-    /// The key that says where a sink's incidents go.
+    /// The key with the destination.
     const fn target(self) -> &'static str {
         match self {
             Self::IncidentManager => "response_plan",
@@ -69,7 +69,7 @@ const TYPE: Rule<Type> = Rule {
     parse: |text| Type::ALL.into_iter().find(|known| known.as_str() == text),
 };
 
-/// Reads the sinks one by one and keeps what may exist only once.
+/// Reads the sinks one by one and detects duplicates.
 #[derive(Debug, Default)]
 pub(super) struct SinkReader {
     pub(super) settings: Vec<SinkSettings>,
@@ -78,10 +78,10 @@ pub(super) struct SinkReader {
     targets: BTreeMap<(String, VpnId, Kind), String>,
 }
 
-/// What a sink is read beside.
+/// The settings that sinks refer to.
 #[derive(Clone, Copy)]
 pub(super) struct Beside<'a> {
-    /// The connections; all that there are, if everything is `complete`.
+    /// The connections; all of them, if everything is `complete`.
     pub(super) vpns: &'a VpnReader,
     pub(super) complete: bool,
     /// The Region of `[aws]`.
@@ -90,7 +90,7 @@ pub(super) struct Beside<'a> {
 }
 
 impl SinkReader {
-    /// Reads one sink; it is kept if it is whole.
+    /// Reads one sink and keeps it if it is valid.
     pub(super) fn read(&mut self, section: &Section<'_>, beside: &Beside<'_>, notes: &mut Notes) {
         let Beside { vpns, complete, region: default_region, surroundings } = *beside;
         if !section.is_table() {
@@ -140,7 +140,7 @@ impl SinkReader {
         self.settings.push(settings);
     }
 
-    /// What a sink is called. One that has a name is counted all the same, so that the name changes nobody else's.
+    /// The name of a sink. A sink with a configured name is counted too, so that naming one does not rename the others.
     fn next_id(
         &mut self,
         kind_of_sink: Type,
@@ -171,7 +171,7 @@ impl SinkReader {
         id
     }
 
-    /// Two sinks must not keep records of the same incident at the same place: each would adopt the other's.
+    /// Two sinks must not keep records of the same incident at the same destination: each would adopt the other's.
     fn claim_targets(
         &mut self,
         settings: &SinkSettings,
@@ -200,7 +200,7 @@ impl SinkReader {
     }
 }
 
-/// What tells the targets of two sinks apart. Plans of different configurations may come to the same.
+/// The target that must be unique. Different placeholders of plans may lead to the same one.
 fn target(settings: &SinkSettings, vpn: &VpnId, kind: Kind) -> String {
     match &settings.vendor {
         Vendor::IncidentManager { .. } => settings.target(vpn, kind),
@@ -210,7 +210,7 @@ fn target(settings: &SinkSettings, vpn: &VpnId, kind: Kind) -> String {
     }
 }
 
-/// What a sink's target is called.
+/// The name of a sink's target.
 const fn place(vendor: &Vendor) -> &'static str {
     match vendor {
         Vendor::IncidentManager { .. } => "response plan",
@@ -220,7 +220,7 @@ const fn place(vendor: &Vendor) -> &'static str {
     }
 }
 
-/// Keys that only other types of sinks have.
+/// Reports keys that only other types of sinks have.
 fn strangers(kind_of_sink: Type, section: &Section<'_>, notes: &mut Notes) {
     let others = Type::ALL.into_iter().flat_map(Type::keys).collect::<BTreeSet<_>>();
     for key in others {
@@ -249,12 +249,12 @@ fn impact(section: &Section<'_>, notes: &mut Notes) -> BTreeMap<Kind, u8> {
         .collect()
 }
 
-//--- what makes a sink the same sink, whatever it is called and wherever in the files it stands
+//--- the identity of a sink, whatever its name and its place in the files
 
 /// The destination of a sink. The store keeps it: it must be the same in every release.
 ///
-/// Of files it goes by their paths: what is in them (a secret that was changed, a template's text) makes no other
-/// place of it. The Region is the sink's own or that of `[aws]`; of a plan and a topic the ARN says all.
+/// Files count by their path: a changed secret or template does not change the destination. The Region is the sink's own or
+/// that of `[aws]`; for a plan and a topic the ARN holds everything.
 pub(super) fn destination(vendor: &Vendor, region: Option<&str>, role_arn: Option<&str>) -> Destination {
     let mut parts = vec![vendor.as_str().to_owned()];
     match vendor {
@@ -268,7 +268,7 @@ pub(super) fn destination(vendor: &Vendor, region: Option<&str>, role_arn: Optio
     digest(&parts)
 }
 
-/// Many services have one address, and tell who is meant by the body, a header or the secret.
+/// Many services share one address and identify the account by the body, a header or the secret.
 fn of_webhook(webhook: &WebhookSettings) -> Vec<String> {
     let WebhookSettings {
         url,
@@ -298,11 +298,11 @@ fn of_webhook(webhook: &WebhookSettings) -> Vec<String> {
     parts
 }
 
-/// Half a SHA-256 in hexadecimal: a digest, and no secret of an address, is what lies in the store.
+/// Half a SHA-256 in hexadecimal: the store holds a digest, and no secret of an address.
 fn digest(parts: &[String]) -> Destination {
     let mut hash = Sha256::new();
     for part in parts {
-        // The length first, so that no two lists of parts run together into the same bytes.
+        // The length first, so that different lists of parts never give the same bytes.
         hash.update((part.len() as u64).to_be_bytes());
         hash.update(part.as_bytes());
     }

@@ -12,18 +12,18 @@ use super::{globals, patterns};
 use crate::domain::names::{AwsPlace, Role, SourceId, SourceKind, TunnelId, VpnId};
 use crate::domain::plan::{AwsRules, IncidentRules, ProbeRules, Route, TunnelPlan, VpnPlan};
 
-/// What holds for every connection that says nothing else.
+/// The defaults for every connection.
 #[derive(Debug)]
 pub(super) struct Common {
     pub(super) aws: AwsDefaults,
-    /// Where the daemon's metrics go, if anywhere.
+    /// Where the daemon's metrics go, if enabled.
     pub(super) metrics: Option<CloudWatchSettings>,
     pub(super) aws_rules: AwsRules,
     pub(super) probe: ProbeRules,
     pub(super) incident: IncidentRules,
 }
 
-/// Reads the connections one by one and keeps what may exist only once.
+/// Reads the connections one by one and detects duplicates.
 #[derive(Debug, Default)]
 pub(super) struct VpnReader {
     pub(super) plans: Vec<Arc<VpnPlan>>,
@@ -35,12 +35,12 @@ pub(super) struct VpnReader {
 }
 
 impl VpnReader {
-    /// Whether `id` stands in the configuration, though something else about its connection may be wrong.
+    /// Whether `id` is in the configuration, even if its connection is invalid.
     pub(super) fn names(&self, id: &VpnId) -> bool {
         self.ids.0.contains_key(id)
     }
 
-    /// Reads one connection; its plan is kept if it is whole.
+    /// Reads one connection; keeps its plan if it is valid.
     pub(super) fn read(&mut self, section: &Section<'_>, common: &Common, notes: &mut Notes) {
         if !section.is_table() {
             return;
@@ -90,7 +90,7 @@ impl VpnReader {
             section.missing("tunnel", "at least one [[vpn.tunnel]]", notes);
             return None;
         }
-        // Every tunnel is read, so that every problem is told.
+        // Every tunnel is read, so that every problem is reported.
         let read: Vec<_> = sections
             .iter()
             .enumerate()
@@ -166,7 +166,7 @@ impl VpnReader {
     }
 }
 
-/// The pollers that speak for a connection: one per source, Region and role.
+/// The pollers of a connection: one per source, Region and role.
 fn sources(vpn: &VpnDetails, aws: &AwsDefaults) -> Vec<SourceId> {
     let source = |kind| SourceId {
         kind,
@@ -179,7 +179,7 @@ fn sources(vpn: &VpnDetails, aws: &AwsDefaults) -> Vec<SourceId> {
     [source(SourceKind::CloudWatch)].into_iter().chain(ec2).collect()
 }
 
-/// What may be there only once, and where it was seen.
+/// Values that must be unique, and where each was first seen.
 #[derive(Debug)]
 struct Once<T>(BTreeMap<T, (Provenance, String)>);
 
@@ -190,7 +190,7 @@ impl<T> Default for Once<T> {
 }
 
 impl<T: Ord> Once<T> {
-    /// Notes it if `key` of `section` says what another has said.
+    /// Reports `key` of `section` if its value was seen before.
     fn claim(&mut self, value: T, section: &Section<'_>, key: &str, notes: &mut Notes) {
         match self.0.get(&value) {
             Some((place, path)) => section.wrong(key, format!("is the same as {path} at {place}"), notes),
@@ -201,9 +201,9 @@ impl<T: Ord> Once<T> {
     }
 }
 
-//--- whether the addresses of the tunnels are plausible for the ends that they are given for
+//--- whether the addresses of the tunnels are plausible for their ends
 
-/// What an address of a tunnel is said to be.
+/// The end that an address belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum AddressKind {
     /// AWS's, outside.
@@ -226,12 +226,12 @@ impl AddressKind {
     }
 }
 
-/// The addresses read so far, and where each was first seen as what.
+/// The addresses so far, and where each was first seen as which end.
 #[derive(Debug, Default)]
 struct Addresses(BTreeMap<(IpAddr, AddressKind), (Provenance, String)>);
 
 impl Addresses {
-    /// Notes what makes `address` implausible as this end of the tunnel that `section` describes.
+    /// Reports what makes `address` implausible for this end of the tunnel in `section`.
     fn claim(&mut self, end: AddressKind, address: IpAddr, section: &Section<'_>, notes: &mut Notes) {
         if let Some(what) = odd(end, address) {
             section.warn(end.key(), what, notes);
@@ -271,7 +271,7 @@ fn odd(end: AddressKind, address: IpAddr) -> Option<String> {
         IpAddr::V6(ip) => ip.is_unique_local(),
     };
     match (end, inside) {
-        // An outside address of 169.254.0.0/16 is refused before.
+        // An outside address of 169.254.0.0/16 has been refused already.
         (AddressKind::Outside, true) => Some(format!(
             "{address} looks like an address inside the tunnel; AWS has data only by the tunnel's outside address"
         )),

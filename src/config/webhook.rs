@@ -1,5 +1,5 @@
-//! What a sink of type `webhook` has of its own. Files that are named are looked at: one that is not there, or a secret that
-//! everybody may read, is better known before the first page than by it.
+//! The settings of a sink of type `webhook`. Named files are examined: a missing file, or a secret that everybody can read,
+//! should be found before the first page.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -33,25 +33,25 @@ pub(super) const KEYS: &[&str] = &[
     "repeat_every",
 ];
 
-/// A call is given up by us before the dispatcher gives it up, which it does after a minute.
+/// Shorter than the dispatcher's own limit of a minute.
 const TIMEOUT: DurationBounds = DurationBounds::new(Duration::from_secs(1), Duration::from_secs(30));
 const TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
 const REPEAT: DurationBounds = DurationBounds::new(Duration::from_secs(10), Duration::from_secs(3600));
-/// Alertmanager's senders repeat every minute; it takes an alert for resolved at its endsAt.
+/// Alertmanager's senders repeat every minute; it considers an alert resolved at its endsAt.
 const REPEAT_OF_ALERTMANAGER: Duration = Duration::from_secs(60);
-/// Of a template; the longest ready one takes a fiftieth of it.
+/// The size of a template; the longest ready one takes a fiftieth of it.
 const TEMPLATE_MAX: u64 = 256 * 1024;
-/// Where PagerDuty takes events (Events API v2; accounts in the EU have another).
+/// PagerDuty's address for events (Events API v2; accounts in the EU have another).
 const PAGERDUTY: &str = "https://events.pagerduty.com/v2/enqueue";
-/// Where systemd puts the credentials of our unit, if nobody says otherwise.
+/// The directory in which systemd puts the credentials of our unit by default.
 const CREDENTIALS: &str = "/run/credentials/bothends.service";
-/// A header whose name has one of these in it, such as `X-Auth-Token` or `X-Api-Key`, has a secret for a value.
+/// A header with one of these in its name, such as `X-Auth-Token` or `X-Api-Key`, has a secret value.
 const SECRET_HEADERS: [&str; 7] =
     ["authorization", "cookie", "credential", "key", "password", "secret", "token"];
-/// Hosts of which every address is a secret.
+/// Hosts whose addresses are secrets themselves.
 const SECRET_HOSTS: [&str; 2] = ["hooks.slack.com", "hooks.slack-gov.com"];
 
-/// Reads it; `None` if something that it needs is wrong or missing.
+/// Reads the settings; `None` if a required one is invalid or missing.
 pub(super) fn read(
     section: &Section<'_>,
     surroundings: &Surroundings<'_>,
@@ -110,17 +110,17 @@ pub(super) fn read(
         timeout,
         repeat_every: repeat_every.or(repeats),
     };
-    for (what, told) in (surroundings.trial)(&settings) {
+    for (what, message) in (surroundings.trial)(&settings) {
         let key = key_of(section, what);
-        // What is wrong with a file is told once.
+        // A problem of a file is reported once.
         if !notes.has(&section.path(&key)) {
-            section.wrong(&key, told, notes);
+            section.wrong(&key, message, notes);
         }
     }
     Some(settings)
 }
 
-/// The key that names the file of what the trial calls so.
+/// The key that names the file of this secret in a trial.
 fn key_of(section: &Section<'_>, what: &str) -> String {
     let keys = [format!("{what}_file"), format!("{what}_credential")];
     keys.into_iter().find(|key| section.sets(key)).unwrap_or_else(|| what.to_owned())
@@ -171,7 +171,7 @@ fn url(
     }
 }
 
-/// What is wrong with an address in the configuration, which many may read: it must not be a secret.
+/// The problem of an address in the configuration, which many users may read: it must not be a secret.
 fn unfit(url: &str, allow_http: bool) -> Option<&'static str> {
     let rest = url.split_once("://").map_or("", |(_, rest)| rest);
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
@@ -203,7 +203,7 @@ fn secret(
     let name = section.text(&credential, &patterns::CREDENTIAL, notes);
     let pasted = |text: Option<&str>| text.is_some_and(problem::looks_like_secret);
     let both = [(&file, path.as_deref().and_then(Path::to_str)), (&credential, name.as_deref())];
-    // Later messages show the path.
+    // Later messages would show the path.
     if let Some((key, _)) = both.into_iter().find(|(_, text)| pasted(*text)) {
         let what =
             "looks like the secret itself (not shown); put the secret into a file and name that file here";
@@ -224,7 +224,7 @@ fn secret(
             Some(path)
         }
         (None, Some(name)) => {
-            // They are there only where systemd runs the unit; "bothends check" by hand does not see them.
+            // They exist only where systemd runs the unit; "bothends check" by hand does not see them.
             let directory = surroundings.env.get("CREDENTIALS_DIRECTORY");
             let path = Path::new(directory.map_or(CREDENTIALS, String::as_str)).join(&*name);
             if directory.is_some() {
@@ -236,7 +236,7 @@ fn secret(
     }
 }
 
-/// Notes what is wrong with the file of a secret.
+/// Reports problems of a secret's file.
 fn look(section: &Section<'_>, key: &str, path: &Path, reader: &ReadBy, notes: &mut Notes) {
     if !files::look(section, key, path, reader, notes) {
         return;

@@ -125,7 +125,7 @@ pub(super) async fn watch_fresh_sockets(mut status: watch::Receiver<Arc<Status>>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::check::Fresh;
+    use crate::domain::clients::Fresh;
     use crate::domain::event::AskFailure;
     use crate::domain::verdict::Fault;
     use crate::fixture;

@@ -1,5 +1,5 @@
-//! The incidents that should be known, each with its whole story. Each sink's reconciler brings its records into line
-//! with the Board, for as long as it takes.
+//! The incidents that sinks must show, each with its timeline. The reconciler of each sink brings its records into line with
+//! the Board, however long that takes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -15,18 +15,18 @@ use super::verdict::{Assessment, Evidence, Verdict, View};
 /// more, but nobody reads more.
 pub const TIMELINE_MAX: usize = 200;
 
-/// What should be known.
+/// The incidents that sinks must show, and where one may come next.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Board {
     /// Incidents that are open, or over but not settled by every sink; in the order of their ids.
     pub incidents: Vec<Arc<Incident>>,
-    /// Connections on which a tunnel is locally Down: a sink looks up their records beforehand, so that nothing but the
-    /// start itself stands between agreement and page.
+    /// Connections with a tunnel that is locally Down. Sinks look up their records in advance, so that only the start itself
+    /// stands between agreement and page.
     pub prepare: BTreeSet<VpnId>,
 }
 
 impl Board {
-    /// Whether it says nothing else than another: what changes an incident gives it another revision.
+    /// Whether both hold the same. Every change of an incident gives it a new revision.
     pub fn is_same(&self, other: &Self) -> bool {
         let same = |(a, b): (&Arc<Incident>, &Arc<Incident>)| a.id == b.id && a.revision == b.revision;
         self.prepare == other.prepare
@@ -35,14 +35,14 @@ impl Board {
     }
 }
 
-/// An incident's identity: ours, not a sink's.
+/// The identity of an incident. It is ours, not the sink's.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct IncidentId {
     /// The connection.
     pub vpn: VpnId,
     /// The kind.
     pub kind: Kind,
-    /// When it opened, on our wall clock; of one that was taken up, when its record was created, on the sink's clock.
+    /// When it opened, on our wall clock. For an adopted incident: when its record was created, on the sink's clock.
     pub opened: Stamp,
 }
 
@@ -52,7 +52,7 @@ impl fmt::Display for IncidentId {
     }
 }
 
-/// What people must know.
+/// One incident, with everything that sinks show.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Incident {
     /// Its identity.
@@ -61,28 +61,28 @@ pub struct Incident {
     pub site: Arc<str>,
     /// The connection's name.
     pub vpn_name: Arc<str>,
-    /// Where it stands.
+    /// Its state.
     pub state: IncidentState,
-    /// When the condition began to hold: the incident's true start. Of one that was taken up, when its record was created.
+    /// When the condition began to hold: the true start. For an adopted incident: when its record was created.
     pub began: Stamp,
-    /// The sink at which its record was found open, as long as this site has not seen the condition hold for itself: until
-    /// then no record of it is started anywhere.
+    /// The sink at which its record was found open. It is set until this site has seen the condition hold itself; until then no
+    /// other record of it is started.
     pub found_at: Option<SinkId>,
-    /// The tunnels as they were when it opened, or was taken up, unused ones left out.
+    /// The tunnels at the time when it opened or was adopted, without unused ones.
     pub tunnels: Vec<TunnelSnapshot>,
     /// What happened, oldest first, at most [`TIMELINE_MAX`] entries.
     pub timeline: Vec<TimelineEntry>,
     /// The incident of another kind on the same connection that this one follows.
     pub related: Option<IncidentId>,
-    /// How often it has worsened: a further tunnel went Down, or the same again after it had been Healthy. A record
-    /// that a person closed stays closed until this grows.
+    /// How often it has worsened: a further tunnel went Down, or the same one again after it had been Healthy. A record that a
+    /// person closed stays closed until this number grows.
     pub worsened: u32,
     /// Grows with every change.
     pub revision: u64,
 }
 
 impl Incident {
-    /// Whether traffic gets through the connection, as the incident leaves it.
+    /// Whether traffic gets through the connection, by the latest entries of the incident.
     pub fn traffic(&self) -> Traffic {
         let said_last = |tunnel: &TunnelSnapshot| {
             self.timeline.iter().rev().find_map(|entry| match &entry.what {
@@ -91,8 +91,8 @@ impl Incident {
                 }
                 TimelineChange::Assessment { .. }
                 | TimelineChange::Opened
-                | TimelineChange::TakenUp { .. }
-                | TimelineChange::Witnessed
+                | TimelineChange::Adopted { .. }
+                | TimelineChange::Confirmed
                 | TimelineChange::View { .. }
                 | TimelineChange::Clearing
                 | TimelineChange::Reopened
@@ -105,13 +105,13 @@ impl Incident {
         traffic(self.tunnels.iter().map(|tunnel| said_last(tunnel).unwrap_or(tunnel.carrying)))
     }
 
-    /// Whether a tunnel's view or assessment is what it says of the tunnel already, at its opening or since.
+    /// Whether the incident already shows this view or assessment of the tunnel, from its opening or a later entry.
     pub fn says_already(&self, what: &TimelineChange) -> bool {
         let tunnel = match what {
             TimelineChange::View { tunnel, .. } | TimelineChange::Assessment { tunnel, .. } => tunnel,
             TimelineChange::Opened
-            | TimelineChange::TakenUp { .. }
-            | TimelineChange::Witnessed
+            | TimelineChange::Adopted { .. }
+            | TimelineChange::Confirmed
             | TimelineChange::Clearing
             | TimelineChange::Reopened
             | TimelineChange::Resolved
@@ -130,17 +130,17 @@ impl Incident {
         }
     }
 
-    /// Whether something of its timeline was left out because it was said again later.
+    /// Whether entries were left out because a later one repeats them.
     pub fn is_thinned(&self) -> bool {
         self.timeline.iter().any(|entry| entry.repeats > 0)
     }
 
-    /// The sink where its record was found open, if that is how it began here.
-    pub fn taken_up_at(&self) -> Option<&SinkId> {
+    /// The sink at which its record was found open, if this site adopted it.
+    pub fn adopted_from(&self) -> Option<&SinkId> {
         match &self.timeline.first()?.what {
-            TimelineChange::TakenUp { sink } => Some(sink),
+            TimelineChange::Adopted { sink } => Some(sink),
             TimelineChange::Opened
-            | TimelineChange::Witnessed
+            | TimelineChange::Confirmed
             | TimelineChange::View { .. }
             | TimelineChange::Assessment { .. }
             | TimelineChange::Clearing
@@ -153,18 +153,18 @@ impl Incident {
     }
 }
 
-/// Where an incident stands.
+/// The state of an incident.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum IncidentState {
-    /// People should know of it.
+    /// It is going on.
     Open,
     /// Its closing condition has held long enough.
     Resolved {
         /// When.
         at: Stamp,
     },
-    /// Nothing is known of it here any more, and its record is left open: its connection was removed from the configuration, or
-    /// this host has ceased to hold the address that it votes for.
+    /// It is no longer watched here, and its record stays open: its connection was removed from the configuration, or this host
+    /// no longer holds the address that it votes for.
     Unwatched {
         /// When.
         at: Stamp,
@@ -202,7 +202,7 @@ pub struct TunnelSnapshot {
 }
 
 impl TunnelSnapshot {
-    /// What a story says of it: our view, AWS's view, and both together.
+    /// The entries that a timeline would have for this state: our view, AWS's view, and the assessment.
     pub fn changes(&self) -> [TimelineChange; 3] {
         let view = |end, view: &View| TimelineChange::View {
             tunnel: self.id.clone(),
@@ -224,31 +224,31 @@ impl TunnelSnapshot {
     }
 }
 
-/// One line of an incident's story.
+/// One entry of the timeline.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TimelineEntry {
-    /// Its place in the incident's whole story, counted from 0; it stays the same when older entries are left out.
+    /// Its place in the whole timeline, counted from 0. It does not change when older entries are left out.
     pub seq: u32,
     /// When, on our wall clock.
     pub at: Stamp,
-    /// What.
+    /// What changed.
     pub what: TimelineChange,
-    /// How many other entries that told the same were left out in favour of this one.
+    /// How many equal entries were left out in favour of this one.
     pub repeats: u32,
 }
 
-/// What a timeline tells.
+/// What a timeline entry reports.
 #[derive(Debug, Clone, PartialEq)]
 pub enum TimelineChange {
     /// The incident opened.
     Opened,
-    /// Its record was found open, and nothing on the Board accounted for it: it is taken up.
-    TakenUp {
-        /// Where.
+    /// Its record was found open with no incident on the Board for it: this site adopts it.
+    Adopted {
+        /// The sink with the record.
         sink: SinkId,
     },
-    /// The condition of an incident that was taken up has held for as long as would have opened one.
-    Witnessed,
+    /// This site has seen the condition of an adopted incident hold for as long as it takes to open one.
+    Confirmed,
     /// An end's verdict on a tunnel changed.
     View {
         /// The tunnel.
@@ -259,7 +259,7 @@ pub enum TimelineChange {
         end: End,
         /// What it says since.
         verdict: Verdict,
-        /// The time the evidence speaks of, if it is AWS's: on AWS's clock.
+        /// The time of AWS's evidence, on AWS's clock.
         as_of: Option<Stamp>,
     },
     /// The assessment of a tunnel changed, or whether it carries traffic.
@@ -281,14 +281,14 @@ pub enum TimelineChange {
     Resolved,
     /// The connection was removed from the configuration.
     Unwatched,
-    /// This host has ceased to hold the address that it votes for: whoever holds it takes the record up.
+    /// This host no longer holds the address that it votes for: the host that holds it adopts the record.
     HandedOver,
-    /// It became known only after the incident was over: nobody was told.
+    /// It became known only after it was over, so no record was opened in time.
     Missed,
 }
 
 impl TimelineChange {
-    /// Whether two entries tell the same, whatever the time of the evidence.
+    /// Whether two entries report the same, whatever the time of their evidence.
     pub fn says_the_same(&self, other: &Self) -> bool {
         match (self, other) {
             (
@@ -300,7 +300,7 @@ impl TimelineChange {
         }
     }
 
-    /// Whether this, said later, leaves nothing of the other that still holds.
+    /// Whether this entry, coming later, leaves nothing of the earlier one that still holds.
     pub fn supersedes(&self, earlier: &Self) -> bool {
         match (self, earlier) {
             (Self::View { tunnel: t1, end: e1, .. }, Self::View { tunnel: t2, end: e2, .. }) => {
@@ -312,14 +312,14 @@ impl TimelineChange {
     }
 }
 
-/// The incidents that are over, until every sink has settled them.
+/// Incidents that are over and that some sink has not settled yet.
 #[derive(Debug, Default)]
 pub struct Over {
     waiting: BTreeMap<IncidentId, (Arc<Incident>, BTreeSet<Destination>)>,
 }
 
 impl Over {
-    /// An incident is over: the sinks that take it are waited for.
+    /// An incident is over: it stays until every sink that takes it has settled it.
     pub fn put(&mut self, incident: Arc<Incident>, plan: &Plan) {
         let sinks = sinks_of(&incident.id, plan);
         self.waiting.insert(incident.id.clone(), (incident, sinks));
@@ -335,7 +335,7 @@ impl Over {
         self.waiting.keys().any(|id| id.vpn == *vpn && id.kind == kind)
     }
 
-    /// A sink has taken in this revision of an incident.
+    /// A sink has settled this revision of an incident.
     pub fn settled(&mut self, sink: &Destination, incident: &IncidentId, revision: u64) {
         if let Some((over, sinks)) = self.waiting.get_mut(incident)
             && over.revision == revision
@@ -344,7 +344,7 @@ impl Over {
         }
     }
 
-    /// A sink that was removed from the configuration is not waited for.
+    /// Sinks that are no longer in the configuration are not waited for.
     pub fn recount(&mut self, plan: &Plan) {
         for (id, (_, sinks)) in &mut self.waiting {
             let wanted = sinks_of(id, plan);
@@ -352,12 +352,12 @@ impl Over {
         }
     }
 
-    /// Whether some sink is waited for, of each of them.
+    /// Whether every incident still waits for a sink.
     pub fn is_unsettled(&self) -> bool {
         self.waiting.values().all(|(_, sinks)| !sinks.is_empty())
     }
 
-    /// Takes out those that no sink is waited for.
+    /// Removes and returns the incidents that no sink has to settle any more.
     pub fn take_settled(&mut self) -> Vec<Arc<Incident>> {
         self.waiting
             .extract_if(.., |_, (_, sinks)| sinks.is_empty())

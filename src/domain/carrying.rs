@@ -1,5 +1,5 @@
-//! Both views of a tunnel put together: the assessment, and whether it carries traffic, as far as both ends' evidence says. Every kind of incident, every word about traffic and
-//! every metric of it follows from this table.
+//! Both views of a tunnel together: the assessment, and whether the tunnel carries traffic. Every kind of incident, every
+//! sentence about traffic and every metric of it follows from this table.
 //!
 //! | our end | AWS | routing | the tunnel is |
 //! |---|---|---|---|
@@ -47,7 +47,7 @@ pub enum NotCarrying {
     AwsDown,
 }
 
-/// Why it cannot be told whether a tunnel carries traffic.
+/// Why it is unknown whether a tunnel carries traffic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum CannotTell {
     /// Our end says Up and AWS Down, which may be BGP, and is not confirmed.
@@ -64,7 +64,7 @@ pub enum CannotTell {
     Unused,
 }
 
-/// What AWS's Down says of BGP, as far as it speaks of a time after our end came up.
+/// What AWS's Down says about BGP, as far as it is later than our end's Up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum BgpWord {
     /// Nothing.
@@ -75,7 +75,7 @@ pub enum BgpWord {
     IpsecIsUp,
 }
 
-/// What a tunnel's evidence says, as far as it decides.
+/// The evidence of a tunnel that decides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Said {
     /// By our checks.
@@ -84,7 +84,7 @@ pub struct Said {
     pub aws: Verdict,
     /// Whether AWS's evidence speaks of a moment after our end's Down began.
     pub aws_is_later: bool,
-    /// What AWS's Down says of BGP.
+    /// What AWS's Down says about BGP.
     pub bgp: BgpWord,
     /// How the connection is routed.
     pub routing: Routing,
@@ -92,25 +92,25 @@ pub struct Said {
 
 /// The table.
 pub const fn judge(said: Said) -> Carrying {
-    use Carrying::{CannotTell as Tell, NotCarrying as Not};
+    use Carrying::{CannotTell as Unclear, NotCarrying as Not};
     match (said.local, said.aws) {
         (Verdict::Up, Verdict::Up) => Carrying::Carrying,
         (Verdict::Up, Verdict::Down) => match (said.routing, said.bgp) {
             (Routing::Bgp, BgpWord::SecondDatapoint | BgpWord::IpsecIsUp)
             | (Routing::Unknown, BgpWord::IpsecIsUp) => Not(NotCarrying::BgpDown),
-            (Routing::Bgp, BgpWord::Nothing) => Tell(CannotTell::BgpUnconfirmed),
+            (Routing::Bgp, BgpWord::Nothing) => Unclear(CannotTell::BgpUnconfirmed),
             (Routing::Unknown, BgpWord::Nothing | BgpWord::SecondDatapoint)
             | (Routing::Static, BgpWord::Nothing | BgpWord::SecondDatapoint | BgpWord::IpsecIsUp) => {
-                Tell(CannotTell::Disputed)
+                Unclear(CannotTell::Disputed)
             }
         },
-        (Verdict::Up, Verdict::Unknown(_)) => Tell(CannotTell::AwsUnknown),
+        (Verdict::Up, Verdict::Unknown(_)) => Unclear(CannotTell::AwsUnknown),
         (Verdict::Down, Verdict::Down) if said.aws_is_later => Not(NotCarrying::BothEndsDown),
         (Verdict::Down, Verdict::Up | Verdict::Down | Verdict::Unknown(_)) => Not(NotCarrying::LocalDown),
-        (Verdict::Unknown(Why::Unused), _) => Tell(CannotTell::Unused),
-        (Verdict::Unknown(Why::Starting), Verdict::Down) => Tell(CannotTell::Starting),
+        (Verdict::Unknown(Why::Unused), _) => Unclear(CannotTell::Unused),
+        (Verdict::Unknown(Why::Starting), Verdict::Down) => Unclear(CannotTell::Starting),
         (Verdict::Unknown(_), Verdict::Down) => Not(NotCarrying::AwsDown),
-        (Verdict::Unknown(_), Verdict::Up | Verdict::Unknown(_)) => Tell(CannotTell::LocalUnknown),
+        (Verdict::Unknown(_), Verdict::Up | Verdict::Unknown(_)) => Unclear(CannotTell::LocalUnknown),
     }
 }
 
@@ -127,7 +127,7 @@ impl Carrying {
     /// Every word.
     pub const WORDS: [&'static str; 3] = ["carrying", "not_carrying", "cannot_tell"];
 
-    /// The word for the reason; none where it carries.
+    /// The word for the reason; `None` where it carries.
     pub const fn why(self) -> Option<&'static str> {
         match self {
             Self::Carrying => None,
@@ -146,7 +146,7 @@ impl Carrying {
         }
     }
 
-    /// What an assessment alone says, where nothing else was stored.
+    /// What an assessment alone implies, where nothing else was stored.
     pub const fn of(assessment: Assessment) -> Self {
         match assessment {
             Assessment::Healthy => Self::Carrying,
@@ -194,7 +194,7 @@ pub enum Traffic {
     Flows,
     /// No tunnel carries.
     DoesNotFlow,
-    /// No tunnel is known to carry, and of at least one it cannot be told.
+    /// No tunnel is known to carry, and at least one may.
     CannotTell,
 }
 
@@ -209,7 +209,7 @@ impl Traffic {
     }
 }
 
-/// Whether traffic gets through a connection with these tunnels, unused ones left out. Of no tunnel nothing can be told.
+/// Whether traffic gets through a connection with these tunnels (used ones only). Without tunnels it is unknown.
 pub fn traffic(tunnels: impl IntoIterator<Item = Carrying>) -> Traffic {
     let mut said = None;
     for tunnel in tunnels {
@@ -243,10 +243,9 @@ pub const fn correlate(local: Verdict, aws: Verdict) -> Assessment {
     }
 }
 
-/// The table of [`correlate`], with what is agreed by [`judge`]: AWS's Down agrees with a local Down only if it
-/// speaks of a moment after the local Down began, or the first of a row ([`downs`](super::downs); an old AWS Down and a one-second blip
-/// are not an agreement), and where
-/// BGP is down both ends agree although our echoes are answered.
+/// The table of [`correlate`], with agreement as decided by [`judge`]: AWS's Down agrees with a local Down only if it is later
+/// than the start of the local Down, or of the first of a series ([`downs`](super::downs)): an old AWS Down and a one-second
+/// blip do not agree. Where BGP is down both ends agree although our echoes are answered.
 pub const fn assess(local: Verdict, aws: Verdict, carrying: Carrying) -> Assessment {
     match (correlate(local, aws), carrying) {
         (_, Carrying::CannotTell(CannotTell::Unused)) => Assessment::Blind,

@@ -1,45 +1,38 @@
 //! One check: echoes in, a verdict out.
 //!
-//! In calm it asks every `interval`. The first overdue echo makes it *suspect*: it asks every `suspect_interval`, on two
-//! clients in turn, until `up_after` replies in a row allay the suspicion or `down_after` overdue echoes in a row, the
-//! oldest of them past `timeout` and not all on one client, make it Down. While Down it asks every `interval`; the first
-//! reply makes it suspect again. A check that was never answered is Unknown instead of Down. Faults are no evidence.
-
-mod exercise;
+//! In calm it probes every `interval`. The first overdue echo makes it *suspect*: it probes every `suspect_interval`, on two
+//! clients in turn, until `up_after` replies in a row end the suspicion, or `down_after` overdue echoes in a row (the oldest
+//! past `timeout`, and not all on one client) make it Down. While Down it probes every `interval`; the first reply makes it
+//! suspect again. A check that was never answered is Unknown instead of Down. Send errors are no evidence.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use self::exercise::{Exercise, Probed};
-use super::clients::{Clients, Slot};
-use super::echo::{LATE_WINDOW, RttMemory, answered};
-use super::effects::Effects;
+use super::clients::{Clients, Exercise, Fresh, Probed, Slot};
+use super::echo::{LATE_WINDOW, Losses, Replies, RttMemory, answered};
 use super::event::{AskFailure, SeenUp};
-use super::fact::Fact;
+use super::fact::{Effects, Fact};
 use super::names::CheckId;
 use super::plan::{ProbeRules, Route};
 use super::request::{ClientId, EchoId, EchoRequest, Request};
-use super::streak::{Losses, Replies};
 use super::time::{Moment, Now};
 use super::timers::{next_on_grid, ticks_between};
 use super::verdict::{Fault, LocalEvidence, Loss, Outcome, Verdict, Why};
 
-pub use self::exercise::Fresh;
-
-/// More would only say the same: at 64 unanswered echoes nothing is in doubt any more.
+/// More would add nothing: at 64 unanswered echoes there is no doubt left.
 pub const IN_FLIGHT_MAX: usize = 64;
 
-/// How often to ask, and what an overdue echo means.
+/// How often to probe, and what an overdue echo means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum AskingPace {
-    /// The first replies are awaited: fast, so that a verdict stands within a second or two of the start.
+    /// Waiting for the first replies: fast, so that there is a verdict within a second or two of the start.
     Starting,
     /// It works.
     Calm,
     /// An echo was overdue, or a first reply came after Down.
     Suspect,
-    /// Nothing is expected: Down, never answered, or faults alone.
+    /// No reply is expected: Down, never answered, or send errors only.
     Waiting,
 }
 
@@ -53,10 +46,10 @@ struct PendingEcho {
     overdue: bool,
 }
 
-/// What earlier runs saw of a check's route.
+/// What earlier runs know about a check's route.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Before {
-    /// The address that is asked has answered.
+    /// The inside address has answered.
     pub answered: bool,
     /// It has answered over this very route: this host held our end of it.
     pub held: bool,
@@ -84,7 +77,7 @@ pub struct Check {
     losses: Losses,
 
     seen_up: bool,
-    /// Whether it is remembered that this very route was answered.
+    /// Whether it is stored that this very route was answered.
     remembered: bool,
     bound_once: bool,
     fault: Option<(Fault, Moment)>,
@@ -97,7 +90,7 @@ pub struct Check {
 }
 
 impl Check {
-    /// A check that asks on the grid through `anchor`.
+    /// A check that probes on the grid through `anchor`.
     pub fn new(
         id: CheckId,
         route: Arc<Route>,
@@ -146,7 +139,7 @@ impl Check {
         self.verdict
     }
 
-    /// Whether it asks faster because something is in doubt.
+    /// Whether it probes faster because of a doubt.
     pub const fn is_suspect(&self) -> bool {
         matches!(self.pace, AskingPace::Suspect | AskingPace::Starting)
     }
@@ -156,19 +149,19 @@ impl Check {
         self.asked_once
     }
 
-    /// What is to be remembered of its route.
+    /// What to store about its route.
     pub fn seen_up(&self) -> Option<SeenUp> {
         let mut key = self.route.key();
         key.own = key.own.filter(|_| self.remembered);
         self.seen_up.then(|| SeenUp::Local(self.id.clone(), key))
     }
 
-    /// The same for a check that takes its place.
+    /// The same, for the check that replaces it.
     pub const fn before(&self) -> Before {
         Before { answered: self.seen_up, held: self.remembered }
     }
 
-    /// What came of a fresh client, tried in peace.
+    /// The result of trying a fresh client in calm.
     pub const fn fresh_client(&self) -> Fresh {
         self.exercise.fresh()
     }
@@ -183,7 +176,7 @@ impl Check {
         self.last_evidence
     }
 
-    /// Its state in numbers; what is counted since a verdict holds is not known here.
+    /// Its state in numbers, apart from what is counted since the start of a verdict.
     pub fn evidence(&self) -> LocalEvidence {
         LocalEvidence {
             last_reply: self.last_reply,
@@ -197,18 +190,18 @@ impl Check {
         }
     }
 
-    /// Echoes asked after `since` that are under way and overdue: lost, as far as anybody can say yet.
+    /// Echoes sent after `since` that are in flight and overdue: lost, as far as is known yet.
     pub fn overdue_in_flight(&self, since: Moment) -> u32 {
         let overdue = |pending: &&PendingEcho| pending.overdue && pending.asked.mono > since;
         u32::try_from(self.pending.values().filter(overdue).count()).unwrap_or(u32::MAX)
     }
 
-    /// How fast it asks under suspicion, which depends on how many checks are suspect.
+    /// Sets the pace under suspicion, which depends on the number of suspect checks.
     pub fn set_suspect_interval(&mut self, interval: Duration) {
         self.suspect_interval = interval;
     }
 
-    /// Takes other rules; what is under way ends by them.
+    /// Takes other rules; echoes in flight end by them.
     pub fn set_rules(&mut self, rules: ProbeRules, anchor: Moment, now: Now) {
         if self.rules == rules && self.anchor == anchor {
             return;
@@ -278,7 +271,7 @@ impl Check {
             Ok(loss) => {
                 self.bound_once = true;
                 self.end(pending, Outcome::Lost(loss), now, fx);
-                // The echo may have been found overdue before the failure was told.
+                // The echo may have been found overdue before the failure was reported.
                 if !pending.overdue {
                     self.lost(echo, pending, loss, now, fx);
                 }
@@ -292,7 +285,7 @@ impl Check {
         self.judge_down(now, fx);
     }
 
-    /// The host slept or the process was held up: replies may have been missed, so what is under way says nothing.
+    /// The host slept or the process was stopped: replies may have been missed, so echoes in flight are no evidence.
     pub fn held_up(&mut self, now: Now, fx: &mut Effects) {
         for (echo, pending) in std::mem::take(&mut self.pending) {
             self.replies.not_asked(echo);
@@ -314,7 +307,7 @@ impl Check {
         self.exercise.tick(&of, self.pace == AskingPace::Calm, now, fx);
     }
 
-    /// When it wants to be called again.
+    /// When to call [`Self::handle_timeout`].
     pub fn next_timeout(&self) -> Moment {
         let overdue_after = self.rtt.overdue_after(self.rules.timeout);
         let echoes = self.pending.values().map(|pending| match pending.sent {
@@ -341,7 +334,7 @@ impl Check {
     }
 }
 
-//--- when an echo is asked, how often, and on which client
+//--- when to send an echo, how often, and on which client
 
 impl Check {
     fn interval(&self) -> Duration {
@@ -399,7 +392,7 @@ impl Check {
     }
 }
 
-//--- what overdue, lost and failed echoes mean, and when nothing can be said
+//--- what overdue, lost and failed echoes mean, and when the state is unknown
 
 impl Check {
     fn find_overdue(&mut self, now: Now, fx: &mut Effects) {
@@ -420,7 +413,7 @@ impl Check {
         }
     }
 
-    /// An echo is overdue, or the tunnel did not take it.
+    /// An echo is overdue, or the tunnel did not accept it.
     fn lost(&mut self, echo: EchoId, pending: PendingEcho, loss: Loss, now: Now, fx: &mut Effects) {
         self.asked_once = true;
         self.last_evidence = now.mono;
@@ -436,7 +429,7 @@ impl Check {
         }
     }
 
-    /// Nothing more can be lost: it is Down, or was never answered, already.
+    /// Further losses change nothing: it is already Down, or was never answered.
     const fn is_settled_down(&self) -> bool {
         matches!(self.verdict, Verdict::Down | Verdict::Unknown(Why::NeverAnswered))
             && matches!(self.pace, AskingPace::Waiting)
@@ -465,18 +458,18 @@ impl Check {
         self.set_pace(AskingPace::Waiting, now, fx);
     }
 
-    /// When the oldest of the unanswered echoes is past `timeout`, once `down_after` are overdue. It is the oldest of all
-    /// of them: where more than `down_after` are asked within one `timeout`, the last `down_after` would always be young.
+    /// When the oldest unanswered echo is past `timeout`, once `down_after` are overdue. It is the oldest of all of them: where
+    /// more than `down_after` are sent within one `timeout`, the last `down_after` would always be young.
     fn down_at(&self) -> Option<Moment> {
         let oldest = self.losses.first()?;
         (self.losses.count() >= self.rules.down_after.get()).then(|| oldest.mono + self.rules.timeout)
     }
 
-    /// Whether both clients have lost; where the other cannot be had, one alone decides, because a wrong loss costs a
-    /// Disputed, but a wrong fault the page.
+    /// Whether both clients have lost. Where the other one cannot be opened, one alone decides: a wrong loss costs a Disputed,
+    /// but a wrong fault costs the page.
     const fn lost_on_both(&self) -> bool {
         let other_cannot_be_had = match self.fault {
-            // A client that was held up is there all the same.
+            // A client whose process was held up exists all the same.
             None | Some((Fault::HeldUp, _)) => false,
             Some((
                 Fault::NoPermission
@@ -491,7 +484,7 @@ impl Check {
         self.losses.on_both() || other_cannot_be_had
     }
 
-    /// Faults alone, or nothing sent and nothing ended, for long enough: it cannot be said.
+    /// Send errors only, or nothing sent and nothing ended, for long enough: the state is unknown.
     fn judge_silence(&mut self, now: Now, fx: &mut Effects) {
         let quiet = |since: Moment| now.mono.since(since) >= self.silence_after();
         if !quiet(self.last_evidence) {

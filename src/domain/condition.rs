@@ -7,7 +7,7 @@ use super::names::{End, Kind, Role};
 use super::time::Moment;
 use super::verdict::{Assessment, Verdict};
 
-/// True, false, or not to be said.
+/// True, false, or unknown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Truth {
     /// It holds.
@@ -50,10 +50,10 @@ impl Truth {
     }
 }
 
-/// What a condition looks at, for each tunnel that is not unused.
+/// The input of a condition, for each used tunnel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TunnelTruth {
-    /// What it is for.
+    /// Its role.
     pub role: Role,
     /// What our checks say.
     pub local: Verdict,
@@ -67,7 +67,7 @@ pub struct TunnelTruth {
     pub local_seen_up: bool,
     /// Whether AWS has ever said Up.
     pub aws_seen_up: bool,
-    /// Whether "Down" was the last that AWS has said, Unknown aside.
+    /// Whether AWS's last verdict was Down, apart from Unknown.
     pub aws_said_down: bool,
 }
 
@@ -80,13 +80,13 @@ pub fn opens(kind: Kind, tunnels: &[TunnelTruth], cut_off: bool) -> Truth {
     }
 }
 
-/// Whether the closing condition of `kind` holds. Nothing is closed by all of no tunnels.
+/// Whether the closing condition of `kind` holds. Without tunnels it does not.
 pub fn closes(kind: Kind, tunnels: &[TunnelTruth]) -> Truth {
     let some_carries = Truth::any(tunnels.iter().map(carries));
     match kind {
         Kind::Outage => some_carries,
         Kind::RedundancyLost => {
-            // Where a reload has left no active tunnel, what was lost is back when all of them are.
+            // Where a reload has left no active tunnel, all of them must carry.
             let needed = |tunnel: &&TunnelTruth| tunnel.role == Role::Active || !has_active(tunnels);
             Truth::known(!tunnels.is_empty()).and(Truth::all(tunnels.iter().filter(needed).map(carries)))
         }
@@ -106,8 +106,8 @@ fn outage(tunnels: &[TunnelTruth]) -> Truth {
     an_active_is_down.and(none_carries)
 }
 
-/// An active tunnel is Down, and it is not known to be an outage: what is lost for certain is told, even while of the other
-/// tunnels nothing can be told.
+/// An active tunnel is Down, and it is not known to be an outage: a certain loss is reported even while the state of the other
+/// tunnels is unknown.
 fn redundancy_lost(tunnels: &[TunnelTruth]) -> Truth {
     let an_active_is_down = Truth::any(tunnels.iter().map(active_and_down));
     match outage(tunnels) {
@@ -116,24 +116,26 @@ fn redundancy_lost(tunnels: &[TunnelTruth]) -> Truth {
     }
 }
 
-/// No active tunnel is agreed Down, and yet none is known to carry: of each tunnel one end or the other says Down, and of an
-/// active one an end that has seen it Up.
+/// No active tunnel is agreed Down, yet none is known to carry: one end or the other says Down of each tunnel, and of an active one
+/// an end that has seen it Up.
 ///
-/// While AWS cannot be reached, nobody can be told what our end alone says, and once it can be, that may be over: such time
-/// does not count. Where AWS is reached and refuses, people can be told.
+/// While AWS cannot be reached, our end's evidence alone can reach no sink, and may be out of date once it can: that time does
+/// not count. Where AWS is reached and refuses, it does.
 fn one_sided(tunnels: &[TunnelTruth], cut_off: bool) -> Truth {
     let agreed = |tunnel: &TunnelTruth| tunnel.role == Role::Active && tunnel.assessment == Assessment::Down;
     // Then it is an outage, or redundancy is lost.
     let not_agreed = Truth::known(!tunnels.iter().any(agreed));
-    let tellable = if cut_off { Truth::Unknown } else { Truth::True };
+    let local_counts = if cut_off { Truth::Unknown } else { Truth::True };
     let an_active_is_down = Truth::any(tunnels.iter().map(|tunnel| {
         let [here, there] = [End::Local, End::Aws].map(|end| active_and_down_by(tunnel, end));
-        here.and(tellable).or(there)
+        here.and(local_counts).or(there)
     }));
-    not_agreed.and(an_active_is_down).and(Truth::all(tunnels.iter().map(|it| down_by_some_end(it, tellable))))
+    not_agreed
+        .and(an_active_is_down)
+        .and(Truth::all(tunnels.iter().map(|it| down_by_some_end(it, local_counts))))
 }
 
-/// Whether an end says Down of an active tunnel that it has seen Up.
+/// Whether the tunnel is active and this end, which has seen it Up, says Down.
 fn active_and_down_by(tunnel: &TunnelTruth, end: End) -> Truth {
     let (said, seen_up) = match end {
         End::Local => (tunnel.local, tunnel.local_seen_up),
@@ -145,10 +147,10 @@ fn active_and_down_by(tunnel: &TunnelTruth, end: End) -> Truth {
     }
 }
 
-/// Whether an end says Down of a tunnel. `tellable`: what our end alone says counts as that. Where our end says that packets pass,
-/// and AWS says nothing and has said no Down before, nobody says Down: or else our end's blips would add up for as long as AWS is
-/// not heard.
-fn down_by_some_end(tunnel: &TunnelTruth, tellable: Truth) -> Truth {
+/// Whether an end says Down of a tunnel. `local_counts`: our end's evidence alone counts as that. Where our end says that
+/// packets pass, and AWS is silent and has not said Down before, neither end says Down: otherwise our end's blips would add up
+/// for as long as AWS is silent.
+fn down_by_some_end(tunnel: &TunnelTruth, local_counts: Truth) -> Truth {
     match (tunnel.assessment, tunnel.carrying) {
         (Assessment::Down, _) => Truth::True,
         (_, Carrying::CannotTell(CannotTell::Starting)) => Truth::Unknown,
@@ -157,7 +159,7 @@ fn down_by_some_end(tunnel: &TunnelTruth, tellable: Truth) -> Truth {
             Carrying::Carrying | Carrying::NotCarrying(_) | Carrying::CannotTell(_),
         ) => match (tunnel.local, tunnel.aws) {
             (Verdict::Up, Verdict::Unknown(_)) if !tunnel.aws_said_down => Truth::False,
-            (local, aws) => said_down(local).and(tellable).or(said_down(aws)),
+            (local, aws) => said_down(local).and(local_counts).or(said_down(aws)),
         },
     }
 }
@@ -178,8 +180,8 @@ const fn said_down(verdict: Verdict) -> Truth {
     }
 }
 
-/// Whether an active tunnel is Down by both ends. While one end says Down and the other does not know, or BGP may be down, it
-/// cannot be said.
+/// Whether the tunnel is active and agreed Down. While one end says Down and the other does not know, or BGP may be down, that is
+/// unknown.
 fn active_and_down(tunnel: &TunnelTruth) -> Truth {
     match tunnel.role {
         Role::Standby | Role::Unused => Truth::False,
@@ -192,7 +194,7 @@ fn active_and_down(tunnel: &TunnelTruth) -> Truth {
     }
 }
 
-/// What closes an incident. Where either end says Down, nothing carries for certain.
+/// Whether a tunnel carries for certain, which closes incidents. Where either end says Down it does not.
 fn carries(tunnel: &TunnelTruth) -> Truth {
     match tunnel.assessment {
         Assessment::Healthy => Truth::True,
@@ -203,13 +205,13 @@ fn carries(tunnel: &TunnelTruth) -> Truth {
 
 /// For how long a condition has held, by its share of the time.
 ///
-/// The held time grows while the condition holds, and runs back at the same pace while it does not. While it cannot be said, it
-/// stands still. So a line that flaps is judged by what it is for most of the time, and not by its last good moment:
+/// The held time grows while the condition holds, runs back at the same pace while it does not, and pauses while it is unknown. So
+/// a flapping line is judged by its state for most of the time, and not by its last good moment:
 ///
-/// - A condition that never holds never has held, and one that holds once for less than what is needed has not either.
-/// - Where each time that it holds is shorter than what is needed, and followed by at least as long a time in which it does not,
-///   it never has held.
-/// - Where it holds for `on` and does not for `off` in turn, and `on` is longer, it has held by the end of round
+/// - A condition that never holds, or holds once for less than is needed, never has held.
+/// - If each period of holding is shorter than needed, and an at least equally long period of not holding follows, it never has
+///   held.
+/// - If it holds for `on` and does not for `off` in turn, and `on` is longer, it has held by the end of round
 ///   `1 + (needed - on) / (on - off)`, rounded up.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Hold {
@@ -225,8 +227,8 @@ enum HoldDirection {
 }
 
 impl Hold {
-    /// The condition is so from `now` on. What is `needed` is the most that counts: a long time before is not paid back for
-    /// longer.
+    /// The truth of the condition from `now` on. At most `needed` counts: a longer time of holding does not take longer to run
+    /// back.
     pub fn observe(&mut self, truth: Truth, needed: Duration, now: Moment) {
         if let Some((way, since)) = self.moving.take() {
             let passed = now.since(since);
@@ -242,12 +244,12 @@ impl Hold {
         };
     }
 
-    /// Nobody looked for so long: that time does not count.
+    /// The process was held up for this long: that time does not count.
     pub fn held_up(&mut self, gap: Duration) {
         self.moving = self.moving.map(|(way, since)| (way, since + gap));
     }
 
-    /// Whether it holds, and has for long enough.
+    /// Whether it holds now and has held for long enough.
     pub fn has_held(&self, needed: Duration) -> bool {
         matches!(self.moving, Some((HoldDirection::Up, _))) && self.held >= needed
     }
@@ -257,7 +259,7 @@ impl Hold {
         self.moving.is_none() && self.held == Duration::ZERO
     }
 
-    /// When it has held for long enough, if it goes on.
+    /// When it will have held for long enough, if it goes on.
     pub fn held_at(&self, needed: Duration) -> Option<Moment> {
         match self.moving {
             Some((HoldDirection::Up, since)) => Some(since + needed.saturating_sub(self.held)),
@@ -265,12 +267,91 @@ impl Hold {
         }
     }
 
-    /// When nothing is left of it, if it goes on.
+    /// When nothing will be left of it, if it goes on.
     pub fn spent_at(&self) -> Option<Moment> {
         match self.moving {
             Some((HoldDirection::Back, since)) => Some(since + self.held),
             Some((HoldDirection::Up, _)) | None => None,
         }
+    }
+}
+
+//--- grace
+
+/// Repeats within this time count at most [`REPEATS_MAX`] times.
+const REPEATED_WITHIN: Duration = Duration::from_secs(3600);
+
+/// A failover, the way back, and one more.
+const REPEATS_MAX: usize = 3;
+
+/// How long nothing opens after a start, a takeover or a hold-up.
+///
+/// After a start or a takeover the tunnels may still be coming up; after a hold-up (the host slept, or the process was stopped)
+/// the evidence is old. So nothing opens for `start_grace`, or until both ends agree that an active tunnel is Down: after a
+/// start or a takeover by what our end has found since, but not by BGP, which comes up after IPsec; after a hold-up by later
+/// evidence. Then neither repeated takeovers and hold-ups nor a process that is killed again and again can suppress an outage:
+/// the grace ends with the agreement, and `open_after` counts from there. A series of Downs outlasts a restart
+/// ([`downs`](super::downs)), because CloudWatch may be later than the next restart. Where the ends do not agree, takeovers and
+/// hold-ups have this effect at most three times an hour.
+#[derive(Debug, Clone, Copy)]
+pub struct Grace {
+    started: Moment,
+    taken_over: Latest,
+    held_up: Latest,
+    /// The last hold-up, whether or not it counts.
+    last_hold_up: Option<Moment>,
+}
+
+/// The latest that count, oldest first.
+#[derive(Debug, Clone, Copy, Default)]
+struct Latest([Option<Moment>; REPEATS_MAX]);
+
+impl Latest {
+    fn add(&mut self, now: Moment) {
+        if self.0[0].is_none_or(|oldest| now.since(oldest) >= REPEATED_WITHIN) {
+            self.0.rotate_left(1);
+            self.0[REPEATS_MAX - 1] = Some(now);
+        }
+    }
+
+    fn until(&self, start_grace: Duration) -> Option<Moment> {
+        self.0[REPEATS_MAX - 1].map(|last| last + start_grace)
+    }
+}
+
+impl Grace {
+    /// The daemon starts.
+    pub fn new(now: Moment) -> Self {
+        Self { started: now, taken_over: Latest::default(), held_up: Latest::default(), last_hold_up: None }
+    }
+
+    /// This host takes over.
+    pub fn taken_over(&mut self, now: Moment) {
+        self.taken_over.add(now);
+    }
+
+    /// The process was held up until now.
+    pub fn held_up(&mut self, now: Moment) {
+        self.last_hold_up = Some(now);
+        self.held_up.add(now);
+    }
+
+    /// Until when nothing opens. `agreed`: both ends agree on a tunnel that is Down. `agreed_after`: they do by evidence later
+    /// than a moment.
+    pub fn until(
+        &self,
+        start_grace: Duration,
+        agreed: bool,
+        agreed_after: impl FnOnce(Moment) -> bool,
+    ) -> Moment {
+        let fresh = self.last_hold_up.is_some_and(agreed_after);
+        let held_up = if fresh { None } else { self.held_up.until(start_grace) };
+        let (started, taken_over) = if agreed {
+            (self.started, None)
+        } else {
+            (self.started + start_grace, self.taken_over.until(start_grace))
+        };
+        [taken_over, held_up].into_iter().flatten().fold(started, Moment::max)
     }
 }
 

@@ -1,4 +1,4 @@
-//! One VPN connection: its tunnels, and what people must know of them.
+//! One VPN connection: its tunnels, and the incidents on it.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Range;
@@ -7,11 +7,9 @@ use std::time::Duration;
 
 use super::board::{Incident, IncidentId, IncidentState, TimelineChange, TimelineEntry, TunnelSnapshot};
 use super::carrying::{Carrying, NotCarrying};
-use super::condition::{Truth, TunnelTruth, closes, opens};
-use super::effects::Effects;
+use super::condition::{Grace, Truth, TunnelTruth, closes, opens};
 use super::event::{History, Remembered};
-use super::fact::{Fact, IncidentChange};
-use super::grace::Grace;
+use super::fact::{Effects, Fact, IncidentChange};
 use super::incident::{KindEvidence, KindWatch};
 use super::names::{Kind, Role, SinkId, SourceId, SourceKind, TunnelId};
 use super::plan::VpnPlan;
@@ -25,10 +23,10 @@ use super::tunnel::{Changes, Tunnel};
 use super::verdict::{Assessment, AwsEvidence, Evidence, LocalEvidence, Verdict, View, Why};
 use super::votes::deciding;
 
-/// After a verdict changed, AWS is asked more often for this long: its view follows within minutes.
+/// After a verdict changed AWS is polled faster for this long: its view follows within minutes.
 const DOUBT_AFTER_CHANGE: Duration = Duration::from_secs(600);
 
-/// A connection under watch.
+/// A connection that is watched.
 #[derive(Debug)]
 pub struct Connection {
     plan: Arc<VpnPlan>,
@@ -37,22 +35,22 @@ pub struct Connection {
     kinds: [KindWatch; 3],
     last_change: Option<Moment>,
     anchor: Moment,
-    /// Whether this host judges it.
+    /// Whether this host votes for it (in an HA pair only one host does).
     here: bool,
     cut_off: CutOff,
 }
 
-/// What a refresh brought about, beyond facts.
+/// The results of a refresh, apart from facts.
 #[derive(Debug, Default)]
 pub struct Refreshed {
-    /// A local verdict changed: AWS is to be asked at once.
+    /// A local verdict changed: AWS must be asked at once.
     pub ask_aws: bool,
     /// Incidents that are over.
     pub over: Vec<Arc<Incident>>,
 }
 
 impl Connection {
-    /// Begins to watch a connection, with what is remembered of earlier runs.
+    /// Starts to watch a connection, with what earlier runs have stored.
     pub fn new(
         plan: Arc<VpnPlan>,
         site: Arc<str>,
@@ -83,7 +81,7 @@ impl Connection {
         Self { plan, site, tunnels, kinds, last_change: None, anchor, here, cut_off }
     }
 
-    /// What it is.
+    /// Its plan.
     pub const fn plan(&self) -> &Arc<VpnPlan> {
         &self.plan
     }
@@ -93,17 +91,17 @@ impl Connection {
         &self.tunnels
     }
 
-    /// A tunnel, to be told something.
+    /// A tunnel, to pass it an event.
     pub fn tunnel_mut(&mut self, id: &TunnelId) -> Option<&mut Tunnel> {
         self.tunnels.iter_mut().find(|tunnel| tunnel.plan().id == *id)
     }
 
-    /// Every tunnel, to be told something.
+    /// Every tunnel, to pass each an event.
     pub fn tunnels_mut(&mut self) -> impl Iterator<Item = &mut Tunnel> {
         self.tunnels.iter_mut()
     }
 
-    /// Notes what its tunnels are at this time of the minute; an unused one has no minutes.
+    /// Records the state of each used tunnel for this minute's rollup.
     pub fn note_states(&self, minutes: &mut Minutes, at: Stamp) {
         for tunnel in &self.tunnels {
             if !tunnel.checks().is_empty() {
@@ -117,12 +115,12 @@ impl Connection {
         self.kinds.iter().filter_map(KindWatch::incident)
     }
 
-    /// Whether a tunnel is locally Down, so that sinks should look up its records beforehand.
+    /// Whether a tunnel is locally Down, so that sinks should look up their records in advance.
     pub fn is_locally_down(&self) -> bool {
         self.tunnels.iter().any(|tunnel| tunnel.local().verdict == Verdict::Down)
     }
 
-    /// Judges every tunnel and every kind as of `now`; `cut_off` is whether no source reaches AWS.
+    /// Judges every tunnel and every kind as of `now`. `cut_off`: no source reaches AWS.
     pub fn refresh(&mut self, grace: &Grace, cut_off: bool, now: Now, fx: &mut Effects) -> Refreshed {
         let mut refreshed = Refreshed::default();
         for index in 0..self.tunnels.len() {
@@ -155,16 +153,16 @@ impl Connection {
         refreshed
     }
 
-    /// A record of this kind was found open at `sink`; see [`KindWatch::take_up`].
-    pub fn take_up(&mut self, kind: Kind, sink: SinkId, created: Stamp, now: Now, fx: &mut Effects) {
-        // What it followed is for whoever started the record to say.
+    /// A record of this kind was found open at `sink`; see [`KindWatch::adopt`].
+    pub fn adopt(&mut self, kind: Kind, sink: SinkId, created: Stamp, now: Now, fx: &mut Effects) {
+        // The host that started the record knows which incident it followed.
         let scene = scene(&self.site, &self.plan, &self.tunnels, None);
         if !self.here {
-            // Whoever judges accounts for it.
+            // The host that votes accounts for it.
             return;
         }
         if let Some(watch) = self.kinds.iter_mut().find(|watch| watch.kind() == kind) {
-            watch.take_up(sink, created, scene, now, fx);
+            watch.adopt(sink, created, scene, now, fx);
         }
     }
 
@@ -186,13 +184,13 @@ impl Connection {
         })
     }
 
-    /// Nobody looked for so long, because the host slept or the process was held up.
+    /// The host slept or the process was stopped for this long.
     pub fn held_up(&mut self, gap: Duration) {
         self.kinds.iter_mut().for_each(|kind| kind.held_up(gap));
     }
 
-    /// How often AWS is to be asked: faster while in doubt, that is, when a verdict changed a short while ago, or an
-    /// incident is opening or clearing, or AWS is out of reach (`cut_off`) and our end sees a tunnel Down.
+    /// How often AWS is polled: faster in doubt, that is, when a verdict changed lately, an incident is opening or clearing, or
+    /// AWS is out of reach (`cut_off`) while our end sees a tunnel Down.
     pub fn poll_interval(&self, cut_off: bool, now: Moment) -> Duration {
         let changed = self.last_change.is_some_and(|at| now.since(at) < DOUBT_AFTER_CHANGE);
         let moving = self.kinds.iter().any(|kind| match kind.phase() {
@@ -229,13 +227,13 @@ impl Connection {
         self.plan.aws.sources.contains(source)
     }
 
-    /// Whether it could be decided on: of the tunnels that decide, on one at least both ends could vote.
+    /// Whether a decision is possible: both ends could vote on at least one of the tunnels that decide.
     pub fn could_vote(&self, now: Moment) -> bool {
         deciding(&self.tunnels, |tunnel| tunnel.plan().role)
             .any(|tunnel| tunnel.could_vote(self.plan.aws.stale_after, now))
     }
 
-    /// What is to be remembered of it, should it or one of its tunnels be removed and added again.
+    /// What must be kept in case the connection or one of its tunnels is removed and added again.
     pub fn remember(&self, remembered: &mut Remembered, now: Now) {
         for seen_up in self.tunnels.iter().flat_map(Tunnel::seen_up) {
             if !remembered.seen_up.contains(&seen_up) {
@@ -250,8 +248,8 @@ impl Connection {
         }
     }
 
-    /// Takes another plan: a tunnel that did not change keeps its state, one whose route changed or that comes into use
-    /// starts afresh, with what is remembered of it.
+    /// Takes a new plan. A tunnel that did not change keeps its state; one whose route changed or that comes into use starts
+    /// afresh, with what is remembered of it.
     pub fn reconfigure(
         &mut self,
         plan: Arc<VpnPlan>,
@@ -285,8 +283,8 @@ impl Connection {
         self.anchor = anchor;
     }
 
-    /// This host judges it, or another one does; returns the incidents that are handed over. Where another does, nothing can be
-    /// said: AWS's word alone would open what is one-sided only because one end is not asked.
+    /// This host votes for the connection, or another one does; returns the incidents that are handed over. Where another host
+    /// votes nothing is decided here: AWS's evidence alone would open a `one_sided` that only comes from not probing.
     pub fn set_here(&mut self, here: bool, now: Now, fx: &mut Effects) -> Vec<Arc<Incident>> {
         let left = self.here && !here;
         self.here = here;
@@ -296,18 +294,18 @@ impl Connection {
         if left { self.hand_over(now, fx) } else { Vec::new() }
     }
 
-    /// Another host judges: returns the incidents that were open.
+    /// Another host votes from now on; returns the incidents that were open.
     pub fn hand_over(&mut self, now: Now, fx: &mut Effects) -> Vec<Arc<Incident>> {
         self.kinds.iter_mut().filter_map(|kind| kind.leave(now, fx)).collect()
     }
 
-    /// Ceases to watch; returns the incidents that were open.
+    /// Stops watching; returns the incidents that were open.
     pub fn unwatch(&mut self, now: Now, fx: &mut Effects) -> Vec<Arc<Incident>> {
         self.tunnels.iter().for_each(|tunnel| tunnel.retire(fx));
         self.kinds.iter_mut().filter_map(|kind| kind.unwatch(now, fx)).collect()
     }
 
-    /// For whoever asks.
+    /// Its part of `/status`.
     pub fn status(&self, now: Now) -> VpnStatus {
         VpnStatus {
             id: self.plan.id.clone(),
@@ -320,7 +318,7 @@ impl Connection {
         }
     }
 
-    /// Continues the stories of the open incidents with what changed on a tunnel.
+    /// Adds the changes of a tunnel to the timelines of the open incidents.
     fn notice(&mut self, index: usize, changes: Changes, now: Now, fx: &mut Effects) {
         let tunnel = &self.tunnels[index];
         if !tunnel.plan().is_used() {
@@ -400,7 +398,7 @@ fn openings(remembered: &Remembered, plan: &VpnPlan, kind: Kind, now: Now) -> Ve
     openings
 }
 
-//--- what happened while AWS could not be reached, and what is made of it afterwards
+//--- what happened while AWS could not be reached, and what follows from it
 
 impl Connection {
     /// A source did not answer, or refused to.
@@ -417,19 +415,19 @@ impl Connection {
         }
     }
 
-    /// What AWS is to be asked about the past, and whom, if that is due.
+    /// The question to ask about the past, and the source to ask, if that is due.
     pub fn ask_history(&mut self, now: Moment) -> Option<HistoryRequest> {
         let source = self.history_source()?.clone();
         let Range { start: from, end: to } = self.cut_off.ask(now)?;
         Some(HistoryRequest { source, vpn: self.plan.id.clone(), from, to })
     }
 
-    /// When AWS is to be asked about the past.
+    /// When the question about the past is due.
     fn history_due(&self) -> Option<Moment> {
         self.history_source().and_then(|_| self.cut_off.due())
     }
 
-    /// EC2 knows only of now.
+    /// Only CloudWatch has a history; EC2 knows the present alone.
     fn history_source(&self) -> Option<&SourceId> {
         self.plan.aws.sources.iter().find(|source| match source.kind {
             SourceKind::CloudWatch => true,
@@ -437,15 +435,17 @@ impl Connection {
         })
     }
 
-    /// AWS would not tell about the past.
+    /// AWS refused the question about the past.
     pub fn history_refused(&mut self, now: Moment) {
         self.cut_off.history_refused(now);
     }
 
-    /// AWS has told about the past. What is over is recorded, and nobody is paged for it; what lasts opens by the ordinary
-    /// rules, with its true beginning.
+    /// AWS answered about the past. An incident that is over is recorded and pages nobody; one that goes on opens by the
+    /// ordinary rules, with its true start.
     pub fn history_answered(&mut self, history: &History, now: Now, fx: &mut Effects) {
-        let Some(Meanwhile { gaps, down, told }) = self.cut_off.history_answered(now.mono) else { return };
+        let Some(Meanwhile { gaps, down, already_open }) = self.cut_off.history_answered(now.mono) else {
+            return;
+        };
         let points = |tunnel: &Tunnel| {
             let of = history.points.iter().find(|(id, _)| *id == tunnel.plan().id);
             of.map_or(&[][..], |(_, points)| points.as_slice())
@@ -463,7 +463,7 @@ impl Connection {
         for past in retrospect::incidents(&seen, &gaps, &self.plan.incident) {
             let recent = now.mono.since(past.ended) <= self.plan.aws.stale_after;
             let lasts = |watch: &KindWatch| watch.kind() == past.kind && watch.is_under_way();
-            if told.contains(&past.kind) || (recent && self.kinds.iter().any(lasts)) {
+            if already_open.contains(&past.kind) || (recent && self.kinds.iter().any(lasts)) {
                 continue;
             }
             let incident = Arc::new(self.missed(&past, history, now));
@@ -471,7 +471,7 @@ impl Connection {
         }
     }
 
-    /// Notes how our end sees the tunnels.
+    /// Notes our end's view of the tunnels.
     fn note_for_history(&mut self, now: Now) {
         let since = |tunnel: &Tunnel| match tunnel.local().verdict {
             Verdict::Down => tunnel.not_passing_since().map(|since| since.mono),
@@ -483,7 +483,7 @@ impl Connection {
         self.cut_off.note(tunnels, open, now.mono);
     }
 
-    /// The record of an incident that nobody was told of.
+    /// The record of an incident that became known too late for a page.
     fn missed(&self, past: &PastIncident, history: &History, now: Now) -> Incident {
         let (began, ended) = (then(past.began, now).wall, then(past.ended, now).wall);
         let mut timeline = Vec::new();
@@ -524,7 +524,7 @@ impl Connection {
     }
 }
 
-/// Both ends' views of a tunnel over a span in which both had it Down.
+/// Both ends' views of a tunnel during a span in which both had it Down.
 fn views(span: Span, history: &History, now: Now) -> (View, View) {
     let (since, until) = (then(span.from, now), then(span.to, now));
     let as_of = history.date - history.asked.since(span.to) + span.to.since(history.asked);

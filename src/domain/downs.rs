@@ -1,10 +1,11 @@
-//! Our end's Downs in a row: of after the first of them AWS's Down has to speak to agree.
+//! A series of local Downs: AWS's Down agrees with it if it is later than the first of them.
 //!
-//! AWS's word comes minutes late. Had it to be of after the latest Down, nobody would ever agree on a line that flaps faster than
-//! that. So a row goes on over a time in between that was shorter than [`FOLLOWS_WITHIN`], as long as the time Up has not made up for
-//! the time Down before ([`Hold`]). A single Down is a row of its own: what AWS said before it agrees with nothing.
+//! AWS's evidence is minutes late. If it had to be later than the latest Down, the ends would never agree on a line that flaps
+//! faster than that. So a series continues over an interruption shorter than [`FOLLOWS_WITHIN`], as long as the time Up has not
+//! made up for the time Down before ([`Hold`]). A single Down is a series of its own: earlier AWS evidence does not agree with
+//! it.
 //!
-//! The time in between may be a restart, or a fault.
+//! The interruption may be a restart, or a fault.
 
 use std::time::Duration;
 
@@ -13,30 +14,29 @@ use super::condition::Truth;
 use super::time::Moment;
 use super::verdict::Verdict;
 
-/// After this long AWS's word on what it saw has come: CloudWatch shows a datapoint some two to three minutes late, and each speaks of
-/// a minute.
+/// AWS's evidence on what it saw has arrived after this long: CloudWatch shows a datapoint some two to three minutes late, and
+/// each covers a minute.
 const FOLLOWS_WITHIN: Duration = Duration::from_secs(240);
 
-/// A row of Downs.
+/// A series of Downs.
 #[derive(Debug, Clone, Copy)]
 pub struct Downs {
     /// When the first began, in this run or an earlier one.
     first: Option<Moment>,
     /// Since when it is not Down.
     left: Option<Moment>,
-    /// Whether it was Up within the row: nothing else makes up for the time Down.
+    /// Whether it was Up within the series: only that makes up for time Down.
     was_up: bool,
     hold: Hold,
 }
 
 impl Downs {
-    /// It begins to be looked at.
+    /// Starts to watch.
     pub fn new(now: Moment) -> Self {
         Self { first: None, left: Some(now), was_up: false, hold: Hold::default() }
     }
 
-    /// It is looked at again by another run, after earlier ones have `said` these words, oldest first, the last of them Unknown from
-    /// where they ended.
+    /// Continues earlier runs, which `said` these verdicts, oldest first; the last is Unknown from where they ended.
     pub fn resume(said: impl IntoIterator<Item = (Moment, Verdict)>, now: Moment) -> Self {
         let mut said = said.into_iter().peekable();
         let mut downs = Self::new(said.peek().map_or(now, |(at, _)| *at));
@@ -46,7 +46,7 @@ impl Downs {
         downs
     }
 
-    /// Our end says another word from `now` on.
+    /// Our end's verdict changes at `now`.
     pub fn changed(&mut self, verdict: Verdict, now: Moment) {
         match verdict {
             Verdict::Down => {
@@ -66,7 +66,7 @@ impl Downs {
         }
     }
 
-    /// When the row began. Only of a Down.
+    /// When the series began. Only for a Down.
     pub const fn first(&self) -> Option<Moment> {
         self.first
     }

@@ -1,11 +1,15 @@
-//! When an echo is overdue, and what it was in the end.
+//! What a check makes of its echoes: when one is overdue and what it was in the end, and the runs of replies and of losses that Up
+//! and Down are made of.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::verdict::Outcome;
+use super::clients::Slot;
+use super::request::EchoId;
+use super::time::Now;
+use super::verdict::{Loss, Outcome};
 
-/// A reply is of no use any more this long after `timeout`; until then it is Late, which tells slow from dead.
+/// A reply is ignored this long after `timeout`; until then it is Late, which distinguishes slow from dead.
 pub const LATE_WINDOW: Duration = Duration::from_secs(3);
 
 /// Below this an overdue threshold would make a check suspect for the jitter of any busy line.
@@ -81,16 +85,132 @@ pub fn answered(rtt: Duration, timeout: Duration) -> Outcome {
     if rtt <= timeout { Outcome::Reply { rtt } } else { Outcome::Late { rtt } }
 }
 
-/// What had to go for it, if something had.
+/// Returns the oldest, if it had to make room.
 fn push_bounded(rtts: &mut VecDeque<Duration>, rtt: Duration) -> Option<Duration> {
     let forgotten = if rtts.len() == REMEMBERED { rtts.pop_front() } else { None };
     rtts.push_back(rtt);
     forgotten
 }
 
+//--- runs
+
+/// Replies in a row, counted in the order of asking, so that a slow line, whose replies arrive while later echoes are
+/// still under way, has runs as long as a fast one.
+#[derive(Debug, Clone)]
+pub struct Replies {
+    asked: VecDeque<(EchoId, bool)>,
+    from: EchoId,
+    remembered: usize,
+}
+
+impl Replies {
+    /// Remembers enough for runs of `up_after` while `in_flight` further echoes are unanswered.
+    pub fn new(up_after: usize, in_flight: usize) -> Self {
+        Self { asked: VecDeque::new(), from: EchoId(0), remembered: up_after + in_flight }
+    }
+
+    /// Remembers enough for runs of another `up_after`; the run goes on.
+    pub fn remember(&mut self, up_after: usize, in_flight: usize) {
+        self.remembered = up_after + in_flight;
+        while self.asked.len() > self.remembered {
+            self.asked.pop_front();
+        }
+    }
+
+    /// An echo was asked.
+    pub fn asked(&mut self, echo: EchoId) {
+        if self.asked.len() == self.remembered {
+            self.asked.pop_front();
+        }
+        self.asked.push_back((echo, false));
+    }
+
+    /// An echo turned out not to have been asked at all: it breaks no run.
+    pub fn not_asked(&mut self, echo: EchoId) {
+        self.asked.retain(|(asked, _)| *asked != echo);
+    }
+
+    /// An echo was answered; returns how many in a row were, up to the latest answered one.
+    pub fn answered(&mut self, echo: EchoId) -> u32 {
+        if let Some((_, answered)) = self.asked.iter_mut().rev().find(|(asked, _)| *asked == echo) {
+            *answered = true;
+        }
+        let from = self.from;
+        let run = self
+            .asked
+            .iter()
+            .rev()
+            .skip_while(|(_, answered)| !answered)
+            .take_while(|(asked, answered)| *answered && *asked >= from)
+            .count();
+        u32::try_from(run).unwrap_or(u32::MAX)
+    }
+
+    /// What was answered is too long ago to count.
+    pub fn forget_answers(&mut self) {
+        for (_, answered) in &mut self.asked {
+            *answered = false;
+        }
+    }
+
+    /// Runs are counted from this echo on: what was answered before a suspicion does not allay it.
+    pub const fn count_from(&mut self, echo: EchoId) {
+        self.from = echo;
+    }
+}
+
+/// Losses since the last reply.
+#[derive(Debug, Clone, Default)]
+pub struct Losses {
+    count: u32,
+    first: Option<Now>,
+    last: Option<Loss>,
+    on_a: bool,
+    on_b: bool,
+}
+
+impl Losses {
+    /// One more: an echo asked at `asked` on `slot` is overdue or was not taken.
+    pub fn add(&mut self, asked: Now, slot: Slot, loss: Loss) {
+        self.count = self.count.saturating_add(1);
+        self.first.get_or_insert(asked);
+        self.last = Some(loss);
+        match slot {
+            Slot::A => self.on_a = true,
+            Slot::B => self.on_b = true,
+        }
+    }
+
+    /// A reply ends the run.
+    pub fn clear(&mut self) {
+        *self = Self::default();
+    }
+
+    /// Whether both clients have lost.
+    pub const fn on_both(&self) -> bool {
+        self.on_a && self.on_b
+    }
+
+    /// How many.
+    pub const fn count(&self) -> u32 {
+        self.count
+    }
+
+    /// When the oldest was asked.
+    pub const fn first(&self) -> Option<Now> {
+        self.first
+    }
+
+    /// What the newest was.
+    pub const fn last(&self) -> Option<Loss> {
+        self.last
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::time::Moment;
 
     const TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -132,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_usual_is_frozen_until_the_check_is_calm_again() {
+    fn the_usual_round_trip_is_frozen_until_the_check_is_calm_again() {
         let mut memory = memory([30; 32]);
         (0..32).for_each(|_| memory.record(Duration::from_millis(200), true));
         assert_eq!(memory.median(), Some(Duration::from_millis(30)));
@@ -145,5 +265,72 @@ mod tests {
         assert_eq!(answered(TIMEOUT, TIMEOUT), Outcome::Reply { rtt: TIMEOUT });
         let late = TIMEOUT + Duration::from_nanos(1);
         assert_eq!(answered(late, TIMEOUT), Outcome::Late { rtt: late });
+    }
+
+    #[test]
+    fn replies_are_counted_in_the_order_of_asking_not_of_arrival() {
+        let mut replies = Replies::new(3, 8);
+        (1..=5).for_each(|echo| replies.asked(EchoId(echo)));
+        assert_eq!(replies.answered(EchoId(3)), 1);
+        assert_eq!(replies.answered(EchoId(1)), 1);
+        assert_eq!(replies.answered(EchoId(2)), 3);
+    }
+
+    #[test]
+    fn an_unanswered_echo_breaks_the_run_and_one_that_was_never_asked_does_not() {
+        let mut replies = Replies::new(3, 8);
+        (1..=4).for_each(|echo| replies.asked(EchoId(echo)));
+        replies.answered(EchoId(1));
+        replies.answered(EchoId(3));
+        assert_eq!(replies.answered(EchoId(4)), 2);
+        replies.not_asked(EchoId(2));
+        assert_eq!(replies.answered(EchoId(4)), 3);
+    }
+
+    #[test]
+    fn replies_before_a_suspicion_do_not_count() {
+        let mut replies = Replies::new(3, 8);
+        (1..=4).for_each(|echo| replies.asked(EchoId(echo)));
+        for echo in 1..=3 {
+            replies.answered(EchoId(echo));
+        }
+        replies.count_from(EchoId(4));
+        assert_eq!(replies.answered(EchoId(4)), 1);
+    }
+
+    #[test]
+    fn forgotten_replies_do_not_count_and_echoes_in_flight_do() {
+        let mut replies = Replies::new(3, 8);
+        (1..=3).for_each(|echo| replies.asked(EchoId(echo)));
+        replies.answered(EchoId(1));
+        replies.answered(EchoId(2));
+        replies.forget_answers();
+        assert_eq!(replies.answered(EchoId(3)), 1);
+    }
+
+    #[test]
+    fn another_up_after_cuts_no_run_short_that_it_needs() {
+        let mut replies = Replies::new(3, 1);
+        (1..=4).for_each(|echo| replies.asked(EchoId(echo)));
+        (1..=3).for_each(|echo| assert!(replies.answered(EchoId(echo)) > 0));
+        replies.remember(5, 1);
+        (5..=6).for_each(|echo| replies.asked(EchoId(echo)));
+        (4..=5).for_each(|echo| assert!(replies.answered(EchoId(echo)) > 0));
+        assert_eq!(replies.answered(EchoId(6)), 6);
+        replies.remember(2, 1);
+        assert_eq!(replies.answered(EchoId(6)), 3);
+    }
+
+    #[test]
+    fn the_run_of_losses_is_as_old_as_its_first_and_a_reply_ends_it() {
+        let mut losses = Losses::default();
+        let asked = |secs: i64| Now { mono: Moment::from_nanos(secs), wall: Default::default() };
+        (1..=3).for_each(|secs| losses.add(asked(secs), Slot::A, Loss::Timeout));
+        assert_eq!((losses.count(), losses.first()), (3, Some(asked(1))));
+        assert!(!losses.on_both());
+        losses.add(asked(4), Slot::B, Loss::NoPath);
+        assert!(losses.on_both());
+        losses.clear();
+        assert_eq!((losses.count(), losses.first(), losses.on_both()), (0, None, false));
     }
 }

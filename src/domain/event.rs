@@ -1,4 +1,4 @@
-//! What the core is told.
+//! What the core is informed of.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -46,35 +46,35 @@ pub enum Event {
     Refused {
         /// Who was asked.
         source: SourceId,
-        /// Whether AWS was reached: an answer came, whatever it said. Without one (no connection, no answer in time, no
-        /// credentials to ask with) it was not.
+        /// Whether AWS was reached, that is, an answer came, whatever it said. No connection, no answer in time, or no
+        /// credentials to ask with: not reached.
         reached: bool,
     },
-    /// CloudWatch has told what became of a connection's tunnels while it was not heard.
+    /// CloudWatch returned the history of a connection's tunnels for a time without answers.
     HistoryAnswered(History),
-    /// It has not, or would not.
+    /// It did not answer, or refused to.
     HistoryRefused {
         /// Of which connection.
         vpn: VpnId,
     },
-    /// A sink has brought its record into line with an incident that is over.
+    /// A sink's record of an incident that is over is up to date.
     Settled {
-        /// Which sink: where it goes, because a reload may call another by the same name.
+        /// The sink by its destination, because a reload may give its name to another one.
         sink: Destination,
         /// Which incident.
         incident: IncidentId,
-        /// The incident's revision that the sink has taken in.
+        /// The revision that the sink has.
         revision: u64,
     },
-    /// This host does, or does not, hold an address; told at first and when it changes.
+    /// This host holds, or does not hold, an address; reported at the start and on each change.
     AddressHeld {
         /// Which.
         address: IpAddr,
         /// Whether it is this host's.
         held: bool,
     },
-    /// A sink has an open record of ours that no incident on the Board accounts for: the store was lost, the twin that
-    /// started it has died, or our CloudWatch alarm started it while nobody here could speak.
+    /// A sink has an open record of ours with no incident on the Board for it: the store was lost, the twin that started it has
+    /// died, or our CloudWatch alarm started it while no daemon here could.
     RecordFound {
         /// Which sink.
         sink: SinkId,
@@ -90,13 +90,13 @@ pub enum Event {
 /// Why an echo could not be sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AskFailure {
-    /// We could not ask: no evidence.
+    /// A fault of our own: no evidence.
     Fault(Fault),
-    /// The tunnel did not take it: evidence of loss.
+    /// The tunnel did not accept it: evidence of loss.
     Lost(Loss),
-    /// The socket could not be bound, because the source address (EADDRNOTAVAIL) or the interface (ENODEV) is missing:
-    /// a fault until the check's socket has once been bound, in this run or an earlier one, and a loss (no path) afterwards: this
-    /// host had them, and lost them.
+    /// The socket could not be bound, because the source address (EADDRNOTAVAIL) or the interface (ENODEV) is missing. It is a
+    /// fault until the check's socket has once been bound, in this run or an earlier one. Afterwards it is a loss (no path):
+    /// this host had the address and lost it.
     AddressMissing,
 }
 
@@ -105,8 +105,8 @@ pub enum AskFailure {
 pub struct AwsAnswer {
     /// Who answered.
     pub source: SourceId,
-    /// When the question was sent. The answer's Date lies between this and its receipt; the earlier bound is taken, so
-    /// that an answer which took its time never counts as fresher than it is.
+    /// When the question was sent. The answer's Date lies between this and its receipt; the earlier bound is used, so that a
+    /// slow answer never counts as fresher than it is.
     pub asked: Moment,
     /// The answer's Date header.
     pub date: Stamp,
@@ -123,11 +123,11 @@ pub struct History {
     pub asked: Moment,
     /// The answer's Date header.
     pub date: Stamp,
-    /// Every datapoint there is of each tunnel, in any order.
+    /// Every datapoint of each tunnel, in any order.
     pub points: Vec<(TunnelId, Vec<Datapoint>)>,
 }
 
-/// What a source said of one tunnel, as it said it; [`super::remote`] decides what that means.
+/// What a source reported about one tunnel, unchanged; [`super::remote`] decides what it means.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Reading {
     /// CloudWatch's newest datapoint of `TunnelState`, if there is one.
@@ -170,7 +170,7 @@ pub struct Datapoint {
 pub struct Telemetry {
     /// `Status`.
     pub status: TelemetryStatus,
-    /// `StatusMessage`, such as `IPSEC IS DOWN` or `2 BGP ROUTES`; free text, a hint for people and never decisive.
+    /// `StatusMessage`, such as `IPSEC IS DOWN` or `2 BGP ROUTES`; free text, a hint for the reader and never decisive.
     pub message: Arc<str>,
     /// `LastStatusChange`; it also moves when a phase of IKE or IPsec changes without `Status` changing.
     pub last_status_change: Option<Stamp>,
@@ -187,7 +187,7 @@ pub enum TelemetryStatus {
     Other,
 }
 
-/// What outlived the last run.
+/// What the store kept from earlier runs.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Remembered {
     /// The ends that have seen a tunnel Up.
@@ -196,11 +196,11 @@ pub struct Remembered {
     pub incidents: Vec<Arc<super::board::Incident>>,
     /// When incidents of each kind were opened within the last 24 h, for the doubling of `resolve_after`.
     pub openings: Vec<(VpnId, Kind, Stamp)>,
-    /// What our end saw after AWS's view was lost, where it was lost to the end of the last run.
+    /// What our end saw after AWS's view was lost, for tunnels where it stayed lost to the end of the last run.
     pub unheard: Vec<Unheard>,
-    /// Since when packets have not passed through the tunnels that our end had Down when the last run ended, a short while ago.
+    /// Since when packets have not passed, for tunnels that were locally Down when the last run ended, a short while ago.
     pub stopped: Vec<(TunnelId, Stamp)>,
-    /// What our end said of each tunnel lately, from when on, oldest first; Unknown from where a run ended.
+    /// Our end's recent verdicts on each tunnel with their start, oldest first; Unknown from the end of a run.
     pub said: Vec<(TunnelId, Stamp, Verdict)>,
 }
 
@@ -211,29 +211,29 @@ impl Remembered {
         Some(Now { mono: now.mono - now.wall.since(*wall), wall: *wall })
     }
 
-    /// What our end said of a tunnel lately, by this run's clock.
+    /// Our end's recent verdicts on a tunnel, by this run's clock.
     pub fn said_of(&self, tunnel: &TunnelId, now: Now) -> impl Iterator<Item = (Moment, Verdict)> {
         let said = self.said.iter().filter(move |(of, at, _)| of == tunnel && *at <= now.wall);
         said.map(move |(_, at, verdict)| (now.mono - now.wall.since(*at), *verdict))
     }
 }
 
-/// What our end saw of a tunnel while AWS's view of it was not known.
+/// What our end saw of a tunnel while AWS's view of it was unknown.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unheard {
-    /// Which.
+    /// The tunnel.
     pub tunnel: TunnelId,
     /// When AWS's view became Unknown.
     pub since: Stamp,
-    /// When our end was Down: from, to. What lasted when the run ended lasts to where it was last probed.
+    /// When our end was Down: from, to. A Down that lasted to the end of the run ends at its last probe.
     pub down: Vec<(Stamp, Stamp)>,
 }
 
 /// An end has seen a tunnel Up at least once.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum SeenUp {
-    /// A check got a reply over this route. That the address which is asked has answered holds whatever our own end of the route
-    /// is now; that this host held our own end holds for that end alone.
+    /// A check got a reply over this route. That the inside address has answered stays true whatever our own end of the route
+    /// is now; that this host held our own end is true for that end alone.
     Local(CheckId, super::plan::RouteKey),
     /// AWS said Up.
     Aws(TunnelId),

@@ -1,5 +1,7 @@
-//! What happened, in sink-neutral statements: journal, Prometheus and the store all read facts.
+//! What happened, in sink-neutral statements: journal, Prometheus and the store all read facts. And what a step of the core
+//! brings about, facts and requests, collected for the driver to poll.
 
+use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,8 +9,9 @@ use std::time::Duration;
 use super::board::Incident;
 use super::event::SeenUp;
 use super::names::{CheckId, End, Kind, SourceId, TunnelId, VpnId};
+use super::request::{ClientId, EchoId, Request};
 use super::rollup::Rollup;
-use super::time::{Now, Stamp};
+use super::time::{Moment, Now, Stamp};
 use super::verdict::{Assessment, Outcome, Verdict, View};
 
 /// One statement.
@@ -18,11 +21,10 @@ pub enum Fact {
     EchoEnded {
         /// The check it belongs to.
         check: CheckId,
-        /// What became of it.
+        /// Its outcome.
         outcome: Outcome,
     },
-    /// Ticks of a check were left out, because the host was suspended, the process was held up, or 64 echoes were in
-    /// flight already.
+    /// Ticks of a check were left out, because the host slept, the process was stopped, or 64 echoes were in flight already.
     TicksSkipped {
         /// The check.
         check: CheckId,
@@ -88,8 +90,8 @@ pub enum Fact {
         /// When.
         at: Now,
     },
-    /// An incident opened, changed, began to clear, came back, was resolved, or is no longer watched. The store keeps
-    /// the newest; the journal tells `change`.
+    /// An incident opened, changed, began to clear, came back, was resolved, or is no longer watched. The store keeps the
+    /// newest; the journal reports `change`.
     IncidentChanged {
         /// The incident as it stands.
         incident: Arc<Incident>,
@@ -105,15 +107,15 @@ pub enum Fact {
         /// When.
         at: Now,
     },
-    /// There was an incident while AWS could not be reached, and it is over: nobody was told, and nobody is any more. It is
-    /// resolved and settled from the first.
+    /// There was an incident while AWS could not be reached, and it is over: nobody was paged, and nobody will be. It is
+    /// resolved and settled from the start.
     IncidentMissed {
         /// As it was.
         incident: Arc<Incident>,
         /// When that became known.
         at: Now,
     },
-    /// AWS's answer held evidence that could not be used on a tunnel: it could not be understood, or its stamp lies in the future.
+    /// AWS's answer held invalid evidence on a tunnel: it could not be understood, or its stamp lies in the future.
     EvidenceUnusable {
         /// Who answered.
         source: SourceId,
@@ -122,14 +124,14 @@ pub enum Fact {
         /// Why.
         verdict: Verdict,
     },
-    /// The core was not called for much longer than it asked for: the host slept, or the process was held up.
+    /// The core was called much later than it asked for: the host slept, or the process was stopped.
     Resumed {
-        /// For how long nothing was done.
+        /// The length of the gap.
         gap: Duration,
         /// When.
         at: Now,
     },
-    /// This host has begun, or ceased, to hold the address that it votes for.
+    /// This host now holds, or no longer holds, the address that it votes for.
     AddressHeld {
         /// The address.
         address: IpAddr,
@@ -155,10 +157,10 @@ pub enum Fact {
 pub enum IncidentChange {
     /// It opened.
     Opened,
-    /// Its record was found open at a sink, and it is taken up.
-    TakenUp,
-    /// It was taken up, and this site sees it too.
-    Witnessed,
+    /// Its record was found open at a sink, and this site adopted it.
+    Adopted,
+    /// This site sees the condition of an adopted incident itself.
+    Confirmed,
     /// Its timeline grew.
     Updated,
     /// A further tunnel went Down, or the same again after it had been Healthy.
@@ -171,6 +173,33 @@ pub enum IncidentChange {
     Resolved,
     /// Its connection is no longer in the configuration: the record is left open, for a person.
     Unwatched,
-    /// This host has ceased to hold the address that it votes for: the record is left open, for whoever holds it.
+    /// This host no longer holds the address that it votes for: the record stays open, for the host that holds it.
     HandedOver,
+}
+
+/// Requests and facts in order, and the next ids.
+#[derive(Debug, Default)]
+pub struct Effects {
+    /// For the driver to execute.
+    pub requests: VecDeque<Request>,
+    /// For the driver to report.
+    pub facts: VecDeque<Fact>,
+    /// Echoes that ended, by tunnel and the moment when they were sent: the data of rollups.
+    pub ended: Vec<(TunnelId, Moment, Outcome)>,
+    last_echo: u64,
+    last_client: u64,
+}
+
+impl Effects {
+    /// An echo id that was never used.
+    pub fn new_echo(&mut self) -> EchoId {
+        self.last_echo += 1;
+        EchoId(self.last_echo)
+    }
+
+    /// A client id that was never used.
+    pub fn new_client(&mut self) -> ClientId {
+        self.last_client += 1;
+        ClientId(self.last_client)
+    }
 }

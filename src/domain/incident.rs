@@ -1,4 +1,4 @@
-//! When people must know: one phase machine per connection and kind.
+//! When an incident opens and when it is resolved: one state machine per connection and kind.
 //!
 //! `Clear → Pending → Open → Clearing → Clear`. The condition must have held for a while before an incident opens, by its share
 //! of the time ([`Hold`]), so that a line that flaps opens one; the closing condition must hold for a while without a
@@ -13,8 +13,7 @@ use std::time::Duration;
 use super::board::{Incident, IncidentState, TimelineChange};
 use super::condition::Hold;
 use super::condition::Truth;
-use super::effects::Effects;
-use super::fact::{Fact, IncidentChange};
+use super::fact::{Effects, Fact, IncidentChange};
 use super::names::{Kind, SinkId, VpnId};
 use super::plan::IncidentRules;
 use super::status::Phase;
@@ -33,10 +32,10 @@ enum WatchState {
     Pending {
         hold: Hold,
     },
-    /// `witness`: how long the condition of an incident that was taken up has held here.
+    /// `confirming`: how long this site has seen the condition of an adopted incident hold.
     Open {
         story: Story,
-        witness: Hold,
+        confirming: Hold,
     },
     Clearing {
         story: Story,
@@ -71,7 +70,7 @@ impl KindWatch {
     pub fn new(vpn: VpnId, kind: Kind, open: Option<Arc<Incident>>, openings: VecDeque<Moment>) -> Self {
         let state = open.map_or(WatchState::Clear, |incident| WatchState::Open {
             story: Story::resume(incident),
-            witness: Hold::default(),
+            confirming: Hold::default(),
         });
         Self { vpn, kind, state, openings }
     }
@@ -81,7 +80,7 @@ impl KindWatch {
         self.kind
     }
 
-    /// Where it stands.
+    /// Its phase.
     pub const fn phase(&self) -> Phase {
         match self.state {
             WatchState::Clear => Phase::Clear,
@@ -99,7 +98,7 @@ impl KindWatch {
         }
     }
 
-    /// The open incident's story, to be continued.
+    /// The open incident's story.
     pub const fn story_mut(&mut self) -> Option<&mut Story> {
         match &mut self.state {
             WatchState::Open { story, .. } | WatchState::Clearing { story, .. } => Some(story),
@@ -107,7 +106,7 @@ impl KindWatch {
         }
     }
 
-    /// Takes the conditions in as of `now`; returns the incident if it is over.
+    /// Applies the conditions as of `now`; returns the incident if it is over.
     pub fn step(
         &mut self,
         step: KindEvidence,
@@ -130,7 +129,7 @@ impl KindWatch {
                 self.pend(hold, step, scene, now, fx);
                 None
             }
-            WatchState::Open { story, witness } => self.open(story, witness, step, now, fx),
+            WatchState::Open { story, confirming } => self.open(story, confirming, step, now, fx),
             WatchState::Clearing { story, hold } => self.clear(story, hold, step, now, fx),
         }
     }
@@ -139,7 +138,7 @@ impl KindWatch {
     pub fn deadline(&self, rules: &IncidentRules, grace_until: Moment) -> Option<Moment> {
         match &self.state {
             WatchState::Clear => None,
-            WatchState::Pending { hold } | WatchState::Open { witness: hold, .. } => {
+            WatchState::Pending { hold } | WatchState::Open { confirming: hold, .. } => {
                 let held_at = hold.held_at(rules.open_after(self.kind)?);
                 held_at.map(|at| at.max(grace_until)).or(hold.spent_at())
             }
@@ -147,12 +146,12 @@ impl KindWatch {
         }
     }
 
-    /// Nobody looked for so long: what may have held meanwhile does not count.
+    /// The process was held up for this long: what may have held meanwhile does not count.
     pub fn held_up(&mut self, gap: Duration) {
         match &mut self.state {
             WatchState::Clear => {}
             WatchState::Pending { hold, .. }
-            | WatchState::Open { witness: hold, .. }
+            | WatchState::Open { confirming: hold, .. }
             | WatchState::Clearing { hold, .. } => hold.held_up(gap),
         }
     }
@@ -165,7 +164,7 @@ impl KindWatch {
         }
     }
 
-    /// When incidents were opened, as far as it still counts.
+    /// The recent openings, which double `resolve_after`.
     pub const fn openings(&self) -> &VecDeque<Moment> {
         &self.openings
     }
@@ -203,27 +202,27 @@ impl KindWatch {
         }
         self.count_opening(now.mono, now.mono);
         let story = Story::open(self.vpn.clone(), self.kind, scene(), now);
-        tell(&story, IncidentChange::Opened, now, fx);
-        self.state = WatchState::Open { story, witness: Hold::default() };
+        report(&story, IncidentChange::Opened, now, fx);
+        self.state = WatchState::Open { story, confirming: Hold::default() };
     }
 
     fn open(
         &mut self,
         mut story: Story,
-        mut witness: Hold,
+        mut confirming: Hold,
         step: KindEvidence,
         now: Now,
         fx: &mut Effects,
     ) -> Option<Arc<Incident>> {
-        self.bear_witness(&mut story, &mut witness, step, now, fx);
+        self.confirm(&mut story, &mut confirming, step, now, fx);
         match step.closes {
             Truth::True => {
                 story.add(TimelineChange::Clearing, now.wall);
-                tell(&story, IncidentChange::Clearing, now, fx);
+                report(&story, IncidentChange::Clearing, now, fx);
                 self.clear(story, Hold::default(), step, now, fx)
             }
             Truth::False | Truth::Unknown => {
-                self.state = WatchState::Open { story, witness };
+                self.state = WatchState::Open { story, confirming };
                 None
             }
         }
@@ -240,10 +239,10 @@ impl KindWatch {
         hold.observe(step.closes, self.resolve_after(&step.rules), now.mono);
         if step.closes == Truth::False || step.opens == Truth::True {
             story.add(TimelineChange::Reopened, now.wall);
-            tell(&story, IncidentChange::Reopened, now, fx);
-            let mut witness = Hold::default();
-            self.bear_witness(&mut story, &mut witness, step, now, fx);
-            self.state = WatchState::Open { story, witness };
+            report(&story, IncidentChange::Reopened, now, fx);
+            let mut confirming = Hold::default();
+            self.confirm(&mut story, &mut confirming, step, now, fx);
+            self.state = WatchState::Open { story, confirming };
             return None;
         }
         if !hold.has_held(self.resolve_after(&step.rules)) {
@@ -262,11 +261,11 @@ impl KindWatch {
         };
         story.set_state(state);
         story.add(entry, now.wall);
-        tell(&story, change, now, fx);
+        report(&story, change, now, fx);
         Arc::clone(story.incident())
     }
 
-    /// An opening at `at` counts as long as it is not too old.
+    /// An opening at `at` counts as long as it is recent enough.
     fn count_opening(&mut self, at: Moment, now: Moment) {
         self.openings.push_back(at);
         self.openings.make_contiguous().sort_unstable();
@@ -281,8 +280,9 @@ impl KindWatch {
         doubled.min(RESOLVE_AFTER_MAX.max(rules.resolve_after))
     }
 
-    /// This host ceases to judge: an address has moved to another one. What is pending is let go: it would be evidence of another
-    /// time when this host is back. What is open is handed over: its record stays open, and whoever judges from here on takes it up.
+    /// This host stops voting: the address has moved to another one. A pending incident is dropped: when this host is back,
+    /// that evidence will be out of date. An open one is handed over: its record stays open, and the host that votes from here
+    /// on adopts it.
     pub fn leave(&mut self, now: Now, fx: &mut Effects) -> Option<Arc<Incident>> {
         match std::mem::replace(&mut self.state, WatchState::Clear) {
             WatchState::Clear => None,
@@ -294,52 +294,52 @@ impl KindWatch {
             WatchState::Open { mut story, .. } | WatchState::Clearing { mut story, .. } => {
                 story.set_state(IncidentState::Unwatched { at: now.wall });
                 story.add(TimelineChange::HandedOver, now.wall);
-                tell(&story, IncidentChange::HandedOver, now, fx);
+                report(&story, IncidentChange::HandedOver, now, fx);
                 Some(Arc::clone(story.incident()))
             }
         }
     }
 
-    /// Goes on with a record that was found open at `sink` (created at `created` on the sink's clock) and that no incident here accounts
-    /// for: the daemon resolves it like its own, and tells nobody of it anew until this site has seen the condition hold for itself.
-    /// Where an incident is open already, that one accounts for it, and nothing changes.
-    pub fn take_up(&mut self, sink: SinkId, created: Stamp, scene: Scene, now: Now, fx: &mut Effects) {
-        let witness = match &self.state {
+    /// Adopts a record that was found open at `sink` (created at `created` on the sink's clock) and that no incident here
+    /// accounts for. The daemon resolves it like its own, but starts no other record until this site has seen the condition
+    /// hold itself. If an incident is already open it accounts for the record, and nothing changes.
+    pub fn adopt(&mut self, sink: SinkId, created: Stamp, scene: Scene, now: Now, fx: &mut Effects) {
+        let confirming = match &self.state {
             WatchState::Open { .. } | WatchState::Clearing { .. } => return,
             WatchState::Clear => Hold::default(),
-            // What has held so far counts: the incident that was about to open is this one.
+            // The time held so far counts: the incident that was about to open is this one.
             WatchState::Pending { hold } => *hold,
         };
         self.count_opening(now.mono - now.wall.since(created), now.mono);
-        let story = Story::take_up(self.vpn.clone(), self.kind, scene, sink, created, now.wall);
-        tell(&story, IncidentChange::TakenUp, now, fx);
-        self.state = WatchState::Open { story, witness };
+        let story = Story::adopt(self.vpn.clone(), self.kind, scene, sink, created, now.wall);
+        report(&story, IncidentChange::Adopted, now, fx);
+        self.state = WatchState::Open { story, confirming };
     }
 
-    /// Whether this site sees for itself what was taken up.
-    fn bear_witness(
+    /// Whether this site itself sees the condition of an adopted incident.
+    fn confirm(
         &self,
         story: &mut Story,
-        witness: &mut Hold,
+        confirming: &mut Hold,
         step: KindEvidence,
         now: Now,
         fx: &mut Effects,
     ) {
         let (Some(_), Some(open_after)) = (&story.incident().found_at, step.rules.open_after(self.kind))
         else {
-            *witness = Hold::default();
+            *confirming = Hold::default();
             return;
         };
-        witness.observe(step.opens, open_after, now.mono);
-        if witness.has_held(open_after) && now.mono >= step.grace_until {
-            *witness = Hold::default();
-            story.witness(now.wall);
-            tell(story, IncidentChange::Witnessed, now, fx);
+        confirming.observe(step.opens, open_after, now.mono);
+        if confirming.has_held(open_after) && now.mono >= step.grace_until {
+            *confirming = Hold::default();
+            story.confirm(now.wall);
+            report(story, IncidentChange::Confirmed, now, fx);
         }
     }
 }
 
-fn tell(story: &Story, change: IncidentChange, at: Now, fx: &mut Effects) {
+fn report(story: &Story, change: IncidentChange, at: Now, fx: &mut Effects) {
     fx.facts.push_back(Fact::IncidentChanged { incident: Arc::clone(story.incident()), change, at });
 }
 

@@ -1,14 +1,13 @@
 //! The decisions, and nothing else.
 //!
-//! Everything in here is `std` only: it reads no clock, does no input or output, writes no log and counts no
-//! metric. Time comes in as an argument ([`time::Now`]), what happened comes in as an [`event::Event`], and what
-//! should be done or told is polled from the [`monitor::Monitor`] as [`request::Request`]s and [`fact::Fact`]s.
-//! The same events at the same times give the same requests and the same facts.
-//!
-//! Read in this order: [`names`] and [`verdict`] (the vocabulary), [`plan`] (what is to be watched), [`echo`] and
-//! [`check`] (an end's own view), [`remote`] (AWS's view), [`downs`] and [`carrying`] (both views together), [`incident`] (what
-//! people must know), [`stopped`] (since when), [`rollup`] (what goes to CloudWatch), [`retrospect`] (what
-//! happened while AWS could not be reached), [`votes`] (on what it can decide), [`monitor`] (the composition).
+//! Everything in here is `std` only: it reads no clock, does no input or output, writes no log and counts no metric. Time comes
+//! in as an argument ([`time::Now`]), events come in as [`event::Event`], and what to do and what to report is polled from the
+//! [`monitor::Monitor`] as [`request::Request`]s and [`fact::Fact`]s. The same events at the same times give the same requests
+//! and facts.
+//! Read in this order: [`names`] and [`verdict`] (the vocabulary), [`plan`] (what to watch), [`echo`] and
+//! [`check`] (an end's own view), [`remote`] (AWS's view), [`downs`] and [`carrying`] (both views together), [`incident`] (when one
+//! opens and ends), [`stopped`] (since when), [`rollup`] (what goes to CloudWatch), [`retrospect`] (what
+//! happened while AWS could not be reached), [`votes`] (what it can decide on), [`monitor`] (the composition).
 
 pub mod board;
 pub mod carrying;
@@ -18,10 +17,8 @@ pub mod condition;
 pub mod connection;
 pub mod downs;
 pub mod echo;
-pub mod effects;
 pub mod event;
 pub mod fact;
-pub mod grace;
 pub mod incident;
 pub mod monitor;
 pub mod names;
@@ -34,7 +31,6 @@ pub mod rollup;
 pub mod status;
 pub mod stopped;
 pub mod story;
-pub mod streak;
 pub mod time;
 pub mod timers;
 pub mod tunnel;

@@ -10,11 +10,11 @@ use std::time::Duration;
 
 use super::board::Over;
 use super::board::{Board, Incident};
+use super::condition::Grace;
 use super::connection::Connection;
-use super::effects::Effects;
+use super::echo::LATE_WINDOW;
 use super::event::{AwsAnswer, Event, History, Remembered};
-use super::fact::Fact;
-use super::grace::Grace;
+use super::fact::{Effects, Fact};
 use super::names::{CheckId, Kind, SinkId, SourceId, VpnId};
 use super::plan::Plan;
 use super::polling::Polling;
@@ -26,11 +26,9 @@ use super::time::{Moment, Now, Stamp};
 use super::timers::Timers;
 use super::timers::{phase, suspect_interval};
 
-/// Not being called for this long is not the jitter of a busy host: it slept, or the process was stopped, and what AWS
-/// and the tunnels did meanwhile is not known.
+/// Not being called for this long is not the jitter of a busy host: it slept, or the process was stopped, and the state of AWS
+/// and the tunnels meanwhile is unknown.
 const HELD_UP_AFTER: Duration = Duration::from_secs(10);
-
-mod minutes;
 
 /// Why the core wants to be called.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -61,25 +59,25 @@ pub struct Monitor {
     sources: BTreeMap<SourceId, Polling>,
     minutes: Minutes,
     minute: Stamp,
-    /// Votes of the minute that has ended, to be told together with its rollups: what is sent by the minute goes at once.
+    /// Votes of the minute that has ended, held back until its rollups are complete: both are published together.
     votes: Vec<Fact>,
     over: Over,
     board: Arc<Board>,
-    /// Whether something has happened since the Board was made that may change it: an echo that changes no verdict does not.
+    /// Whether something may have changed the Board since it was made. An echo that changes no verdict does not.
     board_outdated: bool,
     timers: Timers<Wake>,
     grace: Grace,
-    /// Whether the plan's address is held, once that was told.
+    /// Whether this host holds the plan's address; `None` before that is reported.
     held: Option<bool>,
     last_called: Now,
     calendar: Calendar,
-    /// What outlives a connection or a tunnel that is removed from the plan, should it be added again.
+    /// What outlives a connection or tunnel that is removed from the plan, in case it is added again.
     remembered: Remembered,
     fx: Effects,
 }
 
 impl Monitor {
-    /// Begins to watch.
+    /// Starts to watch.
     pub fn new(plan: Arc<Plan>, remembered: Remembered, now: Now) -> Self {
         let mut monitor = Self {
             plan: Arc::clone(&plan),
@@ -111,7 +109,7 @@ impl Monitor {
                 }
             }
         }
-        monitor.adopt(plan, &remembered, now);
+        monitor.apply_plan(plan, &remembered, now);
         monitor.remembered = Remembered {
             incidents: Vec::new(),
             unheard: Vec::new(),
@@ -162,8 +160,8 @@ impl Monitor {
         self.after(now);
     }
 
-    /// Nothing more will be told: the minutes that are not complete are given out as far as they have come. What a later
-    /// run adds to them is a part of its own.
+    /// Ends the run: incomplete minutes are reported as far as they have come. A later run reports its share of them
+    /// separately.
     pub fn close(&mut self) {
         self.fx.facts.extend(self.minutes.rest().into_iter().map(Fact::RollupReady));
     }
@@ -173,17 +171,17 @@ impl Monitor {
         self.timers.next().map(|(at, wake)| (*at, wake.reason()))
     }
 
-    /// The next thing to be done.
+    /// The next request to execute.
     pub fn poll_request(&mut self) -> Option<Request> {
         self.fx.requests.pop_front()
     }
 
-    /// The next thing that happened.
+    /// The next fact to report.
     pub fn poll_fact(&mut self) -> Option<Fact> {
         self.fx.facts.pop_front()
     }
 
-    /// What should be known; the same `Arc` as long as nothing changed.
+    /// The incidents that sinks must show; the same `Arc` as long as nothing changed.
     pub const fn board(&self) -> &Arc<Board> {
         &self.board
     }
@@ -206,7 +204,7 @@ impl Monitor {
         }
     }
 
-    /// Takes another plan. A tunnel that did not change loses no state; what is no longer watched ends as such.
+    /// Takes a new plan. A tunnel that did not change keeps its state; incidents on what is no longer watched end as unwatched.
     pub fn reconfigure(&mut self, plan: Arc<Plan>, now: Now) {
         let now = self.called(now);
         self.board_outdated = true;
@@ -223,9 +221,9 @@ impl Monitor {
                 }
             }
         }
-        // An address that was not asked for before is not held until it is said to be.
+        // A new address does not count as held until that is reported.
         self.held = self.held.filter(|_| plan.votes_if_address == self.plan.votes_if_address);
-        self.adopt(plan, &remembered, now);
+        self.apply_plan(plan, &remembered, now);
         self.remembered = remembered;
         self.take_place(now);
         self.over.recount(&self.plan);
@@ -234,7 +232,7 @@ impl Monitor {
 
     //--- composition
 
-    fn adopt(&mut self, plan: Arc<Plan>, remembered: &Remembered, now: Now) {
+    fn apply_plan(&mut self, plan: Arc<Plan>, remembered: &Remembered, now: Now) {
         self.plan = Arc::clone(&plan);
         let here = self.is_here();
         for (index, vpn) in plan.vpns.iter().enumerate() {
@@ -283,7 +281,7 @@ impl Monitor {
         }
     }
 
-    /// Notices a gap in the calls, and a clock that is wrong; gives the time that counts.
+    /// Detects a gap between calls, and a wrong clock; returns the time that counts.
     fn called(&mut self, now: Now) -> Now {
         let expected = self.timers.next().map_or(now.mono, |(at, _)| (*at).max(self.last_called.mono));
         let now = self.dated(now);
@@ -306,7 +304,7 @@ impl Monitor {
         now
     }
 
-    /// The time that counts. Where the date jumps, what is under way goes by the one after the jump: it is the better one.
+    /// The time that counts. After a jump of the date, incomplete minutes move to the new one, which is the better one.
     fn dated(&mut self, now: Now) -> Now {
         self.calendar.judge(now);
         let now = self.calendar.date(now);
@@ -344,7 +342,7 @@ impl Monitor {
         }
     }
 
-    /// Judges a connection, and sees to what follows from it.
+    /// Judges a connection and acts on the result.
     fn refresh(&mut self, vpn: &VpnId, now: Now) {
         self.board_outdated = true;
         let Some(connection) = self.connections.get_mut(vpn) else { return };
@@ -368,7 +366,7 @@ impl Monitor {
         }
     }
 
-    /// Makes the Board anew, if something on it may have changed.
+    /// Remakes the Board, if something on it may have changed.
     fn after(&mut self, now: Now) {
         if !std::mem::take(&mut self.board_outdated) {
             debug_assert!(
@@ -385,7 +383,7 @@ impl Monitor {
         }
     }
 
-    /// What is to be on the Board.
+    /// The Board by the present state.
     fn current_board(&self) -> Board {
         let incidents: Vec<Arc<Incident>> = self
             .connections
@@ -461,7 +459,7 @@ impl Monitor {
         self.refresh_asked_by(&source, now);
     }
 
-    /// Judges every connection that a source was asked about, also one of which it said nothing: that it spoke counts.
+    /// Judges every connection that a source was asked about, even one missing from its answer: that it answered counts.
     fn refresh_asked_by(&mut self, source: &SourceId, now: Now) {
         let asked = self.connections.iter().filter(|(_, connection)| connection.is_asked_by(source));
         for vpn in asked.map(|(vpn, _)| vpn.clone()).collect::<Vec<_>>() {
@@ -476,7 +474,7 @@ impl Monitor {
         }
         let interval = self.source_interval(id, now.mono);
         let Some(polling) = self.sources.get_mut(id) else { return };
-        // Doubt may have gone since the timer was set.
+        // The doubt may be over since the timer was set.
         if polling.due(interval).is_some_and(|due| due <= now.mono) {
             polling.ask(now.mono);
             self.fx.requests.push_back(Request::AskAws(AwsRequest::Views(id.clone())));
@@ -517,7 +515,7 @@ impl Monitor {
         self.fx.requests.extend(wanted.map(Request::AskAws));
     }
 
-    /// AWS has told about the past, or (`None`) would not.
+    /// AWS answered about the past, or (`None`) refused.
     fn history(&mut self, vpn: &VpnId, history: Option<&History>, now: Now) {
         if let Some(connection) = self.connections.get_mut(vpn) {
             match history {
@@ -528,12 +526,12 @@ impl Monitor {
         self.refresh(vpn, now);
     }
 
-    //--- which host of an HA pair judges
+    //--- which host of an HA pair votes
 
-    /// The host does, or does not, hold an address. Another address than the plan's is of an earlier plan.
+    /// This host holds, or does not hold, an address. One that is not the plan's belongs to an earlier plan.
     ///
-    /// Taking over is like a start: the checks begin afresh, and nothing opens for `start_grace`, because the tunnels themselves
-    /// move with the address and are down for a while.
+    /// Taking over is like a start: the checks start afresh, and nothing opens for `start_grace`, because the tunnels
+    /// themselves move with the address and are down for a while.
     fn address_held(&mut self, address: IpAddr, held: bool, now: Now) {
         if self.plan.votes_if_address != Some(address) || self.held == Some(held) {
             return;
@@ -546,7 +544,7 @@ impl Monitor {
         self.fx.facts.push_back(Fact::AddressHeld { address, held, at: now });
         self.take_place(now);
         if !held {
-            // What an earlier run left open, too: the address has moved while this host was down.
+            // Includes what an earlier run left open: the address has moved while this host was down.
             for connection in self.connections.values_mut() {
                 for incident in connection.hand_over(now, &mut self.fx) {
                     self.over.put(incident, &self.plan);
@@ -555,13 +553,14 @@ impl Monitor {
         }
     }
 
-    /// Whether this host judges: of an HA pair only the one that holds `votes_if_address` does. The other watches AWS, keeps its
-    /// records, and votes on nothing, so that it tells nobody of what it cannot see. As long as that is not known it does not.
+    /// Whether this host votes. In an HA pair only the host that holds `votes_if_address` does. The other one polls AWS and
+    /// keeps its history, but votes on nothing, because it cannot see the tunnels. Until the address is reported it does not
+    /// vote.
     fn is_here(&self) -> bool {
         self.plan.votes_if_address.is_none() || self.held == Some(true)
     }
 
-    /// Has every connection judged, or not, as it is.
+    /// Tells every connection whether this host votes.
     fn take_place(&mut self, now: Now) {
         let here = self.is_here();
         let vpns: Vec<VpnId> = self.connections.keys().cloned().collect();
@@ -580,20 +579,75 @@ impl Monitor {
 
     //--- incidents
 
-    /// What is over sees to its record itself, and a sink that the plan no longer names has no say.
+    /// An incident that is over sees to its record itself, and sinks outside the plan do not count.
     fn record_found(&mut self, sink: SinkId, vpn: &VpnId, kind: Kind, created: Stamp, now: Now) {
         let takes = self.plan.sinks.iter().any(|plan| plan.id == sink && plan.takes(vpn, kind));
         if !takes || self.over.has(vpn, kind) {
             return;
         }
         if let Some(connection) = self.connections.get_mut(vpn) {
-            connection.take_up(kind, sink, created, now, &mut self.fx);
+            connection.adopt(kind, sink, created, now, &mut self.fx);
         }
         self.refresh(vpn, now);
     }
+
+    //--- minutes
+
+    /// Echoes count in the minute in which they were sent.
+    fn take_ended(&mut self, now: Now) {
+        for (tunnel, asked, outcome) in std::mem::take(&mut self.fx.ended) {
+            self.minutes.echo_ended(&tunnel, now.wall - now.mono.since(asked), outcome);
+            if let Some(tunnel) =
+                self.connections.get_mut(&tunnel.vpn).and_then(|connection| connection.tunnel_mut(&tunnel))
+            {
+                tunnel.echo_ended(outcome, asked, now.mono);
+            }
+        }
+    }
+
+    /// A minute has ended, or the last echoes of one must have.
+    fn end_minute(&mut self, now: Now) {
+        self.take_ended(now);
+        let minute = now.wall.minute();
+        if minute != self.minute {
+            let ended = std::mem::replace(&mut self.minute, minute);
+            // A minute that the clock skipped or repeated was not fully observed.
+            if minute == ended + Duration::from_secs(60) {
+                for (vpn, connection) in &self.connections {
+                    if connection.could_vote(now.mono) {
+                        self.votes.push(Fact::CouldVote { vpn: vpn.clone(), minute: ended });
+                    }
+                }
+            }
+            for connection in self.connections.values() {
+                connection.note_states(&mut self.minutes, now.wall);
+            }
+        }
+        for rollup in self.minutes.complete(now.wall, self.settle_after()) {
+            self.fx.facts.push_back(Fact::RollupReady(rollup));
+        }
+        if now.wall >= minute + self.settle_after() {
+            self.fx.facts.extend(self.votes.drain(..));
+        }
+        self.set_minute_timer(now);
+    }
+
+    /// Wakes at the end of the minute, and again when its last echoes must have ended.
+    fn set_minute_timer(&mut self, now: Now) {
+        let minute = now.wall.minute();
+        let settled = minute + self.settle_after();
+        let next = if now.wall < settled { settled } else { minute + Duration::from_secs(60) };
+        self.timers.set(Wake::Minute, Some(now.mono + next.since(now.wall)));
+    }
+
+    /// How long after a minute's end its last echo may still be in flight.
+    fn settle_after(&self) -> Duration {
+        let timeout = self.plan.vpns.iter().map(|vpn| vpn.probe.timeout).max().unwrap_or_default();
+        timeout + LATE_WINDOW + Duration::from_secs(1)
+    }
 }
 
-/// Whether AWS is out of a connection's reach: by its last question, no source reached it.
+/// Whether AWS is out of reach for a connection: no source was reached by its last question.
 fn is_cut_off(connection: &Connection, sources: &BTreeMap<SourceId, Polling>) -> bool {
     let asked = &connection.plan().aws.sources;
     !asked.is_empty() && asked.iter().all(|source| sources.get(source).is_some_and(Polling::is_cut_off))

@@ -1,4 +1,4 @@
-//! What things are called: connections, tunnels, checks, ends, kinds.
+//! The names of things: connections, tunnels, checks, ends, kinds.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -9,7 +9,7 @@ use std::sync::Arc;
 pub struct VpnId(Arc<str>);
 
 impl VpnId {
-    /// Takes the id as it is; `config` is what checks it.
+    /// Takes the id as it is; `config` validates it.
     pub fn new(id: impl Into<Arc<str>>) -> Self {
         Self(id.into())
     }
@@ -51,7 +51,7 @@ impl fmt::Display for TunnelId {
     }
 }
 
-/// One way to ask whether a tunnel works.
+/// One way to test a tunnel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum CheckKind {
     /// ICMP echo to AWS's inside address.
@@ -70,13 +70,13 @@ impl CheckKind {
 /// A check of a tunnel.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CheckId {
-    /// The tunnel that is asked.
+    /// The tunnel.
     pub tunnel: TunnelId,
-    /// How it is asked.
+    /// The way it is tested.
     pub kind: CheckKind,
 }
 
-/// Who says so.
+/// The end that gives a verdict.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum End {
     /// Our checks.
@@ -95,12 +95,12 @@ impl End {
     }
 }
 
-/// What a tunnel is for.
+/// The role of a tunnel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Role {
     /// It should carry traffic.
     Active,
-    /// Down alone is nothing, but it counts for an outage.
+    /// No incident when it alone is down, but it counts for an outage.
     Standby,
     /// Neither probed nor counted.
     Unused,
@@ -117,7 +117,7 @@ impl Role {
     }
 }
 
-/// How a connection is routed: what AWS's `TunnelState` speaks of.
+/// How a connection is routed, which decides what AWS's `TunnelState` means.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Routing {
     /// By BGP: `TunnelState` is the BGP session.
@@ -147,7 +147,7 @@ pub enum Kind {
     Outage,
     /// Both ends agree that an active tunnel is down, and another carries traffic, or may.
     RedundancyLost,
-    /// The ends do not agree, and of each tunnel one or the other says that it is down.
+    /// The ends do not agree, and one or the other says down of each tunnel.
     OneSided,
 }
 
@@ -174,8 +174,8 @@ impl Kind {
     }
 }
 
-/// What a sink is called: the name that the configuration gives it, or its type and, from the second of a type on, its place
-/// among them, as `incident_manager` or `incident_manager-2`. Another sink may be called so tomorrow: see [`Destination`].
+/// The name of a sink: the one in the configuration, or its type and, from the second of a type on, its position among them, as
+/// in `incident_manager` or `incident_manager-2`. Another sink may have the name tomorrow: see [`Destination`].
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SinkId(Arc<str>);
 
@@ -197,8 +197,8 @@ impl fmt::Display for SinkId {
     }
 }
 
-/// Where a sink's incidents go, as a digest: what makes it the same sink whatever it is called and wherever it stands in the
-/// configuration. Of two sinks that go to one destination no kind of one connection goes by both.
+/// Where a sink's incidents go, as a digest: its identity, whatever its name and its place in the configuration. Of two sinks
+/// with one destination, no connection's kind goes to both.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Destination(Arc<str>);
 
@@ -214,7 +214,7 @@ impl Destination {
     }
 }
 
-/// Where AWS's view comes from.
+/// A source of AWS's view.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum SourceKind {
     /// The metric `TunnelState` in CloudWatch's namespace `AWS/VPN`.
@@ -233,12 +233,12 @@ impl SourceKind {
     }
 }
 
-/// A Region of AWS, and the role it is called with; `None` leaves either to the SDK's own chain (variables, profile).
+/// A Region of AWS, and the role to call it with; `None` leaves either to the SDK's own chain (variables, profile).
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AwsPlace {
     /// The Region.
     pub region: Option<Arc<str>>,
-    /// The role to assume, if it is not the daemon's own credentials that ask.
+    /// The role to assume; `None` uses the daemon's own credentials.
     pub role_arn: Option<Arc<str>>,
 }
 
@@ -255,12 +255,12 @@ impl fmt::Display for AwsPlace {
     }
 }
 
-/// One poller: a source in one Region, seen with one role.
+/// One poller: a source in one Region with one role.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SourceId {
     /// Which API.
     pub kind: SourceKind,
-    /// Where, and as whom.
+    /// The Region and the role.
     pub place: AwsPlace,
 }
 

@@ -1,4 +1,4 @@
-//! What is to be watched and by which rules: the configuration as the core needs it.
+//! What to watch and by which rules: the configuration as the core needs it.
 //!
 //! `config` builds it and guarantees the ranges stated here, so that nothing later has to check them again.
 
@@ -15,7 +15,7 @@ use super::names::{Destination, Kind, Role, Routing, SinkId, SourceId, SourceKin
 pub struct Plan {
     /// This gateway's name, unique per daemon.
     pub site: Arc<str>,
-    /// Our end votes only while this host holds this address; `None` always.
+    /// Our end votes only while this host holds this address; `None`: always.
     pub votes_if_address: Option<IpAddr>,
     /// The VPN connections, in the order of the configuration; ids are unique.
     pub vpns: Vec<Arc<VpnPlan>>,
@@ -28,7 +28,7 @@ pub struct Plan {
 pub struct VpnPlan {
     /// Its id.
     pub id: VpnId,
-    /// People's words for it.
+    /// Its display name.
     pub name: Arc<str>,
     /// How it is routed.
     pub routing: Routing,
@@ -47,9 +47,9 @@ pub struct VpnPlan {
 pub struct TunnelPlan {
     /// Its identity.
     pub id: TunnelId,
-    /// People's words for it.
+    /// Its display name.
     pub name: Arc<str>,
-    /// What it is for.
+    /// Its role.
     pub role: Role,
     /// What is probed and from where.
     pub route: Arc<Route>,
@@ -92,7 +92,7 @@ pub struct IncidentRules {
     pub one_sided_after: Option<Duration>,
     /// How long the closing condition must hold.
     pub resolve_after: Duration,
-    /// After start or resume nothing opens for this long.
+    /// After a start or resume nothing opens for this long.
     pub start_grace: Duration,
 }
 
@@ -105,7 +105,7 @@ pub struct AwsRules {
     pub suspect_poll_interval: Duration,
     /// Evidence older than this is Unknown(stale).
     pub stale_after: Duration,
-    /// The pollers that speak for this connection: CloudWatch's, and EC2's where it is switched on.
+    /// The sources for this connection: CloudWatch, and EC2 where it is enabled.
     pub sources: Vec<SourceId>,
 }
 
@@ -116,12 +116,12 @@ impl AwsRules {
     }
 }
 
-/// One sink, as far as the core must know: whose word it waits for.
+/// One sink, as far as the core must know: which settlements it waits for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SinkPlan {
-    /// What it is called.
+    /// Its name.
     pub id: SinkId,
-    /// What it is.
+    /// Its identity.
     pub destination: Destination,
     /// The kinds it takes.
     pub kinds: BTreeSet<Kind>,
@@ -129,12 +129,12 @@ pub struct SinkPlan {
     pub vpns: Option<BTreeSet<VpnId>>,
 }
 
-/// A route as a value that can be stored: a check that moves to another address has to prove itself again.
+/// A route in a form that can be stored: a check that moves to another address has to prove itself again.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct RouteKey {
     /// See [`Route::inside_ip`].
     pub inside_ip: IpAddr,
-    /// Our end of it; rows of releases that did not note it have none.
+    /// Our end of it; rows of older releases have none.
     pub own: Option<OwnEnd>,
 }
 
@@ -148,7 +148,7 @@ pub struct OwnEnd {
 }
 
 impl Route {
-    /// What is remembered of it once it was answered.
+    /// What is stored of it once it was answered.
     pub fn key(&self) -> RouteKey {
         let own = OwnEnd { source_ip: self.source_ip, interface: self.interface.clone() };
         RouteKey { inside_ip: self.inside_ip, own: Some(own) }

@@ -1,4 +1,4 @@
-//! When AWS is asked.
+//! When to poll AWS.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
@@ -7,14 +7,14 @@ use super::names::SourceId;
 use super::status::SourceStatus;
 use super::time::{Moment, Now};
 
-/// A question that was neither answered nor refused after this long is taken for lost.
+/// A question that was neither answered nor refused for this long counts as lost.
 const QUESTION_LOST_AFTER: Duration = Duration::from_secs(120);
 
 /// The pace of one source.
 #[derive(Debug)]
 pub struct Polling {
     id: SourceId,
-    /// Two sites that start together are pulled apart by this share of the first interval.
+    /// This share of the first interval keeps two sites that start together apart.
     share: f64,
     asked: Option<Moment>,
     asking: bool,
@@ -27,7 +27,7 @@ pub struct Polling {
 }
 
 impl Polling {
-    /// A source that has not been asked.
+    /// A source before its first question.
     pub fn new(id: SourceId, site: &str) -> Self {
         let mut hasher = DefaultHasher::new();
         (site, &id).hash(&mut hasher);
@@ -45,12 +45,12 @@ impl Polling {
         }
     }
 
-    /// Ask as soon as the question under way, if any, has ended.
+    /// Asks again as soon as the question in flight, if any, has ended.
     pub const fn hurry(&mut self) {
         self.urgent = true;
     }
 
-    /// When to ask, at this interval.
+    /// When the next question is due, at this interval.
     pub fn due(&self, interval: Duration) -> Option<Moment> {
         let Some(asked) = self.asked else { return Some(Moment::ORIGIN) };
         if self.asking {
@@ -86,17 +86,17 @@ impl Polling {
         self.refusals_in_row = self.refusals_in_row.saturating_add(1);
     }
 
-    /// Whether the question under way is taken for lost.
+    /// Whether the question in flight counts as lost.
     pub fn is_lost(&self, now: Moment) -> bool {
         self.asking && self.asked.is_some_and(|asked| asked + QUESTION_LOST_AFTER <= now)
     }
 
-    /// Whether the last question did not reach AWS. Before the first has ended, that is not said.
+    /// Whether the last question did not reach AWS; false before the first has ended.
     pub fn is_cut_off(&self) -> bool {
         self.reached == Some(false)
     }
 
-    /// For whoever asks.
+    /// Its part of `/status`.
     pub fn status(&self) -> SourceStatus {
         SourceStatus {
             id: self.id.clone(),
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn a_question_is_lost_when_nothing_was_heard_of_it_for_too_long() {
+    fn a_question_without_an_answer_for_too_long_is_lost() {
         let mut polling = polling();
         let lost = Moment::ORIGIN + QUESTION_LOST_AFTER;
         assert!(!polling.is_lost(lost));

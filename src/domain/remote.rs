@@ -1,13 +1,13 @@
-//! AWS's evidence on one tunnel, and the view it makes.
+//! AWS's evidence on one tunnel, and the view that it gives.
 //!
-//! As-of is AWS's time, never ours. A datapoint of `TunnelState` speaks of its whole period, so its as-of is the period's
-//! end (or the answer's Date, while the period lasts); an answer of `DescribeVpnConnections` speaks of its Date. Evidence ages
-//! on the monotonic clock from the moment the question was sent, and what is stale counts for nothing. Of what is fresh
-//! the newest counts, again by the monotonic clock: so a Date that was wrong once outlives no answer after it.
+//! As-of is AWS's time, never ours. A datapoint of `TunnelState` covers its whole period, so its as-of is the period's end (or
+//! the answer's Date while the period lasts); an answer of `DescribeVpnConnections` is as of its Date. Evidence ages on the
+//! monotonic clock from the moment when the question was sent, and stale evidence does not count. The newest fresh evidence
+//! counts, again by the monotonic clock, so a wrong Date has no effect on later answers.
 //!
-//! A minute that holds a change (`TunnelState` between 0 and 1) says that the tunnel changed, and not what it is: it counts
-//! only where nothing explicit is fresh. A minute that is not over counts as its start, so that EC2's explicit word, given
-//! since then, is the newer one.
+//! A minute that holds a change (`TunnelState` between 0 and 1) says that the tunnel changed, but not what its state is: it
+//! counts only where no explicit evidence is fresh. A minute that is not over counts as its start, so that EC2's explicit
+//! state, given since then, is newer.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,49 +19,49 @@ use super::names::SourceKind;
 use super::time::{Moment, Now, Stamp};
 use super::verdict::{AwsEvidence, Evidence, Verdict, View, Why};
 
-/// Two sources that differ about times closer than this contradict each other: CloudWatch shows a datapoint of
-/// `TunnelState` some two to three minutes late.
+/// Two sources that differ about times closer than this contradict each other: CloudWatch shows a datapoint of `TunnelState`
+/// some two to three minutes late.
 const SAME_TIME: Duration = Duration::from_secs(3 * 60);
 
 /// EC2's `StatusMessage` of a tunnel whose IPsec works and whose BGP session is not established; `Status` is then `DOWN`.
 const IPSEC_IS_UP: &str = "IPSEC IS UP";
 
-/// AWS's services do not read one clock, and the Date header has whole seconds: a stamp this far ahead is not in the
+/// AWS's services do not share one clock, and the Date header has whole seconds: a stamp this far ahead does not count as
 /// future.
 const CLOCK_TOLERANCE: Duration = Duration::from_secs(5);
 
-/// Datapoints that lie further apart are not in a row: what they say need not have been so in between.
+/// Datapoints further apart than this are not consecutive: the state may have changed in between.
 const IN_A_ROW: Duration = Duration::from_secs(15 * 60);
 
 /// 2009-01-01. AWS has offered VPN connections since August of that year: a change before it is no date.
 const FIRST_VPN: Stamp = Stamp::from_secs(1_230_768_000);
 
-/// What one source said last.
+/// The last report of one source.
 #[derive(Debug, Clone, PartialEq)]
 struct Claim {
     verdict: Verdict,
     as_of: Stamp,
     as_of_here: Now,
-    /// What it counts as when the newest is looked for.
+    /// Its rank when the newest is chosen.
     counts_as: Moment,
-    /// The earliest time it speaks of.
+    /// The earliest time it covers.
     from: Stamp,
-    /// When what it says became so, if it tells.
+    /// When its state began, if it says so.
     changed: Option<Stamp>,
-    /// The earliest time of which it has said the same in a row.
+    /// The earliest time of the same report in a row.
     same_since: Stamp,
     words: Arc<str>,
     /// What it adds to a Down on a connection with BGP.
     bgp: BgpHint,
 }
 
-/// What a claim of Down says of BGP.
+/// What a Down says about BGP.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum BgpHint {
     None,
-    /// EC2's words say that IPsec is up.
+    /// EC2's message says that IPsec is up.
     IpsecIsUp,
-    /// The datapoint before was 0, too: it speaks of this moment, on our clock.
+    /// The datapoint before was 0 as well: it is as of this moment, on our clock.
     DownBefore(Moment),
 }
 
@@ -71,7 +71,7 @@ pub struct Remote {
     claims: BTreeMap<SourceKind, Claim>,
     /// CloudWatch's newest minute that holds a change.
     mixed: Option<Claim>,
-    /// The latest moment at which each source has said Up, or that it changed: what was Down before says nothing of now.
+    /// The latest moment at which each source has said Up, or that it changed: an earlier Down says nothing about the present.
     was_up: BTreeMap<SourceKind, Moment>,
     no_data: bool,
     began: Moment,
@@ -80,7 +80,7 @@ pub struct Remote {
 }
 
 impl Remote {
-    /// Nothing is known yet.
+    /// Without any evidence.
     pub fn new(now: Now) -> Self {
         Self {
             claims: BTreeMap::new(),
@@ -102,7 +102,7 @@ impl Remote {
         &self.view
     }
 
-    /// The moment that the evidence of the view speaks of, on our clock.
+    /// The as-of of the view's evidence, on our clock.
     pub fn as_of_here(&self) -> Option<Moment> {
         match &self.view.evidence {
             Evidence::Aws(evidence) => evidence.as_of_here.map(|as_of| as_of.mono),
@@ -110,20 +110,20 @@ impl Remote {
         }
     }
 
-    /// How old the newest evidence is; before the first, how long it has been waited for.
+    /// The age of the newest evidence; before the first, the time spent waiting for it.
     pub fn age(&self, now: Moment) -> Duration {
         now.since(self.as_of_here().unwrap_or(self.began))
     }
 
-    /// A source answered; `asked` and `date` are the question's moment and the answer's Date. Returns why the reading
-    /// could not be used, if a person should hear of it.
+    /// A source answered. `asked` and `date` are the time of the question and the answer's Date. Returns why the reading is
+    /// unusable, if that should be reported.
     pub fn read(&mut self, source: SourceKind, reading: &Reading, asked: Now, date: Stamp) -> Option<Why> {
         let claim =
             |verdict, as_of, from, words: String| Claim::new(verdict, as_of, from, words, asked, date);
         let unusable = |why, words: String| (claim(Verdict::Unknown(why), date, date, words), Some(why));
         let (claim, complaint) = match reading {
             Reading::TunnelState(None) => {
-                // An empty answer takes nothing back: what was said before ages until it is stale.
+                // An empty answer withdraws nothing: the last evidence ages until it is stale.
                 self.no_data = true;
                 return None;
             }
@@ -188,7 +188,7 @@ impl Remote {
         self.mixed.as_ref().is_some_and(|mixed| mixed.from > before.from && mixed.from < after.from)
     }
 
-    /// Of a minute that holds a change nothing follows as long as something explicit is known.
+    /// A minute that holds a change has no effect while explicit evidence is fresh.
     fn read_mixed(&mut self, source: SourceKind, claim: Claim, date: Stamp) {
         self.no_data = false;
         if self.claims.get(&source).is_some_and(|known| !known.is_evidence()) {
@@ -202,8 +202,8 @@ impl Remote {
         }
     }
 
-    /// What AWS's Down says of BGP, where it speaks of a time after this moment, is not stale, and no source has said Up of a
-    /// later time.
+    /// What AWS's Down says about BGP, if it is later than this moment and not stale, and no source has said Up of a later
+    /// time.
     pub fn bgp_word(&self, after: Moment, stale_after: Duration, now: Moment) -> BgpWord {
         let after = self.was_up.values().copied().fold(after, Moment::max);
         let down = |claim: &&Claim| {
@@ -223,7 +223,7 @@ impl Remote {
         words.max().unwrap_or(BgpWord::Nothing)
     }
 
-    /// Sources that are not asked any more have no say.
+    /// Evidence of sources that are no longer polled is dropped.
     pub fn keep_sources(&mut self, sources: impl Fn(SourceKind) -> bool) {
         self.claims.retain(|source, _| sources(*source));
         self.was_up.retain(|source, _| sources(*source));
@@ -232,7 +232,7 @@ impl Remote {
         }
     }
 
-    /// Judges the evidence as of `now`; returns the verdict before, if it was another.
+    /// Judges the evidence as of `now`; returns the previous verdict if it changed.
     pub fn judge(&mut self, stale_after: Duration, now: Now) -> Option<Verdict> {
         let (verdict, basis) = self.weigh(stale_after, now.mono);
         let evidence = basis.map_or_else(AwsEvidence::default, |(source, claim)| AwsEvidence {
@@ -262,18 +262,18 @@ impl Remote {
         self.stale_at
     }
 
-    /// Whether AWS has given evidence that is not stale: the daemon could have voted.
+    /// Whether AWS's evidence is fresh, so that AWS's end can vote.
     pub fn is_fresh(&self, stale_after: Duration, now: Moment) -> bool {
         self.all().any(|(_, claim)| claim.is_evidence() && claim.is_fresh(stale_after, now))
     }
 
-    /// Everything that was said, the explicit and what is not.
+    /// All reports, explicit and mixed.
     fn all(&self) -> impl Iterator<Item = (SourceKind, &Claim)> {
         let claims = self.claims.iter().map(|(source, claim)| (*source, claim));
         claims.chain(self.mixed.iter().map(|claim| (SourceKind::CloudWatch, claim)))
     }
 
-    /// The verdict, and what it rests on. What is stale is shown where there is nothing else, and counts for nothing.
+    /// The verdict and its evidence. Stale evidence is shown where there is no other, and never counts.
     fn weigh(&self, stale_after: Duration, now: Moment) -> (Verdict, Option<(SourceKind, &Claim)>) {
         let fresh = || self.all().filter(|(_, claim)| claim.is_fresh(stale_after, now));
         let newest = |(_, claim): &(SourceKind, &Claim)| (claim.rank(), claim.counts_as);
@@ -294,14 +294,14 @@ impl Remote {
     }
 }
 
-/// What a claim is worth; the greater counts, however much older it is.
+/// The rank of a report; the greater counts, however much older it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Rank {
-    /// What could not be understood, or lies in the future, does not speak of the tunnel at all.
+    /// Not understood, or stamped in the future: it says nothing about the tunnel.
     Unusable,
-    /// It changed.
+    /// The tunnel changed.
     Mixed,
-    /// It says what the tunnel is.
+    /// It says what the state is.
     Explicit,
 }
 
@@ -361,13 +361,13 @@ impl Claim {
         now.since(self.as_of_here.mono) <= stale_after
     }
 
-    /// Whether this one is newer than what the same source says now: CloudWatch shows new datapoints at some of its hosts sooner
-    /// than at others. What lies ahead of the `date` of an answer does not outdate it.
+    /// Whether this report is newer than the source's present one: some of CloudWatch's hosts show new datapoints sooner than
+    /// others. A report stamped later than the `date` of an answer does not count as newer.
     fn outdates(&self, said: &Self, date: Stamp) -> bool {
         self.is_evidence() && self.as_of > said.as_of && self.as_of <= date + CLOCK_TOLERANCE
     }
 
-    /// After what the same source said before.
+    /// Continues the series of the same source's previous report.
     fn following(mut self, before: &Self) -> Self {
         let in_a_row = self.from.since(before.as_of) <= IN_A_ROW;
         if self.is_explicit() && self.verdict == before.verdict && in_a_row {
@@ -377,14 +377,15 @@ impl Claim {
     }
 }
 
-/// Whether two claims cannot both be true: they differ about the same time. Where the newer one tells that it became so
-/// after the time the older one speaks of began, or a minute in between holds a change, both are true, and the newer one counts.
+/// Whether two reports cannot both be true, because they differ about the same time. Both are true where the newer one says
+/// that its state began after the start of the older one's time, or where a minute in between holds a change; then the newer
+/// one counts.
 fn contradict(newest: &Claim, other: &Claim, mixed: Option<&Claim>) -> bool {
     match (newest.verdict, other.verdict) {
         (Verdict::Up, Verdict::Down) | (Verdict::Down, Verdict::Up) => {
-            let told = newest.changed.is_some_and(|changed| changed > other.from);
+            let became_later = newest.changed.is_some_and(|changed| changed > other.from);
             let seen = mixed.is_some_and(|mixed| mixed.from > other.from && mixed.from < newest.as_of);
-            newest.as_of_here.mono.since(other.as_of_here.mono) < SAME_TIME && !told && !seen
+            newest.as_of_here.mono.since(other.as_of_here.mono) < SAME_TIME && !became_later && !seen
         }
         (Verdict::Up, Verdict::Up)
         | (Verdict::Down, Verdict::Down)
@@ -393,7 +394,7 @@ fn contradict(newest: &Claim, other: &Claim, mixed: Option<&Claim>) -> bool {
     }
 }
 
-/// Which earlier datapoint of 0 a datapoint of 0 follows: with none of another value between them, as far as was seen.
+/// Which earlier datapoint of 0 this one follows, with no other known value in between.
 fn down_before(known: &Claim, newer: &Claim) -> BgpHint {
     match (known.verdict, newer.verdict) {
         // The same datapoint again, which may have been read before its minute was over.

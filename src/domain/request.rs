@@ -1,4 +1,4 @@
-//! What the core wants done.
+//! What the core asks the driver to do.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,41 +15,41 @@ pub struct EchoId(pub u64);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ClientId(pub u64);
 
-/// Something to be done outside.
+/// One request.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Request {
-    /// Send one echo; answer with `Sent` or `Failed`, and with `Reply` if one comes before `give_up`.
+    /// Send one echo. Answer with `Sent` or `Failed`, and with `Reply` if one comes before `give_up`.
     Echo(EchoRequest),
-    /// This client gets no more echoes: close it when its last one has ended (closing earlier would kill them).
+    /// This client gets no more echoes: close it when its last one has ended (closing it earlier would lose them).
     Retire {
         /// The check it belongs to.
         check: CheckId,
-        /// Which client.
+        /// The client.
         client: ClientId,
     },
     /// Ask AWS.
     AskAws(AwsRequest),
 }
 
-/// What AWS is asked. A source that is asked already is asked once more afterwards.
+/// A question to AWS. If the source has a question in flight this one follows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AwsRequest {
-    /// How every tunnel is of every connection that names this source; answer with `Answered` or `Refused`.
+    /// The state of every tunnel of the connections with this source; answer with `Answered` or `Refused`.
     Views(SourceId),
-    /// What became of a connection's tunnels; answer with `HistoryAnswered` or `HistoryRefused`.
+    /// The history of a connection's tunnels; answer with `HistoryAnswered` or `HistoryRefused`.
     History(HistoryRequest),
 }
 
-/// A time of a connection that CloudWatch is asked about.
+/// A question about a connection's past, for CloudWatch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HistoryRequest {
     /// The source to ask.
     pub source: SourceId,
-    /// About which connection.
+    /// The connection.
     pub vpn: VpnId,
-    /// From when, on AWS's clock.
+    /// The start, on AWS's clock.
     pub from: Stamp,
-    /// Until when, on AWS's clock.
+    /// The end, on AWS's clock.
     pub to: Stamp,
 }
 
@@ -58,11 +58,11 @@ pub struct HistoryRequest {
 pub struct EchoRequest {
     /// The check it belongs to.
     pub check: CheckId,
-    /// Which echo.
+    /// Its id.
     pub echo: EchoId,
-    /// The client to send it with; one that is not open yet is opened for it.
+    /// The client to send it with; it is opened if necessary.
     pub client: ClientId,
-    /// The way it takes.
+    /// Its route.
     pub route: Arc<Route>,
     /// A reply after this is ignored.
     pub give_up: Duration,

@@ -1,8 +1,8 @@
-//! What happened while AWS could not be reached: our end's view as it was seen, AWS's as its metric tells it afterwards.
+//! What happened while AWS could not be reached: our end's view as seen at the time, and AWS's view from its metric afterwards.
 //!
-//! Where both ends were Down at the same time for long enough to open an incident, there was one, and nobody was told. If it is
-//! over nobody is paged for it any more: it is recorded. The conditions are those of [`super::condition`], except that what is
-//! not known is not there: a minute without a datapoint says nothing, and neither does an end that was not asked.
+//! Where both ends were Down at the same time for long enough to open an incident, there was one that nobody was paged for. If
+//! it is over it is only recorded. The conditions are those of [`super::condition`], except that unknown counts as absent: a
+//! minute without a datapoint says nothing, and neither does an end that was not asked.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -13,36 +13,36 @@ use super::names::{Kind, Role, TunnelId};
 use super::plan::{IncidentRules, VpnPlan};
 use super::time::{Moment, Now, Stamp};
 
-/// What both ends have of one tunnel that is not unused.
+/// The history of one used tunnel at both ends.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TunnelPast {
-    /// Which.
+    /// The tunnel.
     pub tunnel: TunnelId,
-    /// What it is for.
+    /// Its role.
     pub role: Role,
-    /// Whether our end has a say: it has seen the tunnel Up at least once.
+    /// Whether our end counts: it has seen the tunnel Up at least once.
     pub answers: bool,
     /// When our end was Down.
     pub local: Spans,
-    /// When AWS's end was.
+    /// When AWS's end was Down.
     pub aws: Spans,
 }
 
-/// A stretch of time in which a kind's condition held.
+/// An incident that is over.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PastIncident {
-    /// Which kind.
+    /// Its kind.
     pub kind: Kind,
     /// Since when both ends were Down.
     pub began: Moment,
-    /// When they ceased to be.
+    /// When that ended.
     pub ended: Moment,
-    /// The tunnels that both ends had Down in it, and from when to when.
+    /// The tunnels that were Down at both ends, each with the span.
     pub tunnels: Vec<(TunnelId, Span)>,
 }
 
-/// When AWS says that a tunnel was Down. A datapoint of 0 says so of its whole period; a fraction does not say of which part.
-/// `answered` and `date` are one moment on our monotonic clock and on AWS's.
+/// When AWS had a tunnel Down. A datapoint of 0 covers its whole period; a fraction does not say which part. `answered` and
+/// `date` are the same moment on our monotonic clock and on AWS's.
 pub fn down_by_aws(points: &[Datapoint], answered: Moment, date: Stamp) -> Spans {
     let here = |stamp: Stamp| answered - date.since(stamp) + stamp.since(date);
     let down = points.iter().filter(|point| point.value == 0.0);
@@ -51,13 +51,13 @@ pub fn down_by_aws(points: &[Datapoint], answered: Moment, date: Stamp) -> Spans
     )
 }
 
-/// The incidents that there were, oldest first: those whose condition held for `open_after` at a stretch, and as long
-/// within `cut_off`. Stretches that are less than `resolve_after` apart are one, as they would have been.
+/// The incidents of that time, oldest first: the condition held for `open_after` without a break, and for as long within
+/// `cut_off`. Spans less than `resolve_after` apart are one incident, as they would have been live.
 pub fn incidents(seen: &[TunnelPast], cut_off: &Spans, rules: &IncidentRules) -> Vec<PastIncident> {
     let agreed: Vec<Spans> = seen.iter().map(|tunnel| tunnel.local.and(&tunnel.aws)).collect();
     let active = seen.iter().zip(&agreed).filter(|(tunnel, _)| tunnel.role == Role::Active);
     let an_active_is_down = active.fold(Spans::default(), |any, (_, agreed)| any.or(agreed));
-    // Where our end has no say AWS's word is not contradicted.
+    // Where our end has no vote, nothing contradicts AWS.
     let not_carrying =
         |tunnel: &TunnelPast| if tunnel.answers { tunnel.local.clone() } else { tunnel.aws.clone() };
     let none_carries =
@@ -69,7 +69,7 @@ pub fn incidents(seen: &[TunnelPast], cut_off: &Spans, rules: &IncidentRules) ->
         let held = match kind {
             Kind::Outage => &outage,
             Kind::RedundancyLost => &redundancy_lost,
-            // Of what one end alone says there is nothing to agree on afterwards.
+            // One end alone cannot be confirmed afterwards.
             Kind::OneSided => continue,
         };
         let Some(open_after) = rules.open_after(kind) else { continue };
@@ -104,9 +104,9 @@ fn incident(
     Some(PastIncident { kind, began, ended, tunnels: tunnels.collect() })
 }
 
-//--- stretches of time, and sets of them
+//--- spans of time, and sets of them
 
-/// From a moment up to and excluding another.
+/// From a moment (included) to another (excluded).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Span {
     /// Its first moment.
@@ -116,18 +116,18 @@ pub struct Span {
 }
 
 impl Span {
-    /// How long it is.
+    /// Its length.
     pub fn length(self) -> Duration {
         self.to.since(self.from)
     }
 }
 
-/// Spans in order, none of which touches another.
+/// Spans in order, neither overlapping nor adjacent.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Spans(Vec<Span>);
 
 impl Spans {
-    /// The set of what lies in any of `spans`.
+    /// The union of `spans`.
     pub fn of(spans: impl IntoIterator<Item = Span>) -> Self {
         let mut spans: Vec<Span> = spans.into_iter().filter(|span| span.from < span.to).collect();
         spans.sort_unstable();
@@ -146,18 +146,18 @@ impl Spans {
         self.0.iter().copied()
     }
 
-    /// What lies in either.
+    /// The union of both.
     pub fn or(&self, other: &Self) -> Self {
         Self::of(self.iter().chain(other.iter()))
     }
 
-    /// What lies in both.
+    /// The intersection of both.
     pub fn and(&self, other: &Self) -> Self {
         let overlap = |a: Span, b: Span| Span { from: a.from.max(b.from), to: a.to.min(b.to) };
         Self::of(self.iter().flat_map(|a| other.iter().map(move |b| overlap(a, b))))
     }
 
-    /// What lies in this and not in the other.
+    /// This without the other.
     pub fn without(&self, other: &Self) -> Self {
         let mut left = Vec::new();
         for span in self.iter() {
@@ -171,7 +171,7 @@ impl Spans {
         Self::of(left)
     }
 
-    /// In groups: two that are less than `apart` from each other are in one.
+    /// Groups of spans with gaps of less than `apart` between them.
     pub fn grouped(&self, apart: Duration) -> Vec<Vec<Span>> {
         let mut groups: Vec<Vec<Span>> = Vec::new();
         for span in self.iter() {
@@ -186,39 +186,39 @@ impl Spans {
     }
 }
 
-/// CloudWatch shows a minute of `TunnelState` some minutes late: of what is over its last minutes are waited for.
+/// CloudWatch shows a minute of `TunnelState` some minutes late: wait this long, so that the last minutes are there.
 const HISTORY_IS_WHOLE_AFTER: Duration = Duration::from_secs(300);
-/// After a refusal the history is asked for again; it runs away from nobody.
+/// The pause after a refusal. The history does not go away, so there is no hurry.
 const ASK_AGAIN_AFTER: Duration = Duration::from_secs(60);
 /// A question that was neither answered nor refused is lost.
 const QUESTION_LOST_AFTER: Duration = Duration::from_secs(180);
 /// CloudWatch keeps minutes for 15 days (GetMetricData, API Reference); a day less, because clocks differ.
 const HISTORY_KEPT: Duration = Duration::from_secs(14 * 24 * 3600);
-/// A datapoint is stamped with the start of its minute: the one in which it all began lies before.
+/// A datapoint is stamped with the start of its minute: the one in which the outage began lies before it.
 const PERIOD: Duration = Duration::from_secs(60);
-/// A line that flaps for days without AWS: more would say the same.
+/// A line may flap for days while AWS is out of reach: more spans would add nothing.
 const SPANS_MAX: usize = 512;
 
-/// What our end saw while AWS could not be reached, kept until AWS's own history has been had.
+/// What our end saw while AWS could not be reached, kept until AWS's own history has arrived.
 #[derive(Debug, Default)]
 pub struct CutOff {
-    /// Since when AWS has not answered, although it was asked.
+    /// Since when AWS has been asked without an answer.
     since: Option<Moment>,
-    /// When AWS was asked what it answered last, and what its clock read then.
+    /// When the question of the last answer was sent, and the time on AWS's clock.
     heard: Option<(Moment, Stamp)>,
     gaps: Vec<Span>,
-    /// Tunnels that are locally Down, since when, and whether a gap has touched that.
+    /// Tunnels that are locally Down, since when, and whether a gap overlaps with that.
     down: BTreeMap<TunnelId, (Moment, bool)>,
-    /// When a tunnel was locally Down, where a gap has touched that.
+    /// When a tunnel was locally Down, as far as a gap overlaps with it.
     was_down: BTreeMap<TunnelId, Vec<Span>>,
-    /// Kinds of which an incident was open during a gap: people know.
-    told: BTreeSet<Kind>,
-    /// When the history is to be asked for.
+    /// Kinds with an incident that was open during a gap: it is known at the sinks.
+    already_open: BTreeSet<Kind>,
+    /// When to ask for the history.
     due: Option<Moment>,
     asking: bool,
 }
 
-/// What our end saw.
+/// What our end saw meanwhile.
 #[derive(Debug, Default)]
 pub struct Meanwhile {
     /// When AWS could not be reached.
@@ -226,40 +226,45 @@ pub struct Meanwhile {
     /// When each tunnel was locally Down.
     pub down: BTreeMap<TunnelId, Spans>,
     /// See [`CutOff`].
-    pub told: BTreeSet<Kind>,
+    pub already_open: BTreeSet<Kind>,
 }
 
 impl CutOff {
-    /// With what an earlier run saw while it could not hear AWS, and could not find out about any more.
+    /// Starts with what an earlier run saw without AWS's view, and could not clear up any more.
     pub fn resumed_from(remembered: &Remembered, plan: &VpnPlan, now: Now) -> Self {
         let at = |stamp: Stamp| now.mono - now.wall.since(stamp) + stamp.since(now.wall);
         let of_plan = remembered.unheard.iter().filter(|unheard| unheard.tunnel.vpn == plan.id);
-        let told = remembered.incidents.iter().filter(|incident| incident.id.vpn == plan.id);
+        let already_open = remembered.incidents.iter().filter(|incident| incident.id.vpn == plan.id);
         let mut cut_off = Self::default();
         for unheard in of_plan {
-            // Evidence grew stale before it was called so.
+            // Evidence grew stale for this long before it was called stale.
             let since = at(unheard.since) - plan.aws.stale_after;
             let down = unheard.down.iter().map(|(from, to)| Span { from: at(*from), to: at(*to) });
             let down: Vec<Span> = down.filter(|span| span.to > since).collect();
-            cut_off.resume(&unheard.tunnel, since, down, told.clone().map(|incident| incident.id.kind));
+            cut_off.resume(
+                &unheard.tunnel,
+                since,
+                down,
+                already_open.clone().map(|incident| incident.id.kind),
+            );
         }
         cut_off
     }
 
-    /// An earlier run had not heard AWS since then, and saw this tunnel Down meanwhile.
+    /// An earlier run had no answer from AWS since then, and saw this tunnel Down meanwhile.
     pub fn resume(
         &mut self,
         tunnel: &TunnelId,
         since: Moment,
         down: Vec<Span>,
-        told: impl Iterator<Item = Kind>,
+        already_open: impl Iterator<Item = Kind>,
     ) {
         if down.is_empty() {
             return;
         }
         self.since = Some(self.since.map_or(since, |known| known.min(since)));
         self.was_down.entry(tunnel.clone()).or_default().extend(down);
-        self.told.extend(told);
+        self.already_open.extend(already_open);
     }
 
     /// AWS did not answer, or refused to.
@@ -269,13 +274,13 @@ impl CutOff {
         self.down.values_mut().for_each(|(_, touched)| *touched = true);
     }
 
-    /// AWS answered what it was asked at `asked`.
+    /// AWS answered a question that was sent at `asked`.
     pub fn answered(&mut self, asked: Moment, date: Stamp, now: Moment) {
         self.heard = Some((asked, date));
         let Some(since) = self.since.take() else { return };
         let lasts = self.down.values().any(|(_, touched)| *touched);
         if !lasts && self.was_down.is_empty() {
-            self.told.clear();
+            self.already_open.clear();
             return;
         }
         self.gaps.push(Span { from: since, to: now });
@@ -283,7 +288,7 @@ impl CutOff {
         self.due = Some(self.due.map_or(due, |known| known.min(due)));
     }
 
-    /// How our end sees the tunnels at `now`, as since when each is Down; and of which kinds an incident is open.
+    /// Our end's view at `now`: since when each tunnel is Down, and for which kinds an incident is open.
     pub fn note(
         &mut self,
         tunnels: impl Iterator<Item = (TunnelId, Option<Moment>)>,
@@ -308,7 +313,7 @@ impl CutOff {
             }
         }
         if cut_off {
-            self.told.extend(open);
+            self.already_open.extend(open);
         }
     }
 
@@ -317,7 +322,7 @@ impl CutOff {
         self.due
     }
 
-    /// What to ask for, if that is due; it counts as asked.
+    /// The range to ask for, if that is due; it counts as asked.
     pub fn ask(&mut self, now: Moment) -> Option<Range<Stamp>> {
         if self.due.is_none_or(|due| due > now) {
             return None;
@@ -338,7 +343,7 @@ impl CutOff {
         }
     }
 
-    /// The history was answered: gives what our end saw meanwhile, and forgets it. `None` if it was not asked for.
+    /// The history was answered: returns what our end saw meanwhile, and clears it. `None` if it was not asked for.
     pub fn history_answered(&mut self, now: Moment) -> Option<Meanwhile> {
         if !std::mem::take(&mut self.asking) {
             return None;
@@ -353,7 +358,7 @@ impl CutOff {
         Some(Meanwhile {
             gaps: Spans::of(std::mem::take(&mut self.gaps)),
             down: down.into_iter().map(|(tunnel, spans)| (tunnel, Spans::of(spans))).collect(),
-            told: std::mem::take(&mut self.told),
+            already_open: std::mem::take(&mut self.already_open),
         })
     }
 }

@@ -1,4 +1,4 @@
-//! Echoes and verdicts, minute by minute: what goes to CloudWatch and stays as history.
+//! Echoes and verdicts by the minute, for CloudWatch and for the history.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -33,7 +33,7 @@ struct Accumulator {
 }
 
 impl Minutes {
-    /// An echo that was asked at `asked` ended.
+    /// An echo that was sent at `asked` ended.
     pub fn echo_ended(&mut self, tunnel: &TunnelId, asked: Stamp, outcome: Outcome) {
         let minute = self.minute(tunnel, asked);
         match outcome {
@@ -67,7 +67,7 @@ impl Minutes {
         };
     }
 
-    /// The clock read `wrong` where it should have read `right`: what is not complete belongs to other minutes.
+    /// The clock showed `wrong` where it should have shown `right`: incomplete minutes move accordingly.
     pub fn restamp(&mut self, wrong: Stamp, right: Stamp) {
         if wrong == right {
             return;
@@ -77,8 +77,8 @@ impl Minutes {
         self.open = open.map(|((minute, tunnel), echoes)| ((moved(minute), tunnel), echoes)).collect();
     }
 
-    /// Takes out the minutes that ended at least `settle` before `now`, oldest first; and those that lie ahead of it,
-    /// because the clock was set back and they can never be completed.
+    /// Removes and returns the minutes that ended at least `settle` before `now`, oldest first; and those ahead of it, which
+    /// can never be completed because the clock was set back.
     pub fn complete(&mut self, now: Stamp, settle: Duration) -> Vec<Arc<Rollup>> {
         let complete: Vec<(Stamp, TunnelId)> = self
             .open
@@ -93,7 +93,7 @@ impl Minutes {
         complete.into_iter().filter_map(take).collect()
     }
 
-    /// Takes out all of them, as far as they have come.
+    /// Removes and returns all of them, complete or not.
     pub fn rest(&mut self) -> Vec<Arc<Rollup>> {
         let open = std::mem::take(&mut self.open).into_iter();
         open.map(|((minute, tunnel), accumulator)| Arc::new(accumulator.rollup(tunnel, minute))).collect()
@@ -124,14 +124,14 @@ impl Accumulator {
     }
 }
 
-/// Which bin a round trip of so many nanoseconds falls into.
+/// The bin for a round trip of this many nanoseconds.
 fn bin(nanos: u64) -> usize {
     let log = (nanos as f64 / FIRST_BIN_NANOS).max(1.0).ln() / BIN_RATIO.ln();
     // The cast saturates, and a log that is not negative loses only its fraction.
     (log as usize).min(RTT_BINS_MAX - 1)
 }
 
-/// One minute of one tunnel. An echo belongs to the minute it was sent in.
+/// One minute of one tunnel. An echo belongs to the minute in which it was sent.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Rollup {
     /// The tunnel.
@@ -144,7 +144,7 @@ pub struct Rollup {
     pub late: u32,
     /// Echoes that were lost.
     pub lost: u32,
-    /// Echoes that could not be asked; no evidence.
+    /// Echoes that could not be sent; no evidence.
     pub faults: u32,
     /// Round-trip times, replies and late ones, in at most [`RTT_BINS_MAX`] log-spaced bins.
     pub rtt: Vec<RttBin>,
@@ -159,7 +159,7 @@ pub struct Rollup {
 /// CloudWatch takes 150 values a datum; 24 log-spaced ones keep percentiles within a few per cent at a sixth of the bytes.
 pub const RTT_BINS_MAX: usize = 24;
 
-/// Round-trip times that fell together.
+/// Round-trip times of one bin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct RttBin {
     /// The mean of the round-trip times in the bin.
@@ -169,7 +169,7 @@ pub struct RttBin {
 }
 
 impl Rollup {
-    /// The lost share of the echoes that were asked, 0 to 100; `None` if none was.
+    /// The lost share of the echoes sent, 0 to 100; `None` if there were none.
     pub fn loss_percent(&self) -> Option<f64> {
         let asked = self.replies + self.late + self.lost;
         (asked > 0).then(|| f64::from(self.lost) * 100.0 / f64::from(asked))

@@ -1,17 +1,16 @@
-//! What the daemon knows at this moment: the one source of `/status`, of the scrape's state and ages, and of systemd's
-//! status line.
+//! The present state: the one source of `/status`, of the states and ages in `/metrics`, and of systemd's status line.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::board::Incident;
 use super::carrying::{Carrying, Traffic, traffic};
-use super::check::Fresh;
+use super::clients::Fresh;
 use super::names::{CheckKind, Kind, Role, Routing, SourceId, TunnelId, VpnId};
 use super::time::Now;
 use super::verdict::{Assessment, Verdict, View};
 
-/// Everything, both ends side by side.
+/// The whole state, both ends side by side.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Status {
     /// When it was taken.
@@ -41,14 +40,14 @@ pub struct VpnStatus {
     pub stale_after: Duration,
     /// The pollers that ask about it.
     pub sources: Vec<SourceId>,
-    /// Where each kind stands.
+    /// The phase of each kind.
     pub phases: Vec<(Kind, Phase)>,
 }
 
-/// Where a kind of incident stands on a connection.
+/// The phase of a kind of incident on a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
-    /// Nothing.
+    /// The condition does not hold.
     Clear,
     /// The condition holds, not yet for long enough.
     Pending,
@@ -89,7 +88,7 @@ pub struct TunnelStatus {
     pub assessed_since: Now,
     /// Whether it carries traffic.
     pub carrying: Carrying,
-    /// AWS's evidence was this old at [`Status::at`]; before the first, the time since watching began.
+    /// The age of AWS's evidence at [`Status::at`]; before the first, the time since watching began.
     pub aws_evidence_age: Duration,
     /// Its checks; none if it is unused.
     pub checks: Vec<CheckStatus>,
@@ -100,15 +99,15 @@ pub struct TunnelStatus {
 pub struct CheckStatus {
     /// Which.
     pub kind: CheckKind,
-    /// What it says.
+    /// Its verdict.
     pub verdict: Verdict,
-    /// Whether it asks faster, because an echo is overdue.
+    /// Whether it probes faster, because an echo is overdue.
     pub suspect: bool,
-    /// Whether an echo has been asked and has ended, or become overdue, since the start.
+    /// Whether an echo was sent since the start and has ended or become overdue.
     pub asked: bool,
     /// Ticks left out since the start.
     pub ticks_skipped: u64,
-    /// What came of a fresh client, tried in peace.
+    /// The result of trying a fresh client in calm.
     pub fresh_client: Fresh,
 }
 
@@ -134,7 +133,7 @@ impl VpnStatus {
 }
 
 impl Status {
-    /// Whether every tunnel in use has been asked once: the daemon is then of use, whether AWS can be reached or not.
+    /// Whether every used tunnel has been probed once: from then on the daemon works, whether AWS can be reached or not.
     pub fn every_tunnel_asked(&self) -> bool {
         self.vpns
             .iter()

@@ -22,7 +22,7 @@ use super::verdict::{Assessment, Evidence, Verdict, View};
 /// A clock that is disciplined drifts by less than this; one that was set right jumps by more.
 const CLOCK_SET_RIGHT: Duration = Duration::from_secs(10);
 
-/// Since when packets have not passed through a tunnel, as far as its two ends tell.
+/// Since when packets have not passed through a tunnel, by the evidence of both ends.
 pub fn not_passing_since(local: &View, aws: &View, assessment: Assessment) -> Option<Now> {
     match (local.verdict, aws.verdict) {
         (Verdict::Down, _) => match &local.evidence {
@@ -45,8 +45,8 @@ pub fn not_passing_since(local: &View, aws: &View, assessment: Assessment) -> Op
     }
 }
 
-/// When AWS says that its verdict became so, on our clocks. It was so when we first heard it: `LastStatusChange` moves on also
-/// where a phase of IKE or IPsec changes, and the tunnel stays Down.
+/// When AWS says that its verdict began, on our clocks. The verdict already held when we first received it: `LastStatusChange`
+/// also moves when a phase of IKE or IPsec changes while the tunnel stays Down.
 fn changed_at_aws(aws: &View) -> Option<Now> {
     let Evidence::Aws(evidence) = &aws.evidence else { return None };
     let here = evidence.as_of_here?;
@@ -58,19 +58,19 @@ fn changed_at_aws(aws: &View) -> Option<Now> {
     Some(if aws.since.mono < changed.mono { aws.since } else { changed })
 }
 
-/// When an incident of `kind` began that opens at `opened`: the time since when packets have not passed such that its
-/// condition has held.
+/// When an incident of `kind` that opens at `opened` began: the time since when the missing packets have made its condition
+/// hold.
 pub fn began(kind: Kind, tunnels: &[TunnelSnapshot], opened: Now) -> Stamp {
     let since = |tunnel: &TunnelSnapshot| tunnel.not_passing_since().map(|since| dated(since, opened));
     let agreed =
         |tunnel: &&TunnelSnapshot| tunnel.role == Role::Active && tunnel.assessment == Assessment::Down;
-    // What never answered here is not known to have carried: AWS's word on it moves no beginning that is known.
+    // A tunnel that never answered here is not known to have carried traffic: AWS's evidence on it does not move a known start.
     let last = |since: &dyn Fn(&TunnelSnapshot) -> Option<Stamp>| {
         let answered = tunnels.iter().filter(|tunnel| has_answered(tunnel)).filter_map(since).max();
         answered.or_else(|| tunnels.iter().filter_map(since).max())
     };
     let began = match kind {
-        // From the moment when the last of them stopped nothing passed.
+        // Nothing passed after the last of them stopped.
         Kind::Outage => last(&since),
         Kind::RedundancyLost => tunnels.iter().filter(agreed).filter_map(since).min(),
         Kind::OneSided => last(&|tunnel| by_one_end(tunnel).map(|since| dated(since, opened))),
@@ -87,20 +87,20 @@ fn has_answered(tunnel: &TunnelSnapshot) -> bool {
     }
 }
 
-/// What the beginning of an incident was taken from.
+/// The evidence that the start of an incident is taken from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Basis {
     /// The last reply.
     LastReply,
-    /// The first echo that was lost: no reply is known.
+    /// The first lost echo; no reply is known.
     FirstLoss,
-    /// When our end noticed: nothing else is known.
+    /// When our end noticed; nothing else is known.
     Noticed,
-    /// AWS's word.
+    /// AWS's evidence.
     Aws,
 }
 
-/// What the beginning of an incident of `kind` was taken from that opened with these tunnels; see [`began`].
+/// The evidence for the start of an incident of `kind` that opened with these tunnels; see [`began`].
 pub fn basis(kind: Kind, tunnels: &[TunnelSnapshot]) -> Option<Basis> {
     let agreed =
         |tunnel: &&TunnelSnapshot| tunnel.role == Role::Active && tunnel.assessment == Assessment::Down;
@@ -111,12 +111,12 @@ pub fn basis(kind: Kind, tunnels: &[TunnelSnapshot]) -> Option<Basis> {
         let answered = answered.max_by_key(|(at, _)| *at);
         answered.or_else(|| tunnels.iter().filter_map(since).max_by_key(|(at, _)| *at))
     };
-    let told = match kind {
+    let latest = match kind {
         Kind::Outage => last(&since),
         Kind::RedundancyLost => tunnels.iter().filter(agreed).filter_map(since).min_by_key(|(at, _)| *at),
         Kind::OneSided => last(&by_one_end),
     };
-    told.map(|(_, basis)| basis)
+    latest.map(|(_, basis)| basis)
 }
 
 fn basis_of(tunnel: &TunnelSnapshot) -> Basis {
@@ -132,14 +132,14 @@ fn basis_of(tunnel: &TunnelSnapshot) -> Basis {
     }
 }
 
-/// The date of a moment, by the clock as it is known to be now, which it may not have been then.
+/// The date of a past moment, by today's knowledge of the clock (which may have been wrong at the time).
 pub fn dated(at: Now, now: Now) -> Stamp {
     let by_now = now.wall - now.mono.since(at.mono);
     let apart = by_now.since(at.wall).max(at.wall.since(by_now));
     if apart < CLOCK_SET_RIGHT { at.wall } else { by_now }
 }
 
-/// What one end alone says of a tunnel, also where the other one says that packets pass.
+/// One end's own evidence about a tunnel, even where the other end says that packets pass.
 fn by_one_end(tunnel: &TunnelSnapshot) -> Option<Now> {
     match (tunnel.local.verdict, tunnel.aws.verdict) {
         (Verdict::Up, Verdict::Down) => changed_at_aws(&tunnel.aws),
@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn where_our_probes_pass_and_bgp_is_down_it_is_when_aws_says_that_it_changed() {
+    fn with_bgp_down_and_probes_passing_it_is_the_time_of_awss_change() {
         let up = local(Verdict::Up, 0, None, Some(99));
         let down = aws(Verdict::Down, 90, Some(70));
         assert_eq!(not_passing_since(&up, &down, Assessment::Down), Some(at(70)));
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn where_our_end_does_not_know_it_is_the_last_of_both_and_nothing_if_aws_does_not_say_down() {
+    fn with_our_end_unknown_it_is_the_later_of_both_and_none_unless_aws_says_down() {
         let unknown = |last_reply| local(UNKNOWN, 0, None, last_reply);
         let since = |local: &View| {
             not_passing_since(local, &aws(Verdict::Down, 90, Some(70)), Assessment::Unconfirmed(End::Aws))
@@ -282,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn a_change_that_aws_says_later_than_it_was_heard_of_is_no_beginning() {
+    fn a_change_stamped_later_than_its_receipt_is_no_beginning() {
         let up = local(Verdict::Up, 0, None, Some(899));
         let heard_of = |since| View { since: at(since), ..aws(Verdict::Down, 900, Some(880)) };
         assert_eq!(not_passing_since(&up, &heard_of(70), Assessment::Down), Some(at(70)));
@@ -290,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn what_one_end_alone_says_began_when_that_end_saw_the_last_tunnel_stop() {
+    fn one_ends_view_began_when_that_end_saw_the_last_tunnel_stop() {
         let up = || local(Verdict::Up, 0, None, Some(99));
         let by_aws = |changed| {
             let aws = aws(Verdict::Down, 800, Some(changed));
@@ -300,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn a_beginning_says_what_it_was_taken_from() {
+    fn a_beginning_names_its_evidence() {
         let down = |stopped, last_reply, first_loss: Option<i64>| {
             let mut tunnel = dead(Role::Active, 60);
             tunnel.local.evidence = Evidence::Local(LocalEvidence {

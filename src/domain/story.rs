@@ -1,4 +1,4 @@
-//! An incident as it grows.
+//! An incident and its timeline as it grows.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,17 +11,17 @@ use super::stopped::began;
 use super::time::{Now, Stamp};
 use super::verdict::Assessment;
 
-/// A timeline that is longer is thinned, as far as it repeats itself.
+/// A timeline longer than this drops entries that are repeated later.
 const THIN_FROM: usize = TIMELINE_MAX / 2;
 
-/// What an incident that opens is about.
+/// What an incident is about when it opens.
 #[derive(Debug, Clone)]
 pub struct Scene {
     /// The site's name.
     pub site: Arc<str>,
     /// The connection's name.
     pub vpn_name: Arc<str>,
-    /// The tunnels as they are.
+    /// The state of the tunnels.
     pub tunnels: Vec<TunnelSnapshot>,
     /// An open incident of another kind that this one follows.
     pub related: Option<IncidentId>,
@@ -37,15 +37,15 @@ pub struct Story {
 }
 
 impl Story {
-    /// An incident opens.
+    /// Opens an incident.
     pub fn open(vpn: VpnId, kind: Kind, scene: Scene, now: Now) -> Self {
         let began = began(kind, &scene.tunnels, now);
         Self::begin(IncidentId { vpn, kind, opened: now.wall }, scene, began, None, now.wall)
     }
 
-    /// An incident whose record was found open at `sink` is taken up. The record's creation names it, so that it is the
-    /// same incident whenever, and by whomever, it is taken up.
-    pub fn take_up(vpn: VpnId, kind: Kind, scene: Scene, sink: SinkId, created: Stamp, now: Stamp) -> Self {
+    /// Adopts an incident whose record was found open at `sink`. The record's creation time identifies it, so that it is the
+    /// same incident whenever and by whichever host it is adopted.
+    pub fn adopt(vpn: VpnId, kind: Kind, scene: Scene, sink: SinkId, created: Stamp, now: Stamp) -> Self {
         Self::begin(IncidentId { vpn, kind, opened: created }, scene, created, Some(sink), now)
     }
 
@@ -53,7 +53,7 @@ impl Story {
         let Scene { site, vpn_name, tunnels, related } = scene;
         let first = match &found_at {
             None => TimelineChange::Opened,
-            Some(sink) => TimelineChange::TakenUp { sink: sink.clone() },
+            Some(sink) => TimelineChange::Adopted { sink: sink.clone() },
         };
         let incident = Incident {
             id,
@@ -71,7 +71,7 @@ impl Story {
         Self::resume(Arc::new(incident))
     }
 
-    /// An incident of an earlier run goes on.
+    /// Continues an incident of an earlier run.
     pub fn resume(incident: Arc<Incident>) -> Self {
         let mut was_down = down_at_first(&incident);
         for entry in &incident.timeline {
@@ -83,21 +83,21 @@ impl Story {
         Self { incident, was_down, next_seq }
     }
 
-    /// As it stands.
+    /// The incident as of now.
     pub const fn incident(&self) -> &Arc<Incident> {
         &self.incident
     }
 
-    /// The story goes on. What is left out of a long one is the oldest that is said again later: the end of the story is whole, so
-    /// that whoever reads it from the opening to the end, or from the last note on, comes to the present.
+    /// Adds an entry. A long timeline drops the oldest entries that are repeated later: its end stays whole, so that a reader who
+    /// goes on from the opening or from the last note arrives at the present state.
     pub fn add(&mut self, what: TimelineChange, at: Stamp) {
         let worsens = match &what {
             TimelineChange::Assessment { tunnel, assessment, .. } => {
                 note_assessment(&mut self.was_down, tunnel, *assessment)
             }
             TimelineChange::Opened
-            | TimelineChange::TakenUp { .. }
-            | TimelineChange::Witnessed
+            | TimelineChange::Adopted { .. }
+            | TimelineChange::Confirmed
             | TimelineChange::View { .. }
             | TimelineChange::Clearing
             | TimelineChange::Reopened
@@ -117,24 +117,24 @@ impl Story {
         }
     }
 
-    /// It was taken up, and this site sees it too.
-    pub fn witness(&mut self, at: Stamp) {
+    /// This site sees the condition of an adopted incident itself.
+    pub fn confirm(&mut self, at: Stamp) {
         Arc::make_mut(&mut self.incident).found_at = None;
-        self.add(TimelineChange::Witnessed, at);
+        self.add(TimelineChange::Confirmed, at);
     }
 
-    /// It is over.
+    /// Sets the new state.
     pub fn set_state(&mut self, state: IncidentState) {
         Arc::make_mut(&mut self.incident).state = state;
     }
 }
 
-/// How often an incident has worsened in its timeline from the entry `told` on: with what its record has not been told yet. Notes go
-/// only to open records, so before that the record was open.
-pub fn worsened_since(incident: &Arc<Incident>, told: u32) -> u32 {
+/// How often the incident has worsened from timeline entry `first_unsent` on, that is, with entries that its record does not
+/// have yet. Notes go only to open records, so the record was open before that entry.
+pub fn worsened_since(incident: &Arc<Incident>, first_unsent: u32) -> u32 {
     let mut before = Incident::clone(incident);
-    let first = before.timeline.partition_point(|entry| entry.seq < told);
-    if told == 0 || first == before.timeline.len() {
+    let first = before.timeline.partition_point(|entry| entry.seq < first_unsent);
+    if first_unsent == 0 || first == before.timeline.len() {
         return 0;
     }
     let later = before.timeline.split_off(first);
@@ -146,8 +146,8 @@ pub fn worsened_since(incident: &Arc<Incident>, told: u32) -> u32 {
     (story.incident().worsened - incident.worsened).max(u32::from(uncertain))
 }
 
-/// Whether an entry says Down of a tunnel that is also said to be Healthy, and one of them was said before as well: the story was
-/// thinned, and which came first is lost. One page too many is better than none.
+/// Whether the entry says Down of a tunnel that another entry calls Healthy, and one of the two stands for earlier repeats:
+/// those were dropped, so which came first is unknown. One page too many is better than one too few.
 fn went_down_again(later: &[TimelineEntry], entry: &TimelineEntry) -> bool {
     let TimelineChange::Assessment { tunnel, assessment: Assessment::Down, .. } = &entry.what else {
         return false;
@@ -156,15 +156,16 @@ fn went_down_again(later: &[TimelineEntry], entry: &TimelineEntry) -> bool {
     later.iter().filter(is_healthy).any(|other| entry.repeats + other.repeats > 0)
 }
 
-/// The tunnels that count as Down from the first, and whether they have been Healthy since. Whoever started a record that was
-/// taken up saw tunnels Down; that this site sees one Down a little later makes nothing worse, unless it was Healthy here.
+/// The tunnels that count as Down from the start, and whether they have been Healthy since. The host that started an adopted
+/// record saw tunnels Down; when this site sees one Down a little later that is no worsening, unless the tunnel was Healthy
+/// here.
 fn down_at_first(incident: &Incident) -> BTreeMap<TunnelId, bool> {
-    let taken_up = incident.taken_up_at().is_some();
-    let tunnels = incident.tunnels.iter().filter(|tunnel| taken_up || tunnel.assessment == Assessment::Down);
+    let adopted = incident.adopted_from().is_some();
+    let tunnels = incident.tunnels.iter().filter(|tunnel| adopted || tunnel.assessment == Assessment::Down);
     tunnels.map(|tunnel| (tunnel.id.clone(), tunnel.assessment == Assessment::Healthy)).collect()
 }
 
-/// Keeps count of which tunnels are Down; true if a further one is, or the same again after it was Healthy.
+/// Tracks which tunnels are Down. Returns true if a further one is, or the same one again after it was Healthy.
 fn note_assessment(
     was_down: &mut BTreeMap<TunnelId, bool>,
     tunnel: &TunnelId,
@@ -182,8 +183,8 @@ fn note_assessment(
     }
 }
 
-/// Leaves out the oldest entry that is said again later, and counts it there; false if there is none. The first entry is the
-/// opening, which the rest hangs on.
+/// Drops the oldest entry that is repeated later, and counts it there; false if there is none. The first entry, the opening,
+/// always stays.
 fn thin(timeline: &mut Vec<TimelineEntry>) -> bool {
     let again = |index: usize| {
         let what = &timeline[index].what;
@@ -197,7 +198,7 @@ fn thin(timeline: &mut Vec<TimelineEntry>) -> bool {
     true
 }
 
-/// Leaves out the oldest entry that does not hold any more.
+/// Drops the oldest entry that no longer holds.
 fn cut(timeline: &mut Vec<TimelineEntry>) {
     let is_past = |index: &usize| {
         timeline[index + 1..].iter().any(|later| later.what.supersedes(&timeline[*index].what))
@@ -244,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn a_story_that_is_taken_up_again_knows_which_tunnels_were_down() {
+    fn a_resumed_story_knows_which_tunnels_were_down() {
         let mut first = story();
         first.add(assessed(1, Assessment::Down), Stamp::default());
         let mut second = Story::resume(Arc::clone(first.incident()));
@@ -332,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_left_out_of_a_story_without_repetition_is_what_does_not_hold_any_more() {
+    fn a_story_without_repetition_drops_what_no_longer_holds() {
         let mut story = story();
         story.add(assessed(1, Assessment::Down), Stamp::default());
         let view = |errno| TimelineChange::View {
@@ -349,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_story_leaves_out_what_repeats_and_stays_within_its_bound() {
+    fn a_long_story_drops_repetitions_and_stays_within_its_bound() {
         let mut story = story();
         for round in 0..1000 {
             let assessment = if round % 2 == 0 { Assessment::Healthy } else { Assessment::Blind };
@@ -357,8 +358,8 @@ mod tests {
         }
         let timeline = &story.incident().timeline;
         assert_eq!(timeline.len(), THIN_FROM);
-        let told: u32 = timeline.iter().map(|entry| 1 + entry.repeats).sum();
-        assert_eq!(told, 1001);
+        let entries_in_all: u32 = timeline.iter().map(|entry| 1 + entry.repeats).sum();
+        assert_eq!(entries_in_all, 1001);
         for last in 0..250 {
             story.add(assessed(last, Assessment::Unconfirmed(End::Local)), Stamp::default());
         }

@@ -1,5 +1,5 @@
-//! The two clocks, as values: a monotonic one for durations and a wall clock for stamps; and what the date is where the host's and
-//! AWS's differ.
+//! The two clocks, as values: a monotonic one for durations and a wall clock for stamps; and which date counts where the host's
+//! and AWS's differ.
 
 use std::fmt;
 use std::ops::{Add, Sub};
@@ -94,7 +94,7 @@ impl Sub<Duration> for Stamp {
     }
 }
 
-/// Both clocks, read together. Every decision on a duration uses `mono`; `wall` only names the moment to people.
+/// Both clocks, read together. Durations are decided by `mono`; `wall` is for display.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Now {
     /// The monotonic clock.
@@ -116,21 +116,21 @@ impl fmt::Display for Moment {
     }
 }
 
-/// Clocks that are kept differ by less. The host's clock gives way to AWS's when it is further off than this …
+/// Clocks that are kept differ by less. If the host's clock is further off than this, AWS's date counts …
 const FAR: Duration = Duration::from_secs(60);
-/// … and counts again when it is nearer than this: one that is a minute off must not take turns with AWS's.
+/// … until the host's is nearer than this: a clock that is a minute off must not alternate with AWS's.
 const NEAR: Duration = Duration::from_secs(30);
-/// AWS wrote its Date at some time between question and answer; an answer that took longer than this does not tell the time.
+/// AWS wrote its Date at some time between question and answer; an answer slower than this does not show the time.
 const ROUND_TRIP_MAX: Duration = Duration::from_secs(10);
 /// The Date header has whole seconds (RFC 9110 section 5.6.7).
 const WHOLE: Duration = Duration::from_secs(1);
 
-/// What the date is. The host's wall clock may jump (NTP at boot, a hand, a dead battery that says 2000); AWS's does not, and
-/// whoever reads our stamps reads them beside AWS's. So where the two are far apart AWS's counts, carried on by the monotonic clock.
+/// Which date counts. The host's wall clock may jump (NTP at boot, set by hand, a dead battery that says 2000); AWS's does not,
+/// and our stamps are read beside AWS's. So where the two are far apart AWS's date counts, carried on by the monotonic clock.
 #[derive(Debug, Default)]
 pub struct Calendar {
     heard: Option<(Moment, Stamp)>,
-    /// Whether AWS's clock counts, and not the host's.
+    /// Whether AWS's clock counts instead of the host's.
     by_aws: bool,
 }
 
@@ -141,14 +141,14 @@ impl Calendar {
         if round_trip > ROUND_TRIP_MAX {
             return;
         }
-        // What is known already is kept as long as it may be right: each answer is inexact in another way.
+        // A known offset is kept while it may be right: each answer is inexact in its own way.
         let fits = self.at_aws(answered).is_some_and(|known| apart(known, date) <= round_trip + WHOLE);
         if !fits {
             self.heard = Some((answered, date));
         }
     }
 
-    /// Decides whose clock counts from here on.
+    /// Decides which clock counts from here on.
     pub fn judge(&mut self, now: Now) {
         let limit = if self.by_aws { NEAR } else { FAR };
         self.by_aws = self.at_aws(now.mono).is_some_and(|at_aws| apart(at_aws, now.wall) > limit);
@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_that_was_long_on_its_way_does_not_tell_the_time() {
+    fn a_slow_answer_does_not_show_the_time() {
         let mut calendar = Calendar::default();
         calendar.heard(now(0, 0).mono, now(65, 0).mono, Stamp::from_secs(AWS + 65));
         assert_eq!(dated(&mut calendar, now(65, AWS)), now(65, AWS));

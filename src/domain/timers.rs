@@ -1,5 +1,5 @@
-//! When the core wants to be called again, and why; and when to ask: on a grid, so that pacing is even, does not drift, and checks of
-//! one connection share their wake-ups.
+//! When to call the core again, and when to probe: on a grid, so that the pace is even and does not drift, and checks of one
+//! connection share their wake-ups.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -20,7 +20,7 @@ impl<K: Ord + Clone> Default for Timers<K> {
 }
 
 impl<K: Ord + Clone> Timers<K> {
-    /// Sets, moves or (`None`) takes back a key's moment.
+    /// Sets, moves or (`None`) removes a key's moment.
     pub fn set(&mut self, key: K, at: Option<Moment>) {
         match (self.by_key.get_mut(&key), at) {
             (Some(known), Some(at)) if *known != at => {
@@ -47,7 +47,7 @@ impl<K: Ord + Clone> Timers<K> {
         self.by_time.first()
     }
 
-    /// Takes out the earliest, if it is due.
+    /// Removes and returns the earliest key, if it is due.
     pub fn pop_due(&mut self, now: Moment) -> Option<K> {
         let (at, _) = self.by_time.first()?;
         if *at > now {
@@ -59,13 +59,13 @@ impl<K: Ord + Clone> Timers<K> {
     }
 }
 
-//--- when to ask
+//--- when to probe
 
-/// Under suspicion the whole daemon sends at most this many echoes a second: 8 kB/s, which no uplink feels, even when the
+/// Under suspicion the whole daemon sends at most this many echoes a second: 8 kB/s, which no uplink notices, even when the
 /// WAN of a hub with hundreds of tunnels is cut.
 pub const SUSPECT_ECHOES_PER_SECOND: u32 = 500;
 
-/// How fast a suspect check asks when `suspects` checks share the budget.
+/// The interval of a suspect check when `suspects` checks share the budget.
 pub fn suspect_interval(configured: Duration, suspects: usize) -> Duration {
     let share = Duration::from_secs(1) / SUSPECT_ECHOES_PER_SECOND;
     configured.max(share.saturating_mul(u32::try_from(suspects).unwrap_or(u32::MAX)))
@@ -78,13 +78,13 @@ pub fn next_on_grid(anchor: Moment, interval: Duration, now: Moment) -> Moment {
     Moment::from_nanos(anchor.as_nanos() + (past.div_euclid(interval) + 1) * interval)
 }
 
-/// How many points of the grid lie after `due` and before `next`, which are on it: ticks that nobody was there for.
+/// The number of ticks between `due` and `next`, both on the grid: those that were missed.
 pub fn ticks_between(due: Moment, next: Moment, interval: Duration) -> u64 {
     let steps = next.since(due).as_nanos() / interval.as_nanos().max(1);
     u64::try_from(steps).unwrap_or(u64::MAX).saturating_sub(1)
 }
 
-/// Where in its interval the `index`-th of `count` connections asks, so that they do not all ask at once.
+/// The offset of the `index`-th of `count` connections in the interval, so that they do not all probe at once.
 pub fn phase(interval: Duration, index: usize, count: usize) -> Duration {
     let index = u32::try_from(index).unwrap_or(0);
     let count = u32::try_from(count).unwrap_or(1).max(1);
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn a_moment_that_was_taken_back_never_comes() {
+    fn a_removed_moment_never_comes() {
         let mut timers = Timers::default();
         timers.set(1, Some(Moment::from_nanos(1)));
         timers.set(1, None);
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn the_next_tick_lies_on_the_grid_however_late_we_are() {
+    fn the_next_tick_lies_on_the_grid_however_late_it_is() {
         assert_eq!(next_on_grid(at(300), SECOND, at(300)), at(1300));
         assert_eq!(next_on_grid(at(300), SECOND, at(1299)), at(1300));
         assert_eq!(next_on_grid(at(300), SECOND, at(9000)), at(9300));
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn ticks_that_nobody_was_there_for_are_counted() {
+    fn missed_ticks_are_counted() {
         assert_eq!(ticks_between(at(300), at(1300), SECOND), 0);
         assert_eq!(ticks_between(at(300), at(9300), SECOND), 8);
     }

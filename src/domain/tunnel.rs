@@ -1,4 +1,4 @@
-//! One tunnel: its checks make our view, AWS's evidence makes AWS's, both together the assessment.
+//! One tunnel: its checks make our view, AWS's evidence makes AWS's view, and both together the assessment.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -10,9 +10,8 @@ use super::carrying::{self, CannotTell, Carrying, Said};
 use super::check::{Before, Check};
 use super::condition::TunnelTruth;
 use super::downs::Downs;
-use super::effects::Effects;
 use super::event::{Reading, Remembered, SeenUp};
-use super::fact::Fact;
+use super::fact::{Effects, Fact};
 use super::names::{CheckId, CheckKind, End, Role, Routing, SourceId, SourceKind};
 use super::plan::{ProbeRules, RouteKey, TunnelPlan};
 use super::remote::Remote;
@@ -21,8 +20,7 @@ use super::stopped::{dated, not_passing_since};
 use super::time::{Moment, Now, Stamp};
 use super::verdict::{Assessment, Evidence, LocalEvidence, Outcome, Verdict, View, Why};
 
-/// A BGP speaker whose peer was out of reach tries again within this time: the suggested `ConnectRetryTime` of
-/// RFC 4271, section 10.
+/// A BGP speaker tries an unreachable peer again within this time: the suggested `ConnectRetryTime` of RFC 4271, section 10.
 const BGP_SETTLES_WITHIN: Duration = Duration::from_secs(120);
 
 /// What changed in one judgement.
@@ -39,13 +37,13 @@ pub struct Changes {
 }
 
 impl Changes {
-    /// Whether what both ends say together is another, in a word that people read.
+    /// Whether the assessment or the traffic changed in a word that `/status` shows.
     pub fn is_judged_anew(&self) -> bool {
         self.assessment.is_some() || self.carrying.is_some()
     }
 }
 
-/// A tunnel under watch.
+/// A tunnel that is watched.
 #[derive(Debug)]
 pub struct Tunnel {
     plan: Arc<TunnelPlan>,
@@ -55,12 +53,12 @@ pub struct Tunnel {
     local_seen_up: bool,
     aws_seen_up: bool,
     aws_said_down: bool,
-    /// What is known of its check's route, for the next one.
+    /// What is known of the check's route, for the check that replaces it.
     before: Before,
     assessment: Assessment,
     assessed_since: Now,
     carrying: Carrying,
-    /// From when on AWS's Down speaks of our end's present verdict.
+    /// AWS's Down must be later than this to agree with our present verdict.
     answers_from: Moment,
     downs: Downs,
     loss: LossWindow,
@@ -70,7 +68,7 @@ pub struct Tunnel {
 }
 
 impl Tunnel {
-    /// Begins to watch a tunnel, with what is remembered of earlier runs; see [`Self::set_here`].
+    /// Starts to watch a tunnel, with what earlier runs have stored; see [`Self::set_here`].
     pub fn new(
         plan: Arc<TunnelPlan>,
         rules: ProbeRules,
@@ -116,7 +114,7 @@ impl Tunnel {
         tunnel
     }
 
-    /// What it is.
+    /// Its plan.
     pub const fn plan(&self) -> &Arc<TunnelPlan> {
         &self.plan
     }
@@ -126,7 +124,7 @@ impl Tunnel {
         &self.checks
     }
 
-    /// Its checks, to be told something.
+    /// A check, to pass it an event.
     pub fn check_mut(&mut self, kind: CheckKind) -> Option<&mut Check> {
         self.checks.iter_mut().find(|check| check.id().kind == kind)
     }
@@ -146,8 +144,8 @@ impl Tunnel {
         self.assessment
     }
 
-    /// Whether the assessment is about to be another, because an end has not spoken since the start or because two ends that say
-    /// Down are not known to mean the same time yet: then it takes nothing back that an earlier run has said.
+    /// Whether the assessment is about to change, because an end has not reported since the start, or because both ends say
+    /// Down but possibly about different times. Until then it does not overrule an earlier run's assessment.
     pub fn is_settling(&self) -> bool {
         match (self.local.verdict, self.aws().verdict) {
             (Verdict::Unknown(Why::Starting), _) => true,
@@ -162,7 +160,7 @@ impl Tunnel {
         self.carrying
     }
 
-    /// Takes other names and rules; a tunnel whose route changed, or that comes into use, starts afresh instead.
+    /// Takes other names and rules. A tunnel whose route changed, or that comes into use, starts afresh instead.
     pub fn reconfigure(&mut self, plan: Arc<TunnelPlan>, rules: ProbeRules, anchor: Moment, now: Now) {
         self.plan = plan;
         for check in &mut self.checks {
@@ -170,17 +168,17 @@ impl Tunnel {
         }
     }
 
-    /// Whether another plan asks the same tunnel over the same route, so that no state is lost.
+    /// Whether another plan probes the same tunnel over the same route, so that no state is lost.
     pub fn is_same(&self, plan: &TunnelPlan) -> bool {
         self.plan.id == plan.id && self.plan.is_used() == plan.is_used() && self.plan.route == plan.route
     }
 
-    /// Sources that are not asked any more have no say.
+    /// Evidence of sources that are no longer polled is dropped.
     pub fn keep_sources(&mut self, sources: &[SourceId]) {
         self.remote.keep_sources(|kind| sources.iter().any(|source| source.kind == kind));
     }
 
-    /// An echo ended that was asked at `asked`: for the loss that a person sees beside a verdict.
+    /// An echo of `asked` ended: counts toward the loss that is shown beside a verdict.
     pub fn echo_ended(&mut self, outcome: Outcome, asked: Moment, now: Moment) {
         self.loss.add(outcome, asked, now);
     }
@@ -204,11 +202,11 @@ impl Tunnel {
     pub fn judge(&mut self, routing: Routing, stale_after: Duration, now: Now, fx: &mut Effects) -> Changes {
         let mut changes = Changes { local: self.judge_local(now), ..Changes::default() };
         if let Some(from) = changes.local {
-            self.tell_view(End::Local, from, now, fx);
+            self.report_view(End::Local, from, now, fx);
         }
         changes.aws = self.remote.judge(stale_after, now);
         if let Some(from) = changes.aws {
-            self.tell_view(End::Aws, from, now, fx);
+            self.report_view(End::Aws, from, now, fx);
             self.aws_said_down = match self.aws().verdict {
                 Verdict::Down => true,
                 Verdict::Up => false,
@@ -247,7 +245,7 @@ impl Tunnel {
         self.remote.stale_at()
     }
 
-    /// Whether a vote was possible: a local verdict, and fresh evidence of AWS.
+    /// Whether both ends could vote: a local verdict, and fresh AWS evidence.
     pub fn could_vote(&self, stale_after: Duration, now: Moment) -> bool {
         let local_knows = match self.local.verdict {
             Verdict::Up | Verdict::Down => true,
@@ -256,7 +254,7 @@ impl Tunnel {
         local_knows && self.remote.is_fresh(stale_after, now)
     }
 
-    /// Whether both ends agree that it is Down, each by evidence of after a moment.
+    /// Whether both ends agree that it is Down, each by evidence later than a moment.
     pub fn is_agreed_after(&self, moment: Moment) -> bool {
         let by_aws = self.remote.as_of_here().is_some_and(|as_of| as_of > moment);
         let by_us = self.checks.iter().any(|check| check.evidence_as_of() > moment);
@@ -268,7 +266,7 @@ impl Tunnel {
         not_passing_since(&self.local, self.aws(), self.assessment)
     }
 
-    /// For the conditions of the kinds.
+    /// Its input for the conditions.
     pub fn truth(&self) -> TunnelTruth {
         TunnelTruth {
             role: self.plan.role,
@@ -282,7 +280,7 @@ impl Tunnel {
         }
     }
 
-    /// For an incident's evidence.
+    /// Its state, for an incident.
     pub fn snapshot(&self) -> TunnelSnapshot {
         TunnelSnapshot {
             id: self.plan.id.clone(),
@@ -295,7 +293,7 @@ impl Tunnel {
         }
     }
 
-    /// For whoever asks.
+    /// Its part of `/status`.
     pub fn status(&self, now: Now) -> TunnelStatus {
         let mut local = self.local.clone();
         let mut evidence = self.local_evidence(now.mono);
@@ -331,7 +329,7 @@ impl Tunnel {
         self.checks.iter().for_each(|check| check.retire(fx));
     }
 
-    /// Down if any required check is Down, Up if all are Up, else Unknown. Returns the verdict before, if it changed.
+    /// Down if a required check is Down, Up if all are Up, else Unknown. Returns the previous verdict if it changed.
     fn judge_local(&mut self, now: Now) -> Option<Verdict> {
         let unasked = Verdict::Unknown(Self::why_unasked(self.plan.role));
         let verdict = self.checks.iter().map(Check::verdict).reduce(worst).unwrap_or(unasked);
@@ -356,7 +354,7 @@ impl Tunnel {
         Some(before)
     }
 
-    /// What is shown beside a verdict is counted from where it begins to hold.
+    /// The numbers beside a verdict count from its start.
     fn restart_evidence(&mut self, verdict: Verdict, now: Now) {
         match verdict {
             Verdict::Up => self.stopped = None,
@@ -398,7 +396,7 @@ impl Tunnel {
         }
     }
 
-    fn tell_view(&self, end: End, from: Verdict, at: Now, fx: &mut Effects) {
+    fn report_view(&self, end: End, from: Verdict, at: Now, fx: &mut Effects) {
         let view = match end {
             End::Local => self.local.clone(),
             End::Aws => self.aws().clone(),
@@ -406,8 +404,8 @@ impl Tunnel {
         fx.facts.push_back(Fact::ViewChanged { tunnel: self.plan.id.clone(), end, from, view, at });
     }
 
-    /// This host is, or is not, where the tunnel ends. Where it is not, our end is not asked: it has no view, no echoes and no
-    /// minutes. A check that comes back begins afresh: what it saw before says nothing of now.
+    /// The tunnel ends at this host, or at the other one of an HA pair. Where it ends elsewhere our end does not probe: no
+    /// view, no echoes, no minutes. When the check returns it starts afresh: what it saw before says nothing about the present.
     pub fn set_here(&mut self, here: bool, rules: ProbeRules, anchor: Moment, now: Now, fx: &mut Effects) {
         match (self.plan.role, here, self.checks.is_empty()) {
             (Role::Unused, _, _)
@@ -463,10 +461,10 @@ fn before(seen_up: &[SeenUp], check: &CheckId, route: &RouteKey) -> Before {
     same.fold(Before::default(), |known, key| Before { answered: true, held: known.held || key == route })
 }
 
-/// What AWS says of BGP this soon after our end came up is of before the session could be established.
+/// This soon after our end came up AWS's BGP state is older than any session that could have been established.
 fn settling(before: Verdict, verdict: Verdict) -> Duration {
     match (verdict, before) {
-        // It was up before this process asked: when it came up is not known.
+        // It was up before this process probed it: when it came up is unknown.
         (Verdict::Up, Verdict::Unknown(Why::Starting)) | (Verdict::Down | Verdict::Unknown(_), _) => {
             Duration::ZERO
         }
@@ -482,7 +480,7 @@ const fn worst(a: Verdict, b: Verdict) -> Verdict {
     }
 }
 
-/// The lost share of the echoes that were asked after a moment and ended within the last minute, in steps of ten seconds.
+/// The lost share of echoes sent after a moment and ended within the last minute, in steps of ten seconds.
 #[derive(Debug)]
 struct LossWindow {
     from: Moment,
@@ -519,7 +517,7 @@ impl LossWindow {
         }
     }
 
-    /// With so many further echoes counted as lost.
+    /// The share, with this many more echoes counted as lost.
     fn percent(&self, now: Moment, overdue: u32) -> Option<f64> {
         let step = now.as_nanos().div_euclid(STEP_NANOS);
         let (lost, ended) = self
@@ -552,7 +550,7 @@ mod tests {
     }
 
     #[test]
-    fn the_loss_that_is_shown_is_of_the_last_minute_and_counts_what_is_overdue() {
+    fn the_shown_loss_covers_the_last_minute_and_overdue_echoes() {
         let at = |secs: i64| Moment::from_nanos(secs * 1_000_000_000);
         let mut window = LossWindow::since(at(-1));
         let reply = Outcome::Reply { rtt: Duration::from_millis(1) };

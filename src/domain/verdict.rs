@@ -1,4 +1,4 @@
-//! Three-valued truth: what an end says of a tunnel, and on what evidence.
+//! Three-valued truth: an end's verdict on a tunnel, and its evidence.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,14 +7,14 @@ use std::time::Duration;
 use super::names::{End, SourceKind};
 use super::time::{Now, Stamp};
 
-/// What an end says. No evidence is `Unknown`, never `Down`.
+/// An end's verdict. No evidence is `Unknown`, never `Down`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Verdict {
     /// It works.
     Up,
     /// It does not work.
     Down,
-    /// It cannot be said.
+    /// The evidence does not say.
     Unknown(Why),
 }
 
@@ -28,7 +28,7 @@ impl Verdict {
         }
     }
 
-    /// Whether two verdicts are the same word, whatever the reason behind an Unknown.
+    /// Whether two verdicts are the same word, whatever the reason of an Unknown.
     pub const fn same_word(self, other: Self) -> bool {
         matches!(
             (self, other),
@@ -49,21 +49,21 @@ impl fmt::Display for Verdict {
 /// Why a verdict is Unknown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Why {
-    /// Not asked for long enough to say.
+    /// Not probed for long enough yet.
     Starting,
     /// The inside address has never answered: a mistyped address or a gateway that drops ICMP must not vote.
     NeverAnswered,
-    /// We could not ask.
+    /// A fault of our own.
     Fault(Fault),
     /// Nothing was sent and nothing ended for too long.
     Silent,
     /// The tunnel's role is `unused`.
     Unused,
-    /// This host does not hold the address that it votes for: the other one of the pair does.
+    /// This host does not hold the address that it votes for: the other host of the pair does.
     NotHere,
     /// AWS has not been asked or has not answered.
     NotAsked,
-    /// AWS answered without a word on this tunnel.
+    /// AWS answered without data on this tunnel.
     NoData,
     /// AWS's newest evidence is too old.
     Stale,
@@ -73,7 +73,7 @@ pub enum Why {
     Future,
     /// AWS's sources contradict each other about the same time.
     Contradiction,
-    /// AWS is deleting, or does not have, the VPN connection.
+    /// AWS is deleting the VPN connection, or does not have it.
     Gone,
     /// AWS's answer could not be understood.
     Garbage,
@@ -122,7 +122,7 @@ impl fmt::Display for Why {
     }
 }
 
-/// Why we could not ask. It is no evidence and never counts as loss.
+/// Why a probe was not possible. It is no evidence and never counts as loss.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Fault {
     /// No permission to open or set up the socket (EPERM, EACCES).
@@ -135,7 +135,7 @@ pub enum Fault {
     TooManyFiles,
     /// This host has never owned the source address or the interface (EADDRNOTAVAIL, ENODEV at bind).
     AddressMissing,
-    /// The host slept or the process was held up while the echo was under way: a reply could not be seen.
+    /// The host slept or the process was stopped while the echo was in flight: a reply could not be seen.
     HeldUp,
     /// Any other failure to set up a socket, by its errno.
     Socket(i32),
@@ -157,7 +157,7 @@ impl fmt::Display for Fault {
     }
 }
 
-/// What an end says of a tunnel, since when, as of when, and on what evidence.
+/// An end's verdict on a tunnel, with since, as of, and evidence.
 #[derive(Debug, Clone, PartialEq)]
 pub struct View {
     /// The verdict.
@@ -168,12 +168,12 @@ pub struct View {
     pub evidence: Evidence,
 }
 
-/// What a verdict rests on.
+/// The evidence of a verdict.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Evidence {
     /// Our own echoes.
     Local(LocalEvidence),
-    /// AWS's word.
+    /// AWS's report.
     Aws(AwsEvidence),
 }
 
@@ -182,7 +182,7 @@ pub enum Evidence {
 pub struct LocalEvidence {
     /// When the last reply came.
     pub last_reply: Option<Now>,
-    /// While the tunnel is Down: the last reply before it was, or the first lost echo where no reply is known.
+    /// While the tunnel is Down: the last reply before it, or the first lost echo where no reply is known.
     pub stopped: Option<Now>,
     /// Overdue echoes since the last reply.
     pub losses_in_row: u32,
@@ -192,8 +192,8 @@ pub struct LocalEvidence {
     pub last_loss: Option<Loss>,
     /// Replies in a row.
     pub replies_in_row: u32,
-    /// Lost share of the echoes that were sent since the verdict holds, at most of those of the last minute, 0 to 100; `None` before
-    /// the first has ended. While the tunnel is Down it counts from the last reply.
+    /// The lost share of the echoes sent since the verdict began, at most over the last minute, 0 to 100; `None` before the
+    /// first has ended. While the tunnel is Down it counts from the last reply.
     pub loss_percent: Option<f64>,
     /// The median of the last 32 on-time round trips.
     pub median_rtt: Option<Duration>,
@@ -202,16 +202,16 @@ pub struct LocalEvidence {
 /// AWS's newest evidence on a tunnel.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct AwsEvidence {
-    /// Which source it came from; `None` before the first answer.
+    /// The source; `None` before the first answer.
     pub source: Option<SourceKind>,
-    /// The time AWS's evidence speaks of, on AWS's clock.
+    /// The time of AWS's evidence, on AWS's clock.
     pub as_of: Option<Stamp>,
     /// The same on our clocks.
     pub as_of_here: Option<Now>,
-    /// When it became so, on AWS's clock: what EC2 says (`LastStatusChange`), or else the earliest evidence in a row that says
-    /// the same. Only of Up and Down.
+    /// When the state began, on AWS's clock: EC2's `LastStatusChange`, or else the earliest of consecutive equal evidence. Only
+    /// for Up and Down.
     pub changed: Option<Stamp>,
-    /// AWS's words: the datapoint's value, or `Status` and `StatusMessage`.
+    /// AWS's own words: the datapoint's value, or `Status` and `StatusMessage`.
     pub words: Option<Arc<str>>,
 }
 
@@ -220,7 +220,7 @@ pub struct AwsEvidence {
 pub enum Loss {
     /// No reply came in time.
     Timeout,
-    /// The kernel had no way to send it (ENETUNREACH, ENODEV, …).
+    /// The kernel found no way to send it (ENETUNREACH, ENODEV, …).
     NoPath,
     /// The kernel refused to send it (EPERM, EACCES, EINVAL: an XFRM policy or the firewall).
     Blocked,
@@ -237,7 +237,7 @@ impl Loss {
     }
 }
 
-/// What became of one echo.
+/// The outcome of one echo.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
     /// A reply within `timeout`.
@@ -252,7 +252,7 @@ pub enum Outcome {
     },
     /// No reply.
     Lost(Loss),
-    /// We could not ask.
+    /// A fault of our own.
     Fault(Fault),
 }
 
@@ -274,7 +274,7 @@ impl Outcome {
         ["reply", "late", "lost_timeout", "lost_no_path", "lost_blocked", "fault"];
 }
 
-/// Both views of a tunnel put together.
+/// Both views of a tunnel together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Assessment {
     /// Both ends say Up.
@@ -285,12 +285,12 @@ pub enum Assessment {
     Disputed(End),
     /// One end says Down, the other does not know.
     Unconfirmed(End),
-    /// Nobody says Down, and not both say Up.
+    /// Neither end says Down, and not both say Up.
     Blind,
 }
 
 impl Assessment {
-    /// The word used in metrics, logs and `/status`; which end says Down is told by the verdicts beside it.
+    /// The word used in metrics, logs and `/status`. Which end says Down is shown by the verdicts beside it.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Healthy => "healthy",

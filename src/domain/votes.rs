@@ -1,5 +1,4 @@
-//! Which end has a vote on which tunnel, and what keeps it from one: the daemon can decide on a connection only where both ends
-//! have a vote.
+//! Which end has a vote on which tunnel, and why not: the daemon can decide on a connection only where both ends have a vote.
 //!
 //! | an end says | it has | from when |
 //! |---|---|---|
@@ -9,8 +8,8 @@
 //! | AWS: gone | none, and a reason | at once |
 //! | our end: unused, or the address of `votes_if_address` is not here | none is expected | |
 //!
-//! A connection can be decided on while one of its active tunnels has both votes (of its standby tunnels, if none is active): a
-//! standby tunnel that never answers beside an active one that works leaves it less well watched, not unwatched.
+//! A connection can be decided on while one of its active tunnels has both votes (of its standby tunnels, if none is active). A
+//! standby tunnel that never answers beside a working active one means less monitoring, not none.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -40,7 +39,7 @@ pub enum Lack {
     NotPermitted,
     /// The kernel gives no socket.
     NoSocket,
-    /// Nothing was asked for too long.
+    /// Nothing was probed for too long.
     Silent,
 }
 
@@ -64,15 +63,15 @@ pub struct Missing {
     pub vpn: VpnId,
     /// Its name.
     pub name: Arc<str>,
-    /// The reason; it tells the end.
+    /// The reason; it implies the end.
     pub lack: Lack,
-    /// Which, in the order of the configuration.
+    /// The tunnels, in the order of the configuration.
     pub tunnels: Vec<(TunnelId, Arc<str>)>,
-    /// Whether the connection has a tunnel on which both ends have a vote all the same.
+    /// Whether both ends still have a vote on another tunnel of the connection.
     pub decidable: bool,
 }
 
-/// Everything that is missing, in the order of the configuration.
+/// Every missing vote, in the order of the configuration.
 pub fn missing(status: &Status) -> Vec<Missing> {
     let mut all = Vec::new();
     for vpn in &status.vpns {
@@ -101,7 +100,7 @@ pub fn missing(status: &Status) -> Vec<Missing> {
     all
 }
 
-/// The connections that cannot be decided on *yet*: a vote has not come, and its time has not passed.
+/// Connections that cannot be decided on *yet*: a vote is missing, and its time has not passed.
 pub fn starting(status: &Status) -> impl Iterator<Item = &VpnStatus> {
     status.vpns.iter().filter(|vpn| {
         let mut waits = false;
@@ -125,8 +124,8 @@ fn deciders(vpn: &VpnStatus) -> impl Iterator<Item = &TunnelStatus> {
     deciding(&vpn.tunnels, |tunnel| tunnel.role)
 }
 
-/// The tunnels without which no outage can be confirmed: the active ones, or all that are used if none is active. One of them on
-/// which both ends have a vote is enough, for readiness and for the heartbeat alike.
+/// The tunnels that decide an outage: the active ones, or all used ones if none is active. Both votes on one of them are
+/// enough, for readiness and for the heartbeat alike.
 pub(super) fn deciding<T>(tunnels: &[T], role: impl Fn(&T) -> Role + Copy) -> impl Iterator<Item = &T> {
     let has_active = tunnels.iter().any(|tunnel| role(tunnel) == Role::Active);
     tunnels.iter().filter(move |tunnel| match role(tunnel) {
@@ -136,12 +135,12 @@ pub(super) fn deciding<T>(tunnels: &[T], role: impl Fn(&T) -> Role + Copy) -> im
     })
 }
 
-/// What both ends have.
+/// The votes of both ends.
 fn votes(tunnel: &TunnelStatus, stale_after: Duration, now: Now) -> [Vote; 2] {
     [End::Local, End::Aws].map(|end| vote(tunnel, end, stale_after, now))
 }
 
-/// What an end has on a tunnel in use.
+/// The vote of an end on a used tunnel.
 pub fn vote(tunnel: &TunnelStatus, end: End, stale_after: Duration, now: Now) -> Vote {
     let view = match end {
         End::Local => &tunnel.local,
@@ -153,14 +152,14 @@ pub fn vote(tunnel: &TunnelStatus, end: End, stale_after: Duration, now: Now) ->
         Evidence::Local(evidence) => evidence.last_reply.is_some(),
         Evidence::Aws(evidence) => evidence.as_of.is_some(),
     };
-    // What was said before ages; where nothing was, the time since it was first missed counts.
+    // Earlier evidence ages; without any, the time since it was first missing counts.
     let unheard_for = if heard_before { tunnel.aws_evidence_age } else { since };
     let not_for_long = if heard_before { Vote::Has } else { Vote::NotYet };
     let after = |lasted: Duration, lack| if lasted > stale_after { Vote::Lacks(lack) } else { not_for_long };
     match why {
         Why::Unused | Why::NotHere => Vote::NotExpected,
         Why::Gone => Vote::Lacks(Lack::Gone),
-        // It has been too old for as long as it is called so.
+        // It was too old from the moment when it was called stale.
         Why::Stale => Vote::Lacks(Lack::Old),
         Why::NotAsked => after(unheard_for, Lack::Old),
         Why::NoData => after(unheard_for, Lack::NoData),

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::rfc3339;
 use crate::domain::board::{Incident, IncidentId, IncidentState, TimelineChange, TimelineEntry};
-use crate::domain::check::Fresh;
+use crate::domain::clients::Fresh;
 use crate::domain::names::Kind;
 use crate::domain::status::{CheckStatus, Phase, SourceStatus, Status, TunnelStatus, VpnStatus};
 use crate::domain::time::Now;
@@ -297,8 +297,8 @@ impl EntryJson {
         };
         match what {
             TimelineChange::Opened => plain("opened"),
-            TimelineChange::TakenUp { sink: _ } => plain("taken_up"),
-            TimelineChange::Witnessed => plain("witnessed"),
+            TimelineChange::Adopted { sink: _ } => plain("taken_up"),
+            TimelineChange::Confirmed => plain("witnessed"),
             TimelineChange::View { tunnel, name: _, end, verdict, as_of } => Self {
                 tunnel: Some(tunnel.outside_ip.to_string()),
                 end: Some(end.as_str().to_owned()),

@@ -331,10 +331,10 @@ fn since(incident: &Incident, course: Course) -> String {
     let basis = basis(incident.id.kind, &incident.tunnels);
     let from = match basis {
         _ if incident.found_at.is_some() => format!("Its record was opened on {}", when(incident.id.opened)),
-        _ if incident.taken_up_at().is_some() && holds => {
+        _ if incident.adopted_from().is_some() && holds => {
             format!("Down since {began} (its record was opened then)")
         }
-        _ if incident.taken_up_at().is_some() => format!("Its record was opened on {began}"),
+        _ if incident.adopted_from().is_some() => format!("Its record was opened on {began}"),
         _ if split && holds => format!("No tunnel is up at both ends since {began}"),
         Some(Basis::Aws) if bgp && holds => format!("BGP is down since {began}"),
         Some(Basis::Aws) if bgp => format!("BGP went down at {began}"),

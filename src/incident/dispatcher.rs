@@ -573,11 +573,11 @@ fn standing(incident: &Incident, seq: u32) -> (Tunnels<'_>, Option<&TimelineChan
             TimelineChange::Assessment { tunnel, name: _, assessment, carrying } => {
                 tunnels.insert(tunnel, (*assessment, *carrying));
             }
-            TimelineChange::Clearing | TimelineChange::Witnessed => phase = Some(&entry.what),
+            TimelineChange::Clearing | TimelineChange::Confirmed => phase = Some(&entry.what),
             // It goes on as before it was clearing.
             TimelineChange::Reopened => phase = None,
             TimelineChange::Opened
-            | TimelineChange::TakenUp { .. }
+            | TimelineChange::Adopted { .. }
             | TimelineChange::View { .. }
             | TimelineChange::Resolved
             | TimelineChange::Unwatched
@@ -595,9 +595,9 @@ fn is_news(what: &TimelineChange) -> bool {
         TimelineChange::Assessment { .. }
         | TimelineChange::Clearing
         | TimelineChange::Reopened
-        | TimelineChange::Witnessed => true,
+        | TimelineChange::Confirmed => true,
         TimelineChange::Opened
-        | TimelineChange::TakenUp { .. }
+        | TimelineChange::Adopted { .. }
         | TimelineChange::View { .. }
         | TimelineChange::Resolved
         | TimelineChange::Unwatched

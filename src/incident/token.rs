@@ -20,8 +20,8 @@ pub(super) fn start(scope: &Scope, newest: Option<&RecordId>) -> String {
 pub(super) fn note(record: &RecordId, site: &str, entry: &TimelineEntry) -> String {
     let (what, tunnel, said, evidence) = match &entry.what {
         TimelineChange::Opened => ("opened", String::new(), "", None),
-        TimelineChange::TakenUp { sink } => ("taken up", sink.to_string(), "", None),
-        TimelineChange::Witnessed => ("witnessed", String::new(), "", None),
+        TimelineChange::Adopted { sink } => ("taken up", sink.to_string(), "", None),
+        TimelineChange::Confirmed => ("witnessed", String::new(), "", None),
         TimelineChange::View { tunnel, name: _, end, verdict, as_of } => {
             (end.as_str(), tunnel.to_string(), verdict.as_str(), *as_of)
         }

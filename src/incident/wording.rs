@@ -53,10 +53,10 @@ fn line_of(incident: &Incident, entry: &TimelineEntry, repeats: u32) -> String {
     let kind = kind_words(incident.id.kind);
     let line = match &entry.what {
         TimelineChange::Opened => format!("{kind} opened"),
-        TimelineChange::TakenUp { sink } => {
+        TimelineChange::Adopted { sink } => {
             format!("{kind}: its record was found open at {sink}; this site follows it from here on")
         }
-        TimelineChange::Witnessed => format!("{kind}: this site sees it too"),
+        TimelineChange::Confirmed => format!("{kind}: this site sees it too"),
         TimelineChange::View { tunnel, name, end, verdict, as_of } => {
             let tunnel = named(name, tunnel);
             match (end, as_of) {
@@ -282,8 +282,8 @@ pub(super) fn as_they_stand(incident: &Incident) -> Vec<CurrentTunnel> {
                 }
             }
             TimelineChange::Opened
-            | TimelineChange::TakenUp { .. }
-            | TimelineChange::Witnessed
+            | TimelineChange::Adopted { .. }
+            | TimelineChange::Confirmed
             | TimelineChange::Clearing
             | TimelineChange::Reopened
             | TimelineChange::Resolved
@@ -298,8 +298,8 @@ pub(super) fn as_they_stand(incident: &Incident) -> Vec<CurrentTunnel> {
 /// The place of the entry that says that the incident opened, or was adopted.
 pub(super) fn opened_seq(incident: &Incident) -> Option<u32> {
     let begins = |entry: &&TimelineEntry| match entry.what {
-        TimelineChange::Opened | TimelineChange::TakenUp { .. } => true,
-        TimelineChange::Witnessed
+        TimelineChange::Opened | TimelineChange::Adopted { .. } => true,
+        TimelineChange::Confirmed
         | TimelineChange::View { .. }
         | TimelineChange::Assessment { .. }
         | TimelineChange::Clearing

@@ -260,8 +260,10 @@ stored! {
     }
     enum board::TimelineChange, "board::TimelineChange" {
         Opened,
-        TakenUp { sink: SinkId },
-        Witnessed,
+        #[serde(rename = "TakenUp")]
+        Adopted { sink: SinkId },
+        #[serde(rename = "Witnessed")]
+        Confirmed,
         View { tunnel: TunnelId, name: Arc<str>, end: names::End, verdict: verdict::Verdict, as_of: Option<Stamp> },
         #[serde(deserialize_with = "read_assessment")]
         Assessment {

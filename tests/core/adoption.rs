@@ -56,7 +56,7 @@ fn a_record_found_while_all_is_healthy_is_adopted_and_resolved_in_time() {
     assert!(matches!(only(&world).state, IncidentState::Resolved { .. }));
     assert_eq!(
         changes(&world),
-        [IncidentChange::TakenUp, IncidentChange::Clearing, IncidentChange::Resolved]
+        [IncidentChange::Adopted, IncidentChange::Clearing, IncidentChange::Resolved]
     );
 }
 
@@ -83,7 +83,7 @@ fn a_pending_incident_continues_as_the_adopted_one_and_is_confirmed_when_it_woul
     let incident = only(&world);
     assert_eq!((incident.id.opened, &incident.found_at), (CREATED, &None));
     assert_eq!(incident.worsened, 0, "adoption is not worsening");
-    assert_eq!(changes(&world), [IncidentChange::TakenUp, IncidentChange::Witnessed]);
+    assert_eq!(changes(&world), [IncidentChange::Adopted, IncidentChange::Confirmed]);
     assert_eq!(world.opened(), []);
 }
 
@@ -147,8 +147,8 @@ fn an_adopted_incident_is_not_confirmed_before_it_would_have_opened_after_a_star
     world.run(secs(30));
     assert_eq!(only(&world).found_at, None);
     let whats: Vec<_> = only(&world).timeline.iter().map(|entry| entry.what.clone()).collect();
-    assert_eq!(whats[0], TimelineChange::TakenUp { sink: sink() });
-    assert!(whats.contains(&TimelineChange::Witnessed));
+    assert_eq!(whats[0], TimelineChange::Adopted { sink: sink() });
+    assert!(whats.contains(&TimelineChange::Confirmed));
 }
 
 #[test]

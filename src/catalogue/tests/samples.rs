@@ -43,8 +43,8 @@ const WHYS: [Why; 20] = [
 
 const CHANGES: [IncidentChange; 10] = [
     IncidentChange::Opened,
-    IncidentChange::TakenUp,
-    IncidentChange::Witnessed,
+    IncidentChange::Adopted,
+    IncidentChange::Confirmed,
     IncidentChange::Updated,
     IncidentChange::Worsened,
     IncidentChange::Clearing,

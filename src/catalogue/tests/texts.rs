@@ -255,8 +255,8 @@ fn the_course_of_an_incident_is_recorded() {
     let incident = Arc::new(Incident { related: Some(fixture::incident().id), ..fixture::incident() });
     let changes = [
         IncidentChange::Opened,
-        IncidentChange::TakenUp,
-        IncidentChange::Witnessed,
+        IncidentChange::Adopted,
+        IncidentChange::Confirmed,
         IncidentChange::Updated,
         IncidentChange::Worsened,
         IncidentChange::Clearing,

@@ -39,11 +39,11 @@ fn the_same_connection_in_two_files_is_an_error_that_names_both() {
     let files = Files::new(&format!("{VPN}{SINK}"))
         .with("b.toml", OTHER_VPN.replace("vpn-0123456789abcdef1", "vpn-0123456789abcdef0"));
     let directory = files.directory.path().display();
-    let told = files.load(&[]).unwrap_err().to_string();
+    let reported = files.load(&[]).unwrap_err().to_string();
     let expected = format!(
         "{directory}/conf.d/b.toml:3: vpn[0].id: is the same as vpn[0].id at {directory}/bothends.toml:3"
     );
-    assert_eq!(told, expected);
+    assert_eq!(reported, expected);
 }
 
 #[test]
@@ -92,16 +92,16 @@ fn variables_override_scalars_of_single_tables() {
 }
 
 #[test]
-fn a_wrong_variable_is_told_by_its_name() {
+fn a_wrong_variable_is_reported_by_its_name() {
     let files = Files::new(&format!("{VPN}{SINK}"));
-    let told = files.problems(&[
+    let reported = files.problems(&[
         ("BOTHENDS_PROBE__INTERVAL", "1"),
         ("BOTHENDS_PROBE__INTERVALL", "1s"),
         ("BOTHENDS_AWS__EC2_TELEMETRY", "yes"),
         ("BOTHENDS_VPN__0__ID", "vpn-0123abcd"),
         ("BOTHENDS_site__name", "x"),
     ]);
-    insta::assert_snapshot!(told, @r#"
+    insta::assert_snapshot!(reported, @r#"
     environment variable BOTHENDS_AWS__EC2_TELEMETRY: aws.ec2_telemetry: invalid value "yes"; expected true or false; write true
     environment variable BOTHENDS_PROBE__INTERVAL: probe.interval: invalid value "1"; expected a duration with its unit, "100ms" to "1m"; if seconds are meant, write "1s"
     environment variable BOTHENDS_PROBE__INTERVALL: unknown override; expected BOTHENDS_SECTION__KEY in capitals, with two underscores; only keys of single tables can be set by environment variables; did you mean BOTHENDS_PROBE__INTERVAL?
@@ -121,10 +121,10 @@ fn a_key_s_variable_in_another_spelling_is_refused_and_led_back() {
         ("BOTHENDS_INCIDENT_OPEN_AFTER_OUTAGE", "BOTHENDS_INCIDENT__OPEN_AFTER__OUTAGE"),
         ("BOTHENDS_INCIDENT__OPEN__AFTER__OUTAGE", "BOTHENDS_INCIDENT__OPEN_AFTER__OUTAGE"),
     ] {
-        let told = files.problems(&[(variable, "x")]);
-        assert_eq!(told.lines().count(), 1, "{told}");
-        assert!(told.contains(&format!("{variable}: unknown override")), "{told}");
-        assert!(told.ends_with(&format!("did you mean {meant}?")), "{told}");
+        let reported = files.problems(&[(variable, "x")]);
+        assert_eq!(reported.lines().count(), 1, "{reported}");
+        assert!(reported.contains(&format!("{variable}: unknown override")), "{reported}");
+        assert!(reported.ends_with(&format!("did you mean {meant}?")), "{reported}");
     }
 }
 

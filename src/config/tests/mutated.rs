@@ -1,4 +1,4 @@
-//! Whatever stands in the files, it is taken or told, and never the end of the process.
+//! Any content of the files is accepted or reported, and never ends the process.
 
 use proptest::prelude::*;
 
@@ -55,12 +55,12 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn any_text_is_taken_or_told(text in any::<String>()) {
+    fn any_text_is_accepted_or_reported(text in any::<String>()) {
         load_and_describe(&text);
     }
 
     #[test]
-    fn a_mutated_reference_is_taken_or_told(
+    fn a_mutated_reference_is_accepted_or_reported(
         cuts in prop::collection::vec((any::<prop::sample::Index>(), 0..12_usize, slips()), 1..6),
         switched_on in any::<bool>(),
     ) {
@@ -76,7 +76,7 @@ proptest! {
     }
 
     #[test]
-    fn a_value_of_any_type_under_any_key_is_taken_or_told(
+    fn a_value_of_any_type_under_any_key_is_accepted_or_reported(
         key in prop::sample::select(vec!["site.name", "aws.region", "vpn", "vpn.tunnel", "incident.sink", "incident.open_after", "probe"]),
         value in prop::sample::select(vec!["1", "\"x\"", "[]", "[[]]", "{}", "[{}]", "[1, {}]", "true", "1.5", "nan", "12:00:00", "[{ tunnel = 1 }]"]),
     ) {

@@ -211,8 +211,11 @@ fn services_of_one_address_are_two_sinks_and_each_is_the_same_sink_wherever_it_s
     assert_eq!(turned[1].destination, sinks[0].destination);
     std::fs::write(directory.path().join("network"), "another key").unwrap();
     assert_eq!(load(&[&network])[0].destination, sinks[0].destination, "another secret is no other place");
-    let told = load_text(&format!("{VPN}{network}{network}")).unwrap_err().to_string();
-    assert!(told.contains("to the same address, with the same body, headers and secret, as"), "{told}");
+    let reported = load_text(&format!("{VPN}{network}{network}")).unwrap_err().to_string();
+    assert!(
+        reported.contains("to the same address, with the same body, headers and secret, as"),
+        "{reported}"
+    );
 }
 
 #[test]
@@ -262,13 +265,13 @@ fn a_connection_whose_alarms_would_not_see_the_daemons_metrics_is_a_warning() {
     };
     let role = |account: &str| format!("role_arn = \"arn:aws:iam::{account}:role/BothEnds\"");
     let elsewhere = "region = \"eu-south-1\"";
-    let told = [
+    let reported = [
         with("", elsewhere),
         with(elsewhere, ""),
         with("", &role("210987654321")),
         with(&role("123456789012"), &role("210987654321")),
     ];
-    insta::assert_snapshot!(told.join("\n"), @r#"
+    insta::assert_snapshot!(reported.join("\n"), @r#"
     bothends.toml:8: vpn[0].region: is eu-south-1, and the daemon's metrics go to eu-west-1: CloudWatch alarms beside the connection (alarms.yaml) will not see its heartbeat and will fire falsely
     bothends.toml:6: vpn[0].region: is eu-west-1, and the daemon's metrics go to eu-south-1: CloudWatch alarms beside the connection (alarms.yaml) will not see its heartbeat and will fire falsely
     bothends.toml:8: vpn[0].role_arn: AWS is asked about it in account 210987654321, and the daemon's metrics go to the daemon's own account: if these are different accounts, CloudWatch alarms beside the connection (alarms.yaml) will not see its heartbeat and will fire falsely
@@ -291,7 +294,7 @@ fn a_connection_whose_alarms_would_not_see_the_daemons_metrics_is_a_warning() {
 #[test]
 fn a_value_that_is_wrong_and_a_secret_is_not_repeated() {
     let text = VPN.replace("203.0.113.11", "https://noc:hunter2@wiki.example.com");
-    let told = load_text(&format!("{text}{SINK}")).unwrap_err().to_string();
-    assert!(told.contains("invalid value (not shown: a URL with a password in it)"), "{told}");
-    assert!(!told.contains("hunter2"), "{told}");
+    let reported = load_text(&format!("{text}{SINK}")).unwrap_err().to_string();
+    assert!(reported.contains("invalid value (not shown: a URL with a password in it)"), "{reported}");
+    assert!(!reported.contains("hunter2"), "{reported}");
 }

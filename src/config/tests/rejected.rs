@@ -1,5 +1,5 @@
 //! One file per rule in `tests/config_rejections`: a comment that says the rule, the configuration that breaks it, and
-//! behind `#!` what is told.
+//! behind `#!` the expected problems.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -20,24 +20,24 @@ fn rejections() -> Vec<PathBuf> {
 }
 
 #[test]
-fn each_rule_is_told_with_line_key_found_and_allowed() {
+fn each_rule_is_reported_with_line_key_found_and_allowed() {
     let mut wrong = Vec::new();
     for path in rejections() {
         let text = fs::read_to_string(&path).unwrap();
         let expected: Vec<_> = text.lines().filter_map(|line| line.strip_prefix(MARK)).collect();
-        let told =
+        let reported =
             load_file(&path, &[]).map_or_else(|rejection| rejection.to_string(), |_| "taken".to_owned());
-        let told = told.replace(&format!("{}/", path.parent().unwrap().display()), "");
+        let reported = reported.replace(&format!("{}/", path.parent().unwrap().display()), "");
         if std::env::var_os("BOTHENDS_WRITE").is_some() {
             let kept: Vec<_> = text.lines().filter(|line| !line.starts_with(MARK.trim_end())).collect();
-            let told: Vec<_> = told.lines().map(|line| format!("{MARK}{line}")).collect();
-            fs::write(&path, format!("{}\n\n{}\n", kept.join("\n").trim_end(), told.join("\n"))).unwrap();
-        } else if told.lines().ne(expected.iter().copied()) {
-            let told: Vec<_> = told.lines().map(|line| format!("{MARK}{line}")).collect();
-            wrong.push(format!("{}\n{}", path.display(), told.join("\n")));
+            let reported: Vec<_> = reported.lines().map(|line| format!("{MARK}{line}")).collect();
+            fs::write(&path, format!("{}\n\n{}\n", kept.join("\n").trim_end(), reported.join("\n"))).unwrap();
+        } else if reported.lines().ne(expected.iter().copied()) {
+            let reported: Vec<_> = reported.lines().map(|line| format!("{MARK}{line}")).collect();
+            wrong.push(format!("{}\n{}", path.display(), reported.join("\n")));
         }
     }
-    assert!(wrong.is_empty(), "these files do not say what is told:\n\n{}", wrong.join("\n\n"));
+    assert!(wrong.is_empty(), "these files do not hold the reported problems:\n\n{}", wrong.join("\n\n"));
 }
 
 #[test]
@@ -62,35 +62,35 @@ fn of_too_many_unknown_keys_the_first_by_line_are_listed() {
 }
 
 #[test]
-fn a_file_with_more_in_it_than_a_configuration_is_told_in_one_line() {
+fn a_file_larger_than_any_configuration_is_reported_in_one_line() {
     for (text, says) in [
         (format!("x = [{}]\n", format!("{{{}a=1}},", "a.".repeat(50)).repeat(9000)), "names joined by dots"),
         (format!("x = [{}]\n", "{a=1},".repeat(170_000)), "more than 20000 tables"),
     ] {
-        let told = load_text(&text).unwrap_err().to_string();
-        assert!(told.contains(says) && told.lines().count() == 1, "{told}");
+        let reported = load_text(&text).unwrap_err().to_string();
+        assert!(reported.contains(says) && reported.lines().count() == 1, "{reported}");
     }
 }
 
 #[test]
-fn a_file_that_is_not_there_is_told_with_advice() {
+fn a_missing_file_is_reported_with_advice() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("bothends.toml");
-    let told = load_file(&path, &[]).unwrap_err().to_string();
-    assert!(told.starts_with(&format!("{}: cannot be read: No such file", path.display())), "{told}");
-    assert!(told.contains("name the file with --config, or begin one: `bothends discover"), "{told}");
-    assert_eq!(told.lines().count(), 1, "what is not there is not missed key by key: {told}");
+    let reported = load_file(&path, &[]).unwrap_err().to_string();
+    assert!(reported.starts_with(&format!("{}: cannot be read: No such file", path.display())), "{reported}");
+    assert!(reported.contains("name the file with --config, or begin one: `bothends discover"), "{reported}");
+    assert_eq!(reported.lines().count(), 1, "a missing file is not reported key by key: {reported}");
 }
 
 #[test]
-fn a_directory_in_place_of_a_file_is_told() {
+fn a_directory_in_place_of_a_file_is_reported() {
     let directory = tempfile::tempdir().unwrap();
-    let told = load_file(directory.path(), &[]).unwrap_err().to_string();
-    assert!(told.contains("name a file, not a directory"), "{told}");
+    let reported = load_file(directory.path(), &[]).unwrap_err().to_string();
+    assert!(reported.contains("name a file, not a directory"), "{reported}");
 }
 
 #[test]
-fn a_file_that_is_not_text_is_told_by_line() {
+fn a_file_that_is_not_text_is_reported_by_line() {
     let files = Files::new(&format!("{VPN}{SINK}")).with("latin-1.toml", b"[site]\nname = \"M\xfcnchen\"\n");
     assert_eq!(files.problems(&[]), "conf.d/latin-1.toml:2: is not UTF-8 text: save the file as UTF-8");
 }
@@ -98,10 +98,10 @@ fn a_file_that_is_not_text_is_told_by_line() {
 #[test]
 fn a_file_that_is_lost_does_not_hide_what_is_wrong_in_another() {
     let files = Files::new("[site]\nname = \"\"\n").with("vpns.toml", "[[vpn]\n");
-    let told = files.problems(&[]);
-    assert!(told.contains("bothends.toml:2: site.name: invalid value \"\""), "{told}");
-    assert!(told.contains("conf.d/vpns.toml:1: is not TOML"), "{told}");
-    assert!(!told.contains("missing"), "the connections may well be in the lost file: {told}");
+    let reported = files.problems(&[]);
+    assert!(reported.contains("bothends.toml:2: site.name: invalid value \"\""), "{reported}");
+    assert!(reported.contains("conf.d/vpns.toml:1: is not TOML"), "{reported}");
+    assert!(!reported.contains("missing"), "the connections may well be in the lost file: {reported}");
 }
 
 #[test]
@@ -130,15 +130,15 @@ fn a_byte_order_mark_and_line_ends_of_windows_are_no_mistakes() {
 }
 
 #[test]
-fn the_value_of_an_unknown_key_is_never_told() {
+fn the_value_of_an_unknown_key_is_never_shown() {
     let files = Files::new(&format!("[aws]\nsecret_access_key = \"hunter2\"\n{VPN}{SINK}"));
-    let told = files.problems(&[("BOTHENDS_AWS__SECRET_ACCESS_KEY", "hunter2")]);
-    assert_eq!(told.lines().count(), 2, "{told}");
-    assert!(!told.contains("hunter2"), "{told}");
+    let reported = files.problems(&[("BOTHENDS_AWS__SECRET_ACCESS_KEY", "hunter2")]);
+    assert_eq!(reported.lines().count(), 2, "{reported}");
+    assert!(!reported.contains("hunter2"), "{reported}");
 }
 
 #[test]
-fn what_a_trial_shows_of_a_webhook_is_told_at_the_key_that_names_its_file_and_once() {
+fn a_problem_in_a_webhooks_trial_is_reported_once_at_the_key_of_its_file() {
     let files = Files::new(&format!(
         "{VPN}[[incident.sink]]\ntype = \"webhook\"\nurl_file = \"/nonexistent/url\"\npreset = \"slack\"\n\
          secret_credential = \"key\"\nca_file = \"/dev/null\"\n"
@@ -157,9 +157,9 @@ fn what_a_trial_shows_of_a_webhook_is_told_at_the_key_that_names_its_file_and_on
         reader: &ReadBy::Us,
         trial: &trial,
     };
-    let told = load_in(&files.main(), &surroundings).unwrap_err().to_string();
-    let told = told.replace(&format!("{}/", files.main().parent().unwrap().display()), "");
-    insta::assert_snapshot!(told, @r"
+    let reported = load_in(&files.main(), &surroundings).unwrap_err().to_string();
+    let reported = reported.replace(&format!("{}/", files.main().parent().unwrap().display()), "");
+    insta::assert_snapshot!(reported, @r"
     bothends.toml:8: incident.sink[0].template_file: x
     bothends.toml:10: incident.sink[0].url_file: /nonexistent/url cannot be read: No such file or directory (os error 2)
     bothends.toml:12: incident.sink[0].secret_credential: is empty

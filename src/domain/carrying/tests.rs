@@ -41,7 +41,7 @@ fn always(local: Verdict, aws: Verdict) -> Vec<Carrying> {
 }
 
 #[test]
-fn it_carries_if_both_ends_say_up_and_only_then() {
+fn a_tunnel_carries_only_if_both_ends_say_up() {
     assert_eq!(always(UP, UP), [Carrying::Carrying]);
     let others = [DOWN, STARTING].into_iter().chain(LOCAL_UNKNOWN).chain(AWS_UNKNOWN);
     for other in others {

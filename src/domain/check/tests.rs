@@ -263,7 +263,7 @@ fn losses_after_a_time_of_faults_are_down_again() {
 }
 
 #[test]
-fn a_dead_line_is_down_even_where_the_second_client_cannot_be_had() {
+fn a_dead_line_is_down_even_if_the_second_client_cannot_open() {
     let mut rig = Rig::calm();
     let first = *rig.clients.last().unwrap();
     rig.run(20 * SECOND, |_, client| {
@@ -296,7 +296,7 @@ fn a_missing_address_is_a_loss_where_an_earlier_run_was_answered_over_this_very_
 }
 
 #[test]
-fn nothing_sent_and_nothing_ended_for_three_intervals_is_unknown() {
+fn three_intervals_without_a_sent_or_ended_echo_are_unknown() {
     let mut rig = Rig::calm();
     rig.run(millis(500), |_, _| Fate::Reply(millis(20)));
     let ended = rig.check.last_activity;
@@ -308,7 +308,7 @@ fn nothing_sent_and_nothing_ended_for_three_intervals_is_unknown() {
 }
 
 #[test]
-fn what_is_under_way_while_the_host_sleeps_is_no_evidence() {
+fn echoes_in_flight_while_the_host_sleeps_are_no_evidence() {
     let mut rig = Rig::calm();
     rig.run(SECOND, |_, _| Fate::Lost);
     assert_eq!(rig.check.pending.len(), 1);
@@ -346,9 +346,9 @@ fn at_most_64_echoes_are_in_flight() {
 }
 
 #[test]
-fn what_was_seen_up_is_told_once() {
+fn the_first_up_is_reported_once() {
     let mut rig = Rig::new(rules(), false);
-    let mut told = Vec::new();
+    let mut reported = Vec::new();
     for _ in 0..10 {
         rig.now = rig.now.after(rig.check.next_timeout().since(rig.now.mono));
         rig.check.handle_timeout(rig.now, &mut rig.fx);
@@ -358,11 +358,11 @@ fn what_was_seen_up_is_told_once() {
                 rig.check.replied(request.echo, millis(1), rig.now, &mut rig.fx);
             }
         }
-        told.extend(rig.fx.facts.drain(..).filter(|fact| matches!(fact, Fact::SeenUp(_))));
+        reported.extend(rig.fx.facts.drain(..).filter(|fact| matches!(fact, Fact::SeenUp(_))));
     }
     let own = OwnEnd { source_ip: [169, 254, 10, 2].into(), interface: None };
     let key = RouteKey { inside_ip: [169, 254, 10, 1].into(), own: Some(own) };
-    assert_eq!(told, [Fact::SeenUp(SeenUp::Local(rig.check.id().clone(), key))]);
+    assert_eq!(reported, [Fact::SeenUp(SeenUp::Local(rig.check.id().clone(), key))]);
 }
 
 proptest! {

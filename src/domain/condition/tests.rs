@@ -161,7 +161,7 @@ fn one_sided_needs_a_down_of_each_tunnel_by_some_end_and_of_an_active_by_one_tha
 }
 
 #[test]
-fn while_cut_off_what_our_end_alone_says_is_neither_held_nor_refuted() {
+fn while_aws_is_out_of_reach_our_end_alone_neither_holds_nor_refutes() {
     let cut_off = |kind, tunnels: &[TunnelTruth]| opens(kind, tunnels, true);
     let down = active(DOWN, UNKNOWN);
     assert_eq!(cut_off(Kind::OneSided, &[down, active(DOWN, UP)]), Truth::Unknown);
@@ -174,7 +174,7 @@ fn while_cut_off_what_our_end_alone_says_is_neither_held_nor_refuted() {
 }
 
 #[test]
-fn nothing_is_ever_closed_by_not_knowing() {
+fn unknown_closes_nothing() {
     let blind = active(UP, UNKNOWN);
     for kind in Kind::ALL {
         assert_eq!(closes(kind, &[blind, blind]), Truth::Unknown, "{kind:?}");
@@ -302,7 +302,7 @@ fn truth() -> impl Strategy<Value = Truth> {
 
 proptest! {
     #[test]
-    fn what_never_holds_never_has_held(
+    fn a_condition_that_never_holds_never_has_held(
         times in prop::collection::vec((prop_oneof![Just(Truth::False), Just(Truth::Unknown)], 0..1000_u64), 0..40),
     ) {
         prop_assert_eq!(played(times, 30), None);
@@ -327,7 +327,7 @@ proptest! {
     }
 
     #[test]
-    fn what_holds_for_most_of_the_time_has_held_within_the_stated_bound(
+    fn a_condition_that_mostly_holds_has_held_within_the_stated_bound(
         on in 2..200_u64, shorter in 1..200_u64, needed in 1..1000_u64,
     ) {
         let off = on.saturating_sub(shorter);
@@ -337,7 +337,7 @@ proptest! {
     }
 
     #[test]
-    fn what_holds_without_a_break_has_held_when_needed_and_not_before(needed in 1..1000_u64) {
+    fn an_unbroken_condition_has_held_when_needed_and_not_before(needed in 1..1000_u64) {
         prop_assert_eq!(played([(Truth::True, needed)], needed), Some(needed));
         prop_assert_eq!(played([(Truth::True, needed - 1)], needed), None);
     }
@@ -349,4 +349,52 @@ proptest! {
         let was_true: u64 = times.iter().filter(|(truth, _)| *truth == Truth::True).map(|(_, long)| long).sum();
         prop_assert!(played(times, needed).is_none() || was_true >= needed);
     }
+}
+
+//--- grace
+
+const GRACE: Duration = Duration::from_secs(120);
+
+fn at(secs: u64) -> Moment {
+    Moment::ORIGIN + Duration::from_secs(secs)
+}
+
+#[test]
+fn after_a_start_it_lasts_until_both_ends_agree() {
+    assert_eq!(Grace::new(at(7)).until(GRACE, false, |_| false), at(127));
+    assert_eq!(Grace::new(at(7)).until(GRACE, true, |_| false), at(7));
+}
+
+#[test]
+fn after_a_hold_up_it_lasts_as_long_or_until_both_ends_agree_on_evidence_of_after_it() {
+    let mut grace = Grace::new(at(0));
+    grace.held_up(at(5000));
+    assert_eq!(grace.until(GRACE, false, |_| false), at(5120));
+    assert_eq!(grace.until(GRACE, true, |after| after < at(5000)), at(5120));
+    assert_eq!(grace.until(GRACE, true, |after| after == at(5000)), at(0));
+    assert_eq!(grace.until(GRACE, false, |after| after == at(5000)), at(120));
+}
+
+#[test]
+fn after_a_take_over_it_lasts_until_both_ends_agree() {
+    let mut grace = Grace::new(at(0));
+    grace.taken_over(at(600));
+    assert_eq!(grace.until(GRACE, false, |_| false), at(720));
+    assert_eq!(grace.until(GRACE, true, |_| false), at(0));
+}
+
+#[test]
+fn repeated_takeovers_and_hold_ups_delay_openings_little() {
+    let (mut held_up, mut moved) = (Grace::new(at(0)), Grace::new(at(0)));
+    let mut kept = [0, 0];
+    for second in 0..36_000 {
+        if second % 100 == 0 {
+            held_up.held_up(at(second));
+            moved.taken_over(at(second));
+        }
+        for (grace, kept) in [held_up, moved].iter().zip(&mut kept) {
+            *kept += u64::from(grace.until(GRACE, false, |_| false) > at(second));
+        }
+    }
+    assert!(kept.iter().all(|kept| *kept <= 10 * 3 * 120), "{kept:?} of ten hours");
 }

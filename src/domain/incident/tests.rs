@@ -64,7 +64,7 @@ fn it_opens_when_the_condition_has_held_for_open_after_and_not_before() {
 }
 
 #[test]
-fn a_condition_that_ceases_is_pending_until_what_has_held_has_run_back() {
+fn a_condition_that_ceases_is_pending_until_its_held_time_has_run_back() {
     let mut rig = Rig::new(Kind::Outage);
     rig.hold(True, False, 29);
     rig.hold(False, False, 28);
@@ -138,7 +138,7 @@ fn an_open_incident_is_never_resolved_while_its_closing_condition_does_not_hold(
 }
 
 #[test]
-fn nothing_opens_within_the_grace_and_what_held_meanwhile_opens_at_its_end() {
+fn nothing_opens_within_the_grace_and_a_held_condition_opens_at_its_end() {
     let mut rig = Rig::new(Kind::Outage);
     rig.grace_until = Moment::ORIGIN + Duration::from_secs(120);
     rig.hold(True, False, 119);
@@ -203,7 +203,7 @@ fn a_connection_that_is_no_longer_watched_leaves_its_incident_unresolved() {
 }
 
 #[test]
-fn the_return_of_the_condition_reopens_it_even_where_the_closing_condition_cannot_be_said() {
+fn a_returning_condition_reopens_even_if_the_closing_condition_is_unknown() {
     let mut rig = Rig::new(Kind::Outage);
     rig.hold(True, False, 30);
     rig.hold(False, True, 200);
@@ -213,7 +213,7 @@ fn the_return_of_the_condition_reopens_it_even_where_the_closing_condition_canno
 }
 
 #[test]
-fn a_time_in_which_nobody_looked_counts_neither_as_held_nor_against_it() {
+fn a_hold_up_counts_neither_for_the_condition_nor_against_it() {
     let mut rig = Rig::new(Kind::Outage);
     let night = Duration::from_secs(8 * 3600);
     rig.hold(True, False, 20);

@@ -82,7 +82,7 @@ fn stale_at_is_the_first_moment_at_which_the_evidence_is_stale() {
 }
 
 #[test]
-fn a_datapoint_stamped_in_the_future_is_unknown_and_worth_a_word() {
+fn a_datapoint_stamped_in_the_future_is_unknown_and_reported() {
     let mut remote = Remote::new(asked());
     let complaint = remote.read(CloudWatch, &tunnel_state(-1, 0.0), asked(), NOON);
     remote.judge(STALE_AFTER, asked());
@@ -97,7 +97,7 @@ fn an_answer_without_a_datapoint_is_no_data_and_never_down() {
 }
 
 #[test]
-fn an_answer_without_a_datapoint_takes_back_nothing_that_was_said_before() {
+fn an_answer_without_a_datapoint_withdraws_nothing() {
     let readings = [(CloudWatch, tunnel_state(1, 1.0)), (CloudWatch, Reading::TunnelState(None))];
     assert_eq!(judged(&readings), Verdict::Up);
 }
@@ -118,20 +118,20 @@ fn two_sources_that_differ_about_the_same_three_minutes_contradict_each_other() 
 }
 
 #[test]
-fn a_newer_source_that_says_it_changed_since_does_not_contradict_the_older_one() {
+fn a_newer_source_that_reports_a_change_since_does_not_contradict_the_older_one() {
     let change = Some(NOON - Duration::from_secs(30));
     let readings = [(CloudWatch, tunnel_state(2, 1.0)), (Ec2, telemetry(TelemetryStatus::Down, change))];
     assert_eq!(judged(&readings), Verdict::Down);
 }
 
 #[test]
-fn a_connection_that_is_gone_is_unknown_whatever_else_is_said() {
+fn a_connection_that_is_gone_is_unknown_despite_other_evidence() {
     let readings = [(CloudWatch, tunnel_state(1, 0.0)), (Ec2, Reading::Gone)];
     assert_eq!(judged(&readings), Verdict::Unknown(Why::Gone));
 }
 
 #[test]
-fn a_status_that_is_neither_up_nor_down_is_unknown_whatever_its_message_says() {
+fn a_status_that_is_neither_up_nor_down_is_unknown_with_any_message() {
     assert_eq!(judged(&[(Ec2, telemetry(TelemetryStatus::Other, None))]), Verdict::Unknown(Why::Garbage));
 }
 
@@ -188,7 +188,7 @@ fn evidence_dated_ahead_outlives_no_answer_after_it() {
 }
 
 #[test]
-fn a_far_past_is_stale_and_takes_nothing_from_what_comes_after_it() {
+fn evidence_of_a_far_past_is_stale_and_does_not_affect_later_evidence() {
     for past in [Stamp::from_secs(0), Stamp::from_millis(i64::MIN), Stamp::from_secs(946_684_800)] {
         let old = Reading::TunnelState(Some(Datapoint::of_minute(past, 0.0)));
         assert_eq!(judged(&[(CloudWatch, old.clone())]), Verdict::Unknown(Why::Stale));
@@ -237,7 +237,7 @@ fn a_change_in_the_future_explains_no_contradiction() {
 }
 
 #[test]
-fn a_minute_that_holds_a_change_overrides_nothing_explicit_resets_nothing_and_is_no_complaint() {
+fn a_minute_that_holds_a_change_overrides_and_resets_nothing_and_is_not_reported() {
     let mixed = (CloudWatch, tunnel_state(1, 0.54));
     let ec2 = |status| (Ec2, telemetry(status, None));
     assert_eq!(judged(&[ec2(TelemetryStatus::Down), mixed.clone()]), Verdict::Down);
@@ -258,7 +258,7 @@ fn a_minute_that_holds_a_change_overrides_nothing_explicit_resets_nothing_and_is
 }
 
 #[test]
-fn a_minute_between_them_that_holds_a_change_explains_what_two_sources_differ_in() {
+fn a_change_in_a_minute_between_explains_why_two_sources_differ() {
     let readings = [
         (CloudWatch, tunnel_state(3, 1.0)),
         (CloudWatch, tunnel_state(2, 0.5)),
@@ -292,7 +292,7 @@ fn a_minute_that_is_not_over_is_older_than_what_ec2_has_said_since_it_began() {
 }
 
 #[test]
-fn what_cannot_be_understood_of_one_source_takes_nothing_from_the_other() {
+fn an_invalid_answer_of_one_source_does_not_affect_the_other() {
     let down = telemetry(TelemetryStatus::Down, None);
     for garbage in [Reading::Garbage, tunnel_state(-1, 0.0)] {
         assert_eq!(judged(&[(Ec2, down.clone()), (CloudWatch, garbage)]), Verdict::Down);
@@ -302,7 +302,7 @@ fn what_cannot_be_understood_of_one_source_takes_nothing_from_the_other() {
 }
 
 #[test]
-fn what_cannot_be_understood_is_no_fresh_evidence() {
+fn an_invalid_answer_is_no_fresh_evidence() {
     let is_fresh = |reading: &Reading| {
         let mut remote = Remote::new(asked());
         remote.read(CloudWatch, reading, asked(), NOON);
@@ -389,7 +389,7 @@ fn bgp_is_down_by_a_second_datapoint_of_zero_and_both_speak_of_after_our_end_cam
 }
 
 #[test]
-fn a_word_on_bgp_that_is_stale_confirms_nothing() {
+fn stale_evidence_on_bgp_confirms_nothing() {
     let said = [(60, Ec2, words(TelemetryStatus::Down, "IPSEC IS UP"))];
     assert_eq!(bgp_word_at(&said, 0, 60 + 600), BgpWord::IpsecIsUp);
     assert_eq!(bgp_word_at(&said, 0, 60 + 601), BgpWord::Nothing);
@@ -402,7 +402,7 @@ fn a_word_on_bgp_that_is_stale_confirms_nothing() {
 }
 
 #[test]
-fn a_word_on_bgp_of_before_the_other_source_said_up_confirms_nothing() {
+fn evidence_on_bgp_before_the_other_sources_up_confirms_nothing() {
     let said = (60, Ec2, words(TelemetryStatus::Down, "IPSEC IS UP"));
     let point = |minute: u64, value| {
         (60 * (minute + 1), CloudWatch, tunnel_state(-i64::try_from(minute).unwrap(), value))
@@ -420,7 +420,7 @@ fn a_word_on_bgp_of_before_the_other_source_said_up_confirms_nothing() {
 }
 
 #[test]
-fn a_source_that_is_not_asked_any_more_outdates_nothing() {
+fn a_source_that_is_no_longer_polled_outdates_nothing() {
     let mut remote = Remote::new(asked());
     let later = |secs| Duration::from_secs(secs);
     remote.read(

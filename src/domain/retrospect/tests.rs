@@ -32,7 +32,7 @@ fn active(last: u8, local: &[(i64, i64)], aws: &[(i64, i64)]) -> TunnelPast {
 }
 
 /// Kind, beginning and end of each.
-fn told(seen: &[TunnelPast]) -> Vec<(Kind, i64, i64)> {
+fn found(seen: &[TunnelPast]) -> Vec<(Kind, i64, i64)> {
     let cut_off = spans(&[(-100_000, 100_000)]);
     let secs = |moment: Moment| moment.as_nanos() / 1_000_000_000;
     incidents(seen, &cut_off, &RULES).iter().map(|p| (p.kind, secs(p.began), secs(p.ended))).collect()
@@ -41,56 +41,56 @@ fn told(seen: &[TunnelPast]) -> Vec<(Kind, i64, i64)> {
 #[test]
 fn an_outage_is_where_both_ends_were_down_at_the_same_time_for_long_enough() {
     let both = [active(1, &[(10, 500)], &[(60, 600)]), active(2, &[(20, 500)], &[(60, 600)])];
-    assert_eq!(told(&both), [(Kind::Outage, 60, 500)]);
+    assert_eq!(found(&both), [(Kind::Outage, 60, 500)]);
     let other_only_here = [active(1, &[(10, 500)], &[(60, 600)]), active(2, &[(20, 500)], &[])];
-    assert_eq!(told(&other_only_here), [(Kind::Outage, 60, 500)]);
+    assert_eq!(found(&other_only_here), [(Kind::Outage, 60, 500)]);
     let short = [active(1, &[(10, 500)], &[(480, 600)]), active(2, &[(20, 500)], &[(480, 600)])];
-    assert_eq!(told(&short), []);
+    assert_eq!(found(&short), []);
     let apart = [active(1, &[(10, 500)], &[(600, 900)]), active(2, &[(20, 500)], &[(600, 900)])];
-    assert_eq!(told(&apart), []);
+    assert_eq!(found(&apart), []);
     let one_end_alone = [active(1, &[(10, 500)], &[]), active(2, &[(20, 500)], &[])];
-    assert_eq!(told(&one_end_alone), []);
-    assert_eq!(told(&[]), []);
+    assert_eq!(found(&one_end_alone), []);
+    assert_eq!(found(&[]), []);
 }
 
 #[test]
 fn lost_redundancy_is_what_is_no_outage_and_a_standby_alone_is_nothing() {
     let lost = [active(1, &[(0, 1000)], &[(0, 1000)]), active(2, &[(200, 400)], &[(200, 400)])];
     assert_eq!(
-        told(&lost),
+        found(&lost),
         [(Kind::RedundancyLost, 0, 1000), (Kind::Outage, 200, 400)],
         "what is interrupted by the outage goes on"
     );
     let standby = [seen(1, Role::Standby, &[(0, 1000)], &[(0, 1000)]), active(2, &[], &[])];
-    assert_eq!(told(&standby), []);
+    assert_eq!(found(&standby), []);
     let with_standby = [seen(1, Role::Standby, &[(0, 1000)], &[]), active(2, &[(0, 100)], &[(0, 100)])];
-    assert_eq!(told(&with_standby), [(Kind::Outage, 0, 100)]);
+    assert_eq!(found(&with_standby), [(Kind::Outage, 0, 100)]);
 }
 
 #[test]
 fn a_tunnel_that_never_answered_does_not_turn_an_outage_into_lost_redundancy() {
     let never = |aws| TunnelPast { answers: false, ..active(2, &[], aws) };
     let dead = active(1, &[(0, 1000)], &[(0, 1000)]);
-    assert_eq!(told(&[dead.clone(), never(&[(-100, 2000)])]), [(Kind::Outage, 0, 1000)]);
-    assert_eq!(told(&[dead, never(&[])]), [(Kind::RedundancyLost, 0, 1000)]);
-    assert_eq!(told(&[never(&[(0, 1000)])]), []);
+    assert_eq!(found(&[dead.clone(), never(&[(-100, 2000)])]), [(Kind::Outage, 0, 1000)]);
+    assert_eq!(found(&[dead, never(&[])]), [(Kind::RedundancyLost, 0, 1000)]);
+    assert_eq!(found(&[never(&[(0, 1000)])]), []);
 }
 
 #[test]
-fn what_flaps_is_one_and_what_is_far_apart_is_two() {
+fn flapping_is_one_incident_and_far_apart_spans_are_two() {
     let flaps = [active(1, &[(0, 100), (200, 300), (1000, 1100)], &[(0, 2000)])];
-    assert_eq!(told(&flaps), [(Kind::Outage, 0, 300), (Kind::Outage, 1000, 1100)]);
+    assert_eq!(found(&flaps), [(Kind::Outage, 0, 300), (Kind::Outage, 1000, 1100)]);
 }
 
 #[test]
-fn only_what_fell_into_the_time_without_aws_was_missed() {
+fn only_incidents_in_the_time_without_aws_were_missed() {
     let outage = [active(1, &[(0, 1000)], &[(0, 1000)])];
     assert_eq!(incidents(&outage, &spans(&[(980, 1000)]), &RULES), []);
     assert_eq!(incidents(&outage, &spans(&[(900, 1000)]), &RULES).len(), 1);
 }
 
 #[test]
-fn each_tunnel_is_named_with_the_time_for_which_both_ends_had_it_down() {
+fn each_tunnel_is_listed_with_the_time_it_was_down_at_both_ends() {
     let both = [active(1, &[(10, 500)], &[(60, 600)]), active(2, &[(20, 500)], &[(120, 600)])];
     let past = incidents(&both, &spans(&[(0, 1000)]), &RULES);
     let named = |last, from, to| (tunnel(last), Span { from: at(from), to: at(to) });
@@ -98,7 +98,7 @@ fn each_tunnel_is_named_with_the_time_for_which_both_ends_had_it_down() {
 }
 
 #[test]
-fn only_a_datapoint_of_nought_says_down_and_it_says_so_on_our_clock() {
+fn only_a_datapoint_of_zero_is_down_and_its_time_is_on_our_clock() {
     let date = Stamp::from_secs(1_800_000_000);
     let point = |secs_ago: u64, value| Datapoint::of_minute(date - Duration::from_secs(secs_ago), value);
     let points = [point(600, 0.0), point(540, 0.0), point(480, 0.5), point(420, 1.0), point(30, 0.0)];
@@ -111,7 +111,7 @@ fn in_nanos(pairs: &[(i64, i64)]) -> Spans {
 }
 
 #[test]
-fn what_touches_is_one_and_what_is_empty_is_none() {
+fn adjacent_spans_are_one_and_empty_ones_vanish() {
     assert_eq!(in_nanos(&[(5, 7), (1, 3), (3, 5), (9, 9), (8, 6)]), in_nanos(&[(1, 7)]));
 }
 

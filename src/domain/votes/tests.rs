@@ -71,7 +71,7 @@ fn an_end_that_has_never_known_lacks_its_vote_once_its_time_is_over() {
 }
 
 #[test]
-fn what_is_gone_or_stale_is_missing_at_once_and_what_is_not_expected_never() {
+fn gone_or_stale_evidence_is_missing_at_once_and_unexpected_never() {
     assert_eq!(after(End::Aws, Why::Gone, 0), Vote::Lacks(Lack::Gone));
     assert_eq!(after(End::Aws, Why::Stale, 0), Vote::Lacks(Lack::Old));
     for why in [Why::NotHere, Why::Unused] {
@@ -133,7 +133,7 @@ fn with_no_active_tunnel_the_standby_ones_decide() {
 }
 
 #[test]
-fn an_unused_tunnel_and_a_host_that_stands_by_miss_nothing() {
+fn an_unused_tunnel_and_a_standby_host_lack_no_vote() {
     let mut status = status();
     unknown(&mut status, 0, End::Local, Why::NotHere, 86_400);
     unknown(&mut status, 1, End::Aws, Why::NoData, 86_400);
@@ -143,7 +143,7 @@ fn an_unused_tunnel_and_a_host_that_stands_by_miss_nothing() {
 }
 
 #[test]
-fn a_connection_starts_until_both_ends_are_heard_on_one_tunnel_that_decides() {
+fn a_connection_is_starting_until_both_ends_vote_on_a_deciding_tunnel() {
     let mut status = status();
     status.vpns[0].tunnels[1].role = Role::Active;
     for tunnel in [0, 1] {

@@ -487,12 +487,12 @@ fn what_was_only_found_elsewhere_is_not_told_until_it_is_seen() {
     let tunnels = vec![snapshot(11, world.now), snapshot(12, world.now)];
     let scene = Scene { site: "milan-1".into(), vpn_name: "Milan".into(), tunnels, related: None };
     let (at, other) = (world.now.wall, SinkId::new("ops_center"));
-    world.stories.push(Story::take_up(vpn(), Kind::Outage, scene, other, at - secs(600), at));
+    world.stories.push(Story::adopt(vpn(), Kind::Outage, scene, other, at - secs(600), at));
     world.show();
     world.pass(secs(600));
     assert_eq!(world.changes(), []);
     let now = world.now.wall;
-    world.stories[0].witness(now);
+    world.stories[0].confirm(now);
     world.show();
     world.tell(TimelineChange::Resolved);
     world.pass(secs(1));

@@ -310,7 +310,7 @@ impl RecordCase {
 
     /// Whether it is the record that was found open at this sink, so that the incident was adopted.
     pub(super) fn was_found_as(&self, record: &Record) -> bool {
-        let here = self.incident.taken_up_at() == Some(&self.row.sink);
+        let here = self.incident.adopted_from() == Some(&self.row.sink);
         here && record.created == self.incident.id.opened && !self.past.contains(&record.id)
     }
 

@@ -265,7 +265,7 @@ impl World {
         };
         if let Some(story) = stories.find(open) {
             if story.incident().found_at.is_some() {
-                story.witness(at);
+                story.confirm(at);
             }
             return self.show(index);
         }
@@ -287,8 +287,8 @@ impl World {
                         story.set_state(IncidentState::Unwatched { at })
                     }
                     TimelineChange::Opened
-                    | TimelineChange::TakenUp { .. }
-                    | TimelineChange::Witnessed
+                    | TimelineChange::Adopted { .. }
+                    | TimelineChange::Confirmed
                     | TimelineChange::View { .. }
                     | TimelineChange::Assessment { .. }
                     | TimelineChange::Clearing
@@ -320,7 +320,7 @@ impl World {
     }
 
     /// What the core does with a record that was found: it takes it up, unless there is an incident of that kind.
-    fn take_up(&mut self, index: usize, found: UnclaimedRecord) {
+    fn adopt(&mut self, index: usize, found: UnclaimedRecord) {
         self.daemons[index].found.push(found.clone());
         let UnclaimedRecord { vpn, kind, created } = found;
         let known = |story: &Story| story.incident().id.kind == kind;
@@ -331,7 +331,7 @@ impl World {
         let site = self.daemons[index].site.into();
         let scene = Scene { site, vpn_name: "Milan DC, primary".into(), tunnels, related: None };
         let sink = SinkId::new("incident_manager");
-        let story = Story::take_up(vpn, kind, scene, sink, created, self.now.wall);
+        let story = Story::adopt(vpn, kind, scene, sink, created, self.now.wall);
         let id = story.incident().id.clone();
         self.daemons[index].stories.push(story);
         self.show(index);
@@ -384,7 +384,7 @@ impl World {
             self.show(index);
         }
         for found in found {
-            self.take_up(index, found);
+            self.adopt(index, found);
         }
     }
 

@@ -187,8 +187,8 @@ fn entry() -> impl Strategy<Value = TimelineEntry> {
         });
     let plain = select(vec![
         TimelineChange::Opened,
-        TimelineChange::TakenUp { sink: SinkId::new("incident_manager") },
-        TimelineChange::Witnessed,
+        TimelineChange::Adopted { sink: SinkId::new("incident_manager") },
+        TimelineChange::Confirmed,
         TimelineChange::Clearing,
         TimelineChange::Reopened,
         TimelineChange::Resolved,

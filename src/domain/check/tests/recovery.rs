@@ -38,7 +38,7 @@ fn an_adapter_that_neither_sends_nor_fails_makes_it_unknown_however_slowly_it_is
 }
 
 #[test]
-fn what_was_answered_before_a_time_of_faults_does_not_count_towards_up() {
+fn replies_before_a_time_of_faults_do_not_count_towards_up() {
     let mut rig = Rig::calm();
     rig.run(60 * SECOND, |_, _| Fate::Fails(AskFailure::Fault(Fault::NoMemory)));
     let mut answered = 0;
@@ -82,7 +82,7 @@ fn faults_alone_for_twice_the_timeout_make_it_unknown_and_not_before() {
 }
 
 #[test]
-fn what_is_usual_is_frozen_while_down_too() {
+fn the_usual_round_trip_is_frozen_while_down_too() {
     let mut rig = Rig::new(rules(), true);
     rig.run(millis(900), |echo, _| if echo <= 4 { Fate::Reply(millis(20)) } else { Fate::Lost });
     rig.run(10 * SECOND, |_, _| Fate::Lost);

@@ -29,7 +29,7 @@ fn left_open(world: &mut World, origin: RecordOrigin) -> RecordId {
 fn found_elsewhere(world: &World) -> Story {
     let tunnels = vec![snapshot(11, world.now), snapshot(12, world.now)];
     let scene = Scene { site: "milan-1".into(), vpn_name: "Milan".into(), tunnels, related: None };
-    Story::take_up(vpn(), Kind::Outage, scene, SinkId::new("elsewhere"), world.now.wall, world.now.wall)
+    Story::adopt(vpn(), Kind::Outage, scene, SinkId::new("elsewhere"), world.now.wall, world.now.wall)
 }
 
 fn count(world: &World, kind: ActionKind) -> usize {

@@ -150,8 +150,8 @@ fn snapshots() -> Vec<TunnelSnapshot> {
 fn timeline() -> Vec<TimelineEntry> {
     let plain = [
         TimelineChange::Opened,
-        TimelineChange::TakenUp { sink: SinkId::new("incident_manager") },
-        TimelineChange::Witnessed,
+        TimelineChange::Adopted { sink: SinkId::new("incident_manager") },
+        TimelineChange::Confirmed,
         TimelineChange::Clearing,
         TimelineChange::Reopened,
         TimelineChange::Resolved,
