@@ -1,9 +1,9 @@
-//! From a URL to a stream: TCP to the host or its proxy, CONNECT, TLS.
+//! From a URL to a stream: TCP to the host or its proxy, CONNECT, TLS with its trusted authorities and key exchange.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::future::Future;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,7 +17,9 @@ use hyper::client::conn::http1;
 use hyper::header::{HOST, HeaderMap, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION};
 use hyper::{Method, Request, Uri};
 use hyper_util::rt::TokioIo;
+use rustls::crypto::CryptoProvider;
 use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, RootCertStore};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
@@ -27,9 +29,15 @@ use tokio_rustls::TlsConnector;
 
 use super::error::{Certificate, ConnectError, ConnectStage, TlsFault, What};
 use super::proxy::{Proxies, Proxy};
-use super::tls::{Hello, KeyExchange, Trust};
 use crate::clock;
 use crate::domain::time::Moment;
+
+#[cfg(feature = "tls-aws-lc")]
+use rustls::crypto::aws_lc_rs as crypto;
+#[cfg(all(feature = "tls-ring", not(feature = "tls-aws-lc")))]
+use rustls::crypto::ring as crypto;
+#[cfg(not(any(feature = "tls-aws-lc", feature = "tls-ring")))]
+compile_error!("choose a TLS provider: feature tls-aws-lc or tls-ring");
 
 /// An idle connection whose path has died is found out before the next call wants to use it.
 const TCP_KEEPALIVE: Duration = Duration::from_secs(20);
@@ -390,6 +398,118 @@ async fn first(mut addresses: VecDeque<SocketAddr>) -> io::Result<TcpStream> {
     failures.sort_by_key(|(index, _)| *index);
     let nowhere = || io::Error::new(io::ErrorKind::AddrNotAvailable, "the host has no address");
     Err(failures.into_iter().next().map_or_else(nowhere, |(_, error)| error))
+}
+
+/// Sets the key exchange by itself, for commands that need no configuration; the configuration's own override of `[aws]
+/// tls_key_exchange`.
+pub const KEY_EXCHANGE_VARIABLE: &str = "BOTHENDS_AWS__TLS_KEY_EXCHANGE";
+
+/// How keys are agreed on. A post-quantum share (X25519MLKEM768, RFC 9794 calls such an exchange a hybrid) makes the ClientHello longer than one packet, which
+/// some firewalls do not take.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum KeyExchange {
+    /// Hybrid; where a connection breaks or falls silent before the first answer to that, classic.
+    #[default]
+    Auto,
+    /// Hybrid only is offered first, and nothing is tried after it.
+    Hybrid,
+    /// Elliptic curves alone, in a ClientHello of one packet.
+    Classic,
+}
+
+impl KeyExchange {
+    /// Every one.
+    pub const ALL: [Self; 3] = [Self::Auto, Self::Hybrid, Self::Classic];
+
+    /// The word used in the configuration.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Hybrid => "hybrid",
+            Self::Classic => "classic",
+        }
+    }
+
+    /// The one of this word.
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|one| one.as_str() == word)
+    }
+}
+
+/// The size of a ClientHello.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Hello {
+    /// With a post-quantum share, some 1,700 bytes: two packets.
+    Large,
+    /// Some 250 bytes.
+    Small,
+}
+
+/// Whom to trust, ready for a handshake.
+#[derive(Debug, Clone)]
+pub struct Trust {
+    large: Arc<ClientConfig>,
+    small: Arc<ClientConfig>,
+    file: Option<PathBuf>,
+}
+
+impl Trust {
+    /// These authorities, and the file that they are from, if it is not the system's store.
+    ///
+    /// # Errors
+    /// If the TLS library has no protocol version in common with itself; a mistake in its features.
+    pub fn new(authorities: RootCertStore, file: Option<&Path>) -> Result<Self, rustls::Error> {
+        let authorities = Arc::new(authorities);
+        Ok(Self {
+            large: config(Arc::clone(&authorities), Hello::Large)?,
+            small: config(authorities, Hello::Small)?,
+            file: file.map(Path::to_owned),
+        })
+    }
+
+    fn file(&self) -> Option<&Path> {
+        self.file.as_deref()
+    }
+
+    fn config(&self, hello: Hello) -> Arc<ClientConfig> {
+        match hello {
+            Hello::Large => Arc::clone(&self.large),
+            Hello::Small => Arc::clone(&self.small),
+        }
+    }
+}
+
+fn config(authorities: Arc<RootCertStore>, hello: Hello) -> Result<Arc<ClientConfig>, rustls::Error> {
+    let mut config = ClientConfig::builder_with_provider(Arc::new(provider(hello)))
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(authorities)
+        .with_no_client_auth();
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(Arc::new(config))
+}
+
+/// The first group is the one for which a key share goes out (RFC 8446, section 4.2.8).
+#[cfg(feature = "tls-aws-lc")]
+fn provider(hello: Hello) -> CryptoProvider {
+    use crypto::kx_group::{SECP256R1, SECP384R1, X25519, X25519MLKEM768};
+    let classic = [X25519, SECP256R1, SECP384R1];
+    let kx_groups = match hello {
+        Hello::Large => [&[X25519MLKEM768][..], &classic].concat(),
+        Hello::Small => classic.to_vec(),
+    };
+    CryptoProvider { kx_groups, ..crypto::default_provider() }
+}
+
+/// ring has no post-quantum key exchange.
+#[cfg(all(feature = "tls-ring", not(feature = "tls-aws-lc")))]
+fn provider(_: Hello) -> CryptoProvider {
+    crypto::default_provider()
+}
+
+/// For servers of tests.
+#[cfg(test)]
+fn of_tests() -> CryptoProvider {
+    crypto::default_provider()
 }
 
 #[cfg(test)]

@@ -37,7 +37,7 @@ fn server() -> ServerConfig {
     let certificate =
         CertificateDer::from_pem_slice(include_bytes!("../../../tests/edges/aws/tls/server.pem"));
     let key = PrivateKeyDer::from_pem_slice(include_bytes!("../../../tests/edges/aws/tls/server.key"));
-    ServerConfig::builder_with_provider(Arc::new(super::super::tls::of_tests()))
+    ServerConfig::builder_with_provider(Arc::new(of_tests()))
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_no_client_auth()
@@ -322,4 +322,34 @@ fn families_take_turns() {
     let turns = in_turn(addresses.iter().map(|address| address.parse().unwrap()));
     let turns: Vec<_> = turns.iter().map(ToString::to_string).collect();
     assert_eq!(turns, ["[2001:db8::1]:1", "192.0.2.1:1", "[2001:db8::2]:1", "192.0.2.2:1", "192.0.2.3:1"]);
+}
+
+fn hello(hello: Hello) -> usize {
+    let trust = Trust::new(RootCertStore::empty(), None).unwrap();
+    let name = "ec2.eu-west-1.amazonaws.com".try_into().unwrap();
+    let mut connection = rustls::ClientConnection::new(trust.config(hello), name).unwrap();
+    let mut sent = Vec::new();
+    connection.write_tls(&mut sent).unwrap();
+    sent.len()
+}
+
+#[test]
+fn a_small_hello_fits_one_packet_of_any_path() {
+    // RFC 8200, section 5: every IPv6 path carries 1,280 bytes; headers of IPv6 and TCP take 72 of them.
+    assert!(hello(Hello::Small) < 1_208, "{}", hello(Hello::Small));
+}
+
+#[cfg(feature = "tls-aws-lc")]
+#[test]
+fn a_large_hello_holds_a_post_quantum_share() {
+    // ML-KEM-768's encapsulation key has 1,184 bytes (FIPS 203, table 3).
+    assert!(hello(Hello::Large) > 1_184, "{}", hello(Hello::Large));
+}
+
+#[test]
+fn every_word_is_read_as_it_is_written() {
+    for one in KeyExchange::ALL {
+        assert_eq!(KeyExchange::parse(one.as_str()), Some(one));
+    }
+    assert_eq!(KeyExchange::parse("Classic"), None);
 }
