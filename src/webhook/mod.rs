@@ -4,14 +4,12 @@
 //! |---|---|
 //! | what is sent: a template, ready ones among them | `template` |
 //! | what must reach no log: read from files for each try, hidden in what is repeated of an answer | `secret` |
-//! | how it is sent: proxy, timeouts, no redirects; whose certificates are trusted | `client` |
-//! | what an answer means | `answer` |
+//! | how it is sent: proxy, timeouts, no redirects; whose certificates are trusted; what an answer means | `client` |
 //! | what can be known to be wrong before the first message | [`trial()`] in `trial` |
 //!
 //! A message's id goes with it as `Idempotency-Key`, the same in every retry, so that a receiver can drop what comes twice
 //! because an answer was lost.
 
-mod answer;
 mod client;
 mod secret;
 mod template;
@@ -26,8 +24,7 @@ use hyper::Uri;
 use hyper::header::{HeaderName, HeaderValue};
 use sha2::Sha256;
 
-use self::answer::{LastWords, Reason, rejected};
-use self::client::{Client, Post};
+use self::client::{Client, LastWords, Post, Reason, rejected};
 use self::secret::Hidden;
 use self::template::Template;
 use crate::domain::time::Stamp;

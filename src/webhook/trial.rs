@@ -3,8 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use super::answer::Reason;
-use super::client;
+use super::client::{self, Reason};
 use super::secret::{self, NoSecret};
 use super::template::Template;
 use crate::access::{Unread, read_regular};
