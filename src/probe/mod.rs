@@ -4,11 +4,9 @@
 //! open client, which surge-ping starts. All of them belong on the probing thread's current-thread runtime: a busy
 //! neighbour would make round trips look longer than they are.
 
-mod address;
+pub mod address;
 mod echo;
 pub mod errno;
-pub mod held;
-pub mod own;
 pub mod permission;
 mod prober;
 pub mod round;
