@@ -31,7 +31,6 @@ mod exchange;
 mod guard;
 mod http;
 mod incident_manager;
-mod metrics;
 mod ops_center;
 mod permission;
 pub mod poller;
@@ -43,6 +42,7 @@ mod words;
 
 pub use self::by_hand::partition;
 pub use self::timing::{AwsClock, ClockOffset};
+pub use cloudwatch::CloudWatchMetrics;
 pub use connection::{AwsConnections, ConnectionSettings, StaticCredentials};
 pub use credentials::Outlook;
 pub use ec2::discover::{
@@ -51,7 +51,6 @@ pub use ec2::discover::{
 pub use errors::{Failure, FailureClass, FailureKind};
 pub use http::HttpSettingsError;
 pub use incident_manager::IncidentManager;
-pub use metrics::CloudWatchMetrics;
 pub use ops_center::OpsCenter;
 pub use permission::Call;
 pub use sns::Sns;

@@ -12,25 +12,28 @@
 //! The driver sets the plan before it asks by it, and the plan is read before each request. So no question is about a source
 //! that is not known here yet: neither the first after a start, nor the first after a reload.
 
-mod report;
-mod task;
-
 use std::collections::BTreeMap;
+use std::fmt;
+use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
-use tokio::sync::{mpsc, watch as channel};
+use tokio::sync::{mpsc, watch};
 use tokio::task::AbortHandle;
 
-pub use report::{Outlets, PollOutcome, PollResult};
-use task::{Ask, AwsSource, SourceTask};
-
+use super::cloudwatch::CloudWatch;
 use super::connection::AwsConnections;
-use super::source::Coverage;
-use crate::domain::event::Event;
-use crate::domain::names::SourceId;
+use super::ec2;
+use super::errors::{Failure, FailureKind};
+use super::permission::Call;
+use super::source::{Agreement, Coverage, Heard, IdCheck, Remark};
+use crate::backoff::Backoff;
+use crate::clock;
+use crate::domain::event::{AwsAnswer, Event, History};
+use crate::domain::names::{AwsPlace, SourceId, SourceKind, TunnelId};
 use crate::domain::plan::Plan;
 use crate::domain::request::{AwsRequest, HistoryRequest};
-use crate::health::Component;
+use crate::health::{Code, Component, Health, Problem};
 
 /// Questions about the past that may wait for one source.
 const HISTORIES: usize = 64;
@@ -38,7 +41,7 @@ const HISTORIES: usize = 64;
 /// Runs the pollers of what `plan` names until `requests` closes. A source that the plan does not name any more falls silent.
 pub async fn run(
     connections: AwsConnections,
-    plan: channel::Receiver<Arc<Plan>>,
+    plan: watch::Receiver<Arc<Plan>>,
     requests: mpsc::Receiver<AwsRequest>,
     outlets: Outlets,
 ) {
@@ -56,7 +59,7 @@ struct Pollers<Make> {
 struct Handle {
     asks: mpsc::Sender<()>,
     histories: mpsc::Sender<HistoryRequest>,
-    watch: channel::Sender<Arc<Coverage>>,
+    watch: watch::Sender<Arc<Coverage>>,
     task: AbortHandle,
 }
 
@@ -75,7 +78,7 @@ where
         Self { outlets, make, tasks: BTreeMap::new() }
     }
 
-    async fn run(mut self, mut plan: channel::Receiver<Arc<Plan>>, mut requests: mpsc::Receiver<AwsRequest>) {
+    async fn run(mut self, mut plan: watch::Receiver<Arc<Plan>>, mut requests: mpsc::Receiver<AwsRequest>) {
         let mut watched = Arc::clone(&plan.borrow_and_update());
         self.watch(&watched);
         loop {
@@ -160,10 +163,365 @@ where
         // One request may wait while a call is under way.
         let (asks, requests) = mpsc::channel(1);
         let (histories, histories_in) = mpsc::channel(HISTORIES);
-        let (watch, watched) = channel::channel(watch);
+        let (watch, watched) = watch::channel(watch);
         let task = SourceTask::new(source.clone(), (self.make)(source), self.outlets.clone());
         let task = tokio::spawn(task.run(requests, histories_in, watched)).abort_handle();
         Handle { asks, histories, watch, task }
+    }
+}
+
+/// A source that speaks for many connections may have as many problems; people need some to start with.
+const REMARKS_SHOWN: usize = 3;
+
+/// Where the pollers say what they learn.
+#[derive(Clone)]
+pub struct Outlets {
+    /// The driver.
+    pub events: mpsc::Sender<Event>,
+    /// What stands between a source and its job.
+    pub health: Health,
+    /// Told of every poll that was made.
+    pub observe: Arc<dyn Fn(&PollOutcome) + Send + Sync>,
+}
+
+impl fmt::Debug for Outlets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Outlets")
+    }
+}
+
+/// One poll that was made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PollOutcome {
+    /// Who was asked.
+    pub source: SourceId,
+    /// What came of it.
+    pub result: PollResult,
+}
+
+/// What came of a poll.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum PollResult {
+    /// An answer.
+    Ok,
+    /// AWS throttled it.
+    Throttled,
+    /// A permission is missing.
+    Denied,
+    /// Credentials are missing, expired or not accepted.
+    Expired,
+    /// No answer in time.
+    Timeout,
+    /// An answer, or part of one, that cannot be understood.
+    Garbage,
+    /// Anything else.
+    Error,
+}
+
+impl PollResult {
+    /// Every result.
+    pub const ALL: [Self; 7] =
+        [Self::Ok, Self::Throttled, Self::Denied, Self::Expired, Self::Timeout, Self::Garbage, Self::Error];
+
+    /// The word used in metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Throttled => "throttled",
+            Self::Denied => "denied",
+            Self::Expired => "expired",
+            Self::Timeout => "timeout",
+            Self::Garbage => "garbage",
+            Self::Error => "error",
+        }
+    }
+
+    const fn of(kind: FailureKind) -> Self {
+        match kind {
+            FailureKind::Throttled { .. } => Self::Throttled,
+            FailureKind::TimedOut => Self::Timeout,
+            FailureKind::Denied => Self::Denied,
+            FailureKind::CredentialsRefused | FailureKind::CredentialsMissing => Self::Expired,
+            FailureKind::Garbage => Self::Garbage,
+            FailureKind::CredentialsFailed
+            | FailureKind::Unreachable
+            | FailureKind::ServiceFault
+            | FailureKind::Contended
+            | FailureKind::NotFound
+            | FailureKind::TokenKnown
+            | FailureKind::Rejected => Self::Error,
+        }
+    }
+}
+
+/// States a source's problem, each time in the same words for the same problem.
+#[derive(Debug)]
+struct Reporter {
+    component: Component,
+    health: Health,
+    /// The problem that stands is that AWS cannot be reached.
+    unreachable: bool,
+}
+
+impl Reporter {
+    fn new(source: &SourceId, health: Health) -> Self {
+        Self { component: Component::Source(source.to_string()), health, unreachable: false }
+    }
+
+    /// A poll that failed.
+    ///
+    /// How a path that is cut shows differs from call to call (a timeout, a name that does not resolve): that is one
+    /// problem, and the first words for it stay.
+    fn failed(&mut self, failure: &Failure) {
+        let unreachable = matches!(failure.kind, FailureKind::TimedOut | FailureKind::Unreachable);
+        if unreachable && self.unreachable {
+            return;
+        }
+        self.unreachable = unreachable;
+        self.state(Problem::of(code(failure.kind), &failure.text));
+    }
+
+    /// A poll that succeeded, with what people should look at.
+    fn answered(&mut self, remarks: &[Remark]) {
+        self.unreachable = false;
+        let (first, more) = remarks.split_at(remarks.len().min(REMARKS_SHOWN));
+        let first: Vec<&str> = first.iter().map(|remark| remark.text.as_str()).collect();
+        if first.is_empty() {
+            self.health.clear(&self.component);
+        } else {
+            self.state(Problem::aws_answer_invalid(&first, more.len()));
+        }
+    }
+
+    /// What came of comparing AWS's addresses with the configuration's. Where they could not be compared, what was found
+    /// before stands.
+    fn compared(&self, addresses: Vec<Agreement>) {
+        self.agreed(addresses, Component::Addresses, Code::AddressesDiffer);
+    }
+
+    /// What came of looking whether data belong to the connections' ids.
+    fn identified(&self, id_checks: Vec<IdCheck>) {
+        let said =
+            |IdCheck { vpn, doubt }| Agreement { vpn, complaint: doubt.map(|doubt| doubt.to_string()) };
+        self.agreed(
+            id_checks.into_iter().map(said).collect(),
+            Component::Identity,
+            Code::ConnectionUnconfirmed,
+        );
+    }
+
+    fn agreed(&self, agreements: Vec<Agreement>, of: fn(String) -> Component, code: Code) {
+        for Agreement { vpn, complaint } in agreements {
+            let component = of(vpn.to_string());
+            match complaint {
+                Some(text) => _ = self.health.set(component, Problem::of(code, text)),
+                None => _ = self.health.clear(&component),
+            }
+        }
+    }
+
+    fn state(&self, problem: Problem) {
+        self.health.set(self.component.clone(), problem);
+    }
+}
+
+/// What a failure to ask is called. Without AWS's evidence nothing can be agreed on; what passes by itself is not yet that.
+const fn code(kind: FailureKind) -> Code {
+    match kind {
+        FailureKind::TimedOut | FailureKind::Unreachable => Code::AwsUnreachable,
+        FailureKind::Throttled { .. } => Code::AwsThrottled,
+        FailureKind::Denied => Code::AwsDenied,
+        FailureKind::CredentialsRefused | FailureKind::CredentialsMissing => Code::CredentialsFailing,
+        FailureKind::CredentialsFailed => Code::CredentialsSourceFailing,
+        FailureKind::ServiceFault | FailureKind::Contended => Code::AwsFailing,
+        FailureKind::Garbage => Code::AwsAnswerInvalid,
+        FailureKind::NotFound | FailureKind::TokenKnown | FailureKind::Rejected => Code::AwsRefuses,
+    }
+}
+
+/// For one poll or look back, however many calls it takes. A call has a bound of its own; this one holds if even that one
+/// fails.
+const POLL_LIMIT: Duration = Duration::from_secs(60);
+
+/// Who can be asked.
+trait Ask: Send + 'static {
+    /// Which call asks.
+    fn call(&self) -> Call;
+
+    /// Asks about everything that is watched.
+    fn ask(&mut self, coverage: &Coverage) -> impl Future<Output = Result<Heard, Failure>> + Send;
+
+    /// Asks what became of these tunnels over a time.
+    fn history(
+        &mut self,
+        request: &HistoryRequest,
+        tunnels: &[TunnelId],
+    ) -> impl Future<Output = Result<History, Failure>> + Send;
+}
+
+/// A source at AWS.
+#[derive(Debug)]
+struct AwsSource {
+    connections: AwsConnections,
+    kind: SourceKind,
+    place: AwsPlace,
+    cloudwatch: CloudWatch,
+}
+
+impl AwsSource {
+    fn new(connections: AwsConnections, source: SourceId) -> Self {
+        let SourceId { kind, place } = source;
+        Self { connections, kind, place, cloudwatch: CloudWatch::default() }
+    }
+}
+
+impl Ask for AwsSource {
+    fn call(&self) -> Call {
+        match self.kind {
+            SourceKind::CloudWatch => Call::GetMetricData,
+            SourceKind::Ec2 => Call::DescribeVpnConnections,
+        }
+    }
+
+    async fn ask(&mut self, coverage: &Coverage) -> Result<Heard, Failure> {
+        let connection = self.connections.at(&self.place).await;
+        let heard = match self.kind {
+            SourceKind::CloudWatch => self.cloudwatch.ask(&connection, coverage).await,
+            SourceKind::Ec2 => ec2::ask(&connection, coverage).await,
+        };
+        // A source is asked again soon, whatever comes of it.
+        heard
+            .inspect(|_| connection.accepted())
+            .inspect_err(|failure| _ = self.connections.renew_after(failure, &connection))
+    }
+
+    async fn history(&mut self, request: &HistoryRequest, tunnels: &[TunnelId]) -> Result<History, Failure> {
+        let connection = self.connections.at(&self.place).await;
+        let heard = match self.kind {
+            SourceKind::CloudWatch => self.cloudwatch.history(&connection, request, tunnels).await,
+            SourceKind::Ec2 => Err(Failure::garbage(self.call(), &self.place, "EC2 keeps no history")),
+        };
+        heard
+            .inspect(|_| connection.accepted())
+            .inspect_err(|failure| _ = self.connections.renew_after(failure, &connection))
+    }
+}
+
+/// The task of one source.
+struct SourceTask<Source> {
+    id: SourceId,
+    source: Source,
+    outlets: Outlets,
+    backoff: Backoff,
+    /// Whether the call that `backoff` waits after reached AWS: so far that is all there is to say.
+    reached: bool,
+    reporter: Reporter,
+}
+
+impl<Source: Ask> SourceTask<Source> {
+    fn new(id: SourceId, source: Source, outlets: Outlets) -> Self {
+        let reporter = Reporter::new(&id, outlets.health.clone());
+        Self { id, source, outlets, backoff: Backoff::random(), reached: false, reporter }
+    }
+
+    /// Answers every request, until there can be no more or nobody listens.
+    async fn run(
+        mut self,
+        mut requests: mpsc::Receiver<()>,
+        mut histories: mpsc::Receiver<HistoryRequest>,
+        watched: watch::Receiver<Arc<Coverage>>,
+    ) {
+        loop {
+            // What is comes before what was.
+            let history = tokio::select! {
+                biased;
+                request = requests.recv() => if request.is_some() { None } else { return },
+                Some(history) = histories.recv() => Some(history),
+            };
+            let coverage = Arc::clone(&watched.borrow());
+            let ready = self.backoff.ready(clock::now().mono);
+            let event = match history {
+                Some(history) if ready => {
+                    let vpn = history.vpn.clone();
+                    tokio::select! {
+                        // What has just been told of the past is not thrown away.
+                        biased;
+                        event = self.look_back(history, &coverage) => event,
+                        request = requests.recv() => {
+                            let listens = self.outlets.events.send(Event::HistoryRefused { vpn }).await.is_ok();
+                            if request.is_none() || !listens {
+                                return;
+                            }
+                            let coverage = Arc::clone(&watched.borrow());
+                            self.poll(&coverage).await
+                        }
+                    }
+                }
+                Some(HistoryRequest { vpn, .. }) => Event::HistoryRefused { vpn },
+                None if ready => self.poll(&coverage).await,
+                None => self.refusal(),
+            };
+            if self.outlets.events.send(event).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    async fn poll(&mut self, coverage: &Coverage) -> Event {
+        let heard = tokio::time::timeout(POLL_LIMIT, self.source.ask(coverage)).await;
+        match heard.unwrap_or_else(|_| Err(self.timed_out())) {
+            Ok(heard) => Event::Answered(self.answered(heard)),
+            Err(failure) => {
+                self.refused(&failure);
+                self.refusal()
+            }
+        }
+    }
+
+    async fn look_back(&mut self, request: HistoryRequest, coverage: &Coverage) -> Event {
+        let tunnels = coverage.tunnels_of(&request.vpn);
+        let heard = tokio::time::timeout(POLL_LIMIT, self.source.history(&request, tunnels)).await;
+        match heard.unwrap_or_else(|_| Err(self.timed_out())) {
+            Ok(history) => {
+                self.backoff.succeeded();
+                self.observe(PollResult::Ok);
+                Event::HistoryAnswered(history)
+            }
+            Err(failure) => {
+                self.refused(&failure);
+                Event::HistoryRefused { vpn: request.vpn }
+            }
+        }
+    }
+
+    fn timed_out(&self) -> Failure {
+        Failure::timed_out(self.source.call(), &self.id.place)
+    }
+
+    fn answered(&mut self, heard: Heard) -> AwsAnswer {
+        let Heard { asked, date, readings, remarks, addresses, id_checks } = heard;
+        self.backoff.succeeded();
+        let garbled = remarks.iter().any(|remark| remark.is_garbage);
+        self.observe(if garbled { PollResult::Garbage } else { PollResult::Ok });
+        self.reporter.answered(&remarks);
+        self.reporter.compared(addresses);
+        self.reporter.identified(id_checks);
+        AwsAnswer { source: self.id.clone(), asked, date, readings }
+    }
+
+    fn refusal(&self) -> Event {
+        Event::Refused { source: self.id.clone(), reached: self.reached }
+    }
+
+    fn refused(&mut self, failure: &Failure) {
+        self.backoff.failed(clock::now().mono, failure.kind.retry_after());
+        self.reached = failure.kind.reached_aws();
+        self.observe(PollResult::of(failure.kind));
+        self.reporter.failed(failure);
+    }
+
+    fn observe(&self, result: PollResult) {
+        (self.outlets.observe)(&PollOutcome { source: self.id.clone(), result });
     }
 }
 

@@ -15,7 +15,6 @@
 //! [`Verdict::NotDenied`], which is less than [`Verdict::Allowed`].
 
 mod calls;
-mod plans;
 #[cfg(test)]
 mod tests;
 mod trier;
@@ -26,8 +25,7 @@ use std::time::Duration;
 
 use tokio::task::JoinSet;
 
-pub use self::plans::{Family, PlanUse, SeenPlan, folds};
-pub use self::trier::{CallerIdentity, TrialOutcome};
+pub use self::trier::{CallerIdentity, Family, PlanUse, SeenPlan, TrialOutcome, folds};
 pub use self::trier::{Grant, Statement, Tried, statements};
 pub use self::trier::{Meant, PermissionVerdict};
 use self::trier::{Stop, Trier};

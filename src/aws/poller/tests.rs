@@ -1,18 +1,13 @@
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use super::super::errors::Failure;
-use super::super::permission::Call;
-use super::super::source::Heard;
 use super::*;
-use crate::domain::event::History;
-use crate::domain::names::{AwsPlace, Role, Routing, SourceKind, TunnelId, VpnId};
+use crate::domain::names::{Role, Routing, VpnId};
 use crate::domain::plan::{AwsRules, IncidentRules, ProbeRules, Route, TunnelPlan, VpnPlan};
 use crate::domain::time::{Moment, Stamp};
-use crate::health::{Health, Problems, Severity};
+use crate::health::{Problems, Severity};
 
 fn source(region: &str) -> SourceId {
     SourceId { kind: SourceKind::CloudWatch, place: AwsPlace { region: Some(region.into()), role_arn: None } }
@@ -119,7 +114,7 @@ struct World {
     script: Scripted,
     events: mpsc::Receiver<Event>,
     outcomes: Arc<Mutex<Vec<PollResult>>>,
-    problems: channel::Receiver<Problems>,
+    problems: watch::Receiver<Problems>,
 }
 
 impl World {
@@ -295,7 +290,7 @@ async fn the_first_question_after_a_start_and_after_a_reload_is_asked_however_la
     let (mut world, pollers) = World::new();
     let (milan, paris) = (source("eu-south-1"), source("eu-west-3"));
     let of = |sources: &[SourceId]| Arc::new(plan(&[("vpn-0a", sources)]));
-    let (plan, plan_in) = channel::channel(of(std::slice::from_ref(&milan)));
+    let (plan, plan_in) = watch::channel(of(std::slice::from_ref(&milan)));
     let (requests, requests_in) = mpsc::channel(4);
     // The driver has asked before anybody listens.
     requests.try_send(AwsRequest::Views(milan.clone())).unwrap();
@@ -325,4 +320,68 @@ fn each_source_is_asked_about_the_connections_that_name_it_with_the_longest_pati
     };
     assert_eq!(seen(&milan), (vec!["vpn-0a"], 600));
     assert_eq!(seen(&paris), (vec!["vpn-0a", "vpn-0b"], 900));
+}
+
+fn reporter() -> (Reporter, Health) {
+    let health = Health::default();
+    let source = SourceId { kind: SourceKind::Ec2, place: AwsPlace::default() };
+    (Reporter::new(&source, health.clone()), health)
+}
+
+fn shown(health: &Health) -> Option<String> {
+    health.watch().borrow().values().next().map(|problem| problem.text.clone())
+}
+
+fn failure(kind: FailureKind, what: &str) -> Failure {
+    let place = AwsPlace { region: Some("eu-south-1".into()), role_arn: None };
+    let mut failure = Failure::garbage(Call::DescribeVpnConnections, &place, what);
+    failure.kind = kind;
+    failure
+}
+
+#[test]
+fn a_path_that_is_cut_is_one_problem_however_it_shows() {
+    let (mut reporter, health) = reporter();
+    reporter.failed(&failure(FailureKind::TimedOut, "late"));
+    let first = shown(&health);
+    reporter.failed(&failure(FailureKind::Unreachable, "no such host"));
+    assert_eq!(shown(&health), first);
+    reporter.failed(&failure(FailureKind::Denied, "denied"));
+    assert!(shown(&health).unwrap().contains("denied"));
+    reporter.failed(&failure(FailureKind::Unreachable, "no such host"));
+    assert!(shown(&health).unwrap().contains("no such host"));
+}
+
+#[test]
+fn what_a_cut_path_makes_of_credentials_is_not_that_they_should_be_renewed() {
+    for kind in [FailureKind::CredentialsFailed, FailureKind::Unreachable, FailureKind::TimedOut] {
+        assert!(!kind.reached_aws(), "{kind:?}");
+        assert_ne!(code(kind), Code::CredentialsFailing, "{kind:?}");
+    }
+    assert_eq!(code(FailureKind::CredentialsFailed), Code::CredentialsSourceFailing);
+}
+
+#[test]
+fn addresses_that_differ_are_a_problem_of_their_connection_until_they_agree() {
+    let (mut reporter, health) = reporter();
+    let of = |complaint: Option<&str>| {
+        vec![Agreement { vpn: VpnId::new("vpn-0123abcd"), complaint: complaint.map(str::to_owned) }]
+    };
+    reporter.compared(of(Some("another address")));
+    reporter.compared(Vec::new());
+    reporter.answered(&[]);
+    let component = Component::Addresses("vpn-0123abcd".to_owned());
+    assert_eq!(health.watch().borrow()[&component].text, "another address");
+    reporter.compared(of(None));
+    assert_eq!(shown(&health), None);
+}
+
+#[test]
+fn the_remarks_of_one_answer_are_one_problem_and_not_endless() {
+    let (mut reporter, health) = reporter();
+    let remarks: Vec<Remark> = (0..5).map(|n| Remark::advice(format!("remark {n}"))).collect();
+    reporter.answered(&remarks);
+    assert_eq!(shown(&health).unwrap(), "remark 0; remark 1; remark 2; and 2 more");
+    reporter.answered(&[]);
+    assert_eq!(shown(&health), None);
 }

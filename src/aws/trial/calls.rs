@@ -16,8 +16,7 @@ use aws_smithy_types::DateTime;
 use hyper::body::Bytes;
 use serde_json::{Value, json};
 
-use super::plans::{Family, PlanUse, SeenPlan, name, records};
-use super::trier::{Grant, Meant, Trier, sent};
+use super::trier::{Family, Grant, Meant, PlanUse, SeenPlan, Trier, name, records, sent};
 use crate::aws::by_hand::{Draft, form, partition};
 use crate::aws::cloudwatch::CloudWatch;
 use crate::aws::connection::AwsConnection;
