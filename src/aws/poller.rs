@@ -1,16 +1,16 @@
-//! The pollers: one task per source, so that a call that hangs delays no other.
+//! The pollers: one task per source, so a call that hangs delays no other.
 //!
 //! ```text
 //! driver ─ AwsRequest ──► run ─ ask (capacity 1: one more waits) ─► source task ─ Event::{Answered, Refused} ─► driver
 //!       └ watch<Plan> ──┘  └ watch<Coverage> ─────────────────────┘         └─ Health, PollOutcome
 //! ```
-//! A source has at most one call under way; a request that comes meanwhile is answered by one more call after it. But
-//! a call about the past is given up for one about the present: its answer may take long just when the line is back. After
-//! a failure a source is left alone for a while, and requests that come then are answered `Refused`. A task may be
-//! dropped at any await: it owns nothing but what it knows of AWS's clock.
+//! A source has at most one call in flight; a request that arrives meanwhile causes one more call after it. But a call for
+//! history is dropped for a request about the present: its answer may take long just when the line is back. After a failure a
+//! source pauses, and requests in that time are answered `Refused`. A task may be dropped at any await: it owns nothing but its
+//! knowledge of AWS's clock.
 //!
-//! The driver sets the plan before it asks by it, and the plan is read before each request. So no question is about a source
-//! that is not known here yet: neither the first after a start, nor the first after a reload.
+//! The driver sets the plan before it sends requests for it, and the plan is read before each request. So no request is about an
+//! unknown source: neither the first after a start, nor the first after a reload.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -26,7 +26,7 @@ use super::connection::AwsConnections;
 use super::ec2;
 use super::errors::{Failure, FailureKind};
 use super::permission::Call;
-use super::source::{Agreement, Coverage, Heard, IdCheck, Remark};
+use super::source::{Agreement, Coverage, IdCheck, Remark, SourceAnswer};
 use crate::backoff::Backoff;
 use crate::clock;
 use crate::domain::event::{AwsAnswer, Event, History};
@@ -35,10 +35,10 @@ use crate::domain::plan::Plan;
 use crate::domain::request::{AwsRequest, HistoryRequest};
 use crate::health::{Code, Component, Health, Problem};
 
-/// Questions about the past that may wait for one source.
+/// History requests that may wait for one source.
 const HISTORIES: usize = 64;
 
-/// Runs the pollers of what `plan` names until `requests` closes. A source that the plan does not name any more falls silent.
+/// Runs the pollers of the sources in `plan` until `requests` closes. A source that leaves the plan stops.
 pub async fn run(
     connections: AwsConnections,
     plan: watch::Receiver<Arc<Plan>>,
@@ -49,7 +49,7 @@ pub async fn run(
     Pollers::new(outlets, make).run(plan, requests).await;
 }
 
-/// The tasks that run. They end when this is dropped.
+/// The running tasks; stopped on drop.
 struct Pollers<Make> {
     outlets: Outlets,
     make: Make,
@@ -102,17 +102,17 @@ where
 
     async fn ask(&mut self, source: SourceId) {
         match self.tasks.get(&source) {
-            // Full means that a request already waits for the call under way: this one is folded into it.
+            // Full: a request already waits for the end of the current call, and covers this one.
             Some(handle) => match handle.asks.try_send(()) {
                 Ok(()) | Err(mpsc::error::TrySendError::Full(())) => {}
                 Err(mpsc::error::TrySendError::Closed(())) => self.refuse(source).await,
             },
-            // A question about a source that a newer plan has dropped.
+            // A request for a source that a newer plan has dropped.
             None => self.refuse(source).await,
         }
     }
 
-    /// As many may wait as a large site has connections; the core asks again for what is refused.
+    /// The queue holds one request per connection of a large site; the core repeats a refused one.
     async fn ask_history(&mut self, request: HistoryRequest) {
         let taken = self.tasks.get(&request.source).map(|handle| handle.histories.try_send(request.clone()));
         match taken {
@@ -123,7 +123,7 @@ where
         }
     }
 
-    /// A driver that is gone ends everything soon by closing the requests.
+    /// If the driver is gone, the requests close and everything ends soon.
     async fn refuse(&self, source: SourceId) {
         drop(self.outlets.events.send(Event::Refused { source, reached: false }).await);
     }
@@ -160,7 +160,7 @@ where
     }
 
     fn start(&self, source: &SourceId, watch: Arc<Coverage>) -> Handle {
-        // One request may wait while a call is under way.
+        // One request may wait while a call is in flight.
         let (asks, requests) = mpsc::channel(1);
         let (histories, histories_in) = mpsc::channel(HISTORIES);
         let (watch, watched) = watch::channel(watch);
@@ -170,17 +170,17 @@ where
     }
 }
 
-/// A source that speaks for many connections may have as many problems; people need some to start with.
+/// A source of many connections may have as many problems; a few are enough to start with.
 const REMARKS_SHOWN: usize = 3;
 
-/// Where the pollers say what they learn.
+/// Where the pollers report to.
 #[derive(Clone)]
 pub struct Outlets {
     /// The driver.
     pub events: mpsc::Sender<Event>,
-    /// What stands between a source and its job.
+    /// The problems of sources.
     pub health: Health,
-    /// Told of every poll that was made.
+    /// Called after every poll.
     pub observe: Arc<dyn Fn(&PollOutcome) + Send + Sync>,
 }
 
@@ -190,16 +190,16 @@ impl fmt::Debug for Outlets {
     }
 }
 
-/// One poll that was made.
+/// One poll.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PollOutcome {
-    /// Who was asked.
+    /// The polled source.
     pub source: SourceId,
     /// What came of it.
     pub result: PollResult,
 }
 
-/// What came of a poll.
+/// The result of a poll.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum PollResult {
     /// An answer.
@@ -212,7 +212,7 @@ pub enum PollResult {
     Expired,
     /// No answer in time.
     Timeout,
-    /// An answer, or part of one, that cannot be understood.
+    /// An answer, or part of one, that is invalid.
     Garbage,
     /// Anything else.
     Error,
@@ -254,12 +254,12 @@ impl PollResult {
     }
 }
 
-/// States a source's problem, each time in the same words for the same problem.
+/// Reports a source's problem, always with the same text for the same problem.
 #[derive(Debug)]
 struct Reporter {
     component: Component,
     health: Health,
-    /// The problem that stands is that AWS cannot be reached.
+    /// The current problem is that AWS is unreachable.
     unreachable: bool,
 }
 
@@ -268,10 +268,10 @@ impl Reporter {
         Self { component: Component::Source(source.to_string()), health, unreachable: false }
     }
 
-    /// A poll that failed.
+    /// A poll failed.
     ///
-    /// How a path that is cut shows differs from call to call (a timeout, a name that does not resolve): that is one
-    /// problem, and the first words for it stay.
+    /// A broken path shows differently from call to call (a timeout, a name that does not resolve): that is one problem, and its
+    /// first text stays.
     fn failed(&mut self, failure: &Failure) {
         let unreachable = matches!(failure.kind, FailureKind::TimedOut | FailureKind::Unreachable);
         if unreachable && self.unreachable {
@@ -281,7 +281,7 @@ impl Reporter {
         self.state(Problem::of(code(failure.kind), &failure.text));
     }
 
-    /// A poll that succeeded, with what people should look at.
+    /// A poll succeeded, with these remarks.
     fn answered(&mut self, remarks: &[Remark]) {
         self.unreachable = false;
         let (first, more) = remarks.split_at(remarks.len().min(REMARKS_SHOWN));
@@ -293,18 +293,17 @@ impl Reporter {
         }
     }
 
-    /// What came of comparing AWS's addresses with the configuration's. Where they could not be compared, what was found
-    /// before stands.
+    /// AWS's addresses were compared with the configured ones. Connections that could not be compared keep their last result.
     fn compared(&self, addresses: Vec<Agreement>) {
         self.agreed(addresses, Component::Addresses, Code::AddressesDiffer);
     }
 
-    /// What came of looking whether data belong to the connections' ids.
+    /// The connections' ids were checked against the data.
     fn identified(&self, id_checks: Vec<IdCheck>) {
-        let said =
+        let agreement =
             |IdCheck { vpn, doubt }| Agreement { vpn, complaint: doubt.map(|doubt| doubt.to_string()) };
         self.agreed(
-            id_checks.into_iter().map(said).collect(),
+            id_checks.into_iter().map(agreement).collect(),
             Component::Identity,
             Code::ConnectionUnconfirmed,
         );
@@ -325,7 +324,7 @@ impl Reporter {
     }
 }
 
-/// What a failure to ask is called. Without AWS's evidence nothing can be agreed on; what passes by itself is not yet that.
+/// The problem's code. Without AWS's evidence nothing can be agreed on; what passes by itself is not yet that.
 const fn code(kind: FailureKind) -> Code {
     match kind {
         FailureKind::TimedOut | FailureKind::Unreachable => Code::AwsUnreachable,
@@ -339,19 +338,19 @@ const fn code(kind: FailureKind) -> Code {
     }
 }
 
-/// For one poll or look back, however many calls it takes. A call has a bound of its own; this one holds if even that one
+/// Limit on one poll or history query, however many calls it takes. Each call has a limit of its own; this one holds even if that
 /// fails.
 const POLL_LIMIT: Duration = Duration::from_secs(60);
 
-/// Who can be asked.
+/// A source; tests have their own.
 trait Ask: Send + 'static {
-    /// Which call asks.
+    /// The call that it makes.
     fn call(&self) -> Call;
 
-    /// Asks about everything that is watched.
-    fn ask(&mut self, coverage: &Coverage) -> impl Future<Output = Result<Heard, Failure>> + Send;
+    /// Asks about every watched tunnel.
+    fn ask(&mut self, coverage: &Coverage) -> impl Future<Output = Result<SourceAnswer, Failure>> + Send;
 
-    /// Asks what became of these tunnels over a time.
+    /// Asks about the state of these tunnels over a period.
     fn history(
         &mut self,
         request: &HistoryRequest,
@@ -383,25 +382,25 @@ impl Ask for AwsSource {
         }
     }
 
-    async fn ask(&mut self, coverage: &Coverage) -> Result<Heard, Failure> {
+    async fn ask(&mut self, coverage: &Coverage) -> Result<SourceAnswer, Failure> {
         let connection = self.connections.at(&self.place).await;
-        let heard = match self.kind {
+        let answer = match self.kind {
             SourceKind::CloudWatch => self.cloudwatch.ask(&connection, coverage).await,
             SourceKind::Ec2 => ec2::ask(&connection, coverage).await,
         };
-        // A source is asked again soon, whatever comes of it.
-        heard
+        // A source is asked again soon, whatever the result.
+        answer
             .inspect(|_| connection.accepted())
             .inspect_err(|failure| _ = self.connections.renew_after(failure, &connection))
     }
 
     async fn history(&mut self, request: &HistoryRequest, tunnels: &[TunnelId]) -> Result<History, Failure> {
         let connection = self.connections.at(&self.place).await;
-        let heard = match self.kind {
+        let answer = match self.kind {
             SourceKind::CloudWatch => self.cloudwatch.history(&connection, request, tunnels).await,
             SourceKind::Ec2 => Err(Failure::garbage(self.call(), &self.place, "EC2 keeps no history")),
         };
-        heard
+        answer
             .inspect(|_| connection.accepted())
             .inspect_err(|failure| _ = self.connections.renew_after(failure, &connection))
     }
@@ -413,7 +412,7 @@ struct SourceTask<Source> {
     source: Source,
     outlets: Outlets,
     backoff: Backoff,
-    /// Whether the call that `backoff` waits after reached AWS: so far that is all there is to say.
+    /// Whether the failed call that `backoff` waits after reached AWS.
     reached: bool,
     reporter: Reporter,
 }
@@ -424,7 +423,7 @@ impl<Source: Ask> SourceTask<Source> {
         Self { id, source, outlets, backoff: Backoff::random(), reached: false, reporter }
     }
 
-    /// Answers every request, until there can be no more or nobody listens.
+    /// Answers every request, until the requests close or nobody receives the answers.
     async fn run(
         mut self,
         mut requests: mpsc::Receiver<()>,
@@ -432,7 +431,7 @@ impl<Source: Ask> SourceTask<Source> {
         watched: watch::Receiver<Arc<Coverage>>,
     ) {
         loop {
-            // What is comes before what was.
+            // The present comes before the past.
             let history = tokio::select! {
                 biased;
                 request = requests.recv() => if request.is_some() { None } else { return },
@@ -444,7 +443,7 @@ impl<Source: Ask> SourceTask<Source> {
                 Some(history) if ready => {
                     let vpn = history.vpn.clone();
                     tokio::select! {
-                        // What has just been told of the past is not thrown away.
+                        // An answer about the past that is complete is not thrown away.
                         biased;
                         event = self.look_back(history, &coverage) => event,
                         request = requests.recv() => {
@@ -468,9 +467,9 @@ impl<Source: Ask> SourceTask<Source> {
     }
 
     async fn poll(&mut self, coverage: &Coverage) -> Event {
-        let heard = tokio::time::timeout(POLL_LIMIT, self.source.ask(coverage)).await;
-        match heard.unwrap_or_else(|_| Err(self.timed_out())) {
-            Ok(heard) => Event::Answered(self.answered(heard)),
+        let answer = tokio::time::timeout(POLL_LIMIT, self.source.ask(coverage)).await;
+        match answer.unwrap_or_else(|_| Err(self.timed_out())) {
+            Ok(answer) => Event::Answered(self.answered(answer)),
             Err(failure) => {
                 self.refused(&failure);
                 self.refusal()
@@ -480,8 +479,8 @@ impl<Source: Ask> SourceTask<Source> {
 
     async fn look_back(&mut self, request: HistoryRequest, coverage: &Coverage) -> Event {
         let tunnels = coverage.tunnels_of(&request.vpn);
-        let heard = tokio::time::timeout(POLL_LIMIT, self.source.history(&request, tunnels)).await;
-        match heard.unwrap_or_else(|_| Err(self.timed_out())) {
+        let answer = tokio::time::timeout(POLL_LIMIT, self.source.history(&request, tunnels)).await;
+        match answer.unwrap_or_else(|_| Err(self.timed_out())) {
             Ok(history) => {
                 self.backoff.succeeded();
                 self.observe(PollResult::Ok);
@@ -498,8 +497,8 @@ impl<Source: Ask> SourceTask<Source> {
         Failure::timed_out(self.source.call(), &self.id.place)
     }
 
-    fn answered(&mut self, heard: Heard) -> AwsAnswer {
-        let Heard { asked, date, readings, remarks, addresses, id_checks } = heard;
+    fn answered(&mut self, answer: SourceAnswer) -> AwsAnswer {
+        let SourceAnswer { asked, date, readings, remarks, addresses, id_checks } = answer;
         self.backoff.succeeded();
         let garbled = remarks.iter().any(|remark| remark.is_garbage);
         self.observe(if garbled { PollResult::Garbage } else { PollResult::Ok });

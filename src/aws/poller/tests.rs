@@ -63,7 +63,7 @@ fn plan(vpns: &[(&str, &[SourceId])]) -> Plan {
     }
 }
 
-/// Answers when told to, with what it is told to.
+/// Answers when told to, with a scripted answer.
 #[derive(Clone, Default)]
 struct Scripted {
     calls: Arc<Mutex<Vec<String>>>,
@@ -72,7 +72,7 @@ struct Scripted {
     hanging: Arc<Mutex<Vec<String>>>,
     release: Arc<Notify>,
     failure: Arc<Mutex<Option<Failure>>>,
-    /// Whether questions about the past are never answered.
+    /// Whether history requests are never answered.
     forgetful: Arc<AtomicBool>,
 }
 
@@ -83,7 +83,7 @@ impl Ask for ScriptedSource {
         Call::GetMetricData
     }
 
-    async fn ask(&mut self, coverage: &Coverage) -> Result<Heard, Failure> {
+    async fn ask(&mut self, coverage: &Coverage) -> Result<SourceAnswer, Failure> {
         let region = self.1.place.region.as_deref().unwrap_or_default().to_owned();
         self.0.calls.lock().unwrap().push(format!("{region}: {} tunnels", coverage.tunnels().count()));
         self.0.called.notify_one();
@@ -93,7 +93,7 @@ impl Ask for ScriptedSource {
         }
         match self.0.failure.lock().unwrap().clone() {
             Some(failure) => Err(failure),
-            None => Ok(Heard::at(Moment::ORIGIN, Stamp::from_secs(0))),
+            None => Ok(SourceAnswer::at(Moment::ORIGIN, Stamp::from_secs(0))),
         }
     }
 
@@ -181,7 +181,7 @@ async fn a_call_that_hangs_delays_no_other_source() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn requests_during_a_call_are_folded_into_one_more() {
+async fn requests_during_a_call_cause_one_more_call() {
     let (mut world, mut pollers) = World::new();
     let milan = source("eu-south-1");
     pollers.watch(&plan(&[("vpn-0a", std::slice::from_ref(&milan))]));
@@ -202,7 +202,7 @@ async fn requests_during_a_call_are_folded_into_one_more() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_that_never_ends_is_given_up_and_counted_as_a_timeout() {
+async fn a_call_that_never_ends_is_dropped_and_counted_as_a_timeout() {
     let (mut world, mut pollers) = World::new();
     let milan = source("eu-south-1");
     pollers.watch(&plan(&[("vpn-0a", std::slice::from_ref(&milan))]));
@@ -214,7 +214,7 @@ async fn a_call_that_never_ends_is_given_up_and_counted_as_a_timeout() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_question_about_the_past_gives_way_to_one_about_the_present() {
+async fn a_history_request_gives_way_to_one_about_the_present() {
     let (mut world, mut pollers) = World::new();
     let milan = source("eu-south-1");
     pollers.watch(&plan(&[("vpn-0a", std::slice::from_ref(&milan))]));
@@ -232,7 +232,7 @@ async fn a_question_about_the_past_gives_way_to_one_about_the_present() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_question_about_the_past_that_is_never_answered_counts_as_a_timeout() {
+async fn an_unanswered_history_request_counts_as_a_timeout() {
     let (mut world, mut pollers) = World::new();
     let milan = source("eu-south-1");
     pollers.watch(&plan(&[("vpn-0a", std::slice::from_ref(&milan))]));
@@ -263,7 +263,7 @@ async fn after_a_failure_requests_are_refused_without_a_call() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_watched_can_change_and_a_source_that_is_gone_falls_silent() {
+async fn the_plan_can_change_and_a_removed_source_stops() {
     let (mut world, mut pollers) = World::new();
     let milan = source("eu-south-1");
     pollers.watch(&plan(&[("vpn-0a", std::slice::from_ref(&milan))]));
@@ -286,13 +286,13 @@ async fn what_is_watched_can_change_and_a_source_that_is_gone_falls_silent() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_first_question_after_a_start_and_after_a_reload_is_asked_however_late_the_pollers_come() {
+async fn the_first_request_after_a_start_and_after_a_reload_is_served_however_late_the_pollers_start() {
     let (mut world, pollers) = World::new();
     let (milan, paris) = (source("eu-south-1"), source("eu-west-3"));
     let of = |sources: &[SourceId]| Arc::new(plan(&[("vpn-0a", sources)]));
     let (plan, plan_in) = watch::channel(of(std::slice::from_ref(&milan)));
     let (requests, requests_in) = mpsc::channel(4);
-    // The driver has asked before anybody listens.
+    // The driver sends its request before the pollers run.
     requests.try_send(AwsRequest::Views(milan.clone())).unwrap();
     let running = tokio::spawn(pollers.run(plan_in, requests_in));
     assert_eq!(answered_by(&world.event().await), milan);
@@ -305,7 +305,7 @@ async fn the_first_question_after_a_start_and_after_a_reload_is_asked_however_la
 }
 
 #[test]
-fn each_source_is_asked_about_the_connections_that_name_it_with_the_longest_patience() {
+fn each_source_is_asked_about_its_connections_with_the_longest_stale_after() {
     let (milan, paris) = (source("eu-south-1"), source("eu-west-3"));
     let mut plan =
         plan(&[("vpn-0a", &[milan.clone(), paris.clone()]), ("vpn-0b", std::slice::from_ref(&paris))]);
@@ -340,7 +340,7 @@ fn failure(kind: FailureKind, what: &str) -> Failure {
 }
 
 #[test]
-fn a_path_that_is_cut_is_one_problem_however_it_shows() {
+fn a_broken_path_is_one_problem_however_it_shows() {
     let (mut reporter, health) = reporter();
     reporter.failed(&failure(FailureKind::TimedOut, "late"));
     let first = shown(&health);
@@ -353,7 +353,7 @@ fn a_path_that_is_cut_is_one_problem_however_it_shows() {
 }
 
 #[test]
-fn what_a_cut_path_makes_of_credentials_is_not_that_they_should_be_renewed() {
+fn a_broken_path_does_not_count_as_credentials_to_renew() {
     for kind in [FailureKind::CredentialsFailed, FailureKind::Unreachable, FailureKind::TimedOut] {
         assert!(!kind.reached_aws(), "{kind:?}");
         assert_ne!(code(kind), Code::CredentialsFailing, "{kind:?}");
@@ -377,7 +377,7 @@ fn addresses_that_differ_are_a_problem_of_their_connection_until_they_agree() {
 }
 
 #[test]
-fn the_remarks_of_one_answer_are_one_problem_and_not_endless() {
+fn the_remarks_of_one_answer_are_one_bounded_problem() {
     let (mut reporter, health) = reporter();
     let remarks: Vec<Remark> = (0..5).map(|n| Remark::advice(format!("remark {n}"))).collect();
     reporter.answered(&remarks);
