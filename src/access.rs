@@ -1,4 +1,4 @@
-//! Who else may read a file, or replace it; what keeps somebody from reading it; and how a file is read that a person named.
+//! Who else can read or replace a file, why somebody cannot read one, and how to read a file that a person named.
 
 mod secret;
 
@@ -14,15 +14,14 @@ use rustix::fs::{Access, access, getxattr};
 
 pub use self::secret::{Secret, has_secret_query, is_drawn, is_uuid, is_within, secret_in};
 
-/// No file of settings or credentials is longer.
+/// No settings or credentials file is longer.
 const SIZE_MAX: u64 = 4 * 1024 * 1024;
 
-/// As what the kernel shows a user whom this user namespace does not know (`kernel.overflowuid`).
+/// The uid that stands for users unknown to this user namespace (`kernel.overflowuid`).
 pub const UNKNOWN_USER: u32 = 65534;
 
-/// The first secret of these sorts in a file that every user of the host may read, because its mode and those of the
-/// directories on the way to it let him. What is no regular file (`/dev/null`, a pipe), or not there, holds none; nor does
-/// one that we may not read ourselves.
+/// The first secret of these kinds in a file that every user of the host can read, by its mode and those of the directories on
+/// its path. A file that is not regular (`/dev/null`, a pipe), does not exist or is unreadable for us counts as without secrets.
 ///
 /// # Errors
 /// The file could not be read to its end.
@@ -30,7 +29,7 @@ pub fn exposed(path: &Path, sorts: &[Secret]) -> io::Result<Option<(usize, Secre
     let readable = |metadata: &Metadata| {
         metadata.is_file() && metadata.permissions().mode() & 0o004 != 0 && everybody_reaches(path)
     };
-    // Looked at before it is opened, because to open a pipe is to wait for its writer.
+    // Checked before it is opened: opening a pipe would wait for its writer.
     match path.metadata() {
         Ok(metadata) if readable(&metadata) => {}
         Ok(_) => return Ok(None),
@@ -49,24 +48,24 @@ fn is_out_of_reach(error: &io::Error) -> bool {
     [ErrorKind::NotFound, ErrorKind::NotADirectory, ErrorKind::PermissionDenied].contains(&error.kind())
 }
 
-/// Whether every user of the host has any right at all to a file that is a secret as a whole, such as a token's.
+/// Whether every user of the host has any right to a file that is a secret as a whole, such as a token's.
 pub fn is_open_to_all(path: &Path, metadata: &Metadata) -> bool {
     metadata.permissions().mode() & 0o007 != 0 && everybody_reaches(path)
 }
 
-/// How somebody who is neither root nor we may change or replace a file, or what lies in a directory.
+/// How somebody other than root and us can change or replace a file, or a directory's entries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Foreign {
-    /// By owning it.
+    /// As its owner.
     Owner(u32),
-    /// By belonging to its group.
+    /// As a member of its group.
     Group,
-    /// By being a user of this host. The sticky bit of a directory keeps others from replacing a file, but not from adding
-    /// one, so it mends nothing.
+    /// As any user of this host. A directory's sticky bit prevents others from replacing a file, but not from adding one; it does
+    /// not help.
     Anybody,
 }
 
-/// Whether somebody who is neither root nor `us` may change it.
+/// Whether somebody other than root and `us` may change it.
 pub fn foreign(metadata: &Metadata, us: u32) -> Option<Foreign> {
     judge(metadata.uid(), metadata.permissions().mode(), us)
 }
@@ -83,22 +82,22 @@ const fn judge(owner: u32, mode: u32, us: u32) -> Option<Foreign> {
     }
 }
 
-/// Links to links; the kernel follows as many (path_resolution(7)).
+/// Limit on links to links; the kernel's own is the same (path_resolution(7)).
 const LINKS_MAX: usize = 40;
 
 const READ: u32 = 0o4;
 const ENTER: u32 = 0o1;
 
-/// What keeps somebody from reading a file.
+/// What prevents somebody from reading a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Obstacle {
-    /// This directory, on the way to it, may not be entered.
+    /// This directory on its path may not be entered.
     Directory(PathBuf),
-    /// It itself.
+    /// The file's own permissions.
     Itself,
 }
 
-/// What keeps this process from reading `path`, which it was denied.
+/// What prevents this process from reading `path`, which it was denied.
 pub fn obstacle_to_us(path: &Path) -> Obstacle {
     match closed(path, &|directory| access(directory, Access::EXEC_OK).is_ok(), LINKS_MAX) {
         Some(directory) => Obstacle::Directory(directory),
@@ -106,15 +105,15 @@ pub fn obstacle_to_us(path: &Path) -> Obstacle {
     }
 }
 
-/// Whether every user of this host gets into every directory on the way to `path`.
+/// Whether every user of this host can enter every directory on the path.
 pub(super) fn everybody_reaches(path: &Path) -> bool {
-    // Whoever cannot take the way by a link may take the one to its target.
+    // A user who cannot reach the link may still reach its target by another path.
     let target = path.canonicalize().unwrap_or_else(|_| path.to_owned());
     let enters = |directory: &Path| grants(directory, |metadata| metadata.permissions().mode() & ENTER != 0);
     closed(&target, &enters, LINKS_MAX).is_none()
 }
 
-/// A user of this host, with the groups he is in.
+/// A user of this host, with his groups.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct User {
     uid: u32,
@@ -122,25 +121,25 @@ pub struct User {
 }
 
 impl User {
-    /// The user of this name, if this host knows one.
+    /// Looks the name up; `None` if this host does not know it.
     pub fn named(name: &str) -> Option<Self> {
         let user = unistd::User::from_name(name).ok().flatten()?;
         let groups = getgrouplist(&CString::new(name).ok()?, user.gid).ok()?;
         Some(Self { uid: user.uid.as_raw(), groups: groups.into_iter().map(unistd::Gid::as_raw).collect() })
     }
 
-    /// His number.
+    /// The user id.
     pub const fn uid(&self) -> u32 {
         self.uid
     }
 
-    /// The numbers of the groups he is in, his own first.
+    /// The group ids, the primary group first.
     pub fn groups(&self) -> &[u32] {
         &self.groups
     }
 
-    /// What keeps him from reading `path`, as the modes have it. An access control list may say otherwise, so a file or
-    /// directory that has one is taken for open.
+    /// What prevents him from reading `path` by the permission bits. An access control list may differ, so a file or directory
+    /// with one counts as readable.
     pub fn obstacle(&self, path: &Path) -> Option<Obstacle> {
         let enters = |directory: &Path| grants(directory, |metadata| self.may(ENTER, metadata));
         match closed(path, &enters, LINKS_MAX) {
@@ -162,13 +161,13 @@ impl User {
     }
 }
 
-/// What cannot be looked at is taken for open: then whoever is to use it says what is wrong.
+/// A file whose metadata cannot be read counts as readable: its user then reports the error.
 fn grants(path: &Path, by_mode: impl Fn(&Metadata) -> bool) -> bool {
     let has_list = || getxattr(path, "system.posix_acl_access", &mut [0_u8; 0]).is_ok();
     path.metadata().is_ok_and(|metadata| by_mode(&metadata)) || path.metadata().is_err() || has_list()
 }
 
-/// The first directory on the way to `path` that is not entered; of a link, also on the way to its target.
+/// The first directory on the path that cannot be entered; for a link, on its target's path too.
 fn closed(path: &Path, enters: &impl Fn(&Path) -> bool, links: usize) -> Option<PathBuf> {
     let path = std::path::absolute(path).ok()?;
     let mut directories: Vec<_> = path.ancestors().skip(1).collect();
@@ -187,9 +186,9 @@ fn closed(path: &Path, enters: &impl Fn(&Path) -> bool, links: usize) -> Option<
 pub enum Unread {
     /// The system's error.
     Failed(io::Error),
-    /// It is something else than a regular file.
+    /// It is not a regular file.
     NotRegular(&'static str),
-    /// It is longer than what was asked for can be.
+    /// It is longer than `longest`.
     TooLong,
 }
 
@@ -214,9 +213,9 @@ impl From<Unread> for io::Error {
     }
 }
 
-/// The bytes of a regular file that is no longer than `longest`. Who named it may have named the wrong one: a log, a pipe, a
-/// terminal, a disk. Opening waits for nobody: without `O_NONBLOCK` a pipe would
-/// be waited for until somebody writes to it, and without `O_NOCTTY` a terminal could become ours (open(2)).
+/// The bytes of a regular file of at most `longest` bytes. A person may have named a log, a pipe, a terminal or a disk by
+/// mistake. Opening never blocks: without `O_NONBLOCK` opening a pipe would wait for a writer, and without `O_NOCTTY` a terminal
+/// could become ours (open(2)).
 ///
 /// # Errors
 /// See [`Unread`].
@@ -241,7 +240,7 @@ pub fn read_regular(path: &Path, longest: u64) -> Result<Vec<u8>, Unread> {
         return Err(Unread::TooLong);
     }
     let mut bytes = Vec::new();
-    // It may grow meanwhile; files of /proc have no length.
+    // The file may grow meanwhile; files in /proc report no length.
     file.take(longest + 1).read_to_end(&mut bytes).map_err(Unread::Failed)?;
     if bytes.len() as u64 > longest { Err(Unread::TooLong) } else { Ok(bytes) }
 }
@@ -312,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_directory_that_may_not_be_entered_is_in_the_way_and_then_the_file_itself() {
+    fn the_first_directory_that_cannot_be_entered_is_the_obstacle_and_then_the_file_itself() {
         let root = tree();
         let [a, b, file] = ["a", "a/b", "a/b/file"].map(|path| root.path().join(path));
         let somebody = user(SOMEBODY, SOMEBODY);
@@ -340,7 +339,7 @@ mod tests {
     }
 
     #[test]
-    fn what_lies_behind_a_link_counts_as_well() {
+    fn the_target_of_a_link_counts_as_well() {
         let (root, elsewhere) = (tree(), tree());
         let there = elsewhere.path().join("a");
         let somebody = user(SOMEBODY, SOMEBODY);
@@ -365,13 +364,13 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_within_everybodys_reach_only_if_every_directory_up_to_the_root_is() {
+    fn a_file_is_reachable_for_everybody_only_if_every_directory_up_to_the_root_is() {
         let root = tree();
         let file = root.path().join("a/b/file");
         assert!(everybody_reaches(&file));
         set_mode(&root, "a", 0o750);
         assert!(!everybody_reaches(&file));
-        // The way of a link's target is the one that counts.
+        // The path of a link's target counts.
         let elsewhere = tree();
         let link = root.path().join("a/link");
         symlink(elsewhere.path().join("a/b/file"), &link).unwrap();
@@ -379,7 +378,7 @@ mod tests {
     }
 
     #[test]
-    fn root_is_known_by_name_and_nobody_of_no_name() {
+    fn root_is_found_by_name_and_an_unknown_name_is_not() {
         let root = User::named("root").unwrap();
         assert_eq!(root.uid(), 0);
         assert!(root.groups.contains(&0));
@@ -387,7 +386,7 @@ mod tests {
     }
 
     #[test]
-    fn a_regular_file_is_read_up_to_the_length_that_is_asked_for() {
+    fn a_regular_file_is_read_up_to_the_given_length() {
         let file = tempfile::NamedTempFile::new().unwrap();
         fs::write(file.path(), "12345").unwrap();
         assert_eq!(read_regular(file.path(), 5).unwrap(), b"12345");
@@ -395,7 +394,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_regular_file_is_refused_without_waiting_for_anybody() {
+    fn anything_but_a_regular_file_is_refused_without_blocking() {
         let directory = tempfile::tempdir().unwrap();
         let pipe = directory.path().join("pipe");
         let fifo = rustix::fs::FileType::Fifo;

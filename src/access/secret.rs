@@ -1,10 +1,9 @@
-//! What in a text nobody else may read: secrets by what stands around them, and words that a machine has drawn: keys, tokens,
-//! signatures.
+//! Secrets in text: by what surrounds them, and by looking machine-generated: keys, tokens, signatures.
 
-/// What sort of secret a text holds. What it says is never kept.
+/// Kinds of secrets. The secret itself is never kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Secret {
-    /// The id of an AWS access key, beside which its secret is never far.
+    /// The id of an AWS access key; its secret is usually next to it.
     AwsAccessKey,
     /// The secret of an AWS access key.
     AwsSecretAccessKey,
@@ -12,14 +11,14 @@ pub enum Secret {
     AwsSessionToken,
     /// A URL with a password in it.
     UrlPassword,
-    /// A URL that is a secret as a whole: whoever knows it may post there.
+    /// A URL that is a secret as a whole: everybody who knows it can post there.
     Webhook,
-    /// A private key in PEM (RFC 7468), encrypted or not: a pass phrase can be guessed without anybody noticing.
+    /// A private key in PEM (RFC 7468), encrypted or not: a pass phrase can be guessed offline.
     PrivateKey,
 }
 
 impl Secret {
-    /// All there are.
+    /// Every kind.
     pub const ALL: [Self; 6] = [
         Self::AwsAccessKey,
         Self::AwsSecretAccessKey,
@@ -29,7 +28,7 @@ impl Secret {
         Self::PrivateKey,
     ];
 
-    /// In people's words.
+    /// The description in messages, with its article.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::AwsAccessKey => "an AWS access key",
@@ -53,7 +52,7 @@ impl Secret {
     }
 }
 
-/// The first secret of these sorts in a text, and its line, from 1. Comments count: they can be read as well.
+/// The first secret of these kinds in a text, and its line number, from 1. Comments count too.
 pub fn secret_in(text: &str, sorts: &[Secret]) -> Option<(usize, Secret)> {
     text.lines().enumerate().find_map(|(index, line)| {
         let secret = sorts.iter().find(|secret| secret.is_in(line))?;
@@ -70,7 +69,7 @@ fn has_access_key(line: &str) -> bool {
     })
 }
 
-/// `key = value`, in whatever quotes, with a value.
+/// `key = value`, quoted or not, with a value.
 fn sets(line: &str, key: &str) -> bool {
     let line = line.to_ascii_lowercase();
     line.match_indices(key).any(|(at, _)| {
@@ -89,7 +88,7 @@ fn has_url_password(line: &str) -> bool {
     })
 }
 
-/// `HTTPS_PROXY=user:password@host`: in such a variable the scheme may be left out.
+/// `HTTPS_PROXY=user:password@host`: such a variable may omit the scheme.
 fn has_proxy_password(line: &str) -> bool {
     line.split_once('=').is_some_and(|(name, value)| {
         name.trim_end().to_ascii_lowercase().ends_with("_proxy")
@@ -97,7 +96,7 @@ fn has_proxy_password(line: &str) -> bool {
     })
 }
 
-/// What a PEM block of a private key begins with. A TPM's (`TSS2 PRIVATE KEY`) is of no use without that TPM.
+/// The header of a private key in PEM. A TPM's key (`TSS2 PRIVATE KEY`) is useless without that TPM.
 fn has_private_key(line: &str) -> bool {
     line.split("-----BEGIN ").skip(1).any(|rest| {
         let label = rest.split("-----").next().unwrap_or_default();
@@ -105,8 +104,8 @@ fn has_private_key(line: &str) -> bool {
     })
 }
 
-/// Where the well-known services take messages from whoever knows the URL: a host, or the end of one, and how a path begins.
-/// What these hosts have otherwise is no secret.
+/// Hosts (or the ends of hosts) of well-known services, and how the paths begin that accept messages from anybody who knows the
+/// URL. Other paths on these hosts are no secrets.
 const HOOKS: [(&str, &str); 14] = [
     ("hooks.slack.com", "services/"),
     ("hooks.slack.com", "workflows/"),
@@ -140,7 +139,7 @@ fn has_webhook(line: &str) -> bool {
     })
 }
 
-/// Whether a URL has a value behind its question mark whose name says that it is a secret.
+/// Whether the name of some query parameter, with a value, says that it is a secret.
 pub fn has_secret_query(url: &str) -> bool {
     const WHOLE: [&str; 6] = ["key", "sig", "code", "pass", "pwd", "auth"];
     const WITHIN: [&str; 8] =
@@ -157,7 +156,7 @@ pub fn has_secret_query(url: &str) -> bool {
     })
 }
 
-/// How the keys and tokens of well-known services begin.
+/// Prefixes of well-known services' keys and tokens.
 const PREFIXES: [&str; 13] = [
     "xoxb-",
     "xoxp-",
@@ -173,15 +172,15 @@ const PREFIXES: [&str; 13] = [
     "eyJ",
     "SG.",
 ];
-/// AWS's ids are no secrets, though they look random.
+/// AWS's ids look random and are no secrets.
 const IDS: [&str; 5] = ["vpn-", "vgw-", "tgw-", "cgw-", "arn"];
 
-/// Whether a character may stand in such a word.
+/// Whether a character may occur in a machine-generated word.
 pub fn is_within(c: char) -> bool {
     c.is_ascii_alphanumeric() || "+/_-.".contains(c)
 }
 
-/// Whether a word of [`is_within`]'s characters looks as if a machine had drawn it. A UUID may be anything's name, and does not.
+/// Whether a word of [`is_within`]'s characters looks machine-generated. A UUID may be anything's name, and does not count.
 pub fn is_drawn(word: &str) -> bool {
     if PREFIXES.iter().any(|prefix| word.starts_with(prefix)) && word.len() >= 16 {
         return true;
@@ -195,8 +194,8 @@ pub fn is_drawn(word: &str) -> bool {
     let mixed = any(u8::is_ascii_uppercase) && any(u8::is_ascii_lowercase) && any(u8::is_ascii_digit);
     let base64 = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/');
     let random = mixed && changes(word) * 3 >= word.len();
-    // The secret of an AWS access key has 40 characters of base64, an MD5 or a PagerDuty key 32 hexadecimal digits or letters.
-    // A path may have as many characters as a secret, but is made of words.
+    // The secret of an AWS access key has 40 characters of base64, an MD5 or a PagerDuty key 32 hexadecimal digits or letters. A
+    // path may be as long as a secret, but consists of words.
     (word.len() == 40 && all(base64) && mixed && !word.starts_with('/'))
         || (word.len() >= 32 && all(|b| b.is_ascii_hexdigit()))
         || (word.len() >= 28 && all(base64) && random)
@@ -205,14 +204,14 @@ pub fn is_drawn(word: &str) -> bool {
             && random)
 }
 
-/// Some services' API keys are UUIDs (RFC 9562, section 4), and AWS's ids of requests.
+/// A UUID (RFC 9562, section 4), as used for some services' API keys and AWS's request ids.
 pub fn is_uuid(word: &str) -> bool {
     let groups: Vec<&str> = word.split('-').collect();
     groups.iter().map(|group| group.len()).eq([8, 4, 4, 4, 12])
         && groups.iter().all(|group| group.bytes().all(|b| b.is_ascii_hexdigit()))
 }
 
-/// How often capitals, small letters and digits take turns. In words they seldom do.
+/// How often upper case, lower case and digits alternate; rarely, in words.
 fn changes(word: &str) -> usize {
     let class = |b: u8| match b {
         b'A'..=b'Z' => Some(0),
@@ -233,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn what_looks_like_a_secret_is_found_wherever_it_stands() {
+    fn a_secret_is_found_wherever_it_occurs() {
         for (line, secret) in [
             ("notes = \"key AKIAIOSFODNN7EXAMPLE\"", Secret::AwsAccessKey),
             ("# ASIAIOSFODNN7EXAMPLE", Secret::AwsAccessKey),
@@ -265,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn what_only_resembles_a_secret_is_none() {
+    fn a_text_that_only_resembles_a_secret_is_not_found() {
         for line in [
             "",
             "notes = \"AKIA is how access keys begin\"",
@@ -317,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_is_told_by_its_line_and_only_of_the_sorts_that_are_asked_for() {
+    fn a_secret_is_reported_by_line_and_only_of_the_requested_kinds() {
         let text = "[default]\naws_access_key_id = AKIAIOSFODNN7EXAMPLE\naws_secret_access_key = x\n";
         assert_eq!(secret_in(text, &Secret::ALL), Some((2, Secret::AwsAccessKey)));
         assert_eq!(

@@ -1,9 +1,8 @@
-//! Which call goes next, and how fast: one budget per service and Region, which every sink there shares.
+//! The order and rate of calls: one budget per service and Region, shared by all its sinks.
 //!
-//! AWS throttles an account and does not say where its limits are. So the pace is found: halved when AWS throttles, and
-//! raised slowly while it does not. Within it what is urgent goes first: in an outage of many connections at once a
-//! start waits for no note and no look-up. Among equals the first goes first, and as an incident has one action under way at
-//! a time, no connection takes another's turn.
+//! AWS throttles an account and does not publish its limits. So the rate is found by trying: halved when AWS throttles, raised
+//! slowly while it does not. Urgent calls go first: in an outage of many connections, a start never waits behind a note or a
+//! look-up. Equals go in order of arrival. An incident has one action in flight at a time, so no connection crowds out another.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,49 +13,49 @@ use tokio::sync::oneshot;
 use crate::clock;
 use crate::domain::time::Moment;
 
-/// Calls a second at first, at least and at most. AWS's lowest limits are at one a second or so.
+/// Calls per second: at first, at least and at most. AWS's lowest limits are about one per second.
 const FIRST_RATE: f64 = 20.0;
 const LOWEST_RATE: f64 = 1.0;
 const HIGHEST_RATE: f64 = 50.0;
-/// The pace is raised by one call a second after so long without being throttled.
+/// The rate is raised by one call per second after this time without throttling.
 const RAISED_AFTER: Duration = Duration::from_secs(2);
-/// Calls that were under way together are throttled together: that halves the pace once.
+/// Calls in flight together are throttled together: the rate is halved once for all of them.
 const HALVED_ONCE_IN: Duration = Duration::from_secs(1);
-/// Calls under way at a time, of all and of those that are no start: a path that swallows calls must not hold up a start behind
-/// look-ups that hang.
+/// Calls in flight: in total, and of those other than starts. A network that swallows packets must not block a start behind
+/// hanging look-ups.
 const MOST_UNDER_WAY: usize = 16;
 const MOST_BESIDE_STARTS: usize = 12;
-/// A call waits no longer for its turn. It is then tried again as any call that was throttled, and the rest of its time is
-/// enough for the call itself before its action is given up.
+/// The longest wait for a turn. After it the call is retried like a throttled one; the rest of an action's time limit is enough
+/// for the call itself.
 const LONGEST_WAIT: Duration = Duration::from_secs(25);
 
-/// What a call is for, the most urgent first.
+/// The purpose of a call, the most urgent first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Urgency {
-    /// A page, or what one waits for.
+    /// A page, or a read that a page waits for.
     Start,
-    /// The end of one, and what must be read before.
+    /// Resolving a record, and the reads before it.
     Resolve,
-    /// The story goes on.
+    /// Updates of an open record.
     Note,
-    /// Nobody waits for it.
+    /// Nothing waits for it.
     LookUp,
 }
 
-/// Names a call that waits, in the order in which they go.
+/// A waiting call; ordered by turn.
 type Ticket = (Urgency, u64);
 
-/// What may go next.
+/// The answer to "which call may go now?".
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum NextCall {
     Go(Ticket),
-    /// Nothing before then.
+    /// None before this time.
     At(Moment),
-    /// Nothing until a call ends, or another comes.
+    /// None until a call ends or another arrives.
     Nothing,
 }
 
-/// The pure part: time comes in, and tickets go out.
+/// The pure part: takes times, gives tickets.
 #[derive(Debug)]
 struct Budget {
     rate: f64,
@@ -119,7 +118,7 @@ impl Budget {
         }
     }
 
-    /// A call has ended, or is not waited for any more.
+    /// A call ended or gave up waiting.
     fn left(&mut self, ticket: Ticket) {
         self.under_way.remove(&ticket);
         self.waiting.remove(&ticket);
@@ -139,7 +138,7 @@ impl Budget {
 /// A service in a Region.
 type Where = (&'static str, Option<Arc<str>>);
 
-/// Every budget of the process.
+/// The budgets of the process.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Budgets(Arc<Mutex<BTreeMap<Where, Arc<SharedBudget>>>>);
 
@@ -150,7 +149,7 @@ impl Budgets {
     }
 }
 
-/// A budget, and those who wait for their turn.
+/// A budget and the calls that wait for their turn.
 #[derive(Debug)]
 pub(super) struct SharedBudget(Mutex<CallQueue>);
 
@@ -172,14 +171,14 @@ impl SharedBudget {
         change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Lets whoever may go go; when to look again.
+    /// Lets calls go whose turn it is. Returns when to look again.
     fn serve(&self) -> Option<Moment> {
         self.with(|queue| {
             loop {
                 match queue.budget.next(clock::now().mono) {
                     NextCall::Go(ticket) => {
                         if let Some(caller) = queue.callers.remove(&ticket) {
-                            // One that has given up leaves by itself.
+                            // A call that gave up leaves the queue by itself.
                             let _ = caller.send(());
                         }
                     }
@@ -201,7 +200,7 @@ impl SharedBudget {
         let turn = Turn { budget: Arc::clone(&self), ticket };
         let given_up = clock::now().mono + LONGEST_WAIT;
         loop {
-            // Each that waits looks when the next may go, and whoever ends looks as well.
+            // Each waiting call wakes when the next may go, and again whenever a call ends.
             let again = self.serve().map_or(given_up, |at| at.min(given_up));
             tokio::select! {
                 biased;
@@ -215,7 +214,7 @@ impl SharedBudget {
     }
 }
 
-/// A turn; it ends with this.
+/// A turn; ends when dropped.
 #[derive(Debug)]
 pub(super) struct Turn {
     budget: Arc<SharedBudget>,
@@ -223,7 +222,7 @@ pub(super) struct Turn {
 }
 
 impl Turn {
-    /// AWS has throttled a call.
+    /// Reports that AWS throttled the call.
     pub(super) fn throttled(&self) {
         self.budget.with(|queue| queue.budget.throttled(clock::now().mono));
     }
@@ -249,7 +248,7 @@ mod tests {
         Moment::ORIGIN + Duration::from_secs_f64(seconds)
     }
 
-    /// What goes at a moment, each call ended at once.
+    /// The calls that may go at a moment if each ends at once.
     fn goes(budget: &mut Budget, now: Moment) -> Vec<Ticket> {
         let mut gone = Vec::new();
         while let NextCall::Go(ticket) = budget.next(now) {
@@ -260,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn starts_go_before_ends_before_notes_before_look_ups_and_among_equals_the_first() {
+    fn starts_precede_ends_precede_notes_precede_look_ups_and_equals_go_in_order() {
         let mut budget = Budget::new(at(0.0));
         let order = [Urgency::LookUp, Urgency::Note, Urgency::Start, Urgency::Resolve, Urgency::Start];
         let tickets: Vec<Ticket> = order.into_iter().map(|urgency| budget.join(urgency)).collect();
@@ -268,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn no_more_go_than_the_pace_allows_and_it_says_when_the_next_may() {
+    fn no_more_calls_go_than_the_rate_allows_and_the_next_time_is_given() {
         let mut budget = Budget::new(at(0.0));
         for _ in 0..100 {
             budget.join(Urgency::Note);
@@ -280,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn the_pace_is_halved_once_for_calls_that_were_throttled_together_and_raised_slowly() {
+    fn the_rate_is_halved_once_for_calls_throttled_together_and_raised_slowly() {
         let mut budget = Budget::new(at(0.0));
         for _ in 0..10 {
             budget.throttled(at(1.0));
@@ -298,12 +297,12 @@ mod tests {
     }
 
     #[test]
-    fn against_a_limit_nearly_all_calls_that_fit_get_through_and_few_are_throttled() {
+    fn under_a_limit_nearly_all_calls_that_fit_succeed_and_few_are_throttled() {
         let mut budget = Budget::new(at(0.0));
         for _ in 0..10_000 {
             budget.join(Urgency::Note);
         }
-        // Ten calls a second: what comes beyond that in a second is throttled.
+        // Ten calls per second; further calls in the same second are throttled.
         let (mut accepted, mut refused) = (0, 0);
         for second in 0..100 {
             let mut left = 10;
@@ -341,7 +340,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_turn_that_is_given_up_or_over_gives_way_to_the_next() {
+    async fn an_abandoned_or_finished_turn_lets_the_next_go() {
         let shared = Arc::new(SharedBudget::default());
         let mut held = Vec::new();
         for _ in 0..MOST_BESIDE_STARTS {

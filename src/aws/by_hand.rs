@@ -1,8 +1,8 @@
-//! Calls made by hand, to services whose SDK crates take minutes and gigabytes to compile for the few operations that are
-//! needed. They go through the SDK's own orchestrator, so that credentials, signature, proxy, timeouts and the correction
-//! of a wrong clock are the SDK's; what goes out and what comes back is written and read by the caller.
+//! Calls without an SDK crate, for services whose crates take minutes and gigabytes to compile although a few operations are
+//! enough. They go through the SDK's own orchestrator: credentials, signature, proxy, timeouts and clock correction are the
+//! SDK's. The caller writes the request and reads the answer.
 //!
-//! An answer's body is taken unread, so that nothing of the SDK has it in hand when it logs: EC2's holds pre-shared keys.
+//! The body of an answer bypasses the SDK, which might log it: EC2's contains pre-shared keys.
 
 use std::error::Error;
 use std::fmt;
@@ -43,7 +43,7 @@ use super::timing::ClockWatch;
 use super::timing::Exchange;
 use crate::domain::names::AwsPlace;
 
-/// One service, called in one place; remembers how far our clock is off.
+/// One service in one place; remembers how far our clock is off.
 #[derive(Debug)]
 pub(super) struct ByHand {
     api: &'static Api,
@@ -83,7 +83,7 @@ impl ByHand {
         })
     }
 
-    /// Makes a call, and gives its answer to `read` in the pieces in which it came.
+    /// Makes a call and passes the answer's body to `read`, in the pieces in which it arrived.
     pub(super) async fn call<T, P>(
         &self,
         about: Call,
@@ -169,7 +169,7 @@ fn request(draft: Draft) -> Result<HttpRequest, BoxError> {
     Ok(request)
 }
 
-/// An answer's body, not yet read.
+/// The unread body of an answer.
 struct UnreadBody(SdkBody);
 
 impl fmt::Debug for UnreadBody {
@@ -178,7 +178,7 @@ impl fmt::Debug for UnreadBody {
     }
 }
 
-/// Takes the body away before anybody reads it; leaves errors to be read as usual.
+/// Takes the body before the SDK reads it; errors are read as usual.
 #[derive(Debug)]
 struct TakeBody {
     error: fn(&[u8]) -> Option<ErrorAnswer>,
@@ -200,9 +200,9 @@ impl DeserializeResponse for TakeBody {
         response: &HttpResponse,
         _config: &ConfigBag,
     ) -> Result<Output, OrchestratorError<AnyError>> {
-        let said = response.body().bytes().and_then(self.error);
+        let parsed = response.body().bytes().and_then(self.error);
         let mut meta = ErrorMetadata::builder();
-        if let Some(ErrorAnswer { code, message, existing }) = said {
+        if let Some(ErrorAnswer { code, message, existing }) = parsed {
             meta = meta.code(code).message(message);
             if let Some(existing) = existing {
                 meta = meta.custom(EXISTING, existing);
@@ -212,7 +212,7 @@ impl DeserializeResponse for TakeBody {
     }
 }
 
-/// An error answer.
+/// An error answer, as the SDK's orchestrator needs it.
 #[derive(Debug)]
 struct ServiceError(ErrorMetadata);
 
@@ -230,42 +230,42 @@ impl ProvideErrorMetadata for ServiceError {
     }
 }
 
-//--- what is written down of a service, and of what goes out to it and comes back
+//--- a service, its requests and its answers
 
-/// What is particular to a service.
+/// The particulars of a service.
 #[derive(Debug)]
 pub(super) struct Api {
-    /// As `AWS_ENDPOINT_URL_<ID>` and the profile's `services` section name it.
+    /// Its id in `AWS_ENDPOINT_URL_<ID>` and the profile's `services` section.
     pub(super) service_id: &'static str,
-    /// The first part of its host names.
+    /// The first label of its host names.
     pub(super) host: &'static str,
-    /// As signatures name it.
+    /// Its name in signatures.
     pub(super) signing_name: &'static str,
-    /// Reads an error answer.
+    /// Parses an error answer.
     pub(super) error: fn(&[u8]) -> Option<ErrorAnswer>,
-    /// Far more than any answer that is asked for.
+    /// The longest answer accepted; far more than any expected one.
     pub(super) longest_answer: usize,
 }
 
-/// What an error answer says.
+/// The content of an error answer.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct ErrorAnswer {
     pub(super) code: String,
     pub(super) message: String,
-    /// What is there already, where that is the error.
+    /// The id of the existing object, if the error is that it exists already.
     pub(super) existing: Option<String>,
 }
 
-/// What goes out.
+/// The content of a request.
 #[derive(Debug, Clone)]
 pub(super) struct Draft {
     pub(super) content_type: &'static str,
-    /// `X-Amz-Target`, where the protocol has it.
+    /// `X-Amz-Target`, if the protocol uses it.
     pub(super) target: Option<&'static str>,
     pub(super) body: String,
 }
 
-/// A form of the Query protocols, from names and values.
+/// A form body of the Query protocols.
 pub(super) fn form<'a>(parameters: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
     let mut form = String::new();
     for (name, value) in parameters {
@@ -275,7 +275,7 @@ pub(super) fn form<'a>(parameters: impl IntoIterator<Item = (&'a str, &'a str)>)
         form.push_str(name);
         form.push('=');
         for byte in value.bytes() {
-            // RFC 3986's unreserved characters stay as they are.
+            // RFC 3986's unreserved characters.
             if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
                 form.push(char::from(byte));
             } else {
@@ -286,11 +286,10 @@ pub(super) fn form<'a>(parameters: impl IntoIterator<Item = (&'a str, &'a str)>)
     form
 }
 
-//--- where these services are: the SDK's clients know their endpoints, these must be told
+//--- endpoints: the SDK's clients know theirs, calls made by hand need them here
 
-/// A service's endpoint: `AWS_ENDPOINT_URL_<ID>` or the profile's `services` section, then `AWS_ENDPOINT_URL` or the
-/// profile's `endpoint_url`, then the Region's own, as the AWS SDKs and Tools Reference Guide orders them
-/// ("Service-specific endpoints").
+/// A service's endpoint: `AWS_ENDPOINT_URL_<ID>` or the profile's `services` section, then `AWS_ENDPOINT_URL` or the profile's
+/// `endpoint_url`, then the Region's own; the order of the AWS SDKs and Tools Reference Guide ("Service-specific endpoints").
 fn endpoint(api: &Api, config: &SdkConfig, region: &str) -> String {
     configured(api, config).unwrap_or_else(|| {
         let (fips, dual_stack) = (config.use_fips(), config.use_dual_stack());
@@ -298,8 +297,8 @@ fn endpoint(api: &Api, config: &SdkConfig, region: &str) -> String {
     })
 }
 
-/// Incident Manager's endpoint where the profile's `services` section calls it `ssm_incidents`, as the AWS SDKs and Tools
-/// Reference Guide spells it ("Service-specific endpoints"). The Rust SDK reads `ssm-incidents` alone.
+/// Incident Manager's endpoint from a `services` section that calls it `ssm_incidents`, the spelling of the AWS SDKs and Tools
+/// Reference Guide ("Service-specific endpoints"). The Rust SDK reads only `ssm-incidents`.
 pub(super) fn incident_manager_endpoint(config: &SdkConfig) -> Option<String> {
     if config.get_origin("endpoint_url").is_client_config() {
         return None;
@@ -309,7 +308,7 @@ pub(super) fn incident_manager_endpoint(config: &SdkConfig) -> Option<String> {
         let key = key.service_id(service_id).env("AWS_ENDPOINT_URL").profile("endpoint_url").build().ok()?;
         config.service_config()?.load_config(key)
     };
-    // The variable, which is one for both, counts with the first.
+    // The environment variable has the same name for both spellings and is read with the first.
     named("SSM Incidents").or_else(|| named("SSM_Incidents"))
 }
 
@@ -327,8 +326,8 @@ fn configured(api: &Api, config: &SdkConfig) -> Option<String> {
     for_it.or_else(everywhere)
 }
 
-/// The partitions, from the SDK's own `partitions.json`: the prefix of their Regions, their name in ARNs, the plain suffix of
-/// their host names and the dual-stack one.
+/// The partitions, from the SDK's own `partitions.json`: prefix of the Regions, name in ARNs, plain host suffix, dual-stack host
+/// suffix.
 const PARTITIONS: [(&str, &str, &str, &str); 8] = [
     ("cn-", "aws-cn", "amazonaws.com.cn", "api.amazonwebservices.com.cn"),
     ("us-gov-", "aws-us-gov", "amazonaws.com", "api.aws"),
@@ -341,20 +340,20 @@ const PARTITIONS: [(&str, &str, &str, &str); 8] = [
 ];
 const ANY: &str = "aws";
 
-/// The partition that a Region is in, as ARNs name it.
+/// The partition of a Region, as in ARNs.
 pub fn partition(region: &str) -> &'static str {
     let found = PARTITIONS.iter().find(|(prefix, ..)| region.starts_with(prefix));
     found.map_or(ANY, |(_, partition, ..)| partition)
 }
 
-/// The Region's own endpoint of a service whose host names begin so.
+/// The Region's own endpoint of a service, by the first label of its host names.
 pub(super) fn regional(host: &str, region: &str, fips: bool, dual_stack: bool) -> String {
     let (plain, dual) = PARTITIONS
         .iter()
         .find(|(prefix, ..)| region.starts_with(prefix))
         .map_or(("amazonaws.com", "api.aws"), |(_, _, plain, dual)| (*plain, *dual));
     let suffix = if dual_stack { dual } else { plain };
-    // The plain endpoints of EC2, SSM and SNS in GovCloud are FIPS endpoints already (the services' endpoint rules).
+    // In GovCloud the plain endpoints of EC2, SSM and SNS are FIPS endpoints already (the services' endpoint rules).
     let already_fips = region.starts_with("us-gov-") && !dual_stack;
     let fips = if fips && !already_fips { "-fips" } else { "" };
     format!("https://{host}{fips}.{region}.{suffix}")
@@ -365,7 +364,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_unread_answer_shows_nothing_of_itself() {
+    fn an_unread_answer_hides_its_content_in_debug() {
         assert_eq!(
             format!("{:?}", UnreadBody(SdkBody::from("<preSharedKey>s3cr3t</preSharedKey>"))),
             "UnreadBody"
@@ -373,7 +372,7 @@ mod tests {
     }
 
     #[test]
-    fn a_form_escapes_whatever_is_not_plain() {
+    fn a_form_escapes_reserved_characters() {
         assert_eq!(form([("A", "b-1"), ("Text", "a=b & ü\n")]), "A=b-1&Text=a%3Db%20%26%20%C3%BC%0A");
     }
 

@@ -1,4 +1,4 @@
-//! How a sink calls AWS: from one place, in its turn, in a sink's terms.
+//! How a sink calls AWS: within the shared budget, with results as a sink's errors.
 
 use std::collections::BTreeSet;
 use std::ops::Deref;
@@ -12,16 +12,16 @@ use super::timing::Exchange;
 use crate::domain::names::AwsPlace;
 use crate::incident::sink::SinkError;
 
-/// A service in a Region, called with one role, by a sink.
+/// A service in a Region, called with one role by one sink.
 pub(super) struct Caller {
     connections: AwsConnections,
     place: AwsPlace,
     budget: Arc<SharedBudget>,
-    /// What was refused when it was last tried.
+    /// The calls that were refused at their last try.
     refused: Mutex<BTreeSet<Call>>,
 }
 
-/// A connection, for the one call whose turn it is.
+/// A connection for one call whose turn it is.
 pub(super) struct InTurn {
     connection: Arc<AwsConnection>,
     turn: Turn,
@@ -45,8 +45,8 @@ impl Caller {
         &self.place
     }
 
-    /// The connection, if there is a Region, when it is the call's turn. What was refused when it was last tried is tried again
-    /// with credentials that are read anew: whatever the refusal was, other credentials may be there by now.
+    /// Waits for the call's turn and returns the connection, if there is a Region. A call that was refused at its last try gets
+    /// freshly read credentials: whatever the refusal was, better ones may exist by now.
     pub(super) async fn connection(&self, about: Call, urgency: Urgency) -> Result<InTurn, SinkError> {
         let Some(turn) = Arc::clone(&self.budget).turn(urgency).await else {
             let what = format!(
@@ -71,7 +71,7 @@ impl Caller {
         }
     }
 
-    /// Puts a call's result in a sink's terms, and has credentials that were not accepted loaded afresh.
+    /// Converts a call's result to a sink's, and discards credentials that were not accepted.
     pub(super) fn settle<T>(
         &self,
         in_turn: &InTurn,
@@ -102,7 +102,7 @@ impl Caller {
     }
 }
 
-/// `renewed`: the credentials were good until now and are loaded afresh, so that the same again may well do.
+/// `renewed`: the credentials worked until now and are being reloaded, so a retry may succeed.
 pub(super) fn sink_error(failure: Failure, renewed: bool) -> SinkError {
     let what = failure.text.clone();
     let retry_after = failure.kind.retry_after();

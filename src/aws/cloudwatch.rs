@@ -1,43 +1,48 @@
-//! CloudWatch's view of the tunnels: the metric `TunnelState` of the namespace `AWS/VPN`.
+//! CloudWatch, read and written: its view of the tunnels (the metric `TunnelState` of the namespace `AWS/VPN`), and the daemon's
+//! own metrics by `PutMetricData`.
 
 mod dimensions;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use aws_sdk_cloudwatch::operation::get_metric_data::GetMetricDataOutput;
 use aws_sdk_cloudwatch::types::{
-    Dimension, Metric, MetricDataQuery, MetricDataResult, MetricStat, ScanBy, StatusCode,
+    Dimension, Metric, MetricDataQuery, MetricDataResult, MetricDatum, MetricStat, ScanBy, StandardUnit,
+    StatusCode,
 };
 use aws_smithy_types::DateTime;
 
 use self::dimensions::{Dimensions, Known, MAX_PAGES, found_under, of_connection};
-use super::connection::AwsConnection;
-use super::errors::Failure;
+use super::connection::{AwsConnection, AwsConnections};
+use super::errors::{Failure, FailureClass, FailureKind};
 use super::exchange::call;
 use super::permission::Call;
-use super::source::{Coverage, Heard, IdCheck, IdDoubt, Remark};
+use super::source::{Coverage, IdCheck, IdDoubt, Remark, SourceAnswer};
+use super::text::{CODE_MAX, MESSAGE_MAX, line};
 use super::timing::Exchange;
-use super::words::{CODE_MAX, MESSAGE_MAX, line};
 use crate::catalogue::parts::{Detail, Oddity};
 use crate::clock;
 use crate::domain::event::{Datapoint, FoundUnder, History, Reading};
-use crate::domain::names::{TunnelId, VpnId};
+use crate::domain::names::{AwsPlace, TunnelId, VpnId};
 use crate::domain::request::HistoryRequest;
 use crate::domain::time::Stamp;
+use crate::publish::sink::{Datum, DatumValue, MetricSink, PutError, Unit};
 
-/// `AWS/VPN` publishes by the minute at best; a longer period would mix an outage into the minutes before it.
+/// `AWS/VPN` publishes every minute at best; a longer period would mix an outage into the minutes before it.
 const PERIOD: Duration = Duration::from_secs(60);
-/// What one call may ask for (GetMetricData, API Reference).
+/// Queries per call (GetMetricData, API Reference).
 const PER_CALL: usize = 500;
-/// A datapoint older than `stale_after` is still worth asking for, to tell "stale" from "never".
+/// A datapoint older than `stale_after` distinguishes "stale" from "never".
 const MARGIN_BEFORE: Duration = Duration::from_secs(5 * 60);
-/// A datapoint stamped ahead of AWS's own clock is worth seeing: the core refuses it.
+/// A datapoint stamped ahead of AWS's own clock is worth fetching: the core rejects it.
 const MARGIN_AFTER: Duration = Duration::from_secs(60);
-/// When our clock is further off than this, the question asked by it missed its window.
+/// If our clock is further off than this, the queried window was wrong.
 const CLOCK_TOLERANCE: Duration = Duration::from_secs(60);
 
-/// Asks CloudWatch; keeps in mind what its clock read last, because the window asked for is on that clock.
+/// Queries CloudWatch. Remembers its clock, because the queried window is on that clock.
 #[derive(Debug, Default)]
 pub(super) struct CloudWatch {
     clock: Option<Exchange>,
@@ -45,19 +50,19 @@ pub(super) struct CloudWatch {
 }
 
 impl CloudWatch {
-    /// Asks about every tunnel that is watched.
+    /// Asks about every watched tunnel.
     pub(super) async fn ask(
         &mut self,
         connection: &AwsConnection,
         coverage: &Coverage,
-    ) -> Result<Heard, Failure> {
+    ) -> Result<SourceAnswer, Failure> {
         if connection.place.region.is_none() {
             return Err(Failure::no_region(Call::GetMetricData));
         }
         let tunnels: Vec<&TunnelId> = coverage.tunnels().collect();
-        let mut heard: Option<Heard> = None;
+        let mut answer: Option<SourceAnswer> = None;
         for batch in tunnels.chunks(PER_CALL) {
-            let first = heard.is_none();
+            let first = answer.is_none();
             let asked: Vec<Dimensions> = batch.iter().map(|tunnel| self.known.of(tunnel)).collect();
             let (mut pages, mut exchange, assumed) = self.batch(connection, coverage, &asked).await?;
             let date = exchange.date.ok_or_else(|| {
@@ -71,26 +76,26 @@ impl CloudWatch {
             } else {
                 date
             };
-            let heard = heard.get_or_insert_with(|| Heard::at(exchange.asked, date));
+            let answer = answer.get_or_insert_with(|| SourceAnswer::at(exchange.asked, date));
             for (index, (tunnel, dimensions)) in batch.iter().zip(asked).enumerate() {
                 let (reading, remark) =
                     pages.read(&query_id(index), tunnel, found_under(tunnel, &dimensions));
                 if let Reading::TunnelState(Some(_)) = reading {
                     self.known.found(tunnel, dimensions, exchange.asked);
                 }
-                heard.readings.push(((*tunnel).clone(), reading));
-                heard.remarks.extend(remark);
+                answer.readings.push(((*tunnel).clone(), reading));
+                answer.remarks.extend(remark);
             }
         }
-        let mut heard = heard.ok_or_else(|| {
+        let mut answer = answer.ok_or_else(|| {
             Failure::garbage(Call::GetMetricData, &connection.place, "nothing is watched here")
         })?;
-        self.look_elsewhere(connection, coverage, &mut heard).await;
-        heard.id_checks = self.id_checks(coverage);
-        Ok(heard)
+        self.look_elsewhere(connection, coverage, &mut answer).await;
+        answer.id_checks = self.id_checks(coverage);
+        Ok(answer)
     }
 
-    /// Whether the data belong to the ids of the connections. Where EC2 is asked about them as well, it knows.
+    /// Whether data belong to the ids of the connections. Skips connections that EC2 is asked about: EC2 knows.
     fn id_checks(&self, coverage: &Coverage) -> Vec<IdCheck> {
         let of = |(vpn, tunnels): &(VpnId, Vec<TunnelId>)| {
             let doubt = self.known.doubt(vpn, tunnels).filter(|_| !coverage.known_to_ec2.contains(vpn));
@@ -99,9 +104,14 @@ impl CloudWatch {
         coverage.vpns.iter().map(of).collect()
     }
 
-    /// Looks for the tunnels that have no data under other dimensions, and for what confirms a connection's id or speaks against it.
-    /// What goes wrong with that costs nothing but the data.
-    async fn look_elsewhere(&mut self, connection: &AwsConnection, coverage: &Coverage, heard: &mut Heard) {
+    /// Looks for tunnels without data under other dimensions, and for evidence for or against a connection's id. A failure here
+    /// costs nothing but these data.
+    async fn look_elsewhere(
+        &mut self,
+        connection: &AwsConnection,
+        coverage: &Coverage,
+        answer: &mut SourceAnswer,
+    ) {
         let now = clock::now().mono;
         let mut wanted: Vec<(Sought, Dimensions)> = Vec::new();
         let mut looked_for: BTreeSet<VpnId> = BTreeSet::new();
@@ -114,8 +124,8 @@ impl CloudWatch {
                 strangers.extend(tunnels.iter().filter(|tunnel| ips.contains(&tunnel.outside_ip)).cloned());
             }
         }
-        for (index, (tunnel, reading)) in heard.readings.iter().enumerate() {
-            // Data of a new connection may have been late under its id.
+        for (index, (tunnel, reading)) in answer.readings.iter().enumerate() {
+            // Data of a new connection may arrive late under its id.
             let is_wanted = *reading == Reading::TunnelState(None) || strangers.contains(tunnel);
             if is_wanted && self.known.look(tunnel, now) {
                 self.known.list(connection, &tunnel.vpn, now).await;
@@ -149,7 +159,7 @@ impl CloudWatch {
                         continue;
                     }
                 };
-                let Some((tunnel, reading)) = heard.readings.get_mut(index) else { continue };
+                let Some((tunnel, reading)) = answer.readings.get_mut(index) else { continue };
                 let under = found_under(tunnel, dimensions);
                 let (found, _) = pages.read(&query_id(number), tunnel, under);
                 let is_better = *reading == Reading::TunnelState(None) || strangers.contains(tunnel);
@@ -163,7 +173,7 @@ impl CloudWatch {
         }
     }
 
-    /// Asks for `TunnelState` under these dimensions; also tells what time it took it to be at AWS.
+    /// Queries `TunnelState` under these dimensions; also returns the assumed time at AWS.
     async fn batch(
         &self,
         connection: &AwsConnection,
@@ -204,11 +214,11 @@ impl CloudWatch {
     }
 }
 
-/// What data under other dimensions are sought for.
+/// Why data under other dimensions are queried.
 enum Sought {
     /// The tunnel of a reading.
     Tunnel(usize),
-    /// A connection, as a whole.
+    /// A connection as a whole.
     Connection(VpnId),
 }
 
@@ -217,7 +227,7 @@ fn query_id(index: usize) -> String {
     format!("t{index}")
 }
 
-/// Once for each tunnel; `/status` says it with AWS's words.
+/// Said once for each tunnel; `/status` always shows it with AWS's text.
 fn say_where(tunnel: &TunnelId, dimensions: &Dimensions) {
     let names: Vec<&str> = dimensions.iter().map(|(name, _)| name.as_str()).collect();
     Oddity::TunnelStateElsewhere { tunnel, dimensions: &names.join(", ") }.record().emit();
@@ -235,7 +245,7 @@ fn query(id: &str, dimensions: &Dimensions) -> MetricDataQuery {
     MetricDataQuery::builder().id(id).metric_stat(statistic).return_data(true).build()
 }
 
-/// The results of one question, from all its pages.
+/// The results of one query, from all its pages.
 #[derive(Debug, Default)]
 struct Pages {
     results: BTreeMap<String, FoundPoints>,
@@ -266,14 +276,14 @@ impl Pages {
 
     fn read(&self, id: &str, tunnel: &TunnelId, under: FoundUnder) -> (Reading, Option<Remark>) {
         let garbage = |what: &str| {
-            let said = self.messages.first().map(|said| format!(" ({said})")).unwrap_or_default();
-            let text = format!("CloudWatch's answer on TunnelState of {tunnel}: {what}{said}");
+            let detail = self.messages.first().map(|message| format!(" ({message})")).unwrap_or_default();
+            let text = format!("CloudWatch's answer on TunnelState of {tunnel}: {what}{detail}");
             (Reading::Garbage, Some(Remark::garbage(text)))
         };
         let Some(found) = self.results.get(id) else { return garbage("there is none") };
         match (found.trouble, found.newest) {
             (Some(trouble), _) => garbage(trouble),
-            // Also what is no number is not contained.
+            // NaN is not contained either.
             (None, Some((_, value))) if !(0.0..=1.0).contains(&value) => {
                 garbage(&format!("its value is {value}, and not from 0 to 1"))
             }
@@ -311,11 +321,11 @@ impl FoundPoints {
     }
 }
 
-//--- what CloudWatch has of a connection's tunnels over a time in which it was not asked
+//--- history: TunnelState over a period without polls
 
 impl CloudWatch {
-    /// Every datapoint of `TunnelState` of these tunnels over the time asked for. The tunnels of one connection fit
-    /// into one call, and a fortnight of two tunnels into one page (GetMetricData, API Reference: 100,800 datapoints).
+    /// Every datapoint of `TunnelState` of these tunnels in the given period. The tunnels of one connection fit into one call,
+    /// and a fortnight of two tunnels into one page (GetMetricData, API Reference: 100,800 datapoints).
     pub(in crate::aws) async fn history(
         &self,
         connection: &AwsConnection,
@@ -371,10 +381,101 @@ impl CloudWatch {
     }
 }
 
+/// The metric sink: a namespace of CloudWatch in one Region, written with one role.
+pub struct CloudWatchMetrics {
+    connections: AwsConnections,
+    place: AwsPlace,
+    namespace: Arc<str>,
+}
+
+impl CloudWatchMetrics {
+    /// A sink for `namespace`; `None` leaves the Region to the SDK's chain, and uses the daemon's own identity.
+    pub fn new(
+        connections: AwsConnections,
+        region: Option<Arc<str>>,
+        role_arn: Option<Arc<str>>,
+        namespace: impl Into<Arc<str>>,
+    ) -> Self {
+        Self { connections, place: AwsPlace { region, role_arn }, namespace: namespace.into() }
+    }
+}
+
+impl fmt::Debug for CloudWatchMetrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "CloudWatchMetrics({} {})", self.namespace, self.place)
+    }
+}
+
+impl MetricSink for CloudWatchMetrics {
+    async fn put(&self, data: &[Datum]) -> Result<(), PutError> {
+        let connection = self.connections.at(&self.place).await;
+        if connection.place.region.is_none() {
+            return Err(put_error(Failure::no_region(Call::PutMetricData), false));
+        }
+        let request = connection
+            .cloudwatch
+            .put_metric_data()
+            .namespace(&*self.namespace)
+            .set_metric_data(Some(data.iter().map(datum).collect()));
+        let send = |capture| request.clone().customize().interceptor(capture).send();
+        match call(Call::PutMetricData, &connection.place, send).await {
+            Ok(_) => {
+                connection.accepted();
+                Ok(())
+            }
+            Err(failure) => {
+                let renewed = self.connections.renew_after(&failure, &connection);
+                Err(put_error(failure, renewed))
+            }
+        }
+    }
+}
+
+fn datum(datum: &Datum) -> MetricDatum {
+    let Datum { name, unit, dimensions, stamp, value } = datum;
+    let dimension =
+        |(name, value): &(&'static str, String)| Dimension::builder().name(*name).value(value).build();
+    let builder = MetricDatum::builder()
+        .metric_name(*name)
+        .unit(match unit {
+            Unit::None => StandardUnit::None,
+            Unit::Percent => StandardUnit::Percent,
+            Unit::Milliseconds => StandardUnit::Milliseconds,
+            Unit::Count => StandardUnit::Count,
+        })
+        .timestamp(DateTime::from_millis(stamp.as_millis()))
+        .set_dimensions(Some(dimensions.iter().map(dimension).collect()));
+    match value {
+        DatumValue::Single(value) => builder.value(*value).build(),
+        DatumValue::Distribution(values) => {
+            let (values, counts) = values.iter().copied().unzip();
+            builder.set_values(Some(values)).set_counts(Some(counts)).build()
+        }
+    }
+}
+
+/// `renewed`: the credentials worked until now and are being reloaded, so a retry may succeed.
+fn put_error(failure: Failure, renewed: bool) -> PutError {
+    let what = failure.text.clone();
+    let temporary = |what, failure: Failure| {
+        let throttled = matches!(failure.kind, FailureKind::Throttled { .. });
+        PutError::Temporary { what, throttled, source: Some(Arc::new(failure)) }
+    };
+    match failure.kind.class() {
+        FailureClass::Permission if renewed && failure.kind == FailureKind::CredentialsRefused => {
+            temporary(what, failure)
+        }
+        FailureClass::Temporary | FailureClass::NotFound | FailureClass::TokenKnown => {
+            temporary(what, failure)
+        }
+        FailureClass::Permission => PutError::Denied { what },
+        FailureClass::Rejected => PutError::BadData { what },
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::names::VpnId;
 
     fn tunnel() -> TunnelId {
         TunnelId { vpn: VpnId::new("vpn-0123456789abcdef0"), outside_ip: "203.0.113.11".parse().unwrap() }
@@ -402,7 +503,7 @@ mod tests {
     }
 
     #[test]
-    fn the_newest_datapoint_is_taken_wherever_it_stands() {
+    fn the_newest_datapoint_counts_wherever_it_is() {
         let page = |points| result(StatusCode::Complete, points);
         assert_eq!(reading(vec![page(&[(120, 1.0), (60, 0.0)])]), state(120, 1.0));
         assert_eq!(reading(vec![page(&[(60, 0.0), (120, 1.0)])]), state(120, 1.0));
@@ -411,13 +512,13 @@ mod tests {
     }
 
     #[test]
-    fn a_fraction_is_passed_on_and_no_datapoint_is_said_to_be_none() {
+    fn a_fraction_is_passed_on_and_no_datapoint_gives_none() {
         assert_eq!(reading(vec![result(StatusCode::Complete, &[(60, 0.5)])]), state(60, 0.5));
         assert_eq!(reading(vec![result(StatusCode::Complete, &[])]), Reading::TunnelState(None));
     }
 
     #[test]
-    fn what_makes_no_sense_is_garbage() {
+    fn an_invalid_result_is_garbage() {
         let torn = MetricDataResult::builder().id("t0").timestamps(DateTime::from_secs(60)).build();
         assert_eq!(reading(vec![torn]), Reading::Garbage);
         assert_eq!(reading(vec![result(StatusCode::Complete, &[(60, f64::NAN)])]), Reading::Garbage);
@@ -447,8 +548,8 @@ mod tests {
         assert_eq!(complaint(&asked, BTreeSet::new()), None);
         let address = ("TunnelIpAddress".to_owned(), "203.0.113.11".to_owned());
         asked.known.found(&tunnel, vec![address.clone()], now);
-        let told = complaint(&asked, BTreeSet::new()).unwrap();
-        assert!(told.contains("203.0.113.11 under TunnelIpAddress alone"), "{told}");
+        let text = complaint(&asked, BTreeSet::new()).unwrap();
+        assert!(text.contains("203.0.113.11 under TunnelIpAddress alone"), "{text}");
         assert_eq!(complaint(&asked, BTreeSet::from([tunnel.vpn.clone()])), None);
         let pair = vec![address, ("VpnId".to_owned(), tunnel.vpn.as_str().to_owned())];
         asked.known.found(&tunnel, pair, now);
@@ -456,9 +557,36 @@ mod tests {
     }
 
     #[test]
-    fn garbage_comes_with_a_word_that_names_the_tunnel() {
+    fn garbage_gives_a_remark_that_names_the_tunnel() {
         let (_, remark) = Pages::default().read("t0", &tunnel(), FoundUnder::VpnAndAddress);
         let remark = remark.unwrap();
         assert!(remark.is_garbage && remark.text.contains("vpn-0123456789abcdef0 203.0.113.11"));
+    }
+
+    fn sample(value: DatumValue) -> Datum {
+        Datum {
+            name: "RoundTripTime",
+            unit: Unit::Milliseconds,
+            dimensions: vec![("VpnId", "vpn-0a".to_owned()), ("TunnelIpAddress", "203.0.113.11".to_owned())],
+            stamp: Stamp::from_secs(60),
+            value,
+        }
+    }
+
+    #[test]
+    fn a_distribution_goes_out_as_values_and_counts() {
+        let sent = datum(&sample(DatumValue::Distribution(vec![(1.5, 2.0), (3.0, 58.0)])));
+        assert_eq!((sent.values(), sent.counts()), (&[1.5, 3.0][..], &[2.0, 58.0][..]));
+        assert_eq!(sent.value(), None);
+        assert_eq!(sent.unit(), Some(&StandardUnit::Milliseconds));
+        assert_eq!(sent.timestamp(), Some(&DateTime::from_secs(60)));
+        let names: Vec<_> = sent.dimensions().iter().filter_map(Dimension::name).collect();
+        assert_eq!(names, ["VpnId", "TunnelIpAddress"]);
+    }
+
+    #[test]
+    fn a_single_value_goes_out_alone() {
+        let sent = datum(&sample(DatumValue::Single(4.0)));
+        assert_eq!((sent.value(), sent.values(), sent.counts()), (Some(4.0), &[][..], &[][..]));
     }
 }

@@ -1,4 +1,4 @@
-//! Who calls AWS and from where: one [`AwsConnection`] per Region and role, each with its clients.
+//! Connections to AWS: one [`AwsConnection`] per Region and role, each with its clients.
 
 use std::collections::BTreeMap;
 use std::error::Error as _;
@@ -36,54 +36,52 @@ use crate::domain::time::{Moment, Stamp};
 use crate::outbound::{Dialer, KeyExchange};
 use crate::process::environment;
 
-/// Establishing TCP and TLS.
+/// Limit on TCP connect and TLS handshake.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// From the request to the answer's headers.
+/// Limit from the request to the answer's headers.
 const READ_TIMEOUT: Duration = Duration::from_secs(10);
-/// One attempt, body included.
+/// Limit on one attempt, body included.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(15);
-/// Metrics of as many tunnels as one question may have, over the longest time that is asked about.
+/// The longest answer about metrics: as many tunnels as one call may have, over the longest period.
 const LONGEST_METRICS: usize = 1 << 20;
-/// A page of a hundred records, with the longest titles and sources.
+/// The longest page: a hundred records with the longest titles and sources.
 const LONGEST_RECORDS: usize = 512 * 1024;
-/// What is called by hand has narrower bounds of its own; credentials have some kilobytes.
+/// The longest other answer. Calls made by hand have narrower limits of their own; credentials take some kilobytes.
 const LONGEST_ANSWER: usize = 8 << 20;
-/// Loading credentials: a program's time, and that of the role that is assumed with what it prints.
+/// Limit on loading credentials: for a program, and for the role that is assumed with its output.
 const CREDENTIALS_TIMEOUT: Duration = helper::LIMIT.saturating_add(Duration::from_secs(5));
-/// Credentials that were read this recently are not read again: in a storm of calls that are refused they are read once in so
-/// long.
+/// Credentials read this recently are not read again: many refused calls at once cause one read.
 const READ_AGAIN_AFTER: Duration = Duration::from_secs(5);
-/// For STS and the credential services, which the SDK calls out of reach of our loops: a second attempt is what mends
-/// a clock of ours that is wrong.
+/// Attempts at STS and the credential services, which the SDK calls itself: the second attempt corrects a wrong clock of ours.
 const CREDENTIAL_ATTEMPTS: u32 = 2;
 
-/// A variable that leads to another host than the service's usual one, or has a proxy look its name up.
+/// A variable that redirects a service to another host, or has a proxy do the name lookup.
 const LEADS_ELSEWHERE: [&str; 5] =
     ["AWS_ENDPOINT_URL", "AWS_USE_FIPS_ENDPOINT", "AWS_USE_DUALSTACK_ENDPOINT", "HTTPS_PROXY", "ALL_PROXY"];
 
-/// What a connection to AWS depends on besides the SDK's own chain (environment, profiles, containers, IMDS).
+/// The settings of a connection besides the SDK's own chain (environment, profiles, containers, IMDS).
 #[derive(Debug, Clone)]
 pub struct ConnectionSettings {
-    /// The site's name; roles are assumed in a session named after it.
+    /// The site's name; part of the session name of assumed roles.
     pub site: Arc<str>,
-    /// `AWS_CA_BUNDLE`: the authorities to trust in place of the system's.
+    /// `AWS_CA_BUNDLE`: replaces the system's trusted authorities.
     pub ca_bundle: Option<PathBuf>,
-    /// One endpoint for every service, in place of whatever the chain says.
+    /// One endpoint for every service; overrides the chain's.
     pub endpoint_url: Option<String>,
-    /// Credentials in place of the chain's.
+    /// Credentials; override the chain's.
     pub credentials: Option<StaticCredentials>,
-    /// How keys are agreed on in TLS.
+    /// The TLS key exchange.
     pub key_exchange: KeyExchange,
 }
 
 /// Credentials given by value.
 #[derive(Clone)]
 pub struct StaticCredentials {
-    /// The access key's id.
+    /// The access key id.
     pub access_key_id: String,
-    /// The access key's secret.
+    /// The secret access key.
     pub secret_access_key: String,
-    /// The token of temporary credentials.
+    /// The session token of temporary credentials.
     pub session_token: Option<String>,
 }
 
@@ -96,7 +94,7 @@ impl fmt::Debug for StaticCredentials {
 }
 
 impl ConnectionSettings {
-    /// What the environment says.
+    /// The settings of the environment, with the site's name.
     pub fn from_env(site: impl Into<Arc<str>>) -> Self {
         let ca_bundle = std::env::var_os("AWS_CA_BUNDLE").filter(|path| !path.is_empty()).map(PathBuf::from);
         let key_exchange = KeyExchange::default();
@@ -104,7 +102,7 @@ impl ConnectionSettings {
     }
 }
 
-/// Every connection to AWS; cheap to clone.
+/// All connections to AWS; cheap to clone.
 #[derive(Debug, Clone)]
 pub struct AwsConnections(Arc<ConnectionsInner>);
 
@@ -119,10 +117,10 @@ struct ConnectionsInner {
 }
 
 impl AwsConnections {
-    /// Reads what must be right from the start; connects to nothing.
+    /// Reads what must be valid at the start; opens no connection.
     ///
     /// # Errors
-    /// When the CA bundle is of no use, or nobody is trusted without one. A person must act.
+    /// If the CA bundle is unusable, or no authority is trusted without one. A person must act.
     pub fn load(settings: ConnectionSettings) -> Result<Self, HttpSettingsError> {
         let environment = environment();
         let tls = http::speaks_tls(settings.endpoint_url.as_deref(), &environment);
@@ -137,23 +135,23 @@ impl AwsConnections {
         })))
     }
 
-    /// The earliest expiry among the credentials in use, if any of them expire.
+    /// The earliest expiry of the credentials in use, if any of them expire.
     pub fn credentials_expiry(&self) -> Option<Stamp> {
         let open = self.0.open.lock().unwrap_or_else(PoisonError::into_inner);
         open.values().filter_map(|cell| cell.get()).filter_map(|connection| connection.expiry.get()).min()
     }
 
-    /// How it connects, for whatever else goes out from here.
+    /// The dialer, shared with the webhooks.
     pub fn dialer(&self) -> &Arc<Dialer> {
         self.0.http.dialer()
     }
 
-    /// What had to be given up for connections, in an operator's words, since this was asked last. It is in the journal, too.
+    /// What connections had to give up since the last call, in an operator's words. It is in the journal, too.
     pub fn notices(&self) -> Vec<String> {
         self.0.http.notices()
     }
 
-    /// What will become of the credentials in use, by the role that they are of; `None` is the daemon's own identity.
+    /// Whether the credentials in use can be renewed, by role; `None` is the daemon's own identity.
     pub async fn outlooks(&self, now: Stamp) -> BTreeMap<Option<Arc<str>>, Outlook> {
         let connections: Vec<_> = {
             let open = self.0.open.lock().unwrap_or_else(PoisonError::into_inner);
@@ -171,21 +169,21 @@ impl AwsConnections {
         outlooks
     }
 
-    /// AWS's clock, as the Date of its last answer showed it.
+    /// AWS's clock, by the Date of its last answer.
     pub fn clock(&self) -> Option<AwsClock> {
         self.0.clock.get()
     }
 
-    /// The Region that the SDK's own chain comes to, if it comes to one.
+    /// The Region of the SDK's own chain, if it names one.
     pub async fn default_region(&self) -> Option<Arc<str>> {
         self.at(&AwsPlace { region: None, role_arn: None }).await.place.region.clone()
     }
 
-    /// Whether there are credentials for calling a service (`ssm`, `sns`, …) now. Returns the host whose name will be looked
-    /// up then, where that is known. AWS is asked for no more than the credentials' own source asks it for.
+    /// Checks that there are credentials for calling a service (`ssm`, `sns`, …) now. Returns the host whose name will be looked
+    /// up, if known. Calls AWS only if the source of the credentials does.
     ///
     /// # Errors
-    /// What is in the way, in an operator's words.
+    /// What prevents a call, in an operator's words.
     pub async fn prepare(&self, service: &str, place: &AwsPlace) -> Result<Option<String>, String> {
         let connection = self.at(place).await;
         let place = &connection.place;
@@ -205,7 +203,7 @@ impl AwsConnections {
         }
     }
 
-    /// The connection for a place; the first to ask loads it.
+    /// The connection for a place; loaded at the first use.
     pub(super) async fn at(&self, place: &AwsPlace) -> Arc<AwsConnection> {
         let cell = {
             let mut open = self.0.open.lock().unwrap_or_else(PoisonError::into_inner);
@@ -214,7 +212,7 @@ impl AwsConnections {
         Arc::clone(cell.get_or_init(|| self.connect(place)).await)
     }
 
-    /// The connection for a place, with credentials that are read anew.
+    /// The connection for a place, with freshly read credentials.
     pub(super) async fn at_anew(&self, place: &AwsPlace) -> Arc<AwsConnection> {
         let present = self.at(place).await;
         self.forget(&present);
@@ -233,8 +231,8 @@ impl AwsConnections {
         }
     }
 
-    /// Forgets a connection whose credentials were not accepted: the SDK reads a profile's keys once and keeps them,
-    /// while agents that rotate keys rewrite the file. Returns whether fresh ones may well do: these did until now.
+    /// Forgets a connection whose credentials were not accepted: the SDK reads a profile's keys once and keeps them, while agents
+    /// that rotate keys rewrite the file. Returns whether new ones may well be accepted, because these were until now.
     pub(super) fn renew_after(&self, failure: &Failure, stale: &Arc<AwsConnection>) -> bool {
         if !failure.is_about_credentials() {
             return false;
@@ -259,7 +257,7 @@ impl AwsConnections {
             .retry_config(RetryConfig::disabled())
             .build();
         let place = AwsPlace {
-            // A variable that is set to nothing is no Region.
+            // An empty variable is no Region.
             region: config.region().map(Region::as_ref).filter(|region| !region.is_empty()).map(Arc::from),
             role_arn: place.role_arn.clone(),
         };
@@ -291,7 +289,7 @@ impl AwsConnections {
         })
     }
 
-    /// The SDK's default chain, with what the settings put in its place.
+    /// The SDK's default chain, with the overrides of the settings.
     async fn chain(&self, place: &AwsPlace) -> SdkConfig {
         let settings = &self.0.settings;
         let timeouts = TimeoutConfig::builder()
@@ -354,11 +352,11 @@ pub(super) struct AwsConnection {
     pub(super) cloudwatch: aws_sdk_cloudwatch::Client,
     pub(super) incidents: aws_sdk_ssmincidents::Client,
     pub(super) sts: aws_sdk_sts::Client,
-    /// The clients of what is called by hand, by the service's id.
+    /// The clients of calls made by hand, by the service's id.
     by_hand: Mutex<BTreeMap<&'static str, Arc<ByHand>>>,
     config: SdkConfig,
     clock: ClockWatch,
-    /// With the Region that the chain found, if it was not given.
+    /// Includes the Region of the chain, if none was given.
     pub(super) place: AwsPlace,
     pub(super) credentials: Option<SharedCredentialsProvider>,
     watched: Option<Watched>,
@@ -369,7 +367,7 @@ pub(super) struct AwsConnection {
 }
 
 impl AwsConnection {
-    /// The client of a service that is called by hand, the same one each time; `None` without a Region.
+    /// The client of a service that is called by hand, always the same one; `None` without a Region.
     pub(super) fn by_hand(&self, api: &'static Api) -> Option<Arc<ByHand>> {
         let mut clients = self.by_hand.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(client) = clients.get(api.service_id) {
@@ -380,13 +378,13 @@ impl AwsConnection {
         Some(client)
     }
 
-    /// AWS has accepted its credentials.
+    /// Notes that AWS accepted its credentials.
     pub(super) fn accepted(&self) {
         self.was_accepted.store(true, Ordering::Relaxed);
     }
 }
 
-/// The service's host, where nothing leads elsewhere.
+/// The service's host, unless a variable redirects it.
 fn host(service: &str, region: &str) -> Option<String> {
     let leads_elsewhere = |name: &str| {
         let name = name.to_ascii_uppercase();
@@ -398,7 +396,7 @@ fn host(service: &str, region: &str) -> Option<String> {
     by_hand::regional(service, region, false, false).strip_prefix("https://").map(str::to_owned)
 }
 
-/// `bothends-<site>` within what STS takes (`RoleSessionName` of AssumeRole: `[\w+=,.@-]{2,64}`).
+/// `bothends-<site>`, in the characters and length that STS allows (`RoleSessionName` of AssumeRole: `[\w+=,.@-]{2,64}`).
 fn session_name(site: &str) -> String {
     format!("bothends-{site}")
         .chars()

@@ -1,5 +1,5 @@
-//! Credentials: where they come from and why there are none, when those in use will expire, for the metric that says so, and ahead
-//! of that time whether there will be others.
+//! Credentials: where they come from, why there are none, when they expire (for the metric), and some minutes ahead whether they
+//! can be renewed.
 
 pub(super) mod helper;
 pub(super) mod lack;
@@ -26,7 +26,7 @@ use self::lack::NoCredentials;
 use super::guard::plausible;
 use crate::domain::time::Stamp;
 
-/// When the credentials loaded last will expire; `None` before they are loaded, or if they never will.
+/// The expiry of the credentials loaded last; `None` before they are loaded, or if they never expire.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Expiry(Arc<Mutex<Option<Stamp>>>);
 
@@ -40,28 +40,27 @@ impl Expiry {
     }
 }
 
-/// So long before the credentials expire it is tried whether others can be had.
+/// Renewal is tried this long before the credentials expire.
 const AHEAD: Duration = Duration::from_secs(15 * 60);
-/// Whatever renews credentials at all has others by now: EC2's metadata service has them at least five minutes ahead
+/// Every mechanism that renews credentials has new ones by then: EC2's metadata service provides them at least five minutes ahead
 /// ("Retrieve security credentials from instance metadata").
 const LATEST: Duration = Duration::from_secs(4 * 60);
 
-/// What will become of credentials.
+/// Whether credentials will be renewed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outlook {
-    /// They do not expire soon, or others can be had.
+    /// They do not expire soon, or new ones are available.
     Good,
-    /// They expire at this time, and no others can be had.
+    /// They expire at this time, and no new ones are available.
     Expiring(Stamp),
 }
 
-/// Passes on what another provider provides. The SDK's identity cache stands before it and asks again shortly before
-/// the credentials expire.
+/// Wraps another provider. The SDK's identity cache is in front of it and asks again shortly before the credentials expire.
 #[derive(Debug, Clone)]
 pub(super) struct Watched {
     inner: SharedCredentialsProvider,
     expiry: Expiry,
-    /// Others could be had for those that expire at this time.
+    /// For credentials that expire at this time new ones were available.
     renewable: Expiry,
 }
 
@@ -70,7 +69,7 @@ impl Watched {
         Self { inner, expiry, renewable: Expiry::default() }
     }
 
-    /// Tries shortly before the credentials expire whether others can be had, once if they can.
+    /// Tries shortly before the credentials expire whether new ones are available; once, if they are.
     pub(super) async fn outlook(&self, now: Stamp) -> Outlook {
         let Some(expiry) = self.expiry.get() else { return Outlook::Good };
         let left = expiry.since(now);
@@ -90,7 +89,7 @@ impl Watched {
     async fn provide(&self) -> aws_credential_types::provider::Result {
         let credentials = self.inner.provide_credentials().await?;
         let expiry = credentials.expiry().map(stamp);
-        // The SDK's cache reckons with it, and overflows.
+        // The SDK's cache does arithmetic with the expiry, and overflows.
         if expiry.is_some_and(|expiry| plausible(expiry).is_none()) {
             return Err(CredentialsError::provider_error("the credentials expire at an impossible time"));
         }
@@ -117,25 +116,25 @@ impl ProvideCredentials for Watched {
     }
 }
 
-// Where a profile's credentials come from, as far as that is a `credential_process`: the program is ours to run, see
-// `helper`. Everything else is left to the SDK; of IAM Identity Center it is noted which profile to sign in with, and of
-// `aws login` it is said what to do instead.
+// Where a profile's credentials come from, if that is a `credential_process`: we run the program ourselves, see `helper`. The SDK
+// does everything else; for IAM Identity Center we note which profile must sign in, and for `aws login` we say what to do
+// instead.
 //
-// What is resolved, and in which order, is what the SDK does with a profile: `role_arn` with `source_profile` leads to that
-// profile, whose own keys come before its own role; the last one's `credential_process` counts where it has neither
-// `credential_source`, nor a web identity, nor SSO, nor a login session.
+// What is resolved, and in which order, follows the SDK: `role_arn` with `source_profile` leads to that profile, whose own keys
+// precede its own role; the last profile's `credential_process` counts if it has neither `credential_source`, nor a web identity,
+// nor SSO, nor a login session.
 
-/// Where the profile in use leads.
+/// The source of the credentials of the profile in use.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum CredentialSource {
     Program(Chain),
-    /// To this profile of IAM Identity Center.
+    /// From this profile of IAM Identity Center.
     SignIn(String),
-    /// To this profile of `aws login`.
+    /// From this profile of `aws login`.
     Login(String),
 }
 
-/// A program, and the roles that are assumed with what it prints, first to last.
+/// A program, and the roles that are assumed with its output, first to last.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Chain {
     command: String,
@@ -149,8 +148,8 @@ struct AssumedRole {
     session_name: Option<String>,
 }
 
-/// The provider in place of the SDK's, if the profile in use leads to a program or to IAM Identity Center. Keys of the environment
-/// come first, as they do with the SDK.
+/// A provider that replaces the SDK's, if the profile in use leads to a program or to IAM Identity Center. Keys of the environment
+/// take precedence, as with the SDK.
 pub(in crate::aws) async fn provider(
     config: &SdkConfig,
     helpers: &Helpers,
@@ -158,7 +157,7 @@ pub(in crate::aws) async fn provider(
 ) -> Option<SharedCredentialsProvider> {
     let profiles =
         load(&Fs::real(), &Env::real(), &EnvConfigFiles::default(), None::<Cow<'static, str>>).await;
-    // What is wrong with the files is said by the SDK.
+    // The SDK reports what is wrong with the files.
     let environment = || EnvironmentVariableCredentialsProvider::new();
     let Chain { command, roles } = match origin(&profiles.ok()?)? {
         CredentialSource::Program(chain) => chain,
@@ -186,7 +185,7 @@ pub(in crate::aws) async fn provider(
     Some(SharedCredentialsProvider::new(chain))
 }
 
-/// A profile of `aws login`: what it keeps is not read.
+/// A profile of `aws login`, whose stored session is not read.
 #[derive(Debug)]
 struct Login {
     profile: String,
@@ -202,8 +201,8 @@ impl ProvideCredentials for Login {
     }
 }
 
-/// A profile of IAM Identity Center (`sso_session`, `sso_start_url`): somebody signs in with `aws sso login`, and the SDK uses the
-/// session until it is over. Its errors name neither the profile nor the command: this says whose session it is.
+/// A profile of IAM Identity Center (`sso_session`, `sso_start_url`): a person signs in with `aws sso login`, and the SDK uses
+/// the session until it expires. The SDK's errors name neither the profile nor the command; this adds both.
 #[derive(Debug)]
 struct SignedIn {
     inner: SharedCredentialsProvider,
@@ -242,7 +241,7 @@ impl ProvideCredentials for SignedIn {
 /// The session of a profile gave no credentials.
 #[derive(Debug)]
 pub(in crate::aws) struct SignInError {
-    /// The profile to sign in with.
+    /// The profile that must sign in.
     pub(in crate::aws) profile: String,
     source: CredentialsError,
 }
@@ -312,7 +311,7 @@ mod tests {
 
     use super::*;
 
-    /// Provides credentials that expire at these times, one after the other, and then the last of them.
+    /// Provides credentials that expire at these times, one after the other, then the last again and again.
     #[derive(Debug)]
     struct Renewing(Mutex<Vec<u64>>);
 
@@ -348,7 +347,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn credentials_that_nobody_renews_are_seen_to_expire_some_minutes_ahead() {
+    async fn credentials_that_are_not_renewed_are_reported_some_minutes_before_they_expire() {
         let watched = watched(&[EXPIRY]).await;
         assert_eq!(watched.outlook(before(3600)).await, Outlook::Good);
         assert_eq!(watched.outlook(before(300)).await, Outlook::Good, "there is time yet");
@@ -358,7 +357,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn credentials_that_can_be_had_anew_are_asked_for_once_ahead() {
+    async fn renewable_credentials_are_renewed_once_in_advance() {
         let watched = watched(&[EXPIRY, EXPIRY + 3600, EXPIRY]).await;
         assert_eq!(watched.outlook(before(600)).await, Outlook::Good);
         assert_eq!(watched.outlook(before(60)).await, Outlook::Good, "nobody is asked again");
@@ -366,7 +365,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_expiry_of_what_was_provided_is_remembered() {
+    async fn the_expiry_of_provided_credentials_is_remembered() {
         let at = UNIX_EPOCH + Duration::from_secs(1_800_000_000);
         let provider = Credentials::new("AKIDEXAMPLE", "secret", None, Some(at), "test");
         let expiry = Expiry::default();
@@ -468,7 +467,7 @@ source_profile = sso
     }
 
     #[tokio::test]
-    async fn of_identity_center_the_profile_to_sign_in_with_is_known() {
+    async fn the_identity_center_profile_that_must_sign_in_is_known() {
         for (selected, profile) in [("sso", "sso"), ("older", "older"), ("through", "sso")] {
             assert_eq!(
                 origin_of(selected).await,

@@ -1,4 +1,4 @@
-//! What a failed call means: one classification for every service.
+//! What a failed call means: one classification for all services.
 
 mod kind;
 
@@ -17,40 +17,42 @@ use super::credentials::helper::HelperError;
 use super::credentials::lack::{self, NoCredentials, RoleError};
 use super::http::NoAnswer;
 use super::permission::Call;
+use super::text::{self, CODE_MAX, line, safe_text};
 use super::timing::Exchange;
-use super::words::{self, CODE_MAX, line, safe_words};
 use crate::domain::names::AwsPlace;
-use crate::outbound::{Certificate, ConnectError, What, io_words};
+use crate::outbound::{Certificate, ConnectError, What, io_text};
 
 pub use kind::{FailureClass, FailureKind};
 
-/// The member of an error that says what is there already.
+/// The error member with the id of an existing object.
 pub(super) const EXISTING: &str = "existing";
 
-/// A call that failed.
+/// A failed call.
 #[derive(Debug, Clone)]
 pub struct Failure {
-    /// What it means to the caller.
+    /// Its meaning for the caller.
     pub kind: FailureKind,
-    /// What was called.
+    /// The call.
     pub call: Call,
-    /// What, where, and what to do, in an operator's words; the same words for the same problem, and never a secret.
+    /// What, where, and what to do, in an operator's words; the same text for the same problem, and never a secret.
     pub text: String,
-    /// What the answer said of time, if there was one.
+    /// The times of the exchange, if there was an answer.
     pub(super) exchange: Option<Exchange>,
-    /// What is there already, where the service says so.
+    /// The id of the existing object, if the service named it.
     pub(super) existing: Option<String>,
     cause: Option<Arc<Cause>>,
 }
 
 impl Failure {
-    /// Classifies what the SDK says.
+    /// Classifies an SDK error.
     pub(super) fn of<E>(call: Call, place: &AwsPlace, error: SdkError<E, HttpResponse>) -> Self
     where
         E: Error + ProvideErrorMetadata + Send + Sync + 'static,
     {
         match &error {
-            SdkError::ServiceError(service) => Self::said_by_aws(call, place, service.err(), service.raw()),
+            SdkError::ServiceError(service) => {
+                Self::answered_by_aws(call, place, service.err(), service.raw())
+            }
             SdkError::TimeoutError(_) => {
                 Self::unanswered(call, place, FailureKind::TimedOut, "no answer in time", &error)
             }
@@ -67,13 +69,13 @@ impl Failure {
         }
     }
 
-    /// An answer that makes no sense.
+    /// An invalid answer.
     pub(super) fn garbage(call: Call, place: &AwsPlace, what: &str) -> Self {
         let text = format!("{call} {place}: {what}");
         Self { kind: FailureKind::Garbage, call, text, exchange: None, existing: None, cause: None }
     }
 
-    /// No answer within the bounds of our own.
+    /// No answer within our own time limit.
     pub(super) fn timed_out(call: Call, place: &AwsPlace) -> Self {
         let text = format!("{call} {place}: no answer in time");
         Self { kind: FailureKind::TimedOut, call, text, exchange: None, existing: None, cause: None }
@@ -92,32 +94,32 @@ impl Failure {
         }
     }
 
-    /// Whether other credentials, or a Region, may mend it.
+    /// Whether other credentials, or a Region, may help.
     pub(super) const fn is_about_credentials(&self) -> bool {
         self.kind.is_of_credentials()
     }
 
-    /// AWS's code, if AWS answered with one.
+    /// AWS's error code, if AWS answered.
     pub(super) fn code(&self) -> Option<&str> {
         self.cause.as_deref()?.code()
     }
 
-    /// The profile of IAM Identity Center to sign in with, if that is what is missing.
+    /// The profile of IAM Identity Center that must sign in, if that is missing.
     pub(super) fn sign_in(&self) -> Option<&str> {
         self.cause.as_deref()?.sign_in()
     }
 
-    /// The role that may not be assumed, if that is what was refused, and the call was refused for it.
+    /// The role that may not be assumed, if the call failed for that reason.
     pub(super) fn unassumed(&self) -> Option<&str> {
         self.cause.as_deref()?.role()
     }
 
-    /// The same failure, with what its answer said of time.
+    /// Adds the times of the exchange.
     pub(super) fn at(self, exchange: Option<Exchange>) -> Self {
         Self { exchange, ..self }
     }
 
-    fn said_by_aws(
+    fn answered_by_aws(
         call: Call,
         place: &AwsPlace,
         error: &impl ProvideErrorMetadata,
@@ -126,7 +128,7 @@ impl Failure {
         let status = raw.status().as_u16();
         let kind = kind::of(call, error.code(), status, kind::retry_after(raw.headers()));
         let code = &line(error.code().unwrap_or("no error code"), CODE_MAX);
-        let message = error.message().map(safe_words).unwrap_or_default();
+        let message = error.message().map(safe_text).unwrap_or_default();
         let text = match kind {
             FailureKind::Denied => denied(call, place, code, &message),
             FailureKind::CredentialsRefused => format!(
@@ -153,9 +155,9 @@ impl Failure {
         Self { kind, call, text, exchange: None, existing, cause: Some(Arc::new(cause)) }
     }
 
-    /// The request did not leave: no credentials, or no connection.
+    /// The request was not sent: no credentials, or no connection.
     fn unsent(call: Call, place: &AwsPlace, error: &(dyn Error + 'static)) -> Self {
-        let credentials = words::chain(error).find_map(|error| error.downcast_ref::<CredentialsError>());
+        let credentials = text::chain(error).find_map(|error| error.downcast_ref::<CredentialsError>());
         match credentials {
             Some(credentials) => Self::without_credentials(call, place, credentials),
             None => {
@@ -169,20 +171,20 @@ impl Failure {
     }
 
     fn without_credentials(call: Call, place: &AwsPlace, error: &CredentialsError) -> Self {
-        let find = || words::chain(error);
+        let find = || text::chain(error);
         let failure = |kind, what: String, cause: Cause| {
             let text = format!("{call} {place}: {what}");
             Self { kind, call, text, exchange: None, existing: None, cause: Some(Arc::new(cause)) }
         };
-        if let Some((said, raw)) = lack::answer(error) {
+        if let Some((answer, raw)) = lack::answer(error) {
             let role = find().find_map(|error| error.downcast_ref::<RoleError>());
             let role = role.map(|error| error.role.as_str()).or(place.role_arn.as_deref());
-            let (kind, text, cause) = Self::refused_by_sts(call, place, role, said, raw);
+            let (kind, text, cause) = Self::refused_by_sts(call, place, role, answer, raw);
             return Self { kind, call, text, exchange: None, existing: None, cause: Some(Arc::new(cause)) };
         }
         let lack = find().find_map(|error| error.downcast_ref::<NoCredentials>());
         if let Some(lack) = lack {
-            let found = safe_words(&lack.to_string());
+            let found = safe_text(&lack.to_string());
             let what = format!("no AWS credentials: {found}; {}", lack.advice);
             return failure(FailureKind::CredentialsMissing, what, Cause::new(found, None));
         }
@@ -197,7 +199,7 @@ impl Failure {
         if matches!(error, CredentialsError::CredentialsNotLoaded(_)) {
             failure(FailureKind::CredentialsMissing, "no AWS credentials".to_owned(), cause)
         } else if matches!(error, CredentialsError::InvalidConfiguration(_)) {
-            let what = format!("no AWS credentials: {}", words::deepest(error));
+            let what = format!("no AWS credentials: {}", text::deepest(error));
             failure(FailureKind::CredentialsMissing, what, cause)
         } else if late {
             let what = helper.map_or_else(
@@ -210,7 +212,7 @@ impl Failure {
             failure(FailureKind::Unreachable, what, cause)
         } else if let Some(SignInError { profile, .. }) = sign_in {
             let (kind, what) = match lack::answer_to_session(error) {
-                Some((said, raw)) => refused_in_session(profile, said, raw),
+                Some((answer, raw)) => refused_in_session(profile, answer, raw),
                 None => (FailureKind::CredentialsMissing, None),
             };
             match what {
@@ -225,23 +227,23 @@ impl Failure {
                 }
             }
         } else {
-            let what = format!("no AWS credentials: {}", words::deepest(error));
+            let what = format!("no AWS credentials: {}", text::deepest(error));
             failure(FailureKind::CredentialsFailed, what, cause)
         }
     }
 
-    /// STS has answered and given no credentials for the role. What is wrong with STS itself passes by itself.
+    /// STS answered without credentials for the role. A fault of STS itself is temporary.
     fn refused_by_sts(
         call: Call,
         place: &AwsPlace,
         role: Option<&str>,
-        said: &ErrorMetadata,
+        answer: &ErrorMetadata,
         raw: &HttpResponse,
     ) -> (FailureKind, String, Cause) {
         let status = raw.status().as_u16();
-        let kind = kind::of(Call::AssumeRole, said.code(), status, kind::retry_after(raw.headers()));
-        let code = &line(said.code().unwrap_or("no error code"), CODE_MAX);
-        let message = said.message().map(safe_words).unwrap_or_default();
+        let kind = kind::of(Call::AssumeRole, answer.code(), status, kind::retry_after(raw.headers()));
+        let code = &line(answer.code().unwrap_or("no error code"), CODE_MAX);
+        let message = answer.message().map(safe_text).unwrap_or_default();
         let at = format!("{call} {place}");
         let cause = Cause::new(format!("HTTP {status}, {code}: {message}"), None);
         let (kind, text) = match kind {
@@ -285,7 +287,7 @@ impl Failure {
         what: &str,
         error: &(dyn Error + 'static),
     ) -> Self {
-        let deepest = words::deepest(error);
+        let deepest = text::deepest(error);
         Self {
             kind,
             call,
@@ -301,33 +303,33 @@ fn not_understood(call: Call, place: &AwsPlace, status: u16) -> String {
     format!("{call} {place}: the answer (HTTP {status}) cannot be understood")
 }
 
-/// What is missing and what to do about it. AWS's own message names the principal and the policy at fault.
+/// What is missing and what to do. AWS's own message names the principal and the policy at fault.
 fn denied(call: Call, place: &AwsPlace, code: &str, message: &str) -> String {
     denied_on(call, call.resource(), place, code, message)
 }
 
 fn denied_on(call: Call, on: &str, place: &AwsPlace, code: &str, message: &str) -> String {
     let permission = call.permission();
-    let said = if message.is_empty() { String::new() } else { format!("; AWS says: {message}") };
+    let detail = if message.is_empty() { String::new() } else { format!("; AWS says: {message}") };
     format!(
-        "{call} {place} was refused ({code}): the permission {permission} on {on} is missing; grant it to the daemon's identity{said}"
+        "{call} {place} was refused ({code}): the permission {permission} on {on} is missing; grant it to the daemon's identity{detail}"
     )
 }
 
-/// What `sts:AssumeRole` is needed on.
+/// The role on which `sts:AssumeRole` is needed.
 fn of_role(role: &str) -> String {
     format!("{role}, whose trust policy must allow the daemon's own credentials,")
 }
 
-/// What IAM Identity Center has against the session of a profile; `None` if another session would do.
+/// Why IAM Identity Center refuses the session of a profile; `None` if another session would help.
 fn refused_in_session(
     profile: &str,
-    said: &ErrorMetadata,
+    answer: &ErrorMetadata,
     raw: &HttpResponse,
 ) -> (FailureKind, Option<String>) {
     let status = raw.status().as_u16();
-    let code = &line(said.code().unwrap_or("no error code"), CODE_MAX);
-    let message = said.message().map(|message| format!(": {}", safe_words(message))).unwrap_or_default();
+    let code = &line(answer.code().unwrap_or("no error code"), CODE_MAX);
+    let message = answer.message().map(|message| format!(": {}", safe_text(message))).unwrap_or_default();
     match status {
         401 => (FailureKind::CredentialsMissing, None),
         429 | 500.. => {
@@ -344,7 +346,7 @@ fn refused_in_session(
     }
 }
 
-/// Whether AWS refused a request as if our clock were wrong.
+/// Whether AWS's refusal may be due to a wrong clock of ours.
 pub(super) fn is_about_the_clock<E, R>(error: &SdkError<E, R>) -> bool
 where
     E: ProvideErrorMetadata,
@@ -364,13 +366,14 @@ impl Error for Failure {
     }
 }
 
-/// What stands behind a failed call: a chain of causes, as words. The SDK's own errors hold the whole HTTP answer and would print it in their Debug form.
+/// The cause of a failed call: a chain of causes, as text. The SDK's own errors contain the whole HTTP answer and would print it
+/// in their Debug form.
 #[derive(Debug)]
 struct Cause {
-    words: String,
-    /// AWS's code, where AWS answered with one.
+    text: String,
+    /// AWS's error code, if AWS answered.
     code: Option<Box<str>>,
-    /// The profile of IAM Identity Center whose session is missing or over.
+    /// The profile of IAM Identity Center whose session is missing or has expired.
     sign_in: Option<Box<str>>,
     /// The role that may not be assumed.
     role: Option<Box<str>>,
@@ -378,8 +381,8 @@ struct Cause {
 }
 
 impl Cause {
-    pub(super) fn new(words: String, source: Option<Box<Cause>>) -> Self {
-        Self { words, code: None, sign_in: None, role: None, source }
+    pub(super) fn new(text: String, source: Option<Box<Cause>>) -> Self {
+        Self { text, code: None, sign_in: None, role: None, source }
     }
 
     fn with_code(self, code: Option<&str>) -> Self {
@@ -408,13 +411,13 @@ impl Cause {
 
     pub(super) fn of(error: &(dyn Error + 'static)) -> Self {
         let source = error.source().map(|source| Box::new(Self::of(source)));
-        Self::new(safe_words(&error.to_string()), source)
+        Self::new(safe_text(&error.to_string()), source)
     }
 }
 
 impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.words)
+        f.write_str(&self.text)
     }
 }
 
@@ -424,11 +427,11 @@ impl Error for Cause {
     }
 }
 
-//--- why AWS was not reached, by the types that the HTTP client puts into the chain of causes
+//--- why AWS was not reached, by the HTTP client's error types in the chain of causes
 
-/// Whether time ran out, and what happened, where, and what to do.
+/// Whether time ran out; and what happened, where, and what to do.
 fn unreached(error: &(dyn Error + 'static)) -> (bool, String) {
-    let find = || words::chain(error);
+    let find = || text::chain(error);
     if let Some(error) = find().find_map(|error| error.downcast_ref::<ConnectError>()) {
         return (error.is_timeout(), unconnected(error));
     }
@@ -439,9 +442,9 @@ fn unreached(error: &(dyn Error + 'static)) -> (bool, String) {
         let what = if error.is_parse() {
             "the answer is not HTTP; a proxy or firewall on the way may have changed it".to_owned()
         } else {
-            // Of what is not the system's the library gives no more than words.
-            let io = words::chain(error).find_map(|error| error.downcast_ref::<std::io::Error>());
-            let how = io.map_or_else(|| words::deepest(error), io_words);
+            // Beyond the system's errors the library gives only text.
+            let io = text::chain(error).find_map(|error| error.downcast_ref::<std::io::Error>());
+            let how = io.map_or_else(|| text::deepest(error), io_text);
             format!("the connection broke before the answer was complete ({how})")
         };
         return (false, what);
@@ -449,10 +452,10 @@ fn unreached(error: &(dyn Error + 'static)) -> (bool, String) {
     let timed_out =
         find().filter_map(|error| error.downcast_ref::<ConnectorError>()).any(ConnectorError::is_timeout);
     let what = if timed_out { "no answer in time" } else { "no connection" };
-    (timed_out, format!("{what}: {}", words::deepest(error)))
+    (timed_out, format!("{what}: {}", text::deepest(error)))
 }
 
-/// The words of a connection that did not come about, and where trust in a certificate is given.
+/// The text of a failed connection, and where trust in a certificate is configured.
 fn unconnected(error: &ConnectError) -> String {
     match (&error.what, &error.authorities) {
         (What::Certificate(Certificate::Untrusted), None) => format!(

@@ -1,4 +1,4 @@
-//! One call: made, timed by AWS's own clock, tried once more if only our clock was wrong.
+//! One SDK call: timed by AWS's own clock, and repeated once if only our clock was wrong.
 
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -21,10 +21,10 @@ use super::timing::{Exchange, date_of, parse_basic};
 use crate::clock;
 use crate::domain::names::AwsPlace;
 
-/// One call, loading credentials included.
+/// The time limit of one call, loading credentials included.
 pub(super) const OPERATION_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Takes down an [`Exchange`]; goes into the call as an interceptor.
+/// Records an [`Exchange`]; added to the call as an interceptor.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Capture(Arc<Mutex<Option<Exchange>>>);
 
@@ -73,10 +73,10 @@ impl Intercept for Capture {
     }
 }
 
-/// Makes a call. `send` must put the capture it is given into the request as an interceptor.
+/// Makes a call. `send` must add the capture to the request as an interceptor.
 ///
-/// The SDK remembers how far our clock is off from any answer, a refusal included, and signs the next request by it.
-/// With its retries off that next request is ours to make: it follows at once, since nothing else was wrong.
+/// The SDK learns from any answer, a refusal included, how far our clock is off, and signs the next request accordingly. With its
+/// retries off that next request is ours to make: at once, since only the clock was wrong.
 pub(super) async fn call<T, E, Sent>(
     call: Call,
     place: &AwsPlace,

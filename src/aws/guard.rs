@@ -1,6 +1,5 @@
-//! Answers as they must be before anything of the SDK sees them: bounded in length and in parts, and without the times that
-//! its clock correction and its readers cannot bear. With `panic = "abort"` one such answer would end the daemon, and the next
-//! start as well.
+//! Bounds answers before the SDK sees them: in length, in number of parts, and without times that the SDK's clock correction and
+//! parsers cannot handle. With `panic = "abort"` one such answer would end the daemon, and the next start as well.
 
 use std::fmt;
 use std::io;
@@ -21,11 +20,11 @@ use hyper::body::{Body, Bytes, Frame, SizeHint};
 use super::timing::date_of;
 use crate::domain::time::Stamp;
 
-/// No answer of AWS is from before 2020 or after 2100.
+/// AWS's answers are dated between 2020 and 2100.
 const EARLIEST: Stamp = Stamp::from_secs(1_577_836_800);
 const LATEST: Stamp = Stamp::from_secs(4_102_444_800);
-/// What an answer may be made of: members and elements. The largest that is asked for, a list of a hundred records, has some
-/// three thousand; each costs the reader up to some hundred bytes, and a body of nothing but brackets is mostly these.
+/// Limit on an answer's members and elements. The largest expected answer, a list of a hundred records, has about three thousand;
+/// each costs the parser up to a hundred bytes or so, and a body of nothing but brackets is mostly these.
 const MOST_PARTS: usize = 40_000;
 
 /// The time, if it is plausible for an answer of AWS.
@@ -33,18 +32,18 @@ pub(super) fn plausible(at: Stamp) -> Option<Stamp> {
     Some(at).filter(|at| (EARLIEST..=LATEST).contains(at))
 }
 
-/// How an answer's body is read.
+/// The format of an answer's body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum BodyFormat {
-    /// JSON: counted as it comes.
+    /// JSON, counted piece by piece.
     Json,
-    /// CBOR: counted as a whole.
+    /// CBOR, counted as a whole.
     Cbor,
-    /// Nothing but its length counts: its reader is ours, or no answer has lists.
+    /// Only the length is limited: the parser is ours, or no answer contains lists.
     Any,
 }
 
-/// An HTTP client whose answers are held to these bounds.
+/// An HTTP client that enforces these bounds on answers.
 #[derive(Debug)]
 pub(super) struct Guarded {
     inner: SharedHttpClient,
@@ -53,7 +52,7 @@ pub(super) struct Guarded {
 }
 
 impl Guarded {
-    /// `longest` is more than any answer that is asked for.
+    /// `longest`: more than any expected answer.
     pub(super) fn client(
         inner: impl HttpClient + 'static,
         longest: usize,
@@ -127,8 +126,8 @@ async fn bounded(body: SdkBody, longest: usize, format: BodyFormat) -> SdkBody {
     }
 }
 
-/// A body that cannot be read, of an answer that has come nevertheless: to the caller it is one that makes no sense, not a
-/// service that is out of reach.
+/// A body that cannot be parsed, of an answer that has arrived: to the caller it is an invalid answer, not an unreachable
+/// service.
 struct Broken(Option<Box<dyn std::error::Error + Send + Sync>>);
 
 impl Body for Broken {
@@ -143,10 +142,10 @@ impl Body for Broken {
     }
 }
 
-/// What is wrong with an answer.
+/// Why an answer is rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Absurd {
-    /// It has more parts than any that was asked for.
+    /// It has more parts than any expected answer.
     TooManyParts,
     /// A time before 1970.
     Time,
@@ -163,7 +162,7 @@ impl fmt::Display for Absurd {
 
 impl std::error::Error for Absurd {}
 
-/// A body of JSON that is counted as it comes.
+/// A body of JSON, counted as it arrives.
 struct Counted {
     inner: Limited<Pin<Box<SdkBody>>>,
     json: Json,
@@ -196,7 +195,7 @@ impl Body for Counted {
     }
 }
 
-/// What has been seen of a JSON text, whatever its pieces.
+/// The state of a JSON scan, across pieces.
 #[derive(Debug, Default)]
 pub(super) struct Json {
     parts: usize,
@@ -206,13 +205,13 @@ pub(super) struct Json {
 }
 
 impl Json {
-    /// Whether a whole text is within the bounds.
+    /// Whether a complete text is within the bounds.
     pub(super) fn is_plausible(text: &[u8]) -> bool {
         Self::default().count(text).is_ok()
     }
 
-    /// Counts what opens or divides an object or a list. A number below zero is no value of any member that is asked for; as a
-    /// time it might lie a billionth of a second before 1970, which the SDK's reader takes for an impossible one.
+    /// Counts opening and dividing characters of objects and lists. No expected member has a negative number; as a time it might
+    /// lie a billionth of a second before 1970, which the SDK's parser cannot handle.
     fn count(&mut self, bytes: &[u8]) -> Result<(), Absurd> {
         for byte in bytes.iter().copied() {
             if self.in_text {
@@ -239,8 +238,8 @@ impl Json {
     }
 }
 
-/// Looks at every item of a CBOR text (RFC 8949): how many there are, and whether a time (tag 1) is before 1970. What is not
-/// well-formed is left to its reader.
+/// Walks all items of a CBOR text (RFC 8949): counts them, and looks for times (tag 1) before 1970. Malformed CBOR is left to the
+/// parser.
 fn cbor(text: &[u8]) -> Result<(), Absurd> {
     let mut rest = text;
     let mut parts = 0;
@@ -278,7 +277,7 @@ fn cbor(text: &[u8]) -> Result<(), Absurd> {
     Ok(())
 }
 
-/// A question about 500 tunnels is answered with an hour of minutes each: a time and a value are three items.
+/// The answer to a call about 500 tunnels has an hour of minutes each: a time and a value are three items.
 const MOST_CBOR_PARTS: usize = 150_000;
 
 #[cfg(test)]
@@ -291,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_of_nothing_is_counted_and_not_what_stands_in_a_text() {
+    fn empty_lists_are_counted_and_characters_inside_strings_are_not() {
         let many = "{},".repeat(MOST_PARTS);
         assert_eq!(json(&["[", &many, "{}]"]), Err(Absurd::TooManyParts));
         assert_eq!(json(&["[\"", &many, "\\\"", &many, "\"]"]), Ok(()));
@@ -316,7 +315,7 @@ mod tests {
         assert_eq!(cbor(&time(&[0x21])), Err(Absurd::Time));
         assert_eq!(cbor(&member(&float(-1.5))), Ok(()));
         assert_eq!(cbor(&[0xa0_u8].repeat(MOST_CBOR_PARTS + 1)), Err(Absurd::TooManyParts));
-        // A text of the same bytes is one item; one that breaks off is the reader's to refuse.
+        // A string of the same bytes is one item; the parser refuses a truncated text.
         let long = [&[0x5a, 0x00, 0x10, 0x00, 0x00][..], &[0xa0; 1 << 20]].concat();
         assert_eq!(cbor(&long), Ok(()));
         assert_eq!(cbor(&long[..100]), Ok(()));

@@ -1,5 +1,5 @@
-//! The HTTP client that every AWS call goes through: connections by [`crate::outbound`], kept alive and few, and every failure in
-//! the SDK's terms with its typed cause inside.
+//! The HTTP client of every AWS call: connections by [`crate::outbound`], kept alive and few, and each failure as an SDK error
+//! with its typed cause inside.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -40,17 +40,17 @@ use crate::access::read_regular;
 use crate::catalogue::parts::Oddity;
 use crate::outbound::{ConnectError, Dialer, KeyExchange, Outbound, Proxies, ProxyVariable, Stream, Trust};
 
-/// Calls under way at one host. Every source, sink and the publisher may have one at the same host, and one that hangs must
-/// not keep another waiting; more than this is a mistake somewhere.
+/// Calls in flight to one host. Every source, every sink and the publisher may have one to the same host, and one that hangs must
+/// not delay another; more than this many is a bug.
 const MAX_CALLS_PER_HOST: usize = 16;
 /// TCP, CONNECT and TLS together.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// Longer than the longest poll interval, so that a source keeps its connection.
+/// Longer than the longest poll interval: a source keeps its connection.
 const IDLE: Duration = Duration::from_secs(90);
 
-/// The client: the proxy variables of the environment, and the authorities in `ca_bundle` in place of the system's, as
-/// `AWS_CA_BUNDLE` has it with AWS's own tools. Without a bundle the system's authorities are trusted (`SSL_CERT_FILE`
-/// and `SSL_CERT_DIR` are honoured). That there are any matters only if there is `tls` to be spoken.
+/// The client: the environment's proxies, and the authorities in `ca_bundle` instead of the system's, like `AWS_CA_BUNDLE` with
+/// AWS's own tools. Without a bundle it trusts the system's authorities (honours `SSL_CERT_FILE` and `SSL_CERT_DIR`). With `tls`
+/// it is an error if there are none.
 pub(super) fn client(
     ca_bundle: Option<&Path>,
     tls: bool,
@@ -93,17 +93,17 @@ impl Http {
         Self(Arc::new(HttpCore { dialer, client, calls: Mutex::default(), notices }))
     }
 
-    /// How it connects; webhooks go the same ways.
+    /// The dialer, shared with the webhooks.
     pub(super) fn dialer(&self) -> &Arc<Dialer> {
         &self.0.dialer
     }
 
-    /// What had to be given up for connections, since this was asked last.
+    /// What connections had to give up, since the last call.
     pub(super) fn notices(&self) -> Vec<String> {
         std::mem::take(&mut *self.0.notices.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Waits until few enough calls are under way at a host.
+    /// Waits until few enough calls are in flight to a host.
     async fn turn(&self, url: &Uri) -> Option<OwnedSemaphorePermit> {
         let host = url.authority().map(|authority| authority.as_str().to_owned()).unwrap_or_default();
         let calls = {
@@ -111,7 +111,7 @@ impl Http {
             let new = || Arc::new(Semaphore::new(MAX_CALLS_PER_HOST));
             Arc::clone(calls.entry(host).or_insert_with(new))
         };
-        // It is never closed.
+        // The semaphore is never closed.
         calls.acquire_owned().await.ok()
     }
 
@@ -153,7 +153,7 @@ impl HttpClient for Http {
     }
 }
 
-/// Calls with the bound that a client of the SDK sets to them: from the call to the answer's headers, a connection included.
+/// Makes calls within the SDK client's time limit: from the call to the answer's headers, a connection included.
 #[derive(Debug)]
 struct Bounded {
     http: Http,
@@ -175,7 +175,7 @@ impl HttpConnector for Bounded {
     }
 }
 
-/// A request went out, and no answer came.
+/// A request was sent and no answer came.
 #[derive(Debug)]
 pub(super) struct NoAnswer {
     within: Duration,
@@ -189,7 +189,7 @@ impl fmt::Display for NoAnswer {
 
 impl Error for NoAnswer {}
 
-/// What the SDK decides on: whether a second attempt makes sense, and whether time ran out.
+/// The classification that the SDK needs: whether a second attempt makes sense, and whether time ran out.
 fn in_sdk_terms(error: ClientError, connection: &CaptureConnection) -> ConnectorError {
     let find = |error: &ClientError| {
         let mut cause = error.source();
@@ -217,7 +217,7 @@ fn in_sdk_terms(error: ClientError, connection: &CaptureConnection) -> Connector
     }
 }
 
-/// How the SDK sees to it that a connection on which a call went wrong is not used again.
+/// Lets the SDK discard a connection on which a call failed.
 fn metadata(connection: &CaptureConnection) -> Option<ConnectionMetadata> {
     let proxied = connection.connection_metadata().as_ref()?.is_proxied();
     let connection = connection.clone();
@@ -229,7 +229,7 @@ fn metadata(connection: &CaptureConnection) -> Option<ConnectionMetadata> {
     Some(ConnectionMetadata::builder().proxied(proxied).poison_fn(poison).build())
 }
 
-/// An answer's body; its call is under way until it has been read.
+/// An answer's body; its call is in flight until the body has been read.
 struct CountedBody {
     body: Incoming,
     _turn: Option<OwnedSemaphorePermit>,
@@ -255,7 +255,7 @@ impl Body for CountedBody {
     }
 }
 
-/// Makes the connections of the pool.
+/// Opens connections for the pool.
 #[derive(Clone)]
 struct Connector {
     dialer: Arc<Dialer>,
@@ -286,7 +286,7 @@ impl Service<Uri> for Connector {
     }
 }
 
-/// A connection as the pool takes it.
+/// A connection in the form the pool expects.
 struct HttpStream {
     stream: TokioIo<Box<dyn Stream>>,
     forwarding: bool,
@@ -322,21 +322,20 @@ impl Write for HttpStream {
     }
 }
 
-/// The system's authorities. What rustls does not understand of them, nobody needs.
+/// The system's authorities; those that rustls cannot parse are skipped.
 fn system() -> RootCertStore {
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     roots
 }
 
-/// Whether anything may be called over TLS: everything is, unless every endpoint is given and plain, as it is with a stand-in
-/// for AWS.
+/// Whether any call may use TLS: yes, unless every endpoint is given and plain HTTP, as with an AWS stand-in.
 pub(super) fn speaks_tls(endpoint_url: Option<&str>, env: &BTreeMap<String, String>) -> bool {
     let is_plain = |url: &str| url.trim_start().to_ascii_lowercase().starts_with("http://");
     if let Some(url) = endpoint_url {
         return !is_plain(url);
     }
-    // AWS_ENDPOINT_URL and AWS_ENDPOINT_URL_SERVICE, as the SDKs' reference guide has them.
+    // AWS_ENDPOINT_URL and AWS_ENDPOINT_URL_SERVICE (AWS SDKs and Tools Reference Guide).
     let ignored = env
         .get("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS")
         .is_some_and(|ignored| ignored.eq_ignore_ascii_case("true"));
@@ -351,7 +350,7 @@ pub(super) fn speaks_tls(endpoint_url: Option<&str>, env: &BTreeMap<String, Stri
 /// The authorities of a whole operating system take a quarter of a megabyte.
 const BUNDLE_MAX: u64 = 4 * 1024 * 1024;
 
-/// Reads a bundle, every certificate of which must be usable: one that is not was meant to be.
+/// Reads a bundle; every certificate in it must be usable, because each was put there on purpose.
 fn read_bundle(path: &Path) -> Result<RootCertStore, HttpSettingsError> {
     let bundle = |what: BundleProblem| HttpSettingsError::Bundle { path: path.to_owned(), what };
     let pem = read_regular(path, BUNDLE_MAX)
@@ -367,19 +366,19 @@ fn read_bundle(path: &Path) -> Result<RootCertStore, HttpSettingsError> {
     Ok(roots)
 }
 
-/// Why there is no HTTP client to talk to AWS with. A person must act.
+/// Why there is no HTTP client for AWS. A person must act.
 #[derive(Debug, Clone)]
 pub enum HttpSettingsError {
-    /// The file that `AWS_CA_BUNDLE` names is of no use.
+    /// The file in `AWS_CA_BUNDLE` is unusable.
     Bundle {
         /// The file.
         path: PathBuf,
         /// What is wrong with it.
         what: BundleProblem,
     },
-    /// Nobody is trusted on this host, so that no TLS connection can come about.
+    /// No authority is trusted on this host: TLS is impossible.
     NoAuthority,
-    /// A variable names a proxy that cannot be used.
+    /// A variable names an unusable proxy.
     Proxy(ProxyVariable),
     /// The client could not be built.
     Client {
@@ -388,7 +387,7 @@ pub enum HttpSettingsError {
     },
 }
 
-/// What is wrong with a bundle of certificates.
+/// Why a bundle of certificates is unusable.
 #[derive(Debug, Clone)]
 pub enum BundleProblem {
     /// It cannot be read.
@@ -397,7 +396,7 @@ pub enum BundleProblem {
     NotPem(String),
     /// A certificate in it cannot be parsed.
     NotACertificate(String),
-    /// There is no certificate in it.
+    /// It contains no certificate.
     Empty,
 }
 
@@ -458,7 +457,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bundle_that_is_not_there_is_said_to_be_unreadable() {
+    fn a_missing_bundle_is_reported_as_unreadable() {
         let error = client(Some(Path::new("/nonexistent/ca.pem")), true, KeyExchange::Auto, &BTreeMap::new())
             .unwrap_err();
         assert!(error.to_string().contains("/nonexistent/ca.pem: it cannot be read"));
@@ -466,7 +465,7 @@ mod tests {
     }
 
     #[test]
-    fn tls_is_spoken_unless_every_endpoint_is_plain() {
+    fn tls_is_used_unless_every_endpoint_is_plain() {
         let speaks = |endpoint: Option<&str>, env: &[(&str, &str)]| {
             let env = env.iter().map(|(name, url)| ((*name).to_owned(), (*url).to_owned())).collect();
             speaks_tls(endpoint, &env)

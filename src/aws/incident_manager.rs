@@ -1,7 +1,7 @@
 //! SSM Incident Manager as a sink.
 //!
-//! A record is ours if it belongs to the scope's response plan and says so itself: its source and resource are the
-//! scope's, or the CloudWatch alarm of our own template started it.
+//! A record is ours if it belongs to the scope's response plan and says so itself: its source and resource are the scope's, or
+//! the CloudWatch alarm of our own template started it.
 
 mod record;
 
@@ -25,8 +25,7 @@ use crate::incident::sink::{
     StartRequest,
 };
 
-/// How long a drill that was resolved may go on taking in starts, in the waits between tries, in seconds: well within a call's
-/// time.
+/// Waits between tries, in seconds, while a resolved drill still absorbs starts: well within a call's time limit.
 const AFTER_DRILL: [u64; 5] = [0, 1, 2, 4, 8];
 
 /// Incident Manager in one Region, called with one role.
@@ -36,16 +35,16 @@ pub struct IncidentManager {
 }
 
 impl IncidentManager {
-    /// `None` leaves the Region to the SDK's chain and calls with the daemon's own identity.
+    /// `None` leaves the Region to the SDK's chain, and uses the daemon's own identity.
     pub fn new(connections: AwsConnections, region: Option<Arc<str>>, role_arn: Option<Arc<str>>) -> Self {
         let caller = Caller::new(connections, AwsPlace { region, role_arn }, "ssm-incidents");
         Self { caller, older: record::EarlierRecords::default() }
     }
 
-    /// Whether the account uses Incident Manager at all: without a replication set no incident can be started.
+    /// Checks that the account uses Incident Manager at all: without a replication set no incident can be started.
     ///
     /// # Errors
-    /// `Rejected` if it does not, with words on what to do; else whatever the call came to.
+    /// `Rejected` if it does not, with what to do; otherwise the error of the call.
     pub async fn check_onboarded(&self) -> Result<(), SinkError> {
         let connection = self.caller.connection(Call::ListReplicationSets, Urgency::LookUp).await?;
         let request = connection.incidents.list_replication_sets();
@@ -147,7 +146,7 @@ impl IncidentSink for IncidentManager {
         record::open(&self.caller, scopes).await
     }
 
-    /// What a start comes to is read: a drill's open record of the same plan may have taken it in, see `incident::drill`.
+    /// Reads what a start led to: a drill's open record of the same plan may have absorbed it, see `incident::drill`.
     async fn start(&self, start: &StartRequest) -> Result<RecordId, SinkError> {
         let mut token = start.client_token.clone();
         let mut record = self.start_as(start, &token).await?;
@@ -158,7 +157,7 @@ impl IncidentSink for IncidentManager {
         loop {
             match self.get(&record, Urgency::Start).await {
                 Ok(found) if record::shown(&found).source == DRILL_SOURCE => {}
-                // A record that cannot be read is no reason to doubt it: a drill's was there before this call.
+                // An unreadable record is no reason for doubt: a drill's existed before this call.
                 Ok(_) | Err(SinkError::Rejected { .. } | SinkError::NotFound | SinkError::TokenKnown) => {
                     return Ok(record);
                 }
@@ -182,7 +181,7 @@ impl IncidentSink for IncidentManager {
         self.get(record, Urgency::Resolve).await.map(|found| record::record(record, &found))
     }
 
-    /// A token that is known has told this entry before: nothing is left to do.
+    /// A known token has added this entry before: done.
     async fn note(&self, record: &RecordId, note: &Note) -> Result<(), SinkError> {
         let connection = self.caller.connection(Call::CreateTimelineEvent, Urgency::Note).await?;
         let request = connection
@@ -227,7 +226,7 @@ impl IncidentSink for IncidentManager {
         }
     }
 
-    /// Reads before it writes: a person may have closed the record, and what people or the response plan wrote stays.
+    /// Reads before it writes: a person may have closed the record, and text by people or the response plan stays.
     async fn describe(&self, record: &RecordId, description: &Description) -> Result<(), SinkError> {
         let current = self.get(record, Urgency::Note).await?;
         match record::record(record, &current).status {
@@ -256,7 +255,7 @@ impl IncidentSink for IncidentManager {
         Ok(())
     }
 
-    /// Reads before it writes: a person may have closed the record, and what people or the response plan wrote stays.
+    /// Reads before it writes: a person may have closed the record, and text by people or the response plan stays.
     async fn resolve(&self, record: &RecordId, summary: &str, client_token: &str) -> Result<(), SinkError> {
         let current = self.get(record, Urgency::Resolve).await?;
         match record::record(record, &current).status {
@@ -278,7 +277,7 @@ impl IncidentSink for IncidentManager {
         let answer = call(Call::UpdateIncidentRecord, &connection.place, send).await;
         match self.caller.settle(&connection, Call::UpdateIncidentRecord, answer) {
             Ok(_) => Ok(()),
-            // The token was used with another summary: the record is, or soon reads as, resolved.
+            // The token was used with another summary: the record is resolved, or soon will be.
             Err(SinkError::TokenKnown) => {
                 match record::record(record, &self.get(record, Urgency::Resolve).await?).status {
                     RecordStatus::Resolved => Ok(()),

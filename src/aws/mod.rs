@@ -3,21 +3,22 @@
 //!
 //! | what | where, the ground first |
 //! |---|---|
-//! | what is called and which permission it needs | [`Call`] in `permission` |
-//! | what AWS's answers say of time, and how far our clock is off; AWS's words | `timing` ([`AwsClock`]), `words` |
-//! | what a source is asked and says | `source` |
-//! | how it is reached, and how answers are bounded | `http`, `guard` |
-//! | where credentials come from, why there are none, how long they last | `credentials` |
+//! | the calls and the permission that each needs | [`Call`] in `permission` |
+//! | AWS's clock and how far ours is off; AWS's texts, made safe to show | `timing` ([`AwsClock`]), `text` |
+//! | what a source is asked and answers | `source` |
+//! | the HTTP client, and the bounds on answers | `http`, `guard` |
+//! | where credentials come from, why there are none, when they expire | `credentials` |
 //! | what a call's failure means | `errors` |
-//! | how a call is made; those whose SDK crate is too heavy | `exchange`, `by_hand` |
-//! | who calls: Region and role, each with its clients | `connection` |
+//! | how a call is made with the SDK, and without its heaviest crates | `exchange`, `by_hand` |
+//! | the clients of each Region and role | `connection` |
 //! | AWS's view of the tunnels | [`poller`], which asks `cloudwatch` and `ec2` |
-//! | what AWS says of connections that are not configured yet | [`discover()`] |
-//! | a sink's turn, and the traits of `incident` and `publish` | `budget`, `caller`; [`IncidentManager`], [`OpsCenter`], [`Sns`], [`CloudWatchMetrics`] |
-//! | which calls that a configuration needs are allowed | [`trial`] |
+//! | AWS's view of connections that are not configured yet | [`discover()`] |
+//! | how sinks share a call budget, and the traits of `incident` and `publish` | `budget`, `caller`; [`IncidentManager`],
+//! [`OpsCenter`], [`Sns`], [`CloudWatchMetrics`] |
+//! | whether the calls that a configuration needs are allowed | [`trial`] |
 //!
-//! The SDK's own retries are off: pollers, reconcilers and the publisher have their own back-off. The one exception is
-//! a wrong clock of ours, which the SDK learns from a refusal and which `exchange` therefore tries once more at once.
+//! The SDK's own retries are off: pollers, reconcilers and the publisher have their own back-off. The one exception is a refusal
+//! because our clock is wrong: the SDK corrects its clock by it, and `exchange` retries once, at once.
 
 mod budget;
 mod by_hand;
@@ -31,18 +32,18 @@ mod exchange;
 mod guard;
 mod http;
 mod incident_manager;
-mod metrics;
 mod ops_center;
 mod permission;
 pub mod poller;
 mod sns;
 mod source;
+mod text;
 mod timing;
 pub mod trial;
-mod words;
 
 pub use self::by_hand::partition;
 pub use self::timing::{AwsClock, ClockOffset};
+pub use cloudwatch::CloudWatchMetrics;
 pub use connection::{AwsConnections, ConnectionSettings, StaticCredentials};
 pub use credentials::Outlook;
 pub use ec2::discover::{
@@ -51,7 +52,6 @@ pub use ec2::discover::{
 pub use errors::{Failure, FailureClass, FailureKind};
 pub use http::HttpSettingsError;
 pub use incident_manager::IncidentManager;
-pub use metrics::CloudWatchMetrics;
 pub use ops_center::OpsCenter;
 pub use permission::Call;
 pub use sns::Sns;

@@ -1,8 +1,8 @@
-//! SSM OpsCenter as a sink: one OpsItem per incident. The calls are made by hand, see `by_hand`.
+//! SSM OpsCenter as a sink: one OpsItem per incident. Called by hand, see `by_hand`.
 //!
 //! An OpsItem is ours if its source and its key [`item::SCOPE`] say so. OpsCenter has no client token; instead it refuses a
-//! second item with the deduplication string (`/aws/dedup`) of one that is open, and names that one, which is then taken for
-//! the one that was to be opened. The string is of connection and kind, so that twins come to one item.
+//! second item with the deduplication string (`/aws/dedup`) of an open one, and names that one, which then counts as created. The
+//! string consists of connection and kind: twins arrive at one item.
 
 mod item;
 
@@ -34,28 +34,28 @@ use item::{Item, OPEN, SCOPE};
 pub(super) const API: Api =
     Api { service_id: "SSM", host: "ssm", signing_name: "ssm", error: item::error, longest_answer: 4 << 20 };
 
-/// What one page may hold.
+/// Items per page.
 const PER_PAGE: u32 = 50;
-/// The most pages per list: the answer must come while it is of use.
+/// The most pages per list: the answer must arrive while it matters.
 const MAX_PAGES: usize = 20;
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-/// How far back the newest closed item is looked for. There is no token to be made of it: it matters only if it is this incident's.
+/// How far back the newest closed item is searched. No token depends on it: it matters only if it is this incident's.
 const LOOK_BACK: Duration = DAY.saturating_mul(35);
-/// Of so many items the scope is remembered.
+/// The scopes of this many items are remembered.
 const SCOPES_MAX: usize = 1000;
 
 /// OpsCenter in one Region, called with one role.
 pub struct OpsCenter {
     caller: Caller,
     site: Arc<str>,
-    /// The account, once an answer has named it: without it an item cannot name the connection as its resource.
+    /// The account, once an answer has named it: needed to name the connection as an item's resource.
     account: Mutex<Option<String>>,
-    /// What items say of their scope, where a list did not.
+    /// The scopes of items that a list did not show.
     scopes: Mutex<BTreeMap<RecordId, String>>,
 }
 
 impl OpsCenter {
-    /// `None` leaves the Region to the SDK's chain and calls with the daemon's own identity.
+    /// `None` leaves the Region to the SDK's chain, and uses the daemon's own identity.
     pub fn new(
         connections: AwsConnections,
         region: Option<Arc<str>>,
@@ -67,7 +67,7 @@ impl OpsCenter {
         Self { caller, site, account: Mutex::new(account), scopes: Mutex::default() }
     }
 
-    /// Makes a call; an answer that says that what is to be made is there already is an answer with its id.
+    /// Makes a call; if the object to create exists already, that counts as an answer with its id.
     async fn ask(
         &self,
         about: Call,
@@ -105,7 +105,7 @@ impl OpsCenter {
         Ok(())
     }
 
-    /// What DescribeOpsItems lists under these filters.
+    /// The items that match these filters.
     async fn list(&self, filters: &[Value], urgency: Urgency) -> Result<Vec<Item>, SinkError> {
         let mut items = Vec::new();
         let mut token: Option<String> = None;
@@ -131,7 +131,7 @@ impl OpsCenter {
         Ok(items)
     }
 
-    /// Those of the scopes. A list need not show operational data; the item does, and what it says there does not change.
+    /// The items of these scopes. A list need not show operational data; the item does, and its scope does not change.
     async fn claimed(
         &self,
         scopes: &[Scope],
@@ -181,9 +181,9 @@ impl OpsCenter {
     }
 }
 
-/// What a call did not do.
+/// Why a call was not carried out.
 enum Refused {
-    /// It is there already.
+    /// The object exists already; its id.
     Exists(RecordId),
     Error(SinkError),
 }
@@ -210,7 +210,7 @@ fn equal(key: &str, values: &[&str]) -> Value {
 }
 
 impl IncidentSink for OpsCenter {
-    /// One list of what is open and one of what is closed serve for every scope.
+    /// One list of open items and one of closed ones serve every scope.
     async fn find(&self, search: &Search) -> Result<Vec<(Scope, Record)>, SinkError> {
         let urgency = if search.page { Urgency::Start } else { Urgency::LookUp };
         let of_ours = equal("OperationalDataKey", &[SCOPE]);
@@ -233,7 +233,7 @@ impl IncidentSink for OpsCenter {
         }
         for (scope, closed) in newest {
             let records = found.entry(scope).or_default();
-            // Closed between the two lists: the later word counts.
+            // It was closed between the two lists: the later answer counts.
             records.retain(|record| record.id != closed.id);
             records.push(closed);
         }
@@ -266,7 +266,7 @@ impl IncidentSink for OpsCenter {
         if resource.is_none()
             && let Some(resource) = self.resource(&start.scope)
         {
-            // People have their item; what it lacks if this fails is in its evidence as well.
+            // The item exists; what it lacks if this fails is in its evidence as well.
             let change = json!({ "OperationalData": item::resources(&resource) });
             drop(self.update(&record, Urgency::Note, change).await);
         }
@@ -277,7 +277,7 @@ impl IncidentSink for OpsCenter {
         self.get(record, Urgency::Resolve).await.map(|item| item.record())
     }
 
-    /// Each site keeps a timeline of its own in the item, so that twins do not overwrite each other's.
+    /// Each site has its own timeline in the item: twins do not overwrite each other's.
     async fn note(&self, record: &RecordId, note: &Note) -> Result<(), SinkError> {
         let item = self.get(record, Urgency::Note).await?;
         let key = item::timeline_key(&self.site);
@@ -301,7 +301,7 @@ impl IncidentSink for OpsCenter {
         self.update(record, Urgency::Note, json!({ "RelatedOpsItems": items })).await
     }
 
-    /// Reads before it writes: what people wrote stays. An item has no links of its own: the description has them.
+    /// Reads before it writes: text by people stays. An item has no links of its own: the description contains them.
     async fn describe(&self, record: &RecordId, description: &Description) -> Result<(), SinkError> {
         let item = self.get(record, Urgency::Note).await?;
         match (item.status, merged(&item.description, &description.account.markdown(DESCRIPTION_MAX))) {
@@ -329,8 +329,8 @@ impl IncidentSink for OpsCenter {
 
 impl ShowingSink for OpsCenter {
     async fn show(&self, record: &RecordId) -> Result<Shown, SinkError> {
-        let Item { source, title, severity, said, .. } = self.get(record, Urgency::Start).await?;
-        Ok(Shown { source, title, impact: format!("severity {severity}"), status: said })
+        let Item { source, title, severity, status_text, .. } = self.get(record, Urgency::Start).await?;
+        Ok(Shown { source, title, impact: format!("severity {severity}"), status: status_text })
     }
 }
 

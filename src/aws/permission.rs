@@ -1,9 +1,9 @@
-//! The AWS calls that are made and the IAM permission that each of them needs: the one place that knows.
+//! The AWS calls that are made, and the IAM permission that each needs; listed nowhere else.
 
 use std::fmt;
 
-/// Makes [`Call`] of a table with a row for each call: its service as it is shown, its permission, and what that can be limited to,
-/// after the Service Authorization Reference's tables of resource types and condition keys.
+/// Makes [`Call`] from a table with a row per call: its service as shown, its permission, and what that can be limited to, from
+/// the Service Authorization Reference's tables of resource types and condition keys.
 macro_rules! calls {
     ($($(#[$doc:meta])* $call:ident: $service:literal, $permission:literal, $resource:literal;)*) => {
         /// A call of an AWS API.
@@ -16,17 +16,17 @@ macro_rules! calls {
             #[cfg(test)]
             const ALL: &[Self] = &[$(Self::$call,)*];
 
-            /// The API action, as AWS's documentation and CloudTrail spell it.
+            /// The API action, in the spelling of AWS's documentation and CloudTrail.
             pub const fn action(self) -> &'static str {
                 match self { $(Self::$call => stringify!($call),)* }
             }
 
-            /// The service, as AWS's console calls it.
+            /// The service's name in AWS's console.
             pub const fn service(self) -> &'static str {
                 match self { $(Self::$call => $service,)* }
             }
 
-            /// The action as an IAM policy names it.
+            /// The action's name in IAM policies.
             pub const fn permission(self) -> &'static str {
                 match self { $(Self::$call => $permission,)* }
             }
@@ -42,7 +42,7 @@ macro_rules! calls {
 calls! {
     /// CloudWatch's view of the tunnels.
     GetMetricData: "CloudWatch", "cloudwatch:GetMetricData", "*";
-    /// Under which dimensions CloudWatch has the tunnels, where the documented ones have no data. It may be refused.
+    /// The dimensions of the tunnels' metrics, if the documented ones have no data. Optional.
     ListMetrics: "CloudWatch", "cloudwatch:ListMetrics", "*";
     /// EC2's view of the tunnels.
     DescribeVpnConnections: "EC2", "ec2:DescribeVpnConnections", "*";
@@ -56,11 +56,11 @@ calls! {
     StartIncident: "Incident Manager", "ssm-incidents:StartIncident", "the response plan";
     /// Adds to a record's timeline.
     CreateTimelineEvent: "Incident Manager", "ssm-incidents:CreateTimelineEvent", "the response plan and its incident records";
-    /// Names a related record.
+    /// Links a related record.
     UpdateRelatedItems: "Incident Manager", "ssm-incidents:UpdateRelatedItems", "the response plan and its incident records";
     /// Resolves a record.
     UpdateIncidentRecord: "Incident Manager", "ssm-incidents:UpdateIncidentRecord", "the response plan and its incident records";
-    /// Tells whether the account uses Incident Manager at all.
+    /// Whether the account uses Incident Manager at all.
     ListReplicationSets: "Incident Manager", "ssm-incidents:ListReplicationSets", "*";
     /// Looks for OpsItems to adopt.
     DescribeOpsItems: "OpsCenter", "ssm:DescribeOpsItems", "*";
@@ -72,15 +72,15 @@ calls! {
     UpdateOpsItem: "OpsCenter", "ssm:UpdateOpsItem", "the OpsItems (arn:aws:ssm:REGION:ACCOUNT:opsitem/*)";
     /// Sends a message to a topic.
     Publish: "SNS", "sns:Publish", "the topic (and, where it is encrypted, kms:GenerateDataKey and kms:Decrypt on its key)";
-    /// Tells whether a topic is there.
+    /// Whether a topic exists.
     GetTopicAttributes: "SNS", "sns:GetTopicAttributes", "the topic";
-    /// Tells in which Regions it does.
+    /// In which Regions Incident Manager is set up.
     GetReplicationSet: "Incident Manager", "ssm-incidents:GetReplicationSet", "the replication set";
     /// Reads a response plan.
     GetResponsePlan: "Incident Manager", "ssm-incidents:GetResponsePlan", "the response plan";
-    /// Tells who asks. It works without any permission (STS API Reference, GetCallerIdentity).
+    /// Our identity. Needs no permission (STS API Reference, GetCallerIdentity).
     GetCallerIdentity: "STS", "sts:GetCallerIdentity", "*";
-    /// Takes on the `role_arn` of a connection or a sink.
+    /// Assumes the `role_arn` of a connection or a sink.
     AssumeRole: "STS", "sts:AssumeRole", "the role, whose trust policy must allow the daemon's own credentials";
 }
 

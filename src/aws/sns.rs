@@ -1,7 +1,7 @@
-//! An SNS topic as a sink: a message for each change of an incident. The call is made by hand, see `by_hand`.
+//! An SNS topic as a sink: a message for each change of an incident. Called by hand, see `by_hand`.
 //!
-//! People get words (e-mail, text message), programs the whole incident as JSON, filters attributes. A message's id goes with it,
-//! so that a receiver can drop what comes twice because an answer was lost; a FIFO topic does so by itself.
+//! People get text (e-mail, SMS), programs the whole incident as JSON, filters attributes. A message carries its id: a receiver
+//! can drop what it gets twice because an answer was lost; a FIFO topic does so by itself.
 
 use std::fmt;
 use std::sync::Arc;
@@ -23,9 +23,9 @@ use crate::incident::sink::SinkError;
 pub(super) const API: Api =
     Api { service_id: "SNS", host: "sns", signing_name: "sns", error, longest_answer: 64 * 1024 };
 
-/// The version of the SNS API that the names here are of.
+/// The version of the SNS API that defines the names used here.
 pub(super) const API_VERSION: &str = "2010-03-31";
-/// A subject has at most 100 characters (`Publish`), all of them ASCII.
+/// A subject has at most 100 ASCII characters (`Publish`).
 const SUBJECT_MAX: usize = 100;
 
 /// A topic, called with one role.
@@ -35,7 +35,7 @@ pub struct Sns {
 }
 
 impl Sns {
-    /// The Region is the topic's. `None` calls with the daemon's own identity.
+    /// The Region is the topic's. `None`: called with the daemon's own identity.
     pub fn new(connections: AwsConnections, topic_arn: Arc<str>, role_arn: Option<Arc<str>>) -> Self {
         let region = topic_arn.split(':').nth(3).map(Arc::from);
         Self { caller: Caller::new(connections, AwsPlace { region, role_arn }, "sns"), topic_arn }
@@ -43,7 +43,7 @@ impl Sns {
 
     fn draft(&self, message: &Message) -> Draft {
         let subject = subject(&message.title);
-        // Every kind of subscriber that is not named gets the JSON.
+        // Subscribers of any other protocol get the JSON.
         let bodies = json!({
             "default": message.data.to_string(), "email": message.text, "sms": message.short,
         });
@@ -111,7 +111,7 @@ impl Messenger for Sns {
     }
 }
 
-/// SNS has taken a message when it has given it an id: any other answer is somebody else's.
+/// SNS accepted a message only if it answered with a message id: any other answer is not from SNS.
 fn taken(pieces: Vec<Bytes>) -> Result<(), &'static str> {
     let body = pieces.concat();
     let text = String::from_utf8_lossy(&body);
@@ -132,7 +132,7 @@ fn error(body: &[u8]) -> Option<ErrorAnswer> {
     Some(ErrorAnswer { code, message, existing: None })
 }
 
-/// The text of the first element of this name that has nothing but text.
+/// The text of the first element of this name that contains only text.
 fn element<'t>(text: &'t str, name: &str) -> Option<&'t str> {
     let (_, rest) = text.split_once(&format!("<{name}>"))?;
     let (inside, _) = rest.split_once(&format!("</{name}>"))?;
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn only_an_answer_that_names_the_message_says_that_it_was_taken() {
+    fn only_an_answer_with_a_message_id_is_an_acceptance() {
         let answer = "<PublishResponse xmlns=\"http://sns.amazonaws.com/doc/2010-03-31/\"><PublishResult>\
                       <MessageId>9f1c</MessageId></PublishResult></PublishResponse>";
         assert_eq!(taken(vec![Bytes::from(answer)]), Ok(()));
@@ -183,11 +183,11 @@ mod tests {
     }
 
     #[test]
-    fn an_error_is_read_with_its_words() {
+    fn an_error_is_parsed_with_its_message() {
         let body = b"<ErrorResponse><Error><Type>Sender</Type><Code>NotFound</Code><Message>Topic &lt;a&gt; &amp;amp; b</Message>\
                      </Error></ErrorResponse>";
-        let said = error(body).unwrap();
-        assert_eq!((said.code.as_str(), said.message.as_str()), ("NotFound", "Topic <a> &amp; b"));
+        let answer = error(body).unwrap();
+        assert_eq!((answer.code.as_str(), answer.message.as_str()), ("NotFound", "Topic <a> &amp; b"));
         assert_eq!(error(b"<html><Code>x</Code></html>"), None);
     }
 }

@@ -1,4 +1,4 @@
-//! What a source is asked about, and what it says: which tunnels, how they are, and what people should look at.
+//! What a source is asked, and what it answers: which tunnels, their state, and what people should know.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -11,21 +11,21 @@ use crate::domain::names::{SourceId, TunnelId, VpnId};
 use crate::domain::plan::{Plan, TunnelPlan};
 use crate::domain::time::{Moment, Stamp};
 
-/// The connections that name a source.
+/// The connections that use a source.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Coverage {
-    /// The connections and their tunnels that are not unused, in the order of the plan.
+    /// The connections and their tunnels other than unused ones, in the order of the plan.
     pub(super) vpns: Vec<(VpnId, Vec<TunnelId>)>,
-    /// Every tunnel that is configured, the unused ones too.
+    /// Every configured tunnel, unused ones included.
     pub(super) configured: BTreeMap<VpnId, Vec<Arc<TunnelPlan>>>,
-    /// Those about which EC2 is asked as well, which says so if it does not have one.
+    /// Those that EC2 is asked about as well; EC2 reports if one does not exist.
     pub(super) known_to_ec2: BTreeSet<VpnId>,
-    /// The longest time that evidence stays good for any of them.
+    /// The longest `stale_after` of any of them.
     pub(super) stale_after: Duration,
 }
 
 impl Coverage {
-    /// What each source of the plan is asked about.
+    /// The coverage of each source in the plan.
     pub(super) fn of(plan: &Plan) -> BTreeMap<SourceId, Self> {
         let mut all: BTreeMap<SourceId, Self> = BTreeMap::new();
         for vpn in &plan.vpns {
@@ -43,7 +43,7 @@ impl Coverage {
         all
     }
 
-    /// The tunnels of a connection; none if it is not watched (any more).
+    /// The tunnels of a connection; none if it is not (or no longer) watched.
     pub(super) fn tunnels_of(&self, vpn: &VpnId) -> &[TunnelId] {
         self.vpns.iter().find(|(id, _)| id == vpn).map_or(&[], |(_, tunnels)| tunnels)
     }
@@ -54,24 +54,24 @@ impl Coverage {
     }
 }
 
-/// What a source said.
+/// A source's answer.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Heard {
+pub(super) struct SourceAnswer {
     /// See [`AwsAnswer::asked`](crate::domain::event::AwsAnswer::asked).
     pub(super) asked: Moment,
     /// See [`AwsAnswer::date`](crate::domain::event::AwsAnswer::date).
     pub(super) date: Stamp,
     /// See [`AwsAnswer::readings`](crate::domain::event::AwsAnswer::readings).
     pub(super) readings: Vec<(TunnelId, Reading)>,
-    /// What people should look at.
+    /// Texts for people.
     pub(super) remarks: Vec<Remark>,
     /// Of the connections whose addresses could be compared.
     pub(super) addresses: Vec<Agreement>,
-    /// Of the connections whose id this source has something to say of.
+    /// Of the connections whose id this source can check.
     pub(super) id_checks: Vec<IdCheck>,
 }
 
-impl Heard {
+impl SourceAnswer {
     pub(super) fn at(asked: Moment, date: Stamp) -> Self {
         Self {
             asked,
@@ -84,11 +84,11 @@ impl Heard {
     }
 }
 
-/// Something in an answer that people should look at.
+/// A text for people about an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Remark {
     pub(super) text: String,
-    /// Part of the answer could not be understood, and is counted as such.
+    /// Part of the answer was invalid; counted as such.
     pub(super) is_garbage: bool,
 }
 
@@ -102,7 +102,7 @@ impl Remark {
     }
 }
 
-/// Whether what AWS has of a connection is as it is configured.
+/// Whether AWS's addresses of a connection match the configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Agreement {
     pub(super) vpn: VpnId,
@@ -110,24 +110,24 @@ pub(super) struct Agreement {
     pub(super) complaint: Option<String>,
 }
 
-/// Whether data belong to the id of a connection.
+/// Whether data belong to a connection's id.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct IdCheck {
     pub(super) vpn: VpnId,
     pub(super) doubt: Option<IdDoubt>,
 }
 
-/// Why the data of some tunnels may not be those of the connection that they are configured for.
+/// Why the data of some tunnels may belong to a connection other than the configured one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum IdDoubt {
-    /// Data carry the addresses alone, and nothing carries the id. So it is where AWS publishes by address alone, too.
+    /// Data exist under the addresses alone, and none under the id. Normal where AWS publishes by address alone.
     Unconfirmed {
         /// The id.
         vpn: VpnId,
         /// The addresses.
         by_address: Vec<IpAddr>,
     },
-    /// Data carry these addresses alone, while those that carry the id are of other addresses.
+    /// Data exist under these addresses alone, while the data under the id are of other addresses.
     Contradicted {
         /// The id.
         vpn: VpnId,

@@ -1,5 +1,5 @@
-//! What AWS's answers say of time: when each was asked for, the time that it was signed with, and its Date; and how far our wall
-//! clock is off by that.
+//! Times in AWS's answers: when the request left, the time in its signature, and the answer's Date; and how far our wall clock is
+//! off.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -18,36 +18,36 @@ use aws_smithy_types::date_time::Format;
 use crate::clock;
 use crate::domain::time::{Moment, Now, Stamp};
 
-/// A signature is refused when the clocks are more than 5 min apart (SigV4, "Elements of an AWS API request
-/// signature"); the SDK takes a refusal for a matter of clocks from 4 min on.
+/// A signature is refused when the clocks are more than 5 min apart (SigV4, "Elements of an AWS API request signature"); the SDK
+/// attributes a refusal to clocks from 4 min on.
 const SKEW_THAT_COUNTS: Duration = Duration::from_secs(4 * 60);
 
-/// What a call's answer says of time.
+/// The times of one call and its answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Exchange {
     /// When the request left.
     pub(super) asked: Moment,
-    /// The time that it was signed with: our wall clock's, as the SDK corrects it by the answer before.
+    /// The time in its signature: our wall clock's, corrected by the SDK by the previous answer.
     pub(super) signed: Option<Stamp>,
     /// The answer's Date header.
     pub(super) date: Option<Stamp>,
 }
 
 impl Exchange {
-    /// What AWS's clock reads at `at`, by this exchange.
+    /// AWS's clock at `at`, by this exchange.
     pub(super) fn aws_time(&self, at: Moment) -> Option<Stamp> {
         self.date.map(|date| date + at.since(self.asked))
     }
 
-    /// Whether it was signed with a wrong time. That our clock agrees with AWS's does not say so: it may have been set
-    /// right since the answer by which the SDK corrected it.
+    /// Whether it was signed with a wrong time. Our clock may agree with AWS's nevertheless: it may have been set right since the
+    /// answer by which the SDK corrected it.
     pub(super) fn skewed(&self) -> bool {
         let both = self.date.zip(self.signed);
         both.is_some_and(|(date, signed)| date.since(signed).max(signed.since(date)) > SKEW_THAT_COUNTS)
     }
 }
 
-/// An answer's Date.
+/// The Date header of an answer.
 pub(super) fn date_of(response: &HttpResponse) -> Option<Stamp> {
     response.headers().get("date").and_then(parse_date)
 }
@@ -56,7 +56,7 @@ fn parse_date(header: &str) -> Option<Stamp> {
     parse(header, Format::HttpDate)
 }
 
-/// A time such as `20261122T100000Z`, as Signature Version 4 has it.
+/// A time in the form of Signature Version 4, such as `20261122T100000Z`.
 pub(super) fn parse_basic(header: &str) -> Option<Stamp> {
     let part = |range| header.get(range);
     let (year, month, day) = (part(0..4)?, part(4..6)?, part(6..8)?);
@@ -68,11 +68,10 @@ fn parse(text: &str, format: Format) -> Option<Stamp> {
     DateTime::from_str(text, format).ok()?.to_millis().ok().map(Stamp::from_millis)
 }
 
-/// A Date has whole seconds (RFC 9110, section 5.6.7): AWS's clock read up to so much more.
+/// A Date has whole seconds (RFC 9110, section 5.6.7): AWS's clock may have been ahead of it by up to this.
 const RESOLUTION: Duration = Duration::from_secs(1);
 
-/// AWS's clock, as an answer showed it. It runs on by our monotonic clock, so that a wall clock that is set between two
-/// answers shows at once.
+/// AWS's clock, by one answer. It advances by our monotonic clock: a wall clock that is set between two answers shows at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AwsClock {
     at: Moment,
@@ -80,30 +79,30 @@ pub struct AwsClock {
     within: Duration,
 }
 
-/// How far our wall clock is from AWS's, in milliseconds; positive is ahead.
+/// The offset of our wall clock from AWS's, in milliseconds; positive is ahead.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ClockOffset {
-    /// The likeliest value; zero if the two may well agree.
+    /// The most likely value; zero if the two may well agree.
     pub millis: i64,
-    /// The true one is within so much of it.
+    /// The true value is within this of it.
     pub within: Duration,
 }
 
 impl AwsClock {
-    /// What an answer of this Date shows, if the request left at `asked` and the answer came at `answered`. AWS may have
-    /// written the Date at any time between: the middle is taken (the clock offset of RFC 5905, section 8), and the
-    /// round trip is what is not known.
+    /// The clock by an answer with this Date, for a request that left at `asked` and an answer that arrived at `answered`. AWS
+    /// may have written the Date at any time between: the middle is used (the clock offset of RFC 5905, section 8), and the round
+    /// trip is the uncertainty.
     fn shown(asked: Moment, answered: Moment, date: Stamp) -> Self {
         let half = answered.since(asked) / 2;
         Self { at: asked + half, reads: date + RESOLUTION / 2, within: half + RESOLUTION / 2 }
     }
 
-    /// What AWS's clock reads at a moment, as far as it is known.
+    /// AWS's clock at a moment, as far as known.
     pub fn reads(&self, at: Moment) -> Stamp {
         self.reads + at.since(self.at)
     }
 
-    /// How far our clock is off.
+    /// The offset of our clock.
     pub fn offset(&self, now: Now) -> ClockOffset {
         let millis = now.wall.as_millis() - self.reads(now.mono).as_millis();
         let may_agree = Duration::from_millis(millis.unsigned_abs()) <= self.within;
@@ -112,7 +111,7 @@ impl AwsClock {
 }
 
 impl ClockOffset {
-    /// Whether it is surely further off than this, or surely not; `None` if it may be either.
+    /// Whether the offset is surely larger than this, or surely not; `None` if either is possible.
     pub fn exceeds(&self, limit: Duration) -> Option<bool> {
         let off = Duration::from_millis(self.millis.unsigned_abs());
         if off > limit + self.within {
@@ -125,12 +124,12 @@ impl ClockOffset {
     }
 }
 
-/// Reads AWS's clock off every answer, a refusal included; goes into every client as an interceptor.
+/// Reads AWS's clock from every answer, refusals included; an interceptor of every client.
 #[derive(Debug, Clone, Default)]
 pub(super) struct ClockWatch(Arc<Mutex<Option<AwsClock>>>);
 
 impl ClockWatch {
-    /// As the last answer showed it.
+    /// By the last answer.
     pub(super) fn get(&self) -> Option<AwsClock> {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -170,7 +169,7 @@ impl Intercept for ClockWatch {
         _components: &RuntimeComponents,
         config: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        // An answer with an Age is a cache's, and its Date is of another time (RFC 9111, section 5.1).
+        // An answer with an Age is from a cache, and its Date is old (RFC 9111, section 5.1).
         let from_a_cache = context.response().headers().get("age").is_some();
         let date = date_of(context.response()).filter(|_| !from_a_cache);
         if let (Some(AskedAt(asked)), Some(date)) = (config.load::<AskedAt>().copied(), date) {
@@ -185,19 +184,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_date_header_is_read_as_http_writes_it() {
+    fn the_date_header_is_parsed() {
         assert_eq!(parse_date("Sun, 22 Nov 2026 10:00:00 GMT"), Some(Stamp::from_secs(1_795_341_600)));
         assert_eq!(parse_date("yesterday"), None);
     }
 
     #[test]
-    fn the_time_of_a_signature_is_read_as_it_is_signed() {
+    fn the_time_of_a_signature_is_parsed() {
         assert_eq!(parse_basic("20261122T100000Z"), Some(Stamp::from_secs(1_795_341_600)));
         assert_eq!(parse_basic("20261122"), None);
     }
 
     #[test]
-    fn aws_time_goes_on_from_the_date_by_our_monotonic_clock() {
+    fn aws_time_advances_from_the_date_by_our_monotonic_clock() {
         let asked = Moment::from_nanos(5_000_000_000);
         let exchange = Exchange { asked, signed: None, date: Some(Stamp::from_secs(1_000)) };
         assert_eq!(exchange.aws_time(asked + Duration::from_secs(7)), Some(Stamp::from_secs(1_007)));
@@ -252,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_round_trip_leaves_open_is_neither_over_the_limit_nor_below() {
+    fn an_offset_within_the_round_trip_is_neither_over_nor_under_the_limit() {
         let limit = Duration::from_secs(60);
         let off = |millis, within| ClockOffset { millis, within: SECOND * within }.exceeds(limit);
         assert_eq!((off(62_000, 1), off(-62_000, 1)), (Some(true), Some(true)));

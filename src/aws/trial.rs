@@ -1,21 +1,19 @@
-//! Tries the calls that a configuration needs, so that none of them has an effect.
+//! Tries the calls that a configuration needs, without effect.
 //!
 //! | call | how it is tried |
 //! |---|---|
 //! | reads | by reading |
 //! | `DescribeVpnConnections` | with `DryRun` |
-//! | `PutMetricData` | with a datum that is too old to be taken ([`calls`]) |
+//! | `PutMetricData` | with a datum that is too old to be accepted ([`calls`]) |
 //! | `StartIncident` | with a response plan that does not exist ([`calls`]) |
 //! | what reads or writes an incident record | with a record that does not exist |
 //! | `AssumeRole` | by assuming the role |
 //! | `CreateOpsItem`, `Publish` | not at all ([`calls`]); whether a topic is there, by reading its attributes |
 //!
-//! That a call was refused for want of a permission, AWS says itself. That it was refused for what it asked, and not for
-//! that, is all that the others can show: AWS documents nowhere that it looks at the permission first. Hence
-//! [`Verdict::NotDenied`], which is less than [`Verdict::Allowed`].
+//! AWS states a missing permission explicitly. For the others a refusal of the request itself is all that can show: AWS documents
+//! nowhere that it checks the permission first. Hence [`Verdict::NotDenied`], which is weaker than [`Verdict::Allowed`].
 
 mod calls;
-mod plans;
 #[cfg(test)]
 mod tests;
 mod trier;
@@ -26,40 +24,39 @@ use std::time::Duration;
 
 use tokio::task::JoinSet;
 
-pub use self::plans::{Family, PlanUse, SeenPlan, folds};
-pub use self::trier::{CallerIdentity, TrialOutcome};
+pub use self::trier::{CallerIdentity, Family, PlanUse, SeenPlan, TrialOutcome, folds};
 pub use self::trier::{Grant, Statement, Tried, statements};
 pub use self::trier::{Meant, PermissionVerdict};
 use self::trier::{Stop, Trier};
 use super::connection::AwsConnections;
 use crate::domain::names::{AwsPlace, TunnelId, VpnId};
 
-/// What is to be tried at one place.
+/// The uses of one place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Trial {
-    /// Where, and as whom.
+    /// The Region and role.
     pub place: AwsPlace,
     /// What for.
     pub uses: Vec<Use>,
 }
 
-/// What AWS is used for.
+/// A use of AWS.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Use {
     /// CloudWatch's view of the tunnels.
     TunnelState {
         /// The tunnels, by connection.
         vpns: Vec<(VpnId, Vec<TunnelId>)>,
-        /// How old a datapoint may be.
+        /// The limit on a datapoint's age.
         stale_after: Duration,
-        /// Those about which the daemon will ask EC2 as well.
+        /// Those that the daemon will ask EC2 about as well.
         known_to_ec2: BTreeSet<VpnId>,
     },
     /// EC2's view of the tunnels.
     VpnTelemetry,
     /// The daemon's own metrics.
     Metrics {
-        /// Their namespace.
+        /// The namespace.
         namespace: Arc<str>,
     },
     /// Incidents in Incident Manager.
@@ -71,12 +68,12 @@ pub enum Use {
     OpsCenter,
     /// Messages to a topic of SNS.
     Topic {
-        /// Its ARN.
+        /// The topic's ARN.
         arn: Arc<str>,
     },
 }
 
-/// Tries everything, all places at once.
+/// Runs all trials, all places in parallel.
 pub async fn run(connections: &AwsConnections, trials: Vec<Trial>) -> Vec<TrialOutcome> {
     let mut tasks = JoinSet::new();
     let count = trials.len();

@@ -15,8 +15,8 @@ use crate::config::needs::{Needs, UNIT, mebibytes};
 use crate::config::{self, Config, DEFAULT_PATH, Loaded, Rejection, SERVICE, describe};
 use crate::daemon::{self, HostRefusal, any_sink};
 use crate::domain::plan::TunnelPlan;
+use crate::probe::address::{self, Ownership};
 use crate::probe::permission::datagram_closed_to;
-use crate::probe::{Ownership, held, own, owns};
 use crate::process::{self, Exit, Granted, environment};
 use crate::settings::{StoreSettings, WebhookSettings};
 use crate::store::{Capacity, capacity};
@@ -97,16 +97,16 @@ fn tell(loaded: &Loaded) {
     for lacking in needs.lacking(&UNIT) {
         complain!("warning: with the package's unit as it is shipped, {lacking}");
     }
-    let own = own::own().unwrap_or_default();
+    let own = address::own_addresses().unwrap_or_default();
     for tunnel in config.plan.vpns.iter().flat_map(|vpn| vpn.used_tunnels()) {
-        if let Some(mistake) = own::mistaken(tunnel, &own) {
+        if let Some(mistake) = address::address_mistake(tunnel, &own) {
             complain!("warning: {}: {mistake}", tunnel.id.vpn);
         } else if let Some(complaint) = not_here(tunnel) {
             complain!("warning: {complaint}");
         }
     }
     let listen = config.http.listen.ip();
-    if !listen.is_unspecified() && !listen.is_loopback() && matches!(held::holds(listen), Ok(false)) {
+    if !listen.is_unspecified() && !listen.is_loopback() && matches!(address::holds(listen), Ok(false)) {
         complain!(
             "warning: [http] listen: this host does not have the address {listen}; until it does, nobody can ask for \
              /readyz and /metrics"
@@ -144,7 +144,7 @@ fn days(duration: Duration) -> String {
 /// A configuration may be checked on another host than the one it is for, so this is no error.
 fn not_here(tunnel: &TunnelPlan) -> Option<String> {
     let TunnelPlan { id, name, role: _, route } = tunnel;
-    let what = match owns(route) {
+    let what = match address::owns(route) {
         Ok(Ownership::Here) => return None,
         Ok(missing @ (Ownership::NoAddress | Ownership::NoInterface)) => missing.to_string(),
         Err(error) => format!("cannot find out whether this host has its address: {error}"),

@@ -35,7 +35,7 @@ use crate::health::{Component, Health, Problem};
 use crate::http::listener::{self, BindError};
 use crate::http::routes::{About, App, Hosts, ReloadRequest, Sources};
 use crate::http::server::{self, Limits};
-use crate::probe::{held, own};
+use crate::probe::address;
 use crate::process::{Exit, environment};
 use crate::records::OpenRecord;
 use crate::store::{Counts, StoreThread};
@@ -281,14 +281,14 @@ fn state_mode(context: &IoContext) {
 
 /// Looks whether this host holds the address that it votes for.
 fn spawn_held(context: &IoContext, wanted: watch::Receiver<Option<IpAddr>>, tasks: &mut JoinSet<()>) {
-    let telling = held::watch_address(wanted, context.events.clone());
+    let telling = address::watch_held(wanted, context.events.clone());
     context.spawn(tasks, telling);
 }
 
 /// Looks whether an address that should be AWS's is this host's own.
 fn spawn_own(context: &IoContext, plans: watch::Receiver<Arc<Plan>>, tasks: &mut JoinSet<()>) {
     let health = context.health.clone();
-    let watching = own::watch(plans, move |vpn, mistakes| {
+    let watching = address::watch_mistakes(plans, move |vpn, mistakes| {
         let component = Component::HostAddresses(vpn.to_string());
         match mistakes {
             [] => health.clear(&component),

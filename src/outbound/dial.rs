@@ -1,9 +1,9 @@
-//! From a URL to a stream: TCP to the host or its proxy, CONNECT, TLS.
+//! From a URL to a stream: TCP to the host or its proxy, CONNECT, and TLS with its trusted authorities and key exchange.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::future::Future;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,7 +17,9 @@ use hyper::client::conn::http1;
 use hyper::header::{HOST, HeaderMap, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION};
 use hyper::{Method, Request, Uri};
 use hyper_util::rt::TokioIo;
+use rustls::crypto::CryptoProvider;
 use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, RootCertStore};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
@@ -27,26 +29,32 @@ use tokio_rustls::TlsConnector;
 
 use super::error::{Certificate, ConnectError, ConnectStage, TlsFault, What};
 use super::proxy::{Proxies, Proxy};
-use super::tls::{Hello, KeyExchange, Trust};
 use crate::clock;
 use crate::domain::time::Moment;
 
-/// An idle connection whose path has died is found out before the next call wants to use it.
+#[cfg(feature = "tls-aws-lc")]
+use rustls::crypto::aws_lc_rs as crypto;
+#[cfg(all(feature = "tls-ring", not(feature = "tls-aws-lc")))]
+use rustls::crypto::ring as crypto;
+#[cfg(not(any(feature = "tls-aws-lc", feature = "tls-ring")))]
+compile_error!("choose a TLS provider: feature tls-aws-lc or tls-ring");
+
+/// Detects that the path of an idle connection is dead before the next call uses it.
 const TCP_KEEPALIVE: Duration = Duration::from_secs(20);
-/// After a large ClientHello had to give way to a small one, the host gets small ones for so long: firewalls are replaced.
+/// After a large ClientHello failed and a small one worked, the host gets small ones for this long: firewalls are replaced.
 const SMALL_FOR: Duration = Duration::from_secs(3_600);
 
-/// A connection of any kind.
+/// A byte stream: plain TCP, TLS, or either inside a proxy's tunnel.
 pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 
 /// A connection, ready for HTTP.
 pub struct Outbound {
-    /// What to read from and write to.
+    /// The bytes from and to the server or the forwarding proxy.
     pub stream: Box<dyn Stream>,
-    /// The proxy that wants whole URLs and its `Proxy-Authorization` with every request: the call is plain HTTP.
+    /// The proxy that expects whole URLs, and its `Proxy-Authorization`, with every request: the call is plain HTTP.
     pub forwarding: Option<Proxy>,
-    /// Said once of each host: what had to be given up for this connection.
+    /// What this connection had to give up; given once per host.
     pub notice: Option<String>,
 }
 
@@ -56,27 +64,27 @@ impl fmt::Debug for Outbound {
     }
 }
 
-/// Makes connections.
+/// Opens connections, and remembers which hosts need a small ClientHello.
 #[derive(Debug)]
 pub struct Dialer {
     proxies: Proxies,
     key_exchange: Mutex<KeyExchange>,
-    /// Until when a host gets small ClientHellos, by host, port and proxy. An entry that is over stays, since it has been said.
+    /// Until when a host gets small ClientHellos, by host, port and proxy. Expired entries stay: their notice was given.
     small: Mutex<BTreeMap<String, Moment>>,
 }
 
 impl Dialer {
-    /// Connects to nothing yet.
+    /// A dialer with these proxies; opens no connection yet.
     pub fn new(proxies: Proxies, key_exchange: KeyExchange) -> Self {
         Self { proxies, key_exchange: Mutex::new(key_exchange), small: Mutex::default() }
     }
 
-    /// Agrees on keys in this way from now on.
+    /// Sets the key exchange of later connections.
     pub fn set_key_exchange(&self, key_exchange: KeyExchange) {
         *self.key_exchange.lock().unwrap_or_else(PoisonError::into_inner) = key_exchange;
     }
 
-    /// The proxy on the way to a URL.
+    /// The proxy for a URL.
     pub fn proxy(&self, url: &Uri) -> Option<Proxy> {
         self.proxies.of(url)
     }
@@ -84,7 +92,7 @@ impl Dialer {
     /// Connects to a URL's host within this time.
     ///
     /// # Errors
-    /// If that does not come about.
+    /// Which step failed, at which host, and what to do.
     pub async fn connect(
         &self,
         url: &Uri,
@@ -94,7 +102,7 @@ impl Dialer {
         let secure = url.scheme_str() == Some("https");
         let port = url.port_u16().unwrap_or(if secure { 443 } else { 80 });
         let host = url.host().unwrap_or_default();
-        let way = Attempt {
+        let attempt = Attempt {
             trust,
             host: host.trim_start_matches('[').trim_end_matches(']'),
             port,
@@ -103,52 +111,55 @@ impl Dialer {
             begun: clock::now().mono,
             within,
         };
-        if way.host.is_empty() {
-            return Err(way.error(What::NoHost));
+        if attempt.host.is_empty() {
+            return Err(attempt.error(What::NoHost));
         }
         if !secure {
-            let stream = way.first(Hello::Small).await?;
-            return Ok(Outbound { stream, forwarding: way.proxy, notice: None });
+            let stream = attempt.first(Hello::Small).await?;
+            return Ok(Outbound { stream, forwarding: attempt.proxy, notice: None });
         }
-        let (stream, notice) = self.secured(&way).await?;
+        let (stream, notice) = self.secured(&attempt).await?;
         Ok(Outbound { stream, forwarding: None, notice })
     }
 
-    /// A reset or silence in answer to a large ClientHello is what a firewall does that wants the whole of it in the first packet
+    /// A firewall that expects the whole ClientHello in the first packet answers a large one with a reset or silence
     /// (<https://tldr.fail>). Nothing secret has been sent by then, and a classic exchange is as safe as TLS was before.
-    async fn secured(&self, way: &Attempt<'_>) -> Result<(Box<dyn Stream>, Option<String>), ConnectError> {
+    async fn secured(
+        &self,
+        attempt: &Attempt<'_>,
+    ) -> Result<(Box<dyn Stream>, Option<String>), ConnectError> {
         let key_exchange = *self.key_exchange.lock().unwrap_or_else(PoisonError::into_inner);
-        let deadline = way.begun + way.within;
+        let deadline = attempt.begun + attempt.within;
         match key_exchange {
-            KeyExchange::Hybrid => return Ok((way.secure(Hello::Large, deadline).await?, None)),
-            KeyExchange::Classic => return Ok((way.secure(Hello::Small, deadline).await?, None)),
-            KeyExchange::Auto if self.is_small(way) => {
-                return Ok((way.secure(Hello::Small, deadline).await?, None));
+            KeyExchange::Hybrid => return Ok((attempt.secure(Hello::Large, deadline).await?, None)),
+            KeyExchange::Classic => return Ok((attempt.secure(Hello::Small, deadline).await?, None)),
+            KeyExchange::Auto if self.is_small(attempt) => {
+                return Ok((attempt.secure(Hello::Small, deadline).await?, None));
             }
             KeyExchange::Auto => {}
         }
-        // Whoever waits in vain needs the rest of the time for the other.
-        let refused = match way.secure(Hello::Large, way.begun + way.within / 2).await {
+        // If the large one gets no answer, the small one needs the rest of the time.
+        let refused = match attempt.secure(Hello::Large, attempt.begun + attempt.within / 2).await {
             Err(error) if error.may_be_of_size() => error,
             outcome => return outcome.map(|stream| (stream, None)),
         };
-        let stream = way.secure(Hello::Small, deadline).await?;
+        let stream = attempt.secure(Hello::Small, deadline).await?;
         let notice = format!(
             "{refused}. Connected with the classic key exchange in place of the post-quantum one; to have that from the start, set \
              [aws] tls_key_exchange = \"classic\""
         );
         let small = clock::now().mono + SMALL_FOR;
-        let said = self.small.lock().unwrap_or_else(PoisonError::into_inner).insert(way.key(), small);
-        Ok((stream, said.is_none().then_some(notice)))
+        let earlier = self.small.lock().unwrap_or_else(PoisonError::into_inner).insert(attempt.key(), small);
+        Ok((stream, earlier.is_none().then_some(notice)))
     }
 
-    fn is_small(&self, way: &Attempt<'_>) -> bool {
+    fn is_small(&self, attempt: &Attempt<'_>) -> bool {
         let small = self.small.lock().unwrap_or_else(PoisonError::into_inner);
-        small.get(&way.key()).is_some_and(|until| clock::now().mono < *until)
+        small.get(&attempt.key()).is_some_and(|until| clock::now().mono < *until)
     }
 }
 
-/// The way to one host.
+/// One attempt to connect to a host.
 struct Attempt<'t> {
     trust: &'t Trust,
     host: &'t str,
@@ -187,7 +198,7 @@ impl Attempt<'_> {
         outcome.map_err(|what| self.error(what))
     }
 
-    /// A connection to the proxy, or to the host if there is none.
+    /// A connection to the proxy, or to the host if there is no proxy.
     async fn first(&self, hello: Hello) -> Result<Box<dyn Stream>, ConnectError> {
         let deadline = self.begun + self.within;
         let (host, port, secure) = match &self.proxy {
@@ -204,7 +215,7 @@ impl Attempt<'_> {
                 Unreached::Unresolved(error) => What::Unresolved(Arc::new(error)),
                 Unreached::Unconnected(error) => What::Unconnected(Arc::new(error)),
             })?;
-            // A connection that cannot be watched over works all the same.
+            // Keep-alive and no-delay are optional.
             let _ = SockRef::from(&stream).set_tcp_keepalive(&TcpKeepalive::new().with_time(TCP_KEEPALIVE));
             let _ = stream.set_nodelay(true);
             Ok(Box::new(stream) as Box<dyn Stream>)
@@ -253,16 +264,16 @@ async fn tunnel(stream: Box<dyn Stream>, proxy: &Proxy, target: &str) -> Result<
     let upgraded = tokio::select! {
         biased;
         answer = &mut opened => answer,
-        // The connection is at its end; what was answered is there, or never comes.
+        // The connection has ended: an answer is there by now, or never comes.
         _ = &mut connection => opened.await,
     }?;
     Ok(Box::new(TokioIo::new(upgraded)))
 }
 
-/// Whether a proxy takes a user name and password as they are, as far as it says (RFC 9110, 11.7.1).
+/// Whether a proxy's challenge offers the Basic scheme (RFC 9110, 11.7.1).
 fn offers_basic(headers: &HeaderMap) -> bool {
     let mut offered = headers.get_all(PROXY_AUTHENTICATE).iter().peekable();
-    // One header may list several challenges, each with parameters: the schemes are words of their own.
+    // One header may list several challenges, each with parameters; a scheme is a whole word.
     let names_basic = |value: &str| value.split([',', ' ']).any(|word| word.eq_ignore_ascii_case("basic"));
     offered.peek().is_none() || offered.any(|value| value.to_str().is_ok_and(names_basic))
 }
@@ -298,7 +309,7 @@ fn broken(error: io::Error, large: bool) -> What {
     }
 }
 
-/// Notices whether the other side has said anything.
+/// Records whether the peer has sent anything.
 struct Listening {
     stream: Box<dyn Stream>,
     answered: Arc<AtomicBool>,
@@ -333,14 +344,14 @@ impl AsyncWrite for Listening {
     }
 }
 
-/// The next address is tried beside the others when these have said nothing for so long (RFC 8305, section 5).
+/// If the addresses tried so far have not answered within this time, the next one is tried beside them (RFC 8305, section 5).
 const NEXT_AFTER: Duration = Duration::from_millis(250);
 
 /// Why no address of a host answered.
 enum Unreached {
-    /// Its name has no address, or the resolver did not say.
+    /// The name has no address, or the resolver did not answer.
     Unresolved(io::Error),
-    /// How the first of its addresses failed.
+    /// The failure of its first address.
     Unconnected(io::Error),
 }
 
@@ -349,7 +360,7 @@ async fn reach(host: &str, port: u16) -> Result<TcpStream, Unreached> {
     first(in_turn(addresses)).await.map_err(Unreached::Unconnected)
 }
 
-/// By turns of the families, beginning with the resolver's first (RFC 8305, section 4).
+/// Addresses with the families alternating, beginning with the resolver's first (RFC 8305, section 4).
 fn in_turn(addresses: impl Iterator<Item = SocketAddr>) -> VecDeque<SocketAddr> {
     let mut addresses = addresses.peekable();
     let leading = addresses.peek().is_some_and(SocketAddr::is_ipv6);
@@ -363,7 +374,7 @@ fn in_turn(addresses: impl Iterator<Item = SocketAddr>) -> VecDeque<SocketAddr> 
     all
 }
 
-/// The first that connects; the failure of the first address if none does. What is under way ends with this future.
+/// The first connection that succeeds; otherwise the failure of the first address. Dropping the future cancels all attempts.
 async fn first(mut addresses: VecDeque<SocketAddr>) -> io::Result<TcpStream> {
     let mut under_way = JoinSet::new();
     let mut failures: Vec<(usize, io::Error)> = Vec::new();
@@ -390,6 +401,117 @@ async fn first(mut addresses: VecDeque<SocketAddr>) -> io::Result<TcpStream> {
     failures.sort_by_key(|(index, _)| *index);
     let nowhere = || io::Error::new(io::ErrorKind::AddrNotAvailable, "the host has no address");
     Err(failures.into_iter().next().map_or_else(nowhere, |(_, error)| error))
+}
+
+/// Overrides `[aws] tls_key_exchange`, also for commands that read no configuration.
+pub const KEY_EXCHANGE_VARIABLE: &str = "BOTHENDS_AWS__TLS_KEY_EXCHANGE";
+
+/// TLS key exchange. A post-quantum share (X25519MLKEM768; RFC 9794 calls such an exchange a hybrid) makes the ClientHello longer
+/// than one packet, and some firewalls drop it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum KeyExchange {
+    /// Hybrid first; classic if that connection breaks or gets no answer.
+    #[default]
+    Auto,
+    /// Offers hybrid first, and never tries again without it.
+    Hybrid,
+    /// Elliptic curves only, with a ClientHello of one packet.
+    Classic,
+}
+
+impl KeyExchange {
+    /// In the order of the documentation.
+    pub const ALL: [Self; 3] = [Self::Auto, Self::Hybrid, Self::Classic];
+
+    /// The word used in the configuration.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Hybrid => "hybrid",
+            Self::Classic => "classic",
+        }
+    }
+
+    /// Parses a configuration value, case-sensitively.
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|one| one.as_str() == word)
+    }
+}
+
+/// The size of a ClientHello.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Hello {
+    /// With a post-quantum share, some 1,700 bytes: two packets.
+    Large,
+    /// Some 250 bytes.
+    Small,
+}
+
+/// Trusted authorities, prepared for a handshake.
+#[derive(Debug, Clone)]
+pub struct Trust {
+    large: Arc<ClientConfig>,
+    small: Arc<ClientConfig>,
+    file: Option<PathBuf>,
+}
+
+impl Trust {
+    /// Trusts these authorities. `file`: where they are from, if not the system's store; named in errors.
+    ///
+    /// # Errors
+    /// If the TLS library's features leave no common protocol version; a build error.
+    pub fn new(authorities: RootCertStore, file: Option<&Path>) -> Result<Self, rustls::Error> {
+        let authorities = Arc::new(authorities);
+        Ok(Self {
+            large: config(Arc::clone(&authorities), Hello::Large)?,
+            small: config(authorities, Hello::Small)?,
+            file: file.map(Path::to_owned),
+        })
+    }
+
+    fn file(&self) -> Option<&Path> {
+        self.file.as_deref()
+    }
+
+    fn config(&self, hello: Hello) -> Arc<ClientConfig> {
+        match hello {
+            Hello::Large => Arc::clone(&self.large),
+            Hello::Small => Arc::clone(&self.small),
+        }
+    }
+}
+
+fn config(authorities: Arc<RootCertStore>, hello: Hello) -> Result<Arc<ClientConfig>, rustls::Error> {
+    let mut config = ClientConfig::builder_with_provider(Arc::new(provider(hello)))
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(authorities)
+        .with_no_client_auth();
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(Arc::new(config))
+}
+
+/// A key share is sent for the first group (RFC 8446, section 4.2.8).
+#[cfg(feature = "tls-aws-lc")]
+fn provider(hello: Hello) -> CryptoProvider {
+    use crypto::kx_group::{SECP256R1, SECP384R1, X25519, X25519MLKEM768};
+    let classic = [X25519, SECP256R1, SECP384R1];
+    let kx_groups = match hello {
+        Hello::Large => [&[X25519MLKEM768][..], &classic].concat(),
+        Hello::Small => classic.to_vec(),
+    };
+    CryptoProvider { kx_groups, ..crypto::default_provider() }
+}
+
+/// ring has no post-quantum key exchange.
+#[cfg(all(feature = "tls-ring", not(feature = "tls-aws-lc")))]
+fn provider(_: Hello) -> CryptoProvider {
+    crypto::default_provider()
+}
+
+/// For TLS servers of tests.
+#[cfg(test)]
+fn of_tests() -> CryptoProvider {
+    crypto::default_provider()
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Why there is no connection: at which box, and what to do. The words say nothing of whom to trust, which the caller knows better.
+//! Why there is no connection: at which host, and what to do. Which authorities to trust is the caller's to say.
 
 use std::error::Error;
 use std::fmt;
@@ -10,7 +10,7 @@ use std::time::Duration;
 use hyper::StatusCode;
 use rustls::{CertificateError, InvalidMessage};
 
-/// Alerts by which a handshake is refused (RFC 8446, section 6.2).
+/// Alerts that refuse a handshake (RFC 8446, section 6.2).
 const ALERTS: [(u8, &str); 8] = [
     (40, "handshake_failure"),
     (47, "illegal_parameter"),
@@ -22,71 +22,71 @@ const ALERTS: [(u8, &str); 8] = [
     (112, "unrecognized_name"),
 ];
 
-/// No connection.
+/// A connection that failed.
 #[derive(Debug, Clone)]
 pub struct ConnectError {
-    /// The host that was to be reached, and its port.
+    /// The host and port to be reached.
     pub target: String,
     /// The proxy on the way, with its variable and without its password.
     pub proxy: Option<String>,
-    /// The file whose authorities were trusted, if it is not the system's store.
+    /// The file of the trusted authorities, if it is not the system's store.
     pub authorities: Option<PathBuf>,
     /// What went wrong.
     pub what: What,
 }
 
-/// What went wrong on the way to a connection.
+/// The step that failed, and how.
 #[derive(Debug, Clone)]
 pub enum What {
-    /// The URL, or that of the proxy, names no host that could be called.
+    /// The URL, or the proxy's URL, names no host.
     NoHost,
-    /// No address of the proxy, or without one of the target.
+    /// The name lookup failed: of the proxy, or of the target if there is no proxy.
     Unresolved(Arc<io::Error>),
-    /// No TCP connection to it.
+    /// No TCP connection.
     Unconnected(Arc<io::Error>),
-    /// The proxy answered CONNECT with another status than 2xx. Whether credentials were sent along matters for 407.
+    /// The proxy answered CONNECT with a status other than 2xx. For 407 it matters whether credentials were sent.
     ProxyRefused {
-        /// Its status.
+        /// The HTTP status.
         status: StatusCode,
         /// The variable that names the proxy.
         variable: &'static str,
-        /// Whether the variable holds a user name.
+        /// Whether the variable contains a user name.
         with_credentials: bool,
-        /// Whether it takes a user name and password as they are (RFC 7617); a proxy that names no scheme may.
+        /// Whether it offers the Basic scheme (RFC 7617); a proxy that names no scheme may accept it.
         basic: bool,
     },
-    /// The proxy's answer to CONNECT is no HTTP, or broke off.
+    /// The proxy's answer to CONNECT is not HTTP, or broke off.
     ProxyUnclear(Arc<hyper::Error>),
-    /// The other side's certificate is not accepted.
+    /// The peer's certificate is not accepted.
     Certificate(Certificate),
-    /// The other side refused TLS, or speaks something else.
+    /// The peer refused TLS, or speaks another protocol.
     Tls(TlsFault),
     /// The connection broke in the handshake. `large`: after a ClientHello longer than one packet, and before any answer.
     HandshakeBroken {
-        /// As it says.
+        /// Whether the ClientHello was longer than one packet.
         large: bool,
-        /// How it broke.
+        /// The error of the connection.
         source: Arc<io::Error>,
     },
-    /// It took too long.
+    /// Timed out.
     TimedOut {
-        /// What was waited for.
+        /// The step that timed out.
         stage: ConnectStage,
-        /// For how long.
+        /// The time waited.
         after: Duration,
     },
 }
 
-/// What was waited for.
+/// A step that can time out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ConnectStage {
     /// The TCP connection.
     Tcp,
     /// The proxy's answer to CONNECT.
     Proxy,
-    /// The TLS handshake. `large`: an answer to a ClientHello longer than one packet.
+    /// The TLS handshake.
     Tls {
-        /// As it says.
+        /// Whether the ClientHello was longer than one packet.
         large: bool,
     },
 }
@@ -94,33 +94,33 @@ pub enum ConnectStage {
 /// Why a certificate is not accepted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Certificate {
-    /// Nobody who is trusted has signed it.
+    /// No trusted authority has signed it.
     Untrusted,
-    /// Its time is over.
+    /// It has expired.
     Expired,
-    /// Its time has not come.
+    /// It is not valid yet.
     NotYetValid,
     /// It is for another host.
     OtherName,
     /// It was revoked.
     Revoked,
-    /// It is malformed, or something in it is not supported.
+    /// It is malformed, or uses something that is not supported.
     Unusable,
 }
 
 /// Why there is no TLS.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TlsFault {
-    /// What answers is not TLS.
+    /// The answer is not TLS.
     NotTls,
     /// An alert (RFC 8446, section 6) ended the handshake.
     Alert(u8),
-    /// Neither version nor parameters are common to both sides, or the protocol was violated.
+    /// No version or parameters in common, or a violation of the protocol.
     Incompatible,
 }
 
 impl ConnectError {
-    /// Whether waiting longer would have been the only remedy.
+    /// Whether only more time would have helped.
     pub const fn is_timeout(&self) -> bool {
         match self.what {
             What::TimedOut { .. } => true,
@@ -135,7 +135,7 @@ impl ConnectError {
         }
     }
 
-    /// Whether it may be the size of the ClientHello that something on the way does not take.
+    /// Whether a middlebox may have rejected the size of the ClientHello.
     pub(super) const fn may_be_of_size(&self) -> bool {
         match self.what {
             What::HandshakeBroken { large, .. }
@@ -153,7 +153,7 @@ impl ConnectError {
 }
 
 impl Certificate {
-    // What the library adds to its list later is unusable here.
+    // Errors that the library adds later count as unusable.
     pub(super) fn of(error: &CertificateError) -> Self {
         use CertificateError as E;
         if matches!(error, E::UnknownIssuer) {
@@ -186,7 +186,7 @@ impl fmt::Display for Certificate {
 }
 
 impl TlsFault {
-    // What the library adds to its list later is a violation of the protocol here.
+    // Errors that the library adds later count as violations of the protocol.
     pub(super) fn of(error: &rustls::Error) -> Self {
         if let rustls::Error::AlertReceived(alert) = error {
             Self::Alert(u8::from(*alert))
@@ -221,7 +221,7 @@ impl fmt::Display for TlsFault {
 impl fmt::Display for ConnectError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { target, proxy, authorities: _, what } = self;
-        // The box that is spoken to first.
+        // The host to which the TCP connection goes.
         let first = proxy.as_ref().map_or_else(|| target.clone(), |proxy| format!("the proxy {proxy}"));
         let through = proxy.as_ref().map(|proxy| format!(" through the proxy {proxy}")).unwrap_or_default();
         match what {
@@ -229,7 +229,7 @@ impl fmt::Display for ConnectError {
             What::Unresolved(error) => {
                 write!(f, "no address found for {first} ({error}): check the name and this host's DNS")
             }
-            What::Unconnected(error) => write!(f, "no connection to {first}: {}", io_words(error)),
+            What::Unconnected(error) => write!(f, "no connection to {first}: {}", io_text(error)),
             What::ProxyRefused { status, variable, with_credentials, basic } => {
                 write!(f, "{first} refused a connection to {target} ({status}); ")?;
                 match status.as_u16() {
@@ -263,13 +263,13 @@ impl fmt::Display for ConnectError {
                 f,
                 "the connection to {target}{through} broke in the TLS handshake, before any answer ({}): a \
                  firewall on the path may not accept a ClientHello that is longer than one packet",
-                io_words(source)
+                io_text(source)
             ),
             What::HandshakeBroken { large: false, source } => write!(
                 f,
                 "the connection to {target}{through} broke in the TLS handshake ({}): a firewall or proxy on the \
                  path may not allow TLS to this host",
-                io_words(source)
+                io_text(source)
             ),
             What::TimedOut { stage, after } => {
                 let after = after.as_secs_f32();
@@ -308,8 +308,8 @@ impl Error for ConnectError {
     }
 }
 
-/// The system's words, without the number that Rust adds, and in plain words where the library has only its own.
-pub fn io_words(error: &io::Error) -> String {
+/// The system's message without the number that Rust appends; plain words where the library has only an error kind.
+pub fn io_text(error: &io::Error) -> String {
     use io::ErrorKind as Kind;
     let plain = [
         (Kind::ConnectionRefused, "connection refused"),
@@ -322,5 +322,5 @@ pub fn io_words(error: &io::Error) -> String {
         (Kind::TimedOut, "connection timed out"),
     ];
     let known = plain.into_iter().find(|(kind, _)| *kind == error.kind());
-    known.map_or_else(|| error.to_string(), |(_, words)| words.to_owned())
+    known.map_or_else(|| error.to_string(), |(_, text)| text.to_owned())
 }

@@ -3,16 +3,13 @@
 //! | what | where |
 //! |---|---|
 //! | which proxy the environment names, and what is wrong with the variable | `proxy` |
-//! | trusted authorities and the key exchange of TLS | `tls` |
-//! | TCP to the first address that answers, CONNECT and the TLS handshake, in this order | `dial` |
-//! | what went wrong, at which box, and what to do | `error` |
+//! | TCP to the first address that answers, CONNECT and the TLS handshake, in this order; trusted authorities, key exchange | `dial` |
+//! | what went wrong, at which host, and what to do | `error` |
 
 mod dial;
 mod error;
 mod proxy;
-mod tls;
 
-pub use dial::{Dialer, Outbound, Stream};
-pub use error::{Certificate, ConnectError, ConnectStage, TlsFault, What, io_words};
+pub use dial::{Dialer, KEY_EXCHANGE_VARIABLE, KeyExchange, Outbound, Stream, Trust};
+pub use error::{Certificate, ConnectError, ConnectStage, TlsFault, What, io_text};
 pub use proxy::{Proxies, Proxy, ProxyVariable};
-pub use tls::{KEY_EXCHANGE_VARIABLE, KeyExchange, Trust};

@@ -1,5 +1,5 @@
-//! `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY`, as curl reads them (curl(1), "Environment"), in capitals or not. A
-//! variable that is set and cannot be meant as it stands is refused: a way around the proxy that nobody chose is worse.
+//! `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY`, in capitals or small letters, as curl reads them (curl(1),
+//! "Environment"). A variable that is set and invalid is an error: bypassing the proxy unasked would be worse.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,7 +12,7 @@ const HTTPS: [&str; 2] = ["HTTPS_PROXY", "https_proxy"];
 const HTTP: [&str; 2] = ["HTTP_PROXY", "http_proxy"];
 const ALL: [&str; 2] = ["ALL_PROXY", "all_proxy"];
 const NONE: [&str; 2] = ["NO_PROXY", "no_proxy"];
-/// What an editor or a shell puts around a value, and a reader of `NAME=VALUE` lines may keep.
+/// An editor or a shell may put these around a value, and a parser of `NAME=VALUE` lines may keep them.
 const QUOTES: [char; 6] = ['"', '\'', '\u{201c}', '\u{201d}', '\u{2018}', '\u{2019}'];
 
 /// The proxies of the environment.
@@ -23,7 +23,7 @@ pub struct Proxies {
     for_http: Option<&'static str>,
 }
 
-/// A proxy to go through.
+/// A proxy, and the variable that names it.
 #[derive(Debug, Clone)]
 pub struct Proxy {
     intercept: Intercept,
@@ -31,10 +31,10 @@ pub struct Proxy {
 }
 
 impl Proxies {
-    /// The proxies that these variables name; a variable that is empty counts as not set.
+    /// The proxies that these variables name; an empty variable counts as not set.
     ///
     /// # Errors
-    /// If one that is set is no proxy that can be used. A person must act.
+    /// If one that is set names no usable proxy. A person must act.
     pub fn from_env(env: &BTreeMap<String, String>) -> Result<Self, ProxyVariable> {
         let all = named(env, ALL)?;
         let https = named(env, HTTPS)?.or_else(|| all.clone());
@@ -56,7 +56,7 @@ impl Proxies {
         Ok(Self { matcher: matcher.build(), for_https: variable(https), for_http: variable(http) })
     }
 
-    /// The proxy to go through to this URL.
+    /// The proxy for this URL.
     pub fn of(&self, url: &Uri) -> Option<Proxy> {
         let variable = if url.scheme_str() == Some("https") { self.for_https } else { self.for_http };
         Some(Proxy { intercept: self.matcher.intercept(url)?, variable: variable? })
@@ -64,23 +64,23 @@ impl Proxies {
 }
 
 impl Proxy {
-    /// Where it is; neither user nor password.
+    /// Its URL, without user and password.
     pub fn url(&self) -> &Uri {
         self.intercept.uri()
     }
 
-    /// What to send it as `Proxy-Authorization`.
+    /// The value of `Proxy-Authorization` for it.
     pub fn authorization(&self) -> Option<&HeaderValue> {
         self.intercept.basic_auth()
     }
 
-    /// The variable that names it.
+    /// The environment variable that names it.
     pub fn variable(&self) -> &'static str {
         self.variable
     }
 }
 
-/// Its URL without user and password, and the variable that names it.
+/// The URL without user and password, and the variable that names it.
 impl fmt::Display for Proxy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let url = self.url();
@@ -90,7 +90,7 @@ impl fmt::Display for Proxy {
     }
 }
 
-/// A variable that is set and names no proxy that can be used. Its value may hold a password and is not kept.
+/// A variable that is set and names no usable proxy. Its value may contain a password and is not kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ProxyVariable {
     variable: &'static str,
@@ -142,7 +142,7 @@ impl fmt::Display for ProxyVariable {
 
 impl std::error::Error for ProxyVariable {}
 
-/// The first of two spellings that is set to something.
+/// The first of two spellings that is set and not empty.
 fn set<'e>(env: &'e BTreeMap<String, String>, names: [&'static str; 2]) -> Option<(&'static str, &'e str)> {
     names.into_iter().find_map(|name| {
         let value = env.get(name)?.trim();
@@ -159,7 +159,7 @@ fn named(
     Ok(Some((variable, url)))
 }
 
-/// The URL as RFC 3986 writes it. The last `@` ends the user's part, as curl has it, so that a password may hold one.
+/// The URL in the form of RFC 3986. The last `@` ends the user part, as in curl: a password may contain one.
 fn escaped(value: &str) -> Result<String, VariableFault> {
     if value.starts_with(QUOTES) || value.ends_with(QUOTES) {
         return Err(VariableFault::Quoted);
@@ -169,7 +169,7 @@ fn escaped(value: &str) -> Result<String, VariableFault> {
     }
     let (scheme, rest) = value.split_once("://").unwrap_or(("http", value));
     let scheme = scheme.to_ascii_lowercase();
-    // `http//proxy` and `http:/proxy` would be a proxy of the name http.
+    // `http//proxy` and `http:/proxy` would otherwise mean a proxy named http.
     let begin = rest.split(['/', ':']).next().unwrap_or_default();
     let behind = rest[begin.len()..].trim_start_matches(':').strip_prefix('/');
     let again = ["http", "https"].iter().any(|scheme| begin.eq_ignore_ascii_case(scheme));
@@ -193,13 +193,13 @@ fn escaped(value: &str) -> Result<String, VariableFault> {
     let url = format!("{scheme}://{user}{host}/");
     let parsed: Uri = url.parse().map_err(|_| VariableFault::Host)?;
     let names_port = host.rsplit_once(']').map_or(host, |(_, after)| after).contains(':');
-    // A port that is no number between 1 and 65535 is none.
+    // Not a number between 1 and 65535.
     let port = parsed.port_u16().filter(|port| *port != 0);
     let usable = parsed.host().is_some_and(|host| !host.is_empty()) && names_port == port.is_some();
     if usable { Ok(url) } else { Err(VariableFault::Host) }
 }
 
-/// What RFC 3986 (section 3.2.1) does not allow in a user's part is encoded; what is encoded already stays.
+/// Percent-encodes what RFC 3986 (section 3.2.1) does not allow in the user part; existing escapes stay.
 fn percent_encoded(user: &str) -> String {
     let mut encoded = String::new();
     for byte in user.bytes() {
@@ -274,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn user_and_password_go_out_whole() {
+    fn user_and_password_are_sent_complete() {
         // Basic credentials of "user:p@ss", "user:p@s:s", "dom\user:p%ss" and "user:".
         for (url, sent) in [
             ("http://user:p@ss@proxy:1", "Basic dXNlcjpwQHNz"),
@@ -290,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_proxy_is_refused_by_the_variables_name_and_never_by_its_value() {
+    fn an_invalid_proxy_is_refused_by_variable_name_without_its_value() {
         for (variable, value, says) in [
             ("HTTPS_PROXY", "\"http://u:secret@proxy:1\"", "quotation marks"),
             ("https_proxy", "'http://u:secret@proxy:1'", "quotation marks"),

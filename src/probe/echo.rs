@@ -1,5 +1,5 @@
-//! A client: one socket, one ICMP identifier, bound to where its route begins; and each of its echoes, from leaving to its reply
-//! or the end of the wait.
+//! A client: one socket with one ICMP identifier, bound to the start of its route; and each of its echoes, from sending to the
+//! reply or the end of the wait.
 
 use std::fmt;
 use std::future::{Future, poll_fn};
@@ -25,20 +25,20 @@ use crate::domain::plan::Route;
 use crate::domain::request::EchoRequest;
 use crate::domain::verdict::Fault;
 
-/// What an echo carries. Not empty, because some networks drop echoes without a payload.
+/// The payload of an echo. Not empty, because some networks drop echoes without a payload.
 const PAYLOAD: &[u8] = b"bothends";
 
-// The types of a reply: RFC 792 and RFC 4443, section 4.2.
+// ICMP types of an echo reply: RFC 792 and RFC 4443, section 4.2.
 const ECHO_REPLY_V4: u8 = 0;
 const ECHO_REPLY_V6: u8 = 129;
 
 type Answer = Result<(IcmpPacket, Duration), SurgeError>;
 
-/// Sends one echo and reports `Sent` or `Failed`, and `Reply` if one comes before `give_up`.
+/// Sends one echo and reports `Sent` or `Failed`, and `Reply` if one arrives before `give_up`.
 ///
-/// surge-ping sends and waits in one future. It sends in the first poll, so what that poll leaves behind tells whether
-/// the echo has left. Only if the socket's buffer is full does it leave later; an echo that the kernel refuses then is
-/// `Failed` after it was `Sent`.
+/// surge-ping sends and waits in one future. It sends in the first poll, so the result of that poll shows whether the echo has
+/// left. It leaves later only if the socket's buffer is full; an echo that the kernel refuses then is `Failed` after it was
+/// `Sent`.
 pub(super) async fn run(
     client: Handle,
     sequence: PingSequence,
@@ -46,7 +46,7 @@ pub(super) async fn run(
     events: UnboundedSender<Event>,
 ) {
     let EchoRequest { check, echo, client: _, route, give_up } = request;
-    // The receiver is gone only when the daemon is ending.
+    // The receiver is gone only while the daemon stops.
     let send = |event| drop(events.send(event));
 
     let mut pinger = client.pinger(route.inside_ip).await;
@@ -74,22 +74,22 @@ pub(super) async fn run(
 enum Ending {
     Reply(Duration),
     Failed(AskFailure),
-    /// The core knows by its own deadlines that no reply has come.
+    /// Nothing to report: the core knows by its own deadlines that no reply has come.
     Nothing,
 }
 
 fn outcome(answer: Answer) -> Ending {
     match answer {
         Ok((packet, rtt)) if is_echo_reply(&packet) => Ending::Reply(rtt),
-        // Only a raw socket gets to see an ICMP error. The echo had left and will find no reply, as it would through a
-        // datagram socket: a loss like any other, and not reported as one of ours, which would cost the client its socket.
+        // Only a raw socket receives ICMP errors. The echo had left and will get no reply, as it would through a datagram socket.
+        // It counts as a loss; reported as a fault of ours, it would cost the client its socket.
         Ok((packet, _)) => {
             Detail::IcmpError(&packet).record().emit();
             Ending::Nothing
         }
         Err(SurgeError::IOError(error)) => Ending::Failed(errno::meaning_of(Call::SendTo, &error)),
         Err(SurgeError::Timeout { .. } | SurgeError::NetworkError) => Ending::Nothing,
-        // Nothing of this can happen with a sequence number of its own and a client that is held. The echo has not left.
+        // None of these can happen with a sequence number of its own and a client that is held open. The echo has not left.
         Err(
             error @ (SurgeError::IdenticalRequests { .. }
             | SurgeError::ClientDestroyed
@@ -110,13 +110,13 @@ fn is_echo_reply(packet: &IcmpPacket) -> bool {
     }
 }
 
-/// A client as the Prober keeps it; its echoes hold handles of their own, and the socket closes with the last of them.
+/// A client in the Prober. Each of its echoes holds a handle, and the socket closes with the last of them.
 pub(super) struct OpenClient {
     handle: Handle,
     sequence: Sequence,
 }
 
-/// What one echo needs of its client. While it lives, the socket is open.
+/// What one echo needs of its client; keeps the socket open.
 #[derive(Clone)]
 pub(super) struct Handle {
     client: Client,
@@ -130,7 +130,7 @@ impl OpenClient {
     /// SO_BINDTODEVICE after `bind`, so an address inside a VRF cannot be bound unless
     /// `net.ipv4.ip_nonlocal_bind` is set.
     ///
-    /// `ident` is what a raw socket knows its replies by; for a datagram socket the kernel picks the identifier.
+    /// A raw socket recognises its replies by `ident`; for a datagram socket the kernel chooses the identifier.
     pub(super) fn open(route: &Route, ident: u16) -> Result<Self, AskFailure> {
         Self::try_open(route, ident).map_err(|error| errno::meaning_of(Call::Prepare, &error))
     }
@@ -154,22 +154,22 @@ impl OpenClient {
         Ok(Self { handle, sequence: Sequence::default() })
     }
 
-    /// What surge-ping opened: it falls back from datagram to raw without a word.
+    /// The kind that surge-ping opened: it falls back from datagram to raw silently.
     pub(super) fn kind(&self) -> SocketKind {
         self.handle.client.get_socket().get_type().into()
     }
 
-    /// What one more echo needs.
+    /// A handle and the next sequence number.
     pub(super) fn next_echo(&mut self) -> (Handle, PingSequence) {
         (self.handle.clone(), self.sequence.take())
     }
 }
 
 impl Handle {
-    /// A pinger towards `host`, once the runtime knows that the socket can be written to.
+    /// A pinger towards `host`, once the runtime knows that the socket is writable.
     ///
-    /// It learns that on its first look at the socket after it was opened. Before, an echo would have to wait for it
-    /// inside surge-ping, where nobody sees when it leaves or that it cannot.
+    /// The runtime learns that when it first polls the socket after it was opened. Until then surge-ping would queue an echo
+    /// internally, where nobody sees whether and when it leaves.
     pub(super) async fn pinger(&self, host: IpAddr) -> Pinger {
         if !self.settled.load(Ordering::Relaxed) {
             tokio::task::yield_now().await;
@@ -190,8 +190,7 @@ impl fmt::Debug for OpenClient {
     }
 }
 
-/// ICMP sequence numbers. They wrap, but not onto an echo in flight: a client has at most 64 of these, each for some
-/// seconds.
+/// ICMP sequence numbers. They wrap, but never onto an echo in flight: a client has at most 64 of them, each for a few seconds.
 #[derive(Debug, Default)]
 struct Sequence(u16);
 
@@ -217,7 +216,7 @@ mod tests {
 
     fn v4(kind: u8) -> IcmpPacket {
         let mut message = vec![kind, 0, 0, 0, 0, 0, 0, 0];
-        // The packet that an error quotes: an IPv4 header and the head of an echo.
+        // The packet that an error quotes: an IPv4 header and the start of an echo.
         message.extend([0x45, 0, 0, 28, 0, 0, 0, 0, 64, 1, 0, 0, 192, 0, 2, 1, 192, 0, 2, 2]);
         message.extend([8, 0, 0, 0, 0, 1, 0, 2]);
         IcmpPacket::V4(Icmpv4Packet::decode(&message, socket2::Type::DGRAM, HERE, HERE).unwrap())
@@ -240,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_of_the_system_is_looked_up_in_the_table_and_a_timeout_is_the_cores_to_tell() {
+    fn a_system_error_is_looked_up_in_the_table_and_a_timeout_is_left_to_the_core() {
         let refused = SurgeError::IOError(io::Error::from_raw_os_error(libc::EPERM));
         assert_eq!(outcome(Err(refused)), Ending::Failed(AskFailure::Lost(Loss::Blocked)));
         let timeout = SurgeError::Timeout { seq: PingSequence(1) };
@@ -248,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn an_echo_that_surge_ping_would_not_make_is_our_fault() {
+    fn an_echo_that_surge_ping_refuses_is_our_fault() {
         let failure = outcome(Err(SurgeError::ClientDestroyed));
         assert_eq!(failure, Ending::Failed(AskFailure::Fault(Fault::Socket(libc::EIO))));
     }

@@ -1,30 +1,30 @@
-//! What an errno says of a tunnel: the one table.
+//! What an errno means for a tunnel: the one table.
 //!
-//! A wrong loss is contradicted by AWS and costs a dispute; a wrong fault takes our vote away and costs the page. So
-//! setting up a socket is ours to answer for, and whatever happens to a packet is the tunnel's.
+//! AWS contradicts a wrong loss, at the cost of a dispute; a wrong fault removes our vote, at the cost of the page. So a failure
+//! to set up a socket is our fault, and a packet's failure is the tunnel's.
 
 use std::io;
 
 use crate::domain::event::AskFailure;
 use crate::domain::verdict::{Fault, Loss};
 
-/// The call that failed.
+/// The system call that failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Call {
-    /// Setting up the socket: `socket`, `bind` or `setsockopt` (`SO_BINDTODEVICE` among them). surge-ping makes them in
-    /// one go, and need not tell them apart: only an address or an interface that is missing gives EADDRNOTAVAIL or
-    /// ENODEV, and the other rows are the same for all three.
+    /// Setting up the socket: `socket`, `bind` or `setsockopt` (`SO_BINDTODEVICE` among them). surge-ping makes them together.
+    /// They need not be distinguished: only a missing address or interface gives EADDRNOTAVAIL or ENODEV, and the other rows are
+    /// the same for all three.
     Prepare,
     /// `sendto`.
     SendTo,
 }
 
-/// What this errno of this call means.
+/// The outcome of a call that failed with this errno.
 pub const fn meaning(call: Call, errno: i32) -> AskFailure {
     match errno {
         libc::ENOMEM => AskFailure::Fault(Fault::NoMemory),
         libc::EMFILE | libc::ENFILE => AskFailure::Fault(Fault::TooManyFiles),
-        // Setting up a socket takes memory, and a packet a place in the link's queue (netdevice(7)'s txqueuelen).
+        // A socket needs memory; a packet needs a place in the link's queue (netdevice(7)'s txqueuelen).
         libc::ENOBUFS => AskFailure::Fault(match call {
             Call::Prepare => Fault::NoMemory,
             Call::SendTo => Fault::QueueFull,
@@ -36,7 +36,7 @@ pub const fn meaning(call: Call, errno: i32) -> AskFailure {
     }
 }
 
-/// What this error of this call means.
+/// The outcome of a call that failed with this error.
 pub(super) fn meaning_of(call: Call, error: &io::Error) -> AskFailure {
     meaning(call, errno_of(error))
 }
@@ -53,12 +53,12 @@ const fn send_to(errno: i32) -> AskFailure {
     match errno {
         // An XFRM policy, the firewall, or a route of type prohibit or blackhole.
         libc::EPERM | libc::EACCES | libc::EINVAL => AskFailure::Lost(Loss::Blocked),
-        // ENODEV, ENXIO, ENETDOWN, ENETUNREACH, EHOSTUNREACH, EADDRNOTAVAIL and whatever else a kernel may think of.
+        // ENODEV, ENXIO, ENETDOWN, ENETUNREACH, EHOSTUNREACH, EADDRNOTAVAIL and anything else.
         _ => AskFailure::Lost(Loss::NoPath),
     }
 }
 
-/// surge-ping words a refused socket itself and drops the errno; the kind is left.
+/// For a refused socket surge-ping makes an error of its own without the errno; only its kind remains.
 fn errno_of(error: &io::Error) -> i32 {
     match error.raw_os_error() {
         Some(errno) => errno,
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_that_takes_no_packet_is_no_want_of_memory_and_no_loss() {
+    fn a_full_link_queue_is_neither_lack_of_memory_nor_loss() {
         means(Call::SendTo, &[libc::ENOBUFS], AskFailure::Fault(Fault::QueueFull));
     }
 
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn a_packet_without_a_way_has_no_path() {
+    fn a_packet_without_a_route_has_no_path() {
         let errnos = [
             libc::ENODEV,
             libc::ENXIO,
@@ -145,8 +145,8 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_in_words_alone_is_still_a_refusal() {
-        let worded = io::Error::new(io::ErrorKind::PermissionDenied, "in words");
-        assert_eq!(meaning_of(Call::Prepare, &worded), AskFailure::Fault(Fault::NoPermission));
+    fn a_refusal_without_errno_is_still_a_refusal() {
+        let without_errno = io::Error::new(io::ErrorKind::PermissionDenied, "in words");
+        assert_eq!(meaning_of(Call::Prepare, &without_errno), AskFailure::Fault(Fault::NoPermission));
     }
 }

@@ -1,4 +1,4 @@
-//! Whether this process may send echoes at all, and what would let it.
+//! Whether this process may send echoes at all, and what would permit it.
 
 use std::error::Error;
 use std::fmt;
@@ -8,12 +8,12 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::health::Problem;
 
-/// How echoes are sent.
+/// The kinds of ICMP socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SocketKind {
-    /// An ICMP datagram socket: it gets the replies to its own echoes and nothing else.
+    /// An ICMP datagram socket: receives the replies to its own echoes and nothing else.
     Datagram,
-    /// A raw socket: it gets every ICMP packet of the host.
+    /// A raw socket: receives every ICMP packet of the host.
     Raw,
 }
 
@@ -23,7 +23,7 @@ impl From<Type> for SocketKind {
     }
 }
 
-/// Neither kind of ICMP socket can be had; its text says what would help.
+/// Neither kind of ICMP socket can be opened; the text says what would help.
 #[derive(Debug)]
 pub struct AccessDenied {
     datagram: io::Error,
@@ -31,7 +31,7 @@ pub struct AccessDenied {
     gid: u32,
 }
 
-/// Finds out which kind of ICMP socket this process can open; datagram is tried first. Nothing is sent.
+/// The kind of ICMP socket that this process can open; datagram is tried first. Sends nothing.
 ///
 /// # Errors
 /// [`AccessDenied`] if it can open neither.
@@ -46,8 +46,8 @@ pub fn icmp_access() -> Result<SocketKind, AccessDenied> {
     }
 }
 
-/// Why a process in these groups, its own first, cannot open an ICMP datagram socket in this network namespace, and what would let
-/// it; `None` if it can, or if that cannot be found out.
+/// Why a process in these groups, its primary group first, cannot open an ICMP datagram socket in this network namespace, and
+/// what would permit it; `None` if it can, or if that cannot be determined.
 pub fn datagram_closed_to(groups: &[u32]) -> Option<String> {
     let range = std::fs::read_to_string("/proc/sys/net/ipv4/ping_group_range").ok()?;
     closed_by(&range, groups)
@@ -63,7 +63,7 @@ fn closed_by(range: &str, groups: &[u32]) -> Option<String> {
     Some(format!("net.ipv4.ping_group_range is \"{low} {high}\". {}", sysctl_advice(*own)))
 }
 
-/// What is worse while raw sockets have to do, and what would end it.
+/// What raw sockets cost compared with datagram sockets, and how to avoid them.
 pub(super) fn raw_in_use() -> Problem {
     let gid = effective_gid();
     Problem::raw_sockets(gid, &sysctl_advice(gid))
@@ -92,7 +92,7 @@ impl Error for AccessDenied {
     }
 }
 
-/// One sysctl governs IPv4 and IPv6 alike, and each network namespace has its own.
+/// One sysctl governs both IPv4 and IPv6, and each network namespace has its own.
 fn sysctl_advice(gid: u32) -> String {
     format!(
         "Allow ICMP datagram sockets for group {gid}: \
@@ -114,7 +114,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_is_denied_is_told_the_sysctl_and_the_capability_with_the_group_it_runs_as() {
+    fn a_denial_names_the_sysctl_and_the_capability_with_the_process_group_id() {
         let denied = AccessDenied {
             datagram: io::Error::from_raw_os_error(libc::EACCES),
             raw: io::Error::from_raw_os_error(libc::EPERM),
@@ -132,16 +132,16 @@ mod tests {
     }
 
     #[test]
-    fn a_group_outside_the_sysctls_range_is_closed_out() {
+    fn a_group_outside_the_sysctls_range_is_denied() {
         assert_eq!(closed_by("0\t2147483647\n", &[987]), None);
         assert_eq!(closed_by("987\t987\n", &[4, 987]), None, "a supplementary group counts as well");
         assert_eq!(closed_by("", &[987]), None, "what cannot be read says nothing");
-        let told = closed_by("1\t0\n", &[987]).unwrap();
+        let text = closed_by("1\t0\n", &[987]).unwrap();
         assert!(
-            told.starts_with(
+            text.starts_with(
                 "net.ipv4.ping_group_range is \"1 0\". Allow ICMP datagram sockets for group 987"
             ),
-            "{told}"
+            "{text}"
         );
     }
 }

@@ -1,4 +1,4 @@
-//! The owner of all clients.
+//! Owns all clients, and opens and retires them.
 
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, RandomState};
@@ -14,28 +14,27 @@ use crate::domain::request::{ClientId, EchoRequest};
 use crate::domain::verdict::Fault;
 use crate::health::{Component, Health};
 
-/// A check alternates between two clients and replaces one at a time; more than this many are left over from a mistake
-/// and must not eat up the file descriptors.
+/// A check alternates between two clients and replaces one at a time. More than this many were left open by a bug and must not
+/// exhaust the file descriptors.
 const MAX_CLIENTS_PER_CHECK: usize = 8;
 
-/// Executes `Request::Echo` and `Request::Retire`. Use it inside a current-thread runtime.
+/// Executes `Request::Echo` and `Request::Retire`. Call it inside a current-thread runtime.
 ///
-/// The channel of events needs no bound of its own: an echo puts in at most two, and the core bounds the echoes.
+/// The channel of events needs no bound of its own: an echo sends at most two, and the core bounds the echoes.
 #[derive(Debug)]
 pub struct Prober {
     events: UnboundedSender<Event>,
     health: Health,
     clients: BTreeMap<(CheckId, ClientId), OpenClient>,
     next_ident: u16,
-    /// So many sockets may be open.
+    /// At most this many sockets are open.
     sockets: usize,
 }
 
 impl Prober {
-    /// A Prober that reports what becomes of its echoes to `events`, and to `health` that only raw sockets are to be
-    /// had.
+    /// A Prober that reports outcomes to `events`, and to `health` that it has to use raw sockets.
     pub fn new(events: UnboundedSender<Event>, health: Health) -> Self {
-        // Random, so that raw sockets of another process are unlikely to take our replies for theirs.
+        // Random: raw sockets of another process are then unlikely to mistake our replies for theirs.
         let [first, second, ..] = RandomState::new().hash_one(0_u8).to_ne_bytes();
         Self {
             events,
@@ -46,16 +45,16 @@ impl Prober {
         }
     }
 
-    /// The same with at most so many sockets: the descriptors beyond are for others.
+    /// The same, limited to this many sockets; other file descriptors are left for the rest of the daemon.
     pub fn with_at_most(self, sockets: usize) -> Self {
         Self { sockets, ..self }
     }
 
-    /// Sends one echo, opening its client if need be, and returns at once.
+    /// Sends one echo, opening its client first if necessary, and returns at once.
     ///
-    /// Exactly one of `Sent` and `Failed` answers it (both, in this order, if the kernel's buffer was full and the
-    /// kernel then refused the packet), and after `Sent` a `Reply` if one comes before `give_up`, however late. If the
-    /// client cannot be opened as its route demands, nothing is sent, and the next echo with it tries again.
+    /// Answered by exactly one of `Sent` and `Failed` (both, in this order, if the kernel's buffer was full and the kernel then
+    /// refused the packet); after `Sent` by a `Reply` if one arrives before `give_up`, however late. If the client cannot be
+    /// opened as its route demands, nothing is sent, and the next echo tries again.
     pub fn execute(&mut self, request: EchoRequest) {
         let key = (request.check.clone(), request.client);
         let client = match self.clients.remove(&key) {
@@ -70,31 +69,31 @@ impl Prober {
             }
             Err(failure) => {
                 let EchoRequest { check, echo, client: _, route: _, give_up: _ } = request;
-                // The receiver is gone only when the daemon is ending.
+                // The receiver is gone only while the daemon stops.
                 drop(self.events.send(Event::Failed { check, echo, failure }));
             }
         }
     }
 
-    /// Lets go of a client: its socket closes when its last echo has ended. Nothing happens if it is not open.
+    /// Drops a client: its socket closes when its last echo has ended. Does nothing if it is not open.
     pub fn retire(&mut self, check: &CheckId, client: ClientId) {
         self.clients.remove(&(check.clone(), client));
     }
 
-    /// Lets go of every client.
+    /// Drops every client.
     pub fn retire_all(&mut self) {
         self.clients.clear();
     }
 
     fn open(&mut self, request: &EchoRequest) -> Result<OpenClient, AskFailure> {
         if self.clients.len() >= self.sockets {
-            // As the kernel would say, a little later.
+            // The error that the kernel would return a little later.
             return Err(AskFailure::Fault(Fault::TooManyFiles));
         }
         let client = OpenClient::open(&request.route, self.next_ident)?;
         self.next_ident = self.next_ident.wrapping_add(1);
         self.make_room(&request.check);
-        self.tell_socket_kind(client.kind());
+        self.report_socket_kind(client.kind());
         Ok(client)
     }
 
@@ -110,7 +109,7 @@ impl Prober {
         }
     }
 
-    fn tell_socket_kind(&self, kind: SocketKind) {
+    fn report_socket_kind(&self, kind: SocketKind) {
         match kind {
             SocketKind::Raw => {
                 self.health.set(Component::Probe, permission::raw_in_use());

@@ -1,4 +1,4 @@
-//! One round of echoes to every tunnel, now: what `bothends probe` shows.
+//! One round of echoes to every tunnel, now, for `bothends probe`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,15 +14,15 @@ use crate::domain::request::{ClientId, EchoId, EchoRequest};
 use crate::domain::verdict::{Fault, Loss};
 use crate::health::Health;
 
-/// A reply this much later than `timeout` still counts as late; afterwards the echo is lost.
+/// A reply this long after `timeout` still counts as late; afterwards the echo is lost.
 const LATE_GRACE: Duration = Duration::from_secs(3);
 
-/// How much is asked.
+/// How many echoes, and how far apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Round {
     /// Echoes per tunnel.
     pub echoes: u32,
-    /// Between two echoes of a tunnel; not zero.
+    /// Time between two echoes of a tunnel; not zero.
     pub spacing: Duration,
 }
 
@@ -32,7 +32,7 @@ impl Default for Round {
     }
 }
 
-/// What became of one tunnel's echoes.
+/// The results of one tunnel.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Row {
     /// The check that was made.
@@ -41,34 +41,33 @@ pub struct Row {
     pub vpn: Arc<str>,
     /// The tunnel's display name.
     pub tunnel: Arc<str>,
-    /// The way the echoes took.
+    /// The route of the echoes.
     pub route: Arc<Route>,
-    /// An on-time reply arrives within this.
+    /// A reply is in time within this.
     pub timeout: Duration,
     /// Echoes that left.
     pub sent: u32,
     /// Replies within `timeout`.
     pub replies: u32,
-    /// Replies after it.
+    /// Replies after `timeout`.
     pub late: u32,
-    /// Echoes that the kernel had no way to send.
+    /// Echoes for which the kernel had no route.
     pub no_path: u32,
-    /// Echoes that the kernel refused to send.
+    /// Echoes that policy or firewall refused.
     pub blocked: u32,
-    /// Echoes that we could not ask for, and why.
+    /// Echoes that this host failed to send, and why.
     pub faults: Vec<Fault>,
     /// The round-trip times of all replies, shortest first.
     pub rtts: Vec<Duration>,
 }
 
-/// Asks every tunnel that is not `unused`, all at the same time, and returns a row for each, in the order of the
-/// configuration. It takes as long as the echoes are spaced and, if one is lost, its `timeout` + 3 s. Call it inside a
-/// current-thread runtime.
+/// Probes every tunnel that is not `unused`, all at the same time, and returns a row for each, in the order of the configuration.
+/// Takes the time of all the intervals and, if an echo is lost, `timeout` + 3 s more. Call it inside a current-thread runtime.
 pub async fn one_round(vpns: &[Arc<VpnPlan>], round: Round, health: Health) -> Vec<Row> {
     let mut rows: Vec<Row> =
         vpns.iter().flat_map(|vpn| vpn.used_tunnels().map(|tunnel| Row::of(vpn, tunnel))).collect();
 
-    let (events, mut heard) = mpsc::unbounded_channel();
+    let (events, mut ended) = mpsc::unbounded_channel();
     let mut prober = Prober::new(events, health);
     let mut ticks = interval(round.spacing);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -80,10 +79,10 @@ pub async fn one_round(vpns: &[Arc<VpnPlan>], round: Round, health: Health) -> V
         }
     }
 
-    // Without the Prober only the echoes in flight hold the channel, so it closes when the last of them has ended.
+    // Without the Prober only echoes in flight hold the channel: it closes when the last of them has ended.
     drop(prober);
-    while let Some(event) = heard.recv().await {
-        hear(&mut rows, event);
+    while let Some(event) = ended.recv().await {
+        record(&mut rows, event);
     }
     for row in &mut rows {
         row.rtts.sort_unstable();
@@ -92,22 +91,22 @@ pub async fn one_round(vpns: &[Arc<VpnPlan>], round: Round, health: Health) -> V
 }
 
 impl Row {
-    /// Echoes that left and were never answered.
+    /// Echoes that left and had no reply.
     pub fn timed_out(&self) -> u32 {
         self.sent.saturating_sub(self.replies + self.late)
     }
 
-    /// All lost echoes: never answered, or not taken by the tunnel.
+    /// All lost echoes: without a reply, or refused on the way into the tunnel.
     pub fn lost(&self) -> u32 {
         self.timed_out() + self.no_path + self.blocked
     }
 
-    /// Whether there was any reply, in time or late.
+    /// Whether any reply came, in time or late.
     pub fn answered(&self) -> bool {
         self.replies + self.late > 0
     }
 
-    /// The middle one of the round-trip times (the shorter of the two, if there are two).
+    /// The median round-trip time (the lower of the middle two, if the number is even); `None` without a reply.
     pub fn median(&self) -> Option<Duration> {
         self.rtts.get(self.rtts.len().checked_sub(1)? / 2).copied()
     }
@@ -154,18 +153,18 @@ impl Row {
             AskFailure::AddressMissing => self.faults.push(Fault::AddressMissing),
             AskFailure::Lost(Loss::NoPath) => self.no_path += 1,
             AskFailure::Lost(Loss::Blocked) => self.blocked += 1,
-            // What was sent and not answered is counted as such already.
+            // A sent echo without a reply is counted as timed out already.
             AskFailure::Lost(Loss::Timeout) => (),
         }
     }
 }
 
-fn hear(rows: &mut [Row], event: Event) {
+fn record(rows: &mut [Row], event: Event) {
     match event {
         Event::Sent { check, echo: _, at: _ } => on(rows, &check, |row| row.sent += 1),
         Event::Reply { check, echo: _, rtt } => on(rows, &check, |row| row.replied(rtt)),
         Event::Failed { check, echo: _, failure } => on(rows, &check, |row| row.failed(failure)),
-        // Not of a Prober.
+        // A Prober sends none of these.
         Event::Answered(_)
         | Event::Refused { .. }
         | Event::Settled { .. }
@@ -190,7 +189,7 @@ pub(crate) mod tests {
 
     const MS: Duration = Duration::from_millis(1);
 
-    /// A row of a tunnel that was not asked yet.
+    /// A row of a tunnel before its first echo.
     pub(crate) fn row(tunnel: &str) -> Row {
         let id = TunnelId { vpn: VpnId::new("vpn-0123456789abcdef0"), outside_ip: [203, 0, 113, 11].into() };
         Row {
@@ -213,11 +212,11 @@ pub(crate) mod tests {
         }
     }
 
-    fn told(failures: &[AskFailure]) -> Row {
+    fn after(failures: &[AskFailure]) -> Row {
         let mut rows = [row("tunnel 1")];
         let check = rows[0].check.clone();
         for &failure in failures {
-            hear(&mut rows, Event::Failed { check: check.clone(), echo: EchoId(0), failure });
+            record(&mut rows, Event::Failed { check: check.clone(), echo: EchoId(0), failure });
         }
         let [row] = rows;
         row
@@ -229,10 +228,10 @@ pub(crate) mod tests {
         let check = rows[0].check.clone();
         let timeout = rows[0].timeout;
         for (echo, rtt) in [(EchoId(0), timeout), (EchoId(1), timeout + MS)] {
-            hear(&mut rows, Event::Sent { check: check.clone(), echo, at: Moment::ORIGIN });
-            hear(&mut rows, Event::Reply { check: check.clone(), echo, rtt });
+            record(&mut rows, Event::Sent { check: check.clone(), echo, at: Moment::ORIGIN });
+            record(&mut rows, Event::Reply { check: check.clone(), echo, rtt });
         }
-        hear(&mut rows, Event::Sent { check, echo: EchoId(2), at: Moment::ORIGIN });
+        record(&mut rows, Event::Sent { check, echo: EchoId(2), at: Moment::ORIGIN });
         let [row] = rows;
         assert_eq!((row.sent, row.replies, row.late, row.timed_out()), (3, 1, 1, 1));
         assert!(row.answered());
@@ -240,7 +239,7 @@ pub(crate) mod tests {
 
     #[test]
     fn losses_are_counted_by_kind_and_apart_from_faults() {
-        let row = told(&[
+        let row = after(&[
             AskFailure::Lost(Loss::NoPath),
             AskFailure::Lost(Loss::Blocked),
             AskFailure::Fault(Fault::NoMemory),

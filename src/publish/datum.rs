@@ -1,16 +1,16 @@
-//! What CloudWatch gets of a minute.
+//! The data that one minute gives CloudWatch.
 
 use super::sink::{Datum, DatumValue, Unit};
 use crate::domain::names::VpnId;
 use crate::domain::rollup::Rollup;
 use crate::domain::time::Stamp;
 
-/// CloudWatch's limit on the data of one `PutMetricData` (PutMetricData API reference). A rollup's data take less than
-/// 2 kB on the wire, so that this many stay well below the limit of 1 MB too.
+/// CloudWatch's limit on the data of one `PutMetricData` (PutMetricData API reference). A rollup's data take less than 2 kB on
+/// the wire, so this many also stay well below the limit of 1 MB.
 pub const DATA_PER_CALL: usize = 1000;
 
-/// `TunnelUp`, `PacketLoss`, `RoundTripTime` and `BothEndsDown` of one minute, with the dimensions that `AWS/VPN` has, so
-/// that metric math can join them. What is Unknown has no datum: a gap is the truth, a zero would be a claim.
+/// `TunnelUp`, `PacketLoss`, `RoundTripTime` and `BothEndsDown` of one minute, with the dimensions of `AWS/VPN`, for metric math
+/// to join them. An unknown value gives no datum: a gap is the truth, a zero would be a claim.
 pub fn of_rollup(rollup: &Rollup) -> Vec<Datum> {
     let Rollup { tunnel, minute, replies: _, late: _, lost: _, faults: _, rtt, up, both_ends_down } = rollup;
     let datum = |name, unit, value| Datum {
@@ -42,8 +42,8 @@ pub fn of_rollup(rollup: &Rollup) -> Vec<Datum> {
     data
 }
 
-/// `Heartbeat`, once per connection and once more per connection and site: an alarm on the former asks whether anybody
-/// could have voted and paged, one on the latter whether this site could.
+/// `Heartbeat`, once per connection and once per connection and site: an alarm on the first asks whether any daemon could have
+/// voted and paged, an alarm on the second whether this site could.
 pub fn heartbeat(vpn: &VpnId, site: &str, minute: Stamp) -> [Datum; 2] {
     let connection = ("VpnId", vpn.as_str().to_owned());
     let datum = |dimensions| Datum {
@@ -84,9 +84,9 @@ mod tests {
     #[test]
     fn a_minute_gives_four_data_with_the_dimensions_of_aws_vpn() {
         let data = of_rollup(&rollup());
-        let told: Vec<_> = data.iter().map(|datum| (datum.name, datum.unit, datum.value.clone())).collect();
+        let shown: Vec<_> = data.iter().map(|datum| (datum.name, datum.unit, datum.value.clone())).collect();
         assert_eq!(
-            told,
+            shown,
             [
                 ("TunnelUp", Unit::None, DatumValue::Single(1.0)),
                 ("PacketLoss", Unit::Percent, DatumValue::Single(100.0 / 60.0)),
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_said_of_what_is_unknown() {
+    fn unknown_values_give_no_datum() {
         let unknown = Rollup {
             replies: 0,
             late: 0,
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn a_heartbeat_is_told_for_the_connection_and_for_the_site() {
+    fn a_heartbeat_is_sent_for_the_connection_and_for_the_site() {
         let [connection, site] = heartbeat(&VpnId::new("vpn-1"), "milan-1", Stamp::from_secs(60));
         assert_eq!(connection.dimensions, [("VpnId", "vpn-1".to_owned())]);
         assert_eq!(site.dimensions, [("VpnId", "vpn-1".to_owned()), ("Site", "milan-1".to_owned())]);
@@ -153,7 +153,7 @@ mod tests {
 
     #[test]
     fn a_full_call_stays_well_below_a_megabyte() {
-        // A generous count of what CBOR takes: names of members and metric, stamp and unit, 9 bytes a number.
+        // A generous estimate of what CBOR needs: names of members and metric, stamp and unit, 9 bytes per number.
         fn bytes(datum: &Datum) -> usize {
             let dimensions: usize =
                 datum.dimensions.iter().map(|(name, value)| 20 + name.len() + value.len()).sum();

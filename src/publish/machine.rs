@@ -1,11 +1,10 @@
-//! What is sent when, in what order, and what becomes of it; pure, like the core.
+//! Decides which data are sent, when and in which order, and what follows from each reply; pure, like the core.
 //!
-//! One call to CloudWatch and one to the spool are under way at a time. What waits is sent newest minute first, so that
-//! fresh data never waits behind a backlog. A rollup is marked in the spool only after CloudWatch has taken all its data:
-//! a crash between the two sends it again (CloudWatch has no token that would prevent it), never not at all.
+//! One call to CloudWatch and one to the spool are in flight at a time. The newest minute is sent first: fresh data never waits
+//! behind a backlog. A rollup is marked in the spool only after CloudWatch has accepted all its data. A crash between the two
+//! sends it again (CloudWatch has no token that would prevent it); no crash loses it.
 
 mod doubt;
-mod judgement;
 #[cfg(test)]
 mod tests;
 
@@ -16,8 +15,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use self::doubt::{Doubt, Heartbeat, Owner, Piece};
-use self::judgement::Judgement;
-pub use self::judgement::{Clock, Whose};
 use super::datum::{self, DATA_PER_CALL};
 use super::sink::{Datum, PutError, SpoolError};
 use crate::backoff::Backoff;
@@ -27,51 +24,51 @@ use crate::domain::rollup::Rollup;
 use crate::domain::time::{Moment, Now, Stamp};
 use crate::health::{Code, Problem};
 
-/// The minutes of all tunnels become complete within moments of each other; waiting a little makes them one call.
+/// The minutes of all tunnels complete within moments of each other; a short wait puts them into one call.
 const SETTLE: Duration = Duration::from_secs(2);
-/// Spread over this much more, so that the gateways of a company do not all call at the same instant.
+/// Up to this much is added at random: the gateways of a company must not all call at the same instant.
 const SETTLE_SPREAD: Duration = Duration::from_secs(2);
 /// A heartbeat never waits longer than this for the next call, whatever the interval.
 const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(60);
-/// Rollups read from the spool at a time: as many as fill a call.
+/// Rollups read from the spool at a time: enough to fill a call.
 const READ: usize = DATA_PER_CALL / 4;
 /// Rollups kept in memory until they are sent; the spool has the others.
 const WAITING_MAX: usize = 2_000;
-/// Rollups remembered as delivered while the spool cannot be written. Of those beyond it some may be sent twice.
+/// Rollups remembered as delivered while the spool cannot be written. Beyond this number some may be sent twice.
 const DELIVERED_MAX: usize = 20_000;
 /// Rollups marked at a time.
 const MARK: usize = 1_000;
 
-/// A refusal that a person must mend is tried again this often.
+/// Pause after a refusal that needs a person's action.
 const DENIED_PAUSE: Duration = Duration::from_secs(60);
-/// Failing for this long is no hiccup any more.
+/// A failure that lasts this long becomes a problem in `/readyz`.
 const FAILING_IS_A_PROBLEM: Duration = Duration::from_secs(300);
 /// Data in doubt at a time: two full calls.
 const DOUBT_MAX: usize = 2 * DATA_PER_CALL;
 
-/// What the publisher goes by.
+/// Settings of the publisher.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PublishSettings {
     /// This gateway's name, for the dimension `Site`.
     pub site: Arc<str>,
-    /// How often what is complete is sent; 10 s to 5 min.
+    /// How often complete minutes are sent; 10 s to 5 min.
     pub interval: Duration,
-    /// Makes this daemon's pauses differ from another's.
+    /// Seed of the random pauses; differs between daemons.
     pub seed: u64,
 }
 
-/// What happened.
+/// Input of the [`Publisher`].
 #[derive(Debug)]
 pub enum Event {
     /// A minute of a tunnel is complete.
     Ready(Arc<Rollup>),
-    /// A minute of a connection that could have been decided on.
+    /// A minute of a connection in which both ends could vote.
     CouldVote {
         /// The connection.
         vpn: VpnId,
         /// The start of the minute.
         minute: Stamp,
-        /// Whether some sink that takes the connection does not reject and could be used. Without one there is no heartbeat.
+        /// Whether some sink of this connection works and does not reject. Without one there is no heartbeat.
         can_page: bool,
     },
     /// The answer to [`Action::Put`].
@@ -80,11 +77,11 @@ pub enum Event {
     Read(Result<Vec<Arc<Rollup>>, SpoolError>),
     /// The answer to [`Action::Mark`].
     Marked(Result<(), SpoolError>),
-    /// The daemon stops: what is under way is brought to its end, nothing else is begun.
+    /// The daemon stops: calls in flight are finished, no new ones are made.
     Closing,
 }
 
-/// What the publisher wants done.
+/// What the publisher wants the shell to do.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Action {
     /// Send these data, at most [`DATA_PER_CALL`]; answer with [`Event::Put`].
@@ -98,15 +95,15 @@ pub enum Action {
     },
     /// Mark these as sent in the spool; answer with [`Event::Marked`].
     Mark(Arc<[Arc<Rollup>]>),
-    /// State the publisher's problem, or take it back.
+    /// Set the publisher's problem, or clear it.
     Problem(Option<Problem>),
-    /// So many rollups, or single data of one, will never be sent.
+    /// This many rollups, or single data of one, will never be sent.
     Dropped(u64),
     /// Warn the operator.
     Notice(MetricsNotice),
 }
 
-/// The machine.
+/// Input through [`Self::handle`] and [`Self::handle_timeout`], output through [`Self::poll_action`].
 #[derive(Debug)]
 pub struct Publisher {
     settings: PublishSettings,
@@ -121,13 +118,13 @@ pub struct Publisher {
     /// To be marked in the spool, oldest last.
     delivered: BTreeSet<Newest>,
     spool: SpoolLane,
-    /// Whether the spool may hold rollups that are not known here.
+    /// Whether the spool may hold rollups that are not in memory.
     look: bool,
-    /// Whether the operator was warned of minutes dated in the future, of those that the spool holds at present.
+    /// Whether the operator was warned about minutes dated in the future, for those now in the spool.
     warned_of_future: bool,
-    /// Whether what waits is to be sent, until nothing waits.
+    /// Whether to keep sending until nothing waits.
     sending: bool,
-    /// When the next sending begins.
+    /// When the next round of sending begins.
     due: Option<Moment>,
     last_begun: Option<Moment>,
     pause: Option<Moment>,
@@ -146,7 +143,7 @@ type Newest = (Reverse<Stamp>, Arc<Rollup>);
 enum Batch {
     /// Whole rollups and heartbeats.
     Whole(Vec<Piece>),
-    /// A part of what was refused.
+    /// A part of a batch that was refused.
     Part(Vec<Piece>),
 }
 
@@ -159,7 +156,7 @@ enum SpoolLane {
 }
 
 impl Publisher {
-    /// A publisher that first looks for what an earlier run left in the spool.
+    /// A publisher that first reads what an earlier run left in the spool.
     pub fn new(settings: PublishSettings, now: Now) -> Self {
         let mut backoff = Backoff::new(settings.seed);
         let settle = SETTLE + backoff.draw(SETTLE_SPREAD);
@@ -187,7 +184,7 @@ impl Publisher {
         }
     }
 
-    /// Takes in what happened.
+    /// Processes one input.
     pub fn handle(&mut self, event: Event, clock: Clock) {
         let now = clock.now;
         match event {
@@ -205,7 +202,7 @@ impl Publisher {
         self.advance(clock);
     }
 
-    /// Does what is due.
+    /// Processes timers that have expired.
     pub fn handle_timeout(&mut self, clock: Clock) {
         let now = clock.now;
         if self.due.is_some_and(|due| due <= now.mono) {
@@ -223,7 +220,7 @@ impl Publisher {
         self.advance(clock);
     }
 
-    /// When [`Self::handle_timeout`] is to be called, and why.
+    /// When to call [`Self::handle_timeout`], and why.
     pub fn poll_timeout(&self) -> Option<(Moment, &'static str)> {
         if self.closing {
             return None;
@@ -237,13 +234,13 @@ impl Publisher {
         [due, pause, rest].into_iter().flatten().min()
     }
 
-    /// The next thing to be done, in order.
+    /// The next action; actions must be executed in this order.
     pub fn poll_action(&mut self) -> Option<Action> {
         self.actions.pop_front()
     }
 
-    /// Whether, after [`Event::Closing`], nothing is under way any more and everything sent is marked as such (unless
-    /// the spool cannot be written).
+    /// Whether, after [`Event::Closing`], nothing is in flight any more and everything sent is marked as such (unless the spool
+    /// cannot be written).
     pub fn is_finished(&self) -> bool {
         let spool_done = match &self.spool {
             SpoolLane::Idle => self.delivered.is_empty(),
@@ -254,7 +251,7 @@ impl Publisher {
     }
 
     fn ready(&mut self, rollup: Arc<Rollup>, clock: Clock) {
-        // One that cannot be judged is in the spool, and will be found there when it can be.
+        // A minute that cannot be judged yet stays in the spool and is read from there later.
         if self.knows(&rollup) || clock.judge(rollup.minute) == Judgement::Undecided {
             return;
         }
@@ -265,10 +262,10 @@ impl Publisher {
         self.begin_by(self.settings.interval, clock.now);
     }
 
-    /// Plans a sending: when the data of this moment have settled, but `interval` after the last one began.
+    /// Plans a round: once the data of this moment have settled, but `interval` after the last round began.
     fn begin_by(&mut self, interval: Duration, now: Now) {
         let settled = now.mono + self.settle;
-        // Less the settling, so that data that come a little earlier than the last time still go a round, not a round later.
+        // Minus the settling time: data that complete slightly earlier than last time must not wait a whole round more.
         let paced = self.last_begun.map_or(settled, |begun| begun + interval.saturating_sub(self.settle));
         let at = settled.max(paced);
         self.due = Some(self.due.map_or(at, |due| due.min(at)));
@@ -279,7 +276,7 @@ impl Publisher {
         self.waiting.contains(&key) || self.delivered.contains(&key) || self.undecided.contains_key(rollup)
     }
 
-    /// Begins whatever can begin.
+    /// Starts every call that may start now.
     fn advance(&mut self, clock: Clock) {
         if self.closing {
             self.sending = false;
@@ -349,9 +346,9 @@ impl Publisher {
         }
     }
 
-    //--- what goes into a call, and what becomes of it
+    //--- the data of a call, and its result
 
-    /// The newest of what waits, or of what is in doubt.
+    /// The newest waiting rollup, or the newest part in doubt.
     fn next_batch(&mut self, clock: Clock) -> Option<Batch> {
         let now = clock.now;
         self.heartbeats.retain(|heartbeat| heartbeat.is_live(now.wall));
@@ -373,7 +370,7 @@ impl Publisher {
         while let Some((Reverse(minute), rollup)) = self.waiting.pop_first() {
             match clock.judge(minute) {
                 Judgement::Sendable => {}
-                // The spool has it for later.
+                // It stays in the spool for later.
                 Judgement::Undecided => continue,
                 Judgement::TooOld => {
                     too_old += 1;
@@ -486,7 +483,7 @@ impl Publisher {
         self.decide(&bad.owner);
     }
 
-    /// One datum of `owner` has been taken or given up.
+    /// One datum of `owner` was accepted or given up.
     fn decide(&mut self, owner: &Owner) {
         let Owner::Rollup(rollup) = owner else { return };
         let Some(left) = self.undecided.get_mut(rollup) else { return };
@@ -504,7 +501,7 @@ impl Publisher {
         }
     }
 
-    /// The batch was not taken, through no fault of the data.
+    /// The batch was refused for a reason that is not in the data.
     fn give_back(&mut self, batch: Batch) {
         match batch {
             Batch::Whole(pieces) => {
@@ -524,6 +521,66 @@ impl Publisher {
                 }
             }
             Batch::Part(pieces) => self.doubt.put_back(pieces),
+        }
+    }
+}
+
+/// CloudWatch accepts data up to two weeks old (PutMetricData, API Reference). The margin keeps out data that are about to pass
+/// that age: one datum too old would spoil its batch.
+const AGE_MAX: Duration = Duration::from_secs(14 * 24 * 3600 - 600);
+/// A complete minute began at least a minute ago. A minute that began this far in the future was stamped by a clock that was
+/// ahead: the margin is more than a slow answer can distort AWS's clock, and more than the minute by which ours may differ from
+/// it.
+const AHEAD_MAX: Duration = Duration::from_secs(120);
+
+/// The time by which minutes are judged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Clock {
+    /// The wall clock is AWS's once AWS has answered.
+    pub now: Now,
+    /// Whose wall clock `now` has.
+    pub whose: Whose,
+}
+
+/// The source of a wall clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Whose {
+    /// AWS's, as of its last answer: CloudWatch accepts or refuses data by it.
+    Aws,
+    /// This host's, because AWS has not answered yet. It may be wrong by years, so it gives nothing up.
+    Host,
+}
+
+/// Whether a minute may be sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Judgement {
+    Sendable,
+    /// The minute's stamp or this host's clock is wrong: decided once AWS's clock is known.
+    Undecided,
+    /// CloudWatch no longer accepts it.
+    TooOld,
+    /// Stamped by a clock that was ahead.
+    False,
+}
+
+impl Clock {
+    fn judge(self, minute: Stamp) -> Judgement {
+        let Self { now, whose } = self;
+        let is_ahead = minute > now.wall + AHEAD_MAX;
+        let is_too_old = now.wall.since(minute) > AGE_MAX;
+        match whose {
+            Whose::Aws if is_ahead => Judgement::False,
+            Whose::Aws if is_too_old => Judgement::TooOld,
+            Whose::Host if is_ahead || is_too_old => Judgement::Undecided,
+            Whose::Aws | Whose::Host => Judgement::Sendable,
+        }
+    }
+
+    /// The newest minute that can be judged now.
+    fn read_until(self) -> Stamp {
+        match self.whose {
+            Whose::Aws => Stamp::from_millis(i64::MAX),
+            Whose::Host => self.now.wall + AHEAD_MAX,
         }
     }
 }

@@ -1,8 +1,8 @@
-//! What goes out to CloudWatch, when, and in what order.
+//! Metrics to CloudWatch: what is sent, when, and in which order.
 //!
-//! [`machine::Publisher`] decides everything and does nothing: it takes what happened and is polled for what should
-//! be done. [`shell::run`] does it, on one task. What is to be published comes through a [`shell::Feed`] straight from the
-//! facts, so that a broken store delays nothing; the [`sink::Spool`] holds what could not be sent, across restarts.
+//! [`machine::Publisher`] decides everything and does nothing: it takes events and is polled for actions. [`shell::run`] executes
+//! them, on one task. Facts arrive directly through a [`shell::Feed`]: a broken store delays nothing. The [`sink::Spool`] keeps
+//! unsent rollups across restarts.
 
 pub mod datum;
 pub mod machine;

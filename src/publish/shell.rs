@@ -1,4 +1,4 @@
-//! Does what the [`Publisher`] decides, on what a [`Feed`] brings from the facts.
+//! Executes what the [`Publisher`] decides, fed with facts by a [`Feed`].
 
 use std::future::{Future, pending};
 use std::pin::Pin;
@@ -17,27 +17,27 @@ use crate::domain::rollup::Rollup;
 use crate::domain::time::Stamp;
 use crate::health::{Component, Health};
 
-/// A call that has neither succeeded nor failed by then is given up. A sink has shorter limits of its own.
+/// A call that has not returned by then is given up. A sink has shorter limits of its own.
 const STUCK: Duration = Duration::from_secs(60);
 
-/// What is to be counted.
+/// A number for telemetry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tally {
-    /// A call has ended: `ok`, or a [`PutError`]'s word.
+    /// A call ended: `ok`, or a [`PutError`]'s word.
     Put(&'static str),
-    /// So many rollups wait in the spool.
+    /// Rollups that wait in the spool.
     Pending(u64),
-    /// So many more rollups, or single data of one, will never be sent.
+    /// Rollups, or single data of one, that will never be sent; adds up.
     Dropped(u64),
 }
 
 type Pending<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
-/// Publishes until the last [`Feed`] is dropped; then it waits for what is under way, and ends.
+/// Publishes until the last [`Feed`] is dropped; then finishes what is in flight, and ends.
 ///
-/// `clock` is the time by which is judged what is too old or false. `can_page` says whether some sink that takes
-/// the connection is not rejecting; `tally` gets what telemetry counts.
-/// Dropping the future loses nothing that is in the spool, but may send twice what was in flight.
+/// `clock` decides which minutes are too old or from the future. `can_page` says whether some sink of the connection works and
+/// does not reject; `tally` receives the numbers for telemetry. Dropping the future loses nothing that is in the spool, but may
+/// send twice what was in flight.
 #[expect(clippy::too_many_arguments, reason = "each is another part of the daemon")]
 pub async fn run<S: MetricSink, P: Spool>(
     clock: impl Fn() -> Clock,
@@ -117,7 +117,7 @@ async fn put<S: MetricSink, P: Spool>(sink: &S, spool: &P, data: Arc<[Datum]>) -
     let stuck =
         || PutError::Temporary { what: "no answer within a minute".into(), throttled: false, source: None };
     let done = timeout(STUCK, sink.put(&data)).await.unwrap_or_else(|_elapsed| Err(stuck()));
-    // The spool is not looked into while CloudWatch takes nothing: its count is what shows then.
+    // The spool's count is needed while CloudWatch accepts nothing: it then shows the backlog.
     let waiting = if done.is_err() { spool.pending().await.ok() } else { None };
     (Event::Put(done), waiting)
 }
@@ -139,16 +139,16 @@ async fn or_never<T>(slot: &mut Option<Pending<'_, T>>) -> T {
     }
 }
 
-/// News that may wait for the publisher: some minutes of the largest site. What finds the queue full is not lost, since
+/// Capacity of the queue to the publisher: several minutes of the largest site. A rollup that finds it full is not lost, since
 /// the spool has every rollup; a heartbeat is, and would have been late anyway.
 const QUEUE: usize = 4096;
 
-/// What of the facts concerns the publisher.
+/// The facts that concern the publisher.
 #[derive(Debug, Clone, PartialEq)]
 pub enum News {
     /// A minute of a tunnel is complete.
     Ready(Arc<Rollup>),
-    /// A minute of a connection that could have been decided on.
+    /// A minute of a connection in which both ends could vote.
     CouldVote {
         /// The connection.
         vpn: VpnId,
@@ -157,20 +157,20 @@ pub enum News {
     },
 }
 
-/// The end that takes the facts. The publisher ends when the last clone is dropped.
+/// The sending end, for facts. The publisher ends when the last clone is dropped.
 #[derive(Debug, Clone)]
 pub struct Feed {
     news: mpsc::Sender<News>,
 }
 
-/// Both ends.
+/// A feed and the receiver for [`run`].
 pub fn channel() -> (Feed, mpsc::Receiver<News>) {
     let (news, receiver) = mpsc::channel(QUEUE);
     (Feed { news }, receiver)
 }
 
 impl Feed {
-    /// Passes on what concerns the publisher; never waits.
+    /// Queues the fact if it concerns the publisher; never waits.
     pub fn record(&self, fact: &Fact) {
         let news = match fact {
             Fact::RollupReady(rollup) => News::Ready(Arc::clone(rollup)),
@@ -205,7 +205,7 @@ mod tests {
     use crate::publish::machine::{PublishSettings, Whose};
     use crate::publish::sink::SpoolError;
 
-    /// Answers a call when it is let go.
+    /// Answers a call only when permitted.
     struct Sink {
         called: mpsc::UnboundedSender<Vec<Datum>>,
         go: tokio::sync::Semaphore,
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_in_flight_at_the_end_is_waited_for_and_marked() {
+    async fn a_call_in_flight_at_the_end_is_awaited_and_marked() {
         let now = clock::now();
         let rollup = Arc::new(Rollup {
             tunnel: TunnelId { vpn: VpnId::new("vpn-1"), outside_ip: [203, 0, 113, 1].into() },

@@ -1,4 +1,4 @@
-//! What a metric sink and the spool must be able to do.
+//! The traits of a metric sink and of the spool.
 
 use std::error::Error;
 use std::fmt;
@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::domain::rollup::Rollup;
 use crate::domain::time::Stamp;
 
-/// One datum for CloudWatch.
+/// One datum of `PutMetricData`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Datum {
     /// The metric's name.
@@ -18,13 +18,13 @@ pub struct Datum {
     pub unit: Unit,
     /// Dimensions, name and value, in a fixed order.
     pub dimensions: Vec<(&'static str, String)>,
-    /// The start of the minute it speaks of.
+    /// The start of its minute.
     pub stamp: Stamp,
-    /// What it says.
+    /// Its value, in `unit`.
     pub value: DatumValue,
 }
 
-/// CloudWatch units in use.
+/// The CloudWatch units in use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unit {
     /// `None`
@@ -42,30 +42,30 @@ pub enum Unit {
 pub enum DatumValue {
     /// One value.
     Single(f64),
-    /// Distinct values and how often each occurred, so that percentiles work; at most 150.
+    /// Distinct values and how often each occurred, for percentiles; at most 150.
     Distribution(Vec<(f64, f64)>),
 }
 
-/// Why data was not taken.
+/// Why data were not accepted.
 #[derive(Debug, Clone)]
 pub enum PutError {
-    /// Try again.
+    /// It may pass by itself; retried.
     Temporary {
         /// What happened, in an operator's words.
         what: String,
         /// Whether the service throttled it.
         throttled: bool,
-        /// The cause.
+        /// The error beneath, if there is one.
         source: Option<Arc<dyn Error + Send + Sync>>,
     },
-    /// A permission or credential is missing; a person must act, and it is tried again meanwhile.
+    /// A permission or credential is missing; a person must act. Retried meanwhile.
     Denied {
         /// What, where, and what to do.
         what: String,
     },
-    /// CloudWatch finds fault with the data itself: some datum of the batch will never be taken.
+    /// CloudWatch refuses the data themselves: some datum of the batch will never be accepted.
     BadData {
-        /// What it said.
+        /// CloudWatch's message.
         what: String,
     },
 }
@@ -103,13 +103,13 @@ impl Error for PutError {
     }
 }
 
-/// Where metrics go.
+/// A destination for metrics.
 pub trait MetricSink: Send + Sync + 'static {
-    /// Puts a batch of at most 1,000 data; all of it is taken or none.
+    /// Sends a batch of at most 1,000 data; all of them are accepted or none.
     fn put(&self, data: &[Datum]) -> impl Future<Output = Result<(), PutError>> + Send;
 }
 
-/// The rollups that wait to be sent, kept across restarts.
+/// The unsent rollups, kept across restarts.
 pub trait Spool: Send + Sync + 'static {
     /// Up to `limit` unsent rollups of minutes that began at `until` or before, newest minute first.
     fn unsent(
@@ -118,11 +118,10 @@ pub trait Spool: Send + Sync + 'static {
         limit: usize,
     ) -> impl Future<Output = Result<Vec<Arc<Rollup>>, SpoolError>> + Send;
 
-    /// Marks rollups as sent (or as never to be sent), whether they had been recorded before or not; returns when that
-    /// would survive a crash.
+    /// Marks rollups as sent (or as never to be sent), recorded before or not. Returns once that would survive a crash.
     fn sent(&self, rollups: &[Arc<Rollup>]) -> impl Future<Output = Result<(), SpoolError>> + Send;
 
-    /// How many wait.
+    /// The number of unsent rollups.
     fn pending(&self) -> impl Future<Output = Result<u64, SpoolError>> + Send;
 }
 

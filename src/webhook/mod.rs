@@ -2,16 +2,14 @@
 //!
 //! | what | where |
 //! |---|---|
-//! | what is sent: a template, ready ones among them | `template` |
-//! | what must reach no log: read from files for each try, hidden in what is repeated of an answer | `secret` |
-//! | how it is sent: proxy, timeouts, no redirects; whose certificates are trusted | `client` |
-//! | what an answer means | `answer` |
-//! | what can be known to be wrong before the first message | [`trial()`] in `trial` |
+//! | what is sent: a template, built-in or the operator's | `template` |
+//! | secrets: read from files for each try, and hidden when an answer is quoted | `secret` |
+//! | how it is sent: proxy, timeouts, no redirects; trusted certificates; what an answer means | `client` |
+//! | what can be checked before the first message | [`trial()`] in `trial` |
 //!
-//! A message's id goes with it as `Idempotency-Key`, the same in every retry, so that a receiver can drop what comes twice
-//! because an answer was lost.
+//! A message's id is its `Idempotency-Key`, the same in every retry: a receiver can drop a message that it gets twice because an
+//! answer was lost.
 
-mod answer;
 mod client;
 mod secret;
 mod template;
@@ -26,8 +24,7 @@ use hyper::Uri;
 use hyper::header::{HeaderName, HeaderValue};
 use sha2::Sha256;
 
-use self::answer::{LastWords, Reason, rejected};
-use self::client::{Client, Post};
+use self::client::{Client, FirstTexts, Post, Reason, rejected};
 use self::secret::Hidden;
 use self::template::Template;
 use crate::domain::time::Stamp;
@@ -38,18 +35,18 @@ use crate::settings::{WebhookSettings, WebhookUrl};
 
 pub use trial::{Part, Reach, trial};
 
-/// A webhook.
+/// One configured webhook.
 pub struct Webhook {
     settings: WebhookSettings,
     client: Client,
-    heard: Mutex<LastWords>,
+    first_texts: Mutex<FirstTexts>,
 }
 
 impl Webhook {
-    /// Connects to nothing.
+    /// Opens no connection.
     pub fn new(settings: WebhookSettings, dialer: Arc<Dialer>) -> Self {
         let client = Client::new(settings.ca_file.clone(), settings.timeout, dialer);
-        Self { settings, client, heard: Mutex::default() }
+        Self { settings, client, first_texts: Mutex::default() }
     }
 
     async fn address(&self) -> Result<Uri, Reason> {
@@ -60,11 +57,11 @@ impl Webhook {
         self.settings.address(&text).map_err(Reason::Rejected)
     }
 
-    /// Whether a message could be sent now: its secrets are read, and the host that will be looked up is returned, the proxy's if there
-    /// is one.
+    /// Checks that a message could be sent now, by reading its secrets. Returns the host whose name will be looked up: the
+    /// proxy's, if there is one.
     ///
     /// # Errors
-    /// What is in the way, in an operator's words.
+    /// What prevents sending, in an operator's words.
     pub async fn prepare(&self) -> Result<Option<(String, u16)>, String> {
         let url = match self.address().await {
             Ok(url) => url,
@@ -90,7 +87,7 @@ impl Webhook {
         let body = Template::parse(&self.settings.body)
             .and_then(|template| template.render(message, secret.as_deref(), now, self.settings.lasts()));
         let Some(body) = body.map_err(Reason::Rejected)? else {
-            // Not this change.
+            // The template sends nothing for this change.
             return Ok(());
         };
         let own = self.settings.own_headers(secret.as_deref()).map_err(Reason::Rejected)?;
@@ -105,12 +102,12 @@ impl Webhook {
             headers.extend(signature(&key, now, &body)?);
         }
         let answer = self.client.post(Post { url, headers, body }).await?;
-        let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
-        answer.meaning(&hidden, &mut heard, now)
+        let mut first_texts = self.first_texts.lock().unwrap_or_else(PoisonError::into_inner);
+        answer.meaning(&hidden, &mut first_texts, now)
     }
 }
 
-/// Those of every message.
+/// The headers of every message.
 fn headers(message: &Message) -> Vec<(HeaderName, HeaderValue)> {
     let mut headers = vec![
         (HeaderName::from_static("content-type"), HeaderValue::from_static("application/json")),
@@ -129,7 +126,7 @@ impl Messenger for Webhook {
             Ok(url) => url,
             Err(reason) => return Err(reason.at("POST")),
         };
-        // Never the path, which may be the secret.
+        // Never the path: it may be the secret.
         let port = url.port_u16().map_or_else(String::new, |port| format!(":{port}"));
         let (scheme, host) = (url.scheme_str().unwrap_or_default(), url.host().unwrap_or_default());
         let about = format!("POST {scheme}://{host}{port}");
@@ -137,7 +134,7 @@ impl Messenger for Webhook {
     }
 }
 
-/// HMAC-SHA256 over `<seconds>.<body>`: the time is signed as well, so that nobody can send it again later.
+/// HMAC-SHA256 over `<seconds>.<body>`. The signed time prevents replays.
 fn signature(key: &str, now: Stamp, body: &str) -> Result<Vec<(HeaderName, HeaderValue)>, Reason> {
     let seconds = now.as_millis().div_euclid(1000);
     let mut mac = Hmac::<Sha256>::new_from_slice(key.as_bytes())
@@ -157,20 +154,21 @@ impl fmt::Debug for Webhook {
     }
 }
 
-/// How many repetitions may be lost before a vendor that takes silence for an end does so, where each is answered at once …
+/// How many repetitions may be lost before a vendor that takes silence for recovery closes the alert, if each is answered at once
+/// …
 const REPETITIONS: u32 = 5;
-/// … and where each is given up only when its time is over.
+/// … and if each is given up only at its timeout.
 const SILENT_REPETITIONS: u32 = 3;
 
 impl WebhookSettings {
-    /// How long what is open stays so at the receiver without another word. The dispatcher repeats it, and after a failure tries
-    /// again, each `repeat_every` (`incident::dispatcher`).
+    /// How long an open alert stays open at the receiver without another message. The dispatcher repeats the message, and retries
+    /// a failed one, every `repeat_every` (`incident::dispatcher`).
     pub(super) fn lasts(&self) -> Option<Duration> {
         let every = self.repeat_every?;
         Some((every * REPETITIONS).max((every + self.timeout) * SILENT_REPETITIONS))
     }
 
-    /// An address that may be posted to.
+    /// Parses and checks an address to post to.
     pub(super) fn address(&self, text: &str) -> Result<Uri, String> {
         let wrong = |what: &str| format!("the url {what}");
         let url: Uri = text.parse().map_err(|_| wrong("is not valid; fix it"))?;
@@ -195,7 +193,7 @@ impl WebhookSettings {
         Ok(url)
     }
 
-    /// The headers of the operator's.
+    /// The configured headers, with the secret filled in.
     pub(super) fn own_headers(&self, secret: Option<&str>) -> Result<Vec<(HeaderName, HeaderValue)>, String> {
         let filled = |(name, value): &(String, String)| {
             let value = value.replace("{secret}", secret.unwrap_or_default());
@@ -209,7 +207,7 @@ impl WebhookSettings {
     }
 }
 
-/// A header; one with a value that nobody may see in a log.
+/// A header whose value is kept out of logs; `None` if it is invalid.
 pub(super) fn header(name: &str, value: &str) -> Option<(HeaderName, HeaderValue)> {
     let mut header = HeaderValue::from_str(value).ok()?;
     header.set_sensitive(true);

@@ -1,5 +1,5 @@
-//! What must reach no log: kept in a file, read for each try, so that a new one counts at once, and looked for in what a receiver
-//! answers, who may repeat it.
+//! Secrets: kept in files and read for each try, so a new one counts at once; and found in receivers' answers, which may repeat
+//! them.
 
 use std::io::ErrorKind;
 use std::path::Path;
@@ -10,15 +10,15 @@ use hyper::header::HeaderValue;
 
 use crate::access::{self, Unread};
 
-/// Longer than any token; a file that is longer is something else.
+/// Longer than any token; a longer file is something else.
 const LONGEST: u64 = 16 * 1024;
 
 /// Why a secret could not be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum NoSecret {
-    /// It is not there, or not for us: another user, or systemd's unit, may well read it.
+    /// It does not exist, or is not readable for us: another user, or systemd's unit, may be able to read it.
     OutOfReach(String),
-    /// It is there, and of no use.
+    /// It exists and is unusable.
     Wrong(String),
 }
 
@@ -30,7 +30,7 @@ impl NoSecret {
     }
 }
 
-/// The text of the file without blanks around it. A disk that hangs must not hold up the thread that speaks to everybody.
+/// The file's text without surrounding blanks. Read on another thread: a disk that hangs must not block the I/O thread.
 pub(super) async fn read(path: &Path) -> Result<String, String> {
     let owned = path.to_owned();
     let read = tokio::task::spawn_blocking(move || read_at_once(&owned)).await;
@@ -38,7 +38,7 @@ pub(super) async fn read(path: &Path) -> Result<String, String> {
     read.unwrap_or_else(unread).map_err(NoSecret::into_text)
 }
 
-/// The same for those whom nobody waits for.
+/// The same, blocking.
 pub(super) fn read_at_once(path: &Path) -> Result<String, NoSecret> {
     let shown = path.display();
     let unread = |error: &std::io::Error| {
@@ -73,24 +73,24 @@ pub(super) fn read_at_once(path: &Path) -> Result<String, NoSecret> {
     Ok(text.to_owned())
 }
 
-/// So many characters in a row of a secret are a part of it; fewer are in any text.
+/// This many consecutive characters of a secret count as a part of it; fewer occur in any text.
 const PART: usize = 6;
-/// A secret that is shorter is found by accident.
+/// A shorter secret would be found by accident.
 const SHORTEST: usize = 4;
-/// What was escaped twice, a proxy's words about a receiver's, is found as well.
+/// Also finds what was escaped twice, such as a receiver's text quoted by a proxy.
 const ESCAPES: usize = 3;
 
-/// The secrets of one request: what its receiver may repeat and nobody may read.
+/// The secrets of one request: a receiver may repeat them, and nobody may read them.
 #[derive(Debug, Default)]
 pub(super) struct Hidden {
-    /// The address itself is a secret: nothing that its receiver says is repeated, because it may say it in any form.
+    /// The address itself is a secret: nothing of the receiver's answer is quoted, because it may repeat the secret in any form.
     address: bool,
     /// Letters and digits only.
     secrets: Vec<Vec<char>>,
 }
 
 impl Hidden {
-    /// Hides an address as a whole.
+    /// Hides a whole address.
     pub(super) fn address(&mut self, url: &Uri) {
         self.address = true;
         for part in url.path().split('/') {
@@ -99,7 +99,7 @@ impl Hidden {
         self.query(url);
     }
 
-    /// Hides what an address that may be seen has behind its question mark.
+    /// Hides the query of an address that is otherwise public.
     pub(super) fn query(&mut self, url: &Uri) {
         for part in url.query().unwrap_or_default().split(['&', '=']) {
             self.secret(part);
@@ -118,12 +118,12 @@ impl Hidden {
         }
     }
 
-    /// Whether nothing of what a receiver says may be repeated.
+    /// Whether nothing of the receiver's answer may be quoted.
     pub(super) const fn is_all(&self) -> bool {
         self.address
     }
 
-    /// Whether a text holds a part of a secret, however it is written.
+    /// Whether a text contains a part of a secret, in any spelling.
     pub(super) fn is_in(&self, text: &str) -> bool {
         let text = plain(text);
         let mut parts = self.secrets.iter().flat_map(|secret| secret.windows(secret.len().min(PART)));
@@ -131,8 +131,7 @@ impl Hidden {
     }
 }
 
-/// The letters and digits of a text, in lower case, its escapes (`%58`, `\u0058`) undone: what is left is the same however the
-/// text was quoted.
+/// The letters and digits of a text, in lower case and without escapes (`%58`, `\u0058`): the same however the text was quoted.
 fn plain(text: &str) -> Vec<char> {
     let mut text = text.to_owned();
     for _ in 0..ESCAPES {
@@ -147,7 +146,7 @@ fn unescaped(text: &str) -> String {
     while let Some((first, after)) = rest.split_first() {
         let escape = hexadecimal(rest, b"%", 2).or_else(|| hexadecimal(rest, b"\\u", 4));
         if let Some((code, after)) = escape {
-            // In UTF-8 a percent sign stands before each byte, and \u before each character.
+            // In UTF-8 every byte has its percent sign, in JSON every character its \u.
             match u8::try_from(code) {
                 Ok(byte) if first == &b'%' || byte.is_ascii() => bytes.push(byte),
                 Ok(_) | Err(_) => {
@@ -164,7 +163,7 @@ fn unescaped(text: &str) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// The number after `mark`, in so many digits, and what follows.
+/// The number after `mark`, of this many digits, and the rest.
 fn hexadecimal<'t>(text: &'t [u8], mark: &[u8], digits: usize) -> Option<(u32, &'t [u8])> {
     let (number, after) = text.strip_prefix(mark)?.split_at_checked(digits)?;
     let number = std::str::from_utf8(number).ok().filter(|it| it.bytes().all(|b| b.is_ascii_hexdigit()))?;
@@ -178,7 +177,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_secret_is_read_without_blanks_and_refused_where_others_may_read_it() {
+    fn a_secret_is_read_without_blanks_and_refused_if_others_can_read_it() {
         let file = tempfile::NamedTempFile::new().unwrap();
         let set = |text: &str, mode: u32| {
             fs::write(file.path(), text).unwrap();
@@ -204,10 +203,10 @@ mod tests {
     }
 
     #[test]
-    fn a_part_of_a_secret_is_found_however_it_is_written() {
+    fn a_part_of_a_secret_is_found_in_any_spelling() {
         let hidden =
             of_address("https://hooks.example.com/services/T000/B000/XyZ0SecretToken?k=QuerySecret99");
-        for words in [
+        for text in [
             "token XyZ0SecretToken is not known",
             "no /services/T000/B000/XyZ0SecretToken",
             r"no \/services\/T000\/B000\/XyZ0Secret\u0054oken",
@@ -218,17 +217,17 @@ mod tests {
             "k=QuerySecret99",
             "k=Query%53ecret99",
         ] {
-            assert!(hidden.is_in(words), "{words}");
+            assert!(hidden.is_in(text), "{text}");
         }
-        for words in ["", "invalid_payload", "no such hook", "T00", "query"] {
-            assert!(!hidden.is_in(words), "{words}");
+        for text in ["", "invalid_payload", "no such hook", "T00", "query"] {
+            assert!(!hidden.is_in(text), "{text}");
         }
         assert!(of_address("https://h.example.com/a%2Fb%20c%2Dsecret").is_in("no a/b c-secret here"));
         assert!(of_address("https://h.example.com/?Zürich99").is_in(r"no Z\u00fcrich99"));
     }
 
     #[test]
-    fn a_short_secret_is_found_whole_and_one_that_is_in_any_text_not_at_all() {
+    fn a_short_secret_is_found_as_a_whole_and_a_trivial_one_not_at_all() {
         let mut hidden = Hidden::default();
         hidden.secret("pin4");
         hidden.secret("/");
@@ -236,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_that_may_be_seen_hides_only_what_stands_behind_its_question_mark() {
+    fn a_public_address_hides_only_its_query() {
         let mut hidden = Hidden::default();
         hidden.query(&"https://h.example.com/api/v2/alerts?team=network-1".parse().unwrap());
         assert!(hidden.is_in("no team network-1") && !hidden.is_in("no /api/v2/alerts"));

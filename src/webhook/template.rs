@@ -1,4 +1,4 @@
-//! The body: a template in minijinja whose values are written as JSON. One that comes to nothing for a change sends nothing.
+//! The body: a minijinja template whose values are written as JSON. A template that renders to nothing sends nothing.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -12,18 +12,18 @@ use crate::domain::time::Stamp;
 use crate::incident::message::Message;
 use crate::settings::{WebhookBody, WebhookPreset};
 
-/// What a template may use up, so that a loop without an end, or a text repeated a billion times, costs milliseconds and some
-/// megabytes (a unit is an instruction, or 64 bytes). A ready one needs some hundreds.
+/// Limit on a template's work (a unit is an instruction, or 64 bytes): an endless loop, or a text repeated a billion times, costs
+/// milliseconds and some megabytes. A preset needs some hundreds.
 const FUEL: u64 = 100_000;
 
-/// What errors call it.
+/// The template's name in error messages.
 const NAME: &str = "template";
 
-/// A template that has been understood.
+/// A template that parses.
 pub(super) struct Template<'t>(Environment<'t>);
 
 impl<'t> Template<'t> {
-    /// Ready to be filled in.
+    /// Parses it.
     pub(super) fn parse(body: &'t WebhookBody) -> Result<Self, String> {
         let mut environment = Environment::new();
         environment.set_auto_escape_callback(|_| AutoEscape::Json);
@@ -34,7 +34,7 @@ impl<'t> Template<'t> {
         Ok(Self(environment))
     }
 
-    /// The names that it looks up, and that nothing gives: neither itself nor the language.
+    /// The names it looks up that neither the template nor minijinja defines.
     pub(super) fn names(&self) -> BTreeSet<String> {
         let Ok(template) = self.0.get_template(NAME) else { return BTreeSet::new() };
         let mut names: BTreeSet<_> = template.undeclared_variables(false).into_iter().collect();
@@ -44,7 +44,7 @@ impl<'t> Template<'t> {
         names
     }
 
-    /// What to send; `None` if nothing. `lasts`: how long what is open stays so without another word.
+    /// The body, or `None` to send nothing. `lasts`: how long an open alert stays open without another message.
     pub(super) fn render(
         &self,
         message: &Message,
@@ -64,10 +64,10 @@ impl<'t> Template<'t> {
         let rendered = rendered.map_err(|error| {
             let mut hidden = Hidden::default();
             hidden.secret(secret.unwrap_or_default());
-            let told = error.to_string();
+            let what = error.to_string();
             let line = error.line().unwrap_or_default();
-            let told = if hidden.is_in(&told) { format!("{}, line {line}", error.kind()) } else { told };
-            format!("the template cannot be filled in ({told}); fix it")
+            let what = if hidden.is_in(&what) { format!("{}, line {line}", error.kind()) } else { what };
+            format!("the template cannot be filled in ({what}); fix it")
         })?;
         if rendered.trim().is_empty() {
             return Ok(None);

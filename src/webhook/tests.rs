@@ -22,14 +22,14 @@ fn rendered(body: &WebhookBody, change: Change) -> Option<Value> {
     body.map(|body| serde_json::from_str(&body).unwrap())
 }
 
-/// Which changes a template says something of.
-fn told(body: &WebhookBody) -> Vec<Change> {
+/// The changes for which a template renders something.
+fn changes_sent(body: &WebhookBody) -> Vec<Change> {
     Change::ALL.into_iter().filter(|change| rendered(body, *change).is_some()).collect()
 }
 
 #[test]
 fn pagerduty_gets_events_v2_by_its_published_format() {
-    assert_eq!(told(&PAGERDUTY), [Change::Opened, Change::Worsened, Change::Resolved]);
+    assert_eq!(changes_sent(&PAGERDUTY), [Change::Opened, Change::Worsened, Change::Resolved]);
     let opened = rendered(&PAGERDUTY, Change::Opened).unwrap();
     assert_eq!(opened["event_action"], "trigger");
     assert_eq!(opened["routing_key"], "key-\"1\"", "a value is written as JSON");
@@ -77,18 +77,18 @@ fn a_drill_is_an_alert_of_its_own_at_every_preset() {
         let body = Template::parse(body).unwrap().render(message, Some("key"), NOW, None).unwrap();
         serde_json::from_str(&body.unwrap()).unwrap()
     };
-    // Whatever else is the same, a drill that is over must not end the other.
-    let told = |message| rendered(&PAGERDUTY, message)["dedup_key"].clone();
-    assert_ne!(told(&drill), told(&real));
-    let told = |message| rendered(&ALERTMANAGER, message)[0]["labels"].clone();
-    assert_ne!(told(&drill), told(&real));
-    assert_eq!(told(&drill)["drill"], "true");
+    // Everything else being equal, the end of a drill must not end the real alert.
+    let key = |message| rendered(&PAGERDUTY, message)["dedup_key"].clone();
+    assert_ne!(key(&drill), key(&real));
+    let labels = |message| rendered(&ALERTMANAGER, message)[0]["labels"].clone();
+    assert_ne!(labels(&drill), labels(&real));
+    assert_eq!(labels(&drill)["drill"], "true");
 }
 
 #[test]
 fn slack_gets_blocks_by_its_published_format() {
     assert_eq!(
-        told(&SLACK),
+        changes_sent(&SLACK),
         [Change::Opened, Change::Worsened, Change::Updated, Change::Resolved, Change::Unwatched]
     );
     let opened = rendered(&SLACK, Change::Opened).unwrap();
@@ -104,7 +104,7 @@ fn slack_gets_blocks_by_its_published_format() {
 #[test]
 fn alertmanager_gets_an_alert_that_ends_ahead_until_it_is_over() {
     assert_eq!(
-        told(&ALERTMANAGER),
+        changes_sent(&ALERTMANAGER),
         [Change::Opened, Change::Worsened, Change::Updated, Change::Repeated, Change::Resolved]
     );
     // API v2, postableAlerts: an array; labels and annotations are texts by name; times are RFC 3339.
@@ -128,14 +128,14 @@ fn alertmanager_gets_an_alert_that_ends_ahead_until_it_is_over() {
     assert_eq!(time(&repeated, "endsAt").as_millisecond(), (NOW + Duration::from_secs(300)).as_millis());
     assert!(time(&resolved, "endsAt").as_millisecond() <= NOW.as_millis());
     assert!(time(&opened, "startsAt") < time(&opened, "endsAt"));
-    // Not the beginning: group_wait is counted from there.
+    // Not the time of the beginning: group_wait counts from there.
     assert_eq!(opened["startsAt"], sample(Change::Opened).data["opened"]);
     assert!(opened["annotations"]["since"].as_str().unwrap().contains("last reply"));
 }
 
-/// What people read there while all is well again, and the incident is not resolved yet.
+/// The text while everything is well again and the incident is not resolved yet.
 #[test]
-fn no_preset_calls_down_what_is_recovering() {
+fn no_preset_says_down_while_recovering() {
     let rendered = |body: &WebhookBody, change| -> Value {
         let template = Template::parse(body).unwrap();
         let lasts = Some(Duration::from_secs(300));
@@ -143,22 +143,22 @@ fn no_preset_calls_down_what_is_recovering() {
         serde_json::from_str(&body.unwrap()).unwrap()
     };
     let pagerduty = rendered(&PAGERDUTY, Change::Worsened);
-    let mut said = format!("PagerDuty: {}\n", pagerduty["payload"]["summary"].as_str().unwrap());
+    let mut shown = format!("PagerDuty: {}\n", pagerduty["payload"]["summary"].as_str().unwrap());
     for (name, text) in pagerduty["payload"]["custom_details"].as_object().unwrap() {
         if name != "id" {
-            said += &format!("{name}: {}\n", text.as_str().unwrap());
+            shown += &format!("{name}: {}\n", text.as_str().unwrap());
         }
     }
     let slack = rendered(&SLACK, Change::Updated);
-    said += &format!("\nSlack: {}\n", slack["text"].as_str().unwrap());
+    shown += &format!("\nSlack: {}\n", slack["text"].as_str().unwrap());
     for index in [1, 2] {
-        said += &format!("{}\n\n", slack["blocks"][index]["text"]["text"].as_str().unwrap());
+        shown += &format!("{}\n\n", slack["blocks"][index]["text"]["text"].as_str().unwrap());
     }
     let annotations = &rendered(&ALERTMANAGER, Change::Repeated)[0]["annotations"];
     for name in ["summary", "traffic", "description"] {
-        said += &format!("Alertmanager, {name}: {}\n", annotations[name].as_str().unwrap());
+        shown += &format!("Alertmanager, {name}: {}\n", annotations[name].as_str().unwrap());
     }
-    let lines: Vec<&str> = said.lines().filter(|line| !line.contains("https://")).collect();
+    let lines: Vec<&str> = shown.lines().filter(|line| !line.contains("https://")).collect();
     insta::assert_snapshot!(lines.join("\n"), @r#"
     PagerDuty: [milan-1] Milan DC, primary (vpn-0123456789abcdef0): outage — recovering
     1 since: Went down at 2026-11-22 09:59:30 UTC (the last reply). Recovering since 2026-11-22 10:10:00 UTC.
@@ -222,7 +222,7 @@ fn no_preset_calls_down_what_is_recovering() {
 }
 
 #[test]
-fn a_template_of_ones_own_is_filled_in_and_one_that_is_wrong_says_so() {
+fn an_operators_template_is_rendered_and_a_wrong_one_is_refused() {
     let body =
         rendered(&own(r#"{"title": {{ title }}, "n": {{ tunnels | length }}}"#), Change::Opened).unwrap();
     assert!(body["title"].as_str().unwrap().contains("Milan DC, primary"));
@@ -236,7 +236,7 @@ fn a_template_of_ones_own_is_filled_in_and_one_that_is_wrong_says_so() {
 }
 
 #[test]
-fn a_template_that_would_never_end_or_fill_the_memory_is_given_up() {
+fn a_template_that_would_never_end_or_fill_the_memory_is_aborted() {
     for greedy in [
         "[{% for a in range(100000) %}{% for b in range(100000) %}{% endfor %}{% endfor %}1]",
         "[{{ ('x' * 1000000000) }}]",
@@ -251,7 +251,7 @@ fn a_template_that_would_never_end_or_fill_the_memory_is_given_up() {
 }
 
 #[test]
-fn what_is_open_outlasts_three_repetitions_that_nobody_answers() {
+fn an_open_alert_outlasts_three_unanswered_repetitions() {
     let lasts = |every, timeout| {
         let settings = WebhookSettings {
             url: WebhookUrl::Plain("https://hook.example.com/".into()),

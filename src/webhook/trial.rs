@@ -1,10 +1,9 @@
-//! What can be known of a webhook before the first page: everything but whether its receiver is content.
+//! What can be checked of a webhook before the first page: everything but whether its receiver accepts it.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use super::answer::Reason;
-use super::client;
+use super::client::{self, Reason};
 use super::secret::{self, NoSecret};
 use super::template::Template;
 use crate::access::{Unread, read_regular};
@@ -13,40 +12,40 @@ use crate::incident::message::Message;
 use crate::incident::specimen::{MEMBERS, SOMETIMES, specimens};
 use crate::settings::{WebhookSettings, WebhookUrl};
 
-/// What of its settings is wrong.
+/// The setting that is wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Part {
-    /// Where it is, or the file that says so.
+    /// The URL, or the file that contains it.
     Url,
     /// The file of the secret.
     Secret,
-    /// The file of the signature's key.
+    /// The file of the signing secret.
     SigningSecret,
-    /// What it sends.
+    /// The template or preset.
     Template,
-    /// Its headers.
+    /// The configured headers.
     Headers,
-    /// The file of the authorities.
+    /// The file of the trusted authorities.
     Authorities,
 }
 
-/// How far the files can be looked at.
+/// Which files can be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Reach {
-    /// As far as the daemon's own calls need them: what cannot be read is wrong.
+    /// The daemon's own: an unreadable file is an error.
     Daemon,
-    /// By another user, or on another host: what cannot be read is left alone.
+    /// Another user's or another host's: an unreadable file is skipped.
     Other,
 }
 
-/// When a message is filled in on trial.
+/// The time of the messages rendered for the check.
 const AT: Stamp = Stamp::from_secs(1_795_341_600);
-/// As a secret that cannot be read here.
+/// Stands for a secret that cannot be read here.
 const SOME_SECRET: &str = "secret";
-/// What a template has beside a message's own members.
+/// The names of a template besides a message's own members.
 const BESIDE: [&str; 3] = ["now", "secret", "ends_at"];
 
-/// What is wrong, as far as that can be told without posting anything.
+/// What is wrong, as far as it shows without posting anything.
 pub fn trial(settings: &WebhookSettings, reach: Reach) -> Vec<(Part, String)> {
     let mut wrong = Vec::new();
     let mut secret_of = |part, secret: &Option<PathBuf>| {
@@ -77,9 +76,9 @@ pub fn trial(settings: &WebhookSettings, reach: Reach) -> Vec<(Part, String)> {
     wrong
 }
 
-/// Whether a file is not there, or not for us.
+/// Whether a file does not exist, or is not readable for us.
 fn is_out_of_reach(path: &Path) -> bool {
-    // A length of none: whether it can be opened is all that is asked.
+    // Length 0: only tests whether it can be opened.
     matches!(read_regular(path, 0), Err(Unread::Failed(_)))
 }
 
@@ -99,7 +98,7 @@ fn address(settings: &WebhookSettings, reach: Reach) -> Result<(), String> {
     text.map_or(Ok(()), |text| settings.address(&text).map(drop))
 }
 
-/// Fills it in for everything that there may be to tell.
+/// Renders the template for every change that there may be.
 fn template(settings: &WebhookSettings, secret: Option<&str>) -> Result<(), String> {
     let parsed = Template::parse(&settings.body)?;
     let known: BTreeSet<&str> = MEMBERS.into_iter().chain(SOMETIMES).chain(BESIDE).collect();
@@ -165,11 +164,11 @@ mod tests {
     }
 
     #[track_caller]
-    fn says(settings: &WebhookSettings, part: Part, words: &str) {
+    fn says(settings: &WebhookSettings, part: Part, expected: &str) {
         let wrong = trial(settings, Reach::Daemon);
         assert!(
-            matches!(&wrong[..], [(found, what)] if *found == part && what.contains(words)),
-            "{words:?} in {wrong:?}"
+            matches!(&wrong[..], [(found, what)] if *found == part && what.contains(expected)),
+            "{expected:?} in {wrong:?}"
         );
     }
 
@@ -181,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn a_template_is_filled_in_for_all_that_there_may_be_to_tell() {
+    fn a_template_is_rendered_for_every_possible_change() {
         for right in [
             "{}",
             "{% if change == 'resolved' %}{\"at\": {{ resolved }}}{% endif %}",
@@ -191,7 +190,7 @@ mod tests {
         }
         says(&own("{% if x %"), Part::Template, "is not a valid template");
         says(&own("{\"t\": {{ titel }}}"), Part::Template, "names titel, which a message does not have");
-        // Where it is only looked at, or only for one change, that shows no other way.
+        // Looked up only in an `if`, or only for one change, it shows no other way.
         says(&own("{% if chnage == 'resolved' %}{}{% endif %}"), Part::Template, "names chnage");
         says(&own("{{ title }}: {{ text }}"), Part::Template, "does not produce valid JSON");
         says(&own("{% if change == 'unwatched' %}no{% endif %}"), Part::Template, "\"unwatched\" of outage");
@@ -201,12 +200,12 @@ mod tests {
             let text = format!("[{{{{ {sometimes} }}}}]");
             says(&own(&text), Part::Template, &format!("without {sometimes}"));
         }
-        // What is there only together with something else.
+        // Present only together with something else.
         says(&own("[{% if notes %}{{ runbook_url }}{% endif %}]"), Part::Template, "without runbook_url");
     }
 
     #[test]
-    fn what_is_ready_is_right_for_all_that_there_may_be_to_tell() {
+    fn the_presets_render_for_every_possible_change() {
         let directory = tempfile::tempdir().unwrap();
         let key = Some(file(directory.path(), "key"));
         let repeat_every = Some(Duration::from_secs(60));
@@ -221,12 +220,12 @@ mod tests {
     }
 
     #[test]
-    fn secrets_and_addresses_are_read_as_for_a_message_and_never_told() {
+    fn secrets_and_addresses_are_read_as_for_a_message_and_never_shown() {
         let directory = tempfile::tempdir().unwrap();
         let of = |text: &str| file(directory.path(), text);
         says(&WebhookSettings { secret: Some(of("\n")), ..own("{}") }, Part::Secret, "is empty; fill it in");
         says(&WebhookSettings { signing_secret: Some(of("")), ..own("{}") }, Part::SigningSecret, "is empty");
-        for (text, words) in [
+        for (text, expected) in [
             ("not a url", "is not valid; fix it"),
             ("hook.example.com/s3cr3t", "is not valid; fix it"),
             ("ftp://hook.example.com/s3cr3t", "is not https://"),
@@ -235,7 +234,7 @@ mod tests {
             ("https://s3cr3t@hook.example.com/", "contains a user name"),
         ] {
             let settings = WebhookSettings { url: WebhookUrl::Secret(of(text)), ..own("{}") };
-            says(&settings, Part::Url, words);
+            says(&settings, Part::Url, expected);
             assert!(!format!("{:?}", trial(&settings, Reach::Daemon)).contains("s3cr3t"));
         }
         let headers = vec![("Authorization".to_owned(), "Bearer {secret}".to_owned())];
@@ -257,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn what_only_the_daemon_can_read_is_left_to_it() {
+    fn files_that_only_the_daemon_can_read_are_skipped() {
         let nowhere = PathBuf::from("/nonexistent/url");
         let settings = WebhookSettings {
             url: WebhookUrl::Secret(nowhere.clone()),

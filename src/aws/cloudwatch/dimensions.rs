@@ -1,12 +1,12 @@
-//! Under which dimensions CloudWatch has a tunnel's data.
+//! The dimensions under which CloudWatch has a tunnel's data.
 //!
-//! AWS's guide names the dimensions VpnId and TunnelIpAddress; what is publicly said differs on whether `TunnelState` lies under the
-//! pair or under TunnelIpAddress alone. So the pair is asked for, and only where it has never had a datapoint the others are tried, too:
-//! TunnelIpAddress alone, and what ListMetrics names. GetMetricData is billed by the metric, so that is done rarely.
+//! AWS's guide names the dimensions VpnId and TunnelIpAddress; public sources differ on whether `TunnelState` has both or
+//! TunnelIpAddress alone. So the pair is queried, and others only if the pair never had a datapoint: TunnelIpAddress alone, and
+//! what ListMetrics names. GetMetricData is billed per metric, so that is done rarely.
 //!
-//! Data under TunnelIpAddress alone say nothing of the connection: with a wrong id they are there as well. VpnId alone has the
-//! aggregate of both tunnels, so where that has data, too, the id is one of AWS's; it may still be that of another connection. That
-//! shows only where CloudWatch has data of tunnels under this id, and this tunnel is none of them.
+//! Data under TunnelIpAddress alone prove nothing about the connection: they exist with a wrong id as well. VpnId alone has the
+//! aggregate of both tunnels, so if it has data, too, the id is one of AWS's; it may still be another connection's. That shows
+//! only if CloudWatch has data of tunnels under this id, and this tunnel is not among them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -24,36 +24,37 @@ use crate::domain::event::FoundUnder;
 use crate::domain::names::{TunnelId, VpnId};
 use crate::domain::time::Moment;
 
-/// While there is no data. A tunnel that AWS does not serve yet has none, either.
+/// The interval of searches while there is no data. A tunnel that AWS does not serve yet has none either.
 const LOOK_EVERY: Duration = Duration::from_secs(15 * 60);
 
-/// Until ListMetrics names a metric that is new (ListMetrics, API Reference: "allow up to 15 minutes for the metric to appear").
+/// ListMetrics names a new metric after this time at the latest (ListMetrics, API Reference: "allow up to 15 minutes for the
+/// metric to appear").
 const LISTED_AFTER: Duration = Duration::from_secs(15 * 60);
 
-/// Of what ListMetrics names for one tunnel.
+/// At most this many of the dimensions that ListMetrics names for one tunnel are tried.
 const CANDIDATES_MAX: usize = 4;
 
-/// Far more pages than any answer of CloudWatch has, whatever is asked for.
+/// Far more pages than any expected answer.
 pub(super) const MAX_PAGES: usize = 20;
 
-/// Dimensions of one metric, sorted by name.
+/// The dimensions of one metric, sorted by name.
 pub(super) type Dimensions = Vec<(String, String)>;
 
-/// What is known of each tunnel.
+/// What is known of each tunnel and connection.
 #[derive(Debug, Default)]
 pub(super) struct Known {
     tunnels: BTreeMap<TunnelId, SearchedTunnel>,
     listed: BTreeMap<VpnId, Listing>,
-    /// There have been data under the ids of these, seen first then.
+    /// Connections with data under their id, and when these were first seen.
     confirmed: BTreeMap<VpnId, Moment>,
-    /// When data under an id alone were last looked for.
+    /// When data under an id alone were last queried.
     sought: BTreeMap<VpnId, Moment>,
 }
 
 #[derive(Debug)]
 struct Listing {
     asked: Moment,
-    /// What ListMetrics named, once it has answered or was refused.
+    /// The answer of ListMetrics; `None` if it was refused.
     named: Option<Vec<Dimensions>>,
 }
 
@@ -64,7 +65,7 @@ struct SearchedTunnel {
     looked: Option<Moment>,
 }
 
-/// As AWS documents them.
+/// The documented dimensions.
 pub(super) fn pair(tunnel: &TunnelId) -> Dimensions {
     vec![address(tunnel), ("VpnId".to_owned(), tunnel.vpn.as_str().to_owned())]
 }
@@ -82,7 +83,7 @@ fn carries_id(dimensions: &Dimensions) -> bool {
     dimensions.iter().any(|(name, _)| name == "VpnId")
 }
 
-/// Which of them these are.
+/// The kind of these dimensions.
 pub(super) fn found_under(tunnel: &TunnelId, dimensions: &Dimensions) -> FoundUnder {
     if *dimensions == pair(tunnel) {
         FoundUnder::VpnAndAddress
@@ -94,13 +95,13 @@ pub(super) fn found_under(tunnel: &TunnelId, dimensions: &Dimensions) -> FoundUn
 }
 
 impl Known {
-    /// Which to ask for.
+    /// The dimensions to query.
     pub(super) fn of(&self, tunnel: &TunnelId) -> Dimensions {
         let found = self.tunnels.get(tunnel).and_then(|known| known.found.clone());
         found.unwrap_or_else(|| pair(tunnel))
     }
 
-    /// There is data under these. True if that is news, and they are not the documented ones.
+    /// Notes that there are data under these. True if that is new and they are not the documented ones.
     pub(super) fn found(&mut self, tunnel: &TunnelId, dimensions: Dimensions, now: Moment) -> bool {
         if carries_id(&dimensions) {
             self.confirm(&tunnel.vpn, now);
@@ -111,12 +112,12 @@ impl Known {
         is_news
     }
 
-    /// There are data under the connection's id.
+    /// Notes that there are data under the connection's id.
     pub(super) fn confirm(&mut self, vpn: &VpnId, now: Moment) {
         self.confirmed.entry(vpn.clone()).or_insert(now);
     }
 
-    /// Whether to look for data under the connection's id alone; it counts as looked for.
+    /// Whether to query the connection's id alone now; counts as done.
     pub(super) fn seek(&mut self, vpn: &VpnId, now: Moment) -> bool {
         let is_due = self.sought.get(vpn).is_none_or(|sought| now.since(*sought) >= LOOK_EVERY);
         let seeks = is_due && !self.confirmed.contains_key(vpn);
@@ -126,13 +127,14 @@ impl Known {
         seeks
     }
 
-    /// Whether the data of a tunnel carry its address alone.
+    /// Whether a tunnel's data have its address alone.
     pub(super) fn is_by_address(&self, tunnel: &TunnelId) -> bool {
         let found = self.tunnels.get(tunnel).and_then(|known| known.found.as_ref());
         found.is_some_and(|found| found_under(tunnel, found) == FoundUnder::AddressAlone)
     }
 
-    /// What speaks against a connection's id. A tunnel whose data carry it is the connection's, and one without data is another problem.
+    /// The evidence against a connection's id. A tunnel whose data have the id belongs to the connection; one without data is
+    /// another problem.
     pub(super) fn doubt(&self, vpn: &VpnId, tunnels: &[TunnelId]) -> Option<IdDoubt> {
         let by_address = tunnels.iter().filter(|tunnel| self.is_by_address(tunnel));
         let by_address: Vec<IpAddr> = by_address.map(|tunnel| tunnel.outside_ip).collect();
@@ -145,12 +147,12 @@ impl Known {
         (!strangers.is_empty()).then(|| IdDoubt::Contradicted { vpn: vpn.clone(), strangers, under_id })
     }
 
-    /// The addresses of which there are data under the connection's id, as far as that is known.
+    /// The addresses with data under the connection's id, as far as known.
     fn under_id(&self, vpn: &VpnId, tunnels: &[TunnelId]) -> BTreeSet<IpAddr> {
         let id = ("VpnId".to_owned(), vpn.as_str().to_owned());
         let named = self.named(vpn).iter().filter(|dimensions| dimensions.contains(&id)).flatten();
         let named = named.filter(|(name, _)| name == "TunnelIpAddress").map(|(_, ip)| ip.parse().ok());
-        // Where one of them cannot be read it may be the one in question.
+        // If one of them cannot be parsed it may be the one in question.
         let named: Option<BTreeSet<IpAddr>> = named.collect();
         let carry_it = |tunnel: &&TunnelId| {
             let found = self.tunnels.get(*tunnel).and_then(|known| known.found.as_ref());
@@ -164,11 +166,11 @@ impl Known {
         self.listed.get(vpn).and_then(|listing| listing.named.as_deref()).unwrap_or_default()
     }
 
-    /// Whether to look elsewhere for a tunnel that has no data; it counts as looked for.
+    /// Whether to search elsewhere for a tunnel without data now; counts as done.
     pub(super) fn look(&mut self, tunnel: &TunnelId, now: Moment) -> bool {
         let known = self.tunnels.entry(tunnel.clone()).or_default();
         let is_due = known.looked.is_none_or(|looked| now.since(looked) >= LOOK_EVERY);
-        // Where the pair has had data it is the right one, and AWS is silent.
+        // If the pair ever had data it is the right one, and AWS is silent.
         let looks = is_due && known.found.as_ref() != Some(&pair(tunnel));
         if looks {
             known.looked = Some(now);
@@ -176,7 +178,7 @@ impl Known {
         looks
     }
 
-    /// Where else a tunnel's data may be, what carries the connection's id first.
+    /// Other dimensions that may have a tunnel's data, those with the connection's id first.
     pub(super) fn elsewhere(&self, tunnel: &TunnelId) -> Vec<Dimensions> {
         let ip = tunnel.outside_ip.to_string();
         let listed = self.named(&tunnel.vpn).iter();
@@ -190,8 +192,8 @@ impl Known {
         all
     }
 
-    /// Whether to ask which metrics there are of a connection: once, and once more where that was before a metric that is new was
-    /// sure to be named.
+    /// Whether to list the metrics of a connection: once, and once more if the first time was too early for a new metric to be
+    /// named.
     fn lists(&self, vpn: &VpnId, now: Moment) -> bool {
         let Some(Listing { asked, named }) = self.listed.get(vpn) else { return true };
         let confirmed = self.confirmed.get(vpn);
@@ -199,8 +201,7 @@ impl Known {
         now.since(*asked) >= LOOK_EVERY && (named.is_none() || is_early)
     }
 
-    /// Asks which metrics there are of a connection, if that is due. Where the permission is missing that is no harm: the other ways
-    /// remain.
+    /// Lists the metrics of a connection, if that is due. A missing permission does no harm: the other ways remain.
     pub(super) async fn list(&mut self, connection: &AwsConnection, vpn: &VpnId, now: Moment) {
         if !self.lists(vpn, now) {
             return;
@@ -218,7 +219,7 @@ impl Known {
     }
 }
 
-/// All that ListMetrics names: of a part nothing follows for what is not in it.
+/// All that ListMetrics names: an incomplete list proves nothing about what is missing.
 async fn all_named(connection: &AwsConnection, vpn: &VpnId) -> Result<Vec<Dimensions>, Failure> {
     let filter = DimensionFilter::builder().name("VpnId").value(vpn.as_str()).build();
     let mut named = Vec::new();
@@ -262,21 +263,21 @@ mod tests {
     }
 
     #[test]
-    fn where_the_pair_has_data_nothing_else_is_looked_for() {
+    fn if_the_pair_has_data_nothing_else_is_queried() {
         let mut known = Known::default();
         assert!(!known.found(&tunnel(), pair(&tunnel()), at(0)), "that is as documented");
         assert!(!known.look(&tunnel(), at(10_000)));
     }
 
     #[test]
-    fn where_there_is_no_data_it_is_looked_for_elsewhere_once_in_a_quarter_of_an_hour() {
+    fn missing_data_are_searched_elsewhere_once_per_quarter_of_an_hour() {
         let mut known = Known::default();
         let looks = (0..3600).filter(|second| known.look(&tunnel(), at(*second))).count();
         assert_eq!(looks, 4);
     }
 
     #[test]
-    fn what_was_found_is_asked_for_from_then_on_and_told_once() {
+    fn found_dimensions_are_queried_from_then_on_and_reported_once() {
         let mut known = Known::default();
         assert_eq!(known.elsewhere(&tunnel()), [vec![address(&tunnel())]]);
         assert!(known.found(&tunnel(), vec![address(&tunnel())], at(0)));
@@ -286,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn data_by_address_alone_leave_the_id_unconfirmed_until_there_are_some_under_it() {
+    fn data_by_address_alone_leave_the_id_unconfirmed_until_there_are_data_under_it() {
         let (mut known, tunnel) = (Known::default(), tunnel());
         let tunnels = [tunnel.clone()];
         assert_eq!(known.doubt(&tunnel.vpn, &tunnels), None, "without data there is another problem");
@@ -310,7 +311,7 @@ mod tests {
         known.listed.insert(tunnel().vpn, Listing { asked, named });
     }
 
-    /// Of the tunnels of [`two`], those that are not the connection's, and the addresses that are.
+    /// Of the tunnels of [`two`]: those that are not the connection's, and the addresses that are.
     fn contradicted(known: &Known) -> Option<(Vec<String>, Vec<String>)> {
         let texts = |ip: IpAddr| ip.to_string();
         match known.doubt(&tunnel().vpn, &two()) {
@@ -330,7 +331,7 @@ mod tests {
         }
         known.confirm(&tunnel().vpn, at(0));
         let pair_of = |ip: &str| pair(&TunnelId { outside_ip: ip.parse().unwrap(), ..tunnel() });
-        let told = |strangers: &[&str], under_id: &[&str]| {
+        let expected = |strangers: &[&str], under_id: &[&str]| {
             let owned = |all: &[&str]| all.iter().map(|&ip| ip.to_owned()).collect::<Vec<_>>();
             Some((owned(strangers), owned(under_id)))
         };
@@ -341,16 +342,16 @@ mod tests {
         );
         assert_eq!(
             contradicted(&known),
-            told(&["203.0.113.11", "198.51.100.21"], &["192.0.2.31", "192.0.2.32"])
+            expected(&["203.0.113.11", "198.51.100.21"], &["192.0.2.31", "192.0.2.32"])
         );
         list(&mut known, Some(vec![pair_of("203.0.113.11"), pair_of("192.0.2.32")]), at(0));
-        assert_eq!(contradicted(&known), told(&["198.51.100.21"], &["192.0.2.32", "203.0.113.11"]));
+        assert_eq!(contradicted(&known), expected(&["198.51.100.21"], &["192.0.2.32", "203.0.113.11"]));
         list(&mut known, Some(vec![pair_of("203.0.113.11"), pair_of("198.51.100.21")]), at(0));
         assert_eq!(contradicted(&known), None, "it is named, wherever its data are");
     }
 
     #[test]
-    fn a_list_that_says_nothing_of_the_ids_addresses_is_no_evidence() {
+    fn a_list_without_the_ids_addresses_is_no_evidence() {
         let mut known = Known::default();
         for tunnel in two() {
             known.found(&tunnel, vec![address(&tunnel)], at(0));
@@ -389,7 +390,7 @@ mod tests {
     }
 
     #[test]
-    fn the_list_is_asked_for_once_more_where_it_may_have_been_without_what_is_new() {
+    fn the_list_is_requested_again_if_it_may_have_missed_a_new_metric() {
         let vpn = tunnel().vpn;
         let mut known = Known::default();
         assert!(known.lists(&vpn, at(0)));
@@ -407,7 +408,7 @@ mod tests {
     }
 
     #[test]
-    fn of_what_is_listed_only_what_names_the_tunnel_is_tried_and_not_without_end() {
+    fn only_listed_dimensions_that_name_the_tunnel_are_tried_and_a_limited_number() {
         let mut known = Known::default();
         let with = |name: &str, ip: &str| vec![address(&tunnel()).clone(), (name.to_owned(), ip.to_owned())];
         let other = vec![("TunnelIpAddress".to_owned(), "203.0.113.99".to_owned())];

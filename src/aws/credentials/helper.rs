@@ -1,9 +1,8 @@
 //! A profile's `credential_process`: a program that prints credentials, such as `aws_signing_helper` of IAM Roles Anywhere.
 //!
-//! It runs at most once at a time per command line, with all its children in a process group of their own, which is killed
-//! when its time is over or the daemon ends. Everybody who asks meanwhile gets the same answer. The SDK's own provider does
-//! none of this: a program that hangs, as it does when the uplink is a black hole, would be started again and again and
-//! outlive the daemon.
+//! At most one run at a time per command line, with all its children in a process group, which is killed at the time limit or
+//! when the daemon ends. Concurrent callers share the result. The SDK's own provider does none of this: a program that hangs, as
+//! it does when the uplink swallows packets, would be started again and again and outlive the daemon.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -21,28 +20,28 @@ use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::{Child, Command};
 use tokio::sync::watch;
 
-use crate::aws::words::first_words;
+use crate::aws::text::first_line;
 use crate::clock;
 use crate::domain::time::Moment;
 
-/// How long it may take. A page waits for it at most this long, and is tried again within 30 s.
+/// Time limit of one run. A page waits for it at most this long, and is retried within 30 s.
 pub(in crate::aws) const LIMIT: Duration = Duration::from_secs(10);
-/// For so long everybody gets the same answer: four services that need credentials at once start one program, and one that
-/// fails is not started again by each of their retries.
+/// A result is reused for this long: four services that need credentials at once start one program, and their retries do not
+/// restart one that fails.
 const SHARED_FOR: Duration = Duration::from_secs(5);
-/// What it prints is about a kilobyte; a session token may have several.
+/// Normal output is about a kilobyte; a session token may have several.
 const LONGEST_OUTPUT: u64 = 64 * 1024;
-/// Of what it complains about the first words are shown.
+/// The beginning of its error output is shown.
 const LONGEST_COMPLAINT: u64 = 4 * 1024;
-/// After its end, what it left running may hold its output open; what was printed is there by then.
+/// After its exit, a process that it left running may hold its output open; everything has been printed by then.
 const AFTER_ITS_END: Duration = Duration::from_millis(500);
 
-/// Every program that credentials come from, by its command line.
+/// All credential programs, by command line.
 #[derive(Debug, Clone, Default)]
 pub(in crate::aws) struct Helpers(Arc<Mutex<BTreeMap<String, Arc<Helper>>>>);
 
 impl Helpers {
-    /// The provider of what this command line prints.
+    /// The provider for this command line.
     pub(super) fn provider(&self, command: &str) -> HelperProvider {
         let mut helpers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let helper = helpers.entry(command.to_owned()).or_insert_with(|| Arc::new(Helper::new(command)));
@@ -50,7 +49,7 @@ impl Helpers {
     }
 }
 
-/// Provides what a program prints.
+/// Provides the credentials that a program prints.
 #[derive(Debug)]
 pub(super) struct HelperProvider(Arc<Helper>);
 
@@ -85,7 +84,7 @@ impl Helper {
         Self { command: command.to_owned(), state: Mutex::default() }
     }
 
-    /// What it prints: of the run that is under way, of one that has just ended, or of a new one.
+    /// The result of the current run, of one that has just ended, or of a new one.
     async fn credentials(self: Arc<Self>) -> Provided {
         let mut running = {
             let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
@@ -94,11 +93,11 @@ impl Helper {
                 (Some((at, outcome)), _) if now.since(*at) < SHARED_FOR => return outcome.clone(),
                 (_, Some(running)) if running.has_changed().is_ok() => running.clone(),
                 (_, Some(_) | None) => {
-                    let (tell, running) = watch::channel(None);
+                    let (result, running) = watch::channel(None);
                     state.running = Some(running.clone());
                     let helper = Arc::clone(&self);
-                    // A task of its own: a caller that gives up does not end what others wait for.
-                    tokio::spawn(async move { helper.run(tell).await });
+                    // A separate task: a caller that gives up does not end the run for the others.
+                    tokio::spawn(async move { helper.run(result).await });
                     running
                 }
             }
@@ -109,25 +108,25 @@ impl Helper {
         }
     }
 
-    async fn run(&self, tell: watch::Sender<Option<Provided>>) {
+    async fn run(&self, result: watch::Sender<Option<Provided>>) {
         let outcome = run(&self.command).await;
         {
             let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
             state.last = Some((clock::now().mono, outcome.clone()));
             state.running = None;
         }
-        tell.send_replace(Some(outcome));
+        result.send_replace(Some(outcome));
     }
 }
 
 impl fmt::Debug for Helper {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Its arguments may hold a secret.
+        // The arguments may contain a secret.
         f.write_str("Helper")
     }
 }
 
-/// A process group that is killed when this is dropped, as it is when the daemon ends.
+/// A process group; killed when dropped, and so when the daemon ends.
 struct Group {
     child: Child,
     id: Option<Pid>,
@@ -139,7 +138,7 @@ impl Group {
         program.args(["-c", command]);
         program.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
         let child = program.kill_on_drop(true).spawn()?;
-        // Its leader has its id until it has been waited for.
+        // The leader keeps its id until it has been waited for.
         let id = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
         Ok(Self { child, id })
     }
@@ -184,10 +183,10 @@ async fn run(command: &str) -> Provided {
         };
         tokio::time::timeout(LIMIT, ending).await
     };
-    // Whatever it has left running, and itself if its time is over.
+    // Kills processes it left running, and itself after the time limit.
     group.kill();
-    let words = first_words(&String::from_utf8_lossy(&complained));
-    let failed = |problem| HelperError { problem, words };
+    let stderr = first_line(&String::from_utf8_lossy(&complained));
+    let failed = |problem| HelperError { problem, stderr };
     match ended {
         Err(_) => Err(failed(HelperProblem::TooSlow)),
         Ok(Err(TooLong)) => Err(failed(HelperProblem::TooLong)),
@@ -197,18 +196,18 @@ async fn run(command: &str) -> Provided {
     }
 }
 
-/// It printed more than credentials can be.
+/// The output is longer than credentials can be.
 #[derive(Debug)]
 struct TooLong;
 
-/// Reads up to the end.
+/// Reads to the end.
 async fn read(from: Option<impl AsyncRead + Unpin>, into: &mut Vec<u8>) -> Result<(), TooLong> {
     let Some(from) = from else { return Ok(()) };
     let _ = from.take(LONGEST_OUTPUT).read_to_end(into).await;
     if into.len() as u64 >= LONGEST_OUTPUT { Err(TooLong) } else { Ok(()) }
 }
 
-/// Keeps the beginning, and reads the rest so that the writer can go on.
+/// Keeps the beginning, and discards the rest: the writer must not block.
 async fn drain(from: Option<impl AsyncRead + Unpin>, into: &mut Vec<u8>) -> Result<(), TooLong> {
     let Some(mut from) = from else { return Ok(()) };
     let _ = (&mut from).take(LONGEST_COMPLAINT).read_to_end(into).await;
@@ -216,8 +215,8 @@ async fn drain(from: Option<impl AsyncRead + Unpin>, into: &mut Vec<u8>) -> Resu
     Ok(())
 }
 
-/// Reads what was printed as the AWS SDKs and Tools Reference Guide has it ("Process credential provider"). A key that is written
-/// otherwise, or a time that is no time, would make credentials that never expire of ones that do.
+/// Parses the output by the AWS SDKs and Tools Reference Guide ("Process credential provider"). Strict: a misspelt key or an
+/// invalid time would turn credentials that expire into ones that never do.
 fn understood(printed: &[u8]) -> Result<Credentials, &'static str> {
     let printed: Value = serde_json::from_slice(printed).map_err(|_| "what it printed is not JSON")?;
     let members = printed.as_object().ok_or("what it printed is no JSON object")?;
@@ -258,12 +257,12 @@ fn understood(printed: &[u8]) -> Result<Credentials, &'static str> {
     Ok(Credentials::new(key, secret, token.map(str::to_owned), expiry, "credential_process"))
 }
 
-/// Why there are no credentials.
+/// Why the program gave no credentials.
 #[derive(Debug, Clone)]
 pub(in crate::aws) struct HelperError {
     problem: HelperProblem,
-    /// The first of its own words, without anything that looks like a secret.
-    words: Option<String>,
+    /// The beginning of its error output, without anything that looks like a secret.
+    stderr: Option<String>,
 }
 
 #[derive(Debug, Clone)]
@@ -278,15 +277,15 @@ enum HelperProblem {
 
 impl HelperError {
     fn new(problem: HelperProblem) -> Self {
-        Self { problem, words: None }
+        Self { problem, stderr: None }
     }
 
-    /// The program's own words: the first line of its standard error, bounded, without anything that looks like a secret.
-    pub(super) fn words(&self) -> Option<&str> {
-        self.words.as_deref()
+    /// The first line of its standard error, bounded, without anything that looks like a secret.
+    pub(super) fn stderr(&self) -> Option<&str> {
+        self.stderr.as_deref()
     }
 
-    /// Whether it hung, and not whether it answered badly.
+    /// Whether it timed out, as opposed to a wrong answer.
     pub(in crate::aws) fn is_timeout(&self) -> bool {
         matches!(self.problem, HelperProblem::TooSlow)
     }
@@ -307,8 +306,8 @@ impl fmt::Display for HelperError {
             HelperProblem::NotUnderstood(what) => write!(f, "credential_process: {what}")?,
             HelperProblem::Abandoned => f.write_str("credential_process: its run was abandoned")?,
         }
-        match self.words() {
-            Some(words) => write!(f, ", saying {words:?}"),
+        match self.stderr() {
+            Some(stderr) => write!(f, ", saying {stderr:?}"),
             None => Ok(()),
         }
     }

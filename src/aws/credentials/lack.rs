@@ -1,5 +1,5 @@
-//! Why there are no credentials: which variables and files were looked at, and what is wrong with them. The SDK says no more than that
-//! no provider had any.
+//! Why there are no credentials: which variables and files were examined, and what is wrong with them. The SDK only says that no
+//! provider had any.
 
 use std::borrow::Cow;
 use std::error::Error;
@@ -23,12 +23,12 @@ use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use aws_types::os_shim_internal::{Env, Fs};
 
 use crate::access::{Obstacle, obstacle_to_us};
-use crate::aws::words::{chain, deepest};
+use crate::aws::text::{chain, deepest};
 
-/// Profiles that are named where another is missing.
+/// At most this many existing profiles are listed when one is missing.
 const NAMED: usize = 5;
 
-/// Passes on what the SDK's chain provides, and says where it has looked when there is nothing.
+/// Wraps the SDK's chain, and explains where it looked when it has no credentials.
 #[derive(Debug)]
 pub(in crate::aws) struct Explained {
     inner: SharedCredentialsProvider,
@@ -50,8 +50,8 @@ impl Explained {
         }
         if matches!(error, CredentialsError::InvalidConfiguration(_)) && !NoCredentials::is_in(&error) {
             let (seen, variables) = (ProfileFiles::load().await, Variables::of(&Env::real()));
-            let words = Some(deepest(&error));
-            return Err(CredentialsError::invalid_configuration(NoCredentials::of(&seen, &variables, words)));
+            let cause = Some(deepest(&error));
+            return Err(CredentialsError::invalid_configuration(NoCredentials::of(&seen, &variables, cause)));
         }
         if answer(&error).is_some()
             && let Some(role) = ProfileFiles::load().await.only_role()
@@ -75,7 +75,7 @@ impl ProvideCredentials for Explained {
     }
 }
 
-/// The role of the profile in use was not to be had.
+/// The role of the profile in use could not be assumed.
 #[derive(Debug)]
 pub(in crate::aws) struct RoleError {
     pub(in crate::aws) role: String,
@@ -98,7 +98,7 @@ impl Error for RoleError {
 #[derive(Debug)]
 pub(in crate::aws) struct NoCredentials {
     found: String,
-    /// What to do where it is not said with what was found.
+    /// What to do, unless the findings say so themselves.
     pub(in crate::aws) advice: &'static str,
 }
 
@@ -116,13 +116,13 @@ impl NoCredentials {
         let mut found: Vec<String> = variables.half().into_iter().collect();
         found.extend(seen.files.iter().filter_map(LookedAtFile::trouble));
         match &seen.profiles {
-            Err(words) => {
-                // A file that cannot be read is said already.
+            Err(cause) => {
+                // An unreadable file is reported separately.
                 if found.is_empty() {
-                    found.push(words.clone());
+                    found.push(cause.clone());
                 }
             }
-            // Where no file could be read that is all there is to say.
+            // If no file could be read, that says it all.
             Ok(_) if !found.is_empty() && seen.paths().is_empty() => {}
             Ok(profiles) => found.extend(seen.of_profile(profiles, sdk)),
         }
@@ -148,7 +148,7 @@ impl fmt::Display for NoCredentials {
 
 impl Error for NoCredentials {}
 
-/// Which of the two variables with keys are set.
+/// Which of the two key variables are set.
 struct Variables {
     id: bool,
     secret: bool,
@@ -161,16 +161,16 @@ impl Variables {
     }
 
     fn half(&self) -> Option<String> {
-        let said = |set, unset| Some(format!("{set} is set, and {unset} is not"));
+        let half = |set, unset| Some(format!("{set} is set, and {unset} is not"));
         match (self.id, self.secret) {
-            (true, false) => said("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"),
-            (false, true) => said("AWS_SECRET_ACCESS_KEY", "AWS_ACCESS_KEY_ID"),
+            (true, false) => half("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"),
+            (false, true) => half("AWS_SECRET_ACCESS_KEY", "AWS_ACCESS_KEY_ID"),
             (true, true) | (false, false) => None,
         }
     }
 }
 
-/// What the files of profiles hold.
+/// The content of the profile files.
 struct ProfileFiles {
     files: Vec<LookedAtFile>,
     profiles: Result<ProfileSet, String>,
@@ -218,12 +218,12 @@ impl ProfileFiles {
         }
         let paths = self.paths();
         Some(match sdk {
-            Some(words) => format!("the profile [{name}] in {paths}: {words}"),
+            Some(cause) => format!("the profile [{name}] in {paths}: {cause}"),
             None => format!("the profile [{name}] in {paths} names no credentials"),
         })
     }
 
-    /// That there is no such profile.
+    /// Says that the profile does not exist.
     fn without(&self, profiles: &ProfileSet, name: &str) -> String {
         let paths = self.paths();
         let mut names: Vec<&str> = profiles.profiles().collect();
@@ -248,7 +248,7 @@ impl ProfileFiles {
         read.map(LookedAtFile::name).collect::<Vec<_>>().join(" and ")
     }
 
-    /// The role that the profile in use assumes, where it is one.
+    /// The role that the profile in use assumes, if there is exactly one.
     fn only_role(&self) -> Option<String> {
         let profiles = self.profiles.as_ref().ok()?;
         let mut name = profiles.selected_profile();
@@ -256,7 +256,7 @@ impl ProfileFiles {
         let mut roles = Vec::new();
         while let Some(profile) = profiles.get_profile(name).filter(|_| !visited.contains(&name)) {
             visited.push(name);
-            // That takes no permission of ours.
+            // Needs no file permission of ours.
             if profile.get("web_identity_token_file").is_some() {
                 return None;
             }
@@ -272,7 +272,7 @@ struct LookedAtFile {
     path: PathBuf,
     /// The variable that names it.
     variable: Option<&'static str>,
-    /// It is there for keys.
+    /// It is the file for keys.
     keys: bool,
     unread: Option<ErrorKind>,
 }
@@ -291,7 +291,7 @@ impl LookedAtFile {
             None => under_home(usual)?,
         };
         let unread = match path.metadata() {
-            // To open a pipe is to wait for its writer.
+            // Opening a pipe would wait for its writer.
             Ok(metadata) if !metadata.is_file() => None,
             Ok(_) => {
                 File::open(&path).and_then(|mut file| file.read(&mut [0])).err().map(|error| error.kind())
@@ -301,7 +301,7 @@ impl LookedAtFile {
         Some(Self { path, variable, keys, unread })
     }
 
-    /// The service's copy of root's file.
+    /// The systemd unit's copy of root's file.
     fn is_handed_over(&self) -> bool {
         self.keys && std::env::var_os("CREDENTIALS_DIRECTORY").is_some_and(|at| self.path.starts_with(at))
     }
@@ -315,14 +315,14 @@ impl LookedAtFile {
         }
     }
 
-    /// Why it says nothing, where it should.
+    /// Why it contributes nothing although it should.
     fn trouble(&self) -> Option<String> {
         let path = self.path.display();
         match (self.unread?, self.variable) {
             (ErrorKind::NotFound, Some(variable)) => {
                 Some(format!("{variable} names {path}, which does not exist"))
             }
-            // Nobody has to have one.
+            // The file is optional.
             (ErrorKind::NotFound, None) => None,
             (ErrorKind::PermissionDenied, _) => {
                 let uid = nix::unistd::geteuid();
@@ -344,9 +344,9 @@ impl LookedAtFile {
     }
 }
 
-//--- what STS and IAM Identity Center answered when credentials were to be had from them, by the SDK's own types
+//--- error answers of STS and IAM Identity Center to credential requests, by the SDK's own types
 
-/// STS's error answer, if that is what stands behind an error.
+/// STS's error answer, if it is among the causes.
 pub(in crate::aws) fn answer<'e>(
     error: &'e (dyn Error + 'static),
 ) -> Option<(&'e ErrorMetadata, &'e HttpResponse)> {
@@ -355,7 +355,7 @@ pub(in crate::aws) fn answer<'e>(
     })
 }
 
-/// The error answer of IAM Identity Center to who is signed in, if that is what stands behind an error.
+/// The error answer of IAM Identity Center, if it is among the causes.
 pub(in crate::aws) fn answer_to_session<'e>(
     error: &'e (dyn Error + 'static),
 ) -> Option<(&'e ErrorMetadata, &'e HttpResponse)> {
@@ -409,12 +409,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_was_looked_at_and_what_is_wrong_with_it_is_named() {
+    async fn the_examined_files_and_their_faults_are_named() {
         let config = || vec![file("/c", None, false, None)];
         let one = "[profile me]\naws_access_key_id = A\n";
         let role = "[profile vpn]\nrole_arn = arn:aws:iam::123456789012:role/vpn\nsource_profile = hub\n";
         let (none, half) = ((false, false), (true, false));
-        for (selected, text, files, variables, told) in [
+        for (selected, text, files, variables, expected) in [
             ("default", "", config(), none, "no profile [default] in /c (no profile at all)"),
             ("default", one, config(), none, "no profile [default] in /c (there is: me)"),
             ("you", one, config(), none, "no profile [you] in /c (there is: me)"),
@@ -450,7 +450,7 @@ mod tests {
                 "AWS_SHARED_CREDENTIALS_FILE names /typo, which does not exist",
             ),
         ] {
-            assert_eq!(lack(selected, text, files, variables).await, told);
+            assert_eq!(lack(selected, text, files, variables).await, expected);
         }
         let closed = vec![file("/c", None, false, Some(ErrorKind::PermissionDenied))];
         let closed = lack("default", "", closed, none).await;
@@ -459,8 +459,8 @@ mod tests {
             "{closed}"
         );
         let nothing = vec![file("/c", None, false, Some(ErrorKind::NotFound))];
-        let told = "no profile [default], for there is neither ~/.aws/config nor ~/.aws/credentials";
-        assert_eq!(lack("default", "", nothing, none).await, told);
+        let expected = "no profile [default], for there is neither ~/.aws/config nor ~/.aws/credentials";
+        assert_eq!(lack("default", "", nothing, none).await, expected);
         let broken = lack("default", "[default]\nno sense\n", config(), none).await;
         assert!(broken.contains("line 2"), "{broken}");
     }

@@ -1,4 +1,4 @@
-//! Reads the XML that EC2 answers with, and of it only what is needed: the rest holds the tunnels' pre-shared keys.
+//! Parses EC2's XML answers, and keeps only what is needed: the rest contains the tunnels' pre-shared keys.
 
 #[cfg(test)]
 mod tests;
@@ -13,19 +13,19 @@ use quick_xml::events::{BytesRef, Event};
 
 use crate::domain::time::Stamp;
 
-/// What is taken of one `vpnConnectionSet` item.
+/// The needed parts of one `vpnConnectionSet` item.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct VpnConnection {
     pub(super) id: String,
     pub(super) state: String,
     /// The value of its tag `Name`.
     pub(super) name: Option<String>,
-    /// Whether it has static routes only, and no BGP; `None` if the answer does not say.
+    /// Whether it has static routes only, without BGP; `None` if the answer does not say.
     pub(super) static_routes: Option<bool>,
-    /// What `customerGatewayConfiguration` says of the tunnels, if the answer has one.
+    /// The tunnels in `customerGatewayConfiguration`, if the answer has one.
     pub(super) configuration: Option<Result<Vec<TunnelAddresses>, Garbled>>,
     pub(super) telemetry: Vec<TunnelTelemetry>,
-    /// The outside addresses in the order of `options.tunnelOptionSet`, by which AWS numbers the tunnels.
+    /// The outside addresses in the order of `options.tunnelOptionSet`, which is AWS's numbering of the tunnels.
     pub(super) order: Vec<IpAddr>,
 }
 
@@ -47,7 +47,7 @@ const TUNNEL_OPTIONS: &str =
 const TAG: &str = "/DescribeVpnConnectionsResponse/vpnConnectionSet/item/tagSet/item";
 const ERROR: &str = "/Response/Errors/Error";
 
-/// Reads an answer of `DescribeVpnConnections`.
+/// Parses an answer of `DescribeVpnConnections`.
 pub(super) fn connections(body: impl BufRead) -> Result<Vec<VpnConnection>, Garbled> {
     let mut found: Vec<VpnConnection> = Vec::new();
     // A tag's key and value come in either order.
@@ -104,7 +104,7 @@ pub(super) fn connections(body: impl BufRead) -> Result<Vec<VpnConnection>, Garb
     Ok(found)
 }
 
-/// Reads code and message of an error answer of EC2.
+/// Parses code and message of an EC2 error answer.
 pub(super) fn error(body: &[u8]) -> Option<(String, String)> {
     let (mut code, mut message) = (None, String::new());
     let is_wanted = |path: &str| matches!(field_of(ERROR, path), Some("Code" | "Message"));
@@ -122,12 +122,12 @@ fn stamp(text: &str) -> Option<Stamp> {
     at.to_millis().ok().map(Stamp::from_millis)
 }
 
-/// The name of a child of the element at `parent`.
+/// The name of the child of the element at `parent`.
 fn field_of<'p>(parent: &str, path: &'p str) -> Option<&'p str> {
     path.strip_prefix(parent)?.strip_prefix('/').filter(|field| !field.contains('/'))
 }
 
-/// Whether the text of an element is looked at.
+/// Whether the text of an element is needed.
 fn is_wanted(path: &str) -> bool {
     match path.rsplit_once('/') {
         Some((CONNECTION, field)) => {
@@ -137,20 +137,20 @@ fn is_wanted(path: &str) -> bool {
             matches!(field, "outsideIpAddress" | "status" | "statusMessage" | "lastStatusChange")
         }
         Some((OPTIONS, field)) => field == "staticRoutesOnly",
-        // Beside it stands the pre-shared key.
+        // The pre-shared key is next to it.
         Some((TUNNEL_OPTIONS, field)) => field == "outsideIpAddress",
         Some((TAG, field)) => matches!(field, "key" | "value"),
         Some(_) | None => path == TAG,
     }
 }
 
-// Reads `customerGatewayConfiguration`, the XML document inside the answer that a customer gateway is configured from: of
-// it the tunnels' addresses, and not the pre-shared keys beside them.
+// Parses `customerGatewayConfiguration`, the XML document inside the answer for configuring a customer gateway: only the tunnels'
+// addresses, not the pre-shared keys next to them.
 
-/// The addresses of one `ipsec_tunnel`, as far as they are there.
+/// The addresses of one `ipsec_tunnel`, as far as present.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(in crate::aws::ec2) struct TunnelAddresses {
-    /// AWS's end on the Internet, or in a private network.
+    /// AWS's outside address, on the Internet or in a private network.
     pub(in crate::aws::ec2) outside_ip: Option<IpAddr>,
     /// `tunnel_inside_address`.
     pub(in crate::aws::ec2) inside_v4: Inside,
@@ -175,7 +175,7 @@ impl Inside {
 }
 
 impl TunnelAddresses {
-    /// Whether one of the addresses inside is AWS's own.
+    /// Whether it is one of AWS's inside addresses.
     pub(in crate::aws::ec2) fn has_inside(&self, address: IpAddr) -> bool {
         [self.inside_v4.aws, self.inside_v6.aws].contains(&Some(address))
     }
@@ -206,9 +206,9 @@ pub(super) fn tunnels(document: impl BufRead) -> Result<Vec<TunnelAddresses>, Ga
     Ok(found)
 }
 
-//--- walks an XML document without keeping more of it than is asked for: what it passes over may be secret
+//--- parses an XML document and keeps only what is needed: the rest may be secret
 
-/// The answer is not what EC2 answers: no words of it are kept, because they may be secrets.
+/// The answer is not EC2's: none of its text is kept, because it may be secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::aws::ec2) enum Garbled {
     /// Not well-formed XML.
@@ -229,7 +229,7 @@ impl AsRef<str> for Garbled {
     }
 }
 
-/// What is told of an element.
+/// An event of the parser.
 #[derive(PartialEq)]
 enum Leaf<'a> {
     Opened,
@@ -240,13 +240,13 @@ enum Leaf<'a> {
 /// Deeper than any answer of EC2's.
 const DEEPEST: usize = 64;
 
-/// Tells by path of every element that it opens, and of those that are wanted that they close, with their text. No other
-/// text is ever copied out of the event buffer, and what the two buffers held is overwritten.
+/// Reports by path every opened element, and every closed one that is wanted, with its text. Copies no other text out of the
+/// event buffer, and overwrites both buffers at the end.
 fn walk(
     body: impl BufRead,
     root: &str,
     is_wanted: impl Fn(&str) -> bool,
-    mut tell: impl FnMut(&str, Leaf<'_>),
+    mut visit: impl FnMut(&str, Leaf<'_>),
 ) -> Result<(), Garbled> {
     let mut reader = Reader::from_reader(body);
     reader.config_mut().expand_empty_elements = true;
@@ -267,12 +267,12 @@ fn walk(
                     return Err(Garbled::Foreign);
                 }
                 text.0.clear();
-                tell(&path, Leaf::Opened);
+                visit(&path, Leaf::Opened);
             }
             Event::End(_) => {
                 depth = depth.checked_sub(1).ok_or(Garbled::Malformed)?;
                 if is_wanted(&path) {
-                    tell(&path, Leaf::Closed(text.as_str().trim()));
+                    visit(&path, Leaf::Closed(text.as_str().trim()));
                 }
                 text.0.clear();
                 path.truncate(path.rfind('/').unwrap_or(0));
@@ -311,12 +311,12 @@ fn character(reference: &BytesRef<'_>) -> Option<char> {
     }
 }
 
-/// A buffer that texts of the answer pass through; wide enough for the longest (a customer gateway's configuration) not
-/// to move, and overwritten when done.
+/// A buffer for the answer's texts; large enough for the longest (a customer gateway's configuration) never to reallocate, and
+/// overwritten when dropped.
 struct Scrubbed(Vec<u8>);
 
 impl Scrubbed {
-    /// Adds to a text. One that would have to move, and leave a copy behind, is none of EC2's.
+    /// Appends to a text. A text that would force a reallocation, which leaves a copy behind, is not from EC2.
     fn push(&mut self, more: &str) -> Result<(), Garbled> {
         if self.0.capacity() - self.0.len() < more.len() {
             return Err(Garbled::Malformed);
@@ -325,7 +325,7 @@ impl Scrubbed {
         Ok(())
     }
 
-    /// The text: whole characters were added only.
+    /// The text: only whole characters were added.
     fn as_str(&self) -> &str {
         str::from_utf8(&self.0).unwrap_or_default()
     }
@@ -341,12 +341,12 @@ impl Drop for Scrubbed {
     fn drop(&mut self) {
         self.0.resize(self.0.capacity(), 0);
         self.0.fill(0);
-        // Keeps the writes from being optimised away with the buffer they go to.
+        // Keeps the writes from being optimised away with the buffer.
         std::hint::black_box(&self.0);
     }
 }
 
-/// The pieces of a body, read one after the other where they are.
+/// The pieces of a body, read in sequence without copying.
 pub(in crate::aws::ec2) struct Pieces<B> {
     pieces: Vec<B>,
     at: usize,
@@ -358,7 +358,7 @@ impl<B: AsRef<[u8]>> Pieces<B> {
         Self { pieces, at: 0, offset: 0 }
     }
 
-    /// Gives the pieces back, to be overwritten.
+    /// Returns the pieces, for overwriting.
     pub(in crate::aws::ec2) fn into_inner(self) -> Vec<B> {
         self.pieces
     }

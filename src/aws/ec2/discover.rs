@@ -1,4 +1,4 @@
-//! What AWS says of VPN connections that are not configured yet.
+//! AWS's view of VPN connections that are not configured yet.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error as _;
@@ -10,30 +10,30 @@ use super::{DescribedVpns, Ec2, PER_CALL, Presence};
 use crate::aws::connection::AwsConnections;
 use crate::aws::errors::{Failure, FailureKind};
 use crate::aws::permission::Call;
-use crate::aws::words::{MESSAGE_MAX, line};
+use crate::aws::text::{MESSAGE_MAX, line};
 use crate::domain::event::TelemetryStatus;
 use crate::domain::names::{AwsPlace, Routing, VpnId};
 use crate::domain::time::Stamp;
 
 const PERMISSION: &str = Call::DescribeVpnConnections.permission();
 
-/// Which connections are asked about, and how.
+/// Which connections to discover, and how to call AWS.
 #[derive(Debug, Clone)]
 pub struct DiscoverQuery {
     /// `None` leaves it to the SDK's own chain.
     pub region: Option<Arc<str>>,
-    /// The role to ask with.
+    /// The role to assume; `None` for the caller's own identity.
     pub role_arn: Option<Arc<str>>,
-    /// Which ones.
+    /// The connections.
     pub which: Which,
 }
 
-/// Which connections are asked about.
+/// Which connections to discover.
 #[derive(Debug, Clone)]
 pub enum Which {
-    /// These.
+    /// Those with these ids.
     Ids(BTreeSet<VpnId>),
-    /// Those that have this tag.
+    /// Those with this tag.
     Tagged {
         /// The tag's key.
         key: String,
@@ -42,22 +42,22 @@ pub enum Which {
     },
 }
 
-/// What AWS says.
+/// AWS's answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Discovered {
     /// Where the connections are.
     pub region: Arc<str>,
-    /// When AWS said so, on its clock.
+    /// The time of the answer, on AWS's clock.
     pub at: Option<Stamp>,
     /// The connections, by id.
     pub connections: Vec<DiscoveredVpn>,
-    /// What was asked about by tag and is left out, and why.
+    /// Connections found by tag and left out, with the reason.
     pub left_out: Vec<String>,
-    /// What in AWS's answer does not agree with itself, and what to do.
+    /// Contradictions within AWS's answer, and what to do.
     pub warnings: Vec<String>,
 }
 
-/// One connection.
+/// One VPN connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DiscoveredVpn {
     /// Its id.
@@ -73,40 +73,40 @@ pub struct DiscoveredVpn {
 /// One tunnel.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DiscoveredTunnel {
-    /// AWS's end outside.
+    /// AWS's outside address.
     pub outside_ip: IpAddr,
-    /// AWS's end inside: IPv6 where the tunnel carries it.
+    /// AWS's inside address: IPv6 if the tunnel carries it.
     pub inside_ip: IpAddr,
-    /// Our end inside.
+    /// Our inside address.
     pub source_ip: IpAddr,
-    /// What AWS says of its state.
+    /// The state according to AWS.
     pub status: TelemetryStatus,
-    /// AWS's words for it.
+    /// AWS's status message.
     pub message: String,
     /// The last change of the state or its cause.
     pub changed: Option<Stamp>,
 }
 
-/// Why there is no configuration to be had.
+/// Why no configuration can be proposed.
 #[derive(Debug, Clone)]
 pub enum Trouble {
-    /// Neither the question nor the environment names a Region.
+    /// Neither the query nor the environment names a Region.
     NoRegion,
     /// The call failed.
     Failed {
-        /// How.
+        /// The error.
         failure: Failure,
         /// The call, where, and as whom.
         asked: String,
     },
-    /// One connection, or the lack of any, stands in the way: what, and what to do.
+    /// A connection is unusable, or none was found: what, and what to do.
     Found(String),
 }
 
-/// Asks AWS.
+/// Asks AWS about the connections.
 ///
 /// # Errors
-/// Everything that stands in the way, at once.
+/// Everything that prevents a proposal, at once.
 pub async fn discover(
     connections: &AwsConnections,
     question: &DiscoverQuery,
@@ -143,7 +143,7 @@ pub async fn discover(
     judge(which, known, region, at)
 }
 
-/// What to say of the answer: all of it, or everything that is wrong with it.
+/// The connections of the answer, or everything that is wrong with it.
 fn judge(
     which: &Which,
     known: BTreeMap<VpnId, Option<Presence>>,
@@ -182,7 +182,7 @@ fn judge(
 
 /// Why a connection cannot be configured.
 enum Unfit {
-    /// It is in another state than `available`.
+    /// Its state is not `available`.
     State(String),
     /// Anything else.
     Wrong(String),
@@ -255,7 +255,7 @@ fn read(
         }
         found.push(tunnel);
     }
-    // The sort is stable: where AWS gives no order, it is the document's.
+    // The sort is stable: without an order of AWS's, the document's remains.
     found.sort_by_key(|tunnel| {
         connection.order.iter().position(|ip| *ip == tunnel.outside_ip).unwrap_or(usize::MAX)
     });
@@ -268,8 +268,7 @@ fn read(
     Ok(DiscoveredVpn { id: id.clone(), name: connection.name, routing, tunnels: found })
 }
 
-/// Where the document that a gateway is configured from and EC2's telemetry do not list the same tunnels, as while AWS replaces
-/// one.
+/// Differences between the tunnels in the gateway's configuration document and in EC2's telemetry, as while AWS replaces one.
 fn disagreements(id: &VpnId, described: &[DiscoveredTunnel], connection: &VpnConnection) -> Vec<String> {
     let listed: BTreeSet<IpAddr> = connection.telemetry.iter().filter_map(|one| one.outside_ip).collect();
     let is_described = |ip: &IpAddr| described.iter().any(|tunnel| tunnel.outside_ip == *ip);
@@ -285,11 +284,11 @@ fn disagreements(id: &VpnId, described: &[DiscoveredTunnel], connection: &VpnCon
              replacing it. Ask again before you rely on it"
         )
     });
-    // An answer without any telemetry lists none for another reason.
+    // An answer without any telemetry omits them for another reason.
     undescribed.chain(unlisted.filter(|_| !listed.is_empty())).collect()
 }
 
-/// A state of AWS's that is not known here, fit for a message.
+/// A state of AWS's that is unknown here, safe for a message.
 fn state_word(state: &str) -> String {
     let word: String = state
         .chars()
@@ -301,10 +300,10 @@ fn state_word(state: &str) -> String {
 
 fn addressed(tunnel: &TunnelAddresses, telemetry: &[TunnelTelemetry]) -> Option<DiscoveredTunnel> {
     let outside_ip = tunnel.outside_ip?;
-    // A tunnel that carries IPv6 has IPv4 addresses inside as well, for BGP.
+    // A tunnel that carries IPv6 has IPv4 inside addresses as well, for BGP.
     let (inside_ip, source_ip) = tunnel.inside_v6.both().or_else(|| tunnel.inside_v4.both())?;
-    let said = telemetry.iter().find(|telemetry| telemetry.outside_ip == Some(outside_ip));
-    let status = match said.map(|said| said.status.as_str()) {
+    let known = telemetry.iter().find(|telemetry| telemetry.outside_ip == Some(outside_ip));
+    let status = match known.map(|known| known.status.as_str()) {
         Some("UP") => TelemetryStatus::Up,
         Some("DOWN") => TelemetryStatus::Down,
         Some(_) | None => TelemetryStatus::Other,
@@ -314,8 +313,8 @@ fn addressed(tunnel: &TunnelAddresses, telemetry: &[TunnelTelemetry]) -> Option<
         inside_ip,
         source_ip,
         status,
-        message: said.map(|said| line(&said.message, MESSAGE_MAX)).unwrap_or_default(),
-        changed: said.and_then(|said| said.last_status_change),
+        message: known.map(|known| line(&known.message, MESSAGE_MAX)).unwrap_or_default(),
+        changed: known.and_then(|known| known.last_status_change),
     })
 }
 
@@ -332,15 +331,15 @@ impl Trouble {
     }
 }
 
-/// The advice is an operator's: this command asks with the credentials of the person who runs it. The daemon does not need the
-/// permission and should not have it, since the answer carries every pre-shared key.
+/// Advice for an operator: this command calls AWS with the credentials of the person who runs it. The daemon does not need the
+/// permission and should not have it, because the answer contains every pre-shared key.
 fn failed(failure: &Failure, asked: &str) -> String {
     const OWN: &str = "`discover` asks with your own credentials: choose them with AWS_PROFILE or AWS_ACCESS_KEY_ID, or a role \
                        with --role-arn";
-    let said = failure.source().map(|cause| format!(" ({cause})")).unwrap_or_default();
+    let cause = failure.source().map(|cause| format!(" ({cause})")).unwrap_or_default();
     if let Some(role) = failure.unassumed() {
         return format!(
-            "{asked} was not asked: these credentials may not assume {role}{said}. {OWN}. They need {} on that role, and \
+            "{asked} was not asked: these credentials may not assume {role}{cause}. {OWN}. They need {} on that role, and \
              its trust policy must allow them",
             Call::AssumeRole.permission()
         );
@@ -348,7 +347,7 @@ fn failed(failure: &Failure, asked: &str) -> String {
     let advice = match failure.kind {
         FailureKind::Denied => {
             return format!(
-                "{asked} was refused{said}: these credentials lack the permission. {OWN}. They need {PERMISSION}; the daemon does \
+                "{asked} was refused{cause}: these credentials lack the permission. {OWN}. They need {PERMISSION}; the daemon does \
                  not, and should not have it"
             );
         }
@@ -358,12 +357,12 @@ fn failed(failure: &Failure, asked: &str) -> String {
                     "{asked}: no AWS credentials: the profile {profile} signs in by IAM Identity Center, and has no session \
                      that works. Run `aws sso login --profile {profile}`"
                 ),
-                None => format!("{asked}: no AWS credentials{said}. {OWN}"),
+                None => format!("{asked}: no AWS credentials{cause}. {OWN}"),
             };
         }
         FailureKind::CredentialsRefused => {
             return format!(
-                "{asked}: AWS does not accept the credentials{said}. Renew them, and check this host's clock; a Region that is \
+                "{asked}: AWS does not accept the credentials{cause}. Renew them, and check this host's clock; a Region that is \
                  not enabled for the account refuses them, too. {OWN}"
             );
         }

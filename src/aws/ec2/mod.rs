@@ -14,22 +14,22 @@ use super::by_hand::{Api, ByHand, Draft, ErrorAnswer, form};
 use super::connection::AwsConnection;
 use super::errors::{Failure, FailureKind};
 use super::permission::Call;
-use super::source::{Agreement, Coverage, Heard, Remark};
+use super::source::{Agreement, Coverage, Remark, SourceAnswer};
+use super::text::{MESSAGE_MAX, line};
 use super::timing::Exchange;
-use super::words::{MESSAGE_MAX, line};
 use crate::domain::event::{Reading, Telemetry, TelemetryStatus};
 use crate::domain::names::{Role, TunnelId, VpnId};
 use crate::domain::plan::TunnelPlan;
 
-/// Connections per call. Each makes some 20 KB of the answer, and the answer is bounded.
+/// Connections per call. Each adds about 20 KB to the answer, whose size is limited.
 const PER_CALL: usize = 50;
 
-/// Asks about every connection that is watched.
+/// Asks about every watched connection.
 ///
 /// Ids that AWS does not know are `Gone`.
-pub(super) async fn ask(connection: &AwsConnection, coverage: &Coverage) -> Result<Heard, Failure> {
+pub(super) async fn ask(connection: &AwsConnection, coverage: &Coverage) -> Result<SourceAnswer, Failure> {
     let ec2 = Ec2::at(connection).ok_or_else(|| Failure::no_region(Call::DescribeVpnConnections))?;
-    let mut heard: Option<Heard> = None;
+    let mut answer: Option<SourceAnswer> = None;
     for batch in coverage.vpns.chunks(PER_CALL) {
         let ids: BTreeSet<VpnId> = batch.iter().map(|(vpn, _)| vpn.clone()).collect();
         let DescribedVpns { known, exchange } = describe(&ec2, ids).await?;
@@ -37,31 +37,31 @@ pub(super) async fn ask(connection: &AwsConnection, coverage: &Coverage) -> Resu
             let what = "the answer has no Date";
             return Err(Failure::garbage(Call::DescribeVpnConnections, &connection.place, what));
         };
-        let heard = heard.get_or_insert_with(|| Heard::at(exchange.asked, date));
+        let answer = answer.get_or_insert_with(|| SourceAnswer::at(exchange.asked, date));
         for (vpn, tunnels) in batch {
             if let Some(Presence::Described(described)) = known.get(vpn) {
                 let configured = coverage.configured.get(vpn).map_or(&[][..], Vec::as_slice);
-                heard.addresses.extend(compare(vpn, configured, described));
+                answer.addresses.extend(compare(vpn, configured, described));
             }
             for tunnel in tunnels {
                 let (reading, remark) = read(tunnel, known.get(vpn));
-                heard.readings.push((tunnel.clone(), reading));
-                heard.remarks.extend(remark);
+                answer.readings.push((tunnel.clone(), reading));
+                answer.remarks.extend(remark);
             }
         }
     }
-    heard.ok_or_else(|| {
+    answer.ok_or_else(|| {
         Failure::garbage(Call::DescribeVpnConnections, &connection.place, "nothing is watched here")
     })
 }
 
-/// What EC2 says of some connections.
+/// EC2's answer about some connections.
 struct DescribedVpns {
     known: BTreeMap<VpnId, Presence>,
     exchange: Exchange,
 }
 
-/// What EC2 says of one connection.
+/// EC2's answer about one connection.
 #[derive(Clone)]
 enum Presence {
     /// AWS has no such connection.
@@ -70,8 +70,8 @@ enum Presence {
     Described(VpnConnection),
 }
 
-/// One id that AWS does not know fails the whole call. Which one that is follows from asking by a filter, which finds those that
-/// there are; the message, which names it, is for people.
+/// One unknown id fails the whole call. Which one it is follows from a query by filter, which finds the existing ones; the error
+/// message, which names it, is text for people.
 async fn describe(ec2: &Ec2, ids: BTreeSet<VpnId>) -> Result<DescribedVpns, Failure> {
     let described = |connections: Vec<VpnConnection>| -> BTreeMap<VpnId, Presence> {
         connections.into_iter().map(|c| (VpnId::new(c.id.as_str()), Presence::Described(c))).collect()
@@ -88,7 +88,7 @@ async fn describe(ec2: &Ec2, ids: BTreeSet<VpnId>) -> Result<DescribedVpns, Fail
     let (connections, exchange) = ec2.find(&ids).await?;
     let mut known = described(connections);
     if ids.iter().all(|id| known.contains_key(id)) {
-        // Both answers cannot be right.
+        // The two answers contradict each other.
         return Err(failure);
     }
     for id in ids {
@@ -97,7 +97,7 @@ async fn describe(ec2: &Ec2, ids: BTreeSet<VpnId>) -> Result<DescribedVpns, Fail
     Ok(DescribedVpns { known, exchange })
 }
 
-/// What the answer says of one tunnel, and what is worth a word to people.
+/// The answer about one tunnel, and a remark if people should know something.
 fn read(tunnel: &TunnelId, known: Option<&Presence>) -> (Reading, Option<Remark>) {
     let connection = match known {
         None => {
@@ -133,7 +133,7 @@ fn read(tunnel: &TunnelId, known: Option<&Presence>) -> (Reading, Option<Remark>
 
 /// The version of the EC2 API that the names in `answer` are of.
 const API_VERSION: &str = "2016-11-15";
-/// What every question begins with.
+/// The common prefix of all requests.
 const HEAD: [(&str, &str); 2] = [("Action", "DescribeVpnConnections"), ("Version", API_VERSION)];
 const API: Api = Api {
     service_id: "EC2",
@@ -143,9 +143,9 @@ const API: Api = Api {
     longest_answer: 8 << 20,
 };
 
-/// A client for the one call, made by hand: `aws-sdk-ec2` takes minutes and gigabytes to compile for it.
+/// A client for a single operation, called by hand: `aws-sdk-ec2` takes minutes and gigabytes to compile.
 ///
-/// The answer holds pre-shared keys: it is read and parsed here, and dropped.
+/// The answer contains pre-shared keys: it is read and parsed here, and dropped.
 #[derive(Debug)]
 pub(in crate::aws) struct Ec2(Arc<ByHand>);
 
@@ -163,18 +163,18 @@ impl Ec2 {
         self.ask(question(ids)).await
     }
 
-    /// Asks which of these connections there are, and about them.
+    /// Asks which of these connections exist, and about them.
     ///
     /// # Errors
-    /// Never `NotFound`: that there is none is an answer.
+    /// Never `NotFound`: an empty answer is valid.
     async fn find(&self, ids: &BTreeSet<VpnId>) -> Result<(Vec<VpnConnection>, Exchange), Failure> {
         self.ask(question_by_filter(ids)).await
     }
 
-    /// Asks about the connections that have this tag. AWS takes `*` and `?` in the value as wildcards.
+    /// Asks about the connections with this tag. AWS treats `*` and `?` in the value as wildcards.
     ///
     /// # Errors
-    /// Never `NotFound`: that none has it is an answer.
+    /// Never `NotFound`: an empty answer is valid.
     async fn describe_tagged(
         &self,
         key: &str,
@@ -183,10 +183,10 @@ impl Ec2 {
         self.ask(question_by_tag(key, value)).await
     }
 
-    /// Finds out whether it may ask, and asks nothing: the answer would hold secrets that nobody needs for that.
+    /// Tests the permission without asking: the answer would contain secrets that nobody needs for that.
     ///
     /// # Errors
-    /// `Denied` if it may not.
+    /// `Denied` without the permission.
     pub(in crate::aws) async fn dry_run(&self) -> Result<(), Failure> {
         match self.ask(form(HEAD.into_iter().chain([("DryRun", "true")]))).await {
             // "If you have the required permissions, the error response is DryRunOperation" (EC2 API Reference).
@@ -206,7 +206,7 @@ fn parsed(pieces: Vec<Bytes>) -> Result<Vec<VpnConnection>, Garbled> {
     let mut pieces = Pieces::new(pieces);
     let connections = answer::connections(&mut pieces);
     for piece in pieces.into_inner() {
-        // Overwritten where no one else holds it; the HTTP client may still share its read buffer.
+        // Overwritten unless shared; the HTTP client may still share its read buffer.
         if let Ok(mut owned) = piece.try_into_mut() {
             owned.fill(0);
         }
@@ -214,7 +214,7 @@ fn parsed(pieces: Vec<Bytes>) -> Result<Vec<VpnConnection>, Garbled> {
     connections
 }
 
-/// The question as EC2's Query API has it.
+/// The request in the form of EC2's Query API.
 fn question(ids: &BTreeSet<VpnId>) -> String {
     let ids: Vec<_> = ids
         .iter()
@@ -239,11 +239,11 @@ fn question_by_tag(key: &str, value: &str) -> String {
     form(HEAD.into_iter().chain([("Filter.1.Name", name.as_str()), ("Filter.1.Value.1", value)]))
 }
 
-//--- whether the addresses that AWS has are those of the configuration
+//--- AWS's addresses compared with the configured ones
 
-/// Lays AWS's addresses beside the configured ones; `None` where the answer has none to compare with.
+/// Compares AWS's addresses with the configured ones; `None` if the answer has none to compare.
 ///
-/// Our own end (`source_ip`) is not compared: who sends from another address than AWS proposes may have reason to.
+/// Our own end (`source_ip`) is not compared: there may be reasons to send from another address than AWS proposes.
 fn compare(vpn: &VpnId, configured: &[Arc<TunnelPlan>], described: &VpnConnection) -> Option<Agreement> {
     if described.state != "available" {
         return None;
@@ -252,14 +252,14 @@ fn compare(vpn: &VpnId, configured: &[Arc<TunnelPlan>], described: &VpnConnectio
     if theirs.is_empty() {
         return None;
     }
-    let listed = words(theirs.keys());
+    let listed = joined(theirs.keys());
     let mut complaints = Vec::new();
     for tunnel in configured {
         let outside_ip = tunnel.id.outside_ip;
         match theirs.get(&outside_ip) {
             None => complaints.push(format!("it has no tunnel with the configured outside_ip {outside_ip}")),
             Some(Some(inside)) if tunnel.role != Role::Unused => {
-                let ends = words([inside.inside_v4.aws, inside.inside_v6.aws].iter().flatten());
+                let ends = joined([inside.inside_v4.aws, inside.inside_v6.aws].iter().flatten());
                 if !ends.is_empty() && !inside.has_inside(tunnel.route.inside_ip) {
                     complaints.push(format!(
                         "its end inside the tunnel {outside_ip} is {ends}, not the configured inside_ip {}",
@@ -282,7 +282,7 @@ fn compare(vpn: &VpnId, configured: &[Arc<TunnelPlan>], described: &VpnConnectio
     Some(Agreement { vpn: vpn.clone(), complaint })
 }
 
-/// What AWS has by outside address; the addresses inside where its configuration for the gateway could be read.
+/// AWS's tunnels by outside address; with the inside addresses if its configuration for the gateway could be parsed.
 fn theirs(described: &VpnConnection) -> BTreeMap<IpAddr, Option<TunnelAddresses>> {
     let listed = described.telemetry.iter().filter_map(|telemetry| telemetry.outside_ip);
     let mut theirs: BTreeMap<IpAddr, Option<TunnelAddresses>> = listed.map(|ip| (ip, None)).collect();
@@ -292,7 +292,7 @@ fn theirs(described: &VpnConnection) -> BTreeMap<IpAddr, Option<TunnelAddresses>
     theirs
 }
 
-fn words<'a>(addresses: impl IntoIterator<Item = &'a IpAddr>) -> String {
+fn joined<'a>(addresses: impl IntoIterator<Item = &'a IpAddr>) -> String {
     addresses.into_iter().map(IpAddr::to_string).collect::<Vec<_>>().join(", ")
 }
 
@@ -329,7 +329,7 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_that_is_going_or_unknown_is_gone() {
+    fn a_deleting_or_unknown_connection_is_gone() {
         assert_eq!(status(&described("deleting", "203.0.113.11", "DOWN")), Reading::Gone);
         assert_eq!(status(&described("deleted", "203.0.113.11", "DOWN")), Reading::Gone);
         assert_eq!(status(&Presence::NotFound), Reading::Gone);
@@ -337,18 +337,19 @@ mod tests {
 
     #[test]
     fn the_status_and_its_message_are_passed_on() {
-        for (said, expected) in
+        for (message, expected) in
             [("UP", TelemetryStatus::Up), ("DOWN", TelemetryStatus::Down), ("", TelemetryStatus::Other)]
         {
-            let Reading::Telemetry(telemetry) = status(&described("available", "203.0.113.11", said)) else {
-                panic!("{said} is telemetry");
+            let Reading::Telemetry(telemetry) = status(&described("available", "203.0.113.11", message))
+            else {
+                panic!("{message} is telemetry");
             };
             assert_eq!((telemetry.status, &*telemetry.message), (expected, "IPSEC IS DOWN"));
         }
     }
 
     #[test]
-    fn a_message_is_one_bounded_line_whatever_the_answer_holds() {
+    fn a_message_is_one_bounded_line_whatever_the_answer_contains() {
         let mut known = described("available", "203.0.113.11", "DOWN");
         let Presence::Described(connection) = &mut known else { panic!("it is described") };
         connection.telemetry[0].message =
@@ -359,7 +360,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tunnel_of_which_ec2_says_nothing_is_unknown_and_that_is_told() {
+    fn a_tunnel_missing_from_ec2s_answer_is_unknown_and_reported() {
         let (reading, remark) = read(&tunnel(), Some(&described("available", "203.0.113.99", "UP")));
         assert!(matches!(reading, Reading::Telemetry(t) if t.status == TelemetryStatus::Other));
         assert!(remark.unwrap().text.contains("EC2 gives no state for"));
@@ -464,7 +465,7 @@ mod tests {
     }
 
     #[test]
-    fn where_there_is_nothing_to_compare_with_nothing_is_said() {
+    fn without_addresses_to_compare_there_is_no_complaint() {
         let ours = [configured("203.0.113.11", "169.254.10.1", Role::Active)];
         assert_eq!(compare(&vpn(), &ours, &available(&[], &[])), None);
         let going = VpnConnection { state: "deleting".to_owned(), ..available(&["203.0.113.12"], &[]) };

@@ -1,5 +1,5 @@
-//! What a failed call means to its caller, and which of AWS's error codes say so. The codes are those of the services' API
-//! references ("Common Errors" and each operation's "Errors") and of the EC2 API Reference's "Error codes for the Amazon EC2 API".
+//! The meaning of a failed call, and which AWS error codes have it. Codes from the services' API references ("Common Errors" and
+//! each operation's "Errors") and the EC2 API Reference's "Error codes for the Amazon EC2 API".
 
 use std::time::Duration;
 
@@ -7,12 +7,12 @@ use aws_smithy_runtime_api::http::Headers;
 
 use crate::aws::permission::Call;
 
-/// What a failure means to the caller.
+/// The meaning of a failure for the caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FailureKind {
     /// AWS throttled the call.
     Throttled {
-        /// AWS's own word on when to come back.
+        /// When to come back, according to AWS.
         retry_after: Option<Duration>,
     },
     /// No answer in time.
@@ -21,7 +21,7 @@ pub enum FailureKind {
     Unreachable,
     /// AWS is at fault (5xx).
     ServiceFault,
-    /// Two writers met; the same again will do.
+    /// Two writers collided; the same request will succeed later.
     Contended,
     /// A permission is missing. A person must act.
     Denied,
@@ -29,35 +29,35 @@ pub enum FailureKind {
     CredentialsRefused,
     /// There are no credentials, or no Region. A person must act.
     CredentialsMissing,
-    /// Where the credentials come from has failed. It may pass by itself: a credential_process fails while the network is away.
+    /// The source of the credentials failed. May pass by itself: a credential_process fails while the network is away.
     CredentialsFailed,
-    /// The answer cannot be understood.
+    /// The answer is invalid.
     Garbage,
-    /// What was asked about does not exist.
+    /// The object of the call does not exist.
     NotFound,
     /// The client token is known with other parameters.
     TokenKnown,
-    /// AWS finds fault with the request. A person must act.
+    /// AWS rejects the request. A person must act.
     Rejected,
 }
 
-/// What there is to do about a failure.
+/// What to do about a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FailureClass {
-    /// A retry may do without anybody's help.
+    /// Retry; nobody need act.
     Temporary,
-    /// A permission or credentials are missing: a person must give them.
+    /// A permission or credentials are missing: a person must provide them.
     Permission,
     /// The request is wrong: a person must correct it.
     Rejected,
-    /// What was asked about does not exist.
+    /// The object of the call does not exist.
     NotFound,
     /// The client token is known with other parameters.
     TokenKnown,
 }
 
 impl FailureKind {
-    /// What there is to do about it.
+    /// What to do about it.
     pub const fn class(self) -> FailureClass {
         match self {
             Self::Throttled { .. }
@@ -74,17 +74,17 @@ impl FailureKind {
         }
     }
 
-    /// AWS's own word on when to come back.
+    /// When to come back, according to AWS.
     pub const fn retry_after(self) -> Option<Duration> {
         if let Self::Throttled { retry_after } = self { retry_after } else { None }
     }
 
-    /// Whether it is about credentials, and not about what is asked with them.
+    /// Whether it concerns credentials, and not the call itself.
     pub const fn is_of_credentials(self) -> bool {
         matches!(self, Self::CredentialsRefused | Self::CredentialsMissing | Self::CredentialsFailed)
     }
 
-    /// Whether it was refused as this identity asked it: another may be allowed, or in the account that has what was asked for.
+    /// Whether it was refused to this identity: another identity may be allowed, or be in the account that has the object.
     pub const fn is_refusal(self) -> bool {
         match self.class() {
             FailureClass::Permission | FailureClass::Rejected | FailureClass::NotFound => true,
@@ -93,8 +93,8 @@ impl FailureKind {
         }
     }
 
-    /// Whether AWS was reached: an answer came, whatever it said. Where something on the way answers in AWS's stead,
-    /// that is taken for AWS's.
+    /// Whether AWS was reached: an answer came, whatever it said. If a middlebox answers instead of AWS, that counts as AWS's
+    /// answer.
     pub const fn reached_aws(self) -> bool {
         match self {
             Self::TimedOut | Self::Unreachable | Self::CredentialsMissing | Self::CredentialsFailed => false,
@@ -111,7 +111,7 @@ impl FailureKind {
     }
 }
 
-/// Refusals that a wrong clock of ours may be behind.
+/// Refusals that may be due to a wrong clock of ours.
 pub(super) const CLOCK: &[&str] = &[
     "InvalidSignatureException",
     "SignatureDoesNotMatch",
@@ -186,7 +186,7 @@ const FAULTS: &[&str] = &[
     "RequestTimeoutException",
 ];
 
-/// What is to be made is there already. An OpsItem's deduplication string is a token that others use as well.
+/// The object to create exists already. An OpsItem's deduplication string is a token that others use as well.
 const TOKEN_MISMATCH: &[&str] = &[
     "IdempotentParameterMismatch",
     "IdempotentParameterMismatchException",
@@ -196,7 +196,7 @@ const TOKEN_MISMATCH: &[&str] = &[
 
 const CONFLICT: &[&str] = &["ConflictException", "OpsItemConflictException"];
 
-/// What an error answer means. AWS gives every error of its own a code, and nothing on the way there knows these codes.
+/// Classifies an error answer. AWS gives each of its errors a code, and no middlebox knows these codes.
 pub(super) fn of(call: Call, code: Option<&str>, status: u16, retry_after: Option<Duration>) -> FailureKind {
     let among = |codes: &[&str]| code.is_some_and(|code| codes.contains(&code));
     if among(THROTTLED) || status == 429 {
@@ -222,7 +222,7 @@ pub(super) fn of(call: Call, code: Option<&str>, status: u16, retry_after: Optio
     }
 }
 
-/// A conflict is about the token where a token makes something, and about another writer where something is changed.
+/// A conflict is about the token where a call creates something, and about another writer where it changes something.
 const fn conflict(call: Call) -> FailureKind {
     match call {
         Call::StartIncident | Call::CreateTimelineEvent => FailureKind::TokenKnown,

@@ -82,7 +82,7 @@ fn a_denial_leaves_out_the_encoded_part_that_differs_each_time() {
 }
 
 #[test]
-fn aws_word_on_when_to_come_back_is_kept() {
+fn retry_after_is_kept() {
     let mut response = answer(429);
     response.headers_mut().insert("retry-after", "7");
     let error = ErrorMetadata::builder().code("ThrottlingException").build();
@@ -91,7 +91,7 @@ fn aws_word_on_when_to_come_back_is_kept() {
 }
 
 #[test]
-fn the_canonical_request_that_aws_quotes_is_shown_nowhere() {
+fn the_canonical_request_that_aws_quotes_is_never_shown() {
     let message = "The request signature we calculated does not match. The Canonical String for this request should \
                    have been 'POST / x-amz-security-token:IQoJb3JpZ2luX2VjE'";
     for code in ["SignatureDoesNotMatch", "ValidationException"] {
@@ -113,7 +113,7 @@ fn unsent(place: &AwsPlace, error: CredentialsError) -> Failure {
 }
 
 #[test]
-fn missing_credentials_are_told_apart_from_a_source_that_cannot_be_reached() {
+fn missing_credentials_are_distinguished_from_an_unreachable_source() {
     let kind = |error| unsent(&milan(), error).kind;
     assert_eq!(kind(CredentialsError::not_loaded_no_source()), FailureKind::CredentialsMissing);
     let late = CredentialsError::provider_timed_out(Duration::from_secs(5));
@@ -128,13 +128,13 @@ fn missing_credentials_are_told_apart_from_a_source_that_cannot_be_reached() {
 }
 
 fn sts(status: u16, code: &str) -> CredentialsError {
-    let said = ErrorMetadata::builder().code(code).message("no").build();
-    let error = aws_sdk_sts::operation::assume_role::AssumeRoleError::generic(said);
+    let metadata = ErrorMetadata::builder().code(code).message("no").build();
+    let error = aws_sdk_sts::operation::assume_role::AssumeRoleError::generic(metadata);
     CredentialsError::provider_error(SdkError::service_error(error, answer(status)))
 }
 
 #[test]
-fn what_passes_by_itself_at_sts_is_temporary_and_what_it_rejects_is_not() {
+fn a_fault_of_sts_is_temporary_and_a_rejection_by_sts_is_not() {
     for (status, code, expected) in [
         (500, "InternalFailure", FailureKind::CredentialsFailed),
         (503, "ServiceUnavailable", FailureKind::CredentialsFailed),
@@ -179,7 +179,7 @@ fn what_a_credential_process_prints_of_its_credentials_is_withheld() {
 }
 
 #[test]
-fn no_answer_in_time_and_no_connection_are_two_things() {
+fn a_timeout_and_a_failed_connection_are_distinguished() {
     let error = |source| SdkError::<ErrorMetadata, HttpResponse>::dispatch_failure(source);
     let timeout = ConnectorError::timeout("connect timed out".into());
     let refused = ConnectorError::io("connection refused".into());
@@ -189,14 +189,14 @@ fn no_answer_in_time_and_no_connection_are_two_things() {
 }
 
 fn of_identity_center(status: u16, code: &str, message: &str) -> Failure {
-    let said = ErrorMetadata::builder().code(code).message(message).build();
-    let error = aws_sdk_sso::operation::get_role_credentials::GetRoleCredentialsError::generic(said);
+    let metadata = ErrorMetadata::builder().code(code).message(message).build();
+    let error = aws_sdk_sso::operation::get_role_credentials::GetRoleCredentialsError::generic(metadata);
     let error = CredentialsError::provider_error(SdkError::service_error(error, answer(status)));
     unsent(&milan(), CredentialsError::provider_error(SignInError::new("ops", error)))
 }
 
 #[test]
-fn what_identity_center_answers_is_told_in_words_and_a_session_that_is_over_names_the_command() {
+fn identity_centers_answers_become_text_and_an_expired_session_names_the_command() {
     let refused = of_identity_center(403, "ForbiddenException", "No access");
     assert_eq!(
         refused.text,

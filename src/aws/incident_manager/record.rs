@@ -1,5 +1,5 @@
-//! Records as Incident Manager has them: finds those of a scope, and puts our terms in its own. The API lists by status and time
-//! only, so the rest is told apart here.
+//! Records of Incident Manager: finds those of a scope, and converts to and from our terms. The API lists by status and time
+//! only; selecting is done here.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -27,18 +27,18 @@ use crate::incident::sink::{
 };
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-/// How far back the newest closed record is looked for: nearly always in this span, which one page holds …
+/// How far back the newest closed record is searched: nearly always within this period, which fits on one page …
 const RECENT: Duration = DAY.saturating_mul(35);
-/// … and else in this, without which an incident a season after the last would take the token of the very first.
+/// … and otherwise within this one, without which an incident a season after the last would reuse the token of the very first.
 const LONG_AGO: Duration = DAY.saturating_mul(400);
-/// What was found, or not, in the longer span.
+/// The results of the longer search.
 const OLDER_IS_GOOD_FOR: Duration = Duration::from_secs(60 * 60);
-/// What one page may hold.
+/// Records per page.
 const PER_PAGE: i32 = 100;
-/// The most pages per list: at one call a second the answer must come while it is of use.
+/// The most pages per list: at one call per second the answer must arrive while it matters.
 const MAX_PAGES: usize = 20;
 
-/// Which scope a record may be of, by what it says of its source.
+/// Finds the scope of a record by its source.
 struct Index<'a>(BTreeMap<String, Vec<&'a Scope>>);
 
 impl<'a> Index<'a> {
@@ -52,7 +52,7 @@ impl<'a> Index<'a> {
         Self(index)
     }
 
-    /// The record, with the scope it is of, if it is of any.
+    /// The record with its scope, if it has one.
     fn claim(&self, summary: &IncidentRecordSummary) -> Option<(&'a Scope, Record)> {
         let resource = summary.incident_record_source()?.resource_arn()?;
         let name =
@@ -61,8 +61,8 @@ impl<'a> Index<'a> {
     }
 }
 
-/// The newest closed record of each scope that has had none for long. Such records do not change: what opened since shows in the
-/// list of the open ones, and one that was closed only now is found by its token (`incident::reconcile`, rule 4).
+/// The newest closed record of each scope that has had none for long. Such records do not change: what opened since is in the
+/// list of open ones, and what was closed just now is found by its token (`incident::reconcile`, rule 4).
 #[derive(Debug, Default)]
 pub(super) struct EarlierRecords(Mutex<BTreeMap<Scope, (Moment, Option<Record>)>>);
 
@@ -80,8 +80,8 @@ impl EarlierRecords {
     }
 }
 
-/// All open records of each scope and the newest closed one, newest first. The API lists by status and time alone, so that one
-/// list serves for every scope.
+/// All open records of each scope and the newest closed one, newest first. The API lists by status and time alone, so one list
+/// serves every scope.
 pub(super) async fn records(
     caller: &Caller,
     search: &Search,
@@ -109,12 +109,12 @@ pub(super) async fn records(
     for scope in lacking {
         let records = found.entry(scope).or_default();
         let long_ago = older.known(scope, now.mono).flatten();
-        // One of these that is listed as open was opened again.
+        // One that is also listed as open was reopened.
         records.extend(long_ago.filter(|closed| records.iter().all(|open| open.id != closed.id)));
     }
     for (scope, closed) in recent {
         let records = found.entry(scope).or_default();
-        // Closed between the two lists: the later word counts.
+        // It was closed between the two lists: the later answer counts.
         records.retain(|record| record.id != closed.id);
         records.push(closed);
     }
@@ -161,7 +161,7 @@ pub(super) async fn open(caller: &Caller, scopes: &[Scope]) -> Result<Vec<(Scope
 const ARN_MAX: usize = 1000;
 
 /// Whether an answer names a record: `arn:<partition>:ssm-incidents::<account>:incident-record/<plan>/<id>`. Anything else is
-/// no answer, and must never be put in a request.
+/// invalid, and must never be put in a request.
 pub(super) fn is_record(arn: &str) -> bool {
     let plain = |text: &str| {
         !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || "-_.+=,@".contains(c))
@@ -176,7 +176,7 @@ pub(super) fn is_record(arn: &str) -> bool {
         && arn.len() <= ARN_MAX
 }
 
-/// A record read in full, by the name that it was asked for.
+/// A record read in full, under the id it was requested by.
 pub(super) fn record(asked: &RecordId, record: &IncidentRecord) -> Record {
     let alarm =
         record.incident_record_source().and_then(IncidentRecordSource::resource_arn).is_some_and(is_alarm);
@@ -188,7 +188,7 @@ pub(super) fn record(asked: &RecordId, record: &IncidentRecord) -> Record {
     }
 }
 
-/// A record as people see it.
+/// A record for display.
 pub(super) fn shown(record: &IncidentRecord) -> Shown {
     Shown {
         source: record.incident_record_source().map(|it| it.source().to_owned()).unwrap_or_default(),
@@ -198,7 +198,7 @@ pub(super) fn shown(record: &IncidentRecord) -> Shown {
     }
 }
 
-/// Looks at each record of a list; what is not ours is not kept.
+/// Visits each record of a list; keeps only ours.
 async fn list(
     caller: &Caller,
     urgency: Urgency,
@@ -247,7 +247,7 @@ fn filter(key: &str, condition: Condition) -> Filter {
         .expect("key and condition, the required members, are given above")
 }
 
-/// The record, if it is of this scope.
+/// The record, if it belongs to this scope.
 fn ours(summary: &IncidentRecordSummary, scope: &Scope) -> Option<Record> {
     if !is_record(summary.arn()) || !is_of_plan(summary.arn(), &scope.plan) {
         return None;
@@ -269,7 +269,7 @@ fn ours(summary: &IncidentRecordSummary, scope: &Scope) -> Option<Record> {
     })
 }
 
-/// `arn:aws:ssm-incidents::123456789012:incident-record/<plan>/<uuid>` is of
+/// `arn:aws:ssm-incidents::123456789012:incident-record/<plan>/<uuid>` belongs to
 /// `arn:aws:ssm-incidents::123456789012:response-plan/<plan>`.
 fn is_of_plan(record: &str, plan: &str) -> bool {
     let Some((account, plan)) = plan.split_once(":response-plan/") else { return false };
@@ -280,7 +280,7 @@ fn is_of_plan(record: &str, plan: &str) -> bool {
         .is_some_and(|rest| rest.starts_with('/'))
 }
 
-/// The alarm that our CloudFormation template makes for this connection and kind.
+/// Whether it is the alarm of our CloudFormation template for this connection and kind.
 fn is_our_alarm(resource: &str, scope: &Scope) -> bool {
     is_alarm(resource) && resource.rsplit_once(":alarm:").is_some_and(|(_, alarm)| alarm == alarm_name(scope))
 }
@@ -293,7 +293,7 @@ fn is_alarm(resource: &str) -> bool {
     resource.contains(":cloudwatch:") && resource.contains(":alarm:")
 }
 
-/// A status that we do not know is taken for open: an incident that is shown once too often is seen, a lost one is not.
+/// An unknown status counts as open: an incident shown once too often is noticed, a lost one is not.
 fn known_status(status: &IncidentRecordStatus) -> RecordStatus {
     if *status == IncidentRecordStatus::Resolved { RecordStatus::Resolved } else { RecordStatus::Open }
 }
@@ -304,7 +304,7 @@ fn stamp(at: &DateTime) -> Stamp {
 
 //--- our terms in Incident Manager's, within the lengths that its API Reference sets
 
-/// The one type of timeline event, besides people's notes, that the API takes.
+/// The only event type, besides people's notes, that the API accepts.
 pub(super) const EVENT_TYPE: &str = "Custom Event";
 
 const TITLE_MAX: usize = 200;
@@ -327,7 +327,7 @@ pub(super) fn time(at: Stamp) -> DateTime {
     DateTime::from_millis(at.as_millis())
 }
 
-/// `rawData` goes out as it was committed: cut JSON is no JSON.
+/// `rawData` is sent as committed: truncated JSON is not JSON.
 pub(super) fn trigger(start: &StartRequest) -> TriggerDetails {
     let StartRequest { scope, triggered, raw_data, client_token: _, title: _, impact: _, description: _ } =
         start;
@@ -350,7 +350,7 @@ pub(super) fn related(other: &RecordId, title: &str) -> Option<RelatedItemsUpdat
     Some(RelatedItemsUpdate::ItemToAdd(item))
 }
 
-/// A page on the web as a related item.
+/// A web page as a related item.
 pub(super) fn page(link: &Link) -> Option<RelatedItemsUpdate> {
     let kind = if link.metrics { ItemType::Metric } else { ItemType::Other };
     let identifier =
@@ -359,25 +359,26 @@ pub(super) fn page(link: &Link) -> Option<RelatedItemsUpdate> {
     Some(RelatedItemsUpdate::ItemToAdd(item))
 }
 
-/// One token per record and page, so that twins and retries add it once.
+/// One token per record and page: twins and retries add it once.
 pub(super) fn page_token(record: &RecordId, link: &Link) -> String {
     let digest = Sha256::digest(format!("bothends page\n{record}\n{}", link.url));
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// One token per pair, so that twins and restarts relate two records once.
+/// One token per pair: twins and restarts relate two records once.
 pub(super) fn relation_token(record: &RecordId, other: &RecordId) -> String {
     let digest = Sha256::digest(format!("bothends relate\n{record}\n{other}"));
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// The token of a start that was folded into a drill: whoever meets the same drill with the same start arrives at the same.
+/// The token for repeating a start that a drill absorbed: everyone who meets the same drill with the same start computes the same
+/// token.
 pub(super) fn token_after(token: &str, drill: &RecordId) -> String {
     let digest = Sha256::digest(format!("bothends after a drill\n{token}\n{drill}"));
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// At most `max` characters of a text, with a sign that there was more.
+/// At most `max` characters of a text, with a mark if it was cut.
 fn cut(text: &str, max: usize) -> String {
     match text.char_indices().nth(max) {
         None => text.to_owned(),
@@ -444,7 +445,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_records_arn_is_a_name_of_a_record() {
+    fn only_a_records_arn_names_a_record() {
         let arn = "arn:aws:ssm-incidents::123456789012:incident-record/bothends/9f1c-0a";
         assert!(is_record(arn));
         assert!(is_record(&arn.replace("aws", "aws-cn")));
@@ -468,7 +469,7 @@ mod tests {
     }
 
     #[test]
-    fn a_plan_is_told_from_one_whose_name_begins_alike_and_from_another_account() {
+    fn a_plan_is_distinguished_from_one_with_the_same_prefix_and_from_another_accounts() {
         let record =
             |account: &str| format!("arn:aws:ssm-incidents::{account}:incident-record/bothends/9f1c");
         assert!(is_of_plan(&record("123456789012"), PLAN));
@@ -477,7 +478,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_is_cut_by_characters_and_says_so() {
+    fn a_text_is_cut_by_characters_and_marked() {
         assert_eq!(cut("Zürich", 6), "Zürich");
         assert_eq!(cut("Zürich", 5), "Züri…");
         assert_eq!(title(&"ü".repeat(300)).chars().count(), TITLE_MAX);

@@ -1,4 +1,4 @@
-//! OpsItems as OpsCenter answers them (AWS JSON 1.1), and our terms in its own.
+//! OpsItems as OpsCenter answers them (AWS JSON 1.1), and the conversion to and from our terms.
 
 use std::collections::BTreeMap;
 
@@ -11,12 +11,12 @@ use crate::incident::sink::{
     DESCRIPTION_MAX, Note, Record, RecordId, RecordOrigin, RecordStatus, Scope, StartRequest,
 };
 
-/// The key of operational data that says which connection and kind an item is about.
+/// The key of operational data with an item's connection and kind.
 pub(super) const SCOPE: &str = "bothends-scope";
-/// The statuses of an item that people are on. All others are an end.
+/// The statuses of an item that is being handled. All others count as closed.
 pub(super) const OPEN: [&str; 2] = ["Open", "InProgress"];
 
-/// Whether an answer names an OpsItem (API Reference, `OpsItemId`: `^(oi)-[0-9a-f]{12}$`). Anything else is no answer, and must
+/// Whether an answer names an OpsItem (API Reference, `OpsItemId`: `^(oi)-[0-9a-f]{12}$`). Anything else is invalid, and must
 /// never be put in a request.
 pub(super) fn is_item(id: &str) -> bool {
     id.strip_prefix("oi-").is_some_and(|hex| {
@@ -24,7 +24,7 @@ pub(super) fn is_item(id: &str) -> bool {
     })
 }
 
-/// An OpsItem, in full or as a list shows it.
+/// An OpsItem, in full or from a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Item {
     pub(super) id: RecordId,
@@ -35,16 +35,16 @@ pub(super) struct Item {
     pub(super) scope: Option<String>,
     pub(super) data: BTreeMap<String, String>,
     pub(super) related: Vec<String>,
-    /// What people read of it, in OpsCenter's words.
+    /// The title for display, in OpsCenter's words.
     pub(super) title: String,
     pub(super) description: String,
     pub(super) severity: String,
-    pub(super) said: String,
+    pub(super) status_text: String,
     created: Stamp,
 }
 
 impl Item {
-    /// `None` if it is no item.
+    /// `None` if it is not an item.
     pub(super) fn read(item: &Value) -> Option<Self> {
         let text = |member: &str| item[member].as_str().map(str::to_owned);
         let pairs = item["OperationalData"].as_object().into_iter().flatten();
@@ -55,7 +55,7 @@ impl Item {
         Some(Self {
             id: RecordId(text("OpsItemId").filter(|id| is_item(id))?),
             arn: text("OpsItemArn"),
-            status: status(item["Status"].as_str()),
+            status: record_status(item["Status"].as_str()),
             source: text("Source").unwrap_or_default(),
             scope: data.get(SCOPE).cloned(),
             related: related.filter_map(|item| item["OpsItemId"].as_str().map(str::to_owned)).collect(),
@@ -63,7 +63,7 @@ impl Item {
             title: text("Title").unwrap_or_default(),
             description: text("Description").unwrap_or_default(),
             severity: text("Severity").unwrap_or_default(),
-            said: text("Status").unwrap_or_default(),
+            status_text: text("Status").unwrap_or_default(),
             created: stamp(&item["CreatedTime"]),
         })
     }
@@ -74,16 +74,16 @@ impl Item {
     }
 }
 
-/// What stands under [`SCOPE`].
+/// The value under [`SCOPE`].
 pub(super) fn scope_value(scope: &Scope) -> String {
     let test = if scope.is_drill() { "drill/" } else { "" };
     format!("{test}{}/{}", scope.vpn, scope.kind.as_str())
 }
 
-/// Whatever is neither open nor in progress is an end. An item that does not say is taken for open: one that is shown once
-/// too often is seen, a lost one is not.
-fn status(said: Option<&str>) -> RecordStatus {
-    if said.is_none_or(|said| OPEN.contains(&said)) { RecordStatus::Open } else { RecordStatus::Resolved }
+/// A status other than open or in progress counts as closed. An item without a status counts as open: one shown once too often is
+/// noticed, a lost one is not.
+fn record_status(text: Option<&str>) -> RecordStatus {
+    if text.is_none_or(|text| OPEN.contains(&text)) { RecordStatus::Open } else { RecordStatus::Resolved }
 }
 
 /// Seconds since 1970, with a fraction.
@@ -94,12 +94,12 @@ fn stamp(value: &Value) -> Stamp {
     Stamp::from_millis(millis as i64)
 }
 
-/// The account of an ARN, if it has one.
+/// The account in an ARN, if it has one.
 pub(super) fn account(arn: &str) -> Option<&str> {
     arn.split(':').nth(4).filter(|account| !account.is_empty())
 }
 
-/// Reads an error answer: `__type` may be led by a namespace, `message` is written either way.
+/// Parses an error answer: `__type` may have a namespace in front, and `message` is spelt in two ways.
 pub(super) fn error(body: &[u8]) -> Option<ErrorAnswer> {
     let body: Value = serde_json::from_slice(body).ok().filter(|_| Json::is_plausible(body))?;
     let code = body["__type"].as_str()?.rsplit('#').next()?.to_owned();
@@ -112,12 +112,12 @@ pub(super) fn error(body: &[u8]) -> Option<ErrorAnswer> {
 //--- our terms in OpsCenter's, within the lengths of its API Reference (`CreateOpsItem`)
 
 const TITLE_MAX: usize = 1024;
-/// A value of operational data may have 20 KB.
+/// A value of operational data has at most 20 KB.
 const VALUE_MAX: usize = 20_000;
-/// OpsCenter's severities go from 1 to 4; "no impact" is its lowest.
+/// OpsCenter's severities are 1 to 4; "no impact" is the lowest.
 const SEVERITY_LAST: u8 = 4;
 
-/// The key of what an item says when it is closed.
+/// The key of the closing summary.
 pub(super) const SUMMARY: &str = "bothends-summary";
 const EVIDENCE: &str = "bothends-evidence";
 const SITE: &str = "bothends-site";
@@ -149,22 +149,22 @@ pub(super) fn create(start: &StartRequest, site: &str, resource: Option<&str>) -
     })
 }
 
-/// What people read first.
+/// The description that people see first.
 pub(super) fn description(text: &str) -> String {
     cut(text, DESCRIPTION_MAX)
 }
 
-/// Operational data with one text.
+/// One text value of operational data.
 pub(super) fn text(key: &str, value: &str) -> Value {
     json!({ key: { "Type": "String", "Value": cut(value, VALUE_MAX) } })
 }
 
-/// Operational data that names a resource as related.
+/// Operational data that names a related resource.
 pub(super) fn resources(arn: &str) -> Value {
     json!({ "/aws/resources": searchable(&json!([{ "arn": arn }]).to_string()) })
 }
 
-/// The ARN with this account in the place of none.
+/// The ARN with this account filled in.
 pub(super) fn resource(arn: &str, account: &str) -> Option<String> {
     let mut fields: Vec<&str> = arn.splitn(6, ':').collect();
     let known = fields.get_mut(4)?;
@@ -182,8 +182,8 @@ pub(super) fn timeline_key(site: &str) -> String {
     format!("bothends-timeline {site}")
 }
 
-/// A timeline with a note added; `None` if the note is there. The mark at a line's end is what it is known by, because a
-/// retry's words may differ. What does not fit costs the oldest lines but the first.
+/// A timeline with a note added; `None` if the note is there already. The mark at the end of a line identifies a note, because a
+/// retry's text may differ. If it gets too long, the oldest lines after the first are dropped.
 pub(super) fn timeline(before: &str, note: &Note) -> Option<String> {
     let mark = format!("#{}", note.client_token.get(..12).unwrap_or(&note.client_token));
     let mut lines: Vec<String> = before.lines().map(str::to_owned).collect();
@@ -206,7 +206,7 @@ pub(super) fn time(at: Stamp) -> String {
     }
 }
 
-/// At most `max` bytes of a text, with a sign that there was more.
+/// At most `max` bytes of a text, with a mark if it was cut.
 fn cut(text: &str, max: usize) -> String {
     if text.len() <= max {
         return text.to_owned();
@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn only_an_items_id_is_a_name_of_an_item() {
+    fn only_an_items_id_names_an_item() {
         assert!(is_item("oi-0123456789ab"));
         for wrong in [
             "",
@@ -250,27 +250,27 @@ mod tests {
     }
 
     #[test]
-    fn an_item_is_open_until_its_status_is_an_end() {
-        for (said, status) in [
+    fn an_item_is_open_until_its_status_is_a_closed_one() {
+        for (text, status) in [
             ("Open", RecordStatus::Open),
             ("InProgress", RecordStatus::Open),
             ("Resolved", RecordStatus::Resolved),
             ("Closed", RecordStatus::Resolved),
         ] {
-            assert_eq!(item(said, json!({})).record().status, status, "{said}");
+            assert_eq!(item(text, json!({})).record().status, status, "{text}");
         }
         assert_eq!(item("Open", json!({})).record().created, Stamp::from_millis(1_795_341_600_250));
     }
 
     #[test]
-    fn an_error_is_read_with_and_without_a_namespace_and_names_what_is_there() {
-        let said =
+    fn an_error_is_parsed_with_and_without_a_namespace_and_names_the_existing_item() {
+        let answer =
             error(br#"{"__type":"com.amazonaws.ssm#OpsItemNotFoundException","message":"gone"}"#).unwrap();
-        assert_eq!((said.code.as_str(), said.message.as_str()), ("OpsItemNotFoundException", "gone"));
-        let said = error(
+        assert_eq!((answer.code.as_str(), answer.message.as_str()), ("OpsItemNotFoundException", "gone"));
+        let answer = error(
             br#"{"__type":"OpsItemAlreadyExistsException","Message":"there","OpsItemId":"oi-0123456789ab"}"#,
         );
-        assert_eq!(said.unwrap().existing.as_deref(), Some("oi-0123456789ab"));
+        assert_eq!(answer.unwrap().existing.as_deref(), Some("oi-0123456789ab"));
         assert_eq!(error(b"<html>"), None);
     }
 
@@ -294,9 +294,9 @@ mod tests {
             all = timeline(&all, &note(&format!("{token}{}", "x".repeat(1000)), &token.to_string())).unwrap();
         }
         assert!(all.len() <= VALUE_MAX, "{}", all.len());
-        let told: Vec<_> = all.lines().map(|line| &line[21..22]).collect();
-        assert_eq!((told[0], told[told.len() - 1]), ("a", "z"));
-        assert!(!told.contains(&"b"), "{told:?}");
+        let kept: Vec<_> = all.lines().map(|line| &line[21..22]).collect();
+        assert_eq!((kept[0], kept[kept.len() - 1]), ("a", "z"));
+        assert!(!kept.contains(&"b"), "{kept:?}");
     }
 
     #[test]

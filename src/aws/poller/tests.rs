@@ -1,18 +1,13 @@
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use super::super::errors::Failure;
-use super::super::permission::Call;
-use super::super::source::Heard;
 use super::*;
-use crate::domain::event::History;
-use crate::domain::names::{AwsPlace, Role, Routing, SourceKind, TunnelId, VpnId};
+use crate::domain::names::{Role, Routing, VpnId};
 use crate::domain::plan::{AwsRules, IncidentRules, ProbeRules, Route, TunnelPlan, VpnPlan};
 use crate::domain::time::{Moment, Stamp};
-use crate::health::{Health, Problems, Severity};
+use crate::health::{Problems, Severity};
 
 fn source(region: &str) -> SourceId {
     SourceId { kind: SourceKind::CloudWatch, place: AwsPlace { region: Some(region.into()), role_arn: None } }
@@ -68,7 +63,7 @@ fn plan(vpns: &[(&str, &[SourceId])]) -> Plan {
     }
 }
 
-/// Answers when told to, with what it is told to.
+/// Answers when told to, with a scripted answer.
 #[derive(Clone, Default)]
 struct Scripted {
     calls: Arc<Mutex<Vec<String>>>,
@@ -77,7 +72,7 @@ struct Scripted {
     hanging: Arc<Mutex<Vec<String>>>,
     release: Arc<Notify>,
     failure: Arc<Mutex<Option<Failure>>>,
-    /// Whether questions about the past are never answered.
+    /// Whether history requests are never answered.
     forgetful: Arc<AtomicBool>,
 }
 
@@ -88,7 +83,7 @@ impl Ask for ScriptedSource {
         Call::GetMetricData
     }
 
-    async fn ask(&mut self, coverage: &Coverage) -> Result<Heard, Failure> {
+    async fn ask(&mut self, coverage: &Coverage) -> Result<SourceAnswer, Failure> {
         let region = self.1.place.region.as_deref().unwrap_or_default().to_owned();
         self.0.calls.lock().unwrap().push(format!("{region}: {} tunnels", coverage.tunnels().count()));
         self.0.called.notify_one();
@@ -98,7 +93,7 @@ impl Ask for ScriptedSource {
         }
         match self.0.failure.lock().unwrap().clone() {
             Some(failure) => Err(failure),
-            None => Ok(Heard::at(Moment::ORIGIN, Stamp::from_secs(0))),
+            None => Ok(SourceAnswer::at(Moment::ORIGIN, Stamp::from_secs(0))),
         }
     }
 
@@ -119,7 +114,7 @@ struct World {
     script: Scripted,
     events: mpsc::Receiver<Event>,
     outcomes: Arc<Mutex<Vec<PollResult>>>,
-    problems: channel::Receiver<Problems>,
+    problems: watch::Receiver<Problems>,
 }
 
 impl World {
@@ -186,7 +181,7 @@ async fn a_call_that_hangs_delays_no_other_source() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn requests_during_a_call_are_folded_into_one_more() {
+async fn requests_during_a_call_cause_one_more_call() {
     let (mut world, mut pollers) = World::new();
     let milan = source("eu-south-1");
     pollers.watch(&plan(&[("vpn-0a", std::slice::from_ref(&milan))]));
@@ -207,7 +202,7 @@ async fn requests_during_a_call_are_folded_into_one_more() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_that_never_ends_is_given_up_and_counted_as_a_timeout() {
+async fn a_call_that_never_ends_is_dropped_and_counted_as_a_timeout() {
     let (mut world, mut pollers) = World::new();
     let milan = source("eu-south-1");
     pollers.watch(&plan(&[("vpn-0a", std::slice::from_ref(&milan))]));
@@ -219,7 +214,7 @@ async fn a_call_that_never_ends_is_given_up_and_counted_as_a_timeout() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_question_about_the_past_gives_way_to_one_about_the_present() {
+async fn a_history_request_gives_way_to_one_about_the_present() {
     let (mut world, mut pollers) = World::new();
     let milan = source("eu-south-1");
     pollers.watch(&plan(&[("vpn-0a", std::slice::from_ref(&milan))]));
@@ -237,7 +232,7 @@ async fn a_question_about_the_past_gives_way_to_one_about_the_present() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_question_about_the_past_that_is_never_answered_counts_as_a_timeout() {
+async fn an_unanswered_history_request_counts_as_a_timeout() {
     let (mut world, mut pollers) = World::new();
     let milan = source("eu-south-1");
     pollers.watch(&plan(&[("vpn-0a", std::slice::from_ref(&milan))]));
@@ -268,7 +263,7 @@ async fn after_a_failure_requests_are_refused_without_a_call() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_watched_can_change_and_a_source_that_is_gone_falls_silent() {
+async fn the_plan_can_change_and_a_removed_source_stops() {
     let (mut world, mut pollers) = World::new();
     let milan = source("eu-south-1");
     pollers.watch(&plan(&[("vpn-0a", std::slice::from_ref(&milan))]));
@@ -291,13 +286,13 @@ async fn what_is_watched_can_change_and_a_source_that_is_gone_falls_silent() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_first_question_after_a_start_and_after_a_reload_is_asked_however_late_the_pollers_come() {
+async fn the_first_request_after_a_start_and_after_a_reload_is_served_however_late_the_pollers_start() {
     let (mut world, pollers) = World::new();
     let (milan, paris) = (source("eu-south-1"), source("eu-west-3"));
     let of = |sources: &[SourceId]| Arc::new(plan(&[("vpn-0a", sources)]));
-    let (plan, plan_in) = channel::channel(of(std::slice::from_ref(&milan)));
+    let (plan, plan_in) = watch::channel(of(std::slice::from_ref(&milan)));
     let (requests, requests_in) = mpsc::channel(4);
-    // The driver has asked before anybody listens.
+    // The driver sends its request before the pollers run.
     requests.try_send(AwsRequest::Views(milan.clone())).unwrap();
     let running = tokio::spawn(pollers.run(plan_in, requests_in));
     assert_eq!(answered_by(&world.event().await), milan);
@@ -310,7 +305,7 @@ async fn the_first_question_after_a_start_and_after_a_reload_is_asked_however_la
 }
 
 #[test]
-fn each_source_is_asked_about_the_connections_that_name_it_with_the_longest_patience() {
+fn each_source_is_asked_about_its_connections_with_the_longest_stale_after() {
     let (milan, paris) = (source("eu-south-1"), source("eu-west-3"));
     let mut plan =
         plan(&[("vpn-0a", &[milan.clone(), paris.clone()]), ("vpn-0b", std::slice::from_ref(&paris))]);
@@ -325,4 +320,68 @@ fn each_source_is_asked_about_the_connections_that_name_it_with_the_longest_pati
     };
     assert_eq!(seen(&milan), (vec!["vpn-0a"], 600));
     assert_eq!(seen(&paris), (vec!["vpn-0a", "vpn-0b"], 900));
+}
+
+fn reporter() -> (Reporter, Health) {
+    let health = Health::default();
+    let source = SourceId { kind: SourceKind::Ec2, place: AwsPlace::default() };
+    (Reporter::new(&source, health.clone()), health)
+}
+
+fn shown(health: &Health) -> Option<String> {
+    health.watch().borrow().values().next().map(|problem| problem.text.clone())
+}
+
+fn failure(kind: FailureKind, what: &str) -> Failure {
+    let place = AwsPlace { region: Some("eu-south-1".into()), role_arn: None };
+    let mut failure = Failure::garbage(Call::DescribeVpnConnections, &place, what);
+    failure.kind = kind;
+    failure
+}
+
+#[test]
+fn a_broken_path_is_one_problem_however_it_shows() {
+    let (mut reporter, health) = reporter();
+    reporter.failed(&failure(FailureKind::TimedOut, "late"));
+    let first = shown(&health);
+    reporter.failed(&failure(FailureKind::Unreachable, "no such host"));
+    assert_eq!(shown(&health), first);
+    reporter.failed(&failure(FailureKind::Denied, "denied"));
+    assert!(shown(&health).unwrap().contains("denied"));
+    reporter.failed(&failure(FailureKind::Unreachable, "no such host"));
+    assert!(shown(&health).unwrap().contains("no such host"));
+}
+
+#[test]
+fn a_broken_path_does_not_count_as_credentials_to_renew() {
+    for kind in [FailureKind::CredentialsFailed, FailureKind::Unreachable, FailureKind::TimedOut] {
+        assert!(!kind.reached_aws(), "{kind:?}");
+        assert_ne!(code(kind), Code::CredentialsFailing, "{kind:?}");
+    }
+    assert_eq!(code(FailureKind::CredentialsFailed), Code::CredentialsSourceFailing);
+}
+
+#[test]
+fn addresses_that_differ_are_a_problem_of_their_connection_until_they_agree() {
+    let (mut reporter, health) = reporter();
+    let of = |complaint: Option<&str>| {
+        vec![Agreement { vpn: VpnId::new("vpn-0123abcd"), complaint: complaint.map(str::to_owned) }]
+    };
+    reporter.compared(of(Some("another address")));
+    reporter.compared(Vec::new());
+    reporter.answered(&[]);
+    let component = Component::Addresses("vpn-0123abcd".to_owned());
+    assert_eq!(health.watch().borrow()[&component].text, "another address");
+    reporter.compared(of(None));
+    assert_eq!(shown(&health), None);
+}
+
+#[test]
+fn the_remarks_of_one_answer_are_one_bounded_problem() {
+    let (mut reporter, health) = reporter();
+    let remarks: Vec<Remark> = (0..5).map(|n| Remark::advice(format!("remark {n}"))).collect();
+    reporter.answered(&remarks);
+    assert_eq!(shown(&health).unwrap(), "remark 0; remark 1; remark 2; and 2 more");
+    reporter.answered(&[]);
+    assert_eq!(shown(&health), None);
 }

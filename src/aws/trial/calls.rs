@@ -1,10 +1,10 @@
-//! The calls that are tried, service by service.
+//! The calls to try, service by service.
 //!
-//! Of Incident Manager nothing is opened and nothing is written: the plan that an incident would be started from and the record that
-//! would be changed are names that nobody has, by a random number in them. What AWS says to that is documented for each of
-//! these operations: `ResourceNotFoundException`, or `AccessDeniedException` (API Reference, "Errors"). `PutMetricData`,
-//! `CreateOpsItem` and `Publish` have no dry run, and whether AWS refuses a senseless request before it looks at the permission is
-//! not said: no OpsItem is opened and no message sent on trial. `bothends drill` tries them in earnest.
+//! At Incident Manager nothing is opened and nothing is written: the plan for the start and the record for the changes do not
+//! exist, by a random number in their names. AWS documents the answer for each of these operations: `ResourceNotFoundException`,
+//! or `AccessDeniedException` (API Reference, "Errors"). `PutMetricData`, `CreateOpsItem` and `Publish` have no dry run, and it
+//! is not documented whether AWS refuses an invalid request before it checks the permission: no OpsItem is opened and no message
+//! sent on trial. `bothends drill` really makes these calls.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -16,8 +16,7 @@ use aws_smithy_types::DateTime;
 use hyper::body::Bytes;
 use serde_json::{Value, json};
 
-use super::plans::{Family, PlanUse, SeenPlan, name, records};
-use super::trier::{Grant, Meant, Trier, sent};
+use super::trier::{Family, Grant, Meant, PlanUse, SeenPlan, Trier, name, records, sent};
 use crate::aws::by_hand::{Draft, form, partition};
 use crate::aws::cloudwatch::CloudWatch;
 use crate::aws::connection::AwsConnection;
@@ -47,7 +46,7 @@ pub(super) async fn incident_manager(trier: &mut Trier, families: &[Family]) {
     }
 }
 
-/// Whether the account has Incident Manager here, as far as can be found out.
+/// Whether the account has Incident Manager here, as far as can be determined.
 async fn is_set_up(trier: &mut Trier) -> bool {
     let connection = Arc::clone(&trier.connection);
     let request = connection.incidents.list_replication_sets();
@@ -82,7 +81,7 @@ async fn is_set_up(trier: &mut Trier) -> bool {
     true
 }
 
-/// A sink in a Region that is not among those of the replication set finds nothing there.
+/// A sink in a Region outside the replication set finds nothing there.
 async fn regions(trier: &mut Trier, set: &str) {
     let connection = Arc::clone(&trier.connection);
     let request = connection.incidents.get_replication_set().arn(set);
@@ -200,13 +199,13 @@ async fn keep_record(trier: &mut Trier, family: &Family, plan: &PlanUse) {
 
 //--- AWS's view of the tunnels, and the daemon's own metrics
 
-/// A datum whose timestamp lies outside of the last two weeks is refused (`InvalidParameterValue`: "must specify a time within the
-/// past two weeks"; CloudWatch API Reference, PutMetricData, on what a timestamp may be), and one that lies far outside is so
-/// whatever our clock says: this is 2010-01-01. Were it stored after all, nothing could show it: CloudWatch keeps nothing for longer
-/// than 455 days.
+/// A datum with a timestamp outside the last two weeks is refused (`InvalidParameterValue`: "must specify a time within the past
+/// two weeks"; CloudWatch API Reference, PutMetricData, on timestamps), and this one, 2010-01-01, is far outside whatever our
+/// clock says. If it were stored after all, nothing could show it: CloudWatch keeps nothing for longer than 455 days.
 const TOO_OLD: i64 = 1_262_304_000;
 
-/// Asks as the daemon does. EC2 is not asked in earnest: what it is left to confirm is no finding, what CloudWatch contradicts is one.
+/// Asks like the daemon. EC2 is not really asked: what is left for it to confirm is not a finding, what CloudWatch contradicts is
+/// one.
 pub(super) async fn tunnel_state(
     trier: &mut Trier,
     vpns: &[(VpnId, Vec<TunnelId>)],
@@ -223,20 +222,20 @@ pub(super) async fn tunnel_state(
     };
     let grant = Grant::in_region(&connection.place);
     let send = || async { CloudWatch::default().ask(&connection, &coverage).await };
-    let Some(Ok(heard)) = trier.attempt(Call::GetMetricData, &on, grant, Meant::Answer, send).await else {
+    let Some(Ok(answer)) = trier.attempt(Call::GetMetricData, &on, grant, Meant::Answer, send).await else {
         return;
     };
-    for remark in heard.remarks {
+    for remark in answer.remarks {
         trier.find(remark.text);
     }
-    for IdCheck { vpn, doubt } in heard.id_checks {
+    for IdCheck { vpn, doubt } in answer.id_checks {
         match doubt {
             Some(IdDoubt::Unconfirmed { .. }) if known_to_ec2.contains(&vpn) => {}
             Some(doubt) => trier.find(doubt.to_string()),
             None => {}
         }
     }
-    for (tunnel, reading) in heard.readings {
+    for (tunnel, reading) in answer.readings {
         match reading {
             Reading::TunnelState(None) => {
                 let what = nothing_known(&tunnel, &connection.place, stale_after);
@@ -286,7 +285,7 @@ pub(super) async fn metrics(trier: &mut Trier, namespace: &str) {
 
 //--- OpsCenter and SNS
 
-/// Of the form of an id (AWS Systems Manager API Reference, OpsItemId), and nobody's.
+/// A valid id (AWS Systems Manager API Reference, OpsItemId) of no item.
 const NOBODYS_ITEM: &str = "oi-000000000000";
 
 pub(super) async fn ops_center(trier: &mut Trier) {
@@ -297,7 +296,7 @@ pub(super) async fn ops_center(trier: &mut Trier) {
         "MaxResults": 1,
     });
     let nobodys = json!({ "OpsItemId": NOBODYS_ITEM });
-    // A change of nothing, to an item that is not there.
+    // An empty change to an item that does not exist.
     let change = json!({ "OpsItemId": NOBODYS_ITEM, "Priority": 5 });
     let list = || ask(&connection, Call::DescribeOpsItems, "AmazonSSM.DescribeOpsItems", &open);
     trier
@@ -315,7 +314,7 @@ fn items(region: &str) -> Grant {
     Grant::on(Some(&format!("arn:{}:ssm:*:*:opsitem/*", partition(region))))
 }
 
-/// Whether it is there and may be seen says nothing of `Publish`; that it is not says all.
+/// An existing, visible topic proves nothing about `Publish`; a missing one settles it.
 pub(super) async fn topic(trier: &mut Trier, topic_arn: &str) {
     let connection = Arc::clone(&trier.connection);
     let grant = Grant::on(Some(topic_arn));

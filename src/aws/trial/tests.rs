@@ -17,7 +17,7 @@ fn tried(call: Call, grant: Grant, verdict: PermissionVerdict) -> Tried {
 }
 
 #[test]
-fn a_refusal_shows_that_nothing_is_denied_only_where_a_refusal_was_meant() {
+fn a_refusal_proves_not_denied_only_where_a_refusal_was_expected() {
     for kind in
         [FailureKind::NotFound, FailureKind::Rejected, FailureKind::TokenKnown, FailureKind::Contended]
     {
@@ -54,7 +54,7 @@ fn a_refusal_shows_that_nothing_is_denied_only_where_a_refusal_was_meant() {
 }
 
 #[test]
-fn what_is_denied_on_the_same_is_one_statement_and_what_is_not_denied_is_in_none() {
+fn denials_on_one_resource_are_one_statement_and_allowed_calls_are_in_none() {
     let records = || Grant::on_any(vec!["plan/*".to_owned(), "record/*/*".to_owned()]);
     let all = [
         tried(
@@ -108,7 +108,7 @@ fn what_is_denied_on_the_same_is_one_statement_and_what_is_not_denied_is_in_none
 }
 
 #[test]
-fn a_string_of_two_plans_and_a_plan_of_two_incidents_may_fold_them() {
+fn a_string_of_two_plans_and_a_plan_of_two_incidents_may_merge_them() {
     let plans = [
         seen("milan-outage", Some("milan"), &[(MILAN, Kind::Outage)]),
         seen("milan-one_sided", Some("milan"), &[(MILAN, Kind::OneSided)]),
@@ -121,12 +121,12 @@ fn a_string_of_two_plans_and_a_plan_of_two_incidents_may_fold_them() {
 }
 
 #[test]
-fn a_string_of_its_own_or_none_folds_nothing() {
+fn a_unique_dedupe_string_or_none_merges_nothing() {
     let plans = [
         seen("milan-outage", Some("milan outage"), &[(MILAN, Kind::Outage)]),
         seen("milan-one_sided", Some("milan one_sided"), &[(MILAN, Kind::OneSided)]),
         seen("rome", None, &[(ROME, Kind::Outage), (ROME, Kind::RedundancyLost)]),
-        // Another sink has the same plan for the same.
+        // Another sink uses the same plan for the same incidents.
         seen("milan-outage", Some("milan outage"), &[(MILAN, Kind::Outage)]),
     ];
     assert_eq!(folds(&plans), Vec::<String>::new());

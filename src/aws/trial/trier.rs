@@ -1,5 +1,5 @@
-//! Makes the calls of a trial at one place, and takes down what comes of them: which permission each needs, and what the answer says
-//! of it.
+//! Makes the calls of a trial at one place and records the results: the permission that each needs, and what the answer shows
+//! about it.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -12,35 +12,34 @@ use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use serde::Serialize;
 
-use super::plans::SeenPlan;
 use crate::aws::connection::AwsConnection;
 use crate::aws::errors::{Failure, FailureKind};
 use crate::aws::exchange::{Capture, call};
 use crate::aws::permission::Call;
-use crate::domain::names::AwsPlace;
+use crate::domain::names::{AwsPlace, Kind, VpnId};
 
-/// A call that is throttled is made again, so often at most: a check makes more calls at once than the daemon does.
+/// A throttled call is repeated, at most this often: a check makes more calls at once than the daemon.
 const ATTEMPTS: u32 = 4;
 const FIRST_WAIT: Duration = Duration::from_secs(1);
-/// Nobody waits for longer than this, whatever AWS says of when to come back.
+/// The longest wait, whatever AWS says about when to come back.
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
-/// What came of a trial.
+/// The results of a trial.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TrialOutcome {
-    /// Where, as the SDK's own chain completes it, and as whom.
+    /// The place, completed by the SDK's own chain, and the role.
     pub at: String,
-    /// Who we are there.
+    /// Our identity there.
     pub identity: Option<CallerIdentity>,
-    /// The calls, in the order in which they were made.
+    /// The calls, in order.
     pub tried: Vec<Tried>,
-    /// What is not as it should be, and what to do.
+    /// What is wrong, and what to do.
     pub findings: Vec<String>,
-    /// The response plans that are there.
+    /// The existing response plans.
     pub plans: Vec<SeenPlan>,
 }
 
-/// Who asks, as AWS sees it.
+/// Our identity, as AWS sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CallerIdentity {
     /// The account.
@@ -52,13 +51,13 @@ pub struct CallerIdentity {
 /// Nothing else can be tried at this place.
 pub(super) struct Stop;
 
-/// Makes calls at one place, and takes down what comes of them.
+/// Makes calls at one place and records the results.
 pub(super) struct Trier {
     pub(super) connection: Arc<AwsConnection>,
     tried: Vec<Tried>,
     findings: Vec<String>,
     pub(super) plans: Vec<SeenPlan>,
-    /// AWS does not answer, or goes on throttling: to wait for each of the other answers would take minutes.
+    /// AWS does not answer, or keeps throttling: waiting for each further answer would take minutes.
     silent: bool,
 }
 
@@ -67,7 +66,7 @@ impl Trier {
         Self { connection, tried: Vec::new(), findings: Vec::new(), plans: Vec::new(), silent: false }
     }
 
-    /// Makes one call. `None` where nothing came of it, which is taken down already.
+    /// Makes one call. `None` if it was skipped or has no answer; recorded either way.
     pub(super) async fn attempt<T, Sent>(
         &mut self,
         call: Call,
@@ -86,8 +85,8 @@ impl Trier {
         let result = patiently(send).await;
         let kind = result.as_ref().map(|_| ()).map_err(|failure| failure.kind);
         let verdict = PermissionVerdict::of(meant, kind);
-        // The same of another response plan is in the table, and in the statement to add.
-        let told = self.tried.iter().any(|tried| tried.call == call && tried.verdict == verdict);
+        // The same about another response plan is in the table, and in the statement to add.
+        let repeated = self.tried.iter().any(|tried| tried.call == call && tried.verdict == verdict);
         self.tried.push(Tried { call, on: on.to_owned(), verdict, grant });
         match result {
             Ok(value) => Some(Ok(value)),
@@ -96,7 +95,7 @@ impl Trier {
                 self.silent |= throttled || !failure.kind.reached_aws();
                 match verdict {
                     PermissionVerdict::Allowed | PermissionVerdict::NotDenied => {}
-                    PermissionVerdict::Denied | PermissionVerdict::NoCredentials if told => {}
+                    PermissionVerdict::Denied | PermissionVerdict::NoCredentials if repeated => {}
                     PermissionVerdict::Denied
                     | PermissionVerdict::NoCredentials
                     | PermissionVerdict::NotTried
@@ -109,7 +108,7 @@ impl Trier {
         }
     }
 
-    /// Finds out who we are, and with it whether the role can be assumed.
+    /// Determines our identity, and with it whether the role can be assumed.
     pub(super) async fn identity(&mut self) -> Result<Option<CallerIdentity>, Stop> {
         let connection = Arc::clone(&self.connection);
         let place = &connection.place;
@@ -121,31 +120,31 @@ impl Trier {
         }
         let request = connection.sts.get_caller_identity();
         let send = |capture| request.clone().customize().interceptor(capture).send();
-        let said = patiently(|| sent(Call::GetCallerIdentity, &connection, send)).await;
+        let answer = patiently(|| sent(Call::GetCallerIdentity, &connection, send)).await;
         let verdict =
-            PermissionVerdict::of(Meant::Answer, said.as_ref().map(|_| ()).map_err(|failure| failure.kind));
-        let unassumed = said.as_ref().err().and_then(Failure::unassumed);
-        match (unassumed.or(place.role_arn.as_deref()), &said) {
-            // The configuration's, or a profile's.
+            PermissionVerdict::of(Meant::Answer, answer.as_ref().map(|_| ()).map_err(|failure| failure.kind));
+        let unassumed = answer.as_ref().err().and_then(Failure::unassumed);
+        match (unassumed.or(place.role_arn.as_deref()), &answer) {
+            // The role of the configuration or of a profile.
             (Some(role), _) => {
                 let grant = Grant::on(Some(role));
                 self.tried.push(Tried { call: Call::AssumeRole, on: role.to_owned(), verdict, grant });
             }
-            // It needs no permission: that it is answered is no news.
+            // It needs no permission: success proves nothing.
             (None, Ok(_)) => {}
             (None, Err(_)) => {
                 let (call, grant) = (Call::GetCallerIdentity, Grant::on(None));
                 self.tried.push(Tried { call, on: String::new(), verdict, grant });
             }
         }
-        let failure = match said {
-            Ok(said) => {
+        let failure = match answer {
+            Ok(answer) => {
                 let text = |text: Option<&str>| text.unwrap_or_default().to_owned();
-                return Ok(Some(CallerIdentity { account: text(said.account()), arn: text(said.arn()) }));
+                return Ok(Some(CallerIdentity { account: text(answer.account()), arn: text(answer.arn()) }));
             }
             Err(failure) => failure,
         };
-        // Where STS cannot be reached, other services may be; without credentials there is nobody to ask as.
+        // If STS is unreachable other services may still be; without credentials nothing can be called.
         let without = match verdict {
             PermissionVerdict::Denied | PermissionVerdict::NoCredentials => true,
             PermissionVerdict::Allowed
@@ -161,12 +160,12 @@ impl Trier {
         Ok(None)
     }
 
-    /// Says that a call was not tried.
+    /// Records that a call was not tried.
     pub(super) fn skip(&mut self, call: Call, on: &str, grant: Grant) {
         self.tried.push(Tried { call, on: on.to_owned(), verdict: PermissionVerdict::NotTried, grant });
     }
 
-    /// Says more of the call that was tried last.
+    /// Adds to the row of the last call.
     pub(super) fn row_says(&mut self, call: Call, on: &str) {
         if let Some(tried) = self.tried.iter_mut().rev().find(|tried| tried.call == call) {
             on.clone_into(&mut tried.on);
@@ -194,7 +193,7 @@ impl Trier {
     }
 }
 
-/// Makes a call, and makes it again when AWS throttles it.
+/// Makes a call, and repeats it when AWS throttles it.
 async fn patiently<T, Sent>(send: impl Fn() -> Sent) -> Result<T, Failure>
 where
     Sent: Future<Output = Result<T, Failure>>,
@@ -225,10 +224,10 @@ where
     call(of, &connection.place, send).await.map(|(value, _)| value)
 }
 
-//--- what a call that was tried needs, and the statement of an IAM policy that gives it, as narrow as in
+//--- the permission of a call, and the IAM policy statement that grants it, as narrow as in
 //--- packaging/aws/daemon-role.yaml
 
-/// What a call must be allowed on.
+/// The resource of a permission.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Grant {
     resources: Vec<String>,
@@ -236,7 +235,7 @@ pub struct Grant {
 }
 
 impl Grant {
-    /// On one resource; where there is none, on nothing that can be named.
+    /// On one resource; `None` if no resource can be named.
     pub fn on(resource: Option<&str>) -> Self {
         Self { resources: vec![resource.unwrap_or("*").to_owned()], condition: None }
     }
@@ -257,20 +256,20 @@ impl Grant {
     }
 }
 
-/// One call that was tried.
+/// One call of the trial.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tried {
     /// The call.
     pub call: Call,
     /// What it was about, in a few words.
     pub on: String,
-    /// What came of it.
+    /// The verdict.
     pub verdict: PermissionVerdict,
-    /// What the call needs.
+    /// The permission's resource.
     pub grant: Grant,
 }
 
-/// A statement, as JSON has it.
+/// A statement of an IAM policy, for JSON.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Statement {
@@ -281,11 +280,11 @@ pub struct Statement {
     condition: Option<BTreeMap<&'static str, BTreeMap<&'static str, String>>>,
 }
 
-/// The statements to add for what was denied: one for all that is allowed on the same.
+/// The statements to add for what was denied: one for all actions on the same resource.
 pub fn statements<'a>(tried: impl IntoIterator<Item = &'a Tried>) -> Vec<Statement> {
     let mut grants: Vec<(&Grant, Vec<&'static str>)> = Vec::new();
     for Tried { call, on: _, verdict, grant } in tried {
-        // It needs no permission (STS API Reference): what stands in its way is another call.
+        // It needs no permission (STS API Reference): another call prevents it.
         if *call == Call::GetCallerIdentity {
             continue;
         }
@@ -316,25 +315,25 @@ pub fn statements<'a>(tried: impl IntoIterator<Item = &'a Tried>) -> Vec<Stateme
     grants.into_iter().map(statement).collect()
 }
 
-//--- what an answer says of a permission
+//--- what an answer shows about a permission
 
-/// What a call was meant to bring.
+/// The expected result of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Meant {
     /// An answer.
     Answer,
-    /// An answer, if there is what it asks about.
+    /// An answer, if its object exists.
     AnswerIfThere,
-    /// A refusal: what it asks for cannot be.
+    /// A refusal: its object cannot exist.
     Refusal,
 }
 
-/// What a trial showed.
+/// What a trial shows about a permission.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum PermissionVerdict {
-    /// AWS did what was asked.
+    /// AWS carried out the call.
     Allowed,
-    /// AWS refused what was asked, as it was meant to, and not for want of a permission.
+    /// AWS refused it as expected, and not for lack of a permission.
     NotDenied,
     /// A permission is missing.
     Denied,
@@ -342,12 +341,12 @@ pub enum PermissionVerdict {
     NoCredentials,
     /// It was not tried.
     NotTried,
-    /// Something else went wrong, so that nothing is known.
+    /// Another error: nothing is known.
     Failed,
 }
 
 impl PermissionVerdict {
-    /// What an answer shows.
+    /// The verdict of an answer.
     pub fn of(meant: Meant, answer: Result<(), FailureKind>) -> Self {
         match answer {
             Ok(()) => Self::Allowed,
@@ -375,7 +374,7 @@ impl PermissionVerdict {
         }
     }
 
-    /// The words in the table.
+    /// The text in the table.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Allowed => "allowed",
@@ -386,4 +385,118 @@ impl PermissionVerdict {
             Self::Failed => "failed",
         }
     }
+}
+
+/// Response plans covered by one statement.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Family {
+    /// The resource of the statement: the plan's ARN, with `*` in place of the kind.
+    pub granted: String,
+    /// The ARN of a plan that does not exist, covered as well if `granted` has a `*`.
+    pub nobodys_plan: String,
+    /// The id of a record that does not exist.
+    pub nobodys_record: String,
+    /// The plans.
+    pub plans: Vec<PlanUse>,
+}
+
+/// A response plan and its use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlanUse {
+    /// Its ARN.
+    pub arn: String,
+    /// The incidents that it starts.
+    pub serves: Vec<(VpnId, Kind)>,
+}
+
+/// An existing response plan.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SeenPlan {
+    /// The plan and its use.
+    pub plan: PlanUse,
+    /// Its dedupe string.
+    pub dedupe: Option<String>,
+}
+
+impl Family {
+    pub(super) fn name(&self) -> &str {
+        name(&self.granted)
+    }
+
+    /// The resource to grant, and the plan that stands for it in the trial.
+    pub(super) fn to_start(&self) -> Vec<String> {
+        if self.granted.contains('*') {
+            return vec![self.granted.clone()];
+        }
+        vec![self.granted.clone(), format!("{}-check-*", self.granted)]
+    }
+
+    /// IAM identifies a record by its own ARN or by its plan's.
+    pub(super) fn with_records(&self) -> Vec<String> {
+        vec![self.granted.clone(), records(&self.granted, "*")]
+    }
+}
+
+impl PlanUse {
+    pub(super) fn name(&self) -> &str {
+        name(&self.arn)
+    }
+
+    pub(super) fn serves(&self) -> String {
+        served(&self.serves)
+    }
+}
+
+/// The incidents of plans, by the plans' names.
+type ByPlan<'a> = BTreeMap<&'a str, Vec<(VpnId, Kind)>>;
+
+/// Where different incidents may be merged into one: while a record with a dedupe string is open, Incident Manager starts no
+/// other with the same string (API Reference, `IncidentTemplate`).
+pub fn folds<'a>(plans: impl IntoIterator<Item = &'a SeenPlan>) -> Vec<String> {
+    let mut by_string: BTreeMap<&str, ByPlan<'_>> = BTreeMap::new();
+    for SeenPlan { plan, dedupe } in plans {
+        let Some(dedupe) = dedupe else { continue };
+        let serves = by_string.entry(dedupe).or_default().entry(name(&plan.arn)).or_default();
+        for one in &plan.serves {
+            if !serves.contains(one) {
+                serves.push(one.clone());
+            }
+        }
+    }
+    let text = |(string, plans): (&str, ByPlan<'_>)| {
+        let serves: Vec<_> = plans.values().flatten().cloned().collect();
+        let of = served(&serves);
+        let names: Vec<_> = plans.into_keys().collect();
+        let what = match names.as_slice() {
+            [_] if serves.len() < 2 => return None,
+            [plan] => format!(
+                "the response plan {plan} has the dedupe string {string:?} and serves different incidents ({of})"
+            ),
+            plans => format!(
+                "the response plans {} have the same dedupe string {string:?} ({of})",
+                plans.join(", ")
+            ),
+        };
+        Some(format!(
+            "{what}: while one of them is open, Incident Manager merges the others into it, and nobody is paged \
+             for them; give each connection and kind its own \
+             plan ({{vpn_id}} and {{kind}} in response_plan), and each plan its own dedupe string"
+        ))
+    };
+    by_string.into_iter().filter_map(text).collect()
+}
+
+fn served(serves: &[(VpnId, Kind)]) -> String {
+    let each = serves.iter().map(|(vpn, kind)| format!("{} of {vpn}", kind.as_str()));
+    each.collect::<Vec<_>>().join(", ")
+}
+
+/// The last part of an ARN.
+pub(super) fn name(arn: &str) -> &str {
+    arn.rsplit('/').next().unwrap_or(arn)
+}
+
+/// The ARN of a plan's record, or a pattern of such ARNs.
+pub(super) fn records(plan: &str, record: &str) -> String {
+    format!("{}/{record}", plan.replacen(":response-plan/", ":incident-record/", 1))
 }

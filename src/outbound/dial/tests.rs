@@ -13,10 +13,11 @@ use super::*;
 const AUTHORITY: &[u8] = include_bytes!("../../../tests/edges/aws/tls/authority.pem");
 const LONG: Duration = Duration::from_secs(60);
 
-/// What a box on the way does with one connection.
+/// What a server or middlebox does with one connection.
 type Act = fn(TcpStream, &Arc<ServerConfig>);
 
-/// A box whose connections are treated by these acts in turn, the last of them from then on. Its thread ends with the process.
+/// A listener that treats its connections by these acts in turn, and all later ones by the last. Its thread ends with the
+/// process.
 fn standing(acts: &'static [Act]) -> (u16, mpsc::Receiver<usize>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -37,7 +38,7 @@ fn server() -> ServerConfig {
     let certificate =
         CertificateDer::from_pem_slice(include_bytes!("../../../tests/edges/aws/tls/server.pem"));
     let key = PrivateKeyDer::from_pem_slice(include_bytes!("../../../tests/edges/aws/tls/server.key"));
-    ServerConfig::builder_with_provider(Arc::new(super::super::tls::of_tests()))
+    ServerConfig::builder_with_provider(Arc::new(of_tests()))
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_no_client_auth()
@@ -45,14 +46,14 @@ fn server() -> ServerConfig {
         .unwrap()
 }
 
-/// Speaks TLS, until the client goes.
+/// Speaks TLS until the client closes.
 fn tls(mut connection: TcpStream, config: &Arc<ServerConfig>) {
     let mut tls = ServerConnection::new(Arc::clone(config)).unwrap();
     while tls.complete_io(&mut connection).is_ok_and(|(read, _)| read > 0) {}
 }
 
-/// What a firewall does that wants the whole ClientHello in its first packet: it reads the record's length and resets what is
-/// longer (RFC 8446, section 5.1: type, version, length).
+/// A firewall that expects the whole ClientHello in its first packet: it reads the record's length and resets a longer one (RFC
+/// 8446, section 5.1: type, version, length).
 fn one_packet(connection: TcpStream, config: &Arc<ServerConfig>) {
     let mut head = [0; 5];
     while connection.peek(&mut head).unwrap() < head.len() {}
@@ -63,13 +64,13 @@ fn one_packet(connection: TcpStream, config: &Arc<ServerConfig>) {
 }
 
 fn reset(connection: TcpStream, _: &Arc<ServerConfig>) {
-    // Not before something is sent: else it could be that there never was a connection.
+    // Only after data arrived: otherwise the connection might seem never to have existed.
     let _ = connection.peek(&mut [0]);
     let socket = socket2::SockRef::from(&connection);
     socket.set_linger(Some(Duration::ZERO)).unwrap();
 }
 
-/// The same, but says nothing.
+/// The same, but silent.
 fn drops_what_is_long(mut connection: TcpStream, config: &Arc<ServerConfig>) {
     let mut head = [0; 5];
     while connection.peek(&mut head).unwrap() < head.len() {}
@@ -89,22 +90,22 @@ fn greets(mut connection: TcpStream, _: &Arc<ServerConfig>) {
     let _ = connection.read_to_end(&mut Vec::new());
 }
 
-fn asked(connection: &mut TcpStream) -> String {
-    let mut asked = Vec::new();
+fn request(connection: &mut TcpStream) -> String {
+    let mut request = Vec::new();
     let mut byte = [0];
-    while !asked.ends_with(b"\r\n\r\n") && connection.read(&mut byte).unwrap_or(0) == 1 {
-        asked.push(byte[0]);
+    while !request.ends_with(b"\r\n\r\n") && connection.read(&mut byte).unwrap_or(0) == 1 {
+        request.push(byte[0]);
     }
-    String::from_utf8(asked).unwrap()
+    String::from_utf8(request).unwrap()
 }
 
 fn forbids(mut connection: TcpStream, _: &Arc<ServerConfig>) {
-    asked(&mut connection);
+    request(&mut connection);
     let _ = connection.write_all(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 9\r\n\r\nblocked\r\n");
 }
 
 fn wants_a_password(mut connection: TcpStream, config: &Arc<ServerConfig>) {
-    if asked(&mut connection).contains("proxy-authorization: Basic dXNlcjpwQHNz\r\n") {
+    if request(&mut connection).contains("proxy-authorization: Basic dXNlcjpwQHNz\r\n") {
         let _ = connection.write_all(b"HTTP/1.1 200 OK\r\n\r\n");
         return tls(connection, config);
     }
@@ -112,7 +113,7 @@ fn wants_a_password(mut connection: TcpStream, config: &Arc<ServerConfig>) {
 }
 
 fn wants_ntlm(mut connection: TcpStream, _: &Arc<ServerConfig>) {
-    asked(&mut connection);
+    request(&mut connection);
     let _ = connection.write_all(
         b"HTTP/1.1 407 Proxy Authentication Required\r\nProxy-Authenticate: NTLM\r\n\
           Proxy-Authenticate: Negotiate\r\nContent-Length: 0\r\n\r\n",
@@ -120,7 +121,7 @@ fn wants_ntlm(mut connection: TcpStream, _: &Arc<ServerConfig>) {
 }
 
 fn wants_ntlm_or_a_password(mut connection: TcpStream, _: &Arc<ServerConfig>) {
-    asked(&mut connection);
+    request(&mut connection);
     let _ = connection.write_all(
         b"HTTP/1.1 407 Proxy Authentication Required\r\nProxy-Authenticate: NTLM, Basic realm=\"x\"\r\n\
           Content-Length: 0\r\n\r\n",
@@ -128,7 +129,7 @@ fn wants_ntlm_or_a_password(mut connection: TcpStream, _: &Arc<ServerConfig>) {
 }
 
 fn bad_gateway(mut connection: TcpStream, _: &Arc<ServerConfig>) {
-    asked(&mut connection);
+    request(&mut connection);
     let _ = connection.write_all(b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n");
 }
 
@@ -149,19 +150,19 @@ fn at(port: u16) -> Uri {
     format!("https://localhost:{port}/").parse().unwrap()
 }
 
-async fn words(acts: &'static [Act], key_exchange: KeyExchange) -> String {
+async fn failure(acts: &'static [Act], key_exchange: KeyExchange) -> String {
     let (port, _) = standing(acts);
     let refused = dialer(key_exchange, &[]).connect(&at(port), &trust(true), LONG).await.unwrap_err();
     refused.to_string().replace(&port.to_string(), "PORT")
 }
 
-/// ring has no large hello.
+/// ring has no large ClientHello.
 #[cfg(feature = "tls-aws-lc")]
 mod of_size {
     use super::*;
 
     #[tokio::test]
-    async fn a_reset_after_a_long_hello_is_followed_by_a_short_one_which_is_said_once_and_remembered() {
+    async fn a_reset_of_a_large_hello_is_followed_by_a_small_one_noticed_once_and_remembered() {
         let (port, made) = standing(&[one_packet]);
         let dialer = dialer(KeyExchange::Auto, &[]);
         let first = dialer.connect(&at(port), &trust(true), LONG).await.unwrap();
@@ -173,14 +174,14 @@ mod of_size {
     }
 
     #[tokio::test]
-    async fn a_close_after_a_long_hello_is_followed_by_a_short_one_too() {
+    async fn a_close_after_a_large_hello_is_followed_by_a_small_one_too() {
         let (port, _) = standing(&[closes, tls]);
         let made = dialer(KeyExchange::Auto, &[]).connect(&at(port), &trust(true), LONG).await.unwrap();
         assert!(made.notice.is_some());
     }
 
     #[tokio::test(start_paused = false)]
-    async fn silence_after_a_long_hello_leaves_time_for_a_short_one() {
+    async fn silence_after_a_large_hello_leaves_time_for_a_small_one() {
         let (port, _) = standing(&[drops_what_is_long]);
         let within = Duration::from_secs(10);
         let made = dialer(KeyExchange::Auto, &[]).connect(&at(port), &trust(true), within).await.unwrap();
@@ -188,7 +189,7 @@ mod of_size {
     }
 
     #[tokio::test]
-    async fn the_key_exchange_that_is_set_is_the_only_one_that_is_tried() {
+    async fn only_the_configured_key_exchange_is_tried() {
         let (port, made) = standing(&[one_packet]);
         let classic = dialer(KeyExchange::Classic, &[]);
         assert!(classic.connect(&at(port), &trust(true), LONG).await.unwrap().notice.is_none());
@@ -200,9 +201,9 @@ mod of_size {
     }
 
     #[tokio::test]
-    async fn what_is_reset_whatever_its_size_is_told_as_such() {
+    async fn a_reset_of_both_sizes_is_reported() {
         assert_eq!(
-            words(&[reset], KeyExchange::Auto).await,
+            failure(&[reset], KeyExchange::Auto).await,
             "the connection to localhost:PORT broke in the TLS handshake (connection reset): a firewall or proxy \
              on the path may not allow TLS to this host"
         );
@@ -210,7 +211,7 @@ mod of_size {
 }
 
 #[tokio::test]
-async fn what_is_no_tls_is_told_and_not_tried_twice() {
+async fn an_answer_that_is_not_tls_is_reported_and_not_retried() {
     let (port, made) = standing(&[greets]);
     let refused = dialer(KeyExchange::Auto, &[]).connect(&at(port), &trust(true), LONG).await.unwrap_err();
     assert!(refused.to_string().contains("does not speak TLS"), "{refused}");
@@ -218,7 +219,7 @@ async fn what_is_no_tls_is_told_and_not_tried_twice() {
 }
 
 #[tokio::test]
-async fn a_certificate_that_is_not_accepted_is_told_with_its_reason() {
+async fn a_rejected_certificate_is_reported_with_its_reason() {
     let (port, _) = standing(&[tls]);
     let dialer = dialer(KeyExchange::Auto, &[]);
     let refused = dialer.connect(&at(port), &trust(false), LONG).await.unwrap_err();
@@ -226,7 +227,7 @@ async fn a_certificate_that_is_not_accepted_is_told_with_its_reason() {
 }
 
 #[tokio::test]
-async fn a_certificate_of_another_host_is_told_with_the_proxy_on_the_way() {
+async fn a_certificate_of_another_host_is_reported_with_the_proxy() {
     let (port, _) = standing(&[wants_a_password]);
     let dialer = dialer(KeyExchange::Auto, &[("ALL_PROXY", format!("http://user:p@ss@127.0.0.1:{port}"))]);
     let url = Uri::from_static("https://ec2.eu-west-1.amazonaws.com/");
@@ -260,10 +261,10 @@ async fn a_proxy_that_refuses_is_named_with_its_status_its_variable_and_no_passw
 }
 
 #[tokio::test]
-async fn a_proxy_with_a_password_is_gone_through() {
+async fn a_proxy_with_a_password_is_used() {
     let (port, _) = standing(&[wants_a_password]);
     let env = [("ALL_PROXY", format!("http://user:p@ss@127.0.0.1:{port}"))];
-    // The certificate behind the proxy is for localhost.
+    // The certificate of the host behind the proxy is for localhost.
     let made = dialer(KeyExchange::Auto, &env).connect(&at(443), &trust(true), LONG).await.unwrap();
     assert!(made.forwarding.is_none());
     let plain = dialer(KeyExchange::Auto, &env);
@@ -272,7 +273,7 @@ async fn a_proxy_with_a_password_is_gone_through() {
 }
 
 #[tokio::test]
-async fn a_proxy_that_is_not_there_is_what_cannot_be_connected_to() {
+async fn a_missing_proxy_is_reported_as_the_failed_connection() {
     let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let dialer = dialer(KeyExchange::Auto, &[("https_proxy", closed.to_string())]);
     let refused = dialer.connect(&at(443), &trust(true), LONG).await.unwrap_err().to_string();
@@ -282,7 +283,7 @@ async fn a_proxy_that_is_not_there_is_what_cannot_be_connected_to() {
     );
 }
 
-/// A socket that takes no connection, as its queue is full: what comes is dropped, as by a route that leads nowhere.
+/// A socket whose queue is full and accepts no connection: SYNs are dropped, as on a route that leads nowhere.
 fn dead(ip: Ipv4Addr) -> (SocketAddr, Vec<std::os::fd::OwnedFd>) {
     let listener = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
     bind(&listener, &SocketAddr::from((ip, 0))).unwrap();
@@ -296,7 +297,7 @@ fn dead(ip: Ipv4Addr) -> (SocketAddr, Vec<std::os::fd::OwnedFd>) {
 }
 
 #[tokio::test]
-async fn an_address_that_is_dead_keeps_nobody_from_the_next() {
+async fn a_dead_address_does_not_delay_the_next() {
     let (dead, _held) = dead(Ipv4Addr::new(127, 0, 0, 2));
     let alive = TcpListener::bind("127.0.0.1:0").unwrap();
     let alive = alive.local_addr().map(|address| (address, alive)).unwrap();
@@ -305,7 +306,7 @@ async fn an_address_that_is_dead_keeps_nobody_from_the_next() {
 }
 
 #[tokio::test]
-async fn an_address_that_refuses_hands_on_to_the_next_and_the_first_failure_is_told() {
+async fn a_refusing_address_gives_way_to_the_next_and_the_first_failure_is_reported() {
     let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let alive = TcpListener::bind("127.0.0.1:0").unwrap();
     let stream = first([closed, alive.local_addr().unwrap()].into()).await.unwrap();
@@ -317,9 +318,39 @@ async fn an_address_that_refuses_hands_on_to_the_next_and_the_first_failure_is_t
 }
 
 #[test]
-fn families_take_turns() {
+fn address_families_alternate() {
     let addresses = ["[2001:db8::1]:1", "[2001:db8::2]:1", "192.0.2.1:1", "192.0.2.2:1", "192.0.2.3:1"];
     let turns = in_turn(addresses.iter().map(|address| address.parse().unwrap()));
     let turns: Vec<_> = turns.iter().map(ToString::to_string).collect();
     assert_eq!(turns, ["[2001:db8::1]:1", "192.0.2.1:1", "[2001:db8::2]:1", "192.0.2.2:1", "192.0.2.3:1"]);
+}
+
+fn hello(hello: Hello) -> usize {
+    let trust = Trust::new(RootCertStore::empty(), None).unwrap();
+    let name = "ec2.eu-west-1.amazonaws.com".try_into().unwrap();
+    let mut connection = rustls::ClientConnection::new(trust.config(hello), name).unwrap();
+    let mut sent = Vec::new();
+    connection.write_tls(&mut sent).unwrap();
+    sent.len()
+}
+
+#[test]
+fn a_small_hello_fits_one_packet_of_any_path() {
+    // RFC 8200, section 5: every IPv6 path carries 1,280 bytes; headers of IPv6 and TCP take 72 of them.
+    assert!(hello(Hello::Small) < 1_208, "{}", hello(Hello::Small));
+}
+
+#[cfg(feature = "tls-aws-lc")]
+#[test]
+fn a_large_hello_holds_a_post_quantum_share() {
+    // ML-KEM-768's encapsulation key has 1,184 bytes (FIPS 203, table 3).
+    assert!(hello(Hello::Large) > 1_184, "{}", hello(Hello::Large));
+}
+
+#[test]
+fn every_key_exchange_parses_from_its_word() {
+    for one in KeyExchange::ALL {
+        assert_eq!(KeyExchange::parse(one.as_str()), Some(one));
+    }
+    assert_eq!(KeyExchange::parse("Classic"), None);
 }

@@ -1,9 +1,9 @@
-//! Finding the datum that CloudWatch will never take among those it takes.
+//! Finds the datum that CloudWatch will never accept among those it accepts.
 //!
-//! `PutMetricData` takes a batch or refuses it as a whole. A refused batch is cut in halves until the bad datum stands
-//! alone; that one is dropped, the others are sent. But a service that refuses *everything* finds fault with us (a
-//! namespace, an endpoint), not with the data: therefore a datum that stands alone is only suspect until something else
-//! has been taken, and after many refusals in a row a pause is due.
+//! `PutMetricData` accepts a batch or refuses it as a whole. A refused batch is halved until the bad datum stands alone; that
+//! datum is dropped, the others are sent. But a service that refuses *everything* rejects us (a namespace, an endpoint), not the
+//! data. Therefore a single datum is only suspect until something else has been accepted, and many refusals in a row cause a
+//! pause.
 
 use std::collections::VecDeque;
 use std::mem;
@@ -15,14 +15,14 @@ use crate::domain::rollup::Rollup;
 use crate::domain::time::Stamp;
 use crate::publish::sink::Datum;
 
-/// A heartbeat says "could have voted and paged" of a minute that has just ended. Sent any later it would be history, and
-/// an alarm that waits for it would be calmed after the event.
+/// A heartbeat says that in a minute that has just ended this daemon could have voted and paged. Sent later it would be history,
+/// and would calm an alarm that waits for it after the event.
 const HEARTBEAT_TTL: Duration = Duration::from_secs(180);
 
-/// After this many refusals in a row it is not the data that are wrong. Cutting a full call down to one datum takes ten.
+/// After this many refusals in a row the data are not the reason. Halving a full call down to one datum takes ten.
 const REFUSALS_MAX: u32 = 32;
 
-/// A heartbeat that waits.
+/// A heartbeat waiting to be sent.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Heartbeat {
     pub(super) minute: Stamp,
@@ -35,14 +35,14 @@ impl Heartbeat {
     }
 }
 
-/// What a datum is part of.
+/// What a datum belongs to.
 #[derive(Debug, Clone)]
 pub(super) enum Owner {
     Rollup(Arc<Rollup>),
     Heartbeat(Heartbeat),
 }
 
-/// A datum on its way.
+/// One datum and its owner.
 #[derive(Debug, Clone)]
 pub(super) struct Piece {
     pub(super) datum: Datum,
@@ -58,30 +58,30 @@ impl Piece {
     }
 }
 
-/// The data that were refused together and are not yet sorted out.
+/// Data that were refused together and are not yet sorted out.
 #[derive(Debug, Default)]
 pub(super) struct Doubt {
-    /// What is to be tried next, in this order.
+    /// The parts to try next, in this order.
     parts: VecDeque<Vec<Piece>>,
-    /// Refused alone, while nothing else had been taken.
+    /// Refused alone, while nothing else had been accepted.
     suspects: Vec<Piece>,
-    /// Whether anything has been taken since doubt arose.
+    /// Whether anything was accepted since doubt arose.
     taken: bool,
     refusals_in_row: u32,
 }
 
 impl Doubt {
-    /// How many data are in doubt.
+    /// The number of data in doubt.
     pub(super) fn len(&self) -> usize {
         self.parts.iter().map(Vec::len).sum::<usize>() + self.suspects.len()
     }
 
-    /// The newest minute in the part to be tried next.
+    /// The newest minute in the next part.
     pub(super) fn newest(&self) -> Option<Stamp> {
         self.parts.front().and_then(|part| part.iter().map(|piece| piece.datum.stamp).max())
     }
 
-    /// The part to be tried next, without heartbeats that are too old by `wall`.
+    /// The next part to try, without heartbeats that are too old at `wall`.
     pub(super) fn next(&mut self, wall: Stamp) -> Option<Vec<Piece>> {
         while let Some(mut part) = self.parts.pop_front() {
             part.retain(|piece| piece.is_live(wall));
@@ -92,24 +92,24 @@ impl Doubt {
         None
     }
 
-    /// A part could not be tried.
+    /// Puts back a part that could not be tried.
     pub(super) fn put_back(&mut self, part: Vec<Piece>) {
         self.parts.push_front(part);
     }
 
-    /// CloudWatch took something: what it still refuses is bad.
+    /// CloudWatch accepted something: what it still refuses is bad.
     pub(super) fn taken(&mut self) {
         self.taken = true;
         self.refusals_in_row = 0;
         self.parts.extend(mem::take(&mut self.suspects).into_iter().map(|suspect| vec![suspect]));
     }
 
-    /// Data that were not in doubt were refused: until something is taken again, it may be everything that is refused.
+    /// Data outside the doubt were refused: until something is accepted again, CloudWatch may be refusing everything.
     pub(super) fn arises(&mut self) {
         self.taken = false;
     }
 
-    /// CloudWatch refused these data together. Returns the bad one if that is certain.
+    /// CloudWatch refused these data together. Returns the bad datum if it is certain.
     pub(super) fn refused(&mut self, mut pieces: Vec<Piece>) -> Option<Piece> {
         self.refusals_in_row += 1;
         if pieces.len() > 1 {
@@ -127,8 +127,8 @@ impl Doubt {
         }
     }
 
-    /// Whether going on at once is pointless: everything that can be tried has been refused, or too much in a row.
-    /// What is in doubt stays in doubt, in another order.
+    /// Whether to pause: everything that can be tried was refused, or too much in a row. What is in doubt stays in doubt, in
+    /// another order.
     pub(super) fn needs_rest(&mut self) -> bool {
         let exhausted = self.parts.is_empty() && !self.suspects.is_empty();
         if exhausted {

@@ -28,7 +28,7 @@ fn the_minutes_of_all_tunnels_go_in_one_call_a_minute() {
 }
 
 #[test]
-fn a_long_interval_gathers_what_is_complete() {
+fn a_long_interval_gathers_complete_minutes() {
     let mut world = World::new(300);
     for minute in 0..11 {
         world.ready(&rollup(1, minute));
@@ -40,7 +40,7 @@ fn a_long_interval_gathers_what_is_complete() {
 }
 
 #[test]
-fn what_an_earlier_run_left_is_sent_newest_first_and_fresh_data_before_it() {
+fn an_earlier_runs_backlog_is_sent_newest_first_and_fresh_data_before_it() {
     let mut world = World::new(60);
     for minute in -1000..0 {
         world.spool.insert(rollup(1, minute), false);
@@ -154,7 +154,7 @@ fn without_a_sink_that_could_page_there_is_no_heartbeat() {
 }
 
 #[test]
-fn a_heartbeat_goes_every_minute_whatever_the_interval() {
+fn a_heartbeat_is_sent_every_minute_whatever_the_interval() {
     let mut world = World::new(300);
     for minute in 0..5 {
         world.advance(60);
@@ -165,7 +165,7 @@ fn a_heartbeat_goes_every_minute_whatever_the_interval() {
 }
 
 #[test]
-fn a_minute_of_which_nothing_is_known_is_no_call_and_does_not_stay_in_the_spool() {
+fn an_unknown_minute_causes_no_call_and_leaves_the_spool() {
     let mut world = World::new(60);
     world.ready(&unknown(1, 0));
     world.advance(60);
@@ -184,7 +184,7 @@ fn minutes_older_than_two_weeks_are_given_up_and_counted() {
 }
 
 #[test]
-fn before_aws_is_heard_nothing_is_given_up_whatever_the_host_s_clock_says() {
+fn before_aws_answers_nothing_is_given_up_whatever_the_hosts_clock_shows() {
     let mut world = World::new(60);
     world.whose = Whose::Host;
     for minute in -1000..0 {
@@ -261,7 +261,7 @@ fn fresh_minutes_are_published_once_while_the_store_is_broken() {
 }
 
 #[test]
-fn a_refused_permission_is_told_and_tried_again_every_minute() {
+fn a_refused_permission_is_reported_and_retried_every_minute() {
     let mut world = World::new(60);
     world.fault = Fault::Denied;
     world.ready(&rollup(1, 0));
@@ -274,7 +274,7 @@ fn a_refused_permission_is_told_and_tried_again_every_minute() {
 }
 
 #[test]
-fn at_the_end_what_is_under_way_is_finished_and_nothing_else_begun() {
+fn at_the_end_calls_in_flight_are_finished_and_none_started() {
     let mut world = World::new(60);
     world.publisher.handle(Event::Ready(rollup(1, 0)), world.clock());
     world.now = world.now.after(Duration::from_secs(10));
@@ -292,7 +292,7 @@ fn at_the_end_what_is_under_way_is_finished_and_nothing_else_begun() {
 }
 
 #[test]
-fn two_bad_data_that_are_left_over_together_are_both_given_up_once_fresh_data_are_taken() {
+fn two_bad_data_left_over_together_are_both_given_up_once_fresh_data_are_accepted() {
     let mut world = World::new(60);
     let minute = rollup(1, 0);
     for which in [2, 3] {
@@ -370,7 +370,7 @@ proptest! {
                     world.advance(secs);
                     minute = (world.now.wall.as_millis() / 1000 - START) / 60;
                 }
-                // What is sent and not yet marked is told twice then; the property speaks of crashes at rest.
+                // What was sent and not yet marked is then sent twice; the property is about crashes at rest.
                 Step::Crash if world.publisher.undecided.is_empty() && world.publisher.delivered.is_empty() => {
                     world.restart();
                 }
@@ -379,7 +379,7 @@ proptest! {
         }
         world.fault = Fault::None;
         world.spool_broken = false;
-        // Fresh minutes, as there are in life, show that the service takes data, which settles what is suspect.
+        // Fresh minutes, as in operation, show that the service accepts data, which settles what is suspect.
         for _ in 0..3 {
             world.advance(600);
             minute = (minute + 1).max((world.now.wall.as_millis() / 1000 - START) / 60);
@@ -403,8 +403,8 @@ proptest! {
             }
         }
         let data = world.spool.keys().flat_map(|rollup| datum::of_rollup(rollup));
-        let told: BTreeSet<_> = data.map(|datum| key(&datum)).collect();
-        let dropped = bad_before_it_was_sent.intersection(&told).count();
+        let sent: BTreeSet<_> = data.map(|datum| key(&datum)).collect();
+        let dropped = bad_before_it_was_sent.intersection(&sent).count();
         prop_assert_eq!(usize::try_from(world.dropped).unwrap(), dropped);
         for datum in &world.taken {
             if let DatumValue::Distribution(bins) = &datum.value {

@@ -15,23 +15,23 @@ async fn refusal(command: &str) -> String {
 }
 
 #[tokio::test]
-async fn what_it_prints_is_provided_with_its_expiry() {
+async fn printed_credentials_are_provided_with_their_expiry() {
     let credentials = outcome(&format!("echo '{CREDENTIALS}'")).await.unwrap();
     assert_eq!((credentials.access_key_id(), credentials.session_token()), ("AKIDEXAMPLE", Some("tOkEn")));
     assert!(credentials.expiry().is_some());
 }
 
 #[tokio::test]
-async fn one_that_fails_is_shown_with_its_first_words_and_no_secret() {
-    let said = refusal("echo 'x509: certificate has expired' >&2; echo more >&2; exit 3").await;
-    assert_eq!(said, "credential_process failed with exit code 3, saying \"x509: certificate has expired\"");
-    let said = refusal("echo 'bad answer {\"SecretAccessKey\": \"wJalrXUtn\"}' >&2; exit 1").await;
-    assert!(!said.contains("wJalr"), "{said}");
+async fn a_failing_program_is_shown_with_its_first_line_and_no_secret() {
+    let error = refusal("echo 'x509: certificate has expired' >&2; echo more >&2; exit 3").await;
+    assert_eq!(error, "credential_process failed with exit code 3, saying \"x509: certificate has expired\"");
+    let error = refusal("echo 'bad answer {\"SecretAccessKey\": \"wJalrXUtn\"}' >&2; exit 1").await;
+    assert!(!error.contains("wJalr"), "{error}");
     assert_eq!(refusal("kill -9 $$").await, "credential_process was ended by a signal");
 }
 
 #[test]
-fn what_is_not_written_as_it_must_be_is_an_error_and_never_without_expiry() {
+fn malformed_output_is_an_error_and_never_credentials_without_expiry() {
     let changed = |from: &str, to: &str| understood(CREDENTIALS.replace(from, to).as_bytes()).map(drop);
     assert_eq!(changed("", ""), Ok(()));
     assert_eq!(changed(r#", "Expiration": "2999-05-02T18:36:00+00:00""#, ""), Ok(()));
@@ -55,15 +55,15 @@ fn what_is_not_written_as_it_must_be_is_an_error_and_never_without_expiry() {
         ("\"AKIDEXAMPLE\"", "\"\"", "is missing"),
         ("}", "", "not JSON"),
     ] {
-        let said = changed(from, to).unwrap_err();
-        assert!(said.contains(says), "{from} as {to}: {said}");
+        let error = changed(from, to).unwrap_err();
+        assert!(error.contains(says), "{from} as {to}: {error}");
     }
     assert!(understood(b"[]").is_err());
     assert!(understood(b"").is_err());
 }
 
 #[tokio::test]
-async fn everybody_who_asks_at_once_gets_the_answer_of_one_run() {
+async fn concurrent_callers_share_one_run() {
     let dir = tempfile::tempdir().unwrap();
     let runs = dir.path().join("runs");
     for ends in ["exit 0", "exit 1"] {
@@ -77,13 +77,13 @@ async fn everybody_who_asks_at_once_gets_the_answer_of_one_run() {
         }
         let answers = asked.join_all().await;
         assert!(answers.iter().all(|ok| *ok == (ends == "exit 0")), "{answers:?}");
-        // Neither its answer nor its failure makes the next one start it again at once.
+        // Neither an answer nor a failure lets the next caller start it again at once.
         drop(helpers.provider(&command).provide_credentials().await);
         assert_eq!(std::fs::read_to_string(&runs).unwrap().lines().count(), 1, "{ends}");
     }
 }
 
-/// The ids of the program and of a child of it, once it has written them.
+/// The ids of the program and of a child, once the program has written them.
 async fn processes(file: &Path) -> Vec<Pid> {
     loop {
         let text = std::fs::read_to_string(file).unwrap_or_default();
@@ -106,12 +106,12 @@ async fn gone(ids: &[Pid]) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_that_hangs_is_killed_with_its_children_when_its_time_is_over() {
+async fn a_program_that_hangs_is_killed_with_its_children_at_the_time_limit() {
     let dir = tempfile::tempdir().unwrap();
     let ids = dir.path().join("ids");
     let command = format!("sleep 1000 & echo $! > {0}; echo $$ >> {0}; sleep 1000", ids.display());
-    let said = refusal(&command).await;
-    assert_eq!(said, "credential_process gave no answer within 10 s and was ended");
+    let error = refusal(&command).await;
+    assert_eq!(error, "credential_process gave no answer within 10 s and was ended");
     if let Ok(text) = std::fs::read_to_string(&ids) {
         let ids: Vec<Pid> = text.lines().filter_map(|id| Pid::from_raw(id.parse().ok()?)).collect();
         gone(&ids).await;
@@ -119,7 +119,7 @@ async fn one_that_hangs_is_killed_with_its_children_when_its_time_is_over() {
 }
 
 #[test]
-fn it_does_not_outlive_the_runtime_that_it_was_started_by() {
+fn a_program_does_not_outlive_its_runtime() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("ids");
     let command = format!("sleep 1000 & echo $! > {0}; echo $$ >> {0}; sleep 1000", file.display());
@@ -136,17 +136,17 @@ fn it_does_not_outlive_the_runtime_that_it_was_started_by() {
 }
 
 #[tokio::test]
-async fn one_that_prints_without_end_costs_no_memory_and_is_ended() {
-    let said = refusal("while :; do echo 0123456789012345678901234567890123456789; done").await;
-    assert_eq!(said, "credential_process printed far more than credentials");
-    // Of a long complaint the beginning is kept, and the rest does not hold it up.
+async fn a_program_that_prints_without_end_costs_no_memory_and_is_killed() {
+    let error = refusal("while :; do echo 0123456789012345678901234567890123456789; done").await;
+    assert_eq!(error, "credential_process printed far more than credentials");
+    // The beginning of a long error output is kept, and the rest does not block the program.
     let talkative = "head -c 1000000 /dev/zero | tr '\\0' '\\n' >&2";
     let credentials = outcome(&format!("echo first >&2; {talkative}; echo '{CREDENTIALS}'")).await.unwrap();
     assert_eq!(credentials.access_key_id(), "AKIDEXAMPLE");
 }
 
 #[tokio::test]
-async fn what_it_leaves_running_does_not_hold_up_its_answer() {
+async fn processes_left_running_do_not_delay_the_answer() {
     let credentials = outcome(&format!("sleep 1000 & echo '{CREDENTIALS}'")).await.unwrap();
     assert_eq!(credentials.access_key_id(), "AKIDEXAMPLE");
 }

@@ -1,6 +1,6 @@
 use super::*;
 
-/// Shaped as EC2's, with the key in all three places where EC2 has it.
+/// Shaped like EC2's, with the key in all three places where EC2 has it.
 const ANSWER: &str = r#"<?xml version="1.0" encoding="UTF-8"?>
 <DescribeVpnConnectionsResponse xmlns="http://ec2.amazonaws.com/doc/2016-11-15/">
     <requestId>f2ab1c0e-0000-4000-8000-000000000000</requestId>
@@ -48,7 +48,7 @@ const ANSWER: &str = r#"<?xml version="1.0" encoding="UTF-8"?>
 </DescribeVpnConnectionsResponse>"#;
 
 #[test]
-fn only_ids_state_name_addresses_and_telemetry_are_taken() {
+fn only_ids_state_name_addresses_and_telemetry_are_kept() {
     let read = connections(ANSWER.as_bytes()).unwrap();
     assert_eq!(
         read,
@@ -93,7 +93,7 @@ fn only_ids_state_name_addresses_and_telemetry_are_taken() {
 }
 
 #[test]
-fn an_answer_cut_anywhere_is_never_taken_for_a_whole_one() {
+fn an_answer_truncated_anywhere_is_never_accepted() {
     for end in 0..ANSWER.len() {
         if let Ok(read) = connections(&ANSWER.as_bytes()[..end]) {
             panic!("cut at {end} it reads {read:?}");
@@ -111,7 +111,7 @@ fn the_pieces_in_which_an_answer_arrives_make_no_difference() {
 }
 
 #[test]
-fn what_is_no_answer_of_ec2_is_refused_by_kind() {
+fn anything_but_an_answer_of_ec2_is_refused_by_kind() {
     assert_eq!(connections(&b"<html><body>portal</body></html>"[..]), Err(Garbled::Foreign));
     assert_eq!(connections(&b"{\"message\": \"hello\"}"[..]), Err(Garbled::Foreign));
     assert_eq!(connections(&b""[..]), Err(Garbled::Foreign));
@@ -147,7 +147,7 @@ proptest::proptest! {
     }
 }
 
-/// As AWS writes it for a connection that carries IPv6; the customer gateway's outside address is of no interest.
+/// As AWS writes it for a connection that carries IPv6; the customer gateway's outside address does not matter.
 const DOCUMENT: &str = r#"<?xml version="1.0" encoding="UTF-8"?>
 <vpn_connection id="vpn-0123456789abcdef0">
   <customer_gateway_id>cgw-0123456789abcdef0</customer_gateway_id>
@@ -183,7 +183,7 @@ const DOCUMENT: &str = r#"<?xml version="1.0" encoding="UTF-8"?>
 "#;
 
 #[test]
-fn the_addresses_of_every_tunnel_are_taken_and_nothing_else() {
+fn the_addresses_of_every_tunnel_are_kept_and_nothing_else() {
     let read = tunnels(DOCUMENT.as_bytes()).unwrap();
     let address = |text: &str| Some(text.parse().unwrap());
     assert_eq!(
@@ -201,7 +201,7 @@ fn the_addresses_of_every_tunnel_are_taken_and_nothing_else() {
 }
 
 #[test]
-fn a_document_that_breaks_off_or_is_another_is_refused() {
+fn a_truncated_or_different_document_is_refused() {
     let cut = DOCUMENT.find("<ike>").unwrap();
     assert_eq!(tunnels(&DOCUMENT.as_bytes()[..cut]), Err(Garbled::Truncated));
     assert_eq!(tunnels(&b"<html></html>"[..]), Err(Garbled::Foreign));

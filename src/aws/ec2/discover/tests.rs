@@ -38,7 +38,7 @@ fn by_id(connection: VpnConnection) -> Result<Discovered, String> {
 }
 
 #[test]
-fn tunnels_come_in_awss_order_with_both_ends_as_aws_has_them() {
+fn tunnels_are_in_awss_order_with_awss_addresses_of_both_ends() {
     // AWS's end is not always the lower one.
     let two = tunnel("203.0.113.12", ("169.254.11.2", "169.254.11.1"));
     let one = tunnel("203.0.113.11", ("169.254.10.1", "169.254.10.2"));
@@ -67,7 +67,7 @@ fn tunnels_come_in_awss_order_with_both_ends_as_aws_has_them() {
 }
 
 #[test]
-fn a_tunnel_that_carries_ipv6_is_asked_by_ipv6() {
+fn a_tunnel_that_carries_ipv6_is_probed_by_ipv6() {
     let inside_v6 = Inside { aws: ip("fd00::1"), ours: ip("fd00::2") };
     let both = TunnelAddresses { inside_v6, ..tunnel("203.0.113.11", ("169.254.10.1", "169.254.10.2")) };
     let found = by_id(available(vec![both])).unwrap();
@@ -78,7 +78,7 @@ fn a_tunnel_that_carries_ipv6_is_asked_by_ipv6() {
 }
 
 #[test]
-fn every_way_in_which_a_connection_is_unfit_says_what_to_do() {
+fn every_reason_against_a_connection_says_what_to_do() {
     let in_state = |state: &str| VpnConnection { state: state.to_owned(), ..available(vec![]) };
     let configured = |configuration| VpnConnection { configuration, ..available(vec![]) };
     let one = tunnel("203.0.113.11", ("169.254.10.1", "169.254.10.2"));
@@ -96,10 +96,10 @@ fn every_way_in_which_a_connection_is_unfit_says_what_to_do() {
         available(vec![TunnelAddresses { inside_v4: Inside::default(), ..one }]),
     ];
     let which = Which::Ids(BTreeSet::from([VpnId::new(ID)]));
-    let mut told: Vec<String> = unfit.into_iter().map(|connection| by_id(connection).unwrap_err()).collect();
-    told.push(judged(&which, Some(Presence::NotFound)).unwrap_err());
-    told.push(judged(&which, None).unwrap_err());
-    insta::assert_snapshot!(told.join("\n"), @r#"
+    let mut texts: Vec<String> = unfit.into_iter().map(|connection| by_id(connection).unwrap_err()).collect();
+    texts.push(judged(&which, Some(Presence::NotFound)).unwrap_err());
+    texts.push(judged(&which, None).unwrap_err());
+    insta::assert_snapshot!(texts.join("\n"), @r#"
     vpn-0123456789abcdef0: ec2:DescribeVpnConnections in eu-west-1 says that it is pending: AWS is still creating it; wait until it is available (some minutes), then run discover again
     vpn-0123456789abcdef0: ec2:DescribeVpnConnections in eu-west-1 says that it is deleting: there is nothing to monitor; leave it out
     vpn-0123456789abcdef0: ec2:DescribeVpnConnections in eu-west-1 says that it is deleted: there is nothing to monitor; leave it out
@@ -117,7 +117,7 @@ fn every_way_in_which_a_connection_is_unfit_says_what_to_do() {
 }
 
 #[test]
-fn what_is_deleted_and_still_has_the_tag_is_left_out_and_said() {
+fn a_deleted_connection_that_still_has_the_tag_is_left_out_and_reported() {
     let which = Which::Tagged { key: "Site".to_owned(), value: "milan-1".to_owned() };
     let deleted = VpnConnection { state: "deleted".to_owned(), ..available(vec![]) };
     let known = BTreeMap::from([
@@ -154,7 +154,7 @@ fn a_connection_that_is_being_changed_is_left_out_by_tag_and_refused_by_id() {
 }
 
 #[test]
-fn where_document_and_telemetry_list_other_tunnels_both_are_named() {
+fn if_document_and_telemetry_list_different_tunnels_both_are_named() {
     let listed = |outside: &[&str]| {
         let one = |outside: &&str| TunnelTelemetry {
             outside_ip: ip(outside),
@@ -176,7 +176,7 @@ fn where_document_and_telemetry_list_other_tunnels_both_are_named() {
 }
 
 #[test]
-fn the_routing_is_what_the_options_say_and_not_guessed() {
+fn the_routing_is_read_from_the_options_and_not_guessed() {
     let routing = |static_routes| {
         let tunnels = vec![tunnel("203.0.113.11", ("169.254.10.1", "169.254.10.2"))];
         by_id(VpnConnection { static_routes, ..available(tunnels) }).unwrap().connections[0].routing

@@ -51,9 +51,9 @@ pub(super) struct World {
     pub(super) fault: Fault,
     /// Data that the sink never takes.
     pub(super) bad: BTreeSet<(Stamp, String)>,
-    /// Data taken, in order.
+    /// Accepted data, in order.
     pub(super) taken: Vec<Datum>,
-    /// Data that may be taken twice, because the reply was lost.
+    /// Data that may be accepted twice, because the reply was lost.
     pub(super) doubled: BTreeSet<(Stamp, String)>,
     pub(super) calls: Vec<Arc<[Datum]>>,
     pub(super) dropped: u64,
@@ -98,15 +98,15 @@ impl World {
 
     pub(super) fn ready(&mut self, rollup: &Arc<Rollup>) {
         self.spool.entry(Arc::clone(rollup)).or_insert(false);
-        self.tell(Event::Ready(Arc::clone(rollup)));
+        self.handle(Event::Ready(Arc::clone(rollup)));
     }
 
     pub(super) fn could_vote(&mut self, minute: i64, can_page: bool) {
         let minute = Stamp::from_secs(START + minute * 60);
-        self.tell(Event::CouldVote { vpn: VpnId::new("vpn-1"), minute, can_page });
+        self.handle(Event::CouldVote { vpn: VpnId::new("vpn-1"), minute, can_page });
     }
 
-    pub(super) fn tell(&mut self, event: Event) {
+    pub(super) fn handle(&mut self, event: Event) {
         self.publisher.handle(event, self.clock());
         self.serve();
     }

@@ -1,22 +1,22 @@
-//! What AWS, the SDK or another program says in its own words, as it may be shown and kept: one line, bounded, without characters
-//! that a terminal or a browser would obey; of errors also without credentials. Journal, `/status`, store and records get it no
-//! other way.
+//! Texts of AWS, the SDK and other programs, made safe to show and keep: one line, bounded, without characters that a terminal or
+//! a browser interprets, and error texts without credentials. Journal, `/status`, store and records get such texts only through
+//! here.
 
 use std::error::Error;
 
 use crate::access::{is_drawn, is_within};
 
-/// Longer than any StatusMessage that AWS documents (`IPSEC IS DOWN`, `2 BGP ROUTES`).
+/// Longer than any documented StatusMessage of AWS (`IPSEC IS DOWN`, `2 BGP ROUTES`).
 pub(super) const MESSAGE_MAX: usize = 200;
 /// Longer than any error code of AWS's.
 pub(super) const CODE_MAX: usize = 80;
-/// Longer than any message that helps; AWS appends encoded policies of several kilobytes.
+/// Longer than any helpful message; AWS appends encoded policies of several kilobytes.
 const LONGEST: usize = 300;
-/// More than is ever shown, also of a text that is mostly blanks.
+/// More than is ever shown, even of a text that is mostly blanks.
 const LOOKED_AT: usize = 8 * LONGEST;
-/// What marks a text that quotes a request: the answer to a wrong signature repeats all of it, with its session token.
+/// Marks a text that quotes a request: the answer to a wrong signature repeats all of it, session token included.
 const MARKS: [&str; 2] = ["canonical", "security-token:"];
-/// What is in the name of a value that is a secret.
+/// Parts of the names of secret values.
 const SECRET_NAMES: [&str; 12] = [
     "secret",
     "passw",
@@ -31,14 +31,14 @@ const SECRET_NAMES: [&str; 12] = [
     "api_key",
     "apikey",
 ];
-/// How the name of a value ends that only says where a secret is.
+/// Endings of names whose value only says where a secret is.
 const PLACES: [&str; 3] = ["file", "path", "url"];
-/// AWS's own text before an encoded blob that only `sts:DecodeAuthorizationMessage` reads, and that differs each time.
+/// AWS's own text before an encoded blob that only `sts:DecodeAuthorizationMessage` can read, and that differs each time.
 const ENCODED: &str = "Encoded authorization failure message";
 
-/// At most so many characters of a text. What is left out is marked.
+/// At most this many characters of a text, with a mark if it was cut.
 pub(super) fn line(text: &str, longest: usize) -> String {
-    // A text may be megabytes, and what counts stands at its beginning; blanks that are joined cost it little.
+    // A text may have megabytes, but its beginning matters; joining blanks keeps more of it.
     let head = text.chars().take(longest.saturating_mul(8));
     let shown: String = head.filter(|c| !is_invisible(*c)).map(|c| if breaks(c) { ' ' } else { c }).collect();
     let joined = shown.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -50,12 +50,12 @@ pub(super) fn line(text: &str, longest: usize) -> String {
     }
 }
 
-/// Line breaks, also Unicode's, and control characters.
+/// Line breaks, Unicode's included, and control characters.
 fn breaks(c: char) -> bool {
     c.is_control() || matches!(c, '\u{2028}' | '\u{2029}')
 }
 
-/// Direction marks and what else has no width (Unicode's Bidi_Control, zero-width characters, the byte order mark).
+/// Direction marks and other characters without width (Unicode's Bidi_Control, zero-width characters, the byte order mark).
 const fn is_invisible(c: char) -> bool {
     matches!(
         c,
@@ -68,8 +68,8 @@ const fn is_invisible(c: char) -> bool {
     )
 }
 
-/// A text of AWS's, the SDK's or another program's as it may be shown.
-pub(super) fn safe_words(text: &str) -> String {
+/// An error text of AWS, the SDK or another program, safe to show.
+pub(super) fn safe_text(text: &str) -> String {
     let lower = text.to_lowercase();
     if MARKS.iter().any(|mark| lower.contains(mark)) {
         return "(withheld: the text quotes the request)".to_owned();
@@ -79,15 +79,15 @@ pub(super) fn safe_words(text: &str) -> String {
     line(&without_drawn(&without_named(&text)), LONGEST)
 }
 
-/// The first line of what another program complains of, as it may be shown: bounded, without control characters, without
-/// anything that looks like a secret.
-pub(super) fn first_words(text: &str) -> Option<String> {
+/// The first line of another program's error output, safe to show: bounded, without control characters, without anything that
+/// looks like a secret.
+pub(super) fn first_line(text: &str) -> Option<String> {
     let line = text.lines().map(str::trim).find(|line| !line.is_empty())?;
     let plain: String = line.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    Some(safe_words(&plain.split_whitespace().collect::<Vec<_>>().join(" ")))
+    Some(safe_text(&plain.split_whitespace().collect::<Vec<_>>().join(" ")))
 }
 
-/// The text without the values that are called secrets: `password=…`, `"SecretAccessKey": "…"`.
+/// The text without values whose name says they are secret: `password=…`, `"SecretAccessKey": "…"`.
 fn without_named(text: &str) -> String {
     let is_of_name = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
     let (mut shown, mut rest) = (String::new(), text);
@@ -107,7 +107,7 @@ fn without_named(text: &str) -> String {
     shown
 }
 
-/// What stands between a name and its value, the value, and what follows, if the name is one of a secret.
+/// If the name is one of a secret: the separator after it, the value, and the rest.
 fn value_of<'t>(name: &str, after: &'t str) -> Option<(&'t str, &'t str, &'t str)> {
     const QUOTES: [char; 4] = ['"', '\'', '`', '\\'];
     let name = name.to_ascii_lowercase();
@@ -146,7 +146,7 @@ fn without_drawn(text: &str) -> String {
     shown
 }
 
-/// Whether the id of an access key is in a word, also of one that is cut or not quite right.
+/// Whether a word contains an access key id, even a truncated or slightly wrong one.
 fn has_key_id(word: &str) -> bool {
     word.split(|c: char| !c.is_ascii_alphanumeric())
         .any(|part| part.len() >= 16 && ["AKIA", "ASIA"].iter().any(|sort| part.starts_with(sort)))
@@ -157,10 +157,10 @@ pub(super) fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item 
     std::iter::successors(Some(error), |&error| error.source())
 }
 
-/// The words at the bottom of a chain of causes, which say most.
+/// The last cause of a chain, usually the most specific text.
 pub(super) fn deepest(error: &(dyn Error + 'static)) -> String {
     let last = chain(error).last().unwrap_or(error);
-    safe_words(&last.to_string())
+    safe_text(&last.to_string())
 }
 
 #[cfg(test)]
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_without_end_is_cut_and_that_is_marked() {
+    fn an_endless_text_is_cut_and_marked() {
         for endless in ["x", " x", "\u{202e}", "ß"] {
             let shown = line(&endless.repeat(1_000_000), 10);
             assert!(shown.chars().count() <= 11 && shown.ends_with('…'), "{shown}");
@@ -182,15 +182,15 @@ mod tests {
     }
 
     #[test]
-    fn what_a_terminal_or_a_browser_would_obey_is_taken_out() {
+    fn characters_that_a_terminal_or_browser_interprets_are_removed() {
         assert_eq!(line("DOWN\r\n\u{1b}[31mUP\u{7}\u{85}\u{2028}end", MESSAGE_MAX), "DOWN [31mUP end");
         assert_eq!(line("a\u{202e}b\u{2066}c\u{200f}d\u{feff}e", MESSAGE_MAX), "abcde");
     }
 
     #[test]
-    fn of_another_programs_words_the_first_line_is_shown_without_secrets() {
-        assert_eq!(first_words("\n  \n"), None);
-        let shown = |text: &str| first_words(text).unwrap();
+    fn the_first_line_of_another_programs_output_is_shown_without_secrets() {
+        assert_eq!(first_line("\n  \n"), None);
+        let shown = |text: &str| first_line(text).unwrap();
         assert_eq!(
             shown("\n\u{1b}[31mno such\tfile: /etc/bothends/key.pem\nmore"),
             "[31mno such file: /etc/bothends/key.pem"
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn secrets_are_masked_wherever_they_stand() {
+    fn secrets_are_masked_wherever_they_occur() {
         for (text, shown) in [
             ("hex=0123456789abcdef0123456789abcdef01234567", "hex=***"),
             ("password=hunter2", "password=***"),
@@ -225,12 +225,12 @@ mod tests {
             ),
             ("eyJhbGciOiJIUzI1NiJ9.e30.x", "***"),
         ] {
-            assert_eq!(safe_words(text), shown);
+            assert_eq!(safe_text(text), shown);
         }
     }
 
     #[test]
-    fn what_is_no_secret_stays_readable() {
+    fn text_without_secrets_stays_readable() {
         for text in [
             "\"SecretAccessKey\" is missing, or is no text",
             "the profile me has aws_access_key_id and no aws_secret_access_key",
@@ -248,8 +248,8 @@ mod tests {
             "request 59807616-e1fa-4540-8cb2-a47b98421fab failed",
             "cannot open /opt/Company2/SecurityModule/HelperProgr",
         ] {
-            assert_eq!(safe_words(text), text);
+            assert_eq!(safe_text(text), text);
         }
-        assert_eq!(first_words("has no aws_session_token").unwrap(), "has no aws_session_token");
+        assert_eq!(first_line("has no aws_session_token").unwrap(), "has no aws_session_token");
     }
 }
