@@ -1,26 +1,21 @@
-//! The file: what is written and read, one transaction at a time.
+//! The file: what is written and read, one transaction at a time, and whether the files are still those that were opened:
+//! somebody may have removed, replaced or truncated them.
 
-mod file_state;
 mod found;
 mod upkeep;
 
-use std::fs;
-use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
+use std::{fs, io};
 
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, ffi, params};
 
-pub(super) use self::file_state::FileState;
-use self::file_state::Left;
-pub(super) use self::found::Found;
 use self::found::{found, rows, text, tunnel};
-use self::upkeep::Upkeep;
-use super::capacity::Shares;
+use self::upkeep::{Shares, Upkeep};
 use super::codec;
 use super::history::{History, Transition};
-use super::open::{self, OpenError};
 use super::state::{State, StateChange};
 use crate::domain::board::IncidentId;
 use crate::domain::event::SeenUp;
@@ -28,6 +23,10 @@ use crate::domain::names::{CheckId, TunnelId};
 use crate::domain::plan::RouteKey;
 use crate::domain::rollup::Rollup;
 use crate::domain::time::{Now, Stamp};
+use crate::store::open::{self, OpenError, companions};
+
+pub(super) use self::found::Found;
+pub use self::upkeep::{Capacity, capacity};
 
 #[derive(Debug)]
 pub(super) struct Database {
@@ -357,6 +356,73 @@ fn tunnel_row(
 
 fn unwritable(error: serde_json::Error) -> rusqlite::Error {
     rusqlite::Error::ToSqlConversionFailure(Box::new(error))
+}
+
+/// How things are with the files of a connection's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::store) enum FileState {
+    /// As they were left.
+    Kept,
+    /// The file of that name is another one, or there is none: what is written would be in vain.
+    Replaced,
+    /// The same of its log. The connection still has all that was in it.
+    WithoutLog,
+    /// The log is shorter than it was left: what was in it and not yet in the file is lost.
+    LogCut,
+}
+
+/// The files as they were left.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Left {
+    file: Option<Seen>,
+    log: Option<Seen>,
+}
+
+/// A file, whatever its name.
+#[derive(Debug, Clone, Copy)]
+struct Seen {
+    device: u64,
+    inode: u64,
+    length: u64,
+}
+
+impl Left {
+    pub(super) fn at(path: &Path) -> Self {
+        let [log, _shared_memory] = companions(path);
+        Self { file: seen(path), log: seen(&log) }
+    }
+
+    /// What has become of them.
+    pub(super) fn place(&self, path: &Path) -> FileState {
+        let now = Self::at(path);
+        if !is_same(self.file, now.file) {
+            return FileState::Replaced;
+        }
+        match (self.log, now.log) {
+            // It comes with the first access.
+            (None, _) => FileState::Kept,
+            (left, now) if !is_same(left, now) => FileState::WithoutLog,
+            (left, now) if now.map(|now| now.length) < left.map(|left| left.length) => FileState::LogCut,
+            _ => FileState::Kept,
+        }
+    }
+
+    /// They were written: the log is as long as it is now.
+    pub(super) fn written(&mut self, path: &Path) {
+        let now = Self::at(path);
+        if is_same(self.file, now.file) && (self.log.is_none() || is_same(self.log, now.log)) {
+            self.log = now.log;
+        }
+    }
+}
+
+fn is_same(left: Option<Seen>, now: Option<Seen>) -> bool {
+    matches!((left, now), (Some(left), Some(now)) if (left.device, left.inode) == (now.device, now.inode))
+}
+
+fn seen(path: &Path) -> Option<Seen> {
+    let found = fs::symlink_metadata(path).ok()?;
+    Some(Seen { device: found.dev(), inode: found.ino(), length: found.len() })
 }
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
 //! The store without its thread: synchronous, and given the time, so that a simulation can run it.
 //!
 //! What is recorded waits in memory until [`StoreEngine::handle_timeout`] is called at [`StoreEngine::poll_timeout`], or
-//! [`StoreEngine::commit`] at any time. Dropping an engine commits nothing: to the file it is a crash.
+//! [`StoreEngine::commit`] at any time. Dropping an engine commits nothing: to the file it is a crash. [`Pace`] says when the next
+//! commit is due.
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
@@ -13,7 +14,6 @@ use super::database::Database;
 use super::disk::{Disk, Opening};
 use super::history::{History, Transition, TransitionBody};
 use super::open::OpenError;
-use super::pace::Pace;
 use super::state::State;
 use crate::catalogue::parts::StoreNotice;
 use crate::domain::board::{Incident, IncidentId};
@@ -345,6 +345,80 @@ impl StoreEngine {
     /// The next notice for the operator.
     pub fn poll_notice(&mut self) -> Option<StoreNotice> {
         self.notices.pop_front()
+    }
+}
+
+/// In calm there is at most one commit in this time.
+const COMMIT_INTERVAL: Duration = Duration::from_secs(60);
+/// A minute's rollups wait this long for each other and for CloudWatch's answer, which then goes in the same commit.
+const SETTLE: Duration = Duration::from_secs(5);
+/// A failing disk is tried again this often, and with every further piece of state.
+pub(super) const RETRY: Duration = Duration::from_secs(30);
+
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct Pace {
+    /// When the oldest thing that waits came.
+    waiting_since: Option<Moment>,
+    /// When state came that has not been tried to be committed.
+    urgent_since: Option<Moment>,
+    /// When history came that the next run builds on, likewise.
+    soon_since: Option<Moment>,
+    last_commit: Option<Moment>,
+    retry_at: Option<Moment>,
+    /// Nothing is committed before, whatever comes.
+    held_until: Option<Moment>,
+}
+
+impl Pace {
+    /// History came.
+    pub(super) fn history(&mut self, now: Moment) {
+        self.waiting_since.get_or_insert(now);
+    }
+
+    /// History came that the next run builds on: it does not wait for the minute.
+    pub(super) fn soon(&mut self, now: Moment) {
+        self.waiting_since.get_or_insert(now);
+        self.soon_since.get_or_insert(now);
+    }
+
+    /// State came: it is committed at once.
+    pub(super) fn state(&mut self, now: Moment) {
+        self.waiting_since.get_or_insert(now);
+        self.urgent_since.get_or_insert(now);
+    }
+
+    pub(super) fn committed(&mut self, now: Moment) {
+        *self = Self { last_commit: Some(now), ..Self::default() };
+    }
+
+    pub(super) fn failed(&mut self, now: Moment) {
+        self.retry_at = Some(now + RETRY);
+        self.urgent_since = None;
+        self.soon_since = None;
+    }
+
+    /// Nothing is committed before this moment.
+    pub(super) fn hold_until(&mut self, moment: Moment) {
+        self.held_until = Some(moment);
+    }
+
+    pub(super) fn due(&self) -> Option<Moment> {
+        let due = self.wanted()?;
+        Some(self.held_until.map_or(due, |until| due.max(until)))
+    }
+
+    fn wanted(&self) -> Option<Moment> {
+        if self.urgent_since.is_some() {
+            return self.urgent_since;
+        }
+        if self.retry_at.is_some() {
+            return self.retry_at;
+        }
+        let settled = self.waiting_since? + SETTLE;
+        if let Some(soon) = self.soon_since {
+            return Some(soon + SETTLE);
+        }
+        Some(self.last_commit.map_or(settled, |at| settled.max(at + COMMIT_INTERVAL)))
     }
 }
 

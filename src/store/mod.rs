@@ -9,7 +9,6 @@
 //! history only so much), is tried again, and the problem is stated; nobody who records waits for a disk.
 
 mod allot;
-mod capacity;
 mod codec;
 mod database;
 mod disk;
@@ -18,12 +17,11 @@ mod engine;
 mod fixture;
 mod history;
 mod open;
-mod pace;
 mod schema;
 mod state;
 mod thread;
 
-pub use self::capacity::{Capacity, capacity};
+pub use self::database::{Capacity, capacity};
 pub use self::engine::{Counts, StoreEngine};
 pub use self::open::OpenError;
 pub use self::thread::{Opened, Store, StoreThread};

@@ -10,9 +10,8 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-use super::engine::{Counts, StoreEngine};
+use super::engine::{Counts, RETRY, StoreEngine};
 use super::open::{OpenError, StoreLock};
-use super::pace::RETRY;
 use crate::clock;
 use crate::domain::board::IncidentId;
 use crate::domain::event::Remembered;

@@ -1,6 +1,7 @@
 //! The store as a simulation runs it.
 
 mod bounded;
+mod pace;
 mod trouble;
 
 use std::collections::BTreeSet;

@@ -1,5 +1,6 @@
 //! What folding and forgetting keep, and what a wrong clock may cost.
 
+mod capacity;
 mod room;
 
 use std::collections::BTreeMap;
