@@ -6,7 +6,6 @@
 
 mod filter;
 mod line;
-mod output;
 mod suppress;
 
 use std::io;
@@ -19,8 +18,7 @@ use std::time::Duration;
 use log::{LevelFilter, Log, Metadata, Record};
 
 pub use self::filter::{LevelError, level_from_env};
-use self::line::Line;
-use self::output::{Destination, Output};
+use self::line::{Destination, Line, Output};
 use self::suppress::Suppressor;
 use crate::catalogue::Notice;
 use crate::clock;

@@ -4,15 +4,13 @@
 //! [`Status`], so that nothing of a tunnel that left the configuration stays behind.
 
 mod exposition;
-mod process;
 mod state;
 #[cfg(test)]
 mod tests;
-#[cfg(test)]
-mod validator;
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::fs;
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use metrics::{Counter, Histogram, Key, Label, Level, Metadata, Recorder};
@@ -20,8 +18,8 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle, 
 use tokio::time::MissedTickBehavior;
 
 use self::exposition::Exposition;
-use super::journal;
 use super::metric::{self, Metric, MetricKind};
+use crate::clock;
 use crate::domain::fact::Fact;
 use crate::domain::names::{CheckId, SinkId, SourceKind, TunnelId};
 use crate::domain::status::Status;
@@ -29,6 +27,7 @@ use crate::domain::time::{Now, Stamp};
 use crate::domain::verdict::{Outcome, Verdict};
 use crate::health::overview::OpenProblem;
 use crate::health::readiness::Readiness;
+use crate::telemetry::journal;
 
 /// The `Content-Type` of [`Prometheus::render`].
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -225,7 +224,7 @@ impl Prometheus {
         state::write(&mut out, status, now);
         let reported = self.reported().clone();
         write_reported(&mut out, &reported);
-        process::write(&mut out);
+        write_process(&mut out);
         let mut text = out.into_text();
         text.push_str(&self.handle.render());
         text
@@ -320,4 +319,70 @@ fn key(metric: &Metric, values: &[&str]) -> Key {
         .map(|(name, value)| Label::new(*name, (*value).to_owned()))
         .collect();
     Key::from_parts(metric.name, labels)
+}
+
+/// USER_HZ, the unit of times in /proc/self/stat: Linux keeps it at 100 towards programs on x86, ARM and RISC-V alike.
+const TICKS_PER_SECOND: f64 = 100.0;
+
+/// The usual `process_*` metrics, read from /proc (proc(5)). What cannot be read is left out.
+fn write_process(out: &mut Exposition) {
+    let stat = read_proc("/proc/self/stat").as_deref().and_then(Stat::parse);
+    out.family(&metric::PROCESS_CPU, stat.as_ref().map(|stat| ([""; 0], stat.cpu_seconds)));
+    out.family(&metric::PROCESS_THREADS, stat.as_ref().map(|stat| ([""; 0], stat.threads)));
+    out.family(&metric::PROCESS_VIRTUAL, stat.as_ref().map(|stat| ([""; 0], stat.virtual_bytes)));
+    out.family(&metric::PROCESS_START, stat.map(|stat| ([""; 0], started(&stat))));
+    let resident = read_proc("/proc/self/status").as_deref().and_then(resident_bytes);
+    out.family(&metric::PROCESS_RESIDENT, resident.map(|bytes| ([""; 0], bytes)));
+    // The directory is itself open while it is counted.
+    let open = fs::read_dir("/proc/self/fd").ok().map(|entries| entries.count().saturating_sub(1));
+    out.family(&metric::PROCESS_OPEN_FDS, open.map(|n| ([""; 0], n as f64)));
+    let limit = read_proc("/proc/self/limits").as_deref().and_then(max_fds);
+    out.family(&metric::PROCESS_MAX_FDS, limit.map(|n| ([""; 0], n)));
+}
+
+fn read_proc(path: &str) -> Option<String> {
+    fs::read_to_string(path).ok()
+}
+
+#[derive(Debug, PartialEq)]
+struct Stat {
+    cpu_seconds: f64,
+    threads: f64,
+    start_after_boot: f64,
+    virtual_bytes: f64,
+}
+
+impl Stat {
+    /// The program's name may hold spaces and parentheses: fields count from the last one. Numbers are proc(5)'s.
+    fn parse(text: &str) -> Option<Self> {
+        let (_, rest) = text.rsplit_once(')')?;
+        let fields: Vec<_> = rest.split_ascii_whitespace().collect();
+        let number = |of: usize| fields.get(of - 3).and_then(|field| field.parse::<f64>().ok());
+        Some(Self {
+            cpu_seconds: (number(14)? + number(15)?) / TICKS_PER_SECOND,
+            threads: number(20)?,
+            start_after_boot: number(22)? / TICKS_PER_SECOND,
+            virtual_bytes: number(23)?,
+        })
+    }
+}
+
+/// When the process started, in seconds since 1970: the same at every scrape, as Prometheus expects it, also when the wall
+/// clock is set. The time of the boot is not read from /proc/stat, which the unit's `ProcSubset=pid` hides.
+fn started(stat: &Stat) -> f64 {
+    static BOOTED: OnceLock<Stamp> = OnceLock::new();
+    BOOTED.get_or_init(clock::booted).as_millis() as f64 / 1e3 + stat.start_after_boot
+}
+
+fn resident_bytes(status: &str) -> Option<f64> {
+    let kib = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?.trim().strip_suffix("kB")?;
+    kib.trim().parse::<f64>().ok().map(|kib| kib * 1024.0)
+}
+
+fn max_fds(limits: &str) -> Option<f64> {
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
+    match line.split_ascii_whitespace().next()? {
+        "unlimited" => Some(f64::INFINITY),
+        soft => soft.parse().ok(),
+    }
 }
