@@ -2,30 +2,30 @@
 //!
 //! The order is the reader's: what is down and since when, whether traffic still flows, what each end says, which side is likely
 //! at fault, the first things to do, runbook and notes, who sent this, and where to look. [`advice`] holds the advice in one closed
-//! table, [`render`] the media, [`links`] the places.
+//! table, [`render`] the media, [`Link`]s the places.
 //!
 //! The account in each medium's form and length. What does not fit loses what helps least first: the graphs, all links, the notes'
 //! end, and only then the last lines.
 
 mod advice;
-mod links;
+
+use std::fmt::Write as _;
+use std::net::IpAddr;
 
 use serde::{Serialize, Serializer};
 
-use crate::domain::board::{Incident, IncidentState, TunnelSnapshot};
-use crate::domain::carrying::{Carrying, NotCarrying};
-use crate::domain::names::{End, Kind, Role};
-use crate::domain::stopped::{Basis, basis};
-use crate::domain::time::Stamp;
-use crate::domain::verdict::{Assessment, Loss, Verdict, Why};
-
-use super::settings::{SinkRules, VpnSettings};
+use self::advice::{Advice, Flow, why_words};
 use super::wording::{
     self, AwsSince, Course, CurrentTunnel, DownAlone, WORDS_MAX, alone, as_they_stand, clearing_since, clip,
     concerned, list, when,
 };
-use advice::{Advice, Flow, why_words};
-pub use links::Link;
+use crate::domain::board::{Incident, IncidentState, TunnelSnapshot};
+use crate::domain::carrying::{Carrying, NotCarrying};
+use crate::domain::names::{End, Kind, Role, VpnId};
+use crate::domain::stopped::{Basis, basis};
+use crate::domain::time::Stamp;
+use crate::domain::verdict::{Assessment, Loss, Verdict, Why};
+use crate::incident::settings::{Metrics, SinkRules, VpnSettings};
 
 /// The end of what the daemon keeps current in a text that people may write in, too.
 pub const KEPT_CURRENT: &str = "_Kept current by bothends. Anything written below this line stays._";
@@ -129,7 +129,7 @@ impl Account {
             runbook_url: vpn.and_then(|vpn| vpn.runbook_url.as_deref()).map(|url| clip(url, URL_MAX)),
             notes: vpn.and_then(|vpn| vpn.notes.as_deref()).map(|notes| clip(notes, NOTES_MAX)),
             sender: sender(&settings.site),
-            links: links::of(incident, vpn),
+            links: links(incident, vpn),
         }
     }
 
@@ -246,7 +246,7 @@ pub(super) fn sender(site: &str) -> String {
 
 /// The links of a connection, whatever befalls it.
 pub(super) fn links_of(vpn: &crate::domain::names::VpnId, settings: Option<&VpnSettings>) -> Vec<Link> {
-    links::of_connection(vpn, settings)
+    connection_links(vpn, settings)
 }
 
 impl Ends {
@@ -488,6 +488,95 @@ fn cut(text: &str, max: usize) -> String {
     let room = max.saturating_sub('…'.len_utf8());
     let end = (0..=room).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
     format!("{}…", &text[..end])
+}
+
+/// AWS's metrics of a tunnel, and ours where they are published.
+const NAMESPACE_AWS: &str = "AWS/VPN";
+
+/// A page on the web.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Link {
+    /// What is there.
+    pub title: String,
+    /// Its address.
+    pub url: String,
+    /// Whether it shows metrics.
+    #[serde(skip)]
+    pub metrics: bool,
+}
+
+/// The connection's page, and the metrics of both ends since before it began.
+fn links(incident: &Incident, vpn: Option<&VpnSettings>) -> Vec<Link> {
+    let Some(vpn) = vpn.filter(|vpn| !vpn.region.is_empty()) else { return Vec::new() };
+    let tunnels: Vec<IpAddr> = incident.tunnels.iter().map(|tunnel| tunnel.id.outside_ip).collect();
+    let mut links = vec![console(&incident.id.vpn, &vpn.region)];
+    if !tunnels.is_empty() {
+        let url = graph(&vpn.region, NAMESPACE_AWS, "TunnelState", &incident.id.vpn, &tunnels);
+        links.push(Link { title: "AWS's view: TunnelState in CloudWatch".to_owned(), url, metrics: true });
+        if let Some(Metrics { namespace, region }) = &vpn.metrics {
+            let url = graph(region, namespace, "TunnelUp", &incident.id.vpn, &tunnels);
+            links.push(Link {
+                title: "This site's view: TunnelUp in CloudWatch".to_owned(),
+                url,
+                metrics: true,
+            });
+        }
+    }
+    links
+}
+
+fn connection_links(id: &VpnId, vpn: Option<&VpnSettings>) -> Vec<Link> {
+    vpn.filter(|vpn| !vpn.region.is_empty()).map(|vpn| console(id, &vpn.region)).into_iter().collect()
+}
+
+fn console(vpn: &VpnId, region: &str) -> Link {
+    Link {
+        title: "VPN connection in the AWS console".to_owned(),
+        url: format!("{}/vpc/home?region={region}#VpnConnectionDetails:VpnConnectionId={vpn}", host(region)),
+        metrics: false,
+    }
+}
+
+/// The console's address, which differs by partition.
+fn host(region: &str) -> &'static str {
+    if region.starts_with("cn-") {
+        "https://console.amazonaws.cn"
+    } else if region.starts_with("us-gov-") {
+        "https://console.amazonaws-us-gov.com"
+    } else {
+        "https://console.aws.amazon.com"
+    }
+}
+
+/// A graph of one metric of each tunnel over the last three hours. The console's own notation: `~(` opens a list, `~'` leads a
+/// text, and `*` with two hexadecimal digits stands for a character.
+fn graph(region: &str, namespace: &str, metric: &str, vpn: &VpnId, tunnels: &[IpAddr]) -> String {
+    let mut metrics = String::new();
+    for tunnel in tunnels {
+        _ = write!(
+            metrics,
+            "~(~'{}~'{metric}~'VpnId~'{}~'TunnelIpAddress~'{})",
+            escaped(namespace),
+            escaped(vpn.as_str()),
+            escaped(&tunnel.to_string())
+        );
+    }
+    format!(
+        "{}/cloudwatch/home?region={region}#metricsV2:graph=~(metrics~({metrics})~view~'timeSeries~region~'{region}\
+         ~stat~'Minimum~period~60~start~'-PT3H~end~'P0D)",
+        host(region)
+    )
+}
+
+fn escaped(text: &str) -> String {
+    let mut escaped = String::new();
+    for byte in text.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' => escaped.push(char::from(byte)),
+            _ => _ = write!(escaped, "*{byte:02x}"),
+        }
+    }
+    escaped
 }
 
 #[cfg(test)]

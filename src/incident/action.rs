@@ -13,7 +13,7 @@ use super::message::Message;
 use super::sink::{
     Description, LedgerError, LedgerRow, Note, Record, RecordId, Scope, Search, SinkError, StartRequest,
 };
-pub use crate::catalogue::sink::{NoticeCause, SinkNotice};
+pub use crate::catalogue::parts::{NoticeReason, SinkNotice};
 
 /// Names an action; never used twice in a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

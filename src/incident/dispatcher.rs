@@ -35,11 +35,10 @@ use crate::domain::verdict::Assessment;
 use crate::health::Problem;
 
 use super::action::{
-    ActionFailure, ActionId, ActionKind, NoticeCause, Priority, Reply, Settled, SinkNotice, Work,
+    ActionFailure, ActionId, ActionKind, NoticeReason, Priority, Reply, Settled, SinkNotice, Work,
 };
-use super::backoff::Retry;
 use super::message::{Change, Message, Occasion, compose};
-use super::outbox::{Machine, Outbox, worst_problem};
+use super::outbox::{Machine, Outbox, Retry, worst_problem};
 use super::settings::{MessageSettings, SinkRules};
 use super::sink::{LedgerRow, RecordId, SinkError};
 
@@ -97,7 +96,7 @@ impl MessageDispatcher {
         let step = case.advance(&context);
         if case.gave_way && !yielded && case.row.record.is_some() {
             let id = context.settings.rules.id();
-            self.outbox.notice(SinkNotice::of(&case.incident, id, NoticeCause::EndNotSent));
+            self.outbox.notice(SinkNotice::of(&case.incident, id, NoticeReason::EndNotSent));
         }
         match step {
             MessageStep::Do(work) => {
@@ -139,7 +138,7 @@ impl MessageDispatcher {
                     sink: self.settings.rules.id().clone(),
                     incident: incident.clone(),
                     vpn_name: None,
-                    cause: NoticeCause::EndUnknown,
+                    reason: NoticeReason::EndUnknown,
                 });
             }
             self.outbox.send(Work::Forget { incident }, MessageRoute::Stored, now.mono);
@@ -475,7 +474,7 @@ impl MessageCase {
         result: Result<Reply, ActionFailure>,
         now: Moment,
         settings: &MessageSettings,
-    ) -> Option<NoticeCause> {
+    ) -> Option<NoticeReason> {
         let MessageSettings { rules: settings, repeat_every } = settings;
         let ledger = kind != ActionKind::Deliver;
         match result {
@@ -504,7 +503,7 @@ impl MessageCase {
     }
 
     /// The sink has taken the message.
-    fn delivered(&mut self, now: Moment) -> Option<NoticeCause> {
+    fn delivered(&mut self, now: Moment) -> Option<NoticeReason> {
         let message = self.outgoing.take()?;
         self.last_told = Some(now);
         self.dirty |= message.change != Change::Repeated;
@@ -512,7 +511,7 @@ impl MessageCase {
             Change::Opened => {
                 // The first change after it is sent at once.
                 self.row.record = Some(RecordId(message.key.clone()));
-                Some(NoticeCause::Sent)
+                Some(NoticeReason::Sent)
             }
             Change::Worsened | Change::Updated => {
                 self.row.told = message.upto;
@@ -523,11 +522,11 @@ impl MessageCase {
             Change::Repeated => None,
             Change::Resolved => {
                 self.row.settled = true;
-                Some(NoticeCause::SentEnd)
+                Some(NoticeReason::SentEnd)
             }
             Change::Unwatched => {
                 self.row.settled = true;
-                Some(NoticeCause::SentUnwatched)
+                Some(NoticeReason::SentUnwatched)
             }
         }
     }

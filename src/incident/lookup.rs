@@ -7,7 +7,7 @@ use crate::domain::board::IncidentId;
 use crate::domain::time::Moment;
 
 use super::action::{ActionFailure, Priority};
-use super::backoff::Retry;
+use super::outbox::Retry;
 use super::sink::{Record, RecordId, RecordStatus};
 
 /// Incident Manager does not say how far its list lags behind; we count on a minute, and half as much again.

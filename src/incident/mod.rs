@@ -10,7 +10,6 @@
 
 pub mod account;
 pub mod action;
-mod backoff;
 pub mod dispatcher;
 pub mod drill;
 mod lookup;

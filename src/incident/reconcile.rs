@@ -35,7 +35,7 @@
 //! answer that was lost), it guesses for the page: one too many is closed by a person in a second.
 //!
 //! A record whose incident nobody has any more (the store was lost, the twin has died) is found by a survey and adopted by
-//! the core, see `survey.rs`; of what was only found no record is started.
+//! the core, see [`Survey`]; of what was only found no record is started.
 //!
 //! # Why it is resolved once, and only by a reason
 //! Only an incident that is on the Board as resolved has its record closed, after a read that found it open; absence
@@ -61,29 +61,27 @@
 mod case;
 mod ended;
 mod rules;
-mod survey;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::mem;
 use std::sync::Arc;
 use std::time::Duration;
 
+use self::case::{CaseContext, Earlier, InFlight, Later, Purpose, RecordCase, RecordStep, Standing};
+use self::ended::ReplyContext;
+use super::lookup::{KnownRecords, Wanted};
+use super::outbox::{Machine, Outbox, Retry, worst_problem};
+use super::settings::SinkRules;
 use crate::domain::board::{Board, IncidentId, IncidentState};
 use crate::domain::names::{Kind, VpnId};
 use crate::domain::time::{Moment, Now};
 use crate::health::Problem;
-
-use super::action::{
-    ActionFailure, ActionId, ActionKind, NoticeCause, RecordCall, Reply, Settled, SinkNotice, Work,
+use crate::incident::action::{
+    ActionFailure, ActionId, ActionKind, NoticeReason, RecordCall, Reply, Settled, SinkNotice,
+    UnclaimedRecord, Work,
 };
-use super::backoff::Retry;
-use super::lookup::{KnownRecords, Wanted};
-use super::outbox::{Machine, Outbox, worst_problem};
-use super::settings::SinkRules;
-use super::sink::{LedgerRow, Record, RecordId, Search};
-use super::wording;
-use case::{CaseContext, Earlier, InFlight, Later, Purpose, RecordCase, RecordStep, Standing};
-use ended::ReplyContext;
+use crate::incident::sink::{LedgerRow, Record, RecordId, RecordStatus, Scope, Search, SinkError};
+use crate::incident::{token, wording};
 
 /// A row whose incident is not on the Board may be of one that the core adopts late after a start: it is let be for
 /// this long before it is forgotten (if settled) or complained of.
@@ -142,7 +140,17 @@ pub enum RecordRoute {
     },
 }
 
-/// What is known of records that nobody accounts for.
+/// At most this long a record stays open without anybody to close it, beyond what its incident needs to be resolved: as long
+/// as the shortest `resolve_after` by default. One list serves for all connections, so that it costs one call each time,
+/// however many they are.
+const SURVEY_EVERY: Duration = Duration::from_secs(300);
+
+/// Records that are open at the sink and that no incident on the Board accounts for: the store was lost, the twin that
+/// started one has died, or our alarm started it while no daemon was running. They are looked for at the start and every few
+/// minutes, and the core adopts them.
+///
+/// A list may lag behind, so each record is read before it is believed: one that we, the twin or a person closed a moment ago
+/// is not adopted again.
 #[derive(Debug, Default)]
 struct Survey {
     /// When the last list was asked for; `None` before the first, and if one is due as soon as may be.
@@ -254,8 +262,8 @@ impl Reconciler {
         match step {
             RecordStep::Do(purpose, work) => {
                 if purpose == Purpose::Start && case.blind {
-                    let cause = NoticeCause::CreatedWithoutList;
-                    let notice = SinkNotice::of(&case.incident, self.settings.id(), cause);
+                    let reason = NoticeReason::CreatedWithoutList;
+                    let notice = SinkNotice::of(&case.incident, self.settings.id(), reason);
                     notice_once(&mut self.noticed, &mut self.outbox, notice);
                 }
                 let action = self.outbox.send(*work, RecordRoute::Case(id.clone()), now.mono);
@@ -404,11 +412,135 @@ impl Reconciler {
                 site: Arc::clone(&self.settings.site),
                 sink: self.settings.id().clone(),
                 vpn_name: None,
-                cause: NoticeCause::LeftOpen(record.cloned()),
+                reason: NoticeReason::LeftOpen(record.cloned()),
                 incident,
             };
             notice_once(&mut self.noticed, &mut self.outbox, notice);
         }
+    }
+
+    /// Asks for a list if one is due, and reads what it showed, one at a time.
+    fn plan_survey(&mut self, now: Now) {
+        while !self.survey.reading
+            && let Some((at, record)) = self.survey.unread.pop_first()
+        {
+            if !self.is_accounted_for(&at) {
+                self.survey.reading = true;
+                self.send(
+                    RecordCall::Read { record: record.clone() },
+                    RecordRoute::Unclaimed { at, record },
+                    now,
+                );
+            }
+        }
+        if self.survey.listing || self.survey.reading {
+            return;
+        }
+        let due = self.survey.last.map_or(self.started, |last| last + self.survey_interval());
+        let due = self
+            .survey
+            .retry
+            .until(now.mono, ActionKind::Survey.priority())
+            .map_or(due, |until| due.max(until));
+        if due > now.mono {
+            self.outbox.wake_at(Some(due), "records that nobody accounts for");
+            return;
+        }
+        let scopes = self.settings.scopes();
+        if scopes.is_empty() {
+            return;
+        }
+        self.survey.listing = true;
+        self.survey.last = Some(now.mono);
+        self.send(RecordCall::Survey { scopes }, RecordRoute::Survey { asked: now.mono }, now);
+    }
+
+    /// A list has come, or not.
+    fn surveyed(&mut self, asked: Moment, result: Result<Reply, ActionFailure>, now: Now) {
+        self.survey.listing = false;
+        match result {
+            Ok(Reply::Surveyed(open)) => {
+                self.survey.retry.clear();
+                self.survey.unread = self.unaccounted_for(asked, open);
+            }
+            Ok(Reply::Found(_) | Reply::Started(_) | Reply::Read(_) | Reply::Done) => {
+                self.survey_failed(&ActionFailure::Mismatch, now.mono);
+            }
+            Err(failure) => self.survey_failed(&failure, now.mono),
+        }
+    }
+
+    /// A record that the list showed as open was read, or not.
+    fn read_unclaimed(
+        &mut self,
+        at: (VpnId, Kind),
+        record: &RecordId,
+        result: Result<Reply, ActionFailure>,
+        now: Now,
+    ) {
+        self.survey.reading = false;
+        match result {
+            Ok(Reply::Read(record)) => {
+                let (status, created) = (record.status, record.created);
+                self.places.entry(at.clone()).or_default().read(record, None, now.mono);
+                match status {
+                    RecordStatus::Open if !self.is_accounted_for(&at) => {
+                        self.outbox.unclaimed(UnclaimedRecord { vpn: at.0, kind: at.1, created });
+                    }
+                    RecordStatus::Open | RecordStatus::Resolved => {}
+                }
+            }
+            Ok(Reply::Found(_) | Reply::Started(_) | Reply::Surveyed(_) | Reply::Done) => {
+                self.survey_failed(&ActionFailure::Mismatch, now.mono);
+            }
+            Err(ActionFailure::Sink(SinkError::NotFound)) => {
+                self.places.entry(at).or_default().gone(record);
+            }
+            Err(failure) => self.survey_failed(&failure, now.mono),
+        }
+    }
+
+    fn survey_failed(&mut self, failure: &ActionFailure, now: Moment) {
+        let seed = [&*self.settings.site, self.settings.id().as_str(), ActionKind::Survey.as_str()];
+        self.survey.failed(failure, now, &seed);
+    }
+
+    /// The oldest open record of each scope that nothing accounts for.
+    fn unaccounted_for(
+        &self,
+        asked: Moment,
+        open: Vec<(Scope, Record)>,
+    ) -> BTreeMap<(VpnId, Kind), RecordId> {
+        let mut oldest: BTreeMap<(VpnId, Kind), Record> = BTreeMap::new();
+        for (Scope { vpn, kind, plan: _, source: _, resource: _ }, record) in open {
+            let at = (vpn, kind);
+            let known = self.places.get(&at).is_some_and(|place| place.knows_closed(&record.id, asked));
+            if known || self.is_accounted_for(&at) {
+                continue;
+            }
+            let key = |record: &Record| (record.created, record.id.clone());
+            match oldest.get(&at) {
+                Some(older) if key(older) <= key(&record) => {}
+                Some(_) | None => {
+                    oldest.insert(at, record);
+                }
+            }
+        }
+        oldest.into_iter().map(|(at, record)| (at, record.id)).collect()
+    }
+
+    /// Whether an incident of this scope is on the Board, open or over: it sees to every record of the scope.
+    fn is_accounted_for(&self, at: &(VpnId, Kind)) -> bool {
+        self.cases.values().any(|case| {
+            let id = &case.incident.id;
+            case.present && (&id.vpn, id.kind) == (&at.0, at.1)
+        })
+    }
+
+    /// Twins that started together do not stay in step.
+    fn survey_interval(&self) -> Duration {
+        let spread = token::spread(&[&self.settings.site, self.settings.id().as_str()]);
+        SURVEY_EVERY.mul_f64(0.8 + 0.2 * f64::from(spread) / f64::from(u32::MAX))
     }
 }
 
@@ -441,7 +573,7 @@ impl Machine for Reconciler {
             |case: &RecordCase| case.row.start.is_some() || case.row.record.is_some() || case.row.settled;
         self.cases.retain(|_, case| case.present || case.in_flight.is_some() || told(case));
         for case in self.cases.values().filter(|case| !case.present && !case.row.settled) {
-            let left = NoticeCause::LeftOpen(case.row.record.clone());
+            let left = NoticeReason::LeftOpen(case.row.record.clone());
             let notice = SinkNotice::of(&case.incident, self.settings.id(), left);
             notice_once(&mut self.noticed, &mut self.outbox, notice);
         }

@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::Sleep;
 
-use crate::catalogue::sink::{Instead, LedgerUnreadable};
+use crate::catalogue::parts::{Instead, LedgerUnreadable};
 use crate::domain::board::Board;
 use crate::domain::event::Event;
 use crate::domain::names::SinkId;

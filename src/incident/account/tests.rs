@@ -1,4 +1,5 @@
 mod course;
+mod links;
 mod opening;
 
 use std::collections::BTreeMap;

@@ -14,8 +14,8 @@ use crate::domain::time::{Moment, Now, Stamp};
 
 use super::super::account::Account;
 use super::super::action::{ActionId, ActionKind, RecordCall, Work};
-use super::super::backoff::Retry;
 use super::super::lookup::KnownRecords;
+use super::super::outbox::Retry;
 use super::super::settings::SinkRules;
 use super::super::sink::{LedgerRow, Record, RecordId, Scope};
 use super::super::{token, wording};

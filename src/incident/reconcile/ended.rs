@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::domain::time::{Moment, Now};
 
-use super::super::action::{ActionFailure, ActionKind, NoticeCause, Reply, SinkNotice};
+use super::super::action::{ActionFailure, ActionKind, NoticeReason, Reply, SinkNotice};
 use super::super::lookup::{KnownRecords, LIST_LAG};
 use super::super::settings::SinkRules;
 use super::super::sink::{Record, RecordId, RecordOrigin, RecordStatus, SinkError};
@@ -77,13 +77,13 @@ impl RecordCase {
             (Purpose::Describe(_), Err(Sink(NotFound))) => self.standing = Standing::Unread,
             (Purpose::ResolveOwn, Ok(Reply::Done) | Err(Sink(NotFound))) => {
                 self.closed_own(now, context.place);
-                self.notice(context, NoticeCause::Closed);
+                self.notice(context, NoticeReason::Closed);
             }
             (Purpose::ResolveDuplicate { younger, oldest }, Ok(Reply::Done) | Err(Sink(NotFound))) => {
                 context.place.closed(&younger, &self.incident.id, now);
                 self.other_open = None;
                 let (closed, kept) = (younger.clone(), oldest.clone());
-                self.notice(context, NoticeCause::ClosedDuplicate { younger: closed, oldest: kept });
+                self.notice(context, NoticeReason::ClosedDuplicate { younger: closed, oldest: kept });
                 if self.row.record.as_ref() == Some(&younger) {
                     self.past.insert(younger);
                     self.adopt(oldest, Standing::Unread);
@@ -92,7 +92,7 @@ impl RecordCase {
             (Purpose::ResolveLeftover(record), Ok(Reply::Done) | Err(Sink(NotFound))) => {
                 context.place.closed(&record, &self.incident.id, now);
                 self.other_open = None;
-                self.notice(context, NoticeCause::ClosedLeftover(record));
+                self.notice(context, NoticeReason::ClosedLeftover(record));
             }
             (Purpose::ResolveOwn, Err(Sink(TokenKnown))) => {
                 // A closing that the sink has seen before: read what became of it.
@@ -126,7 +126,7 @@ impl RecordCase {
     }
 
     fn started(&mut self, record: RecordId, context: &mut ReplyContext<'_>) {
-        self.notice(context, NoticeCause::Created(record.clone()));
+        self.notice(context, NoticeReason::Created(record.clone()));
         self.row.record = Some(record);
         self.standing = Standing::Unread;
         self.dirty = true;
@@ -141,7 +141,7 @@ impl RecordCase {
                 context.place.read(record.clone(), Some(&self.incident.id), now.mono);
                 if self.standing == Standing::Unread {
                     if self.row.start.is_some() && self.is_somebody_elses(&record) {
-                        self.notice(context, NoticeCause::Adopted(record.id.clone()));
+                        self.notice(context, NoticeReason::Adopted(record.id.clone()));
                         self.adopt(record.id, Standing::Unread);
                     }
                     self.duplicates_due = Some(now.mono + LIST_LAG);
@@ -166,7 +166,7 @@ impl RecordCase {
                     self.look_again(now.mono);
                 } else if self.standing != Standing::Closed {
                     if self.is_open() {
-                        self.notice(context, NoticeCause::ClosedElsewhere(record.id));
+                        self.notice(context, NoticeReason::ClosedElsewhere(record.id));
                     }
                     self.count_as_closed();
                 }
@@ -199,7 +199,7 @@ impl RecordCase {
         }
         if let Some(record) = self.row.record.clone() {
             context.place.gone(&record);
-            self.notice(context, NoticeCause::Gone(record));
+            self.notice(context, NoticeReason::Gone(record));
         }
         self.count_as_closed();
     }
@@ -211,7 +211,7 @@ impl RecordCase {
         self.standing = Standing::Closed;
     }
 
-    fn notice(&self, context: &mut ReplyContext<'_>, cause: NoticeCause) {
-        context.notices.push(SinkNotice::of(&self.incident, context.settings.id(), cause));
+    fn notice(&self, context: &mut ReplyContext<'_>, reason: NoticeReason) {
+        context.notices.push(SinkNotice::of(&self.incident, context.settings.id(), reason));
     }
 }

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 
-use super::super::action::{NoticeCause, Work};
+use super::super::action::{NoticeReason, Work};
 use super::super::sink::{RecordOrigin, RecordStatus};
 use super::world::*;
 use crate::domain::names::{End, Kind};
@@ -216,7 +216,7 @@ fn check(schedule: &Schedule, world: &World, truth: &Truth) -> Result<(), TestCa
         .daemons
         .iter()
         .flat_map(|daemon| &daemon.said)
-        .any(|said| said.cause == NoticeCause::CreatedWithoutList);
+        .any(|said| said.reason == NoticeReason::CreatedWithoutList);
     let strict = !blind && !truth.alarm && schedule.switches.known_token != KnownToken::NewRecord;
     let records = &world.vendor.records;
     // The alarm's own record beside ours is left to people while it lasts: somebody may be working in it.

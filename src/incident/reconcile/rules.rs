@@ -9,11 +9,12 @@ use crate::domain::verdict::Assessment;
 use super::super::account::Account;
 use super::super::action::{ActionKind, RecordCall};
 use super::super::lookup::{GOOD_FOR, KnownRecords, LIST_LAG};
+use super::super::outbox::retry_wait;
 use super::super::raw_data::raw_data;
 use super::super::sink::{
     DESCRIPTION_MAX, Description, Note, Record, RecordId, RecordOrigin, RecordStatus, Scope, StartRequest,
 };
-use super::super::{backoff, token, wording};
+use super::super::{token, wording};
 use super::case::{
     CaseContext, Earlier, LastDescription, Later, NOTE_CHECK, Purpose, REST, RecordCase, RecordStep,
     Standing, call, look_up, wait,
@@ -184,7 +185,7 @@ impl RecordCase {
                 None
             }
             (Some(request), Some((since, looks))) => {
-                let wait = backoff::wait(looks + 1, &[&request.client_token, &self.incident.site]);
+                let wait = retry_wait(looks + 1, &[&request.client_token, &self.incident.site]);
                 self.token_known = Some((since, looks + 1));
                 self.look_after = now + wait;
                 Some(look_up(self.look_after))

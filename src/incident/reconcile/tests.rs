@@ -1,8 +1,10 @@
 //! Each rule by itself, in a world where nothing fails but what the test makes fail.
 
+mod survey;
+
 use std::time::Duration;
 
-use super::super::action::{ActionKind, NoticeCause, RecordCall, Work};
+use super::super::action::{ActionKind, NoticeReason, RecordCall, Work};
 use super::super::sink::{RecordId, RecordOrigin, SinkError};
 use super::world::*;
 use crate::domain::board::TimelineChange;
@@ -139,7 +141,7 @@ fn a_page_goes_out_within_half_a_minute_though_the_records_cannot_be_listed() {
         world.pass(secs(30));
         assert_eq!(world.vendor.open().len(), 1, "{what}");
         assert!(
-            world.daemons[0].said.iter().any(|said| said.cause == NoticeCause::CreatedWithoutList),
+            world.daemons[0].said.iter().any(|said| said.reason == NoticeReason::CreatedWithoutList),
             "{what}"
         );
         world.scripted.clear();
@@ -306,7 +308,7 @@ fn a_deleted_record_is_taken_as_closed_and_not_replaced() {
     world.pass(secs(600));
     assert_eq!(count(&world, ActionKind::Start), 1);
     assert_eq!(world.daemons[0].pending, 0);
-    assert!(world.daemons[0].said.iter().any(|said| matches!(said.cause, NoticeCause::Gone(_))));
+    assert!(world.daemons[0].said.iter().any(|said| matches!(said.reason, NoticeReason::Gone(_))));
 }
 
 #[test]
@@ -376,7 +378,7 @@ fn absence_from_the_board_resolves_nothing_and_is_complained_of_once() {
     assert_eq!(world.vendor.open().len(), 1);
     assert_eq!(world.daemons[0].ledger.len(), 1);
     let complaints =
-        world.daemons[0].said.iter().filter(|said| matches!(said.cause, NoticeCause::LeftOpen(_))).count();
+        world.daemons[0].said.iter().filter(|said| matches!(said.reason, NoticeReason::LeftOpen(_))).count();
     assert_eq!(complaints, 2, "once in each run");
 }
 

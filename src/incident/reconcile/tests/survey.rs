@@ -1,13 +1,13 @@
 //! Records that nobody accounts for: found once they are sure, taken up, and resolved like one's own.
 
-use super::super::super::action::{ActionKind, NoticeCause, UnclaimedRecord};
-use super::super::super::sink::{RecordId, RecordOrigin, RecordStatus, SinkError};
 use super::super::world::*;
 use crate::domain::board::TimelineChange;
 use crate::domain::names::{Kind, SinkId};
 use crate::domain::story::{Scene, Story};
 use crate::health::Severity;
+use crate::incident::action::{ActionKind, NoticeReason, UnclaimedRecord};
 use crate::incident::outbox::Machine as _;
+use crate::incident::sink::{RecordId, RecordOrigin, RecordStatus, SinkError};
 
 fn world() -> World {
     worlds(&["milan-1"])
@@ -302,7 +302,7 @@ fn the_row_of_a_lost_incident_goes_when_its_record_is_taken_up() {
     world.crash(0);
     world.pass(secs(600));
     assert_eq!(world.daemons[0].ledger.len(), 1, "the row of what was taken up");
-    assert!(world.daemons[0].said.iter().all(|said| !matches!(said.cause, NoticeCause::LeftOpen(_))));
+    assert!(world.daemons[0].said.iter().all(|said| !matches!(said.reason, NoticeReason::LeftOpen(_))));
     assert_eq!(world.vendor.records[0].status_now(), RecordStatus::Open);
 }
 
