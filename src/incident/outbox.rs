@@ -1,5 +1,5 @@
-//! What a sink's machine hands out, the same for [`super::reconcile`], which keeps records, and [`super::dispatcher`], which sends
-//! messages; [`super::shell`] executes either. [`Retry`] says when a failed action is tried again.
+//! What a sink's machine outputs, the same for [`super::reconcile`], which keeps records, and [`super::dispatcher`], which
+//! sends messages; [`super::shell`] executes either. [`Retry`] says when a failed action is retried.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt::Debug;
@@ -18,37 +18,37 @@ use crate::incident::action::{
 use crate::incident::sink::SinkError;
 use crate::incident::token;
 
-/// One sink's share of the work, decided purely: the Board, results and time go in, and what is to be done comes out. After each
-/// call, poll everything until it is empty.
+/// One sink's decisions, as a pure machine: the Board, results and time go in, actions come out. After each call, poll every
+/// output until it is empty.
 pub trait Machine {
     /// The calls of the sink's family.
     type Call: SinkCall;
 
-    /// Whose action it is.
+    /// What an action belongs to.
     type Route: Debug + Send;
 
-    /// Takes the Board in.
+    /// Applies a new Board.
     fn see(&mut self, board: Arc<Board>, now: Now);
 
-    /// An action has ended, or is given up.
+    /// An action has ended, or timed out.
     fn ended(&mut self, route: Self::Route, id: ActionId, result: Result<Reply, ActionFailure>, now: Now);
 
-    /// Decides what is to be done next.
+    /// Decides the next actions.
     fn plan(&mut self, now: Now);
 
-    /// How many incidents are not in line with the sink.
+    /// How many incidents the sink is not in line with.
     fn pending(&self) -> usize;
 
-    /// What stands between this sink and its job.
+    /// What prevents this sink from working.
     fn problem(&self) -> Option<Problem>;
 
-    /// Where what is polled lies.
+    /// The output.
     fn outbox(&self) -> &Outbox<Self::Call, Self::Route>;
 
-    /// The same, to take from.
+    /// The output, to take from.
     fn outbox_mut(&mut self) -> &mut Outbox<Self::Call, Self::Route>;
 
-    /// Something happened.
+    /// Handles an event.
     fn handle(&mut self, event: SinkEvent, now: Now) {
         match event {
             SinkEvent::Board(board) => self.see(board, now),
@@ -70,27 +70,27 @@ pub trait Machine {
         self.outbox().wake
     }
 
-    /// What is to be done. Take all of them: each may be under way at the same time as the others.
+    /// The next action. Take all of them: they may run at the same time.
     fn poll_action(&mut self) -> Option<SinkAction<Self::Call>> {
         self.outbox_mut().actions.pop_front()
     }
 
-    /// What has been brought to its end at the sink; once per incident and revision.
+    /// The next incident that is settled at the sink; once per incident and revision.
     fn poll_settled(&mut self) -> Option<Settled> {
         self.outbox_mut().settled.pop_front()
     }
 
-    /// What is open at the sink without an incident on the Board: for the core to adopt.
+    /// The next record that is open without an incident on the Board: for the core to adopt.
     fn poll_unclaimed(&mut self) -> Option<UnclaimedRecord> {
         self.outbox_mut().unclaimed.pop_front()
     }
 
-    /// What telemetry counts.
+    /// The next report for telemetry.
     fn poll_report(&mut self) -> Option<SinkReport> {
         self.outbox_mut().reports.pop_front()
     }
 
-    /// What people should hear.
+    /// The records for the journal.
     fn poll_notices(&mut self) -> Vec<SinkNotice> {
         mem::take(&mut self.outbox_mut().notices)
     }
@@ -113,7 +113,7 @@ fn decide<M: Machine + ?Sized>(machine: &mut M, now: Now) {
     outbox.report_pending(pending);
 }
 
-/// What is handed out, until it is polled, and what is under way.
+/// The output until it is polled, and the actions in flight.
 #[derive(Debug)]
 pub struct Outbox<C, R> {
     sink: SinkId,
@@ -133,12 +133,12 @@ pub struct Outbox<C, R> {
 struct Unanswered<R> {
     route: R,
     kind: ActionKind,
-    /// When it is given up.
+    /// When it times out.
     until: Moment,
 }
 
 impl<C: SinkCall, R> Outbox<C, R> {
-    /// Nothing is handed out yet.
+    /// An empty output.
     pub(super) const fn new(sink: SinkId) -> Self {
         Self {
             sink,
@@ -154,7 +154,7 @@ impl<C: SinkCall, R> Outbox<C, R> {
         }
     }
 
-    /// Hands an action out; its name is returned, to know its end by.
+    /// Outputs an action and returns its id.
     pub(super) fn send(&mut self, work: Work<C>, route: R, now: Moment) -> ActionId {
         let id = ActionId(self.next_id);
         self.next_id += 1;
@@ -164,24 +164,24 @@ impl<C: SinkCall, R> Outbox<C, R> {
         id
     }
 
-    /// Is to be called at this moment at the latest.
+    /// Asks to be called at this moment at the latest.
     pub(super) fn wake_at(&mut self, at: Option<Moment>, why: &'static str) {
         if let Some(at) = at.filter(|at| self.wake.is_none_or(|(wake, _)| *at < wake)) {
             self.wake = Some((at, why));
         }
     }
 
-    /// An incident has been brought to its end at the sink.
+    /// An incident is settled at the sink.
     pub(super) fn settle(&mut self, settled: Settled) {
         self.settled.push_back(settled);
     }
 
-    /// Something is open at the sink, and nothing accounts for it.
+    /// A record is open that no incident explains.
     pub(super) fn unclaimed(&mut self, record: UnclaimedRecord) {
         self.unclaimed.push_back(record);
     }
 
-    /// People should hear something.
+    /// Adds a record for the journal.
     pub(super) fn notice(&mut self, notice: SinkNotice) {
         self.notices.push(notice);
     }
@@ -190,7 +190,7 @@ impl<C: SinkCall, R> Outbox<C, R> {
         self.under_way.iter().filter(|(_, action)| action.until <= now).map(|(id, _)| *id).collect()
     }
 
-    /// A request has ended.
+    /// Counts a call that has ended.
     fn report(&mut self, kind: ActionKind, result: &Result<Reply, ActionFailure>) {
         if kind.is_request() {
             let sink = self.sink.clone();
@@ -206,7 +206,7 @@ impl<C: SinkCall, R> Outbox<C, R> {
     }
 }
 
-/// What telemetry calls an answer.
+/// The label `result` of a call.
 fn label(result: &Result<Reply, ActionFailure>) -> &'static str {
     match result {
         Ok(Reply::Found(_) | Reply::Surveyed(_) | Reply::Started(_) | Reply::Read(_) | Reply::Done) => "ok",
@@ -222,7 +222,7 @@ fn label(result: &Result<Reply, ActionFailure>) -> &'static str {
     }
 }
 
-/// The worst of what stands between a sink and its job, of all that is tried again.
+/// The most severe problem of all that is being retried.
 pub(super) fn worst_problem<'a>(retries: impl Iterator<Item = (ActionKind, &'a Retry)>) -> Option<Problem> {
     let problems = retries.filter_map(|(kind, retry)| {
         let code = kind.problem_code(retry.is_rejected());
@@ -233,32 +233,33 @@ pub(super) fn worst_problem<'a>(retries: impl Iterator<Item = (ActionKind, &'a R
 
 /// The first wait; it doubles with each failure in a row.
 const FIRST: Duration = Duration::from_secs(1);
-/// The longest wait of what a page needs, whatever the sink has answered: expired credentials are renewed, a permission is
-/// given, a response plan is created at any moment, and nobody has been paged until then.
+/// The longest wait for anything that a page needs, whatever the sink answered: credentials are renewed, a permission is
+/// granted, a response plan is created at any moment, and until then nobody has been paged.
 const LONGEST_OF_PAGE: Duration = Duration::from_secs(30);
-/// The longest wait of anything else after a temporary failure: an outage of the sink should not outlive itself by more.
+/// The longest wait for anything else after a temporary failure: an outage of the sink should not delay us much beyond its
+/// end.
 const LONGEST: Duration = Duration::from_secs(60);
-/// Between tries of what a person must mend first, if no page needs it.
+/// Between retries of a rejected action, if no page needs it.
 const REJECTED: Duration = Duration::from_secs(300);
-/// A sink's own word on when to come back is taken up to here, if no page needs it.
+/// The sink's own retry time is honoured up to here, if no page needs it.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(600);
-/// Failures in a row after which people should hear of it: about half a minute.
+/// This many failures in a row make a problem: about half a minute.
 const LASTING: u32 = 5;
 
-/// One thing that is tried until it works.
+/// One thing that is retried until it succeeds.
 #[derive(Debug, Default)]
 pub(super) struct Retry {
     failures: u32,
-    /// When the last failure lets a page try again …
+    /// When a page may retry …
     page: Option<Moment>,
-    /// … and when anything else.
+    /// … and when anything else may.
     quiet: Option<Moment>,
     rejected: bool,
     what: String,
 }
 
 impl Retry {
-    /// When it may be tried again, if that is later than `now`.
+    /// When it may be retried, if that is later than `now`.
     pub(super) fn until(&self, now: Moment, priority: Priority) -> Option<Moment> {
         let until = match priority {
             Priority::Page => self.page,
@@ -267,17 +268,17 @@ impl Retry {
         until.filter(|until| *until > now)
     }
 
-    /// Whether the sink has rejected it, until a person acts.
+    /// Whether the sink has rejected it.
     pub(super) const fn is_rejected(&self) -> bool {
         self.rejected
     }
 
-    /// What people should hear of it: nothing until it is rejected or has failed for a while.
+    /// The problem's text: none until it is rejected or has failed for a while.
     pub(super) fn complaint(&self) -> Option<&str> {
         (self.rejected || self.failures >= LASTING).then_some(self.what.as_str())
     }
 
-    /// Something else is to be tried at once. The rejection stands until that has been accepted.
+    /// Something else is to be sent at once. The rejection stands until that succeeds.
     pub(super) const fn let_go(&mut self) {
         if self.rejected {
             self.page = None;
@@ -285,7 +286,7 @@ impl Retry {
         }
     }
 
-    /// It worked.
+    /// It succeeded.
     pub(super) fn clear(&mut self) {
         *self = Self::default();
     }
@@ -309,7 +310,7 @@ impl Retry {
         self.quiet = Some(now + if rejected { REJECTED } else { wait.max(asked) });
     }
 
-    /// It is tried again after `longest` at the latest.
+    /// Retries after `longest` at the latest.
     pub(super) fn at_most(&mut self, now: Moment, longest: Duration) {
         for until in [&mut self.page, &mut self.quiet] {
             *until = until.map(|until| until.min(now + longest));
@@ -317,8 +318,8 @@ impl Retry {
     }
 }
 
-/// The wait after the `failures`th failure in a row: doubling, and jittered downwards by up to a half, so that many
-/// connections, or twins, do not come back in step. The jitter is a hash, so that a simulation can be replayed.
+/// The wait after the `failures`th failure in a row: doubling, and reduced by a jitter of up to a half, so that many
+/// connections, or twins, do not retry in step. The jitter is a hash, so that a simulation can be replayed.
 pub(super) fn retry_wait(failures: u32, seed: &[&str]) -> Duration {
     let full = FIRST.saturating_mul(1 << failures.saturating_sub(1).min(16)).min(LONGEST);
     let count = failures.to_string();

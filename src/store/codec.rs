@@ -285,7 +285,8 @@ stored! {
         generation: u32,
         start: Option<sink::StartRequest>,
         record: Option<sink::RecordId>,
-        told: u32,
+        #[serde(rename = "told")]
+        sent_upto: u32,
         closed_by_person_at: Option<u32>,
         related: bool,
         /// Rows of releases that linked nothing have none.

@@ -86,7 +86,7 @@ pub(super) fn row(incident: &Incident, generation: u32) -> LedgerRow {
         generation,
         start: None,
         record: Some(RecordId(format!("arn:{generation}"))),
-        told: 3,
+        sent_upto: 3,
         closed_by_person_at: None,
         related: false,
         linked: false,

@@ -1,4 +1,4 @@
-//! Records that nobody accounts for: found once they are sure, taken up, and resolved like one's own.
+//! Records that no incident explains: read first, adopted, and resolved like our own.
 
 use super::super::world::*;
 use crate::domain::board::TimelineChange;
@@ -37,7 +37,7 @@ fn count(world: &World, kind: ActionKind) -> usize {
 }
 
 #[test]
-fn an_open_record_that_nobody_accounts_for_is_told_to_the_core_at_the_start_and_within_minutes() {
+fn an_open_record_that_no_incident_explains_is_reported_to_the_core_at_the_start_and_within_minutes() {
     for at_start in [true, false] {
         let mut world = World::new(Switches::default(), &["milan-1"], 7);
         if !at_start {
@@ -74,7 +74,7 @@ fn what_was_closed_a_moment_ago_is_not_found_whoever_closed_it_and_whatever_the_
         if by == "a person" {
             world.vendor.close(&RecordId("record-001".into()), world.now.wall, by);
         }
-        world.tell(0, over());
+        world.add(0, over());
         world.pass(secs(5));
         assert_eq!(world.daemons[0].stories.len(), 0, "it is settled");
         if crash {
@@ -92,7 +92,7 @@ fn what_is_on_the_board_accounts_for_its_record_open_or_over() {
     world.open(0, Kind::Outage);
     world.pass(secs(30));
     world.daemons[0].away_until = world.now.wall + secs(20);
-    world.tell(0, over());
+    world.add(0, over());
     world.crash(0);
     world.pass(secs(1200));
     assert_eq!(world.daemons[0].found, []);
@@ -106,7 +106,7 @@ fn an_incident_whose_store_was_lost_is_taken_up_and_resolved_without_a_second_re
     world.pass(secs(120));
     world.forget(0);
     world.pass(secs(60));
-    world.tell(0, over());
+    world.add(0, over());
     world.pass(secs(60));
     assert_eq!((world.vendor.records.len(), world.vendor.open().len()), (1, 0));
     let notes = &world.vendor.records[0].notes;
@@ -121,19 +121,19 @@ fn what_was_handed_over_and_is_taken_up_again_is_closed_in_its_time_though_the_l
         left_open(&mut world, RecordOrigin::Alarm);
         world.show(0);
         world.pass(secs(400));
-        assert_eq!(world.daemons[0].stories.len(), 1, "taken up");
+        assert_eq!(world.daemons[0].stories.len(), 1, "adopted");
         // The ledger takes nothing, so that what is settled is not forgotten.
         world.faults.ledger = 100;
-        world.tell(0, vec![TimelineChange::HandedOver]);
+        world.add(0, vec![TimelineChange::HandedOver]);
         world.pass(secs(30));
         if crash {
             world.faults.ledger = 0;
             world.crash(0);
         }
         world.pass(secs(400));
-        assert_eq!(world.daemons[0].stories.len(), 1, "taken up again");
+        assert_eq!(world.daemons[0].stories.len(), 1, "adopted again");
         world.faults.ledger = 0;
-        world.tell(0, over());
+        world.add(0, over());
         world.pass(secs(120));
         assert_eq!(world.vendor.open().len(), 0, "crash: {crash}");
     }
@@ -149,7 +149,7 @@ fn the_alarms_record_is_taken_up_by_both_twins_and_resolved_once() {
     world.pass(secs(400));
     assert_eq!(world.daemons[0].stories[0].incident().id, world.daemons[1].stories[0].incident().id);
     for index in [0, 1] {
-        world.tell(index, over());
+        world.add(index, over());
     }
     world.pass(secs(60));
     assert_eq!((world.vendor.records.len(), world.vendor.open().len()), (1, 0));
@@ -166,7 +166,7 @@ fn a_restart_after_taking_up_goes_on_in_the_same_record_and_tells_nothing_twice(
     world.crash(0);
     world.pass(secs(400));
     assert_eq!((world.vendor.records.len(), world.vendor.records[0].notes.len()), (1, 1));
-    world.tell(0, over());
+    world.add(0, over());
     world.pass(secs(60));
     assert!(world.vendor.open().is_empty());
 }
@@ -191,7 +191,7 @@ fn what_another_sink_has_found_and_nobody_here_saw_is_over_without_a_record() {
     world.daemons[0].stories.push(story);
     world.show(0);
     world.pass(secs(60));
-    world.tell(0, over());
+    world.add(0, over());
     world.pass(secs(60));
     assert_eq!((count(&world, ActionKind::Start), world.daemons[0].settled_as_found.len()), (0, 1));
 }
@@ -206,7 +206,7 @@ fn each_sink_goes_on_in_the_record_that_is_open_there() {
     let record = left_open(&mut world, RecordOrigin::Daemon);
     world.pass(secs(400));
     assert_eq!(world.vendor.records[0].notes.len(), 1);
-    world.tell(0, over());
+    world.add(0, over());
     world.pass(secs(60));
     assert_eq!(world.daemons[0].settled_as_found[0].1, Some(record));
     assert!(world.vendor.open().is_empty());
@@ -222,7 +222,7 @@ fn what_a_person_closed_after_it_was_found_stays_closed_until_this_site_sees_it_
         world.vendor.close(&record, world.now.wall, "a person");
         world.pass(secs(120));
         if worsens {
-            world.tell(0, worse());
+            world.add(0, worse());
         }
         world.pass(secs(30));
         if witnessed {
@@ -255,7 +255,7 @@ fn a_record_that_a_person_opens_again_after_we_closed_it_is_theirs() {
     let mut world = world();
     world.open(0, Kind::Outage);
     world.pass(secs(60));
-    world.tell(0, over());
+    world.add(0, over());
     world.pass(secs(120));
     world.vendor.reopen(&RecordId("record-001".into()), world.now.wall);
     world.pass(secs(1200));
@@ -264,7 +264,7 @@ fn a_record_that_a_person_opens_again_after_we_closed_it_is_theirs() {
 }
 
 #[test]
-fn a_survey_that_is_refused_is_told_and_tried_again_and_stands_in_nobodys_way() {
+fn a_rejected_survey_is_a_problem_and_is_retried_and_delays_nothing_else() {
     let mut world = world();
     let refused = SinkError::Rejected { what: "not allowed".into(), source: None };
     world.scripted.entry(ActionKind::Survey).or_default().push_back(refused);
@@ -301,7 +301,7 @@ fn the_row_of_a_lost_incident_goes_when_its_record_is_taken_up() {
     world.daemons[0].stories.clear();
     world.crash(0);
     world.pass(secs(600));
-    assert_eq!(world.daemons[0].ledger.len(), 1, "the row of what was taken up");
+    assert_eq!(world.daemons[0].ledger.len(), 1, "the row of the adopted record");
     assert!(world.daemons[0].said.iter().all(|said| !matches!(said.reason, NoticeReason::LeftOpen(_))));
     assert_eq!(world.vendor.records[0].status_now(), RecordStatus::Open);
 }
@@ -313,7 +313,7 @@ fn what_was_taken_up_tells_how_it_goes_on() {
     world.show(0);
     world.pass(secs(400));
     world.open(0, Kind::Outage);
-    world.tell(0, vec![TimelineChange::Clearing]);
+    world.add(0, vec![TimelineChange::Clearing]);
     world.pass(secs(60));
     let said: Vec<_> =
         world.vendor.records[0].notes.iter().map(|(_, _, note)| note.text.lines().next().unwrap()).collect();
