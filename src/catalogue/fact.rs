@@ -1,6 +1,7 @@
 //! Facts of the core, incidents among them, as journal records.
 //!
-//! A record says one transition; an echo is none. WARNING: someone should look today. ERROR: the daemon cannot do its job.
+//! A record reports one transition; single echoes have none. WARNING: someone should look today. ERROR: the daemon cannot do
+//! its job.
 
 use std::net::IpAddr;
 
@@ -19,7 +20,7 @@ use crate::domain::stopped::not_passing_since;
 use crate::domain::time::Now;
 use crate::domain::verdict::{Assessment, Fault, Verdict, View, Why};
 
-/// A few ticks are left out whenever the host is busy; a stretch of as many as this is worth a record.
+/// A busy host skips a few ticks now and then; this many in a row are worth a record.
 pub(super) const TICKS_WORTH_A_RECORD: u64 = 50;
 
 /// The record of a fact, if it is worth one.
@@ -115,7 +116,7 @@ fn view_changed(
 ) -> JournalRecord {
     let (kind, level) = match (to.verdict, end) {
         (Verdict::Up, End::Local | End::Aws) => (MessageId::END_UP, Level::Info),
-        // The assessment of both ends, in the next record, says how much it matters.
+        // The assessment of both ends, in the next record, shows how much it matters.
         (Verdict::Down, End::Local | End::Aws) => (MessageId::END_DOWN, Level::Info),
         (Verdict::Unknown(why), End::Local | End::Aws) => unknown(why),
     };
@@ -133,22 +134,22 @@ fn view_changed(
 const fn unknown(why: Why) -> (MessageId, Level) {
     match why {
         Why::NeverAnswered => (MessageId::NEVER_ANSWERED, Level::Warn),
-        // The host was away; the verdict returns by itself.
+        // The host was suspended; the verdict returns by itself.
         Why::Fault(Fault::HeldUp) => (MessageId::PROBES_STALLED, Level::Info),
-        // The link's fault, not this host's.
+        // A fault of the link, not of this host.
         Why::Fault(Fault::QueueFull) | Why::Silent => (MessageId::PROBES_STALLED, Level::Warn),
-        // It is so at boot until the interface is there, and heals by itself.
+        // Normal at boot until the interface is up; it clears by itself.
         Why::Fault(Fault::AddressMissing) => (MessageId::PROBE_ADDRESS_MISSING, Level::Warn),
         Why::Fault(Fault::NoPermission) => (MessageId::PROBE_NOT_PERMITTED, Level::Error),
         Why::Fault(Fault::NoMemory | Fault::TooManyFiles | Fault::Socket(_)) => {
             (MessageId::CANNOT_PROBE, Level::Error)
         }
         Why::NoData | Why::Stale | Why::Contradiction | Why::Gone => (MessageId::END_UNKNOWN, Level::Warn),
-        // Before the first answer it cannot be otherwise.
+        // Normal before the first answer.
         Why::Starting | Why::Unused | Why::NotHere | Why::NotAsked => (MessageId::END_UNKNOWN, Level::Info),
-        // A minute in which the tunnel changed is no fault of anything.
+        // A minute in which the tunnel changed is not a fault.
         Why::Fraction => (MessageId::END_UNKNOWN, Level::Info),
-        // EVIDENCE_UNUSABLE, or the problem of the source, says it at WARNING.
+        // EVIDENCE_UNUSABLE, or the problem of the source, reports it at WARNING.
         Why::Future | Why::Garbage => (MessageId::END_UNKNOWN, Level::Info),
     }
 }
@@ -172,7 +173,7 @@ fn assessment_changed(
         Assessment::Blind => (MessageId::BLIND, "blind"),
     };
     let level = match names.role(tunnel) {
-        // A standby tunnel that is down alone is nothing.
+        // A standby tunnel that is down alone does not matter.
         Some(Role::Standby | Role::Unused) => Level::Info,
         Some(Role::Active) | None => kind.levels[0],
     };
@@ -210,7 +211,7 @@ fn evidence_unusable(names: &Names, source: &SourceId, tunnel: &TunnelId, verdic
         Verdict::Up | Verdict::Down => verdict.to_string(),
     };
     let level = match verdict {
-        // The problem of the source says at WARNING what is wrong with the answer.
+        // The problem of the source reports the bad answer at WARNING.
         Verdict::Unknown(Why::Garbage) => Level::Info,
         Verdict::Up | Verdict::Down | Verdict::Unknown(_) => Level::Warn,
     };
@@ -262,7 +263,7 @@ pub(super) fn incident_changed(incident: &Incident, change: IncidentChange, at: 
     let record = about_incident(incident, id, &text);
     match change {
         IncidentChange::Opened | IncidentChange::TakenUp => record.with("TUNNELS", snapshots(incident)),
-        // What both ends said when it opened is not what they say by then.
+        // The ends' verdicts at the opening are out of date by now.
         IncidentChange::Witnessed
         | IncidentChange::Updated
         | IncidentChange::Worsened
@@ -274,7 +275,7 @@ pub(super) fn incident_changed(incident: &Incident, change: IncidentChange, at: 
     }
 }
 
-/// What both ends said of each tunnel when the incident opened, or was adopted.
+/// Each tunnel as both ends saw it when the incident opened, or was adopted.
 fn snapshots(incident: &Incident) -> String {
     let tunnels: Vec<_> = incident.tunnels.iter().map(snapshot).collect();
     tunnels.join(", ")
@@ -340,7 +341,7 @@ fn snapshot(tunnel: &TunnelSnapshot) -> String {
     )
 }
 
-/// What the condition of a kind is, whatever becomes of the traffic.
+/// The condition of a kind, without the traffic.
 pub(super) const fn meaning(kind: Kind) -> &'static str {
     match kind {
         Kind::Outage => "nothing gets through the connection",
@@ -349,7 +350,7 @@ pub(super) const fn meaning(kind: Kind) -> &'static str {
     }
 }
 
-/// What an incident means as it stands: whether the connection works is said by whether a tunnel carries traffic.
+/// What an incident means now; whether the connection works depends on whether a tunnel carries traffic.
 fn stands(incident: &Incident) -> &'static str {
     match (incident.id.kind, incident.traffic()) {
         (Kind::Outage, Traffic::DoesNotFlow) => meaning(Kind::Outage),

@@ -1,7 +1,6 @@
 //! Sends an incident's messages to a sink that only accepts messages: pure and level-triggered, like [`super::reconcile`].
 //!
 //! # Why nothing is sent twice, and nothing is lost
-//!
 //! The sink cannot be queried: only the ledger says what was sent. A row is written before the first message and after each
 //! delivery, so that a restart knows how much of the timeline may have been sent. The ledger cannot know whether a message
 //! was delivered whose answer was lost, or after whose delivery the daemon died: that message is sent again. It has the same
@@ -12,7 +11,6 @@
 //! overtake lesser changes: a change that waits is sent with them, and a rejected change delays neither.
 //!
 //! # What is sent
-//!
 //! The opening; a worsening and the first other change at once; further changes at most once in [`UPDATE_EVERY`], combined,
 //! and not at all if they have changed back by then; the end, or that this site no longer watches the connection; nothing
 //! after that. For an incident that was only found at another sink nothing is sent: this site cannot report what it has not

@@ -36,15 +36,15 @@ pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 const RTT_BUCKETS: [f64; 15] =
     [0.001, 0.0025, 0.005, 0.01, 0.02, 0.035, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1.0, 2.5, 10.0];
 
-/// The recorder keeps each sample of a histogram until a scrape or an upkeep folds it into its bucket.
+/// The recorder keeps each sample of a histogram until a scrape or this upkeep adds it to its bucket.
 const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
 
-/// What can be done with incidents.
+/// The values of `mode`.
 const MODES: [&str; 2] = ["raise", "observe"];
 
 const METADATA: Metadata<'static> = Metadata::new(module_path!(), Level::INFO, None);
 
-/// The daemon's metrics. All methods are quick and may be called from any thread.
+/// The daemon's metrics. All methods are fast and may be called from any thread.
 #[derive(Debug)]
 pub struct Prometheus {
     recorder: PrometheusRecorder,
@@ -79,7 +79,7 @@ impl Default for Prometheus {
 }
 
 impl Prometheus {
-    /// A recorder of its own; nothing global is touched.
+    /// A recorder of its own; nothing global is changed.
     pub fn new() -> Self {
         let recorder = PrometheusBuilder::new()
             .set_buckets_for_metric(Matcher::Full(metric::ECHO_RTT.name.to_owned()), &RTT_BUCKETS)
@@ -116,7 +116,7 @@ impl Prometheus {
         prometheus
     }
 
-    /// Counts what a fact is worth counting for.
+    /// Counts a fact.
     pub fn count(&self, fact: &Fact) {
         match fact {
             Fact::EchoEnded { check, outcome } => self.with_check(check, |meters| meters.echo(*outcome)),
@@ -148,12 +148,12 @@ impl Prometheus {
         }
     }
 
-    /// A sink was asked for `action` (`find`, `start`, …), and this came of it (`ok`, `temporary`, `rejected`, …).
+    /// Counts a call to a sink: the `action` (`find`, `start`, …), and its result (`ok`, `temporary`, `rejected`, …).
     pub fn sink_request(&self, sink: &SinkId, action: &str, result: &str) {
         self.counter(&metric::SINK_REQUESTS, &[sink.as_str(), action, result]).increment(1);
     }
 
-    /// How many incidents' records at a sink are not in line with ours; `None` when the sink is no more.
+    /// How many incidents a sink is not in line with; `None` when the sink is removed.
     pub fn sink_pending(&self, sink: &SinkId, incidents: Option<u64>) {
         let mut reported = self.reported();
         match incidents {
@@ -162,12 +162,12 @@ impl Prometheus {
         }
     }
 
-    /// AWS was asked about the tunnels, and this came of it (`ok`, `throttled`, `denied`, …).
+    /// Counts a request to AWS about the tunnels, by result (`ok`, `throttled`, `denied`, …).
     pub fn aws_poll(&self, source: SourceKind, result: &str) {
         self.counter(&metric::AWS_POLLS, &[source.as_str(), result]).increment(1);
     }
 
-    /// Metrics were put to CloudWatch, and this came of it (`ok`, `temporary`, …).
+    /// Counts a request to CloudWatch that puts metrics, by result (`ok`, `temporary`, …).
     pub fn metrics_request(&self, result: &str) {
         self.counter(&metric::METRICS_REQUESTS, &[result]).increment(1);
     }
@@ -177,17 +177,17 @@ impl Prometheus {
         self.reported().rollups_pending = Some(pending);
     }
 
-    /// So many more rollups will never be sent.
+    /// Adds to the rollups that will never be sent.
     pub fn rollups_dropped(&self, more: u64) {
         self.counter(&metric::ROLLUPS_DROPPED, &[]).increment(more);
     }
 
-    /// Whether the configuration was taken when it was last read.
+    /// Whether the configuration was accepted when it was last read.
     pub fn config_reload(&self, success: bool) {
         self.reported().config_reload_success = success;
     }
 
-    /// What is done with incidents.
+    /// The mode.
     pub fn mode(&self, mode: &'static str) {
         self.reported().mode = Some(mode);
     }
@@ -197,12 +197,12 @@ impl Prometheus {
         self.reported().credentials_expiry = at;
     }
 
-    /// How far this host's clock is ahead of AWS's, in milliseconds; `None` before AWS's first answer.
+    /// How many milliseconds this host's clock is ahead of AWS's; `None` before AWS's first answer.
     pub fn clock_offset(&self, millis: Option<i64>) {
         self.reported().clock_offset = millis;
     }
 
-    /// Facts did not reach a consumer (`journal`, `store`) because its queue was full.
+    /// Facts were dropped because the queue of a consumer (`journal`, `store`) was full.
     pub fn facts_dropped(&self, consumer: &str, count: u64) {
         self.counter(&metric::FACTS_DROPPED, &[consumer]).increment(count);
     }
@@ -230,7 +230,7 @@ impl Prometheus {
         text
     }
 
-    /// Keeps the histograms' memory bounded between scrapes. Never ends; dropping it is safe at any time.
+    /// Limits the histograms' memory between scrapes. Never ends; dropping it is safe at any time.
     pub async fn upkeep(&self) {
         let mut ticks = tokio::time::interval(UPKEEP_INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -333,7 +333,7 @@ fn write_process(out: &mut Exposition) {
     out.family(&metric::PROCESS_START, stat.map(|stat| ([""; 0], started(&stat))));
     let resident = read_proc("/proc/self/status").as_deref().and_then(resident_bytes);
     out.family(&metric::PROCESS_RESIDENT, resident.map(|bytes| ([""; 0], bytes)));
-    // The directory is itself open while it is counted.
+    // The directory itself is open while it is counted.
     let open = fs::read_dir("/proc/self/fd").ok().map(|entries| entries.count().saturating_sub(1));
     out.family(&metric::PROCESS_OPEN_FDS, open.map(|n| ([""; 0], n as f64)));
     let limit = read_proc("/proc/self/limits").as_deref().and_then(max_fds);
@@ -353,7 +353,7 @@ struct Stat {
 }
 
 impl Stat {
-    /// The program's name may hold spaces and parentheses: fields count from the last one. Numbers are proc(5)'s.
+    /// The program's name may contain spaces and parentheses: fields count from the last one. Numbers are proc(5)'s.
     fn parse(text: &str) -> Option<Self> {
         let (_, rest) = text.rsplit_once(')')?;
         let fields: Vec<_> = rest.split_ascii_whitespace().collect();
@@ -367,8 +367,8 @@ impl Stat {
     }
 }
 
-/// When the process started, in seconds since 1970: the same at every scrape, as Prometheus expects it, also when the wall
-/// clock is set. The time of the boot is not read from /proc/stat, which the unit's `ProcSubset=pid` hides.
+/// When the process started, in seconds since 1970: the same at every scrape, as Prometheus expects, even if the wall clock
+/// is set. The boot time does not come from /proc/stat, which the unit's `ProcSubset=pid` hides.
 fn started(stat: &Stat) -> f64 {
     static BOOTED: OnceLock<Stamp> = OnceLock::new();
     BOOTED.get_or_init(clock::booted).as_millis() as f64 / 1e3 + stat.start_after_boot

@@ -1,4 +1,4 @@
-//! A log record that owns its parts, so that it can wait in a queue, and where it is written: the journal or standard error.
+//! A log record that owns its parts, so that it can wait in a queue, and its destination: the journal or standard error.
 
 use std::borrow::Cow;
 use std::io::{self, IsTerminal, Write};
@@ -16,7 +16,7 @@ use crate::domain::time::Stamp;
 pub(super) struct Line {
     pub(super) level: Level,
     pub(super) kind: MessageId,
-    /// When it was made; it may have waited since.
+    /// When it was created; it may have waited since.
     pub(super) at: Stamp,
     pub(super) target: Cow<'static, str>,
     pub(super) message: String,
@@ -25,7 +25,7 @@ pub(super) struct Line {
 }
 
 impl Line {
-    /// A record of the journal's own, which has no fields.
+    /// A record of this logger, which has no fields.
     pub(super) fn ours(record: JournalRecord) -> Self {
         let JournalRecord { level, kind, message, fields: _ } = record;
         Self {
@@ -43,7 +43,7 @@ impl Line {
         Self::ours(JournalRecord { level, kind, message, fields: Vec::new() })
     }
 
-    /// What a field of the journal's holds.
+    /// The value of a journal field.
     pub(super) fn value(&self, field: &str) -> Option<String> {
         match field {
             "TARGET" => Some(self.target.to_string()),
@@ -52,7 +52,7 @@ impl Line {
         }
     }
 
-    /// The same as records none of whose fields is too long, divided where lines end if possible.
+    /// The record as one or more records with no field that is too long, divided at line ends if possible.
     pub(super) fn parts(&self) -> Vec<Cow<'_, Self>> {
         if self.message.len() <= FIELD_MAX {
             return vec![Cow::Borrowed(self)];
@@ -71,7 +71,7 @@ impl Line {
         texts.iter().enumerate().map(part).collect()
     }
 
-    /// The record as a [`Record`], for as long as `give` takes.
+    /// Passes it as a [`Record`] to `give`.
     pub(super) fn with_record<T>(&self, give: impl FnOnce(&Record<'_>) -> T) -> T {
         let Self { level, kind: _, at: _, target, message, fields } = self;
         give(
@@ -124,10 +124,10 @@ impl From<&Record<'_>> for Line {
 /// `journalctl -o json` shows a field of 4,096 bytes or more, its name included, as null (systemd's Journal JSON Format).
 const FIELD_MAX: usize = 3_900;
 
-/// Some hundred lines: all that is wrong with a configuration. It is written in as many records as it takes.
+/// Some hundred lines: every problem of a configuration. It is written in as many records as necessary.
 const MESSAGE_MAX: usize = 32 * 1024;
 
-/// The text, or as much of it as `longest` bytes take, with how much more there was.
+/// The text, or as much of it as fits in `longest` bytes, with the number of bytes that were cut.
 fn bounded(mut text: String, longest: usize) -> String {
     if text.len() > longest {
         let end = text.floor_char_boundary(longest - ROOM_FOR_COUNT);
@@ -139,7 +139,7 @@ fn bounded(mut text: String, longest: usize) -> String {
     text
 }
 
-/// For what says what was cut, or which part of a message a record has.
+/// Space for the note of what was cut, or which part of a message a record is.
 const ROOM_FOR_COUNT: usize = 64;
 
 const MESSAGE_ID: &str = "MESSAGE_ID";
@@ -153,7 +153,7 @@ impl<'kvs> VisitSource<'kvs> for Fields {
     }
 }
 
-/// Something that takes records, one at a time, and may block.
+/// A destination for records, one at a time; it may block.
 pub(super) trait Output {
     fn write(&mut self, line: &Line) -> io::Result<()>;
 }
@@ -162,7 +162,7 @@ pub(super) trait Output {
 pub(super) enum Destination {
     Journal(JournalLog),
     StandardError {
-        /// A person who watches wants the time; whoever collects standard error stamps its lines anyway.
+        /// A person who watches wants the time; a collector of standard error adds its own.
         interactive: bool,
     },
 }
@@ -195,8 +195,8 @@ impl Output for Destination {
     }
 }
 
-/// `03:12:04Z WARN  message KEY=value`, ended by a line break; further lines of a message are indented, so that none can
-/// pass for a record of its own. `MESSAGE_ID` is for machines and left out, and so are phrases that the message has already.
+/// `03:12:04Z WARN  message KEY=value`, and a line break; further lines of a message are indented, so that none looks like a
+/// record of its own. `MESSAGE_ID` is left out, and so are values that the message contains.
 fn as_text(line: &Line, at: Option<Stamp>) -> String {
     let Line { level, kind: _, at: _, target: _, message, fields } = line;
     let mut text = String::with_capacity(message.len() + 64);
@@ -225,10 +225,10 @@ fn as_text(line: &Line, at: Option<Stamp>) -> String {
     text
 }
 
-/// What a message of several lines, such as all that is wrong with a configuration, goes on with; as wide as a level.
+/// The indentation of a message's further lines, such as the problems of a configuration; as wide as a level.
 const CONTINUATION: &str = "\n      ";
 
-/// A line break inside a field would forge another record, and an escape sequence would reach the reader's terminal.
+/// A line break in a field would forge another record, and an escape sequence would reach the reader's terminal.
 fn push_escaped(text: &mut String, part: &str) {
     for c in part.chars() {
         if c.is_control() {
