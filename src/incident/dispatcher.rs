@@ -177,7 +177,7 @@ impl Machine for MessageDispatcher {
                 self.cases.insert(incident.id.clone(), case);
             }
         }
-        self.cases.retain(|_, case| case.present || case.in_flight.is_some() || case.may_have_told());
+        self.cases.retain(|_, case| case.present || case.in_flight.is_some() || case.may_have_sent());
     }
 
     fn ended(&mut self, route: MessageRoute, id: ActionId, result: Result<Reply, ActionFailure>, now: Now) {
@@ -316,7 +316,7 @@ impl MessageCase {
     }
 
     /// Whether the sink may have received it.
-    fn may_have_told(&self) -> bool {
+    fn may_have_sent(&self) -> bool {
         self.row.sent_upto > 0 || self.row.record.is_some() || self.row.settled
     }
 

@@ -265,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn a_title_is_never_longer_than_a_sink_takes() {
+    fn a_title_never_exceeds_a_sinks_limit() {
         let long = Drill { vpn_name: "ü".repeat(300).into(), ..drill() };
         assert_eq!(long.request(&settings("milan-1")).unwrap().title.chars().count(), TITLE_MAX);
     }

@@ -392,7 +392,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_rejected_and_nobody_waits_for_is_tried_again_every_five_minutes() {
+    fn a_rejected_action_that_no_page_needs_is_retried_every_five_minutes() {
         let mut retry = Retry::default();
         retry.failed(Moment::ORIGIN, &rejected(), &[]);
         retry.failed(Moment::ORIGIN, &rejected(), &[]);
@@ -401,7 +401,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rejection_lets_go_and_stands_but_the_sinks_own_word_holds() {
+    fn a_rejection_allows_another_try_at_once_and_stands_but_a_retry_time_holds() {
         let mut retry = Retry::default();
         retry.failed(Moment::ORIGIN, &rejected(), &[]);
         retry.let_go();
@@ -412,7 +412,7 @@ mod tests {
     }
 
     #[test]
-    fn people_hear_of_a_temporary_failure_when_it_lasts() {
+    fn a_temporary_failure_becomes_a_problem_when_it_lasts() {
         let mut retry = Retry::default();
         for _ in 1..LASTING {
             retry.failed(Moment::ORIGIN, &temporary(None), &[]);

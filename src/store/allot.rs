@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sink_that_moves_up_takes_its_rows_along_and_inherits_none() {
+    fn a_renamed_sink_keeps_its_rows_and_gets_no_others() {
         let rows = [row_of("webhook", Some("chat"), 0), row_of("webhook-2", Some("pager"), 0)];
         let (kept, left) = after(&rows, &[sink("webhook", "pager")]);
         assert_eq!(kept, [row_of("webhook", Some("pager"), 0)]);
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_that_names_no_destination_is_taken_by_its_name_and_names_it_from_then_on() {
+    fn a_row_without_destination_belongs_to_its_name_and_gets_the_destination() {
         let rows = [row_of("webhook", NOBODYS, 0), row_of("webhook", NOBODYS, 1), row_of("sns", NOBODYS, 0)];
         let (kept, left) = after(&rows, &[sink("webhook", "chat"), sink("webhook-2", "pager")]);
         assert_eq!(kept, [row_of("webhook", Some("chat"), 0), row_of("webhook", Some("chat"), 1)]);
@@ -118,8 +118,8 @@ mod tests {
     }
 
     #[test]
-    fn what_the_sink_takes_no_more_is_left_and_of_two_sinks_of_one_destination_the_one_that_takes_it_goes_on()
-    {
+    fn rows_that_the_sink_no_longer_accepts_are_left_and_of_two_sinks_of_one_destination_the_accepting_one_continues()
+     {
         let of = |name, kind| SinkPlan { kinds: BTreeSet::from([kind]), ..sink(name, "pager") };
         let rows = [row_of("webhook", Some("pager"), 0), row_of("webhook", Some("pager"), 1)];
         let (kept, left) = after(&rows, &[of("webhook", Kind::OneSided)]);

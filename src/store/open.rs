@@ -477,7 +477,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_bytes_tell_whose_file_it_is() {
+    fn the_first_bytes_show_whose_file_it_is() {
         assert_eq!(judge(&[]), Identity::Empty);
         assert_eq!(judge(&header(schema::APPLICATION_ID, 3)), Identity::Ours { version: 3 });
         assert_eq!(judge(&header(0, 0)), Identity::Unmarked);
@@ -488,7 +488,7 @@ mod tests {
     }
 
     #[test]
-    fn a_store_is_one_holders_until_it_is_let_go() {
+    fn a_store_has_one_user_until_its_lock_is_released() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("bothends.db");
         assert!(StoreLock::take_again(&path).unwrap().is_none());
@@ -508,7 +508,7 @@ mod tests {
     }
 
     #[test]
-    fn where_no_lock_can_be_had_nobody_is_kept_from_watching() {
+    fn without_locks_on_the_disk_monitoring_goes_on() {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("file");
         std::fs::write(&file, "in the way").unwrap();

@@ -203,7 +203,7 @@ impl World {
 use Change::{Opened, Repeated, Resolved, Unwatched, Updated, Worsened};
 
 #[test]
-fn an_incident_is_told_when_it_opens_changes_and_ends_and_never_after() {
+fn an_incident_is_sent_when_it_opens_changes_and_ends_and_never_after() {
     let mut world = World::new(None);
     world.open();
     assert_eq!(world.changes(), [Opened]);
@@ -236,7 +236,7 @@ fn an_incident_is_told_when_it_opens_changes_and_ends_and_never_after() {
 }
 
 #[test]
-fn what_worsens_is_told_at_once_and_what_flaps_is_gathered() {
+fn a_worsening_is_sent_at_once_and_flapping_is_combined() {
     let mut world = World::new(None);
     world.open();
     for _ in 0..10 {
@@ -325,7 +325,7 @@ fn a_restart_that_comes_to_the_same_verdicts_sends_no_message() {
 }
 
 #[test]
-fn an_end_that_is_refused_is_tried_again_within_30_seconds_and_not_all_the_time() {
+fn a_rejected_end_is_retried_within_30_seconds_and_not_continuously() {
     let mut world = World::new(Some(secs(60)));
     world.open();
     world.faults.rejected = 100;
@@ -353,7 +353,7 @@ fn a_lost_answer_is_followed_by_the_same_message_under_the_same_name() {
 }
 
 #[test]
-fn a_restart_tells_nothing_that_was_told() {
+fn a_restart_sends_nothing_twice() {
     let mut world = World::new(None);
     world.open();
     world.crash();
@@ -366,7 +366,7 @@ fn a_restart_tells_nothing_that_was_told() {
 }
 
 #[test]
-fn what_worsens_while_the_opening_may_have_been_told_is_told_after_the_restart() {
+fn a_worsening_while_the_opening_may_have_been_sent_is_sent_after_the_restart() {
     let mut world = World::new(None);
     world.faults.lost = 100;
     world.open();
@@ -379,7 +379,7 @@ fn what_worsens_while_the_opening_may_have_been_told_is_told_after_the_restart()
 }
 
 #[test]
-fn what_was_refused_for_good_is_a_problem_and_stands_in_the_way_of_no_end() {
+fn a_rejection_is_a_problem_and_does_not_delay_the_end() {
     let mut world = World::new(None);
     world.open();
     world.pass(secs(60));
@@ -397,7 +397,7 @@ fn what_was_refused_for_good_is_a_problem_and_stands_in_the_way_of_no_end() {
 }
 
 #[test]
-fn a_change_that_is_refused_keeps_back_no_worsening() {
+fn a_rejected_change_does_not_delay_a_worsening() {
     let mut world = World::new(None);
     world.open();
     world.pass(secs(60));
@@ -413,7 +413,7 @@ fn a_change_that_is_refused_keeps_back_no_worsening() {
 }
 
 #[test]
-fn a_worsening_that_is_refused_keeps_back_no_further_one_and_stays_a_problem_until_one_is_taken() {
+fn a_rejected_worsening_does_not_delay_the_next_and_stays_a_problem_until_one_is_delivered() {
     let mut world = World::new(None);
     world.open();
     world.faults.rejected = 100;
@@ -463,7 +463,7 @@ fn a_later_incident_waits_for_the_end_of_the_one_before() {
 }
 
 #[test]
-fn an_end_that_is_refused_or_that_nobody_was_told_the_beginning_of_gives_way() {
+fn an_end_that_is_rejected_or_whose_opening_was_never_sent_gives_way() {
     for told in [true, false] {
         let mut world = World::new(None);
         world.faults.refused = if told { 0 } else { 100 };
@@ -482,7 +482,7 @@ fn an_end_that_is_refused_or_that_nobody_was_told_the_beginning_of_gives_way() {
 }
 
 #[test]
-fn what_was_only_found_elsewhere_is_not_told_until_it_is_seen() {
+fn what_was_only_found_elsewhere_is_not_sent_until_it_is_seen() {
     let mut world = World::new(Some(secs(60)));
     let tunnels = vec![snapshot(11, world.now), snapshot(12, world.now)];
     let scene = Scene { site: "milan-1".into(), vpn_name: "Milan".into(), tunnels, related: None };
@@ -500,7 +500,7 @@ fn what_was_only_found_elsewhere_is_not_told_until_it_is_seen() {
 }
 
 #[test]
-fn what_is_watched_no_more_is_told_so_and_what_is_taken_up_again_is_told_anew() {
+fn an_unwatched_incident_is_reported_as_such_and_one_adopted_again_is_sent_again() {
     let mut world = World::new(Some(secs(60)));
     world.open();
     let again = world.stories[0].incident().clone();
@@ -555,7 +555,7 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(600) })]
 
     #[test]
-    fn whatever_fails_each_incident_is_told_by_one_name_each_time_in_order_and_wholly(
+    fn whatever_fails_each_incident_is_sent_completely_in_order_under_stable_ids(
         ops in ops(),
         seed in any::<u64>(),
         trouble in any::<bool>(),
@@ -570,7 +570,7 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(200) })]
 
     #[test]
-    fn where_every_lesser_change_is_refused_what_worsens_is_told_in_the_same_instant(
+    fn where_every_lesser_change_is_rejected_a_worsening_is_sent_in_the_same_instant(
         ops in ops(),
         repeats in any::<bool>(),
     ) {

@@ -322,14 +322,15 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn whatever_fails_each_outage_is_told_once_and_resolved_once(schedule in schedules()) {
+    fn whatever_fails_each_outage_is_recorded_once_and_resolved_once(schedule in schedules()) {
         let (world, truth) = play(&schedule);
         check(&schedule, &world, &truth)?;
     }
 }
 
 #[test]
-fn what_a_person_closed_and_worsens_is_told_again_though_the_store_was_lost_and_the_sink_is_away() {
+fn what_a_person_closed_and_worsens_is_recorded_again_although_the_store_was_lost_and_the_sink_is_unreachable()
+ {
     let switches = Switches { lag: secs(0), folds: false, ..Switches::default() };
     let faults = Faults { refused: 20, lost: 15, silent: 3, twice: 10, ledger: 5 };
     let ops = vec![
@@ -354,7 +355,7 @@ fn what_a_person_closed_and_worsens_is_told_again_though_the_store_was_lost_and_
 }
 
 #[test]
-fn a_change_of_an_open_incident_is_told_by_each_site_once() {
+fn a_change_of_an_open_incident_is_noted_by_each_site_once() {
     let switches = Switches::default();
     let ops = vec![(1, Op::Open), (60, Op::Change), (60, Op::Resolve)];
     let schedule = Schedule { switches, faults: Faults::default(), twin: true, skew: 3, seed: 1, ops };

@@ -113,7 +113,7 @@ fn a_crash_between_the_start_and_its_answer_leads_to_the_same_record() {
 }
 
 #[test]
-fn an_open_record_is_adopted_whoever_started_it_and_gets_one_note_with_our_evidence() {
+fn an_open_record_of_any_site_is_adopted_and_gets_one_note_with_our_evidence() {
     for origin in [RecordOrigin::Daemon, RecordOrigin::Alarm] {
         let mut world = world();
         let scope = settings("").scope(&vpn(), Kind::Outage).unwrap();
@@ -214,7 +214,7 @@ fn duplicates_of_a_sink_that_ignores_tokens_are_closed_in_favour_of_the_oldest()
 }
 
 #[test]
-fn changes_are_told_in_order_and_once() {
+fn changes_are_noted_in_order_and_once() {
     let mut world = world();
     world.open(0, Kind::Outage);
     world.add(0, vec![viewed(11, End::Local, Verdict::Up)]);
@@ -300,7 +300,7 @@ fn a_record_that_a_person_opens_again_is_ours_again() {
 }
 
 #[test]
-fn a_deleted_record_is_taken_as_closed_and_not_replaced() {
+fn a_deleted_record_counts_as_closed_and_is_not_replaced() {
     let mut world = world();
     world.open(0, Kind::Outage);
     world.pass(secs(30));
@@ -312,7 +312,7 @@ fn a_deleted_record_is_taken_as_closed_and_not_replaced() {
 }
 
 #[test]
-fn an_incident_that_came_and_went_while_the_sink_was_away_is_told_and_closed() {
+fn an_incident_that_opened_and_ended_while_the_sink_was_unreachable_is_recorded_and_closed() {
     let mut world = world();
     world.daemons[0].away_until = world.now.wall + secs(1200);
     world.open(0, Kind::Outage);
@@ -429,7 +429,7 @@ fn a_page_that_comes_due_does_not_wait_out_what_a_look_up_made_beforehand_has_to
 }
 
 #[test]
-fn a_look_up_that_is_refused_does_not_hold_up_the_page() {
+fn a_rejected_look_up_does_not_delay_the_page() {
     let mut world = world();
     world.scripted.entry(ActionKind::Find).or_default().extend([rejected()]);
     world.open(0, Kind::Outage);
@@ -451,7 +451,7 @@ fn a_ledger_that_cannot_be_written_does_not_hold_up_the_page() {
 }
 
 #[test]
-fn a_note_that_is_refused_does_not_keep_a_record_open() {
+fn a_rejected_note_does_not_keep_a_record_open() {
     let mut world = world();
     world.open(0, Kind::Outage);
     world.pass(secs(30));
@@ -551,7 +551,7 @@ fn a_record_says_how_the_incident_stands_when_that_has_changed_and_not_each_minu
 }
 
 #[test]
-fn a_description_that_is_refused_holds_up_neither_note_nor_end() {
+fn a_rejected_description_delays_neither_note_nor_close() {
     let mut world = world();
     world.scripted.insert(ActionKind::Describe, (0..50).map(|_| rejected()).collect());
     world.open(0, Kind::Outage);
@@ -565,7 +565,7 @@ fn a_description_that_is_refused_holds_up_neither_note_nor_end() {
 }
 
 #[test]
-fn a_line_that_flaps_for_hours_is_told_to_its_end_at_a_bounded_pace() {
+fn a_line_that_flaps_for_hours_is_noted_to_its_end_at_a_bounded_rate() {
     let mut world = world();
     world.open(0, Kind::Outage);
     let flap = |world: &mut World| {

@@ -284,7 +284,7 @@ mod tests {
     use crate::domain::names::VpnId;
 
     #[test]
-    fn what_our_end_had_down_last_is_down_since_then_if_that_is_a_short_while_ago() {
+    fn a_tunnel_that_our_end_had_down_a_short_while_ago_is_down_since_then() {
         let mut log = TunnelLog::default();
         let mut change = |to, stopped: Option<i64>, secs| {
             log.changed(End::Local, STALE, to, at(secs));
@@ -312,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_ends_with_its_last_word_whichever_end_the_next_one_hears_first() {
+    fn a_run_ends_with_its_last_change_whichever_end_reports_first_in_the_next() {
         let first = [
             (End::Aws, NOT_ASKED, Verdict::Up, 1_700),
             (End::Local, STARTING, Verdict::Up, 1_705),

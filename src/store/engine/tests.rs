@@ -70,7 +70,7 @@ fn the_ledger_is_read_as_it_was_written_last_whether_it_is_committed_or_not() {
 }
 
 #[test]
-fn sinks_that_change_places_find_their_own_rows_in_the_file_and_what_is_nobodys_is_gone() {
+fn sinks_that_swap_names_find_their_own_rows_in_the_file_and_other_rows_are_removed() {
     let directory = tempfile::tempdir().unwrap();
     let settings = settings(directory.path());
     let incident = incident(HOUR);

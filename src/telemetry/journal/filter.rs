@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn a_level_that_is_none_is_refused_in_words() {
+    fn an_invalid_level_is_rejected_with_a_text() {
         let refused = level_from(|name| (name == "RUST_LOG").then(|| "bothends=debug".to_owned()));
         assert_eq!(
             refused.map_err(|error| error.to_string()),

@@ -315,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_watching_means_no_time() {
+    fn lines_have_no_time_when_nobody_watches() {
         let line = Line::sample(Level::Error, MessageId::DISPUTED, "text".to_owned());
         assert_eq!(as_text(&line, None), "ERROR text\n");
     }

@@ -270,7 +270,7 @@ fn each_end_says_down_of_another_tunnel() {
 }
 
 #[test]
-fn a_site_that_hears_nothing_of_aws_says_that_first() {
+fn a_site_without_aws_data_says_that_first() {
     let cut = |last| {
         tunnel(last, TIMED_OUT, (Verdict::Unknown(Why::Stale), ""), Assessment::Unconfirmed(End::Local))
     };

@@ -65,7 +65,7 @@ fn one_list_in_some_minutes_serves_for_every_connection_and_kind() {
 }
 
 #[test]
-fn what_was_closed_a_moment_ago_is_not_found_whoever_closed_it_and_whatever_the_list_shows() {
+fn a_record_that_anybody_closed_a_moment_ago_is_not_found_whatever_the_list_shows() {
     for (by, crash) in [("a person", false), ("a person", true), ("milan-1", false), ("milan-1", true)] {
         let mut world = world();
         world.vendor.switches.lag = secs(60);
@@ -100,7 +100,7 @@ fn what_is_on_the_board_accounts_for_its_record_open_or_over() {
 }
 
 #[test]
-fn an_incident_whose_store_was_lost_is_taken_up_and_resolved_without_a_second_record() {
+fn an_incident_whose_store_was_lost_is_adopted_and_resolved_without_a_second_record() {
     let mut world = world();
     world.open(0, Kind::Outage);
     world.pass(secs(120));
@@ -115,7 +115,7 @@ fn an_incident_whose_store_was_lost_is_taken_up_and_resolved_without_a_second_re
 }
 
 #[test]
-fn what_was_handed_over_and_is_taken_up_again_is_closed_in_its_time_though_the_ledger_calls_it_settled() {
+fn a_record_handed_over_and_adopted_again_is_closed_in_time_although_the_ledger_calls_it_settled() {
     for crash in [false, true] {
         let mut world = world();
         left_open(&mut world, RecordOrigin::Alarm);
@@ -140,7 +140,7 @@ fn what_was_handed_over_and_is_taken_up_again_is_closed_in_its_time_though_the_l
 }
 
 #[test]
-fn the_alarms_record_is_taken_up_by_both_twins_and_resolved_once() {
+fn the_alarms_record_is_adopted_by_both_twins_and_resolved_once() {
     let mut world = worlds(&["milan-1", "milan-2"]);
     let record = left_open(&mut world, RecordOrigin::Alarm);
     for index in [0, 1] {
@@ -158,7 +158,7 @@ fn the_alarms_record_is_taken_up_by_both_twins_and_resolved_once() {
 }
 
 #[test]
-fn a_restart_after_taking_up_goes_on_in_the_same_record_and_tells_nothing_twice() {
+fn a_restart_after_adopting_continues_in_the_same_record_and_notes_nothing_twice() {
     let mut world = world();
     left_open(&mut world, RecordOrigin::Daemon);
     world.show(0);
@@ -185,7 +185,7 @@ fn of_what_another_sink_has_found_a_record_is_started_only_when_this_site_sees_i
 }
 
 #[test]
-fn what_another_sink_has_found_and_nobody_here_saw_is_over_without_a_record() {
+fn what_another_sink_found_and_this_site_never_saw_ends_without_a_record() {
     let mut world = world();
     let story = found_elsewhere(&world);
     world.daemons[0].stories.push(story);
@@ -234,7 +234,7 @@ fn what_a_person_closed_after_it_was_found_stays_closed_until_this_site_sees_it_
 }
 
 #[test]
-fn a_record_that_a_person_closes_while_it_is_taken_up_is_not_started_again() {
+fn a_record_that_a_person_closes_while_it_is_adopted_is_not_created_again() {
     let mut world = world();
     let record = left_open(&mut world, RecordOrigin::Daemon);
     world.now = world.now.after(secs(31));
@@ -293,7 +293,7 @@ fn a_record_that_cannot_be_read_is_looked_for_again_soon() {
 }
 
 #[test]
-fn the_row_of_a_lost_incident_goes_when_its_record_is_taken_up() {
+fn the_row_of_a_lost_incident_is_removed_when_its_record_is_adopted() {
     let mut world = world();
     world.open(0, Kind::Outage);
     world.pass(secs(120));
@@ -307,7 +307,7 @@ fn the_row_of_a_lost_incident_goes_when_its_record_is_taken_up() {
 }
 
 #[test]
-fn what_was_taken_up_tells_how_it_goes_on() {
+fn an_adopted_record_gets_the_later_changes() {
     let mut world = world();
     left_open(&mut world, RecordOrigin::Daemon);
     world.show(0);
