@@ -1,5 +1,5 @@
-//! What stands between the daemon and its job, stated by the part that meets it. `/readyz`, `/status`, systemd's line, the journal
-//! and the metrics read it. What can be wrong, and how it is said, is in [`crate::catalogue`].
+//! The problems that prevent the daemon from doing its job, stated by the part that meets them. `/readyz`, `/status`,
+//! systemd's line, the journal and the metrics read them. The problems and their texts are in [`crate::catalogue`].
 
 pub mod overview;
 pub mod readiness;
@@ -16,7 +16,7 @@ pub use crate::catalogue::{Code, CodeEntry, Component, Problem, Severity};
 /// The open problems, by component.
 pub type Problems = BTreeMap<Component, Problem>;
 
-/// A handle by which components state and clear their problems.
+/// A handle with which components state and clear their problems.
 #[derive(Debug, Clone)]
 pub struct Health {
     problems: Arc<watch::Sender<Problems>>,
@@ -29,7 +29,7 @@ impl Default for Health {
 }
 
 impl Health {
-    /// States a component's problem, in place of an earlier one. Returns whether it is another than before.
+    /// States a component's problem, replacing an earlier one. Returns whether it has changed.
     pub fn set(&self, component: Component, problem: Problem) -> bool {
         self.problems.send_if_modified(|problems| {
             problems.insert(component, problem.clone()).as_ref() != Some(&problem)

@@ -1,25 +1,26 @@
-//! Facts as journal records.
+//! Facts of the core, incidents among them, as journal records.
 //!
-//! A record says one transition; an echo is none. WARNING: someone should look today. ERROR: the daemon cannot do its job.
+//! A record reports one transition; single echoes have none. WARNING: someone should look today. ERROR: the daemon cannot do
+//! its job.
 
 use std::net::IpAddr;
 
 use log::Level;
 
-use super::incident::{about_incident, incident_changed, meaning, missed};
-use super::message_id::MessageId;
-use super::names::Names;
-use super::phrases::{duration, view};
-use super::record::JournalRecord;
+use crate::catalogue::message_id::MessageId;
+use crate::catalogue::phrases::{Names, count, duration, time, view, whose};
+use crate::catalogue::record::JournalRecord;
 use crate::clock::rfc3339;
+use crate::domain::board::{Incident, IncidentState, TunnelSnapshot};
+use crate::domain::carrying::Traffic;
 use crate::domain::event::SeenUp;
-use crate::domain::fact::Fact;
+use crate::domain::fact::{Fact, IncidentChange};
 use crate::domain::names::{End, Kind, Role, SourceId, TunnelId, VpnId};
 use crate::domain::stopped::not_passing_since;
 use crate::domain::time::Now;
 use crate::domain::verdict::{Assessment, Fault, Verdict, View, Why};
 
-/// A few ticks are left out whenever the host is busy; a stretch of as many as this is worth a record.
+/// A busy host skips a few ticks now and then; this many in a row are worth a record.
 pub(super) const TICKS_WORTH_A_RECORD: u64 = 50;
 
 /// The record of a fact, if it is worth one.
@@ -115,7 +116,7 @@ fn view_changed(
 ) -> JournalRecord {
     let (kind, level) = match (to.verdict, end) {
         (Verdict::Up, End::Local | End::Aws) => (MessageId::END_UP, Level::Info),
-        // The assessment of both ends, in the next record, says how much it matters.
+        // The assessment of both ends, in the next record, shows how much it matters.
         (Verdict::Down, End::Local | End::Aws) => (MessageId::END_DOWN, Level::Info),
         (Verdict::Unknown(why), End::Local | End::Aws) => unknown(why),
     };
@@ -133,22 +134,22 @@ fn view_changed(
 const fn unknown(why: Why) -> (MessageId, Level) {
     match why {
         Why::NeverAnswered => (MessageId::NEVER_ANSWERED, Level::Warn),
-        // The host was away; the verdict returns by itself.
+        // The host was suspended; the verdict returns by itself.
         Why::Fault(Fault::HeldUp) => (MessageId::PROBES_STALLED, Level::Info),
-        // The link's fault, not this host's.
+        // A fault of the link, not of this host.
         Why::Fault(Fault::QueueFull) | Why::Silent => (MessageId::PROBES_STALLED, Level::Warn),
-        // It is so at boot until the interface is there, and heals by itself.
+        // Normal at boot until the interface is up; it clears by itself.
         Why::Fault(Fault::AddressMissing) => (MessageId::PROBE_ADDRESS_MISSING, Level::Warn),
         Why::Fault(Fault::NoPermission) => (MessageId::PROBE_NOT_PERMITTED, Level::Error),
         Why::Fault(Fault::NoMemory | Fault::TooManyFiles | Fault::Socket(_)) => {
             (MessageId::CANNOT_PROBE, Level::Error)
         }
         Why::NoData | Why::Stale | Why::Contradiction | Why::Gone => (MessageId::END_UNKNOWN, Level::Warn),
-        // Before the first answer it cannot be otherwise.
+        // Normal before the first answer.
         Why::Starting | Why::Unused | Why::NotHere | Why::NotAsked => (MessageId::END_UNKNOWN, Level::Info),
-        // A minute in which the tunnel changed is no fault of anything.
+        // A minute in which the tunnel changed is not a fault.
         Why::Fraction => (MessageId::END_UNKNOWN, Level::Info),
-        // EVIDENCE_UNUSABLE, or the problem of the source, says it at WARNING.
+        // EVIDENCE_UNUSABLE, or the problem of the source, reports it at WARNING.
         Why::Future | Why::Garbage => (MessageId::END_UNKNOWN, Level::Info),
     }
 }
@@ -172,7 +173,7 @@ fn assessment_changed(
         Assessment::Blind => (MessageId::BLIND, "blind"),
     };
     let level = match names.role(tunnel) {
-        // A standby tunnel that is down alone is nothing.
+        // A standby tunnel that is down alone does not matter.
         Some(Role::Standby | Role::Unused) => Level::Info,
         Some(Role::Active) | None => kind.levels[0],
     };
@@ -210,7 +211,7 @@ fn evidence_unusable(names: &Names, source: &SourceId, tunnel: &TunnelId, verdic
         Verdict::Up | Verdict::Down => verdict.to_string(),
     };
     let level = match verdict {
-        // The problem of the source says at WARNING what is wrong with the answer.
+        // The problem of the source reports the bad answer at WARNING.
         Verdict::Unknown(Why::Garbage) => Level::Info,
         Verdict::Up | Verdict::Down | Verdict::Unknown(_) => Level::Warn,
     };
@@ -220,4 +221,165 @@ fn evidence_unusable(names: &Names, source: &SourceId, tunnel: &TunnelId, verdic
         .with("END", End::Aws.as_str())
         .with("VERDICT", verdict.as_str())
         .with("ERROR", why)
+}
+
+pub(super) fn incident_changed(incident: &Incident, change: IncidentChange, at: Now) -> JournalRecord {
+    let (id, text) = match change {
+        IncidentChange::Opened => (MessageId::INCIDENT_OPENED, opened(incident, at)),
+        IncidentChange::Adopted => (MessageId::INCIDENT_ADOPTED, adopted(incident, at)),
+        IncidentChange::Confirmed => {
+            let text = format!("this site sees it too: {}", stands(incident));
+            (MessageId::INCIDENT_CONFIRMED, text)
+        }
+        IncidentChange::Updated => {
+            let text = format!("its timeline has {}", count(incident.timeline.len(), "line"));
+            (MessageId::INCIDENT_UPDATED, text)
+        }
+        IncidentChange::Worsened => {
+            (MessageId::INCIDENT_WORSENED, "worse: another tunnel is down, or the same one again".to_owned())
+        }
+        IncidentChange::Clearing => {
+            let text = format!("{}; it is resolved if that lasts", relief(incident.id.kind));
+            (MessageId::INCIDENT_CLEARING, text)
+        }
+        IncidentChange::Reopened => {
+            let text = format!("not over: {}", stands(incident));
+            (MessageId::INCIDENT_REOPENED, text)
+        }
+        IncidentChange::Resolved => {
+            let lasted = duration(at.wall.since(incident.began));
+            (MessageId::INCIDENT_RESOLVED, format!("resolved, {lasted} after it began"))
+        }
+        IncidentChange::HandedOver => (
+            MessageId::INCIDENT_HANDED_OVER,
+            "handed over: its records stay open; the host that now holds the address adopts them".to_owned(),
+        ),
+        IncidentChange::Unwatched => (
+            MessageId::INCIDENT_UNWATCHED,
+            "its connection was removed from the configuration; its records stay open: close them by hand"
+                .to_owned(),
+        ),
+    };
+    let record = about_incident(incident, id, &text);
+    match change {
+        IncidentChange::Opened | IncidentChange::Adopted => record.with("TUNNELS", snapshots(incident)),
+        // The ends' verdicts at the opening are out of date by now.
+        IncidentChange::Confirmed
+        | IncidentChange::Updated
+        | IncidentChange::Worsened
+        | IncidentChange::Clearing
+        | IncidentChange::Reopened
+        | IncidentChange::Resolved
+        | IncidentChange::Unwatched
+        | IncidentChange::HandedOver => record,
+    }
+}
+
+/// Each tunnel as both ends saw it when the incident opened, or was adopted.
+fn snapshots(incident: &Incident) -> String {
+    let tunnels: Vec<_> = incident.tunnels.iter().map(snapshot).collect();
+    tunnels.join(", ")
+}
+
+fn opened(incident: &Incident, at: Now) -> String {
+    let Incident {
+        id: _,
+        site: _,
+        vpn_name: _,
+        state: _,
+        began,
+        found_at: _,
+        tunnels: _,
+        timeline: _,
+        related,
+        worsened: _,
+        revision: _,
+    } = incident;
+    let mut text = format!("{} since {}: {}", stands(incident), time(*began, at.wall), snapshots(incident));
+    if let Some(related) = related {
+        text.push_str("; follows the incident ");
+        text.push_str(&related.to_string());
+    }
+    text
+}
+
+pub(super) fn missed(incident: &Incident, at: Now) -> String {
+    let tunnels: Vec<_> =
+        incident.tunnels.iter().map(|tunnel| format!("{} ({})", tunnel.name, tunnel.id.outside_ip)).collect();
+    let until = match incident.state {
+        IncidentState::Resolved { at: ended } | IncidentState::Unwatched { at: ended } => {
+            time(ended, at.wall)
+        }
+        IncidentState::Open => "now".to_owned(),
+    };
+    format!(
+        "both ends had {} down from {} to {until}, while AWS could not be reached: nobody was paged",
+        tunnels.join(", "),
+        time(incident.began, at.wall)
+    )
+}
+
+fn adopted(incident: &Incident, at: Now) -> String {
+    let sink = incident.found_at.as_ref().map_or("a sink", |sink| sink.as_str());
+    let created = time(incident.id.opened, at.wall);
+    format!("found open at {sink}, created {created}; adopted: {}", snapshots(incident))
+}
+
+fn snapshot(tunnel: &TunnelSnapshot) -> String {
+    let TunnelSnapshot { id, name, role, local, aws, assessment: _, carrying: _ } = tunnel;
+    let role = match role {
+        Role::Active => String::new(),
+        Role::Standby | Role::Unused => format!(", {}", role.as_str()),
+    };
+    format!(
+        "{name} ({}{role}) {} by {}, {} by {}",
+        id.outside_ip,
+        local.verdict.as_str(),
+        whose(End::Local),
+        aws.verdict.as_str(),
+        whose(End::Aws)
+    )
+}
+
+/// The condition of a kind, without the traffic.
+pub(super) const fn meaning(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Outage => "nothing gets through the connection",
+        Kind::RedundancyLost => "both ends agree that an active tunnel is down",
+        Kind::OneSided => "no tunnel is up at both ends, and the ends do not agree",
+    }
+}
+
+/// What an incident means now; whether the connection works depends on whether a tunnel carries traffic.
+fn stands(incident: &Incident) -> &'static str {
+    match (incident.id.kind, incident.traffic()) {
+        (Kind::Outage, Traffic::DoesNotFlow) => meaning(Kind::Outage),
+        (Kind::Outage, Traffic::CannotTell) => "a tunnel is down, and no other is known to work",
+        (Kind::Outage, Traffic::Flows) => "one tunnel works again",
+        (Kind::RedundancyLost, Traffic::Flows) => "the connection works, on fewer tunnels than it should",
+        (Kind::RedundancyLost, Traffic::CannotTell) => {
+            "an active tunnel is down, and whether another works cannot be told"
+        }
+        (Kind::RedundancyLost, Traffic::DoesNotFlow) => "an active tunnel is down, and no other works",
+        (Kind::OneSided, Traffic::Flows) => "one tunnel works again",
+        (Kind::OneSided, Traffic::CannotTell | Traffic::DoesNotFlow) => meaning(Kind::OneSided),
+    }
+}
+
+const fn relief(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Outage => "a tunnel carries traffic again",
+        Kind::RedundancyLost => "every active tunnel carries traffic again",
+        Kind::OneSided => "a tunnel carries traffic again, or both ends agree",
+    }
+}
+
+/// An incident carries its own names: its connection may have left the configuration.
+pub(super) fn about_incident(incident: &Incident, id: MessageId, text: &str) -> JournalRecord {
+    let kind = incident.id.kind.as_str();
+    id.record(format!("{}: {}: {kind} incident: {text}", incident.site, incident.vpn_name))
+        .with("VPN_ID", incident.id.vpn.as_str())
+        .with("KIND", kind)
+        .with("SITE", &*incident.site)
+        .with("INCIDENT", incident.id.to_string())
 }

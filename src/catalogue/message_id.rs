@@ -740,7 +740,7 @@ mod tests {
     }
 
     #[test]
-    fn what_people_are_paged_for_or_have_asked_for_is_never_suppressed() {
+    fn records_of_pages_and_of_requests_are_never_suppressed() {
         let never = [
             MessageId::INCIDENT_OPENED,
             MessageId::INCIDENT_ADOPTED,
@@ -768,7 +768,7 @@ mod tests {
     }
 
     #[test]
-    fn every_id_has_the_form_that_the_journal_takes() {
+    fn every_id_has_the_journals_form() {
         for kind in MessageId::all() {
             assert!(
                 kind.id.len() == 32

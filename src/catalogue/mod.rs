@@ -1,27 +1,23 @@
 //! The catalogue: everything that the daemon reports to people, in one place. Two tables name it, [`MessageId`] (journal records) and
 //! [`Code`] (problems); from them come the journal's catalog, docs/journal.md, the table in docs/status.md, `/readyz`, `/status` and
 //! the metric `bothends_problem`. The texts are beside the types that parts of the daemon report: facts of the core ([`fact`]), what
-//! happens to the daemon ([`notice`]), to records and messages at sinks ([`sink`]), to the store, metrics and probing ([`parts`]), and
-//! [`problem`]s. How often a record is written is in [`rate_limit`].
+//! happens to the daemon ([`notice`]), to sinks, the store, metrics and probing ([`parts`]), and [`problem`]s. How often a record is written is in [`rate_limit`].
 
 pub mod code;
 pub mod fact;
-mod incident;
 pub mod message_id;
-pub mod names;
 pub mod notice;
 pub mod parts;
 pub mod phrases;
 pub mod problem;
 pub mod rate_limit;
 pub mod record;
-pub mod sink;
 #[cfg(test)]
 pub(crate) mod tests;
 
 pub use code::{Code, CodeEntry, Severity};
 pub use message_id::MessageId;
-pub use names::Names;
 pub use notice::Notice;
+pub use phrases::Names;
 pub use problem::{Component, Problem};
 pub use record::JournalRecord;

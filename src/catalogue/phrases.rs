@@ -1,19 +1,22 @@
-//! The phrases that records are made of: times, numbers, and the evidence behind a verdict.
+//! The phrases that records are made of: names of connections and tunnels, times, numbers, and the evidence behind a verdict.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use log::Level;
 
-use crate::domain::names::{End, Kind};
+use crate::domain::names::{End, Kind, Role, TunnelId, VpnId};
+use crate::domain::plan::Plan;
 use crate::domain::time::{Now, Stamp};
 use crate::domain::verdict::{AwsEvidence, Evidence, LocalEvidence, Loss, Verdict, View, Why};
 
 const DAY_MILLIS: i64 = 24 * 60 * 60 * 1000;
 
-/// `03:12:04Z`, or with its date if that is not the day of `near`.
+/// `03:12:04Z`, or with its date if that differs from the day of `near`.
 pub(super) fn time(stamp: Stamp, near: Stamp) -> String {
     let same_day = stamp.as_millis().div_euclid(DAY_MILLIS) == near.as_millis().div_euclid(DAY_MILLIS);
     match Timestamp::from_millisecond(stamp.as_millis()) {
@@ -23,7 +26,7 @@ pub(super) fn time(stamp: Stamp, near: Stamp) -> String {
     }
 }
 
-/// A kind of incident, for people.
+/// A kind of incident, in words.
 pub const fn kind_words(kind: Kind) -> &'static str {
     match kind {
         Kind::Outage => "outage",
@@ -51,8 +54,7 @@ pub(super) fn count(number: usize, noun: &str) -> String {
     if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
 }
 
-/// `down by our end: no reply from 169.254.10.1 since 03:12:03Z, …`: what a view says, whose it is, and on what
-/// evidence.
+/// `down by our end: no reply from 169.254.10.1 since 03:12:03Z, …`: a verdict, its end, and its evidence.
 pub(super) fn view(view: &View, inside_ip: Option<IpAddr>, at: Now) -> String {
     let (whose, evidence) = match &view.evidence {
         Evidence::Local(evidence) => ("our end", local_evidence(view.verdict, evidence, inside_ip, at.wall)),
@@ -61,7 +63,7 @@ pub(super) fn view(view: &View, inside_ip: Option<IpAddr>, at: Now) -> String {
     format!("{} by {whose}: {evidence}", view.verdict.as_str())
 }
 
-/// Whose verdict it is, in words for people.
+/// The end, in words.
 pub(super) fn whose(end: End) -> &'static str {
     match end {
         End::Local => "our end",
@@ -81,7 +83,7 @@ fn local_evidence(verdict: Verdict, evidence: &LocalEvidence, inside: Option<IpA
     };
     let last_reply = match verdict {
         Verdict::Up => None,
-        // A reply that came later and made nothing of it.
+        // A later reply that changed nothing.
         Verdict::Down => evidence.last_reply.filter(|reply| evidence.stopped.is_some_and(|at| at < *reply)),
         Verdict::Unknown(_) => evidence.last_reply,
     };
@@ -183,20 +185,20 @@ fn percent(percent: f64) -> String {
     if percent.fract() == 0.0 { format!("{percent:.0} %") } else { format!("{percent:.1} %") }
 }
 
-/// The records that were suppressed in favour of a later one.
+/// The records that a later one replaced.
 #[derive(Debug, Clone, Copy)]
 pub struct Suppressed {
-    /// How many.
+    /// Their number.
     pub count: u64,
-    /// When the first of them was made.
+    /// When the first of them was created.
     pub since: Stamp,
-    /// When the record itself was made: it may have been held.
+    /// When the record itself was created: it may have been held.
     pub of: Stamp,
-    /// The level of the worst of them, if it is worse than the record's own.
+    /// The highest level among them, if it is above the record's own.
     pub worst: Option<Level>,
 }
 
-/// The message of a record that was held, or in favour of which others were suppressed; written at `now`.
+/// The message of a record that was held, or that replaced others; written at `now`.
 pub fn with_suppressed(message: &str, suppressed: Suppressed, now: Stamp) -> String {
     let Suppressed { count, since, of, worst } = suppressed;
     let (of, since) = (time(of, now), time(since, now));
@@ -216,9 +218,79 @@ pub fn with_suppressed(message: &str, suppressed: Suppressed, now: Stamp) -> Str
     }
 }
 
+/// The names in a configuration.
+#[derive(Debug, Clone, Default)]
+pub struct Names {
+    site: Arc<str>,
+    vpns: BTreeMap<VpnId, Arc<str>>,
+    tunnels: BTreeMap<TunnelId, TunnelNames>,
+}
+
+#[derive(Debug, Clone)]
+struct TunnelNames {
+    name: Arc<str>,
+    role: Role,
+    inside_ip: IpAddr,
+}
+
+impl From<&Plan> for Names {
+    fn from(plan: &Plan) -> Self {
+        Self {
+            site: Arc::clone(&plan.site),
+            vpns: plan.vpns.iter().map(|vpn| (vpn.id.clone(), Arc::clone(&vpn.name))).collect(),
+            tunnels: plan
+                .vpns
+                .iter()
+                .flat_map(|vpn| &vpn.tunnels)
+                .map(|tunnel| {
+                    let names = TunnelNames {
+                        name: Arc::clone(&tunnel.name),
+                        role: tunnel.role,
+                        inside_ip: tunnel.route.inside_ip,
+                    };
+                    (tunnel.id.clone(), names)
+                })
+                .collect(),
+        }
+    }
+}
+
+impl Names {
+    /// The site's name.
+    pub fn site(&self) -> &str {
+        &self.site
+    }
+
+    /// `milan-1: Milan DC, primary`, or the id if the connection is not in the configuration.
+    pub fn of_vpn(&self, vpn: &VpnId) -> String {
+        let name = self.vpns.get(vpn).map_or(vpn.as_str(), |name| name);
+        format!("{}: {name}", self.site)
+    }
+
+    /// `milan-1: Milan DC, primary: tunnel 1 (203.0.113.11)`, with ids for what is not in the configuration.
+    pub fn of_tunnel(&self, tunnel: &TunnelId) -> String {
+        let vpn = self.of_vpn(&tunnel.vpn);
+        match self.tunnels.get(tunnel) {
+            Some(names) => format!("{vpn}: {} ({})", names.name, tunnel.outside_ip),
+            None => format!("{vpn}: {}", tunnel.outside_ip),
+        }
+    }
+
+    /// The address that the tunnel's inside check probes.
+    pub fn inside_ip(&self, tunnel: &TunnelId) -> Option<IpAddr> {
+        self.tunnels.get(tunnel).map(|names| names.inside_ip)
+    }
+
+    /// The tunnel's role.
+    pub fn role(&self, tunnel: &TunnelId) -> Option<Role> {
+        self.tunnels.get(tunnel).map(|names| names.role)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fixture;
 
     #[test]
     fn a_time_of_another_day_carries_its_date() {
@@ -234,5 +306,20 @@ mod tests {
             .map(|millis| duration(Duration::from_millis(millis)))
             .collect();
         assert_eq!(told, ["850 ms", "30 s", "2 min", "2 min 5 s", "1 h", "1 h 5 min"]);
+    }
+
+    impl Names {
+        /// The names of [`crate::fixture`]'s tunnels, of which the first has this role.
+        pub(in crate::catalogue) fn sample(role: Role) -> Self {
+            let named = |n: u8, role| {
+                let inside_ip = IpAddr::from([169, 254, 9 + n, 1]);
+                (fixture::tunnel(n), TunnelNames { name: format!("tunnel {n}").into(), role, inside_ip })
+            };
+            Self {
+                site: "milan-1".into(),
+                vpns: BTreeMap::from([(fixture::vpn(), "Milan DC, primary".into())]),
+                tunnels: BTreeMap::from([named(1, role), named(2, Role::Active)]),
+            }
+        }
     }
 }

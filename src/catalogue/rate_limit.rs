@@ -1,26 +1,26 @@
-//! How often journal records on one subject are written; `telemetry::journal` suppresses the others.
+//! How often journal records on one subject are written; `telemetry::journal` suppresses the rest.
 
 use std::time::Duration;
 
 /// Whether records of a kind may be suppressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum RateLimit {
-    /// Every one is written at once: it is what people are paged for or have asked for, and something else bounds how often it
+    /// Every one is written at once: it reports a page or the answer to a request, and something else limits how often it
     /// comes.
     Unlimited,
-    /// Only so often about the subject that this key names.
+    /// Limited per subject, which this key names.
     By(LimitKey),
 }
 
-/// What names the subject of a record. Records of one key that agree in the key's fields are on the same subject, and the later one
-/// says what the earlier one said and more: where one of them must do, it is the last.
+/// What identifies the subject of a record. Records with the same key and equal key fields are on the same subject, and a
+/// later one supersedes an earlier one: if only one is written, it is the last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum LimitKey {
-    /// What one end says of a tunnel.
+    /// One end's verdict on a tunnel.
     End,
-    /// What both ends together say of a tunnel.
+    /// Both ends' assessment of a tunnel.
     Tunnel,
-    /// Where a kind of incident of a connection stands between two records that page or resolve.
+    /// The state of a kind of incident of a connection, between two records that page or resolve.
     Condition,
     /// The growth of an incident's timeline.
     Timeline,
@@ -28,22 +28,22 @@ pub enum LimitKey {
     Check,
     /// Whether this host holds the address that it votes for.
     Address,
-    /// What a part of the daemon cannot do.
+    /// The problem of a part of the daemon.
     Problem,
-    /// Evidence in an answer of AWS's that cannot be used.
+    /// Evidence in AWS's answers that cannot be used.
     Evidence,
-    /// What happened to a tunnel, a record at a sink, the store or the host, without being a state of it.
+    /// An event, and not a state, of a tunnel, a record at a sink, the store or the host.
     Happening,
-    /// What a library says in its own words.
+    /// A library's own text.
     Library,
 }
 
 /// How many records on one subject are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Allowance {
-    /// As many records may follow each other at once.
+    /// This many records may follow each other at once.
     pub burst: u32,
-    /// After that, one in this long.
+    /// After that, one in this time.
     pub period: Duration,
 }
 
@@ -54,7 +54,7 @@ impl Allowance {
 }
 
 impl LimitKey {
-    /// The fields that name the subject; the rest say something of it.
+    /// The fields that identify the subject; the others describe it.
     pub const fn fields(self) -> &'static [&'static str] {
         match self {
             Self::End => &["VPN_ID", "TUNNEL_IP", "END"],
@@ -63,23 +63,23 @@ impl LimitKey {
             Self::Check => &["VPN_ID", "TUNNEL_IP", "CHECK"],
             // A host votes for one address.
             Self::Address => &[],
-            // Not its text: one that names another request each time would be another problem each time.
+            // Without its text: one that names a different request each time would be a new problem each time.
             Self::Problem => &["COMPONENT", "PROBLEM"],
             Self::Evidence => &["VPN_ID", "TUNNEL_IP", "ERROR"],
             Self::Happening => &["MESSAGE_ID", "VPN_ID", "TUNNEL_IP", "END", "KIND", "SINK", "DETAIL"],
-            // Nor here its text, for the same reason: the level parts what matters from what does not.
+            // Without its text, for the same reason; the level separates what matters from what does not.
             Self::Library => &["TARGET", "PRIORITY"],
         }
     }
 
-    /// A state that has not changed for this long is at rest, and its next change is written at once; `None` of what is no state. At
-    /// most one record more comes of it in this time.
+    /// A state that has not changed for this long is at rest, and its next change is written at once; `None` for events. This
+    /// adds at most one record in this time.
     pub const fn at_rest_after(self) -> Option<Duration> {
         match self {
             Self::End | Self::Tunnel | Self::Condition | Self::Check | Self::Address => {
                 Some(Duration::from_secs(20))
             }
-            // A request that fails every minute is no new problem each time.
+            // A request that fails every minute is not a new problem each time.
             Self::Problem => Some(Duration::from_secs(2 * 60)),
             Self::Timeline | Self::Evidence | Self::Happening | Self::Library => None,
         }
@@ -88,15 +88,15 @@ impl LimitKey {
     /// How many records on its subject are written.
     pub const fn allowance(self) -> Allowance {
         match self {
-            // Three episodes with both their ends pass as they are; a line that flaps on is one record a minute.
+            // Three episodes with start and end pass unchanged; a line that keeps flapping is one record a minute.
             Self::End | Self::Tunnel | Self::Condition | Self::Timeline | Self::Check | Self::Address => {
                 Allowance::new(6, 60)
             }
             Self::Problem => Allowance::new(6, 10 * 60),
-            // It says the same each time, and comes with every answer; who looks today sees it at least once.
+            // Every answer of AWS repeats it; anybody who looks today sees it at least once.
             Self::Evidence => Allowance::new(1, 60 * 60),
             Self::Happening => Allowance::new(6, 10 * 60),
-            // Texts differ, and the first of a series say most: room for several before only the last is written.
+            // Texts differ, and the first of a series say most, so several pass before only the last is written.
             Self::Library => Allowance::new(12, 10 * 60),
         }
     }

@@ -1,4 +1,4 @@
-//! A journal record, before it is written. Nothing but this room makes one.
+//! A journal record, before it is written. Only this room creates one.
 
 use log::Level;
 
@@ -11,7 +11,7 @@ pub struct JournalRecord {
     pub level: Level,
     /// What kind of record it is.
     pub kind: MessageId,
-    /// One line for people; begins with the names of what it is about.
+    /// One line of text; begins with the names of its subject.
     pub message: String,
     /// The journal's fields, `MESSAGE_ID` apart.
     pub fields: Vec<(&'static str, String)>,
@@ -25,7 +25,7 @@ impl MessageId {
 }
 
 impl JournalRecord {
-    /// Hands the record to the process's logger.
+    /// Sends the record to the process's logger.
     pub fn emit(&self) {
         let mut fields = Vec::with_capacity(self.fields.len() + 1);
         fields.push(("MESSAGE_ID", self.kind.id));
@@ -40,13 +40,13 @@ impl JournalRecord {
         );
     }
 
-    /// The same with a field.
+    /// Adds a field.
     pub(super) fn with(mut self, field: &'static str, value: impl Into<String>) -> Self {
         self.fields.push((field, value.into()));
         self
     }
 
-    /// The same at another level than the usual.
+    /// Changes the level.
     pub(super) fn at(self, level: Level) -> Self {
         Self { level, ..self }
     }

@@ -1,5 +1,5 @@
-//! What is shown of all that is wrong: what parts state and what follows from the status, without what another open problem
-//! explains, and as bad as it is by now.
+//! The problems that are shown: those that parts state and those that follow from the status, without those that another open
+//! problem explains, and with their current severity.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -12,26 +12,26 @@ use crate::domain::status::Status;
 use crate::domain::time::Moment;
 use crate::domain::votes::{self, Lack, Missing};
 
-/// What is shown, the worst first.
+/// The shown problems, most severe first.
 pub type ShownProblems = Arc<Vec<OpenProblem>>;
 
 /// A problem that is shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OpenProblem {
-    /// What has it.
+    /// The component.
     pub component: Component,
-    /// What it is.
+    /// The problem.
     pub problem: Problem,
 }
 
-/// Remembers since when each problem is open.
+/// Remembers since when each problem has been open.
 #[derive(Debug, Default)]
 pub struct Overview {
     since: BTreeMap<(Component, Code), Moment>,
 }
 
 impl Overview {
-    /// What is shown at this moment, the worst first.
+    /// The problems to show now, most severe first.
     pub fn look(
         &mut self,
         stated: &Problems,
@@ -67,8 +67,8 @@ impl Overview {
     }
 }
 
-/// Whether what lasts keeps the daemon from its job. A sink that could not be used does where a kind of incident of a connection
-/// has no other that could.
+/// Whether a lasting problem prevents the daemon from doing its job. A sink that cannot be used does so if a kind of incident
+/// of a connection has no other sink that can.
 fn is_in_the_way(of: &OpenProblem, open: &[OpenProblem], status: &Status, configured: &Configured) -> bool {
     let Component::Preparation(sink) = &of.component else { return true };
     let is_unprepared = |plan: &SinkPlan| {
@@ -82,7 +82,7 @@ fn is_in_the_way(of: &OpenProblem, open: &[OpenProblem], status: &Status, config
         .any(|(vpn, kind)| configured.taking(vpn, kind).all(is_unprepared))
 }
 
-/// How each source asks, by its words.
+/// How each source connects, by its name.
 struct SourceStates<'a> {
     of_vpns: BTreeMap<&'a str, Vec<String>>,
     ways: BTreeMap<String, AwsPlace>,
@@ -101,8 +101,8 @@ impl<'a> SourceStates<'a> {
         Self { of_vpns, ways }
     }
 
-    /// What is stated. Credentials that fail are one problem, however many sources ask with them: these sources are given, too, with
-    /// what has their problem.
+    /// The stated problems. Failing credentials are one problem for any number of sources that use them: these sources are
+    /// returned too, with the component of their problem.
     fn by_identity(&self, stated: &Problems) -> (Vec<OpenProblem>, BTreeMap<Component, Component>) {
         let mut open = Vec::<OpenProblem>::new();
         let mut shared = BTreeMap::new();
@@ -128,7 +128,7 @@ impl<'a> SourceStates<'a> {
     }
 }
 
-/// Whether it is the credentials' problem, and not that of whoever asks with them.
+/// Whether the credentials are the problem, and not the component that uses them.
 fn is_of_credentials(code: Code) -> bool {
     matches!(code, Code::CredentialsFailing | Code::CredentialsSourceFailing)
 }
@@ -137,17 +137,17 @@ fn swap<A, B>((a, b): (A, B)) -> (B, A) {
     (b, a)
 }
 
-/// What tells which problem can explain which.
+/// The data that decides which problem can explain which.
 struct CauseContext<'a> {
     sources: SourceStates<'a>,
-    /// What has the problem of these sources.
+    /// The component with the problem of these sources.
     shared: BTreeMap<Component, Component>,
     configured: &'a Configured,
 }
 
 /// Which open problem explains which.
 struct Causes {
-    /// By the effect's place, the places of its causes.
+    /// By the index of the effect, the indexes of its causes.
     of: Vec<Vec<usize>>,
 }
 
@@ -161,9 +161,9 @@ impl Causes {
         Self { of }
     }
 
-    /// The problems that nothing open explains, each at least as bad as what it explains.
+    /// The problems that no open problem explains, each at least as severe as those that it explains.
     fn without_effects(self, mut open: Vec<OpenProblem>) -> Vec<OpenProblem> {
-        // No code leads back to itself, so that this ends; a cause may be an effect itself.
+        // No code leads back to itself, so this ends; a cause may itself be an effect.
         let mut raised = true;
         while raised {
             raised = false;
@@ -182,7 +182,7 @@ impl Causes {
     }
 }
 
-/// The places of what explains a problem.
+/// The indexes of the problems that explain a problem.
 fn causes(
     effect: &OpenProblem,
     open: &[OpenProblem],
@@ -197,7 +197,7 @@ fn causes(
         let places = places.get(component).into_iter().flatten();
         places.copied().filter(|place| behind.contains(&open[*place].problem.code)).collect::<Vec<_>>()
     };
-    // What is asked of AWS fails with the site, the Region or the identity, and not with those of others.
+    // A request to AWS fails because of the site, the Region or the identity, not because of another component's.
     let by_aws = |way: &AwsPlace| {
         let explaining = places.keys().filter(|cause| scene.explains(cause, way));
         explaining.flat_map(|cause| at(cause)).collect()
@@ -218,7 +218,7 @@ fn causes(
                     at(scene.shared.get(&source).unwrap_or(&source))
                 })
                 .collect();
-            // One that answers well, and still there is no evidence: then the others are not why.
+            // A source that answers, and there is still no evidence: then the other sources are not the reason.
             if asked.iter().all(|places| !places.is_empty()) {
                 found.extend(asked.into_iter().flatten());
             }
@@ -229,7 +229,7 @@ fn causes(
         Component::Sink(sink) | Component::Preparation(sink) => by_sink(sink),
         Component::Publisher => scene.configured.publisher.as_ref().map(by_aws).unwrap_or_default(),
         Component::Credentials(_) => {
-            // A role's are had with the daemon's own.
+            // A role's credentials are obtained with the daemon's own.
             let own = Component::credentials(None);
             let causes = BTreeSet::from([&Component::Site, &effect.component, &own]);
             causes.into_iter().flat_map(at).collect()
@@ -247,14 +247,14 @@ fn causes(
 }
 
 impl CauseContext<'_> {
-    /// Whether a problem of this component can be why AWS cannot be asked that way.
+    /// Whether a problem of this component can be the reason why AWS cannot be reached by that route.
     fn explains(&self, cause: &Component, way: &AwsPlace) -> bool {
         match cause {
             Component::Site => true,
             Component::Source(source) => {
                 self.sources.ways.get(source).is_some_and(|asked| asked.region == way.region)
             }
-            // A role's are had with the daemon's own.
+            // A role's credentials are obtained with the daemon's own.
             Component::Credentials(_) => *cause == identity(way) || *cause == Component::credentials(None),
             Component::Addresses(_)
             | Component::Identity(_)
@@ -274,12 +274,12 @@ impl CauseContext<'_> {
     }
 }
 
-/// What has the problems of the credentials that it takes.
+/// The component with the problems of these credentials.
 fn identity(way: &AwsPlace) -> Component {
     Component::credentials(way.role_arn.as_deref())
 }
 
-/// What follows from ends that have no vote.
+/// The problems that follow from ends without a vote.
 fn without_votes(status: &Status) -> Vec<OpenProblem> {
     let mut all = Vec::new();
     let mut of_host = BTreeMap::<Lack, Vec<Missing>>::new();
@@ -307,22 +307,22 @@ fn of_connection(missing: &Missing) -> OpenProblem {
     OpenProblem { component, problem: Problem::without_vote(missing) }
 }
 
-/// What of the configuration in force tells which problem explains which, and which of them keeps people from being paged: a problem
-/// of AWS's explains only what goes the same way.
+/// The settings that decide which problem explains which, and which of them prevents paging: a problem of AWS explains only
+/// what uses the same route.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Configured {
-    /// The sinks that incidents go to; none in mode `observe`.
+    /// The sinks that receive incidents; none in mode `observe`.
     pub sinks: Vec<SinkUse>,
-    /// How metrics go to CloudWatch, if they do.
+    /// How metrics reach CloudWatch, if they are published.
     pub publisher: Option<AwsPlace>,
 }
 
 /// A sink, and how it is reached.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SinkUse {
-    /// What it takes.
+    /// The incidents that it accepts.
     pub plan: SinkPlan,
-    /// How it goes by AWS; `None` if it does not.
+    /// Its route to AWS; `None` if it is not reached through AWS.
     pub way: Option<AwsPlace>,
 }
 
@@ -331,7 +331,7 @@ impl Configured {
         self.sinks.iter().find(|sink| sink.plan.id.as_str() == id)
     }
 
-    /// The sinks that take this kind of incident of this connection.
+    /// The sinks that accept this kind of incident of this connection.
     pub(super) fn taking<'a>(&'a self, vpn: &'a VpnId, kind: Kind) -> impl Iterator<Item = &'a SinkPlan> {
         self.sinks.iter().map(|sink| &sink.plan).filter(move |plan| plan.takes(vpn, kind))
     }

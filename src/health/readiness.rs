@@ -1,4 +1,5 @@
-//! Ready means: the daemon can decide, and can page, for every connection. What `/readyz` says, and the metric `bothends_ready`.
+//! Ready means: the daemon can decide, and can page, for every connection. The text of `/readyz`, and the metric
+//! `bothends_ready`.
 
 use std::time::Duration;
 
@@ -8,13 +9,13 @@ use crate::domain::status::Status;
 use crate::domain::time::Now;
 use crate::domain::votes;
 
-/// A status older than this means that the core is stuck: it gives one every second or so.
+/// A status older than this means that the core is stuck: it updates the status about every second.
 const STUCK_AFTER: Duration = Duration::from_secs(10);
 
-/// So many lines of one kind are shown; the rest is counted.
+/// The maximum number of lines of one kind; the rest is counted.
 const LINES_MAX: usize = 100;
 
-/// Whether the daemon can do its job, and what stands in its way.
+/// Whether the daemon can do its job, and the problems that prevent it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Readiness {
     /// Whether it can.
@@ -68,7 +69,7 @@ fn bounded(mut lines: Vec<String>, of: &str) -> Vec<String> {
     lines
 }
 
-/// Says so if the core has given no status for too long.
+/// Adds a line if the core has not updated the status for too long.
 pub fn stuck(status: &Status, now: Now) -> Option<String> {
     let age = now.mono.since(status.at.mono);
     (age > STUCK_AFTER).then(|| format!("stuck: no status from the core for {} s", age.as_secs()))

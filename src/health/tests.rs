@@ -368,7 +368,7 @@ fn words(open: &[OpenProblem]) -> Vec<&'static str> {
 }
 
 #[test]
-fn until_both_ends_are_heard_of_it_is_starting() {
+fn until_both_ends_have_reported_it_is_starting() {
     let mut status = fixture::status();
     for tunnel in [0, 1] {
         status = unknown(status, &[tunnel], End::Aws, Why::NotAsked);

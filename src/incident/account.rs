@@ -1,39 +1,39 @@
-//! What a person who is paged gets: one model, and each medium renders it.
+//! The text for a person who is paged: one model, rendered for each medium.
 //!
-//! The order is the reader's: what is down and since when, whether traffic still flows, what each end says, which side is likely
-//! at fault, the first things to do, runbook and notes, who sent this, and where to look. [`advice`] holds the advice in one closed
-//! table, [`render`] the media, [`links`] the places.
+//! The order is the reader's: what is down and since when, whether traffic still flows, what each end says, which side is
+//! likely at fault, the first things to do, runbook and notes, who sent this, and where to look. [`advice`] has the advice in
+//! one closed table.
 //!
-//! The account in each medium's form and length. What does not fit loses what helps least first: the graphs, all links, the notes'
-//! end, and only then the last lines.
+//! Each medium has its own form and length. A text that does not fit loses the least helpful parts first: the graphs, all
+//! links, the end of the notes, and only then the last lines.
 
 mod advice;
-mod links;
+
+use std::fmt::Write as _;
+use std::net::IpAddr;
 
 use serde::{Serialize, Serializer};
 
-use crate::domain::board::{Incident, IncidentState, TunnelSnapshot};
-use crate::domain::carrying::{Carrying, NotCarrying};
-use crate::domain::names::{End, Kind, Role};
-use crate::domain::stopped::{Basis, basis};
-use crate::domain::time::Stamp;
-use crate::domain::verdict::{Assessment, Loss, Verdict, Why};
-
-use super::settings::{SinkRules, VpnSettings};
+use self::advice::{Advice, Flow, why_words};
 use super::wording::{
     self, AwsSince, Course, CurrentTunnel, DownAlone, WORDS_MAX, alone, as_they_stand, clearing_since, clip,
     concerned, list, when,
 };
-use advice::{Advice, Flow, why_words};
-pub use links::Link;
+use crate::domain::board::{Incident, IncidentState, TunnelSnapshot};
+use crate::domain::carrying::{Carrying, NotCarrying};
+use crate::domain::names::{End, Kind, Role, VpnId};
+use crate::domain::stopped::{Basis, basis};
+use crate::domain::time::Stamp;
+use crate::domain::verdict::{Assessment, Loss, Verdict, Why};
+use crate::incident::settings::{Metrics, SinkRules, VpnSettings};
 
-/// The end of what the daemon keeps current in a text that people may write in, too.
+/// The end of the part that the daemon keeps current, in a text that people may edit too.
 pub const KEPT_CURRENT: &str = "_Kept current by bothends. Anything written below this line stays._";
 
-/// Notes that must be shortened are cut to this many characters.
+/// The length in characters to which notes are cut where space is short.
 const NOTES_SHORT: usize = 200;
 
-/// What is left out.
+/// What is left out where space is short.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Without {
     Nothing,
@@ -46,20 +46,20 @@ enum Without {
 pub(super) const URL_MAX: usize = 1000;
 /// The operator's notes are cut to this many characters.
 pub(super) const NOTES_MAX: usize = 2000;
-/// More tunnels than this are counted: a connection has two, and nobody reads more at night.
+/// Further tunnels are only counted: a connection has two, and nobody reads more at night.
 const TUNNELS_MAX: usize = 6;
 
-/// An incident as a person should hear of it.
+/// An incident, described for a person.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Account {
     /// One line, at most 200 characters.
     pub title: String,
-    /// One line for a telephone: plain ASCII, at most 160 characters.
+    /// One line for a text message on a telephone: plain ASCII, at most 160 characters.
     pub short: String,
-    /// What to know before all else; `None` is the rule.
+    /// A warning to read first; usually `None`.
     #[serde(serialize_with = "text_or_none")]
     pub caution: Option<&'static str>,
-    /// Since when, and whether it is over.
+    /// Since when it lasts, and whether it is over.
     pub since: String,
     /// Whether traffic flows, in one word: see [`Traffic`](crate::domain::carrying::Traffic).
     pub flow: &'static str,
@@ -72,15 +72,15 @@ pub struct Account {
     pub likely: Option<&'static str>,
     /// The first things to do, in order.
     pub steps: Vec<String>,
-    /// Where people read what to do.
+    /// The runbook.
     #[serde(skip)]
     pub runbook_url: Option<String>,
-    /// What else people should know.
+    /// The operator's notes.
     #[serde(skip)]
     pub notes: Option<String>,
-    /// Who sent it.
+    /// The sender.
     pub sender: String,
-    /// Where to look.
+    /// Pages to look at.
     pub links: Vec<Link>,
 }
 
@@ -102,7 +102,7 @@ pub struct Ends {
 }
 
 impl Account {
-    /// The account of an incident as it stands.
+    /// Describes an incident as it is now.
     pub(super) fn new(incident: &Incident, settings: &SinkRules) -> Self {
         let tunnels = as_they_stand(incident);
         let vpn = settings.vpns.get(&incident.id.vpn);
@@ -129,11 +129,11 @@ impl Account {
             runbook_url: vpn.and_then(|vpn| vpn.runbook_url.as_deref()).map(|url| clip(url, URL_MAX)),
             notes: vpn.and_then(|vpn| vpn.notes.as_deref()).map(|notes| clip(notes, NOTES_MAX)),
             sender: sender(&settings.site),
-            links: links::of(incident, vpn),
+            links: links(incident, vpn),
         }
     }
 
-    /// Plain text, for mail and for what shows text as it is. `news`: what has changed, a line each.
+    /// Plain text, for mail and for sinks that show text unformatted. `news`: the changes, one a line.
     pub fn plain(&self, news: &[String]) -> String {
         let mut text = format!("{}\n\n", self.title);
         if let Some(caution) = self.caution {
@@ -176,7 +176,7 @@ impl Account {
         text
     }
 
-    /// Markdown of at most `max` bytes, ended by [`KEPT_CURRENT`].
+    /// Markdown of at most `max` bytes, ending with [`KEPT_CURRENT`].
     pub fn markdown(&self, max: usize) -> String {
         let room = max.saturating_sub(KEPT_CURRENT.len() + 2);
         let all = [Without::Nothing, Without::Graphs, Without::Links, Without::LongNotes];
@@ -228,7 +228,7 @@ impl Account {
 }
 
 impl Account {
-    /// Every page to look at, the runbook first.
+    /// Every link, the runbook first.
     pub fn every_link(&self) -> Vec<Link> {
         let runbook = self.runbook_url.as_ref().map(|url| Link {
             title: "Runbook".to_owned(),
@@ -239,14 +239,14 @@ impl Account {
     }
 }
 
-/// Who sends.
+/// The sender.
 pub(super) fn sender(site: &str) -> String {
     format!("bothends {} at site {}", env!("CARGO_PKG_VERSION"), clip(site, WORDS_MAX))
 }
 
-/// The links of a connection, whatever befalls it.
+/// The links of a connection, for any incident.
 pub(super) fn links_of(vpn: &crate::domain::names::VpnId, settings: Option<&VpnSettings>) -> Vec<Link> {
-    links::of_connection(vpn, settings)
+    connection_links(vpn, settings)
 }
 
 impl Ends {
@@ -307,7 +307,7 @@ fn aws_says(tunnel: &CurrentTunnel) -> String {
     format!("{word}{}{}", since.unwrap_or_default(), words.unwrap_or_default())
 }
 
-/// An open incident of which AWS's end has no current word: most likely the way to AWS is gone.
+/// An open incident about which AWS's end has no current data: most likely the path to AWS is down.
 fn caution(incident: &Incident, tunnels: &[CurrentTunnel]) -> Option<&'static str> {
     let silent = |tunnel: &CurrentTunnel| matches!(tunnel.aws, Verdict::Unknown(Why::Stale | Why::NotAsked));
     let open = incident.state == IncidentState::Open;
@@ -316,7 +316,7 @@ fn caution(incident: &Incident, tunnels: &[CurrentTunnel]) -> Option<&'static st
     )
 }
 
-/// Since when, by what that was taken from when it opened, and whether it is over.
+/// Since when it lasts, what that time was taken from when it opened, and whether it is over.
 fn since(incident: &Incident, course: Course) -> String {
     let began = when(incident.began);
     let holds = match course {
@@ -348,7 +348,7 @@ fn since(incident: &Incident, course: Course) -> String {
         Some(Basis::Noticed) | None if holds => format!("Down since {began}"),
         Some(Basis::Noticed) | None => format!("Went down at {began}"),
     };
-    let told = match (incident.state, course) {
+    let since = match (incident.state, course) {
         (IncidentState::Resolved { at }, _) => {
             let lasted = span(incident.began, at);
             format!("Over. From {began} to {} ({lasted}). Resolved by bothends.", when(at))
@@ -368,9 +368,9 @@ fn since(incident: &Incident, course: Course) -> String {
     };
     match &incident.related {
         Some(other) => {
-            format!("{told} Follows {}, opened {}.", wording::kind_words(other.kind), when(other.opened))
+            format!("{since} Follows {}, opened {}.", wording::kind_words(other.kind), when(other.opened))
         }
-        None => told,
+        None => since,
     }
 }
 
@@ -378,7 +378,8 @@ fn is_bgp_down(tunnel: &TunnelSnapshot) -> bool {
     tunnel.carrying == Carrying::NotCarrying(NotCarrying::BgpDown)
 }
 
-/// What helps least goes first where it does not fit: what it follows, then the connection's id, which its name stands for.
+/// What does not fit is dropped in this order: the incident that it follows, then the connection's id, since the name
+/// identifies it.
 fn short(incident: &Incident, tunnels: &[CurrentTunnel], course: Course, flow: &Flow) -> String {
     let kind = kind_in_capitals(incident.id.kind);
     let head = match incident.state {
@@ -467,8 +468,8 @@ fn span(from: Stamp, to: Stamp) -> String {
     if parts.is_empty() { "less than a second".to_owned() } else { parts.join(" ") }
 }
 
-/// A text that the daemon keeps current, with what people wrote below it; `None` if it stands there already. What somebody
-/// wrote before the daemon came goes below, too.
+/// A text that the daemon keeps current, followed by what people wrote below it; `None` if nothing has to change. Text that
+/// was there before the daemon's is moved below it.
 pub fn merged(there: &str, ours: &str) -> Option<String> {
     let theirs = there.split_once(KEPT_CURRENT).map_or(there, |(_, below)| below).trim();
     let merged = if theirs.is_empty() { ours.to_owned() } else { format!("{ours}\n\n{theirs}") };
@@ -480,7 +481,7 @@ fn push(text: &mut String, line: &str) {
     text.push('\n');
 }
 
-/// At most `max` bytes of a text, with a sign that there was more.
+/// At most `max` bytes of a text, with a mark where it was cut.
 fn cut(text: &str, max: usize) -> String {
     if text.len() <= max {
         return text.to_owned();
@@ -488,6 +489,95 @@ fn cut(text: &str, max: usize) -> String {
     let room = max.saturating_sub('…'.len_utf8());
     let end = (0..=room).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
     format!("{}…", &text[..end])
+}
+
+/// The namespace of AWS's tunnel metrics.
+const NAMESPACE_AWS: &str = "AWS/VPN";
+
+/// A page on the web.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Link {
+    /// What is there.
+    pub title: String,
+    /// Its address.
+    pub url: String,
+    /// Whether it shows metrics.
+    #[serde(skip)]
+    pub metrics: bool,
+}
+
+/// Links to the connection's page, and to the metrics of both ends.
+fn links(incident: &Incident, vpn: Option<&VpnSettings>) -> Vec<Link> {
+    let Some(vpn) = vpn.filter(|vpn| !vpn.region.is_empty()) else { return Vec::new() };
+    let tunnels: Vec<IpAddr> = incident.tunnels.iter().map(|tunnel| tunnel.id.outside_ip).collect();
+    let mut links = vec![console(&incident.id.vpn, &vpn.region)];
+    if !tunnels.is_empty() {
+        let url = graph(&vpn.region, NAMESPACE_AWS, "TunnelState", &incident.id.vpn, &tunnels);
+        links.push(Link { title: "AWS's view: TunnelState in CloudWatch".to_owned(), url, metrics: true });
+        if let Some(Metrics { namespace, region }) = &vpn.metrics {
+            let url = graph(region, namespace, "TunnelUp", &incident.id.vpn, &tunnels);
+            links.push(Link {
+                title: "This site's view: TunnelUp in CloudWatch".to_owned(),
+                url,
+                metrics: true,
+            });
+        }
+    }
+    links
+}
+
+fn connection_links(id: &VpnId, vpn: Option<&VpnSettings>) -> Vec<Link> {
+    vpn.filter(|vpn| !vpn.region.is_empty()).map(|vpn| console(id, &vpn.region)).into_iter().collect()
+}
+
+fn console(vpn: &VpnId, region: &str) -> Link {
+    Link {
+        title: "VPN connection in the AWS console".to_owned(),
+        url: format!("{}/vpc/home?region={region}#VpnConnectionDetails:VpnConnectionId={vpn}", host(region)),
+        metrics: false,
+    }
+}
+
+/// The console's host, which depends on the AWS partition.
+fn host(region: &str) -> &'static str {
+    if region.starts_with("cn-") {
+        "https://console.amazonaws.cn"
+    } else if region.starts_with("us-gov-") {
+        "https://console.amazonaws-us-gov.com"
+    } else {
+        "https://console.aws.amazon.com"
+    }
+}
+
+/// A graph of one metric of each tunnel over the last three hours, in the console's own notation: `~(` opens a list, `~'` a
+/// text, and `*` with two hexadecimal digits stands for a character.
+fn graph(region: &str, namespace: &str, metric: &str, vpn: &VpnId, tunnels: &[IpAddr]) -> String {
+    let mut metrics = String::new();
+    for tunnel in tunnels {
+        _ = write!(
+            metrics,
+            "~(~'{}~'{metric}~'VpnId~'{}~'TunnelIpAddress~'{})",
+            escaped(namespace),
+            escaped(vpn.as_str()),
+            escaped(&tunnel.to_string())
+        );
+    }
+    format!(
+        "{}/cloudwatch/home?region={region}#metricsV2:graph=~(metrics~({metrics})~view~'timeSeries~region~'{region}\
+         ~stat~'Minimum~period~60~start~'-PT3H~end~'P0D)",
+        host(region)
+    )
+}
+
+fn escaped(text: &str) -> String {
+    let mut escaped = String::new();
+    for byte in text.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' => escaped.push(char::from(byte)),
+            _ => _ = write!(escaped, "*{byte:02x}"),
+        }
+    }
+    escaped
 }
 
 #[cfg(test)]

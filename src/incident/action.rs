@@ -13,23 +13,23 @@ use super::message::Message;
 use super::sink::{
     Description, LedgerError, LedgerRow, Note, Record, RecordId, Scope, Search, SinkError, StartRequest,
 };
-pub use crate::catalogue::sink::{NoticeCause, SinkNotice};
+pub use crate::catalogue::parts::{NoticeReason, SinkNotice};
 
-/// Names an action; never used twice in a run.
+/// Identifies an action; never reused in a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ActionId(pub u64);
 
-/// Something to be done at the sink or in the ledger. It is answered by [`SinkEvent::Ended`]; without an answer the machine gives
-/// it up after a while and does what is then needed.
+/// A call to the sink or the ledger. [`SinkEvent::Ended`] answers it; without an answer the machine times it out and
+/// recovers.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SinkAction<C> {
-    /// Its name.
+    /// Its id.
     pub id: ActionId,
-    /// What.
+    /// The work.
     pub work: Work<C>,
 }
 
-/// What is to be done. `C`: the calls of the sink's family.
+/// The work. `C`: the calls of the sink's family.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Work<C> {
     /// Call the sink.
@@ -47,7 +47,7 @@ pub enum Work<C> {
 }
 
 impl<C: SinkCall> Work<C> {
-    /// Which way it is.
+    /// Which kind of action it is.
     pub fn kind(&self) -> ActionKind {
         match self {
             Self::Call(call) => call.kind(),
@@ -59,26 +59,26 @@ impl<C: SinkCall> Work<C> {
 
 /// A call to a sink of one family.
 pub trait SinkCall: fmt::Debug + Send + 'static {
-    /// Which way it is.
+    /// Which kind of action it is.
     fn kind(&self) -> ActionKind;
 }
 
-/// The calls to a sink that keeps records, see [`super::sink::IncidentSink`].
+/// The calls to a sink that keeps records; see [`super::sink::IncidentSink`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RecordCall {
     /// Look for the records of some scopes.
     Find {
-        /// Where, and for whom.
+        /// The scopes, and whether a page waits.
         search: Search,
     },
-    /// Look for what is open in any of these scopes.
+    /// Look for open records in these scopes.
     Survey {
-        /// Where.
+        /// The scopes.
         scopes: Vec<Scope>,
     },
     /// Start a record.
     Start {
-        /// As committed.
+        /// The request, as committed.
         request: StartRequest,
     },
     /// Read a record.
@@ -90,7 +90,7 @@ pub enum RecordCall {
     Note {
         /// Which.
         record: RecordId,
-        /// What.
+        /// The entry.
         note: Note,
     },
     /// Name another record as related.
@@ -102,20 +102,20 @@ pub enum RecordCall {
         /// The other's title.
         title: String,
     },
-    /// Write what a record should say.
+    /// Write a record's description.
     Describe {
         /// Which.
         record: RecordId,
-        /// What.
+        /// The description.
         description: Box<Description>,
     },
     /// Close a record.
     Resolve {
         /// Which.
         record: RecordId,
-        /// What people read.
+        /// The closing text.
         summary: String,
-        /// What makes retries one.
+        /// Makes retries one request.
         client_token: String,
     },
 }
@@ -135,23 +135,23 @@ impl SinkCall for RecordCall {
     }
 }
 
-/// The one call to a sink that only takes messages: deliver it.
+/// The one call to a sink that only accepts messages: deliver it.
 impl SinkCall for Arc<Message> {
     fn kind(&self) -> ActionKind {
         ActionKind::Deliver
     }
 }
 
-/// Whether somebody waits for what is tried.
+/// Whether a page waits for the action.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Priority {
     /// A page, or the end of one.
     Page,
-    /// Nobody: the story's details, look-ups made beforehand, housekeeping.
+    /// Nothing waits: the timeline's details, look-ups made ahead of time, housekeeping.
     Quiet,
 }
 
-/// A way to act, without its particulars.
+/// The kind of an action, without its parameters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ActionKind {
     /// See [`RecordCall::Find`].
@@ -179,7 +179,7 @@ pub enum ActionKind {
 }
 
 impl ActionKind {
-    /// The value of the label `action` of `bothends_sink_requests_total`, for those that go to the sink.
+    /// The value of the label `action` of `bothends_sink_requests_total`, for actions that call the sink.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Find => "find",
@@ -196,7 +196,7 @@ impl ActionKind {
         }
     }
 
-    /// What is being done, for the beginning of a line on why it failed.
+    /// What is being done, as the beginning of a line on why it failed.
     pub const fn doing(self) -> &'static str {
         match self {
             Self::Find => "looking for open records",
@@ -213,7 +213,7 @@ impl ActionKind {
         }
     }
 
-    /// Whether it goes to the sink, and not to the ledger.
+    /// Whether it calls the sink, and not the ledger.
     pub const fn is_request(self) -> bool {
         match self {
             Self::Find
@@ -229,8 +229,7 @@ impl ActionKind {
         }
     }
 
-    /// Whether somebody waits for it. A look-up is waited for if a page needs it, which its place knows; a message if it is
-    /// a page or the end of one, which its case knows.
+    /// Whether a page waits for it. For a look-up its scope decides that, for a message its case.
     pub(super) const fn priority(self) -> Priority {
         match self {
             Self::Start | Self::Read | Self::Resolve | Self::Commit => Priority::Page,
@@ -244,38 +243,38 @@ impl ActionKind {
         }
     }
 
-    /// What it means for the job that this fails, until a person acts (`rejected`) or for now.
+    /// The problem that a failure means: until a person acts (`rejected`), or temporarily.
     pub(super) const fn problem_code(self, rejected: bool) -> Code {
         match self {
             Self::Find | Self::Start | Self::Read | Self::Resolve | Self::Deliver if rejected => {
                 Code::SinkRejects
             }
             Self::Find | Self::Start | Self::Read | Self::Resolve | Self::Deliver => Code::SinkUnreachable,
-            // A record without its story, or a ledger that is kept in memory only, is still a record, and every message goes
-            // out. Nor does it stand in the way of a page that nobody looks for what others have left open.
+            // A record without its timeline, or one whose ledger row is only in memory, is still a record, and every message
+            // is sent. A failing survey does not delay a page either.
             Self::Survey | Self::Note | Self::Relate | Self::Describe | Self::Commit | Self::Forget => {
                 Code::SinkIncomplete
             }
         }
     }
 
-    /// After how long without an answer it is given up, and what it would have done is found out or tried again.
+    /// Without an answer for this long, the action is timed out; its effect is then looked up, or it is retried.
     pub(super) const fn given_up_after(self) -> Duration {
         if self.is_request() { REQUEST_GIVEN_UP } else { LEDGER_GIVEN_UP }
     }
 }
 
-/// Above the time that a sink's own client gives a call.
+/// Longer than the timeout of any sink's own client.
 const REQUEST_GIVEN_UP: Duration = Duration::from_secs(60);
-/// The ledger gets less: a disk that hangs must not hold up a page.
+/// Shorter for the ledger: a disk that hangs must not delay a page.
 const LEDGER_GIVEN_UP: Duration = Duration::from_secs(5);
 
-/// What a sink's machine takes in.
+/// The input of a sink's machine.
 #[derive(Debug, Clone)]
 pub enum SinkEvent {
-    /// The Board as it stands.
+    /// The Board.
     Board(Arc<Board>),
-    /// An action has ended. An answer to an action that was given up, or a second answer, is ignored.
+    /// An action has ended. An answer to an action that timed out, or a second answer, is ignored.
     Ended {
         /// Which.
         id: ActionId,
@@ -284,31 +283,31 @@ pub enum SinkEvent {
     },
 }
 
-/// How an action went well.
+/// The result of an action that succeeded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reply {
-    /// To `Find`: every record, with the scope it is of.
+    /// For `Find`: every record, with its scope.
     Found(Vec<(Scope, Record)>),
-    /// To `Survey`: every open record, with the scope it is of.
+    /// For `Survey`: every open record, with its scope.
     Surveyed(Vec<(Scope, Record)>),
-    /// To `Start`.
+    /// For `Start`.
     Started(RecordId),
-    /// To `Read`.
+    /// For `Read`.
     Read(Record),
-    /// To `Commit`, `Note`, `Relate`, `Resolve`, `Forget` and `Deliver`.
+    /// For `Commit`, `Note`, `Relate`, `Resolve`, `Forget` and `Deliver`.
     Done,
 }
 
-/// How an action failed.
+/// Why an action failed.
 #[derive(Debug, Clone)]
 pub enum ActionFailure {
-    /// At the sink.
+    /// The sink failed.
     Sink(SinkError),
-    /// In the ledger.
+    /// The ledger failed.
     Ledger(LedgerError),
-    /// None came in time: it may be done, or not.
+    /// No answer in time: it may be done, or not.
     NoAnswer,
-    /// The answer is one to something else.
+    /// The result is that of another kind of action.
     Mismatch,
 }
 
@@ -328,11 +327,11 @@ impl fmt::Display for ActionFailure {
 pub struct Settled {
     /// Which incident.
     pub incident: IncidentId,
-    /// Its revision that was taken in.
+    /// The revision that the record has.
     pub revision: u64,
 }
 
-/// A record is open, and no incident on the Board accounts for it; see [`crate::domain::event::Event::RecordFound`].
+/// A record is open that no incident on the Board explains; see [`crate::domain::event::Event::RecordFound`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnclaimedRecord {
     /// The connection.
@@ -343,10 +342,10 @@ pub struct UnclaimedRecord {
     pub created: Stamp,
 }
 
-/// For telemetry: plain data, as it happens.
+/// What telemetry counts, as plain data.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SinkReport {
-    /// A request to the sink has ended: one more of `bothends_sink_requests_total`.
+    /// A call to the sink has ended: one more of `bothends_sink_requests_total`.
     Request {
         /// The sink.
         sink: SinkId,
@@ -355,7 +354,7 @@ pub enum SinkReport {
         /// `ok`, `temporary`, `rejected`, `token_known`, `not_found`, or `no_answer`.
         result: &'static str,
     },
-    /// How many incidents the sink's records are not in line with: `bothends_sink_pending`.
+    /// How many incidents the sink is not in line with: `bothends_sink_pending`.
     Pending {
         /// The sink.
         sink: SinkId,

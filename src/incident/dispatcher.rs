@@ -1,22 +1,23 @@
-//! Sends an incident's story to a sink that only takes messages: pure, level-triggered, patient, like [`super::reconcile`].
+//! Sends an incident's messages to a sink that only accepts messages: pure and level-triggered, like [`super::reconcile`].
 //!
 //! # Why nothing is sent twice, and nothing is lost
-//! The sink cannot be asked what it has: the ledger alone says what was sent. A row is written after the sink has taken a message,
-//! and before the first one, so that a restart knows how much of the story may have been sent. What the ledger cannot
-//! know is whether a message arrived whose answer was lost, or after whose arrival the daemon died: that one is sent once
-//! more. It has the same id then, so that a receiver can drop it: *at least once on the wire, once by its id*.
+//! The sink cannot be queried: only the ledger says what was sent. A row is written before the first message and after each
+//! delivery, so that a restart knows how much of the timeline may have been sent. The ledger cannot know whether a message
+//! was delivered whose answer was lost, or after whose delivery the daemon died: that message is sent again. It has the same
+//! id then, so that a receiver can drop it: *at least once on the wire, once by its id*.
 //!
-//! A message is composed once in a run and sent until it is taken; what happens meanwhile goes into the next. Every failure
-//! is followed by another try, and the Board keeps an incident until this sink has settled it. Two things overtake:
-//! the end, and what worsens. A lesser change that waits is sent with them, and that it was refused holds up neither.
+//! A message is composed once in a run and sent until it is delivered; what happens meanwhile goes into the next one. Every
+//! failure is followed by a retry, and the Board keeps an incident until this sink has settled it. The end and a worsening
+//! overtake lesser changes: a change that waits is sent with them, and a rejected change delays neither.
 //!
 //! # What is sent
-//! An incident that opens; at once when it worsens, and so the first other change; further ones at most once in [`UPDATE_EVERY`],
-//! taken together, and none for what has changed back by then; its end, or that this site no longer watches it; nothing after
-//! that. Of an incident that was only found at another sink nothing is sent: what this site has not seen it cannot report.
+//! The opening; a worsening and the first other change at once; further changes at most once in [`UPDATE_EVERY`], combined,
+//! and not at all if they have changed back by then; the end, or that this site no longer watches the connection; nothing
+//! after that. For an incident that was only found at another sink nothing is sent: this site cannot report what it has not
+//! seen.
 //!
-//! The messages of connection and kind share a key, and a vendor may hold one alert by it. So the incidents of one key are sent
-//! one after the other; but an end that is refused, or that follows an opening that was never sent, gives way to the
+//! The messages of one connection and kind share a key, and a vendor may keep one alert per key. So the incidents of one key
+//! are sent one after the other. But an end that is rejected, or that follows an opening that was never sent, gives way to a
 //! later incident that is open: its page matters more.
 
 use std::collections::BTreeMap;
@@ -35,15 +36,14 @@ use crate::domain::verdict::Assessment;
 use crate::health::Problem;
 
 use super::action::{
-    ActionFailure, ActionId, ActionKind, NoticeCause, Priority, Reply, Settled, SinkNotice, Work,
+    ActionFailure, ActionId, ActionKind, NoticeReason, Priority, Reply, Settled, SinkNotice, Work,
 };
-use super::backoff::Retry;
 use super::message::{Change, Message, Occasion, compose};
-use super::outbox::{Machine, Outbox, worst_problem};
+use super::outbox::{Machine, Outbox, Retry, worst_problem};
 use super::settings::{MessageSettings, SinkRules};
 use super::sink::{LedgerRow, RecordId, SinkError};
 
-/// A row whose incident is not on the Board may be of one that comes late after a start.
+/// A row whose incident is not on the Board may belong to one that is adopted late after a start.
 const ABSENT_GRACE: Duration = Duration::from_secs(300);
 
 /// One sink's dispatcher.
@@ -51,23 +51,23 @@ const ABSENT_GRACE: Duration = Duration::from_secs(300);
 pub struct MessageDispatcher {
     settings: MessageSettings,
     cases: BTreeMap<IncidentId, MessageCase>,
-    /// What the ledger has of incidents that were not on the Board in this run.
+    /// The ledger's rows of incidents that have not been on the Board in this run.
     stored: BTreeMap<IncidentId, LedgerRow>,
     started: Moment,
     outbox: Outbox<Arc<Message>, MessageRoute>,
 }
 
-/// Whose action it is.
+/// What an action belongs to.
 #[derive(Debug)]
 pub enum MessageRoute {
-    /// An incident's.
+    /// An incident.
     Case(IncidentId),
-    /// A row's whose incident is not on the Board.
+    /// A row whose incident is not on the Board.
     Stored,
 }
 
 impl MessageDispatcher {
-    /// A dispatcher that goes on with what the ledger has of this sink.
+    /// A dispatcher that continues from the ledger's rows of this sink.
     pub fn new(settings: MessageSettings, rows: Vec<LedgerRow>, now: Now) -> Self {
         let mut stored: BTreeMap<IncidentId, LedgerRow> = BTreeMap::new();
         for row in rows {
@@ -97,7 +97,7 @@ impl MessageDispatcher {
         let step = case.advance(&context);
         if case.gave_way && !yielded && case.row.record.is_some() {
             let id = context.settings.rules.id();
-            self.outbox.notice(SinkNotice::of(&case.incident, id, NoticeCause::EndNotSent));
+            self.outbox.notice(SinkNotice::of(&case.incident, id, NoticeReason::EndNotSent));
         }
         match step {
             MessageStep::Do(work) => {
@@ -117,12 +117,12 @@ impl MessageDispatcher {
                 let revision = case.incident.revision;
                 case.settled_revision = Some(revision);
                 self.outbox.settle(Settled { incident: id.clone(), revision });
-                // The core answers with a Board that does not have it.
+                // The core answers with a Board without it.
             }
         }
     }
 
-    /// Rows of incidents that have not come back on the Board since the start: there is nothing more to tell.
+    /// Rows of incidents that have not returned to the Board since the start: there is nothing more to send.
     fn plan_stored(&mut self, now: Now) {
         if self.stored.is_empty() {
             return;
@@ -139,7 +139,7 @@ impl MessageDispatcher {
                     sink: self.settings.rules.id().clone(),
                     incident: incident.clone(),
                     vpn_name: None,
-                    cause: NoticeCause::EndUnknown,
+                    reason: NoticeReason::EndUnknown,
                 });
             }
             self.outbox.send(Work::Forget { incident }, MessageRoute::Stored, now.mono);
@@ -159,7 +159,8 @@ impl Machine for MessageDispatcher {
             if !self.settings.rules.sink.takes(&incident.id.vpn, incident.id.kind) {
                 continue;
             }
-            // What is settled and open was given up, and is adopted again under the same name: another story.
+            // An incident that is settled and open was given up, and is adopted again under the same id: a new generation of
+            // messages.
             let again = |row: &LedgerRow| row.settled && incident.state == IncidentState::Open;
             if let Some(case) = self.cases.get_mut(&incident.id) {
                 case.present = true;
@@ -176,7 +177,7 @@ impl Machine for MessageDispatcher {
                 self.cases.insert(incident.id.clone(), case);
             }
         }
-        self.cases.retain(|_, case| case.present || case.in_flight.is_some() || case.may_have_told());
+        self.cases.retain(|_, case| case.present || case.in_flight.is_some() || case.may_have_sent());
     }
 
     fn ended(&mut self, route: MessageRoute, id: ActionId, result: Result<Reply, ActionFailure>, now: Now) {
@@ -192,7 +193,7 @@ impl Machine for MessageDispatcher {
         }
     }
 
-    /// Asks every case what it wants.
+    /// Asks every case for its next step.
     fn plan(&mut self, now: Now) {
         let ids: Vec<IncidentId> = self.cases.keys().cloned().collect();
         for id in &ids {
@@ -221,40 +222,40 @@ impl Machine for MessageDispatcher {
     }
 }
 
-/// Changes that worsen nothing are gathered for so long: a line that flaps must not fill a mailbox.
+/// Changes that are not worse are combined for this long: a line that flaps must not fill a mailbox.
 pub const UPDATE_EVERY: Duration = Duration::from_secs(60);
 
 /// One incident.
 ///
-/// Of its [`LedgerRow`], `record` is the messages' key once the sink has taken the opening, `told` how far the story is sent
-/// (or may be, while `record` is `None`), and `settled` that nothing more is to be sent.
+/// Of its [`LedgerRow`], `record` is the messages' key once the opening is delivered, `sent_upto` how far the timeline is sent
+/// (or may be, while `record` is `None`), and `settled` that nothing more will be sent.
 #[derive(Debug)]
 struct MessageCase {
     incident: Arc<Incident>,
     /// Whether it is on the Board.
     present: bool,
-    /// The row as it should be in the ledger.
+    /// The row as the ledger should have it.
     row: LedgerRow,
-    /// Whether the ledger may have another.
+    /// Whether the ledger's row may differ.
     dirty: bool,
-    /// What is being sent until it is taken.
+    /// The message that is sent until it is delivered.
     outgoing: Option<Arc<Message>>,
-    /// When anything was last sent in this run, and when it was more than a repetition.
-    last_told: Option<Moment>,
+    /// When the last message was delivered in this run, and when the last that was not a repetition.
+    last_sent: Option<Moment>,
     last_update: Option<Moment>,
-    /// How often it has worsened, as sent.
+    /// The number of worsenings that were sent.
     worsened: u32,
-    /// The action that has not ended.
+    /// The action in flight.
     in_flight: Option<(ActionId, ActionKind)>,
     deliver: Retry,
     ledger: Retry,
-    /// Its end is not sent, because a later incident goes on.
+    /// Its end is not sent, because a later incident is open.
     gave_way: bool,
     /// The revision that was last reported as settled.
     settled_revision: Option<u64>,
 }
 
-/// What a case must know beyond itself.
+/// What a case needs to know beyond itself.
 #[derive(Debug)]
 struct MessageContext<'a> {
     now: Now,
@@ -265,7 +266,7 @@ struct MessageContext<'a> {
     later: bool,
 }
 
-/// What a case wants.
+/// The next step of a case.
 #[derive(Debug)]
 enum MessageStep {
     Do(Work<Arc<Message>>),
@@ -274,19 +275,19 @@ enum MessageStep {
 }
 
 impl MessageCase {
-    /// A case for an incident that has appeared on the Board, with the row that the ledger has of it.
+    /// The case of an incident that has appeared on the Board, with its row of the ledger.
     fn new(settings: &SinkRules, incident: Arc<Incident>, row: Option<LedgerRow>, now: Moment) -> Self {
-        // What an earlier run has sent may have been sent just before its end.
+        // An earlier run may have sent its last message just before it ended.
         let last_update = row.as_ref().is_some_and(|row| row.record.is_some()).then_some(now);
         let row = row.unwrap_or_else(|| LedgerRow::new(&settings.sink, incident.id.clone()));
         Self {
-            worsened: incident.worsened.saturating_sub(worsened_since(&incident, row.told)),
+            worsened: incident.worsened.saturating_sub(worsened_since(&incident, row.sent_upto)),
             incident,
             present: true,
             row,
             dirty: false,
             outgoing: None,
-            last_told: None,
+            last_sent: None,
             last_update,
             in_flight: None,
             deliver: Retry::default(),
@@ -296,11 +297,11 @@ impl MessageCase {
         }
     }
 
-    /// Another story of the same incident.
+    /// Starts a new generation of messages for the same incident.
     fn begin_again(&mut self) {
         self.row.generation += 1;
         self.row.record = None;
-        self.row.told = 0;
+        self.row.sent_upto = 0;
         self.row.settled = false;
         self.outgoing = None;
         self.gave_way = false;
@@ -314,19 +315,19 @@ impl MessageCase {
         }
     }
 
-    /// Whether the sink may have heard of it.
-    fn may_have_told(&self) -> bool {
-        self.row.told > 0 || self.row.record.is_some() || self.row.settled
+    /// Whether the sink may have received it.
+    fn may_have_sent(&self) -> bool {
+        self.row.sent_upto > 0 || self.row.record.is_some() || self.row.settled
     }
 
-    /// Whether nothing waits to be sent but what is gathered, or repeated.
+    /// Whether nothing waits to be sent except combined changes and repetitions.
     fn is_in_line(&self) -> bool {
         let news = self.outgoing.as_ref().is_some_and(|message| message.change != Change::Repeated);
         let known = self.row.record.is_some() || self.incident.found_at.is_some();
         if self.is_open() { known && !news } else { self.row.settled }
     }
 
-    /// What is to be done next.
+    /// Decides the next step.
     fn advance(&mut self, context: &MessageContext<'_>) -> MessageStep {
         let now = context.now.mono;
         self.drop_what_is_stale();
@@ -338,7 +339,8 @@ impl MessageCase {
                 return self.absent(now);
             }
             if self.row.settled {
-                let reported = self.settled_revision.is_some_and(|told| told >= self.incident.revision);
+                let reported =
+                    self.settled_revision.is_some_and(|revision| revision >= self.incident.revision);
                 return if reported || self.is_open() {
                     MessageStep::Wait(None)
                 } else {
@@ -357,23 +359,23 @@ impl MessageCase {
                 };
             }
             match self.next(context) {
-                NextMessage::Tell(change, at) => {
+                NextMessage::Send(change, at) => {
                     let occasion = Occasion {
                         sink: &context.settings.rules.sink.destination,
                         change,
                         generation: self.row.generation,
-                        told: if change == Change::Opened { 0 } else { self.row.told },
+                        sent_upto: if change == Change::Opened { 0 } else { self.row.sent_upto },
                         at,
                     };
                     let message = compose(&self.incident, &context.settings.rules, occasion);
                     if priority(change) == Priority::Page {
-                        // Whatever was refused, it was another message.
+                        // Whatever was rejected, it was another message.
                         self.deliver.let_go();
                     }
-                    if change == Change::Opened && self.row.told == 0 {
-                        // Before it is sent the first time: what was in it is not sent again after a restart, and what was
-                        // not is.
-                        self.row.told = message.upto.max(1);
+                    if change == Change::Opened && self.row.sent_upto == 0 {
+                        // Committed before it is sent the first time: after a restart, what it contains is not sent again,
+                        // and what it does not contain is.
+                        self.row.sent_upto = message.upto.max(1);
                         self.worsened = message.worsened;
                         self.dirty = true;
                     }
@@ -385,7 +387,7 @@ impl MessageCase {
         }
     }
 
-    /// The incident has left the Board: there is nothing more to tell.
+    /// The incident has left the Board: there is nothing more to send.
     fn absent(&self, now: Moment) -> MessageStep {
         match self.ledger.until(now, ActionKind::Forget.priority()) {
             Some(until) => MessageStep::Wait(Some((until, "forget again"))),
@@ -393,9 +395,9 @@ impl MessageCase {
         }
     }
 
-    /// A repetition says how things are, so it is composed for every try. What has changed is sent with the end, once there is
-    /// one: a story with a gap is better than an end that waits for it. So it is with what worsens, which waits neither for
-    /// a lesser change nor for anything that was refused.
+    /// A repetition reports the current state, so it is composed for every try. A change that waits is sent with the end as
+    /// soon as there is one: a gap in the timeline is better than an end that waits. The same holds for a worsening, which
+    /// waits neither for a lesser change nor for anything that was rejected.
     fn drop_what_is_stale(&mut self) {
         let (open, worsened, refused) = (self.is_open(), self.incident.worsened, self.deliver.is_rejected());
         self.outgoing.take_if(|message| match message.change {
@@ -406,10 +408,10 @@ impl MessageCase {
         });
     }
 
-    /// Whether it leaves the key to a later incident.
+    /// Whether it gives the key to a later incident.
     fn gives_way(&self, context: &MessageContext<'_>) -> bool {
-        let untold = self.row.record.is_none();
-        !self.is_open() && context.later && (untold || self.deliver.is_rejected())
+        let unsent = self.row.record.is_none();
+        !self.is_open() && context.later && (unsent || self.deliver.is_rejected())
     }
 
     fn settle(&mut self) {
@@ -426,14 +428,14 @@ impl MessageCase {
         }
         match (self.incident.state, opened) {
             (IncidentState::Unwatched { .. }, false) => NextMessage::Settle,
-            (IncidentState::Unwatched { at }, true) => NextMessage::Tell(Change::Unwatched, at),
-            (IncidentState::Resolved { at }, true) => NextMessage::Tell(Change::Resolved, at),
+            (IncidentState::Unwatched { at }, true) => NextMessage::Send(Change::Unwatched, at),
+            (IncidentState::Resolved { at }, true) => NextMessage::Send(Change::Resolved, at),
             // The earlier one settles first.
             (IncidentState::Open | IncidentState::Resolved { .. }, false) if context.earlier => {
                 NextMessage::Wait(None)
             }
             (IncidentState::Open | IncidentState::Resolved { .. }, false) => {
-                NextMessage::Tell(Change::Opened, self.incident.id.opened)
+                NextMessage::Send(Change::Opened, self.incident.id.opened)
             }
             (IncidentState::Open, true) => self.next_of_open(context),
         }
@@ -441,13 +443,14 @@ impl MessageCase {
 
     fn next_of_open(&self, context: &MessageContext<'_>) -> NextMessage {
         let now = context.now.mono;
-        let news = |entry: &&TimelineEntry| entry.seq >= self.row.told && is_news(&entry.what);
-        // What has changed and changed back is sent with the next change. A restart knows no verdict at first, and comes to
-        // the same one.
-        let untold = || self.incident.timeline.iter().filter(|entry| entry.seq >= self.row.told);
-        // What was sent may have been left out since: then it cannot be said that nothing has changed.
-        let lost = untold().any(|entry| entry.repeats > 0);
-        let changed = lost || standing(&self.incident, self.row.told) != standing(&self.incident, u32::MAX);
+        let news = |entry: &&TimelineEntry| entry.seq >= self.row.sent_upto && is_news(&entry.what);
+        // A change that has changed back is sent with the next change. After a restart no verdict is known at first, and then
+        // the same one returns.
+        let unsent = || self.incident.timeline.iter().filter(|entry| entry.seq >= self.row.sent_upto);
+        // Entries that were sent may have been thinned since: then it is not known that nothing has changed.
+        let lost = unsent().any(|entry| entry.repeats > 0);
+        let changed =
+            lost || standing(&self.incident, self.row.sent_upto) != standing(&self.incident, u32::MAX);
         let last = self.incident.timeline.iter().rfind(news).filter(|_| changed);
         let worse = self.incident.worsened > self.worsened;
         let update = match (last, worse) {
@@ -457,25 +460,25 @@ impl MessageCase {
         };
         if update.is_some_and(|due| due <= now) {
             let at = last.map_or(context.now.wall, |entry| entry.at);
-            return NextMessage::Tell(if worse { Change::Worsened } else { Change::Updated }, at);
+            return NextMessage::Send(if worse { Change::Worsened } else { Change::Updated }, at);
         }
         let repeat =
-            context.settings.repeat_every.map(|every| self.last_told.map_or(now, |last| last + every));
+            context.settings.repeat_every.map(|every| self.last_sent.map_or(now, |last| last + every));
         if repeat.is_some_and(|due| due <= now) {
-            return NextMessage::Tell(Change::Repeated, context.now.wall);
+            return NextMessage::Send(Change::Repeated, context.now.wall);
         }
         let update = update.map(|due| (due, "what has changed"));
         NextMessage::Wait(update.into_iter().chain(repeat.map(|due| (due, "repeat"))).min())
     }
 
-    /// An action has ended; what people should hear of it.
+    /// An action has ended. Returns the reason for a journal record.
     fn ended(
         &mut self,
         kind: ActionKind,
         result: Result<Reply, ActionFailure>,
         now: Moment,
         settings: &MessageSettings,
-    ) -> Option<NoticeCause> {
+    ) -> Option<NoticeReason> {
         let MessageSettings { rules: settings, repeat_every } = settings;
         let ledger = kind != ActionKind::Deliver;
         match result {
@@ -494,7 +497,8 @@ impl MessageCase {
                 let open = self.is_open();
                 let retry = if ledger { &mut self.ledger } else { &mut self.deliver };
                 retry.failed(now, &lasting(failure), &seed);
-                // A vendor that takes silence for an end would end what is open: a failure costs one repetition and not more.
+                // A vendor that treats silence as the end would end an open incident: a failure costs one repetition and no
+                // more.
                 if let Some(every) = repeat_every.filter(|_| open && !ledger) {
                     retry.at_most(now, every);
                 }
@@ -503,19 +507,19 @@ impl MessageCase {
         }
     }
 
-    /// The sink has taken the message.
-    fn delivered(&mut self, now: Moment) -> Option<NoticeCause> {
+    /// The message was delivered.
+    fn delivered(&mut self, now: Moment) -> Option<NoticeReason> {
         let message = self.outgoing.take()?;
-        self.last_told = Some(now);
+        self.last_sent = Some(now);
         self.dirty |= message.change != Change::Repeated;
         match message.change {
             Change::Opened => {
                 // The first change after it is sent at once.
                 self.row.record = Some(RecordId(message.key.clone()));
-                Some(NoticeCause::Sent)
+                Some(NoticeReason::Sent)
             }
             Change::Worsened | Change::Updated => {
-                self.row.told = message.upto;
+                self.row.sent_upto = message.upto;
                 self.worsened = message.worsened;
                 self.last_update = Some(now);
                 None
@@ -523,24 +527,24 @@ impl MessageCase {
             Change::Repeated => None,
             Change::Resolved => {
                 self.row.settled = true;
-                Some(NoticeCause::SentEnd)
+                Some(NoticeReason::SentEnd)
             }
             Change::Unwatched => {
                 self.row.settled = true;
-                Some(NoticeCause::SentUnwatched)
+                Some(NoticeReason::SentUnwatched)
             }
         }
     }
 }
 
-/// What is to be sent.
+/// The next message.
 enum NextMessage {
-    Tell(Change, Stamp),
+    Send(Change, Stamp),
     Settle,
     Wait(Option<(Moment, &'static str)>),
 }
 
-/// Whether somebody waits for a message. One that is waited for is tried at once, though another was rejected.
+/// Whether a page waits for a message. Such a message is tried at once, even if another was rejected.
 const fn priority(change: Change) -> Priority {
     match change {
         Change::Opened | Change::Worsened | Change::Resolved | Change::Unwatched => Priority::Page,
@@ -548,7 +552,7 @@ const fn priority(change: Change) -> Priority {
     }
 }
 
-/// A messenger has no records and no tokens to speak of: what it says of them is a refusal.
+/// A messenger has no records and no tokens: an error about them is a rejection.
 fn lasting(failure: ActionFailure) -> ActionFailure {
     match failure {
         ActionFailure::Sink(error @ (SinkError::NotFound | SinkError::TokenKnown)) => {
@@ -563,7 +567,7 @@ fn lasting(failure: ActionFailure) -> ActionFailure {
 
 type Tunnels<'a> = BTreeMap<&'a TunnelId, (Assessment, Carrying)>;
 
-/// How an incident stood before the entry `seq`, as far as that is worth a message.
+/// The state of an incident before the entry `seq`, as far as a change of it is worth a message.
 fn standing(incident: &Incident, seq: u32) -> (Tunnels<'_>, Option<&TimelineChange>) {
     let of = |tunnel: &TunnelSnapshot| (tunnel.assessment, tunnel.carrying);
     let mut tunnels: Tunnels<'_> = incident.tunnels.iter().map(|tunnel| (&tunnel.id, of(tunnel))).collect();
@@ -574,7 +578,7 @@ fn standing(incident: &Incident, seq: u32) -> (Tunnels<'_>, Option<&TimelineChan
                 tunnels.insert(tunnel, (*assessment, *carrying));
             }
             TimelineChange::Clearing | TimelineChange::Confirmed => phase = Some(&entry.what),
-            // It goes on as before it was clearing.
+            // It continues as before it was clearing.
             TimelineChange::Reopened => phase = None,
             TimelineChange::Opened
             | TimelineChange::Adopted { .. }
@@ -588,7 +592,7 @@ fn standing(incident: &Incident, seq: u32) -> (Tunnels<'_>, Option<&TimelineChan
     (tunnels, phase)
 }
 
-/// Whether a change is worth a message: a verdict of one end is in the assessment that it leads to, and openings and ends
+/// Whether a change is worth a message: one end's verdict is part of the assessment that follows it, and openings and ends
 /// have messages of their own.
 fn is_news(what: &TimelineChange) -> bool {
     match what {

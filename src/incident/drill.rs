@@ -1,22 +1,22 @@
-//! The drill: a test incident through the real sinks, which programs and people can tell from a real one.
+//! The drill: a test incident through the real sinks, which programs and people can distinguish from a real one.
 //!
-//! # Why it is never taken for a real one
-//! A record is ours by source and resource, and a drill's source is [`DRILL_SOURCE`], which is no kind's: no look-up and no survey of a
-//! reconciler finds it, so it is not adopted. At OpsCenter its deduplication string is another as well, and
-//! what only takes messages gets it under a key of its own ([`Drill::message`]), so that trigger and resolve are a pair of theirs.
+//! # Why it is never mistaken for a real one
+//! A record is ours by source and resource. A drill's source is [`DRILL_SOURCE`], which no kind has: no look-up and no survey
+//! of a reconciler finds it, so it is not adopted. At OpsCenter its deduplication string differs as well, and a sink that
+//! only accepts messages gets it under a key of its own ([`Drill::message`]).
 //!
 //! # Why no real one is lost in it
-//! A response plan has one deduplication string, so Incident Manager may fold any start into any open record of the plan:
+//! A response plan has one deduplication string, so Incident Manager may merge any start into any open record of the plan:
 //!
-//! - *A drill into a real record*: none is begun while a real one is open or pending, and what was started is read back; a record
-//!   whose source is not [`DRILL_SOURCE`] is left as it is.
-//! - *A real one into a drill*: a drill is open for as long as it takes to read it back (or as long as `--hold` says), and is
-//!   resolved as soon as the daemon beside it sees anything. Should a start come in between, or from another gateway, or after a
-//!   drill that nobody could resolve, the sink (`aws::incident_manager`) reads what a start has come to: a drill it resolves,
-//!   and starts again under the token that follows from the first and that drill, so that twins and retries stay one.
+//! - *A drill into a real record*: no drill starts while a real incident is open or pending, and the started record is read back; a
+//!   record whose source is not [`DRILL_SOURCE`] is left unchanged.
+//! - *A real one into a drill*: a drill is open only until it has been read back (or for `--hold`), and is resolved as soon as the
+//!   daemon on this host sees an incident. A start may still come in between, from another gateway, or after a drill that could not be
+//!   resolved. So the sink (`aws::incident_manager`) reads back what each start returned: a drill it resolves, and starts again
+//!   under the token that follows from the first token and that drill, so that twins and retries stay one request.
 //!
-//! What remains is an alarm of CloudWatch's whose action is the same plan and which goes off in just these seconds: it goes by
-//! no code of ours, and may end in the drill's record.
+//! What remains is a CloudWatch alarm whose action is the same plan and which fires within these seconds: it does not go
+//! through our code, and may end in the drill's record.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -41,43 +41,43 @@ pub const IMPACT: u8 = 5;
 pub struct Drill {
     /// This gateway's name.
     pub site: Arc<str>,
-    /// The connection that it is of.
+    /// The connection.
     pub vpn: VpnId,
     /// The connection's display name.
     pub vpn_name: Arc<str>,
-    /// The kind whose way it goes.
+    /// The kind whose sinks and severity are used.
     pub kind: Kind,
     /// When it begins.
     pub at: Stamp,
 }
 
-/// A record as its sink gives it back.
+/// A record as the sink returns it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Shown {
-    /// Who started it; [`DRILL_SOURCE`] if it is a drill's.
+    /// The source; [`DRILL_SOURCE`] if it is a drill's.
     pub source: String,
     /// Its title.
     pub title: String,
-    /// How bad it is, in the vendor's words.
+    /// Its severity, in the vendor's words.
     pub impact: String,
-    /// Whether it is open, in the vendor's words.
+    /// Its status, in the vendor's words.
     pub status: String,
 }
 
 /// A sink whose records can be shown to a person.
 pub trait ShowingSink: IncidentSink {
-    /// Reads a record as the vendor keeps it.
+    /// Reads a record, in the vendor's words.
     fn show(&self, record: &RecordId) -> impl Future<Output = Result<Shown, SinkError>> + Send;
 }
 
 impl Drill {
-    /// Where a sink keeps it; `None` if the connection is not configured.
+    /// The scope of its record; `None` if the connection is not configured.
     pub fn scope(&self, settings: &SinkRules) -> Option<Scope> {
         let real = settings.scope(&self.vpn, self.kind)?;
         Some(Scope { source: DRILL_SOURCE.to_owned(), ..real })
     }
 
-    /// The request that starts its record; the same in every retry.
+    /// The request that creates its record; the same in every retry.
     pub fn request(&self, settings: &SinkRules) -> Option<StartRequest> {
         let scope = self.scope(settings)?;
         Some(StartRequest {
@@ -91,7 +91,7 @@ impl Drill {
         })
     }
 
-    /// The message that tells of its beginning or of its end.
+    /// The message that it has begun or ended.
     pub fn message(&self, settings: &SinkRules, change: Change, at: Stamp) -> Message {
         let key = format!("bothends/drill/{}/{}", self.vpn, self.kind.as_str());
         let id = token::drill_message(settings.id(), &self.site, &key, self.at, change.as_str());
@@ -125,7 +125,7 @@ impl Drill {
         assemble(heading, MessageContent { evidence, account, news, timeline, upto: 0, worsened: 0 })
     }
 
-    /// What its record says when it is closed.
+    /// The closing text of its record.
     pub fn summary(&self) -> String {
         format!(
             "[{}] {} ({}): a DRILL of {}, sent on {} and resolved by bothends. Nothing was wrong.",
@@ -137,7 +137,7 @@ impl Drill {
         )
     }
 
-    /// What people read while it is open.
+    /// The text of its record while it is open.
     fn account(&self, settings: &SinkRules) -> Account {
         let vpn = settings.vpns.get(&self.vpn);
         Account {
@@ -181,7 +181,7 @@ impl Drill {
         clip(&title, TITLE_MAX)
     }
 
-    /// What programs read; the same names as a real incident's.
+    /// The data for programs, with the same names as a real incident's.
     fn evidence(&self, settings: &SinkRules) -> RawData {
         let vpn = settings.vpns.get(&self.vpn);
         RawData {
@@ -265,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn a_title_is_never_longer_than_a_sink_takes() {
+    fn a_title_never_exceeds_a_sinks_limit() {
         let long = Drill { vpn_name: "ü".repeat(300).into(), ..drill() };
         assert_eq!(long.request(&settings("milan-1")).unwrap().title.chars().count(), TITLE_MAX);
     }

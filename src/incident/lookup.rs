@@ -1,4 +1,5 @@
-//! What is known of one scope's records at the sink: the last look-up, corrected by what was learnt record by record.
+//! What is known of one scope's records at the sink: the last list, corrected by what single reads and calls have shown
+//! since.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -7,21 +8,21 @@ use crate::domain::board::IncidentId;
 use crate::domain::time::Moment;
 
 use super::action::{ActionFailure, Priority};
-use super::backoff::Retry;
+use super::outbox::Retry;
 use super::sink::{Record, RecordId, RecordStatus};
 
-/// Incident Manager does not say how far its list lags behind; we count on a minute, and half as much again.
+/// Incident Manager does not document how far its list lags behind; we assume a minute, and half as much again.
 pub(super) const LIST_LAG: Duration = Duration::from_secs(90);
-/// A look-up made beforehand serves for a start this long. An older one would do no harm while the sink remembers tokens,
-/// but would miss what has no token: a record that the alarm opened.
+/// A look-up made ahead of time is valid for a start this long. An older one would be safe while the sink remembers tokens,
+/// but would miss what has no token: a record that the alarm created.
 pub(super) const GOOD_FOR: Duration = Duration::from_secs(360);
-/// While a tunnel is locally Down the look-up is made again after this long at first, when agreement is near …
+/// While a tunnel is locally down the look-up is repeated after this long at first, when agreement is near …
 const REFRESH_FIRST: Duration = Duration::from_secs(30);
-/// … and more and more rarely up to this, for a tunnel that stays down for days; less than [`GOOD_FOR`].
+/// … and then less often, up to this, for a tunnel that stays down for days; shorter than [`GOOD_FOR`].
 const REFRESH_LAST: Duration = Duration::from_secs(300);
-/// A list is answered within a second or two, or something is wrong.
+/// A list that is not answered within this time has hung.
 const OVERTAKEN_AFTER: Duration = Duration::from_secs(5);
-/// So many records are remembered beside those in the last list; only the newest matter.
+/// This many records are remembered beyond those in the last list; only the newest matter.
 const SEEN_MAX: usize = 16;
 
 /// One scope.
@@ -30,11 +31,11 @@ pub(super) struct KnownRecords {
     last: Option<LookUp>,
     prepared_since: Option<Moment>,
     seen: BTreeMap<RecordId, KnownRecord>,
-    /// When looking up may be tried again.
+    /// When the look-up may be retried.
     pub(super) retry: Retry,
     /// When the last look-up failed, if it did.
     pub(super) failed_at: Option<Moment>,
-    /// When a look-up in flight was asked.
+    /// When the look-up in flight was sent.
     pub(super) asked: Option<Moment>,
 }
 
@@ -47,19 +48,19 @@ struct LookUp {
 #[derive(Debug)]
 struct KnownRecord {
     record: Record,
-    /// The incident of ours that it is the record of.
+    /// The incident of ours that it belongs to.
     of: Option<IncidentId>,
     /// When it was last known to be closed.
     closed: Option<Moment>,
 }
 
 impl KnownRecords {
-    /// The records as known, oldest first, if a look-up was asked at `bound` or later.
+    /// The known records, oldest first, if a look-up was sent at `bound` or later.
     pub(super) fn view(&self, bound: Moment) -> Option<Vec<Record>> {
         self.last.as_ref().filter(|last| last.asked >= bound).map(|_| self.known())
     }
 
-    /// The records as known from whatever source, oldest first.
+    /// The known records from any source, oldest first.
     pub(super) fn known(&self) -> Vec<Record> {
         let mut records: BTreeMap<RecordId, Record> =
             self.seen.values().map(|seen| (seen.record.id.clone(), seen.record.clone())).collect();
@@ -83,8 +84,8 @@ impl KnownRecords {
         self.seen.get(record).and_then(|seen| seen.of.as_ref())
     }
 
-    /// Whether a record is known to be closed although a list that was asked for at `asked` shows it open: that list may lag
-    /// behind, or a person has opened what we closed again, and works in it.
+    /// Whether a record is known to be closed although a list that was sent at `asked` shows it open: that list may lag
+    /// behind, or a person has reopened the record and works in it.
     pub(super) fn knows_closed(&self, record: &RecordId, asked: Moment) -> bool {
         self.seen.get(record).is_some_and(|seen| match (seen.closed, &seen.of) {
             (Some(_), Some(_)) => true,
@@ -93,7 +94,7 @@ impl KnownRecords {
         })
     }
 
-    /// Whether looking up is refused, until a person acts.
+    /// Whether the look-up is rejected until a person acts.
     pub(super) const fn is_refused(&self) -> bool {
         self.retry.is_rejected()
     }
@@ -110,12 +111,12 @@ impl KnownRecords {
         self.forget();
     }
 
-    /// Whether a look-up that was asked for later has been answered: it knows better.
+    /// Whether a look-up that was sent later has been answered: that one is newer.
     fn is_overtaken(&self, asked: Moment) -> bool {
         self.last.as_ref().is_some_and(|last| last.asked > asked)
     }
 
-    /// A look-up that was asked for at `asked` failed.
+    /// A look-up that was sent at `asked` failed.
     pub(super) fn failed(&mut self, asked: Moment, failure: &ActionFailure, now: Moment, seed: &[&str]) {
         self.asked.take_if(|latest| *latest == asked);
         if self.is_overtaken(asked) {
@@ -134,8 +135,8 @@ impl KnownRecords {
         self.forget();
     }
 
-    /// Forgets the oldest that the last list does not show. Of what it shows nothing is forgotten: a record that was closed since
-    /// would be taken for open, and closed again and again.
+    /// Forgets the oldest records that the last list does not show. A record that the list shows is never forgotten: if it
+    /// was closed since, it would count as open, and be closed again and again.
     fn forget(&mut self) {
         let listed = |id: &RecordId| {
             self.last.as_ref().is_some_and(|last| last.records.iter().any(|record| record.id == *id))
@@ -148,7 +149,7 @@ impl KnownRecords {
         }
     }
 
-    /// A record that was read before has been closed by us, because `of` is over or has another.
+    /// This daemon has closed a record that was read before, because `of` is over or has another record.
     pub(super) fn closed(&mut self, record: &RecordId, of: &IncidentId, now: Moment) {
         if let Some(seen) = self.seen.get_mut(record) {
             seen.record.status = RecordStatus::Resolved;
@@ -157,7 +158,7 @@ impl KnownRecords {
         }
     }
 
-    /// A record that was listed does not exist (any more).
+    /// A listed record does not exist any more.
     pub(super) fn gone(&mut self, record: &RecordId) {
         if let Some(last) = &mut self.last {
             last.records.retain(|listed| listed.id != *record);
@@ -165,16 +166,16 @@ impl KnownRecords {
         self.seen.remove(record);
     }
 
-    /// A tunnel of the connection is, or is no longer, locally Down.
+    /// Whether a tunnel of the connection is locally down.
     pub(super) fn prepare(&mut self, prepared: bool, now: Moment) {
         self.prepared_since = prepared.then(|| self.prepared_since.unwrap_or(now));
     }
 
-    /// When the next look-up is due: because a case needs one, because the connection is being prepared, or because the
-    /// last one was rejected and only another try can tell that this is mended.
+    /// When the next look-up is due: because a case needs one, because a tunnel is locally down, or because the last one was
+    /// rejected and only a retry can show that this is fixed.
     pub(super) fn due(&self, wanted: Option<Wanted>, now: Moment) -> Option<Moment> {
         let page = wanted.is_some_and(|wanted| wanted.page);
-        // A look-up that hangs is overtaken by one that a page waits for.
+        // A look-up that a page needs does not wait for one that hangs.
         let busy = self.asked.map(|asked| asked + OVERTAKEN_AFTER);
         if busy.is_some() && !page {
             return None;
@@ -199,14 +200,14 @@ impl KnownRecords {
 /// A look-up that a case needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Wanted {
-    /// It must be asked at this moment or later.
+    /// It must be sent at this moment or later.
     pub(super) bound: Moment,
     /// Whether a page waits for it.
     pub(super) page: bool,
 }
 
 impl Wanted {
-    /// One look-up for two that need one.
+    /// Combines the needs of two cases into one look-up.
     pub(super) fn or(self, other: Self) -> Self {
         Self { bound: self.bound.min(other.bound), page: self.page || other.page }
     }

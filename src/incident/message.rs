@@ -1,4 +1,4 @@
-//! What is sent to a sink that only takes messages: text for people, and the whole incident for programs.
+//! What is sent to a sink that only accepts messages: text for people, and the whole incident for programs.
 
 use std::future::Future;
 
@@ -16,26 +16,26 @@ use super::settings::SinkRules;
 use super::sink::SinkError;
 use super::{token, wording};
 
-/// A place that takes messages and cannot be asked about them.
+/// A sink that accepts messages and cannot be queried.
 pub trait Messenger: Send + Sync + 'static {
-    /// Delivers a message. `now` is the time of this try, which is not always the first.
+    /// Delivers a message. `now` is the time of this attempt, which may be a retry.
     fn deliver(&self, message: &Message, now: Stamp) -> impl Future<Output = Result<(), SinkError>> + Send;
 }
 
-/// What has become of an incident.
+/// What a message reports of an incident.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Change {
     /// It opened.
     Opened,
     /// It has worsened.
     Worsened,
-    /// It goes on otherwise.
+    /// It has changed otherwise.
     Updated,
-    /// It goes on unchanged; for a vendor that takes silence for an end.
+    /// It is open and unchanged; for a vendor that treats silence as its end.
     Repeated,
     /// It is over.
     Resolved,
-    /// This site does not watch it any more: whether it is over is not known here.
+    /// This site no longer watches it, so it does not know when the incident ends.
     Unwatched,
 }
 
@@ -57,15 +57,15 @@ impl Change {
     }
 }
 
-/// One message. A retry sends the same.
+/// One message. A retry sends it unchanged.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Message {
-    /// Names this message: it is the same in every retry, and a receiver that has seen it may drop it.
+    /// Identifies this message: the same in every retry, so that a receiver can drop a repetition.
     pub id: String,
-    /// Names what the message is about: connection and kind. A later incident of the same has the same key, and so have the
-    /// messages of the other gateway of a pair.
+    /// Identifies connection and kind. Later incidents of the same connection and kind share it, and so do the messages of
+    /// the other gateway of a pair.
     pub key: String,
-    /// What happened.
+    /// What it reports.
     pub change: Change,
     /// The connection.
     pub vpn: VpnId,
@@ -73,25 +73,25 @@ pub struct Message {
     pub kind: Kind,
     /// The site.
     pub site: String,
-    /// How bad it is: [`severity`].
+    /// The severity: [`severity`].
     pub severity: &'static str,
-    /// Whether it is only a test, see [`super::drill`].
+    /// Whether it is only a test; see [`super::drill`].
     pub drill: bool,
     /// One line, at most 200 characters.
     pub title: String,
-    /// One line for a telephone, at most 160 plain characters.
+    /// One line for a text message on a telephone, at most 160 plain characters.
     pub short: String,
-    /// Some lines.
+    /// The whole text.
     pub text: String,
-    /// Everything, for programs.
+    /// The data, for programs.
     pub data: Value,
-    /// The story is sent up to and excluding this `seq` …
+    /// The timeline is sent up to and excluding this `seq` …
     pub(super) upto: u32,
-    /// … and up to so many worsenings.
+    /// … and this many worsenings.
     pub(super) worsened: u32,
 }
 
-/// A word for an impact, as PagerDuty has them.
+/// The severity of an impact, in PagerDuty's words.
 pub const fn severity(impact: u8) -> &'static str {
     match impact {
         0 | 1 => "critical",
@@ -101,28 +101,29 @@ pub const fn severity(impact: u8) -> &'static str {
     }
 }
 
-/// What a message is made for.
+/// What a message is composed for.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Occasion<'a> {
     pub(super) sink: &'a Destination,
     pub(super) change: Change,
-    /// Which story of the same incident it belongs to.
+    /// The generation of the incident's messages.
     pub(super) generation: u32,
-    /// What was sent before ends before this `seq`.
-    pub(super) told: u32,
+    /// The timeline has been sent up to and excluding this `seq`.
+    pub(super) sent_upto: u32,
     /// When it happened.
     pub(super) at: Stamp,
 }
 
-/// The message on an occasion.
+/// Composes the message.
 pub(super) fn compose(incident: &Incident, settings: &SinkRules, occasion: Occasion<'_>) -> Message {
-    let Occasion { sink, change, generation, told, at } = occasion;
+    let Occasion { sink, change, generation, sent_upto, at } = occasion;
     let id = &incident.id;
     let impact = settings.impact(id.kind);
     let vpn = settings.vpns.get(&id.vpn);
     let upto = incident.timeline.last().map_or(0, |entry| entry.seq + 1);
     let key = format!("bothends/{}/{}", id.vpn, id.kind.as_str());
-    // What happens once is named without what else the message says, so that it keeps its name whenever it is composed.
+    // The id of a change that happens once does not depend on the rest of the message, so that it is the same whenever the
+    // message is composed.
     let state = match change {
         Change::Opened | Change::Resolved | Change::Unwatched => String::new(),
         Change::Worsened | Change::Updated => format!("{upto}/{}", incident.worsened),
@@ -139,7 +140,7 @@ pub(super) fn compose(incident: &Incident, settings: &SinkRules, occasion: Occas
             (entry.what != TimelineChange::Opened).then(|| format!("{}: {line}", wording::when(entry.at)))
         }
         Change::Worsened | Change::Updated | Change::Resolved | Change::Unwatched => {
-            (entry.seq >= told).then(|| format!("{}: {line}", wording::when(entry.at)))
+            (entry.seq >= sent_upto).then(|| format!("{}: {line}", wording::when(entry.at)))
         }
     };
     let news: Vec<String> = timeline.iter().filter_map(told_anew).collect();
@@ -170,7 +171,7 @@ pub(super) fn compose(incident: &Incident, settings: &SinkRules, occasion: Occas
     assemble(heading, story)
 }
 
-/// What a message is, and of what.
+/// What a message is, and what it is about.
 pub(super) struct Heading<'a> {
     pub(super) id: String,
     pub(super) key: String,
@@ -188,7 +189,7 @@ pub(super) struct Heading<'a> {
 pub(super) struct MessageContent {
     pub(super) evidence: RawData,
     pub(super) account: Account,
-    /// What has changed, a line each.
+    /// The changes, one a line.
     pub(super) news: Vec<String>,
     pub(super) timeline: Vec<TimelineLine>,
     pub(super) upto: u32,
@@ -202,7 +203,7 @@ pub(super) struct TimelineLine {
     text: String,
 }
 
-/// Everything, for programs: the same names whatever the message is about.
+/// The data for programs, with the same names for incidents and drills.
 #[derive(Serialize)]
 struct MessageData<'a> {
     id: &'a str,
@@ -276,7 +277,7 @@ pub(crate) fn sample(change: Change) -> Message {
     sample_after(change, Vec::new())
 }
 
-/// The same while all is well again, and it is not resolved yet.
+/// Whether all is well again, and the incident not resolved yet.
 #[cfg(test)]
 pub(crate) fn sample_of_recovery(change: Change) -> Message {
     use super::reconcile::world::{assessed, viewed};
@@ -301,6 +302,6 @@ fn sample_after(change: Change, story_goes_on: Vec<TimelineChange>) -> Message {
     story_goes_on.into_iter().for_each(|what| story.add(what, at));
     let settings = settings("milan-1");
     let occasion =
-        Occasion { sink: &settings.sink.destination, change, generation: 0, told: 1, at: now.wall };
+        Occasion { sink: &settings.sink.destination, change, generation: 0, sent_upto: 1, at: now.wall };
     compose(story.incident(), &settings, occasion)
 }

@@ -1,16 +1,15 @@
-//! Bringing the sinks' records into line with the Board.
+//! Keeps the sinks' records in line with the Board.
 //!
-//! One [`reconcile::Reconciler`] per sink decides, purely; [`shell::run`] executes what it decides. [`sink`] says what a
-//! vendor must be able to do, [`wording`] what people read.
+//! One [`reconcile::Reconciler`] per sink decides, as a pure machine; [`shell::run`] executes its decisions. [`sink`] says
+//! what a vendor must be able to do; [`wording`] has the texts.
 //!
-//! A sink that keeps no records that could be read back, and only takes messages, has a [`dispatcher::MessageDispatcher`] instead.
-//! Both are an [`outbox::Machine`] and have the same executor; a [`message`] is what is sent.
+//! A sink that only accepts messages, and keeps no records that can be read back, has a [`dispatcher::MessageDispatcher`]
+//! instead. Both are an [`outbox::Machine`] and run in the same shell; a [`message`] is what is sent.
 //!
-//! A [`drill`] goes the same ways, and neither takes it for an incident.
+//! A [`drill`] uses the same paths, and neither machine mistakes it for an incident.
 
 pub mod account;
 pub mod action;
-mod backoff;
 pub mod dispatcher;
 pub mod drill;
 mod lookup;

@@ -1,4 +1,4 @@
-//! The evidence of both ends that a record is started with, as JSON.
+//! The evidence of both ends, as JSON, for the request that creates a record.
 
 use serde::Serialize;
 
@@ -11,19 +11,19 @@ use super::account::{NOTES_MAX, URL_MAX};
 use super::settings::VpnSettings;
 use super::wording::{CurrentTunnel, WORDS_MAX, as_they_stand, clip};
 
-/// Incident Manager's limit on `triggerDetails.rawData`, in characters; held in bytes, to be safe.
+/// Incident Manager's limit on `triggerDetails.rawData` is in characters; counted in bytes, to be safe.
 /// <https://docs.aws.amazon.com/incident-manager/latest/APIReference/API_TriggerDetails.html>
 pub(super) const RAW_DATA_MAX: usize = 10_000;
 
-/// The evidence as JSON of at most [`RAW_DATA_MAX`] bytes. If it does not fit the last tunnels lose their details, then
-/// are left out and counted, then the notes go: what is left is always whole.
+/// The evidence as JSON of at most [`RAW_DATA_MAX`] bytes. If it does not fit, the last tunnels lose their details, then are
+/// only counted, then the notes go: the JSON is always complete.
 pub(super) fn raw_data(incident: &Incident, vpn: Option<&VpnSettings>, generation: u32) -> String {
     RawData::that_fits(incident, vpn, generation).to_json()
 }
 
 #[derive(Serialize)]
 pub(super) struct RawData {
-    /// Whether it is only a test; left out otherwise.
+    /// Whether it is only a test; omitted otherwise.
     #[serde(skip_serializing_if = "is_false")]
     pub(super) drill: bool,
     pub(super) site: String,
@@ -47,7 +47,7 @@ pub(super) struct RawData {
 }
 
 impl RawData {
-    /// What a message has of it, and a record.
+    /// The form of a message, and of a record.
     pub(super) fn that_fits(incident: &Incident, vpn: Option<&VpnSettings>, generation: u32) -> Self {
         let standing = as_they_stand(incident);
         let mut data = Self {
@@ -88,7 +88,7 @@ impl RawData {
         data
     }
 
-    /// Adds what each end says as the incident stands.
+    /// Adds what each end says now.
     pub(super) fn with_standing(mut self, standing: &[CurrentTunnel]) -> Self {
         for (data, tunnel) in self.tunnels.iter_mut().zip(standing) {
             data.stands = Some(Stands { local: tunnel.local.to_string(), aws: tunnel.aws.to_string() });
@@ -107,7 +107,7 @@ pub(super) struct TunnelData {
     name: String,
     outside_ip: String,
     role: &'static str,
-    /// As it stands when the record is started.
+    /// As it is when the record is created.
     assessment: &'static str,
     /// As it was when the incident opened.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -115,7 +115,7 @@ pub(super) struct TunnelData {
     /// As it was when the incident opened.
     #[serde(skip_serializing_if = "Option::is_none")]
     aws: Option<ViewData>,
-    /// As it stands when a message is composed.
+    /// As it is when a message is composed.
     #[serde(skip_serializing_if = "Option::is_none")]
     stands: Option<Stands>,
 }

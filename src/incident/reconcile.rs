@@ -35,7 +35,7 @@
 //! answer that was lost), it guesses for the page: one too many is closed by a person in a second.
 //!
 //! A record whose incident nobody has any more (the store was lost, the twin has died) is found by a survey and adopted by
-//! the core, see `survey.rs`; of what was only found no record is started.
+//! the core, see [`Survey`]; of what was only found no record is started.
 //!
 //! # Why it is resolved once, and only by a reason
 //! Only an incident that is on the Board as resolved has its record closed, after a read that found it open; absence
@@ -61,37 +61,35 @@
 mod case;
 mod ended;
 mod rules;
-mod survey;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::mem;
 use std::sync::Arc;
 use std::time::Duration;
 
+use self::case::{CaseContext, Earlier, InFlight, Later, Purpose, RecordCase, RecordStep, Standing};
+use self::ended::ReplyContext;
+use super::lookup::{KnownRecords, Wanted};
+use super::outbox::{Machine, Outbox, Retry, worst_problem};
+use super::settings::SinkRules;
 use crate::domain::board::{Board, IncidentId, IncidentState};
 use crate::domain::names::{Kind, VpnId};
 use crate::domain::time::{Moment, Now};
 use crate::health::Problem;
-
-use super::action::{
-    ActionFailure, ActionId, ActionKind, NoticeCause, RecordCall, Reply, Settled, SinkNotice, Work,
+use crate::incident::action::{
+    ActionFailure, ActionId, ActionKind, NoticeReason, RecordCall, Reply, Settled, SinkNotice,
+    UnclaimedRecord, Work,
 };
-use super::backoff::Retry;
-use super::lookup::{KnownRecords, Wanted};
-use super::outbox::{Machine, Outbox, worst_problem};
-use super::settings::SinkRules;
-use super::sink::{LedgerRow, Record, RecordId, Search};
-use super::wording;
-use case::{CaseContext, Earlier, InFlight, Later, Purpose, RecordCase, RecordStep, Standing};
-use ended::ReplyContext;
+use crate::incident::sink::{LedgerRow, Record, RecordId, RecordStatus, Scope, Search, SinkError};
+use crate::incident::{token, wording};
 
-/// A row whose incident is not on the Board may be of one that the core adopts late after a start: it is let be for
-/// this long before it is forgotten (if settled) or complained of.
+/// A row whose incident is not on the Board may belong to one that the core adopts late after a start: it is kept for this
+/// long before it is forgotten (if settled) or reported.
 const ABSENT_GRACE: Duration = Duration::from_secs(300);
 
-/// Look-ups follow each other at this distance at least, so that connections that go down within a second or two share them …
+/// The minimum time between look-ups, so that connections that go down within a second or two share one …
 const LOOK_UPS_APART: Duration = Duration::from_secs(5);
-/// … and at this, if a page waits for the next.
+/// … and if a page waits for the next.
 const PAGES_LOOK_UPS_APART: Duration = Duration::from_secs(1);
 
 /// One sink's reconciler.
@@ -100,62 +98,72 @@ pub struct Reconciler {
     settings: SinkRules,
     cases: BTreeMap<IncidentId, RecordCase>,
     places: BTreeMap<(VpnId, Kind), KnownRecords>,
-    /// What the ledger has of incidents that were not on the Board in this run.
+    /// The ledger's rows of incidents that have not been on the Board in this run.
     stored: BTreeMap<IncidentId, Vec<LedgerRow>>,
     survey: Survey,
-    /// When the last look-up was asked for.
+    /// When the last look-up was sent.
     looked_up: Option<Moment>,
     started: Moment,
     board: Arc<Board>,
-    /// What people have heard in this run, and need not hear again.
+    /// Notices that were sent in this run and are not repeated.
     noticed: BTreeSet<SinkNotice>,
     outbox: RecordOutbox,
 }
 
 type RecordOutbox = Outbox<RecordCall, RecordRoute>;
 
-/// Whose action it is.
+/// What an action belongs to.
 #[derive(Debug)]
 pub enum RecordRoute {
-    /// An incident's.
+    /// An incident.
     Case(IncidentId),
-    /// A look-up, which serves several scopes.
+    /// A look-up for several scopes.
     Places {
-        /// Which.
+        /// The scopes.
         of: Vec<(VpnId, Kind)>,
-        /// When.
+        /// When it was sent.
         asked: Moment,
     },
-    /// A row's whose incident is not on the Board.
+    /// A row whose incident is not on the Board.
     Stored,
     /// The survey's list.
     Survey {
-        /// When.
+        /// When it was sent.
         asked: Moment,
     },
-    /// A record that is open, and that nothing accounts for.
+    /// A read of a record that is open and that no incident explains.
     Unclaimed {
-        /// Whose it would be.
+        /// Its scope.
         at: (VpnId, Kind),
         /// Which.
         record: RecordId,
     },
 }
 
-/// What is known of records that nobody accounts for.
+/// The longest time for which a record stays open that no daemon closes, beyond the time that its incident needs to be
+/// resolved: as long as the shortest `resolve_after` by default. One list covers all connections, so it costs one call each
+/// time.
+const SURVEY_EVERY: Duration = Duration::from_secs(300);
+
+/// Records that are open at the sink and that no incident on the Board explains: the store was lost, the twin that created
+/// one has died, or our alarm created it while no daemon was running. They are looked for at the start and every few minutes,
+/// and the core adopts them.
+///
+/// A list may lag behind, so each record is read first: one that a daemon or a person closed a moment ago is not adopted
+/// again.
 #[derive(Debug, Default)]
 struct Survey {
-    /// When the last list was asked for; `None` before the first, and if one is due as soon as may be.
+    /// When the last list was sent; `None` before the first, and if one is due at once.
     last: Option<Moment>,
     listing: bool,
     reading: bool,
-    /// The oldest open record of each scope that nothing accounted for, to be read.
+    /// The oldest open record of each scope that no incident explained, to be read.
     unread: BTreeMap<(VpnId, Kind), RecordId>,
     retry: Retry,
 }
 
 impl Survey {
-    /// A list, or one of its records, was not to be had: all is asked again after a while.
+    /// A list, or one of its records, could not be read: both are repeated after a while.
     fn failed(&mut self, failure: &ActionFailure, now: Moment, seed: &[&str]) {
         self.retry.failed(now, failure, seed);
         self.last = None;
@@ -163,7 +171,7 @@ impl Survey {
 }
 
 impl Reconciler {
-    /// A reconciler that goes on with what the ledger has of this sink.
+    /// A reconciler that continues from the ledger's rows of this sink.
     pub fn new(settings: SinkRules, rows: Vec<LedgerRow>, now: Now) -> Self {
         let mut stored: BTreeMap<IncidentId, Vec<LedgerRow>> = BTreeMap::new();
         for row in rows {
@@ -187,7 +195,7 @@ impl Reconciler {
         }
     }
 
-    /// A look-up has ended. It was asked at one moment for all of these, so that it tells of each what was there then.
+    /// A look-up has ended. It was sent at one moment for all of these scopes, so it shows the state of each at that moment.
     fn looked_up(
         &mut self,
         of: Vec<(VpnId, Kind)>,
@@ -202,7 +210,7 @@ impl Reconciler {
             }
             Err(failure) => Err(failure),
         };
-        // They wait alike, so that one look-up serves them again.
+        // They wait equally long, so that one look-up covers them again.
         let seed = [&*self.settings.site, self.settings.id().as_str(), ActionKind::Find.as_str()];
         match found {
             Ok(found) => {
@@ -254,8 +262,8 @@ impl Reconciler {
         match step {
             RecordStep::Do(purpose, work) => {
                 if purpose == Purpose::Start && case.blind {
-                    let cause = NoticeCause::CreatedWithoutList;
-                    let notice = SinkNotice::of(&case.incident, self.settings.id(), cause);
+                    let reason = NoticeReason::CreatedWithoutList;
+                    let notice = SinkNotice::of(&case.incident, self.settings.id(), reason);
                     notice_once(&mut self.noticed, &mut self.outbox, notice);
                 }
                 let action = self.outbox.send(*work, RecordRoute::Case(id.clone()), now.mono);
@@ -278,7 +286,7 @@ impl Reconciler {
         self.outbox.wake_at(commit, "commit again");
     }
 
-    /// How far the earlier incidents of the same scope are, and whether there is a later one that is open.
+    /// How far the earlier incidents of the same scope have got, and whether a later one is open.
     fn siblings(&self, id: &IncidentId) -> (Earlier, Option<Later>) {
         let siblings = || {
             self.cases.values().filter(|case| {
@@ -328,15 +336,15 @@ impl Reconciler {
         others.filter_map(|case| case.row.record.clone()).collect()
     }
 
-    /// Look-ups that a case needs, and those made beforehand, so that nothing but the commit and the start itself stands
-    /// between agreement and page.
+    /// Look-ups that a case needs, and those made ahead of time, so that only the commit and the call itself lie between
+    /// agreement and page.
     fn plan_look_ups(&mut self, now: Now, wanted: &BTreeMap<(VpnId, Kind), Wanted>) {
         for vpn in &self.board.prepare {
             for kind in Kind::ALL.into_iter().filter(|kind| self.settings.sink.takes(vpn, *kind)) {
                 self.places.entry((vpn.clone(), kind)).or_default();
             }
         }
-        let told: BTreeSet<(VpnId, Kind)> = self
+        let have_record: BTreeSet<(VpnId, Kind)> = self
             .cases
             .values()
             .filter(|case| case.present && case.row.record.is_some() && !case.row.settled)
@@ -348,7 +356,7 @@ impl Reconciler {
                 continue;
             }
             let taken = self.settings.sink.takes(&at.0, at.1);
-            place.prepare(taken && !told.contains(at) && self.board.prepare.contains(&at.0), now.mono);
+            place.prepare(taken && !have_record.contains(at) && self.board.prepare.contains(&at.0), now.mono);
             let wanted = wanted.get(at).copied();
             let Some(due) = place.due(wanted, now.mono) else { continue };
             let Some(scope) = self.settings.scope(&at.0, at.1) else { continue };
@@ -364,7 +372,7 @@ impl Reconciler {
             self.outbox.wake_at(Some(due), "look up");
             return;
         }
-        // Those that are not due yet are served as well: it is the same call.
+        // Those that are not due yet are included: it is the same call.
         let mut overtaken = None;
         for at in &of {
             if let Some(place) = self.places.get_mut(at) {
@@ -378,7 +386,7 @@ impl Reconciler {
         self.send(RecordCall::Find { search }, RecordRoute::Places { of, asked: now.mono }, now);
     }
 
-    /// Rows of incidents that have not come back on the Board since the start.
+    /// Rows of incidents that have not returned to the Board since the start.
     fn plan_stored(&mut self, now: Now) {
         if self.stored.is_empty() {
             return;
@@ -404,11 +412,135 @@ impl Reconciler {
                 site: Arc::clone(&self.settings.site),
                 sink: self.settings.id().clone(),
                 vpn_name: None,
-                cause: NoticeCause::LeftOpen(record.cloned()),
+                reason: NoticeReason::LeftOpen(record.cloned()),
                 incident,
             };
             notice_once(&mut self.noticed, &mut self.outbox, notice);
         }
+    }
+
+    /// Requests a list if one is due, and reads its records one at a time.
+    fn plan_survey(&mut self, now: Now) {
+        while !self.survey.reading
+            && let Some((at, record)) = self.survey.unread.pop_first()
+        {
+            if !self.is_accounted_for(&at) {
+                self.survey.reading = true;
+                self.send(
+                    RecordCall::Read { record: record.clone() },
+                    RecordRoute::Unclaimed { at, record },
+                    now,
+                );
+            }
+        }
+        if self.survey.listing || self.survey.reading {
+            return;
+        }
+        let due = self.survey.last.map_or(self.started, |last| last + self.survey_interval());
+        let due = self
+            .survey
+            .retry
+            .until(now.mono, ActionKind::Survey.priority())
+            .map_or(due, |until| due.max(until));
+        if due > now.mono {
+            self.outbox.wake_at(Some(due), "records that nobody accounts for");
+            return;
+        }
+        let scopes = self.settings.scopes();
+        if scopes.is_empty() {
+            return;
+        }
+        self.survey.listing = true;
+        self.survey.last = Some(now.mono);
+        self.send(RecordCall::Survey { scopes }, RecordRoute::Survey { asked: now.mono }, now);
+    }
+
+    /// A list was answered.
+    fn surveyed(&mut self, asked: Moment, result: Result<Reply, ActionFailure>, now: Now) {
+        self.survey.listing = false;
+        match result {
+            Ok(Reply::Surveyed(open)) => {
+                self.survey.retry.clear();
+                self.survey.unread = self.unaccounted_for(asked, open);
+            }
+            Ok(Reply::Found(_) | Reply::Started(_) | Reply::Read(_) | Reply::Done) => {
+                self.survey_failed(&ActionFailure::Mismatch, now.mono);
+            }
+            Err(failure) => self.survey_failed(&failure, now.mono),
+        }
+    }
+
+    /// A record that the list showed as open was read.
+    fn read_unclaimed(
+        &mut self,
+        at: (VpnId, Kind),
+        record: &RecordId,
+        result: Result<Reply, ActionFailure>,
+        now: Now,
+    ) {
+        self.survey.reading = false;
+        match result {
+            Ok(Reply::Read(record)) => {
+                let (status, created) = (record.status, record.created);
+                self.places.entry(at.clone()).or_default().read(record, None, now.mono);
+                match status {
+                    RecordStatus::Open if !self.is_accounted_for(&at) => {
+                        self.outbox.unclaimed(UnclaimedRecord { vpn: at.0, kind: at.1, created });
+                    }
+                    RecordStatus::Open | RecordStatus::Resolved => {}
+                }
+            }
+            Ok(Reply::Found(_) | Reply::Started(_) | Reply::Surveyed(_) | Reply::Done) => {
+                self.survey_failed(&ActionFailure::Mismatch, now.mono);
+            }
+            Err(ActionFailure::Sink(SinkError::NotFound)) => {
+                self.places.entry(at).or_default().gone(record);
+            }
+            Err(failure) => self.survey_failed(&failure, now.mono),
+        }
+    }
+
+    fn survey_failed(&mut self, failure: &ActionFailure, now: Moment) {
+        let seed = [&*self.settings.site, self.settings.id().as_str(), ActionKind::Survey.as_str()];
+        self.survey.failed(failure, now, &seed);
+    }
+
+    /// The oldest open record of each scope that no incident explains.
+    fn unaccounted_for(
+        &self,
+        asked: Moment,
+        open: Vec<(Scope, Record)>,
+    ) -> BTreeMap<(VpnId, Kind), RecordId> {
+        let mut oldest: BTreeMap<(VpnId, Kind), Record> = BTreeMap::new();
+        for (Scope { vpn, kind, plan: _, source: _, resource: _ }, record) in open {
+            let at = (vpn, kind);
+            let known = self.places.get(&at).is_some_and(|place| place.knows_closed(&record.id, asked));
+            if known || self.is_accounted_for(&at) {
+                continue;
+            }
+            let key = |record: &Record| (record.created, record.id.clone());
+            match oldest.get(&at) {
+                Some(older) if key(older) <= key(&record) => {}
+                Some(_) | None => {
+                    oldest.insert(at, record);
+                }
+            }
+        }
+        oldest.into_iter().map(|(at, record)| (at, record.id)).collect()
+    }
+
+    /// Whether an incident of this scope is on the Board, open or over: it handles every record of the scope.
+    fn is_accounted_for(&self, at: &(VpnId, Kind)) -> bool {
+        self.cases.values().any(|case| {
+            let id = &case.incident.id;
+            case.present && (&id.vpn, id.kind) == (&at.0, at.1)
+        })
+    }
+
+    /// Jittered, so that twins that started together do not stay in step.
+    fn survey_interval(&self) -> Duration {
+        let spread = token::spread(&[&self.settings.site, self.settings.id().as_str()]);
+        SURVEY_EVERY.mul_f64(0.8 + 0.2 * f64::from(spread) / f64::from(u32::MAX))
     }
 }
 
@@ -429,19 +561,20 @@ impl Machine for Reconciler {
                 case.present = true;
                 case.incident = incident.clone();
             } else {
-                // What is settled and open was handed over, and is adopted again under the same name: another story.
+                // An incident that is settled and open was handed over, and is adopted again under the same id: a new
+                // generation.
                 let mut rows = self.stored.remove(&incident.id).unwrap_or_default();
                 rows.retain(|row| !again(row.settled));
                 let case = RecordCase::new(&self.settings, incident.clone(), rows, now.mono);
                 self.cases.insert(incident.id.clone(), case);
             }
         }
-        // These have paged nobody, so nothing has to be taken back.
-        let told =
+        // These have paged nobody, so nothing has to be closed.
+        let has_paged =
             |case: &RecordCase| case.row.start.is_some() || case.row.record.is_some() || case.row.settled;
-        self.cases.retain(|_, case| case.present || case.in_flight.is_some() || told(case));
+        self.cases.retain(|_, case| case.present || case.in_flight.is_some() || has_paged(case));
         for case in self.cases.values().filter(|case| !case.present && !case.row.settled) {
-            let left = NoticeCause::LeftOpen(case.row.record.clone());
+            let left = NoticeReason::LeftOpen(case.row.record.clone());
             let notice = SinkNotice::of(&case.incident, self.settings.id(), left);
             notice_once(&mut self.noticed, &mut self.outbox, notice);
         }
@@ -469,7 +602,7 @@ impl Machine for Reconciler {
         }
     }
 
-    /// Asks every case what it wants, and every place whether a look-up is due.
+    /// Asks every case for its next step, and every scope whether a look-up is due.
     fn plan(&mut self, now: Now) {
         let mut wanted: BTreeMap<(VpnId, Kind), Wanted> = BTreeMap::new();
         let ids: Vec<IncidentId> = self.cases.keys().cloned().collect();
@@ -500,7 +633,7 @@ impl Machine for Reconciler {
     }
 }
 
-/// Says something once in a run.
+/// Writes a notice once in a run.
 fn notice_once(noticed: &mut BTreeSet<SinkNotice>, outbox: &mut RecordOutbox, notice: SinkNotice) {
     if noticed.insert(notice.clone()) {
         outbox.notice(notice);

@@ -1,4 +1,4 @@
-//! What a sink's reconciler is configured with.
+//! The settings of a sink's reconciler.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -8,13 +8,13 @@ use std::time::Duration;
 use crate::domain::names::{Kind, SinkId, VpnId};
 use crate::domain::plan::{Route, SinkPlan};
 
-/// What marks a record as a drill's.
+/// The source that marks a drill's record.
 pub const DRILL_SOURCE: &str = "bothends.drill";
 
-/// One sink, as its reconciler needs it.
+/// One sink's settings, for its reconciler.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SinkRules {
-    /// Its id, and what it takes.
+    /// Its id, and which incidents it accepts.
     pub sink: SinkPlan,
     /// This gateway's name.
     pub site: Arc<str>,
@@ -26,27 +26,27 @@ pub struct SinkRules {
     pub vpns: BTreeMap<VpnId, VpnSettings>,
 }
 
-/// A sink that only takes messages, as its dispatcher needs it.
+/// Settings of a sink that only accepts messages, for its dispatcher.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MessageSettings {
-    /// As every sink has them; `plan` means nothing here.
+    /// The settings that every sink has; `plan` is not used here.
     pub rules: SinkRules,
-    /// How often what is open is repeated, to a vendor that takes silence for an end.
+    /// How often an open incident is repeated, for a vendor that treats silence as its end.
     pub repeat_every: Option<Duration>,
 }
 
-/// One connection, as its records name it.
+/// One connection, for its records.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct VpnSettings {
-    /// The AWS Region it is in, which is not always the sink's.
+    /// Its AWS Region, which is not always the sink's.
     pub region: Arc<str>,
-    /// Where people read what to do.
+    /// The runbook.
     pub runbook_url: Option<Arc<str>>,
-    /// What else people should know.
+    /// The operator's notes.
     pub notes: Option<Arc<str>>,
     /// Where this daemon publishes its metrics, if it does.
     pub metrics: Option<Metrics>,
-    /// The way that each tunnel's echoes take, by its outside address: what commands name.
+    /// The route of each tunnel's probes, by its outside address, for the commands that a text suggests.
     pub routes: BTreeMap<IpAddr, Arc<Route>>,
 }
 
@@ -65,7 +65,7 @@ impl SinkRules {
         &self.sink.id
     }
 
-    /// Where the records of a connection and kind are; `None` if the connection is not configured (any more).
+    /// The scope of a connection and kind; `None` if the connection is not (or no longer) configured.
     pub fn scope(&self, vpn: &VpnId, kind: Kind) -> Option<Scope> {
         let region = &self.vpns.get(vpn)?.region;
         let plan = self.plan.replace("{vpn_id}", vpn.as_str()).replace("{kind}", kind.as_str());
@@ -82,7 +82,7 @@ impl SinkRules {
         })
     }
 
-    /// Every scope that the sink takes.
+    /// Every scope that the sink accepts.
     pub fn scopes(&self) -> Vec<Scope> {
         let kinds = |vpn| Kind::ALL.into_iter().filter(move |kind| self.sink.takes(vpn, *kind));
         self.vpns.keys().flat_map(|vpn| kinds(vpn).filter_map(|kind| self.scope(vpn, kind))).collect()
@@ -94,7 +94,7 @@ impl SinkRules {
     }
 }
 
-/// Where to look for, and start, the records of one connection and kind.
+/// Where the records of one connection and kind are searched for and created.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Scope {
     /// The connection.
@@ -103,7 +103,7 @@ pub struct Scope {
     pub kind: Kind,
     /// The response plan (its ARN, placeholders filled in) or the vendor's counterpart.
     pub plan: String,
-    /// What marks a record as ours: `bothends.<kind>`.
+    /// The source that marks a record as ours: `bothends.<kind>`.
     pub source: String,
     /// The connection's ARN.
     pub resource: String,

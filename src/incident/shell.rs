@@ -1,9 +1,8 @@
-//! Runs one sink's reconciler or dispatcher: executes its actions and feeds the results back.
+//! Runs one sink's reconciler or dispatcher: executes its actions and returns the results to it.
 //!
-//! One task, which owns the machine; each action is a task of its own beneath it, so that a call that hangs holds up
-//! no other. Dropping [`run`] at any moment is safe, and like a crash: what was under way is found out about at the next
-//! start. When the Board's channel closes nothing more is begun but to commit what was learnt, and [`run`] returns when what was
-//! under way has ended, or after [`DRAIN`].
+//! One task owns the machine; each action is a child task, so that a call that hangs delays no other. Dropping [`run`] at any
+//! moment is safe, and equals a crash: the next start looks up the outcome of what was in flight. When the Board's channel
+//! closes, only commits are started, and [`run`] returns when everything in flight has ended, or after [`DRAIN`].
 
 use std::future::Future;
 use std::pin::Pin;
@@ -14,7 +13,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::Sleep;
 
-use crate::catalogue::sink::{Instead, LedgerUnreadable};
+use crate::catalogue::parts::{Instead, LedgerUnreadable};
 use crate::domain::board::Board;
 use crate::domain::event::Event;
 use crate::domain::names::SinkId;
@@ -34,28 +33,28 @@ use super::reconcile::Reconciler;
 use super::settings::{MessageSettings, SinkRules};
 use super::sink::{IncidentSink, Ledger, LedgerRow, SinkError};
 
-/// How often the ledger is tried at the start. After that the sink is served without what it has: records are found
-/// again at the sink, and a page must not wait for a disk.
+/// How often the ledger is read at the start. After that the sink runs without it: records are found again at the sink, and a
+/// page must not wait for a disk.
 const LOAD_TRIES: u32 = 3;
 /// Between these tries.
 const LOAD_WAIT: Duration = Duration::from_secs(1);
 
-/// At the end, what is under way gets this long: less than what the daemon has to end in.
+/// At the end, actions in flight get this long: less than the daemon's own deadline.
 const DRAIN: Duration = Duration::from_secs(3);
 
-/// The family of a sink: what decides for it, and how its calls are made.
+/// The family of a sink: its machine, and how its calls are made.
 pub trait SinkFamily: Send + Sync + 'static {
-    /// What the machine is configured with.
+    /// The machine's settings.
     type Settings;
-    /// What decides.
+    /// The machine.
     type Machine: Machine;
-    /// What becomes of what is open, if the ledger cannot be read at the start.
+    /// What is done about open incidents if the ledger cannot be read at the start.
     const WITHOUT_LEDGER: Instead;
 
-    /// What every sink is configured with.
+    /// The settings that every sink has.
     fn rules(settings: &Self::Settings) -> &SinkRules;
 
-    /// Goes on with what the ledger has of the sink.
+    /// Creates the machine from the ledger's rows of the sink.
     fn machine(settings: Self::Settings, rows: Vec<LedgerRow>, now: Now) -> Self::Machine;
 
     /// Makes a call; `now` is the time of this try.
@@ -104,7 +103,7 @@ impl<S: IncidentSink> SinkFamily for KeepsRecords<S> {
     }
 }
 
-/// A sink that only takes messages.
+/// A sink that only accepts messages.
 #[derive(Debug)]
 pub struct TakesMessages<M>(pub M);
 
@@ -128,9 +127,9 @@ impl<M: Messenger> SinkFamily for TakesMessages<M> {
 
 /// Serves a sink until the Board's channel closes.
 ///
-/// `events` gets an [`Event::Settled`] for each incident that is over and brought into line, and an
-/// [`Event::RecordFound`] for each open record that nothing accounts for; the receiver must go on receiving, or this sink
-/// waits. `observe` is called on this task and must not block. `now` tells the time as the sink's records are dated.
+/// `events` receives an [`Event::Settled`] for each incident that is over and in line, and an [`Event::RecordFound`] for each
+/// open record that no incident explains; if nothing receives from it, this sink waits. `observe` is called on this task and
+/// must not block. `now` is the time for the sink's records.
 #[expect(
     clippy::too_many_arguments,
     reason = "everything it works with, once, where the daemon is put together"
@@ -155,7 +154,7 @@ pub async fn run<F: SinkFamily, L: Ledger>(
     serve(now, &rules.sink, machine, executor, board, outlets).await;
 }
 
-/// Where what a sink's machine hands out goes.
+/// Where a machine's output goes.
 struct SinkOutlets<O> {
     events: mpsc::Sender<Event>,
     reporter: SinkReporter,
@@ -177,7 +176,7 @@ async fn serve<F: SinkFamily, L: Ledger>(
     let mut closing: Option<Pin<Box<Sleep>>> = None;
     loop {
         while let Some(action) = machine.poll_action() {
-            // What was decided is written down even while the daemon ends.
+            // Decisions are committed even while the daemon ends.
             if closing.is_none() || action.work.kind() == ActionKind::Commit {
                 let (executor, at) = (executor.clone(), now());
                 under_way.spawn(async move { (action.id, executor.execute(action.work, at).await) });
@@ -189,7 +188,7 @@ async fn serve<F: SinkFamily, L: Ledger>(
         outlets.reporter.report(machine.poll_notices(), machine.problem());
         while let Some(Settled { incident, revision }) = machine.poll_settled() {
             let sink = destination.clone();
-            // If nobody listens the daemon is ending: it is said again at the next start.
+            // If nothing receives, the daemon is ending: the next start reports it again.
             let _ = outlets.events.send(Event::Settled { sink, incident, revision }).await;
         }
         while let Some(UnclaimedRecord { vpn, kind, created }) = machine.poll_unclaimed() {
@@ -202,7 +201,7 @@ async fn serve<F: SinkFamily, L: Ledger>(
         tokio::select! {
             Some(ended) = under_way.join_next() => match ended {
                 Ok((id, result)) => machine.handle(SinkEvent::Ended { id, result }, now()),
-                // A call that panicked gives no answer: the machine gives it up in its time.
+                // A call that panicked gives no answer: the machine times it out.
                 Err(_) => machine.handle_timeout(now()),
             },
             changed = board.changed(), if closing.is_none() => match changed {
@@ -246,7 +245,7 @@ async fn load<L: Ledger>(ledger: &L, settings: &SinkRules, instead: Instead) -> 
     Vec::new()
 }
 
-/// What executes actions.
+/// Executes actions.
 struct Executor<F, L> {
     sink_id: SinkId,
     sink: F,
@@ -275,13 +274,13 @@ impl<F: SinkFamily, L: Ledger> Executor<F, L> {
     }
 }
 
-/// Says what a row has open at its sink.
+/// Records what a row has open at its sink.
 fn track(records: &Records, row: &LedgerRow) {
     let open = row.record.as_ref().filter(|_| row.may_be_open());
     records.set(&row.sink, &row.incident, open.map(|record| record.0.as_str()));
 }
 
-/// Says to people what the reconciler has to say: each problem once until it is mended.
+/// Writes the machine's journal records and states its problem, each once until it is fixed.
 struct SinkReporter {
     sink: String,
     health: Health,

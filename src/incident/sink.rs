@@ -1,4 +1,4 @@
-//! What a sink must be able to do, whichever vendor's it is.
+//! What a sink must be able to do, for any vendor.
 
 use std::error::Error;
 use std::fmt;
@@ -18,7 +18,7 @@ pub use crate::domain::names::RecordId;
 /// A sink's counterpart of an incident.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
-    /// Its name.
+    /// Its id at the sink.
     pub id: RecordId,
     /// Open or closed.
     pub status: RecordStatus,
@@ -31,13 +31,13 @@ pub struct Record {
 /// Whether a record is open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum RecordStatus {
-    /// People are on it.
+    /// Open.
     Open,
-    /// Somebody, or we, closed it.
+    /// Closed, by a person or by a daemon.
     Resolved,
 }
 
-/// Who opened a record.
+/// Who created a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum RecordOrigin {
     /// A daemon, this one or its twin.
@@ -46,38 +46,38 @@ pub enum RecordOrigin {
     Alarm,
 }
 
-/// The whole request that starts a record. It is committed to the ledger before the call, and a retry sends the same
-/// bytes, so that the sink's token makes it one record.
+/// The whole request that creates a record. It is committed to the ledger before the call, and a retry sends the same bytes,
+/// so that the sink's token makes it one record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StartRequest {
-    /// Where.
+    /// The scope.
     pub scope: Scope,
-    /// What makes retries, restarts and twins one.
+    /// Makes retries, restarts and twins one request.
     pub client_token: String,
     /// At most 200 characters.
     pub title: String,
     /// 1 (critical) to 5 (no impact).
     pub impact: u8,
-    /// When the trigger happened.
+    /// When the incident began.
     pub triggered: Stamp,
-    /// What people read, in Markdown, at most [`DESCRIPTION_MAX`] bytes, for a sink that takes it at the start.
+    /// The text, in Markdown, at most [`DESCRIPTION_MAX`] bytes, for a sink that accepts it at creation.
     pub description: String,
     /// The evidence of both ends, JSON, at most 10,000 bytes.
     pub raw_data: String,
 }
 
-/// The limit of an OpsItem's description, in characters; held in bytes, to be safe.
+/// The limit of an OpsItem's description is in characters; counted in bytes, to be safe.
 /// <https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_CreateOpsItem.html>
 pub const DESCRIPTION_MAX: usize = 2048;
 
-/// What a record should say of its incident as it stands.
+/// What a record should say of its incident now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Description {
-    /// In words.
+    /// The text.
     pub account: Account,
-    /// Where to look, as far as the record has no such links yet.
+    /// The links that the record does not have yet.
     pub links: Vec<Link>,
-    /// What makes retries one.
+    /// Makes retries one request.
     pub client_token: String,
 }
 
@@ -86,34 +86,34 @@ pub struct Description {
 pub struct Note {
     /// When it happened.
     pub at: Stamp,
-    /// What, in words; at most 12,000 characters.
+    /// The text; at most 12,000 characters.
     pub text: String,
-    /// What makes retries and twins one.
+    /// Makes retries and twins one request.
     pub client_token: String,
 }
 
-/// Why a sink did not do what it was asked.
+/// Why a call to a sink failed.
 #[derive(Debug, Clone)]
 pub enum SinkError {
-    /// Try again: no network, throttled, an error on the sink's side.
+    /// Temporary: no network, throttled, an error on the sink's side. Retry.
     Temporary {
-        /// What happened, in an operator's words.
+        /// What happened, for an operator.
         what: String,
-        /// The sink's own word on when to come back.
+        /// When the sink asks us to come back.
         retry_after: Option<Duration>,
-        /// The cause.
+        /// The underlying error.
         source: Option<Arc<dyn Error + Send + Sync>>,
     },
-    /// No retry will mend it until a person changes something; it is tried again, rarely.
+    /// Rejected. It fails until a person changes something, so it is retried less often.
     Rejected {
         /// What, where, and what to do.
         what: String,
-        /// The cause.
+        /// The underlying error.
         source: Option<Arc<dyn Error + Send + Sync>>,
     },
-    /// The token is known with other parameters: look for the record again, never take another token.
+    /// The token is known with other parameters: look up the record; never use another token.
     TokenKnown,
-    /// The record does not exist (any more).
+    /// The record does not exist, or no longer.
     NotFound,
 }
 
@@ -138,30 +138,30 @@ impl Error for SinkError {
     }
 }
 
-/// A look-up.
+/// One look-up.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Search {
-    /// Where.
+    /// The scopes.
     pub scopes: Vec<Scope>,
     /// Whether a page waits for it.
     pub page: bool,
 }
 
-/// A place where incidents go.
+/// A sink that keeps records.
 pub trait IncidentSink: Send + Sync + 'static {
-    /// The records of these scopes that are ours: source and resource are the scope's, or our own alarm opened them. Of each
-    /// scope all open ones, and the newest closed one if the sink can tell; in as few calls as it takes, for there may be
+    /// The records of these scopes that are ours: created with the scope's source and resource, or by our own alarm. For each
+    /// scope all open ones, and the newest closed one if the sink can list it. Use as few calls as possible: there may be
     /// many scopes.
     fn find(&self, search: &Search) -> impl Future<Output = Result<Vec<(Scope, Record)>, SinkError>> + Send;
 
-    /// Every open record that [`Self::find`] would find in any of these scopes, in as few calls as it takes: it is asked every
-    /// few minutes, and there may be many scopes.
+    /// Every open record that [`Self::find`] would find in these scopes. Use as few calls as possible: this runs every few
+    /// minutes, and there may be many scopes.
     fn survey(
         &self,
         scopes: &[Scope],
     ) -> impl Future<Output = Result<Vec<(Scope, Record)>, SinkError>> + Send;
 
-    /// Starts a record, or finds the one that this token has started.
+    /// Creates a record, or returns the one that this token has created.
     fn start(&self, request: &StartRequest) -> impl Future<Output = Result<RecordId, SinkError>> + Send;
 
     /// Reads a record back.
@@ -170,7 +170,7 @@ pub trait IncidentSink: Send + Sync + 'static {
     /// Adds to a record's timeline.
     fn note(&self, record: &RecordId, note: &Note) -> impl Future<Output = Result<(), SinkError>> + Send;
 
-    /// Names another record as related.
+    /// Links another record as related.
     fn relate(
         &self,
         record: &RecordId,
@@ -178,14 +178,14 @@ pub trait IncidentSink: Send + Sync + 'static {
         title: &str,
     ) -> impl Future<Output = Result<(), SinkError>> + Send;
 
-    /// Writes what the record should say. What people wrote in it stays.
+    /// Writes the record's description. Text that people added stays.
     fn describe(
         &self,
         record: &RecordId,
         description: &Description,
     ) -> impl Future<Output = Result<(), SinkError>> + Send;
 
-    /// Closes a record; closing a closed one is no error.
+    /// Closes a record; closing a closed one is not an error.
     fn resolve(
         &self,
         record: &RecordId,
@@ -194,35 +194,36 @@ pub trait IncidentSink: Send + Sync + 'static {
     ) -> impl Future<Output = Result<(), SinkError>> + Send;
 }
 
-/// One row of the ledger: what a sink has of one incident. Only that sink's own task writes it.
+/// One row of the ledger: what a sink has received for one incident. Only that sink's own task writes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LedgerRow {
     /// The sink.
     pub sink: SinkId,
-    /// What that name stood for when the row was written; `None` in a row of a release that did not say.
+    /// The destination that this name had when the row was written; `None` in rows of releases that did not store it.
     pub destination: Option<Destination>,
-    /// Ours.
+    /// The incident.
     pub incident: IncidentId,
-    /// Which record of that incident: it grows when a worsening after a person's close starts another.
+    /// Which record of that incident. It increases when the incident worsens after a person closed its record, and another is
+    /// created.
     pub generation: u32,
-    /// The request that starts it, committed before the call; `None` if the record was adopted.
+    /// The request that creates the record, committed before the call; `None` if the record was adopted.
     pub start: Option<StartRequest>,
-    /// Theirs, once known.
+    /// The record, once known.
     pub record: Option<RecordId>,
     /// The timeline's entries up to and excluding this `seq` have been noted or sent.
-    pub told: u32,
+    pub sent_upto: u32,
     /// [`crate::domain::board::Incident::worsened`] when the record was found closed by a person.
     pub closed_by_person_at: Option<u32>,
-    /// Whether the related record has been named.
+    /// Whether the related record has been linked.
     pub related: bool,
     /// Whether the record has its links.
     pub linked: bool,
-    /// Whether the record has been resolved, or needs no more: nothing is left to do.
+    /// Whether the record is closed, or needs nothing more.
     pub settled: bool,
 }
 
 impl LedgerRow {
-    /// Of an incident that the sink has not heard of.
+    /// For an incident that has not been sent to the sink.
     pub(super) fn new(sink: &SinkPlan, incident: IncidentId) -> Self {
         Self {
             sink: sink.id.clone(),
@@ -231,7 +232,7 @@ impl LedgerRow {
             generation: 0,
             start: None,
             record: None,
-            told: 0,
+            sent_upto: 0,
             closed_by_person_at: None,
             related: false,
             linked: false,
@@ -239,17 +240,17 @@ impl LedgerRow {
         }
     }
 
-    /// Whether there may be something open at the sink that only we would bring to its end.
+    /// Whether something may be open at the sink that only this daemon would close.
     pub fn may_be_open(&self) -> bool {
-        let begun = self.record.is_some() || self.start.is_some() || self.told > 0;
+        let begun = self.record.is_some() || self.start.is_some() || self.sent_upto > 0;
         begun && !self.settled && self.closed_by_person_at.is_none()
     }
 }
 
-/// Why the ledger could not be kept.
+/// Why the ledger could not be read or written.
 #[derive(Debug, Clone)]
 pub struct LedgerError {
-    /// What, in an operator's words.
+    /// What happened, for an operator.
     pub what: String,
 }
 
@@ -261,13 +262,13 @@ impl fmt::Display for LedgerError {
 
 impl Error for LedgerError {}
 
-/// What each sink has, kept across restarts.
+/// What each sink has received, kept across restarts.
 pub trait Ledger: Send + Sync + 'static {
     /// Every row of a sink.
     fn load(&self, sink: &SinkId) -> impl Future<Output = Result<Vec<LedgerRow>, LedgerError>> + Send;
 
-    /// Writes a row, in place of the one with the same sink, incident and generation; returns when it would survive a
-    /// power cut.
+    /// Writes a row, replacing the one with the same sink, incident and generation. Returns once it would survive a power
+    /// cut.
     fn commit(&self, row: LedgerRow) -> impl Future<Output = Result<(), LedgerError>> + Send;
 
     /// Removes the rows of an incident that has left the Board.

@@ -1,4 +1,4 @@
-//! Messages as there may be, made up: what is to be made of them can be tried before there is one.
+//! Example messages, to test a template before there is an incident.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
@@ -16,17 +16,17 @@ use super::drill::Drill;
 use super::message::{Change, Message, Occasion, compose};
 use super::settings::{SinkRules, VpnSettings};
 
-/// What every message's data has.
+/// The members that every message has.
 pub const MEMBERS: [&str; 28] = [
     "id", "key", "change", "at", "site", "vpn_id", "vpn_name", "kind", "severity", "impact", "title",
     "short", "text", "news", "caution", "since", "flow", "traffic", "ends", "likely", "steps", "sender",
     "links", "incident", "began", "opened", "tunnels", "timeline",
 ];
-/// What the data of some messages have.
+/// The members that only some messages have.
 pub const SOMETIMES: [&str; 7] =
     ["resolved", "follows", "runbook_url", "notes", "drill", "worsened_after_close", "tunnels_left_out"];
 
-/// Which of the members that depend on the configuration and on what went before are there.
+/// Which of the optional members are present.
 #[derive(Clone, Copy)]
 struct With {
     runbook_url: bool,
@@ -34,7 +34,7 @@ struct With {
     follows: bool,
 }
 
-/// None, each by itself, and all.
+/// None, each alone, and all.
 const WITH: [With; 5] = [
     With { runbook_url: false, notes: false, follows: false },
     With { runbook_url: true, notes: false, follows: false },
@@ -43,7 +43,7 @@ const WITH: [With; 5] = [
     With { runbook_url: true, notes: true, follows: true },
 ];
 
-/// A message of every change and kind, with and without what is not in every message, and a drill's.
+/// A message of every change and kind, with and without the optional members, and a drill's.
 pub fn specimens(at: Stamp) -> Vec<Message> {
     let mut messages = Vec::new();
     for with in WITH {
@@ -52,7 +52,7 @@ pub fn specimens(at: Stamp) -> Vec<Message> {
             let incident = incident(kind, with, at);
             let messages_of_kind = Change::ALL.map(|change| {
                 let occasion =
-                    Occasion { sink: &settings.sink.destination, change, generation: 0, told: 0, at };
+                    Occasion { sink: &settings.sink.destination, change, generation: 0, sent_upto: 0, at };
                 compose(&incident, &settings, occasion)
             });
             messages.extend(messages_of_kind);
@@ -142,7 +142,8 @@ mod tests {
         let in_any = all.iter().fold(BTreeSet::new(), |known, names| &known | names);
         assert_eq!(in_every, MEMBERS.map(str::to_owned).into());
         let sometimes = &in_any - &in_every;
-        // Of an incident that worsened after a person closed it, which only a record's sink sees; of one of more tunnels than fit.
+        // No specimen worsened after a person closed it, which only a sink that keeps records sees, or has more tunnels than
+        // fit.
         let rare = ["tunnels_left_out", "worsened_after_close"].map(str::to_owned);
         assert_eq!(&sometimes | &rare.into(), SOMETIMES.map(str::to_owned).into());
     }

@@ -1,4 +1,4 @@
-//! Client tokens: what makes retries, restarts and twins one request to the sink.
+//! Client tokens: they make retries, restarts and twins one request to the sink.
 
 use sha2::{Digest, Sha256};
 
@@ -9,14 +9,14 @@ use crate::domain::time::Stamp;
 use super::settings::Scope;
 use super::sink::RecordId;
 
-/// The token that starts the record which follows `newest`. Every site that sees the same newest record arrives at the same
-/// token, and a record that is over gives its successor another one.
+/// The token of the request that creates the record which follows `newest`. Every site that knows the same newest record
+/// derives the same token; once a record is over, its successor has another token.
 pub(super) fn start(scope: &Scope, newest: Option<&RecordId>) -> String {
     let newest = newest.map_or("none", |record| &record.0);
     digest(&["start", &scope.plan, scope.vpn.as_str(), scope.kind.as_str(), newest])
 }
 
-/// The token of one timeline entry in one record. Twins may both tell the same event: the site is part of it.
+/// The token of one timeline entry in one record. Twins may note the same event, so the site is part of it.
 pub(super) fn note(record: &RecordId, site: &str, entry: &TimelineEntry) -> String {
     let (what, tunnel, said, evidence) = match &entry.what {
         TimelineChange::Opened => ("opened", String::new(), "", None),
@@ -38,23 +38,23 @@ pub(super) fn note(record: &RecordId, site: &str, entry: &TimelineEntry) -> Stri
     digest(&["note", &record.0, site, what, &tunnel, said, &millis(evidence), &millis(Some(entry.at))])
 }
 
-/// The token of the note by which a site joins a record that it did not start.
-pub(super) fn joining_note(record: &RecordId, site: &str, incident: &IncidentId, told: u32) -> String {
-    digest(&["witness", &record.0, site, &incident.to_string(), &told.to_string()])
+/// The token of the note by which a site joins a record that it did not create.
+pub(super) fn joining_note(record: &RecordId, site: &str, incident: &IncidentId, upto: u32) -> String {
+    digest(&["witness", &record.0, site, &incident.to_string(), &upto.to_string()])
 }
 
-/// The token by which a record is made to say how the incident stands. The revision is part of it: where a text returns to what it
-/// was, the sink must not take it for the earlier call.
+/// The token of a record's description. The revision is part of it: where the text returns to an earlier one, the sink must
+/// not mistake the call for the earlier call.
 pub(super) fn describe(record: &RecordId, site: &str, incident: &IncidentId, revision: u64) -> String {
     digest(&["describe", &record.0, site, &incident.to_string(), &revision.to_string()])
 }
 
-/// The token that closes a record. The site is part of it, because a twin's words differ.
+/// The token that closes a record. The site is part of it, because twins' texts differ.
 pub(super) fn resolve(record: &RecordId, site: &str, incident: &IncidentId, why: &str) -> String {
     digest(&["resolve", &record.0, site, &incident.to_string(), why])
 }
 
-/// What names a message to a sink that only takes messages: the same in every retry, and another for everything else.
+/// The id of a message to a sink that only accepts messages: the same in every retry, and different for every other message.
 pub(super) fn message(
     sink: &Destination,
     site: &str,
@@ -67,7 +67,7 @@ pub(super) fn message(
     digest(&["message", sink.as_str(), site, &incident, &generation, change, state])
 }
 
-/// The token that starts a drill's record.
+/// The token of the request that creates a drill's record.
 pub(super) fn drill(scope: &Scope, site: &str, at: Stamp) -> String {
     digest(&["drill", &scope.plan, scope.vpn.as_str(), scope.kind.as_str(), site, &millis(Some(at))])
 }
@@ -77,12 +77,12 @@ pub(super) fn drill_resolve(record: &RecordId, site: &str, at: Stamp) -> String 
     digest(&["drill resolve", &record.0, site, &millis(Some(at))])
 }
 
-/// What names a drill's message.
+/// The id of a drill's message.
 pub(super) fn drill_message(sink: &SinkId, site: &str, key: &str, at: Stamp, change: &str) -> String {
     digest(&["drill message", sink.as_str(), site, key, &millis(Some(at)), change])
 }
 
-/// A number that is spread evenly, and the same for the same parts.
+/// A number that is evenly distributed, and the same for the same parts.
 pub(super) fn spread(parts: &[&str]) -> u32 {
     let hash = hash(parts);
     u32::from_be_bytes([hash[0], hash[1], hash[2], hash[3]])
@@ -96,7 +96,7 @@ fn digest(parts: &[&str]) -> String {
 fn hash(parts: &[&str]) -> [u8; 32] {
     let mut hash = Sha256::new();
     for part in parts {
-        // The length first, so that no two lists of parts run together into the same bytes.
+        // The length first, so that different lists of parts never give the same bytes.
         hash.update((part.len() as u64).to_be_bytes());
         hash.update(part.as_bytes());
     }

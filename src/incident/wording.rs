@@ -1,4 +1,4 @@
-//! What people read in a record: its title, its timeline, its closing words.
+//! The texts of a record: its title, its timeline, its closing text.
 
 use std::sync::Arc;
 
@@ -9,16 +9,15 @@ use crate::domain::names::{End, Kind, Role, SourceKind, TunnelId};
 use crate::domain::time::Stamp;
 use crate::domain::verdict::{Assessment, AwsEvidence, Evidence, LocalEvidence, Verdict};
 
-/// What a telephone shows as one text message (GSM 03.38 has 160 characters in one).
+/// The length of one text message (GSM 03.38 has 160 characters in one).
 const TELEPHONE_MAX: usize = 160;
 /// Incident Manager's limit on a title, in characters.
 /// <https://docs.aws.amazon.com/incident-manager/latest/APIReference/API_StartIncident.html>
 pub const TITLE_MAX: usize = 200;
-/// Words that are not ours (AWS's, the configuration's) are cut to this many characters in a record.
+/// Text from AWS or the configuration is cut to this many characters in a record.
 pub(super) const WORDS_MAX: usize = 200;
 
-/// A record's title, at most [`TITLE_MAX`] characters: the site, the connection, the kind, and the tunnels that are down
-/// as the incident stands.
+/// A record's title, at most [`TITLE_MAX`] characters: the site, the connection, the kind, and the tunnels that are down now.
 pub fn title(incident: &Incident) -> String {
     let tunnels = as_they_stand(incident);
     let down = concerned(incident.id.kind, &tunnels);
@@ -44,7 +43,7 @@ pub fn title(incident: &Incident) -> String {
     clip(&title, TITLE_MAX)
 }
 
-/// A timeline entry in words: what happened.
+/// A timeline entry as text.
 pub fn line(incident: &Incident, entry: &TimelineEntry) -> String {
     line_of(incident, entry, entry.repeats)
 }
@@ -90,17 +89,17 @@ fn line_of(incident: &Incident, entry: &TimelineEntry, repeats: u32) -> String {
     format!("{line}{repeats}")
 }
 
-/// The text of a note on one timeline entry, where the story is noted up to `told`: what says the same and stands between counts as
-/// noted with it. Several sites may write in one record: each says who it is.
-pub fn note(incident: &Incident, entry: &TimelineEntry, told: u32) -> String {
+/// The text of a note on one timeline entry, where the timeline is noted up to `noted_upto`: it also covers equal entries in
+/// between. Several sites may write in one record, so each names itself.
+pub fn note(incident: &Incident, entry: &TimelineEntry, noted_upto: u32) -> String {
     let same = |other: &&TimelineEntry| {
-        (told..entry.seq).contains(&other.seq) && other.what.says_the_same(&entry.what)
+        (noted_upto..entry.seq).contains(&other.seq) && other.what.says_the_same(&entry.what)
     };
     let skipped: u32 = incident.timeline.iter().filter(same).map(|other| 1 + other.repeats).sum();
     format!("{}: {}", incident.site, line_of(incident, entry, skipped + entry.repeats))
 }
 
-/// The text of the note by which a site joins a record that it did not start: its own evidence as it stands.
+/// The text of the note by which a site joins a record that it did not create: its own evidence as it is now.
 pub fn joining_note(incident: &Incident) -> String {
     let kind = kind_words(incident.id.kind);
     let line = match incident.state {
@@ -133,7 +132,7 @@ pub fn joining_note(incident: &Incident) -> String {
     text
 }
 
-/// A line for each tunnel: what both ends say of it as the incident stands.
+/// A line for each tunnel: what both ends say of it now.
 fn standing(incident: &Incident) -> Vec<String> {
     let line = |tunnel: &CurrentTunnel| {
         let (name, local, aws) = (tunnel.named(), tunnel.local, tunnel.aws);
@@ -142,34 +141,34 @@ fn standing(incident: &Incident) -> Vec<String> {
     as_they_stand(incident).iter().map(line).collect()
 }
 
-/// What a duplicate says when it is closed in favour of an older record.
+/// The closing text of a duplicate.
 pub fn duplicate_summary(incident: &Incident, older: &str) -> String {
     format!("[{}] {}: a duplicate of {older}, which stays open.", incident.site, connection(incident))
 }
 
-/// A tunnel as an incident leaves it: as it was at the opening, with every later change of the timeline.
+/// A tunnel as it is now: as it was at the opening, with every later change of the timeline applied.
 pub(super) struct CurrentTunnel {
     pub(super) id: TunnelId,
     pub(super) name: Arc<str>,
     pub(super) role: Role,
     pub(super) local: Verdict,
-    /// The evidence of the Down of the opening, while our end has not said Up since.
+    /// The evidence of the down of the opening, until our end says up.
     pub(super) evidence: Option<LocalEvidence>,
     pub(super) aws: Verdict,
-    /// Since when, on its clock.
+    /// Since when, by this end's clock.
     pub(super) aws_since: Option<AwsSince>,
-    /// AWS's own words at the opening, and of when they are, while its verdict has stood since.
+    /// AWS's own text at the opening and its time, until AWS's verdict changes.
     pub(super) words: Option<(Arc<str>, Option<Stamp>)>,
     pub(super) assessment: Assessment,
     pub(super) carrying: Carrying,
 }
 
-/// Since when AWS's verdict stands.
+/// Since when AWS's verdict has been the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum AwsSince {
-    /// AWS itself says so.
+    /// The time that AWS states.
     Changed(Stamp),
-    /// The earliest evidence that is known to say so.
+    /// The time of the earliest evidence for it.
     AtTheLatest(Stamp),
 }
 
@@ -181,16 +180,16 @@ impl AwsSince {
     }
 }
 
-/// Where an incident is on its way.
+/// How far an incident has got.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Course {
-    /// What it is about holds.
+    /// Its condition holds.
     Lasts,
-    /// What it is about holds no more, and yet not all is known to be well.
+    /// Its condition no longer holds, but not every tunnel is known to be well.
     Unsure,
-    /// All is well again: it is resolved if that lasts.
+    /// All is well again; it is resolved if that lasts.
     Recovering,
-    /// It is over, or not watched any more.
+    /// It is over, or no longer watched.
     Ended,
 }
 
@@ -203,7 +202,7 @@ impl Course {
         let kind = incident.id.kind;
         let carries = |tunnel: &CurrentTunnel| tunnel.carrying == Carrying::Carrying;
         let active = || tunnels.iter().filter(|tunnel| tunnel.role == Role::Active);
-        // As the closing conditions have it.
+        // The same rule as the core's closing conditions.
         let recovering = match kind {
             Kind::Outage | Kind::OneSided => tunnels.iter().any(carries),
             Kind::RedundancyLost if active().next().is_some() => active().all(carries),
@@ -211,7 +210,7 @@ impl Course {
         };
         let agreed = tunnels.iter().any(|tunnel| tunnel.assessment == Assessment::Down);
         if recovering {
-            // What this site has not seen it cannot call over.
+            // A site that has not seen the condition hold cannot say that it is over.
             if incident.found_at.is_some() { Self::Unsure } else { Self::Recovering }
         } else if concerned(kind, tunnels).is_empty() && !agreed {
             Self::Unsure
@@ -221,7 +220,7 @@ impl Course {
     }
 }
 
-/// Since when all is well again, of an incident that is clearing.
+/// Since when all is well again, for an incident that is clearing.
 pub(super) fn clearing_since(incident: &Incident) -> Option<Stamp> {
     let mut phases = incident
         .timeline
@@ -231,7 +230,7 @@ pub(super) fn clearing_since(incident: &Incident) -> Option<Stamp> {
     phases.next().filter(|entry| entry.what == TimelineChange::Clearing).map(|entry| entry.at)
 }
 
-/// The tunnels that an incident is about: those that are down, or that one end alone calls down.
+/// The tunnels that an incident is about: those that are down, or down at one end only.
 pub(super) fn concerned(kind: Kind, tunnels: &[CurrentTunnel]) -> Vec<&CurrentTunnel> {
     let alone = alone(tunnels);
     let is_concerned = |tunnel: &&CurrentTunnel| match kind {
@@ -252,7 +251,7 @@ pub(super) fn concerned(kind: Kind, tunnels: &[CurrentTunnel]) -> Vec<&CurrentTu
     tunnels.iter().filter(is_concerned).collect()
 }
 
-/// The tunnels of an incident as they stand.
+/// The tunnels of an incident as they are now.
 pub(super) fn as_they_stand(incident: &Incident) -> Vec<CurrentTunnel> {
     let mut tunnels: Vec<CurrentTunnel> = incident.tunnels.iter().map(CurrentTunnel::at_opening).collect();
     let opened = opened_seq(incident);
@@ -265,7 +264,7 @@ pub(super) fn as_they_stand(incident: &Incident) -> Vec<CurrentTunnel> {
                             tunnel.local = *verdict;
                             tunnel.evidence.take_if(|_| *verdict == Verdict::Up);
                         }
-                        // After a restart the same is said anew.
+                        // A restart adds the same verdict again.
                         End::Aws if tunnel.aws.same_word(*verdict) => tunnel.aws = *verdict,
                         End::Aws => {
                             tunnel.aws = *verdict;
@@ -295,7 +294,7 @@ pub(super) fn as_they_stand(incident: &Incident) -> Vec<CurrentTunnel> {
     tunnels
 }
 
-/// The place of the entry that says that the incident opened, or was adopted.
+/// The index of the entry that says that the incident opened, or was adopted.
 pub(super) fn opened_seq(incident: &Incident) -> Option<u32> {
     let begins = |entry: &&TimelineEntry| match entry.what {
         TimelineChange::Opened | TimelineChange::Adopted { .. } => true,
@@ -312,7 +311,7 @@ pub(super) fn opened_seq(incident: &Incident) -> Option<u32> {
     incident.timeline.iter().find(begins).map(|entry| entry.seq)
 }
 
-/// A time for people, in UTC, to the second.
+/// A UTC time, to the second.
 pub(super) fn when(stamp: Stamp) -> String {
     match jiff::Timestamp::from_millisecond(stamp.as_millis()) {
         Ok(time) => time.strftime("%Y-%m-%d %H:%M:%S UTC").to_string(),
@@ -335,7 +334,7 @@ pub(super) fn telephone(text: &str) -> String {
     if plain.len() <= TELEPHONE_MAX { plain } else { format!("{}...", &plain[..TELEPHONE_MAX - 3]) }
 }
 
-/// At most `max` characters; what is cut is marked.
+/// At most `max` characters, with a mark where it was cut.
 pub(super) fn clip(text: &str, max: usize) -> String {
     if text.chars().count() <= max {
         return text.to_owned();
@@ -377,7 +376,7 @@ impl CurrentTunnel {
         named(&self.name, &self.id)
     }
 
-    /// Whether IPsec works and BGP does not: probes pass, and yet both ends together count as down.
+    /// Whether IPsec works and BGP does not: probes pass, but both ends together count as down.
     pub(super) fn is_bgp_down(&self) -> bool {
         self.carrying == Carrying::NotCarrying(NotCarrying::BgpDown)
     }
@@ -407,18 +406,18 @@ pub(super) const fn both_words(assessment: Assessment, carrying: Carrying) -> &'
     }
 }
 
-/// Which end alone says Down.
+/// Which end alone says down.
 pub(super) enum DownAlone<'a> {
     Site,
     Aws,
-    /// Each of other tunnels.
+    /// Both, each of other tunnels.
     Each {
         site: Vec<&'a CurrentTunnel>,
         aws: Vec<&'a CurrentTunnel>,
     },
 }
 
-/// Of a tunnel on which both ends agree neither end says it alone.
+/// For a tunnel on which both ends agree, neither says it alone.
 pub(super) fn alone(tunnels: &[CurrentTunnel]) -> DownAlone<'_> {
     let not_agreed = || tunnels.iter().filter(|tunnel| tunnel.assessment != Assessment::Down);
     let site: Vec<&CurrentTunnel> = not_agreed().filter(|tunnel| tunnel.local == Verdict::Down).collect();

@@ -1,8 +1,7 @@
-//! Whose the ledger's rows are, once the sinks are others.
+//! Which sink the ledger's rows belong to after a change of the configuration.
 //!
-//! A row is filed under what its sink is called, and a name may be another sink's after a change of the configuration. What
-//! tells is the destination that the row names. A row that names none is of a release that went by the name alone, and so it
-//! is taken.
+//! A row is stored under its sink's name, and after a change that name may be another sink's. The destination in the row
+//! decides. Rows without a destination are from an older release, which used the name alone, and so do we for them.
 
 use std::collections::BTreeMap;
 
@@ -11,16 +10,16 @@ use crate::domain::names::SinkId;
 use crate::domain::plan::SinkPlan;
 use crate::incident::sink::LedgerRow;
 
-/// The rows, by whether a sink goes on with them.
+/// The rows, by whether a sink continues with them.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Allotment {
-    /// Under the name of the sink that goes on with them.
+    /// Under the name of the sink that continues with them.
     pub(super) kept: Vec<LedgerRow>,
-    /// Of incidents whose destination no sink has any more: the newest row of each.
+    /// Incidents whose destination no sink has any more: the newest row of each.
     pub(super) left: Vec<LedgerRow>,
 }
 
-/// What one name has of one incident, oldest generation first.
+/// The rows under one name for one incident, oldest generation first.
 type Story = Vec<LedgerRow>;
 
 pub(super) fn allot<'r>(rows: impl Iterator<Item = &'r LedgerRow>, sinks: &[SinkPlan]) -> Allotment {
@@ -38,8 +37,8 @@ pub(super) fn allot<'r>(rows: impl Iterator<Item = &'r LedgerRow>, sinks: &[Sink
         stories.entry(row.sink.clone()).or_default().push(row.clone());
     }
     let kept = owned.into_iter().flat_map(|((id, _), stories)| {
-        // Two only where releases took turns, or a file was opened late: the one that names its destination, rather
-        // under this name.
+        // There are two only after a downgrade, or where a file was opened late. Prefer the one that names its destination,
+        // then the one under this name.
         let rank = |(name, story): &(SinkId, Story)| {
             (story.iter().any(|row| row.destination.is_some()), *name == id)
         };
@@ -94,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sink_that_moves_up_takes_its_rows_along_and_inherits_none() {
+    fn a_renamed_sink_keeps_its_rows_and_gets_no_others() {
         let rows = [row_of("webhook", Some("chat"), 0), row_of("webhook-2", Some("pager"), 0)];
         let (kept, left) = after(&rows, &[sink("webhook", "pager")]);
         assert_eq!(kept, [row_of("webhook", Some("pager"), 0)]);
@@ -111,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_that_names_no_destination_is_taken_by_its_name_and_names_it_from_then_on() {
+    fn a_row_without_destination_belongs_to_its_name_and_gets_the_destination() {
         let rows = [row_of("webhook", NOBODYS, 0), row_of("webhook", NOBODYS, 1), row_of("sns", NOBODYS, 0)];
         let (kept, left) = after(&rows, &[sink("webhook", "chat"), sink("webhook-2", "pager")]);
         assert_eq!(kept, [row_of("webhook", Some("chat"), 0), row_of("webhook", Some("chat"), 1)]);
@@ -119,8 +118,8 @@ mod tests {
     }
 
     #[test]
-    fn what_the_sink_takes_no_more_is_left_and_of_two_sinks_of_one_destination_the_one_that_takes_it_goes_on()
-    {
+    fn rows_that_the_sink_no_longer_accepts_are_left_and_of_two_sinks_of_one_destination_the_accepting_one_continues()
+     {
         let of = |name, kind| SinkPlan { kinds: BTreeSet::from([kind]), ..sink(name, "pager") };
         let rows = [row_of("webhook", Some("pager"), 0), row_of("webhook", Some("pager"), 1)];
         let (kept, left) = after(&rows, &[of("webhook", Kind::OneSided)]);

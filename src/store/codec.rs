@@ -1,10 +1,10 @@
-//! The domain's types as the file's JSON. The domain stays `std` only, so each stored type has its format here, field by field,
-//! which serde ties to it: a field that is added there breaks the build here, where its default for older rows must be chosen.
+//! The domain's types as the file's JSON. The domain stays `std` only, so the format of each stored type is here, field by
+//! field. serde ties it to the type: a new field breaks the build here, where its default for older rows must be chosen.
 //!
-//! This is the format of the file alone. What is shown elsewhere has a format of its own, so that neither binds the other.
+//! This is the format of the file alone. Other outputs have their own formats, so that neither constrains the other.
 //!
-//! Moments of the monotonic clock mean nothing to another run. Only the wall clock's half of a [`Now`] is stored; what is read
-//! begins at [`Moment::ORIGIN`], and [`read_incident`] counts the other half back from an anchor.
+//! Moments of the monotonic clock mean nothing to another run. Only the wall clock's half of a [`Now`] is stored; a value
+//! that is read starts at [`Moment::ORIGIN`], and [`read_incident`] computes the other half from an anchor.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use crate::domain::time::{Moment, Now, Stamp};
 use crate::domain::{board, carrying, names, verdict};
 use crate::incident::sink;
 
-/// Reads an incident. Errors if the text is none of this release's, nor of an older one's.
+/// Reads an incident. Fails if no release of ours wrote the text.
 pub(super) fn read_incident(text: &str, anchor: Now) -> serde_json::Result<board::Incident> {
     let mut incident: board::Incident = serde_json::from_str(text)?;
     for tunnel in &mut incident.tunnels {
@@ -66,13 +66,13 @@ pub(super) fn write_rtt(bins: &[RttBin]) -> String {
     serde_json::to_string(&pairs).unwrap_or_default()
 }
 
-/// The opposite of [`write_rtt`]. Errors if the text is not such.
+/// The inverse of [`write_rtt`]. Fails on any other text.
 pub(super) fn read_rtt(text: &str) -> serde_json::Result<Vec<RttBin>> {
     let pairs: Vec<(u64, u32)> = serde_json::from_str(text)?;
     Ok(pairs.into_iter().map(|(mean, count)| RttBin { mean: Duration::from_nanos(mean), count }).collect())
 }
 
-/// Tells apart two parts of one minute of one tunnel. It must be the same in every release.
+/// Distinguishes two parts of one minute of one tunnel. It must be the same in every release.
 pub(super) fn digest(rollup: &Rollup) -> i64 {
     let Rollup { tunnel: _, minute: _, replies, late, lost, faults, rtt, up, both_ends_down } = rollup;
     let rtt = write_rtt(rtt);
@@ -98,7 +98,7 @@ mod nanos {
     }
 }
 
-/// Types that are stored as a plain value: the ways there and back.
+/// Types that are stored as a plain value, with both conversions.
 macro_rules! stored_as {
     ($($type:ty: $write:expr, $read:expr;)+) => {$(
         impl Serialize for $type {
@@ -124,7 +124,7 @@ stored_as! {
     Now: |now: &Now| now.wall, |wall| Now { mono: Moment::ORIGIN, wall };
 }
 
-/// The formats of types that are stored by their parts.
+/// The formats of types that are stored by field.
 macro_rules! stored {
     ($($kind:tt $type:ty, $path:tt { $($body:tt)* })+) => {$(
         const _: () = {
@@ -238,7 +238,7 @@ stored! {
         vpn_name: Arc<str>,
         state: board::IncidentState,
         began: Stamp,
-        /// Rows of releases that adopted no record have none.
+        /// Missing in rows of releases that adopted no record.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         found_at: Option<SinkId>,
         tunnels: Vec<board::TunnelSnapshot>,
@@ -287,10 +287,11 @@ stored! {
         generation: u32,
         start: Option<sink::StartRequest>,
         record: Option<sink::RecordId>,
-        told: u32,
+        #[serde(rename = "told")]
+        sent_upto: u32,
         closed_by_person_at: Option<u32>,
         related: bool,
-        /// Rows of releases that linked nothing have none.
+        /// Missing in rows of releases without links.
         #[serde(default)]
         linked: bool,
         settled: bool,
@@ -301,7 +302,7 @@ stored! {
         title: String,
         impact: u8,
         triggered: Stamp,
-        /// Rows of releases that described nothing have none.
+        /// Missing in rows of releases without descriptions.
         #[serde(default)]
         description: String,
         raw_data: String,
@@ -315,7 +316,7 @@ stored! {
     }
 }
 
-// Rows of releases that did not judge whether a tunnel carries traffic have no `carrying`: it is what the assessment alone says.
+// Rows of releases that did not decide whether a tunnel carries traffic have no `carrying`: it follows from the assessment alone.
 
 type AssessmentFields = (TunnelId, Arc<str>, verdict::Assessment, carrying::Carrying);
 

@@ -1,26 +1,21 @@
-//! The file: what is written and read, one transaction at a time.
+//! The file: what is written and read, one transaction at a time, and whether the files are still those that were opened:
+//! somebody may have removed, replaced or truncated them.
 
-mod file_state;
 mod found;
 mod upkeep;
 
-use std::fs;
-use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
+use std::{fs, io};
 
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, ffi, params};
 
-pub(super) use self::file_state::FileState;
-use self::file_state::Left;
-pub(super) use self::found::Found;
 use self::found::{found, rows, text, tunnel};
-use self::upkeep::Upkeep;
-use super::capacity::Shares;
+use self::upkeep::{Shares, Upkeep};
 use super::codec;
 use super::history::{History, Transition};
-use super::open::{self, OpenError};
 use super::state::{State, StateChange};
 use crate::domain::board::IncidentId;
 use crate::domain::event::SeenUp;
@@ -28,17 +23,21 @@ use crate::domain::names::{CheckId, TunnelId};
 use crate::domain::plan::RouteKey;
 use crate::domain::rollup::Rollup;
 use crate::domain::time::{Now, Stamp};
+use crate::store::open::{self, OpenError, companions};
+
+pub(super) use self::found::Found;
+pub use self::upkeep::{Capacity, capacity};
 
 #[derive(Debug)]
 pub(super) struct Database {
     connection: Connection,
     path: PathBuf,
     left: Left,
-    /// History older than this goes.
+    /// History older than this is removed.
     keep: Duration,
     shares: Shares,
     upkeep: Upkeep,
-    /// Whether it may be written to.
+    /// Whether it can be written.
     configured: bool,
 }
 
@@ -47,7 +46,7 @@ impl Database {
         Ok(Self { configured: true, ..Self::with(open::open(path)?, path, keep, max_size, now) })
     }
 
-    /// The same for reading; `None` where there is nothing to be read. [`Self::configure`] comes before the first write.
+    /// Opens it for reading; `None` if there is nothing to read. [`Self::configure`] comes before the first write.
     pub(super) fn open_before_writing(
         path: &Path,
         keep: Duration,
@@ -70,12 +69,12 @@ impl Database {
         }
     }
 
-    /// Whether it may be written to.
+    /// Whether it can be written.
     pub(super) const fn is_configured(&self) -> bool {
         self.configured
     }
 
-    /// Makes it ready to be written to, if it is not.
+    /// Makes it writable, if it is not.
     pub(super) fn configure(&mut self) -> rusqlite::Result<()> {
         if !self.configured {
             open::configure(&mut self.connection)?;
@@ -84,18 +83,18 @@ impl Database {
         Ok(())
     }
 
-    /// What can be known of a file that cannot be written.
+    /// Opens a file that cannot be written, for reading.
     pub(super) fn peek(path: &Path, now: Now) -> rusqlite::Result<Found> {
         found(&open::open_to_read(path)?, now)
     }
 
-    /// What has become of the files since they were written.
+    /// The state of the files since they were last written.
     pub(super) fn file_state(&self) -> FileState {
         self.left.place(&self.path)
     }
 
-    /// Moves what a log holds that has no name any more into the file. One that has its name is another's, and would be taken
-    /// for the file's when that is opened again.
+    /// Checkpoints a log whose name is gone into the file. A log that has that name belongs to another file, and would be
+    /// replayed into this one when it is opened again.
     pub(super) fn save_log(&self) -> rusqlite::Result<()> {
         self.checkpoint()?;
         let [log, _shared_memory] = open::companions(&self.path);
@@ -112,8 +111,8 @@ impl Database {
         self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_row| Ok(()))
     }
 
-    /// Writes everything in one transaction, synced when it returns; folds and removes what is too old, and makes room.
-    /// Returns how many unsent rollups had to go.
+    /// Writes everything in one transaction, synced when it returns; folds and removes what is too old, and frees space.
+    /// Returns the number of unsent rollups that were removed.
     pub(super) fn write(&mut self, state: &State, history: &History, now: Now) -> rusqlite::Result<u64> {
         let transaction = self.connection.transaction()?;
         write_state(&transaction, state)?;
@@ -127,7 +126,7 @@ impl Database {
         Ok(dropped)
     }
 
-    /// Moves what the log holds into the file, if the log has become long.
+    /// Checkpoints the log into the file if the log has become long.
     pub(super) fn empty_log(&mut self) -> rusqlite::Result<()> {
         let [log, _shared_memory] = open::companions(&self.path);
         if fs::metadata(log).map_or(0, |log| log.len()) < self.shares.log {
@@ -138,18 +137,18 @@ impl Database {
         Ok(())
     }
 
-    /// Closes the file without touching it or its log any more.
+    /// Closes the file without touching it or its log again.
     pub(super) fn abandon(self) {
-        // If it cannot be set, closing tidies up as usual.
+        // If it cannot be set, closing cleans up as usual.
         let _kept = open::keep_log(&self.connection, true);
     }
 
-    /// How many rollups a commit takes up.
+    /// How many rollups one commit writes.
     pub(super) const fn shares(&self) -> &Shares {
         &self.shares
     }
 
-    /// What outlived the last run.
+    /// The data of the last run.
     pub(super) fn found(&self, now: Now) -> rusqlite::Result<Found> {
         found(&self.connection, now)
     }
@@ -166,9 +165,10 @@ impl Database {
         Ok(rows.into_iter().flatten().map(Arc::new).collect())
     }
 
-    /// The unsent rollups that a damaged file still gives, newest first, up to `limit` and to where the damage begins.
+    /// The unsent rollups that can still be read from a damaged file, newest first, up to `limit` and to where the damage
+    /// begins.
     pub(super) fn rescue_unsent(&self, limit: usize) -> Vec<Arc<Rollup>> {
-        // The plus keeps the index out of it: one that is damaged could bring up what has been sent.
+        // The plus disables the index: a damaged one could return rollups that have been sent.
         let query = format!(
             "SELECT {} FROM rollup JOIN tunnel ON tunnel.id = tunnel WHERE +sent = 0 ORDER BY minute DESC",
             ROLLUP
@@ -178,9 +178,9 @@ impl Database {
         rows.map_while(Result::ok).flatten().take(limit).map(Arc::new).collect()
     }
 
-    /// How many rollups a damaged file holds unsent, if that can still be read.
+    /// The number of unsent rollups in a damaged file, if it can still be read.
     pub(super) fn count_unsent_of_damaged(&self) -> Option<u64> {
-        // As the rescue reads them; else by the index, which may be whole where the table is not.
+        // Read like the rescue reads them; else by the index, which may be intact where the table is not.
         ["+sent = 0", "sent = 0"].into_iter().find_map(|unsent| {
             let query = format!("SELECT count(*) FROM rollup WHERE {unsent}");
             let count: i64 = self.connection.query_row(&query, [], |row| row.get(0)).ok()?;
@@ -195,7 +195,7 @@ impl Database {
         Ok(u64::try_from(count).unwrap_or(0))
     }
 
-    /// Whether the file holds this rollup as unsent.
+    /// Whether the file has this rollup as unsent.
     pub(super) fn is_unsent(&self, rollup: &Rollup) -> rusqlite::Result<bool> {
         let query = "SELECT 1 FROM rollup JOIN tunnel ON tunnel.id = tunnel
             WHERE minute = ?1 AND vpn = ?2 AND outside_ip = ?3 AND digest = ?4 AND sent = 0";
@@ -213,7 +213,7 @@ impl Database {
         upkeep::used(&self.connection.transaction().unwrap()).unwrap()
     }
 
-    /// Lets go of what it has in memory of the file, as it does of a file that is larger.
+    /// Frees cached pages, as it does for a larger file.
     pub(super) fn forget_pages(&self) -> rusqlite::Result<()> {
         self.connection.execute_batch("PRAGMA shrink_memory")
     }
@@ -222,7 +222,7 @@ impl Database {
 /// The columns of [`read_rollup`].
 const ROLLUP: &str = "vpn, outside_ip, minute, replies, late, lost, faults, rtt, up, both_ends_down";
 
-/// `None` if its words are not known.
+/// `None` if its words are unknown.
 fn read_rollup(row: &Row<'_>) -> rusqlite::Result<Option<Rollup>> {
     let rtt: Option<String> = row.get(7)?;
     let (Some(tunnel), Ok(rtt)) =
@@ -243,7 +243,7 @@ fn read_rollup(row: &Row<'_>) -> rusqlite::Result<Option<Rollup>> {
     }))
 }
 
-/// Everything of the state that the file lacks.
+/// Writes every change of state that the file does not have.
 fn write_state(transaction: &Transaction<'_>, state: &State) -> rusqlite::Result<()> {
     for change in state.unwritten() {
         match change {
@@ -338,7 +338,7 @@ fn write_history(transaction: &Transaction<'_>, history: &History) -> rusqlite::
     Ok(())
 }
 
-/// The tunnel's row, made where it is missing.
+/// The tunnel's row, created if it is missing.
 fn tunnel_row(
     transaction: &Transaction<'_>,
     TunnelId { vpn, outside_ip }: &TunnelId,
@@ -357,6 +357,73 @@ fn tunnel_row(
 
 fn unwritable(error: serde_json::Error) -> rusqlite::Error {
     rusqlite::Error::ToSqlConversionFailure(Box::new(error))
+}
+
+/// The state of a connection's files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::store) enum FileState {
+    /// Unchanged.
+    Kept,
+    /// The file of that name is another one, or missing: writes would be lost.
+    Replaced,
+    /// The log is another one, or missing. The connection still has everything that was in it.
+    WithoutLog,
+    /// The log is shorter than it was left: what was in it and not yet in the file is lost.
+    LogCut,
+}
+
+/// The files as they were left.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Left {
+    file: Option<Seen>,
+    log: Option<Seen>,
+}
+
+/// A file's identity and length.
+#[derive(Debug, Clone, Copy)]
+struct Seen {
+    device: u64,
+    inode: u64,
+    length: u64,
+}
+
+impl Left {
+    pub(super) fn at(path: &Path) -> Self {
+        let [log, _shared_memory] = companions(path);
+        Self { file: seen(path), log: seen(&log) }
+    }
+
+    /// Compares them with the files as they are now.
+    pub(super) fn place(&self, path: &Path) -> FileState {
+        let now = Self::at(path);
+        if !is_same(self.file, now.file) {
+            return FileState::Replaced;
+        }
+        match (self.log, now.log) {
+            // SQLite creates it with the first access.
+            (None, _) => FileState::Kept,
+            (left, now) if !is_same(left, now) => FileState::WithoutLog,
+            (left, now) if now.map(|now| now.length) < left.map(|left| left.length) => FileState::LogCut,
+            _ => FileState::Kept,
+        }
+    }
+
+    /// They were written: the log has its present length.
+    pub(super) fn written(&mut self, path: &Path) {
+        let now = Self::at(path);
+        if is_same(self.file, now.file) && (self.log.is_none() || is_same(self.log, now.log)) {
+            self.log = now.log;
+        }
+    }
+}
+
+fn is_same(left: Option<Seen>, now: Option<Seen>) -> bool {
+    matches!((left, now), (Some(left), Some(now)) if (left.device, left.inode) == (now.device, now.inode))
+}
+
+fn seen(path: &Path) -> Option<Seen> {
+    let found = fs::symlink_metadata(path).ok()?;
+    Some(Seen { device: found.dev(), inode: found.ino(), length: found.len() })
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The file through everything that can happen to it: it comes and goes, fills up, cannot be written, is damaged.
+//! The file under every condition: it appears and disappears, fills up, cannot be written, is damaged.
 
 use std::collections::VecDeque;
 use std::fs;
@@ -19,8 +19,7 @@ use crate::domain::rollup::Rollup;
 use crate::domain::time::{Moment, Now, Stamp};
 use crate::settings::StoreSettings;
 
-/// No more than one file is set aside in this time: a disk that damages whatever is written to it would fill up with
-/// them.
+/// At most one file is set aside in this time: a disk that damages every write would fill up with them.
 const SET_ASIDE_AT_MOST_EVERY: Duration = Duration::from_secs(3600);
 
 #[derive(Debug)]
@@ -33,14 +32,14 @@ pub(super) struct Disk {
     /// Set when reading found damage.
     damaged: Option<OpenError>,
     set_aside_at: Option<Moment>,
-    /// Unsent rollups that had to go for want of room.
+    /// Unsent rollups that were removed for lack of space.
     dropped: u64,
     /// Unsent rollups that were lost with a damaged file.
     lost: u64,
 }
 
 impl Disk {
-    /// Opens the file, if that can be, and finds what the last run left.
+    /// Opens the file, if possible, and reads what the last run left.
     ///
     /// # Errors
     /// The path is wrong.
@@ -52,7 +51,7 @@ impl Disk {
         Self::opened(settings, now, notices, Self::open_and_read)
     }
 
-    /// The same without writing to it, unless it is damaged or of an older release: [`Self::write`] does the rest.
+    /// Opens it without writing to it, unless it is damaged or from an older release: [`Self::write`] does the rest.
     ///
     /// # Errors
     /// The path is wrong.
@@ -97,7 +96,7 @@ impl Disk {
                 Opening { found, rescued: rollups, replaced: true, failure }
             }
             Some(error) => {
-                // It cannot be written, but perhaps it can be read.
+                // It cannot be written, but perhaps read.
                 let found = Database::peek(path, now).unwrap_or_default();
                 Opening { found, failure: Some(error), ..Opening::default() }
             }
@@ -105,7 +104,7 @@ impl Disk {
         Ok((disk, opening))
     }
 
-    /// Opens it and reads what there is.
+    /// Opens it and reads its data.
     fn open_and_read(&mut self, now: Now) -> Result<Found, OpenError> {
         let database = Database::open(&self.path, self.keep, self.max_size, now)?;
         let found = database.found(now).map_err(|error| OpenError::of(&self.path, error))?;
@@ -121,7 +120,7 @@ impl Disk {
         Ok(found)
     }
 
-    /// Whether the file is there and may be written to.
+    /// Whether the file is there and writable.
     pub(super) fn is_open(&self) -> bool {
         self.database.as_ref().is_some_and(Database::is_configured)
     }
@@ -140,7 +139,7 @@ impl Disk {
             Some(damage) => Err(damage),
         };
         let Err(damage @ OpenError::Corrupt { .. }) = done else { return done };
-        // Whatever becomes of the file, this is in memory from here on.
+        // Whatever happens to the file, this is in memory from here on.
         let Rescue { rollups, lost } = self.rescue();
         for rollup in rollups {
             self.dropped += history.rollup(rollup, false);
@@ -150,7 +149,7 @@ impl Disk {
         self.attempt(state, history, now, notices)
     }
 
-    /// Deals with files that somebody has removed, replaced or cut short.
+    /// Handles files that were removed, replaced or truncated.
     fn check_files(&mut self, notices: &mut VecDeque<StoreNotice>) {
         let Some(database) = &self.database else { return };
         let done = match database.file_state() {
@@ -171,12 +170,12 @@ impl Disk {
         }
     }
 
-    /// How many unsent rollups had to go for want of room since this was asked last.
+    /// The number of unsent rollups that were removed for lack of space since the last call.
     pub(super) fn take_dropped(&mut self) -> u64 {
         mem::take(&mut self.dropped)
     }
 
-    /// How many unsent rollups were lost with a damaged file since this was asked last.
+    /// The number of unsent rollups that were lost with a damaged file since the last call.
     pub(super) fn take_lost(&mut self) -> u64 {
         mem::take(&mut self.lost)
     }
@@ -211,7 +210,7 @@ impl Disk {
             }
             none => {
                 let opened = Database::open(&self.path, self.keep, self.max_size, now)?;
-                // It may be another file than before, or one that could not be read until this moment.
+                // It may be another file than before, or one that could not be read until now.
                 let damage = match opened.found(now) {
                     Ok(mut found) => {
                         let damage = found.damage.take();
@@ -224,7 +223,7 @@ impl Disk {
                 if let Some(damage) = damage {
                     let error = OpenError::of(&self.path, damage);
                     if matches!(error, OpenError::Corrupt { .. }) {
-                        // What it still gives is to be rescued.
+                        // Its readable rollups will be rescued.
                         *none = Some(opened);
                     }
                     return Err(error);
@@ -247,12 +246,11 @@ impl Disk {
             }
             database.empty_log().map_err(failed)?;
         }
-        // What failed is tried again when nothing waits, too.
+        // A failed write is retried even when nothing new waits.
         database.empty_log().map_err(failed)
     }
 
-    /// Reads from the file; `None` while there is none. Damage that is found so is dealt with at the next
-    /// [`Self::write`].
+    /// Reads from the file; `None` while there is none. Damage that this finds is handled by the next [`Self::write`].
     pub(super) fn read<T>(
         &mut self,
         read: impl FnOnce(&Database) -> rusqlite::Result<T>,
@@ -268,7 +266,7 @@ impl Disk {
         })
     }
 
-    /// Whether there is damage to be dealt with.
+    /// Whether there is damage to handle.
     pub(super) const fn is_damaged(&self) -> bool {
         self.damaged.is_some()
     }
@@ -281,7 +279,7 @@ impl Disk {
         Rescue { rollups, lost }
     }
 
-    /// Sets the damaged file aside and begins a fresh one.
+    /// Sets the damaged file aside and creates a new one.
     fn replace_damaged(
         &mut self,
         damage: &OpenError,
@@ -315,27 +313,27 @@ impl Disk {
     }
 }
 
-/// What a damaged file still gives of the rollups that wait to be sent.
+/// The unsent rollups that can still be read from a damaged file.
 struct Rescue {
     rollups: Vec<Arc<Rollup>>,
-    /// How many it held beyond them; `None` if that cannot be read.
+    /// How many more it held; `None` if that cannot be read.
     lost: Option<u64>,
 }
 
-/// What was found when the store was opened.
+/// The result of opening the store.
 #[derive(Debug, Default)]
 pub(super) struct Opening {
     pub(super) found: Found,
     /// Unsent rollups of a damaged file.
     pub(super) rescued: Vec<Arc<Rollup>>,
-    /// Whether the file at hand is a fresh one, to which everything is to be written again.
+    /// Whether the current file is new, so that everything must be written to it again.
     pub(super) replaced: bool,
-    /// Why there is no file at hand.
+    /// Why there is no file.
     pub(super) failure: Option<OpenError>,
 }
 
-/// Whether the file may work again only once it is opened again: a connection does not notice that a disk can be written
-/// again, or that another one is there.
+/// Whether the file may work again only after it is reopened: a connection does not notice that a disk has become writable,
+/// or was replaced.
 const fn may_need_opening(code: Option<ErrorCode>) -> bool {
     matches!(
         code,
@@ -343,11 +341,11 @@ const fn may_need_opening(code: Option<ErrorCode>) -> bool {
     )
 }
 
-/// Moves a damaged file out of the way and keeps it: what it still holds is for a person to look at. Names it, with its log and shared memory, after the time of the find, such as
-/// `bothends.db.damaged-2026-11-23T01-20-00Z`. Returns its path. Nothing that has the name already is lost.
+/// Moves a damaged file aside and keeps it, for a person to examine. Names it, its log and its shared memory after the
+/// current time, such as `bothends.db.damaged-2026-11-23T01-20-00Z`. Returns its path. Never overwrites a file.
 fn set_aside(path: &Path, now: Stamp) -> io::Result<PathBuf> {
     let aside = free_name(path, now);
-    // The file goes last: as long as it is there, the next try finds it damaged and sets it aside.
+    // The file is moved last: as long as it is there, the next try finds it damaged and sets it aside.
     for (from, to) in companions(path).into_iter().zip(companions(&aside)) {
         if from.try_exists()? {
             fs::rename(from, to)?;
@@ -358,7 +356,7 @@ fn set_aside(path: &Path, now: Stamp) -> io::Result<PathBuf> {
 }
 
 fn free_name(path: &Path, now: Stamp) -> PathBuf {
-    // Without colons, which some file systems and archives do not take.
+    // No colons: some file systems and archives reject them.
     let date = jiff::Timestamp::from_millisecond(now.as_millis())
         .map_or_else(|_| now.as_millis().to_string(), |at| at.strftime("%Y-%m-%dT%H-%M-%SZ").to_string());
     let named = |suffix: &str| {

@@ -1,7 +1,8 @@
-//! The store without its thread: synchronous, and given the time, so that a simulation can run it.
+//! The store without its thread: synchronous, with the time as an argument, so that a simulation can run it.
 //!
-//! What is recorded waits in memory until [`StoreEngine::handle_timeout`] is called at [`StoreEngine::poll_timeout`], or
-//! [`StoreEngine::commit`] at any time. Dropping an engine commits nothing: to the file it is a crash.
+//! Data waits in memory until [`StoreEngine::handle_timeout`] is called at [`StoreEngine::poll_timeout`], or
+//! [`StoreEngine::commit`] at any time. Dropping an engine commits nothing: to the file it is a crash. [`Pace`] says when the
+//! next commit is due.
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
@@ -13,7 +14,6 @@ use super::database::Database;
 use super::disk::{Disk, Opening};
 use super::history::{History, Transition, TransitionBody};
 use super::open::OpenError;
-use super::pace::Pace;
 use super::state::State;
 use crate::catalogue::parts::StoreNotice;
 use crate::domain::board::{Incident, IncidentId};
@@ -27,24 +27,25 @@ use crate::health::Problem;
 use crate::incident::sink::LedgerRow;
 use crate::settings::StoreSettings;
 
-/// That minutes are lost for want of room is said once a day: someone should look today, and not every minute.
+/// Lost minutes are reported once a day: someone should look today, and a line a minute does not help.
 const WARN_EVERY: Duration = Duration::from_secs(24 * 3600);
 
-/// The first write comes so long after the start that by then everything that asks what outlived the last run has its answer:
-/// while a disk is slow nothing is answered.
+/// The first write is this long after the start: by then everything that reads the last run's data has been answered. While a
+/// slow disk writes, no read is answered.
 const FIRST_WRITE_AFTER: Duration = Duration::from_secs(2);
 
 /// History that was lost since the start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Counts {
-    /// Rollups that the store could not keep until they were sent: the queue was full, the disk failed for too long, the
-    /// file was full, or they outlived `keep`. What CloudWatch takes no more is kept, and counted by the publisher alone.
+    /// Rollups that the store could not keep until they were sent: the queue was full, the disk failed for too long, the file
+    /// was full, or they outlived `keep`. Rollups that CloudWatch no longer accepts are kept, and counted by the publisher
+    /// alone.
     pub rollups_dropped: u64,
-    /// Transitions that are not kept, likewise.
+    /// Transitions that were not kept.
     pub transitions_dropped: u64,
 }
 
-/// The store's whole logic: what is written when, what is read, and what is said of a disk that fails.
+/// The store's logic: what is written when, what is read, and which problem is stated when a disk fails.
 #[derive(Debug)]
 pub struct StoreEngine {
     disk: Disk,
@@ -58,16 +59,16 @@ pub struct StoreEngine {
     problem: Option<Problem>,
     notices: VecDeque<StoreNotice>,
     warned_of_room_at: Option<Moment>,
-    /// When this was last called.
+    /// When it was last called.
     now: Now,
 }
 
 impl StoreEngine {
-    /// Opens the file, or creates it (0600, and its directory 0700); blocks for as long as the disk takes. A disk that
-    /// cannot be used is no error but a [`Self::problem`]: everything is kept in memory, and written once it can be. A
-    /// damaged file is set aside, and a fresh one begun with what could be read of it.
+    /// Opens the file, or creates it (0600, and its directory 0700); blocks for as long as the disk takes. A disk that cannot
+    /// be used is not an error but a [`Self::problem`]: everything is kept in memory, and written once possible. A damaged
+    /// file is set aside, and a new one created with the data that can be read from it.
     ///
-    /// `now` anchors the moments of what is remembered: they keep their distance on the wall clock.
+    /// `now` anchors the moments of the remembered data: they keep their distance on the wall clock.
     ///
     /// # Errors
     /// The path does not name a file that could be ours: [`OpenError::is_misconfigured`]. It is untouched.
@@ -75,7 +76,7 @@ impl StoreEngine {
         Self::opened(settings, now, Disk::open)
     }
 
-    /// The same without writing to the file: a disk that takes seconds for a write must not hold up the start, and what was
+    /// Opens the file without writing to it: a disk that takes seconds for a write must not delay the start, and what was
     /// open is known all the same. The rest is due at [`FIRST_WRITE_AFTER`].
     ///
     /// # Errors
@@ -124,7 +125,7 @@ impl StoreEngine {
 
     //--- what comes in
 
-    /// Takes in what must outlive a restart, for a commit at once, and what is history, for a later one.
+    /// Records a fact: state for a commit at once, history for a later one.
     pub fn record(&mut self, fact: &Fact, now: Now) {
         match fact {
             Fact::SeenUp(seen) => {
@@ -169,7 +170,7 @@ impl StoreEngine {
 
     fn transition(&mut self, transition: Transition, now: Now) {
         self.now = now;
-        // A row of Downs goes on in the next run.
+        // The next run continues a series of downs.
         if transition.body.is_our_down() {
             self.pace.soon(now.mono);
         } else {
@@ -183,20 +184,20 @@ impl StoreEngine {
         self.pace.history(self.now.mono);
     }
 
-    /// Takes in a row of the ledger, in place of the one with the same sink, incident and generation, for a commit at once.
+    /// Stores a row of the ledger, replacing the one with the same sink, incident and generation, for a commit at once.
     pub fn commit_row(&mut self, row: LedgerRow, now: Now) {
         self.state.row(row);
         self.pace.state(now.mono);
     }
 
-    /// Takes in that an incident's rows of a sink are to go, for a commit at once.
+    /// Removes an incident's rows of a sink, for a commit at once.
     pub fn forget(&mut self, sink: &SinkId, incident: &IncidentId, now: Now) {
         self.state.forget(sink, incident);
         self.pace.state(now.mono);
     }
 
-    /// Takes in what sinks there are, for a commit at once: each row goes to the sink that goes on with it. What no sink goes on
-    /// with is forgotten, and the newest row of each such incident returned. No sink may be at work meanwhile.
+    /// Applies the configured sinks, for a commit at once: each row goes to the sink that continues with it. Rows that no
+    /// sink continues with are removed, and the newest row of each such incident returned. No sink may run meanwhile.
     pub fn allot(&mut self, sinks: &[SinkPlan], now: Now) -> Vec<LedgerRow> {
         let Allotment { kept, left } = allot(self.state.rows(), sinks);
         let moved: Vec<LedgerRow> = self.state.rows().filter(|row| !kept.contains(row)).cloned().collect();
@@ -211,8 +212,7 @@ impl StoreEngine {
         left
     }
 
-    /// Takes in that rollups have been sent (or never will be), whether they had been recorded before or not, for a commit
-    /// at once.
+    /// Marks rollups as sent (or never to be sent), whether they were recorded before or not, for a commit at once.
     pub fn sent(&mut self, rollups: &[Arc<Rollup>], now: Now) {
         for rollup in rollups {
             self.counts.rollups_dropped += self.history.sent(Arc::clone(rollup));
@@ -222,7 +222,7 @@ impl StoreEngine {
 
     //--- when it is written
 
-    /// When [`Self::handle_timeout`] is to be called; a moment that has passed if state waits.
+    /// When [`Self::handle_timeout`] is due; a moment that has passed if state waits.
     pub fn poll_timeout(&self) -> Option<Moment> {
         self.pace.due()
     }
@@ -238,7 +238,7 @@ impl StoreEngine {
     /// Commits everything that waits; when this returns it survives a power cut.
     ///
     /// # Errors
-    /// What is wrong with the disk, for an operator. Everything is kept, and tried again at [`Self::poll_timeout`].
+    /// What is wrong with the disk, for an operator. Everything is kept, and retried at [`Self::poll_timeout`].
     pub fn commit(&mut self, now: Now) -> Result<(), String> {
         self.now = now;
         let nothing_waits = self.state.is_written() && self.history.is_empty() && self.disk.is_open();
@@ -319,7 +319,7 @@ impl StoreEngine {
     fn read<T>(&mut self, read: impl FnOnce(&Database) -> rusqlite::Result<T>) -> Result<Option<T>, String> {
         let found = self.disk.read(read);
         if self.disk.is_damaged() {
-            // The next commit deals with it.
+            // The next commit handles it.
             self.pace.state(self.now.mono);
         }
         found
@@ -332,12 +332,12 @@ impl StoreEngine {
         self.counts
     }
 
-    /// What is wrong with the disk, as long as it is.
+    /// The problem with the disk, as long as it lasts.
     pub const fn problem(&self) -> Option<&Problem> {
         self.problem.as_ref()
     }
 
-    /// Where the file is.
+    /// The file's path.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -345,6 +345,80 @@ impl StoreEngine {
     /// The next notice for the operator.
     pub fn poll_notice(&mut self) -> Option<StoreNotice> {
         self.notices.pop_front()
+    }
+}
+
+/// When nothing urgent happens there is at most one commit in this time.
+const COMMIT_INTERVAL: Duration = Duration::from_secs(60);
+/// A minute's rollups wait this long for each other and for CloudWatch's answer, to share one commit.
+const SETTLE: Duration = Duration::from_secs(5);
+/// A failing disk is retried this often, and with every further piece of state.
+pub(super) const RETRY: Duration = Duration::from_secs(30);
+
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct Pace {
+    /// Since when the oldest data has waited.
+    waiting_since: Option<Moment>,
+    /// Since when state has waited for its first try.
+    urgent_since: Option<Moment>,
+    /// The same for history that the next run builds on.
+    soon_since: Option<Moment>,
+    last_commit: Option<Moment>,
+    retry_at: Option<Moment>,
+    /// Nothing is committed before this.
+    held_until: Option<Moment>,
+}
+
+impl Pace {
+    /// History was recorded.
+    pub(super) fn history(&mut self, now: Moment) {
+        self.waiting_since.get_or_insert(now);
+    }
+
+    /// History was recorded that the next run builds on: it does not wait for the minute.
+    pub(super) fn soon(&mut self, now: Moment) {
+        self.waiting_since.get_or_insert(now);
+        self.soon_since.get_or_insert(now);
+    }
+
+    /// State was recorded: it is committed at once.
+    pub(super) fn state(&mut self, now: Moment) {
+        self.waiting_since.get_or_insert(now);
+        self.urgent_since.get_or_insert(now);
+    }
+
+    pub(super) fn committed(&mut self, now: Moment) {
+        *self = Self { last_commit: Some(now), ..Self::default() };
+    }
+
+    pub(super) fn failed(&mut self, now: Moment) {
+        self.retry_at = Some(now + RETRY);
+        self.urgent_since = None;
+        self.soon_since = None;
+    }
+
+    /// Nothing is committed before this moment.
+    pub(super) fn hold_until(&mut self, moment: Moment) {
+        self.held_until = Some(moment);
+    }
+
+    pub(super) fn due(&self) -> Option<Moment> {
+        let due = self.wanted()?;
+        Some(self.held_until.map_or(due, |until| due.max(until)))
+    }
+
+    fn wanted(&self) -> Option<Moment> {
+        if self.urgent_since.is_some() {
+            return self.urgent_since;
+        }
+        if self.retry_at.is_some() {
+            return self.retry_at;
+        }
+        let settled = self.waiting_since? + SETTLE;
+        if let Some(soon) = self.soon_since {
+            return Some(soon + SETTLE);
+        }
+        Some(self.last_commit.map_or(settled, |at| settled.max(at + COMMIT_INTERVAL)))
     }
 }
 

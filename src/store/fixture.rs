@@ -1,4 +1,4 @@
-//! What the store's tests keep.
+//! Helpers of the store's tests.
 
 use std::fs;
 use std::ops::Deref;
@@ -35,7 +35,7 @@ pub(super) fn tunnel() -> TunnelId {
     TunnelId { vpn: VpnId::new("vpn-1"), outside_ip: [203, 0, 113, 1].into() }
 }
 
-/// So many minutes after [`NOW`].
+/// This many minutes after [`NOW`].
 pub(super) fn rollup(minute: i64) -> Arc<Rollup> {
     Arc::new(Rollup {
         tunnel: tunnel(),
@@ -50,14 +50,14 @@ pub(super) fn rollup(minute: i64) -> Arc<Rollup> {
     })
 }
 
-/// The same with as many bins as there can be.
+/// One with the maximum number of bins.
 pub(super) fn wide_rollup(minute: i64) -> Rollup {
     let bin = |n| RttBin { mean: Duration::from_nanos(50_123_456 + n), count: 25 };
     let bins = (0..u64::try_from(RTT_BINS_MAX).unwrap()).map(bin);
     Rollup { rtt: bins.collect(), ..Rollup::clone(&rollup(minute)) }
 }
 
-/// Opened so long before [`NOW`].
+/// Opened this long before [`NOW`].
 pub(super) fn incident(ago: Duration) -> Arc<Incident> {
     Arc::new(Incident {
         id: IncidentId { vpn: VpnId::new("vpn-1"), kind: Kind::Outage, opened: NOW.wall - ago },
@@ -86,7 +86,7 @@ pub(super) fn row(incident: &Incident, generation: u32) -> LedgerRow {
         generation,
         start: None,
         record: Some(RecordId(format!("arn:{generation}"))),
-        told: 3,
+        sent_upto: 3,
         closed_by_person_at: None,
         related: false,
         linked: false,
@@ -114,7 +114,7 @@ pub(super) fn opened(incident: &Arc<Incident>) -> Fact {
     Fact::IncidentChanged { incident: Arc::clone(incident), change: IncidentChange::Opened, at: NOW }
 }
 
-/// The file as it is on the disk, in a copy: while it is used nobody else may open it.
+/// A copy of the file as it is on the disk: no other process may open it while it is in use.
 pub(super) struct OnDisk {
     connection: Connection,
     _directory: tempfile::TempDir,

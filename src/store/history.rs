@@ -1,4 +1,4 @@
-//! History that is not on the disk yet: rollups and transitions, of each only so many.
+//! History that is not on the disk yet: rollups and transitions, of each a bounded number.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::mem;
@@ -16,7 +16,7 @@ pub(super) const ROLLUPS_MAX: usize = 10_000;
 /// Transitions held while the disk fails.
 const TRANSITIONS_MAX: usize = 5_000;
 
-/// A change of what is said of a tunnel, with its evidence.
+/// A change of a tunnel's verdicts or assessment, with its evidence.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Transition {
     pub(super) tunnel: TunnelId,
@@ -24,7 +24,7 @@ pub(super) struct Transition {
     pub(super) body: TransitionBody,
 }
 
-/// What changed, as it is stored.
+/// The change, as it is stored.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum TransitionBody {
@@ -41,7 +41,7 @@ impl TransitionBody {
         }
     }
 
-    /// Whether our end says Down from here on.
+    /// Whether our end says down from here on.
     pub(super) fn is_our_down(&self) -> bool {
         match self {
             Self::View { end: End::Local, view, .. } => view.verdict == Verdict::Down,
@@ -52,7 +52,7 @@ impl TransitionBody {
 
 #[derive(Debug, Default)]
 pub(super) struct History {
-    /// Oldest minute first, and whether they have been sent.
+    /// By minute, oldest first; the value says whether it has been sent.
     rollups: BTreeMap<(Stamp, Arc<Rollup>), bool>,
     transitions: VecDeque<Transition>,
 }
@@ -63,19 +63,19 @@ impl History {
         rollups.is_empty() && transitions.is_empty()
     }
 
-    /// Takes a rollup in, unless it is known. Returns how many unsent ones had to go.
+    /// Adds a rollup, unless it is known. Returns the number of unsent ones that were dropped.
     pub(super) fn rollup(&mut self, rollup: Arc<Rollup>, sent: bool) -> u64 {
         self.rollups.entry((rollup.minute, rollup)).or_insert(sent);
         self.bound()
     }
 
-    /// Takes in that a rollup has been sent. Returns how many unsent ones had to go.
+    /// Marks a rollup as sent. Returns the number of unsent ones that were dropped.
     pub(super) fn sent(&mut self, rollup: Arc<Rollup>) -> u64 {
         self.rollups.insert((rollup.minute, rollup), true);
         self.bound()
     }
 
-    /// Takes a transition in. Returns how many had to go.
+    /// Adds a transition. Returns the number that were dropped.
     pub(super) fn transition(&mut self, transition: Transition) -> u64 {
         self.transitions.push_back(transition);
         if self.transitions.len() > TRANSITIONS_MAX {
@@ -85,7 +85,7 @@ impl History {
         0
     }
 
-    /// The rollups, and whether they have been sent.
+    /// The rollups, with whether they have been sent.
     pub(super) fn rollups(&self) -> impl Iterator<Item = (&Arc<Rollup>, bool)> {
         self.rollups.iter().map(|((_, rollup), sent)| (rollup, *sent))
     }
@@ -98,7 +98,7 @@ impl History {
         self.transitions.iter()
     }
 
-    /// Takes out what one commit writes: the oldest, up to about `rollups` rollups. A transition takes as much room as one.
+    /// Removes and returns what one commit writes: the oldest, up to about `rollups` rollups. A transition counts as one.
     pub(super) fn part(&mut self, rollups: usize) -> Self {
         let transitions = self.transitions.len().min(rollups);
         let rest = self.transitions.split_off(transitions);
@@ -112,7 +112,7 @@ impl History {
         part
     }
 
-    /// Takes back a part that was not written.
+    /// Puts back a part that was not written.
     pub(super) fn take_back(&mut self, part: Self) {
         let Self { rollups, mut transitions } = part;
         self.rollups.extend(rollups);

@@ -1,4 +1,4 @@
-//! Taking hold of the file, or saying why not.
+//! Opens the file, or says why it cannot be opened.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -14,10 +14,10 @@ use rusqlite::{Connection, ErrorCode, MAIN_DB, OpenFlags, ffi};
 use super::schema;
 use crate::catalogue::parts::Detail;
 
-/// Another process (`sqlite3`, a backup) may have the file for a moment when it is opened; later none can.
+/// Another process (`sqlite3`, a backup) may hold the file for a moment when it is opened; later none can.
 const BUSY: Duration = Duration::from_secs(1);
 
-/// Why a store cannot be opened, read or written. Its text is for an operator.
+/// Why a store cannot be opened, read or written. The text is for an operator.
 #[derive(Debug)]
 pub enum OpenError {
     /// The path does not name a file that could be ours: the configuration is wrong (exit 78), the file is untouched.
@@ -31,26 +31,26 @@ pub enum OpenError {
     Unusable {
         /// The path.
         path: PathBuf,
-        /// What was tried.
+        /// The operation.
         doing: &'static str,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
     /// SQLite could not use the file: no space, an error of the disk.
     Failed {
         /// The path.
         path: PathBuf,
-        /// What SQLite said.
+        /// SQLite's error.
         source: rusqlite::Error,
     },
     /// The file is damaged.
     Corrupt {
         /// The path.
         path: PathBuf,
-        /// What SQLite said.
+        /// SQLite's error.
         source: rusqlite::Error,
     },
-    /// Another daemon has it, and pages from it.
+    /// Another daemon uses it, and pages from it.
     Held {
         /// The path.
         path: PathBuf,
@@ -66,7 +66,7 @@ impl OpenError {
         }
     }
 
-    /// What SQLite's error says of the file at `path`.
+    /// Converts SQLite's error on the file at `path`.
     pub(super) fn of(path: &Path, source: rusqlite::Error) -> Self {
         if is_damage(&source) {
             Self::Corrupt { path: path.into(), source }
@@ -117,7 +117,7 @@ pub(super) fn is_damage(error: &rusqlite::Error) -> bool {
     matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
 }
 
-/// What SQLite's error means to an operator.
+/// SQLite's error, for an operator.
 fn words(error: &rusqlite::Error) -> &'static str {
     match error.sqlite_error_code() {
         Some(ErrorCode::DiskFull) => "the disk is full; free some space",
@@ -131,8 +131,8 @@ fn words(error: &rusqlite::Error) -> &'static str {
     }
 }
 
-/// Opens the file, creating it (0600) and its directory (0700) where they are missing, and brings it up to this release's
-/// tables. Refuses, untouched, what is not our file.
+/// Opens the file, creating it (0600) and its directory (0700) where they are missing, and upgrades it to this release's
+/// tables. Rejects any other file, untouched.
 pub(super) fn open(path: &Path) -> Result<Connection, OpenError> {
     if !is_there(path)? {
         create(path)?;
@@ -142,8 +142,8 @@ pub(super) fn open(path: &Path) -> Result<Connection, OpenError> {
     Ok(connection)
 }
 
-/// Opens the file, if there is one with tables of this release in it, so that it can be read; nothing is written to it before
-/// [`configure`]. A disk that takes seconds for a write holds nothing up so. Refuses, untouched, what is not our file.
+/// Opens the file for reading, if there is one with this release's tables; nothing is written to it before [`configure`], so
+/// a disk that takes seconds for a write delays nothing. Rejects any other file, untouched.
 pub(super) fn open_before_writing(path: &Path) -> Result<Option<Connection>, OpenError> {
     if !is_there(path)? {
         return Ok(None);
@@ -153,7 +153,7 @@ pub(super) fn open_before_writing(path: &Path) -> Result<Option<Connection>, Ope
     match schema::version(&connection).map_err(failed)? {
         0 => Ok(None),
         version if schema::is_older(version) => {
-            // What it holds is read by this release's tables: this once the start waits for the disk.
+            // Its data is read with this release's tables: this once the start waits for the disk.
             configure(&mut connection).map_err(failed)?;
             Ok(Some(connection))
         }
@@ -166,15 +166,15 @@ fn take_hold(path: &Path) -> Result<Connection, OpenError> {
         Refusal::Unsuitable(what) => unsuitable(path, what),
         Refusal::Sqlite(source) => OpenError::of(path, source),
     })?;
-    // Whose an unmarked file is was not known before.
+    // Until now it was not known whose an unmarked file is.
     make_private(path)?;
     Ok(connection)
 }
 
-/// Opens our file for reading alone, for what can be known of it while it cannot be written.
+/// Opens our file for reading alone, while it cannot be written.
 pub(super) fn open_to_read(path: &Path) -> rusqlite::Result<Connection> {
-    // Without locks: where nothing can be written none can be had, and a file that another process has open is read as well.
-    // What is torn because that process writes to it is passed over.
+    // Without locks: on a read-only disk there are none, and a file that another process has open is read as well. Data that
+    // is inconsistent because that process is writing is skipped.
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY;
     let connection = Connection::open_with_flags_and_vfs(path, flags, c"unix-none")?;
     keep_log(&connection, true)?;
@@ -182,7 +182,7 @@ pub(super) fn open_to_read(path: &Path) -> rusqlite::Result<Connection> {
     if schema::version(&connection).is_ok() {
         return Ok(connection);
     }
-    // A log that is missing cannot be made there, and without one the file is complete in itself.
+    // A missing log cannot be created there, and without one the file is complete.
     let escaped: String = path
         .to_string_lossy()
         .chars()
@@ -192,7 +192,7 @@ pub(super) fn open_to_read(path: &Path) -> rusqlite::Result<Connection> {
     Connection::open_with_flags(format!("file:{escaped}?immutable=1"), flags)
 }
 
-/// The log of a database's file, and the shared memory that another program than this one may have left.
+/// The database file's log, and the shared memory that another program may have left.
 pub(super) fn companions(path: &Path) -> [PathBuf; 2] {
     ["-wal", "-shm"].map(|suffix| {
         let mut name = path.as_os_str().to_owned();
@@ -201,13 +201,13 @@ pub(super) fn companions(path: &Path) -> [PathBuf; 2] {
     })
 }
 
-/// Leaves the log as it is when the connection is closed: who looks at the file later finds what there was.
+/// Keeps the log when the connection is closed, so that the file can be examined later.
 pub(super) fn keep_log(connection: &Connection, keep: bool) -> rusqlite::Result<bool> {
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, keep)
 }
 
-/// Keeps every other process out, so that the log's index lies in this one's own memory. It would lie in a file (`-shm`) that is
-/// mapped, and a process dies (SIGBUS) when somebody truncates what it has mapped. To be called before the first access
+/// Locks every other process out, so that the log's index is in this process's memory. Otherwise it would be in a mapped file
+/// (`-shm`), and a process dies (SIGBUS) when somebody truncates a file that it has mapped. Call it before the first access
 /// (<https://www.sqlite.org/wal.html>, section 8).
 fn keep_to_itself(connection: &Connection) -> rusqlite::Result<()> {
     connection.query_row("PRAGMA locking_mode = EXCLUSIVE", [], |_row| Ok(()))
@@ -228,7 +228,7 @@ fn unsuitable(path: &Path, what: impl Into<String>) -> OpenError {
     OpenError::Unsuitable { path: path.into(), what: what.into() }
 }
 
-/// Whether there is a file that may be ours, which is private then.
+/// Whether there is a file that may be ours; it is made private then.
 fn is_there(path: &Path) -> Result<bool, OpenError> {
     let unusable = |doing| move |source| OpenError::Unusable { path: path.into(), doing, source };
     let found = match fs::symlink_metadata(path) {
@@ -255,15 +255,14 @@ fn is_there(path: &Path) -> Result<bool, OpenError> {
         Identity::Ours { version } => usable(version.into()).map_err(|what| unsuitable(path, what))?,
         Identity::Empty | Identity::Unmarked => return Ok(true),
     }
-    // Before SQLite comes: its log follows these permissions.
+    // Before SQLite opens it: its log gets these permissions.
     make_private(path)?;
     Ok(true)
 }
 
 const OF_ANOTHER_PROGRAM: &str = "this is another program's database; give a path of its own";
 
-/// Whether a file of this version can be used. Steps only add, so that the release before the one that wrote the file can
-/// use it.
+/// Whether a file of this version can be used. Upgrades only add, so that the previous release can use the file too.
 fn usable(version: i64) -> Result<(), String> {
     let known = i64::try_from(schema::VERSION).unwrap_or(i64::MAX);
     if (0..=known + 1).contains(&version) {
@@ -274,7 +273,7 @@ fn usable(version: i64) -> Result<(), String> {
     ))
 }
 
-/// Creates the directory that the file lies in (0700), if it is missing.
+/// Creates the file's directory (0700), if it is missing.
 fn create_directory(path: &Path) -> io::Result<()> {
     match path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
         Some(parent) => DirBuilder::new().recursive(true).mode(0o700).create(parent),
@@ -285,12 +284,12 @@ fn create_directory(path: &Path) -> io::Result<()> {
 fn create(path: &Path) -> Result<(), OpenError> {
     let unusable = |doing| move |source| OpenError::Unusable { path: path.into(), doing, source };
     create_directory(path).map_err(unusable("create its directory"))?;
-    // SQLite would create it with the umask's permissions; its log follows these.
+    // SQLite would create it with the umask's permissions; its log gets these.
     let created = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
     created.map(drop).map_err(unusable("create the file"))
 }
 
-/// Makes our own file private, with what belongs to it; another's is not to be touched.
+/// Makes our own file private, with its companions; other files are left alone.
 fn make_private(path: &Path) -> Result<(), OpenError> {
     let [log, shared_memory] = companions(path);
     for file in [path, &log, &shared_memory] {
@@ -316,25 +315,25 @@ fn has_log(path: &Path) -> bool {
     fs::metadata(log).is_ok_and(|log| log.len() > 0)
 }
 
-/// The damage of a file that has no header any more.
+/// The error of a file that has no header any more.
 fn no_database(path: &Path, what: &str) -> OpenError {
     let source = rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_NOTADB), Some(what.into()));
     OpenError::of(path, source)
 }
 
-/// Opens the file and looks whether it is ours, without writing anything.
+/// Opens the file and checks that it is ours, without writing anything.
 fn connect(path: &Path) -> Result<Connection, Refusal> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
     if connection.is_readonly(MAIN_DB)? {
-        // SQLite makes do with that; a connection that began so never writes again.
+        // SQLite falls back to read-only, and such a connection never writes again.
         let error = ffi::Error::new(ffi::SQLITE_READONLY);
         return Err(rusqlite::Error::SqliteFailure(error, None).into());
     }
     connection.busy_timeout(BUSY)?;
     keep_log(&connection, true)?;
     keep_to_itself(&connection)?;
-    // What a log adds to the header has been seen by nobody yet.
+    // Nothing has yet read what a log adds to the header.
     let id: i64 = connection.query_row("PRAGMA application_id", [], |row| row.get(0))?;
     let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
     if tables > 0 && id != schema::APPLICATION_ID {
@@ -344,9 +343,9 @@ fn connect(path: &Path) -> Result<Connection, Refusal> {
     Ok(connection)
 }
 
-/// Makes it ready to be written to. To be done again does no harm.
+/// Makes it writable. Idempotent.
 pub(super) fn configure(connection: &mut Connection) -> rusqlite::Result<()> {
-    // The ledger's promise rests on this: what a commit has returned for survives a power cut.
+    // The ledger's promise depends on this: a commit that has returned survives a power cut.
     connection
         .execute_batch("PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY")?;
     let was_older = schema::migrate(connection)?;
@@ -354,7 +353,7 @@ pub(super) fn configure(connection: &mut Connection) -> rusqlite::Result<()> {
     connection.query_row("PRAGMA journal_mode = WAL", [], |_row| Ok(()))?;
     connection.execute_batch("PRAGMA wal_autocheckpoint = 0")?;
     if was_older {
-        // So that the header itself says whose file it is and of which version, and need not be looked for in the log.
+        // So that the header itself, and not the log, says whose file it is and of which version.
         connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_row| Ok(()))?;
     }
     keep_log(connection, false)?;
@@ -370,22 +369,22 @@ const APPLICATION_ID: usize = 68;
 /// What a regular file's first bytes say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Identity {
-    /// There is nothing in it: it can be begun.
+    /// It is empty: it can be used.
     Empty,
     /// Ours, of this version.
     Ours { version: i32 },
-    /// A database that nobody has marked: one that was just begun, or another program's.
+    /// A database without our mark: a new one, or another program's.
     Unmarked,
-    /// Nothing but zeros, which is how a file system leaves a block that it did not get to write before a power cut. No
-    /// program's file looks so, and it may well have been ours.
+    /// Only zeros, which is how a file system leaves a block that it could not write before a power cut. No program's file
+    /// looks like that, and it may have been ours.
     Zeros,
     /// Another program's database.
     OfAnotherProgram,
-    /// No database.
+    /// Not a database.
     NoDatabase,
 }
 
-/// Reads whose file it is from its first bytes alone: a look by SQLite could leave files beside it.
+/// Identifies the file by its first bytes alone: opening it with SQLite could leave files beside it.
 fn identify(path: &Path) -> io::Result<Identity> {
     let mut header = Vec::with_capacity(HEADER);
     File::open(path)?.take(u64::try_from(HEADER).unwrap_or(u64::MAX)).read_to_end(&mut header)?;
@@ -416,29 +415,30 @@ fn number(header: &[u8], at: usize) -> Option<i32> {
     Some(i32::from_be_bytes(bytes.try_into().ok()?))
 }
 
-/// One daemon has a store: two would overwrite each other's incidents and ledger, and both page. The lock goes with the process, however it ends. It is on a file beside the store and not on the store, whose own
-/// locks SQLite would lose with a second descriptor of it (sqlite.org/howtocorrupt.html, 2.2).
+/// Only one daemon may use a store: two would overwrite each other's incidents and ledger, and both would page. The lock ends
+/// with the process, however it ends. It is on a file beside the store: SQLite would lose its own locks on the store with a
+/// second descriptor of it (sqlite.org/howtocorrupt.html, 2.2).
 #[derive(Debug)]
 pub(super) struct StoreLock {
     _file: File,
 }
 
 impl StoreLock {
-    /// Takes the store at `path`, if somebody has had it before: nothing is made beside a file that may not be ours. To be
-    /// asked before the store is opened, which a daemon that has it lets nobody do.
+    /// Locks the store at `path`, if it was used before: nothing is created beside a file that may not be ours. Call it
+    /// before the store is opened, which fails while another daemon uses it.
     ///
     /// # Errors
-    /// Another process has it.
+    /// Another process holds the lock.
     pub(super) fn take_again(path: &Path) -> Result<Option<Self>, OpenError> {
         Self::lock(path, OpenOptions::new().write(true))
     }
 
-    /// Takes the store at `path`. `None` where the disk lets no lock be had: it keeps nobody from watching.
+    /// Locks the store at `path`. `None` if the disk supports no locks: monitoring goes on without.
     ///
     /// # Errors
-    /// Another process has it.
+    /// Another process holds the lock.
     pub(super) fn take(path: &Path) -> Result<Option<Self>, OpenError> {
-        // On a first start it is missing yet. That it cannot be made is reported by the first write.
+        // Missing on a first start. The first write reports it if the directory cannot be created.
         let _made = create_directory(path);
         Self::lock(path, OpenOptions::new().write(true).create(true).truncate(false).mode(0o600))
     }
@@ -477,7 +477,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_bytes_tell_whose_file_it_is() {
+    fn the_first_bytes_show_whose_file_it_is() {
         assert_eq!(judge(&[]), Identity::Empty);
         assert_eq!(judge(&header(schema::APPLICATION_ID, 3)), Identity::Ours { version: 3 });
         assert_eq!(judge(&header(0, 0)), Identity::Unmarked);
@@ -488,7 +488,7 @@ mod tests {
     }
 
     #[test]
-    fn a_store_is_one_holders_until_it_is_let_go() {
+    fn a_store_has_one_user_until_its_lock_is_released() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("bothends.db");
         assert!(StoreLock::take_again(&path).unwrap().is_none());
@@ -508,7 +508,7 @@ mod tests {
     }
 
     #[test]
-    fn where_no_lock_can_be_had_nobody_is_kept_from_watching() {
+    fn without_locks_on_the_disk_monitoring_goes_on() {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("file");
         std::fs::write(&file, "in the way").unwrap();

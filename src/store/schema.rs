@@ -1,7 +1,7 @@
-//! The tables, and how an older file gets them.
+//! The tables, and the upgrade of an older file.
 //!
-//! Steps only ever add (tables, columns with a default, indexes): then the release before can still use the file, and a
-//! downgrade needs nothing.
+//! Steps only ever add (tables, columns with a default, indexes), so that the previous release can still use the file, and a
+//! downgrade needs no step.
 
 use rusqlite::{Connection, TransactionBehavior};
 
@@ -92,8 +92,8 @@ const STEPS: &[&str] = &[
 /// The version this release writes.
 pub(super) const VERSION: usize = STEPS.len();
 
-/// Brings a file up to [`VERSION`], each step with its version number in one transaction. A file that is newer stays as
-/// it is. Returns whether it was older.
+/// Upgrades a file to [`VERSION`], each step with its version number in one transaction. A newer file is left unchanged.
+/// Returns whether it was older.
 pub(super) fn migrate(connection: &mut Connection) -> rusqlite::Result<bool> {
     run(connection, STEPS)
 }

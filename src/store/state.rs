@@ -1,5 +1,5 @@
-//! What must outlive a restart, as it is in memory: small, and what a fresh file must be given. It knows what of it the file
-//! does not have yet; later changes of the same thing replace earlier ones, however long the disk fails.
+//! What must outlive a restart, in memory: small, and what a new file must be given. It tracks what the file does not have
+//! yet; later changes of the same item replace earlier ones, however long the disk fails.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -15,28 +15,28 @@ use crate::incident::sink::LedgerRow;
 #[derive(Debug, Default)]
 pub(super) struct State {
     seen_up: BTreeMap<SeenKey, SeenUp>,
-    /// Those on the Board; and those that have left it, with the time of that, until it is written.
+    /// Those on the Board; and those that have left it, with that time, until they are written.
     incidents: BTreeMap<IncidentId, (Arc<Incident>, Option<Stamp>)>,
     ledger: BTreeMap<RowKey, LedgerRow>,
     unwritten: BTreeSet<Key>,
 }
 
-/// The tunnel; and by which check and at which inside address our end saw it Up, where it was not AWS's.
+/// The tunnel; and the check and inside address by which our end saw it up, for our end.
 type SeenKey = (TunnelId, Option<(CheckKind, IpAddr)>);
 /// Sink, incident, generation.
 type RowKey = (SinkId, IncidentId, u32);
 
-/// What a commit writes, in this order.
+/// The kinds of change, in the order in which a commit writes them.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum Key {
     SeenUp(SeenKey),
     Incident(IncidentId),
-    /// An incident's rows of a sink are removed, before new ones are written.
+    /// An incident's rows of a sink are removed before new ones are written.
     Forgotten(SinkId, IncidentId),
     Row(RowKey),
 }
 
-/// One change that the file lacks.
+/// One change that the file does not have.
 #[derive(Debug)]
 pub(super) enum StateChange<'s> {
     SeenUp(&'s SeenUp),
@@ -65,7 +65,7 @@ fn row_key(row: &LedgerRow) -> RowKey {
 }
 
 impl State {
-    /// What a file holds.
+    /// The state that a file holds.
     pub(super) fn of(found: &Found) -> Self {
         let seen_up = found.remembered.seen_up.iter().map(|seen| (seen_key(seen), seen.clone()));
         let incidents = found.remembered.incidents.iter();
@@ -79,7 +79,7 @@ impl State {
 
     pub(super) fn seen_up(&mut self, seen: SeenUp) {
         let key = seen_key(&seen);
-        // As in the file: without our end of the route it takes no place of one that has it.
+        // As in the file: an entry without our end of the route does not replace one that has it.
         if has_own_end(&seen) || !self.seen_up.get(&key).is_some_and(has_own_end) {
             self.seen_up.insert(key.clone(), seen);
         }
@@ -92,7 +92,7 @@ impl State {
         self.incidents.insert(incident.id.clone(), (incident, settled));
     }
 
-    /// A row takes the place of the one with the same sink, incident and generation.
+    /// Stores a row, replacing the one with the same sink, incident and generation.
     pub(super) fn row(&mut self, row: LedgerRow) {
         let key = row_key(&row);
         self.unwritten.insert(Key::Row(key.clone()));
@@ -112,9 +112,9 @@ impl State {
         self.ledger.values()
     }
 
-    /// Takes in what a file holds that is opened late: what was seen up and the ledger, where they are not known better. An
-    /// incident that is open in it, while another of its kind is open here, is settled, since of a kind only one is open.
-    /// Returns which were.
+    /// Merges the data of a file that was opened late: what was seen up and the ledger, where newer data is missing. An
+    /// incident that is open in it, while another of its kind is open here, is settled, since only one of a kind is open.
+    /// Returns those incidents.
     pub(super) fn join(&mut self, found: Found, now: Now) -> Vec<IncidentId> {
         for seen in found.remembered.seen_up {
             let key = seen_key(&seen);
@@ -159,7 +159,7 @@ impl State {
         self.unwritten.is_empty()
     }
 
-    /// What the file lacks, in the order in which it is to be written.
+    /// The changes that the file does not have, in the order in which they are written.
     pub(super) fn unwritten(&self) -> impl Iterator<Item = StateChange<'_>> {
         self.unwritten.iter().filter_map(|key| {
             Some(match key {

@@ -1,5 +1,5 @@
-//! The store as the rest of the daemon sees it: a handle, and the thread behind it, which passes jobs to the [`StoreEngine`],
-//! wakes it, and passes on what it reports.
+//! The store as the rest of the daemon uses it: a handle, and the thread behind it, which passes jobs to the [`StoreEngine`],
+//! wakes it, and reports its results.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -10,9 +10,8 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-use super::engine::{Counts, StoreEngine};
+use super::engine::{Counts, RETRY, StoreEngine};
 use super::open::{OpenError, StoreLock};
-use super::pace::RETRY;
 use crate::clock;
 use crate::domain::board::IncidentId;
 use crate::domain::event::Remembered;
@@ -26,11 +25,11 @@ use crate::incident::sink::{Ledger, LedgerError, LedgerRow};
 use crate::publish::sink::{Spool, SpoolError};
 use crate::settings::StoreSettings;
 
-/// Rollups and transitions that may wait for the thread. State is not bounded: there is a piece of it per change that an
-/// operator must know, and losing one would be worse than any queue.
+/// Rollups and transitions that may wait for the thread. State is not bounded: there is one item per change that an operator
+/// must know, and losing one would be worse than any queue.
 const HISTORY_QUEUE: usize = 8192;
 
-/// Jobs taken in before their commit.
+/// The maximum number of jobs before a commit.
 const JOBS_PER_COMMIT: usize = 1024;
 
 /// A commit takes milliseconds, on worn flash a second.
@@ -41,14 +40,13 @@ type Reply<T> = oneshot::Sender<Result<T, String>>;
 
 type Work = dyn FnOnce(&mut StoreEngine, Now) + Send;
 
-/// What the thread is to do. It is a read, or a write with nobody waiting, unless `committed` is to hear of the commit that
-/// writes it.
+/// A job of the thread: a read, or a write that nobody waits for, unless `committed` is to be notified of the commit.
 struct Job {
     run: Box<Work>,
     committed: Option<Reply<()>>,
 }
 
-/// What the handles and the thread share.
+/// State that the handles and the thread share.
 #[derive(Debug, Default)]
 struct Shared {
     history_waiting: AtomicUsize,
@@ -56,18 +54,18 @@ struct Shared {
     transitions_dropped: AtomicU64,
 }
 
-/// What opening a store gives.
+/// The result of opening a store.
 #[derive(Debug)]
 pub struct Opened {
     /// The handle.
     pub store: Store,
-    /// What outlived the last run.
+    /// The data of the last run.
     pub remembered: Remembered,
-    /// The thread, to be waited for at the end.
+    /// The thread, to join at the end.
     pub thread: StoreThread,
 }
 
-/// A handle of the store. When the last clone is dropped, the thread writes what is left and ends.
+/// A handle of the store. When the last clone is dropped, the thread writes the rest and ends.
 #[derive(Debug, Clone)]
 pub struct Store {
     jobs: mpsc::Sender<Job>,
@@ -89,14 +87,14 @@ impl StoreThread {
 }
 
 impl Store {
-    /// Reads the file, if there is one, and starts the thread, which creates it (0600, and its directory 0700) or brings it
-    /// up to date soon. Blocks for as long as the disk takes to be read. If the disk cannot be used that is stated, and
-    /// everything is kept in memory.
+    /// Reads the file, if there is one, and starts the thread, which creates it (0600, and its directory 0700) or upgrades it
+    /// soon. Blocks for as long as the disk takes to read it. If the disk cannot be used, a problem is stated and everything
+    /// is kept in memory.
     ///
-    /// `now` anchors the moments of what is remembered: they keep their distance on the wall clock.
+    /// `now` anchors the moments of the remembered data: they keep their distance on the wall clock.
     ///
     /// # Errors
-    /// The path does not name a file that could be ours, another daemon has it, or there can be no thread.
+    /// The path does not name a file that could be ours, another daemon uses it, or the thread cannot be started.
     pub fn open(settings: &StoreSettings, health: Health, now: Now) -> Result<Opened, OpenError> {
         let held = StoreLock::take_again(&settings.path)?;
         let (engine, remembered) = StoreEngine::start(settings, now)?;
@@ -118,7 +116,7 @@ impl Store {
         Ok(Opened { store: Self { jobs, shared }, remembered, thread: StoreThread { ended } })
     }
 
-    /// Takes in what must outlive a restart and what is history; never waits.
+    /// Records a fact; never waits.
     pub fn record(&self, fact: &Fact) {
         let dropped = match fact {
             Fact::SeenUp(_)
@@ -156,8 +154,8 @@ impl Store {
         }
     }
 
-    /// Gives each row of the ledger to the sink that goes on with it, and forgets the others; returns the newest of these of
-    /// each incident. No sink may be at work meanwhile.
+    /// Gives each row of the ledger to the sink that continues with it, and removes the others; returns the newest of these
+    /// for each incident. No sink may run meanwhile.
     ///
     /// # Errors
     /// The store's thread has ended.
@@ -174,7 +172,7 @@ impl Store {
         }
     }
 
-    /// Whether one more piece of history may wait; it is counted as waiting then.
+    /// Whether one more piece of history may wait; counts it if so.
     fn has_room(&self) -> bool {
         let room = self.shared.history_waiting.fetch_add(1, Ordering::Relaxed) < HISTORY_QUEUE;
         if !room {
@@ -184,22 +182,22 @@ impl Store {
     }
 
     fn send(&self, run: impl FnOnce(&mut StoreEngine, Now) + Send + 'static, committed: Option<Reply<()>>) {
-        // The thread lives as long as a handle does; if it is gone the process is about to be.
+        // The thread lives as long as a handle; if it is gone the process is about to end.
         let _ended = self.jobs.send(Job { run: Box::new(run), committed });
     }
 
-    /// Has something read.
+    /// Runs a read on the thread.
     async fn ask<T: Send + 'static>(
         &self,
         read: impl FnOnce(&mut StoreEngine, Now) -> Result<T, String> + Send + 'static,
     ) -> Result<T, String> {
         let (reply, answer) = oneshot::channel();
-        // Nobody may wait for it any more.
+        // The caller may have given up.
         self.send(move |engine, now| drop(reply.send(read(engine, now))), None);
         answer.await.unwrap_or_else(|_| Err(ENDED.into()))
     }
 
-    /// Has something written, and waits for its commit.
+    /// Runs a write on the thread, and waits for its commit.
     async fn write(&self, change: impl FnOnce(&mut StoreEngine, Now) + Send + 'static) -> Result<(), String> {
         let (reply, committed) = oneshot::channel();
         self.send(change, Some(reply));
@@ -209,8 +207,8 @@ impl Store {
 
 const ENDED: &str = "the store's thread has ended";
 
-/// An error here means: not on the disk, but held by the thread and written as soon as the disk can be. The caller goes on
-/// from its own memory.
+/// An error here means: not on the disk, but held by the thread and written as soon as possible. The caller continues from
+/// its own memory.
 impl Ledger for Store {
     async fn load(&self, sink: &SinkId) -> Result<Vec<LedgerRow>, LedgerError> {
         let sink = sink.clone();
@@ -268,7 +266,7 @@ struct Worker {
 }
 
 impl Worker {
-    /// A worker whose engine's problem is stated already when this returns.
+    /// A worker; its engine's problem is stated when this returns.
     fn new(engine: StoreEngine, health: Health, shared: Arc<Shared>) -> Self {
         let mut worker = Self { engine, health, shared, stated: None };
         worker.report();
@@ -277,7 +275,7 @@ impl Worker {
 
     /// Works until every handle is dropped, writes what is left, and closes the file.
     fn run(mut self, jobs: &Receiver<Job>) {
-        // They wait for a commit, until there is one: the first write after the start is held back.
+        // Writes that wait for a commit: the first one after the start is delayed.
         let mut waiters = Vec::new();
         loop {
             let first = match self.engine.poll_timeout() {
@@ -313,14 +311,14 @@ impl Worker {
             transitions_dropped.fetch_add(transitions, Ordering::Relaxed);
             if is_due {
                 for waiter in waiters.drain(..) {
-                    // Nobody may wait for it any more.
+                    // The caller may have given up.
                     let _gone = waiter.send(done.clone());
                 }
             }
         }
     }
 
-    /// Does a job. Returns what waits for the commit, which is then due at once.
+    /// Runs a job. Returns what waits for the commit, which is then due at once.
     fn run_job(&mut self, Job { run, committed }: Job) -> Option<Reply<()>> {
         run(&mut self.engine, clock::now());
         committed

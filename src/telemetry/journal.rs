@@ -1,12 +1,11 @@
-//! The process's logger: the journal where there is one, else standard error, behind a bounded queue and a thread of its
-//! own, because a journald that does not read blocks whoever writes to it.
+//! The process's logger: the journal if there is one, else standard error. It has a bounded queue and a thread of its own,
+//! because a journald that does not read blocks its writers.
 //!
-//! When the queue is full records are dropped and counted, and the count is written in one record when there is room again. Records on
-//! one subject are rate-limited ([`suppress`]). Every record passes here, those of libraries too.
+//! When the queue is full, records are dropped and counted, and one record reports the count when there is room again.
+//! Records on one subject are rate-limited ([`suppress`]). Every record passes here, those of libraries too.
 
 mod filter;
 mod line;
-mod output;
 mod suppress;
 
 use std::io;
@@ -19,8 +18,7 @@ use std::time::Duration;
 use log::{LevelFilter, Log, Metadata, Record};
 
 pub use self::filter::{LevelError, level_from_env};
-use self::line::Line;
-use self::output::{Destination, Output};
+use self::line::{Destination, Line, Output};
 use self::suppress::Suppressor;
 use crate::catalogue::Notice;
 use crate::clock;
@@ -32,9 +30,9 @@ const QUEUE_LEN: usize = 1024;
 /// How long [`Log::flush`] waits for the queue to be written before the process ends regardless.
 const FLUSH_WAIT: Duration = Duration::from_secs(1);
 
-/// Sets the process's logger up: own records from `level` upwards, those of libraries from WARN upwards (theirs could
-/// hold request bodies, and so secrets, below that), and none of the AWS SDK's. `log::logger().flush()` waits up to a second until
-/// all is written.
+/// Sets up the process's logger: our own records from `level` upwards, those of libraries from WARN upwards (lower ones could
+/// contain request bodies, and so secrets), and none of the AWS SDK's. `log::logger().flush()` waits up to a second until
+/// everything is written.
 ///
 /// # Errors
 /// The thread could not be started, or the process has a logger already.
@@ -54,10 +52,10 @@ pub fn init_logging(level: LevelFilter) -> io::Result<()> {
 /// journald reads a record within milliseconds, on a host that is busy within some tens of them.
 const READ_WITHIN: Duration = Duration::from_millis(300);
 
-/// To be called before a process ends that has only just written why: journald finds the unit of a record by looking at the
-/// process that sent it, and `journalctl -u` would not show that of one that is no more. Without systemd it does nothing.
+/// Call it before a process ends right after writing a record: journald finds a record's unit by looking at the process that
+/// sent it, and `journalctl -u` would not show the record of a process that has ended. Without systemd it does nothing.
 pub fn wait_until_read() {
-    // Set for a service whose output is the journal's (systemd.exec(5)).
+    // Set for a service whose output goes to the journal (systemd.exec(5)).
     if std::env::var_os("JOURNAL_STREAM").is_some() {
         thread::sleep(READ_WITHIN);
     }
@@ -73,11 +71,11 @@ pub fn records_suppressed() -> u64 {
     SUPPRESSED_TOTAL.load(Ordering::Relaxed)
 }
 
-/// The logger is the process's, and so are these.
+/// One per process, like the logger.
 static DROPPED_TOTAL: AtomicU64 = AtomicU64::new(0);
 static SUPPRESSED_TOTAL: AtomicU64 = AtomicU64::new(0);
 
-/// Records dropped since the last record that said so.
+/// Records dropped since the last record that reported drops.
 #[derive(Debug, Clone, Default)]
 struct Queue {
     dropped: Arc<AtomicU64>,
@@ -92,7 +90,7 @@ impl Queue {
 
 enum Job {
     Write(Box<Line>),
-    /// Everything before this is written: say so.
+    /// Answers once everything before it is written.
     Flush(SyncSender<()>),
 }
 
@@ -119,14 +117,14 @@ impl Log for QueuedLogger {
 
     fn flush(&self) {
         let (done, wait) = sync_channel(1);
-        // A full queue means that nobody reads: there is nothing to wait for.
+        // A full queue means that journald does not read: do not wait.
         if self.sender.try_send(Job::Flush(done)).is_ok() {
             _ = wait.recv_timeout(FLUSH_WAIT);
         }
     }
 }
 
-/// The thread: writes until every sender is gone, and then what is held.
+/// The thread: writes until every sender is gone, and then the held records.
 fn write_all(jobs: &Receiver<Job>, queue: Queue, output: impl Output, clock: impl Fn() -> Now) {
     let mut writer = Writer { queue, output, suppressor: Suppressor::default(), since_reported: 0 };
     loop {
@@ -171,7 +169,7 @@ impl<O: Output> Writer<O> {
         }
         SUPPRESSED_TOTAL.fetch_add(self.suppressor.suppressed() - suppressed, Ordering::Relaxed);
         self.since_reported += 1;
-        // A queue that never runs dry must not hide that records are missing.
+        // A queue that is never empty must not hide that records are missing.
         if self.since_reported >= QUEUE_LEN {
             self.report_drops();
         }

@@ -1,4 +1,4 @@
-//! Every metric's name, type, labels, help and unit: the one table that the recorder, the scrape and docs/metrics.md read.
+//! Every metric's name, type, labels, help and unit: the table behind the recorder, the scrape and docs/metrics.md.
 
 /// One metric.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -7,9 +7,9 @@ pub struct Metric {
     pub name: &'static str,
     /// Its type.
     pub kind: MetricKind,
-    /// Its labels, in the order in which values are given.
+    /// Its labels, in the order of their values.
     pub labels: &'static [&'static str],
-    /// What it says, in one sentence.
+    /// Its help, one sentence.
     pub help: &'static str,
 }
 
@@ -25,7 +25,7 @@ pub enum MetricKind {
 }
 
 impl MetricKind {
-    /// The word of the exposition format.
+    /// Its word in the exposition format.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Counter => "counter",
@@ -36,7 +36,7 @@ impl MetricKind {
 }
 
 impl Metric {
-    /// The unit, as the name's suffix has it.
+    /// The unit, from the name's suffix.
     pub fn unit(&self) -> &'static str {
         let stem = self.name.trim_end_matches("_total");
         if stem.ends_with("_seconds") {

@@ -1,4 +1,4 @@
-//! What the daemon gives to the journal ([`journal`]) and to Prometheus ([`prometheus`]). The records and their texts are in
+//! The daemon's output to the journal ([`journal`]) and to Prometheus ([`prometheus`]). The records and their texts are in
 //! [`crate::catalogue`]; every metric's name, help and unit is in [`metric`].
 
 pub mod journal;

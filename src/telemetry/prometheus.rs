@@ -4,15 +4,13 @@
 //! [`Status`], so that nothing of a tunnel that left the configuration stays behind.
 
 mod exposition;
-mod process;
 mod state;
 #[cfg(test)]
 mod tests;
-#[cfg(test)]
-mod validator;
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::fs;
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use metrics::{Counter, Histogram, Key, Label, Level, Metadata, Recorder};
@@ -20,8 +18,8 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle, 
 use tokio::time::MissedTickBehavior;
 
 use self::exposition::Exposition;
-use super::journal;
 use super::metric::{self, Metric, MetricKind};
+use crate::clock;
 use crate::domain::fact::Fact;
 use crate::domain::names::{CheckId, SinkId, SourceKind, TunnelId};
 use crate::domain::status::Status;
@@ -29,6 +27,7 @@ use crate::domain::time::{Now, Stamp};
 use crate::domain::verdict::{Outcome, Verdict};
 use crate::health::overview::OpenProblem;
 use crate::health::readiness::Readiness;
+use crate::telemetry::journal;
 
 /// The `Content-Type` of [`Prometheus::render`].
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -37,15 +36,15 @@ pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 const RTT_BUCKETS: [f64; 15] =
     [0.001, 0.0025, 0.005, 0.01, 0.02, 0.035, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1.0, 2.5, 10.0];
 
-/// The recorder keeps each sample of a histogram until a scrape or an upkeep folds it into its bucket.
+/// The recorder keeps each sample of a histogram until a scrape or this upkeep adds it to its bucket.
 const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
 
-/// What can be done with incidents.
+/// The values of `mode`.
 const MODES: [&str; 2] = ["raise", "observe"];
 
 const METADATA: Metadata<'static> = Metadata::new(module_path!(), Level::INFO, None);
 
-/// The daemon's metrics. All methods are quick and may be called from any thread.
+/// The daemon's metrics. All methods are fast and may be called from any thread.
 #[derive(Debug)]
 pub struct Prometheus {
     recorder: PrometheusRecorder,
@@ -80,7 +79,7 @@ impl Default for Prometheus {
 }
 
 impl Prometheus {
-    /// A recorder of its own; nothing global is touched.
+    /// A recorder of its own; nothing global is changed.
     pub fn new() -> Self {
         let recorder = PrometheusBuilder::new()
             .set_buckets_for_metric(Matcher::Full(metric::ECHO_RTT.name.to_owned()), &RTT_BUCKETS)
@@ -117,7 +116,7 @@ impl Prometheus {
         prometheus
     }
 
-    /// Counts what a fact is worth counting for.
+    /// Counts a fact.
     pub fn count(&self, fact: &Fact) {
         match fact {
             Fact::EchoEnded { check, outcome } => self.with_check(check, |meters| meters.echo(*outcome)),
@@ -149,12 +148,12 @@ impl Prometheus {
         }
     }
 
-    /// A sink was asked for `action` (`find`, `start`, …), and this came of it (`ok`, `temporary`, `rejected`, …).
+    /// Counts a call to a sink: the `action` (`find`, `start`, …), and its result (`ok`, `temporary`, `rejected`, …).
     pub fn sink_request(&self, sink: &SinkId, action: &str, result: &str) {
         self.counter(&metric::SINK_REQUESTS, &[sink.as_str(), action, result]).increment(1);
     }
 
-    /// How many incidents' records at a sink are not in line with ours; `None` when the sink is no more.
+    /// How many incidents a sink is not in line with; `None` when the sink is removed.
     pub fn sink_pending(&self, sink: &SinkId, incidents: Option<u64>) {
         let mut reported = self.reported();
         match incidents {
@@ -163,12 +162,12 @@ impl Prometheus {
         }
     }
 
-    /// AWS was asked about the tunnels, and this came of it (`ok`, `throttled`, `denied`, …).
+    /// Counts a request to AWS about the tunnels, by result (`ok`, `throttled`, `denied`, …).
     pub fn aws_poll(&self, source: SourceKind, result: &str) {
         self.counter(&metric::AWS_POLLS, &[source.as_str(), result]).increment(1);
     }
 
-    /// Metrics were put to CloudWatch, and this came of it (`ok`, `temporary`, …).
+    /// Counts a request to CloudWatch that puts metrics, by result (`ok`, `temporary`, …).
     pub fn metrics_request(&self, result: &str) {
         self.counter(&metric::METRICS_REQUESTS, &[result]).increment(1);
     }
@@ -178,17 +177,17 @@ impl Prometheus {
         self.reported().rollups_pending = Some(pending);
     }
 
-    /// So many more rollups will never be sent.
+    /// Adds to the rollups that will never be sent.
     pub fn rollups_dropped(&self, more: u64) {
         self.counter(&metric::ROLLUPS_DROPPED, &[]).increment(more);
     }
 
-    /// Whether the configuration was taken when it was last read.
+    /// Whether the configuration was accepted when it was last read.
     pub fn config_reload(&self, success: bool) {
         self.reported().config_reload_success = success;
     }
 
-    /// What is done with incidents.
+    /// The mode.
     pub fn mode(&self, mode: &'static str) {
         self.reported().mode = Some(mode);
     }
@@ -198,12 +197,12 @@ impl Prometheus {
         self.reported().credentials_expiry = at;
     }
 
-    /// How far this host's clock is ahead of AWS's, in milliseconds; `None` before AWS's first answer.
+    /// How many milliseconds this host's clock is ahead of AWS's; `None` before AWS's first answer.
     pub fn clock_offset(&self, millis: Option<i64>) {
         self.reported().clock_offset = millis;
     }
 
-    /// Facts did not reach a consumer (`journal`, `store`) because its queue was full.
+    /// Facts were dropped because the queue of a consumer (`journal`, `store`) was full.
     pub fn facts_dropped(&self, consumer: &str, count: u64) {
         self.counter(&metric::FACTS_DROPPED, &[consumer]).increment(count);
     }
@@ -225,13 +224,13 @@ impl Prometheus {
         state::write(&mut out, status, now);
         let reported = self.reported().clone();
         write_reported(&mut out, &reported);
-        process::write(&mut out);
+        write_process(&mut out);
         let mut text = out.into_text();
         text.push_str(&self.handle.render());
         text
     }
 
-    /// Keeps the histograms' memory bounded between scrapes. Never ends; dropping it is safe at any time.
+    /// Limits the histograms' memory between scrapes. Never ends; dropping it is safe at any time.
     pub async fn upkeep(&self) {
         let mut ticks = tokio::time::interval(UPKEEP_INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -320,4 +319,70 @@ fn key(metric: &Metric, values: &[&str]) -> Key {
         .map(|(name, value)| Label::new(*name, (*value).to_owned()))
         .collect();
     Key::from_parts(metric.name, labels)
+}
+
+/// USER_HZ, the unit of times in /proc/self/stat: Linux keeps it at 100 towards programs on x86, ARM and RISC-V alike.
+const TICKS_PER_SECOND: f64 = 100.0;
+
+/// The usual `process_*` metrics, read from /proc (proc(5)). What cannot be read is left out.
+fn write_process(out: &mut Exposition) {
+    let stat = read_proc("/proc/self/stat").as_deref().and_then(Stat::parse);
+    out.family(&metric::PROCESS_CPU, stat.as_ref().map(|stat| ([""; 0], stat.cpu_seconds)));
+    out.family(&metric::PROCESS_THREADS, stat.as_ref().map(|stat| ([""; 0], stat.threads)));
+    out.family(&metric::PROCESS_VIRTUAL, stat.as_ref().map(|stat| ([""; 0], stat.virtual_bytes)));
+    out.family(&metric::PROCESS_START, stat.map(|stat| ([""; 0], started(&stat))));
+    let resident = read_proc("/proc/self/status").as_deref().and_then(resident_bytes);
+    out.family(&metric::PROCESS_RESIDENT, resident.map(|bytes| ([""; 0], bytes)));
+    // The directory itself is open while it is counted.
+    let open = fs::read_dir("/proc/self/fd").ok().map(|entries| entries.count().saturating_sub(1));
+    out.family(&metric::PROCESS_OPEN_FDS, open.map(|n| ([""; 0], n as f64)));
+    let limit = read_proc("/proc/self/limits").as_deref().and_then(max_fds);
+    out.family(&metric::PROCESS_MAX_FDS, limit.map(|n| ([""; 0], n)));
+}
+
+fn read_proc(path: &str) -> Option<String> {
+    fs::read_to_string(path).ok()
+}
+
+#[derive(Debug, PartialEq)]
+struct Stat {
+    cpu_seconds: f64,
+    threads: f64,
+    start_after_boot: f64,
+    virtual_bytes: f64,
+}
+
+impl Stat {
+    /// The program's name may contain spaces and parentheses: fields count from the last one. Numbers are proc(5)'s.
+    fn parse(text: &str) -> Option<Self> {
+        let (_, rest) = text.rsplit_once(')')?;
+        let fields: Vec<_> = rest.split_ascii_whitespace().collect();
+        let number = |of: usize| fields.get(of - 3).and_then(|field| field.parse::<f64>().ok());
+        Some(Self {
+            cpu_seconds: (number(14)? + number(15)?) / TICKS_PER_SECOND,
+            threads: number(20)?,
+            start_after_boot: number(22)? / TICKS_PER_SECOND,
+            virtual_bytes: number(23)?,
+        })
+    }
+}
+
+/// When the process started, in seconds since 1970: the same at every scrape, as Prometheus expects, even if the wall clock
+/// is set. The boot time does not come from /proc/stat, which the unit's `ProcSubset=pid` hides.
+fn started(stat: &Stat) -> f64 {
+    static BOOTED: OnceLock<Stamp> = OnceLock::new();
+    BOOTED.get_or_init(clock::booted).as_millis() as f64 / 1e3 + stat.start_after_boot
+}
+
+fn resident_bytes(status: &str) -> Option<f64> {
+    let kib = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?.trim().strip_suffix("kB")?;
+    kib.trim().parse::<f64>().ok().map(|kib| kib * 1024.0)
+}
+
+fn max_fds(limits: &str) -> Option<f64> {
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
+    match line.split_ascii_whitespace().next()? {
+        "unlimited" => Some(f64::INFINITY),
+        soft => soft.parse().ok(),
+    }
 }

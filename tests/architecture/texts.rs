@@ -21,7 +21,7 @@ const REPORTS: [&str; 8] = [
     "Notice::",
     "StoreNotice::",
     "MetricsNotice::",
-    "NoticeCause::",
+    "NoticeReason::",
     "LedgerUnreadable {",
     "Oddity::",
     "Detail::",

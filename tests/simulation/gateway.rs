@@ -16,7 +16,7 @@ use bothends::domain::rollup::Rollup;
 use bothends::domain::time::{Moment, Now, Stamp};
 use bothends::health::Severity;
 use bothends::incident::action::{
-    ActionId, NoticeCause, RecordCall, SinkAction, SinkEvent, UnclaimedRecord, Work,
+    ActionId, NoticeReason, RecordCall, SinkAction, SinkEvent, UnclaimedRecord, Work,
 };
 use bothends::incident::outbox::Machine as _;
 use bothends::incident::reconcile::Reconciler;
@@ -306,7 +306,7 @@ impl Daemon {
             }
             while self.reconciler.poll_report().is_some() {}
             for notice in self.reconciler.poll_notices() {
-                self.blind |= notice.cause == NoticeCause::CreatedWithoutList;
+                self.blind |= notice.reason == NoticeReason::CreatedWithoutList;
             }
             while let Some(action) = self.publisher.poll_action() {
                 quiet = false;

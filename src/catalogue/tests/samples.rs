@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::super::fact;
 use super::super::notice::Stuck;
 use super::super::parts::{Detail, ListenerKind, MetricsNotice, Oddity, StoreNotice, Unreadable};
-use super::super::sink::{Instead, LedgerUnreadable, NoticeCause, SinkNotice};
+use super::super::parts::{Instead, LedgerUnreadable, NoticeReason, SinkNotice};
 use super::super::{Code, Component, JournalRecord, Names, Notice, Problem, Severity};
 use crate::domain::board::Incident;
 use crate::domain::event::SeenUp;
@@ -211,28 +211,28 @@ fn notices() -> Vec<JournalRecord> {
 pub(super) fn at_sinks() -> Vec<JournalRecord> {
     let (incident, sink) = (fixture::incident(), SinkId::new("ops_center"));
     let record = || RecordId("oi-0123456789ab".to_owned());
-    let causes = [
-        NoticeCause::Created(record()),
-        NoticeCause::CreatedWithoutList,
-        NoticeCause::Adopted(record()),
-        NoticeCause::Closed,
-        NoticeCause::ClosedDuplicate { younger: RecordId("oi-ba9876543210".to_owned()), oldest: record() },
-        NoticeCause::ClosedLeftover(record()),
-        NoticeCause::ClosedElsewhere(record()),
-        NoticeCause::Gone(record()),
-        NoticeCause::LeftOpen(Some(record())),
-        NoticeCause::LeftOpen(None),
-        NoticeCause::Sent,
-        NoticeCause::SentEnd,
-        NoticeCause::SentUnwatched,
-        NoticeCause::EndNotSent,
+    let reasons = [
+        NoticeReason::Created(record()),
+        NoticeReason::CreatedWithoutList,
+        NoticeReason::Adopted(record()),
+        NoticeReason::Closed,
+        NoticeReason::ClosedDuplicate { younger: RecordId("oi-ba9876543210".to_owned()), oldest: record() },
+        NoticeReason::ClosedLeftover(record()),
+        NoticeReason::ClosedElsewhere(record()),
+        NoticeReason::Gone(record()),
+        NoticeReason::LeftOpen(Some(record())),
+        NoticeReason::LeftOpen(None),
+        NoticeReason::Sent,
+        NoticeReason::SentEnd,
+        NoticeReason::SentUnwatched,
+        NoticeReason::EndNotSent,
     ];
     let mut records: Vec<_> =
-        causes.into_iter().map(|cause| SinkNotice::of(&incident, &sink, cause).record()).collect();
-    records.extend(
-        [NoticeCause::LeftOpen(Some(record())), NoticeCause::EndUnknown]
-            .map(|cause| SinkNotice { vpn_name: None, ..SinkNotice::of(&incident, &sink, cause) }.record()),
-    );
+        reasons.into_iter().map(|reason| SinkNotice::of(&incident, &sink, reason).record()).collect();
+    records
+        .extend([NoticeReason::LeftOpen(Some(record())), NoticeReason::EndUnknown].map(|reason| {
+            SinkNotice { vpn_name: None, ..SinkNotice::of(&incident, &sink, reason) }.record()
+        }));
     records.extend([Instead::Search, Instead::SendAgain].map(|instead| {
         LedgerUnreadable { site: "milan-1", sink: &sink, instead, error: "disk I/O error" }.record()
     }));

@@ -179,7 +179,7 @@ fn a_view_is_recorded_with_its_evidence() {
 }
 
 #[test]
-fn an_end_that_cannot_say_tells_why_and_what_to_look_at() {
+fn an_end_without_a_verdict_says_why_and_what_to_look_at() {
     let local = [
         Why::Starting,
         Why::NeverAnswered,

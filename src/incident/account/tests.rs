@@ -1,4 +1,5 @@
 mod course;
+mod links;
 mod opening;
 
 use std::collections::BTreeMap;
@@ -141,7 +142,7 @@ fn incident(kind: Kind, tunnels: Vec<TunnelSnapshot>) -> Incident {
 }
 
 /// The mail and the text message.
-fn told(incident: &Incident) -> String {
+fn mail(incident: &Incident) -> String {
     let account = Account::new(incident, &settings());
     assert!(account.short.len() <= 160 && account.short.is_ascii(), "{}", account.short);
     assert!(account.steps.len() <= 3);

@@ -177,7 +177,7 @@ impl World {
         self.show();
     }
 
-    fn tell(&mut self, change: TimelineChange) {
+    fn add(&mut self, change: TimelineChange) {
         let at = self.now.wall;
         let open = |story: &&mut Story| story.incident().state == IncidentState::Open;
         let Some(story) = self.stories.iter_mut().rfind(open) else { return };
@@ -192,7 +192,7 @@ impl World {
 
     fn assess(&mut self, last: u8, assessment: Assessment) {
         let (name, carrying) = ("tunnel".into(), Carrying::of(assessment));
-        self.tell(TimelineChange::Assessment { tunnel: tunnel(last), name, assessment, carrying });
+        self.add(TimelineChange::Assessment { tunnel: tunnel(last), name, assessment, carrying });
     }
 
     fn changes(&self) -> Vec<Change> {
@@ -203,14 +203,14 @@ impl World {
 use Change::{Opened, Repeated, Resolved, Unwatched, Updated, Worsened};
 
 #[test]
-fn an_incident_is_told_when_it_opens_changes_and_ends_and_never_after() {
+fn an_incident_is_sent_when_it_opens_changes_and_ends_and_never_after() {
     let mut world = World::new(None);
     world.open();
     assert_eq!(world.changes(), [Opened]);
     world.pass(secs(600));
-    world.tell(TimelineChange::Clearing);
+    world.add(TimelineChange::Clearing);
     world.pass(secs(600));
-    world.tell(TimelineChange::Resolved);
+    world.add(TimelineChange::Resolved);
     world.pass(secs(86_400));
     assert_eq!(world.changes(), [Opened, Updated, Resolved]);
     assert_eq!(world.settled.len(), 1);
@@ -225,8 +225,8 @@ fn an_incident_is_told_when_it_opens_changes_and_ends_and_never_after() {
         opened.title
     );
     assert!(resolved.title.starts_with("RESOLVED "), "{}", resolved.title);
-    for told in ["No traffic flows", "https://wiki.example/vpn", "Ring the carrier first."] {
-        assert!(opened.text.contains(told), "{told:?} is not told in {}", opened.text);
+    for expected in ["No traffic flows", "https://wiki.example/vpn", "Ring the carrier first."] {
+        assert!(opened.text.contains(expected), "{expected:?} is missing in {}", opened.text);
     }
     assert!(updated.text.contains("clearing") && !opened.text.contains("clearing"), "{}", updated.text);
     assert_eq!(opened.data["severity"], "critical");
@@ -236,13 +236,13 @@ fn an_incident_is_told_when_it_opens_changes_and_ends_and_never_after() {
 }
 
 #[test]
-fn what_worsens_is_told_at_once_and_what_flaps_is_gathered() {
+fn a_worsening_is_sent_at_once_and_flapping_is_combined() {
     let mut world = World::new(None);
     world.open();
     for _ in 0..10 {
-        world.tell(TimelineChange::Clearing);
+        world.add(TimelineChange::Clearing);
         world.pass(secs(1));
-        world.tell(TimelineChange::Reopened);
+        world.add(TimelineChange::Reopened);
         world.pass(secs(1));
     }
     // The first change after the opening is sent at once, and the rest of the minute is gathered.
@@ -250,7 +250,7 @@ fn what_worsens_is_told_at_once_and_what_flaps_is_gathered() {
     world.assess(12, Assessment::Healthy);
     world.assess(12, Assessment::Down);
     assert_eq!(world.changes(), [Opened, Updated, Worsened]);
-    world.tell(TimelineChange::Clearing);
+    world.add(TimelineChange::Clearing);
     world.pass(secs(59));
     assert_eq!(world.changes(), [Opened, Updated, Worsened]);
     world.pass(secs(1));
@@ -263,7 +263,7 @@ fn a_verdict_of_one_end_alone_is_no_message() {
     world.open();
     let (end, verdict) = (crate::domain::names::End::Local, crate::domain::verdict::Verdict::Up);
     let view = TimelineChange::View { tunnel: tunnel(12), name: "tunnel".into(), end, verdict, as_of: None };
-    world.tell(view);
+    world.add(view);
     world.pass(secs(600));
     assert_eq!(world.changes(), [Opened]);
 }
@@ -276,7 +276,7 @@ fn what_is_open_is_repeated_for_whom_silence_is_an_end() {
     assert_eq!(world.changes(), [Opened, Repeated, Repeated, Repeated]);
     world.crash();
     assert_eq!(world.changes().len(), 5, "at once after a start");
-    world.tell(TimelineChange::Resolved);
+    world.add(TimelineChange::Resolved);
     world.pass(secs(600));
     assert_eq!(world.changes()[5..], [Resolved]);
 }
@@ -299,37 +299,37 @@ fn one_refusal_of_a_repetition_costs_one_repetition() {
 fn a_restart_that_comes_to_the_same_verdicts_sends_no_message() {
     let mut world = World::new(None);
     world.open();
-    world.tell(assessed(11, Assessment::Disputed(End::Aws)));
+    world.add(assessed(11, Assessment::Disputed(End::Aws)));
     world.pass(secs(90));
     assert_eq!(world.changes(), [Opened, Updated]);
     for _ in 0..3 {
         world.crash();
-        world.tell(assessed(11, Assessment::Blind));
+        world.add(assessed(11, Assessment::Blind));
         world.pass(secs(20));
-        world.tell(assessed(11, Assessment::Unconfirmed(End::Aws)));
+        world.add(assessed(11, Assessment::Unconfirmed(End::Aws)));
         world.pass(secs(20));
-        world.tell(assessed(11, Assessment::Disputed(End::Aws)));
+        world.add(assessed(11, Assessment::Disputed(End::Aws)));
         world.pass(secs(300));
         assert_eq!(world.changes(), [Opened, Updated]);
     }
     world.crash();
-    world.tell(assessed(11, Assessment::Unconfirmed(End::Aws)));
+    world.add(assessed(11, Assessment::Unconfirmed(End::Aws)));
     world.pass(secs(90));
     assert_eq!(world.changes(), [Opened, Updated, Updated], "another verdict than before is a change");
-    world.tell(TimelineChange::Clearing);
+    world.add(TimelineChange::Clearing);
     world.pass(secs(90));
     assert_eq!(world.changes(), [Opened, Updated, Updated, Updated]);
-    world.tell(TimelineChange::Reopened);
+    world.add(TimelineChange::Reopened);
     world.pass(secs(90));
     assert_eq!(world.changes().len(), 5);
 }
 
 #[test]
-fn an_end_that_is_refused_is_tried_again_within_30_seconds_and_not_all_the_time() {
+fn a_rejected_end_is_retried_within_30_seconds_and_not_continuously() {
     let mut world = World::new(Some(secs(60)));
     world.open();
     world.faults.rejected = 100;
-    world.tell(TimelineChange::Resolved);
+    world.add(TimelineChange::Resolved);
     world.pass(secs(600));
     let before = world.tried;
     world.pass(secs(300));
@@ -345,7 +345,7 @@ fn a_lost_answer_is_followed_by_the_same_message_under_the_same_name() {
     let mut world = World::new(None);
     world.faults.lost = 100;
     world.open();
-    world.tell(TimelineChange::Clearing);
+    world.add(TimelineChange::Clearing);
     world.faults.lost = 0;
     world.pass(secs(10));
     assert_eq!(world.changes(), [Opened, Opened, Updated]);
@@ -353,12 +353,12 @@ fn a_lost_answer_is_followed_by_the_same_message_under_the_same_name() {
 }
 
 #[test]
-fn a_restart_tells_nothing_that_was_told() {
+fn a_restart_sends_nothing_twice() {
     let mut world = World::new(None);
     world.open();
     world.crash();
     world.pass(secs(600));
-    world.tell(TimelineChange::Clearing);
+    world.add(TimelineChange::Clearing);
     world.pass(secs(600));
     world.crash();
     world.pass(secs(600));
@@ -366,7 +366,7 @@ fn a_restart_tells_nothing_that_was_told() {
 }
 
 #[test]
-fn what_worsens_while_the_opening_may_have_been_told_is_told_after_the_restart() {
+fn a_worsening_while_the_opening_may_have_been_sent_is_sent_after_the_restart() {
     let mut world = World::new(None);
     world.faults.lost = 100;
     world.open();
@@ -379,17 +379,17 @@ fn what_worsens_while_the_opening_may_have_been_told_is_told_after_the_restart()
 }
 
 #[test]
-fn what_was_refused_for_good_is_a_problem_and_stands_in_the_way_of_no_end() {
+fn a_rejection_is_a_problem_and_does_not_delay_the_end() {
     let mut world = World::new(None);
     world.open();
     world.pass(secs(60));
     world.faults.rejected = 100;
-    world.tell(TimelineChange::Clearing);
+    world.add(TimelineChange::Clearing);
     world.pass(secs(3600));
     let problem = world.dispatcher.problem().unwrap();
     assert_eq!((problem.severity, problem.text.as_str()), (Severity::Failed, "sending: not so"));
     world.faults.rejected = 0;
-    world.tell(TimelineChange::Resolved);
+    world.add(TimelineChange::Resolved);
     world.pass(secs(300));
     assert_eq!(world.changes(), [Opened, Resolved]);
     assert!(world.arrived[1].message.text.contains("clearing"), "the end tells what was missed");
@@ -397,12 +397,12 @@ fn what_was_refused_for_good_is_a_problem_and_stands_in_the_way_of_no_end() {
 }
 
 #[test]
-fn a_change_that_is_refused_keeps_back_no_worsening() {
+fn a_rejected_change_does_not_delay_a_worsening() {
     let mut world = World::new(None);
     world.open();
     world.pass(secs(60));
     world.faults.picky = true;
-    world.tell(TimelineChange::Clearing);
+    world.add(TimelineChange::Clearing);
     world.pass(secs(10));
     assert_eq!(world.dispatcher.problem().unwrap().severity, Severity::Failed);
     world.assess(12, Assessment::Healthy);
@@ -413,7 +413,7 @@ fn a_change_that_is_refused_keeps_back_no_worsening() {
 }
 
 #[test]
-fn a_worsening_that_is_refused_keeps_back_no_further_one_and_stays_a_problem_until_one_is_taken() {
+fn a_rejected_worsening_does_not_delay_the_next_and_stays_a_problem_until_one_is_delivered() {
     let mut world = World::new(None);
     world.open();
     world.faults.rejected = 100;
@@ -438,7 +438,7 @@ fn what_worsens_waits_as_long_as_a_busy_sink_asks() {
     world.open();
     world.pass(secs(60));
     world.faults.refused = 100;
-    world.tell(TimelineChange::Clearing);
+    world.add(TimelineChange::Clearing);
     world.faults.refused = 0;
     world.assess(12, Assessment::Healthy);
     world.assess(12, Assessment::Down);
@@ -453,7 +453,7 @@ fn a_later_incident_waits_for_the_end_of_the_one_before() {
     world.open();
     world.faults.refused = 100;
     world.pass(secs(60));
-    world.tell(TimelineChange::Resolved);
+    world.add(TimelineChange::Resolved);
     world.pass(secs(600));
     world.faults.refused = 0;
     world.open();
@@ -463,14 +463,14 @@ fn a_later_incident_waits_for_the_end_of_the_one_before() {
 }
 
 #[test]
-fn an_end_that_is_refused_or_that_nobody_was_told_the_beginning_of_gives_way() {
+fn an_end_that_is_rejected_or_whose_opening_was_never_sent_gives_way() {
     for told in [true, false] {
         let mut world = World::new(None);
         world.faults.refused = if told { 0 } else { 100 };
         world.open();
         world.faults = Faults { rejected: 100, ..Faults::default() };
         world.pass(secs(60));
-        world.tell(TimelineChange::Resolved);
+        world.add(TimelineChange::Resolved);
         world.pass(secs(400));
         world.faults.rejected = 0;
         world.open();
@@ -482,7 +482,7 @@ fn an_end_that_is_refused_or_that_nobody_was_told_the_beginning_of_gives_way() {
 }
 
 #[test]
-fn what_was_only_found_elsewhere_is_not_told_until_it_is_seen() {
+fn what_was_only_found_elsewhere_is_not_sent_until_it_is_seen() {
     let mut world = World::new(Some(secs(60)));
     let tunnels = vec![snapshot(11, world.now), snapshot(12, world.now)];
     let scene = Scene { site: "milan-1".into(), vpn_name: "Milan".into(), tunnels, related: None };
@@ -494,17 +494,17 @@ fn what_was_only_found_elsewhere_is_not_told_until_it_is_seen() {
     let now = world.now.wall;
     world.stories[0].confirm(now);
     world.show();
-    world.tell(TimelineChange::Resolved);
+    world.add(TimelineChange::Resolved);
     world.pass(secs(1));
     assert_eq!(world.changes(), [Opened, Resolved]);
 }
 
 #[test]
-fn what_is_watched_no_more_is_told_so_and_what_is_taken_up_again_is_told_anew() {
+fn an_unwatched_incident_is_reported_as_such_and_one_adopted_again_is_sent_again() {
     let mut world = World::new(Some(secs(60)));
     world.open();
     let again = world.stories[0].incident().clone();
-    world.tell(TimelineChange::HandedOver);
+    world.add(TimelineChange::HandedOver);
     world.pass(secs(3600));
     assert_eq!(world.changes(), [Opened, Unwatched], "and not repeated");
     world.stories.push(Story::resume(again));
@@ -555,7 +555,7 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(600) })]
 
     #[test]
-    fn whatever_fails_each_incident_is_told_by_one_name_each_time_in_order_and_wholly(
+    fn whatever_fails_each_incident_is_sent_completely_in_order_under_stable_ids(
         ops in ops(),
         seed in any::<u64>(),
         trouble in any::<bool>(),
@@ -570,7 +570,7 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(200) })]
 
     #[test]
-    fn where_every_lesser_change_is_refused_what_worsens_is_told_in_the_same_instant(
+    fn where_every_lesser_change_is_rejected_a_worsening_is_sent_in_the_same_instant(
         ops in ops(),
         repeats in any::<bool>(),
     ) {
@@ -585,8 +585,8 @@ proptest! {
                     world.open();
                 }
                 Op::Open => {}
-                Op::Clearing => world.tell(TimelineChange::Clearing),
-                Op::Reopened => world.tell(TimelineChange::Reopened),
+                Op::Clearing => world.add(TimelineChange::Clearing),
+                Op::Reopened => world.add(TimelineChange::Reopened),
                 Op::Worsen if open => {
                     world.assess(12, Assessment::Healthy);
                     world.assess(12, Assessment::Down);
@@ -595,7 +595,7 @@ proptest! {
                 }
                 Op::Worsen => {}
                 Op::Resolve if open => {
-                    world.tell(TimelineChange::Resolved);
+                    world.add(TimelineChange::Resolved);
                     let (last, now) = (world.arrived.last().unwrap(), world.now.mono);
                     prop_assert_eq!((last.message.change, last.at), (Resolved, now));
                 }
@@ -637,13 +637,13 @@ fn play(
                 world.pass(secs(1));
                 world.open();
             }
-            Op::Clearing => world.tell(TimelineChange::Clearing),
-            Op::Reopened => world.tell(TimelineChange::Reopened),
+            Op::Clearing => world.add(TimelineChange::Clearing),
+            Op::Reopened => world.add(TimelineChange::Reopened),
             Op::Worsen => {
                 world.assess(12, Assessment::Healthy);
                 world.assess(12, Assessment::Down);
             }
-            Op::Resolve => world.tell(TimelineChange::Resolved),
+            Op::Resolve => world.add(TimelineChange::Resolved),
             Op::Crash => {
                 crashed = true;
                 world.crash();
@@ -661,7 +661,7 @@ fn play(
     world.faults = Faults::default();
     world.fuse = None;
     world.pass(secs(400));
-    world.tell(TimelineChange::Resolved);
+    world.add(TimelineChange::Resolved);
     for story in &world.stories {
         all.insert(story.incident().id.clone(), story.incident().clone());
     }

@@ -1,8 +1,8 @@
-//! One incident at one sink that keeps records: what is known of its record, and what has to be done next, by the rules in
+//! One incident at one sink that keeps records: what is known of its record, and its next step, by the rules in
 //! [`super::rules`].
 //!
-//! Each function looks at what is durable (the row) and what this run has learnt, makes at most one change of mind, and
-//! either says what to do or is asked again.
+//! Each function looks at what is durable (the row) and at what this run has learnt, changes at most one thing, and either
+//! returns a step or is called again.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -14,17 +14,17 @@ use crate::domain::time::{Moment, Now, Stamp};
 
 use super::super::account::Account;
 use super::super::action::{ActionId, ActionKind, RecordCall, Work};
-use super::super::backoff::Retry;
 use super::super::lookup::KnownRecords;
+use super::super::outbox::Retry;
 use super::super::settings::SinkRules;
 use super::super::sink::{LedgerRow, Record, RecordId, Scope};
 use super::super::{token, wording};
 
-/// A story that was thinned goes back and forth: its notes are written together, this often. What the record says is current
-/// all the same.
+/// The notes of a thinned timeline that only repeat earlier ones are written in rounds, this often. The record's description
+/// is current all the same.
 const REPEATS_EVERY: Duration = Duration::from_secs(600);
 
-/// Before a note the record must have been read this recently: a story does not go on in a record that is closed.
+/// The record must have been read this recently before a note is added: nothing is added to a closed record.
 pub(super) const NOTE_CHECK: Duration = Duration::from_secs(10);
 
 /// One incident at one sink.
@@ -33,43 +33,43 @@ pub(super) struct RecordCase {
     pub(super) incident: Arc<Incident>,
     /// Whether it is on the Board.
     pub(super) present: bool,
-    /// The row as it should be in the ledger.
+    /// The row as the ledger should have it.
     pub(super) row: LedgerRow,
-    /// Whether the ledger may have another.
+    /// Whether the ledger's row may differ.
     pub(super) dirty: bool,
-    /// What is known of the row's record in this run.
+    /// What this run knows of the row's record.
     pub(super) standing: Standing,
     /// The incident's `worsened` when its record was last known to be open.
     pub(super) open_at: u32,
-    /// When this run first heard of it.
+    /// When this run first saw the incident.
     pub(super) since: Moment,
     /// It need not wait (any longer) for an earlier incident of its scope.
     pub(super) ahead: bool,
-    /// Only a look-up asked at this moment or later is of use.
+    /// Only a look-up sent at this moment or later counts.
     pub(super) look_after: Moment,
-    /// Since when a look-up is waited for.
+    /// Since when it has waited for a look-up.
     pub(super) looking_since: Option<Moment>,
     /// The row's request was made, or would be repeated, without a look-up.
     pub(super) blind: bool,
-    /// When, in this run, the row's request was made, or first sent if it is an earlier run's.
+    /// When this run made the row's request, or first sent it if an earlier run made it.
     pub(super) attempted: Option<Now>,
-    /// Since when the sink says that it knows the request's token, and how often it was looked for since.
+    /// Since when the sink says that it knows the request's token, and the number of look-ups since.
     pub(super) token_known: Option<(Moment, u32)>,
-    /// Records that this incident has behind it: closed in an earlier generation, or as a duplicate.
+    /// Earlier records of this incident: closed in an earlier generation, or as duplicates.
     pub(super) past: BTreeSet<RecordId>,
     /// The record of the generation before.
     pub(super) predecessor: Option<RecordId>,
     /// Since when the sink says that it does not have the record.
     pub(super) missing_since: Option<Moment>,
-    /// Up to where the note that is being tried speaks, by which this site joins the record.
+    /// Up to where the timeline is covered by the note, being tried, by which this site joins the record.
     pub(super) joined_upto: Option<u32>,
-    /// When the last round of notes that repeat themselves began, and up to where it tells.
+    /// When the last round of repeated notes began, and up to where it goes.
     round: Option<(Moment, u32)>,
-    /// What the record was last made to say, in this run.
+    /// The last description of the record in this run.
     pub(super) described: Option<LastDescription>,
-    /// When the list will show duplicates of the record, if that has not been seen to.
+    /// When the list will show duplicates of the record, until they have been dealt with.
     pub(super) duplicates_due: Option<Moment>,
-    /// Another record of the scope that was read and found open, and when that was asked.
+    /// Another record of the scope that was read and found open, and when that read was sent.
     pub(super) other_open: Option<(Record, Moment)>,
     /// When, in this run, the record was first known to be closed and the incident over.
     pub(super) sweep_after: Option<Moment>,
@@ -79,7 +79,7 @@ pub(super) struct RecordCase {
     pub(super) settled_revision: Option<u64>,
 }
 
-/// What is known of a record in this run.
+/// What this run knows of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Standing {
     /// Nothing yet.
@@ -95,17 +95,17 @@ pub(super) enum Standing {
     Closed,
 }
 
-/// What a record was made to say.
+/// The description of a record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct LastDescription {
-    /// How the incident stood.
+    /// The state of the incident.
     pub(super) revision: u64,
     pub(super) worsened: u32,
     pub(super) at: Moment,
     pub(super) account: Account,
 }
 
-/// An action that has not ended.
+/// An action in flight.
 #[derive(Debug)]
 pub(super) struct InFlight {
     pub(super) id: ActionId,
@@ -113,27 +113,27 @@ pub(super) struct InFlight {
     pub(super) asked: Moment,
 }
 
-/// What an action is for.
+/// The purpose of an action.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Purpose {
     Commit,
     Start,
-    /// Read the incident's own record, when the incident had worsened so often.
+    /// Read the incident's own record; `worsened` is the incident's at that time.
     ReadOwn {
         worsened: u32,
     },
     /// Read another record of the scope.
     ReadOther(RecordId),
-    /// Tell up to and excluding this `seq`.
+    /// Note the timeline up to and excluding this `seq`.
     Note {
-        told: u32,
+        upto: u32,
     },
     Relate,
-    /// Make the record say how the incident stands.
+    /// Describe the incident as it is now.
     Describe(Box<LastDescription>),
-    /// Close the own record, because the incident is over.
+    /// Close the incident's own record, because the incident is over.
     ResolveOwn,
-    /// Close a record, the own or another, in favour of the oldest.
+    /// Close a record, its own or another, as a duplicate of the oldest.
     ResolveDuplicate {
         younger: RecordId,
         oldest: RecordId,
@@ -144,7 +144,7 @@ pub(super) enum Purpose {
 }
 
 impl Purpose {
-    /// Which way it is.
+    /// Which kind of action it is.
     pub(super) const fn kind(&self) -> ActionKind {
         match self {
             Self::Commit => ActionKind::Commit,
@@ -161,14 +161,14 @@ impl Purpose {
     }
 }
 
-/// What a case wants.
+/// The next step of a case.
 #[derive(Debug)]
 pub(super) enum RecordStep {
-    /// To do this.
+    /// Do this.
     Do(Purpose, Box<Work<RecordCall>>),
-    /// To be asked again at the latest at that moment, and when a look-up asked at this moment or later is there.
+    /// Call again at that moment at the latest, and when a look-up sent at this moment or later has been answered.
     Wait { until: Option<(Moment, &'static str)>, look_up: Option<Moment> },
-    /// To say that it is settled.
+    /// Report that it is settled.
     Settled,
 }
 
@@ -188,7 +188,7 @@ pub(super) fn look_up(bound: Moment) -> RecordStep {
     RecordStep::Wait { until: None, look_up: Some(bound) }
 }
 
-/// What a case must know beyond itself.
+/// What a case needs to know beyond itself.
 #[derive(Debug)]
 pub(super) struct CaseContext<'a> {
     pub(super) now: Now,
@@ -202,14 +202,14 @@ pub(super) struct CaseContext<'a> {
     pub(super) later: Option<Later>,
     /// The related incident's record and title.
     pub(super) related: Option<(RecordId, String)>,
-    /// The records of other open incidents: these are not ours to close.
+    /// The records of other open incidents, which must not be closed.
     pub(super) held_by_others: BTreeSet<RecordId>,
 }
 
-/// How far the earlier incidents of the same scope are.
+/// How far the earlier incidents of the same scope have got.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Earlier {
-    /// There is none, or nothing of it stands in the way, or a person must act before it gets on.
+    /// There is none, or none that has to be waited for, or a person must act first.
     Clear,
     /// It is over, and has paged nobody yet.
     Idle,
@@ -229,8 +229,7 @@ pub(super) struct Later {
 }
 
 impl RecordCase {
-    /// A case for an incident that has appeared on the Board, with the rows that the ledger has of it, oldest generation
-    /// first.
+    /// The case of an incident that has appeared on the Board, with its rows of the ledger, oldest generation first.
     pub(super) fn new(
         settings: &SinkRules,
         incident: Arc<Incident>,
@@ -244,7 +243,7 @@ impl RecordCase {
         let row = row.unwrap_or_else(|| LedgerRow::new(&settings.sink, incident.id.clone()));
         let standing = if row.closed_by_person_at.is_some() { Standing::Closed } else { Standing::Unread };
         Self {
-            open_at: incident.worsened.saturating_sub(worsened_since(&incident, row.told)),
+            open_at: incident.worsened.saturating_sub(worsened_since(&incident, row.sent_upto)),
             incident,
             present: true,
             row,
@@ -252,8 +251,8 @@ impl RecordCase {
             standing,
             since: now,
             ahead: false,
-            // A stored request may have been sent by an earlier run: look what became of it. Otherwise what was looked up
-            // beforehand will do.
+            // An earlier run may have sent a stored request: look up the outcome. Otherwise a look-up made ahead of time is
+            // enough.
             look_after: if stored { now } else { Moment::from_nanos(i64::MIN) },
             looking_since: None,
             blind: false,
@@ -274,7 +273,7 @@ impl RecordCase {
         }
     }
 
-    /// When the incident was over, if it is resolved.
+    /// When the incident ended, if it is resolved.
     pub(super) fn over(&self) -> Option<Stamp> {
         match self.incident.state {
             IncidentState::Open | IncidentState::Unwatched { .. } => None,
@@ -289,27 +288,27 @@ impl RecordCase {
         }
     }
 
-    /// Whether nothing is left to do, for the time being.
+    /// Whether nothing is left to do for now.
     pub(super) fn is_in_line(&self) -> bool {
         if self.row.settled && !self.is_open() {
             return true;
         }
-        let told = match (&self.row.record, self.standing) {
+        let noted = match (&self.row.record, self.standing) {
             (None, _) => self.is_only_found(),
             (Some(_), Standing::Unread) => false,
             (Some(_), Standing::Open { .. }) => {
                 let waits = || self.round.is_some() && self.repeats_itself() && !self.is_in_round();
-                self.next_told().is_none() || waits()
+                self.next_note_upto().is_none() || waits()
             }
             (Some(_), Standing::Closed) => {
                 let closed = self.row.closed_by_person_at;
                 self.is_only_found() || closed.is_none_or(|at| at >= self.incident.worsened)
             }
         };
-        self.is_open() && told
+        self.is_open() && noted
     }
 
-    /// Whether an action of this kind is refused until a person acts.
+    /// Whether an action of this kind is rejected until a person acts.
     pub(super) fn is_rejected(&self, kind: ActionKind) -> bool {
         self.retries.get(&kind).is_some_and(Retry::is_rejected)
     }
@@ -318,27 +317,27 @@ impl RecordCase {
         self.retries.get(&kind).and_then(|retry| retry.until(now, kind.priority()))
     }
 
-    /// Up to where the next note goes: `None` if everything has been noted.
-    pub(super) fn next_told(&self) -> Option<u32> {
-        if self.row.told == 0 {
+    /// Up to where the next note goes; `None` if everything has been noted.
+    pub(super) fn next_note_upto(&self) -> Option<u32> {
+        if self.row.sent_upto == 0 {
             return Some(self.joined_upto.unwrap_or_else(|| self.end_of_story()));
         }
         self.next_entry().map(|entry| entry.seq + 1)
     }
 
-    /// The first entry that has not been noted. Of a story that was thinned, what is said again later is noted then.
+    /// The first entry that has not been noted. In a thinned timeline, an entry that is repeated later is noted then.
     pub(super) fn next_entry(&self) -> Option<&TimelineEntry> {
         let Incident { timeline, .. } = &*self.incident;
         let thinned = self.incident.is_thinned();
         let again = |index: usize| {
             timeline[index + 1..].iter().any(|later| later.what.says_the_same(&timeline[index].what))
         };
-        let mut untold = timeline.iter().enumerate().skip_while(|(_, entry)| entry.seq < self.row.told);
-        untold.find(|(index, _)| !thinned || !again(*index)).map(|(_, entry)| entry)
+        let mut unnoted = timeline.iter().enumerate().skip_while(|(_, entry)| entry.seq < self.row.sent_upto);
+        unnoted.find(|(index, _)| !thinned || !again(*index)).map(|(_, entry)| entry)
     }
 
-    /// Whether the next note, of an incident that is open, says only what was said before, in a story that was thinned: such
-    /// notes are written in rounds, [`REPEATS_EVERY`].
+    /// Whether the next note, of an open incident with a thinned timeline, only repeats what was noted before: such notes are
+    /// written in rounds, [`REPEATS_EVERY`].
     fn repeats_itself(&self) -> bool {
         let before = |entry: &TimelineEntry| {
             let same = |earlier: &&TimelineEntry| earlier.what.says_the_same(&entry.what);
@@ -346,18 +345,18 @@ impl RecordCase {
             entry.repeats > 0 || earlier.any(|earlier| same(&earlier))
         };
         self.is_open()
-            && self.row.told != 0
+            && self.row.sent_upto != 0
             && self.incident.is_thinned()
             && self.next_entry().is_some_and(before)
     }
 
-    /// When the next note may be written, if it says only what was said before, and later than now.
+    /// When the next note may be written, if it only repeats and that is later than now.
     pub(super) fn next_round(&self, now: Moment) -> Option<Moment> {
         let due = self.round.filter(|_| !self.is_in_round())?.0 + REPEATS_EVERY;
         Some(due).filter(|due| *due > now && self.repeats_itself())
     }
 
-    /// The next note is written now.
+    /// The next note is being written.
     pub(super) fn begin_round(&mut self, now: Moment) {
         if self.repeats_itself() && !self.is_in_round() {
             self.round = Some((now, self.end_of_story()));
@@ -369,21 +368,21 @@ impl RecordCase {
         self.next_entry().is_some_and(|entry| entry.seq < upto)
     }
 
-    /// Just after the last entry; never 0, which means that the record has no word of ours yet.
+    /// Just after the last entry; never 0, which means that the record has no note of ours yet.
     fn end_of_story(&self) -> u32 {
         self.incident.timeline.last().map_or(1, |entry| entry.seq + 1)
     }
 
-    /// Just after the entry of the opening, which is what a record is started with.
+    /// Just after the opening's entry, which is part of the request that creates a record.
     pub(super) fn after_opening(&self) -> u32 {
         wording::opened_seq(&self.incident).map_or(1, |seq| seq + 1)
     }
 
-    /// Makes a record the incident's own, by whatever site it was started.
+    /// Adopts a record for the incident, whichever site created it.
     pub(super) fn adopt(&mut self, record: RecordId, standing: Standing) {
         self.row.start = None;
         self.row.record = Some(record);
-        self.row.told = 0;
+        self.row.sent_upto = 0;
         self.row.related = false;
         self.row.linked = false;
         self.row.closed_by_person_at = None;
@@ -398,14 +397,14 @@ impl RecordCase {
         self.dirty = true;
     }
 
-    /// Makes a record the incident's own that somebody has closed after the incident had worsened at most so often.
+    /// Adopts a record that was closed after the incident had worsened at most this often.
     pub(super) fn adopt_closed(&mut self, record: RecordId, open_at: u32) {
         self.adopt(record, Standing::Closed);
         self.open_at = open_at;
         self.count_as_closed();
     }
 
-    /// Takes the record as closed by a person (or the twin): it stays so until the incident worsens.
+    /// Counts the record as closed by a person (or the twin): it stays closed until the incident worsens.
     pub(super) fn count_as_closed(&mut self) {
         self.row.closed_by_person_at = Some(self.open_at);
         self.standing = Standing::Closed;
@@ -414,8 +413,8 @@ impl RecordCase {
         self.dirty = true;
     }
 
-    /// Drops what led to a record that is not this incident's, and looks again. The ledger keeps the row until there is
-    /// something to put in its place: after a crash it leads to the same insight.
+    /// Drops a request that led to a record of another incident, and looks up again. The ledger keeps the row until there is
+    /// another to replace it: after a crash it leads to the same result.
     pub(super) fn look_again(&mut self, now: Moment) {
         self.row.record = None;
         self.row.start = None;
@@ -425,7 +424,7 @@ impl RecordCase {
         self.look_after = now;
     }
 
-    /// Begins another record, because the incident has worsened since a person closed the last.
+    /// Starts another record, because the incident has worsened since a person closed the last.
     pub(super) fn next_generation(&mut self, now: Moment) {
         self.predecessor = self.row.record.clone();
         self.past.extend(self.predecessor.clone());
@@ -438,7 +437,7 @@ impl RecordCase {
         self.look_again(now);
     }
 
-    /// An action is on its way.
+    /// An action is in flight.
     pub(super) fn launch(&mut self, id: ActionId, purpose: Purpose, now: Now) {
         if purpose == Purpose::Start {
             self.attempted.get_or_insert(now);
@@ -446,7 +445,7 @@ impl RecordCase {
         self.in_flight = Some(InFlight { id, purpose, asked: now.mono });
     }
 
-    /// What is to be done next.
+    /// Decides the next step.
     pub(super) fn advance(&mut self, context: &CaseContext<'_>) -> RecordStep {
         loop {
             if let Some(step) = self.step(context) {
@@ -455,7 +454,7 @@ impl RecordCase {
         }
     }
 
-    /// One change of mind, or what comes of the last.
+    /// Changes one thing, or returns the step that follows from the last change.
     fn step(&mut self, context: &CaseContext<'_>) -> Option<RecordStep> {
         let now = context.now.mono;
         if self.dirty && self.not_before(ActionKind::Commit, now).is_none() {
@@ -468,8 +467,8 @@ impl RecordCase {
             return Some(self.absent(now));
         }
         if self.row.settled && !self.is_open() {
-            let told = self.settled_revision.is_some_and(|told| told >= self.incident.revision);
-            return Some(if told { REST } else { RecordStep::Settled });
+            let reported = self.settled_revision.is_some_and(|revision| revision >= self.incident.revision);
+            return Some(if reported { REST } else { RecordStep::Settled });
         }
         let Some(record) = self.row.record.clone() else {
             return self.without_record(context);
@@ -481,7 +480,7 @@ impl RecordCase {
         }
     }
 
-    /// The incident has left the Board. Absence resolves nothing; what is settled is forgotten.
+    /// The incident has left the Board. Absence resolves nothing; a settled incident is forgotten.
     fn absent(&self, now: Moment) -> RecordStep {
         if !self.row.settled {
             return REST;
@@ -530,7 +529,7 @@ impl RecordCase {
         if let Some(until) = self.not_before(ActionKind::Resolve, context.now.mono) {
             return wait(until, "resolve again");
         }
-        // A record that was closed as a duplicate and opened again by a person is closed with another token at the end.
+        // A record that was closed as a duplicate and reopened by a person is closed with another token at the end.
         let why = if matches!(purpose, Purpose::ResolveDuplicate { .. }) { "duplicate" } else { "over" };
         let client_token = token::resolve(&record, &context.settings.site, &self.incident.id, why);
         call(purpose, RecordCall::Resolve { record, summary, client_token })

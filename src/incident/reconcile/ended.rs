@@ -1,20 +1,19 @@
-//! What an incident learns from the end of an action.
+//! What the end of an action changes in an incident's case.
 
 use std::time::Duration;
 
 use crate::domain::time::{Moment, Now};
 
-use super::super::action::{ActionFailure, ActionKind, NoticeCause, Reply, SinkNotice};
+use super::super::action::{ActionFailure, ActionKind, NoticeReason, Reply, SinkNotice};
 use super::super::lookup::{KnownRecords, LIST_LAG};
 use super::super::settings::SinkRules;
 use super::super::sink::{Record, RecordId, RecordOrigin, RecordStatus, SinkError};
 use super::case::{InFlight, Purpose, RecordCase, Standing};
 
-/// A record that was just started need not be readable at once; a record that is missing for longer than the sink's
-/// lag has been deleted.
+/// A new record may not be readable at once; a record that is missing for longer than the sink's lag has been deleted.
 const GONE_AFTER: Duration = LIST_LAG;
 
-/// What the end of an action may change, beside the case itself.
+/// What the end of an action may change beyond the case itself.
 #[derive(Debug)]
 pub(super) struct ReplyContext<'a> {
     pub(super) now: Now,
@@ -57,9 +56,9 @@ impl RecordCase {
                 self.other_open = (record.status == RecordStatus::Open).then_some((record, asked));
             }
             (Purpose::ReadOther(record), Err(Sink(NotFound))) => context.place.gone(&record),
-            // The token is known: the note is there.
-            (Purpose::Note { told }, Ok(Reply::Done) | Err(Sink(TokenKnown))) => {
-                self.row.told = told;
+            // The token is known: the note is in the record.
+            (Purpose::Note { upto }, Ok(Reply::Done) | Err(Sink(TokenKnown))) => {
+                self.row.sent_upto = upto;
                 self.joined_upto = None;
                 self.dirty = true;
             }
@@ -68,7 +67,7 @@ impl RecordCase {
                 self.row.related = true;
                 self.dirty = true;
             }
-            // The token is known: it says so.
+            // The token is known: the record says so.
             (Purpose::Describe(described), Ok(Reply::Done) | Err(Sink(TokenKnown))) => {
                 self.described = Some(*described);
                 self.dirty |= !self.row.linked;
@@ -77,13 +76,13 @@ impl RecordCase {
             (Purpose::Describe(_), Err(Sink(NotFound))) => self.standing = Standing::Unread,
             (Purpose::ResolveOwn, Ok(Reply::Done) | Err(Sink(NotFound))) => {
                 self.closed_own(now, context.place);
-                self.notice(context, NoticeCause::Closed);
+                self.notice(context, NoticeReason::Closed);
             }
             (Purpose::ResolveDuplicate { younger, oldest }, Ok(Reply::Done) | Err(Sink(NotFound))) => {
                 context.place.closed(&younger, &self.incident.id, now);
                 self.other_open = None;
                 let (closed, kept) = (younger.clone(), oldest.clone());
-                self.notice(context, NoticeCause::ClosedDuplicate { younger: closed, oldest: kept });
+                self.notice(context, NoticeReason::ClosedDuplicate { younger: closed, oldest: kept });
                 if self.row.record.as_ref() == Some(&younger) {
                     self.past.insert(younger);
                     self.adopt(oldest, Standing::Unread);
@@ -92,10 +91,10 @@ impl RecordCase {
             (Purpose::ResolveLeftover(record), Ok(Reply::Done) | Err(Sink(NotFound))) => {
                 context.place.closed(&record, &self.incident.id, now);
                 self.other_open = None;
-                self.notice(context, NoticeCause::ClosedLeftover(record));
+                self.notice(context, NoticeReason::ClosedLeftover(record));
             }
             (Purpose::ResolveOwn, Err(Sink(TokenKnown))) => {
-                // A closing that the sink has seen before: read what became of it.
+                // The sink has seen this close before: read the record's status.
                 self.standing = Standing::Unread;
                 self.failed(kind, &Sink(TokenKnown), context);
                 return;
@@ -112,11 +111,11 @@ impl RecordCase {
         self.retries.remove(&kind);
     }
 
-    /// An action of this case has failed, and will be tried again.
+    /// An action of this case has failed, and will be retried.
     fn failed(&mut self, kind: ActionKind, failure: &ActionFailure, context: &ReplyContext<'_>) {
         let now = context.now.mono;
         if kind == ActionKind::Start {
-            // When the token may be forgotten, only a look-up from here on tells what the call has done.
+            // Once the token may be forgotten, only a look-up from here on shows what the call has done.
             self.look_after = now;
             self.looking_since = None;
         }
@@ -126,7 +125,7 @@ impl RecordCase {
     }
 
     fn started(&mut self, record: RecordId, context: &mut ReplyContext<'_>) {
-        self.notice(context, NoticeCause::Created(record.clone()));
+        self.notice(context, NoticeReason::Created(record.clone()));
         self.row.record = Some(record);
         self.standing = Standing::Unread;
         self.dirty = true;
@@ -141,7 +140,7 @@ impl RecordCase {
                 context.place.read(record.clone(), Some(&self.incident.id), now.mono);
                 if self.standing == Standing::Unread {
                     if self.row.start.is_some() && self.is_somebody_elses(&record) {
-                        self.notice(context, NoticeCause::Adopted(record.id.clone()));
+                        self.notice(context, NoticeReason::Adopted(record.id.clone()));
                         self.adopt(record.id, Standing::Unread);
                     }
                     self.duplicates_due = Some(now.mono + LIST_LAG);
@@ -153,20 +152,20 @@ impl RecordCase {
                 self.open_at = worsened;
             }
             RecordStatus::Resolved => {
-                // What was noted in it, or it was made to say, was while it was open: then it is ours, whatever the clocks say.
-                let told = self.row.told > self.after_opening() || self.row.linked;
-                let told = told && !self.past.contains(&record.id);
+                // A record that we noted in or described was open then: it is ours, whatever the clocks say.
+                let written = self.row.sent_upto > self.after_opening() || self.row.linked;
+                let written = written && !self.past.contains(&record.id);
                 let from_before =
-                    self.standing == Standing::Unread && self.row.start.is_some() && !told && !ours;
+                    self.standing == Standing::Unread && self.row.start.is_some() && !written && !ours;
                 let owner = (!from_before).then_some(&self.incident.id);
                 context.place.read(record.clone(), owner, now.mono);
                 if from_before {
-                    // The token was an earlier record's: that one is over, and gives its successor another token.
+                    // The token was that of an earlier record, which is over: its successor has another token.
                     self.past.insert(record.id);
                     self.look_again(now.mono);
                 } else if self.standing != Standing::Closed {
                     if self.is_open() {
-                        self.notice(context, NoticeCause::ClosedElsewhere(record.id));
+                        self.notice(context, NoticeReason::ClosedElsewhere(record.id));
                     }
                     self.count_as_closed();
                 }
@@ -174,10 +173,10 @@ impl RecordCase {
         }
     }
 
-    /// Whether the record that a start of ours led to was there before: the alarm's, or the twin's.
+    /// Whether the record that our start returned existed before: the alarm's, or the twin's.
     fn is_somebody_elses(&self, record: &Record) -> bool {
         if self.over().is_some_and(|over| record.created > over) {
-            // Nobody else starts a record of what is over: an earlier call of ours has got through.
+            // No other site creates a record of an incident that is over: an earlier call of ours succeeded.
             return false;
         }
         match record.origin {
@@ -189,8 +188,8 @@ impl RecordCase {
         }
     }
 
-    /// The sink says that it does not have the record. That may be its lag; later it means that a person has deleted it,
-    /// which is closing it for good.
+    /// The sink does not have the record. At first that may be its lag; later it means that a person has deleted it, which
+    /// counts as a final close.
     fn missing(&mut self, context: &mut ReplyContext<'_>) {
         let now = context.now.mono;
         let since = *self.missing_since.get_or_insert(now);
@@ -199,7 +198,7 @@ impl RecordCase {
         }
         if let Some(record) = self.row.record.clone() {
             context.place.gone(&record);
-            self.notice(context, NoticeCause::Gone(record));
+            self.notice(context, NoticeReason::Gone(record));
         }
         self.count_as_closed();
     }
@@ -211,7 +210,7 @@ impl RecordCase {
         self.standing = Standing::Closed;
     }
 
-    fn notice(&self, context: &mut ReplyContext<'_>, cause: NoticeCause) {
-        context.notices.push(SinkNotice::of(&self.incident, context.settings.id(), cause));
+    fn notice(&self, context: &mut ReplyContext<'_>, reason: NoticeReason) {
+        context.notices.push(SinkNotice::of(&self.incident, context.settings.id(), reason));
     }
 }

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 
-use super::super::action::{NoticeCause, Work};
+use super::super::action::{NoticeReason, Work};
 use super::super::sink::{RecordOrigin, RecordStatus};
 use super::world::*;
 use crate::domain::names::{End, Kind};
@@ -141,7 +141,7 @@ fn play(schedule: &Schedule) -> (World, Truth) {
                 });
             }
             (Op::Change, Some(_)) => both(&mut world, schedule.skew, |world, index| {
-                world.tell(
+                world.add(
                     index,
                     vec![viewed(12, End::Local, Verdict::Up), viewed(12, End::Aws, Verdict::Down)],
                 );
@@ -149,7 +149,7 @@ fn play(schedule: &Schedule) -> (World, Truth) {
             (Op::Worsen, Some(episode)) => {
                 episode.worsened = Some(now);
                 truth.worsenings += 1;
-                both(&mut world, schedule.skew, |world, index| world.tell(index, worse()));
+                both(&mut world, schedule.skew, |world, index| world.add(index, worse()));
             }
             (Op::Resolve, Some(episode)) => {
                 episode.over = Some(now);
@@ -157,7 +157,7 @@ fn play(schedule: &Schedule) -> (World, Truth) {
                 world.well_since = Some(now);
                 both(&mut world, schedule.skew, |world, index| {
                     world.daemons[index].prepare = false;
-                    world.tell(index, over());
+                    world.add(index, over());
                 });
             }
             (Op::PersonCloses, Some(episode)) => {
@@ -216,7 +216,7 @@ fn check(schedule: &Schedule, world: &World, truth: &Truth) -> Result<(), TestCa
         .daemons
         .iter()
         .flat_map(|daemon| &daemon.said)
-        .any(|said| said.cause == NoticeCause::CreatedWithoutList);
+        .any(|said| said.reason == NoticeReason::CreatedWithoutList);
     let strict = !blind && !truth.alarm && schedule.switches.known_token != KnownToken::NewRecord;
     let records = &world.vendor.records;
     // The alarm's own record beside ours is left to people while it lasts: somebody may be working in it.
@@ -247,19 +247,19 @@ fn check(schedule: &Schedule, world: &World, truth: &Truth) -> Result<(), TestCa
         prop_assert_eq!(daemon.stories.len(), truth.episodes.len() - over);
         for (incident, record) in &daemon.settled {
             let Some(record) = record else {
-                return Err(TestCaseError::fail(format!("{incident} was told nowhere")));
+                return Err(TestCaseError::fail(format!("{incident} has no record anywhere")));
             };
             let kept = records.iter().find(|kept| kept.id == *record).unwrap();
             let closed = kept.closed.first().map(|(at, _)| *at);
             prop_assert!(
-                // The twin may have told the same outage, and closed it, before this daemon was sure.
+                // The twin may have recorded the same outage, and closed it, before this daemon was sure.
                 closed.is_none_or(|at| at + secs(30) >= incident.opened),
-                "{incident} was told in {record}, which was closed before"
+                "{incident} was noted in {record}, which was closed before"
             );
         }
     }
     if let Some(last) = truth.episodes.last() {
-        let told = !open.is_empty() || !world.vendor.open().is_empty();
+        let is_open = !open.is_empty() || !world.vendor.open().is_empty();
         let worse_after_close =
             last.closed.is_none_or(|closed| last.worsened.is_some_and(|worse| worse > closed));
         let quiet = world.now.wall.since(last.opened) > secs(0) && !truth.trouble && !truth.alarm;
@@ -270,7 +270,7 @@ fn check(schedule: &Schedule, world: &World, truth: &Truth) -> Result<(), TestCa
         if last.over.is_some() {
             prop_assert!(open.is_empty() || !mended, "left open after the end: {open:?}");
         } else if worse_after_close {
-            prop_assert!(told, "people are not told of what lasts");
+            prop_assert!(is_open, "what lasts has no open record");
         } else if quiet && calm_before_close && truth.forgot == 0 {
             prop_assert!(open.is_empty(), "a person's close is not respected: {open:?}");
         }
@@ -294,25 +294,25 @@ fn check(schedule: &Schedule, world: &World, truth: &Truth) -> Result<(), TestCa
                 let late = closed.map(|closed| at.since(closed)).unwrap_or_default();
                 prop_assert!(late < secs(30), "a note {late:?} after the close: {}", note.text);
             }
-            // What a site says as a witness may come again with more in it.
+            // What a site notes when it joins may come again with more in it.
             notes.retain(|(_, _, note)| !note.text.contains("also seen by this site"));
             let committed =
                 world.log.iter().filter(|(_, site, _)| *site == daemon.site).filter_map(|(_, _, work)| {
                     if let Work::Commit { row } = work { Some(row) } else { None }
                 });
-            let told: BTreeSet<_> = committed
+            let recorded: BTreeSet<_> = committed
                 .filter(|row| row.record.as_ref() == Some(&kept.id))
                 .map(|row| &row.incident)
                 .collect();
             // Two stories in one record are each in order, but not together. Of the second, which a lost store makes, the ledger may
             // never have had a row.
-            if told.len() > 1 || (truth.forgot > 0 && schedule.faults.ledger > 0) {
+            if recorded.len() > 1 || (truth.forgot > 0 && schedule.faults.ledger > 0) {
                 continue;
             }
             prop_assert!(notes.is_sorted_by_key(|(_, _, note)| note.at), "notes out of order");
             let mut texts: Vec<_> = notes.iter().map(|(_, _, note)| (&note.at, &note.text)).collect();
             texts.dedup();
-            prop_assert_eq!(texts.len(), notes.len(), "a note told twice");
+            prop_assert_eq!(texts.len(), notes.len(), "a note written twice");
         }
     }
     Ok(())
@@ -322,14 +322,15 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn whatever_fails_each_outage_is_told_once_and_resolved_once(schedule in schedules()) {
+    fn whatever_fails_each_outage_is_recorded_once_and_resolved_once(schedule in schedules()) {
         let (world, truth) = play(&schedule);
         check(&schedule, &world, &truth)?;
     }
 }
 
 #[test]
-fn what_a_person_closed_and_worsens_is_told_again_though_the_store_was_lost_and_the_sink_is_away() {
+fn what_a_person_closed_and_worsens_is_recorded_again_although_the_store_was_lost_and_the_sink_is_unreachable()
+ {
     let switches = Switches { lag: secs(0), folds: false, ..Switches::default() };
     let faults = Faults { refused: 20, lost: 15, silent: 3, twice: 10, ledger: 5 };
     let ops = vec![
@@ -354,7 +355,7 @@ fn what_a_person_closed_and_worsens_is_told_again_though_the_store_was_lost_and_
 }
 
 #[test]
-fn a_change_of_an_open_incident_is_told_by_each_site_once() {
+fn a_change_of_an_open_incident_is_noted_by_each_site_once() {
     let switches = Switches::default();
     let ops = vec![(1, Op::Open), (60, Op::Change), (60, Op::Resolve)];
     let schedule = Schedule { switches, faults: Faults::default(), twin: true, skew: 3, seed: 1, ops };

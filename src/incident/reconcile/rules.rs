@@ -1,4 +1,4 @@
-//! What an incident's record needs next, one rule for each standing of the record: none is known, it is open, it is closed.
+//! The next step for an incident's record, one rule for each state of the record: none is known, it is open, it is closed.
 
 use std::time::Duration;
 
@@ -9,46 +9,47 @@ use crate::domain::verdict::Assessment;
 use super::super::account::Account;
 use super::super::action::{ActionKind, RecordCall};
 use super::super::lookup::{GOOD_FOR, KnownRecords, LIST_LAG};
+use super::super::outbox::retry_wait;
 use super::super::raw_data::raw_data;
 use super::super::sink::{
     DESCRIPTION_MAX, Description, Note, Record, RecordId, RecordOrigin, RecordStatus, Scope, StartRequest,
 };
-use super::super::{backoff, token, wording};
+use super::super::{token, wording};
 use super::case::{
     CaseContext, Earlier, LastDescription, Later, NOTE_CHECK, Purpose, REST, RecordCase, RecordStep,
     Standing, call, look_up, wait,
 };
 
-/// How long an open incident waits for the record of the one before it to be closed. After that it goes on in that record:
-/// people who have an open record in front of them need no second one, but they do need to hear.
+/// How long an open incident waits for the record of the one before it to be closed. After that it continues in that record:
+/// people who have an open record need no second one, but they must be notified.
 const EARLIER_PATIENCE: Duration = Duration::from_secs(60);
-/// If there is no list for this long, a page goes out without: then the token alone makes twins and restarts one, as
-/// long as it is remembered and everybody knows of the same predecessor; a duplicate is found and closed later. A page
-/// that waits for a list is worse than that.
+/// If no list is available for this long, a page is sent without one: then only the token makes twins and restarts one
+/// request, as long as the sink remembers it and every site knows the same predecessor; a duplicate is found and closed
+/// later. A page that waits for a list is worse than that.
 const BLIND_AFTER: Duration = Duration::from_secs(20);
-/// A sink surely remembers a token this long (AWS does not say; other services of theirs forget after an hour at the
-/// earliest). A retry after that first looks for what an earlier call may have started.
+/// A sink certainly remembers a token for this long (AWS does not document it; other AWS services forget after an hour at the
+/// earliest). A retry after that first looks up what an earlier call may have created.
 const TOKEN_TRUST: Duration = Duration::from_secs(1800);
-/// The sink may stamp in whole seconds, and clocks that are kept differ by less.
+/// The sink may round to whole seconds, and synchronised clocks differ by less.
 const CLOCKS_APART: Duration = Duration::from_secs(2);
 
-/// How often a sink that has no record of it is searched for one that somebody else has started since.
+/// How often a sink that has no record is searched again for one created by another site.
 const AGAIN: Duration = Duration::from_secs(300);
-/// How often an incident has worsened when its record is found open and it is adopted. A later worsening is news to the person who
-/// closes the record, unless the record was read again.
+/// The incident's worsenings when its record is found open and adopted. A later worsening is news to the person who closes
+/// the record, unless the record was read again.
 const WHEN_FOUND: u32 = 0;
 
 /// How often an open record is read, to see whether a person has closed it, and how often a closed incident's scope is
-/// searched for a record that somebody has opened since.
+/// searched for a record that was reopened.
 const CHECK: Duration = Duration::from_secs(60);
-/// What a record says is written anew at most this often, unless the incident has worsened: its timeline has every change.
+/// A record's description is updated at most this often, unless the incident has worsened: its timeline has every change.
 const DESCRIBE_EVERY: Duration = Duration::from_secs(60);
 
-/// The limit of Incident Manager's summary, in characters; held in bytes, to be safe.
+/// The limit of Incident Manager's summary is in characters; counted in bytes, to be safe.
 /// <https://docs.aws.amazon.com/incident-manager/latest/APIReference/API_UpdateIncidentRecord.html>
 const SUMMARY_MAX: usize = 8000;
 
-/// Whether a record should say something else.
+/// Whether the description differs.
 enum DescriptionDue {
     Never,
     At(Moment),
@@ -56,9 +57,9 @@ enum DescriptionDue {
 }
 
 impl RecordCase {
-    // No record is known: find it, or start it.
+    // No record is known: find it, or create it.
 
-    /// No record is known: find it, or start it.
+    /// No record is known: find it, or create it.
     pub(super) fn without_record(&mut self, context: &CaseContext<'_>) -> Option<RecordStep> {
         match self.incident.state {
             IncidentState::Open if self.is_only_found() => return self.without_found_record(context),
@@ -66,11 +67,12 @@ impl RecordCase {
                 return self.without_found_record(context);
             }
             IncidentState::Open => {}
-            // It has paged nobody, and nothing is known of it any more: there is nothing to record.
+            // It has paged nobody, and it is over and forgotten here: there is nothing to record.
             IncidentState::Unwatched { .. } => return self.settle(),
             IncidentState::Resolved { .. } => {
                 if self.row.start.is_none() && self.row.generation > 0 {
-                    // People had a record, closed it, and it is over: the worsening in between is no page any more.
+                    // People had a record and closed it, and the incident is over: a worsening in between is no longer a
+                    // page.
                     return self.settle();
                 }
                 let yields = |later: &&Later| later.ahead || self.row.start.is_none();
@@ -103,15 +105,16 @@ impl RecordCase {
             }
         };
         if let Some(open) = records.iter().find(|record| record.status == RecordStatus::Open) {
-            // A list may lag behind: what it calls open is read before it is believed.
+            // A list may lag behind: a record that it shows as open is read first.
             return self.read_other(&open.id, now).or_else(|| self.adopt_other(context));
         }
         let newest = records.last();
         if let Some(closed) =
             newest.filter(|newest| self.is_of_this_incident(newest, context.place, context.now.wall))
         {
-            // Somebody, our twin or we before a crash, has started it, and somebody has closed it since. If we have, or have
-            // found it open, what has worsened since counts as after the close; if the twin has, the twin sees to that.
+            // A person, the twin, or this daemon before a crash created it, and it has been closed since. If this daemon
+            // created it or found it open, a worsening since counts as after the close; if the twin did, the twin handles
+            // that.
             let open_at = match &self.row.start {
                 Some(_) => self.open_at,
                 None if self.was_found_as(closed) => WHEN_FOUND,
@@ -124,8 +127,8 @@ impl RecordCase {
         self.start(context, scope, token)
     }
 
-    /// Leaves the page to a later incident of the scope, and is noted in its record: that is the page that matters. If a
-    /// call of ours has got through after all, the later incident finds what it has started.
+    /// Leaves the page to a later incident of the scope, and is noted in that one's record. If an earlier call of ours
+    /// succeeded after all, the later incident finds its record.
     fn yield_to(&mut self, record: Option<(RecordId, Standing)>) -> Option<RecordStep> {
         match record {
             None => return Some(REST),
@@ -135,7 +138,7 @@ impl RecordCase {
         None
     }
 
-    /// The records of the scope, oldest first, as far as they have to be known; or else from when on a look-up is of use.
+    /// The known records of the scope, oldest first; or else from when on a look-up counts.
     fn records(&mut self, context: &CaseContext<'_>) -> Result<Vec<Record>, Moment> {
         let now = context.now.mono;
         let Some(bound) = self.look_up_bound(now) else { return Ok(context.place.known()) };
@@ -150,7 +153,7 @@ impl RecordCase {
             return Ok(context.place.known());
         }
         match context.earlier {
-            // It was no look-up that was missing so far.
+            // Until now the look-up was not what was missing.
             Earlier::Working | Earlier::Busy => self.looking_since = Some(now),
             Earlier::Clear | Earlier::Idle => {
                 self.looking_since.get_or_insert(now);
@@ -159,14 +162,14 @@ impl RecordCase {
         Err(bound)
     }
 
-    /// Starts a record: the request is made, committed, and sent until it is answered. Where the sink says that it knows the
-    /// token, what it stands for is looked for until it shows.
+    /// Creates a record: the request is made, committed, and sent until it is answered. If the sink says that it knows the
+    /// token, the token's record is looked up until it shows.
     fn start(&mut self, context: &CaseContext<'_>, scope: &Scope, token: String) -> Option<RecordStep> {
         let now = context.now.mono;
         match (&self.row.start, self.token_known) {
             (None, _) => {
                 self.row.start = Some(self.request(context, scope, token));
-                self.row.told = self.row.told.max(self.after_opening());
+                self.row.sent_upto = self.row.sent_upto.max(self.after_opening());
                 self.attempted = Some(context.now);
                 self.open_at = self.incident.worsened;
                 self.dirty = true;
@@ -179,12 +182,12 @@ impl RecordCase {
             (Some(request), Some((since, _)))
                 if request.client_token != token && now.since(since) >= LIST_LAG =>
             {
-                // What the token started has shown, and it is over: its successor has another token.
+                // The token's record has shown, and it is closed: its successor has another token.
                 self.look_again(now);
                 None
             }
             (Some(request), Some((since, looks))) => {
-                let wait = backoff::wait(looks + 1, &[&request.client_token, &self.incident.site]);
+                let wait = retry_wait(looks + 1, &[&request.client_token, &self.incident.site]);
                 self.token_known = Some((since, looks + 1));
                 self.look_after = now + wait;
                 Some(look_up(self.look_after))
@@ -192,7 +195,7 @@ impl RecordCase {
         }
     }
 
-    /// From when on a look-up is of use; `None` if none is needed.
+    /// From when on a look-up counts; `None` if none is needed.
     fn look_up_bound(&self, now: Moment) -> Option<Moment> {
         match (&self.row.start, self.token_known) {
             (Some(_), None) if self.is_token_fresh(now) && !self.blind => None,
@@ -200,14 +203,14 @@ impl RecordCase {
         }
     }
 
-    /// Whether the sink surely remembers a start with the row's token, should one have got through.
+    /// Whether the sink certainly remembers a request with the row's token, if one arrived.
     fn is_token_fresh(&self, now: Moment) -> bool {
         self.attempted.is_some_and(|first| now.since(first.mono) < TOKEN_TRUST)
     }
 
-    /// From when on a start without a look-up is better than waiting for one, as long as looking up may work again by
-    /// itself. Never for a page that may have gone out long ago, that is over, or that follows one whose record may still
-    /// be open.
+    /// From when on it is better to create a record without a look-up than to wait for one, as long as the look-up may
+    /// succeed without help. Never for a page that may have been sent long ago, that is over, or that follows one whose
+    /// record may still be open.
     fn blind_from(&self, context: &CaseContext<'_>) -> Option<Moment> {
         let first = self.is_open() && (self.row.start.is_none() || self.is_token_fresh(context.now.mono));
         let alone = match context.earlier {
@@ -230,10 +233,10 @@ impl RecordCase {
         }
     }
 
-    /// Whether a closed record was about this very incident, and not about an earlier one of its kind: it was created after
-    /// the condition began to hold, or to be worse. (If it was about a later one, this one has been over for long, and
-    /// nobody needs a page for it.) A wrong "yes" would lose a page and a wrong "no" repeat one, so whatever speaks for a
-    /// "no" is believed: a clock that cannot be right, and what this run knows of the record.
+    /// Whether a closed record was about this incident, and not about an earlier one of its kind: it was created after the
+    /// condition began to hold, or to be worse. (If it was about a later one, this one has long been over, and needs no
+    /// page.) A wrong "yes" would lose a page and a wrong "no" repeat one, so any sign of a "no" counts: a clock that cannot
+    /// be right, or what this run knows of the record.
     pub(super) fn is_of_this_incident(&self, record: &Record, place: &KnownRecords, now: Stamp) -> bool {
         let other = place.owner(&record.id).is_some_and(|owner| *owner != self.incident.id);
         !other
@@ -242,7 +245,7 @@ impl RecordCase {
             && record.created <= now + CLOCKS_APART
     }
 
-    /// Since when this generation of the record has been due: the beginning, or the last worsening.
+    /// Since when this generation's record has been due: since the beginning, or the last worsening.
     fn due_since(&self) -> Stamp {
         let down = |entry: &&TimelineEntry| {
             matches!(entry.what, TimelineChange::Assessment { assessment: Assessment::Down, .. })
@@ -255,13 +258,13 @@ impl RecordCase {
         }
     }
 
-    /// Makes the record that was just found open the incident's own.
+    /// Adopts the record that was just found open.
     pub(super) fn adopt_other<T>(&mut self, context: &CaseContext<'_>) -> Option<T> {
         let (record, asked) = self.other_open.take()?;
         let standing = Standing::Open { asked, created: record.created };
         let late = self.over().is_some_and(|over| record.created > over);
         if late && self.row.start.is_some() && self.token_known.is_none() && context.later.is_none() {
-            // Nobody else starts a record of what is over: a call of ours has got through, and its answer has not.
+            // No other site creates a record of an incident that is over: a call of ours succeeded, and its answer was lost.
             self.row.record = Some(record.id);
             self.standing = standing;
             self.dirty = true;
@@ -272,16 +275,15 @@ impl RecordCase {
         None
     }
 
-    // The incident was adopted: its record was found open, and this site has not seen the condition hold for itself. Then a record is
-    // looked for and none is started, neither where it was found nor anywhere else: somebody has paged people, or has not, and what
-    // this site has not seen it cannot report.
+    // The incident was adopted: its record was found open, and this site has not seen the condition hold. Then a record is
+    // looked up and none is created, at this sink or any other: this site cannot report what it has not seen.
 
-    /// Whether none is to be started.
+    /// Whether no record may be created.
     pub(super) fn is_only_found(&self) -> bool {
         self.incident.found_at.is_some()
     }
 
-    /// No record is known, and none is to be started.
+    /// No record is known, and none may be created.
     pub(super) fn without_found_record(&mut self, context: &CaseContext<'_>) -> Option<RecordStep> {
         let now = context.now.mono;
         let bound = if self.is_open() { self.look_after.max(now - GOOD_FOR) } else { now - GOOD_FOR };
@@ -294,7 +296,7 @@ impl RecordCase {
             return self.read_other(&open.id, now).or_else(|| self.adopt_other(context));
         }
         if let Some(closed) = records.iter().find(|record| self.was_found_as(record)) {
-            // Somebody has closed it since.
+            // It has been closed since.
             self.adopt_closed(closed.id.clone(), WHEN_FOUND);
             return None;
         }
@@ -308,15 +310,15 @@ impl RecordCase {
         }
     }
 
-    /// Whether it is the record that was found open at this sink, so that the incident was adopted.
+    /// Whether it is the record that was found open at this sink, for which the incident was adopted.
     pub(super) fn was_found_as(&self, record: &Record) -> bool {
         let here = self.incident.adopted_from() == Some(&self.row.sink);
         here && record.created == self.incident.id.opened && !self.past.contains(&record.id)
     }
 
-    // The record is open: add what happened, and close it when the incident is over.
+    // The record is open: add notes, and close it when the incident is over.
 
-    /// The record is open: tell what happened, and close it when the incident is over.
+    /// The record is open: add notes, and close it when the incident is over.
     pub(super) fn with_open_record(
         &mut self,
         context: &CaseContext<'_>,
@@ -336,10 +338,10 @@ impl RecordCase {
             DescriptionDue::At(until) => retry = Some(until),
             DescriptionDue::Never => {}
         }
-        if let Some(told) = self.next_told() {
+        if let Some(upto) = self.next_note_upto() {
             match self.not_before(ActionKind::Note, now).max(self.next_round(now)) {
                 None if age > NOTE_CHECK => return Some(self.read_own(record.clone(), now)),
-                None => return Some(self.note(context, record, told)),
+                None => return Some(self.note(context, record, upto)),
                 Some(until) => retry = Some(retry.map_or(until, |retry: Moment| until.min(retry))),
             }
         }
@@ -352,7 +354,7 @@ impl RecordCase {
                 Some(until) => retry = Some(retry.map_or(until, |retry| until.min(retry))),
             }
         }
-        // A story with a gap is better than a record that stays open: only what will pass by itself is waited for.
+        // A gap in the timeline is better than a record that stays open: only temporary failures are waited for.
         let note_passes =
             self.not_before(ActionKind::Note, now).filter(|_| !self.is_rejected(ActionKind::Note));
         match self.incident.state {
@@ -376,8 +378,8 @@ impl RecordCase {
         }
     }
 
-    /// Whether the record goes on after this incident: another open incident holds it, or a later one is about to, or
-    /// it was opened by somebody else after this incident was over.
+    /// Whether the record outlives this incident: another open incident uses it, or a later one is about to, or somebody else
+    /// created it after this incident was over.
     fn is_handed_over(
         &self,
         context: &CaseContext<'_>,
@@ -390,7 +392,7 @@ impl RecordCase {
             || (created > over && (self.row.start.is_none() || context.later.is_some()))
     }
 
-    /// Whether the record should say something else than it does.
+    /// Whether the record needs another description.
     fn description_due(&mut self, context: &CaseContext<'_>) -> DescriptionDue {
         if !self.is_open() || self.is_only_found() {
             return DescriptionDue::Never;
@@ -438,38 +440,38 @@ impl RecordCase {
         )
     }
 
-    /// What the record says when it is closed.
+    /// The record's closing text.
     pub(super) fn closing_words(&self, context: &CaseContext<'_>) -> String {
         Account::new(&self.incident, context.settings).markdown(SUMMARY_MAX)
     }
 
-    fn note(&mut self, context: &CaseContext<'_>, record: &RecordId, told: u32) -> RecordStep {
+    fn note(&mut self, context: &CaseContext<'_>, record: &RecordId, upto: u32) -> RecordStep {
         self.begin_round(context.now.mono);
         let incident = &self.incident;
         let site = &*context.settings.site;
-        let entry = self.next_entry().filter(|_| self.row.told != 0);
+        let entry = self.next_entry().filter(|_| self.row.sent_upto != 0);
         let note = match entry {
             Some(entry) => Note {
                 at: entry.at,
-                text: wording::note(incident, entry, self.row.told),
+                text: wording::note(incident, entry, self.row.sent_upto),
                 client_token: token::note(record, site, entry),
             },
             None => Note {
                 at: incident.id.opened,
                 text: wording::joining_note(incident),
-                client_token: token::joining_note(record, site, &incident.id, told),
+                client_token: token::joining_note(record, site, &incident.id, upto),
             },
         };
-        if self.row.told == 0 {
-            self.joined_upto = Some(told);
+        if self.row.sent_upto == 0 {
+            self.joined_upto = Some(upto);
         }
-        call(Purpose::Note { told }, RecordCall::Note { record: record.clone(), note })
+        call(Purpose::Note { upto }, RecordCall::Note { record: record.clone(), note })
     }
 
-    /// A start can be one too many: the alarm's or a twin's record was not in the list yet, and the token did not make
-    /// them one. When the list must have caught up, the oldest open record stays, the younger ones that daemons have
-    /// started are closed, and the incidents of these go on in the oldest. Every site chooses the same, so
-    /// one stays open whichever acts; the alarm's is left to people, who may be working in it.
+    /// One record too many may be created: the list did not show the alarm's or a twin's record yet, and the token did not
+    /// make them one. Once the list must be up to date, the oldest open record stays, the younger ones that daemons created
+    /// are closed, and their incidents continue in the oldest. Every site chooses the same, so one stays open whichever acts;
+    /// the alarm's is left to people, who may be working in it.
     fn seek_duplicate(
         &mut self,
         context: &CaseContext<'_>,
@@ -509,9 +511,9 @@ impl RecordCase {
         })
     }
 
-    // The record is closed: by us, because the incident is over, or by somebody else.
+    // The record is closed: by this daemon, because the incident is over, or by somebody else.
 
-    /// The record is closed: by us, because the incident is over, or by somebody else.
+    /// The record is closed: by this daemon, because the incident is over, or by somebody else.
     pub(super) fn with_closed_record(
         &mut self,
         context: &CaseContext<'_>,
@@ -524,7 +526,7 @@ impl RecordCase {
         }
     }
 
-    /// What a person closed stays closed as it was, until the incident worsens, or somebody opens a record.
+    /// What a person closed stays closed, until the incident worsens or somebody opens a record.
     fn stay_closed(&mut self, context: &CaseContext<'_>, record: &RecordId) -> Option<RecordStep> {
         let now = context.now.mono;
         let worse = self.row.closed_by_person_at.is_none_or(|closed| self.incident.worsened > closed);
@@ -536,7 +538,7 @@ impl RecordCase {
             return Some(look_up(self.look_after));
         };
         match records.iter().find(|record| record.status == RecordStatus::Open) {
-            // A person has opened it again.
+            // A person has reopened it.
             Some(open) if open.id == *record => Some(self.read_own(record.clone(), now)),
             Some(open) => self.read_other(&open.id, now).or_else(|| {
                 self.past.insert(record.clone());
@@ -549,8 +551,8 @@ impl RecordCase {
         }
     }
 
-    /// The incident is over, and so is its record: close what else is open in its scope and as old, a twin's
-    /// record whose twin has died, or a duplicate.
+    /// The incident is over, and so is its record: close the scope's other open records that are as old, such as one whose
+    /// twin has died, or a duplicate.
     fn sweep(&mut self, context: &CaseContext<'_>, over: Stamp) -> Option<RecordStep> {
         let now = context.now.mono;
         let after = *self.sweep_after.get_or_insert(now);

@@ -1,8 +1,10 @@
 //! Each rule by itself, in a world where nothing fails but what the test makes fail.
 
+mod survey;
+
 use std::time::Duration;
 
-use super::super::action::{ActionKind, NoticeCause, RecordCall, Work};
+use super::super::action::{ActionKind, NoticeReason, RecordCall, Work};
 use super::super::sink::{RecordId, RecordOrigin, SinkError};
 use super::world::*;
 use crate::domain::board::TimelineChange;
@@ -78,7 +80,7 @@ fn the_whole_request_is_committed_before_the_call_and_a_retry_sends_the_same_byt
     world.scripted.entry(ActionKind::Start).or_default().extend([temporary(), temporary()]);
     world.open(0, Kind::Outage);
     world.pass(Duration::from_millis(500));
-    world.tell(0, worse());
+    world.add(0, worse());
     world.pass(secs(60));
     let committed = world
         .log
@@ -111,7 +113,7 @@ fn a_crash_between_the_start_and_its_answer_leads_to_the_same_record() {
 }
 
 #[test]
-fn an_open_record_is_adopted_whoever_started_it_and_gets_one_note_with_our_evidence() {
+fn an_open_record_of_any_site_is_adopted_and_gets_one_note_with_our_evidence() {
     for origin in [RecordOrigin::Daemon, RecordOrigin::Alarm] {
         let mut world = world();
         let scope = settings("").scope(&vpn(), Kind::Outage).unwrap();
@@ -122,7 +124,7 @@ fn an_open_record_is_adopted_whoever_started_it_and_gets_one_note_with_our_evide
         let [kept] = world.vendor.records.as_slice() else { panic!("{:?}", world.vendor.records) };
         let [(_, "milan-1", note)] = kept.notes.as_slice() else { panic!("{:?}", kept.notes) };
         assert!(note.text.contains("also seen by this site, since"), "{}", note.text);
-        world.tell(0, over());
+        world.add(0, over());
         world.pass(secs(60));
         assert!(world.vendor.open().is_empty());
     }
@@ -139,11 +141,11 @@ fn a_page_goes_out_within_half_a_minute_though_the_records_cannot_be_listed() {
         world.pass(secs(30));
         assert_eq!(world.vendor.open().len(), 1, "{what}");
         assert!(
-            world.daemons[0].said.iter().any(|said| said.cause == NoticeCause::CreatedWithoutList),
+            world.daemons[0].said.iter().any(|said| said.reason == NoticeReason::CreatedWithoutList),
             "{what}"
         );
         world.scripted.clear();
-        world.tell(0, over());
+        world.add(0, over());
         world.pass(secs(900));
         assert!(world.vendor.open().is_empty(), "{what}");
         assert_eq!(world.vendor.records.len(), 1, "{what}");
@@ -155,7 +157,7 @@ fn a_list_that_still_shows_a_closed_record_as_open_is_not_believed() {
     let mut world = world();
     world.open(0, Kind::Outage);
     world.pass(secs(120));
-    world.tell(0, over());
+    world.add(0, over());
     world.pass(secs(2));
     world.crash(0);
     world.open(0, Kind::Outage);
@@ -169,10 +171,10 @@ fn a_token_that_leads_to_a_closed_predecessor_gives_a_fresh_one() {
     let mut world = world();
     world.open(0, Kind::Outage);
     world.pass(secs(120));
-    world.tell(0, over());
+    world.add(0, over());
     world.pass(secs(40));
     world.crash(0);
-    // The list has forgotten what it had: as if it never told closed records.
+    // The list has forgotten what it had: as if it never showed closed records.
     world.vendor.switches.lag = secs(1_000_000);
     world.open(0, Kind::Outage);
     world.pass(secs(60));
@@ -204,7 +206,7 @@ fn duplicates_of_a_sink_that_ignores_tokens_are_closed_in_favour_of_the_oldest()
     let open: Vec<_> = world.vendor.open().iter().map(|kept| kept.id.clone()).collect();
     assert_eq!(open, [record(1)]);
     for index in [0, 1] {
-        world.tell(index, over());
+        world.add(index, over());
     }
     world.pass(secs(60));
     assert!(world.vendor.open().is_empty());
@@ -212,13 +214,13 @@ fn duplicates_of_a_sink_that_ignores_tokens_are_closed_in_favour_of_the_oldest()
 }
 
 #[test]
-fn changes_are_told_in_order_and_once() {
+fn changes_are_noted_in_order_and_once() {
     let mut world = world();
     world.open(0, Kind::Outage);
-    world.tell(0, vec![viewed(11, End::Local, Verdict::Up)]);
+    world.add(0, vec![viewed(11, End::Local, Verdict::Up)]);
     world.pass(secs(5));
-    world.tell(0, vec![viewed(12, End::Aws, Verdict::Up)]);
-    world.tell(0, over());
+    world.add(0, vec![viewed(12, End::Aws, Verdict::Up)]);
+    world.add(0, over());
     world.pass(secs(60));
     let said: Vec<_> = world.vendor.records[0].notes.iter().map(|(_, _, note)| note.text.as_str()).collect();
     insta::assert_snapshot!(said.join("\n"), @"
@@ -237,9 +239,9 @@ fn what_a_person_closed_stays_closed_and_gets_no_more_notes() {
     world.pass(secs(30));
     world.vendor.close(&record(1), world.now.wall, "a person");
     world.pass(secs(90));
-    world.tell(0, vec![viewed(11, End::Local, Verdict::Up)]);
+    world.add(0, vec![viewed(11, End::Local, Verdict::Up)]);
     world.pass(secs(600));
-    world.tell(0, over());
+    world.add(0, over());
     world.pass(secs(60));
     assert_eq!(world.vendor.records.len(), 1);
     assert!(world.vendor.records[0].notes.is_empty());
@@ -253,12 +255,12 @@ fn what_a_person_closed_stays_closed_over_a_restart_by_a_clock_that_is_behind() 
     world.open(0, Kind::Outage);
     world.pass(secs(10));
     world.vendor.close(&record(1), world.now.wall, "a person");
-    // To a clock that is set back at the start the record lies ahead, and no date tells whose it is.
+    // To a clock that is set back at the start the record lies ahead, and its date does not show whose it is.
     world.vendor.records[0].created = world.now.wall + secs(90);
     world.crash(0);
     world.pass(secs(3600));
     assert_eq!(world.vendor.records.len(), 1);
-    world.tell(0, worse());
+    world.add(0, worse());
     world.pass(secs(60));
     assert_eq!(world.vendor.records.len(), 2);
 }
@@ -271,7 +273,7 @@ fn what_a_person_closed_pages_again_when_it_worsens_even_if_the_close_was_not_se
         world.pass(secs(30));
         world.vendor.close(&record(1), world.now.wall, "a person");
         world.pass(secs(if seen { 120 } else { 1 }));
-        world.tell(0, worse());
+        world.add(0, worse());
         world.pass(secs(5));
         let open: Vec<_> = world.vendor.open().iter().map(|kept| kept.id.clone()).collect();
         assert_eq!(open, [record(2)], "close seen before: {seen}");
@@ -291,14 +293,14 @@ fn a_record_that_a_person_opens_again_is_ours_again() {
     world.pass(secs(400));
     world.vendor.reopen(&record(1), world.now.wall);
     world.pass(secs(300));
-    world.tell(0, over());
+    world.add(0, over());
     world.pass(secs(60));
     assert_eq!(world.vendor.records.len(), 1);
     assert!(world.vendor.open().is_empty());
 }
 
 #[test]
-fn a_deleted_record_is_taken_as_closed_and_not_replaced() {
+fn a_deleted_record_counts_as_closed_and_is_not_replaced() {
     let mut world = world();
     world.open(0, Kind::Outage);
     world.pass(secs(30));
@@ -306,16 +308,16 @@ fn a_deleted_record_is_taken_as_closed_and_not_replaced() {
     world.pass(secs(600));
     assert_eq!(count(&world, ActionKind::Start), 1);
     assert_eq!(world.daemons[0].pending, 0);
-    assert!(world.daemons[0].said.iter().any(|said| matches!(said.cause, NoticeCause::Gone(_))));
+    assert!(world.daemons[0].said.iter().any(|said| matches!(said.reason, NoticeReason::Gone(_))));
 }
 
 #[test]
-fn an_incident_that_came_and_went_while_the_sink_was_away_is_told_and_closed() {
+fn an_incident_that_opened_and_ended_while_the_sink_was_unreachable_is_recorded_and_closed() {
     let mut world = world();
     world.daemons[0].away_until = world.now.wall + secs(1200);
     world.open(0, Kind::Outage);
     world.pass(secs(100));
-    world.tell(0, over());
+    world.add(0, over());
     world.pass(secs(1300));
     let [kept] = world.vendor.records.as_slice() else { panic!("{:?}", world.vendor.records) };
     assert_eq!((kept.notes.len(), kept.closed.len()), (3, 1));
@@ -328,7 +330,7 @@ fn a_past_incident_never_delays_the_page_of_one_that_lasts() {
     world.daemons[0].away_until = world.now.wall + secs(250);
     world.open(0, Kind::Outage);
     world.pass(secs(100));
-    world.tell(0, over());
+    world.add(0, over());
     world.pass(secs(100));
     world.open(0, Kind::Outage);
     let lasts = world.daemons[0].stories[1].incident().began;
@@ -356,7 +358,7 @@ fn unwatched_is_noted_and_leaves_the_record_open() {
     let mut world = world();
     world.open(0, Kind::Outage);
     world.pass(secs(30));
-    world.tell(0, vec![TimelineChange::Unwatched]);
+    world.add(0, vec![TimelineChange::Unwatched]);
     world.pass(secs(60));
     let [kept] = world.vendor.records.as_slice() else { panic!("{:?}", world.vendor.records) };
     assert!(kept.notes[0].2.text.contains("no longer watched"));
@@ -376,7 +378,7 @@ fn absence_from_the_board_resolves_nothing_and_is_complained_of_once() {
     assert_eq!(world.vendor.open().len(), 1);
     assert_eq!(world.daemons[0].ledger.len(), 1);
     let complaints =
-        world.daemons[0].said.iter().filter(|said| matches!(said.cause, NoticeCause::LeftOpen(_))).count();
+        world.daemons[0].said.iter().filter(|said| matches!(said.reason, NoticeReason::LeftOpen(_))).count();
     assert_eq!(complaints, 2, "once in each run");
 }
 
@@ -385,7 +387,7 @@ fn what_is_settled_is_forgotten_when_it_has_left_the_board() {
     let mut world = world();
     world.open(0, Kind::Outage);
     world.pass(secs(30));
-    world.tell(0, over());
+    world.add(0, over());
     world.pass(secs(60));
     assert_eq!(world.daemons[0].settled.len(), 1);
     assert!(world.daemons[0].ledger.is_empty());
@@ -427,7 +429,7 @@ fn a_page_that_comes_due_does_not_wait_out_what_a_look_up_made_beforehand_has_to
 }
 
 #[test]
-fn a_look_up_that_is_refused_does_not_hold_up_the_page() {
+fn a_rejected_look_up_does_not_delay_the_page() {
     let mut world = world();
     world.scripted.entry(ActionKind::Find).or_default().extend([rejected()]);
     world.open(0, Kind::Outage);
@@ -442,19 +444,19 @@ fn a_ledger_that_cannot_be_written_does_not_hold_up_the_page() {
     world.open(0, Kind::Outage);
     world.pass(secs(5));
     assert_eq!(world.vendor.open().len(), 1);
-    world.tell(0, over());
+    world.add(0, over());
     world.pass(secs(60));
     assert!(world.vendor.open().is_empty());
     assert_eq!(world.daemons[0].settled.len(), 1);
 }
 
 #[test]
-fn a_note_that_is_refused_does_not_keep_a_record_open() {
+fn a_rejected_note_does_not_keep_a_record_open() {
     let mut world = world();
     world.open(0, Kind::Outage);
     world.pass(secs(30));
     world.scripted.entry(ActionKind::Note).or_default().extend([rejected()]);
-    world.tell(0, over());
+    world.add(0, over());
     world.pass(secs(60));
     assert!(world.vendor.open().is_empty());
     assert_eq!(world.daemons[0].settled.len(), 1);
@@ -468,13 +470,13 @@ fn a_twins_leftover_is_closed_when_its_daemon_has_died() {
     world.pass(secs(300));
     world.vendor.close(&record(1), world.now.wall, "a person");
     world.pass(secs(5));
-    world.tell(0, worse());
+    world.add(0, worse());
     world.pass(secs(5));
     assert_eq!(world.vendor.open()[0].id, record(2));
     // The first daemon dies for good; the second has not seen a worsening.
     world.daemons[0].away_until = world.now.wall + secs(1_000_000);
     world.pass(secs(100));
-    world.tell(1, over());
+    world.add(1, over());
     world.pass(secs(100));
     assert!(world.vendor.open().is_empty());
 }
@@ -498,8 +500,7 @@ fn found_and_then_cut_off() -> World {
 fn what_was_found_open_is_closed_by_a_person_and_worsens_while_the_sink_is_away_pages_again() {
     for seen_first in [true, false] {
         let mut world = found_and_then_cut_off();
-        let steps: [fn(&mut World); 2] =
-            [|world| world.open(0, Kind::Outage), |world| world.tell(0, worse())];
+        let steps: [fn(&mut World); 2] = [|world| world.open(0, Kind::Outage), |world| world.add(0, worse())];
         for step in if seen_first { [steps[0], steps[1]] } else { [steps[1], steps[0]] } {
             world.pass(secs(60));
             step(&mut world);
@@ -532,9 +533,9 @@ fn a_record_says_how_the_incident_stands_when_that_has_changed_and_not_each_minu
     assert!(links.iter().any(|link| link.contains("VpnConnectionDetails")), "{links:?}");
     assert!(links.iter().any(|link| link.contains("wiki.example")), "{links:?}");
     // What changes in the same minute is written together.
-    world.tell(0, vec![viewed(11, End::Local, Verdict::Up)]);
+    world.add(0, vec![viewed(11, End::Local, Verdict::Up)]);
     world.pass(secs(1));
-    world.tell(0, vec![viewed(11, End::Aws, Verdict::Up), assessed(11, Assessment::Healthy)]);
+    world.add(0, vec![viewed(11, End::Aws, Verdict::Up), assessed(11, Assessment::Healthy)]);
     world.pass(secs(600));
     assert_eq!(said(&world).len(), 3, "{:?}", said(&world));
     assert!(said(&world)[2].contains("Traffic flows again"), "{:?}", said(&world)[2]);
@@ -544,34 +545,34 @@ fn a_record_says_how_the_incident_stands_when_that_has_changed_and_not_each_minu
     assert_eq!(said(&world)[3], said(&world)[2]);
     assert_eq!(said(&world).len(), 4);
     assert_eq!(world.vendor.records[0].links, links);
-    world.tell(0, over());
+    world.add(0, over());
     world.pass(secs(600));
     assert_eq!(said(&world).len(), 4, "what is over is said when it is closed");
 }
 
 #[test]
-fn a_description_that_is_refused_holds_up_neither_note_nor_end() {
+fn a_rejected_description_delays_neither_note_nor_close() {
     let mut world = world();
     world.scripted.insert(ActionKind::Describe, (0..50).map(|_| rejected()).collect());
     world.open(0, Kind::Outage);
     world.pass(secs(30));
-    world.tell(0, vec![viewed(11, End::Local, Verdict::Up)]);
+    world.add(0, vec![viewed(11, End::Local, Verdict::Up)]);
     world.pass(secs(30));
     assert_eq!(world.vendor.records[0].notes.len(), 1);
-    world.tell(0, over());
+    world.add(0, over());
     world.pass(secs(60));
     assert!(world.vendor.open().is_empty());
 }
 
 #[test]
-fn a_line_that_flaps_for_hours_is_told_to_its_end_at_a_bounded_pace() {
+fn a_line_that_flaps_for_hours_is_noted_to_its_end_at_a_bounded_rate() {
     let mut world = world();
     world.open(0, Kind::Outage);
     let flap = |world: &mut World| {
         for (verdict, assessment) in [(Verdict::Up, Assessment::Healthy), (Verdict::Down, Assessment::Down)] {
             for last in [11, 12] {
                 let viewed = [End::Local, End::Aws].map(|end| viewed(last, end, verdict));
-                world.tell(0, viewed.into_iter().chain([assessed(last, assessment)]).collect());
+                world.add(0, viewed.into_iter().chain([assessed(last, assessment)]).collect());
             }
             world.pass(secs(30));
         }
@@ -585,14 +586,14 @@ fn a_line_that_flaps_for_hours_is_told_to_its_end_at_a_bounded_pace() {
     let said = |world: &World| world.vendor.records[0].described.last().cloned().unwrap();
     assert!(said(&world).contains("No traffic flows: no tunnel"), "{}", said(&world));
     assert_eq!(world.daemons[0].pending, 0, "what waits for its turn is in line");
-    world.tell(0, vec![viewed(11, End::Local, Verdict::Up), assessed(11, Assessment::Healthy)]);
+    world.add(0, vec![viewed(11, End::Local, Verdict::Up), assessed(11, Assessment::Healthy)]);
     world.pass(secs(70));
     assert!(said(&world).contains("Traffic"), "{}", said(&world));
-    let told = notes(&world).len() - before;
+    let count = notes(&world).len() - before;
     // 200 minutes are 20 rounds of at most twelve different lines, and a round begins at once.
-    assert!((12 * 10..=12 * 22).contains(&told), "{told} notes");
+    assert!((12 * 10..=12 * 22).contains(&count), "{count} notes");
     // Of an end people hear at once.
-    world.tell(0, over());
+    world.add(0, over());
     world.pass(secs(60));
     assert!(world.vendor.open().is_empty());
     let last: Vec<String> =
@@ -608,10 +609,10 @@ fn a_restart_in_a_story_that_was_thinned_knows_that_it_has_worsened() {
     // The sink is away; one tunnel goes down again, and the other one's story grows long. A person closes the record, and the
     // daemon restarts.
     world.daemons[0].away_until = world.now.wall + secs(3600);
-    (0..2).for_each(|_| world.tell(0, worse()));
-    world.tell(0, vec![assessed(11, Assessment::Healthy)]);
+    (0..2).for_each(|_| world.add(0, worse()));
+    world.add(0, vec![assessed(11, Assessment::Healthy)]);
     for _ in 0..100 {
-        world.tell(0, [Verdict::Up, Verdict::Down].map(|said| viewed(12, End::Local, said)).into());
+        world.add(0, [Verdict::Up, Verdict::Down].map(|said| viewed(12, End::Local, said)).into());
     }
     world.vendor.close(&record(1), world.now.wall, "a person");
     world.crash(0);

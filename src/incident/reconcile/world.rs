@@ -102,7 +102,7 @@ pub(super) struct Daemon {
     pub(super) machine: Reconciler,
     pub(super) ledger: BTreeMap<(IncidentId, u32), LedgerRow>,
     pub(super) stories: Vec<Story>,
-    /// What it was told to take up.
+    /// The records that the reconciler reported as unclaimed.
     pub(super) found: Vec<UnclaimedRecord>,
     pub(super) prepare: bool,
     /// Every incident that it has settled, with its record; those apart that it had taken up and never seen for itself.
@@ -276,7 +276,7 @@ impl World {
     }
 
     /// Adds to the newest open incident of a daemon.
-    pub(super) fn tell(&mut self, index: usize, changes: Vec<TimelineChange>) {
+    pub(super) fn add(&mut self, index: usize, changes: Vec<TimelineChange>) {
         let at = self.now.wall;
         let mut stories = self.daemons[index].stories.iter_mut().rev();
         if let Some(story) = stories.find(|story| story.incident().state == IncidentState::Open) {
@@ -349,7 +349,7 @@ impl World {
                 return;
             }
             if world.well_since.is_some_and(|since| world.now.wall.since(since) >= secs(300)) {
-                world.tell(index, over());
+                world.add(index, over());
             } else {
                 world.resolve_when_well(index, id);
             }

@@ -114,7 +114,7 @@ fn now() -> Now {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_incident_is_told_and_settled_though_another_call_hangs_and_the_ledger_is_broken() {
+async fn an_incident_is_recorded_and_settled_although_another_call_hangs_and_the_ledger_fails() {
     let sink = OneRecord { hangs: AtomicBool::new(true), ..OneRecord::default() };
     let record = Arc::clone(&sink.record);
     let (board, watched) = watch::channel(Arc::new(Board::default()));

@@ -113,7 +113,7 @@ fn a_title_names_site_connection_kind_and_the_tunnels_that_are_down() {
 }
 
 #[test]
-fn a_title_tells_how_the_tunnels_stand_and_not_how_they_stood() {
+fn a_title_shows_the_tunnels_as_they_are_and_not_as_they_were() {
     let mut incident = incident(Kind::RedundancyLost, both_down());
     let down = TimelineChange::Assessment {
         tunnel: tunnel(12),
@@ -126,7 +126,7 @@ fn a_title_tells_how_the_tunnels_stand_and_not_how_they_stood() {
 }
 
 #[test]
-fn a_long_title_is_cut_to_what_the_sink_takes() {
+fn a_long_title_is_cut_to_the_sinks_limit() {
     let mut incident = incident(Kind::Outage, both_down());
     incident.vpn_name = "ä".repeat(500).into();
     assert_eq!(title(&incident).chars().count(), TITLE_MAX);

@@ -260,13 +260,13 @@ fn start() -> impl Strategy<Value = StartRequest> {
 
 fn row() -> impl Strategy<Value = LedgerRow> {
     let key = (any::<String>(), option::of(any::<String>()), id(), any::<u32>());
-    let told = (any::<u32>(), option::of(any::<u32>()), any::<bool>(), any::<bool>(), any::<bool>());
-    (key, option::of(start()), option::of(any::<String>()), told).prop_map(
+    let progress = (any::<u32>(), option::of(any::<u32>()), any::<bool>(), any::<bool>(), any::<bool>());
+    (key, option::of(start()), option::of(any::<String>()), progress).prop_map(
         |(
             (sink, destination, incident, generation),
             start,
             record,
-            (told, closed_by_person_at, related, linked, settled),
+            (sent_upto, closed_by_person_at, related, linked, settled),
         )| {
             LedgerRow {
                 sink: SinkId::new(sink),
@@ -275,7 +275,7 @@ fn row() -> impl Strategy<Value = LedgerRow> {
                 generation,
                 start,
                 record: record.map(RecordId),
-                told,
+                sent_upto,
                 closed_by_person_at,
                 related,
                 linked,

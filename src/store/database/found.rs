@@ -24,7 +24,7 @@ const OPENINGS_COUNT_FOR: Duration = Duration::from_secs(24 * 3600);
 const HISTORY_KEPT: Duration = Duration::from_secs(14 * 24 * 3600);
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// A host that was away for longer may have missed that the tunnel was Up.
+/// A host that was away for longer may have missed that the tunnel was up.
 const RESTARTS_WITHIN: Duration = Duration::from_secs(15 * 60);
 
 /// What the last run left.
@@ -32,15 +32,15 @@ const RESTARTS_WITHIN: Duration = Duration::from_secs(15 * 60);
 pub(in crate::store) struct Found {
     pub(in crate::store) remembered: Remembered,
     pub(in crate::store) ledger: Vec<LedgerRow>,
-    /// What of it cannot be understood. It stays in the file as it is.
+    /// Rows that cannot be read. They stay in the file unchanged.
     pub(in crate::store) unreadable: Vec<Unreadable>,
-    /// Set if the file turned out to be damaged; then this is what could be read all the same.
+    /// Set if the file is damaged; then this is what could be read.
     pub(in crate::store) damage: Option<rusqlite::Error>,
 }
 
 pub(super) fn found(connection: &Connection, now: Now) -> rusqlite::Result<Found> {
     let mut found = Found::default();
-    // Each by itself: what is damaged takes nothing else along.
+    // Each by itself: damage in one does not affect the others.
     for find in [find_seen_up, find_incidents, find_openings, find_ledger, find_unheard] {
         match find(connection, now, &mut found) {
             Err(error) if is_damage(&error) => found.damage = Some(error),
@@ -85,7 +85,7 @@ fn find_openings(connection: &Connection, now: Now, found: &mut Found) -> rusqli
         let opening = (VpnId::new(text(row, 0)?), codec::kind(&text(row, 1)?), opened);
         Ok((opening, text(row, 3)?))
     })?;
-    // One that was known only when it was over never opened here: nobody was disturbed by it.
+    // An incident that became known only when it was over never opened here: it disturbed nobody.
     let was_missed = |body: &str| {
         let incident = codec::read_incident(body, now).ok();
         incident.is_some_and(|it| it.timeline.iter().any(|entry| entry.what == TimelineChange::Missed))
@@ -106,7 +106,7 @@ fn find_ledger(connection: &Connection, _now: Now, found: &mut Found) -> rusqlit
     Ok(())
 }
 
-/// Since when packets have not passed; and where AWS's view was lost to the end, when our end was Down since.
+/// Since when packets have not passed; and where AWS's data was missing to the end, since when our end was down.
 fn find_unheard(connection: &Connection, now: Now, found: &mut Found) -> rusqlite::Result<()> {
     let query = "SELECT vpn, outside_ip, at, body,
             (SELECT max(minute) FROM rollup WHERE rollup.tunnel = tunnel.id AND minute <= ?2)
@@ -166,7 +166,7 @@ fn describe(row: &Row<'_>) -> rusqlite::Result<String> {
     Ok((0..5).map(|column| text(row, column)).collect::<rusqlite::Result<Vec<_>>>()?.join(" "))
 }
 
-/// `None` if its words are not known.
+/// `None` if its words are unknown.
 fn seen_up(row: &Row<'_>) -> rusqlite::Result<Option<SeenUp>> {
     let (end, check, inside_ip) = (text(row, 0)?, text(row, 1)?, text(row, 2)?);
     let Some(tunnel) = tunnel(text(row, 3)?, &text(row, 4)?) else { return Ok(None) };
@@ -181,31 +181,31 @@ fn seen_up(row: &Row<'_>) -> rusqlite::Result<Option<SeenUp>> {
     })
 }
 
-/// What one tunnel's changes say of a time in which AWS was not heard, as far as they have been read.
+/// What one tunnel's transitions say about a time without AWS data, as far as they have been read.
 #[derive(Debug, Default)]
 struct TunnelLog {
     /// When AWS's view became Unknown, if it still is.
     lost: Option<Stamp>,
     down: Vec<(Stamp, Stamp)>,
     down_since: Option<Stamp>,
-    /// When anything changed last.
+    /// When the last change was.
     last: Option<Stamp>,
-    /// Which ends have begun to say something in the run that is read, ours and AWS's.
+    /// Which ends have a verdict in the run that is being read, ours and AWS's.
     begun: [bool; 2],
-    /// Since when packets have not passed, if our end had it Down last.
+    /// Since when packets have not passed, if our end was last down.
     stopped: Option<Stamp>,
-    /// What our end said, from when on; Unknown from where a run ended.
+    /// Our end's verdict, and since when; unknown from where a run ended.
     said: Vec<(Stamp, Verdict)>,
     /// Until when the tunnel is known to have been probed.
     probed: Option<Stamp>,
 }
 
 impl TunnelLog {
-    /// The next change.
+    /// Applies the next change.
     fn changed(&mut self, end: End, from: Verdict, to: Verdict, at: Stamp) {
         let last = self.last.replace(at);
         if self.begins(end, from, last) {
-            // What the run before saw, it saw until its last word at most.
+            // What the previous run saw is valid until its last change at most.
             self.down.extend(self.down_since.take().zip(last));
             self.said.extend(last.map(|last| (last, Verdict::Unknown(Why::Starting))));
         }
@@ -222,7 +222,7 @@ impl TunnelLog {
         }
     }
 
-    /// Whether a change is the first of another run: an end that has begun before begins again.
+    /// Whether a change is the first of another run: an end that has started before starts again.
     fn begins(&mut self, end: End, from: Verdict, last: Option<Stamp>) -> bool {
         let (index, begins) = match end {
             End::Local => (0, from == Verdict::Unknown(Why::Starting)),
@@ -240,7 +240,7 @@ impl TunnelLog {
         another
     }
 
-    /// Our end's Down came with this beginning.
+    /// Our end's down came with this start.
     fn stopped(&mut self, end: End, to: Verdict, stopped: Option<Stamp>, at: Stamp) {
         match (end, to) {
             (End::Local, Verdict::Down) => self.stopped = Some(stopped.unwrap_or(at)),
@@ -249,26 +249,26 @@ impl TunnelLog {
         }
     }
 
-    /// Since when packets have not passed, if the run before ended only a short while ago.
+    /// Since when packets have not passed, if the previous run ended only a short while ago.
     fn still_stopped(&self, now: Stamp) -> Option<Stamp> {
         self.stopped.filter(|_| self.ended().is_some_and(|ended| now.since(ended) <= RESTARTS_WITHIN))
     }
 
-    /// What our end said a short while ago.
+    /// Our end's verdict a short while ago.
     fn said(&self, now: Stamp) -> impl Iterator<Item = (Stamp, Verdict)> {
         let ended = self.ended().filter(|ended| now.since(*ended) <= RESTARTS_WITHIN);
-        // What it said before still stood then.
+        // Its previous verdict was still valid then.
         let from = self.said.iter().rposition(|(at, _)| now.since(*at) > RESTARTS_WITHIN).unwrap_or(0);
         let said = if ended.is_some() { &self.said[from..] } else { &[] };
         said.iter().copied().chain(ended.map(|ended| (ended, Verdict::Unknown(Why::Starting))))
     }
 
-    /// When the last run was seen last.
+    /// The last sign of the last run.
     fn ended(&self) -> Option<Stamp> {
         self.last.max(self.probed)
     }
 
-    /// What is to be found out about.
+    /// What is looked up.
     fn unheard(mut self, tunnel: TunnelId) -> Option<Unheard> {
         let since = self.lost?;
         if let Some(from) = self.down_since {
@@ -284,7 +284,7 @@ mod tests {
     use crate::domain::names::VpnId;
 
     #[test]
-    fn what_our_end_had_down_last_is_down_since_then_if_that_is_a_short_while_ago() {
+    fn a_tunnel_that_our_end_had_down_a_short_while_ago_is_down_since_then() {
         let mut log = TunnelLog::default();
         let mut change = |to, stopped: Option<i64>, secs| {
             log.changed(End::Local, STALE, to, at(secs));
@@ -312,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_ends_with_its_last_word_whichever_end_the_next_one_hears_first() {
+    fn a_run_ends_with_its_last_change_whichever_end_reports_first_in_the_next() {
         let first = [
             (End::Aws, NOT_ASKED, Verdict::Up, 1_700),
             (End::Local, STARTING, Verdict::Up, 1_705),

@@ -1,5 +1,6 @@
 //! The file, without the thread.
 
+mod file_state;
 mod rows;
 
 use tempfile::TempDir;

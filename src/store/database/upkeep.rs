@@ -1,31 +1,32 @@
-//! History that grows old: minutes are folded into hours, and what is older than `keep` goes.
+//! Ageing history: minutes are folded into hours, and what is older than `keep` is removed.
 //!
-//! Age is measured on the wall clock, and the wall clock can be wrong: a dead battery says 2000, a bad time server 2100.
-//! So the clock alone moves nothing. Each pass takes away at most as much from the oldest end of the history as the time
-//! that has passed on the monotonic clock since the pass before justifies: a clock that is wrong for an hour costs two
-//! hours of the oldest history, and some days of it their minutes; one that says 2000 costs nothing. What a long stop
-//! made too old goes somewhat later for it. Rows that a wrong clock stamped with 2000 are the oldest end, and go first.
+//! Age is measured on the wall clock, and the wall clock can be wrong: a dead battery says 2000, a bad time server 2100. So
+//! the clock alone removes nothing. Each pass removes at most as much from the oldest end of the history as the time since
+//! the previous pass on the monotonic clock allows: a clock that is wrong for an hour costs two hours of the oldest history,
+//! and the minutes of some days; one that says 2000 costs nothing. After a long stop, old history is therefore removed
+//! somewhat later. Rows that a wrong clock stamped with 2000 are the oldest, and go first.
+//!
+//! [`Shares`] divides `max_size`, and [`capacity`] computes how long that lasts, from measured row sizes.
 
 use std::time::Duration;
 
 use rusqlite::{OptionalExtension, Transaction, params};
 
 use crate::domain::time::{Moment, Now, Stamp};
-use crate::store::capacity::{FOLD_AFTER, Shares};
 
-/// Between two passes; a fold's unit.
+/// Between two passes; the unit of a fold.
 const HOUR: Duration = Duration::from_secs(3600);
 const HOUR_MILLIS: i64 = 3_600_000;
-/// How much faster than time passes history may be removed. One would keep pace; two catches up after a stop.
+/// How much faster than time history may be removed. One would keep pace; two catches up after a stop.
 const REMOVE_AT_MOST: u32 = 2;
-/// How much faster than time passes minutes may be folded. It loses no sums, so it may catch up sooner.
+/// How much faster than time minutes may be folded. Folding loses no sums, so it may catch up sooner.
 const FOLD_AT_MOST: u32 = 24;
 
-/// When the last pass was, and what it left over.
+/// When the last pass was, and what it left for the next.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Upkeep {
     last: Moment,
-    /// Minutes before this are still to be folded: a pass takes only so many rows at a time.
+    /// Minutes before this still have to be folded: a pass is limited in rows.
     folding_until: Option<Stamp>,
 }
 
@@ -35,7 +36,7 @@ impl Upkeep {
         Self { last: now, folding_until: None }
     }
 
-    /// Does what is due. Returns how many unsent rollups went.
+    /// Does what is due. Returns the number of unsent rollups that were removed.
     pub(super) fn run(
         &mut self,
         transaction: &Transaction<'_>,
@@ -63,7 +64,7 @@ impl Upkeep {
     }
 }
 
-/// Adds up the sent rollups of whole hours before `until`, about `rows` of them. Returns whether that was all.
+/// Sums the sent rollups of whole hours before `until`, about `rows` of them. Returns whether that was all.
 fn fold(transaction: &Transaction<'_>, until: Stamp, rows: i64) -> rusqlite::Result<bool> {
     let until = hour_of(until.as_millis());
     let query = "SELECT minute FROM rollup WHERE sent = 1 AND minute < ?1 ORDER BY minute LIMIT 1 OFFSET ?2";
@@ -73,7 +74,7 @@ fn fold(transaction: &Transaction<'_>, until: Stamp, rows: i64) -> rusqlite::Res
     let Some(first) = minute(0)? else { return Ok(true) };
     let (until, all) = match minute(rows)? {
         None => (until, true),
-        // At least one hour, however many tunnels it has.
+        // At least one hour, for any number of tunnels.
         Some(beyond) => (hour_of(beyond).max(hour_of(first) + HOUR_MILLIS), false),
     };
     transaction.execute(
@@ -101,8 +102,8 @@ const fn hour_of(millis: i64) -> i64 {
     millis.div_euclid(HOUR_MILLIS) * HOUR_MILLIS
 }
 
-/// Removes what is from before `wanted`, but of each table no more than `reach` from its oldest end. Returns how many
-/// unsent rollups went. Never an incident on the Board, and never a ledger row of one.
+/// Removes data from before `wanted`, but in each table no more than `reach` from its oldest end. Returns the number of
+/// unsent rollups that were removed. Never an incident on the Board, and never one of its ledger rows.
 fn remove(transaction: &Transaction<'_>, wanted: Stamp, reach: Duration) -> rusqlite::Result<u64> {
     let before = |query: &str| -> rusqlite::Result<i64> {
         let oldest = oldest(transaction, query)?;
@@ -144,7 +145,7 @@ fn remove_beyond(transaction: &Transaction<'_>, shares: &Shares) -> rusqlite::Re
     Ok(())
 }
 
-/// Removes the incidents that were settled before, and the ledger rows of sinks that are configured no more.
+/// Removes the incidents that were settled before, and the ledger rows of sinks that are no longer configured.
 fn settled_before(transaction: &Transaction<'_>, before: i64) -> rusqlite::Result<()> {
     transaction.execute(
         "DELETE FROM ledger WHERE EXISTS (SELECT 1 FROM incident WHERE settled < ?1
@@ -160,11 +161,11 @@ fn oldest(transaction: &Transaction<'_>, query: &str) -> rusqlite::Result<Option
     Ok(oldest.flatten().map(Stamp::from_millis))
 }
 
-// Room in a file that may not grow: what goes first, and what never goes.
+// Space in a bounded file: what is removed first, and what never is.
 
-/// Frees pages if too many are in use: the oldest sent rollups go first, folded ones before those that are not, then the
-/// oldest unsent ones, then transitions and settled incidents by their age. What is left is on the Board or in the ledger
-/// of what is, and stays whatever it takes. Returns how many unsent rollups went.
+/// Frees pages if too many are in use: first the oldest sent rollups, those of folded hours before the minutes, then the
+/// oldest unsent ones, then transitions and settled incidents by age. What is left belongs to the Board or its ledger, and
+/// stays whatever its size. Returns the number of unsent rollups that were removed.
 pub(super) fn make_room(transaction: &Transaction<'_>, shares: &Shares) -> rusqlite::Result<u64> {
     if used(transaction)? <= shares.used {
         return Ok(0);
@@ -221,6 +222,105 @@ fn remove_older_half(transaction: &Transaction<'_>) -> rusqlite::Result<bool> {
     transaction.execute("DELETE FROM transition WHERE at < ?1", [before])?;
     settled_before(transaction, before)?;
     Ok(true)
+}
+
+const DAY: Duration = Duration::from_secs(24 * 3600);
+/// CloudWatch accepts nothing older (PutMetricData API reference).
+const CLOUDWATCH_TAKES_BACK: Duration = DAY.saturating_mul(14);
+/// Sent minutes are folded after this: nobody needs their detail by then.
+pub(super) const FOLD_AFTER: Duration = DAY.saturating_mul(7);
+const MINUTES: u64 = 24 * 60;
+const HOURS: u64 = 24;
+
+/// A sent rollup. Like all of these, measured in the file, including index and unused space in pages; a test checks them.
+const SENT_BYTES: u64 = 42;
+/// An unsent rollup, on a line whose round-trip times fall into a few bins.
+const UNSENT_BYTES: u64 = 180;
+/// An unsent rollup, with the maximum number of bins.
+const UNSENT_BYTES_MAX: u64 = 500;
+/// The sums of an hour's rollups.
+const HOUR_BYTES: u64 = 32;
+/// A transition, with the evidence of both ends.
+const TRANSITION_BYTES: u64 = 1024;
+
+/// How `max_size` is divided, so that file and log together stay below it at any moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::store) struct Shares {
+    /// Bytes in used pages at the end of a commit. A file never shrinks, but freed pages are reused.
+    pub(super) used: u64,
+    /// When they would exceed that, this many bytes are freed at once, and not page by page with every commit.
+    pub(super) slack: u64,
+    /// The log is emptied at this length.
+    pub(super) log: u64,
+    /// A commit writes this many bytes of history; the rest has commits of its own.
+    pub(super) commit: u64,
+    /// Rows that are folded or removed at once.
+    pub(super) rows: i64,
+    /// Transitions that are kept.
+    pub(super) transitions: i64,
+    /// Bytes of settled incidents.
+    pub(super) incidents: u64,
+}
+
+impl Shares {
+    /// A full file may grow by one commit before space is freed, and the log may exceed its length by one commit, in which
+    /// every row may need a page of its own and an index entry. The shares are in 64ths: 48 used, 4 growth, 4 log, and 8 for
+    /// what the commit writes to the log.
+    pub(super) const fn of(max_size: u64) -> Self {
+        let share = max_size / 64;
+        let rows = share / SENT_BYTES / 8;
+        Self {
+            used: 48 * share,
+            slack: share,
+            log: 4 * share,
+            commit: share,
+            rows: rows as i64,
+            transitions: (16 * share / TRANSITION_BYTES) as i64,
+            incidents: 8 * share,
+        }
+    }
+
+    /// Bytes for rollups if transitions and incidents use their whole shares.
+    pub(super) const fn rollups(&self) -> u64 {
+        self.used - self.incidents - self.transitions as u64 * TRANSITION_BYTES
+    }
+
+    /// How many rollups one commit writes.
+    pub(in crate::store) const fn rollups_per_commit(&self) -> usize {
+        (self.commit / UNSENT_BYTES_MAX) as usize
+    }
+}
+
+/// How long a store's file lasts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Capacity {
+    /// The size of all tunnels' history over the whole of `keep`, in bytes.
+    pub bytes: u64,
+    /// How far back the history reaches; at most `keep`.
+    pub history: Duration,
+    /// How long minutes can wait while CloudWatch accepts nothing, before the oldest are dropped.
+    pub waiting: Duration,
+}
+
+/// Computes it for this many probed tunnels, as if incidents and transitions used their whole shares.
+pub fn capacity(max_size: u64, keep: Duration, tunnels: u64) -> Capacity {
+    let room = Shares::of(max_size).rollups();
+    let by_minute = tunnels * SENT_BYTES * MINUTES;
+    let by_hour = tunnels * HOUR_BYTES * HOURS;
+    let recent = keep.min(FOLD_AFTER);
+    let takes = |span: Duration, per_day: u64| span.as_secs() * per_day / DAY.as_secs();
+    let lasts = |bytes: u64, per_day: u64| DAY * u32::try_from(bytes / per_day.max(1)).unwrap_or(u32::MAX);
+    let minutes = takes(recent, by_minute);
+    let history = match room.checked_sub(minutes) {
+        None => lasts(room, by_minute),
+        Some(rest) => recent + lasts(rest, by_hour),
+    };
+    let waiting = lasts(room, tunnels * UNSENT_BYTES * MINUTES);
+    Capacity {
+        bytes: minutes + takes(keep - recent, by_hour),
+        history: history.min(keep),
+        waiting: waiting.min(keep).min(CLOUDWATCH_TAKES_BACK),
+    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! The store as a simulation runs it.
 
 mod bounded;
+mod pace;
 mod trouble;
 
 use std::collections::BTreeSet;
@@ -69,7 +70,7 @@ fn the_ledger_is_read_as_it_was_written_last_whether_it_is_committed_or_not() {
 }
 
 #[test]
-fn sinks_that_change_places_find_their_own_rows_in_the_file_and_what_is_nobodys_is_gone() {
+fn sinks_that_swap_names_find_their_own_rows_in_the_file_and_other_rows_are_removed() {
     let directory = tempfile::tempdir().unwrap();
     let settings = settings(directory.path());
     let incident = incident(HOUR);
@@ -79,26 +80,26 @@ fn sinks_that_change_places_find_their_own_rows_in_the_file_and_what_is_nobodys_
         kinds: BTreeSet::from(Kind::ALL),
         vpns: None,
     };
-    let told = |name: &str, destination: &str, told| LedgerRow {
+    let sent = |name: &str, destination: &str, sent_upto| LedgerRow {
         sink: SinkId::new(name),
         destination: Some(Destination::new(destination)),
-        told,
+        sent_upto,
         ..row(&incident, 0)
     };
     let (mut engine, _) = StoreEngine::open(&settings, NOW).unwrap();
-    let rows = [told("webhook", "chat", 1), told("webhook-2", "pager", 2), told("webhook-3", "gone", 3)];
+    let rows = [sent("webhook", "chat", 1), sent("webhook-2", "pager", 2), sent("webhook-3", "gone", 3)];
     rows.iter().for_each(|row| engine.commit_row(row.clone(), NOW));
     engine.commit(NOW).unwrap();
 
     let sinks = [plan("webhook", "pager"), plan("webhook-2", "chat")];
-    assert_eq!(engine.allot(&sinks, NOW), [told("webhook-3", "gone", 3)]);
+    assert_eq!(engine.allot(&sinks, NOW), [sent("webhook-3", "gone", 3)]);
     assert_eq!(engine.poll_timeout(), Some(NOW.mono), "it is due at once");
     engine.commit(NOW).unwrap();
     assert_eq!(engine.allot(&sinks, NOW), []);
     assert_eq!(engine.poll_timeout(), None, "nothing is written that stays as it is");
     drop(engine);
     let (engine, _) = StoreEngine::open(&settings, NOW).unwrap();
-    assert_eq!(engine.load(&SinkId::new("webhook")), [told("webhook", "pager", 2)]);
-    assert_eq!(engine.load(&SinkId::new("webhook-2")), [told("webhook-2", "chat", 1)]);
+    assert_eq!(engine.load(&SinkId::new("webhook")), [sent("webhook", "pager", 2)]);
+    assert_eq!(engine.load(&SinkId::new("webhook-2")), [sent("webhook-2", "chat", 1)]);
     assert_eq!(engine.load(&SinkId::new("webhook-3")), []);
 }

@@ -67,7 +67,7 @@ async fn what_was_recorded_is_remembered_after_a_restart() {
 }
 
 #[tokio::test]
-async fn a_ledger_row_is_in_the_file_when_the_commit_returns_and_takes_history_with_it() {
+async fn a_ledger_row_is_in_the_file_when_the_commit_returns_and_so_is_the_history() {
     let directory = tempfile::tempdir().unwrap();
     let settings = settings(&directory);
     let Opened { store, thread: _thread, .. } = open(&settings);
@@ -209,7 +209,7 @@ fn refusal(settings: &StoreSettings) -> OpenError {
 }
 
 #[test]
-fn what_is_not_our_file_is_refused_untouched() {
+fn a_file_that_is_not_ours_is_rejected_untouched() {
     let directory = tempfile::tempdir().unwrap();
     let at = |path: PathBuf| StoreSettings { path, ..settings(&directory) };
 
@@ -247,7 +247,7 @@ fn what_is_not_our_file_is_refused_untouched() {
 }
 
 #[tokio::test]
-async fn a_file_newer_by_one_version_is_used_as_it_is_and_a_newer_one_refused() {
+async fn a_file_newer_by_one_version_is_used_unchanged_and_a_newer_one_rejected() {
     let directory = tempfile::tempdir().unwrap();
     let settings = settings(&directory);
     let run = async || {
@@ -272,7 +272,7 @@ async fn a_file_newer_by_one_version_is_used_as_it_is_and_a_newer_one_refused() 
 }
 
 #[tokio::test]
-async fn a_start_reads_and_what_it_finds_is_told_before_anything_is_written() {
+async fn a_start_reads_and_returns_the_data_before_anything_is_written() {
     let directory = tempfile::tempdir().unwrap();
     let settings = settings(&directory);
     drop(StoreEngine::start(&settings, NOW).unwrap());

@@ -5,15 +5,15 @@ use std::fmt;
 
 use log::{Level, LevelFilter};
 
-/// Libraries speak from this level upwards, whatever is asked for: below it the AWS SDK logs requests and answers with
-/// their bodies, credentials and pre-shared keys among them, and tracing's spans carry the same as fields.
+/// The lowest level for libraries, whatever level is set: below it the AWS SDK logs requests and answers with their bodies,
+/// including credentials and pre-shared keys, and tracing's spans have the same as fields.
 pub(super) const FOREIGN_LEVEL: LevelFilter = LevelFilter::Warn;
 
-/// What these say is written at no level: the AWS SDK's warnings hold whole answers, and STS quotes the session token in one. What fails
-/// is reported by records of our own.
+/// Never written at any level: the AWS SDK's warnings contain whole answers, and STS quotes the session token in one. Our own
+/// records report the failure.
 const NEVER_WRITTEN: [&str; 2] = ["aws_", "tracing::span"];
 
-/// The variables that set the level, the first that is set wins.
+/// The variables that set the level; the first that is set wins.
 const VARIABLES: [&str; 2] = ["BOTHENDS_LOG", "RUST_LOG"];
 
 /// The level asked for by BOTHENDS_LOG or RUST_LOG: `off`, `error`, `warn`, `info`, `debug` or `trace`; `info` if neither
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn a_level_that_is_none_is_refused_in_words() {
+    fn an_invalid_level_is_rejected_with_a_text() {
         let refused = level_from(|name| (name == "RUST_LOG").then(|| "bothends=debug".to_owned()));
         assert_eq!(
             refused.map_err(|error| error.to_string()),

@@ -1,9 +1,11 @@
-//! A log record that owns its parts, so that it can wait in a queue.
+//! A log record that owns its parts, so that it can wait in a queue, and its destination: the journal or standard error.
 
 use std::borrow::Cow;
+use std::io::{self, IsTerminal, Write};
 
 use log::kv::{Error, Key, Value, VisitSource};
 use log::{Level, Record};
+use systemd_journal_logger::{JournalLog, connected_to_journal};
 
 use crate::catalogue::{JournalRecord, MessageId};
 use crate::clock;
@@ -14,7 +16,7 @@ use crate::domain::time::Stamp;
 pub(super) struct Line {
     pub(super) level: Level,
     pub(super) kind: MessageId,
-    /// When it was made; it may have waited since.
+    /// When it was created; it may have waited since.
     pub(super) at: Stamp,
     pub(super) target: Cow<'static, str>,
     pub(super) message: String,
@@ -23,7 +25,7 @@ pub(super) struct Line {
 }
 
 impl Line {
-    /// A record of the journal's own, which has no fields.
+    /// A record of this logger, which has no fields.
     pub(super) fn ours(record: JournalRecord) -> Self {
         let JournalRecord { level, kind, message, fields: _ } = record;
         Self {
@@ -41,7 +43,7 @@ impl Line {
         Self::ours(JournalRecord { level, kind, message, fields: Vec::new() })
     }
 
-    /// What a field of the journal's holds.
+    /// The value of a journal field.
     pub(super) fn value(&self, field: &str) -> Option<String> {
         match field {
             "TARGET" => Some(self.target.to_string()),
@@ -50,7 +52,7 @@ impl Line {
         }
     }
 
-    /// The same as records none of whose fields is too long, divided where lines end if possible.
+    /// The record as one or more records with no field that is too long, divided at line ends if possible.
     pub(super) fn parts(&self) -> Vec<Cow<'_, Self>> {
         if self.message.len() <= FIELD_MAX {
             return vec![Cow::Borrowed(self)];
@@ -69,7 +71,7 @@ impl Line {
         texts.iter().enumerate().map(part).collect()
     }
 
-    /// The record as a [`Record`], for as long as `give` takes.
+    /// Passes it as a [`Record`] to `give`.
     pub(super) fn with_record<T>(&self, give: impl FnOnce(&Record<'_>) -> T) -> T {
         let Self { level, kind: _, at: _, target, message, fields } = self;
         give(
@@ -122,10 +124,10 @@ impl From<&Record<'_>> for Line {
 /// `journalctl -o json` shows a field of 4,096 bytes or more, its name included, as null (systemd's Journal JSON Format).
 const FIELD_MAX: usize = 3_900;
 
-/// Some hundred lines: all that is wrong with a configuration. It is written in as many records as it takes.
+/// Some hundred lines: every problem of a configuration. It is written in as many records as necessary.
 const MESSAGE_MAX: usize = 32 * 1024;
 
-/// The text, or as much of it as `longest` bytes take, with how much more there was.
+/// The text, or as much of it as fits in `longest` bytes, with the number of bytes that were cut.
 fn bounded(mut text: String, longest: usize) -> String {
     if text.len() > longest {
         let end = text.floor_char_boundary(longest - ROOM_FOR_COUNT);
@@ -137,7 +139,7 @@ fn bounded(mut text: String, longest: usize) -> String {
     text
 }
 
-/// For what says what was cut, or which part of a message a record has.
+/// Space for the note of what was cut, or which part of a message a record is.
 const ROOM_FOR_COUNT: usize = 64;
 
 const MESSAGE_ID: &str = "MESSAGE_ID";
@@ -148,6 +150,92 @@ impl<'kvs> VisitSource<'kvs> for Fields {
     fn visit_pair(&mut self, key: Key<'kvs>, value: Value<'kvs>) -> Result<(), Error> {
         self.0.push((key.to_string(), bounded(value.to_string(), FIELD_MAX)));
         Ok(())
+    }
+}
+
+/// A destination for records, one at a time; it may block.
+pub(super) trait Output {
+    fn write(&mut self, line: &Line) -> io::Result<()>;
+}
+
+/// The journal, or standard error.
+pub(super) enum Destination {
+    Journal(JournalLog),
+    StandardError {
+        /// A person who watches wants the time; a collector of standard error adds its own.
+        interactive: bool,
+    },
+}
+
+impl Destination {
+    /// The journal if standard error is connected to it and it can be reached, else standard error.
+    pub(super) fn connect() -> Self {
+        let journal = connected_to_journal().then(JournalLog::empty).and_then(Result::ok);
+        match journal {
+            Some(journal) => {
+                Self::Journal(journal.with_syslog_identifier(env!("CARGO_CRATE_NAME").to_owned()))
+            }
+            None => Self::StandardError { interactive: io::stderr().is_terminal() },
+        }
+    }
+}
+
+impl Output for Destination {
+    fn write(&mut self, line: &Line) -> io::Result<()> {
+        match self {
+            Self::Journal(journal) => line
+                .parts()
+                .iter()
+                .try_for_each(|part| part.with_record(|record| journal.journal_send(record))),
+            Self::StandardError { interactive } => {
+                let at = interactive.then(clock::wall);
+                io::stderr().lock().write_all(as_text(line, at).as_bytes())
+            }
+        }
+    }
+}
+
+/// `03:12:04Z WARN  message KEY=value`, and a line break; further lines of a message are indented, so that none looks like a
+/// record of its own. `MESSAGE_ID` is left out, and so are values that the message contains.
+fn as_text(line: &Line, at: Option<Stamp>) -> String {
+    let Line { level, kind: _, at: _, target: _, message, fields } = line;
+    let mut text = String::with_capacity(message.len() + 64);
+    if let Some(at) = at.and_then(|at| jiff::Timestamp::from_millisecond(at.as_millis()).ok()) {
+        text.push_str(&at.strftime("%H:%M:%SZ ").to_string());
+    }
+    text.push_str(&format!("{level:<5} "));
+    for (index, part) in message.split('\n').enumerate() {
+        if index > 0 {
+            text.push_str(CONTINUATION);
+        }
+        push_escaped(&mut text, part);
+    }
+    let is_said = |value: &str| value.contains([' ', '\n']) && message.contains(value);
+    for (key, value) in fields.iter().filter(|(key, value)| key != "MESSAGE_ID" && !is_said(value)) {
+        text.push(' ');
+        push_escaped(&mut text, key);
+        text.push('=');
+        if value.is_empty() || value.contains([' ', '"', '=']) {
+            text.push_str(&format!("{value:?}"));
+        } else {
+            push_escaped(&mut text, value);
+        }
+    }
+    text.push('\n');
+    text
+}
+
+/// The indentation of a message's further lines, such as the problems of a configuration; as wide as a level.
+const CONTINUATION: &str = "\n      ";
+
+/// A line break in a field would forge another record, and an escape sequence would reach the reader's terminal.
+fn push_escaped(text: &mut String, part: &str) {
+    for c in part.chars() {
+        if c.is_control() {
+            text.extend(c.escape_default());
+        } else {
+            text.push(c);
+        }
     }
 }
 
@@ -203,5 +291,32 @@ mod tests {
             "{}",
             &written[32_000..]
         );
+    }
+
+    #[test]
+    fn a_record_on_standard_error_begins_one_line_and_ends_with_its_fields() {
+        let mut line =
+            Line::sample(Level::Warn, MessageId::DISPUTED, "milan-1: \x1b[31mforged\nline".to_owned());
+        line.fields.push(("VPN_ID".to_owned(), "vpn-1".to_owned()));
+        line.fields.push(("ERROR".to_owned(), "two words\n".to_owned()));
+        assert_eq!(
+            as_text(&line, Some(Stamp::from_secs(11_524))),
+            "03:12:04Z WARN  milan-1: \\u{1b}[31mforged\n      line VPN_ID=vpn-1 ERROR=\"two words\\n\"\n"
+        );
+    }
+
+    #[test]
+    fn a_phrase_of_the_message_is_not_said_again_and_a_word_is() {
+        let mut line =
+            Line::sample(Level::Warn, MessageId::CANNOT_START, "cannot start: a:1\nb:2".to_owned());
+        line.fields.push(("ERROR".to_owned(), "a:1\nb:2".to_owned()));
+        line.fields.push(("KIND".to_owned(), "start".to_owned()));
+        assert_eq!(as_text(&line, None), "WARN  cannot start: a:1\n      b:2 KIND=start\n");
+    }
+
+    #[test]
+    fn lines_have_no_time_when_nobody_watches() {
+        let line = Line::sample(Level::Error, MessageId::DISPUTED, "text".to_owned());
+        assert_eq!(as_text(&line, None), "ERROR text\n");
     }
 }

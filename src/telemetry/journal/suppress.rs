@@ -1,16 +1,16 @@
-//! Suppresses records on the same subject, so that a tunnel that flaps or a call that fails at every try does not fill the journal. It
-//! reads no clock and writes nothing.
+//! Suppresses records on the same subject, so that a tunnel that flaps or a call that keeps failing does not fill the
+//! journal. It reads no clock and writes nothing.
 //!
-//! Each subject (see [`LimitKey`]) has a bucket of tokens: as many records as its burst are written at once, and one token returns per
-//! period. A record that finds none is held in the place of one that is held already, which is suppressed: counted and not written. As
-//! soon as a token is there the held one is written, with the count. So the last state of everything reaches the journal within a
-//! period, and what was between is a number.
+//! Each subject (see [`LimitKey`]) has a token bucket: as many records as its burst are written at once, and one token
+//! returns per period. A record without a token replaces the one that is held, which is suppressed: counted and not written.
+//! When a token returns, the held record is written, with the count. So the last state of everything reaches the journal
+//! within a period, and the rest is a number.
 //!
-//! Bad news as such has no exception: every second record of a tunnel that flaps is worse than the one before. But the first change of
-//! a state that has been at rest for a while ([`LimitKey::at_rest_after`]) is written at once, whatever came before: what breaks after
-//! it was healthy is not held back by the flapping of a while ago. What opens, worsens, hands over or resolves an incident is never
-//! suppressed. Nor may bad news vanish from `journalctl -p warning` because the last of a series was good: a record in favour of which
-//! others were suppressed has the level of the worst among them, and says so.
+//! Bad news is no exception: every second record of a tunnel that flaps is worse than the one before. But the first change of
+//! a state that has been at rest ([`LimitKey::at_rest_after`]) is written at once: a new failure is not delayed by earlier
+//! flapping. Records that open, worsen, hand over or resolve an incident are never suppressed. And bad news does not vanish
+//! from `journalctl -p warning` because the last of a series was good: a record that replaced others has the highest level
+//! among them, and says so.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,30 +21,31 @@ use crate::catalogue::phrases::{Suppressed, with_suppressed};
 use crate::catalogue::rate_limit::{LimitKey, RateLimit};
 use crate::domain::time::{Moment, Now, Stamp};
 
-/// As many things have a bucket of their own: more than 200 tunnels at once in trouble. Beyond that the further ones of a key
-/// share one, so that neither memory nor journal fills: of those only the last record of all is certain to be written.
+/// The number of subjects with a bucket of their own: more than 200 tunnels in trouble at once. Beyond that, further subjects
+/// of a key share one bucket, so that memory and journal stay bounded: of those only the very last record is certain to be
+/// written.
 const SUBJECTS_MAX: usize = 1024;
 
-/// The field that gives the number of suppressed records.
+/// The field with the number of suppressed records.
 const SUPPRESSED: &str = "SUPPRESSED";
 
-/// What was written lately, and what is held.
+/// The buckets and the held records.
 #[derive(Debug, Default)]
 pub(super) struct Suppressor {
     buckets: BTreeMap<Subject, Bucket>,
-    /// When the held ones are written.
+    /// When the held records are due.
     due: BTreeSet<(Moment, Subject)>,
     suppressed: u64,
 }
 
-/// What a record is about: its key, and the values of the key's fields.
+/// The subject of a record: its key, and the values of the key's fields.
 type Subject = (LimitKey, Vec<String>);
 
 #[derive(Debug)]
 struct Bucket {
-    /// When every token will be back.
+    /// When the bucket is full again.
     full_at: Moment,
-    /// When the last record was made, written or not.
+    /// When the last record was created, written or not.
     last: Moment,
     held: Option<Held>,
 }
@@ -53,17 +54,16 @@ struct Bucket {
 #[derive(Debug)]
 struct Held {
     line: Line,
-    /// How many before it found no token either.
+    /// The number of records that it replaced.
     suppressed: u64,
-    /// When the first that found none was made.
+    /// When the first of these was created.
     since: Stamp,
-    /// The worst level among all of these.
+    /// The highest level among all of these.
     worst: Level,
 }
 
 impl Suppressor {
-    /// Takes a record in, and returns the one to write, if one is to be written. What is due is [`Self::handle_timeout`]'s to
-    /// give before.
+    /// Applies a record, and returns the one to write, if any. Call [`Self::handle_timeout`] first for records that are due.
     pub(super) fn handle(&mut self, line: Line, now: Now) -> Option<Line> {
         let key = match line.kind.limit {
             RateLimit::Unlimited => return Some(line),
@@ -112,7 +112,7 @@ impl Suppressor {
         self.due.first().map(|(at, _subject)| *at)
     }
 
-    /// The held records for which a token has come.
+    /// The held records whose token has returned.
     pub(super) fn handle_timeout(&mut self, now: Now) -> Vec<Line> {
         let mut written = Vec::new();
         while let Some(entry) = self.due.first().filter(|(at, _)| *at <= now.mono).cloned() {
@@ -125,7 +125,7 @@ impl Suppressor {
         written
     }
 
-    /// Every held record, in the order in which they were made: the process ends, and nobody will ask for them again.
+    /// Every held record, by creation: the process ends.
     pub(super) fn flush(&mut self, now: Now) -> Vec<Line> {
         self.due.clear();
         let mut held: Vec<_> = self.buckets.values_mut().filter_map(|bucket| bucket.held.take()).collect();
@@ -133,24 +133,24 @@ impl Suppressor {
         held.into_iter().map(|held| held.into_line(now.wall)).collect()
     }
 
-    /// How many records were suppressed.
+    /// The number of suppressed records.
     pub(super) const fn suppressed(&self) -> u64 {
         self.suppressed
     }
 
-    /// Where the subject's bucket is: its own, or the one that those share which came too late for one.
+    /// The subject's bucket: its own, or the shared one if there is no room for more.
     fn place(&mut self, subject: Subject, now: Moment) -> Subject {
         if self.buckets.len() < SUBJECTS_MAX || self.buckets.contains_key(&subject) {
             return subject;
         }
-        // A bucket that is full again is as good as none.
+        // A full bucket need not be kept.
         self.buckets.retain(|_, bucket| bucket.held.is_some() || bucket.full_at > now);
         if self.buckets.len() < SUBJECTS_MAX { subject } else { (subject.0, Vec::new()) }
     }
 }
 
 impl Bucket {
-    /// When there is a token: one is missing for each period until the bucket is full.
+    /// When a token is available: one is missing for each period until the bucket is full.
     fn token_at(&self, key: LimitKey) -> Moment {
         let allowance = key.allowance();
         self.full_at - allowance.period * (allowance.burst - 1)

@@ -81,7 +81,7 @@ impl World {
 }
 
 #[test]
-fn a_journal_that_does_not_read_blocks_nobody_and_the_drops_are_written_once() {
+fn a_journal_that_does_not_read_blocks_no_writer_and_drops_are_reported_once() {
     let world = world(LevelFilter::Info, 4);
     for n in 0..20 {
         world.log(&n.to_string());
@@ -147,7 +147,7 @@ fn what_a_blocked_journal_held_up_is_suppressed_when_it_reads_again_and_nothing_
 }
 
 #[test]
-fn the_last_state_is_written_when_its_token_comes_though_nobody_says_anything_more() {
+fn the_last_state_is_written_when_its_token_returns_without_another_record() {
     let world = world(LevelFilter::Info, 64);
     for _ in 0..20 {
         world.allow.send(Ok(())).unwrap();

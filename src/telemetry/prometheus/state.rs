@@ -12,7 +12,7 @@ use crate::health::Code;
 use crate::health::overview::OpenProblem;
 use crate::telemetry::metric;
 
-/// One of each word; why an end does not know is not part of the word.
+/// The words of a verdict; the reason for unknown is not part of the word.
 const VERDICTS: [Verdict; 3] = [Verdict::Up, Verdict::Down, Verdict::Unknown(Why::Starting)];
 
 /// Writes everything that follows from the status.
@@ -82,7 +82,7 @@ fn info(tunnel: &TunnelStatus) -> ([String; 4], f64) {
     ([vpn, address, tunnel.name.to_string(), tunnel.role.as_str().to_owned()], 1.0)
 }
 
-/// AWS is not asked about a tunnel that is unused.
+/// AWS is not asked about an unused tunnel.
 fn evidence_age(tunnel: &TunnelStatus, status: &Status, now: Now) -> Option<([String; 2], f64)> {
     if tunnel.role == Role::Unused {
         return None;
@@ -91,7 +91,7 @@ fn evidence_age(tunnel: &TunnelStatus, status: &Status, now: Now) -> Option<([St
     Some((names(tunnel), age.as_secs_f64()))
 }
 
-/// Of each end that has given any.
+/// For each end that has any evidence.
 fn evidence_ages(
     tunnel: &TunnelStatus,
     status: &Status,
@@ -133,16 +133,17 @@ fn flag(is_so: bool) -> f64 {
     f64::from(u8::from(is_so))
 }
 
-/// So many series are kept; beyond that those of problems that are over go first. Reloads can name ever other components.
+/// The maximum number of series; beyond it, those of problems that are over are removed first. Reloads can add components
+/// without end.
 const PROBLEMS_MAX: usize = 2000;
 
-/// Whether each problem that a scrape has seen is open: one series each. One that is over stays, at 0, so that `changes()` and tables
-/// show what was.
+/// Whether each problem that a scrape has seen is open: one series each. A problem that is over stays, at 0, so that
+/// `changes()` and tables show it.
 #[derive(Debug, Default)]
 pub(super) struct ProblemSeries(BTreeMap<(Code, String), bool>);
 
 impl ProblemSeries {
-    /// Takes in what is open now.
+    /// Sets the problems that are open now.
     pub(super) fn see(&mut self, open: &[OpenProblem]) {
         self.0.values_mut().for_each(|is_open| *is_open = false);
         self.0.extend(open.iter().map(|of| ((of.problem.code, of.component.to_string()), true)));

@@ -1,6 +1,9 @@
 //! What Prometheus reads.
 
-use super::validator::{Samples, validate};
+mod process;
+mod validator;
+
+use self::validator::{Samples, validate};
 use super::*;
 use crate::domain::names::{CheckKind, Role};
 use crate::domain::verdict::{Fault, Loss, Why};

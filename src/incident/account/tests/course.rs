@@ -41,7 +41,7 @@ fn between_our_end_up_and_aws_up_nothing_is_claimed_and_the_beginning_stays_the_
         let doubt = judged(last, Assessment::Disputed(End::Aws), Carrying::CannotTell(CannotTell::Disputed));
         goes_on(&mut one, 1_400, [said(last, End::Local, Verdict::Up, 1_400), doubt]);
     }
-    insta::assert_snapshot!(told(&one), @r#"
+    insta::assert_snapshot!(mail(&one), @r#"
     SMS: OUTAGE milan-1, Milan DC, primary (vpn-0123456789abcdef0). Traffic: not known. Went down 2026-11-22 11:59:29 UTC
 
     [milan-1] Milan DC, primary (vpn-0123456789abcdef0): outage
@@ -76,7 +76,7 @@ fn an_outage_that_clears_is_recovering_and_asks_for_nothing_now() {
     let mut one = incident(Kind::Outage, vec![agreed(11), agreed(12)]);
     comes_back(&mut one, 11, 1_400);
     goes_on(&mut one, 1_440, [TimelineChange::Clearing]);
-    insta::assert_snapshot!(told(&one), @r#"
+    insta::assert_snapshot!(mail(&one), @r#"
     SMS: OUTAGE milan-1, Milan DC, primary (vpn-0123456789abcdef0). Recovering: traffic flows again. Went down 2026-11-22 11:59:29 UTC
 
     [milan-1] Milan DC, primary (vpn-0123456789abcdef0): outage — recovering
@@ -199,7 +199,7 @@ fn every_kind_that_clears_says_so() {
 
 #[test]
 fn a_tunnel_that_is_dead_beside_one_without_bgp_has_both_named() {
-    insta::assert_snapshot!(told(&incident(Kind::Outage, vec![bgp_down(11), agreed(12)])), @r#"
+    insta::assert_snapshot!(mail(&incident(Kind::Outage, vec![bgp_down(11), agreed(12)])), @r#"
     SMS: OUTAGE milan-1, Milan DC, primary (vpn-0123456789abcdef0). tunnel 2 down, BGP down on tunnel 1. No traffic flows. Since 2026-11-22 11:59:29 UTC
 
     [milan-1] Milan DC, primary (vpn-0123456789abcdef0): outage — tunnel 2 (203.0.113.12) down, BGP down on tunnel 1 (203.0.113.11)
@@ -304,30 +304,30 @@ fn evidence_stays_while_its_verdict_does_and_is_dated() {
         let ends = Account::new(one, &settings()).ends.remove(0);
         format!("{}\n{}\n", ends.site, ends.aws)
     };
-    let mut told = ends(&one);
+    let mut texts = ends(&one);
     // After a restart both ends say the same anew.
     goes_on(
         &mut one,
         600,
         [said(11, End::Local, Verdict::Down, 600), said(11, End::Aws, Verdict::Down, 600)],
     );
-    assert_eq!(ends(&one), told);
+    assert_eq!(ends(&one), texts);
     // For a while nothing was known.
     let unknown = Verdict::Unknown(Why::Stale);
     goes_on(&mut one, 700, [said(11, End::Local, unknown, 700), said(11, End::Aws, unknown, 700)]);
-    told += &ends(&one);
+    texts += &ends(&one);
     goes_on(
         &mut one,
         800,
         [said(11, End::Local, Verdict::Down, 800), said(11, End::Aws, Verdict::Down, 800)],
     );
-    told += &ends(&one);
+    texts += &ends(&one);
     // What was before an Up is of another time.
     for verdict in [Verdict::Up, Verdict::Down] {
         goes_on(&mut one, 900, [said(11, End::Local, verdict, 900), said(11, End::Aws, verdict, 900)]);
-        told += &ends(&one);
+        texts += &ends(&one);
     }
-    insta::assert_snapshot!(told, @r#"
+    insta::assert_snapshot!(texts, @r#"
     down, probes are not answered; last reply 2026-11-22 11:59:29 UTC
     down since 2026-11-22 11:59:35 UTC ("DOWN, IPSEC IS DOWN" at 2026-11-22 11:59:40 UTC)
     cannot tell: AWS's data is too old
@@ -384,7 +384,7 @@ fn what_is_over_says_how_long_it_lasted_and_asks_for_nothing() {
             over.timeline.push(TimelineEntry { seq, at: after(1_400).wall, what, repeats: 0 });
         }
     }
-    insta::assert_snapshot!(told(&over), @"
+    insta::assert_snapshot!(mail(&over), @"
     SMS: OVER: OUTAGE milan-1, Milan DC, primary (vpn-0123456789abcdef0). From 2026-11-22 11:59:29 to 2026-11-22 12:25:00 UTC
 
     [milan-1] Milan DC, primary (vpn-0123456789abcdef0): outage
@@ -411,7 +411,7 @@ fn what_is_over_says_how_long_it_lasted_and_asks_for_nothing() {
 fn a_record_that_was_only_found_claims_nothing() {
     let mut found = incident(Kind::Outage, vec![healthy(11), healthy(12)]);
     found.found_at = Some(SinkId::new("incident_manager"));
-    insta::assert_snapshot!(told(&found), @r#"
+    insta::assert_snapshot!(mail(&found), @r#"
     SMS: OUTAGE milan-1, Milan DC, primary (vpn-0123456789abcdef0). Traffic flows. Its record was opened 2026-11-22 12:00:00 UTC
 
     [milan-1] Milan DC, primary (vpn-0123456789abcdef0): outage

@@ -4,7 +4,7 @@ use super::*;
 
 #[test]
 fn an_outage_of_two_tunnels() {
-    insta::assert_snapshot!(told(&incident(Kind::Outage, vec![agreed(11), agreed(12)])), @r#"
+    insta::assert_snapshot!(mail(&incident(Kind::Outage, vec![agreed(11), agreed(12)])), @r#"
     SMS: OUTAGE milan-1, Milan DC, primary (vpn-0123456789abcdef0). tunnel 1 and tunnel 2 down. No traffic flows. Since 2026-11-22 11:59:29 UTC
 
     [milan-1] Milan DC, primary (vpn-0123456789abcdef0): outage — tunnel 1 (203.0.113.11) and tunnel 2 (203.0.113.12) down
@@ -42,7 +42,7 @@ fn an_outage_whose_second_tunnel_has_never_been_answered() {
         IPSEC_DOWN,
         Assessment::Unconfirmed(End::Aws),
     );
-    insta::assert_snapshot!(told(&incident(Kind::Outage, vec![agreed(11), never])), @r#"
+    insta::assert_snapshot!(mail(&incident(Kind::Outage, vec![agreed(11), never])), @r#"
     SMS: OUTAGE milan-1, Milan DC, primary (vpn-0123456789abcdef0). tunnel 1 and tunnel 2 down. No traffic flows. Since 2026-11-22 11:59:29 UTC
 
     [milan-1] Milan DC, primary (vpn-0123456789abcdef0): outage — tunnel 1 (203.0.113.11) and tunnel 2 (203.0.113.12) down
@@ -74,7 +74,7 @@ fn an_outage_whose_second_tunnel_has_never_been_answered() {
 
 #[test]
 fn bgp_down_on_both_tunnels() {
-    insta::assert_snapshot!(told(&incident(Kind::Outage, vec![bgp_down(11), bgp_down(12)])), @r#"
+    insta::assert_snapshot!(mail(&incident(Kind::Outage, vec![bgp_down(11), bgp_down(12)])), @r#"
     SMS: OUTAGE milan-1, Milan DC, primary (vpn-0123456789abcdef0). BGP down on tunnel 1 and tunnel 2. No traffic flows. Since 2026-11-22 11:59:15 UTC
 
     [milan-1] Milan DC, primary (vpn-0123456789abcdef0): outage — BGP down on tunnel 1 (203.0.113.11) and tunnel 2 (203.0.113.12)
@@ -106,7 +106,7 @@ fn bgp_down_on_both_tunnels() {
 
 #[test]
 fn redundancy_lost_while_the_other_tunnel_carries() {
-    insta::assert_snapshot!(told(&incident(Kind::RedundancyLost, vec![agreed(11), healthy(12)])), @r#"
+    insta::assert_snapshot!(mail(&incident(Kind::RedundancyLost, vec![agreed(11), healthy(12)])), @r#"
     SMS: REDUNDANCY LOST milan-1, Milan DC, primary (vpn-0123456789abcdef0). tunnel 1 down. Traffic still flows. Since 2026-11-22 11:59:29 UTC
 
     [milan-1] Milan DC, primary (vpn-0123456789abcdef0): redundancy lost — tunnel 1 (203.0.113.11) down
@@ -139,7 +139,7 @@ fn redundancy_lost_while_the_other_tunnel_carries() {
 #[test]
 fn redundancy_lost_while_nobody_can_tell_whether_the_other_tunnel_carries() {
     let blind = tunnel(12, ANSWERED, (Verdict::Unknown(Why::Stale), ""), Assessment::Blind);
-    insta::assert_snapshot!(told(&incident(Kind::RedundancyLost, vec![agreed(11), blind])), @r#"
+    insta::assert_snapshot!(mail(&incident(Kind::RedundancyLost, vec![agreed(11), blind])), @r#"
     SMS: REDUNDANCY LOST milan-1, Milan DC, primary (vpn-0123456789abcdef0). tunnel 1 down. Traffic: not known. Since 2026-11-22 11:59:29 UTC
 
     [milan-1] Milan DC, primary (vpn-0123456789abcdef0): redundancy lost — tunnel 1 (203.0.113.11) down
@@ -172,7 +172,7 @@ fn redundancy_lost_while_nobody_can_tell_whether_the_other_tunnel_carries() {
 #[test]
 fn this_site_alone_says_down() {
     let here = |last| tunnel(last, TIMED_OUT, AWS_UP, Assessment::Disputed(End::Local));
-    insta::assert_snapshot!(told(&incident(Kind::OneSided, vec![here(11), here(12)])), @r#"
+    insta::assert_snapshot!(mail(&incident(Kind::OneSided, vec![here(11), here(12)])), @r#"
     SMS: ONE-SIDED milan-1, Milan DC, primary. Only this site says tunnel 1 and tunnel 2 down. No traffic flows, as seen from here. Since 2026-11-22 11:59:29 UTC
 
     [milan-1] Milan DC, primary (vpn-0123456789abcdef0): one-sided — only this site says that tunnel 1 (203.0.113.11) and tunnel 2 (203.0.113.12) are down
@@ -205,7 +205,7 @@ fn this_site_alone_says_down() {
 #[test]
 fn aws_alone_says_down() {
     let there = |last| tunnel(last, ANSWERED, IPSEC_DOWN, Assessment::Disputed(End::Aws));
-    insta::assert_snapshot!(told(&incident(Kind::OneSided, vec![there(11), there(12)])), @r#"
+    insta::assert_snapshot!(mail(&incident(Kind::OneSided, vec![there(11), there(12)])), @r#"
     SMS: ONE-SIDED milan-1, Milan DC, primary (vpn-0123456789abcdef0). Only AWS says tunnel 1 and tunnel 2 down. Traffic: not known. Since 2026-11-22 11:59:15 UTC
 
     [milan-1] Milan DC, primary (vpn-0123456789abcdef0): one-sided — only AWS says that tunnel 1 (203.0.113.11) and tunnel 2 (203.0.113.12) are down
@@ -239,7 +239,7 @@ fn aws_alone_says_down() {
 fn each_end_says_down_of_another_tunnel() {
     let here = tunnel(11, TIMED_OUT, AWS_UP, Assessment::Disputed(End::Local));
     let there = tunnel(12, ANSWERED, IPSEC_DOWN, Assessment::Disputed(End::Aws));
-    insta::assert_snapshot!(told(&incident(Kind::OneSided, vec![here, there])), @r#"
+    insta::assert_snapshot!(mail(&incident(Kind::OneSided, vec![here, there])), @r#"
     SMS: ONE-SIDED milan-1, Milan DC, primary (vpn-0123456789abcdef0). This site says tunnel 1 down, AWS tunnel 2. Traffic: not known. Since 2026-11-22 11:59:29 UTC
 
     [milan-1] Milan DC, primary (vpn-0123456789abcdef0): one-sided — this site says that tunnel 1 (203.0.113.11) is down, AWS says that tunnel 2 (203.0.113.12) is down
@@ -270,11 +270,11 @@ fn each_end_says_down_of_another_tunnel() {
 }
 
 #[test]
-fn a_site_that_hears_nothing_of_aws_says_that_first() {
+fn a_site_without_aws_data_says_that_first() {
     let cut = |last| {
         tunnel(last, TIMED_OUT, (Verdict::Unknown(Why::Stale), ""), Assessment::Unconfirmed(End::Local))
     };
-    insta::assert_snapshot!(told(&incident(Kind::Outage, vec![cut(11), cut(12)])), @"
+    insta::assert_snapshot!(mail(&incident(Kind::Outage, vec![cut(11), cut(12)])), @"
     SMS: OUTAGE milan-1, Milan DC, primary (vpn-0123456789abcdef0). tunnel 1 and tunnel 2 down. No traffic flows, as seen from here. Since 2026-11-22 11:59:29 UTC
 
     [milan-1] Milan DC, primary (vpn-0123456789abcdef0): outage — tunnel 1 (203.0.113.11) and tunnel 2 (203.0.113.12) down

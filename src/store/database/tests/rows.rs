@@ -235,14 +235,14 @@ fn ledger() -> [LedgerRow; 3] {
         description: "first line\nsecond line".into(),
         raw_data: "{\"a\":1}".into(),
     };
-    let told = LedgerRow {
+    let adopted = LedgerRow {
         sink: SinkId::new("incident_manager"),
         destination: Some(Destination::new("0123abcd")),
         incident: full.id.clone(),
         generation: 0,
         start: Some(start(Kind::Outage)),
         record: Some(RecordId("arn:record".into())),
-        told: 3,
+        sent_upto: 3,
         closed_by_person_at: Some(2),
         related: true,
         linked: true,
@@ -252,12 +252,12 @@ fn ledger() -> [LedgerRow; 3] {
         generation: 1,
         start: Some(start(Kind::OneSided)),
         record: None,
-        told: 0,
+        sent_upto: 0,
         closed_by_person_at: None,
         related: false,
         linked: false,
         settled: false,
-        ..told.clone()
+        ..adopted.clone()
     };
     let bare = LedgerRow {
         sink: SinkId::new("webhook"),
@@ -267,7 +267,7 @@ fn ledger() -> [LedgerRow; 3] {
         start: None,
         ..begun.clone()
     };
-    [told, begun, bare]
+    [adopted, begun, bare]
 }
 
 fn transitions() -> Vec<Fact> {

@@ -1,5 +1,6 @@
 //! What folding and forgetting keep, and what a wrong clock may cost.
 
+mod capacity;
 mod room;
 
 use std::collections::BTreeMap;
@@ -126,7 +127,7 @@ fn a_clock_that_says_2000_costs_nothing_and_what_it_stamped_goes_before_what_is_
 }
 
 #[test]
-fn a_fold_takes_so_many_rows_at_a_time_and_goes_on_with_the_next_commit() {
+fn a_fold_is_limited_in_rows_and_continues_with_the_next_commit() {
     let (_directory, mut database) = database();
     write(&mut database, &sent((-10 * DAY_MINUTES..-9 * DAY_MINUTES).step_by(4)), NOW);
     let transaction = database.connection.transaction().unwrap();

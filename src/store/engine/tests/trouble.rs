@@ -149,7 +149,7 @@ fn damage_that_is_found_while_running_costs_no_state() {
 }
 
 #[test]
-fn minutes_that_a_rescue_cannot_save_are_counted_and_told() {
+fn minutes_that_cannot_be_rescued_are_counted_and_reported() {
     let directory = tempfile::tempdir().unwrap();
     let settings = settings(directory.path());
     let beyond = 1_000;
@@ -189,7 +189,7 @@ fn minutes_behind_a_damaged_row_are_counted_by_the_index() {
 }
 
 #[test]
-fn that_it_is_not_known_how_many_minutes_were_lost_is_told() {
+fn an_unknown_number_of_lost_minutes_is_reported() {
     let directory = tempfile::tempdir().unwrap();
     let settings = settings(directory.path());
     drop(filled(&settings));
@@ -431,7 +431,7 @@ fn a_file_of_a_later_release_but_one_is_left_as_it_is_to_the_byte_even_if_only_i
 }
 
 #[test]
-fn nobody_else_gets_at_a_file_that_is_used_and_there_is_no_shared_memory_to_lose() {
+fn no_other_process_opens_a_file_in_use_and_it_has_no_shared_memory() {
     let directory = tempfile::tempdir().unwrap();
     let settings = settings(directory.path());
     let [_, shared_memory] = companions(&settings.path);

@@ -250,7 +250,7 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn nothing_is_lost_nothing_floods_and_the_last_word_is_always_heard(steps in steps()) {
+    fn nothing_is_lost_nothing_floods_and_the_last_record_is_always_written(steps in steps()) {
         let mut suppressor = Suppressor::default();
         let mut made = Vec::new();
         let mut all_written = Vec::new();

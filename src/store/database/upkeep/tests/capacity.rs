@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::*;
+use super::super::*;
 use crate::domain::rollup::{Rollup, RttBin};
 use crate::domain::time::Now;
 use crate::store::database::Database;

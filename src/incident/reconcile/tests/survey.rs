@@ -1,13 +1,13 @@
-//! Records that nobody accounts for: found once they are sure, taken up, and resolved like one's own.
+//! Records that no incident explains: read first, adopted, and resolved like our own.
 
-use super::super::super::action::{ActionKind, NoticeCause, UnclaimedRecord};
-use super::super::super::sink::{RecordId, RecordOrigin, RecordStatus, SinkError};
 use super::super::world::*;
 use crate::domain::board::TimelineChange;
 use crate::domain::names::{Kind, SinkId};
 use crate::domain::story::{Scene, Story};
 use crate::health::Severity;
+use crate::incident::action::{ActionKind, NoticeReason, UnclaimedRecord};
 use crate::incident::outbox::Machine as _;
+use crate::incident::sink::{RecordId, RecordOrigin, RecordStatus, SinkError};
 
 fn world() -> World {
     worlds(&["milan-1"])
@@ -37,7 +37,7 @@ fn count(world: &World, kind: ActionKind) -> usize {
 }
 
 #[test]
-fn an_open_record_that_nobody_accounts_for_is_told_to_the_core_at_the_start_and_within_minutes() {
+fn an_open_record_that_no_incident_explains_is_reported_to_the_core_at_the_start_and_within_minutes() {
     for at_start in [true, false] {
         let mut world = World::new(Switches::default(), &["milan-1"], 7);
         if !at_start {
@@ -65,7 +65,7 @@ fn one_list_in_some_minutes_serves_for_every_connection_and_kind() {
 }
 
 #[test]
-fn what_was_closed_a_moment_ago_is_not_found_whoever_closed_it_and_whatever_the_list_shows() {
+fn a_record_that_anybody_closed_a_moment_ago_is_not_found_whatever_the_list_shows() {
     for (by, crash) in [("a person", false), ("a person", true), ("milan-1", false), ("milan-1", true)] {
         let mut world = world();
         world.vendor.switches.lag = secs(60);
@@ -74,7 +74,7 @@ fn what_was_closed_a_moment_ago_is_not_found_whoever_closed_it_and_whatever_the_
         if by == "a person" {
             world.vendor.close(&RecordId("record-001".into()), world.now.wall, by);
         }
-        world.tell(0, over());
+        world.add(0, over());
         world.pass(secs(5));
         assert_eq!(world.daemons[0].stories.len(), 0, "it is settled");
         if crash {
@@ -92,7 +92,7 @@ fn what_is_on_the_board_accounts_for_its_record_open_or_over() {
     world.open(0, Kind::Outage);
     world.pass(secs(30));
     world.daemons[0].away_until = world.now.wall + secs(20);
-    world.tell(0, over());
+    world.add(0, over());
     world.crash(0);
     world.pass(secs(1200));
     assert_eq!(world.daemons[0].found, []);
@@ -100,13 +100,13 @@ fn what_is_on_the_board_accounts_for_its_record_open_or_over() {
 }
 
 #[test]
-fn an_incident_whose_store_was_lost_is_taken_up_and_resolved_without_a_second_record() {
+fn an_incident_whose_store_was_lost_is_adopted_and_resolved_without_a_second_record() {
     let mut world = world();
     world.open(0, Kind::Outage);
     world.pass(secs(120));
     world.forget(0);
     world.pass(secs(60));
-    world.tell(0, over());
+    world.add(0, over());
     world.pass(secs(60));
     assert_eq!((world.vendor.records.len(), world.vendor.open().len()), (1, 0));
     let notes = &world.vendor.records[0].notes;
@@ -115,32 +115,32 @@ fn an_incident_whose_store_was_lost_is_taken_up_and_resolved_without_a_second_re
 }
 
 #[test]
-fn what_was_handed_over_and_is_taken_up_again_is_closed_in_its_time_though_the_ledger_calls_it_settled() {
+fn a_record_handed_over_and_adopted_again_is_closed_in_time_although_the_ledger_calls_it_settled() {
     for crash in [false, true] {
         let mut world = world();
         left_open(&mut world, RecordOrigin::Alarm);
         world.show(0);
         world.pass(secs(400));
-        assert_eq!(world.daemons[0].stories.len(), 1, "taken up");
+        assert_eq!(world.daemons[0].stories.len(), 1, "adopted");
         // The ledger takes nothing, so that what is settled is not forgotten.
         world.faults.ledger = 100;
-        world.tell(0, vec![TimelineChange::HandedOver]);
+        world.add(0, vec![TimelineChange::HandedOver]);
         world.pass(secs(30));
         if crash {
             world.faults.ledger = 0;
             world.crash(0);
         }
         world.pass(secs(400));
-        assert_eq!(world.daemons[0].stories.len(), 1, "taken up again");
+        assert_eq!(world.daemons[0].stories.len(), 1, "adopted again");
         world.faults.ledger = 0;
-        world.tell(0, over());
+        world.add(0, over());
         world.pass(secs(120));
         assert_eq!(world.vendor.open().len(), 0, "crash: {crash}");
     }
 }
 
 #[test]
-fn the_alarms_record_is_taken_up_by_both_twins_and_resolved_once() {
+fn the_alarms_record_is_adopted_by_both_twins_and_resolved_once() {
     let mut world = worlds(&["milan-1", "milan-2"]);
     let record = left_open(&mut world, RecordOrigin::Alarm);
     for index in [0, 1] {
@@ -149,7 +149,7 @@ fn the_alarms_record_is_taken_up_by_both_twins_and_resolved_once() {
     world.pass(secs(400));
     assert_eq!(world.daemons[0].stories[0].incident().id, world.daemons[1].stories[0].incident().id);
     for index in [0, 1] {
-        world.tell(index, over());
+        world.add(index, over());
     }
     world.pass(secs(60));
     assert_eq!((world.vendor.records.len(), world.vendor.open().len()), (1, 0));
@@ -158,7 +158,7 @@ fn the_alarms_record_is_taken_up_by_both_twins_and_resolved_once() {
 }
 
 #[test]
-fn a_restart_after_taking_up_goes_on_in_the_same_record_and_tells_nothing_twice() {
+fn a_restart_after_adopting_continues_in_the_same_record_and_notes_nothing_twice() {
     let mut world = world();
     left_open(&mut world, RecordOrigin::Daemon);
     world.show(0);
@@ -166,7 +166,7 @@ fn a_restart_after_taking_up_goes_on_in_the_same_record_and_tells_nothing_twice(
     world.crash(0);
     world.pass(secs(400));
     assert_eq!((world.vendor.records.len(), world.vendor.records[0].notes.len()), (1, 1));
-    world.tell(0, over());
+    world.add(0, over());
     world.pass(secs(60));
     assert!(world.vendor.open().is_empty());
 }
@@ -185,13 +185,13 @@ fn of_what_another_sink_has_found_a_record_is_started_only_when_this_site_sees_i
 }
 
 #[test]
-fn what_another_sink_has_found_and_nobody_here_saw_is_over_without_a_record() {
+fn what_another_sink_found_and_this_site_never_saw_ends_without_a_record() {
     let mut world = world();
     let story = found_elsewhere(&world);
     world.daemons[0].stories.push(story);
     world.show(0);
     world.pass(secs(60));
-    world.tell(0, over());
+    world.add(0, over());
     world.pass(secs(60));
     assert_eq!((count(&world, ActionKind::Start), world.daemons[0].settled_as_found.len()), (0, 1));
 }
@@ -206,7 +206,7 @@ fn each_sink_goes_on_in_the_record_that_is_open_there() {
     let record = left_open(&mut world, RecordOrigin::Daemon);
     world.pass(secs(400));
     assert_eq!(world.vendor.records[0].notes.len(), 1);
-    world.tell(0, over());
+    world.add(0, over());
     world.pass(secs(60));
     assert_eq!(world.daemons[0].settled_as_found[0].1, Some(record));
     assert!(world.vendor.open().is_empty());
@@ -222,7 +222,7 @@ fn what_a_person_closed_after_it_was_found_stays_closed_until_this_site_sees_it_
         world.vendor.close(&record, world.now.wall, "a person");
         world.pass(secs(120));
         if worsens {
-            world.tell(0, worse());
+            world.add(0, worse());
         }
         world.pass(secs(30));
         if witnessed {
@@ -234,7 +234,7 @@ fn what_a_person_closed_after_it_was_found_stays_closed_until_this_site_sees_it_
 }
 
 #[test]
-fn a_record_that_a_person_closes_while_it_is_taken_up_is_not_started_again() {
+fn a_record_that_a_person_closes_while_it_is_adopted_is_not_created_again() {
     let mut world = world();
     let record = left_open(&mut world, RecordOrigin::Daemon);
     world.now = world.now.after(secs(31));
@@ -255,7 +255,7 @@ fn a_record_that_a_person_opens_again_after_we_closed_it_is_theirs() {
     let mut world = world();
     world.open(0, Kind::Outage);
     world.pass(secs(60));
-    world.tell(0, over());
+    world.add(0, over());
     world.pass(secs(120));
     world.vendor.reopen(&RecordId("record-001".into()), world.now.wall);
     world.pass(secs(1200));
@@ -264,7 +264,7 @@ fn a_record_that_a_person_opens_again_after_we_closed_it_is_theirs() {
 }
 
 #[test]
-fn a_survey_that_is_refused_is_told_and_tried_again_and_stands_in_nobodys_way() {
+fn a_rejected_survey_is_a_problem_and_is_retried_and_delays_nothing_else() {
     let mut world = world();
     let refused = SinkError::Rejected { what: "not allowed".into(), source: None };
     world.scripted.entry(ActionKind::Survey).or_default().push_back(refused);
@@ -293,7 +293,7 @@ fn a_record_that_cannot_be_read_is_looked_for_again_soon() {
 }
 
 #[test]
-fn the_row_of_a_lost_incident_goes_when_its_record_is_taken_up() {
+fn the_row_of_a_lost_incident_is_removed_when_its_record_is_adopted() {
     let mut world = world();
     world.open(0, Kind::Outage);
     world.pass(secs(120));
@@ -301,19 +301,19 @@ fn the_row_of_a_lost_incident_goes_when_its_record_is_taken_up() {
     world.daemons[0].stories.clear();
     world.crash(0);
     world.pass(secs(600));
-    assert_eq!(world.daemons[0].ledger.len(), 1, "the row of what was taken up");
-    assert!(world.daemons[0].said.iter().all(|said| !matches!(said.cause, NoticeCause::LeftOpen(_))));
+    assert_eq!(world.daemons[0].ledger.len(), 1, "the row of the adopted record");
+    assert!(world.daemons[0].said.iter().all(|said| !matches!(said.reason, NoticeReason::LeftOpen(_))));
     assert_eq!(world.vendor.records[0].status_now(), RecordStatus::Open);
 }
 
 #[test]
-fn what_was_taken_up_tells_how_it_goes_on() {
+fn an_adopted_record_gets_the_later_changes() {
     let mut world = world();
     left_open(&mut world, RecordOrigin::Daemon);
     world.show(0);
     world.pass(secs(400));
     world.open(0, Kind::Outage);
-    world.tell(0, vec![TimelineChange::Clearing]);
+    world.add(0, vec![TimelineChange::Clearing]);
     world.pass(secs(60));
     let said: Vec<_> =
         world.vendor.records[0].notes.iter().map(|(_, _, note)| note.text.lines().next().unwrap()).collect();
