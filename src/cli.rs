@@ -1,4 +1,4 @@
-//! Arguments → one function per command → exit code. Nothing is bound or sent before the configuration stands.
+//! Arguments → one function per command → exit code. Nothing is bound or sent before the configuration is valid.
 
 #[macro_use]
 mod terminal;
@@ -65,7 +65,7 @@ enum Command {
     Status(status::StatusArguments),
 }
 
-/// Carries a command out.
+/// Runs the command.
 pub fn run(arguments: Arguments) -> Exit {
     let Arguments { config, command } = arguments;
     match command {
@@ -79,18 +79,18 @@ pub fn run(arguments: Arguments) -> Exit {
     }
 }
 
-/// Prints what was wrong with the arguments, or the help or version that was asked for.
+/// Prints what is wrong with the arguments, or the requested help or version.
 pub fn usage(error: &clap::Error, arguments: impl Iterator<Item = OsString>) -> Exit {
     let wrong = error.use_stderr();
     if wrong && is_status(arguments) {
         return status::misused(error);
     }
-    // Where not even this can be printed there is nobody to tell.
+    // If even this cannot be printed, only the exit code is left.
     let _ = error.print();
     if wrong { Exit::Usage } else { Exit::Success }
 }
 
-/// Whether the command is `status`, in which a wrong option must not look like a tunnel that is down.
+/// Whether the command is `status`. There a wrong option must not exit with a code that means "degraded" or "down".
 fn is_status(arguments: impl Iterator<Item = OsString>) -> bool {
     let mut arguments = arguments.skip_while({
         let mut value_follows = false;
@@ -118,7 +118,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_wrong_option_of_status_is_known_to_be_one_wherever_it_stands() {
+    fn status_is_recognised_wherever_its_options_stand() {
         let is = |line: &str| is_status(line.split(' ').map(OsString::from));
         assert!(is("status --jsn"));
         assert!(is("--config /x status --jsn"));

@@ -6,7 +6,7 @@
 //! "store"       SQLite
 //! "journal"     journald or standard error
 //! ```
-//! To end, the sources are cancelled: the driver returns, its channels close, and what hangs on them ends by itself, within
+//! To end, the daemon cancels the sources: the driver returns, its channels close, and the parts that read them end, within
 //! [`io_thread::DRAIN_WITHIN`].
 
 pub mod any_sink;
@@ -49,11 +49,10 @@ use crate::telemetry::prometheus::Prometheus;
 
 use self::context::IoContext;
 
-/// Names and files are looked up on threads of their own: enough that some which hang hold up no other, and far fewer than the
-/// unit's `TasksMax=`.
+/// Threads for name lookups and files: enough that some that hang block no others, and far fewer than the unit's `TasksMax=`.
 const BLOCKING_THREADS: usize = 64;
 
-/// Events of the pollers and sinks that may wait for the driver, which takes them within microseconds.
+/// Events of the pollers and sinks that may wait for the driver, which handles them within microseconds.
 const EVENTS: usize = 1024;
 
 /// Questions to AWS that may wait for the pollers: far more than there are sources.
@@ -63,7 +62,7 @@ const AWS_REQUESTS: usize = 256;
 pub fn run(config_path: &Path) -> Exit {
     let level = journal::level_from_env();
     if let Err(error) = journal::init_logging(*level.as_ref().unwrap_or(&LevelFilter::Info)) {
-        // Where standard error is closed the exit code says it, which a panic would hide.
+        // If standard error is closed, the exit code still reports it; a panic would hide it.
         let _ = writeln!(io::stderr(), "cannot start logging: {error}");
         return Exit::Internal;
     }
@@ -114,23 +113,23 @@ fn start(config_path: &Path) -> Exit {
         }
     };
     let sockets = usize::try_from(files.saturating_sub(needs::files::RESERVE)).unwrap_or(usize::MAX);
-    watch_over(config_path, loaded, connections, (io, bound), health, opened, sockets)
+    monitor_and_serve(config_path, loaded, connections, (io, bound), health, opened, sockets)
 }
 
 /// Why this host does not let the daemon start.
 #[derive(Debug)]
 pub struct HostRefusal {
-    /// In an operator's words.
+    /// The reason, for an operator.
     pub why: String,
     /// The code to exit with.
     pub exit: Exit,
 }
 
-/// The way to AWS, on a host that lets echoes be sent.
+/// The connections to AWS, on a host that allows echoes.
 ///
 /// # Errors
-/// If the host allows no ICMP socket, or trusts no authority. Nothing is bound or sent to find that out, and it does not
-/// matter whether a daemon runs.
+/// If the host allows no ICMP socket, or has no CA certificates. Nothing is bound or sent to find out, so another daemon may be
+/// running.
 pub fn connections(config: &Config) -> Result<AwsConnections, HostRefusal> {
     probe::permission::icmp_access()
         .map_err(|denied| HostRefusal { why: denied.to_string(), exit: Exit::Permission })?;
@@ -139,19 +138,19 @@ pub fn connections(config: &Config) -> Result<AwsConnections, HostRefusal> {
         .map_err(|error| HostRefusal { why: error.to_string(), exit: Exit::Configuration })
 }
 
-/// Says why, and returns the code to exit with.
+/// Logs why, and returns the exit code.
 fn cannot_start(site: Option<&str>, why: &dyn Display, exit: Exit) -> Exit {
     Notice::CannotStart { why: &why.to_string(), exit }.record(site).emit();
     exit
 }
 
-/// Opens the store. A disk that fails keeps nobody from watching: then memory must do until it works. A file that is not
-/// ours to write to is a matter of configuration.
+/// Opens the store. With a failing disk the daemon still monitors, from memory, until the disk works again. A file it must not write
+/// to is a configuration error.
 fn open_store(config: &Config, health: &Health) -> Result<store::Opened, OpenError> {
     Store::open(&config.store, health.clone(), clock::now())
 }
 
-fn watch_over(
+fn monitor_and_serve(
     config_path: &Path,
     Loaded { config, warnings, files: _ }: Loaded,
     connections: AwsConnections,
@@ -175,7 +174,7 @@ fn watch_over(
     let (facts, fact_sink) = context::facts(&config, store.clone(), Arc::clone(&prometheus));
     let now = clock::now();
     let monitor = Monitor::new(Arc::clone(&config.plan), remembered, now);
-    let (board, status) = driver::shown(&monitor, now);
+    let (board, status) = driver::outputs_at_start(&monitor, now);
 
     let context = IoContext {
         config_path: config_path.to_owned(),
@@ -199,7 +198,7 @@ fn watch_over(
         let site = Arc::clone(&context.config.plan.site);
         let exit = io_thread::run(&io, context, aws_requests_in, bound, store_thread)
             .unwrap_or_else(|why| cannot_start(Some(&site), &why, Exit::Internal));
-        // Names that are looked up in vain, and files on a disk that hangs, are not waited for.
+        // Do not wait for names that do not resolve, or for files on a disk that hangs.
         io.shutdown_background();
         exit
     });
@@ -227,7 +226,7 @@ fn watch_over(
         watchdog: notify::watchdog(),
     };
     runtime.block_on(driver::run(monitor, inputs, outputs));
-    // The driver's ends of every channel are closed by now: whatever hangs on them is ending.
+    // The driver's ends of all channels are closed by now, so the I/O thread is ending.
     match io.join() {
         Ok(exit) => exit,
         Err(_panicked) => Exit::Internal,
@@ -242,12 +241,12 @@ fn runtime() -> Result<Runtime, Exit> {
         .map_err(|error| cannot_start(None, &error, Exit::Internal))
 }
 
-/// What does as the core wants, without waiting.
+/// Executes the core's requests without waiting.
 fn executor(mut prober: Prober, aws: mpsc::Sender<AwsRequest>) -> Box<dyn FnMut(Request)> {
     Box::new(move |request| match request {
         Request::Echo(echo) => prober.execute(echo),
         Request::Retire { check, client } => prober.retire(&check, client),
-        // A queue that is full means that the pollers have taken nothing for minutes; the core asks again in its time.
+        // A full queue means that the pollers have read nothing for minutes; the core asks again later.
         Request::AskAws(request) => {
             if aws.try_send(request).is_err() {
                 Detail::QuestionLeftOut.record().emit();

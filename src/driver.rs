@@ -1,8 +1,8 @@
 //! The one task that owns the core: it reads the clock once per wake-up, feeds events and time in, and hands requests,
 //! facts, the Board and the status on. It never waits for any of them.
 //!
-//! It also sees whether the daemon is of use: the core makes progress, and the thread that speaks to AWS and to the sinks is alive. A
-//! daemon that probes but can tell nobody is as good as dead.
+//! It also checks that the daemon works: that the core makes progress, and that the thread for AWS and the sinks is alive. A daemon
+//! that probes but cannot page is as good as dead.
 //!
 //! Cancel-safety: every await is on a channel or a timer; nothing is lost when the `select!` drops one.
 
@@ -23,17 +23,17 @@ use crate::domain::request::Request;
 use crate::domain::status::Status;
 use crate::domain::time::{Moment, Now};
 
-/// Something a person or the system wants of the core.
+/// A command to the core.
 #[derive(Debug)]
 pub enum Command {
-    /// Take another plan; answered when it is in force.
+    /// Use another plan; answered when it is in force.
     Reconfigure(Arc<Plan>, oneshot::Sender<()>),
 }
 
-/// Where the driver hears from.
+/// The driver's inputs.
 #[derive(Debug)]
 pub struct Inputs {
-    /// From the probe, on the same thread; never more than the core has asked for.
+    /// From the probe, on the same thread; bounded by the echoes that the core has requested.
     pub echoes: mpsc::UnboundedReceiver<Event>,
     /// From the pollers and the sinks.
     pub events: mpsc::Receiver<Event>,
@@ -45,13 +45,12 @@ pub struct Inputs {
     pub io_beat: Arc<AtomicI64>,
 }
 
-/// Where the driver speaks to. Nothing here may block.
+/// The driver's outputs. None of them may block.
 #[expect(missing_debug_implementations, reason = "it holds closures")]
 pub struct Outputs {
-    /// Does what the core wants done; what becomes of it comes back as events.
+    /// Executes requests; their results come back as events.
     pub requests: Box<dyn FnMut(Request)>,
-    /// What is watched, latest wins. It is set before the core takes it, so that no question is about a source that the
-    /// pollers do not know yet.
+    /// The plan, latest wins. It is set before the core gets it, so that the pollers know every source the core asks about.
     pub plan: watch::Sender<Arc<Plan>>,
     /// Takes every fact.
     pub facts: Box<dyn FnMut(Fact)>,
@@ -63,18 +62,21 @@ pub struct Outputs {
     pub watchdog: Watchdog,
 }
 
-/// What ends a daemon that is stuck. It hears nothing while the core does not return from a call.
+/// Ends a stuck daemon. It is not called while the core does not return from a call.
 #[expect(missing_debug_implementations, reason = "it holds a closure")]
 pub struct Watchdog {
     /// For how long something may be stuck before it is reported.
     pub patience: Duration,
-    /// Takes what is stuck, or that nothing is; at least once a second.
-    pub tell: Box<dyn FnMut(Option<Stuck>)>,
+    /// Takes what is stuck, if anything; at least once a second.
+    pub report: Box<dyn FnMut(Option<Stuck>)>,
 }
 
-/// Where the Board and the status are shown, as they are before the first wake-up: a question so early must not be answered that
-/// nothing is watched and nothing open.
-pub fn shown(monitor: &Monitor, now: Now) -> (watch::Sender<Arc<Board>>, watch::Sender<Arc<Status>>) {
+/// The channels of the Board and the status, with their values before the first wake-up: an early request must not be answered
+/// that nothing is monitored and nothing open.
+pub fn outputs_at_start(
+    monitor: &Monitor,
+    now: Now,
+) -> (watch::Sender<Arc<Board>>, watch::Sender<Arc<Status>>) {
     let status = Arc::new(monitor.status(now));
     (watch::Sender::new(Arc::clone(monitor.board())), watch::Sender::new(status))
 }
@@ -89,12 +91,12 @@ pub async fn run(mut monitor: Monitor, mut inputs: Inputs, mut outputs: Outputs)
         if news || now.mono.since(published) >= STATUS_EVERY {
             published = now.mono;
             publish(&monitor, &mut outputs, now);
-            look(&mut vitals, &inputs, &mut outputs.watchdog, now);
+            check_vitals(&mut vitals, &inputs, &mut outputs.watchdog, now);
         }
         let wake_at = monitor.poll_timeout().map_or(published + STATUS_EVERY, |(at, _)| at);
         let wake = tokio::time::sleep_until(clock::timer_at(wake_at.min(published + STATUS_EVERY)));
         tokio::select! {
-            // Replies before deadlines: one that has arrived must not be judged overdue.
+            // Replies before deadlines: a reply that has arrived must not count as overdue.
             biased;
             changed = inputs.shutdown.changed() => {
                 if changed.is_err() || *inputs.shutdown.borrow() {
@@ -114,7 +116,7 @@ pub async fn run(mut monitor: Monitor, mut inputs: Inputs, mut outputs: Outputs)
                     monitor.reconfigure(plan, clock::now());
                     flush(&mut monitor, &mut outputs);
                     publish(&monitor, &mut outputs, clock::now());
-                    // The command may have gone; the plan is in force all the same.
+                    // The plan is in force even if nobody waits for the answer.
                     let _ = done.send(());
                 }
             },
@@ -129,7 +131,7 @@ pub async fn run(mut monitor: Monitor, mut inputs: Inputs, mut outputs: Outputs)
     flush(&mut monitor, &mut outputs);
 }
 
-/// Hands on what the core wants done and what happened; true if something changed that people see.
+/// Passes on the core's requests, facts and Board; true if the status changed visibly.
 fn flush(monitor: &mut Monitor, outputs: &mut Outputs) -> bool {
     while let Some(request) = monitor.poll_request() {
         (outputs.requests)(request);
@@ -153,13 +155,13 @@ fn publish(monitor: &Monitor, outputs: &mut Outputs, now: Now) {
     outputs.status.send_replace(Arc::new(monitor.status(now)));
 }
 
-/// Only from the loop, and only between two calls of the core.
-fn look(vitals: &mut Vitals, inputs: &Inputs, watchdog: &mut Watchdog, now: Now) {
+/// Checks for stuck parts; only from the loop, between two calls of the core.
+fn check_vitals(vitals: &mut Vitals, inputs: &Inputs, watchdog: &mut Watchdog, now: Now) {
     let beat = Moment::from_nanos(inputs.io_beat.load(Ordering::Relaxed));
-    (watchdog.tell)(vitals.look(now.mono, beat, watchdog.patience));
+    (watchdog.report)(vitals.look(now.mono, beat, watchdog.patience));
 }
 
-/// Whether a fact changes what the status shows at a glance; echoes do not.
+/// Whether a fact changes what the status shows at a glance.
 const fn is_news(fact: &Fact) -> bool {
     match fact {
         Fact::EchoEnded { .. }
@@ -181,10 +183,10 @@ const fn is_news(fact: &Fact) -> bool {
     }
 }
 
-/// The status is taken at least this often, so that ages and systemd's watchdog move even while nothing else does.
+/// The status is published at least this often, so that ages and systemd's watchdog advance while nothing else happens.
 const STATUS_EVERY: Duration = Duration::from_secs(1);
 
-/// What the driver sees of both.
+/// Whether the core makes progress and the I/O thread is alive.
 #[derive(Debug, Default)]
 struct Vitals {
     progress: Progress,
@@ -192,15 +194,15 @@ struct Vitals {
 }
 
 impl Vitals {
-    /// The core was called at `at`, and wants to be called again at `next`.
+    /// The core was called at `at`, and asks for its next call at `next`.
     fn called(&mut self, at: Moment, next: Option<Moment>) {
         self.progress.called(at, next);
     }
 
-    /// What has been stuck for as long as `patience`, at this moment, in which the other thread's last beat is that of `beat`.
+    /// What has been stuck for `patience` by now. `beat` is the I/O thread's last beat.
     fn look(&mut self, now: Moment, beat: Moment, patience: Duration) -> Option<Stuck> {
         self.silence.look(now, beat);
-        if self.progress.circling_for(now) >= patience {
+        if self.progress.spinning_for(now) >= patience {
             Some(Stuck::Core)
         } else if self.silence.length >= patience {
             Some(Stuck::IoThread)
@@ -210,29 +212,29 @@ impl Vitals {
     }
 }
 
-/// What is due is done within one call. While the core wants to be called for something of the past that a call has not
-/// done away with, it turns in circles, which looks like work on its thread.
+/// One call does everything that is due. A core that asks to be called for the past again after a call spins, which looks like work
+/// on its thread.
 #[derive(Debug, Default)]
 struct Progress {
-    circling_since: Option<Moment>,
+    spinning_since: Option<Moment>,
 }
 
 impl Progress {
     fn called(&mut self, at: Moment, next: Option<Moment>) {
         if next.is_some_and(|next| next <= at) {
-            self.circling_since.get_or_insert(at);
+            self.spinning_since.get_or_insert(at);
         } else {
-            self.circling_since = None;
+            self.spinning_since = None;
         }
     }
 
-    fn circling_for(&self, now: Moment) -> Duration {
-        self.circling_since.map_or(Duration::ZERO, |since| now.since(since))
+    fn spinning_for(&self, now: Moment) -> Duration {
+        self.spinning_since.map_or(Duration::ZERO, |since| now.since(since))
     }
 }
 
-/// How long the other thread has not beaten *while this one ran*: after a suspend of the host, or of the process, neither has,
-/// and the first of the two to run must not take the other for dead.
+/// How long the I/O thread has not beaten *while this thread ran*: after a suspend of the host or the process neither has, and the
+/// first of the two to run must not take the other for dead.
 #[derive(Debug, Default)]
 struct Silence {
     last: Option<(Moment, Moment)>,
@@ -240,12 +242,12 @@ struct Silence {
 }
 
 impl Silence {
-    /// More than this does not pass between two looks of a thread that runs.
-    const LOOK_MAX: Duration = Duration::from_secs(2 * STATUS_EVERY.as_secs());
+    /// The longest time between two checks by a thread that runs.
+    const CHECK_MAX: Duration = Duration::from_secs(2 * STATUS_EVERY.as_secs());
 
     fn look(&mut self, now: Moment, beat: Moment) {
         self.length = match self.last {
-            Some((looked, known)) if known == beat => self.length + now.since(looked).min(Self::LOOK_MAX),
+            Some((looked, known)) if known == beat => self.length + now.since(looked).min(Self::CHECK_MAX),
             Some(_) | None => Duration::ZERO,
         };
         self.last = Some((now, beat));

@@ -1,5 +1,5 @@
-//! A command that asks AWS or judges a start, run by root: as the service would, with its user, environment, credentials, drop-ins
-//! and sandbox. A unit for the moment is made of the service's own, as the package does before it starts the service.
+//! A command that asks AWS or runs the start-up checks, run by root: as the service would, with its user, environment, credentials,
+//! drop-ins and sandbox. It runs in a transient unit made from the service's own, as the package does before it starts the service.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
@@ -14,10 +14,10 @@ use super::unit::{self, End, SERVICE, SYSTEMD, systemctl};
 use crate::config::DEFAULT_PATH;
 use crate::process::{self, Exit};
 
-/// How often what it has printed is passed on.
+/// How often its output is passed on.
 const PACE: Duration = Duration::from_millis(100);
-/// What belongs to the daemon alone. An empty list takes away what the service's unit has.
-const IN_PLACE: &str = "
+/// Overrides for settings that fit only the daemon. An empty assignment removes the service's list.
+const OVERRIDES: &str = "
 [Unit]
 Description=bothends, a command as the service
 ConditionPathExists=
@@ -41,27 +41,27 @@ StateDirectory=
 StandardInput=null
 ";
 
-/// What a command does as the service, if it can.
+/// What a command does as the service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Task {
     /// It asks AWS.
     AskAws,
-    /// It judges whether a start would be refused.
-    JudgeStart,
+    /// It checks whether a start would be refused.
+    CheckStart,
 }
 
 /// Whose credentials and rights are used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Whose {
-    /// The service's: a unit of its kind does the work.
+    /// The service's: a transient unit does the work.
     Service,
-    /// Those of the user who runs the command, because that was asked for.
+    /// Those of the user who runs the command, as requested.
     Own,
-    /// The same, and why.
+    /// The same, for this reason.
     OwnBecause(&'static str),
 }
 
-/// Whose credentials and rights a command uses that was given this configuration.
+/// Whose credentials and rights a command with this configuration uses.
 pub(super) fn whose(own_credentials: bool, configuration: &Path) -> Whose {
     if own_credentials {
         Whose::Own
@@ -89,7 +89,7 @@ impl Whose {
     fn words(self, task: Task) -> Option<String> {
         let does = match task {
             Task::AskAws => "AWS is asked",
-            Task::JudgeStart => "start-up checks run",
+            Task::CheckStart => "start-up checks run",
         };
         match (self, task) {
             (Self::Service, _) => Some(format!(
@@ -100,17 +100,17 @@ impl Whose {
             (Self::OwnBecause(why), Task::AskAws) => Some(format!(
                 "{does} with the credentials and environment of this shell, which may not be the service's: {why}"
             )),
-            // Without systemd there is no unit that would do otherwise.
-            (Self::OwnBecause(_), Task::JudgeStart) if !unit::systemd_manages() => None,
-            (Self::OwnBecause(why), Task::JudgeStart) => Some(format!(
+            // Without systemd there is no unit whose result could differ.
+            (Self::OwnBecause(_), Task::CheckStart) if !unit::systemd_manages() => None,
+            (Self::OwnBecause(why), Task::CheckStart) => Some(format!(
                 "{does} for this user, with the environment and limits of this shell, which may not be the service's: {why}"
             )),
         }
     }
 }
 
-/// Runs this program with these arguments as the service, and passes on what it prints and its exit code. SIGINT, SIGTERM and SIGHUP
-/// are passed to it, and its end is waited for.
+/// Runs this program with these arguments as the service, and passes on its output and exit code. SIGINT, SIGTERM and SIGHUP go to
+/// that process, and this one waits for its end.
 pub(super) fn run(arguments: &[&str]) -> Exit {
     let attempt = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -123,29 +123,29 @@ pub(super) fn run(arguments: &[&str]) -> Exit {
 }
 
 async fn attempt(arguments: &[&str]) -> io::Result<Exit> {
-    collect();
+    remove_orphans();
     let program = std::env::current_exe()?;
     let settings = systemctl(&["cat", SERVICE]);
     let settings = settings.ok_or_else(|| io::Error::other("systemctl cat bothends.service failed"))?;
-    let made = Made::new()?;
-    let text = text_of(&settings, &program, arguments, &made.directory);
-    // The drop-ins may not be for everybody to read.
+    let unit = TransientUnit::new()?;
+    let text = text_of(&settings, &program, arguments, &unit.directory);
+    // The drop-ins may be readable by root only.
     OpenOptions::new()
         .write(true)
         .create_new(true)
         .mode(0o600)
-        .open(&made.file)?
+        .open(&unit.file)?
         .write_all(text.as_bytes())?;
-    let (mut printed, mut complained) = (made.stream("out")?, made.stream("err")?);
+    let (mut printed, mut complained) = (unit.stream("out")?, unit.stream("err")?);
     daemon_reload()?;
-    if start(&made, &mut printed, &mut complained).await?.success() {
+    if start(&unit, &mut printed, &mut complained).await?.success() {
         return Ok(Exit::Success);
     }
-    let shown = systemctl(&["show", "--property=ExecMainCode,ExecMainStatus,Result", &made.name]);
-    outcome(&shown.unwrap_or_default(), &made.name).map_err(io::Error::other)
+    let shown = systemctl(&["show", "--property=ExecMainCode,ExecMainStatus,Result", &unit.name]);
+    outcome(&shown.unwrap_or_default(), &unit.name).map_err(io::Error::other)
 }
 
-/// How a unit that did not succeed has ended, from what `systemctl show` prints.
+/// How a unit that did not succeed ended, from the output of `systemctl show`.
 fn outcome(shown: &str, unit: &str) -> Result<Exit, String> {
     let shown = unit::properties(shown);
     match unit::end(&shown) {
@@ -160,11 +160,11 @@ fn outcome(shown: &str, unit: &str) -> Result<Exit, String> {
 }
 
 /// Starts the unit and waits until it has ended.
-async fn start(made: &Made, printed: &mut File, complained: &mut File) -> io::Result<ExitStatus> {
+async fn start(unit: &TransientUnit, printed: &mut File, complained: &mut File) -> io::Result<ExitStatus> {
     let mut interrupts = Interrupts::new()?;
-    // Ctrl-C is for what runs, and not for who waits for it.
+    // Its own process group, because Ctrl-C is meant for the command and not for systemctl.
     let mut systemctl_start = Command::new("systemctl")
-        .args(["start", &made.name])
+        .args(["start", &unit.name])
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
@@ -178,18 +178,18 @@ async fn start(made: &Made, printed: &mut File, complained: &mut File) -> io::Re
             return Ok(status);
         }
         tokio::select! {
-            // To the command alone: what it has started it ends itself, and may need until then.
+            // To the command alone: it ends its children itself, and may need them until then.
             name = interrupts.next() => {
-                drop(systemctl(&["kill", "--kill-whom=main", &format!("--signal={name}"), &made.name]));
+                drop(systemctl(&["kill", "--kill-whom=main", &format!("--signal={name}"), &unit.name]));
             }
             () = tokio::time::sleep(PACE) => {}
         }
     }
 }
 
-/// The unit: the service's text, and after it what is different.
+/// The unit: the service's text, followed by the overrides.
 fn text_of(settings: &str, program: &Path, arguments: &[&str], directory: &Path) -> String {
-    let mut unit = format!("{settings}\n{IN_PLACE}");
+    let mut unit = format!("{settings}\n{OVERRIDES}");
     let command: Vec<_> = std::iter::once(program.display().to_string())
         .chain(arguments.iter().map(|one| (*one).to_owned()))
         .chain(["--own-credentials".to_owned()])
@@ -202,20 +202,20 @@ fn text_of(settings: &str, program: &Path, arguments: &[&str], directory: &Path)
     unit
 }
 
-/// A word of a command line (systemd.service(5), "Command lines"): neither specifiers nor variables in it are replaced.
+/// A word of a command line with specifiers and variables escaped (systemd.service(5), "Command lines").
 fn quoted(word: &str) -> String {
     let escaped = word.replace('\\', "\\\\").replace('"', "\\\"").replace('$', "$$").replace('%', "%%");
     format!("\"{escaped}\"")
 }
 
-/// What is made for the moment, and goes with this.
-struct Made {
+/// The transient unit and its directory, removed on drop.
+struct TransientUnit {
     name: String,
     file: PathBuf,
     directory: PathBuf,
 }
 
-impl Made {
+impl TransientUnit {
     fn new() -> io::Result<Self> {
         let name = unit_of(std::process::id());
         let directory = directory_of(std::process::id());
@@ -230,9 +230,9 @@ impl Made {
     }
 }
 
-impl Drop for Made {
+impl Drop for TransientUnit {
     fn drop(&mut self) {
-        // It has ended by now, or never began.
+        // The unit has ended by now, or never started.
         remove(std::process::id());
     }
 }
@@ -240,7 +240,7 @@ impl Drop for Made {
 fn pass_on(from: &mut File, to: &mut impl io::Write) -> io::Result<()> {
     let mut text = Vec::new();
     from.read_to_end(&mut text)?;
-    // A reader that closes its end has read enough; what runs, runs on.
+    // A reader that closes its end has read enough; the command continues.
     let _ = to.write_all(&text).and_then(|()| to.flush());
     Ok(())
 }
@@ -250,11 +250,11 @@ fn daemon_reload() -> io::Result<()> {
     if status.success() { Ok(()) } else { Err(io::Error::other("systemctl daemon-reload failed")) }
 }
 
-/// Where the directories of commands are.
+/// The parent of the units' directories.
 const RUN: &str = "/run";
 const PREFIX: &str = "bothends-command-";
 
-/// The names of a command's unit and of its directory in /run.
+/// A command's transient unit, by its process.
 pub(super) fn unit_of(process: u32) -> String {
     format!("{PREFIX}{process}.service")
 }
@@ -263,8 +263,8 @@ pub(super) fn directory_of(process: u32) -> PathBuf {
     Path::new(RUN).join(format!("{PREFIX}{process}"))
 }
 
-/// Removes what has ended, and names what still runs: a drill resolves its incident before it ends, so it is left alone.
-pub(super) fn collect() {
+/// Removes units left by killed commands. One that still runs is only reported: a drill must resolve its incident before it ends.
+pub(super) fn remove_orphans() {
     for process in
         orphans(Path::new(RUN), |process| may_live(Path::new("/proc"), process, std::process::id()))
     {
@@ -280,7 +280,7 @@ pub(super) fn collect() {
     }
 }
 
-/// Everything that is there of a command's unit. What cannot be removed is gone with the next boot.
+/// Removes a command's unit and directory. Both are on a tmpfs, so the next boot removes what this cannot.
 pub(super) fn remove(process: u32) {
     let unit = unit_of(process);
     let _ = fs::remove_file(Path::new(SYSTEMD).join(&unit));
@@ -289,14 +289,14 @@ pub(super) fn remove(process: u32) {
     let _ = fs::remove_dir_all(directory_of(process));
 }
 
-/// Whether the command that this process was may still be one. Numbers come again: ours is nobody else's, and another
-/// program's is no command's.
+/// Whether this process may still be a command of ours. Process ids are reused: an orphan may have had our own id or another
+/// program's.
 fn may_live(proc: &Path, process: u32, us: u32) -> bool {
     let name = fs::read_to_string(proc.join(process.to_string()).join("comm"));
     process != us && name.is_ok_and(|name| name.trim_end().starts_with(env!("CARGO_PKG_NAME")))
 }
 
-/// The processes that made directories in `run` and do not live any more.
+/// The dead processes whose directories are still in `run`.
 fn orphans(run: &Path, lives: impl Fn(u32) -> bool) -> Vec<u32> {
     let names = fs::read_dir(run).into_iter().flatten().flatten().map(|entry| entry.file_name());
     let mut orphans: Vec<u32> = names
@@ -312,7 +312,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_unit_has_the_services_settings_and_the_commands_own_last() {
+    fn the_unit_has_the_services_settings_followed_by_the_overrides() {
         let settings =
             "[Service]\nUser=bothends\nExecStart=/usr/bin/bothends run\nEnvironment=AWS_PROFILE=site";
         let unit =
@@ -326,7 +326,7 @@ mod tests {
     }
 
     #[test]
-    fn no_word_of_the_command_is_more_than_itself() {
+    fn systemd_expands_nothing_in_a_quoted_word() {
         assert_eq!(quoted("/etc/a b/%i$HOME\"\\"), "\"/etc/a b/%%i$$HOME\\\"\\\\\"");
     }
 
@@ -338,28 +338,28 @@ mod tests {
         assert_eq!(ended(1, 78, "exit-code"), Ok(Exit::Configuration));
         assert!(ended(1, 217, "exit-code").unwrap_err().contains("status 217, USER: "));
         for (code, signal, result) in [(2, 9, "oom-kill"), (3, 31, "core-dump"), (2, 1, "signal")] {
-            let told = ended(code, signal, result).unwrap_err();
-            assert!(told.contains(&format!("was ended by signal {signal} ({result})")), "{told}");
+            let text = ended(code, signal, result).unwrap_err();
+            assert!(text.contains(&format!("was ended by signal {signal} ({result})")), "{text}");
         }
         assert!(ended(0, 0, "resources").unwrap_err().contains("did not start"));
     }
 
     #[test]
-    fn who_asks_for_the_own_credentials_gets_them() {
+    fn own_credentials_are_used_on_request() {
         assert_eq!(whose(true, Path::new(DEFAULT_PATH)), Whose::Own);
     }
 
     #[test]
-    fn whose_credentials_and_rights_are_used_is_said_of_what_is_done() {
-        let told = Whose::Service.words(Task::JudgeStart).unwrap();
-        assert!(told.starts_with("start-up checks run as bothends.service would"), "{told}");
-        let told = Whose::OwnBecause("it is Sunday").words(Task::AskAws).unwrap();
-        assert!(told.starts_with("AWS is asked with") && told.ends_with(": it is Sunday"), "{told}");
+    fn the_text_names_the_task_and_whose_credentials_it_uses() {
+        let text = Whose::Service.words(Task::CheckStart).unwrap();
+        assert!(text.starts_with("start-up checks run as bothends.service would"), "{text}");
+        let text = Whose::OwnBecause("it is Sunday").words(Task::AskAws).unwrap();
+        assert!(text.starts_with("AWS is asked with") && text.ends_with(": it is Sunday"), "{text}");
         assert_eq!(Whose::Own.words(Task::AskAws), None);
     }
 
     #[test]
-    fn what_a_killed_command_left_is_known_by_its_process() {
+    fn orphans_are_found_by_their_process_id() {
         let run = tempfile::tempdir().unwrap();
         for name in [
             "bothends-command-7",
@@ -375,7 +375,7 @@ mod tests {
     }
 
     #[test]
-    fn a_number_that_has_come_again_is_no_command_that_lives() {
+    fn a_reused_process_id_is_no_running_command() {
         let proc = tempfile::tempdir().unwrap();
         for (process, name) in [("7", "bothends\n"), ("8", "sshd\n"), ("9", "bothends\n")] {
             fs::create_dir(proc.path().join(process)).unwrap();

@@ -1,4 +1,4 @@
-//! `bothends check`: what the configuration means, and with `--aws` whether AWS allows what it needs.
+//! `bothends check`: explains the configuration; with `--aws`, whether AWS allows what it needs.
 
 mod aws;
 #[cfg(test)]
@@ -24,7 +24,7 @@ use crate::store::{Capacity, capacity};
 pub(super) fn run(path: &Path, aws: bool, to_run: bool, own_credentials: bool) -> Exit {
     if aws || to_run {
         let whose = as_service::whose(own_credentials, path);
-        whose.say(if aws { Task::AskAws } else { Task::JudgeStart });
+        whose.say(if aws { Task::AskAws } else { Task::CheckStart });
         if whose == Whose::Service {
             let asked = [(aws, "--aws"), (to_run, "--to-run")];
             let asked = asked.into_iter().filter_map(|(asked, option)| asked.then_some(option));
@@ -41,7 +41,7 @@ pub(super) fn run(path: &Path, aws: bool, to_run: bool, own_credentials: bool) -
         config::load_to_check(path, &env, us, &trial)
     };
     match &loaded {
-        Ok(loaded) => tell(loaded),
+        Ok(loaded) => explain(loaded),
         Err(rejection) => complain!("{rejection}"),
     }
     if !to_run {
@@ -67,8 +67,8 @@ pub(super) fn run(path: &Path, aws: bool, to_run: bool, own_credentials: bool) -
     if aws { aws::run(config) } else { Exit::Success }
 }
 
-/// What is around the configuration that `run` would refuse. A file may be checked before it is in its place, on another host, or
-/// by somebody with credentials of their own, so this is no error.
+/// Problems with the files beside the configuration for which `run` would refuse it. Only warnings: a file may be checked before
+/// it is installed, on another host, or by a user with other credentials.
 fn refused_by_run(path: &Path, env: &BTreeMap<String, String>, us: u32) -> Vec<String> {
     let around = config::foreign(path, us).into_iter().chain(config::exposed_beside(path, env));
     let around = around.map(|problem| format!("{problem} (`bothends run` refuses that)"));
@@ -78,10 +78,10 @@ fn refused_by_run(path: &Path, env: &BTreeMap<String, String>, us: u32) -> Vec<S
     around.chain(own).collect()
 }
 
-fn tell(loaded: &Loaded) {
+fn explain(loaded: &Loaded) {
     let Loaded { config, warnings, files: _ } = loaded;
     terminal::text(format_args!("{}", describe(loaded)));
-    say!("            {}", lasting(config));
+    say!("            {}", capacity_of_store(config));
     let needs = Needs::of(&config.plan);
     say!(
         "needs       up to {} of memory and {} open files; the package's unit grants {} and {}",
@@ -93,7 +93,7 @@ fn tell(loaded: &Loaded) {
     for warning in warnings {
         complain!("warning: {warning}");
     }
-    // This host may grant more: `run` and `check --to-run` compare with what it does grant, and refuse.
+    // Only a warning: this host may grant more. `run` and `check --to-run` compare with what it grants, and refuse.
     for lacking in needs.lacking(&UNIT) {
         complain!("warning: with the package's unit as it is shipped, {lacking}");
     }
@@ -115,7 +115,7 @@ fn tell(loaded: &Loaded) {
 }
 
 /// How long the store's `max_size` lasts.
-fn lasting(config: &Config) -> String {
+fn capacity_of_store(config: &Config) -> String {
     let StoreSettings { path: _, max_size, keep, spool: _ } = config.store;
     let tunnels = config.plan.vpns.iter().map(|vpn| vpn.used_tunnels().count()).sum::<usize>();
     let Capacity { bytes, history, waiting } = capacity(max_size, keep, tunnels as u64);
@@ -141,7 +141,7 @@ fn days(duration: Duration) -> String {
     }
 }
 
-/// A configuration may be checked on another host than the one it is for, so this is no error.
+/// Why this host cannot send from the tunnel's address. Only a warning: the configuration may be for another host.
 fn not_here(tunnel: &TunnelPlan) -> Option<String> {
     let TunnelPlan { id, name, role: _, route } = tunnel;
     let what = match address::owns(route) {
@@ -156,8 +156,8 @@ fn not_here(tunnel: &TunnelPlan) -> Option<String> {
     ))
 }
 
-/// What the service lacks to run with the configuration at `path`, if the user `us` is root, who is refused nothing himself. A file
-/// elsewhere than the service's may not be in its place yet.
+/// What the service lacks to run with the configuration at `path`. Only root sees it here, because other users meet the same
+/// refusals themselves; and only for the installed file, because another may not be in its place yet.
 fn service_lacks(path: &Path, us: u32) -> Vec<String> {
     let home = Path::new(DEFAULT_PATH).parent();
     if us != 0 || !home.is_some_and(|home| path.starts_with(home)) {

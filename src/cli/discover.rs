@@ -1,4 +1,4 @@
-//! `bothends discover`: a configuration from what AWS says of VPN connections.
+//! `bothends discover`: generates a configuration from AWS's answer about VPN connections.
 
 mod proposal;
 mod render;
@@ -23,7 +23,7 @@ use crate::outbound::{KEY_EXCHANGE_VARIABLE, KeyExchange};
 use crate::probe::carriers;
 use crate::process::{self, Exit};
 
-/// The file belongs to the user who ran this; its group, the daemon's in /etc/bothends, may read it, whatever the umask.
+/// The user who ran this owns the file; its group (the daemon's in /etc/bothends) may read it, whatever the umask.
 const MODE: u32 = 0o640;
 /// Names the session of an assumed role, in CloudTrail too.
 const SESSION: &str = "discover";
@@ -60,8 +60,8 @@ enum Format {
 }
 
 pub(super) fn run(arguments: &DiscoverArguments) -> Exit {
-    let question = match question(arguments) {
-        Ok(question) => question,
+    let query = match query(arguments) {
+        Ok(query) => query,
         Err(problems) => {
             for problem in problems {
                 complain!("{problem}");
@@ -69,12 +69,12 @@ pub(super) fn run(arguments: &DiscoverArguments) -> Exit {
             return Exit::Usage;
         }
     };
-    // Said before AWS is asked; that the file is not there is made sure of when it is made.
+    // Checked before AWS is asked, for an early answer; creating the file makes sure of it.
     if let Some(file) = arguments.write.as_deref().filter(|file| fs::symlink_metadata(file).is_ok()) {
         complain!("{}", exists(file));
         return Exit::BadNews;
     }
-    let discovered = match ask(&question) {
+    let discovered = match ask(&query) {
         Ok(Ok(discovered)) => discovered,
         Ok(Err(troubles)) => {
             for trouble in &troubles {
@@ -87,7 +87,7 @@ pub(super) fn run(arguments: &DiscoverArguments) -> Exit {
     for left_out in &discovered.left_out {
         complain!("left out: {left_out}");
     }
-    let scope = Scope { role_arn: question.role_arn.clone(), carriers: &|address| carriers(address) };
+    let scope = Scope { role_arn: query.role_arn.clone(), carriers: &|address| carriers(address) };
     let proposal = match Proposal::of(&discovered, &scope) {
         Ok(proposal) => proposal,
         Err(clashes) => {
@@ -101,7 +101,7 @@ pub(super) fn run(arguments: &DiscoverArguments) -> Exit {
         complain!("warning: {warning}");
     }
     let toml = render::toml(&proposal);
-    // Whatever AWS answered, what is printed is accepted.
+    // Never print a configuration that `check` would refuse, whatever AWS answered.
     if let Err(rejection) = config::of_text("(discovered)", &toml) {
         complain!(
             "AWS's answer makes a configuration that `bothends check` refuses; configure these tunnels by hand:"
@@ -125,8 +125,8 @@ pub(super) fn run(arguments: &DiscoverArguments) -> Exit {
     }
 }
 
-/// Everything that is wrong with the arguments, or what is to be asked.
-fn question(arguments: &DiscoverArguments) -> Result<DiscoverQuery, Vec<String>> {
+/// The query, or everything that is wrong with the arguments.
+fn query(arguments: &DiscoverArguments) -> Result<DiscoverQuery, Vec<String>> {
     let DiscoverArguments { ids, tag, region, role_arn, format: _, write: _ } = arguments;
     let mut problems = Vec::new();
     let mut wrong = |what: &str, found: &str, allowed: &str| {
@@ -158,7 +158,7 @@ fn question(arguments: &DiscoverArguments) -> Result<DiscoverQuery, Vec<String>>
     if problems.is_empty() { Ok(DiscoverQuery { region, role_arn, which }) } else { Err(problems) }
 }
 
-fn ask(question: &DiscoverQuery) -> Result<Result<aws::Discovered, Vec<Trouble>>, Exit> {
+fn ask(query: &DiscoverQuery) -> Result<Result<aws::Discovered, Vec<Trouble>>, Exit> {
     let runtime = terminal::runtime()?;
     let settings =
         ConnectionSettings { key_exchange: key_exchange()?, ..ConnectionSettings::from_env(SESSION) };
@@ -166,14 +166,14 @@ fn ask(question: &DiscoverQuery) -> Result<Result<aws::Discovered, Vec<Trouble>>
         complain!("{error}");
         Exit::Configuration
     })?;
-    let discovered = terminal::unless_interrupted(runtime, aws::discover(&connections, question))?;
+    let discovered = terminal::unless_interrupted(runtime, aws::discover(&connections, query))?;
     for notice in connections.notices() {
         complain!("warning: {notice}");
     }
     Ok(discovered)
 }
 
-/// As the daemon's configuration would have it from the environment: there need be none yet.
+/// From the environment, as the daemon would take it: there need be no configuration yet.
 fn key_exchange() -> Result<KeyExchange, Exit> {
     let Ok(word) = std::env::var(KEY_EXCHANGE_VARIABLE) else { return Ok(KeyExchange::default()) };
     KeyExchange::parse(&word).ok_or_else(|| {
@@ -235,11 +235,11 @@ fn written(file: &Path, text: &str) -> Exit {
     }
 }
 
-/// Makes the file with the whole text in it, or none. What a file system does not let `share` do is a warning.
+/// Creates the file with the whole text, or not at all. A `share` that the file system refuses is only a warning.
 fn write(file: &Path, text: &str, share: impl FnOnce(&File) -> io::Result<()>) -> io::Result<Option<String>> {
     let mut open = OpenOptions::new().write(true).create_new(true).mode(MODE).open(file)?;
     if let Err(error) = open.write_all(text.as_bytes()).and_then(|()| open.sync_all()) {
-        // A partial file is useless; that it cannot be removed either is the lesser news.
+        // A partial file is useless. The first error is the one to report.
         let _ = fs::remove_file(file);
         return Err(error);
     }
@@ -251,8 +251,8 @@ fn write(file: &Path, text: &str, share: impl FnOnce(&File) -> io::Result<()>) -
     }))
 }
 
-/// Lets the service read the file by its group, for there is no secret in it: what root makes gets that group, and what somebody else
-/// makes in a directory that gives its files to the group has it.
+/// Lets the service's group read the file, which holds no secret. Root gives the file that group; another user's file has it only
+/// if the directory passes on its group.
 fn readable_by(file: &File, service: Option<&User>, us: u32) -> io::Result<()> {
     let Some(group) = service.and_then(|service| service.groups().first()) else { return Ok(()) };
     if us == 0 {

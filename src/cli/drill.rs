@@ -1,8 +1,8 @@
 //! `bothends drill`: a test incident through the sinks. `incident::drill` says why it is never taken for a real one.
 //!
-//! The command speaks to the sinks by itself, with the configuration's own settings and the daemon's name; a daemon need not run.
-//! It refuses while a real incident is open, or about to be: at the sinks, or by the daemon's word. Each sink gets its drill alone,
-//! one after the other, so that none is open for longer than it takes to read it back.
+//! The command calls the sinks itself, with the configuration's settings and the daemon's session name; the daemon need not run. It
+//! refuses while a real incident is open or pending, at the sinks or in the daemon's status. The sinks get their drills one after
+//! the other, so that none is open for longer than it takes to read it back.
 
 mod performance;
 
@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use self::performance::{Daemon, Outcome, Stage, Watch, keep, left_open, tell};
+use self::performance::{Daemon, Outcome, Stage, Watch, drill_messages, drill_record, left_open};
 use super::as_service::{self, Task, Whose};
 use super::terminal;
 use crate::aws::{AwsConnections, ConnectionSettings, Failure, FailureClass};
@@ -42,23 +42,23 @@ pub(super) fn run(path: &Path, config: &Config, arguments: &DrillArguments) -> E
     }
     let whose = as_service::whose(arguments.own_credentials, path);
     whose.say(Task::AskAws);
-    // Where both are given, this is that other process.
+    // With both options this is the process that runs as the service; the first has announced it.
     if !(arguments.yes && arguments.own_credentials) {
         announce(config, &rounds, arguments.hold);
     }
-    if !arguments.yes && !agreed() {
+    if !arguments.yes && !is_confirmed() {
         complain!("nothing was started");
         return Exit::BadNews;
     }
     if whose == Whose::Service {
-        let words = arguments.agreed_to();
+        let words = arguments.confirmed();
         return as_service::run(&words.iter().map(String::as_str).collect::<Vec<_>>());
     }
     let runtime = match terminal::runtime() {
         Ok(runtime) => runtime,
         Err(exit) => return exit,
     };
-    // The same name as the daemon's: a role that trusts only that session is tried as well.
+    // The daemon's session name, so that a role that trusts only that session is tested as well.
     let settings = ConnectionSettings::from_env(Arc::clone(&config.plan.site));
     let settings = ConnectionSettings { key_exchange: config.aws.key_exchange, ..settings };
     let connections = match AwsConnections::load(settings) {
@@ -69,12 +69,12 @@ pub(super) fn run(path: &Path, config: &Config, arguments: &DrillArguments) -> E
         }
     };
     let exit = runtime.block_on(drill(config, connections, &rounds, arguments.hold));
-    // A name that is looked up in vain is not waited for.
+    // Do not wait for a name that does not resolve.
     runtime.shutdown_background();
     exit
 }
 
-/// What will be done to whom.
+/// Says what will be sent, and where.
 fn announce(config: &Config, rounds: &[SinkDrill], hold: Option<u64>) {
     say!("a test incident titled DRILL, with impact 5 (none), to each of these sinks:");
     for SinkDrill { sink, vpn, kind } in rounds {
@@ -88,8 +88,8 @@ fn announce(config: &Config, rounds: &[SinkDrill], hold: Option<u64>) {
     }
     say!("This WILL page on-call contacts where a sink pages. The incident is then read back and resolved.");
     for SinkDrill { sink, .. } in rounds {
-        if let Some(said) = about_grouping(sink, hold) {
-            say!("{said}");
+        if let Some(note) = about_grouping(sink, hold) {
+            say!("{note}");
         }
     }
     match config.mode {
@@ -101,7 +101,7 @@ fn announce(config: &Config, rounds: &[SinkDrill], hold: Option<u64>) {
 /// Alertmanager waits this long before it sends the first notice of a group (`group_wait`, 30 s by default,
 /// <https://prometheus.io/docs/alerting/latest/configuration/#route>), and drops an alert that is over by then.
 const GROUP_WAIT: u64 = 30;
-/// So an alert that should ring stays for longer.
+/// So an alert that should page stays for longer.
 const HOLD_GROUPED: u64 = 60;
 
 /// Whether a sink's receiver waits before it pages.
@@ -117,17 +117,17 @@ fn groups(sink: &SinkSettings) -> bool {
 }
 
 /// How long a drill stays open at a sink.
-fn held(sink: &SinkSettings, hold: Option<u64>) -> Duration {
+fn hold_time(sink: &SinkSettings, hold: Option<u64>) -> Duration {
     let default = if groups(sink) { HOLD_GROUPED } else { 0 };
     Duration::from_secs(hold.unwrap_or(default))
 }
 
-/// What to know of a receiver that groups alerts.
+/// A note or warning if the sink's receiver groups alerts.
 fn about_grouping(sink: &SinkSettings, hold: Option<u64>) -> Option<String> {
     if !groups(sink) {
         return None;
     }
-    let seconds = held(sink, hold).as_secs();
+    let seconds = hold_time(sink, hold).as_secs();
     Some(if seconds > GROUP_WAIT {
         format!(
             "{}: the drill stays open for {seconds} s, because Alertmanager waits for group_wait ({GROUP_WAIT} s by default) \
@@ -143,13 +143,13 @@ fn about_grouping(sink: &SinkSettings, hold: Option<u64>) -> Option<String> {
     })
 }
 
-fn agreed() -> bool {
+fn is_confirmed() -> bool {
     terminal::text(format_args!("type yes to go on: "));
     let mut answer = String::new();
     io::stdin().lock().read_line(&mut answer).is_ok() && answer.trim() == "yes"
 }
 
-/// A round at its sink, made ready.
+/// A drill whose sink is open.
 struct Ready<'r> {
     round: &'r SinkDrill,
     place: AnySink,
@@ -212,13 +212,13 @@ async fn drill(
     }
 }
 
-/// What has come of looking whether something real is open.
+/// The result of looking for open real incidents.
 struct Looked<'r> {
     ready: Vec<Ready<'r>>,
     failed: Vec<SinkError>,
 }
 
-/// Looks at every sink. An error is why no drill may begin.
+/// Looks at every sink. `Err` says why no drill may begin.
 async fn look<'r>(
     config: &Config,
     connections: &AwsConnections,
@@ -256,13 +256,13 @@ async fn perform(config: &Config, ready: &Ready<'_>, watch: &Watch, hold: Option
         kind: round.kind,
         at: clock::wall(),
     };
-    let hold = held(&round.sink, hold);
+    let hold = hold_time(&round.sink, hold);
     let stage = Stage { incident: &incident, settings, watch, hold };
     match place {
-        AnySink::IncidentManager(sink) => keep(sink, &stage).await,
-        AnySink::OpsCenter(sink) => keep(sink, &stage).await,
-        AnySink::Sns(sink) => tell(sink, &stage).await,
-        AnySink::Webhook(sink, _) => tell(&**sink, &stage).await,
+        AnySink::IncidentManager(sink) => drill_record(sink, &stage).await,
+        AnySink::OpsCenter(sink) => drill_record(sink, &stage).await,
+        AnySink::Sns(sink) => drill_messages(sink, &stage).await,
+        AnySink::Webhook(sink, _) => drill_messages(&**sink, &stage).await,
     }
 }
 
@@ -300,8 +300,8 @@ pub(super) struct DrillArguments {
 }
 
 impl DrillArguments {
-    /// The same command, agreed to, for a process that has the service's credentials.
-    pub(super) fn agreed_to(&self) -> Vec<String> {
+    /// The same command, confirmed, for the process with the service's credentials.
+    pub(super) fn confirmed(&self) -> Vec<String> {
         let mut words = vec!["drill".to_owned(), "--yes".to_owned()];
         words.extend(self.hold.map(|seconds| format!("--hold={seconds}")));
         let chosen = [("sink", &self.sink), ("vpn", &self.vpn), ("kind", &self.kind)];
@@ -318,7 +318,7 @@ pub(super) struct SinkDrill {
     pub(super) kind: Kind,
 }
 
-/// One round for each sink that was asked for, of the first connection and kind that it takes.
+/// One drill for each requested sink, of the first connection and kind that it takes.
 pub(super) fn chosen(config: &Config, arguments: &DrillArguments) -> Result<Vec<SinkDrill>, String> {
     let DrillArguments { sink, vpn, kind, hold: _, yes: _, own_credentials: _ } = arguments;
     let vpns = &config.plan.vpns;
@@ -355,7 +355,7 @@ pub(super) fn chosen(config: &Config, arguments: &DrillArguments) -> Result<Vec<
     Ok(rounds)
 }
 
-/// Whether what an option names is one of these.
+/// Checks that the option names one of these.
 fn known(option: &str, named: Option<&str>, what: &str, ids: &[&str]) -> Result<(), String> {
     match named.filter(|named| !ids.contains(named)) {
         None => Ok(()),

@@ -10,7 +10,7 @@ use crate::probe::permission::icmp_access;
 use crate::probe::round::{Round, Row, one_round};
 use crate::process::Exit;
 
-/// Between the echoes of a tunnel: as under suspicion by default.
+/// Between the echoes of a tunnel: the default interval of a suspect check.
 const SPACING: Duration = Duration::from_millis(200);
 
 pub(super) fn run(config: &Config, echoes: u32) -> Exit {
@@ -46,10 +46,10 @@ const HEAD: [&str; COLUMNS] = [
     "",
 ];
 const COLUMNS: usize = 12;
-/// These are words and stand left; numbers stand right; the last column is as long as it is.
+/// The leading columns that are text, aligned left.
 const WORDS: usize = 4;
 
-/// One line per tunnel below a head; round-trip times in milliseconds; what went wrong at the end of the line.
+/// A header and one line per tunnel: round-trip times in milliseconds, problems in the last column.
 fn table(rows: &[Row]) -> String {
     let lines: Vec<[String; COLUMNS]> =
         std::iter::once(HEAD.map(String::from)).chain(rows.iter().map(cells)).collect();
@@ -98,7 +98,7 @@ mod tests {
     use crate::probe::round::tests::row;
 
     #[test]
-    fn a_table_shows_the_times_of_what_answers_and_the_reasons_of_what_does_not() {
+    fn the_table_shows_times_for_tunnels_that_answer_and_reasons_for_those_that_do_not() {
         let rtts = [1_234, 1_500, 1_500, 2_000, 1_100_000].map(Duration::from_micros).to_vec();
         let healthy = Row { sent: 5, replies: 4, late: 1, rtts, ..row("tunnel 1") };
         let silent = Row { sent: 3, no_path: 2, ..row("tunnel 2") };

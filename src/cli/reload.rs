@@ -1,4 +1,4 @@
-//! `bothends reload`: the daemon reads its configuration again. It ends when the outcome is known, as `ExecReload=` must.
+//! `bothends reload`: makes the daemon read its configuration again, and waits for the outcome, as `ExecReload=` must.
 
 use std::fmt;
 use std::io::{self, ErrorKind};
@@ -13,12 +13,12 @@ use crate::process::{Exit, environment};
 pub(super) fn run() -> Exit {
     let path = socket(&environment()).unwrap_or_else(|| PathBuf::from(DEFAULT_SOCKET));
     match ask(&path, RELOAD_PATIENCE) {
-        Ok(answer) => tell(answer),
+        Ok(answer) => report(answer),
         Err(error) => {
             complain!("{error}");
             match error {
                 ReloadError::NotAllowed { .. } => Exit::Permission,
-                ReloadError::NobodyThere { .. }
+                ReloadError::NotRunning { .. }
                 | ReloadError::NoAnswer { .. }
                 | ReloadError::Broken { .. }
                 | ReloadError::NotSupported => Exit::BadNews,
@@ -31,21 +31,21 @@ pub(super) fn run() -> Exit {
 #[derive(Debug)]
 enum ReloadError {
     /// Nobody listens there.
-    NobodyThere { path: PathBuf, source: io::Error },
+    NotRunning { path: PathBuf, source: io::Error },
     /// Only root and the daemon's user may ask.
     NotAllowed { path: PathBuf, source: io::Error },
     /// The daemon did not answer in time.
     NoAnswer { waited: Duration },
-    /// The connection broke, or what came is no answer.
+    /// The connection broke, or the response is not an answer.
     Broken { path: PathBuf, why: String },
-    /// The daemon is of a version that reloads in another way.
+    /// The daemon is of a version without this way to reload.
     NotSupported,
 }
 
 impl fmt::Display for ReloadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NobodyThere { path, source } => write!(
+            Self::NotRunning { path, source } => write!(
                 f,
                 "no daemon listens at {}: {source}; is it running (`systemctl status bothends`)? One without \
                  RUNTIME_DIRECTORY has no control socket: send it SIGHUP, and see its log for the outcome",
@@ -76,7 +76,7 @@ impl fmt::Display for ReloadError {
     }
 }
 
-/// Asks the daemon whose control socket this is.
+/// Asks the daemon at this control socket.
 fn ask(path: &Path, patience: Duration) -> Result<ReloadAnswer, ReloadError> {
     let broken = |why: String| ReloadError::Broken { path: path.to_owned(), why };
     let answer =
@@ -86,7 +86,7 @@ fn ask(path: &Path, patience: Duration) -> Result<ReloadAnswer, ReloadError> {
                 ClientError::Unreachable { source, .. } if source.kind() == ErrorKind::PermissionDenied => {
                     ReloadError::NotAllowed { path, source }
                 }
-                ClientError::Unreachable { source, .. } => ReloadError::NobodyThere { path, source },
+                ClientError::Unreachable { source, .. } => ReloadError::NotRunning { path, source },
                 ClientError::Silent { waited, .. } => ReloadError::NoAnswer { waited },
                 ClientError::Broken { source, .. } => broken(source.to_string()),
                 ClientError::NotUnderstood { why, .. } => broken(why.to_owned()),
@@ -95,14 +95,14 @@ fn ask(path: &Path, patience: Duration) -> Result<ReloadAnswer, ReloadError> {
     let Answer { code, body } = answer;
     match (serde_json::from_str(&body), code) {
         (Ok(answer), _) => Ok(answer),
-        // It has no place for one more.
+        // The server turned the connection away.
         (Err(_), 503) => Ok(ReloadAnswer::Busy),
         (Err(_), 404 | 405) => Err(ReloadError::NotSupported),
         (Err(error), _) => Err(broken(error.to_string())),
     }
 }
 
-fn tell(answer: ReloadAnswer) -> Exit {
+fn report(answer: ReloadAnswer) -> Exit {
     match answer {
         ReloadAnswer::InForce { vpns, tunnels, notes } => {
             say!("the configuration is in force; VPN connections: {vpns}, tunnels: {tunnels}");
@@ -137,7 +137,7 @@ mod tests {
 
     use super::*;
 
-    /// What comes of asking a daemon that answers this and hangs up.
+    /// The outcome with a daemon that answers this and closes.
     fn asked(answer: &str) -> Result<ReloadAnswer, String> {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("control.sock");
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_is_taken_as_it_is() {
+    fn every_outcome_is_understood() {
         assert_eq!(asked(&http(503, "{\"outcome\":\"ending\"}")), Ok(ReloadAnswer::Ending));
         assert_eq!(asked(&http(503, "too many connections\n")), Ok(ReloadAnswer::Busy));
         let refused = ReloadAnswer::Refused { problems: vec!["a".to_owned()] };
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn a_daemon_that_breaks_off_or_is_of_another_version_is_told_so() {
+    fn a_broken_or_foreign_answer_is_an_error_that_says_so() {
         let cut = http(200, "{\"outcome\":\"in_force\"").replace("Length: 21", "Length: 99");
         for answer in [
             "",
@@ -176,17 +176,20 @@ mod tests {
             "{\"outcome\":\"not_understood\"}\n",
             "hello\n",
         ] {
-            let told = asked(answer).unwrap_err();
-            assert!(told.contains("broke off, or gave an answer of another version"), "{answer:?}: {told}");
+            let error = asked(answer).unwrap_err();
+            assert!(error.contains("broke off, or gave an answer of another version"), "{answer:?}: {error}");
         }
         for code in [404, 405] {
-            let told = asked(&http(code, "try /metrics\n")).unwrap_err();
-            assert!(told.contains("does not support reload") && told.contains("systemctl restart"), "{told}");
+            let error = asked(&http(code, "try /metrics\n")).unwrap_err();
+            assert!(
+                error.contains("does not support reload") && error.contains("systemctl restart"),
+                "{error}"
+            );
         }
     }
 
     #[test]
-    fn nobody_there_is_told_with_what_to_look_at() {
+    fn a_daemon_that_is_not_running_is_an_error_with_the_first_step() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("control.sock");
         let absent = ask(&path, RELOAD_PATIENCE).unwrap_err().to_string();
@@ -200,11 +203,11 @@ mod tests {
     }
 
     #[test]
-    fn a_daemon_that_does_not_answer_is_waited_for_so_long() {
+    fn a_daemon_that_does_not_answer_is_a_timeout() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("control.sock");
         let _silent = UnixListener::bind(&path).unwrap();
-        let told = ask(&path, Duration::from_millis(50)).unwrap_err();
-        assert!(matches!(told, ReloadError::NoAnswer { .. }), "{told}");
+        let error = ask(&path, Duration::from_millis(50)).unwrap_err();
+        assert!(matches!(error, ReloadError::NoAnswer { .. }), "{error}");
     }
 }

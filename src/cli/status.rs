@@ -1,8 +1,8 @@
 //! `bothends status`: the state of the running daemon, as a page, as JSON, and as an exit code that monitoring systems
 //! understand.
 //!
-//! Whatever keeps the state from being known ends with [`Exit::Unknown`] and a first line on standard output: a plugin's text on
-//! standard error is not shown, and a code from 4 on would be taken for a connection that is down.
+//! Every failure to learn the state exits with [`Exit::Unknown`] and a first line on standard output: monitoring systems do not show
+//! a plugin's standard error, and take a code above 3 for "down".
 
 mod table;
 mod verdict;
@@ -62,14 +62,14 @@ pub(super) fn run(config: &Path, arguments: &StatusArguments) -> Exit {
     level.exit()
 }
 
-/// The control socket of the daemon that is meant: where this is the environment of its unit, that one's, else the host's own, unless
-/// another configuration names another daemon.
+/// The control socket to ask: that of the unit in whose environment this runs, else the host's own daemon's. `None` if another
+/// configuration is given, which means another daemon.
 fn own_socket(config: &Path, env: &BTreeMap<String, String>) -> Option<PathBuf> {
     socket(env).or_else(|| (config == Path::new(DEFAULT_PATH)).then(|| DEFAULT_SOCKET.into()))
 }
 
-/// The body of the daemon's answer; `None` if it is to be asked at its listener: nobody listens here, only root and the daemon's
-/// own user may ask, or there is no room.
+/// The body of the daemon's answer. `None` if its listener should be asked instead: nothing listens here, the socket is closed to
+/// this user (only root and the daemon's own may connect), or it is busy.
 fn ask_socket(path: PathBuf) -> Option<Result<String, String>> {
     match client::ask(&Server::Socket(path), QUESTION, PATIENCE) {
         Ok(Answer { code: 200, body }) => Some(Ok(body)),
@@ -81,15 +81,15 @@ fn ask_socket(path: PathBuf) -> Option<Result<String, String>> {
     }
 }
 
-/// The same of the daemon at this URL, or where the configuration has it listen.
+/// The body of the answer at this URL, or else at the configuration's [http] listen.
 fn ask_listener(config: &Path, url: Option<&str>) -> Result<String, String> {
     if let Some(url) = url {
         return address(url).and_then(|address| ask(address, true));
     }
-    // What else is wrong with the configuration is of no interest here, nor whether it can be read.
+    // Other mistakes in the configuration do not matter here.
     let address = config::listener(config, &environment());
     let unread = unread(config, address);
-    // The default's need not be readable for everybody; a user who names another means that one.
+    // The default file need not be readable for every user; a file that was named should be.
     if let Some(unread) = unread.as_ref().filter(|_| config != Path::new(DEFAULT_PATH)) {
         complain!("{unread}");
     }
@@ -97,10 +97,10 @@ fn ask_listener(config: &Path, url: Option<&str>) -> Result<String, String> {
         .map_err(|why| format!("{why}{}", unread.map(|unread| format!("; {unread}")).unwrap_or_default()))
 }
 
-/// A wrong option or argument of `status`: the first line goes where monitoring systems read, everything to standard error, as
-/// with other commands.
+/// A wrong option or argument of `status`: the first line goes to standard output for monitoring systems, the whole text to
+/// standard error as with other commands.
 pub(super) fn misused(error: &clap::Error) -> Exit {
-    let text = masked_words(&error.to_string());
+    let text = with_urls_masked(&error.to_string());
     let first = text.lines().next().unwrap_or_default();
     complain!("{}", text.trim_end());
     unknown(first.trim_start_matches("error: "))
@@ -111,7 +111,7 @@ fn unknown(why: &str) -> Exit {
     Exit::Unknown
 }
 
-/// Behind a bar monitoring systems read performance data.
+/// Monitoring systems read what follows a bar as performance data.
 fn plain(text: &str) -> String {
     text.replace('|', "/")
 }
@@ -126,7 +126,7 @@ fn headline(status: &StatusJson, reasons: &[String]) -> String {
     }
 }
 
-/// That the configuration cannot be read, so that where the daemon listens may not be known.
+/// Why the configuration cannot be read, and the address that is tried instead of its [http] listen.
 fn unread(path: &Path, address: SocketAddr) -> Option<String> {
     let why = config::unread(path)?;
     Some(format!(
@@ -135,18 +135,18 @@ fn unread(path: &Path, address: SocketAddr) -> Option<String> {
     ))
 }
 
-/// What to do where the host's own daemon says nothing.
+/// What to do when the host's own daemon does not answer.
 const SILENT: &str = "see `systemctl status bothends`; a daemon that is stopped or stuck watches no tunnel until systemd's watchdog \
                       starts it anew, within 30 s, or `systemctl restart bothends` does";
 
 const QUESTION: &str = "GET /status";
 
-/// The body of the answer of the daemon that listens there.
+/// The body of the answer of the daemon at this address.
 fn ask(address: SocketAddr, given: bool) -> Result<String, String> {
     let answer = client::ask(&Server::listening_at(address), QUESTION, PATIENCE).map_err(|error| {
         let refused = |source: &io::Error| source.kind() == io::ErrorKind::ConnectionRefused;
         match &error {
-            // Which daemon is asked is for the user who gave the URL to say.
+            // The URL may lead to another host: advice about this host's service would mislead.
             _ if given => error.to_string(),
             ClientError::Unreachable { source, .. }
                 if refused(source)
@@ -192,8 +192,8 @@ fn address(url: &str) -> Result<SocketAddr, String> {
     found.next().ok_or_else(|| wrong("the name has no address"))
 }
 
-/// A text in which every URL is [`masked`], also without its scheme.
-fn masked_words(text: &str) -> String {
+/// The text with every URL [`masked`], those without a scheme included.
+fn with_urls_masked(text: &str) -> String {
     let word = |word: &str| {
         let (quotes, inner) = word.split_at(word.len() - word.trim_start_matches(['\'', '"', '`']).len());
         let has_password = inner.rsplit_once('@').is_some_and(|(before, _)| before.contains(':'));
@@ -202,7 +202,7 @@ fn masked_words(text: &str) -> String {
     text.split_inclusive(char::is_whitespace).map(word).collect()
 }
 
-/// A URL without the user and the password in it, which are nobody else's to read.
+/// The URL without its user and password, which are secret.
 fn masked(url: &str) -> String {
     let begin = url.find("://").map_or(0, |end| end + "://".len());
     let (scheme, rest) = url.split_at(begin);
@@ -227,14 +227,15 @@ mod tests {
     }
 
     #[test]
-    fn a_url_in_a_wrong_place_loses_its_password_as_well() {
-        let told = masked_words("error: unexpected argument 'http://noc:hunter2@gw1' found\n\nUsage: a@b\n");
-        assert_eq!(told, "error: unexpected argument 'http://***@gw1' found\n\nUsage: a@b\n");
-        assert_eq!(masked_words("argument 'noc:hun@ter2@gw1' found\n"), "argument '***@gw1' found\n");
+    fn a_url_in_the_wrong_argument_is_masked_as_well() {
+        let text =
+            with_urls_masked("error: unexpected argument 'http://noc:hunter2@gw1' found\n\nUsage: a@b\n");
+        assert_eq!(text, "error: unexpected argument 'http://***@gw1' found\n\nUsage: a@b\n");
+        assert_eq!(with_urls_masked("argument 'noc:hun@ter2@gw1' found\n"), "argument '***@gw1' found\n");
     }
 
     #[test]
-    fn what_to_do_is_said_of_the_hosts_own_daemon_alone() {
+    fn only_the_hosts_own_daemon_gets_advice_about_its_service() {
         let frozen = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let [own, given] = [false, true].map(|given| ask(frozen.local_addr().unwrap(), given).unwrap_err());
         assert!(own.starts_with(&format!("{given}; see `systemctl status bothends`")), "{own}");
@@ -242,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn the_hosts_own_daemon_is_asked_at_its_socket_and_one_that_is_named_is_not() {
+    fn the_hosts_own_daemon_is_asked_at_its_socket_and_another_is_not() {
         let unit = BTreeMap::from([("RUNTIME_DIRECTORY".to_owned(), "/run/other".to_owned())]);
         let (own, other) = (Path::new(DEFAULT_PATH), Path::new("/etc/other.toml"));
         assert_eq!(own_socket(own, &BTreeMap::new()), Some(DEFAULT_SOCKET.into()));
@@ -252,13 +253,13 @@ mod tests {
     }
 
     #[test]
-    fn a_daemon_that_does_not_speak_at_its_socket_is_asked_at_its_listener_and_one_that_hangs_is_not() {
+    fn the_listener_is_asked_if_nothing_answers_at_the_socket_but_not_if_the_daemon_hangs() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("control.sock");
         assert_eq!(ask_socket(path.clone()), None);
         let frozen = std::os::unix::net::UnixListener::bind(&path).unwrap();
-        let told = ask_socket(path.clone()).unwrap().unwrap_err();
-        assert!(told.contains("no answer came within 5 s") && told.contains("systemctl status"), "{told}");
+        let text = ask_socket(path.clone()).unwrap().unwrap_err();
+        assert!(text.contains("no answer came within 5 s") && text.contains("systemctl status"), "{text}");
         drop(frozen);
         assert_eq!(ask_socket(path), None, "nobody listens");
     }
@@ -266,9 +267,9 @@ mod tests {
     #[test]
     fn a_configuration_that_cannot_be_read_is_named() {
         let address = "127.0.0.1:9847".parse().unwrap();
-        let told = unread(Path::new("/nowhere/bothends.toml"), address).unwrap();
-        assert!(told.starts_with("/nowhere/bothends.toml cannot be read (No such file"), "{told}");
-        assert!(told.ends_with("trying 127.0.0.1:9847"), "{told}");
+        let text = unread(Path::new("/nowhere/bothends.toml"), address).unwrap();
+        assert!(text.starts_with("/nowhere/bothends.toml cannot be read (No such file"), "{text}");
+        assert!(text.ends_with("trying 127.0.0.1:9847"), "{text}");
         assert_eq!(unread(tempfile::NamedTempFile::new().unwrap().path(), address), None);
     }
 
@@ -278,8 +279,8 @@ mod tests {
         let pipe = directory.path().join("bothends.toml");
         let fifo = rustix::fs::FileType::Fifo;
         rustix::fs::mknodat(rustix::fs::CWD, &pipe, fifo, rustix::fs::Mode::RUSR, 0).unwrap();
-        let told = unread(&pipe, "127.0.0.1:9846".parse().unwrap()).unwrap();
-        assert!(told.contains("cannot be read (it is a pipe, not a regular file)"), "{told}");
+        let text = unread(&pipe, "127.0.0.1:9846".parse().unwrap()).unwrap();
+        assert!(text.contains("cannot be read (it is a pipe, not a regular file)"), "{text}");
     }
 
     #[test]
@@ -305,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_of_a_text_is_taken_for_performance_data() {
+    fn no_text_is_read_as_performance_data() {
         assert_eq!(plain("Milan | primary\n|"), "Milan / primary\n/");
     }
 }

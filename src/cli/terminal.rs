@@ -24,7 +24,7 @@ macro_rules! complain {
     ($($words:tt)*) => { $crate::cli::terminal::aside(format_args!("{}\n", format_args!($($words)*))) };
 }
 
-/// Text to standard output as it is, at once.
+/// Text to standard output as it is, flushed.
 pub(super) fn text(text: Arguments<'_>) {
     let mut out = io::stdout().lock();
     let _ = out.write_fmt(text).and_then(|()| out.flush());
@@ -35,15 +35,14 @@ pub(super) fn aside(text: Arguments<'_>) {
     let _ = io::stderr().lock().write_fmt(text);
 }
 
-/// Adds a line. What came from the network must not steer the terminal.
+/// Adds a line. Text from the network must not control the terminal.
 pub(super) fn line(page: &mut String, text: Arguments<'_>) {
     let text = text.to_string();
     page.extend(text.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }));
     page.push('\n');
 }
 
-/// The rows, each as one line. The first `words` columns stand left and the others, which are numbers, right; the last column is
-/// as long as it is.
+/// One line per row. The first `words` columns are aligned left, the others are numbers and aligned right; the last is not padded.
 pub(super) fn aligned<const N: usize>(rows: &[[String; N]], words: usize) -> impl Iterator<Item = String> {
     let length = |cell: &String| cell.chars().count();
     let widths: [usize; N] =
@@ -58,7 +57,7 @@ pub(super) fn aligned<const N: usize>(rows: &[[String; N]], words: usize) -> imp
     })
 }
 
-/// The signals by which somebody ends a command. From when this is made they end nothing by themselves.
+/// The signals that end a command. Once this exists, they no longer end the process by themselves.
 pub(super) struct Interrupts {
     interrupt: Signal,
     terminate: Signal,
@@ -74,7 +73,7 @@ impl Interrupts {
         })
     }
 
-    /// The next one's name, as kill(1) has it.
+    /// Waits for a signal and returns its name as kill(1) spells it.
     pub(super) async fn next(&mut self) -> &'static str {
         tokio::select! {
             _ = self.interrupt.recv() => "INT",
@@ -84,7 +83,7 @@ impl Interrupts {
     }
 }
 
-/// What the commands run on that ask AWS.
+/// The runtime of the commands that ask AWS.
 pub(super) fn runtime() -> Result<Runtime, Exit> {
     tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| {
         complain!("cannot start: {error}");
@@ -92,7 +91,7 @@ pub(super) fn runtime() -> Result<Runtime, Exit> {
     })
 }
 
-/// Does what changes nothing at AWS, and gives it up when somebody interrupts it.
+/// Runs work that changes nothing at AWS, until it is done or interrupted.
 pub(super) fn unless_interrupted<T>(runtime: Runtime, work: impl Future<Output = T>) -> Result<T, Exit> {
     let outcome = runtime.block_on(async {
         let mut interrupts = Interrupts::new().map_err(|error| {
@@ -107,7 +106,7 @@ pub(super) fn unless_interrupted<T>(runtime: Runtime, work: impl Future<Output =
             }
         }
     });
-    // A name that is looked up in vain is not waited for.
+    // Do not wait for a name that does not resolve.
     runtime.shutdown_background();
     outcome
 }
@@ -117,14 +116,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_from_elsewhere_cannot_steer_the_terminal() {
+    fn foreign_text_cannot_control_the_terminal() {
         let mut page = String::new();
         line(&mut page, format_args!("\x1b[31mred"));
         assert_eq!(page, "\u{fffd}[31mred\n");
     }
 
     #[test]
-    fn words_stand_left_and_numbers_right_whatever_their_letters_take() {
+    fn words_are_aligned_left_and_numbers_right_counted_in_characters() {
         let rows = [["name", "ms", "remark"], ["Zürich", "1100.000", ""], ["", "5", "late"]]
             .map(|row| row.map(str::to_owned));
         let lines: Vec<String> = aligned(&rows, 1).collect();

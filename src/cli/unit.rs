@@ -1,11 +1,11 @@
-//! What systemd knows of the service's unit, in words.
+//! The state of the service's unit, read from systemctl.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 pub(super) const SERVICE: &str = "bothends.service";
-/// There while systemd is the host's service manager (sd_booted(3)).
+/// Exists while systemd is the host's service manager (sd_booted(3)).
 pub(super) const SYSTEMD: &str = "/run/systemd/system";
 
 /// Whether systemd manages this host.
@@ -13,12 +13,12 @@ pub(super) fn systemd_manages() -> bool {
     Path::new(SYSTEMD).is_dir()
 }
 
-/// A property of the service's unit, drop-ins included, if systemd tells it.
+/// A property of the service's unit, drop-ins included.
 pub(super) fn property(name: &str) -> Option<String> {
     systemctl(&["show", &format!("--property={name}"), "--value", SERVICE])
 }
 
-/// What systemctl prints, if it succeeds.
+/// The output of systemctl, if it succeeds.
 pub(super) fn systemctl(arguments: &[&str]) -> Option<String> {
     let output = Command::new("systemctl").args(arguments).stderr(Stdio::null()).output().ok()?;
     output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
@@ -31,14 +31,14 @@ pub(super) fn why_not_running() -> Option<String> {
     if !systemd_manages() {
         return None;
     }
-    state_in_words(&systemctl(&["show", KNOWN, SERVICE])?)
+    describe_state(&systemctl(&["show", KNOWN, SERVICE])?)
 }
 
-/// When systemd last looked at the conditions; of a unit that it has loaded anew it never did, and says "no".
+/// When systemd last evaluated the conditions. A unit just loaded has never been evaluated, and its `ConditionResult` is "no".
 const LOOKED_AT: &str = "ConditionTimestampMonotonic";
 
-/// The same from what `systemctl show` prints.
-fn state_in_words(shown: &str) -> Option<String> {
+/// The same from the output of `systemctl show`.
+fn describe_state(shown: &str) -> Option<String> {
     let shown = properties(shown);
     let is = |name: &str, value: &str| shown.get(name) == Some(&value);
     let how = || match end(&shown) {
@@ -67,7 +67,7 @@ fn state_in_words(shown: &str) -> Option<String> {
     }
 }
 
-/// That systemd waits to start it again, and how often it has done so already.
+/// When systemd starts it again, and how often it has done so.
 fn again(shown: &BTreeMap<&str, &str>) -> String {
     let pause = shown.get("RestartUSec").map(|pause| format!(" after {pause}")).unwrap_or_default();
     let so_far = match shown.get("NRestarts").copied() {
@@ -78,7 +78,7 @@ fn again(shown: &BTreeMap<&str, &str>) -> String {
     format!("systemd starts it again{pause}{so_far}")
 }
 
-/// How the main process of a unit has ended.
+/// How a unit's main process ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum End {
     /// By itself, with this status.
@@ -87,7 +87,7 @@ pub(super) enum End {
     Signal(u8),
 }
 
-/// The same from the properties `ExecMainCode` and `ExecMainStatus`; `None` of one that was not begun, or runs.
+/// The end by the properties `ExecMainCode` and `ExecMainStatus`; `None` if it runs or was never started.
 pub(super) fn end(shown: &BTreeMap<&str, &str>) -> Option<End> {
     // As the `si_code` of SIGCHLD (sigaction(2)).
     const EXITED: &str = "1";
@@ -106,7 +106,7 @@ pub(super) fn properties(shown: &str) -> BTreeMap<&str, &str> {
     shown.lines().filter_map(|line| line.split_once('=')).collect()
 }
 
-/// What the exit status of a unit means and what to do, to stand behind the number: `, GROUP: …`.
+/// What a unit's exit status means and what to do, as text to follow the number: `, GROUP: …`.
 pub(super) fn meaning(status: u8, unit: &str) -> String {
     let what = match status {
         64 => "the arguments in its ExecStart= are wrong: `systemctl cat bothends`",
@@ -121,7 +121,7 @@ pub(super) fn meaning(status: u8, unit: &str) -> String {
     format!(": {what}")
 }
 
-/// From here on a status is systemd's, and the program was not begun (systemd.exec(5), "Process Exit Codes").
+/// A status from here on comes from systemd, which did not start the program (systemd.exec(5), "Process Exit Codes").
 const SYSTEMDS: u8 = 200;
 
 const fn systemds(status: u8) -> &'static str {
@@ -148,7 +148,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_status_of_systemds_is_told_in_words() {
+    fn systemds_own_exit_statuses_are_explained() {
         assert!(meaning(216, SERVICE).contains("SupplementaryGroups="), "{}", meaning(216, SERVICE));
         assert!(meaning(217, SERVICE).contains("systemd-sysusers"), "{}", meaning(217, SERVICE));
         assert!(meaning(226, SERVICE).contains("nesting"), "{}", meaning(226, SERVICE));
@@ -163,14 +163,14 @@ mod tests {
     #[test]
     fn a_service_that_is_started_again_and_again_is_told_with_how_it_ends() {
         let waits = |state: &str, more: &str| {
-            state_in_words(&format!("LoadState=loaded\nActiveState=activating\nSubState={state}\n{more}"))
+            describe_state(&format!("LoadState=loaded\nActiveState=activating\nSubState={state}\n{more}"))
         };
         let exec = "Result=exit-code\nExecMainCode=1\nExecMainStatus=203\nRestartUSec=2s\n";
-        let told = waits("auto-restart", &format!("{exec}NRestarts=417\n")).unwrap();
-        assert!(told.starts_with("bothends.service has failed with status 203, EXEC: "), "{told}");
+        let text = waits("auto-restart", &format!("{exec}NRestarts=417\n")).unwrap();
+        assert!(text.starts_with("bothends.service has failed with status 203, EXEC: "), "{text}");
         assert!(
-            told.ends_with("; systemd starts it again after 2s, as it has done 417 times before"),
-            "{told}"
+            text.ends_with("; systemd starts it again after 2s, as it has done 417 times before"),
+            "{text}"
         );
         let first = waits("auto-restart-queued", &format!("{exec}NRestarts=0\n")).unwrap();
         assert!(first.ends_with("; systemd starts it again after 2s"), "{first}");
@@ -184,9 +184,9 @@ mod tests {
     }
 
     #[test]
-    fn a_service_that_does_not_run_is_told_with_what_to_do() {
+    fn a_service_that_does_not_run_is_reported_with_the_first_step() {
         let show = |active: &str, more: &str| {
-            state_in_words(&format!("LoadState=loaded\nActiveState={active}\n{more}"))
+            describe_state(&format!("LoadState=loaded\nActiveState={active}\n{more}"))
         };
         let failed = show("failed", "Result=exit-code\nExecMainCode=1\nExecMainStatus=243\n").unwrap();
         assert!(failed.starts_with("bothends.service has failed with status 243, CREDENTIALS: "), "{failed}");
@@ -199,7 +199,7 @@ mod tests {
             assert!(stopped.contains("systemctl start bothends"), "{stopped}");
         }
         assert_eq!(show("active", ""), None);
-        assert_eq!(state_in_words("LoadState=not-found\nActiveState=inactive\n"), None);
-        assert_eq!(state_in_words(""), None);
+        assert_eq!(describe_state("LoadState=not-found\nActiveState=inactive\n"), None);
+        assert_eq!(describe_state(""), None);
     }
 }

@@ -1,4 +1,4 @@
-//! The sinks as configured, ready to be spoken to: for the daemon, and for a command that tries them.
+//! The configured sinks, opened for the daemon and for commands that try them.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,17 +15,17 @@ use crate::webhook::{self, Part, Webhook};
 /// A sink.
 #[derive(Debug)]
 pub enum AnySink {
-    /// It keeps records.
+    /// It has records.
     IncidentManager(IncidentManager),
-    /// It keeps records.
+    /// It has records.
     OpsCenter(OpsCenter),
-    /// It takes messages.
+    /// It only takes messages.
     Sns(Sns),
-    /// It takes messages; those of what is open are repeated so often.
+    /// It only takes messages; those of open incidents are repeated at this interval.
     Webhook(Box<Webhook>, Option<Duration>),
 }
 
-/// Opens a sink; nobody is asked yet.
+/// Opens a sink, without a call.
 pub fn open(
     connections: AwsConnections,
     configured: &SinkSettings,
@@ -51,8 +51,8 @@ pub fn open(
     }
 }
 
-/// How a sink goes by AWS; `None` if it does not.
-pub fn way(aws: &AwsDefaults, sink: &SinkSettings) -> Option<AwsPlace> {
+/// The Region and role with which a sink calls AWS; `None` if it does not.
+pub fn aws_place(aws: &AwsDefaults, sink: &SinkSettings) -> Option<AwsPlace> {
     let region = match &sink.vendor {
         Vendor::IncidentManager { .. } | Vendor::OpsCenter => {
             sink.region.clone().or_else(|| aws.region.clone())
@@ -63,7 +63,7 @@ pub fn way(aws: &AwsDefaults, sink: &SinkSettings) -> Option<AwsPlace> {
     Some(AwsPlace { region, role_arn: sink.role_arn.clone() })
 }
 
-/// What the sink is configured with, in its own terms.
+/// The rules by which records and messages at the sink are made.
 pub async fn settings(connections: &AwsConnections, config: &Config, configured: &SinkSettings) -> SinkRules {
     let mut metrics = None;
     if let Some(cloudwatch) = &config.cloudwatch {
@@ -86,7 +86,7 @@ pub async fn settings(connections: &AwsConnections, config: &Config, configured:
     let plan = match &configured.vendor {
         Vendor::IncidentManager { response_plan } => Arc::clone(response_plan),
         Vendor::OpsCenter => ops_items(connections, config, configured).await,
-        // It has no records.
+        // They have no records.
         Vendor::Sns { .. } | Vendor::Webhook(_) => "".into(),
     };
     SinkRules {
@@ -98,7 +98,7 @@ pub async fn settings(connections: &AwsConnections, config: &Config, configured:
     }
 }
 
-/// The Region of what may have one of its `own`.
+/// The Region of a sink or connection that may have one of its `own`.
 async fn region(connections: &AwsConnections, config: &Config, own: Option<&Arc<str>>) -> Arc<str> {
     match own.or(config.aws.region.as_ref()) {
         Some(region) => Arc::clone(region),
@@ -106,14 +106,14 @@ async fn region(connections: &AwsConnections, config: &Config, own: Option<&Arc<
     }
 }
 
-/// An ARN of what OpsCenter keeps: its partition and, as far as the role tells, its account are those of the connections.
+/// The ARN that stands for OpsCenter: its partition, and its account if the role names one, are those of the connections.
 async fn ops_items(connections: &AwsConnections, config: &Config, configured: &SinkSettings) -> Arc<str> {
     let region = region(connections, config, configured.region.as_ref()).await;
     let account = configured.role_arn.as_deref().and_then(|role| role.split(':').nth(4)).unwrap_or_default();
     format!("arn:{}:ssm:{region}:{account}:opsitem", partition(&region)).into()
 }
 
-/// What is wrong with a webhook, by the key that it is about, as [`crate::config::WebhookTrial`] wants it.
+/// The problems of a webhook by their configuration key, for [`crate::config::WebhookTrial`].
 pub fn trial(configured: &WebhookSettings, reach: Reach) -> Vec<(&'static str, String)> {
     let key = |part| match part {
         Part::Url => "url",

@@ -27,12 +27,12 @@ use crate::records::Records;
 use crate::store::Store;
 use crate::telemetry::prometheus::Prometheus;
 
-/// What every part that runs there may need.
+/// Shared by the parts on the I/O thread.
 pub(super) struct IoContext {
     pub(super) config_path: PathBuf,
-    /// In force.
+    /// The configuration in force.
     pub(super) config: Config,
-    /// What is allowed in it and deserves a look; all of it has been told.
+    /// Its warnings; all of them are logged.
     pub(super) warnings: Vec<Warning>,
     pub(super) connections: AwsConnections,
     pub(super) store: Store,
@@ -65,7 +65,7 @@ impl IoContext {
         })
     }
 
-    /// The driver holds the status' sending end.
+    /// Completes when the driver ends, which holds the status' sender.
     pub(super) fn until_driver_ends(&self) -> impl Future<Output = ()> + Send + 'static {
         let mut status = self.status.clone();
         async move { while status.changed().await.is_ok() {} }
@@ -95,51 +95,51 @@ pub(super) fn time_of_records(connections: &AwsConnections) -> Now {
     Now { wall, ..now }
 }
 
-/// What a reload changes of the way the facts take.
+/// The part of the facts' way that a reload changes.
 #[derive(Debug, Clone)]
 pub(super) struct Facts {
-    shared: Arc<Mutex<FactTakers>>,
+    shared: Arc<Mutex<FactOutputs>>,
 }
 
 #[derive(Debug)]
-struct FactTakers {
+struct FactOutputs {
     names: Names,
     publisher: Option<Feed>,
 }
 
-/// The driver's end. Nothing here waits: it runs on the driver's thread.
+/// The driver's end of the way. Nothing here waits, because it runs on the driver's thread.
 pub(super) struct FactSink {
-    shared: Arc<Mutex<FactTakers>>,
+    shared: Arc<Mutex<FactOutputs>>,
     store: Store,
     prometheus: Arc<Prometheus>,
 }
 
-/// Both ends of the way that the facts take.
+/// Both ends of the facts' way.
 pub(super) fn facts(config: &Config, store: Store, prometheus: Arc<Prometheus>) -> (Facts, FactSink) {
-    let shared = Arc::new(Mutex::new(FactTakers { names: Names::from(&*config.plan), publisher: None }));
+    let shared = Arc::new(Mutex::new(FactOutputs { names: Names::from(&*config.plan), publisher: None }));
     let sink = FactSink { shared: Arc::clone(&shared), store, prometheus };
     (Facts { shared }, sink)
 }
 
 impl Facts {
-    /// Records are worded with these names from here on.
+    /// Uses these names in records from here on.
     pub(super) fn set_names(&self, names: Names) {
         self.lock().names = names;
     }
 
-    /// Minutes go to this publisher from here on; the one before ends when it has sent what it has.
+    /// Sends minutes to this publisher from here on; the one before ends when it has sent its own.
     pub(super) fn set_publisher(&self, publisher: Option<Feed>) {
         self.lock().publisher = publisher;
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, FactTakers> {
-        // What is shared is valid after every statement, so a panic elsewhere spoils nothing.
+    fn lock(&self) -> std::sync::MutexGuard<'_, FactOutputs> {
+        // The state is valid after every statement, so a poisoned lock is harmless.
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl FactSink {
-    /// As the driver takes it.
+    /// The form that the driver takes.
     pub(super) fn into_closure(self) -> Box<dyn FnMut(Fact)> {
         Box::new(move |fact| self.take(&fact))
     }

@@ -1,5 +1,4 @@
-//! The I/O thread: pollers, sinks, publisher, listener, control socket, signals. It beats, so that the driver knows that it is
-//! alive.
+//! The I/O thread: pollers, sinks, publisher, listener, control socket, signals. Its beat shows the driver that it is alive.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -42,16 +41,16 @@ use crate::store::{Counts, StoreThread};
 use crate::systemd;
 use crate::telemetry::prometheus;
 
-/// The thread shows that it is alive this often.
+/// The interval of the beat.
 const BEAT_EVERY: Duration = Duration::from_secs(1);
 
-/// systemd sends SIGKILL after its own, longer limit; this leaves room to say so.
+/// systemd sends SIGKILL after its own, longer limit; this leaves time to log that something did not end.
 pub(super) const DRAIN_WITHIN: Duration = Duration::from_secs(4);
 
-/// Runs until a signal ends the daemon, or the driver is gone.
+/// Runs until a signal ends the daemon or the driver ends.
 ///
 /// # Errors
-/// Why it cannot begin.
+/// Why it cannot start.
 pub(super) fn run(
     runtime: &Runtime,
     context: IoContext,
@@ -119,12 +118,12 @@ async fn work(
 
     let mut status = context.status.clone();
     let ended_by_itself = loop {
-        let asked: Option<ReloadRequest> = tokio::select! {
+        let request: Option<ReloadRequest> = tokio::select! {
             changed = status.changed() => if changed.is_err() { break true } else { continue },
             _ = signals.terminate.recv() => break false,
             _ = signals.interrupt.recv() => break false,
             _ = signals.hangup.recv() => None,
-            Some(asked) = reloads.recv() => Some(asked),
+            Some(request) = reloads.recv() => Some(request),
         };
         notifier.reloading();
         let reloaded = tokio::select! {
@@ -143,22 +142,22 @@ async fn work(
             }
             Err(answer) => answer,
         };
-        if let Some(asked) = asked {
-            // Who asked may have gone; what was done is done all the same.
-            let _ = asked.answer.send(answer);
+        if let Some(request) = request {
+            // The client may be gone; the reload stands all the same.
+            let _ = request.answer.send(answer);
         }
     };
     systemd::stopping();
     Notice::Stopping { after: clock::now().mono.since(started.mono) }
         .record(Some(&context.config.plan.site))
         .emit();
-    tell_what_stays_open(&context);
+    log_what_stays_open(&context);
     drop(reloads);
     drain(context, parts, status, tasks, store).await;
     if ended_by_itself { Exit::Internal } else { Exit::Success }
 }
 
-/// What follows the configuration on this thread.
+/// The parts of this thread that follow the configuration.
 struct Parts {
     sinks: Sinks,
     publishing: Publishing,
@@ -170,7 +169,7 @@ struct Parts {
 }
 
 impl Parts {
-    /// Does as the configuration in force says. Returns what people should look after because of it, a line each.
+    /// Makes the parts follow the configuration in force. Returns the records that people must close because of it, a line each.
     async fn adopt(&mut self, context: &IoContext, tasks: &mut JoinSet<()>) -> Vec<String> {
         self.address.send_replace(context.config.plan.votes_if_address);
         self.plan.send_replace(Arc::clone(&context.config.plan));
@@ -184,7 +183,7 @@ impl Parts {
     }
 }
 
-/// Who pages whom, and how AWS is asked for it.
+/// The sinks and the publisher, with the Region and role of each.
 fn configured(config: &Config) -> Configured {
     let sinks = match config.mode {
         Mode::Raise => config.sinks.as_slice(),
@@ -197,14 +196,14 @@ fn configured(config: &Config) -> Configured {
     });
     Configured {
         sinks: sinks
-            .map(|sink| SinkUse { plan: sink.plan(), way: any_sink::way(&config.aws, sink) })
+            .map(|sink| SinkUse { plan: sink.plan(), way: any_sink::aws_place(&config.aws, sink) })
             .collect(),
         publisher,
     }
 }
 
-/// Nobody resolves these while the daemon is stopped.
-fn tell_what_stays_open(context: &IoContext) {
+/// Logs the open records, which nothing resolves while the daemon is stopped.
+fn log_what_stays_open(context: &IoContext) {
     let plan = &context.config.plan;
     for OpenRecord { incident, sink, record } in context.records.all() {
         let vpn_name = plan.vpn(&incident.vpn).map_or(incident.vpn.as_str(), |vpn| &vpn.name);
@@ -213,7 +212,7 @@ fn tell_what_stays_open(context: &IoContext) {
     }
 }
 
-/// Cancels the source of everything, and gives the rest its time to end.
+/// Cancels the sources, and waits a limited time for the rest to end.
 async fn drain(
     context: IoContext,
     parts: Parts,
@@ -243,11 +242,11 @@ fn spawn_pollers(context: &IoContext, requests: mpsc::Receiver<AwsRequest>, task
         observe: Arc::new(move |outcome| prometheus.aws_poll(outcome.source.kind, outcome.result.as_str())),
     };
     let pollers = poller::run(context.connections.clone(), context.plan.clone(), requests, outlets);
-    // A poll that is under way at the end is useless.
+    // A poll in flight at the end has no use.
     context.spawn(tasks, pollers);
 }
 
-/// What is shown of the daemon's health, and the journal's records of it.
+/// The list of open problems, and the journal's records of them.
 fn spawn_overview(
     context: &IoContext,
     configured: watch::Receiver<Configured>,
@@ -267,7 +266,7 @@ fn spawn_overview(
     shown_in
 }
 
-/// A daemon that is left at `observe` pages nobody, and says so.
+/// A daemon in mode `observe` pages nobody: that is a problem.
 fn state_mode(context: &IoContext) {
     let mode = context.config.mode;
     context.prometheus.mode(mode.as_str());
@@ -279,13 +278,13 @@ fn state_mode(context: &IoContext) {
     }
 }
 
-/// Looks whether this host holds the address that it votes for.
+/// Watches whether this host holds the address on which its vote depends.
 fn spawn_held(context: &IoContext, wanted: watch::Receiver<Option<IpAddr>>, tasks: &mut JoinSet<()>) {
-    let telling = address::watch_held(wanted, context.events.clone());
-    context.spawn(tasks, telling);
+    let watching = address::watch_held(wanted, context.events.clone());
+    context.spawn(tasks, watching);
 }
 
-/// Looks whether an address that should be AWS's is this host's own.
+/// Watches for addresses configured as AWS's that are this host's own.
 fn spawn_own(context: &IoContext, plans: watch::Receiver<Arc<Plan>>, tasks: &mut JoinSet<()>) {
     let health = context.health.clone();
     let watching = address::watch_mistakes(plans, move |vpn, mistakes| {
@@ -298,7 +297,7 @@ fn spawn_own(context: &IoContext, plans: watch::Receiver<Arc<Plan>>, tasks: &mut
     context.spawn(tasks, watching);
 }
 
-/// What answers are made of.
+/// The sources of the HTTP answers.
 fn sources(
     context: &IoContext,
     about: watch::Receiver<About>,
@@ -338,7 +337,7 @@ fn spawn_listener(
     });
 }
 
-/// Nobody can ask `/readyz` what is wrong meanwhile: the journal and the line of `systemctl status` say it.
+/// `/readyz` cannot be asked meanwhile, so the journal and systemd's status line report the problem.
 async fn bind_late(error: BindError, health: &Health) -> TcpListener {
     let listener = listener::bind_after(error, |error| {
         health.set(Component::Listener, Problem::listener_failing(error));
@@ -348,7 +347,7 @@ async fn bind_late(error: BindError, health: &Health) -> TcpListener {
     listener
 }
 
-/// What commands ask, if systemd has made a place for the socket.
+/// Serves the control socket, if systemd has made a directory for it.
 fn spawn_control(
     context: &IoContext,
     sources: Sources,
@@ -372,7 +371,7 @@ fn spawn_control(
     reloads_in
 }
 
-/// Beats, tells systemd how things are, and keeps the numbers that nobody reports by himself.
+/// Beats, notifies systemd, and updates the metrics that no part reports itself.
 fn spawn_housekeeping(context: &IoContext, notifier: Notifier, tasks: &mut JoinSet<()>) {
     let ends = context.until_driver_ends();
     let (prometheus, store, connections) =
@@ -386,7 +385,7 @@ fn spawn_housekeeping(context: &IoContext, notifier: Notifier, tasks: &mut JoinS
     });
     tasks.spawn(async move {
         let mut beat = interval(BEAT_EVERY);
-        // What was lost at the start counts, too.
+        // Losses during the start count as well.
         let mut dropped = Counts::default();
         tokio::pin!(ends);
         loop {
@@ -410,7 +409,7 @@ fn spawn_housekeeping(context: &IoContext, notifier: Notifier, tasks: &mut JoinS
                 Notice::FactsDropped { consumer: "store", count: lost }.record(Some(&site)).emit();
             }
             dropped = counts;
-            notifier.look();
+            notifier.update();
         }
     });
 }

@@ -1,7 +1,7 @@
-//! What systemd is told of how things are, and when: `READY=1` once, `STATUS=` when it changes, reloads in between.
+//! Notifies systemd: `READY=1` once, `STATUS=` when it changes, and reloads.
 //!
-//! Its watchdog is fed while nothing is stuck, and told at once of what has been stuck for too long, so that the daemon is killed
-//! within one interval whatever is stuck. Not to be fed and no more would let a whole interval pass after that.
+//! The watchdog is fed while nothing is stuck, and triggered as soon as something has been stuck for too long, so that the daemon is
+//! killed within one interval. If it only stopped feeding, a whole interval would pass after that.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -18,22 +18,22 @@ use crate::health::overview::{OpenProblem, ShownProblems};
 use crate::health::{Code, Component};
 use crate::systemd;
 
-/// Tells systemd; both the housekeeping and the reloads have it.
+/// Notifies systemd; shared by the housekeeping and the reloads.
 #[derive(Debug, Clone)]
 pub(super) struct Notifier {
     status: watch::Receiver<Arc<Status>>,
     problems: watch::Receiver<ShownProblems>,
-    told: Arc<Mutex<Announced>>,
+    announced: Arc<Mutex<Announced>>,
 }
 
-/// What was told last.
+/// What systemd was last notified of.
 #[derive(Debug, Default)]
 struct Announced {
     ready: bool,
     line: String,
     /// Why the last reload was refused, until one succeeds.
     refused: Option<String>,
-    /// What stands in the way, in short; `None` if nothing does.
+    /// The open problems in short; `None` if there are none.
     problems: Option<String>,
 }
 
@@ -50,36 +50,36 @@ impl Notifier {
         status: watch::Receiver<Arc<Status>>,
         problems: watch::Receiver<ShownProblems>,
     ) -> Self {
-        Self { status, problems, told: Arc::default() }
+        Self { status, problems, announced: Arc::default() }
     }
 
-    /// Tells what there is to tell.
-    pub(super) fn look(&self) {
-        self.tell(Announced::look);
+    /// Sends what has changed.
+    pub(super) fn update(&self) {
+        self.notify(Announced::update);
     }
 
     /// A reload begins.
     pub(super) fn reloading(&self) {
-        self.tell(|told, _| told.reloading());
+        self.notify(|announced, _| announced.reloading());
     }
 
-    /// It has ended well.
+    /// A reload succeeded.
     pub(super) fn reloaded(&self) {
-        self.tell(|told, status| told.reloaded(None, status));
+        self.notify(|announced, status| announced.reloaded(None, status));
     }
 
-    /// It was refused.
+    /// A reload was refused.
     pub(super) fn refused(&self, rejection: &Rejection) {
-        self.tell(|told, status| told.reloaded(Some(in_short(rejection)), status));
+        self.notify(|announced, status| announced.reloaded(Some(in_short(rejection)), status));
     }
 
-    fn tell(&self, what: impl FnOnce(&mut Announced, &Status) -> Vec<Notification>) {
+    fn notify(&self, what: impl FnOnce(&mut Announced, &Status) -> Vec<Notification>) {
         let status = Arc::clone(&self.status.borrow());
-        let problems = in_the_way(&self.problems.borrow());
-        // What was told is valid after every statement, so a panic elsewhere spoils nothing.
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        told.problems = problems;
-        for message in what(&mut told, &status) {
+        let problems = problems_in_short(&self.problems.borrow());
+        // The state is valid after every statement, so a poisoned lock is harmless.
+        let mut announced = self.announced.lock().unwrap_or_else(PoisonError::into_inner);
+        announced.problems = problems;
+        for message in what(&mut announced, &status) {
             match message {
                 Notification::Ready => systemd::ready(),
                 Notification::Reloading => systemd::reloading(),
@@ -90,7 +90,7 @@ impl Notifier {
 }
 
 impl Announced {
-    fn look(&mut self, status: &Status) -> Vec<Notification> {
+    fn update(&mut self, status: &Status) -> Vec<Notification> {
         let mut messages = Vec::new();
         if !self.ready && !status.vpns.is_empty() && status.every_tunnel_asked() {
             self.ready = true;
@@ -100,12 +100,12 @@ impl Announced {
         messages
     }
 
-    /// A daemon that is not ready yet cannot be reloading in systemd's eyes: `READY=1` would end its start too early.
+    /// Before the daemon is ready, systemd is not notified of a reload: the `READY=1` at its end would end the start too early.
     fn reloading(&self) -> Vec<Notification> {
         if self.ready { vec![Notification::Reloading] } else { Vec::new() }
     }
 
-    /// The reason comes before the end, so that it is seen by a command that waits for the reload.
+    /// The reason comes before `READY=1`, so that a command that waits for the reload sees it.
     fn reloaded(&mut self, refused: Option<String>, status: &Status) -> Vec<Notification> {
         self.refused = refused;
         let mut messages = Vec::from_iter(self.line(status));
@@ -129,12 +129,12 @@ impl Announced {
     }
 }
 
-/// The worst problem, and how many more there are. What keeps the listener from being asked comes first and in full, because
-/// nothing else can say it. A refused reload has its own place in the line.
-fn in_the_way(problems: &[OpenProblem]) -> Option<String> {
+/// The worst problem, and how many more there are. A problem of the listener comes first and in full, because `/readyz` cannot show
+/// it. A refused reload has its own place in the line.
+fn problems_in_short(problems: &[OpenProblem]) -> Option<String> {
     let problems: Vec<_> = problems.iter().filter(|open| open.problem.code != Code::ReloadRefused).collect();
-    let deaf = problems.iter().find(|open| open.component == Component::Listener);
-    let first = match (deaf, problems.first()) {
+    let listener = problems.iter().find(|open| open.component == Component::Listener);
+    let first = match (listener, problems.first()) {
         (Some(OpenProblem { component, problem }), _) => format!("{component}: {}", problem.text),
         (None, Some(OpenProblem { component, problem })) => {
             format!("{}: {component}: {}", problem.severity.as_str(), problem.code.entry().title)
@@ -156,18 +156,18 @@ fn in_short(rejection: &Rejection) -> String {
     }
 }
 
-/// How long something may be stuck where no watchdog says for how long: as much as in the unit that we ship.
+/// How long something may be stuck without a watchdog interval: as long as with the shipped unit's.
 const PATIENCE: Duration = Duration::from_secs(15);
 
-/// A thread that is busy for some seconds, because flash or processor are slow, is not stuck.
+/// A thread that is busy for some seconds on slow flash or a slow processor is not stuck.
 const PATIENCE_MIN: Duration = Duration::from_secs(5);
 
 /// The watchdog of this process.
 pub(super) fn watchdog() -> Watchdog {
     let interval = systemd::watchdog_interval();
     let patience = patience(interval);
-    let mut feeder = Feeder { interval, fed: None, told: false };
-    let tell = move |stuck: Option<Stuck>| match feeder.hear(stuck, clock::now().mono) {
+    let mut feeder = Feeder { interval, fed: None, triggered: false };
+    let report = move |stuck: Option<Stuck>| match feeder.next(stuck, clock::now().mono) {
         Some(WatchdogCall::Feed) => systemd::watchdog(),
         Some(WatchdogCall::Trigger(stuck)) => {
             Notice::Stuck { part: stuck, since: patience }.record(None).emit();
@@ -177,10 +177,10 @@ pub(super) fn watchdog() -> Watchdog {
         }
         None => {}
     };
-    Watchdog { patience, tell: Box::new(tell) }
+    Watchdog { patience, report: Box::new(report) }
 }
 
-/// The rest of the interval is for the looks, one a second, and for systemd.
+/// The rest of the interval is for the checks, one a second, and for systemd.
 fn patience(interval: Option<Duration>) -> Duration {
     interval.map_or(PATIENCE, |interval| (interval * 3 / 4).max(PATIENCE_MIN))
 }
@@ -195,14 +195,14 @@ enum WatchdogCall {
 struct Feeder {
     interval: Option<Duration>,
     fed: Option<Moment>,
-    told: bool,
+    triggered: bool,
 }
 
 impl Feeder {
-    fn hear(&mut self, stuck: Option<Stuck>, now: Moment) -> Option<WatchdogCall> {
-        let told = std::mem::replace(&mut self.told, stuck.is_some());
+    fn next(&mut self, stuck: Option<Stuck>, now: Moment) -> Option<WatchdogCall> {
+        let triggered = std::mem::replace(&mut self.triggered, stuck.is_some());
         if let Some(stuck) = stuck {
-            return (!told).then_some(WatchdogCall::Trigger(stuck));
+            return (!triggered).then_some(WatchdogCall::Trigger(stuck));
         }
         let due = self.fed.is_none_or(|fed| self.interval.is_some_and(|it| now.since(fed) >= it / 4));
         (self.interval.is_some() && due).then(|| {
@@ -237,67 +237,68 @@ mod tests {
     }
 
     #[test]
-    fn it_is_ready_once_when_every_tunnel_has_been_asked_whatever_came_of_it() {
-        let mut told = Announced::default();
-        assert_eq!(told.look(&Status::default()), [status("starting")]);
+    fn it_is_ready_once_when_every_tunnel_has_been_probed_with_any_result() {
+        let mut announced = Announced::default();
+        assert_eq!(announced.update(&Status::default()), [status("starting")]);
         let mut now = fixture::status();
         now.vpns[0].tunnels[1].checks[0].asked = false;
-        assert_eq!(told.look(&now), [status("starting: 1/2 tunnels probed")]);
-        assert_eq!(told.look(&now), []);
-        assert_eq!(told.look(&fixture::status()), [Notification::Ready, status(UP)]);
-        assert_eq!(told.look(&fixture::status()), []);
-        assert_eq!(told.look(&now), [], "a tunnel that a reload added does not take it back");
+        assert_eq!(announced.update(&now), [status("starting: 1/2 tunnels probed")]);
+        assert_eq!(announced.update(&now), []);
+        assert_eq!(announced.update(&fixture::status()), [Notification::Ready, status(UP)]);
+        assert_eq!(announced.update(&fixture::status()), []);
+        assert_eq!(announced.update(&now), [], "a tunnel that a reload added does not take it back");
     }
 
     #[test]
-    fn a_refused_reload_is_told_before_its_end_and_until_one_succeeds() {
-        let mut told = Announced::default();
-        told.look(&fixture::status());
-        assert_eq!(told.reloading(), [Notification::Reloading]);
+    fn a_refused_reload_is_in_the_line_before_its_end_and_until_one_succeeds() {
+        let mut announced = Announced::default();
+        announced.update(&fixture::status());
+        assert_eq!(announced.reloading(), [Notification::Reloading]);
         let refused = format!("{UP}; reload refused: {}", in_short(&rejection(4)));
         assert!(refused.ends_with("/etc/bothends/bothends.toml:12: vpn[0].id: is wrong (and 3 more)"));
-        let messages = told.reloaded(Some(in_short(&rejection(4))), &fixture::status());
+        let messages = announced.reloaded(Some(in_short(&rejection(4))), &fixture::status());
         assert_eq!(messages, [status(&refused), Notification::Ready]);
-        assert_eq!(told.look(&fixture::status()), []);
-        assert_eq!(told.reloaded(None, &fixture::status()), [status(UP), Notification::Ready]);
+        assert_eq!(announced.update(&fixture::status()), []);
+        assert_eq!(announced.reloaded(None, &fixture::status()), [status(UP), Notification::Ready]);
     }
 
     #[test]
     fn a_reload_before_it_is_ready_does_not_make_it_so() {
-        let mut told = Announced::default();
-        told.look(&Status::default());
-        assert_eq!(told.reloading(), []);
-        assert_eq!(told.reloaded(None, &Status::default()), []);
+        let mut announced = Announced::default();
+        announced.update(&Status::default());
+        assert_eq!(announced.reloading(), []);
+        assert_eq!(announced.reloaded(None, &Status::default()), []);
         assert_eq!(
-            told.reloaded(Some("x".into()), &Status::default()),
+            announced.reloaded(Some("x".into()), &Status::default()),
             [status("starting; reload refused: x")]
         );
     }
 
     #[test]
-    fn what_stands_in_the_way_is_told_until_it_is_over() {
-        let mut told = Announced { problems: Some("failed: store: full".into()), ..Announced::default() };
+    fn a_problem_is_in_the_line_until_it_ends() {
+        let mut announced =
+            Announced { problems: Some("failed: store: full".into()), ..Announced::default() };
         let line = status(&format!("{UP}; failed: store: full"));
-        assert_eq!(told.look(&fixture::status()), [Notification::Ready, line]);
-        told.problems = None;
-        assert_eq!(told.look(&fixture::status()), [status(UP)]);
+        assert_eq!(announced.update(&fixture::status()), [Notification::Ready, line]);
+        announced.problems = None;
+        assert_eq!(announced.update(&fixture::status()), [status(UP)]);
     }
 
     #[test]
-    fn the_worst_problem_is_in_the_line_and_the_listeners_before_all() {
+    fn the_worst_problem_is_in_the_line_and_the_listeners_comes_first() {
         let open = |component, code, text: &str| OpenProblem { component, problem: Problem::of(code, text) };
         let store = open(Component::Store, Code::StoreFailing, "the disk is full");
         let refused = open(Component::Configuration, Code::ReloadRefused, "wrong");
         let listener = open(Component::Listener, Code::ListenerFailing, "cannot listen there");
-        assert_eq!(in_the_way(std::slice::from_ref(&refused)), None);
-        let line = in_the_way(&[store.clone(), refused]).unwrap();
+        assert_eq!(problems_in_short(std::slice::from_ref(&refused)), None);
+        let line = problems_in_short(&[store.clone(), refused]).unwrap();
         assert_eq!(line, "failed: store: The store cannot be written to");
-        let line = in_the_way(&[store, listener]).unwrap();
+        let line = problems_in_short(&[store, listener]).unwrap();
         assert_eq!(line, "listener: cannot listen there (and 1 more, see /readyz)");
     }
 
     #[test]
-    fn one_problem_is_told_alone() {
+    fn a_single_problem_has_no_count() {
         assert_eq!(in_short(&rejection(1)), "/etc/bothends/bothends.toml:12: vpn[0].id: is wrong");
     }
 
@@ -309,27 +310,27 @@ mod tests {
 
     #[test]
     fn it_is_fed_four_times_an_interval_and_not_at_all_where_there_is_none() {
-        let mut feeder = Feeder { interval: Some(SHIPPED), fed: None, told: false };
+        let mut feeder = Feeder { interval: Some(SHIPPED), fed: None, triggered: false };
         let fed: Vec<_> =
-            (0..20).filter(|second| feeder.hear(None, at(*second)) == Some(WatchdogCall::Feed)).collect();
+            (0..20).filter(|second| feeder.next(None, at(*second)) == Some(WatchdogCall::Feed)).collect();
         assert_eq!(fed, [0, 5, 10, 15]);
-        let mut none = Feeder { interval: None, fed: None, told: false };
-        assert!((0..20).all(|second| none.hear(None, at(second)).is_none()));
+        let mut none = Feeder { interval: None, fed: None, triggered: false };
+        assert!((0..20).all(|second| none.next(None, at(second)).is_none()));
     }
 
     #[test]
-    fn what_is_stuck_is_told_once_and_not_fed() {
-        let mut feeder = Feeder { interval: Some(SHIPPED), fed: None, told: false };
-        assert_eq!(feeder.hear(Some(Stuck::IoThread), at(0)), Some(WatchdogCall::Trigger(Stuck::IoThread)));
-        assert_eq!(feeder.hear(Some(Stuck::IoThread), at(9)), None);
-        assert_eq!(feeder.hear(None, at(10)), Some(WatchdogCall::Feed));
-        assert_eq!(feeder.hear(Some(Stuck::Core), at(11)), Some(WatchdogCall::Trigger(Stuck::Core)));
+    fn a_stuck_part_triggers_the_watchdog_once_and_stops_the_feeding() {
+        let mut feeder = Feeder { interval: Some(SHIPPED), fed: None, triggered: false };
+        assert_eq!(feeder.next(Some(Stuck::IoThread), at(0)), Some(WatchdogCall::Trigger(Stuck::IoThread)));
+        assert_eq!(feeder.next(Some(Stuck::IoThread), at(9)), None);
+        assert_eq!(feeder.next(None, at(10)), Some(WatchdogCall::Feed));
+        assert_eq!(feeder.next(Some(Stuck::Core), at(11)), Some(WatchdogCall::Trigger(Stuck::Core)));
     }
 
     #[test]
-    fn whatever_is_stuck_is_told_within_the_interval_unless_that_is_too_short_to_tell() {
+    fn the_watchdog_triggers_within_the_interval_unless_that_is_too_short() {
         for seconds in [10, 20, 30, 300].map(Duration::from_secs) {
-            // Two looks may pass before the silence counts, and after it is long enough.
+            // One check may pass before the silence counts, and one after it is long enough.
             assert!(patience(Some(seconds)) + Duration::from_secs(2) <= seconds, "{seconds:?}");
         }
         assert_eq!(patience(Some(Duration::from_secs(2))), PATIENCE_MIN);

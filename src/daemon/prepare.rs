@@ -1,5 +1,5 @@
-//! What is first needed when something is wrong is tried while all is well, at a pace that costs nothing: the sinks' credentials,
-//! secrets and host names, and the checks' fresh sockets, which the core tries by itself.
+//! Tries, while all is well, what an outage will need first: the sinks' credentials, secrets and host names. The core itself tries
+//! fresh sockets for the checks; this room reports those that fail.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -17,11 +17,11 @@ use crate::config::{Config, Mode, SinkSettings, Vendor};
 use crate::domain::status::Status;
 use crate::health::{Code, Component, Health, Problem};
 
-/// Once the start is over.
+/// After the start is over.
 const FIRST_AFTER: Duration = Duration::from_secs(60);
-/// Credentials last an hour at least, and names as long as resolvers say.
+/// Credentials last an hour at least, and names as long as their TTL.
 const EVERY: Duration = Duration::from_secs(300);
-/// A resolver that says nothing is given up by most after 5 s (resolv.conf(5), `timeout`), twice.
+/// The usual resolver tries a silent server twice, for 5 s each (resolv.conf(5), `timeout`, `attempts`).
 const RESOLVED_WITHIN: Duration = Duration::from_secs(10);
 
 /// The preparation for the sinks as configured.
@@ -32,7 +32,7 @@ pub(super) struct Preparing {
 }
 
 impl Preparing {
-    /// Does as the configuration in force says.
+    /// Follows the configuration in force.
     pub(super) fn adopt(&mut self, context: &IoContext, tasks: &mut JoinSet<()>) {
         if let Some(before) = self.running.take() {
             before.abort();
@@ -65,10 +65,10 @@ async fn prepare_all(connections: AwsConnections, config: Config, health: Health
 }
 
 /// # Errors
-/// What would be in the way of a message.
+/// What would prevent a message.
 async fn prepare(connections: &AwsConnections, config: &Config, sink: &SinkSettings) -> Result<(), Problem> {
     let aws = async |service| {
-        let Some(place) = any_sink::way(&config.aws, sink) else { return Ok(None) };
+        let Some(place) = any_sink::aws_place(&config.aws, sink) else { return Ok(None) };
         let host = connections.prepare(service, &place).await?;
         Ok(host.map(|host| (host, 443)))
     };
@@ -99,7 +99,7 @@ async fn resolve(host: &str, port: u16) -> Result<(), Problem> {
     Err(Problem::name_not_resolved(host, &why))
 }
 
-/// States of each connection whether its checks could have a fresh socket, as the core has tried it; until the driver ends.
+/// Reports each connection whose checks cannot open a fresh socket, as the core has tried; until the driver ends.
 pub(super) async fn watch_fresh_sockets(mut status: watch::Receiver<Arc<Status>>, health: Health) {
     let mut stated = BTreeSet::new();
     loop {
@@ -131,7 +131,7 @@ mod tests {
     use crate::fixture;
 
     #[tokio::test]
-    async fn a_name_that_leads_nowhere_is_named_with_how_to_try_it() {
+    async fn a_name_without_an_address_is_reported_with_a_command_to_try() {
         // RFC 6761, 6.4: never resolved.
         let why = resolve("nowhere.invalid", 443).await.unwrap_err().text;
         assert!(why.starts_with("the name nowhere.invalid cannot be resolved: "), "{why}");
@@ -144,18 +144,18 @@ mod tests {
         let mut now = fixture::status();
         let component = Component::FreshSocket(now.vpns[0].id.to_string());
         let health = Health::default();
-        let (told, status) = watch::channel(Arc::new(now.clone()));
+        let (sender, status) = watch::channel(Arc::new(now.clone()));
         let mut problems = health.watch();
         let watching = tokio::spawn(watch_fresh_sockets(status, health.clone()));
         now.vpns[0].tunnels[0].checks[0].fresh_client = Fresh::Fails(AskFailure::Fault(Fault::TooManyFiles));
-        told.send_replace(Arc::new(now.clone()));
+        sender.send_replace(Arc::new(now.clone()));
         problems.wait_for(|problems| problems.contains_key(&component)).await.unwrap();
         let text = problems.borrow().get(&component).unwrap().text.clone();
         assert!(text.contains("a new ICMP socket does not work: too many open files"), "{text}");
         now.vpns[0].tunnels[0].checks[0].fresh_client = Fresh::Works;
-        told.send_replace(Arc::new(now));
+        sender.send_replace(Arc::new(now));
         problems.wait_for(|problems| problems.is_empty()).await.unwrap();
-        drop(told);
+        drop(sender);
         watching.await.unwrap();
     }
 }

@@ -1,5 +1,4 @@
-//! Keeps what is shown of the daemon's health: `/readyz`, `/status`, the metrics, systemd's line and the journal all read this
-//! one list. Three problems are found here: a site that is cut off from AWS, which comes first because it can page nobody;
+//! The one list of open problems that `/readyz`, `/status`, the metrics, systemd's line and the journal show. Three problems are found here: a site that is cut off from AWS, which comes first because it can page nobody;
 //! credentials that nobody renews, before they expire; and a host clock that is far from AWS's.
 
 use std::collections::BTreeSet;
@@ -19,10 +18,10 @@ use crate::health::overview::Configured;
 use crate::health::overview::{OpenProblem, Overview, ShownProblems};
 use crate::health::{Code, Component, Health, Problem, Problems};
 
-/// What follows from the status, and from how long something lasts, is looked at this often.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How often problems that follow from the status, or from how long something lasts, are computed.
+const COMPUTE_EVERY: Duration = Duration::from_secs(1);
 
-/// Looks until `ends`; at once when a part states or clears a problem.
+/// Keeps the list until `ends` completes; updates it at once when a part states or clears a problem.
 pub(super) async fn keep_overview(
     shown: watch::Sender<ShownProblems>,
     mut stated: watch::Receiver<Problems>,
@@ -31,7 +30,7 @@ pub(super) async fn keep_overview(
     ends: impl Future<Output = ()>,
 ) {
     let mut overview = Overview::default();
-    let mut ticks = interval(LOOK_EVERY);
+    let mut ticks = interval(COMPUTE_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     tokio::pin!(ends);
     loop {
@@ -54,30 +53,29 @@ pub(super) async fn keep_overview(
     }
 }
 
-/// Every problem has a record when it comes, when it becomes another and when it goes; the journal folds what comes and goes too
-/// often.
+/// Every problem has a record when it begins, changes and ends; the journal suppresses repetitions that come too often.
 pub(super) async fn keep_journal(mut shown: watch::Receiver<ShownProblems>, site: Arc<str>) {
-    let mut told = ShownProblems::default();
+    let mut logged = ShownProblems::default();
     loop {
         let current = Arc::clone(&shown.borrow_and_update());
-        for record in news(&told, &current) {
+        for record in news(&logged, &current) {
             record.record(Some(&site)).emit();
         }
-        told = current;
+        logged = current;
         if shown.changed().await.is_err() {
             return;
         }
     }
 }
 
-/// What the journal has not said: first what is over.
-fn news<'a>(told: &'a [OpenProblem], current: &'a [OpenProblem]) -> Vec<Notice<'a>> {
-    // What is wrong with the configuration has a record where it is found, with all its problems.
+/// What is not logged yet: first the problems that ended.
+fn news<'a>(logged: &'a [OpenProblem], current: &'a [OpenProblem]) -> Vec<Notice<'a>> {
+    // A problem of the configuration has a record where it is found, with all its lines.
     let of_journal = |open: &&OpenProblem| open.component != Component::Configuration;
     let same =
         |a: &OpenProblem, b: &OpenProblem| a.component == b.component && a.problem.code == b.problem.code;
-    let over = told.iter().filter(of_journal).filter(|was| !current.iter().any(|open| same(was, open)));
-    let begun = current.iter().filter(of_journal).filter(|open| !told.contains(open));
+    let over = logged.iter().filter(of_journal).filter(|was| !current.iter().any(|open| same(was, open)));
+    let begun = current.iter().filter(of_journal).filter(|open| !logged.contains(open));
     over.map(|OpenProblem { component, problem: Problem { code, .. } }| Notice::ProblemOver {
         component,
         code: *code,
@@ -86,11 +84,11 @@ fn news<'a>(told: &'a [OpenProblem], current: &'a [OpenProblem]) -> Vec<Notice<'
     .collect()
 }
 
-/// So many questions in a row that nobody answered make no accident.
+/// Fewer unanswered requests in a row may be an accident.
 const REFUSALS: u32 = 2;
 
-/// States and clears the problem as AWS becomes unreachable and answers again, until the driver ends. `configured`: some sinks do
-/// not go by AWS, and may be reached all the same.
+/// States the problem when AWS becomes unreachable, and clears it when AWS answers again; until the driver ends. `configured` names
+/// the sinks that are not at AWS and may still be reachable.
 pub(super) async fn watch_reach(
     health: Health,
     mut status: watch::Receiver<Arc<Status>>,
@@ -101,7 +99,7 @@ pub(super) async fn watch_reach(
         let problems = health.watch().borrow().clone();
         match is_cut_off(&now.sources, &problems) {
             true => {
-                let others = not_by_aws(&configured.borrow());
+                let others = sinks_outside_aws(&configured.borrow());
                 health.set(Component::Site, cut_off(&now.sources, &problems, &others))
             }
             false => health.clear(&Component::Site),
@@ -109,16 +107,16 @@ pub(super) async fn watch_reach(
     }
 }
 
-/// The sinks that a site may reach that does not reach AWS.
-fn not_by_aws(configured: &Configured) -> Vec<String> {
+/// The sinks that a site without AWS may still reach.
+fn sinks_outside_aws(configured: &Configured) -> Vec<String> {
     let others = configured.sinks.iter().filter(|sink| sink.way.is_none());
     others.map(|sink| sink.plan.id.to_string()).collect()
 }
 
-/// Whether no source of AWS's evidence reaches AWS, by the core's word: one that answers, if only with a refusal, is reached.
+/// Whether no source of evidence reaches AWS, as the core says. AWS is reached if it answers anything, even a refusal.
 fn is_cut_off(sources: &[SourceStatus], problems: &Problems) -> bool {
     let unreached = |source: &SourceStatus| {
-        // Who has no credentials at all asks nothing: that is a mistake, and no cut.
+        // Without any credentials nothing is asked: that is a mistake in the setup, and says nothing about the network.
         let has_none =
             problem_of(source, problems).is_some_and(|problem| problem.code == Code::CredentialsFailing);
         source.refusals_in_row >= REFUSALS && source.cut_off && !has_none
@@ -141,10 +139,10 @@ fn cut_off(sources: &[SourceStatus], problems: &Problems, others: &[String]) -> 
 
 const EXPIRY_LOOK_EVERY: Duration = Duration::from_secs(60);
 
-/// A source of credentials that hangs is asked again later.
+/// A source of credentials that hangs is given up before the next round.
 const GIVE_UP_AFTER: Duration = Duration::from_secs(50);
 
-/// Looks for ever.
+/// States, each minute and without end, the credentials that are about to expire.
 pub(super) async fn watch_expiry(connections: AwsConnections, health: Health) {
     let mut stated = BTreeSet::new();
     let mut ticks = interval(EXPIRY_LOOK_EVERY);
@@ -167,7 +165,7 @@ pub(super) async fn watch_expiry(connections: AwsConnections, health: Health) {
                 }
             }
         }
-        // What is no longer in use does not expire.
+        // Credentials no longer in use do not expire.
         for component in stated.difference(&stated_now) {
             health.clear(component);
         }
@@ -217,20 +215,20 @@ mod tests {
         OpenProblem { component: Component::Store, problem: Problem::of(code, text) }
     }
 
-    fn said(told: &[OpenProblem], current: &[OpenProblem]) -> Vec<String> {
-        news(told, current).iter().map(|notice| notice.record(None).kind.name.to_owned()).collect()
+    fn record_names(logged: &[OpenProblem], current: &[OpenProblem]) -> Vec<String> {
+        news(logged, current).iter().map(|notice| notice.record(None).kind.name.to_owned()).collect()
     }
 
     #[test]
-    fn the_journal_says_what_begins_changes_and_ends_and_nothing_twice() {
+    fn a_problem_is_logged_when_it_begins_changes_and_ends_and_never_twice() {
         let (full, slow) = (open(Code::StoreFailing, "full"), open(Code::RawSockets, "slow"));
-        assert_eq!(said(&[], std::slice::from_ref(&full)), ["PROBLEM_STORE_FAILING"]);
-        assert_eq!(said(std::slice::from_ref(&full), std::slice::from_ref(&full)), [""; 0]);
+        assert_eq!(record_names(&[], std::slice::from_ref(&full)), ["PROBLEM_STORE_FAILING"]);
+        assert_eq!(record_names(std::slice::from_ref(&full), std::slice::from_ref(&full)), [""; 0]);
         let other = open(Code::StoreFailing, "gone");
-        assert_eq!(said(std::slice::from_ref(&full), &[other]), ["PROBLEM_STORE_FAILING"]);
+        assert_eq!(record_names(std::slice::from_ref(&full), &[other]), ["PROBLEM_STORE_FAILING"]);
         let worse = OpenProblem { problem: slow.problem.clone().with(Severity::Failed), ..slow.clone() };
-        assert_eq!(said(std::slice::from_ref(&slow), &[worse]), ["PROBLEM_RAW_SOCKETS"]);
-        assert_eq!(said(&[full], &[slow]), ["PROBLEM_ENDED", "PROBLEM_RAW_SOCKETS"]);
+        assert_eq!(record_names(std::slice::from_ref(&slow), &[worse]), ["PROBLEM_RAW_SOCKETS"]);
+        assert_eq!(record_names(&[full], &[slow]), ["PROBLEM_ENDED", "PROBLEM_RAW_SOCKETS"]);
     }
 
     #[test]
@@ -239,12 +237,12 @@ mod tests {
             component: Component::Configuration,
             problem: Problem::of(Code::ReloadRefused, "wrong"),
         };
-        assert_eq!(said(&[], std::slice::from_ref(&refused)), [""; 0]);
-        assert_eq!(said(&[refused], &[]), [""; 0]);
+        assert_eq!(record_names(&[], std::slice::from_ref(&refused)), [""; 0]);
+        assert_eq!(record_names(&[refused], &[]), [""; 0]);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_is_stated_is_shown_at_once_and_what_lasts_becomes_worse() {
+    async fn a_stated_problem_is_shown_at_once_and_removed_when_cleared() {
         let health = crate::health::Health::default();
         let (shown, mut seen) = watch::channel(ShownProblems::default());
         let (status, status_in) = watch::channel(Arc::new(Status::default()));
@@ -280,13 +278,13 @@ mod tests {
         assert!(is_cut_off(&[source(CloudWatch, 2, true), source(Ec2, 5, true)], &none));
         // A refusal is an answer.
         assert!(!is_cut_off(&[source(CloudWatch, 2, true), source(Ec2, 5, false)], &none));
-        // One lost question is no cut.
+        // One lost request does not cut a site off.
         assert!(!is_cut_off(&[source(CloudWatch, 1, true), source(Ec2, 5, true)], &none));
         assert!(!is_cut_off(&[], &none));
     }
 
     #[test]
-    fn a_helper_that_fails_because_the_way_is_cut_is_a_cut_and_credentials_that_are_missing_are_none() {
+    fn a_credential_helper_that_fails_counts_as_cut_off_and_missing_credentials_do_not() {
         use SourceKind::{CloudWatch, Ec2};
         let both = [source(CloudWatch, 2, true), source(Ec2, 2, true)];
         let failing = problems(&[(CloudWatch, Code::CredentialsSourceFailing), (Ec2, Code::AwsUnreachable)]);
@@ -302,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn the_sentence_stands_first_and_names_what_can_still_page() {
+    fn the_cut_off_problem_comes_first_and_names_the_sinks_that_can_still_page() {
         let (sources, none) = ([source(SourceKind::CloudWatch, 2, true)], Problems::new());
         let others = ["pagerduty".to_owned()];
         insta::assert_snapshot!(

@@ -1,4 +1,4 @@
-//! SIGHUP and `bothends reload`: the configuration is read again. What did not change goes on; a wrong one changes nothing.
+//! SIGHUP and `bothends reload`: the configuration is read again. Unchanged parts continue; a wrong configuration changes nothing.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ use crate::http::routes::{About, ReloadAnswer};
 use crate::process::{self, Granted};
 use crate::settings::{StoreSettings, WebhookSettings};
 
-/// Reads the configuration, and tries what can be tried of it.
+/// Reads the configuration, and tries what can be tried without effect.
 pub(super) fn read(config_path: &Path) -> Result<Loaded, Rejection> {
     let trial = |webhook: &WebhookSettings| any_sink::trial(webhook, any_sink::Reach::Daemon);
     let loaded = config::load_to_run(config_path, &process::environment(), process::user(), &trial)?;
@@ -37,38 +37,39 @@ pub(super) fn about(config: &Config) -> About {
     About { version: env!("CARGO_PKG_VERSION"), mode: config.mode.as_str() }
 }
 
-/// Says what of the configuration may be meant otherwise, unless it has been `told` already.
-pub(super) fn warn(loaded: &Loaded, told: &[Warning]) {
-    for warning in loaded.warnings.iter().filter(|warning| !told.iter().any(|told| warning.repeats(told))) {
+/// Logs the warnings of the configuration that are not `known` already.
+pub(super) fn warn(loaded: &Loaded, known: &[Warning]) {
+    for warning in loaded.warnings.iter().filter(|warning| !known.iter().any(|known| warning.repeats(known)))
+    {
         let what = warning.to_string();
         Notice::ConfigurationWarning { what: &what }.record(Some(&loaded.config.plan.site)).emit();
     }
 }
 
-/// Says what is watched.
+/// Logs that the daemon has started, and what it monitors.
 pub(super) fn started(config: &Config) {
     let (vpns, tunnels) = watched(config);
     let (version, mode) = (env!("CARGO_PKG_VERSION"), config.mode.as_str());
     Notice::Started { version, vpns, tunnels, mode }.record(Some(&config.plan.site)).emit();
 }
 
-/// A configuration that the core has taken.
+/// A configuration that the core has accepted.
 pub(super) struct Reloaded {
     pub(super) config: Config,
     pub(super) warnings: Vec<Warning>,
-    /// What is allowed but deserves a look, and what takes force with the next start only; a line each.
+    /// Warnings, and settings that take effect only at the next start; a line each.
     pub(super) notes: Vec<String>,
 }
 
 impl Reloaded {
-    /// The answer to the command, once everything does as the configuration says.
+    /// The answer to the command, once all parts follow the configuration.
     pub(super) fn answer(config: &Config, notes: Vec<String>) -> ReloadAnswer {
         let (vpns, tunnels) = watched(config);
         ReloadAnswer::InForce { vpns, tunnels, notes }
     }
 }
 
-/// Reads the configuration and has the core take it. `Err` if it is wrong, or the daemon is ending, and all stays as it was.
+/// Reads the configuration and passes it to the core. `Err` if it is wrong or the daemon is ending; then nothing has changed.
 pub(super) async fn reload(
     context: &IoContext,
     sinks: &mut Sinks,
@@ -82,13 +83,13 @@ pub(super) async fn reload(
             return Err(ReloadAnswer::Refused { problems: rejection.lines() });
         }
     };
-    // What stands in the configuration in force has been told.
+    // Warnings that the configuration in force has as well are logged already.
     warn(&loaded, &context.warnings);
     let Loaded { mut config, warnings, files: _ } = loaded;
     let (done, in_force) = oneshot::channel();
     sinks.retire(context, &config).await;
     let command = Command::Reconfigure(Arc::clone(&config.plan), done);
-    // Records of what the change brings about are worded with the names of the new plan.
+    // The records of what the change causes use the names of the new plan.
     context.facts.set_names(Names::from(&*config.plan));
     if context.commands.send(command).await.is_err() || in_force.await.is_err() {
         // The driver is gone.
@@ -129,7 +130,7 @@ fn keep_what_needs_a_restart(context: &IoContext, config: &mut Config) -> Option
     Some(text)
 }
 
-/// Reads it on a thread of its own, for the disk may hang, or a network's file system, and pages cannot wait for it.
+/// Reads it on a thread of its own, because a disk or network file system may hang, and pages must not wait for it.
 async fn read_apart(path: &Path) -> Result<Loaded, Rejection> {
     let path = path.to_owned();
     let refused = |what: &str| Err(Rejection::of_file(&path, vec![what.to_owned()]));
@@ -162,18 +163,18 @@ async fn read_apart(path: &Path) -> Result<Loaded, Rejection> {
     }
 }
 
-/// Whether a thread reads: one that hangs is one too many already.
+/// Whether a thread is reading: if it hangs, no second one is started.
 static READING: AtomicBool = AtomicBool::new(false);
 
-/// Flash that wears out takes a second for a file; `bothends reload` waits for three times as long.
+/// Worn flash takes a second for a file. `bothends reload` waits three times as long as this.
 const READ_WITHIN: Duration = Duration::from_secs(10);
 
-/// So many problems are shown in `/readyz` and the journal; to see more, run `bothends check` again.
-const PROBLEMS_TOLD: usize = 20;
+/// The most problems shown in `/readyz` and the journal.
+const PROBLEMS_SHOWN: usize = 20;
 
 /// The first problems, a line each, and how many more there are.
-fn in_part(rejection: &Rejection) -> String {
-    let mut lines: Vec<_> = rejection.problems.iter().take(PROBLEMS_TOLD).map(ToString::to_string).collect();
+fn first_problems(rejection: &Rejection) -> String {
+    let mut lines: Vec<_> = rejection.problems.iter().take(PROBLEMS_SHOWN).map(ToString::to_string).collect();
     let more = rejection.count().saturating_sub(lines.len());
     if more > 0 {
         lines.push(format!("and {more} more: `bothends check` lists more"));
@@ -182,7 +183,7 @@ fn in_part(rejection: &Rejection) -> String {
 }
 
 fn refuse(context: &IoContext, rejection: &Rejection) {
-    let problems = in_part(rejection);
+    let problems = first_problems(rejection);
     context.prometheus.config_reload(false);
     Notice::ReloadRefused { problems: &problems }.record(Some(&context.config.plan.site)).emit();
     context.health.set(Component::Configuration, Problem::reload_refused(&problems));

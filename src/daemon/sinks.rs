@@ -1,8 +1,9 @@
-//! The sinks of incidents and the publisher, as the configuration wants them. One reconciler per configured sink; a reload restarts those whose settings changed, and no other.
+//! Runs one reconciler or dispatcher per configured sink, and the publisher. A reload restarts those whose settings changed, and no
+//! others.
 //!
-//! Those are stopped before the core takes the other configuration, so that none of them sees a Board on which it is
-//! waited for no more, and forgets what it has open. Then the ledger's rows go to the sinks that go on with them, and what
-//! no sink goes on with is said to be left open.
+//! Those are stopped before the core gets the new configuration. Otherwise one could see a Board that no longer waits for it, and
+//! forget its open records. Then the ledger's rows go to the sinks that continue them; records without such a sink are reported as
+//! left open.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -31,7 +32,7 @@ use crate::publish::shell::{self as publisher_shell, Tally};
 use crate::store::Store;
 use crate::telemetry::prometheus::Prometheus;
 
-/// What makes a sink the same sink after a reload.
+/// A sink continues over a reload if this is unchanged.
 #[derive(Debug, Clone, PartialEq)]
 struct SinkIdentity {
     configured: SinkSettings,
@@ -46,8 +47,8 @@ pub(super) struct Sinks {
 }
 
 impl Sinks {
-    /// Stops those that the configuration does not want, or not as they are. A reconciler may be dropped at any moment: what it
-    /// was about is in the ledger.
+    /// Stops the sinks that the configuration removes or changes. A reconciler may be dropped at any moment: its state is in the
+    /// ledger.
     pub(super) async fn retire(&mut self, context: &IoContext, config: &Config) {
         let wanted = wanted(&context.connections, config).await;
         let mut stopped = Vec::new();
@@ -62,13 +63,13 @@ impl Sinks {
             }
             stays
         });
-        // An aborted task ends when it is due next; until then what it has under way may still write to the ledger.
+        // An aborted task ends at its next await; until then it may still write to the ledger.
         while !stopped.iter().all(AbortHandle::is_finished) {
             yield_now().await;
         }
     }
 
-    /// Runs what the configuration wants. Returns what is left open for people to close, a line each.
+    /// Starts the sinks of the configuration. Returns the records left open for people to close, a line each.
     pub(super) async fn adopt(&mut self, context: &IoContext, tasks: &mut JoinSet<()>) -> Vec<String> {
         let config = &context.config;
         self.retire(context, config).await;
@@ -97,12 +98,12 @@ async fn wanted(connections: &AwsConnections, config: &Config) -> BTreeMap<SinkI
     wanted
 }
 
-/// Gives the ledger's rows to the sinks that go on with them, and says what is left open.
+/// Gives the ledger's rows to the sinks that continue them. Logs and returns the records that are left open.
 async fn allot(store: &Store, wanted: &BTreeMap<SinkId, SinkIdentity>, config: &Config) -> Vec<String> {
     let sinks = wanted.values().map(|wanted| wanted.settings.sink.clone()).collect();
     // Without a store the daemon is ending.
     let left = store.allot(sinks).await.unwrap_or_default();
-    let told = left.iter().filter(|row| row.may_be_open()).map(|row| {
+    let texts = left.iter().filter(|row| row.may_be_open()).map(|row| {
         let notice = Notice::LeftOpen {
             sink: &row.sink,
             incident: &row.incident,
@@ -112,7 +113,7 @@ async fn allot(store: &Store, wanted: &BTreeMap<SinkId, SinkIdentity>, config: &
         notice.record(Some(&config.plan.site)).emit();
         notice.record(None).message
     });
-    told.collect()
+    texts.collect()
 }
 
 fn start(context: &IoContext, wanted: &SinkIdentity, tasks: &mut JoinSet<()>) -> AbortHandle {
@@ -163,7 +164,7 @@ fn observer(prometheus: &Arc<Prometheus>) -> impl Fn(&SinkReport) + Send + 'stat
     }
 }
 
-/// Which publisher runs.
+/// The publisher that runs, if any.
 #[derive(Debug)]
 pub(super) struct Publishing {
     running: Option<(Arc<str>, CloudWatchSettings, Vec<SinkPlan>)>,
@@ -171,12 +172,12 @@ pub(super) struct Publishing {
 }
 
 impl Publishing {
-    /// None runs yet; `shown` tells which sinks fail.
+    /// None runs yet; `shown` says which sinks fail.
     pub(super) const fn new(shown: watch::Receiver<ShownProblems>) -> Self {
         Self { running: None, shown }
     }
 
-    /// Runs what the configuration wants; the publisher before, if it was another, ends when it has sent what it has.
+    /// Starts the publisher of the configuration. A different one before it ends when it has sent its minutes.
     pub(super) fn adopt(&mut self, context: &IoContext, tasks: &mut JoinSet<()>) {
         let plan = &context.config.plan;
         let wanted = context.config.cloudwatch.clone().map(|mut cloudwatch| {
@@ -216,7 +217,7 @@ impl Publishing {
     }
 }
 
-/// Whether some sink that takes incidents of the connection would take one at this moment.
+/// Whether any sink could deliver an incident of the connection now.
 fn can_page(shown: &[OpenProblem], sinks: &[SinkPlan], vpn: &VpnId) -> bool {
     let fails = |sink: &SinkPlan| {
         let of_sink = [Component::Sink(sink.id.to_string()), Component::Preparation(sink.id.to_string())];

@@ -34,7 +34,7 @@ fn heard(patience: Duration, publications: u32) -> Vec<Option<Stuck>> {
         // Held by the driver's thread alone: what is kept by an `Rc` cannot be told from another.
         watchdog: Watchdog {
             patience,
-            tell: Box::new({
+            report: Box::new({
                 let heard = Rc::clone(&heard);
                 move |stuck| heard.borrow_mut().push(stuck)
             }),
@@ -95,7 +95,7 @@ fn what_is_open_is_shown_before_the_core_has_run() {
         Plan { site: "milan-1".into(), votes_if_address: None, vpns: vec![Arc::new(vpn)], sinks: Vec::new() };
     let remembered = Remembered { incidents: vec![Arc::new(fixture::incident())], ..Remembered::default() };
     let monitor = Monitor::new(Arc::new(plan), remembered, clock::now());
-    let (board, status) = shown(&monitor, clock::now());
+    let (board, status) = outputs_at_start(&monitor, clock::now());
     let open = &status.borrow().incidents;
     assert_eq!(open.len(), 1);
     assert_eq!(board.borrow().incidents, *open);

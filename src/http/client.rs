@@ -1,4 +1,4 @@
-//! One question to a running daemon, at its listener or its control socket: blocking, bounded in time and size, and small.
+//! A small blocking client for one request to a running daemon, at its listener or control socket, bounded in time and size.
 
 use std::error::Error;
 use std::fmt;
@@ -8,13 +8,13 @@ use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// The daemon answers a question within milliseconds; a connection that hangs this long is stuck.
+/// The daemon answers within milliseconds; a connection that hangs this long is stuck.
 pub const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The status of 60 tunnels with full timelines takes about 2 MB; every problem of the longest configuration less.
 const ANSWER_MAX: u64 = 16 * 1024 * 1024;
 
-/// Where a daemon is asked.
+/// The address of a daemon.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Server {
     /// At its listener.
@@ -24,7 +24,7 @@ pub enum Server {
 }
 
 impl Server {
-    /// The listener of a daemon that listens there; one that listens on every address is asked on loopback.
+    /// The server of a daemon with this `[http] listen`; if that is every address, on loopback.
     pub fn listening_at(listen: SocketAddr) -> Self {
         let ip = match listen.ip() {
             IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
@@ -56,7 +56,7 @@ pub struct Answer {
 /// Why there is no answer.
 #[derive(Debug)]
 pub enum ClientError {
-    /// Nobody listens there, or it cannot be reached.
+    /// Nothing listens there, or it cannot be reached.
     Unreachable {
         /// Where.
         server: Server,
@@ -70,14 +70,14 @@ pub enum ClientError {
         /// The cause.
         source: io::Error,
     },
-    /// The kernel takes the connection, and the process says nothing.
+    /// The kernel accepted the connection, but the process does not answer.
     Silent {
         /// Where.
         server: Server,
         /// For how long.
         waited: Duration,
     },
-    /// What answers is no bothends.
+    /// The server is not bothends.
     NotUnderstood {
         /// Where.
         server: Server,
@@ -120,10 +120,10 @@ impl Error for ClientError {
     }
 }
 
-/// Asks a daemon for `what`, such as `GET /status`.
+/// Sends the daemon a request, such as `GET /status`.
 ///
 /// # Errors
-/// Nobody listens there, the answer takes longer than `patience`, or it is not HTTP.
+/// Nothing listens there, the answer takes longer than `patience`, or it is not HTTP.
 pub fn ask(server: &Server, what: &str, patience: Duration) -> Result<Answer, ClientError> {
     let unreachable = |source| ClientError::Unreachable { server: server.clone(), source };
     let answer = match server {
@@ -141,7 +141,7 @@ pub fn ask(server: &Server, what: &str, patience: Duration) -> Result<Answer, Cl
         }
     };
     let answer = answer.map_err(|source| {
-        // As which of the two a timeout of a socket shows depends on the platform.
+        // Which of the two a socket timeout gives depends on the platform.
         let timed_out = [ErrorKind::WouldBlock, ErrorKind::TimedOut].contains(&source.kind());
         let server = server.clone();
         if timed_out {
@@ -156,7 +156,7 @@ pub fn ask(server: &Server, what: &str, patience: Duration) -> Result<Answer, Cl
 fn exchange(mut stream: impl Read + Write, host: &str, what: &str) -> io::Result<Vec<u8>> {
     let request =
         format!("{what} HTTP/1.1\r\nHost: {host}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
-    // A daemon that is busy answers without having heard, and what it has not heard breaks the connection after the answer.
+    // A busy daemon answers before it has read the request, and the unread request then resets the connection.
     let asked = stream.write_all(request.as_bytes());
     let mut answer = Vec::new();
     let read = stream.take(ANSWER_MAX).read_to_end(&mut answer);
@@ -166,7 +166,7 @@ fn exchange(mut stream: impl Read + Write, host: &str, what: &str) -> io::Result
     Ok(answer)
 }
 
-/// The listener gives every answer a length, so that one cut short is known from a whole one.
+/// The listener gives every answer a length, so that a truncated one is detected.
 fn parse(answer: &[u8]) -> Result<Answer, &'static str> {
     let text = std::str::from_utf8(answer).map_err(|_| "the answer is not text")?;
     let (head, body) = text.split_once("\r\n\r\n").ok_or("the answer has no head")?;
@@ -192,8 +192,8 @@ mod tests {
 
     use super::*;
 
-    /// Why the status of the program at this listener is not known.
-    fn refused(listen: SocketAddr) -> String {
+    /// The error of asking the program at this listener.
+    fn error_at(listen: SocketAddr) -> String {
         ask(&Server::listening_at(listen), "GET /status", PATIENCE).unwrap_err().to_string()
     }
 
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_that_is_cut_or_foreign_is_refused_in_words() {
+    fn a_truncated_or_foreign_answer_is_an_error() {
         assert_eq!(parse(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nok"), Err("the answer was cut short"));
         assert_eq!(parse(b"HTTP/1.1 200 OK\r\n\r\nok"), Err("the answer has no length"));
         assert_eq!(parse(b"SSH-2.0-OpenSSH_9.2\r\n\r\n"), Err("the answer is not HTTP"));
@@ -219,18 +219,18 @@ mod tests {
     }
 
     #[test]
-    fn of_a_process_that_says_nothing_no_more_is_claimed_than_is_known() {
-        // The kernel takes connections for a listener that does not, as for a process that is stopped.
+    fn a_process_that_does_not_answer_is_not_called_stopped() {
+        // The kernel accepts connections for a listener that never does, as for a stopped process.
         let frozen = TcpListener::bind("127.0.0.1:0").unwrap();
-        let error = refused(frozen.local_addr().unwrap());
+        let error = error_at(frozen.local_addr().unwrap());
         assert!(error.starts_with("the connection to 127.0.0.1:"), "{error}");
         assert!(error.contains("no answer came within 5 s") && !error.contains("systemctl"), "{error}");
     }
 
     #[test]
-    fn nobody_listening_is_said_with_what_to_look_at() {
+    fn a_refused_connection_is_an_error_with_the_first_step() {
         let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let error = refused(free);
+        let error = error_at(free);
         assert!(error.contains("systemctl status bothends"), "{error}");
     }
 }

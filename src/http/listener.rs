@@ -1,8 +1,8 @@
-//! What is listened on: the address of `[http] listen`, bound now or as soon as that can be, and the control socket.
+//! The listeners: the address of `[http] listen`, bound now or as soon as possible, and the control socket.
 //!
-//! An address that is not here may come: a network that is up only after the boot, VRRP, DHCP, a tunnel's interface. One that is
-//! taken may become free: a process that is still ending. Neither keeps anybody from watching, so both are waited for
-//! and said meanwhile. `IP_FREEBIND` would bind an address before it is there, but a mistyped one as well, in silence.
+//! A missing address may appear: a network that comes up after the boot, VRRP, DHCP, a tunnel's interface. One in use may become
+//! free: a process that is still ending. Monitoring works without the listener, so the daemon waits for both and reports a problem
+//! meanwhile. `IP_FREEBIND` would bind a missing address, but silently a mistyped one as well.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -25,15 +25,15 @@ const AGAIN: Duration = Duration::from_secs(2);
 
 /// A bound listener.
 pub trait Listener: Send + Sync + 'static {
-    /// Which of the two it is, for the journal.
+    /// Which of the two this is, for the journal.
     const KIND: ListenerKind;
     /// A connection.
     type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
 
-    /// The next connection, and the address that it comes from, if it comes from one.
+    /// The next connection, and the client's address over TCP.
     fn accept(&self) -> impl Future<Output = io::Result<(Self::Stream, Option<IpAddr>)>> + Send;
 
-    /// Writes what can be written without waiting.
+    /// Writes as much as it can without waiting.
     fn try_write(stream: &Self::Stream, bytes: &[u8]);
 }
 
@@ -111,15 +111,15 @@ impl Error for BindError {
 /// Binds the listener.
 ///
 /// # Errors
-/// The address is taken, is not this host's, or may not be used.
+/// The address is in use, is not this host's, or is not permitted.
 pub async fn bind(address: SocketAddr) -> Result<TcpListener, BindError> {
     TcpListener::bind(address).await.map_err(|source| BindError { address, source })
 }
 
-/// Binds it after `error`, when that can be; until then `tell` hears what is in the way, at first and after each attempt.
-pub async fn bind_after(mut error: BindError, mut tell: impl FnMut(&BindError)) -> TcpListener {
+/// Retries after `error` until the listener is bound. Calls `report` with `error` and with the error of each failed attempt.
+pub async fn bind_after(mut error: BindError, mut report: impl FnMut(&BindError)) -> TcpListener {
     loop {
-        tell(&error);
+        report(&error);
         time::sleep(AGAIN).await;
         match bind(error.address).await {
             Ok(listener) => return listener,
@@ -128,10 +128,10 @@ pub async fn bind_after(mut error: BindError, mut tell: impl FnMut(&BindError)) 
     }
 }
 
-/// Where the package's unit has the control socket (`RuntimeDirectory=bothends`).
+/// The control socket of the package's unit (`RuntimeDirectory=bothends`).
 pub const DEFAULT_SOCKET: &str = "/run/bothends/control.sock";
 
-/// The control socket, where systemd made a directory for it (`RUNTIME_DIRECTORY`, of several the first).
+/// The control socket in the directory that systemd made for the unit (the first of `RUNTIME_DIRECTORY`).
 pub fn socket(env: &BTreeMap<String, String>) -> Option<PathBuf> {
     let directory = env.get("RUNTIME_DIRECTORY")?.split(':').next()?;
     (!directory.is_empty()).then(|| Path::new(directory).join("control.sock"))
@@ -161,8 +161,8 @@ impl Error for SocketError {
     }
 }
 
-/// Binds the socket, in place of what a daemon that crashed has left there. Nobody else can connect at any time: it gets its
-/// name when it has its mode.
+/// Binds the socket, replacing one that a crashed daemon left. It gets its name only after its mode, so that no other user can
+/// connect at any time.
 ///
 /// # Errors
 /// Another daemon listens there, or the directory cannot be written to.
@@ -185,45 +185,45 @@ pub fn bind_socket(path: &Path) -> Result<UnixListener, SocketError> {
 mod tests {
     use super::*;
 
-    /// No other test's: the ports that are free there are not taken meanwhile.
+    /// Used by no other test, so that a free port stays free.
     const LOOPBACK: [u8; 4] = [127, 98, 46, 1];
 
     #[tokio::test]
-    async fn an_address_in_use_is_said_with_how_to_find_who_has_it_and_may_become_free() {
+    async fn an_address_in_use_is_retried_and_the_error_says_how_to_find_its_user() {
         let holder = bind(SocketAddr::from((LOOPBACK, 0))).await.unwrap();
         let error = bind(holder.local_addr().unwrap()).await.unwrap_err();
-        let said = error.to_string();
-        assert!(said.contains("is another bothends running?") && said.contains("ss -ltnp"), "{said}");
+        let text = error.to_string();
+        assert!(text.contains("is another bothends running?") && text.contains("ss -ltnp"), "{text}");
         assert!(error.may_pass() && !error.is_permission());
     }
 
     #[tokio::test]
-    async fn an_address_that_is_not_here_is_said_with_where_to_look_and_may_come() {
+    async fn a_missing_address_is_retried_and_the_error_says_where_to_look() {
         // RFC 5737 keeps it out of every real network.
         let error = bind("192.0.2.77:9846".parse().unwrap()).await.unwrap_err();
-        let said = error.to_string();
-        assert!(said.contains("does not have the address 192.0.2.77: `ip address`"), "{said}");
+        let text = error.to_string();
+        assert!(text.contains("does not have the address 192.0.2.77: `ip address`"), "{text}");
         assert!(error.may_pass() && !error.is_permission());
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_address_that_becomes_free_is_bound_and_until_then_it_is_said_what_is_in_the_way() {
+    async fn an_address_that_becomes_free_is_bound_and_reported_until_then() {
         let holder = bind(SocketAddr::from((LOOPBACK, 0))).await.unwrap();
         let address = holder.local_addr().unwrap();
         let error = bind(address).await.unwrap_err();
-        let (mut holder, mut told) = (Some(holder), 0);
+        let (mut holder, mut reports) = (Some(holder), 0);
         let listener = bind_after(error, |_| {
-            told += 1;
-            if told == 3 {
+            reports += 1;
+            if reports == 3 {
                 holder = None;
             }
         });
         assert_eq!(listener.await.local_addr().unwrap(), address);
-        assert_eq!(told, 3);
+        assert_eq!(reports, 3);
     }
 
     #[test]
-    fn the_socket_is_in_the_first_directory_that_systemd_made() {
+    fn the_socket_is_in_the_first_runtime_directory() {
         let at = |directory: &str| socket(&BTreeMap::from([("RUNTIME_DIRECTORY".into(), directory.into())]));
         assert_eq!(at("/run/bothends"), Some(DEFAULT_SOCKET.into()));
         assert_eq!(at("/run/bothends:/run/other"), Some(DEFAULT_SOCKET.into()));
@@ -236,8 +236,8 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let (used, stale) = (directory.path().join("control.sock"), directory.path().join("stale.sock"));
         let _listener = bind_socket(&used).unwrap();
-        let told = bind_socket(&used).map(drop).unwrap_err().to_string();
-        assert!(told.contains("another bothends listens there") && told.contains("SIGHUP does"), "{told}");
+        let text = bind_socket(&used).map(drop).unwrap_err().to_string();
+        assert!(text.contains("another bothends listens there") && text.contains("SIGHUP does"), "{text}");
         for _ in 0..2 {
             drop(bind_socket(&stale).unwrap());
         }

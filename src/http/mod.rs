@@ -1,5 +1,5 @@
-//! One door: `/metrics`, `/healthz`, `/readyz` and `/status` on the listener and on the control socket, on which alone a command may
-//! also have the configuration reloaded; and the client that the commands ask with.
+//! `/metrics`, `/healthz`, `/readyz` and `/status` on the listener and on the control socket; `POST /reload` on the control socket
+//! only; and the commands' client.
 
 pub mod client;
 pub mod listener;

@@ -1,4 +1,4 @@
-//! What each path answers, and by which name the daemon may be asked.
+//! The answer at each path, the names allowed in the `Host` header, and the reload of the control socket.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -28,15 +28,15 @@ use crate::health::overview::{OpenProblem, ShownProblems};
 use crate::health::readiness::{Readiness, stuck};
 use crate::records::Records;
 
-/// Renders the metrics from the status and the open problems, and their `Content-Type` with them.
+/// Renders the metrics from the status and the open problems; returns their `Content-Type` as well.
 pub type Metrics = dyn Fn(&Status, &[OpenProblem], Now) -> (&'static str, String) + Send + Sync;
 
-/// What the daemon is, and by which configuration.
+/// The daemon's version and mode.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct About {
     /// Its version.
     pub version: &'static str,
-    /// Whether incidents are sent (`raise`) or only decided (`observe`).
+    /// Whether incidents are sent (`raise`) or only recorded (`observe`).
     pub mode: &'static str,
 }
 
@@ -47,15 +47,15 @@ pub struct Sources {
     pub status: watch::Receiver<Arc<Status>>,
     /// The open problems.
     pub problems: watch::Receiver<ShownProblems>,
-    /// What is open at the sinks.
+    /// The records that are open at the sinks.
     pub records: Records,
     /// The daemon, as of the last reload.
     pub about: watch::Receiver<About>,
-    /// The scrape.
+    /// Renders `/metrics`.
     pub metrics: Arc<Metrics>,
-    /// The names that may be asked by.
+    /// The names allowed in the `Host` header.
     pub hosts: Hosts,
-    /// Both clocks; another one in tests.
+    /// Both clocks; tests replace it.
     pub now: fn() -> Now,
 }
 
@@ -87,7 +87,7 @@ impl Sources {
     }
 }
 
-/// What is served.
+/// The routes and the names under which they are served.
 #[derive(Debug, Clone)]
 pub struct App {
     router: Router,
@@ -95,7 +95,7 @@ pub struct App {
 }
 
 impl App {
-    /// What every client of the listener may read; any other path is 404, any method but GET and HEAD 405.
+    /// The routes for every client. Any other path is 404, any method but GET and HEAD 405.
     pub fn public(sources: Sources) -> Self {
         let hosts = Arc::new(sources.hosts.clone());
         let router = Router::new()
@@ -110,7 +110,7 @@ impl App {
         Self { router, hosts }
     }
 
-    /// The same, and what is for root and the daemon's own user only, who alone can connect to the control socket.
+    /// The routes for root and the daemon's own user, who alone can connect to the control socket.
     pub fn control(sources: Sources, reloads: mpsc::Sender<ReloadRequest>) -> Self {
         let Self { router, hosts } = Self::public(sources);
         Self { router: router.route("/reload", post(move || reload(reloads.clone()))), hosts }
@@ -121,10 +121,10 @@ impl App {
         &self,
         request: Request<Incoming>,
     ) -> impl Future<Output = Result<Response, Infallible>> + use<> {
-        // HTTP/1.0 knows no Host, and no browser speaks it.
+        // HTTP/1.0 has no Host header, and no browser uses it.
         let header = request.headers().get(HOST).map(|host| host.to_str().unwrap_or_default());
-        let meant = [header, request.uri().authority().map(Authority::as_str)];
-        let is_ours = meant.into_iter().flatten().all(|authority| self.hosts.know(authority));
+        let names = [header, request.uri().authority().map(Authority::as_str)];
+        let is_ours = names.into_iter().flatten().all(|authority| self.hosts.include(authority));
         let router = self.router.clone();
         async move {
             if is_ours { TowerToHyperService::new(router).call(request).await } else { Ok(misdirected()) }
@@ -132,7 +132,7 @@ impl App {
     }
 }
 
-/// To somebody who asks under a name that is not ours.
+/// The answer to a request under a name that is not ours.
 fn misdirected() -> Response {
     let what = "this listener does not serve the name in the Host header: use its IP address, or list the name in [http] hosts\n";
     text(StatusCode::MISDIRECTED_REQUEST, what)
@@ -179,40 +179,40 @@ fn text(code: StatusCode, text: impl Into<String>) -> Response {
         .into_response()
 }
 
-/// What a client asks for.
+/// The method and path of a reload.
 pub const RELOAD_REQUEST: &str = "POST /reload";
 
-/// A reload takes milliseconds, also while AWS cannot be reached. A command waits no longer.
+/// The longest wait of a command. A reload takes milliseconds, even while AWS cannot be reached.
 pub const RELOAD_PATIENCE: Duration = Duration::from_secs(30);
 
-/// A request, and where its answer goes.
+/// A request to read the configuration again.
 #[derive(Debug)]
 pub struct ReloadRequest {
-    /// If it is dropped, the answer is that the daemon is ending.
+    /// Takes the answer. Dropping it answers that the daemon is ending.
     pub answer: oneshot::Sender<ReloadAnswer>,
 }
 
-/// How it went.
+/// The outcome of a reload.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "outcome", rename_all = "snake_case")]
 pub enum ReloadAnswer {
     /// The configuration is in force.
     InForce {
-        /// How many connections are in it.
+        /// The number of connections.
         vpns: usize,
-        /// How many tunnels are probed.
+        /// The number of tunnels that are probed.
         tunnels: usize,
-        /// What is allowed but deserves a look, and what takes force with the next start only; a line each.
+        /// Warnings, and settings that take effect only at the next start; a line each.
         notes: Vec<String>,
     },
-    /// The configuration is wrong, and the one before stays in force.
+    /// The configuration is wrong; the previous one stays in force.
     Refused {
-        /// Everything that is wrong, a line each.
+        /// Every problem, a line each.
         problems: Vec<String>,
     },
     /// The daemon is ending, and did nothing.
     Ending,
-    /// Too many ask at once, and nothing was done for this one.
+    /// There are too many requests at once; this one was dropped.
     Busy,
 }
 
@@ -231,21 +231,21 @@ async fn reload(requests: mpsc::Sender<ReloadRequest>) -> Response {
     (code, Json(answer)).into_response()
 }
 
-/// The names that the daemon answers to, besides addresses, which nobody can rebind, and `localhost` (RFC 6761, 6.3).
+/// The names allowed in the `Host` header, besides addresses, which cannot be rebound, and `localhost` (RFC 6761, 6.3).
 ///
-/// A page on the Internet can have a browser ask the listener under a name of its own that leads to 127.0.0.1 (DNS rebinding), and
-/// would then read the answer; the `Host` header still holds that name.
+/// A web page can point a name of its own at 127.0.0.1 (DNS rebinding), make a browser request it from the listener, and read the
+/// answer. The `Host` header still holds that name.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Hosts(Vec<Arc<str>>);
 
 impl Hosts {
-    /// Those that are configured, and this host's own name.
+    /// The configured names and this host's own.
     pub fn new(configured: &[Arc<str>], own: Option<&str>) -> Self {
         Self(configured.iter().cloned().chain(own.map(Arc::from)).collect())
     }
 
-    /// Whether a request to `authority`, a host and perhaps a port (RFC 9110, 7.2), is for us.
-    fn know(&self, authority: &str) -> bool {
+    /// Whether `authority`, a host with or without a port (RFC 9110, 7.2), is one of them.
+    fn include(&self, authority: &str) -> bool {
         let host = without_port(authority).trim_end_matches('.');
         let address = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
         if address.parse::<IpAddr>().is_ok() {
@@ -270,7 +270,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_localhost_and_the_names_that_are_ours_are_answered_and_no_other() {
+    fn only_addresses_localhost_and_our_own_names_are_allowed() {
         let hosts = Hosts::new(&["gw1.example.com".into()], Some("gw1"));
         for ours in [
             "127.0.0.1",
@@ -286,7 +286,7 @@ mod tests {
             "GW1.example.com.",
             "gw1.example.com:443",
         ] {
-            assert!(hosts.know(ours), "{ours}");
+            assert!(hosts.include(ours), "{ours}");
         }
         for other in [
             "evil.example",
@@ -299,12 +299,12 @@ mod tests {
             ":9846",
             "[::1",
         ] {
-            assert!(!hosts.know(other), "{other}");
+            assert!(!hosts.include(other), "{other}");
         }
     }
 
     #[test]
-    fn an_answer_is_one_line_of_json_whatever_is_in_it() {
+    fn an_answer_is_one_line_of_json_even_with_line_breaks_in_it() {
         let answer = ReloadAnswer::Refused { problems: vec!["a: b\nc".to_owned()] };
         let line = serde_json::to_string(&answer).unwrap();
         assert_eq!(line, r#"{"outcome":"refused","problems":["a: b\nc"]}"#);
@@ -312,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_of_a_later_version_may_tell_more() {
+    fn an_answer_of_a_later_version_may_have_more_keys() {
         let line = r#"{"outcome":"in_force","vpns":1,"tunnels":2,"notes":[],"since":"today"}"#;
         let answer = ReloadAnswer::InForce { vpns: 1, tunnels: 2, notes: Vec::new() };
         assert_eq!(serde_json::from_str::<ReloadAnswer>(line).unwrap(), answer);

@@ -1,5 +1,5 @@
-//! Serves, within limits: a scraper that hangs, or a hundred of them, must not cost the router its memory, nor anybody else his
-//! answer. Where all places are taken, a client that has not asked yet makes room, then one that has not taken its answer.
+//! Serves within limits: scrapers that hang, even a hundred of them, must not exhaust memory or keep others from their answers.
+//! When all slots are in use, a client that has not sent a request is dropped first, then one that does not read its answer.
 //!
 //! One task accepts, one task per connection answers. Dropping [`serve`]'s future ends them all.
 
@@ -21,26 +21,26 @@ use crate::catalogue::parts::Detail;
 use crate::clock;
 use crate::domain::time::Moment;
 
-/// What a client may take.
+/// The limits of connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Connections at a time; where none of them makes room, one more gets 503 and is closed.
+    /// Connections at a time; if none of them can be dropped, another gets 503 and is closed.
     pub connections: usize,
-    /// Connections of one address at a time; one more takes the place of another of them.
+    /// Connections of one address at a time; another replaces one of them.
     pub per_peer: usize,
     /// For the request's head to arrive.
     pub header: Duration,
-    /// For the answer to be taken before the place may be another's.
+    /// For the answer to be read before another client may take the slot.
     pub answer: Duration,
-    /// For a connection as a whole: it carries one request.
+    /// For the whole connection, which carries one request.
     pub connection: Duration,
-    /// For the open connections to end once the daemon does.
+    /// For open connections to end when the daemon stops.
     pub ending: Duration,
 }
 
 impl Limits {
-    /// Of the listener. Two Prometheus servers, a load balancer's check and a few people fit into 8; an answer takes milliseconds. Each
-    /// may hold a whole page of metrics in memory, which is 8 MB for a thousand connections.
+    /// For the listener. 8 are enough for two Prometheus servers, a load balancer's check and a few people; an answer takes milliseconds.
+    /// Each may hold a page of metrics in memory, 8 MB for a thousand VPN connections.
     pub const TCP: Self = Self {
         connections: 8,
         per_peer: 6,
@@ -50,7 +50,7 @@ impl Limits {
         ending: Duration::from_secs(15),
     };
 
-    /// Of the control socket. A person and a package's script may reload at once, and wait for the outcome.
+    /// For the control socket. A person and a package's script may reload at the same time, and wait for the outcome.
     pub const SOCKET: Self = Self {
         connections: 8,
         per_peer: 8,
@@ -61,15 +61,15 @@ impl Limits {
     };
 }
 
-/// After accept failed (no file descriptor left, usually), it is tried again after this long: at once would be a busy loop.
+/// The pause after accept failed, usually for lack of file descriptors: without it this would be a busy loop.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
 /// Requests have no body and short heads.
 const READ_BUFFER: usize = 16 * 1024;
 
-/// Serves until `shutdown` ends; then no connection is accepted any more, and the open ones may finish within the limits.
+/// Serves until `shutdown` completes. Then it accepts no more connections, and open ones may finish within the limits.
 pub async fn serve<L: Listener>(listener: L, app: App, limits: Limits, shutdown: impl Future<Output = ()>) {
-    let mut places = Places { limits, taken: Vec::new() };
+    let mut slots = Slots { limits, taken: Vec::new() };
     let (ending, ends) = watch::channel(());
     let mut connections = JoinSet::new();
     tokio::pin!(shutdown);
@@ -81,10 +81,10 @@ pub async fn serve<L: Listener>(listener: L, app: App, limits: Limits, shutdown:
         };
         match stream {
             Ok((stream, peer)) => {
-                if places.have_room_for(peer) {
+                if slots.make_room_for(peer) {
                     let state = Arc::<Mutex<ConnectionState>>::default();
                     let answered = answer::<L>(stream, app.clone(), Arc::clone(&state), limits, ends.clone());
-                    places.taken.push(Taken { by: peer, state, task: connections.spawn(answered) });
+                    slots.taken.push(Taken { peer, state, task: connections.spawn(answered) });
                 } else {
                     turn_away::<L>(&stream);
                 }
@@ -101,50 +101,50 @@ pub async fn serve<L: Listener>(listener: L, app: App, limits: Limits, shutdown:
     _ = time::timeout(limits.ending, ended).await;
 }
 
-/// Who is connected, in the order in which they came.
-struct Places {
+/// The open connections, oldest first.
+struct Slots {
     limits: Limits,
     taken: Vec<Taken>,
 }
 
 struct Taken {
-    /// The address that it comes from; the control socket does not know.
-    by: Option<IpAddr>,
+    /// The client's address; `None` on the control socket.
+    peer: Option<IpAddr>,
     state: Arc<Mutex<ConnectionState>>,
     task: AbortHandle,
 }
 
-/// How far a connection is.
+/// The progress of a connection.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 enum ConnectionState {
-    /// No request's head has arrived.
+    /// No request has arrived.
     #[default]
     Silent,
-    /// The answer is being made.
+    /// A request is being answered.
     Asked,
-    /// The answer is there to be taken, since this moment.
+    /// The answer has been ready to read since this moment.
     Answered(Moment),
 }
 
-impl Places {
-    /// Whether there is a place for one more of this address; if need be, another one's.
-    fn have_room_for(&mut self, peer: Option<IpAddr>) -> bool {
+impl Slots {
+    /// Whether there is a slot for a client of this address, if need be by dropping a connection.
+    fn make_room_for(&mut self, peer: Option<IpAddr>) -> bool {
         self.taken.retain(|taken| !taken.task.is_finished());
-        let share = self.taken.iter().filter(|taken| taken.by == peer).count();
-        let yields = if share >= self.limits.per_peer {
-            self.first_to_yield(|taken| taken.by == peer)
+        let share = self.taken.iter().filter(|taken| taken.peer == peer).count();
+        let dropped = if share >= self.limits.per_peer {
+            self.first_to_drop(|taken| taken.peer == peer)
         } else if self.taken.len() >= self.limits.connections {
-            self.first_to_yield(|_| true)
+            self.first_to_drop(|_| true)
         } else {
             return true;
         };
-        let Some(index) = yields else { return false };
+        let Some(index) = dropped else { return false };
         self.taken.remove(index).task.abort();
         true
     }
 
-    /// Who asks does so at once, and who wants the answer takes it.
-    fn first_to_yield(&self, among: impl Fn(&Taken) -> bool) -> Option<usize> {
+    /// A client in good order sends its request at once and reads the answer at once.
+    fn first_to_drop(&self, among: impl Fn(&Taken) -> bool) -> Option<usize> {
         let now = clock::now().mono;
         let silent = |state: ConnectionState| state == ConnectionState::Silent;
         let slow = |state: ConnectionState| match state {
@@ -158,7 +158,7 @@ impl Places {
     }
 }
 
-/// What is shared is valid after every statement, so a panic elsewhere spoils nothing.
+/// The state is valid after every statement, so a poisoned lock is harmless.
 fn lock(state: &Mutex<ConnectionState>) -> std::sync::MutexGuard<'_, ConnectionState> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -183,7 +183,7 @@ async fn answer<L: Listener>(
         .timer(TokioTimer::new())
         .header_read_timeout(limits.header)
         .max_buf_size(READ_BUFFER)
-        // A scrape a minute gains nothing from an open connection, and an idle one would hold a slot.
+        // A scrape per minute gains nothing from keep-alive, and an idle connection would hold a slot.
         .keep_alive(false)
         .serve_connection(TokioIo::new(stream), service);
     tokio::pin!(connection);
@@ -207,7 +207,7 @@ async fn answer<L: Listener>(
     }
 }
 
-/// Says why, if that is possible without waiting; the connection closes with the stream.
+/// Sends 503 if that is possible without waiting; the connection closes with the stream.
 fn turn_away<L: Listener>(stream: &L::Stream) {
     const BUSY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain; charset=utf-8\r\n\
         Content-Length: 21\r\nConnection: close\r\n\r\ntoo many connections\n";

@@ -1,4 +1,4 @@
-//! `bothends check --aws`: tries what the configuration needs.
+//! `bothends check --aws`: tries every AWS permission that the configuration needs.
 
 use std::collections::BTreeMap;
 use std::collections::hash_map::RandomState;
@@ -46,7 +46,7 @@ pub(super) fn run(config: &Config) -> Exit {
     }
 }
 
-/// A random UUID (RFC 9562, section 5.4), as the ids of records are.
+/// A random UUID (RFC 9562, section 5.4), the form of a record's id.
 fn nonce() -> String {
     let half = |half: &str| RandomState::new().hash_one(half);
     let (high, low) = (half("high"), half("low"));
@@ -55,9 +55,9 @@ fn nonce() -> String {
     format!("{}-{}-4{}-8{}-{}", part(0..8), part(8..12), part(13..16), part(17..20), part(20..32))
 }
 
-/// `nonce` is the id of no record, and part of the name of no response plan.
+/// What to try. `nonce` is the id of no record, and part of no response plan's name.
 ///
-/// The sinks are tried in mode `observe`, too: before they are needed is when it should be known.
+/// The sinks are tried in mode `observe` as well, so that a missing permission shows before it is needed.
 pub(super) fn needs(config: &Config, nonce: &str) -> Vec<Trial> {
     let mut trials: Vec<Trial> = Vec::new();
     let mut need = |region: &Option<Arc<str>>, role_arn: &Option<Arc<str>>, uses: Use| {
@@ -96,7 +96,7 @@ pub(super) fn needs(config: &Config, nonce: &str) -> Vec<Trial> {
 
 type Vpns<'a> = Vec<&'a Arc<VpnPlan>>;
 
-/// The connections by where they are asked about.
+/// The connections by the Region and role with which AWS is asked about them.
 fn watched(config: &Config) -> BTreeMap<AwsPlace, Vpns<'_>> {
     let mut places: BTreeMap<_, Vpns<'_>> = BTreeMap::new();
     for vpn in &config.plan.vpns {
@@ -115,12 +115,12 @@ fn of_sink(config: &Config, sink: &SinkSettings, nonce: &str) -> Vec<Use> {
         }
         Vendor::OpsCenter => vec![Use::OpsCenter],
         Vendor::Sns { topic_arn } => vec![Use::Topic { arn: Arc::clone(topic_arn) }],
-        // It is none of AWS's.
+        // It is not at AWS.
         Vendor::Webhook(_) => Vec::new(),
     }
 }
 
-/// The Region that a use brings along: a topic is where its ARN says.
+/// The Region that a use names itself: the one in a topic's ARN.
 fn region_of(uses: &Use) -> Option<Arc<str>> {
     match uses {
         Use::Topic { arn } => arn.split(':').nth(3).map(Arc::from),
@@ -132,7 +132,7 @@ fn region_of(uses: &Use) -> Option<Arc<str>> {
     }
 }
 
-/// The response plans that the placeholders come to, for what the sink takes.
+/// The response plans that the placeholders expand to, for the incidents that the sink takes.
 fn families(config: &Config, sink: &SinkSettings, template: &str, nonce: &str) -> Vec<Family> {
     let takes = sink.plan();
     let mut families: Vec<Family> = Vec::new();
@@ -169,7 +169,7 @@ fn with_kind(template: &str, vpn: &VpnId, kind: &str) -> String {
     template.replace("{vpn_id}", vpn.as_str()).replace("{kind}", kind)
 }
 
-/// What is printed, and how the command ends.
+/// The text to print, and the exit code.
 pub(super) fn render(outcomes: &[TrialOutcome]) -> (String, Exit) {
     let mut text = String::new();
     for outcome in outcomes {
@@ -218,14 +218,14 @@ const NOT_TRIED: &str = "
 \"not tried\": ssm:CreateOpsItem and sns:Publish have no dry run and would page people: run bothends drill
 ";
 
-/// Which sinks' pages were not tried, as text.
+/// Names the sinks whose delivery only a drill can test.
 pub(super) fn untried(config: &Config) -> Option<String> {
-    let by_drill_alone = |sink: &&SinkSettings| match sink.vendor {
-        // Its start is tried with a response plan that nobody has.
+    let only_by_drill = |sink: &&SinkSettings| match sink.vendor {
+        // Its start is tried with a response plan that does not exist.
         Vendor::IncidentManager { .. } => false,
         Vendor::OpsCenter | Vendor::Sns { .. } | Vendor::Webhook(_) => true,
     };
-    let ids: Vec<&str> = config.sinks.iter().filter(by_drill_alone).map(|sink| sink.id.as_str()).collect();
+    let ids: Vec<&str> = config.sinks.iter().filter(only_by_drill).map(|sink| sink.id.as_str()).collect();
     (!ids.is_empty())
         .then(|| format!("\ndelivery to {} was not tested: run bothends drill\n", ids.join(", ")))
 }
@@ -265,7 +265,7 @@ fn place(text: &mut String, outcome: &TrialOutcome) {
     }
 }
 
-/// One row for a call that came to the same for several response plans.
+/// One row for a call with the same result for several response plans.
 fn merged(tried: &[Tried]) -> Vec<(&Tried, String)> {
     let mut rows: Vec<(&Tried, Vec<&str>)> = Vec::new();
     for one in tried {
@@ -282,14 +282,14 @@ fn merged(tried: &[Tried]) -> Vec<(&Tried, String)> {
     rows.into_iter().map(|(tried, all)| (tried, on(all))).collect()
 }
 
-/// The statements that are missing, and where they go.
+/// The missing statements, and the policy they belong in.
 fn to_add(text: &mut String, outcome: &TrialOutcome) {
     let TrialOutcome { at, identity, tried, findings: _, plans: _ } = outcome;
     let statements = statements(tried);
     if statements.is_empty() {
         return;
     }
-    // Where the role could not be assumed there is nobody's name to tell.
+    // A role that could not be assumed has no identity.
     let whose = match identity {
         Some(CallerIdentity { account: _, arn }) => arn.as_str(),
         None => "the credentials in use",
@@ -308,7 +308,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_nonce_has_the_form_of_a_records_id_and_comes_once() {
+    fn a_nonce_has_the_form_of_a_records_id_and_is_never_repeated() {
         let nonce = nonce();
         let lengths: Vec<_> = nonce.split('-').map(str::len).collect();
         assert_eq!(lengths, [8, 4, 4, 4, 12], "{nonce}");

@@ -1,4 +1,4 @@
-//! What AWS says, as it would stand in a configuration: names, roles, interfaces. The same for every format.
+//! AWS's answer as a configuration would state it: names, roles, interfaces. The same for every format.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -14,12 +14,12 @@ use crate::domain::names::{Role, Routing, VpnId};
 use crate::domain::time::Stamp;
 use crate::probe::Carrier;
 
-/// As long as a name may be.
+/// The limit of the configuration.
 const LONGEST_NAME: usize = 64;
-/// Longer than any word of AWS's on a tunnel.
+/// Longer than any of AWS's messages on a tunnel.
 const LONGEST_MESSAGE: usize = 200;
 
-/// What is known besides AWS's answer.
+/// Context besides AWS's answer.
 pub(super) struct Scope<'a> {
     /// The role that AWS was asked with.
     pub(super) role_arn: Option<Arc<str>>,
@@ -27,16 +27,16 @@ pub(super) struct Scope<'a> {
     pub(super) carriers: &'a dyn Fn(IpAddr) -> io::Result<Vec<Carrier>>,
 }
 
-/// A configuration in outline.
+/// A configuration before it is text.
 #[derive(Debug)]
 pub(super) struct Proposal {
     pub(super) region: String,
-    /// When AWS said so.
+    /// When AWS answered.
     pub(super) at: Option<String>,
     pub(super) role_arn: Option<String>,
     pub(super) vpns: Vec<Vpn>,
     pub(super) warnings: Vec<String>,
-    /// Connections that were asked about and are not in it, and why.
+    /// Connections of the query that are not in the proposal, and why.
     pub(super) left_out: Vec<String>,
 }
 
@@ -46,7 +46,7 @@ pub(super) struct Vpn {
     pub(super) id: String,
     pub(super) name: String,
     pub(super) name_from: NameFrom,
-    /// Nothing if AWS does not say.
+    /// `None` if AWS does not say.
     pub(super) routing: Option<&'static str>,
     /// AWS says that every tunnel is down.
     pub(super) all_down: bool,
@@ -89,7 +89,7 @@ pub(super) struct Aws {
 }
 
 impl Proposal {
-    /// The proposal; or, where the configuration would be refused, why.
+    /// The proposal, or why its configuration would be refused.
     pub(super) fn of(discovered: &Discovered, scope: &Scope<'_>) -> Result<Self, Vec<String>> {
         let Discovered { region, at, connections, left_out, warnings } = discovered;
         let mut warnings = warnings.clone();
@@ -113,11 +113,11 @@ impl Proposal {
 fn vpn(connection: &DiscoveredVpn, scope: &Scope<'_>, warnings: &mut Vec<String>) -> Vpn {
     let DiscoveredVpn { id, name, routing, tunnels } = connection;
     let is_down = |tunnel: &DiscoveredTunnel| tunnel.status == TelemetryStatus::Down;
-    // Of a connection without an active tunnel no outage would ever be told.
+    // A connection without an active tunnel would never have an outage.
     let all_down = tunnels.iter().all(is_down);
     let (name, name_from) = named(name.as_deref(), id);
     let tunnels = tunnels.iter().enumerate().map(|(index, tunnel)| {
-        // With static routes one tunnel commonly idles; a BGP session is up on both, whichever of them carries.
+        // With static routes one tunnel is commonly idle; with BGP both sessions are up, whichever tunnel carries traffic.
         let idles = is_down(tunnel) && !all_down && *routing != Routing::Bgp;
         let role = if idles { Role::Standby } else { Role::Active };
         let carriers = (scope.carriers)(tunnel.source_ip).unwrap_or_else(|error| {
@@ -138,7 +138,7 @@ fn vpn(connection: &DiscoveredVpn, scope: &Scope<'_>, warnings: &mut Vec<String>
 }
 
 fn proposed(index: usize, tunnel: &DiscoveredTunnel, role: Role, carriers: &[Carrier]) -> Tunnel {
-    // A loopback carries an address that leaves by whatever interface the routes say; of several none is the one.
+    // From a loopback address packets leave by the interface that the routes choose; among several there is no way to choose.
     let interface = match carriers {
         [Carrier { name, is_loopback: false }] => Some(name.clone()),
         [_] | [] | [_, ..] => None,
@@ -163,7 +163,7 @@ fn proposed(index: usize, tunnel: &DiscoveredTunnel, role: Role, carriers: &[Car
     }
 }
 
-/// The tag's words as far as the rules for names allow them.
+/// The name from the tag, changed as far as the rules for names require.
 fn named(tag: Option<&str>, id: &VpnId) -> (String, NameFrom) {
     let Some(tag) = tag else { return (id.to_string(), NameFrom::Id) };
     let name = one_line(tag, LONGEST_NAME);
@@ -174,7 +174,7 @@ fn named(tag: Option<&str>, id: &VpnId) -> (String, NameFrom) {
     }
 }
 
-/// Foreign text on one line, without what does not show.
+/// Foreign text on one line, without invisible characters.
 pub(super) fn one_line(text: &str, longest: usize) -> String {
     let breaks = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}');
     let line: String = text.chars().map(|c| if breaks(c) { ' ' } else { c }).collect();
@@ -183,9 +183,8 @@ pub(super) fn one_line(text: &str, longest: usize) -> String {
     line.chars().take(longest).collect::<String>().trim_end().to_owned()
 }
 
-/// What one configuration cannot hold. Connections of two gateways at AWS may have the same addresses inside: then only the
-/// interface tells them apart. Private connections over Direct Connect may have the same ones outside, too: an outside address is
-/// what names a tunnel.
+/// Tunnels that one configuration cannot hold together. Connections of two AWS gateways may share inside addresses: then only the
+/// interface distinguishes them. Private connections over Direct Connect may share outside addresses as well, which identify a tunnel.
 fn clashes(vpns: &[Vpn]) -> Vec<String> {
     let mut routes: BTreeMap<(IpAddr, IpAddr, Option<&str>), (&str, IpAddr)> = BTreeMap::new();
     let mut outside: BTreeMap<IpAddr, &str> = BTreeMap::new();
@@ -216,7 +215,7 @@ fn clashes(vpns: &[Vpn]) -> Vec<String> {
     clashes
 }
 
-/// As RFC 3339 has it, by the second.
+/// RFC 3339, to the second.
 fn date(stamp: Stamp) -> String {
     jiff::Timestamp::from_second(stamp.as_millis().div_euclid(1000))
         .unwrap_or(jiff::Timestamp::MAX)

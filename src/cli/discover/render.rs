@@ -8,9 +8,9 @@ use serde::Serialize;
 use super::proposal::{Aws, NameFrom, Proposal, Tunnel, Vpn, one_line};
 use crate::domain::names::Role;
 
-/// Comments behind keys begin in this column, if the keys are not longer.
+/// The column where comments after keys begin, unless the key is longer.
 const COMMENTS_AT: usize = 40;
-/// Longer than any text of ours.
+/// Longer than any of our own texts.
 const LONGEST_COMMENT: usize = 1000;
 
 /// The configuration file.
@@ -72,7 +72,7 @@ fn vpn(text: &mut Text, vpn: &Vpn, role_arn: Option<&str>) {
     if let Some(role_arn) = role_arn {
         text.key("role_arn", role_arn, "the role that discover used");
     }
-    let one_of = match (*all_down, tunnels.len()) {
+    let down = match (*all_down, tunnels.len()) {
         (false, _) => Down::NotAll,
         (true, 1) => {
             text.line(
@@ -87,26 +87,26 @@ fn vpn(text: &mut Text, vpn: &Vpn, role_arn: Option<&str>) {
         }
     };
     for one in tunnels {
-        tunnel(text, one, one_of);
+        tunnel(text, one, down);
     }
 }
 
-/// What a tunnel that AWS calls DOWN is one of.
+/// Which tunnels of the connection AWS reports DOWN.
 #[derive(Clone, Copy)]
 enum Down {
-    /// Others are not.
+    /// Not all of them.
     NotAll,
-    /// There are others, and they are DOWN, too.
+    /// All of several.
     All,
-    /// There is no other.
+    /// The only one.
     Only,
 }
 
-fn tunnel(text: &mut Text, tunnel: &Tunnel, one_of: Down) {
+fn tunnel(text: &mut Text, tunnel: &Tunnel, down: Down) {
     let Tunnel { name, outside_ip, inside_ip, source_ip, interface, carried_by, role, aws } = tunnel;
     text.line("");
     text.line("[[vpn.tunnel]]");
-    text.line(&format!("# {}", said(aws)));
+    text.line(&format!("# {}", state_words(aws)));
     text.key("name", name, "");
     text.key("outside_ip", &outside_ip.to_string(), "AWS's outside address");
     text.key("inside_ip", &inside_ip.to_string(), "AWS's address inside the tunnel: this is probed");
@@ -124,7 +124,7 @@ fn tunnel(text: &mut Text, tunnel: &Tunnel, one_of: Down) {
     let why = match role {
         Role::Standby => "because AWS says DOWN; use \"active\" if it should carry traffic",
         Role::Active | Role::Unused => {
-            if aws.status == Some("down") && matches!(one_of, Down::NotAll) {
+            if aws.status == Some("down") && matches!(down, Down::NotAll) {
                 "AWS says DOWN, which with BGP is a fault; \"standby\" or \"unused\" if it is meant to be down"
             } else {
                 "or \"standby\": no alert if only this one is down; \"unused\": not probed"
@@ -132,13 +132,13 @@ fn tunnel(text: &mut Text, tunnel: &Tunnel, one_of: Down) {
         }
     };
     text.key("role", role.as_str(), why);
-    match one_of {
+    match down {
         Down::All => text.key("# role", "standby", "instead of the line above, if it is meant to be down"),
         Down::NotAll | Down::Only => {}
     }
 }
 
-fn said(aws: &Aws) -> String {
+fn state_words(aws: &Aws) -> String {
     let Aws { status, message, changed } = aws;
     let Some(status) = status else {
         return "AWS did not report its state.".to_owned();
@@ -202,7 +202,7 @@ pub(super) fn json(proposal: &Proposal) -> Result<String, serde_json::Error> {
     serde_json::to_string_pretty(&document).map(|json| json + "\n")
 }
 
-/// Without `discovered` it is a configuration.
+/// Without `discovered`, this is a configuration.
 #[derive(Serialize)]
 struct Document<'a> {
     aws: AwsTable<'a>,
@@ -221,7 +221,7 @@ struct IncidentTable {
     mode: &'static str,
 }
 
-/// TOML has no null: what is not known is not there.
+/// TOML has no null, so unknown keys are left out.
 #[derive(Serialize)]
 struct VpnTable<'a> {
     id: &'a str,

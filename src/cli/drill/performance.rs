@@ -1,7 +1,7 @@
 //! One drill at one sink, from its start to its end.
 //!
-//! What was started, or may have been, is resolved whatever happens in between; a start whose answer was lost is asked again under
-//! the same token, until it is known what it has started.
+//! A drill that was started, or may have been, is resolved whatever happens in between. A start whose answer was lost is repeated
+//! under the same token, until it is known what it started.
 
 use std::io;
 use std::net::SocketAddr;
@@ -19,12 +19,12 @@ use crate::incident::message::{Change, Message, Messenger};
 use crate::incident::settings::SinkRules;
 use crate::incident::sink::{DRILL_SOURCE, IncidentSink, RecordId, SinkError, StartRequest};
 
-/// The waits between the tries of one call, in seconds. A person waits, and a drill that is open must not stay so for a short trouble.
+/// The waits between the tries of one call, in seconds: a person waits, and a short failure must not leave a drill open.
 const WAITS: [u64; 4] = [1, 2, 4, 8];
-/// How often it is looked whether a drill that is held must end.
+/// How often a drill that is held is checked for a reason to end.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
-/// What a drill is performed with.
+/// What a drill needs besides its sink.
 pub(super) struct Stage<'s> {
     pub(super) incident: &'s Drill,
     pub(super) settings: &'s SinkRules,
@@ -32,58 +32,58 @@ pub(super) struct Stage<'s> {
     pub(super) hold: Duration,
 }
 
-/// What has become of it. Every line is printed as it becomes known.
+/// The outcome of a drill. Every line is printed as soon as it is known.
 #[derive(Default)]
 pub(super) struct Outcome {
     errors: Vec<SinkError>,
-    ill: bool,
+    incomplete: bool,
 }
 
 impl Outcome {
-    /// Whether it went through from the start to the end.
+    /// Whether every step succeeded.
     pub(super) fn well(&self) -> bool {
-        !self.ill && self.errors.is_empty()
+        !self.incomplete && self.errors.is_empty()
     }
 
     pub(super) fn errors(self) -> Vec<SinkError> {
         self.errors
     }
 
-    fn say(&self, what: &str, told: &str) {
-        say!("  {what:<11}  {told}");
+    fn say(&self, what: &str, text: &str) {
+        say!("  {what:<11}  {text}");
     }
 
-    fn ill(&mut self, what: &str, told: &str) {
-        self.say(what, told);
-        self.ill = true;
+    fn problem(&mut self, what: &str, text: &str) {
+        self.say(what, text);
+        self.incomplete = true;
     }
 
-    fn failed(&mut self, what: &str, told: &str, error: SinkError) {
-        self.say(what, &format!("{told}{error}"));
+    fn failed(&mut self, what: &str, text: &str, error: SinkError) {
+        self.say(what, &format!("{text}{error}"));
         self.errors.push(error);
     }
 }
 
-/// An open record of the sink's that is a real incident's.
+/// A real incident's open record at the sink.
 pub(super) async fn left_open(place: &AnySink, settings: &SinkRules) -> Result<Option<RecordId>, SinkError> {
     let scopes = settings.scopes();
     let open = match place {
         AnySink::IncidentManager(sink) => sink.survey(&scopes).await?,
         AnySink::OpsCenter(sink) => sink.survey(&scopes).await?,
-        // They keep nothing.
+        // They have no records.
         AnySink::Sns(_) | AnySink::Webhook(..) => Vec::new(),
     };
     Ok(open.into_iter().next().map(|(_, record)| record.id))
 }
 
 /// A drill at a sink that keeps records.
-pub(super) async fn keep(sink: &impl ShowingSink, stage: &Stage<'_>) -> Outcome {
+pub(super) async fn drill_record(sink: &impl ShowingSink, stage: &Stage<'_>) -> Outcome {
     let mut outcome = Outcome::default();
     let Some(request) = stage.incident.request(stage.settings) else {
-        outcome.ill("not started", "its connection is not configured");
+        outcome.problem("not started", "its connection is not configured");
         return outcome;
     };
-    clear_away(sink, stage, &request, &mut outcome).await;
+    resolve_left_over(sink, stage, &request, &mut outcome).await;
     let record = match start(sink, &request).await {
         Started::Yes(record) => record,
         Started::No(error) => {
@@ -91,22 +91,22 @@ pub(super) async fn keep(sink: &impl ShowingSink, stage: &Stage<'_>) -> Outcome 
             return outcome;
         }
         Started::Unknown(error) => {
-            let told = "it is not known whether it was started; look at the sink for a title that begins with \
+            let text = "it is not known whether it was started; look at the sink for a title that begins with \
                         DRILL, and run the drill again, which resolves what it finds: ";
-            outcome.failed("NOT KNOWN", told, error);
+            outcome.failed("NOT KNOWN", text, error);
             return outcome;
         }
     };
     outcome.say("started", &record.0);
     match repeated(async || sink.show(&record).await).await {
         Ok(shown) if shown.source != DRILL_SOURCE => {
-            let told = format!(
+            let text = format!(
                 "the sink merged the drill into the open record {record} ({}, started by {}): same dedupe \
                  string. The record is left untouched; the drill may appear in its timeline",
                 described(&shown),
                 shown.source
             );
-            outcome.ill("merged", &told);
+            outcome.problem("merged", &text);
             return outcome;
         }
         Ok(shown) => outcome.say("comes back", &described(&shown)),
@@ -120,7 +120,7 @@ pub(super) async fn keep(sink: &impl ShowingSink, stage: &Stage<'_>) -> Outcome 
 }
 
 /// A drill at a sink that only takes messages.
-pub(super) async fn tell(sink: &impl Messenger, stage: &Stage<'_>) -> Outcome {
+pub(super) async fn drill_messages(sink: &impl Messenger, stage: &Stage<'_>) -> Outcome {
     let mut outcome = Outcome::default();
     let Stage { incident, settings, .. } = stage;
     let opened = incident.message(settings, Change::Opened, incident.at);
@@ -135,28 +135,28 @@ pub(super) async fn tell(sink: &impl Messenger, stage: &Stage<'_>) -> Outcome {
             outcome.failed("not sent", "", error);
             return outcome;
         }
-        // It may have been taken all the same, so that its end is sent as well.
+        // It may have been delivered all the same, so the resolution is sent as well.
         Err(error @ SinkError::Temporary { .. }) => outcome.failed("NOT KNOWN", "", error),
     }
     let resolved = incident.message(settings, Change::Resolved, clock::wall());
     match delivered(sink, &resolved).await {
         Ok(()) => outcome.say("resolved", &resolved.title),
         Err(error) => {
-            let told = format!("the resolution was not delivered; close {} there by hand: ", resolved.key);
-            outcome.failed("NOT RESOLVED", &told, error);
+            let text = format!("the resolution was not delivered; close {} there by hand: ", resolved.key);
+            outcome.failed("NOT RESOLVED", &text, error);
         }
     }
     outcome
 }
 
-/// Resolves drills that an earlier run could not.
-async fn clear_away(
+/// Resolves drills that an earlier run left open.
+async fn resolve_left_over(
     sink: &impl ShowingSink,
     stage: &Stage<'_>,
     request: &StartRequest,
     outcome: &mut Outcome,
 ) {
-    // What cannot be listed here is met again by the start, which comes to the same record where the sink folds.
+    // If listing fails, the start still meets an open drill, where the sink merges it into the open record.
     let open = sink.survey(std::slice::from_ref(&request.scope)).await.unwrap_or_default();
     for (_, record) in open {
         outcome.say("left over", &format!("{} of an earlier drill", record.id));
@@ -196,12 +196,12 @@ async fn start(sink: &impl IncidentSink, request: &StartRequest) -> Started {
     }
 }
 
-/// Waits until the time is over, or the drill must end.
+/// Waits until the hold time is over, or the drill must end.
 async fn hold(stage: &Stage<'_>, outcome: &mut Outcome) {
     let until = clock::now().mono + stage.hold;
     loop {
         if let Some(why) = stage.watch.why_stop() {
-            outcome.ill("cut short", &why);
+            outcome.problem("cut short", &why);
             return;
         }
         if clock::now().mono >= until {
@@ -211,7 +211,7 @@ async fn hold(stage: &Stage<'_>, outcome: &mut Outcome) {
     }
 }
 
-/// Resolves a record, if it is a drill's; what is said of it then is the sink's own word.
+/// Resolves a record if it is a drill's, and prints its state as the sink reports it.
 async fn end(sink: &impl ShowingSink, stage: &Stage<'_>, record: &RecordId, outcome: &mut Outcome) {
     let (summary, token) = (stage.incident.summary(), stage.incident.resolve_token(record));
     let ended = repeated(async || {
@@ -224,15 +224,15 @@ async fn end(sink: &impl ShowingSink, stage: &Stage<'_>, record: &RecordId, outc
     });
     match ended.await {
         Ok(shown) if shown.source != DRILL_SOURCE => {
-            outcome.ill("left as is", &format!("{record} is not a drill"))
+            outcome.problem("left as is", &format!("{record} is not a drill"))
         }
         Ok(shown) => outcome.say("resolved", &described(&shown)),
         Err(error) => {
-            let told = format!(
+            let text = format!(
                 "{record} IS OPEN and must be resolved: by hand, or by another drill at this sink, which begins with \
                  that: "
             );
-            outcome.failed("NOT RESOLVED", &told, error);
+            outcome.failed("NOT RESOLVED", &text, error);
         }
     }
 }
@@ -241,7 +241,7 @@ async fn delivered(sink: &impl Messenger, message: &Message) -> Result<(), SinkE
     repeated(async || sink.deliver(message, clock::wall()).await).await
 }
 
-/// A call, again while it is worth it.
+/// Makes a call, and repeats it after temporary failures.
 async fn repeated<T>(call: impl AsyncFn() -> Result<T, SinkError>) -> Result<T, SinkError> {
     for wait in WAITS {
         match call().await {
@@ -257,38 +257,38 @@ fn described(shown: &Shown) -> String {
     format!("{status}, {impact}, \"{title}\"")
 }
 
-/// What the daemon beside it says.
+/// What this host's daemon reports.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Daemon {
-    /// No incident, and none is coming.
+    /// No incident is open or pending.
     Quiet,
-    /// An incident, or one that may come.
+    /// An incident is open, pending or not yet settled.
     Busy(String),
-    /// Nothing that could be understood.
+    /// It does not answer, or not in a form that is understood.
     Absent(String),
 }
 
-/// Looks out.
+/// Watches for a reason to end the drill: an interrupt, or a real incident at the daemon.
 pub(super) struct Watch {
     daemon: Server,
     interrupted: watch::Receiver<bool>,
 }
 
 impl Watch {
-    /// From here on SIGINT, SIGTERM and SIGHUP end no process, but the drill.
+    /// From here on SIGINT, SIGTERM and SIGHUP end the drill instead of the process.
     pub(super) fn new(listen: SocketAddr) -> io::Result<Self> {
         let mut interrupts = Interrupts::new()?;
-        let (tell, interrupted) = watch::channel(false);
+        let (sender, interrupted) = watch::channel(false);
         tokio::spawn(async move {
             interrupts.next().await;
-            // It is kept, so that who waits goes on waiting.
-            tell.send_replace(true);
-            tell.closed().await;
+            sender.send_replace(true);
+            // A dropped sender would end the waits of the receivers.
+            sender.closed().await;
         });
         Ok(Self { daemon: Server::listening_at(listen), interrupted })
     }
 
-    /// Waits until somebody interrupts it.
+    /// Waits for an interrupt.
     pub(super) async fn interrupted(&self) {
         // The sender lives as long as this does.
         let _ = self.interrupted.clone().wait_for(|interrupted| *interrupted).await;
@@ -297,7 +297,7 @@ impl Watch {
     pub(super) fn daemon(&self) -> Daemon {
         match client::ask(&self.daemon, "GET /status", PATIENCE) {
             Ok(answer) if answer.code == 200 => match serde_json::from_str(&answer.body) {
-                Ok(status) => said(&status),
+                Ok(status) => state_of(&status),
                 Err(error) => Daemon::Absent(format!("its status cannot be parsed: {error}")),
             },
             Ok(answer) => Daemon::Absent(format!("it answers {}", answer.code)),
@@ -305,7 +305,7 @@ impl Watch {
         }
     }
 
-    /// Why no drill may be open any longer; `None` while one may.
+    /// Why a drill must end; `None` while it may stay open.
     pub(super) fn why_stop(&self) -> Option<String> {
         if *self.interrupted.borrow() {
             return Some("interrupted".to_owned());
@@ -317,8 +317,8 @@ impl Watch {
     }
 }
 
-fn said(status: &StatusJson) -> Daemon {
-    // One that is over may still have to be resolved at a sink, and would be found there as open.
+fn state_of(status: &StatusJson) -> Daemon {
+    // A resolved incident may still have an open record at a sink.
     if let Some(incident) = status.incidents.first() {
         return Daemon::Busy(format!("the daemon has a real incident, {} ({})", incident.id, incident.state));
     }
@@ -343,7 +343,7 @@ mod tests {
     use super::*;
     use serde_json::{Value, json};
 
-    fn told(phase: &str, incidents: &Value) -> Daemon {
+    fn daemon_with(phase: &str, incidents: &Value) -> Daemon {
         let status = json!({
             "site": "milan-1", "version": "1", "mode": "raise", "at": "2026-11-22T10:00:00Z", "ready": true,
             "vpns": [{
@@ -353,25 +353,29 @@ mod tests {
             }],
             "incidents": incidents, "sources": [], "problems": [],
         });
-        said(&serde_json::from_value(status).unwrap())
+        state_of(&serde_json::from_value(status).unwrap())
     }
 
     #[test]
-    fn whatever_is_not_clear_is_in_the_way_before_it_is_an_incident() {
-        assert_eq!(told("clear", &json!([])), Daemon::Quiet);
+    fn a_pending_incident_prevents_a_drill() {
+        assert_eq!(daemon_with("clear", &json!([])), Daemon::Quiet);
         for phase in ["pending", "open", "clearing"] {
-            let Daemon::Busy(what) = told(phase, &json!([])) else { panic!("{phase} is not in the way") };
+            let Daemon::Busy(what) = daemon_with(phase, &json!([])) else {
+                panic!("{phase} is not in the way")
+            };
             assert!(what.contains("one_sided of Milan DC (vpn-0a)") && what.contains(phase), "{what}");
         }
     }
 
     #[test]
-    fn an_incident_that_is_over_and_not_settled_is_in_the_way() {
+    fn an_incident_that_is_over_and_not_settled_prevents_a_drill() {
         let incident = json!({
             "id": "vpn-0a/outage/1", "vpn": "vpn-0a", "kind": "outage", "state": "resolved", "worsened": 0,
             "began": "2026-11-22T09:00:00Z", "opened": "2026-11-22T09:00:00Z", "timeline": [],
         });
-        let Daemon::Busy(what) = told("clear", &json!([incident])) else { panic!("it is not in the way") };
+        let Daemon::Busy(what) = daemon_with("clear", &json!([incident])) else {
+            panic!("it is not in the way")
+        };
         assert!(what.contains("vpn-0a/outage/1 (resolved)"), "{what}");
     }
 }

@@ -8,7 +8,7 @@ use crate::http::status_json::{
     VpnJson,
 };
 
-/// The table, ended by a line break. Times are UTC; their date is left out where it is the status' own.
+/// The table, with a final line break. Times are UTC, without the date if it is that of the status.
 pub(super) fn render_table(status: &StatusJson) -> String {
     let mut text = String::new();
     let StatusJson { site, version, mode, at, ready: _, vpns, incidents, sources, problems } = status;
@@ -58,7 +58,7 @@ fn render_vpn(text: &mut String, vpn: &VpnJson, at: &str) {
     }
 }
 
-/// The kinds of incident that stand anywhere but at clear.
+/// The kinds of incident that are not clear.
 fn standing(phases: &PhasesJson) -> String {
     let PhasesJson { outage, redundancy_lost, one_sided } = phases;
     [("outage", outage), ("redundancy_lost", redundancy_lost), ("one_sided", one_sided)]
@@ -91,7 +91,7 @@ fn row(tunnel: &TunnelJson, at: &str) -> [String; 7] {
         outside_ip.clone(),
         role.clone(),
         carrying_words(carrying, carrying_why.as_deref()),
-        format!("{}{since}", in_words(assessment, &local.verdict)),
+        format!("{}{since}", assessment_words(assessment, &local.verdict)),
         local_cell(local, at),
         aws_cell(aws, at),
     ]
@@ -116,8 +116,8 @@ fn carrying_words(carrying: &str, why: Option<&str>) -> String {
     }
 }
 
-/// Where one end alone says down, which one.
-fn in_words(assessment: &str, local: &str) -> String {
+/// The assessment; if only one end says down, with the name of that end.
+fn assessment_words(assessment: &str, local: &str) -> String {
     match (assessment, local) {
         ("disputed" | "unconfirmed", "down") => format!("{assessment}, down by our end"),
         ("disputed" | "unconfirmed", _) => format!("{assessment}, down by AWS"),
@@ -127,7 +127,7 @@ fn in_words(assessment: &str, local: &str) -> String {
 
 fn local_cell(local: &LocalJson, at: &str) -> String {
     let LocalJson { verdict, why, since, evidence } = local;
-    let mut cell = said(verdict, why.as_deref(), since, at);
+    let mut cell = verdict_words(verdict, why.as_deref(), since, at);
     if let (Some(rtt), "up") = (evidence.median_rtt_ms, verdict.as_str()) {
         _ = if rtt < 0.05 { write!(cell, ", <0.1 ms") } else { write!(cell, ", {rtt:.1} ms") };
     }
@@ -143,7 +143,7 @@ fn local_cell(local: &LocalJson, at: &str) -> String {
     cell
 }
 
-/// Why this host cannot send, in the words of a page, which docs/runbook.md repeats.
+/// Why this host cannot send, in the words of the incident's summary and docs/runbook.md.
 fn unsent_words(last_loss: Option<&str>) -> Option<&'static str> {
     match last_loss {
         Some("no_path") => Some("nothing can be sent: no route, address or interface"),
@@ -154,7 +154,7 @@ fn unsent_words(last_loss: Option<&str>) -> Option<&'static str> {
 
 fn aws_cell(aws: &AwsJson, at: &str) -> String {
     let AwsJson { verdict, why, since, source: _, as_of: _, changed: _, age_seconds, words } = aws;
-    let mut cell = said(verdict, why.as_deref(), since, at);
+    let mut cell = verdict_words(verdict, why.as_deref(), since, at);
     if let Some(words) = words {
         _ = write!(cell, ", {words}");
     }
@@ -164,7 +164,7 @@ fn aws_cell(aws: &AwsJson, at: &str) -> String {
     cell
 }
 
-fn said(verdict: &str, why: Option<&str>, since: &str, at: &str) -> String {
+fn verdict_words(verdict: &str, why: Option<&str>, since: &str, at: &str) -> String {
     let why = why.map(|why| format!(" ({})", why.replace('_', " "))).unwrap_or_default();
     format!("{verdict}{why} since {}", short(since, at))
 }
@@ -196,11 +196,11 @@ fn render_incident(text: &mut String, incident: &IncidentJson, at: &str) {
         line(text, format_args!("    record at {sink}: {record}"));
     }
     for entry in timeline {
-        line(text, format_args!("    {}  {}", short(&entry.at, at), told(entry)));
+        line(text, format_args!("    {}  {}", short(&entry.at, at), entry_words(entry)));
     }
 }
 
-fn told(entry: &EntryJson) -> String {
+fn entry_words(entry: &EntryJson) -> String {
     let EntryJson { seq: _, at: _, what, tunnel, end, verdict, why, as_of: _, assessment, carrying, repeats } =
         entry;
     let mut parts: Vec<&str> = match what.as_str() {
@@ -217,7 +217,7 @@ fn told(entry: &EntryJson) -> String {
     text
 }
 
-/// A time without its date if that is the day of `near`, and without fractions of a second.
+/// The time without fractions of a second, and without its date if `near` has the same.
 fn short(time: &str, near: &str) -> String {
     let whole = match time.split_once('.') {
         Some((whole, _)) => format!("{whole}Z"),
@@ -290,7 +290,7 @@ mod tests {
             down.evidence.last_loss = Some(loss.as_str().to_owned());
             local_cell(&down, &status.at)
         });
-        // As the page says, and the runbook.
+        // The words of the incident's summary and the runbook.
         for (cell, words) in cells.iter().zip([
             ", nothing can be sent: no route, address or interface",
             ", the kernel refuses to send: IPsec policy or firewall",
@@ -304,9 +304,9 @@ mod tests {
 
     #[test]
     fn an_assessment_names_the_end_that_says_down() {
-        let told = [("disputed", "down"), ("unconfirmed", "unknown"), ("healthy", "up")]
-            .map(|(assessment, local)| in_words(assessment, local));
-        assert_eq!(told, ["disputed, down by our end", "unconfirmed, down by AWS", "healthy"]);
+        let words = [("disputed", "down"), ("unconfirmed", "unknown"), ("healthy", "up")]
+            .map(|(assessment, local)| assessment_words(assessment, local));
+        assert_eq!(words, ["disputed, down by our end", "unconfirmed, down by AWS", "healthy"]);
     }
 
     #[test]

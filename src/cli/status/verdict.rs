@@ -3,24 +3,24 @@
 use crate::http::status_json::{StatusJson, TunnelJson, VpnJson};
 use crate::process::Exit;
 
-/// What a monitoring system is shown.
+/// The result for a monitoring system.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Summary {
     pub(super) level: Level,
-    /// Why, the most important first; none where everything is well.
+    /// Why, the most important first; empty if all is well.
     pub(super) reasons: Vec<String>,
 }
 
-/// From bad to good; of several that hold, the first counts.
+/// From worst to best; the first that applies counts. A known degradation ranks before an unknown state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Level {
     /// A connection carries nothing.
     Down,
     /// Redundancy is lost, the ends disagree, or the daemon has a problem.
     Degraded,
-    /// Of a connection no tunnel is known to work, nor known not to.
+    /// It is not known whether a connection works.
     Unknown,
-    /// Nothing of that.
+    /// None of these.
     Healthy,
 }
 
@@ -53,7 +53,7 @@ pub(super) fn summary(status: &StatusJson) -> Summary {
         let (title, component, what) = (&problem.title, &problem.component, first_line(&problem.text));
         (Level::Degraded, format!("{title} ({component}): {what}"))
     }));
-    // Stable, so that connections stand in the order of the configuration, and before problems.
+    // A stable sort: connections stay in the order of the configuration, and before problems.
     found.sort_by_key(|(level, _)| *level);
     let level = found.first().map_or(Level::Healthy, |(level, _)| *level);
     Summary { level, reasons: found.into_iter().map(|(_, reason)| reason).collect() }
@@ -66,15 +66,15 @@ fn first_line(text: &str) -> &str {
 fn of_vpn(vpn: &VpnJson, status: &StatusJson) -> Option<(Level, String)> {
     let name = if vpn.name == vpn.id { vpn.id.clone() } else { format!("{} ({})", vpn.name, vpn.id) };
     let used: Vec<&TunnelJson> = vpn.tunnels.iter().filter(|tunnel| tunnel.role != "unused").collect();
-    // On the host of a pair that stands by, the tunnels are not here, and the other host watches them.
-    let stands_by = used.iter().all(|tunnel| tunnel.local.why.as_deref() == Some("not_here"));
+    // On the standby host of a pair the tunnels are absent, and the other host monitors them.
+    let is_standby_host = used.iter().all(|tunnel| tunnel.local.why.as_deref() == Some("not_here"));
     let open = |kind: &str| {
         status.incidents.iter().find(|one| one.vpn == vpn.id && one.kind == kind && one.state == "open")
     };
     if let Some(outage) = open("outage") {
         return Some((Level::Down, format!("{name}: outage since {}", outage.began)));
     }
-    if !stands_by && vpn.traffic == "does_not_flow" {
+    if !is_standby_host && vpn.traffic == "does_not_flow" {
         return Some((Level::Down, format!("{name}: no tunnel carries traffic")));
     }
     for kind in ["redundancy_lost", "one_sided"] {
@@ -83,26 +83,26 @@ fn of_vpn(vpn: &VpnJson, status: &StatusJson) -> Option<(Level, String)> {
             return Some((Level::Degraded, format!("{name}: {what} since {}", incident.began)));
         }
     }
-    let doubted = used.iter().find(|tunnel| tunnel.role == "active" && is_doubted(tunnel));
-    if let (Some(tunnel), false) = (doubted, stands_by) {
+    let reported_down = used.iter().find(|tunnel| tunnel.role == "active" && is_down_by_an_end(tunnel));
+    if let (Some(tunnel), false) = (reported_down, is_standby_host) {
         return Some((
             Level::Degraded,
-            format!("{name}: {} ({}) is {}", tunnel.name, tunnel.outside_ip, doubt(tunnel)),
+            format!("{name}: {} ({}) is {}", tunnel.name, tunnel.outside_ip, fault(tunnel)),
         ));
     }
-    if !stands_by && vpn.traffic != "flows" {
+    if !is_standby_host && vpn.traffic != "flows" {
         return Some((Level::Unknown, format!("{name}: no tunnel is confirmed up by both ends")));
     }
     None
 }
 
-/// Whether an end says that it is down; during the start this end has not spoken yet.
-fn is_doubted(tunnel: &TunnelJson) -> bool {
+/// Whether an end says down. During the start AWS alone does not count, because this end has no verdict yet.
+fn is_down_by_an_end(tunnel: &TunnelJson) -> bool {
     let down_at_aws = tunnel.aws.verdict == "down" && tunnel.carrying_why.as_deref() != Some("starting");
     tunnel.local.verdict == "down" || down_at_aws
 }
 
-fn doubt(tunnel: &TunnelJson) -> String {
+fn fault(tunnel: &TunnelJson) -> String {
     match (tunnel.carrying_why.as_deref(), tunnel.assessment.as_str()) {
         (Some("bgp_down"), _) => "down: BGP is down".to_owned(),
         (_, "down") => "down".to_owned(),
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_tunnels_of_a_connection_come_to() {
+    fn the_level_of_each_combination_of_tunnels() {
         const UP: (&str, &str, &str) = ("active", "up", "up");
         const DEAD: (&str, &str, &str) = ("active", "down", "down");
         const STANDBY_DEAD: (&str, &str, &str) = ("standby", "down", "down");
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn an_open_incident_or_a_problem_makes_it_worse_and_the_worst_stands_first() {
+    fn an_open_incident_or_a_problem_lowers_the_level_and_the_worst_reason_is_first() {
         let like = StatusJson::of(
             &fixture::status(),
             &[],
@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tunnel_whose_bgp_is_down_is_named_so() {
+    fn a_tunnel_whose_bgp_is_down_is_reported_so() {
         let mut of_bgp = status(&[("active", "up", "up"), ("active", "up", "down")]);
         of_bgp.vpns[0].tunnels[1].carrying_why = Some("bgp_down".to_owned());
         let Summary { level, reasons } = summary(&of_bgp);
@@ -259,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn the_host_of_a_pair_that_stands_by_is_healthy_and_a_daemon_that_starts_is_unknown() {
+    fn the_host_of_a_pair_that_is_standby_host_is_healthy_and_a_daemon_that_starts_is_unknown() {
         let mut standing_by = status(&[("active", "unknown", "up"), ("active", "unknown", "down")]);
         for tunnel in &mut standing_by.vpns[0].tunnels {
             tunnel.local.why = Some("not_here".to_owned());

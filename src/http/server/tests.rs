@@ -187,22 +187,22 @@ async fn where_everybody_is_being_answered_one_more_is_turned_away_until_one_is_
     let mut tasks = JoinSet::new();
     let mut taken = |state| {
         let task = tasks.spawn(std::future::pending::<()>());
-        Taken { by: peer, state: Arc::new(Mutex::new(state)), task }
+        Taken { peer: peer, state: Arc::new(Mutex::new(state)), task }
     };
     let answered = ConnectionState::Answered(clock::now().mono);
-    let mut places = Places { limits, taken: vec![taken(ConnectionState::Asked), taken(answered)] };
-    assert!(!places.have_room_for(peer));
+    let mut places = Slots { limits, taken: vec![taken(ConnectionState::Asked), taken(answered)] };
+    assert!(!places.make_room_for(peer));
     places.limits.answer = Duration::ZERO;
-    assert!(places.have_room_for(peer));
+    assert!(places.make_room_for(peer));
     // Whoever waits for his answer is not slow to take it.
     assert_eq!(
         places.taken.iter().map(|taken| *lock(&taken.state)).collect::<Vec<_>>(),
         [ConnectionState::Asked]
     );
     // A share of one address leaves the rest to others.
-    let mut places = Places { limits: Limits { per_peer: 1, ..limits }, taken: vec![taken(answered)] };
-    assert!(!places.have_room_for(peer));
-    assert!(places.have_room_for(Some([192, 0, 2, 1].into())));
+    let mut places = Slots { limits: Limits { per_peer: 1, ..limits }, taken: vec![taken(answered)] };
+    assert!(!places.make_room_for(peer));
+    assert!(places.make_room_for(Some([192, 0, 2, 1].into())));
 }
 
 #[tokio::test]
