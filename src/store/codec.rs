@@ -260,9 +260,9 @@ stored! {
     }
     enum board::TimelineChange, "board::TimelineChange" {
         Opened,
-        #[serde(rename = "TakenUp")]
+        #[serde(rename = "taken_up")]
         Adopted { sink: SinkId },
-        #[serde(rename = "Witnessed")]
+        #[serde(rename = "witnessed")]
         Confirmed,
         View { tunnel: TunnelId, name: Arc<str>, end: names::End, verdict: verdict::Verdict, as_of: Option<Stamp> },
         #[serde(deserialize_with = "read_assessment")]
