@@ -348,18 +348,18 @@ pub(super) fn of_two_subjects() -> Vec<[JournalRecord; 2]> {
     let sink = SinkId::new("ops_center");
     let record = || RecordId("oi-0123456789ab".to_owned());
     let mut pairs: Vec<_> = [
-        NoticeCause::Created(record()),
-        NoticeCause::CreatedWithoutList,
-        NoticeCause::Adopted(record()),
-        NoticeCause::Closed,
-        NoticeCause::ClosedDuplicate { younger: record(), oldest: record() },
-        NoticeCause::ClosedLeftover(record()),
-        NoticeCause::ClosedElsewhere(record()),
-        NoticeCause::Gone(record()),
-        NoticeCause::LeftOpen(Some(record())),
-        NoticeCause::EndUnknown,
-        NoticeCause::Sent,
-        NoticeCause::EndNotSent,
+        NoticeReason::Created(record()),
+        NoticeReason::CreatedWithoutList,
+        NoticeReason::Adopted(record()),
+        NoticeReason::Closed,
+        NoticeReason::ClosedDuplicate { younger: record(), oldest: record() },
+        NoticeReason::ClosedLeftover(record()),
+        NoticeReason::ClosedElsewhere(record()),
+        NoticeReason::Gone(record()),
+        NoticeReason::LeftOpen(Some(record())),
+        NoticeReason::EndUnknown,
+        NoticeReason::Sent,
+        NoticeReason::EndNotSent,
     ]
     .into_iter()
     .map(|cause| [&incident, &later].map(|incident| SinkNotice::of(incident, &sink, cause.clone()).record()))
