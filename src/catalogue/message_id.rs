@@ -278,7 +278,7 @@ records! {
 
     TUNNEL_STATE_ELSEWHERE = "cc56bd619bae420c818a854b622acda7" [Info] By(Happening)
         "CloudWatch has the TunnelState of a tunnel under other dimensions"
-        fields [VPN_ID] some []
+        fields [TUNNEL_IP VPN_ID] some []
         subject "CloudWatch has TunnelState of a tunnel of @VPN_ID@ under other dimensions"
         "The daemon reads it there. Your own alarms and dashboards on TunnelState need the same dimensions:"
         "the message names them.";
@@ -433,14 +433,14 @@ records! {
 
     RECORD_CREATED = "df9194fe06074c56a504fde63f92c923" [Info] By(Happening)
         "a record was created at a sink"
-        fields [KIND SINK VPN_ID] some []
+        fields [INCIDENT KIND SINK VPN_ID] some []
         subject "A record of @KIND@ on @VPN_ID@ was created at @SINK@"
         "The people whom the sink pages are paged now. For the incident itself see INCIDENT_OPENED and"
         "`bothends status`.";
 
     RECORD_CREATED_UNCHECKED = "03389afed18c4f289831020721276387" [Warn] By(Happening)
         "a record is created although the sink could not be searched for an open one"
-        fields [KIND SINK VPN_ID] some []
+        fields [INCIDENT KIND SINK VPN_ID] some []
         subject "A record of @KIND@ on @VPN_ID@ is created at @SINK@ without looking for an open one"
         "Listing the records fails, and a page does not wait for that. If there is an open record already,"
         "the duplicate is closed as soon as the list can be read. What is wrong with the sink:"
@@ -448,60 +448,60 @@ records! {
 
     RECORD_ADOPTED = "67e86d6afd8f4233978625ec6709b901" [Info] By(Happening)
         "a record that was open at a sink already was adopted"
-        fields [KIND SINK VPN_ID] some []
+        fields [INCIDENT KIND SINK VPN_ID] some []
         subject "An open record of @KIND@ on @VPN_ID@ at @SINK@ was adopted"
         "The alarm in CloudWatch or the other host of the pair created it. Nobody is paged twice, and this"
         "daemon closes it when the incident is over. Nothing to do.";
 
     RECORD_CLOSED = "92b5541930014da3960c3717ee8c2ea3" [Info] By(Happening)
         "the record of an incident that is over was closed at a sink"
-        fields [KIND SINK VPN_ID] some []
+        fields [INCIDENT KIND SINK VPN_ID] some []
         subject "The record of @KIND@ on @VPN_ID@ was closed at @SINK@"
         "The incident is over. Nothing to do.";
 
     RECORD_DUPLICATE_CLOSED = "09b8cb7052c34c85a3e2b3c13efab302" [Info] By(Happening)
         "one of two open records of an incident was closed at a sink"
-        fields [KIND SINK VPN_ID] some []
+        fields [INCIDENT KIND SINK VPN_ID] some []
         subject "A duplicate record of @KIND@ on @VPN_ID@ was closed at @SINK@"
         "Two records of one incident were open; the older one stays. Continue with that one;"
         "somebody may have been paged by both.";
 
     RECORD_LEFTOVER_CLOSED = "adca9bb50bb4448c9d37001ea42109f0" [Info] By(Happening)
         "a record that an earlier incident left open was closed at a sink"
-        fields [KIND SINK VPN_ID] some []
+        fields [INCIDENT KIND SINK VPN_ID] some []
         subject "A record of @KIND@ on @VPN_ID@ that was left open at @SINK@ was closed"
         "Its incident is over. Nothing to do.";
 
     RECORD_CLOSED_BY_OTHERS = "b8bb52d8dbb44c79837c38a99f41cb43" [Info] By(Happening)
         "somebody else closed the record of an open incident"
-        fields [KIND SINK VPN_ID] some []
+        fields [INCIDENT KIND SINK VPN_ID] some []
         subject "Somebody closed the record of @KIND@ on @VPN_ID@ at @SINK@; the incident is still open"
         "It stays closed until the incident worsens: then a new one is created. `bothends status` shows"
         "whether the tunnels are still down.";
 
     RECORD_MISSING = "88f96b18a83147e4afa308d9c76a4243" [Warn] By(Happening)
         "the record of an incident no longer exists at a sink"
-        fields [KIND SINK VPN_ID] some []
+        fields [INCIDENT KIND SINK VPN_ID] some []
         subject "The record of @KIND@ on @VPN_ID@ no longer exists at @SINK@"
         "It counts as closed by a person: a new one is created only if the incident worsens. If nobody"
         "deleted it, check that account and Region are still right. `bothends status` shows the incident.";
 
     RECORD_ABANDONED = "0e5d6b66281b43fb929008fe0ad28513" [Warn] By(Happening)
         "a record stays open at a sink, and its incident is no longer known"
-        fields [KIND SINK VPN_ID] some []
+        fields [INCIDENT KIND SINK VPN_ID] some []
         subject "A record of @KIND@ on @VPN_ID@ stays open at @SINK@; its incident is unknown here"
         "The connection was removed from the configuration, or the store was lost. The daemon cannot tell"
         "when it is over: compare with `bothends status`, then close the record by hand at @SINK@.";
 
     MESSAGE_DELIVERED = "ffe708bf5329419a938e73938b5afa8f" [Info] By(Happening)
         "a sink took a message about an incident"
-        fields [KIND SINK VPN_ID] some []
+        fields [INCIDENT KIND SINK VPN_ID] some []
         subject "@SINK@ took a message about @KIND@ on @VPN_ID@"
         "Nothing to do.";
 
     END_NOT_SENT = "b30f5a384dae46e39e4f628014be72a5" [Warn] By(Happening)
         "a sink rejected that an incident is over, and a later one is open"
-        fields [KIND SINK VPN_ID] some []
+        fields [INCIDENT KIND SINK VPN_ID] some []
         subject "@SINK@ was not informed that an earlier @KIND@ on @VPN_ID@ is over"
         "It rejected the message, and sending it now would close the later incident of the same kind. If"
         "the earlier one has an alert of its own at @SINK@, close it by hand.";
@@ -639,7 +639,7 @@ records! {
 
     METRIC_REJECTED = "87f0924115e44bd49ebfb579bff3d9c9" [Warn] By(Happening)
         "CloudWatch rejects a metric"
-        fields [] some []
+        fields [DIMENSIONS METRIC] some []
         subject "CloudWatch rejects a metric, which is dropped"
         "The message has the metric and the answer of CloudWatch. The others are sent. If it recurs, report"
         "a bug. `bothends_rollups_dropped_total` counts them. Paging does not depend on them.";
@@ -660,7 +660,7 @@ records! {
 
     STORE_ENTRY_UNREADABLE = "7ff842e619c74ff88a9b4f66267a771d" [Warn] By(Happening)
         "an entry of the store cannot be read"
-        fields [] some []
+        fields [ENTRY] some []
         subject "An entry of the store cannot be read"
         "The message names it. The rest is used. Check the disk (`journalctl -k -p err`), and whether a"
         "newer release wrote the file.";
@@ -675,7 +675,7 @@ records! {
 
     STORE_SECOND_INCIDENT = "f8f64438cfac421f841fddf3991fd24b" [Warn] By(Happening)
         "a store that was unusable until now has another open incident of the same kind"
-        fields [] some []
+        fields [INCIDENT KIND VPN_ID] some []
         subject "A second open incident was found in the store, and is closed there"
         "The file could not be used at the start, and an incident of the same kind has opened since. Check"
         "whether the record of the one that the message names is still open at a sink; if so, close it.";
@@ -698,7 +698,7 @@ records! {
 
     PROBE_INTERNAL_ERROR = "535635a3dcf24958acba3a253c6448df" [Error] By(Happening)
         "a probe failed through an error in bothends"
-        fields [] some []
+        fields [] some [TUNNEL_IP VPN_ID]
         subject "An internal error in probing"
         "Verdicts continue; what cannot be probed counts as unknown, never as down. Report a bug with this"
         "record.";

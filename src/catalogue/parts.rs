@@ -52,6 +52,8 @@ pub enum Unreadable {
     LedgerRow {
         /// The sink.
         sink: String,
+        /// The incident's id and the row's generation.
+        row: String,
         /// Why.
         error: String,
     },
@@ -61,22 +63,28 @@ impl StoreNotice {
     /// The record, of the store at `path`.
     pub fn record(&self, path: &Path) -> JournalRecord {
         let (kind, what) = match self {
-            Self::Unreadable(row) => (MessageId::STORE_ENTRY_UNREADABLE, row.text()),
+            Self::Unreadable(row) => {
+                return MessageId::STORE_ENTRY_UNREADABLE
+                    .record(format!("store {}: {}", path.display(), row.text()))
+                    .with("ENTRY", row.entry());
+            }
             Self::Full => (
                 MessageId::STORE_FULL,
                 "store full or retention exceeded ([store] max_size, keep): dropping the oldest unsent metrics; \
                  bothends_rollups_dropped_total counts them"
                     .to_owned(),
             ),
-            Self::OpenTwice(IncidentId { vpn, kind, opened }) => (
-                MessageId::STORE_SECOND_INCIDENT,
-                format!(
-                    "the file, unusable until now, has {vpn}/{}/{} as open, while another incident of this kind is open; it is \
-                     now closed in the file: check whether its record is still open at a sink",
-                    kind.as_str(),
-                    opened.as_millis()
-                ),
-            ),
+            Self::OpenTwice(incident) => {
+                return MessageId::STORE_SECOND_INCIDENT
+                    .record(format!(
+                        "store {}: the file, unusable until now, has {incident} as open, while another incident of this kind is \
+                         open; it is now closed in the file: check whether its record is still open at a sink",
+                        path.display()
+                    ))
+                    .with("VPN_ID", incident.vpn.as_str())
+                    .with("KIND", incident.kind.as_str())
+                    .with("INCIDENT", incident.to_string());
+            }
             Self::FileReplaced => (
                 MessageId::STORE_FILE_REPLACED,
                 "the file was removed or replaced; another is written in its place".to_owned(),
@@ -102,13 +110,22 @@ impl StoreNotice {
 }
 
 impl Unreadable {
+    /// What names it among the others.
+    fn entry(&self) -> String {
+        match self {
+            Self::SeenUp(row) => format!("seen_up {row}"),
+            Self::Incident { id, error: _ } => format!("incident {id}"),
+            Self::LedgerRow { sink, row, error: _ } => format!("ledger {sink} {row}"),
+        }
+    }
+
     fn text(&self) -> String {
         match self {
             Self::SeenUp(row) => format!("cannot read the first-seen-up entry {row}; it is left in the file"),
             Self::Incident { id, error } => {
                 format!("cannot read incident {id}: {error}; it is left as it is")
             }
-            Self::LedgerRow { sink, error } => format!(
+            Self::LedgerRow { sink, row: _, error } => format!(
                 "cannot read a ledger row of {sink}: {error}; it is left as it is, and its record at the sink is looked for again"
             ),
         }
@@ -149,10 +166,13 @@ impl MetricsNotice {
                  and are dropped; bothends_rollups_dropped_total counts them",
             ),
             Self::Rejected { dimensions, name, stamp, value, why } => {
-                MessageId::METRIC_REJECTED.record(format!(
-                    "metrics: {dimensions}: CloudWatch rejects the datum {name} of {stamp} ms since 1970, {value}; it is dropped: \
-                     {why}"
-                ))
+                MessageId::METRIC_REJECTED
+                    .record(format!(
+                        "metrics: {dimensions}: CloudWatch rejects the datum {name} of {stamp} ms since 1970, {value}; it is \
+                         dropped: {why}"
+                    ))
+                    .with("METRIC", *name)
+                    .with("DIMENSIONS", dimensions)
             }
         }
     }
@@ -205,7 +225,8 @@ impl Oddity<'_> {
                 .record(format!(
                     "CloudWatch has no data on {tunnel} under VpnId and TunnelIpAddress, and some under {dimensions}: that is used"
                 ))
-                .with("VPN_ID", tunnel.vpn.as_str()),
+                .with("VPN_ID", tunnel.vpn.as_str())
+                .with("TUNNEL_IP", tunnel.outside_ip.to_string()),
             Self::TlsFallback { why } => MessageId::TLS_FALLBACK.record(why),
             Self::AddressUnknown { address, error } => MessageId::ADDRESS_UNKNOWN
                 .record(format!(
@@ -216,7 +237,9 @@ impl Oddity<'_> {
                 MessageId::PROBE_INTERNAL_ERROR.record(format!("an echo could not be made: {error}"))
             }
             Self::ClientNotRetired { tunnel } => MessageId::PROBE_INTERNAL_ERROR
-                .record(format!("{tunnel}: a probe socket was never released and is closed to make room")),
+                .record(format!("{tunnel}: a probe socket was never released and is closed to make room"))
+                .with("VPN_ID", tunnel.vpn.as_str())
+                .with("TUNNEL_IP", tunnel.outside_ip.to_string()),
         }
     }
 }
@@ -408,6 +431,7 @@ impl SinkNotice {
         kind.record(message)
             .with("VPN_ID", incident.vpn.as_str())
             .with("KIND", incident.kind.as_str())
+            .with("INCIDENT", incident.to_string())
             .with("SINK", sink.as_str())
     }
 }

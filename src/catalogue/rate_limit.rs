@@ -66,7 +66,21 @@ impl LimitKey {
             // Without its text: one that names a different request each time would be a new problem each time.
             Self::Problem => &["COMPONENT", "PROBLEM"],
             Self::Evidence => &["VPN_ID", "TUNNEL_IP", "ERROR"],
-            Self::Happening => &["MESSAGE_ID", "VPN_ID", "TUNNEL_IP", "END", "KIND", "SINK", "DETAIL"],
+            Self::Happening => &[
+                "MESSAGE_ID",
+                "VPN_ID",
+                "TUNNEL_IP",
+                "CHECK",
+                "END",
+                "KIND",
+                "INCIDENT",
+                "SINK",
+                "ENTRY",
+                "METRIC",
+                "DIMENSIONS",
+                "COMPONENT",
+                "DETAIL",
+            ],
             // Without its text, for the same reason; the level separates what matters from what does not.
             Self::Library => &["TARGET", "PRIORITY"],
         }

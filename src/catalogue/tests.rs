@@ -294,3 +294,43 @@ fn problems() -> String {
 fn the_page_on_status_holds_the_table_of_problems() {
     held("docs/status.md", "| code | severity |", &problems());
 }
+
+/// The kinds of which this host has one subject at a time, or whose subjects may share an allowance, with the reason.
+const ONE_SUBJECT: &[(MessageId, &str)] = &[
+    (MessageId::TLS_FALLBACK, "what is in the way is in the way of all"),
+    (MessageId::RESUMED, "a host"),
+    (MessageId::ADDRESS_UNKNOWN, "a host votes for one address"),
+    (MessageId::METRICS_TOO_OLD, "all minutes; a metric counts them"),
+    (MessageId::METRICS_IN_FUTURE, "all minutes; a metric counts them"),
+    (MessageId::STORE_DAMAGED, "a file"),
+    (MessageId::STORE_FILE_REPLACED, "a file"),
+    (MessageId::STORE_FULL, "a file"),
+    (MessageId::CONTROL_SOCKET_FAILING, "a socket"),
+];
+
+#[test]
+fn two_subjects_of_a_kind_share_no_allowance() {
+    let subject = |record: &JournalRecord| {
+        let RateLimit::By(key) = record.kind.limit else { panic!("{} has no limit", record.kind.name) };
+        let value = |field: &&'static str| {
+            record.fields.iter().find(|(name, _)| name == field).map(|(_, value)| value.clone())
+        };
+        key.fields().iter().map(value).collect::<Vec<_>>()
+    };
+    let mut tested: BTreeSet<_> = ONE_SUBJECT.iter().map(|(kind, _)| kind.name).collect();
+    for [one, other] in samples::of_two_subjects() {
+        assert_eq!(one.kind, other.kind);
+        assert_ne!(
+            subject(&one),
+            subject(&other),
+            "{}: {} and {}",
+            one.kind.name,
+            one.message,
+            other.message
+        );
+        tested.insert(one.kind.name);
+    }
+    for kind in MessageId::all().filter(|kind| kind.limit == RateLimit::By(LimitKey::Happening)) {
+        assert!(tested.contains(kind.name), "{}: samples::of_two_subjects has none", kind.name);
+    }
+}

@@ -78,6 +78,14 @@ impl Signals {
             terminate: signal(SignalKind::terminate())?,
         })
     }
+
+    /// A stop does not wait for a disk that hangs.
+    async fn stop(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
 }
 
 async fn work(
@@ -113,11 +121,19 @@ async fn work(
         about,
         in_force,
     };
-    parts.adopt(&context, &mut tasks).await;
-    reload::started(&context.config);
+    let begun = tokio::select! {
+        () = signals.stop() => false,
+        _left = parts.adopt(&context, &mut tasks) => true,
+    };
+    if begun {
+        reload::started(&context.config);
+    }
 
     let mut status = context.status.clone();
     let ended_by_itself = loop {
+        if !begun {
+            break false;
+        }
         let request: Option<ReloadRequest> = tokio::select! {
             changed = status.changed() => if changed.is_err() { break true } else { continue },
             _ = signals.terminate.recv() => break false,
@@ -127,16 +143,17 @@ async fn work(
         };
         notifier.reloading();
         let reloaded = tokio::select! {
-            // A stop does not wait for a disk that hangs.
-            _ = signals.terminate.recv() => break false,
-            _ = signals.interrupt.recv() => break false,
+            () = signals.stop() => break false,
             reloaded = reload::reload(&context, &mut parts.sinks, &notifier) => reloaded,
         };
         let answer = match reloaded {
             Ok(Reloaded { config, warnings, mut notes }) => {
                 context.config = config;
                 context.warnings = warnings;
-                notes.extend(parts.adopt(&context, &mut tasks).await);
+                notes.extend(tokio::select! {
+                    () = signals.stop() => break false,
+                    left = parts.adopt(&context, &mut tasks) => left,
+                });
                 notifier.reloaded();
                 Reloaded::answer(&context.config, notes)
             }
@@ -226,8 +243,7 @@ async fn drain(
         while status.changed().await.is_ok() {}
         context.facts.set_publisher(None);
         drop((context, parts, status));
-        while tasks.join_next().await.is_some() {}
-        store.ended().await;
+        tokio::join!(async { while tasks.join_next().await.is_some() {} }, store.ended());
     });
     if drained.await.is_err() {
         Notice::Unfinished { after: DRAIN_WITHIN }.record(Some(&site)).emit();
@@ -412,4 +428,16 @@ fn spawn_housekeeping(context: &IoContext, notifier: Notifier, tasks: &mut JoinS
             notifier.update();
         }
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clients_of_the_listeners_leave_time_to_end_in() {
+        for limits in [Limits::TCP, Limits::SOCKET] {
+            assert!(limits.ending * 4 < DRAIN_WITHIN, "{limits:?}");
+        }
+    }
 }

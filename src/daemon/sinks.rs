@@ -21,12 +21,13 @@ use crate::catalogue::Notice;
 use crate::clock;
 use crate::config::{CloudWatchSettings, Config, Mode, SinkSettings};
 use crate::domain::names::{SinkId, VpnId};
-use crate::domain::plan::SinkPlan;
+use crate::domain::plan::{Plan, SinkPlan};
 use crate::health::overview::{OpenProblem, ShownProblems};
 use crate::health::{Component, Severity};
 use crate::incident::action::SinkReport;
 use crate::incident::settings::{MessageSettings, SinkRules};
 use crate::incident::shell::{self, KeepsRecords, SinkFamily, TakesMessages};
+use crate::incident::sink::LedgerRow;
 use crate::publish::machine::{PublishSettings, Publisher};
 use crate::publish::shell::{self as publisher_shell, Tally};
 use crate::store::Store;
@@ -74,7 +75,7 @@ impl Sinks {
         let config = &context.config;
         self.retire(context, config).await;
         let wanted = wanted(&context.connections, config).await;
-        let left = allot(&context.store, &wanted, config).await;
+        let left = allot(&context.store, &wanted, config, tasks).await;
         for (id, wanted) in wanted {
             if let Entry::Vacant(free) = self.running.entry(id) {
                 let task = start(context, &wanted, tasks);
@@ -98,19 +99,40 @@ async fn wanted(connections: &AwsConnections, config: &Config) -> BTreeMap<SinkI
     wanted
 }
 
-/// Gives the ledger's rows to the sinks that continue them. Logs and returns the records that are left open.
-async fn allot(store: &Store, wanted: &BTreeMap<SinkId, SinkIdentity>, config: &Config) -> Vec<String> {
+/// Gives the ledger's rows to the sinks that go on with them, and says what is left open: if the disk hangs, once it does not. Pages
+/// do not wait for that.
+async fn allot(
+    store: &Store,
+    wanted: &BTreeMap<SinkId, SinkIdentity>,
+    config: &Config,
+    tasks: &mut JoinSet<()>,
+) -> Vec<String> {
     let sinks = wanted.values().map(|wanted| wanted.settings.sink.clone()).collect();
-    // Without a store the daemon is ending.
-    let left = store.allot(sinks).await.unwrap_or_default();
+    let plan = Arc::clone(&config.plan);
+    match store.allot(sinks).await {
+        Ok(left) => say_left_open(&left, &plan),
+        Err(unanswered) => {
+            let note = format!(
+                "{}: whether a record is left open at a sink is not known yet; the journal will say so (RECORD_LEFT_OPEN)",
+                unanswered.what
+            );
+            tasks.spawn(async move {
+                say_left_open(&unanswered.answer().await.unwrap_or_default(), &plan);
+            });
+            vec![note]
+        }
+    }
+}
+
+fn say_left_open(left: &[LedgerRow], plan: &Plan) -> Vec<String> {
     let texts = left.iter().filter(|row| row.may_be_open()).map(|row| {
         let notice = Notice::LeftOpen {
             sink: &row.sink,
             incident: &row.incident,
-            vpn_name: config.plan.vpn(&row.incident.vpn).map_or(row.incident.vpn.as_str(), |vpn| &vpn.name),
+            vpn_name: plan.vpn(&row.incident.vpn).map_or(row.incident.vpn.as_str(), |vpn| &vpn.name),
             record: row.record.as_ref().map(|record| record.0.as_str()),
         };
-        notice.record(Some(&config.plan.site)).emit();
+        notice.record(Some(&plan.site)).emit();
         notice.record(None).message
     });
     texts.collect()

@@ -4,9 +4,13 @@ use std::error::Error;
 use std::fmt;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
-use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+use socket2::{Domain, SockAddr, Socket, Type};
+
+use crate::clock;
+use crate::domain::time::Moment;
 
 /// The daemon answers within milliseconds; a connection that hangs this long is stuck.
 pub const PATIENCE: Duration = Duration::from_secs(5);
@@ -126,20 +130,15 @@ impl Error for ClientError {
 /// Nothing listens there, the answer takes longer than `patience`, or it is not HTTP.
 pub fn ask(server: &Server, what: &str, patience: Duration) -> Result<Answer, ClientError> {
     let unreachable = |source| ClientError::Unreachable { server: server.clone(), source };
-    let answer = match server {
+    let until = clock::now().mono + patience;
+    let (socket, host) = match server {
         Server::Tcp(address) => {
-            let stream = TcpStream::connect_timeout(address, patience).map_err(unreachable)?;
-            let bounded =
-                stream.set_read_timeout(Some(patience)).and(stream.set_write_timeout(Some(patience)));
-            bounded.and_then(|()| exchange(stream, &address.to_string(), what))
+            (TcpStream::connect_timeout(address, patience).map(Socket::from), address.to_string())
         }
-        Server::Socket(path) => {
-            let stream = UnixStream::connect(path).map_err(unreachable)?;
-            let bounded =
-                stream.set_read_timeout(Some(patience)).and(stream.set_write_timeout(Some(patience)));
-            bounded.and_then(|()| exchange(stream, "localhost", what))
-        }
+        Server::Socket(path) => (connect(path, patience), "localhost".to_owned()),
     };
+    let socket = socket.map_err(unreachable)?;
+    let answer = exchange(Bounded { socket, until }, &host, what);
     let answer = answer.map_err(|source| {
         // Which of the two a socket timeout gives depends on the platform.
         let timed_out = [ErrorKind::WouldBlock, ErrorKind::TimedOut].contains(&source.kind());
@@ -151,6 +150,51 @@ pub fn ask(server: &Server, what: &str, patience: Duration) -> Result<Answer, Cl
         }
     })?;
     parse(&answer).map_err(|why| ClientError::NotUnderstood { server: server.clone(), why })
+}
+
+/// Connects to a control socket.
+fn connect(path: &Path, patience: Duration) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    // The limit of a write holds for the wait for a place in the listener's queue, too (unix(7), socket(7)).
+    socket.set_write_timeout(Some(patience))?;
+    match socket.connect(&SockAddr::unix(path)?) {
+        Err(full) if full.kind() == ErrorKind::WouldBlock => {
+            Err(io::Error::new(ErrorKind::TimedOut, "too many others wait to be taken in"))
+        }
+        connected => connected.map(|()| socket),
+    }
+}
+
+/// A connection on which everything together has to be done by this moment.
+struct Bounded {
+    socket: Socket,
+    until: Moment,
+}
+
+impl Bounded {
+    /// What is left of the time; zero would mean no limit to the kernel.
+    fn left(&self) -> io::Result<Option<Duration>> {
+        let left = self.until.since(clock::now().mono);
+        if left < Duration::from_millis(1) { Err(ErrorKind::TimedOut.into()) } else { Ok(Some(left)) }
+    }
+}
+
+impl Read for Bounded {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        self.socket.set_read_timeout(self.left()?)?;
+        self.socket.read(into)
+    }
+}
+
+impl Write for Bounded {
+    fn write(&mut self, from: &[u8]) -> io::Result<usize> {
+        self.socket.set_write_timeout(self.left()?)?;
+        self.socket.write(from)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.socket.flush()
+    }
 }
 
 fn exchange(mut stream: impl Read + Write, host: &str, what: &str) -> io::Result<Vec<u8>> {
@@ -232,5 +276,39 @@ mod tests {
         let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let error = error_at(free);
         assert!(error.contains("systemctl status bothends"), "{error}");
+    }
+
+    #[test]
+    fn an_answer_that_drips_is_waited_for_no_longer_than_one_that_does_not_come() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let server = Server::Tcp(listener.local_addr().unwrap());
+        let dripping = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            for _ in 0..50 {
+                if stream.write_all(b"x").is_err() {
+                    return;
+                }
+                std::thread::sleep(Duration::from_millis(100));
+            }
+        });
+        let error = ask(&server, "GET /status", Duration::from_millis(500)).unwrap_err();
+        assert!(matches!(error, ClientError::Silent { .. }), "{error}");
+        dripping.join().unwrap();
+    }
+
+    #[test]
+    fn a_control_socket_that_takes_nobody_in_is_waited_for_no_longer() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("control.sock");
+        let listener = Socket::new(Domain::UNIX, Type::STREAM, None).unwrap();
+        listener.bind(&SockAddr::unix(&path).unwrap()).unwrap();
+        listener.listen(0).unwrap();
+        let _takes_the_only_place = std::os::unix::net::UnixStream::connect(&path).unwrap();
+        let (told, answer) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            told.send(ask(&Server::Socket(path), "GET /status", Duration::from_millis(500)))
+        });
+        let error = answer.recv_timeout(Duration::from_secs(10)).unwrap().unwrap_err();
+        assert!(matches!(error, ClientError::Unreachable { .. }), "{error}");
     }
 }

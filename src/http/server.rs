@@ -47,7 +47,7 @@ impl Limits {
         header: Duration::from_secs(5),
         answer: Duration::from_secs(2),
         connection: Duration::from_secs(15),
-        ending: Duration::from_secs(15),
+        ending: ENDING,
     };
 
     /// For the control socket. A person and a package's script may reload at the same time, and wait for the outcome.
@@ -57,9 +57,12 @@ impl Limits {
         header: Duration::from_secs(5),
         answer: Duration::from_secs(5),
         connection: RELOAD_PATIENCE.saturating_add(Duration::from_secs(10)),
-        ending: Duration::from_millis(500),
+        ending: ENDING,
     };
 }
+
+/// An answer that is made takes milliseconds, and the daemon's end waits for nobody who has not asked yet.
+const ENDING: Duration = Duration::from_millis(500);
 
 /// The pause after accept failed, usually for lack of file descriptors: without it this would be a busy loop.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);

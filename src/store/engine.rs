@@ -17,7 +17,7 @@ use super::open::OpenError;
 use super::state::State;
 use crate::catalogue::parts::StoreNotice;
 use crate::domain::board::{Incident, IncidentId};
-use crate::domain::event::Remembered;
+use crate::domain::event::{Remembered, SeenUp};
 use crate::domain::fact::Fact;
 use crate::domain::names::SinkId;
 use crate::domain::plan::SinkPlan;
@@ -61,6 +61,53 @@ pub struct StoreEngine {
     warned_of_room_at: Option<Moment>,
     /// When it was last called.
     now: Now,
+}
+
+/// What is kept of a fact.
+#[derive(Debug)]
+pub(super) enum Kept {
+    /// State: it must outlive a restart.
+    SeenUp(SeenUp),
+    /// State likewise; `settled` if that is when it was over and every sink had settled it.
+    Incident { incident: Arc<Incident>, settled: Option<Stamp> },
+    /// History.
+    Transition(Box<Transition>),
+    /// History, and what CloudWatch gets.
+    Rollup(Arc<Rollup>),
+}
+
+impl Kept {
+    /// `None` if nothing is kept of it.
+    pub(super) fn of(fact: &Fact) -> Option<Self> {
+        Some(match fact {
+            Fact::SeenUp(seen) => Self::SeenUp(seen.clone()),
+            Fact::IncidentChanged { incident, change: _, at: _ } => {
+                Self::Incident { incident: Arc::clone(incident), settled: None }
+            }
+            Fact::IncidentMissed { incident, at } | Fact::IncidentSettled { incident, at } => {
+                Self::Incident { incident: Arc::clone(incident), settled: Some(at.wall) }
+            }
+            Fact::ViewChanged { tunnel, end, from, view, at } => {
+                let body = TransitionBody::View { end: *end, from: *from, view: view.clone() };
+                Self::Transition(Box::new(Transition { tunnel: tunnel.clone(), at: at.wall, body }))
+            }
+            Fact::AssessmentChanged { tunnel, from, to, local, aws, at } => {
+                let (local, aws) = (local.clone(), aws.clone());
+                let body = TransitionBody::Assessment { from: *from, to: *to, local, aws };
+                Self::Transition(Box::new(Transition { tunnel: tunnel.clone(), at: at.wall, body }))
+            }
+            Fact::RollupReady(rollup) => Self::Rollup(Arc::clone(rollup)),
+            Fact::EchoEnded { .. }
+            | Fact::TicksSkipped { .. }
+            | Fact::Suspicion { .. }
+            | Fact::IncidentPending { .. }
+            | Fact::IncidentAverted { .. }
+            | Fact::EvidenceUnusable { .. }
+            | Fact::AddressHeld { .. }
+            | Fact::Resumed { .. }
+            | Fact::CouldVote { .. } => return None,
+        })
+    }
 }
 
 impl StoreEngine {
@@ -127,49 +174,30 @@ impl StoreEngine {
 
     /// Records a fact: state for a commit at once, history for a later one.
     pub fn record(&mut self, fact: &Fact, now: Now) {
-        match fact {
-            Fact::SeenUp(seen) => {
-                self.now = now;
-                self.state.seen_up(seen.clone());
-                self.pace.state(now.mono);
-            }
-            Fact::IncidentChanged { incident, change: _, at: _ } => self.incident(incident, None, now),
-            Fact::IncidentMissed { incident, at } | Fact::IncidentSettled { incident, at } => {
-                self.incident(incident, Some(at.wall), now);
-            }
-            Fact::ViewChanged { tunnel, end, from, view, at } => {
-                let body = TransitionBody::View { end: *end, from: *from, view: view.clone() };
-                self.transition(Transition { tunnel: tunnel.clone(), at: at.wall, body }, now);
-            }
-            Fact::AssessmentChanged { tunnel, from, to, local, aws, at } => {
-                let (local, aws) = (local.clone(), aws.clone());
-                let body = TransitionBody::Assessment { from: *from, to: *to, local, aws };
-                self.transition(Transition { tunnel: tunnel.clone(), at: at.wall, body }, now);
-            }
-            Fact::RollupReady(rollup) => {
-                self.now = now;
-                self.rollup(Arc::clone(rollup));
-            }
-            Fact::EchoEnded { .. }
-            | Fact::TicksSkipped { .. }
-            | Fact::Suspicion { .. }
-            | Fact::IncidentPending { .. }
-            | Fact::IncidentAverted { .. }
-            | Fact::EvidenceUnusable { .. }
-            | Fact::AddressHeld { .. }
-            | Fact::Resumed { .. }
-            | Fact::CouldVote { .. } => {}
+        if let Some(kept) = Kept::of(fact) {
+            self.keep(kept, now);
         }
     }
 
-    fn incident(&mut self, incident: &Arc<Incident>, settled: Option<Stamp>, now: Now) {
+    /// The same, where it is known already what is kept.
+    pub(super) fn keep(&mut self, kept: Kept, now: Now) {
         self.now = now;
-        self.state.incident(Arc::clone(incident), settled);
-        self.pace.state(now.mono);
+        match kept {
+            Kept::SeenUp(seen) => {
+                self.state.seen_up(seen);
+                self.pace.state(now.mono);
+            }
+            Kept::Incident { incident, settled } => {
+                self.state.incident(incident, settled);
+                self.pace.state(now.mono);
+            }
+            Kept::Transition(transition) => self.transition(*transition),
+            Kept::Rollup(rollup) => self.rollup(rollup),
+        }
     }
 
-    fn transition(&mut self, transition: Transition, now: Now) {
-        self.now = now;
+    fn transition(&mut self, transition: Transition) {
+        let now = self.now;
         // The next run continues a series of downs.
         if transition.body.is_our_down() {
             self.pace.soon(now.mono);
@@ -243,6 +271,7 @@ impl StoreEngine {
         self.now = now;
         let nothing_waits = self.state.is_written() && self.history.is_empty() && self.disk.is_open();
         if nothing_waits && !self.disk.is_damaged() && self.problem.is_none() {
+            self.pace.nothing_waits();
             return Ok(());
         }
         let done = self.disk.write(&mut self.state, &mut self.history, now, &mut self.notices);
@@ -389,6 +418,12 @@ impl Pace {
 
     pub(super) fn committed(&mut self, now: Moment) {
         *self = Self { last_commit: Some(now), ..Self::default() };
+    }
+
+    /// What came needs no commit.
+    pub(super) fn nothing_waits(&mut self) {
+        let Self { last_commit, held_until, .. } = *self;
+        *self = Self { last_commit, held_until, ..Self::default() };
     }
 
     pub(super) fn failed(&mut self, now: Moment) {

@@ -1,8 +1,9 @@
 //! The store as the rest of the daemon uses it: a handle, and the thread behind it, which passes jobs to the [`StoreEngine`],
 //! wakes it, and reports its results.
 
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
@@ -10,7 +11,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-use super::engine::{Counts, RETRY, StoreEngine};
+use super::engine::{Counts, Kept, RETRY, StoreEngine};
 use super::open::{OpenError, StoreLock};
 use crate::clock;
 use crate::domain::board::IncidentId;
@@ -32,8 +33,12 @@ const HISTORY_QUEUE: usize = 8192;
 /// The maximum number of jobs before a commit.
 const JOBS_PER_COMMIT: usize = 1024;
 
-/// A commit takes milliseconds, on worn flash a second.
+/// A commit takes milliseconds, on worn flash a second. Whoever pages waits no longer, for a commit or for what is in memory: while
+/// the disk hangs the thread answers nobody.
 const COMMIT_WITHIN: Duration = Duration::from_secs(5);
+
+/// The same for metrics, which can wait; a read goes to the disk, and may be a long one.
+const SPOOL_WITHIN: Duration = Duration::from_secs(60);
 
 /// The answer to a job: `Err` is for an operator.
 type Reply<T> = oneshot::Sender<Result<T, String>>;
@@ -52,6 +57,9 @@ struct Shared {
     history_waiting: AtomicUsize,
     rollups_dropped: AtomicU64,
     transitions_dropped: AtomicU64,
+    path: PathBuf,
+    /// A handle has stated that the disk hangs; the thread takes it back.
+    hangs: AtomicBool,
 }
 
 /// The result of opening a store.
@@ -70,6 +78,22 @@ pub struct Opened {
 pub struct Store {
     jobs: mpsc::Sender<Job>,
     shared: Arc<Shared>,
+    health: Health,
+}
+
+/// What the thread has not answered yet, because the disk hangs.
+#[derive(Debug)]
+pub struct Unanswered<T> {
+    /// For an operator.
+    pub what: String,
+    answer: oneshot::Receiver<Result<T, String>>,
+}
+
+impl<T> Unanswered<T> {
+    /// The answer, when the disk no longer hangs; `None` if the thread has ended.
+    pub async fn answer(self) -> Option<T> {
+        self.answer.await.ok()?.ok()
+    }
 }
 
 /// The store's thread.
@@ -101,8 +125,8 @@ impl Store {
         let lock = held.map_or_else(|| StoreLock::take(&settings.path), |lock| Ok(Some(lock)))?;
         let (jobs, queue) = mpsc::channel();
         let (alive, ended) = oneshot::channel();
-        let shared = Arc::new(Shared::default());
-        let worker = Worker::new(engine, health, Arc::clone(&shared));
+        let shared = Arc::new(Shared { path: settings.path.clone(), ..Shared::default() });
+        let worker = Worker::new(engine, health.clone(), Arc::clone(&shared));
         let run = move || {
             worker.run(&queue);
             drop(lock);
@@ -113,33 +137,19 @@ impl Store {
             doing: "start its thread",
             source,
         })?;
-        Ok(Opened { store: Self { jobs, shared }, remembered, thread: StoreThread { ended } })
+        Ok(Opened { store: Self { jobs, shared, health }, remembered, thread: StoreThread { ended } })
     }
 
     /// Records a fact; never waits.
     pub fn record(&self, fact: &Fact) {
-        let dropped = match fact {
-            Fact::SeenUp(_)
-            | Fact::IncidentChanged { .. }
-            | Fact::IncidentMissed { .. }
-            | Fact::IncidentSettled { .. } => None,
-            Fact::ViewChanged { .. } | Fact::AssessmentChanged { .. } => {
-                Some(&self.shared.transitions_dropped)
-            }
-            Fact::RollupReady(_) => Some(&self.shared.rollups_dropped),
-            Fact::EchoEnded { .. }
-            | Fact::TicksSkipped { .. }
-            | Fact::Suspicion { .. }
-            | Fact::IncidentPending { .. }
-            | Fact::IncidentAverted { .. }
-            | Fact::EvidenceUnusable { .. }
-            | Fact::AddressHeld { .. }
-            | Fact::Resumed { .. }
-            | Fact::CouldVote { .. } => return,
+        let Some(kept) = Kept::of(fact) else { return };
+        let dropped = match &kept {
+            Kept::SeenUp(_) | Kept::Incident { .. } => None,
+            Kept::Transition(_) => Some(&self.shared.transitions_dropped),
+            Kept::Rollup(_) => Some(&self.shared.rollups_dropped),
         };
-        let fact = fact.clone();
         match dropped {
-            None => self.send(move |engine, now| engine.record(&fact, now), None),
+            None => self.send(move |engine, now| engine.keep(kept, now), None),
             Some(dropped) if !self.has_room() => {
                 dropped.fetch_add(1, Ordering::Relaxed);
             }
@@ -147,21 +157,26 @@ impl Store {
                 let shared = Arc::clone(&self.shared);
                 let run = move |engine: &mut StoreEngine, now| {
                     shared.history_waiting.fetch_sub(1, Ordering::Relaxed);
-                    engine.record(&fact, now);
+                    engine.keep(kept, now);
                 };
                 self.send(run, None);
             }
         }
     }
 
-    /// Gives each row of the ledger to the sink that continues with it, and removes the others; returns the newest of these
-    /// for each incident. No sink may run meanwhile.
+    /// Gives each row of the ledger to the sink that continues with it, and removes the others; returns the newest of these of
+    /// each incident. No sink may be at work when this is called. Jobs are done in the order in which they come: a sink may begin
+    /// when this returns, also without an answer.
     ///
     /// # Errors
-    /// The store's thread has ended.
-    pub async fn allot(&self, sinks: Vec<SinkPlan>) -> Result<Vec<LedgerRow>, LedgerError> {
-        let allotted = self.ask(move |engine, now| Ok(engine.allot(&sinks, now)));
-        allotted.await.map_err(|what| LedgerError { what })
+    /// The disk hangs, and what is forgotten is not known yet.
+    pub async fn allot(&self, sinks: Vec<SinkPlan>) -> Result<Vec<LedgerRow>, Unanswered<Vec<LedgerRow>>> {
+        let mut answer = self.queue(move |engine, now| Ok(engine.allot(&sinks, now)));
+        let allotted = timeout(COMMIT_WITHIN, &mut answer).await;
+        // Without the thread the daemon is ending.
+        allotted
+            .map(|answer| answer.ok().and_then(Result::ok).unwrap_or_default())
+            .map_err(|_elapsed| Unanswered { what: self.hangs(COMMIT_WITHIN), answer })
     }
 
     /// What was lost since the start.
@@ -186,22 +201,54 @@ impl Store {
         let _ended = self.jobs.send(Job { run: Box::new(run), committed });
     }
 
-    /// Runs a read on the thread.
-    async fn ask<T: Send + 'static>(
+    fn queue<T: Send + 'static>(
         &self,
         read: impl FnOnce(&mut StoreEngine, Now) -> Result<T, String> + Send + 'static,
-    ) -> Result<T, String> {
+    ) -> oneshot::Receiver<Result<T, String>> {
         let (reply, answer) = oneshot::channel();
         // The caller may have given up.
         self.send(move |engine, now| drop(reply.send(read(engine, now))), None);
-        answer.await.unwrap_or_else(|_| Err(ENDED.into()))
+        answer
+    }
+
+    /// Has something read.
+    async fn ask<T: Send + 'static>(
+        &self,
+        within: Duration,
+        read: impl FnOnce(&mut StoreEngine, Now) -> Result<T, String> + Send + 'static,
+    ) -> Result<T, String> {
+        match timeout(within, self.queue(read)).await {
+            Ok(answer) => answer.unwrap_or_else(|_| Err(ENDED.into())),
+            Err(_elapsed) => Err(self.hangs(within)),
+        }
     }
 
     /// Runs a write on the thread, and waits for its commit.
-    async fn write(&self, change: impl FnOnce(&mut StoreEngine, Now) + Send + 'static) -> Result<(), String> {
+    async fn write(
+        &self,
+        within: Duration,
+        change: impl FnOnce(&mut StoreEngine, Now) + Send + 'static,
+    ) -> Result<(), String> {
         let (reply, committed) = oneshot::channel();
         self.send(change, Some(reply));
-        committed.await.unwrap_or_else(|_| Err(ENDED.into()))
+        match timeout(within, committed).await {
+            Ok(done) => done.unwrap_or_else(|_| Err(ENDED.into())),
+            Err(_elapsed) => {
+                self.hangs(within);
+                let within = within.as_secs();
+                Err(format!("the disk has not written it within {within} s; it will be written later"))
+            }
+        }
+    }
+
+    /// States it: the thread cannot. Returns what is wrong.
+    fn hangs(&self, within: Duration) -> String {
+        let (path, within) = (self.shared.path.display(), within.as_secs());
+        let what = format!("store {path}: the disk has not answered within {within} s");
+        self.health.set(Component::Store, Problem::store_failing(&what));
+        // After that, so that the thread takes it back at once or when it is done with what comes next.
+        self.shared.hangs.store(true, Ordering::Release);
+        what
     }
 }
 
@@ -212,44 +259,35 @@ const ENDED: &str = "the store's thread has ended";
 impl Ledger for Store {
     async fn load(&self, sink: &SinkId) -> Result<Vec<LedgerRow>, LedgerError> {
         let sink = sink.clone();
-        self.ask(move |engine, _| Ok(engine.load(&sink))).await.map_err(|what| LedgerError { what })
+        self.ask(COMMIT_WITHIN, move |engine, _| Ok(engine.load(&sink)))
+            .await
+            .map_err(|what| LedgerError { what })
     }
 
     async fn commit(&self, row: LedgerRow) -> Result<(), LedgerError> {
-        committed_in_time(self.write(move |engine, now| engine.commit_row(row, now))).await
+        let written = self.write(COMMIT_WITHIN, move |engine, now| engine.commit_row(row, now));
+        written.await.map_err(|what| LedgerError { what })
     }
 
     async fn forget(&self, sink: &SinkId, incident: &IncidentId) -> Result<(), LedgerError> {
         let (sink, incident) = (sink.clone(), incident.clone());
-        committed_in_time(self.write(move |engine, now| engine.forget(&sink, &incident, now))).await
+        let written = self.write(COMMIT_WITHIN, move |engine, now| engine.forget(&sink, &incident, now));
+        written.await.map_err(|what| LedgerError { what })
     }
-}
-
-/// A page does not wait for a disk that takes seconds for a write.
-async fn committed_in_time(commit: impl Future<Output = Result<(), String>>) -> Result<(), LedgerError> {
-    let what = match timeout(COMMIT_WITHIN, commit).await {
-        Ok(Ok(())) => return Ok(()),
-        Ok(Err(what)) => what,
-        Err(_) => format!(
-            "the disk has not written it within {} s; it will be written later",
-            COMMIT_WITHIN.as_secs()
-        ),
-    };
-    Err(LedgerError { what })
 }
 
 impl Spool for Store {
     async fn unsent(&self, until: Stamp, limit: usize) -> Result<Vec<Arc<Rollup>>, SpoolError> {
-        self.ask(move |engine, _| engine.unsent(until, limit)).await.map_err(spool_error)
+        self.ask(SPOOL_WITHIN, move |engine, _| engine.unsent(until, limit)).await.map_err(spool_error)
     }
 
     async fn sent(&self, rollups: &[Arc<Rollup>]) -> Result<(), SpoolError> {
         let rollups = rollups.to_vec();
-        self.write(move |engine, now| engine.sent(&rollups, now)).await.map_err(spool_error)
+        self.write(SPOOL_WITHIN, move |engine, now| engine.sent(&rollups, now)).await.map_err(spool_error)
     }
 
     async fn pending(&self) -> Result<u64, SpoolError> {
-        self.ask(|engine, _| engine.pending()).await.map_err(spool_error)
+        self.ask(SPOOL_WITHIN, |engine, _| engine.pending()).await.map_err(spool_error)
     }
 }
 
@@ -305,7 +343,8 @@ impl Worker {
             let done = self.engine.handle_timeout(now);
             self.report();
             let counts = self.engine.counts();
-            let Shared { history_waiting: _, rollups_dropped, transitions_dropped } = &*self.shared;
+            let Shared { history_waiting: _, rollups_dropped, transitions_dropped, path: _, hangs: _ } =
+                &*self.shared;
             rollups_dropped.fetch_add(counts.rollups_dropped - before.rollups_dropped, Ordering::Relaxed);
             let transitions = counts.transitions_dropped - before.transitions_dropped;
             transitions_dropped.fetch_add(transitions, Ordering::Relaxed);
@@ -328,7 +367,8 @@ impl Worker {
         while let Some(notice) = self.engine.poll_notice() {
             notice.record(self.engine.path()).emit();
         }
-        if self.engine.problem() == self.stated.as_ref() {
+        let hung = self.shared.hangs.swap(false, Ordering::AcqRel);
+        if !hung && self.engine.problem() == self.stated.as_ref() {
             return;
         }
         self.stated = self.engine.problem().cloned();

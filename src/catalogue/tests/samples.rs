@@ -9,7 +9,7 @@ use super::super::notice::Stuck;
 use super::super::parts::{Detail, ListenerKind, MetricsNotice, Oddity, StoreNotice, Unreadable};
 use super::super::parts::{Instead, LedgerUnreadable, NoticeReason, SinkNotice};
 use super::super::{Code, Component, JournalRecord, Names, Notice, Problem, Severity};
-use crate::domain::board::Incident;
+use crate::domain::board::{Incident, IncidentId};
 use crate::domain::event::SeenUp;
 use crate::domain::fact::{Fact, IncidentChange};
 use crate::domain::names::{CheckId, CheckKind, End, Kind, RecordId, Role, SinkId};
@@ -256,7 +256,11 @@ pub(super) fn of_parts() -> Vec<JournalRecord> {
         StoreNotice::LogReplaced,
         StoreNotice::Unreadable(Unreadable::SeenUp("aws vpn-1 x".to_owned())),
         StoreNotice::Unreadable(Unreadable::Incident { id: "vpn-1/outage/0".to_owned(), error: because() }),
-        StoreNotice::Unreadable(Unreadable::LedgerRow { sink: "webhook".to_owned(), error: because() }),
+        StoreNotice::Unreadable(Unreadable::LedgerRow {
+            sink: "webhook".to_owned(),
+            row: "vpn-1/outage/0/0".to_owned(),
+            error: because(),
+        }),
         StoreNotice::Full,
         StoreNotice::OpenTwice(fixture::incident().id),
     ];
@@ -331,4 +335,83 @@ fn components(code: Code) -> Vec<Component> {
         Code::ClockOff => vec![Component::Clock],
         Code::ListenerFailing => vec![Component::Listener],
     }
+}
+
+/// Pairs of one kind that are on two subjects, and must not be written one in place of the other.
+pub(super) fn of_two_subjects() -> Vec<[JournalRecord; 2]> {
+    let (path, error) = (Path::new("/var/lib/bothends/bothends.db"), "out of memory");
+    let incident = fixture::incident();
+    let later = Incident {
+        id: IncidentId { opened: incident.id.opened + Duration::from_secs(3600), ..incident.id.clone() },
+        ..incident.clone()
+    };
+    let sink = SinkId::new("ops_center");
+    let record = || RecordId("oi-0123456789ab".to_owned());
+    let mut pairs: Vec<_> = [
+        NoticeReason::Created(record()),
+        NoticeReason::CreatedWithoutList,
+        NoticeReason::Adopted(record()),
+        NoticeReason::Closed,
+        NoticeReason::ClosedDuplicate { younger: record(), oldest: record() },
+        NoticeReason::ClosedLeftover(record()),
+        NoticeReason::ClosedElsewhere(record()),
+        NoticeReason::Gone(record()),
+        NoticeReason::LeftOpen(Some(record())),
+        NoticeReason::EndUnknown,
+        NoticeReason::Sent,
+        NoticeReason::EndNotSent,
+    ]
+    .into_iter()
+    .map(|cause| [&incident, &later].map(|incident| SinkNotice::of(incident, &sink, cause.clone()).record()))
+    .collect();
+    let because = || "expected value".to_owned();
+    let unreadable = [
+        ["aws vpn-1 x", "aws vpn-1 y"].map(|row| Unreadable::SeenUp(row.to_owned())),
+        ["vpn-1/outage/0", "vpn-2/outage/0"]
+            .map(|id| Unreadable::Incident { id: id.to_owned(), error: because() }),
+        ["vpn-1/outage/0/0", "vpn-1/outage/0/1"].map(|row| Unreadable::LedgerRow {
+            sink: "webhook".to_owned(),
+            row: row.to_owned(),
+            error: because(),
+        }),
+    ];
+    pairs.extend(unreadable.map(|pair| pair.map(|row| StoreNotice::Unreadable(row).record(path))));
+    pairs.push([&incident, &later].map(|incident| StoreNotice::OpenTwice(incident.id.clone()).record(path)));
+    let rejected = |dimensions: &str, name| MetricsNotice::Rejected {
+        dimensions: dimensions.to_owned(),
+        name,
+        stamp: 0,
+        value: "Value(NaN)".to_owned(),
+        why: "InvalidParameterValue".to_owned(),
+    };
+    let metrics = [("vpn-1", "TunnelUp"), ("vpn-1", "PacketLoss"), ("vpn-2", "PacketLoss")]
+        .map(|(dimensions, name)| rejected(dimensions, name).record());
+    pairs.extend([[0, 1], [1, 2]].map(|pair| pair.map(|n: usize| metrics[n].clone())));
+    let tunnels = [1, 2].map(fixture::tunnel);
+    pairs.push(tunnels.each_ref().map(|tunnel| Oddity::ClientNotRetired { tunnel }.record()));
+    pairs.push(
+        tunnels
+            .each_ref()
+            .map(|tunnel| Oddity::TunnelStateElsewhere { tunnel, dimensions: "TunnelIpAddress" }.record()),
+    );
+    let of_fact = |fact: Fact| fact::record(&fact, &Names::default()).expect("worth a record");
+    pairs.push(tunnels.clone().map(|tunnel| {
+        of_fact(Fact::TicksSkipped { check: CheckId { tunnel, kind: CheckKind::Inside }, count: 3600 })
+    }));
+    pairs.push(tunnels.map(|tunnel| of_fact(Fact::SeenUp(SeenUp::Aws(tunnel)))));
+    let ledgers = [SinkId::new("webhook"), sink];
+    pairs.push(
+        ledgers
+            .each_ref()
+            .map(|sink| LedgerUnreadable { site: "milan-1", sink, instead: Instead::Search, error }.record()),
+    );
+    pairs.push(
+        [Stuck::Core, Stuck::IoThread]
+            .map(|part| Notice::Stuck { part, since: Duration::from_secs(60) }.record(None)),
+    );
+    pairs.push(
+        ["store", "publisher"].map(|consumer| Notice::FactsDropped { consumer, count: 1 }.record(None)),
+    );
+    pairs.push([Detail::QuestionLeftOut, Detail::LookupFailed(&error)].map(Detail::record));
+    pairs
 }

@@ -416,14 +416,14 @@ fn what_happens_at_sinks_and_to_parts_is_recorded() {
     ERROR STORE_DAMAGED store /var/lib/bothends/bothends.db: database disk image is malformed. It is kept as /var/lib/bothends/bothends.db.damaged-2025-11-22T03-12-04Z, and a new one is created from memory; unsent metrics for CloudWatch are lost, how many is not known: check the disk
     ERROR STORE_FILE_REPLACED store /var/lib/bothends/bothends.db: the file was removed or replaced; another is written in its place
     ERROR STORE_FILE_REPLACED store /var/lib/bothends/bothends.db: its log (-wal) was removed or replaced; what that held is written into the file
-    WARN STORE_ENTRY_UNREADABLE store /var/lib/bothends/bothends.db: cannot read the first-seen-up entry aws vpn-1 x; it is left in the file
-    WARN STORE_ENTRY_UNREADABLE store /var/lib/bothends/bothends.db: cannot read incident vpn-1/outage/0: expected value at line 1 column 1; it is left as it is
-    WARN STORE_ENTRY_UNREADABLE store /var/lib/bothends/bothends.db: cannot read a ledger row of webhook: expected value at line 1 column 1; it is left as it is, and its record at the sink is looked for again
+    WARN STORE_ENTRY_UNREADABLE store /var/lib/bothends/bothends.db: cannot read the first-seen-up entry aws vpn-1 x; it is left in the file ENTRY=seen_up aws vpn-1 x
+    WARN STORE_ENTRY_UNREADABLE store /var/lib/bothends/bothends.db: cannot read incident vpn-1/outage/0: expected value at line 1 column 1; it is left as it is ENTRY=incident vpn-1/outage/0
+    WARN STORE_ENTRY_UNREADABLE store /var/lib/bothends/bothends.db: cannot read a ledger row of webhook: expected value at line 1 column 1; it is left as it is, and its record at the sink is looked for again ENTRY=ledger webhook vpn-1/outage/0/0
     WARN STORE_FULL store /var/lib/bothends/bothends.db: store full or retention exceeded ([store] max_size, keep): dropping the oldest unsent metrics; bothends_rollups_dropped_total counts them
-    WARN STORE_SECOND_INCIDENT store /var/lib/bothends/bothends.db: the file, unusable until now, has vpn-0123456789abcdef0/redundancy_lost/1763781140000 as open, while another incident of this kind is open; it is now closed in the file: check whether its record is still open at a sink
+    WARN STORE_SECOND_INCIDENT store /var/lib/bothends/bothends.db: the file, unusable until now, has vpn-0123456789abcdef0/redundancy_lost/1763781140000 as open, while another incident of this kind is open; it is now closed in the file: check whether its record is still open at a sink KIND=redundancy_lost
     WARN METRICS_TOO_OLD metrics: 12 one-minute rollups are two weeks old by AWS's clock, the limit of CloudWatch; they are dropped
     WARN METRICS_IN_FUTURE metrics: this host's clock was ahead of AWS's: one-minute rollups dated in the future by AWS's clock are wrong and are dropped; bothends_rollups_dropped_total counts them
-    WARN METRIC_REJECTED metrics: milan-1 vpn-1: CloudWatch rejects the datum RoundTripTime of 1763781124000 ms since 1970, Value(NaN); it is dropped: InvalidParameterValue
+    WARN METRIC_REJECTED metrics: milan-1 vpn-1: CloudWatch rejects the datum RoundTripTime of 1763781124000 ms since 1970, Value(NaN); it is dropped: InvalidParameterValue METRIC=RoundTripTime DIMENSIONS=milan-1 vpn-1
     INFO TUNNEL_STATE_ELSEWHERE CloudWatch has no data on vpn-0123456789abcdef0 203.0.113.11 under VpnId and TunnelIpAddress, and some under TunnelIpAddress: that is used
     WARN TLS_FALLBACK the TLS handshake timed out
     WARN ADDRESS_UNKNOWN cannot find out whether this host holds 192.0.2.100: out of memory; the last known state is kept ADDRESS=192.0.2.100

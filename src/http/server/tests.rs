@@ -412,3 +412,14 @@ async fn whoever_waits_for_a_reload_while_the_daemon_ends_is_told_so_and_whoever
     assert!(rest(&mut stream).await.ends_with(r#"{"outcome":"ending"}"#));
     time::timeout(Duration::from_secs(10), &mut door.served).await.unwrap().unwrap();
 }
+
+#[tokio::test]
+async fn a_client_that_has_not_asked_in_full_does_not_hold_up_the_end() {
+    let mut world = world(Limits::TCP, just_after).await;
+    let mut stream = TcpStream::connect(world.address).await.unwrap();
+    // One that has been answered shows that the first has been accepted before.
+    stream.write_all(b"GET /met").await.unwrap();
+    assert!(world.ask("GET /healthz HTTP/1.1").await.starts_with("HTTP/1.1 200 OK\r\n"));
+    drop(world.end.take());
+    time::timeout(Duration::from_secs(3), &mut world.served).await.unwrap().unwrap();
+}

@@ -96,11 +96,18 @@ fn find_openings(connection: &Connection, now: Now, found: &mut Found) -> rusqli
 }
 
 fn find_ledger(connection: &Connection, _now: Now, found: &mut Found) -> rusqlite::Result<()> {
-    let query = "SELECT sink, body FROM ledger ORDER BY sink, vpn, kind, opened, generation";
-    for (sink, body) in rows(connection, query, [], |row| Ok((text(row, 0)?, text(row, 1)?)))? {
+    let query = "SELECT sink, vpn, kind, opened, generation, body FROM ledger ORDER BY sink, vpn, kind, opened, generation";
+    let bodies = rows(connection, query, [], |row| {
+        let (opened, generation) = (row.get::<_, i64>(3)?, row.get::<_, i64>(4)?);
+        let name = format!("{}/{}/{opened}/{generation}", text(row, 1)?, text(row, 2)?);
+        Ok((text(row, 0)?, name, text(row, 5)?))
+    })?;
+    for (sink, row, body) in bodies {
         match serde_json::from_str(&body) {
             Ok(row) => found.ledger.push(row),
-            Err(error) => found.unreadable.push(Unreadable::LedgerRow { sink, error: error.to_string() }),
+            Err(error) => {
+                found.unreadable.push(Unreadable::LedgerRow { sink, row, error: error.to_string() });
+            }
         }
     }
     Ok(())

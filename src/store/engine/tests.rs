@@ -103,3 +103,14 @@ fn sinks_that_swap_names_find_their_own_rows_in_the_file_and_other_rows_are_remo
     assert_eq!(engine.load(&SinkId::new("webhook-2")), [sent("webhook-2", "chat", 1)]);
     assert_eq!(engine.load(&SinkId::new("webhook-3")), []);
 }
+
+#[test]
+fn a_commit_of_nothing_is_not_due_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let (mut engine, _) = StoreEngine::open(&settings(directory.path()), NOW).unwrap();
+    engine.record(&seen_up(), NOW);
+    engine.commit(NOW).unwrap();
+    engine.sent(&[], NOW);
+    engine.handle_timeout(NOW).unwrap();
+    assert_eq!(engine.poll_timeout(), None);
+}

@@ -138,7 +138,7 @@ async fn a_disk_that_fails_is_stated_and_what_came_meanwhile_is_written_when_it_
 #[tokio::test]
 async fn history_beyond_the_queue_is_dropped_and_counted_while_state_is_not() {
     let (jobs, queue) = mpsc::channel();
-    let store = Store { jobs, shared: Arc::default() };
+    let store = Store { jobs, shared: Arc::default(), health: Health::default() };
     for minute in 0..i64::try_from(HISTORY_QUEUE).unwrap() + 5 {
         store.record(&Fact::RollupReady(rollup(minute)));
     }
@@ -301,9 +301,50 @@ async fn a_start_reads_and_returns_the_data_before_anything_is_written() {
     );
 }
 
+/// Holds the thread up, as a disk that hangs in a write does, until this is dropped.
+fn hung(store: &Store) -> mpsc::Sender<()> {
+    let (hangs, until) = mpsc::channel();
+    store.send(move |_, _| _ = until.recv(), None);
+    hangs
+}
+
 #[tokio::test(start_paused = true)]
-async fn a_page_does_not_wait_for_a_disk_that_does_not_answer() {
-    let unanswered = std::future::pending::<Result<(), String>>();
-    let told = committed_in_time(unanswered).await.unwrap_err();
-    assert!(told.what.contains("has not written it within 5 s"), "{}", told.what);
+async fn nobody_who_pages_waits_for_a_disk_that_does_not_answer_and_that_is_stated_until_it_does() {
+    let directory = tempfile::tempdir().unwrap();
+    let health = Health::default();
+    let Opened { store, thread: _thread, .. } =
+        Store::open(&settings(&directory), health.clone(), NOW).unwrap();
+    let hangs = hung(&store);
+    let told = timeout(COMMIT_WITHIN * 2, store.commit(row())).await.unwrap().unwrap_err().what;
+    assert!(told.contains("has not written it within 5 s"), "{told}");
+    assert!(timeout(COMMIT_WITHIN * 2, store.forget(&row().sink, &row().incident)).await.unwrap().is_err());
+    let told = timeout(COMMIT_WITHIN * 2, store.load(&row().sink)).await.unwrap().unwrap_err().what;
+    assert!(told.contains("has not answered within 5 s"), "{told}");
+    assert!(timeout(SPOOL_WITHIN * 2, store.unsent(NOW.wall, 10)).await.unwrap().is_err());
+    assert!(timeout(SPOOL_WITHIN * 2, store.pending()).await.unwrap().is_err());
+    assert!(timeout(SPOOL_WITHIN * 2, store.sent(&[])).await.unwrap().is_err());
+    let stated = health.watch().borrow()[&Component::Store].clone();
+    assert!(stated.text.contains("has not answered within"), "{}", stated.text);
+
+    drop(hangs);
+    tokio::time::resume();
+    store.commit(row()).await.unwrap();
+    assert_eq!(health.watch().borrow().get(&Component::Store), None);
+    assert_eq!(store.load(&row().sink).await.unwrap(), [row()]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_left_open_is_said_late_rather_than_said_to_be_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let Opened { store, thread: _thread, .. } = open(&settings(&directory));
+    // Nobody waits for it here: the first write is held back for two seconds.
+    store.send(move |engine, now| engine.commit_row(row(), now), None);
+    let hangs = hung(&store);
+    let unanswered = timeout(COMMIT_WITHIN * 2, store.allot(Vec::new())).await.unwrap().unwrap_err();
+    assert!(unanswered.what.contains("has not answered within 5 s"), "{}", unanswered.what);
+    drop(hangs);
+    tokio::time::resume();
+    // A sink that has begun meanwhile is behind it.
+    assert_eq!(store.load(&row().sink).await.unwrap(), []);
+    assert_eq!(unanswered.answer().await, Some(vec![row()]));
 }
