@@ -187,7 +187,7 @@ async fn where_everybody_is_being_answered_one_more_is_turned_away_until_one_is_
     let mut tasks = JoinSet::new();
     let mut taken = |state| {
         let task = tasks.spawn(std::future::pending::<()>());
-        Taken { peer: peer, state: Arc::new(Mutex::new(state)), task }
+        Taken { peer, state: Arc::new(Mutex::new(state)), task }
     };
     let answered = ConnectionState::Answered(clock::now().mono);
     let mut places = Slots { limits, taken: vec![taken(ConnectionState::Asked), taken(answered)] };
