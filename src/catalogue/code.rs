@@ -169,7 +169,7 @@ codes! {
         PROBLEM_CONNECTION_GONE = "dc7409ffb5d3da47432666912123ee31"
         Failed "AWS has no such VPN connection"
         means "The connection was deleted or replaced, or the id, Region or account is wrong. No outage can be confirmed."
-        first "List the connections: `aws ec2 describe-vpn-connections --query 'VpnConnections[].VpnConnectionId'`. Add the new one to the configuration or remove this one, then `systemctl reload bothends`."
+        first "List the connections: `bothends discover --tag 'Name=*'`, or `aws ec2 describe-vpn-connections --query 'VpnConnections[].VpnConnectionId'`. Add the new one to the configuration or remove this one, then `systemctl reload bothends`."
         behind [] field VPN_ID;
     ConnectionUnconfirmed "connection_unconfirmed"
         PROBLEM_CONNECTION_UNCONFIRMED = "342f9910360376d69b5587af4df814b9"
