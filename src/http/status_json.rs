@@ -216,7 +216,7 @@ pub struct EntryJson {
     pub seq: u32,
     /// When.
     pub at: String,
-    /// `opened`, `taken_up`, `witnessed`, `view`, `assessment`, `clearing`, `reopened`, `resolved`, `unwatched` or
+    /// `opened`, `adopted`, `confirmed`, `view`, `assessment`, `clearing`, `reopened`, `resolved`, `unwatched` or
     /// `handed_over`.
     pub what: String,
     /// The outside address of the tunnel that changed.
@@ -297,8 +297,8 @@ impl EntryJson {
         };
         match what {
             TimelineChange::Opened => plain("opened"),
-            TimelineChange::Adopted { sink: _ } => plain("taken_up"),
-            TimelineChange::Confirmed => plain("witnessed"),
+            TimelineChange::Adopted { sink: _ } => plain("adopted"),
+            TimelineChange::Confirmed => plain("confirmed"),
             TimelineChange::View { tunnel, name: _, end, verdict, as_of } => Self {
                 tunnel: Some(tunnel.outside_ip.to_string()),
                 end: Some(end.as_str().to_owned()),
