@@ -20,6 +20,7 @@ pub mod probe;
 pub mod process;
 pub mod publish;
 pub mod records;
+pub mod sensors;
 pub mod settings;
 pub mod store;
 pub mod systemd;

@@ -1,5 +1,6 @@
 //! Settings that `config` reads and validates, and another room uses.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -86,4 +87,44 @@ pub struct StoreSettings {
     pub keep: Duration,
     /// Whether rollups are kept until they are sent; without a publisher nothing would ever send them.
     pub spool: bool,
+}
+
+/// `[ipsec]`: where the state of the IPsec connections is read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum IpsecSettings {
+    /// At strongSwan's VICI socket.
+    Vici {
+        /// The socket; absolute.
+        socket: PathBuf,
+    },
+    /// In the kernel's XFRM counters, for another IKE daemon.
+    Kernel,
+}
+
+/// `[bgp]`: where the state of the BGP sessions is read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BgpSettings {
+    /// At BIRD's control socket.
+    Bird {
+        /// The socket; absolute.
+        socket: PathBuf,
+    },
+    /// From FRR by `vtysh`.
+    Frr {
+        /// The program; absolute.
+        vtysh: PathBuf,
+    },
+}
+
+/// `[[uplink]]`: a way to AWS's outside addresses.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct UplinkSettings {
+    /// Its name; `None` where none is configured and the routing table decides.
+    pub name: Option<Arc<str>>,
+    /// The interface that echoes are bound to.
+    pub interface: Option<Arc<str>>,
+    /// The address that echoes are sent from.
+    pub source: Option<IpAddr>,
+    /// Hosts that answer as long as the uplink works.
+    pub references: Vec<IpAddr>,
 }

@@ -46,6 +46,7 @@ fn allowed() -> BTreeMap<&'static str, Vec<&'static str>> {
         ("catalogue", vec![]),
         ("outbound", vec![]),
         ("probe", vec![]),
+        ("sensors", vec![]),
         ("incident", vec![]),
         ("publish", vec![]),
         ("telemetry", vec![]),
@@ -58,7 +59,7 @@ fn allowed() -> BTreeMap<&'static str, Vec<&'static str>> {
         ("aws", vec!["incident", "publish"]),
         ("webhook", vec!["incident"]),
         // The commands, which are composed of parts like the daemon itself.
-        ("cli", vec!["aws", "config", "probe", "http", "daemon", "incident", "store"]),
+        ("cli", vec!["aws", "config", "probe", "http", "daemon", "incident", "sensors", "store"]),
         (
             "daemon",
             vec![
@@ -69,6 +70,7 @@ fn allowed() -> BTreeMap<&'static str, Vec<&'static str>> {
                 "incident",
                 "probe",
                 "publish",
+                "sensors",
                 "store",
                 "systemd",
                 "telemetry",

@@ -28,6 +28,7 @@ pub mod remote;
 pub mod request;
 pub mod retrospect;
 pub mod rollup;
+pub mod sensor;
 pub mod status;
 pub mod stopped;
 pub mod story;
