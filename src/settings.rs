@@ -1,9 +1,11 @@
 //! Settings that `config` reads and validates, and another room uses.
 
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
+
+use crate::domain::names::TunnelId;
 
 /// The settings of a sink of type `webhook`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -127,4 +129,34 @@ pub struct UplinkSettings {
     pub source: Option<IpAddr>,
     /// Hosts that answer as long as the uplink works.
     pub references: Vec<IpAddr>,
+}
+
+/// What sensors there are, and what they look at.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SensorSettings {
+    /// `[ipsec]`.
+    pub ipsec: Option<IpsecSettings>,
+    /// `[bgp]`.
+    pub bgp: Option<BgpSettings>,
+    /// Every used tunnel, in the order of the configuration.
+    pub subjects: Vec<Arc<Subject>>,
+}
+
+/// A tunnel, as far as a sensor must know it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Subject {
+    /// Its identity; `outside_ip` is the IKE peer.
+    pub tunnel: TunnelId,
+    /// AWS's end inside the tunnel, which is the BGP neighbour.
+    pub inside_ip: IpAddr,
+    /// Our end inside the tunnel.
+    pub source_ip: IpAddr,
+    /// The tunnel's interface.
+    pub interface: Option<Arc<str>>,
+    /// The IKE daemon's socket, where it is not that of `[ipsec]`.
+    pub ipsec_socket: Option<Arc<Path>>,
+    /// The way to AWS's outside address.
+    pub uplink: Arc<UplinkSettings>,
+    /// The prefixes that the neighbour must announce, as `10.0.0.0/16`.
+    pub monitored_prefixes: Arc<[Arc<str>]>,
 }

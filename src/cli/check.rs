@@ -143,7 +143,7 @@ fn days(duration: Duration) -> String {
 
 /// Why this host cannot send from the tunnel's address. Only a warning: the configuration may be for another host.
 fn not_here(tunnel: &TunnelPlan) -> Option<String> {
-    let TunnelPlan { id, name, role: _, route } = tunnel;
+    let TunnelPlan { id, name, role: _, route, sensors: _ } = tunnel;
     let what = match address::owns(route) {
         Ok(Ownership::Here) => return None,
         Ok(missing @ (Ownership::NoAddress | Ownership::NoInterface)) => missing.to_string(),

@@ -10,7 +10,7 @@ use super::section::Section;
 use super::settings::{AwsDefaults, CloudWatchSettings, VpnDetails};
 use super::{globals, patterns};
 use crate::domain::names::{AwsPlace, Role, SourceId, SourceKind, TunnelId, VpnId};
-use crate::domain::plan::{AwsRules, IncidentRules, ProbeRules, Route, TunnelPlan, VpnPlan};
+use crate::domain::plan::{AwsRules, IncidentRules, ProbeRules, Route, SensorRules, TunnelPlan, VpnPlan};
 
 /// The defaults for every connection.
 #[derive(Debug)]
@@ -162,6 +162,7 @@ impl VpnReader {
             name: name.unwrap_or_else(|| format!("tunnel {}", index + 1).into()),
             role: role.unwrap_or(Role::Active),
             route: Arc::new(Route { inside_ip, source_ip, interface }),
+            sensors: SensorRules::default(),
         }))
     }
 }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::names::{Destination, Kind, Role, Routing, SinkId, SourceId, SourceKind, TunnelId, VpnId};
+use super::sensor::SensorKind;
 
 /// Everything the core decides on.
 #[derive(Debug, Clone, PartialEq)]
@@ -53,6 +54,19 @@ pub struct TunnelPlan {
     pub role: Role,
     /// What is probed and from where.
     pub route: Arc<Route>,
+    /// What is looked at besides.
+    pub sensors: SensorRules,
+}
+
+/// What is looked at besides the probes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SensorRules {
+    /// The sensors that look at the tunnel.
+    pub kinds: BTreeSet<SensorKind>,
+    /// Whether a BGP session that is not established makes our end Down.
+    pub bgp_required: bool,
+    /// Between two looks at the MTU in calm; 10 s to 24 h.
+    pub mtu_interval: Duration,
 }
 
 /// The way an echo takes: bound to our address and, if given, to the interface, so that it can leave by no other path.

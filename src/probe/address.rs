@@ -233,7 +233,7 @@ pub fn own_addresses() -> io::Result<BTreeSet<IpAddr>> {
 
 /// Why this tunnel's configured addresses cannot be right on a host with the addresses `own`, and what to do.
 pub fn address_mistake(tunnel: &TunnelPlan, own: &BTreeSet<IpAddr>) -> Option<String> {
-    let TunnelPlan { id, name, role, route } = tunnel;
+    let TunnelPlan { id, name, role, route, sensors: _ } = tunnel;
     let (outside_ip, inside_ip, source_ip) = (id.outside_ip, route.inside_ip, route.source_ip);
     let unused = match role {
         Role::Active | Role::Standby => false,
@@ -375,6 +375,7 @@ mod tests {
             id: TunnelId { vpn: VpnId::new("vpn-0123456789abcdef0"), outside_ip: ip("203.0.113.11") },
             name: "tunnel 1".into(),
             role,
+            sensors: Default::default(),
             route: Arc::new(Route {
                 inside_ip: ip("169.254.10.1"),
                 source_ip: ip("169.254.10.2"),

@@ -82,6 +82,7 @@ pub fn plan(roles: &[Role]) -> Plan {
                 id: tunnel(n),
                 name: format!("tunnel {n}").into(),
                 role: *role,
+                sensors: Default::default(),
                 route: Arc::new(Route {
                     inside_ip: [169, 254, n, 1].into(),
                     source_ip: [169, 254, n, 2].into(),

@@ -110,6 +110,7 @@ pub(crate) fn vpn(routes: &[Route]) -> Arc<VpnPlan> {
             id: check(number).tunnel,
             name: format!("tunnel {number}").into(),
             role: Role::Active,
+            sensors: Default::default(),
             route: Arc::new(route.clone()),
         })
     };

@@ -413,6 +413,7 @@ mod tests {
             name: outside.into(),
             role,
             route: Arc::new(Route { inside_ip: ip(inside), source_ip: ip("192.0.2.1"), interface: None }),
+            sensors: Default::default(),
         })
     }
 

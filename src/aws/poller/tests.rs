@@ -32,6 +32,7 @@ fn plan(vpns: &[(&str, &[SourceId])]) -> Plan {
                 name: "tunnel 1".into(),
                 role: Role::Active,
                 route: Arc::new(route),
+                sensors: Default::default(),
             })],
             probe: ProbeRules {
                 interval: second,

@@ -24,6 +24,7 @@ fn names() -> Names {
             id: fixture::tunnel(n),
             name: format!("tunnel {n}").into(),
             role,
+            sensors: Default::default(),
             route: Arc::new(Route {
                 inside_ip: [169, 254, 9 + n, 1].into(),
                 source_ip: [169, 254, 9 + n, 2].into(),

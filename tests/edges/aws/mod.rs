@@ -121,7 +121,13 @@ fn plan(source: &SourceId, vpns: &[(&str, &[&str])]) -> Arc<Plan> {
             interface: None,
         };
         let (id, name) = (tunnel(vpn, outside_ip), outside_ip.into());
-        Arc::new(TunnelPlan { id, name, role: Role::Active, route: Arc::new(route) })
+        Arc::new(TunnelPlan {
+            id,
+            name,
+            role: Role::Active,
+            route: Arc::new(route),
+            sensors: Default::default(),
+        })
     };
     let second = Duration::from_secs(1);
     let probe = ProbeRules {
