@@ -43,6 +43,7 @@ use crate::http::listener::{self, BindError};
 use crate::probe::{self, Prober};
 use crate::process::{self, Exit};
 use crate::records::Records;
+use crate::sensors::runner::{self, Questions};
 use crate::store::{self, OpenError, Store};
 use crate::telemetry::journal;
 use crate::telemetry::prometheus::Prometheus;
@@ -167,6 +168,7 @@ fn monitor_and_serve(
     let prometheus = Arc::new(Prometheus::new());
     let (events, events_in) = mpsc::channel(EVENTS);
     let (aws_requests, aws_requests_in) = mpsc::channel(AWS_REQUESTS);
+    let (questions, questions_in) = runner::channel();
     let (plan, plan_in) = watch::channel(Arc::clone(&config.plan));
     let (commands, commands_in) = mpsc::channel(4);
     let (shutdown, shutdown_in) = watch::channel(false);
@@ -196,7 +198,7 @@ fn monitor_and_serve(
     };
     let spawned = thread::Builder::new().name("io".into()).spawn(move || {
         let site = Arc::clone(&context.config.plan.site);
-        let exit = io_thread::run(&io, context, aws_requests_in, bound, store_thread)
+        let exit = io_thread::run(&io, context, (aws_requests_in, questions_in), bound, store_thread)
             .unwrap_or_else(|why| cannot_start(Some(&site), &why, Exit::Internal));
         // Do not wait for names that do not resolve, or for files on a disk that hangs.
         io.shutdown_background();
@@ -218,7 +220,7 @@ fn monitor_and_serve(
         io_beat,
     };
     let outputs = driver::Outputs {
-        requests: executor(Prober::new(echoes, health).with_at_most(sockets), aws_requests),
+        requests: executor(Prober::new(echoes, health).with_at_most(sockets), questions, aws_requests),
         plan,
         facts: fact_sink.into_closure(),
         board,
@@ -242,10 +244,15 @@ fn runtime() -> Result<Runtime, Exit> {
 }
 
 /// Executes the core's requests without waiting.
-fn executor(mut prober: Prober, aws: mpsc::Sender<AwsRequest>) -> Box<dyn FnMut(Request)> {
+fn executor(
+    mut prober: Prober,
+    sensors: Questions,
+    aws: mpsc::Sender<AwsRequest>,
+) -> Box<dyn FnMut(Request)> {
     Box::new(move |request| match request {
         Request::Echo(echo) => prober.execute(echo),
         Request::Retire { check, client } => prober.retire(&check, client),
+        Request::Sense(request) => sensors.put(request),
         // A full queue means that the pollers have read nothing for minutes; the core asks again later.
         Request::AskAws(request) => {
             if aws.try_send(request).is_err() {

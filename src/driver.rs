@@ -171,6 +171,7 @@ const fn is_news(fact: &Fact) -> bool {
         Fact::Suspicion { .. }
         | Fact::ViewChanged { .. }
         | Fact::AssessmentChanged { .. }
+        | Fact::CauseChanged { .. }
         | Fact::SeenUp(_)
         | Fact::IncidentPending { .. }
         | Fact::IncidentAverted { .. }

@@ -3,16 +3,19 @@
 //! A record reports one transition; single echoes have none. WARNING: someone should look today. ERROR: the daemon cannot do
 //! its job.
 
+use std::fmt::Write as _;
 use std::net::IpAddr;
 
 use log::Level;
 
+use crate::catalogue::cause;
 use crate::catalogue::message_id::MessageId;
 use crate::catalogue::phrases::{Names, count, duration, time, view, whose};
 use crate::catalogue::record::JournalRecord;
 use crate::clock::rfc3339;
 use crate::domain::board::{Incident, IncidentState, TunnelSnapshot};
 use crate::domain::carrying::Traffic;
+use crate::domain::cause::{Cause, Diagnosis};
 use crate::domain::event::SeenUp;
 use crate::domain::fact::{Fact, IncidentChange};
 use crate::domain::names::{End, Kind, Role, SourceId, TunnelId, VpnId};
@@ -46,6 +49,7 @@ pub fn record(fact: &Fact, names: &Names) -> Option<JournalRecord> {
         Fact::AssessmentChanged { tunnel, from: _, to, local, aws, at } => {
             Some(assessment_changed(names, tunnel, *to, local, aws, *at))
         }
+        Fact::CauseChanged { tunnel, from: _, to, at: _ } => cause_changed(names, tunnel, to.as_ref()),
         Fact::SeenUp(SeenUp::Local(check, route)) => Some(
             about_tunnel(
                 names,
@@ -146,6 +150,7 @@ const fn unknown(why: Why) -> (MessageId, Level) {
         }
         Why::NoData | Why::Stale | Why::Contradiction | Why::Gone => (MessageId::END_UNKNOWN, Level::Warn),
         // Normal before the first answer.
+        Why::BgpUnknown => (MessageId::END_UNKNOWN, Level::Warn),
         Why::Starting | Why::Unused | Why::NotHere | Why::NotAsked => (MessageId::END_UNKNOWN, Level::Info),
         // A minute in which the tunnel changed is not a fault.
         Why::Fraction => (MessageId::END_UNKNOWN, Level::Info),
@@ -194,6 +199,28 @@ fn assessment_changed(
         Some(stopped) => record.with("NOT_PASSING_SINCE", rfc3339(stopped.wall)),
         None => record,
     }
+}
+
+/// The cause of a tunnel's trouble. One that is not known is in the record of the trouble itself: nothing to add.
+fn cause_changed(names: &Names, tunnel: &TunnelId, to: Option<&Diagnosis>) -> Option<JournalRecord> {
+    let Some(diagnosis) = to else {
+        let text = "the cause is gone: nothing is wrong any more";
+        return Some(about_tunnel(names, tunnel, MessageId::CAUSE_GONE, text));
+    };
+    let mut text = cause::sentence(diagnosis);
+    if let Some(step) = cause::first_step(diagnosis, tunnel) {
+        _ = write!(text, ". {step}");
+    }
+    let level = match (diagnosis.cause, names.role(tunnel)) {
+        (Cause::Unknown, _) | (_, Some(Role::Standby | Role::Unused)) => Level::Info,
+        (_, Some(Role::Active) | None) => Level::Warn,
+    };
+    Some(
+        about_tunnel(names, tunnel, MessageId::CAUSE_NAMED, &text)
+            .at(level)
+            .with("CAUSE", diagnosis.cause.as_str())
+            .with("CONFIDENCE", diagnosis.confidence.as_str()),
+    )
 }
 
 fn address_held(names: &Names, address: IpAddr, held: bool) -> JournalRecord {
@@ -326,7 +353,7 @@ fn adopted(incident: &Incident, at: Now) -> String {
 }
 
 fn snapshot(tunnel: &TunnelSnapshot) -> String {
-    let TunnelSnapshot { id, name, role, local, aws, assessment: _, carrying: _ } = tunnel;
+    let TunnelSnapshot { id, name, role, local, aws, assessment: _, carrying: _, diagnosis: _ } = tunnel;
     let role = match role {
         Role::Active => String::new(),
         Role::Standby | Role::Unused => format!(", {}", role.as_str()),

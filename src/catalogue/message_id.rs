@@ -249,6 +249,21 @@ records! {
         "Our end: see the previous journal record (END_UNKNOWN, NEVER_ANSWERED, CANNOT_PROBE, …). Then check"
         "the tunnel as under BOTH_ENDS_DOWN: `bothends status`, `swanctl --list-sas`.";
 
+    CAUSE_NAMED = "95732c1a58804c0981ba865746b2ea0c" [Warn, Info] By(Tunnel)
+        "the cause of a tunnel's trouble was named, or is another now"
+        fields [CAUSE CONFIDENCE TUNNEL_IP VPN_ID] some []
+        subject "Tunnel @TUNNEL_IP@ of @VPN_ID@: the cause is @CAUSE@ (@CONFIDENCE@)"
+        "The message names the evidence and the first thing to do. certain: the evidence leaves no other"
+        "cause of the list. likely: it points here, and nothing against it. possible: some of it is missing."
+        "unknown: it supports none of the list. Which evidence is gathered, and how to add some:"
+        "/usr/share/doc/bothends/evidence.md. A cause never changes a verdict and pages nobody by itself.";
+
+    CAUSE_GONE = "543a215c349c49e1932c946bf9d4c3fa" [Info] By(Tunnel)
+        "the cause of a tunnel's trouble is gone"
+        fields [TUNNEL_IP VPN_ID] some []
+        subject "Nothing is wrong with tunnel @TUNNEL_IP@ of @VPN_ID@ any more"
+        "The evidence that a cause rested on is gone. Nothing to do.";
+
     BLIND = "e3450bb756e84d57954d90650e7b4166" [Info] By(Tunnel)
         "neither end says down, and at least one cannot tell: an outage could not be confirmed"
         fields [ASSESSMENT AWS_VIEW LOCAL_VIEW TUNNEL_IP VPN_ID] some []

@@ -3,6 +3,7 @@
 //! the metric `bothends_problem`. The texts are beside the types that parts of the daemon report: facts of the core ([`fact`]), what
 //! happens to the daemon ([`notice`]), to sinks, the store, metrics and probing ([`parts`]), and [`problem`]s. How often a record is written is in [`rate_limit`].
 
+pub mod cause;
 pub mod code;
 pub mod fact;
 pub mod message_id;

@@ -125,6 +125,7 @@ fn why_local(why: Why, inside: &str) -> String {
         Why::NotHere => "this host does not hold the address of votes_if_address".to_owned(),
         Why::Fault(_)
         | Why::Silent
+        | Why::BgpUnknown
         | Why::Unused
         | Why::NotAsked
         | Why::NoData
@@ -166,6 +167,7 @@ fn why_aws(why: Why) -> String {
         | Why::NeverAnswered
         | Why::Fault(_)
         | Why::Silent
+        | Why::BgpUnknown
         | Why::Unused
         | Why::NotHere
         | Why::NotAsked

@@ -27,6 +27,7 @@ use crate::config::{self, Config, Mode};
 use crate::domain::names::AwsPlace;
 use crate::domain::plan::Plan;
 use crate::domain::request::AwsRequest;
+use crate::domain::sensor::SenseRequest;
 use crate::domain::status::Status;
 use crate::health::overview::ShownProblems;
 use crate::health::overview::{Configured, SinkUse};
@@ -37,6 +38,8 @@ use crate::http::server::{self, Limits};
 use crate::probe::address;
 use crate::process::{Exit, environment};
 use crate::records::OpenRecord;
+use crate::sensors::runner;
+use crate::settings::SensorSettings;
 use crate::store::{Counts, StoreThread};
 use crate::systemd;
 use crate::telemetry::prometheus;
@@ -47,6 +50,9 @@ const BEAT_EVERY: Duration = Duration::from_secs(1);
 /// systemd sends SIGKILL after its own, longer limit; this leaves time to log that something did not end.
 pub(super) const DRAIN_WITHIN: Duration = Duration::from_secs(4);
 
+/// What the core asks of AWS and of the sensors.
+pub(super) type Requests = (mpsc::Receiver<AwsRequest>, mpsc::Receiver<SenseRequest>);
+
 /// Runs until a signal ends the daemon or the driver ends.
 ///
 /// # Errors
@@ -54,7 +60,7 @@ pub(super) const DRAIN_WITHIN: Duration = Duration::from_secs(4);
 pub(super) fn run(
     runtime: &Runtime,
     context: IoContext,
-    requests: mpsc::Receiver<AwsRequest>,
+    requests: Requests,
     bound: Result<TcpListener, BindError>,
     store: StoreThread,
 ) -> Result<Exit, String> {
@@ -90,7 +96,7 @@ impl Signals {
 
 async fn work(
     mut context: IoContext,
-    requests: mpsc::Receiver<AwsRequest>,
+    (requests, questions): Requests,
     bound: Result<TcpListener, BindError>,
     store: StoreThread,
     mut signals: Signals,
@@ -110,6 +116,8 @@ async fn work(
     spawn_held(&context, address_in, &mut tasks);
     let (plan, plan_in) = watch::channel(Arc::clone(&context.config.plan));
     spawn_own(&context, plan_in, &mut tasks);
+    let (sensors, sensors_in) = watch::channel(Arc::new(context.config.sensors.clone()));
+    context.spawn(&mut tasks, runner::run(sensors_in, questions, context.events.clone()));
     tasks.spawn(problems::watch_reach(context.health.clone(), context.status.clone(), in_force_in));
     tasks.spawn(prepare::watch_fresh_sockets(context.status.clone(), context.health.clone()));
     let mut parts = Parts {
@@ -118,6 +126,7 @@ async fn work(
         preparing: Preparing::default(),
         address,
         plan,
+        sensors,
         about,
         in_force,
     };
@@ -181,6 +190,7 @@ struct Parts {
     preparing: Preparing,
     address: watch::Sender<Option<IpAddr>>,
     plan: watch::Sender<Arc<Plan>>,
+    sensors: watch::Sender<Arc<SensorSettings>>,
     about: watch::Sender<About>,
     in_force: watch::Sender<Configured>,
 }
@@ -190,6 +200,7 @@ impl Parts {
     async fn adopt(&mut self, context: &IoContext, tasks: &mut JoinSet<()>) -> Vec<String> {
         self.address.send_replace(context.config.plan.votes_if_address);
         self.plan.send_replace(Arc::clone(&context.config.plan));
+        self.sensors.send_replace(Arc::new(context.config.sensors.clone()));
         self.about.send_replace(reload::about(&context.config));
         self.in_force.send_replace(configured(&context.config));
         state_mode(context);

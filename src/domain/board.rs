@@ -6,6 +6,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::carrying::{Carrying, Traffic, traffic};
+use super::cause::Diagnosis;
 use super::names::{Destination, End, Kind, Role, SinkId, TunnelId, VpnId};
 use super::plan::Plan;
 use super::time::Stamp;
@@ -94,6 +95,7 @@ impl Incident {
                 | TimelineChange::Adopted { .. }
                 | TimelineChange::Confirmed
                 | TimelineChange::View { .. }
+                | TimelineChange::Cause { .. }
                 | TimelineChange::Clearing
                 | TimelineChange::Reopened
                 | TimelineChange::Resolved
@@ -108,7 +110,9 @@ impl Incident {
     /// Whether the incident already shows this view or assessment of the tunnel, from its opening or a later entry.
     pub fn says_already(&self, what: &TimelineChange) -> bool {
         let tunnel = match what {
-            TimelineChange::View { tunnel, .. } | TimelineChange::Assessment { tunnel, .. } => tunnel,
+            TimelineChange::View { tunnel, .. }
+            | TimelineChange::Assessment { tunnel, .. }
+            | TimelineChange::Cause { tunnel, .. } => tunnel,
             TimelineChange::Opened
             | TimelineChange::Adopted { .. }
             | TimelineChange::Confirmed
@@ -126,7 +130,7 @@ impl Incident {
                 .tunnels
                 .iter()
                 .filter(|opened| opened.id == *tunnel)
-                .any(|opened| opened.changes().iter().any(|said| said.says_the_same(what))),
+                .any(|opened| opened.changes().any(|said| said.says_the_same(what))),
         }
     }
 
@@ -143,6 +147,7 @@ impl Incident {
             | TimelineChange::Confirmed
             | TimelineChange::View { .. }
             | TimelineChange::Assessment { .. }
+            | TimelineChange::Cause { .. }
             | TimelineChange::Clearing
             | TimelineChange::Reopened
             | TimelineChange::Resolved
@@ -199,11 +204,29 @@ pub struct TunnelSnapshot {
     pub assessment: Assessment,
     /// Whether it carried traffic.
     pub carrying: Carrying,
+    /// Why it did not work, or not well, as far as that was known.
+    pub diagnosis: Option<Diagnosis>,
 }
 
 impl TunnelSnapshot {
-    /// The entries that a timeline would have for this state: our view, AWS's view, and the assessment.
-    pub fn changes(&self) -> [TimelineChange; 3] {
+    /// The entries that a timeline would have for this state: our view, AWS's view, the assessment, and the cause.
+    pub fn changes(&self) -> impl Iterator<Item = TimelineChange> {
+        let [local, aws, assessed] = self.judgements();
+        let cause = self.diagnosis.as_ref().map(|diagnosis| self.cause(diagnosis));
+        [local, aws, assessed].into_iter().chain(cause)
+    }
+
+    /// The entry of a cause.
+    pub fn cause(&self, diagnosis: &Diagnosis) -> TimelineChange {
+        TimelineChange::Cause {
+            tunnel: self.id.clone(),
+            name: Arc::clone(&self.name),
+            diagnosis: diagnosis.clone(),
+        }
+    }
+
+    /// The entries of our view, AWS's view, and the assessment.
+    pub fn judgements(&self) -> [TimelineChange; 3] {
         let view = |end, view: &View| TimelineChange::View {
             tunnel: self.id.clone(),
             name: Arc::clone(&self.name),
@@ -273,6 +296,15 @@ pub enum TimelineChange {
         /// Whether it carries traffic since.
         carrying: Carrying,
     },
+    /// The named cause of a tunnel's trouble changed.
+    Cause {
+        /// The tunnel.
+        tunnel: TunnelId,
+        /// Its name.
+        name: Arc<str>,
+        /// The cause since.
+        diagnosis: Diagnosis,
+    },
     /// The closing condition began to hold.
     Clearing,
     /// The closing condition ceased to hold.
@@ -295,7 +327,13 @@ impl TimelineChange {
                 Self::View { tunnel: t1, end: e1, verdict: v1, .. },
                 Self::View { tunnel: t2, end: e2, verdict: v2, .. },
             ) => (t1, e1, v1) == (t2, e2, v2),
-            (Self::View { .. }, _) | (_, Self::View { .. }) => false,
+            (
+                Self::Cause { tunnel: t1, diagnosis: d1, .. },
+                Self::Cause { tunnel: t2, diagnosis: d2, .. },
+            ) => t1 == t2 && d1.says_the_same(d2),
+            (Self::View { .. } | Self::Cause { .. }, _) | (_, Self::View { .. } | Self::Cause { .. }) => {
+                false
+            }
             (a, b) => a == b,
         }
     }
@@ -306,7 +344,8 @@ impl TimelineChange {
             (Self::View { tunnel: t1, end: e1, .. }, Self::View { tunnel: t2, end: e2, .. }) => {
                 (t1, e1) == (t2, e2)
             }
-            (Self::Assessment { tunnel: t1, .. }, Self::Assessment { tunnel: t2, .. }) => t1 == t2,
+            (Self::Assessment { tunnel: t1, .. }, Self::Assessment { tunnel: t2, .. })
+            | (Self::Cause { tunnel: t1, .. }, Self::Cause { tunnel: t2, .. }) => t1 == t2,
             (later, earlier) => later == earlier,
         }
     }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::board::{Incident, IncidentId, IncidentState, TimelineChange, TimelineEntry, TunnelSnapshot};
 use super::carrying::{Carrying, NotCarrying};
+use super::cause::{Cause, OutsideSign, Sign, UplinkSign};
 use super::condition::{Grace, Truth, TunnelTruth, closes, opens};
 use super::event::{History, Remembered};
 use super::fact::{Effects, Fact, IncidentChange};
@@ -16,6 +17,7 @@ use super::plan::VpnPlan;
 use super::request::HistoryRequest;
 use super::retrospect::{self, CutOff, Meanwhile, PastIncident, Span, TunnelPast, down_by_aws};
 use super::rollup::Minutes;
+use super::sensor::Sensed;
 use super::status::{Phase, VpnStatus};
 use super::story::Scene;
 use super::time::{Moment, Now, Stamp};
@@ -134,6 +136,7 @@ impl Connection {
                 self.last_change = Some(now.mono);
             }
         }
+        self.diagnose(now, fx);
         self.note_for_history(now);
         let grace_until = self.grace_until(grace);
         let truths: Vec<TunnelTruth> =
@@ -169,7 +172,7 @@ impl Connection {
     /// When `refresh` must be called again, if nothing happens before.
     pub fn deadline(&self, grace: &Grace) -> Option<Moment> {
         let grace_until = self.grace_until(grace);
-        let stale = self.tunnels.iter().filter_map(Tunnel::stale_at);
+        let stale = self.tunnels.iter().flat_map(|tunnel| [tunnel.stale_at(), tunnel.vote_ends()]).flatten();
         let kinds = self.kinds.iter().filter_map(|kind| kind.deadline(&self.plan.incident, grace_until));
         stale.chain(kinds).chain(self.history_due()).min()
     }
@@ -324,7 +327,7 @@ impl Connection {
         if !tunnel.plan().is_used() {
             return;
         }
-        let [local, aws, assessed] = tunnel.snapshot().changes();
+        let [local, aws, assessed] = tunnel.snapshot().judgements();
         let entries: Vec<TimelineChange> = [
             changes.local.map(|_| local),
             changes.aws.map(|_| aws),
@@ -333,13 +336,17 @@ impl Connection {
         .into_iter()
         .flatten()
         .collect();
+        self.add_to_timelines(&entries, now, fx);
+    }
+
+    fn add_to_timelines(&mut self, entries: &[TimelineChange], now: Now, fx: &mut Effects) {
         if entries.is_empty() {
             return;
         }
         for kind in &mut self.kinds {
             let Some(story) = kind.story_mut() else { continue };
             let Incident { worsened, revision, .. } = **story.incident();
-            for entry in &entries {
+            for entry in entries {
                 if !story.incident().says_already(entry) {
                     story.add(entry.clone(), now.wall);
                 }
@@ -396,6 +403,79 @@ fn openings(remembered: &Remembered, plan: &VpnPlan, kind: Kind, now: Now) -> Ve
         .collect();
     openings.make_contiguous().sort_unstable();
     openings
+}
+
+//--- why a tunnel does not work
+
+impl Connection {
+    /// A sensor answered; true if the connection must be judged anew.
+    pub fn sensed(&mut self, sensed: Sensed, now: Now, fx: &mut Effects) -> bool {
+        let Sensed { tunnel, asked, finding } = sensed;
+        let votes = self.tunnel_mut(&tunnel).is_some_and(|tunnel| tunnel.sensed(asked, finding, now));
+        self.diagnose(now, fx) || votes
+    }
+
+    /// Names the cause of each tunnel's trouble; true if one changed.
+    fn diagnose(&mut self, now: Now, fx: &mut Effects) -> bool {
+        let mut changed = false;
+        for index in 0..self.tunnels.len() {
+            let others = self.others(index, now.mono);
+            let tunnel = &mut self.tunnels[index];
+            if !tunnel.plan().is_used() {
+                continue;
+            }
+            let Some(from) = tunnel.diagnose(others, now) else { continue };
+            changed = true;
+            let (id, to) = (tunnel.plan().id.clone(), tunnel.diagnosis().cloned());
+            // An unknown cause is what everybody assumes until one is named.
+            let news = to.iter().filter(|found| from.is_some() || found.cause != Cause::Unknown);
+            let entry: Vec<TimelineChange> =
+                news.map(|diagnosis| tunnel.snapshot().cause(diagnosis)).collect();
+            fx.facts.push_back(Fact::CauseChanged { tunnel: id, from, to, at: now });
+            self.add_to_timelines(&entry, now, fx);
+        }
+        changed
+    }
+
+    /// What the outside addresses of the other tunnels say since this one broke.
+    fn others(&self, index: usize, now: Moment) -> Sign<UplinkSign> {
+        let Some(since) = self.tunnels[index].broken_since(now) else { return Sign::Dark };
+        let others = self.tunnels.iter().enumerate().filter(|(other, _)| *other != index);
+        let others = others.map(|(_, tunnel)| tunnel).filter(|tunnel| !tunnel.checks().is_empty());
+        let mut all = Sign::Dark;
+        for tunnel in others {
+            all = match (all, tunnel.outside_sign(since)) {
+                (Sign::Seen(UplinkSign::Answers), _) | (_, Sign::Seen(OutsideSign::Answers)) => {
+                    Sign::Seen(UplinkSign::Answers)
+                }
+                (Sign::Awaited, _) | (_, Sign::Awaited) => Sign::Awaited,
+                (Sign::Seen(UplinkSign::Silent), _) | (_, Sign::Seen(OutsideSign::Silent)) => {
+                    Sign::Seen(UplinkSign::Silent)
+                }
+                (
+                    Sign::Dark,
+                    Sign::Dark
+                    | Sign::Seen(OutsideSign::NeverAnswered | OutsideSign::NoRoute | OutsideSign::Blocked),
+                ) => Sign::Dark,
+            };
+        }
+        all
+    }
+
+    /// Puts the questions to the sensors that are due.
+    pub fn sense(&mut self, now: Moment, fx: &mut Effects) {
+        let broken: Vec<Option<Moment>> =
+            self.tunnels.iter().map(|tunnel| tunnel.broken_since(now)).collect();
+        for (index, tunnel) in self.tunnels.iter_mut().enumerate() {
+            let others = broken.iter().enumerate().filter(|(other, _)| *other != index);
+            tunnel.sense(others.filter_map(|(_, since)| *since).min(), now, fx);
+        }
+    }
+
+    /// When [`Self::sense`] must be called again, if nothing happens before.
+    pub fn sense_due(&self) -> Option<Moment> {
+        self.tunnels.iter().filter_map(Tunnel::sense_due).min()
+    }
 }
 
 //--- what happened while AWS could not be reached, and what follows from it
@@ -504,7 +584,16 @@ impl Connection {
             add(then(span.from, now).wall, TimelineChange::Assessment { tunnel, name, assessment, carrying });
             let (local, aws) = views(*span, history, now);
             let (id, name) = (plan.id.clone(), Arc::clone(&plan.name));
-            tunnels.push(TunnelSnapshot { id, name, role: plan.role, local, aws, assessment, carrying });
+            tunnels.push(TunnelSnapshot {
+                id,
+                name,
+                role: plan.role,
+                local,
+                aws,
+                assessment,
+                carrying,
+                diagnosis: None,
+            });
         }
         add(ended, TimelineChange::Resolved);
         add(now.wall, TimelineChange::Missed);

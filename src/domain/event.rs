@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::board::IncidentId;
 use super::names::{CheckId, Destination, Kind, SinkId, SourceId, TunnelId, VpnId};
 use super::request::EchoId;
+use super::sensor::Sensed;
 use super::time::{Moment, Now, Stamp};
 use super::verdict::{Fault, Loss, Verdict};
 
@@ -50,6 +51,8 @@ pub enum Event {
         /// credentials to ask with: not reached.
         reached: bool,
     },
+    /// A sensor answered about a tunnel.
+    Sensed(Sensed),
     /// CloudWatch returned the history of a connection's tunnels for a time without answers.
     HistoryAnswered(History),
     /// It did not answer, or refused to.

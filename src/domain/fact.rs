@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::board::Incident;
+use super::cause::Diagnosis;
 use super::event::SeenUp;
 use super::names::{CheckId, End, Kind, SourceId, TunnelId, VpnId};
 use super::request::{ClientId, EchoId, Request};
@@ -65,6 +66,17 @@ pub enum Fact {
         local: View,
         /// AWS's view.
         aws: View,
+        /// When.
+        at: Now,
+    },
+    /// The named cause of a tunnel's trouble changed, or its confidence.
+    CauseChanged {
+        /// The tunnel.
+        tunnel: TunnelId,
+        /// The cause before; `None` where nothing was wrong.
+        from: Option<Diagnosis>,
+        /// The cause since; `None` where nothing is wrong any more.
+        to: Option<Diagnosis>,
         /// When.
         at: Now,
     },

@@ -11,6 +11,7 @@
 
 pub mod board;
 pub mod carrying;
+pub mod cause;
 pub mod check;
 pub mod clients;
 pub mod condition;
@@ -28,6 +29,7 @@ pub mod remote;
 pub mod request;
 pub mod retrospect;
 pub mod rollup;
+pub mod sensing;
 pub mod sensor;
 pub mod status;
 pub mod stopped;

@@ -20,6 +20,7 @@ use super::plan::Plan;
 use super::polling::Polling;
 use super::request::{AwsRequest, Request};
 use super::rollup::Minutes;
+use super::sensor::Sensed;
 use super::status::Status;
 use super::time::{self, Calendar};
 use super::time::{Moment, Now, Stamp};
@@ -35,6 +36,7 @@ const HELD_UP_AFTER: Duration = Duration::from_secs(10);
 enum Wake {
     Check(CheckId),
     Connection(VpnId),
+    Sensors(VpnId),
     Source(SourceId),
     Minute,
 }
@@ -44,6 +46,7 @@ impl Wake {
         match self {
             Self::Check(_) => "a check has an echo to send or to judge",
             Self::Connection(_) => "evidence goes stale or a condition has held",
+            Self::Sensors(_) => "a sensor is to be asked",
             Self::Source(_) => "AWS is to be asked",
             Self::Minute => "a minute ends",
         }
@@ -124,7 +127,7 @@ impl Monitor {
     /// Something happened.
     pub fn handle(&mut self, event: Event, now: Now) {
         let now = self.called(now);
-        self.board_outdated |= !is_of_an_echo(&event);
+        self.board_outdated |= !is_judged_apart(&event);
         match event {
             Event::Sent { check, echo, at } => self.with_check(&check, now, |check, _| check.sent(echo, at)),
             Event::Reply { check, echo, rtt } => {
@@ -134,6 +137,7 @@ impl Monitor {
                 self.with_check(&check, now, |check, fx| check.failed(echo, failure, now, fx));
             }
             Event::Answered(answer) => self.answered(answer, now),
+            Event::Sensed(sensed) => self.sensed(sensed, now),
             Event::Refused { source, reached } => self.refused(&source, reached, now),
             Event::HistoryAnswered(history) => self.history(&history.vpn, Some(&history), now),
             Event::HistoryRefused { vpn } => self.history(&vpn, None, now),
@@ -153,6 +157,7 @@ impl Monitor {
             match wake {
                 Wake::Check(id) => self.with_check(&id, now, |check, fx| check.handle_timeout(now, fx)),
                 Wake::Connection(vpn) => self.refresh(&vpn, now),
+                Wake::Sensors(vpn) => self.sense(&vpn, now.mono),
                 Wake::Source(id) => self.ask_aws(&id, now),
                 Wake::Minute => self.end_minute(now),
             }
@@ -215,7 +220,8 @@ impl Monitor {
         for vpn in gone {
             if let Some(mut connection) = self.connections.remove(&vpn) {
                 self.clear_check_timers(&connection);
-                self.timers.set(Wake::Connection(vpn), None);
+                self.timers.set(Wake::Connection(vpn.clone()), None);
+                self.timers.set(Wake::Sensors(vpn), None);
                 for incident in connection.unwatch(now, &mut self.fx) {
                     self.over.put(incident, &plan);
                 }
@@ -339,6 +345,8 @@ impl Monitor {
         self.take_ended(now);
         if before.0 != after.0 {
             self.refresh(&id.tunnel.vpn, now);
+        } else if before.1 != after.1 {
+            self.sense(&id.tunnel.vpn, now.mono);
         }
     }
 
@@ -353,6 +361,7 @@ impl Monitor {
         self.timers.set(Wake::Connection(vpn.clone()), connection.deadline(&self.grace));
         let sources = connection.plan().aws.sources.clone();
         connection.note_states(&mut self.minutes, now.wall);
+        self.sense(vpn, now.mono);
         for incident in refreshed.over {
             self.over.put(incident, &self.plan);
         }
@@ -436,6 +445,25 @@ impl Monitor {
                     }
                 }
             }
+        }
+    }
+
+    //--- sensors
+
+    /// Puts the questions that are due, and waits for the next.
+    fn sense(&mut self, vpn: &VpnId, now: Moment) {
+        let Some(connection) = self.connections.get_mut(vpn) else { return };
+        connection.sense(now, &mut self.fx);
+        self.timers.set(Wake::Sensors(vpn.clone()), connection.sense_due());
+    }
+
+    fn sensed(&mut self, sensed: Sensed, now: Now) {
+        let vpn = sensed.tunnel.vpn.clone();
+        let Some(connection) = self.connections.get_mut(&vpn) else { return };
+        if connection.sensed(sensed, now, &mut self.fx) {
+            self.refresh(&vpn, now);
+        } else {
+            self.sense(&vpn, now.mono);
         }
     }
 
@@ -653,9 +681,10 @@ fn is_cut_off(connection: &Connection, sources: &BTreeMap<SourceId, Polling>) ->
     !asked.is_empty() && asked.iter().all(|source| sources.get(source).is_some_and(Polling::is_cut_off))
 }
 
-const fn is_of_an_echo(event: &Event) -> bool {
+/// Whether an event changes the Board only by what is then judged anew, which marks the Board itself.
+const fn is_judged_apart(event: &Event) -> bool {
     match event {
-        Event::Sent { .. } | Event::Reply { .. } | Event::Failed { .. } => true,
+        Event::Sent { .. } | Event::Reply { .. } | Event::Failed { .. } | Event::Sensed(_) => true,
         Event::Answered(_)
         | Event::Refused { .. }
         | Event::HistoryAnswered(_)

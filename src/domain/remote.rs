@@ -26,6 +26,9 @@ const SAME_TIME: Duration = Duration::from_secs(3 * 60);
 /// EC2's `StatusMessage` of a tunnel whose IPsec works and whose BGP session is not established; `Status` is then `DOWN`.
 const IPSEC_IS_UP: &str = "IPSEC IS UP";
 
+/// Its `StatusMessage` of a tunnel without IPsec.
+const IPSEC_IS_DOWN: &str = "IPSEC IS DOWN";
+
 /// AWS's services do not share one clock, and the Date header has whole seconds: a stamp this far ahead does not count as
 /// future.
 const CLOCK_TOLERANCE: Duration = Duration::from_secs(5);
@@ -100,6 +103,17 @@ impl Remote {
     /// The view as last judged.
     pub const fn view(&self) -> &View {
         &self.view
+    }
+
+    /// Whether EC2 says that IPsec is up, by an answer to a question of after a moment; `None` if it does not say.
+    pub fn says_ipsec_is_up(&self, since: Moment) -> Option<bool> {
+        let claim = self.claims.get(&SourceKind::Ec2).filter(|claim| claim.as_of_here.mono > since)?;
+        let said = claim.words.to_ascii_uppercase();
+        match (said.contains(IPSEC_IS_UP), said.contains(IPSEC_IS_DOWN)) {
+            (true, false) => Some(true),
+            (false, true) => Some(false),
+            (true, true) | (false, false) => None,
+        }
     }
 
     /// The as-of of the view's evidence, on our clock.
@@ -335,6 +349,7 @@ impl Claim {
                 | Why::NeverAnswered
                 | Why::Fault(_)
                 | Why::Silent
+                | Why::BgpUnknown
                 | Why::Unused
                 | Why::NotHere
                 | Why::NotAsked

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::names::{CheckId, SourceId, VpnId};
 use super::plan::Route;
+use super::sensor::SenseRequest;
 use super::time::Stamp;
 
 /// An echo of a check; never used twice in a run.
@@ -29,6 +30,8 @@ pub enum Request {
     },
     /// Ask AWS.
     AskAws(AwsRequest),
+    /// Ask a sensor; answer with `Sensed`.
+    Sense(SenseRequest),
 }
 
 /// A question to AWS. If the source has a question in flight this one follows it.

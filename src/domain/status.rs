@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use super::board::Incident;
 use super::carrying::{Carrying, Traffic, traffic};
+use super::cause::Diagnosis;
 use super::clients::Fresh;
 use super::names::{CheckKind, Kind, Role, Routing, SourceId, TunnelId, VpnId};
+use super::sensor::{Finding, SensorKind};
 use super::time::Now;
 use super::verdict::{Assessment, Verdict, View};
 
@@ -92,6 +94,12 @@ pub struct TunnelStatus {
     pub aws_evidence_age: Duration,
     /// Its checks; none if it is unused.
     pub checks: Vec<CheckStatus>,
+    /// Why it does not work, or not well; `None` where nothing is wrong, or nothing is watched that could tell.
+    pub diagnosis: Option<Diagnosis>,
+    /// Since when that cause is named.
+    pub diagnosed_since: Now,
+    /// Its sensors.
+    pub sensors: Vec<SensorStatus>,
 }
 
 /// One check.
@@ -109,6 +117,17 @@ pub struct CheckStatus {
     pub ticks_skipped: u64,
     /// The result of trying a fresh client in calm.
     pub fresh_client: Fresh,
+}
+
+/// One sensor of a tunnel.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SensorStatus {
+    /// Which.
+    pub kind: SensorKind,
+    /// When it last answered.
+    pub as_of: Option<Now>,
+    /// Its last answer.
+    pub last: Option<Finding>,
 }
 
 /// One poller.

@@ -99,6 +99,7 @@ impl Story {
             | TimelineChange::Adopted { .. }
             | TimelineChange::Confirmed
             | TimelineChange::View { .. }
+            | TimelineChange::Cause { .. }
             | TimelineChange::Clearing
             | TimelineChange::Reopened
             | TimelineChange::Resolved
@@ -293,6 +294,7 @@ mod tests {
                 aws: view(Evidence::Aws(AwsEvidence::default())),
                 assessment: Assessment::Down,
                 carrying: Carrying::of(Assessment::Down),
+                diagnosis: None,
             }
         };
         let tunnels = vec![snapshot(1), snapshot(2)];

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::board::TunnelSnapshot;
 use super::carrying::assess;
 use super::carrying::{self, CannotTell, Carrying, Said};
+use super::cause::{self, Cause, Diagnosis, OutsideSign, Sign, Symptoms, UplinkSign};
 use super::check::{Before, Check};
 use super::condition::TunnelTruth;
 use super::downs::Downs;
@@ -15,6 +16,8 @@ use super::fact::{Effects, Fact};
 use super::names::{CheckId, CheckKind, End, Role, Routing, SourceId, SourceKind};
 use super::plan::{ProbeRules, RouteKey, TunnelPlan};
 use super::remote::Remote;
+use super::sensing::{Mood, Sensing};
+use super::sensor::Finding;
 use super::status::{CheckStatus, TunnelStatus};
 use super::stopped::{dated, not_passing_since};
 use super::time::{Moment, Now, Stamp};
@@ -65,6 +68,11 @@ pub struct Tunnel {
     /// Since when packets have not passed: from the first Down to the next Up.
     stopped: Option<Now>,
     complaints: BTreeMap<SourceKind, Why>,
+    sensing: Sensing,
+    diagnosis: Option<Diagnosis>,
+    diagnosed_since: Now,
+    /// Since when the evidence no longer names the cause that is still shown.
+    doubted: Option<Moment>,
 }
 
 impl Tunnel {
@@ -88,6 +96,7 @@ impl Tunnel {
         };
         let stopped = remembered.stopped_at(&plan.id, now);
         let downs = Downs::resume(remembered.said_of(&plan.id, now), now.mono);
+        let sensing = Sensing::new(plan.sensors.clone(), now.mono);
         let mut tunnel = Self {
             plan,
             checks: Vec::new(),
@@ -109,6 +118,10 @@ impl Tunnel {
             loss: LossWindow::since(now.mono),
             stopped,
             complaints: BTreeMap::new(),
+            sensing,
+            diagnosis: None,
+            diagnosed_since: now,
+            doubted: None,
         };
         tunnel.set_here(here, rules, anchor, now, fx);
         tunnel
@@ -162,6 +175,7 @@ impl Tunnel {
 
     /// Takes other names and rules. A tunnel whose route changed, or that comes into use, starts afresh instead.
     pub fn reconfigure(&mut self, plan: Arc<TunnelPlan>, rules: ProbeRules, anchor: Moment, now: Now) {
+        self.sensing.set_rules(plan.sensors.clone());
         self.plan = plan;
         for check in &mut self.checks {
             check.set_rules(rules, anchor, now);
@@ -290,6 +304,7 @@ impl Tunnel {
             aws: self.aws().clone(),
             assessment: self.assessment,
             carrying: self.carrying,
+            diagnosis: self.diagnosis.clone(),
         }
     }
 
@@ -321,6 +336,9 @@ impl Tunnel {
                     fresh_client: check.fresh_client(),
                 })
                 .collect(),
+            diagnosis: self.diagnosis.clone(),
+            diagnosed_since: self.diagnosed_since,
+            sensors: self.sensing.status(),
         }
     }
 
@@ -332,7 +350,10 @@ impl Tunnel {
     /// Down if a required check is Down, Up if all are Up, else Unknown. Returns the previous verdict if it changed.
     fn judge_local(&mut self, now: Now) -> Option<Verdict> {
         let unasked = Verdict::Unknown(Self::why_unasked(self.plan.role));
-        let verdict = self.checks.iter().map(Check::verdict).reduce(worst).unwrap_or(unasked);
+        let checks = self.checks.iter().map(Check::verdict).reduce(worst);
+        let session = self.sensing.bgp_vote(now.mono);
+        let verdict =
+            checks.map_or(unasked, |checks| session.map_or(checks, |session| worst(checks, session)));
         let before = self.local.verdict;
         if before == verdict {
             return None;
@@ -448,6 +469,141 @@ impl Tunnel {
 
     fn check(&self) -> CheckId {
         CheckId { tunnel: self.plan.id.clone(), kind: CheckKind::Inside }
+    }
+}
+
+//--- why it does not work
+
+/// A cause that the evidence no longer names is shown for this long, because a look can fail.
+const DOUBTED_FOR: Duration = Duration::from_secs(15);
+
+/// After its probes are answered again a tunnel's BGP session needs some time.
+const SESSION_SETTLES_WITHIN: Duration = Duration::from_secs(30);
+
+impl Tunnel {
+    /// A sensor answered; true if that may change the vote.
+    pub fn sensed(&mut self, asked: Moment, finding: Finding, now: Now) -> bool {
+        let before = self.sensing.bgp_vote(now.mono);
+        self.sensing.sensed(asked, finding, now);
+        self.sensing.bgp_vote(now.mono) != before
+    }
+
+    /// Since when our probes are lost, as far as an echo has been overdue.
+    pub fn broken_since(&self, now: Moment) -> Option<Moment> {
+        self.mood(now).broken_since()
+    }
+
+    /// Puts the questions to its sensors that are due. `beside`: since when another tunnel of the connection is broken.
+    pub fn sense(&mut self, beside: Option<Moment>, now: Moment, fx: &mut Effects) {
+        if self.checks.is_empty() {
+            return;
+        }
+        let mood = self.mood(now);
+        self.sensing.set_mood(mood, beside, now);
+        self.sensing.ask(&self.plan.id, now, fx);
+    }
+
+    /// When [`Self::sense`] must be called again, if nothing happens before.
+    pub fn sense_due(&self) -> Option<Moment> {
+        if self.checks.is_empty() { None } else { self.sensing.due() }
+    }
+
+    /// When the vote of a required BGP session ends.
+    pub fn vote_ends(&self) -> Option<Moment> {
+        self.sensing.bgp_vote_ends()
+    }
+
+    /// What its outside address says since a moment.
+    pub fn outside_sign(&self, since: Moment) -> Sign<OutsideSign> {
+        self.sensing.outside_sign(since)
+    }
+
+    /// Names the cause anew; returns the one before if cause or confidence changed.
+    pub fn diagnose(&mut self, others: Sign<UplinkSign>, now: Now) -> Option<Option<Diagnosis>> {
+        let found = cause::diagnose(&self.symptoms(others, now));
+        let is_unknown = |named: &Diagnosis| named.cause == Cause::Unknown;
+        let named_before = self.diagnosis.as_ref().is_some_and(|known| !is_unknown(known));
+        if named_before && found.as_ref().is_some_and(is_unknown) {
+            let doubted = *self.doubted.get_or_insert(now.mono);
+            if now.mono.since(doubted) < DOUBTED_FOR {
+                return None;
+            }
+        }
+        self.doubted = None;
+        let same = match (&self.diagnosis, &found) {
+            (Some(known), Some(found)) => known.says_the_same(found),
+            (None, None) => true,
+            (Some(_), None) | (None, Some(_)) => false,
+        };
+        let before = std::mem::replace(&mut self.diagnosis, found);
+        if same {
+            return None;
+        }
+        self.diagnosed_since = now;
+        Some(before)
+    }
+
+    /// The cause of its trouble.
+    pub const fn diagnosis(&self) -> Option<&Diagnosis> {
+        self.diagnosis.as_ref()
+    }
+
+    /// What our probes say, without what is required besides them.
+    fn inside(&self) -> Verdict {
+        self.checks.first().map_or(self.local.verdict, Check::verdict)
+    }
+
+    fn mood(&self, now: Moment) -> Mood {
+        let Some(check) = self.checks.first() else { return Mood::Calm };
+        let since = || {
+            let evidence = check.evidence();
+            evidence.last_reply.or(evidence.first_loss).map_or(self.local.since.mono, |at| at.mono)
+        };
+        match check.verdict() {
+            Verdict::Down => Mood::Down(since()),
+            Verdict::Up if check.is_suspect() => Mood::Broken(since()),
+            Verdict::Up => match self.assessment {
+                Assessment::Down | Assessment::Disputed(_) | Assessment::Unconfirmed(_) => Mood::Uneasy,
+                Assessment::Healthy | Assessment::Blind
+                    if self.diagnosis.is_some() || self.sensing.is_settling(now) =>
+                {
+                    Mood::Uneasy
+                }
+                Assessment::Healthy | Assessment::Blind => Mood::Calm,
+            },
+            Verdict::Unknown(Why::Starting) => Mood::Calm,
+            Verdict::Unknown(_) => Mood::Uneasy,
+        }
+    }
+
+    fn symptoms(&self, others: Sign<UplinkSign>, now: Now) -> Symptoms {
+        let inside = self.inside();
+        let evidence = self.checks.first().map(Check::evidence).unwrap_or_default();
+        // While echoes are answered everything is as of the last looks.
+        let since = match self.mood(now.mono) {
+            Mood::Down(since) => since,
+            Mood::Calm | Mood::Uneasy | Mood::Broken(_) => Moment::ORIGIN,
+        };
+        let sensing = &self.sensing;
+        let settles = inside == Verdict::Up && sensing.well_for(now.mono) < SESSION_SETTLES_WITHIN;
+        Symptoms {
+            inside,
+            loss: evidence.last_loss,
+            carrying: self.carrying,
+            ipsec: sensing.ipsec_sign(since),
+            bgp: if settles { Sign::Awaited } else { sensing.bgp_sign(since) },
+            outside: sensing.outside_sign(since),
+            references: sensing.references_sign(since),
+            others,
+            interface: sensing.interface(since),
+            path_ends_at: sensing.path_ends_at(since),
+            replacement: false,
+            aws_ipsec: self.remote.says_ipsec_is_up(since),
+            hosts_missing: None,
+            mtu_shrank: sensing.mtu_shrank(),
+            lossy: None,
+            slow: None,
+        }
     }
 }
 

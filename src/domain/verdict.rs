@@ -57,6 +57,8 @@ pub enum Why {
     Fault(Fault),
     /// Nothing was sent and nothing ended for too long.
     Silent,
+    /// The BGP session is required, and its daemon does not say how it is.
+    BgpUnknown,
     /// The tunnel's role is `unused`.
     Unused,
     /// This host does not hold the address that it votes for: the other host of the pair does.
@@ -87,6 +89,7 @@ impl Why {
             Self::NeverAnswered => "never_answered",
             Self::Fault(_) => "fault",
             Self::Silent => "silent",
+            Self::BgpUnknown => "bgp_unknown",
             Self::Unused => "unused",
             Self::NotHere => "not_here",
             Self::NotAsked => "not_asked",
@@ -108,6 +111,7 @@ impl fmt::Display for Why {
             Self::NeverAnswered => f.write_str("never answered"),
             Self::Fault(fault) => write!(f, "fault: {fault}"),
             Self::Silent => f.write_str("nothing sent"),
+            Self::BgpUnknown => f.write_str("the BGP daemon does not answer"),
             Self::Unused => f.write_str("unused"),
             Self::NotHere => f.write_str("not here"),
             Self::NotAsked => f.write_str("AWS has not answered"),

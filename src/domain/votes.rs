@@ -157,6 +157,7 @@ pub fn vote(tunnel: &TunnelStatus, end: End, stale_after: Duration, now: Now) ->
     let not_for_long = if heard_before { Vote::Has } else { Vote::NotYet };
     let after = |lasted: Duration, lack| if lasted > stale_after { Vote::Lacks(lack) } else { not_for_long };
     match why {
+        Why::BgpUnknown => Vote::Lacks(Lack::Silent),
         Why::Unused | Why::NotHere => Vote::NotExpected,
         Why::Gone => Vote::Lacks(Lack::Gone),
         // It was too old from the moment when it was called stale.

@@ -4,11 +4,16 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::catalogue::cause;
 use crate::clock::rfc3339;
 use crate::domain::board::{Incident, IncidentId, IncidentState, TimelineChange, TimelineEntry};
+use crate::domain::cause::Diagnosis;
 use crate::domain::clients::Fresh;
-use crate::domain::names::Kind;
-use crate::domain::status::{CheckStatus, Phase, SourceStatus, Status, TunnelStatus, VpnStatus};
+use crate::domain::names::{Kind, TunnelId};
+use crate::domain::sensor::Finding;
+use crate::domain::status::{
+    CheckStatus, Phase, SensorStatus, SourceStatus, Status, TunnelStatus, VpnStatus,
+};
 use crate::domain::time::Now;
 use crate::domain::verdict::{AwsEvidence, Evidence, LocalEvidence, Verdict, View};
 use crate::health::overview::OpenProblem;
@@ -216,7 +221,7 @@ pub struct EntryJson {
     pub seq: u32,
     /// When.
     pub at: String,
-    /// `opened`, `adopted`, `confirmed`, `view`, `assessment`, `clearing`, `reopened`, `resolved`, `unwatched` or
+    /// `opened`, `adopted`, `confirmed`, `view`, `assessment`, `cause`, `clearing`, `reopened`, `resolved`, `unwatched` or
     /// `handed_over`.
     pub what: String,
     /// The outside address of the tunnel that changed.
@@ -240,6 +245,12 @@ pub struct EntryJson {
     /// Whether the tunnel carries traffic since.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub carrying: Option<String>,
+    /// The cause named since.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cause: Option<String>,
+    /// How far its evidence goes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub confidence: Option<String>,
     /// How many further entries of the same wording were folded into this one.
     pub repeats: u32,
 }
@@ -313,6 +324,12 @@ impl EntryJson {
                 carrying: Some(carrying.as_str().to_owned()),
                 ..plain("assessment")
             },
+            TimelineChange::Cause { tunnel, name: _, diagnosis } => Self {
+                tunnel: Some(tunnel.outside_ip.to_string()),
+                cause: Some(diagnosis.cause.as_str().to_owned()),
+                confidence: Some(diagnosis.confidence.as_str().to_owned()),
+                ..plain("cause")
+            },
             TimelineChange::Clearing => plain("clearing"),
             TimelineChange::Reopened => plain("reopened"),
             TimelineChange::Resolved => plain("resolved"),
@@ -351,6 +368,44 @@ pub struct TunnelJson {
     pub aws: AwsJson,
     /// The checks behind our end's view; none if the tunnel is unused.
     pub checks: Vec<CheckJson>,
+    /// Why it does not work, or not well; `null` while nothing is wrong.
+    #[serde(default)]
+    pub cause: Option<CauseJson>,
+    /// What is looked at besides the checks.
+    #[serde(default)]
+    pub evidence: Vec<SensorJson>,
+}
+
+/// Why a tunnel does not work, or not well.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CauseJson {
+    /// A cause of the list in docs/evidence.md, such as `path_to_aws`; `unknown` if the evidence supports none.
+    pub cause: String,
+    /// `certain`, `likely` or `possible`.
+    pub confidence: String,
+    /// Since when it is named.
+    pub since: String,
+    /// What it rests on, a sentence each.
+    pub evidence: Vec<String>,
+    /// The first thing to do.
+    pub do_first: Option<String>,
+}
+
+/// One source of evidence.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SensorJson {
+    /// `ipsec`, `bgp`, `path`, `trace` or `mtu`.
+    pub source: String,
+    /// `works`, `unavailable`, or `not_asked` yet.
+    pub state: String,
+    /// Why it is unavailable, in one word.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+    /// When it last answered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub as_of: Option<String>,
+    /// What it found, in words.
+    pub found: String,
 }
 
 /// What our end says.
@@ -463,6 +518,9 @@ impl TunnelJson {
             carrying,
             aws_evidence_age,
             checks,
+            diagnosis,
+            diagnosed_since,
+            sensors,
         } = tunnel;
         Self {
             outside_ip: id.outside_ip.to_string(),
@@ -476,6 +534,38 @@ impl TunnelJson {
             local: LocalJson::of(local),
             aws: AwsJson::of(aws, *aws_evidence_age + since_status),
             checks: checks.iter().map(CheckJson::of).collect(),
+            cause: diagnosis.as_ref().map(|found| CauseJson::of(found, *diagnosed_since, id)),
+            evidence: sensors.iter().map(SensorJson::of).collect(),
+        }
+    }
+}
+
+impl CauseJson {
+    fn of(diagnosis: &Diagnosis, since: Now, tunnel: &TunnelId) -> Self {
+        Self {
+            cause: diagnosis.cause.as_str().to_owned(),
+            confidence: diagnosis.confidence.as_str().to_owned(),
+            since: rfc3339(since.wall),
+            evidence: cause::evidence(&diagnosis.clues),
+            do_first: cause::first_step(diagnosis, tunnel),
+        }
+    }
+}
+
+impl SensorJson {
+    fn of(sensor: &SensorStatus) -> Self {
+        let SensorStatus { kind, as_of, last } = sensor;
+        let (state, why) = match last.as_ref().map(Finding::unavailable) {
+            None => ("not_asked", None),
+            Some(None) => ("works", None),
+            Some(Some(why)) => ("unavailable", Some(why.as_str().to_owned())),
+        };
+        Self {
+            source: kind.as_str().to_owned(),
+            state: state.to_owned(),
+            why,
+            as_of: as_of.map(|at| rfc3339(at.wall)),
+            found: last.as_ref().map(cause::finding).unwrap_or_default(),
         }
     }
 }

@@ -583,6 +583,7 @@ fn standing(incident: &Incident, seq: u32) -> (Tunnels<'_>, Option<&TimelineChan
             TimelineChange::Opened
             | TimelineChange::Adopted { .. }
             | TimelineChange::View { .. }
+            | TimelineChange::Cause { .. }
             | TimelineChange::Resolved
             | TimelineChange::Unwatched
             | TimelineChange::HandedOver
@@ -597,6 +598,7 @@ fn standing(incident: &Incident, seq: u32) -> (Tunnels<'_>, Option<&TimelineChan
 fn is_news(what: &TimelineChange) -> bool {
     match what {
         TimelineChange::Assessment { .. }
+        | TimelineChange::Cause { .. }
         | TimelineChange::Clearing
         | TimelineChange::Reopened
         | TimelineChange::Confirmed => true,

@@ -163,7 +163,8 @@ enum EvidenceData {
 
 impl TunnelData {
     fn new(at_opening: &TunnelSnapshot, standing: &CurrentTunnel) -> Self {
-        let TunnelSnapshot { id, name, role, local, aws, assessment: _, carrying: _ } = at_opening;
+        let TunnelSnapshot { id, name, role, local, aws, assessment: _, carrying: _, diagnosis: _ } =
+            at_opening;
         Self {
             name: clip(name, WORDS_MAX),
             outside_ip: id.outside_ip.to_string(),

@@ -121,6 +121,7 @@ fn snapshot(last: u8, now: Now) -> TunnelSnapshot {
         })),
         assessment: Assessment::Disputed(End::Local),
         carrying: Carrying::of(Assessment::Disputed(End::Local)),
+        diagnosis: None,
     }
 }
 

@@ -28,6 +28,9 @@ pub(super) fn note(record: &RecordId, site: &str, entry: &TimelineEntry) -> Stri
         TimelineChange::Assessment { tunnel, name: _, assessment, carrying: _ } => {
             ("both", tunnel.to_string(), assessment.as_str(), None)
         }
+        TimelineChange::Cause { tunnel, name: _, diagnosis } => {
+            (diagnosis.confidence.as_str(), tunnel.to_string(), diagnosis.cause.as_str(), None)
+        }
         TimelineChange::Clearing => ("clearing", String::new(), "", None),
         TimelineChange::Reopened => ("reopened", String::new(), "", None),
         TimelineChange::Resolved => ("resolved", String::new(), "", None),

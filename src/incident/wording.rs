@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use crate::catalogue::cause;
 pub(super) use crate::catalogue::phrases::kind_words;
 use crate::domain::board::{Incident, IncidentState, TimelineChange, TimelineEntry, TunnelSnapshot};
 use crate::domain::carrying::{Carrying, NotCarrying};
+use crate::domain::cause::Diagnosis;
 use crate::domain::names::{End, Kind, Role, SourceKind, TunnelId};
 use crate::domain::time::Stamp;
 use crate::domain::verdict::{Assessment, AwsEvidence, Evidence, LocalEvidence, Verdict};
@@ -66,6 +68,11 @@ fn line_of(incident: &Incident, entry: &TimelineEntry, repeats: u32) -> String {
         }
         TimelineChange::Assessment { tunnel, name, assessment, carrying } => {
             format!("{}: {}", named(name, tunnel), both_words(*assessment, *carrying))
+        }
+        TimelineChange::Cause { tunnel, name, diagnosis } => {
+            let step =
+                cause::first_step(diagnosis, tunnel).map(|step| format!(". {step}")).unwrap_or_default();
+            format!("{}: {}{step}", named(name, tunnel), cause::sentence(diagnosis))
         }
         TimelineChange::Clearing => "clearing; this record is resolved if that lasts".to_owned(),
         TimelineChange::Reopened => "it is not over after all".to_owned(),
@@ -161,6 +168,8 @@ pub(super) struct CurrentTunnel {
     pub(super) words: Option<(Arc<str>, Option<Stamp>)>,
     pub(super) assessment: Assessment,
     pub(super) carrying: Carrying,
+    /// Why it does not work, as far as that is known.
+    pub(super) diagnosis: Option<Diagnosis>,
 }
 
 /// Since when AWS's verdict has been the same.
@@ -278,6 +287,12 @@ pub(super) fn as_they_stand(incident: &Incident) -> Vec<CurrentTunnel> {
                 if let Some(tunnel) = tunnels.iter_mut().find(|known| known.id == *tunnel) {
                     tunnel.assessment = *assessment;
                     tunnel.carrying = *carrying;
+                    tunnel.diagnosis.take_if(|_| *assessment == Assessment::Healthy);
+                }
+            }
+            TimelineChange::Cause { tunnel, name: _, diagnosis } => {
+                if let Some(tunnel) = tunnels.iter_mut().find(|known| known.id == *tunnel) {
+                    tunnel.diagnosis = Some(diagnosis.clone());
                 }
             }
             TimelineChange::Opened
@@ -301,6 +316,7 @@ pub(super) fn opened_seq(incident: &Incident) -> Option<u32> {
         TimelineChange::Confirmed
         | TimelineChange::View { .. }
         | TimelineChange::Assessment { .. }
+        | TimelineChange::Cause { .. }
         | TimelineChange::Clearing
         | TimelineChange::Reopened
         | TimelineChange::Resolved
@@ -369,6 +385,7 @@ impl CurrentTunnel {
             words,
             assessment: snapshot.assessment,
             carrying: snapshot.carrying,
+            diagnosis: snapshot.diagnosis.clone(),
         }
     }
 

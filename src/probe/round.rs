@@ -167,6 +167,7 @@ fn record(rows: &mut [Row], event: Event) {
         // A Prober sends none of these.
         Event::Answered(_)
         | Event::Refused { .. }
+        | Event::Sensed(_)
         | Event::Settled { .. }
         | Event::HistoryAnswered(_)
         | Event::HistoryRefused { .. }

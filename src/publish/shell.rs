@@ -180,6 +180,7 @@ impl Feed {
             | Fact::Suspicion { .. }
             | Fact::ViewChanged { .. }
             | Fact::AssessmentChanged { .. }
+            | Fact::CauseChanged { .. }
             | Fact::SeenUp(_)
             | Fact::IncidentPending { .. }
             | Fact::IncidentAverted { .. }

@@ -2,16 +2,22 @@
 //! ([`domain::sensor`](crate::domain::sensor)); none of them can delay a probe, because they run on the I/O thread, each with a
 //! bound on its time and its memory.
 
+pub mod runner;
+
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::domain::sensor::Finding;
+use crate::domain::sensor::{Finding, SensorKind};
+use crate::settings::SensorSettings;
 pub use crate::settings::Subject;
 
 /// A sensor that has not answered after this long is given up, and its finding is
 /// [`TimedOut`](crate::domain::sensor::Unavailable::TimedOut).
 pub const ANSWER_WITHIN: Duration = Duration::from_secs(4);
+
+/// The same for the bisection of the MTU, which takes many echoes one after the other.
+pub const MTU_WITHIN: Duration = Duration::from_secs(30);
 
 /// The longest answer that is read of a neighbour, in bytes: 1,000 connections are a tenth of it.
 pub const ANSWER_MAX: usize = 4 << 20;
@@ -21,4 +27,21 @@ pub trait Sensor {
     /// Looks at these tunnels at once. One finding for each, in their order; within [`ANSWER_WITHIN`], and with at most
     /// [`ANSWER_MAX`] bytes read, whatever the neighbour does. May be dropped at any await.
     fn look(&mut self, subjects: &[Arc<Subject>]) -> impl Future<Output = Vec<Finding>> + Send;
+}
+
+/// The sensor of a kind, as the configuration wants it.
+#[derive(Debug)]
+pub enum AnySensor {}
+
+impl AnySensor {
+    /// `None` where the configuration has none of this kind.
+    pub fn of(kind: SensorKind, settings: &SensorSettings) -> Option<Self> {
+        _ = (kind, settings);
+        None
+    }
+
+    /// See [`Sensor::look`].
+    pub async fn look(&mut self, _subjects: &[Arc<Subject>]) -> Vec<Finding> {
+        match *self {}
+    }
 }

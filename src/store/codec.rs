@@ -16,7 +16,7 @@ use sha2::{Digest as _, Sha256};
 use crate::domain::names::{Destination, SinkId, TunnelId, VpnId};
 use crate::domain::rollup::{Rollup, RttBin};
 use crate::domain::time::{Moment, Now, Stamp};
-use crate::domain::{board, carrying, names, verdict};
+use crate::domain::{board, carrying, cause, names, sensor, verdict};
 use crate::incident::sink;
 
 /// Reads an incident. Fails if no release of ours wrote the text.
@@ -161,6 +161,7 @@ stored! {
         NeverAnswered,
         Fault(verdict::Fault),
         Silent,
+        BgpUnknown,
         Unused,
         NotHere,
         NotAsked,
@@ -231,6 +232,70 @@ stored! {
         Unused,
     }
 
+    enum cause::Cause, "cause::Cause" {
+        UplinkDown,
+        PathToAws,
+        AwsMaintenance,
+        IkeDown,
+        IkeRejected,
+        IpsecOneWay,
+        BgpDown,
+        VpcUnreachable,
+        Mtu,
+        LossyPath,
+        SlowPath,
+        GatewayConfig,
+        GatewayHost,
+        Unknown,
+    }
+    enum cause::Confidence, "cause::Confidence" { Possible, Likely, Certain }
+    enum sensor::Refusal, "sensor::Refusal" { Authentication, Proposal, TrafficSelectors, Other }
+    enum sensor::Link, "sensor::Link" { Up, Down, Missing }
+    enum cause::Clue, "cause::Clue" {
+        IkeDaemonNotRunning,
+        SendBlocked,
+        NothingCanBeSent,
+        HostFault(verdict::Fault),
+        PeerRefused(sensor::Refusal),
+        UplinkInterface(sensor::Link),
+        NoRouteToOutside,
+        OutsideBlocked,
+        OutsideAnswers,
+        OutsideSilent,
+        ReferencesAnswer,
+        ReferencesSilent,
+        OtherOutsideAnswers,
+        OtherOutsideSilent,
+        PathEndsAt { hop: u8, address: IpAddr },
+        ReplacementUnderWay,
+        IkeAbsent,
+        IkeConnecting,
+        IkeUnanswered,
+        IkeEstablished,
+        ChildAbsent,
+        OutboundMoves,
+        InboundMoves,
+        InboundStopped,
+        PeerHeardNothing,
+        BgpEstablished,
+        BgpState(Arc<str>),
+        BgpLastError(Arc<str>),
+        BgpWithoutPolicy,
+        PrefixMissing(Arc<str>),
+        AwsSaysBgpDown,
+        AwsSaysIpsecUp,
+        AwsSaysIpsecDown,
+        HostsAnswer { answering: u16, of: u16 },
+        LargestPacket { now: Option<u16>, before: u16 },
+        Lost { percent: u8 },
+        Slow { now: u32, usual: u32 },
+    }
+    struct cause::Diagnosis, "cause::Diagnosis" {
+        cause: cause::Cause,
+        confidence: cause::Confidence,
+        clues: Vec<cause::Clue>,
+    }
+
     struct board::IncidentId, "board::IncidentId" { vpn: VpnId, kind: names::Kind, opened: Stamp }
     struct board::Incident, "board::Incident" {
         id: board::IncidentId,
@@ -272,6 +337,7 @@ stored! {
             assessment: verdict::Assessment,
             carrying: carrying::Carrying,
         },
+        Cause { tunnel: TunnelId, name: Arc<str>, diagnosis: cause::Diagnosis },
         Clearing,
         Reopened,
         Resolved,
@@ -345,6 +411,8 @@ impl Serialize for board::TunnelSnapshot {
             aws: verdict::View,
             assessment: verdict::Assessment,
             carrying: carrying::Carrying,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            diagnosis: Option<cause::Diagnosis>,
         }
         Format::serialize(self, to)
     }
@@ -361,10 +429,13 @@ impl<'de> Deserialize<'de> for board::TunnelSnapshot {
             aws: verdict::View,
             assessment: verdict::Assessment,
             carrying: Option<carrying::Carrying>,
+            /// Missing where nothing was wrong, and in rows of releases that named no cause.
+            diagnosis: Option<cause::Diagnosis>,
         }
-        let Stored { id, name, role, local, aws, assessment, carrying } = Stored::deserialize(from)?;
+        let Stored { id, name, role, local, aws, assessment, carrying, diagnosis } =
+            Stored::deserialize(from)?;
         let carrying = carrying.unwrap_or_else(|| carrying::Carrying::of(assessment));
-        Ok(Self { id, name, role, local, aws, assessment, carrying })
+        Ok(Self { id, name, role, local, aws, assessment, carrying, diagnosis })
     }
 }
 

@@ -100,6 +100,7 @@ impl Kept {
             Fact::EchoEnded { .. }
             | Fact::TicksSkipped { .. }
             | Fact::Suspicion { .. }
+            | Fact::CauseChanged { .. }
             | Fact::IncidentPending { .. }
             | Fact::IncidentAverted { .. }
             | Fact::EvidenceUnusable { .. }

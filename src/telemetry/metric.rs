@@ -77,6 +77,10 @@ metrics! {
         "1 for the current assessment of a tunnel from both ends, else 0; disputed and unconfirmed name the end that says down.";
     TUNNEL_CARRYING = Gauge "bothends_tunnel_carrying" ["vpn", "tunnel", "carrying"]
         "1 for the current answer to whether a tunnel carries traffic (carrying, not_carrying, cannot_tell), else 0.";
+    TUNNEL_CAUSE = Gauge "bothends_tunnel_cause" ["vpn", "tunnel", "cause"]
+        "1 for the cause named for a tunnel's trouble (evidence.md lists them), else 0; all are 0 while nothing is wrong.";
+    EVIDENCE_AVAILABLE = Gauge "bothends_evidence_available" ["vpn", "tunnel", "source"]
+        "1 if a source of evidence (ipsec, bgp, path, trace, mtu) had an answer on a tunnel when it was last asked, else 0; absent until then.";
     TUNNEL_LAST_REPLY = Gauge "bothends_tunnel_last_reply_timestamp_seconds" ["vpn", "tunnel"]
         "Time of the last probe reply through a tunnel, in Unix time; absent until the first reply since the start.";
     TUNNEL_STOPPED = Gauge "bothends_tunnel_not_passing_since_timestamp_seconds" ["vpn", "tunnel"]

@@ -135,6 +135,7 @@ impl Prometheus {
             Fact::Suspicion { .. }
             | Fact::ViewChanged { .. }
             | Fact::AssessmentChanged { .. }
+            | Fact::CauseChanged { .. }
             | Fact::SeenUp(_)
             | Fact::IncidentPending { .. }
             | Fact::IncidentAverted { .. }

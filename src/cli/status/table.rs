@@ -81,6 +81,8 @@ fn row(tunnel: &TunnelJson, at: &str) -> [String; 7] {
         local,
         aws,
         checks: _,
+        cause: _,
+        evidence: _,
     } = tunnel;
     let since = match not_passing_since {
         Some(stopped) => format!(", no packets since {}", short(stopped, at)),
@@ -201,13 +203,28 @@ fn render_incident(text: &mut String, incident: &IncidentJson, at: &str) {
 }
 
 fn entry_words(entry: &EntryJson) -> String {
-    let EntryJson { seq: _, at: _, what, tunnel, end, verdict, why, as_of: _, assessment, carrying, repeats } =
-        entry;
+    let EntryJson {
+        seq: _,
+        at: _,
+        what,
+        tunnel,
+        end,
+        verdict,
+        why,
+        as_of: _,
+        assessment,
+        carrying,
+        cause,
+        confidence,
+        repeats,
+    } = entry;
     let mut parts: Vec<&str> = match what.as_str() {
         "view" | "assessment" => Vec::new(),
         other => vec![other],
     };
-    parts.extend([tunnel, end, verdict, why, assessment].into_iter().flatten().map(String::as_str));
+    parts.extend(
+        [tunnel, end, verdict, why, assessment, cause, confidence].into_iter().flatten().map(String::as_str),
+    );
     let carrying = carrying.as_ref().map(|word| format!("({})", word.replace('_', " ")));
     parts.extend(carrying.as_deref());
     let mut text = parts.join(" ");

@@ -407,6 +407,7 @@ pub(super) fn why_words(why: Why) -> String {
             | Fault::Socket(_)),
         ) => return fault.to_string(),
         Why::Silent => "no probe was sent",
+        Why::BgpUnknown => "the BGP daemon does not answer",
         Why::Unused => "the tunnel is not used",
         Why::NotHere => "the other gateway of the pair holds the address",
         Why::NotAsked => "AWS has not answered yet",

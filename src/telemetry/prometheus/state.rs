@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::exposition::Exposition;
 use crate::domain::carrying::Carrying;
+use crate::domain::cause::Cause;
 use crate::domain::names::{End, Kind, Role};
 use crate::domain::status::{Phase, Status, TunnelStatus, VpnStatus};
 use crate::domain::time::Now;
@@ -24,6 +25,8 @@ pub(super) fn write(out: &mut Exposition, status: &Status, now: Now) {
     out.family(&metric::TUNNEL_VERDICT, tunnels(status).flat_map(verdicts));
     out.family(&metric::TUNNEL_ASSESSMENT, tunnels(status).flat_map(assessments));
     out.family(&metric::TUNNEL_CARRYING, tunnels(status).flat_map(carrying));
+    out.family(&metric::TUNNEL_CAUSE, tunnels(status).flat_map(causes));
+    out.family(&metric::EVIDENCE_AVAILABLE, tunnels(status).flat_map(sensors));
     out.family(&metric::TUNNEL_LAST_REPLY, tunnels(status).filter_map(last_reply));
     out.family(&metric::TUNNEL_STOPPED, tunnels(status).map(stopped));
     out.family(&metric::INCIDENT_OPEN, status.vpns.iter().flat_map(incidents));
@@ -60,6 +63,24 @@ fn carrying(tunnel: &TunnelStatus) -> impl Iterator<Item = ([String; 3], f64)> {
     Carrying::WORDS.into_iter().map(move |word| {
         let [vpn, address] = names(tunnel);
         ([vpn, address, word.to_owned()], flag(tunnel.carrying.as_str() == word))
+    })
+}
+
+/// No series is 1 while nothing is wrong.
+fn causes(tunnel: &TunnelStatus) -> impl Iterator<Item = ([String; 3], f64)> {
+    let named = tunnel.diagnosis.as_ref().map(|diagnosis| diagnosis.cause);
+    Cause::ALL.into_iter().map(move |cause| {
+        let [vpn, address] = names(tunnel);
+        ([vpn, address, cause.as_str().to_owned()], flag(named == Some(cause)))
+    })
+}
+
+/// For each source that has been asked.
+fn sensors(tunnel: &TunnelStatus) -> impl Iterator<Item = ([String; 3], f64)> {
+    tunnel.sensors.iter().filter_map(move |sensor| {
+        let available = sensor.last.as_ref()?.unavailable().is_none();
+        let [vpn, address] = names(tunnel);
+        Some(([vpn, address, sensor.kind.as_str().to_owned()], flag(available)))
     })
 }
 

@@ -1,0 +1,535 @@
+//! The sensors of one tunnel: when each is asked, what the last answers were, and what follows from them since the break.
+//!
+//! In calm they are asked seldom, so that it is known what answers when all is well; at the first overdue echo at once and then every
+//! second, so that there is an answer when the verdict comes. One look may be wrong: an IKE rekey shows no SA for some milliseconds,
+//! and three echoes can be lost by chance. So an absence counts only when two looks in a row have seen it.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::cause::{BgpSign, Flow, IpsecSign, OutsideSign, Sign, UplinkSign};
+use super::fact::Effects;
+use super::names::TunnelId;
+use super::plan::SensorRules;
+use super::request::Request;
+use super::sensor::{
+    BgpSession, Finding, Ike, Ipsec, Link, Mtu, Path, Reach, SenseRequest, SensorKind, Trace, Unavailable,
+};
+use super::status::SensorStatus;
+use super::time::{Moment, Now};
+use super::verdict::{Verdict, Why};
+
+/// Looks that are remembered: enough for every rule below.
+const LOOKS: usize = 8;
+
+/// In calm.
+const CALM: Duration = Duration::from_secs(30);
+/// A session that has a vote, in calm; something is odd; or a break lasts.
+const BRISK: Duration = Duration::from_secs(5);
+/// While the verdict is being found.
+const FAST: Duration = Duration::from_secs(1);
+/// A break is looked at fast for this long.
+const FAST_FOR: Duration = Duration::from_secs(30);
+/// And briskly for this long.
+const BRISK_FOR: Duration = Duration::from_secs(600);
+/// After a recovery: BGP needs some time.
+const SETTLES_WITHIN: Duration = Duration::from_secs(60);
+
+/// An answer that has not come after this long is lost, and the question is put again.
+const LOST_AFTER: Duration = Duration::from_secs(60);
+/// A session's state older than this is no vote.
+const VOTE_FOR: Duration = Duration::from_secs(30);
+
+/// The first trace waits until the tunnel has worked for this long, and the next one follows a few times a day.
+const TRACE_EVERY: Duration = Duration::from_secs(6 * 3600);
+/// The MTU is looked at this long after a recovery.
+const MTU_AFTER_RECOVERY: Duration = Duration::from_secs(10);
+/// Sizes this close are the same.
+const MTU_TOLERANCE: u16 = 8;
+
+/// Counters that did not move between looks this far apart have stopped: our own probes move them every few hundred milliseconds.
+const FLOW_WINDOW: Duration = Duration::from_millis(1500);
+/// After the delay of its dead peer detection an IKE daemon takes this long at most to show an unanswered check.
+const DPD_SHOWS_WITHIN: Duration = Duration::from_secs(3);
+
+/// How a tunnel is, as far as the pace depends on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mood {
+    /// All is well.
+    Calm,
+    /// Our probes are answered, but something is odd, or was a short while ago.
+    Uneasy,
+    /// An echo is overdue, or our probes are lost since a moment.
+    Broken(Moment),
+    /// Our probes are lost, for good: the same, and the verdict is Down.
+    Down(Moment),
+}
+
+/// One sensor's questions and answers.
+#[derive(Debug, Default)]
+struct Slot {
+    /// When it was last asked.
+    asked: Option<Moment>,
+    in_flight: bool,
+    as_of: Option<Now>,
+    last: Option<Finding>,
+}
+
+/// The sensors of one tunnel.
+#[derive(Debug)]
+pub struct Sensing {
+    rules: SensorRules,
+    slots: BTreeMap<SensorKind, Slot>,
+    mood: Mood,
+    /// Since when another tunnel of the connection is broken: its path is judged by this one's.
+    beside: Option<Moment>,
+    began: Moment,
+    /// Since when the mood has been other than broken, for the first trace and the settling of BGP.
+    well_since: Moment,
+    ipsec: VecDeque<(Moment, Result<Ipsec, Unavailable>)>,
+    ipsec_was_there: bool,
+    bgp: VecDeque<(Moment, Result<BgpSession, Unavailable>)>,
+    path: VecDeque<(Moment, Result<Path, Unavailable>)>,
+    outside_answered: bool,
+    references_answered: bool,
+    good_trace: Option<Trace>,
+    break_trace: Option<(Moment, Trace)>,
+    mtu: Option<Mtu>,
+    mtu_best: Option<u16>,
+}
+
+impl Sensing {
+    /// Nothing is known yet.
+    pub fn new(rules: SensorRules, now: Moment) -> Self {
+        let mut sensing = Self {
+            rules: SensorRules::default(),
+            slots: BTreeMap::new(),
+            mood: Mood::Calm,
+            beside: None,
+            began: now,
+            well_since: now,
+            ipsec: VecDeque::new(),
+            ipsec_was_there: false,
+            bgp: VecDeque::new(),
+            path: VecDeque::new(),
+            outside_answered: false,
+            references_answered: false,
+            good_trace: None,
+            break_trace: None,
+            mtu: None,
+            mtu_best: None,
+        };
+        sensing.set_rules(rules);
+        sensing
+    }
+
+    /// Takes other rules; what is known stays.
+    pub fn set_rules(&mut self, rules: SensorRules) {
+        self.slots.retain(|kind, _| rules.kinds.contains(kind));
+        for kind in &rules.kinds {
+            self.slots.entry(*kind).or_default();
+        }
+        self.rules = rules;
+    }
+
+    /// The tunnel's mood now, and since when another tunnel of the connection is broken.
+    pub fn set_mood(&mut self, mood: Mood, beside: Option<Moment>, now: Moment) {
+        self.beside = beside;
+        let was_broken = self.mood.broken_since().is_some();
+        if was_broken && mood.broken_since().is_none() {
+            self.well_since = now;
+        }
+        self.mood = mood;
+    }
+
+    /// When the next question is due.
+    pub fn due(&self) -> Option<Moment> {
+        self.slots.iter().filter_map(|(kind, slot)| self.slot_due(*kind, slot)).min()
+    }
+
+    /// Puts the questions that are due.
+    pub fn ask(&mut self, tunnel: &TunnelId, now: Moment, fx: &mut Effects) {
+        let due = |(kind, slot): (&SensorKind, &Slot)| {
+            self.slot_due(*kind, slot).is_some_and(|due| due <= now).then_some(*kind)
+        };
+        let kinds: Vec<SensorKind> = self.slots.iter().filter_map(due).collect();
+        for sensor in kinds {
+            if let Some(slot) = self.slots.get_mut(&sensor) {
+                slot.asked = Some(now);
+                slot.in_flight = true;
+            }
+            fx.requests.push_back(Request::Sense(SenseRequest { tunnel: tunnel.clone(), sensor }));
+        }
+    }
+
+    /// A sensor has answered.
+    pub fn sensed(&mut self, asked: Moment, finding: Finding, now: Now) {
+        let Some(slot) = self.slots.get_mut(&finding.sensor()) else { return };
+        slot.in_flight = false;
+        slot.as_of = Some(now);
+        match &finding {
+            Finding::Ipsec(seen) => {
+                self.ipsec_was_there |= seen.is_ok();
+                remember(&mut self.ipsec, asked, *seen);
+            }
+            Finding::Bgp(seen) => remember(&mut self.bgp, asked, seen.clone()),
+            Finding::Path(seen) => {
+                if let Ok(path) = seen {
+                    self.outside_answered |= answers(path.outside);
+                    self.references_answered |= path.references.iter().any(|(_, reach)| answers(*reach));
+                }
+                remember(&mut self.path, asked, seen.clone());
+            }
+            Finding::Trace(Ok(trace)) => match self.mood.broken_since() {
+                Some(since) if asked >= since => self.break_trace = Some((asked, trace.clone())),
+                Some(_) => {}
+                None => {
+                    if trace.reached {
+                        self.good_trace = Some(trace.clone());
+                    }
+                }
+            },
+            Finding::Mtu(Ok(mtu)) => {
+                self.mtu = Some(*mtu);
+                self.mtu_best = self.mtu_best.max(mtu.largest);
+            }
+            Finding::Trace(Err(_)) | Finding::Mtu(Err(_)) => {}
+        }
+        slot.last = Some(finding);
+    }
+
+    fn slot_due(&self, kind: SensorKind, slot: &Slot) -> Option<Moment> {
+        let Some(asked) = slot.asked else { return self.first(kind) };
+        if slot.in_flight {
+            return Some(asked + LOST_AFTER);
+        }
+        Some(asked + self.interval(kind, asked)?)
+    }
+
+    /// When a sensor is asked for the first time.
+    fn first(&self, kind: SensorKind) -> Option<Moment> {
+        match (kind, self.mood) {
+            (SensorKind::Ipsec | SensorKind::Bgp | SensorKind::Path, _) => Some(self.began),
+            (SensorKind::Trace, Mood::Down(since)) => Some(since),
+            (SensorKind::Trace, Mood::Calm | Mood::Uneasy) => Some(self.well_since + SETTLES_WITHIN),
+            (SensorKind::Mtu, Mood::Calm | Mood::Uneasy) => Some(self.well_since + MTU_AFTER_RECOVERY),
+            (SensorKind::Trace, Mood::Broken(_)) | (SensorKind::Mtu, Mood::Broken(_) | Mood::Down(_)) => None,
+        }
+    }
+
+    /// How long after the last question the next one follows; `None` as long as this mood lasts.
+    fn interval(&self, kind: SensorKind, asked: Moment) -> Option<Duration> {
+        let mood = match (kind, self.mood, self.beside) {
+            (SensorKind::Path, Mood::Calm | Mood::Uneasy, Some(since)) => Mood::Broken(since),
+            (_, mood, _) => mood,
+        };
+        match (kind, mood) {
+            (SensorKind::Ipsec | SensorKind::Path, Mood::Calm) => Some(CALM),
+            (SensorKind::Bgp, Mood::Calm) => Some(if self.rules.bgp_required { BRISK } else { CALM }),
+            (SensorKind::Ipsec | SensorKind::Bgp | SensorKind::Path, Mood::Uneasy) => Some(BRISK),
+            (
+                SensorKind::Ipsec | SensorKind::Bgp | SensorKind::Path,
+                Mood::Broken(since) | Mood::Down(since),
+            ) => {
+                let lasted = asked.since(since);
+                Some(if lasted < FAST_FOR {
+                    FAST
+                } else if lasted < BRISK_FOR {
+                    BRISK
+                } else {
+                    CALM
+                })
+            }
+            // One at the break, once more after a failure, and the last good one from calm.
+            (SensorKind::Trace, Mood::Down(since)) if asked < since => Some(since.since(asked)),
+            (SensorKind::Trace, Mood::Down(_)) => {
+                let failed =
+                    self.slots.get(&kind).and_then(|slot| slot.last.as_ref()?.unavailable()).is_some();
+                failed.then_some(BRISK_FOR)
+            }
+            (SensorKind::Trace, Mood::Calm | Mood::Uneasy) => Some(TRACE_EVERY),
+            (SensorKind::Mtu, Mood::Calm | Mood::Uneasy) if asked < self.well_since => {
+                Some(self.well_since.since(asked) + MTU_AFTER_RECOVERY)
+            }
+            (SensorKind::Mtu, Mood::Calm | Mood::Uneasy) => Some(self.rules.mtu_interval),
+            (SensorKind::Trace, Mood::Broken(_)) | (SensorKind::Mtu, Mood::Broken(_) | Mood::Down(_)) => None,
+        }
+    }
+
+    fn watches(&self, kind: SensorKind) -> bool {
+        self.rules.kinds.contains(&kind)
+    }
+
+    //--- what the looks of after a moment say
+
+    /// IPsec since the break.
+    pub fn ipsec_sign(&self, since: Moment) -> Sign<IpsecSign> {
+        if !self.watches(SensorKind::Ipsec) {
+            return Sign::Dark;
+        }
+        let looks: Vec<&(Moment, Result<Ipsec, Unavailable>)> =
+            self.ipsec.iter().filter(|(asked, _)| *asked > since).collect();
+        let [.., (_, last)] = looks.as_slice() else { return Sign::Awaited };
+        let before = looks.len().checked_sub(2).map(|index| &looks[index].1);
+        match last {
+            Err(why) => match before {
+                Some(Err(earlier)) if self.is_stopped(*why) && self.is_stopped(*earlier) => {
+                    Sign::Seen(IpsecSign::DaemonNotRunning)
+                }
+                Some(Err(_)) => Sign::Dark,
+                Some(Ok(_)) | None => Sign::Awaited,
+            },
+            Ok(seen) => {
+                let refusals = looks.iter().filter_map(|(_, look)| look.as_ref().ok()?.refusal);
+                match (state(seen), before.and_then(|look| look.as_ref().ok()).map(state), refusals.last()) {
+                    (SaState::Standing, _, _) => Sign::Seen(IpsecSign::Standing(flow(&looks, since))),
+                    (_, _, Some(refusal)) => Sign::Seen(IpsecSign::Refused(refusal)),
+                    (SaState::WithoutChild, Some(SaState::WithoutChild), None) => {
+                        Sign::Seen(IpsecSign::ChildAbsent)
+                    }
+                    (SaState::Gone(sign), Some(SaState::Gone(_)), None) => Sign::Seen(sign),
+                    (SaState::Gone(_) | SaState::WithoutChild, _, None) => Sign::Awaited,
+                }
+            }
+        }
+    }
+
+    /// Whether it says that the IKE daemon does not run. A missing socket does so only if the daemon was there.
+    const fn is_stopped(&self, why: Unavailable) -> bool {
+        match why {
+            Unavailable::NotRunning => true,
+            Unavailable::NotThere => self.ipsec_was_there,
+            Unavailable::Denied
+            | Unavailable::TimedOut
+            | Unavailable::Closed
+            | Unavailable::Invalid
+            | Unavailable::TooLong
+            | Unavailable::NotListed
+            | Unavailable::HostError => false,
+        }
+    }
+
+    /// The BGP session since a moment.
+    pub fn bgp_sign(&self, since: Moment) -> Sign<BgpSign> {
+        if !self.watches(SensorKind::Bgp) {
+            return Sign::Dark;
+        }
+        let mut looks = self.bgp.iter().rev().filter(|(asked, _)| *asked > since).map(|(_, look)| look);
+        let (last, before) = (looks.next(), looks.next());
+        match (last, before) {
+            (None, _) => Sign::Awaited,
+            (Some(Err(_)), Some(Err(_))) => Sign::Dark,
+            (Some(Err(_)), Some(Ok(_)) | None) => Sign::Awaited,
+            (Some(Ok(session)), _) if session.established => match session.missing.first() {
+                None if session.no_policy => Sign::Seen(BgpSign::WithoutPolicy),
+                None => Sign::Seen(BgpSign::Established),
+                // Routes follow the session by seconds.
+                Some(prefix) => match before {
+                    Some(Ok(earlier)) if earlier.established && earlier.missing.contains(prefix) => {
+                        Sign::Seen(BgpSign::PrefixMissing(Arc::clone(prefix)))
+                    }
+                    Some(_) | None => Sign::Awaited,
+                },
+            },
+            (Some(Ok(session)), Some(Ok(earlier))) if !earlier.established => {
+                Sign::Seen(BgpSign::NotEstablished {
+                    state: Arc::clone(&session.state),
+                    last_error: session.last_error.clone(),
+                    peer_heard_nothing: session.peer_heard_nothing || earlier.peer_heard_nothing,
+                })
+            }
+            (Some(Ok(_)), _) => Sign::Awaited,
+        }
+    }
+
+    /// The vote of a session that is required; `None` where it is not.
+    pub fn bgp_vote(&self, now: Moment) -> Option<Verdict> {
+        if !self.rules.bgp_required || !self.watches(SensorKind::Bgp) {
+            return None;
+        }
+        let mut looks = self.bgp.iter().rev().filter_map(|(asked, look)| Some((*asked, look.as_ref().ok()?)));
+        let (last, before) = (looks.next(), looks.next());
+        Some(match (last, before) {
+            (Some((asked, _)), _) if now.since(asked) > VOTE_FOR => Verdict::Unknown(Why::BgpUnknown),
+            (Some((_, session)), _) if session.established => Verdict::Up,
+            (Some(_), Some((_, earlier))) if !earlier.established => Verdict::Down,
+            // One look alone takes no vote away.
+            (Some(_), Some(_)) => Verdict::Up,
+            (Some(_), None) | (None, _) => Verdict::Unknown(Why::BgpUnknown),
+        })
+    }
+
+    /// When a required session's state becomes too old to vote.
+    pub fn bgp_vote_ends(&self) -> Option<Moment> {
+        if !self.rules.bgp_required {
+            return None;
+        }
+        let (asked, _) = self.bgp.iter().rev().find(|(_, look)| look.is_ok())?;
+        Some(*asked + VOTE_FOR + Duration::from_millis(1))
+    }
+
+    /// AWS's outside address since the break.
+    pub fn outside_sign(&self, since: Moment) -> Sign<OutsideSign> {
+        if !self.watches(SensorKind::Path) {
+            return Sign::Dark;
+        }
+        let mut looks = self.path.iter().rev().filter(|(asked, _)| *asked > since).map(|(_, look)| look);
+        let (last, before) = (looks.next(), looks.next());
+        let twice = |reach: Reach, sign: OutsideSign| match before {
+            Some(Ok(earlier)) if earlier.outside == reach => Sign::Seen(sign),
+            Some(_) | None => Sign::Awaited,
+        };
+        match last {
+            None => Sign::Awaited,
+            Some(Err(_)) => match before {
+                Some(Err(_)) => Sign::Dark,
+                Some(Ok(_)) | None => Sign::Awaited,
+            },
+            Some(Ok(path)) => match path.outside {
+                Reach::Answers { .. } => Sign::Seen(OutsideSign::Answers),
+                Reach::Silent if self.outside_answered => twice(Reach::Silent, OutsideSign::Silent),
+                Reach::Silent => Sign::Seen(OutsideSign::NeverAnswered),
+                Reach::NoRoute => twice(Reach::NoRoute, OutsideSign::NoRoute),
+                Reach::Blocked => twice(Reach::Blocked, OutsideSign::Blocked),
+                Reach::NotSent => Sign::Dark,
+            },
+        }
+    }
+
+    /// The reference hosts since the break.
+    pub fn references_sign(&self, since: Moment) -> Sign<UplinkSign> {
+        if !self.watches(SensorKind::Path) || !self.references_answered {
+            return Sign::Dark;
+        }
+        let mut looks = self.path.iter().rev().filter(|(asked, _)| *asked > since).map(|(_, look)| look);
+        let reached = |look: &Result<Path, Unavailable>| {
+            let path = look.as_ref().ok()?;
+            Some(path.references.iter().any(|(_, reach)| answers(*reach)))
+        };
+        let (last, before) = (looks.next().map(reached), looks.next().map(reached));
+        match (last, before) {
+            (Some(Some(true)), _) => Sign::Seen(UplinkSign::Answers),
+            (Some(Some(false)), Some(Some(false))) => Sign::Seen(UplinkSign::Silent),
+            (Some(None), Some(None)) => Sign::Dark,
+            (None | Some(Some(false) | None), _) => Sign::Awaited,
+        }
+    }
+
+    /// The uplink's interface, by the newest look of after the break.
+    pub fn interface(&self, since: Moment) -> Option<Link> {
+        let (_, look) = self.path.iter().rev().find(|(asked, _)| *asked > since)?;
+        look.as_ref().ok()?.interface
+    }
+
+    /// Where the path ends, by a trace of after the break that did not arrive.
+    pub fn path_ends_at(&self, since: Moment) -> Option<(u8, IpAddr)> {
+        let (asked, trace) = self.break_trace.as_ref()?;
+        if *asked < since || trace.reached {
+            return None;
+        }
+        let (hop, address) = trace.last()?;
+        Some((u8::try_from(hop).unwrap_or(u8::MAX), address))
+    }
+
+    /// The largest packet now and before, where it shrank.
+    pub fn mtu_shrank(&self) -> Option<(Option<u16>, u16)> {
+        let (mtu, best) = (self.mtu?, self.mtu_best?);
+        let now = mtu.largest.unwrap_or(0);
+        (now + MTU_TOLERANCE < best).then_some((mtu.largest, best))
+    }
+
+    /// Whether it was broken a short while ago, or has only begun to be watched.
+    pub fn is_settling(&self, now: Moment) -> bool {
+        !self.slots.is_empty() && now.since(self.well_since) < SETTLES_WITHIN
+    }
+
+    /// How long the tunnel has been well.
+    pub fn well_for(&self, now: Moment) -> Duration {
+        now.since(self.well_since)
+    }
+
+    /// The trace of the last break, and the last good one.
+    pub fn traces(&self) -> (Option<&Trace>, Option<&Trace>) {
+        (self.break_trace.as_ref().map(|(_, trace)| trace), self.good_trace.as_ref())
+    }
+
+    /// Its part of `/status`.
+    pub fn status(&self) -> Vec<SensorStatus> {
+        let status = |(kind, slot): (&SensorKind, &Slot)| SensorStatus {
+            kind: *kind,
+            as_of: slot.as_of,
+            last: slot.last.clone(),
+        };
+        self.slots.iter().map(status).collect()
+    }
+}
+
+impl Mood {
+    /// Since when our probes are lost.
+    pub const fn broken_since(self) -> Option<Moment> {
+        match self {
+            Self::Broken(since) | Self::Down(since) => Some(since),
+            Self::Calm | Self::Uneasy => None,
+        }
+    }
+}
+
+fn remember<T>(looks: &mut VecDeque<(Moment, T)>, asked: Moment, look: T) {
+    if looks.len() == LOOKS {
+        looks.pop_front();
+    }
+    looks.push_back((asked, look));
+}
+
+const fn answers(reach: Reach) -> bool {
+    match reach {
+        Reach::Answers { .. } => true,
+        Reach::Silent | Reach::NoRoute | Reach::Blocked | Reach::NotSent => false,
+    }
+}
+
+/// The SAs of one look.
+enum SaState {
+    Gone(IpsecSign),
+    WithoutChild,
+    Standing,
+}
+
+const fn state(seen: &Ipsec) -> SaState {
+    match (seen.ike, seen.child) {
+        (Some(Ike::Absent), _) => SaState::Gone(IpsecSign::IkeAbsent),
+        (Some(Ike::Connecting), _) => SaState::Gone(IpsecSign::IkeConnecting),
+        (Some(Ike::Established { unanswered: true }), _) => SaState::Gone(IpsecSign::IkeUnanswered),
+        (Some(Ike::Established { unanswered: false }) | None, Some(_)) => SaState::Standing,
+        (Some(Ike::Established { unanswered: false }) | None, None) => SaState::WithoutChild,
+    }
+}
+
+/// Which way packets pass, by looks of after the break at one CHILD_SA.
+fn flow(looks: &[&(Moment, Result<Ipsec, Unavailable>)], since: Moment) -> Flow {
+    let seen = |look: &&(Moment, Result<Ipsec, Unavailable>)| {
+        let (asked, ipsec) = **look;
+        ipsec.ok().map(|ipsec| (asked, ipsec))
+    };
+    let all: Vec<(Moment, Ipsec)> = looks.iter().filter_map(|look| seen(look)).collect();
+    let Some((last_asked, last)) = all.last().copied() else {
+        return Flow { alive: false, outbound: None, inbound: None };
+    };
+    let first = all.iter().find_map(|(asked, ipsec)| {
+        let (child, newest) = (ipsec.child?, last.child?);
+        (child.id == newest.id && last_asked.since(*asked) >= FLOW_WINDOW).then_some((child, newest))
+    });
+    let checked_from = last.dpd_delay.filter(|delay| !delay.is_zero()).map(|delay| since + delay);
+    let alive = checked_from.is_some_and(|from| {
+        let answered = |ipsec: &Ipsec| ipsec.ike == Some(Ike::Established { unanswered: false });
+        last_asked >= from + DPD_SHOWS_WITHIN
+            && all.iter().filter(|(asked, _)| *asked >= from).all(|(_, ipsec)| answered(ipsec))
+    });
+    Flow {
+        alive,
+        outbound: first.map(|(before, now)| now.bytes_out > before.bytes_out),
+        inbound: first.map(|(before, now)| now.bytes_in > before.bytes_in),
+    }
+}
