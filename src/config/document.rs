@@ -29,6 +29,8 @@ pub(super) struct Document {
     pub(super) vpns: Vec<ListedTable>,
     /// `[[incident.sink]]`.
     pub(super) sinks: Vec<ListedTable>,
+    /// `[[uplink]]`.
+    pub(super) uplinks: Vec<ListedTable>,
 }
 
 /// One table of a list of tables that grows from file to file.
@@ -72,13 +74,14 @@ pub(super) fn parse(path: &Path, text: &str, renamed: &[Renamed], notes: &mut No
     let mut walk = Walk { path, text, lines, renamed, notes };
     let mut tables = walk.table("", ROOT, root.get_ref());
     let vpns = items("vpn", tables.remove("vpn"));
+    let uplinks = items("uplink", tables.remove("uplink"));
     let sinks = match tables.get_mut("incident") {
         Some(Value { kind: ValueKind::Table(incident), .. }) => {
             items("incident.sink", incident.remove("sink"))
         }
         Some(_) | None => Vec::new(),
     };
-    Some(Document { tables, vpns, sinks })
+    Some(Document { tables, vpns, sinks, uplinks })
 }
 
 fn items(path: &str, list: Option<Value>) -> Vec<ListedTable> {

@@ -2,7 +2,7 @@
 //!
 //! Files are read in order ([`files`]). Each is walked once along the [`schema`], with its line numbers kept ([`document`]).
 //! The crate `config` merges the single tables and the environment ([`section`]), and the merged values are read into domain
-//! types ([`globals`], [`vpns`], [`sinks`]). No step stops at the first problem: all are listed at once, up to a bound, each
+//! types ([`globals`], [`sensors`], [`vpns`], [`sinks`]). No step stops at the first problem: all are listed at once, up to a bound, each
 //! with file, line, key, the value found and what is expected.
 
 mod custody;
@@ -17,6 +17,7 @@ mod problem;
 mod quantity;
 mod schema;
 mod section;
+mod sensors;
 mod settings;
 mod sinks;
 #[cfg(test)]
@@ -33,10 +34,12 @@ use self::files::{ReadBy, Surroundings};
 use self::problem::Notes;
 use self::schema::RENAMED;
 use self::section::{Merged, Section};
+use self::sensors::Sensors;
 use self::sinks::{Beside, SinkReader};
 use self::vpns::{Common, VpnReader};
 use crate::domain::names::Kind;
 use crate::domain::plan::Plan;
+use crate::settings::SensorSettings;
 
 pub use self::custody::{exposed, exposed_beside, exposed_credentials, exposed_of_aws, foreign};
 pub use self::describe::describe;
@@ -189,11 +192,14 @@ fn config_of(merged: &Merged, surroundings: &Surroundings<'_>, complete: bool, n
     let http = globals::http(&root.section("http"), notes);
     let store = globals::store(&root.section("store"), surroundings.env, cloudwatch.is_some(), notes);
 
-    let common = Common { aws, metrics: cloudwatch, aws_rules, probe, incident };
+    let sensors = Sensors::read(&root, merged, complete, notes);
+
+    let common = Common { aws, metrics: cloudwatch, aws_rules, probe, incident, sensors };
     let mut vpns = VpnReader::default();
     for item in &merged.vpns {
         vpns.read(&Section::item(item, &merged.main), &common, notes);
     }
+    vpns.must_not_hold(common.sensors.references(), notes);
     let mut sinks = SinkReader::default();
     for item in &merged.sinks {
         let beside = Beside { vpns: &vpns, region: common.aws.region.as_deref(), surroundings, complete };
@@ -203,7 +209,7 @@ fn config_of(merged: &Merged, surroundings: &Surroundings<'_>, complete: bool, n
         presence(merged, mode, notes);
     }
 
-    let VpnReader { plans, settings, .. } = vpns;
+    let VpnReader { plans, settings, subjects, .. } = vpns;
     let SinkReader { settings: sinks, .. } = sinks;
     let plan = Plan { site, votes_if_address, vpns: plans, sinks: Vec::new() };
     match mode {
@@ -223,6 +229,7 @@ fn config_of(merged: &Merged, surroundings: &Surroundings<'_>, complete: bool, n
         cloudwatch: common.metrics,
         http,
         store,
+        sensors: SensorSettings { ipsec: common.sensors.ipsec, bgp: common.sensors.bgp, subjects },
     }
 }
 

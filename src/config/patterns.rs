@@ -1,6 +1,6 @@
 //! The formats of single texts.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -163,8 +163,8 @@ pub(super) const MODE: Rule<Mode> = Rule {
     parse: |text| [Mode::Raise, Mode::Observe].into_iter().find(|mode| mode.as_str() == text),
 };
 
-/// `incident.sink.name`: a label of metrics, and an argument on the command line.
-pub(super) const SINK_NAME: Rule<Arc<str>> = Rule {
+/// `incident.sink.name`, `uplink.name`: a label of metrics, and an argument on the command line.
+pub(super) const PLAIN_NAME: Rule<Arc<str>> = Rule {
     hint: hints::of_text,
     allowed: "1 to 64 letters, digits and . _ -, the first a letter or digit",
     parse: |text| {
@@ -303,13 +303,65 @@ pub(super) const HOST: Rule<Arc<str>> = Rule {
 };
 
 /// `store.path`.
-pub(super) const FILE_PATH: Rule<PathBuf> = Rule {
+pub(super) const FILE_PATH: Rule<PathBuf> =
+    Rule { hint: hints::of_text, allowed: "the absolute path of a file", parse: absolute };
+
+/// A socket's path: its address has room for 108 bytes, the last of them zero (unix(7)).
+pub(super) const SOCKET_PATH: Rule<PathBuf> = Rule {
     hint: hints::of_text,
-    allowed: "the absolute path of a file",
+    allowed: "the absolute path of a socket, at most 107 bytes",
+    parse: |text| absolute(text).filter(|_| text.len() <= 107),
+};
+
+/// `ipsec.source`.
+pub(super) const IPSEC_SOURCE: Rule<IpsecSource> = Rule {
+    hint: hints::of_text,
+    allowed: "\"vici\", \"kernel\"",
+    parse: |text| match text {
+        "vici" => Some(IpsecSource::Vici),
+        "kernel" => Some(IpsecSource::Kernel),
+        _ => None,
+    },
+};
+
+/// Where the state of IPsec is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum IpsecSource {
+    Vici,
+    Kernel,
+}
+
+/// `bgp.daemon`.
+pub(super) const BGP_DAEMON: Rule<BgpDaemon> = Rule {
+    hint: hints::of_text,
+    allowed: "\"bird\", \"frr\"",
+    parse: |text| match text {
+        "bird" => Some(BgpDaemon::Bird),
+        "frr" => Some(BgpDaemon::Frr),
+        _ => None,
+    },
+};
+
+/// The BGP daemon of this host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum BgpDaemon {
+    Bird,
+    Frr,
+}
+
+/// A prefix in its one spelling, which is that of BIRD and FRR.
+pub(super) const PREFIX: Rule<Arc<str>> = Rule {
+    hint: |text| match cidr(text) {
+        Some((address, length)) => Some(format!("write \"{}/{length}\"", network(address, length))),
+        None => match text.parse::<IpAddr>() {
+            Ok(address) => Some(format!("for one host write \"{address}/{}\"", width(address))),
+            Err(_) => hints::of_text(text),
+        },
+    },
+    allowed: "a network with its prefix length and no host bits, such as \"10.0.0.0/16\" or \"2001:db8::/32\"",
     parse: |text| {
-        let path = Path::new(text);
-        let plain = !text.chars().any(is_hidden) && !text.ends_with('/');
-        (plain && path.is_absolute() && path.file_name().is_some()).then(|| path.to_owned())
+        let (address, length) = cidr(text)?;
+        (network(address, length) == address).then(|| format!("{address}/{length}").into())
     },
 };
 
@@ -343,6 +395,42 @@ pub fn region(text: &str) -> Result<Arc<str>, &'static str> {
 /// What is expected.
 pub fn role_arn(text: &str) -> Result<Arc<str>, &'static str> {
     ROLE_ARN.obeyed_by(text)
+}
+
+/// An absolute path that names something.
+fn absolute(text: &str) -> Option<PathBuf> {
+    let path = Path::new(text);
+    let plain = !text.chars().any(is_hidden) && !text.ends_with('/');
+    (plain && path.is_absolute() && path.file_name().is_some()).then(|| path.to_owned())
+}
+
+/// An address with its prefix length.
+fn cidr(text: &str) -> Option<(IpAddr, u8)> {
+    let (address, length) = text.split_once('/')?;
+    let address: IpAddr = address.parse().ok()?;
+    let length: u8 = Some(length).filter(|length| digits(length))?.parse().ok()?;
+    (length <= width(address)).then_some((address, length))
+}
+
+/// The longest prefix of the address's family.
+const fn width(address: IpAddr) -> u8 {
+    match address {
+        IpAddr::V4(_) => 32,
+        IpAddr::V6(_) => 128,
+    }
+}
+
+/// The address without its host bits.
+fn network(address: IpAddr, length: u8) -> IpAddr {
+    let host_bits = u32::from(width(address) - length);
+    match address {
+        IpAddr::V4(ip) => {
+            Ipv4Addr::from_bits(ip.to_bits() & u32::MAX.checked_shl(host_bits).unwrap_or(0)).into()
+        }
+        IpAddr::V6(ip) => {
+            Ipv6Addr::from_bits(ip.to_bits() & u128::MAX.checked_shl(host_bits).unwrap_or(0)).into()
+        }
+    }
 }
 
 /// A hint on a text that is not a Region.

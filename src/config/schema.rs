@@ -68,6 +68,20 @@ pub(super) const ROOT: &[Key] = &[
         ],
     ),
     table("probe", PROBE),
+    table("ipsec", &[scalar("source"), scalar("socket")]),
+    table(
+        "bgp",
+        &[
+            scalar("daemon"),
+            scalar("socket"),
+            scalar("vtysh"),
+            scalar("required"),
+            list("monitored_prefixes"),
+        ],
+    ),
+    table("path", &[scalar("enabled")]),
+    table("mtu", &[scalar("interval")]),
+    tables("uplink", &[scalar("name"), scalar("interface"), scalar("source"), list("references")]),
     tables("vpn", VPN),
     table(
         "incident",
@@ -108,6 +122,7 @@ const VPN: &[Key] = &[
     scalar("role_arn"),
     tables("tunnel", TUNNEL),
     table("probe", PROBE),
+    table("bgp", &[scalar("required"), list("monitored_prefixes")]),
     table(
         "incident",
         &[
@@ -126,6 +141,8 @@ const TUNNEL: &[Key] = &[
     scalar("source_ip"),
     scalar("interface"),
     scalar("role"),
+    scalar("uplink"),
+    scalar("ipsec_socket"),
 ];
 
 const SINK: &[Key] = &[

@@ -54,7 +54,7 @@ pub(super) fn overrides(env: &BTreeMap<String, String>, renamed: &[Renamed], not
                 .or_else(|| schema::nearest(name, known.iter().map(String::as_str)))
                 .or_else(|| elsewhere.first().copied());
             let hint = match (near, LISTS.iter().find(|list| name.starts_with(*list))) {
-                (None, Some(_)) => "; what stands in lists, [[vpn]] and [[incident.sink]], is set in a file, such as one in conf.d".to_owned(),
+                (None, Some(_)) => "; what stands in lists, [[vpn]], [[uplink]] and [[incident.sink]], is set in a file, such as one in conf.d".to_owned(),
                 (Some(near), _) => format!("; did you mean {near}?"),
                 (None, None) => String::new(),
             };
@@ -76,7 +76,7 @@ pub(super) fn overrides(env: &BTreeMap<String, String>, renamed: &[Renamed], not
 }
 
 /// The prefixes of names that are meant for a list.
-const LISTS: [&str; 2] = ["BOTHENDS_VPN__", "BOTHENDS_INCIDENT__SINK__"];
+const LISTS: [&str; 3] = ["BOTHENDS_VPN__", "BOTHENDS_UPLINK__", "BOTHENDS_INCIDENT__SINK__"];
 
 /// The variables with the key that a name ends with, if only `BOTHENDS` and perhaps a table come before it: `BOTHENDS_MODE` and
 /// `BOTHENDS_AWS_MODE` both suggest `BOTHENDS_INCIDENT__MODE`. A container's links set `BOTHENDS_NAME`.
@@ -128,6 +128,8 @@ pub(super) struct Merged {
     pub(super) vpns: Vec<ListedTable>,
     /// `[[incident.sink]]` of all files.
     pub(super) sinks: Vec<ListedTable>,
+    /// `[[uplink]]` of all files.
+    pub(super) uplinks: Vec<ListedTable>,
 }
 
 /// Merges the documents, later over earlier, and the variables over all.
@@ -139,11 +141,12 @@ pub(super) fn merge(
 ) -> Merged {
     let main = Provenance::file(main);
     let mut builder = Config::builder();
-    let (mut vpns, mut sinks) = (Vec::new(), Vec::new());
+    let (mut vpns, mut sinks, mut uplinks) = (Vec::new(), Vec::new(), Vec::new());
     for document in documents {
         builder = builder.add_source(Layer(document.tables));
         vpns.extend(document.vpns);
         sinks.extend(document.sinks);
+        uplinks.extend(document.uplinks);
     }
     let tables = match builder.add_source(Layer(overrides.0)).build() {
         Ok(merged) => merged.cache,
@@ -152,7 +155,7 @@ pub(super) fn merge(
             Value::from(Map::<String, Value>::new())
         }
     };
-    Merged { main, tables, vpns, sinks }
+    Merged { main, tables, vpns, sinks, uplinks }
 }
 
 /// One file's single tables, or the environment's keys by their paths.
@@ -380,6 +383,41 @@ impl<'a> Section<'a> {
         parse: impl FnOnce(&'a Value) -> Option<T>,
     ) -> Option<T> {
         checked(self.get(key)?, (&self.path(key), &self.place(key)), expected, notes, parse)
+    }
+}
+
+/// Values that must be unique, and where each was first seen.
+#[derive(Debug)]
+pub(super) struct Once<T>(BTreeMap<T, (Provenance, String)>);
+
+impl<T> Default for Once<T> {
+    fn default() -> Self {
+        Self(BTreeMap::new())
+    }
+}
+
+impl<T: Ord> Once<T> {
+    /// Reports `key` of `section` if its value was seen before.
+    pub(super) fn claim(&mut self, value: T, section: &Section<'_>, key: &str, notes: &mut Notes) {
+        self.claim_at(value, (section.place(key), section.path(key)), notes);
+    }
+
+    /// Reports the value at `at` if it was seen before.
+    pub(super) fn claim_at(&mut self, value: T, at: (Provenance, String), notes: &mut Notes) {
+        match self.0.get(&value) {
+            Some((place, path)) => {
+                let what = format!("is the same as {path} at {place}");
+                notes.problem(at.0, at.1, ProblemKind::Other(what));
+            }
+            None => {
+                self.0.insert(value, at);
+            }
+        }
+    }
+
+    /// Whether the value was seen.
+    pub(super) fn has(&self, value: &T) -> bool {
+        self.0.contains_key(value)
     }
 }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::domain::names::{Destination, Kind, SinkId, VpnId};
 use crate::domain::plan::{Plan, SinkPlan};
 use crate::outbound::KeyExchange;
-use crate::settings::{StoreSettings, WebhookBody, WebhookSettings, WebhookUrl};
+use crate::settings::{SensorSettings, StoreSettings, WebhookBody, WebhookSettings, WebhookUrl};
 
 use super::problem::Warning;
 
@@ -32,6 +32,8 @@ pub struct Config {
     pub http: HttpSettings,
     /// `[store]`.
     pub store: StoreSettings,
+    /// `[ipsec]`, `[bgp]` and `[[uplink]]`, by tunnel.
+    pub sensors: SensorSettings,
 }
 
 /// A configuration as it was read.

@@ -100,7 +100,7 @@ impl SinkReader {
         if let Some(kind_of_sink) = kind_of_sink {
             strangers(kind_of_sink, section, notes);
         }
-        let name = section.text("name", &patterns::SINK_NAME, notes);
+        let name = section.text("name", &patterns::PLAIN_NAME, notes);
         let region = section.text("region", &patterns::REGION, notes);
         let role_arn = section.text("role_arn", &patterns::ROLE_ARN, notes);
         let kinds = section.texts("kinds", &patterns::KIND, notes);

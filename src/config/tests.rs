@@ -5,6 +5,7 @@ mod merged;
 mod mutated;
 mod read;
 mod rejected;
+mod sensors;
 
 use std::collections::BTreeMap;
 use std::fs;

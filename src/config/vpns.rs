@@ -5,12 +5,14 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::describe::metrics_elsewhere;
-use super::problem::{Notes, Provenance};
-use super::section::Section;
+use super::problem::{Notes, ProblemKind, Provenance};
+use super::section::{Listed, Once, Section};
+use super::sensors::{BgpRules, Sensors};
 use super::settings::{AwsDefaults, CloudWatchSettings, VpnDetails};
 use super::{globals, patterns};
-use crate::domain::names::{AwsPlace, Role, SourceId, SourceKind, TunnelId, VpnId};
+use crate::domain::names::{AwsPlace, Role, Routing, SourceId, SourceKind, TunnelId, VpnId};
 use crate::domain::plan::{AwsRules, IncidentRules, ProbeRules, Route, SensorRules, TunnelPlan, VpnPlan};
+use crate::settings::Subject;
 
 /// The defaults for every connection.
 #[derive(Debug)]
@@ -21,6 +23,15 @@ pub(super) struct Common {
     pub(super) aws_rules: AwsRules,
     pub(super) probe: ProbeRules,
     pub(super) incident: IncidentRules,
+    pub(super) sensors: Sensors,
+}
+
+/// What the tunnels of a connection have in common.
+struct OfConnection<'c> {
+    id: Option<&'c VpnId>,
+    routing: Routing,
+    bgp: &'c BgpRules,
+    sensors: &'c Sensors,
 }
 
 /// Reads the connections one by one and detects duplicates.
@@ -28,6 +39,8 @@ pub(super) struct Common {
 pub(super) struct VpnReader {
     pub(super) plans: Vec<Arc<VpnPlan>>,
     pub(super) settings: BTreeMap<VpnId, VpnDetails>,
+    /// Every used tunnel, in order.
+    pub(super) subjects: Vec<Arc<Subject>>,
     ids: Once<VpnId>,
     outside_ips: Once<IpAddr>,
     addresses: Addresses,
@@ -37,7 +50,7 @@ pub(super) struct VpnReader {
 impl VpnReader {
     /// Whether `id` is in the configuration, even if its connection is invalid.
     pub(super) fn names(&self, id: &VpnId) -> bool {
-        self.ids.0.contains_key(id)
+        self.ids.has(id)
     }
 
     /// Reads one connection; keeps its plan if it is valid.
@@ -64,7 +77,14 @@ impl VpnReader {
         }
         let probe = globals::probe(&section.section("probe"), common.probe, notes);
         let incident = globals::incident(&section.section("incident"), common.incident, notes);
-        let tunnels = self.tunnels(section, id.as_ref(), notes);
+        let bgp = common.sensors.bgp_of(section, routing.unwrap_or_default(), notes);
+        let all = OfConnection {
+            id: id.as_ref(),
+            routing: routing.unwrap_or_default(),
+            bgp: &bgp,
+            sensors: &common.sensors,
+        };
+        let tunnels = self.tunnels(section, &all, notes);
 
         let (Some(id), Some(tunnels)) = (id, tunnels) else { return };
         self.plans.push(Arc::new(VpnPlan {
@@ -82,7 +102,7 @@ impl VpnReader {
     fn tunnels(
         &mut self,
         section: &Section<'_>,
-        vpn: Option<&VpnId>,
+        all: &OfConnection<'_>,
         notes: &mut Notes,
     ) -> Option<Vec<Arc<TunnelPlan>>> {
         let sections = section.sections("tunnel")?;
@@ -94,7 +114,7 @@ impl VpnReader {
         let read: Vec<_> = sections
             .iter()
             .enumerate()
-            .map(|(index, tunnel)| self.tunnel(index, tunnel, vpn, notes))
+            .map(|(index, tunnel)| self.tunnel(index, tunnel, all, notes))
             .collect();
         let tunnels: Vec<_> = read.into_iter().collect::<Option<_>>()?;
         let used = |role: Role| tunnels.iter().any(|tunnel: &Arc<TunnelPlan>| tunnel.role == role);
@@ -119,7 +139,7 @@ impl VpnReader {
         &mut self,
         index: usize,
         section: &Section<'_>,
-        vpn: Option<&VpnId>,
+        all: &OfConnection<'_>,
         notes: &mut Notes,
     ) -> Option<Arc<TunnelPlan>> {
         if !section.is_table() {
@@ -130,7 +150,10 @@ impl VpnReader {
         let inside_ip = section.required("inside_ip", &patterns::HOST_IP, notes);
         let source_ip = section.required("source_ip", &patterns::HOST_IP, notes);
         let interface = section.text("interface", &patterns::INTERFACE, notes);
-        let role = section.text("role", &patterns::ROLE, notes);
+        let role = section.text("role", &patterns::ROLE, notes).unwrap_or(Role::Active);
+        let is_used = role != Role::Unused;
+        let uplink = all.sensors.uplink_of(section, is_used, notes);
+        let ipsec_socket = all.sensors.ipsec_socket_of(section, notes);
 
         if let Some(outside_ip) = outside_ip {
             self.outside_ips.claim(outside_ip, section, "outside_ip", notes);
@@ -157,13 +180,45 @@ impl VpnReader {
         } else {
             self.routes.claim((inside_ip, source_ip, interface.clone()), section, "inside_ip", notes);
         }
+        let id = TunnelId { vpn: all.id?.clone(), outside_ip: outside_ip? };
+        let sensors = if is_used { all.sensors.rules(all.routing, all.bgp) } else { SensorRules::default() };
+        if is_used {
+            self.subjects.push(Arc::new(Subject {
+                tunnel: id.clone(),
+                inside_ip,
+                source_ip,
+                interface: interface.clone(),
+                ipsec_socket,
+                uplink,
+                monitored_prefixes: Arc::clone(&all.bgp.monitored_prefixes),
+            }));
+        }
         Some(Arc::new(TunnelPlan {
-            id: TunnelId { vpn: vpn?.clone(), outside_ip: outside_ip? },
+            id,
             name: name.unwrap_or_else(|| format!("tunnel {}", index + 1).into()),
-            role: role.unwrap_or(Role::Active),
+            role,
             route: Arc::new(Route { inside_ip, source_ip, interface }),
-            sensors: SensorRules::default(),
+            sensors,
         }))
+    }
+}
+
+impl VpnReader {
+    /// Reports the reference hosts that are an end of a tunnel.
+    pub(super) fn must_not_hold<'l>(
+        &self,
+        references: impl Iterator<Item = &'l Listed<IpAddr>>,
+        notes: &mut Notes,
+    ) {
+        for Listed { value: address, place, path } in references {
+            let ends = AddressKind::ALL.into_iter().filter_map(|end| self.addresses.0.get(&(*address, end)));
+            for (tunnel, end) in ends {
+                let what = format!(
+                    "{address} is {end} at {tunnel}, too: a reference answers whether the tunnel works or not; name another host"
+                );
+                notes.problem(place.clone(), path.clone(), ProblemKind::Other(what));
+            }
+        }
     }
 }
 
@@ -178,28 +233,6 @@ fn sources(vpn: &VpnDetails, aws: &AwsDefaults) -> Vec<SourceId> {
     };
     let ec2 = aws.ec2_telemetry.then(|| source(SourceKind::Ec2));
     [source(SourceKind::CloudWatch)].into_iter().chain(ec2).collect()
-}
-
-/// Values that must be unique, and where each was first seen.
-#[derive(Debug)]
-struct Once<T>(BTreeMap<T, (Provenance, String)>);
-
-impl<T> Default for Once<T> {
-    fn default() -> Self {
-        Self(BTreeMap::new())
-    }
-}
-
-impl<T: Ord> Once<T> {
-    /// Reports `key` of `section` if its value was seen before.
-    fn claim(&mut self, value: T, section: &Section<'_>, key: &str, notes: &mut Notes) {
-        match self.0.get(&value) {
-            Some((place, path)) => section.wrong(key, format!("is the same as {path} at {place}"), notes),
-            None => {
-                self.0.insert(value, (section.place(key), section.path(key)));
-            }
-        }
-    }
 }
 
 //--- whether the addresses of the tunnels are plausible for their ends

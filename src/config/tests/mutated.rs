@@ -77,7 +77,7 @@ proptest! {
 
     #[test]
     fn a_value_of_any_type_under_any_key_is_accepted_or_reported(
-        key in prop::sample::select(vec!["site.name", "aws.region", "vpn", "vpn.tunnel", "incident.sink", "incident.open_after", "probe"]),
+        key in prop::sample::select(vec!["site.name", "aws.region", "vpn", "vpn.tunnel", "incident.sink", "incident.open_after", "probe", "ipsec", "bgp", "path", "mtu", "uplink", "vpn.bgp", "vpn.tunnel.uplink"]),
         value in prop::sample::select(vec!["1", "\"x\"", "[]", "[[]]", "{}", "[{}]", "[1, {}]", "true", "1.5", "nan", "12:00:00", "[{ tunnel = 1 }]"]),
     ) {
         load_and_describe(&format!("{key} = {value}\n"));
@@ -88,8 +88,12 @@ proptest! {
 fn every_list_of_tables_survives_elements_that_are_none() {
     let mut notes = Default::default();
     let path = std::path::Path::new("x");
-    let document =
-        document::parse(path, "vpn = [1, { id = 1 }]\nincident.sink = [{}, []]\n", RENAMED, &mut notes)
-            .unwrap();
-    assert_eq!((document.vpns.len(), document.sinks.len()), (2, 2));
+    let document = document::parse(
+        path,
+        "vpn = [1, { id = 1 }]\nincident.sink = [{}, []]\nuplink = [1, {}, []]\n",
+        RENAMED,
+        &mut notes,
+    )
+    .unwrap();
+    assert_eq!((document.vpns.len(), document.sinks.len(), document.uplinks.len()), (2, 2, 3));
 }
