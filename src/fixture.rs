@@ -94,6 +94,7 @@ pub(crate) fn incident() -> Incident {
         found_at: None,
         tunnels: vec![
             TunnelSnapshot {
+                diagnosis: None,
                 id: tunnel(1),
                 name: "tunnel 1".into(),
                 role: Role::Active,
@@ -103,6 +104,7 @@ pub(crate) fn incident() -> Incident {
                 carrying: Carrying::of(Assessment::Down),
             },
             TunnelSnapshot {
+                diagnosis: None,
                 id: tunnel(2),
                 name: "tunnel 2".into(),
                 role: Role::Standby,
@@ -154,6 +156,9 @@ pub(crate) fn status() -> Status {
     };
     let tunnels = vec![
         TunnelStatus {
+            diagnosis: None,
+            diagnosed_since: start(),
+            sensors: Vec::new(),
             id: tunnel(1),
             name: "tunnel 1".into(),
             role: Role::Active,
@@ -166,6 +171,9 @@ pub(crate) fn status() -> Status {
             checks: vec![check(Verdict::Down, false)],
         },
         TunnelStatus {
+            diagnosis: None,
+            diagnosed_since: start(),
+            sensors: Vec::new(),
             id: tunnel(2),
             name: "tunnel 2".into(),
             role: Role::Standby,

@@ -289,7 +289,15 @@ pub(super) fn incident_changed(incident: &Incident, change: IncidentChange, at: 
     };
     let record = about_incident(incident, id, &text);
     match change {
-        IncidentChange::Opened | IncidentChange::Adopted => record.with("TUNNELS", snapshots(incident)),
+        IncidentChange::Opened | IncidentChange::Adopted => {
+            let record = record.with("TUNNELS", snapshots(incident));
+            let named = incident.tunnels.iter().filter_map(|tunnel| tunnel.diagnosis.as_ref());
+            let mut named = named.map(|diagnosis| diagnosis.cause);
+            match named.find(|cause| *cause != Cause::Unknown) {
+                Some(cause) => record.with("CAUSE", cause.as_str()),
+                None => record,
+            }
+        }
         // The ends' verdicts at the opening are out of date by now.
         IncidentChange::Confirmed
         | IncidentChange::Updated
@@ -353,13 +361,15 @@ fn adopted(incident: &Incident, at: Now) -> String {
 }
 
 fn snapshot(tunnel: &TunnelSnapshot) -> String {
-    let TunnelSnapshot { id, name, role, local, aws, assessment: _, carrying: _, diagnosis: _ } = tunnel;
+    let TunnelSnapshot { id, name, role, local, aws, assessment: _, carrying: _, diagnosis } = tunnel;
     let role = match role {
         Role::Active => String::new(),
         Role::Standby | Role::Unused => format!(", {}", role.as_str()),
     };
+    let why = diagnosis.as_ref().filter(|diagnosis| diagnosis.cause != Cause::Unknown);
+    let why = why.map(|diagnosis| format!(", because {}", cause::sentence(diagnosis))).unwrap_or_default();
     format!(
-        "{name} ({}{role}) {} by {}, {} by {}",
+        "{name} ({}{role}) {} by {}, {} by {}{why}",
         id.outside_ip,
         local.verdict.as_str(),
         whose(End::Local),

@@ -332,7 +332,7 @@ records! {
 
     INCIDENT_OPENED = "a162f22482324803b21ce10ec509918c" [Warn] Unlimited
         "an incident opened"
-        fields [INCIDENT KIND SITE TUNNELS VPN_ID] some []
+        fields [INCIDENT KIND SITE TUNNELS VPN_ID] some [CAUSE]
         subject "Incident at @SITE@: @KIND@ on @VPN_ID@"
         "@TUNNELS@"
         "outage: no traffic passes. redundancy_lost: an active tunnel is down; if another carries traffic"
@@ -350,7 +350,7 @@ records! {
 
     INCIDENT_ADOPTED = "82ce1b78a78441d8aa1838dbaa989528" [Info] Unlimited
         "an open record was found at a sink and adopted"
-        fields [INCIDENT KIND SITE TUNNELS VPN_ID] some []
+        fields [INCIDENT KIND SITE TUNNELS VPN_ID] some [CAUSE]
         subject "An open record of @KIND@ on @VPN_ID@ was found and adopted at @SITE@"
         "@TUNNELS@"
         "It was created by this daemon before it lost its store, by the other host of the pair, or by the"

@@ -203,7 +203,16 @@ mod tests {
     fn snapshot(role: Role, local: View, aws: View, assessment: Assessment) -> TunnelSnapshot {
         let id = TunnelId { vpn: VpnId::new("vpn-1"), outside_ip: [203, 0, 113, 1].into() };
         let carrying = Carrying::of(assessment);
-        TunnelSnapshot { id, name: Arc::from("tunnel"), role, local, aws, assessment, carrying }
+        TunnelSnapshot {
+            id,
+            name: Arc::from("tunnel"),
+            role,
+            local,
+            aws,
+            assessment,
+            carrying,
+            diagnosis: None,
+        }
     }
 
     fn dead(role: Role, stopped: i64) -> TunnelSnapshot {

@@ -19,8 +19,10 @@ use super::wording::{
     self, AwsSince, Course, CurrentTunnel, DownAlone, WORDS_MAX, alone, as_they_stand, clearing_since, clip,
     concerned, list, when,
 };
+use crate::catalogue::cause;
 use crate::domain::board::{Incident, IncidentState, TunnelSnapshot};
 use crate::domain::carrying::{Carrying, NotCarrying};
+use crate::domain::cause::{Cause, Diagnosis};
 use crate::domain::names::{End, Kind, Role, VpnId};
 use crate::domain::stopped::{Basis, basis};
 use crate::domain::time::Stamp;
@@ -59,6 +61,8 @@ pub struct Account {
     /// A warning to read first; usually `None`.
     #[serde(serialize_with = "text_or_none")]
     pub caution: Option<&'static str>,
+    /// Why, as far as it is known: a line for each cause, with its evidence.
+    pub causes: Vec<String>,
     /// Since when it lasts, and whether it is over.
     pub since: String,
     /// Whether traffic flows, in one word: see [`Traffic`](crate::domain::carrying::Traffic).
@@ -110,6 +114,7 @@ impl Account {
         let course = Course::of(incident, &tunnels);
         let advice = Advice::new(incident, &tunnels, course, &flow, vpn);
         let (likely, steps) = advice.map_or((None, Vec::new()), |it| (Some(it.likely), it.steps));
+        let causes = causes(incident, &tunnels, course);
         let left_open = match incident.state {
             IncidentState::Unwatched { .. } => {
                 vec!["Look whether the tunnels work, and close this record by hand.".to_owned()]
@@ -120,6 +125,7 @@ impl Account {
             title: wording::title(incident),
             short: short(incident, &tunnels, course, &flow),
             caution: caution(incident, &tunnels),
+            causes,
             since: since(incident, course),
             flow: incident.traffic().as_str(),
             traffic: flow.sentence(incident),
@@ -142,6 +148,9 @@ impl Account {
         if !news.is_empty() {
             push(&mut text, &news.join("\n"));
             text.push('\n');
+        }
+        for cause in &self.causes {
+            push(&mut text, &format!("Why: {cause}"));
         }
         push(&mut text, &self.since);
         push(&mut text, &self.traffic);
@@ -192,7 +201,9 @@ impl Account {
 
     fn in_markdown(&self, without: Without) -> String {
         let caution = self.caution.map(|caution| format!("**{caution}**\n\n")).unwrap_or_default();
-        let mut text = format!("**{}**\n\n{caution}{}\n\n**{}**\n\n", self.title, self.since, self.traffic);
+        let why: String = self.causes.iter().map(|cause| format!("**Why:** {cause}\n\n")).collect();
+        let (title, since, traffic) = (&self.title, &self.since, &self.traffic);
+        let mut text = format!("**{title}**\n\n{caution}{why}{since}\n\n**{traffic}**\n\n");
         for ends in &self.ends {
             push(&mut text, &format!("- **{}**: {}", ends.tunnel, ends.both));
             push(&mut text, &format!("  - this site: {}", ends.site));
@@ -316,6 +327,28 @@ fn caution(incident: &Incident, tunnels: &[CurrentTunnel]) -> Option<&'static st
     )
 }
 
+/// A line for each known cause of what still lasts. Tunnels with the same diagnosis share one.
+fn causes(incident: &Incident, tunnels: &[CurrentTunnel], course: Course) -> Vec<String> {
+    match course {
+        Course::Lasts | Course::Unsure => {}
+        Course::Recovering | Course::Ended => return Vec::new(),
+    }
+    let mut found: Vec<(Vec<String>, &Diagnosis)> = Vec::new();
+    for tunnel in concerned(incident.id.kind, tunnels) {
+        let Some(diagnosis) = tunnel.diagnosis.as_ref().filter(|it| it.cause != Cause::Unknown) else {
+            continue;
+        };
+        match found.iter_mut().find(|(_, known)| *known == diagnosis) {
+            Some((names, _)) => names.push(tunnel.named()),
+            None => found.push((vec![tunnel.named()], diagnosis)),
+        }
+    }
+    let line = |(names, diagnosis): &(Vec<String>, &Diagnosis)| {
+        format!("{}: {}.", clip(&list(names), WORDS_MAX), cause::sentence(diagnosis))
+    };
+    found.iter().map(line).collect()
+}
+
 /// Since when it lasts, what that time was taken from when it opened, and whether it is over.
 fn since(incident: &Incident, course: Course) -> String {
     let began = when(incident.began);
@@ -409,9 +442,11 @@ fn short(incident: &Incident, tunnels: &[CurrentTunnel], course: Course, flow: &
     let follows =
         incident.related.as_ref().map(|other| format!(". Follows {}", wording::kind_words(other.kind)));
     let (site, name, id) = (&incident.site, &incident.vpn_name, &incident.id.vpn);
+    let causes = (course == Course::Lasts).then(|| wording::causes(&concerned(incident.id.kind, tunnels)));
+    let why = causes.flatten().map(|causes| format!("{head} {site}, {name}: {causes}. {said}"));
     let whole = format!("{head} {site}, {name} ({id}). {said}");
     let follows = follows.map(|follows| format!("{whole}{follows}"));
-    let forms = [follows, Some(whole), Some(format!("{head} {site}, {name}. {said}"))];
+    let forms = [why, follows, Some(whole), Some(format!("{head} {site}, {name}. {said}"))];
     let mut forms = forms.into_iter().flatten().peekable();
     while let Some(form) = forms.next() {
         if wording::fits_telephone(&form) || forms.peek().is_none() {

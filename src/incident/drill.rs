@@ -150,6 +150,7 @@ impl Drill {
                 wording::kind_words(self.kind)
             )),
             caution: None,
+            causes: Vec::new(),
             since: format!("A test, sent on {} by bothends drill. Nothing is wrong.", when(self.at)),
             flow: "cannot_tell",
             traffic: "A real record says here whether traffic flows, and then what each end says.".to_owned(),

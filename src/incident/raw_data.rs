@@ -109,6 +109,9 @@ pub(super) struct TunnelData {
     role: &'static str,
     /// As it is when the record is created.
     assessment: &'static str,
+    /// Why it does not work, as far as that is known when the record is created.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cause: Option<&'static str>,
     /// As it was when the incident opened.
     #[serde(skip_serializing_if = "Option::is_none")]
     local: Option<ViewData>,
@@ -170,6 +173,7 @@ impl TunnelData {
             outside_ip: id.outside_ip.to_string(),
             role: role.as_str(),
             assessment: standing.assessment.as_str(),
+            cause: standing.diagnosis.as_ref().map(|diagnosis| diagnosis.cause.as_str()),
             local: Some(ViewData::new(local)),
             aws: Some(ViewData::new(aws)),
             stands: None,

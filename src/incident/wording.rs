@@ -27,6 +27,10 @@ pub fn title(incident: &Incident) -> String {
     if Course::of(incident, &tunnels) == Course::Recovering {
         return clip(&format!("{head} — recovering"), TITLE_MAX);
     }
+    let head = match causes(&down) {
+        Some(causes) => format!("{head}: {causes}"),
+        None => head,
+    };
     let title = match incident.id.kind {
         Kind::Outage | Kind::RedundancyLost | Kind::OneSided if down.is_empty() => head,
         Kind::Outage | Kind::RedundancyLost => {
@@ -43,6 +47,17 @@ pub fn title(incident: &Incident) -> String {
         },
     };
     clip(&title, TITLE_MAX)
+}
+
+/// The causes of these tunnels' trouble in a few words, each once; `None` where none is known.
+pub(super) fn causes(down: &[&CurrentTunnel]) -> Option<String> {
+    let mut titles: Vec<&str> = Vec::new();
+    for title in down.iter().filter_map(|tunnel| cause::title(tunnel.diagnosis.as_ref()?.cause)) {
+        if !titles.contains(&title) {
+            titles.push(title);
+        }
+    }
+    (!titles.is_empty()).then(|| titles.join(", "))
 }
 
 /// A timeline entry as text.

@@ -314,7 +314,7 @@ impl World {
                         }
                     }
                 }
-                Request::Retire { .. } => {}
+                Request::Retire { .. } | Request::Sense(_) => {}
                 Request::AskAws(AwsRequest::History(HistoryRequest { vpn, from, to, source: _ })) => {
                     self.histories.push((self.now.mono, from, to));
                     let event = self.history(vpn, from, to);

@@ -265,7 +265,7 @@ impl Daemon {
                     Request::AskAws(AwsRequest::History(HistoryRequest { from, to, .. })) => {
                         outcome.commands.push(Command::AskHistory { from, to });
                     }
-                    Request::Retire { .. } => {}
+                    Request::Retire { .. } | Request::Sense(_) => {}
                 }
             }
             while let Some(fact) = self.monitor.poll_fact() {

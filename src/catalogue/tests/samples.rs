@@ -10,6 +10,7 @@ use super::super::parts::{Detail, ListenerKind, MetricsNotice, Oddity, StoreNoti
 use super::super::parts::{Instead, LedgerUnreadable, NoticeReason, SinkNotice};
 use super::super::{Code, Component, JournalRecord, Names, Notice, Problem, Severity};
 use crate::domain::board::{Incident, IncidentId};
+use crate::domain::cause::{Cause, Clue, Confidence, Diagnosis};
 use crate::domain::event::SeenUp;
 use crate::domain::fact::{Fact, IncidentChange};
 use crate::domain::names::{CheckId, CheckKind, End, Kind, RecordId, Role, SinkId};
@@ -18,7 +19,7 @@ use crate::domain::verdict::{Assessment, Evidence, Fault, LocalEvidence, Verdict
 use crate::fixture::{self, after};
 use crate::process::Exit;
 
-const WHYS: [Why; 20] = [
+const WHYS: [Why; 21] = [
     Why::Starting,
     Why::NeverAnswered,
     Why::Fault(Fault::NoPermission),
@@ -29,6 +30,7 @@ const WHYS: [Why; 20] = [
     Why::Fault(Fault::HeldUp),
     Why::Fault(Fault::Socket(97)),
     Why::Silent,
+    Why::BgpUnknown,
     Why::Unused,
     Why::NotHere,
     Why::NotAsked,
@@ -158,6 +160,17 @@ fn happenings() -> Vec<Fact> {
     for yes in [true, false] {
         facts.push(Fact::Suspicion { check: check.clone(), suspect: yes, at: after(4) });
         facts.push(Fact::AddressHeld { address, held: yes, at: after(4) });
+    }
+    let named = Diagnosis {
+        cause: Cause::PathToAws,
+        confidence: Confidence::Certain,
+        clues: vec![Clue::OutsideSilent, Clue::ReferencesAnswer],
+    };
+    let unknown = Diagnosis { cause: Cause::Unknown, confidence: Confidence::Possible, clues: Vec::new() };
+    for (from, to) in
+        [(None, Some(named.clone())), (Some(named), Some(unknown.clone())), (Some(unknown), None)]
+    {
+        facts.push(Fact::CauseChanged { tunnel: fixture::tunnel(1), from, to, at: after(5) });
     }
     facts.extend(verdicts().map(|verdict| Fact::EvidenceUnusable {
         source: source.clone(),

@@ -1,5 +1,6 @@
 //! Whether traffic flows, which side is likely at fault, and the first three things to do: one closed table.
 
+use crate::catalogue::cause;
 use crate::domain::board::{Incident, IncidentState};
 use crate::domain::carrying::{Carrying, NotCarrying};
 use crate::domain::names::{Kind, TunnelId};
@@ -70,10 +71,24 @@ impl Advice {
         let (names, bgp) = (CommandArguments::of(subject, vpn), CommandArguments::of(bgp, vpn));
         let urgency = urgency(incident.id.kind, flow).filter(|_| pointer != Pointer::Recovering);
         let mut steps: Vec<String> = urgency.into_iter().collect();
+        if course == Course::Lasts {
+            steps.extend(steps_of_causes(&down));
+        }
         steps.extend(first_steps(pointer, &names, &bgp, incident.began));
         steps.truncate(3);
         Some(Self { likely: likely(pointer), steps })
     }
+}
+
+/// The first thing to do for each known cause, each once.
+fn steps_of_causes(down: &[&CurrentTunnel]) -> Vec<String> {
+    let mut steps = Vec::new();
+    for step in down.iter().filter_map(|tunnel| cause::first_step(tunnel.diagnosis.as_ref()?, &tunnel.id)) {
+        if !steps.contains(&step) {
+            steps.push(step);
+        }
+    }
+    steps
 }
 
 fn point(kind: Kind, tunnels: &[CurrentTunnel], down: &[&CurrentTunnel]) -> Pointer {

@@ -77,6 +77,7 @@ fn tunnel(
         Verdict::Up | Verdict::Down => Some(before(31)),
     };
     TunnelSnapshot {
+        diagnosis: None,
         id: TunnelId { vpn: VpnId::new(VPN), outside_ip: address(last) },
         name: format!("tunnel {}", last - 10).into(),
         role: Role::Active,

@@ -66,6 +66,7 @@ pub(in super::super) fn snapshot(last: u8, at: Now) -> TunnelSnapshot {
     let local = Evidence::Local(LocalEvidence { losses_in_row: 10, stopped, ..LocalEvidence::default() });
     let aws = Evidence::Aws(AwsEvidence { as_of: Some(at.wall), ..AwsEvidence::default() });
     TunnelSnapshot {
+        diagnosis: None,
         id: tunnel(last),
         name: format!("tunnel {}", last - 10).into(),
         role: Role::Active,
@@ -291,6 +292,7 @@ impl World {
                     | TimelineChange::Confirmed
                     | TimelineChange::View { .. }
                     | TimelineChange::Assessment { .. }
+                    | TimelineChange::Cause { .. }
                     | TimelineChange::Clearing
                     | TimelineChange::Reopened
                     | TimelineChange::Missed => {}

@@ -22,6 +22,7 @@ fn tunnel(last: u8) -> TunnelId {
 fn snapshot(last: u8, local: Verdict, aws: Verdict, assessment: Assessment) -> TunnelSnapshot {
     let at = now(0);
     TunnelSnapshot {
+        diagnosis: None,
         id: tunnel(last),
         name: format!("tunnel {}", last - 10).into(),
         role: Role::Active,

@@ -12,7 +12,9 @@ use crate::domain::board::{
     Incident, IncidentId, IncidentState, TimelineChange, TimelineEntry, TunnelSnapshot,
 };
 use crate::domain::carrying::{CannotTell, Carrying, NotCarrying};
+use crate::domain::cause::{Cause, Clue, Confidence, Diagnosis};
 use crate::domain::names::{End, Kind, Role, SourceKind};
+use crate::domain::sensor::{Link, Refusal};
 use crate::domain::verdict::{
     Assessment, AwsEvidence, Evidence, Fault, LocalEvidence, Loss, Verdict, View, Why,
 };
@@ -64,6 +66,7 @@ fn verdict() -> impl Strategy<Value = Verdict> {
             Why::Starting,
             Why::NeverAnswered,
             Why::Silent,
+            Why::BgpUnknown,
             Why::Unused,
             Why::NotHere,
             Why::NotAsked,
@@ -162,10 +165,66 @@ fn id() -> impl Strategy<Value = IncidentId> {
     })
 }
 
+fn clue() -> impl Strategy<Value = Clue> {
+    let plain = select(vec![
+        Clue::IkeDaemonNotRunning,
+        Clue::SendBlocked,
+        Clue::NothingCanBeSent,
+        Clue::NoRouteToOutside,
+        Clue::OutsideBlocked,
+        Clue::OutsideAnswers,
+        Clue::OutsideSilent,
+        Clue::ReferencesAnswer,
+        Clue::ReferencesSilent,
+        Clue::OtherOutsideAnswers,
+        Clue::OtherOutsideSilent,
+        Clue::ReplacementUnderWay,
+        Clue::IkeAbsent,
+        Clue::IkeConnecting,
+        Clue::IkeUnanswered,
+        Clue::IkeEstablished,
+        Clue::ChildAbsent,
+        Clue::OutboundMoves,
+        Clue::InboundMoves,
+        Clue::InboundStopped,
+        Clue::PeerHeardNothing,
+        Clue::BgpEstablished,
+        Clue::BgpWithoutPolicy,
+        Clue::AwsSaysBgpDown,
+        Clue::AwsSaysIpsecUp,
+        Clue::AwsSaysIpsecDown,
+    ]);
+    prop_oneof![
+        plain,
+        fault().prop_map(Clue::HostFault),
+        select(Refusal::ALL.to_vec()).prop_map(Clue::PeerRefused),
+        select(vec![Link::Up, Link::Down, Link::Missing]).prop_map(Clue::UplinkInterface),
+        (any::<u8>(), any::<IpAddr>()).prop_map(|(hop, address)| Clue::PathEndsAt { hop, address }),
+        words().prop_map(Clue::BgpState),
+        words().prop_map(Clue::BgpLastError),
+        words().prop_map(Clue::PrefixMissing),
+        any::<(u16, u16)>().prop_map(|(answering, of)| Clue::HostsAnswer { answering, of }),
+        any::<(Option<u16>, u16)>().prop_map(|(now, before)| Clue::LargestPacket { now, before }),
+        any::<u8>().prop_map(|percent| Clue::Lost { percent }),
+        any::<(u32, u32)>().prop_map(|(now, usual)| Clue::Slow { now, usual }),
+    ]
+}
+
+fn diagnosis() -> impl Strategy<Value = Diagnosis> {
+    let confidence = select(vec![Confidence::Possible, Confidence::Likely, Confidence::Certain]);
+    let clues = proptest::collection::vec(clue(), 0..4);
+    (select(Cause::ALL.to_vec()), confidence, clues).prop_map(|(cause, confidence, clues)| Diagnosis {
+        cause,
+        confidence,
+        clues,
+    })
+}
+
 fn snapshot() -> impl Strategy<Value = TunnelSnapshot> {
     let role = select(vec![Role::Active, Role::Standby, Role::Unused]);
-    (tunnel(), words(), role, view(), view(), assessment(), carrying()).prop_map(
-        |(id, name, role, local, aws, assessment, carrying)| TunnelSnapshot {
+    (tunnel(), words(), role, view(), view(), assessment(), carrying(), option::of(diagnosis())).prop_map(
+        |(id, name, role, local, aws, assessment, carrying, diagnosis)| TunnelSnapshot {
+            diagnosis,
             id,
             name,
             role,
@@ -185,6 +244,8 @@ fn entry() -> impl Strategy<Value = TimelineEntry> {
         (tunnel(), words(), assessment(), carrying()).prop_map(|(tunnel, name, assessment, carrying)| {
             TimelineChange::Assessment { tunnel, name, assessment, carrying }
         });
+    let cause = (tunnel(), words(), diagnosis())
+        .prop_map(|(tunnel, name, diagnosis)| TimelineChange::Cause { tunnel, name, diagnosis });
     let plain = select(vec![
         TimelineChange::Opened,
         TimelineChange::Adopted { sink: SinkId::new("incident_manager") },
@@ -196,7 +257,7 @@ fn entry() -> impl Strategy<Value = TimelineEntry> {
         TimelineChange::HandedOver,
         TimelineChange::Missed,
     ]);
-    (any::<u32>(), stamp(), prop_oneof![view, assessment, plain], any::<u32>())
+    (any::<u32>(), stamp(), prop_oneof![view, assessment, cause, plain], any::<u32>())
         .prop_map(|(seq, at, what, repeats)| TimelineEntry { seq, at, what, repeats })
 }
 

@@ -136,6 +136,7 @@ fn at<T: Clone>(list: &[T], n: usize) -> T {
 fn snapshots() -> Vec<TunnelSnapshot> {
     let verdicts = verdicts();
     let snapshot = |(n, carrying): (usize, Carrying)| TunnelSnapshot {
+        diagnosis: None,
         id: if n % 2 == 0 { tunnel() } else { second() },
         name: format!("tunnel {n}").into(),
         role: at(&[Role::Active, Role::Standby, Role::Unused], n),
