@@ -8,10 +8,12 @@ use crate::domain::board::{
     Incident, IncidentId, IncidentState, TimelineChange, TimelineEntry, TunnelSnapshot,
 };
 use crate::domain::carrying::{CannotTell, Carrying};
+use crate::domain::cause::{Cause, Clue, Confidence, Diagnosis};
 use crate::domain::names::{
     AwsPlace, CheckKind, End, Kind, Role, Routing, SourceId, SourceKind, TunnelId, VpnId,
 };
-use crate::domain::status::{CheckStatus, Phase, SourceStatus, Status, TunnelStatus, VpnStatus};
+use crate::domain::sensor::{Finding, Path, Reach, SensorKind, Unavailable};
+use crate::domain::status::{CheckStatus, SensorStatus, Phase, SourceStatus, Status, TunnelStatus, VpnStatus};
 use crate::domain::time::{Moment, Now, Stamp};
 use crate::domain::verdict::{Assessment, AwsEvidence, Evidence, LocalEvidence, Loss, Verdict, View, Why};
 
@@ -80,6 +82,19 @@ pub(crate) fn aws(verdict: Verdict) -> View {
             changed: as_of.map(|_| after(9).wall),
             words: words.map(Arc::from),
         }),
+    }
+}
+
+/// The path to AWS is broken.
+pub(crate) fn path_broken() -> Diagnosis {
+    Diagnosis {
+        cause: Cause::PathToAws,
+        confidence: Confidence::Certain,
+        clues: vec![
+            Clue::OutsideSilent,
+            Clue::ReferencesAnswer,
+            Clue::PathEndsAt { hop: 4, address: [198, 51, 100, 9].into() },
+        ],
     }
 }
 
@@ -156,9 +171,27 @@ pub(crate) fn status() -> Status {
     };
     let tunnels = vec![
         TunnelStatus {
-            diagnosis: None,
-            diagnosed_since: start(),
-            sensors: Vec::new(),
+            diagnosis: Some(path_broken()),
+            diagnosed_since: after(14),
+            sensors: vec![
+                SensorStatus {
+                    kind: SensorKind::Bgp,
+                    as_of: Some(after(28)),
+                    last: Some(Finding::Bgp(Err(Unavailable::Denied))),
+                },
+                SensorStatus {
+                    kind: SensorKind::Path,
+                    as_of: Some(after(29)),
+                    last: Some(Finding::Path(Ok(Path {
+                        outside: Reach::Silent,
+                        references: vec![(
+                            [192, 0, 2, 1].into(),
+                            Reach::Answers { rtt: Duration::from_millis(3) },
+                        )],
+                        interface: None,
+                    }))),
+                },
+            ],
             id: tunnel(1),
             name: "tunnel 1".into(),
             role: Role::Active,

@@ -17,9 +17,9 @@ use super::message::{Change, Message, Occasion, compose};
 use super::settings::{SinkRules, VpnSettings};
 
 /// The members that every message has.
-pub const MEMBERS: [&str; 28] = [
+pub const MEMBERS: [&str; 29] = [
     "id", "key", "change", "at", "site", "vpn_id", "vpn_name", "kind", "severity", "impact", "title",
-    "short", "text", "news", "caution", "since", "flow", "traffic", "ends", "likely", "steps", "sender",
+    "short", "text", "news", "caution", "causes", "since", "flow", "traffic", "ends", "likely", "steps", "sender",
     "links", "incident", "began", "opened", "tunnels", "timeline",
 ];
 /// The members that only some messages have.

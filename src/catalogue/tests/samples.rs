@@ -10,7 +10,7 @@ use super::super::parts::{Detail, ListenerKind, MetricsNotice, Oddity, StoreNoti
 use super::super::parts::{Instead, LedgerUnreadable, NoticeReason, SinkNotice};
 use super::super::{Code, Component, JournalRecord, Names, Notice, Problem, Severity};
 use crate::domain::board::{Incident, IncidentId};
-use crate::domain::cause::{Cause, Clue, Confidence, Diagnosis};
+use crate::domain::cause::{Cause, Confidence, Diagnosis};
 use crate::domain::event::SeenUp;
 use crate::domain::fact::{Fact, IncidentChange};
 use crate::domain::names::{CheckId, CheckKind, End, Kind, RecordId, Role, SinkId};
@@ -122,6 +122,8 @@ fn incidents() -> Vec<Fact> {
         found_at: Some(SinkId::new("incident_manager")),
         ..fixture::incident()
     };
+    let mut with = with;
+    with.tunnels[0].diagnosis = Some(fixture::path_broken());
     let without = Incident { tunnels: Vec::new(), ..fixture::incident() };
     let (vpn, at) = (fixture::vpn(), after(600));
     let mut facts = Vec::new();
@@ -161,11 +163,7 @@ fn happenings() -> Vec<Fact> {
         facts.push(Fact::Suspicion { check: check.clone(), suspect: yes, at: after(4) });
         facts.push(Fact::AddressHeld { address, held: yes, at: after(4) });
     }
-    let named = Diagnosis {
-        cause: Cause::PathToAws,
-        confidence: Confidence::Certain,
-        clues: vec![Clue::OutsideSilent, Clue::ReferencesAnswer],
-    };
+    let named = fixture::path_broken();
     let unknown = Diagnosis { cause: Cause::Unknown, confidence: Confidence::Possible, clues: Vec::new() };
     for (from, to) in
         [(None, Some(named.clone())), (Some(named), Some(unknown.clone())), (Some(unknown), None)]

@@ -74,6 +74,32 @@ fn the_shape_is_what_docs_status_md_says() {
                   "ticks_skipped": 0,
                   "fresh_client": "works"
                 }
+              ],
+              "cause": {
+                "cause": "path_to_aws",
+                "confidence": "certain",
+                "since": "2025-11-22T03:12:14Z",
+                "evidence": [
+                  "AWS's outside address no longer answers over the uplink",
+                  "the uplink's references answer",
+                  "the path ends at hop 4 (198.51.100.9)"
+                ],
+                "do_first": "Call the carrier: from this uplink the path to 203.0.113.11 ends at 198.51.100.9, while other hosts answer."
+              },
+              "evidence": [
+                {
+                  "source": "bgp",
+                  "state": "unavailable",
+                  "why": "denied",
+                  "as_of": "2025-11-22T03:12:28Z",
+                  "found": "no permission"
+                },
+                {
+                  "source": "path",
+                  "state": "works",
+                  "as_of": "2025-11-22T03:12:29Z",
+                  "found": "the outside address does not answer, all 1 references answer"
+                }
               ]
             },
             {
@@ -109,7 +135,9 @@ fn the_shape_is_what_docs_status_md_says() {
                   "ticks_skipped": 0,
                   "fresh_client": "works"
                 }
-              ]
+              ],
+              "cause": null,
+              "evidence": []
             }
           ],
           "phases": {
