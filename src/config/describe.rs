@@ -166,10 +166,10 @@ impl Page<'_> {
         if required.is_empty() {
             String::new()
         } else if required.len() == vpns.len() {
-            "; without a session a tunnel is Down".to_owned()
+            "; a tunnel without a session is Down".to_owned()
         } else {
             format!(
-                "; without a session a tunnel is Down, of {}",
+                "; a tunnel of {} without a session is Down",
                 vpn_ids(required.into_iter().map(AsRef::as_ref))
             )
         }
@@ -237,7 +237,7 @@ impl Page<'_> {
 fn ipsec(settings: &IpsecSettings) -> String {
     match settings {
         IpsecSettings::Vici { socket } => format!("strongSwan at {}", socket.display()),
-        IpsecSettings::Kernel => "the kernel's XFRM counters".to_owned(),
+        IpsecSettings::Kernel => "the kernel's counters of the tunnels' interfaces".to_owned(),
     }
 }
 
@@ -260,7 +260,7 @@ fn path(uplink: &UplinkSettings) -> String {
         .collect();
     let way = if way.is_empty() { String::new() } else { format!(" {}", way.join(" ")) };
     let references = match references.as_slice() {
-        [] => "no references: a dead uplink cannot be told from a dead path to AWS".to_owned(),
+        [] => "no references: a dead uplink looks like a dead path to AWS".to_owned(),
         [one] => format!("reference {one}"),
         several => {
             format!("references {}", several.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))

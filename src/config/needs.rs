@@ -18,6 +18,9 @@ pub mod files {
     pub const PER_TUNNEL: u64 = 3;
     /// A look at the path has a socket per uplink and address family.
     pub const PER_UPLINK: u64 = 2;
+    /// Traces at a time, and measurements of the MTU.
+    pub const TRACES: u64 = 4;
+    pub const MEASURED: u64 = 16;
     /// A connection to a daemon of this host, or the pipes of a program that asks it.
     pub const PER_ASKED: u64 = 4;
 }
@@ -57,17 +60,24 @@ impl Needs {
     pub fn of(config: &Config) -> Self {
         let mut needs = Self { files: files::RESERVE, memory: memory::BASE + memory::HELPER };
         let asked = asked(&config.sensors);
-        needs.files += files::PER_ASKED * asked + files::PER_UPLINK * uplinks(config);
+        needs.files += files::PER_ASKED * asked;
         needs.memory += memory::PER_ASKED * asked;
         if let Some(BgpSettings::Frr { vtysh: _ }) = config.sensors.bgp {
             needs.memory += memory::VTYSH;
         }
+        let used = config.plan.vpns.iter().flat_map(|vpn| vpn.used_tunnels());
+        let kinds: BTreeSet<_> = used.flat_map(|tunnel| &tunnel.sensors.kinds).collect();
+        for kind in kinds {
+            needs.files += match kind {
+                SensorKind::Path => files::PER_UPLINK * uplinks(&config.sensors),
+                SensorKind::Trace => files::TRACES,
+                SensorKind::Mtu => files::MEASURED,
+                SensorKind::Ipsec | SensorKind::Bgp => 0,
+            };
+        }
         for vpn in &config.plan.vpns {
             let tunnels = vpn.used_tunnels().count() as u64;
-            // A search for the MTU, and a trace, have a socket of their own.
-            let kinds = vpn.used_tunnels().flat_map(|tunnel| &tunnel.sensors.kinds);
-            let own = kinds.filter(|kind| matches!(kind, SensorKind::Mtu | SensorKind::Trace)).count() as u64;
-            needs.files += files::PER_TUNNEL * tunnels + own;
+            needs.files += files::PER_TUNNEL * tunnels;
             needs.memory += memory::PER_CONNECTION
                 + tunnels * (memory::PER_TUNNEL + memory::PER_ECHO * in_flight(&vpn.probe));
         }
@@ -111,14 +121,8 @@ fn asked(sensors: &SensorSettings) -> u64 {
     ike + u64::from(bgp.is_some())
 }
 
-/// The uplinks over which echoes go.
-fn uplinks(config: &Config) -> u64 {
-    let mut used = config.plan.vpns.iter().flat_map(|vpn| vpn.used_tunnels());
-    if !used.any(|tunnel| tunnel.sensors.kinds.contains(&SensorKind::Path)) {
-        return 0;
-    }
-    let uplinks = config.sensors.subjects.iter().map(|subject| &subject.uplink);
-    uplinks.collect::<BTreeSet<_>>().len() as u64
+fn uplinks(sensors: &SensorSettings) -> u64 {
+    sensors.subjects.iter().map(|subject| &subject.uplink).collect::<BTreeSet<_>>().len() as u64
 }
 
 /// Bytes, for display.

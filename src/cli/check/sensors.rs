@@ -99,7 +99,7 @@ impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::StrongSwan(socket) => write!(f, "ipsec: strongSwan at {}", socket.display()),
-            Self::Kernel => f.write_str("ipsec: the kernel's XFRM counters"),
+            Self::Kernel => f.write_str("ipsec: the kernel's counters"),
             Self::Bird(socket) => write!(f, "bgp: BIRD at {}", socket.display()),
             Self::Frr(vtysh) => write!(f, "bgp: FRR by {}", vtysh.display()),
         }
@@ -157,7 +157,7 @@ impl Place {
                 Self::StrongSwan(_) => "there is no such socket. Is charon running, with its plugin vici? [ipsec] socket names another one".to_owned(),
                 Self::Bird(_) => "there is no such socket. Is BIRD running? [bgp] socket names another one".to_owned(),
                 Self::Frr(_) => "there is no such program. [bgp] vtysh names another one".to_owned(),
-                Self::Kernel => "this kernel has none".to_owned(),
+                Self::Kernel => "this host shows none in /proc/self/net".to_owned(),
             },
             Unavailable::NotRunning => match self {
                 Self::StrongSwan(_) => "nobody listens at the socket. Is charon running?".to_owned(),
@@ -176,7 +176,7 @@ impl Place {
             Unavailable::TooLong => format!("its answer is longer than {} MiB", ANSWER_MAX >> 20),
             Unavailable::NotListed => match self {
                 Self::StrongSwan(_) => "no connection has this remote address. See `swanctl --list-conns`".to_owned(),
-                Self::Kernel => "no SA has this remote address. See `ip xfrm state`".to_owned(),
+                Self::Kernel => "it has no interface of its own. The counters are those of its `interface`".to_owned(),
                 Self::Bird(_) => format!("no protocol has the neighbor {}. See `birdc show protocols all`", subject.inside_ip),
                 Self::Frr(_) => format!("there is no neighbor {}. See `vtysh -c \"show bgp summary\"`", subject.inside_ip),
             },

@@ -150,17 +150,17 @@ fn the_sensors_are_shown_with_whom_they_ask() {
          [vpn.bgp]\nrequired = true\n{OTHER_VPN}uplink = \"wan2\"\n{SINK}"
     )), @r"
     ipsec: strongSwan at /run/charon.vici, /run/charon2.vici
-                bgp: BIRD at /run/bird/bird.ctl; without a session a tunnel is Down, of vpn-0123456789abcdef0
+                bgp: BIRD at /run/bird/bird.ctl; a tunnel of vpn-0123456789abcdef0 without a session is Down
                 path: echoes to AWS's outside addresses over wan1 on eth0, and the hops when a tunnel goes down; references 192.0.2.1, 192.0.2.2
-                path: echoes to AWS's outside addresses over wan2 from 198.51.100.9, and the hops when a tunnel goes down; no references: a dead uplink cannot be told from a dead path to AWS
+                path: echoes to AWS's outside addresses over wan2 from 198.51.100.9, and the hops when a tunnel goes down; no references: a dead uplink looks like a dead path to AWS
                 mtu: the largest packet that passes through each tunnel, every 1h
     ");
     insta::assert_snapshot!(evidence(&format!(
-        "[ipsec]\nsource = \"kernel\"\n[bgp]\ndaemon = \"frr\"\nrequired = true\n[path]\n{VPN}{SINK}"
+        "[ipsec]\nsource = \"kernel\"\n[bgp]\ndaemon = \"frr\"\nrequired = true\n[path]\n{VPN}interface = \"ipsec0\"\n{SINK}"
     )), @r"
-    ipsec: the kernel's XFRM counters
-                bgp: FRR by /usr/bin/vtysh; without a session a tunnel is Down
-                path: echoes to AWS's outside addresses, and the hops when a tunnel goes down; no references: a dead uplink cannot be told from a dead path to AWS
+    ipsec: the kernel's counters of the tunnels' interfaces
+                bgp: FRR by /usr/bin/vtysh; a tunnel without a session is Down
+                path: echoes to AWS's outside addresses, and the hops when a tunnel goes down; no references: a dead uplink looks like a dead path to AWS
     ");
 }
 
