@@ -86,6 +86,7 @@ const fn judge(owner: u32, mode: u32, us: u32) -> Option<Foreign> {
 const LINKS_MAX: usize = 40;
 
 const READ: u32 = 0o4;
+const WRITE: u32 = 0o2;
 const ENTER: u32 = 0o1;
 
 /// What prevents somebody from reading a file.
@@ -138,13 +139,30 @@ impl User {
         &self.groups
     }
 
+    /// The same user as a member of these groups too, if this host has them.
+    #[must_use]
+    pub fn also_in<'g>(mut self, groups: impl Iterator<Item = &'g str>) -> Self {
+        let known = groups.filter_map(|name| unistd::Group::from_name(name).ok().flatten());
+        self.groups.extend(known.map(|group| group.gid.as_raw()));
+        self
+    }
+
     /// What prevents him from reading `path` by the permission bits. An access control list may differ, so a file or directory
     /// with one counts as readable.
     pub fn obstacle(&self, path: &Path) -> Option<Obstacle> {
+        self.obstacle_to(READ, path)
+    }
+
+    /// The same for connecting to a socket, which takes the right to write to it (unix(7)).
+    pub fn obstacle_to_connecting(&self, socket: &Path) -> Option<Obstacle> {
+        self.obstacle_to(WRITE, socket)
+    }
+
+    fn obstacle_to(&self, right: u32, path: &Path) -> Option<Obstacle> {
         let enters = |directory: &Path| grants(directory, |metadata| self.may(ENTER, metadata));
         match closed(path, &enters, LINKS_MAX) {
             Some(directory) => Some(Obstacle::Directory(directory)),
-            None if grants(path, |metadata| self.may(READ, metadata)) => None,
+            None if grants(path, |metadata| self.may(right, metadata)) => None,
             None => Some(Obstacle::Itself),
         }
     }

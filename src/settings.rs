@@ -99,7 +99,7 @@ pub enum IpsecSettings {
         /// The socket; absolute.
         socket: PathBuf,
     },
-    /// In the kernel's XFRM counters, for another IKE daemon.
+    /// In the kernel's counters of the tunnels' interfaces, for another IKE daemon.
     Kernel,
 }
 

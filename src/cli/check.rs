@@ -1,6 +1,7 @@
 //! `bothends check`: explains the configuration; with `--aws`, whether AWS allows what it needs.
 
 mod aws;
+mod sensors;
 #[cfg(test)]
 mod tests;
 
@@ -41,7 +42,7 @@ pub(super) fn run(path: &Path, aws: bool, to_run: bool, own_credentials: bool) -
         config::load_to_check(path, &env, us, &trial)
     };
     match &loaded {
-        Ok(loaded) => explain(loaded),
+        Ok(loaded) => explain(loaded, sensors::Asker::here(us, to_run)),
         Err(rejection) => complain!("{rejection}"),
     }
     if !to_run {
@@ -51,10 +52,15 @@ pub(super) fn run(path: &Path, aws: bool, to_run: bool, own_credentials: bool) -
         for lacking in service_lacks(path, us) {
             complain!("warning: {lacking} (the service's start is refused)");
         }
+        if let (Ok(loaded), Some(service)) = (&loaded, service_beside(path, us)) {
+            for closed in sensors::closed_to(service, &loaded.config.sensors) {
+                complain!("warning: {closed}");
+            }
+        }
     }
     let Ok(Loaded { config, .. }) = &loaded else { return Exit::Configuration };
     if to_run {
-        let lacking = Needs::of(&config.plan).lacking(&Granted::here());
+        let lacking = Needs::of(config).lacking(&Granted::here());
         if !lacking.is_empty() {
             complain!("{}", Rejection::of_file(path, lacking));
             return Exit::Configuration;
@@ -78,11 +84,11 @@ fn refused_by_run(path: &Path, env: &BTreeMap<String, String>, us: u32) -> Vec<S
     around.chain(own).collect()
 }
 
-fn explain(loaded: &Loaded) {
+fn explain(loaded: &Loaded, asker: sensors::Asker) {
     let Loaded { config, warnings, files: _ } = loaded;
     terminal::text(format_args!("{}", describe(loaded)));
     say!("            {}", capacity_of_store(config));
-    let needs = Needs::of(&config.plan);
+    let needs = Needs::of(config);
     say!(
         "needs       up to {} of memory and {} open files; the package's unit grants {} and {}",
         mebibytes(needs.memory),
@@ -90,6 +96,7 @@ fn explain(loaded: &Loaded) {
         UNIT.memory.map_or_else(String::new, mebibytes),
         UNIT.files
     );
+    sensors::report(&config.sensors, asker);
     for warning in warnings {
         complain!("warning: {warning}");
     }
@@ -156,14 +163,19 @@ fn not_here(tunnel: &TunnelPlan) -> Option<String> {
     ))
 }
 
-/// What the service lacks to run with the configuration at `path`. Only root sees it here, because other users meet the same
-/// refusals themselves; and only for the installed file, because another may not be in its place yet.
-fn service_lacks(path: &Path, us: u32) -> Vec<String> {
+/// The service's user, where what he lacks is to be said. Only root sees it, because other users meet the same refusals
+/// themselves; and only for the installed file, because another may not be in its place yet.
+fn service_beside(path: &Path, us: u32) -> Option<User> {
     let home = Path::new(DEFAULT_PATH).parent();
     if us != 0 || !home.is_some_and(|home| path.starts_with(home)) {
-        return Vec::new();
+        return None;
     }
-    let Some(service) = User::named(SERVICE).filter(|service| service.uid() != us) else { return Vec::new() };
+    User::named(SERVICE).filter(|service| service.uid() != us)
+}
+
+/// What the service lacks to run with the configuration at `path`.
+fn service_lacks(path: &Path, us: u32) -> Vec<String> {
+    let Some(service) = service_beside(path, us) else { return Vec::new() };
     let mut lacks: Vec<_> = config::closed_to(&service, path).iter().map(ToString::to_string).collect();
     lacks.extend(no_sockets(&service, || unit::property("AmbientCapabilities")));
     lacks

@@ -11,7 +11,8 @@ use super::settings::{AwsDefaults, CloudWatchSettings, Config, Loaded, Mode, Sin
 use crate::access::{Secret, secret_in};
 use crate::domain::names::{Kind, Routing, SourceId, SourceKind};
 use crate::domain::plan::{IncidentRules, Plan, ProbeRules, TunnelPlan, VpnPlan};
-use crate::settings::StoreSettings;
+use crate::domain::sensor::SensorKind;
+use crate::settings::{BgpSettings, IpsecSettings, StoreSettings, UplinkSettings};
 
 /// The meaning of the configuration: site, connections, rules, pollers, sinks, metrics, listener, store, and what follows from
 /// them.
@@ -47,6 +48,7 @@ impl fmt::Display for Page<'_> {
             write!(f, "\n{rules}")?;
         }
         self.aws(f)?;
+        self.evidence(f)?;
         self.sinks(f)?;
         self.edges(f)?;
         for warning in self.warnings {
@@ -118,6 +120,61 @@ impl Page<'_> {
         Ok(())
     }
 
+    /// What is looked at besides probes and AWS.
+    fn evidence(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut lines = Vec::new();
+        let sensors = &self.config.sensors;
+        if let Some(settings) = &sensors.ipsec {
+            let own = sensors.subjects.iter().filter_map(|subject| subject.ipsec_socket.as_deref());
+            let own: BTreeSet<_> = own.map(|socket| socket.display().to_string()).collect();
+            lines.push(
+                ["ipsec: ".to_owned() + &ipsec(settings)]
+                    .into_iter()
+                    .chain(own)
+                    .collect::<Vec<_>>()
+                    .join(", "),
+            );
+        }
+        if let Some(settings) = &sensors.bgp {
+            lines.push(format!("bgp: {}{}", bgp(settings), self.required()));
+        }
+        let used = || self.config.plan.vpns.iter().flat_map(|vpn| vpn.used_tunnels());
+        let with = |kind| used().find(|tunnel| tunnel.sensors.kinds.contains(&kind));
+        if with(SensorKind::Path).is_some() {
+            let uplinks: BTreeSet<_> = sensors.subjects.iter().map(|subject| &*subject.uplink).collect();
+            lines.extend(uplinks.into_iter().map(|uplink| format!("path: {}", path(uplink))));
+        }
+        if let Some(tunnel) = with(SensorKind::Mtu) {
+            let interval = ShownDuration(tunnel.sensors.mtu_interval);
+            lines.push(format!("mtu: the largest packet that passes through each tunnel, every {interval}"));
+        }
+        if lines.is_empty() {
+            lines.push("only probes and AWS".to_owned());
+        }
+        for (index, line) in lines.iter().enumerate() {
+            writeln!(f, "{}{line}", if index == 0 { "\nevidence    " } else { "            " })?;
+        }
+        Ok(())
+    }
+
+    /// Which tunnels are Down without a session.
+    fn required(&self) -> String {
+        let by_bgp =
+            |vpn: &&std::sync::Arc<VpnPlan>| vpn.used_tunnels().any(|tunnel| tunnel.sensors.bgp_required);
+        let vpns = &self.config.plan.vpns;
+        let required: Vec<_> = vpns.iter().filter(by_bgp).collect();
+        if required.is_empty() {
+            String::new()
+        } else if required.len() == vpns.len() {
+            "; a tunnel without a session is Down".to_owned()
+        } else {
+            format!(
+                "; a tunnel of {} without a session is Down",
+                vpn_ids(required.into_iter().map(AsRef::as_ref))
+            )
+        }
+    }
+
     fn sinks(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for sink in &self.config.sinks {
             writeln!(
@@ -174,6 +231,42 @@ impl Page<'_> {
         writeln!(f, "store       {}", path.display())?;
         writeln!(f, "            at most {}, history of {}", ShownSize(*max_size), ShownDuration(*keep))
     }
+}
+
+/// Where the state of IPsec is read, for display.
+fn ipsec(settings: &IpsecSettings) -> String {
+    match settings {
+        IpsecSettings::Vici { socket } => format!("strongSwan at {}", socket.display()),
+        IpsecSettings::Kernel => "the kernel's counters of the tunnels' interfaces".to_owned(),
+    }
+}
+
+/// Where the state of BGP is read, for display.
+fn bgp(settings: &BgpSettings) -> String {
+    match settings {
+        BgpSettings::Bird { socket } => format!("BIRD at {}", socket.display()),
+        BgpSettings::Frr { vtysh } => format!("FRR by {}", vtysh.display()),
+    }
+}
+
+/// Where echoes outside the tunnels go, for display.
+fn path(uplink: &UplinkSettings) -> String {
+    let UplinkSettings { name, interface, source, references } = uplink;
+    let way: Vec<_> = name
+        .iter()
+        .map(|name| format!("over {name}"))
+        .chain(interface.iter().map(|interface| format!("on {interface}")))
+        .chain(source.map(|source| format!("from {source}")))
+        .collect();
+    let way = if way.is_empty() { String::new() } else { format!(" {}", way.join(" ")) };
+    let references = match references.as_slice() {
+        [] => "no references: a dead uplink looks like a dead path to AWS".to_owned(),
+        [one] => format!("reference {one}"),
+        several => {
+            format!("references {}", several.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))
+        }
+    };
+    format!("echoes to AWS's outside addresses{way}, and the hops when a tunnel goes down; {references}")
 }
 
 const fn routing(routing: Routing) -> &'static str {

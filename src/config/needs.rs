@@ -1,9 +1,14 @@
 //! What a configuration needs of the host in the worst case: every tunnel down at once, and every sink in use.
 
+use std::collections::BTreeSet;
+
+use super::settings::Config;
 use crate::domain::check::IN_FLIGHT_MAX;
 use crate::domain::echo::LATE_WINDOW;
-use crate::domain::plan::{Plan, ProbeRules};
+use crate::domain::plan::ProbeRules;
+use crate::domain::sensor::SensorKind;
 use crate::process::Granted;
+use crate::settings::{BgpSettings, IpsecSettings, SensorSettings};
 
 /// Descriptors.
 pub mod files {
@@ -11,6 +16,13 @@ pub mod files {
     pub const RESERVE: u64 = 256;
     /// A check in doubt has two sockets, and a third while the last echoes of a replaced one are in flight.
     pub const PER_TUNNEL: u64 = 3;
+    /// A look at the path has a socket per uplink and address family.
+    pub const PER_UPLINK: u64 = 2;
+    /// Traces at a time, and measurements of the MTU.
+    pub const TRACES: u64 = 4;
+    pub const MEASURED: u64 = 16;
+    /// A connection to a daemon of this host, or the pipes of a program that asks it.
+    pub const PER_ASKED: u64 = 4;
 }
 
 /// Memory in bytes, measured with all tunnels cut at once, rounded up.
@@ -25,6 +37,10 @@ mod memory {
     pub(super) const PER_TUNNEL: u64 = 32 * KIB;
     /// A task, a timer and its entry in the socket's table.
     pub(super) const PER_ECHO: u64 = 2 * KIB;
+    /// The longest answer that a sensor reads of a daemon (`sensors::ANSWER_MAX`), and what is made of it.
+    pub(super) const PER_ASKED: u64 = 8 * KIB * KIB;
+    /// A running `vtysh`, which counts as the service's own memory: 14 MiB measured.
+    pub(super) const VTYSH: u64 = 24 * KIB * KIB;
 }
 
 /// What the package's unit grants (systemd/bothends.service; a test holds the two together).
@@ -40,10 +56,26 @@ pub struct Needs {
 }
 
 impl Needs {
-    /// The needs of a plan.
-    pub fn of(plan: &Plan) -> Self {
+    /// The needs of a configuration.
+    pub fn of(config: &Config) -> Self {
         let mut needs = Self { files: files::RESERVE, memory: memory::BASE + memory::HELPER };
-        for vpn in &plan.vpns {
+        let asked = asked(&config.sensors);
+        needs.files += files::PER_ASKED * asked;
+        needs.memory += memory::PER_ASKED * asked;
+        if let Some(BgpSettings::Frr { vtysh: _ }) = config.sensors.bgp {
+            needs.memory += memory::VTYSH;
+        }
+        let used = config.plan.vpns.iter().flat_map(|vpn| vpn.used_tunnels());
+        let kinds: BTreeSet<_> = used.flat_map(|tunnel| &tunnel.sensors.kinds).collect();
+        for kind in kinds {
+            needs.files += match kind {
+                SensorKind::Path => files::PER_UPLINK * uplinks(&config.sensors),
+                SensorKind::Trace => files::TRACES,
+                SensorKind::Mtu => files::MEASURED,
+                SensorKind::Ipsec | SensorKind::Bgp => 0,
+            };
+        }
+        for vpn in &config.plan.vpns {
             let tunnels = vpn.used_tunnels().count() as u64;
             needs.files += files::PER_TUNNEL * tunnels;
             needs.memory += memory::PER_CONNECTION
@@ -72,6 +104,25 @@ impl Needs {
         }
         lacking
     }
+}
+
+/// The daemons of this host that sensors ask at once.
+fn asked(sensors: &SensorSettings) -> u64 {
+    let SensorSettings { ipsec, bgp, subjects } = sensors;
+    let ike = match ipsec {
+        Some(IpsecSettings::Vici { .. }) => {
+            let own: BTreeSet<_> =
+                subjects.iter().filter_map(|subject| subject.ipsec_socket.as_ref()).collect();
+            1 + own.len() as u64
+        }
+        Some(IpsecSettings::Kernel) => 1,
+        None => 0,
+    };
+    ike + u64::from(bgp.is_some())
+}
+
+fn uplinks(sensors: &SensorSettings) -> u64 {
+    sensors.subjects.iter().map(|subject| &subject.uplink).collect::<BTreeSet<_>>().len() as u64
 }
 
 /// Bytes, for display.

@@ -187,6 +187,15 @@ impl Sensors {
         Some(socket.into())
     }
 
+    /// Warns of a tunnel of which the kernel has no counters.
+    pub(super) fn interface_must_be_known(&self, tunnel: &Section<'_>, notes: &mut Notes) {
+        if self.ipsec == Some(IpsecSettings::Kernel) && !tunnel.sets("interface") {
+            let what = "not set, and [ipsec] source = \"kernel\" reads the counters of the tunnel's interface: without it nothing \
+                        is known of its IPsec";
+            tunnel.warn("interface", what, notes);
+        }
+    }
+
     /// The rules of a used tunnel.
     pub(super) fn rules(&self, routing: Routing, bgp: &BgpRules) -> SensorRules {
         let by_bgp = self.bgp.is_some() && routing != Routing::Static;

@@ -154,6 +154,9 @@ impl VpnReader {
         let is_used = role != Role::Unused;
         let uplink = all.sensors.uplink_of(section, is_used, notes);
         let ipsec_socket = all.sensors.ipsec_socket_of(section, notes);
+        if is_used {
+            all.sensors.interface_must_be_known(section, notes);
+        }
 
         if let Some(outside_ip) = outside_ip {
             self.outside_ips.claim(outside_ip, section, "outside_ip", notes);

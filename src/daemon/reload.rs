@@ -26,7 +26,7 @@ use crate::settings::{StoreSettings, WebhookSettings};
 pub(super) fn read(config_path: &Path) -> Result<Loaded, Rejection> {
     let trial = |webhook: &WebhookSettings| any_sink::trial(webhook, any_sink::Reach::Daemon);
     let loaded = config::load_to_run(config_path, &process::environment(), process::user(), &trial)?;
-    match Needs::of(&loaded.config.plan).lacking(&Granted::here()) {
+    match Needs::of(&loaded.config).lacking(&Granted::here()) {
         lacking if lacking.is_empty() => Ok(loaded),
         lacking => Err(Rejection::of_file(config_path, lacking)),
     }

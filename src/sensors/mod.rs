@@ -8,6 +8,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::domain::names::TunnelId;
 use crate::domain::sensor::{Finding, SensorKind};
 use crate::settings::SensorSettings;
 pub use crate::settings::Subject;
@@ -44,4 +45,17 @@ impl AnySensor {
     pub async fn look(&mut self, _subjects: &[Arc<Subject>]) -> Vec<Finding> {
         match *self {}
     }
+
+/// Asks the daemons of this host once, those of `[ipsec]` and `[bgp]`: a finding per tunnel and daemon. Nothing is sent to another
+/// host.
+pub async fn look_once(settings: &SensorSettings) -> Vec<(TunnelId, Finding)> {
+    let look = async |kind| match AnySensor::of(kind, settings) {
+        Some(mut sensor) => sensor.look(&settings.subjects).await,
+        None => Vec::new(),
+    };
+    let (ipsec, bgp) = tokio::join!(look(SensorKind::Ipsec), look(SensorKind::Bgp));
+    let named = |findings: Vec<Finding>| {
+        settings.subjects.iter().map(|subject| subject.tunnel.clone()).zip(findings).collect::<Vec<_>>()
+    };
+    [named(ipsec), named(bgp)].concat()
 }

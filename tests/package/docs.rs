@@ -6,6 +6,7 @@ use std::path::{Component, Path, PathBuf};
 use std::process::Command;
 
 use bothends::cli::Arguments;
+use bothends::domain::sensor::Unavailable;
 use clap::CommandFactory;
 
 use crate::{file, read};
@@ -253,6 +254,14 @@ fn every_command_named_exists_and_accepts_its_options() {
     }
     assert!(seen.len() >= 7, "{seen:?}");
     assert!(unknown.is_empty(), "{unknown:#?}");
+}
+
+#[test]
+fn every_reason_of_a_sensor_without_an_answer_is_explained() {
+    let page = read("docs/evidence.md");
+    let explained = |why: &Unavailable| page.contains(&format!("\n| `{}` | ", why.as_str()));
+    let missing: Vec<_> = Unavailable::ALL.into_iter().filter(|why| !explained(why)).collect();
+    assert!(missing.is_empty(), "{missing:?}");
 }
 
 #[test]

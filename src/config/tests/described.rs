@@ -30,6 +30,8 @@ fn a_short_configuration_means_this() {
                   about 43200 calls a month, 43200 metrics requested; more while in doubt
                 asked every 1m, every 15s while in doubt; AWS data older than 10m is ignored
 
+    evidence    only probes and AWS
+
     sink        incident_manager
       vpn-0123456789abcdef0 outage          impact 1  arn:aws:ssm-incidents::123456789012:response-plan/bothends-vpn-0123456789abcdef0-outage
       vpn-0123456789abcdef0 redundancy_lost impact 3  arn:aws:ssm-incidents::123456789012:response-plan/bothends-vpn-0123456789abcdef0-redundancy_lost
@@ -120,6 +122,8 @@ impact = {{ outage = 2 }}
                   about 43200 calls a month; more while in doubt
                 asked every 1m, every 15s while in doubt; AWS data older than 10m is ignored
 
+    evidence    only probes and AWS
+
     sink        incident_manager in eu-central-1
       vpn-0123456789abcdef0 outage          impact 2  arn:aws:ssm-incidents::123456789012:response-plan/bothends-vpn-0123456789abcdef0-outage
       vpn-0123456789abcdef0 one_sided       impact 2  arn:aws:ssm-incidents::123456789012:response-plan/bothends-vpn-0123456789abcdef0-one_sided
@@ -131,6 +135,33 @@ impact = {{ outage = 2 }}
     store       /var/lib/bothends/bothends.db
                 at most 64MB, history of 90d
     "#);
+}
+
+#[test]
+fn the_sensors_are_shown_with_whom_they_ask() {
+    let evidence = |text: &str| {
+        let page = page(text);
+        page.split("evidence    ").nth(1).unwrap().split("\n\n").next().unwrap().to_owned()
+    };
+    let uplinks = "[[uplink]]\nname = \"wan1\"\ninterface = \"eth0\"\nreferences = [\"192.0.2.1\", \"192.0.2.2\"]\n\
+                   [[uplink]]\nname = \"wan2\"\nsource = \"198.51.100.9\"\n";
+    insta::assert_snapshot!(evidence(&format!(
+        "[ipsec]\n[bgp]\ndaemon = \"bird\"\n[mtu]\n{uplinks}{VPN}uplink = \"wan1\"\nipsec_socket = \"/run/charon2.vici\"\n\
+         [vpn.bgp]\nrequired = true\n{OTHER_VPN}uplink = \"wan2\"\n{SINK}"
+    )), @r"
+    ipsec: strongSwan at /run/charon.vici, /run/charon2.vici
+                bgp: BIRD at /run/bird/bird.ctl; a tunnel of vpn-0123456789abcdef0 without a session is Down
+                path: echoes to AWS's outside addresses over wan1 on eth0, and the hops when a tunnel goes down; references 192.0.2.1, 192.0.2.2
+                path: echoes to AWS's outside addresses over wan2 from 198.51.100.9, and the hops when a tunnel goes down; no references: a dead uplink looks like a dead path to AWS
+                mtu: the largest packet that passes through each tunnel, every 1h
+    ");
+    insta::assert_snapshot!(evidence(&format!(
+        "[ipsec]\nsource = \"kernel\"\n[bgp]\ndaemon = \"frr\"\nrequired = true\n[path]\n{VPN}interface = \"ipsec0\"\n{SINK}"
+    )), @r"
+    ipsec: the kernel's counters of the tunnels' interfaces
+                bgp: FRR by /usr/bin/vtysh; a tunnel without a session is Down
+                path: echoes to AWS's outside addresses, and the hops when a tunnel goes down; no references: a dead uplink looks like a dead path to AWS
+    ");
 }
 
 #[test]

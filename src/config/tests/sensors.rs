@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::config::Config;
+use crate::config::needs::Needs;
 use crate::config::tests::{Files, OTHER_VPN, SINK, VPN, load_text};
 use crate::domain::plan::{SensorRules, TunnelPlan};
 use crate::domain::sensor::SensorKind;
@@ -112,6 +113,19 @@ fn one_uplink_is_that_of_every_tunnel_and_of_several_each_names_its_own() {
 }
 
 #[test]
+fn of_a_tunnel_without_an_interface_the_kernel_knows_nothing() {
+    let kernel = "[ipsec]\nsource = \"kernel\"\n";
+    let files = Files::new(&format!("{kernel}{VPN}{OTHER_VPN}interface = \"ipsec0\"\n{SINK}"));
+    insta::assert_snapshot!(files.warnings(&[]), @r#"bothends.toml:6: vpn[0].tunnel[0].interface: not set, and [ipsec] source = "kernel" reads the counters of the tunnel's interface: without it nothing is known of its IPsec"#);
+    let unused = VPN.replace("[[vpn.tunnel]]", "[[vpn.tunnel]]\nrole = \"unused\"");
+    let unused = format!(
+        "{kernel}{OTHER_VPN}interface = \"ipsec0\"\n{}{SINK}",
+        unused.replace("[[vpn]]\nid = \"vpn-0123456789abcdef0\"\n", "")
+    );
+    assert_eq!(Files::new(&unused).warnings(&[]), "");
+}
+
+#[test]
 fn an_uplink_that_may_stand_in_a_lost_file_is_not_said_to_be_missing() {
     let files = Files::new(&format!(
         "{VPN}uplink = \"wan1\"\nipsec_socket = \"/run/a\"\n[vpn.bgp]\nrequired = true\n{SINK}"
@@ -120,4 +134,16 @@ fn an_uplink_that_may_stand_in_a_lost_file_is_not_said_to_be_missing() {
     let reported = files.problems(&[]);
     assert!(reported.starts_with("conf.d/uplinks.toml:1: is not TOML"), "{reported}");
     assert_eq!(reported.lines().count(), 1, "{reported}");
+}
+
+#[test]
+fn the_sensors_are_reckoned_with_in_what_a_configuration_needs() {
+    let needs = |more: &str| Needs::of(&loaded(more));
+    let (nothing, vici) = (needs(""), needs("[ipsec]"));
+    assert!(vici.files > nothing.files);
+    // The longest answer as it is read, and as it is kept.
+    assert_eq!(vici.memory - nothing.memory, 2 * crate::sensors::ANSWER_MAX as u64);
+    let all = needs("[ipsec]\n[bgp]\ndaemon = \"frr\"\n[path]\n[mtu]");
+    assert!(all.files > vici.files + 4 && all.memory > vici.memory + (16 << 20), "{all:?}");
+    assert_eq!(needs("[path]\nenabled = false"), nothing);
 }
