@@ -13,7 +13,9 @@ use crate::domain::names::{
     AwsPlace, CheckKind, End, Kind, Role, Routing, SourceId, SourceKind, TunnelId, VpnId,
 };
 use crate::domain::sensor::{Finding, Path, Reach, SensorKind, Unavailable};
-use crate::domain::status::{CheckStatus, SensorStatus, Phase, SourceStatus, Status, TunnelStatus, VpnStatus};
+use crate::domain::status::{
+    CheckStatus, Phase, SensorStatus, SourceStatus, Status, TunnelStatus, VpnStatus,
+};
 use crate::domain::time::{Moment, Now, Stamp};
 use crate::domain::verdict::{Assessment, AwsEvidence, Evidence, LocalEvidence, Loss, Verdict, View, Why};
 

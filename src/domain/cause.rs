@@ -660,3 +660,6 @@ fn bgp(seen: &Symptoms) -> Option<Diagnosis> {
         },
     }
 }
+
+#[cfg(test)]
+mod tests;

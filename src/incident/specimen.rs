@@ -19,8 +19,8 @@ use super::settings::{SinkRules, VpnSettings};
 /// The members that every message has.
 pub const MEMBERS: [&str; 29] = [
     "id", "key", "change", "at", "site", "vpn_id", "vpn_name", "kind", "severity", "impact", "title",
-    "short", "text", "news", "caution", "causes", "since", "flow", "traffic", "ends", "likely", "steps", "sender",
-    "links", "incident", "began", "opened", "tunnels", "timeline",
+    "short", "text", "news", "caution", "causes", "since", "flow", "traffic", "ends", "likely", "steps",
+    "sender", "links", "incident", "began", "opened", "tunnels", "timeline",
 ];
 /// The members that only some messages have.
 pub const SOMETIMES: [&str; 7] =

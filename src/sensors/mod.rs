@@ -45,6 +45,7 @@ impl AnySensor {
     pub async fn look(&mut self, _subjects: &[Arc<Subject>]) -> Vec<Finding> {
         match *self {}
     }
+}
 
 /// Asks the daemons of this host once, those of `[ipsec]` and `[bgp]`: a finding per tunnel and daemon. Nothing is sent to another
 /// host.

@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use crate::cli::terminal::{aligned, line};
 use crate::http::status_json::{
-    AwsJson, EntryJson, IncidentJson, LocalJson, PhasesJson, ProblemJson, RecordJson, StatusJson, TunnelJson,
-    VpnJson,
+    AwsJson, CauseJson, EntryJson, IncidentJson, LocalJson, PhasesJson, ProblemJson, RecordJson, StatusJson,
+    TunnelJson, VpnJson,
 };
 
 /// The table, with a final line break. Times are UTC, without the date if it is that of the status.
@@ -55,6 +55,24 @@ fn render_vpn(text: &mut String, vpn: &VpnJson, at: &str) {
     let rows: Vec<_> = std::iter::once(head).chain(tunnels.iter().map(|tunnel| row(tunnel, at))).collect();
     for row in aligned(&rows, 7) {
         line(text, format_args!("  {row}"));
+    }
+    for tunnel in tunnels {
+        if let Some(cause) = &tunnel.cause {
+            render_cause(text, &tunnel.name, cause, at);
+        }
+    }
+}
+
+fn render_cause(text: &mut String, tunnel: &str, cause: &CauseJson, at: &str) {
+    let CauseJson { cause, confidence, since, evidence, do_first } = cause;
+    let named = match cause.as_str() {
+        "unknown" => "cause unknown".to_owned(),
+        _ => format!("{cause} ({confidence}) since {}", short(since, at)),
+    };
+    let evidence = if evidence.is_empty() { String::new() } else { format!(": {}", evidence.join("; ")) };
+    line(text, format_args!("  {tunnel}: {named}{evidence}"));
+    if let Some(step) = do_first {
+        line(text, format_args!("      First: {step}"));
     }
 }
 
