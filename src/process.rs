@@ -1,10 +1,11 @@
-//! The process: its environment, and how it ends.
+//! The process: its environment, and how it ends; and the programs that it runs.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::ExitCode;
 
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process_group, setrlimit};
+use tokio::process::{Child, Command};
 
 /// The environment, as far as it is text.
 pub fn environment() -> BTreeMap<String, String> {
@@ -53,6 +54,38 @@ fn memory_max() -> Option<u64> {
     limits
         .filter_map(|group| std::fs::read_to_string(group.join("memory.max")).ok()?.trim().parse().ok())
         .min()
+}
+
+/// A program that runs, with all its children, in a process group; killed when dropped, and so when the daemon ends.
+#[derive(Debug)]
+pub struct Group {
+    /// The program.
+    pub child: Child,
+    id: Option<Pid>,
+}
+
+impl Group {
+    /// Starts it.
+    pub fn start(program: &mut Command) -> std::io::Result<Self> {
+        let child = program.process_group(0).kill_on_drop(true).spawn()?;
+        // The leader keeps its id until it has been waited for.
+        let id = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
+        Ok(Self { child, id })
+    }
+
+    /// Kills all of it.
+    pub fn kill(&mut self) {
+        if let Some(group) = self.id.take() {
+            // It may have ended by itself.
+            let _ = kill_process_group(group, Signal::KILL);
+        }
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        self.kill();
+    }
 }
 
 /// How a command ended, in the numbers of sysexits(3), which service managers and Ansible read.

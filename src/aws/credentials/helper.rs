@@ -14,15 +14,15 @@ use std::time::{Duration, SystemTime};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{ProvideCredentials, future};
-use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
-use tokio::process::{Child, Command};
+use tokio::process::Command;
 use tokio::sync::watch;
 
 use crate::aws::text::first_line;
 use crate::clock;
 use crate::domain::time::Moment;
+use crate::process::Group;
 
 /// Time limit of one run. A page waits for it at most this long, and is retried within 30 s.
 pub(in crate::aws) const LIMIT: Duration = Duration::from_secs(10);
@@ -126,39 +126,10 @@ impl fmt::Debug for Helper {
     }
 }
 
-/// A process group; killed when dropped, and so when the daemon ends.
-struct Group {
-    child: Child,
-    id: Option<Pid>,
-}
-
-impl Group {
-    fn start(command: &str) -> std::io::Result<Self> {
-        let mut program = Command::new("sh");
-        program.args(["-c", command]);
-        program.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
-        let child = program.kill_on_drop(true).spawn()?;
-        // The leader keeps its id until it has been waited for.
-        let id = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
-        Ok(Self { child, id })
-    }
-
-    fn kill(&mut self) {
-        if let Some(group) = self.id.take() {
-            // It may have ended by itself.
-            let _ = kill_process_group(group, Signal::KILL);
-        }
-    }
-}
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        self.kill();
-    }
-}
-
 async fn run(command: &str) -> Provided {
-    let started = Group::start(command);
+    let mut program = Command::new("sh");
+    program.args(["-c", command]).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let started = Group::start(&mut program);
     let mut group = started.map_err(|error| HelperError::new(HelperProblem::NotStarted(error.kind())))?;
     let (output, complaint) = (group.child.stdout.take(), group.child.stderr.take());
     let mut printed = Vec::new();

@@ -1,6 +1,6 @@
 use std::path::Path;
 
-use rustix::process::test_kill_process;
+use rustix::process::{Pid, test_kill_process};
 
 use super::*;
 

@@ -1,0 +1,210 @@
+//! BGP sessions, as this host's BGP daemon has them: BIRD or FRR. A session is a tunnel's if its neighbour is AWS's address inside
+//! the tunnel.
+//!
+//! Both daemons are asked so that nothing can be changed: BIRD in its restricted mode, FRR by vtysh as an unprivileged user.
+
+pub mod bird;
+pub mod bird_reply;
+pub mod frr;
+pub mod frr_json;
+
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::timeout;
+
+use super::{ANSWER_WITHIN, Sensor, Subject};
+use crate::domain::sensor::{BgpSession, Finding, Unavailable};
+use crate::settings::BgpSettings;
+use bird::Bird;
+use frr::Frr;
+
+/// All questions of one look must be answered within this time, so that the finding is there within [`ANSWER_WITHIN`].
+const LOOK_WITHIN: Duration = ANSWER_WITHIN.saturating_sub(Duration::from_millis(250));
+
+/// One look asks for at most this many prefixes: it takes BIRD and FRR about 0.1 s. The sessions whose prefixes are beyond it have
+/// no finding.
+const PREFIXES_MAX: usize = 1_000;
+
+/// A neighbour's words are shown up to this many characters.
+const WORDS_MAX: usize = 100;
+
+/// The sensor of BGP sessions.
+#[derive(Debug)]
+pub struct BgpSensor(Daemon);
+
+#[derive(Debug)]
+enum Daemon {
+    Bird(Bird),
+    Frr(Frr),
+}
+
+impl BgpSensor {
+    /// Of this daemon.
+    pub fn new(settings: &BgpSettings) -> Self {
+        Self(match settings {
+            BgpSettings::Bird { socket } => Daemon::Bird(Bird::new(socket)),
+            BgpSettings::Frr { vtysh } => Daemon::Frr(Frr::new(vtysh)),
+        })
+    }
+
+    async fn sessions(&mut self, subjects: &[Arc<Subject>]) -> Result<Vec<SessionFound>, Unavailable> {
+        let wanted: Vec<IpAddr> = subjects.iter().map(|subject| subject.inside_ip).collect();
+        let found = match &mut self.0 {
+            Daemon::Bird(bird) => bird.sessions(&wanted).await?,
+            Daemon::Frr(frr) => frr.sessions(&wanted).await?,
+        };
+        let mut sessions: Vec<SessionFound> =
+            subjects.iter().map(|subject| of_neighbour(&found, subject.inside_ip)).collect();
+        let (questions, left_out) = questions(subjects, &sessions);
+        if !questions.is_empty() {
+            let announced = match &mut self.0 {
+                Daemon::Bird(bird) => bird.announced(&questions).await?,
+                Daemon::Frr(frr) => frr.announced(&questions).await?,
+            };
+            for (question, announced) in questions.iter().zip(announced) {
+                let session = &mut sessions[question.subject];
+                match (session.as_mut(), announced) {
+                    (Ok(_), Ok(true)) | (Err(_), _) => {}
+                    (Ok(found), Ok(false)) => found.session.missing.push(Arc::clone(&question.text)),
+                    (Ok(_), Err(why)) => *session = Err(why),
+                }
+            }
+        }
+        for subject in left_out {
+            sessions[subject] = Err(Unavailable::TooLong);
+        }
+        Ok(sessions)
+    }
+}
+
+impl Sensor for BgpSensor {
+    async fn look(&mut self, subjects: &[Arc<Subject>]) -> Vec<Finding> {
+        if subjects.is_empty() {
+            return Vec::new();
+        }
+        let looked = timeout(LOOK_WITHIN, self.sessions(subjects)).await;
+        match &mut self.0 {
+            Daemon::Bird(bird) => bird.close(),
+            Daemon::Frr(frr) => frr.close(),
+        }
+        match looked.unwrap_or(Err(Unavailable::TimedOut)) {
+            Ok(sessions) => {
+                sessions.into_iter().map(|found| Finding::Bgp(found.map(|found| found.session))).collect()
+            }
+            Err(why) => subjects.iter().map(|_| Finding::Bgp(Err(why))).collect(),
+        }
+    }
+}
+
+/// A session in a daemon's answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BgpPeer {
+    /// The neighbour.
+    pub neighbour: IpAddr,
+    /// What the daemon knows it by: BIRD's protocol, or FRR's VRF.
+    pub at: Arc<str>,
+    /// Whether it has been switched off.
+    pub off: bool,
+    /// Its state; `missing` is not known yet.
+    pub session: BgpSession,
+}
+
+type SessionFound = Result<BgpPeer, Unavailable>;
+
+/// The session of this neighbour. One that is switched off counts only if there is no other: it may be a predecessor that was left
+/// in the configuration. Where several (in VRFs, say) do not agree whether they are established, none is known to be the tunnel's.
+fn of_neighbour(found: &[BgpPeer], neighbour: IpAddr) -> SessionFound {
+    let peers = || found.iter().filter(|peer| peer.neighbour == neighbour);
+    let on = || peers().filter(|peer| !peer.off);
+    let first = on().next().or_else(|| peers().next()).ok_or(Unavailable::NotListed)?;
+    if on().any(|peer| peer.session.established != first.session.established) {
+        return Err(Unavailable::Invalid);
+    }
+    Ok(first.clone())
+}
+
+/// Whether a session's neighbour announces a prefix.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct PrefixQuestion {
+    /// Whose, by its place.
+    subject: usize,
+    at: Arc<str>,
+    neighbour: IpAddr,
+    prefix: Prefix,
+    /// As configured.
+    text: Arc<str>,
+}
+
+/// What to ask about prefixes: about sessions that are established only. Those whose prefixes were too many are left out.
+fn questions(subjects: &[Arc<Subject>], sessions: &[SessionFound]) -> (Vec<PrefixQuestion>, Vec<usize>) {
+    let (mut questions, mut left_out) = (Vec::new(), Vec::new());
+    for (subject, (of, session)) in subjects.iter().zip(sessions).enumerate() {
+        let Some(found) = session.as_ref().ok().filter(|found| found.session.established) else { continue };
+        if questions.len() + of.monitored_prefixes.len() > PREFIXES_MAX {
+            left_out.push(subject);
+            continue;
+        }
+        // What is no prefix is refused by the configuration.
+        let prefixes = of.monitored_prefixes.iter().filter_map(|text| Some((text, Prefix::parse(text)?)));
+        questions.extend(prefixes.map(|(text, prefix)| PrefixQuestion {
+            subject,
+            at: Arc::clone(&found.at),
+            neighbour: found.neighbour,
+            prefix,
+            text: Arc::clone(text),
+        }));
+    }
+    (questions, left_out)
+}
+
+/// A prefix without host bits: BIRD refuses them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Prefix {
+    address: IpAddr,
+    length: u8,
+}
+
+impl Prefix {
+    /// Of `10.0.0.0/16`.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (address, length) = text.split_once('/')?;
+        let length: u8 = length.parse().ok()?;
+        let address = match address.parse().ok()? {
+            IpAddr::V4(ip) if length <= 32 => {
+                IpAddr::V4((u32::from(ip) & u32::MAX.checked_shl(32 - u32::from(length)).unwrap_or(0)).into())
+            }
+            IpAddr::V6(ip) if length <= 128 => IpAddr::V6(
+                (u128::from(ip) & u128::MAX.checked_shl(128 - u32::from(length)).unwrap_or(0)).into(),
+            ),
+            IpAddr::V4(_) | IpAddr::V6(_) => return None,
+        };
+        Some(Self { address, length })
+    }
+
+    const fn is_ipv4(self) -> bool {
+        self.address.is_ipv4()
+    }
+}
+
+impl fmt::Display for Prefix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.address, self.length)
+    }
+}
+
+/// A neighbour's words, safe to show: bounded, on one line, without characters that are invisible or change the direction.
+fn words(text: &str) -> Arc<str> {
+    let invisible = |c: char| matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
+    let breaks = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}');
+    // Joining blanks keeps more of it; its beginning matters.
+    let head = text.chars().take(8 * WORDS_MAX).filter(|c| !invisible(*c));
+    let shown: String = head.map(|c| if breaks(c) { ' ' } else { c }).collect();
+    let joined = shown.split_whitespace().collect::<Vec<_>>().join(" ");
+    joined.chars().take(WORDS_MAX).collect::<String>().trim_end().into()
+}
+
+#[cfg(test)]
+mod tests;
