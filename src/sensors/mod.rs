@@ -2,7 +2,12 @@
 //! ([`domain::sensor`](crate::domain::sensor)); none of them can delay a probe, because they run on the I/O thread, each with a
 //! bound on its time and its memory.
 
+mod bisection;
+mod echo_socket;
+pub mod mtu;
+pub mod path;
 pub mod runner;
+pub mod trace;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -11,6 +16,9 @@ use std::time::Duration;
 use crate::domain::sensor::{Finding, SensorKind};
 use crate::settings::SensorSettings;
 pub use crate::settings::Subject;
+use mtu::MtuSensor;
+use path::PathSensor;
+use trace::TraceSensor;
 
 /// A sensor that has not answered after this long is given up, and its finding is
 /// [`TimedOut`](crate::domain::sensor::Unavailable::TimedOut).
@@ -24,24 +32,40 @@ pub const ANSWER_MAX: usize = 4 << 20;
 
 /// One way of looking at tunnels.
 pub trait Sensor {
-    /// Looks at these tunnels at once. One finding for each, in their order; within [`ANSWER_WITHIN`], and with at most
-    /// [`ANSWER_MAX`] bytes read, whatever the neighbour does. May be dropped at any await.
+    /// Looks at these tunnels at once. One finding for each, in their order; within [`ANSWER_WITHIN`] (or [`MTU_WITHIN`]), and
+    /// with at most [`ANSWER_MAX`] bytes read, whatever the neighbour does. May be dropped at any await.
     fn look(&mut self, subjects: &[Arc<Subject>]) -> impl Future<Output = Vec<Finding>> + Send;
 }
 
 /// The sensor of a kind, as the configuration wants it.
 #[derive(Debug)]
-pub enum AnySensor {}
+pub enum AnySensor {
+    /// Of [`SensorKind::Path`].
+    Path(PathSensor),
+    /// Of [`SensorKind::Trace`].
+    Trace(TraceSensor),
+    /// Of [`SensorKind::Mtu`].
+    Mtu(MtuSensor),
+}
 
 impl AnySensor {
     /// `None` where the configuration has none of this kind.
     pub fn of(kind: SensorKind, settings: &SensorSettings) -> Option<Self> {
-        _ = (kind, settings);
-        None
+        _ = settings;
+        match kind {
+            SensorKind::Ipsec | SensorKind::Bgp => None,
+            SensorKind::Path => Some(Self::Path(PathSensor)),
+            SensorKind::Trace => Some(Self::Trace(TraceSensor)),
+            SensorKind::Mtu => Some(Self::Mtu(MtuSensor::default())),
+        }
     }
 
     /// See [`Sensor::look`].
-    pub async fn look(&mut self, _subjects: &[Arc<Subject>]) -> Vec<Finding> {
-        match *self {}
+    pub async fn look(&mut self, subjects: &[Arc<Subject>]) -> Vec<Finding> {
+        match self {
+            Self::Path(sensor) => sensor.look(subjects).await,
+            Self::Trace(sensor) => sensor.look(subjects).await,
+            Self::Mtu(sensor) => sensor.look(subjects).await,
+        }
     }
 }
