@@ -6,6 +6,7 @@ mod bisection;
 mod echo_socket;
 pub mod mtu;
 pub mod path;
+mod route;
 pub mod runner;
 pub mod trace;
 
@@ -13,12 +14,8 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::domain::sensor::{Finding, SensorKind};
-use crate::settings::SensorSettings;
+use crate::domain::sensor::Finding;
 pub use crate::settings::Subject;
-use mtu::MtuSensor;
-use path::PathSensor;
-use trace::TraceSensor;
 
 /// A sensor that has not answered after this long is given up, and its finding is
 /// [`TimedOut`](crate::domain::sensor::Unavailable::TimedOut).
@@ -35,37 +32,4 @@ pub trait Sensor {
     /// Looks at these tunnels at once. One finding for each, in their order; within [`ANSWER_WITHIN`] (or [`MTU_WITHIN`]), and
     /// with at most [`ANSWER_MAX`] bytes read, whatever the neighbour does. May be dropped at any await.
     fn look(&mut self, subjects: &[Arc<Subject>]) -> impl Future<Output = Vec<Finding>> + Send;
-}
-
-/// The sensor of a kind, as the configuration wants it.
-#[derive(Debug)]
-pub enum AnySensor {
-    /// Of [`SensorKind::Path`].
-    Path(PathSensor),
-    /// Of [`SensorKind::Trace`].
-    Trace(TraceSensor),
-    /// Of [`SensorKind::Mtu`].
-    Mtu(MtuSensor),
-}
-
-impl AnySensor {
-    /// `None` where the configuration has none of this kind.
-    pub fn of(kind: SensorKind, settings: &SensorSettings) -> Option<Self> {
-        _ = settings;
-        match kind {
-            SensorKind::Ipsec | SensorKind::Bgp => None,
-            SensorKind::Path => Some(Self::Path(PathSensor)),
-            SensorKind::Trace => Some(Self::Trace(TraceSensor)),
-            SensorKind::Mtu => Some(Self::Mtu(MtuSensor::default())),
-        }
-    }
-
-    /// See [`Sensor::look`].
-    pub async fn look(&mut self, subjects: &[Arc<Subject>]) -> Vec<Finding> {
-        match self {
-            Self::Path(sensor) => sensor.look(subjects).await,
-            Self::Trace(sensor) => sensor.look(subjects).await,
-            Self::Mtu(sensor) => sensor.look(subjects).await,
-        }
-    }
 }

@@ -11,6 +11,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::echo_socket::{EchoSocket, Egress, Heard, Unsent};
+use super::route::Routes;
 use super::{Sensor, Subject};
 use crate::clock;
 use crate::domain::sensor::{Finding, Link, Path, Reach, Unavailable};
@@ -92,7 +93,14 @@ async fn ask(egress: &Egress, hosts: Vec<IpAddr>) -> Result<Reached, Unavailable
         Err(Unsent::NoRoute) => return all(Reach::NoRoute),
         Err(why) => return Err(why.unavailable()),
     };
-    let mut round = Round { socket, asked: hosts.into_iter().map(Asked::new).collect(), echoes: Vec::new() };
+    let routes = Routes::of(egress, *first);
+    let asked = hosts.into_iter().map(|host| Asked {
+        host,
+        sent: false,
+        failed: routes.as_ref().is_some_and(|routes| routes.lack(host)).then_some(Unsent::NoRoute),
+        rtt: None,
+    });
+    let mut round = Round { socket, asked: asked.collect(), echoes: Vec::new() };
     round.run().await?;
     Ok(round.asked.iter().map(|asked| (asked.host, asked.reach())).collect())
 }
@@ -107,8 +115,9 @@ struct Asked {
 }
 
 impl Asked {
-    fn new(host: IpAddr) -> Self {
-        Self { host, sent: false, failed: None, rtt: None }
+    /// It has answered, or this host refuses to ask it.
+    fn is_over(&self) -> bool {
+        self.rtt.is_some() || !self.sent && matches!(self.failed, Some(Unsent::NoRoute | Unsent::Blocked))
     }
 
     fn reach(&self) -> Reach {
@@ -137,19 +146,17 @@ impl Round {
         for echo in 1..=ECHOES {
             let mut left = 0;
             for index in 0..self.asked.len() {
-                if self.asked[index].rtt.is_some() {
+                if self.asked[index].is_over() {
                     continue;
                 }
                 self.send(index);
                 left += 1;
                 if left % AT_ONCE == 0 {
-                    self.listen(clock::now().mono + PAUSE, false).await?;
+                    self.listen(clock::now().mono + PAUSE).await?;
                 }
             }
-            let last = echo == ECHOES;
-            let until = if last { SILENT_AFTER } else { SPACING * echo };
-            self.listen(begin + until, last).await?;
-            if self.asked.iter().all(|asked| asked.rtt.is_some()) {
+            self.listen(begin + if echo == ECHOES { SILENT_AFTER } else { SPACING * echo }).await?;
+            if self.asked.iter().all(Asked::is_over) {
                 break;
             }
         }
@@ -167,11 +174,10 @@ impl Round {
         }
     }
 
-    /// Until then, or until nobody is left who could answer; `last`: nothing more will be sent to those who could not be asked.
-    async fn listen(&mut self, until: Moment, last: bool) -> Result<(), Unavailable> {
-        while self.asked.iter().any(|asked| asked.rtt.is_none() && (asked.sent || !last)) {
-            let now = clock::now().mono;
-            match timeout(until.since(now), self.socket.receive()).await {
+    /// Until then, or until nobody is left who could answer.
+    async fn listen(&mut self, until: Moment) -> Result<(), Unavailable> {
+        while !self.asked.iter().all(Asked::is_over) {
+            match timeout(until.since(clock::now().mono), self.socket.receive()).await {
                 Err(_) => break,
                 Ok(Err(_)) => return Err(Unavailable::HostError),
                 Ok(Ok(Heard::Reply { from, sequence, size: _ })) => self.answered(from, sequence),

@@ -183,6 +183,37 @@ fn an_uplink_is_bound_to_its_interface_and_source_and_its_link_is_seen() {
 }
 
 #[test]
+fn on_an_interface_without_a_route_there_is_no_route() {
+    let (here, there) = Netns::pair();
+    here.ip("addr add 10.0.0.1/24 dev tunnel");
+    there.ip("addr add 10.0.0.2/24 dev tunnel");
+    there.ip("addr add 203.0.113.1/32 dev lo");
+    let subject = outside("203.0.113.1", uplink(Some("tunnel"), Some("10.0.0.1"), &["10.0.0.2"]));
+    let look = |expected: Reach| {
+        here.run_unprivileged(async || {
+            let found = path(&subject).await.unwrap();
+            assert!(answers(found.references[0].1), "{found:?}");
+            match expected {
+                Reach::Answers { .. } => assert!(answers(found.outside), "{found:?}"),
+                other => assert_eq!(found.outside, other),
+            }
+        });
+    };
+    let answering = Reach::Answers { rtt: Duration::ZERO };
+    look(Reach::NoRoute);
+    here.ip("route add default via 10.0.0.2");
+    look(answering);
+    here.ip("route del default");
+    // As with several uplinks: the route is in another table, for this source alone.
+    here.ip("route add default via 10.0.0.2 table 100");
+    look(Reach::NoRoute);
+    here.ip("rule add from 10.0.0.1 lookup 100");
+    look(answering);
+    here.ip("route add prohibit 203.0.113.0/24 table 100");
+    look(Reach::NoRoute);
+}
+
+#[test]
 fn a_host_is_asked_once_a_look_and_one_that_answers_is_not_waited_for() {
     let (here, there) = Netns::pair();
     here.ip("addr add 10.0.0.1/24 dev tunnel");
