@@ -1,4 +1,5 @@
-//! Probes over real sockets, each test in network namespaces of its own. Needs root, iproute2 and nft.
+//! Probes, and the sensors that send packets, over real sockets, each test in network namespaces of its own. Needs root, iproute2
+//! and nft.
 
 #![expect(clippy::unwrap_used, reason = "a test whose world cannot be set up fails")]
 
@@ -6,6 +7,8 @@
 mod journal;
 #[path = "probe/net.rs"]
 mod net;
+#[path = "probe/sensors.rs"]
+mod sensors;
 #[path = "probe/world.rs"]
 mod world;
 

@@ -293,6 +293,7 @@ pub const fn unavailable(why: Unavailable) -> &'static str {
         Unavailable::TooLong => "the answer is too long",
         Unavailable::NotListed => "the answer does not name this tunnel",
         Unavailable::HostError => "this host gave no socket",
+        Unavailable::Skipped => "other tunnels came first",
     }
 }
 

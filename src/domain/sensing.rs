@@ -307,7 +307,8 @@ impl Sensing {
             | Unavailable::Invalid
             | Unavailable::TooLong
             | Unavailable::NotListed
-            | Unavailable::HostError => false,
+            | Unavailable::HostError
+            | Unavailable::Skipped => false,
         }
     }
 

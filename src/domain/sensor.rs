@@ -127,11 +127,13 @@ pub enum Unavailable {
     NotListed,
     /// This host gave no socket, or an error of its own.
     HostError,
+    /// The sensor looks at a few tunnels at a time, and others came first.
+    Skipped,
 }
 
 impl Unavailable {
     /// Every reason.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::NotThere,
         Self::NotRunning,
         Self::Denied,
@@ -141,6 +143,7 @@ impl Unavailable {
         Self::TooLong,
         Self::NotListed,
         Self::HostError,
+        Self::Skipped,
     ];
 
     /// The word used in metrics, logs and `/status`.
@@ -155,6 +158,7 @@ impl Unavailable {
             Self::TooLong => "too_long",
             Self::NotListed => "not_listed",
             Self::HostError => "host_error",
+            Self::Skipped => "skipped",
         }
     }
 }
@@ -254,7 +258,7 @@ pub struct Path {
     pub outside: Reach,
     /// The reference hosts of the tunnel's uplink.
     pub references: Vec<(IpAddr, Reach)>,
-    /// The uplink's interface; `None` if none is configured.
+    /// The uplink's interface; `None` if none is configured, or the kernel does not list them.
     pub interface: Option<Link>,
 }
 
@@ -312,6 +316,6 @@ impl Trace {
 pub struct Mtu {
     /// Its size in bytes with the IP header, found with Don't Fragment set; `None` if even the smallest does not pass.
     pub largest: Option<u16>,
-    /// The largest that was tried.
+    /// The largest that was sent: 1500, or less where this host sends none so large (its interface's MTU).
     pub tried: u16,
 }

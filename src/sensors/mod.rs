@@ -1,18 +1,24 @@
 //! Sensors: the edges that look at a tunnel from another side than its probes do. What they find explains a break
-//! ([`domain::sensor`](crate::domain::sensor)); none of them can delay a probe, because they run on the I/O thread, each with a
+//! ([`domain::cause`](crate::domain::cause)); none of them can delay a probe, because they run on the I/O thread, each with a
 //! bound on its time and its memory.
 
+pub mod any;
 pub mod bgp;
+mod bisection;
+mod echo_socket;
+pub mod ipsec;
+pub mod mtu;
+pub mod path;
+mod route;
 pub mod runner;
+pub mod trace;
 
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::domain::names::TunnelId;
-use crate::domain::sensor::{Finding, SensorKind};
-use crate::settings::SensorSettings;
 pub use crate::settings::Subject;
+use crate::domain::sensor::Finding;
 
 /// A sensor that has not answered after this long is given up, and its finding is
 /// [`TimedOut`](crate::domain::sensor::Unavailable::TimedOut).
@@ -26,38 +32,7 @@ pub const ANSWER_MAX: usize = 4 << 20;
 
 /// One way of looking at tunnels.
 pub trait Sensor {
-    /// Looks at these tunnels at once. One finding for each, in their order; within [`ANSWER_WITHIN`], and with at most
-    /// [`ANSWER_MAX`] bytes read, whatever the neighbour does. May be dropped at any await.
+    /// Looks at these tunnels at once. One finding for each, in their order; within [`ANSWER_WITHIN`] (or [`MTU_WITHIN`]), and
+    /// with at most [`ANSWER_MAX`] bytes read, whatever the neighbour does. May be dropped at any await.
     fn look(&mut self, subjects: &[Arc<Subject>]) -> impl Future<Output = Vec<Finding>> + Send;
-}
-
-/// The sensor of a kind, as the configuration wants it.
-#[derive(Debug)]
-pub enum AnySensor {}
-
-impl AnySensor {
-    /// `None` where the configuration has none of this kind.
-    pub fn of(kind: SensorKind, settings: &SensorSettings) -> Option<Self> {
-        _ = (kind, settings);
-        None
-    }
-
-    /// See [`Sensor::look`].
-    pub async fn look(&mut self, _subjects: &[Arc<Subject>]) -> Vec<Finding> {
-        match *self {}
-    }
-}
-
-/// Asks the daemons of this host once, those of `[ipsec]` and `[bgp]`: a finding per tunnel and daemon. Nothing is sent to another
-/// host.
-pub async fn look_once(settings: &SensorSettings) -> Vec<(TunnelId, Finding)> {
-    let look = async |kind| match AnySensor::of(kind, settings) {
-        Some(mut sensor) => sensor.look(&settings.subjects).await,
-        None => Vec::new(),
-    };
-    let (ipsec, bgp) = tokio::join!(look(SensorKind::Ipsec), look(SensorKind::Bgp));
-    let named = |findings: Vec<Finding>| {
-        settings.subjects.iter().map(|subject| subject.tunnel.clone()).zip(findings).collect::<Vec<_>>()
-    };
-    [named(ipsec), named(bgp)].concat()
 }

@@ -35,14 +35,21 @@ impl Netns {
         (here, there)
     }
 
-    /// Creates a link to another namespace, called `tunnel` in both, and waits until it is up: until then the kernel
-    /// drops packets.
+    /// [`Netns::link`], called `tunnel`.
     pub(crate) fn link_to(&self, there: &Self) {
-        ip(&format!("link add tunnel netns {} type veth peer name tunnel netns {}", self.0, there.0));
-        self.ip("link set tunnel up");
-        there.ip("link set tunnel up");
-        self.wait_for("link show tunnel", "state UP");
-        there.wait_for("link show tunnel", "state UP");
+        self.link("tunnel", there);
+    }
+
+    /// Creates a link to another namespace, called the same in both, and waits until it is up: until then the kernel drops
+    /// packets.
+    pub(crate) fn link(&self, name: &str, there: &Self) {
+        ip(&format!("link add {name} netns {} type veth peer name {name} netns {}", self.0, there.0));
+        for end in [self, there] {
+            end.ip(&format!("link set {name} up"));
+        }
+        for end in [self, there] {
+            end.wait_for(&format!("link show {name}"), "state UP");
+        }
     }
 
     /// `ip ARGUMENTS` in the namespace.

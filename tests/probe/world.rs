@@ -169,7 +169,8 @@ fn observe(event: Event) -> Observed {
         | Event::HistoryAnswered(_)
         | Event::HistoryRefused { .. }
         | Event::AddressHeld { .. }
-        | Event::RecordFound { .. }) => {
+        | Event::RecordFound { .. }
+        | Event::Sensed(_)) => {
             panic!("not an event of a Prober: {other:?}")
         }
     }

@@ -10,7 +10,8 @@ use crate::cli::{terminal, unit};
 use crate::config::SERVICE;
 use crate::domain::names::TunnelId;
 use crate::domain::sensor::{Finding, Ike, Unavailable};
-use crate::sensors::{ANSWER_MAX, ANSWER_WITHIN, look_once};
+use crate::sensors::any::look_once;
+use crate::sensors::{ANSWER_MAX, ANSWER_WITHIN};
 use crate::settings::{BgpSettings, IpsecSettings, SensorSettings, Subject};
 
 /// How to give access.
