@@ -2,6 +2,7 @@
 //! ([`domain::sensor`](crate::domain::sensor)); none of them can delay a probe, because they run on the I/O thread, each with a
 //! bound on its time and its memory.
 
+pub mod ipsec;
 pub mod runner;
 
 use std::future::Future;
