@@ -247,7 +247,7 @@ impl Sensing {
             (SensorKind::Trace, Mood::Down(_)) => {
                 let failed =
                     self.slots.get(&kind).and_then(|slot| slot.last.as_ref()?.unavailable()).is_some();
-                failed.then_some(BRISK_FOR)
+                failed.then_some(CALM)
             }
             (SensorKind::Trace, Mood::Calm | Mood::Uneasy) => Some(TRACE_EVERY),
             (SensorKind::Mtu, Mood::Calm | Mood::Uneasy) if asked < self.well_since => {

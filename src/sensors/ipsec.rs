@@ -126,6 +126,7 @@ mod tests {
             inside_ip: [169, 254, 10, 1].into(),
             source_ip: [169, 254, 10, 2].into(),
             interface: None,
+            ipsec_socket: None,
             uplink: Arc::new(UplinkSettings::default()),
             monitored_prefixes: Arc::new([]),
         })

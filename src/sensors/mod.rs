@@ -17,8 +17,8 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use crate::settings::Subject;
 use crate::domain::sensor::Finding;
+pub use crate::settings::Subject;
 
 /// A sensor that has not answered after this long is given up, and its finding is
 /// [`TimedOut`](crate::domain::sensor::Unavailable::TimedOut).

@@ -182,6 +182,7 @@ impl Place {
                 Self::Frr(_) => format!("there is no neighbor {}. See `vtysh -c \"show bgp summary\"`", subject.inside_ip),
             },
             Unavailable::HostError => "this host gave no socket or process".to_owned(),
+            Unavailable::Skipped => "other tunnels came first".to_owned(),
         }
     }
 }
