@@ -26,6 +26,8 @@ from stage import OUTSIDE, ROOT, Broken, Stage
 # A lab lives for so many faults.
 BLOCK = 20
 STARTED_WITHIN = 60
+# After the start the daemon learns what is usual: round trips, the largest packet, who answers.
+LEARNS_FOR = 25
 # After so many labs that failed, the machine is at fault.
 BROKEN_AT_MOST = 5
 
@@ -118,6 +120,8 @@ def healthy_at_first(stage):
         if status is not None:
             found = reading.tunnels(status)
             if all(outside in found and reading.healthy(found[outside]) for outside in OUTSIDE.values()):
+                stage.stop.wait(LEARNS_FOR)
+                stage.healed = {number: time.monotonic() for number in OUTSIDE}
                 return
         time.sleep(0.2)
     raise Broken(f"not healthy {STARTED_WITHIN} s after the start:\n{stage.last_output('bothends')}")

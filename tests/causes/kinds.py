@@ -19,6 +19,7 @@ class Kind:
     why: str
     values: object = None
     both: bool = False
+    rest: int = 3
 
     def value(self, chance):
         """A parameter for `lab.sh break`; empty for its default."""
@@ -27,8 +28,13 @@ class Kind:
         return str(chance.randint(*self.values) if isinstance(self.values, tuple) else chance.choice(self.values))
 
 
-def _kind(name, right, verdict, why, values=None, both=False):
-    return Kind(name, frozenset(right.split()), verdict, why, values, both)
+# After a recovery the daemon gives a BGP session half a minute to come up, and measures the MTU some seconds later.
+_BGP_REST = 35
+_MTU_REST = 25
+
+
+def _kind(name, right, verdict, why, values=None, **further):
+    return Kind(name, frozenset(right.split()), verdict, why, values, **further)
 
 
 KINDS = {kind.name: kind for kind in [
@@ -40,12 +46,12 @@ KINDS = {kind.name: kind for kind in [
     _kind("proposal", "ike_rejected", "down", "AWS answers with NO_PROPOSAL_CHOSEN, for IKE or for ESP", ["ike", "esp"]),
     _kind("dead", "ipsec_one_way", "down", "SAs installed, what is sent inside does not arrive", ["inside", "esp"]),
     _kind("icmp", UNKNOWN, "down", "only echo requests are dropped inside: no cause of the list is true, and AWS says UP"),
-    _kind("bgp", "bgp_down", "aws", "probes pass, the session is not established"),
-    _kind("prefix", "bgp_down", "named", "probes pass, the session is established, 10.0.0.0/16 is not announced"),
-    _kind("vpc", "vpc_unreachable", "named", "AWS's inside address answers, the host in the VPC does not"),
-    _kind("loss", "lossy_path", "named", "some of the packets are lost", (10, 25)),
-    _kind("delay", "slow_path", "named", "the round trip is hundreds of times the usual", (100, 400)),
-    _kind("mtu", "mtu", "named", "small packets pass, large ones do not", (700, 1250)),
+    _kind("bgp", "bgp_down", "aws", "probes pass, the session is not established", rest=_BGP_REST),
+    _kind("prefix", "bgp_down", "named", "probes pass, the session is established, 10.0.0.0/16 is not announced", rest=_BGP_REST),
+    _kind("vpc", "vpc_unreachable", "through", "AWS's inside address answers, the host in the VPC does not"),
+    _kind("loss", "lossy_path", "degraded", "some of the packets are lost", (10, 25)),
+    _kind("delay", "slow_path", "degraded", "the round trip is hundreds of times the usual", (100, 400)),
+    _kind("mtu", "mtu", "named", "small packets pass, large ones do not", (700, 1250), rest=_MTU_REST),
     _kind("wan", "uplink_down", "down", "neither AWS's outside addresses nor the references answer", ["link", "silent"], both=True),
     _kind("charon", "gateway_host", "down", "nobody listens at the VICI socket; that the device is gone follows from it", ["kill", "stop"]),
     _kind("policy", "gateway_config", "down", "IKE is established, and no SA of this gateway takes the tunnel's traffic", ["none", "other"]),

@@ -24,10 +24,21 @@ def aws_down(tunnel):
     return tunnel["aws"]["verdict"] == "down"
 
 
-# What the daemon notices of a fault before it explains it. Where it calls no end down, the cause is the first that it says.
+def through_down(tunnel):
+    """Whether a host behind the tunnel does not answer."""
+    return any(check["kind"] == "through" and check["verdict"] == "down" for check in tunnel["checks"])
+
+
+def degraded(tunnel):
+    return tunnel.get("quality", {}).get("state") == "degraded"
+
+
+# What the daemon notices of a fault before it explains it. Where it notices nothing else, the cause is the first that it says.
 NOTICED = {
     "down": local_down,
     "aws": aws_down,
+    "through": through_down,
+    "degraded": degraded,
     "named": lambda tunnel: cause(tunnel) is not None,
     "none": lambda tunnel: False,
 }

@@ -48,7 +48,7 @@ interface = "ipsec{number - 1}"
 uplink = "wan"
 ipsec_socket = "{run}/cgw{number}.vici"
 [[vpn.tunnel.through]]
-host = "10.0.0.10"
+host = ["10.0.0.10"]
 source = "192.168.50.1{number}"
 ''' for number in OUTSIDE)
     return f'''
@@ -67,6 +67,7 @@ timeout = "2s"
 socket = "{run}/cgw1.vici"
 [bgp]
 {bgp_keys}
+monitored_prefixes = ["10.0.0.0/16"]
 [[uplink]]
 name = "wan"
 interface = "eth0"
@@ -75,11 +76,11 @@ references = {json.dumps(REFERENCES)}
 [mtu]
 interval = "10s"
 [quality]
+after = "1s"
 [[vpn]]
 id = "{VPN}"
 name = "Lab office"
 routing = "bgp"
-monitored_prefixes = ["10.0.0.0/16"]
 {tunnels}
 [incident]
 open_after = {{ outage = "1s", redundancy_lost = "3s" }}
@@ -103,6 +104,7 @@ class Stage:
         self.environment = {"LAB_NAME": name, "LAB_OWNER": str(os.getpid()), "LAB_BGP": bgp}
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="bothends-causes-"))
         self.children = []
+        self.healed = {number: 0.0 for number in OUTSIDE}
 
     def lab(self, *args):
         """Runs a command of the lab."""

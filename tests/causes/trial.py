@@ -13,11 +13,9 @@ LOOK_EVERY = 0.15
 JUDGED_AFTER = 5
 FOLLOWED_FOR = 10
 # A verdict that takes longer than this is none.
-VERDICT_WITHIN = 45
+VERDICT_WITHIN = 60
 # Everything is right again within this after the fault's end.
 HEALTHY_WITHIN = 40
-# So long after it nothing may change any more before the next fault.
-CALM_FOR = 2
 
 
 @dataclasses.dataclass
@@ -32,7 +30,8 @@ class Trial:
     verdict_at: float = None
     cause_at: float = None          # when a right cause was first named
     named: str = None               # JUDGED_AFTER the verdict
-    shown: list = dataclasses.field(default_factory=list)   # (seconds, tunnel, cause), each change until the healing
+    before: list = dataclasses.field(default_factory=list)  # (seconds, tunnel, cause), each change before the break
+    shown: list = dataclasses.field(default_factory=list)   # the same, from the break to the healing
     healing: list = dataclasses.field(default_factory=list)  # the same, from then on
     wrong: list = dataclasses.field(default_factory=list)
     failed: list = dataclasses.field(default_factory=list)
@@ -89,6 +88,7 @@ def run(trial, stage):
     """Makes the fault, watches, heals, and waits until all is calm again."""
     kind, value = LAB_KIND.get(trial.kind.name, (trial.kind.name, trial.value))
     where = "all" if trial.kind.both else str(trial.tunnel)
+    rests(trial, stage)
     began = time.monotonic()
     stage.lab("break", kind, where, *([value] if value else []))
     watch = Watch(stage, began)
@@ -117,6 +117,21 @@ def run(trial, stage):
     becomes_calm(trial, watch)
 
 
+def rests(trial, stage):
+    """Waits until the tunnels have been well for as long as this kind needs, and sees that they stay so."""
+    watch = Watch(stage, time.monotonic())
+    until = max(stage.healed[number] for number in trial.affected) + trial.kind.rest
+    while time.monotonic() < until:
+        watch.look(trial.before)
+        if watch.tunnels is not None and not all(map(reading.healthy, watch.tunnels.values())):
+            trial.failed.append(f"not healthy before the fault: {states(watch)}")
+            until = time.monotonic() + trial.kind.rest
+
+
+def states(watch):
+    return {number: (tunnel["assessment"], reading.cause(tunnel)) for number, tunnel in (watch.tunnels or {}).items()}
+
+
 def others(trial, watch):
     """The tunnel that was left alone is healthy all the time."""
     for number, tunnel in watch.tunnels.items():
@@ -127,18 +142,14 @@ def others(trial, watch):
 
 
 def becomes_calm(trial, watch):
-    healed = time.monotonic()
-    calm = None
-    while time.monotonic() < healed + HEALTHY_WITHIN:
+    until = time.monotonic() + HEALTHY_WITHIN
+    while time.monotonic() < until:
         watch.look(trial.healing)
-        if watch.tunnels is not None and all(reading.healthy(tunnel) for tunnel in watch.tunnels.values()):
-            calm = calm or time.monotonic()
-            if time.monotonic() > calm + CALM_FOR:
-                return
-        else:
-            calm = None
-    states = {number: (tunnel["assessment"], reading.cause(tunnel)) for number, tunnel in (watch.tunnels or {}).items()}
-    trial.failed.append(f"not healthy {HEALTHY_WITHIN} s after the healing: {states}")
+        if watch.tunnels is not None and all(map(reading.healthy, watch.tunnels.values())):
+            for number in trial.affected:
+                watch.stage.healed[number] = time.monotonic()
+            return
+    trial.failed.append(f"not healthy {HEALTHY_WITHIN} s after the healing: {states(watch)}")
     raise Broken(f"{trial.describe()}: {trial.failed[-1]}")
 
 
@@ -146,6 +157,6 @@ def keep(trial, directory):
     """Writes down what was seen in a trial, for those who want to know why."""
     directory.mkdir(parents=True, exist_ok=True)
     record = {"trial": trial.describe().strip(), "outcome": trial.outcome, "right": sorted(trial.kind.right),
-              "verdict_at": trial.verdict_at, "cause_at": trial.cause_at, "named": trial.named, "shown": trial.shown,
+              "verdict_at": trial.verdict_at, "cause_at": trial.cause_at, "named": trial.named, "before": trial.before, "shown": trial.shown,
               "healing": trial.healing, "wrong": trial.wrong, "failed": trial.failed, "tunnel": trial.seen}
     (directory / f"{trial.number:04}-{trial.kind.name}.json").write_text(json.dumps(record, indent=1))

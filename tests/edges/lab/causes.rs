@@ -42,13 +42,14 @@ fn a_fault_of_aws_is_named() {
     each_is_named(
         BgpDaemon::Frr,
         &[
+            // A session gets some time after a recovery, so these come first.
+            fault("bgp", None, &["bgp_down"]),
+            fault("prefix", None, &["bgp_down"]),
             fault("kill", None, &["ike_down"]),
             fault("ike", None, &["ike_rejected", "ike_down"]),
             fault("psk", None, &["ike_rejected"]),
             fault("proposal", Some("ike"), &["ike_rejected"]),
             fault("proposal", Some("esp"), &["ike_rejected"]),
-            fault("bgp", None, &["bgp_down"]),
-            fault("prefix", None, &["bgp_down"]),
         ],
     );
 }
@@ -58,15 +59,15 @@ fn a_fault_inside_the_tunnel_is_named() {
     each_is_named(
         BgpDaemon::Bird,
         &[
-            fault("dead", Some("inside"), &["ipsec_one_way"]),
-            fault("dead", Some("esp"), &["ipsec_one_way"]),
-            fault("icmp", None, &[]),
             fault("bgp", None, &["bgp_down"]),
             fault("prefix", None, &["bgp_down"]),
+            fault("mtu", Some("1000"), &["mtu"]),
             fault("vpc", None, &["vpc_unreachable"]),
             fault("loss", Some("20"), &["lossy_path"]),
             fault("delay", Some("200"), &["slow_path"]),
-            fault("mtu", Some("1000"), &["mtu"]),
+            fault("dead", Some("inside"), &["ipsec_one_way"]),
+            fault("dead", Some("esp"), &["ipsec_one_way"]),
+            fault("icmp", None, &[]),
         ],
     );
 }

@@ -54,7 +54,6 @@ impl Config {
         let routing = routing.map(|routing| format!("routing = '{routing}'")).unwrap_or_default();
         let [outside_1, outside_2] = OUTSIDE;
         let sensors = evidence.map(sensors).unwrap_or_default();
-        let prefixes = evidence.map_or("", |_| "monitored_prefixes = ['10.0.0.0/16']");
         let [of_tunnel_1, of_tunnel_2] =
             [1, 2].map(|number| evidence.map(|_| sensors_of(number)).unwrap_or_default());
         format!(
@@ -72,7 +71,6 @@ ec2_telemetry = true
 id = '{VPN}'
 name = '{vpn_name}'
 {routing}
-{prefixes}
 [[vpn.tunnel]]
 name = 'tunnel 1'
 outside_ip = '{outside_1}'
@@ -113,6 +111,7 @@ fn sensors(bgp: BgpDaemon) -> String {
 socket = '{DIRECTORY}/cgw1.vici'
 [bgp]
 {bgp}
+monitored_prefixes = ['10.0.0.0/16']
 [[uplink]]
 name = 'wan'
 interface = 'eth0'
@@ -120,7 +119,8 @@ references = ['192.0.2.1', '192.0.2.6']
 [path]
 [mtu]
 interval = '10s'
-[quality]"
+[quality]
+after = '1s'"
     )
 }
 
@@ -129,7 +129,7 @@ fn sensors_of(tunnel: usize) -> String {
         "uplink = 'wan'
 ipsec_socket = '{DIRECTORY}/cgw{tunnel}.vici'
 [[vpn.tunnel.through]]
-host = '10.0.0.10'
+host = ['10.0.0.10']
 source = '192.168.50.1{tunnel}'"
     )
 }
