@@ -26,7 +26,7 @@ def aws_down(tunnel):
 
 def through_down(tunnel):
     """Whether a host behind the tunnel does not answer."""
-    return any(check["kind"] == "through" and check["verdict"] == "down" for check in tunnel["checks"])
+    return any(check.get("host") and check["verdict"] == "down" for check in tunnel["checks"])
 
 
 def degraded(tunnel):
