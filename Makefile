@@ -1,10 +1,10 @@
-# Everything works from a clean clone; "make test", "make demo", "make bench" and "make lab-up" need root on Debian.
+# Everything works from a clean clone; "make test", "make demo", "make causes", "make bench" and "make lab-up" need root on Debian.
 .DEFAULT_GOAL := help
 VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 ARCH = $(shell dpkg --print-architecture)
 # The version that an upgrade comes from, as long as none has been released.
 UNRELEASED = 0.0.9-1
-.PHONY: help build deb deb-twice deb-arm64 test templates rules boot-test soak demo bench lint advisories fmt lab-up lab-down setup
+.PHONY: help build deb deb-twice deb-arm64 test templates rules boot-test soak demo causes bench lint advisories fmt lab-up lab-down setup
 
 help: ## say what there is
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r t d; do printf '  make %-12s %s\n' "$$t" "$$d"; done
@@ -48,6 +48,11 @@ soak: ## random cases of the properties once, then random schedules in the simul
 demo: setup ## two real tunnels, a story that checks itself (KEEP=1 leaves it running; SINK=ops_center or webhook)
 	cargo build --locked --bin bothends --example aws-stand-in
 	@SINK=$(SINK) python3 tests/demo/story.py
+
+causes: setup ## how often the right cause is named: N=10 faults of each kind on real tunnels (KINDS="psk nat", SEED=n, JOBS=2, OUT=table.md)
+	cargo build --locked --bin bothends --example aws-stand-in
+	@cd tests/causes && PYTHONDONTWRITEBYTECODE=1 python3 -m unittest -q
+	@N=$(N) KINDS="$(KINDS)" SEED=$(SEED) JOBS=$(JOBS) OUT=$(OUT) python3 tests/causes/causes.py
 
 bench: setup ## how long a break takes to be known and told, and what an echo costs (BENCH_PROFILE=dev: with the tests' build)
 	cargo bench --locked $(if $(BENCH_PROFILE),--profile $(BENCH_PROFILE))

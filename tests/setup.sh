@@ -11,7 +11,7 @@
 #   setup.sh cfn-lint     the checker of CloudFormation templates; prints the path of its Python
 set -euo pipefail
 
-packages=(strongswan-swanctl charon-systemd libcharon-extra-plugins bird2 nftables
+packages=(strongswan-swanctl charon-systemd libcharon-extra-plugins bird2 frr nftables
           iproute2 iputils-ping procps util-linux curl python3 make)
 boot=(systemd systemd-container dbus mmdebstrap debian-archive-keyring)
 cargo_deny=0.20.2
@@ -26,7 +26,7 @@ apt_packages() {
   (( ${#missing[@]} )) || return 0
   [[ $EUID == 0 ]] || { echo "setup: needs root to install ${missing[*]}" >&2; exit 77; }
   echo "setup: installing ${missing[*]}"
-  for p in charon-systemd:strongswan bird2:bird prometheus:prometheus; do
+  for p in charon-systemd:strongswan bird2:bird frr:frr prometheus:prometheus; do
     installed "${p%%:*}" || fresh+=("${p##*:}")
   done
   # The lab starts its own charons and BIRDs, and the rules need no server; this machine's must not start, here or at the next boot.

@@ -6,14 +6,15 @@
 #   lab.sh break KIND TUNNEL [VALUE]     TUNNEL: 1, 2 or all; kinds: README.md
 #   lab.sh heal TUNNEL                   undoes every fault; returns when the tunnel is up at both ends
 #   lab.sh aws-view                      what AWS would report: OUTSIDE_IP UP|DOWN MESSAGE, a line per tunnel
-#   lab.sh exec NODE CMD...              NODE: cgw, wan, aws1, aws2, vpc
+#   lab.sh exec NODE CMD...              NODE: cgw, wan, transit, aws1, aws2, vpc
 #
-#                 +-- aws1 203.0.113.2  (169.254.10.1, fd00:10::1) --+
-#  cgw -- wan ----+                                                  +-- vpc 10.0.0.10
-#  192.0.2.2      +-- aws2 198.51.100.2 (169.254.20.1, fd00:20::1) --+
+#                                      +-- aws1 203.0.113.2  (169.254.10.1, fd00:10::1) --+
+#  cgw ------- wan -------- transit ---+                                                  +-- vpc 10.0.0.10
+#  192.0.2.2   192.0.2.1    192.0.2.6  +-- aws2 198.51.100.2 (169.254.20.1, fd00:20::1) --+
 #
 # LAB_NAME   prefix of the namespaces' names (default bothends): labs of different names are independent
 # LAB_OWNER  the process that uses the lab; while it lives, no "up" and no other owner's "down" removes the lab
+# LAB_BGP    the gateway's BGP daemon: bird (default) or frr
 # LAB_DPD, LAB_RETRANSMIT, LAB_BGP_HOLD  seconds; see README.md, "Timers"
 
 # shellcheck disable=SC2034,SC2154,SC2086  # used by the parts; tunnel numbers need no quotes
@@ -28,12 +29,15 @@ dpd=${LAB_DPD:-1}
 retransmit=${LAB_RETRANSMIT:-0.8}
 bgp_hold=${LAB_BGP_HOLD:-4}
 
-nodes='cgw wan aws1 aws2 vpc'
+bgp_daemon=${LAB_BGP:-bird}
+
+nodes='cgw wan transit aws1 aws2 vpc'
 cgw_out=192.0.2.2
 aws_out=([1]=203.0.113.2 [2]=198.51.100.2)
-wan_if=([1]=203.0.113.1 [2]=198.51.100.1)
+transit_if=([1]=203.0.113.1 [2]=198.51.100.1)
 inside=([1]=169.254.10. [2]=169.254.20.)   # + 1 is AWS's end, + 2 the gateway's
 inside6=([1]=fd00:10:: [2]=fd00:20::)      # the same
+tester=([1]=192.168.50.11 [2]=192.168.50.12)   # a LAN address that is announced over this tunnel only
 
 here=$(dirname "$(readlink -f "$0")")
 for part in process network ipsec bgp view faults; do
@@ -49,6 +53,7 @@ up() {
   down
   mkdir -p "$L"
   echo "${LAB_OWNER:-}" >"$L/owner"
+  [[ $bgp_daemon == bird || $bgp_daemon == frr ]] || die "LAB_BGP: bird or frr"
   trap 'failed=$?; trap - EXIT; (( failed == 0 )) || { show_logs >&2; down; }; exit $failed' EXIT
   network
   for n in 1 2; do charon aws $n; done

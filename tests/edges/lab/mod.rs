@@ -3,6 +3,7 @@
 
 mod agreement;
 mod bgp;
+mod causes;
 mod crash;
 mod disagreement;
 mod interface;

@@ -19,11 +19,15 @@ network() {
   ns cgw sysctl -qw net.ipv4.ping_group_range='0 2147483647'
   link wan cgw 192.0.2.1/30 cgw eth0 "$cgw_out/30"
   ns cgw ip route add default via 192.0.2.1
+  link wan transit 192.0.2.5/30 transit wan 192.0.2.6/30    # the hop whose absence a path trace shows
+  ns transit ip route add 192.0.2.0/30 via 192.0.2.5
   ns cgw ip addr add 192.168.50.1/24 dev lo                 # the on-premises LAN
   ns vpc ip addr add 10.0.0.10/32 dev lo
   for n in 1 2; do
-    link wan aws$n "${wan_if[n]}/30" aws$n eth0 "${aws_out[n]}/30"
-    ns aws$n ip route add default via "${wan_if[n]}"
+    ns cgw ip addr add "${tester[n]}/32" dev lo
+    link transit aws$n "${transit_if[n]}/30" aws$n eth0 "${aws_out[n]}/30"
+    ns wan ip route add "${aws_out[n]}" via 192.0.2.6
+    ns aws$n ip route add default via "${transit_if[n]}"
     link aws$n vpc 10.0.255.$((n * 4 + 1))/30 vpc aws$n 10.0.255.$((n * 4 + 2))/30
     ns aws$n ip route add 10.0.0.0/16 via 10.0.255.$((n * 4 + 2))
   done

@@ -37,17 +37,17 @@ spawn() { # NAME NODE CMD...: start in the background, remember the pid
 # A zombie counts as gone: with a slow init it stays for a second.
 gone() { ! grep -qs '^State:[[:space:]]*[^ZX]' "/proc/$1/status"; }
 
-stop() { # NAME
+stop() { # NAME [SIGNAL]
   local pid
   pid=$(cat "$L/$1.pid" 2>/dev/null) || return 0
   rm -f "$L/$1.pid"
-  kill -KILL "$pid" 2>/dev/null || return 0
+  kill -"${2:-KILL}" "$pid" 2>/dev/null || return 0
   wait_for 5 gone "$pid"
 }
 
 show_logs() {
   local f
-  for f in "$L"/*.out "$L"/*.log; do
+  for f in "$L"/*.out "$L"/*.log "$L"/frr/*.log; do
     [[ -s $f ]] || continue
     echo "--- ${f##*/}"
     tail -n 15 "$f"

@@ -12,6 +12,7 @@ use tempfile::TempDir;
 
 use super::aws::{ACCESS_KEY_ID, RESPONSE_PLAN, SECRET_ACCESS_KEY};
 use super::gateway::Gateway;
+use super::network::{BgpDaemon, DIRECTORY};
 use super::{OUTSIDE, VPN};
 
 /// Its default listen address.
@@ -29,6 +30,8 @@ pub(crate) struct Config {
     pub(crate) incident: &'static str,
     /// Further connections.
     pub(crate) further: String,
+    /// Every sensor, with the BGP daemon that the gateway has; otherwise none.
+    pub(crate) evidence: Option<BgpDaemon>,
 }
 
 impl Default for Config {
@@ -40,15 +43,19 @@ impl Default for Config {
             probe: "interval = '200ms'\nsuspect_interval = '100ms'\ntimeout = '2s'",
             incident: "open_after = { outage = '1s', redundancy_lost = '3s' }\nresolve_after = '4s'\nstart_grace = '1s'",
             further: String::new(),
+            evidence: None,
         }
     }
 }
 
 impl Config {
     fn text(&self) -> String {
-        let Self { vpn_name, routing, probe, incident, further } = self;
+        let Self { vpn_name, routing, probe, incident, further, evidence } = self;
         let routing = routing.map(|routing| format!("routing = '{routing}'")).unwrap_or_default();
         let [outside_1, outside_2] = OUTSIDE;
+        let sensors = evidence.map(sensors).unwrap_or_default();
+        let [of_tunnel_1, of_tunnel_2] =
+            [1, 2].map(|number| evidence.map(|_| sensors_of(number)).unwrap_or_default());
         format!(
             "[site]
 name = 'lab'
@@ -59,6 +66,7 @@ suspect_poll_interval = '2s'
 ec2_telemetry = true
 [probe]
 {probe}
+{sensors}
 [[vpn]]
 id = '{VPN}'
 name = '{vpn_name}'
@@ -69,12 +77,14 @@ outside_ip = '{outside_1}'
 inside_ip = '169.254.10.1'
 source_ip = '169.254.10.2'
 interface = 'ipsec0'
+{of_tunnel_1}
 [[vpn.tunnel]]
 name = 'tunnel 2'
 outside_ip = '{outside_2}'
 inside_ip = '169.254.20.1'
 source_ip = '169.254.20.2'
 interface = 'ipsec1'
+{of_tunnel_2}
 {further}
 [incident]
 {incident}
@@ -88,6 +98,40 @@ listen = '{LISTEN}'
 "
         )
     }
+}
+
+/// Every sensor; how often is short, so that a test takes seconds.
+fn sensors(bgp: BgpDaemon) -> String {
+    let bgp = match bgp {
+        BgpDaemon::Bird => format!("daemon = 'bird'\nsocket = '{DIRECTORY}/bird-cgw.ctl'"),
+        BgpDaemon::Frr => format!("daemon = 'frr'\nvtysh = '{DIRECTORY}/vtysh'"),
+    };
+    format!(
+        "[ipsec]
+socket = '{DIRECTORY}/cgw1.vici'
+[bgp]
+{bgp}
+monitored_prefixes = ['10.0.0.0/16']
+[[uplink]]
+name = 'wan'
+interface = 'eth0'
+references = ['192.0.2.1', '192.0.2.6']
+[path]
+[mtu]
+interval = '10s'
+[quality]
+after = '1s'"
+    )
+}
+
+fn sensors_of(tunnel: usize) -> String {
+    format!(
+        "uplink = 'wan'
+ipsec_socket = '{DIRECTORY}/cgw{tunnel}.vici'
+[[vpn.tunnel.through]]
+host = ['10.0.0.10']
+source = '192.168.50.1{tunnel}'"
+    )
 }
 
 /// A running daemon. Dropping it ends the process; after a panic it also prints the daemon's log.

@@ -14,7 +14,7 @@ use bothends::http::status_json::{IncidentJson, StatusJson, TunnelJson};
 
 pub(crate) use self::aws::Aws;
 pub(crate) use self::daemon::{Config, Daemon};
-pub(crate) use self::network::Lab;
+pub(crate) use self::network::{BgpDaemon, Lab};
 
 /// The connection of the lab's two tunnels.
 pub(crate) const VPN: &str = "vpn-0123456789abcdef0";
@@ -40,7 +40,7 @@ pub(crate) struct Stage {
 impl Stage {
     /// The lab with both tunnels up, AWS, and a daemon with this configuration, just started.
     pub(crate) fn up(config: &Config) -> Self {
-        let lab = Lab::up();
+        let lab = Lab::up(config.evidence.unwrap_or(BgpDaemon::Bird));
         let aws = Aws::following(&lab);
         let daemon = Daemon::start(lab.gateway(), &aws.url(), config);
         Self { daemon, aws, lab }

@@ -8,8 +8,17 @@ use super::gateway::Gateway;
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/lab/lab.sh");
 /// The demo's lab and one started by hand have other names.
 const NAME: &str = "bothends-test";
+/// Where the lab keeps its sockets: tests/lab/README.md has the list.
+pub(super) const DIRECTORY: &str = "/run/bothends-test-lab";
 /// The holder of this lock has the lab; on a small machine two labs would only slow each other down.
 const TURN: &str = "/run/bothends-test.turn";
+
+/// The BGP daemon of the gateway.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum BgpDaemon {
+    Bird,
+    Frr,
+}
 
 /// Two tunnels that are up until they are broken. Dropping it takes everything down.
 pub(crate) struct Lab {
@@ -19,10 +28,14 @@ pub(crate) struct Lab {
 
 impl Lab {
     /// Waits for its turn, and brings the lab up.
-    pub(crate) fn up() -> Self {
+    pub(crate) fn up(bgp: BgpDaemon) -> Self {
         let turn = File::create(TURN).expect("these tests need root");
         turn.lock().unwrap();
-        run(&["up"]);
+        let bgp = match bgp {
+            BgpDaemon::Bird => "bird",
+            BgpDaemon::Frr => "frr",
+        };
+        succeed(script(&["up"]).env("LAB_BGP", bgp));
         Self { gateway: Gateway::named(format!("{NAME}-cgw")), _turn: turn }
     }
 
@@ -70,11 +83,10 @@ pub(super) fn script(arguments: &[&str]) -> Command {
 }
 
 fn run(arguments: &[&str]) {
-    let output = script(arguments).output().unwrap();
-    assert!(
-        output.status.success(),
-        "lab.sh {}: {}",
-        arguments.join(" "),
-        String::from_utf8_lossy(&output.stderr)
-    );
+    succeed(&mut script(arguments));
+}
+
+fn succeed(command: &mut Command) {
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
 }
