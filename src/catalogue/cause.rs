@@ -15,7 +15,7 @@ pub const fn title(cause: Cause) -> Option<&'static str> {
         Cause::UplinkDown => "this site's uplink is down",
         Cause::PathToAws => "the path to AWS is broken",
         Cause::AwsMaintenance => "AWS maintenance",
-        Cause::IkeDown => "the IKE peer does not answer",
+        Cause::IkeDown => "IKE is down",
         Cause::IkeRejected => "the IKE peer refuses",
         Cause::IpsecOneWay => "IPsec passes one way only",
         Cause::BgpDown => "BGP is down",

@@ -334,6 +334,12 @@ impl Sensing {
                     Some(_) | None => Sign::Awaited,
                 },
             },
+            // A notification is no gap between two looks.
+            (Some(Ok(session)), _) if session.peer_heard_nothing => Sign::Seen(BgpSign::NotEstablished {
+                state: Arc::clone(&session.state),
+                last_error: session.last_error.clone(),
+                peer_heard_nothing: true,
+            }),
             (Some(Ok(session)), Some(Ok(earlier))) if !earlier.established => {
                 Sign::Seen(BgpSign::NotEstablished {
                     state: Arc::clone(&session.state),

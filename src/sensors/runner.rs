@@ -11,10 +11,8 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use super::mtu::MtuSensor;
-use super::path::PathSensor;
-use super::trace::TraceSensor;
-use super::{ANSWER_WITHIN, MTU_WITHIN, Sensor};
+use super::any::AnySensor;
+use super::{ANSWER_WITHIN, MTU_WITHIN, Sensor as _};
 use crate::clock;
 use crate::domain::event::Event;
 use crate::domain::names::TunnelId;
@@ -105,36 +103,6 @@ async fn work(
             if events.send(Event::Sensed(sensed)).await.is_err() {
                 return;
             }
-        }
-    }
-}
-
-/// The sensor of a kind, as the configuration wants it.
-#[derive(Debug)]
-enum AnySensor {
-    Path(PathSensor),
-    Trace(TraceSensor),
-    Mtu(MtuSensor),
-}
-
-impl AnySensor {
-    /// `None` where the configuration has none of this kind.
-    fn of(kind: SensorKind, settings: &SensorSettings) -> Option<Self> {
-        _ = settings;
-        match kind {
-            SensorKind::Ipsec | SensorKind::Bgp => None,
-            SensorKind::Path => Some(Self::Path(PathSensor)),
-            SensorKind::Trace => Some(Self::Trace(TraceSensor)),
-            SensorKind::Mtu => Some(Self::Mtu(MtuSensor::default())),
-        }
-    }
-
-    /// See [`Sensor::look`].
-    async fn look(&mut self, subjects: &[Arc<Subject>]) -> Vec<Finding> {
-        match self {
-            Self::Path(sensor) => sensor.look(subjects).await,
-            Self::Trace(sensor) => sensor.look(subjects).await,
-            Self::Mtu(sensor) => sensor.look(subjects).await,
         }
     }
 }
