@@ -399,6 +399,7 @@ mod tests {
         warning: ipsec: strongSwan at /run/charon.vici: vpn-0123456789abcdef0 203.0.113.11: no connection has this remote address. See `swanctl --list-conns`
         warning: ipsec: strongSwan at /run/charon.vici: vpn-0123456789abcdef0 203.0.113.12: no connection has this remote address. See `swanctl --list-conns`
         warning: ipsec: strongSwan at /run/charon.vici: this host gave no socket or process
+        warning: ipsec: strongSwan at /run/charon.vici: other tunnels came first
         ");
         insta::assert_snapshot!(report(&vici, of(Unavailable::Denied), Asker::Root), @r"
         warning: ipsec: strongSwan at /run/charon.vici: permission denied, even to root. Does AppArmor or SELinux forbid it?
