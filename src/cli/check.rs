@@ -96,7 +96,7 @@ fn explain(loaded: &Loaded, asker: sensors::Asker) {
         UNIT.memory.map_or_else(String::new, mebibytes),
         UNIT.files
     );
-    sensors::report(&config.sensors, asker);
+    sensors::report(config, asker);
     for warning in warnings {
         complain!("warning: {warning}");
     }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::access::{Obstacle, User};
 use crate::cli::{terminal, unit};
-use crate::config::SERVICE;
+use crate::config::{Config, SERVICE};
 use crate::domain::names::TunnelId;
 use crate::domain::sensor::{Finding, Ike, Unavailable};
 use crate::sensors::any::look_once;
@@ -44,13 +44,14 @@ impl Asker {
 }
 
 /// Asks once, and says what was found.
-pub(super) fn report(settings: &SensorSettings, asker: Asker) {
+pub(super) fn report(config: &Config, asker: Asker) {
+    let settings = &config.sensors;
     if places(settings).is_empty() {
         return;
     }
     let Ok(runtime) = terminal::runtime() else { return };
     let Ok(findings) = terminal::unless_interrupted(runtime, look_once(settings)) else { return };
-    let Report { found, warnings } = Report::of(settings, &findings, asker);
+    let Report { found, warnings } = Report::of(config, &findings, asker);
     for (index, line) in found.iter().enumerate() {
         say!("{}{line}", if index == 0 { "found       " } else { "            " });
     }
@@ -216,7 +217,8 @@ struct Count {
 }
 
 impl Report {
-    fn of(settings: &SensorSettings, findings: &[(TunnelId, Finding)], asker: Asker) -> Self {
+    fn of(config: &Config, findings: &[(TunnelId, Finding)], asker: Asker) -> Self {
+        let settings = &config.sensors;
         let mut counts = BTreeMap::<Place, Count>::new();
         let mut warnings = Vec::new();
         for (tunnel, finding) in findings {
@@ -224,6 +226,9 @@ impl Report {
                 continue;
             };
             let Some(place) = Place::of(settings, subject, finding) else { continue };
+            if !is_wanted(config, tunnel, finding) {
+                continue;
+            }
             let count = counts.entry(place.clone()).or_default();
             count.all += 1;
             if let Some(why) = finding.unavailable() {
@@ -244,6 +249,12 @@ impl Report {
         let found = counts.into_iter().filter(|(_, count)| count.found > 0);
         Self { found: found.map(|(place, count)| line(&place, &count)).collect(), warnings }
     }
+}
+
+/// Whether the daemon looks at the tunnel in this way: one of static routes has no session.
+fn is_wanted(config: &Config, tunnel: &TunnelId, finding: &Finding) -> bool {
+    let mut tunnels = config.plan.vpns.iter().flat_map(|vpn| vpn.used_tunnels());
+    tunnels.any(|plan| plan.id == *tunnel && plan.sensors.kinds.contains(&finding.sensor()))
 }
 
 fn line(place: &Place, Count { all, found, working }: &Count) -> String {
@@ -281,7 +292,7 @@ mod tests {
     use crate::config;
     use crate::domain::sensor::{BgpSession, Child, Ipsec};
 
-    fn settings(more: &str, tunnel: &str) -> SensorSettings {
+    fn configured(more: &str, tunnel: &str) -> Config {
         let file = tempfile::NamedTempFile::with_suffix(".toml").unwrap();
         let text = format!(
             r#"
@@ -304,17 +315,14 @@ mod tests {
             "#
         );
         fs::write(file.path(), text).unwrap();
-        config::load(file.path(), &BTreeMap::new())
-            .unwrap_or_else(|rejection| panic!("{rejection}"))
-            .config
-            .sensors
+        config::load(file.path(), &BTreeMap::new()).unwrap_or_else(|rejection| panic!("{rejection}")).config
     }
 
     /// The report of one finding per tunnel.
-    fn report(settings: &SensorSettings, findings: [Finding; 2], asker: Asker) -> String {
-        let tunnels = settings.subjects.iter().map(|subject| subject.tunnel.clone());
+    fn report(config: &Config, findings: [Finding; 2], asker: Asker) -> String {
+        let tunnels = config.sensors.subjects.iter().map(|subject| subject.tunnel.clone());
         let Report { found, warnings } =
-            Report::of(settings, &tunnels.zip(findings).collect::<Vec<_>>(), asker);
+            Report::of(config, &tunnels.zip(findings).collect::<Vec<_>>(), asker);
         let warnings = warnings.into_iter().map(|warning| format!("warning: {warning}"));
         found.into_iter().chain(warnings).collect::<Vec<_>>().join("\n")
     }
@@ -342,24 +350,42 @@ mod tests {
 
     #[test]
     fn what_is_found_is_counted_by_where_it_was_asked() {
-        let settings = settings("[ipsec]\n[bgp]\ndaemon = \"bird\"", "ipsec_socket = \"/run/charon2.vici\"");
-        insta::assert_snapshot!(report(&settings, [ipsec(true), ipsec(false)], Asker::Root), @r"
+        let config = configured("[ipsec]\n[bgp]\ndaemon = \"bird\"", "ipsec_socket = \"/run/charon2.vici\"");
+        insta::assert_snapshot!(report(&config, [ipsec(true), ipsec(false)], Asker::Root), @r"
         ipsec: strongSwan at /run/charon.vici: 1 of 1 tunnel found, 1 with an SA
         ipsec: strongSwan at /run/charon2.vici: 1 of 1 tunnel found, none with an SA
         ");
-        insta::assert_snapshot!(report(&settings, [bgp(true), bgp(false)], Asker::Root), @r"
+        insta::assert_snapshot!(report(&config, [bgp(true), bgp(false)], Asker::Root), @r"
         bgp: BIRD at /run/bird/bird.ctl: 2 of 2 tunnels found, 1 with an established session
         ");
         let missing = Finding::Bgp(Err(Unavailable::NotListed));
-        insta::assert_snapshot!(report(&settings, [bgp(true), missing], Asker::Root), @r"
+        insta::assert_snapshot!(report(&config, [bgp(true), missing], Asker::Root), @r"
         bgp: BIRD at /run/bird/bird.ctl: 1 of 2 tunnels found, 1 with an established session
         warning: bgp: BIRD at /run/bird/bird.ctl: vpn-0123456789abcdef0 203.0.113.12: no protocol has the neighbor 169.254.11.1. See `birdc show protocols all`
         ");
     }
 
     #[test]
+    fn a_connection_of_static_routes_is_not_missed_by_the_bgp_daemon() {
+        let config = configured(
+            "[bgp]\ndaemon = \"bird\"",
+            "[[vpn]]\nid = \"vpn-0123456789abcdef1\"\nrouting = \"static\"\n\
+            [[vpn.tunnel]]\noutside_ip = \"203.0.113.13\"\ninside_ip = \"169.254.12.1\"\nsource_ip = \"169.254.12.2\"",
+        );
+        let tunnels = config.sensors.subjects.iter().map(|subject| subject.tunnel.clone());
+        let findings = [bgp(true), bgp(true), Finding::Bgp(Err(Unavailable::NotListed))];
+        let Report { found, warnings } =
+            Report::of(&config, &tunnels.zip(findings).collect::<Vec<_>>(), Asker::Root);
+        assert_eq!(
+            found,
+            ["bgp: BIRD at /run/bird/bird.ctl: 2 of 2 tunnels found, 2 with an established session"]
+        );
+        assert_eq!(warnings, [""; 0]);
+    }
+
+    #[test]
     fn what_a_place_cannot_tell_is_said_once_with_what_to_do() {
-        let vici = settings("[ipsec]", "");
+        let vici = configured("[ipsec]", "");
         let of = |why| [Finding::Ipsec(Err(why)), Finding::Ipsec(Err(why))];
         let all = |asker| Unavailable::ALL.map(|why| report(&vici, of(why), asker)).join("\n");
         insta::assert_snapshot!(all(Asker::Service), @r"
@@ -373,6 +399,7 @@ mod tests {
         warning: ipsec: strongSwan at /run/charon.vici: vpn-0123456789abcdef0 203.0.113.11: no connection has this remote address. See `swanctl --list-conns`
         warning: ipsec: strongSwan at /run/charon.vici: vpn-0123456789abcdef0 203.0.113.12: no connection has this remote address. See `swanctl --list-conns`
         warning: ipsec: strongSwan at /run/charon.vici: this host gave no socket or process
+        warning: ipsec: strongSwan at /run/charon.vici: other tunnels came first
         ");
         insta::assert_snapshot!(report(&vici, of(Unavailable::Denied), Asker::Root), @r"
         warning: ipsec: strongSwan at /run/charon.vici: permission denied, even to root. Does AppArmor or SELinux forbid it?
@@ -381,9 +408,9 @@ mod tests {
         warning: ipsec: strongSwan at /run/charon.vici: permission denied to this user. As root, `bothends check` says whether the service has access
         ");
         for daemon in ["bird", "frr"] {
-            let settings = settings(&format!("[bgp]\ndaemon = \"{daemon}\""), "");
+            let config = configured(&format!("[bgp]\ndaemon = \"{daemon}\""), "");
             for why in Unavailable::ALL {
-                let told = report(&settings, [Finding::Bgp(Err(why)), bgp(true)], Asker::Service);
+                let told = report(&config, [Finding::Bgp(Err(why)), bgp(true)], Asker::Service);
                 assert_eq!(told.lines().count(), 2, "{told}");
                 assert!(!told.contains("strongSwan") && !told.contains("charon"), "{told}");
             }
@@ -400,10 +427,13 @@ mod tests {
             fs::set_permissions(socket, Permissions::from_mode(0o770)).unwrap();
         }
         let table = format!("[ipsec]\nsocket = \"{}\"\n[bgp]\ndaemon = \"frr\"", vici.display());
-        let settings = settings(&table, "");
+        let config = configured(&table, "");
         let nobody = User::named("nobody").unwrap();
-        let told =
-            || closed(&nobody, &settings, &frr).join("\n").replace(directory.path().to_str().unwrap(), "DIR");
+        let told = || {
+            closed(&nobody, &config.sensors, &frr)
+                .join("\n")
+                .replace(directory.path().to_str().unwrap(), "DIR")
+        };
         insta::assert_snapshot!(told(), @r"
         ipsec: the user bothends cannot connect to DIR/charon.vici. Give the service access: `chgrp bothends DIR/charon.vici`, and see /usr/share/doc/bothends/evidence.md for the next start of strongSwan
         bgp: the user bothends cannot connect to DIR/bgpd.vty. Give the service access: drop-in frr.conf, see /usr/share/doc/bothends/evidence.md
