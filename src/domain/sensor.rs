@@ -305,9 +305,7 @@ pub struct Trace {
 impl Trace {
     /// The furthest hop that answered, with its distance.
     pub fn last(&self) -> Option<(usize, IpAddr)> {
-        let answered =
-            self.hops.iter().enumerate().rev().find_map(|(index, hop)| hop.map(|hop| (index + 1, hop)));
-        answered
+        self.hops.iter().enumerate().rev().find_map(|(index, hop)| hop.map(|hop| (index + 1, hop)))
     }
 }
 
