@@ -11,9 +11,11 @@ use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, Buf
 use tokio::net::{UnixListener, UnixStream};
 use tokio::task::JoinHandle;
 
+use super::peer::{WORDS_MAX, not_had, words};
 use super::*;
 use crate::clock;
 use crate::domain::names::{TunnelId, VpnId};
+use crate::domain::sensor::BgpSession;
 use crate::sensors::ANSWER_MAX;
 
 const BIRD: &str = include_str!("samples/bird-3.1.8-protocols.txt");
@@ -34,7 +36,9 @@ fn subject(inside: &str, prefixes: &[&str]) -> Arc<Subject> {
 fn sessions(findings: Vec<Finding>) -> Vec<Result<BgpSession, Unavailable>> {
     let session = |finding| match finding {
         Finding::Bgp(session) => session,
-        other => panic!("{other:?}"),
+        other @ (Finding::Ipsec(_) | Finding::Path(_) | Finding::Trace(_) | Finding::Mtu(_)) => {
+            panic!("{other:?}")
+        }
     };
     findings.into_iter().map(session).collect()
 }
@@ -150,9 +154,9 @@ async fn a_bird_that_is_not_there_not_running_or_forbidden_is_told_apart() {
     drop(UnixListener::bind(&dead).unwrap());
     assert_eq!(look_at_bird(&dead, &subjects).await, [Err(Unavailable::NotRunning)]);
     let denied = std::io::Error::from_raw_os_error(libc::EACCES);
-    assert_eq!(bird::not_connected(&denied), Unavailable::Denied);
+    assert_eq!(not_had(&denied), Unavailable::Denied);
     let denied = std::io::Error::from_raw_os_error(libc::EPERM);
-    assert_eq!(bird::not_connected(&denied), Unavailable::Denied);
+    assert_eq!(not_had(&denied), Unavailable::Denied);
 }
 
 #[tokio::test(start_paused = true)]
