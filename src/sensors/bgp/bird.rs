@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UnixStream;
 
 use super::bird_reply::{Progress, progress, route, sessions};
-use super::{BgpPeer, PrefixQuestion};
+use super::peer::{BgpPeer, PrefixQuestion, not_had};
 use crate::domain::sensor::Unavailable;
 use crate::sensors::ANSWER_MAX;
 
@@ -79,7 +79,11 @@ struct Connection {
 
 impl Connection {
     async fn open(socket: &Path) -> Result<Self, Unavailable> {
-        let stream = UnixStream::connect(socket).await.map_err(|error| not_connected(&error))?;
+        let stream = UnixStream::connect(socket).await.map_err(|error| {
+            // So many wait to be accepted that one more may not.
+            let is_busy = error.kind() == ErrorKind::WouldBlock;
+            if is_busy { Unavailable::TimedOut } else { not_had(&error) }
+        })?;
         let mut connection = Self { stream, read: Vec::new(), used: 0, left: ANSWER_MAX };
         if connection.reply().await?.0 != WELCOME || connection.ask("restrict").await?.0 != RESTRICTED {
             return Err(Unavailable::Invalid);
@@ -122,22 +126,8 @@ impl Connection {
     }
 }
 
-/// Why there is no connection to a Unix socket.
-pub(super) fn not_connected(error: &Error) -> Unavailable {
-    match error.kind() {
-        ErrorKind::NotFound | ErrorKind::NotADirectory => Unavailable::NotThere,
-        ErrorKind::ConnectionRefused => Unavailable::NotRunning,
-        ErrorKind::PermissionDenied => Unavailable::Denied,
-        // So many wait to be accepted that one more may not.
-        ErrorKind::WouldBlock => Unavailable::TimedOut,
-        _ => Unavailable::HostError,
-    }
-}
-
 /// Why a connection cannot be used any more.
 fn broken(error: &Error) -> Unavailable {
-    match error.kind() {
-        ErrorKind::BrokenPipe | ErrorKind::ConnectionReset | ErrorKind::NotConnected => Unavailable::Closed,
-        _ => Unavailable::HostError,
-    }
+    let closed = [ErrorKind::BrokenPipe, ErrorKind::ConnectionReset, ErrorKind::NotConnected];
+    if closed.contains(&error.kind()) { Unavailable::Closed } else { Unavailable::HostError }
 }

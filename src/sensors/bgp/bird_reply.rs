@@ -9,7 +9,7 @@
 use std::net::IpAddr;
 use std::str;
 
-use super::{BgpPeer, Prefix, words};
+use super::peer::{BgpPeer, Prefix, words};
 use crate::domain::sensor::{BgpSession, Unavailable};
 
 /// A protocol, in a list of them.
@@ -82,8 +82,11 @@ pub fn progress(bytes: &[u8], from: usize) -> Progress {
     if bytes.len() - start > LINE_MAX { Progress::Garbage } else { Progress::Partial { line: start } }
 }
 
-/// The lines of a complete reply, each with its code, and the code of the last.
-fn lines(reply: &[u8]) -> Result<(Vec<(u16, &[u8])>, u16), Unavailable> {
+/// The lines of a complete reply, each with its code.
+type Coded<'a> = Vec<(u16, &'a [u8])>;
+
+/// The lines of a complete reply, and the code of the last.
+fn lines(reply: &[u8]) -> Result<(Coded<'_>, u16), Unavailable> {
     let (last, length) = match progress(reply, 0) {
         Progress::Complete { code, length } => (code, length),
         Progress::Partial { .. } => return Err(Unavailable::Closed),

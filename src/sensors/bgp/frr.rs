@@ -4,7 +4,6 @@
 //! second process.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::ErrorKind;
 use std::net::IpAddr;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
@@ -15,9 +14,8 @@ use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::net::UnixStream;
 use tokio::process::Command;
 
-use super::bird::not_connected;
 use super::frr_json::{announcers, documents, sessions};
-use super::{BgpPeer, Prefix, PrefixQuestion};
+use super::peer::{BgpPeer, Prefix, PrefixQuestion, not_had};
 use crate::domain::sensor::Unavailable;
 use crate::process::Group;
 use crate::sensors::ANSWER_MAX;
@@ -112,11 +110,7 @@ impl Frr {
         vtysh.args(["-u", "-d", "bgpd"]).args(commands.iter().flat_map(|command| ["-c", command]));
         vtysh.env_clear().stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         // Killed when dropped, with what it started.
-        let mut group = Group::start(&mut vtysh).map_err(|error| match error.kind() {
-            ErrorKind::NotFound | ErrorKind::NotADirectory => Unavailable::NotThere,
-            ErrorKind::PermissionDenied => Unavailable::Denied,
-            _ => Unavailable::HostError,
-        })?;
+        let mut group = Group::start(&mut vtysh).map_err(|error| not_had(&error))?;
         let (output, complaint) = (group.child.stdout.take(), group.child.stderr.take());
         let (printed, complained) =
             tokio::try_join!(read(output, self.left), async { Ok(beginning(complaint).await) })?;
@@ -136,10 +130,9 @@ impl Frr {
         if complained.contains("failed to connect to any daemons")
             || complained.contains("bgpd is not running")
         {
-            return match UnixStream::connect(&self.socket).await.map_err(|error| not_connected(&error)) {
-                Err(Unavailable::Denied) => Unavailable::Denied,
-                _ => Unavailable::NotRunning,
-            };
+            let tried = UnixStream::connect(&self.socket).await.map_err(|error| not_had(&error));
+            let is_denied = matches!(tried, Err(Unavailable::Denied));
+            return if is_denied { Unavailable::Denied } else { Unavailable::NotRunning };
         }
         Unavailable::Invalid
     }

@@ -13,7 +13,7 @@ use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::error::Category;
 
-use super::{BgpPeer, Prefix, words};
+use super::peer::{BgpPeer, Prefix, words};
 use crate::domain::sensor::{BgpSession, Unavailable};
 
 /// What vtysh says, on its standard output and with exit code 0, when bgpd goes away in the middle of an answer.
