@@ -8,6 +8,7 @@ use crate::domain::board::{
     Incident, IncidentId, IncidentState, TimelineChange, TimelineEntry, TunnelSnapshot,
 };
 use crate::domain::carrying::{CannotTell, Carrying};
+use crate::domain::maintenance::MaintenanceState;
 use crate::domain::names::{
     AwsPlace, CheckKind, End, Kind, Role, Routing, SourceId, SourceKind, TunnelId, VpnId,
 };
@@ -163,6 +164,8 @@ pub(crate) fn status() -> Status {
             carrying: Carrying::of(Assessment::Down),
             assessed_since: after(12),
             aws_evidence_age: Duration::from_secs(20),
+            accepted_routes: None,
+            maintenance: MaintenanceState::NotAsked,
             checks: vec![check(Verdict::Down, false)],
         },
         TunnelStatus {
@@ -175,6 +178,8 @@ pub(crate) fn status() -> Status {
             carrying: Carrying::CannotTell(CannotTell::AwsUnknown),
             assessed_since: after(12),
             aws_evidence_age: Duration::from_secs(30),
+            accepted_routes: None,
+            maintenance: MaintenanceState::NotAsked,
             checks: vec![check(Verdict::Up, false)],
         },
     ];
